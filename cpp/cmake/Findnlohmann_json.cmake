@@ -1,0 +1,33 @@
+# Finds the headers of nlohmann-json: an installed CMake package (Debian's nlohmann-json3-dev), or the bare headers that the
+# PyPI package nlohmann-json puts below site-packages. Defines nlohmann_json::nlohmann_json.
+
+find_package(nlohmann_json CONFIG QUIET)
+if(nlohmann_json_FOUND)
+  include(FindPackageHandleStandardArgs)
+  find_package_handle_standard_args(nlohmann_json CONFIG_MODE)
+  return()
+endif()
+
+find_path(
+  nlohmann_json_INCLUDE_DIR
+  nlohmann/json.hpp
+  PATH_SUFFIXES nlohmann_json/include include
+)
+mark_as_advanced(nlohmann_json_INCLUDE_DIR)
+
+include(FindPackageHandleStandardArgs)
+find_package_handle_standard_args(
+  nlohmann_json
+  REQUIRED_VARS nlohmann_json_INCLUDE_DIR
+  REASON_FAILURE_MESSAGE
+    "install Debian's nlohmann-json3-dev or PyPI's nlohmann-json (and add its site-packages to CMAKE_PREFIX_PATH)"
+)
+
+if(nlohmann_json_FOUND AND NOT TARGET nlohmann_json::nlohmann_json)
+  add_library(nlohmann_json::nlohmann_json INTERFACE IMPORTED)
+  target_include_directories(
+    nlohmann_json::nlohmann_json
+    SYSTEM
+    INTERFACE "${nlohmann_json_INCLUDE_DIR}"
+  )
+endif()

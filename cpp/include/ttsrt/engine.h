@@ -1,0 +1,66 @@
+// An engine on disk, opened: mapped, not parsed.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ttsrt/tensor.h"
+
+namespace ttsrt {
+
+struct EngineData;
+
+/// What an engine holds, for callers that must shape their requests.
+struct EngineInfo {
+  std::string family;
+  DType dtype = DType::float32;
+  std::int32_t dim = 0;
+  std::int32_t codebooks = 0;
+  std::int32_t codebook_vocab = 0;
+  std::int32_t frame_stacking = 1;
+  std::int32_t text_vocab = 0;
+  double frame_rate = 0.0;
+  std::int32_t max_batch_size = 0;
+  std::int32_t max_seq_len = 0;
+  std::int32_t max_input_len = 0;
+  std::int32_t max_encoder_input_len = 0;
+  std::int32_t max_num_tokens = 0;
+  std::int32_t num_voices = 0;
+  std::vector<std::string> voice_names;
+  std::uint64_t weight_bytes = 0;
+};
+
+/// One stored tensor, for inspection.
+struct EngineTensor {
+  std::string name;
+  std::string dtype;   ///< as the safetensors header names it
+  std::vector<std::int64_t> shape;
+  std::string layout;  ///< "dense" or "panel16"
+  std::uint64_t bytes = 0;
+  std::string sha256;
+};
+
+/// A handle on an opened engine; copies share it. Thread safe.
+class Engine {
+ public:
+  /// Maps the folder's weights. Throws FormatError naming the file and what is wrong with it.
+  static Engine open(const std::string& path);
+
+  const EngineInfo& info() const;
+  const std::string& path() const;
+  /// engine.json, as text.
+  const std::string& description() const;
+  std::vector<EngineTensor> tensors() const;
+  /// Reads every weight and compares it with its recorded hash; throws FormatError naming the first that differs.
+  void verify() const;
+
+  const std::shared_ptr<const EngineData>& data() const { return data_; }
+
+ private:
+  explicit Engine(std::shared_ptr<const EngineData> data) : data_(std::move(data)) {}
+  std::shared_ptr<const EngineData> data_;
+};
+
+}  // namespace ttsrt

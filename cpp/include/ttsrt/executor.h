@@ -1,0 +1,100 @@
+// The running thing: owns the device, the caches and the loop thread.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ttsrt/engine.h"
+#include "ttsrt/options.h"
+#include "ttsrt/request.h"
+
+namespace ttsrt {
+
+class ExecutorImpl;
+struct Ticketed;
+
+/// One request in flight. Copies share it. Dropping every copy cancels the request.
+class Handle {
+ public:
+  Handle() = default;
+
+  /// The next event, waiting for it; nothing after the last. Raises nothing: a failed request's last event says "error".
+  std::optional<Event> next();
+  /// As next(), but gives up after `timeout`; `timed_out` tells the two kinds of nothing apart.
+  std::optional<Event> next_for(std::chrono::duration<double> timeout, bool& timed_out);
+  /// The whole result, waiting for it. Throws ConfigError where a timeout is negative; nothing on a time-out.
+  std::optional<Result> result(std::optional<double> timeout_seconds = std::nullopt);
+  /// Asks for the end; idempotent; what was made is kept.
+  void cancel();
+  bool is_done() const;
+  std::uint64_t id() const;
+
+ private:
+  friend class Executor;
+  explicit Handle(std::shared_ptr<Ticketed> ticketed) : ticketed_(std::move(ticketed)) {}
+  std::shared_ptr<Ticketed> ticketed_;
+};
+
+/// Counters since the start, and what is in flight now.
+struct ExecutorStats {
+  std::uint64_t num_submitted = 0;
+  std::uint64_t num_completed = 0;
+  std::uint64_t num_failed = 0;
+  std::uint64_t num_cancelled = 0;
+  std::uint64_t num_iterations = 0;
+  std::uint64_t num_frames = 0;
+  std::int32_t num_active_requests = 0;
+  std::int32_t num_queued_requests = 0;
+  std::int32_t max_num_active_requests = 0;
+  std::int32_t used_num_blocks = 0;
+  std::int32_t free_num_blocks = 0;
+  std::int32_t max_num_blocks = 0;
+  std::int32_t tokens_per_block = 0;
+  double iteration_seconds = 0.0;  ///< sum over iterations
+};
+
+/// What the executor took for itself.
+struct ExecutorInfo {
+  std::string device;         ///< what "auto" chose, too
+  std::string description;    ///< instruction set, threads
+  std::string kv_cache_dtype;
+  std::uint64_t weight_bytes = 0;
+  std::uint64_t state_bytes = 0;       ///< caches and slots
+  std::uint64_t activation_bytes = 0;
+};
+
+/// Runs requests, many at once. All methods are thread safe.
+class Executor {
+ public:
+  explicit Executor(const Engine& engine, const ExecutorOptions& options = {});
+  ~Executor();
+  Executor(const Executor&) = delete;
+  Executor& operator=(const Executor&) = delete;
+
+  /// Checks the request against the engine and queues it. Throws ConfigError (a bad request), CapacityError (queue full),
+  /// ClosedError.
+  Handle submit(Request request);
+  /// submit and wait; throws InternalError where the request failed.
+  Result generate(Request request);
+
+  /// Names a voice: rows as the decoder takes them [rows, dim]. Throws ConfigError for a name in use or a bad shape.
+  void add_voice(const std::string& name, Matrix<float> embeddings);
+  void remove_voice(const std::string& name);
+  std::vector<std::string> voices() const;
+
+  ExecutorStats stats() const;
+  const ExecutorInfo& info() const;
+  const Engine& engine() const;
+
+  /// No more submissions. `drain`: what is accepted is finished first, else cancelled. Idempotent; waits.
+  void close(bool drain = false);
+
+ private:
+  std::unique_ptr<ExecutorImpl> impl_;
+};
+
+}  // namespace ttsrt

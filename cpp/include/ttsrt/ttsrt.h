@@ -1,0 +1,11 @@
+// The whole public face of ttsrt.
+#pragma once
+
+#include "ttsrt/build.h"
+#include "ttsrt/device.h"
+#include "ttsrt/engine.h"
+#include "ttsrt/error.h"
+#include "ttsrt/executor.h"
+#include "ttsrt/options.h"
+#include "ttsrt/request.h"
+#include "ttsrt/tensor.h"

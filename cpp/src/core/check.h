@@ -1,0 +1,32 @@
+// Checks that always run at the edges, and checks of inner loops in debug builds.
+#pragma once
+
+#include <sstream>
+#include <string>
+
+#include "ttsrt/error.h"
+
+namespace ttsrt {
+
+// Joins parts into one message.
+template <typename... Parts>
+std::string message(const Parts&... parts) {
+  std::ostringstream stream;
+  (stream << ... << parts);
+  return stream.str();
+}
+
+}  // namespace ttsrt
+
+// TTSRT_CHECK(ConfigError, condition, parts...): throws that kind with the joined parts unless the condition holds.
+#define TTSRT_CHECK(Kind, condition, ...)                                 \
+  do {                                                                    \
+    if (!(condition)) throw ::ttsrt::Kind(::ttsrt::message(__VA_ARGS__)); \
+  } while (false)
+
+#ifdef NDEBUG
+#define TTSRT_DCHECK(condition) static_cast<void>(0)
+#else
+#define TTSRT_DCHECK(condition) \
+  TTSRT_CHECK(InternalError, condition, __FILE__, ":", __LINE__, ": broken promise: " #condition)
+#endif

@@ -1,0 +1,42 @@
+// JSON from files nobody vouches for: depth, duplicates, types and ranges are checked, and messages name file and field.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace ttsrt {
+
+using Json = nlohmann::json;
+
+// Parses text; throws FormatError naming `where` for broken JSON, nesting over 16 or a key given twice.
+Json parse_json(std::string_view text, const std::string& where);
+
+// Reads the fields of one object. Every getter throws FormatError: "file: model.dim: expected ..., got ...".
+class JsonReader {
+ public:
+  JsonReader(const Json& object, std::string where);
+
+  bool has(const char* key) const;  // present and not null
+  std::int64_t integer(const char* key, std::int64_t minimum, std::int64_t maximum) const;
+  double number(const char* key, double minimum, double maximum) const;
+  bool boolean(const char* key) const;
+  std::string string(const char* key) const;
+  std::vector<std::int32_t> integers(const char* key, std::int64_t minimum, std::int64_t maximum,
+                                     std::size_t max_count) const;
+  JsonReader object(const char* key) const;
+  const Json& value(const char* key) const;
+  const std::string& where() const { return where_; }
+
+  std::int32_t int32(const char* key, std::int64_t minimum, std::int64_t maximum) const {
+    return static_cast<std::int32_t>(integer(key, minimum, maximum));
+  }
+
+ private:
+  const Json* object_;
+  std::string where_;
+};
+
+}  // namespace ttsrt

@@ -1,0 +1,72 @@
+#include "core/safetensors_writer.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+#include "core/check.h"
+#include "core/safetensors.h"
+
+namespace ttsrt {
+namespace {
+
+constexpr std::size_t kAlignment = 64;
+
+std::size_t padding_after(std::size_t bytes) { return (kAlignment - bytes % kAlignment) % kAlignment; }
+
+}  // namespace
+
+SafetensorsWriter::SafetensorsWriter(const std::string& path, const std::vector<Plan>& plans)
+    : path_(path), stream_(path, std::ios::binary | std::ios::trunc) {
+  TTSRT_CHECK(FormatError, stream_.good(), path, ": can't be created");
+  nlohmann::ordered_json header = nlohmann::ordered_json::object();
+  std::size_t offset = 0;
+  const auto place = [&](const std::string& name, DType dtype, const std::vector<std::int64_t>& shape, std::size_t bytes) {
+    header[name] = {{"dtype", safetensors_name_of(dtype)}, {"shape", shape}, {"data_offsets", {offset, offset + bytes}}};
+    offset += bytes;
+  };
+  for (const Plan& plan : plans) {
+    std::size_t bytes = size_of(plan.dtype);
+    for (const std::int64_t size : plan.shape) bytes *= static_cast<std::size_t>(size);
+    sizes_.push_back(bytes);
+    place(plan.name, plan.dtype, plan.shape, bytes);
+    const std::size_t padding = padding_after(bytes);
+    if (padding != 0) {
+      place(message("pad.", sizes_.size()), DType::uint8, {static_cast<std::int64_t>(padding)}, padding);
+    }
+  }
+  std::string text = header.dump();
+  text.append(padding_after(text.size() + 8), ' ');
+  std::uint8_t length[8];
+  for (int i = 0; i < 8; ++i) length[i] = static_cast<std::uint8_t>(text.size() >> (8 * i));
+  put(length, sizeof(length));
+  put(text.data(), text.size());
+}
+
+void SafetensorsWriter::put(const void* data, std::size_t bytes) {
+  stream_.write(static_cast<const char*>(data), static_cast<std::streamsize>(bytes));
+  TTSRT_CHECK(FormatError, stream_.good(), path_, ": can't be written (disk full?)");
+}
+
+void SafetensorsWriter::write(const std::byte* data, std::size_t bytes) {
+  TTSRT_CHECK(InternalError, next_ < sizes_.size() && bytes == sizes_[next_], path_, ": tensor ", next_, ": expected ",
+              next_ < sizes_.size() ? sizes_[next_] : 0, " bytes, got ", bytes);
+  ++next_;
+  put(data, bytes);
+  const char zeros[kAlignment] = {};
+  put(zeros, padding_after(bytes));
+}
+
+void SafetensorsWriter::finish() {
+  TTSRT_CHECK(InternalError, next_ == sizes_.size(), path_, ": ", sizes_.size() - next_, " tensors were not written");
+  stream_.close();
+  TTSRT_CHECK(FormatError, !stream_.fail(), path_, ": can't be written (disk full?)");
+  const int file = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file >= 0) {
+    ::fsync(file);
+    ::close(file);
+  }
+}
+
+}  // namespace ttsrt

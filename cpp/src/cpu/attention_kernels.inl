@@ -1,0 +1,99 @@
+// Attention of one query head over cached keys and values in blocks of 16 positions.
+//
+// Decided: keys lie transposed inside a block, so that the scores of 16 positions are one vector; the order over positions is
+// fixed: scores by block, one maximum, then values in the order of positions. No part of it depends on the other rows.
+
+namespace ttsrt::cpu {
+namespace {
+
+template <Element E>
+const typename Stored<E>::Type* block_of(const AttendArgs& args, int32_t block) {
+  const int64_t at = args.blocks == nullptr ? block : args.blocks[block];
+  return reinterpret_cast<const typename Stored<E>::Type*>(args.cache + at * args.block_bytes);
+}
+
+// Raw scores of `Count` blocks at once, to hide the latency of each chain.
+template <Element E, int Count>
+void score_blocks(const AttendArgs& args, int32_t first) {
+  const typename Stored<E>::Type* keys[Count];
+  Vec sums[Count];
+  for (int b = 0; b < Count; ++b) {
+    keys[b] = block_of<E>(args, first + b);
+    sums[b] = zero();
+  }
+  for (int32_t d = 0; d < args.head_dim; ++d) {
+    const Vec q = set(args.query[d]);
+    for (int b = 0; b < Count; ++b) sums[b] = fma(q, Stored<E>::read(keys[b] + d * kLanes), sums[b]);
+  }
+  for (int b = 0; b < Count; ++b) store(args.weights + (first + b) * kLanes, sums[b] * set(args.scale));
+}
+
+// Scores to unnormalised probabilities, weighed by the prior; returns their sum.
+inline float soften(const AttendArgs& args, int32_t blocks) {
+  float* last = args.weights + (blocks - 1) * kLanes;
+  store(last, keep_first(load(last), args.length - (blocks - 1) * kLanes, -__builtin_inff()));
+  Vec largest = load(args.weights);
+  for (int32_t b = 1; b < blocks; ++b) largest = larger(largest, load(args.weights + b * kLanes));
+  largest = set(reduce_max(largest));
+  Vec sum = zero();
+  for (int32_t b = 0; b < blocks; ++b) {
+    Vec weight = exp_of(load(args.weights + b * kLanes) - largest);
+    if (args.prior != nullptr) {
+      const int32_t lanes = lanes_left(args.length, b * kLanes);
+      weight = weight * (read_floats(args.prior + b * kLanes, lanes) + set(1.17549435e-38F));
+    }
+    store(args.weights + b * kLanes, weight);
+    sum = sum + weight;
+  }
+  return reduce_add(sum);
+}
+
+// Sums of `Count` vectors of values, from dimension `first` on; the last may be partial.
+template <Element E, int Count>
+void gather_values(const AttendArgs& args, int32_t first, float inverse) {
+  Vec sums[Count];
+  for (int i = 0; i < Count; ++i) sums[i] = zero();
+  for (int32_t begin = 0; begin < args.length; begin += kLanes) {
+    const int32_t rows = lanes_left(args.length, begin);
+    const auto* values = reinterpret_cast<const typename Stored<E>::Type*>(
+        reinterpret_cast<const unsigned char*>(block_of<E>(args, begin / kLanes)) + args.value_offset);
+    for (int32_t j = 0; j < rows; ++j) {
+      const Vec weight = set(args.weights[begin + j]);
+      const auto* row = values + j * args.head_dim + first;
+      for (int i = 0; i < Count; ++i) {
+        const int32_t lanes = lanes_left(args.head_dim, first + i * kLanes);
+        sums[i] = fma(weight, read_part<E>(row + i * kLanes, lanes), sums[i]);
+      }
+    }
+  }
+  for (int i = 0; i < Count; ++i) {
+    const int32_t at = first + i * kLanes;
+    write_floats(args.out + at, sums[i] * set(inverse), lanes_left(args.head_dim, at));
+  }
+}
+
+template <Element E>
+float attend_kernel(const AttendArgs& args) {
+  const int32_t blocks = (args.length + kLanes - 1) / kLanes;
+  int32_t b = 0;
+  for (; b + 4 <= blocks; b += 4) score_blocks<E, 4>(args, b);
+  for (; b < blocks; ++b) score_blocks<E, 1>(args, b);
+  const float inverse = 1.0F / soften(args, blocks);
+  int32_t first = 0;
+  for (; args.head_dim - first >= 4 * kLanes; first += 4 * kLanes) gather_values<E, 4>(args, first, inverse);
+  for (; first < args.head_dim; first += kLanes) gather_values<E, 1>(args, first, inverse);
+  return inverse;
+}
+
+template <Element E>
+void store_kernel(const float* key, const float* value, void* keys, void* values, int32_t place, int32_t head_dim) {
+  auto* k = static_cast<typename Stored<E>::Type*>(keys) + place;
+  auto* v = static_cast<typename Stored<E>::Type*>(values) + static_cast<int64_t>(place) * head_dim;
+  for (int32_t d = 0; d < head_dim; ++d) {
+    k[d * kLanes] = Stored<E>::round(key[d]);
+    v[d] = Stored<E>::round(value[d]);
+  }
+}
+
+}  // namespace
+}  // namespace ttsrt::cpu

@@ -1,0 +1,139 @@
+// Elementwise kernels and what the other families share: stored elements, exp, gelu.
+//
+// Accuracy: exp_of is within 2e-7 relative for x <= 88 and gives exactly 0 below -87.3; gelu takes the sigmoid form of the tanh
+// approximation, which loses nothing where tanh is near -1.
+
+namespace ttsrt::cpu {
+namespace {
+
+// How 16 stored elements are read and one is rounded (to nearest even).
+template <Element E>
+struct Stored;
+
+template <>
+struct Stored<Element::float32> {
+  using Type = float;
+  static Vec read(const float* p) { return load(p); }
+  static float round(float x) { return x; }
+};
+
+template <>
+struct Stored<Element::bfloat16> {
+  using Type = uint16_t;
+  static Vec read(const uint16_t* p) { return load_bf16(p); }
+  static uint16_t round(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof(bits));
+    if ((bits & 0x7FFFFFFFU) > 0x7F800000U) return static_cast<uint16_t>((bits >> 16) | 0x40U);  // quiet NaN
+    return static_cast<uint16_t>((bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16);
+  }
+};
+
+template <>
+struct Stored<Element::float16> {
+  using Type = uint16_t;
+  static Vec read(const uint16_t* p) { return load_f16(p); }
+  static uint16_t round(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof(bits));
+    const auto sign = static_cast<uint16_t>((bits >> 16) & 0x8000U);
+    const uint32_t magnitude = bits & 0x7FFFFFFFU;
+    if (magnitude > 0x7F800000U) return static_cast<uint16_t>(sign | 0x7E00U);   // NaN
+    if (magnitude >= 0x477FF000U) return static_cast<uint16_t>(sign | 0x7C00U);  // rounds to infinity
+    if (magnitude < 0x38800000U) {  // subnormal: adding 0.5 leaves the count of 2^-24 units in the low bits, rounded
+      float shifted;
+      memcpy(&shifted, &magnitude, sizeof(shifted));
+      shifted += 0.5F;
+      memcpy(&bits, &shifted, sizeof(bits));
+      return static_cast<uint16_t>(sign | (bits - 0x3F000000U));
+    }
+    const uint32_t rounded = magnitude + 0xFFFU + ((magnitude >> 13) & 1U);
+    return static_cast<uint16_t>(sign | ((rounded - 0x38000000U) >> 13));
+  }
+};
+
+// Up to 16 elements; the lanes beyond are zero.
+template <Element E>
+Vec read_part(const typename Stored<E>::Type* p, int64_t count) {
+  if (count >= kLanes) return Stored<E>::read(p);
+  typename Stored<E>::Type lanes[kLanes] = {};
+  memcpy(lanes, p, static_cast<size_t>(count) * sizeof(lanes[0]));
+  return Stored<E>::read(lanes);
+}
+
+inline int32_t lanes_left(int64_t count, int64_t at) {
+  return count - at >= kLanes ? kLanes : static_cast<int32_t>(count - at);
+}
+inline Vec read_floats(const float* p, int32_t lanes) { return lanes == kLanes ? load(p) : load_part(p, lanes); }
+inline void write_floats(float* p, Vec x, int32_t lanes) {
+  if (lanes == kLanes) {
+    store(p, x);
+  } else {
+    store_part(p, x, lanes);
+  }
+}
+
+// e^x = 2^n e^r with n = round(x / ln 2), |r| <= ln(2) / 2; e^r by its series to r^7.
+inline Vec exp_of(Vec x) {
+  const Vec magic = set(12582912.0F);  // 1.5 * 2^23: adding it rounds to a whole number
+  const Vec bounded = smaller(x, set(88.7F));
+  const Vec n = larger(fma(bounded, set(1.44269504F), magic) - magic, set(-126.0F));
+  const Vec high = fma(n, set(-0.693359375F), bounded);
+  const Vec r = fma(n, set(2.12194440e-4F), high);
+  Vec series = fma(set(1.0F / 5040.0F), r, set(1.0F / 720.0F));
+  series = fma(series, r, set(1.0F / 120.0F));
+  series = fma(series, r, set(1.0F / 24.0F));
+  series = fma(series, r, set(1.0F / 6.0F));
+  series = fma(series, r, set(0.5F));
+  const Vec value = fma(series, r * r, r) + set(1.0F);
+  return if_less(x, set(-87.3F), zero(), scale_by_power(value, n));
+}
+
+// 0.5 x (1 + tanh(u)) = x / (1 + e^(-2u)), u = sqrt(2 / pi) (x + 0.044715 x^3).
+inline Vec gelu_of(Vec x) {
+  const Vec inner = x * fma(x * x, set(-2.0F * 0.7978845608F * 0.044715F), set(-2.0F * 0.7978845608F));
+  return x / (set(1.0F) + exp_of(inner));
+}
+
+void exp_kernel(const float* x, int64_t count, float* out) {
+  for (int64_t i = 0; i < count; i += kLanes) {
+    const int32_t lanes = lanes_left(count, i);
+    write_floats(out + i, exp_of(read_floats(x + i, lanes)), lanes);
+  }
+}
+
+void gelu_kernel(const float* x, int64_t count, float* out) {
+  for (int64_t i = 0; i < count; i += kLanes) {
+    const int32_t lanes = lanes_left(count, i);
+    write_floats(out + i, gelu_of(read_floats(x + i, lanes)), lanes);
+  }
+}
+
+void add_kernel(const float* x, int64_t count, float* out) {
+  for (int64_t i = 0; i < count; i += kLanes) {
+    const int32_t lanes = lanes_left(count, i);
+    write_floats(out + i, read_floats(out + i, lanes) + read_floats(x + i, lanes), lanes);
+  }
+}
+
+void mix_kernel(const float* conditional, const float* unconditional, float scale, int64_t count, float* out) {
+  for (int64_t i = 0; i < count; i += kLanes) {
+    const int32_t lanes = lanes_left(count, i);
+    const Vec kept = set(1.0F - scale) * read_floats(unconditional + i, lanes);
+    write_floats(out + i, set(scale) * read_floats(conditional + i, lanes) + kept, lanes);
+  }
+}
+
+template <Element E>
+void mean_rows_kernel(const void* const* rows, int32_t count, int64_t width, float* out) {
+  using Type = typename Stored<E>::Type;
+  for (int64_t i = 0; i < width; i += kLanes) {
+    const int32_t lanes = lanes_left(width, i);
+    Vec sum = zero();
+    for (int32_t r = 0; r < count; ++r) sum = sum + read_part<E>(static_cast<const Type*>(rows[r]) + i, lanes);
+    write_floats(out + i, count == 1 ? sum : sum / set(static_cast<float>(count)), lanes);
+  }
+}
+
+}  // namespace
+}  // namespace ttsrt::cpu

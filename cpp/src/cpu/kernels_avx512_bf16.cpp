@@ -1,0 +1,13 @@
+// The kernels compiled for "avx512_bf16".
+#include "cpu/vec_avx512_bf16.h"
+
+#include "cpu/kernels_table.inl"
+
+namespace ttsrt::cpu {
+
+const Kernels& kernels_avx512_bf16() {
+  static constexpr Kernels kTable = table_of("avx512_bf16");
+  return kTable;
+}
+
+}  // namespace ttsrt::cpu

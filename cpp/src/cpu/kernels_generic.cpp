@@ -1,0 +1,13 @@
+// The kernels compiled for "generic".
+#include "cpu/vec_generic.h"
+
+#include "cpu/kernels_table.inl"
+
+namespace ttsrt::cpu {
+
+const Kernels& kernels_generic() {
+  static constexpr Kernels kTable = table_of("generic");
+  return kTable;
+}
+
+}  // namespace ttsrt::cpu

@@ -1,0 +1,38 @@
+// Fills the table with the kernels of the instruction set this is compiled for.
+
+#include "cpu/elementwise_kernels.inl"
+
+#include "cpu/norm_kernels.inl"
+
+#include "cpu/linear_kernels.inl"
+
+#include "cpu/attention_kernels.inl"
+
+#include "cpu/sampling_kernels.inl"
+
+namespace ttsrt::cpu {
+namespace {
+
+constexpr Kernels table_of(const char* name) {
+  return {name,
+          kTileRows,
+          {{prepare_floats, product_kernel<StepFloat32>},
+           {prepare_pairs, product_kernel<StepBfloat16>},
+           {prepare_floats, product_kernel<StepFloat16>}},
+          interleave_kernel,
+          {{attend_kernel<Element::float32>, store_kernel<Element::float32>},
+           {attend_kernel<Element::bfloat16>, store_kernel<Element::bfloat16>},
+           {attend_kernel<Element::float16>, store_kernel<Element::float16>}},
+          layer_norm_kernel,
+          {mean_rows_kernel<Element::float32>, mean_rows_kernel<Element::bfloat16>, mean_rows_kernel<Element::float16>},
+          add_kernel,
+          mix_kernel,
+          argmax_kernel,
+          kth_largest_kernel,
+          survivors_kernel,
+          exp_kernel,
+          gelu_kernel};
+}
+
+}  // namespace
+}  // namespace ttsrt::cpu

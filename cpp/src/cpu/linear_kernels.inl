@@ -1,0 +1,180 @@
+// Matrix products over panel16 weights: float32, bfloat16 (inputs rounded to it, products exact, float32 sums), float16 (widened).
+//
+// Decided: an output is one chain of fused multiply-adds over K, whatever the number of rows, so its bits depend on its row and
+// its weights only. Few rows: several panels in flight hide the chain's latency while the weights stream by once. Many rows: a
+// register tile over blocks of rows that stay in the L2 cache.
+
+namespace ttsrt::cpu {
+namespace {
+
+// One step over K for 16 outputs: a weight vector, one word of an input, and their product added to the sums.
+struct StepFloat32 {
+  static constexpr int64_t kBytes = 64;
+  static Vec weight(const unsigned char* p) { return load(reinterpret_cast<const float*>(p)); }
+  static Vec input(const uint32_t* p) {
+    float x;
+    memcpy(&x, p, sizeof(x));
+    return set(x);
+  }
+  static Vec add(Vec w, Vec x, Vec sum) { return fma(w, x, sum); }
+};
+
+struct StepBfloat16 {
+  static constexpr int64_t kBytes = 64;
+  static Bf16Pairs weight(const unsigned char* p) { return load_pairs(p); }
+  static Bf16Pairs input(const uint32_t* p) { return set_pair(p); }
+  static Vec add(const Bf16Pairs& w, const Bf16Pairs& x, Vec sum) { return dot_pairs(w, x, sum); }
+};
+
+struct StepFloat16 {
+  static constexpr int64_t kBytes = 32;
+  static Vec weight(const unsigned char* p) { return load_f16(reinterpret_cast<const uint16_t*>(p)); }
+  static Vec input(const uint32_t* p) { return StepFloat32::input(p); }
+  static Vec add(Vec w, Vec x, Vec sum) { return fma(w, x, sum); }
+};
+
+inline void finish(const LinearArgs& args, Vec value, int32_t row, int32_t panel) {
+  const int32_t first = panel * kLanes;
+  const int32_t lanes = lanes_left(args.outputs, first);
+  float* out = args.out + row * args.out_stride + first;
+  if (args.bias != nullptr) value = value + read_floats(args.bias + first, lanes);
+  if (args.gelu) value = gelu_of(value);
+  if (args.accumulate) value = read_floats(out, lanes) + value;
+  write_floats(out, value, lanes);
+}
+
+// `Rows` rows from `first_row` on times `Panels` panels. x: [words][Rows].
+template <class Step, int Rows, int Panels>
+void multiply_tile(const LinearArgs& args, const uint32_t* x, int32_t first_row, int32_t panel) {
+  const int64_t panel_bytes = args.words * Step::kBytes;
+  const unsigned char* w = static_cast<const unsigned char*>(args.weight) + panel * panel_bytes;
+  Vec sums[Rows][Panels];
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r) {
+#pragma GCC unroll 4
+    for (int p = 0; p < Panels; ++p) sums[r][p] = zero();
+  }
+  for (int64_t k = 0; k < args.words; ++k) {
+    decltype(Step::weight(w)) weights[Panels];
+#pragma GCC unroll 4
+    for (int p = 0; p < Panels; ++p) weights[p] = Step::weight(w + p * panel_bytes + k * Step::kBytes);
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; ++r) {
+      const auto input = Step::input(x + k * Rows + r);
+#pragma GCC unroll 4
+      for (int p = 0; p < Panels; ++p) sums[r][p] = Step::add(weights[p], input, sums[r][p]);
+    }
+  }
+  const int32_t rows = args.rows - first_row;
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r) {
+#pragma GCC unroll 4
+    for (int p = 0; p < Panels; ++p) {
+      if (r < rows) finish(args, sums[r][p], first_row + r, panel + p);
+    }
+  }
+}
+
+template <class Step, int Rows>
+void multiply_panels(const LinearArgs& args, const uint32_t* x, int32_t first_row, int32_t panel, int32_t count) {
+  constexpr int kPanels = panels_in_flight(Rows);
+  if (count == kPanels) {
+    multiply_tile<Step, Rows, kPanels>(args, x, first_row, panel);
+    return;
+  }
+  for (int32_t p = 0; p < count; ++p) multiply_tile<Step, Rows, 1>(args, x, first_row, panel + p);
+}
+
+// A tile of `tile` rows on `count` panels, at most what is in flight for the fewest rows.
+template <class Step>
+void multiply_rows(const LinearArgs& args, int32_t tile, const uint32_t* x, int32_t first_row, int32_t panel, int32_t count) {
+  if constexpr (kTileRows >= 12) {
+    if (tile == 12) return multiply_panels<Step, 12>(args, x, first_row, panel, count);
+    if (tile == 8) return multiply_panels<Step, 8>(args, x, first_row, panel, count);
+  }
+  if constexpr (kTileRows >= 4) {
+    if (tile == 4) return multiply_panels<Step, 4>(args, x, first_row, panel, count);
+  }
+  if (tile == 2) return multiply_panels<Step, 2>(args, x, first_row, panel, count);
+  multiply_panels<Step, 1>(args, x, first_row, panel, count);
+}
+
+inline int32_t tile_for(int32_t rows) {
+  if (rows >= kTileRows) return kTileRows;
+  return rows <= 2 ? rows : rows <= 4 ? 4 : rows <= 8 ? 8 : 12;
+}
+inline int32_t panels_for(int32_t tile) {
+  if (tile == 1) return panels_in_flight(1);
+  if (tile == 2) return panels_in_flight(2);
+  if (tile == 4) return panels_in_flight(4);
+  return panels_in_flight(tile == 8 ? 8 : 12);
+}
+
+// Rows whose packed inputs stay in the L2 cache beside a few panels: at least four tiles.
+inline int32_t block_rows(int64_t words) {
+  const int64_t fitting = 384 * 1024 / (words * 4) / kTileRows;
+  return kTileRows * static_cast<int32_t>(fitting < 4 ? 4 : fitting > 16 ? 16 : fitting);
+}
+
+template <class Step>
+void product_kernel(const LinearArgs& args) {
+  const int32_t block = block_rows(args.words);
+  for (int32_t begin = 0; begin < args.rows; begin += block) {
+    const int32_t end = args.rows - begin < block ? args.rows : begin + block;
+    const int32_t group = panels_for(tile_for(end - begin));
+    for (int32_t panel = args.first_panel; panel < args.last_panel; panel += group) {
+      const int32_t count = args.last_panel - panel < group ? args.last_panel - panel : group;
+      for (int32_t row = begin; row < end; row += kTileRows) {
+        const int32_t tile = tile_for(end - row);
+        multiply_rows<Step>(args, tile, args.packed + row * args.words, row, panel, count);
+      }
+    }
+  }
+}
+
+// x [depth] as floats; words beyond depth are zero.
+void prepare_floats(const float* x, int64_t depth, int64_t words, uint32_t* out) {
+  memcpy(out, x, static_cast<size_t>(depth) * sizeof(float));
+  for (int64_t i = depth; i < words; ++i) out[i] = 0;
+}
+
+// x [depth] as pairs of bfloat16.
+void prepare_pairs(const float* x, int64_t depth, int64_t words, uint32_t* out) {
+  const int64_t whole = depth / 2;
+  for (int64_t i = 0; i < whole; ++i) {
+    const uint32_t low = Stored<Element::bfloat16>::round(x[2 * i]);
+    out[i] = low | static_cast<uint32_t>(Stored<Element::bfloat16>::round(x[2 * i + 1])) << 16;
+  }
+  for (int64_t i = whole; i < words; ++i) out[i] = 0;
+  if (depth % 2 != 0) out[whole] = Stored<Element::bfloat16>::round(x[depth - 1]);
+}
+
+template <int Tile>
+void interleave_tile(const uint32_t* const* from, int64_t words, uint32_t* out) {
+  constexpr int64_t kStep = 16;  // one cache line of each row at a time
+  int64_t k = 0;
+  for (; k + kStep <= words; k += kStep) {
+    uint32_t lines[Tile][kStep];
+    for (int r = 0; r < Tile; ++r) memcpy(lines[r], from[r] + k, sizeof(lines[r]));
+    for (int64_t i = 0; i < kStep; ++i) {
+      for (int r = 0; r < Tile; ++r) out[(k + i) * Tile + r] = lines[r][i];
+    }
+  }
+  for (; k < words; ++k) {
+    for (int r = 0; r < Tile; ++r) out[k * Tile + r] = from[r][k];
+  }
+}
+
+// The rows beyond `rows` read the first one: their outputs are never kept, they only fill the tile.
+void interleave_kernel(const uint32_t* rows_of_words, int32_t rows, int32_t tile, int64_t words, uint32_t* out) {
+  const uint32_t* from[kTileRows > 4 ? kTileRows : 4];
+  for (int32_t r = 0; r < tile; ++r) from[r] = rows_of_words + (r < rows ? r * words : 0);
+  if (tile == 12) return interleave_tile<12>(from, words, out);
+  if (tile == 8) return interleave_tile<8>(from, words, out);
+  if (tile == 4) return interleave_tile<4>(from, words, out);
+  if (tile == 2) return interleave_tile<2>(from, words, out);
+  memcpy(out, from[0], static_cast<size_t>(words) * sizeof(uint32_t));
+}
+
+}  // namespace
+}  // namespace ttsrt::cpu

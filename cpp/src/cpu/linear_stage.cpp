@@ -1,0 +1,143 @@
+#include "cpu/linear_stage.h"
+
+#include "core/check.h"
+
+namespace ttsrt::cpu {
+namespace {
+
+std::int64_t words_of(const ops::Weight& weight) {
+  const std::int64_t depth = ops::padded_cols(weight.cols);
+  return weight.dtype == DType::bfloat16 ? depth / 2 : depth;
+}
+
+// Rows of the smallest tile that holds `rows`: the sizes kernels are compiled for.
+std::int32_t tile_for(const Kernels& kernels, std::int32_t rows) {
+  if (rows >= kernels.tile_rows) return kernels.tile_rows;
+  return rows <= 2 ? rows : rows <= 4 ? 4 : rows <= 8 ? 8 : 12;
+}
+
+// What both stages of a Linear share.
+struct Packing {
+  Site site;
+  LinearPlan plan;
+  const LinearKernels* kernels = nullptr;
+  std::int64_t words = 0;
+  std::uint32_t* const* packed = nullptr;
+
+  std::int32_t rows() const { return plan.is_on == nullptr || *plan.is_on ? *plan.rows : 0; }
+  bool fits_one_tile() const { return rows() <= site.kernels->tile_rows; }
+
+  // Prepared rows of a tile, a normalised row, and the tile itself where a thread packs for itself.
+  std::size_t scratch_bytes() const {
+    const auto row = static_cast<std::size_t>(words) * 2 * sizeof(float);
+    return row + 2 * static_cast<std::size_t>(site.kernels->tile_rows) * static_cast<std::size_t>(words) * sizeof(float);
+  }
+
+  void prepare(std::int32_t row, float* normalised, std::uint32_t* out) const {
+    const float* x = plan.x.row(row);
+    if (plan.norm_weight != nullptr) {
+      site.kernels->layer_norm(x, plan.norm_weight, plan.weight->cols, plan.norm_epsilon, normalised);
+      x = normalised;
+    }
+    kernels->prepare(x, plan.weight->cols, words, out);
+  }
+
+  // Packs the tile that begins at `first`.
+  void pack(std::int32_t first, std::byte* scratch, std::uint32_t* out) const {
+    const std::int32_t count = std::min(rows() - first, site.kernels->tile_rows);
+    auto* normalised = reinterpret_cast<float*>(scratch);
+    auto* prepared = reinterpret_cast<std::uint32_t*>(normalised) + 2 * words;
+    const std::int32_t tile = tile_for(*site.kernels, count);
+    if (tile == 1) return prepare(first, normalised, out);
+    for (std::int32_t r = 0; r < count; ++r) prepare(first + r, normalised, prepared + r * words);
+    site.kernels->interleave(prepared, count, tile, words, out);
+  }
+};
+
+class PackStage : public Stage {
+ public:
+  explicit PackStage(const Packing& packing) : packing_(packing) {}
+
+  bool is_needed() const override { return !packing_.fits_one_tile(); }
+  std::size_t scratch_bytes() const override { return packing_.scratch_bytes(); }
+
+  void run(const Worker& worker) override {
+    const std::int32_t tile = packing_.site.kernels->tile_rows;
+    const Range tiles = share_of((packing_.rows() + tile - 1) / tile, worker);
+    for (std::int64_t t = tiles.begin; t < tiles.end; ++t) {
+      packing_.pack(static_cast<std::int32_t>(t) * tile, worker.scratch, *packing_.packed + t * tile * packing_.words);
+    }
+  }
+
+ private:
+  Packing packing_;
+};
+
+class ProductStage : public Stage {
+ public:
+  explicit ProductStage(const Packing& packing) : packing_(packing) {}
+
+  bool is_needed() const override { return packing_.rows() > 0; }
+  std::size_t scratch_bytes() const override { return packing_.scratch_bytes(); }
+
+  void run(const Worker& worker) override {
+    const LinearPlan& plan = packing_.plan;
+    const Range panels = share_of(ops::padded_rows(plan.weight->rows) / ops::kPanel, worker);
+    if (panels.begin == panels.end) return;
+    LinearArgs args;
+    args.weight = plan.weight->data;
+    args.packed = packed_rows(worker);
+    args.out = plan.out.data;
+    args.out_stride = plan.out.stride;
+    args.bias = plan.bias;
+    args.words = packing_.words;
+    args.rows = packing_.rows();
+    args.outputs = static_cast<std::int32_t>(plan.weight->rows);
+    args.first_panel = static_cast<std::int32_t>(panels.begin);
+    args.last_panel = static_cast<std::int32_t>(panels.end);
+    args.gelu = plan.gelu;
+    args.accumulate = plan.accumulate;
+    packing_.kernels->product(args);
+  }
+
+ private:
+  // A single tile is packed by every thread for itself: cheaper than a barrier.
+  const std::uint32_t* packed_rows(const Worker& worker) const {
+    const LinearPlan& plan = packing_.plan;
+    if (!packing_.fits_one_tile()) return *packing_.packed;
+    const bool is_ready = packing_.rows() == 1 && plan.norm_weight == nullptr && plan.weight->dtype != DType::bfloat16 &&
+                          plan.weight->cols == packing_.words;
+    if (is_ready) return reinterpret_cast<const std::uint32_t*>(plan.x.data);
+    auto* tile = reinterpret_cast<std::uint32_t*>(worker.scratch) +
+                 (2 + std::int64_t{packing_.site.kernels->tile_rows}) * packing_.words;
+    packing_.pack(0, worker.scratch, tile);
+    return tile;
+  }
+
+  Packing packing_;
+};
+
+}  // namespace
+
+std::size_t packed_bytes(const Kernels& kernels, const LinearPlan& plan) {
+  const std::int64_t tiles = (plan.max_rows + kernels.tile_rows - 1) / kernels.tile_rows;
+  return static_cast<std::size_t>(tiles * kernels.tile_rows * words_of(*plan.weight)) * sizeof(std::uint32_t);
+}
+
+void add_linear(const Site& site, const LinearPlan& plan, std::uint32_t* const* packed,
+                std::vector<std::unique_ptr<Stage>>& stages) {
+  const ops::Weight& weight = *plan.weight;
+  TTSRT_CHECK(InternalError, weight.layout == ops::Layout::panel16, weight.name, ": expected panel16 for a product");
+  TTSRT_CHECK(InternalError, weight.cols == plan.x.width && weight.rows == plan.out.width, weight.name, ": expected [",
+              plan.out.width, ", ", plan.x.width, "], got [", weight.rows, ", ", weight.cols, "]");
+  Packing packing;
+  packing.site = site;
+  packing.plan = plan;
+  packing.kernels = &site.kernels->linear[static_cast<int>(element_of(weight.dtype))];
+  packing.words = words_of(weight);
+  packing.packed = packed;
+  if (plan.max_rows > site.kernels->tile_rows) stages.push_back(std::make_unique<PackStage>(packing));
+  stages.push_back(std::make_unique<ProductStage>(packing));
+}
+
+}  // namespace ttsrt::cpu

@@ -1,0 +1,125 @@
+#include "cpu/slots.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace ttsrt::cpu {
+namespace {
+
+std::int64_t blocks_of(std::int64_t rows) { return (rows + ops::kBlockSize - 1) / ops::kBlockSize; }
+
+std::size_t product(std::int64_t a, std::int64_t b, std::int64_t c) { return static_cast<std::size_t>(a * b * c); }
+
+}  // namespace
+
+Element element_of(DType dtype) {
+  if (dtype == DType::float32) return Element::float32;
+  if (dtype == DType::bfloat16) return Element::bfloat16;
+  TTSRT_CHECK(InternalError, dtype == DType::float16, "cpu backend: expected float32, bfloat16 or float16, got type ",
+              static_cast<int>(dtype));
+  return Element::float16;
+}
+
+BlockLayout BlockLayout::of(DType dtype, std::int32_t heads, std::int32_t head_dim) {
+  BlockLayout layout;
+  layout.element = element_of(dtype);
+  layout.heads = heads;
+  layout.head_dim = head_dim;
+  layout.head_bytes = std::int64_t{head_dim} * ops::kBlockSize * (dtype == DType::float32 ? 4 : 2);
+  layout.block_bytes = layout.head_bytes * heads * 2;
+  return layout;
+}
+
+Slots::Slots(const ops::StateSpec& spec)
+    : rules(static_cast<std::size_t>(spec.slots)),
+      states(static_cast<std::size_t>(spec.slots)),
+      spec_(spec),
+      cache_layout_(BlockLayout::of(spec.cache_dtype, spec.cache_heads, spec.cache_head_dim)),
+      memory_layout_(BlockLayout::of(spec.cache_dtype, spec.memory_heads, spec.memory_head_dim)),
+      cache_(product(spec.cache_layers, spec.num_blocks, cache_layout_.block_bytes)),
+      memory_(product(spec.slots, spec.memory_layers, memory_blocks() * memory_layout_.block_bytes)),
+      context_(product(spec.slots, spec.max_context_rows, spec.dim * std::int64_t{sizeof(float)})),
+      counts_(product(spec.slots, spec.max_text_len + 2, sizeof(std::int32_t))),
+      last_codes_(product(spec.slots, std::max(spec.codebooks, 1), sizeof(std::int32_t))) {
+  for (const auto& conv : spec.convs) {
+    convs_.emplace_back(product(std::int64_t{2} * spec.slots, conv.kernel - 1, conv.width * std::int64_t{sizeof(float)}));
+  }
+}
+
+std::size_t Slots::bytes() const {
+  std::size_t total = cache_.bytes() + memory_.bytes() + context_.bytes() + counts_.bytes() + last_codes_.bytes();
+  for (const auto& conv : convs_) total += conv.bytes();
+  return total + rules.size() * sizeof(rules[0]) + states.size() * sizeof(states[0]);
+}
+
+void Slots::reset(const step::Admission& admission) {
+  const auto slot = static_cast<std::size_t>(admission.slot);
+  rules[slot] = admission.rules;
+  states[slot] = {};
+  std::fill_n(counts(admission.slot), spec_.max_text_len + 2, 0);
+  std::fill_n(last_codes(admission.slot), spec_.codebooks, 0);
+  for (std::size_t c = 0; c < convs_.size(); ++c) {
+    const std::int64_t count = std::int64_t{2} * (spec_.convs[c].kernel - 1) * spec_.convs[c].width;
+    std::fill_n(conv_history(static_cast<std::int32_t>(c), admission.slot, step::Branch::conditional), count, 0.0F);
+  }
+}
+
+void Slots::make_room(std::int32_t max_draws) {
+  const auto draws = std::max(static_cast<std::size_t>(max_draws), outcome.outputs.size());
+  outcome.sampled.resize(draws * static_cast<std::size_t>(spec_.codebooks));
+  outcome.likeliest.resize(outcome.sampled.size());
+  outcome.scores.resize(draws * static_cast<std::size_t>(spec_.max_text_len));
+  outcome.outputs.resize(draws);
+}
+
+void Slots::start_outcome(std::int32_t draws) {
+  outcome.draws = draws;
+  outcome.finished = 0;
+  std::fill_n(outcome.sampled.begin(), draws * spec_.codebooks, -1);
+  std::fill_n(outcome.likeliest.begin(), draws * spec_.codebooks, -1);
+  std::fill_n(outcome.scores.begin(), draws * spec_.max_text_len, 0.0F);
+}
+
+void Slots::copy_block(const step::BlockCopy& copy) {
+  for (std::int32_t layer = 0; layer < spec_.cache_layers; ++layer) {
+    std::byte* base = cache(layer);
+    std::memcpy(base + copy.to * cache_layout_.block_bytes, base + copy.from * cache_layout_.block_bytes,
+                static_cast<std::size_t>(cache_layout_.block_bytes));
+  }
+}
+
+std::byte* Slots::cache(std::int32_t layer) const {
+  return cache_.data() + std::int64_t{layer} * spec_.num_blocks * cache_layout_.block_bytes;
+}
+
+std::int64_t Slots::memory_blocks() const { return blocks_of(spec_.max_text_len) + blocks_of(spec_.max_context_memory); }
+
+std::byte* Slots::memory(std::int32_t slot, std::int32_t layer, ops::Memory memory) const {
+  const std::int64_t first = memory == ops::Memory::text ? 0 : blocks_of(spec_.max_text_len);
+  const std::int64_t layers = std::int64_t{slot} * spec_.memory_layers + layer;
+  return memory_.data() + (layers * memory_blocks() + first) * memory_layout_.block_bytes;
+}
+
+float* Slots::context_row(std::int32_t slot, std::int32_t row) const {
+  return context_.as<float>() + (std::int64_t{slot} * spec_.max_context_rows + row) * spec_.dim;
+}
+
+float* Slots::conv_history(std::int32_t conv, std::int32_t slot, step::Branch branch) const {
+  const auto& shape = spec_.convs[static_cast<std::size_t>(conv)];
+  const std::int64_t place = std::int64_t{slot} * 2 + (branch == step::Branch::conditional ? 0 : 1);
+  return convs_[static_cast<std::size_t>(conv)].as<float>() + place * (shape.kernel - 1) * shape.width;
+}
+
+std::int32_t* Slots::counts(std::int32_t slot) const {
+  return counts_.as<std::int32_t>() + std::int64_t{slot} * (spec_.max_text_len + 2);
+}
+
+std::int32_t* Slots::last_codes(std::int32_t slot) const {
+  return last_codes_.as<std::int32_t>() + std::int64_t{slot} * std::max(spec_.codebooks, 1);
+}
+
+std::int32_t Slots::memory_rows(ops::Memory memory) const {
+  return memory == ops::Memory::text ? spec_.max_text_len : spec_.max_context_memory;
+}
+
+}  // namespace ttsrt::cpu

@@ -1,0 +1,80 @@
+// 16 floats in one AVX-512 register (F, BW, DQ, VL).
+#pragma once
+
+#include <immintrin.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "cpu/kernels.h"
+
+namespace ttsrt::cpu {
+namespace {
+
+constexpr int32_t kTileRows = 12;
+constexpr int32_t panels_in_flight(int32_t rows) { return rows <= 4 ? 4 : rows == 8 ? 3 : 2; }
+
+struct Vec {
+  __m512 v;
+};
+
+inline Vec set(float x) { return {_mm512_set1_ps(x)}; }
+inline Vec zero() { return {_mm512_setzero_ps()}; }
+inline Vec load(const float* p) { return {_mm512_loadu_ps(p)}; }
+inline void store(float* p, Vec a) { _mm512_storeu_ps(p, a.v); }
+inline __mmask16 first_lanes(int32_t count) { return static_cast<__mmask16>((1U << count) - 1U); }
+inline Vec load_part(const float* p, int32_t count) { return {_mm512_maskz_loadu_ps(first_lanes(count), p)}; }
+inline void store_part(float* p, Vec a, int32_t count) { _mm512_mask_storeu_ps(p, first_lanes(count), a.v); }
+
+inline Vec fma(Vec a, Vec b, Vec c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+inline Vec operator+(Vec a, Vec b) { return {_mm512_add_ps(a.v, b.v)}; }
+inline Vec operator-(Vec a, Vec b) { return {_mm512_sub_ps(a.v, b.v)}; }
+inline Vec operator*(Vec a, Vec b) { return {_mm512_mul_ps(a.v, b.v)}; }
+inline Vec operator/(Vec a, Vec b) { return {_mm512_div_ps(a.v, b.v)}; }
+inline Vec larger(Vec a, Vec b) { return {_mm512_max_ps(a.v, b.v)}; }
+inline Vec smaller(Vec a, Vec b) { return {_mm512_min_ps(a.v, b.v)}; }
+// x < limit ? a : b
+inline Vec if_less(Vec x, Vec limit, Vec a, Vec b) {
+  return {_mm512_mask_blend_ps(_mm512_cmp_ps_mask(x.v, limit.v, _CMP_LT_OQ), b.v, a.v)};
+}
+
+inline float reduce_add(Vec a) {
+  const __m256 s = _mm256_add_ps(_mm512_castps512_ps256(a.v), _mm512_extractf32x8_ps(a.v, 1));
+  __m128 q = _mm_add_ps(_mm256_castps256_ps128(s), _mm256_extractf128_ps(s, 1));
+  q = _mm_add_ps(q, _mm_movehl_ps(q, q));
+  return _mm_cvtss_f32(_mm_add_ss(q, _mm_movehdup_ps(q)));
+}
+inline float reduce_max(Vec a) { return _mm512_reduce_max_ps(a.v); }
+inline Vec keep_first(Vec a, int32_t count, float fill) {
+  return {_mm512_mask_blend_ps(first_lanes(count), _mm512_set1_ps(fill), a.v)};
+}
+inline uint32_t mask_not_less(Vec a, Vec b) { return _mm512_cmp_ps_mask(a.v, b.v, _CMP_GE_OQ); }
+// p * 2^n for whole n in [-126, 128].
+inline Vec scale_by_power(Vec p, Vec n) {
+  const __m512i exponent = _mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n.v), _mm512_set1_epi32(127)), 23);
+  return {_mm512_mul_ps(p.v, _mm512_castsi512_ps(exponent))};
+}
+
+// Signed whole numbers that order as the floats do.
+struct Ints {
+  __m512i v;
+};
+inline Ints order_keys(Vec a) {
+  const __m512i bits = _mm512_castps_si512(a.v);
+  return {_mm512_xor_si512(bits, _mm512_and_si512(_mm512_srai_epi32(bits, 31), _mm512_set1_epi32(0x7FFFFFFF)))};
+}
+inline int32_t count_not_less(Ints keys, int32_t least) {
+  return __builtin_popcount(_mm512_cmpge_epi32_mask(keys.v, _mm512_set1_epi32(least)));
+}
+
+inline Vec load_bf16(const uint16_t* p) {
+  const __m256i half = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16))};
+}
+inline Vec load_f16(const uint16_t* p) {
+  return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
+}
+
+inline void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
+
+}  // namespace
+}  // namespace ttsrt::cpu

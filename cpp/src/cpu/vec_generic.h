@@ -1,0 +1,141 @@
+// 16 floats without wide instructions: compiler vectors, which become whatever the base machine has.
+#pragma once
+
+#include <stdint.h>
+#include <string.h>
+
+#include "cpu/kernels.h"
+
+namespace ttsrt::cpu {
+namespace {
+
+constexpr int32_t kTileRows = 2;
+constexpr int32_t panels_in_flight(int32_t rows) { return rows == 1 ? 2 : 1; }
+
+typedef float Floats __attribute__((vector_size(64)));
+typedef int32_t Ints __attribute__((vector_size(64)));
+
+struct Vec {
+  Floats v;
+};
+
+inline Vec set(float x) { return {Floats{} + x}; }
+inline Vec zero() { return {Floats{}}; }
+inline Vec load(const float* p) {
+  Vec r;
+  memcpy(&r.v, p, sizeof(r.v));
+  return r;
+}
+inline void store(float* p, Vec a) { memcpy(p, &a.v, sizeof(a.v)); }
+inline Vec load_part(const float* p, int32_t count) {
+  Vec r = zero();
+  memcpy(&r.v, p, static_cast<size_t>(count) * sizeof(float));
+  return r;
+}
+inline void store_part(float* p, Vec a, int32_t count) { memcpy(p, &a.v, static_cast<size_t>(count) * sizeof(float)); }
+
+inline Vec fma(Vec a, Vec b, Vec c) { return {a.v * b.v + c.v}; }
+inline Vec operator+(Vec a, Vec b) { return {a.v + b.v}; }
+inline Vec operator-(Vec a, Vec b) { return {a.v - b.v}; }
+inline Vec operator*(Vec a, Vec b) { return {a.v * b.v}; }
+inline Vec operator/(Vec a, Vec b) { return {a.v / b.v}; }
+inline Vec larger(Vec a, Vec b) { return {a.v > b.v ? a.v : b.v}; }
+inline Vec smaller(Vec a, Vec b) { return {a.v < b.v ? a.v : b.v}; }
+// x < limit ? a : b
+inline Vec if_less(Vec x, Vec limit, Vec a, Vec b) { return {x.v < limit.v ? a.v : b.v}; }
+
+inline float reduce_add(Vec a) {
+  float s[8];
+  for (int i = 0; i < 8; ++i) s[i] = a.v[i] + a.v[i + 8];
+  for (int width = 4; width > 0; width /= 2) {
+    for (int i = 0; i < width; ++i) s[i] += s[i + width];
+  }
+  return s[0];
+}
+inline float reduce_max(Vec a) {
+  float m = a.v[0];
+  for (int i = 1; i < kLanes; ++i) m = a.v[i] > m ? a.v[i] : m;
+  return m;
+}
+inline Vec keep_first(Vec a, int32_t count, float fill) {
+  for (int32_t i = count; i < kLanes; ++i) a.v[i] = fill;
+  return a;
+}
+inline uint32_t mask_not_less(Vec a, Vec b) {
+  const Ints m = a.v >= b.v;
+  uint32_t bits = 0;
+  for (int i = 0; i < kLanes; ++i) bits |= static_cast<uint32_t>(m[i] & 1) << i;
+  return bits;
+}
+// p * 2^n for whole n in [-126, 128].
+inline Vec scale_by_power(Vec p, Vec n) {
+  const Ints exponent = (__builtin_convertvector(n.v, Ints) + 127) << 23;
+  Vec power;
+  memcpy(&power.v, &exponent, sizeof(exponent));
+  return {p.v * power.v};
+}
+
+// Signed whole numbers that order as the floats do.
+inline Ints order_keys(Vec a) {
+  Ints bits;
+  memcpy(&bits, &a.v, sizeof(bits));
+  return bits ^ ((bits >> 31) & 0x7FFFFFFF);
+}
+inline int32_t count_not_less(Ints keys, int32_t least) {
+  const Ints m = keys >= (Ints{} + least);
+  int32_t count = 0;
+  for (int i = 0; i < kLanes; ++i) count -= m[i];
+  return count;
+}
+
+inline float scalar_from_f16(uint16_t h) {
+  const uint32_t magnitude = static_cast<uint32_t>(h & 0x7FFFU) << 13;
+  uint32_t bits = magnitude + 0x38000000U;
+  if (magnitude >= 0x0F800000U) bits += 0x38000000U;  // infinity, NaN
+  float value;
+  if (magnitude < 0x00800000U) {  // subnormal: h * 2^-24
+    value = static_cast<float>(h & 0x3FFU) * (1.0F / 16777216.0F);
+    memcpy(&bits, &value, sizeof(bits));
+  }
+  bits |= static_cast<uint32_t>(h & 0x8000U) << 16;
+  memcpy(&value, &bits, sizeof(value));
+  return value;
+}
+inline Vec load_bf16(const uint16_t* p) {
+  Ints bits;
+  for (int i = 0; i < kLanes; ++i) bits[i] = static_cast<int32_t>(static_cast<uint32_t>(p[i]) << 16);
+  Vec r;
+  memcpy(&r.v, &bits, sizeof(bits));
+  return r;
+}
+inline Vec load_f16(const uint16_t* p) {
+  Vec r;
+  for (int i = 0; i < kLanes; ++i) r.v[i] = scalar_from_f16(p[i]);
+  return r;
+}
+
+// 16 pairs of bfloat16 and the dot product with one pair of an input.
+struct Bf16Pairs {
+  Floats even;
+  Floats odd;
+};
+inline Bf16Pairs split_pairs(Ints bits) {
+  const Ints low = bits << 16;
+  const Ints high = bits & static_cast<int32_t>(0xFFFF0000U);
+  Bf16Pairs r;
+  memcpy(&r.even, &low, sizeof(low));
+  memcpy(&r.odd, &high, sizeof(high));
+  return r;
+}
+inline Bf16Pairs load_pairs(const void* p) {
+  Ints bits;
+  memcpy(&bits, p, sizeof(bits));
+  return split_pairs(bits);
+}
+inline Bf16Pairs set_pair(const uint32_t* p) { return split_pairs(Ints{} + static_cast<int32_t>(*p)); }
+inline Vec dot_pairs(Bf16Pairs a, Bf16Pairs b, Vec sum) { return {a.odd * b.odd + (a.even * b.even + sum.v)}; }
+
+inline void prefetch(const void* p) { __builtin_prefetch(p); }
+
+}  // namespace
+}  // namespace ttsrt::cpu

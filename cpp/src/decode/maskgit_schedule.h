@@ -1,0 +1,14 @@
+// How many codes are fixed at the start of each MaskGit pass (NeMo's `sample_maskgit`).
+#pragma once
+
+#include <cstdint>
+
+#include "ops/rules/slot_rules.h"
+#include "ttsrt/options.h"
+
+namespace ttsrt::decode {
+
+// `codes`: C*S. Throws ConfigError naming the knob.
+ops::rules::MaskGitRules compile_maskgit(const MaskGit& options, std::int32_t codes);
+
+}  // namespace ttsrt::decode

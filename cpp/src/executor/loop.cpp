@@ -1,0 +1,254 @@
+#include "executor/loop.h"
+
+#include <algorithm>
+
+#include "core/check.h"
+#include "executor/batch_builder.h"
+#include "executor/commit.h"
+
+namespace ttsrt::executor {
+
+Loop::Loop(std::unique_ptr<model::Network> network, std::int32_t max_queue_size, bool trace)
+    : network_(std::move(network)),
+      max_queue_size_(max_queue_size),
+      trace_(trace),
+      pool_(network_->info().num_blocks, network_->info().block_size),
+      prefixes_(pool_) {
+  const model::NetworkInfo& info = network_->info();
+  for (std::int32_t slot = info.slots - 1; slot >= 0; --slot) free_slots_.push_back(slot);
+  running_.reserve(static_cast<std::size_t>(info.slots));
+  stats_.max_num_active_requests = info.slots;
+  stats_.max_num_blocks = stats_.free_num_blocks = info.num_blocks;
+  stats_.tokens_per_block = info.block_size;
+  thread_ = std::thread([this] { run(); });
+}
+
+Loop::~Loop() { close(false); }
+
+void Loop::submit(Pending pending) {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    TTSRT_CHECK(DeviceError, device_failure_.empty(), "submit: the device failed before: ", device_failure_);
+    TTSRT_CHECK(ClosedError, state_ == State::running, "submit: the executor is closed");
+    TTSRT_CHECK(CapacityError, waiting_.size() < static_cast<std::size_t>(max_queue_size_), "submit: the queue is full: ",
+                max_queue_size_, " requests wait (max_queue_size)");
+    waiting_.push_back(std::move(pending));
+    ++stats_.num_submitted;
+    stats_.num_queued_requests = static_cast<std::int32_t>(waiting_.size());
+  }
+  changed_.notify_one();
+}
+
+ExecutorStats Loop::stats() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return stats_;
+}
+
+void Loop::close(bool drain) {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (state_ != State::closing) state_ = drain ? State::draining : State::closing;
+  }
+  changed_.notify_one();
+  const std::lock_guard<std::mutex> lock(close_mutex_);
+  if (thread_.joinable()) thread_.join();
+}
+
+bool Loop::wait_for_work() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  changed_.wait(lock, [&] { return !running_.empty() || !waiting_.empty() || state_ != State::running; });
+  return !running_.empty() || !waiting_.empty();
+}
+
+void Loop::run() {
+  while (wait_for_work()) {
+    drop_ended();
+    take_in();
+    if (!running_.empty()) step();
+  }
+}
+
+void Loop::count(FinishReason reason) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (reason == FinishReason::error) {
+    ++stats_.num_failed;
+  } else if (reason == FinishReason::cancelled || reason == FinishReason::deadline) {
+    ++stats_.num_cancelled;
+  } else {
+    ++stats_.num_completed;
+  }
+}
+
+void Loop::reject(Pending& pending, FinishReason reason, const std::string& why) {
+  count(reason);
+  Sequence never_ran(std::move(pending), -1, network_->info().facts, false);
+  never_ran.started = Clock::now();
+  finish(never_ran, reason, why, network_->info().facts);
+}
+
+// Takes waiting requests while there are slots and blocks: larger priority first, older first among equals.
+void Loop::take_in() {
+  for (;;) {
+    std::optional<Pending> chosen;
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      if (waiting_.empty() || free_slots_.empty()) return;
+      auto best = waiting_.begin();
+      for (auto at = waiting_.begin(); at != waiting_.end(); ++at) {
+        if (at->request.priority > best->request.priority) best = at;
+      }
+      if (!reserves(best->request)) return;
+      chosen = std::move(*best);
+      waiting_.erase(best);
+      stats_.num_queued_requests = static_cast<std::int32_t>(waiting_.size());
+    }
+    const std::int32_t slot = free_slots_.back();
+    free_slots_.pop_back();
+    admit(std::move(*chosen), slot);
+  }
+}
+
+// Whether the worst case of a request fits beside the worst cases of those that run.
+bool Loop::reserves(const PreparedRequest& request) {
+  const auto worst = [&](const PreparedRequest& of) {
+    const std::int32_t branch = pool_.blocks_for(of.context.rows + of.rules.max_steps);
+    return of.rules.is_guided ? 2 * branch + pool_.blocks_for(of.context.rows) : branch;
+  };
+  std::int32_t promised = worst(request);
+  for (const auto& sequence : running_) {
+    promised += worst(sequence->request);
+  }
+  if (promised > pool_.num_blocks()) return running_.empty();
+  std::int32_t held = 0;  // by those that run
+  for (const auto& sequence : running_) held += sequence->conditional.size() + sequence->unconditional.size();
+  static_cast<void>(prefixes_.make_room(std::max(promised - held, 0)));
+  return true;
+}
+
+void Loop::admit(Pending&& pending, std::int32_t slot) {
+  auto sequence = std::make_unique<Sequence>(std::move(pending), slot, network_->info().facts, trace_);
+  const std::int32_t rows = sequence->context_rows();
+  const std::int32_t positions = rows + sequence->request.rules.max_steps;
+  sequence->started = Clock::now();
+  sequence->conditional = BlockTable(pool_);
+  sequence->unconditional = BlockTable(pool_);
+  sequence->conditional.reserve(positions);
+  sequence->unconditional.reserve(positions);
+  if (sequence->is_guided() && rows > 0 && network_->info().facts.shares_unconditional) sequence->prefix = &prefixes_.acquire(rows);
+  running_.push_back(std::move(sequence));
+}
+
+void Loop::retire(Sequence& sequence) {
+  if (sequence.prefix != nullptr) prefixes_.release(*sequence.prefix);
+  free_slots_.push_back(sequence.slot);
+}
+
+// Ends what was cancelled or ran out of time, waiting or running.
+void Loop::drop_ended() {
+  const Clock::time_point now = Clock::now();
+  std::vector<Pending> ended;
+  bool closes = false;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    closes = state_ == State::closing;
+    const auto is_over = [&](const Pending& of) { return closes || of.channel->is_cancelled() || of.is_expired(now); };
+    const auto first = std::stable_partition(waiting_.begin(), waiting_.end(), [&](const Pending& of) { return !is_over(of); });
+    std::move(first, waiting_.end(), std::back_inserter(ended));
+    waiting_.erase(first, waiting_.end());
+    stats_.num_queued_requests = static_cast<std::int32_t>(waiting_.size());
+  }
+  for (Pending& pending : ended) {
+    const bool is_cancelled = closes || pending.channel->is_cancelled();
+    reject(pending, is_cancelled ? FinishReason::cancelled : FinishReason::deadline, "");
+  }
+  for (auto& sequence : running_) {
+    const bool is_cancelled = closes || sequence->channel->is_cancelled();
+    const auto& deadline = sequence->request.deadline;
+    const bool is_late = deadline && std::chrono::duration<double>(now - sequence->submitted).count() > *deadline;
+    if (!is_cancelled && !is_late) continue;
+    const FinishReason reason = is_cancelled ? FinishReason::cancelled : FinishReason::deadline;
+    retire(*sequence);
+    count(reason);
+    finish(*sequence, reason, "", network_->info().facts);
+    sequence.reset();
+  }
+  std::erase(running_, nullptr);
+}
+
+void Loop::step() {
+  const Clock::time_point begin = Clock::now();
+  const step::ModelFacts& facts = network_->info().facts;
+  std::int64_t frames = 0;
+  try {
+    views_.clear();
+    for (const auto& sequence : running_) views_.push_back(sequence->view());
+    plan_ = plan_step(views_, facts.max_rows);
+    TTSRT_CHECK(InternalError, !plan_.is_empty(), "the scheduler found nothing to run for ", running_.size(), " requests");
+    build_batch(plan_, running_, facts, batch_);
+    const step::StepOutput& output = network_->collect(network_->launch(batch_));
+    std::vector<std::pair<std::int32_t, Prefix*>> held;  // of those the commit may end
+    for (const auto& sequence : running_) held.emplace_back(sequence->slot, sequence->prefix);
+    frames = commit(plan_, batch_, output, running_, facts);
+    for (std::size_t i = 0; i < running_.size(); ++i) {
+      if (running_[i] != nullptr) continue;
+      if (held[i].second != nullptr) prefixes_.release(*held[i].second);
+      free_slots_.push_back(held[i].first);
+      count(FinishReason::stop);
+    }
+    std::erase(running_, nullptr);
+  } catch (const DeviceError& problem) {
+    fail_all(problem.what());
+  } catch (const std::exception& problem) {
+    fail_planned(problem.what());
+  }
+  update_stats(frames, std::chrono::duration<double>(Clock::now() - begin).count());
+}
+
+// A failed launch costs the requests that were in it; the executor goes on.
+void Loop::fail_planned(const std::string& why) {
+  for (const step::PlanItem& item : plan_.items) {
+    auto& sequence = running_[static_cast<std::size_t>(item.sequence)];
+    if (sequence == nullptr) continue;
+    retire(*sequence);
+    count(FinishReason::error);
+    finish(*sequence, FinishReason::error, why, network_->info().facts);
+    sequence.reset();
+  }
+  if (plan_.is_empty()) {
+    fail_all(why);
+    return;
+  }
+  std::erase(running_, nullptr);
+  prefixes_.forget_progress();
+}
+
+// The device is gone: nothing can run here any more.
+void Loop::fail_all(const std::string& why) {
+  std::deque<Pending> waiting;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    device_failure_ = why;
+    waiting.swap(waiting_);
+    stats_.num_queued_requests = 0;
+  }
+  for (auto& sequence : running_) {
+    if (sequence == nullptr) continue;
+    retire(*sequence);
+    count(FinishReason::error);
+    finish(*sequence, FinishReason::error, why, network_->info().facts);
+  }
+  running_.clear();
+  for (Pending& pending : waiting) reject(pending, FinishReason::error, why);
+}
+
+void Loop::update_stats(std::int64_t frames, double seconds) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  ++stats_.num_iterations;
+  stats_.num_frames += static_cast<std::uint64_t>(frames);
+  stats_.iteration_seconds += seconds;
+  stats_.num_active_requests = static_cast<std::int32_t>(running_.size());
+  stats_.free_num_blocks = pool_.num_free();
+  stats_.used_num_blocks = pool_.num_blocks() - pool_.num_free();
+}
+
+}  // namespace ttsrt::executor

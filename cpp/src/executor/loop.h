@@ -1,0 +1,77 @@
+// The loop: schedule, run, commit; on a thread of its own, which alone touches the network, the cache books and the sequences.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "executor/kv_cache.h"
+#include "executor/sequence.h"
+#include "model/network.h"
+#include "step/plan.h"
+#include "ttsrt/executor.h"
+
+namespace ttsrt::executor {
+
+class Loop {
+ public:
+  Loop(std::unique_ptr<model::Network> network, std::int32_t max_queue_size, bool trace);
+  ~Loop();
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
+
+  const model::NetworkInfo& network() const { return network_->info(); }
+  // Throws CapacityError, ClosedError, or DeviceError once the device has failed.
+  void submit(Pending pending);
+  ExecutorStats stats() const;
+  void close(bool drain);
+
+ private:
+  // How the loop stands with its callers.
+  enum class State { running, draining, closing };
+
+  void run();
+  bool wait_for_work();  // false: closed and empty
+  void take_in();
+  void admit(Pending&& pending, std::int32_t slot);
+  bool reserves(const PreparedRequest& request);
+  void drop_ended();
+  void step();
+  void fail_planned(const std::string& why);
+  void fail_all(const std::string& why);
+  void retire(Sequence& sequence);
+  void count(FinishReason reason);
+  void reject(Pending& pending, FinishReason reason, const std::string& why);
+  void update_stats(std::int64_t frames, double seconds);
+
+  std::unique_ptr<model::Network> network_;
+  const std::int32_t max_queue_size_;
+  const bool trace_;
+
+  // The loop thread's own.
+  BlockPool pool_;
+  PrefixCache prefixes_;
+  std::vector<std::unique_ptr<Sequence>> running_;  // oldest first
+  std::vector<std::int32_t> free_slots_;
+  step::StepPlan plan_;
+  step::StepBatch batch_;
+  std::vector<SequenceView> views_;
+
+  // Shared with callers.
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<Pending> waiting_;
+  State state_ = State::running;
+  std::string device_failure_;  // empty: the device works
+  ExecutorStats stats_;
+
+  std::mutex close_mutex_;
+  std::thread thread_;
+};
+
+}  // namespace ttsrt::executor

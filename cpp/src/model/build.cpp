@@ -1,0 +1,194 @@
+// ttsrt::build: plans every tensor of the engine, packs them one at a time, and moves the finished folder into place.
+#include "ttsrt/build.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "core/check.h"
+#include "core/safetensors.h"
+#include "core/safetensors_writer.h"
+#include "core/sha256.h"
+#include "model/build_plan.h"
+#include "model/defaults.h"
+#include "model/limits.h"
+#include "model/pack.h"
+
+namespace ttsrt {
+namespace {
+
+namespace fs = std::filesystem;
+using OrderedJson = nlohmann::ordered_json;
+constexpr std::size_t kMaxConfig = 16U << 20;
+
+struct Checkpoint {
+  explicit Checkpoint(const std::string& folder)
+      : where(folder + "/config.json"), json(parse_json(read_text(where, kMaxConfig), where)), weights(folder + "/model.safetensors") {
+    const JsonReader reader(json, where);
+    const std::string format = reader.string("format");
+    TTSRT_CHECK(FormatError, format == "ttsrt.checkpoint", where, ".format: expected \"ttsrt.checkpoint\", got \"", format, "\"");
+    reader.integer("format_version", 1, 1);
+    config = model::read_model_config(reader.object("model"));
+    defaults = model::read_defaults(reader.object("defaults"));
+    if (config.num_voices > 0) {
+      const StoredTensor& voices = weights.at("voices");
+      TTSRT_CHECK(FormatError, voices.shape.size() == 3, weights.path(), ": voices: expected three sizes");
+      voice_rows = static_cast<std::int32_t>(std::min<std::int64_t>(voices.shape[1], 1 << 20));
+    }
+  }
+
+  std::string where;
+  Json json;
+  SafetensorsFile weights;
+  model::ModelConfig config;
+  model::RequestDefaults defaults;
+  std::int32_t voice_rows = 0;
+};
+
+std::string shape_text(const std::vector<std::int64_t>& shape) {
+  std::string text = "[";
+  for (const std::int64_t size : shape) text += (text.size() > 1 ? ", " : "") + std::to_string(size);
+  return text + "]";
+}
+
+void check_sources(const Checkpoint& checkpoint, const std::vector<model::PackItem>& items) {
+  for (const model::PackItem& item : items) {
+    const StoredTensor& stored = checkpoint.weights.at(item.source);
+    TTSRT_CHECK(FormatError, stored.shape == item.source_shape, checkpoint.weights.path(), ": ", item.source, ": expected ",
+                shape_text(item.source_shape), ", got ", shape_text(stored.shape));
+  }
+}
+
+// The rows an item takes from its source, taps of a convolution first.
+std::vector<float> gather(const std::vector<float>& source, const model::PackItem& item) {
+  const auto rows = static_cast<std::size_t>(item.weight.rows);
+  const auto cols = static_cast<std::size_t>(item.weight.cols);
+  const auto* first = source.data() + static_cast<std::size_t>(item.first_row) * cols;
+  std::vector<float> values(first, first + rows * cols);
+  if (item.kernel == 1) return values;
+  const auto kernel = static_cast<std::size_t>(item.kernel);
+  const std::size_t channels = cols / kernel;
+  for (std::size_t row = 0; row < rows; ++row) {
+    for (std::size_t channel = 0; channel < channels; ++channel) {
+      for (std::size_t tap = 0; tap < kernel; ++tap) {
+        values[row * cols + tap * channels + channel] = first[row * cols + channel * kernel + tap];
+      }
+    }
+  }
+  return values;
+}
+
+std::vector<std::byte> packed_item(const Checkpoint& checkpoint, const model::PackItem& item) {
+  const StoredTensor& stored = checkpoint.weights.at(item.source);
+  if (item.weight.dtype == DType::int32) {
+    TTSRT_CHECK(FormatError, stored.dtype == DType::int32, checkpoint.weights.path(), ": ", item.source, ": expected int32");
+    return {stored.data, stored.data + stored.bytes};
+  }
+  const std::vector<float> values = gather(model::read_floats(stored), item);
+  for (const float value : values) {
+    TTSRT_CHECK(FormatError, std::isfinite(value), checkpoint.weights.path(), ": ", item.source, ": expected finite numbers, got ", value);
+  }
+  return model::pack(values, item.weight);
+}
+
+SafetensorsWriter::Plan plan_of(const model::PackItem& item) {
+  const ops::Weight& weight = item.weight;
+  std::vector<std::int64_t> shape = {weight.rows, weight.cols};
+  if (weight.layout == ops::Layout::panel16) shape = {ops::padded_rows(weight.rows), ops::padded_cols(weight.cols)};
+  if (item.component == "voices") shape = item.source_shape;
+  return {weight.name, weight.dtype, shape};
+}
+
+OrderedJson describe(const Checkpoint& checkpoint, const model::Limits& limits, const BuildOptions& options, OrderedJson components) {
+  OrderedJson engine;
+  engine["format"] = "ttsrt.engine";
+  engine["format_version"] = 1;
+  engine["family"] = JsonReader(checkpoint.json, checkpoint.where).string("family");
+  engine["dtype"] = name_of(options.dtype);
+  engine["quantization"] = "none";
+  engine["limits"] = {{"max_batch_size", limits.max_batch_size},
+                      {"max_seq_len", limits.max_seq_len},
+                      {"max_input_len", limits.max_input_len},
+                      {"max_encoder_input_len", limits.max_encoder_input_len},
+                      {"max_num_tokens", limits.max_num_tokens}};
+  for (const char* kept : {"source", "model", "defaults"}) {
+    if (checkpoint.json.contains(kept)) engine[kept] = checkpoint.json.at(kept);
+  }
+  engine["components"] = std::move(components);
+  return engine;
+}
+
+OrderedJson limits_of(const std::string& component, const model::Limits& limits) {
+  if (component == "text_encoder") return {{"rows", limits.max_encoder_input_len}};
+  if (component == "context_encoder" || component == "voices") return {{"rows", limits.max_input_len}};
+  if (component == "decoder") return {{"positions", limits.max_seq_len}, {"requests", limits.max_batch_size}};
+  return {{"requests", limits.max_batch_size}};
+}
+
+void check_target(const fs::path& target, bool overwrite) {
+  if (!fs::exists(target)) return;
+  const bool is_ours = fs::is_directory(target) && (fs::is_empty(target) || fs::exists(target / "engine.json"));
+  TTSRT_CHECK(ConfigError, is_ours, "output_dir: ", target.string(), " exists and isn't an engine");
+  TTSRT_CHECK(ConfigError, overwrite || fs::is_empty(target), "output_dir: ", target.string(),
+              " holds an engine already; ask for overwrite to replace it");
+}
+
+void write_engine(const Checkpoint& checkpoint, const fs::path& folder, const model::Limits& limits, const BuildOptions& options,
+                  const BuildProgress& progress) {
+  const auto items = model::plan_engine(checkpoint.config, options.dtype, checkpoint.voice_rows);
+  check_sources(checkpoint, items);
+  std::vector<SafetensorsWriter::Plan> plans;
+  for (const auto& item : items) plans.push_back(plan_of(item));
+  SafetensorsWriter writer((folder / "weights.safetensors").string(), plans);
+  OrderedJson components = OrderedJson::object();
+  std::int32_t done = 0;
+  for (const auto& item : items) {
+    const std::vector<std::byte> bytes = packed_item(checkpoint, item);
+    writer.write(bytes.data(), bytes.size());
+    OrderedJson& component = components[item.component];
+    if (!component.contains("limits")) component["limits"] = limits_of(item.component, limits);
+    component["tensors"][item.weight.name] = {{"layout", item.weight.layout == ops::Layout::panel16 ? "panel16" : "dense"},
+                                              {"rows", item.weight.rows},
+                                              {"cols", item.weight.cols},
+                                              {"sha256", sha256_hex(bytes.data(), bytes.size())}};
+    if (progress) progress(++done, static_cast<std::int32_t>(items.size()), item.weight.name);
+  }
+  writer.finish();
+  std::ofstream description(folder / "engine.json");
+  description << describe(checkpoint, limits, options, std::move(components)).dump(1) << "\n";
+  description.close();
+  TTSRT_CHECK(FormatError, !description.fail(), (folder / "engine.json").string(), ": can't be written");
+}
+
+}  // namespace
+
+void build(const std::string& checkpoint_dir, const std::string& output_dir, const BuildOptions& options,
+           const BuildProgress& progress) {
+  const bool is_known = options.dtype == DType::float32 || options.dtype == DType::bfloat16 || options.dtype == DType::float16;
+  TTSRT_CHECK(ConfigError, is_known, "dtype: expected float32, bfloat16 or float16, got ", name_of(options.dtype));
+  const Checkpoint checkpoint(checkpoint_dir);
+  const model::Limits limits =
+      model::resolve_limits(options, checkpoint.config, checkpoint.voice_rows, checkpoint.defaults.max_frames);
+  const fs::path target = fs::absolute(output_dir).lexically_normal();
+  check_target(target, options.overwrite);
+  const fs::path fresh = target.parent_path() / (target.filename().string() + ".partial-" + std::to_string(::getpid()));
+  try {
+    fs::create_directories(fresh);
+    write_engine(checkpoint, fresh, limits, options, progress);
+    if (fs::exists(target)) fs::remove_all(target);
+    fs::rename(fresh, target);
+  } catch (const fs::filesystem_error& problem) {
+    fs::remove_all(fresh);
+    throw ConfigError(message("output_dir: ", problem.what()));
+  } catch (...) {
+    fs::remove_all(fresh);
+    throw;
+  }
+}
+
+}  // namespace ttsrt

@@ -1,0 +1,94 @@
+// What a model is: the "model" block that checkpoints and engines share (docs/format.md), as checked numbers.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "core/json.h"
+
+namespace ttsrt::model {
+
+constexpr std::int32_t kMaxDecoderLayers = 64;  // rules name layers by the bits of a 64-bit word
+
+struct StackConfig {
+  std::int32_t layers = 0;
+  std::int32_t dim = 0;
+  std::int32_t ffn_dim = 0;
+  std::int32_t heads = 0;
+  std::int32_t kernel = 1;
+  std::int32_t max_positions = 0;
+  bool is_causal = true;
+  bool has_norm_out = true;
+
+  bool is_present() const { return layers > 0; }
+  std::int32_t head_dim() const { return dim / heads; }
+};
+
+struct CrossConfig {
+  std::int32_t heads = 0;
+  std::int32_t head_dim = 0;
+  bool has_memory_norm = true;
+  std::vector<bool> sees_text;     // [decoder layers]
+  std::vector<bool> sees_context;  // [decoder layers]
+
+  std::int32_t width() const { return heads * head_dim; }
+};
+
+enum class LocalKind : std::int32_t { none, autoregressive, maskgit };
+
+struct LocalConfig {
+  LocalKind kind = LocalKind::none;
+  StackConfig stack;
+  bool has_in_projection = false;
+};
+
+// What stands before the audio in the decoder.
+enum class ContextKind : std::int32_t {
+  codes,    // embedded codec codes
+  encoder,  // the context encoder's output
+  voices,   // rows stored with the model
+  memory,   // nothing: some layers cross-attend to the context encoder's output
+};
+
+enum class ContextText : std::int32_t { none, shared, own };
+
+struct Tokens {
+  std::int32_t audio_bos = 0;
+  std::int32_t audio_eos = 0;
+  std::int32_t context_bos = 0;
+  std::int32_t context_eos = 0;
+  std::int32_t mask = 0;
+  std::int32_t text_bos = 0;
+  std::int32_t text_eos = 0;
+  std::vector<std::int32_t> forbidden;
+};
+
+struct ModelConfig {
+  std::int32_t dim = 0;
+  std::int32_t codebooks = 0;       // C
+  std::int32_t codebook_vocab = 0;  // V
+  std::int32_t frame_stacking = 1;  // S
+  std::int32_t text_vocab = 0;
+  std::int32_t context_text_vocab = 0;
+  double frame_rate = 0.0;
+  Tokens tokens;
+  ContextKind context = ContextKind::codes;
+  ContextText context_text = ContextText::none;
+  bool pads_context = false;  // context codes fill one row per frame: the stacked rows, then rows of zeros
+  StackConfig text_encoder;
+  StackConfig context_encoder;  // may be absent
+  StackConfig decoder;
+  CrossConfig cross;
+  LocalConfig local;
+  std::map<std::string, std::int32_t> speakers;
+  std::int32_t num_voices = 0;
+
+  std::int32_t stack_codes() const { return codebooks * frame_stacking; }  // C*S
+};
+
+// Throws FormatError naming the field.
+ModelConfig read_model_config(const JsonReader& model);
+
+}  // namespace ttsrt::model

@@ -1,0 +1,93 @@
+#include "model/encoder.h"
+
+#include "model/block.h"
+
+namespace ttsrt::model {
+namespace {
+
+ops::Weight audio_tables(const EngineData& engine) {
+  const ModelConfig& config = engine.config;
+  return engine.weight("audio_embeddings", std::int64_t{config.stack_codes()} * config.codebook_vocab, config.dim);
+}
+
+ops::BufferId write_layers(const EngineData& engine, ops::Program& program, const std::string& prefix, const StackConfig& config,
+                           ops::EmbedRows embed, bool trace) {
+  const StackWeights weights = load_stack(engine, prefix, config);
+  BlockWriter block(program, config, {});
+  embed.out = block.residual();
+  embed.positions = weights.positions;
+  program.ops.push_back(embed);
+  for (std::int32_t l = 0; l < config.layers; ++l) {
+    const LayerWeights& layer = weights.layers[static_cast<std::size_t>(l)];
+    block.self_attention(layer, l);
+    block.feed_forward(layer, l);
+    if (trace) block.tap(prefix + ".layers." + std::to_string(l));
+  }
+  return block.finish(weights);
+}
+
+// Keys and values of every decoder layer that sees this memory.
+void write_projections(const EngineData& engine, ops::Program& program, ops::BufferId memory_rows, ops::Memory memory) {
+  const ModelConfig& config = engine.config;
+  const ops::BufferId normed = program.add("memory_normed", config.dim);
+  const ops::BufferId kv = program.add("memory_kv", 2 * std::int64_t{config.cross.width()});
+  const std::vector<bool>& sees = memory == ops::Memory::text ? config.cross.sees_text : config.cross.sees_context;
+  for (std::int32_t l = 0; l < config.decoder.layers; ++l) {
+    if (!sees[static_cast<std::size_t>(l)]) continue;
+    const CrossWeights weights = load_cross(engine, l);
+    ops::BufferId rows = memory_rows;
+    if (weights.memory_norm.is_present()) {
+      program.ops.push_back(ops::LayerNorm{memory_rows, normed, weights.memory_norm});
+      rows = normed;
+    }
+    program.ops.push_back(ops::Linear{rows, kv, weights.kv, {}});
+    program.ops.push_back(ops::StoreMemory{kv, l, memory});
+  }
+}
+
+}  // namespace
+
+ops::Program write_text_encoder(const EngineData& engine, bool trace) {
+  ops::Program program;
+  program.name = "text_encoder";
+  ops::EmbedRows embed;
+  embed.text_table = engine.weight("text_embedding", engine.config.text_vocab, engine.config.dim);
+  const ops::BufferId out = write_layers(engine, program, "text_encoder", engine.config.text_encoder, embed, trace);
+  if (trace) program.taps.push_back({"encoder_out", out});
+  write_projections(engine, program, out, ops::Memory::text);
+  return program;
+}
+
+ops::Program write_memory_projection(const EngineData& engine) {
+  ops::Program program;
+  program.name = "memory_projection";
+  ops::EmbedRows embed;
+  embed.out = program.add("encoder_output", engine.config.dim);
+  program.ops.push_back(embed);
+  write_projections(engine, program, embed.out, ops::Memory::text);
+  return program;
+}
+
+ops::Program write_context_encoder(const EngineData& engine, bool trace) {
+  const ModelConfig& config = engine.config;
+  ops::Program program;
+  program.name = "context_encoder";
+  ops::EmbedRows embed;
+  embed.audio_tables = audio_tables(engine);
+  embed.codebooks = config.stack_codes();
+  embed.vocab = config.codebook_vocab;
+  embed.text_table = engine.weight("text_embedding", config.text_vocab, config.dim);
+  if (config.context_text == ContextText::own) {
+    embed.context_text_table = engine.weight("context_text_embedding", config.context_text_vocab, config.dim);
+  }
+  const ops::BufferId out = write_layers(engine, program, "context_encoder", config.context_encoder, embed, trace);
+  if (trace) program.taps.push_back({"context_embedding", out});
+  if (config.context == ContextKind::memory) {
+    write_projections(engine, program, out, ops::Memory::context);
+  } else {
+    program.ops.push_back(ops::StoreContext{out});
+  }
+  return program;
+}
+
+}  // namespace ttsrt::model

@@ -1,0 +1,188 @@
+#include "model/native_network.h"
+
+#include "core/check.h"
+#include "model/decoder.h"
+#include "model/encoder.h"
+
+namespace ttsrt::model {
+namespace {
+
+using step::RowClass;
+
+ops::StateSpec state_of(const EngineData& engine, const NetworkOptions& options) {
+  const ModelConfig& config = engine.config;
+  const Limits& limits = options.limits;
+  ops::StateSpec spec;
+  spec.slots = limits.max_batch_size;
+  spec.cache_dtype = options.cache_dtype;
+  spec.cache_layers = config.decoder.layers;
+  spec.cache_heads = config.decoder.heads;
+  spec.cache_head_dim = config.decoder.head_dim();
+  // Two branches of every slot at full length, and one shared unconditional prefix per slot at worst.
+  const std::int32_t per_branch = (limits.max_seq_len + ops::kBlockSize - 1) / ops::kBlockSize;
+  const std::int32_t per_prefix = (limits.max_input_len + ops::kBlockSize - 1) / ops::kBlockSize;
+  spec.num_blocks = limits.max_batch_size * (2 * per_branch + per_prefix);
+  spec.memory_layers = config.decoder.layers;
+  spec.memory_heads = config.cross.heads;
+  spec.memory_head_dim = config.cross.head_dim;
+  spec.max_text_len = limits.max_encoder_input_len;
+  spec.max_context_memory = config.context == ContextKind::memory ? limits.max_input_len : 0;
+  spec.max_context_rows = config.context == ContextKind::encoder ? limits.max_input_len : 0;
+  spec.dim = config.dim;
+  if (config.decoder.kernel > 1) {
+    for (std::int32_t l = 0; l < config.decoder.layers; ++l) {
+      spec.convs.push_back({config.decoder.kernel, config.decoder.dim});
+      spec.convs.push_back({config.decoder.kernel, config.decoder.ffn_dim});
+    }
+  }
+  spec.codebooks = config.stack_codes();
+  return spec;
+}
+
+step::ContextRoute route_of(ContextKind kind) {
+  if (kind == ContextKind::encoder) return step::ContextRoute::encoder;
+  return kind == ContextKind::memory ? step::ContextRoute::memory : step::ContextRoute::rows;
+}
+
+void copy_defaults(const RequestDefaults& defaults, step::ModelFacts& facts) {
+  facts.cfg_scale = defaults.cfg_scale;
+  facts.temperature = defaults.temperature;
+  facts.top_k = defaults.top_k;
+  facts.max_frames = defaults.max_frames;
+  facts.min_frames = defaults.min_frames;
+  facts.eos_method = defaults.eos_method;
+  facts.use_local_transformer = defaults.use_local_transformer;
+  facts.prior = defaults.prior;
+}
+
+step::ModelFacts facts_of(const EngineData& engine, const Limits& limits) {
+  const ModelConfig& config = engine.config;
+  step::ModelFacts facts;
+  facts.family = engine.info.family;
+  facts.dim = config.dim;
+  facts.codebooks = config.codebooks;
+  facts.codebook_vocab = config.codebook_vocab;
+  facts.frame_stacking = config.frame_stacking;
+  facts.text_vocab = config.text_vocab;
+  if (config.context_text != ContextText::none) {
+    facts.context_text_vocab = config.context_text == ContextText::own ? config.context_text_vocab : config.text_vocab;
+  }
+  facts.frame_rate = config.frame_rate;
+  facts.bos_id = config.tokens.audio_bos;
+  facts.eos_id = config.tokens.audio_eos;
+  facts.forbidden = config.tokens.forbidden;
+  facts.decoder_layers = config.decoder.layers;
+  for (std::int32_t l = 0; l < config.decoder.layers; ++l) {
+    if (config.cross.sees_text[static_cast<std::size_t>(l)]) facts.text_layers.push_back(l);
+  }
+  facts.has_local_transformer = config.local.kind != LocalKind::none;
+  facts.is_maskgit = config.local.kind == LocalKind::maskgit;
+  facts.context_route = route_of(config.context);
+  facts.takes_context_codes = config.context != ContextKind::voices;
+  facts.pads_context = config.pads_context;
+  facts.shares_unconditional = config.decoder.kernel == 1;
+  facts.speakers = config.speakers;
+  for (const auto& voice : engine.voices) facts.voices.push_back(std::make_shared<const std::vector<float>>(voice));
+  facts.max_batch_size = limits.max_batch_size;
+  facts.max_seq_len = limits.max_seq_len;
+  facts.max_input_len = limits.max_input_len;
+  facts.max_text_len = limits.max_encoder_input_len;
+  facts.max_rows = limits.max_num_tokens;
+  copy_defaults(engine.defaults, facts);
+  return facts;
+}
+
+}  // namespace
+
+NativeNetwork::NativeNetwork(const EngineData& engine, std::unique_ptr<ops::Backend> backend, const NetworkOptions& options)
+    : trace_(options.trace), backend_(std::move(backend)) {
+  const Limits& limits = options.limits;
+  const ops::StateSpec state = state_of(engine, options);
+  backend_->create_state(state);
+  const std::int32_t rows = limits.max_num_tokens;
+  compile(RowClass::encode_text, write_text_encoder(engine, trace_), rows, 0);
+  compile(RowClass::project_memory, write_memory_projection(engine), rows, 0);
+  if (engine.config.context_encoder.is_present()) {
+    compile(RowClass::encode_context, write_context_encoder(engine, trace_), rows, 0);
+  }
+  compile(RowClass::prefill, write_prefill(engine), rows, 0);
+  compile(RowClass::decode, write_decode(engine, trace_), 2 * limits.max_batch_size, limits.max_batch_size);
+
+  info_.device = backend_->info().device;
+  info_.description = backend_->info().description;
+  info_.cache_dtype = options.cache_dtype;
+  info_.slots = state.slots;
+  info_.num_blocks = state.num_blocks;
+  info_.block_size = ops::kBlockSize;
+  info_.facts = facts_of(engine, limits);
+  info_.state_bytes = backend_->state_bytes();
+  for (const Compiled& compiled : classes_) {
+    if (compiled.executable) info_.activation_bytes += compiled.executable->activation_bytes();
+  }
+  const auto draws = static_cast<std::size_t>(limits.max_batch_size);
+  output_.draws.reserve(draws);
+  output_.codes.reserve(draws * static_cast<std::size_t>(engine.config.stack_codes()));
+  output_.scores.reserve(draws * static_cast<std::size_t>(limits.max_encoder_input_len));
+  output_.max_text_len = limits.max_encoder_input_len;
+}
+
+void NativeNetwork::compile(RowClass row_class, const ops::Program& program, std::int32_t max_rows, std::int32_t max_draws) {
+  Compiled& compiled = classes_[static_cast<std::size_t>(row_class)];
+  compiled.executable = backend_->compile(program, {max_rows, max_draws, trace_});
+  compiled.taps = program.taps;
+  for (const ops::Tap& tap : program.taps) {
+    const ops::Activation& activation = program.activations[static_cast<std::size_t>(tap.buffer)];
+    compiled.tap_widths.push_back(activation.width);
+    compiled.tap_spaces.push_back(activation.space);
+  }
+}
+
+Ticket NativeNetwork::launch(const step::StepBatch& batch) {
+  TTSRT_CHECK(InternalError, in_flight_ == nullptr, "launch: the ticket before wasn't collected");
+  for (const step::Admission& admission : batch.admissions) backend_->admit(admission);
+  for (std::int32_t c = 0; c < step::kRowClasses; ++c) {
+    if (static_cast<RowClass>(c) == RowClass::decode && !batch.block_copies.empty()) backend_->copy_blocks(batch.block_copies);
+    const step::RowBatch& rows = batch.classes[c];
+    if (rows.rows == 0) continue;
+    Compiled& compiled = classes_[static_cast<std::size_t>(c)];
+    TTSRT_CHECK(InternalError, compiled.executable != nullptr, "launch: rows of a class this model doesn't have: ", c);
+    compiled.executable->launch(rows);
+  }
+  in_flight_ = &batch;
+  return next_ticket_;
+}
+
+const step::StepOutput& NativeNetwork::collect(Ticket ticket) {
+  TTSRT_CHECK(InternalError, in_flight_ != nullptr && ticket == next_ticket_, "collect: no such launch: ", ticket);
+  const step::StepBatch& batch = *in_flight_;
+  in_flight_ = nullptr;
+  ++next_ticket_;
+  backend_->wait();
+  output_.draws.clear();
+  output_.codes.clear();
+  output_.scores.clear();
+  output_.taps.clear();
+  if (!batch.of(RowClass::decode).draws.empty()) backend_->read_draws(output_);
+  if (trace_) read_taps(batch);
+  return output_;
+}
+
+void NativeNetwork::read_taps(const step::StepBatch& batch) {
+  for (std::int32_t c = 0; c < step::kRowClasses; ++c) {
+    const step::RowBatch& rows = batch.classes[c];
+    if (rows.rows == 0) continue;
+    const Compiled& compiled = classes_[static_cast<std::size_t>(c)];
+    for (std::size_t i = 0; i < compiled.taps.size(); ++i) {
+      step::TapOutput tap;
+      tap.name = compiled.taps[i].name;
+      tap.row_class = c;
+      tap.width = compiled.tap_widths[i];
+      tap.rows = compiled.tap_spaces[i] == ops::RowSpace::rows ? rows.rows : static_cast<std::int64_t>(rows.draws.size());
+      const float* values = compiled.executable->activation(compiled.taps[i].buffer);
+      tap.values.assign(values, values + tap.rows * tap.width);
+      output_.taps.push_back(std::move(tap));
+    }
+  }
+}
+
+}  // namespace ttsrt::model

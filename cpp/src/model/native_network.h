@@ -1,0 +1,48 @@
+// A network that runs Programs on a Backend: one Executable per row class, run in the order of RowClass.
+#pragma once
+
+#include <array>
+#include <memory>
+
+#include "model/engine_data.h"
+#include "model/network.h"
+#include "ops/backend.h"
+
+namespace ttsrt::model {
+
+struct NetworkOptions {
+  Limits limits;        // the executor's, at most the engine's
+  DType cache_dtype = DType::float32;
+  bool trace = false;
+};
+
+class NativeNetwork final : public Network {
+ public:
+  // Compiles every Program the model has. The engine's mapping must outlive the network.
+  NativeNetwork(const EngineData& engine, std::unique_ptr<ops::Backend> backend, const NetworkOptions& options);
+
+  const NetworkInfo& info() const override { return info_; }
+  Ticket launch(const step::StepBatch& batch) override;
+  const step::StepOutput& collect(Ticket ticket) override;
+
+ private:
+  struct Compiled {
+    std::vector<ops::Tap> taps;
+    std::vector<std::int64_t> tap_widths;
+    std::vector<ops::RowSpace> tap_spaces;
+    std::unique_ptr<ops::Executable> executable;  // null: the model has no such class
+  };
+
+  void compile(step::RowClass row_class, const ops::Program& program, std::int32_t max_rows, std::int32_t max_draws);
+  void read_taps(const step::StepBatch& batch);
+
+  NetworkInfo info_;
+  bool trace_ = false;
+  std::unique_ptr<ops::Backend> backend_;
+  std::array<Compiled, step::kRowClasses> classes_;
+  step::StepOutput output_;
+  const step::StepBatch* in_flight_ = nullptr;
+  Ticket next_ticket_ = 1;
+};
+
+}  // namespace ttsrt::model

@@ -1,0 +1,39 @@
+// What the executor knows of a model: it takes a StepBatch and, asynchronously, gives a StepOutput.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "step/batch.h"
+#include "step/model_facts.h"
+#include "step/output.h"
+#include "ttsrt/tensor.h"
+
+namespace ttsrt::model {
+
+struct NetworkInfo {
+  std::string device;
+  std::string description;
+  std::int32_t pipeline_depth = 1;  // launches that may be in flight
+  DType cache_dtype = DType::float32;
+  std::int32_t slots = 0;
+  std::int32_t num_blocks = 0;  // of the paged cache
+  std::int32_t block_size = 0;  // positions
+  step::ModelFacts facts;
+  std::size_t state_bytes = 0;
+  std::size_t activation_bytes = 0;
+};
+
+using Ticket = std::uint64_t;
+
+class Network {
+ public:
+  virtual ~Network() = default;
+  virtual const NetworkInfo& info() const = 0;
+  // Starts a launch. The batch must stay put until its ticket is collected. Neither waits nor allocates.
+  virtual Ticket launch(const step::StepBatch& batch) = 0;
+  // Waits for a launch; tickets are collected in the order they were given. The output is valid until the next collect.
+  virtual const step::StepOutput& collect(Ticket ticket) = 0;
+};
+
+}  // namespace ttsrt::model

@@ -1,0 +1,25 @@
+// Products and norms over plain rows, shared by the ops and the local transformer.
+#pragma once
+
+#include <cstdint>
+
+#include "ops/program.h"
+
+namespace ttsrt::ops::reference {
+
+// out [rows, N] = activate(x [rows, K] W^T + bias), or out += that.
+struct Product {
+  const Weight& weight;  // [N, K]
+  const float* bias = nullptr;  // [N] or none
+  Activate activate = Activate::none;
+  bool accumulate = false;
+};
+void multiply(const Product& product, const float* x, std::int64_t rows, float* out);
+
+// out may be x.
+void normalize(const Weight& weight, float epsilon, const float* x, std::int64_t rows, float* out);
+
+// The values of a float32 vector of this size, or null where it is absent.
+const float* vector_values(const Weight& weight, std::int64_t size);
+
+}  // namespace ttsrt::ops::reference

@@ -1,0 +1,67 @@
+// PickCodes: which draws pick, their branches, and the autoregressive way; maskgit.cpp has the other.
+#include <algorithm>
+
+#include "core/check.h"
+#include "ops/reference/local_transformer.h"
+#include "ops/reference/run.h"
+#include "ops/rules/philox.h"
+#include "ops/rules/sampling.h"
+
+namespace ttsrt::ops::reference {
+
+std::vector<float> Pick::masked(std::int32_t place, float scale) const {
+  const std::int64_t begin = std::int64_t{place} * op.vocab;
+  std::vector<float> mix(logits[0] + begin, logits[0] + begin + op.vocab);
+  for (std::int32_t v = 0; logits.size() > 1 && v < op.vocab; ++v) {
+    float& value = mix[static_cast<std::size_t>(v)];
+    value = rules::guide(value, logits[1][begin + v], scale);
+  }
+  rules::mask_logits(rules, state, mix.data(), op.vocab);
+  return mix;
+}
+
+void pick_autoregressive(const Pick& pick, std::int32_t* codes) {
+  const PickCodes& op = pick.op;
+  std::vector<std::vector<float>> rows(pick.hidden.size());  // of each branch
+  for (std::size_t b = 0; b < rows.size(); ++b) pick.network.append_hidden(pick.hidden[b], rows[b]);
+  for (std::int32_t i = 0; i < op.codebooks; ++i) {
+    for (std::size_t b = 0; b < rows.size(); ++b) {
+      const std::vector<float> y = pick.network.forward(rows[b], true);
+      pick.network.head(i, y.data() + std::int64_t{i} * op.width, pick.logits[b] + std::int64_t{i} * op.vocab);
+    }
+    std::vector<float> mix = pick.masked(i, pick.rules.cfg_scale);
+    const float number = rules::uniform(pick.rules.sampler.seed, pick.state.step, i, 0, rules::DrawKind::code);
+    codes[i] = rules::draw_code(pick.rules.sampler, mix.data(), op.vocab, number).code;
+    for (std::vector<float>& branch : rows) pick.network.append_code(i, codes[i], branch);
+  }
+}
+
+void run(const PickCodes& op, Run& at) {
+  TTSRT_CHECK(InternalError, op.codebooks == at.state.spec().codebooks, "codes: expected ", at.state.spec().codebooks,
+              " tables as the slots have, got ", op.codebooks);
+  const LocalTransformer network(op);
+  const std::int64_t width = std::int64_t{op.codebooks} * op.vocab;
+  const float* hidden = at.rows(op.hidden, op.dim);
+  float* kept = op.pick_logits == kNoBuffer ? nullptr : at.rows(op.pick_logits, width);
+  if (kept != nullptr) std::fill_n(kept, at.batch.rows * width, 0.0F);  // rows that pick nothing
+  for (std::size_t d = 0; d < at.batch.draws.size(); ++d) {
+    const step::Draw& draw = at.batch.draws[d];
+    const Slot& slot = at.state.slot(draw.slot);
+    if (!slot.rules.use_local_transformer) continue;
+    const std::vector<std::int32_t> branches = at.branch_rows(draw);
+    std::vector<float> scratch(static_cast<std::size_t>(width) * branches.size());
+    Pick pick{op, network, slot.rules, slot.state, {}, {}};
+    for (std::size_t b = 0; b < branches.size(); ++b) {
+      pick.hidden.push_back(hidden + std::int64_t{branches[b]} * op.dim);
+      pick.logits.push_back(kept != nullptr ? kept + branches[b] * width : scratch.data() + static_cast<std::int64_t>(b) * width);
+    }
+    std::int32_t* codes = at.state.outcome.sampled.data() + d * static_cast<std::size_t>(op.codebooks);
+    if (op.maskgit) {
+      pick_maskgit(pick, codes);
+    } else {
+      pick_autoregressive(pick, codes);
+    }
+  }
+}
+
+}  // namespace ttsrt::ops::reference

@@ -1,0 +1,46 @@
+// One launch: the rows, the values of every activation and the state, as each op's plain form sees them.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "ops/program.h"
+#include "ops/reference/state.h"
+#include "step/batch.h"
+
+namespace ttsrt::ops::reference {
+
+struct Run {
+  const Program& program;
+  const step::RowBatch& batch;
+  State& state;
+  std::vector<std::vector<float>>& activations;
+
+  // Values of an activation after checking that it has this shape: [rows or draws, width].
+  float* values(BufferId buffer, RowSpace space, std::int64_t width) const;
+  float* rows(BufferId buffer, std::int64_t width) const { return values(buffer, RowSpace::rows, width); }
+  float* draws(BufferId buffer, std::int64_t width) const { return values(buffer, RowSpace::draws, width); }
+  std::int64_t width_of(BufferId buffer) const;
+  // Rows of both branches of a draw; the second is absent without guidance.
+  std::vector<std::int32_t> branch_rows(const step::Draw& draw) const;
+};
+
+// Throws InternalError unless segments lie in order without gaps and all they name exists.
+void check_batch(const step::RowBatch& batch, const StateSpec& spec);
+
+// The ops, one file per family.
+void run(const EmbedRows& op, Run& at);
+void run(const LayerNorm& op, Run& at);
+void run(const Linear& op, Run& at);
+void run(const Unfold& op, Run& at);
+void run(const SelfAttention& op, Run& at);
+void run(const StoreMemory& op, Run& at);
+void run(const CrossAttention& op, Run& at);
+void run(const StoreContext& op, Run& at);
+void run(const ClearScores& op, Run& at);
+void run(const UpdatePrior& op, Run& at);
+void run(const SampleCodes& op, Run& at);
+void run(const PickCodes& op, Run& at);
+void run(const FinishStep& op, Run& at);
+
+}  // namespace ttsrt::ops::reference

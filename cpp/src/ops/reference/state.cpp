@@ -1,0 +1,118 @@
+#include "ops/reference/state.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/check.h"
+#include "core/half.h"
+
+namespace ttsrt::ops::reference {
+namespace {
+
+std::size_t count_of(std::int64_t a, std::int64_t b, std::int64_t c = 1, std::int64_t d = 1) {
+  return static_cast<std::size_t>(a * b * c * d);
+}
+
+Slot make_slot(const StateSpec& spec) {
+  const std::int64_t memory_width = std::int64_t{2} * spec.memory_heads * spec.memory_head_dim;
+  Slot slot;
+  slot.counts.assign(count_of(spec.max_text_len, 1), 0);
+  slot.last_codes.assign(count_of(spec.codebooks, 1), 0);
+  slot.text_memory.assign(count_of(spec.memory_layers, spec.max_text_len, memory_width), NAN);
+  slot.context_memory.assign(count_of(spec.memory_layers, spec.max_context_memory, memory_width), NAN);
+  slot.context_rows.assign(count_of(spec.max_context_rows, spec.dim), NAN);
+  for (auto& histories : slot.histories) {
+    for (const StateSpec::Conv& conv : spec.convs) histories.emplace_back(count_of(conv.kernel - 1, conv.width), 0.0F);
+  }
+  return slot;
+}
+
+std::size_t bytes_of(const Slot& slot) {
+  std::size_t values = slot.counts.size() + slot.last_codes.size() + slot.text_memory.size() +
+                       slot.context_memory.size() + slot.context_rows.size();
+  for (const auto& histories : slot.histories) {
+    for (const auto& history : histories) values += history.size();
+  }
+  return sizeof(Slot) + values * 4;
+}
+
+}  // namespace
+
+State::State(const StateSpec& spec) : spec_(spec) {
+  TTSRT_CHECK(InternalError, spec.slots > 0, "state: expected at least one slot, got ", spec.slots);
+  for (std::int32_t i = 0; i < spec.slots; ++i) slots_.push_back(make_slot(spec));
+  const std::int64_t width = std::int64_t{2} * spec.cache_heads * spec.cache_head_dim;
+  cache_.assign(count_of(spec.cache_layers, spec.num_blocks, kBlockSize, width), NAN);
+}
+
+std::size_t State::bytes() const {
+  std::size_t bytes = cache_.size() * sizeof(float);
+  for (const Slot& slot : slots_) bytes += bytes_of(slot);
+  return bytes;
+}
+
+Slot& State::slot(std::int32_t index) {
+  TTSRT_CHECK(InternalError, index >= 0 && index < spec_.slots, "slot ", index, " of ", spec_.slots);
+  return slots_[static_cast<std::size_t>(index)];
+}
+
+void State::check_rules(const rules::SlotRules& rules) const {
+  TTSRT_CHECK(InternalError, rules.text_len >= 0 && rules.text_len <= spec_.max_text_len, "text_len: expected at most ",
+              spec_.max_text_len, ", got ", rules.text_len);
+  TTSRT_CHECK(InternalError, rules.context_len >= 0 && rules.context_len <= spec_.max_context_memory,
+              "context_len: expected at most ", spec_.max_context_memory, ", got ", rules.context_len);
+  TTSRT_CHECK(InternalError, rules.num_forbidden >= 0 && rules.num_forbidden <= rules::kMaxForbidden,
+              "num_forbidden: expected at most ", rules::kMaxForbidden, ", got ", rules.num_forbidden);
+  TTSRT_CHECK(InternalError, rules.maskgit.steps >= 1 && rules.maskgit.steps <= rules::kMaxMaskGitSteps,
+              "maskgit.steps: expected 1 to ", rules::kMaxMaskGitSteps, ", got ", rules.maskgit.steps);
+}
+
+void State::admit(const step::Admission& admission) {
+  check_rules(admission.rules);
+  Slot& taken = slot(admission.slot);
+  taken = make_slot(spec_);
+  taken.rules = admission.rules;
+}
+
+void State::copy_block(const step::BlockCopy& copy) {
+  for (std::int32_t layer = 0; layer < spec_.cache_layers; ++layer) {
+    const float* from = cache_row(layer, copy.from, 0, 0);
+    const std::int64_t count = std::int64_t{kBlockSize} * 2 * spec_.cache_heads * spec_.cache_head_dim;
+    std::copy(from, from + count, cache_row(layer, copy.to, 0, 0));
+  }
+}
+
+void State::start_outcome(std::size_t draws) {
+  const std::size_t codes = draws * static_cast<std::size_t>(spec_.codebooks);
+  outcome.sampled.assign(codes, -1);
+  outcome.likeliest.assign(codes, -1);
+  outcome.scores.assign(draws * static_cast<std::size_t>(spec_.max_text_len), 0.0F);
+  outcome.keeps_scores = false;
+  outcome.draws.clear();
+}
+
+float* State::cache_row(std::int32_t layer, std::int32_t block, std::int32_t offset, std::int32_t part) {
+  TTSRT_CHECK(InternalError, layer >= 0 && layer < spec_.cache_layers, "cache layer ", layer, " of ", spec_.cache_layers);
+  TTSRT_CHECK(InternalError, block >= 0 && block < spec_.num_blocks, "cache block ", block, " of ", spec_.num_blocks);
+  const std::int64_t position = (std::int64_t{layer} * spec_.num_blocks + block) * kBlockSize + offset;
+  return cache_.data() + (position * 2 + part) * spec_.cache_heads * spec_.cache_head_dim;
+}
+
+float* State::memory_row(Slot& slot, Memory memory, std::int32_t layer, std::int32_t row, std::int32_t part) {
+  const bool is_text = memory == Memory::text;
+  const std::int32_t max_rows = is_text ? spec_.max_text_len : spec_.max_context_memory;
+  TTSRT_CHECK(InternalError, layer >= 0 && layer < spec_.memory_layers, "memory layer ", layer, " of ",
+              spec_.memory_layers);
+  TTSRT_CHECK(InternalError, row >= 0 && row < max_rows, "memory row ", row, " of ", max_rows);
+  const std::int64_t position = std::int64_t{layer} * max_rows + row;
+  std::vector<float>& values = is_text ? slot.text_memory : slot.context_memory;
+  return values.data() + (position * 2 + part) * spec_.memory_heads * spec_.memory_head_dim;
+}
+
+float State::rounded(float value) const {
+  if (spec_.cache_dtype == DType::bfloat16) return from_bfloat16(to_bfloat16(value));
+  if (spec_.cache_dtype == DType::float16) return from_float16(to_float16(value));
+  return value;
+}
+
+}  // namespace ttsrt::ops::reference

@@ -1,0 +1,8 @@
+// Rules compile for the host and, in .cu files, for the device.
+#pragma once
+
+#ifdef __CUDACC__
+#define TTSRT_RULE __host__ __device__ inline
+#else
+#define TTSRT_RULE inline
+#endif

@@ -1,0 +1,40 @@
+"""Streams several requests from one asyncio program; the first one is left early, which frees its place.
+
+    python examples/asyncio_streaming.py ENGINE
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import ttsrt_rt as rt
+
+
+async def follow(executor: rt.Executor, name: str, request: rt.Request, stop_after: int | None) -> None:
+    frames = 0
+    async for event in executor.astream(request):
+        frames += len(event.codes)
+        print(f"{name}: {frames} frames")
+        if stop_after is not None and frames >= stop_after:
+            print(f"{name}: heard enough")
+            return
+    print(f"{name}: ended by {event.finish_reason}")
+
+
+async def main(engine: str) -> None:
+    with rt.Executor(engine) as executor:
+        requests = [
+            rt.Request(text_ids=[5, 6, 7, 8, 9 + i], voice=0, seed=i, max_frames=12, chunk_frames=4)
+            for i in range(3)
+        ]
+        await asyncio.gather(
+            *(
+                follow(executor, f"request {i}", request, stop_after=4 if i == 0 else None)
+                for i, request in enumerate(requests)
+            )
+        )
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1]))

@@ -1,0 +1,57 @@
+// What the binding files share: their register functions, and matrices that cross to and from numpy.
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "ttsrt/tensor.h"
+
+namespace ttsrt::python {
+
+namespace py = pybind11;
+
+void register_errors(py::module_& module);
+void register_devices(py::module_& module);
+void register_options(py::module_& module);
+void register_requests(py::module_& module);
+void register_results(py::module_& module);
+void register_engines(py::module_& module);
+void register_build(py::module_& module);
+void register_handles(py::module_& module);
+void register_executors(py::module_& module);
+
+// Runs the Python handlers of signals that came meanwhile; throws what they raise. Needs the GIL.
+inline void check_signals() {
+  if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+}
+
+// An array over the values of `matrix`, without a copy; `owner` holds them and is kept alive by the array.
+template <typename T>
+py::array view_of(const Matrix<T>& matrix, py::handle owner) {
+  return py::array_t<T>({matrix.rows, matrix.cols}, matrix.values.data(), owner);
+}
+
+// As view_of, of a plain vector.
+template <typename T>
+py::array view_of(const std::vector<T>& values, py::handle owner) {
+  return py::array_t<T>({static_cast<py::ssize_t>(values.size())}, values.data(), owner);
+}
+
+// A matrix of its own from a dense [rows, cols] array; pybind11 has checked the element type.
+template <typename T>
+Matrix<T> matrix_from(const py::array_t<T, py::array::c_style>& array) {
+  if (array.ndim() != 2) throw py::type_error("expected an array of two axes");
+  return {array.shape(0), array.shape(1), std::vector<T>(array.data(), array.data() + array.size())};
+}
+
+// As matrix_from, of an array of one axis.
+template <typename T>
+std::vector<T> vector_from(const py::array_t<T, py::array::c_style>& array) {
+  if (array.ndim() != 1) throw py::type_error("expected an array of one axis");
+  return std::vector<T>(array.data(), array.data() + array.size());
+}
+
+}  // namespace ttsrt::python

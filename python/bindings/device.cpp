@@ -1,0 +1,24 @@
+// Bindings of ttsrt/device.h.
+#include "ttsrt/device.h"
+
+#include <pybind11/stl.h>
+
+#include "bindings.h"
+
+namespace ttsrt::python {
+
+void register_devices(py::module_& module) {
+  py::class_<DeviceInfo>(module, "DeviceInfo", "One place to run.")
+      .def_readonly("name", &DeviceInfo::name)
+      .def_readonly("description", &DeviceInfo::description)
+      .def_readonly("available", &DeviceInfo::available)
+      .def_readonly("reason", &DeviceInfo::reason)
+      .def("__repr__", [](const DeviceInfo& info) {
+        return py::str("DeviceInfo(name={!r}, description={!r}, available={!r}, reason={!r})")
+            .format(info.name, info.description, info.available, info.reason);
+      });
+  module.def("list_devices", &list_devices, py::call_guard<py::gil_scoped_release>(),
+             "Every device this build knows, available or not.");
+}
+
+}  // namespace ttsrt::python

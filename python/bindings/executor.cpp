@@ -1,0 +1,79 @@
+// Bindings of ttsrt::Executor. Whatever may wait releases the GIL.
+#include "ttsrt/executor.h"
+
+#include <pybind11/stl.h>
+
+#include <memory>
+#include <utility>
+
+#include "bindings.h"
+
+namespace ttsrt::python {
+namespace {
+
+// Joins the loop thread without the GIL.
+struct DeleteWithoutGil {
+  void operator()(Executor* executor) const {
+    const py::gil_scoped_release release;
+    delete executor;
+  }
+};
+using ExecutorHolder = std::unique_ptr<Executor, DeleteWithoutGil>;
+
+ExecutorHolder make_executor(const Engine& engine, const ExecutorOptions& options) {
+  const py::gil_scoped_release release;
+  return ExecutorHolder(new Executor(engine, options));
+}
+
+void register_stats(py::module_& module) {
+  py::class_<ExecutorStats>(module, "ExecutorStats", "Counters since the start, and what is in flight now.")
+      .def_readonly("num_submitted", &ExecutorStats::num_submitted)
+      .def_readonly("num_completed", &ExecutorStats::num_completed)
+      .def_readonly("num_failed", &ExecutorStats::num_failed)
+      .def_readonly("num_cancelled", &ExecutorStats::num_cancelled)
+      .def_readonly("num_iterations", &ExecutorStats::num_iterations)
+      .def_readonly("num_frames", &ExecutorStats::num_frames)
+      .def_readonly("num_active_requests", &ExecutorStats::num_active_requests)
+      .def_readonly("num_queued_requests", &ExecutorStats::num_queued_requests)
+      .def_readonly("max_num_active_requests", &ExecutorStats::max_num_active_requests)
+      .def_readonly("used_num_blocks", &ExecutorStats::used_num_blocks)
+      .def_readonly("free_num_blocks", &ExecutorStats::free_num_blocks)
+      .def_readonly("max_num_blocks", &ExecutorStats::max_num_blocks)
+      .def_readonly("tokens_per_block", &ExecutorStats::tokens_per_block)
+      .def_readonly("iteration_seconds", &ExecutorStats::iteration_seconds);
+  py::class_<ExecutorInfo>(module, "ExecutorInfo", "What the executor took for itself.")
+      .def_readonly("device", &ExecutorInfo::device)
+      .def_readonly("description", &ExecutorInfo::description)
+      .def_readonly("kv_cache_dtype", &ExecutorInfo::kv_cache_dtype)
+      .def_readonly("weight_bytes", &ExecutorInfo::weight_bytes)
+      .def_readonly("state_bytes", &ExecutorInfo::state_bytes)
+      .def_readonly("activation_bytes", &ExecutorInfo::activation_bytes);
+}
+
+}  // namespace
+
+void register_executors(py::module_& module) {
+  register_stats(module);
+  const auto release = py::call_guard<py::gil_scoped_release>();
+  py::class_<Executor, ExecutorHolder>(module, "Executor", "Runs requests, many at once. Thread safe.")
+      .def(py::init(&make_executor), py::arg("engine"), py::arg("options"))
+      .def("submit", &Executor::submit, py::arg("request"), release,
+           "Checks the request and queues it. Raises ConfigError, CapacityError, ClosedError.")
+      .def(
+          "add_voice",
+          [](Executor& self, const std::string& name, const py::array_t<float, py::array::c_style>& embeddings) {
+            Matrix<float> rows = matrix_from<float>(embeddings);
+            const py::gil_scoped_release release_for_lock;
+            self.add_voice(name, std::move(rows));
+          },
+          py::arg("name"), py::arg("embeddings"), "Names a voice: rows as the decoder takes them [rows, dim].")
+      .def("remove_voice", &Executor::remove_voice, py::arg("name"), release)
+      .def("voices", &Executor::voices, release)
+      .def("stats", &Executor::stats, release)
+      .def_property_readonly("info", &Executor::info, py::return_value_policy::reference_internal)
+      .def_property_readonly("engine", &Executor::engine, py::return_value_policy::reference_internal)
+      .def("close", &Executor::close, py::arg("drain") = false, release,
+           "No more submissions; `drain` finishes what is accepted, else it is cancelled. Idempotent; waits.");
+}
+
+}  // namespace ttsrt::python

@@ -1,0 +1,85 @@
+// Bindings of ttsrt::Handle. A wait is cut into slices, between which Python's signal handlers run: Ctrl-C ends it.
+#include <pybind11/stl.h>
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <optional>
+
+#include "bindings.h"
+#include "ttsrt/executor.h"
+
+namespace ttsrt::python {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using Seconds = std::chrono::duration<double>;
+
+constexpr Seconds kSlice{0.1};
+
+// The end of a wait, none for one without an end. A negative timeout has passed already.
+class Deadline {
+ public:
+  explicit Deadline(std::optional<double> timeout_seconds) {
+    if (timeout_seconds) end_ = Clock::now() + std::chrono::duration_cast<Clock::duration>(bounded(*timeout_seconds));
+  }
+
+  bool has_passed() const { return end_ && Clock::now() >= *end_; }
+
+  // How long to wait before looking at signals again.
+  Seconds next_slice() const {
+    if (!end_) return kSlice;
+    return std::clamp(Seconds(*end_ - Clock::now()), Seconds::zero(), kSlice);
+  }
+
+ private:
+  // A year is as good as forever, and no clock overflows on it.
+  static Seconds bounded(double seconds) { return Seconds(std::clamp(seconds, 0.0, 3.2e7)); }
+
+  std::optional<Clock::time_point> end_;
+};
+
+// (event or None, whether the wait ended for lack of time).
+std::pair<std::optional<Event>, bool> next_event(Handle& self, std::optional<double> timeout_seconds) {
+  const Deadline deadline(timeout_seconds);
+  while (true) {
+    bool timed_out = false;
+    std::optional<Event> event;
+    {
+      const py::gil_scoped_release release;
+      event = self.next_for(deadline.next_slice(), timed_out);
+    }
+    if (event || !timed_out) return {std::move(event), false};
+    check_signals();
+    if (deadline.has_passed()) return {std::nullopt, true};
+  }
+}
+
+// The result, or None where the time is up.
+std::optional<Result> whole_result(Handle& self, std::optional<double> timeout_seconds) {
+  const Deadline deadline(timeout_seconds);
+  while (true) {
+    std::optional<Result> result;
+    {
+      const py::gil_scoped_release release;
+      result = self.result(deadline.next_slice().count());
+    }
+    if (result) return result;
+    check_signals();
+    if (deadline.has_passed()) return std::nullopt;
+  }
+}
+
+}  // namespace
+
+void register_handles(py::module_& module) {
+  py::class_<Handle>(module, "Handle", "One request in flight.")
+      .def("next", &next_event, py::arg("timeout") = py::none(),
+           "The next event, or None after the last; and whether the wait ended for lack of time.")
+      .def("result", &whole_result, py::arg("timeout") = py::none(), "The whole result, or None where the time is up.")
+      .def("cancel", &Handle::cancel, py::call_guard<py::gil_scoped_release>(), "Asks for the end; idempotent.")
+      .def_property_readonly("is_done", &Handle::is_done)
+      .def_property_readonly("id", &Handle::id);
+}
+
+}  // namespace ttsrt::python

@@ -1,0 +1,15 @@
+// The Python module _core: one register function per public header. Pleasant Python lives in Python.
+#include "bindings.h"
+
+PYBIND11_MODULE(_core, module) {
+  module.doc() = "The C++ library as Python sees it; use the package ttsrt_rt instead.";
+  ttsrt::python::register_errors(module);
+  ttsrt::python::register_devices(module);
+  ttsrt::python::register_options(module);
+  ttsrt::python::register_requests(module);
+  ttsrt::python::register_results(module);
+  ttsrt::python::register_engines(module);
+  ttsrt::python::register_build(module);
+  ttsrt::python::register_handles(module);
+  ttsrt::python::register_executors(module);
+}

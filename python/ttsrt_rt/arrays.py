@@ -1,0 +1,79 @@
+"""Arrays from outside: taken as they are where they can be, checked, and named in the error where they cannot."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ttsrt_rt.errors import ConfigError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ttsrt_rt.request import ArrayInput
+
+__all__ = ["float_matrix", "id_matrix", "id_vector"]
+
+_INT32 = np.iinfo(np.int32)
+
+
+def id_vector(value: ArrayInput, where: str) -> NDArray[np.int32]:
+    """Integers of one axis as int32 [n].
+
+    Args:
+        value: Anything numpy can look at.
+        where: The argument's name, for messages.
+
+    Raises:
+        ConfigError: It is no array of integers, has other axes, is empty, or holds a number outside int32.
+    """
+    return _ids(_array(value, where), where, axes=1)
+
+
+def id_matrix(value: ArrayInput, where: str) -> NDArray[np.int32]:
+    """As `id_vector`, of two axes."""
+    return _ids(_array(value, where), where, axes=2)
+
+
+def float_matrix(value: ArrayInput, where: str) -> NDArray[np.float32]:
+    """Floats of two axes as dense float32 [rows, columns]; no copy where they are that already.
+
+    Args:
+        value: Anything numpy can look at.
+        where: The argument's name, for messages.
+
+    Raises:
+        ConfigError: It is no array of floats, has other axes, or is empty.
+    """
+    array = _array(value, where)
+    if array.dtype.kind != "f":
+        raise ConfigError(f"{where}: expected floating-point numbers, got {array.dtype}")
+    _check_axes(array, where, axes=2)
+    with np.errstate(over="ignore"):  # what overflows is caught with the other numbers that aren't finite
+        return np.ascontiguousarray(array, dtype=np.float32)
+
+
+def _array(value: Any, where: str) -> NDArray[Any]:
+    try:
+        if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
+            return np.from_dlpack(value)
+        return np.asarray(value)
+    except Exception as error:  # each library refuses in its own way: a device array, a ragged list, an odd type
+        raise ConfigError(f"{where}: expected an array, got {type(value).__name__}: {error}") from error
+
+
+def _ids(array: NDArray[Any], where: str, axes: int) -> NDArray[np.int32]:
+    if array.dtype.kind not in "iu" and array.size:
+        raise ConfigError(f"{where}: expected integers, got {array.dtype}")
+    _check_axes(array, where, axes)
+    low, high = int(array.min()), int(array.max())
+    if low < _INT32.min or high > _INT32.max:
+        raise ConfigError(f"{where}: expected int32 numbers, got {low} to {high}")
+    return np.ascontiguousarray(array, dtype=np.int32)
+
+
+def _check_axes(array: NDArray[Any], where: str, axes: int) -> None:
+    names = {1: "[n]", 2: "[rows, columns]"}
+    if array.ndim != axes or array.size == 0:
+        raise ConfigError(f"{where}: expected {names[axes]}, not empty, got {list(array.shape)}")

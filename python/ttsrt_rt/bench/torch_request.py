@@ -1,0 +1,142 @@
+"""What goes into the torch reference and what its steps show: plain values, no computation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ttsrt_rt.bench.torch_sampling import MaskGitOptions, SamplingOptions
+from ttsrt_rt.convert.magpie_model import PriorConfig, RequestDefaults
+from ttsrt_rt.errors import ConfigError
+
+Tensor = torch.Tensor
+Codes = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class ReferenceRequest:
+    """One request; None takes the checkpoint's default.
+
+    Attributes:
+        text_ids: as given, nothing appended; or `encoder_output` float32 [text_len, dim] in their place.
+        context_codes: int [frames, codebooks], special columns included; one of four kinds of context, beside
+            `voice` (index or name), `context_embeddings` float32 [rows, dim] and `context_text_ids`.
+        cfg_scale: guidance; 1.0 runs one branch.
+        temperature: 0 takes the argmax after masks.
+        max_frames: codec frames; a step makes as many as the model stacks, so the last odd ones are not made.
+        prior: None switches it off, "default" takes the checkpoint's.
+        eos_method: "never" ends only at `max_frames`.
+        greedy: argmax in place of the draw, after temperature and top-k.
+        passes: of a masked-prediction local transformer.
+    """
+
+    text_ids: Sequence[int] | None = None
+    encoder_output: npt.ArrayLike | None = None
+    context_codes: npt.ArrayLike | None = None
+    voice: int | str | None = None
+    context_embeddings: npt.ArrayLike | None = None
+    context_text_ids: Sequence[int] | None = None
+    cfg_scale: float | None = None
+    temperature: float | None = None
+    top_k: int | None = None
+    seed: int = 0
+    max_frames: int | None = None
+    min_frames: int | None = None
+    prior: PriorConfig | str | None = "default"
+    eos_method: str | None = None
+    use_local_transformer: bool | None = None
+    greedy: bool = False
+    passes: MaskGitOptions = MaskGitOptions()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a request is decoded, every default filled in."""
+
+    scale: float
+    steps: int
+    min_frames: int
+    eos_method: str
+    use_local: bool
+    prior: PriorConfig | None
+    sampling: SamplingOptions
+    passes: MaskGitOptions
+
+
+def make_plan(
+    request: ReferenceRequest, defaults: RequestDefaults, frame_stacking: int, device: torch.device
+) -> Plan:
+    """Fills a request's gaps from the checkpoint's defaults.
+
+    Raises:
+        ConfigError: `prior` is a word other than "default".
+    """
+    if isinstance(request.prior, str) and request.prior != "default":
+        raise ConfigError(
+            f"prior: expected a PriorConfig, None or 'default', got {request.prior!r}"
+        )
+
+    def pick(value: float | None, default: float) -> float:
+        return default if value is None else value
+
+    use_local = request.use_local_transformer
+    return Plan(
+        scale=pick(request.cfg_scale, defaults.cfg_scale),
+        steps=int(pick(request.max_frames, defaults.max_frames)) // frame_stacking,
+        min_frames=int(pick(request.min_frames, defaults.min_frames)),
+        eos_method=request.eos_method or defaults.eos_method,
+        use_local=defaults.use_local_transformer if use_local is None else use_local,
+        prior=defaults.prior if isinstance(request.prior, str) else request.prior,
+        sampling=SamplingOptions(
+            temperature=pick(request.temperature, defaults.temperature),
+            top_k=int(pick(request.top_k, defaults.top_k)),
+            greedy=request.greedy,
+            generator=torch.Generator(device).manual_seed(request.seed),
+        ),
+        passes=request.passes,
+    )
+
+
+@dataclass(frozen=True)
+class StepTrace:
+    """What one decoder step computed. `rows` is 2 with guidance (conditional first), else 1.
+
+    Attributes:
+        step: from 0.
+        hidden: [rows, dim], the decoder's output at the newest position.
+        branch_logits: float32 [rows, C*S, V].
+        logits: float32 [C*S, V], guided, before any mask.
+        scores: float32 [text_len], the alignment: mean over estimate layers and heads.
+        prior_row: float32 [text_len] that this step's cross-attention used, or None.
+        focus: of the prior, after this step; None without one.
+        end_count: window prior: how often the end was counted.
+        local_logits: autoregressive: C*S of [rows, V]; masked prediction: [rows, C*S, V] for each pass.
+        codes: int32 [S, C], picked.
+        best: int32 [S, C], argmax of the decoder's own heads after masks.
+        layer_outputs: for each decoder layer [rows, positions of this pass, dim].
+    """
+
+    step: int
+    hidden: Tensor
+    branch_logits: Tensor
+    logits: Tensor
+    scores: Tensor
+    prior_row: npt.NDArray[np.float32] | None
+    focus: int | None
+    end_count: int
+    local_logits: list[Tensor]
+    codes: Codes
+    best: Codes
+    layer_outputs: list[Tensor]
+
+
+@dataclass
+class Timings:
+    """Seconds of the last request: encoders, prefill and first pick; then each later step."""
+
+    first_step: float = 0.0
+    steps: list[float] = field(default_factory=list)

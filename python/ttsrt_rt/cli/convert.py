@@ -1,0 +1,47 @@
+"""`ttsrt convert SOURCE OUTPUT_DIR`: from the checkpoints people have to ours."""
+
+from __future__ import annotations
+
+import argparse
+
+from ttsrt_rt.cli.types import Subparsers
+
+__all__ = ["add_parser"]
+
+# Options of the Magpie converter that only some sources need, with what they take.
+_FAMILY_OPTIONS: dict[str, tuple[type, str]] = {
+    "generation": (str, "2503 or 3, where the configuration leaves it open"),
+    "codebook_size": (int, "entries of one codebook without special ids"),
+    "frame_rate": (float, "codec frames per second"),
+    "cross_heads": (int, "heads of cross-attention"),
+}
+
+
+def add_parser(commands: Subparsers) -> None:
+    """Adds the command's arguments."""
+    parser = commands.add_parser("convert", help="convert a checkpoint to ours; nothing in it is executed")
+    parser.add_argument("source", help=".nemo, .ckpt with its YAML beside it, or a TensorRT-LLM folder")
+    parser.add_argument("output_dir", help="folder to write")
+    parser.add_argument("--config", help="the YAML of a .ckpt, where it isn't beside it")
+    parser.add_argument("--dtype", help="cast the weights: float32, bfloat16, float16; default: as trained")
+    parser.add_argument("--overwrite", action="store_true", help="replace a checkpoint that is there")
+    parser.add_argument(
+        "--encoder_causal",
+        choices=["true", "false"],
+        help="whether the text encoder is causal, where the configuration is wrong about it",
+    )
+    for name, (kind, text) in _FAMILY_OPTIONS.items():
+        parser.add_argument(f"--{name}", type=kind, help=text)
+    parser.set_defaults(run=_run)
+
+
+def _run(args: argparse.Namespace) -> int:
+    from ttsrt_rt.convert import convert
+
+    options = {name: getattr(args, name) for name in (*_FAMILY_OPTIONS, "config", "dtype")}
+    given = {name: value for name, value in options.items() if value is not None}
+    if args.encoder_causal is not None:
+        given["encoder_causal"] = args.encoder_causal == "true"
+    folder = convert(args.source, args.output_dir, overwrite=args.overwrite, **given)
+    print(f"checkpoint: {folder}")
+    return 0

@@ -1,0 +1,93 @@
+"""`ttsrt demo`: a random model of true architecture, all the way from a `.nemo` to codes."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ttsrt_rt.cli.tables import format_table
+from ttsrt_rt.cli.types import Subparsers
+
+if TYPE_CHECKING:
+    from ttsrt_rt.demo import DemoOptions
+    from ttsrt_rt.result import Result
+
+__all__ = ["add_parser"]
+
+
+def add_parser(commands: Subparsers) -> None:
+    """Adds the command's arguments."""
+    parser = commands.add_parser(
+        "demo",
+        help="write, convert, build and run a random model",
+        description="Writes a random checkpoint in the original layout, converts and builds it, and generates guided "
+        "requests together. The codes are noise; the work is real.",
+    )
+    parser.add_argument("--size", help="of the random model: tiny, mid, v2607")
+    parser.add_argument("--dtype", help="of weights and cache: float32, bfloat16, float16")
+    parser.add_argument("--num_requests", type=int, help="how many run together")
+    parser.add_argument("--max_frames", type=int, help="codec frames of the longest")
+    parser.add_argument("--cfg_scale", type=float, help="guidance; 1: none")
+    parser.add_argument("--seed", type=int, help="of weights, texts and draws")
+    parser.add_argument("--device", help='"auto", "cpu", "reference"')
+    parser.add_argument("--num_threads", type=int, help="CPU threads; 0: one per core")
+    parser.add_argument("--output_dir", type=Path, help="keep checkpoint and engine here")
+    parser.set_defaults(run=_run)
+
+
+def _run(args: argparse.Namespace) -> int:
+    from ttsrt_rt.demo import DemoOptions
+
+    names = DemoOptions.__dataclass_fields__
+    options = DemoOptions(**{name: getattr(args, name) for name in names if getattr(args, name) is not None})
+    if args.output_dir is not None:
+        args.output_dir.mkdir(parents=True, exist_ok=True)
+        return _run_in(args.output_dir, options, args)
+    with tempfile.TemporaryDirectory(prefix="ttsrt-demo-") as folder:
+        return _run_in(Path(folder), options, args)
+
+
+def _run_in(folder: Path, options: DemoOptions, args: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from ttsrt_rt.demo import generate_together, make_engine, make_requests
+    from ttsrt_rt.executor import Executor
+
+    begin = time.perf_counter()
+    engine = make_engine(folder, options)
+    print(f"made, converted and built a random {options.size} model in {time.perf_counter() - begin:.1f} s")
+    with Executor(engine, device=args.device, num_threads=args.num_threads) as executor:
+        info = executor.info
+        print(f"device {info.device} ({info.description}), {options.dtype}, {options.num_requests} requests together")
+        requests = make_requests(executor.engine.info, options)
+        begin = time.perf_counter()
+        bar: tqdm[None]
+        with tqdm(total=sum(r.max_frames or 0 for r in requests), unit="frame") as bar:
+            results = generate_together(executor, requests, bar)
+        seconds = time.perf_counter() - begin
+        frame_rate = executor.engine.info.frame_rate
+    print(_table(results))
+    frames = sum(len(result.codes) for result in results)
+    print(
+        f"\n{frames} frames in {seconds:.1f} s: {frames / seconds:.1f} frames/s, "
+        f"{frames / frame_rate / seconds:.2f} x real time in all"
+    )
+    return 0
+
+
+def _table(results: list[Result]) -> str:
+    rows = [
+        [
+            index,
+            len(result.codes),
+            f"{result.metrics.first_frame_seconds * 1000:.0f} ms",
+            f"{result.metrics.frames_per_second:.1f}",
+            f"{result.metrics.real_time_factor:.2f}",
+            result.finish_reason,
+        ]
+        for index, result in enumerate(results)
+    ]
+    return format_table(["request", "frames", "first frame", "frames/s", "x real time", "ended by"], rows)

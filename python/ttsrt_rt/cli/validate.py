@@ -1,0 +1,66 @@
+"""`ttsrt validate ENGINE --golden FILE`: an engine against arrays of the original implementation, stage by stage."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from typing import TYPE_CHECKING
+
+from ttsrt_rt.cli.tables import format_table
+from ttsrt_rt.cli.types import Subparsers
+
+if TYPE_CHECKING:
+    from ttsrt_rt.validate import StageReport
+
+__all__ = ["add_parser"]
+
+
+def add_parser(commands: Subparsers) -> None:
+    """Adds the command's arguments."""
+    parser = commands.add_parser("validate", help="compare an engine with golden arrays, stage by stage")
+    parser.add_argument("engine", help="what build wrote")
+    parser.add_argument("--golden", required=True, metavar="CASE.RUN.npz", help="arrays of the original")
+    parser.add_argument("--case", metavar="CASE.json", help="knobs of its runs; default: beside the arrays")
+    parser.add_argument("--run_name", help="which run of the case; default: from the file's name")
+    parser.add_argument("--tolerance", type=float, help="largest difference of hidden states and logits")
+    parser.add_argument("--device", help='"auto", "cpu", "reference"')
+    parser.add_argument("--num_threads", type=int, help="CPU threads; 0: one per core")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(run=_run)
+
+
+def _run(args: argparse.Namespace) -> int:
+    from ttsrt_rt.validate import validate
+
+    reports = validate(
+        args.engine,
+        args.golden,
+        case=args.case,
+        run_name=args.run_name,
+        tolerance=args.tolerance,
+        device=args.device,
+        num_threads=args.num_threads,
+    )
+    if args.json:
+        print(json.dumps([dataclasses.asdict(report) for report in reports], indent=1))
+    else:
+        print(_text(reports))
+    return 0 if all(report.is_ok for report in reports) else 1
+
+
+def _text(reports: list[StageReport]) -> str:
+    rows = [
+        [
+            report.stage,
+            report.count,
+            f"{report.max_difference:.3g}",
+            f"{report.mean_difference:.3g}",
+            "exact" if report.tolerance == 0 else f"{report.tolerance:.3g}",
+            "ok" if report.is_ok else "FAIL",
+            report.worst,
+        ]
+        for report in reports
+    ]
+    header = ["stage", "arrays", "max", "mean", "allowed", "", "worst element"]
+    return format_table(header, rows)

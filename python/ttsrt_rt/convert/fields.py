@@ -1,0 +1,123 @@
+"""One block of a configuration: every value checked for its kind and its limits as it is taken out.
+
+Serves config.json, where a missing field is a damaged file, and the originals' YAML, where most fields have a default.
+Messages name the path inside the file: `model.decoder.heads: expected an integer in 1..1024, got -3`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ttsrt_rt.errors import ConfigError, FormatError
+
+REQUIRED: Any = object()
+"""As a default: the field must be there."""
+
+
+class Block:
+    """A mapping of a configuration with its path. A field that is null counts as missing, except for `optional`.
+
+    `error` is what a wrong value raises: FormatError for our own files, ConfigError for the user's.
+    """
+
+    def __init__(
+        self, value: Any, path: str, error: type[FormatError] | type[ConfigError] = FormatError
+    ) -> None:
+        self.error = error
+        if not isinstance(value, Mapping):
+            raise error(f"{path}: expected a mapping, got {type(value).__name__}")
+        self.values: Mapping[str, Any] = value
+        self.path = path
+
+    def place(self, name: str) -> str:
+        """The path of a field; a path that ends in a space is a file's, and gets no dot."""
+        return (
+            self.path + name if self.path.endswith(" ") or not self.path else f"{self.path}.{name}"
+        )
+
+    def has(self, name: str) -> bool:
+        """Whether the field is there and not null."""
+        return self.values.get(name) is not None
+
+    def fail(self, name: str, expected: str) -> FormatError | ConfigError:
+        """The error for a field with a wrong value."""
+        shown = repr(self.values.get(name))
+        return self.error(f"{self.place(name)}: expected {expected}, got {shown[:200]}")
+
+    def _get(self, name: str, default: Any, expected: str) -> Any:
+        value = self.values.get(name)
+        if value is not None:
+            return value
+        if default is REQUIRED:
+            raise self.error(f"{self.place(name)}: expected {expected}, got nothing")
+        return default
+
+    def integer(self, name: str, low: int, high: int, default: int = REQUIRED) -> int:
+        """An integer in low..high; booleans and floats are not integers."""
+        expected = f"an integer in {low}..{high}"
+        value = self._get(name, default, expected)
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise self.fail(name, expected)
+        return value
+
+    def number(self, name: str, low: float, high: float, default: float = REQUIRED) -> float:
+        """A finite number in low..high."""
+        expected = f"a number in {low:g}..{high:g}"
+        value = self._get(name, default, expected)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise self.fail(name, expected)
+        if not low <= value <= high or not math.isfinite(value):
+            raise self.fail(name, expected)
+        return float(value)
+
+    def flag(self, name: str, default: bool = REQUIRED) -> bool:
+        """True or false."""
+        value = self._get(name, default, "true or false")
+        if not isinstance(value, bool):
+            raise self.fail(name, "true or false")
+        return value
+
+    def word(self, name: str, known: Sequence[str], default: str = REQUIRED) -> str:
+        """One of the known words."""
+        expected = "one of " + ", ".join(known)
+        value = self._get(name, default, expected)
+        if not isinstance(value, str) or value not in known:
+            raise self.fail(name, expected)
+        return value
+
+    def integers(
+        self, name: str, low: int, high: int, default: Sequence[int] = REQUIRED
+    ) -> tuple[int, ...]:
+        """A list of distinct integers in low..high."""
+        expected = f"a list of distinct integers in {low}..{high}"
+        value = self._get(name, default, expected)
+        good = isinstance(value, (list, tuple)) and all(
+            isinstance(item, int) and not isinstance(item, bool) and low <= item <= high
+            for item in value
+        )
+        if not good or len(set(value)) != len(value):
+            raise self.fail(name, expected)
+        return tuple(value)
+
+    def integers_with_repeats(self, name: str, low: int, high: int) -> tuple[int, ...]:
+        """A list of integers in low..high, at most 1024 of them."""
+        value = self._get(name, REQUIRED, "a list")
+        good = isinstance(value, (list, tuple)) and all(
+            isinstance(item, int) and not isinstance(item, bool) and low <= item <= high
+            for item in value
+        )
+        if not good or len(value) > 1024:
+            raise self.fail(name, f"a list of integers in {low}..{high}")
+        return tuple(value)
+
+    def block(self, name: str) -> Block:
+        """A mapping inside this one."""
+        return Block(self._get(name, REQUIRED, "a mapping"), self.place(name), self.error)
+
+    def optional(self, name: str) -> Block | None:
+        """A mapping inside this one, or None for null. The field itself must be there."""
+        if name not in self.values:
+            raise self.error(f"{self.place(name)}: expected a mapping or null, got nothing")
+        return self.block(name) if self.has(name) else None

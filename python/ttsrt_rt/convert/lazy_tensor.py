@@ -1,0 +1,157 @@
+"""Tensors of a foreign checkpoint that stay on disk until they are asked for.
+
+A `LazyTensor` knows name, dtype and shape from the file's index; `read()` brings the values. Dtypes
+are told by tags of our own, because NumPy has no bfloat16 and no float8: such values come as
+unsigned integers of the same width, and the tag says what the bits mean. Every shape that a file
+states goes through `check_shape`, so no product of dimensions can exceed what an array can hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ttsrt_rt.errors import ConfigError, FormatError
+
+__all__ = [
+    "DTYPES",
+    "Array",
+    "LazyTensor",
+    "array_from_buffer",
+    "check_bools",
+    "check_shape",
+    "dtype_of_array",
+]
+
+Array = npt.NDArray[Any]
+
+MAX_DIMENSIONS = 16
+MAX_TENSOR_BYTES = 1 << 46
+
+# Tag -> how NumPy holds it. Files are little-endian, whatever the machine is.
+DTYPES: dict[str, np.dtype[Any]] = {
+    "float64": np.dtype("<f8"),
+    "float32": np.dtype("<f4"),
+    "float16": np.dtype("<f2"),
+    "bfloat16": np.dtype("<u2"),
+    "float8_e4m3fn": np.dtype("u1"),
+    "float8_e5m2": np.dtype("u1"),
+    "int64": np.dtype("<i8"),
+    "int32": np.dtype("<i4"),
+    "int16": np.dtype("<i2"),
+    "int8": np.dtype("i1"),
+    "uint64": np.dtype("<u8"),
+    "uint32": np.dtype("<u4"),
+    "uint16": np.dtype("<u2"),
+    "uint8": np.dtype("u1"),
+    "bool": np.dtype("?"),
+}
+
+
+@dataclass(frozen=True)
+class LazyTensor:
+    """One tensor of a checkpoint, not read yet.
+
+    Attributes:
+        name: its key in the checkpoint.
+        dtype: a tag of `DTYPES`; "bfloat16" values are read as uint16, "float8_*" as uint8.
+        shape: dimensions, outermost first; () for a scalar.
+        nbytes: size of what `read` returns, in bytes.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    nbytes: int
+    reader: Callable[[], Array] = field(repr=False, compare=False)
+
+    def read(self) -> Array:
+        """Returns the values, C-contiguous and read-only, of shape `shape`.
+
+        Where the file stores them in one piece the array is a view of the mapped file, which stays
+        mapped as long as the array lives. The checksum of the entry is verified on its first read,
+        where the format has one.
+
+        Raises:
+            FormatError: the stored bytes are damaged.
+            ClosedError: the checkpoint was closed.
+        """
+        return self.reader()
+
+
+def check_shape(where: str, shape: Sequence[object], itemsize: int) -> tuple[int, ...]:
+    """Checks a shape found in a file and returns it.
+
+    Empty dimensions count as 1 in the limit on bytes: an array library multiplies the others too.
+
+    Raises:
+        FormatError: not plain non-negative integers, too many dimensions, or too many bytes.
+    """
+    if len(shape) > MAX_DIMENSIONS:
+        raise FormatError(
+            f"{where}: expected at most {MAX_DIMENSIONS} dimensions, got {len(shape)}"
+        )
+    bound = itemsize
+    sizes: list[int] = []
+    for size in shape:
+        if type(size) is not int or size < 0:
+            raise FormatError(f"{where}: expected dimensions >= 0, got {describe_size(size)}")
+        bound *= max(size, 1)
+        sizes.append(size)
+        if bound > MAX_TENSOR_BYTES:
+            raise FormatError(f"{where}: expected at most {MAX_TENSOR_BYTES} bytes, got more")
+    return tuple(sizes)
+
+
+def describe_size(size: object) -> str:
+    """Names a wrong dimension without printing what a file may have put there."""
+    if type(size) is int:
+        return str(size) if size.bit_length() <= 64 else f"an integer of {size.bit_length()} bits"
+    return type(size).__name__
+
+
+def array_from_buffer(where: str, data: memoryview, dtype: str, shape: tuple[int, ...]) -> Array:
+    """Views bytes as an array of the dtype a tag stands for.
+
+    Args:
+        where: what to name in an error.
+        data: the bytes, exactly as many as `shape` needs.
+        dtype: a tag of `DTYPES`.
+        shape: already checked by `check_shape`.
+
+    Raises:
+        FormatError: a bool that is neither 0 nor 1.
+    """
+    flat = np.frombuffer(data, dtype=np.uint8)
+    if dtype == "bool":
+        check_bools(where, flat)
+    if not data.nbytes:
+        result: Array = np.empty(shape, dtype=DTYPES[dtype])
+    else:
+        if flat.ctypes.data % DTYPES[dtype].itemsize:
+            flat = flat.copy()
+        result = flat.view(DTYPES[dtype]).reshape(shape)
+    result.flags.writeable = False
+    return result
+
+
+def check_bools(where: str, values: npt.NDArray[np.uint8]) -> None:
+    """Refuses bytes that are no bool: NumPy would carry them on as neither true nor false."""
+    if values.size and int(values.max()) > 1:
+        raise FormatError(f"{where}: expected bool bytes 0 or 1, got {int(values.max())}")
+
+
+def dtype_of_array(array: Array) -> str:
+    """Returns the tag of a NumPy array's dtype; uint16 is "uint16", never a guess at bfloat16.
+
+    Raises:
+        ConfigError: a dtype without a tag.
+    """
+    tag: str = array.dtype.name
+    if tag not in DTYPES:
+        raise ConfigError(f"array dtype: expected one of {', '.join(DTYPES)}, got {tag}")
+    return tag

@@ -1,0 +1,243 @@
+"""The Magpie converter: original tensor names to ours, one tensor at a time.
+
+The plan is made first, from names and shapes alone: every expected tensor must be there with its shape, and nothing may
+be left over except the skip lists below (codec, speaker and speech-recognition models that travel along, causal masks,
+the aligner of training). Values are read only while the file is written, checked to be finite, and cast if asked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ttsrt_rt.convert.casting import cast, check_finite
+from ttsrt_rt.convert.lazy_tensor import DTYPES, Array, LazyTensor
+from ttsrt_rt.convert.magpie_config import BAKED
+from ttsrt_rt.convert.magpie_model import MagpieModel, expected_tensors
+from ttsrt_rt.errors import ConfigError, FormatError
+
+MAX_VOICE_ROWS = 1 << 20
+
+SKIPPED_MODULES = (
+    "_codec_model",
+    "_speaker_verification_model",
+    "_reference_model",
+    "_teacher_model",
+    "whisper_model",
+    "squim_objective_model",
+    "alignment_encoder",
+)
+SKIPPED_PREFIXES = ("eval_",)
+MASK_SUFFIX = ".self_attention.causal_mask"
+RENAMED = (("t5_encoder.", "encoder."), ("t5_decoder.", "decoder."))
+
+STACKS = {
+    "text_encoder": "encoder",
+    "context_encoder": "context_encoder",
+    "decoder": "decoder",
+    "local_transformer": "local_transformer",
+}
+LAYER_NAMES = {
+    "self_norm": "norm_self.weight",
+    "self_qkv": "self_attention.qkv_net.weight",
+    "self_out": "self_attention.o_net.weight",
+    "ffn_norm": "norm_pos_ff.weight",
+    "ffn_in": "pos_ff.proj.conv.weight",
+    "ffn_out": "pos_ff.o_net.conv.weight",
+    "cross_query_norm": "norm_xattn_query.weight",
+    "cross_memory_norm": "norm_xattn_memory.weight",
+    "cross_q": "cross_attention.q_net.weight",
+    "cross_kv": "cross_attention.kv_net.weight",
+    "cross_out": "cross_attention.o_net.weight",
+}
+PLAIN_NAMES = {
+    "text_embedding": "text_embedding.weight",
+    "context_text_embedding": "context_text_embedding.weight",
+    "final_proj": "final_proj.weight",
+    "final_proj_bias": "final_proj.bias",
+    "local_transformer.in_proj": "local_transformer_in_projection.weight",
+    "local_transformer.in_proj_bias": "local_transformer_in_projection.bias",
+}
+STACKED_NAMES = {
+    "audio_embeddings": "audio_embeddings.{}.weight",
+    "local_transformer.heads": "local_transformer_out_projections.{}.weight",
+    "local_transformer.heads_bias": "local_transformer_out_projections.{}.bias",
+}
+BAKED_NAMES = (BAKED, "_baked_embedding_T", "_baked_embedding_D", "baked_context_embedding_len")
+OUR_LAYER = re.compile(r"(\w+)\.layers\.(\d+)\.(\w+)")
+
+
+@dataclass(frozen=True)
+class PlannedTensor:
+    """One tensor of the checkpoint to be written: our name, dtype tag, shape, and how to get its values."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    read: Callable[[], Array]
+
+
+def normalize_names(tensors: Mapping[str, LazyTensor]) -> dict[str, LazyTensor]:
+    """The tensors that matter, under the names of the current code.
+
+    Raises:
+        FormatError: an old and a new name stand for the same tensor.
+    """
+    kept: dict[str, LazyTensor] = {}
+    for name, tensor in tensors.items():
+        if name.endswith(MASK_SUFFIX) or name.startswith(SKIPPED_PREFIXES):
+            continue
+        if any(module in name.split(".")[0] for module in SKIPPED_MODULES):
+            continue
+        for old, new in RENAMED:
+            if name.startswith(old):
+                name = new + name[len(old) :]
+        if name in kept:
+            raise FormatError(f"{name}: there twice, under an old and a new name")
+        kept[name] = tensor
+    return kept
+
+
+def source_names(name: str, tables: int) -> tuple[str, ...]:
+    """The original names of our tensor `name`: one, or one for each table of a stacked tensor."""
+    if name in PLAIN_NAMES:
+        return (PLAIN_NAMES[name],)
+    if name in STACKED_NAMES:
+        return tuple(STACKED_NAMES[name].format(table) for table in range(tables))
+    match = OUR_LAYER.fullmatch(name)
+    if match:
+        return (f"{STACKS[match[1]]}.layers.{match[2]}.{LAYER_NAMES[match[3]]}",)
+    stack, _, rest = name.partition(".")
+    return (f"{STACKS[stack]}.{'position_embeddings' if rest == 'positions' else rest}.weight",)
+
+
+def plan_tensors(
+    model: MagpieModel, tensors: Mapping[str, LazyTensor], dtype: str | None, notices: list[str]
+) -> dict[str, PlannedTensor]:
+    """Every tensor of the checkpoint, from `tensors` by their original names (see `normalize_names`).
+
+    `dtype` casts floating-point weights; None keeps them as trained.
+
+    Raises:
+        FormatError: tensors missing, of another shape or dtype, or left over.
+    """
+    remaining = set(tensors)
+    voice_rows = _voice_rows(model, tensors) if model.context == "voices" else 0
+    plan: dict[str, PlannedTensor] = {}
+    missing: list[str] = []
+    for name, shape in expected_tensors(model, voice_rows).items():
+        if name == "voice_lengths":
+            plan[name] = _plan_voice_lengths(
+                tensors["baked_context_embedding_len"], shape, voice_rows
+            )
+            continue
+        sources = (BAKED,) if name == "voices" else source_names(name, model.tables)
+        missing += [source for source in sources if source not in tensors]
+        if not missing:
+            plan[name] = _plan_tensor(name, shape, [tensors[source] for source in sources], dtype)
+        remaining.difference_update(sources)
+    if missing:
+        raise FormatError(f"{len(missing)} tensors are missing: {_some(missing)}")
+    if model.context == "voices":
+        remaining.difference_update(BAKED_NAMES)
+        unused = {
+            n for n in remaining if n.startswith(("context_encoder.", "context_text_embedding."))
+        }
+        if unused:
+            notices.append(
+                f"{len(unused)} tensors of the context encoder left out: stored voices replace it"
+            )
+            remaining -= unused
+    if remaining:
+        raise FormatError(f"{len(remaining)} unexpected tensors: {_some(sorted(remaining))}")
+    return plan
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(name[:120] for name in names[:20])
+    return shown + (", ..." if len(names) > 20 else "")
+
+
+def _plan_tensor(
+    name: str, shape: tuple[int, ...], sources: list[LazyTensor], dtype: str | None
+) -> PlannedTensor:
+    """One tensor: a copy, or several sources stacked along a new first axis; `voices` is reshaped."""
+    stacked = name in STACKED_NAMES
+    wanted = shape[1:] if stacked else shape
+    if name == "voices":
+        wanted = (shape[0], shape[1] * shape[2])
+    for source in sources:
+        if source.shape != wanted:
+            raise FormatError(f"{source.name}: expected {list(wanted)}, got {list(source.shape)}")
+        if source.dtype not in ("float32", "float16", "bfloat16", "float64"):
+            raise FormatError(f"{source.name}: expected floating-point values, got {source.dtype}")
+        if source.dtype != sources[0].dtype:
+            raise FormatError(
+                f"{source.name}: expected {sources[0].dtype} as its neighbours, got {source.dtype}"
+            )
+    target = dtype or ("float32" if sources[0].dtype == "float64" else sources[0].dtype)
+
+    def part(source: LazyTensor) -> Array:
+        values = source.read()
+        check_finite(source.name, values, source.dtype)
+        return cast(source.name, values, source.dtype, target)
+
+    def read() -> Array:
+        if not stacked:
+            return part(sources[0]).reshape(shape)
+        whole = np.empty(shape, DTYPES[target])
+        for index, source in enumerate(sources):
+            whole[index] = part(source)
+        return whole
+
+    return PlannedTensor(name, target, shape, read)
+
+
+def _scalar(tensors: Mapping[str, LazyTensor], name: str) -> int:
+    if name not in tensors:
+        raise FormatError(f"{name}: missing beside {BAKED}")
+    tensor = tensors[name]
+    if int(np.prod(tensor.shape, dtype=np.int64)) != 1 or not tensor.dtype.startswith("int"):
+        raise FormatError(f"{name}: expected one integer, got {tensor.dtype} {list(tensor.shape)}")
+    return int(tensor.read().reshape(-1)[0])
+
+
+def _voice_rows(model: MagpieModel, tensors: Mapping[str, LazyTensor]) -> int:
+    """Rows of one stored voice, checked against the width of the flattened table."""
+    rows, width = _scalar(tensors, "_baked_embedding_T"), _scalar(tensors, "_baked_embedding_D")
+    if width != model.dim:
+        raise FormatError(f"_baked_embedding_D: expected {model.dim}, got {width}")
+    if not 1 <= rows <= MAX_VOICE_ROWS:
+        raise FormatError(f"_baked_embedding_T: expected 1..{MAX_VOICE_ROWS}, got {rows}")
+    if "baked_context_embedding_len" not in tensors:
+        raise FormatError(f"baked_context_embedding_len: missing beside {BAKED}")
+    return rows
+
+
+def _plan_voice_lengths(source: LazyTensor, shape: tuple[int, ...], rows: int) -> PlannedTensor:
+    """Valid rows per voice, as int32; read at once, since it is small and its limits belong to the plan."""
+    if source.shape != shape or not source.dtype.startswith("int"):
+        raise FormatError(
+            f"{source.name}: expected integers {list(shape)}, got {source.dtype} {list(source.shape)}"
+        )
+    lengths = source.read()
+    if lengths.min() < 1 or lengths.max() > rows:
+        raise FormatError(
+            f"{source.name}: expected lengths in 1..{rows}, got {int(lengths.min())}..{int(lengths.max())}"
+        )
+    values = lengths.astype(np.int32)
+    return PlannedTensor("voice_lengths", "int32", shape, lambda: values)
+
+
+def check_dtype(dtype: str | None) -> None:
+    """Refuses what weights cannot be cast to.
+
+    Raises:
+        ConfigError: an unknown dtype.
+    """
+    known = ("float32", "float16", "bfloat16")
+    if dtype is not None and dtype not in known:
+        raise ConfigError(f"dtype: expected one of {', '.join(known)}, got {dtype!r}")

@@ -1,0 +1,390 @@
+"""From the originals' YAML and tensor shapes to our `model` block.
+
+Every size comes from the tensors, every choice from the configuration, and where both speak they must agree. Release
+names and revision numbers are never looked at. Fields of training are passed over silently, unknown ones with a
+notice. What this program cannot run is refused by name here, before any weight is read.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ttsrt_rt.convert import magpie_model as m
+from ttsrt_rt.convert.fields import Block
+from ttsrt_rt.convert.magpie_known_fields import unknown_fields
+from ttsrt_rt.convert.magpie_tokens import read_tokens
+from ttsrt_rt.errors import ConfigError, FormatError
+
+MODEL_TYPES = ("decoder_context_tts", "decoder_ce", "multi_encoder_context_tts")
+REFUSED_TYPES = {
+    "single_encoder_sv_tts": "a speaker-verification vector is not supported",
+    "decoder_pretrain_synthesizer": "a model without text is not supported",
+}
+DEFAULT_FRAME_RATE = 22050 / 1024
+DEFAULT_TRANSCRIPT_LAYERS = (3, 4, 5, 6, 7, 8)
+DEFAULT_CONTEXT_LAYERS = (0, 1, 2, 9, 10, 11)
+
+BAKED = "baked_context_embedding.weight"
+
+
+@dataclass(frozen=True)
+class MagpieOptions:
+    """What the caller may decide over the configuration; None leaves it to the files.
+
+    Attributes:
+        generation: "2503" or "nemo3": whose defaults and quirks a request gets.
+        encoder_causal: whether the text encoder looks back only.
+        codebook_size: codec entries of one codebook, for legacy tables that do not tell.
+        frame_rate: codec frames per second.
+        cross_heads: heads of cross-attention, for layouts that do not tell (the fork's).
+    """
+
+    generation: str | None = None
+    encoder_causal: bool | None = None
+    codebook_size: int | None = None
+    frame_rate: float | None = None
+    cross_heads: int | None = None
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """Shapes of the source tensors by their original names."""
+
+    shapes: Mapping[str, tuple[int, ...]]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.shapes
+
+    def get(self, name: str, rank: int) -> tuple[int, ...]:
+        """The shape of a tensor that must exist with `rank` axes, none of them empty.
+
+        Raises:
+            FormatError: missing, of another rank, or empty.
+        """
+        if name not in self.shapes:
+            raise FormatError(f"{name}: expected a tensor with {rank} axes, got nothing")
+        shape = self.shapes[name]
+        if len(shape) != rank or 0 in shape:
+            raise FormatError(f"{name}: expected {rank} axes, none empty, got {list(shape)}")
+        return shape
+
+
+@dataclass
+class Reading:
+    """A configuration being read: its block, the shapes beside it, the caller's options, and what was noticed."""
+
+    config: Block
+    shapes: Shapes
+    options: MagpieOptions
+    speakers: Mapping[str, int] = field(default_factory=dict)
+    notices: list[str] = field(default_factory=list)
+
+
+def find_model_block(config: Mapping[str, object], where: str) -> Block:
+    """The model block of a YAML: the top level, or under `cfg`, `cfg.value` or `model`.
+
+    Raises:
+        ConfigError: none of them looks like one.
+    """
+    root = Block(config, where, ConfigError)
+    candidates = [root]
+    for name in ("cfg", "model"):
+        if isinstance(root.values.get(name), Mapping):
+            inner = root.block(name)
+            candidates.append(inner)
+            if isinstance(inner.values.get("value"), Mapping):
+                candidates.append(inner.block("value"))
+    for block in candidates:
+        if block.has("model_type") or (block.has("encoder") and block.has("decoder")):
+            return block
+    raise ConfigError(
+        f"{where}: expected a model block (model_type, decoder, ...) at the top, under cfg or cfg.value"
+    )
+
+
+def agree(block: Block, name: str, known: int) -> None:
+    """A size that the configuration may also state; the tensors have `known`."""
+    if block.has(name) and block.values[name] != known:
+        raise block.fail(name, f"{known} as in the tensors")
+
+
+def check_kind(config: Block, shapes: Shapes) -> str:
+    """The model type, after everything that cannot be run was refused by name.
+
+    Raises:
+        ConfigError: an unknown or unsupported model type, routed experts, or a character-aware text table.
+    """
+    kind = config.values.get("model_type")
+    if kind in REFUSED_TYPES:
+        raise ConfigError(f"{config.place('model_type')}: {kind}: {REFUSED_TYPES[str(kind)]}")
+    if kind not in MODEL_TYPES:
+        raise config.fail("model_type", "one of " + ", ".join(MODEL_TYPES))
+    blocks = [config] + [
+        config.block(s) for s in ("encoder", "decoder", "context_encoder") if config.has(s)
+    ]
+    for block in blocks:
+        if block.flag("use_moe", False):
+            raise ConfigError(
+                f"{block.place('use_moe')}: expected false, got true: routed experts are not supported"
+            )
+    if config.flag("use_bpe_char_tokenizer", False) or any(
+        k.startswith("cas_encoder.") for k in shapes.shapes
+    ):
+        raise ConfigError(
+            f"{config.place('use_bpe_char_tokenizer')}: expected false, got true: character-aware text is not supported"
+        )
+    return str(kind)
+
+
+def read_stack(
+    block: Block, shapes: Shapes, name: str, causal: bool | None = None
+) -> m.StackConfig:
+    """One stack, named `name` in the tensors; `causal` overrides the configuration.
+
+    Raises:
+        ConfigError: a field out of its limits or at odds with the tensors.
+        FormatError: the first layer's tensors are missing or of a wrong rank.
+    """
+    max_positions, dim = shapes.get(f"{name}.position_embeddings.weight", 2)
+    ffn_dim, _, kernel = shapes.get(f"{name}.layers.0.pos_ff.proj.conv.weight", 3)
+    for field_name, known in (("d_model", dim), ("d_ffn", ffn_dim), ("kernel_size", kernel)):
+        agree(block, field_name, known)
+    agree(block, "max_length_causal_mask", max_positions)
+    heads = block.integer("sa_n_heads", 1, m.MAX_HEADS)
+    if dim % heads:
+        raise block.fail("sa_n_heads", f"a divisor of the width {dim}")
+    if not block.flag("use_learnable_pos_emb", True):
+        raise block.fail("use_learnable_pos_emb", "true")
+    if block.flag("has_xattn", name == "decoder") != (name == "decoder"):
+        raise block.fail("has_xattn", "true" if name == "decoder" else "false")
+    is_causal = block.flag("is_causal", True) if causal is None else causal
+    if not is_causal and kernel % 2 == 0:
+        raise ConfigError(
+            f"{block.place('kernel_size')}: expected an odd kernel without causality, got {kernel}"
+        )
+    return m.StackConfig(
+        layers=block.integer("n_layers", 1, m.MAX_LAYERS),
+        dim=dim,
+        ffn_dim=ffn_dim,
+        heads=heads,
+        kernel=kernel,
+        causal=is_causal,
+        max_positions=max_positions,
+        norm_out=block.flag("apply_norm_out", False),
+    )
+
+
+def _read_decoder(reading: Reading, kind: str) -> m.DecoderConfig:
+    block, shapes = reading.config.block("decoder"), reading.shapes
+    stack = read_stack(block, shapes, "decoder")
+    if not stack.causal:
+        raise block.fail("is_causal", "true")
+    heads = reading.options.cross_heads or block.integer("xa_n_heads", 1, m.MAX_HEADS)
+    inner, _ = shapes.get("decoder.layers.0.cross_attention.q_net.weight", 2)
+    if inner % heads:
+        raise ConfigError(
+            f"{block.place('xa_n_heads')}: expected a divisor of {inner}, got {heads}"
+        )
+    agree(block, "xa_d_head", inner // heads)
+    agree(block, "xa_d_memory", stack.dim)
+    text_layers: tuple[int, ...] = tuple(range(stack.layers))
+    context_layers: tuple[int, ...] = ()
+    if kind == "multi_encoder_context_tts":
+        config, last = reading.config, stack.layers - 1
+        context_layers = config.integers("context_decoder_layers", 0, last, DEFAULT_CONTEXT_LAYERS)
+        listed = config.integers("transcript_decoder_layers", 0, last, DEFAULT_TRANSCRIPT_LAYERS)
+        text_layers = tuple(
+            sorted(set(listed) - set(context_layers))
+        )  # the original lets the context win
+        if not text_layers or not context_layers:
+            raise config.fail(
+                "transcript_decoder_layers", "some layers for the text and some for the context"
+            )
+    return m.DecoderConfig(
+        **vars(stack),
+        cross_heads=heads,
+        cross_head_dim=inner // heads,
+        memory_norm=block.flag("apply_norm_to_cond", True),
+        text_layers=text_layers,
+        context_layers=tuple(sorted(context_layers)),
+    )
+
+
+def _read_local(reading: Reading, tables: int) -> m.LocalConfig | None:
+    config, shapes = reading.config, reading.shapes
+    kind = config.values.get("local_transformer_type")
+    if kind is None:
+        kind = "autoregressive" if config.flag("use_local_transformer", False) else "none"
+    if not isinstance(kind, str) or kind.lower() not in ("none", *m.LOCAL_KINDS):
+        raise config.fail("local_transformer_type", "one of none, " + ", ".join(m.LOCAL_KINDS))
+    if kind.lower() == "none":
+        return None
+    max_positions, dim = shapes.get("local_transformer.position_embeddings.weight", 2)
+    ffn_dim, _, kernel = shapes.get("local_transformer.layers.0.pos_ff.proj.conv.weight", 3)
+    if kernel != 1:
+        raise FormatError(
+            f"local_transformer.layers.0.pos_ff.proj.conv.weight: expected kernel 1, got {kernel}"
+        )
+    agree(config, "local_transformer_hidden_dim", dim)
+    heads = config.integer("local_transformer_n_heads", 1, m.MAX_HEADS, 1)
+    if dim % heads:
+        raise config.fail("local_transformer_n_heads", f"a divisor of the width {dim}")
+    needed = tables + int(kind.lower() == "maskgit")
+    if max_positions < needed:
+        raise FormatError(
+            f"local_transformer.position_embeddings.weight: expected at least {needed} rows, got {max_positions}"
+        )
+    return m.LocalConfig(
+        kind=kind.lower(),
+        layers=config.integer("local_transformer_n_layers", 1, m.MAX_LAYERS, 2),
+        dim=dim,
+        ffn_dim=ffn_dim,
+        heads=heads,
+        max_positions=max_positions,
+        in_projection="local_transformer_in_projection.weight" in shapes,
+    )
+
+
+def _read_context_text(reading: Reading, context: str) -> tuple[str, int]:
+    """`context_text` and the rows of its own table."""
+    config, shapes = reading.config, reading.shapes
+    own = "context_text_embedding.weight"
+    if context == "voices":
+        return "none", 0  # stored voices replace every other context
+    if not config.flag("use_text_conditioning_encoder", False):
+        return "none", 0
+    if config.flag("legacy_text_conditioning", own in shapes):
+        return "own", shapes.get(own, 2)[0]
+    return "shared", 0
+
+
+def _read_tables(reading: Reading) -> tuple[int, int, int, int]:
+    """codebooks, rows of one table, stacked frames, width; from the audio tables and the stacking factor."""
+    config, shapes = reading.config, reading.shapes
+    vocab, dim = shapes.get("audio_embeddings.0.weight", 2)
+    tables = 0
+    while f"audio_embeddings.{tables}.weight" in shapes:
+        tables += 1
+    if config.has("downsample_factor"):
+        raise config.fail("downsample_factor", "frame_stacking_factor instead")
+    stacking = config.integer("frame_stacking_factor", 1, m.MAX_TABLES, 1)
+    if tables % stacking or tables > m.MAX_TABLES:
+        raise config.fail(
+            "frame_stacking_factor",
+            f"a divisor of the {tables} audio tables, at most {m.MAX_TABLES}",
+        )
+    agree(config, "num_audio_codebooks", tables // stacking)
+    for name in ("embedding_dim", "hidden_dim"):
+        agree(config, name, dim)
+    return tables // stacking, vocab, stacking, dim
+
+
+def _read_frame_rate(reading: Reading) -> float:
+    """Codec frames per second: the caller's word, or what the configuration says of the codec, or 22050 / 1024."""
+    config, rate = reading.config, reading.options.frame_rate
+    if rate is not None:
+        if not (math.isfinite(rate) and 0.01 <= rate <= 100_000):
+            raise ConfigError(f"frame_rate: expected 0.01..100000, got {rate}")
+        return rate
+    if config.has("sample_rate") and config.has("codec_model_downsample_factor"):
+        samples = config.number("sample_rate", 1000, 1e6)
+        return samples / config.number("codec_model_downsample_factor", 1, 1e6)
+    return DEFAULT_FRAME_RATE
+
+
+def read_model(reading: Reading) -> m.MagpieModel:
+    """The `model` block of a source.
+
+    Raises:
+        ConfigError: a field is missing, out of its limits, unsupported, or at odds with the tensors.
+        FormatError: tensors that decide a size are missing or of a wrong rank.
+    """
+    config, shapes = reading.config, reading.shapes
+    kind = check_kind(config, shapes)
+    codebooks, vocab, stacking, dim = _read_tables(reading)
+    decoder = _read_decoder(reading, kind)
+    context = {"decoder_context_tts": "codes", "multi_encoder_context_tts": "memory"}.get(
+        kind, "encoder"
+    )
+    num_voices = 0
+    if kind == "decoder_ce" and BAKED in shapes:
+        context, num_voices = "voices", shapes.get(BAKED, 2)[0]
+    context_encoder = None
+    if context in ("encoder", "memory"):
+        context_encoder = read_stack(config.block("context_encoder"), shapes, "context_encoder")
+    text_vocab = shapes.get("text_embedding.weight", 2)[0]
+    context_text, context_text_vocab = _read_context_text(reading, context)
+    encoder_causal = reading.options.encoder_causal
+    text_encoder = read_stack(config.block("encoder"), shapes, "encoder", encoder_causal)
+    for name, stack in (
+        ("encoder", text_encoder),
+        ("decoder", decoder),
+        ("context_encoder", context_encoder),
+    ):
+        if stack is not None and stack.dim != dim:
+            raise ConfigError(
+                f"{config.place(name)}.d_model: expected the tables' width {dim}, got {stack.dim}"
+            )
+    if text_vocab < 2 or vocab < 2:
+        raise FormatError(f"text_embedding.weight: expected at least 2 rows, got {text_vocab}")
+    if unknown := unknown_fields(config):
+        reading.notices.append(
+            f"fields without meaning here were passed over: {', '.join(unknown)}"
+        )
+    if config.has("vector_quantizer"):
+        reading.notices.append(
+            "vector_quantizer: codes come out in the model's own layout, not the codec's"
+        )
+    return m.MagpieModel(
+        dim=dim,
+        codebooks=codebooks,
+        codebook_vocab=vocab,
+        frame_stacking=stacking,
+        text_vocab=text_vocab,
+        frame_rate=_read_frame_rate(reading),
+        tokens=read_tokens(
+            config, kind, vocab, text_vocab, reading.options.codebook_size, is_2503(reading)
+        ),
+        context=context,
+        context_text=context_text,
+        context_text_vocab=context_text_vocab,
+        text_encoder=text_encoder,
+        context_encoder=context_encoder,
+        decoder=decoder,
+        local_transformer=_read_local(reading, codebooks * stacking),
+        speakers=_check_speakers(reading.speakers, num_voices),
+        num_voices=num_voices,
+    )
+
+
+def _check_speakers(speakers: Mapping[str, int], num_voices: int) -> dict[str, int]:
+    if num_voices == 0:
+        return {}
+    for name, index in speakers.items():
+        if not 0 <= index < num_voices:
+            raise ConfigError(f"speakers.{name}: expected 0..{num_voices - 1}, got {index}")
+    return dict(speakers)
+
+
+def is_2503(reading: Reading) -> bool:
+    """Whether this is the 2503 generation, whose rules a request follows by default.
+
+    Told by what a configuration has, not by a name: the later code writes `inference_parameters`, frame stacking or a
+    local transformer type, has `decoder_ce`, or is stamped with version 2.5 or later.
+    """
+    if reading.options.generation is not None:
+        known = ("2503", "nemo3")
+        if reading.options.generation not in known:
+            raise ConfigError(
+                f"generation: expected one of {known}, got {reading.options.generation!r}"
+            )
+        return reading.options.generation == "2503"
+    config = reading.config
+    later = ("inference_parameters", "frame_stacking_factor", "local_transformer_type")
+    if config.values.get("model_type") == "decoder_ce" or any(config.has(name) for name in later):
+        return False
+    version = str(config.values.get("nemo_version", "0.0")).split(".")
+    numbers = [int(part) if part.isdecimal() and len(part) < 6 else 0 for part in version[:2]]
+    return (numbers + [0, 0])[:2] < [2, 5]

@@ -1,0 +1,206 @@
+"""Runs a Magpie conversion: find the configuration, plan, write. See magpie.py for the plan.
+
+Inputs: a Hugging Face `.nemo`, a Lightning `.ckpt` with `hparams.yaml`, or the TensorRT-LLM fork's folder. The
+configuration of a `.ckpt` is searched beside it as `<stem>.hparams.yaml`, `<stem>.yaml`, `hparams.yaml`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from ttsrt_rt.convert.archive import Weights, open_weights
+from ttsrt_rt.convert.checkpoint import FORMAT, FORMAT_VERSION, check_target, write_folder
+from ttsrt_rt.convert.fields import Block
+from ttsrt_rt.convert.lazy_tensor import Array, LazyTensor
+from ttsrt_rt.convert.magpie import PlannedTensor, check_dtype, normalize_names, plan_tensors
+from ttsrt_rt.convert.magpie_config import (
+    MagpieOptions,
+    Reading,
+    Shapes,
+    find_model_block,
+    read_model,
+)
+from ttsrt_rt.convert.magpie_defaults import read_defaults, window_prior
+from ttsrt_rt.convert.magpie_fork import is_fork_folder, read_fork_folder
+from ttsrt_rt.convert.magpie_model import to_json
+from ttsrt_rt.convert.safetensors_write import write_safetensors
+from ttsrt_rt.convert.yaml_config import Config
+from ttsrt_rt.errors import ConfigError, FormatError
+
+LOGGER = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Source:
+    """An opened source: model block, tensors by original names, speaker names, and the fork's prior block if any."""
+
+    block: Block
+    tensors: Mapping[str, LazyTensor]
+    speakers: Mapping[str, int]
+    window: Block | None
+    notices: tuple[str, ...]
+
+
+def looks_like_magpie(path: Path) -> bool:
+    """Whether `path` is a source this converter takes: the fork's folder, or a file with audio and text tables."""
+    if path.is_dir():
+        return is_fork_folder(path)
+    with open_weights(path) as weights:
+        return any("audio_embeddings." in name or "decoder.layers." in name for name in weights)
+
+
+def convert_magpie(
+    source: str | os.PathLike[str],
+    output_dir: str | os.PathLike[str],
+    *,
+    config: str | os.PathLike[str] | None = None,
+    dtype: str | None = None,
+    overwrite: bool = False,
+    progress: bool = True,
+    generation: str | None = None,
+    encoder_causal: bool | None = None,
+    codebook_size: int | None = None,
+    frame_rate: float | None = None,
+    cross_heads: int | None = None,
+) -> Path:
+    """Converts a Magpie checkpoint and returns the folder.
+
+    Args:
+        source: a `.nemo`, a `.ckpt`, or a folder of the fork's layout.
+        output_dir: the folder to make; see `overwrite`.
+        config: the YAML of a `.ckpt`, where it does not lie beside it.
+        dtype: "float32", "float16" or "bfloat16" casts the weights; None keeps them as trained.
+        overwrite: replace a checkpoint that is already there. Other folders are never replaced.
+        progress: a bar on standard error.
+        generation, encoder_causal, codebook_size, frame_rate, cross_heads: see MagpieOptions.
+
+    Raises:
+        ConfigError: the configuration is missing, cannot be served, or contradicts the tensors; the folder is taken.
+        FormatError: damaged, or tensors missing, unexpected, of another shape, or not finite.
+    """
+    check_dtype(dtype)
+    check_target(Path(output_dir), overwrite)
+    options = MagpieOptions(generation, encoder_causal, codebook_size, frame_rate, cross_heads)
+    with ExitStack() as files:
+        opened = _open(Path(source), config, files)
+        shapes = Shapes({name: tensor.shape for name, tensor in opened.tensors.items()})
+        reading = Reading(opened.block, shapes, options, opened.speakers, list(opened.notices))
+        model = read_model(reading)
+        defaults = read_defaults(reading, model)
+        blocks = {"model": to_json(model), "defaults": to_json(defaults)}
+        if opened.window is not None:
+            blocks["defaults"]["prior"] = to_json(window_prior(opened.window, model))
+        plan = plan_tensors(model, opened.tensors, dtype, reading.notices)
+        for notice in reading.notices:
+            LOGGER.warning("%s: %s", Path(source).name, notice)
+        told = {"file": Path(source).name, "model_type": opened.block.values.get("model_type")}
+        told["nemo_version"] = _short_text(opened.block.values.get("nemo_version"))
+        written = {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "family": "magpie",
+            "source": told,
+            **blocks,
+        }
+        return write_folder(
+            output_dir,
+            written,
+            lambda path: _write(path, plan, progress),
+            overwrite=overwrite,
+        )
+
+
+def _write(path: Path, plan: Mapping[str, PlannedTensor], progress: bool) -> None:
+    with tqdm(total=len(plan), desc="convert", unit="tensor", disable=not progress) as bar:
+
+        def steps() -> Iterator[tuple[str, tuple[str, tuple[int, ...], Any]]]:
+            for name, tensor in plan.items():
+                yield name, (tensor.dtype, tensor.shape, _counted(tensor, bar))
+
+        write_safetensors(path, steps())
+
+
+def _counted(tensor: PlannedTensor, bar: tqdm[Any]) -> Any:
+    def read() -> Array:
+        values = tensor.read()
+        bar.update()
+        return values
+
+    return read
+
+
+def _short_text(value: object) -> str | None:
+    return str(value)[:100] if value is not None else None
+
+
+def _open(path: Path, config: str | os.PathLike[str] | None, files: ExitStack) -> Source:
+    if path.is_dir():
+        if not is_fork_folder(path):
+            raise ConfigError(
+                f"{path}: expected encoder/config.json and decoder/config.json in a folder"
+            )
+        if config is not None:
+            raise ConfigError(
+                f"config: expected none for a folder of the fork's layout, got {config}"
+            )
+        fork = read_fork_folder(path)
+        block = Block(fork.config, f"{path.name}: ", ConfigError)
+        return Source(block, fork.tensors, {}, fork.prior, fork.notices)
+    weights = files.enter_context(open_weights(path))
+    if config is None and weights.kind == "nemo":
+        values: Mapping[str, Any] = weights.config
+        where = "model_config.yaml: "
+    else:
+        found = Path(config) if config is not None else _beside(path)
+        values, where = Config.load(found), f"{found.name}: "
+    block = find_model_block(values, where)
+    speakers, notices = _read_speakers(block, weights)
+    return Source(block, normalize_names(weights), speakers, None, notices)
+
+
+def _beside(path: Path) -> Path:
+    """The YAML that lies beside a `.ckpt`."""
+    names = [f"{path.stem}.hparams.yaml", f"{path.stem}.yaml", "hparams.yaml"]
+    for name in names:
+        if (path.parent / name).is_file():
+            return path.parent / name
+    raise ConfigError(
+        f"{path}: expected its configuration beside it ({', '.join(names)}) or as config="
+    )
+
+
+def _read_speakers(block: Block, weights: Weights) -> tuple[dict[str, int], tuple[str, ...]]:
+    """Names of stored voices, from the configuration or from the archive's `*speakers.json`."""
+    value = block.values.get("speaker_map")
+    artifact = value if isinstance(value, str) and weights.kind == "nemo" else None
+    if artifact is None and weights.kind == "nemo":
+        artifact = next(
+            (name for name in weights.artifacts if name.endswith("speakers.json")), None
+        )
+    if artifact is not None:
+        try:
+            value = json.loads(weights.artifact(artifact))
+        except (ValueError, RecursionError) as error:
+            raise FormatError(
+                f"{weights.name}: {artifact[:100]}: expected JSON, got {error}"
+            ) from error
+    if value is None or isinstance(value, str):
+        return {}, ()
+    if isinstance(value, list) and len(set(map(str, value))) == len(value):
+        value = {str(name): index for index, name in enumerate(value)}
+    good = isinstance(value, Mapping) and all(
+        isinstance(index, int) and not isinstance(index, bool) and len(str(name)) <= 200
+        for name, index in value.items()
+    )
+    if not good:
+        return {}, ("the speaker map has another form than name to number: voices have no names",)
+    return {str(name): index for name, index in value.items()}, ()

@@ -1,0 +1,202 @@
+"""config.json back into frozen values, every number checked against its limit and every unknown word refused.
+
+Strict on purpose: only `ttsrt convert` writes these files, so a missing field is a damaged file, not an old habit.
+"""
+
+from __future__ import annotations
+
+from ttsrt_rt.convert import magpie_model as m
+from ttsrt_rt.convert.fields import Block
+from ttsrt_rt.errors import FormatError
+
+
+def read_stack(block: Block) -> m.StackConfig:
+    """A `text_encoder` or `context_encoder` block."""
+    stack = m.StackConfig(
+        layers=block.integer("layers", 1, m.MAX_LAYERS),
+        dim=block.integer("dim", 1, m.MAX_DIM),
+        ffn_dim=block.integer("ffn_dim", 1, m.MAX_DIM * 4),
+        heads=block.integer("heads", 1, m.MAX_HEADS),
+        kernel=block.integer("kernel", 1, m.MAX_KERNEL),
+        causal=block.flag("causal"),
+        max_positions=block.integer("max_positions", 1, m.MAX_POSITIONS),
+        norm_out=block.flag("norm_out"),
+    )
+    check_stack(stack, block.path)
+    return stack
+
+
+def check_stack(stack: m.StackConfig, path: str) -> None:
+    """What the fields of a stack owe each other."""
+    if stack.dim % stack.heads:
+        raise FormatError(f"{path}.heads: expected a divisor of dim {stack.dim}, got {stack.heads}")
+    if not stack.causal and stack.kernel % 2 == 0:
+        raise FormatError(
+            f"{path}.kernel: expected an odd kernel without causality, got {stack.kernel}"
+        )
+
+
+def _read_decoder(block: Block) -> m.DecoderConfig:
+    stack = read_stack(block)
+    if not stack.causal:
+        raise FormatError(f"{block.path}.causal: expected true, got false")
+    last = stack.layers - 1
+    decoder = m.DecoderConfig(
+        **vars(stack),
+        cross_heads=block.integer("cross_heads", 1, m.MAX_HEADS),
+        cross_head_dim=block.integer("cross_head_dim", 1, m.MAX_DIM),
+        memory_norm=block.flag("memory_norm"),
+        text_layers=block.integers("text_layers", 0, last),
+        context_layers=block.integers("context_layers", 0, last),
+    )
+    if not decoder.text_layers or set(decoder.text_layers) & set(decoder.context_layers):
+        raise FormatError(
+            f"{block.path}.text_layers: expected some layers, none of them in context_layers"
+        )
+    return decoder
+
+
+def _read_local(block: Block | None) -> m.LocalConfig | None:
+    if block is None:
+        return None
+    local = m.LocalConfig(
+        kind=block.word("kind", m.LOCAL_KINDS),
+        layers=block.integer("layers", 1, m.MAX_LAYERS),
+        dim=block.integer("dim", 1, m.MAX_DIM),
+        ffn_dim=block.integer("ffn_dim", 1, m.MAX_DIM * 4),
+        heads=block.integer("heads", 1, m.MAX_HEADS),
+        max_positions=block.integer("max_positions", 1, m.MAX_POSITIONS),
+        in_projection=block.flag("in_projection"),
+    )
+    check_stack(local.stack, block.path)
+    return local
+
+
+def _read_tokens(block: Block, vocab: int, text_vocab: int) -> m.TokenIds:
+    return m.TokenIds(
+        audio_bos=block.integer("audio_bos", 0, vocab - 1),
+        audio_eos=block.integer("audio_eos", 0, vocab - 1),
+        context_bos=block.integer("context_bos", 0, vocab - 1),
+        context_eos=block.integer("context_eos", 0, vocab - 1),
+        mask=block.integer("mask", 0, vocab - 1),
+        forbidden=block.integers("forbidden", 0, vocab - 1),
+        text_bos=block.integer("text_bos", 0, text_vocab - 1),
+        text_eos=block.integer("text_eos", 0, text_vocab - 1),
+    )
+
+
+def read_model(block: Block) -> m.MagpieModel:
+    """The `model` block.
+
+    Raises:
+        FormatError: a field is missing, of the wrong kind, out of its limits, or at odds with another.
+    """
+    vocab = block.integer("codebook_vocab", 2, m.MAX_VOCAB)
+    text_vocab = block.integer("text_vocab", 2, m.MAX_VOCAB)
+    context_encoder = block.optional("context_encoder")
+    num_voices = block.integer("num_voices", 0, m.MAX_VOICES)
+    names = block.block("speakers")
+    model = m.MagpieModel(
+        dim=block.integer("dim", 1, m.MAX_DIM),
+        codebooks=block.integer("codebooks", 1, m.MAX_TABLES),
+        codebook_vocab=vocab,
+        frame_stacking=block.integer("frame_stacking", 1, m.MAX_TABLES),
+        text_vocab=text_vocab,
+        frame_rate=block.number("frame_rate", 0.01, 100_000.0),
+        tokens=_read_tokens(block.block("tokens"), vocab, text_vocab),
+        context=block.word("context", m.CONTEXTS),
+        context_text=block.word("context_text", m.CONTEXT_TEXTS),
+        context_text_vocab=block.integer("context_text_vocab", 0, m.MAX_VOCAB),
+        text_encoder=read_stack(block.block("text_encoder")),
+        context_encoder=None if context_encoder is None else read_stack(context_encoder),
+        decoder=_read_decoder(block.block("decoder")),
+        local_transformer=_read_local(block.optional("local_transformer")),
+        speakers={name: names.integer(name, 0, max(0, num_voices - 1)) for name in names.values},
+        num_voices=num_voices,
+    )
+    check_model(model, block.path)
+    return model
+
+
+def check_model(model: m.MagpieModel, path: str) -> None:
+    """What the parts of a model owe each other: one width, table counts, a context encoder exactly where used."""
+    stacks = {"text_encoder": model.text_encoder, "decoder": model.decoder}
+    if model.context_encoder is not None:
+        stacks["context_encoder"] = model.context_encoder
+    for name, stack in stacks.items():
+        if stack.dim != model.dim:
+            raise FormatError(f"{path}.{name}.dim: expected {model.dim}, got {stack.dim}")
+    if model.tables > m.MAX_TABLES:
+        raise FormatError(
+            f"{path}.codebooks * frame_stacking: expected at most {m.MAX_TABLES}, got {model.tables}"
+        )
+    wants_encoder = model.context in ("encoder", "memory")
+    if wants_encoder != (model.context_encoder is not None):
+        raise FormatError(
+            f"{path}.context_encoder: expected {'one' if wants_encoder else 'null'} for {model.context}"
+        )
+    if (model.context == "memory") != bool(model.decoder.context_layers):
+        raise FormatError(
+            f"{path}.decoder.context_layers: expected some exactly for context memory"
+        )
+    if (model.context == "voices") != (model.num_voices > 0):
+        raise FormatError(
+            f"{path}.num_voices: expected some exactly for context voices, got {model.num_voices}"
+        )
+    if (model.context_text == "own") != (model.context_text_vocab > 0):
+        raise FormatError(f"{path}.context_text_vocab: expected some exactly for context_text own")
+    local = model.local_transformer
+    if local is not None:
+        needed = model.tables + int(local.kind == "maskgit")
+        if local.max_positions < needed:
+            raise FormatError(
+                f"{path}.local_transformer.max_positions: expected at least {needed}, got {local.max_positions}"
+            )
+        if not local.in_projection and local.dim != model.dim:
+            raise FormatError(
+                f"{path}.local_transformer.in_projection: expected true for width {local.dim} != {model.dim}"
+            )
+
+
+def _read_prior(block: Block, layers: int) -> m.PriorConfig:
+    small = 1 << 20
+    return m.PriorConfig(
+        mode=block.word("mode", m.PRIOR_MODES),
+        epsilon=block.number("epsilon", 0.0, 1e6),
+        lookahead=block.integer("lookahead", 1, small),
+        left=block.integer("left", 0, small),
+        right=block.integer("right", 0, small),
+        estimate_layers=block.integers("estimate_layers", 0, layers - 1),
+        apply_layers=block.integers("apply_layers", 0, layers - 1),
+        start_step=block.integer("start_step", 0, small),
+        skip_after=block.integer("skip_after", 0, small),
+        suppress_after=block.integer("suppress_after", 0, small),
+        suppress=block.word("suppress", m.SUPPRESSIONS),
+        short_text=block.integer("short_text", 0, small),
+        end_margin=block.integer("end_margin", 0, small),
+        count_end=block.flag("count_end"),
+        track_finish=block.flag("track_finish"),
+        unfinished_grace=block.integer("unfinished_grace", 0, small),
+        force_after=block.integer("force_after", 0, small),
+        end_after=block.integer("end_after", 0, small),
+        recompute=block.flag("recompute"),
+    )
+
+
+def read_defaults(block: Block, model: m.MagpieModel) -> m.RequestDefaults:
+    """The `defaults` block of a checkpoint with this `model`.
+
+    Raises:
+        FormatError: as `read_model`.
+    """
+    prior = block.optional("prior")
+    return m.RequestDefaults(
+        cfg_scale=block.number("cfg_scale", 0.0, 1000.0),
+        temperature=block.number("temperature", 0.0, 1000.0),
+        top_k=block.integer("top_k", 0, m.MAX_VOCAB),
+        max_frames=block.integer("max_frames", 1, 1 << 24),
+        min_frames=block.integer("min_frames", 0, 1 << 24),
+        eos_method=block.word("eos_method", m.EOS_METHODS),
+        use_local_transformer=block.flag("use_local_transformer"),
+        prior=None if prior is None else _read_prior(prior, model.decoder.layers),
+    )

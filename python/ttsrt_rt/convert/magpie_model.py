@@ -1,0 +1,234 @@
+"""What a Magpie checkpoint says about itself: the `model` and `defaults` blocks of config.json.
+
+Plain frozen values with their limits, and the tensors that follow from them. The converter fills these from the
+original files, the torch reference reads them back, and both agree because the tensor list is computed here only.
+Decided: every field of docs/format.md is written out, nothing is optional on disk; `null` is None here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+MAX_LAYERS = 256
+MAX_DIM = 65_536
+MAX_HEADS = 1_024
+MAX_KERNEL = 63
+MAX_POSITIONS = 1 << 20
+MAX_VOCAB = 1 << 20
+MAX_TABLES = 256
+MAX_VOICES = 65_536
+
+CONTEXTS = ("codes", "encoder", "voices", "memory")
+CONTEXT_TEXTS = ("none", "shared", "own")
+LOCAL_KINDS = ("autoregressive", "maskgit")
+PRIOR_MODES = ("nemo", "window")
+SUPPRESSIONS = ("upto", "single")
+EOS_METHODS = tuple(
+    f"{stream}_{where}"
+    for where in ("any", "all", "zero_cb")
+    for stream in ("argmax", "argmax_or_multinomial")
+)
+
+
+@dataclass(frozen=True)
+class StackConfig:
+    """One transformer stack: learned positions, pre-norm attention, convolutional feed-forward."""
+
+    layers: int
+    dim: int
+    ffn_dim: int
+    heads: int
+    kernel: int
+    causal: bool
+    max_positions: int
+    norm_out: bool
+
+
+@dataclass(frozen=True)
+class DecoderConfig(StackConfig):
+    """The decoder: a stack whose layers cross-attend to the text, or to the context ("memory" models)."""
+
+    cross_heads: int
+    cross_head_dim: int
+    memory_norm: bool
+    text_layers: tuple[int, ...]
+    context_layers: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class LocalConfig:
+    """The local transformer, which turns one decoder output into the codes of one step."""
+
+    kind: str
+    layers: int
+    dim: int
+    ffn_dim: int
+    heads: int
+    max_positions: int
+    in_projection: bool
+
+    @property
+    def stack(self) -> StackConfig:
+        """The same thing as a stack: kernel 1, causal when autoregressive, no final norm."""
+        return StackConfig(
+            layers=self.layers,
+            dim=self.dim,
+            ffn_dim=self.ffn_dim,
+            heads=self.heads,
+            kernel=1,
+            causal=self.kind == "autoregressive",
+            max_positions=self.max_positions,
+            norm_out=False,
+        )
+
+
+@dataclass(frozen=True)
+class TokenIds:
+    """Special ids: inside one codebook table, and the two of the text table."""
+
+    audio_bos: int
+    audio_eos: int
+    context_bos: int
+    context_eos: int
+    mask: int
+    forbidden: tuple[int, ...]
+    text_bos: int
+    text_eos: int
+
+
+@dataclass(frozen=True)
+class MagpieModel:
+    """The `model` block of config.json; see docs/format.md for every field."""
+
+    dim: int
+    codebooks: int
+    codebook_vocab: int
+    frame_stacking: int
+    text_vocab: int
+    frame_rate: float
+    tokens: TokenIds
+    context: str
+    context_text: str
+    context_text_vocab: int
+    text_encoder: StackConfig
+    context_encoder: StackConfig | None
+    decoder: DecoderConfig
+    local_transformer: LocalConfig | None
+    speakers: Mapping[str, int]
+    num_voices: int
+
+    @property
+    def tables(self) -> int:
+        """Codes per decoder step, and so tables and heads: codebooks times stacked frames."""
+        return self.codebooks * self.frame_stacking
+
+
+@dataclass(frozen=True)
+class PriorConfig:
+    """Every knob of the attention prior; the meaning of each is in docs/format.md."""
+
+    mode: str
+    epsilon: float
+    lookahead: int
+    left: int
+    right: int
+    estimate_layers: tuple[int, ...]
+    apply_layers: tuple[int, ...]
+    start_step: int
+    skip_after: int
+    suppress_after: int
+    suppress: str
+    short_text: int
+    end_margin: int
+    count_end: bool
+    track_finish: bool
+    unfinished_grace: int
+    force_after: int
+    end_after: int
+    recompute: bool
+
+
+@dataclass(frozen=True)
+class RequestDefaults:
+    """The `defaults` block: what a request gets when it asks for nothing."""
+
+    cfg_scale: float
+    temperature: float
+    top_k: int
+    max_frames: int
+    min_frames: int
+    eos_method: str
+    use_local_transformer: bool
+    prior: PriorConfig | None
+
+
+def to_json(value: Any) -> Any:
+    """A frozen value as plain JSON values: tuples become lists, None stays null."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {key: to_json(item) for key, item in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [to_json(item) for item in value]
+    return value
+
+
+def _stack_tensors(
+    stack: StackConfig, name: str, shapes: dict[str, tuple[int, ...]]
+) -> dict[str, tuple[int, ...]]:
+    dim = stack.dim
+    shapes[f"{name}.positions"] = (stack.max_positions, dim)
+    for layer in range(stack.layers):
+        base = f"{name}.layers.{layer}"
+        shapes[f"{base}.self_norm"] = (dim,)
+        shapes[f"{base}.self_qkv"] = (3 * dim, dim)
+        shapes[f"{base}.self_out"] = (dim, dim)
+        shapes[f"{base}.ffn_norm"] = (dim,)
+        shapes[f"{base}.ffn_in"] = (stack.ffn_dim, dim, stack.kernel)
+        shapes[f"{base}.ffn_out"] = (dim, stack.ffn_dim, stack.kernel)
+    if stack.norm_out:
+        shapes[f"{name}.norm_out"] = (dim,)
+    return shapes
+
+
+def expected_tensors(model: MagpieModel, max_voice_rows: int = 0) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every tensor of a checkpoint with this `model` block, in file order.
+
+    `max_voice_rows` is the second axis of `voices`; it is not in the config, so a reader takes it from the file.
+    """
+    dim, vocab, tables = model.dim, model.codebook_vocab, model.tables
+    shapes: dict[str, tuple[int, ...]] = {"text_embedding": (model.text_vocab, dim)}
+    if model.context_text == "own":
+        shapes["context_text_embedding"] = (model.context_text_vocab, dim)
+    shapes["audio_embeddings"] = (tables, vocab, dim)
+    _stack_tensors(model.text_encoder, "text_encoder", shapes)
+    if model.context_encoder is not None:
+        _stack_tensors(model.context_encoder, "context_encoder", shapes)
+    decoder = model.decoder
+    _stack_tensors(decoder, "decoder", shapes)
+    inner = decoder.cross_heads * decoder.cross_head_dim
+    for layer in range(decoder.layers):
+        base = f"decoder.layers.{layer}"
+        shapes[f"{base}.cross_query_norm"] = (dim,)
+        if decoder.memory_norm:
+            shapes[f"{base}.cross_memory_norm"] = (dim,)
+        shapes[f"{base}.cross_q"] = (inner, dim)
+        shapes[f"{base}.cross_kv"] = (2 * inner, dim)
+        shapes[f"{base}.cross_out"] = (dim, inner)
+    shapes["final_proj"] = (tables * vocab, dim)
+    shapes["final_proj_bias"] = (tables * vocab,)
+    local = model.local_transformer
+    if local is not None:
+        _stack_tensors(local.stack, "local_transformer", shapes)
+        if local.in_projection:
+            shapes["local_transformer.in_proj"] = (local.dim, dim)
+            shapes["local_transformer.in_proj_bias"] = (local.dim,)
+        shapes["local_transformer.heads"] = (tables, vocab, local.dim)
+        shapes["local_transformer.heads_bias"] = (tables, vocab)
+    if model.context == "voices":
+        shapes["voices"] = (model.num_voices, max_voice_rows, dim)
+        shapes["voice_lengths"] = (model.num_voices,)
+    return shapes

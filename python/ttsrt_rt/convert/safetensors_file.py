@@ -1,0 +1,249 @@
+"""`.safetensors`, read strictly: eight bytes of length, a JSON header, the tensors.
+
+Refused: a header of more than 100 MB, nested deeper than the format needs, with a key twice, with
+fields or dtypes that are not known; tensors that overlap, leave holes, or do not end where the file
+ends. The header is checked before any tensor is looked at, and nothing of a tensor is touched
+before `read()`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import struct
+from typing import Any, NoReturn
+
+from ttsrt_rt.convert.file_map import FileMap
+from ttsrt_rt.convert.lazy_tensor import DTYPES, Array, LazyTensor, array_from_buffer, check_shape
+from ttsrt_rt.convert.pickle_values import quote
+from ttsrt_rt.errors import FormatError
+
+__all__ = ["DTYPE_CODES", "SafetensorsFile", "looks_like_safetensors"]
+
+MAX_HEADER_BYTES = 100_000_000
+MAX_HEADER_DEPTH = 3
+MAX_HEADER_MARKS = 20_000_000
+
+# Our tag -> the format's code.
+DTYPE_CODES: dict[str, str] = {
+    "float64": "F64",
+    "float32": "F32",
+    "float16": "F16",
+    "bfloat16": "BF16",
+    "float8_e4m3fn": "F8_E4M3",
+    "float8_e5m2": "F8_E5M2",
+    "int64": "I64",
+    "int32": "I32",
+    "int16": "I16",
+    "int8": "I8",
+    "uint64": "U64",
+    "uint32": "U32",
+    "uint16": "U16",
+    "uint8": "U8",
+    "bool": "BOOL",
+}
+TAGS = {code: tag for tag, code in DTYPE_CODES.items()}
+
+
+def looks_like_safetensors(head: bytes) -> bool:
+    """Says whether a file can begin so: a length, then an object."""
+    return len(head) >= 10 and head[8:9] == b"{" and head[5:8] == b"\0\0\0"
+
+
+class SafetensorsFile:
+    """The tensors of one file.
+
+    Args:
+        file: the mapped file.
+
+    Attributes:
+        tensors: name -> tensor, in the order of their data.
+        metadata: the free text that the writer left, or nothing.
+
+    Raises:
+        FormatError: anything that breaks the format.
+    """
+
+    def __init__(self, file: FileMap) -> None:
+        self._file = file
+        where = file.name
+        data = file.view()
+        if data.nbytes < 8:
+            raise FormatError(f"{where}: expected a header length, got {data.nbytes} bytes")
+        (size,) = struct.unpack_from("<Q", data)
+        if size > MAX_HEADER_BYTES:
+            raise FormatError(
+                f"{where}: expected a header of at most {MAX_HEADER_BYTES} bytes, got {size}"
+            )
+        if size > data.nbytes - 8:
+            raise FormatError(f"{where}: expected {size} bytes of header, got {data.nbytes - 8}")
+        self._begin = 8 + size
+        header = parse_header(bytes(data[8 : self._begin]), where)
+        self.metadata = check_metadata(header.pop("__metadata__", {}), where)
+        self.tensors = self._make_tensors(header, data.nbytes - self._begin)
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> SafetensorsFile:
+        """Maps and checks the file at `path`, for as long as the result or an array of it lives.
+
+        Raises:
+            ConfigError: no such file.
+            FormatError: anything that breaks the format.
+        """
+        return cls(FileMap.open(path))
+
+    def _make_tensors(self, header: dict[str, Any], size: int) -> dict[str, LazyTensor]:
+        """Checks all entries, and that together they cover the data exactly."""
+        entries = [
+            (*parse_entry(entry, f"{self._file.name}: {quote(name)}"), name)
+            for name, entry in header.items()
+        ]
+        entries.sort(key=lambda entry: entry[:2])
+        tensors: dict[str, LazyTensor] = {}
+        covered = 0
+        for begin, end, dtype, shape, name in entries:
+            where = f"{self._file.name}: {quote(name)}"
+            if begin != covered:
+                kind = "an overlap" if begin < covered else "a hole"
+                raise FormatError(
+                    f"{where}: expected data from {covered}, got {kind}: from {begin}"
+                )
+            if end > size:
+                raise FormatError(f"{where}: expected data within {size} bytes, got {end}")
+            covered = end
+            tensors[name] = self._make_tensor(name, dtype, shape, (begin, end), where)
+        if covered != size:
+            raise FormatError(f"{self._file.name}: expected {covered} bytes of data, got {size}")
+        return tensors
+
+    def _make_tensor(
+        self, name: str, dtype: str, shape: tuple[int, ...], span: tuple[int, int], where: str
+    ) -> LazyTensor:
+        """Makes the handle of one checked entry."""
+        begin, end = self._begin + span[0], self._begin + span[1]
+
+        def read() -> Array:
+            return array_from_buffer(where, self._file.view()[begin:end], dtype, shape)
+
+        return LazyTensor(name, dtype, shape, end - begin, read)
+
+
+def parse_header(raw: bytes, where: str) -> dict[str, Any]:
+    """Parses the JSON header: an object, no key twice, no number but integers.
+
+    Raises:
+        FormatError: broken JSON or one of the above.
+    """
+    where = f"{where}: header"
+    if raw[:1] != b"{":
+        raise FormatError(f"{where}: expected a JSON object, got {raw[:1]!r}")
+    check_depth(raw, where)
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            keys = [key for key, _ in pairs]
+            twice = next(key for key in found if keys.count(key) > 1)
+            raise FormatError(f"{where}: expected {quote(twice)} once, got it twice")
+        return found
+
+    def integer(text: str) -> int:
+        if len(text) > 20:
+            raise FormatError(f"{where}: expected integers below 2**64, got {len(text)} digits")
+        return int(text)
+
+    def refuse(text: str) -> NoReturn:
+        raise FormatError(f"{where}: expected integers, got {quote(text)}")
+
+    try:
+        text = raw.decode()
+        header = json.loads(
+            text,
+            object_pairs_hook=unique,
+            parse_int=integer,
+            parse_float=refuse,
+            parse_constant=refuse,
+        )
+    except UnicodeDecodeError as error:
+        raise FormatError(f"{where}: expected UTF-8, got other bytes at {error.start}") from error
+    except json.JSONDecodeError as error:
+        raise FormatError(f"{where}: expected JSON, got an error: {error}") from error
+    if not isinstance(header, dict):
+        raise FormatError(f"{where}: expected a JSON object, got {type(header).__name__}")
+    for name in header:
+        check_text(name, where)
+    return header
+
+
+def check_depth(raw: bytes, where: str) -> None:
+    """Counts brackets outside of strings before the JSON parser, which recurses, sees them."""
+    marks = raw.translate(None, delete=bytes(set(range(256)) - set(b'"\\[]{}')))
+    if b"\\" in marks:
+        # A backslash takes the next byte with it; drop both so that quotes count right.
+        kept = bytearray()
+        at = 0
+        while at < len(raw):
+            step = 2 if raw[at] == 0x5C else 1
+            if step == 1 and raw[at] in b'"[]{}':
+                kept.append(raw[at])
+            at += step
+        marks = bytes(kept)
+    if len(marks) > MAX_HEADER_MARKS:
+        raise FormatError(
+            f"{where}: expected at most {MAX_HEADER_MARKS} brackets and quotes, got more"
+        )
+    depth = 0
+    for part in marks.split(b'"')[::2]:
+        for mark in part:
+            depth += 1 if mark in b"[{" else -1
+            if depth > MAX_HEADER_DEPTH:
+                raise FormatError(f"{where}: expected at most {MAX_HEADER_DEPTH} levels, got more")
+
+
+def check_text(text: str, where: str) -> str:
+    """Refuses text with lone surrogates, which JSON can escape but nothing can print."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise FormatError(f"{where}: expected Unicode text, got a lone surrogate") from error
+    return text
+
+
+def check_metadata(value: object, where: str) -> dict[str, str]:
+    """Checks `__metadata__`: text by text."""
+    if not isinstance(value, dict) or not all(isinstance(each, str) for each in value.values()):
+        raise FormatError(f"{where}: __metadata__: expected an object of strings, got other values")
+    return {check_text(key, where): check_text(each, where) for key, each in value.items()}
+
+
+def parse_entry(entry: object, where: str) -> tuple[int, int, str, tuple[int, ...]]:
+    """Returns begin, end, dtype tag and shape of one header entry.
+
+    Raises:
+        FormatError: unknown fields or dtype, or a size that does not follow from dtype and shape.
+    """
+    if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
+        raise FormatError(f"{where}: expected dtype, shape and data_offsets, got other fields")
+    code, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if not isinstance(code, str) or code not in TAGS:
+        got = quote(code) if isinstance(code, str) else type(code).__name__
+        raise FormatError(f"{where}: dtype: expected one of {', '.join(TAGS)}, got {got}")
+    if not isinstance(shape, list):
+        raise FormatError(f"{where}: shape: expected a list, got {type(shape).__name__}")
+    itemsize = DTYPES[TAGS[code]].itemsize
+    sizes = check_shape(where, shape, itemsize)
+    is_pair = (
+        isinstance(offsets, list)
+        and len(offsets) == 2
+        and all(type(each) is int for each in offsets)
+    )
+    if not is_pair or not 0 <= offsets[0] <= offsets[1]:
+        raise FormatError(f"{where}: data_offsets: expected 0 <= begin <= end, got other values")
+    nbytes = math.prod(sizes) * itemsize
+    if offsets[1] - offsets[0] != nbytes:
+        raise FormatError(
+            f"{where}: expected {nbytes} bytes for {code} {list(sizes)}, got "
+            f"{offsets[1] - offsets[0]}"
+        )
+    return offsets[0], offsets[1], TAGS[code], sizes

@@ -1,0 +1,247 @@
+"""The tar container of a `.nemo`, read strictly and in place.
+
+Takes what Python's tarfile and GNU tar write: ustar headers, pax records for long names and large
+sizes, GNU long names. Refused: links, devices, sparse members, absolute names and `..`, one name
+twice (after `./` is dropped), a header whose checksum is wrong, anything after the end blocks. The
+data of a member is a slice of the file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ttsrt_rt.convert.pickle_values import quote
+from ttsrt_rt.errors import FormatError
+
+__all__ = ["TarMember", "looks_like_tar", "read_tar"]
+
+BLOCK = 512
+MAX_MEMBERS = 100_000
+MAX_NAME_BYTES = 4096
+MAX_EXTENSION_BYTES = 1 << 20
+
+KINDS = {
+    b"1": "a hard link",
+    b"2": "a symbolic link",
+    b"3": "a character device",
+    b"4": "a block device",
+    b"6": "a pipe",
+    b"K": "a long link",
+    b"M": "a part of several volumes",
+    b"S": "a sparse file",
+    b"V": "a volume label",
+}
+
+
+@dataclass(frozen=True)
+class TarMember:
+    """A regular file: its data is `data[offset : offset + size]` of the archive."""
+
+    name: str
+    offset: int
+    size: int
+
+
+def looks_like_tar(head: bytes) -> bool:
+    """Says whether the first block is a tar header."""
+    return head[257:262] == b"ustar"
+
+
+def read_tar(data: memoryview, where: str) -> dict[str, TarMember]:
+    """Lists the regular files of an archive by name, without `./`.
+
+    Raises:
+        FormatError: whatever the first lines of this module refuse, or a truncated archive.
+    """
+    members: dict[str, TarMember] = {}
+    names: set[str] = set()
+    reader = Reader(data, where)
+    while (member := reader.next_member()) is not None:
+        kind, found = member
+        if found.name in names:
+            raise FormatError(f"{where}: expected member {quote(found.name)} once, got it twice")
+        if len(names) >= MAX_MEMBERS:
+            raise FormatError(f"{where}: expected at most {MAX_MEMBERS} members, got more")
+        names.add(found.name)
+        if kind == b"0":
+            members[found.name] = found
+    return members
+
+
+class Reader:
+    """Walks the headers of one archive."""
+
+    def __init__(self, data: memoryview, where: str) -> None:
+        self.data = data
+        self.where = where
+        self.at = 0
+        self.long_name: str | None = None
+        self.records: dict[str, str] = {}
+
+    def next_member(self) -> tuple[bytes, TarMember] | None:
+        """Returns kind (b"0" file, b"5" folder) and member; None at the end of the archive."""
+        while True:
+            where = f"{self.where}: tar header at {self.at}"
+            header = bytes(self.data[self.at : self.at + BLOCK])
+            if len(header) < BLOCK:
+                raise FormatError(
+                    f"{where}: expected {BLOCK} bytes, got {len(header)} (file truncated?)"
+                )
+            if not any(header):
+                self.check_end(where)
+                return None
+            check_header(header, where)
+            kind = header[156:157]
+            size = parse_number(header[124:136], f"{where}: size")
+            if kind in (b"L", b"x", b"g"):
+                self.read_extension(kind, size, where)
+                continue
+            return self.read_member(b"0" if kind == b"\0" else kind, header, size, where)
+
+    def check_end(self, where: str) -> None:
+        """Checks that a second zero block follows, and nothing but zeros after it."""
+        if self.long_name is not None or self.records:
+            raise FormatError(
+                f"{where}: expected the member that an extension announced, got the end"
+            )
+        rest = self.data[self.at :]
+        if rest.nbytes < 2 * BLOCK or rest.nbytes % BLOCK:
+            raise FormatError(f"{where}: expected two end blocks, got {rest.nbytes} bytes")
+        step = 1 << 20
+        for begin in range(0, rest.nbytes, step):
+            if any(bytes(rest[begin : begin + step]).strip(b"\0")):
+                raise FormatError(f"{where}: expected zeros after the end of the archive, got data")
+
+    def take(self, size: int, where: str) -> memoryview:
+        """Returns the data that follows the header, and steps over it and its padding."""
+        begin = self.at + BLOCK
+        if size > self.data.nbytes - begin:
+            raise FormatError(
+                f"{where}: expected {size} bytes of data, got {self.data.nbytes - begin}"
+            )
+        self.at = begin + -(-size // BLOCK) * BLOCK
+        return self.data[begin : begin + size]
+
+    def read_extension(self, kind: bytes, size: int, where: str) -> None:
+        """Reads a header that speaks of the next member."""
+        if size > MAX_EXTENSION_BYTES:
+            raise FormatError(
+                f"{where}: expected at most {MAX_EXTENSION_BYTES} bytes of extension, got {size}"
+            )
+        raw = bytes(self.take(size, where))
+        if kind == b"L":
+            if self.long_name is not None:
+                raise FormatError(f"{where}: expected one long name, got two")
+            self.long_name = decode(raw.rstrip(b"\0"), where)
+            return
+        records = parse_pax(raw, where)
+        if kind == b"g":
+            if "path" in records or "size" in records:
+                raise FormatError(f"{where}: expected no path or size for all members, got one")
+            return
+        if self.records:
+            raise FormatError(f"{where}: expected one extended header, got two")
+        self.records = records
+
+    def read_member(
+        self, kind: bytes, header: bytes, size: int, where: str
+    ) -> tuple[bytes, TarMember]:
+        """Applies the extensions to a header and steps over its data."""
+        if kind not in (b"0", b"5"):
+            got = KINDS.get(kind, f"type {kind!r}")
+            raise FormatError(f"{where}: expected a regular file or a folder, got {got}")
+        name = decode(header[:100].split(b"\0")[0], where)
+        prefix = (
+            decode(header[345:500].split(b"\0")[0], where) if header[257:263] == b"ustar\0" else ""
+        )
+        name = f"{prefix}/{name}" if prefix else name
+        if self.long_name is not None and "path" in self.records:
+            raise FormatError(f"{where}: expected one long name, got two")
+        name = self.records.get("path", self.long_name if self.long_name is not None else name)
+        if "size" in self.records:
+            size = parse_decimal(self.records["size"], f"{where}: pax size")
+        if kind == b"5" and size:
+            raise FormatError(f"{where}: expected a folder without data, got {size} bytes")
+        self.long_name, self.records = None, {}
+        offset = self.at + BLOCK
+        self.take(size, where)
+        return kind, TarMember(normalise(name, where), offset, size)
+
+
+def check_header(header: bytes, where: str) -> None:
+    """Checks magic and checksum of a header block."""
+    if header[257:265] not in (b"ustar\x0000", b"ustar  \0"):
+        raise FormatError(f"{where}: expected a ustar header, got other bytes")
+    told = parse_number(header[148:156], f"{where}: checksum")
+    found = sum(header) - sum(header[148:156]) + 8 * 0x20
+    if told != found:
+        raise FormatError(f"{where}: checksum: expected {told}, got {found}")
+
+
+def parse_number(field: bytes, where: str) -> int:
+    """Reads an octal field, or a binary one as GNU tar writes large sizes."""
+    if field[0] == 0x80:
+        return int.from_bytes(field[1:], "big")
+    text = field.rstrip(b"\0 ").lstrip(b" ")
+    if not text or any(digit not in b"01234567" for digit in text):
+        raise FormatError(f"{where}: expected an octal number, got {field!r}")
+    return int(text, 8)
+
+
+def parse_decimal(text: str, where: str) -> int:
+    """Reads a size of a pax record."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 20):
+        raise FormatError(f"{where}: expected a decimal number, got {quote(text)}")
+    return int(text)
+
+
+def parse_pax(raw: bytes, where: str) -> dict[str, str]:
+    """Reads the records of an extended header (length, key, value); keeps path and size.
+
+    Raises:
+        FormatError: a record that does not parse, a key twice, or a sparse or re-encoded member.
+    """
+    records: dict[str, str] = {}
+    seen: set[bytes] = set()
+    at = 0
+    while at < len(raw):
+        space = raw.find(b" ", at, at + 20)
+        digits = raw[at:space] if space > 0 else b""
+        if not digits.isdigit():
+            raise FormatError(f"{where}: expected a pax record at {at}, got other bytes")
+        end = at + int(digits)
+        body = raw[space + 1 : end]
+        key, equals, value = body.partition(b"=")
+        if end > len(raw) or end <= space + 1 or not equals or body[-1:] != b"\n":
+            raise FormatError(
+                f"{where}: expected a pax record of {int(digits)} bytes, got a broken one"
+            )
+        if key in seen:
+            raise FormatError(f"{where}: expected pax key {key[:100]!r} once, got it twice")
+        if key.startswith(b"GNU.sparse") or key == b"hdrcharset":
+            raise FormatError(f"{where}: expected a plain member, got pax key {key[:100]!r}")
+        seen.add(key)
+        if key in (b"path", b"size"):
+            records[key.decode()] = decode(value[:-1], where)
+        at = end
+    return records
+
+
+def decode(raw: bytes, where: str) -> str:
+    """Decodes a name."""
+    if len(raw) > MAX_NAME_BYTES:
+        raise FormatError(
+            f"{where}: expected a name of at most {MAX_NAME_BYTES} bytes, got {len(raw)}"
+        )
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        raise FormatError(f"{where}: expected a UTF-8 name, got other bytes") from error
+
+
+def normalise(name: str, where: str) -> str:
+    """Drops `./` and a folder's trailing slash; refuses names that lead out of the archive."""
+    parts = name.split("/")
+    if name.startswith("/") or ".." in parts or "\0" in name or "\\" in name or not name:
+        raise FormatError(f"{where}: expected a name inside the archive, got {quote(name)}")
+    return "/".join(part for part in parts if part not in ("", "."))

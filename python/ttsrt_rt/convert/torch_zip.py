@@ -1,0 +1,213 @@
+"""`.ckpt` and `.pt`: the zip archive that `torch.save` writes, as names and lazy tensors.
+
+The archive has one folder: `data.pkl` (the structure, read by `pickle_machine`), `data/<key>` (one
+entry for each storage), and `byteorder`. A tensor is a view of a storage; nothing of a storage is
+touched before `read()`, and several tensors may share one. All bounds of the tensors in the state
+dict are checked when the archive is opened.
+
+Decided: the state dict is the entry `state_dict` of the top-level dict, or that dict itself if it
+holds a tensor, or the entry that the caller names. Within it everything must be a tensor.
+Everything beside it is ignored, as inert data.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ttsrt_rt.convert.file_map import FileMap
+from ttsrt_rt.convert.lazy_tensor import (
+    DTYPES,
+    Array,
+    LazyTensor,
+    array_from_buffer,
+    check_bools,
+    check_shape,
+)
+from ttsrt_rt.convert.pickle_machine import read_pickle
+from ttsrt_rt.convert.pickle_values import Dict, TensorRef, describe, quote
+from ttsrt_rt.convert.zip_entries import ZipEntries
+from ttsrt_rt.errors import ClosedError, FormatError
+
+__all__ = ["TorchArchive", "refuse_legacy"]
+
+# A view with zero strides may hold more values than its storage, but not more than this many bytes.
+MAX_EXPANDED_BYTES = 1 << 28
+
+
+def refuse_legacy(where: str) -> FormatError:
+    """The error for checkpoints of torch before 1.6, which are bare pickles."""
+    return FormatError(
+        f"{where}: expected a torch zip archive, got a bare pickle (torch before 1.6, or "
+        "pickle.dump); where you trust "
+        "the file, load it with that torch and save its state dict with torch.save(state_dict, "
+        "path)"
+    )
+
+
+class TorchArchive:
+    """The tensors of one archive.
+
+    Args:
+        file: keeps `data` alive; reads after its `close` fail by name.
+        data: all bytes of the archive.
+        where: what errors call it.
+        root: the key of the state dict in the top-level dict; None finds it.
+
+    Attributes:
+        tensors: name -> tensor, in the order of the file.
+
+    Raises:
+        FormatError: not such an archive, damaged, or holding anything but data.
+    """
+
+    def __init__(
+        self, file: FileMap, data: memoryview, where: str, root: str | None = None
+    ) -> None:
+        self._file = file
+        self._where = where
+        self._zip = ZipEntries(data, where)
+        self._folder = self._find_folder()
+        self._check_byteorder()
+        pickle_where = f"{where}: {self._folder}data.pkl"
+        top = read_pickle(bytes(self._zip.read(self._folder + "data.pkl")), pickle_where)
+        state, path = self._find_state(top, root)
+        self.tensors = {
+            name: self._make_tensor(name, value, f"{where}: {path}[{quote(name)}]")
+            for name, value in state.items.items()
+        }
+
+    def _find_folder(self) -> str:
+        """Returns the archive's one folder, with its slash."""
+        names = [name for name in self._zip.entries if name.endswith("/data.pkl")]
+        if len(names) != 1:
+            raise FormatError(f"{self._where}: expected one entry */data.pkl, got {len(names)}")
+        folder = names[0].removesuffix("data.pkl")
+        if folder + "constants.pkl" in self._zip.entries:
+            raise FormatError(
+                f"{self._where}: expected a checkpoint of torch.save, got a TorchScript program"
+            )
+        return folder
+
+    def _check_byteorder(self) -> None:
+        """Refuses big-endian storages; archives without the entry are little-endian."""
+        name = self._folder + "byteorder"
+        if name in self._zip.entries:
+            order = bytes(self._zip.read(name)[:16])
+            if order != b"little":
+                raise FormatError(f"{self._where}: byteorder: expected 'little', got {order!r}")
+
+    def _find_state(self, top: Any, root: str | None) -> tuple[Dict, str]:
+        """Returns the state dict and what to call it."""
+        if not isinstance(top, Dict):
+            raise FormatError(f"{self._where}: expected a dict of tensors, got {describe(top)}")
+        if root is None:
+            holds_tensors = any(isinstance(value, TensorRef) for value in top.items.values())
+            is_wrapped = isinstance(top.items.get("state_dict"), Dict)
+            root = "state_dict" if is_wrapped or not (holds_tensors or top.is_empty) else ""
+        found = top.items.get(root) if root else top
+        path = root or "state dict"
+        if not isinstance(found, Dict):
+            keys = ", ".join(quote(key) for key in list(top.items)[:20]) or "none"
+            got = describe(found) if root in top.items else f"the keys {keys}"
+            raise FormatError(f"{self._where}: expected a dict at {quote(root)}, got {got}")
+        if found.num_others:
+            raise FormatError(f"{self._where}: {path}: expected text keys, got others")
+        return found, path
+
+    def _make_tensor(self, name: str, value: object, where: str) -> LazyTensor:
+        """Checks a tensor's shape, strides and storage."""
+        if not isinstance(value, TensorRef):
+            raise FormatError(f"{where}: expected a tensor, got {describe(value)}")
+        itemsize = DTYPES[value.dtype].itemsize
+        shape = check_shape(where, value.shape, itemsize)
+        nbytes = math.prod(shape) * itemsize
+        strides, offset = self._check_bounds(value, shape, where)
+
+        def read() -> Array:
+            return self._read(value, shape, strides, offset, where)
+
+        return LazyTensor(name, value.dtype, shape, nbytes, read)
+
+    def _check_bounds(
+        self, value: TensorRef, shape: tuple[int, ...], where: str
+    ) -> tuple[tuple[int, ...], int]:
+        """Returns strides and offset, in elements, of a view that lies in its storage."""
+        count, itemsize = math.prod(shape), DTYPES[value.dtype].itemsize
+        if len(value.strides) != len(shape):
+            raise FormatError(f"{where}: expected {len(shape)} strides, got {len(value.strides)}")
+        numbers: list[int] = []
+        for each in (*value.strides, value.offset):
+            if type(each) is not int or not 0 <= each < 1 << 62:
+                raise FormatError(
+                    f"{where}: expected offset and strides >= 0, got {describe(each)}"
+                )
+            numbers.append(each)
+        *strides, offset = numbers
+        stored = self._storage_bytes(value, where) // itemsize
+        last = offset + sum(
+            (size - 1) * stride for size, stride in zip(shape, strides, strict=True)
+        )
+        if (count and last >= stored) or offset > stored:
+            raise FormatError(
+                f"{where}: expected a view within {stored} elements, got element "
+                f"{max(last, offset)}"
+            )
+        if count > stored and count * itemsize > MAX_EXPANDED_BYTES:
+            raise FormatError(
+                f"{where}: expected an expanded view of at most {MAX_EXPANDED_BYTES} bytes, got "
+                f"{count * itemsize}"
+            )
+        return tuple(strides), offset
+
+    def _storage_bytes(self, value: TensorRef, where: str) -> int:
+        """Returns the size of a tensor's storage after comparing it with its entry."""
+        storage = value.storage
+        entry = self._zip.entries.get(f"{self._folder}data/{storage.key}")
+        if entry is None:
+            raise FormatError(f"{where}: expected a storage data/{storage.key}, got none")
+        size = storage.count * (DTYPES[storage.dtype].itemsize if storage.dtype else 1)
+        if entry.size != size:
+            raise FormatError(
+                f"{where}: storage data/{storage.key}: expected {size} bytes, got {entry.size}"
+            )
+        return size
+
+    def _read(
+        self,
+        value: TensorRef,
+        shape: tuple[int, ...],
+        strides: tuple[int, ...],
+        offset: int,
+        where: str,
+    ) -> Array:
+        """Returns the values; a view of the file where they lie in one piece."""
+        if self._file.is_closed:
+            raise ClosedError(f"{where}: read after close")
+        data = self._zip.read(f"{self._folder}data/{value.storage.key}")
+        dtype = DTYPES[value.dtype]
+        if is_contiguous(shape, strides):
+            begin = offset * dtype.itemsize
+            size = math.prod(shape) * dtype.itemsize
+            return array_from_buffer(where, data[begin : begin + size], value.dtype, shape)
+        steps = tuple(stride * dtype.itemsize for stride in strides)
+        if value.dtype == "bool":
+            check_bools(where, np.frombuffer(data, dtype=np.uint8))
+        view = np.ndarray(shape, dtype, buffer=data, offset=offset * dtype.itemsize, strides=steps)
+        gathered = np.ascontiguousarray(view)
+        gathered.flags.writeable = False
+        return gathered
+
+
+def is_contiguous(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
+    """Says whether elements follow one another in row-major order."""
+    if 0 in shape:
+        return True
+    expected = 1
+    for size, stride in zip(reversed(shape), reversed(strides), strict=True):
+        if size != 1 and stride != expected:
+            return False
+        expected *= size
+    return True

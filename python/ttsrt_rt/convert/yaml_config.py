@@ -1,0 +1,349 @@
+"""The configuration that travels with a checkpoint, and typed access to it.
+
+A `Config` is a read-only mapping over one file: `model_config.yaml`, `hparams.yaml`. Text of the
+form `${a.b.c}` stands for another key of the same file and is resolved when it is asked for, not
+before: a reference that nobody reads may point anywhere. Asked for, it must name a key that exists;
+cycles, resolvers such as `${oc.env:HOME}`, relative references and references inside longer text
+are refused by name.
+
+Decided: null counts as absent in the typed accessors, as it does in these files.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from ttsrt_rt.convert.file_map import FileMap
+from ttsrt_rt.convert.pickle_values import quote
+from ttsrt_rt.convert.yaml_values import MAX_BYTES, parse_yaml
+from ttsrt_rt.errors import ConfigError, FormatError
+
+__all__ = ["REQUIRED", "Config"]
+
+MAX_REFERENCES = 32
+MAX_VALUES = 100_000
+REFERENCE = re.compile(r"\$\{([A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*)\}\Z")
+
+T = TypeVar("T")
+
+
+class Required:
+    """The type of `REQUIRED`."""
+
+    def __repr__(self) -> str:
+        return "REQUIRED"
+
+
+REQUIRED: Final = Required()
+"""As a default: the key must be there."""
+
+
+class Config(Mapping[str, Any]):
+    """A mapping of one configuration file: the whole of it or a section.
+
+    `config[key]` and `.values()` give plain values with references resolved; a mapping inside comes
+    as a `Config`. Keys that are not text are shown as text. The accessors `get_*` take a dotted
+    path ("decoder.n_layers"), check kind and limits, and raise `ConfigError` naming file, path,
+    what was expected and what was found.
+    """
+
+    def __init__(
+        self,
+        values: Mapping[Any, Any],
+        where: str,
+        path: str = "",
+        root: Mapping[Any, Any] | None = None,
+    ) -> None:
+        self._values = {
+            key if isinstance(key, str) else str(key): value for key, value in values.items()
+        }
+        self._root = values if root is None else root
+        self.where = where
+        self.path = path
+
+    @classmethod
+    def parse(cls, raw: bytes | str, where: str) -> Config:
+        """Parses YAML text.
+
+        Raises:
+            FormatError: not YAML, not a mapping, or a limit exceeded.
+        """
+        try:
+            data = raw.encode() if isinstance(raw, str) else raw
+        except UnicodeEncodeError as error:
+            raise FormatError(f"{where}: expected Unicode text, got a lone surrogate") from error
+        values = parse_yaml(data, where)
+        if not isinstance(values, dict):
+            raise FormatError(f"{where}: expected a mapping, got {kind_of(values)}")
+        return cls(values, where)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Config:
+        """Reads a YAML file.
+
+        Raises:
+            ConfigError: no such file.
+            FormatError: as `parse`.
+        """
+        data = FileMap.open(path).view()
+        if data.nbytes > MAX_BYTES:
+            raise FormatError(
+                f"{path}: expected at most {MAX_BYTES} bytes of YAML, got {data.nbytes}"
+            )
+        return cls.parse(bytes(data), Path(path).name)
+
+    # The mapping.
+
+    def __getitem__(self, key: str) -> Any:
+        place = f"{self.path}.{key}" if self.path else key
+        return self._resolve(self._values[key], place, (), [MAX_VALUES])
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._values
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return f"Config({self.where!r}, {self.path!r}, {len(self)} keys)"
+
+    # Typed access.
+
+    def has(self, path: str) -> bool:
+        """Says whether a key is there and not null."""
+        return self._find(path) is not None
+
+    def section(self, path: str, *, is_root: bool = False) -> Config:
+        """Returns a mapping inside.
+
+        Args:
+            path: dotted; it must be there.
+            is_root: references inside it start at the section, not at the top of the file.
+        """
+        found = self._find(path)
+        if found is None:
+            raise ConfigError(f"{self._place(path)}: expected a mapping, got nothing")
+        if not isinstance(found, Config):
+            raise self._error(path, "a mapping", found)
+        return Config(found._values, found.where, found.path) if is_root else found
+
+    def get_int(
+        self,
+        path: str,
+        *,
+        minimum: int | None = None,
+        maximum: int | None = None,
+        default: T | Required = REQUIRED,
+    ) -> int | T:
+        """Returns an integer; neither true nor 2.0 is one. `default` is returned as it is."""
+        expected = "an integer" + limits(minimum, maximum)
+        value = self._find(path)
+        if value is None:
+            return self._default(path, default, expected)
+        if type(value) is not int or not within(value, minimum, maximum):
+            raise self._error(path, expected, value)
+        return value
+
+    def get_float(
+        self,
+        path: str,
+        *,
+        minimum: float | None = None,
+        maximum: float | None = None,
+        default: T | Required = REQUIRED,
+    ) -> float | T:
+        """Returns a finite number; an integer is one too. `default` is returned as it is."""
+        expected = "a finite number" + limits(minimum, maximum)
+        value = self._find(path)
+        if value is None:
+            return self._default(path, default, expected)
+        if not is_finite_number(value) or not within(value, minimum, maximum):
+            raise self._error(path, expected, value)
+        return float(value)
+
+    def get_bool(self, path: str, *, default: T | Required = REQUIRED) -> bool | T:
+        """Returns true or false; 0 and 1 are neither. `default` is returned as it is."""
+        value = self._find(path)
+        if value is None:
+            return self._default(path, default, "true or false")
+        if not isinstance(value, bool):
+            raise self._error(path, "true or false", value)
+        return value
+
+    def get_str(
+        self,
+        path: str,
+        *,
+        choices: Sequence[str] | None = None,
+        max_length: int = 65_536,
+        default: T | Required = REQUIRED,
+    ) -> str | T:
+        """Returns text, one of `choices` where given. `default` is returned as it is."""
+        expected = f"text of at most {max_length} characters"
+        if choices is not None:
+            expected = "one of " + ", ".join(map(repr, choices))
+        value = self._find(path)
+        if value is None:
+            return self._default(path, default, expected)
+        is_known = choices is None or value in choices
+        if not isinstance(value, str) or len(value) > max_length or not is_known:
+            raise self._error(path, expected, value)
+        return value
+
+    def get_list(
+        self, path: str, *, max_length: int = 65_536, default: T | Required = REQUIRED
+    ) -> list[Any] | T:
+        """Returns a list of plain values and `Config`s. `default` is returned as it is."""
+        expected = f"a list of at most {max_length} values"
+        value = self._find(path)
+        if value is None:
+            return self._default(path, default, expected)
+        if not isinstance(value, list) or len(value) > max_length:
+            raise self._error(path, expected, value)
+        return value
+
+    def get_ints(
+        self,
+        path: str,
+        *,
+        minimum: int | None = None,
+        maximum: int | None = None,
+        max_length: int = 65_536,
+        default: T | Required = REQUIRED,
+    ) -> list[int] | T:
+        """Returns a list of integers. `default` is returned as it is."""
+        expected = f"a list of at most {max_length} integers" + limits(minimum, maximum)
+        value = self._find(path)
+        if value is None:
+            return self._default(path, default, expected)
+        if not isinstance(value, list) or len(value) > max_length:
+            raise self._error(path, expected, value)
+        for each in value:
+            if type(each) is not int or not within(each, minimum, maximum):
+                raise self._error(path, expected, each)
+        return value
+
+    # Lookup and references.
+
+    def _default(self, path: str, default: T | Required, expected: str) -> T:
+        """Returns the default of an absent key, or says that there must be one."""
+        if isinstance(default, Required):
+            raise ConfigError(f"{self._place(path)}: expected {expected}, got nothing")
+        return default
+
+    def _error(self, path: str, expected: str, got: object) -> ConfigError:
+        return ConfigError(f"{self._place(path)}: expected {expected}, got {show(got)}")
+
+    def _place(self, path: str) -> str:
+        return f"{self.where}: {self.path}.{path}" if self.path else f"{self.where}: {path}"
+
+    def _find(self, path: str) -> Any:
+        """Returns the resolved value at a dotted path; None where anything on it is absent."""
+        here = self
+        *sections, last = path.split(".")
+        for index, part in enumerate(sections):
+            value = here.get(part)
+            if value is None:
+                return None
+            if not isinstance(value, Config):
+                raise self._error(".".join(sections[: index + 1]), "a mapping", value)
+            here = value
+        return here.get(last)
+
+    def _resolve(self, value: Any, place: str, chain: tuple[str, ...], budget: list[int]) -> Any:
+        """Follows references until a value is plain.
+
+        Args:
+            value: as parsed.
+            place: its path, for errors.
+            chain: the references followed so far, to find cycles.
+            budget: how many values this access may still produce; shared by the whole of it.
+        """
+        budget[0] -= 1
+        if budget[0] < 0:
+            raise ConfigError(
+                f"{self.where}: {place}: expected at most {MAX_VALUES} values, got more"
+            )
+        if isinstance(value, dict):
+            return Config(value, self.where, place, self._root)
+        if isinstance(value, list):
+            return [
+                self._resolve(each, f"{place}.{index}", chain, budget)
+                for index, each in enumerate(value)
+            ]
+        if not isinstance(value, str) or "${" not in value:
+            return value
+        match = REFERENCE.match(value)
+        if match is None:
+            raise ConfigError(
+                f"{self.where}: {place}: expected plain text or a reference to a key of this "
+                f"file, got {quote(value)}"
+            )
+        target = match.group(1)
+        if target in chain or len(chain) >= MAX_REFERENCES:
+            path = " -> ".join((*chain, target)[-8:])
+            raise ConfigError(
+                f"{self.where}: {place}: expected a value, got references in a circle: {path}"
+            )
+        return self._follow(target, place, (*chain, target), budget)
+
+    def _follow(self, target: str, place: str, chain: tuple[str, ...], budget: list[int]) -> Any:
+        """Returns the resolved value of the key that a reference names."""
+        here: Any = Config(self._root, self.where)
+        at: list[str] = []
+        for part in target.split("."):
+            at.append(part)
+            if isinstance(here, Config) and part in here._values:
+                raw = here._values[part]
+                here = self._resolve(raw, ".".join(at), chain, budget)
+            elif isinstance(here, list) and part.isdecimal() and int(part) < len(here):
+                here = here[int(part)]
+            else:
+                raise ConfigError(
+                    f"{self.where}: {place}: expected a key {quote(target)} in the same file, got "
+                    "none at "
+                    f"{quote('.'.join(at))}"
+                )
+        return here
+
+
+def within(value: float, minimum: float | None, maximum: float | None) -> bool:
+    """Says whether a number is inside its limits; None is no limit."""
+    return (minimum is None or value >= minimum) and (maximum is None or value <= maximum)
+
+
+def limits(minimum: float | None, maximum: float | None) -> str:
+    """Words limits for an error message."""
+    if minimum is not None and maximum is not None:
+        return f" in {minimum}..{maximum}"
+    if minimum is not None:
+        return f" >= {minimum}"
+    return "" if maximum is None else f" <= {maximum}"
+
+
+def is_finite_number(value: object) -> bool:
+    """Says whether a value is an int or a float that a float can hold; bool is neither."""
+    if type(value) is int:
+        return abs(value) < 1 << 1000
+    return type(value) is float and math.isfinite(value)
+
+
+def kind_of(value: object) -> str:
+    """Names the kind of a YAML value."""
+    names = {dict: "a mapping", Config: "a mapping", list: "a list", type(None): "null"}
+    return names.get(type(value), type(value).__name__)
+
+
+def show(value: object) -> str:
+    """Shows a wrong value in an error message, cut where it is long."""
+    if isinstance(value, (bool, int, float)):
+        return repr(value)
+    return quote(value) if isinstance(value, str) else kind_of(value)

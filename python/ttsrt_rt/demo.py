@@ -1,0 +1,86 @@
+"""The whole way on a random model: a checkpoint in the original layout, converted, built, and several requests at once.
+
+The weights are random, so the codes are noise; the architecture, the files and the work are the true ones, at a size
+that a small machine runs in seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ttsrt_rt.build import build
+from ttsrt_rt.convert import convert
+from ttsrt_rt.executor import Executor
+from ttsrt_rt.request import Request
+from ttsrt_rt.synth import write_random_nemo
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+    from ttsrt_rt._core import EngineInfo
+    from ttsrt_rt.result import Result
+
+__all__ = ["DemoOptions", "generate_together", "make_engine", "make_requests"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoOptions:
+    """What the demo makes: see the flags of `ttsrt demo`."""
+
+    size: str = "mid"
+    dtype: str = "bfloat16"
+    num_requests: int = 8
+    max_frames: int = 64
+    cfg_scale: float = 2.5
+    seed: int = 7
+
+
+def make_engine(folder: Path, options: DemoOptions) -> Path:
+    """Writes a random `.nemo` in `folder`, converts and builds it; returns the engine's folder."""
+    source = folder / "demo.nemo"
+    write_random_nemo(source, options.size, options.seed)
+    convert(source, folder / "checkpoint", overwrite=True, progress=False)
+    build(
+        folder / "checkpoint",
+        folder / "engine",
+        dtype=options.dtype,
+        max_batch_size=options.num_requests,
+        overwrite=True,
+    )
+    return folder / "engine"
+
+
+def make_requests(info: EngineInfo, options: DemoOptions) -> list[Request]:
+    """Guided requests of different lengths, voices and seeds."""
+    random = np.random.default_rng(options.seed)
+    longest = max(8, min(info.max_encoder_input_len, 120))
+    return [
+        Request(
+            text_ids=random.integers(0, info.text_vocab - 2, size=longest - 8 * (index % 8) // 2),
+            voice=index % info.num_voices,
+            cfg_scale=options.cfg_scale,
+            seed=options.seed + index,
+            max_frames=options.max_frames - 4 * (index % 4),
+        )
+        for index in range(options.num_requests)
+    ]
+
+
+def generate_together(executor: Executor, requests: list[Request], bar: tqdm[None]) -> list[Result]:
+    """Submits all requests at once and counts their frames on `bar` as they come."""
+
+    async def follow(request: Request) -> Result:
+        handle = executor.submit(request)
+        async for event in handle:
+            bar.update(len(event.codes))
+        return handle.result()
+
+    async def follow_all() -> list[Result]:
+        return await asyncio.gather(*(follow(request) for request in requests))
+
+    return asyncio.run(follow_all())

@@ -1,0 +1,232 @@
+"""`Executor`: the running thing. Requests go in, results or events come out; many requests run at once."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import AsyncIterator, Iterator, Sequence
+from types import TracebackType
+from typing import Any, overload
+
+import numpy as np
+
+from ttsrt_rt import _core
+from ttsrt_rt.arrays import float_matrix
+from ttsrt_rt.errors import CapacityError, ConfigError
+from ttsrt_rt.handle import Handle
+from ttsrt_rt.lower import lower_request, set_options
+from ttsrt_rt.request import ArrayInput, Request
+from ttsrt_rt.result import Event, Result
+
+__all__ = ["Executor"]
+
+_LOG = logging.getLogger(__name__)
+
+
+class Executor:
+    """Runs requests on one device, many at once. Thread safe; a context manager.
+
+    Example:
+        >>> with Executor("magpie-engine") as executor:  # doctest: +SKIP
+        ...     result = executor.generate(text_ids=ids, voice=0, seed=7)
+    """
+
+    def __init__(
+        self,
+        engine: str | os.PathLike[str] | _core.Engine,
+        *,
+        device: str | None = None,
+        num_threads: int | None = None,
+        max_batch_size: int | None = None,
+        max_queue_size: int | None = None,
+        max_num_tokens: int | None = None,
+        kv_cache_dtype: str | None = None,
+        trace: bool = False,
+    ) -> None:
+        """Opens the engine and takes the device. None takes the library's default of an option.
+
+        Args:
+            engine: An engine folder, or an opened engine.
+            device: "auto" (the default), or a name of `list_devices()`. "auto" says in `info` what it chose.
+            num_threads: CPU threads; 0 (the default) for one per core this process may use.
+            max_batch_size: Requests in flight; at most the engine's, 0 for as many.
+            max_queue_size: Accepted requests that wait; one more is a `CapacityError`.
+            max_num_tokens: Rows of one launch and class; at most the engine's, 0 for as many.
+            kv_cache_dtype: "float32", "bfloat16" or "float16"; as the engine computes where not given.
+            trace: Keeps every stage's values for `Result.trace`: slow, for validation.
+
+        Raises:
+            FormatError: The engine is damaged, or not one.
+            ConfigError: An option the engine cannot meet.
+            DeviceError: The device is absent; the message says why.
+        """
+        options = set_options(
+            _core.ExecutorOptions(),
+            device=device,
+            num_threads=num_threads,
+            max_batch_size=max_batch_size,
+            max_queue_size=max_queue_size,
+            max_num_tokens=max_num_tokens,
+            kv_cache_dtype=kv_cache_dtype,
+            trace=trace,
+        )
+        opened = engine if isinstance(engine, _core.Engine) else _core.Engine.open(os.fspath(engine))
+        self._native = _core.Executor(opened, options)
+        info = self._native.info
+        _LOG.info("running on %s: %s", info.device, info.description)
+
+    @property
+    def engine(self) -> _core.Engine:
+        """The engine that runs."""
+        return self._native.engine
+
+    @property
+    def info(self) -> _core.ExecutorInfo:
+        """The device, and the memory taken."""
+        return self._native.info
+
+    @overload
+    def generate(self, request: Request, /) -> Result: ...
+    @overload
+    def generate(self, requests: Sequence[Request], /) -> list[Result]: ...
+    @overload
+    def generate(self, /, **fields: Any) -> Result: ...
+    def generate(
+        self, request: Request | Sequence[Request] | None = None, /, **fields: Any
+    ) -> Result | list[Result]:
+        """Runs one request, or many together, and waits.
+
+        Args:
+            request: A request, or a sequence of them; or none, and the request's fields as keywords.
+            **fields: Fields of `Request`.
+
+        Returns:
+            The result of one request. Of a sequence, the results in its order: one that failed, or could not be
+            accepted, has the finish reason "error" and `error`.
+
+        Raises:
+            ConfigError: One request, and it cannot be served as it stands.
+            InternalError: One request, and it failed.
+            CapacityError: One request, and the queue is full.
+            ClosedError: The executor was closed.
+            DeviceError: The device failed.
+        """
+        if request is None or isinstance(request, Request):
+            return self._submit(_one(request, fields)).result()
+        if fields:
+            raise ConfigError(f"generate: expected requests or fields, got both: {', '.join(fields)}")
+        return self._generate_all(list(request))
+
+    def stream(self, request: Request | None = None, /, **fields: Any) -> Iterator[Event]:
+        """Submits a request and yields its events as frames come.
+
+        Leaving the iterator cancels the request. A failure is raised, not yielded.
+
+        Raises:
+            ConfigError, CapacityError, ClosedError: At once, as `submit`.
+            InternalError: While iterating: the request failed.
+        """
+        return iter(self._submit(_one(request, fields)))
+
+    def submit(self, request: Request | None = None, /, **fields: Any) -> Handle:
+        """Checks a request, queues it and returns at once.
+
+        Raises:
+            ConfigError: The request cannot be served as it stands.
+            CapacityError: The queue is full.
+            ClosedError: The executor was closed.
+        """
+        return self._submit(_one(request, fields))
+
+    def astream(self, request: Request | None = None, /, **fields: Any) -> AsyncIterator[Event]:
+        """As `stream`, for asyncio. Cancelling the task, or closing the iterator, cancels the request."""
+        return aiter(self._submit(_one(request, fields)))
+
+    def stats(self) -> _core.ExecutorStats:
+        """Counters since the start, and what is in flight now."""
+        return self._native.stats()
+
+    def add_voice(self, name: str, embeddings: ArrayInput) -> None:
+        """Names a voice, for `Request(voice=name)`.
+
+        Args:
+            name: Not in use yet.
+            embeddings: Rows as the decoder takes them: floats [rows, dim].
+
+        Raises:
+            ConfigError: The name is in use, or the array has the wrong shape.
+        """
+        self._native.add_voice(name, float_matrix(embeddings, "embeddings"))
+
+    def remove_voice(self, name: str) -> None:
+        """Forgets a voice; requests that use it go on.
+
+        Raises:
+            ConfigError: There is no such voice.
+        """
+        self._native.remove_voice(name)
+
+    def voices(self) -> list[str]:
+        """Names of the engine's voices and of those added."""
+        return self._native.voices()
+
+    def close(self, *, drain: bool = False) -> None:
+        """Takes no more requests and waits for the loop to end. Idempotent.
+
+        Args:
+            drain: Whether accepted requests are finished first; else they are cancelled.
+        """
+        self._native.close(drain)
+
+    def __enter__(self) -> Executor:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _submit(self, request: Request) -> Handle:
+        return Handle(self._native.submit(lower_request(request)))
+
+    def _generate_all(self, requests: list[Request]) -> list[Result]:
+        """Keeps the queue as full as it goes; order of results is order of requests."""
+        handles: list[Handle | Result] = []
+        num_waited = 0
+        for request in requests:
+            while True:
+                try:
+                    handles.append(self._submit(request))
+                except CapacityError as error:
+                    if num_waited == len(handles):  # nothing of ours is in the queue: waiting would not help
+                        handles.append(self._refused(error))
+                    else:
+                        _wait(handles[num_waited])
+                        num_waited += 1
+                        continue
+                except ConfigError as error:
+                    handles.append(self._refused(error))
+                break
+        return [_wait(handle) for handle in handles]
+
+    def _refused(self, error: Exception) -> Result:
+        codes = np.zeros((0, self.engine.info.codebooks), np.int32)
+        return Result(codes=codes, finish_reason="error", error=str(error))
+
+
+def _one(request: Request | None, fields: dict[str, Any]) -> Request:
+    if request is not None:
+        if fields:
+            raise ConfigError(f"request: expected a Request or fields, got both: {', '.join(fields)}")
+        return request
+    try:
+        return Request(**fields)
+    except TypeError as error:
+        raise ConfigError(f"request: {error}") from error
+
+
+def _wait(handle: Handle | Result) -> Result:
+    return handle if isinstance(handle, Result) else handle.wait()

@@ -1,0 +1,77 @@
+"""What a checkpoint or engine folder holds, as plain values."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ttsrt_rt.errors import ConfigError
+
+__all__ = ["Contents", "TensorLine", "inspect_folder"]
+
+
+@dataclass(frozen=True)
+class TensorLine:
+    """One stored tensor: `layout` and `sha256` are empty for a checkpoint."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    num_bytes: int
+    layout: str = ""
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
+class Contents:
+    """A folder's contents: `kind` is "checkpoint" or "engine"; `description` its JSON."""
+
+    kind: str
+    path: str
+    description: dict[str, Any]
+    tensors: tuple[TensorLine, ...]
+
+
+def inspect_folder(path: str | os.PathLike[str], *, verify: bool = False) -> Contents:
+    """Reads what a folder says of itself, and the list of its tensors.
+
+    Args:
+        path: A folder that `convert` or `build` wrote.
+        verify: Whether every weight of an engine is read and compared with its recorded hash. A checkpoint has no
+            hashes: its names and shapes are checked against its configuration, always.
+
+    Raises:
+        ConfigError: The folder is neither.
+        FormatError: It is damaged; the message names the file and the first thing that is wrong.
+    """
+    folder = Path(path)
+    if (folder / "engine.json").is_file():
+        return _engine(folder, verify)
+    if (folder / "config.json").is_file():
+        return _checkpoint(folder)
+    raise ConfigError(f"{folder}: expected a folder with engine.json or config.json")
+
+
+def _engine(folder: Path, verify: bool) -> Contents:
+    from ttsrt_rt import _core
+
+    engine = _core.Engine.open(os.fspath(folder))
+    if verify:
+        engine.verify()
+    tensors = tuple(
+        TensorLine(t.name, t.dtype, tuple(t.shape), t.bytes, t.layout, t.sha256) for t in engine.tensors()
+    )
+    description = json.loads(engine.description)
+    description.pop("components", None)  # the list of tensors says it again
+    return Contents("engine", os.fspath(folder), description, tensors)
+
+
+def _checkpoint(folder: Path) -> Contents:
+    from ttsrt_rt.convert.checkpoint import open_checkpoint, read_config
+
+    weights = open_checkpoint(folder).weights
+    tensors = tuple(TensorLine(t.name, t.dtype, t.shape, t.nbytes) for t in weights.values())
+    return Contents("checkpoint", os.fspath(folder), read_config(folder), tensors)

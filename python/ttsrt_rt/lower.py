@@ -1,0 +1,82 @@
+"""A `Request` as the library takes it. Types and shapes are checked here, values by the library."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any, TypeVar
+
+from ttsrt_rt import _core
+from ttsrt_rt.arrays import float_matrix, id_matrix, id_vector
+from ttsrt_rt.errors import ConfigError
+from ttsrt_rt.request import AttentionPrior, MaskGit, Request
+
+__all__ = ["lower_request", "set_options"]
+
+Options = TypeVar("Options", _core.BuildOptions, _core.ExecutorOptions)
+
+_ARRAYS = {
+    "text_ids": id_vector,
+    "text_features": float_matrix,
+    "encoder_output": float_matrix,
+    "context_codes": id_matrix,
+    "context_embeddings": float_matrix,
+    "context_text_ids": id_vector,
+}
+
+
+def lower_request(request: Request) -> _core.Request:
+    """Turns a request into the library's.
+
+    Raises:
+        ConfigError: A field has the wrong type or shape; the message says which.
+    """
+    if not isinstance(request, Request):
+        raise ConfigError(f"request: expected a Request, got {type(request).__name__}")
+    native = _core.Request()
+    for field in fields(request):
+        value = getattr(request, field.name)
+        if field.name in _ARRAYS:
+            if value is not None:
+                setattr(native, field.name, _ARRAYS[field.name](value, field.name))
+        elif field.name == "prior":
+            _set_prior(native, value)
+        elif field.name == "maskgit":
+            native.maskgit = _lower_struct(value, MaskGit, _core.MaskGit(), "maskgit")
+        else:
+            _set(native, field.name, value, str(field.type), field.name)
+    return native
+
+
+def set_options(native: Options, **values: object) -> Options:
+    """Sets the options that are not None; the others keep the library's defaults.
+
+    Raises:
+        ConfigError: A value has the wrong type, or is an unknown name.
+    """
+    for name, value in values.items():
+        if value is not None:
+            expected = type(getattr(native, name)).__name__
+            _set(native, name, value, expected, name)
+    return native
+
+
+def _set_prior(native: _core.Request, prior: object) -> None:
+    native.use_default_prior = isinstance(prior, str) and prior == "default"
+    if not native.use_default_prior and prior is not None:
+        native.prior = _lower_struct(prior, AttentionPrior, _core.AttentionPrior(), "prior")
+
+
+def _lower_struct(value: Any, kind: type, native: Any, where: str) -> Any:
+    if not isinstance(value, kind):
+        raise ConfigError(f"{where}: expected {kind.__name__}, got {value!r}")
+    for field in fields(value):  # type: ignore[arg-type]
+        item = getattr(value, field.name)
+        _set(native, field.name, item, str(field.type), f"{where}.{field.name}")
+    return native
+
+
+def _set(native: object, name: str, value: object, expected: str, where: str) -> None:
+    try:
+        setattr(native, name, value)
+    except TypeError as error:
+        raise ConfigError(f"{where}: expected {expected} in range, got {value!r}") from error

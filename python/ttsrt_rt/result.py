@@ -1,0 +1,119 @@
+"""What comes out: `Result`, the `Event`s it streams in, and its `Metrics`.
+
+Arrays look into memory that the library filled; nothing is copied on the way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias, cast
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ttsrt_rt import _core
+
+__all__ = ["Event", "FinishReason", "Metrics", "Result"]
+
+FinishReason: TypeAlias = Literal["stop", "length", "cancelled", "deadline", "error"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metrics:
+    """Times of one request.
+
+    Attributes:
+        queue_seconds: From submit to the first launch.
+        first_frame_seconds: From submit to the first frame.
+        total_seconds: From submit to the end.
+        frames_per_second: Frames made per second of `total_seconds`.
+        real_time_factor: Seconds of audio made per second.
+        steps: Decoder steps.
+    """
+
+    queue_seconds: float = 0.0
+    first_frame_seconds: float = 0.0
+    total_seconds: float = 0.0
+    frames_per_second: float = 0.0
+    real_time_factor: float = 0.0
+    steps: int = 0
+
+    @classmethod
+    def _from_native(cls, native: _core.Metrics) -> Metrics:
+        return cls(
+            queue_seconds=native.queue_seconds,
+            first_frame_seconds=native.first_frame_seconds,
+            total_seconds=native.total_seconds,
+            frames_per_second=native.frames_per_second,
+            real_time_factor=native.real_time_factor,
+            steps=native.steps,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Event:
+    """A piece of a result while streaming.
+
+    Attributes:
+        codes: int32 [new frames, codebooks]; may be empty in the last event.
+        first_frame: Index of the first of these frames in the whole.
+        is_last: Whether the request ends with this event.
+        finish_reason: Why it ended; None before the last event.
+        audio: Reserved: None until codecs land.
+    """
+
+    codes: NDArray[np.int32]
+    first_frame: int
+    is_last: bool
+    finish_reason: FinishReason | None
+    audio: NDArray[np.float32] | None = None
+
+    @classmethod
+    def _from_native(cls, native: _core.Event) -> Event:
+        reason = cast(FinishReason, native.finish_reason) if native.is_last else None
+        return cls(
+            codes=native.codes,
+            first_frame=native.first_frame,
+            is_last=native.is_last,
+            finish_reason=reason,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Result:
+    """The whole of what a request made.
+
+    Attributes:
+        codes: int32 [frames, codebooks].
+        finish_reason: "stop", "length", "cancelled", "deadline" or "error"; cancelled and deadline keep what was made.
+        error: What went wrong, where `finish_reason` is "error".
+        alignment: float32 [steps, text_len], where `return_alignment` was asked.
+        focus: int32 [steps], the text position in focus after each step; None without a prior.
+        metrics: Times.
+        audio: Reserved: None until codecs land.
+        sample_rate: Reserved: None until codecs land.
+        trace: Values of every stage, where the executor was made with `trace=True`.
+    """
+
+    codes: NDArray[np.int32]
+    finish_reason: FinishReason
+    error: str | None = None
+    alignment: NDArray[np.float32] | None = None
+    focus: NDArray[np.int32] | None = None
+    metrics: Metrics = Metrics()
+    audio: NDArray[np.float32] | None = None
+    sample_rate: int | None = None
+    trace: tuple[_core.TraceEntry, ...] = ()
+
+    @classmethod
+    def _from_native(cls, native: _core.Result) -> Result:
+        return cls(
+            codes=native.codes,
+            finish_reason=cast(FinishReason, native.finish_reason),
+            error=native.error or None,
+            alignment=native.alignment if native.alignment.size else None,
+            focus=native.focus if native.focus.size else None,
+            metrics=Metrics._from_native(native.metrics),
+            trace=tuple(native.trace),
+        )

@@ -1,0 +1,7 @@
+"""Synthetic checkpoints in the original formats, for demos, tests and benchmarks."""
+
+from __future__ import annotations
+
+from ttsrt_rt.synth.magpie_random import write_random_ckpt, write_random_nemo
+
+__all__ = ["write_random_ckpt", "write_random_nemo"]

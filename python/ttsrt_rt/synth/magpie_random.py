@@ -1,0 +1,195 @@
+"""Random Magpie checkpoints in the original file formats, for demos, tests and benchmarks: no download, no torch.
+
+Weights are float32 normal numbers, scaled so that activations keep their size through the stacks and codes vary: linear
+maps by the root of their inputs, those that write to the residual by the depth too, tables of width about 1, norm
+scales about 1. Heads give logits of standard deviation 2.5. The end of speech has the chance of any other code, so a
+guided sampled run ends after some dozens of steps; a greedy one may not.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import os
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import yaml
+
+from ttsrt_rt.synth.magpie_layout import (
+    CKPT_SIZES,
+    NEMO_SIZES,
+    SPEAKERS,
+    SynthModel,
+    config,
+    layout,
+    named_size,
+)
+from ttsrt_rt.synth.torch_writer import SynthTensor, write_torch_archive
+
+MASK = ".self_attention.causal_mask"
+SPEAKERS_FILE = "speakers.json"
+ARTIFACT_HASH = "0123456789abcdef0123456789abcdef"
+
+
+def _spread(name: str, shape: tuple[int, ...], depth: int) -> tuple[float, float]:
+    """Mean and standard deviation of a tensor's values."""
+    if "norm" in name:
+        return 1.0, 0.1
+    if name.endswith(".bias"):
+        return 0.0, 0.1
+    if name.startswith(("final_proj", "local_transformer_out_projections")):
+        return 0.0, 2.5 / math.sqrt(shape[1])
+    if "position_embeddings" in name:
+        return 0.0, 0.3
+    if "embedding" in name:
+        return 0.0, 1.0
+    fan_in = math.prod(shape[1:])
+    if ".o_net" in name:
+        return 0.0, 1.0 / math.sqrt(2 * depth * fan_in)
+    return 0.0, 1.0 / math.sqrt(fan_in)
+
+
+def _depth(model: SynthModel, name: str) -> int:
+    depths = {
+        "encoder": model.encoder_layers,
+        "decoder": model.decoder_layers,
+        "context_encoder": model.context_layers,
+        "local_transformer": model.local_layers,
+    }
+    return max(1, depths.get(name.split(".")[0], 1))
+
+
+def random_tensors(model: SynthModel, seed: int, *, masks: bool = False) -> dict[str, SynthTensor]:
+    """Every tensor of `layout(model)`, made when asked for; each has its own stream, so order does not matter."""
+    tensors: dict[str, SynthTensor] = {}
+    for index, (name, shape) in enumerate(layout(model).items()):
+        if name.endswith(MASK):
+            if masks:
+                tensors[name] = _mask(shape)
+        elif name.startswith("_baked") or name.endswith("_len"):
+            value = model.dim if name.endswith("_D") else model.voice_rows
+            tensors[name] = _constant(shape, value)
+        else:
+            tensors[name] = _normal(shape, [seed, index], _spread(name, shape, _depth(model, name)))
+    return tensors
+
+
+def _constant(shape: tuple[int, ...], value: int) -> SynthTensor:
+    return SynthTensor("int64", shape, lambda: np.full(shape, value, np.int64))
+
+
+def _mask(shape: tuple[int, ...]) -> SynthTensor:
+    def make() -> npt.NDArray[np.float32]:
+        return np.tri(shape[-1], dtype=np.float32).reshape(shape)
+
+    return SynthTensor("float32", shape, make)
+
+
+def _normal(shape: tuple[int, ...], seed: list[int], spread: tuple[float, float]) -> SynthTensor:
+    mean, deviation = spread
+
+    def make() -> npt.NDArray[np.float32]:
+        generator = np.random.Generator(np.random.SFC64(seed))
+        values = generator.standard_normal(shape, np.float32)
+        values *= np.float32(deviation)
+        if mean:
+            values += np.float32(mean)
+        return values
+
+    return SynthTensor("float32", shape, make)
+
+
+def write_random_nemo(
+    path: str | os.PathLike[str],
+    size: str | SynthModel = "tiny",
+    seed: int = 0,
+    *,
+    masks: bool = False,
+    artifacts: Mapping[str, bytes] | None = None,
+) -> Path:
+    """Writes a `.nemo` of the current generation.
+
+    Args:
+        path: the file to make.
+        size: "tiny", "mid" (what the demo runs) or "v2607" (true size), or a model of one's own.
+        seed: of the weights.
+        masks: write the causal-mask buffers too, as the original does; they say nothing and are large.
+        artifacts: more members of the archive.
+
+    Raises:
+        ConfigError: an unknown size.
+    """
+    model = named_size(NEMO_SIZES, size)
+    values = config(model, is_nemo3=True)
+    members = dict(artifacts or {})
+    if model.voices:
+        name = f"{ARTIFACT_HASH}_{SPEAKERS_FILE}"
+        names = [SPEAKERS[i] if i < len(SPEAKERS) else f"Voice {i}" for i in range(model.voices)]
+        members[name] = json.dumps({each: index for index, each in enumerate(names)}).encode()
+        values["speaker_map"] = f"nemo:{name}"
+    members["model_config.yaml"] = yaml.safe_dump(values, sort_keys=False).encode()
+    path = Path(path)
+    with path.open("w+b") as file:
+        for name, data in members.items():
+            file.write(_tar_header(name, len(data)))
+            file.write(data + bytes(-len(data) % tarfile.BLOCKSIZE))
+        _write_weights(file, random_tensors(model, seed, masks=masks))
+        file.write(bytes(2 * tarfile.BLOCKSIZE))
+        file.write(bytes(-file.tell() % tarfile.RECORDSIZE))
+    return path
+
+
+def _tar_header(name: str, size: int) -> bytes:
+    info = tarfile.TarInfo(f"./{name}")
+    info.size = size
+    return info.tobuf(tarfile.USTAR_FORMAT)
+
+
+def _write_weights(file: BinaryIO, tensors: Mapping[str, SynthTensor]) -> None:
+    """Appends the member of the weights; its header is written when its size is known."""
+    name = "model_weights.ckpt"
+    header = file.tell()
+    file.write(bytes(tarfile.BLOCKSIZE))
+    begin = file.tell()
+    write_torch_archive(file, tensors, folder="model_weights")
+    size = file.tell() - begin
+    file.seek(header)
+    file.write(_tar_header(name, size))
+    file.seek(0, io.SEEK_END)
+    file.write(bytes(-size % tarfile.BLOCKSIZE))
+
+
+def write_random_ckpt(
+    path: str | os.PathLike[str],
+    size: str | SynthModel = "tiny",
+    seed: int = 0,
+    *,
+    masks: bool = False,
+) -> Path:
+    """Writes a 2503 `.ckpt` and, beside it, `<stem>.hparams.yaml`.
+
+    Args:
+        path: the file to make.
+        size: "tiny", "mid" or "true", or a model of one's own.
+        seed: of the weights.
+        masks: write the causal-mask buffers too.
+
+    Raises:
+        ConfigError: an unknown size.
+    """
+    model = named_size(CKPT_SIZES, size)
+    path = Path(path)
+    entries = {"epoch": 0, "global_step": 1000, "pytorch-lightning_version": "2.4.0"}
+    with path.open("w+b") as file:
+        write_torch_archive(
+            file, random_tensors(model, seed, masks=masks), folder=path.stem, entries=entries
+        )
+    text = yaml.safe_dump({"cfg": config(model, is_nemo3=False)}, sort_keys=False)
+    path.with_name(f"{path.stem}.hparams.yaml").write_text(text, encoding="utf-8")
+    return path

@@ -1,0 +1,152 @@
+"""Writes tensors the way `torch.save` lays them out, without torch: a stored zip with a hand-made pickle.
+
+Only for synthetic checkpoints: it makes what the readers are meant to take, so that demos and tests need no download and
+no torch. One tensor in memory at a time. Decided: zip entries have real checksums and their data is aligned to 64
+bytes, as torch does; no zip64, so an archive stays below 4 GiB.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+import zlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from ttsrt_rt.errors import ConfigError
+
+Array = npt.NDArray[Any]
+
+STORAGES = {"float32": "FloatStorage", "float16": "HalfStorage", "int64": "LongStorage"}
+ALIGNMENT = 64
+DOS_DATE = (1980 - 1980) << 9 | 1 << 5 | 1
+
+
+@dataclass(frozen=True)
+class SynthTensor:
+    """A tensor to be written: NumPy dtype name, shape, and a function that makes its values when they are needed."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    make: Callable[[], Array]
+
+
+def _text(value: str) -> bytes:
+    raw = value.encode()
+    return b"X" + struct.pack("<I", len(raw)) + raw
+
+
+def _integer(value: int) -> bytes:
+    if 0 <= value < 256:
+        return b"K" + bytes([value])
+    if 0 <= value < 1 << 31:
+        return b"J" + struct.pack("<i", value)
+    raw = value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)
+    return b"\x8a" + bytes([len(raw)]) + raw
+
+
+def _tuple(values: Iterable[int]) -> bytes:
+    return b"(" + b"".join(map(_integer, values)) + b"t"
+
+
+def _tensor(key: int, tensor: SynthTensor) -> bytes:
+    """The pickle of one tensor: `_rebuild_tensor_v2` on the storage `data/<key>`."""
+    count = math.prod(tensor.shape)
+    strides = [math.prod(tensor.shape[axis + 1 :]) for axis in range(len(tensor.shape))]
+    storage = _text("storage") + b"ctorch\n" + STORAGES[tensor.dtype].encode() + b"\n"
+    storage += _text(str(key)) + _text("cpu") + _integer(count)
+    arguments = b"(" + storage + b"tQ" + _integer(0) + _tuple(tensor.shape) + _tuple(strides)
+    arguments += b"\x89" + b"ccollections\nOrderedDict\n)R"
+    return b"ctorch._utils\n_rebuild_tensor_v2\n(" + arguments + b"tR"
+
+
+def pickle_of(tensors: Mapping[str, SynthTensor], entries: Mapping[str, int | str] | None) -> bytes:
+    """data.pkl: the state dict itself, or, with `entries`, a dict of them and of `state_dict` (as Lightning does)."""
+    state = b"ccollections\nOrderedDict\n)R("
+    for key, (name, tensor) in enumerate(tensors.items()):
+        state += _text(name) + _tensor(key, tensor)
+    state += b"u"
+    if entries is None:
+        return b"\x80\x02" + state + b"."
+    body = b""
+    for name, value in entries.items():
+        body += _text(name) + (_text(value) if isinstance(value, str) else _integer(value))
+    return b"\x80\x02}(" + body + _text("state_dict") + state + b"u."
+
+
+class StoredZip:
+    """A zip of stored entries, appended to a file from where it stands."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._base = file.tell()
+        self._directory: list[bytes] = []
+
+    def add(self, name: str, data: bytes | memoryview) -> None:
+        """Appends one entry.
+
+        Raises:
+            ConfigError: the archive would reach 4 GiB.
+        """
+        raw, size = name.encode(), memoryview(data).nbytes
+        offset = self._file.tell() - self._base
+        if offset + size >= (1 << 32) - (1 << 20):
+            raise ConfigError(f"{name}: expected an archive below 4 GiB")
+        padding = -(offset + 30 + len(raw) + 4) % ALIGNMENT
+        extra = struct.pack("<2sH", b"FB", padding) + b"Z" * padding
+        common = struct.pack("<HHHHIII", 0, 0, 0, DOS_DATE, zlib.crc32(data), size, size)
+        local = (
+            b"PK\x03\x04"
+            + struct.pack("<H", 20)
+            + common
+            + struct.pack("<HH", len(raw), len(extra))
+        )
+        self._file.write(local + raw + extra)
+        self._file.write(data)
+        fields = struct.pack("<HHHHHII", len(raw), 0, 0, 0, 0, 0, offset)
+        self._directory.append(b"PK\x01\x02" + struct.pack("<HH", 20, 20) + common + fields + raw)
+
+    def close(self) -> None:
+        """Appends the directory; the file itself stays open."""
+        begin = self._file.tell() - self._base
+        directory = b"".join(self._directory)
+        count = len(self._directory)
+        end = struct.pack("<HHHHIIH", 0, 0, count, count, len(directory), begin, 0)
+        self._file.write(directory + b"PK\x05\x06" + end)
+
+
+def write_torch_archive(
+    file: BinaryIO,
+    tensors: Mapping[str, SynthTensor],
+    *,
+    folder: str = "archive",
+    entries: Mapping[str, int | str] | None = None,
+) -> None:
+    """Appends a torch archive to an open file.
+
+    Args:
+        file: open for writing; must be able to tell its position.
+        tensors: the state dict, written in its order.
+        folder: the archive's one folder.
+        entries: other entries of the top-level dict; None makes the state dict the top level.
+
+    Raises:
+        ConfigError: made values are not of the stated dtype and shape, or the archive reaches 4 GiB.
+    """
+    archive = StoredZip(file)
+    archive.add(f"{folder}/data.pkl", pickle_of(tensors, entries))
+    archive.add(f"{folder}/byteorder", b"little")
+    for key, (name, tensor) in enumerate(tensors.items()):
+        values = tensor.make()
+        if values.shape != tensor.shape or values.dtype.name != tensor.dtype:
+            raise ConfigError(
+                f"{name}: expected {tensor.dtype} {tensor.shape}, got {values.dtype} {values.shape}"
+            )
+        flat = np.ascontiguousarray(values, values.dtype.newbyteorder("<")).reshape(-1)
+        archive.add(f"{folder}/data/{key}", memoryview(flat.view(np.uint8)))
+    archive.add(f"{folder}/version", b"3\n")
+    archive.close()

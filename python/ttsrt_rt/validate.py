@@ -1,0 +1,140 @@
+"""`validate`: an engine against golden arrays, stage by stage, in the order of computation.
+
+The first stage that is off is the one to look at: what follows is computed from it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ttsrt_rt.golden import Golden
+from ttsrt_rt.result import Result
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["StageReport", "validate"]
+
+# Largest absolute difference from the original's float32 on a CPU.
+TOLERANCES = {"align_scores": 1e-5, "prior": 0.0, "focus": 0.0, "codes": 0.0}
+HIDDEN_TOLERANCE = 2e-4
+
+
+@dataclass(frozen=True)
+class StageReport:
+    """How far one stage is off, over all requests and steps.
+
+    Attributes:
+        stage: Its name.
+        count: Arrays compared.
+        max_difference: Largest absolute difference; infinite where an array is missing or of another shape.
+        mean_difference: Mean absolute difference.
+        worst: Where the largest is, what was expected there and what came.
+        tolerance: What is allowed; 0 for exact.
+    """
+
+    stage: str
+    count: int
+    max_difference: float
+    mean_difference: float
+    worst: str
+    tolerance: float
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether the stage is within its tolerance."""
+        return self.count > 0 and self.max_difference <= self.tolerance
+
+
+def validate(
+    engine: str | os.PathLike[str],
+    golden: str | os.PathLike[str],
+    *,
+    case: str | os.PathLike[str] | None = None,
+    run_name: str | None = None,
+    tolerance: float | None = None,
+    device: str | None = None,
+    num_threads: int | None = None,
+) -> list[StageReport]:
+    """Repeats a golden run, all its requests together, and compares every stage the original recorded.
+
+    Args:
+        engine: An engine folder.
+        golden: `CASE.RUN.npz`.
+        case: `CASE.json` with the runs' knobs; None looks beside `golden`.
+        run_name: Which run; None takes it from the name of `golden`.
+        tolerance: Of hidden states and logits; None is float32's, 2e-4. Focus, prior and codes are exact, always.
+        device: As of `Executor`.
+        num_threads: As of `Executor`.
+
+    Returns:
+        A report for every stage, in the order of computation.
+
+    Raises:
+        ConfigError, FormatError: A file is missing or damaged, or the engine can't serve the run.
+        InternalError: A request failed.
+    """
+    from ttsrt_rt.executor import Executor
+
+    run = Golden(golden, case=case, run_name=run_name)
+    with Executor(engine, device=device, num_threads=num_threads, trace=True) as executor:
+        default_prior = json.loads(executor.engine.description)["defaults"].get("prior")
+        stacking = executor.engine.info.frame_stacking
+        requests = [run.request(i, default_prior, stacking) for i in range(run.num_requests)]
+        results = [handle.result() for handle in [executor.submit(request) for request in requests]]
+    tallies: dict[str, _Tally] = {}
+    for index, result in enumerate(results):
+        _compare_request(tallies, run, index, result)
+    hidden = HIDDEN_TOLERANCE if tolerance is None else tolerance
+    return [tally.report(stage, TOLERANCES.get(stage, hidden)) for stage, tally in tallies.items()]
+
+
+def _compare_request(tallies: dict[str, _Tally], run: Golden, index: int, result: Result) -> None:
+    traced = {(entry.name, entry.step): entry.values for entry in result.trace}
+    for stage in run.stages(index):
+        got = traced.get((stage.name, stage.step))
+        where = f"request {index}, step {stage.step}"
+        tallies.setdefault(stage.name, _Tally()).add(where, stage.values, got)
+    focus = run.focus(index)
+    if focus is not None:
+        tallies.setdefault("focus", _Tally()).add(f"request {index}", focus, result.focus)
+    tallies.setdefault("codes", _Tally()).add(f"request {index}", run.codes(index), result.codes)
+
+
+@dataclass
+class _Tally:
+    """Sums up the differences of one stage."""
+
+    count: int = 0
+    total: float = 0.0
+    elements: int = 0
+    largest: float = 0.0
+    worst: str = ""
+    missing: list[str] = field(default_factory=list)
+
+    def add(self, where: str, expected: NDArray[Any], got: NDArray[Any] | None) -> None:
+        if got is None or got.shape != expected.shape:
+            shape = "nothing" if got is None else list(got.shape)
+            self.missing.append(f"{where}: expected {list(expected.shape)}, got {shape}")
+            return
+        difference = np.abs(expected.astype(np.float64) - got)
+        difference[np.isnan(difference)] = np.inf
+        self.count += 1
+        self.total += float(difference.sum())
+        self.elements += difference.size
+        if difference.size and (not self.worst or difference.max() > self.largest):
+            at = np.unravel_index(int(difference.argmax()), difference.shape)
+            self.largest = float(difference[at])
+            place = ", ".join(str(int(axis)) for axis in at)
+            self.worst = f"{where} [{place}]: expected {expected[at]:.6g}, got {got[at]:.6g}"
+
+    def report(self, stage: str, tolerance: float) -> StageReport:
+        largest = np.inf if self.missing else self.largest
+        mean = self.total / self.elements if self.elements else 0.0
+        worst = self.missing[0] if self.missing else self.worst
+        return StageReport(stage, self.count, float(largest), mean, worst, tolerance)

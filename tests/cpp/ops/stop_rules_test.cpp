@@ -1,0 +1,79 @@
+#include "ops/rules/stop.h"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+namespace ttsrt::ops::rules {
+namespace {
+
+constexpr std::int32_t kEos = 9;
+
+// Three codebooks, two frames.
+SlotRules stacked(EosStreams streams, EosCodebooks codebooks) {
+  SlotRules rules;
+  rules.eos_id = kEos;
+  rules.codebooks = 3;
+  rules.frame_stacking = 2;
+  rules.eos_streams = streams;
+  rules.eos_codebooks = codebooks;
+  return rules;
+}
+
+using Stack = std::vector<std::int32_t>;  // frame 0's codebooks, then frame 1's
+
+const Stack kSpeech = {1, 2, 3, 4, 5, 6};
+const Stack kAnyInFrame1 = {1, 2, 3, 4, 5, kEos};
+const Stack kZeroInFrame0 = {kEos, 2, 3, 4, 5, 6};
+const Stack kAllInFrame1 = {1, 2, 3, kEos, kEos, kEos};
+
+std::int32_t end_of(EosStreams streams, EosCodebooks codebooks, const Stack& sampled, const Stack& likeliest) {
+  return end_frame(stacked(streams, codebooks), SlotState{}, sampled.data(), likeliest.data());
+}
+
+TEST(Stop, SpeechGoesOn) {
+  for (const auto streams : {EosStreams::argmax, EosStreams::either, EosStreams::sampled}) {
+    for (const auto codebooks : {EosCodebooks::any, EosCodebooks::all, EosCodebooks::zero}) {
+      EXPECT_EQ(end_of(streams, codebooks, kSpeech, kSpeech), -1);
+    }
+  }
+}
+
+TEST(Stop, TheCodebooksThatCount) {
+  const auto sampled = EosStreams::sampled;
+  EXPECT_EQ(end_of(sampled, EosCodebooks::any, kAnyInFrame1, kSpeech), 1);
+  EXPECT_EQ(end_of(sampled, EosCodebooks::all, kAnyInFrame1, kSpeech), -1);
+  EXPECT_EQ(end_of(sampled, EosCodebooks::zero, kAnyInFrame1, kSpeech), -1);
+  EXPECT_EQ(end_of(sampled, EosCodebooks::any, kZeroInFrame0, kSpeech), 0);
+  EXPECT_EQ(end_of(sampled, EosCodebooks::zero, kZeroInFrame0, kSpeech), 0);
+  EXPECT_EQ(end_of(sampled, EosCodebooks::all, kAllInFrame1, kSpeech), 1);
+}
+
+TEST(Stop, TheStreamsThatCount) {
+  EXPECT_EQ(end_of(EosStreams::argmax, EosCodebooks::any, kZeroInFrame0, kSpeech), -1);
+  EXPECT_EQ(end_of(EosStreams::argmax, EosCodebooks::any, kSpeech, kAnyInFrame1), 1);
+  EXPECT_EQ(end_of(EosStreams::sampled, EosCodebooks::any, kSpeech, kAnyInFrame1), -1);
+  EXPECT_EQ(end_of(EosStreams::either, EosCodebooks::any, kSpeech, kAnyInFrame1), 1);
+  EXPECT_EQ(end_of(EosStreams::either, EosCodebooks::any, kAnyInFrame1, kSpeech), 1);
+}
+
+TEST(Stop, TheEarlierOfTwoEndsWins) {
+  EXPECT_EQ(end_of(EosStreams::either, EosCodebooks::any, kZeroInFrame0, kAnyInFrame1), 0);
+  EXPECT_EQ(end_of(EosStreams::either, EosCodebooks::any, kAnyInFrame1, kZeroInFrame0), 0);
+}
+
+TEST(Stop, LingeringAtTheEndOfTheTextEndsAfterTheStack) {
+  SlotRules rules = stacked(EosStreams::either, EosCodebooks::any);
+  rules.prior.end_after = 20;
+  SlotState state;
+  state.near_end = 19;
+  EXPECT_EQ(end_frame(rules, state, kSpeech.data(), kSpeech.data()), -1);
+  state.near_end = 20;
+  EXPECT_EQ(end_frame(rules, state, kSpeech.data(), kSpeech.data()), 2);
+  EXPECT_EQ(end_frame(rules, state, kAnyInFrame1.data(), kSpeech.data()), 1);
+  rules.prior.end_after = 0;
+  EXPECT_EQ(end_frame(rules, state, kSpeech.data(), kSpeech.data()), -1);
+}
+
+}  // namespace
+}  // namespace ttsrt::ops::rules

@@ -1,0 +1,1 @@
+"""Runs the original implementation on tiny models; see README.md."""

@@ -1,0 +1,84 @@
+"""`open_weights`: the right reader by content, and clear words where there is none."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from .builders import small_nemo, small_safetensors, small_torch
+
+from ttsrt_rt.convert.archive import open_weights
+from ttsrt_rt.convert.file_map import FileMap
+from ttsrt_rt.convert.safetensors_write import write_safetensors
+from ttsrt_rt.errors import ClosedError, ConfigError, FormatError
+
+
+def test_the_content_decides_and_not_the_name(tmp_path: Path) -> None:
+    path = tmp_path / "weights.txt"
+    for data, kind in (
+        (small_torch(), "torch"),
+        (small_nemo(), "nemo"),
+        (small_safetensors(), "safetensors"),
+    ):
+        path.write_bytes(data)
+        with open_weights(path) as weights:
+            assert weights.kind == kind
+            assert set(weights.keys()) == set(weights)
+            assert repr(weights) == f"Weights('weights.txt', '{kind}', 2 tensors)"
+            assert "no such" not in weights
+            with pytest.raises(KeyError):
+                weights["no such"]
+
+
+def test_every_kind_converts_to_safetensors(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    for data in (small_torch(), small_nemo(), small_safetensors()):
+        path.write_bytes(data)
+        with open_weights(path) as weights:
+            write_safetensors(tmp_path / "out.safetensors", weights)
+            with open_weights(tmp_path / "out.safetensors") as written:
+                assert set(written) == set(weights)
+                for name, tensor in weights.items():
+                    assert written[name].dtype == tensor.dtype
+                    np.testing.assert_array_equal(written[name].read(), tensor.read())
+
+
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    for data, expected in (
+        (b"", "an empty file"),
+        (b"x", "starts with b'x'"),
+        (b"GGUF" + bytes(100), "GGUF"),
+        (b"\x80\x04N.", "bare pickle"),
+        (bytes(1000), "expected a torch archive"),
+        (b"PK\3\4", "zip"),
+        (b"\x1f\x8b", "gzip"),
+    ):
+        path.write_bytes(data)
+        with pytest.raises(FormatError, match=expected):
+            open_weights(path)
+
+
+def test_paths_that_are_no_files(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="got a folder"):
+        open_weights(tmp_path)
+    with pytest.raises(ConfigError, match="No such file"):
+        open_weights(tmp_path / "nope")
+    with pytest.raises(ConfigError, match="readable file"):
+        open_weights("a\0b")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ConfigError, match="a regular file"):
+        open_weights(tmp_path / "pipe")
+
+
+def test_a_map_ends_with_its_last_reader(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"abc")
+    file = FileMap.open(tmp_path / "x")
+    view = file.view()
+    file.close()
+    assert bytes(view) == b"abc"
+    assert file.is_closed
+    with pytest.raises(ClosedError, match="x: read after close"):
+        file.view()
