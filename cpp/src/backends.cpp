@@ -1,7 +1,10 @@
 #include "backends.h"
 
+#include <algorithm>
+
 #include "core/check.h"
 #include "cpu/cpu_backend.h"
+#include "cpu/isa.h"
 #include "model/engine_data.h"
 #include "model/registry.h"
 #include "ops/reference/reference_backend.h"
@@ -12,9 +15,9 @@ namespace {
 
 std::unique_ptr<ops::Backend> make_backend(const ExecutorOptions& options) {
   if (options.device == "cpu" || options.device == "auto") {
-    cpu::CpuOptions cpu_options;
+    CpuOptions cpu_options;
     cpu_options.num_threads = options.num_threads;
-    return cpu::make_cpu_backend(cpu_options);
+    return make_cpu_backend(cpu_options);
   }
   if (options.device == "reference") return ops::make_reference_backend();
   throw ConfigError(message("device: expected \"auto\", \"cpu\" or \"reference\", got \"", options.device, "\""));
@@ -44,7 +47,9 @@ std::unique_ptr<model::Network> open_network(const Engine& engine, const Executo
 }
 
 std::vector<DeviceInfo> list_devices() {
-  return {{"cpu", cpu::describe_cpu(), true, ""}, {"reference", "plain interpreter of every operation, for tests and validation", true, ""}};
+  std::string levels;
+  for (const std::string& level : cpu::supported_levels()) levels += (levels.empty() ? "" : ", ") + level;
+  return {{"cpu", "instruction sets: " + levels, true, ""}, {"reference", "plain interpreter of every operation, for tests and validation", true, ""}};
 }
 
 }  // namespace ttsrt

@@ -2,8 +2,6 @@
 #include "ttsrt/build.h"
 
 #include <pybind11/functional.h>
-#include <pybind11/stl.h>
-
 #include <optional>
 
 #include "bindings.h"

@@ -1,8 +1,6 @@
 // Bindings of ttsrt/device.h.
 #include "ttsrt/device.h"
 
-#include <pybind11/stl.h>
-
 #include "bindings.h"
 
 namespace ttsrt::python {

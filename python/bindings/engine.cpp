@@ -1,8 +1,6 @@
 // Bindings of ttsrt/engine.h.
 #include "ttsrt/engine.h"
 
-#include <pybind11/stl.h>
-
 #include "bindings.h"
 
 namespace ttsrt::python {

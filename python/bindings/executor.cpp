@@ -1,8 +1,6 @@
 // Bindings of ttsrt::Executor. Whatever may wait releases the GIL.
 #include "ttsrt/executor.h"
 
-#include <pybind11/stl.h>
-
 #include <memory>
 #include <utility>
 

@@ -1,6 +1,4 @@
 // Bindings of ttsrt::Handle. A wait is cut into slices, between which Python's signal handlers run: Ctrl-C ends it.
-#include <pybind11/stl.h>
-
 #include <algorithm>
 #include <chrono>
 #include <memory>

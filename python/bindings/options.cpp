@@ -1,8 +1,6 @@
 // Bindings of ttsrt/options.h. Python takes its defaults from these classes, so that they stand in options.h alone.
 #include "ttsrt/options.h"
 
-#include <pybind11/stl.h>
-
 #include <cstdlib>
 #include <cstdio>
 

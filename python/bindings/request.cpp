@@ -1,8 +1,6 @@
 // Bindings of the request half of ttsrt/request.h: plain fields; arrays are copied in, since a request owns its values.
 #include "ttsrt/request.h"
 
-#include <pybind11/stl.h>
-
 #include "bindings.h"
 
 namespace ttsrt::python {

@@ -1,6 +1,4 @@
 // Bindings of the result half of ttsrt/request.h. Arrays are views that keep their result alive: nothing is copied out.
-#include <pybind11/stl.h>
-
 #include "bindings.h"
 #include "ttsrt/request.h"
 

@@ -20,13 +20,18 @@ inline void pause() {
 #endif
 }
 
-// Waits until `value` is no longer `old`.
-void await_change(const std::atomic<std::uint32_t>& value, std::uint32_t old) {
+// Waits until `value` is no longer `old`; returns what it is then.
+std::uint32_t await_change(const std::atomic<std::uint32_t>& value, std::uint32_t old) {
   for (int i = 0; i < kSpins; ++i) {
-    if (value.load(std::memory_order_acquire) != old) return;
+    const std::uint32_t now = value.load(std::memory_order_acquire);
+    if (now != old) return now;
     pause();
   }
-  while (value.load(std::memory_order_acquire) == old) value.wait(old, std::memory_order_acquire);
+  for (;;) {
+    const std::uint32_t now = value.load(std::memory_order_acquire);
+    if (now != old) return now;
+    value.wait(old, std::memory_order_acquire);
+  }
 }
 
 }  // namespace
@@ -66,42 +71,37 @@ void ThreadTeam::work(std::int32_t thread) {
 void ThreadTeam::run(Function function, void* context) {
   function_ = function;
   context_ = context;
-  has_failed_ = false;
   failing_.store(false, std::memory_order_relaxed);
   job_.fetch_add(1, std::memory_order_release);
   if (num_threads_ > 1) job_.notify_all();
-  take_part(0);
-  if (has_failed_) {
-    std::exception_ptr error = std::move(error_);
-    error_ = nullptr;
-    std::rethrow_exception(error);
-  }
+  if (take_part(0)) return;
+  std::exception_ptr error = std::move(error_);
+  error_ = nullptr;
+  std::rethrow_exception(error);
 }
 
 // The last arrival stands for the thread's end: a thread that failed makes it at once, which stops the others at the barrier
 // they are about to pass; if they pass none any more, it is their own last one.
-void ThreadTeam::take_part(std::int32_t thread) {
+bool ThreadTeam::take_part(std::int32_t thread) {
   try {
     function_(context_, thread);
   } catch (const Stopped&) {
-    return;
+    return false;
   } catch (...) {
     if (!failing_.exchange(true, std::memory_order_acq_rel)) error_ = std::current_exception();
   }
-  arrive();
+  return arrive();
 }
 
+// The verdict travels in the round's own word: the next round can't end before every thread has read this one.
 bool ThreadTeam::arrive() {
   const std::uint32_t round = round_.load(std::memory_order_acquire);
-  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == num_threads_) {
-    arrived_.store(0, std::memory_order_relaxed);
-    has_failed_ = failing_.load(std::memory_order_acquire);
-    round_.store(round + 1, std::memory_order_release);
-    if (num_threads_ > 1) round_.notify_all();
-  } else {
-    await_change(round_, round);
-  }
-  return !has_failed_;
+  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 < num_threads_) return (await_change(round_, round) & 1U) == 0;
+  arrived_.store(0, std::memory_order_relaxed);
+  const bool has_failed = failing_.load(std::memory_order_acquire);
+  round_.store(((round | 1U) + 1U) | (has_failed ? 1U : 0U), std::memory_order_release);
+  if (num_threads_ > 1) round_.notify_all();
+  return !has_failed;
 }
 
 void ThreadTeam::barrier() {

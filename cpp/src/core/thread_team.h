@@ -38,8 +38,8 @@ class ThreadTeam {
   struct Stopped {};  // thrown by barrier() in threads that outlive another's error
 
   void work(std::int32_t thread);
-  void take_part(std::int32_t thread);
-  bool arrive();  // false: some thread has failed
+  bool take_part(std::int32_t thread);  // false: some thread has failed
+  bool arrive();                        // the same, as of this barrier
 
   std::int32_t num_threads_ = 1;
   Function function_ = nullptr;
@@ -47,8 +47,7 @@ class ThreadTeam {
 
   alignas(64) std::atomic<std::uint32_t> job_{0};
   alignas(64) std::atomic<std::int32_t> arrived_{0};
-  alignas(64) std::atomic<std::uint32_t> round_{0};
-  bool has_failed_ = false;  // as of the last barrier: written by its last arrival, read after it
+  alignas(64) std::atomic<std::uint32_t> round_{0};  // barriers passed, times 2, plus 1 where a thread had failed by the last
   alignas(64) std::atomic<bool> failing_{false};
   std::atomic<bool> is_closing_{false};
   std::exception_ptr error_;  // of the thread that set failing_ first

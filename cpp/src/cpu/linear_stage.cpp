@@ -24,7 +24,7 @@ struct Packing {
   std::int64_t words = 0;
   std::uint32_t* const* packed = nullptr;
 
-  std::int32_t rows() const { return plan.is_on == nullptr || *plan.is_on ? *plan.rows : 0; }
+  std::int32_t rows() const { return *plan.rows; }
   bool fits_one_tile() const { return rows() <= site.kernels->tile_rows; }
 
   // Prepared rows of a tile, a normalised row, and the tile itself where a thread packs for itself.

@@ -20,7 +20,6 @@ struct LinearPlan {
   float norm_epsilon = 0.0F;
   bool gelu = false;
   bool accumulate = false;
-  const bool* is_on = nullptr;             // null: always
 };
 
 // Bytes that packed inputs of a plan take; one buffer serves all Linears of a Program.

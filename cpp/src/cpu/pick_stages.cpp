@@ -63,6 +63,20 @@ class PickAttentionStage : public Stage {
   std::int32_t heads_;
 };
 
+class ClearKeptStage : public Stage {
+ public:
+  ClearKeptStage(const Site& site, const Rows& kept) : site_(site), kept_(kept) {}
+
+  void run(const Worker& worker) override {
+    const Range rows = share_of(site_.launch->rows, worker);
+    std::fill(kept_.row(rows.begin), kept_.row(rows.end), 0.0F);
+  }
+
+ private:
+  Site site_;
+  Rows kept_;
+};
+
 constexpr float kNormEpsilon = 1e-5F;
 
 }  // namespace
@@ -147,6 +161,10 @@ void add_pick_layers(Plan& plan, const ops::PickCodes& op, const PickBuffers& bu
     ffn_out.accumulate = true;
     plan.add_product(ffn_out, stages);
   }
+}
+
+void add_clear_kept(Plan& plan, const Rows& kept) {
+  if (kept.data != nullptr) plan.stages.push_back(std::make_unique<ClearKeptStage>(plan.site, kept));
 }
 
 void check_pick_codes(const Site& site, const ops::PickCodes& op, const Rows& hidden) {

@@ -57,6 +57,9 @@ class PickFeeder {
 void add_pick_layers(Plan& plan, const ops::PickCodes& op, const PickBuffers& buffers, const PickSpan& span,
                      const std::int32_t* rows, std::int32_t max_rows, Stages& stages);
 
+// Zeroes the kept logits of every row, for those that pick nothing.
+void add_clear_kept(Plan& plan, const Rows& kept);
+
 void check_pick_codes(const Site& site, const ops::PickCodes& op, const Rows& hidden);
 
 // The two ways.

@@ -35,7 +35,9 @@ VoiceRows VoiceBook::find(const VoiceRef& voice) const {
 void VoiceBook::add(const std::string& name, Matrix<float> embeddings) {
   TTSRT_CHECK(ConfigError, !name.empty() && name.size() <= 256, "add_voice: name: expected 1 to 256 bytes, got ", name.size());
   TTSRT_CHECK(ConfigError, facts_.context_route != step::ContextRoute::memory, "add_voice: this model takes no context rows");
-  TTSRT_CHECK(ConfigError, embeddings.cols == facts_.dim && embeddings.rows >= 1 && embeddings.rows <= facts_.max_input_len,
+  const bool fits = embeddings.cols == facts_.dim && embeddings.rows >= 1 && embeddings.rows <= facts_.max_input_len &&
+                    static_cast<std::int64_t>(embeddings.values.size()) == embeddings.rows * embeddings.cols;
+  TTSRT_CHECK(ConfigError, fits,
               "add_voice: embeddings: expected [1 to ", facts_.max_input_len, ", ", facts_.dim, "], got [", embeddings.rows, ", ",
               embeddings.cols, "]");
   for (const float value : embeddings.values) {

@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/check.h"
+#include "core/half.h"
 #include "core/safetensors.h"
 #include "core/safetensors_writer.h"
 #include "core/sha256.h"
@@ -37,7 +38,8 @@ struct Checkpoint {
     defaults = model::read_defaults(reader.object("defaults"));
     if (config.num_voices > 0) {
       const StoredTensor& voices = weights.at("voices");
-      TTSRT_CHECK(FormatError, voices.shape.size() == 3, weights.path(), ": voices: expected three sizes");
+      TTSRT_CHECK(FormatError, voices.shape.size() == 3 && voices.shape[1] > 0, weights.path(),
+                  ": voices: expected three sizes, none of them 0");
       voice_rows = static_cast<std::int32_t>(std::min<std::int64_t>(voices.shape[1], 1 << 20));
     }
   }
@@ -92,6 +94,8 @@ std::vector<std::byte> packed_item(const Checkpoint& checkpoint, const model::Pa
   const std::vector<float> values = gather(model::read_floats(stored), item);
   for (const float value : values) {
     TTSRT_CHECK(FormatError, std::isfinite(value), checkpoint.weights.path(), ": ", item.source, ": expected finite numbers, got ", value);
+    const bool fits = item.weight.dtype != DType::float16 || std::isfinite(from_float16(to_float16(value)));
+    TTSRT_CHECK(FormatError, fits, checkpoint.weights.path(), ": ", item.source, ": expected numbers that fit float16, got ", value);
   }
   return model::pack(values, item.weight);
 }
@@ -174,7 +178,8 @@ void build(const std::string& checkpoint_dir, const std::string& output_dir, con
   const Checkpoint checkpoint(checkpoint_dir);
   const model::Limits limits =
       model::resolve_limits(options, checkpoint.config, checkpoint.voice_rows, checkpoint.defaults.max_frames);
-  const fs::path target = fs::absolute(output_dir).lexically_normal();
+  fs::path target = fs::absolute(output_dir).lexically_normal();
+  if (!target.has_filename()) target = target.parent_path();  // "engine/"
   check_target(target, options.overwrite);
   const fs::path fresh = target.parent_path() / (target.filename().string() + ".partial-" + std::to_string(::getpid()));
   try {

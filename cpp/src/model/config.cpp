@@ -105,6 +105,12 @@ void check_consistency(const ModelConfig& config, const std::string& where) {
               ".context_encoder.dim: expected ", config.dim, ", got ", config.context_encoder.dim);
   TTSRT_CHECK(FormatError, config.context != ContextKind::voices || config.num_voices > 0, where,
               ".num_voices: expected at least 1 where the context is stored voices");
+  TTSRT_CHECK(FormatError, config.context_text != ContextText::own || config.context_text_vocab > 0, where,
+              ".context_text_vocab: expected at least 1 where context_text is \"own\"");
+  for (const bool sees_context : config.cross.sees_context) {
+    TTSRT_CHECK(FormatError, !sees_context || config.context == ContextKind::memory, where,
+                ".decoder.context_layers: expected none where the context isn't a memory");
+  }
   if (config.local.kind != LocalKind::none) {
     const std::int32_t positions = config.stack_codes() + (config.local.kind == LocalKind::maskgit ? 1 : 0);
     TTSRT_CHECK(FormatError, config.local.stack.max_positions >= positions, where, ".local_transformer.max_positions: expected at least ",
@@ -133,13 +139,14 @@ ModelConfig read_model_config(const JsonReader& reader) {
                                        {"memory", ContextKind::memory}});
   config.context_text = named<ContextText>(
       reader, "context_text", {{"none", ContextText::none}, {"shared", ContextText::shared}, {"own", ContextText::own}});
-  config.pads_context = reader.boolean("pads_context");
   config.text_encoder = read_stack(reader.object("text_encoder"), false);
   if (reader.has("context_encoder")) config.context_encoder = read_stack(reader.object("context_encoder"), false);
   config.decoder = read_stack(reader.object("decoder"), false);
   config.cross = read_cross(reader.object("decoder"), config.decoder.layers);
   if (reader.has("local_transformer")) config.local = read_local(reader.object("local_transformer"));
   read_speakers(reader, config);
+  TTSRT_CHECK(FormatError, config.stack_codes() <= 256, reader.where(), ": expected codebooks * frame_stacking of at most 256, got ",
+              config.stack_codes());
   check_consistency(config, reader.where());
   return config;
 }

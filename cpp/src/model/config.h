@@ -76,7 +76,6 @@ struct ModelConfig {
   Tokens tokens;
   ContextKind context = ContextKind::codes;
   ContextText context_text = ContextText::none;
-  bool pads_context = false;  // context codes fill one row per frame: the stacked rows, then rows of zeros
   StackConfig text_encoder;
   StackConfig context_encoder;  // may be absent
   StackConfig decoder;

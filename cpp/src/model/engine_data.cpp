@@ -4,12 +4,22 @@
 
 #include "core/check.h"
 #include "core/sha256.h"
+#include "model/build_plan.h"
 #include "model/pack.h"
 
 namespace ttsrt {
 namespace {
 
 constexpr std::size_t kMaxDescription = 64U << 20;
+constexpr std::int64_t kMaxElements = std::int64_t{1} << 40;
+
+DType read_dtype(const JsonReader& reader) {
+  const std::string name = reader.string("dtype");
+  for (const DType dtype : {DType::float32, DType::bfloat16, DType::float16}) {
+    if (name == name_of(dtype)) return dtype;
+  }
+  throw FormatError(message(reader.where(), ".dtype: expected float32, bfloat16 or float16, got \"", name, "\""));
+}
 
 }  // namespace
 
@@ -23,10 +33,12 @@ EngineData::EngineData(const std::string& folder)
   const std::string family = reader.string("family");
   config = model::read_model_config(reader.object("model"));
   defaults = model::read_defaults(reader.object("defaults"));
-  limits = model::read_limits(reader.object("limits"));
+  limits = model::read_limits(reader.object("limits"), config);
   read_components(reader.object("components"));
   read_voices();
-  fill_info(family, dtype_from_name(reader.string("dtype")));
+  const DType dtype = read_dtype(reader);
+  check_weights(dtype);
+  fill_info(family, dtype);
 }
 
 void EngineData::read_components(const JsonReader& components) {
@@ -44,8 +56,8 @@ void EngineData::read_tensor(const std::string& name, const JsonReader& entry) {
   ops::Weight weight;
   weight.name = name;
   weight.dtype = stored.dtype;
-  weight.rows = entry.integer("rows", 1, std::int64_t{1} << 40);
-  weight.cols = entry.integer("cols", 1, std::int64_t{1} << 40);
+  weight.rows = entry.integer("rows", 1, kMaxElements);
+  weight.cols = entry.integer("cols", 1, kMaxElements / weight.rows);
   const std::string layout = entry.string("layout");
   TTSRT_CHECK(FormatError, layout == "dense" || layout == "panel16", entry.where(), ".layout: expected dense or panel16, got \"",
               layout, "\"");
@@ -58,6 +70,18 @@ void EngineData::read_tensor(const std::string& name, const JsonReader& entry) {
   weight.data = stored.data;
   TTSRT_CHECK(FormatError, weights_.emplace(name, weight).second, entry.where(), ": stands in two components");
   tensors.push_back({name, safetensors_name_of(stored.dtype), stored.shape, layout, stored.bytes, entry.string("sha256")});
+}
+
+// Every weight the model needs is there, of the type, layout and shape a build gives it: backends read them unseen.
+void EngineData::check_weights(DType dtype) const {
+  const auto voice_rows = config.num_voices > 0 ? static_cast<std::int32_t>(file_.at("voices").shape[1]) : 0;
+  for (const model::PackItem& item : model::plan_engine(config, dtype, voice_rows)) {
+    const ops::Weight stored = weight(item.weight.name, item.weight.rows, item.weight.cols);
+    const char* layout = item.weight.layout == ops::Layout::panel16 ? "panel16" : "dense";
+    TTSRT_CHECK(FormatError, stored.dtype == item.weight.dtype && stored.layout == item.weight.layout, path, ": ", stored.name,
+                ": expected ", name_of(item.weight.dtype), " ", layout, ", got ", name_of(stored.dtype),
+                stored.layout == item.weight.layout ? "" : " in another layout");
+  }
 }
 
 ops::Weight EngineData::weight(const std::string& name, std::int64_t rows, std::int64_t cols) const {

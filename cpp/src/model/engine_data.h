@@ -33,6 +33,7 @@ struct EngineData {
   void read_components(const JsonReader& components);
   void read_tensor(const std::string& name, const JsonReader& entry);
   void read_voices();
+  void check_weights(DType dtype) const;
   void fill_info(const std::string& family, DType dtype);
 
   SafetensorsFile file_;

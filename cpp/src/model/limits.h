@@ -21,6 +21,7 @@ struct Limits {
 // ConfigError for what the model's position tables can't hold.
 Limits resolve_limits(const BuildOptions& options, const ModelConfig& config, std::int32_t voice_rows, std::int32_t max_frames);
 
-Limits read_limits(const JsonReader& limits);
+// Throws FormatError, also for limits beyond what the model can do.
+Limits read_limits(const JsonReader& limits, const ModelConfig& config);
 
 }  // namespace ttsrt::model

@@ -79,7 +79,7 @@ step::ModelFacts facts_of(const EngineData& engine, const Limits& limits) {
   facts.is_maskgit = config.local.kind == LocalKind::maskgit;
   facts.context_route = route_of(config.context);
   facts.takes_context_codes = config.context != ContextKind::voices;
-  facts.pads_context = config.pads_context;
+  facts.pads_context = config.context_text != ContextText::none;
   facts.shares_unconditional = config.decoder.kernel == 1;
   facts.speakers = config.speakers;
   for (const auto& voice : engine.voices) facts.voices.push_back(std::make_shared<const std::vector<float>>(voice));

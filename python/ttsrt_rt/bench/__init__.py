@@ -1,1 +1,3 @@
-"""Benchmarks and what they are compared with. Nothing is imported here: the torch peer needs the extra `bench`."""
+"""Benchmarks and what they are compared with. Nothing is imported here: the torch peer needs the
+extra `bench`.
+"""

@@ -1,9 +1,11 @@
-"""The attention prior's host rule: from the scores of one step to the focus and the weight row of the next.
+"""The attention prior's host rule: from the scores of one step to the focus and the weight row of
+the next.
 
-Pure NumPy, one request. Two rules exist and both are here: "nemo" (focus by argmax in a window that starts at the last
-focus, stuck positions weighed down, text progress forbids and forces the end of speech) and "window" (the rule of the
-TensorRT-LLM fork: a window around the focus, a position counted often is skipped, the request ends after the last
-position was counted often enough). Every quirk is a field of PriorConfig; the names are those of docs/format.md.
+Pure NumPy, one request. Two rules exist and both are here: "nemo" (focus by argmax in a window that
+starts at the last focus, stuck positions weighed down, text progress forbids and forces the end of
+speech) and "window" (the rule of the TensorRT-LLM fork: a window around the focus, a position
+counted often is skipped, the request ends after the last position was counted often enough). Every
+quirk is a field of PriorConfig; the names are those of docs/format.md.
 """
 
 from __future__ import annotations
@@ -21,8 +23,10 @@ FloatArray = npt.NDArray[np.float32]
 class PriorState:
     """Focus, counts and text progress of one request.
 
-    `weights`: float32 [text_len], what cross-attention multiplies in at the next step; None: nothing yet.
-    `forbid_end` and `force_end` are the marks that mask the end-of-speech id at this step; `is_over` ends the request.
+    `weights`: float32 [text_len], what cross-attention multiplies in at the next step; None:
+        nothing yet.
+    `forbid_end` and `force_end` are the marks that mask the end-of-speech id at this step;
+        `is_over` ends the request.
     """
 
     def __init__(self, config: PriorConfig, text_len: int) -> None:
@@ -38,7 +42,9 @@ class PriorState:
         self.is_over = False
 
     def update(self, step: int, scores: FloatArray) -> None:
-        """Takes `scores` float32 [text_len], the alignment of decoder step `step`, from before its codes are picked."""
+        """Takes `scores` float32 [text_len], the alignment of decoder step `step`, from before its
+        codes are picked.
+        """
         if step < self.config.start_step:
             return
         if self.config.mode == "nemo":
@@ -76,7 +82,9 @@ class PriorState:
         return row
 
     def _track_progress(self) -> None:
-        """The end may not come before the text is near its end, and must come when it has been there for long."""
+        """The end may not come before the text is near its end, and must come when it has been
+        there for long.
+        """
         config = self.config
         last = self.text_len - config.end_margin
         unfinished = self.focus < last

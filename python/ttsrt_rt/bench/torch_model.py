@@ -1,9 +1,14 @@
-"""The Magpie network in plain PyTorch: stacks, caches, encoders, heads. No sampling, no prior rule, no loop.
+"""The Magpie network in plain PyTorch: stacks, caches, encoders, heads. No sampling, no prior rule,
+no loop.
 
-What it is for: the torch side of our speed comparison, and an oracle for tests. It is written from the equations of the
-model (pre-norm transformer with scale-only layer norm, tanh GELU, convolutional feed-forward), not from NeMo's code.
-Decided: one request at a time, its conditional and unconditional branch as two rows of each product; keys and values
-of a position are computed once; the unconditional row skips cross-attention, which there adds exactly zero. Norms,
+What it is for: the torch side of our speed comparison, and an oracle for tests. It is written from
+    the equations of the
+model (pre-norm transformer with scale-only layer norm, tanh GELU, convolutional feed-forward), not
+    from NeMo's code.
+Decided: one request at a time, its conditional and unconditional branch as two rows of each
+    product; keys and values
+of a position are computed once; the unconditional row skips cross-attention, which there adds
+    exactly zero. Norms,
 softmax and logits are float32 whatever the weights are.
 """
 
@@ -24,15 +29,19 @@ Tensor = torch.Tensor
 
 
 def layer_norm(x: Tensor, scale: Tensor) -> Tensor:
-    """Scale-only layer normalisation over the last axis, eps 1e-5; torch keeps the statistics in float32."""
+    """Scale-only layer normalisation over the last axis, eps 1e-5; torch keeps the statistics in
+    float32.
+    """
     return F.layer_norm(x, (x.shape[-1],), scale, None, 1e-5)
 
 
 def weighted_softmax(scores: Tensor, weights: Tensor | None) -> Tensor:
-    """Softmax over the last axis, then times `weights` and renormalised (the attention prior of NeMo).
+    """Softmax over the last axis, then times `weights` and renormalised (the attention prior of
+    NeMo).
 
-    scores float32 [heads, queries, text_len]; weights float32 [text_len] or None. The smallest normal float32 is added
-    to every weight, so a weight of zero leaves a probability that is tiny, not a division by zero.
+    scores float32 [heads, queries, text_len]; weights float32 [text_len] or None. The smallest
+    normal float32 is added to every weight, so a weight of zero leaves a probability that is tiny,
+    not a division by zero.
     """
     p = torch.softmax(scores, dim=-1)
     if weights is None:
@@ -42,9 +51,11 @@ def weighted_softmax(scores: Tensor, weights: Tensor | None) -> Tensor:
 
 
 class StackCache:
-    """What a causal stack keeps of the positions it has seen: keys, values and the tails of its convolutions.
+    """What a causal stack keeps of the positions it has seen: keys, values and the tails of its
+    convolutions.
 
-    keys, values: [layers, rows, heads, capacity, head_dim]; tails, for kernels above 1: [layers, rows, kernel - 1, .].
+    keys, values: [layers, rows, heads, capacity, head_dim]; tails, for kernels above 1: [layers,
+        rows, kernel - 1, .].
     """
 
     def __init__(self, stack: StackConfig, rows: int, capacity: int, like: Tensor) -> None:
@@ -65,7 +76,9 @@ class StackCache:
 
 @dataclass(frozen=True)
 class CrossMemory:
-    """Keys and values of one decoder layer over its memory, [heads, memory_len, head_dim] each; text or context."""
+    """Keys and values of one decoder layer over its memory, [heads, memory_len, head_dim] each;
+    text or context.
+    """
 
     keys: Tensor
     values: Tensor
@@ -76,7 +89,8 @@ class CrossMemory:
 class CrossAttention:
     """The memories of one request, and what the prior does to the text layers in this forward pass.
 
-    `weights`: float32 [text_len] or None; `probabilities` receives, per text layer, the mean over heads of the last
+    `weights`: float32 [text_len] or None; `probabilities` receives, per text layer, the mean over
+        heads of the last
     query row of the conditional branch, float32 [text_len].
     """
 
@@ -117,7 +131,9 @@ class Stack:
         cross: CrossAttention | None = None,
         layer_outputs: list[Tensor] | None = None,
     ) -> Tensor:
-        """X [rows, n, dim] at the n positions after those in `cache` (none: 0..n-1); returns [rows, n, dim]."""
+        """X [rows, n, dim] at the n positions after those in `cache` (none: 0..n-1); returns [rows,
+        n, dim].
+        """
         start = 0 if cache is None else cache.length
         x = x + self.positions[start : start + x.shape[1]]
         for index, layer in enumerate(self.layers):
@@ -188,7 +204,9 @@ class Stack:
         return self._conv(hidden, layer["ffn_out"], out_tail)
 
     def _conv(self, x: Tensor, weight: Tensor, tail: Tensor | None) -> Tensor:
-        """Convolution over positions; causal ones take `tail` (zeros: the sequence starts) on the left and renew it."""
+        """Convolution over positions; causal ones take `tail` (zeros: the sequence starts) on the
+        left and renew it.
+        """
         margin = self.config.kernel - 1
         if not self.config.causal:
             return F.conv1d(x.transpose(1, 2), weight, padding=margin // 2).transpose(1, 2)
@@ -200,7 +218,7 @@ class Stack:
 
 
 class TorchMagpie:
-    """The whole network of one checkpoint: embeddings, encoders, decoder, heads, local transformer."""
+    """The network of one checkpoint: embeddings, encoders, decoder, heads, local transformer."""
 
     def __init__(self, model: MagpieModel, weights: Mapping[str, Tensor]) -> None:
         self.model = model
@@ -221,7 +239,8 @@ class TorchMagpie:
         return self.text_encoder(features[None], layer_outputs=layer_outputs)[0]
 
     def embed_codes(self, codes: Tensor) -> Tensor:
-        """int64 [frames, codebooks] to [ceil(frames / S), dim]: the mean over the tables of a stack.
+        """int64 [frames, codebooks] to [ceil(frames / S), dim]: the mean over the tables of a
+        stack.
 
         A last stack that is not full is filled with code 0, as the original does.
         """
@@ -239,8 +258,10 @@ class TorchMagpie:
     def embed_context_codes(self, codes: Tensor) -> Tensor:
         """int64 [frames, codebooks], special columns included, to context rows before any encoder.
 
-        Models that also take context text count the context in frames, not stacks, and leave the rest zero: with
-        stacked frames half of such a context is zeros that are attended to. Kept, since they were trained so.
+        Models that also take context text count the context in frames, not stacks, and leave the
+            rest zero: with
+        stacked frames half of such a context is zeros that are attended to. Kept, since they were
+            trained so.
         """
         rows = self.embed_codes(codes)
         if self.model.context_text != "none":
@@ -254,7 +275,9 @@ class TorchMagpie:
         return self.context_encoder(rows[None])[0]
 
     def project_memory(self, text: Tensor, context: Tensor | None) -> list[CrossMemory | None]:
-        """Keys and values of every decoder layer over text [text_len, dim] or context [context_len, dim]."""
+        """Keys and values of every decoder layer over text [text_len, dim] or context [context_len,
+        dim].
+        """
         decoder = self.model.decoder
         memories: list[CrossMemory | None] = []
         for index, layer in enumerate(self.decoder.layers):

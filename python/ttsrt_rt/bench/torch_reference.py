@@ -1,11 +1,14 @@
 """A plain, cached PyTorch implementation of Magpie that runs from our checkpoint folder.
 
-It is what our speed is compared with (the same work, written the way a careful PyTorch user would write it: static
-caches, keys and values computed once, no padding), and a second opinion for parity tests: a `trace` callback sees every
-step. One request per call, its two branches as two rows. Needs torch (extra `bench`); nothing else of ttsrt_rt does.
+It is what our speed is compared with (the same work, written the way a careful PyTorch user would
+write it: static caches, keys and values computed once, no padding), and a second opinion for parity
+tests: a `trace` callback sees every step. One request per call, its two branches as two rows. Needs
+torch (extra `bench`); nothing else of ttsrt_rt does.
 
-Decided: random draws come from a torch generator per call, so sampled codes do not equal those of the executor; greedy
-codes do. `recompute` of a prior redoes every position under the newest weights, as NeMo does without its cache.
+Decided: random draws come from a torch generator per call, so sampled codes do not equal those of
+    the executor; greedy
+codes do. `recompute` of a prior redoes every position under the newest weights, as NeMo does
+    without its cache.
 """
 
 from __future__ import annotations
@@ -63,7 +66,7 @@ class _Run:
 
 @dataclass(frozen=True)
 class _Step:
-    """What one step brought: picked and argmax codes [S, C], and the frame of the end, if it came."""
+    """What a step brought: picked and argmax codes [S, C], and the frame of the end, if any."""
 
     codes: Codes
     best: Codes
@@ -159,7 +162,8 @@ class TorchReference:
         given = (codes, voice, request.context_embeddings, request.context_text_ids)
         if sum(value is not None for value in given) != 1:
             raise ConfigError(
-                "context: expected one of context_codes, voice, context_embeddings, context_text_ids"
+                "context: expected one of context_codes, voice, context_embeddings, "
+                "context_text_ids"
             )
         if request.context_embeddings is not None:
             return self._rows(request.context_embeddings)
@@ -178,7 +182,9 @@ class TorchReference:
         return self.net.encode_context(self.net.embed_context_codes(frames))
 
     def _begin(self, plan: Plan, text: Tensor, context: Tensor) -> _Run:
-        """Memories, caches and the first input: context rows (zeros in the other branch), then the BOS stack."""
+        """Memories, caches and the first input: context rows (zeros in the other branch), then the
+        BOS stack.
+        """
         net, model = self.net, self.model
         rows = 1 if plan.scale == 1.0 else 2
         shape = (model.frame_stacking, model.codebooks)
@@ -191,7 +197,8 @@ class TorchReference:
         capacity = prefix.shape[0] + max(1, plan.steps)
         if capacity > model.decoder.max_positions:
             raise ConfigError(
-                f"max_frames: expected at most {model.decoder.max_positions} positions, got {capacity}"
+                f"max_frames: expected at most {model.decoder.max_positions} positions, "
+                f"got {capacity}"
             )
         layers = frozenset(plan.prior.apply_layers if plan.prior else ())
         memories = net.project_memory(text, context if in_memory else None)
@@ -204,7 +211,9 @@ class TorchReference:
         )
 
     def _step(self, plan: Plan, run: _Run, step: int, trace: Trace | None) -> _Step:
-        """One decoder step, in the original's order: forward, guidance, prior, masks, picks, end of speech."""
+        """One decoder step, in the original's order: forward, guidance, prior, masks, picks, end of
+        speech.
+        """
         net, model, state = self.net, self.model, run.state
         layer_outputs: list[Tensor] | None = None if trace is None else []
         raw: list[Tensor] | None = None if trace is None else []
@@ -238,6 +247,7 @@ class TorchReference:
                     scores=self._scores(plan, run.cross),
                     prior_row=prior_row,
                     focus=None if state is None else state.focus,
+                    marks=marks,
                     end_count=0 if state is None else state.end_count,
                     local_logits=raw or [],
                     codes=made.codes,
@@ -258,7 +268,9 @@ class TorchReference:
         return self.net.decoder(x, run.cache, run.cross, layer_outputs)[:, -1]
 
     def _scores(self, plan: Plan, cross: CrossAttention) -> Tensor:
-        """Mean over the estimate layers, float32 [text_len]; over every text layer where there is no prior."""
+        """Mean over the estimate layers, float32 [text_len]; over every text layer where there is
+        no prior.
+        """
         layers = plan.prior.estimate_layers if plan.prior else self.model.decoder.text_layers
         return torch.stack([cross.probabilities[layer] for layer in layers]).mean(dim=0)
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ttsrt_rt.bench.torch_sampling import MaskGitOptions, SamplingOptions
+from ttsrt_rt.bench.torch_sampling import EndMarks, MaskGitOptions, SamplingOptions
 from ttsrt_rt.convert.magpie_model import PriorConfig, RequestDefaults
 from ttsrt_rt.errors import ConfigError
 
@@ -22,12 +22,16 @@ class ReferenceRequest:
     """One request; None takes the checkpoint's default.
 
     Attributes:
-        text_ids: as given, nothing appended; or `encoder_output` float32 [text_len, dim] in their place.
-        context_codes: int [frames, codebooks], special columns included; one of four kinds of context, beside
-            `voice` (index or name), `context_embeddings` float32 [rows, dim] and `context_text_ids`.
+        text_ids: as given, nothing appended; or `encoder_output` float32 [text_len, dim] in their
+            place.
+        context_codes: int [frames, codebooks], special columns included; one of four kinds of
+            context, beside
+            `voice` (index or name), `context_embeddings` float32 [rows, dim] and
+            `context_text_ids`.
         cfg_scale: guidance; 1.0 runs one branch.
         temperature: 0 takes the argmax after masks.
-        max_frames: codec frames; a step makes as many as the model stacks, so the last odd ones are not made.
+        max_frames: codec frames; a step makes as many as the model stacks, so the last odd ones are
+            not made.
         prior: None switches it off, "default" takes the checkpoint's.
         eos_method: "never" ends only at `max_frames`.
         greedy: argmax in place of the draw, after temperature and top-k.
@@ -50,7 +54,7 @@ class ReferenceRequest:
     eos_method: str | None = None
     use_local_transformer: bool | None = None
     greedy: bool = False
-    passes: MaskGitOptions = MaskGitOptions()
+    passes: MaskGitOptions = field(default_factory=MaskGitOptions)
 
 
 @dataclass(frozen=True)
@@ -113,8 +117,10 @@ class StepTrace:
         scores: float32 [text_len], the alignment: mean over estimate layers and heads.
         prior_row: float32 [text_len] that this step's cross-attention used, or None.
         focus: of the prior, after this step; None without one.
+        marks: what this step could do about the end of speech.
         end_count: window prior: how often the end was counted.
-        local_logits: autoregressive: C*S of [rows, V]; masked prediction: [rows, C*S, V] for each pass.
+        local_logits: autoregressive: C*S of [rows, V]; masked prediction: [rows, C*S, V] for each
+            pass.
         codes: int32 [S, C], picked.
         best: int32 [S, C], argmax of the decoder's own heads after masks.
         layer_outputs: for each decoder layer [rows, positions of this pass, dim].
@@ -127,6 +133,7 @@ class StepTrace:
     scores: Tensor
     prior_row: npt.NDArray[np.float32] | None
     focus: int | None
+    marks: EndMarks
     end_count: int
     local_logits: list[Tensor]
     codes: Codes

@@ -1,9 +1,14 @@
-"""From logits to codes in plain PyTorch: masks, top-k, draws, end of speech, the local transformer's two ways.
+"""From logits to codes in plain PyTorch: masks, top-k, draws, end of speech, the local
+transformer's two ways.
 
-Order of the masks as in the original: request marked unfinished (no end), marked finished (only the end), forbidden
-ids and the minimum length; when the last two meet, the minimum wins. The masked-prediction variant ("maskgit") applies
-forbidden ids first and marks after, which gives the same set. Decided: temperature 0 is argmax after masks; `greedy`
-replaces the draw by the argmax but keeps temperature and top-k, which is how the golden files were made.
+Order of the masks as in the original: request marked unfinished (no end), marked finished (only the
+    end), forbidden
+ids and the minimum length; when the last two meet, the minimum wins. The masked-prediction variant
+    ("maskgit") applies
+forbidden ids first and marks after, which gives the same set. Decided: temperature 0 is argmax
+    after masks; `greedy`
+replaces the draw by the argmax but keeps temperature and top-k, which is how the golden files were
+    made.
 """
 
 from __future__ import annotations
@@ -32,14 +37,19 @@ class SamplingOptions:
 
 @dataclass(frozen=True)
 class MaskGitOptions:
-    """Masked prediction: passes, and "default", "causal", "purity_default" or "purity_causal" order.
+    """How masked prediction goes.
 
-    `schedule`, if given, says how many codes are fixed before each pass, and so how many passes there are.
+    Attributes:
+        steps: number of passes.
+        order: "default", "causal", "purity_default" or "purity_causal".
+        schedule: how many codes are fixed before each pass, and so how many passes there are.
+        ramp: guidance rises linearly from 1 to its scale over the passes.
     """
 
     steps: int = 3
     order: str = "default"
     schedule: Sequence[int] | None = None
+    ramp: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,7 +83,9 @@ def mask_logits(logits: Tensor, tokens: TokenIds, marks: EndMarks) -> Tensor:
 
 
 def probabilities(logits: Tensor, temperature: float, top_k: int) -> Tensor:
-    """softmax(top_k(logits) / temperature) over the last axis; ties with the k-th largest survive; k = 0 keeps all."""
+    """softmax(top_k(logits) / temperature) over the last axis; ties with the k-th largest survive;
+    k = 0 keeps all.
+    """
     if 0 < top_k < logits.shape[-1]:
         smallest = torch.topk(logits, top_k, dim=-1).values[..., -1:]
         logits = logits.masked_fill(logits < smallest, -math.inf)
@@ -91,7 +103,9 @@ def draw(logits: Tensor, options: SamplingOptions) -> Tensor:
 
 
 def end_frame(codes: Tensor, end: int, where: str) -> int | None:
-    """First frame of codes [S, C] that says the end: in "any" codebook, in "all", or in the first ("zero_cb")."""
+    """First frame of codes [S, C] that says the end: in "any" codebook, in "all", or in the first
+    ("zero_cb").
+    """
     said = codes == end
     frames = {"any": said.any(dim=1), "all": said.all(dim=1), "zero_cb": said[:, 0]}[where]
     found = frames.nonzero()
@@ -99,11 +113,18 @@ def end_frame(codes: Tensor, end: int, where: str) -> int | None:
 
 
 def find_end(sampled: Tensor, best: Tensor, end: int, method: str) -> int | None:
-    """The frame of this stack at which the request ends, or None; `best` are the main head's argmax codes [S, C]."""
-    either = method.startswith("argmax_or_multinomial_")
-    where = method.removeprefix("argmax_or_multinomial_" if either else "argmax_")
-    found = [end_frame(best, end, where)]
-    if either:
+    """The frame of this stack at which the request ends, or None; `best` are the main head's argmax
+    codes [S, C].
+    """
+    stream, where = next(
+        (name, method.removeprefix(f"{name}_"))
+        for name in ("argmax_or_multinomial", "argmax", "multinomial")
+        if method.startswith(f"{name}_")
+    )
+    found = []
+    if stream != "multinomial":
+        found.append(end_frame(best, end, where))
+    if stream != "argmax":
         found.append(end_frame(sampled, end, where))
     known = [frame for frame in found if frame is not None]
     return min(known) if known else None
@@ -118,7 +139,8 @@ def pick_autoregressive(
     cache: StackCache,
     raw: list[Tensor] | None = None,
 ) -> Tensor:
-    """Hidden [rows, dim] to codes int64 [C*S], one code after the other; both branches are fed the drawn code.
+    """Hidden [rows, dim] to codes int64 [C*S], one code after the other; both branches are fed the
+    drawn code.
 
     `raw` receives the float32 [rows, V] logits of every pick, before guidance.
     """
@@ -141,7 +163,7 @@ def pick_autoregressive(
 
 
 def _pass_size(options: MaskGitOptions, index: int, steps: int, tables: int) -> int:
-    """How many codes are fixed before pass `index`; in float32, whose rounding decides the ceiling."""
+    """How many codes are fixed before pass `index`; in float32, whose rounding matters."""
     if options.schedule is not None:
         return options.schedule[index]
     progress = index / steps
@@ -163,7 +185,8 @@ def pick_masked(
     passes: MaskGitOptions,
     raw: list[Tensor] | None = None,
 ) -> Tensor:
-    """Hidden [rows, dim] to codes int64 [C*S] by masked prediction: the surest codes of a pass are kept for the next.
+    """Hidden [rows, dim] to codes int64 [C*S] by masked prediction: the surest codes of a pass are
+    kept for the next.
 
     `raw` receives the float32 [rows, C*S, V] logits of every pass, before guidance.
     """
@@ -187,7 +210,8 @@ def pick_masked(
         logits = torch.stack([net.local_logits(y[:, t], t) for t in range(tables)], dim=1)
         if raw is not None:
             raw.append(logits)
-        guided = mask_logits(mix(logits, scale), model.tokens, marks)
+        now = 1.0 + (scale - 1.0) * index / (steps - 1) if passes.ramp and steps > 1 else scale
+        guided = mask_logits(mix(logits, now), model.tokens, marks)
         drawn = draw(guided, options)
         p = probabilities(guided, options.temperature or 1.0, options.top_k)
         by_purity = passes.order.startswith("purity")

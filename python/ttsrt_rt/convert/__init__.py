@@ -1,6 +1,7 @@
 """From the checkpoints people have to ours: `convert`, and the data-only readers under it.
 
-The readers are imported where they are used: `import ttsrt_rt` imports this module, and should cost next to nothing.
+The readers are imported where they are used: `import ttsrt_rt` imports this module, and should cost
+    next to nothing.
 """
 
 from __future__ import annotations
@@ -25,14 +26,17 @@ def convert(
     """Converts a checkpoint of another program to ours and returns the folder.
 
     Args:
-        source: A `.nemo`, a `.ckpt` with its YAML beside it, or a folder of the TensorRT-LLM fork's layout.
+        source: A `.nemo`, a `.ckpt` with its YAML beside it, or a folder of the TensorRT-LLM fork's
+            layout.
         output_dir: The folder to make.
         family: Which converter; None looks at the source.
         **options: Of the family, see `ttsrt_rt.convert.magpie_convert.convert_magpie`.
 
     Raises:
-        ConfigError: Nothing there, an unknown family, a configuration that cannot be served, or a folder that is taken.
-        FormatError: The source is damaged, holds code, or its tensors are not those its configuration asks for.
+        ConfigError: Nothing there, an unknown family, a configuration that cannot be served, or a
+            folder that is taken.
+        FormatError: The source is damaged, holds code, or its tensors are not those its
+            configuration asks for.
     """
     from ttsrt_rt.convert.registry import convert as convert_source
 

@@ -1,7 +1,8 @@
 """Between the floating-point dtypes of checkpoints, in NumPy; bfloat16 travels as uint16 bits.
 
-Casts round to nearest even. A finite value that would become infinite is an error that names the tensor: a checkpoint
-that was read as finite is written as finite. Work goes in slices, so a cast needs little memory beyond its result.
+Casts round to nearest even. A finite value that would become infinite is an error that names the
+tensor: a checkpoint that was read as finite is written as finite. Work goes in slices, so a cast
+needs little memory beyond its result.
 """
 
 from __future__ import annotations

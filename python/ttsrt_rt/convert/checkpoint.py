@@ -1,7 +1,10 @@
-"""The checkpoint folder: `config.json` beside `model.safetensors`, read whole and written in one piece.
+"""The checkpoint folder: `config.json` beside `model.safetensors`, read whole and written in one
+piece.
 
-Written into a folder beside the target and renamed at the end, so a half-made checkpoint never carries the final name.
-An existing folder is replaced only when asked and only if it is a checkpoint: nothing else is ever deleted.
+Written into a folder beside the target and renamed at the end, so a half-made checkpoint never
+    carries the final name.
+An existing folder is replaced only when asked and only if it is a checkpoint: nothing else is ever
+    deleted.
 """
 
 from __future__ import annotations
@@ -58,7 +61,8 @@ def read_config(folder: str | os.PathLike[str]) -> dict[str, Any]:
         raise FormatError(f"{path}: format: expected {FORMAT!r}")
     if config.get("format_version") != FORMAT_VERSION:
         raise FormatError(
-            f"{path}: format_version: expected {FORMAT_VERSION}, got {config.get('format_version')!r}"
+            f"{path}: format_version: expected {FORMAT_VERSION}, "
+            f"got {config.get('format_version')!r}"
         )
     return config
 
@@ -67,7 +71,8 @@ def open_checkpoint(folder: str | os.PathLike[str]) -> Checkpoint:
     """Opens a Magpie checkpoint and checks every field, name and shape; no values are read.
 
     Raises:
-        FormatError: as `read_config`; a field out of its limits; a tensor missing, unexpected or of another shape.
+        FormatError: as `read_config`; a field out of its limits; a tensor missing, unexpected or of
+            another shape.
     """
     config = read_config(folder)
     if config.get("family") != "magpie":
@@ -93,7 +98,8 @@ def open_checkpoint(folder: str | os.PathLike[str]) -> Checkpoint:
 
 
 def check_target(target: Path, overwrite: bool) -> None:
-    """Whether `target` may be written: it is not there, empty, or a checkpoint that may be replaced.
+    """Whether `target` may be written: it is not there, empty, or a checkpoint that may be
+    replaced.
 
     Raises:
         ConfigError: it may not.
@@ -126,7 +132,8 @@ def write_folder(
     *,
     overwrite: bool = False,
 ) -> Path:
-    """Writes a checkpoint folder in one piece; `write_weights` gets the path of the weights file to make.
+    """Writes a checkpoint folder in one piece; `write_weights` gets the path of the weights file to
+    make.
 
     Raises:
         ConfigError: the folder exists and is not a checkpoint, or is one and `overwrite` is false.

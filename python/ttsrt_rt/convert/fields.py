@@ -1,7 +1,9 @@
 """One block of a configuration: every value checked for its kind and its limits as it is taken out.
 
-Serves config.json, where a missing field is a damaged file, and the originals' YAML, where most fields have a default.
-Messages name the path inside the file: `model.decoder.heads: expected an integer in 1..1024, got -3`.
+Serves config.json, where a missing field is a damaged file, and the originals' YAML, where most
+    fields have a default.
+Messages name the path inside the file: `model.decoder.heads: expected an integer in 1..1024, got
+    -3`.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ REQUIRED: Any = object()
 
 
 class Block:
-    """A mapping of a configuration with its path. A field that is null counts as missing, except for `optional`.
+    """A mapping of a configuration with its path. A field that is null counts as missing, except
+    for `optional`.
 
     `error` is what a wrong value raises: FormatError for our own files, ConfigError for the user's.
     """

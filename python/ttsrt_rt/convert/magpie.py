@@ -1,8 +1,11 @@
 """The Magpie converter: original tensor names to ours, one tensor at a time.
 
-The plan is made first, from names and shapes alone: every expected tensor must be there with its shape, and nothing may
-be left over except the skip lists below (codec, speaker and speech-recognition models that travel along, causal masks,
-the aligner of training). Values are read only while the file is written, checked to be finite, and cast if asked.
+The plan is made first, from names and shapes alone: every expected tensor must be there with its
+    shape, and nothing may
+be left over except the skip lists below (codec, speaker and speech-recognition models that travel
+    along, causal masks,
+the aligner of training). Values are read only while the file is written, checked to be finite, and
+    cast if asked.
 """
 
 from __future__ import annotations
@@ -72,7 +75,9 @@ OUR_LAYER = re.compile(r"(\w+)\.layers\.(\d+)\.(\w+)")
 
 @dataclass(frozen=True)
 class PlannedTensor:
-    """One tensor of the checkpoint to be written: our name, dtype tag, shape, and how to get its values."""
+    """One tensor of the checkpoint to be written: our name, dtype tag, shape, and how to get its
+    values.
+    """
 
     name: str
     dtype: str
@@ -117,7 +122,8 @@ def source_names(name: str, tables: int) -> tuple[str, ...]:
 def plan_tensors(
     model: MagpieModel, tensors: Mapping[str, LazyTensor], dtype: str | None, notices: list[str]
 ) -> dict[str, PlannedTensor]:
-    """Every tensor of the checkpoint, from `tensors` by their original names (see `normalize_names`).
+    """Every tensor of the checkpoint, from `tensors` by their original names (see
+    `normalize_names`).
 
     `dtype` casts floating-point weights; None keeps them as trained.
 
@@ -164,7 +170,7 @@ def _some(names: list[str]) -> str:
 def _plan_tensor(
     name: str, shape: tuple[int, ...], sources: list[LazyTensor], dtype: str | None
 ) -> PlannedTensor:
-    """One tensor: a copy, or several sources stacked along a new first axis; `voices` is reshaped."""
+    """One tensor: a copy, or sources stacked along a new first axis; `voices` is reshaped."""
     stacked = name in STACKED_NAMES
     wanted = shape[1:] if stacked else shape
     if name == "voices":
@@ -218,15 +224,19 @@ def _voice_rows(model: MagpieModel, tensors: Mapping[str, LazyTensor]) -> int:
 
 
 def _plan_voice_lengths(source: LazyTensor, shape: tuple[int, ...], rows: int) -> PlannedTensor:
-    """Valid rows per voice, as int32; read at once, since it is small and its limits belong to the plan."""
+    """Valid rows per voice, as int32; read at once, since it is small and its limits belong to the
+    plan.
+    """
     if source.shape != shape or not source.dtype.startswith("int"):
         raise FormatError(
-            f"{source.name}: expected integers {list(shape)}, got {source.dtype} {list(source.shape)}"
+            f"{source.name}: expected integers {list(shape)}, "
+            f"got {source.dtype} {list(source.shape)}"
         )
     lengths = source.read()
     if lengths.min() < 1 or lengths.max() > rows:
         raise FormatError(
-            f"{source.name}: expected lengths in 1..{rows}, got {int(lengths.min())}..{int(lengths.max())}"
+            f"{source.name}: expected lengths in 1..{rows}, "
+            f"got {int(lengths.min())}..{int(lengths.max())}"
         )
     values = lengths.astype(np.int32)
     return PlannedTensor("voice_lengths", "int32", shape, lambda: values)

@@ -1,19 +1,20 @@
 """From the originals' YAML and tensor shapes to our `model` block.
 
-Every size comes from the tensors, every choice from the configuration, and where both speak they must agree. Release
-names and revision numbers are never looked at. Fields of training are passed over silently, unknown ones with a
-notice. What this program cannot run is refused by name here, before any weight is read.
+Every size comes from the tensors, every choice from the configuration, and where both speak they
+must agree. Release names and revision numbers are never looked at. Fields of training are passed
+over silently, unknown ones with a notice. What this program cannot run is refused by name here,
+before any weight is read.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from ttsrt_rt.convert import magpie_model as m
 from ttsrt_rt.convert.fields import Block
 from ttsrt_rt.convert.magpie_known_fields import unknown_fields
+from ttsrt_rt.convert.magpie_reading import Reading, Shapes, agree, is_2503
 from ttsrt_rt.convert.magpie_tokens import read_tokens
 from ttsrt_rt.errors import ConfigError, FormatError
 
@@ -29,92 +30,12 @@ DEFAULT_CONTEXT_LAYERS = (0, 1, 2, 9, 10, 11)
 BAKED = "baked_context_embedding.weight"
 
 
-@dataclass(frozen=True)
-class MagpieOptions:
-    """What the caller may decide over the configuration; None leaves it to the files.
-
-    Attributes:
-        generation: "2503" or "nemo3": whose defaults and quirks a request gets.
-        encoder_causal: whether the text encoder looks back only.
-        codebook_size: codec entries of one codebook, for legacy tables that do not tell.
-        frame_rate: codec frames per second.
-        cross_heads: heads of cross-attention, for layouts that do not tell (the fork's).
-    """
-
-    generation: str | None = None
-    encoder_causal: bool | None = None
-    codebook_size: int | None = None
-    frame_rate: float | None = None
-    cross_heads: int | None = None
-
-
-@dataclass(frozen=True)
-class Shapes:
-    """Shapes of the source tensors by their original names."""
-
-    shapes: Mapping[str, tuple[int, ...]]
-
-    def __contains__(self, name: str) -> bool:
-        return name in self.shapes
-
-    def get(self, name: str, rank: int) -> tuple[int, ...]:
-        """The shape of a tensor that must exist with `rank` axes, none of them empty.
-
-        Raises:
-            FormatError: missing, of another rank, or empty.
-        """
-        if name not in self.shapes:
-            raise FormatError(f"{name}: expected a tensor with {rank} axes, got nothing")
-        shape = self.shapes[name]
-        if len(shape) != rank or 0 in shape:
-            raise FormatError(f"{name}: expected {rank} axes, none empty, got {list(shape)}")
-        return shape
-
-
-@dataclass
-class Reading:
-    """A configuration being read: its block, the shapes beside it, the caller's options, and what was noticed."""
-
-    config: Block
-    shapes: Shapes
-    options: MagpieOptions
-    speakers: Mapping[str, int] = field(default_factory=dict)
-    notices: list[str] = field(default_factory=list)
-
-
-def find_model_block(config: Mapping[str, object], where: str) -> Block:
-    """The model block of a YAML: the top level, or under `cfg`, `cfg.value` or `model`.
-
-    Raises:
-        ConfigError: none of them looks like one.
-    """
-    root = Block(config, where, ConfigError)
-    candidates = [root]
-    for name in ("cfg", "model"):
-        if isinstance(root.values.get(name), Mapping):
-            inner = root.block(name)
-            candidates.append(inner)
-            if isinstance(inner.values.get("value"), Mapping):
-                candidates.append(inner.block("value"))
-    for block in candidates:
-        if block.has("model_type") or (block.has("encoder") and block.has("decoder")):
-            return block
-    raise ConfigError(
-        f"{where}: expected a model block (model_type, decoder, ...) at the top, under cfg or cfg.value"
-    )
-
-
-def agree(block: Block, name: str, known: int) -> None:
-    """A size that the configuration may also state; the tensors have `known`."""
-    if block.has(name) and block.values[name] != known:
-        raise block.fail(name, f"{known} as in the tensors")
-
-
 def check_kind(config: Block, shapes: Shapes) -> str:
     """The model type, after everything that cannot be run was refused by name.
 
     Raises:
-        ConfigError: an unknown or unsupported model type, routed experts, or a character-aware text table.
+        ConfigError: an unknown or unsupported model type, routed experts, or a character-aware text
+            table.
     """
     kind = config.values.get("model_type")
     if kind in REFUSED_TYPES:
@@ -127,13 +48,15 @@ def check_kind(config: Block, shapes: Shapes) -> str:
     for block in blocks:
         if block.flag("use_moe", False):
             raise ConfigError(
-                f"{block.place('use_moe')}: expected false, got true: routed experts are not supported"
+                f"{block.place('use_moe')}: expected false, got true: "
+                "routed experts are not supported"
             )
     if config.flag("use_bpe_char_tokenizer", False) or any(
         k.startswith("cas_encoder.") for k in shapes.shapes
     ):
         raise ConfigError(
-            f"{config.place('use_bpe_char_tokenizer')}: expected false, got true: character-aware text is not supported"
+            f"{config.place('use_bpe_char_tokenizer')}: expected false, got true: "
+            "character-aware text is not supported"
         )
     return str(kind)
 
@@ -234,7 +157,8 @@ def _read_local(reading: Reading, tables: int) -> m.LocalConfig | None:
     needed = tables + int(kind.lower() == "maskgit")
     if max_positions < needed:
         raise FormatError(
-            f"local_transformer.position_embeddings.weight: expected at least {needed} rows, got {max_positions}"
+            f"local_transformer.position_embeddings.weight: expected at least {needed} rows, "
+            f"got {max_positions}"
         )
     return m.LocalConfig(
         kind=kind.lower(),
@@ -261,7 +185,9 @@ def _read_context_text(reading: Reading, context: str) -> tuple[str, int]:
 
 
 def _read_tables(reading: Reading) -> tuple[int, int, int, int]:
-    """codebooks, rows of one table, stacked frames, width; from the audio tables and the stacking factor."""
+    """codebooks, rows of one table, stacked frames, width; from the audio tables and the stacking
+    factor.
+    """
     config, shapes = reading.config, reading.shapes
     vocab, dim = shapes.get("audio_embeddings.0.weight", 2)
     tables = 0
@@ -282,7 +208,9 @@ def _read_tables(reading: Reading) -> tuple[int, int, int, int]:
 
 
 def _read_frame_rate(reading: Reading) -> float:
-    """Codec frames per second: the caller's word, or what the configuration says of the codec, or 22050 / 1024."""
+    """Codec frames per second: the caller's word, or what the configuration says of the codec, or
+    22050 / 1024.
+    """
     config, rate = reading.config, reading.options.frame_rate
     if rate is not None:
         if not (math.isfinite(rate) and 0.01 <= rate <= 100_000):
@@ -298,7 +226,8 @@ def read_model(reading: Reading) -> m.MagpieModel:
     """The `model` block of a source.
 
     Raises:
-        ConfigError: a field is missing, out of its limits, unsupported, or at odds with the tensors.
+        ConfigError: a field is missing, out of its limits, unsupported, or at odds with the
+            tensors.
         FormatError: tensors that decide a size are missing or of a wrong rank.
     """
     config, shapes = reading.config, reading.shapes
@@ -366,25 +295,3 @@ def _check_speakers(speakers: Mapping[str, int], num_voices: int) -> dict[str, i
         if not 0 <= index < num_voices:
             raise ConfigError(f"speakers.{name}: expected 0..{num_voices - 1}, got {index}")
     return dict(speakers)
-
-
-def is_2503(reading: Reading) -> bool:
-    """Whether this is the 2503 generation, whose rules a request follows by default.
-
-    Told by what a configuration has, not by a name: the later code writes `inference_parameters`, frame stacking or a
-    local transformer type, has `decoder_ce`, or is stamped with version 2.5 or later.
-    """
-    if reading.options.generation is not None:
-        known = ("2503", "nemo3")
-        if reading.options.generation not in known:
-            raise ConfigError(
-                f"generation: expected one of {known}, got {reading.options.generation!r}"
-            )
-        return reading.options.generation == "2503"
-    config = reading.config
-    later = ("inference_parameters", "frame_stacking_factor", "local_transformer_type")
-    if config.values.get("model_type") == "decoder_ce" or any(config.has(name) for name in later):
-        return False
-    version = str(config.values.get("nemo_version", "0.0")).split(".")
-    numbers = [int(part) if part.isdecimal() and len(part) < 6 else 0 for part in version[:2]]
-    return (numbers + [0, 0])[:2] < [2, 5]

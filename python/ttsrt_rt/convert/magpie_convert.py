@@ -1,7 +1,9 @@
 """Runs a Magpie conversion: find the configuration, plan, write. See magpie.py for the plan.
 
-Inputs: a Hugging Face `.nemo`, a Lightning `.ckpt` with `hparams.yaml`, or the TensorRT-LLM fork's folder. The
-configuration of a `.ckpt` is searched beside it as `<stem>.hparams.yaml`, `<stem>.yaml`, `hparams.yaml`.
+Inputs: a Hugging Face `.nemo`, a Lightning `.ckpt` with `hparams.yaml`, or the TensorRT-LLM fork's
+    folder. The
+configuration of a `.ckpt` is searched beside it as `<stem>.hparams.yaml`, `<stem>.yaml`,
+    `hparams.yaml`.
 """
 
 from __future__ import annotations
@@ -22,16 +24,11 @@ from ttsrt_rt.convert.checkpoint import FORMAT, FORMAT_VERSION, check_target, wr
 from ttsrt_rt.convert.fields import Block
 from ttsrt_rt.convert.lazy_tensor import Array, LazyTensor
 from ttsrt_rt.convert.magpie import PlannedTensor, check_dtype, normalize_names, plan_tensors
-from ttsrt_rt.convert.magpie_config import (
-    MagpieOptions,
-    Reading,
-    Shapes,
-    find_model_block,
-    read_model,
-)
+from ttsrt_rt.convert.magpie_config import read_model
 from ttsrt_rt.convert.magpie_defaults import read_defaults, window_prior
 from ttsrt_rt.convert.magpie_fork import is_fork_folder, read_fork_folder
 from ttsrt_rt.convert.magpie_model import to_json
+from ttsrt_rt.convert.magpie_reading import MagpieOptions, Reading, Shapes, find_model_block
 from ttsrt_rt.convert.safetensors_write import write_safetensors
 from ttsrt_rt.convert.yaml_config import Config
 from ttsrt_rt.errors import ConfigError, FormatError
@@ -41,7 +38,9 @@ LOGGER = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Source:
-    """An opened source: model block, tensors by original names, speaker names, and the fork's prior block if any."""
+    """An opened source: model block, tensors by original names, speaker names, and the fork's prior
+    block if any.
+    """
 
     block: Block
     tensors: Mapping[str, LazyTensor]
@@ -51,7 +50,9 @@ class Source:
 
 
 def looks_like_magpie(path: Path) -> bool:
-    """Whether `path` is a source this converter takes: the fork's folder, or a file with audio and text tables."""
+    """Whether `path` is a source this converter takes: the fork's folder, or a file with audio and
+    text tables.
+    """
     if path.is_dir():
         return is_fork_folder(path)
     with open_weights(path) as weights:
@@ -84,7 +85,8 @@ def convert_magpie(
         generation, encoder_causal, codebook_size, frame_rate, cross_heads: see MagpieOptions.
 
     Raises:
-        ConfigError: the configuration is missing, cannot be served, or contradicts the tensors; the folder is taken.
+        ConfigError: the configuration is missing, cannot be served, or contradicts the tensors; the
+            folder is taken.
         FormatError: damaged, or tensors missing, unexpected, of another shape, or not finite.
     """
     check_dtype(dtype)

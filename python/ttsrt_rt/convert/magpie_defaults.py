@@ -1,16 +1,16 @@
 """The `defaults` block: what a request gets when it asks for nothing, per generation.
 
-NeMo 3 checkpoints carry `inference_parameters`; the constants beside them (skip after 8, suppress after 10, ...) are
-those of NeMo 3.0.0. The 2503 code had other constants and some habits worth naming: no id forbidden, no minimum, end of
-speech in the first codebook only, a weight window of 5 whatever the lookahead, the end position never counted. The
-fork's layout brings its window rule.
+NeMo 3 checkpoints carry `inference_parameters`; the constants beside them (skip after 8, suppress
+after 10, ...) are those of NeMo 3.0.0. The 2503 code had other constants and some habits worth
+naming: no id forbidden, no minimum, end of speech in the first codebook only, a weight window of 5
+whatever the lookahead, the end position never counted. The fork's layout brings its window rule.
 """
 
 from __future__ import annotations
 
 from ttsrt_rt.convert import magpie_model as m
 from ttsrt_rt.convert.fields import Block
-from ttsrt_rt.convert.magpie_config import Reading, is_2503
+from ttsrt_rt.convert.magpie_reading import Reading, is_2503
 from ttsrt_rt.errors import ConfigError
 
 # What the published 12-layer models are served with, where their configuration does not say.
@@ -18,7 +18,20 @@ PUBLISHED_LAYERS = 12
 PUBLISHED_ESTIMATE = (4, 5, 8, 9)
 PUBLISHED_APPLY = (3, 4, 5, 6, 7, 8, 9, 10)
 
-LONG_TEXT_FIELDS = ["attention_sink_threshold", "chunked_attention_sink_threshold", "history_len_heuristic", "prior_weights", "prior_weights_init", "finished_limit_with_eot", "finished_limit_without_eot", "finished_limit_first_chunk", "forceful_chunk_end_threshold", "near_end_threshold", "short_sentence_threshold", "argmax_temperature"]
+LONG_TEXT_FIELDS = [
+    "attention_sink_threshold",
+    "chunked_attention_sink_threshold",
+    "history_len_heuristic",
+    "prior_weights",
+    "prior_weights_init",
+    "finished_limit_with_eot",
+    "finished_limit_without_eot",
+    "finished_limit_first_chunk",
+    "forceful_chunk_end_threshold",
+    "near_end_threshold",
+    "short_sentence_threshold",
+    "argmax_temperature",
+]
 
 
 def read_defaults(reading: Reading, model: m.MagpieModel) -> m.RequestDefaults:
@@ -34,9 +47,12 @@ def read_defaults(reading: Reading, model: m.MagpieModel) -> m.RequestDefaults:
     ignored = [name for name in LONG_TEXT_FIELDS if block.has(name)]
     if ignored:
         reading.notices.append(
-            f"inference_parameters of long text and thresholds are not used, as in NeMo 3.0.0: {', '.join(ignored)}"
+            "inference_parameters of long text and thresholds are not used, as in NeMo 3.0.0: "
+            + ", ".join(ignored)
         )
     old = is_2503(reading)
+    # The 2503 code with a local transformer looks for the end in the sampled codes alone.
+    old_eos = "multinomial_zero_cb" if model.local_transformer else "argmax_or_multinomial_zero_cb"
     frames = block.integer("max_decoder_steps", 1, 1 << 24, 500)
     return m.RequestDefaults(
         cfg_scale=block.number("cfg_scale", 0.0, 1000.0, 2.5),
@@ -47,7 +63,7 @@ def read_defaults(reading: Reading, model: m.MagpieModel) -> m.RequestDefaults:
         eos_method=block.word(
             "eos_detection_method",
             m.EOS_METHODS,
-            "argmax_or_multinomial_zero_cb" if old else "argmax_or_multinomial_any",
+            old_eos if old else "argmax_or_multinomial_any",
         ),
         use_local_transformer=model.local_transformer is not None,
         prior=_prior(block, model, old),

@@ -1,10 +1,11 @@
 """The TensorRT-LLM fork's converted layout, seen as an original checkpoint.
 
-A folder with `encoder/` and `decoder/`, each `config.json` + `rank0.safetensors`. This module gives every tensor its
-original name and shape (views, nothing copied) and writes the configuration that belongs to them, so that one converter
-serves both. Undone on the way: the stacked cross-attention rows, the trailing axis of convolutions, the concatenated
-audio tables with their appended zero row. The layout lost the bias of the final projection: zeros take its place, with
-a notice. Its engine runs the text encoder without causality, so that is the default here.
+A folder with `encoder/` and `decoder/`, each `config.json` + `rank0.safetensors`. This module gives
+every tensor its original name and shape (views, nothing copied) and writes the configuration that
+belongs to them, so that one converter serves both. Undone on the way: the stacked cross-attention
+rows, the trailing axis of convolutions, the concatenated audio tables with their appended zero row.
+The layout lost the bias of the final projection: zeros take its place, with a notice. Its engine
+runs the text encoder without causality, so that is the default here.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ DECODER_LAYER = {
 class ForkSource:
     """What the folder holds, in the words of the original.
 
-    `config` is a model block, `tensors` are by original names, `prior` is the decoder's configuration.
+    `config` is a model block, `tensors` are by original names, `prior` is the decoder's
+    configuration.
     """
 
     config: Mapping[str, Any]
@@ -89,7 +91,7 @@ def _derived(
 
 
 class _Component:
-    """One of the two folders: its configuration and tensors; names are taken out as they are used."""
+    """One of the two folders: configuration and tensors; names are taken out when used."""
 
     def __init__(self, folder: Path) -> None:
         self.name = folder.name
@@ -98,7 +100,9 @@ class _Component:
         self.made: dict[str, LazyTensor] = {}
 
     def take(self, name: str, rank: int) -> LazyTensor:
-        """The tensor of this name (with or without `transformer.` in front), which must have `rank` axes."""
+        """The tensor of this name (with or without `transformer.` in front), which must have `rank`
+        axes.
+        """
         for full in (name, f"transformer.{name}"):
             if full in self.left:
                 tensor = self.left.pop(full)
@@ -172,7 +176,8 @@ def _read_decoder(folder: Path, notices: list[str]) -> tuple[_Component, dict[st
     vocab, rows = sizes[0], table.shape[0]
     if rows not in (vocab * len(sizes), vocab * len(sizes) + 1):
         raise FormatError(
-            f"decoder: embedding.vocab_embedding.weight: expected {vocab * len(sizes)} rows and a zero row, got {rows}"
+            f"decoder: embedding.vocab_embedding.weight: expected {vocab * len(sizes)} rows "
+            f"and a zero row, got {rows}"
         )
     for index in range(len(sizes)):
         part.slice_rows(

@@ -1,6 +1,8 @@
-"""config.json back into frozen values, every number checked against its limit and every unknown word refused.
+"""config.json back into frozen values, every number checked against its limit and every unknown
+word refused.
 
-Strict on purpose: only `ttsrt convert` writes these files, so a missing field is a damaged file, not an old habit.
+Strict on purpose: only `ttsrt convert` writes these files, so a missing field is a damaged file,
+    not an old habit.
 """
 
 from __future__ import annotations
@@ -89,7 +91,8 @@ def read_model(block: Block) -> m.MagpieModel:
     """The `model` block.
 
     Raises:
-        FormatError: a field is missing, of the wrong kind, out of its limits, or at odds with another.
+        FormatError: a field is missing, of the wrong kind, out of its limits, or at odds with
+            another.
     """
     vocab = block.integer("codebook_vocab", 2, m.MAX_VOCAB)
     text_vocab = block.integer("text_vocab", 2, m.MAX_VOCAB)
@@ -119,7 +122,9 @@ def read_model(block: Block) -> m.MagpieModel:
 
 
 def check_model(model: m.MagpieModel, path: str) -> None:
-    """What the parts of a model owe each other: one width, table counts, a context encoder exactly where used."""
+    """What the parts of a model owe each other: one width, table counts, a context encoder exactly
+    where used.
+    """
     stacks = {"text_encoder": model.text_encoder, "decoder": model.decoder}
     if model.context_encoder is not None:
         stacks["context_encoder"] = model.context_encoder
@@ -128,12 +133,14 @@ def check_model(model: m.MagpieModel, path: str) -> None:
             raise FormatError(f"{path}.{name}.dim: expected {model.dim}, got {stack.dim}")
     if model.tables > m.MAX_TABLES:
         raise FormatError(
-            f"{path}.codebooks * frame_stacking: expected at most {m.MAX_TABLES}, got {model.tables}"
+            f"{path}.codebooks * frame_stacking: expected at most {m.MAX_TABLES}, "
+            f"got {model.tables}"
         )
     wants_encoder = model.context in ("encoder", "memory")
     if wants_encoder != (model.context_encoder is not None):
         raise FormatError(
-            f"{path}.context_encoder: expected {'one' if wants_encoder else 'null'} for {model.context}"
+            f"{path}.context_encoder: expected {'one' if wants_encoder else 'null'} "
+            f"for context {model.context}"
         )
     if (model.context == "memory") != bool(model.decoder.context_layers):
         raise FormatError(
@@ -150,11 +157,13 @@ def check_model(model: m.MagpieModel, path: str) -> None:
         needed = model.tables + int(local.kind == "maskgit")
         if local.max_positions < needed:
             raise FormatError(
-                f"{path}.local_transformer.max_positions: expected at least {needed}, got {local.max_positions}"
+                f"{path}.local_transformer.max_positions: expected at least {needed}, "
+                f"got {local.max_positions}"
             )
         if not local.in_projection and local.dim != model.dim:
             raise FormatError(
-                f"{path}.local_transformer.in_projection: expected true for width {local.dim} != {model.dim}"
+                f"{path}.local_transformer.in_projection: expected true for width {local.dim}, "
+                f"which is not {model.dim}"
             )
 
 

@@ -1,8 +1,11 @@
 """What a Magpie checkpoint says about itself: the `model` and `defaults` blocks of config.json.
 
-Plain frozen values with their limits, and the tensors that follow from them. The converter fills these from the
-original files, the torch reference reads them back, and both agree because the tensor list is computed here only.
-Decided: every field of docs/format.md is written out, nothing is optional on disk; `null` is None here.
+Plain frozen values with their limits, and the tensors that follow from them. The converter fills
+    these from the
+original files, the torch reference reads them back, and both agree because the tensor list is
+    computed here only.
+Decided: every field of docs/format.md is written out, nothing is optional on disk; `null` is None
+    here.
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ SUPPRESSIONS = ("upto", "single")
 EOS_METHODS = tuple(
     f"{stream}_{where}"
     for where in ("any", "all", "zero_cb")
-    for stream in ("argmax", "argmax_or_multinomial")
+    for stream in ("argmax", "argmax_or_multinomial", "multinomial")
 )
 
 
@@ -49,7 +52,9 @@ class StackConfig:
 
 @dataclass(frozen=True)
 class DecoderConfig(StackConfig):
-    """The decoder: a stack whose layers cross-attend to the text, or to the context ("memory" models)."""
+    """The decoder: a stack whose layers cross-attend to the text, or to the context ("memory"
+    models).
+    """
 
     cross_heads: int
     cross_head_dim: int
@@ -197,7 +202,8 @@ def _stack_tensors(
 def expected_tensors(model: MagpieModel, max_voice_rows: int = 0) -> dict[str, tuple[int, ...]]:
     """Name and shape of every tensor of a checkpoint with this `model` block, in file order.
 
-    `max_voice_rows` is the second axis of `voices`; it is not in the config, so a reader takes it from the file.
+    `max_voice_rows` is the second axis of `voices`; it is not in the config, so a reader takes it
+    from the file.
     """
     dim, vocab, tables = model.dim, model.codebook_vocab, model.tables
     shapes: dict[str, tuple[int, ...]] = {"text_embedding": (model.text_vocab, dim)}

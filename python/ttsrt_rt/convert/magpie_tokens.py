@@ -1,8 +1,10 @@
-"""Special ids of one codebook table: where the specials of a generation lie, and which are never sampled.
+"""Special ids of one codebook table: where the specials of a generation lie, and which are never
+sampled.
 
-With K codec entries the current layout has audio BOS, audio EOS, context BOS, context EOS and MASK at K .. K+4 and
-V = K + 8. Older checkpoints put them at the end of a larger table: either their configuration has `forced_*` fields, or
-it has `num_audio_tokens_per_codebook` (the first public code), which fixes BOS and EOS as the last two ids.
+With K codec entries the current layout has audio BOS, audio EOS, context BOS, context EOS and MASK
+at K .. K+4 and V = K + 8. Older checkpoints put them at the end of a larger table: either their
+configuration has `forced_*` fields, or it has `num_audio_tokens_per_codebook` (the first public
+code), which fixes BOS and EOS as the last two ids.
 """
 
 from __future__ import annotations
@@ -31,8 +33,8 @@ def read_tokens(
 ) -> m.TokenIds:
     """The special ids for tables of `vocab` rows.
 
-    `codebook_size` is the caller's K, or None. The 2503 code forbids no id; the later code forbids all specials but
-    the end of speech.
+    `codebook_size` is the caller's K, or None. The 2503 code forbids no id; the later code forbids
+    all specials but the end of speech.
 
     Raises:
         ConfigError: K cannot be told, or an id lies outside the table.
@@ -51,7 +53,8 @@ def read_tokens(
         ids[name] = config.integer(field, 0, vocab - 1, min(ids[name], vocab - 1))
     forbidden: tuple[int, ...] = ()
     if not is_2503:
-        # The later code forbids by K even where ids are forced elsewhere; BOS and MASK may then be drawn. Kept.
+        # The later code forbids by K even where ids are forced elsewhere; BOS and MASK may then be
+        # drawn. Kept.
         forbidden = tuple(i for i in range(base, base + SPECIALS) if i != base + 1 and i < vocab)
         forbidden = tuple(i for i in forbidden if i != ids["audio_eos"])
     return m.TokenIds(
@@ -67,7 +70,9 @@ def read_tokens(
 
 
 def _oldest_ids(kind: str, vocab: int) -> dict[str, int]:
-    """The first public code: BOS and EOS last; a context in the decoder has its own two before them."""
+    """The first public code: BOS and EOS last; a context in the decoder has its own two before
+    them.
+    """
     own_context = kind == "decoder_context_tts"
     return {
         "audio_bos": vocab - 2,
@@ -101,7 +106,7 @@ def _codebook_size(config: Block, vocab: int, given: int | None, oldest: bool) -
         return LEGACY_CODEBOOK if vocab == LEGACY_VOCAB else max(1, vocab - SPECIALS)
     if vocab == LEGACY_VOCAB or vocab <= SPECIALS:
         raise ConfigError(
-            f"{config.path.rstrip(': ')}: tables of {vocab} rows are of the legacy layout: give its forced_* ids in the configuration, "
-            "or codebook_size"
+            f"{config.path.rstrip(': ')}: tables of {vocab} rows are of the legacy layout: give its "
+            "forced_* ids in the configuration, or codebook_size"
         )
     return vocab - SPECIALS

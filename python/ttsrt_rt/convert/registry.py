@@ -1,4 +1,5 @@
-"""`convert`: from whatever people have to a checkpoint folder. Which family a source is of is told by what it holds.
+"""`convert`: from whatever people have to a checkpoint folder. Which family a source is of is told
+by what it holds.
 
 Families are rows of a table; a new one adds its converter and a line.
 """
@@ -31,14 +32,17 @@ def convert(
     """Converts a checkpoint of another program to ours and returns the folder.
 
     Args:
-        source: a `.nemo`, a `.ckpt` with its YAML beside it, or a folder of the TensorRT-LLM fork's layout.
+        source: a `.nemo`, a `.ckpt` with its YAML beside it, or a folder of the TensorRT-LLM fork's
+            layout.
         output_dir: the folder to make.
         family: which converter; None looks at the source.
         **options: of the family, see `convert_magpie`.
 
     Raises:
-        ConfigError: nothing there, an unknown family, a configuration that cannot be served, or `output_dir` is taken.
-        FormatError: the source is damaged, holds code, or its tensors are not those its configuration asks for.
+        ConfigError: nothing there, an unknown family, a configuration that cannot be served, or
+            `output_dir` is taken.
+        FormatError: the source is damaged, holds code, or its tensors are not those its
+            configuration asks for.
     """
     path = Path(source)
     if not path.exists():

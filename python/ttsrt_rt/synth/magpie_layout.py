@@ -1,7 +1,7 @@
 """Names, shapes and configuration of Magpie checkpoints in the original layouts, at any size.
 
-The true sizes are those of the published models; the test suite compares them, name by name, with the lists taken from
-the original code. Smaller ones have the same architecture.
+The true sizes are those of the published models; the test suite compares them, name by name, with
+the lists taken from the original code. Smaller ones have the same architecture.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ class SynthModel:
     Attributes:
         model_type: of the original: decoder_context_tts, decoder_ce or multi_encoder_context_tts.
         codebook_size: codec entries K; the tables have K + 8 rows.
-        voices, voice_rows: stored voices (decoder_ce only); 0 for none, then a context encoder is there.
+        voices, voice_rows: stored voices (decoder_ce only); 0 for none, then a context encoder is
+            there.
         local_type: "none", "autoregressive" or "maskgit".
         estimate_layers, apply_layers: of the attention prior, for `inference_parameters`.
     """
@@ -316,7 +317,9 @@ def _stack_config(
 
 
 def config(model: SynthModel, *, is_nemo3: bool) -> dict[str, Any]:
-    """The configuration that belongs to `layout(model)`; `is_nemo3` adds what the later generation writes."""
+    """The configuration that belongs to `layout(model)`; `is_nemo3` adds what the later generation
+    writes.
+    """
     decoder = _stack_config(model, model.decoder_layers, model.decoder_kernel, is_causal=True) | {
         "has_xattn": True,
         "xa_d_memory": model.dim,

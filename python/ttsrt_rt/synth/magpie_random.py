@@ -1,8 +1,12 @@
-"""Random Magpie checkpoints in the original file formats, for demos, tests and benchmarks: no download, no torch.
+"""Random Magpie checkpoints in the original file formats, for demos, tests and benchmarks: no
+download, no torch.
 
-Weights are float32 normal numbers, scaled so that activations keep their size through the stacks and codes vary: linear
-maps by the root of their inputs, those that write to the residual by the depth too, tables of width about 1, norm
-scales about 1. Heads give logits of standard deviation 2.5. The end of speech has the chance of any other code, so a
+Weights are float32 normal numbers, scaled so that activations keep their size through the stacks
+    and codes vary: linear
+maps by the root of their inputs, those that write to the residual by the depth too, tables of width
+    about 1, norm
+scales about 1. Heads give logits of standard deviation 2.5. The end of speech has the chance of any
+    other code, so a
 guided sampled run ends after some dozens of steps; a greedy one may not.
 """
 
@@ -66,7 +70,9 @@ def _depth(model: SynthModel, name: str) -> int:
 
 
 def random_tensors(model: SynthModel, seed: int, *, masks: bool = False) -> dict[str, SynthTensor]:
-    """Every tensor of `layout(model)`, made when asked for; each has its own stream, so order does not matter."""
+    """Every tensor of `layout(model)`, made when asked for; each has its own stream, so order does
+    not matter.
+    """
     tensors: dict[str, SynthTensor] = {}
     for index, (name, shape) in enumerate(layout(model).items()):
         if name.endswith(MASK):
@@ -119,7 +125,8 @@ def write_random_nemo(
         path: the file to make.
         size: "tiny", "mid" (what the demo runs) or "v2607" (true size), or a model of one's own.
         seed: of the weights.
-        masks: write the causal-mask buffers too, as the original does; they say nothing and are large.
+        masks: write the causal-mask buffers too, as the original does; they say nothing and are
+            large.
         artifacts: more members of the archive.
 
     Raises:
@@ -185,7 +192,11 @@ def write_random_ckpt(
     """
     model = named_size(CKPT_SIZES, size)
     path = Path(path)
-    entries = {"epoch": 0, "global_step": 1000, "pytorch-lightning_version": "2.4.0"}
+    entries: dict[str, int | str] = {
+        "epoch": 0,
+        "global_step": 1000,
+        "pytorch-lightning_version": "2.4.0",
+    }
     with path.open("w+b") as file:
         write_torch_archive(
             file, random_tensors(model, seed, masks=masks), folder=path.stem, entries=entries

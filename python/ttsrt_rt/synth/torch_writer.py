@@ -1,7 +1,10 @@
-"""Writes tensors the way `torch.save` lays them out, without torch: a stored zip with a hand-made pickle.
+"""Writes tensors the way `torch.save` lays them out, without torch: a stored zip with a hand-made
+pickle.
 
-Only for synthetic checkpoints: it makes what the readers are meant to take, so that demos and tests need no download and
-no torch. One tensor in memory at a time. Decided: zip entries have real checksums and their data is aligned to 64
+Only for synthetic checkpoints: it makes what the readers are meant to take, so that demos and tests
+    need no download and
+no torch. One tensor in memory at a time. Decided: zip entries have real checksums and their data is
+    aligned to 64
 bytes, as torch does; no zip64, so an archive stays below 4 GiB.
 """
 
@@ -28,7 +31,9 @@ DOS_DATE = (1980 - 1980) << 9 | 1 << 5 | 1
 
 @dataclass(frozen=True)
 class SynthTensor:
-    """A tensor to be written: NumPy dtype name, shape, and a function that makes its values when they are needed."""
+    """A tensor to be written: NumPy dtype name, shape, and a function that makes its values when
+    they are needed.
+    """
 
     dtype: str
     shape: tuple[int, ...]
@@ -65,7 +70,9 @@ def _tensor(key: int, tensor: SynthTensor) -> bytes:
 
 
 def pickle_of(tensors: Mapping[str, SynthTensor], entries: Mapping[str, int | str] | None) -> bytes:
-    """data.pkl: the state dict itself, or, with `entries`, a dict of them and of `state_dict` (as Lightning does)."""
+    """data.pkl: the state dict itself, or, with `entries`, a dict of them and of `state_dict` (as
+    Lightning does).
+    """
     state = b"ccollections\nOrderedDict\n)R("
     for key, (name, tensor) in enumerate(tensors.items()):
         state += _text(name) + _tensor(key, tensor)
@@ -135,7 +142,8 @@ def write_torch_archive(
         entries: other entries of the top-level dict; None makes the state dict the top level.
 
     Raises:
-        ConfigError: made values are not of the stated dtype and shape, or the archive reaches 4 GiB.
+        ConfigError: made values are not of the stated dtype and shape, or the archive reaches 4
+            GiB.
     """
     archive = StoredZip(file)
     archive.add(f"{folder}/data.pkl", pickle_of(tensors, entries))
@@ -147,6 +155,6 @@ def write_torch_archive(
                 f"{name}: expected {tensor.dtype} {tensor.shape}, got {values.dtype} {values.shape}"
             )
         flat = np.ascontiguousarray(values, values.dtype.newbyteorder("<")).reshape(-1)
-        archive.add(f"{folder}/data/{key}", memoryview(flat.view(np.uint8)))
+        archive.add(f"{folder}/data/{key}", flat.view(np.uint8).data)
     archive.add(f"{folder}/version", b"3\n")
     archive.close()

@@ -1,5 +1,6 @@
-// PickCodes against NeMo's own local transformer: local_transformer_goldens.json has the codes and raw logits it gave for the
-// same hashed weights, fed with the same random numbers (make_local_transformer_goldens.py).
+// PickCodes against NeMo's own local transformer: local_transformer_goldens.json has the codes and
+// raw logits it gave for the same hashed weights, fed with the same random numbers
+// (make_local_transformer_goldens.py).
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -46,7 +47,8 @@ class Fixture {
     op.head_biases = keep(test::make_vector(kPicks * kVocab, 5, 0.5F));
     for (std::uint64_t i = 0; i < 2; ++i) add_layer(10 + 10 * i);
     for (std::uint64_t i = 0; i < kPicks; ++i) {
-      op.head_weights.push_back(keep(test::make_panel(kVocab, kWidth, DType::float32, 100 + i, 0.8F)));
+      op.head_weights.push_back(
+          keep(test::make_panel(kVocab, kWidth, DType::float32, 100 + i, 0.8F)));
     }
   }
 
@@ -75,7 +77,8 @@ class Fixture {
 rules::MaskGitSampling sampling_of(const nlohmann::json& name) {
   if (name.is_null()) return rules::MaskGitSampling::standard;
   if (name == "causal") return rules::MaskGitSampling::causal;
-  return name == "purity_default" ? rules::MaskGitSampling::purity : rules::MaskGitSampling::purity_causal;
+  return name == "purity_default" ? rules::MaskGitSampling::purity
+                                  : rules::MaskGitSampling::purity_causal;
 }
 
 void set_maskgit(const nlohmann::json& golden, rules::MaskGitRules& rules) {
@@ -101,7 +104,8 @@ rules::SlotRules rules_of(const nlohmann::json& golden, std::int32_t request) {
   rules.eos_id = kCodes + 1;
   rules.codebooks = kCodebooks;
   rules.frame_stacking = kFrames;
-  for (const std::int32_t special : {24, 26, 27, 28, 29, 30, 31}) rules.forbidden[rules.num_forbidden++] = special;
+  for (const std::int32_t special : {24, 26, 27, 28, 29, 30, 31})
+    rules.forbidden[rules.num_forbidden++] = special;
   if (golden.at("maskgit").get<bool>()) set_maskgit(golden, rules.maskgit);
   return rules;
 }
@@ -132,8 +136,9 @@ void check_golden(const nlohmann::json& golden, const Fixture& fixture) {
   const std::vector<float> hidden = test::random_vector(4 * kDim, 6);
   const std::int32_t num_rows = is_guided ? 4 : 2;
   for (std::int32_t row = 0; row < num_rows; ++row) {
-    step::Segment& segment =
-        rows.add_vectors(row % 2, 1, std::vector<float>(hidden.begin() + row * kDim, hidden.begin() + (row + 1) * kDim));
+    step::Segment& segment = rows.add_vectors(
+        row % 2, 1,
+        std::vector<float>(hidden.begin() + row * kDim, hidden.begin() + (row + 1) * kDim));
     segment.branch = row < 2 ? step::Branch::conditional : step::Branch::unconditional;
   }
   for (std::int32_t request = 0; request < 2; ++request) {
@@ -154,8 +159,10 @@ void check_golden(const nlohmann::json& golden, const Fixture& fixture) {
   step::StepOutput output;
   backend->read_draws(output);
   const auto expected = golden.at("codes").get<std::vector<std::vector<std::int32_t>>>();
-  EXPECT_EQ(std::vector<std::int32_t>(output.codes.begin(), output.codes.begin() + kPicks), expected[0]);
-  EXPECT_EQ(std::vector<std::int32_t>(output.codes.begin() + kPicks, output.codes.end()), expected[1]);
+  EXPECT_EQ(std::vector<std::int32_t>(output.codes.begin(), output.codes.begin() + kPicks),
+            expected[0]);
+  EXPECT_EQ(std::vector<std::int32_t>(output.codes.begin() + kPicks, output.codes.end()),
+            expected[1]);
   const auto logits = golden.at("logits").get<std::vector<float>>();
   ASSERT_EQ(logits.size(), static_cast<std::size_t>(num_rows) * kPicks * kVocab);
   const float* kept = executable->activation(op.pick_logits);

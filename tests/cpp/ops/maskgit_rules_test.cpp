@@ -1,15 +1,16 @@
-#include "ops/rules/maskgit.h"
-
 #include <gtest/gtest.h>
 
 #include <vector>
+
+#include "ops/rules/maskgit.h"
 
 namespace ttsrt::ops::rules {
 namespace {
 
 std::vector<int> chosen_of(const std::vector<float>& confidences, std::int32_t count) {
   std::vector<std::uint8_t> chosen(confidences.size());
-  maskgit_choose(confidences.data(), static_cast<std::int32_t>(confidences.size()), count, chosen.data());
+  maskgit_choose(confidences.data(), static_cast<std::int32_t>(confidences.size()), count,
+                 chosen.data());
   std::vector<int> places;
   for (std::size_t i = 0; i < chosen.size(); ++i) {
     if (chosen[i] != 0) places.push_back(static_cast<int>(i));
@@ -76,21 +77,24 @@ TEST(MaskGit, NoiseFadesAndHasItsOwnNumbers) {
   DrawOutcome outcome;
   outcome.probability = 0.25F;
   const float number = uniform(3, 7, 2, 1, DrawKind::maskgit_noise);
-  EXPECT_FLOAT_EQ(maskgit_confidence(rules, state, 1, 2, outcome), 0.25F + (number - 0.5F) * 0.5F * 0.25F);
+  EXPECT_FLOAT_EQ(maskgit_confidence(rules, state, 1, 2, outcome),
+                  0.25F + (number - 0.5F) * 0.5F * 0.25F);
   EXPECT_FLOAT_EQ(maskgit_confidence(rules, state, 2, 2, outcome), 0.25F);
 }
 
 TEST(MaskGit, GreedyDrawsAreConfidentByTheirSoftmax) {
-  const float third = std::log(1.0F);
-  std::vector<float> logits = {third, std::log(3.0F), kNever, std::log(2.0F)};
+  std::vector<float> logits = {0.0F, std::log(3.0F), kNever, std::log(2.0F)};
   SamplerRules greedy;
   const DrawOutcome outcome = maskgit_draw(greedy, logits.data(), 4, 0.999F);
   EXPECT_EQ(outcome.code, 1);
   EXPECT_NEAR(outcome.probability, 0.5F, 1e-6);
   EXPECT_NEAR(outcome.max_probability, 0.5F, 1e-6);
-  logits = {third, std::log(3.0F), kNever, std::log(2.0F)};
+  logits = {0.0F, std::log(3.0F), kNever, std::log(2.0F)};
   greedy.top_k = 2;
   EXPECT_NEAR(maskgit_draw(greedy, logits.data(), 4, 0.0F).probability, 0.6F, 1e-6);
+  logits = {0.0F, std::log(3.0F), kNever, std::log(2.0F)};
+  greedy.confidence_temperature = 0.5F;  // squares the odds
+  EXPECT_NEAR(maskgit_draw(greedy, logits.data(), 4, 0.0F).probability, 9.0F / 13.0F, 1e-6);
 }
 
 }  // namespace

@@ -15,7 +15,8 @@ std::array<std::uint32_t, 4> words(std::uint64_t seed, std::array<std::uint32_t,
 
 // Vectors of the authors' Random123 (kat_vectors, philox4x32 10).
 TEST(Philox, MatchesKnownAnswers) {
-  EXPECT_EQ(words(0, {0, 0, 0, 0}), (std::array<std::uint32_t, 4>{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
+  EXPECT_EQ(words(0, {0, 0, 0, 0}),
+            (std::array<std::uint32_t, 4>{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
   EXPECT_EQ(words(0xffffffffffffffffULL, {0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff}),
             (std::array<std::uint32_t, 4>{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}));
   EXPECT_EQ(words(0x299f31d0a4093822ULL, {0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}),
@@ -23,7 +24,8 @@ TEST(Philox, MatchesKnownAnswers) {
 }
 
 TEST(Philox, UniformTakesTheUpperBitsOfTheFirstWord) {
-  EXPECT_EQ(uniform(0, 0, 0, 0, DrawKind::code), static_cast<float>(0x6627e8d5U >> 8) / 16777216.0F);
+  EXPECT_EQ(uniform(0, 0, 0, 0, DrawKind::code),
+            static_cast<float>(0x6627e8d5U >> 8) / 16777216.0F);
 }
 
 TEST(Philox, EveryPartOfTheCounterMatters) {

@@ -1,6 +1,5 @@
-// The attention prior's rules against the originals: their recorded runs, and their dictionaries rewritten here line by line.
-#include "ops/rules/prior.h"
-
+// The attention prior's rules against the originals: their recorded runs, and their dictionaries
+// rewritten here line by line.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -12,6 +11,7 @@
 #include <vector>
 
 #include "core/check.h"
+#include "ops/rules/prior.h"
 #include "support/weights.h"
 
 namespace ttsrt::ops::rules {
@@ -74,10 +74,12 @@ struct Follower {
   std::vector<std::int32_t> counts;
 };
 
-// --- NeMo's dictionaries -------------------------------------------------------------------------------------------------
+// --- NeMo's dictionaries
+// -------------------------------------------------------------------------------------------------
 
-// `get_most_attended_text_timestep` and `construct_inference_prior` for a batch of one. In the 2503 generation the position
-// T - 1 of an empty window is a tensor, and a tensor never equals a key of a dictionary: is_last_tensor_ stands for that.
+// `get_most_attended_text_timestep` and `construct_inference_prior` for a batch of one. In the 2503
+// generation the position T - 1 of an empty window is a tensor, and a tensor never equals a key of
+// a dictionary: is_last_tensor_ stands for that.
 class NemoDictionaries {
  public:
   NemoDictionaries(std::int32_t text_len, std::int32_t lookahead, bool is_2503)
@@ -91,8 +93,8 @@ class NemoDictionaries {
       attended = text_len_ - 1;
       is_last_tensor_ = is_2503_;
     } else {
-      attended = static_cast<std::int32_t>(std::max_element(scores.begin() + last, scores.begin() + window_end) -
-                                           scores.begin());
+      attended = static_cast<std::int32_t>(
+          std::max_element(scores.begin() + last, scores.begin() + window_end) - scores.begin());
       is_last_tensor_ = false;
     }
     if (!is_last_tensor_) counter_[attended] += 1;
@@ -141,9 +143,11 @@ struct Case {
 
 class NemoPrior : public ::testing::TestWithParam<Case> {};
 
-// Scores drawn so that some runs race ahead, some stick to one position for long and some reach the end.
+// Scores drawn so that some runs race ahead, some stick to one position for long and some reach the
+// end.
 std::vector<float> random_scores(std::int32_t text_len, std::uint64_t seed, std::int32_t step) {
-  std::vector<float> scores = test::random_vector(static_cast<std::size_t>(text_len), seed * 1000 + static_cast<std::uint64_t>(step));
+  std::vector<float> scores = test::random_vector(static_cast<std::size_t>(text_len),
+                                                  seed * 1000 + static_cast<std::uint64_t>(step));
   const std::int32_t sticky = static_cast<std::int32_t>(seed * 7) % text_len;
   const bool sticks = test::random_value(seed, static_cast<std::uint64_t>(step)) < 0.6F;
   if (seed % 3 != 0 && sticks) scores[static_cast<std::size_t>(sticky)] = 2.0F;
@@ -172,7 +176,8 @@ TEST_P(NemoPrior, FollowsTheDictionaries) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Generations, NemoPrior, ::testing::Values(Case{"nemo3", false}, Case{"nemo2503", true}),
+INSTANTIATE_TEST_SUITE_P(Generations, NemoPrior,
+                         ::testing::Values(Case{"nemo3", false}, Case{"nemo2503", true}),
                          [](const auto& param_info) { return param_info.param.name; });
 
 TEST(PriorRules, NothingMovesBeforeTheStartStep) {
@@ -222,12 +227,14 @@ TEST(PriorRules, OffLeavesTheSlotAlone) {
   EXPECT_EQ(follower.state.focus, 1);
 }
 
-// --- the fork ------------------------------------------------------------------------------------------------------------
+// --- the fork
+// ------------------------------------------------------------------------------------------------------------
 
 // Its host rule as a recursion, as written in the specification.
 class ForkHost {
  public:
-  explicit ForkHost(std::int32_t text_len) : text_len_(text_len), last_(std::max(1, text_len - 6)) {}
+  explicit ForkHost(std::int32_t text_len)
+      : text_len_(text_len), last_(std::max(1, text_len - 6)) {}
 
   void update(const std::vector<float>& scores) {
     if (is_first_) {
@@ -235,7 +242,8 @@ class ForkHost {
       return settle(1);
     }
     const std::int32_t end = std::min(focus + 5, text_len_);
-    settle(static_cast<std::int32_t>(std::max_element(scores.begin() + focus, scores.begin() + end) - scores.begin()));
+    settle(static_cast<std::int32_t>(
+        std::max_element(scores.begin() + focus, scores.begin() + end) - scores.begin()));
   }
 
   std::int32_t focus = 0;
@@ -290,10 +298,12 @@ TEST(WindowPrior, AOneTokenTextStaysInBounds) {
   EXPECT_GE(follower.state.near_end, 1);
 }
 
-// --- recorded runs of the originals --------------------------------------------------------------------------------------
+// --- recorded runs of the originals
+// --------------------------------------------------------------------------------------
 
-// prior_goldens.json: alignment scores (in millionths), attended positions and favoured positions of the next step's prior, from
-// the golden runs tiny2503.cfg_prior_kv, tinyhf.lt_cfg_prior_kv and tinyfork.cfg_forkprior_kv.
+// prior_goldens.json: alignment scores (in millionths), attended positions and favoured positions
+// of the next step's prior, from the golden runs tiny2503.cfg_prior_kv, tinyhf.lt_cfg_prior_kv and
+// tinyfork.cfg_forkprior_kv.
 void follow_golden(const nlohmann::json& item, const SlotRules& rules) {
   Follower ours(rules);
   const auto& steps = item.at("scores_e6");
@@ -302,10 +312,12 @@ void follow_golden(const nlohmann::json& item, const SlotRules& rules) {
     ours.update(scores);
     ASSERT_EQ(ours.state.focus, item.at("attended")[step].get<std::int32_t>()) << "step " << step;
     if (item.contains("near_end")) {
-      ASSERT_EQ(ours.state.near_end, item.at("near_end")[step].get<std::int32_t>()) << "step " << step;
+      ASSERT_EQ(ours.state.near_end, item.at("near_end")[step].get<std::int32_t>())
+          << "step " << step;
     }
     if (step + 1 == steps.size()) break;
-    ASSERT_EQ(ours.favoured(), item.at("favoured")[step].get<std::vector<std::int32_t>>()) << "step " << step;
+    ASSERT_EQ(ours.favoured(), item.at("favoured")[step].get<std::vector<std::int32_t>>())
+        << "step " << step;
   }
 }
 
@@ -317,8 +329,10 @@ TEST(PriorGoldens, EveryStepOfTheOriginalRuns) {
     rules.prior.lookahead = 5;
     follow_golden(item, rules);
   }
-  for (const auto& item : goldens.at("tinyhf")) follow_golden(item, nemo3(item.at("text_len").get<std::int32_t>()));
-  for (const auto& item : goldens.at("tinyfork")) follow_golden(item, fork(item.at("text_len").get<std::int32_t>()));
+  for (const auto& item : goldens.at("tinyhf"))
+    follow_golden(item, nemo3(item.at("text_len").get<std::int32_t>()));
+  for (const auto& item : goldens.at("tinyfork"))
+    follow_golden(item, fork(item.at("text_len").get<std::int32_t>()));
 }
 
 }  // namespace

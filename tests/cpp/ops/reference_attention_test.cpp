@@ -30,7 +30,8 @@ std::unique_ptr<Backend> make_backend(DType cache_dtype = DType::float32) {
   return backend;
 }
 
-// Softmax attention of q on the first `count` of rows `stride` apart, written again from its formula.
+// Softmax attention of q on the first `count` of rows `stride` apart, written again from its
+// formula.
 struct Plain {
   const float* keys;
   const float* values;
@@ -42,8 +43,10 @@ struct Plain {
     std::vector<double> p;
     for (std::int64_t j = 0; j < count; ++j) {
       double dot = 0.0;
-      for (std::int32_t d = 0; d < kHeadDim; ++d) dot += double{q[head * kHeadDim + d]} * keys[j * stride + head * kHeadDim + d];
-      p.push_back(std::exp(dot / std::sqrt(8.0)) * (weights.empty() ? 1.0 : double{weights[static_cast<std::size_t>(j)]}));
+      for (std::int32_t d = 0; d < kHeadDim; ++d)
+        dot += double{q[head * kHeadDim + d]} * keys[j * stride + head * kHeadDim + d];
+      p.push_back(std::exp(dot / std::sqrt(8.0)) *
+                  (weights.empty() ? 1.0 : double{weights[static_cast<std::size_t>(j)]}));
     }
     const double sum = std::accumulate(p.begin(), p.end(), 0.0);
     for (double& value : p) value /= sum;
@@ -56,7 +59,8 @@ struct Plain {
       const std::vector<double> p = probabilities(q, head);
       for (std::int32_t d = 0; d < kHeadDim; ++d) {
         double sum = 0.0;
-        for (std::int64_t j = 0; j < count; ++j) sum += p[static_cast<std::size_t>(j)] * values[j * stride + head * kHeadDim + d];
+        for (std::int64_t j = 0; j < count; ++j)
+          sum += p[static_cast<std::size_t>(j)] * values[j * stride + head * kHeadDim + d];
         out.push_back(static_cast<float>(sum));
       }
     }
@@ -64,11 +68,14 @@ struct Plain {
   }
 };
 
-void expect_near(const float* actual, const std::vector<float>& expected, const std::string& where) {
-  for (std::size_t i = 0; i < expected.size(); ++i) ASSERT_NEAR(actual[i], expected[i], 2e-6) << where << ", element " << i;
+void expect_near(const float* actual, const std::vector<float>& expected,
+                 const std::string& where) {
+  for (std::size_t i = 0; i < expected.size(); ++i)
+    ASSERT_NEAR(actual[i], expected[i], 2e-6) << where << ", element " << i;
 }
 
-// --- self-attention ------------------------------------------------------------------------------------------------------
+// --- self-attention
+// ------------------------------------------------------------------------------------------------------
 
 struct SelfProgram {
   Program program;
@@ -88,7 +95,8 @@ std::vector<float> qkv_rows(std::int32_t rows, std::uint64_t seed) {
   return test::random_vector(static_cast<std::size_t>(rows) * 3 * kWidth, seed, 1.5F);
 }
 
-std::vector<float> slice(const std::vector<float>& rows, std::int32_t begin, std::int32_t end, std::int64_t width) {
+std::vector<float> slice(const std::vector<float>& rows, std::int32_t begin, std::int32_t end,
+                         std::int64_t width) {
   return std::vector<float>(rows.begin() + begin * width, rows.begin() + end * width);
 }
 
@@ -108,19 +116,22 @@ TEST(SelfAttentionOp, AnUncachedRowSeesItsOwnSegmentOnly) {
       const std::int32_t i = row < 5 ? row : row - 5;
       const std::int64_t count = is_causal ? i + 1 : (row < 5 ? 5 : 3);
       const Plain plain{own.data() + kWidth, own.data() + 2 * kWidth, 3 * kWidth, count, {}};
-      expect_near(out + row * kWidth, plain.row(own.data() + i * 3 * kWidth), "row " + std::to_string(row));
+      expect_near(out + row * kWidth, plain.row(own.data() + i * 3 * kWidth),
+                  "row " + std::to_string(row));
     }
   }
 }
 
 // Runs rows [begin, end) of a sequence of 40 rows through the cache.
-std::vector<float> run_cached(Backend& backend, const std::vector<float>& all, std::int32_t begin, std::int32_t end,
-                              const std::vector<std::int32_t>& blocks, std::int32_t layer = 1) {
+std::vector<float> run_cached(Backend& backend, const std::vector<float>& all, std::int32_t begin,
+                              std::int32_t end, const std::vector<std::int32_t>& blocks,
+                              std::int32_t layer = 1) {
   const SelfProgram self(layer);
   TestBatch rows;
   rows.add_vectors(0, end - begin, slice(all, begin, end, 3 * kWidth)).position = begin;
   rows.set_blocks(blocks);
-  return test::values_of(*test::run_program(backend, self.program, rows.batch), self.op.out, (end - begin) * kWidth);
+  return test::values_of(*test::run_program(backend, self.program, rows.batch), self.op.out,
+                         (end - begin) * kWidth);
 }
 
 TEST(SelfAttentionOp, TheCacheMakesPiecesEqualTheWhole) {
@@ -132,7 +143,8 @@ TEST(SelfAttentionOp, TheCacheMakesPiecesEqualTheWhole) {
   const auto executable = test::run_program(*backend, whole.program, rows.batch);
   const std::vector<float> expected = test::values_of(*executable, whole.op.out, 40 * kWidth);
   std::vector<float> pieces;
-  for (const auto& [begin, end] : std::vector<std::pair<std::int32_t, std::int32_t>>{{0, 15}, {15, 17}, {17, 18}, {18, 40}}) {
+  for (const auto& [begin, end] :
+       std::vector<std::pair<std::int32_t, std::int32_t>>{{0, 15}, {15, 17}, {17, 18}, {18, 40}}) {
     const std::vector<float> out = run_cached(*backend, all, begin, end, {7, 2, 9});
     pieces.insert(pieces.end(), out.begin(), out.end());
   }
@@ -156,7 +168,8 @@ TEST(SelfAttentionOp, ACopiedBlockContinuesTheSequence) {
   run_cached(*backend, all, 0, 18, {7, 2});
   backend->copy_blocks({{2, 5}});
   run_cached(*backend, qkv_rows(20, 4), 16, 20, {7, 2});  // writes over the original tail
-  EXPECT_EQ(run_cached(*backend, all, 18, 20, {7, 5}), slice(run_cached(*backend, all, 0, 20, {8, 9}), 18, 20, kWidth));
+  EXPECT_EQ(run_cached(*backend, all, 18, 20, {7, 5}),
+            slice(run_cached(*backend, all, 0, 20, {8, 9}), 18, 20, kWidth));
 }
 
 TEST(SelfAttentionOp, TheCacheRoundsToItsType) {
@@ -183,7 +196,8 @@ TEST(SelfAttentionOp, RefusesBlocksItDoesNotHave) {
   EXPECT_THROW(backend->copy_blocks({{0, 12}}), InternalError);
 }
 
-// --- cross-attention -----------------------------------------------------------------------------------------------------
+// --- cross-attention
+// -----------------------------------------------------------------------------------------------------
 
 rules::SlotRules prior_rules() {
   rules::SlotRules rules;
@@ -201,7 +215,8 @@ std::vector<float> memory_values(std::int32_t rows, std::int32_t layer, Memory m
   return test::random_vector(static_cast<std::size_t>(rows) * 2 * kWidth, seed, 1.5F);
 }
 
-void store(Backend& backend, std::int32_t layer, Memory memory, std::int32_t begin, std::int32_t end) {
+void store(Backend& backend, std::int32_t layer, Memory memory, std::int32_t begin,
+           std::int32_t end) {
   Program program;
   StoreMemory op;
   op.kv = test::add_input(program, 2 * kWidth);
@@ -209,7 +224,8 @@ void store(Backend& backend, std::int32_t layer, Memory memory, std::int32_t beg
   op.memory = memory;
   program.ops.emplace_back(op);
   TestBatch rows;
-  rows.add_vectors(1, end - begin, slice(memory_values(end, layer, memory), begin, end, 2 * kWidth)).position = begin;
+  rows.add_vectors(1, end - begin, slice(memory_values(end, layer, memory), begin, end, 2 * kWidth))
+      .position = begin;
   test::run_program(backend, program, rows.batch);
 }
 
@@ -225,19 +241,27 @@ std::unique_ptr<Backend> make_cross_backend(const rules::SlotRules& rules) {
 }
 
 struct CrossResult {
-  std::vector<float> out[3];    // of each layer, [rows, width]
-  std::vector<float> scores;    // [max_text_len]
+  std::vector<float> out[3];  // of each layer, [rows, width]
+  std::vector<float> scores;  // [max_text_len]
 };
 
-// One conditional and one unconditional row through the text memory of three layers, then the prior's update.
-CrossResult run_cross(Backend& backend, const std::vector<float>& q, bool apply_prior, Memory memory = Memory::text) {
+// One conditional and one unconditional row through the text memory of three layers, then the
+// prior's update.
+CrossResult run_cross(Backend& backend, const std::vector<float>& q, bool apply_prior,
+                      Memory memory = Memory::text) {
   Program program;
   const BufferId input = test::add_input(program, kWidth);
   const BufferId scores = program.add("scores", 24, RowSpace::draws);
   program.ops.emplace_back(ClearScores{scores});
   CrossAttention ops[3];
   for (std::int32_t layer = 0; layer < 3; ++layer) {
-    ops[layer] = {input, program.add("out", kWidth), memory == Memory::text ? scores : kNoBuffer, kHeads, kHeadDim, layer, memory};
+    ops[layer] = {input,
+                  program.add("out", kWidth),
+                  memory == Memory::text ? scores : kNoBuffer,
+                  kHeads,
+                  kHeadDim,
+                  layer,
+                  memory};
     program.ops.emplace_back(ops[layer]);
   }
   program.ops.emplace_back(UpdatePrior{scores});
@@ -247,7 +271,8 @@ CrossResult run_cross(Backend& backend, const std::vector<float>& q, bool apply_
   rows.add_draw(1, 0, 1);
   const auto executable = test::run_program(backend, program, rows.batch);
   CrossResult result;
-  for (std::int32_t layer = 0; layer < 3; ++layer) result.out[layer] = test::values_of(*executable, ops[layer].out, 2 * kWidth);
+  for (std::int32_t layer = 0; layer < 3; ++layer)
+    result.out[layer] = test::values_of(*executable, ops[layer].out, 2 * kWidth);
   result.scores = test::values_of(*executable, scores, 24);
   return result;
 }
@@ -256,7 +281,8 @@ Plain plain_text(const std::vector<float>& kv, std::vector<float> weights = {}) 
   return {kv.data(), kv.data() + kWidth, 2 * kWidth, kTextLen, std::move(weights)};
 }
 
-void expect_cross(const CrossResult& result, const std::vector<float>& q, const std::vector<float>& weights) {
+void expect_cross(const CrossResult& result, const std::vector<float>& q,
+                  const std::vector<float>& weights) {
   std::vector<float> scores(24, 0.0F);
   for (std::int32_t layer = 0; layer < 3; ++layer) {
     const std::vector<float> kv = memory_values(kTextLen, layer, Memory::text);

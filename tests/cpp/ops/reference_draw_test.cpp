@@ -67,7 +67,9 @@ class Drawing : public ::testing::Test {
     return output;
   }
 
-  static std::vector<float> logits(std::uint64_t seed) { return test::random_vector(kWidth, seed, 3.0F); }
+  static std::vector<float> logits(std::uint64_t seed) {
+    return test::random_vector(kWidth, seed, 3.0F);
+  }
 
   // The guided logits of a slice as they should be, before masks.
   static std::vector<float> mix(std::uint64_t seed, std::int32_t slice) {
@@ -117,7 +119,8 @@ TEST_F(Drawing, EachDrawHasItsOwnNumber) {
       std::vector<float> values = mix(5, slice);
       values[10] = rules::kNever;
       const float number = rules::uniform(77, at, slice, 0, rules::DrawKind::code);
-      EXPECT_EQ(output.codes[slice], rules::draw_code(rules.sampler, values.data(), kVocab, number).code);
+      EXPECT_EQ(output.codes[slice],
+                rules::draw_code(rules.sampler, values.data(), kVocab, number).code);
     }
   }
 }
@@ -125,7 +128,8 @@ TEST_F(Drawing, EachDrawHasItsOwnNumber) {
 // A stack whose guided logits favour these codes.
 std::vector<float> favouring(const std::vector<std::int32_t>& codes) {
   std::vector<float> values(kWidth, 0.0F);
-  for (std::size_t i = 0; i < codes.size(); ++i) values[i * kVocab + static_cast<std::size_t>(codes[i])] = 5.0F;
+  for (std::size_t i = 0; i < codes.size(); ++i)
+    values[i * kVocab + static_cast<std::size_t>(codes[i])] = 5.0F;
   return values;
 }
 
@@ -190,10 +194,13 @@ TEST_F(Drawing, TheSlotRemembersItsLastCodesUntilItIsTakenAnew) {
   last.add(1, 1, step::Input::last_codes);
   TestBatch given;
   given.add_ids(1, 1, step::Input::codes, codes);
-  const auto expected = test::values_of(*test::run_program(*backend, program, given.batch), op.out, 16);
-  EXPECT_EQ(test::values_of(*test::run_program(*backend, program, last.batch), op.out, 16), expected);
+  const auto expected =
+      test::values_of(*test::run_program(*backend, program, given.batch), op.out, 16);
+  EXPECT_EQ(test::values_of(*test::run_program(*backend, program, last.batch), op.out, 16),
+            expected);
   backend->admit({1, draw_rules()});
-  EXPECT_NE(test::values_of(*test::run_program(*backend, program, last.batch), op.out, 16), expected);
+  EXPECT_NE(test::values_of(*test::run_program(*backend, program, last.batch), op.out, 16),
+            expected);
 }
 
 TEST_F(Drawing, FinishStepRefusesADrawWithoutCodes) {

@@ -36,7 +36,9 @@ struct Tables {
         text(test::make_dense(12, kDim, dtype, 2)),
         context_text(test::make_dense(7, kDim, dtype, 3)),
         positions(test::make_dense(30, kDim, dtype, 4)) {}
-  EmbedRows op(BufferId out) const { return {out, audio, kTables, kVocab, text, context_text, positions}; }
+  EmbedRows op(BufferId out) const {
+    return {out, audio, kTables, kVocab, text, context_text, positions};
+  }
 };
 
 class Embed : public Reference, public ::testing::WithParamInterface<DType> {
@@ -46,7 +48,8 @@ class Embed : public Reference, public ::testing::WithParamInterface<DType> {
     EmbedRows record = op;
     record.out = program.add("out", kDim);
     program.ops.emplace_back(record);
-    return test::values_of(*test::run_program(*backend, program, rows.batch), record.out, rows.batch.rows * kDim);
+    return test::values_of(*test::run_program(*backend, program, rows.batch), record.out,
+                           rows.batch.rows * kDim);
   }
 };
 
@@ -59,7 +62,8 @@ TEST_P(Embed, CodesAreTheMeanOfTheirTablesAndPositionsAreAbsolute) {
   for (std::int32_t row = 0; row < 2; ++row) {
     for (std::int32_t d = 0; d < kDim; ++d) {
       float sum = 0.0F;
-      for (std::int32_t table = 0; table < kTables; ++table) sum += tables.audio.at(table * kVocab + codes[row][table], d);
+      for (std::int32_t table = 0; table < kTables; ++table)
+        sum += tables.audio.at(table * kVocab + codes[row][table], d);
       ASSERT_NEAR(out[row * kDim + d], sum / 4 + tables.positions.at(5 + row, d), 1e-6);
     }
   }
@@ -85,7 +89,8 @@ TEST_P(Embed, TextVectorsAndZeros) {
   EXPECT_EQ(run(op, rows)[kDim], tables.text.at(6, 0));
 }
 
-INSTANTIATE_TEST_SUITE_P(Types, Embed, ::testing::Values(DType::float32, DType::bfloat16, DType::float16));
+INSTANTIATE_TEST_SUITE_P(Types, Embed,
+                         ::testing::Values(DType::float32, DType::bfloat16, DType::float16));
 
 TEST_F(Reference, ContextRowsComeBackFromWhereTheyWereStored) {
   TestBatch stored;
@@ -102,7 +107,8 @@ TEST_F(Reference, ContextRowsComeBackFromWhereTheyWereStored) {
   fed.add(1, 2, step::Input::context).input_offset = 4;
   Program program;
   const BufferId out = test::add_input(program, kDim);
-  const std::vector<float> rows = test::values_of(*test::run_program(*backend, program, fed.batch), out, 2 * kDim);
+  const std::vector<float> rows =
+      test::values_of(*test::run_program(*backend, program, fed.batch), out, 2 * kDim);
   const std::vector<float> expected = test::random_vector(5 * kDim, 1);
   EXPECT_EQ(rows, std::vector<float>(expected.begin() + 2 * kDim, expected.begin() + 4 * kDim));
 }
@@ -118,14 +124,16 @@ TEST_F(Reference, LayerNormIsScaleOnly) {
   op.out = program.add("out", kDim);
   op.weight = weight;
   program.ops.emplace_back(op);
-  const std::vector<float> out = test::values_of(*test::run_program(*backend, program, rows.batch), op.out, 2 * kDim);
+  const std::vector<float> out =
+      test::values_of(*test::run_program(*backend, program, rows.batch), op.out, 2 * kDim);
   for (std::int32_t row = 0; row < 2; ++row) {
     double mean = 0.0;
     double square = 0.0;
     for (std::int32_t d = 0; d < kDim; ++d) mean += x[row * kDim + d] / 16.0;
     for (std::int32_t d = 0; d < kDim; ++d) square += std::pow(x[row * kDim + d] - mean, 2) / 16.0;
     for (std::int32_t d = 0; d < kDim; ++d) {
-      EXPECT_NEAR(out[row * kDim + d], (x[row * kDim + d] - mean) / std::sqrt(square + 1e-5) * weight.at(0, d), 1e-5);
+      EXPECT_NEAR(out[row * kDim + d],
+                  (x[row * kDim + d] - mean) / std::sqrt(square + 1e-5) * weight.at(0, d), 1e-5);
     }
   }
 }
@@ -155,27 +163,35 @@ TEST_P(Products, AreDotProductsOfRoundedInputs) {
   op.activate = Activate::gelu_tanh;
   op.accumulate = true;
   program.ops.emplace_back(op);
-  const std::vector<float> out = test::values_of(*test::run_program(*backend, program, rows.batch), op.out, 3 * outputs);
+  const std::vector<float> out =
+      test::values_of(*test::run_program(*backend, program, rows.batch), op.out, 3 * outputs);
   for (std::int64_t row = 0; row < 3; ++row) {
     for (std::int64_t n = 0; n < outputs; ++n) {
       double sum = bias.at(0, n);
       for (std::int64_t k = 0; k < inputs; ++k) {
         const float value = x[static_cast<std::size_t>(row * inputs + k)];
-        sum += static_cast<double>(dtype == DType::bfloat16 ? test::round_to(dtype, value) : value) * weight.at(n, k);
+        sum +=
+            static_cast<double>(dtype == DType::bfloat16 ? test::round_to(dtype, value) : value) *
+            weight.at(n, k);
       }
-      const double gelu = 0.5 * sum * (1.0 + std::tanh(std::sqrt(2.0 / 3.14159265358979) * (sum + 0.044715 * sum * sum * sum)));
-      ASSERT_NEAR(out[static_cast<std::size_t>(row * outputs + n)], sum + gelu, 1e-5) << row << " " << n;
+      const double gelu =
+          0.5 * sum *
+          (1.0 + std::tanh(std::sqrt(2.0 / 3.14159265358979) * (sum + 0.044715 * sum * sum * sum)));
+      ASSERT_NEAR(out[static_cast<std::size_t>(row * outputs + n)], sum + gelu, 1e-5)
+          << row << " " << n;
     }
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Shapes, Products,
-                         ::testing::Values(Shape{DType::float32, 16, 16}, Shape{DType::float32, 19, 7},
-                                           Shape{DType::bfloat16, 32, 8}, Shape{DType::bfloat16, 19, 7},
-                                           Shape{DType::float16, 16, 8}, Shape{DType::float16, 19, 7}));
+INSTANTIATE_TEST_SUITE_P(
+    Shapes, Products,
+    ::testing::Values(Shape{DType::float32, 16, 16}, Shape{DType::float32, 19, 7},
+                      Shape{DType::bfloat16, 32, 8}, Shape{DType::bfloat16, 19, 7},
+                      Shape{DType::float16, 16, 8}, Shape{DType::float16, 19, 7}));
 
 // Runs an Unfold over segments of `lengths` rows of one slot, cut from the same rows [sum, width].
-std::vector<float> unfold(Backend& backend, const Unfold& record, std::int64_t width, const std::vector<std::int32_t>& lengths) {
+std::vector<float> unfold(Backend& backend, const Unfold& record, std::int64_t width,
+                          const std::vector<std::int32_t>& lengths) {
   Program program;
   Unfold op = record;
   op.x = test::add_input(program, width);
@@ -184,9 +200,11 @@ std::vector<float> unfold(Backend& backend, const Unfold& record, std::int64_t w
   std::vector<float> all;
   std::int32_t first = 0;
   for (const std::int32_t length : lengths) {
-    const std::vector<float> x = test::random_vector(static_cast<std::size_t>((first + length) * width), 1);
+    const std::vector<float> x =
+        test::random_vector(static_cast<std::size_t>((first + length) * width), 1);
     TestBatch rows;
-    rows.add_vectors(1, length, std::vector<float>(x.begin() + first * width, x.end())).position = first;
+    rows.add_vectors(1, length, std::vector<float>(x.begin() + first * width, x.end())).position =
+        first;
     const auto executable = test::run_program(backend, program, rows.batch);
     const std::vector<float> out = test::values_of(*executable, op.out, length * op.kernel * width);
     all.insert(all.end(), out.begin(), out.end());

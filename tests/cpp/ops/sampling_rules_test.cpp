@@ -1,11 +1,10 @@
-#include "ops/rules/sampling.h"
-
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <numeric>
 #include <vector>
 
+#include "ops/rules/sampling.h"
 #include "support/weights.h"
 
 namespace ttsrt::ops::rules {
@@ -67,7 +66,8 @@ TEST(Masks, AFinishedTextForcesTheEnd) {
   EXPECT_NE(logits[0], kNever);
   state.finish_count = 20;
   mask_logits(rules, state, logits.data(), kVocab);
-  for (std::int32_t v = 0; v < kVocab; ++v) EXPECT_EQ(logits[static_cast<std::size_t>(v)], v == kEos ? 0.0F : kNever);
+  for (std::int32_t v = 0; v < kVocab; ++v)
+    EXPECT_EQ(logits[static_cast<std::size_t>(v)], v == kEos ? 0.0F : kNever);
 }
 
 TEST(Masks, TheMinimumCountsFramesAndBeatsAForcedEnd) {
@@ -96,7 +96,8 @@ TEST(TopK, FindsTheKthLargestOfAnySigns) {
     std::vector<float> sorted = values;
     std::sort(sorted.rbegin(), sorted.rend());
     for (std::int32_t k = 1; k <= kVocab; ++k) {
-      EXPECT_EQ(kth_largest(values.data(), kVocab, k), sorted[static_cast<std::size_t>(k - 1)]) << seed << " " << k;
+      EXPECT_EQ(kth_largest(values.data(), kVocab, k), sorted[static_cast<std::size_t>(k - 1)])
+          << seed << " " << k;
     }
   }
 }
@@ -112,20 +113,25 @@ TEST(Draw, TemperatureZeroIsArgmax) {
   EXPECT_EQ(draw_code(SamplerRules{}, logits.data(), kVocab, 0.99F).code, best);
 }
 
-// Probabilities as torch computes them: ties of the k-th survive, softmax of the rest over the temperature.
-std::vector<double> expected_probabilities(const std::vector<float>& logits, std::int32_t k, double temperature) {
+// Probabilities as torch computes them: ties of the k-th survive, softmax of the rest over the
+// temperature.
+std::vector<double> expected_probabilities(const std::vector<float>& logits, std::int32_t k,
+                                           double temperature) {
   std::vector<float> sorted = logits;
   std::sort(sorted.rbegin(), sorted.rend());
   const float threshold = k > 0 ? sorted[static_cast<std::size_t>(k - 1)] : kNever;
   std::vector<double> weights;
-  for (const float logit : logits) weights.push_back(logit >= threshold ? std::exp((logit - sorted[0]) / temperature) : 0.0);
+  for (const float logit : logits)
+    weights.push_back(logit >= threshold ? std::exp((logit - sorted[0]) / temperature) : 0.0);
   const double sum = std::accumulate(weights.begin(), weights.end(), 0.0);
   for (double& weight : weights) weight /= sum;
   return weights;
 }
 
-// The draw as a function of the uniform number cuts [0, 1) into intervals of the probabilities, in index order.
-void expect_intervals(const SamplerRules& sampler, const std::vector<float>& logits, const std::vector<double>& expected) {
+// The draw as a function of the uniform number cuts [0, 1) into intervals of the probabilities, in
+// index order.
+void expect_intervals(const SamplerRules& sampler, const std::vector<float>& logits,
+                      const std::vector<double>& expected) {
   double reached = 0.0;
   for (std::size_t code = 0; code < expected.size(); ++code) {
     if (expected[code] <= 1e-4) {
@@ -138,7 +144,8 @@ void expect_intervals(const SamplerRules& sampler, const std::vector<float>& log
       const DrawOutcome outcome = draw_code(sampler, scratch.data(), kVocab, number);
       ASSERT_EQ(outcome.code, static_cast<std::int32_t>(code)) << number;
       ASSERT_NEAR(outcome.probability, expected[code], 1e-5);
-      ASSERT_NEAR(outcome.max_probability, *std::max_element(expected.begin(), expected.end()), 1e-5);
+      ASSERT_NEAR(outcome.max_probability, *std::max_element(expected.begin(), expected.end()),
+                  1e-5);
     }
     reached += expected[code];
   }

@@ -1,8 +1,8 @@
-#include "ops/rules/stop.h"
-
 #include <gtest/gtest.h>
 
 #include <vector>
+
+#include "ops/rules/stop.h"
 
 namespace ttsrt::ops::rules {
 namespace {
@@ -27,7 +27,8 @@ const Stack kAnyInFrame1 = {1, 2, 3, 4, 5, kEos};
 const Stack kZeroInFrame0 = {kEos, 2, 3, 4, 5, 6};
 const Stack kAllInFrame1 = {1, 2, 3, kEos, kEos, kEos};
 
-std::int32_t end_of(EosStreams streams, EosCodebooks codebooks, const Stack& sampled, const Stack& likeliest) {
+std::int32_t end_of(EosStreams streams, EosCodebooks codebooks, const Stack& sampled,
+                    const Stack& likeliest) {
   return end_frame(stacked(streams, codebooks), SlotState{}, sampled.data(), likeliest.data());
 }
 

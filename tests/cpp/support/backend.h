@@ -1,7 +1,8 @@
-// Helpers that drive a Backend in tests: a small state, batches of segments, and Programs of one op behind EmbedRows.
+// Helpers that drive a Backend in tests: a small state, batches of segments, and Programs of one op
+// behind EmbedRows.
 //
-// A test writes its inputs as vectors of a segment; EmbedRows without tables copies them into an activation. So every op can be
-// tested on any backend through its public face.
+// A test writes its inputs as vectors of a segment; EmbedRows without tables copies them into an
+// activation. So every op can be tested on any backend through its public face.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +27,8 @@ class TestBatch {
     return segment;
   }
 
-  step::Segment& add_ids(std::int32_t slot, std::int32_t rows, step::Input input, std::vector<std::int32_t> ids) {
+  step::Segment& add_ids(std::int32_t slot, std::int32_t rows, step::Input input,
+                         std::vector<std::int32_t> ids) {
     step::Segment& segment = add(slot, rows, input);
     segment.ids = keep(std::move(ids));
     return segment;
@@ -49,7 +51,8 @@ class TestBatch {
     batch.segments.back().blocks = keep(std::move(blocks));
   }
 
-  void add_draw(std::int32_t slot, std::int32_t conditional_row, std::int32_t unconditional_row = -1) {
+  void add_draw(std::int32_t slot, std::int32_t conditional_row,
+                std::int32_t unconditional_row = -1) {
     batch.draws.push_back({slot, conditional_row, unconditional_row});
   }
 
@@ -65,7 +68,8 @@ class TestBatch {
   std::vector<std::unique_ptr<std::vector<std::int32_t>>> ids_;
 };
 
-// A Program whose first op fills an activation of this width with the segments' vectors; returns that buffer.
+// A Program whose first op fills an activation of this width with the segments' vectors; returns
+// that buffer.
 inline ops::BufferId add_input(ops::Program& program, std::int64_t width) {
   ops::EmbedRows embed;
   embed.out = program.add("input", width);
@@ -74,7 +78,8 @@ inline ops::BufferId add_input(ops::Program& program, std::int64_t width) {
 }
 
 // Compiles and runs a Program once, and waits.
-inline std::unique_ptr<ops::Executable> run_program(ops::Backend& backend, const ops::Program& program,
+inline std::unique_ptr<ops::Executable> run_program(ops::Backend& backend,
+                                                    const ops::Program& program,
                                                     const step::RowBatch& batch) {
   ops::ProgramLimits limits;
   limits.max_rows = batch.rows > 0 ? batch.rows : 1;
@@ -86,7 +91,8 @@ inline std::unique_ptr<ops::Executable> run_program(ops::Backend& backend, const
 }
 
 // The first `count` values of an activation.
-inline std::vector<float> values_of(const ops::Executable& executable, ops::BufferId buffer, std::int64_t count) {
+inline std::vector<float> values_of(const ops::Executable& executable, ops::BufferId buffer,
+                                    std::int64_t count) {
   const float* values = executable.activation(buffer);
   return std::vector<float>(values, values + count);
 }

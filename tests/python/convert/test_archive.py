@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from .builders import small_nemo, small_safetensors, small_torch
 
 from ttsrt_rt.convert.archive import open_weights
 from ttsrt_rt.convert.file_map import FileMap
 from ttsrt_rt.convert.safetensors_write import write_safetensors
 from ttsrt_rt.errors import ClosedError, ConfigError, FormatError
+
+from .builders import small_nemo, small_safetensors, small_torch
 
 
 def test_the_content_decides_and_not_the_name(tmp_path: Path) -> None:

@@ -10,6 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ttsrt_rt.convert import nemo_archive, tar_entries
+from ttsrt_rt.convert.archive import open_weights
+from ttsrt_rt.convert.tar_entries import read_tar
+from ttsrt_rt.errors import ConfigError, Error, FormatError
+
 from .builders import (
     CONFIG,
     SPEAKERS,
@@ -21,13 +29,6 @@ from .builders import (
     tar_header,
     tar_member,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from ttsrt_rt.convert import nemo_archive, tar_entries
-from ttsrt_rt.convert.archive import open_weights
-from ttsrt_rt.convert.tar_entries import read_tar
-from ttsrt_rt.errors import ConfigError, Error, FormatError
 
 
 def write(tmp_path: Path, data: bytes) -> Path:
@@ -186,9 +187,9 @@ def test_the_end_of_the_archive(tmp_path: Path) -> None:
 
 
 def test_artifacts_that_are_not_there(tmp_path: Path) -> None:
-    with open_weights(write(tmp_path, small_nemo())) as weights:
-        with pytest.raises(ConfigError, match=r"0123_speakers\.json.*'nope'"):
-            weights.artifact("nemo:nope")
+    nemo = open_weights(write(tmp_path, small_nemo()))
+    with nemo, pytest.raises(ConfigError, match=r"0123_speakers\.json.*'nope'"):
+        nemo.artifact("nemo:nope")
     (tmp_path / "x.ckpt").write_bytes(small_torch())
     with open_weights(tmp_path / "x.ckpt") as weights:
         assert weights.artifacts == ()
@@ -208,19 +209,19 @@ def test_a_gzip_bomb_stops_at_its_limit(tmp_path: Path, monkeypatch: pytest.Monk
         nemo_archive.unpack_gzip(packed, max_bytes=100)
 
 
-def test_damaged_gzip(tmp_path: Path) -> None:
+def test_damaged_gzip() -> None:
     data = gzip.compress(small_nemo())
     for size in (2, 5, 11, 30, len(data) // 2, len(data) - 9, len(data) - 1):
-        assert isinstance(outcome(tmp_path / "x.nemo", data[:size]), FormatError), size
-    good = outcome(tmp_path / "x.nemo", data)
+        assert isinstance(outcome(data[:size]), FormatError), size
+    good = outcome(data)
     for at in range(0, len(data), 7):
         broken = bytearray(data)
         broken[at] ^= 0xFF
-        found = outcome(tmp_path / "x.nemo", bytes(broken))
+        found = outcome(bytes(broken))
         assert isinstance(found, Error) or found == good, at
-    assert isinstance(outcome(tmp_path / "x.nemo", data + b"junk"), FormatError)
+    assert isinstance(outcome(data + b"junk"), FormatError)
     nested = gzip.compress(data)
-    assert isinstance(outcome(tmp_path / "x.nemo", nested), FormatError)
+    assert isinstance(outcome(nested), FormatError)
 
 
 def test_limits(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,27 +234,26 @@ def test_limits(monkeypatch: pytest.MonkeyPatch) -> None:
         read_tar(memoryview(make_tar(pax(path="a"), tar_member("x", b""))), "x")
 
 
-def test_every_truncation_is_an_error(tmp_path: Path) -> None:
+def test_every_truncation_is_an_error() -> None:
     data = small_nemo()
     for size in [*range(0, len(data), 41), *range(0, len(data), 512)]:
-        assert isinstance(outcome(tmp_path / "x.nemo", data[:size]), Error), size
+        assert isinstance(outcome(data[:size]), Error), size
 
 
-def test_every_flipped_header_byte_is_an_error_or_does_not_matter(tmp_path: Path) -> None:
+def test_every_flipped_header_byte_is_an_error_or_does_not_matter() -> None:
     data = small_nemo()
-    good: Any = outcome(tmp_path / "x.nemo", data)
+    good: Any = outcome(data)
     headers = [at for at in range(0, len(data), 512) if data[at + 257 : at + 262] == b"ustar"]
     assert len(headers) == 5
     for header in headers:
         for at in range(header, header + 512):
-            for flip in (0x01, 0xFF) if data[at] else (0x31,):
-                broken = bytearray(data)
-                broken[at] ^= flip
-                found = outcome(tmp_path / "x.nemo", bytes(broken))
-                assert isinstance(found, Error) or found == good, (at, flip)
+            broken = bytearray(data)
+            broken[at] ^= 0x01 if at % 2 else 0xFF
+            found = outcome(bytes(broken))
+            assert isinstance(found, Error) or found == good, at
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 2047), st.integers(0, 255)), min_size=1, max_size=4),
     st.booleans(),

@@ -1,8 +1,7 @@
-"""Safetensors: what the writer writes the reader reads, byte for byte the same each time, and no broken file passes."""
+"""Safetensors: what is written is read, the same bytes each time, and no broken file passes."""
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import struct
@@ -11,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from .builders import entry, make_safetensors, outcome, small_safetensors
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,6 +18,8 @@ from ttsrt_rt.convert.lazy_tensor import DTYPES, LazyTensor
 from ttsrt_rt.convert.safetensors_file import MAX_HEADER_BYTES, SafetensorsFile
 from ttsrt_rt.convert.safetensors_write import tensor_of_array, write_safetensors
 from ttsrt_rt.errors import ClosedError, ConfigError, Error, FormatError
+
+from .builders import entry, make_safetensors, outcome, small_safetensors
 
 
 def refuse(tmp_path: Path, data: bytes, *words: str) -> None:
@@ -32,7 +32,7 @@ def refuse(tmp_path: Path, data: bytes, *words: str) -> None:
         assert word in str(caught.value)
 
 
-# -- Reading ----------------------------------------------------------------------------------------
+# -- Reading -----------------------------------------------------------------------------------
 
 
 def test_reads_tensors_and_metadata(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ BROKEN: dict[str, tuple[bytes, str]] = {
     "cut": (make_safetensors(b'{"a":'), "JSON"),
     "not UTF-8": (make_safetensors(b'{"\xff":{}}'), "UTF-8"),
     "UTF-16": (make_safetensors('{"a":1}'.encode("utf-16-le")), "JSON"),
-    "lone surrogate": (make_safetensors(b'{"\\ud800":' + json.dumps(ONE).encode() + b"}", b"1234"), "lone"),
+    "lone surrogate": (make_safetensors(b'{"\\ud800":1}'), "lone"),
     "key twice": (make_safetensors(b'{"a":1,"a":2}'), "'a' once"),
     "field twice": (make_safetensors(b'{"a":{"dtype":"F32","dtype":"F32"}}'), "'dtype' once"),
     "escaped key twice": (make_safetensors(b'{"a":1,"\\u0061":2}'), "'a' once"),
@@ -93,8 +93,8 @@ BROKEN: dict[str, tuple[bytes, str]] = {
     "field missing": (make_safetensors({"a": {"dtype": "F32", "shape": []}}), "dtype, shape"),
     "field unknown": (make_safetensors({"a": {**ONE, "x": 1}}, b"1234"), "dtype, shape"),
     "dtype unknown": (make_safetensors({"a": entry("F4", [1], 0, 4)}, b"1234"), "'F4'"),
-    "dtype no text": (make_safetensors({"a": entry(["F32"], [1], 0, 4)}, b"1234"), "list"),  # type: ignore[arg-type]
-    "shape no list": (make_safetensors({"a": entry("F32", 1, 0, 4)}, b"1234"), "shape"),  # type: ignore[arg-type]
+    "dtype no text": (make_safetensors({"a": {**ONE, "dtype": ["F32"]}}, b"1234"), "list"),
+    "shape no list": (make_safetensors({"a": {**ONE, "shape": 1}}, b"1234"), "shape"),
     "negative size": (make_safetensors({"a": entry("F32", [-1], 0, 4)}, b"1234"), ">= 0"),
     "bool size": (make_safetensors({"a": entry("F32", [True], 0, 4)}, b"1234"), "bool"),
     "text size": (make_safetensors({"a": entry("F32", ["1"], 0, 4)}, b"1234"), "str"),
@@ -111,21 +111,27 @@ BROKEN: dict[str, tuple[bytes, str]] = {
         make_safetensors({"a": entry("F32", [2**62, 2**62, 0], 0, 0)}),
         "bytes, got more",
     ),
-    "many dimensions": (make_safetensors({"a": entry("F32", [1] * 17, 0, 4)}, b"1234"), "dimensions"),
+    "many dimensions": (make_safetensors({"a": {**ONE, "shape": [1] * 17}}, b"1234"), "dimensions"),
     "size and bytes differ": (make_safetensors({"a": entry("F32", [2], 0, 4)}, b"1234"), "8 bytes"),
     "offsets of one": (make_safetensors({"a": {**ONE, "data_offsets": [0]}}, b"1234"), "begin"),
     "offsets of text": (make_safetensors({"a": {**ONE, "data_offsets": "04"}}, b"1234"), "begin"),
     "offsets of bool": (make_safetensors({"a": entry("F32", [1], False, 4)}, b"1234"), "begin"),
     "offsets backwards": (make_safetensors({"a": entry("F32", [1], 4, 0)}, b"1234"), "begin"),
     "offsets negative": (make_safetensors({"a": entry("F32", [1], -4, 0)}, b"1234"), "begin"),
-    "overlap": (make_safetensors({"a": entry("F32", [2], 0, 8), "b": entry("F32", [1], 4, 8)}, bytes(8)), "overlap"),
+    "overlap": (
+        make_safetensors({"a": entry("F32", [2], 0, 8), "b": entry("F32", [1], 4, 8)}, bytes(8)),
+        "overlap",
+    ),
     "same bytes": (make_safetensors({"a": ONE, "b": ONE}, bytes(4)), "overlap"),
     "hole": (make_safetensors({"a": ONE, "b": entry("F32", [1], 8, 12)}, bytes(12)), "a hole"),
     "hole at the start": (make_safetensors({"a": entry("F32", [1], 4, 8)}, bytes(8)), "a hole"),
     "past the end": (make_safetensors({"a": ONE}, bytes(3)), "within 3 bytes"),
     "more data": (make_safetensors({"a": ONE}, bytes(5)), "expected 4 bytes of data, got 5"),
     "data of nobody": (make_safetensors({}, b"x"), "expected 0 bytes"),
-    "empty beyond": (make_safetensors({"a": ONE, "b": entry("F32", [0], 9, 9)}, bytes(4)), "a hole"),
+    "empty beyond": (
+        make_safetensors({"a": ONE, "b": entry("F32", [0], 9, 9)}, bytes(4)),
+        "a hole",
+    ),
     "metadata no object": (make_safetensors({"__metadata__": []}), "__metadata__"),
     "metadata numbers": (make_safetensors({"__metadata__": {"a": 1}}), "__metadata__"),
     "metadata surrogate": (make_safetensors(b'{"__metadata__":{"a":"\\udfff"}}'), "lone"),
@@ -145,21 +151,21 @@ def test_brackets_in_names_do_not_count(tmp_path: Path) -> None:
         assert list(SafetensorsFile.open(tmp_path / "x").tensors) == [name]
 
 
-def test_every_truncation_is_an_error(tmp_path: Path) -> None:
+def test_every_truncation_is_an_error() -> None:
     data = small_safetensors()
     for size in range(len(data)):
-        assert isinstance(outcome(tmp_path / "x", data[:size]), Error), size
-    assert isinstance(outcome(tmp_path / "x", data + b"\0"), FormatError)
+        assert isinstance(outcome(data[:size]), Error), size
+    assert isinstance(outcome(data + b"\0"), FormatError)
 
 
-def test_every_flipped_header_byte_is_an_error_or_another_whole_file(tmp_path: Path) -> None:
-    """The format has no checksum, so a flip may make another name or dtype; it must still be read in bounds."""
+def test_every_flipped_header_byte_is_an_error_or_another_whole_file() -> None:
+    """The format has no checksum: a flip may make another name or dtype, read in bounds."""
     data = small_safetensors()
     for at in range(len(data) - 28):
         for flip in (0x01, 0x02, 0x10, 0x20, 0x80, 0xFF):
             broken = bytearray(data)
             broken[at] ^= flip
-            found = outcome(tmp_path / "x", bytes(broken))
+            found = outcome(bytes(broken))
             if not isinstance(found, Error):
                 assert b"".join(sorted(raw for *_, raw in found.values())) in (
                     data[-28:],
@@ -183,18 +189,17 @@ ENTRY = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.dictionaries(st.text(max_size=3), ENTRY | JSON, max_size=3), st.binary(max_size=40))
 def test_random_headers_end_in_tensors_or_a_format_error(
-    tmp_path_factory: pytest.TempPathFactory, header: dict[str, Any], data: bytes
+    header: dict[str, Any], data: bytes
 ) -> None:
-    path = tmp_path_factory.getbasetemp() / "random.safetensors"
-    found = outcome(path, make_safetensors(header, data))
+    found = outcome(make_safetensors(header, data))
     if not isinstance(found, Error):
         assert sum(len(raw) for *_, raw in found.values()) == len(data)
 
 
-# -- Writing ----------------------------------------------------------------------------------------
+# -- Writing -----------------------------------------------------------------------------------
 
 
 def test_every_dtype_comes_back(tmp_path: Path) -> None:

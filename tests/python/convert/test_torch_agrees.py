@@ -1,4 +1,4 @@
-"""Files that torch writes: what `torch.load(weights_only=True)` finds is what we find, bit for bit."""
+"""Files that torch writes: what `torch.load(weights_only=True)` finds we find, bit for bit."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def check(path: Path, state: dict[str, Any]) -> None:
 
 
 DTYPES = (
-    "float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2", "int64", "int32", "int16", "int8",
-    "uint64", "uint32", "uint16", "uint8", "bool",
+    "float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2", "int64", "int32",
+    "int16", "int8",    "uint64", "uint32", "uint16", "uint8", "bool",
 )  # fmt: skip
 
 

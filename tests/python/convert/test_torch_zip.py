@@ -1,15 +1,21 @@
-"""Torch archives: tensors come as stored, nothing is read before it is asked for, and no lie of the container passes."""
+"""Torch archives: tensors come as stored, nothing is read unasked, and bounds are bounds."""
 
 from __future__ import annotations
 
 import math
-import struct
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ttsrt_rt.convert import pickle_machine
+from ttsrt_rt.convert.archive import open_weights
+from ttsrt_rt.convert.lazy_tensor import DTYPES
+from ttsrt_rt.errors import ClosedError, ConfigError, Error, FormatError
+
 from .builders import (
     STORAGES,
     Entry,
@@ -25,14 +31,6 @@ from .builders import (
     stream,
     torch_entries,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from ttsrt_rt.convert import pickle_machine
-from ttsrt_rt.convert.archive import open_weights
-from ttsrt_rt.convert.lazy_tensor import DTYPES
-from ttsrt_rt.convert.zip_entries import ZipEntries
-from ttsrt_rt.errors import ClosedError, ConfigError, Error, FormatError
 
 FLOATS = np.arange(12, dtype="<f4")
 
@@ -55,7 +53,7 @@ def refuse(tmp_path: Path, data: bytes, *words: str, root: str | None = None) ->
         assert word in str(caught.value)
 
 
-# -- Tensors ----------------------------------------------------------------------------------------
+# -- Tensors -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", STORAGES)
@@ -136,9 +134,9 @@ BAD_TENSORS: dict[str, tuple[Any, str]] = {
     "negative offset": (Tensor("0", (1,), offset=-1, count=12), ">= 0"),
     "negative stride": (Tensor("0", (2,), offset=3, strides=(-1,), count=12), ">= 0"),
     "negative size": (Tensor("0", (-1,), strides=(1,), count=12), ">= 0"),
-    "size of text": (Tensor("0", ("3",), strides=(1,), count=12), "got str"),  # type: ignore[arg-type]
+    "size of text": (Tensor("0", ("3",), strides=(1,), count=12), "got str"),
     "size of bool": (Tensor("0", (True,), strides=(1,), count=12), "got bool"),
-    "stride of float": (Tensor("0", (2,), strides=(1.0,), count=12), "float"),  # type: ignore[arg-type]
+    "stride of float": (Tensor("0", (2,), strides=(1.0,), count=12), "float"),
     "fewer strides": (Tensor("0", (2, 2), strides=(1,), count=12), "2 strides"),
     "product beyond 64 bits": (
         Tensor("0", (2**33, 2**33), strides=(0, 0), count=12),
@@ -180,7 +178,7 @@ def test_bools_must_be_bools(tmp_path: Path) -> None:
         refuse(tmp_path, make_torch(state, {"0": b"\1\2\3"}), "mask", "0 or 1")
 
 
-# -- Structure --------------------------------------------------------------------------------------
+# -- Structure ---------------------------------------------------------------------------------
 
 
 def test_where_the_state_dict_is(tmp_path: Path) -> None:
@@ -250,158 +248,23 @@ def test_arrays_outlive_their_file(tmp_path: Path) -> None:
         tensor.read()
 
 
-# -- The zip ----------------------------------------------------------------------------------------
-
-
-def test_the_builder_writes_what_zipfile_reads(tmp_path: Path) -> None:
-    with zipfile.ZipFile(write(tmp_path, small_torch())) as found:
-        assert found.testzip() is None
-
-
-def test_archives_that_zipfile_writes_are_read(tmp_path: Path) -> None:
-    path = tmp_path / "y.pt"
-    for force in (False, True):
-        with zipfile.ZipFile(path, "w") as made:
-            for each in torch_entries(stream({"w": Tensor("0", (12,))}), {"0": FLOATS.tobytes()}):
-                with made.open(zipfile.ZipInfo(each.name), "w", force_zip64=force) as file:
-                    file.write(each.data)
-        with open_weights(path) as weights:
-            np.testing.assert_array_equal(weights["w"].read(), FLOATS)
-
-
-def tricks() -> dict[str, tuple[bytes, str]]:
-    """Archives with one lie each."""
-    pickle = stream({"w": Tensor("0", (12,))})
-    data = FLOATS.tobytes()
-    last = 0xFFFFFFFF
-
-    def zipped(index: int = 2, more: tuple[Entry, ...] = (), **change: Any) -> list[Entry]:
-        entries = torch_entries(pickle, {"0": data})
-        for key, value in change.items():
-            setattr(entries[index], key, value)
-        return [*entries, *more]
-
-    def wide(*values: int) -> bytes:
-        return struct.pack(f"<HH{len(values)}Q", 1, 8 * len(values), *values)
-
-    good = make_zip(zipped())
-    return {
-        "duplicate": (make_zip(zipped(more=(Entry("model/data/0", data),))), "twice"),
-        "CRC of the pickle": (make_zip(zipped(0, crc=5)), "CRC-32"),
-        "CRC of a storage": (make_zip(zipped(crc=5)), "CRC-32"),
-        "encrypted": (make_zip(zipped(flags=0x0809)), "encrypted"),
-        "strongly encrypted": (make_zip(zipped(flags=0x0848)), "encrypted"),
-        "hidden headers": (make_zip(zipped(flags=0x2808)), "encrypted"),
-        "patch data": (make_zip(zipped(flags=0x0828)), "flags"),
-        "compressed": (make_zip(zipped(method=8)), "'model/data/0': expected stored data"),
-        "packed size": (make_zip(zipped(packed=40)), "stored bytes"),
-        "size beyond": (make_zip(zipped(size=1 << 20)), "at most"),
-        "size over the next": (make_zip(zipped(size=52)), "expected"),
-        "local name": (make_zip(zipped(local_name="model/data/1")), "a different one"),
-        "local flags": (make_zip(zipped(local_flags=0x0800)), "a different one"),
-        "local size": (make_zip(zipped(flags=0x0800, local_flags=0x0808)), "a different one"),
-        "offset into data": (make_zip(zipped(offset=200)), "expected"),
-        "offset of another": (make_zip(zipped(offset=0)), "expected"),
-        "offset beyond": (make_zip(zipped(offset=1 << 30)), "at most"),
-        "zip64 missing": (make_zip(zipped(size=last, packed=last)), "zip64"),
-        "zip64 not asked for": (make_zip(zipped(extra=wide(48))), "zip64"),
-        "zip64 too long": (make_zip(zipped(offset=last, extra=wide(0, 0))), "zip64"),
-        "zip64 huge size": (
-            make_zip(zipped(size=last, packed=last, extra=wide(1 << 62, 1 << 62))),
-            "at most",
-        ),
-        "zip64 huge offset": (make_zip(zipped(offset=last, extra=wide(1 << 63))), "at most"),
-        "extra broken": (make_zip(zipped(extra=b"\1\0\xff\xff")), "extra"),
-        "extra cut": (make_zip(zipped(extra=b"\1\0")), "extra"),
-        "end64 count": (make_zip(zipped(), end64={"count": 3}), "several"),
-        "end64 counts": (make_zip(zipped(), end64={"count": 3, "disks": 3}), "zip64 entries"),
-        "end64 offset": (make_zip(zipped(), end64={"begin": 5}), "zip64 directory offset"),
-        "end64 length": (make_zip(zipped(), end64={"length": 99}), "zip64 end record"),
-        "end and end64 offset": (
-            make_zip(zipped(), end64={"begin": 1 << 62}, end={"begin": last}),
-            "end at",
-        ),
-        "end count": (make_zip(zipped(), zip64=False, end={"count": 3}), "end at"),
-        "end count more": (make_zip(zipped(), zip64=False, end={"count": 5}), "expected an entry"),
-        "end saturated": (make_zip(zipped(), zip64=False, end={"begin": last}), "zip64"),
-        "end disk": (make_zip(zipped(), end={"disk": 1}), "several"),
-        "end size": (make_zip(zipped(), zip64=False, end={"size": 46}), "end at"),
-        "comment": (make_zip(zipped(), comment=b"hello"), "end record"),
-        "appended": (good + b"x", "end record"),
-        "prepended": (b"PK\3\4" + good, "end"),
-        "no name": (make_zip(zipped(more=(Entry("", b""),))), "expected an entry"),
-    }
-
-
-@pytest.mark.parametrize("name", tricks())
-def test_a_zip_that_lies_is_refused(name: str, tmp_path: Path) -> None:
-    data, expected = tricks()[name]
-    refuse(tmp_path, data, expected)
-
-
-def test_entries_need_no_descriptor(tmp_path: Path) -> None:
-    entries = torch_entries(stream({"w": Tensor("0", (12,))}), {"0": FLOATS.tobytes()})
-    for each in entries:
-        each.flags = 0
-    for zip64 in (False, True):
-        with open_weights(write(tmp_path, make_zip(entries, zip64=zip64))) as weights:
-            np.testing.assert_array_equal(weights["w"].read(), FLOATS)
-
-
-def test_two_entries_on_the_same_bytes_are_refused(tmp_path: Path) -> None:
-    entries = torch_entries(
-        stream({"w": Tensor("0", (12,))}), {"0": FLOATS.tobytes(), "1": b"x" * 48}
-    )
-    entries[3].offset = make_zip(entries).index(b"model/data/0") - 30
-    refuse(tmp_path, make_zip(entries), "at most")
-
-
-def test_saturated_directory_offsets_are_read_from_zip64(tmp_path: Path) -> None:
-    entries = torch_entries(stream({"w": Tensor("0", (12,))}), {"0": FLOATS.tobytes()})
-    at = make_zip(entries).index(b"model/data/0") - 30
-    entries[2].offset = 0xFFFFFFFF
-    entries[2].extra = b"\x99\x99\2\0ab" + struct.pack("<HHQ", 1, 8, at)
-    data = make_zip(entries, end={"count": 0xFFFF, "size": 0xFFFFFFFF, "begin": 0xFFFFFFFF})
-    with open_weights(write(tmp_path, data)) as weights:
-        np.testing.assert_array_equal(weights["w"].read(), FLOATS)
-
-
-def test_every_truncation_is_an_error(tmp_path: Path) -> None:
-    data = small_torch()
-    for size in range(len(data)):
-        assert isinstance(outcome(tmp_path / "x.ckpt", data[:size]), Error), size
-
-
-def test_every_flipped_byte_is_an_error_or_does_not_matter(tmp_path: Path) -> None:
-    data = small_torch()
-    good = outcome(tmp_path / "x.ckpt", data)
-    directory = data.index(b"PK\1\2")
-    for at in range(len(data)):
-        for flip in (0x01, 0x10, 0xFF) if at >= directory else (0xFF,):
-            broken = bytearray(data)
-            broken[at] ^= flip
-            found = outcome(tmp_path / "x.ckpt", bytes(broken))
-            assert isinstance(found, Error) or found == good, (at, flip)
-
-
 SEED = stream(
     {"state_dict": {"w": Tensor("0", (3, 4)), "n": Tensor("1", (), "int64")}, "x": [1, (2.5,)]}
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, len(SEED) - 1), st.integers(0, 255)), min_size=1, max_size=3)
 )
 def test_mutated_pickles_end_in_tensors_or_an_error_of_ours(
-    tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[int, int]]
+    changes: list[tuple[int, int]],
 ) -> None:
     data = bytearray(SEED)
     for at, value in changes:
         data[at] = value
     storages = {"0": FLOATS.tobytes(), "1": bytes(8)}
-    path = tmp_path_factory.getbasetemp() / "mutated.ckpt"
-    found = outcome(path, make_torch(bytes(data), storages))
+    found = outcome(make_torch(bytes(data), storages))
     if not isinstance(found, Error):
         for dtype, shape, nbytes, raw in found.values():
             assert len(raw) == nbytes == math.prod(shape) * DTYPES[dtype].itemsize
@@ -410,9 +273,6 @@ def test_mutated_pickles_end_in_tensors_or_an_error_of_ours(
 def test_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pickle_machine, "MAX_STREAM_BYTES", 20)
     refuse(tmp_path, small_torch(), "bytes of pickle")
-    with pytest.raises(FormatError, match="1000001 entries"):
-        ZipEntries(memoryview(make_zip([], zip64=True, end64={"count": 1_000_001, "disks": 1_000_001},
-                                       end={"count": 0xFFFF})), "x")  # fmt: skip
 
 
 def test_root_is_for_torch_archives(tmp_path: Path) -> None:

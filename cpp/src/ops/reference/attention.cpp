@@ -5,12 +5,13 @@
 
 namespace ttsrt::ops::reference {
 
-std::vector<double> attention_probabilities(const HeadShape& shape, std::int32_t head, const float* q, const Seen& seen,
-                                            std::int64_t count) {
+std::vector<double> attention_probabilities(const HeadShape& shape, std::int32_t head,
+                                            const float* q, const Seen& seen, std::int64_t count) {
   const std::int64_t begin = std::int64_t{head} * shape.head_dim;
   std::vector<double> scores(static_cast<std::size_t>(count));
   for (std::size_t j = 0; j < scores.size(); ++j) {
-    for (std::int64_t d = begin; d < begin + shape.head_dim; ++d) scores[j] += static_cast<double>(q[d]) * seen.keys[j][d];
+    for (std::int64_t d = begin; d < begin + shape.head_dim; ++d)
+      scores[j] += static_cast<double>(q[d]) * seen.keys[j][d];
     scores[j] /= std::sqrt(static_cast<double>(shape.head_dim));
   }
   if (scores.empty()) return scores;
@@ -24,17 +25,19 @@ std::vector<double> attention_probabilities(const HeadShape& shape, std::int32_t
   return scores;
 }
 
-void mix_values(const HeadShape& shape, std::int32_t head, const std::vector<double>& probabilities, const Seen& seen,
-                float* out) {
+void mix_values(const HeadShape& shape, std::int32_t head, const std::vector<double>& probabilities,
+                const Seen& seen, float* out) {
   const std::int64_t begin = std::int64_t{head} * shape.head_dim;
   for (std::int64_t d = begin; d < begin + shape.head_dim; ++d) {
     double sum = 0.0;
-    for (std::size_t j = 0; j < probabilities.size(); ++j) sum += probabilities[j] * seen.values[j][d];
+    for (std::size_t j = 0; j < probabilities.size(); ++j)
+      sum += probabilities[j] * seen.values[j][d];
     out[d] = static_cast<float>(sum);
   }
 }
 
-void attend(const HeadShape& shape, const float* q, const Seen& seen, std::int64_t count, float* out) {
+void attend(const HeadShape& shape, const float* q, const Seen& seen, std::int64_t count,
+            float* out) {
   for (std::int32_t head = 0; head < shape.heads; ++head) {
     mix_values(shape, head, attention_probabilities(shape, head, q, seen, count), seen, out);
   }

@@ -1,4 +1,5 @@
-// Scaled dot-product attention of one query row, shared by self-attention, cross-attention and the local transformer.
+// Scaled dot-product attention of one query row, shared by self-attention, cross-attention and the
+// local transformer.
 #pragma once
 
 #include <cstdint>
@@ -18,14 +19,15 @@ struct HeadShape {
 };
 
 // softmax(q k / sqrt(head_dim)) of one head over the first `count` rows. `q` [heads * head_dim].
-std::vector<double> attention_probabilities(const HeadShape& shape, std::int32_t head, const float* q, const Seen& seen,
-                                            std::int64_t count);
+std::vector<double> attention_probabilities(const HeadShape& shape, std::int32_t head,
+                                            const float* q, const Seen& seen, std::int64_t count);
 
 // One head of `out` [heads * head_dim] = sum of probabilities * values.
-void mix_values(const HeadShape& shape, std::int32_t head, const std::vector<double>& probabilities, const Seen& seen,
-                float* out);
+void mix_values(const HeadShape& shape, std::int32_t head, const std::vector<double>& probabilities,
+                const Seen& seen, float* out);
 
 // All heads; `out` [heads * head_dim].
-void attend(const HeadShape& shape, const float* q, const Seen& seen, std::int64_t count, float* out);
+void attend(const HeadShape& shape, const float* q, const Seen& seen, std::int64_t count,
+            float* out);
 
 }  // namespace ttsrt::ops::reference

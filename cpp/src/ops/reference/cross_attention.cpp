@@ -1,4 +1,5 @@
-// CrossAttention on a slot's memory, with the prior and the alignment scores; StoreMemory fills that memory.
+// CrossAttention on a slot's memory, with the prior and the alignment scores; StoreMemory fills
+// that memory.
 #include <algorithm>
 #include <bit>
 
@@ -10,10 +11,13 @@
 namespace ttsrt::ops::reference {
 namespace {
 
-bool names_layer(std::uint64_t layers, std::int32_t layer) { return layer < 64 && ((layers >> layer) & 1U) != 0; }
+bool names_layer(std::uint64_t layers, std::int32_t layer) {
+  return layer < 64 && ((layers >> layer) & 1U) != 0;
+}
 
 Seen memory_rows(const CrossAttention& op, Slot& slot, State& state) {
-  const std::int32_t length = op.memory == Memory::text ? slot.rules.text_len : slot.rules.context_len;
+  const std::int32_t length =
+      op.memory == Memory::text ? slot.rules.text_len : slot.rules.context_len;
   Seen seen;
   for (std::int32_t j = 0; j < length; ++j) {
     seen.keys.push_back(state.memory_row(slot, op.memory, op.layer, j, 0));
@@ -23,13 +27,16 @@ Seen memory_rows(const CrossAttention& op, Slot& slot, State& state) {
 }
 
 // The prior's weights over the text for a segment's rows; empty: none acts.
-std::vector<double> prior_weights(const CrossAttention& op, const step::Segment& segment, const Slot& slot) {
+std::vector<double> prior_weights(const CrossAttention& op, const step::Segment& segment,
+                                  const Slot& slot) {
   const rules::PriorRules& prior = slot.rules.prior;
-  const bool acts = op.memory == Memory::text && segment.apply_prior && prior.mode != rules::PriorMode::off &&
-                    slot.state.has_prior && names_layer(prior.apply_layers, op.layer);
+  const bool acts = op.memory == Memory::text && segment.apply_prior &&
+                    prior.mode != rules::PriorMode::off && slot.state.has_prior &&
+                    names_layer(prior.apply_layers, op.layer);
   std::vector<double> weights;
   for (std::int32_t j = 0; acts && j < slot.rules.text_len; ++j) {
-    const float weight = rules::prior_weight(prior, slot.state, slot.counts.data(), slot.rules.text_len, j);
+    const float weight =
+        rules::prior_weight(prior, slot.state, slot.counts.data(), slot.rules.text_len, j);
     weights.push_back(static_cast<double>(weight) + rules::kTinyWeight);
   }
   return weights;
@@ -44,36 +51,42 @@ void weigh(const std::vector<double>& weights, std::vector<double>& probabilitie
   for (double& probability : probabilities) probability /= sum;
 }
 
-// The row of `scores` this row adds to, or null: conditional rows of draws, in layers that find the focus.
-float* scores_of(const CrossAttention& op, const step::Segment& segment, std::int32_t row, Run& at) {
+// The row of `scores` this row adds to, or null: conditional rows of draws, in layers that find the
+// focus.
+float* scores_of(const CrossAttention& op, const step::Segment& segment, std::int32_t row,
+                 Run& at) {
   if (op.scores == kNoBuffer || op.memory != Memory::text) return nullptr;
-  if (!names_layer(at.state.slot(segment.slot).rules.prior.estimate_layers, op.layer)) return nullptr;
+  if (!names_layer(at.state.slot(segment.slot).rules.prior.estimate_layers, op.layer))
+    return nullptr;
   const std::int64_t width = at.state.spec().max_text_len;
   float* scores = at.draws(op.scores, width);
   for (std::size_t d = 0; d < at.batch.draws.size(); ++d) {
-    if (at.batch.draws[d].conditional_row == row) return scores + static_cast<std::int64_t>(d) * width;
+    if (at.batch.draws[d].conditional_row == row)
+      return scores + static_cast<std::int64_t>(d) * width;
   }
   return nullptr;
 }
 
 struct RowOut {
-  float* out = nullptr;     // [heads * head_dim]
-  float* scores = nullptr;  // [max_text_len] or none
+  float* out = nullptr;      // [heads * head_dim]
+  float* scores = nullptr;   // [max_text_len] or none
   double score_share = 0.0;  // what one head's probability counts
 };
 
-void cross_attend(const HeadShape& shape, const float* q, const Seen& seen, const std::vector<double>& weights,
-                  const RowOut& row) {
+void cross_attend(const HeadShape& shape, const float* q, const Seen& seen,
+                  const std::vector<double>& weights, const RowOut& row) {
   const std::size_t length = seen.keys.size();
   std::vector<double> found(length, 0.0);
   for (std::int32_t head = 0; head < shape.heads; ++head) {
-    auto probabilities = attention_probabilities(shape, head, q, seen, static_cast<std::int64_t>(length));
+    auto probabilities =
+        attention_probabilities(shape, head, q, seen, static_cast<std::int64_t>(length));
     if (!weights.empty()) weigh(weights, probabilities);
     mix_values(shape, head, probabilities, seen, row.out);
     for (std::size_t j = 0; j < length; ++j) found[j] += probabilities[j] * row.score_share;
   }
   if (row.scores == nullptr) return;
-  for (std::size_t j = 0; j < length; ++j) row.scores[j] = static_cast<float>(row.scores[j] + found[j]);
+  for (std::size_t j = 0; j < length; ++j)
+    row.scores[j] = static_cast<float>(row.scores[j] + found[j]);
 }
 
 }  // namespace
@@ -82,8 +95,8 @@ void run(const CrossAttention& op, Run& at) {
   const HeadShape shape{op.heads, op.head_dim};
   const StateSpec& spec = at.state.spec();
   TTSRT_CHECK(InternalError, spec.memory_heads == op.heads && spec.memory_head_dim == op.head_dim,
-              "cross-attention: expected ", spec.memory_heads, " heads of ", spec.memory_head_dim, " as the memory has, got ",
-              op.heads, " of ", op.head_dim);
+              "cross-attention: expected ", spec.memory_heads, " heads of ", spec.memory_head_dim,
+              " as the memory has, got ", op.heads, " of ", op.head_dim);
   const std::int64_t width = std::int64_t{op.heads} * op.head_dim;
   const float* q = at.rows(op.q, width);
   float* out = at.rows(op.out, width);
@@ -98,7 +111,8 @@ void run(const CrossAttention& op, Run& at) {
     for (std::int32_t row = segment.first_row; row < segment.first_row + segment.rows; ++row) {
       RowOut target{out + row * width, scores_of(op, segment, row, at), 0.0};
       const int layers = std::popcount(slot.rules.prior.estimate_layers);
-      if (target.scores != nullptr) target.score_share = 1.0 / (static_cast<double>(op.heads) * layers);
+      if (target.scores != nullptr)
+        target.score_share = 1.0 / (static_cast<double>(op.heads) * layers);
       cross_attend(shape, q + row * width, seen, weights, target);
     }
   }

@@ -15,24 +15,28 @@ void embed_codes(const EmbedRows& op, const std::int32_t* codes, std::int64_t di
   std::fill(out, out + dim, 0.0F);
   if (codes[0] == step::kZeroRow) return;
   for (std::int32_t table = 0; table < op.codebooks; ++table) {
-    TTSRT_CHECK(InternalError, codes[table] >= 0 && codes[table] < op.vocab, "code ", codes[table], " of table ", table,
-                ": expected below ", op.vocab);
+    TTSRT_CHECK(InternalError, codes[table] >= 0 && codes[table] < op.vocab, "code ", codes[table],
+                " of table ", table, ": expected below ", op.vocab);
     const std::int64_t row = std::int64_t{table} * op.vocab + codes[table];
     for (std::int64_t d = 0; d < dim; ++d) out[d] += tables.at(row, d);
   }
   for (std::int64_t d = 0; d < dim; ++d) out[d] /= static_cast<float>(op.codebooks);
 }
 
-void embed_context(Slot& slot, const StateSpec& spec, std::int64_t row, std::int64_t dim, float* out) {
-  TTSRT_CHECK(InternalError, dim == spec.dim && row >= 0 && row < spec.max_context_rows, "context row ", row, " of ",
-              spec.max_context_rows, ", width ", dim, " of ", spec.dim);
+void embed_context(Slot& slot, const StateSpec& spec, std::int64_t row, std::int64_t dim,
+                   float* out) {
+  TTSRT_CHECK(InternalError, dim == spec.dim && row >= 0 && row < spec.max_context_rows,
+              "context row ", row, " of ", spec.max_context_rows, ", width ", dim, " of ",
+              spec.dim);
   const float* kept = slot.context_rows.data() + row * dim;
   std::copy(kept, kept + dim, out);
 }
 
 // Row `i` of a segment, before positions.
-void embed_row(const EmbedRows& op, Run& at, const step::Segment& segment, std::int32_t i, std::int64_t dim, float* out) {
-  const bool needs_ids = segment.input == step::Input::codes || segment.input == step::Input::text ||
+void embed_row(const EmbedRows& op, Run& at, const step::Segment& segment, std::int32_t i,
+               std::int64_t dim, float* out) {
+  const bool needs_ids = segment.input == step::Input::codes ||
+                         segment.input == step::Input::text ||
                          segment.input == step::Input::context_text;
   TTSRT_CHECK(InternalError, !needs_ids || segment.ids != nullptr, "segment: ids are absent");
   TTSRT_CHECK(InternalError, segment.input != step::Input::vectors || segment.vectors != nullptr,
@@ -42,14 +46,15 @@ void embed_row(const EmbedRows& op, Run& at, const step::Segment& segment, std::
     case step::Input::codes:
       return embed_codes(op, segment.ids + std::int64_t{i} * op.codebooks, dim, out);
     case step::Input::last_codes:
-      TTSRT_CHECK(InternalError, op.codebooks == at.state.spec().codebooks, "last codes: expected ", op.codebooks,
-                  " tables, got ", at.state.spec().codebooks);
+      TTSRT_CHECK(InternalError, op.codebooks == at.state.spec().codebooks, "last codes: expected ",
+                  op.codebooks, " tables, got ", at.state.spec().codebooks);
       return embed_codes(op, slot.last_codes.data(), dim, out);
     case step::Input::text:
       return WeightReader(op.text_table).row(segment.ids[i], out);
     case step::Input::context_text: {
       const bool has_own_table = op.context_text_table.is_present();
-      return WeightReader(has_own_table ? op.context_text_table : op.text_table).row(segment.ids[i], out);
+      return WeightReader(has_own_table ? op.context_text_table : op.text_table)
+          .row(segment.ids[i], out);
     }
     case step::Input::vectors:
       std::copy(segment.vectors + i * dim, segment.vectors + (i + 1) * dim, out);
@@ -83,9 +88,11 @@ void run(const StoreContext& op, Run& at) {
   const StateSpec& spec = at.state.spec();
   const float* x = at.rows(op.x, spec.dim);
   for (const step::Segment& segment : at.batch.segments) {
-    TTSRT_CHECK(InternalError,
-                segment.input_offset >= 0 && segment.input_offset + segment.rows <= spec.max_context_rows, "context rows ",
-                segment.input_offset, " to ", segment.input_offset + segment.rows, " of ", spec.max_context_rows);
+    TTSRT_CHECK(
+        InternalError,
+        segment.input_offset >= 0 && segment.input_offset + segment.rows <= spec.max_context_rows,
+        "context rows ", segment.input_offset, " to ", segment.input_offset + segment.rows, " of ",
+        spec.max_context_rows);
     const float* from = x + std::int64_t{segment.first_row} * spec.dim;
     Slot& slot = at.state.slot(segment.slot);
     std::copy(from, from + std::int64_t{segment.rows} * spec.dim,

@@ -1,4 +1,5 @@
-// Products, norms and the gathering that turns a convolution into a product: Linear, LayerNorm, Unfold.
+// Products, norms and the gathering that turns a convolution into a product: Linear, LayerNorm,
+// Unfold.
 #include "ops/reference/linear.h"
 
 #include <algorithm>
@@ -20,9 +21,10 @@ double activated(Activate activate, double x) {
   return 0.5 * x * (1.0 + std::tanh(kSqrtTwoOverPi * (x + 0.044715 * x * x * x)));
 }
 
-// Row `i` of a segment's neighbourhood: inside the segment x, before it the history (if any), else zeros.
+// Row `i` of a segment's neighbourhood: inside the segment x, before it the history (if any), else
+// zeros.
 struct Neighbours {
-  const float* x;        // the segment's rows
+  const float* x;  // the segment's rows
   std::int64_t rows;
   std::int64_t width;
   const float* history;  // [history_rows, width], oldest first, or none
@@ -31,7 +33,8 @@ struct Neighbours {
   void copy(std::int64_t i, float* out) const {
     const float* from = nullptr;
     if (i >= 0 && i < rows) from = x + i * width;
-    if (i < 0 && history != nullptr && history_rows + i >= 0) from = history + (history_rows + i) * width;
+    if (i < 0 && history != nullptr && history_rows + i >= 0)
+      from = history + (history_rows + i) * width;
     if (from != nullptr) {
       std::copy(from, from + width, out);
     } else {
@@ -40,13 +43,15 @@ struct Neighbours {
   }
 };
 
-std::vector<float>& history_of(const Unfold& op, std::int64_t width, const step::Segment& segment, State& state) {
+std::vector<float>& history_of(const Unfold& op, std::int64_t width, const step::Segment& segment,
+                               State& state) {
   const auto& convs = state.spec().convs;
-  TTSRT_CHECK(InternalError, static_cast<std::size_t>(op.history) < convs.size(), "conv history ", op.history, " of ",
-              convs.size());
+  TTSRT_CHECK(InternalError, static_cast<std::size_t>(op.history) < convs.size(), "conv history ",
+              op.history, " of ", convs.size());
   const StateSpec::Conv& conv = convs[static_cast<std::size_t>(op.history)];
-  TTSRT_CHECK(InternalError, op.causal && conv.kernel == op.kernel && conv.width == width, "conv history ", op.history,
-              ": expected a causal kernel ", conv.kernel, " of width ", conv.width, ", got ", op.kernel, " of ", width);
+  TTSRT_CHECK(InternalError, op.causal && conv.kernel == op.kernel && conv.width == width,
+              "conv history ", op.history, ": expected a causal kernel ", conv.kernel, " of width ",
+              conv.width, ", got ", op.kernel, " of ", width);
   auto& histories = state.slot(segment.slot).histories[static_cast<std::int32_t>(segment.branch)];
   return histories[static_cast<std::size_t>(op.history)];
 }
@@ -64,8 +69,9 @@ void unfold_segment(const Unfold& op, const Neighbours& neighbours, float* out) 
 
 const float* vector_values(const Weight& weight, std::int64_t size) {
   if (!weight.is_present()) return nullptr;
-  TTSRT_CHECK(InternalError, weight.dtype == DType::float32 && weight.rows * weight.cols == size, weight.name,
-              ": expected float32 [", size, "], got [", weight.rows, ", ", weight.cols, "]");
+  TTSRT_CHECK(InternalError, weight.dtype == DType::float32 && weight.rows * weight.cols == size,
+              weight.name, ": expected float32 [", size, "], got [", weight.rows, ", ", weight.cols,
+              "]");
   return reinterpret_cast<const float*>(weight.data);
 }
 
@@ -83,7 +89,8 @@ void multiply(const Product& product, const float* x, std::int64_t rows, float* 
     for (std::int64_t r = 0; r < rows; ++r) {
       double sum = 0.0;
       for (std::int64_t k = 0; k < inputs; ++k) {
-        sum += static_cast<double>(rounded[static_cast<std::size_t>(r * inputs + k)]) * weights[static_cast<std::size_t>(k)];
+        sum += static_cast<double>(rounded[static_cast<std::size_t>(r * inputs + k)]) *
+               weights[static_cast<std::size_t>(k)];
       }
       if (product.bias != nullptr) sum += product.bias[n];
       const double value = activated(product.activate, sum);
@@ -106,7 +113,8 @@ void normalize(const Weight& weight, float epsilon, const float* x, std::int64_t
     for (std::int64_t d = 0; d < width; ++d) variance += (row[d] - mean) * (row[d] - mean);
     variance /= static_cast<double>(width);
     const double inverse = 1.0 / std::sqrt(variance + epsilon);
-    for (std::int64_t d = 0; d < width; ++d) out[r * width + d] = static_cast<float>((row[d] - mean) * inverse * scale[d]);
+    for (std::int64_t d = 0; d < width; ++d)
+      out[r * width + d] = static_cast<float>((row[d] - mean) * inverse * scale[d]);
   }
 }
 
@@ -116,8 +124,10 @@ void run(const LayerNorm& op, Run& at) {
 }
 
 void run(const Linear& op, Run& at) {
-  TTSRT_CHECK(InternalError, op.x != op.out, op.weight.name, ": a product can't overwrite its input");
-  const Product product{op.weight, vector_values(op.bias, op.weight.rows), op.activate, op.accumulate};
+  TTSRT_CHECK(InternalError, op.x != op.out, op.weight.name,
+              ": a product can't overwrite its input");
+  const Product product{op.weight, vector_values(op.bias, op.weight.rows), op.activate,
+                        op.accumulate};
   multiply(product, at.rows(op.x, op.weight.cols), at.batch.rows, at.rows(op.out, op.weight.rows));
 }
 
@@ -127,7 +137,8 @@ void run(const Unfold& op, Run& at) {
   float* out = at.rows(op.out, op.kernel * width);
   TTSRT_CHECK(InternalError, op.x != op.out, "unfold: can't overwrite its input");
   for (const step::Segment& segment : at.batch.segments) {
-    Neighbours neighbours{x + segment.first_row * width, segment.rows, width, nullptr, op.kernel - 1};
+    Neighbours neighbours{x + segment.first_row * width, segment.rows, width, nullptr,
+                          op.kernel - 1};
     float* target = out + segment.first_row * op.kernel * width;
     if (op.history < 0) {
       unfold_segment(op, neighbours, target);
@@ -137,7 +148,8 @@ void run(const Unfold& op, Run& at) {
     const std::vector<float> seen = history;
     neighbours.history = seen.data();
     unfold_segment(op, neighbours, target);
-    for (std::int64_t i = 0; i < op.kernel - 1; ++i) {  // the last kernel - 1 rows, of this segment or before it
+    for (std::int64_t i = 0; i < op.kernel - 1;
+         ++i) {  // the last kernel - 1 rows, of this segment or before it
       neighbours.copy(segment.rows - (op.kernel - 1) + i, history.data() + i * width);
     }
   }

@@ -9,7 +9,7 @@ namespace ttsrt::ops::reference {
 
 // out [rows, N] = activate(x [rows, K] W^T + bias), or out += that.
 struct Product {
-  const Weight& weight;  // [N, K]
+  const Weight& weight;         // [N, K]
   const float* bias = nullptr;  // [N] or none
   Activate activate = Activate::none;
   bool accumulate = false;

@@ -12,13 +12,15 @@ namespace {
 
 constexpr float kNormEpsilon = 1e-5F;
 
-std::vector<float> zeros(std::int64_t count) { return std::vector<float>(static_cast<std::size_t>(count)); }
+std::vector<float> zeros(std::int64_t count) {
+  return std::vector<float>(static_cast<std::size_t>(count));
+}
 
 }  // namespace
 
 LocalTransformer::LocalTransformer(const PickCodes& op) : op_(op) {
-  TTSRT_CHECK(InternalError, op.heads > 0 && op.width % op.heads == 0, "local transformer: width ", op.width, " in ", op.heads,
-              " heads");
+  TTSRT_CHECK(InternalError, op.heads > 0 && op.width % op.heads == 0, "local transformer: width ",
+              op.width, " in ", op.heads, " heads");
   TTSRT_CHECK(InternalError, op.in_proj.is_present() || op.width == op.dim,
               "local transformer: no in-projection from width ", op.dim, " to ", op.width);
   TTSRT_CHECK(InternalError, static_cast<std::int32_t>(op.head_weights.size()) == op.codebooks,
@@ -35,15 +37,17 @@ void LocalTransformer::append_hidden(const float* hidden, std::vector<float>& ro
   rows.insert(rows.end(), row.begin(), row.end());
 }
 
-void LocalTransformer::append_code(std::int32_t place, std::int32_t code, std::vector<float>& rows) const {
-  TTSRT_CHECK(InternalError, code >= 0 && code < op_.vocab, "local transformer: code ", code, " of ", op_.vocab);
+void LocalTransformer::append_code(std::int32_t place, std::int32_t code,
+                                   std::vector<float>& rows) const {
+  TTSRT_CHECK(InternalError, code >= 0 && code < op_.vocab, "local transformer: code ", code,
+              " of ", op_.vocab);
   std::vector<float> embedding = zeros(op_.dim);
   WeightReader(op_.audio_tables).row(std::int64_t{place} * op_.vocab + code, embedding.data());
   append_hidden(embedding.data(), rows);
 }
 
-void LocalTransformer::add_self_attention(const LocalLayer& layer, std::int64_t count, bool is_causal,
-                                          std::vector<float>& x) const {
+void LocalTransformer::add_self_attention(const LocalLayer& layer, std::int64_t count,
+                                          bool is_causal, std::vector<float>& x) const {
   const std::int64_t width = op_.width;
   std::vector<float> normed = zeros(count * width);
   std::vector<float> qkv = zeros(count * 3 * width);
@@ -57,12 +61,14 @@ void LocalTransformer::add_self_attention(const LocalLayer& layer, std::int64_t 
   }
   for (std::int64_t i = 0; i < count; ++i) {
     const std::int64_t visible = is_causal ? i + 1 : count;
-    attend({op_.heads, op_.width / op_.heads}, qkv.data() + i * 3 * width, seen, visible, attended.data() + i * width);
+    attend({op_.heads, op_.width / op_.heads}, qkv.data() + i * 3 * width, seen, visible,
+           attended.data() + i * width);
   }
   multiply({layer.self_out, nullptr, Activate::none, true}, attended.data(), count, x.data());
 }
 
-void LocalTransformer::add_feed_forward(const LocalLayer& layer, std::int64_t count, std::vector<float>& x) const {
+void LocalTransformer::add_feed_forward(const LocalLayer& layer, std::int64_t count,
+                                        std::vector<float>& x) const {
   std::vector<float> normed = zeros(count * op_.width);
   std::vector<float> inner = zeros(count * op_.ffn_dim);
   normalize(layer.ffn_norm, kNormEpsilon, x.data(), count, normed.data());
@@ -74,7 +80,8 @@ std::vector<float> LocalTransformer::forward(std::vector<float> rows, bool is_ca
   const auto count = static_cast<std::int64_t>(rows.size()) / op_.width;
   const WeightReader positions(op_.positions);
   for (std::int64_t i = 0; i < count; ++i) {
-    for (std::int64_t d = 0; d < op_.width; ++d) rows[static_cast<std::size_t>(i * op_.width + d)] += positions.at(i, d);
+    for (std::int64_t d = 0; d < op_.width; ++d)
+      rows[static_cast<std::size_t>(i * op_.width + d)] += positions.at(i, d);
   }
   for (const LocalLayer& layer : op_.layers) {
     add_self_attention(layer, count, is_causal, rows);

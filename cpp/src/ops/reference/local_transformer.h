@@ -1,4 +1,5 @@
-// The local transformer's own network: rows in, rows out, and its heads. Used by both ways of picking codes.
+// The local transformer's own network: rows in, rows out, and its heads. Used by both ways of
+// picking codes.
 #pragma once
 
 #include <cstdint>
@@ -23,13 +24,15 @@ class LocalTransformer {
   void head(std::int32_t place, const float* row, float* logits) const;
 
  private:
-  void add_self_attention(const LocalLayer& layer, std::int64_t count, bool is_causal, std::vector<float>& x) const;
+  void add_self_attention(const LocalLayer& layer, std::int64_t count, bool is_causal,
+                          std::vector<float>& x) const;
   void add_feed_forward(const LocalLayer& layer, std::int64_t count, std::vector<float>& x) const;
 
   const PickCodes& op_;
 };
 
-// How each kind picks: codes [codebooks] from the branches' decoder outputs [dim], raw logits [codebooks * vocab] kept per branch.
+// How each kind picks: codes [codebooks] from the branches' decoder outputs [dim], raw logits
+// [codebooks * vocab] kept per branch.
 struct Pick {
   const PickCodes& op;
   const LocalTransformer& network;

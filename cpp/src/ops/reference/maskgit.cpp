@@ -1,4 +1,5 @@
-// The MaskGit way of picking codes: all at once, over and over, fixing the most confident (ops/rules/maskgit.h).
+// The MaskGit way of picking codes: all at once, over and over, fixing the most confident
+// (ops/rules/maskgit.h).
 #include "ops/rules/maskgit.h"
 
 #include <algorithm>
@@ -21,7 +22,8 @@ void fix_confident(const Pick& pick, std::int32_t pass, Guesses& guesses) {
   for (std::int32_t i = rules::maskgit_eligible(pick.rules, pass); i < count; ++i) {
     guesses.confidences[static_cast<std::size_t>(i)] = rules::kIneligibleConfidence;
   }
-  rules::maskgit_choose(guesses.confidences.data(), count, pick.rules.maskgit.num_unmasked[pass], guesses.is_fixed.data());
+  rules::maskgit_choose(guesses.confidences.data(), count, pick.rules.maskgit.num_unmasked[pass],
+                        guesses.is_fixed.data());
   for (std::size_t i = 0; i < guesses.fed.size(); ++i) {
     if (guesses.is_fixed[i] != 0) guesses.fed[i] = guesses.guessed[i];
   }
@@ -36,7 +38,8 @@ void compute_logits(const Pick& pick, const Guesses& guesses) {
     }
     const std::vector<float> y = pick.network.forward(std::move(rows), false);
     for (std::int32_t i = 0; i < pick.op.codebooks; ++i) {
-      pick.network.head(i, y.data() + std::int64_t{i + 1} * pick.op.width, pick.logits[b] + std::int64_t{i} * pick.op.vocab);
+      pick.network.head(i, y.data() + std::int64_t{i + 1} * pick.op.width,
+                        pick.logits[b] + std::int64_t{i} * pick.op.vocab);
     }
   }
 }
@@ -48,8 +51,10 @@ void guess(const Pick& pick, std::int32_t pass, std::int32_t place, Guesses& gue
     return;
   }
   std::vector<float> mix = pick.masked(place, rules::maskgit_scale(pick.rules, pass));
-  const float number = rules::uniform(pick.rules.sampler.seed, pick.state.step, place, pass, rules::DrawKind::code);
-  const rules::DrawOutcome outcome = rules::maskgit_draw(pick.rules.sampler, mix.data(), pick.op.vocab, number);
+  const float number =
+      rules::uniform(pick.rules.sampler.seed, pick.state.step, place, pass, rules::DrawKind::code);
+  const rules::DrawOutcome outcome =
+      rules::maskgit_draw(pick.rules.sampler, mix.data(), pick.op.vocab, number);
   guesses.guessed[i] = outcome.code;
   guesses.confidences[i] = rules::maskgit_confidence(pick.rules, pick.state, pass, place, outcome);
 }
@@ -58,7 +63,8 @@ void guess(const Pick& pick, std::int32_t pass, std::int32_t place, Guesses& gue
 
 void pick_maskgit(const Pick& pick, std::int32_t* codes) {
   const auto count = static_cast<std::size_t>(pick.op.codebooks);
-  Guesses guesses{std::vector<std::int32_t>(count, pick.op.mask_id), std::vector<std::int32_t>(count, pick.op.mask_id),
+  Guesses guesses{std::vector<std::int32_t>(count, pick.op.mask_id),
+                  std::vector<std::int32_t>(count, pick.op.mask_id),
                   std::vector<float>(count, 0.0F), std::vector<std::uint8_t>(count, 0)};
   for (std::int32_t pass = 0; pass < pick.rules.maskgit.steps; ++pass) {
     fix_confident(pick, pass, guesses);

@@ -1,4 +1,5 @@
-// PickCodes: which draws pick, their branches, and the autoregressive way; maskgit.cpp has the other.
+// PickCodes: which draws pick, their branches, and the autoregressive way; maskgit.cpp has the
+// other.
 #include <algorithm>
 
 #include "core/check.h"
@@ -27,18 +28,20 @@ void pick_autoregressive(const Pick& pick, std::int32_t* codes) {
   for (std::int32_t i = 0; i < op.codebooks; ++i) {
     for (std::size_t b = 0; b < rows.size(); ++b) {
       const std::vector<float> y = pick.network.forward(rows[b], true);
-      pick.network.head(i, y.data() + std::int64_t{i} * op.width, pick.logits[b] + std::int64_t{i} * op.vocab);
+      pick.network.head(i, y.data() + std::int64_t{i} * op.width,
+                        pick.logits[b] + std::int64_t{i} * op.vocab);
     }
     std::vector<float> mix = pick.masked(i, pick.rules.cfg_scale);
-    const float number = rules::uniform(pick.rules.sampler.seed, pick.state.step, i, 0, rules::DrawKind::code);
+    const float number =
+        rules::uniform(pick.rules.sampler.seed, pick.state.step, i, 0, rules::DrawKind::code);
     codes[i] = rules::draw_code(pick.rules.sampler, mix.data(), op.vocab, number).code;
     for (std::vector<float>& branch : rows) pick.network.append_code(i, codes[i], branch);
   }
 }
 
 void run(const PickCodes& op, Run& at) {
-  TTSRT_CHECK(InternalError, op.codebooks == at.state.spec().codebooks, "codes: expected ", at.state.spec().codebooks,
-              " tables as the slots have, got ", op.codebooks);
+  TTSRT_CHECK(InternalError, op.codebooks == at.state.spec().codebooks, "codes: expected ",
+              at.state.spec().codebooks, " tables as the slots have, got ", op.codebooks);
   const LocalTransformer network(op);
   const std::int64_t width = std::int64_t{op.codebooks} * op.vocab;
   const float* hidden = at.rows(op.hidden, op.dim);
@@ -53,9 +56,12 @@ void run(const PickCodes& op, Run& at) {
     Pick pick{op, network, slot.rules, slot.state, {}, {}};
     for (std::size_t b = 0; b < branches.size(); ++b) {
       pick.hidden.push_back(hidden + std::int64_t{branches[b]} * op.dim);
-      pick.logits.push_back(kept != nullptr ? kept + branches[b] * width : scratch.data() + static_cast<std::int64_t>(b) * width);
+      pick.logits.push_back(kept != nullptr
+                                ? kept + branches[b] * width
+                                : scratch.data() + static_cast<std::int64_t>(b) * width);
     }
-    std::int32_t* codes = at.state.outcome.sampled.data() + d * static_cast<std::size_t>(op.codebooks);
+    std::int32_t* codes =
+        at.state.outcome.sampled.data() + d * static_cast<std::size_t>(op.codebooks);
     if (op.maskgit) {
       pick_maskgit(pick, codes);
     } else {

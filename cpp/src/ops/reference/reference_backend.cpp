@@ -21,16 +21,18 @@ class ReferenceExecutable : public Executable {
   ReferenceExecutable(Program program, const ProgramLimits& limits, State& state)
       : program_(std::move(program)), limits_(limits), state_(state) {
     for (const Activation& activation : program_.activations) {
-      const std::int64_t rows = activation.space == RowSpace::rows ? limits.max_rows : limits.max_draws;
+      const std::int64_t rows =
+          activation.space == RowSpace::rows ? limits.max_rows : limits.max_draws;
       activations_.emplace_back(static_cast<std::size_t>(rows * activation.width), NAN);
     }
   }
 
   void launch(const step::RowBatch& rows) override {
-    TTSRT_CHECK(InternalError, rows.rows <= limits_.max_rows, program_.name, ": expected at most ", limits_.max_rows,
-                " rows, got ", rows.rows);
-    TTSRT_CHECK(InternalError, static_cast<std::int32_t>(rows.draws.size()) <= limits_.max_draws, program_.name,
-                ": expected at most ", limits_.max_draws, " draws, got ", rows.draws.size());
+    TTSRT_CHECK(InternalError, rows.rows <= limits_.max_rows, program_.name, ": expected at most ",
+                limits_.max_rows, " rows, got ", rows.rows);
+    TTSRT_CHECK(InternalError, static_cast<std::int32_t>(rows.draws.size()) <= limits_.max_draws,
+                program_.name, ": expected at most ", limits_.max_draws, " draws, got ",
+                rows.draws.size());
     reference::check_batch(rows, state_.spec());
     for (auto& values : activations_) std::fill(values.begin(), values.end(), NAN);
     if (!rows.draws.empty()) state_.start_outcome(rows.draws.size());
@@ -41,8 +43,9 @@ class ReferenceExecutable : public Executable {
   }
 
   const float* activation(BufferId buffer) const override {
-    TTSRT_CHECK(InternalError, buffer >= 0 && static_cast<std::size_t>(buffer) < activations_.size(), program_.name,
-                ": buffer ", buffer, " of ", activations_.size());
+    TTSRT_CHECK(InternalError,
+                buffer >= 0 && static_cast<std::size_t>(buffer) < activations_.size(),
+                program_.name, ": buffer ", buffer, " of ", activations_.size());
     return activations_[static_cast<std::size_t>(buffer)].data();
   }
 
@@ -70,7 +73,8 @@ class ReferenceBackend : public Backend {
 
   std::size_t state_bytes() const override { return state_ ? state_->bytes() : 0; }
 
-  std::unique_ptr<Executable> compile(const Program& program, const ProgramLimits& limits) override {
+  std::unique_ptr<Executable> compile(const Program& program,
+                                      const ProgramLimits& limits) override {
     return std::make_unique<ReferenceExecutable>(program, limits, state());
   }
 

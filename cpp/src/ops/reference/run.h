@@ -1,4 +1,5 @@
-// One launch: the rows, the values of every activation and the state, as each op's plain form sees them.
+// One launch: the rows, the values of every activation and the state, as each op's plain form sees
+// them.
 #pragma once
 
 #include <cstdint>
@@ -18,8 +19,12 @@ struct Run {
 
   // Values of an activation after checking that it has this shape: [rows or draws, width].
   float* values(BufferId buffer, RowSpace space, std::int64_t width) const;
-  float* rows(BufferId buffer, std::int64_t width) const { return values(buffer, RowSpace::rows, width); }
-  float* draws(BufferId buffer, std::int64_t width) const { return values(buffer, RowSpace::draws, width); }
+  float* rows(BufferId buffer, std::int64_t width) const {
+    return values(buffer, RowSpace::rows, width);
+  }
+  float* draws(BufferId buffer, std::int64_t width) const {
+    return values(buffer, RowSpace::draws, width);
+  }
   std::int64_t width_of(BufferId buffer) const;
   // Rows of both branches of a draw; the second is absent without guidance.
   std::vector<std::int32_t> branch_rows(const step::Draw& draw) const;

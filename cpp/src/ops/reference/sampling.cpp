@@ -1,37 +1,44 @@
 // From logits and scores to codes and progress: ClearScores, UpdatePrior, SampleCodes, FinishStep.
+#include "ops/rules/sampling.h"
+
 #include <algorithm>
 
 #include "core/check.h"
 #include "ops/reference/run.h"
 #include "ops/rules/philox.h"
 #include "ops/rules/prior.h"
-#include "ops/rules/sampling.h"
 #include "ops/rules/stop.h"
 
 namespace ttsrt::ops::reference {
 namespace {
 
 void check_codebooks(std::int32_t codebooks, const StateSpec& spec) {
-  TTSRT_CHECK(InternalError, codebooks == spec.codebooks, "codes: expected ", spec.codebooks, " tables as the slots have, got ",
-              codebooks);
+  TTSRT_CHECK(InternalError, codebooks == spec.codebooks, "codes: expected ", spec.codebooks,
+              " tables as the slots have, got ", codebooks);
 }
 
-// Guidance, masks, argmax and draw of slice `i` of draw `d`. `mix` [vocab] is scratch that holds the guided logits.
-void sample_slice(const SampleCodes& op, Run& at, std::size_t d, std::int32_t i, std::vector<float>& mix) {
+// Guidance, masks, argmax and draw of slice `i` of draw `d`. `mix` [vocab] is scratch that holds
+// the guided logits.
+void sample_slice(const SampleCodes& op, Run& at, std::size_t d, std::int32_t i,
+                  std::vector<float>& mix) {
   const Slot& slot = at.state.slot(at.batch.draws[d].slot);
-  const std::size_t place = d * static_cast<std::size_t>(op.codebooks) + static_cast<std::size_t>(i);
+  const std::size_t place =
+      d * static_cast<std::size_t>(op.codebooks) + static_cast<std::size_t>(i);
   rules::mask_logits(slot.rules, slot.state, mix.data(), op.vocab);
   at.state.outcome.likeliest[place] = rules::argmax(mix.data(), op.vocab);
   if (slot.rules.use_local_transformer) return;
-  const float number = rules::uniform(slot.rules.sampler.seed, slot.state.step, i, 0, rules::DrawKind::code);
-  at.state.outcome.sampled[place] = rules::draw_code(slot.rules.sampler, mix.data(), op.vocab, number).code;
+  const float number =
+      rules::uniform(slot.rules.sampler.seed, slot.state.step, i, 0, rules::DrawKind::code);
+  at.state.outcome.sampled[place] =
+      rules::draw_code(slot.rules.sampler, mix.data(), op.vocab, number).code;
 }
 
 }  // namespace
 
 void run(const ClearScores& op, Run& at) {
   const std::int64_t width = at.state.spec().max_text_len;
-  std::fill_n(at.draws(op.scores, width), static_cast<std::int64_t>(at.batch.draws.size()) * width, 0.0F);
+  std::fill_n(at.draws(op.scores, width), static_cast<std::int64_t>(at.batch.draws.size()) * width,
+              0.0F);
 }
 
 void run(const UpdatePrior& op, Run& at) {
@@ -43,7 +50,8 @@ void run(const UpdatePrior& op, Run& at) {
     rules::update_prior(slot.rules, slot.state, slot.counts.data(), row);
     if (!slot.rules.keep_scores) continue;
     at.state.outcome.keeps_scores = true;
-    std::copy(row, row + width, at.state.outcome.scores.data() + static_cast<std::int64_t>(d) * width);
+    std::copy(row, row + width,
+              at.state.outcome.scores.data() + static_cast<std::int64_t>(d) * width);
   }
 }
 
@@ -61,7 +69,8 @@ void run(const SampleCodes& op, Run& at) {
         const std::int64_t at_logit = std::int64_t{i} * op.vocab + v;
         float value = logits[draw.conditional_row * width + at_logit];
         if (draw.unconditional_row >= 0) {
-          value = rules::guide(value, logits[draw.unconditional_row * width + at_logit], slot_rules.cfg_scale);
+          value = rules::guide(value, logits[draw.unconditional_row * width + at_logit],
+                               slot_rules.cfg_scale);
         }
         if (guided != nullptr) guided[static_cast<std::int64_t>(d) * width + at_logit] = value;
         mix[static_cast<std::size_t>(v)] = value;
@@ -78,14 +87,19 @@ void run(const FinishStep& op, Run& at) {
   for (std::size_t d = 0; d < at.batch.draws.size(); ++d) {
     const std::int32_t index = at.batch.draws[d].slot;
     Slot& slot = at.state.slot(index);
-    TTSRT_CHECK(InternalError, slot.rules.frame_stacking == op.frame_stacking &&
-                                   slot.rules.codebooks * slot.rules.frame_stacking == op.codebooks,
-                "slot ", index, ": expected ", op.codebooks, " codes in ", op.frame_stacking, " frames, got ",
-                slot.rules.codebooks, " in each of ", slot.rules.frame_stacking);
-    const std::int32_t* sampled = outcome.sampled.data() + d * static_cast<std::size_t>(op.codebooks);
-    const std::int32_t* likeliest = outcome.likeliest.data() + d * static_cast<std::size_t>(op.codebooks);
-    TTSRT_CHECK(InternalError, std::all_of(sampled, sampled + op.codebooks, [](std::int32_t code) { return code >= 0; }),
-                "slot ", index, ": no codes were drawn in this step");
+    TTSRT_CHECK(InternalError,
+                slot.rules.frame_stacking == op.frame_stacking &&
+                    slot.rules.codebooks * slot.rules.frame_stacking == op.codebooks,
+                "slot ", index, ": expected ", op.codebooks, " codes in ", op.frame_stacking,
+                " frames, got ", slot.rules.codebooks, " in each of ", slot.rules.frame_stacking);
+    const std::int32_t* sampled =
+        outcome.sampled.data() + d * static_cast<std::size_t>(op.codebooks);
+    const std::int32_t* likeliest =
+        outcome.likeliest.data() + d * static_cast<std::size_t>(op.codebooks);
+    TTSRT_CHECK(
+        InternalError,
+        std::all_of(sampled, sampled + op.codebooks, [](std::int32_t code) { return code >= 0; }),
+        "slot ", index, ": no codes were drawn in this step");
     step::DrawOutput draw;
     draw.slot = index;
     draw.end_frame = rules::end_frame(slot.rules, slot.state, sampled, likeliest);

@@ -8,13 +8,14 @@ namespace {
 
 std::int32_t block_of(const step::Segment& segment, std::int32_t position) {
   const std::int32_t index = position / kBlockSize;
-  TTSRT_CHECK(InternalError, segment.blocks != nullptr && index < segment.num_blocks, "position ", position,
-              " needs block ", index, " of a table of ", segment.num_blocks);
+  TTSRT_CHECK(InternalError, segment.blocks != nullptr && index < segment.num_blocks, "position ",
+              position, " needs block ", index, " of a table of ", segment.num_blocks);
   return segment.blocks[index];
 }
 
 // Appends the segment's keys and values; `qkv` are its rows [rows, 3 * width].
-void append(const SelfAttention& op, const step::Segment& segment, const float* qkv, std::int64_t width, State& state) {
+void append(const SelfAttention& op, const step::Segment& segment, const float* qkv,
+            std::int64_t width, State& state) {
   for (std::int32_t i = 0; i < segment.rows; ++i) {
     const std::int32_t position = segment.position + i;
     const std::int32_t block = block_of(segment, position);
@@ -54,14 +55,17 @@ void run(const SelfAttention& op, Run& at) {
   float* out = at.rows(op.out, width);
   const bool is_cached = op.cache_layer >= 0;
   const StateSpec& spec = at.state.spec();
-  TTSRT_CHECK(InternalError, !is_cached || (spec.cache_heads == op.heads && spec.cache_head_dim == op.head_dim),
-              "self-attention: expected ", spec.cache_heads, " heads of ", spec.cache_head_dim, " as the cache has, got ",
-              op.heads, " of ", op.head_dim);
-  TTSRT_CHECK(InternalError, !is_cached || op.causal, "self-attention: a cached row can't see what comes after it");
+  TTSRT_CHECK(InternalError,
+              !is_cached || (spec.cache_heads == op.heads && spec.cache_head_dim == op.head_dim),
+              "self-attention: expected ", spec.cache_heads, " heads of ", spec.cache_head_dim,
+              " as the cache has, got ", op.heads, " of ", op.head_dim);
+  TTSRT_CHECK(InternalError, !is_cached || op.causal,
+              "self-attention: a cached row can't see what comes after it");
   for (const step::Segment& segment : at.batch.segments) {
     const float* rows = qkv + segment.first_row * 3 * width;
     if (is_cached) append(op, segment, rows, width, at.state);
-    const Seen seen = is_cached ? cached_rows(op, segment, at.state) : own_rows(segment, rows, width);
+    const Seen seen =
+        is_cached ? cached_rows(op, segment, at.state) : own_rows(segment, rows, width);
     const std::int64_t before = is_cached ? segment.position : 0;
     for (std::int32_t i = 0; i < segment.rows; ++i) {
       const std::int64_t count = op.causal ? before + i + 1 : segment.rows;

@@ -19,10 +19,12 @@ Slot make_slot(const StateSpec& spec) {
   slot.counts.assign(count_of(spec.max_text_len, 1), 0);
   slot.last_codes.assign(count_of(spec.codebooks, 1), 0);
   slot.text_memory.assign(count_of(spec.memory_layers, spec.max_text_len, memory_width), NAN);
-  slot.context_memory.assign(count_of(spec.memory_layers, spec.max_context_memory, memory_width), NAN);
+  slot.context_memory.assign(count_of(spec.memory_layers, spec.max_context_memory, memory_width),
+                             NAN);
   slot.context_rows.assign(count_of(spec.max_context_rows, spec.dim), NAN);
   for (auto& histories : slot.histories) {
-    for (const StateSpec::Conv& conv : spec.convs) histories.emplace_back(count_of(conv.kernel - 1, conv.width), 0.0F);
+    for (const StateSpec::Conv& conv : spec.convs)
+      histories.emplace_back(count_of(conv.kernel - 1, conv.width), 0.0F);
   }
   return slot;
 }
@@ -52,19 +54,23 @@ std::size_t State::bytes() const {
 }
 
 Slot& State::slot(std::int32_t index) {
-  TTSRT_CHECK(InternalError, index >= 0 && index < spec_.slots, "slot ", index, " of ", spec_.slots);
+  TTSRT_CHECK(InternalError, index >= 0 && index < spec_.slots, "slot ", index, " of ",
+              spec_.slots);
   return slots_[static_cast<std::size_t>(index)];
 }
 
 void State::check_rules(const rules::SlotRules& rules) const {
-  TTSRT_CHECK(InternalError, rules.text_len >= 0 && rules.text_len <= spec_.max_text_len, "text_len: expected at most ",
-              spec_.max_text_len, ", got ", rules.text_len);
-  TTSRT_CHECK(InternalError, rules.context_len >= 0 && rules.context_len <= spec_.max_context_memory,
-              "context_len: expected at most ", spec_.max_context_memory, ", got ", rules.context_len);
-  TTSRT_CHECK(InternalError, rules.num_forbidden >= 0 && rules.num_forbidden <= rules::kMaxForbidden,
-              "num_forbidden: expected at most ", rules::kMaxForbidden, ", got ", rules.num_forbidden);
-  TTSRT_CHECK(InternalError, rules.maskgit.steps >= 1 && rules.maskgit.steps <= rules::kMaxMaskGitSteps,
-              "maskgit.steps: expected 1 to ", rules::kMaxMaskGitSteps, ", got ", rules.maskgit.steps);
+  TTSRT_CHECK(InternalError, rules.text_len >= 0 && rules.text_len <= spec_.max_text_len,
+              "text_len: expected at most ", spec_.max_text_len, ", got ", rules.text_len);
+  TTSRT_CHECK(
+      InternalError, rules.context_len >= 0 && rules.context_len <= spec_.max_context_memory,
+      "context_len: expected at most ", spec_.max_context_memory, ", got ", rules.context_len);
+  TTSRT_CHECK(
+      InternalError, rules.num_forbidden >= 0 && rules.num_forbidden <= rules::kMaxForbidden,
+      "num_forbidden: expected at most ", rules::kMaxForbidden, ", got ", rules.num_forbidden);
+  TTSRT_CHECK(
+      InternalError, rules.maskgit.steps >= 1 && rules.maskgit.steps <= rules::kMaxMaskGitSteps,
+      "maskgit.steps: expected 1 to ", rules::kMaxMaskGitSteps, ", got ", rules.maskgit.steps);
 }
 
 void State::admit(const step::Admission& admission) {
@@ -77,7 +83,8 @@ void State::admit(const step::Admission& admission) {
 void State::copy_block(const step::BlockCopy& copy) {
   for (std::int32_t layer = 0; layer < spec_.cache_layers; ++layer) {
     const float* from = cache_row(layer, copy.from, 0, 0);
-    const std::int64_t count = std::int64_t{kBlockSize} * 2 * spec_.cache_heads * spec_.cache_head_dim;
+    const std::int64_t count =
+        std::int64_t{kBlockSize} * 2 * spec_.cache_heads * spec_.cache_head_dim;
     std::copy(from, from + count, cache_row(layer, copy.to, 0, 0));
   }
 }
@@ -91,18 +98,23 @@ void State::start_outcome(std::size_t draws) {
   outcome.draws.clear();
 }
 
-float* State::cache_row(std::int32_t layer, std::int32_t block, std::int32_t offset, std::int32_t part) {
-  TTSRT_CHECK(InternalError, layer >= 0 && layer < spec_.cache_layers, "cache layer ", layer, " of ", spec_.cache_layers);
-  TTSRT_CHECK(InternalError, block >= 0 && block < spec_.num_blocks, "cache block ", block, " of ", spec_.num_blocks);
-  const std::int64_t position = (std::int64_t{layer} * spec_.num_blocks + block) * kBlockSize + offset;
+float* State::cache_row(std::int32_t layer, std::int32_t block, std::int32_t offset,
+                        std::int32_t part) {
+  TTSRT_CHECK(InternalError, layer >= 0 && layer < spec_.cache_layers, "cache layer ", layer,
+              " of ", spec_.cache_layers);
+  TTSRT_CHECK(InternalError, block >= 0 && block < spec_.num_blocks, "cache block ", block, " of ",
+              spec_.num_blocks);
+  const std::int64_t position =
+      (std::int64_t{layer} * spec_.num_blocks + block) * kBlockSize + offset;
   return cache_.data() + (position * 2 + part) * spec_.cache_heads * spec_.cache_head_dim;
 }
 
-float* State::memory_row(Slot& slot, Memory memory, std::int32_t layer, std::int32_t row, std::int32_t part) {
+float* State::memory_row(Slot& slot, Memory memory, std::int32_t layer, std::int32_t row,
+                         std::int32_t part) {
   const bool is_text = memory == Memory::text;
   const std::int32_t max_rows = is_text ? spec_.max_text_len : spec_.max_context_memory;
-  TTSRT_CHECK(InternalError, layer >= 0 && layer < spec_.memory_layers, "memory layer ", layer, " of ",
-              spec_.memory_layers);
+  TTSRT_CHECK(InternalError, layer >= 0 && layer < spec_.memory_layers, "memory layer ", layer,
+              " of ", spec_.memory_layers);
   TTSRT_CHECK(InternalError, row >= 0 && row < max_rows, "memory row ", row, " of ", max_rows);
   const std::int64_t position = std::int64_t{layer} * max_rows + row;
   std::vector<float>& values = is_text ? slot.text_memory : slot.context_memory;

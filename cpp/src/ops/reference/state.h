@@ -1,4 +1,5 @@
-// What the reference keeps between launches, per slot and in the paged cache, and the outcome of the last draws.
+// What the reference keeps between launches, per slot and in the paged cache, and the outcome of
+// the last draws.
 //
 // Keys and values are kept as float32 that were rounded to the cache's type.
 #pragma once
@@ -22,15 +23,16 @@ struct Slot {
   std::vector<float> text_memory;        // [layers, max_text_len, 2, heads * head_dim]
   std::vector<float> context_memory;     // [layers, max_context_memory, 2, heads * head_dim]
   std::vector<float> context_rows;       // [max_context_rows, dim]
-  std::vector<std::vector<float>> histories[2];  // of a branch, of a conv: [kernel - 1, width], oldest first
+  std::vector<std::vector<float>>
+      histories[2];  // of a branch, of a conv: [kernel - 1, width], oldest first
 };
 
 // Of the draws of the launch that runs, or ran last.
 struct Outcome {
   std::vector<std::int32_t> sampled;    // [draws, codebooks], -1: not drawn
   std::vector<std::int32_t> likeliest;  // [draws, codebooks], -1: not known
-  std::vector<float> scores;            // [draws, max_text_len], zeros where a slot doesn't keep them
-  bool keeps_scores = false;            // whether any draw does
+  std::vector<float> scores;  // [draws, max_text_len], zeros where a slot doesn't keep them
+  bool keeps_scores = false;  // whether any draw does
   std::vector<step::DrawOutput> draws;  // from FinishStep
 };
 
@@ -49,7 +51,8 @@ class State {
   // Keys (part 0) or values (part 1) of a position in a block: [heads * head_dim].
   float* cache_row(std::int32_t layer, std::int32_t block, std::int32_t offset, std::int32_t part);
   // Keys or values of a row of a slot's cross-attention memory: [heads * head_dim].
-  float* memory_row(Slot& slot, Memory memory, std::int32_t layer, std::int32_t row, std::int32_t part);
+  float* memory_row(Slot& slot, Memory memory, std::int32_t layer, std::int32_t row,
+                    std::int32_t part);
   // `value` as the cache stores it.
   float rounded(float value) const;
 

@@ -15,15 +15,19 @@ class WeightReader {
   explicit WeightReader(const Weight& weight) : weight_(weight) {
     TTSRT_CHECK(InternalError, weight.is_present(), weight.name, ": absent where it is needed");
     TTSRT_CHECK(InternalError,
-                weight.dtype == DType::float32 || weight.dtype == DType::bfloat16 || weight.dtype == DType::float16,
-                weight.name, ": expected a float type, got number ", static_cast<int>(weight.dtype));
+                weight.dtype == DType::float32 || weight.dtype == DType::bfloat16 ||
+                    weight.dtype == DType::float16,
+                weight.name, ": expected a float type, got number ",
+                static_cast<int>(weight.dtype));
   }
 
   // The value at (row, col) of the logical [rows, cols].
   float at(std::int64_t row, std::int64_t col) const {
-    TTSRT_CHECK(InternalError, row >= 0 && row < weight_.rows && col >= 0 && col < weight_.cols, weight_.name, ": (", row,
-                ", ", col, ") is outside [", weight_.rows, ", ", weight_.cols, "]");
-    return element(weight_.layout == Layout::dense ? row * weight_.cols + col : panel_index(row, col));
+    TTSRT_CHECK(InternalError, row >= 0 && row < weight_.rows && col >= 0 && col < weight_.cols,
+                weight_.name, ": (", row, ", ", col, ") is outside [", weight_.rows, ", ",
+                weight_.cols, "]");
+    return element(weight_.layout == Layout::dense ? row * weight_.cols + col
+                                                   : panel_index(row, col));
   }
 
   void row(std::int64_t row, float* out) const {
@@ -31,7 +35,8 @@ class WeightReader {
   }
 
  private:
-  // Panels of 16 outputs; inside, steps of 4 bytes of K (two bfloat16, else one value), 16 outputs side by side.
+  // Panels of 16 outputs; inside, steps of 4 bytes of K (two bfloat16, else one value), 16 outputs
+  // side by side.
   std::int64_t panel_index(std::int64_t row, std::int64_t col) const {
     const std::int64_t begin = row / kPanel * kPanel * padded_cols(weight_.cols);
     const std::int64_t lane = row % kPanel;

@@ -1,0 +1,121 @@
+#include "cpu/executable.h"
+
+#include "core/check.h"
+
+namespace ttsrt::cpu {
+namespace {
+
+std::size_t most_scratch(const Stages& stages) {
+  std::size_t most = 0;
+  for (const auto& stage : stages) {
+    most = std::max(most, stage->scratch_bytes());
+    if (stage->body() != nullptr) most = std::max(most, most_scratch(*stage->body()));
+  }
+  return most;
+}
+
+}  // namespace
+
+void Compiled::check(const step::RowBatch& rows) const {
+  const ops::StateSpec& spec = slots_.spec();
+  TTSRT_CHECK(InternalError, rows.rows <= limits_.max_rows && rows.draws.size() <= static_cast<std::size_t>(limits_.max_draws),
+              program_.name, ": expected at most ", limits_.max_rows, " rows and ", limits_.max_draws, " draws, got ",
+              rows.rows, " and ", rows.draws.size());
+  std::int32_t next = 0;
+  for (const step::Segment& segment : rows.segments) {
+    TTSRT_CHECK(InternalError, segment.slot >= 0 && segment.slot < spec.slots, "segment: slot ", segment.slot, " of ",
+                spec.slots);
+    TTSRT_CHECK(InternalError, segment.first_row == next && segment.rows > 0 && segment.position >= 0, "segment of ",
+                segment.rows, " rows at position ", segment.position, ": expected first row ", next, ", got ",
+                segment.first_row);
+    next += segment.rows;
+    if (!uses_cache_) continue;
+    const std::int64_t last = std::int64_t{segment.position} + segment.rows;
+    TTSRT_CHECK(InternalError, segment.blocks != nullptr && last <= std::int64_t{segment.num_blocks} * ops::kBlockSize,
+                "segment: ", last, " positions in ", segment.num_blocks, " blocks");
+    for (std::int32_t b = 0; b < segment.num_blocks; ++b) {
+      TTSRT_CHECK(InternalError, segment.blocks[b] >= 0 && segment.blocks[b] < spec.num_blocks, "segment: block ",
+                  segment.blocks[b], " of ", spec.num_blocks);
+    }
+  }
+  TTSRT_CHECK(InternalError, next == rows.rows, "batch: expected ", rows.rows, " rows in segments, got ", next);
+  for (const step::Draw& draw : rows.draws) {
+    TTSRT_CHECK(InternalError, draw.slot >= 0 && draw.slot < spec.slots && draw.conditional_row >= 0 &&
+                                   draw.conditional_row < rows.rows && draw.unconditional_row >= -1 &&
+                                   draw.unconditional_row < rows.rows,
+                "draw: slot ", draw.slot, ", rows ", draw.conditional_row, " and ", draw.unconditional_row, " of ", rows.rows);
+  }
+}
+
+void Compiled::run(const step::RowBatch& rows, const Worker& worker, ThreadTeam& team) {
+  if (rows.rows == 0) return;
+  if (worker.thread == 0) prepare(rows);
+  team.barrier();
+  walk(plan_.stages, worker, team);
+}
+
+void Compiled::walk(const Stages& stages, const Worker& worker, ThreadTeam& team) const {
+  for (const auto& stage : stages) {
+    if (!stage->is_needed()) continue;
+    if (const Stages* body = stage->body()) {
+      Worker inside = worker;
+      for (inside.pass = 0; inside.pass < stage->passes(); ++inside.pass) walk(*body, inside, team);
+    } else {
+      stage->run(worker);
+      team.barrier();
+    }
+  }
+}
+
+void Compiled::prepare(const step::RowBatch& rows) {
+  launch_.batch = &rows;
+  launch_.rows = rows.rows;
+  launch_.draws = static_cast<std::int32_t>(rows.draws.size());
+  launch_.has_single_rows = rows.segments.size() == static_cast<std::size_t>(rows.rows);
+  launch_.first_block[0] = 0;
+  for (std::size_t s = 0; s < rows.segments.size(); ++s) {
+    const step::Segment& segment = rows.segments[s];
+    launch_.first_block[s + 1] = launch_.first_block[s] + (segment.rows + ops::kBlockSize - 1) / ops::kBlockSize;
+    for (std::int32_t row = segment.first_row; row < segment.first_row + segment.rows; ++row) {
+      launch_.segment_of[static_cast<std::size_t>(row)] = static_cast<std::int32_t>(s);
+      launch_.draw_of[static_cast<std::size_t>(row)] = -1;
+    }
+  }
+  for (std::size_t d = 0; d < rows.draws.size(); ++d) {
+    launch_.draw_of[static_cast<std::size_t>(rows.draws[d].conditional_row)] = static_cast<std::int32_t>(d);
+  }
+  if (launch_.draws > 0) slots_.start_outcome(launch_.draws);
+  prepare_picks(rows);
+}
+
+void Compiled::prepare_picks(const step::RowBatch& rows) {
+  launch_.picks = 0;
+  launch_.pick_rows = 0;
+  launch_.pick_passes = 0;
+  for (std::size_t d = 0; d < rows.draws.size(); ++d) {
+    const step::Draw& draw = rows.draws[d];
+    const auto& rules = slots_.rules[static_cast<std::size_t>(draw.slot)];
+    if (!rules.use_local_transformer) continue;
+    const auto pick = static_cast<std::size_t>(launch_.picks++);
+    launch_.pick_draw[pick] = static_cast<std::int32_t>(d);
+    launch_.pick_first[pick] = launch_.pick_rows;
+    launch_.pick_source[static_cast<std::size_t>(launch_.pick_rows++)] = draw.conditional_row;
+    if (draw.unconditional_row >= 0) {
+      launch_.pick_source[static_cast<std::size_t>(launch_.pick_rows++)] = draw.unconditional_row;
+    }
+    launch_.pick_passes = std::max(launch_.pick_passes, rules.maskgit.steps);
+  }
+  launch_.pick_places = launch_.pick_rows * (slots_.spec().codebooks + 1);
+}
+
+const float* Compiled::activation(ops::BufferId buffer) const {
+  TTSRT_CHECK(InternalError, buffer >= 0 && static_cast<std::size_t>(buffer) < activations_.size(), program_.name,
+              ": buffer ", buffer, " of ", activations_.size());
+  return activations_[static_cast<std::size_t>(buffer)].data;
+}
+
+std::size_t Compiled::activation_bytes() const { return activation_bytes_; }
+
+std::size_t Compiled::scratch_bytes() const { return most_scratch(plan_.stages); }
+
+}  // namespace ttsrt::cpu

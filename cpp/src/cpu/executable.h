@@ -1,0 +1,70 @@
+// A Program compiled for the CPU: buffers at fixed places and a fixed list of stages that the whole team walks.
+//
+// Decided: a LayerNorm goes into the packing of the Linear behind it where nothing else reads it and no trace is wanted. A launch
+// allocates nothing and takes no lock: all sizes come from the limits.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/thread_team.h"
+#include "cpu/attention_stages.h"
+#include "cpu/plan.h"
+
+namespace ttsrt::cpu {
+
+class Compiled {
+ public:
+  Compiled(const ops::Program& program, const ops::ProgramLimits& limits, const Kernels& kernels, Slots& slots);
+  Compiled(const Compiled&) = delete;
+  Compiled& operator=(const Compiled&) = delete;
+
+  // Throws InternalError for rows the limits or the state don't cover.
+  void check(const step::RowBatch& rows) const;
+  // By every thread of the team, with the same rows.
+  void run(const step::RowBatch& rows, const Worker& worker, ThreadTeam& team);
+
+  const float* activation(ops::BufferId buffer) const;
+  std::size_t activation_bytes() const;
+  std::size_t scratch_bytes() const;
+
+ private:
+  void lower();
+  void lower(const ops::EmbedRows& op);
+  void lower(const ops::LayerNorm& op);
+  void lower(const ops::Linear& op);
+  void lower(const ops::Unfold& op);
+  void lower(const ops::SelfAttention& op);
+  void lower(const ops::StoreMemory& op);
+  void lower(const ops::CrossAttention& op);
+  void lower(const ops::StoreContext& op);
+  void lower(const ops::ClearScores& op);
+  void lower(const ops::UpdatePrior& op);
+  void lower(const ops::SampleCodes& op);
+  void lower(const ops::PickCodes& op);
+  void lower(const ops::FinishStep& op);
+  void add_linear_after(const ops::Linear& op, const ops::LayerNorm* norm);
+  bool can_fuse(std::size_t index) const;
+
+  Rows rows_of(ops::BufferId buffer, ops::RowSpace space = ops::RowSpace::rows) const;
+  Rows scores_of(ops::BufferId buffer) const;
+  Rows optional(ops::BufferId buffer, ops::RowSpace space) const;
+
+  void prepare(const step::RowBatch& rows);
+  void prepare_picks(const step::RowBatch& rows);
+  void walk(const Stages& stages, const Worker& worker, ThreadTeam& team) const;
+
+  ops::Program program_;
+  ops::ProgramLimits limits_;
+  Slots& slots_;
+  Launch launch_;
+  Plan plan_;
+  std::vector<Rows> activations_;
+  std::size_t activation_bytes_ = 0;
+  std::byte* segment_blocks_ = nullptr;  // keys and values of segments that keep nothing in the cache
+  std::int64_t segment_room_ = 0;        // bytes
+  bool uses_cache_ = false;
+};
+
+}  // namespace ttsrt::cpu

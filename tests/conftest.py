@@ -1,0 +1,63 @@
+"""Tiny engines made from the golden checkpoints, once for the whole run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import ttsrt_rt as rt
+
+DATA = Path(__file__).resolve().parent / "data" / "magpie"
+SOURCES = {"tiny2503": "tiny2503.ckpt", "tinyfork": "tinyfork.ckpt", "tinyhf": "tinyhf.nemo"}
+
+
+@pytest.fixture(scope="session")
+def checkpoint_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Case name -> converted checkpoint."""
+    made: dict[str, Path] = {}
+
+    def make(case: str) -> Path:
+        if case not in made:
+            folder = tmp_path_factory.mktemp(case) / "checkpoint"
+            # The fork runs the text encoder over the whole text; its configuration says otherwise.
+            options = {"encoder_causal": False} if case == "tinyfork" else {}
+            rt.convert(DATA / SOURCES[case], folder, progress=False, **options)
+            made[case] = folder
+        return made[case]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def engine_of(checkpoint_of: Callable[[str], Path]) -> Callable[[str], Path]:
+    """Case name -> float32 engine."""
+
+    def make(case: str) -> Path:
+        checkpoint = checkpoint_of(case)
+        folder = checkpoint.parent / "engine"
+        if not folder.exists():
+            rt.build(checkpoint, folder, dtype="float32")
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def engine(engine_of: Callable[[str], Path]) -> Path:
+    """The engine with stored voices and a local transformer."""
+    return engine_of("tinyhf")
+
+
+@pytest.fixture(scope="module")
+def executor(engine: Path) -> Iterator[rt.Executor]:
+    with rt.Executor(engine, device="cpu") as opened:
+        yield opened
+
+
+@pytest.fixture
+def text_ids() -> NDArray[np.int32]:
+    return np.arange(3, 30, dtype=np.int32)

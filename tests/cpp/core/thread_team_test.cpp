@@ -1,0 +1,111 @@
+// The team: every thread runs, barriers order what they wrote, errors reach the caller and leave the team usable.
+#include "core/thread_team.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace ttsrt {
+namespace {
+
+class ThreadTeamTest : public testing::TestWithParam<std::int32_t> {};
+
+TEST_P(ThreadTeamTest, EveryThreadRunsOncePerRun) {
+  ThreadTeam team(GetParam());
+  ASSERT_EQ(team.num_threads(), GetParam());
+  std::vector<int> counts(static_cast<std::size_t>(GetParam()), 0);
+  for (int i = 0; i < 200; ++i) {
+    team.run([](void* context, std::int32_t thread) { ++(*static_cast<std::vector<int>*>(context))[static_cast<std::size_t>(thread)]; },
+             &counts);
+  }
+  for (const int count : counts) EXPECT_EQ(count, 200);
+}
+
+struct Relay {
+  ThreadTeam* team;
+  std::vector<int> values;
+  bool is_broken = false;
+};
+
+// Each round a thread reads what its neighbour wrote in the round before; writes and reads alternate behind barriers.
+TEST_P(ThreadTeamTest, BarriersOrderRounds) {
+  ThreadTeam team(GetParam());
+  Relay relay{&team, std::vector<int>(static_cast<std::size_t>(GetParam()), 0)};
+  team.run(
+      [](void* context, std::int32_t thread) {
+        auto& at = *static_cast<Relay*>(context);
+        const auto mine = static_cast<std::size_t>(thread);
+        for (int round = 1; round <= 2000; ++round) {
+          at.values[mine] = round;
+          at.team->barrier();
+          if (at.values[(mine + 1) % at.values.size()] != round) at.is_broken = true;
+          at.team->barrier();
+        }
+      },
+      &relay);
+  EXPECT_FALSE(relay.is_broken);
+}
+
+// A thread that comes late finds the others asleep, not gone.
+TEST_P(ThreadTeamTest, LateThreadsAreAwaited) {
+  ThreadTeam team(GetParam());
+  Relay relay{&team, std::vector<int>(static_cast<std::size_t>(GetParam()), 0)};
+  team.run(
+      [](void* context, std::int32_t thread) {
+        auto& at = *static_cast<Relay*>(context);
+        if (thread == 0) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        at.values[static_cast<std::size_t>(thread)] = 1;
+        at.team->barrier();
+        for (const int value : at.values) {
+          if (value != 1) at.is_broken = true;
+        }
+      },
+      &relay);
+  EXPECT_FALSE(relay.is_broken);
+}
+
+struct Failing {
+  ThreadTeam* team;
+  std::int32_t thread;
+  int barriers_after;
+};
+
+TEST_P(ThreadTeamTest, AnErrorReachesTheCallerAndTheTeamGoesOn) {
+  ThreadTeam team(GetParam());
+  for (std::int32_t thread = 0; thread < GetParam(); ++thread) {
+    for (const int barriers_after : {0, 3}) {
+      Failing failing{&team, thread, barriers_after};
+      const auto fail = [](void* context, std::int32_t self) {
+        const auto& at = *static_cast<Failing*>(context);
+        at.team->barrier();
+        if (self == at.thread) throw std::runtime_error("thread " + std::to_string(self));
+        for (int i = 0; i < at.barriers_after; ++i) at.team->barrier();
+      };
+      try {
+        team.run(fail, &failing);
+        ADD_FAILURE() << "no error from thread " << thread;
+      } catch (const std::runtime_error& error) {
+        EXPECT_EQ(error.what(), "thread " + std::to_string(thread));
+      }
+      Relay relay{&team, std::vector<int>(static_cast<std::size_t>(GetParam()), 0)};
+      team.run([](void* context, std::int32_t self) { static_cast<Relay*>(context)->values[static_cast<std::size_t>(self)] = 7; },
+               &relay);
+      for (const int value : relay.values) EXPECT_EQ(value, 7);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Sizes, ThreadTeamTest, testing::Values(1, 2, 3, 5));
+
+TEST(ThreadTeam, ZeroTakesTheCoresOfTheProcess) {
+  EXPECT_GE(usable_cores(), 1);
+  ThreadTeam team(0);
+  EXPECT_EQ(team.num_threads(), usable_cores());
+}
+
+}  // namespace
+}  // namespace ttsrt

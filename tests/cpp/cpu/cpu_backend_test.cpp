@@ -1,0 +1,219 @@
+// Each op on the CPU backend against the reference, for every instruction set and stored type.
+#include <gtest/gtest.h>
+
+#include "cpu_support.h"
+
+namespace ttsrt {
+namespace {
+
+using test::Pair;
+using test::PairExecutable;
+using test::TestBatch;
+using test::TestWeight;
+
+constexpr DType kTypes[] = {DType::float32, DType::bfloat16, DType::float16};
+
+class CpuOps : public test::CpuIsaTest {};
+
+struct Shape {
+  std::int64_t outputs;
+  std::int64_t inputs;
+};
+
+TEST_P(CpuOps, Linear) {
+  for (const DType dtype : kTypes) {
+    for (const Shape shape : {Shape{1, 1}, Shape{5, 7}, Shape{16, 32}, Shape{33, 19}, Shape{70, 64}, Shape{96, 45}}) {
+      ops::Program program;
+      const TestWeight weight = test::make_panel(shape.outputs, shape.inputs, dtype, 3);
+      const TestWeight back = test::make_panel(shape.inputs, shape.outputs, dtype, 4);
+      const TestWeight bias = test::make_vector(shape.outputs, 5);
+      const ops::BufferId x = test::add_input(program, shape.inputs);
+      const ops::BufferId y = program.add("y", shape.outputs);
+      const ops::BufferId z = program.add("z", shape.inputs);
+      program.ops.emplace_back(ops::Linear{x, y, weight, bias, ops::Activate::gelu_tanh, false});
+      program.ops.emplace_back(ops::Linear{y, z, back, {}, ops::Activate::none, false});
+      program.ops.emplace_back(ops::Linear{y, z, back, {}, ops::Activate::none, true});
+      Pair pair(isa(), 2, test::small_state());
+      PairExecutable both(pair, program, test::traced(40));
+      for (const std::int32_t rows : {1, 2, 3, 4, 5, 8, 9, 12, 13, 17, 29, 40}) {
+        TestBatch batch;
+        batch.add_vectors(0, rows, test::random_vector(static_cast<std::size_t>(rows * shape.inputs), 6));
+        both.run(batch.batch, test::tolerance_of(dtype),
+                 std::to_string(rows) + " rows, [" + std::to_string(shape.outputs) + ", " + std::to_string(shape.inputs) + "]");
+      }
+    }
+  }
+}
+
+TEST_P(CpuOps, LayerNormAndWhereItIsFused) {
+  for (const std::int64_t width : {1, 5, 16, 40, 77}) {
+    ops::Program program;
+    const TestWeight norm = test::make_norm(width, 1);
+    const TestWeight weight = test::make_panel(21, width, DType::float32, 2);
+    const ops::BufferId x = test::add_input(program, width);
+    const ops::BufferId y = program.add("normed", width);
+    const ops::BufferId z = program.add("z", 21);
+    program.ops.emplace_back(ops::LayerNorm{x, y, norm, 1e-5F});
+    program.ops.emplace_back(ops::Linear{y, z, weight, {}, ops::Activate::none, false});
+    for (const std::int32_t rows : {1, 3, 25}) {
+      TestBatch batch;
+      batch.add_vectors(0, rows, test::random_vector(static_cast<std::size_t>(rows * width), 7, 2.0F, 0.5F));
+      Pair pair(isa(), 2, test::small_state());
+      PairExecutable both(pair, program, test::traced(25));
+      both.run(batch.batch, 2e-5F, "width " + std::to_string(width));
+      ops::ProgramLimits fused = test::traced(25);
+      fused.trace = false;
+      const auto executable = pair.cpu->compile(program, fused);
+      executable->launch(batch.batch);
+      pair.cpu->wait();
+      EXPECT_EQ(test::values_of(*executable, z, rows * 21), test::values_of(*both.cpu, z, rows * 21)) << "fused";
+    }
+  }
+}
+
+TEST_P(CpuOps, UnfoldWithHistory) {
+  for (const std::int32_t history : {-1, 0}) {
+    for (const bool causal : {true, false}) {
+      if (history >= 0 && !causal) continue;
+      ops::Program program;
+      const ops::BufferId x = test::add_input(program, 16);
+      const ops::BufferId y = program.add("unfolded", 48);
+      program.ops.emplace_back(ops::Unfold{x, y, 3, causal, history});
+      Pair pair(isa(), 2, test::small_state());
+      PairExecutable both(pair, program, test::traced(30));
+      for (std::uint64_t launch = 0; launch < 4; ++launch) {
+        TestBatch batch;
+        std::uint64_t seed = launch * 10;
+        for (const std::int32_t rows : {1, 5, 2}) {
+          const auto slot = static_cast<std::int32_t>(seed % 3);
+          auto& segment = batch.add_vectors(slot, rows, test::random_vector(static_cast<std::size_t>(rows) * 16, ++seed));
+          segment.branch = rows == 5 ? step::Branch::unconditional : step::Branch::conditional;
+        }
+        if (launch == 2) {
+          step::Admission admission;
+          admission.slot = 1;
+          pair.admit(admission);
+        }
+        both.run(batch.batch, 0.0F, "launch " + std::to_string(launch));
+      }
+    }
+  }
+}
+
+TEST_P(CpuOps, EmbedRowsOfEveryKind) {
+  for (const DType dtype : kTypes) {
+    ops::Program program;
+    const TestWeight audio = test::make_dense(4 * 11, 16, dtype, 1);
+    const TestWeight text = test::make_dense(9, 16, dtype, 2);
+    const TestWeight context_text = test::make_dense(6, 16, dtype, 3);
+    const TestWeight positions = test::make_dense(40, 16, dtype, 4);
+    const ops::BufferId x = program.add("x", 16);
+    program.ops.emplace_back(ops::EmbedRows{x, audio, 4, 11, text, context_text, positions});
+    program.ops.emplace_back(ops::StoreContext{x});
+    Pair pair(isa(), 2, test::small_state());
+    PairExecutable both(pair, program, test::traced(30));
+    TestBatch batch;
+    batch.add_ids(0, 3, step::Input::codes, {1, 2, 3, 4, 10, 9, 8, 7, 0, 0, 0, 0}).position = 5;
+    batch.add_ids(1, 2, step::Input::text, {8, 0}).input_offset = 4;
+    batch.add_ids(2, 2, step::Input::context_text, {5, 1}).position = 38;
+    batch.add_vectors(0, 2, test::random_vector(32, 8)).input_offset = 3;
+    batch.add(1, 1, step::Input::zeros);
+    batch.add(2, 1, step::Input::last_codes).input_offset = 9;
+    both.run(batch.batch, 1e-6F, "first");
+    TestBatch second;
+    auto& kept = second.add(0, 5, step::Input::context);
+    kept.input_offset = 0;
+    kept.position = 3;
+    both.run(second.batch, 1e-6F, "context");
+  }
+}
+
+struct Attending {
+  DType cache_dtype;
+  std::int32_t heads;
+  std::int32_t head_dim;
+};
+
+ops::StateSpec attention_state(const Attending& shape) {
+  ops::StateSpec spec = test::small_state();
+  spec.cache_dtype = shape.cache_dtype;
+  spec.cache_heads = shape.heads;
+  spec.cache_head_dim = shape.head_dim;
+  spec.num_blocks = 30;
+  return spec;
+}
+
+// Scattered blocks, prefill in pieces and single rows, both branches, then a copied block.
+TEST_P(CpuOps, PagedSelfAttention) {
+  for (const DType dtype : kTypes) {
+    for (const auto& [heads, head_dim] : {std::pair{2, 8}, std::pair{3, 5}, std::pair{1, 64}, std::pair{2, 80}}) {
+      const std::int64_t width = std::int64_t{heads} * head_dim;
+      ops::Program program;
+      const ops::BufferId qkv = test::add_input(program, 3 * width);
+      const ops::BufferId out = program.add("out", width);
+      program.ops.emplace_back(ops::SelfAttention{qkv, out, heads, head_dim, 1, true});
+      Pair pair(isa(), 2, attention_state({dtype, heads, head_dim}));
+      PairExecutable both(pair, program, test::traced(60));
+      const std::vector<std::int32_t> tables[3] = {{7, 2, 19, 4, 28}, {0, 11, 3, 9, 1}, {5, 6, 8, 10, 29}};
+      std::int32_t position[3] = {0, 0, 0};
+      std::uint64_t seed = 0;
+      for (const std::vector<std::int32_t>& counts :
+           {std::vector<std::int32_t>{13, 4, 30}, {1, 1, 1}, {9, 1, 17}, {1, 1, 1}, {20, 30, 1}, {1, 1, 1}}) {
+        TestBatch batch;
+        for (std::size_t s = 0; s < 3; ++s) {
+          auto& segment = batch.add_vectors(static_cast<std::int32_t>(s % 2), counts[s],
+                                            test::random_vector(static_cast<std::size_t>(counts[s] * 3 * width), ++seed));
+          segment.branch = s == 2 ? step::Branch::unconditional : step::Branch::conditional;
+          segment.position = position[s];
+          batch.set_blocks(tables[s]);
+          position[s] += counts[s];
+        }
+        both.run(batch.batch, 2e-5F, "dims " + std::to_string(head_dim));
+        for (ops::Backend* backend : {pair.oracle.get(), pair.cpu.get()}) backend->copy_blocks({{2, 11}});
+      }
+    }
+  }
+}
+
+TEST_P(CpuOps, SegmentSelfAttention) {
+  for (const bool causal : {true, false}) {
+    for (const auto& [heads, head_dim] : {std::pair{2, 8}, std::pair{3, 20}}) {
+      const std::int64_t width = std::int64_t{heads} * head_dim;
+      ops::Program program;
+      const ops::BufferId qkv = test::add_input(program, 3 * width);
+      const ops::BufferId out = program.add("out", width);
+      program.ops.emplace_back(ops::SelfAttention{qkv, out, heads, head_dim, -1, causal});
+      Pair pair(isa(), 3, test::small_state());
+      PairExecutable both(pair, program, test::traced(100));
+      std::uint64_t seed = 40;
+      for (const std::vector<std::int32_t>& counts : {std::vector<std::int32_t>{1, 1}, {16, 17, 40}, {5}, {33, 1, 2}}) {
+        TestBatch batch;
+        for (const std::int32_t rows : counts) {
+          batch.add_vectors(0, rows, test::random_vector(static_cast<std::size_t>(rows * 3 * width), ++seed));
+        }
+        both.run(batch.batch, 2e-5F, "segments");
+      }
+    }
+  }
+}
+
+TEST_P(CpuOps, BadBatchesAreRefused) {
+  ops::Program program;
+  const ops::BufferId qkv = test::add_input(program, 48);
+  program.ops.emplace_back(ops::SelfAttention{qkv, program.add("out", 16), 2, 8, 0, true});
+  const auto backend = make_cpu_backend({2, isa()});
+  backend->create_state(test::small_state());
+  const auto executable = backend->compile(program, test::traced(20));
+  TestBatch no_blocks;
+  no_blocks.add_vectors(0, 2, test::random_vector(96, 1));
+  EXPECT_THROW(executable->launch(no_blocks.batch), InternalError);
+  TestBatch too_many;
+  too_many.add_vectors(0, 21, test::random_vector(21 * 48, 1));
+  too_many.set_blocks({0, 1});
+  EXPECT_THROW(executable->launch(too_many.batch), InternalError);
+}
+
+INSTANTIATE_TEST_SUITE_P(Levels, CpuOps, testing::ValuesIn(cpu::supported_levels()), test::isa_name);
+
+}  // namespace
+}  // namespace ttsrt

@@ -1,0 +1,180 @@
+// A row's bits don't depend on the number of rows, its place among them, or the number of threads.
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "cpu_model.h"
+
+namespace ttsrt {
+namespace {
+
+using test::SmallModel;
+using test::SmallRequest;
+using test::TestBatch;
+using test::TestWeight;
+
+constexpr std::int32_t kCounts[] = {1, 2, 3, 8, 16, 17, 64, 128, 512};
+constexpr std::int64_t kInputs = 75;
+constexpr std::int64_t kOutputs = 16 * 9 + 5;
+
+class CpuExactness : public test::CpuIsaTest {};
+
+// Segments of one row each, in slot 0; row `r` of a launch holds vector (r + first) of 512.
+std::vector<float> run_rows(ops::Executable& executable, ops::Backend& backend, const std::vector<float>& vectors,
+                            std::int32_t first, std::int32_t rows, ops::BufferId out, std::int64_t width) {
+  TestBatch batch;
+  const auto begin = vectors.begin() + std::int64_t{first} * kInputs;
+  batch.add_vectors(0, rows, std::vector<float>(begin, begin + std::int64_t{rows} * kInputs));
+  executable.launch(batch.batch);
+  backend.wait();
+  return test::values_of(executable, out, rows * width);
+}
+
+void expect_same_bits(const std::vector<float>& got, const float* expected, const std::string& what) {
+  EXPECT_EQ(std::memcmp(got.data(), expected, got.size() * sizeof(float)), 0) << what;
+}
+
+TEST_P(CpuExactness, ProductsAndNorms) {
+  for (const DType dtype : {DType::float32, DType::bfloat16, DType::float16}) {
+    ops::Program program;
+    const TestWeight norm = test::make_norm(kInputs, 1);
+    const TestWeight weight = test::make_panel(kOutputs, kInputs, dtype, 2);
+    const TestWeight bias = test::make_vector(kOutputs, 3);
+    const TestWeight back = test::make_panel(kInputs, kOutputs, dtype, 4);
+    const ops::BufferId x = test::add_input(program, kInputs);
+    const ops::BufferId y = program.add("normed", kInputs);
+    const ops::BufferId h = program.add("hidden", kOutputs);
+    program.ops.emplace_back(ops::LayerNorm{x, y, norm, 1e-5F});
+    program.ops.emplace_back(ops::Linear{y, h, weight, bias, ops::Activate::gelu_tanh, false});
+    program.ops.emplace_back(ops::Linear{h, x, back, {}, ops::Activate::none, true});
+    const std::vector<float> vectors = test::random_vector(512 * kInputs, 5);
+    std::vector<float> whole;
+    for (const std::int32_t threads : {1, 2, 3}) {
+      const auto backend = make_cpu_backend({threads, isa()});
+      backend->create_state(test::small_state());
+      ops::ProgramLimits limits = test::traced(512);
+      limits.trace = false;
+      const auto executable = backend->compile(program, limits);
+      if (whole.empty()) whole = run_rows(*executable, *backend, vectors, 0, 512, x, kInputs);
+      for (const std::int32_t rows : kCounts) {
+        for (const std::int32_t first : {0, (512 - rows) / 3, 512 - rows}) {
+          const auto got = run_rows(*executable, *backend, vectors, first, rows, x, kInputs);
+          expect_same_bits(got, whole.data() + std::int64_t{first} * kInputs,
+                           std::to_string(rows) + " rows from " + std::to_string(first) + ", " + std::to_string(threads) +
+                               " threads, type " + std::to_string(static_cast<int>(dtype)));
+        }
+      }
+    }
+  }
+}
+
+// A sequence of 512 positions in one launch, in pieces, and row by row; alone and beside another.
+TEST_P(CpuExactness, PagedAttention) {
+  constexpr std::int64_t kWidth = 40;
+  ops::Program program;
+  const ops::BufferId qkv = test::add_input(program, 3 * kWidth);
+  const ops::BufferId out = program.add("out", kWidth);
+  program.ops.emplace_back(ops::SelfAttention{qkv, out, 2, 20, 0, true});
+  ops::StateSpec spec = test::small_state();
+  spec.cache_head_dim = 20;
+  spec.num_blocks = 70;
+  std::vector<std::int32_t> table;
+  for (std::int32_t b = 0; b < 32; ++b) table.push_back(b * 3 % 64);
+  const std::vector<float> vectors = test::random_vector(512 * 3 * kWidth, 6);
+  std::vector<float> whole(512 * kWidth);
+  for (const std::int32_t threads : {1, 2, 3}) {
+    const auto backend = make_cpu_backend({threads, isa()});
+    backend->create_state(spec);
+    const auto executable = backend->compile(program, test::traced(600));
+    for (const std::int32_t piece : {512, 1, 2, 3, 8, 16, 17, 64, 128}) {
+      for (std::int32_t first = 0; first < 512; first += piece) {
+        const std::int32_t rows = std::min(piece, 512 - first);
+        TestBatch batch;
+        const std::int32_t others = first % 5;
+        if (others > 0) {
+          batch.add_vectors(1, others, test::random_vector(static_cast<std::size_t>(others * 3 * kWidth), 8));
+          batch.set_blocks({68});
+        }
+        const auto begin = vectors.begin() + std::int64_t{first} * 3 * kWidth;
+        batch.add_vectors(0, rows, std::vector<float>(begin, begin + rows * 3 * kWidth)).position = first;
+        batch.set_blocks(table);
+        executable->launch(batch.batch);
+        backend->wait();
+        const float* got = executable->activation(out) + others * kWidth;
+        float* expected = whole.data() + first * kWidth;
+        if (threads == 1 && piece == 512) std::copy(got, got + rows * kWidth, expected);
+        EXPECT_EQ(std::memcmp(got, expected, static_cast<std::size_t>(rows * kWidth) * sizeof(float)), 0)
+            << "pieces of " << piece << " at " << first << ", " << threads << " threads";
+      }
+    }
+  }
+}
+
+// Guided logits and codes of a request alone, and in a crowd, over several steps.
+std::vector<float> run_crowd(const std::string& isa, const SmallModel& model, std::int32_t threads, std::int32_t others) {
+  const auto backend = make_cpu_backend({threads, isa});
+  backend->create_state(SmallModel::state(DType::bfloat16, 4));
+  ops::ProgramLimits limits = test::traced(300);
+  limits.trace = false;
+  const auto encoder = backend->compile(model.encoder, limits);
+  const auto prefill = backend->compile(model.prefill, limits);
+  const auto decode = backend->compile(model.decode, limits);
+  std::vector<SmallRequest> requests;
+  for (std::int32_t i = 0; i < others; ++i) requests.push_back(SmallRequest::make(i, 4));
+  requests.push_back(SmallRequest::make(3, 4));
+  TestBatch text;
+  TestBatch context;
+  for (SmallRequest& request : requests) {
+    request.rules.use_local_transformer = true;
+    request.rules.sampler.temperature = 0.8F;
+    request.rules.prior.mode = ops::rules::PriorMode::nemo;
+    request.rules.prior.estimate_layers = 3;
+    request.rules.prior.apply_layers = 3;
+    step::Admission admission;
+    admission.slot = request.slot;
+    admission.rules = request.rules;
+    backend->admit(admission);
+    request.add_text(text);
+    request.add_context(context);
+  }
+  encoder->launch(text.batch);
+  prefill->launch(context.batch);
+  std::vector<float> seen;
+  for (std::int32_t step = 0; step < 6; ++step) {
+    TestBatch batch;
+    for (const SmallRequest& request : requests) request.add_step(batch, step);
+    decode->launch(batch.batch);
+    backend->wait();
+    step::StepOutput output;
+    backend->read_draws(output);
+    for (const std::int32_t code : std::vector<std::int32_t>(output.codes.end() - SmallModel::kCodebooks, output.codes.end())) {
+      seen.push_back(static_cast<float>(code));
+    }
+    for (std::size_t b = 0; b < model.decode.activations.size(); ++b) {
+      const ops::Activation& activation = model.decode.activations[b];
+      if (activation.name != "guided" && activation.name != "scores") continue;
+      const float* row = decode->activation(static_cast<ops::BufferId>(b)) + others * activation.width;
+      seen.insert(seen.end(), row, row + activation.width);
+    }
+  }
+  return seen;
+}
+
+TEST_P(CpuExactness, AloneOrInACrowd) {
+  for (const DType dtype : {DType::float32, DType::bfloat16}) {
+    const SmallModel model({dtype, true, false, 14});
+    const std::vector<float> alone = run_crowd(isa(), model, 1, 0);
+    for (const std::int32_t threads : {1, 2, 3}) {
+      for (const std::int32_t others : {0, 1, 3}) {
+        const std::vector<float> got = run_crowd(isa(), model, threads, others);
+        ASSERT_EQ(got.size(), alone.size());
+        expect_same_bits(got, alone.data(), std::to_string(threads) + " threads, " + std::to_string(others) + " others");
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Levels, CpuExactness, testing::ValuesIn(cpu::supported_levels()), test::isa_name);
+
+}  // namespace
+}  // namespace ttsrt

@@ -1,0 +1,144 @@
+// The kernels of every instruction set this machine has, against plain formulas and the rules.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <vector>
+
+#include "core/half.h"
+#include "cpu/isa.h"
+#include "cpu_support.h"
+#include "ops/rules/sampling.h"
+
+namespace ttsrt {
+namespace {
+
+class CpuKernels : public test::CpuIsaTest {
+ protected:
+  const cpu::Kernels& kernels() const { return cpu::choose_kernels(isa()); }
+};
+
+TEST_P(CpuKernels, ExpIsAccurate) {
+  std::vector<float> x;
+  for (float at = -87.2F; at < 88.0F; at += 0.00137F) x.push_back(at);
+  std::vector<float> got(x.size());
+  kernels().exp(x.data(), static_cast<std::int64_t>(x.size()), got.data());
+  double worst = 0.0;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const double expected = std::exp(static_cast<double>(x[i]));
+    worst = std::max(worst, std::fabs(got[i] - expected) / expected);
+  }
+  EXPECT_LT(worst, 2e-7);
+  const float edges[] = {-INFINITY, -100.0F, 0.0F};
+  float out[3];
+  kernels().exp(edges, 3, out);
+  EXPECT_EQ(out[0], 0.0F);
+  EXPECT_EQ(out[1], 0.0F);
+  EXPECT_EQ(out[2], 1.0F);
+}
+
+TEST_P(CpuKernels, GeluIsAccurate) {
+  std::vector<float> x;
+  for (float at = -12.0F; at < 12.0F; at += 0.0013F) x.push_back(at);
+  std::vector<float> got(x.size());
+  kernels().gelu(x.data(), static_cast<std::int64_t>(x.size()), got.data());
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const double v = x[i];
+    const double expected = 0.5 * v * (1.0 + std::tanh(0.79788456080286535588 * (v + 0.044715 * v * v * v)));
+    ASSERT_NEAR(got[i], expected, 2e-7 * std::max(1.0, std::fabs(v))) << "x " << v;
+  }
+  const float far[] = {-1e4F, 1e4F};
+  float out[2];
+  kernels().gelu(far, 2, out);
+  EXPECT_EQ(out[0], 0.0F);
+  EXPECT_EQ(out[1], 1e4F);
+}
+
+std::vector<float> awkward_row(std::int32_t count, std::uint64_t seed) {
+  std::vector<float> values = test::random_vector(static_cast<std::size_t>(count), seed, 3.0F);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (i % 5 == 1) values[i] = std::round(values[i]);  // ties
+    if (i % 11 == 3) values[i] = -INFINITY;
+    if (i % 13 == 4) values[i] = i % 2 == 0 ? 0.0F : -0.0F;
+  }
+  return values;
+}
+
+TEST_P(CpuKernels, ArgmaxAndKthLargestEqualTheRules) {
+  for (const std::int32_t count : {1, 2, 7, 15, 16, 17, 31, 33, 64, 100, 2024}) {
+    const std::vector<float> row = awkward_row(count, static_cast<std::uint64_t>(count));
+    EXPECT_EQ(kernels().argmax(row.data(), count), ops::rules::argmax(row.data(), count)) << count;
+    for (const std::int32_t k : {1, 2, count / 3, count / 2, count - 1, count}) {
+      if (k < 1 || k > count) continue;
+      const float expected = ops::rules::kth_largest(row.data(), count, k);
+      const float got = kernels().kth_largest(row.data(), count, k);
+      EXPECT_EQ(float_to_bits(got), float_to_bits(expected)) << count << ", k " << k;
+    }
+  }
+  const std::vector<float> never(40, -INFINITY);
+  EXPECT_EQ(kernels().argmax(never.data(), 40), 0);
+  EXPECT_EQ(kernels().kth_largest(never.data(), 40, 7), -INFINITY);
+}
+
+TEST_P(CpuKernels, SurvivorsAreThoseOfTheRules) {
+  for (const std::int32_t count : {5, 16, 77, 2024}) {
+    const std::vector<float> row = awkward_row(count, 9);
+    for (const std::int32_t k : {1, 3, count}) {
+      ops::rules::SamplerRules sampler;
+      sampler.temperature = 0.7F;
+      const float threshold = ops::rules::kth_largest(row.data(), count, k);
+      std::vector<float> expected = row;
+      ops::rules::filter_to_weights(sampler, expected.data(), count, threshold);
+      const float largest = row[static_cast<std::size_t>(ops::rules::argmax(row.data(), count))];
+      std::vector<float> weights(static_cast<std::size_t>(count));
+      std::vector<std::int32_t> indices(static_cast<std::size_t>(count));
+      const std::int32_t found =
+          kernels().survivors(row.data(), count, threshold, largest, 1.0F / 0.7F, {indices.data(), weights.data()});
+      std::vector<float> got(static_cast<std::size_t>(count), 0.0F);
+      for (std::int32_t i = 0; i < found; ++i) got[static_cast<std::size_t>(indices[i])] = weights[static_cast<std::size_t>(i)];
+      for (std::size_t i = 0; i < got.size(); ++i) EXPECT_NEAR(got[i], expected[i], 3e-7F) << i;
+    }
+  }
+}
+
+TEST_P(CpuKernels, StoredElementsRoundAsHalfDoes) {
+  const std::vector<float> values = {0.0F,     -0.0F,   1.0F,    -2.5F,     65504.0F, 65519.9F, 65520.0F, 1e30F,    6.1e-5F,
+                                     6.09e-5F, 5.9e-8F, 2.9e-8F, 2.99e-8F,  3e-9F,    0.1F,     -0.3F,    1.00049F, INFINITY,
+                                     3.14159F, 1e-40F,  0.33333F};
+  const auto dim = static_cast<std::int32_t>(values.size());
+  std::vector<std::uint16_t> keys(static_cast<std::size_t>(dim) * 16);
+  std::vector<std::uint16_t> stored(static_cast<std::size_t>(dim) * 16);
+  for (const bool is_half : {false, true}) {
+    kernels().attention[is_half ? 2 : 1].store(values.data(), values.data(), keys.data(), stored.data(), 3, dim);
+    for (std::int32_t d = 0; d < dim; ++d) {
+      const float value = values[static_cast<std::size_t>(d)];
+      const std::uint16_t expected = is_half ? to_float16(value) : to_bfloat16(value);
+      EXPECT_EQ(keys[static_cast<std::size_t>(d * 16 + 3)], expected) << value;
+      EXPECT_EQ(stored[static_cast<std::size_t>(3 * dim + d)], expected) << value;
+      const void* row = &stored[static_cast<std::size_t>(3 * dim + d)];
+      float back = 0.0F;
+      kernels().mean_rows[is_half ? 2 : 1](&row, 1, 1, &back);
+      EXPECT_EQ(back, is_half ? from_float16(expected) : from_bfloat16(expected)) << value;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Levels, CpuKernels, testing::ValuesIn(cpu::supported_levels()), test::isa_name);
+
+TEST(CpuIsa, UnknownNamesListTheKnown) {
+  try {
+    cpu::choose_kernels("sse9");
+    FAIL() << "no error";
+  } catch (const ConfigError& error) {
+    EXPECT_NE(std::string(error.what()).find("generic"), std::string::npos) << error.what();
+  }
+}
+
+TEST(CpuIsa, TheEnvironmentForcesALevel) {
+  setenv("TTSRT_CPU_ISA", "generic", 1);
+  EXPECT_EQ(make_cpu_backend({1, ""})->info().description, "cpu: generic, 1 threads");
+  unsetenv("TTSRT_CPU_ISA");
+  EXPECT_EQ(std::string(cpu::choose_kernels("").name), cpu::supported_levels().back());
+}
+
+}  // namespace
+}  // namespace ttsrt

@@ -1,0 +1,97 @@
+// Runs the same Programs on the CPU backend and on the reference and compares what they leave.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cpu/cpu_backend.h"
+#include "cpu/isa.h"
+#include "ops/reference/reference_backend.h"
+#include "support/backend.h"
+#include "support/weights.h"
+#include "ttsrt/error.h"
+
+namespace ttsrt::test {
+
+// Largest difference relative to the reference's largest value; where the reference wrote nothing (NaN) anything goes.
+inline float distance(const float* expected, const float* got, std::int64_t count) {
+  float largest = 0.0F;
+  float scale = 1e-3F;
+  for (std::int64_t i = 0; i < count; ++i) {
+    if (std::isnan(expected[i])) continue;
+    scale = std::max(scale, std::fabs(expected[i]));
+    const float difference = std::fabs(expected[i] - got[i]);
+    largest = std::isnan(difference) ? INFINITY : std::max(largest, difference);
+  }
+  return largest / scale;
+}
+
+// The two backends with the same state.
+struct Pair {
+  std::unique_ptr<ops::Backend> oracle = ops::make_reference_backend();
+  std::unique_ptr<ops::Backend> cpu;
+
+  Pair(const std::string& isa, std::int32_t num_threads, const ops::StateSpec& spec)
+      : cpu(make_cpu_backend({num_threads, isa})) {
+    oracle->create_state(spec);
+    cpu->create_state(spec);
+  }
+
+  void admit(const step::Admission& admission) {
+    oracle->admit(admission);
+    cpu->admit(admission);
+  }
+};
+
+// A Program compiled on both.
+struct PairExecutable {
+  Pair& pair;
+  const ops::Program& program;
+  std::unique_ptr<ops::Executable> oracle;
+  std::unique_ptr<ops::Executable> cpu;
+
+  PairExecutable(Pair& backends, const ops::Program& compiled, const ops::ProgramLimits& limits)
+      : pair(backends), program(compiled), oracle(backends.oracle->compile(compiled, limits)),
+        cpu(backends.cpu->compile(compiled, limits)) {}
+
+  // Launches on both and expects every activation to agree.
+  void run(const step::RowBatch& batch, float tolerance, const std::string& what) {
+    oracle->launch(batch);
+    cpu->launch(batch);
+    pair.cpu->wait();
+    for (std::size_t b = 0; b < program.activations.size(); ++b) {
+      const ops::Activation& activation = program.activations[b];
+      const auto rows = activation.space == ops::RowSpace::rows ? static_cast<std::int64_t>(batch.rows)
+                                                                 : static_cast<std::int64_t>(batch.draws.size());
+      const auto id = static_cast<ops::BufferId>(b);
+      EXPECT_LE(distance(oracle->activation(id), cpu->activation(id), rows * activation.width), tolerance)
+          << what << ": " << activation.name;
+    }
+  }
+};
+
+// Trace keeps every activation whole.
+inline ops::ProgramLimits traced(std::int32_t max_rows, std::int32_t max_draws = 4) {
+  ops::ProgramLimits limits;
+  limits.max_rows = max_rows;
+  limits.max_draws = max_draws;
+  limits.trace = true;
+  return limits;
+}
+
+// float32 sums agree closely; an input that rounds to the other bfloat16 moves a product by more.
+inline float tolerance_of(DType dtype) { return dtype == DType::bfloat16 ? 4e-3F : 2e-5F; }
+
+class CpuIsaTest : public testing::TestWithParam<std::string> {
+ protected:
+  const std::string& isa() const { return GetParam(); }
+};
+
+inline std::string isa_name(const testing::TestParamInfo<std::string>& info) { return info.param; }
+
+}  // namespace ttsrt::test

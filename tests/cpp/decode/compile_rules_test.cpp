@@ -1,0 +1,163 @@
+#include "decode/compile_rules.h"
+
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "support/errors.h"
+#include "support/facts.h"
+
+namespace ttsrt::decode {
+namespace {
+
+using test::throws_naming;
+
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+CompiledRules compile(const Request& request, const step::ModelFacts& facts = test::small_facts()) {
+  return compile_rules(request, facts, 3, 7);
+}
+
+TEST(CompileRules, DefaultsAreTheModels) {
+  step::ModelFacts facts = test::small_facts();
+  facts.cfg_scale = 2.5F;
+  facts.min_frames = 4;
+  facts.frame_stacking = 2;
+  facts.max_frames = 21;
+  facts.prior = AttentionPrior{};
+  const CompiledRules rules = compile(Request{}, facts);
+  EXPECT_EQ(rules.slot.text_len, 3);
+  EXPECT_EQ(rules.slot.context_len, 7);
+  EXPECT_EQ(rules.slot.cfg_scale, 2.5F);
+  EXPECT_TRUE(rules.is_guided);
+  EXPECT_EQ(rules.slot.sampler.temperature, 0.6F);
+  EXPECT_EQ(rules.slot.sampler.top_k, 5);
+  EXPECT_EQ(rules.slot.sampler.top_p, 1.0F);
+  EXPECT_EQ(rules.slot.sampler.min_p, 0.0F);
+  EXPECT_EQ(rules.slot.min_frames, 4);
+  EXPECT_EQ(rules.slot.codebooks, 2);
+  EXPECT_EQ(rules.slot.frame_stacking, 2);
+  EXPECT_EQ(rules.slot.eos_id, 14);
+  EXPECT_EQ(rules.slot.num_forbidden, 2);
+  EXPECT_EQ(rules.slot.forbidden[1], 13);
+  EXPECT_EQ(rules.slot.prior.mode, ops::rules::PriorMode::nemo);
+  EXPECT_EQ(rules.slot.prior.apply_layers, 0b1010U);
+  EXPECT_FALSE(rules.slot.use_local_transformer);
+  EXPECT_FALSE(rules.recomputes_prior);
+  EXPECT_EQ(rules.max_steps, 10);  // whole stacks of 21 frames
+}
+
+TEST(CompileRules, ARequestsOptionsWin) {
+  Request request;
+  request.cfg_scale = 1.0F;
+  request.temperature = 0.0F;
+  request.top_k = 0;
+  request.top_p = 0.5F;
+  request.min_p = 0.25F;
+  request.repetition_penalty = 1.0F;
+  request.seed = UINT64_MAX;
+  request.max_frames = 9;
+  request.min_frames = 2;
+  request.eos_method = "argmax_zero_cb";
+  const CompiledRules rules = compile(request);
+  EXPECT_FALSE(rules.is_guided);
+  EXPECT_EQ(rules.slot.sampler.temperature, 0.0F);
+  EXPECT_EQ(rules.slot.sampler.top_k, 0);
+  EXPECT_EQ(rules.slot.sampler.top_p, 0.5F);
+  EXPECT_EQ(rules.slot.sampler.min_p, 0.25F);
+  EXPECT_EQ(rules.slot.sampler.seed, UINT64_MAX);
+  EXPECT_EQ(rules.slot.eos_streams, ops::rules::EosStreams::argmax);
+  EXPECT_EQ(rules.slot.eos_codebooks, ops::rules::EosCodebooks::zero);
+  EXPECT_EQ(rules.slot.min_frames, 2);
+  EXPECT_EQ(rules.max_steps, 9);
+}
+
+TEST(CompileRules, ThePriorIsTheModelsOrTheRequestsOrNone) {
+  step::ModelFacts facts = test::small_facts();
+  facts.prior = AttentionPrior{};
+  Request request;
+  request.use_default_prior = false;
+  EXPECT_EQ(compile(request, facts).slot.prior.mode, ops::rules::PriorMode::off);
+  request.prior = AttentionPrior{};
+  request.prior->mode = "window";
+  request.prior->recompute = true;
+  EXPECT_EQ(compile(request, facts).slot.prior.mode, ops::rules::PriorMode::window);
+  EXPECT_TRUE(compile(request, facts).recomputes_prior);
+  request.prior->mode = "none";
+  EXPECT_TRUE(throws_naming<ConfigError>("prior.mode", [&] { compile(request, facts); }));
+}
+
+TEST(CompileRules, AnAlignmentNeedsNoPrior) {
+  Request request;
+  EXPECT_EQ(compile(request).slot.prior.estimate_layers, 0U);
+  request.return_alignment = true;
+  const CompiledRules rules = compile(request);
+  EXPECT_TRUE(rules.slot.keep_scores);
+  EXPECT_EQ(rules.slot.prior.mode, ops::rules::PriorMode::off);
+  EXPECT_EQ(rules.slot.prior.estimate_layers, 0b1010U);
+}
+
+TEST(CompileRules, LocalTransformer) {
+  step::ModelFacts facts = test::small_facts();
+  Request request;
+  request.use_local_transformer = true;
+  EXPECT_TRUE(throws_naming<ConfigError>("use_local_transformer", [&] { compile(request, facts); }));
+  facts.has_local_transformer = true;
+  EXPECT_TRUE(compile(request, facts).slot.use_local_transformer);
+  facts.is_maskgit = true;
+  request.maskgit.steps = 0;
+  EXPECT_TRUE(throws_naming<ConfigError>("maskgit.steps", [&] { compile(request, facts); }));
+  request.maskgit.steps = 2;
+  EXPECT_EQ(compile(request, facts).slot.maskgit.steps, 2);
+  facts.use_local_transformer = true;
+  request.use_local_transformer = false;
+  request.maskgit.steps = 0;  // nobody looks at it
+  EXPECT_FALSE(compile(request, facts).slot.use_local_transformer);
+}
+
+TEST(CompileRules, RefusesEachOptionByName) {
+  struct Case {
+    const char* option;
+    void (*change)(Request&);
+  };
+  const Case cases[] = {
+      {"cfg_scale", [](Request& of) { of.cfg_scale = -1.0F; }},
+      {"cfg_scale", [](Request& of) { of.cfg_scale = kNan; }},
+      {"cfg_scale", [](Request& of) { of.cfg_scale = 101.0F; }},
+      {"temperature", [](Request& of) { of.temperature = -0.1F; }},
+      {"temperature", [](Request& of) { of.temperature = kInfinity; }},
+      {"top_k", [](Request& of) { of.top_k = -1; }},
+      {"top_k", [](Request& of) { of.top_k = INT32_MAX; }},
+      {"top_p", [](Request& of) { of.top_p = 0.0F; }},
+      {"top_p", [](Request& of) { of.top_p = 1.1F; }},
+      {"top_p", [](Request& of) { of.top_p = kNan; }},
+      {"min_p", [](Request& of) { of.min_p = -0.1F; }},
+      {"min_p", [](Request& of) { of.min_p = 1.1F; }},
+      {"repetition_penalty", [](Request& of) { of.repetition_penalty = 1.1F; }},
+      {"repetition_penalty", [](Request& of) { of.repetition_penalty = kNan; }},
+      {"eos_method", [](Request& of) { of.eos_method = "sometimes"; }},
+      {"min_frames", [](Request& of) { of.min_frames = -1; }},
+      {"max_frames", [](Request& of) { of.max_frames = 0; }},
+      {"max_frames", [](Request& of) { of.max_frames = -5; }},
+      {"max_frames", [](Request& of) { of.max_frames = INT32_MAX; }},
+  };
+  for (const Case& of : cases) {
+    Request request;
+    of.change(request);
+    EXPECT_TRUE(throws_naming<ConfigError>(of.option, [&] { compile(request); })) << of.option;
+  }
+}
+
+TEST(CompileRules, MaxFramesHoldsAtLeastOneStack) {
+  step::ModelFacts facts = test::small_facts();
+  facts.frame_stacking = 4;
+  Request request;
+  request.max_frames = 3;
+  EXPECT_TRUE(throws_naming<ConfigError>("max_frames: expected at least the 4 frames", [&] { compile(request, facts); }));
+  request.max_frames = 7;
+  EXPECT_EQ(compile(request, facts).max_steps, 1);
+}
+
+}  // namespace
+}  // namespace ttsrt::decode

@@ -1,0 +1,146 @@
+"""The command line, as its users type it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import ttsrt_rt as rt
+from ttsrt_rt.cli import main
+
+DATA = Path(__file__).resolve().parents[1] / "data" / "magpie"
+
+
+@pytest.fixture
+def ids(tmp_path: Path) -> Path:
+    path = tmp_path / "ids.json"
+    path.write_text(json.dumps(list(range(3, 20))))
+    return path
+
+
+def test_the_whole_way(tmp_path: Path, ids: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    checkpoint, engine, codes = tmp_path / "ckpt", tmp_path / "engine", tmp_path / "codes.npy"
+    assert main(["convert", str(DATA / "tinyhf.nemo"), str(checkpoint)]) == 0
+    build = ["build", "--checkpoint_dir", str(checkpoint), "--output_dir", str(engine)]
+    assert main([*build, "--dtype", "bfloat16", "--max-batch-size=2"]) == 0
+    run = ["run", str(engine), "--text_ids", str(ids), "--voice", "0", "--cfg-scale", "2.5"]
+    assert main([*run, "--seed", "7", "--max_frames", "10", "--output", str(codes)]) == 0
+    assert "frames" in capsys.readouterr().out
+    written = np.load(codes)
+    assert written.dtype == np.int32 and 0 < len(written) <= 10
+    streamed = tmp_path / "streamed"
+    assert main([*run, "--seed", "7", "--max_frames", "10", "--streaming", "--output", str(streamed)]) == 0
+    assert np.load(streamed).tolist() == written.tolist()
+    with rt.Executor(engine) as executor:
+        assert executor.engine.info.max_batch_size == 2
+        assert executor.engine.info.dtype == "bfloat16"
+
+
+def test_run_takes_stored_intermediates(engine: Path, tmp_path: Path) -> None:
+    golden = f"{DATA / 'tinyhf.lt_cfg_prior_kv.npz'}:encoder_out"
+    rows = np.load(DATA / "tinyhf.lt_cfg_prior_kv.npz")
+    np.savez(tmp_path / "rows.npz", text=rows["encoder_out"][1, :41], context=rows["context_embedding"][1])
+    output = tmp_path / "codes.npy"
+    command = ["run", str(engine), "--encoder_output", f"{tmp_path / 'rows.npz'}:text", "--prior", "off"]
+    command += ["--context_embeddings", f"{tmp_path / 'rows.npz'}:context", "--max_frames", "6"]
+    assert main([*command, "--output", str(output), "--alignment_output", str(tmp_path / "a.npy")]) == 0
+    assert np.load(tmp_path / "a.npy").shape[1] == 41
+    assert main(["run", str(engine), "--encoder_output", golden]) == 2  # three axes
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--text_ids", "none.json"], "no such file"),
+        (["--text_ids", "{ids}", "--voice", "nobody"], "nobody"),
+        (["--text_ids", "{ids}", "--prior", "strong"], "--prior"),
+        (["--text_ids", "{ids}", "--prior", '{"look": 3}'], "--prior"),
+        (["--text_ids", "{ids}", "--device", "tpu"], "tpu"),
+        ([], "text"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(
+    engine: Path,
+    ids: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+) -> None:
+    filled = [argument.replace("{ids}", str(ids)) for argument in arguments]
+    assert main(["run", str(engine), *filled, "--output", str(tmp_path / "codes.npy")]) == 2
+    errors = capsys.readouterr().err
+    assert errors.startswith("ttsrt: error: ") and message in errors and errors.count("\n") == 1
+
+
+def test_unknown_flags_end_with_usage(engine: Path) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["run", str(engine), "--text-idz", "x"])
+    assert end.value.code == 2
+
+
+def test_inspect(
+    engine_of: Callable[[str], Path],
+    checkpoint_of: Callable[[str], Path],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for folder in (engine_of("tiny2503"), checkpoint_of("tiny2503")):
+        assert main(["inspect", str(folder)]) == 0
+        text = capsys.readouterr().out
+        assert "final_proj" in text and "model.codebooks: 4" in text
+        assert main(["inspect", str(folder), "--json"]) == 0
+        contents = json.loads(capsys.readouterr().out)
+        assert contents["description"]["model"]["codebooks"] == 4
+        assert contents["kind"] in ("engine", "checkpoint")
+
+
+def test_inspect_verifies(
+    engine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["inspect", str(engine), "--verify"]) == 0
+    assert "verified" in capsys.readouterr().out
+    damaged = tmp_path / "engine"
+    shutil.copytree(engine, damaged)
+    weights = next(damaged.glob("*.safetensors"))
+    data = bytearray(weights.read_bytes())
+    data[-100] ^= 1
+    weights.write_bytes(data)
+    assert main(["inspect", str(damaged)]) == 0
+    capsys.readouterr()
+    assert main(["inspect", str(damaged), "--verify"]) == 2
+    assert "error" in capsys.readouterr().err
+
+
+def test_inspect_of_something_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", str(tmp_path)]) == 2
+    assert "engine.json or config.json" in capsys.readouterr().err
+
+
+def test_validate(engine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    golden = str(DATA / "tinyhf.lt_cfg_prior_kv.npz")
+    assert main(["validate", str(engine), "--golden", golden]) == 0
+    text = capsys.readouterr().out
+    assert "encoder_out" in text and "lt_logits" in text and "FAIL" not in text
+    assert main(["validate", str(engine), "--golden", golden, "--tolerance", "1e-12"]) == 1
+    assert "FAIL" in capsys.readouterr().out
+    assert main(["validate", str(engine), "--golden", golden, "--run_name", "other"]) == 2
+
+
+def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["demo", "--size", "tiny", "--max_frames", "16", "--num_requests", "3"]
+    assert main([*command, "--output_dir", str(tmp_path / "demo")]) == 0
+    text = capsys.readouterr().out
+    for heading in ("frames", "first frame", "frames/s", "x real time", "ended by"):
+        assert heading in text
+    assert (tmp_path / "demo" / "engine" / "engine.json").is_file()
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["--version"])
+    assert end.value.code == 0 and rt.__version__ in capsys.readouterr().out

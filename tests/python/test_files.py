@@ -1,0 +1,62 @@
+"""Arrays named on the command line."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ttsrt_rt.cli.files import load_array
+from ttsrt_rt.errors import ConfigError, FormatError
+
+ROWS = np.arange(6, dtype=np.float32).reshape(2, 3)
+
+
+def write_safetensors(path: Path, name: str, dtype: str, values: np.ndarray[Any, Any]) -> None:
+    entry = {"dtype": dtype, "shape": list(values.shape), "data_offsets": [0, values.nbytes]}
+    header = json.dumps({name: entry}).encode()
+    path.write_bytes(struct.pack("<Q", len(header)) + header + values.tobytes())
+
+
+def test_each_kind(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", ROWS)
+    np.savez(tmp_path / "a.npz", rows=ROWS)
+    (tmp_path / "a.json").write_text(json.dumps(ROWS.tolist()))
+    write_safetensors(tmp_path / "a.safetensors", "rows", "F32", ROWS)
+    for name in ("a.npy", "a.npz", "a.npz:rows", "a.json", "a.safetensors:rows"):
+        assert load_array(str(tmp_path / name)).tolist() == ROWS.tolist(), name
+
+
+def test_bfloat16_becomes_float32(tmp_path: Path) -> None:
+    bits = (ROWS.view(np.uint32) >> 16).astype(np.uint16)
+    write_safetensors(tmp_path / "a.safetensors", "rows", "BF16", bits)
+    loaded = load_array(str(tmp_path / "a.safetensors"))
+    assert loaded.dtype == np.float32 and loaded.tolist() == ROWS.tolist()
+
+
+def test_a_missing_key_lists_those_there(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", first=ROWS, second=ROWS)
+    for asked in ("a.npz", "a.npz:third"):
+        with pytest.raises(ConfigError, match="first, second"):
+            load_array(str(tmp_path / asked))
+
+
+def test_bad_files(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such file"):
+        load_array(str(tmp_path / "none.npy"))
+    with pytest.raises(ConfigError, match="expected a file that ends in"):
+        load_array(str(tmp_path / "a.pkl"))
+    for name in ("a.npy", "a.npz", "a.json", "a.safetensors"):
+        (tmp_path / name).write_bytes(b"\x80\x04nothing of the kind")
+        with pytest.raises(FormatError):
+            load_array(str(tmp_path / name))
+
+
+def test_objects_are_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    with pytest.raises(FormatError, match="expected a .npy array"):
+        load_array(str(tmp_path / "a.npy"))

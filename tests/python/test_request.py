@@ -1,0 +1,134 @@
+"""Requests on their way into the library: types, shapes, names in messages."""
+
+from __future__ import annotations
+
+import array
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+
+import ttsrt_rt as rt
+from ttsrt_rt import _core
+from ttsrt_rt.lower import lower_request
+
+
+class DlpackOnly:
+    """An array that speaks nothing but DLPack."""
+
+    def __init__(self, values: np.ndarray[Any, Any]) -> None:
+        self._values = values
+
+    def __dlpack__(self, **options: Any) -> Any:
+        return self._values.__dlpack__(**options)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self._values.__dlpack_device__()
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        [1, 2, 3],
+        (1, 2, 3),
+        range(1, 4),
+        np.array([1, 2, 3], np.uint8),
+        np.array([9, 1, 9, 2, 9, 3])[1::2],
+        array.array("q", [1, 2, 3]),
+        memoryview(array.array("i", [1, 2, 3])),
+        DlpackOnly(np.array([1, 2, 3], np.int64)),
+    ],
+    ids=lambda ids: type(ids).__name__,
+)
+def test_ids_from_anything_like_an_array(ids: Any) -> None:
+    native = lower_request(rt.Request(text_ids=ids))
+    assert native.text_ids.dtype == np.int32
+    assert native.text_ids.tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_rows_from_any_float(dtype: type) -> None:
+    rows = np.arange(6, dtype=dtype).reshape(2, 3)
+    for values in (rows, rows.T.copy().T, DlpackOnly(rows)):
+        native = lower_request(rt.Request(encoder_output=values))
+        assert native.encoder_output.tolist() == rows.tolist()
+
+
+def test_a_request_owns_its_values() -> None:
+    ids = np.array([1, 2, 3], np.int32)
+    native = lower_request(rt.Request(text_ids=ids))
+    ids[:] = 0
+    assert native.text_ids.tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"text_ids": [1.0, 2.0]}, r"text_ids: expected integers, got float64"),
+        ({"text_ids": []}, r"text_ids: expected \[n\], not empty, got \[0\]"),
+        ({"text_ids": [[1, 2]]}, r"text_ids: expected \[n\], not empty, got \[1, 2\]"),
+        ({"text_ids": [[1], [1, 2]]}, r"text_ids: expected an array, got list"),
+        ({"text_ids": [2**31]}, r"text_ids: expected int32 numbers, got 2147483648"),
+        ({"text_ids": [2**70]}, r"text_ids: expected integers, got object"),
+        ({"text_ids": "abc"}, r"text_ids: expected integers"),
+        ({"context_codes": [1, 2]}, r"context_codes: expected \[rows, columns\]"),
+        ({"encoder_output": [[1, 2]]}, r"encoder_output: expected floating-point numbers, got int64"),
+        ({"encoder_output": np.zeros((0, 4))}, r"encoder_output: expected .* got \[0, 4\]"),
+        ({"context_embeddings": np.zeros((2, 2), complex)}, r"context_embeddings: .* got complex128"),
+        ({"top_k": 2.5}, r"top_k: expected int \| None in range, got 2.5"),
+        ({"top_k": 2**40}, r"top_k: expected int \| None in range, got 1099511627776"),
+        ({"seed": -1}, r"seed: expected int in range, got -1"),
+        ({"temperature": "hot"}, r"temperature: expected float \| None in range, got 'hot'"),
+        ({"voice": 1.5}, r"voice: expected int \| str \| None in range, got 1.5"),
+        ({"prior": "off"}, r"prior: expected AttentionPrior, got 'off'"),
+        ({"prior": rt.AttentionPrior(lookahead="far")}, r"prior\.lookahead: expected int in range"),  # type: ignore[arg-type]
+        ({"maskgit": None}, r"maskgit: expected MaskGit, got None"),
+    ],
+)
+def test_a_wrong_field_is_named(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(rt.ConfigError, match=message):
+        lower_request(rt.Request(**fields))
+
+
+def test_defaults_stand_in_the_library_alone() -> None:
+    """A plain request of ours is a plain request of the library's."""
+    ours, theirs = lower_request(rt.Request()), _core.Request()
+    for field in dataclasses.fields(rt.Request):
+        if field.name in ("maskgit", "prior"):
+            continue
+        left, right = getattr(ours, field.name), getattr(theirs, field.name)
+        same = left.tolist() == right.tolist() if isinstance(left, np.ndarray) else left == right
+        assert same, field.name
+    assert ours.use_default_prior and ours.prior is None
+    assert rt.AttentionPrior().epsilon == 0.1
+
+
+def test_every_field_of_the_library_has_a_place() -> None:
+    """A field that is added in options.h or request.h and forgotten here is noticed."""
+
+    def names(kind: type) -> set[str]:
+        return {name for name in vars(kind) if not name.startswith("_")}
+
+    def fields(kind: Any) -> set[str]:
+        return {field.name for field in dataclasses.fields(kind)}
+
+    assert names(_core.Request) - {"use_default_prior"} == fields(rt.Request)
+    assert names(_core.AttentionPrior) == fields(rt.AttentionPrior)
+    assert names(_core.MaskGit) == fields(rt.MaskGit)
+    assert names(_core.Metrics) == fields(rt.Metrics)
+
+
+def test_prior_kinds() -> None:
+    assert lower_request(rt.Request(prior="default")).use_default_prior
+    off = lower_request(rt.Request(prior=None))
+    assert not off.use_default_prior and off.prior is None
+    own = lower_request(rt.Request(prior=rt.AttentionPrior(lookahead=9, apply_layers=[1, 2])))
+    assert own.prior is not None and own.prior.lookahead == 9 and own.prior.apply_layers == [1, 2]
+
+
+def test_requests_are_frozen_and_keyword_only() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        rt.Request(text_ids=[1]).seed = 3  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        rt.Request([1])  # type: ignore[misc]
