@@ -105,7 +105,7 @@ class Golden:
         rows = self._branches(index)
         yield Stage("encoder_out", 0, self._array("encoder_out")[index, :text_len])
         for layer, values in enumerate(self._arrays.get("enc_layer_out", ())):
-            yield Stage(f"encoder.layers.{layer}", 0, values[index, :text_len])
+            yield Stage(f"text_encoder.layers.{layer}", 0, values[index, :text_len])
         if "context_embedding" in self._arrays:
             yield Stage("context_embedding", 0, self._arrays["context_embedding"][index])
         for layer, values in enumerate(self._arrays.get("dec_layer_out", ())):

@@ -75,12 +75,13 @@ void trace_prior(Sequence& sequence, const step::StepOutput& output, std::size_t
   }
 }
 
-// Encoder taps of the segments of this launch, by slot.
+// Taps of encoders and of the first prefill, by slot.
 void trace_encoders(const step::StepBatch& batch, const step::StepOutput& output, std::vector<std::unique_ptr<Sequence>>& sequences) {
   for (const step::TapOutput& tap : output.taps) {
-    if (tap.row_class >= static_cast<std::int32_t>(RowClass::prefill)) continue;
+    if (tap.row_class == static_cast<std::int32_t>(RowClass::decode)) continue;
     for (const step::Segment& segment : batch.classes[tap.row_class].segments) {
       const auto found = std::find_if(sequences.begin(), sequences.end(), [&](const auto& of) { return of && of->slot == segment.slot; });
+      if (segment.branch == Branch::unconditional || (*found)->steps > 0) continue;
       std::vector<std::int64_t> rows;
       for (std::int32_t i = 0; i < segment.rows; ++i) rows.push_back(segment.first_row + i);
       trace_rows(**found, tap, rows, tap.width);
@@ -158,8 +159,7 @@ std::int64_t commit(const step::StepPlan& plan, const step::StepBatch& batch, co
     frames += sequence->frames - before;
     ++index;
     if (end.has_value()) {
-      finish(*sequence, *end, "", facts);
-      sequence.reset();
+      sequence->end = end;
     } else if (sequence->frames - sequence->frames_sent >= sequence->request.chunk_frames) {
       sequence->channel->push(next_event(*sequence, facts));
     }

@@ -10,8 +10,8 @@
 
 namespace ttsrt::executor {
 
-// Books the rows that ran, appends codes, pushes events. Sequences that came to their own end are finished and left null in
-// `sequences`. Returns the codec frames made.
+// Books the rows that ran, appends codes, pushes events. Sequences that came to their own end know why (Sequence::end); the loop
+// finishes them. Returns the codec frames made.
 std::int64_t commit(const step::StepPlan& plan, const step::StepBatch& batch, const step::StepOutput& output,
                     std::vector<std::unique_ptr<Sequence>>& sequences, const step::ModelFacts& facts);
 

@@ -77,6 +77,9 @@ void Loop::count(FinishReason reason) {
   } else {
     ++stats_.num_completed;
   }
+  stats_.num_active_requests = stats_.max_num_active_requests - static_cast<std::int32_t>(free_slots_.size());
+  stats_.free_num_blocks = pool_.num_free();
+  stats_.used_num_blocks = pool_.num_blocks() - pool_.num_free();
 }
 
 void Loop::reject(Pending& pending, FinishReason reason, const std::string& why) {
@@ -138,9 +141,15 @@ void Loop::admit(Pending&& pending, std::int32_t slot) {
   running_.push_back(std::move(sequence));
 }
 
-void Loop::retire(Sequence& sequence) {
-  if (sequence.prefix != nullptr) prefixes_.release(*sequence.prefix);
-  free_slots_.push_back(sequence.slot);
+// Ends a running sequence and leaves it null. Its slot and blocks are free, and counted so, before its caller hears of it.
+void Loop::end(std::unique_ptr<Sequence>& sequence, FinishReason reason, const std::string& why) {
+  if (sequence->prefix != nullptr) prefixes_.release(*sequence->prefix);
+  sequence->conditional.clear();
+  sequence->unconditional.clear();
+  free_slots_.push_back(sequence->slot);
+  count(reason);
+  finish(*sequence, reason, why, network_->info().facts);
+  sequence.reset();
 }
 
 // Ends what was cancelled or ran out of time, waiting or running.
@@ -166,11 +175,7 @@ void Loop::drop_ended() {
     const auto& deadline = sequence->request.deadline;
     const bool is_late = deadline && std::chrono::duration<double>(now - sequence->submitted).count() > *deadline;
     if (!is_cancelled && !is_late) continue;
-    const FinishReason reason = is_cancelled ? FinishReason::cancelled : FinishReason::deadline;
-    retire(*sequence);
-    count(reason);
-    finish(*sequence, reason, "", network_->info().facts);
-    sequence.reset();
+    end(sequence, is_cancelled ? FinishReason::cancelled : FinishReason::deadline, "");
   }
   std::erase(running_, nullptr);
 }
@@ -180,39 +185,31 @@ void Loop::step() {
   const step::ModelFacts& facts = network_->info().facts;
   std::int64_t frames = 0;
   try {
+    plan_.items.clear();
     views_.clear();
     for (const auto& sequence : running_) views_.push_back(sequence->view());
     plan_ = plan_step(views_, facts.max_rows);
     TTSRT_CHECK(InternalError, !plan_.is_empty(), "the scheduler found nothing to run for ", running_.size(), " requests");
     build_batch(plan_, running_, facts, batch_);
     const step::StepOutput& output = network_->collect(network_->launch(batch_));
-    std::vector<std::pair<std::int32_t, Prefix*>> held;  // of those the commit may end
-    for (const auto& sequence : running_) held.emplace_back(sequence->slot, sequence->prefix);
     frames = commit(plan_, batch_, output, running_, facts);
-    for (std::size_t i = 0; i < running_.size(); ++i) {
-      if (running_[i] != nullptr) continue;
-      if (held[i].second != nullptr) prefixes_.release(*held[i].second);
-      free_slots_.push_back(held[i].first);
-      count(FinishReason::stop);
-    }
-    std::erase(running_, nullptr);
   } catch (const DeviceError& problem) {
     fail_all(problem.what());
   } catch (const std::exception& problem) {
     fail_planned(problem.what());
   }
   update_stats(frames, std::chrono::duration<double>(Clock::now() - begin).count());
+  for (auto& sequence : running_) {
+    if (sequence->end.has_value()) end(sequence, *sequence->end, "");
+  }
+  std::erase(running_, nullptr);
 }
 
 // A failed launch costs the requests that were in it; the executor goes on.
 void Loop::fail_planned(const std::string& why) {
   for (const step::PlanItem& item : plan_.items) {
     auto& sequence = running_[static_cast<std::size_t>(item.sequence)];
-    if (sequence == nullptr) continue;
-    retire(*sequence);
-    count(FinishReason::error);
-    finish(*sequence, FinishReason::error, why, network_->info().facts);
-    sequence.reset();
+    if (sequence != nullptr) end(sequence, FinishReason::error, why);
   }
   if (plan_.is_empty()) {
     fail_all(why);
@@ -232,10 +229,7 @@ void Loop::fail_all(const std::string& why) {
     stats_.num_queued_requests = 0;
   }
   for (auto& sequence : running_) {
-    if (sequence == nullptr) continue;
-    retire(*sequence);
-    count(FinishReason::error);
-    finish(*sequence, FinishReason::error, why, network_->info().facts);
+    if (sequence != nullptr) end(sequence, FinishReason::error, why);
   }
   running_.clear();
   for (Pending& pending : waiting) reject(pending, FinishReason::error, why);

@@ -44,7 +44,7 @@ class Loop {
   void step();
   void fail_planned(const std::string& why);
   void fail_all(const std::string& why);
-  void retire(Sequence& sequence);
+  void end(std::unique_ptr<Sequence>& sequence, FinishReason reason, const std::string& why);
   void count(FinishReason reason);
   void reject(Pending& pending, FinishReason reason, const std::string& why);
   void update_stats(std::int64_t frames, double seconds);

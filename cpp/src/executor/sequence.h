@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "decode/prior_mirror.h"
@@ -42,6 +43,7 @@ struct Sequence {
   std::int32_t steps = 0;
   Prefix* prefix = nullptr;  // shared unconditional context, until it is forked
   bool is_forked = false;
+  std::optional<FinishReason> end;  // its own, once it has come to it
   BlockTable conditional;
   BlockTable unconditional;
 

@@ -63,14 +63,21 @@ ops::PickCodes pick_codes_of(const EngineData& engine, ops::BufferId hidden) {
 
 }  // namespace
 
-ops::Program write_prefill(const EngineData& engine) {
+ops::Program write_prefill(const EngineData& engine, bool trace) {
   const StackConfig& config = engine.config.decoder;
   const bool has_convs = config.kernel > 1;
   ops::Program program;
   program.name = "prefill";
   const StackWeights weights = load_stack(engine, "decoder", config);
   BlockWriter block(program, config, {true, has_convs});
-  program.ops.push_back(embed_of(engine, weights, block.residual()));
+  ops::EmbedRows embed = embed_of(engine, weights, block.residual());
+  program.ops.push_back(embed);
+  if (trace) {  // the context rows as they are before their positions
+    embed.out = program.add("context_embedding", config.dim);
+    embed.positions = {};
+    program.ops.push_back(embed);
+    program.taps.push_back({"context_embedding", embed.out});
+  }
   for (std::int32_t l = 0; l < config.layers; ++l) {
     const LayerWeights& layer = weights.layers[static_cast<std::size_t>(l)];
     block.self_attention(layer, l);

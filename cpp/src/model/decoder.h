@@ -6,7 +6,7 @@
 
 namespace ttsrt::model {
 
-ops::Program write_prefill(const EngineData& engine);
+ops::Program write_prefill(const EngineData& engine, bool trace);
 ops::Program write_decode(const EngineData& engine, bool trace);
 
 }  // namespace ttsrt::model

@@ -81,7 +81,7 @@ ops::Program write_context_encoder(const EngineData& engine, bool trace) {
     embed.context_text_table = engine.weight("context_text_embedding", config.context_text_vocab, config.dim);
   }
   const ops::BufferId out = write_layers(engine, program, "context_encoder", config.context_encoder, embed, trace);
-  if (trace) program.taps.push_back({"context_embedding", out});
+  if (trace && config.context == ContextKind::memory) program.taps.push_back({"context_embedding", out});
   if (config.context == ContextKind::memory) {
     write_projections(engine, program, out, ops::Memory::context);
   } else {

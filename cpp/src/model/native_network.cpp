@@ -105,7 +105,7 @@ NativeNetwork::NativeNetwork(const EngineData& engine, std::unique_ptr<ops::Back
   if (engine.config.context_encoder.is_present()) {
     compile(RowClass::encode_context, write_context_encoder(engine, trace_), rows, 0);
   }
-  compile(RowClass::prefill, write_prefill(engine), rows, 0);
+  compile(RowClass::prefill, write_prefill(engine, trace_), rows, 0);
   compile(RowClass::decode, write_decode(engine, trace_), 2 * limits.max_batch_size, limits.max_batch_size);
 
   info_.device = backend_->info().device;

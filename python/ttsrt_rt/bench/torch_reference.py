@@ -14,7 +14,7 @@ codes do. `recompute` of a prior redoes every position under the newest weights,
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,7 +105,7 @@ class TorchReference:
         self.last_timings = Timings()
 
     @torch.inference_mode()
-    def encode_text(self, text_ids: Sequence[int]) -> Tensor:
+    def encode_text(self, text_ids: npt.ArrayLike) -> Tensor:
         """Text ids to the encoder's output [text_len, dim]."""
         return self.net.encode_text(self._ids(text_ids))
 
@@ -295,7 +295,7 @@ class TorchReference:
             self.net, hidden, plan.scale, marks, plan.sampling, run.local_cache, raw
         )
 
-    def _ids(self, ids: Sequence[int]) -> Tensor:
+    def _ids(self, ids: npt.ArrayLike) -> Tensor:
         return torch.as_tensor(np.asarray(ids, np.int64), device=self.device)
 
     def _rows(self, values: npt.ArrayLike) -> Tensor:

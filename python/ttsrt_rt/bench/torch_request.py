@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -38,12 +37,12 @@ class ReferenceRequest:
         passes: of a masked-prediction local transformer.
     """
 
-    text_ids: Sequence[int] | None = None
+    text_ids: npt.ArrayLike | None = None
     encoder_output: npt.ArrayLike | None = None
     context_codes: npt.ArrayLike | None = None
     voice: int | str | None = None
     context_embeddings: npt.ArrayLike | None = None
-    context_text_ids: Sequence[int] | None = None
+    context_text_ids: npt.ArrayLike | None = None
     cfg_scale: float | None = None
     temperature: float | None = None
     top_k: int | None = None

@@ -222,6 +222,26 @@ def _read_frame_rate(reading: Reading) -> float:
     return DEFAULT_FRAME_RATE
 
 
+def _check_widths(config: Block, stacks: Mapping[str, m.StackConfig | None], dim: int) -> None:
+    for name, stack in stacks.items():
+        if stack is not None and stack.dim != dim:
+            raise ConfigError(
+                f"{config.place(name)}.d_model: expected the tables' width {dim}, got {stack.dim}"
+            )
+
+
+def _notice_fields(reading: Reading) -> None:
+    config = reading.config
+    if unknown := unknown_fields(config):
+        reading.notices.append(
+            f"fields without meaning here were passed over: {', '.join(unknown)}"
+        )
+    if config.has("vector_quantizer"):
+        reading.notices.append(
+            "vector_quantizer: codes come out in the model's own layout, not the codec's"
+        )
+
+
 def read_model(reading: Reading) -> m.MagpieModel:
     """The `model` block of a source.
 
@@ -247,25 +267,11 @@ def read_model(reading: Reading) -> m.MagpieModel:
     context_text, context_text_vocab = _read_context_text(reading, context)
     encoder_causal = reading.options.encoder_causal
     text_encoder = read_stack(config.block("encoder"), shapes, "encoder", encoder_causal)
-    for name, stack in (
-        ("encoder", text_encoder),
-        ("decoder", decoder),
-        ("context_encoder", context_encoder),
-    ):
-        if stack is not None and stack.dim != dim:
-            raise ConfigError(
-                f"{config.place(name)}.d_model: expected the tables' width {dim}, got {stack.dim}"
-            )
+    named = {"encoder": text_encoder, "decoder": decoder, "context_encoder": context_encoder}
+    _check_widths(config, named, dim)
+    _notice_fields(reading)
     if text_vocab < 2 or vocab < 2:
         raise FormatError(f"text_embedding.weight: expected at least 2 rows, got {text_vocab}")
-    if unknown := unknown_fields(config):
-        reading.notices.append(
-            f"fields without meaning here were passed over: {', '.join(unknown)}"
-        )
-    if config.has("vector_quantizer"):
-        reading.notices.append(
-            "vector_quantizer: codes come out in the model's own layout, not the codec's"
-        )
     return m.MagpieModel(
         dim=dim,
         codebooks=codebooks,

@@ -55,6 +55,9 @@ def looks_like_magpie(path: Path) -> bool:
     """
     if path.is_dir():
         return is_fork_folder(path)
+    with path.open("rb") as file:
+        if file.read(2) == b"\x1f\x8b":
+            return True  # a packed .nemo: unpacking it to look inside would be the whole work
     with open_weights(path) as weights:
         return any("audio_embeddings." in name or "decoder.layers." in name for name in weights)
 
@@ -82,7 +85,11 @@ def convert_magpie(
         dtype: "float32", "float16" or "bfloat16" casts the weights; None keeps them as trained.
         overwrite: replace a checkpoint that is already there. Other folders are never replaced.
         progress: a bar on standard error.
-        generation, encoder_causal, codebook_size, frame_rate, cross_heads: see MagpieOptions.
+        generation: see MagpieOptions, as the rest.
+        encoder_causal: see there.
+        codebook_size: see there.
+        frame_rate: see there.
+        cross_heads: see there.
 
     Raises:
         ConfigError: the configuration is missing, cannot be served, or contradicts the tensors; the
@@ -104,21 +111,22 @@ def convert_magpie(
         plan = plan_tensors(model, opened.tensors, dtype, reading.notices)
         for notice in reading.notices:
             LOGGER.warning("%s: %s", Path(source).name, notice)
-        told = {"file": Path(source).name, "model_type": opened.block.values.get("model_type")}
-        told["nemo_version"] = _short_text(opened.block.values.get("nemo_version"))
         written = {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
             "family": "magpie",
-            "source": told,
+            "source": _told(Path(source), opened.block),
             **blocks,
         }
         return write_folder(
-            output_dir,
-            written,
-            lambda path: _write(path, plan, progress),
-            overwrite=overwrite,
+            output_dir, written, lambda path: _write(path, plan, progress), overwrite=overwrite
         )
+
+
+def _told(path: Path, block: Block) -> dict[str, str | None]:
+    """Where a checkpoint comes from, for the reader of config.json."""
+    names = ("model_type", "nemo_version")
+    return {"file": path.name, **{name: _short_text(block.values.get(name)) for name in names}}
 
 
 def _write(path: Path, plan: Mapping[str, PlannedTensor], progress: bool) -> None:

@@ -106,7 +106,7 @@ def _codebook_size(config: Block, vocab: int, given: int | None, oldest: bool) -
         return LEGACY_CODEBOOK if vocab == LEGACY_VOCAB else max(1, vocab - SPECIALS)
     if vocab == LEGACY_VOCAB or vocab <= SPECIALS:
         raise ConfigError(
-            f"{config.path.rstrip(': ')}: tables of {vocab} rows are of the legacy layout: give its "
+            f"{config.path.rstrip(': ')}: tables of {vocab} rows have the legacy layout: give its "
             "forced_* ids in the configuration, or codebook_size"
         )
     return vocab - SPECIALS

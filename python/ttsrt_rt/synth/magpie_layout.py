@@ -227,6 +227,29 @@ def _cross(model: SynthModel) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
+def _local(model: SynthModel) -> dict[str, tuple[int, ...]]:
+    shapes: dict[str, tuple[int, ...]] = {}
+    if model.local_type == "none":
+        return shapes
+    width, dim, vocab = model.local_dim, model.dim, model.vocab
+    if width != dim:
+        shapes["local_transformer_in_projection.weight"] = (width, dim)
+        shapes["local_transformer_in_projection.bias"] = (width,)
+    shapes |= _stack(
+        "local_transformer",
+        model.local_layers,
+        width,
+        1,
+        model.tables + 2,
+        is_causal=model.local_type == "autoregressive",
+        norm_out=False,
+    )
+    for table in range(model.tables):
+        shapes[f"local_transformer_out_projections.{table}.weight"] = (vocab, width)
+        shapes[f"local_transformer_out_projections.{table}.bias"] = (vocab,)
+    return shapes
+
+
 def layout(model: SynthModel) -> dict[str, tuple[int, ...]]:
     """Name and shape of every tensor the original code stores, mask buffers included."""
     dim, vocab = model.dim, model.vocab
@@ -270,23 +293,7 @@ def layout(model: SynthModel) -> dict[str, tuple[int, ...]]:
         )
     shapes["final_proj.weight"] = (model.tables * vocab, dim)
     shapes["final_proj.bias"] = (model.tables * vocab,)
-    if model.local_type != "none":
-        width = model.local_dim
-        if width != dim:
-            shapes["local_transformer_in_projection.weight"] = (width, dim)
-            shapes["local_transformer_in_projection.bias"] = (width,)
-        shapes |= _stack(
-            "local_transformer",
-            model.local_layers,
-            width,
-            1,
-            model.tables + 2,
-            is_causal=model.local_type == "autoregressive",
-            norm_out=False,
-        )
-        for table in range(model.tables):
-            shapes[f"local_transformer_out_projections.{table}.weight"] = (vocab, width)
-            shapes[f"local_transformer_out_projections.{table}.bias"] = (vocab,)
+    shapes |= _local(model)
     if model.voices:
         shapes["baked_context_embedding.weight"] = (model.voices, model.voice_rows * dim)
     return shapes

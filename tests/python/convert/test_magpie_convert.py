@@ -37,7 +37,7 @@ def load(name: str) -> Arrays:
 def load_config(name: str) -> dict[str, Any]:
     if name.endswith(".nemo"):
         with open_weights(DATA / name) as weights:
-            return to_plain(weights.config)
+            return dict(to_plain(weights.config))
     return dict(yaml.safe_load((DATA / name).read_text())["cfg"])
 
 
@@ -50,7 +50,7 @@ def to_plain(value: Any) -> Any:
 def write(folder: Path, arrays: Arrays, config: dict[str, Any]) -> Path:
     """A `.ckpt` with its configuration beside it."""
     tensors = {
-        name: SynthTensor(values.dtype.name, values.shape, lambda values=values: values)
+        name: SynthTensor(values.dtype.name, values.shape, values.copy)
         for name, values in arrays.items()
     }
     path = folder / "made.ckpt"

@@ -1,4 +1,4 @@
-"""The TensorRT-LLM fork's layout: made from a golden checkpoint, converted, and compared with it."""
+"""The TensorRT-LLM fork's layout: made from a golden checkpoint, converted, compared with it."""
 
 from __future__ import annotations
 
@@ -106,7 +106,9 @@ def test_a_bias_that_is_there_is_kept(tmp_path: Path) -> None:
 
 def test_missing_and_unexpected_tensors(tmp_path: Path) -> None:
     name = "decoder_layers.1.self_attention.dense.weight"
-    with pytest.raises(FormatError, match="decoder_layers.1.self_attention.dense.weight: missing"):
+    with pytest.raises(
+        FormatError, match=r"decoder_layers\.1\.self_attention\.dense\.weight: missing"
+    ):
         convert(write_fork(tmp_path / "a", drop=name), tmp_path / "o", progress=False)
     extra = {"router.weight": np.zeros(2, np.float32)}
     with pytest.raises(FormatError, match=r"1 unexpected tensors: router\.weight"):

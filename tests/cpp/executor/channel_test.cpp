@@ -1,0 +1,97 @@
+#include "executor/channel.h"
+
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <thread>
+
+#include "support/errors.h"
+
+namespace ttsrt {
+namespace {
+
+Event event_at(std::int32_t frame, bool is_last = false) {
+  Event event;
+  event.first_frame = frame;
+  event.is_last = is_last;
+  return event;
+}
+
+Result stopped() {
+  Result result;
+  result.finish_reason = FinishReason::length;
+  return result;
+}
+
+TEST(Channel, GivesEventsInOrderThenNothing) {
+  Channel channel(5);
+  EXPECT_EQ(channel.id(), 5U);
+  channel.push(event_at(0));
+  channel.push(event_at(1));
+  EXPECT_FALSE(channel.is_done());
+  channel.finish(event_at(2, true), stopped());
+  EXPECT_TRUE(channel.is_done());
+  bool timed_out = true;
+  for (std::int32_t frame = 0; frame < 3; ++frame) EXPECT_EQ(channel.next(std::nullopt, timed_out)->first_frame, frame);
+  EXPECT_FALSE(channel.next(std::nullopt, timed_out).has_value());
+  EXPECT_FALSE(timed_out);
+  EXPECT_EQ(channel.result(std::nullopt)->finish_reason, FinishReason::length);
+  EXPECT_EQ(channel.result(0.0)->finish_reason, FinishReason::length);  // as often as one asks
+}
+
+TEST(Channel, TimesOut) {
+  Channel channel(1);
+  bool timed_out = false;
+  EXPECT_FALSE(channel.next(0.0, timed_out).has_value());
+  EXPECT_TRUE(timed_out);
+  EXPECT_FALSE(channel.next(0.005, timed_out).has_value());
+  EXPECT_TRUE(timed_out);
+  EXPECT_FALSE(channel.result(0.0).has_value());
+  for (const double bad : {-1.0, -1e300, std::numeric_limits<double>::quiet_NaN()}) {
+    EXPECT_TRUE(test::throws_naming<ConfigError>("timeout", [&] { channel.result(bad); }));
+    EXPECT_THROW(channel.next(bad, timed_out), ConfigError);
+  }
+}
+
+TEST(Channel, AHugeTimeoutIsForever) {
+  for (const double timeout : {9e7, 1e9, 1e300, std::numeric_limits<double>::infinity()}) {
+    Channel channel(1);
+    std::thread loop([&] { channel.finish(event_at(0, true), stopped()); });
+    EXPECT_TRUE(channel.result(timeout).has_value());
+    loop.join();
+  }
+}
+
+TEST(Channel, WakesWhoWaits) {
+  Channel channel(1);
+  std::thread loop([&] {
+    channel.push(event_at(0));
+    channel.finish(event_at(1, true), stopped());
+  });
+  bool timed_out = false;
+  EXPECT_EQ(channel.next(std::nullopt, timed_out)->first_frame, 0);
+  EXPECT_TRUE(channel.result(std::nullopt).has_value());
+  loop.join();
+}
+
+TEST(Ticketed, DroppingTheLastCancels) {
+  const auto channel = std::make_shared<Channel>(1);
+  auto ticketed = std::make_shared<Ticketed>(channel);
+  auto copy = ticketed;
+  ticketed.reset();
+  EXPECT_FALSE(channel->is_cancelled());
+  copy.reset();
+  EXPECT_TRUE(channel->is_cancelled());
+}
+
+TEST(Handle, AnEmptyOneSaysSo) {
+  Handle handle;
+  EXPECT_TRUE(test::throws_naming<ConfigError>("submit()", [&] { handle.next(); }));
+  EXPECT_THROW(handle.result(), ConfigError);
+  EXPECT_THROW(handle.cancel(), ConfigError);
+  EXPECT_THROW(handle.is_done(), ConfigError);
+  EXPECT_THROW(handle.id(), ConfigError);
+}
+
+}  // namespace
+}  // namespace ttsrt

@@ -1,0 +1,103 @@
+"""Reading config.json back: what was written is what is read, and every wrong field is refused by
+its path.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ttsrt_rt.convert import convert
+from ttsrt_rt.convert.checkpoint import open_checkpoint
+from ttsrt_rt.convert.magpie_model import to_json
+from ttsrt_rt.errors import FormatError
+from ttsrt_rt.synth import write_random_nemo
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    base = tmp_path_factory.mktemp("json")
+    return convert(write_random_nemo(base / "a.nemo"), base / "out", progress=False)
+
+
+@pytest.fixture
+def original(folder: Path) -> Any:
+    path = folder / "config.json"
+    text = path.read_text()
+    yield json.loads(text)
+    path.write_text(text)
+
+
+def test_there_and_back(folder: Path, original: Any) -> None:
+    checkpoint = open_checkpoint(folder)
+    assert to_json(checkpoint.model) == original["model"]
+    assert to_json(checkpoint.defaults) == original["defaults"]
+
+
+@pytest.mark.parametrize("value", ["absent", None, -1, 2**70, 1.5, True, "x", [], {}])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "model.dim",
+        "model.frame_stacking",
+        "model.tokens.audio_eos",
+        "model.decoder.heads",
+        "model.decoder.cross_head_dim",
+        "model.local_transformer.layers",
+        "model.num_voices",
+        "defaults.top_k",
+        "defaults.max_frames",
+        "defaults.prior.lookahead",
+    ],
+)
+def test_wrong_numbers(folder: Path, original: Any, path: str, value: Any) -> None:
+    *parts, last = path.split(".")
+    block = original
+    for part in parts:
+        block = block[part]
+    if value == "absent":
+        del block[last]
+    else:
+        block[last] = value
+    (folder / "config.json").write_text(json.dumps(original))
+    with pytest.raises(FormatError, match=path.replace(".", r"\.")):
+        open_checkpoint(folder)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("format", "other", "format"),
+        ("format_version", 2, "format_version: expected 1, got 2"),
+        ("family", "other", "family"),
+        ("model.context", "codes", "num_voices"),
+        ("model.decoder.text_layers", [0, 0], "text_layers"),
+        ("model.decoder.text_layers", [9], "text_layers"),
+        ("model.decoder.heads", 5, "divisor of dim 64"),
+        ("model.text_encoder.dim", 128, "expected 64"),
+        ("model.text_vocab", 41, "text_embedding"),
+        ("model.tokens.forbidden", [96], "forbidden"),
+        ("model.local_transformer.kind", "rnn", "autoregressive, maskgit"),
+        ("defaults.eos_method", "never", "eos_method"),
+        ("defaults.cfg_scale", float("inf"), "cfg_scale"),
+        ("model.speakers", {"A": 3}, "speakers"),
+    ],
+)
+def test_wrong_meanings(folder: Path, original: Any, path: str, value: Any, message: str) -> None:
+    *parts, last = path.split(".")
+    block = original
+    for part in parts:
+        block = block[part]
+    block[last] = value
+    (folder / "config.json").write_text(json.dumps(original))
+    with pytest.raises(FormatError, match=message):
+        open_checkpoint(folder)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", "[" * 100_000, "\x00"])
+def test_what_is_not_a_config(folder: Path, original: Any, text: str) -> None:
+    (folder / "config.json").write_text(text)
+    with pytest.raises(FormatError):
+        open_checkpoint(folder)
