@@ -1,4 +1,4 @@
-"""A runtime for speech-generation transformers: convert a checkpoint, build an engine, run many requests at once.
+"""A runtime for speech-generation transformers: convert, build, run many requests at once.
 
     import ttsrt_rt as rt
 
@@ -15,7 +15,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-# Functions that share their name with the module they live in can't wait: importing the module would hide them.
+# Functions that share their name with the module they live in can't wait: importing the module
+# would hide them.
 from ttsrt_rt.build import build
 from ttsrt_rt.convert import convert
 from ttsrt_rt.errors import (

@@ -1,4 +1,4 @@
-"""Arrays from outside: taken as they are where they can be, checked, and named in the error where they cannot."""
+"""Arrays from outside: taken as they are where they can be, checked, and named in errors."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ def id_vector(value: ArrayInput, where: str) -> NDArray[np.int32]:
         where: The argument's name, for messages.
 
     Raises:
-        ConfigError: It is no array of integers, has other axes, is empty, or holds a number outside int32.
+        ConfigError: It is no array of integers, has other axes, is empty, or holds a number outside
+            int32.
     """
     return _ids(_array(value, where), where, axes=1)
 
@@ -50,7 +51,9 @@ def float_matrix(value: ArrayInput, where: str) -> NDArray[np.float32]:
     if array.dtype.kind != "f":
         raise ConfigError(f"{where}: expected floating-point numbers, got {array.dtype}")
     _check_axes(array, where, axes=2)
-    with np.errstate(over="ignore"):  # what overflows is caught with the other numbers that aren't finite
+    with np.errstate(
+        over="ignore"
+    ):  # what overflows is caught with the other numbers that aren't finite
         return np.ascontiguousarray(array, dtype=np.float32)
 
 
@@ -59,8 +62,12 @@ def _array(value: Any, where: str) -> NDArray[Any]:
         if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
             return np.from_dlpack(value)
         return np.asarray(value)
-    except Exception as error:  # each library refuses in its own way: a device array, a ragged list, an odd type
-        raise ConfigError(f"{where}: expected an array, got {type(value).__name__}: {error}") from error
+    except (
+        Exception
+    ) as error:  # each library refuses in its own way: a device array, a ragged list, an odd type
+        raise ConfigError(
+            f"{where}: expected an array, got {type(value).__name__}: {error}"
+        ) from error
 
 
 def _ids(array: NDArray[Any], where: str, axes: int) -> NDArray[np.int32]:

@@ -23,7 +23,8 @@ def build(
 ) -> None:
     """Packs a checkpoint into an engine folder, written atomically.
 
-    A limit that is None takes the library's default; 0 takes the checkpoint's largest. An executor may lower limits.
+    A limit that is None takes the library's default; 0 takes the checkpoint's largest. An executor
+    may lower limits.
 
     Args:
         checkpoint_dir: A folder that `convert` wrote.
@@ -38,7 +39,8 @@ def build(
         progress: Called as tensors are packed, with (done, of, name of the one just done).
 
     Raises:
-        ConfigError: A limit that the model cannot meet, an unknown dtype, or an output folder that exists.
+        ConfigError: A limit that the model cannot meet, an unknown dtype, or an output folder that
+            exists.
         FormatError: The checkpoint is not one.
     """
     from ttsrt_rt import _core

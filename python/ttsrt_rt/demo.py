@@ -1,7 +1,7 @@
-"""The whole way on a random model: a checkpoint in the original layout, converted, built, and several requests at once.
+"""The whole way on a random model: original layout, checkpoint, engine, requests at once.
 
-The weights are random, so the codes are noise; the architecture, the files and the work are the true ones, at a size
-that a small machine runs in seconds.
+The weights are random, so the codes are noise; the architecture, the files and the work are the
+true ones, at a size that a small machine runs in seconds.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
@@ -35,7 +35,7 @@ class DemoOptions:
     size: str = "mid"
     dtype: str = "bfloat16"
     num_requests: int = 8
-    max_frames: int = 64
+    max_frames: int = 160
     cfg_scale: float = 2.5
     seed: int = 7
 
@@ -65,20 +65,24 @@ def make_requests(info: EngineInfo, options: DemoOptions) -> list[Request]:
             voice=index % info.num_voices,
             cfg_scale=options.cfg_scale,
             seed=options.seed + index,
-            max_frames=options.max_frames - 4 * (index % 4),
+            max_frames=options.max_frames,
         )
         for index in range(options.num_requests)
     ]
 
 
-def generate_together(executor: Executor, requests: list[Request], bar: tqdm[None]) -> list[Result]:
+def generate_together(
+    executor: Executor, requests: list[Request], bar: tqdm[NoReturn]
+) -> list[Result]:
     """Submits all requests at once and counts their frames on `bar` as they come."""
 
     async def follow(request: Request) -> Result:
         handle = executor.submit(request)
         async for event in handle:
             bar.update(len(event.codes))
-        return handle.result()
+        result = handle.result()
+        bar.total -= (request.max_frames or 0) - len(result.codes)
+        return result
 
     async def follow_all() -> list[Result]:
         return await asyncio.gather(*(follow(request) for request in requests))

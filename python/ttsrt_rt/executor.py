@@ -1,4 +1,4 @@
-"""`Executor`: the running thing. Requests go in, results or events come out; many requests run at once."""
+"""`Executor`: the running thing. Requests go in, results or events come out."""
 
 from __future__ import annotations
 
@@ -47,12 +47,14 @@ class Executor:
 
         Args:
             engine: An engine folder, or an opened engine.
-            device: "auto" (the default), or a name of `list_devices()`. "auto" says in `info` what it chose.
+            device: "auto" (the default), or a name of `list_devices()`. "auto" says in `info` what
+                it chose.
             num_threads: CPU threads; 0 (the default) for one per core this process may use.
             max_batch_size: Requests in flight; at most the engine's, 0 for as many.
             max_queue_size: Accepted requests that wait; one more is a `CapacityError`.
             max_num_tokens: Rows of one launch and class; at most the engine's, 0 for as many.
-            kv_cache_dtype: "float32", "bfloat16" or "float16"; as the engine computes where not given.
+            kv_cache_dtype: "float32", "bfloat16" or "float16"; as the engine computes where not
+                given.
             trace: Keeps every stage's values for `Result.trace`: slow, for validation.
 
         Raises:
@@ -70,7 +72,9 @@ class Executor:
             kv_cache_dtype=kv_cache_dtype,
             trace=trace,
         )
-        opened = engine if isinstance(engine, _core.Engine) else _core.Engine.open(os.fspath(engine))
+        opened = (
+            engine if isinstance(engine, _core.Engine) else _core.Engine.open(os.fspath(engine))
+        )
         self._native = _core.Executor(opened, options)
         info = self._native.info
         _LOG.info("running on %s: %s", info.device, info.description)
@@ -97,12 +101,13 @@ class Executor:
         """Runs one request, or many together, and waits.
 
         Args:
-            request: A request, or a sequence of them; or none, and the request's fields as keywords.
+            request: A request, or a sequence of them; or none, and the request's fields as
+                keywords.
             **fields: Fields of `Request`.
 
         Returns:
-            The result of one request. Of a sequence, the results in its order: one that failed, or could not be
-            accepted, has the finish reason "error" and `error`.
+            The result of one request. Of a sequence, the results in its order: one that failed, or
+            could not be accepted, has the finish reason "error" and `error`.
 
         Raises:
             ConfigError: One request, and it cannot be served as it stands.
@@ -114,7 +119,9 @@ class Executor:
         if request is None or isinstance(request, Request):
             return self._submit(_one(request, fields)).result()
         if fields:
-            raise ConfigError(f"generate: expected requests or fields, got both: {', '.join(fields)}")
+            raise ConfigError(
+                f"generate: expected requests or fields, got both: {', '.join(fields)}"
+            )
         return self._generate_all(list(request))
 
     def stream(self, request: Request | None = None, /, **fields: Any) -> Iterator[Event]:
@@ -139,7 +146,7 @@ class Executor:
         return self._submit(_one(request, fields))
 
     def astream(self, request: Request | None = None, /, **fields: Any) -> AsyncIterator[Event]:
-        """As `stream`, for asyncio. Cancelling the task, or closing the iterator, cancels the request."""
+        """As `stream`, for asyncio. Cancelling the task cancels the request."""
         return aiter(self._submit(_one(request, fields)))
 
     def stats(self) -> _core.ExecutorStats:
@@ -201,7 +208,9 @@ class Executor:
                 try:
                     handles.append(self._submit(request))
                 except CapacityError as error:
-                    if num_waited == len(handles):  # nothing of ours is in the queue: waiting would not help
+                    if num_waited == len(
+                        handles
+                    ):  # nothing of ours is in the queue: waiting would not help
                         handles.append(self._refused(error))
                     else:
                         _wait(handles[num_waited])
@@ -220,7 +229,9 @@ class Executor:
 def _one(request: Request | None, fields: dict[str, Any]) -> Request:
     if request is not None:
         if fields:
-            raise ConfigError(f"request: expected a Request or fields, got both: {', '.join(fields)}")
+            raise ConfigError(
+                f"request: expected a Request or fields, got both: {', '.join(fields)}"
+            )
         return request
     try:
         return Request(**fields)

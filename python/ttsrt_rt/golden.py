@@ -1,7 +1,9 @@
-"""Golden arrays: what an original MagpieTTS computed, as requests to repeat and stages to compare with.
+"""Golden arrays: what an original MagpieTTS computed, as requests to repeat and stages to compare.
 
-A case is `CASE.json` (its knobs, by run) beside `CASE.RUN.npz`. Rows of an array are the requests' conditional branches,
-then their unconditional ones; texts are padded, and cut back here.
+A case is `CASE.json` (and `CASE.more.json`: its runs count where both tell of one) beside
+`CASE.RUN.npz`. Rows of an array are the requests' conditional branches, then their unconditional
+ones; texts and contexts are padded, and cut back here. The requests of a run went on together until
+the last had ended: what a request's rows hold after its own end is left out by the caller.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ttsrt_rt.errors import ConfigError, FormatError
-from ttsrt_rt.request import AttentionPrior, Request
+from ttsrt_rt.request import AttentionPrior, MaskGit, Request
+from ttsrt_rt.result import FinishReason
 
 __all__ = ["Golden", "Stage"]
 
@@ -25,12 +28,82 @@ Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
+class _Knobs:
+    """How a run was made, whichever way its file tells it. `prior` {} is the checkpoint's own."""
+
+    steps: int
+    cfg_scale: float
+    is_cached: bool
+    use_local_transformer: bool
+    prior: dict[str, Any] | None
+    parameters: dict[str, Any]
+    maskgit: dict[str, Any]
+    top_k: int
+    text_offset: int
+
+    @classmethod
+    def from_json(cls, case: dict[str, Any], run: dict[str, Any]) -> _Knobs:
+        knobs = run.get("knobs")
+        if knobs is None:  # the older way
+            spec = case["spec"]
+            knobs = {"steps": run["steps"], "cfg_scale": run["cfg"], "kv_cache": run["kv"]}
+            knobs |= {"local_transformer": run.get("lt", False), "topk": spec["topk"]}
+            knobs["prior"] = run["prior"]
+        passes = knobs.get("maskgit", {}).get("maskgit_n_steps")
+        return cls(
+            steps=int(knobs["steps"]),
+            cfg_scale=1.0 if knobs["cfg_scale"] is None else float(knobs["cfg_scale"]),
+            is_cached=bool(knobs["kv_cache"]),
+            use_local_transformer=bool(knobs["local_transformer"]),
+            prior=knobs["prior"],
+            parameters=knobs.get("parameters", {}),
+            maskgit={} if passes is None else {"steps": passes},
+            top_k=int(knobs["topk"]),
+            text_offset=int(case.get("sizes", {}).get("context_text_offset", 0)),
+        )
+
+    @property
+    def start_step(self) -> int:
+        both = {**self.parameters, **(self.prior or {})}
+        return int(both.get("start_prior_after_n_audio_steps", 0))
+
+    def attention_prior(self, default: dict[str, Any] | None) -> AttentionPrior | None:
+        """The checkpoint's prior under the run's knobs."""
+        if self.prior is None:
+            return None
+        names = {
+            "prior_epsilon": "epsilon",
+            "lookahead_window_size": "lookahead",
+            "estimate_alignment_from_layers": "estimate_layers",
+            "apply_prior_to_layers": "apply_layers",
+        }
+        fields = {**(default or {}), "start_step": self.start_step, "recompute": not self.is_cached}
+        fields |= {ours: self.prior[given] for given, ours in names.items() if given in self.prior}
+        if "lookahead_window_size" in self.prior and fields.get("suppress") != "single":
+            fields["right"] = fields["lookahead"]  # the 2503 generation keeps its window
+        if "ignore_finished_sentence_tracking" in self.parameters:
+            fields["track_finish"] = not self.parameters["ignore_finished_sentence_tracking"]
+        if self.prior.get("fork"):
+            fields |= {name: self.prior[name] for name in ("lookahead", "left", "right")}
+            fields |= {"mode": "window", "epsilon": self.prior["floor"], "track_finish": False}
+        return AttentionPrior(**fields)
+
+
+@dataclass(frozen=True)
 class Stage:
-    """What the original had at one stage of one step of a request: `values` is [rows, columns], as in a trace."""
+    """What the original had at one stage of one step of a request, as in a trace.
+
+    Attributes:
+        name: The stage, as a trace names it.
+        step: Decoder step; 0 for encoders and contexts.
+        values: [rows, columns]; None where the original had nothing at this step.
+        is_first_branch: Whether only the conditional branch was recorded, of maybe two.
+    """
 
     name: str
     step: int
-    values: Array
+    values: Array | None
+    is_first_branch: bool = False
 
 
 class Golden:
@@ -56,21 +129,21 @@ class Golden:
         self.path = Path(path)
         stem, _, last = self.path.stem.rpartition(".")
         self._arrays = _read_arrays(self.path)
-        spec = _read_spec(Path(case) if case is not None else self.path.with_name(f"{stem}.json"))
-        runs = spec.get("runs", {})
         name = run_name if run_name is not None else last
-        if name not in runs:
-            raise ConfigError(f"{self.path}: run: expected one of {', '.join(runs)}, got {name!r}")
-        self._run: dict[str, Any] = runs[name]
-        self._is_2503 = str(spec.get("gen")) == "2503"
-        self._top_k = spec.get("topk")
+        if case is not None:
+            files = [Path(case)]
+        else:
+            files = [self.path.with_name(f"{stem}{ending}") for ending in (".more.json", ".json")]
+        self._knobs = _read_knobs(files, name)
 
     @property
     def num_requests(self) -> int:
         """How many requests ran together."""
         return len(self._array("text_lens"))
 
-    def request(self, index: int, default_prior: dict[str, Any] | None, frame_stacking: int) -> Request:
+    def request(
+        self, index: int, default_prior: dict[str, Any] | None, frame_stacking: int
+    ) -> Request:
         """The request that repeats row `index`, greedily.
 
         Args:
@@ -78,15 +151,19 @@ class Golden:
             default_prior: The checkpoint's prior: the run's knobs override it.
             frame_stacking: Codec frames per decoder step.
         """
+        knobs = self._knobs
         return Request(
             text_ids=self._array("text")[index, : self._text_len(index)],
             **self._context(index),
-            cfg_scale=1.0 if self._run.get("cfg") is None else float(self._run["cfg"]),
+            cfg_scale=knobs.cfg_scale,
             temperature=0.0,
-            top_k=self._top_k,
-            max_frames=int(self._run["steps"]) * frame_stacking,
-            prior=self._prior(default_prior),
-            use_local_transformer=bool(self._run.get("lt")),
+            top_k=knobs.top_k,
+            max_frames=knobs.steps * frame_stacking,
+            min_frames=knobs.parameters.get("min_generated_frames"),
+            prior=knobs.attention_prior(default_prior),
+            eos_method=knobs.parameters.get("eos_detection_method"),
+            use_local_transformer=knobs.use_local_transformer,
+            maskgit=MaskGit(**knobs.maskgit),
         )
 
     def codes(self, index: int) -> NDArray[np.int64]:
@@ -95,88 +172,89 @@ class Golden:
         codes: NDArray[np.int64] = self._array("codes")[index, :, :length].T
         return codes
 
-    def focus(self, index: int) -> NDArray[np.int64] | None:
-        """int64 [steps], the text position in focus after each step; None without a prior."""
-        return self._arrays["attended"][:, index] if "attended" in self._arrays else None
+    def finish_reason(self, index: int, frame_stacking: int) -> FinishReason:
+        """Whether the request came to its end or to the run's last step."""
+        is_whole = int(self._array("codes_lens")[index]) >= self._knobs.steps * frame_stacking
+        return "length" if is_whole else "stop"
 
-    def stages(self, index: int) -> Iterator[Stage]:
-        """Every stage of request `index` that the original recorded, encoders first, then step by step."""
-        text_len = self._text_len(index)
-        rows = self._branches(index)
-        yield Stage("encoder_out", 0, self._array("encoder_out")[index, :text_len])
-        for layer, values in enumerate(self._arrays.get("enc_layer_out", ())):
+    def focus(self, index: int) -> tuple[int, NDArray[np.int64]] | None:
+        """The first step that moves the focus, and int64 [steps] from there; None without a prior.
+
+        An array of no steps where every request ended before the prior began.
+        """
+        if self._knobs.prior is None:
+            return None
+        attended = self._arrays.get("attended", np.zeros((0, self.num_requests), np.int64))
+        return self._knobs.start_step, attended[:, index]
+
+    def stages(self, index: int, num_steps: int) -> Iterator[Stage]:
+        """What the original recorded of request `index`: encoders, then `num_steps` steps."""
+        arrays, text_len, rows = self._arrays, self._text_len(index), self._branches(index)
+        if "encoder_out" in arrays:
+            yield Stage("encoder_out", 0, arrays["encoder_out"][index, :text_len])
+        for layer, values in enumerate(arrays.get("enc_layer_out", ())):
             yield Stage(f"text_encoder.layers.{layer}", 0, values[index, :text_len])
-        if "context_embedding" in self._arrays:
-            yield Stage("context_embedding", 0, self._arrays["context_embedding"][index])
-        for layer, values in enumerate(self._arrays.get("dec_layer_out", ())):
+        length = int(arrays["context_mask"][index].sum()) if "context_mask" in arrays else None
+        for layer, values in enumerate(arrays.get("context_enc_layer_out", ())):
+            yield Stage(f"context_encoder.layers.{layer}", 0, values[index, :length])
+        if "context_embedding" in arrays:
+            yield Stage("context_embedding", 0, arrays["context_embedding"][index, :length])
+        for layer, values in enumerate(arrays.get("dec_layer_out", ())):
             yield Stage(f"decoder.layers.{layer}", 0, values[rows])
-        for step in range(len(self._array("dec_hidden"))):
+        for step in range(min(num_steps, len(self._array("dec_hidden")))):
             yield from self._step_stages(index, step, rows, text_len)
 
-    def _step_stages(self, index: int, step: int, rows: list[int], text_len: int) -> Iterator[Stage]:
-        arrays = self._arrays
-        if "prior" in arrays and not np.isnan(arrays["prior"][step, index, 0]):
-            yield Stage("prior", step, arrays["prior"][step, index : index + 1, :text_len])
+    def _step_stages(
+        self, index: int, step: int, rows: list[int], text_len: int
+    ) -> Iterator[Stage]:
+        arrays, one = self._arrays, slice(index, index + 1)
+        if "prior" in arrays:
+            weights = arrays["prior"][step, one, :text_len]
+            yield Stage("prior", step, None if np.isnan(weights).all() else weights)
         yield Stage("dec_hidden", step, arrays["dec_hidden"][step, rows])
-        branches = [arrays[name][step, index] for name in ("logits_cond", "logits_uncond") if name in arrays]
-        yield Stage("logits", step, np.stack(branches[: len(rows)]))
-        yield Stage("logits_guided", step, arrays["logits"][step, index : index + 1])
+        names = ("logits_cond", "logits_uncond")[: len(rows)]
+        branches = [arrays[name][step, index] for name in names if name in arrays]
+        if branches:
+            is_partial = len(branches) < len(rows)
+            yield Stage("logits", step, np.stack(branches), is_first_branch=is_partial)
+        if "logits" in arrays:
+            yield Stage("logits_guided", step, arrays["logits"][step, one])
         if "align_scores" in arrays:
-            yield Stage("align_scores", step, arrays["align_scores"][step, index : index + 1, :text_len])
+            yield Stage("align_scores", step, arrays["align_scores"][step, one, :text_len])
         if "lt_logits" in arrays:
-            picked = arrays["lt_logits"][step][:, rows]  # [C*S, branches, V]
+            passes = int(self._knobs.maskgit.get("steps", 1))  # a trace has the last
+            picks = arrays["lt_logits"][step]  # [passes*C*S, R, V]
+            picked = picks[-(len(picks) // passes) :, rows]  # [C*S, branches, V]
             yield Stage("lt_logits", step, picked.swapaxes(0, 1).reshape(len(rows), -1))
 
     def _branches(self, index: int) -> list[int]:
         count = self.num_requests
-        return [index, count + index] if self._array("dec_hidden").shape[1] == 2 * count else [index]
+        return (
+            [index, count + index] if self._array("dec_hidden").shape[1] == 2 * count else [index]
+        )
 
     def _text_len(self, index: int) -> int:
         return int(self._array("text_lens")[index])
 
     def _context(self, index: int) -> dict[str, Any]:
-        if "speaker_indices" in self._arrays:
-            return {"voice": int(self._arrays["speaker_indices"][index])}
+        arrays = self._arrays
+        if "speaker_indices" in arrays:
+            return {"voice": int(arrays["speaker_indices"][index])}
+        if "has_text_context" in arrays and arrays["has_text_context"][index]:
+            length = int(self._array("context_text_tokens_lens")[index])
+            ids = self._array("context_text_tokens")[index, :length]
+            return {"context_text_ids": ids - self._knobs.text_offset}
         codes = self._array("context_audio_codes")[index]
-        if "context_audio_codes_lens" in self._arrays:
-            codes = codes[:, : int(self._arrays["context_audio_codes_lens"][index])]
+        if "context_audio_codes_lens" in arrays:
+            codes = codes[:, : int(arrays["context_audio_codes_lens"][index])]
         return {"context_codes": codes.T}
-
-    def _prior(self, default: dict[str, Any] | None) -> AttentionPrior | None:
-        knobs: dict[str, Any] | None = self._run.get("prior")
-        if not knobs or not knobs.get("apply_attention_prior", True):
-            return None
-        names = {
-            "prior_epsilon": "epsilon",
-            "lookahead_window_size": "lookahead",
-            "estimate_alignment_from_layers": "estimate_layers",
-            "apply_prior_to_layers": "apply_layers",
-            "start_prior_after_n_audio_steps": "start_step",
-        }
-        fields = {ours: knobs[theirs] for theirs, ours in names.items() if theirs in knobs}
-        if knobs.get("fork"):
-            fields |= {"lookahead": knobs["lookahead"], "left": knobs["left"], "right": knobs["right"]}
-            return AttentionPrior(**{**_WINDOW, **fields, "epsilon": knobs["floor"]})
-        if "lookahead" in fields and not self._is_2503:
-            fields["right"] = fields["lookahead"]
-        return AttentionPrior(**{**(default or {}), **fields, "recompute": not self._run.get("kv", True)})
 
     def _array(self, name: str) -> Array:
         if name not in self._arrays:
-            raise FormatError(f"{self.path}: expected an array {name!r}, got {', '.join(self._arrays)}")
+            raise FormatError(
+                f"{self.path}: expected an array {name!r}, got {', '.join(self._arrays)}"
+            )
         return self._arrays[name]
-
-
-# The fork's rule, as far as a case doesn't say it.
-_WINDOW: dict[str, Any] = {
-    "mode": "window",
-    "start_step": 0,
-    "skip_after": 8,
-    "suppress_after": 0,
-    "short_text": 0,
-    "end_margin": 0,
-    "end_after": 20,
-}
 
 
 def _read_arrays(path: Path) -> dict[str, Array]:
@@ -189,15 +267,19 @@ def _read_arrays(path: Path) -> dict[str, Array]:
         raise FormatError(f"{path}: expected .npz arrays: {error}") from error
 
 
-def _read_spec(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise ConfigError(f"{path}: no such file; it has the knobs of the runs")
-    try:
-        spec = json.loads(path.read_text("utf-8"))["spec"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise FormatError(f"{path}: expected JSON with a \"spec\": {error!r}") from error
-    if not isinstance(spec, dict):
-        raise FormatError(f"{path}: spec: expected an object, got {type(spec).__name__}")
-    return spec
-
-
+def _read_knobs(files: list[Path], name: str) -> _Knobs:
+    known: list[str] = []
+    for path in files:
+        if not path.is_file():
+            continue
+        try:
+            case = json.loads(path.read_text("utf-8"))
+            runs = case["runs"] if "runs" in case else case["spec"]["runs"]
+            known += runs
+            if name in runs:
+                return _Knobs.from_json(case, runs[name])
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise FormatError(f"{path}: expected JSON of a golden case: {error!r}") from error
+    if not known:
+        raise ConfigError(f"{files[-1]}: no such file; it has the knobs of the runs")
+    raise ConfigError(f"{files[-1]}: run: expected one of {', '.join(known)}, got {name!r}")

@@ -15,8 +15,8 @@ __all__ = ["Handle"]
 class Handle:
     """One request in flight. Dropping it cancels the request; waiting gives way to Ctrl-C.
 
-    Iterating, with `for` or with `async for`, yields the events that were not taken yet, and cancels the request when
-    left early.
+    Iterating, with `for` or with `async for`, yields the events that were not taken yet, and
+    cancels the request when left early.
     """
 
     def __init__(self, native: _core.Handle) -> None:
@@ -53,7 +53,7 @@ class Handle:
         return result
 
     def wait(self, timeout: float | None = None) -> Result:
-        """As `result`, but a failed request is a result with the finish reason "error", not an exception."""
+        """As `result`, but a failed request is a result that says so, not an exception."""
         if self._result is None:
             native = self._native.result(timeout)
             if native is None:

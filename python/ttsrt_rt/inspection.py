@@ -40,8 +40,9 @@ def inspect_folder(path: str | os.PathLike[str], *, verify: bool = False) -> Con
 
     Args:
         path: A folder that `convert` or `build` wrote.
-        verify: Whether every weight of an engine is read and compared with its recorded hash. A checkpoint has no
-            hashes: its names and shapes are checked against its configuration, always.
+        verify: Whether every weight of an engine is read and compared with its recorded hash. A
+            checkpoint has no hashes: its names and shapes are checked against its configuration,
+            always.
 
     Raises:
         ConfigError: The folder is neither.
@@ -62,7 +63,8 @@ def _engine(folder: Path, verify: bool) -> Contents:
     if verify:
         engine.verify()
     tensors = tuple(
-        TensorLine(t.name, t.dtype, tuple(t.shape), t.bytes, t.layout, t.sha256) for t in engine.tensors()
+        TensorLine(t.name, t.dtype, tuple(t.shape), t.bytes, t.layout, t.sha256)
+        for t in engine.tensors()
     )
     description = json.loads(engine.description)
     description.pop("components", None)  # the list of tensors says it again

@@ -1,8 +1,8 @@
 """What goes in: `Request` and its options, frozen and keyword-only.
 
-Defaults of options are not repeated here: they come from the library's own structs (`ttsrt/options.h`). An option of a
-request that is None takes the checkpoint's default. Arrays may be anything numpy can look at: arrays, lists, the buffer
-protocol, DLPack.
+Defaults of options are not repeated here: they come from the library's own structs
+(`ttsrt/options.h`). An option of a request that is None takes the checkpoint's default. Arrays may
+be anything numpy can look at: arrays, lists, the buffer protocol, DLPack.
 """
 
 from __future__ import annotations
@@ -28,11 +28,12 @@ _MASKGIT = _core.MaskGit()
 class AttentionPrior:
     """The attention prior: how cross-attention is kept moving along the text.
 
-    Positions are text positions, layers are decoder layers, counts are decoder steps. The defaults are NeMo 3's; a
-    checkpoint brings its own, which `Request(prior="default")` takes.
+    Positions are text positions, layers are decoder layers, counts are decoder steps. The defaults
+    are NeMo 3's; a checkpoint brings its own, which `Request(prior="default")` takes.
 
     Attributes:
-        mode: "nemo", the rule of NVIDIA NeMo's MagpieTTS, or "window", the rule of the TensorRT-LLM fork.
+        mode: "nemo", the rule of NVIDIA NeMo's MagpieTTS, or "window", the rule of the TensorRT-LLM
+            fork.
         epsilon: Weight outside the favoured positions, 0 to 1.
         lookahead: Positions searched for the next focus, from the current one on.
         left: Favoured positions before the focus.
@@ -50,8 +51,8 @@ class AttentionPrior:
         unfinished_grace: Steps near the end during which end of speech stays forbidden.
         force_after: Steps near the end after which end of speech is forced.
         end_after: "window": the request ends after so many steps at the end; 0 for never.
-        recompute: Every position is recomputed under the newest prior each step: slow, and what the original does
-            without its cache.
+        recompute: Every position is recomputed under the newest prior each step: slow, and what the
+            original does without its cache.
     """
 
     mode: str = _PRIOR.mode
@@ -82,7 +83,8 @@ class MaskGit:
     Attributes:
         steps: Passes.
         noise_scale: Noise on confidences.
-        schedule: Codes unmasked at the start of each pass; empty for the cosine schedule; sets the number of passes.
+        schedule: Codes unmasked at the start of each pass; empty for the cosine schedule; sets the
+            number of passes.
         dynamic_cfg_scale: Guidance rises linearly from 1 to `cfg_scale` over the passes.
         sampling: "default", "causal", "purity_default" or "purity_causal".
     """
@@ -98,8 +100,8 @@ class MaskGit:
 class Request:
     """One utterance to speak.
 
-    The text is exactly one of `text_ids`, `text_features` and `encoder_output`; the context at most one of `voice`,
-    `context_codes`, `context_embeddings` and `context_text_ids`.
+    The text is exactly one of `text_ids`, `text_features` and `encoder_output`; the context at most
+    one of `voice`, `context_codes`, `context_embeddings` and `context_text_ids`.
 
     Attributes:
         text_ids: Ids as given, nothing is appended: integers [text_len].

@@ -86,7 +86,8 @@ class Result:
 
     Attributes:
         codes: int32 [frames, codebooks].
-        finish_reason: "stop", "length", "cancelled", "deadline" or "error"; cancelled and deadline keep what was made.
+        finish_reason: "stop", "length", "cancelled", "deadline" or "error"; cancelled and deadline
+            keep what was made.
         error: What went wrong, where `finish_reason` is "error".
         alignment: float32 [steps, text_len], where `return_alignment` was asked.
         focus: int32 [steps], the text position in focus after each step; None without a prior.

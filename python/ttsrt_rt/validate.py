@@ -32,10 +32,12 @@ class StageReport:
     Attributes:
         stage: Its name.
         count: Arrays compared.
-        max_difference: Largest absolute difference; infinite where an array is missing or of another shape.
+        max_difference: Largest absolute difference; infinite where an array is missing or of
+            another shape.
         mean_difference: Mean absolute difference.
         worst: Where the largest is, what was expected there and what came.
         tolerance: What is allowed; 0 for exact.
+        magnitude: Largest absolute value expected.
     """
 
     stage: str
@@ -44,6 +46,7 @@ class StageReport:
     mean_difference: float
     worst: str
     tolerance: float
+    magnitude: float = 0.0
 
     @property
     def is_ok(self) -> bool:
@@ -61,14 +64,15 @@ def validate(
     device: str | None = None,
     num_threads: int | None = None,
 ) -> list[StageReport]:
-    """Repeats a golden run, all its requests together, and compares every stage the original recorded.
+    """Repeats a golden run, all its requests together, and compares every recorded stage.
 
     Args:
         engine: An engine folder.
         golden: `CASE.RUN.npz`.
         case: `CASE.json` with the runs' knobs; None looks beside `golden`.
         run_name: Which run; None takes it from the name of `golden`.
-        tolerance: Of hidden states and logits; None is float32's, 2e-4. Focus, prior and codes are exact, always.
+        tolerance: Of hidden states and logits; None is float32's, 2e-4. Focus, prior and codes are
+            exact, always.
         device: As of `Executor`.
         num_threads: As of `Executor`.
 
@@ -96,13 +100,18 @@ def validate(
 
 def _compare_request(tallies: dict[str, _Tally], run: Golden, index: int, result: Result) -> None:
     traced = {(entry.name, entry.step): entry.values for entry in result.trace}
-    for stage in run.stages(index):
+    for stage in run.stages(index, result.metrics.steps):
         got = traced.get((stage.name, stage.step))
+        if got is not None and stage.is_first_branch:
+            got = got[:1]
         where = f"request {index}, step {stage.step}"
         tallies.setdefault(stage.name, _Tally()).add(where, stage.values, got)
-    focus = run.focus(index)
-    if focus is not None:
-        tallies.setdefault("focus", _Tally()).add(f"request {index}", focus, result.focus)
+    expected = run.focus(index)
+    if expected is not None:
+        first, positions = expected
+        positions = positions[: max(result.metrics.steps - first, 0)]
+        focus = None if result.focus is None else result.focus[first:]
+        tallies.setdefault("focus", _Tally()).add(f"request {index}", positions, focus)
     tallies.setdefault("codes", _Tally()).add(f"request {index}", run.codes(index), result.codes)
 
 
@@ -114,19 +123,24 @@ class _Tally:
     total: float = 0.0
     elements: int = 0
     largest: float = 0.0
+    magnitude: float = 0.0
     worst: str = ""
     missing: list[str] = field(default_factory=list)
 
-    def add(self, where: str, expected: NDArray[Any], got: NDArray[Any] | None) -> None:
-        if got is None or got.shape != expected.shape:
-            shape = "nothing" if got is None else list(got.shape)
-            self.missing.append(f"{where}: expected {list(expected.shape)}, got {shape}")
+    def add(self, where: str, expected: NDArray[Any] | None, got: NDArray[Any] | None) -> None:
+        if expected is None and got is None:
+            self.count += 1
+            return
+        if expected is None or got is None or got.shape != expected.shape:
+            want, have = (None if of is None else list(of.shape) for of in (expected, got))
+            self.missing.append(f"{where}: expected {want or 'nothing'}, got {have or 'nothing'}")
             return
         difference = np.abs(expected.astype(np.float64) - got)
         difference[np.isnan(difference)] = np.inf
         self.count += 1
         self.total += float(difference.sum())
         self.elements += difference.size
+        self.magnitude = max(self.magnitude, float(np.abs(expected).max(initial=0.0)))
         if difference.size and (not self.worst or difference.max() > self.largest):
             at = np.unravel_index(int(difference.argmax()), difference.shape)
             self.largest = float(difference[at])
@@ -137,4 +151,6 @@ class _Tally:
         largest = np.inf if self.missing else self.largest
         mean = self.total / self.elements if self.elements else 0.0
         worst = self.missing[0] if self.missing else self.worst
-        return StageReport(stage, self.count, float(largest), mean, worst, tolerance)
+        return StageReport(
+            stage, self.count, float(largest), mean, worst, tolerance, self.magnitude
+        )

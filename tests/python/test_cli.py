@@ -34,7 +34,10 @@ def test_the_whole_way(tmp_path: Path, ids: Path, capsys: pytest.CaptureFixture[
     written = np.load(codes)
     assert written.dtype == np.int32 and 0 < len(written) <= 10
     streamed = tmp_path / "streamed"
-    assert main([*run, "--seed", "7", "--max_frames", "10", "--streaming", "--output", str(streamed)]) == 0
+    assert (
+        main([*run, "--seed", "7", "--max_frames", "10", "--streaming", "--output", str(streamed)])
+        == 0
+    )
     assert np.load(streamed).tolist() == written.tolist()
     with rt.Executor(engine) as executor:
         assert executor.engine.info.max_batch_size == 2
@@ -44,11 +47,25 @@ def test_the_whole_way(tmp_path: Path, ids: Path, capsys: pytest.CaptureFixture[
 def test_run_takes_stored_intermediates(engine: Path, tmp_path: Path) -> None:
     golden = f"{DATA / 'tinyhf.lt_cfg_prior_kv.npz'}:encoder_out"
     rows = np.load(DATA / "tinyhf.lt_cfg_prior_kv.npz")
-    np.savez(tmp_path / "rows.npz", text=rows["encoder_out"][1, :41], context=rows["context_embedding"][1])
+    np.savez(
+        tmp_path / "rows.npz",
+        text=rows["encoder_out"][1, :41],
+        context=rows["context_embedding"][1],
+    )
     output = tmp_path / "codes.npy"
-    command = ["run", str(engine), "--encoder_output", f"{tmp_path / 'rows.npz'}:text", "--prior", "off"]
+    command = [
+        "run",
+        str(engine),
+        "--encoder_output",
+        f"{tmp_path / 'rows.npz'}:text",
+        "--prior",
+        "off",
+    ]
     command += ["--context_embeddings", f"{tmp_path / 'rows.npz'}:context", "--max_frames", "6"]
-    assert main([*command, "--output", str(output), "--alignment_output", str(tmp_path / "a.npy")]) == 0
+    assert (
+        main([*command, "--output", str(output), "--alignment_output", str(tmp_path / "a.npy")])
+        == 0
+    )
     assert np.load(tmp_path / "a.npy").shape[1] == 41
     assert main(["run", str(engine), "--encoder_output", golden]) == 2  # three axes
 
@@ -99,9 +116,7 @@ def test_inspect(
         assert contents["kind"] in ("engine", "checkpoint")
 
 
-def test_inspect_verifies(
-    engine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_inspect_verifies(engine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", str(engine), "--verify"]) == 0
     assert "verified" in capsys.readouterr().out
     damaged = tmp_path / "engine"

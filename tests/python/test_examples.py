@@ -22,7 +22,11 @@ ENVIRONMENT = {
 
 def run(*command: str | Path) -> str:
     done = subprocess.run(
-        [str(part) for part in command], env=ENVIRONMENT, capture_output=True, text=True, check=False
+        [str(part) for part in command],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -19,7 +19,7 @@ import ttsrt_rt as rt
 Ids = NDArray[np.int32]
 
 
-def request(text_ids: Ids, **fields: Any) -> rt.Request:
+def request(text_ids: Ids | list[int], /, **fields: Any) -> rt.Request:
     return rt.Request(**{"text_ids": text_ids, "voice": 0, "seed": 7, "max_frames": 12, **fields})
 
 
@@ -231,7 +231,10 @@ def test_voices(executor: rt.Executor, text_ids: Ids) -> None:
     with pytest.raises(rt.ConfigError, match="me"):
         executor.add_voice("me", rows)
     executor.remove_voice("me")
-    for again in (lambda: executor.remove_voice("me"), lambda: executor.generate(request(text_ids, voice="me"))):
+    for again in (
+        lambda: executor.remove_voice("me"),
+        lambda: executor.generate(request(text_ids, voice="me")),
+    ):
         with pytest.raises(rt.ConfigError, match="me"):
             again()
     with pytest.raises(rt.ConfigError):
@@ -275,7 +278,7 @@ def test_info_says_what_was_taken(executor: rt.Executor) -> None:
 
 
 def test_no_engine_there(tmp_path: Path) -> None:
-    with pytest.raises((rt.FormatError, rt.ConfigError), match="engine.json"):
+    with pytest.raises((rt.FormatError, rt.ConfigError), match=r"engine\.json"):
         rt.Executor(tmp_path)
 
 
@@ -285,7 +288,8 @@ def test_ctrl_c_ends_a_wait(engine: Path) -> None:
         "with rt.Executor(sys.argv[1], device='reference') as executor:\n"
         "    print('ready', flush=True)\n"
         "    while True:\n"
-        "        executor.generate(text_ids=list(range(60)), voice=0, max_frames=200, min_frames=200)\n"
+        "        ids = list(range(30))\n"
+        "        executor.generate(text_ids=ids, voice=0, max_frames=200, min_frames=200)\n"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", code, str(engine)],

@@ -73,9 +73,15 @@ def test_a_request_owns_its_values() -> None:
         ({"text_ids": [2**70]}, r"text_ids: expected integers, got object"),
         ({"text_ids": "abc"}, r"text_ids: expected integers"),
         ({"context_codes": [1, 2]}, r"context_codes: expected \[rows, columns\]"),
-        ({"encoder_output": [[1, 2]]}, r"encoder_output: expected floating-point numbers, got int64"),
+        (
+            {"encoder_output": [[1, 2]]},
+            r"encoder_output: expected floating-point numbers, got int64",
+        ),
         ({"encoder_output": np.zeros((0, 4))}, r"encoder_output: expected .* got \[0, 4\]"),
-        ({"context_embeddings": np.zeros((2, 2), complex)}, r"context_embeddings: .* got complex128"),
+        (
+            {"context_embeddings": np.zeros((2, 2), complex)},
+            r"context_embeddings: .* got complex128",
+        ),
         ({"top_k": 2.5}, r"top_k: expected int \| None in range, got 2.5"),
         ({"top_k": 2**40}, r"top_k: expected int \| None in range, got 1099511627776"),
         ({"seed": -1}, r"seed: expected int in range, got -1"),

@@ -15,7 +15,7 @@ softmax and logits are float32 whatever the weights are.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -25,7 +25,7 @@ from ttsrt_rt.convert.magpie_model import MagpieModel, StackConfig
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Tensor = torch.Tensor
+Tensor: TypeAlias = torch.Tensor
 
 
 def layer_norm(x: Tensor, scale: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """The command line: `ttsrt COMMAND ...`. Each command is a module with `add_parser` and `run`.
 
-Flags are in underscores as TensorRT-LLM named them; hyphens are accepted. What the caller did wrong ends with exit code 2,
-what went wrong otherwise with 1; either is told in one line.
+Flags are in underscores as TensorRT-LLM named them; hyphens are accepted. What the caller did wrong
+ends with exit code 2, what went wrong otherwise with 1; either is told in one line.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = sys.argv[1:] if argv is None else list(argv)
     args = _parser().parse_args([_underscored(argument) for argument in arguments])
-    logging.basicConfig(level=logging.INFO if args.verbose else logging.WARNING, format="ttsrt: %(message)s")
+    logging.basicConfig(
+        level=logging.INFO if args.verbose else logging.WARNING, format="ttsrt: %(message)s"
+    )
     try:
         code: int = args.run(args)
     except (ValueError, OSError) as error:  # ConfigError and FormatError are ValueErrors
@@ -44,7 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="ttsrt", description="A runtime for speech-generation transformers.")
+    parser = argparse.ArgumentParser(
+        prog="ttsrt", description="A runtime for speech-generation transformers."
+    )
     parser.add_argument("--version", action="version", version=f"ttsrt {__version__}")
     parser.add_argument("--verbose", action="store_true", help="tell what is chosen and why")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")

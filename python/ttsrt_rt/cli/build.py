@@ -25,7 +25,9 @@ def add_parser(commands: Subparsers) -> None:
     parser.add_argument("--dtype", help="weights and cache: float32, bfloat16, float16")
     parser.add_argument("--overwrite", action="store_true", help="replace an engine that is there")
     for name, text in _LIMITS.items():
-        parser.add_argument(f"--{name}", type=int, help=f"largest number of {text}; 0: the checkpoint's")
+        parser.add_argument(
+            f"--{name}", type=int, help=f"largest number of {text}; 0: the checkpoint's"
+        )
     parser.set_defaults(run=_run)
 
 

@@ -19,12 +19,20 @@ _FAMILY_OPTIONS: dict[str, tuple[type, str]] = {
 
 def add_parser(commands: Subparsers) -> None:
     """Adds the command's arguments."""
-    parser = commands.add_parser("convert", help="convert a checkpoint to ours; nothing in it is executed")
-    parser.add_argument("source", help=".nemo, .ckpt with its YAML beside it, or a TensorRT-LLM folder")
+    parser = commands.add_parser(
+        "convert", help="convert a checkpoint to ours; nothing in it is executed"
+    )
+    parser.add_argument(
+        "source", help=".nemo, .ckpt with its YAML beside it, or a TensorRT-LLM folder"
+    )
     parser.add_argument("output_dir", help="folder to write")
     parser.add_argument("--config", help="the YAML of a .ckpt, where it isn't beside it")
-    parser.add_argument("--dtype", help="cast the weights: float32, bfloat16, float16; default: as trained")
-    parser.add_argument("--overwrite", action="store_true", help="replace a checkpoint that is there")
+    parser.add_argument(
+        "--dtype", help="cast the weights: float32, bfloat16, float16; default: as trained"
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace a checkpoint that is there"
+    )
     parser.add_argument(
         "--encoder_causal",
         choices=["true", "false"],

@@ -23,8 +23,8 @@ def add_parser(commands: Subparsers) -> None:
     parser = commands.add_parser(
         "demo",
         help="write, convert, build and run a random model",
-        description="Writes a random checkpoint in the original layout, converts and builds it, and generates guided "
-        "requests together. The codes are noise; the work is real.",
+        description="Writes a random checkpoint in the original layout, converts and builds it, "
+        "and generates guided requests together. The codes are noise; the work is real.",
     )
     parser.add_argument("--size", help="of the random model: tiny, mid, v2607")
     parser.add_argument("--dtype", help="of weights and cache: float32, bfloat16, float16")
@@ -42,7 +42,9 @@ def _run(args: argparse.Namespace) -> int:
     from ttsrt_rt.demo import DemoOptions
 
     names = DemoOptions.__dataclass_fields__
-    options = DemoOptions(**{name: getattr(args, name) for name in names if getattr(args, name) is not None})
+    options = DemoOptions(
+        **{name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    )
     if args.output_dir is not None:
         args.output_dir.mkdir(parents=True, exist_ok=True)
         return _run_in(args.output_dir, options, args)
@@ -58,13 +60,16 @@ def _run_in(folder: Path, options: DemoOptions, args: argparse.Namespace) -> int
 
     begin = time.perf_counter()
     engine = make_engine(folder, options)
-    print(f"made, converted and built a random {options.size} model in {time.perf_counter() - begin:.1f} s")
+    seconds = time.perf_counter() - begin
+    print(f"made, converted and built a random {options.size} model in {seconds:.1f} s")
     with Executor(engine, device=args.device, num_threads=args.num_threads) as executor:
         info = executor.info
-        print(f"device {info.device} ({info.description}), {options.dtype}, {options.num_requests} requests together")
+        print(
+            f"device {info.device} ({info.description}), {options.dtype}, "
+            f"{options.num_requests} requests together"
+        )
         requests = make_requests(executor.engine.info, options)
         begin = time.perf_counter()
-        bar: tqdm[None]
         with tqdm(total=sum(r.max_frames or 0 for r in requests), unit="frame") as bar:
             results = generate_together(executor, requests, bar)
         seconds = time.perf_counter() - begin
@@ -90,4 +95,6 @@ def _table(results: list[Result]) -> str:
         ]
         for index, result in enumerate(results)
     ]
-    return format_table(["request", "frames", "first frame", "frames/s", "x real time", "ended by"], rows)
+    return format_table(
+        ["request", "frames", "first frame", "frames/s", "x real time", "ended by"], rows
+    )

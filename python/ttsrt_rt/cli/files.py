@@ -22,15 +22,20 @@ def load_array(text: str) -> NDArray[np.generic]:
     """Reads an array of its own shape and type; nothing in the file is executed.
 
     Args:
-        text: "ids.json", "codes.npy", "golden.npz:codes", "voice.safetensors:rows". The key may be left out where the
-            file holds one array.
+        text: "ids.json", "codes.npy", "golden.npz:codes", "voice.safetensors:rows". The key may be
+            left out where the file holds one array.
 
     Raises:
         ConfigError: No such file or key, or an ending that isn't known.
         FormatError: The file is not what its ending says.
     """
     path, key = _split(text)
-    readers = {".json": _read_json, ".npy": _read_npy, ".npz": _read_npz, ".safetensors": _read_safetensors}
+    readers = {
+        ".json": _read_json,
+        ".npy": _read_npy,
+        ".npz": _read_npz,
+        ".safetensors": _read_safetensors,
+    }
     if path.suffix not in readers:
         raise ConfigError(f"{path}: expected a file that ends in {', '.join(readers)}")
     if not path.is_file():
@@ -103,5 +108,7 @@ def _pick(arrays: Mapping[str, Any], path: Path, key: str | None) -> Any:
         key = names[0]
     if key not in names:
         asked = "a key" if key is None else repr(key)
-        raise ConfigError(f"{path}: expected {path.name}:KEY with one of {', '.join(names)}; got {asked}")
+        raise ConfigError(
+            f"{path}: expected {path.name}:KEY with one of {', '.join(names)}; got {asked}"
+        )
     return arrays[key]

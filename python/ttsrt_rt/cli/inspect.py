@@ -20,7 +20,9 @@ def add_parser(commands: Subparsers) -> None:
     """Adds the command's arguments."""
     parser = commands.add_parser("inspect", help="show what a checkpoint or an engine holds")
     parser.add_argument("folder", help="what convert or build wrote")
-    parser.add_argument("--verify", action="store_true", help="compare every weight with its recorded hash")
+    parser.add_argument(
+        "--verify", action="store_true", help="compare every weight with its recorded hash"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=_run)
 
@@ -39,7 +41,14 @@ def _text(contents: Contents) -> str:
     lines = [f"{contents.kind} {contents.path}", ""]
     lines += [f"{name}: {value}" for name, value in _flat("", contents.description)]
     rows = [
-        [t.name, t.dtype, "x".join(map(str, t.shape)), t.layout, format_size(t.num_bytes), t.sha256[:12]]
+        [
+            t.name,
+            t.dtype,
+            "x".join(map(str, t.shape)),
+            t.layout,
+            format_size(t.num_bytes),
+            t.sha256[:12],
+        ]
         for t in contents.tensors
     ]
     total = sum(tensor.num_bytes for tensor in contents.tensors)

@@ -53,11 +53,17 @@ def add_parser(commands: Subparsers) -> None:
     for name, (kind, text) in _NUMBERS.items():
         parser.add_argument(f"--{name}", type=kind, help=f"{text}; default: the checkpoint's")
     parser.add_argument("--seed", type=int, default=0, help="one seed, one result")
-    parser.add_argument("--prior", default="default", help='"default", "off", or knobs as JSON: {"mode": "nemo", ...}')
+    parser.add_argument(
+        "--prior",
+        default="default",
+        help='"default", "off", or knobs as JSON: {"mode": "nemo", ...}',
+    )
     parser.add_argument("--eos_method", help="how end of speech is detected")
     parser.add_argument("--device", help='"auto", "cpu", "reference"')
     parser.add_argument("--num_threads", type=int, help="CPU threads; 0: one per core")
-    parser.add_argument("--output", default="codes.npy", help="int32 [frames, codebooks]; default: %(default)s")
+    parser.add_argument(
+        "--output", default="codes.npy", help="int32 [frames, codebooks]; default: %(default)s"
+    )
     parser.add_argument("--alignment_output", help="float32 [steps, text_len]")
     parser.add_argument("--streaming", action="store_true", help="show frames as they come")
     parser.set_defaults(run=_run)
@@ -78,7 +84,8 @@ def _run(args: argparse.Namespace) -> int:
             np.save(file, result.alignment)
     frames, metrics = len(result.codes), result.metrics
     print(
-        f"{args.output}: {frames} frames, {result.finish_reason}; first after {metrics.first_frame_seconds:.3f} s, "
+        f"{args.output}: {frames} frames, {result.finish_reason}; "
+        f"first after {metrics.first_frame_seconds:.3f} s, "
         f"{metrics.frames_per_second:.1f} frames/s, {metrics.real_time_factor:.2f} x real time"
     )
     return 0
@@ -121,4 +128,6 @@ def _prior(text: str) -> AttentionPrior | Any:
     try:
         return AttentionPrior(**json.loads(text))
     except (ValueError, TypeError) as error:
-        raise ConfigError(f'--prior: expected "default", "off" or knobs as JSON, got {text!r}: {error}') from error
+        raise ConfigError(
+            f'--prior: expected "default", "off" or knobs as JSON, got {text!r}: {error}'
+        ) from error

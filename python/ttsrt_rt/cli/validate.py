@@ -1,4 +1,4 @@
-"""`ttsrt validate ENGINE --golden FILE`: an engine against arrays of the original implementation, stage by stage."""
+"""`ttsrt validate ENGINE --golden FILE`: an engine against golden arrays, stage by stage."""
 
 from __future__ import annotations
 
@@ -18,12 +18,20 @@ __all__ = ["add_parser"]
 
 def add_parser(commands: Subparsers) -> None:
     """Adds the command's arguments."""
-    parser = commands.add_parser("validate", help="compare an engine with golden arrays, stage by stage")
+    parser = commands.add_parser(
+        "validate", help="compare an engine with golden arrays, stage by stage"
+    )
     parser.add_argument("engine", help="what build wrote")
-    parser.add_argument("--golden", required=True, metavar="CASE.RUN.npz", help="arrays of the original")
-    parser.add_argument("--case", metavar="CASE.json", help="knobs of its runs; default: beside the arrays")
+    parser.add_argument(
+        "--golden", required=True, metavar="CASE.RUN.npz", help="arrays of the original"
+    )
+    parser.add_argument(
+        "--case", metavar="CASE.json", help="knobs of its runs; default: beside the arrays"
+    )
     parser.add_argument("--run_name", help="which run of the case; default: from the file's name")
-    parser.add_argument("--tolerance", type=float, help="largest difference of hidden states and logits")
+    parser.add_argument(
+        "--tolerance", type=float, help="largest difference of hidden states and logits"
+    )
     parser.add_argument("--device", help='"auto", "cpu", "reference"')
     parser.add_argument("--num_threads", type=int, help="CPU threads; 0: one per core")
     parser.add_argument("--json", action="store_true", help="print JSON")

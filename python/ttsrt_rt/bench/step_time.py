@@ -1,0 +1,185 @@
+"""Time of one decoder step at true shapes, beside a plain cached PyTorch implementation.
+
+    python -m ttsrt_rt.bench.step_time --size 2503 v2607 --dtype float32 bfloat16
+
+One guided request, random weights in the original layout, frames 1 to 128. Ours and PyTorch take turns in one run; figures are
+medians over the turns, with the spread, and memory bandwidth is measured around every turn, since shared machines change.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import statistics
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ttsrt_rt.bench.bandwidth import read_bandwidth
+
+__all__ = ["main"]
+
+logger = logging.getLogger(__name__)
+
+_FRAMES = 128
+_TEXT_LEN = 58
+_CONTEXT_COLUMNS = 110
+_ITEM_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+
+
+@dataclass
+class Turns:
+    """What the turns of one implementation measured."""
+
+    name: str
+    weight_bytes: int  # that a step must read from memory, once
+    step_ms: list[float] = field(default_factory=list)
+    bandwidth: list[float] = field(default_factory=list)  # GB/s around each turn
+
+    def row(self) -> list[str]:
+        """Name, median, best, worst, GB/s of weights, share of the bandwidth measured."""
+        median = statistics.median(self.step_ms)
+        rate = self.weight_bytes / median / 1e6
+        share = 100 * rate / statistics.median(self.bandwidth)
+        spread = [f"{median:.1f}", f"{min(self.step_ms):.1f}", f"{max(self.step_ms):.1f}"]
+        return [self.name, *spread, f"{rate:.1f}", f"{share:.0f} %"]
+
+
+def make_checkpoint(size: str, folder: Path) -> Path:
+    """A random checkpoint of true size in the original layout, converted; made once per folder."""
+    from ttsrt_rt.convert import convert
+    from ttsrt_rt.synth import write_random_ckpt, write_random_nemo
+
+    checkpoint = folder / f"{size}.checkpoint"
+    if checkpoint.exists():
+        return checkpoint
+    source = folder / (f"{size}.nemo" if size == "v2607" else f"{size}.ckpt")
+    if size == "v2607":
+        write_random_nemo(source, size, seed=1)
+    else:
+        write_random_ckpt(source, "true", seed=1)
+    convert(source, checkpoint, progress=False)
+    source.unlink()
+    return checkpoint
+
+
+def step_weights(checkpoint: Path) -> int:
+    """Weights a decoder step reads: decoder layers, final projection, local transformer once."""
+    from ttsrt_rt.convert.checkpoint import open_checkpoint
+
+    _, _, weights = open_checkpoint(checkpoint)
+    kept = ("decoder.layers.", "final_proj", "local_transformer.")
+    skipped = ("cross_kv", "cross_memory_norm", "positions")
+    return sum(
+        int(np.prod(tensor.shape))
+        for name, tensor in weights.items()
+        if name.startswith(kept) and not name.endswith(skipped)
+    )
+
+
+def request_fields(checkpoint: Path) -> dict[str, object]:
+    """One guided request of the benchmark; it cannot end before its last frame."""
+    model = json.loads((checkpoint / "config.json").read_text("utf-8"))["model"]
+    fields: dict[str, object] = {
+        "text_ids": np.arange(_TEXT_LEN, dtype=np.int32) % (model["text_vocab"] - 2),
+        "cfg_scale": 2.5,
+        "max_frames": _FRAMES,
+        "min_frames": _FRAMES + model["frame_stacking"],
+        "seed": 7,
+    }
+    if model["context"] == "voices":
+        return {**fields, "voice": 0}
+    codes = np.random.default_rng(3).integers(0, 2016, (_CONTEXT_COLUMNS, model["codebooks"]))
+    return {**fields, "context_codes": codes.astype(np.int32)}
+
+
+def native_turn(engine: Path, fields: dict[str, object]) -> Callable[[], float]:
+    """A turn of ours: milliseconds per step after the first."""
+    from ttsrt_rt.executor import Executor
+
+    executor = Executor(engine)
+
+    def turn() -> float:
+        metrics = executor.generate(**fields).metrics  # type: ignore[arg-type]
+        spent = metrics.total_seconds - metrics.first_frame_seconds
+        return 1e3 * spent / (metrics.steps - 1)
+
+    return turn
+
+
+def torch_turn(checkpoint: Path, dtype: str, fields: dict[str, object]) -> Callable[[], float]:
+    """A turn of the PyTorch reference: milliseconds per step after the first."""
+    from ttsrt_rt.bench.torch_reference import TorchReference
+
+    reference = TorchReference(checkpoint, dtype=dtype)
+
+    def turn() -> float:
+        reference.generate(**fields)
+        return 1e3 * statistics.fmean(reference.last_timings.steps)
+
+    return turn
+
+
+def measure(size: str, dtypes: list[str], turns: int, folder: Path, with_torch: bool) -> list[Turns]:
+    """All implementations of one size, taking turns."""
+    from ttsrt_rt.build import build
+
+    checkpoint = make_checkpoint(size, folder)
+    fields = request_fields(checkpoint)
+    weights = step_weights(checkpoint)
+    runners: list[tuple[Turns, Callable[[], float]]] = []
+    for dtype in dtypes:
+        engine = folder / f"{size}.{dtype}.engine"
+        if not engine.exists():
+            build(checkpoint, engine, dtype=dtype, max_batch_size=1)
+        weight_bytes = weights * _ITEM_BYTES[dtype]
+        runners.append((Turns(f"ttsrt_rt {dtype}", weight_bytes), native_turn(engine, fields)))
+        if with_torch:
+            runner = torch_turn(checkpoint, dtype, fields)
+            runners.append((Turns(f"PyTorch {dtype}", weight_bytes), runner))
+    for turn in range(turns + 1):  # the first warms up
+        for results, run in runners:
+            before = read_bandwidth(seconds=0.2)
+            step_ms = run()
+            if turn > 0:
+                results.step_ms.append(step_ms)
+                results.bandwidth.append((before + read_bandwidth(seconds=0.2)) / 2)
+        logger.info("%s: turn %d of %d done", size, turn, turns)
+    return [results for results, _ in runners]
+
+
+def print_table(size: str, results: list[Turns]) -> None:
+    """The figures of one size, as Markdown."""
+    print(f"\n{size}: one guided request, frames 1-{_FRAMES}, milliseconds per decoder step\n")
+    print("| implementation | median | best | worst | weights, GB/s | of bandwidth |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: |")
+    for result in results:
+        print("| " + " | ".join(result.row()) + " |")
+    bandwidth = statistics.median(value for result in results for value in result.bandwidth)
+    print(f"\nread bandwidth measured around the turns: {bandwidth:.1f} GB/s")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Command line of this benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--size", nargs="+", choices=["2503", "v2607"], default=["2503", "v2607"])
+    parser.add_argument("--dtype", nargs="+", choices=list(_ITEM_BYTES), default=["float32", "bfloat16"])
+    parser.add_argument("--turns", type=int, default=5, help="measured turns of each implementation")
+    parser.add_argument("--folder", type=Path, help="keeps checkpoints and engines here")
+    parser.add_argument("--no_torch", "--no-torch", action="store_true", help="ours alone")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.folder or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        for size in options.size:
+            results = measure(size, options.dtype, options.turns, folder, not options.no_torch)
+            print_table(size, results)
+
+
+if __name__ == "__main__":
+    main()
