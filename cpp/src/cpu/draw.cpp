@@ -79,7 +79,7 @@ DrawOutcome draw_guess(const Kernels& kernels, const SamplerRules& sampler, std:
                        const DrawScratch& scratch) {
   if (sampler.temperature > 0.0F) return draw_warm(kernels, sampler, vocab, uniform_number, scratch);
   SamplerRules warm = sampler;
-  warm.temperature = 1.0F;
+  warm.temperature = sampler.confidence_temperature;
   DrawOutcome outcome = draw_warm(kernels, warm, vocab, 0.0F, scratch);
   outcome.code = kernels.argmax(scratch.logits, vocab);
   outcome.probability = outcome.max_probability;

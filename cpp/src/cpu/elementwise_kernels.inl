@@ -24,8 +24,9 @@ struct Stored<Element::bfloat16> {
   static uint16_t round(float x) {
     uint32_t bits;
     memcpy(&bits, &x, sizeof(bits));
-    if ((bits & 0x7FFFFFFFU) > 0x7F800000U) return static_cast<uint16_t>((bits >> 16) | 0x40U);  // quiet NaN
-    return static_cast<uint16_t>((bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16);
+    const uint32_t quiet = (bits >> 16) | 0x40U;
+    const uint32_t rounded = (bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16;
+    return static_cast<uint16_t>((bits & 0x7FFFFFFFU) > 0x7F800000U ? quiet : rounded);
   }
 };
 

@@ -138,15 +138,11 @@ void prepare_floats(const float* x, int64_t depth, int64_t words, uint32_t* out)
   for (int64_t i = depth; i < words; ++i) out[i] = 0;
 }
 
-// x [depth] as pairs of bfloat16.
+// x [depth] as pairs of bfloat16, the lower index in the lower half.
 void prepare_pairs(const float* x, int64_t depth, int64_t words, uint32_t* out) {
-  const int64_t whole = depth / 2;
-  for (int64_t i = 0; i < whole; ++i) {
-    const uint32_t low = Stored<Element::bfloat16>::round(x[2 * i]);
-    out[i] = low | static_cast<uint32_t>(Stored<Element::bfloat16>::round(x[2 * i + 1])) << 16;
-  }
-  for (int64_t i = whole; i < words; ++i) out[i] = 0;
-  if (depth % 2 != 0) out[whole] = Stored<Element::bfloat16>::round(x[depth - 1]);
+  auto* halves = reinterpret_cast<uint16_t*>(out);  // little-endian, as the weights are
+  for (int64_t i = 0; i < depth; ++i) halves[i] = Stored<Element::bfloat16>::round(x[i]);
+  for (int64_t i = depth; i < 2 * words; ++i) halves[i] = 0;
 }
 
 template <int Tile>

@@ -113,7 +113,15 @@ class NormStage : public Stage {
   const std::int32_t* rows_;
 };
 
-// Row `i` of a segment: inside it x, before it the history where there is one, else nothing.
+// Whether a segment goes on where the one before it in the launch ends.
+bool continues(const std::vector<step::Segment>& segments, std::size_t index) {
+  if (index == 0) return false;
+  const step::Segment& before = segments[index - 1];
+  const step::Segment& segment = segments[index];
+  return before.slot == segment.slot && before.branch == segment.branch && before.position + before.rows == segment.position;
+}
+
+// Row `i` of a segment: inside it x, before it the segment it continues or the history where there is one, else nothing.
 struct Neighbours {
   const Site& site;
   const ops::Unfold& op;
@@ -123,7 +131,10 @@ struct Neighbours {
   const float* row(std::int32_t i) const {
     if (i >= 0 && i < segment.rows) return x.row(segment.first_row + i);
     const std::int32_t back = op.kernel - 1 + i;
-    if (i >= 0 || op.history < 0 || back < 0) return nullptr;
+    if (i >= 0 || op.history < 0 || back < 0 || segment.position + i < 0) return nullptr;
+    const auto& segments = site.launch->batch->segments;
+    const auto index = static_cast<std::size_t>(&segment - segments.data());
+    if (continues(segments, index)) return Neighbours{site, op, x, segments[index - 1]}.row(segments[index - 1].rows + i);
     return site.slots->conv_history(op.history, segment.slot, segment.branch) + back * x.width;
   }
 };
@@ -164,12 +175,15 @@ class HistoryStage : public Stage {
     const auto& segments = site_.launch->batch->segments;
     const Range share = share_of(static_cast<std::int64_t>(segments.size()), worker);
     for (std::int64_t s = share.begin; s < share.end; ++s) {
-      const step::Segment& segment = segments[static_cast<std::size_t>(s)];
+      const auto index = static_cast<std::size_t>(s);
+      if (index + 1 < segments.size() && continues(segments, index + 1)) continue;  // the last of them keeps the rows
+      const step::Segment& segment = segments[index];
       const Neighbours neighbours{site_, op_, x_, segment};
       float* history = site_.slots->conv_history(op_.history, segment.slot, segment.branch);
       for (std::int32_t i = 0; i < op_.kernel - 1; ++i) {  // a row moves down only, so the order is safe in place
         const float* from = neighbours.row(segment.rows - (op_.kernel - 1) + i);
-        std::memmove(history + i * x_.width, from, static_cast<std::size_t>(x_.width) * sizeof(float));
+        const std::size_t bytes = static_cast<std::size_t>(x_.width) * sizeof(float);
+        from != nullptr ? std::memmove(history + i * x_.width, from, bytes) : std::memset(history + i * x_.width, 0, bytes);
       }
     }
   }

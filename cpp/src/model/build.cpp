@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cfloat>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
@@ -26,6 +27,7 @@ namespace {
 namespace fs = std::filesystem;
 using OrderedJson = nlohmann::ordered_json;
 constexpr std::size_t kMaxConfig = 16U << 20;
+constexpr float kMaxFloat16 = 65504.0F;
 
 struct Checkpoint {
   explicit Checkpoint(const std::string& folder)
@@ -135,7 +137,8 @@ OrderedJson limits_of(const std::string& component, const model::Limits& limits)
 }
 
 void check_target(const fs::path& target, bool overwrite) {
-  if (!fs::exists(target)) return;
+  std::error_code unknown;  // a name too long, say: making the folder tells
+  if (!fs::exists(target, unknown)) return;
   const bool is_ours = fs::is_directory(target) && (fs::is_empty(target) || fs::exists(target / "engine.json"));
   TTSRT_CHECK(ConfigError, is_ours, "output_dir: ", target.string(), " exists and isn't an engine");
   TTSRT_CHECK(ConfigError, overwrite || fs::is_empty(target), "output_dir: ", target.string(),
@@ -182,16 +185,17 @@ void build(const std::string& checkpoint_dir, const std::string& output_dir, con
   if (!target.has_filename()) target = target.parent_path();  // "engine/"
   check_target(target, options.overwrite);
   const fs::path fresh = target.parent_path() / (target.filename().string() + ".partial-" + std::to_string(::getpid()));
+  std::error_code ignored;
   try {
     fs::create_directories(fresh);
     write_engine(checkpoint, fresh, limits, options, progress);
     if (fs::exists(target)) fs::remove_all(target);
     fs::rename(fresh, target);
   } catch (const fs::filesystem_error& problem) {
-    fs::remove_all(fresh);
+    fs::remove_all(fresh, ignored);
     throw ConfigError(message("output_dir: ", problem.what()));
   } catch (...) {
-    fs::remove_all(fresh);
+    fs::remove_all(fresh, ignored);
     throw;
   }
 }

@@ -1,5 +1,7 @@
 #include "model/build_plan.h"
 
+#include "core/check.h"
+
 namespace ttsrt::model {
 namespace {
 
@@ -72,7 +74,7 @@ class Planner {
     }
     for (std::int32_t i = 0; i < config_.stack_codes(); ++i) {
       PackItem item = start(name, name + ".heads", {config_.stack_codes(), config_.codebook_vocab, width});
-      item.weight.name += "." + std::to_string(i);
+      item.weight.name = message(name, ".heads.", i);
       panel(item, config_.codebook_vocab, width);
       item.first_row = std::int64_t{i} * config_.codebook_vocab;
       items_.push_back(std::move(item));

@@ -1,5 +1,6 @@
 #include "model/pack.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "core/check.h"
@@ -8,28 +9,35 @@
 namespace ttsrt::model {
 namespace {
 
-void put(std::byte* out, std::size_t index, float value, DType dtype) {
-  if (dtype == DType::float32) {
-    std::memcpy(out + 4 * index, &value, 4);
-    return;
-  }
-  const std::uint16_t half = dtype == DType::bfloat16 ? to_bfloat16(value) : to_float16(value);
-  std::memcpy(out + 2 * index, &half, 2);
+float same(float value) { return value; }
+
+template <typename Stored, Stored (*convert)(float)>
+void pack_dense(const std::vector<float>& values, Stored* out) {
+  for (std::size_t i = 0; i < values.size(); ++i) out[i] = convert(values[i]);
 }
 
-void pack_panels(const std::vector<float>& values, const ops::Weight& weight, std::vector<std::byte>& out) {
+// Panel by panel, so that writing is in order and reading is 16 streams. `Pair` values of one output lie side by side.
+template <typename Stored, Stored (*convert)(float), std::size_t Pair>
+void pack_panels(const std::vector<float>& values, const ops::Weight& weight, Stored* out) {
   const auto rows = static_cast<std::size_t>(weight.rows);
   const auto cols = static_cast<std::size_t>(weight.cols);
   const auto stored_cols = static_cast<std::size_t>(ops::padded_cols(weight.cols));
   constexpr auto kPanel = static_cast<std::size_t>(ops::kPanel);
-  const std::size_t pair = weight.dtype == DType::bfloat16 ? 2 : 1;  // values of one output side by side
-  for (std::size_t n = 0; n < rows; ++n) {
-    const std::size_t panel = n / kPanel * kPanel * stored_cols;
+  for (std::size_t first = 0; first < rows; first += kPanel) {
+    Stored* panel = out + first * stored_cols;
+    const std::size_t lanes = std::min(kPanel, rows - first);
     for (std::size_t k = 0; k < cols; ++k) {
-      const std::size_t index = panel + (k / pair) * (kPanel * pair) + (n % kPanel) * pair + k % pair;
-      put(out.data(), index, values[n * cols + k], weight.dtype);
+      Stored* step = panel + (k / Pair) * (kPanel * Pair) + k % Pair;
+      for (std::size_t lane = 0; lane < lanes; ++lane) step[lane * Pair] = convert(values[(first + lane) * cols + k]);
     }
   }
+}
+
+template <typename Stored, Stored (*convert)(float), std::size_t Pair>
+void pack_as(const std::vector<float>& values, const ops::Weight& weight, std::byte* out) {
+  auto* to = reinterpret_cast<Stored*>(out);
+  if (weight.layout == ops::Layout::dense) return pack_dense<Stored, convert>(values, to);
+  pack_panels<Stored, convert, Pair>(values, weight, to);
 }
 
 }  // namespace
@@ -60,10 +68,18 @@ std::vector<std::byte> pack(const std::vector<float>& values, const ops::Weight&
   TTSRT_CHECK(InternalError, values.size() == static_cast<std::size_t>(weight.rows * weight.cols), weight.name, ": expected ",
               weight.rows * weight.cols, " values, got ", values.size());
   std::vector<std::byte> out(packed_bytes(weight));
-  if (weight.layout == ops::Layout::panel16) {
-    pack_panels(values, weight, out);
-  } else {
-    for (std::size_t i = 0; i < values.size(); ++i) put(out.data(), i, values[i], weight.dtype);
+  switch (weight.dtype) {
+    case DType::float32:
+      pack_as<float, same, 1>(values, weight, out.data());
+      break;
+    case DType::bfloat16:
+      pack_as<std::uint16_t, to_bfloat16, 2>(values, weight, out.data());
+      break;
+    case DType::float16:
+      pack_as<std::uint16_t, to_float16, 1>(values, weight, out.data());
+      break;
+    default:
+      throw InternalError(message(weight.name, ": can't be packed as ", name_of(weight.dtype)));
   }
   return out;
 }

@@ -65,7 +65,8 @@ struct Linear {
 
 // Gathers the `kernel` neighbours of a row in its own segment side by side, so that a convolution becomes a Linear:
 // out[r] = [x[r - before], ..., x[r + after]], before + 1 + after = kernel. Causal: after = 0. Outside the segment: zeros, or,
-// where `history` names a conv state of the slots, the rows seen before this segment (which it then updates).
+// where `history` names a conv state of the slots, the rows seen before this segment (which it then updates). A segment at
+// position 0 has nothing before it; one that goes on where the segment before it in the launch ends sees that one's rows.
 struct Unfold {
   BufferId x = kNoBuffer;    // [rows, width]
   BufferId out = kNoBuffer;  // [rows, kernel * width]

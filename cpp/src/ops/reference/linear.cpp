@@ -145,6 +145,7 @@ void run(const Unfold& op, Run& at) {
       continue;
     }
     std::vector<float>& history = history_of(op, width, segment, at.state);
+    if (segment.position == 0) history.assign(history.size(), 0.0F);  // recomputed from its start
     const std::vector<float> seen = history;
     neighbours.history = seen.data();
     unfold_segment(op, neighbours, target);
