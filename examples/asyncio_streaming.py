@@ -1,6 +1,6 @@
-"""Streams several requests from one asyncio program; the first one is left early, which frees its place.
+"""Streams several requests from one asyncio program; one is left early, which frees its place.
 
-    python examples/asyncio_streaming.py ENGINE
+python examples/asyncio_streaming.py ENGINE
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ import sys
 import ttsrt_rt as rt
 
 
-async def follow(executor: rt.Executor, name: str, request: rt.Request, stop_after: int | None) -> None:
+async def follow(
+    executor: rt.Executor, name: str, request: rt.Request, stop_after: int | None
+) -> None:
     frames = 0
     async for event in executor.astream(request):
         frames += len(event.codes)

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 import ttsrt_rt as rt
 
 DATA = Path(__file__).resolve().parent / "data" / "magpie"
-SOURCES = {"tiny2503": "tiny2503.ckpt", "tinyfork": "tinyfork.ckpt", "tinyhf": "tinyhf.nemo"}
 
 
 @pytest.fixture(scope="session")
@@ -22,11 +21,13 @@ def checkpoint_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], P
 
     def make(case: str) -> Path:
         if case not in made:
-            folder = tmp_path_factory.mktemp(case) / "checkpoint"
-            # The fork runs the text encoder over the whole text; its configuration says otherwise.
-            options = {"encoder_causal": False} if case == "tinyfork" else {}
-            rt.convert(DATA / SOURCES[case], folder, progress=False, **options)
-            made[case] = folder
+            source = next(
+                DATA / f"{case}{end}"
+                for end in (".nemo", ".ckpt")
+                if (DATA / f"{case}{end}").is_file()
+            )
+            made[case] = tmp_path_factory.mktemp(case) / "checkpoint"
+            rt.convert(source, made[case], progress=False)
         return made[case]
 
     return make

@@ -1,4 +1,4 @@
-"""Builds the C++ tests as the preset `release` says and runs them, so that one pytest covers both languages."""
+"""Builds and runs the C++ tests (preset `release`): one pytest covers both languages."""
 
 from __future__ import annotations
 
@@ -24,14 +24,19 @@ def run(*command: str) -> None:
     done = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-8000:]}\n{done.stderr[-4000:]}"
+    assert done.returncode == 0, (
+        f"{' '.join(command)}\n{done.stdout[-8000:]}\n{done.stderr[-4000:]}"
+    )
 
 
 def test_cpp() -> None:
     if not has_googletest():
         pytest.skip("GoogleTest is missing (Debian: libgtest-dev)")
     for tool in ("cmake", "ninja"):
-        if shutil.which(tool) is None and shutil.which(tool, path=sysconfig.get_path("scripts")) is None:
+        if (
+            shutil.which(tool) is None
+            and shutil.which(tool, path=sysconfig.get_path("scripts")) is None
+        ):
             pytest.skip(f"{tool} is missing (pip install '.[test]')")
     headers = sysconfig.get_path("purelib")  # of nlohmann-json, where it came from PyPI
     run("cmake", "--preset", "release", f"-DCMAKE_PREFIX_PATH={headers}")

@@ -88,6 +88,11 @@ TEST_P(CpuOps, UnfoldWithHistory) {
           const auto slot = static_cast<std::int32_t>(seed % 3);
           auto& segment = batch.add_vectors(slot, rows, test::random_vector(static_cast<std::size_t>(rows) * 16, ++seed));
           segment.branch = rows == 5 ? step::Branch::unconditional : step::Branch::conditional;
+          segment.position = static_cast<std::int32_t>(launch % 3) * 10;  // 0: nothing before it
+          const step::Segment before = segment;
+          auto& next = batch.add_vectors(slot, 1, test::random_vector(16, seed + 100));  // goes on where that one ends
+          next.branch = before.branch;
+          next.position = before.position + before.rows;
         }
         if (launch == 2) {
           step::Admission admission;

@@ -44,7 +44,7 @@ inline step::ModelFacts small_facts() {
 inline Request small_request(std::uint64_t seed = 0) {
   Request request;
   request.text_ids = {1, 2, 3};
-  request.voice = VoiceRef{0};
+  request.voice.emplace(0);
   request.seed = seed;
   return request;
 }

@@ -1,0 +1,185 @@
+// From a checkpoint to an engine, and what a build refuses.
+#include "ttsrt/build.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "model/engine_data.h"
+#include "support/errors.h"
+#include "support/tiny_engine.h"
+
+namespace ttsrt {
+namespace {
+
+namespace fs = std::filesystem;
+using test::throws_naming;
+
+class Build : public ::testing::Test {
+ protected:
+  void write() { test::write_checkpoint(checkpoint_, config_, tensors_); }
+  void make(const BuildOptions& options = {}) { build(checkpoint_, engine_, options); }
+  test::TinyTensor& tensor(const std::string& name) {
+    for (test::TinyTensor& of : tensors_) {
+      if (of.plan.name == name) return of;
+    }
+    throw std::runtime_error("no tensor " + name);
+  }
+  // The checkpoint as it stands now is refused, with `part` in the message, and leaves nothing behind.
+  ::testing::AssertionResult refuses(const std::string& part, const BuildOptions& options = {}) {
+    write();
+    const auto result = throws_naming<FormatError>(part, [&] { make(options); });
+    if (std::distance(fs::directory_iterator(folder_.path()), {}) != 1) return ::testing::AssertionFailure() << "left something behind";
+    return result;
+  }
+
+  test::TempDir folder_;
+  const std::string checkpoint_ = folder_.file("checkpoint");
+  const std::string engine_ = folder_.file("engine");
+  Json config_ = test::tiny_config();
+  std::vector<test::TinyTensor> tensors_ = test::tiny_tensors(config_);
+};
+
+TEST_F(Build, AnEngineThatOpensAndVerifies) {
+  write();
+  std::int32_t done = 0;
+  std::int32_t of = 0;
+  build(checkpoint_, engine_, {}, [&](std::int32_t at, std::int32_t all, const std::string& name) {
+    EXPECT_EQ(at, ++done);
+    EXPECT_FALSE(name.empty());
+    of = all;
+  });
+  EXPECT_EQ(done, of);
+  const Engine engine = Engine::open(engine_);
+  EXPECT_NO_THROW(engine.verify());
+  EXPECT_EQ(engine.info().family, "magpie");
+  EXPECT_EQ(engine.info().dtype, DType::float32);
+  EXPECT_EQ(engine.info().max_seq_len, 40);
+  EXPECT_EQ(engine.info().voice_names, (std::vector<std::string>{"ann", "bob"}));
+  EXPECT_EQ(engine.tensors().size(), static_cast<std::size_t>(done));
+  EXPECT_EQ(parse_json(engine.description(), "x").at("source").at("made"), "by a test");
+  EXPECT_EQ(engine.path(), engine_);
+}
+
+TEST_F(Build, TheValuesArrive) {
+  write();
+  make();
+  const EngineData data(engine_);
+  // A convolution's taps come first: row n holds [tap][channel].
+  const test::TinyTensor& source = tensor("text_encoder.layers.0.ffn_in");  // [12, 8, 3]
+  const ops::Weight conv = data.weight("text_encoder.layers.0.ffn_in", 12, 24);
+  const auto* packed = reinterpret_cast<const float*>(conv.data);
+  for (std::size_t n = 0; n < 12; ++n) {
+    for (std::size_t tap = 0; tap < 3; ++tap) {
+      for (std::size_t channel = 0; channel < 8; ++channel) {
+        ASSERT_EQ(packed[(tap * 8 + channel) * 16 + n], source.values[n * 24 + channel * 3 + tap]);
+      }
+    }
+  }
+  const ops::Weight head = data.weight("local_transformer.heads.1", 20, 4);
+  EXPECT_EQ(reinterpret_cast<const float*>(head.data)[0], tensor("local_transformer.heads").values[80]);
+  EXPECT_EQ(data.voices.at(0).size(), 16U);  // two rows of three
+  EXPECT_EQ(data.voices.at(1).size(), 24U);
+  EXPECT_EQ(data.voices.at(1)[0], tensor("voices").values[24]);
+}
+
+TEST_F(Build, ReducedPrecision) {
+  write();
+  for (const DType dtype : {DType::bfloat16, DType::float16}) {
+    BuildOptions options;
+    options.dtype = dtype;
+    options.overwrite = true;
+    make(options);
+    const EngineData data(engine_);
+    EXPECT_EQ(data.info.dtype, dtype);
+    EXPECT_EQ(data.weight("final_proj", 40, 8).dtype, dtype);
+    EXPECT_EQ(data.weight("decoder.norm_out", 1, 8).dtype, DType::float32);
+  }
+  BuildOptions options;
+  options.dtype = DType::int8;
+  EXPECT_TRUE(throws_naming<ConfigError>("dtype", [&] { make(options); }));
+}
+
+TEST_F(Build, AnExistingFolderStaysUnlessAsked) {
+  write();
+  make();
+  EXPECT_TRUE(throws_naming<ConfigError>("overwrite", [&] { make(); }));
+  BuildOptions options;
+  options.overwrite = true;
+  options.max_batch_size = 3;
+  make(options);
+  EXPECT_EQ(Engine::open(engine_).info().max_batch_size, 3);
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder_.path()), {}), 2);  // nothing partial is left
+}
+
+TEST_F(Build, ForeignFoldersAreNeverReplaced) {
+  write();
+  BuildOptions options;
+  options.overwrite = true;
+  fs::create_directories(engine_);
+  make();  // an empty one is fine
+  fs::remove(engine_ + "/engine.json");
+  EXPECT_TRUE(throws_naming<ConfigError>("isn't an engine", [&] { make(options); }));
+  EXPECT_TRUE(throws_naming<ConfigError>("isn't an engine", [&] { build(checkpoint_, checkpoint_, options); }));
+  EXPECT_TRUE(throws_naming<ConfigError>("isn't an engine", [&] { build(checkpoint_, checkpoint_ + "/config.json", options); }));
+}
+
+TEST_F(Build, ATrailingSlashAndMissingParents) {
+  write();
+  build(checkpoint_ + "/", folder_.file("new/deep/engine/"));
+  EXPECT_NO_THROW(Engine::open(folder_.file("new/deep/engine")));
+  EXPECT_TRUE(throws_naming<ConfigError>("output_dir", [&] { build(checkpoint_, checkpoint_ + "/config.json/engine"); }));
+  EXPECT_TRUE(throws_naming<ConfigError>("output_dir", [&] { build(checkpoint_, folder_.file(std::string(5000, 'x'))); }));
+}
+
+TEST_F(Build, NumbersThatArent) {
+  for (const float bad : {std::nanf(""), std::numeric_limits<float>::infinity()}) {
+    for (const char* name : {"decoder.layers.0.ffn_in", "text_embedding", "decoder.norm_out", "voices", "final_proj_bias"}) {
+      tensors_ = test::tiny_tensors(config_);
+      tensor(name).values[5] = bad;
+      EXPECT_TRUE(refuses(std::string(name) + ": expected finite"));
+    }
+  }
+}
+
+TEST_F(Build, NumbersThatFloat16CantHold) {
+  tensor("final_proj").values[3] = 1e5F;
+  BuildOptions options;
+  options.dtype = DType::float16;
+  EXPECT_TRUE(refuses("final_proj", options));
+  EXPECT_NO_THROW(make());
+}
+
+TEST_F(Build, TensorsMissingOrOfAnotherShape) {
+  const std::vector<test::TinyTensor> whole = tensors_;
+  for (std::size_t i = 0; i < whole.size(); ++i) {
+    tensors_ = whole;
+    tensors_.erase(tensors_.begin() + static_cast<std::ptrdiff_t>(i));
+    EXPECT_TRUE(refuses(whole[i].plan.name + ": missing"));
+    tensors_ = whole;
+    tensors_[i].plan.shape.push_back(1);
+    EXPECT_TRUE(refuses(whole[i].plan.name + ": expected"));
+  }
+  tensors_ = whole;
+  tensor("final_proj").plan.shape = {8, 40};
+  EXPECT_TRUE(refuses("final_proj: expected [40, 8], got [8, 40]"));
+}
+
+TEST_F(Build, ConfigsThatArent) {
+  config_["format"] = "other";
+  EXPECT_TRUE(refuses(".format"));
+  config_["format"] = "ttsrt.checkpoint";
+  config_["format_version"] = 2;
+  EXPECT_TRUE(refuses("format_version"));
+  config_["format_version"] = 1;
+  config_["model"]["dim"] = -8;
+  EXPECT_TRUE(refuses("model.dim"));
+  config_["model"]["dim"] = 8;
+  config_.erase("defaults");
+  EXPECT_TRUE(refuses("defaults: missing"));
+  EXPECT_TRUE(throws_naming<FormatError>("can't be opened", [&] { build(folder_.file("absent"), engine_); }));
+}
+
+}  // namespace
+}  // namespace ttsrt

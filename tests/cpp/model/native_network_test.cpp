@@ -1,0 +1,128 @@
+// The tiny model on the plain backend, launch by launch.
+#include "model/native_network.h"
+
+#include <gtest/gtest.h>
+
+#include "model/registry.h"
+#include "ops/reference/reference_backend.h"
+#include "support/errors.h"
+#include "support/tiny_engine.h"
+
+namespace ttsrt::model {
+namespace {
+
+class NativeNetworkTest : public ::testing::Test {
+ protected:
+  std::unique_ptr<Network> open(bool trace = false) {
+    NetworkOptions options;
+    options.limits = data_.limits;
+    options.trace = trace;
+    return make_network(data_, ops::make_reference_backend(), options);
+  }
+
+  // One request without context: text in, one stack out.
+  static void fill(step::StepBatch& batch) {
+    static const std::int32_t kText[] = {1, 2, 3};
+    static const std::int32_t kBos[] = {16, 16};
+    static const std::int32_t kBlocks[] = {0};
+    step::Admission admission;
+    admission.rules.text_len = 3;
+    admission.rules.codebooks = 2;
+    admission.rules.eos_id = 17;
+    batch.admissions.push_back(admission);
+    step::Segment text;
+    text.rows = 3;
+    text.input = step::Input::text;
+    text.ids = kText;
+    batch.of(step::RowClass::encode_text).segments = {text};
+    batch.of(step::RowClass::encode_text).rows = 3;
+    step::Segment decode;
+    decode.rows = 1;
+    decode.input = step::Input::codes;
+    decode.ids = kBos;
+    decode.blocks = kBlocks;
+    decode.num_blocks = 1;
+    step::RowBatch& rows = batch.of(step::RowClass::decode);
+    rows.segments = {decode};
+    rows.rows = 1;
+    rows.draws = {{0, 0, -1}};
+  }
+
+  test::TinyEngine engine_;
+  const EngineData data_{engine_.path()};
+};
+
+TEST_F(NativeNetworkTest, TellsItsFacts) {
+  const NetworkInfo info = open()->info();
+  EXPECT_EQ(info.slots, 8);
+  EXPECT_EQ(info.block_size, 16);
+  EXPECT_EQ(info.num_blocks, 8 * (2 * 3 + 3));  // 40 positions twice, 39 context rows once
+  EXPECT_GT(info.state_bytes, 0U);
+  EXPECT_GT(info.activation_bytes, 0U);
+  const step::ModelFacts& facts = info.facts;
+  EXPECT_EQ(facts.bos_id, 16);
+  EXPECT_EQ(facts.eos_id, 17);
+  EXPECT_EQ(facts.context_text_vocab, 9);  // shared with the text
+  EXPECT_EQ(facts.text_layers, (std::vector<std::int32_t>{0, 1}));
+  EXPECT_TRUE(facts.has_local_transformer);
+  EXPECT_TRUE(facts.shares_unconditional);
+  EXPECT_TRUE(facts.takes_context_codes);
+  EXPECT_EQ(facts.voices.size(), 2U);
+  EXPECT_EQ(facts.cfg_scale, 2.0F);
+}
+
+TEST_F(NativeNetworkTest, GivesAStackOfCodes) {
+  const auto network = open();
+  step::StepBatch batch;
+  fill(batch);
+  const step::StepOutput& output = network->collect(network->launch(batch));
+  ASSERT_EQ(output.draws.size(), 1U);
+  ASSERT_EQ(output.codes.size(), 2U);
+  for (const std::int32_t code : output.codes) EXPECT_TRUE(code >= 0 && code < 20);
+  EXPECT_TRUE(output.taps.empty());
+  const std::vector<std::int32_t> first = output.codes;
+  EXPECT_EQ(network->collect(network->launch(batch)).codes, first);  // an admission starts the slot anew
+}
+
+TEST_F(NativeNetworkTest, TracesItsStages) {
+  const auto network = open(true);
+  step::StepBatch batch;
+  fill(batch);
+  const step::StepOutput& output = network->collect(network->launch(batch));
+  bool has_logits = false;
+  for (const step::TapOutput& tap : output.taps) {
+    EXPECT_EQ(tap.values.size(), static_cast<std::size_t>(tap.rows * tap.width)) << tap.name;
+    has_logits = has_logits || (tap.name == "logits" && tap.width == 40);
+  }
+  EXPECT_TRUE(has_logits);
+}
+
+TEST_F(NativeNetworkTest, TicketsAreCollectedOnceAndInOrder) {
+  const auto network = open();
+  step::StepBatch batch;
+  fill(batch);
+  const Ticket ticket = network->launch(batch);
+  EXPECT_THROW(network->launch(batch), InternalError);
+  EXPECT_THROW(network->collect(ticket + 1), InternalError);
+  network->collect(ticket);
+  EXPECT_THROW(network->collect(ticket), InternalError);
+}
+
+TEST_F(NativeNetworkTest, RefusesRowsOfAClassItLacks) {
+  const auto network = open();
+  step::StepBatch batch;
+  batch.of(step::RowClass::encode_context).rows = 1;
+  EXPECT_TRUE(test::throws_naming<InternalError>("doesn't have", [&] { network->launch(batch); }));
+}
+
+TEST(Registry, AnUnknownFamilyListsTheKnown) {
+  EXPECT_EQ(known_families(), (std::vector<std::string>{"magpie"}));
+  Json config = test::tiny_config();
+  config["family"] = "parrot";
+  const test::TinyEngine engine(config);
+  const EngineData data(engine.path());
+  EXPECT_TRUE(test::throws_naming<FormatError>("magpie, got \"parrot\"", [&] { make_network(data, ops::make_reference_backend(), {}); }));
+}
+
+}  // namespace
+}  // namespace ttsrt::model

@@ -1,0 +1,67 @@
+// A Loop on a FakeNetwork, with requests submitted as Executor submits them.
+#pragma once
+
+#include <memory>
+#include <utility>
+
+#include "executor/loop.h"
+#include "support/fake_network.h"
+
+namespace ttsrt::test {
+
+// Like a Handle: dropping it cancels.
+struct FakeHandle {
+  std::shared_ptr<Ticketed> ticketed;
+
+  Result result() const { return *ticketed->channel->result(std::nullopt); }
+  std::optional<Event> next() const {
+    bool timed_out = false;
+    return ticketed->channel->next(std::nullopt, timed_out);
+  }
+  void cancel() const { ticketed->channel->cancel(); }
+  bool is_done() const { return ticketed->channel->is_done(); }
+};
+
+class LoopRig {
+ public:
+  explicit LoopRig(FakeOptions options = {}, std::int32_t max_queue_size = 64, bool trace = false)
+      : facts(options.facts), control(std::make_shared<Control>()), voices(facts),
+        loop(std::make_unique<FakeNetwork>(std::move(options), control), max_queue_size, trace) {}
+  ~LoopRig() { control->release(); }  // so that a failed test ends
+
+  FakeHandle submit(Request request) {
+    executor::Pending pending;
+    pending.submitted = executor::Clock::now();
+    pending.request = executor::prepare(std::move(request), facts, voices);
+    pending.channel = std::make_shared<Channel>(++last_id_);
+    FakeHandle handle{std::make_shared<Ticketed>(pending.channel)};
+    loop.submit(std::move(pending));
+    return handle;
+  }
+
+  const step::ModelFacts facts;
+  const std::shared_ptr<Control> control;
+  executor::VoiceBook voices;
+  executor::Loop loop;
+
+ private:
+  std::atomic<std::uint64_t> last_id_{0};
+};
+
+// The codes of a request with this seed: frames [0, frames) of small_facts() without stacking.
+inline std::vector<std::int32_t> fake_codes(std::uint64_t seed, std::int32_t frames) {
+  std::vector<std::int32_t> codes;
+  for (std::int32_t step = 0; step < frames; ++step) {
+    for (std::int32_t c = 0; c < 2; ++c) codes.push_back(fake_code(seed, step, c));
+  }
+  return codes;
+}
+
+// A request for so many frames.
+inline Request request_of(std::uint64_t seed, std::int32_t frames) {
+  Request request = small_request(seed);
+  request.max_frames = frames;
+  return request;
+}
+
+}  // namespace ttsrt::test

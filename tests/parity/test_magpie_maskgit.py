@@ -1,0 +1,52 @@
+"""MaskGit's ways of unmasking, whole runs: the CPU backend against the oracle, for every variant
+the originals' units have. The oracle itself meets such units in tests/cpp/ops.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import ttsrt_rt as rt
+from ttsrt_rt.golden import Golden
+
+DATA = Path(__file__).resolve().parents[1] / "data" / "magpie"
+
+
+def variants_of(case: str) -> list[rt.MaskGit]:
+    units = json.loads((DATA / f"{case}.json").read_text())["units"]["variants"]
+    known = {"n_steps", "fixed_schedule", "dynamic_cfg_scale", "sampling_type"}
+    distinct = {json.dumps({k: v for k, v in one.items() if k in known}) for one in units.values()}
+    return [
+        rt.MaskGit(
+            steps=knobs.get("n_steps", 3),
+            schedule=knobs.get("fixed_schedule", ()),
+            dynamic_cfg_scale=knobs.get("dynamic_cfg_scale", False),
+            sampling=knobs.get("sampling_type", "default"),
+        )
+        for knobs in map(json.loads, sorted(distinct))
+    ]
+
+
+@pytest.mark.parametrize("run_name", ["lt_cfg_prior_kv", "lt_nocfg_prior_kv"])
+@pytest.mark.parametrize("case", ["tinymaskgit1", "tinymaskgit2"])
+def test_variants(case: str, run_name: str, engine_of: Callable[[str], Path]) -> None:
+    run = Golden(DATA / f"{case}.{run_name}.npz")
+    variants = variants_of(case)
+    assert len(variants) >= 6
+    codes = []
+    for device in ("reference", "cpu"):
+        with rt.Executor(engine_of(case), device=device) as executor:
+            prior = json.loads(executor.engine.description)["defaults"].get("prior")
+            request = run.request(0, prior, executor.engine.info.frame_stacking)
+            results = executor.generate([replace(request, maskgit=each) for each in variants])
+        assert [result.error for result in results] == [None] * len(results)
+        codes.append([result.codes for result in results])
+    for expected, got, variant in zip(*codes, variants, strict=True):
+        np.testing.assert_array_equal(got, expected, str(variant))
+    assert len({each.tobytes() for each in codes[0]}) > 1  # the options do something
