@@ -69,7 +69,11 @@ MAX_FUNCTION_LINES = 60
 LONG_FILES: dict[str, str] = {}
 LONG_FUNCTIONS = {
     f"tests/python/convert/{function}": "a table: one attack or member per entry"
-    for function in ("builders.py:make_zip", "gadgets.py:opcode_gadgets", "test_zip_entries.py:tricks")
+    for function in (
+        "builders.py:make_zip",
+        "gadgets.py:opcode_gadgets",
+        "test_zip_entries.py:tricks",
+    )
 }
 
 # What each part of the Python package may import of the others.

@@ -20,6 +20,9 @@ function(ttsrt_set_flags target)
     ${target}
     PRIVATE -Wall -Wextra -ffp-contract=off $<$<BOOL:${TTSRT_WERROR}>:-Werror>
   )
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+    target_compile_options(${target} PRIVATE -Wno-restrict) # GCC 12 sees overlaps in std::string + (its bug 105651)
+  endif()
   if(TTSRT_SANITIZE)
     set(sanitize -fsanitize=${TTSRT_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
     target_compile_options(${target} PRIVATE ${sanitize})

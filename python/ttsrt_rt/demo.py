@@ -81,7 +81,7 @@ def generate_together(
         async for event in handle:
             bar.update(len(event.codes))
         result = handle.result()
-        bar.total -= (request.max_frames or 0) - len(result.codes)
+        bar.total = (bar.total or 0) + len(result.codes) - (request.max_frames or 0)
         return result
 
     async def follow_all() -> list[Result]:

@@ -86,6 +86,7 @@ class _Knobs:
         if self.prior.get("fork"):
             fields |= {name: self.prior[name] for name in ("lookahead", "left", "right")}
             fields |= {"mode": "window", "epsilon": self.prior["floor"], "track_finish": False}
+            fields["end_after"] = 0  # the original's runs go on at the end of the text
         return AttentionPrior(**fields)
 
 

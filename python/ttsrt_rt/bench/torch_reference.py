@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -45,7 +45,7 @@ from ttsrt_rt.bench.torch_sampling import (
 from ttsrt_rt.convert.checkpoint import open_checkpoint
 from ttsrt_rt.errors import ConfigError
 
-Tensor = torch.Tensor
+Tensor: TypeAlias = torch.Tensor
 Trace = Callable[[StepTrace], None]
 
 __all__ = ["ReferenceRequest", "StepTrace", "Timings", "TorchReference"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ from ttsrt_rt.bench.torch_sampling import EndMarks, MaskGitOptions, SamplingOpti
 from ttsrt_rt.convert.magpie_model import PriorConfig, RequestDefaults
 from ttsrt_rt.errors import ConfigError
 
-Tensor = torch.Tensor
+Tensor: TypeAlias = torch.Tensor
 Codes = npt.NDArray[np.int32]
 
 

@@ -128,6 +128,7 @@ TEST_P(CpuPicks, MaskGit) {
   for (const Sampling sampling : {Sampling::standard, Sampling::causal, Sampling::purity, Sampling::purity_causal}) {
     std::vector<SmallRequest> requests = picking_requests();
     for (std::size_t i = 0; i < requests.size(); ++i) {
+      requests[i].rules.sampler.confidence_temperature = 0.6F;
       auto& maskgit = requests[i].rules.maskgit;
       maskgit.sampling = sampling;
       maskgit.steps = 2 + static_cast<std::int32_t>(i);

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import yaml
+
 from ttsrt_rt.convert import convert, open_weights
 from ttsrt_rt.convert.checkpoint import open_checkpoint
 from ttsrt_rt.errors import ConfigError, FormatError

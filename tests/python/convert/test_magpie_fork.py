@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+
 from ttsrt_rt.convert import convert, open_weights
 from ttsrt_rt.convert.checkpoint import open_checkpoint
 from ttsrt_rt.convert.magpie_fork import DECODER_LAYER, ENCODER_LAYER

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ttsrt_rt.convert import convert
 from ttsrt_rt.convert.checkpoint import open_checkpoint
 from ttsrt_rt.convert.magpie_model import to_json

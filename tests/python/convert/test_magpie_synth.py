@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from ttsrt_rt.convert import convert, open_weights
 from ttsrt_rt.convert.checkpoint import Checkpoint, open_checkpoint
 from ttsrt_rt.errors import ConfigError
