@@ -20,11 +20,13 @@ std::unique_ptr<ops::Backend> make_backend(const ExecutorOptions& options) {
     return make_cpu_backend(cpu_options);
   }
   if (options.device == "reference") return ops::make_reference_backend();
-  throw ConfigError(message("device: expected \"auto\", \"cpu\" or \"reference\", got \"", options.device, "\""));
+  throw ConfigError(
+      message("device: expected \"auto\", \"cpu\" or \"reference\", got \"", options.device, "\""));
 }
 
 std::int32_t lowered(const char* what, std::int32_t asked, std::int32_t built) {
-  TTSRT_CHECK(ConfigError, asked >= 0 && asked <= built, what, ": expected 0 (the engine's ", built, ") or less than that, got ", asked);
+  TTSRT_CHECK(ConfigError, asked >= 0 && asked <= built, what, ": expected 0 (the engine's ", built,
+              ") or less than that, got ", asked);
   return asked == 0 ? built : asked;
 }
 
@@ -34,22 +36,32 @@ std::unique_ptr<model::Network> open_network(const Engine& engine, const Executo
   const EngineData& data = *engine.data();
   model::NetworkOptions network;
   network.limits = data.limits;
-  network.limits.max_batch_size = lowered("max_batch_size", options.max_batch_size, data.limits.max_batch_size);
-  network.limits.max_num_tokens = lowered("max_num_tokens", options.max_num_tokens, data.limits.max_num_tokens);
+  network.limits.max_batch_size =
+      lowered("max_batch_size", options.max_batch_size, data.limits.max_batch_size);
+  network.limits.max_num_tokens =
+      lowered("max_num_tokens", options.max_num_tokens, data.limits.max_num_tokens);
   const std::int32_t least = std::max(data.limits.max_encoder_input_len, data.limits.max_input_len);
-  TTSRT_CHECK(ConfigError, network.limits.max_num_tokens >= least, "max_num_tokens: expected at least ", least,
-              " (the longest text and context), got ", network.limits.max_num_tokens);
-  network.cache_dtype = options.kv_cache_dtype.empty() ? data.info.dtype : dtype_from_name(options.kv_cache_dtype);
-  const bool is_float = network.cache_dtype == DType::float32 || network.cache_dtype == DType::bfloat16 || network.cache_dtype == DType::float16;
-  TTSRT_CHECK(ConfigError, is_float, "kv_cache_dtype: expected float32, bfloat16 or float16, got ", options.kv_cache_dtype);
+  TTSRT_CHECK(ConfigError, network.limits.max_num_tokens >= least,
+              "max_num_tokens: expected at least ", least, " (the longest text and context), got ",
+              network.limits.max_num_tokens);
+  network.cache_dtype =
+      options.kv_cache_dtype.empty() ? data.info.dtype : dtype_from_name(options.kv_cache_dtype);
+  const bool is_float = network.cache_dtype == DType::float32 ||
+                        network.cache_dtype == DType::bfloat16 ||
+                        network.cache_dtype == DType::float16;
+  TTSRT_CHECK(ConfigError, is_float, "kv_cache_dtype: expected float32, bfloat16 or float16, got ",
+              options.kv_cache_dtype);
   network.trace = options.trace;
   return model::make_network(data, make_backend(options), network);
 }
 
 std::vector<DeviceInfo> list_devices() {
   std::string levels;
-  for (const std::string& level : cpu::supported_levels()) levels += (levels.empty() ? "" : ", ") + level;
-  return {{"cpu", "instruction sets: " + levels, true, ""}, {"reference", "plain interpreter of every operation, for tests and validation", true, ""}};
+  for (const std::string& level : cpu::supported_levels())
+    levels += (levels.empty() ? "" : ", ") + level;
+  return {
+      {"cpu", "instruction sets: " + levels, true, ""},
+      {"reference", "plain interpreter of every operation, for tests and validation", true, ""}};
 }
 
 }  // namespace ttsrt

@@ -9,8 +9,8 @@
 
 namespace ttsrt {
 
-// The engine's network on the device the options name. Throws ConfigError for an unknown device or limits beyond the engine's,
-// DeviceError where the device is absent.
+// The engine's network on the device the options name. Throws ConfigError for an unknown device or
+// limits beyond the engine's, DeviceError where the device is absent.
 std::unique_ptr<model::Network> open_network(const Engine& engine, const ExecutorOptions& options);
 
 }  // namespace ttsrt

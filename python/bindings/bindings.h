@@ -1,4 +1,5 @@
-// What the binding files share: their register functions, and matrices that cross to and from numpy.
+// What the binding files share: their register functions, and matrices that cross to and from
+// numpy.
 #pragma once
 
 #include <pybind11/numpy.h>
@@ -29,7 +30,8 @@ inline void check_signals() {
   if (PyErr_CheckSignals() != 0) throw py::error_already_set();
 }
 
-// An array over the values of `matrix`, without a copy; `owner` holds them and is kept alive by the array.
+// An array over the values of `matrix`, without a copy; `owner` holds them and is kept alive by the
+// array.
 template <typename T>
 py::array view_of(const Matrix<T>& matrix, py::handle owner) {
   return py::array_t<T>({matrix.rows, matrix.cols}, matrix.values.data(), owner);
@@ -45,7 +47,8 @@ py::array view_of(const std::vector<T>& values, py::handle owner) {
 template <typename T>
 Matrix<T> matrix_from(const py::array_t<T, py::array::c_style>& array) {
   if (array.ndim() != 2) throw py::type_error("expected an array of two axes");
-  return {array.shape(0), array.shape(1), std::vector<T>(array.data(), array.data() + array.size())};
+  return {array.shape(0), array.shape(1),
+          std::vector<T>(array.data(), array.data() + array.size())};
 }
 
 // As matrix_from, of an array of one axis.

@@ -2,6 +2,7 @@
 #include "ttsrt/build.h"
 
 #include <pybind11/functional.h>
+
 #include <optional>
 
 #include "bindings.h"
@@ -9,22 +10,24 @@
 namespace ttsrt::python {
 namespace {
 
-void build_engine(const std::string& checkpoint_dir, const std::string& output_dir, const BuildOptions& options,
-                  const std::optional<BuildProgress>& progress) {
+void build_engine(const std::string& checkpoint_dir, const std::string& output_dir,
+                  const BuildOptions& options, const std::optional<BuildProgress>& progress) {
   const py::gil_scoped_release release;
-  build(checkpoint_dir, output_dir, options, [&](std::int32_t done, std::int32_t total, const std::string& name) {
-    const py::gil_scoped_acquire acquire;
-    check_signals();
-    if (progress) (*progress)(done, total, name);
-  });
+  build(checkpoint_dir, output_dir, options,
+        [&](std::int32_t done, std::int32_t total, const std::string& name) {
+          const py::gil_scoped_acquire acquire;
+          check_signals();
+          if (progress) (*progress)(done, total, name);
+        });
 }
 
 }  // namespace
 
 void register_build(py::module_& module) {
-  module.def("build", &build_engine, py::arg("checkpoint_dir"), py::arg("output_dir"), py::arg("options"),
-             py::arg("progress") = py::none(),
-             "Packs a checkpoint into an engine; progress(done, total, name) is called as tensors are packed.");
+  module.def("build", &build_engine, py::arg("checkpoint_dir"), py::arg("output_dir"),
+             py::arg("options"), py::arg("progress") = py::none(),
+             "Packs a checkpoint into an engine; progress(done, total, name) is called as tensors "
+             "are packed.");
 }
 
 }  // namespace ttsrt::python

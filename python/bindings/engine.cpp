@@ -7,7 +7,8 @@ namespace ttsrt::python {
 namespace {
 
 void register_engine_info(py::module_& module) {
-  py::class_<EngineInfo>(module, "EngineInfo", "What an engine holds, for callers that must shape their requests.")
+  py::class_<EngineInfo>(module, "EngineInfo",
+                         "What an engine holds, for callers that must shape their requests.")
       .def_readonly("family", &EngineInfo::family)
       .def_property_readonly("dtype", [](const EngineInfo& self) { return name_of(self.dtype); })
       .def_readonly("dim", &EngineInfo::dim)
@@ -39,13 +40,15 @@ void register_engines(py::module_& module) {
       .def_readonly("sha256", &EngineTensor::sha256);
   py::class_<Engine>(module, "Engine", "An opened engine; copies share it. Thread safe.")
       .def_static("open", &Engine::open, py::arg("path"), py::call_guard<py::gil_scoped_release>(),
-                  "Maps the folder's weights. Raises FormatError naming the file and what is wrong with it.")
+                  "Maps the folder's weights. Raises FormatError naming the file and what is wrong "
+                  "with it.")
       .def_property_readonly("info", &Engine::info, py::return_value_policy::reference_internal)
       .def_property_readonly("path", &Engine::path)
       .def_property_readonly("description", &Engine::description, "engine.json, as text.")
       .def("tensors", &Engine::tensors, "Every stored tensor, in the order of the file.")
       .def("verify", &Engine::verify, py::call_guard<py::gil_scoped_release>(),
-           "Compares every weight with its recorded hash. Raises FormatError naming the first that differs.");
+           "Compares every weight with its recorded hash. Raises FormatError naming the first that "
+           "differs.");
 }
 
 }  // namespace ttsrt::python

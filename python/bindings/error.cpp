@@ -1,4 +1,5 @@
-// Each kind of ttsrt::Error becomes the class of the same name in ttsrt_rt.errors, imported at the first throw.
+// Each kind of ttsrt::Error becomes the class of the same name in ttsrt_rt.errors, imported at the
+// first throw.
 #include "ttsrt/error.h"
 
 #include <exception>
@@ -33,6 +34,8 @@ void translate(std::exception_ptr thrown) {
 
 }  // namespace
 
-void register_errors(py::module_& /*module*/) { py::register_local_exception_translator(translate); }
+void register_errors(py::module_& /*module*/) {
+  py::register_local_exception_translator(translate);
+}
 
 }  // namespace ttsrt::python

@@ -24,7 +24,8 @@ ExecutorHolder make_executor(const Engine& engine, const ExecutorOptions& option
 }
 
 void register_stats(py::module_& module) {
-  py::class_<ExecutorStats>(module, "ExecutorStats", "Counters since the start, and what is in flight now.")
+  py::class_<ExecutorStats>(module, "ExecutorStats",
+                            "Counters since the start, and what is in flight now.")
       .def_readonly("num_submitted", &ExecutorStats::num_submitted)
       .def_readonly("num_completed", &ExecutorStats::num_completed)
       .def_readonly("num_failed", &ExecutorStats::num_failed)
@@ -53,25 +54,30 @@ void register_stats(py::module_& module) {
 void register_executors(py::module_& module) {
   register_stats(module);
   const auto release = py::call_guard<py::gil_scoped_release>();
-  py::class_<Executor, ExecutorHolder>(module, "Executor", "Runs requests, many at once. Thread safe.")
+  py::class_<Executor, ExecutorHolder>(module, "Executor",
+                                       "Runs requests, many at once. Thread safe.")
       .def(py::init(&make_executor), py::arg("engine"), py::arg("options"))
       .def("submit", &Executor::submit, py::arg("request"), release,
            "Checks the request and queues it. Raises ConfigError, CapacityError, ClosedError.")
       .def(
           "add_voice",
-          [](Executor& self, const std::string& name, const py::array_t<float, py::array::c_style>& embeddings) {
+          [](Executor& self, const std::string& name,
+             const py::array_t<float, py::array::c_style>& embeddings) {
             Matrix<float> rows = matrix_from<float>(embeddings);
             const py::gil_scoped_release release_for_lock;
             self.add_voice(name, std::move(rows));
           },
-          py::arg("name"), py::arg("embeddings"), "Names a voice: rows as the decoder takes them [rows, dim].")
+          py::arg("name"), py::arg("embeddings"),
+          "Names a voice: rows as the decoder takes them [rows, dim].")
       .def("remove_voice", &Executor::remove_voice, py::arg("name"), release)
       .def("voices", &Executor::voices, release)
       .def("stats", &Executor::stats, release)
       .def_property_readonly("info", &Executor::info, py::return_value_policy::reference_internal)
-      .def_property_readonly("engine", &Executor::engine, py::return_value_policy::reference_internal)
+      .def_property_readonly("engine", &Executor::engine,
+                             py::return_value_policy::reference_internal)
       .def("close", &Executor::close, py::arg("drain") = false, release,
-           "No more submissions; `drain` finishes what is accepted, else it is cancelled. Idempotent; waits.");
+           "No more submissions; `drain` finishes what is accepted, else it is cancelled. "
+           "Idempotent; waits.");
 }
 
 }  // namespace ttsrt::python

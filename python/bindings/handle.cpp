@@ -1,4 +1,5 @@
-// Bindings of ttsrt::Handle. A wait is cut into slices, between which Python's signal handlers run: Ctrl-C ends it.
+// Bindings of ttsrt::Handle. A wait is cut into slices, between which Python's signal handlers run:
+// Ctrl-C ends it.
 #include <algorithm>
 #include <chrono>
 #include <memory>
@@ -19,7 +20,8 @@ constexpr Seconds kSlice{0.1};
 class Deadline {
  public:
   explicit Deadline(std::optional<double> timeout_seconds) {
-    if (timeout_seconds) end_ = Clock::now() + std::chrono::duration_cast<Clock::duration>(bounded(*timeout_seconds));
+    if (timeout_seconds)
+      end_ = Clock::now() + std::chrono::duration_cast<Clock::duration>(bounded(*timeout_seconds));
   }
 
   bool has_passed() const { return end_ && Clock::now() >= *end_; }
@@ -38,7 +40,8 @@ class Deadline {
 };
 
 // (event or None, whether the wait ended for lack of time).
-std::pair<std::optional<Event>, bool> next_event(Handle& self, std::optional<double> timeout_seconds) {
+std::pair<std::optional<Event>, bool> next_event(Handle& self,
+                                                 std::optional<double> timeout_seconds) {
   const Deadline deadline(timeout_seconds);
   while (true) {
     bool timed_out = false;
@@ -74,8 +77,10 @@ void register_handles(py::module_& module) {
   py::class_<Handle>(module, "Handle", "One request in flight.")
       .def("next", &next_event, py::arg("timeout") = py::none(),
            "The next event, or None after the last; and whether the wait ended for lack of time.")
-      .def("result", &whole_result, py::arg("timeout") = py::none(), "The whole result, or None where the time is up.")
-      .def("cancel", &Handle::cancel, py::call_guard<py::gil_scoped_release>(), "Asks for the end; idempotent.")
+      .def("result", &whole_result, py::arg("timeout") = py::none(),
+           "The whole result, or None where the time is up.")
+      .def("cancel", &Handle::cancel, py::call_guard<py::gil_scoped_release>(),
+           "Asks for the end; idempotent.")
       .def_property_readonly("is_done", &Handle::is_done)
       .def_property_readonly("id", &Handle::id);
 }

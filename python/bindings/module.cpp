@@ -1,4 +1,5 @@
-// The Python module _core: one register function per public header. Pleasant Python lives in Python.
+// The Python module _core: one register function per public header. Pleasant Python lives in
+// Python.
 #include "bindings.h"
 
 PYBIND11_MODULE(_core, module) {

@@ -1,8 +1,9 @@
-// Bindings of ttsrt/options.h. Python takes its defaults from these classes, so that they stand in options.h alone.
+// Bindings of ttsrt/options.h. Python takes its defaults from these classes, so that they stand in
+// options.h alone.
 #include "ttsrt/options.h"
 
-#include <cstdlib>
 #include <cstdio>
+#include <cstdlib>
 
 #include "bindings.h"
 
@@ -51,7 +52,8 @@ void register_attention_prior(py::module_& module) {
 }
 
 void register_maskgit(py::module_& module) {
-  py::class_<MaskGit> bound(module, "MaskGit", "How a MaskGit local transformer unmasks a stack of codes.");
+  py::class_<MaskGit> bound(module, "MaskGit",
+                            "How a MaskGit local transformer unmasks a stack of codes.");
   bound.def(py::init<>())
       .def_readwrite("steps", &MaskGit::steps)
       .def_readwrite("schedule", &MaskGit::schedule)

@@ -1,4 +1,5 @@
-// Bindings of the request half of ttsrt/request.h: plain fields; arrays are copied in, since a request owns its values.
+// Bindings of the request half of ttsrt/request.h: plain fields; arrays are copied in, since a
+// request owns its values.
 #include "ttsrt/request.h"
 
 #include "bindings.h"
@@ -16,10 +17,13 @@ void def_matrix(py::class_<Request>& bound, const char* name, Matrix<T> Request:
       [field](Request& self, const Array<T>& array) { self.*field = matrix_from<T>(array); });
 }
 
-void def_ids(py::class_<Request>& bound, const char* name, std::vector<std::int32_t> Request::* field) {
+void def_ids(py::class_<Request>& bound, const char* name,
+             std::vector<std::int32_t> Request::* field) {
   bound.def_property(
       name, [field](py::object self) { return view_of(self.cast<const Request&>().*field, self); },
-      [field](Request& self, const Array<std::int32_t>& array) { self.*field = vector_from<std::int32_t>(array); });
+      [field](Request& self, const Array<std::int32_t>& array) {
+        self.*field = vector_from<std::int32_t>(array);
+      });
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// Bindings of the result half of ttsrt/request.h. Arrays are views that keep their result alive: nothing is copied out.
+// Bindings of the result half of ttsrt/request.h. Arrays are views that keep their result alive:
+// nothing is copied out.
 #include "bindings.h"
 #include "ttsrt/request.h"
 

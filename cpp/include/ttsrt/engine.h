@@ -35,7 +35,7 @@ struct EngineInfo {
 /// One stored tensor, for inspection.
 struct EngineTensor {
   std::string name;
-  std::string dtype;   ///< as the safetensors header names it
+  std::string dtype;  ///< as the safetensors header names it
   std::vector<std::int64_t> shape;
   std::string layout;  ///< "dense" or "panel16"
   std::uint64_t bytes = 0;
@@ -53,7 +53,8 @@ class Engine {
   /// engine.json, as text.
   const std::string& description() const;
   std::vector<EngineTensor> tensors() const;
-  /// Reads every weight and compares it with its recorded hash; throws FormatError naming the first that differs.
+  /// Reads every weight and compares it with its recorded hash; throws FormatError naming the first
+  /// that differs.
   void verify() const;
 
   const std::shared_ptr<const EngineData>& data() const { return data_; }

@@ -1,5 +1,5 @@
-// Errors that cross the public edge. Each kind is a class of its own, so that C++ callers can catch what they can mend and
-// Python callers get the exception of the same name.
+// Errors that cross the public edge. Each kind is a class of its own, so that C++ callers can catch
+// what they can mend and Python callers get the exception of the same name.
 #pragma once
 
 #include <stdexcept>
@@ -13,7 +13,8 @@ class Error : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// A request, option or configuration that can't be served as it stands. In Python also a ValueError.
+/// A request, option or configuration that can't be served as it stands. In Python also a
+/// ValueError.
 class ConfigError : public Error {
  public:
   using Error::Error;

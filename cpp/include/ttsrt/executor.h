@@ -22,11 +22,13 @@ class Handle {
  public:
   Handle() = default;
 
-  /// The next event, waiting for it; nothing after the last. Raises nothing: a failed request's last event says "error".
+  /// The next event, waiting for it; nothing after the last. Raises nothing: a failed request's
+  /// last event says "error".
   std::optional<Event> next();
   /// As next(), but gives up after `timeout`; `timed_out` tells the two kinds of nothing apart.
   std::optional<Event> next_for(std::chrono::duration<double> timeout, bool& timed_out);
-  /// The whole result, waiting for it. Throws ConfigError where a timeout is negative; nothing on a time-out.
+  /// The whole result, waiting for it. Throws ConfigError where a timeout is negative; nothing on a
+  /// time-out.
   std::optional<Result> result(std::optional<double> timeout_seconds = std::nullopt);
   /// Asks for the end; idempotent; what was made is kept.
   void cancel();
@@ -59,11 +61,11 @@ struct ExecutorStats {
 
 /// What the executor took for itself.
 struct ExecutorInfo {
-  std::string device;         ///< what "auto" chose, too
-  std::string description;    ///< instruction set, threads
+  std::string device;       ///< what "auto" chose, too
+  std::string description;  ///< instruction set, threads
   std::string kv_cache_dtype;
   std::uint64_t weight_bytes = 0;
-  std::uint64_t state_bytes = 0;       ///< caches and slots
+  std::uint64_t state_bytes = 0;  ///< caches and slots
   std::uint64_t activation_bytes = 0;
 };
 
@@ -75,13 +77,14 @@ class Executor {
   Executor(const Executor&) = delete;
   Executor& operator=(const Executor&) = delete;
 
-  /// Checks the request against the engine and queues it. Throws ConfigError (a bad request), CapacityError (queue full),
-  /// ClosedError.
+  /// Checks the request against the engine and queues it. Throws ConfigError (a bad request),
+  /// CapacityError (queue full), ClosedError.
   Handle submit(Request request);
   /// submit and wait; throws InternalError where the request failed.
   Result generate(Request request);
 
-  /// Names a voice: rows as the decoder takes them [rows, dim]. Throws ConfigError for a name in use or a bad shape.
+  /// Names a voice: rows as the decoder takes them [rows, dim]. Throws ConfigError for a name in
+  /// use or a bad shape.
   void add_voice(const std::string& name, Matrix<float> embeddings);
   void remove_voice(const std::string& name);
   std::vector<std::string> voices() const;
@@ -90,7 +93,8 @@ class Executor {
   const ExecutorInfo& info() const;
   const Engine& engine() const;
 
-  /// No more submissions. `drain`: what is accepted is finished first, else cancelled. Idempotent; waits.
+  /// No more submissions. `drain`: what is accepted is finished first, else cancelled. Idempotent;
+  /// waits.
   void close(bool drain = false);
 
  private:

@@ -18,28 +18,30 @@ using VoiceRef = std::variant<std::int32_t, std::string>;
 
 /// One utterance to speak. An absent option takes the checkpoint's default.
 struct Request {
-  /// The text, exactly one of: ids as given (nothing is appended) [text_len]; rows before the encoder [text_len, dim];
-  /// rows after it [text_len, dim].
+  /// The text, exactly one of: ids as given (nothing is appended) [text_len]; rows before the
+  /// encoder [text_len, dim]; rows after it [text_len, dim].
   std::vector<std::int32_t> text_ids;
   Matrix<float> text_features;
   Matrix<float> encoder_output;
 
-  /// The context, at most one of: a stored voice; codec codes, special columns included [frames, codebooks]; rows as the
-  /// decoder takes them [rows, dim]; the ids of a text that describes the voice.
+  /// The context, at most one of: a stored voice; codec codes, special columns included [frames,
+  /// codebooks]; rows as the decoder takes them [rows, dim]; the ids of a text that describes the
+  /// voice.
   std::optional<VoiceRef> voice;
   Matrix<std::int32_t> context_codes;
   Matrix<float> context_embeddings;
   std::vector<std::int32_t> context_text_ids;
 
-  std::optional<float> cfg_scale;    ///< 1: no guidance, one branch
-  std::optional<float> temperature;  ///< 0: argmax after masks
-  std::optional<std::int32_t> top_k; ///< 0: all
+  std::optional<float> cfg_scale;     ///< 1: no guidance, one branch
+  std::optional<float> temperature;   ///< 0: argmax after masks
+  std::optional<std::int32_t> top_k;  ///< 0: all
   std::optional<float> top_p;
   std::optional<float> min_p;
   std::optional<float> repetition_penalty;
   std::uint64_t seed = 0;
   std::optional<std::int32_t> max_frames;  ///< codec frames
-  std::optional<std::int32_t> min_frames;  ///< codec frames before which end of speech is impossible
+  std::optional<std::int32_t>
+      min_frames;  ///< codec frames before which end of speech is impossible
 
   bool use_default_prior = true;        ///< the checkpoint's; else `prior`
   std::optional<AttentionPrior> prior;  ///< where use_default_prior is false: these knobs, or off
@@ -48,9 +50,9 @@ struct Request {
   MaskGit maskgit;
 
   bool return_alignment = false;
-  std::int32_t chunk_frames = 1;    ///< streaming: frames gathered into one event, at least
-  std::int32_t priority = 0;        ///< larger goes first among the waiting
-  std::optional<double> deadline;   ///< seconds from submit
+  std::int32_t chunk_frames = 1;   ///< streaming: frames gathered into one event, at least
+  std::int32_t priority = 0;       ///< larger goes first among the waiting
+  std::optional<double> deadline;  ///< seconds from submit
 };
 
 /// Why a request ended.
@@ -65,23 +67,25 @@ struct Metrics {
   double first_frame_seconds = 0.0;  ///< submit to the first frame
   double total_seconds = 0.0;        ///< submit to the end
   double frames_per_second = 0.0;    ///< frames / total_seconds
-  double real_time_factor = 0.0;     ///< seconds of audio made per second, frames_per_second / frame rate
-  std::int32_t steps = 0;            ///< decoder steps
+  double real_time_factor =
+      0.0;                 ///< seconds of audio made per second, frames_per_second / frame rate
+  std::int32_t steps = 0;  ///< decoder steps
 };
 
-/// A piece of a result while streaming. The last event of a request has `is_last`, and carries its end.
+/// A piece of a result while streaming. The last event of a request has `is_last`, and carries its
+/// end.
 struct Event {
   Matrix<std::int32_t> codes;  ///< [new frames, codebooks], may be empty at the end
   std::int32_t first_frame = 0;
   bool is_last = false;
   FinishReason finish_reason = FinishReason::stop;  ///< of the last event
-  std::vector<float> audio;  ///< reserved: empty until codecs land
+  std::vector<float> audio;                         ///< reserved: empty until codecs land
 };
 
 /// Values of one stage of one step, kept under ExecutorOptions::trace.
 struct TraceEntry {
-  std::string name;      ///< "encoder_out", "decoder.hidden", ...
-  std::int32_t step = 0; ///< decoder step; 0 for encoders
+  std::string name;       ///< "encoder_out", "decoder.hidden", ...
+  std::int32_t step = 0;  ///< decoder step; 0 for encoders
   Matrix<float> values;
 };
 
@@ -89,11 +93,12 @@ struct TraceEntry {
 struct Result {
   Matrix<std::int32_t> codes;  ///< [frames, codebooks]
   FinishReason finish_reason = FinishReason::stop;
-  std::string error;  ///< where finish_reason is error
+  std::string error;        ///< where finish_reason is error
   Matrix<float> alignment;  ///< [steps, text_len] where asked for
-  std::vector<std::int32_t> focus;  ///< text position in focus after each step; empty without a prior
+  std::vector<std::int32_t>
+      focus;  ///< text position in focus after each step; empty without a prior
   Metrics metrics;
-  std::vector<float> audio;  ///< reserved: empty until codecs land
+  std::vector<float> audio;      ///< reserved: empty until codecs land
   std::int32_t sample_rate = 0;  ///< reserved
   std::vector<TraceEntry> trace;
 };

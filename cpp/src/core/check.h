@@ -18,7 +18,8 @@ std::string message(const Parts&... parts) {
 
 }  // namespace ttsrt
 
-// TTSRT_CHECK(ConfigError, condition, parts...): throws that kind with the joined parts unless the condition holds.
+// TTSRT_CHECK(ConfigError, condition, parts...): throws that kind with the joined parts unless the
+// condition holds.
 #define TTSRT_CHECK(Kind, condition, ...)                                 \
   do {                                                                    \
     if (!(condition)) throw ::ttsrt::Kind(::ttsrt::message(__VA_ARGS__)); \

@@ -15,13 +15,15 @@
 namespace ttsrt {
 
 MappedFile::MappedFile(const std::string& path) : path_(path) {
-  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a pipe is refused below, not waited for
+  const int file = ::open(
+      path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a pipe is refused below, not waited for
   TTSRT_CHECK(FormatError, file >= 0, path, ": can't be opened: ", std::strerror(errno));
-  struct stat status {};
+  struct stat status{};
   const bool is_file = ::fstat(file, &status) == 0 && S_ISREG(status.st_mode);
   void* mapped = MAP_FAILED;
   if (is_file && status.st_size > 0) {
-    mapped = ::mmap(nullptr, static_cast<std::size_t>(status.st_size), PROT_READ, MAP_PRIVATE, file, 0);
+    mapped =
+        ::mmap(nullptr, static_cast<std::size_t>(status.st_size), PROT_READ, MAP_PRIVATE, file, 0);
   }
   ::close(file);
   TTSRT_CHECK(FormatError, is_file, path, ": expected a regular file");

@@ -24,7 +24,8 @@ class MappedFile {
   std::size_t size_ = 0;
 };
 
-// A small text file, whole. Throws FormatError where it can't be read or holds more than `max_bytes`.
+// A small text file, whole. Throws FormatError where it can't be read or holds more than
+// `max_bytes`.
 std::string read_text(const std::string& path, std::size_t max_bytes);
 
 }  // namespace ttsrt

@@ -12,8 +12,9 @@ struct NamedType {
   const char* name;
   DType dtype;
 };
-constexpr NamedType kTypes[] = {{"F32", DType::float32}, {"BF16", DType::bfloat16}, {"F16", DType::float16},
-                                {"I8", DType::int8},     {"I32", DType::int32},     {"U8", DType::uint8},
+constexpr NamedType kTypes[] = {{"F32", DType::float32}, {"BF16", DType::bfloat16},
+                                {"F16", DType::float16}, {"I8", DType::int8},
+                                {"I32", DType::int32},   {"U8", DType::uint8},
                                 {"I64", DType::int64}};
 constexpr std::size_t kMaxDims = 8;
 constexpr std::int64_t kMaxElements = std::int64_t{1} << 40;
@@ -34,11 +35,15 @@ const char* safetensors_name_of(DType dtype) {
 }
 
 SafetensorsFile::SafetensorsFile(const std::string& path) : file_(path) {
-  TTSRT_CHECK(FormatError, file_.size() >= 8, path, ": expected a safetensors file, got ", file_.size(), " bytes");
+  TTSRT_CHECK(FormatError, file_.size() >= 8, path, ": expected a safetensors file, got ",
+              file_.size(), " bytes");
   std::uint64_t header_bytes = 0;
-  for (int i = 7; i >= 0; --i) header_bytes = header_bytes << 8 | static_cast<std::uint8_t>(file_.data()[i]);
-  TTSRT_CHECK(FormatError, header_bytes <= kMaxSafetensorsHeader && header_bytes <= file_.size() - 8, path,
-              ": header: expected at most ", std::min(kMaxSafetensorsHeader, file_.size() - 8), " bytes, got ", header_bytes);
+  for (int i = 7; i >= 0; --i)
+    header_bytes = header_bytes << 8 | static_cast<std::uint8_t>(file_.data()[i]);
+  TTSRT_CHECK(FormatError,
+              header_bytes <= kMaxSafetensorsHeader && header_bytes <= file_.size() - 8, path,
+              ": header: expected at most ", std::min(kMaxSafetensorsHeader, file_.size() - 8),
+              " bytes, got ", header_bytes);
   const auto* text = reinterpret_cast<const char*>(file_.data()) + 8;
   const Json header = parse_json({text, static_cast<std::size_t>(header_bytes)}, path + ": header");
   TTSRT_CHECK(FormatError, header.is_object(), path, ": header: expected an object");
@@ -58,32 +63,35 @@ void SafetensorsFile::read_tensor(const std::string& name, const Json& entry, co
   const std::string type_name = reader.string("dtype");
   const auto* type = std::find_if(std::begin(kTypes), std::end(kTypes),
                                   [&](const NamedType& known) { return type_name == known.name; });
-  TTSRT_CHECK(FormatError, type != std::end(kTypes), reader.where(), ".dtype: expected F32, BF16, F16, I8, I32, U8 or I64, got ",
-              type_name);
+  TTSRT_CHECK(FormatError, type != std::end(kTypes), reader.where(),
+              ".dtype: expected F32, BF16, F16, I8, I32, U8 or I64, got ", type_name);
   tensor.dtype = type->dtype;
   const Json& shape = reader.value("shape");
-  TTSRT_CHECK(FormatError, shape.is_array() && shape.size() <= kMaxDims, reader.where(), ".shape: expected at most ", kMaxDims,
-              " sizes");
+  TTSRT_CHECK(FormatError, shape.is_array() && shape.size() <= kMaxDims, reader.where(),
+              ".shape: expected at most ", kMaxDims, " sizes");
   std::int64_t elements = 1;
   for (const Json& size : shape) {
-    TTSRT_CHECK(FormatError, size.is_number_integer() && size >= 0 && size <= kMaxElements, reader.where(),
-                ".shape: expected sizes in [0, ", kMaxElements, "]");
+    TTSRT_CHECK(FormatError, size.is_number_integer() && size >= 0 && size <= kMaxElements,
+                reader.where(), ".shape: expected sizes in [0, ", kMaxElements, "]");
     tensor.shape.push_back(size.get<std::int64_t>());
-    TTSRT_CHECK(FormatError, tensor.shape.back() == 0 || elements <= kMaxElements / tensor.shape.back(), reader.where(),
-                ".shape: too many elements");
+    TTSRT_CHECK(FormatError,
+                tensor.shape.back() == 0 || elements <= kMaxElements / tensor.shape.back(),
+                reader.where(), ".shape: too many elements");
     elements *= tensor.shape.back();
   }
   const Json& offsets = reader.value("data_offsets");
-  const bool are_offsets = offsets.is_array() && offsets.size() == 2 && offsets[0].is_number_unsigned() &&
-                           offsets[1].is_number_unsigned();
+  const bool are_offsets = offsets.is_array() && offsets.size() == 2 &&
+                           offsets[0].is_number_unsigned() && offsets[1].is_number_unsigned();
   TTSRT_CHECK(FormatError, are_offsets, reader.where(), ".data_offsets: expected two offsets");
   const auto begin = offsets[0].get<std::uint64_t>();
   const auto end = offsets[1].get<std::uint64_t>();
-  TTSRT_CHECK(FormatError, begin <= end && end <= body_bytes, reader.where(), ".data_offsets: expected inside [0, ", body_bytes,
-              "], got [", begin, ", ", end, "]");
+  TTSRT_CHECK(FormatError, begin <= end && end <= body_bytes, reader.where(),
+              ".data_offsets: expected inside [0, ", body_bytes, "], got [", begin, ", ", end, "]");
   tensor.bytes = static_cast<std::size_t>(end - begin);
-  TTSRT_CHECK(FormatError, tensor.bytes == static_cast<std::size_t>(elements) * size_of(tensor.dtype), reader.where(),
-              ": expected ", static_cast<std::size_t>(elements) * size_of(tensor.dtype), " bytes by its shape, got ", tensor.bytes);
+  TTSRT_CHECK(
+      FormatError, tensor.bytes == static_cast<std::size_t>(elements) * size_of(tensor.dtype),
+      reader.where(), ": expected ", static_cast<std::size_t>(elements) * size_of(tensor.dtype),
+      " bytes by its shape, got ", tensor.bytes);
   tensor.data = body + begin;
   tensors_.emplace(name, std::move(tensor));
 }
@@ -100,7 +108,8 @@ void SafetensorsFile::check_coverage(std::size_t body_bytes) const {
                 tensor->data < reached ? "overlap another tensor's" : "leave a hole before them");
     reached = tensor->data + tensor->bytes;
   }
-  TTSRT_CHECK(FormatError, reached == file_.data() + file_.size(), path(), ": bytes behind the last tensor");
+  TTSRT_CHECK(FormatError, reached == file_.data() + file_.size(), path(),
+              ": bytes behind the last tensor");
 }
 
 const StoredTensor& SafetensorsFile::at(const std::string& name) const {

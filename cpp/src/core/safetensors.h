@@ -1,7 +1,9 @@
-// The safetensors container: 8 bytes of header length, a JSON header, then the tensors' bytes without a gap.
+// The safetensors container: 8 bytes of header length, a JSON header, then the tensors' bytes
+// without a gap.
 //
-// Reading checks everything the header claims before anything is used: size and nesting, names, types, shapes (with overflow),
-// offsets inside the file, in order, neither overlapping nor leaving holes.
+// Reading checks everything the header claims before anything is used: size and nesting, names,
+// types, shapes (with overflow), offsets inside the file, in order, neither overlapping nor leaving
+// holes.
 #pragma once
 
 #include <cstddef>
@@ -43,7 +45,8 @@ class SafetensorsFile {
   bool has(const std::string& name) const { return tensors_.count(name) != 0; }
 
  private:
-  void read_tensor(const std::string& name, const Json& entry, const std::byte* body, std::size_t body_bytes);
+  void read_tensor(const std::string& name, const Json& entry, const std::byte* body,
+                   std::size_t body_bytes);
   void check_coverage(std::size_t body_bytes) const;
 
   MappedFile file_;

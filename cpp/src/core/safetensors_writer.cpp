@@ -13,7 +13,9 @@ namespace {
 
 constexpr std::size_t kAlignment = 64;
 
-std::size_t padding_after(std::size_t bytes) { return (kAlignment - bytes % kAlignment) % kAlignment; }
+std::size_t padding_after(std::size_t bytes) {
+  return (kAlignment - bytes % kAlignment) % kAlignment;
+}
 
 }  // namespace
 
@@ -22,8 +24,11 @@ SafetensorsWriter::SafetensorsWriter(const std::string& path, const std::vector<
   TTSRT_CHECK(FormatError, stream_.good(), path, ": can't be created");
   nlohmann::ordered_json header = nlohmann::ordered_json::object();
   std::size_t offset = 0;
-  const auto place = [&](const std::string& name, DType dtype, const std::vector<std::int64_t>& shape, std::size_t bytes) {
-    header[name] = {{"dtype", safetensors_name_of(dtype)}, {"shape", shape}, {"data_offsets", {offset, offset + bytes}}};
+  const auto place = [&](const std::string& name, DType dtype,
+                         const std::vector<std::int64_t>& shape, std::size_t bytes) {
+    header[name] = {{"dtype", safetensors_name_of(dtype)},
+                    {"shape", shape},
+                    {"data_offsets", {offset, offset + bytes}}};
     offset += bytes;
   };
   for (const Plan& plan : plans) {
@@ -33,7 +38,8 @@ SafetensorsWriter::SafetensorsWriter(const std::string& path, const std::vector<
     place(plan.name, plan.dtype, plan.shape, bytes);
     const std::size_t padding = padding_after(bytes);
     if (padding != 0) {
-      place(message("pad.", sizes_.size()), DType::uint8, {static_cast<std::int64_t>(padding)}, padding);
+      place(message("pad.", sizes_.size()), DType::uint8, {static_cast<std::int64_t>(padding)},
+            padding);
     }
   }
   std::string text = header.dump();
@@ -50,8 +56,9 @@ void SafetensorsWriter::put(const void* data, std::size_t bytes) {
 }
 
 void SafetensorsWriter::write(const std::byte* data, std::size_t bytes) {
-  TTSRT_CHECK(InternalError, next_ < sizes_.size() && bytes == sizes_[next_], path_, ": tensor ", next_, ": expected ",
-              next_ < sizes_.size() ? sizes_[next_] : 0, " bytes, got ", bytes);
+  TTSRT_CHECK(InternalError, next_ < sizes_.size() && bytes == sizes_[next_], path_, ": tensor ",
+              next_, ": expected ", next_ < sizes_.size() ? sizes_[next_] : 0, " bytes, got ",
+              bytes);
   ++next_;
   put(data, bytes);
   const char zeros[kAlignment] = {};
@@ -59,7 +66,8 @@ void SafetensorsWriter::write(const std::byte* data, std::size_t bytes) {
 }
 
 void SafetensorsWriter::finish() {
-  TTSRT_CHECK(InternalError, next_ == sizes_.size(), path_, ": ", sizes_.size() - next_, " tensors were not written");
+  TTSRT_CHECK(InternalError, next_ == sizes_.size(), path_, ": ", sizes_.size() - next_,
+              " tensors were not written");
   stream_.close();
   TTSRT_CHECK(FormatError, !stream_.fail(), path_, ": can't be written (disk full?)");
   const int file = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);

@@ -1,7 +1,8 @@
 // Writes a safetensors file one tensor at a time, each starting on a 64-byte boundary of the file.
 //
-// The format allows no holes, so alignment comes from a header padded with spaces and from small filler tensors named
-// "pad.N". All shapes are planned first, because the header stands before the bytes.
+// The format allows no holes, so alignment comes from a header padded with spaces and from small
+// filler tensors named "pad.N". All shapes are planned first, because the header stands before the
+// bytes.
 #pragma once
 
 #include <cstddef>

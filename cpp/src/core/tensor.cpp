@@ -10,8 +10,9 @@ struct Entry {
   const char* name;
   std::size_t size;
 };
-constexpr Entry kEntries[] = {{DType::float32, "float32", 4}, {DType::bfloat16, "bfloat16", 2}, {DType::float16, "float16", 2},
-                              {DType::int8, "int8", 1},       {DType::int32, "int32", 4},       {DType::uint8, "uint8", 1},
+constexpr Entry kEntries[] = {{DType::float32, "float32", 4}, {DType::bfloat16, "bfloat16", 2},
+                              {DType::float16, "float16", 2}, {DType::int8, "int8", 1},
+                              {DType::int32, "int32", 4},     {DType::uint8, "uint8", 1},
                               {DType::int64, "int64", 8}};
 
 const Entry& entry_of(DType dtype) {
@@ -31,7 +32,9 @@ DType dtype_from_name(const std::string& name) {
   for (const Entry& entry : kEntries) {
     if (name == entry.name) return entry.dtype;
   }
-  throw ConfigError(message("dtype: expected float32, bfloat16, float16, int8, int32, uint8 or int64, got \"", name, "\""));
+  throw ConfigError(
+      message("dtype: expected float32, bfloat16, float16, int8, int32, uint8 or int64, got \"",
+              name, "\""));
 }
 
 }  // namespace ttsrt

@@ -45,7 +45,8 @@ std::int32_t usable_cores() {
   return std::max(1, static_cast<std::int32_t>(std::thread::hardware_concurrency()));
 }
 
-ThreadTeam::ThreadTeam(std::int32_t num_threads) : num_threads_(num_threads > 0 ? num_threads : usable_cores()) {
+ThreadTeam::ThreadTeam(std::int32_t num_threads)
+    : num_threads_(num_threads > 0 ? num_threads : usable_cores()) {
   workers_.reserve(static_cast<std::size_t>(num_threads_ - 1));
   for (std::int32_t t = 1; t < num_threads_; ++t) {
     workers_.emplace_back([this, t] { work(t); });
@@ -80,8 +81,9 @@ void ThreadTeam::run(Function function, void* context) {
   std::rethrow_exception(error);
 }
 
-// The last arrival stands for the thread's end: a thread that failed makes it at once, which stops the others at the barrier
-// they are about to pass; if they pass none any more, it is their own last one.
+// The last arrival stands for the thread's end: a thread that failed makes it at once, which stops
+// the others at the barrier they are about to pass; if they pass none any more, it is their own
+// last one.
 bool ThreadTeam::take_part(std::int32_t thread) {
   try {
     function_(context_, thread);
@@ -93,10 +95,12 @@ bool ThreadTeam::take_part(std::int32_t thread) {
   return arrive();
 }
 
-// The verdict travels in the round's own word: the next round can't end before every thread has read this one.
+// The verdict travels in the round's own word: the next round can't end before every thread has
+// read this one.
 bool ThreadTeam::arrive() {
   const std::uint32_t round = round_.load(std::memory_order_acquire);
-  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 < num_threads_) return (await_change(round_, round) & 1U) == 0;
+  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 < num_threads_)
+    return (await_change(round_, round) & 1U) == 0;
   arrived_.store(0, std::memory_order_relaxed);
   const bool has_failed = failing_.load(std::memory_order_acquire);
   round_.store(((round | 1U) + 1U) | (has_failed ? 1U : 0U), std::memory_order_release);

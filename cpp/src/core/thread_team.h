@@ -1,8 +1,9 @@
 // A fixed team of threads that walk one function together: N - 1 persistent workers and the caller.
 //
-// Decided: barriers spin for some tens of microseconds, then sleep on a futex, because a preempted thread must not make the
-// others burn their cores (spinning without bound was measured 10 to 100 times slower on shared cores). A warm run neither
-// allocates nor locks. When a thread throws, every other thread leaves at its next barrier and run() rethrows the first error.
+// Decided: barriers spin for some tens of microseconds, then sleep on a futex, because a preempted
+// thread must not make the others burn their cores (spinning without bound was measured 10 to 100
+// times slower on shared cores). A warm run neither allocates nor locks. When a thread throws,
+// every other thread leaves at its next barrier and run() rethrows the first error.
 #pragma once
 
 #include <atomic>
@@ -28,7 +29,8 @@ class ThreadTeam {
 
   std::int32_t num_threads() const { return num_threads_; }
 
-  // Runs function(context, t) for t in [0, num_threads), the caller as thread 0; returns when all have returned. Not reentrant.
+  // Runs function(context, t) for t in [0, num_threads), the caller as thread 0; returns when all
+  // have returned. Not reentrant.
   void run(Function function, void* context);
 
   // For threads inside run(): returns when all have come. Every thread must pass the same barriers.
@@ -47,7 +49,8 @@ class ThreadTeam {
 
   alignas(64) std::atomic<std::uint32_t> job_{0};
   alignas(64) std::atomic<std::int32_t> arrived_{0};
-  alignas(64) std::atomic<std::uint32_t> round_{0};  // barriers passed, times 2, plus 1 where a thread had failed by the last
+  alignas(64) std::atomic<std::uint32_t> round_{
+      0};  // barriers passed, times 2, plus 1 where a thread had failed by the last
   alignas(64) std::atomic<bool> failing_{false};
   std::atomic<bool> is_closing_{false};
   std::exception_ptr error_;  // of the thread that set failing_ first

@@ -1,7 +1,8 @@
 // Attention of one query head over cached keys and values in blocks of 16 positions.
 //
-// Decided: keys lie transposed inside a block, so that the scores of 16 positions are one vector; the order over positions is
-// fixed: scores by block, one maximum, then values in the order of positions. No part of it depends on the other rows.
+// Decided: keys lie transposed inside a block, so that the scores of 16 positions are one vector;
+// the order over positions is fixed: scores by block, one maximum, then values in the order of
+// positions. No part of it depends on the other rows.
 
 namespace ttsrt::cpu {
 namespace {
@@ -23,9 +24,11 @@ void score_blocks(const AttendArgs& args, int32_t first) {
   }
   for (int32_t d = 0; d < args.head_dim; ++d) {
     const Vec q = set(args.query[d]);
-    for (int b = 0; b < Count; ++b) sums[b] = fma(q, Stored<E>::read(keys[b] + d * kLanes), sums[b]);
+    for (int b = 0; b < Count; ++b)
+      sums[b] = fma(q, Stored<E>::read(keys[b] + d * kLanes), sums[b]);
   }
-  for (int b = 0; b < Count; ++b) store(args.weights + (first + b) * kLanes, sums[b] * set(args.scale));
+  for (int b = 0; b < Count; ++b)
+    store(args.weights + (first + b) * kLanes, sums[b] * set(args.scale));
 }
 
 // Scores to unnormalised probabilities, weighed by the prior; returns their sum.
@@ -56,7 +59,8 @@ void gather_values(const AttendArgs& args, int32_t first, float inverse) {
   for (int32_t begin = 0; begin < args.length; begin += kLanes) {
     const int32_t rows = lanes_left(args.length, begin);
     const auto* values = reinterpret_cast<const typename Stored<E>::Type*>(
-        reinterpret_cast<const unsigned char*>(block_of<E>(args, begin / kLanes)) + args.value_offset);
+        reinterpret_cast<const unsigned char*>(block_of<E>(args, begin / kLanes)) +
+        args.value_offset);
     for (int32_t j = 0; j < rows; ++j) {
       const Vec weight = set(args.weights[begin + j]);
       const auto* row = values + j * args.head_dim + first;
@@ -80,13 +84,15 @@ float attend_kernel(const AttendArgs& args) {
   for (; b < blocks; ++b) score_blocks<E, 1>(args, b);
   const float inverse = 1.0F / soften(args, blocks);
   int32_t first = 0;
-  for (; args.head_dim - first >= 4 * kLanes; first += 4 * kLanes) gather_values<E, 4>(args, first, inverse);
+  for (; args.head_dim - first >= 4 * kLanes; first += 4 * kLanes)
+    gather_values<E, 4>(args, first, inverse);
   for (; first < args.head_dim; first += kLanes) gather_values<E, 1>(args, first, inverse);
   return inverse;
 }
 
 template <Element E>
-void store_kernel(const float* key, const float* value, void* keys, void* values, int32_t place, int32_t head_dim) {
+void store_kernel(const float* key, const float* value, void* keys, void* values, int32_t place,
+                  int32_t head_dim) {
   auto* k = static_cast<typename Stored<E>::Type*>(keys) + place;
   auto* v = static_cast<typename Stored<E>::Type*>(values) + static_cast<int64_t>(place) * head_dim;
   for (int32_t d = 0; d < head_dim; ++d) {

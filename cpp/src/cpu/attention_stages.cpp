@@ -14,11 +14,12 @@ constexpr std::int64_t kFloatBytes = sizeof(float);
 
 std::int64_t padded(std::int64_t positions) { return (positions + kLanes - 1) / kLanes * kLanes; }
 
-// Self-attention, both where keys and values stay in the cache and where they live for this launch only.
+// Self-attention, both where keys and values stay in the cache and where they live for this launch
+// only.
 class SelfAttentionPart : public Stage {
  public:
-  SelfAttentionPart(const Site& site, const ops::SelfAttention& op, const Rows& qkv, const Rows& out,
-                    const SegmentBlocks& segments)
+  SelfAttentionPart(const Site& site, const ops::SelfAttention& op, const Rows& qkv,
+                    const Rows& out, const SegmentBlocks& segments)
       : site_(site), op_(op), qkv_(qkv), out_(out), segments_(segments) {
     layout_ = is_cached() ? site.slots->cache_layout() : segments.layout;
     kernels_ = &site.kernels->attention[static_cast<int>(layout_.element)];
@@ -27,7 +28,9 @@ class SelfAttentionPart : public Stage {
  protected:
   bool is_cached() const { return op_.cache_layer >= 0; }
 
-  std::byte* base() const { return is_cached() ? site_.slots->cache(op_.cache_layer) : *segments_.data; }
+  std::byte* base() const {
+    return is_cached() ? site_.slots->cache(op_.cache_layer) : *segments_.data;
+  }
 
   // Place of a row of a segment: how many rows of its sequence stand before it.
   std::int32_t place_of(const step::Segment& segment, std::int32_t row) const {
@@ -36,19 +39,23 @@ class SelfAttentionPart : public Stage {
 
   std::int64_t block_of(const step::Segment& segment, std::int32_t row, std::int32_t place) const {
     if (is_cached()) return segment.blocks[place / kLanes];
-    const auto index = static_cast<std::size_t>(site_.launch->segment_of[static_cast<std::size_t>(row)]);
+    const auto index =
+        static_cast<std::size_t>(site_.launch->segment_of[static_cast<std::size_t>(row)]);
     return site_.launch->first_block[index] + place / kLanes;
   }
 
   void store(const step::Segment& segment, std::int32_t row, std::int32_t head) const {
     const std::int32_t place = place_of(segment, row);
     const std::int64_t width = std::int64_t{op_.heads} * op_.head_dim;
-    std::byte* keys = base() + block_of(segment, row, place) * layout_.block_bytes + head * layout_.head_bytes;
+    std::byte* keys =
+        base() + block_of(segment, row, place) * layout_.block_bytes + head * layout_.head_bytes;
     const float* key = qkv_.row(row) + width + std::int64_t{head} * op_.head_dim;
-    kernels_->store(key, key + width, keys, keys + layout_.value_offset(), place % kLanes, op_.head_dim);
+    kernels_->store(key, key + width, keys, keys + layout_.value_offset(), place % kLanes,
+                    op_.head_dim);
   }
 
-  void attend(const step::Segment& segment, std::int32_t row, std::int32_t head, float* scratch) const {
+  void attend(const step::Segment& segment, std::int32_t row, std::int32_t head,
+              float* scratch) const {
     AttendArgs args;
     args.query = qkv_.row(row) + std::int64_t{head} * op_.head_dim;
     args.out = out_.row(row) + std::int64_t{head} * op_.head_dim;
@@ -89,7 +96,8 @@ class StoreRowsStage : public SelfAttentionPart {
   void run(const Worker& worker) override {
     const Range heads = share_of(op_.heads, worker);
     const bool splits_heads = op_.heads >= worker.num_threads;
-    const Range rows = splits_heads ? Range{0, site_.launch->rows} : share_of(site_.launch->rows, worker);
+    const Range rows =
+        splits_heads ? Range{0, site_.launch->rows} : share_of(site_.launch->rows, worker);
     const Range mine = splits_heads ? heads : Range{0, op_.heads};
     for (std::int64_t row = rows.begin; row < rows.end; ++row) {
       const auto at = static_cast<std::int32_t>(row);
@@ -106,16 +114,21 @@ class AttendRowsStage : public SelfAttentionPart {
                   const SegmentBlocks& segments, std::int32_t max_positions)
       : SelfAttentionPart(site, op, qkv, out, segments), max_positions_(max_positions) {}
 
-  std::size_t scratch_bytes() const override { return static_cast<std::size_t>(padded(max_positions_) * kFloatBytes); }
+  std::size_t scratch_bytes() const override {
+    return static_cast<std::size_t>(padded(max_positions_) * kFloatBytes);
+  }
 
-  // Units are (head, row) pairs, balanced by the number of keys: each thread takes a run of the keys of all units.
+  // Units are (head, row) pairs, balanced by the number of keys: each thread takes a run of the
+  // keys of all units.
   void run(const Worker& worker) override {
     const Launch& launch = *site_.launch;
     std::int64_t keys = 0;
-    for (std::int32_t row = 0; row < launch.rows; ++row) keys += length_of(launch.segment(row), row);
+    for (std::int32_t row = 0; row < launch.rows; ++row)
+      keys += length_of(launch.segment(row), row);
     const Range share = share_of(keys * op_.heads, worker);
     auto* scratch = reinterpret_cast<float*>(worker.scratch);
-    for (std::int64_t head = share.begin / keys; head < op_.heads && head * keys < share.end; ++head) {
+    for (std::int64_t head = share.begin / keys; head < op_.heads && head * keys < share.end;
+         ++head) {
       std::int64_t before = head * keys;
       for (std::int32_t row = 0; row < launch.rows; ++row) {
         const step::Segment& segment = launch.segment(row);
@@ -135,7 +148,8 @@ class AttendRowsStage : public SelfAttentionPart {
 
 class StoreMemoryStage : public Stage {
  public:
-  StoreMemoryStage(const Site& site, const ops::StoreMemory& op, const Rows& kv) : site_(site), op_(op), kv_(kv) {}
+  StoreMemoryStage(const Site& site, const ops::StoreMemory& op, const Rows& kv)
+      : site_(site), op_(op), kv_(kv) {}
 
   void run(const Worker& worker) override {
     const BlockLayout& layout = site_.slots->memory_layout();
@@ -143,14 +157,18 @@ class StoreMemoryStage : public Stage {
     const Range rows = share_of(site_.launch->rows, worker);
     for (std::int64_t row = rows.begin; row < rows.end; ++row) {
       const step::Segment& segment = site_.launch->segment(static_cast<std::int32_t>(row));
-      const std::int32_t place = segment.position + static_cast<std::int32_t>(row) - segment.first_row;
-      TTSRT_CHECK(InternalError, place < site_.slots->memory_rows(op_.memory), "cross-attention memory: row ", place, " of ",
+      const std::int32_t place =
+          segment.position + static_cast<std::int32_t>(row) - segment.first_row;
+      TTSRT_CHECK(InternalError, place < site_.slots->memory_rows(op_.memory),
+                  "cross-attention memory: row ", place, " of ",
                   site_.slots->memory_rows(op_.memory));
-      std::byte* keys = site_.slots->memory(segment.slot, op_.layer, op_.memory) + place / kLanes * layout.block_bytes;
+      std::byte* keys = site_.slots->memory(segment.slot, op_.layer, op_.memory) +
+                        place / kLanes * layout.block_bytes;
       for (std::int32_t head = 0; head < layout.heads; ++head) {
         const float* key = kv_.row(row) + std::int64_t{head} * layout.head_dim;
         std::byte* at = keys + head * layout.head_bytes;
-        store(key, key + kv_.width / 2, at, at + layout.value_offset(), place % kLanes, layout.head_dim);
+        store(key, key + kv_.width / 2, at, at + layout.value_offset(), place % kLanes,
+              layout.head_dim);
       }
     }
   }
@@ -161,12 +179,16 @@ class StoreMemoryStage : public Stage {
   Rows kv_;
 };
 
-bool names_layer(std::uint64_t layers, std::int32_t layer) { return layer < 64 && ((layers >> layer) & 1U) != 0; }
+bool names_layer(std::uint64_t layers, std::int32_t layer) {
+  return layer < 64 && ((layers >> layer) & 1U) != 0;
+}
 
-// A unit is a row with all its heads, so that the mean over heads that goes to the scores has one order.
+// A unit is a row with all its heads, so that the mean over heads that goes to the scores has one
+// order.
 class CrossAttentionStage : public Stage {
  public:
-  CrossAttentionStage(const Site& site, const ops::CrossAttention& op, const Rows& q, const Rows& out, const Rows& scores)
+  CrossAttentionStage(const Site& site, const ops::CrossAttention& op, const Rows& q,
+                      const Rows& out, const Rows& scores)
       : site_(site), op_(op), q_(q), out_(out), scores_(scores) {}
 
   std::size_t scratch_bytes() const override {
@@ -179,8 +201,10 @@ class CrossAttentionStage : public Stage {
     for (std::int64_t row = rows.begin; row < rows.end; ++row) {
       const auto at = static_cast<std::int32_t>(row);
       const step::Segment& segment = site_.launch->segment(at);
-      const ops::rules::SlotRules& rules = site_.slots->rules[static_cast<std::size_t>(segment.slot)];
-      const std::int32_t length = op_.memory == ops::Memory::text ? rules.text_len : rules.context_len;
+      const ops::rules::SlotRules& rules =
+          site_.slots->rules[static_cast<std::size_t>(segment.slot)];
+      const std::int32_t length =
+          op_.memory == ops::Memory::text ? rules.text_len : rules.context_len;
       if (segment.branch == step::Branch::unconditional || length == 0) {
         std::memset(out_.row(row), 0, static_cast<std::size_t>(out_.width) * sizeof(float));
       } else {
@@ -190,8 +214,8 @@ class CrossAttentionStage : public Stage {
   }
 
  private:
-  void attend(const step::Segment& segment, const ops::rules::SlotRules& rules, std::int32_t row, std::int32_t length,
-              float* scratch) const {
+  void attend(const step::Segment& segment, const ops::rules::SlotRules& rules, std::int32_t row,
+              std::int32_t length, float* scratch) const {
     const BlockLayout& layout = site_.slots->memory_layout();
     float* scores = scores_of(rules, row);
     float* mean = scratch + 2 * padded(length);
@@ -222,14 +246,18 @@ class CrossAttentionStage : public Stage {
   float* scores_of(const ops::rules::SlotRules& rules, std::int32_t row) const {
     if (scores_.data == nullptr || op_.memory != ops::Memory::text) return nullptr;
     const std::int32_t draw = site_.launch->draw_of[static_cast<std::size_t>(row)];
-    return draw < 0 || !names_layer(rules.prior.estimate_layers, op_.layer) ? nullptr : scores_.row(draw);
+    return draw < 0 || !names_layer(rules.prior.estimate_layers, op_.layer) ? nullptr
+                                                                            : scores_.row(draw);
   }
 
   // Fills `weights` with the prior where it acts.
-  const float* prior_of(const step::Segment& segment, const ops::rules::SlotRules& rules, float* weights) const {
-    const ops::rules::SlotState& state = site_.slots->states[static_cast<std::size_t>(segment.slot)];
+  const float* prior_of(const step::Segment& segment, const ops::rules::SlotRules& rules,
+                        float* weights) const {
+    const ops::rules::SlotState& state =
+        site_.slots->states[static_cast<std::size_t>(segment.slot)];
     const bool acts = op_.memory == ops::Memory::text && segment.apply_prior && state.has_prior &&
-                      rules.prior.mode != ops::rules::PriorMode::off && names_layer(rules.prior.apply_layers, op_.layer);
+                      rules.prior.mode != ops::rules::PriorMode::off &&
+                      names_layer(rules.prior.apply_layers, op_.layer);
     if (!acts) return nullptr;
     const std::int32_t* counts = site_.slots->counts(segment.slot);
     for (std::int32_t i = 0; i < rules.text_len; ++i) {
@@ -262,34 +290,44 @@ class ClearScoresStage : public Stage {
 
 }  // namespace
 
-void add_self_attention(const Site& site, const ops::SelfAttention& op, const Rows& qkv, const Rows& out,
-                        const SegmentBlocks& segments, std::int32_t max_rows, Stages& stages) {
+void add_self_attention(const Site& site, const ops::SelfAttention& op, const Rows& qkv,
+                        const Rows& out, const SegmentBlocks& segments, std::int32_t max_rows,
+                        Stages& stages) {
   const ops::StateSpec& spec = site.slots->spec();
   const bool is_cached = op.cache_layer >= 0;
-  TTSRT_CHECK(InternalError, qkv.width == 3 * out.width && out.width == std::int64_t{op.heads} * op.head_dim,
+  TTSRT_CHECK(InternalError,
+              qkv.width == 3 * out.width && out.width == std::int64_t{op.heads} * op.head_dim,
               "self-attention: expected width ", op.heads * op.head_dim, ", got ", out.width);
-  TTSRT_CHECK(InternalError, !is_cached || (spec.cache_heads == op.heads && spec.cache_head_dim == op.head_dim &&
-                                            op.cache_layer < spec.cache_layers && op.causal),
-              "self-attention: expected a causal layer of the cache, got layer ", op.cache_layer, " of ", spec.cache_layers);
+  TTSRT_CHECK(InternalError,
+              !is_cached || (spec.cache_heads == op.heads && spec.cache_head_dim == op.head_dim &&
+                             op.cache_layer < spec.cache_layers && op.causal),
+              "self-attention: expected a causal layer of the cache, got layer ", op.cache_layer,
+              " of ", spec.cache_layers);
   stages.push_back(std::make_unique<StoreRowsStage>(site, op, qkv, out, segments));
   const std::int32_t max_positions = is_cached ? spec.num_blocks * ops::kBlockSize : max_rows;
   stages.push_back(std::make_unique<AttendRowsStage>(site, op, qkv, out, segments, max_positions));
 }
 
-void add_store_memory(const Site& site, const ops::StoreMemory& op, const Rows& kv, Stages& stages) {
+void add_store_memory(const Site& site, const ops::StoreMemory& op, const Rows& kv,
+                      Stages& stages) {
   const ops::StateSpec& spec = site.slots->spec();
-  TTSRT_CHECK(InternalError, op.layer < spec.memory_layers && kv.width == std::int64_t{2} * spec.memory_heads * spec.memory_head_dim,
-              "cross-attention memory: layer ", op.layer, " of ", spec.memory_layers, ", width ", kv.width);
+  TTSRT_CHECK(InternalError,
+              op.layer < spec.memory_layers &&
+                  kv.width == std::int64_t{2} * spec.memory_heads * spec.memory_head_dim,
+              "cross-attention memory: layer ", op.layer, " of ", spec.memory_layers, ", width ",
+              kv.width);
   stages.push_back(std::make_unique<StoreMemoryStage>(site, op, kv));
 }
 
-void add_cross_attention(const Site& site, const ops::CrossAttention& op, const Rows& q, const Rows& out, const Rows& scores,
-                         Stages& stages) {
+void add_cross_attention(const Site& site, const ops::CrossAttention& op, const Rows& q,
+                         const Rows& out, const Rows& scores, Stages& stages) {
   const ops::StateSpec& spec = site.slots->spec();
-  TTSRT_CHECK(InternalError, op.layer < spec.memory_layers && op.heads == spec.memory_heads &&
-                                 op.head_dim == spec.memory_head_dim && q.width == std::int64_t{op.heads} * op.head_dim &&
-                                 out.width == q.width,
-              "cross-attention: layer ", op.layer, " of ", spec.memory_layers, ", ", op.heads, " heads of ", op.head_dim);
+  TTSRT_CHECK(InternalError,
+              op.layer < spec.memory_layers && op.heads == spec.memory_heads &&
+                  op.head_dim == spec.memory_head_dim &&
+                  q.width == std::int64_t{op.heads} * op.head_dim && out.width == q.width,
+              "cross-attention: layer ", op.layer, " of ", spec.memory_layers, ", ", op.heads,
+              " heads of ", op.head_dim);
   stages.push_back(std::make_unique<CrossAttentionStage>(site, op, q, out, scores));
 }
 

@@ -1,7 +1,9 @@
-// Stages around keys and values: SelfAttention over the paged cache or a segment alone, StoreMemory, CrossAttention, ClearScores.
+// Stages around keys and values: SelfAttention over the paged cache or a segment alone,
+// StoreMemory, CrossAttention, ClearScores.
 //
-// Decided: storing and attending are two stages with a barrier between, unless every segment is one row: then no row needs another
-// row's key of this launch, and each thread stores the heads it attends.
+// Decided: storing and attending are two stages with a barrier between, unless every segment is one
+// row: then no row needs another row's key of this launch, and each thread stores the heads it
+// attends.
 #pragma once
 
 #include "cpu/row_stages.h"
@@ -15,12 +17,13 @@ struct SegmentBlocks {
 };
 
 // `segments` is used where the op keeps nothing in the cache.
-void add_self_attention(const Site& site, const ops::SelfAttention& op, const Rows& qkv, const Rows& out,
-                        const SegmentBlocks& segments, std::int32_t max_rows, Stages& stages);
+void add_self_attention(const Site& site, const ops::SelfAttention& op, const Rows& qkv,
+                        const Rows& out, const SegmentBlocks& segments, std::int32_t max_rows,
+                        Stages& stages);
 void add_store_memory(const Site& site, const ops::StoreMemory& op, const Rows& kv, Stages& stages);
 // `scores.data` is null where the op has none.
-void add_cross_attention(const Site& site, const ops::CrossAttention& op, const Rows& q, const Rows& out, const Rows& scores,
-                         Stages& stages);
+void add_cross_attention(const Site& site, const ops::CrossAttention& op, const Rows& q,
+                         const Rows& out, const Rows& scores, Stages& stages);
 void add_clear_scores(const Site& site, const Rows& scores, Stages& stages);
 
 }  // namespace ttsrt::cpu

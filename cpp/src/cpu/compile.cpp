@@ -35,10 +35,11 @@ struct BufferVisitor {
 
 }  // namespace
 
-Compiled::Compiled(const ops::Program& program, const ops::ProgramLimits& limits, const Kernels& kernels, Slots& slots)
+Compiled::Compiled(const ops::Program& program, const ops::ProgramLimits& limits,
+                   const Kernels& kernels, Slots& slots)
     : program_(program), limits_(limits), slots_(slots) {
-  TTSRT_CHECK(InternalError, limits.max_rows > 0 && limits.max_draws >= 0, program.name, ": ", limits.max_rows, " rows, ",
-              limits.max_draws, " draws");
+  TTSRT_CHECK(InternalError, limits.max_rows > 0 && limits.max_draws >= 0, program.name, ": ",
+              limits.max_rows, " rows, ", limits.max_draws, " draws");
   plan_.site = {&kernels, &slots, &launch_};
   plan_.limits = limits;
   const auto max_rows = static_cast<std::size_t>(limits.max_rows);
@@ -51,7 +52,8 @@ Compiled::Compiled(const ops::Program& program, const ops::ProgramLimits& limits
   launch_.pick_source.resize(2 * max_draws);
   slots.make_room(limits.max_draws);
   for (const ops::Activation& activation : program_.activations) {
-    const std::int64_t rows = activation.space == ops::RowSpace::rows ? limits.max_rows : std::max(limits.max_draws, 1);
+    const std::int64_t rows =
+        activation.space == ops::RowSpace::rows ? limits.max_rows : std::max(limits.max_draws, 1);
     activations_.push_back(plan_.allocate(rows, activation.width));
     activation_bytes_ += static_cast<std::size_t>(rows * activation.width) * sizeof(float);
   }
@@ -64,7 +66,8 @@ Compiled::Compiled(const ops::Program& program, const ops::ProgramLimits& limits
 void Compiled::lower() {
   for (std::size_t i = 0; i < program_.ops.size(); ++i) {
     if (can_fuse(i)) {
-      add_linear_after(std::get<ops::Linear>(program_.ops[i + 1]), &std::get<ops::LayerNorm>(program_.ops[i]));
+      add_linear_after(std::get<ops::Linear>(program_.ops[i + 1]),
+                       &std::get<ops::LayerNorm>(program_.ops[i]));
       ++i;
     } else {
       std::visit([this](const auto& op) { lower(op); }, program_.ops[i]);
@@ -77,7 +80,8 @@ bool Compiled::can_fuse(std::size_t index) const {
   if (limits_.trace || index + 1 >= program_.ops.size()) return false;
   const auto* norm = std::get_if<ops::LayerNorm>(&program_.ops[index]);
   const auto* linear = std::get_if<ops::Linear>(&program_.ops[index + 1]);
-  if (norm == nullptr || linear == nullptr || linear->x != norm->out || linear->out == norm->x) return false;
+  if (norm == nullptr || linear == nullptr || linear->x != norm->out || linear->out == norm->x)
+    return false;
   int uses = 0;
   const auto count = [&uses, norm](ops::BufferId id) { uses += id == norm->out ? 1 : 0; };
   for (const ops::Op& op : program_.ops) std::visit(BufferVisitor<decltype(count)>{count}, op);
@@ -85,11 +89,11 @@ bool Compiled::can_fuse(std::size_t index) const {
 }
 
 Rows Compiled::rows_of(ops::BufferId buffer, ops::RowSpace space) const {
-  TTSRT_CHECK(InternalError, buffer >= 0 && static_cast<std::size_t>(buffer) < activations_.size(), program_.name,
-              ": buffer ", buffer, " of ", activations_.size());
+  TTSRT_CHECK(InternalError, buffer >= 0 && static_cast<std::size_t>(buffer) < activations_.size(),
+              program_.name, ": buffer ", buffer, " of ", activations_.size());
   const ops::Activation& activation = program_.activations[static_cast<std::size_t>(buffer)];
-  TTSRT_CHECK(InternalError, activation.space == space, program_.name, ": ", activation.name, ": expected one row per ",
-              space == ops::RowSpace::rows ? "row" : "draw");
+  TTSRT_CHECK(InternalError, activation.space == space, program_.name, ": ", activation.name,
+              ": expected one row per ", space == ops::RowSpace::rows ? "row" : "draw");
   return activations_[static_cast<std::size_t>(buffer)];
 }
 
@@ -104,7 +108,9 @@ Rows Compiled::optional(ops::BufferId buffer, ops::RowSpace space) const {
   return buffer == ops::kNoBuffer ? Rows{} : rows_of(buffer, space);
 }
 
-void Compiled::lower(const ops::EmbedRows& op) { add_embed_rows(plan_.site, op, rows_of(op.out), plan_.stages); }
+void Compiled::lower(const ops::EmbedRows& op) {
+  add_embed_rows(plan_.site, op, rows_of(op.out), plan_.stages);
+}
 
 void Compiled::lower(const ops::LayerNorm& op) {
   add_layer_norm(plan_.site, op, rows_of(op.x), rows_of(op.out), &launch_.rows, plan_.stages);
@@ -113,7 +119,8 @@ void Compiled::lower(const ops::LayerNorm& op) {
 void Compiled::lower(const ops::Linear& op) { add_linear_after(op, nullptr); }
 
 void Compiled::add_linear_after(const ops::Linear& op, const ops::LayerNorm* norm) {
-  TTSRT_CHECK(InternalError, op.x != op.out, op.weight.name, ": a product can't overwrite its input");
+  TTSRT_CHECK(InternalError, op.x != op.out, op.weight.name,
+              ": a product can't overwrite its input");
   LinearPlan linear;
   linear.x = rows_of(norm != nullptr ? norm->x : op.x);
   linear.out = rows_of(op.out);
@@ -126,7 +133,8 @@ void Compiled::add_linear_after(const ops::Linear& op, const ops::LayerNorm* nor
   if (norm != nullptr) {
     linear.norm_weight = vector_of(norm->weight, linear.x.width);
     linear.norm_epsilon = norm->epsilon;
-    TTSRT_CHECK(InternalError, linear.norm_weight != nullptr, norm->weight.name, ": absent where it is needed");
+    TTSRT_CHECK(InternalError, linear.norm_weight != nullptr, norm->weight.name,
+                ": absent where it is needed");
   }
   plan_.add_product(linear, plan_.stages);
 }
@@ -142,23 +150,33 @@ void Compiled::lower(const ops::SelfAttention& op) {
   } else {
     segments.data = &segment_blocks_;
     segments.layout = BlockLayout::of(DType::float32, op.heads, op.head_dim);
-    segment_room_ = std::max(segment_room_, limits_.max_rows * segments.layout.block_bytes);  // one row each at worst
+    segment_room_ = std::max(
+        segment_room_, limits_.max_rows * segments.layout.block_bytes);  // one row each at worst
   }
-  add_self_attention(plan_.site, op, rows_of(op.qkv), rows_of(op.out), segments, limits_.max_rows, plan_.stages);
+  add_self_attention(plan_.site, op, rows_of(op.qkv), rows_of(op.out), segments, limits_.max_rows,
+                     plan_.stages);
 }
 
-void Compiled::lower(const ops::StoreMemory& op) { add_store_memory(plan_.site, op, rows_of(op.kv), plan_.stages); }
+void Compiled::lower(const ops::StoreMemory& op) {
+  add_store_memory(plan_.site, op, rows_of(op.kv), plan_.stages);
+}
 
 void Compiled::lower(const ops::CrossAttention& op) {
   const Rows scores = op.scores == ops::kNoBuffer ? Rows{} : scores_of(op.scores);
   add_cross_attention(plan_.site, op, rows_of(op.q), rows_of(op.out), scores, plan_.stages);
 }
 
-void Compiled::lower(const ops::StoreContext& op) { add_store_context(plan_.site, rows_of(op.x), plan_.stages); }
+void Compiled::lower(const ops::StoreContext& op) {
+  add_store_context(plan_.site, rows_of(op.x), plan_.stages);
+}
 
-void Compiled::lower(const ops::ClearScores& op) { add_clear_scores(plan_.site, scores_of(op.scores), plan_.stages); }
+void Compiled::lower(const ops::ClearScores& op) {
+  add_clear_scores(plan_.site, scores_of(op.scores), plan_.stages);
+}
 
-void Compiled::lower(const ops::UpdatePrior& op) { add_update_prior(plan_.site, scores_of(op.scores), plan_.stages); }
+void Compiled::lower(const ops::UpdatePrior& op) {
+  add_update_prior(plan_.site, scores_of(op.scores), plan_.stages);
+}
 
 void Compiled::lower(const ops::SampleCodes& op) {
   const Rows guided = optional(op.guided, ops::RowSpace::draws);

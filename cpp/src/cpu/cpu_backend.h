@@ -1,8 +1,8 @@
 // The CPU backend: hand-written kernels per instruction set, one persistent team of threads.
 //
-// Decided: launches, admissions and block copies queue up and run in wait(), the caller as thread 0: pipeline depth 1. A row gives
-// the same bits whatever the number of rows, its place among them and the number of threads; other instruction sets may differ in
-// the last bits.
+// Decided: launches, admissions and block copies queue up and run in wait(), the caller as thread
+// 0: pipeline depth 1. A row gives the same bits whatever the number of rows, its place among them
+// and the number of threads; other instruction sets may differ in the last bits.
 #pragma once
 
 #include <memory>
@@ -14,7 +14,8 @@ namespace ttsrt {
 
 struct CpuOptions {
   std::int32_t num_threads = 0;  // 0: one per core this process may use
-  std::string isa;  // "generic", "avx2", "avx512", "avx512_bf16"; empty: TTSRT_CPU_ISA, else the best the machine has
+  std::string isa;  // "generic", "avx2", "avx512", "avx512_bf16"; empty: TTSRT_CPU_ISA, else the
+                    // best the machine has
 };
 
 // Throws ConfigError for an instruction set that is unknown or that the machine lacks.

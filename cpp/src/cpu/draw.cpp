@@ -22,19 +22,22 @@ float drop_below(float least, const Survivors& survivors, std::int32_t& count) {
   return sum;
 }
 
-DrawOutcome draw_warm(const Kernels& kernels, const SamplerRules& sampler, std::int32_t vocab, float uniform_number,
-                      const DrawScratch& scratch) {
+DrawOutcome draw_warm(const Kernels& kernels, const SamplerRules& sampler, std::int32_t vocab,
+                      float uniform_number, const DrawScratch& scratch) {
   const float* logits = scratch.logits;
   const Survivors& survivors = scratch.survivors;
   const bool keeps_all = sampler.top_k <= 0 || sampler.top_k >= vocab;
-  const float threshold = keeps_all ? ops::rules::kNever : kernels.kth_largest(logits, vocab, sampler.top_k);
+  const float threshold =
+      keeps_all ? ops::rules::kNever : kernels.kth_largest(logits, vocab, sampler.top_k);
   const float largest = logits[kernels.argmax(logits, vocab)];
-  std::int32_t count = kernels.survivors(logits, vocab, threshold, largest, 1.0F / sampler.temperature, survivors);
+  std::int32_t count =
+      kernels.survivors(logits, vocab, threshold, largest, 1.0F / sampler.temperature, survivors);
   float sum = 0.0F;
   for (std::int32_t i = 0; i < count; ++i) sum += survivors.weights[i];
   float least = sampler.min_p;  // the largest weight is 1
   if (sampler.top_p < 1.0F) {
-    const float nucleus = ops::rules::nucleus_threshold(survivors.weights, count, sampler.top_p * sum);
+    const float nucleus =
+        ops::rules::nucleus_threshold(survivors.weights, count, sampler.top_p * sum);
     least = nucleus > least ? nucleus : least;
   }
   if (least > 0.0F) sum = drop_below(least, survivors, count);
@@ -58,8 +61,8 @@ DrawScratch DrawScratch::at(std::byte* memory, std::int32_t vocab) {
   return scratch;
 }
 
-void guide_logits(const Kernels& kernels, const float* conditional, const float* unconditional, float scale,
-                  std::int32_t vocab, const DrawScratch& scratch) {
+void guide_logits(const Kernels& kernels, const float* conditional, const float* unconditional,
+                  float scale, std::int32_t vocab, const DrawScratch& scratch) {
   if (unconditional == nullptr) {
     std::memcpy(scratch.logits, conditional, static_cast<std::size_t>(vocab) * sizeof(float));
   } else {
@@ -67,17 +70,19 @@ void guide_logits(const Kernels& kernels, const float* conditional, const float*
   }
 }
 
-DrawOutcome draw_code(const Kernels& kernels, const SamplerRules& sampler, std::int32_t vocab, float uniform_number,
-                      const DrawScratch& scratch) {
-  if (sampler.temperature > 0.0F) return draw_warm(kernels, sampler, vocab, uniform_number, scratch);
+DrawOutcome draw_code(const Kernels& kernels, const SamplerRules& sampler, std::int32_t vocab,
+                      float uniform_number, const DrawScratch& scratch) {
+  if (sampler.temperature > 0.0F)
+    return draw_warm(kernels, sampler, vocab, uniform_number, scratch);
   DrawOutcome outcome;
   outcome.code = kernels.argmax(scratch.logits, vocab);
   return outcome;
 }
 
-DrawOutcome draw_guess(const Kernels& kernels, const SamplerRules& sampler, std::int32_t vocab, float uniform_number,
-                       const DrawScratch& scratch) {
-  if (sampler.temperature > 0.0F) return draw_warm(kernels, sampler, vocab, uniform_number, scratch);
+DrawOutcome draw_guess(const Kernels& kernels, const SamplerRules& sampler, std::int32_t vocab,
+                       float uniform_number, const DrawScratch& scratch) {
+  if (sampler.temperature > 0.0F)
+    return draw_warm(kernels, sampler, vocab, uniform_number, scratch);
   SamplerRules warm = sampler;
   warm.temperature = sampler.confidence_temperature;
   DrawOutcome outcome = draw_warm(kernels, warm, vocab, 0.0F, scratch);

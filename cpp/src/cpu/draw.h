@@ -1,7 +1,9 @@
-// One draw over one row of logits: the rules of ops/rules/sampling.h with their long loops vectorised.
+// One draw over one row of logits: the rules of ops/rules/sampling.h with their long loops
+// vectorised.
 //
-// Decided: the filters keep few values (top-k 80 of 2024), so what survives the k-th largest is gathered, and the rules' own loops
-// run over that. Sums go in index order, as in the rules, so that equal logits give equal draws.
+// Decided: the filters keep few values (top-k 80 of 2024), so what survives the k-th largest is
+// gathered, and the rules' own loops run over that. Sums go in index order, as in the rules, so
+// that equal logits give equal draws.
 #pragma once
 
 #include <cstdint>
@@ -16,20 +18,24 @@ struct DrawScratch {
   float* logits = nullptr;
   Survivors survivors{};
 
-  static std::size_t bytes(std::int32_t vocab) { return 3 * sizeof(float) * (static_cast<std::size_t>(vocab) + kLanes); }
+  static std::size_t bytes(std::int32_t vocab) {
+    return 3 * sizeof(float) * (static_cast<std::size_t>(vocab) + kLanes);
+  }
   static DrawScratch at(std::byte* memory, std::int32_t vocab);
 };
 
 // Guidance over `vocab` raw logits into scratch.logits; `unconditional` may be null.
-void guide_logits(const Kernels& kernels, const float* conditional, const float* unconditional, float scale,
-                  std::int32_t vocab, const DrawScratch& scratch);
+void guide_logits(const Kernels& kernels, const float* conditional, const float* unconditional,
+                  float scale, std::int32_t vocab, const DrawScratch& scratch);
 
 // A code from the masked logits in scratch.logits.
-ops::rules::DrawOutcome draw_code(const Kernels& kernels, const ops::rules::SamplerRules& sampler, std::int32_t vocab,
-                                  float uniform_number, const DrawScratch& scratch);
+ops::rules::DrawOutcome draw_code(const Kernels& kernels, const ops::rules::SamplerRules& sampler,
+                                  std::int32_t vocab, float uniform_number,
+                                  const DrawScratch& scratch);
 
 // The same, with probabilities that can stand as MaskGit's confidences (rules::maskgit_draw).
-ops::rules::DrawOutcome draw_guess(const Kernels& kernels, const ops::rules::SamplerRules& sampler, std::int32_t vocab,
-                                   float uniform_number, const DrawScratch& scratch);
+ops::rules::DrawOutcome draw_guess(const Kernels& kernels, const ops::rules::SamplerRules& sampler,
+                                   std::int32_t vocab, float uniform_number,
+                                   const DrawScratch& scratch);
 
 }  // namespace ttsrt::cpu

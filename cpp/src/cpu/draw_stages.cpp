@@ -18,9 +18,15 @@ class DrawStage : public Stage {
   bool is_needed() const override { return site_.launch->draws > 0; }
 
  protected:
-  const step::Draw& draw(std::int64_t index) const { return site_.launch->batch->draws[static_cast<std::size_t>(index)]; }
-  const ops::rules::SlotRules& rules(std::int32_t slot) const { return site_.slots->rules[static_cast<std::size_t>(slot)]; }
-  ops::rules::SlotState& state(std::int32_t slot) const { return site_.slots->states[static_cast<std::size_t>(slot)]; }
+  const step::Draw& draw(std::int64_t index) const {
+    return site_.launch->batch->draws[static_cast<std::size_t>(index)];
+  }
+  const ops::rules::SlotRules& rules(std::int32_t slot) const {
+    return site_.slots->rules[static_cast<std::size_t>(slot)];
+  }
+  ops::rules::SlotState& state(std::int32_t slot) const {
+    return site_.slots->states[static_cast<std::size_t>(slot)];
+  }
 
   Site site_;
 };
@@ -35,7 +41,8 @@ class UpdatePriorStage : public DrawStage {
       const std::int32_t slot = draw(d).slot;
       ops::rules::update_prior(rules(slot), state(slot), site_.slots->counts(slot), scores_.row(d));
       if (!rules(slot).keep_scores) continue;
-      std::copy_n(scores_.row(d), scores_.width, site_.slots->outcome.scores.begin() + d * scores_.width);
+      std::copy_n(scores_.row(d), scores_.width,
+                  site_.slots->outcome.scores.begin() + d * scores_.width);
     }
   }
 
@@ -45,7 +52,8 @@ class UpdatePriorStage : public DrawStage {
 
 class SampleCodesStage : public DrawStage {
  public:
-  SampleCodesStage(const Site& site, const ops::SampleCodes& op, const Rows& logits, const Rows& guided)
+  SampleCodesStage(const Site& site, const ops::SampleCodes& op, const Rows& logits,
+                   const Rows& guided)
       : DrawStage(site), op_(op), logits_(logits), guided_(guided) {}
 
   std::size_t scratch_bytes() const override { return DrawScratch::bytes(op_.vocab); }
@@ -65,20 +73,23 @@ class SampleCodesStage : public DrawStage {
     const ops::rules::SlotRules& slot_rules = rules(at.slot);
     const ops::rules::SlotState& slot_state = state(at.slot);
     const std::int64_t begin = std::int64_t{slice} * op_.vocab;
-    const float* unconditional = at.unconditional_row < 0 ? nullptr : logits_.row(at.unconditional_row) + begin;
-    guide_logits(*site_.kernels, logits_.row(at.conditional_row) + begin, unconditional, slot_rules.cfg_scale, op_.vocab,
-                 scratch);
+    const float* unconditional =
+        at.unconditional_row < 0 ? nullptr : logits_.row(at.unconditional_row) + begin;
+    guide_logits(*site_.kernels, logits_.row(at.conditional_row) + begin, unconditional,
+                 slot_rules.cfg_scale, op_.vocab, scratch);
     if (guided_.data != nullptr) {
-      std::memcpy(guided_.row(index) + begin, scratch.logits, static_cast<std::size_t>(op_.vocab) * sizeof(float));
+      std::memcpy(guided_.row(index) + begin, scratch.logits,
+                  static_cast<std::size_t>(op_.vocab) * sizeof(float));
     }
     ops::rules::mask_logits(slot_rules, slot_state, scratch.logits, op_.vocab);
     Outcome& outcome = site_.slots->outcome;
     const auto place = static_cast<std::size_t>(index * op_.codebooks + slice);
     outcome.likeliest[place] = site_.kernels->argmax(scratch.logits, op_.vocab);
     if (slot_rules.use_local_transformer) return;
-    const float number =
-        ops::rules::uniform(slot_rules.sampler.seed, slot_state.step, slice, 0, ops::rules::DrawKind::code);
-    outcome.sampled[place] = draw_code(*site_.kernels, slot_rules.sampler, op_.vocab, number, scratch).code;
+    const float number = ops::rules::uniform(slot_rules.sampler.seed, slot_state.step, slice, 0,
+                                             ops::rules::DrawKind::code);
+    outcome.sampled[place] =
+        draw_code(*site_.kernels, slot_rules.sampler, op_.vocab, number, scratch).code;
   }
 
   ops::SampleCodes op_;
@@ -100,15 +111,18 @@ class FinishStepStage : public DrawStage {
   void finish(std::int64_t index) const {
     const std::int32_t slot = draw(index).slot;
     const ops::rules::SlotRules& slot_rules = rules(slot);
-    TTSRT_CHECK(InternalError, slot_rules.frame_stacking == op_.frame_stacking &&
-                                   slot_rules.codebooks * slot_rules.frame_stacking == op_.codebooks,
-                "slot ", slot, ": expected ", op_.codebooks, " codes in ", op_.frame_stacking, " frames, got ",
-                slot_rules.codebooks, " in each of ", slot_rules.frame_stacking);
+    TTSRT_CHECK(InternalError,
+                slot_rules.frame_stacking == op_.frame_stacking &&
+                    slot_rules.codebooks * slot_rules.frame_stacking == op_.codebooks,
+                "slot ", slot, ": expected ", op_.codebooks, " codes in ", op_.frame_stacking,
+                " frames, got ", slot_rules.codebooks, " in each of ", slot_rules.frame_stacking);
     Outcome& outcome = site_.slots->outcome;
     const std::int32_t* sampled = outcome.sampled.data() + index * op_.codebooks;
     const std::int32_t* likeliest = outcome.likeliest.data() + index * op_.codebooks;
-    TTSRT_CHECK(InternalError, std::all_of(sampled, sampled + op_.codebooks, [](std::int32_t code) { return code >= 0; }),
-                "slot ", slot, ": no codes were drawn in this step");
+    TTSRT_CHECK(
+        InternalError,
+        std::all_of(sampled, sampled + op_.codebooks, [](std::int32_t code) { return code >= 0; }),
+        "slot ", slot, ": no codes were drawn in this step");
     step::DrawOutput& output = outcome.outputs[static_cast<std::size_t>(index)];
     output.slot = slot;
     output.end_frame = ops::rules::end_frame(slot_rules, state(slot), sampled, likeliest);
@@ -121,8 +135,8 @@ class FinishStepStage : public DrawStage {
 };
 
 void check_codebooks(const Site& site, std::int32_t codebooks) {
-  TTSRT_CHECK(InternalError, codebooks == site.slots->spec().codebooks, "codes: expected ", site.slots->spec().codebooks,
-              " tables as the slots have, got ", codebooks);
+  TTSRT_CHECK(InternalError, codebooks == site.slots->spec().codebooks, "codes: expected ",
+              site.slots->spec().codebooks, " tables as the slots have, got ", codebooks);
 }
 
 }  // namespace
@@ -131,10 +145,12 @@ void add_update_prior(const Site& site, const Rows& scores, Stages& stages) {
   stages.push_back(std::make_unique<UpdatePriorStage>(site, scores));
 }
 
-void add_sample_codes(const Site& site, const ops::SampleCodes& op, const Rows& logits, const Rows& guided, Stages& stages) {
+void add_sample_codes(const Site& site, const ops::SampleCodes& op, const Rows& logits,
+                      const Rows& guided, Stages& stages) {
   check_codebooks(site, op.codebooks);
-  TTSRT_CHECK(InternalError, logits.width == std::int64_t{op.codebooks} * op.vocab, "sample codes: expected ", op.codebooks,
-              " slices of ", op.vocab, " logits, got width ", logits.width);
+  TTSRT_CHECK(InternalError, logits.width == std::int64_t{op.codebooks} * op.vocab,
+              "sample codes: expected ", op.codebooks, " slices of ", op.vocab,
+              " logits, got width ", logits.width);
   stages.push_back(std::make_unique<SampleCodesStage>(site, op, logits, guided));
 }
 

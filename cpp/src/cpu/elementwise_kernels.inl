@@ -1,7 +1,7 @@
 // Elementwise kernels and what the other families share: stored elements, exp, gelu.
 //
-// Accuracy: exp_of is within 2e-7 relative for x <= 88 and gives exactly 0 below -87.3; gelu takes the sigmoid form of the tanh
-// approximation, which loses nothing where tanh is near -1.
+// Accuracy: exp_of is within 2e-7 relative for x <= 88 and gives exactly 0 below -87.3; gelu takes
+// the sigmoid form of the tanh approximation, which loses nothing where tanh is near -1.
 
 namespace ttsrt::cpu {
 namespace {
@@ -39,9 +39,11 @@ struct Stored<Element::float16> {
     memcpy(&bits, &x, sizeof(bits));
     const auto sign = static_cast<uint16_t>((bits >> 16) & 0x8000U);
     const uint32_t magnitude = bits & 0x7FFFFFFFU;
-    if (magnitude > 0x7F800000U) return static_cast<uint16_t>(sign | 0x7E00U);   // NaN
-    if (magnitude >= 0x477FF000U) return static_cast<uint16_t>(sign | 0x7C00U);  // rounds to infinity
-    if (magnitude < 0x38800000U) {  // subnormal: adding 0.5 leaves the count of 2^-24 units in the low bits, rounded
+    if (magnitude > 0x7F800000U) return static_cast<uint16_t>(sign | 0x7E00U);  // NaN
+    if (magnitude >= 0x477FF000U)
+      return static_cast<uint16_t>(sign | 0x7C00U);  // rounds to infinity
+    if (magnitude < 0x38800000U) {  // subnormal: adding 0.5 leaves the count of 2^-24 units in the
+                                    // low bits, rounded
       float shifted;
       memcpy(&shifted, &magnitude, sizeof(shifted));
       shifted += 0.5F;
@@ -65,7 +67,9 @@ Vec read_part(const typename Stored<E>::Type* p, int64_t count) {
 inline int32_t lanes_left(int64_t count, int64_t at) {
   return count - at >= kLanes ? kLanes : static_cast<int32_t>(count - at);
 }
-inline Vec read_floats(const float* p, int32_t lanes) { return lanes == kLanes ? load(p) : load_part(p, lanes); }
+inline Vec read_floats(const float* p, int32_t lanes) {
+  return lanes == kLanes ? load(p) : load_part(p, lanes);
+}
 inline void write_floats(float* p, Vec x, int32_t lanes) {
   if (lanes == kLanes) {
     store(p, x);
@@ -92,7 +96,8 @@ inline Vec exp_of(Vec x) {
 
 // 0.5 x (1 + tanh(u)) = x / (1 + e^(-2u)), u = sqrt(2 / pi) (x + 0.044715 x^3).
 inline Vec gelu_of(Vec x) {
-  const Vec inner = x * fma(x * x, set(-2.0F * 0.7978845608F * 0.044715F), set(-2.0F * 0.7978845608F));
+  const Vec inner =
+      x * fma(x * x, set(-2.0F * 0.7978845608F * 0.044715F), set(-2.0F * 0.7978845608F));
   return x / (set(1.0F) + exp_of(inner));
 }
 
@@ -117,7 +122,8 @@ void add_kernel(const float* x, int64_t count, float* out) {
   }
 }
 
-void mix_kernel(const float* conditional, const float* unconditional, float scale, int64_t count, float* out) {
+void mix_kernel(const float* conditional, const float* unconditional, float scale, int64_t count,
+                float* out) {
   for (int64_t i = 0; i < count; i += kLanes) {
     const int32_t lanes = lanes_left(count, i);
     const Vec kept = set(1.0F - scale) * read_floats(unconditional + i, lanes);
@@ -131,7 +137,8 @@ void mean_rows_kernel(const void* const* rows, int32_t count, int64_t width, flo
   for (int64_t i = 0; i < width; i += kLanes) {
     const int32_t lanes = lanes_left(width, i);
     Vec sum = zero();
-    for (int32_t r = 0; r < count; ++r) sum = sum + read_part<E>(static_cast<const Type*>(rows[r]) + i, lanes);
+    for (int32_t r = 0; r < count; ++r)
+      sum = sum + read_part<E>(static_cast<const Type*>(rows[r]) + i, lanes);
     write_floats(out + i, count == 1 ? sum : sum / set(static_cast<float>(count)), lanes);
   }
 }

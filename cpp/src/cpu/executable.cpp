@@ -18,32 +18,40 @@ std::size_t most_scratch(const Stages& stages) {
 
 void Compiled::check(const step::RowBatch& rows) const {
   const ops::StateSpec& spec = slots_.spec();
-  TTSRT_CHECK(InternalError, rows.rows <= limits_.max_rows && rows.draws.size() <= static_cast<std::size_t>(limits_.max_draws),
-              program_.name, ": expected at most ", limits_.max_rows, " rows and ", limits_.max_draws, " draws, got ",
-              rows.rows, " and ", rows.draws.size());
+  TTSRT_CHECK(InternalError,
+              rows.rows <= limits_.max_rows &&
+                  rows.draws.size() <= static_cast<std::size_t>(limits_.max_draws),
+              program_.name, ": expected at most ", limits_.max_rows, " rows and ",
+              limits_.max_draws, " draws, got ", rows.rows, " and ", rows.draws.size());
   std::int32_t next = 0;
   for (const step::Segment& segment : rows.segments) {
-    TTSRT_CHECK(InternalError, segment.slot >= 0 && segment.slot < spec.slots, "segment: slot ", segment.slot, " of ",
-                spec.slots);
-    TTSRT_CHECK(InternalError, segment.first_row == next && segment.rows > 0 && segment.position >= 0, "segment of ",
-                segment.rows, " rows at position ", segment.position, ": expected first row ", next, ", got ",
-                segment.first_row);
+    TTSRT_CHECK(InternalError, segment.slot >= 0 && segment.slot < spec.slots, "segment: slot ",
+                segment.slot, " of ", spec.slots);
+    TTSRT_CHECK(InternalError,
+                segment.first_row == next && segment.rows > 0 && segment.position >= 0,
+                "segment of ", segment.rows, " rows at position ", segment.position,
+                ": expected first row ", next, ", got ", segment.first_row);
     next += segment.rows;
     if (!uses_cache_) continue;
     const std::int64_t last = std::int64_t{segment.position} + segment.rows;
-    TTSRT_CHECK(InternalError, segment.blocks != nullptr && last <= std::int64_t{segment.num_blocks} * ops::kBlockSize,
-                "segment: ", last, " positions in ", segment.num_blocks, " blocks");
+    TTSRT_CHECK(
+        InternalError,
+        segment.blocks != nullptr && last <= std::int64_t{segment.num_blocks} * ops::kBlockSize,
+        "segment: ", last, " positions in ", segment.num_blocks, " blocks");
     for (std::int32_t b = 0; b < segment.num_blocks; ++b) {
-      TTSRT_CHECK(InternalError, segment.blocks[b] >= 0 && segment.blocks[b] < spec.num_blocks, "segment: block ",
-                  segment.blocks[b], " of ", spec.num_blocks);
+      TTSRT_CHECK(InternalError, segment.blocks[b] >= 0 && segment.blocks[b] < spec.num_blocks,
+                  "segment: block ", segment.blocks[b], " of ", spec.num_blocks);
     }
   }
-  TTSRT_CHECK(InternalError, next == rows.rows, "batch: expected ", rows.rows, " rows in segments, got ", next);
+  TTSRT_CHECK(InternalError, next == rows.rows, "batch: expected ", rows.rows,
+              " rows in segments, got ", next);
   for (const step::Draw& draw : rows.draws) {
-    TTSRT_CHECK(InternalError, draw.slot >= 0 && draw.slot < spec.slots && draw.conditional_row >= 0 &&
-                                   draw.conditional_row < rows.rows && draw.unconditional_row >= -1 &&
-                                   draw.unconditional_row < rows.rows,
-                "draw: slot ", draw.slot, ", rows ", draw.conditional_row, " and ", draw.unconditional_row, " of ", rows.rows);
+    TTSRT_CHECK(InternalError,
+                draw.slot >= 0 && draw.slot < spec.slots && draw.conditional_row >= 0 &&
+                    draw.conditional_row < rows.rows && draw.unconditional_row >= -1 &&
+                    draw.unconditional_row < rows.rows,
+                "draw: slot ", draw.slot, ", rows ", draw.conditional_row, " and ",
+                draw.unconditional_row, " of ", rows.rows);
   }
 }
 
@@ -75,14 +83,16 @@ void Compiled::prepare(const step::RowBatch& rows) {
   launch_.first_block[0] = 0;
   for (std::size_t s = 0; s < rows.segments.size(); ++s) {
     const step::Segment& segment = rows.segments[s];
-    launch_.first_block[s + 1] = launch_.first_block[s] + (segment.rows + ops::kBlockSize - 1) / ops::kBlockSize;
+    launch_.first_block[s + 1] =
+        launch_.first_block[s] + (segment.rows + ops::kBlockSize - 1) / ops::kBlockSize;
     for (std::int32_t row = segment.first_row; row < segment.first_row + segment.rows; ++row) {
       launch_.segment_of[static_cast<std::size_t>(row)] = static_cast<std::int32_t>(s);
       launch_.draw_of[static_cast<std::size_t>(row)] = -1;
     }
   }
   for (std::size_t d = 0; d < rows.draws.size(); ++d) {
-    launch_.draw_of[static_cast<std::size_t>(rows.draws[d].conditional_row)] = static_cast<std::int32_t>(d);
+    launch_.draw_of[static_cast<std::size_t>(rows.draws[d].conditional_row)] =
+        static_cast<std::int32_t>(d);
   }
   if (launch_.draws > 0) slots_.start_outcome(launch_.draws);
   prepare_picks(rows);
@@ -109,8 +119,8 @@ void Compiled::prepare_picks(const step::RowBatch& rows) {
 }
 
 const float* Compiled::activation(ops::BufferId buffer) const {
-  TTSRT_CHECK(InternalError, buffer >= 0 && static_cast<std::size_t>(buffer) < activations_.size(), program_.name,
-              ": buffer ", buffer, " of ", activations_.size());
+  TTSRT_CHECK(InternalError, buffer >= 0 && static_cast<std::size_t>(buffer) < activations_.size(),
+              program_.name, ": buffer ", buffer, " of ", activations_.size());
   return activations_[static_cast<std::size_t>(buffer)].data;
 }
 

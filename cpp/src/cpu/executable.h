@@ -1,7 +1,9 @@
-// A Program compiled for the CPU: buffers at fixed places and a fixed list of stages that the whole team walks.
+// A Program compiled for the CPU: buffers at fixed places and a fixed list of stages that the whole
+// team walks.
 //
-// Decided: a LayerNorm goes into the packing of the Linear behind it where nothing else reads it and no trace is wanted. A launch
-// allocates nothing and takes no lock: all sizes come from the limits.
+// Decided: a LayerNorm goes into the packing of the Linear behind it where nothing else reads it
+// and no trace is wanted. A launch allocates nothing and takes no lock: all sizes come from the
+// limits.
 #pragma once
 
 #include <memory>
@@ -16,7 +18,8 @@ namespace ttsrt::cpu {
 
 class Compiled {
  public:
-  Compiled(const ops::Program& program, const ops::ProgramLimits& limits, const Kernels& kernels, Slots& slots);
+  Compiled(const ops::Program& program, const ops::ProgramLimits& limits, const Kernels& kernels,
+           Slots& slots);
   Compiled(const Compiled&) = delete;
   Compiled& operator=(const Compiled&) = delete;
 
@@ -62,8 +65,9 @@ class Compiled {
   Plan plan_;
   std::vector<Rows> activations_;
   std::size_t activation_bytes_ = 0;
-  std::byte* segment_blocks_ = nullptr;  // keys and values of segments that keep nothing in the cache
-  std::int64_t segment_room_ = 0;        // bytes
+  std::byte* segment_blocks_ =
+      nullptr;                     // keys and values of segments that keep nothing in the cache
+  std::int64_t segment_room_ = 0;  // bytes
   bool uses_cache_ = false;
 };
 

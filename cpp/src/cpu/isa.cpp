@@ -17,10 +17,13 @@ std::vector<Level> levels() {
   std::vector<Level> all = {{"generic", true, kernels_generic}};
 #ifdef TTSRT_CPU_X86
   __builtin_cpu_init();
-  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
-  const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-  const bool bf16 = avx512 && __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni");
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+                    __builtin_cpu_supports("f16c");
+  const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") &&
+                      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+                      __builtin_cpu_supports("avx512vl");
+  const bool bf16 =
+      avx512 && __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni");
   all.push_back({"avx2", avx2, kernels_avx2});
   all.push_back({"avx512", avx512, kernels_avx512});
   all.push_back({"avx512_bf16", bf16, kernels_avx512_bf16});
@@ -30,7 +33,8 @@ std::vector<Level> levels() {
 
 std::string known_names() {
   std::string names;
-  for (const Level& level : levels()) names += (names.empty() ? "" : ", ") + std::string(level.name);
+  for (const Level& level : levels())
+    names += (names.empty() ? "" : ", ") + std::string(level.name);
   return names;
 }
 
@@ -46,14 +50,17 @@ std::vector<std::string> supported_levels() {
 
 const Kernels& choose_kernels(const std::string& level) {
   const char* forced = std::getenv("TTSRT_CPU_ISA");
-  const std::string name = !level.empty() ? level : forced != nullptr ? forced : supported_levels().back();
+  const std::string name = !level.empty()      ? level
+                           : forced != nullptr ? forced
+                                               : supported_levels().back();
   for (const Level& known : levels()) {
     if (name != known.name) continue;
-    TTSRT_CHECK(ConfigError, known.is_supported, "TTSRT_CPU_ISA: this machine lacks \"", name, "\"; it runs up to \"",
-                supported_levels().back(), "\"");
+    TTSRT_CHECK(ConfigError, known.is_supported, "TTSRT_CPU_ISA: this machine lacks \"", name,
+                "\"; it runs up to \"", supported_levels().back(), "\"");
     return known.kernels();
   }
-  throw ConfigError(message("TTSRT_CPU_ISA: unknown instruction set \"", name, "\", known: ", known_names()));
+  throw ConfigError(
+      message("TTSRT_CPU_ISA: unknown instruction set \"", name, "\", known: ", known_names()));
 }
 
 }  // namespace ttsrt::cpu

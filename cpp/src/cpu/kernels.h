@@ -1,8 +1,10 @@
-// The table of kernels of one instruction set: plain structs and function pointers, chosen once when a backend is made.
+// The table of kernels of one instruction set: plain structs and function pointers, chosen once
+// when a backend is made.
 //
-// Decided: included by files built with wide instructions, so no inline functions and no standard containers here. A vector is
-// always 16 floats wide (one panel, one block of positions); narrower machines hold it in several registers. Every kernel gives
-// a row the same bits whatever stands beside it.
+// Decided: included by files built with wide instructions, so no inline functions and no standard
+// containers here. A vector is always 16 floats wide (one panel, one block of positions); narrower
+// machines hold it in several registers. Every kernel gives a row the same bits whatever stands
+// beside it.
 #pragma once
 
 #include <stddef.h>
@@ -16,8 +18,9 @@ constexpr int32_t kElements = 3;
 // Stored elements that kernels read: index of the function tables.
 enum class Element : int32_t { float32, bfloat16, float16 };
 
-// Rows of a product are packed before it: tiles of tile_rows rows (the last one smaller: 1, 2, 4, 8 or 12, unused rows zero), each
-// [words][rows of the tile] of 32-bit words. A word is a float32, or two bfloat16 for bfloat16 weights.
+// Rows of a product are packed before it: tiles of tile_rows rows (the last one smaller: 1, 2, 4, 8
+// or 12, unused rows zero), each [words][rows of the tile] of 32-bit words. A word is a float32, or
+// two bfloat16 for bfloat16 weights.
 struct LinearArgs {
   const void* weight;      // panel16
   const uint32_t* packed;  // tiles
@@ -39,12 +42,14 @@ struct LinearKernels {
   void (*product)(const LinearArgs& args);
 };
 
-// One query over the cached keys and values of one head. A block holds 16 positions: keys [head_dim][16], values [16][head_dim].
+// One query over the cached keys and values of one head. A block holds 16 positions: keys
+// [head_dim][16], values [16][head_dim].
 struct AttendArgs {
-  const float* query;          // [head_dim]
-  float* out;                  // [head_dim]
-  float* weights;              // scratch [positions to a multiple of 16]; on return unnormalised probabilities
-  const unsigned char* cache;  // block b of this head's keys: cache + b * block_bytes; values: + value_offset
+  const float* query;  // [head_dim]
+  float* out;          // [head_dim]
+  float* weights;  // scratch [positions to a multiple of 16]; on return unnormalised probabilities
+  const unsigned char*
+      cache;  // block b of this head's keys: cache + b * block_bytes; values: + value_offset
   int64_t block_bytes;
   int64_t value_offset;
   const int32_t* blocks;  // block table; null: blocks 0, 1, 2, ...
@@ -58,7 +63,8 @@ struct AttentionKernels {
   // Returns the inverse of the sum of `weights`.
   float (*attend)(const AttendArgs& args);
   // Rounds one head's key and value into position `place` of a block.
-  void (*store)(const float* key, const float* value, void* keys, void* values, int32_t place, int32_t head_dim);
+  void (*store)(const float* key, const float* value, void* keys, void* values, int32_t place,
+                int32_t head_dim);
 };
 
 struct Survivors {
@@ -71,18 +77,21 @@ struct Kernels {
   int32_t tile_rows;  // most rows of a packed tile
   LinearKernels linear[kElements];
   // [rows][words] to [words][tile]; rows beyond `rows` become zero.
-  void (*interleave)(const uint32_t* rows_of_words, int32_t rows, int32_t tile, int64_t words, uint32_t* out);
+  void (*interleave)(const uint32_t* rows_of_words, int32_t rows, int32_t tile, int64_t words,
+                     uint32_t* out);
   AttentionKernels attention[kElements];
   void (*layer_norm)(const float* x, const float* weight, int64_t width, float epsilon, float* out);
   // out = mean of `count` table rows, summed in order.
   void (*mean_rows[kElements])(const void* const* rows, int32_t count, int64_t width, float* out);
   void (*add)(const float* x, int64_t count, float* out);  // out += x
-  void (*mix)(const float* conditional, const float* unconditional, float scale, int64_t count, float* out);
+  void (*mix)(const float* conditional, const float* unconditional, float scale, int64_t count,
+              float* out);
   int32_t (*argmax)(const float* values, int32_t count);
   float (*kth_largest)(const float* values, int32_t count, int32_t k);
-  // exp((x - largest) * inverse_temperature) of the values >= threshold, in index order; returns how many.
-  int32_t (*survivors)(const float* values, int32_t count, float threshold, float largest, float inverse_temperature,
-                       const Survivors& out);
+  // exp((x - largest) * inverse_temperature) of the values >= threshold, in index order; returns
+  // how many.
+  int32_t (*survivors)(const float* values, int32_t count, float threshold, float largest,
+                       float inverse_temperature, const Survivors& out);
   // For tests: exp and gelu of each value.
   void (*exp)(const float* x, int64_t count, float* out);
   void (*gelu)(const float* x, int64_t count, float* out);

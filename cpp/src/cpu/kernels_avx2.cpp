@@ -1,7 +1,6 @@
 // The kernels compiled for "avx2".
-#include "cpu/vec_avx2.h"
-
 #include "cpu/kernels_table.inl"
+#include "cpu/vec_avx2.h"
 
 namespace ttsrt::cpu {
 

@@ -1,7 +1,6 @@
 // The kernels compiled for "avx512".
-#include "cpu/vec_avx512_pairs.h"
-
 #include "cpu/kernels_table.inl"
+#include "cpu/vec_avx512_pairs.h"
 
 namespace ttsrt::cpu {
 

@@ -1,7 +1,6 @@
 // The kernels compiled for "avx512_bf16".
-#include "cpu/vec_avx512_bf16.h"
-
 #include "cpu/kernels_table.inl"
+#include "cpu/vec_avx512_bf16.h"
 
 namespace ttsrt::cpu {
 

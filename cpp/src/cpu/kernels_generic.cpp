@@ -1,7 +1,6 @@
 // The kernels compiled for "generic".
-#include "cpu/vec_generic.h"
-
 #include "cpu/kernels_table.inl"
+#include "cpu/vec_generic.h"
 
 namespace ttsrt::cpu {
 

@@ -1,13 +1,9 @@
 // Fills the table with the kernels of the instruction set this is compiled for.
 
-#include "cpu/elementwise_kernels.inl"
-
-#include "cpu/norm_kernels.inl"
-
-#include "cpu/linear_kernels.inl"
-
 #include "cpu/attention_kernels.inl"
-
+#include "cpu/elementwise_kernels.inl"
+#include "cpu/linear_kernels.inl"
+#include "cpu/norm_kernels.inl"
 #include "cpu/sampling_kernels.inl"
 
 namespace ttsrt::cpu {
@@ -24,7 +20,8 @@ constexpr Kernels table_of(const char* name) {
            {attend_kernel<Element::bfloat16>, store_kernel<Element::bfloat16>},
            {attend_kernel<Element::float16>, store_kernel<Element::float16>}},
           layer_norm_kernel,
-          {mean_rows_kernel<Element::float32>, mean_rows_kernel<Element::bfloat16>, mean_rows_kernel<Element::float16>},
+          {mean_rows_kernel<Element::float32>, mean_rows_kernel<Element::bfloat16>,
+           mean_rows_kernel<Element::float16>},
           add_kernel,
           mix_kernel,
           argmax_kernel,

@@ -1,13 +1,16 @@
-// Matrix products over panel16 weights: float32, bfloat16 (inputs rounded to it, products exact, float32 sums), float16 (widened).
+// Matrix products over panel16 weights: float32, bfloat16 (inputs rounded to it, products exact,
+// float32 sums), float16 (widened).
 //
-// Decided: an output is one chain of fused multiply-adds over K, whatever the number of rows, so its bits depend on its row and
-// its weights only. Few rows: several panels in flight hide the chain's latency while the weights stream by once. Many rows: a
-// register tile over blocks of rows that stay in the L2 cache.
+// Decided: an output is one chain of fused multiply-adds over K, whatever the number of rows, so
+// its bits depend on its row and its weights only. Few rows: several panels in flight hide the
+// chain's latency while the weights stream by once. Many rows: a register tile over blocks of rows
+// that stay in the L2 cache.
 
 namespace ttsrt::cpu {
 namespace {
 
-// One step over K for 16 outputs: a weight vector, one word of an input, and their product added to the sums.
+// One step over K for 16 outputs: a weight vector, one word of an input, and their product added to
+// the sums.
 struct StepFloat32 {
   static constexpr int64_t kBytes = 64;
   static Vec weight(const unsigned char* p) { return load(reinterpret_cast<const float*>(p)); }
@@ -28,7 +31,9 @@ struct StepBfloat16 {
 
 struct StepFloat16 {
   static constexpr int64_t kBytes = 32;
-  static Vec weight(const unsigned char* p) { return load_f16(reinterpret_cast<const uint16_t*>(p)); }
+  static Vec weight(const unsigned char* p) {
+    return load_f16(reinterpret_cast<const uint16_t*>(p));
+  }
   static Vec input(const uint32_t* p) { return StepFloat32::input(p); }
   static Vec add(Vec w, Vec x, Vec sum) { return fma(w, x, sum); }
 };
@@ -57,7 +62,8 @@ void multiply_tile(const LinearArgs& args, const uint32_t* x, int32_t first_row,
   for (int64_t k = 0; k < args.words; ++k) {
     decltype(Step::weight(w)) weights[Panels];
 #pragma GCC unroll 4
-    for (int p = 0; p < Panels; ++p) weights[p] = Step::weight(w + p * panel_bytes + k * Step::kBytes);
+    for (int p = 0; p < Panels; ++p)
+      weights[p] = Step::weight(w + p * panel_bytes + k * Step::kBytes);
 #pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r) {
       const auto input = Step::input(x + k * Rows + r);
@@ -76,7 +82,8 @@ void multiply_tile(const LinearArgs& args, const uint32_t* x, int32_t first_row,
 }
 
 template <class Step, int Rows>
-void multiply_panels(const LinearArgs& args, const uint32_t* x, int32_t first_row, int32_t panel, int32_t count) {
+void multiply_panels(const LinearArgs& args, const uint32_t* x, int32_t first_row, int32_t panel,
+                     int32_t count) {
   constexpr int kPanels = panels_in_flight(Rows);
   if (count == kPanels) {
     multiply_tile<Step, Rows, kPanels>(args, x, first_row, panel);
@@ -87,7 +94,8 @@ void multiply_panels(const LinearArgs& args, const uint32_t* x, int32_t first_ro
 
 // A tile of `tile` rows on `count` panels, at most what is in flight for the fewest rows.
 template <class Step>
-void multiply_rows(const LinearArgs& args, int32_t tile, const uint32_t* x, int32_t first_row, int32_t panel, int32_t count) {
+void multiply_rows(const LinearArgs& args, int32_t tile, const uint32_t* x, int32_t first_row,
+                   int32_t panel, int32_t count) {
   if constexpr (kTileRows >= 12) {
     if (tile == 12) return multiply_panels<Step, 12>(args, x, first_row, panel, count);
     if (tile == 8) return multiply_panels<Step, 8>(args, x, first_row, panel, count);
@@ -162,7 +170,8 @@ void interleave_tile(const uint32_t* const* from, int64_t words, uint32_t* out) 
 }
 
 // The rows beyond `rows` read the first one: their outputs are never kept, they only fill the tile.
-void interleave_kernel(const uint32_t* rows_of_words, int32_t rows, int32_t tile, int64_t words, uint32_t* out) {
+void interleave_kernel(const uint32_t* rows_of_words, int32_t rows, int32_t tile, int64_t words,
+                       uint32_t* out) {
   const uint32_t* from[kTileRows > 4 ? kTileRows : 4];
   for (int32_t r = 0; r < tile; ++r) from[r] = rows_of_words + (r < rows ? r * words : 0);
   if (tile == 12) return interleave_tile<12>(from, words, out);

@@ -30,13 +30,15 @@ struct Packing {
   // Prepared rows of a tile, a normalised row, and the tile itself where a thread packs for itself.
   std::size_t scratch_bytes() const {
     const auto row = static_cast<std::size_t>(words) * 2 * sizeof(float);
-    return row + 2 * static_cast<std::size_t>(site.kernels->tile_rows) * static_cast<std::size_t>(words) * sizeof(float);
+    return row + 2 * static_cast<std::size_t>(site.kernels->tile_rows) *
+                     static_cast<std::size_t>(words) * sizeof(float);
   }
 
   void prepare(std::int32_t row, float* normalised, std::uint32_t* out) const {
     const float* x = plan.x.row(row);
     if (plan.norm_weight != nullptr) {
-      site.kernels->layer_norm(x, plan.norm_weight, plan.weight->cols, plan.norm_epsilon, normalised);
+      site.kernels->layer_norm(x, plan.norm_weight, plan.weight->cols, plan.norm_epsilon,
+                               normalised);
       x = normalised;
     }
     kernels->prepare(x, plan.weight->cols, words, out);
@@ -65,7 +67,8 @@ class PackStage : public Stage {
     const std::int32_t tile = packing_.site.kernels->tile_rows;
     const Range tiles = share_of((packing_.rows() + tile - 1) / tile, worker);
     for (std::int64_t t = tiles.begin; t < tiles.end; ++t) {
-      packing_.pack(static_cast<std::int32_t>(t) * tile, worker.scratch, *packing_.packed + t * tile * packing_.words);
+      packing_.pack(static_cast<std::int32_t>(t) * tile, worker.scratch,
+                    *packing_.packed + t * tile * packing_.words);
     }
   }
 
@@ -105,7 +108,8 @@ class ProductStage : public Stage {
   const std::uint32_t* packed_rows(const Worker& worker) const {
     const LinearPlan& plan = packing_.plan;
     if (!packing_.fits_one_tile()) return *packing_.packed;
-    const bool is_ready = packing_.rows() == 1 && plan.norm_weight == nullptr && plan.weight->dtype != DType::bfloat16 &&
+    const bool is_ready = packing_.rows() == 1 && plan.norm_weight == nullptr &&
+                          plan.weight->dtype != DType::bfloat16 &&
                           plan.weight->cols == packing_.words;
     if (is_ready) return reinterpret_cast<const std::uint32_t*>(plan.x.data);
     auto* tile = reinterpret_cast<std::uint32_t*>(worker.scratch) +
@@ -121,22 +125,26 @@ class ProductStage : public Stage {
 
 std::size_t packed_bytes(const Kernels& kernels, const LinearPlan& plan) {
   const std::int64_t tiles = (plan.max_rows + kernels.tile_rows - 1) / kernels.tile_rows;
-  return static_cast<std::size_t>(tiles * kernels.tile_rows * words_of(*plan.weight)) * sizeof(std::uint32_t);
+  return static_cast<std::size_t>(tiles * kernels.tile_rows * words_of(*plan.weight)) *
+         sizeof(std::uint32_t);
 }
 
 void add_linear(const Site& site, const LinearPlan& plan, std::uint32_t* const* packed,
                 std::vector<std::unique_ptr<Stage>>& stages) {
   const ops::Weight& weight = *plan.weight;
-  TTSRT_CHECK(InternalError, weight.layout == ops::Layout::panel16, weight.name, ": expected panel16 for a product");
-  TTSRT_CHECK(InternalError, weight.cols == plan.x.width && weight.rows == plan.out.width, weight.name, ": expected [",
-              plan.out.width, ", ", plan.x.width, "], got [", weight.rows, ", ", weight.cols, "]");
+  TTSRT_CHECK(InternalError, weight.layout == ops::Layout::panel16, weight.name,
+              ": expected panel16 for a product");
+  TTSRT_CHECK(InternalError, weight.cols == plan.x.width && weight.rows == plan.out.width,
+              weight.name, ": expected [", plan.out.width, ", ", plan.x.width, "], got [",
+              weight.rows, ", ", weight.cols, "]");
   Packing packing;
   packing.site = site;
   packing.plan = plan;
   packing.kernels = &site.kernels->linear[static_cast<int>(element_of(weight.dtype))];
   packing.words = words_of(weight);
   packing.packed = packed;
-  if (plan.max_rows > site.kernels->tile_rows) stages.push_back(std::make_unique<PackStage>(packing));
+  if (plan.max_rows > site.kernels->tile_rows)
+    stages.push_back(std::make_unique<PackStage>(packing));
   stages.push_back(std::make_unique<ProductStage>(packing));
 }
 

@@ -3,7 +3,8 @@
 namespace ttsrt::cpu {
 namespace {
 
-void layer_norm_kernel(const float* x, const float* weight, int64_t width, float epsilon, float* out) {
+void layer_norm_kernel(const float* x, const float* weight, int64_t width, float epsilon,
+                       float* out) {
   Vec sum = zero();
   for (int64_t i = 0; i < width; i += kLanes) sum = sum + read_floats(x + i, lanes_left(width, i));
   const Vec mean = set(reduce_add(sum) / static_cast<float>(width));
@@ -18,7 +19,9 @@ void layer_norm_kernel(const float* x, const float* weight, int64_t width, float
   const Vec scale = set(1.0F / __builtin_sqrtf(variance + epsilon));
   for (int64_t i = 0; i < width; i += kLanes) {
     const int32_t lanes = lanes_left(width, i);
-    write_floats(out + i, (read_floats(x + i, lanes) - mean) * scale * read_floats(weight + i, lanes), lanes);
+    write_floats(out + i,
+                 (read_floats(x + i, lanes) - mean) * scale * read_floats(weight + i, lanes),
+                 lanes);
   }
 }
 

@@ -1,4 +1,5 @@
-// PickCodes, one code after the other, all draws together: an unrolled list of stages, one round per code.
+// PickCodes, one code after the other, all draws together: an unrolled list of stages, one round
+// per code.
 #include <cstring>
 
 #include "core/check.h"
@@ -17,7 +18,8 @@ class PickStartStage : public Stage {
 
   void run(const Worker& worker) override {
     const Range rows = share_of(site_.launch->pick_rows, worker);
-    for (std::int64_t row = rows.begin; row < rows.end; ++row) feeder_.feed_hidden(static_cast<std::int32_t>(row), row);
+    for (std::int64_t row = rows.begin; row < rows.end; ++row)
+      feeder_.feed_hidden(static_cast<std::int32_t>(row), row);
   }
 
  private:
@@ -28,9 +30,14 @@ class PickStartStage : public Stage {
 // Draws code `place` of every draw and feeds it to both branches.
 class PickDrawStage : public Stage {
  public:
-  PickDrawStage(const Site& site, const ops::PickCodes& op, const PickFeeder& feeder, const PickBuffers& buffers,
-                std::int32_t place)
-      : site_(site), feeder_(feeder), buffers_(buffers), place_(place), vocab_(op.vocab), codebooks_(op.codebooks) {}
+  PickDrawStage(const Site& site, const ops::PickCodes& op, const PickFeeder& feeder,
+                const PickBuffers& buffers, std::int32_t place)
+      : site_(site),
+        feeder_(feeder),
+        buffers_(buffers),
+        place_(place),
+        vocab_(op.vocab),
+        codebooks_(op.codebooks) {}
 
   bool is_needed() const override { return site_.launch->pick_rows > 0; }
   std::size_t scratch_bytes() const override { return DrawScratch::bytes(vocab_); }
@@ -38,7 +45,8 @@ class PickDrawStage : public Stage {
   void run(const Worker& worker) override {
     const Range picks = share_of(site_.launch->picks, worker);
     const DrawScratch scratch = DrawScratch::at(worker.scratch, vocab_);
-    for (std::int64_t pick = picks.begin; pick < picks.end; ++pick) draw(static_cast<std::size_t>(pick), scratch);
+    for (std::int64_t pick = picks.begin; pick < picks.end; ++pick)
+      draw(static_cast<std::size_t>(pick), scratch);
   }
 
  private:
@@ -51,11 +59,16 @@ class PickDrawStage : public Stage {
     const auto& rules = site_.slots->rules[static_cast<std::size_t>(at.slot)];
     const auto& state = site_.slots->states[static_cast<std::size_t>(at.slot)];
     const float* unconditional = last > first ? buffers_.logits.row(last) : nullptr;
-    guide_logits(*site_.kernels, buffers_.logits.row(first), unconditional, rules.cfg_scale, vocab_, scratch);
+    guide_logits(*site_.kernels, buffers_.logits.row(first), unconditional, rules.cfg_scale, vocab_,
+                 scratch);
     ops::rules::mask_logits(rules, state, scratch.logits, vocab_);
-    const float number = ops::rules::uniform(rules.sampler.seed, state.step, place_, 0, ops::rules::DrawKind::code);
-    const std::int32_t code = draw_code(*site_.kernels, rules.sampler, vocab_, number, scratch).code;
-    site_.slots->outcome.sampled[index * static_cast<std::size_t>(codebooks_) + static_cast<std::size_t>(place_)] = code;
+    const float number =
+        ops::rules::uniform(rules.sampler.seed, state.step, place_, 0, ops::rules::DrawKind::code);
+    const std::int32_t code =
+        draw_code(*site_.kernels, rules.sampler, vocab_, number, scratch).code;
+    site_.slots->outcome
+        .sampled[index * static_cast<std::size_t>(codebooks_) + static_cast<std::size_t>(place_)] =
+        code;
     for (std::int32_t row = first; row <= last; ++row) {
       if (place_ + 1 < codebooks_) feeder_.feed_code(place_, code, row);
       if (buffers_.kept.data != nullptr) keep(row);
@@ -64,7 +77,8 @@ class PickDrawStage : public Stage {
 
   void keep(std::int32_t row) const {
     float* kept = buffers_.kept.row(site_.launch->pick_source[static_cast<std::size_t>(row)]);
-    std::memcpy(kept + std::int64_t{place_} * vocab_, buffers_.logits.row(row), static_cast<std::size_t>(vocab_) * sizeof(float));
+    std::memcpy(kept + std::int64_t{place_} * vocab_, buffers_.logits.row(row),
+                static_cast<std::size_t>(vocab_) * sizeof(float));
   }
 
   Site site_;
@@ -80,15 +94,18 @@ const float* projected_positions(Plan& plan, const ops::PickCodes& op) {
   const float* bias = vector_of(op.in_proj_bias, op.width);
   const Rows sums = plan.allocate(op.codebooks, op.width);
   for (std::int32_t place = 0; place < op.codebooks; ++place) {
-    const auto* learned = reinterpret_cast<const float*>(op.positions.data) + std::int64_t{place} * op.width;
-    for (std::int32_t i = 0; i < op.width; ++i) sums.row(place)[i] = learned[i] + (bias != nullptr ? bias[i] : 0.0F);
+    const auto* learned =
+        reinterpret_cast<const float*>(op.positions.data) + std::int64_t{place} * op.width;
+    for (std::int32_t i = 0; i < op.width; ++i)
+      sums.row(place)[i] = learned[i] + (bias != nullptr ? bias[i] : 0.0F);
   }
   return sums.data;
 }
 
 }  // namespace
 
-void add_pick_autoregressive(Plan& plan, const ops::PickCodes& op, const Rows& hidden, const Rows& kept) {
+void add_pick_autoregressive(Plan& plan, const ops::PickCodes& op, const Rows& hidden,
+                             const Rows& kept) {
   const std::int32_t max_rows = 2 * plan.limits.max_draws;
   const std::int32_t* rows = &plan.site.launch->pick_rows;
   PickBuffers buffers = make_pick_buffers(plan, op, max_rows, max_rows, max_rows);

@@ -1,4 +1,5 @@
-// PickCodes the MaskGit way (ops/rules/maskgit.h): passes over all codes of all draws at once, as a loop of stages.
+// PickCodes the MaskGit way (ops/rules/maskgit.h): passes over all codes of all draws at once, as a
+// loop of stages.
 #include <cstring>
 #include <memory>
 
@@ -12,7 +13,8 @@ namespace {
 
 // What goes from pass to pass; each [picks, codebooks].
 struct Guesses {
-  explicit Guesses(std::size_t count) : fed(count), guessed(count), confidences(count), is_fixed(count) {}
+  explicit Guesses(std::size_t count)
+      : fed(count), guessed(count), confidences(count), is_fixed(count) {}
   std::vector<std::int32_t> fed;  // what the network sees: fixed codes, else the mask
   std::vector<std::int32_t> guessed;
   std::vector<float> confidences;
@@ -21,19 +23,22 @@ struct Guesses {
 
 class MaskGitStage : public Stage {
  public:
-  MaskGitStage(const Site& site, const ops::PickCodes& op, const PickFeeder& feeder, const PickBuffers& buffers,
-               std::shared_ptr<Guesses> guesses)
+  MaskGitStage(const Site& site, const ops::PickCodes& op, const PickFeeder& feeder,
+               const PickBuffers& buffers, std::shared_ptr<Guesses> guesses)
       : site_(site), op_(op), feeder_(feeder), buffers_(buffers), guesses_(std::move(guesses)) {}
 
  protected:
   const step::Draw& draw_of(std::int64_t pick) const {
-    const auto index = static_cast<std::size_t>(site_.launch->pick_draw[static_cast<std::size_t>(pick)]);
+    const auto index =
+        static_cast<std::size_t>(site_.launch->pick_draw[static_cast<std::size_t>(pick)]);
     return site_.launch->batch->draws[index];
   }
   const ops::rules::SlotRules& rules_of(std::int64_t pick) const {
     return site_.slots->rules[static_cast<std::size_t>(draw_of(pick).slot)];
   }
-  std::size_t begin_of(std::int64_t pick) const { return static_cast<std::size_t>(pick * op_.codebooks); }
+  std::size_t begin_of(std::int64_t pick) const {
+    return static_cast<std::size_t>(pick * op_.codebooks);
+  }
 
   Site site_;
   ops::PickCodes op_;
@@ -42,7 +47,8 @@ class MaskGitStage : public Stage {
   std::shared_ptr<Guesses> guesses_;
 };
 
-// Fixes the most confident codes of each draw, then feeds its groups. A draw whose passes are over idles.
+// Fixes the most confident codes of each draw, then feeds its groups. A draw whose passes are over
+// idles.
 class FixStage : public MaskGitStage {
  public:
   using MaskGitStage::MaskGitStage;
@@ -65,7 +71,8 @@ class FixStage : public MaskGitStage {
     float* confidences = guesses_->confidences.data() + begin;
     if (pass == 0) {
       std::fill_n(guesses_->fed.begin() + static_cast<std::ptrdiff_t>(begin), count, op_.mask_id);
-      std::fill_n(guesses_->guessed.begin() + static_cast<std::ptrdiff_t>(begin), count, op_.mask_id);
+      std::fill_n(guesses_->guessed.begin() + static_cast<std::ptrdiff_t>(begin), count,
+                  op_.mask_id);
       std::fill_n(confidences, count, 0.0F);
     }
     const ops::rules::SlotRules& rules = rules_of(pick);
@@ -83,7 +90,8 @@ class FixStage : public MaskGitStage {
     const std::int64_t row = std::int64_t{group} * (op_.codebooks + 1);
     feeder_.feed_hidden(group, row);
     for (std::int32_t i = 0; i < op_.codebooks; ++i) {
-      feeder_.feed_code(i, guesses_->fed[begin_of(pick) + static_cast<std::size_t>(i)], row + 1 + i);
+      feeder_.feed_code(i, guesses_->fed[begin_of(pick) + static_cast<std::size_t>(i)],
+                        row + 1 + i);
     }
   }
 };
@@ -123,9 +131,12 @@ class GuessStage : public MaskGitStage {
   }
 
  private:
-  float* logits(std::int64_t group, std::int32_t place) const { return buffers_.logits.row(group * op_.codebooks + place); }
+  float* logits(std::int64_t group, std::int32_t place) const {
+    return buffers_.logits.row(group * op_.codebooks + place);
+  }
 
-  void guess(std::int64_t pick, std::int32_t place, std::int32_t pass, const DrawScratch& scratch) const {
+  void guess(std::int64_t pick, std::int32_t place, std::int32_t pass,
+             const DrawScratch& scratch) const {
     const std::size_t at = begin_of(pick) + static_cast<std::size_t>(place);
     if (guesses_->is_fixed[at] != 0) {
       guesses_->confidences[at] = ops::rules::kFixedConfidence;
@@ -136,20 +147,25 @@ class GuessStage : public MaskGitStage {
     const auto& state = site_.slots->states[static_cast<std::size_t>(draw.slot)];
     const std::int32_t group = site_.launch->pick_first[static_cast<std::size_t>(pick)];
     const float* unconditional = draw.unconditional_row >= 0 ? logits(group + 1, place) : nullptr;
-    guide_logits(*site_.kernels, logits(group, place), unconditional, ops::rules::maskgit_scale(rules, pass), op_.vocab,
-                 scratch);
+    guide_logits(*site_.kernels, logits(group, place), unconditional,
+                 ops::rules::maskgit_scale(rules, pass), op_.vocab, scratch);
     ops::rules::mask_logits(rules, state, scratch.logits, op_.vocab);
-    const float number = ops::rules::uniform(rules.sampler.seed, state.step, place, pass, ops::rules::DrawKind::code);
-    const ops::rules::DrawOutcome outcome = draw_guess(*site_.kernels, rules.sampler, op_.vocab, number, scratch);
+    const float number = ops::rules::uniform(rules.sampler.seed, state.step, place, pass,
+                                             ops::rules::DrawKind::code);
+    const ops::rules::DrawOutcome outcome =
+        draw_guess(*site_.kernels, rules.sampler, op_.vocab, number, scratch);
     guesses_->guessed[at] = outcome.code;
     guesses_->confidences[at] = ops::rules::maskgit_confidence(rules, state, pass, place, outcome);
   }
 
   // After a draw's last pass: its code, and its raw logits where they are kept.
   void finish(std::int64_t pick, std::int32_t place) const {
-    const auto index = static_cast<std::size_t>(site_.launch->pick_draw[static_cast<std::size_t>(pick)]);
-    const std::size_t code = index * static_cast<std::size_t>(op_.codebooks) + static_cast<std::size_t>(place);
-    site_.slots->outcome.sampled[code] = guesses_->guessed[begin_of(pick) + static_cast<std::size_t>(place)];
+    const auto index =
+        static_cast<std::size_t>(site_.launch->pick_draw[static_cast<std::size_t>(pick)]);
+    const std::size_t code =
+        index * static_cast<std::size_t>(op_.codebooks) + static_cast<std::size_t>(place);
+    site_.slots->outcome.sampled[code] =
+        guesses_->guessed[begin_of(pick) + static_cast<std::size_t>(place)];
     if (buffers_.kept.data == nullptr) return;
     const std::int32_t first = site_.launch->pick_first[static_cast<std::size_t>(pick)];
     const std::int32_t last = first + (draw_of(pick).unconditional_row >= 0 ? 1 : 0);
@@ -185,7 +201,8 @@ void add_pick_maskgit(Plan& plan, const ops::PickCodes& op, const Rows& hidden, 
   PickBuffers buffers = make_pick_buffers(plan, op, groups, max_rows, groups * op.codebooks);
   buffers.kept = kept;
   const PickFeeder feeder(plan.site, op, hidden, buffers);
-  const auto guesses = std::make_shared<Guesses>(static_cast<std::size_t>(plan.limits.max_draws * op.codebooks));
+  const auto guesses =
+      std::make_shared<Guesses>(static_cast<std::size_t>(plan.limits.max_draws * op.codebooks));
   const float* head_biases = vector_of(op.head_biases, std::int64_t{op.codebooks} * op.vocab);
   Stages body;
   body.push_back(std::make_unique<FixStage>(plan.site, op, feeder, buffers, guesses));
@@ -201,7 +218,8 @@ void add_pick_maskgit(Plan& plan, const ops::PickCodes& op, const Rows& hidden, 
     body.push_back(std::make_unique<AddPositionsStage>(plan.site, op, feeder, buffers, guesses));
   }
   add_pick_layers(plan, op, buffers, {0, places}, &plan.site.launch->pick_places, max_rows, body);
-  for (std::int32_t place = 0; place < op.codebooks; ++place) {  // head i reads position i + 1 of every group
+  for (std::int32_t place = 0; place < op.codebooks;
+       ++place) {  // head i reads position i + 1 of every group
     LinearPlan head;
     head.rows = &plan.site.launch->pick_rows;
     head.max_rows = groups;

@@ -1,7 +1,9 @@
-// What both ways of picking codes share: the local transformer's layers over groups of rows, and its inputs.
+// What both ways of picking codes share: the local transformer's layers over groups of rows, and
+// its inputs.
 //
-// Decided: a group is one branch of one draw. Autoregressive picks run one row of each group at a time and keep its keys and
-// values; MaskGit runs all rows of a group at once. The layers and their kernels are the same.
+// Decided: a group is one branch of one draw. Autoregressive picks run one row of each group at a
+// time and keep its keys and values; MaskGit runs all rows of a group at once. The layers and their
+// kernels are the same.
 #pragma once
 
 #include "cpu/plan.h"
@@ -15,7 +17,7 @@ struct PickBuffers {
   Rows attended;
   Rows hidden;  // [rows, ffn_dim]
   Rows logits;
-  Rows kept;  // the op's pick_logits, or none
+  Rows kept;                       // the op's pick_logits, or none
   std::vector<std::byte*> caches;  // per layer: blocks of [groups]
   BlockLayout layout;
   std::int32_t group_blocks = 0;
@@ -28,14 +30,16 @@ struct PickSpan {
 };
 
 // Takes room for `rows` rows in `groups` groups; logits_width: of one row or group.
-PickBuffers make_pick_buffers(Plan& plan, const ops::PickCodes& op, std::int32_t groups, std::int32_t rows,
-                              std::int32_t logits_rows);
+PickBuffers make_pick_buffers(Plan& plan, const ops::PickCodes& op, std::int32_t groups,
+                              std::int32_t rows, std::int32_t logits_rows);
 
-// Writes what a place of a group is fed, before the in-projection where there is one: the decoder output (place 0) or the
-// embedding of the code before it, and, without in-projection, the place's learned vector.
+// Writes what a place of a group is fed, before the in-projection where there is one: the decoder
+// output (place 0) or the embedding of the code before it, and, without in-projection, the place's
+// learned vector.
 class PickFeeder {
  public:
-  PickFeeder(const Site& site, const ops::PickCodes& op, const Rows& hidden, const PickBuffers& buffers);
+  PickFeeder(const Site& site, const ops::PickCodes& op, const Rows& hidden,
+             const PickBuffers& buffers);
 
   void feed_hidden(std::int32_t group, std::int64_t row) const;
   void feed_code(std::int32_t place, std::int32_t code, std::int64_t row) const;
@@ -54,8 +58,9 @@ class PickFeeder {
 };
 
 // The stack's layers on x, `rows` of it at run time.
-void add_pick_layers(Plan& plan, const ops::PickCodes& op, const PickBuffers& buffers, const PickSpan& span,
-                     const std::int32_t* rows, std::int32_t max_rows, Stages& stages);
+void add_pick_layers(Plan& plan, const ops::PickCodes& op, const PickBuffers& buffers,
+                     const PickSpan& span, const std::int32_t* rows, std::int32_t max_rows,
+                     Stages& stages);
 
 // Zeroes the kept logits of every row, for those that pick nothing.
 void add_clear_kept(Plan& plan, const Rows& kept);
@@ -63,7 +68,8 @@ void add_clear_kept(Plan& plan, const Rows& kept);
 void check_pick_codes(const Site& site, const ops::PickCodes& op, const Rows& hidden);
 
 // The two ways.
-void add_pick_autoregressive(Plan& plan, const ops::PickCodes& op, const Rows& hidden, const Rows& kept);
+void add_pick_autoregressive(Plan& plan, const ops::PickCodes& op, const Rows& hidden,
+                             const Rows& kept);
 void add_pick_maskgit(Plan& plan, const ops::PickCodes& op, const Rows& hidden, const Rows& kept);
 
 }  // namespace ttsrt::cpu

@@ -1,4 +1,5 @@
-// What a draw over one row of logits spends its time on: argmax, the k-th largest, and exp of the survivors.
+// What a draw over one row of logits spends its time on: argmax, the k-th largest, and exp of the
+// survivors.
 
 namespace ttsrt::cpu {
 namespace {
@@ -29,14 +30,16 @@ int32_t argmax_kernel(const float* values, int32_t count) {
 float kth_largest_kernel(const float* values, int32_t count, int32_t k) {
   const int32_t whole = count / kLanes * kLanes;
   float tail[kLanes];
-  for (int32_t i = 0; i < kLanes; ++i) tail[i] = whole + i < count ? values[whole + i] : -__builtin_nanf("");
+  for (int32_t i = 0; i < kLanes; ++i)
+    tail[i] = whole + i < count ? values[whole + i] : -__builtin_nanf("");
   const Ints tail_keys = order_keys(load(tail));  // padding orders below everything
   uint32_t low = 0;
   for (int bit = 31; bit >= 0; --bit) {
     const uint32_t candidate = low | (1U << bit);
     const auto least = static_cast<int32_t>(candidate ^ 0x80000000U);
     int32_t at_least = count_not_less(tail_keys, least);
-    for (int32_t i = 0; i < whole; i += kLanes) at_least += count_not_less(order_keys(load(values + i)), least);
+    for (int32_t i = 0; i < whole; i += kLanes)
+      at_least += count_not_less(order_keys(load(values + i)), least);
     if (at_least >= k) low = candidate;
   }
   const uint32_t bits = (low & 0x80000000U) != 0 ? low & 0x7FFFFFFFU : ~low;
@@ -45,8 +48,8 @@ float kth_largest_kernel(const float* values, int32_t count, int32_t k) {
   return value;
 }
 
-int32_t survivors_kernel(const float* values, int32_t count, float threshold, float largest, float inverse_temperature,
-                         const Survivors& out) {
+int32_t survivors_kernel(const float* values, int32_t count, float threshold, float largest,
+                         float inverse_temperature, const Survivors& out) {
   int32_t found = 0;
   for (int32_t i = 0; i < count; i += kLanes) {
     const int32_t lanes = lanes_left(count, i);

@@ -8,14 +8,17 @@ namespace {
 
 std::int64_t blocks_of(std::int64_t rows) { return (rows + ops::kBlockSize - 1) / ops::kBlockSize; }
 
-std::size_t product(std::int64_t a, std::int64_t b, std::int64_t c) { return static_cast<std::size_t>(a * b * c); }
+std::size_t product(std::int64_t a, std::int64_t b, std::int64_t c) {
+  return static_cast<std::size_t>(a * b * c);
+}
 
 }  // namespace
 
 Element element_of(DType dtype) {
   if (dtype == DType::float32) return Element::float32;
   if (dtype == DType::bfloat16) return Element::bfloat16;
-  TTSRT_CHECK(InternalError, dtype == DType::float16, "cpu backend: expected float32, bfloat16 or float16, got type ",
+  TTSRT_CHECK(InternalError, dtype == DType::float16,
+              "cpu backend: expected float32, bfloat16 or float16, got type ",
               static_cast<int>(dtype));
   return Element::float16;
 }
@@ -37,17 +40,20 @@ Slots::Slots(const ops::StateSpec& spec)
       cache_layout_(BlockLayout::of(spec.cache_dtype, spec.cache_heads, spec.cache_head_dim)),
       memory_layout_(BlockLayout::of(spec.cache_dtype, spec.memory_heads, spec.memory_head_dim)),
       cache_(product(spec.cache_layers, spec.num_blocks, cache_layout_.block_bytes)),
-      memory_(product(spec.slots, spec.memory_layers, memory_blocks() * memory_layout_.block_bytes)),
+      memory_(
+          product(spec.slots, spec.memory_layers, memory_blocks() * memory_layout_.block_bytes)),
       context_(product(spec.slots, spec.max_context_rows, spec.dim * std::int64_t{sizeof(float)})),
       counts_(product(spec.slots, spec.max_text_len + 2, sizeof(std::int32_t))),
       last_codes_(product(spec.slots, std::max(spec.codebooks, 1), sizeof(std::int32_t))) {
   for (const auto& conv : spec.convs) {
-    convs_.emplace_back(product(std::int64_t{2} * spec.slots, conv.kernel - 1, conv.width * std::int64_t{sizeof(float)}));
+    convs_.emplace_back(product(std::int64_t{2} * spec.slots, conv.kernel - 1,
+                                conv.width * std::int64_t{sizeof(float)}));
   }
 }
 
 std::size_t Slots::bytes() const {
-  std::size_t total = cache_.bytes() + memory_.bytes() + context_.bytes() + counts_.bytes() + last_codes_.bytes();
+  std::size_t total =
+      cache_.bytes() + memory_.bytes() + context_.bytes() + counts_.bytes() + last_codes_.bytes();
   for (const auto& conv : convs_) total += conv.bytes();
   return total + rules.size() * sizeof(rules[0]) + states.size() * sizeof(states[0]);
 }
@@ -60,7 +66,9 @@ void Slots::reset(const step::Admission& admission) {
   std::fill_n(last_codes(admission.slot), spec_.codebooks, 0);
   for (std::size_t c = 0; c < convs_.size(); ++c) {
     const std::int64_t count = std::int64_t{2} * (spec_.convs[c].kernel - 1) * spec_.convs[c].width;
-    std::fill_n(conv_history(static_cast<std::int32_t>(c), admission.slot, step::Branch::conditional), count, 0.0F);
+    std::fill_n(
+        conv_history(static_cast<std::int32_t>(c), admission.slot, step::Branch::conditional),
+        count, 0.0F);
   }
 }
 
@@ -83,7 +91,8 @@ void Slots::start_outcome(std::int32_t draws) {
 void Slots::copy_block(const step::BlockCopy& copy) {
   for (std::int32_t layer = 0; layer < spec_.cache_layers; ++layer) {
     std::byte* base = cache(layer);
-    std::memcpy(base + copy.to * cache_layout_.block_bytes, base + copy.from * cache_layout_.block_bytes,
+    std::memcpy(base + copy.to * cache_layout_.block_bytes,
+                base + copy.from * cache_layout_.block_bytes,
                 static_cast<std::size_t>(cache_layout_.block_bytes));
   }
 }
@@ -92,7 +101,9 @@ std::byte* Slots::cache(std::int32_t layer) const {
   return cache_.data() + std::int64_t{layer} * spec_.num_blocks * cache_layout_.block_bytes;
 }
 
-std::int64_t Slots::memory_blocks() const { return blocks_of(spec_.max_text_len) + blocks_of(spec_.max_context_memory); }
+std::int64_t Slots::memory_blocks() const {
+  return blocks_of(spec_.max_text_len) + blocks_of(spec_.max_context_memory);
+}
 
 std::byte* Slots::memory(std::int32_t slot, std::int32_t layer, ops::Memory memory) const {
   const std::int64_t first = memory == ops::Memory::text ? 0 : blocks_of(spec_.max_text_len);
@@ -107,7 +118,8 @@ float* Slots::context_row(std::int32_t slot, std::int32_t row) const {
 float* Slots::conv_history(std::int32_t conv, std::int32_t slot, step::Branch branch) const {
   const auto& shape = spec_.convs[static_cast<std::size_t>(conv)];
   const std::int64_t place = std::int64_t{slot} * 2 + (branch == step::Branch::conditional ? 0 : 1);
-  return convs_[static_cast<std::size_t>(conv)].as<float>() + place * (shape.kernel - 1) * shape.width;
+  return convs_[static_cast<std::size_t>(conv)].as<float>() +
+         place * (shape.kernel - 1) * shape.width;
 }
 
 std::int32_t* Slots::counts(std::int32_t slot) const {

@@ -1,7 +1,9 @@
-// The slots' state on the CPU: paged self-attention cache, cross-attention memory, rules, prior state, codes, conv histories.
+// The slots' state on the CPU: paged self-attention cache, cross-attention memory, rules, prior
+// state, codes, conv histories.
 //
-// Decided: keys and values lie in blocks of 16 positions, per block and head keys [head_dim][16] and values [16][head_dim]; the
-// cross-attention memory uses the same blocks, consecutive per slot and layer. One mapping per part, zeroed, 64-byte aligned.
+// Decided: keys and values lie in blocks of 16 positions, per block and head keys [head_dim][16]
+// and values [16][head_dim]; the cross-attention memory uses the same blocks, consecutive per slot
+// and layer. One mapping per part, zeroed, 64-byte aligned.
 #pragma once
 
 #include <vector>
@@ -16,7 +18,8 @@ namespace ttsrt::cpu {
 // The table index of a stored type; throws InternalError for types kernels don't read.
 Element element_of(DType dtype);
 
-// Where keys and values of one layer lie: of head h in block b at data + b * block_bytes + h * head_bytes, values behind keys.
+// Where keys and values of one layer lie: of head h in block b at data + b * block_bytes + h *
+// head_bytes, values behind keys.
 struct BlockLayout {
   Element element = Element::float32;
   std::int32_t heads = 0;
@@ -34,7 +37,7 @@ struct Outcome {
   std::int32_t finished = 0;            // draws that a FinishStep has seen
   std::vector<std::int32_t> sampled;    // [max draws, codebooks], -1: not drawn
   std::vector<std::int32_t> likeliest;  // [max draws, codebooks], -1: not known
-  std::vector<float> scores;            // [max draws, max text_len], zeros where a slot doesn't keep them
+  std::vector<float> scores;  // [max draws, max text_len], zeros where a slot doesn't keep them
   std::vector<step::DrawOutput> outputs;  // [max draws]
 };
 
@@ -46,7 +49,7 @@ class Slots {
   std::size_t bytes() const;
   void reset(const step::Admission& admission);
   void copy_block(const step::BlockCopy& copy);
-  void make_room(std::int32_t max_draws);    // in the outcome
+  void make_room(std::int32_t max_draws);  // in the outcome
   void start_outcome(std::int32_t draws);
 
   const BlockLayout& cache_layout() const { return cache_layout_; }
@@ -54,7 +57,8 @@ class Slots {
   std::byte* cache(std::int32_t layer) const;
   std::byte* memory(std::int32_t slot, std::int32_t layer, ops::Memory memory) const;
   float* context_row(std::int32_t slot, std::int32_t row) const;
-  float* conv_history(std::int32_t conv, std::int32_t slot, step::Branch branch) const;  // [kernel - 1, width]
+  float* conv_history(std::int32_t conv, std::int32_t slot,
+                      step::Branch branch) const;  // [kernel - 1, width]
   std::int32_t* counts(std::int32_t slot) const;
   std::int32_t* last_codes(std::int32_t slot) const;
   std::int32_t memory_rows(ops::Memory memory) const;

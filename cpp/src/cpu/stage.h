@@ -1,4 +1,5 @@
-// A stage: one piece of a compiled Program that all threads of the team run together, with a barrier behind it.
+// A stage: one piece of a compiled Program that all threads of the team run together, with a
+// barrier behind it.
 #pragma once
 
 #include <algorithm>
@@ -13,20 +14,24 @@
 
 namespace ttsrt::cpu {
 
-// One launch, laid out for the stages by Executable::prepare. The vectors are sized once, by the limits.
+// One launch, laid out for the stages by Executable::prepare. The vectors are sized once, by the
+// limits.
 struct Launch {
   const step::RowBatch* batch = nullptr;
   std::int32_t rows = 0;
   std::int32_t draws = 0;
-  bool has_single_rows = false;             // every segment is one row: no row needs another's key of this launch
-  std::vector<std::int32_t> segment_of;     // [rows]
-  std::vector<std::int32_t> draw_of;        // [rows] whose conditional row it is, or -1
-  std::vector<std::int32_t> first_block;    // [segments + 1] of the blocks that hold a segment's rows alone
+  bool has_single_rows =
+      false;  // every segment is one row: no row needs another's key of this launch
+  std::vector<std::int32_t> segment_of;  // [rows]
+  std::vector<std::int32_t> draw_of;     // [rows] whose conditional row it is, or -1
+  std::vector<std::int32_t>
+      first_block;  // [segments + 1] of the blocks that hold a segment's rows alone
   // Picks: the rows of draws that use the local transformer, each branch one.
-  std::int32_t picks = 0;      // draws among them
-  std::int32_t pick_rows = 0;  // rows among them
-  std::vector<std::int32_t> pick_draw;    // [picks]
-  std::vector<std::int32_t> pick_first;   // [picks] place of the conditional row; the unconditional one follows
+  std::int32_t picks = 0;               // draws among them
+  std::int32_t pick_rows = 0;           // rows among them
+  std::vector<std::int32_t> pick_draw;  // [picks]
+  std::vector<std::int32_t>
+      pick_first;  // [picks] place of the conditional row; the unconditional one follows
   std::vector<std::int32_t> pick_source;  // [pick_rows] decoder row
   std::int32_t pick_places = 0;           // MaskGit: rows of all places of all pick rows
   std::int32_t pick_passes = 0;           // MaskGit: most passes of any draw
@@ -51,7 +56,8 @@ struct Range {
 
 // The thread's share of [0, count): fixed by count and team alone.
 inline Range share_of(std::int64_t count, const Worker& worker) {
-  return {count * worker.thread / worker.num_threads, count * (worker.thread + 1) / worker.num_threads};
+  return {count * worker.thread / worker.num_threads,
+          count * (worker.thread + 1) / worker.num_threads};
 }
 
 // What stages read besides the launch; outlives them.

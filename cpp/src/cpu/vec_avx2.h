@@ -38,7 +38,9 @@ inline void store_part(float* p, Vec x, int32_t count) {
   memcpy(p, lanes, static_cast<size_t>(count) * sizeof(float));
 }
 
-inline Vec fma(Vec x, Vec y, Vec z) { return {_mm256_fmadd_ps(x.a, y.a, z.a), _mm256_fmadd_ps(x.b, y.b, z.b)}; }
+inline Vec fma(Vec x, Vec y, Vec z) {
+  return {_mm256_fmadd_ps(x.a, y.a, z.a), _mm256_fmadd_ps(x.b, y.b, z.b)};
+}
 inline Vec operator+(Vec x, Vec y) { return {_mm256_add_ps(x.a, y.a), _mm256_add_ps(x.b, y.b)}; }
 inline Vec operator-(Vec x, Vec y) { return {_mm256_sub_ps(x.a, y.a), _mm256_sub_ps(x.b, y.b)}; }
 inline Vec operator*(Vec x, Vec y) { return {_mm256_mul_ps(x.a, y.a), _mm256_mul_ps(x.b, y.b)}; }
@@ -76,7 +78,8 @@ inline uint32_t mask_not_less(Vec x, Vec y) {
 }
 // p * 2^n for whole n in [-126, 128].
 inline __m256 half_scale(__m256 p, __m256 n) {
-  const __m256i exponent = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
+  const __m256i exponent =
+      _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
   return _mm256_mul_ps(p, _mm256_castsi256_ps(exponent));
 }
 inline Vec scale_by_power(Vec p, Vec n) { return {half_scale(p.a, n.a), half_scale(p.b, n.b)}; }
@@ -84,7 +87,8 @@ inline Vec scale_by_power(Vec p, Vec n) { return {half_scale(p.a, n.a), half_sca
 // Signed whole numbers that order as the floats do.
 inline __m256i half_keys(__m256 x) {
   const __m256i bits = _mm256_castps_si256(x);
-  return _mm256_xor_si256(bits, _mm256_and_si256(_mm256_srai_epi32(bits, 31), _mm256_set1_epi32(0x7FFFFFFF)));
+  return _mm256_xor_si256(
+      bits, _mm256_and_si256(_mm256_srai_epi32(bits, 31), _mm256_set1_epi32(0x7FFFFFFF)));
 }
 inline Ints order_keys(Vec x) { return {half_keys(x.a), half_keys(x.b)}; }
 inline int32_t count_not_less(Ints keys, int32_t least) {
@@ -109,11 +113,13 @@ struct Bf16Pairs {
   Vec even, odd;
 };
 inline Vec low_halves(__m256i x, __m256i y) {
-  return {_mm256_castsi256_ps(_mm256_slli_epi32(x, 16)), _mm256_castsi256_ps(_mm256_slli_epi32(y, 16))};
+  return {_mm256_castsi256_ps(_mm256_slli_epi32(x, 16)),
+          _mm256_castsi256_ps(_mm256_slli_epi32(y, 16))};
 }
 inline Vec high_halves(__m256i x, __m256i y) {
   const __m256i high = _mm256_set1_epi32(static_cast<int32_t>(0xFFFF0000U));
-  return {_mm256_castsi256_ps(_mm256_and_si256(x, high)), _mm256_castsi256_ps(_mm256_and_si256(y, high))};
+  return {_mm256_castsi256_ps(_mm256_and_si256(x, high)),
+          _mm256_castsi256_ps(_mm256_and_si256(y, high))};
 }
 inline Bf16Pairs load_pairs(const void* p) {
   const __m256i x = _mm256_loadu_si256(static_cast<const __m256i*>(p));
@@ -124,7 +130,9 @@ inline Bf16Pairs set_pair(const uint32_t* p) {
   const __m256i x = _mm256_set1_epi32(static_cast<int32_t>(*p));
   return {low_halves(x, x), high_halves(x, x)};
 }
-inline Vec dot_pairs(Bf16Pairs x, Bf16Pairs y, Vec sum) { return fma(x.odd, y.odd, fma(x.even, y.even, sum)); }
+inline Vec dot_pairs(Bf16Pairs x, Bf16Pairs y, Vec sum) {
+  return fma(x.odd, y.odd, fma(x.even, y.even, sum));
+}
 
 inline void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
 

@@ -22,8 +22,12 @@ inline Vec zero() { return {_mm512_setzero_ps()}; }
 inline Vec load(const float* p) { return {_mm512_loadu_ps(p)}; }
 inline void store(float* p, Vec a) { _mm512_storeu_ps(p, a.v); }
 inline __mmask16 first_lanes(int32_t count) { return static_cast<__mmask16>((1U << count) - 1U); }
-inline Vec load_part(const float* p, int32_t count) { return {_mm512_maskz_loadu_ps(first_lanes(count), p)}; }
-inline void store_part(float* p, Vec a, int32_t count) { _mm512_mask_storeu_ps(p, first_lanes(count), a.v); }
+inline Vec load_part(const float* p, int32_t count) {
+  return {_mm512_maskz_loadu_ps(first_lanes(count), p)};
+}
+inline void store_part(float* p, Vec a, int32_t count) {
+  _mm512_mask_storeu_ps(p, first_lanes(count), a.v);
+}
 
 inline Vec fma(Vec a, Vec b, Vec c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
 inline Vec operator+(Vec a, Vec b) { return {_mm512_add_ps(a.v, b.v)}; }
@@ -50,7 +54,8 @@ inline Vec keep_first(Vec a, int32_t count, float fill) {
 inline uint32_t mask_not_less(Vec a, Vec b) { return _mm512_cmp_ps_mask(a.v, b.v, _CMP_GE_OQ); }
 // p * 2^n for whole n in [-126, 128].
 inline Vec scale_by_power(Vec p, Vec n) {
-  const __m512i exponent = _mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n.v), _mm512_set1_epi32(127)), 23);
+  const __m512i exponent =
+      _mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n.v), _mm512_set1_epi32(127)), 23);
   return {_mm512_mul_ps(p.v, _mm512_castsi512_ps(exponent))};
 }
 
@@ -60,7 +65,8 @@ struct Ints {
 };
 inline Ints order_keys(Vec a) {
   const __m512i bits = _mm512_castps_si512(a.v);
-  return {_mm512_xor_si512(bits, _mm512_and_si512(_mm512_srai_epi32(bits, 31), _mm512_set1_epi32(0x7FFFFFFF)))};
+  return {_mm512_xor_si512(
+      bits, _mm512_and_si512(_mm512_srai_epi32(bits, 31), _mm512_set1_epi32(0x7FFFFFFF)))};
 }
 inline int32_t count_not_less(Ints keys, int32_t least) {
   return __builtin_popcount(_mm512_cmpge_epi32_mask(keys.v, _mm512_set1_epi32(least)));

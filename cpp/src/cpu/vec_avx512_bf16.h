@@ -10,9 +10,12 @@ struct Bf16Pairs {
   __m512i v;
 };
 inline Bf16Pairs load_pairs(const void* p) { return {_mm512_loadu_si512(p)}; }
-inline Bf16Pairs set_pair(const uint32_t* p) { return {_mm512_set1_epi32(static_cast<int32_t>(*p))}; }
+inline Bf16Pairs set_pair(const uint32_t* p) {
+  return {_mm512_set1_epi32(static_cast<int32_t>(*p))};
+}
 inline Vec dot_pairs(Bf16Pairs a, Bf16Pairs b, Vec sum) {
-  return {_mm512_dpbf16_ps(sum.v, reinterpret_cast<__m512bh>(a.v), reinterpret_cast<__m512bh>(b.v))};
+  return {
+      _mm512_dpbf16_ps(sum.v, reinterpret_cast<__m512bh>(a.v), reinterpret_cast<__m512bh>(b.v))};
 }
 
 }  // namespace

@@ -11,10 +11,13 @@ struct Bf16Pairs {
 };
 inline Bf16Pairs split_pairs(__m512i bits) {
   return {_mm512_castsi512_ps(_mm512_slli_epi32(bits, 16)),
-          _mm512_castsi512_ps(_mm512_and_si512(bits, _mm512_set1_epi32(static_cast<int32_t>(0xFFFF0000U))))};
+          _mm512_castsi512_ps(
+              _mm512_and_si512(bits, _mm512_set1_epi32(static_cast<int32_t>(0xFFFF0000U))))};
 }
 inline Bf16Pairs load_pairs(const void* p) { return split_pairs(_mm512_loadu_si512(p)); }
-inline Bf16Pairs set_pair(const uint32_t* p) { return split_pairs(_mm512_set1_epi32(static_cast<int32_t>(*p))); }
+inline Bf16Pairs set_pair(const uint32_t* p) {
+  return split_pairs(_mm512_set1_epi32(static_cast<int32_t>(*p)));
+}
 inline Vec dot_pairs(Bf16Pairs a, Bf16Pairs b, Vec sum) {
   return {_mm512_fmadd_ps(a.odd, b.odd, _mm512_fmadd_ps(a.even, b.even, sum.v))};
 }

@@ -1,4 +1,5 @@
-// 16 floats without wide instructions: compiler vectors, which become whatever the base machine has.
+// 16 floats without wide instructions: compiler vectors, which become whatever the base machine
+// has.
 #pragma once
 
 #include <stdint.h>
@@ -32,7 +33,9 @@ inline Vec load_part(const float* p, int32_t count) {
   memcpy(&r.v, p, static_cast<size_t>(count) * sizeof(float));
   return r;
 }
-inline void store_part(float* p, Vec a, int32_t count) { memcpy(p, &a.v, static_cast<size_t>(count) * sizeof(float)); }
+inline void store_part(float* p, Vec a, int32_t count) {
+  memcpy(p, &a.v, static_cast<size_t>(count) * sizeof(float));
+}
 
 inline Vec fma(Vec a, Vec b, Vec c) { return {a.v * b.v + c.v}; }
 inline Vec operator+(Vec a, Vec b) { return {a.v + b.v}; }
@@ -103,7 +106,8 @@ inline float scalar_from_f16(uint16_t h) {
 }
 inline Vec load_bf16(const uint16_t* p) {
   Ints bits;
-  for (int i = 0; i < kLanes; ++i) bits[i] = static_cast<int32_t>(static_cast<uint32_t>(p[i]) << 16);
+  for (int i = 0; i < kLanes; ++i)
+    bits[i] = static_cast<int32_t>(static_cast<uint32_t>(p[i]) << 16);
   Vec r;
   memcpy(&r.v, &bits, sizeof(bits));
   return r;
@@ -132,8 +136,12 @@ inline Bf16Pairs load_pairs(const void* p) {
   memcpy(&bits, p, sizeof(bits));
   return split_pairs(bits);
 }
-inline Bf16Pairs set_pair(const uint32_t* p) { return split_pairs(Ints{} + static_cast<int32_t>(*p)); }
-inline Vec dot_pairs(Bf16Pairs a, Bf16Pairs b, Vec sum) { return {a.odd * b.odd + (a.even * b.even + sum.v)}; }
+inline Bf16Pairs set_pair(const uint32_t* p) {
+  return split_pairs(Ints{} + static_cast<int32_t>(*p));
+}
+inline Vec dot_pairs(Bf16Pairs a, Bf16Pairs b, Vec sum) {
+  return {a.odd * b.odd + (a.even * b.even + sum.v)};
+}
 
 inline void prefetch(const void* p) { __builtin_prefetch(p); }
 

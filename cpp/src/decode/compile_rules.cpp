@@ -10,35 +10,46 @@ namespace {
 
 constexpr std::int32_t kMaxFrames = 1 << 20;
 
-void compile_sampler(const Request& request, const step::ModelFacts& facts, ops::rules::SlotRules& rules) {
-  rules.cfg_scale = checked_float("cfg_scale", request.cfg_scale.value_or(facts.cfg_scale), 0.0F, 100.0F);
+void compile_sampler(const Request& request, const step::ModelFacts& facts,
+                     ops::rules::SlotRules& rules) {
+  rules.cfg_scale =
+      checked_float("cfg_scale", request.cfg_scale.value_or(facts.cfg_scale), 0.0F, 100.0F);
   auto& sampler = rules.sampler;
-  sampler.temperature = checked_float("temperature", request.temperature.value_or(facts.temperature), 0.0F, 100.0F);
+  sampler.temperature =
+      checked_float("temperature", request.temperature.value_or(facts.temperature), 0.0F, 100.0F);
   sampler.top_k = checked_int("top_k", request.top_k.value_or(facts.top_k), 0, kMaxFrames);
   sampler.top_p = checked_float("top_p", request.top_p.value_or(1.0F), 0.0F, 1.0F);
-  TTSRT_CHECK(ConfigError, sampler.top_p > 0.0F, "top_p: expected a number in (0, 1], got ", sampler.top_p);
+  TTSRT_CHECK(ConfigError, sampler.top_p > 0.0F, "top_p: expected a number in (0, 1], got ",
+              sampler.top_p);
   sampler.min_p = checked_float("min_p", request.min_p.value_or(0.0F), 0.0F, 1.0F);
   sampler.confidence_temperature = facts.temperature > 0.0F ? facts.temperature : 1.0F;
   const float penalty = request.repetition_penalty.value_or(1.0F);
-  TTSRT_CHECK(ConfigError, penalty == 1.0F, "repetition_penalty: expected 1 (codec codes repeat by nature; this model family has no penalty), got ",
+  TTSRT_CHECK(ConfigError, penalty == 1.0F,
+              "repetition_penalty: expected 1 (codec codes repeat by nature; this model family has "
+              "no penalty), got ",
               penalty);
   sampler.seed = request.seed;
 }
 
-void compile_stop(const Request& request, const step::ModelFacts& facts, ops::rules::SlotRules& rules) {
+void compile_stop(const Request& request, const step::ModelFacts& facts,
+                  ops::rules::SlotRules& rules) {
   const EosMethod method = parse_eos_method(request.eos_method.value_or(facts.eos_method));
   rules.eos_streams = method.streams;
   rules.eos_codebooks = method.codebooks;
   rules.eos_id = facts.eos_id;
-  rules.min_frames = checked_int("min_frames", request.min_frames.value_or(facts.min_frames), 0, kMaxFrames);
+  rules.min_frames =
+      checked_int("min_frames", request.min_frames.value_or(facts.min_frames), 0, kMaxFrames);
   rules.num_forbidden = static_cast<std::int32_t>(facts.forbidden.size());
-  TTSRT_CHECK(InternalError, rules.num_forbidden <= ops::rules::kMaxForbidden, "too many forbidden ids: ", rules.num_forbidden);
-  for (std::int32_t i = 0; i < rules.num_forbidden; ++i) rules.forbidden[i] = facts.forbidden[static_cast<std::size_t>(i)];
+  TTSRT_CHECK(InternalError, rules.num_forbidden <= ops::rules::kMaxForbidden,
+              "too many forbidden ids: ", rules.num_forbidden);
+  for (std::int32_t i = 0; i < rules.num_forbidden; ++i)
+    rules.forbidden[i] = facts.forbidden[static_cast<std::size_t>(i)];
 }
 
 }  // namespace
 
-CompiledRules compile_rules(const Request& request, const step::ModelFacts& facts, std::int32_t text_len, std::int32_t context_len) {
+CompiledRules compile_rules(const Request& request, const step::ModelFacts& facts,
+                            std::int32_t text_len, std::int32_t context_len) {
   CompiledRules compiled;
   ops::rules::SlotRules& rules = compiled.slot;
   rules.text_len = text_len;
@@ -47,12 +58,14 @@ CompiledRules compile_rules(const Request& request, const step::ModelFacts& fact
   rules.frame_stacking = facts.frame_stacking;
   compile_sampler(request, facts, rules);
   compile_stop(request, facts, rules);
-  const std::optional<AttentionPrior>& prior = request.use_default_prior ? facts.prior : request.prior;
+  const std::optional<AttentionPrior>& prior =
+      request.use_default_prior ? facts.prior : request.prior;
   if (prior.has_value()) {
     rules.prior = compile_prior(*prior, facts.text_layers, facts.decoder_layers);
     compiled.recomputes_prior = prior->recompute;
   } else if (request.return_alignment) {
-    rules.prior.estimate_layers = layer_mask("prior.estimate_layers", {}, facts.text_layers, facts.decoder_layers);
+    rules.prior.estimate_layers =
+        layer_mask("prior.estimate_layers", {}, facts.text_layers, facts.decoder_layers);
   }
   rules.keep_scores = request.return_alignment;
   rules.use_local_transformer = request.use_local_transformer.value_or(facts.use_local_transformer);
@@ -61,10 +74,11 @@ CompiledRules compile_rules(const Request& request, const step::ModelFacts& fact
   if (rules.use_local_transformer && facts.is_maskgit) {
     rules.maskgit = compile_maskgit(request.maskgit, facts.codebooks * facts.frame_stacking);
   }
-  const std::int32_t max_frames = checked_int("max_frames", request.max_frames.value_or(facts.max_frames), 1, kMaxFrames);
+  const std::int32_t max_frames =
+      checked_int("max_frames", request.max_frames.value_or(facts.max_frames), 1, kMaxFrames);
   compiled.max_steps = max_frames / facts.frame_stacking;  // whole stacks, as the original counts
-  TTSRT_CHECK(ConfigError, compiled.max_steps >= 1, "max_frames: expected at least the ", facts.frame_stacking,
-              " frames of one decoder step, got ", max_frames);
+  TTSRT_CHECK(ConfigError, compiled.max_steps >= 1, "max_frames: expected at least the ",
+              facts.frame_stacking, " frames of one decoder step, got ", max_frames);
   compiled.is_guided = rules.cfg_scale != 1.0F;
   return compiled;
 }

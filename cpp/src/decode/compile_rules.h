@@ -1,10 +1,11 @@
-// A request's options become the record that backends read: everything checked, every default filled in.
+// A request's options become the record that backends read: everything checked, every default
+// filled in.
 #pragma once
 
 #include <cstdint>
 
-#include "step/model_facts.h"
 #include "ops/rules/slot_rules.h"
+#include "step/model_facts.h"
 #include "ttsrt/request.h"
 
 namespace ttsrt::decode {
@@ -12,12 +13,14 @@ namespace ttsrt::decode {
 // Host-side outcome of compiling a request's options.
 struct CompiledRules {
   ops::rules::SlotRules slot;
-  bool is_guided = false;          // a second, unconditional branch runs
-  bool recomputes_prior = false;   // AttentionPrior::recompute
-  std::int32_t max_steps = 0;      // decoder steps
+  bool is_guided = false;         // a second, unconditional branch runs
+  bool recomputes_prior = false;  // AttentionPrior::recompute
+  std::int32_t max_steps = 0;     // decoder steps
 };
 
-// `text_len`, `context_len` (rows of a context memory, else 0): already checked. Throws ConfigError naming the option.
-CompiledRules compile_rules(const Request& request, const step::ModelFacts& facts, std::int32_t text_len, std::int32_t context_len);
+// `text_len`, `context_len` (rows of a context memory, else 0): already checked. Throws ConfigError
+// naming the option.
+CompiledRules compile_rules(const Request& request, const step::ModelFacts& facts,
+                            std::int32_t text_len, std::int32_t context_len);
 
 }  // namespace ttsrt::decode

@@ -12,15 +12,16 @@ struct Named {
   const char* name;
   EosMethod method;
 };
-constexpr Named kMethods[] = {{"argmax_any", {EosStreams::argmax, EosCodebooks::any}},
-                              {"argmax_all", {EosStreams::argmax, EosCodebooks::all}},
-                              {"argmax_zero_cb", {EosStreams::argmax, EosCodebooks::zero}},
-                              {"argmax_or_multinomial_any", {EosStreams::either, EosCodebooks::any}},
-                              {"argmax_or_multinomial_all", {EosStreams::either, EosCodebooks::all}},
-                              {"argmax_or_multinomial_zero_cb", {EosStreams::either, EosCodebooks::zero}},
-                              {"multinomial_any", {EosStreams::sampled, EosCodebooks::any}},
-                              {"multinomial_all", {EosStreams::sampled, EosCodebooks::all}},
-                              {"multinomial_zero_cb", {EosStreams::sampled, EosCodebooks::zero}}};
+constexpr Named kMethods[] = {
+    {"argmax_any", {EosStreams::argmax, EosCodebooks::any}},
+    {"argmax_all", {EosStreams::argmax, EosCodebooks::all}},
+    {"argmax_zero_cb", {EosStreams::argmax, EosCodebooks::zero}},
+    {"argmax_or_multinomial_any", {EosStreams::either, EosCodebooks::any}},
+    {"argmax_or_multinomial_all", {EosStreams::either, EosCodebooks::all}},
+    {"argmax_or_multinomial_zero_cb", {EosStreams::either, EosCodebooks::zero}},
+    {"multinomial_any", {EosStreams::sampled, EosCodebooks::any}},
+    {"multinomial_all", {EosStreams::sampled, EosCodebooks::all}},
+    {"multinomial_zero_cb", {EosStreams::sampled, EosCodebooks::zero}}};
 
 }  // namespace
 

@@ -12,8 +12,10 @@ struct EosMethod {
   ops::rules::EosCodebooks codebooks;
 };
 
-// NeMo's six names ("argmax_any", "argmax_or_multinomial_any", "..._all", "..._zero_cb"), and ours for the sampled stack alone
-// ("multinomial_any", ...), which is what the 2503 code does with a local transformer. Throws ConfigError naming the known ones.
+// NeMo's six names ("argmax_any", "argmax_or_multinomial_any", "..._all", "..._zero_cb"), and ours
+// for the sampled stack alone
+// ("multinomial_any", ...), which is what the 2503 code does with a local transformer. Throws
+// ConfigError naming the known ones.
 EosMethod parse_eos_method(const std::string& name);
 
 }  // namespace ttsrt::decode

@@ -17,7 +17,9 @@ MaskGitSampling parse_sampling(const std::string& name) {
   if (name == "causal") return MaskGitSampling::causal;
   if (name == "purity_default") return MaskGitSampling::purity;
   if (name == "purity_causal") return MaskGitSampling::purity_causal;
-  throw ConfigError(message("maskgit.sampling: expected default, causal, purity_default or purity_causal, got \"", name, "\""));
+  throw ConfigError(
+      message("maskgit.sampling: expected default, causal, purity_default or purity_causal, got \"",
+              name, "\""));
 }
 
 }  // namespace
@@ -25,25 +27,31 @@ MaskGitSampling parse_sampling(const std::string& name) {
 ops::rules::MaskGitRules compile_maskgit(const MaskGit& options, std::int32_t codes) {
   ops::rules::MaskGitRules rules;
   const bool has_schedule = !options.schedule.empty();
-  TTSRT_CHECK(ConfigError, options.schedule.size() <= kMaxMaskGitSteps, "maskgit.schedule: expected at most ", kMaxMaskGitSteps,
-              " passes, got ", options.schedule.size());
+  TTSRT_CHECK(ConfigError, options.schedule.size() <= kMaxMaskGitSteps,
+              "maskgit.schedule: expected at most ", kMaxMaskGitSteps, " passes, got ",
+              options.schedule.size());
   rules.steps = has_schedule ? static_cast<std::int32_t>(options.schedule.size())
                              : checked_int("maskgit.steps", options.steps, 1, kMaxMaskGitSteps);
   rules.noise_scale = checked_float("maskgit.noise_scale", options.noise_scale, 0.0F, 4.0F);
   rules.dynamic_cfg_scale = options.dynamic_cfg_scale;
-  TTSRT_CHECK(ConfigError, !rules.dynamic_cfg_scale || rules.steps > 1, "maskgit.dynamic_cfg_scale: needs at least 2 passes");
+  TTSRT_CHECK(ConfigError, !rules.dynamic_cfg_scale || rules.steps > 1,
+              "maskgit.dynamic_cfg_scale: needs at least 2 passes");
   rules.sampling = parse_sampling(options.sampling);
-  const bool is_linear = rules.sampling == MaskGitSampling::causal || rules.sampling == MaskGitSampling::purity_causal;
+  const bool is_linear =
+      rules.sampling == MaskGitSampling::causal || rules.sampling == MaskGitSampling::purity_causal;
   for (std::int32_t pass = 0; pass < rules.steps; ++pass) {
     if (has_schedule) {
-      rules.num_unmasked[pass] = checked_int("maskgit.schedule", options.schedule[static_cast<std::size_t>(pass)], 0, codes);
+      rules.num_unmasked[pass] = checked_int(
+          "maskgit.schedule", options.schedule[static_cast<std::size_t>(pass)], 0, codes);
       continue;
     }
     // In float32 as the original's torch.cos, so that the ceiling falls the same way.
     const double progress = static_cast<double>(pass) / rules.steps;
-    const float masked = is_linear ? static_cast<float>(1.0 - progress)
-                                   : std::cos(static_cast<float>(progress) * static_cast<float>(M_PI) * 0.5F);
-    rules.num_unmasked[pass] = codes - static_cast<std::int32_t>(std::ceil(static_cast<float>(codes) * masked));
+    const float masked =
+        is_linear ? static_cast<float>(1.0 - progress)
+                  : std::cos(static_cast<float>(progress) * static_cast<float>(M_PI) * 0.5F);
+    rules.num_unmasked[pass] =
+        codes - static_cast<std::int32_t>(std::ceil(static_cast<float>(codes) * masked));
   }
   return rules;
 }

@@ -9,14 +9,15 @@
 namespace ttsrt::decode {
 
 inline float checked_float(const char* what, float value, float minimum, float maximum) {
-  TTSRT_CHECK(ConfigError, std::isfinite(value) && value >= minimum && value <= maximum, what, ": expected a number in [", minimum,
-              ", ", maximum, "], got ", value);
+  TTSRT_CHECK(ConfigError, std::isfinite(value) && value >= minimum && value <= maximum, what,
+              ": expected a number in [", minimum, ", ", maximum, "], got ", value);
   return value;
 }
 
-inline std::int32_t checked_int(const char* what, std::int32_t value, std::int32_t minimum, std::int32_t maximum) {
-  TTSRT_CHECK(ConfigError, value >= minimum && value <= maximum, what, ": expected an integer in [", minimum, ", ", maximum,
-              "], got ", value);
+inline std::int32_t checked_int(const char* what, std::int32_t value, std::int32_t minimum,
+                                std::int32_t maximum) {
+  TTSRT_CHECK(ConfigError, value >= minimum && value <= maximum, what, ": expected an integer in [",
+              minimum, ", ", maximum, "], got ", value);
   return value;
 }
 

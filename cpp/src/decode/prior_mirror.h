@@ -1,4 +1,5 @@
-// The prior's state played again on the host from a step's scores: what traces show as the weight row of a step.
+// The prior's state played again on the host from a step's scores: what traces show as the weight
+// row of a step.
 #pragma once
 
 #include <cstdint>

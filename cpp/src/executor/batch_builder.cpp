@@ -34,7 +34,8 @@ class Builder {
         add_prefill(item, sequence);
         break;
       case RowClass::decode:
-        if (item.branch == Branch::conditional) add_decode(sequence);  // brings its unconditional row along
+        if (item.branch == Branch::conditional)
+          add_decode(sequence);  // brings its unconditional row along
         break;
     }
   }
@@ -44,7 +45,9 @@ class Builder {
     return source.vectors ? source.vectors->data() + std::int64_t{first} * dim : nullptr;
   }
 
-  std::int32_t ids_per_row(const RowSource& source) const { return source.input == Input::codes ? facts_.stack_codes() : 1; }
+  std::int32_t ids_per_row(const RowSource& source) const {
+    return source.input == Input::codes ? facts_.stack_codes() : 1;
+  }
 
   void push(RowClass row_class, Segment segment) {
     step::RowBatch& rows = batch_.of(row_class);
@@ -64,9 +67,9 @@ class Builder {
   }
 
   void add_prefill(const PlanItem& item, Sequence& sequence) {
-    BlockTable& table = item.is_prefix                          ? sequence.prefix->table
+    BlockTable& table = item.is_prefix                       ? sequence.prefix->table
                         : item.branch == Branch::conditional ? sequence.conditional
-                                                              : sequence.unconditional;
+                                                             : sequence.unconditional;
     table.grow(item.first + item.rows);
     Segment segment;
     segment.slot = sequence.slot;
@@ -81,8 +84,10 @@ class Builder {
       push(RowClass::prefill, segment);
       return;
     }
-    const std::int32_t context_rows = std::clamp(sequence.context_rows() - item.first, 0, item.rows);
-    if (context_rows > 0) push(RowClass::prefill, context_segment(segment, sequence, item.first, context_rows));
+    const std::int32_t context_rows =
+        std::clamp(sequence.context_rows() - item.first, 0, item.rows);
+    if (context_rows > 0)
+      push(RowClass::prefill, context_segment(segment, sequence, item.first, context_rows));
     if (context_rows < item.rows) {  // rows already spoken, computed again under the newest prior
       const std::int32_t step = item.first + context_rows - sequence.context_rows();
       segment.position = item.first + context_rows;
@@ -93,13 +98,15 @@ class Builder {
     }
   }
 
-  Segment context_segment(Segment segment, const Sequence& sequence, std::int32_t first, std::int32_t rows) const {
+  Segment context_segment(Segment segment, const Sequence& sequence, std::int32_t first,
+                          std::int32_t rows) const {
     const RowSource& source = sequence.request.context;
     segment.position = first;
     segment.rows = rows;
     segment.input = source.input;
     segment.input_offset = first;
-    if (!source.ids.empty()) segment.ids = source.ids.data() + std::int64_t{first} * ids_per_row(source);
+    if (!source.ids.empty())
+      segment.ids = source.ids.data() + std::int64_t{first} * ids_per_row(source);
     segment.vectors = vectors_of(source, first, facts_.dim);
     return segment;
   }
@@ -127,11 +134,13 @@ class Builder {
     push(RowClass::decode, decode_segment(sequence, Branch::conditional, sequence.conditional));
     if (sequence.is_guided()) {
       if (sequence.prefix != nullptr && !sequence.is_forked) {
-        sequence.unconditional.fork_from(sequence.prefix->table, sequence.context_rows(), batch_.block_copies);
+        sequence.unconditional.fork_from(sequence.prefix->table, sequence.context_rows(),
+                                         batch_.block_copies);
         sequence.is_forked = true;
       }
       draw.unconditional_row = rows.rows;
-      push(RowClass::decode, decode_segment(sequence, Branch::unconditional, sequence.unconditional));
+      push(RowClass::decode,
+           decode_segment(sequence, Branch::unconditional, sequence.unconditional));
     }
     rows.draws.push_back(draw);
   }
@@ -142,8 +151,8 @@ class Builder {
 
 }  // namespace
 
-void build_batch(const step::StepPlan& plan, std::vector<std::unique_ptr<Sequence>>& sequences, const step::ModelFacts& facts,
-                 step::StepBatch& batch) {
+void build_batch(const step::StepPlan& plan, std::vector<std::unique_ptr<Sequence>>& sequences,
+                 const step::ModelFacts& facts, step::StepBatch& batch) {
   batch.clear();
   Builder builder(facts, batch);
   for (const PlanItem& item : plan.items) {

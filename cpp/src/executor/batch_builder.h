@@ -10,8 +10,9 @@
 
 namespace ttsrt::executor {
 
-// Fills `batch` (cleared first). Takes the cache blocks the rows need; forks shared prefixes that this launch completes.
-void build_batch(const step::StepPlan& plan, std::vector<std::unique_ptr<Sequence>>& sequences, const step::ModelFacts& facts,
-                 step::StepBatch& batch);
+// Fills `batch` (cleared first). Takes the cache blocks the rows need; forks shared prefixes that
+// this launch completes.
+void build_batch(const step::StepPlan& plan, std::vector<std::unique_ptr<Sequence>>& sequences,
+                 const step::ModelFacts& facts, step::StepBatch& batch);
 
 }  // namespace ttsrt::executor

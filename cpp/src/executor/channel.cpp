@@ -5,20 +5,24 @@
 namespace ttsrt {
 namespace {
 
-// Waits on `changed` until `is_ready`, for at most `timeout` seconds where given; whether it became ready.
+// Waits on `changed` until `is_ready`, for at most `timeout` seconds where given; whether it became
+// ready.
 template <typename Ready>
-bool wait_until(std::condition_variable& changed, std::unique_lock<std::mutex>& lock, std::optional<double> timeout, Ready is_ready) {
+bool wait_until(std::condition_variable& changed, std::unique_lock<std::mutex>& lock,
+                std::optional<double> timeout, Ready is_ready) {
   constexpr double kForever = 1e8;  // seconds: beyond it the clock could overflow
   if (!timeout.has_value() || *timeout >= kForever) {
     changed.wait(lock, is_ready);
     return true;
   }
-  TTSRT_CHECK(ConfigError, *timeout >= 0.0, "timeout: expected seconds of 0 or more, got ", *timeout);
+  TTSRT_CHECK(ConfigError, *timeout >= 0.0, "timeout: expected seconds of 0 or more, got ",
+              *timeout);
   return changed.wait_for(lock, std::chrono::duration<double>(*timeout), is_ready);
 }
 
 const std::shared_ptr<Channel>& channel_of(const std::shared_ptr<Ticketed>& ticketed) {
-  TTSRT_CHECK(ConfigError, ticketed != nullptr, "handle: expected one that submit() gave, got an empty one");
+  TTSRT_CHECK(ConfigError, ticketed != nullptr,
+              "handle: expected one that submit() gave, got an empty one");
   return ticketed->channel;
 }
 
@@ -53,7 +57,8 @@ std::optional<Event> Channel::next(std::optional<double> timeout_seconds, bool& 
 
 std::optional<Result> Channel::result(std::optional<double> timeout_seconds) {
   std::unique_lock<std::mutex> lock(mutex_);
-  if (!wait_until(changed_, lock, timeout_seconds, [&] { return result_.has_value(); })) return std::nullopt;
+  if (!wait_until(changed_, lock, timeout_seconds, [&] { return result_.has_value(); }))
+    return std::nullopt;
   return result_;
 }
 
@@ -71,7 +76,9 @@ std::optional<Event> Handle::next_for(std::chrono::duration<double> timeout, boo
   return channel_of(ticketed_)->next(timeout.count(), timed_out);
 }
 
-std::optional<Result> Handle::result(std::optional<double> timeout_seconds) { return channel_of(ticketed_)->result(timeout_seconds); }
+std::optional<Result> Handle::result(std::optional<double> timeout_seconds) {
+  return channel_of(ticketed_)->result(timeout_seconds);
+}
 
 void Handle::cancel() { channel_of(ticketed_)->cancel(); }
 

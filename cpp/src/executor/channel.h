@@ -1,4 +1,5 @@
-// The one-way road from the loop to a request's caller: events, then a result. The caller may cancel; nothing else comes back.
+// The one-way road from the loop to a request's caller: events, then a result. The caller may
+// cancel; nothing else comes back.
 #pragma once
 
 #include <atomic>

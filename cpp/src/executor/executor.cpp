@@ -13,10 +13,10 @@ namespace ttsrt {
 namespace {
 
 void check_options(const ExecutorOptions& options) {
-  TTSRT_CHECK(ConfigError, options.num_threads >= 0 && options.num_threads <= 1024, "num_threads: expected 0 to 1024, got ",
-              options.num_threads);
-  TTSRT_CHECK(ConfigError, options.max_queue_size >= 1 && options.max_queue_size <= (1 << 20), "max_queue_size: expected 1 to ", 1 << 20,
-              ", got ", options.max_queue_size);
+  TTSRT_CHECK(ConfigError, options.num_threads >= 0 && options.num_threads <= 1024,
+              "num_threads: expected 0 to 1024, got ", options.num_threads);
+  TTSRT_CHECK(ConfigError, options.max_queue_size >= 1 && options.max_queue_size <= (1 << 20),
+              "max_queue_size: expected 1 to ", 1 << 20, ", got ", options.max_queue_size);
 }
 
 ExecutorInfo describe(const Engine& engine, const model::NetworkInfo& network) {
@@ -35,8 +35,10 @@ ExecutorInfo describe(const Engine& engine, const model::NetworkInfo& network) {
 class ExecutorImpl {
  public:
   ExecutorImpl(const Engine& the_engine, const ExecutorOptions& options)
-      : engine(the_engine), loop(open_network(the_engine, options), options.max_queue_size, options.trace),
-        voices(loop.network().facts), info(describe(the_engine, loop.network())) {}
+      : engine(the_engine),
+        loop(open_network(the_engine, options), options.max_queue_size, options.trace),
+        voices(loop.network().facts),
+        info(describe(the_engine, loop.network())) {}
 
   const Engine engine;  // keeps the weights mapped
   executor::Loop loop;
@@ -55,7 +57,8 @@ Executor::~Executor() = default;
 Handle Executor::submit(Request request) {
   executor::Pending pending;
   pending.submitted = executor::Clock::now();
-  pending.request = executor::prepare(std::move(request), impl_->loop.network().facts, impl_->voices);
+  pending.request =
+      executor::prepare(std::move(request), impl_->loop.network().facts, impl_->voices);
   pending.channel = std::make_shared<Channel>(impl_->next_id.fetch_add(1));
   Handle handle(std::make_shared<Ticketed>(pending.channel));
   impl_->loop.submit(std::move(pending));
@@ -65,11 +68,14 @@ Handle Executor::submit(Request request) {
 Result Executor::generate(Request request) {
   Handle handle = submit(std::move(request));
   Result result = *handle.result();
-  TTSRT_CHECK(InternalError, result.finish_reason != FinishReason::error, "generate: ", result.error);
+  TTSRT_CHECK(InternalError, result.finish_reason != FinishReason::error,
+              "generate: ", result.error);
   return result;
 }
 
-void Executor::add_voice(const std::string& name, Matrix<float> embeddings) { impl_->voices.add(name, std::move(embeddings)); }
+void Executor::add_voice(const std::string& name, Matrix<float> embeddings) {
+  impl_->voices.add(name, std::move(embeddings));
+}
 void Executor::remove_voice(const std::string& name) { impl_->voices.remove(name); }
 std::vector<std::string> Executor::voices() const { return impl_->voices.names(); }
 ExecutorStats Executor::stats() const { return impl_->loop.stats(); }

@@ -41,7 +41,9 @@ BlockTable& BlockTable::operator=(BlockTable&& other) noexcept {
   return *this;
 }
 
-void BlockTable::reserve(std::int32_t positions) { blocks_.reserve(static_cast<std::size_t>(pool_->blocks_for(positions))); }
+void BlockTable::reserve(std::int32_t positions) {
+  blocks_.reserve(static_cast<std::size_t>(pool_->blocks_for(positions)));
+}
 
 void BlockTable::grow(std::int32_t positions) {
   while (size() * pool_->block_size() < positions) blocks_.push_back(pool_->take());
@@ -55,11 +57,12 @@ void BlockTable::truncate(std::int32_t positions) {
   }
 }
 
-void BlockTable::fork_from(const BlockTable& other, std::int32_t positions, std::vector<step::BlockCopy>& copies) {
+void BlockTable::fork_from(const BlockTable& other, std::int32_t positions,
+                           std::vector<step::BlockCopy>& copies) {
   clear();
   const std::int32_t whole = positions / pool_->block_size();
-  TTSRT_CHECK(InternalError, pool_->blocks_for(positions) <= other.size(), "fork: expected ", positions, " positions in ",
-              other.size(), " blocks");
+  TTSRT_CHECK(InternalError, pool_->blocks_for(positions) <= other.size(), "fork: expected ",
+              positions, " positions in ", other.size(), " blocks");
   for (std::int32_t i = 0; i < whole; ++i) {
     const std::int32_t shared = other.blocks_[static_cast<std::size_t>(i)];
     pool_->share(shared);
@@ -77,7 +80,8 @@ void BlockTable::clear() {
 }
 
 Prefix& PrefixCache::acquire(std::int32_t rows) {
-  auto found = std::find_if(prefixes_.begin(), prefixes_.end(), [&](const auto& prefix) { return prefix->rows == rows; });
+  auto found = std::find_if(prefixes_.begin(), prefixes_.end(),
+                            [&](const auto& prefix) { return prefix->rows == rows; });
   if (found == prefixes_.end()) {
     auto prefix = std::make_unique<Prefix>();
     prefix->rows = rows;

@@ -1,8 +1,9 @@
 // Books of the paged self-attention cache: which blocks are whose. No memory is touched here.
 //
-// Blocks are reference-counted. A shared prefix (the unconditional context of a given length) is filled once; a sequence forks
-// it: whole blocks are shared, the last, partly filled one is copied. Nothing is evicted while in use; prefixes nobody uses go
-// when blocks run short, the longest unused first.
+// Blocks are reference-counted. A shared prefix (the unconditional context of a given length) is
+// filled once; a sequence forks it: whole blocks are shared, the last, partly filled one is copied.
+// Nothing is evicted while in use; prefixes nobody uses go when blocks run short, the longest
+// unused first.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +22,9 @@ class BlockPool {
   std::int32_t num_blocks() const { return static_cast<std::int32_t>(references_.size()); }
   std::int32_t num_free() const { return static_cast<std::int32_t>(free_.size()); }
   std::int32_t block_size() const { return block_size_; }
-  std::int32_t blocks_for(std::int32_t positions) const { return (positions + block_size_ - 1) / block_size_; }
+  std::int32_t blocks_for(std::int32_t positions) const {
+    return (positions + block_size_ - 1) / block_size_;
+  }
 
   // Throws InternalError where none is free: callers reserve first.
   std::int32_t take();
@@ -39,7 +42,9 @@ class BlockTable {
  public:
   BlockTable() = default;
   explicit BlockTable(BlockPool& pool) : pool_(&pool) {}
-  BlockTable(BlockTable&& other) noexcept : pool_(other.pool_), blocks_(std::move(other.blocks_)) { other.blocks_.clear(); }
+  BlockTable(BlockTable&& other) noexcept : pool_(other.pool_), blocks_(std::move(other.blocks_)) {
+    other.blocks_.clear();
+  }
   BlockTable& operator=(BlockTable&& other) noexcept;
   BlockTable(const BlockTable&) = delete;
   BlockTable& operator=(const BlockTable&) = delete;
@@ -51,8 +56,10 @@ class BlockTable {
   void grow(std::int32_t positions);
   // Gives back what lies beyond `positions`.
   void truncate(std::int32_t positions);
-  // Becomes a fork of `other`: shares its whole blocks of the first `positions` and copies the rest of them.
-  void fork_from(const BlockTable& other, std::int32_t positions, std::vector<step::BlockCopy>& copies);
+  // Becomes a fork of `other`: shares its whole blocks of the first `positions` and copies the rest
+  // of them.
+  void fork_from(const BlockTable& other, std::int32_t positions,
+                 std::vector<step::BlockCopy>& copies);
   void clear();
 
   const std::int32_t* data() const { return blocks_.data(); }

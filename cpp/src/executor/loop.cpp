@@ -28,10 +28,11 @@ Loop::~Loop() { close(false); }
 void Loop::submit(Pending pending) {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
-    TTSRT_CHECK(DeviceError, device_failure_.empty(), "submit: the device failed before: ", device_failure_);
+    TTSRT_CHECK(DeviceError, device_failure_.empty(),
+                "submit: the device failed before: ", device_failure_);
     TTSRT_CHECK(ClosedError, state_ == State::running, "submit: the executor is closed");
-    TTSRT_CHECK(CapacityError, waiting_.size() < static_cast<std::size_t>(max_queue_size_), "submit: the queue is full: ",
-                max_queue_size_, " requests wait (max_queue_size)");
+    TTSRT_CHECK(CapacityError, waiting_.size() < static_cast<std::size_t>(max_queue_size_),
+                "submit: the queue is full: ", max_queue_size_, " requests wait (max_queue_size)");
     waiting_.push_back(std::move(pending));
     ++stats_.num_submitted;
     stats_.num_queued_requests = static_cast<std::int32_t>(waiting_.size());
@@ -56,7 +57,8 @@ void Loop::close(bool drain) {
 
 bool Loop::wait_for_work() {
   std::unique_lock<std::mutex> lock(mutex_);
-  changed_.wait(lock, [&] { return !running_.empty() || !waiting_.empty() || state_ != State::running; });
+  changed_.wait(lock,
+                [&] { return !running_.empty() || !waiting_.empty() || state_ != State::running; });
   return !running_.empty() || !waiting_.empty();
 }
 
@@ -77,7 +79,8 @@ void Loop::count(FinishReason reason) {
   } else {
     ++stats_.num_completed;
   }
-  stats_.num_active_requests = stats_.max_num_active_requests - static_cast<std::int32_t>(free_slots_.size());
+  stats_.num_active_requests =
+      stats_.max_num_active_requests - static_cast<std::int32_t>(free_slots_.size());
   stats_.free_num_blocks = pool_.num_free();
   stats_.used_num_blocks = pool_.num_blocks() - pool_.num_free();
 }
@@ -89,7 +92,8 @@ void Loop::reject(Pending& pending, FinishReason reason, const std::string& why)
   finish(never_ran, reason, why, network_->info().facts);
 }
 
-// Takes waiting requests while there are slots and blocks: larger priority first, older first among equals.
+// Takes waiting requests while there are slots and blocks: larger priority first, older first among
+// equals.
 void Loop::take_in() {
   for (;;) {
     std::optional<Pending> chosen;
@@ -123,13 +127,15 @@ bool Loop::reserves(const PreparedRequest& request) {
   }
   if (promised > pool_.num_blocks()) return running_.empty();
   std::int32_t held = 0;  // by those that run
-  for (const auto& sequence : running_) held += sequence->conditional.size() + sequence->unconditional.size();
+  for (const auto& sequence : running_)
+    held += sequence->conditional.size() + sequence->unconditional.size();
   static_cast<void>(prefixes_.make_room(std::max(promised - held, 0)));
   return true;
 }
 
 void Loop::admit(Pending&& pending, std::int32_t slot) {
-  auto sequence = std::make_unique<Sequence>(std::move(pending), slot, network_->info().facts, trace_);
+  auto sequence =
+      std::make_unique<Sequence>(std::move(pending), slot, network_->info().facts, trace_);
   const std::int32_t rows = sequence->context_rows();
   const std::int32_t positions = rows + sequence->request.rules.max_steps;
   sequence->started = Clock::now();
@@ -137,11 +143,13 @@ void Loop::admit(Pending&& pending, std::int32_t slot) {
   sequence->unconditional = BlockTable(pool_);
   sequence->conditional.reserve(positions);
   sequence->unconditional.reserve(positions);
-  if (sequence->is_guided() && rows > 0 && network_->info().facts.shares_unconditional) sequence->prefix = &prefixes_.acquire(rows);
+  if (sequence->is_guided() && rows > 0 && network_->info().facts.shares_unconditional)
+    sequence->prefix = &prefixes_.acquire(rows);
   running_.push_back(std::move(sequence));
 }
 
-// Ends a running sequence and leaves it null. Its slot and blocks are free, and counted so, before its caller hears of it.
+// Ends a running sequence and leaves it null. Its slot and blocks are free, and counted so, before
+// its caller hears of it.
 void Loop::end(std::unique_ptr<Sequence>& sequence, FinishReason reason, const std::string& why) {
   if (sequence->prefix != nullptr) prefixes_.release(*sequence->prefix);
   sequence->conditional.clear();
@@ -160,8 +168,11 @@ void Loop::drop_ended() {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     closes = state_ == State::closing;
-    const auto is_over = [&](const Pending& of) { return closes || of.channel->is_cancelled() || of.is_expired(now); };
-    const auto first = std::stable_partition(waiting_.begin(), waiting_.end(), [&](const Pending& of) { return !is_over(of); });
+    const auto is_over = [&](const Pending& of) {
+      return closes || of.channel->is_cancelled() || of.is_expired(now);
+    };
+    const auto first = std::stable_partition(waiting_.begin(), waiting_.end(),
+                                             [&](const Pending& of) { return !is_over(of); });
     std::move(first, waiting_.end(), std::back_inserter(ended));
     waiting_.erase(first, waiting_.end());
     stats_.num_queued_requests = static_cast<std::int32_t>(waiting_.size());
@@ -173,7 +184,8 @@ void Loop::drop_ended() {
   for (auto& sequence : running_) {
     const bool is_cancelled = closes || sequence->channel->is_cancelled();
     const auto& deadline = sequence->request.deadline;
-    const bool is_late = deadline && std::chrono::duration<double>(now - sequence->submitted).count() > *deadline;
+    const bool is_late =
+        deadline && std::chrono::duration<double>(now - sequence->submitted).count() > *deadline;
     if (!is_cancelled && !is_late) continue;
     end(sequence, is_cancelled ? FinishReason::cancelled : FinishReason::deadline, "");
   }
@@ -189,7 +201,8 @@ void Loop::step() {
     views_.clear();
     for (const auto& sequence : running_) views_.push_back(sequence->view());
     plan_ = plan_step(views_, facts.max_rows);
-    TTSRT_CHECK(InternalError, !plan_.is_empty(), "the scheduler found nothing to run for ", running_.size(), " requests");
+    TTSRT_CHECK(InternalError, !plan_.is_empty(), "the scheduler found nothing to run for ",
+                running_.size(), " requests");
     build_batch(plan_, running_, facts, batch_);
     const step::StepOutput& output = network_->collect(network_->launch(batch_));
     frames = commit(plan_, batch_, output, running_, facts);

@@ -1,4 +1,5 @@
-// The loop: schedule, run, commit; on a thread of its own, which alone touches the network, the cache books and the sequences.
+// The loop: schedule, run, commit; on a thread of its own, which alone touches the network, the
+// cache books and the sequences.
 #pragma once
 
 #include <condition_variable>

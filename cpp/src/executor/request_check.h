@@ -1,4 +1,5 @@
-// A request against the model: what it brings is checked, embedded ids are laid out as rows, the context is resolved.
+// A request against the model: what it brings is checked, embedded ids are laid out as rows, the
+// context is resolved.
 #pragma once
 
 #include <memory>
@@ -16,15 +17,15 @@ namespace ttsrt::executor {
 struct RowSource {
   step::Input input = step::Input::zeros;
   std::int32_t rows = 0;
-  std::vector<std::int32_t> ids;  // text ids [rows], or codes [rows, C*S]
+  std::vector<std::int32_t> ids;                      // text ids [rows], or codes [rows, C*S]
   std::shared_ptr<const std::vector<float>> vectors;  // [rows * dim]
 };
 
 struct PreparedRequest {
-  RowSource text;           // for the text encoder, or
-  bool is_encoded = false;  // its output already
+  RowSource text;             // for the text encoder, or
+  bool is_encoded = false;    // its output already
   RowSource context_encoder;  // rows for the context encoder, or none
-  RowSource context;          // rows in front of the audio, or none; Input::context: what the encoder gives
+  RowSource context;  // rows in front of the audio, or none; Input::context: what the encoder gives
   decode::CompiledRules rules;
   bool return_alignment = false;
   std::int32_t chunk_frames = 1;

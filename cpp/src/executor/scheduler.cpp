@@ -16,15 +16,23 @@ class Planner {
   explicit Planner(std::int32_t max_rows) { left_.fill(max_rows); }
 
   void plan(std::int32_t index, const SequenceView& view) {
-    bool is_ready = whole(index, view.is_encoder_output ? RowClass::project_memory : RowClass::encode_text, view.text_rows);
+    bool is_ready =
+        whole(index, view.is_encoder_output ? RowClass::project_memory : RowClass::encode_text,
+              view.text_rows);
     is_ready = whole(index, RowClass::encode_context, view.context_encoder_rows) && is_ready;
     if (!is_ready) return;  // its decoder rows read what the encoders leave behind
-    bool is_filled = part(index, Branch::conditional, view.conditional_done, view.conditional_target);
-    is_filled = part(index, Branch::unconditional, view.unconditional_done, view.unconditional_target) && is_filled;
+    bool is_filled =
+        part(index, Branch::conditional, view.conditional_done, view.conditional_target);
+    is_filled =
+        part(index, Branch::unconditional, view.unconditional_done, view.unconditional_target) &&
+        is_filled;
     is_filled = prefix(index, view) && is_filled;
     if (!is_filled) return;
-    plan_.items.push_back({index, RowClass::decode, Branch::conditional, false, view.conditional_target, 1});
-    if (view.is_guided) plan_.items.push_back({index, RowClass::decode, Branch::unconditional, false, view.conditional_target, 1});
+    plan_.items.push_back(
+        {index, RowClass::decode, Branch::conditional, false, view.conditional_target, 1});
+    if (view.is_guided)
+      plan_.items.push_back(
+          {index, RowClass::decode, Branch::unconditional, false, view.conditional_target, 1});
   }
 
   step::StepPlan take() { return std::move(plan_); }
@@ -70,7 +78,8 @@ class Planner {
 
 step::StepPlan plan_step(const std::vector<SequenceView>& sequences, std::int32_t max_rows) {
   Planner planner(max_rows);
-  for (std::size_t i = 0; i < sequences.size(); ++i) planner.plan(static_cast<std::int32_t>(i), sequences[i]);
+  for (std::size_t i = 0; i < sequences.size(); ++i)
+    planner.plan(static_cast<std::int32_t>(i), sequences[i]);
   return planner.take();
 }
 

@@ -4,8 +4,12 @@
 
 namespace ttsrt::executor {
 
-Sequence::Sequence(Pending&& pending, std::int32_t the_slot, const step::ModelFacts& facts, bool is_traced)
-    : request(std::move(pending.request)), channel(std::move(pending.channel)), slot(the_slot), submitted(pending.submitted) {
+Sequence::Sequence(Pending&& pending, std::int32_t the_slot, const step::ModelFacts& facts,
+                   bool is_traced)
+    : request(std::move(pending.request)),
+      channel(std::move(pending.channel)),
+      slot(the_slot),
+      submitted(pending.submitted) {
   const auto width = static_cast<std::size_t>(facts.stack_codes());
   stacks.reserve((static_cast<std::size_t>(request.rules.max_steps) + 1) * width);
   stacks.assign(width, facts.bos_id);
@@ -33,8 +37,8 @@ SequenceView Sequence::view() const {
   return view;
 }
 
-Matrix<std::int32_t> unstack(const Sequence& sequence, std::int32_t codebooks, std::int32_t frame_stacking, std::int32_t first,
-                             std::int32_t count) {
+Matrix<std::int32_t> unstack(const Sequence& sequence, std::int32_t codebooks,
+                             std::int32_t frame_stacking, std::int32_t first, std::int32_t count) {
   Matrix<std::int32_t> codes;
   codes.rows = count;
   codes.cols = codebooks;
@@ -42,7 +46,8 @@ Matrix<std::int32_t> unstack(const Sequence& sequence, std::int32_t codebooks, s
   for (std::int32_t i = 0; i < count; ++i) {
     const std::int32_t frame = first + i;
     const std::int64_t stack = 1 + frame / frame_stacking;  // stack 0 is BOS
-    const std::int64_t offset = stack * codebooks * frame_stacking + std::int64_t{frame % frame_stacking} * codebooks;
+    const std::int64_t offset =
+        stack * codebooks * frame_stacking + std::int64_t{frame % frame_stacking} * codebooks;
     std::copy_n(sequence.stacks.begin() + offset, codebooks, codes.row(i));
   }
   return codes;

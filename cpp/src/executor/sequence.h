@@ -23,7 +23,8 @@ struct Pending {
   Clock::time_point submitted;
 
   bool is_expired(Clock::time_point now) const {
-    return request.deadline && std::chrono::duration<double>(now - submitted).count() > *request.deadline;
+    return request.deadline &&
+           std::chrono::duration<double>(now - submitted).count() > *request.deadline;
   }
 };
 
@@ -63,13 +64,15 @@ struct Sequence {
   std::int32_t context_rows() const { return request.context.rows; }
   bool is_guided() const { return request.rules.is_guided; }
   // Rows that must be in the cache before the next decode row.
-  std::int32_t prefill_target() const { return context_rows() + (request.rules.recomputes_prior ? steps : 0); }
+  std::int32_t prefill_target() const {
+    return context_rows() + (request.rules.recomputes_prior ? steps : 0);
+  }
   std::int32_t position() const { return context_rows() + steps; }  // of the next decode row
   SequenceView view() const;
 };
 
 // Codes [frames, C] of frames [first, first + count) from stacks [steps, C*S].
-Matrix<std::int32_t> unstack(const Sequence& sequence, std::int32_t codebooks, std::int32_t frame_stacking, std::int32_t first,
-                             std::int32_t count);
+Matrix<std::int32_t> unstack(const Sequence& sequence, std::int32_t codebooks,
+                             std::int32_t frame_stacking, std::int32_t first, std::int32_t count);
 
 }  // namespace ttsrt::executor

@@ -1,4 +1,5 @@
-// Voices by name: rows the decoder takes as context. Stored ones come with the engine, others are added while it runs.
+// Voices by name: rows the decoder takes as context. Stored ones come with the engine, others are
+// added while it runs.
 #pragma once
 
 #include <map>

@@ -2,7 +2,8 @@
 
 namespace ttsrt::model {
 
-StackWeights load_stack(const EngineData& engine, const std::string& prefix, const StackConfig& config) {
+StackWeights load_stack(const EngineData& engine, const std::string& prefix,
+                        const StackConfig& config) {
   StackWeights weights;
   const std::int64_t dim = config.dim;
   const std::int64_t kernel = config.kernel;
@@ -28,7 +29,8 @@ CrossWeights load_cross(const EngineData& engine, std::int32_t layer) {
   const std::string prefix = "decoder.layers." + std::to_string(layer) + ".";
   CrossWeights weights;
   weights.query_norm = engine.weight(prefix + "cross_query_norm", 1, config.dim);
-  if (config.cross.has_memory_norm) weights.memory_norm = engine.weight(prefix + "cross_memory_norm", 1, config.dim);
+  if (config.cross.has_memory_norm)
+    weights.memory_norm = engine.weight(prefix + "cross_memory_norm", 1, config.dim);
   weights.q = engine.weight(prefix + "cross_q", width, config.dim);
   weights.kv = engine.weight(prefix + "cross_kv", 2 * width, config.dim);
   weights.out = engine.weight(prefix + "cross_out", config.dim, width);
@@ -48,35 +50,43 @@ void BlockWriter::self_attention(const LayerWeights& weights, std::int32_t layer
   program_.ops.push_back(ops::LayerNorm{x_, normed_, weights.self_norm});
   program_.ops.push_back(ops::Linear{normed_, qkv_, weights.self_qkv, {}});
   const std::int32_t cache = state_.is_cached ? layer : -1;
-  program_.ops.push_back(ops::SelfAttention{qkv_, attended_, config_.heads, config_.head_dim(), cache, config_.is_causal});
-  program_.ops.push_back(ops::Linear{attended_, x_, weights.self_out, {}, ops::Activate::none, true});
+  program_.ops.push_back(ops::SelfAttention{qkv_, attended_, config_.heads, config_.head_dim(),
+                                            cache, config_.is_causal});
+  program_.ops.push_back(
+      ops::Linear{attended_, x_, weights.self_out, {}, ops::Activate::none, true});
 }
 
-void BlockWriter::cross_attention(const CrossWeights& weights, const CrossConfig& cross, std::int32_t layer, ops::Memory memory,
-                                  ops::BufferId scores) {
+void BlockWriter::cross_attention(const CrossWeights& weights, const CrossConfig& cross,
+                                  std::int32_t layer, ops::Memory memory, ops::BufferId scores) {
   if (query_ == ops::kNoBuffer) {
     query_ = program_.add("cross_query", cross.width());
     crossed_ = program_.add("crossed", cross.width());
   }
   program_.ops.push_back(ops::LayerNorm{x_, normed_, weights.query_norm});
   program_.ops.push_back(ops::Linear{normed_, query_, weights.q, {}});
-  program_.ops.push_back(ops::CrossAttention{query_, crossed_, scores, cross.heads, cross.head_dim, layer, memory});
+  program_.ops.push_back(
+      ops::CrossAttention{query_, crossed_, scores, cross.heads, cross.head_dim, layer, memory});
   program_.ops.push_back(ops::Linear{crossed_, x_, weights.out, {}, ops::Activate::none, true});
 }
 
-ops::BufferId BlockWriter::convolve(ops::BufferId x, std::int32_t width, std::int32_t history, const char* name) {
+ops::BufferId BlockWriter::convolve(ops::BufferId x, std::int32_t width, std::int32_t history,
+                                    const char* name) {
   ops::BufferId& unfolded = width == config_.dim ? unfolded_in_ : unfolded_out_;
-  if (unfolded == ops::kNoBuffer) unfolded = program_.add(name, std::int64_t{config_.kernel} * width);
-  program_.ops.push_back(ops::Unfold{x, unfolded, config_.kernel, config_.is_causal, state_.keeps_convs ? history : -1});
+  if (unfolded == ops::kNoBuffer)
+    unfolded = program_.add(name, std::int64_t{config_.kernel} * width);
+  program_.ops.push_back(ops::Unfold{x, unfolded, config_.kernel, config_.is_causal,
+                                     state_.keeps_convs ? history : -1});
   return unfolded;
 }
 
 void BlockWriter::feed_forward(const LayerWeights& weights, std::int32_t layer) {
   program_.ops.push_back(ops::LayerNorm{x_, normed_, weights.ffn_norm});
   const bool is_conv = config_.kernel > 1;
-  const ops::BufferId in = is_conv ? convolve(normed_, config_.dim, 2 * layer, "unfolded_in") : normed_;
+  const ops::BufferId in =
+      is_conv ? convolve(normed_, config_.dim, 2 * layer, "unfolded_in") : normed_;
   program_.ops.push_back(ops::Linear{in, hidden_, weights.ffn_in, {}, ops::Activate::gelu_tanh});
-  const ops::BufferId out = is_conv ? convolve(hidden_, config_.ffn_dim, 2 * layer + 1, "unfolded_out") : hidden_;
+  const ops::BufferId out =
+      is_conv ? convolve(hidden_, config_.ffn_dim, 2 * layer + 1, "unfolded_out") : hidden_;
   program_.ops.push_back(ops::Linear{out, x_, weights.ffn_out, {}, ops::Activate::none, true});
 }
 

@@ -1,8 +1,10 @@
-// The transformer block all stacks are made of, written as operations (docs: specs of MagpieTTS, NeMo's transformer_2501.py).
+// The transformer block all stacks are made of, written as operations (docs: specs of MagpieTTS,
+// NeMo's transformer_2501.py).
 //
 //   x += SelfAttention(LN(x));  x += CrossAttention(LN(x), memory);  x += FFN(LN(x))
 //
-// The feed-forward is a convolution of `kernel` taps twice, GELU (tanh) between; one tap is a plain product.
+// The feed-forward is a convolution of `kernel` taps twice, GELU (tanh) between; one tap is a plain
+// product.
 #pragma once
 
 #include <functional>
@@ -29,12 +31,13 @@ struct CrossWeights {
   ops::Weight query_norm, memory_norm, q, kv, out;
 };
 
-StackWeights load_stack(const EngineData& engine, const std::string& prefix, const StackConfig& config);
+StackWeights load_stack(const EngineData& engine, const std::string& prefix,
+                        const StackConfig& config);
 CrossWeights load_cross(const EngineData& engine, std::int32_t layer);
 
 // How a stack's self-attention and convolutions keep state.
 struct StackState {
-  bool is_cached = false;  // keys and values go to the paged cache, layer l to cache layer l
+  bool is_cached = false;    // keys and values go to the paged cache, layer l to cache layer l
   bool keeps_convs = false;  // conv histories 2l and 2l + 1 of the slot
 };
 
@@ -43,18 +46,21 @@ class BlockWriter {
  public:
   BlockWriter(ops::Program& program, const StackConfig& config, StackState state);
 
-  ops::BufferId residual() const { return x_; }  // [rows, dim]
+  ops::BufferId residual() const { return x_; }     // [rows, dim]
   ops::BufferId normed() const { return normed_; }  // scratch [rows, dim]
   void self_attention(const LayerWeights& weights, std::int32_t layer);
-  void cross_attention(const CrossWeights& weights, const CrossConfig& cross, std::int32_t layer, ops::Memory memory, ops::BufferId scores);
+  void cross_attention(const CrossWeights& weights, const CrossConfig& cross, std::int32_t layer,
+                       ops::Memory memory, ops::BufferId scores);
   void feed_forward(const LayerWeights& weights, std::int32_t layer);
-  // Keeps x as it stands now under a name for traces: a copy that nothing overwrites (Unfold with one tap).
+  // Keeps x as it stands now under a name for traces: a copy that nothing overwrites (Unfold with
+  // one tap).
   void tap(const std::string& name);
   // x, or its final norm in a buffer of its own.
   ops::BufferId finish(const StackWeights& weights);
 
  private:
-  ops::BufferId convolve(ops::BufferId x, std::int32_t width, std::int32_t history, const char* name);
+  ops::BufferId convolve(ops::BufferId x, std::int32_t width, std::int32_t history,
+                         const char* name);
 
   ops::Program& program_;
   const StackConfig& config_;

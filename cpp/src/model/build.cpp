@@ -1,4 +1,5 @@
-// ttsrt::build: plans every tensor of the engine, packs them one at a time, and moves the finished folder into place.
+// ttsrt::build: plans every tensor of the engine, packs them one at a time, and moves the finished
+// folder into place.
 #include "ttsrt/build.h"
 
 #include <unistd.h>
@@ -31,10 +32,13 @@ constexpr float kMaxFloat16 = 65504.0F;
 
 struct Checkpoint {
   explicit Checkpoint(const std::string& folder)
-      : where(folder + "/config.json"), json(parse_json(read_text(where, kMaxConfig), where)), weights(folder + "/model.safetensors") {
+      : where(folder + "/config.json"),
+        json(parse_json(read_text(where, kMaxConfig), where)),
+        weights(folder + "/model.safetensors") {
     const JsonReader reader(json, where);
     const std::string format = reader.string("format");
-    TTSRT_CHECK(FormatError, format == "ttsrt.checkpoint", where, ".format: expected \"ttsrt.checkpoint\", got \"", format, "\"");
+    TTSRT_CHECK(FormatError, format == "ttsrt.checkpoint", where,
+                ".format: expected \"ttsrt.checkpoint\", got \"", format, "\"");
     reader.integer("format_version", 1, 1);
     config = model::read_model_config(reader.object("model"));
     defaults = model::read_defaults(reader.object("defaults"));
@@ -56,15 +60,17 @@ struct Checkpoint {
 
 std::string shape_text(const std::vector<std::int64_t>& shape) {
   std::string text = "[";
-  for (const std::int64_t size : shape) text += (text.size() > 1 ? ", " : "") + std::to_string(size);
+  for (const std::int64_t size : shape)
+    text += (text.size() > 1 ? ", " : "") + std::to_string(size);
   return text + "]";
 }
 
 void check_sources(const Checkpoint& checkpoint, const std::vector<model::PackItem>& items) {
   for (const model::PackItem& item : items) {
     const StoredTensor& stored = checkpoint.weights.at(item.source);
-    TTSRT_CHECK(FormatError, stored.shape == item.source_shape, checkpoint.weights.path(), ": ", item.source, ": expected ",
-                shape_text(item.source_shape), ", got ", shape_text(stored.shape));
+    TTSRT_CHECK(FormatError, stored.shape == item.source_shape, checkpoint.weights.path(), ": ",
+                item.source, ": expected ", shape_text(item.source_shape), ", got ",
+                shape_text(stored.shape));
   }
 }
 
@@ -90,14 +96,18 @@ std::vector<float> gather(const std::vector<float>& source, const model::PackIte
 std::vector<std::byte> packed_item(const Checkpoint& checkpoint, const model::PackItem& item) {
   const StoredTensor& stored = checkpoint.weights.at(item.source);
   if (item.weight.dtype == DType::int32) {
-    TTSRT_CHECK(FormatError, stored.dtype == DType::int32, checkpoint.weights.path(), ": ", item.source, ": expected int32");
+    TTSRT_CHECK(FormatError, stored.dtype == DType::int32, checkpoint.weights.path(), ": ",
+                item.source, ": expected int32");
     return {stored.data, stored.data + stored.bytes};
   }
   const std::vector<float> values = gather(model::read_floats(stored), item);
   for (const float value : values) {
-    TTSRT_CHECK(FormatError, std::isfinite(value), checkpoint.weights.path(), ": ", item.source, ": expected finite numbers, got ", value);
-    const bool fits = item.weight.dtype != DType::float16 || std::isfinite(from_float16(to_float16(value)));
-    TTSRT_CHECK(FormatError, fits, checkpoint.weights.path(), ": ", item.source, ": expected numbers that fit float16, got ", value);
+    TTSRT_CHECK(FormatError, std::isfinite(value), checkpoint.weights.path(), ": ", item.source,
+                ": expected finite numbers, got ", value);
+    const bool fits =
+        item.weight.dtype != DType::float16 || std::isfinite(from_float16(to_float16(value)));
+    TTSRT_CHECK(FormatError, fits, checkpoint.weights.path(), ": ", item.source,
+                ": expected numbers that fit float16, got ", value);
   }
   return model::pack(values, item.weight);
 }
@@ -105,12 +115,14 @@ std::vector<std::byte> packed_item(const Checkpoint& checkpoint, const model::Pa
 SafetensorsWriter::Plan plan_of(const model::PackItem& item) {
   const ops::Weight& weight = item.weight;
   std::vector<std::int64_t> shape = {weight.rows, weight.cols};
-  if (weight.layout == ops::Layout::panel16) shape = {ops::padded_rows(weight.rows), ops::padded_cols(weight.cols)};
+  if (weight.layout == ops::Layout::panel16)
+    shape = {ops::padded_rows(weight.rows), ops::padded_cols(weight.cols)};
   if (item.component == "voices") shape = item.source_shape;
   return {weight.name, weight.dtype, shape};
 }
 
-OrderedJson describe(const Checkpoint& checkpoint, const model::Limits& limits, const BuildOptions& options, OrderedJson components) {
+OrderedJson describe(const Checkpoint& checkpoint, const model::Limits& limits,
+                     const BuildOptions& options, OrderedJson components) {
   OrderedJson engine;
   engine["format"] = "ttsrt.engine";
   engine["format_version"] = 1;
@@ -131,22 +143,25 @@ OrderedJson describe(const Checkpoint& checkpoint, const model::Limits& limits, 
 
 OrderedJson limits_of(const std::string& component, const model::Limits& limits) {
   if (component == "text_encoder") return {{"rows", limits.max_encoder_input_len}};
-  if (component == "context_encoder" || component == "voices") return {{"rows", limits.max_input_len}};
-  if (component == "decoder") return {{"positions", limits.max_seq_len}, {"requests", limits.max_batch_size}};
+  if (component == "context_encoder" || component == "voices")
+    return {{"rows", limits.max_input_len}};
+  if (component == "decoder")
+    return {{"positions", limits.max_seq_len}, {"requests", limits.max_batch_size}};
   return {{"requests", limits.max_batch_size}};
 }
 
 void check_target(const fs::path& target, bool overwrite) {
   std::error_code unknown;  // a name too long, say: making the folder tells
   if (!fs::exists(target, unknown)) return;
-  const bool is_ours = fs::is_directory(target) && (fs::is_empty(target) || fs::exists(target / "engine.json"));
+  const bool is_ours =
+      fs::is_directory(target) && (fs::is_empty(target) || fs::exists(target / "engine.json"));
   TTSRT_CHECK(ConfigError, is_ours, "output_dir: ", target.string(), " exists and isn't an engine");
   TTSRT_CHECK(ConfigError, overwrite || fs::is_empty(target), "output_dir: ", target.string(),
               " holds an engine already; ask for overwrite to replace it");
 }
 
-void write_engine(const Checkpoint& checkpoint, const fs::path& folder, const model::Limits& limits, const BuildOptions& options,
-                  const BuildProgress& progress) {
+void write_engine(const Checkpoint& checkpoint, const fs::path& folder, const model::Limits& limits,
+                  const BuildOptions& options, const BuildProgress& progress) {
   const auto items = model::plan_engine(checkpoint.config, options.dtype, checkpoint.voice_rows);
   check_sources(checkpoint, items);
   std::vector<SafetensorsWriter::Plan> plans;
@@ -159,32 +174,37 @@ void write_engine(const Checkpoint& checkpoint, const fs::path& folder, const mo
     writer.write(bytes.data(), bytes.size());
     OrderedJson& component = components[item.component];
     if (!component.contains("limits")) component["limits"] = limits_of(item.component, limits);
-    component["tensors"][item.weight.name] = {{"layout", item.weight.layout == ops::Layout::panel16 ? "panel16" : "dense"},
-                                              {"rows", item.weight.rows},
-                                              {"cols", item.weight.cols},
-                                              {"sha256", sha256_hex(bytes.data(), bytes.size())}};
+    component["tensors"][item.weight.name] = {
+        {"layout", item.weight.layout == ops::Layout::panel16 ? "panel16" : "dense"},
+        {"rows", item.weight.rows},
+        {"cols", item.weight.cols},
+        {"sha256", sha256_hex(bytes.data(), bytes.size())}};
     if (progress) progress(++done, static_cast<std::int32_t>(items.size()), item.weight.name);
   }
   writer.finish();
   std::ofstream description(folder / "engine.json");
   description << describe(checkpoint, limits, options, std::move(components)).dump(1) << "\n";
   description.close();
-  TTSRT_CHECK(FormatError, !description.fail(), (folder / "engine.json").string(), ": can't be written");
+  TTSRT_CHECK(FormatError, !description.fail(), (folder / "engine.json").string(),
+              ": can't be written");
 }
 
 }  // namespace
 
-void build(const std::string& checkpoint_dir, const std::string& output_dir, const BuildOptions& options,
-           const BuildProgress& progress) {
-  const bool is_known = options.dtype == DType::float32 || options.dtype == DType::bfloat16 || options.dtype == DType::float16;
-  TTSRT_CHECK(ConfigError, is_known, "dtype: expected float32, bfloat16 or float16, got ", name_of(options.dtype));
+void build(const std::string& checkpoint_dir, const std::string& output_dir,
+           const BuildOptions& options, const BuildProgress& progress) {
+  const bool is_known = options.dtype == DType::float32 || options.dtype == DType::bfloat16 ||
+                        options.dtype == DType::float16;
+  TTSRT_CHECK(ConfigError, is_known, "dtype: expected float32, bfloat16 or float16, got ",
+              name_of(options.dtype));
   const Checkpoint checkpoint(checkpoint_dir);
-  const model::Limits limits =
-      model::resolve_limits(options, checkpoint.config, checkpoint.voice_rows, checkpoint.defaults.max_frames);
+  const model::Limits limits = model::resolve_limits(
+      options, checkpoint.config, checkpoint.voice_rows, checkpoint.defaults.max_frames);
   fs::path target = fs::absolute(output_dir).lexically_normal();
   if (!target.has_filename()) target = target.parent_path();  // "engine/"
   check_target(target, options.overwrite);
-  const fs::path fresh = target.parent_path() / (target.filename().string() + ".partial-" + std::to_string(::getpid()));
+  const fs::path fresh = target.parent_path() /
+                         (target.filename().string() + ".partial-" + std::to_string(::getpid()));
   std::error_code ignored;
   try {
     fs::create_directories(fresh);

@@ -9,12 +9,14 @@ class Planner {
  public:
   Planner(const ModelConfig& config, DType dtype) : config_(config), dtype_(dtype) {}
 
-  void table(const std::string& component, const std::string& name, std::vector<std::int64_t> shape, DType dtype) {
+  void table(const std::string& component, const std::string& name, std::vector<std::int64_t> shape,
+             DType dtype) {
     PackItem item = start(component, name, std::move(shape));
     item.weight.dtype = dtype;
     item.weight.cols = item.source_shape.back();
     item.weight.rows = 1;
-    for (std::size_t i = 0; i + 1 < item.source_shape.size(); ++i) item.weight.rows *= item.source_shape[i];
+    for (std::size_t i = 0; i + 1 < item.source_shape.size(); ++i)
+      item.weight.rows *= item.source_shape[i];
     items_.push_back(std::move(item));
   }
 
@@ -22,13 +24,15 @@ class Planner {
     table(component, name, {size}, DType::float32);
   }
 
-  void matrix(const std::string& component, const std::string& name, std::int64_t rows, std::int64_t cols) {
+  void matrix(const std::string& component, const std::string& name, std::int64_t rows,
+              std::int64_t cols) {
     PackItem item = start(component, name, {rows, cols});
     panel(item, rows, cols);
     items_.push_back(std::move(item));
   }
 
-  void conv(const std::string& component, const std::string& name, std::int64_t rows, std::int64_t cols, std::int32_t kernel) {
+  void conv(const std::string& component, const std::string& name, std::int64_t rows,
+            std::int64_t cols, std::int32_t kernel) {
     PackItem item = start(component, name, {rows, cols, kernel});
     panel(item, rows, cols * kernel);
     item.kernel = kernel;
@@ -73,19 +77,22 @@ class Planner {
       vector(name, name + ".in_proj_bias", width);
     }
     for (std::int32_t i = 0; i < config_.stack_codes(); ++i) {
-      PackItem item = start(name, name + ".heads", {config_.stack_codes(), config_.codebook_vocab, width});
+      PackItem item =
+          start(name, name + ".heads", {config_.stack_codes(), config_.codebook_vocab, width});
       item.weight.name = message(name, ".heads.", i);
       panel(item, config_.codebook_vocab, width);
       item.first_row = std::int64_t{i} * config_.codebook_vocab;
       items_.push_back(std::move(item));
     }
-    table(name, name + ".heads_bias", {config_.stack_codes(), config_.codebook_vocab}, DType::float32);
+    table(name, name + ".heads_bias", {config_.stack_codes(), config_.codebook_vocab},
+          DType::float32);
   }
 
   std::vector<PackItem> take() { return std::move(items_); }
 
  private:
-  static PackItem start(const std::string& component, const std::string& name, std::vector<std::int64_t> shape) {
+  static PackItem start(const std::string& component, const std::string& name,
+                        std::vector<std::int64_t> shape) {
     PackItem item;
     item.component = component;
     item.source = name;
@@ -114,10 +121,12 @@ std::vector<PackItem> plan_engine(const ModelConfig& config, DType dtype, std::i
   plan.table("text_encoder", "text_embedding", {config.text_vocab, dim}, dtype);
   plan.stack("text_encoder", config.text_encoder);
   if (config.context_text == ContextText::own) {
-    plan.table("context_encoder", "context_text_embedding", {config.context_text_vocab, dim}, dtype);
+    plan.table("context_encoder", "context_text_embedding", {config.context_text_vocab, dim},
+               dtype);
   }
   if (config.context_encoder.is_present()) plan.stack("context_encoder", config.context_encoder);
-  plan.table("decoder", "audio_embeddings", {config.stack_codes(), config.codebook_vocab, dim}, dtype);
+  plan.table("decoder", "audio_embeddings", {config.stack_codes(), config.codebook_vocab, dim},
+             dtype);
   plan.stack("decoder", config.decoder);
   plan.cross();
   const std::int64_t logits = std::int64_t{config.stack_codes()} * config.codebook_vocab;

@@ -11,12 +11,13 @@
 namespace ttsrt::model {
 
 struct PackItem {
-  std::string component;      // "decoder", ...
-  ops::Weight weight;         // name, dtype, layout, logical shape
-  std::string source;         // name in the checkpoint
+  std::string component;  // "decoder", ...
+  ops::Weight weight;     // name, dtype, layout, logical shape
+  std::string source;     // name in the checkpoint
   std::vector<std::int64_t> source_shape;
-  std::int64_t first_row = 0; // rows taken from the source seen as [*, cols], from this one on
-  std::int32_t kernel = 1;    // > 1: the source is [rows, cols / kernel, kernel] and the taps come first
+  std::int64_t first_row = 0;  // rows taken from the source seen as [*, cols], from this one on
+  std::int32_t kernel =
+      1;  // > 1: the source is [rows, cols / kernel, kernel] and the taps come first
 };
 
 // `voice_rows`: rows of the stored voices' longest.

@@ -10,14 +10,16 @@ constexpr std::int64_t kMaxVocab = 1 << 20;
 constexpr std::int64_t kMaxPositions = 1 << 20;
 
 template <typename Kind>
-Kind named(const JsonReader& reader, const char* key, std::initializer_list<std::pair<const char*, Kind>> known) {
+Kind named(const JsonReader& reader, const char* key,
+           std::initializer_list<std::pair<const char*, Kind>> known) {
   const std::string name = reader.string(key);
   std::string names;
   for (const auto& [candidate, kind] : known) {
     if (name == candidate) return kind;
     names += names.empty() ? candidate : std::string(", ") + candidate;
   }
-  throw FormatError(message(reader.where(), ".", key, ": expected one of ", names, ", got \"", name, "\""));
+  throw FormatError(
+      message(reader.where(), ".", key, ": expected one of ", names, ", got \"", name, "\""));
 }
 
 StackConfig read_stack(const JsonReader& reader, bool is_local) {
@@ -36,8 +38,8 @@ StackConfig read_stack(const JsonReader& reader, bool is_local) {
   } else {
     stack.has_norm_out = false;
   }
-  TTSRT_CHECK(FormatError, stack.dim % stack.heads == 0, reader.where(), ".heads: expected a divisor of dim ", stack.dim,
-              ", got ", stack.heads);
+  TTSRT_CHECK(FormatError, stack.dim % stack.heads == 0, reader.where(),
+              ".heads: expected a divisor of dim ", stack.dim, ", got ", stack.heads);
   return stack;
 }
 
@@ -58,15 +60,17 @@ CrossConfig read_cross(const JsonReader& reader, std::int32_t layers) {
   cross.sees_context = read_layers(reader, "context_layers", layers);
   for (std::int32_t l = 0; l < layers; ++l) {
     const auto at = static_cast<std::size_t>(l);
-    TTSRT_CHECK(FormatError, !(cross.sees_text[at] && cross.sees_context[at]), reader.where(), ": layer ", l,
-                " stands in text_layers and in context_layers");
+    TTSRT_CHECK(FormatError, !(cross.sees_text[at] && cross.sees_context[at]), reader.where(),
+                ": layer ", l, " stands in text_layers and in context_layers");
   }
   return cross;
 }
 
 LocalConfig read_local(const JsonReader& reader) {
   LocalConfig local;
-  local.kind = named<LocalKind>(reader, "kind", {{"autoregressive", LocalKind::autoregressive}, {"maskgit", LocalKind::maskgit}});
+  local.kind = named<LocalKind>(
+      reader, "kind",
+      {{"autoregressive", LocalKind::autoregressive}, {"maskgit", LocalKind::maskgit}});
   local.stack = read_stack(reader, true);
   local.stack.is_causal = local.kind == LocalKind::autoregressive;
   local.has_in_projection = reader.boolean("in_projection");
@@ -95,28 +99,34 @@ void read_speakers(const JsonReader& reader, ModelConfig& config) {
 }
 
 void check_consistency(const ModelConfig& config, const std::string& where) {
-  TTSRT_CHECK(FormatError, config.text_encoder.dim == config.dim && config.decoder.dim == config.dim, where,
+  TTSRT_CHECK(FormatError,
+              config.text_encoder.dim == config.dim && config.decoder.dim == config.dim, where,
               ": expected encoder and decoder as wide as dim ", config.dim);
   TTSRT_CHECK(FormatError, config.decoder.is_causal, where, ".decoder.causal: expected true");
-  const bool needs_encoder = config.context == ContextKind::encoder || config.context == ContextKind::memory;
+  const bool needs_encoder =
+      config.context == ContextKind::encoder || config.context == ContextKind::memory;
   TTSRT_CHECK(FormatError, !needs_encoder || config.context_encoder.is_present(), where,
               ".context_encoder: missing for this kind of context");
-  TTSRT_CHECK(FormatError, !config.context_encoder.is_present() || config.context_encoder.dim == config.dim, where,
-              ".context_encoder.dim: expected ", config.dim, ", got ", config.context_encoder.dim);
+  TTSRT_CHECK(
+      FormatError, !config.context_encoder.is_present() || config.context_encoder.dim == config.dim,
+      where, ".context_encoder.dim: expected ", config.dim, ", got ", config.context_encoder.dim);
   TTSRT_CHECK(FormatError, config.context != ContextKind::voices || config.num_voices > 0, where,
               ".num_voices: expected at least 1 where the context is stored voices");
-  TTSRT_CHECK(FormatError, config.context_text != ContextText::own || config.context_text_vocab > 0, where,
-              ".context_text_vocab: expected at least 1 where context_text is \"own\"");
+  TTSRT_CHECK(FormatError, config.context_text != ContextText::own || config.context_text_vocab > 0,
+              where, ".context_text_vocab: expected at least 1 where context_text is \"own\"");
   for (const bool sees_context : config.cross.sees_context) {
     TTSRT_CHECK(FormatError, !sees_context || config.context == ContextKind::memory, where,
                 ".decoder.context_layers: expected none where the context isn't a memory");
   }
   if (config.local.kind != LocalKind::none) {
-    const std::int32_t positions = config.stack_codes() + (config.local.kind == LocalKind::maskgit ? 1 : 0);
-    TTSRT_CHECK(FormatError, config.local.stack.max_positions >= positions, where, ".local_transformer.max_positions: expected at least ",
-                positions, ", got ", config.local.stack.max_positions);
-    TTSRT_CHECK(FormatError, config.local.has_in_projection || config.local.stack.dim == config.dim, where,
-                ".local_transformer.dim: expected ", config.dim, " without an in-projection, got ", config.local.stack.dim);
+    const std::int32_t positions =
+        config.stack_codes() + (config.local.kind == LocalKind::maskgit ? 1 : 0);
+    TTSRT_CHECK(FormatError, config.local.stack.max_positions >= positions, where,
+                ".local_transformer.max_positions: expected at least ", positions, ", got ",
+                config.local.stack.max_positions);
+    TTSRT_CHECK(FormatError, config.local.has_in_projection || config.local.stack.dim == config.dim,
+                where, ".local_transformer.dim: expected ", config.dim,
+                " without an in-projection, got ", config.local.stack.dim);
   }
 }
 
@@ -138,15 +148,18 @@ ModelConfig read_model_config(const JsonReader& reader) {
                                        {"voices", ContextKind::voices},
                                        {"memory", ContextKind::memory}});
   config.context_text = named<ContextText>(
-      reader, "context_text", {{"none", ContextText::none}, {"shared", ContextText::shared}, {"own", ContextText::own}});
+      reader, "context_text",
+      {{"none", ContextText::none}, {"shared", ContextText::shared}, {"own", ContextText::own}});
   config.text_encoder = read_stack(reader.object("text_encoder"), false);
-  if (reader.has("context_encoder")) config.context_encoder = read_stack(reader.object("context_encoder"), false);
+  if (reader.has("context_encoder"))
+    config.context_encoder = read_stack(reader.object("context_encoder"), false);
   config.decoder = read_stack(reader.object("decoder"), false);
   config.cross = read_cross(reader.object("decoder"), config.decoder.layers);
-  if (reader.has("local_transformer")) config.local = read_local(reader.object("local_transformer"));
+  if (reader.has("local_transformer"))
+    config.local = read_local(reader.object("local_transformer"));
   read_speakers(reader, config);
-  TTSRT_CHECK(FormatError, config.stack_codes() <= 256, reader.where(), ": expected codebooks * frame_stacking of at most 256, got ",
-              config.stack_codes());
+  TTSRT_CHECK(FormatError, config.stack_codes() <= 256, reader.where(),
+              ": expected codebooks * frame_stacking of at most 256, got ", config.stack_codes());
   check_consistency(config, reader.where());
   return config;
 }

@@ -1,4 +1,5 @@
-// What a model is: the "model" block that checkpoints and engines share (docs/format.md), as checked numbers.
+// What a model is: the "model" block that checkpoints and engines share (docs/format.md), as
+// checked numbers.
 #pragma once
 
 #include <cstdint>

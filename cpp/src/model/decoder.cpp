@@ -11,23 +11,28 @@ ops::EmbedRows embed_of(const EngineData& engine, const StackWeights& weights, o
   embed.out = out;
   embed.codebooks = config.stack_codes();
   embed.vocab = config.codebook_vocab;
-  embed.audio_tables = engine.weight("audio_embeddings", std::int64_t{config.stack_codes()} * config.codebook_vocab, config.dim);
+  embed.audio_tables = engine.weight(
+      "audio_embeddings", std::int64_t{config.stack_codes()} * config.codebook_vocab, config.dim);
   if (config.context_text != ContextText::none) {
     embed.text_table = engine.weight("text_embedding", config.text_vocab, config.dim);
   }
   if (config.context_text == ContextText::own) {
-    embed.context_text_table = engine.weight("context_text_embedding", config.context_text_vocab, config.dim);
+    embed.context_text_table =
+        engine.weight("context_text_embedding", config.context_text_vocab, config.dim);
   }
   embed.positions = weights.positions;
   return embed;
 }
 
-void write_cross(const EngineData& engine, BlockWriter& block, std::int32_t layer, ops::BufferId scores) {
+void write_cross(const EngineData& engine, BlockWriter& block, std::int32_t layer,
+                 ops::BufferId scores) {
   const CrossConfig& cross = engine.config.cross;
   const auto at = static_cast<std::size_t>(layer);
-  if (cross.sees_text[at]) block.cross_attention(load_cross(engine, layer), cross, layer, ops::Memory::text, scores);
+  if (cross.sees_text[at])
+    block.cross_attention(load_cross(engine, layer), cross, layer, ops::Memory::text, scores);
   if (cross.sees_context[at]) {
-    block.cross_attention(load_cross(engine, layer), cross, layer, ops::Memory::context, ops::kNoBuffer);
+    block.cross_attention(load_cross(engine, layer), cross, layer, ops::Memory::context,
+                          ops::kNoBuffer);
   }
 }
 
@@ -50,12 +55,15 @@ ops::PickCodes pick_codes_of(const EngineData& engine, ops::BufferId hidden) {
     pick.in_proj_bias = engine.weight("local_transformer.in_proj_bias", 1, stack.dim);
   }
   pick.positions = weights.positions;
-  pick.audio_tables = engine.weight("audio_embeddings", std::int64_t{pick.codebooks} * pick.vocab, config.dim);
+  pick.audio_tables =
+      engine.weight("audio_embeddings", std::int64_t{pick.codebooks} * pick.vocab, config.dim);
   for (const LayerWeights& of : weights.layers) {
-    pick.layers.push_back({of.self_norm, of.self_qkv, of.self_out, of.ffn_norm, of.ffn_in, of.ffn_out});
+    pick.layers.push_back(
+        {of.self_norm, of.self_qkv, of.self_out, of.ffn_norm, of.ffn_in, of.ffn_out});
   }
   for (std::int32_t i = 0; i < pick.codebooks; ++i) {
-    pick.head_weights.push_back(engine.weight("local_transformer.heads." + std::to_string(i), pick.vocab, stack.dim));
+    pick.head_weights.push_back(
+        engine.weight("local_transformer.heads." + std::to_string(i), pick.vocab, stack.dim));
   }
   pick.head_biases = engine.weight("local_transformer.heads_bias", pick.codebooks, pick.vocab);
   return pick;
@@ -82,7 +90,8 @@ ops::Program write_prefill(const EngineData& engine, bool trace) {
     const LayerWeights& layer = weights.layers[static_cast<std::size_t>(l)];
     block.self_attention(layer, l);
     if (l + 1 == config.layers && !has_convs) {
-      program.ops.pop_back();  // nothing reads the last layer's output: only its keys and values are wanted
+      program.ops.pop_back();  // nothing reads the last layer's output: only its keys and values
+                               // are wanted
       break;
     }
     write_cross(engine, block, l, ops::kNoBuffer);
@@ -97,7 +106,8 @@ ops::Program write_decode(const EngineData& engine, bool trace) {
   program.name = "decode";
   const StackWeights weights = load_stack(engine, "decoder", config.decoder);
   BlockWriter block(program, config.decoder, {true, config.decoder.kernel > 1});
-  const ops::BufferId scores = program.add("scores", engine.limits.max_encoder_input_len, ops::RowSpace::draws);
+  const ops::BufferId scores =
+      program.add("scores", engine.limits.max_encoder_input_len, ops::RowSpace::draws);
   program.ops.push_back(ops::ClearScores{scores});
   program.ops.push_back(embed_of(engine, weights, block.residual()));
   for (std::int32_t l = 0; l < config.decoder.layers; ++l) {
@@ -110,11 +120,13 @@ ops::Program write_decode(const EngineData& engine, bool trace) {
   const ops::BufferId hidden = block.finish(weights);
   const std::int64_t width = std::int64_t{config.stack_codes()} * config.codebook_vocab;
   const ops::BufferId logits = program.add("logits", width);
-  const ops::BufferId guided = trace ? program.add("guided", width, ops::RowSpace::draws) : ops::kNoBuffer;
-  program.ops.push_back(
-      ops::Linear{hidden, logits, engine.weight("final_proj", width, config.dim), engine.weight("final_proj_bias", 1, width)});
+  const ops::BufferId guided =
+      trace ? program.add("guided", width, ops::RowSpace::draws) : ops::kNoBuffer;
+  program.ops.push_back(ops::Linear{hidden, logits, engine.weight("final_proj", width, config.dim),
+                                    engine.weight("final_proj_bias", 1, width)});
   program.ops.push_back(ops::UpdatePrior{scores});
-  program.ops.push_back(ops::SampleCodes{logits, guided, config.stack_codes(), config.codebook_vocab});
+  program.ops.push_back(
+      ops::SampleCodes{logits, guided, config.stack_codes(), config.codebook_vocab});
   ops::BufferId pick_logits = ops::kNoBuffer;
   if (config.local.kind != LocalKind::none) {
     ops::PickCodes pick = pick_codes_of(engine, hidden);

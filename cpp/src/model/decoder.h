@@ -1,4 +1,5 @@
-// Programs of the decoder: context rows in front (prefill), then one row per branch and step up to a stack of codes (decode).
+// Programs of the decoder: context rows in front (prefill), then one row per branch and step up to
+// a stack of codes (decode).
 #pragma once
 
 #include "model/engine_data.h"

@@ -14,7 +14,8 @@ AttentionPrior read_prior(const JsonReader& reader) {
   prior.lookahead = reader.int32("lookahead", 1, kMaxCount);
   prior.left = reader.int32("left", 0, kMaxCount);
   prior.right = reader.int32("right", 0, kMaxCount);
-  prior.estimate_layers = reader.integers("estimate_layers", 0, kMaxDecoderLayers - 1, kMaxDecoderLayers);
+  prior.estimate_layers =
+      reader.integers("estimate_layers", 0, kMaxDecoderLayers - 1, kMaxDecoderLayers);
   prior.apply_layers = reader.integers("apply_layers", 0, kMaxDecoderLayers - 1, kMaxDecoderLayers);
   prior.start_step = reader.int32("start_step", 0, kMaxCount);
   prior.skip_after = reader.int32("skip_after", 0, kMaxCount);

@@ -1,4 +1,5 @@
-// What a request gets where it asks for nothing: the "defaults" block that checkpoints and engines share.
+// What a request gets where it asks for nothing: the "defaults" block that checkpoints and engines
+// share.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +22,8 @@ struct RequestDefaults {
   std::optional<AttentionPrior> prior;
 };
 
-// Throws FormatError naming the field. Names and layers are checked against the model when a request's rules are compiled.
+// Throws FormatError naming the field. Names and layers are checked against the model when a
+// request's rules are compiled.
 RequestDefaults read_defaults(const JsonReader& defaults);
 
 }  // namespace ttsrt::model

@@ -7,10 +7,12 @@ namespace {
 
 ops::Weight audio_tables(const EngineData& engine) {
   const ModelConfig& config = engine.config;
-  return engine.weight("audio_embeddings", std::int64_t{config.stack_codes()} * config.codebook_vocab, config.dim);
+  return engine.weight("audio_embeddings",
+                       std::int64_t{config.stack_codes()} * config.codebook_vocab, config.dim);
 }
 
-ops::BufferId write_layers(const EngineData& engine, ops::Program& program, const std::string& prefix, const StackConfig& config,
+ops::BufferId write_layers(const EngineData& engine, ops::Program& program,
+                           const std::string& prefix, const StackConfig& config,
                            ops::EmbedRows embed, bool trace) {
   const StackWeights weights = load_stack(engine, prefix, config);
   BlockWriter block(program, config, {});
@@ -27,11 +29,13 @@ ops::BufferId write_layers(const EngineData& engine, ops::Program& program, cons
 }
 
 // Keys and values of every decoder layer that sees this memory.
-void write_projections(const EngineData& engine, ops::Program& program, ops::BufferId memory_rows, ops::Memory memory) {
+void write_projections(const EngineData& engine, ops::Program& program, ops::BufferId memory_rows,
+                       ops::Memory memory) {
   const ModelConfig& config = engine.config;
   const ops::BufferId normed = program.add("memory_normed", config.dim);
   const ops::BufferId kv = program.add("memory_kv", 2 * std::int64_t{config.cross.width()});
-  const std::vector<bool>& sees = memory == ops::Memory::text ? config.cross.sees_text : config.cross.sees_context;
+  const std::vector<bool>& sees =
+      memory == ops::Memory::text ? config.cross.sees_text : config.cross.sees_context;
   for (std::int32_t l = 0; l < config.decoder.layers; ++l) {
     if (!sees[static_cast<std::size_t>(l)]) continue;
     const CrossWeights weights = load_cross(engine, l);
@@ -52,7 +56,8 @@ ops::Program write_text_encoder(const EngineData& engine, bool trace) {
   program.name = "text_encoder";
   ops::EmbedRows embed;
   embed.text_table = engine.weight("text_embedding", engine.config.text_vocab, engine.config.dim);
-  const ops::BufferId out = write_layers(engine, program, "text_encoder", engine.config.text_encoder, embed, trace);
+  const ops::BufferId out =
+      write_layers(engine, program, "text_encoder", engine.config.text_encoder, embed, trace);
   if (trace) program.taps.push_back({"encoder_out", out});
   write_projections(engine, program, out, ops::Memory::text);
   return program;
@@ -78,10 +83,13 @@ ops::Program write_context_encoder(const EngineData& engine, bool trace) {
   embed.vocab = config.codebook_vocab;
   embed.text_table = engine.weight("text_embedding", config.text_vocab, config.dim);
   if (config.context_text == ContextText::own) {
-    embed.context_text_table = engine.weight("context_text_embedding", config.context_text_vocab, config.dim);
+    embed.context_text_table =
+        engine.weight("context_text_embedding", config.context_text_vocab, config.dim);
   }
-  const ops::BufferId out = write_layers(engine, program, "context_encoder", config.context_encoder, embed, trace);
-  if (trace && config.context == ContextKind::memory) program.taps.push_back({"context_embedding", out});
+  const ops::BufferId out =
+      write_layers(engine, program, "context_encoder", config.context_encoder, embed, trace);
+  if (trace && config.context == ContextKind::memory)
+    program.taps.push_back({"context_embedding", out});
   if (config.context == ContextKind::memory) {
     write_projections(engine, program, out, ops::Memory::context);
   } else {

@@ -1,4 +1,5 @@
-// Programs of the encoders: text and context in, keys and values of every decoder layer (or context rows) out.
+// Programs of the encoders: text and context in, keys and values of every decoder layer (or context
+// rows) out.
 #pragma once
 
 #include "model/engine_data.h"
@@ -12,7 +13,8 @@ ops::Program write_text_encoder(const EngineData& engine, bool trace);
 // Given encoder output, projected only.
 ops::Program write_memory_projection(const EngineData& engine);
 
-// Context codes or text through the context encoder, then kept as decoder rows or projected as memory.
+// Context codes or text through the context encoder, then kept as decoder rows or projected as
+// memory.
 ops::Program write_context_encoder(const EngineData& engine, bool trace);
 
 }  // namespace ttsrt::model

@@ -18,17 +18,21 @@ DType read_dtype(const JsonReader& reader) {
   for (const DType dtype : {DType::float32, DType::bfloat16, DType::float16}) {
     if (name == name_of(dtype)) return dtype;
   }
-  throw FormatError(message(reader.where(), ".dtype: expected float32, bfloat16 or float16, got \"", name, "\""));
+  throw FormatError(
+      message(reader.where(), ".dtype: expected float32, bfloat16 or float16, got \"", name, "\""));
 }
 
 }  // namespace
 
 EngineData::EngineData(const std::string& folder)
-    : path(folder), description(read_text(folder + "/engine.json", kMaxDescription)), file_(folder + "/weights.safetensors") {
+    : path(folder),
+      description(read_text(folder + "/engine.json", kMaxDescription)),
+      file_(folder + "/weights.safetensors") {
   const Json json = parse_json(description, folder + "/engine.json");
   const JsonReader reader(json, folder + "/engine.json");
   const std::string format = reader.string("format");
-  TTSRT_CHECK(FormatError, format == "ttsrt.engine", reader.where(), ".format: expected \"ttsrt.engine\", got \"", format, "\"");
+  TTSRT_CHECK(FormatError, format == "ttsrt.engine", reader.where(),
+              ".format: expected \"ttsrt.engine\", got \"", format, "\"");
   reader.integer("format_version", 1, 1);
   const std::string family = reader.string("family");
   config = model::read_model_config(reader.object("model"));
@@ -42,7 +46,8 @@ EngineData::EngineData(const std::string& folder)
 }
 
 void EngineData::read_components(const JsonReader& components) {
-  for (const char* name : {"text_encoder", "context_encoder", "decoder", "local_transformer", "voices"}) {
+  for (const char* name :
+       {"text_encoder", "context_encoder", "decoder", "local_transformer", "voices"}) {
     if (!components.has(name)) continue;
     const JsonReader tensors_of = components.object(name).object("tensors");
     for (const auto& [tensor, entry] : components.value(name).at("tensors").items()) {
@@ -59,57 +64,64 @@ void EngineData::read_tensor(const std::string& name, const JsonReader& entry) {
   weight.rows = entry.integer("rows", 1, kMaxElements);
   weight.cols = entry.integer("cols", 1, kMaxElements / weight.rows);
   const std::string layout = entry.string("layout");
-  TTSRT_CHECK(FormatError, layout == "dense" || layout == "panel16", entry.where(), ".layout: expected dense or panel16, got \"",
-              layout, "\"");
+  TTSRT_CHECK(FormatError, layout == "dense" || layout == "panel16", entry.where(),
+              ".layout: expected dense or panel16, got \"", layout, "\"");
   weight.layout = layout == "dense" ? ops::Layout::dense : ops::Layout::panel16;
   const std::size_t expected = model::packed_bytes(weight);
-  TTSRT_CHECK(FormatError, stored.bytes == expected, entry.where(), ": expected ", expected, " bytes for [", weight.rows, ", ",
-              weight.cols, "] ", layout, ", got ", stored.bytes);
+  TTSRT_CHECK(FormatError, stored.bytes == expected, entry.where(), ": expected ", expected,
+              " bytes for [", weight.rows, ", ", weight.cols, "] ", layout, ", got ", stored.bytes);
   TTSRT_CHECK(FormatError, reinterpret_cast<std::uintptr_t>(stored.data) % 64 == 0, entry.where(),
               ": its bytes don't start on a 64-byte boundary");
   weight.data = stored.data;
-  TTSRT_CHECK(FormatError, weights_.emplace(name, weight).second, entry.where(), ": stands in two components");
-  tensors.push_back({name, safetensors_name_of(stored.dtype), stored.shape, layout, stored.bytes, entry.string("sha256")});
+  TTSRT_CHECK(FormatError, weights_.emplace(name, weight).second, entry.where(),
+              ": stands in two components");
+  tensors.push_back({name, safetensors_name_of(stored.dtype), stored.shape, layout, stored.bytes,
+                     entry.string("sha256")});
 }
 
-// Every weight the model needs is there, of the type, layout and shape a build gives it: backends read them unseen.
+// Every weight the model needs is there, of the type, layout and shape a build gives it: backends
+// read them unseen.
 void EngineData::check_weights(DType dtype) const {
-  const auto voice_rows = config.num_voices > 0 ? static_cast<std::int32_t>(file_.at("voices").shape[1]) : 0;
+  const auto voice_rows =
+      config.num_voices > 0 ? static_cast<std::int32_t>(file_.at("voices").shape[1]) : 0;
   for (const model::PackItem& item : model::plan_engine(config, dtype, voice_rows)) {
     const ops::Weight stored = weight(item.weight.name, item.weight.rows, item.weight.cols);
     const char* layout = item.weight.layout == ops::Layout::panel16 ? "panel16" : "dense";
-    TTSRT_CHECK(FormatError, stored.dtype == item.weight.dtype && stored.layout == item.weight.layout, path, ": ", stored.name,
-                ": expected ", name_of(item.weight.dtype), " ", layout, ", got ", name_of(stored.dtype),
-                stored.layout == item.weight.layout ? "" : " in another layout");
+    TTSRT_CHECK(
+        FormatError, stored.dtype == item.weight.dtype && stored.layout == item.weight.layout, path,
+        ": ", stored.name, ": expected ", name_of(item.weight.dtype), " ", layout, ", got ",
+        name_of(stored.dtype), stored.layout == item.weight.layout ? "" : " in another layout");
   }
 }
 
-ops::Weight EngineData::weight(const std::string& name, std::int64_t rows, std::int64_t cols) const {
+ops::Weight EngineData::weight(const std::string& name, std::int64_t rows,
+                               std::int64_t cols) const {
   const auto found = weights_.find(name);
   TTSRT_CHECK(FormatError, found != weights_.end(), path, ": ", name, ": missing");
   const ops::Weight& weight = found->second;
-  TTSRT_CHECK(FormatError, weight.rows == rows && weight.cols == cols, path, ": ", name, ": expected [", rows, ", ", cols,
-              "], got [", weight.rows, ", ", weight.cols, "]");
+  TTSRT_CHECK(FormatError, weight.rows == rows && weight.cols == cols, path, ": ", name,
+              ": expected [", rows, ", ", cols, "], got [", weight.rows, ", ", weight.cols, "]");
   return weight;
 }
 
 void EngineData::read_voices() {
   if (config.num_voices == 0) return;
   const StoredTensor& lengths = file_.at("voice_lengths");
-  TTSRT_CHECK(FormatError, lengths.dtype == DType::int32 && lengths.elements() == config.num_voices, path,
-              ": voice_lengths: expected ", config.num_voices, " int32");
+  TTSRT_CHECK(FormatError, lengths.dtype == DType::int32 && lengths.elements() == config.num_voices,
+              path, ": voice_lengths: expected ", config.num_voices, " int32");
   const StoredTensor& rows = file_.at("voices");
-  const bool fits = rows.dtype == DType::float32 && rows.shape.size() == 3 && rows.shape[0] == config.num_voices &&
-                    rows.shape[1] <= limits.max_input_len && rows.shape[2] == config.dim;
-  TTSRT_CHECK(FormatError, fits, path, ": voices: expected float32 [", config.num_voices, ", at most ", limits.max_input_len, ", ",
-              config.dim, "]");
+  const bool fits = rows.dtype == DType::float32 && rows.shape.size() == 3 &&
+                    rows.shape[0] == config.num_voices && rows.shape[1] <= limits.max_input_len &&
+                    rows.shape[2] == config.dim;
+  TTSRT_CHECK(FormatError, fits, path, ": voices: expected float32 [", config.num_voices,
+              ", at most ", limits.max_input_len, ", ", config.dim, "]");
   const auto most = static_cast<std::size_t>(rows.shape[1]);
   const auto dim = static_cast<std::size_t>(config.dim);
   const auto* values = reinterpret_cast<const float*>(rows.data);
   const auto* counts = reinterpret_cast<const std::int32_t*>(lengths.data);
   for (std::size_t voice = 0; voice < static_cast<std::size_t>(config.num_voices); ++voice) {
-    TTSRT_CHECK(FormatError, counts[voice] >= 1 && counts[voice] <= rows.shape[1], path, ": voice_lengths[", voice,
-                "]: expected 1 to ", most, ", got ", counts[voice]);
+    TTSRT_CHECK(FormatError, counts[voice] >= 1 && counts[voice] <= rows.shape[1], path,
+                ": voice_lengths[", voice, "]: expected 1 to ", most, ", got ", counts[voice]);
     const float* first = values + voice * most * dim;
     voices.emplace_back(first, first + static_cast<std::size_t>(counts[voice]) * dim);
   }
@@ -134,7 +146,9 @@ void EngineData::fill_info(const std::string& family, DType dtype) {
   for (const EngineTensor& tensor : tensors) info.weight_bytes += tensor.bytes;
 }
 
-Engine Engine::open(const std::string& path) { return Engine(std::make_shared<const EngineData>(path)); }
+Engine Engine::open(const std::string& path) {
+  return Engine(std::make_shared<const EngineData>(path));
+}
 
 const EngineInfo& Engine::info() const { return data_->info; }
 const std::string& Engine::path() const { return data_->path; }
@@ -146,7 +160,8 @@ void Engine::verify() const {
   for (const EngineTensor& tensor : data_->tensors) {
     const StoredTensor& stored = file.at(tensor.name);
     const std::string got = sha256_hex(stored.data, stored.bytes);
-    TTSRT_CHECK(FormatError, got == tensor.sha256, file.path(), ": ", tensor.name, ": expected SHA-256 ", tensor.sha256, ", got ", got);
+    TTSRT_CHECK(FormatError, got == tensor.sha256, file.path(), ": ", tensor.name,
+                ": expected SHA-256 ", tensor.sha256, ", got ", got);
   }
 }
 

@@ -1,4 +1,5 @@
-// An opened engine's insides: the mapped weights by name, the model, the defaults, the stored voices.
+// An opened engine's insides: the mapped weights by name, the model, the defaults, the stored
+// voices.
 #pragma once
 
 #include <map>

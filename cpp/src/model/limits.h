@@ -17,9 +17,10 @@ struct Limits {
   std::int32_t max_num_tokens = 0;         // rows of one launch and class
 };
 
-// Zeros become defaults. `voice_rows`: rows of the longest stored voice; `max_frames`: the checkpoint's default length. Throws
-// ConfigError for what the model's position tables can't hold.
-Limits resolve_limits(const BuildOptions& options, const ModelConfig& config, std::int32_t voice_rows, std::int32_t max_frames);
+// Zeros become defaults. `voice_rows`: rows of the longest stored voice; `max_frames`: the
+// checkpoint's default length. Throws ConfigError for what the model's position tables can't hold.
+Limits resolve_limits(const BuildOptions& options, const ModelConfig& config,
+                      std::int32_t voice_rows, std::int32_t max_frames);
 
 // Throws FormatError, also for limits beyond what the model can do.
 Limits read_limits(const JsonReader& limits, const ModelConfig& config);

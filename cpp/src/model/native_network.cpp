@@ -18,7 +18,8 @@ ops::StateSpec state_of(const EngineData& engine, const NetworkOptions& options)
   spec.cache_layers = config.decoder.layers;
   spec.cache_heads = config.decoder.heads;
   spec.cache_head_dim = config.decoder.head_dim();
-  // Two branches of every slot at full length, and one shared unconditional prefix per slot at worst.
+  // Two branches of every slot at full length, and one shared unconditional prefix per slot at
+  // worst.
   const std::int32_t per_branch = (limits.max_seq_len + ops::kBlockSize - 1) / ops::kBlockSize;
   const std::int32_t per_prefix = (limits.max_input_len + ops::kBlockSize - 1) / ops::kBlockSize;
   spec.num_blocks = limits.max_batch_size * (2 * per_branch + per_prefix);
@@ -65,7 +66,8 @@ step::ModelFacts facts_of(const EngineData& engine, const Limits& limits) {
   facts.frame_stacking = config.frame_stacking;
   facts.text_vocab = config.text_vocab;
   if (config.context_text != ContextText::none) {
-    facts.context_text_vocab = config.context_text == ContextText::own ? config.context_text_vocab : config.text_vocab;
+    facts.context_text_vocab =
+        config.context_text == ContextText::own ? config.context_text_vocab : config.text_vocab;
   }
   facts.frame_rate = config.frame_rate;
   facts.bos_id = config.tokens.audio_bos;
@@ -82,7 +84,8 @@ step::ModelFacts facts_of(const EngineData& engine, const Limits& limits) {
   facts.pads_context = config.context_text != ContextText::none;
   facts.shares_unconditional = config.decoder.kernel == 1;
   facts.speakers = config.speakers;
-  for (const auto& voice : engine.voices) facts.voices.push_back(std::make_shared<const std::vector<float>>(voice));
+  for (const auto& voice : engine.voices)
+    facts.voices.push_back(std::make_shared<const std::vector<float>>(voice));
   facts.max_batch_size = limits.max_batch_size;
   facts.max_seq_len = limits.max_seq_len;
   facts.max_input_len = limits.max_input_len;
@@ -94,7 +97,8 @@ step::ModelFacts facts_of(const EngineData& engine, const Limits& limits) {
 
 }  // namespace
 
-NativeNetwork::NativeNetwork(const EngineData& engine, std::unique_ptr<ops::Backend> backend, const NetworkOptions& options)
+NativeNetwork::NativeNetwork(const EngineData& engine, std::unique_ptr<ops::Backend> backend,
+                             const NetworkOptions& options)
     : trace_(options.trace), backend_(std::move(backend)) {
   const Limits& limits = options.limits;
   const ops::StateSpec state = state_of(engine, options);
@@ -106,7 +110,8 @@ NativeNetwork::NativeNetwork(const EngineData& engine, std::unique_ptr<ops::Back
     compile(RowClass::encode_context, write_context_encoder(engine, trace_), rows, 0);
   }
   compile(RowClass::prefill, write_prefill(engine, trace_), rows, 0);
-  compile(RowClass::decode, write_decode(engine, trace_), 2 * limits.max_batch_size, limits.max_batch_size);
+  compile(RowClass::decode, write_decode(engine, trace_), 2 * limits.max_batch_size,
+          limits.max_batch_size);
 
   info_.device = backend_->info().device;
   info_.description = backend_->info().description;
@@ -126,7 +131,8 @@ NativeNetwork::NativeNetwork(const EngineData& engine, std::unique_ptr<ops::Back
   output_.max_text_len = limits.max_encoder_input_len;
 }
 
-void NativeNetwork::compile(RowClass row_class, const ops::Program& program, std::int32_t max_rows, std::int32_t max_draws) {
+void NativeNetwork::compile(RowClass row_class, const ops::Program& program, std::int32_t max_rows,
+                            std::int32_t max_draws) {
   Compiled& compiled = classes_[static_cast<std::size_t>(row_class)];
   compiled.executable = backend_->compile(program, {max_rows, max_draws, trace_});
   compiled.taps = program.taps;
@@ -141,11 +147,13 @@ Ticket NativeNetwork::launch(const step::StepBatch& batch) {
   TTSRT_CHECK(InternalError, in_flight_ == nullptr, "launch: the ticket before wasn't collected");
   for (const step::Admission& admission : batch.admissions) backend_->admit(admission);
   for (std::int32_t c = 0; c < step::kRowClasses; ++c) {
-    if (static_cast<RowClass>(c) == RowClass::decode && !batch.block_copies.empty()) backend_->copy_blocks(batch.block_copies);
+    if (static_cast<RowClass>(c) == RowClass::decode && !batch.block_copies.empty())
+      backend_->copy_blocks(batch.block_copies);
     const step::RowBatch& rows = batch.classes[c];
     if (rows.rows == 0) continue;
     Compiled& compiled = classes_[static_cast<std::size_t>(c)];
-    TTSRT_CHECK(InternalError, compiled.executable != nullptr, "launch: rows of a class this model doesn't have: ", c);
+    TTSRT_CHECK(InternalError, compiled.executable != nullptr,
+                "launch: rows of a class this model doesn't have: ", c);
     compiled.executable->launch(rows);
   }
   in_flight_ = &batch;
@@ -153,7 +161,8 @@ Ticket NativeNetwork::launch(const step::StepBatch& batch) {
 }
 
 const step::StepOutput& NativeNetwork::collect(Ticket ticket) {
-  TTSRT_CHECK(InternalError, in_flight_ != nullptr && ticket == next_ticket_, "collect: no such launch: ", ticket);
+  TTSRT_CHECK(InternalError, in_flight_ != nullptr && ticket == next_ticket_,
+              "collect: no such launch: ", ticket);
   const step::StepBatch& batch = *in_flight_;
   in_flight_ = nullptr;
   ++next_ticket_;
@@ -177,7 +186,9 @@ void NativeNetwork::read_taps(const step::StepBatch& batch) {
       tap.name = compiled.taps[i].name;
       tap.row_class = c;
       tap.width = compiled.tap_widths[i];
-      tap.rows = compiled.tap_spaces[i] == ops::RowSpace::rows ? rows.rows : static_cast<std::int64_t>(rows.draws.size());
+      tap.rows = compiled.tap_spaces[i] == ops::RowSpace::rows
+                     ? rows.rows
+                     : static_cast<std::int64_t>(rows.draws.size());
       const float* values = compiled.executable->activation(compiled.taps[i].buffer);
       tap.values.assign(values, values + tap.rows * tap.width);
       output_.taps.push_back(std::move(tap));

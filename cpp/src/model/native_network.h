@@ -1,4 +1,5 @@
-// A network that runs Programs on a Backend: one Executable per row class, run in the order of RowClass.
+// A network that runs Programs on a Backend: one Executable per row class, run in the order of
+// RowClass.
 #pragma once
 
 #include <array>
@@ -11,7 +12,7 @@
 namespace ttsrt::model {
 
 struct NetworkOptions {
-  Limits limits;        // the executor's, at most the engine's
+  Limits limits;  // the executor's, at most the engine's
   DType cache_dtype = DType::float32;
   bool trace = false;
 };
@@ -19,7 +20,8 @@ struct NetworkOptions {
 class NativeNetwork final : public Network {
  public:
   // Compiles every Program the model has. The engine's mapping must outlive the network.
-  NativeNetwork(const EngineData& engine, std::unique_ptr<ops::Backend> backend, const NetworkOptions& options);
+  NativeNetwork(const EngineData& engine, std::unique_ptr<ops::Backend> backend,
+                const NetworkOptions& options);
 
   const NetworkInfo& info() const override { return info_; }
   Ticket launch(const step::StepBatch& batch) override;
@@ -33,7 +35,8 @@ class NativeNetwork final : public Network {
     std::unique_ptr<ops::Executable> executable;  // null: the model has no such class
   };
 
-  void compile(step::RowClass row_class, const ops::Program& program, std::int32_t max_rows, std::int32_t max_draws);
+  void compile(step::RowClass row_class, const ops::Program& program, std::int32_t max_rows,
+               std::int32_t max_draws);
   void read_taps(const step::StepBatch& batch);
 
   NetworkInfo info_;

@@ -30,9 +30,11 @@ class Network {
  public:
   virtual ~Network() = default;
   virtual const NetworkInfo& info() const = 0;
-  // Starts a launch. The batch must stay put until its ticket is collected. Neither waits nor allocates.
+  // Starts a launch. The batch must stay put until its ticket is collected. Neither waits nor
+  // allocates.
   virtual Ticket launch(const step::StepBatch& batch) = 0;
-  // Waits for a launch; tickets are collected in the order they were given. The output is valid until the next collect.
+  // Waits for a launch; tickets are collected in the order they were given. The output is valid
+  // until the next collect.
   virtual const step::StepOutput& collect(Ticket ticket) = 0;
 };
 

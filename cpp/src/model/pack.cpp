@@ -16,7 +16,8 @@ void pack_dense(const std::vector<float>& values, Stored* out) {
   for (std::size_t i = 0; i < values.size(); ++i) out[i] = convert(values[i]);
 }
 
-// Panel by panel, so that writing is in order and reading is 16 streams. `Pair` values of one output lie side by side.
+// Panel by panel, so that writing is in order and reading is 16 streams. `Pair` values of one
+// output lie side by side.
 template <typename Stored, Stored (*convert)(float), std::size_t Pair>
 void pack_panels(const std::vector<float>& values, const ops::Weight& weight, Stored* out) {
   const auto rows = static_cast<std::size_t>(weight.rows);
@@ -28,7 +29,8 @@ void pack_panels(const std::vector<float>& values, const ops::Weight& weight, St
     const std::size_t lanes = std::min(kPanel, rows - first);
     for (std::size_t k = 0; k < cols; ++k) {
       Stored* step = panel + (k / Pair) * (kPanel * Pair) + k % Pair;
-      for (std::size_t lane = 0; lane < lanes; ++lane) step[lane * Pair] = convert(values[(first + lane) * cols + k]);
+      for (std::size_t lane = 0; lane < lanes; ++lane)
+        step[lane * Pair] = convert(values[(first + lane) * cols + k]);
     }
   }
 }
@@ -43,8 +45,10 @@ void pack_as(const std::vector<float>& values, const ops::Weight& weight, std::b
 }  // namespace
 
 std::size_t packed_bytes(const ops::Weight& weight) {
-  if (weight.layout == ops::Layout::dense) return static_cast<std::size_t>(weight.rows * weight.cols) * size_of(weight.dtype);
-  return static_cast<std::size_t>(ops::padded_rows(weight.rows) * ops::padded_cols(weight.cols)) * size_of(weight.dtype);
+  if (weight.layout == ops::Layout::dense)
+    return static_cast<std::size_t>(weight.rows * weight.cols) * size_of(weight.dtype);
+  return static_cast<std::size_t>(ops::padded_rows(weight.rows) * ops::padded_cols(weight.cols)) *
+         size_of(weight.dtype);
 }
 
 std::vector<float> read_floats(const StoredTensor& tensor) {
@@ -54,8 +58,8 @@ std::vector<float> read_floats(const StoredTensor& tensor) {
     std::memcpy(values.data(), tensor.data, 4 * count);
     return values;
   }
-  TTSRT_CHECK(FormatError, tensor.dtype == DType::bfloat16 || tensor.dtype == DType::float16, tensor.name,
-              ": expected float32, bfloat16 or float16, got ", name_of(tensor.dtype));
+  TTSRT_CHECK(FormatError, tensor.dtype == DType::bfloat16 || tensor.dtype == DType::float16,
+              tensor.name, ": expected float32, bfloat16 or float16, got ", name_of(tensor.dtype));
   for (std::size_t i = 0; i < count; ++i) {
     std::uint16_t half = 0;
     std::memcpy(&half, tensor.data + 2 * i, 2);
@@ -65,8 +69,9 @@ std::vector<float> read_floats(const StoredTensor& tensor) {
 }
 
 std::vector<std::byte> pack(const std::vector<float>& values, const ops::Weight& weight) {
-  TTSRT_CHECK(InternalError, values.size() == static_cast<std::size_t>(weight.rows * weight.cols), weight.name, ": expected ",
-              weight.rows * weight.cols, " values, got ", values.size());
+  TTSRT_CHECK(InternalError, values.size() == static_cast<std::size_t>(weight.rows * weight.cols),
+              weight.name, ": expected ", weight.rows * weight.cols, " values, got ",
+              values.size());
   std::vector<std::byte> out(packed_bytes(weight));
   switch (weight.dtype) {
     case DType::float32:

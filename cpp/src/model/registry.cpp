@@ -5,14 +5,17 @@
 namespace ttsrt::model {
 namespace {
 
-using Maker = std::unique_ptr<Network> (*)(const EngineData&, std::unique_ptr<ops::Backend>, const NetworkOptions&);
+using Maker = std::unique_ptr<Network> (*)(const EngineData&, std::unique_ptr<ops::Backend>,
+                                           const NetworkOptions&);
 
 struct Family {
   const char* name;
   Maker make;
 };
 
-std::unique_ptr<Network> make_native(const EngineData& engine, std::unique_ptr<ops::Backend> backend, const NetworkOptions& options) {
+std::unique_ptr<Network> make_native(const EngineData& engine,
+                                     std::unique_ptr<ops::Backend> backend,
+                                     const NetworkOptions& options) {
   return std::make_unique<NativeNetwork>(engine, std::move(backend), options);
 }
 
@@ -26,13 +29,16 @@ std::vector<std::string> known_families() {
   return names;
 }
 
-std::unique_ptr<Network> make_network(const EngineData& engine, std::unique_ptr<ops::Backend> backend, const NetworkOptions& options) {
+std::unique_ptr<Network> make_network(const EngineData& engine,
+                                      std::unique_ptr<ops::Backend> backend,
+                                      const NetworkOptions& options) {
   std::string known;
   for (const Family& family : kFamilies) {
     if (engine.info.family == family.name) return family.make(engine, std::move(backend), options);
     known += known.empty() ? family.name : std::string(", ") + family.name;
   }
-  throw FormatError(message(engine.path, ": family: expected one of ", known, ", got \"", engine.info.family, "\""));
+  throw FormatError(message(engine.path, ": family: expected one of ", known, ", got \"",
+                            engine.info.family, "\""));
 }
 
 }  // namespace ttsrt::model

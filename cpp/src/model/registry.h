@@ -12,6 +12,8 @@ namespace ttsrt::model {
 std::vector<std::string> known_families();
 
 // Throws FormatError naming the known families.
-std::unique_ptr<Network> make_network(const EngineData& engine, std::unique_ptr<ops::Backend> backend, const NetworkOptions& options);
+std::unique_ptr<Network> make_network(const EngineData& engine,
+                                      std::unique_ptr<ops::Backend> backend,
+                                      const NetworkOptions& options);
 
 }  // namespace ttsrt::model

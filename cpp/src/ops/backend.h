@@ -1,8 +1,9 @@
 // The one interface between Programs and hardware.
 //
-// Decided: a backend owns the slots' state (caches, focus, counts, last codes), because kernels, graphs and plugins need it at
-// fixed addresses; networks bind to it by layer and slot numbers only. launch() queues work and returns; wait() sees it done.
-// Between the two nothing is allocated.
+// Decided: a backend owns the slots' state (caches, focus, counts, last codes), because kernels,
+// graphs and plugins need it at fixed addresses; networks bind to it by layer and slot numbers
+// only. launch() queues work and returns; wait() sees it done. Between the two nothing is
+// allocated.
 #pragma once
 
 #include <cstdint>
@@ -57,9 +58,11 @@ struct ProgramLimits {
 class Executable {
  public:
   virtual ~Executable() = default;
-  // Queues one run over `rows`, which must stay put until Backend::wait(). Never waits, never allocates.
+  // Queues one run over `rows`, which must stay put until Backend::wait(). Never waits, never
+  // allocates.
   virtual void launch(const step::RowBatch& rows) = 0;
-  // After wait(): the values of an activation, [rows of its space, width]; valid until the next launch.
+  // After wait(): the values of an activation, [rows of its space, width]; valid until the next
+  // launch.
   virtual const float* activation(BufferId buffer) const = 0;
   virtual std::size_t activation_bytes() const = 0;
 };
@@ -78,16 +81,18 @@ class Backend {
   virtual void create_state(const StateSpec& spec) = 0;
   virtual std::size_t state_bytes() const = 0;
 
-  virtual std::unique_ptr<Executable> compile(const Program& program, const ProgramLimits& limits) = 0;
+  virtual std::unique_ptr<Executable> compile(const Program& program,
+                                              const ProgramLimits& limits) = 0;
 
   // Queued in order with launches:
-  virtual void admit(const step::Admission& admission) = 0;     // resets the slot
+  virtual void admit(const step::Admission& admission) = 0;  // resets the slot
   virtual void copy_blocks(const std::vector<step::BlockCopy>& copies) = 0;
 
   // Everything queued is done when this returns. Throws what a kernel failed with.
   virtual void wait() = 0;
 
-  // After wait(): outcome of the draws of the last FinishStep, in draw order, `codes` as [draws, C*S].
+  // After wait(): outcome of the draws of the last FinishStep, in draw order, `codes` as [draws,
+  // C*S].
   virtual void read_draws(step::StepOutput& output) const = 0;
 };
 

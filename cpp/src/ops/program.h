@@ -1,8 +1,10 @@
-// A Program: the list of operations one row class runs, written once by a network and compiled once by a backend.
+// A Program: the list of operations one row class runs, written once by a network and compiled once
+// by a backend.
 //
-// Decided: operations name *what* is computed, never how. Buffers are ids. Row counts, segments, slots and block tables are
-// run-time values (step/batch.h), so one Program serves every batch. Activations are float32 on every backend's face; a linear
-// product rounds its input to the weight's own type where that type is bfloat16 and accumulates in float32.
+// Decided: operations name *what* is computed, never how. Buffers are ids. Row counts, segments,
+// slots and block tables are run-time values (step/batch.h), so one Program serves every batch.
+// Activations are float32 on every backend's face; a linear product rounds its input to the
+// weight's own type where that type is bfloat16 and accumulates in float32.
 #pragma once
 
 #include <cstdint>
@@ -30,12 +32,12 @@ struct Activation {
   std::int64_t width = 0;
 };
 
-// Where a row's values come from is a property of its segment (step/batch.h): codec codes (the mean over the C*S tables),
-// text ids, given vectors, zeros, the slot's last codes, the slot's kept context rows. The position's learned vector is added
-// where `positions` is present.
+// Where a row's values come from is a property of its segment (step/batch.h): codec codes (the mean
+// over the C*S tables), text ids, given vectors, zeros, the slot's last codes, the slot's kept
+// context rows. The position's learned vector is added where `positions` is present.
 struct EmbedRows {
-  BufferId out = kNoBuffer;  // [rows, dim]
-  Weight audio_tables;       // [codebooks * V, dim] dense, or absent
+  BufferId out = kNoBuffer;    // [rows, dim]
+  Weight audio_tables;         // [codebooks * V, dim] dense, or absent
   std::int32_t codebooks = 0;  // C*S tables
   std::int32_t vocab = 0;      // V rows of each
   Weight text_table;           // [text_vocab, dim] dense, or absent
@@ -63,10 +65,12 @@ struct Linear {
   bool accumulate = false;
 };
 
-// Gathers the `kernel` neighbours of a row in its own segment side by side, so that a convolution becomes a Linear:
-// out[r] = [x[r - before], ..., x[r + after]], before + 1 + after = kernel. Causal: after = 0. Outside the segment: zeros, or,
-// where `history` names a conv state of the slots, the rows seen before this segment (which it then updates). A segment at
-// position 0 has nothing before it; one that goes on where the segment before it in the launch ends sees that one's rows.
+// Gathers the `kernel` neighbours of a row in its own segment side by side, so that a convolution
+// becomes a Linear: out[r] = [x[r - before], ..., x[r + after]], before + 1 + after = kernel.
+// Causal: after = 0. Outside the segment: zeros, or, where `history` names a conv state of the
+// slots, the rows seen before this segment (which it then updates). A segment at position 0 has
+// nothing before it; one that goes on where the segment before it in the launch ends sees that
+// one's rows.
 struct Unfold {
   BufferId x = kNoBuffer;    // [rows, width]
   BufferId out = kNoBuffer;  // [rows, kernel * width]
@@ -75,9 +79,10 @@ struct Unfold {
   std::int32_t history = -1;  // index into the slots' conv states, -1: none
 };
 
-// Multi-head attention of a row on the rows of its own sequence. qkv rows are [Q | K | V], heads contiguous inside each.
-// `cache_layer` >= 0: keys and values are appended to that layer of the paged cache through the segment's block table, and row
-// at position p sees positions 0..p. -1: nothing is kept; a row sees its own segment (all of it, or up to itself if causal).
+// Multi-head attention of a row on the rows of its own sequence. qkv rows are [Q | K | V], heads
+// contiguous inside each. `cache_layer` >= 0: keys and values are appended to that layer of the
+// paged cache through the segment's block table, and row at position p sees positions 0..p. -1:
+// nothing is kept; a row sees its own segment (all of it, or up to itself if causal).
 struct SelfAttention {
   BufferId qkv = kNoBuffer;  // [rows, 3 * heads * head_dim]
   BufferId out = kNoBuffer;  // [rows, heads * head_dim]
@@ -97,9 +102,10 @@ struct StoreMemory {
   Memory memory = Memory::text;
 };
 
-// Cross-attention of conditional rows on their slot's memory; rows of an unconditional branch get exactly zero, which is what
-// zero keys and values give. The prior multiplies the probabilities of the layers the slot's rules name, and the result is
-// renormalised; the layers the rules name for estimation add their mean over heads to `scores` (decode rows only).
+// Cross-attention of conditional rows on their slot's memory; rows of an unconditional branch get
+// exactly zero, which is what zero keys and values give. The prior multiplies the probabilities of
+// the layers the slot's rules name, and the result is renormalised; the layers the rules name for
+// estimation add their mean over heads to `scores` (decode rows only).
 struct CrossAttention {
   BufferId q = kNoBuffer;       // [rows, heads * head_dim]
   BufferId out = kNoBuffer;     // [rows, heads * head_dim]
@@ -110,7 +116,8 @@ struct CrossAttention {
   Memory memory = Memory::text;
 };
 
-// Keeps rows in the slot's context buffer, from the segment's input_offset on: what the decoder will be fed.
+// Keeps rows in the slot's context buffer, from the segment's input_offset on: what the decoder
+// will be fed.
 struct StoreContext {
   BufferId x = kNoBuffer;  // [rows, dim]
 };
@@ -125,8 +132,8 @@ struct UpdatePrior {
   BufferId scores = kNoBuffer;  // [draws, max text_len]
 };
 
-// Independent heads: guidance, masks, filters and a draw per slice, for draws whose rules don't use a local transformer; and for
-// every draw the argmax of each slice after guidance and masks.
+// Independent heads: guidance, masks, filters and a draw per slice, for draws whose rules don't use
+// a local transformer; and for every draw the argmax of each slice after guidance and masks.
 struct SampleCodes {
   BufferId logits = kNoBuffer;  // [rows, C*S*V], rows of both branches
   BufferId guided = kNoBuffer;  // [draws, C*S*V]: the guided mix before masks (kept for traces)
@@ -138,10 +145,12 @@ struct LocalLayer {
   Weight self_norm, self_qkv, self_out, ffn_norm, ffn_in, ffn_out;
 };
 
-// A whole local transformer: one decoder output per branch becomes C*S codes. Draws whose rules say so.
+// A whole local transformer: one decoder output per branch becomes C*S codes. Draws whose rules say
+// so.
 struct PickCodes {
-  BufferId hidden = kNoBuffer;  // [rows, dim], after the decoder's final norm
-  BufferId pick_logits = kNoBuffer;  // [rows, C*S*V] raw per branch, kept where present (traces; MaskGit: the last pass)
+  BufferId hidden = kNoBuffer;       // [rows, dim], after the decoder's final norm
+  BufferId pick_logits = kNoBuffer;  // [rows, C*S*V] raw per branch, kept where present (traces;
+                                     // MaskGit: the last pass)
   bool maskgit = false;
   std::int32_t codebooks = 0;  // C*S
   std::int32_t vocab = 0;      // V
@@ -149,7 +158,7 @@ struct PickCodes {
   std::int32_t width = 0;      // h
   std::int32_t ffn_dim = 0;
   std::int32_t heads = 0;
-  std::int32_t mask_id = 0;    // MaskGit's code for "not yet"
+  std::int32_t mask_id = 0;      // MaskGit's code for "not yet"
   Weight in_proj, in_proj_bias;  // [h, dim], [h]; absent: widths match
   Weight positions;              // [>= C*S + 1, h] dense
   Weight audio_tables;           // [C*S * V, dim] dense
@@ -158,14 +167,16 @@ struct PickCodes {
   Weight head_biases;                // [C*S * V] float32
 };
 
-// Decides whether speech ended in this stack, by each draw's rules, and keeps the stack as the slot's last codes.
+// Decides whether speech ended in this stack, by each draw's rules, and keeps the stack as the
+// slot's last codes.
 struct FinishStep {
   std::int32_t codebooks = 0;  // C*S
   std::int32_t frame_stacking = 1;
 };
 
-using Op = std::variant<EmbedRows, LayerNorm, Linear, Unfold, SelfAttention, StoreMemory, CrossAttention, StoreContext,
-                        ClearScores, UpdatePrior, SampleCodes, PickCodes, FinishStep>;
+using Op =
+    std::variant<EmbedRows, LayerNorm, Linear, Unfold, SelfAttention, StoreMemory, CrossAttention,
+                 StoreContext, ClearScores, UpdatePrior, SampleCodes, PickCodes, FinishStep>;
 
 // A stage whose values a trace keeps.
 struct Tap {

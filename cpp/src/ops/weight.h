@@ -1,8 +1,11 @@
-// A weight as a Program names it: bytes in the mapped engine file, with the layout they were packed in.
+// A weight as a Program names it: bytes in the mapped engine file, with the layout they were packed
+// in.
 //
-// Layouts. `dense` is row-major. `panel16` is what matrix products read: outputs in panels of 16, and within a panel, for every 4
-// bytes of K, the 16 outputs side by side, so that one 64-byte vector holds one step of the dot product of 16 outputs:
-//   float32  [N/16][K][16]          bfloat16 [N/16][K/2][16][2]          float16  [N/16][K][16] (2-byte elements)
+// Layouts. `dense` is row-major. `panel16` is what matrix products read: outputs in panels of 16,
+// and within a panel, for every 4 bytes of K, the 16 outputs side by side, so that one 64-byte
+// vector holds one step of the dot product of 16 outputs:
+//   float32  [N/16][K][16]          bfloat16 [N/16][K/2][16][2]          float16  [N/16][K][16]
+//   (2-byte elements)
 // N is padded to 16 and K to 2 with zeros. Every instruction set reads the same bytes.
 #pragma once
 

@@ -1,7 +1,8 @@
 // One launch as plain values: which rows run, where they come from and what they may see.
 //
-// Decided: a segment is a run of rows of one branch of one sequence. Everything a backend needs per step stands here as numbers;
-// nothing here knows a request. Arrays behind pointers belong to the sender and stay put until the ticket is collected.
+// Decided: a segment is a run of rows of one branch of one sequence. Everything a backend needs per
+// step stands here as numbers; nothing here knows a request. Arrays behind pointers belong to the
+// sender and stay put until the ticket is collected.
 #pragma once
 
 #include <cstdint>
@@ -29,8 +30,8 @@ enum class Input : std::int32_t {
   context_text,  // ids [rows], in the context text table where there is one, else the text table
   vectors,       // vectors [rows, dim]
   zeros,
-  last_codes,    // the slot's
-  context,       // the slot's kept context rows, from input_offset on
+  last_codes,  // the slot's
+  context,     // the slot's kept context rows, from input_offset on
 };
 
 enum class Branch : std::int32_t { conditional, unconditional };
@@ -38,14 +39,17 @@ enum class Branch : std::int32_t { conditional, unconditional };
 struct Segment {
   std::int32_t slot = 0;
   Branch branch = Branch::conditional;
-  std::int32_t first_row = 0;  // in the class's rows of this launch; segments are in order and without gaps
+  std::int32_t first_row =
+      0;  // in the class's rows of this launch; segments are in order and without gaps
   std::int32_t rows = 0;
-  std::int32_t position = 0;   // of the first row; also how many positions of this branch are cached before it
+  std::int32_t position =
+      0;  // of the first row; also how many positions of this branch are cached before it
   Input input = Input::zeros;
-  std::int32_t input_offset = 0;        // Input::context, StoreContext: first row of the slot's context buffer
-  const std::int32_t* ids = nullptr;    // codes or text ids
-  const float* vectors = nullptr;       // [rows, dim]
-  const std::int32_t* blocks = nullptr; // block table of this branch, from position 0 on
+  std::int32_t input_offset =
+      0;  // Input::context, StoreContext: first row of the slot's context buffer
+  const std::int32_t* ids = nullptr;     // codes or text ids
+  const float* vectors = nullptr;        // [rows, dim]
+  const std::int32_t* blocks = nullptr;  // block table of this branch, from position 0 on
   std::int32_t num_blocks = 0;
   bool apply_prior = false;  // cross-attention multiplies the slot's current prior row in
 };
@@ -69,7 +73,8 @@ struct Admission {
   ops::rules::SlotRules rules;
 };
 
-// A cache block whose contents are copied, after prefill and before decode (a forked prefix's tail).
+// A cache block whose contents are copied, after prefill and before decode (a forked prefix's
+// tail).
 struct BlockCopy {
   std::int32_t from = 0;
   std::int32_t to = 0;
@@ -81,7 +86,9 @@ struct StepBatch {
   std::vector<BlockCopy> block_copies;
 
   RowBatch& of(RowClass row_class) { return classes[static_cast<std::int32_t>(row_class)]; }
-  const RowBatch& of(RowClass row_class) const { return classes[static_cast<std::int32_t>(row_class)]; }
+  const RowBatch& of(RowClass row_class) const {
+    return classes[static_cast<std::int32_t>(row_class)];
+  }
   void clear() {
     admissions.clear();
     block_copies.clear();

@@ -1,5 +1,5 @@
-// What requests are checked against: facts about the loaded model as plain values, so that decoding and scheduling know no
-// network and no file.
+// What requests are checked against: facts about the loaded model as plain values, so that decoding
+// and scheduling know no network and no file.
 #pragma once
 
 #include <cstdint>
@@ -39,9 +39,10 @@ struct ModelFacts {
 
   ContextRoute context_route = ContextRoute::rows;
   bool takes_context_codes = false;
-  bool pads_context = false;  // context codes fill one row per frame: the stacked rows, then rows of zeros
+  bool pads_context =
+      false;  // context codes fill one row per frame: the stacked rows, then rows of zeros
   bool shares_unconditional = true;  // the unconditional context depends on its length alone
-  std::map<std::string, std::int32_t> speakers;       // names of stored voices
+  std::map<std::string, std::int32_t> speakers;                   // names of stored voices
   std::vector<std::shared_ptr<const std::vector<float>>> voices;  // [rows * dim] each
 
   // Limits of the running network.

@@ -25,10 +25,10 @@ struct TapOutput {
 
 struct StepOutput {
   std::vector<DrawOutput> draws;
-  std::vector<std::int32_t> codes;   // [draws, C*S]
-  std::vector<float> scores;         // [draws, max text_len], of draws that keep their alignment
+  std::vector<std::int32_t> codes;  // [draws, C*S]
+  std::vector<float> scores;        // [draws, max text_len], of draws that keep their alignment
   std::int32_t max_text_len = 0;
-  std::vector<TapOutput> taps;       // only under trace
+  std::vector<TapOutput> taps;  // only under trace
 };
 
 }  // namespace ttsrt::step

@@ -12,8 +12,8 @@ struct PlanItem {
   std::int32_t sequence = 0;  // index among the running
   RowClass row_class = RowClass::decode;
   Branch branch = Branch::conditional;
-  bool is_prefix = false;     // rows of the sequence's shared unconditional prefix
-  std::int32_t first = 0;     // first row, counted from the start of its part
+  bool is_prefix = false;  // rows of the sequence's shared unconditional prefix
+  std::int32_t first = 0;  // first row, counted from the start of its part
   std::int32_t rows = 0;
 };
 

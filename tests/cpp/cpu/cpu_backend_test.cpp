@@ -22,7 +22,8 @@ struct Shape {
 
 TEST_P(CpuOps, Linear) {
   for (const DType dtype : kTypes) {
-    for (const Shape shape : {Shape{1, 1}, Shape{5, 7}, Shape{16, 32}, Shape{33, 19}, Shape{70, 64}, Shape{96, 45}}) {
+    for (const Shape shape :
+         {Shape{1, 1}, Shape{5, 7}, Shape{16, 32}, Shape{33, 19}, Shape{70, 64}, Shape{96, 45}}) {
       ops::Program program;
       const TestWeight weight = test::make_panel(shape.outputs, shape.inputs, dtype, 3);
       const TestWeight back = test::make_panel(shape.inputs, shape.outputs, dtype, 4);
@@ -37,9 +38,11 @@ TEST_P(CpuOps, Linear) {
       PairExecutable both(pair, program, test::traced(40));
       for (const std::int32_t rows : {1, 2, 3, 4, 5, 8, 9, 12, 13, 17, 29, 40}) {
         TestBatch batch;
-        batch.add_vectors(0, rows, test::random_vector(static_cast<std::size_t>(rows * shape.inputs), 6));
+        batch.add_vectors(0, rows,
+                          test::random_vector(static_cast<std::size_t>(rows * shape.inputs), 6));
         both.run(batch.batch, test::tolerance_of(dtype),
-                 std::to_string(rows) + " rows, [" + std::to_string(shape.outputs) + ", " + std::to_string(shape.inputs) + "]");
+                 std::to_string(rows) + " rows, [" + std::to_string(shape.outputs) + ", " +
+                     std::to_string(shape.inputs) + "]");
       }
     }
   }
@@ -57,7 +60,8 @@ TEST_P(CpuOps, LayerNormAndWhereItIsFused) {
     program.ops.emplace_back(ops::Linear{y, z, weight, {}, ops::Activate::none, false});
     for (const std::int32_t rows : {1, 3, 25}) {
       TestBatch batch;
-      batch.add_vectors(0, rows, test::random_vector(static_cast<std::size_t>(rows * width), 7, 2.0F, 0.5F));
+      batch.add_vectors(0, rows,
+                        test::random_vector(static_cast<std::size_t>(rows * width), 7, 2.0F, 0.5F));
       Pair pair(isa(), 2, test::small_state());
       PairExecutable both(pair, program, test::traced(25));
       both.run(batch.batch, 2e-5F, "width " + std::to_string(width));
@@ -66,7 +70,9 @@ TEST_P(CpuOps, LayerNormAndWhereItIsFused) {
       const auto executable = pair.cpu->compile(program, fused);
       executable->launch(batch.batch);
       pair.cpu->wait();
-      EXPECT_EQ(test::values_of(*executable, z, rows * 21), test::values_of(*both.cpu, z, rows * 21)) << "fused";
+      EXPECT_EQ(test::values_of(*executable, z, rows * 21),
+                test::values_of(*both.cpu, z, rows * 21))
+          << "fused";
     }
   }
 }
@@ -86,11 +92,13 @@ TEST_P(CpuOps, UnfoldWithHistory) {
         std::uint64_t seed = launch * 10;
         for (const std::int32_t rows : {1, 5, 2}) {
           const auto slot = static_cast<std::int32_t>(seed % 3);
-          auto& segment = batch.add_vectors(slot, rows, test::random_vector(static_cast<std::size_t>(rows) * 16, ++seed));
+          auto& segment = batch.add_vectors(
+              slot, rows, test::random_vector(static_cast<std::size_t>(rows) * 16, ++seed));
           segment.branch = rows == 5 ? step::Branch::unconditional : step::Branch::conditional;
           segment.position = static_cast<std::int32_t>(launch % 3) * 10;  // 0: nothing before it
           const step::Segment before = segment;
-          auto& next = batch.add_vectors(slot, 1, test::random_vector(16, seed + 100));  // goes on where that one ends
+          auto& next = batch.add_vectors(
+              slot, 1, test::random_vector(16, seed + 100));  // goes on where that one ends
           next.branch = before.branch;
           next.position = before.position + before.rows;
         }
@@ -151,7 +159,8 @@ ops::StateSpec attention_state(const Attending& shape) {
 // Scattered blocks, prefill in pieces and single rows, both branches, then a copied block.
 TEST_P(CpuOps, PagedSelfAttention) {
   for (const DType dtype : kTypes) {
-    for (const auto& [heads, head_dim] : {std::pair{2, 8}, std::pair{3, 5}, std::pair{1, 64}, std::pair{2, 80}}) {
+    for (const auto& [heads, head_dim] :
+         {std::pair{2, 8}, std::pair{3, 5}, std::pair{1, 64}, std::pair{2, 80}}) {
       const std::int64_t width = std::int64_t{heads} * head_dim;
       ops::Program program;
       const ops::BufferId qkv = test::add_input(program, 3 * width);
@@ -159,22 +168,29 @@ TEST_P(CpuOps, PagedSelfAttention) {
       program.ops.emplace_back(ops::SelfAttention{qkv, out, heads, head_dim, 1, true});
       Pair pair(isa(), 2, attention_state({dtype, heads, head_dim}));
       PairExecutable both(pair, program, test::traced(60));
-      const std::vector<std::int32_t> tables[3] = {{7, 2, 19, 4, 28}, {0, 11, 3, 9, 1}, {5, 6, 8, 10, 29}};
+      const std::vector<std::int32_t> tables[3] = {
+          {7, 2, 19, 4, 28}, {0, 11, 3, 9, 1}, {5, 6, 8, 10, 29}};
       std::int32_t position[3] = {0, 0, 0};
       std::uint64_t seed = 0;
-      for (const std::vector<std::int32_t>& counts :
-           {std::vector<std::int32_t>{13, 4, 30}, {1, 1, 1}, {9, 1, 17}, {1, 1, 1}, {20, 30, 1}, {1, 1, 1}}) {
+      for (const std::vector<std::int32_t>& counts : {std::vector<std::int32_t>{13, 4, 30},
+                                                      {1, 1, 1},
+                                                      {9, 1, 17},
+                                                      {1, 1, 1},
+                                                      {20, 30, 1},
+                                                      {1, 1, 1}}) {
         TestBatch batch;
         for (std::size_t s = 0; s < 3; ++s) {
-          auto& segment = batch.add_vectors(static_cast<std::int32_t>(s % 2), counts[s],
-                                            test::random_vector(static_cast<std::size_t>(counts[s] * 3 * width), ++seed));
+          auto& segment = batch.add_vectors(
+              static_cast<std::int32_t>(s % 2), counts[s],
+              test::random_vector(static_cast<std::size_t>(counts[s] * 3 * width), ++seed));
           segment.branch = s == 2 ? step::Branch::unconditional : step::Branch::conditional;
           segment.position = position[s];
           batch.set_blocks(tables[s]);
           position[s] += counts[s];
         }
         both.run(batch.batch, 2e-5F, "dims " + std::to_string(head_dim));
-        for (ops::Backend* backend : {pair.oracle.get(), pair.cpu.get()}) backend->copy_blocks({{2, 11}});
+        for (ops::Backend* backend : {pair.oracle.get(), pair.cpu.get()})
+          backend->copy_blocks({{2, 11}});
       }
     }
   }
@@ -191,10 +207,12 @@ TEST_P(CpuOps, SegmentSelfAttention) {
       Pair pair(isa(), 3, test::small_state());
       PairExecutable both(pair, program, test::traced(100));
       std::uint64_t seed = 40;
-      for (const std::vector<std::int32_t>& counts : {std::vector<std::int32_t>{1, 1}, {16, 17, 40}, {5}, {33, 1, 2}}) {
+      for (const std::vector<std::int32_t>& counts :
+           {std::vector<std::int32_t>{1, 1}, {16, 17, 40}, {5}, {33, 1, 2}}) {
         TestBatch batch;
         for (const std::int32_t rows : counts) {
-          batch.add_vectors(0, rows, test::random_vector(static_cast<std::size_t>(rows * 3 * width), ++seed));
+          batch.add_vectors(
+              0, rows, test::random_vector(static_cast<std::size_t>(rows * 3 * width), ++seed));
         }
         both.run(batch.batch, 2e-5F, "segments");
       }
@@ -218,7 +236,8 @@ TEST_P(CpuOps, BadBatchesAreRefused) {
   EXPECT_THROW(executable->launch(too_many.batch), InternalError);
 }
 
-INSTANTIATE_TEST_SUITE_P(Levels, CpuOps, testing::ValuesIn(cpu::supported_levels()), test::isa_name);
+INSTANTIATE_TEST_SUITE_P(Levels, CpuOps, testing::ValuesIn(cpu::supported_levels()),
+                         test::isa_name);
 
 }  // namespace
 }  // namespace ttsrt

@@ -20,8 +20,9 @@ constexpr std::int64_t kOutputs = 16 * 9 + 5;
 class CpuExactness : public test::CpuIsaTest {};
 
 // Segments of one row each, in slot 0; row `r` of a launch holds vector (r + first) of 512.
-std::vector<float> run_rows(ops::Executable& executable, ops::Backend& backend, const std::vector<float>& vectors,
-                            std::int32_t first, std::int32_t rows, ops::BufferId out, std::int64_t width) {
+std::vector<float> run_rows(ops::Executable& executable, ops::Backend& backend,
+                            const std::vector<float>& vectors, std::int32_t first,
+                            std::int32_t rows, ops::BufferId out, std::int64_t width) {
   TestBatch batch;
   const auto begin = vectors.begin() + std::int64_t{first} * kInputs;
   batch.add_vectors(0, rows, std::vector<float>(begin, begin + std::int64_t{rows} * kInputs));
@@ -30,7 +31,8 @@ std::vector<float> run_rows(ops::Executable& executable, ops::Backend& backend, 
   return test::values_of(executable, out, rows * width);
 }
 
-void expect_same_bits(const std::vector<float>& got, const float* expected, const std::string& what) {
+void expect_same_bits(const std::vector<float>& got, const float* expected,
+                      const std::string& what) {
   EXPECT_EQ(std::memcmp(got.data(), expected, got.size() * sizeof(float)), 0) << what;
 }
 
@@ -60,8 +62,9 @@ TEST_P(CpuExactness, ProductsAndNorms) {
         for (const std::int32_t first : {0, (512 - rows) / 3, 512 - rows}) {
           const auto got = run_rows(*executable, *backend, vectors, first, rows, x, kInputs);
           expect_same_bits(got, whole.data() + std::int64_t{first} * kInputs,
-                           std::to_string(rows) + " rows from " + std::to_string(first) + ", " + std::to_string(threads) +
-                               " threads, type " + std::to_string(static_cast<int>(dtype)));
+                           std::to_string(rows) + " rows from " + std::to_string(first) + ", " +
+                               std::to_string(threads) + " threads, type " +
+                               std::to_string(static_cast<int>(dtype)));
         }
       }
     }
@@ -92,18 +95,21 @@ TEST_P(CpuExactness, PagedAttention) {
         TestBatch batch;
         const std::int32_t others = first % 5;
         if (others > 0) {
-          batch.add_vectors(1, others, test::random_vector(static_cast<std::size_t>(others * 3 * kWidth), 8));
+          batch.add_vectors(1, others,
+                            test::random_vector(static_cast<std::size_t>(others * 3 * kWidth), 8));
           batch.set_blocks({68});
         }
         const auto begin = vectors.begin() + std::int64_t{first} * 3 * kWidth;
-        batch.add_vectors(0, rows, std::vector<float>(begin, begin + rows * 3 * kWidth)).position = first;
+        batch.add_vectors(0, rows, std::vector<float>(begin, begin + rows * 3 * kWidth)).position =
+            first;
         batch.set_blocks(table);
         executable->launch(batch.batch);
         backend->wait();
         const float* got = executable->activation(out) + others * kWidth;
         float* expected = whole.data() + first * kWidth;
         if (threads == 1 && piece == 512) std::copy(got, got + rows * kWidth, expected);
-        EXPECT_EQ(std::memcmp(got, expected, static_cast<std::size_t>(rows * kWidth) * sizeof(float)), 0)
+        EXPECT_EQ(
+            std::memcmp(got, expected, static_cast<std::size_t>(rows * kWidth) * sizeof(float)), 0)
             << "pieces of " << piece << " at " << first << ", " << threads << " threads";
       }
     }
@@ -111,7 +117,8 @@ TEST_P(CpuExactness, PagedAttention) {
 }
 
 // Guided logits and codes of a request alone, and in a crowd, over several steps.
-std::vector<float> run_crowd(const std::string& isa, const SmallModel& model, std::int32_t threads, std::int32_t others) {
+std::vector<float> run_crowd(const std::string& isa, const SmallModel& model, std::int32_t threads,
+                             std::int32_t others) {
   const auto backend = make_cpu_backend({threads, isa});
   backend->create_state(SmallModel::state(DType::bfloat16, 4));
   ops::ProgramLimits limits = test::traced(300);
@@ -147,13 +154,15 @@ std::vector<float> run_crowd(const std::string& isa, const SmallModel& model, st
     backend->wait();
     step::StepOutput output;
     backend->read_draws(output);
-    for (const std::int32_t code : std::vector<std::int32_t>(output.codes.end() - SmallModel::kCodebooks, output.codes.end())) {
+    for (const std::int32_t code : std::vector<std::int32_t>(
+             output.codes.end() - SmallModel::kCodebooks, output.codes.end())) {
       seen.push_back(static_cast<float>(code));
     }
     for (std::size_t b = 0; b < model.decode.activations.size(); ++b) {
       const ops::Activation& activation = model.decode.activations[b];
       if (activation.name != "guided" && activation.name != "scores") continue;
-      const float* row = decode->activation(static_cast<ops::BufferId>(b)) + others * activation.width;
+      const float* row =
+          decode->activation(static_cast<ops::BufferId>(b)) + others * activation.width;
       seen.insert(seen.end(), row, row + activation.width);
     }
   }
@@ -168,13 +177,16 @@ TEST_P(CpuExactness, AloneOrInACrowd) {
       for (const std::int32_t others : {0, 1, 3}) {
         const std::vector<float> got = run_crowd(isa(), model, threads, others);
         ASSERT_EQ(got.size(), alone.size());
-        expect_same_bits(got, alone.data(), std::to_string(threads) + " threads, " + std::to_string(others) + " others");
+        expect_same_bits(
+            got, alone.data(),
+            std::to_string(threads) + " threads, " + std::to_string(others) + " others");
       }
     }
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Levels, CpuExactness, testing::ValuesIn(cpu::supported_levels()), test::isa_name);
+INSTANTIATE_TEST_SUITE_P(Levels, CpuExactness, testing::ValuesIn(cpu::supported_levels()),
+                         test::isa_name);
 
 }  // namespace
 }  // namespace ttsrt

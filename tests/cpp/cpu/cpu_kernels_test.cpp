@@ -43,7 +43,8 @@ TEST_P(CpuKernels, GeluIsAccurate) {
   kernels().gelu(x.data(), static_cast<std::int64_t>(x.size()), got.data());
   for (std::size_t i = 0; i < x.size(); ++i) {
     const double v = x[i];
-    const double expected = 0.5 * v * (1.0 + std::tanh(0.79788456080286535588 * (v + 0.044715 * v * v * v)));
+    const double expected =
+        0.5 * v * (1.0 + std::tanh(0.79788456080286535588 * (v + 0.044715 * v * v * v)));
     ASSERT_NEAR(got[i], expected, 2e-7 * std::max(1.0, std::fabs(v))) << "x " << v;
   }
   const float far[] = {-1e4F, 1e4F};
@@ -91,24 +92,27 @@ TEST_P(CpuKernels, SurvivorsAreThoseOfTheRules) {
       const float largest = row[static_cast<std::size_t>(ops::rules::argmax(row.data(), count))];
       std::vector<float> weights(static_cast<std::size_t>(count));
       std::vector<std::int32_t> indices(static_cast<std::size_t>(count));
-      const std::int32_t found =
-          kernels().survivors(row.data(), count, threshold, largest, 1.0F / 0.7F, {indices.data(), weights.data()});
+      const std::int32_t found = kernels().survivors(row.data(), count, threshold, largest,
+                                                     1.0F / 0.7F, {indices.data(), weights.data()});
       std::vector<float> got(static_cast<std::size_t>(count), 0.0F);
-      for (std::int32_t i = 0; i < found; ++i) got[static_cast<std::size_t>(indices[i])] = weights[static_cast<std::size_t>(i)];
+      for (std::int32_t i = 0; i < found; ++i)
+        got[static_cast<std::size_t>(indices[i])] = weights[static_cast<std::size_t>(i)];
       for (std::size_t i = 0; i < got.size(); ++i) EXPECT_NEAR(got[i], expected[i], 3e-7F) << i;
     }
   }
 }
 
 TEST_P(CpuKernels, StoredElementsRoundAsHalfDoes) {
-  const std::vector<float> values = {0.0F,     -0.0F,   1.0F,    -2.5F,     65504.0F, 65519.9F, 65520.0F, 1e30F,    6.1e-5F,
-                                     6.09e-5F, 5.9e-8F, 2.9e-8F, 2.99e-8F,  3e-9F,    0.1F,     -0.3F,    1.00049F, INFINITY,
-                                     3.14159F, 1e-40F,  0.33333F};
+  const std::vector<float> values = {0.0F,     -0.0F,  1.0F,    -2.5F,    65504.0F, 65519.9F,
+                                     65520.0F, 1e30F,  6.1e-5F, 6.09e-5F, 5.9e-8F,  2.9e-8F,
+                                     2.99e-8F, 3e-9F,  0.1F,    -0.3F,    1.00049F, INFINITY,
+                                     3.14159F, 1e-40F, 0.33333F};
   const auto dim = static_cast<std::int32_t>(values.size());
   std::vector<std::uint16_t> keys(static_cast<std::size_t>(dim) * 16);
   std::vector<std::uint16_t> stored(static_cast<std::size_t>(dim) * 16);
   for (const bool is_half : {false, true}) {
-    kernels().attention[is_half ? 2 : 1].store(values.data(), values.data(), keys.data(), stored.data(), 3, dim);
+    kernels().attention[is_half ? 2 : 1].store(values.data(), values.data(), keys.data(),
+                                               stored.data(), 3, dim);
     for (std::int32_t d = 0; d < dim; ++d) {
       const float value = values[static_cast<std::size_t>(d)];
       const std::uint16_t expected = is_half ? to_float16(value) : to_bfloat16(value);
@@ -122,7 +126,8 @@ TEST_P(CpuKernels, StoredElementsRoundAsHalfDoes) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Levels, CpuKernels, testing::ValuesIn(cpu::supported_levels()), test::isa_name);
+INSTANTIATE_TEST_SUITE_P(Levels, CpuKernels, testing::ValuesIn(cpu::supported_levels()),
+                         test::isa_name);
 
 TEST(CpuIsa, UnknownNamesListTheKnown) {
   try {

@@ -1,4 +1,5 @@
-// A small decoder with everything in it, as Programs: text encoder, prefill, decode, independent heads or a local transformer.
+// A small decoder with everything in it, as Programs: text encoder, prefill, decode, independent
+// heads or a local transformer.
 #pragma once
 
 #include <deque>
@@ -60,13 +61,18 @@ class SmallModel {
     weights_.push_back(std::move(weight));
     return weights_.back().weight();
   }
-  ops::Weight panel(std::int64_t rows, std::int64_t cols) { return keep(make_panel(rows, cols, shape_.dtype, ++seed_, 0.25F)); }
-  ops::Weight table(std::int64_t rows, std::int64_t cols) { return keep(make_dense(rows, cols, shape_.dtype, ++seed_)); }
+  ops::Weight panel(std::int64_t rows, std::int64_t cols) {
+    return keep(make_panel(rows, cols, shape_.dtype, ++seed_, 0.25F));
+  }
+  ops::Weight table(std::int64_t rows, std::int64_t cols) {
+    return keep(make_dense(rows, cols, shape_.dtype, ++seed_));
+  }
   ops::Weight norm(std::int64_t size) { return keep(make_norm(size, ++seed_)); }
   ops::Weight bias(std::int64_t size) { return keep(make_vector(size, ++seed_)); }
 
-  void linear(ops::Program& program, ops::BufferId x, ops::BufferId out, std::int64_t rows, std::int64_t cols,
-              bool accumulate = false, ops::Activate activate = ops::Activate::none) {
+  void linear(ops::Program& program, ops::BufferId x, ops::BufferId out, std::int64_t rows,
+              std::int64_t cols, bool accumulate = false,
+              ops::Activate activate = ops::Activate::none) {
     program.ops.emplace_back(ops::Linear{x, out, panel(rows, cols), {}, activate, accumulate});
   }
 
@@ -127,7 +133,8 @@ class SmallModel {
   void write_decoder(ops::Program& program, bool is_decode) {
     seed_ = 1000;
     const ops::BufferId x = start(program);
-    const ops::BufferId scores = is_decode ? program.add("scores", kMaxText, ops::RowSpace::draws) : ops::kNoBuffer;
+    const ops::BufferId scores =
+        is_decode ? program.add("scores", kMaxText, ops::RowSpace::draws) : ops::kNoBuffer;
     if (is_decode) program.ops.emplace_back(ops::ClearScores{scores});
     for (std::int32_t layer = 0; layer < kLayers; ++layer) {
       attention(program, x, layer, true);
@@ -139,8 +146,8 @@ class SmallModel {
     const ops::BufferId logits = program.add("logits", kCodebooks * kVocab);
     const ops::BufferId guided = program.add("guided", kCodebooks * kVocab, ops::RowSpace::draws);
     program.ops.emplace_back(ops::LayerNorm{x, y, norm(kDim), 1e-5F});
-    program.ops.emplace_back(
-        ops::Linear{y, logits, panel(kCodebooks * kVocab, kDim), bias(kCodebooks * kVocab), ops::Activate::none, false});
+    program.ops.emplace_back(ops::Linear{y, logits, panel(kCodebooks * kVocab, kDim),
+                                         bias(kCodebooks * kVocab), ops::Activate::none, false});
     program.ops.emplace_back(ops::SampleCodes{logits, guided, kCodebooks, kVocab});
     if (shape_.has_local_transformer) program.ops.emplace_back(pick_codes(program, y));
     program.ops.emplace_back(ops::UpdatePrior{scores});
@@ -167,8 +174,8 @@ class SmallModel {
     op.positions = keep(make_dense(kCodebooks + 1, width, DType::float32, ++seed_));
     op.audio_tables = audio_;
     for (int layer = 0; layer < 2; ++layer) {
-      op.layers.push_back({norm(width), panel(3 * width, width), panel(width, width), norm(width), panel(4 * width, width),
-                           panel(width, 4 * width)});
+      op.layers.push_back({norm(width), panel(3 * width, width), panel(width, width), norm(width),
+                           panel(4 * width, width), panel(width, 4 * width)});
     }
     for (std::int32_t i = 0; i < kCodebooks; ++i) op.head_weights.push_back(panel(kVocab, width));
     op.head_biases = bias(kCodebooks * kVocab);
@@ -206,26 +213,32 @@ struct SmallRequest {
     request.rules.forbidden[0] = SmallModel::kVocab - 1;
     request.rules.sampler.seed = 77 + static_cast<std::uint64_t>(slot);
     for (std::int32_t branch = 0; branch < 2; ++branch) {
-      for (std::int32_t b = 0; b < 5; ++b) request.blocks[branch].push_back(((slot * 2 + branch) * 5 + b) * 7 % (10 * slots));
+      for (std::int32_t b = 0; b < 5; ++b)
+        request.blocks[branch].push_back(((slot * 2 + branch) * 5 + b) * 7 % (10 * slots));
     }
     return request;
   }
 
   std::vector<std::int32_t> text_ids() const {
     std::vector<std::int32_t> ids;
-    for (std::int32_t i = 0; i < text_len; ++i) ids.push_back((i * 5 + slot) % SmallModel::kTextVocab);
+    for (std::int32_t i = 0; i < text_len; ++i)
+      ids.push_back((i * 5 + slot) % SmallModel::kTextVocab);
     return ids;
   }
 
   std::int32_t branches() const { return is_guided ? 2 : 1; }
 
-  void add_text(TestBatch& batch) const { batch.add_ids(slot, text_len, step::Input::text, text_ids()); }
+  void add_text(TestBatch& batch) const {
+    batch.add_ids(slot, text_len, step::Input::text, text_ids());
+  }
 
   void add_context(TestBatch& batch) const {
     for (std::int32_t branch = 0; branch < branches(); ++branch) {
-      auto& segment = branch == 0 ? batch.add_vectors(slot, context,
-                                                      random_vector(static_cast<std::size_t>(context * SmallModel::kDim), 5))
-                                  : batch.add(slot, context, step::Input::zeros);
+      auto& segment =
+          branch == 0 ? batch.add_vectors(
+                            slot, context,
+                            random_vector(static_cast<std::size_t>(context * SmallModel::kDim), 5))
+                      : batch.add(slot, context, step::Input::zeros);
       segment.branch = branch == 0 ? step::Branch::conditional : step::Branch::unconditional;
       batch.set_blocks(blocks[branch]);
     }

@@ -28,12 +28,14 @@ void expect_equal_draws(Pair& pair, const std::string& what) {
     EXPECT_EQ(got.draws[d].focus, expected.draws[d].focus) << what;
   }
   ASSERT_EQ(got.scores.size(), expected.scores.size()) << what;
-  EXPECT_LE(test::distance(expected.scores.data(), got.scores.data(), static_cast<std::int64_t>(got.scores.size())), 1e-2F)
+  EXPECT_LE(test::distance(expected.scores.data(), got.scores.data(),
+                           static_cast<std::int64_t>(got.scores.size())),
+            1e-2F)
       << what;
 }
 
-void run_requests(const std::string& isa, const ModelShape& shape, DType cache_dtype, const std::vector<SmallRequest>& requests,
-                  std::int32_t steps, float tolerance) {
+void run_requests(const std::string& isa, const ModelShape& shape, DType cache_dtype,
+                  const std::vector<SmallRequest>& requests, std::int32_t steps, float tolerance) {
   const auto slots = static_cast<std::int32_t>(requests.size());
   const SmallModel model(shape);
   Pair pair(isa, 2, SmallModel::state(cache_dtype, slots));
@@ -85,7 +87,8 @@ TEST_P(CpuSteps, IndependentHeadsAndPriors) {
 }
 
 TEST_P(CpuSteps, NarrowCaches) {
-  for (const DType dtype : {DType::bfloat16, DType::float16}) run_requests(isa(), {}, dtype, varied_requests(), 6, 6e-3F);
+  for (const DType dtype : {DType::bfloat16, DType::float16})
+    run_requests(isa(), {}, dtype, varied_requests(), 6, 6e-3F);
 }
 
 TEST_P(CpuSteps, NarrowWeights) {
@@ -96,7 +99,8 @@ TEST_P(CpuSteps, NarrowWeights) {
   run_requests(isa(), shape, DType::float32, varied_requests(), 2, 2e-2F);
 }
 
-INSTANTIATE_TEST_SUITE_P(Levels, CpuSteps, testing::ValuesIn(cpu::supported_levels()), test::isa_name);
+INSTANTIATE_TEST_SUITE_P(Levels, CpuSteps, testing::ValuesIn(cpu::supported_levels()),
+                         test::isa_name);
 
 // Picks by the local transformer, some requests with it and some without, greedy and drawn.
 class CpuPicks : public test::CpuIsaTest {};
@@ -105,7 +109,8 @@ std::vector<SmallRequest> picking_requests() {
   std::vector<SmallRequest> requests = varied_requests();
   requests.push_back(SmallRequest::make(3, 4));
   for (SmallRequest& request : requests) {
-    for (std::int32_t branch = 0; branch < 2; ++branch) request.blocks[branch] = SmallRequest::make(request.slot, 4).blocks[branch];
+    for (std::int32_t branch = 0; branch < 2; ++branch)
+      request.blocks[branch] = SmallRequest::make(request.slot, 4).blocks[branch];
   }
   for (const std::size_t i : {0U, 1U, 2U}) requests[i].rules.use_local_transformer = true;
   requests[1].rules.sampler.temperature = 0.9F;
@@ -125,14 +130,16 @@ TEST_P(CpuPicks, Autoregressive) {
 
 TEST_P(CpuPicks, MaskGit) {
   using Sampling = ops::rules::MaskGitSampling;
-  for (const Sampling sampling : {Sampling::standard, Sampling::causal, Sampling::purity, Sampling::purity_causal}) {
+  for (const Sampling sampling :
+       {Sampling::standard, Sampling::causal, Sampling::purity, Sampling::purity_causal}) {
     std::vector<SmallRequest> requests = picking_requests();
     for (std::size_t i = 0; i < requests.size(); ++i) {
       requests[i].rules.sampler.confidence_temperature = 0.6F;
       auto& maskgit = requests[i].rules.maskgit;
       maskgit.sampling = sampling;
       maskgit.steps = 2 + static_cast<std::int32_t>(i);
-      for (std::int32_t pass = 0; pass < maskgit.steps; ++pass) maskgit.num_unmasked[pass] = pass * 4 / maskgit.steps;
+      for (std::int32_t pass = 0; pass < maskgit.steps; ++pass)
+        maskgit.num_unmasked[pass] = pass * 4 / maskgit.steps;
       maskgit.dynamic_cfg_scale = i == 2;
       maskgit.noise_scale = i == 1 ? 0.5F : 0.0F;
     }
@@ -147,7 +154,8 @@ TEST_P(CpuPicks, SkippedWhereNoDrawUsesIt) {
   run_requests(isa(), {DType::float32, true, false, 24}, DType::float32, requests, 3, 3e-5F);
 }
 
-INSTANTIATE_TEST_SUITE_P(Levels, CpuPicks, testing::ValuesIn(cpu::supported_levels()), test::isa_name);
+INSTANTIATE_TEST_SUITE_P(Levels, CpuPicks, testing::ValuesIn(cpu::supported_levels()),
+                         test::isa_name);
 
 }  // namespace
 }  // namespace ttsrt

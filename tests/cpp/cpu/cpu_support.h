@@ -18,7 +18,8 @@
 
 namespace ttsrt::test {
 
-// Largest difference relative to the reference's largest value; where the reference wrote nothing (NaN) anything goes.
+// Largest difference relative to the reference's largest value; where the reference wrote nothing
+// (NaN) anything goes.
 inline float distance(const float* expected, const float* got, std::int64_t count) {
   float largest = 0.0F;
   float scale = 1e-3F;
@@ -56,7 +57,9 @@ struct PairExecutable {
   std::unique_ptr<ops::Executable> cpu;
 
   PairExecutable(Pair& backends, const ops::Program& compiled, const ops::ProgramLimits& limits)
-      : pair(backends), program(compiled), oracle(backends.oracle->compile(compiled, limits)),
+      : pair(backends),
+        program(compiled),
+        oracle(backends.oracle->compile(compiled, limits)),
         cpu(backends.cpu->compile(compiled, limits)) {}
 
   // Launches on both and expects every activation to agree.
@@ -66,10 +69,12 @@ struct PairExecutable {
     pair.cpu->wait();
     for (std::size_t b = 0; b < program.activations.size(); ++b) {
       const ops::Activation& activation = program.activations[b];
-      const auto rows = activation.space == ops::RowSpace::rows ? static_cast<std::int64_t>(batch.rows)
-                                                                 : static_cast<std::int64_t>(batch.draws.size());
+      const auto rows = activation.space == ops::RowSpace::rows
+                            ? static_cast<std::int64_t>(batch.rows)
+                            : static_cast<std::int64_t>(batch.draws.size());
       const auto id = static_cast<ops::BufferId>(b);
-      EXPECT_LE(distance(oracle->activation(id), cpu->activation(id), rows * activation.width), tolerance)
+      EXPECT_LE(distance(oracle->activation(id), cpu->activation(id), rows * activation.width),
+                tolerance)
           << what << ": " << activation.name;
     }
   }

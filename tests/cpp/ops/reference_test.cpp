@@ -237,7 +237,7 @@ TEST_F(Reference, HistoryMakesPiecesEqualTheWhole) {
   op.history = 0;
   EXPECT_EQ(unfold(*backend, op, kDim, {1, 1, 3, 1}), whole);
   EXPECT_EQ(unfold(*backend, op, kDim, {4, 2}), whole);  // position 0 forgets
-  op.history = 1;  // another kernel
+  op.history = 1;                                        // another kernel
   EXPECT_THROW(unfold(*backend, op, kDim, {1}), InternalError);
 }
 

@@ -15,7 +15,8 @@ template <typename Kind, typename Action>
   try {
     action();
   } catch (const Kind& problem) {
-    if (std::string(problem.what()).find(part) != std::string::npos) return ::testing::AssertionSuccess();
+    if (std::string(problem.what()).find(part) != std::string::npos)
+      return ::testing::AssertionSuccess();
     return ::testing::AssertionFailure() << "expected \"" << part << "\" in: " << problem.what();
   } catch (const std::exception& problem) {
     return ::testing::AssertionFailure() << "another kind of error: " << problem.what();

@@ -12,7 +12,8 @@
 
 namespace ttsrt::test {
 
-// Two codebooks of 16 codes, two stored voices of 3 and 5 rows, four decoder layers of which 1 and 3 see the text.
+// Two codebooks of 16 codes, two stored voices of 3 and 5 rows, four decoder layers of which 1 and
+// 3 see the text.
 inline step::ModelFacts small_facts() {
   step::ModelFacts facts;
   facts.family = "magpie";
@@ -28,7 +29,8 @@ inline step::ModelFacts small_facts() {
   facts.text_layers = {1, 3};
   facts.takes_context_codes = true;
   facts.speakers = {{"ann", 0}, {"bob", 1}};
-  for (const std::size_t rows : {3, 5}) facts.voices.push_back(std::make_shared<const std::vector<float>>(rows * 4, 0.5F));
+  for (const std::size_t rows : {3, 5})
+    facts.voices.push_back(std::make_shared<const std::vector<float>>(rows * 4, 0.5F));
   facts.max_batch_size = 3;
   facts.max_seq_len = 64;
   facts.max_input_len = 8;

@@ -1,5 +1,6 @@
-// A model::Network that computes nothing: it keeps books of a paged cache, checks every batch against them, and yields codes that
-// depend on a request's seed and step alone. Tests hold it, fail it and look at what it was sent through its Control.
+// A model::Network that computes nothing: it keeps books of a paged cache, checks every batch
+// against them, and yields codes that depend on a request's seed and step alone. Tests hold it,
+// fail it and look at what it was sent through its Control.
 #pragma once
 
 #include <condition_variable>
@@ -20,7 +21,8 @@ namespace ttsrt::test {
 
 // The code a request with this seed draws at `step` in place `c` of its stack: never an end.
 inline std::int32_t fake_code(std::uint64_t seed, std::int32_t step, std::int32_t c) {
-  return static_cast<std::int32_t>((seed * 7 + static_cast<std::uint64_t>(step) * 3 + static_cast<std::uint64_t>(c)) % 12);
+  return static_cast<std::int32_t>(
+      (seed * 7 + static_cast<std::uint64_t>(step) * 3 + static_cast<std::uint64_t>(c)) % 12);
 }
 
 enum class Fail { none, launch, device };
@@ -73,8 +75,10 @@ class Control {
     changed_.notify_all();
     changed_.wait(lock, [&] { return permits_ > 0; });
     if (permits_ != INT64_MAX) --permits_;
-    for (const step::Admission& admission : batch.admissions) admitted_.push_back(admission.rules.sampler.seed);
-    most_draws_ = std::max(most_draws_, static_cast<std::int32_t>(batch.of(step::RowClass::decode).draws.size()));
+    for (const step::Admission& admission : batch.admissions)
+      admitted_.push_back(admission.rules.sampler.seed);
+    most_draws_ = std::max(
+        most_draws_, static_cast<std::int32_t>(batch.of(step::RowClass::decode).draws.size()));
     return std::exchange(fail_, Fail::none);
   }
 
@@ -100,7 +104,9 @@ struct FakeOptions {
 class FakeNetwork final : public model::Network {
  public:
   FakeNetwork(FakeOptions options, std::shared_ptr<Control> control)
-      : options_(std::move(options)), control_(std::move(control)), slots_(static_cast<std::size_t>(options_.slots)),
+      : options_(std::move(options)),
+        control_(std::move(control)),
+        slots_(static_cast<std::size_t>(options_.slots)),
         cells_(static_cast<std::size_t>(options_.num_blocks * options_.block_size)) {
     info_.device = "fake";
     info_.slots = options_.slots;
@@ -115,12 +121,16 @@ class FakeNetwork final : public model::Network {
     const Fail fail = control_->begin_launch(batch);
     if (fail == Fail::launch) throw std::runtime_error("the launch failed");
     if (fail == Fail::device) throw DeviceError("the device fell off");
-    for (const step::Admission& admission : batch.admissions) slots_.at(at(admission.slot)) = {admission.rules, 0, ++owners_};
-    for (const step::RowClass row_class : {step::RowClass::encode_text, step::RowClass::project_memory, step::RowClass::encode_context}) {
+    for (const step::Admission& admission : batch.admissions)
+      slots_.at(at(admission.slot)) = {admission.rules, 0, ++owners_};
+    for (const step::RowClass row_class :
+         {step::RowClass::encode_text, step::RowClass::project_memory,
+          step::RowClass::encode_context}) {
       check_rows(batch.of(row_class), info_.facts.max_rows);
     }
     check_rows(batch.of(step::RowClass::prefill), info_.facts.max_rows);
-    for (const step::Segment& segment : batch.of(step::RowClass::prefill).segments) write_rows(segment);
+    for (const step::Segment& segment : batch.of(step::RowClass::prefill).segments)
+      write_rows(segment);
     for (const step::BlockCopy& copy : batch.block_copies) copy_block(copy);
     decode(batch.of(step::RowClass::decode));
     return ++ticket_;
@@ -149,16 +159,20 @@ class FakeNetwork final : public model::Network {
   static void check_rows(const step::RowBatch& rows, std::int32_t max_rows) {
     std::int32_t reached = 0;
     for (const step::Segment& segment : rows.segments) {
-      TTSRT_CHECK(InternalError, segment.first_row == reached && segment.rows > 0, "fake: a gap between segments");
+      TTSRT_CHECK(InternalError, segment.first_row == reached && segment.rows > 0,
+                  "fake: a gap between segments");
       reached += segment.rows;
     }
-    TTSRT_CHECK(InternalError, reached == rows.rows && reached <= max_rows, "fake: ", rows.rows, " rows of ", max_rows);
+    TTSRT_CHECK(InternalError, reached == rows.rows && reached <= max_rows, "fake: ", rows.rows,
+                " rows of ", max_rows);
   }
 
   Cell& cell(const step::Segment& segment, std::int32_t position) {
     const std::int32_t block = position / options_.block_size;
-    TTSRT_CHECK(InternalError, block < segment.num_blocks, "fake: position ", position, " has no block");
-    return cells_.at(at(segment.blocks[block] * options_.block_size + position % options_.block_size));
+    TTSRT_CHECK(InternalError, block < segment.num_blocks, "fake: position ", position,
+                " has no block");
+    return cells_.at(
+        at(segment.blocks[block] * options_.block_size + position % options_.block_size));
   }
 
   std::uint64_t owner_of(const step::Segment& segment) const {
@@ -175,17 +189,20 @@ class FakeNetwork final : public model::Network {
 
   void copy_block(const step::BlockCopy& copy) {
     for (std::int32_t i = 0; i < options_.block_size; ++i) {
-      cells_.at(at(copy.to * options_.block_size + i)) = cells_.at(at(copy.from * options_.block_size + i));
+      cells_.at(at(copy.to * options_.block_size + i)) =
+          cells_.at(at(copy.from * options_.block_size + i));
     }
   }
 
-  // Everything a decode row sees must be what its own request wrote, or the shared unconditional context.
+  // Everything a decode row sees must be what its own request wrote, or the shared unconditional
+  // context.
   void check_past(const step::Segment& segment) {
     for (std::int32_t position = 0; position <= segment.position; ++position) {
       const Cell& seen = cell(segment, position);
       const bool may_share = segment.branch == step::Branch::unconditional && seen.owner == 0;
-      TTSRT_CHECK(InternalError, seen.position == position && (may_share || seen.owner == owner_of(segment)), "fake: slot ",
-                  segment.slot, " sees another's row at ", position);
+      TTSRT_CHECK(InternalError,
+                  seen.position == position && (may_share || seen.owner == owner_of(segment)),
+                  "fake: slot ", segment.slot, " sees another's row at ", position);
     }
   }
 
@@ -197,14 +214,17 @@ class FakeNetwork final : public model::Network {
     output_.max_text_len = info_.facts.max_text_len;
     for (const step::Draw& draw : rows.draws) {
       Slot& slot = slots_.at(at(draw.slot));
-      TTSRT_CHECK(InternalError, (draw.unconditional_row >= 0) == (slot.rules.cfg_scale != 1.0F), "fake: guidance");
+      TTSRT_CHECK(InternalError, (draw.unconditional_row >= 0) == (slot.rules.cfg_scale != 1.0F),
+                  "fake: guidance");
       const bool ends = options_.end_step(slot.rules.sampler.seed) == slot.step;
       const bool has_prior = slot.rules.prior.mode != ops::rules::PriorMode::off;
-      output_.draws.push_back({draw.slot, ends ? options_.end_frame : -1, has_prior ? slot.step : -1});
+      output_.draws.push_back(
+          {draw.slot, ends ? options_.end_frame : -1, has_prior ? slot.step : -1});
       for (std::int32_t c = 0; c < info_.facts.stack_codes(); ++c) {
         output_.codes.push_back(fake_code(slot.rules.sampler.seed, slot.step, c));
       }
-      for (std::int32_t j = 0; j < output_.max_text_len; ++j) output_.scores.push_back(static_cast<float>(slot.step * 100 + j));
+      for (std::int32_t j = 0; j < output_.max_text_len; ++j)
+        output_.scores.push_back(static_cast<float>(slot.step * 100 + j));
       ++slot.step;
     }
   }

@@ -25,7 +25,9 @@ struct FakeHandle {
 class LoopRig {
  public:
   explicit LoopRig(FakeOptions options = {}, std::int32_t max_queue_size = 64, bool trace = false)
-      : facts(options.facts), control(std::make_shared<Control>()), voices(facts),
+      : facts(options.facts),
+        control(std::make_shared<Control>()),
+        voices(facts),
         loop(std::make_unique<FakeNetwork>(std::move(options), control), max_queue_size, trace) {}
   ~LoopRig() { control->release(); }  // so that a failed test ends
 

@@ -22,7 +22,8 @@ struct Sequencer {
     pending.request = prepared(std::move(request), facts);
     pending.channel = std::make_shared<Channel>(running.size() + 1);
     pending.submitted = executor::Clock::now();
-    auto sequence = std::make_unique<executor::Sequence>(std::move(pending), static_cast<std::int32_t>(running.size()), facts, false);
+    auto sequence = std::make_unique<executor::Sequence>(
+        std::move(pending), static_cast<std::int32_t>(running.size()), facts, false);
     sequence->conditional = executor::BlockTable(pool);
     sequence->unconditional = executor::BlockTable(pool);
     if (sequence->is_guided() && sequence->context_rows() > 0 && facts.shares_unconditional) {

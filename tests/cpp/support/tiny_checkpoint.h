@@ -1,4 +1,5 @@
-// A tiny model's checkpoint, written by the test itself: config.json and random weights named as the build plan names them.
+// A tiny model's checkpoint, written by the test itself: config.json and random weights named as
+// the build plan names them.
 #pragma once
 
 #include <cstring>
@@ -15,34 +16,48 @@
 namespace ttsrt::test {
 
 inline Json tiny_stack(std::int32_t layers, std::int32_t kernel, bool is_causal) {
-  return {{"layers", layers}, {"dim", 8},      {"ffn_dim", 12},         {"heads", 2},
-          {"kernel", kernel}, {"causal", is_causal}, {"norm_out", true}, {"max_positions", 40}};
+  return {{"layers", layers}, {"dim", 8},           {"ffn_dim", 12},
+          {"heads", 2},       {"kernel", kernel},   {"causal", is_causal},
+          {"norm_out", true}, {"max_positions", 40}};
 }
 
-// Two decoder layers, both on the text; context as codes; an autoregressive local transformer; two voices.
+// Two decoder layers, both on the text; context as codes; an autoregressive local transformer; two
+// voices.
 inline Json tiny_config() {
   Json decoder = tiny_stack(2, 1, true);
-  decoder.update({{"cross_heads", 1}, {"cross_head_dim", 6}, {"memory_norm", true}, {"text_layers", {0, 1}}});
+  decoder.update(
+      {{"cross_heads", 1}, {"cross_head_dim", 6}, {"memory_norm", true}, {"text_layers", {0, 1}}});
   decoder["context_layers"] = Json::array();
-  Json local = {{"kind", "autoregressive"}, {"layers", 1},        {"dim", 4},
-                {"ffn_dim", 10},            {"heads", 1},         {"max_positions", 5},
-                {"in_projection", true}};
-  Json model = {{"dim", 8},           {"codebooks", 2},       {"codebook_vocab", 20},     {"frame_stacking", 1}, {"text_vocab", 9},
-                {"frame_rate", 21.5}, {"context", "codes"},   {"context_text", "shared"}, {"context_text_vocab", 0}};
-  model["tokens"] = {{"audio_bos", 16}, {"audio_eos", 17}, {"context_bos", 18}, {"context_eos", 19}, {"mask", 15},
-                     {"text_bos", 7},   {"text_eos", 8},   {"forbidden", {15, 16}}};
+  Json local = {
+      {"kind", "autoregressive"}, {"layers", 1},          {"dim", 4}, {"ffn_dim", 10}, {"heads", 1},
+      {"max_positions", 5},       {"in_projection", true}};
+  Json model = {{"dim", 8},
+                {"codebooks", 2},
+                {"codebook_vocab", 20},
+                {"frame_stacking", 1},
+                {"text_vocab", 9},
+                {"frame_rate", 21.5},
+                {"context", "codes"},
+                {"context_text", "shared"},
+                {"context_text_vocab", 0}};
+  model["tokens"] = {{"audio_bos", 16},   {"audio_eos", 17},      {"context_bos", 18},
+                     {"context_eos", 19}, {"mask", 15},           {"text_bos", 7},
+                     {"text_eos", 8},     {"forbidden", {15, 16}}};
   model["text_encoder"] = tiny_stack(1, 3, false);
   model["context_encoder"] = nullptr;
   model["decoder"] = decoder;
   model["local_transformer"] = local;
   model["num_voices"] = 2;
   model["speakers"] = {{"ann", 0}, {"bob", 1}};
-  Json config = {{"format", "ttsrt.checkpoint"}, {"format_version", 1}, {"family", "magpie"}, {"source", {{"made", "by a test"}}}};
+  Json config = {{"format", "ttsrt.checkpoint"},
+                 {"format_version", 1},
+                 {"family", "magpie"},
+                 {"source", {{"made", "by a test"}}}};
   config["model"] = model;
-  config["defaults"] = {{"cfg_scale", 2.0},  {"temperature", 0.6},
-                        {"top_k", 5},        {"max_frames", 12},
-                        {"min_frames", 0},   {"eos_method", "argmax_or_multinomial_any"},
-                        {"prior", nullptr},  {"use_local_transformer", false}};
+  config["defaults"] = {{"cfg_scale", 2.0}, {"temperature", 0.6},
+                        {"top_k", 5},       {"max_frames", 12},
+                        {"min_frames", 0},  {"eos_method", "argmax_or_multinomial_any"},
+                        {"prior", nullptr}, {"use_local_transformer", false}};
   return config;
 }
 
@@ -77,7 +92,8 @@ struct TinyTensor {
 };
 
 inline std::vector<TinyTensor> tiny_tensors(const Json& config) {
-  const model::ModelConfig parsed = model::read_model_config(JsonReader(config.at("model"), "tiny"));
+  const model::ModelConfig parsed =
+      model::read_model_config(JsonReader(config.at("model"), "tiny"));
   std::vector<TinyTensor> tensors;
   std::set<std::string> seen;
   for (const model::PackItem& item : model::plan_engine(parsed, DType::float32, kTinyVoiceRows)) {
@@ -96,7 +112,8 @@ inline std::vector<TinyTensor> tiny_tensors(const Json& config) {
   return tensors;
 }
 
-inline void write_checkpoint(const std::string& folder, const Json& config, const std::vector<TinyTensor>& tensors) {
+inline void write_checkpoint(const std::string& folder, const Json& config,
+                             const std::vector<TinyTensor>& tensors) {
   std::filesystem::create_directories(folder);
   write_file(folder + "/config.json", config.dump());
   std::vector<SafetensorsWriter::Plan> plans;
@@ -104,9 +121,11 @@ inline void write_checkpoint(const std::string& folder, const Json& config, cons
   SafetensorsWriter writer(folder + "/model.safetensors", plans);
   for (const TinyTensor& tensor : tensors) {
     if (tensor.plan.dtype == DType::int32) {
-      writer.write(reinterpret_cast<const std::byte*>(tensor.counts.data()), 4 * tensor.counts.size());
+      writer.write(reinterpret_cast<const std::byte*>(tensor.counts.data()),
+                   4 * tensor.counts.size());
     } else {
-      writer.write(reinterpret_cast<const std::byte*>(tensor.values.data()), 4 * tensor.values.size());
+      writer.write(reinterpret_cast<const std::byte*>(tensor.values.data()),
+                   4 * tensor.values.size());
     }
   }
   writer.finish();

@@ -1,9 +1,11 @@
-// How a MaskGit local transformer fixes the codes of a stack pass by pass (NeMo's `sample_maskgit`).
+// How a MaskGit local transformer fixes the codes of a stack pass by pass (NeMo's
+// `sample_maskgit`).
 //
-// Each pass keeps the codes drawn most confidently so far, guesses the rest anew and notes how confident each guess was.
-// Differences from the original: ties between confidences go to the lower place; at temperature 0 (which the original can't do
-// here) the code is the argmax and its confidence the softmax at the checkpoint's own temperature; a single pass with a rising
-// guidance scale takes the full scale, where the original divides by zero.
+// Each pass keeps the codes drawn most confidently so far, guesses the rest anew and notes how
+// confident each guess was. Differences from the original: ties between confidences go to the lower
+// place; at temperature 0 (which the original can't do here) the code is the argmax and its
+// confidence the softmax at the checkpoint's own temperature; a single pass with a rising guidance
+// scale takes the full scale, where the original divides by zero.
 #pragma once
 
 #include <cmath>
@@ -41,19 +43,24 @@ TTSRT_RULE float maskgit_scale(const SlotRules& rules, std::int32_t pass) {
   return (rules.cfg_scale - 1.0F) * progress + 1.0F;
 }
 
-// Chooses the `num_fixed` most confident of `count` places: chosen[place] is 1 or 0. Ties go to the lower place.
-TTSRT_RULE void maskgit_choose(const float* confidences, std::int32_t count, std::int32_t num_fixed, std::uint8_t* chosen) {
+// Chooses the `num_fixed` most confident of `count` places: chosen[place] is 1 or 0. Ties go to the
+// lower place.
+TTSRT_RULE void maskgit_choose(const float* confidences, std::int32_t count, std::int32_t num_fixed,
+                               std::uint8_t* chosen) {
   for (std::int32_t i = 0; i < count; ++i) {
     std::int32_t ahead = 0;
     for (std::int32_t j = 0; j < count; ++j) {
-      ahead += confidences[j] > confidences[i] || (confidences[j] == confidences[i] && j < i) ? 1 : 0;
+      ahead +=
+          confidences[j] > confidences[i] || (confidences[j] == confidences[i] && j < i) ? 1 : 0;
     }
     chosen[i] = ahead < num_fixed ? 1 : 0;
   }
 }
 
-// Draws a code from masked logits [vocab], which it overwrites, with probabilities that can stand as confidences.
-TTSRT_RULE DrawOutcome maskgit_draw(const SamplerRules& sampler, float* logits, std::int32_t vocab, float uniform_number) {
+// Draws a code from masked logits [vocab], which it overwrites, with probabilities that can stand
+// as confidences.
+TTSRT_RULE DrawOutcome maskgit_draw(const SamplerRules& sampler, float* logits, std::int32_t vocab,
+                                    float uniform_number) {
   if (sampler.temperature > 0.0F) return draw_code(sampler, logits, vocab, uniform_number);
   DrawOutcome outcome;
   outcome.code = argmax(logits, vocab);
@@ -68,12 +75,16 @@ TTSRT_RULE DrawOutcome maskgit_draw(const SamplerRules& sampler, float* logits, 
 }
 
 // Confidence in a guess; `place` is its place in the stack.
-TTSRT_RULE float maskgit_confidence(const SlotRules& rules, const SlotState& state, std::int32_t pass, std::int32_t place,
+TTSRT_RULE float maskgit_confidence(const SlotRules& rules, const SlotState& state,
+                                    std::int32_t pass, std::int32_t place,
                                     const DrawOutcome& outcome) {
-  const float confidence = takes_purity(rules.maskgit.sampling) ? outcome.max_probability : outcome.probability;
+  const float confidence =
+      takes_purity(rules.maskgit.sampling) ? outcome.max_probability : outcome.probability;
   if (rules.maskgit.noise_scale <= 0.0F) return confidence;
-  const float number = uniform(rules.sampler.seed, state.step, place, pass, DrawKind::maskgit_noise);
-  const float fading = 1.0F - static_cast<float>(pass + 2) / static_cast<float>(rules.maskgit.steps);
+  const float number =
+      uniform(rules.sampler.seed, state.step, place, pass, DrawKind::maskgit_noise);
+  const float fading =
+      1.0F - static_cast<float>(pass + 2) / static_cast<float>(rules.maskgit.steps);
   return confidence + (number - 0.5F) * rules.maskgit.noise_scale * fading;
 }
 

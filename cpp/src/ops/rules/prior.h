@@ -1,8 +1,10 @@
-// The attention prior: which text positions the next step's cross-attention favours, and how the focus moves.
+// The attention prior: which text positions the next step's cross-attention favours, and how the
+// focus moves.
 //
-// Two families of rules exist, NVIDIA NeMo's (`get_most_attended_text_timestep`, `construct_inference_prior` in
-// magpietts.py; the 2503 generation by its quirks) and the TensorRT-LLM fork's ("window"). Both weigh the probabilities after the
-// softmax and renormalise. Positions are 0-based; T is the text length.
+// Two families of rules exist, NVIDIA NeMo's (`get_most_attended_text_timestep`,
+// `construct_inference_prior` in magpietts.py; the 2503 generation by its quirks) and the
+// TensorRT-LLM fork's ("window"). Both weigh the probabilities after the softmax and renormalise.
+// Positions are 0-based; T is the text length.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +14,8 @@
 
 namespace ttsrt::ops::rules {
 
-// Added to each weight before it multiplies, so that a row of zeros can still be renormalised (smallest normal float32).
+// Added to each weight before it multiplies, so that a row of zeros can still be renormalised
+// (smallest normal float32).
 constexpr float kTinyWeight = 1.17549435e-38F;
 
 TTSRT_RULE std::int32_t smaller(std::int32_t a, std::int32_t b) { return a < b ? a : b; }
@@ -27,16 +30,22 @@ TTSRT_RULE std::int32_t first_largest(const float* scores, std::int32_t begin, s
   return best;
 }
 
-// Weight of text position `position` in the next step. `counts` [T]: how often each position was in focus.
-TTSRT_RULE float prior_weight(const PriorRules& rules, const SlotState& state, const std::int32_t* counts,
-                              std::int32_t text_len, std::int32_t position) {
+// Weight of text position `position` in the next step. `counts` [T]: how often each position was in
+// focus.
+TTSRT_RULE float prior_weight(const PriorRules& rules, const SlotState& state,
+                              const std::int32_t* counts, std::int32_t text_len,
+                              std::int32_t position) {
   if (rules.mode == PriorMode::window) {
-    return position >= state.focus - rules.left && position <= state.focus + rules.right ? 1.0F : rules.epsilon;
+    return position >= state.focus - rules.left && position <= state.focus + rules.right
+               ? 1.0F
+               : rules.epsilon;
   }
   if (position <= state.suppressed_upto) return rules.epsilon;
-  if (rules.suppress_after > 0 && !rules.suppress_upto && counts[position] >= rules.suppress_after) return rules.epsilon;
+  if (rules.suppress_after > 0 && !rules.suppress_upto && counts[position] >= rules.suppress_after)
+    return rules.epsilon;
   if (text_len <= rules.short_text) return 1.0F;
-  // Favoured: max(1, focus - i) for i = 1..left, the focus, and min(focus + i, T - 1) for i = 1..right.
+  // Favoured: max(1, focus - i) for i = 1..left, the focus, and min(focus + i, T - 1) for i
+  // = 1..right.
   if (position == state.focus) return 1.0F;
   if (position < state.focus) {
     return position >= 1 && position >= state.focus - rules.left ? 1.0F : rules.epsilon;
@@ -48,14 +57,16 @@ TTSRT_RULE float prior_weight(const PriorRules& rules, const SlotState& state, c
 // Marks of text progress: whether end of speech is still forbidden, or due.
 TTSRT_RULE void mark_progress(const PriorRules& rules, SlotState& state, std::int32_t text_len) {
   state.is_unfinished = state.focus < text_len - rules.end_margin;
-  if (state.finish_count > 0 || state.focus >= text_len - rules.end_margin + 1) ++state.finish_count;
+  if (state.finish_count > 0 || state.focus >= text_len - rules.end_margin + 1)
+    ++state.finish_count;
   if (state.finish_count > rules.unfinished_grace) state.is_unfinished = false;
 }
 
-TTSRT_RULE void update_nemo_prior(const PriorRules& rules, SlotState& state, std::int32_t* counts, std::int32_t text_len,
-                                  const float* scores) {
+TTSRT_RULE void update_nemo_prior(const PriorRules& rules, SlotState& state, std::int32_t* counts,
+                                  std::int32_t text_len, const float* scores) {
   if (state.step < rules.start_step) return;
-  const bool is_sink = rules.skip_after > 0 && state.focus < text_len && counts[state.focus] >= rules.skip_after;
+  const bool is_sink =
+      rules.skip_after > 0 && state.focus < text_len && counts[state.focus] >= rules.skip_after;
   const std::int32_t begin = state.focus + (is_sink ? 1 : 0);
   const std::int32_t end = smaller(begin + rules.lookahead, text_len - rules.end_margin);
   const bool is_empty = end <= begin;
@@ -70,9 +81,10 @@ TTSRT_RULE void update_nemo_prior(const PriorRules& rules, SlotState& state, std
   mark_progress(rules, state, text_len);
 }
 
-// The fork's rule: a position counted `skip_after` times hands over to the next; the last one counts towards the end.
-TTSRT_RULE void settle_window(const PriorRules& rules, SlotState& state, std::int32_t* counts, std::int32_t text_len,
-                              std::int32_t position) {
+// The fork's rule: a position counted `skip_after` times hands over to the next; the last one
+// counts towards the end.
+TTSRT_RULE void settle_window(const PriorRules& rules, SlotState& state, std::int32_t* counts,
+                              std::int32_t text_len, std::int32_t position) {
   const std::int32_t last = larger(1, text_len - rules.right - 1);
   std::int32_t at = smaller(position, last);
   for (;; ++at) {
@@ -86,8 +98,8 @@ TTSRT_RULE void settle_window(const PriorRules& rules, SlotState& state, std::in
   }
 }
 
-TTSRT_RULE void update_window_prior(const PriorRules& rules, SlotState& state, std::int32_t* counts, std::int32_t text_len,
-                                    const float* scores) {
+TTSRT_RULE void update_window_prior(const PriorRules& rules, SlotState& state, std::int32_t* counts,
+                                    std::int32_t text_len, const float* scores) {
   if (!state.has_prior) {
     settle_window(rules, state, counts, text_len, 1);
   } else {
@@ -99,9 +111,12 @@ TTSRT_RULE void update_window_prior(const PriorRules& rules, SlotState& state, s
 }
 
 // After a decoder step: moves focus, counts and marks by that step's alignment scores [T].
-TTSRT_RULE void update_prior(const SlotRules& rules, SlotState& state, std::int32_t* counts, const float* scores) {
-  if (rules.prior.mode == PriorMode::nemo) update_nemo_prior(rules.prior, state, counts, rules.text_len, scores);
-  if (rules.prior.mode == PriorMode::window) update_window_prior(rules.prior, state, counts, rules.text_len, scores);
+TTSRT_RULE void update_prior(const SlotRules& rules, SlotState& state, std::int32_t* counts,
+                             const float* scores) {
+  if (rules.prior.mode == PriorMode::nemo)
+    update_nemo_prior(rules.prior, state, counts, rules.text_len, scores);
+  if (rules.prior.mode == PriorMode::window)
+    update_window_prior(rules.prior, state, counts, rules.text_len, scores);
 }
 
 }  // namespace ttsrt::ops::rules

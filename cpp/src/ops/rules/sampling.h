@@ -1,7 +1,9 @@
-// From raw logits of one codebook to a code: guidance, masks, filters and the draw, over one row of V values.
+// From raw logits of one codebook to a code: guidance, masks, filters and the draw, over one row of
+// V values.
 //
-// Order as in NeMo's magpietts.py: guidance on raw logits; masks; top-k on the masked logits (ties of the k-th survive);
-// temperature; softmax; then top-p and min-p (ours); one draw by inverse CDF in index order. Temperature 0 is argmax.
+// Order as in NeMo's magpietts.py: guidance on raw logits; masks; top-k on the masked logits (ties
+// of the k-th survive); temperature; softmax; then top-p and min-p (ours); one draw by inverse CDF
+// in index order. Temperature 0 is argmax.
 #pragma once
 
 #include <cmath>
@@ -30,7 +32,8 @@ TTSRT_RULE bool forces_end(const SlotRules& rules, const SlotState& state) {
 }
 
 // Masks one row of logits [vocab] in place.
-TTSRT_RULE void mask_logits(const SlotRules& rules, const SlotState& state, float* logits, std::int32_t vocab) {
+TTSRT_RULE void mask_logits(const SlotRules& rules, const SlotState& state, float* logits,
+                            std::int32_t vocab) {
   if (rules.prior.track_finish && state.is_unfinished) logits[rules.eos_id] = kNever;
   if (forces_end(rules, state)) {
     for (std::int32_t i = 0; i < vocab; ++i) logits[i] = kNever;
@@ -62,7 +65,8 @@ TTSRT_RULE float from_order_key(std::uint32_t key) {
   return value;
 }
 
-// The k-th largest of values [count], 1 <= k <= count, by bisection over the order of floats: exact, no scratch.
+// The k-th largest of values [count], 1 <= k <= count, by bisection over the order of floats:
+// exact, no scratch.
 TTSRT_RULE float kth_largest(const float* values, std::int32_t count, std::int32_t k) {
   std::uint32_t low = 0;
   for (int bit = 31; bit >= 0; --bit) {
@@ -74,7 +78,8 @@ TTSRT_RULE float kth_largest(const float* values, std::int32_t count, std::int32
   return from_order_key(low);
 }
 
-// The smallest probability kept by top-p: the largest threshold whose survivors hold at least `mass`.
+// The smallest probability kept by top-p: the largest threshold whose survivors hold at least
+// `mass`.
 TTSRT_RULE float nucleus_threshold(const float* probabilities, std::int32_t count, float mass) {
   std::uint32_t low = 0;
   for (int bit = 30; bit >= 0; --bit) {
@@ -82,7 +87,8 @@ TTSRT_RULE float nucleus_threshold(const float* probabilities, std::int32_t coun
     float threshold = 0.0F;
     memcpy(&threshold, &candidate, sizeof(threshold));
     float sum = 0.0F;
-    for (std::int32_t i = 0; i < count; ++i) sum += probabilities[i] >= threshold ? probabilities[i] : 0.0F;
+    for (std::int32_t i = 0; i < count; ++i)
+      sum += probabilities[i] >= threshold ? probabilities[i] : 0.0F;
     if (sum >= mass) low = candidate;
   }
   float threshold = 0.0F;
@@ -96,13 +102,16 @@ struct DrawOutcome {
   float max_probability = 1.0F;  // of the likeliest
 };
 
-// Turns masked logits [vocab] into unnormalised probabilities in place, given the top-k threshold; returns their sum. The largest is 1.
-TTSRT_RULE float filter_to_weights(const SamplerRules& sampler, float* logits, std::int32_t vocab, float threshold) {
+// Turns masked logits [vocab] into unnormalised probabilities in place, given the top-k threshold;
+// returns their sum. The largest is 1.
+TTSRT_RULE float filter_to_weights(const SamplerRules& sampler, float* logits, std::int32_t vocab,
+                                   float threshold) {
   const float largest = logits[argmax(logits, vocab)];
   const float inverse_temperature = 1.0F / sampler.temperature;
   float sum = 0.0F;
   for (std::int32_t i = 0; i < vocab; ++i) {
-    const float weight = logits[i] >= threshold ? expf((logits[i] - largest) * inverse_temperature) : 0.0F;
+    const float weight =
+        logits[i] >= threshold ? expf((logits[i] - largest) * inverse_temperature) : 0.0F;
     logits[i] = weight;
     sum += weight;
   }
@@ -122,7 +131,8 @@ TTSRT_RULE float filter_to_weights(const SamplerRules& sampler, float* logits, s
 }
 
 // Index drawn from unnormalised weights [vocab] with a uniform number in [0, 1).
-TTSRT_RULE std::int32_t draw_index(const float* weights, std::int32_t vocab, float sum, float uniform_number) {
+TTSRT_RULE std::int32_t draw_index(const float* weights, std::int32_t vocab, float sum,
+                                   float uniform_number) {
   const float target = uniform_number * sum;
   float reached = 0.0F;
   std::int32_t last = 0;
@@ -136,7 +146,8 @@ TTSRT_RULE std::int32_t draw_index(const float* weights, std::int32_t vocab, flo
 }
 
 // Draws a code from masked logits [vocab], which it overwrites.
-TTSRT_RULE DrawOutcome draw_code(const SamplerRules& sampler, float* logits, std::int32_t vocab, float uniform_number) {
+TTSRT_RULE DrawOutcome draw_code(const SamplerRules& sampler, float* logits, std::int32_t vocab,
+                                 float uniform_number) {
   DrawOutcome outcome;
   if (sampler.temperature <= 0.0F) {
     outcome.code = argmax(logits, vocab);

@@ -1,4 +1,5 @@
-// What one request asked for, compiled once at admission into numbers that every backend reads from the slot.
+// What one request asked for, compiled once at admission into numbers that every backend reads from
+// the slot.
 #pragma once
 
 #include <cstdint>
@@ -6,8 +7,12 @@
 namespace ttsrt::ops::rules {
 
 enum class PriorMode : std::int32_t { off, nemo, window };
-enum class EosStreams : std::int32_t { argmax, either, sampled };       // which of the two stacks may end speech
-enum class EosCodebooks : std::int32_t { any, all, zero };              // in which codebooks of a frame
+enum class EosStreams : std::int32_t {
+  argmax,
+  either,
+  sampled
+};  // which of the two stacks may end speech
+enum class EosCodebooks : std::int32_t { any, all, zero };  // in which codebooks of a frame
 enum class MaskGitSampling : std::int32_t { standard, causal, purity, purity_causal };
 
 constexpr std::int32_t kMaxForbidden = 16;
@@ -48,7 +53,8 @@ struct MaskGitRules {
   float noise_scale = 0.0F;
   bool dynamic_cfg_scale = false;
   MaskGitSampling sampling = MaskGitSampling::standard;
-  std::int32_t num_unmasked[kMaxMaskGitSteps] = {};  // codes already fixed at the start of each pass
+  std::int32_t num_unmasked[kMaxMaskGitSteps] =
+      {};  // codes already fixed at the start of each pass
 };
 
 struct SlotRules {
@@ -70,11 +76,12 @@ struct SlotRules {
   std::int32_t forbidden[kMaxForbidden] = {};
 };
 
-// What moves from step to step in a slot. Counts and codes lie in arrays beside it (slots.h of each backend).
+// What moves from step to step in a slot. Counts and codes lie in arrays beside it (slots.h of each
+// backend).
 struct SlotState {
-  std::int32_t step = 0;    // decoder steps done
-  std::int32_t focus = 1;   // text position in focus
-  bool has_prior = false;   // whether the next step's cross-attention is weighted
+  std::int32_t step = 0;              // decoder steps done
+  std::int32_t focus = 1;             // text position in focus
+  bool has_prior = false;             // whether the next step's cross-attention is weighted
   bool is_unfinished = false;         // end of speech is forbidden
   std::int32_t finish_count = 0;      // steps since the text was all but spoken; 0: not yet
   std::int32_t near_end = 0;          // "window": steps at the end position

@@ -23,13 +23,16 @@ TTSRT_RULE std::int32_t first_end(const SlotRules& rules, const std::int32_t* st
   return -1;
 }
 
-// Frames of this stack that are still speech, or -1 while it goes on: the end frame itself is dropped. A prior that has stood at
-// the end of the text long enough ends speech after the stack.
-TTSRT_RULE std::int32_t end_frame(const SlotRules& rules, const SlotState& state, const std::int32_t* sampled,
-                                  const std::int32_t* likeliest) {
-  const std::int32_t by_sampled = rules.eos_streams == EosStreams::argmax ? -1 : first_end(rules, sampled);
-  const std::int32_t by_likeliest = rules.eos_streams == EosStreams::sampled ? -1 : first_end(rules, likeliest);
-  if (by_sampled >= 0 && by_likeliest >= 0) return by_sampled < by_likeliest ? by_sampled : by_likeliest;
+// Frames of this stack that are still speech, or -1 while it goes on: the end frame itself is
+// dropped. A prior that has stood at the end of the text long enough ends speech after the stack.
+TTSRT_RULE std::int32_t end_frame(const SlotRules& rules, const SlotState& state,
+                                  const std::int32_t* sampled, const std::int32_t* likeliest) {
+  const std::int32_t by_sampled =
+      rules.eos_streams == EosStreams::argmax ? -1 : first_end(rules, sampled);
+  const std::int32_t by_likeliest =
+      rules.eos_streams == EosStreams::sampled ? -1 : first_end(rules, likeliest);
+  if (by_sampled >= 0 && by_likeliest >= 0)
+    return by_sampled < by_likeliest ? by_sampled : by_likeliest;
   if (by_sampled >= 0 || by_likeliest >= 0) return by_sampled >= 0 ? by_sampled : by_likeliest;
   const bool has_lingered = rules.prior.end_after > 0 && state.near_end >= rules.prior.end_after;
   return has_lingered ? rules.frame_stacking : -1;
