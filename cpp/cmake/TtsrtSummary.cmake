@@ -14,7 +14,6 @@ ttsrt_summary_line("compiler" "${CMAKE_CXX_COMPILER_ID} ${CMAKE_CXX_COMPILER_VER
 ttsrt_summary_line("target" "${CMAKE_SYSTEM_PROCESSOR}")
 ttsrt_summary_line("Python module" "${TTSRT_BUILD_PYTHON}")
 ttsrt_summary_line("tests" "${TTSRT_BUILD_TESTS}")
-ttsrt_summary_line("benchmarks" "${TTSRT_BUILD_BENCH}")
 ttsrt_summary_line("sanitizers" "${sanitizers}")
 ttsrt_summary_line("warnings are errors" "${TTSRT_WERROR}")
 message(STATUS "ttsrt ${PROJECT_VERSION}${summary}")

@@ -2,8 +2,9 @@
 
     python -m ttsrt_rt.bench.step_time --size 2503 v2607 --dtype float32 bfloat16
 
-One guided request, random weights in the original layout, frames 1 to 128. Ours and PyTorch take turns in one run; figures are
-medians over the turns, with the spread, and memory bandwidth is measured around every turn, since shared machines change.
+One guided request, random weights in the original layout, frames 1 to 128. Ours and PyTorch take
+turns in one run; figures are medians over the turns, with the spread, and memory bandwidth is
+measured around every turn, since shared machines change.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def step_weights(checkpoint: Path) -> int:
     """Weights a decoder step reads: decoder layers, final projection, local transformer once."""
     from ttsrt_rt.convert.checkpoint import open_checkpoint
 
-    _, _, weights = open_checkpoint(checkpoint)
+    weights = open_checkpoint(checkpoint).weights
     kept = ("decoder.layers.", "final_proj", "local_transformer.")
     skipped = ("cross_kv", "cross_memory_norm", "positions")
     return sum(
@@ -104,7 +105,7 @@ def native_turn(engine: Path, fields: dict[str, object]) -> Callable[[], float]:
     executor = Executor(engine)
 
     def turn() -> float:
-        metrics = executor.generate(**fields).metrics  # type: ignore[arg-type]
+        metrics = executor.generate(**fields).metrics
         spent = metrics.total_seconds - metrics.first_frame_seconds
         return 1e3 * spent / (metrics.steps - 1)
 
@@ -124,7 +125,9 @@ def torch_turn(checkpoint: Path, dtype: str, fields: dict[str, object]) -> Calla
     return turn
 
 
-def measure(size: str, dtypes: list[str], turns: int, folder: Path, with_torch: bool) -> list[Turns]:
+def measure(
+    size: str, dtypes: list[str], turns: int, folder: Path, with_torch: bool
+) -> list[Turns]:
     """All implementations of one size, taking turns."""
     from ttsrt_rt.build import build
 
@@ -165,10 +168,16 @@ def print_table(size: str, results: list[Turns]) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Command line of this benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--size", nargs="+", choices=["2503", "v2607"], default=["2503", "v2607"])
-    parser.add_argument("--dtype", nargs="+", choices=list(_ITEM_BYTES), default=["float32", "bfloat16"])
-    parser.add_argument("--turns", type=int, default=5, help="measured turns of each implementation")
+    parser.add_argument(
+        "--dtype", nargs="+", choices=list(_ITEM_BYTES), default=["float32", "bfloat16"]
+    )
+    parser.add_argument(
+        "--turns", type=int, default=5, help="measured turns of each implementation"
+    )
     parser.add_argument("--folder", type=Path, help="keeps checkpoints and engines here")
     parser.add_argument("--no_torch", "--no-torch", action="store_true", help="ours alone")
     options = parser.parse_args(arguments)
