@@ -4,8 +4,10 @@
 #include <chrono>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "bindings.h"
+#include "ttsrt/error.h"
 #include "ttsrt/executor.h"
 
 namespace ttsrt::python {
@@ -16,7 +18,8 @@ using Seconds = std::chrono::duration<double>;
 
 constexpr Seconds kSlice{0.1};
 
-// The end of a wait, none for one without an end. A negative timeout has passed already.
+// The end of a wait, none for one without an end. Throws ConfigError as the library does, whatever
+// the timeout: it is cut into slices before the library sees it.
 class Deadline {
  public:
   explicit Deadline(std::optional<double> timeout_seconds) {
@@ -34,7 +37,13 @@ class Deadline {
 
  private:
   // A year is as good as forever, and no clock overflows on it.
-  static Seconds bounded(double seconds) { return Seconds(std::clamp(seconds, 0.0, 3.2e7)); }
+  static Seconds bounded(double seconds) {
+    if (!(seconds >= 0.0)) {
+      throw ConfigError("timeout: expected seconds of 0 or more, got " +
+                        std::string(py::str(py::float_(seconds))));
+    }
+    return Seconds(std::min(seconds, 3.2e7));
+  }
 
   std::optional<Clock::time_point> end_;
 };

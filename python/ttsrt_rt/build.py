@@ -23,18 +23,21 @@ def build(
 ) -> None:
     """Packs a checkpoint into an engine folder, written atomically.
 
-    A limit that is None takes the library's default; 0 takes the checkpoint's largest. An executor
-    may lower limits.
+    A limit that is None or 0 takes what stands beside it, or the most that the checkpoint's
+    position tables hold where that is less. An executor may lower `max_batch_size` and
+    `max_num_tokens`.
 
     Args:
         checkpoint_dir: A folder that `convert` wrote.
         output_dir: The engine's folder.
         dtype: Of weights and cache: "float32", "bfloat16" or "float16".
-        max_batch_size: Requests in flight.
-        max_seq_len: Decoder positions, context included.
-        max_input_len: Context rows.
-        max_encoder_input_len: Text tokens.
-        max_num_tokens: Rows of one launch and class.
+        max_batch_size: Requests in flight; 8.
+        max_seq_len: Decoder positions, context included; `max_input_len` and the checkpoint's
+            default `max_frames`.
+        max_input_len: Context rows; 256, or the longest stored voice if that is longer.
+        max_encoder_input_len: Text tokens; 512.
+        max_num_tokens: Rows of one launch and class; 512, or what the longest text, the longest
+            context or two rows per request need if that is more.
         overwrite: Whether an engine that is there is replaced.
         progress: Called as tensors are packed, with (done, of, name of the one just done).
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from ttsrt_rt.build import build
 from ttsrt_rt.convert import convert
+from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.executor import Executor
 from ttsrt_rt.request import Request
 from ttsrt_rt.synth import write_random_nemo
@@ -56,12 +57,18 @@ def make_engine(folder: Path, options: DemoOptions) -> Path:
 
 
 def make_requests(info: EngineInfo, options: DemoOptions) -> list[Request]:
-    """Guided requests of different lengths, voices and seeds."""
+    """Guided requests of different lengths, voices and seeds.
+
+    Raises:
+        ConfigError: The engine has no stored voices to speak with.
+    """
+    if info.num_voices == 0:
+        raise ConfigError("demo: expected an engine with stored voices, got none")
     random = np.random.default_rng(options.seed)
     longest = max(8, min(info.max_encoder_input_len, 120))
     return [
         Request(
-            text_ids=random.integers(0, info.text_vocab - 2, size=longest - 8 * (index % 8) // 2),
+            text_ids=random.integers(0, info.text_vocab - 2, size=longest - 4 * (index % 8)),
             voice=index % info.num_voices,
             cfg_scale=options.cfg_scale,
             seed=options.seed + index,

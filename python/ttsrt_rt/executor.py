@@ -77,7 +77,11 @@ class Executor:
         )
         self._native = _core.Executor(opened, options)
         info = self._native.info
-        _LOG.info("running on %s: %s", info.device, info.description)
+        _LOG.info(
+            "running on %s (%s); bytes: weights %d, state %d, activations %d",
+            *(info.device, info.description),
+            *(info.weight_bytes, info.state_bytes, info.activation_bytes),
+        )
 
     @property
     def engine(self) -> _core.Engine:
@@ -208,9 +212,8 @@ class Executor:
                 try:
                     handles.append(self._submit(request))
                 except CapacityError as error:
-                    if num_waited == len(
-                        handles
-                    ):  # nothing of ours is in the queue: waiting would not help
+                    if num_waited == len(handles):
+                        # Nothing of ours is in the queue: waiting would not help.
                         handles.append(self._refused(error))
                     else:
                         _wait(handles[num_waited])

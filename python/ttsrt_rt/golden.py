@@ -13,14 +13,18 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ttsrt_rt.errors import ConfigError, FormatError
+from ttsrt_rt.inspection import default_prior
 from ttsrt_rt.request import AttentionPrior, MaskGit, Request
 from ttsrt_rt.result import FinishReason
+
+if TYPE_CHECKING:
+    from ttsrt_rt.executor import Executor
 
 __all__ = ["Golden", "Stage"]
 
@@ -142,16 +146,13 @@ class Golden:
         """How many requests ran together."""
         return len(self._array("text_lens"))
 
-    def request(
-        self, index: int, default_prior: dict[str, Any] | None, frame_stacking: int
-    ) -> Request:
-        """The request that repeats row `index`, greedily.
+    def requests(self, executor: Executor) -> list[Request]:
+        """What repeats the run, greedily; its knobs override the engine's prior."""
+        prior = self._knobs.attention_prior(default_prior(executor.engine))
+        stacking = executor.engine.info.frame_stacking
+        return [self._request(index, prior, stacking) for index in range(self.num_requests)]
 
-        Args:
-            index: Which of the requests.
-            default_prior: The checkpoint's prior: the run's knobs override it.
-            frame_stacking: Codec frames per decoder step.
-        """
+    def _request(self, index: int, prior: AttentionPrior | None, frame_stacking: int) -> Request:
         knobs = self._knobs
         return Request(
             text_ids=self._array("text")[index, : self._text_len(index)],
@@ -161,7 +162,7 @@ class Golden:
             top_k=knobs.top_k,
             max_frames=knobs.steps * frame_stacking,
             min_frames=knobs.parameters.get("min_generated_frames"),
-            prior=knobs.attention_prior(default_prior),
+            prior=prior,
             eos_method=knobs.parameters.get("eos_detection_method"),
             use_local_transformer=knobs.use_local_transformer,
             maskgit=MaskGit(**knobs.maskgit),

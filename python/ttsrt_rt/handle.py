@@ -41,9 +41,10 @@ class Handle:
         """Waits for the whole result.
 
         Args:
-            timeout: Seconds to wait at most; None for as long as it takes.
+            timeout: Seconds to wait at most, 0 or more; None for as long as it takes.
 
         Raises:
+            ConfigError: The timeout is negative or not a number.
             TimeoutError: The time is up; the request goes on.
             InternalError: The request failed.
         """
@@ -65,9 +66,10 @@ class Handle:
         """Waits for the next event; None after the last.
 
         Args:
-            timeout: Seconds to wait at most; None for as long as it takes.
+            timeout: Seconds to wait at most, 0 or more; None for as long as it takes.
 
         Raises:
+            ConfigError: The timeout is negative or not a number.
             TimeoutError: The time is up; the request goes on.
             InternalError: The request failed.
         """

@@ -6,11 +6,14 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ttsrt_rt.errors import ConfigError
 
-__all__ = ["Contents", "TensorLine", "inspect_folder"]
+if TYPE_CHECKING:
+    from ttsrt_rt import _core
+
+__all__ = ["Contents", "TensorLine", "default_prior", "inspect_folder"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,12 @@ def inspect_folder(path: str | os.PathLike[str], *, verify: bool = False) -> Con
     if (folder / "config.json").is_file():
         return _checkpoint(folder)
     raise ConfigError(f"{folder}: expected a folder with engine.json or config.json")
+
+
+def default_prior(engine: _core.Engine) -> dict[str, Any] | None:
+    """The knobs of the prior that a request gets by default; None where the checkpoint has none."""
+    prior: dict[str, Any] | None = json.loads(engine.description)["defaults"].get("prior")
+    return prior
 
 
 def _engine(folder: Path, verify: bool) -> Contents:

@@ -100,7 +100,7 @@ class MaskGit:
 class Request:
     """One utterance to speak.
 
-    The text is exactly one of `text_ids`, `text_features` and `encoder_output`; the context at most
+    The text is exactly one of `text_ids`, `text_features` and `encoder_output`; the context exactly
     one of `voice`, `context_codes`, `context_embeddings` and `context_text_ids`.
 
     Attributes:
@@ -116,7 +116,7 @@ class Request:
         top_k: Draws among the k likeliest; 0 for all.
         top_p: Draws among the likeliest whose probabilities sum to this.
         min_p: Draws among those at least this likely, relative to the likeliest.
-        repetition_penalty: Divides the logits of ids that were drawn before.
+        repetition_penalty: For families to come: Magpie refuses everything but 1.
         seed: Of this request's own random numbers, 0 to 2**64 - 1: one seed, one result.
         max_frames: Codec frames after which the request ends with "length".
         min_frames: Codec frames before which end of speech is impossible.

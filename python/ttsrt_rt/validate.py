@@ -5,7 +5,6 @@ The first stage that is off is the one to look at: what follows is computed from
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -87,10 +86,8 @@ def validate(
 
     run = Golden(golden, case=case, run_name=run_name)
     with Executor(engine, device=device, num_threads=num_threads, trace=True) as executor:
-        default_prior = json.loads(executor.engine.description)["defaults"].get("prior")
-        stacking = executor.engine.info.frame_stacking
-        requests = [run.request(i, default_prior, stacking) for i in range(run.num_requests)]
-        results = [handle.result() for handle in [executor.submit(request) for request in requests]]
+        handles = [executor.submit(request) for request in run.requests(executor)]
+        results = [handle.result() for handle in handles]
     tallies: dict[str, _Tally] = {}
     for index, result in enumerate(results):
         _compare_request(tallies, run, index, result)

@@ -2,14 +2,12 @@
 is.
 
 Compared: encoder and context rows, hidden states and logits (2e-4; a clean rewrite gets 1e-5),
-    alignment (1e-5); exactly:
-weight rows of the prior, focus, end marks, codes and lengths. The original pads a batch of two;
-    ours runs each alone.
+alignment (1e-5); exactly: weight rows of the prior, focus, end marks, codes and lengths. The
+original pads a batch of two; ours runs each alone.
 
 Two habits of the original are kept on purpose: with context text and stacked frames, half of a
-    context of codes is zero
-rows; and the 2503 code with a local transformer looks for the end of speech in the sampled codes
-    alone.
+context of codes is zero rows; and the 2503 code with a local transformer looks for the end of
+speech in the sampled codes alone.
 """
 
 from __future__ import annotations

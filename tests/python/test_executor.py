@@ -77,6 +77,7 @@ def test_a_bad_request_fails_alone(executor: rt.Executor, text_ids: Ids) -> None
         {"text_ids": None, "encoder_output": np.full((3, 64), np.inf, np.float64)},
         {"text_ids": None, "encoder_output": np.ones((3, 63), np.float32)},
         {"text_ids": None, "text_features": np.ones((3, 65), np.float32)},
+        {"voice": None},
         {"voice": 1000},
         {"voice": -1},
         {"voice": "nobody"},
@@ -95,6 +96,7 @@ def test_a_bad_request_fails_alone(executor: rt.Executor, text_ids: Ids) -> None
         {"prior": rt.AttentionPrior(epsilon=-0.5)},
         {"prior": rt.AttentionPrior(lookahead=0)},
         {"prior": rt.AttentionPrior(apply_layers=[99])},
+        {"repetition_penalty": 1.5},
         {"chunk_frames": 0},
         {"deadline": -1.0},
     ],
@@ -179,6 +181,17 @@ def test_result_times_out(executor: rt.Executor, text_ids: Ids) -> None:
         handle.result(timeout=0)
     assert handle.result().finish_reason == "length"
     assert handle.result() is handle.result()
+
+
+@pytest.mark.parametrize("timeout", [-1.0, -1e-9, float("nan"), float("-inf")])
+def test_a_timeout_is_no_less_than_zero(
+    executor: rt.Executor, text_ids: Ids, timeout: float
+) -> None:
+    handle = executor.submit(request(text_ids))
+    for wait in (handle.result, handle.wait, handle.next):
+        with pytest.raises(rt.ConfigError, match="timeout: expected seconds of 0 or more, got"):
+            wait(timeout=timeout)
+    assert handle.result(timeout=float("inf")).finish_reason in ("stop", "length")
 
 
 def test_alignment_where_asked(executor: rt.Executor, text_ids: Ids) -> None:

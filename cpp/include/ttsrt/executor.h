@@ -22,13 +22,14 @@ class Handle {
  public:
   Handle() = default;
 
-  /// The next event, waiting for it; nothing after the last. Raises nothing: a failed request's
-  /// last event says "error".
+  /// The next event, waiting for it; nothing after the last. A failed request's last event says
+  /// "error". Like all that waits or asks, throws ConfigError where the handle is empty.
   std::optional<Event> next();
   /// As next(), but gives up after `timeout`; `timed_out` tells the two kinds of nothing apart.
+  /// Throws ConfigError where the timeout is negative or not a number.
   std::optional<Event> next_for(std::chrono::duration<double> timeout, bool& timed_out);
-  /// The whole result, waiting for it. Throws ConfigError where a timeout is negative; nothing on a
-  /// time-out.
+  /// The whole result, waiting for it; nothing on a time-out. Throws ConfigError where the timeout
+  /// is negative or not a number.
   std::optional<Result> result(std::optional<double> timeout_seconds = std::nullopt);
   /// Asks for the end; idempotent; what was made is kept.
   void cancel();
@@ -52,7 +53,7 @@ struct ExecutorStats {
   std::int32_t num_active_requests = 0;
   std::int32_t num_queued_requests = 0;
   std::int32_t max_num_active_requests = 0;
-  std::int32_t used_num_blocks = 0;
+  std::int32_t used_num_blocks = 0;  ///< of requests in flight, and of prefixes kept for later ones
   std::int32_t free_num_blocks = 0;
   std::int32_t max_num_blocks = 0;
   std::int32_t tokens_per_block = 0;

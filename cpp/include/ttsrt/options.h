@@ -63,15 +63,19 @@ struct ExecutorOptions {
   bool trace = false;  ///< keep every stage's values for `Result::trace` (slow; for validation)
 };
 
-/// What an engine is built for. Zero takes the checkpoint's largest.
+/// What an engine is built for. A limit of zero takes what its comment says, or the most that the
+/// checkpoint's position tables hold where that is less; a limit above that is a ConfigError.
 struct BuildOptions {
-  DType dtype = DType::float32;            ///< weights and cache: float32, bfloat16, float16
-  std::int32_t max_batch_size = 8;         ///< requests in flight
-  std::int32_t max_seq_len = 0;            ///< decoder positions, context included
-  std::int32_t max_input_len = 0;          ///< context rows
-  std::int32_t max_encoder_input_len = 0;  ///< text tokens
-  std::int32_t max_num_tokens = 0;         ///< rows of one launch and class
-  bool overwrite = false;                  ///< replace an engine that is there
+  DType dtype = DType::float32;     ///< weights and cache: float32, bfloat16, float16
+  std::int32_t max_batch_size = 8;  ///< requests in flight; 0: 8
+  /// Decoder positions, context included; 0: max_input_len and the checkpoint's default max_frames.
+  std::int32_t max_seq_len = 0;
+  std::int32_t max_input_len = 0;  ///< context rows; 0: 256, or the longest stored voice if longer
+  std::int32_t max_encoder_input_len = 0;  ///< text tokens; 0: 512
+  /// Rows of one launch and class; 0: 512, or what the longest text, the longest context or two
+  /// rows per request need if more.
+  std::int32_t max_num_tokens = 0;
+  bool overwrite = false;  ///< replace an engine that is there
 };
 
 }  // namespace ttsrt

@@ -24,7 +24,7 @@ struct Request {
   Matrix<float> text_features;
   Matrix<float> encoder_output;
 
-  /// The context, at most one of: a stored voice; codec codes, special columns included [frames,
+  /// The context, exactly one of: a stored voice; codec codes, special columns included [frames,
   /// codebooks]; rows as the decoder takes them [rows, dim]; the ids of a text that describes the
   /// voice.
   std::optional<VoiceRef> voice;
@@ -37,7 +37,7 @@ struct Request {
   std::optional<std::int32_t> top_k;  ///< 0: all
   std::optional<float> top_p;
   std::optional<float> min_p;
-  std::optional<float> repetition_penalty;
+  std::optional<float> repetition_penalty;  ///< 1 is all that Magpie takes: ids may repeat freely
   std::uint64_t seed = 0;
   std::optional<std::int32_t> max_frames;  ///< codec frames
   std::optional<std::int32_t>

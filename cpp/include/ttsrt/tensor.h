@@ -17,7 +17,7 @@ std::size_t size_of(DType dtype);
 /// "float32", "bfloat16", ...
 const char* name_of(DType dtype);
 
-/// The inverse of name_of; throws ConfigError naming the known ones.
+/// The inverse of name_of; throws ConfigError naming those that weights and caches can have.
 DType dtype_from_name(const std::string& name);
 
 /// A dense row-major matrix that owns its values. `rows * cols == values.size()`.

@@ -38,12 +38,14 @@ MappedFile::~MappedFile() { ::munmap(const_cast<std::byte*>(data_), size_); }
 std::string read_text(const std::string& path, std::size_t max_bytes) {
   std::ifstream stream(path, std::ios::binary);
   TTSRT_CHECK(FormatError, stream.good(), path, ": can't be opened");
-  std::string text(max_bytes + 1, '\0');
-  stream.read(text.data(), static_cast<std::streamsize>(text.size()));
-  const auto count = static_cast<std::size_t>(stream.gcount());
+  std::string text;
+  char part[4096];
+  while (stream.read(part, sizeof(part)) || stream.gcount() > 0) {
+    text.append(part, static_cast<std::size_t>(stream.gcount()));
+    TTSRT_CHECK(FormatError, text.size() <= max_bytes, path, ": expected at most ", max_bytes,
+                " bytes");
+  }
   TTSRT_CHECK(FormatError, !stream.bad(), path, ": can't be read");
-  TTSRT_CHECK(FormatError, count <= max_bytes, path, ": expected at most ", max_bytes, " bytes");
-  text.resize(count);
   return text;
 }
 

@@ -32,9 +32,7 @@ DType dtype_from_name(const std::string& name) {
   for (const Entry& entry : kEntries) {
     if (name == entry.name) return entry.dtype;
   }
-  throw ConfigError(
-      message("dtype: expected float32, bfloat16, float16, int8, int32, uint8 or int64, got \"",
-              name, "\""));
+  throw ConfigError(message("dtype: expected float32, bfloat16 or float16, got \"", name, "\""));
 }
 
 }  // namespace ttsrt

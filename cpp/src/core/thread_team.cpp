@@ -5,6 +5,9 @@
 #endif
 
 #include <algorithm>
+#include <system_error>
+
+#include "core/check.h"
 
 namespace ttsrt {
 namespace {
@@ -48,12 +51,20 @@ std::int32_t usable_cores() {
 ThreadTeam::ThreadTeam(std::int32_t num_threads)
     : num_threads_(num_threads > 0 ? num_threads : usable_cores()) {
   workers_.reserve(static_cast<std::size_t>(num_threads_ - 1));
-  for (std::int32_t t = 1; t < num_threads_; ++t) {
-    workers_.emplace_back([this, t] { work(t); });
+  try {
+    for (std::int32_t t = 1; t < num_threads_; ++t) {
+      workers_.emplace_back([this, t] { work(t); });
+    }
+  } catch (const std::system_error& problem) {
+    dismiss();
+    throw CapacityError(message("num_threads: the system gave ", workers_.size() + 1, " of ",
+                                num_threads_, " threads: ", problem.what()));
   }
 }
 
-ThreadTeam::~ThreadTeam() {
+ThreadTeam::~ThreadTeam() { dismiss(); }
+
+void ThreadTeam::dismiss() {
   is_closing_.store(true, std::memory_order_relaxed);
   job_.fetch_add(1, std::memory_order_release);
   job_.notify_all();

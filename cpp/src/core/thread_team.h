@@ -39,6 +39,7 @@ class ThreadTeam {
  private:
   struct Stopped {};  // thrown by barrier() in threads that outlive another's error
 
+  void dismiss();  // ends the workers
   void work(std::int32_t thread);
   bool take_part(std::int32_t thread);  // false: some thread has failed
   bool arrive();                        // the same, as of this barrier

@@ -33,6 +33,10 @@ void score_blocks(const AttendArgs& args, int32_t first) {
 
 // Scores to unnormalised probabilities, weighed by the prior; returns their sum.
 inline float soften(const AttendArgs& args, int32_t blocks) {
+  for (int32_t b = 0; b < blocks && args.prior != nullptr; ++b) {
+    const Vec prior = read_floats(args.prior + b * kLanes, lanes_left(args.length, b * kLanes));
+    store(args.weights + b * kLanes, load(args.weights + b * kLanes) + prior);
+  }
   float* last = args.weights + (blocks - 1) * kLanes;
   store(last, keep_first(load(last), args.length - (blocks - 1) * kLanes, -__builtin_inff()));
   Vec largest = load(args.weights);
@@ -40,11 +44,7 @@ inline float soften(const AttendArgs& args, int32_t blocks) {
   largest = set(reduce_max(largest));
   Vec sum = zero();
   for (int32_t b = 0; b < blocks; ++b) {
-    Vec weight = exp_of(load(args.weights + b * kLanes) - largest);
-    if (args.prior != nullptr) {
-      const int32_t lanes = lanes_left(args.length, b * kLanes);
-      weight = weight * (read_floats(args.prior + b * kLanes, lanes) + set(1.17549435e-38F));
-    }
+    const Vec weight = exp_of(load(args.weights + b * kLanes) - largest);
     store(args.weights + b * kLanes, weight);
     sum = sum + weight;
   }

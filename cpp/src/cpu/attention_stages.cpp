@@ -250,7 +250,8 @@ class CrossAttentionStage : public Stage {
                                                                             : scores_.row(draw);
   }
 
-  // Fills `weights` with the prior where it acts.
+  // Fills `weights` with the prior's logarithms where it acts: added to the scores before the
+  // softmax they multiply the probabilities, and no sum can vanish.
   const float* prior_of(const step::Segment& segment, const ops::rules::SlotRules& rules,
                         float* weights) const {
     const ops::rules::SlotState& state =
@@ -261,7 +262,8 @@ class CrossAttentionStage : public Stage {
     if (!acts) return nullptr;
     const std::int32_t* counts = site_.slots->counts(segment.slot);
     for (std::int32_t i = 0; i < rules.text_len; ++i) {
-      weights[i] = ops::rules::prior_weight(rules.prior, state, counts, rules.text_len, i);
+      const float weight = ops::rules::prior_weight(rules.prior, state, counts, rules.text_len, i);
+      weights[i] = std::log(weight + ops::rules::kTinyWeight);
     }
     return weights;
   }
@@ -304,7 +306,10 @@ void add_self_attention(const Site& site, const ops::SelfAttention& op, const Ro
               "self-attention: expected a causal layer of the cache, got layer ", op.cache_layer,
               " of ", spec.cache_layers);
   stages.push_back(std::make_unique<StoreRowsStage>(site, op, qkv, out, segments));
-  const std::int32_t max_positions = is_cached ? spec.num_blocks * ops::kBlockSize : max_rows;
+  const std::int64_t cached = std::int64_t{spec.num_blocks} * ops::kBlockSize;
+  const std::int64_t most =
+      spec.max_positions > 0 ? std::min<std::int64_t>(cached, spec.max_positions) : cached;
+  const auto max_positions = is_cached ? static_cast<std::int32_t>(most) : max_rows;
   stages.push_back(std::make_unique<AttendRowsStage>(site, op, qkv, out, segments, max_positions));
 }
 

@@ -10,7 +10,7 @@
 namespace ttsrt::cpu {
 namespace {
 
-constexpr std::size_t kQueueRoom = 128;
+constexpr std::size_t kQueueRoom = 128;  // commands beside one admission per slot
 
 // One thing to do in wait().
 struct Command {
@@ -29,7 +29,6 @@ class CpuBackend : public ops::Backend {
         scratch_(static_cast<std::size_t>(team_.num_threads())) {
     info_.device = "cpu";
     info_.description = message("cpu: ", kernels_.name, ", ", team_.num_threads(), " threads");
-    queue_.reserve(kQueueRoom);
   }
 
   const ops::BackendInfo& info() const override { return info_; }
@@ -38,6 +37,7 @@ class CpuBackend : public ops::Backend {
     TTSRT_CHECK(InternalError, slots_ == nullptr, "cpu backend: the state exists already");
     slots_ = std::make_unique<Slots>(spec);
     copies_.reserve(static_cast<std::size_t>(spec.num_blocks));
+    queue_.reserve(kQueueRoom + static_cast<std::size_t>(spec.slots));
   }
 
   std::size_t state_bytes() const override { return slots_ == nullptr ? 0 : slots_->bytes(); }
@@ -70,14 +70,16 @@ class CpuBackend : public ops::Backend {
     copies_.insert(copies_.end(), copies.begin(), copies.end());
   }
 
+  void discard() override {
+    queue_.clear();
+    copies_.clear();
+  }
+
   void wait() override {
     if (queue_.empty()) return;
     struct Clearing {  // also where a kernel throws
       CpuBackend& backend;
-      ~Clearing() {
-        backend.queue_.clear();
-        backend.copies_.clear();
-      }
+      ~Clearing() { backend.discard(); }
     } const clearing{*this};
     team_.run([](void* backend,
                  std::int32_t thread) { static_cast<CpuBackend*>(backend)->run_queue(thread); },
@@ -103,7 +105,8 @@ class CpuBackend : public ops::Backend {
   }
 
   void push(const Command& command) {
-    if (queue_.size() == kQueueRoom) wait();  // the queue never grows
+    TTSRT_CHECK(InternalError, queue_.size() < queue_.capacity(), "cpu backend: ", queue_.size(),
+                " commands wait already");
     queue_.push_back(command);
   }
 

@@ -83,6 +83,7 @@ void Compiled::prepare(const step::RowBatch& rows) {
   launch_.first_block[0] = 0;
   for (std::size_t s = 0; s < rows.segments.size(); ++s) {
     const step::Segment& segment = rows.segments[s];
+    if (continues(rows.segments, s)) launch_.has_single_rows = false;
     launch_.first_block[s + 1] =
         launch_.first_block[s] + (segment.rows + ops::kBlockSize - 1) / ops::kBlockSize;
     for (std::int32_t row = segment.first_row; row < segment.first_row + segment.rows; ++row) {

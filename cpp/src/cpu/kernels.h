@@ -53,7 +53,7 @@ struct AttendArgs {
   int64_t block_bytes;
   int64_t value_offset;
   const int32_t* blocks;  // block table; null: blocks 0, 1, 2, ...
-  const float* prior;     // [length] multiplies the probabilities, or null
+  const float* prior;     // [length] added to the scaled scores, or null
   int32_t length;         // positions seen
   int32_t head_dim;
   float scale;

@@ -1,6 +1,8 @@
 // The kernels compiled for "avx512_bf16".
-#include "cpu/kernels_table.inl"
+// clang-format off: the table is made of what the vectors offer
 #include "cpu/vec_avx512_bf16.h"
+#include "cpu/kernels_table.inl"
+// clang-format on
 
 namespace ttsrt::cpu {
 

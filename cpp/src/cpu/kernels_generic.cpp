@@ -1,6 +1,8 @@
 // The kernels compiled for "generic".
-#include "cpu/kernels_table.inl"
+// clang-format off: the table is made of what the vectors offer
 #include "cpu/vec_generic.h"
+#include "cpu/kernels_table.inl"
+// clang-format on
 
 namespace ttsrt::cpu {
 

@@ -1,10 +1,12 @@
 // Fills the table with the kernels of the instruction set this is compiled for.
 
-#include "cpu/attention_kernels.inl"
+// clang-format off: later families use helpers of the earlier
 #include "cpu/elementwise_kernels.inl"
-#include "cpu/linear_kernels.inl"
 #include "cpu/norm_kernels.inl"
+#include "cpu/linear_kernels.inl"
+#include "cpu/attention_kernels.inl"
 #include "cpu/sampling_kernels.inl"
+// clang-format on
 
 namespace ttsrt::cpu {
 namespace {

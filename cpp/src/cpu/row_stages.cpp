@@ -119,15 +119,6 @@ class NormStage : public Stage {
   const std::int32_t* rows_;
 };
 
-// Whether a segment goes on where the one before it in the launch ends.
-bool continues(const std::vector<step::Segment>& segments, std::size_t index) {
-  if (index == 0) return false;
-  const step::Segment& before = segments[index - 1];
-  const step::Segment& segment = segments[index];
-  return before.slot == segment.slot && before.branch == segment.branch &&
-         before.position + before.rows == segment.position;
-}
-
 // Row `i` of a segment: inside it x, before it the segment it continues or the history where there
 // is one, else nothing.
 struct Neighbours {

@@ -20,8 +20,8 @@ struct Launch {
   const step::RowBatch* batch = nullptr;
   std::int32_t rows = 0;
   std::int32_t draws = 0;
-  bool has_single_rows =
-      false;  // every segment is one row: no row needs another's key of this launch
+  // Every segment is one row and continues no other: no row needs another's key of this launch.
+  bool has_single_rows = false;
   std::vector<std::int32_t> segment_of;  // [rows]
   std::vector<std::int32_t> draw_of;     // [rows] whose conditional row it is, or -1
   std::vector<std::int32_t>
@@ -48,6 +48,15 @@ struct Worker {
   std::byte* scratch = nullptr;  // as many bytes as the hungriest stage asked for
   std::int32_t pass = 0;         // of the loop of stages around this one
 };
+
+// Whether a segment goes on where the one before it in the launch ends.
+inline bool continues(const std::vector<step::Segment>& segments, std::size_t index) {
+  if (index == 0) return false;
+  const step::Segment& before = segments[index - 1];
+  const step::Segment& segment = segments[index];
+  return before.slot == segment.slot && before.branch == segment.branch &&
+         before.position + before.rows == segment.position;
+}
 
 struct Range {
   std::int64_t begin = 0;

@@ -5,6 +5,7 @@
 
 #include "backends.h"
 #include "core/check.h"
+#include "decode/compile_rules.h"
 #include "executor/loop.h"
 #include "executor/request_check.h"
 #include "executor/voices.h"
@@ -30,6 +31,15 @@ ExecutorInfo describe(const Engine& engine, const model::NetworkInfo& network) {
   return info;
 }
 
+// Defaults that no request could be served with are the engine's fault, and told when it opens.
+void check_defaults(const Engine& engine, const step::ModelFacts& facts) {
+  try {
+    decode::compile_rules(Request{}, facts, 1, 0);
+  } catch (const ConfigError& problem) {
+    throw FormatError(message(engine.path(), "/engine.json: defaults: ", problem.what()));
+  }
+}
+
 }  // namespace
 
 class ExecutorImpl {
@@ -38,7 +48,9 @@ class ExecutorImpl {
       : engine(the_engine),
         loop(open_network(the_engine, options), options.max_queue_size, options.trace),
         voices(loop.network().facts),
-        info(describe(the_engine, loop.network())) {}
+        info(describe(the_engine, loop.network())) {
+    check_defaults(the_engine, loop.network().facts);
+  }
 
   const Engine engine;  // keeps the weights mapped
   executor::Loop loop;

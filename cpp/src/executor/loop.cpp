@@ -26,6 +26,9 @@ Loop::Loop(std::unique_ptr<model::Network> network, std::int32_t max_queue_size,
 Loop::~Loop() { close(false); }
 
 void Loop::submit(Pending pending) {
+  const std::int32_t blocks = worst_case(pending.request);
+  TTSRT_CHECK(CapacityError, blocks <= pool_.num_blocks(), "submit: the request may need ", blocks,
+              " cache blocks, there are ", pool_.num_blocks());
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     TTSRT_CHECK(DeviceError, device_failure_.empty(),
@@ -62,11 +65,17 @@ bool Loop::wait_for_work() {
   return !running_.empty() || !waiting_.empty();
 }
 
+// What escapes a pass (out of memory, a broken promise) costs the requests in flight, not the
+// process.
 void Loop::run() {
   while (wait_for_work()) {
-    drop_ended();
-    take_in();
-    if (!running_.empty()) step();
+    try {
+      drop_ended();
+      take_in();
+      if (!running_.empty()) step();
+    } catch (const std::exception& problem) {
+      fail_running(problem.what());
+    }
   }
 }
 
@@ -109,33 +118,51 @@ void Loop::take_in() {
       waiting_.erase(best);
       stats_.num_queued_requests = static_cast<std::int32_t>(waiting_.size());
     }
-    const std::int32_t slot = free_slots_.back();
-    free_slots_.pop_back();
-    admit(std::move(*chosen), slot);
+    const std::shared_ptr<Channel> channel = chosen->channel;
+    try {
+      admit(std::move(*chosen));
+    } catch (const std::exception& problem) {
+      refuse(*channel, problem.what());
+    }
   }
 }
 
-// Whether the worst case of a request fits beside the worst cases of those that run.
+// Blocks a request may come to hold: both branches at full length, and the prefix they fork.
+std::int32_t Loop::worst_case(const PreparedRequest& request) const {
+  const std::int32_t branch = pool_.blocks_for(request.context.rows + request.rules.max_steps);
+  return request.rules.is_guided ? 2 * branch + pool_.blocks_for(request.context.rows) : branch;
+}
+
+// Whether the worst case of a request fits beside the worst cases of those that run. Kept always:
+// free blocks + idle prefixes >= what those that run may still take. So taking never fails.
 bool Loop::reserves(const PreparedRequest& request) {
-  const auto worst = [&](const PreparedRequest& of) {
-    const std::int32_t branch = pool_.blocks_for(of.context.rows + of.rules.max_steps);
-    return of.rules.is_guided ? 2 * branch + pool_.blocks_for(of.context.rows) : branch;
-  };
-  std::int32_t promised = worst(request);
-  for (const auto& sequence : running_) {
-    promised += worst(sequence->request);
-  }
-  if (promised > pool_.num_blocks()) return running_.empty();
+  std::int32_t promised = worst_case(request);
   std::int32_t held = 0;  // by those that run
-  for (const auto& sequence : running_)
+  for (const auto& sequence : running_) {
+    promised += worst_case(sequence->request);
     held += sequence->conditional.size() + sequence->unconditional.size();
-  static_cast<void>(prefixes_.make_room(std::max(promised - held, 0)));
+  }
+  if (promised > pool_.num_blocks()) return false;
+  prefixes_.make_room(std::max(promised - held, 0));
   return true;
 }
 
-void Loop::admit(Pending&& pending, std::int32_t slot) {
-  auto sequence =
-      std::make_unique<Sequence>(std::move(pending), slot, network_->info().facts, trace_);
+// A request that couldn't even be set up ends with what went wrong.
+void Loop::refuse(Channel& channel, const std::string& why) {
+  count(FinishReason::error);
+  Event last;
+  last.is_last = true;
+  last.finish_reason = FinishReason::error;
+  Result result;
+  result.finish_reason = FinishReason::error;
+  result.error = why;
+  last.codes.cols = result.codes.cols = network_->info().facts.codebooks;
+  channel.finish(std::move(last), std::move(result));
+}
+
+void Loop::admit(Pending&& pending) {
+  auto sequence = std::make_unique<Sequence>(std::move(pending), free_slots_.back(),
+                                             network_->info().facts, trace_);
   const std::int32_t rows = sequence->context_rows();
   const std::int32_t positions = rows + sequence->request.rules.max_steps;
   sequence->started = Clock::now();
@@ -146,6 +173,7 @@ void Loop::admit(Pending&& pending, std::int32_t slot) {
   if (sequence->is_guided() && rows > 0 && network_->info().facts.shares_unconditional)
     sequence->prefix = &prefixes_.acquire(rows);
   running_.push_back(std::move(sequence));
+  free_slots_.pop_back();
 }
 
 // Ends a running sequence and leaves it null. Its slot and blocks are free, and counted so, before
@@ -224,11 +252,16 @@ void Loop::fail_planned(const std::string& why) {
     auto& sequence = running_[static_cast<std::size_t>(item.sequence)];
     if (sequence != nullptr) end(sequence, FinishReason::error, why);
   }
-  if (plan_.is_empty()) {
-    fail_all(why);
-    return;
-  }
+  if (plan_.is_empty()) fail_running(why);  // nobody's launch in particular
   std::erase(running_, nullptr);
+  prefixes_.forget_progress();
+}
+
+void Loop::fail_running(const std::string& why) {
+  for (auto& sequence : running_) {
+    if (sequence != nullptr) end(sequence, FinishReason::error, why);
+  }
+  running_.clear();
   prefixes_.forget_progress();
 }
 
@@ -241,10 +274,7 @@ void Loop::fail_all(const std::string& why) {
     waiting.swap(waiting_);
     stats_.num_queued_requests = 0;
   }
-  for (auto& sequence : running_) {
-    if (sequence != nullptr) end(sequence, FinishReason::error, why);
-  }
-  running_.clear();
+  fail_running(why);
   for (Pending& pending : waiting) reject(pending, FinishReason::error, why);
 }
 

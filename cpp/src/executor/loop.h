@@ -4,7 +4,6 @@
 
 #include <condition_variable>
 #include <deque>
-#include <list>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -39,11 +38,14 @@ class Loop {
   void run();
   bool wait_for_work();  // false: closed and empty
   void take_in();
-  void admit(Pending&& pending, std::int32_t slot);
+  void admit(Pending&& pending);
+  void refuse(Channel& channel, const std::string& why);
+  std::int32_t worst_case(const PreparedRequest& request) const;
   bool reserves(const PreparedRequest& request);
   void drop_ended();
   void step();
   void fail_planned(const std::string& why);
+  void fail_running(const std::string& why);
   void fail_all(const std::string& why);
   void end(std::unique_ptr<Sequence>& sequence, FinishReason reason, const std::string& why);
   void count(FinishReason reason);

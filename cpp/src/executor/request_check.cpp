@@ -93,7 +93,8 @@ RowSource rows_of_voice(const VoiceRef& voice, const step::ModelFacts& facts,
   RowSource source;
   source.input = step::Input::vectors;
   source.vectors = voices.find(voice);
-  source.rows = static_cast<std::int32_t>(source.vectors->size()) / facts.dim;
+  source.rows =
+      static_cast<std::int32_t>(source.vectors->size() / static_cast<std::size_t>(facts.dim));
   return source;
 }
 

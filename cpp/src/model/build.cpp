@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cfloat>
 #include <cmath>
 #include <cstring>
@@ -75,12 +76,15 @@ void check_sources(const Checkpoint& checkpoint, const std::vector<model::PackIt
 }
 
 // The rows an item takes from its source, taps of a convolution first.
-std::vector<float> gather(const std::vector<float>& source, const model::PackItem& item) {
+std::vector<float> gather(const StoredTensor& source, const model::PackItem& item) {
   const auto rows = static_cast<std::size_t>(item.weight.rows);
   const auto cols = static_cast<std::size_t>(item.weight.cols);
-  const auto* first = source.data() + static_cast<std::size_t>(item.first_row) * cols;
-  std::vector<float> values(first, first + rows * cols);
-  if (item.kernel == 1) return values;
+  StoredTensor part = source;
+  part.shape = {item.weight.rows, item.weight.cols};
+  part.data += static_cast<std::size_t>(item.first_row) * cols * size_of(source.dtype);
+  const std::vector<float> first = model::read_floats(part);
+  if (item.kernel == 1) return first;
+  std::vector<float> values(first.size());
   const auto kernel = static_cast<std::size_t>(item.kernel);
   const std::size_t channels = cols / kernel;
   for (std::size_t row = 0; row < rows; ++row) {
@@ -100,7 +104,7 @@ std::vector<std::byte> packed_item(const Checkpoint& checkpoint, const model::Pa
                 item.source, ": expected int32");
     return {stored.data, stored.data + stored.bytes};
   }
-  const std::vector<float> values = gather(model::read_floats(stored), item);
+  const std::vector<float> values = gather(stored, item);
   for (const float value : values) {
     TTSRT_CHECK(FormatError, std::isfinite(value), checkpoint.weights.path(), ": ", item.source,
                 ": expected finite numbers, got ", value);
@@ -150,14 +154,36 @@ OrderedJson limits_of(const std::string& component, const model::Limits& limits)
   return {{"requests", limits.max_batch_size}};
 }
 
+// What stands at the target may be replaced only where it holds an engine's two files, and on
+// demand.
 void check_target(const fs::path& target, bool overwrite) {
   std::error_code unknown;  // a name too long, say: making the folder tells
   if (!fs::exists(target, unknown)) return;
-  const bool is_ours =
-      fs::is_directory(target) && (fs::is_empty(target) || fs::exists(target / "engine.json"));
-  TTSRT_CHECK(ConfigError, is_ours, "output_dir: ", target.string(), " exists and isn't an engine");
-  TTSRT_CHECK(ConfigError, overwrite || fs::is_empty(target), "output_dir: ", target.string(),
+  TTSRT_CHECK(ConfigError, fs::is_directory(target, unknown), "output_dir: ", target.string(),
+              " exists and isn't a folder");
+  bool is_empty = true;
+  for (const fs::directory_entry& entry : fs::directory_iterator(target)) {
+    const std::string name = entry.path().filename().string();
+    TTSRT_CHECK(ConfigError, name == "engine.json" || name == "weights.safetensors",
+                "output_dir: ", target.string(), " exists and isn't an engine: it holds ", name);
+    is_empty = false;
+  }
+  TTSRT_CHECK(ConfigError, overwrite || is_empty, "output_dir: ", target.string(),
               " holds an engine already; ask for overwrite to replace it");
+}
+
+// A finished folder takes the target's place; what stood there is back if that fails.
+void move_into_place(const fs::path& fresh, const fs::path& target) {
+  const fs::path old = fresh.string() + ".old";
+  const bool had_old = fs::exists(target);
+  if (had_old) fs::rename(target, old);
+  try {
+    fs::rename(fresh, target);
+  } catch (const fs::filesystem_error&) {
+    if (had_old) fs::rename(old, target);
+    throw;
+  }
+  if (had_old) fs::remove_all(old);
 }
 
 void write_engine(const Checkpoint& checkpoint, const fs::path& folder, const model::Limits& limits,
@@ -202,15 +228,15 @@ void build(const std::string& checkpoint_dir, const std::string& output_dir,
       options, checkpoint.config, checkpoint.voice_rows, checkpoint.defaults.max_frames);
   fs::path target = fs::absolute(output_dir).lexically_normal();
   if (!target.has_filename()) target = target.parent_path();  // "engine/"
-  check_target(target, options.overwrite);
+  static std::atomic<std::uint32_t> count{0};  // two builds of one process don't meet
   const fs::path fresh = target.parent_path() /
-                         (target.filename().string() + ".partial-" + std::to_string(::getpid()));
+                         message(target.filename().string(), ".partial-", ::getpid(), "-", ++count);
   std::error_code ignored;
   try {
+    check_target(target, options.overwrite);
     fs::create_directories(fresh);
     write_engine(checkpoint, fresh, limits, options, progress);
-    if (fs::exists(target)) fs::remove_all(target);
-    fs::rename(fresh, target);
+    move_into_place(fresh, target);
   } catch (const fs::filesystem_error& problem) {
     fs::remove_all(fresh, ignored);
     throw ConfigError(message("output_dir: ", problem.what()));

@@ -39,9 +39,9 @@ EngineData::EngineData(const std::string& folder)
   defaults = model::read_defaults(reader.object("defaults"));
   limits = model::read_limits(reader.object("limits"), config);
   read_components(reader.object("components"));
-  read_voices();
   const DType dtype = read_dtype(reader);
   check_weights(dtype);
+  read_voices();
   fill_info(family, dtype);
 }
 
@@ -82,8 +82,14 @@ void EngineData::read_tensor(const std::string& name, const JsonReader& entry) {
 // Every weight the model needs is there, of the type, layout and shape a build gives it: backends
 // read them unseen.
 void EngineData::check_weights(DType dtype) const {
-  const auto voice_rows =
-      config.num_voices > 0 ? static_cast<std::int32_t>(file_.at("voices").shape[1]) : 0;
+  std::int32_t voice_rows = 0;
+  if (config.num_voices > 0) {
+    const std::vector<std::int64_t>& shape = file_.at("voices").shape;
+    TTSRT_CHECK(FormatError, shape.size() == 3 && shape[1] <= limits.max_input_len, path,
+                ": voices: expected [", config.num_voices, ", at most ", limits.max_input_len, ", ",
+                config.dim, "]");
+    voice_rows = static_cast<std::int32_t>(shape[1]);
+  }
   for (const model::PackItem& item : model::plan_engine(config, dtype, voice_rows)) {
     const ops::Weight stored = weight(item.weight.name, item.weight.rows, item.weight.cols);
     const char* layout = item.weight.layout == ops::Layout::panel16 ? "panel16" : "dense";
@@ -123,7 +129,8 @@ void EngineData::read_voices() {
     TTSRT_CHECK(FormatError, counts[voice] >= 1 && counts[voice] <= rows.shape[1], path,
                 ": voice_lengths[", voice, "]: expected 1 to ", most, ", got ", counts[voice]);
     const float* first = values + voice * most * dim;
-    voices.emplace_back(first, first + static_cast<std::size_t>(counts[voice]) * dim);
+    voices.push_back(std::make_shared<const std::vector<float>>(
+        first, first + static_cast<std::size_t>(counts[voice]) * dim));
   }
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -28,7 +29,7 @@ struct EngineData {
   model::Limits limits;
   EngineInfo info;
   std::vector<EngineTensor> tensors;
-  std::vector<std::vector<float>> voices;  // [num_voices] of [rows * dim]
+  std::vector<std::shared_ptr<const std::vector<float>>> voices;  // [num_voices] of [rows * dim]
 
  private:
   void read_components(const JsonReader& components);

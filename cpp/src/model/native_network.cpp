@@ -23,6 +23,7 @@ ops::StateSpec state_of(const EngineData& engine, const NetworkOptions& options)
   const std::int32_t per_branch = (limits.max_seq_len + ops::kBlockSize - 1) / ops::kBlockSize;
   const std::int32_t per_prefix = (limits.max_input_len + ops::kBlockSize - 1) / ops::kBlockSize;
   spec.num_blocks = limits.max_batch_size * (2 * per_branch + per_prefix);
+  spec.max_positions = limits.max_seq_len;
   spec.memory_layers = config.decoder.layers;
   spec.memory_heads = config.cross.heads;
   spec.memory_head_dim = config.cross.head_dim;
@@ -84,8 +85,7 @@ step::ModelFacts facts_of(const EngineData& engine, const Limits& limits) {
   facts.pads_context = config.context_text != ContextText::none;
   facts.shares_unconditional = config.decoder.kernel == 1;
   facts.speakers = config.speakers;
-  for (const auto& voice : engine.voices)
-    facts.voices.push_back(std::make_shared<const std::vector<float>>(voice));
+  facts.voices = engine.voices;
   facts.max_batch_size = limits.max_batch_size;
   facts.max_seq_len = limits.max_seq_len;
   facts.max_input_len = limits.max_input_len;
@@ -145,6 +145,17 @@ void NativeNetwork::compile(RowClass row_class, const ops::Program& program, std
 
 Ticket NativeNetwork::launch(const step::StepBatch& batch) {
   TTSRT_CHECK(InternalError, in_flight_ == nullptr, "launch: the ticket before wasn't collected");
+  try {
+    queue(batch);
+  } catch (...) {
+    backend_->discard();
+    throw;
+  }
+  in_flight_ = &batch;
+  return next_ticket_;
+}
+
+void NativeNetwork::queue(const step::StepBatch& batch) {
   for (const step::Admission& admission : batch.admissions) backend_->admit(admission);
   for (std::int32_t c = 0; c < step::kRowClasses; ++c) {
     if (static_cast<RowClass>(c) == RowClass::decode && !batch.block_copies.empty())
@@ -156,8 +167,6 @@ Ticket NativeNetwork::launch(const step::StepBatch& batch) {
                 "launch: rows of a class this model doesn't have: ", c);
     compiled.executable->launch(rows);
   }
-  in_flight_ = &batch;
-  return next_ticket_;
 }
 
 const step::StepOutput& NativeNetwork::collect(Ticket ticket) {

@@ -37,6 +37,7 @@ class NativeNetwork final : public Network {
 
   void compile(step::RowClass row_class, const ops::Program& program, std::int32_t max_rows,
                std::int32_t max_draws);
+  void queue(const step::StepBatch& batch);
   void read_taps(const step::StepBatch& batch);
 
   NetworkInfo info_;

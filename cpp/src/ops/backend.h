@@ -27,6 +27,7 @@ struct StateSpec {
   std::int32_t cache_heads = 0;
   std::int32_t cache_head_dim = 0;
   std::int32_t num_blocks = 0;
+  std::int32_t max_positions = 0;  // of one sequence; 0: as many as the blocks hold
   // Cross-attention keys and values: [slot][layer][rows][2][heads][head_dim].
   std::int32_t memory_layers = 0;  // decoder layers
   std::int32_t memory_heads = 0;
@@ -87,6 +88,9 @@ class Backend {
   // Queued in order with launches:
   virtual void admit(const step::Admission& admission) = 0;  // resets the slot
   virtual void copy_blocks(const std::vector<step::BlockCopy>& copies) = 0;
+
+  // Forgets what is queued and hasn't run: a launch that failed half-way must leave nothing behind.
+  virtual void discard() = 0;
 
   // Everything queued is done when this returns. Throws what a kernel failed with.
   virtual void wait() = 0;

@@ -24,9 +24,8 @@ class PriorState:
     """Focus, counts and text progress of one request.
 
     `weights`: float32 [text_len], what cross-attention multiplies in at the next step; None:
-        nothing yet.
-    `forbid_end` and `force_end` are the marks that mask the end-of-speech id at this step;
-        `is_over` ends the request.
+    nothing yet. `forbid_end` and `force_end` are the marks that mask the end-of-speech id at this
+    step; `is_over` ends the request.
     """
 
     def __init__(self, config: PriorConfig, text_len: int) -> None:

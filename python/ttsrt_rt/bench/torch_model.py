@@ -2,14 +2,11 @@
 no loop.
 
 What it is for: the torch side of our speed comparison, and an oracle for tests. It is written from
-    the equations of the
-model (pre-norm transformer with scale-only layer norm, tanh GELU, convolutional feed-forward), not
-    from NeMo's code.
-Decided: one request at a time, its conditional and unconditional branch as two rows of each
-    product; keys and values
-of a position are computed once; the unconditional row skips cross-attention, which there adds
-    exactly zero. Norms,
-softmax and logits are float32 whatever the weights are.
+the equations of the model (pre-norm transformer with scale-only layer norm, tanh GELU,
+convolutional feed-forward), not from NeMo's code. Decided: one request at a time, its conditional
+and unconditional branch as two rows of each product; keys and values of a position are computed
+once; the unconditional row skips cross-attention, which there adds exactly zero. Norms, softmax and
+logits are float32 whatever the weights are.
 """
 
 from __future__ import annotations
@@ -55,7 +52,7 @@ class StackCache:
     convolutions.
 
     keys, values: [layers, rows, heads, capacity, head_dim]; tails, for kernels above 1: [layers,
-        rows, kernel - 1, .].
+    rows, kernel - 1, .].
     """
 
     def __init__(self, stack: StackConfig, rows: int, capacity: int, like: Tensor) -> None:
@@ -90,8 +87,7 @@ class CrossAttention:
     """The memories of one request, and what the prior does to the text layers in this forward pass.
 
     `weights`: float32 [text_len] or None; `probabilities` receives, per text layer, the mean over
-        heads of the last
-    query row of the conditional branch, float32 [text_len].
+    heads of the last query row of the conditional branch, float32 [text_len].
     """
 
     memories: list[CrossMemory | None]
@@ -259,9 +255,8 @@ class TorchMagpie:
         """int64 [frames, codebooks], special columns included, to context rows before any encoder.
 
         Models that also take context text count the context in frames, not stacks, and leave the
-            rest zero: with
-        stacked frames half of such a context is zeros that are attended to. Kept, since they were
-            trained so.
+        rest zero: with stacked frames half of such a context is zeros that are attended to. Kept,
+        since they were trained so.
         """
         rows = self.embed_codes(codes)
         if self.model.context_text != "none":

@@ -6,9 +6,8 @@ tests: a `trace` callback sees every step. One request per call, its two branche
 torch (extra `bench`); nothing else of ttsrt_rt does.
 
 Decided: random draws come from a torch generator per call, so sampled codes do not equal those of
-    the executor; greedy
-codes do. `recompute` of a prior redoes every position under the newest weights, as NeMo does
-    without its cache.
+the executor; greedy codes do. `recompute` of a prior redoes every position under the newest
+weights, as NeMo does without its cache.
 """
 
 from __future__ import annotations

@@ -2,13 +2,10 @@
 transformer's two ways.
 
 Order of the masks as in the original: request marked unfinished (no end), marked finished (only the
-    end), forbidden
-ids and the minimum length; when the last two meet, the minimum wins. The masked-prediction variant
-    ("maskgit") applies
-forbidden ids first and marks after, which gives the same set. Decided: temperature 0 is argmax
-    after masks; `greedy`
-replaces the draw by the argmax but keeps temperature and top-k, which is how the golden files were
-    made.
+end), forbidden ids and the minimum length; when the last two meet, the minimum wins. The
+masked-prediction variant ("maskgit") applies forbidden ids first and marks after, which gives the
+same set. Decided: temperature 0 is argmax after masks; `greedy` replaces the draw by the argmax but
+keeps temperature and top-k, which is how the golden files were made.
 """
 
 from __future__ import annotations

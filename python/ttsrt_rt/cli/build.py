@@ -9,25 +9,28 @@ from ttsrt_rt.cli.types import Subparsers
 __all__ = ["add_parser"]
 
 _LIMITS = {
-    "max_batch_size": "requests in flight",
-    "max_seq_len": "decoder positions, context included",
-    "max_input_len": "context rows",
-    "max_encoder_input_len": "text tokens",
-    "max_num_tokens": "rows of one launch and class",
+    "max_batch_size": "requests in flight; default: 8",
+    "max_seq_len": "decoder positions; default: max_input_len and the default max_frames",
+    "max_input_len": "context rows; default: 256, or the longest stored voice",
+    "max_encoder_input_len": "text tokens; default: 512",
+    "max_num_tokens": "rows of one launch and class; default: 512, or what one request needs",
 }
 
 
 def add_parser(commands: Subparsers) -> None:
     """Adds the command's arguments."""
-    parser = commands.add_parser("build", help="pack a checkpoint into an engine")
+    parser = commands.add_parser(
+        "build",
+        help="pack a checkpoint into an engine",
+        description="A limit left out, or 0, takes its default, or the most the checkpoint's "
+        "position tables hold where that is less.",
+    )
     parser.add_argument("--checkpoint_dir", required=True, help="what convert wrote")
     parser.add_argument("--output_dir", required=True, help="folder to write")
     parser.add_argument("--dtype", help="weights and cache: float32, bfloat16, float16")
     parser.add_argument("--overwrite", action="store_true", help="replace an engine that is there")
     for name, text in _LIMITS.items():
-        parser.add_argument(
-            f"--{name}", type=int, help=f"largest number of {text}; 0: the checkpoint's"
-        )
+        parser.add_argument(f"--{name}", type=int, help=f"largest number of {text}")
     parser.set_defaults(run=_run)
 
 

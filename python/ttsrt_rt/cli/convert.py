@@ -10,7 +10,6 @@ __all__ = ["add_parser"]
 
 # Options of the Magpie converter that only some sources need, with what they take.
 _FAMILY_OPTIONS: dict[str, tuple[type, str]] = {
-    "generation": (str, "2503 or 3, where the configuration leaves it open"),
     "codebook_size": (int, "entries of one codebook without special ids"),
     "frame_rate": (float, "codec frames per second"),
     "cross_heads": (int, "heads of cross-attention"),
@@ -38,6 +37,11 @@ def add_parser(commands: Subparsers) -> None:
         choices=["true", "false"],
         help="whether the text encoder is causal, where the configuration is wrong about it",
     )
+    parser.add_argument(
+        "--generation",
+        choices=["2503", "nemo3"],
+        help="whose defaults and quirks a request gets, where the configuration leaves it open",
+    )
     for name, (kind, text) in _FAMILY_OPTIONS.items():
         parser.add_argument(f"--{name}", type=kind, help=text)
     parser.set_defaults(run=_run)
@@ -46,7 +50,9 @@ def add_parser(commands: Subparsers) -> None:
 def _run(args: argparse.Namespace) -> int:
     from ttsrt_rt.convert import convert
 
-    options = {name: getattr(args, name) for name in (*_FAMILY_OPTIONS, "config", "dtype")}
+    options = {
+        name: getattr(args, name) for name in (*_FAMILY_OPTIONS, "generation", "config", "dtype")
+    }
     given = {name: value for name, value in options.items() if value is not None}
     if args.encoder_causal is not None:
         given["encoder_causal"] = args.encoder_causal == "true"

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ttsrt_rt.cli.tables import format_table
+from ttsrt_rt.cli.tables import format_memory, format_table
 from ttsrt_rt.cli.types import Subparsers
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ def _run_in(folder: Path, options: DemoOptions, args: argparse.Namespace) -> int
             f"device {info.device} ({info.description}), {options.dtype}, "
             f"{options.num_requests} requests together"
         )
+        print(format_memory(info))
         requests = make_requests(executor.engine.info, options)
         begin = time.perf_counter()
         with tqdm(total=sum(r.max_frames or 0 for r in requests), unit="frame") as bar:

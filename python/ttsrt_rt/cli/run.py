@@ -5,18 +5,22 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ttsrt_rt.cli.files import load_array
+from ttsrt_rt.cli.tables import format_memory
 from ttsrt_rt.cli.types import Subparsers
 from ttsrt_rt.errors import ConfigError
 
 if TYPE_CHECKING:
-    from ttsrt_rt.executor import Executor
+    from ttsrt_rt import _core
+    from ttsrt_rt.handle import Handle
     from ttsrt_rt.request import AttentionPrior, Request
-    from ttsrt_rt.result import Result
 
 __all__ = ["add_parser"]
+
+Knobs = TypeVar("Knobs")
 
 _ARRAYS = {
     "text_ids": "ids of the text, nothing is appended: [text_len]",
@@ -32,7 +36,6 @@ _NUMBERS: dict[str, tuple[type, str]] = {
     "top_k": (int, "draw among the k likeliest; 0: all"),
     "top_p": (float, "draw among the likeliest that sum to this"),
     "min_p": (float, "draw among those at least this likely, relative to the likeliest"),
-    "repetition_penalty": (float, "divides the logits of ids drawn before"),
     "max_frames": (int, "codec frames after which the request ends"),
     "min_frames": (int, "codec frames before which it can't end"),
     "deadline": (float, "seconds after which the request ends"),
@@ -53,14 +56,7 @@ def add_parser(commands: Subparsers) -> None:
     for name, (kind, text) in _NUMBERS.items():
         parser.add_argument(f"--{name}", type=kind, help=f"{text}; default: the checkpoint's")
     parser.add_argument("--seed", type=int, default=0, help="one seed, one result")
-    parser.add_argument(
-        "--prior",
-        default="default",
-        help='"default", "off", or knobs as JSON: {"mode": "nemo", ...}',
-    )
-    parser.add_argument("--eos_method", help="how end of speech is detected")
-    parser.add_argument("--device", help='"auto", "cpu", "reference"')
-    parser.add_argument("--num_threads", type=int, help="CPU threads; 0: one per core")
+    _add_options(parser)
     parser.add_argument(
         "--output", default="codes.npy", help="int32 [frames, codebooks]; default: %(default)s"
     )
@@ -69,14 +65,47 @@ def add_parser(commands: Subparsers) -> None:
     parser.set_defaults(run=_run)
 
 
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--prior",
+        default="default",
+        help='"default" (the checkpoint\'s), "off", or knobs as JSON: {"lookahead": 8}, the others '
+        "as in the checkpoint's, or the library's where the mode is another",
+    )
+    parser.add_argument("--eos_method", help="how end of speech is detected")
+    parser.add_argument(
+        "--use_local_transformer",
+        choices=["true", "false"],
+        help="false: draw from the independent heads; default: the checkpoint's",
+    )
+    parser.add_argument(
+        "--maskgit", help='knobs of a MaskGit local transformer as JSON: {"steps": 3}'
+    )
+    parser.add_argument(
+        "--chunk_frames", type=int, default=1, help="streaming: frames gathered into one event"
+    )
+    parser.add_argument("--device", help='"auto", "cpu", "reference"')
+    parser.add_argument("--num_threads", type=int, help="CPU threads; 0: one per core")
+    parser.add_argument(
+        "--kv_cache_dtype", help="float32, bfloat16, float16; default: as the engine computes"
+    )
+
+
 def _run(args: argparse.Namespace) -> int:
     import numpy as np
 
+    from ttsrt_rt import _core
     from ttsrt_rt.executor import Executor
 
-    request = _request(args)
-    with Executor(args.engine, device=args.device, num_threads=args.num_threads) as executor:
-        result = _streamed(executor, request) if args.streaming else executor.generate(request)
+    engine = _core.Engine.open(args.engine)
+    request = _request(args, engine)
+    options = {name: getattr(args, name) for name in ("device", "num_threads", "kv_cache_dtype")}
+    with Executor(engine, **options) as executor:
+        handle = executor.submit(request)
+        print(format_memory(executor.info), file=sys.stderr)
+        if args.streaming:
+            _show_frames(handle)
+        result = handle.result()
     with open(args.output, "wb") as file:  # numpy would add an ending to a bare name
         np.save(file, result.codes)
     if args.alignment_output is not None and result.alignment is not None:
@@ -91,18 +120,16 @@ def _run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _streamed(executor: Executor, request: Request) -> Result:
-    handle = executor.submit(request)
+def _show_frames(handle: Handle) -> None:
     frames = 0
     for event in handle:
         frames += len(event.codes)
         print(f"\r{frames} frames", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
-    return handle.result()
 
 
-def _request(args: argparse.Namespace) -> Request:
-    from ttsrt_rt.request import Request
+def _request(args: argparse.Namespace, engine: _core.Engine) -> Request:
+    from ttsrt_rt.request import MaskGit, Request
 
     fields: dict[str, Any] = {}
     for name in _ARRAYS:
@@ -110,24 +137,47 @@ def _request(args: argparse.Namespace) -> Request:
             fields[name] = load_array(getattr(args, name))
     if args.voice is not None:
         fields["voice"] = int(args.voice) if args.voice.lstrip("-").isdigit() else args.voice
+    if args.use_local_transformer is not None:
+        fields["use_local_transformer"] = args.use_local_transformer == "true"
+    if args.maskgit is not None:
+        fields["maskgit"] = _make("--maskgit", MaskGit, _read_knobs("--maskgit", args.maskgit))
     return Request(
         **fields,
         **{name: getattr(args, name) for name in _NUMBERS},
         seed=args.seed,
-        prior=_prior(args.prior),
+        prior=_prior(args.prior, engine),
         eos_method=args.eos_method,
+        chunk_frames=args.chunk_frames,
         return_alignment=args.alignment_output is not None,
     )
 
 
-def _prior(text: str) -> AttentionPrior | Any:
+def _prior(text: str, engine: _core.Engine) -> AttentionPrior | Any:
+    """Knobs stand over the checkpoint's own, so that the quirks of its generation stay."""
+    from ttsrt_rt.inspection import default_prior
     from ttsrt_rt.request import AttentionPrior
 
     if text in ("default", "off"):
         return None if text == "off" else "default"
+    knobs = _read_knobs("--prior", text)
+    own = default_prior(engine) or {}
+    if knobs.get("mode", own.get("mode")) != own.get("mode"):
+        own = {}
+    return _make("--prior", AttentionPrior, {**own, **knobs})
+
+
+def _read_knobs(flag: str, text: str) -> dict[str, Any]:
     try:
-        return AttentionPrior(**json.loads(text))
-    except (ValueError, TypeError) as error:
-        raise ConfigError(
-            f'--prior: expected "default", "off" or knobs as JSON, got {text!r}: {error}'
-        ) from error
+        knobs = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{flag}: expected knobs as JSON, got {text!r}: {error}") from error
+    if not isinstance(knobs, dict):
+        raise ConfigError(f"{flag}: expected knobs as JSON, got {text!r}")
+    return knobs
+
+
+def _make(flag: str, kind: Callable[..., Knobs], knobs: dict[str, Any]) -> Knobs:
+    try:
+        return kind(**knobs)
+    except TypeError as error:
+        raise ConfigError(f"{flag}: {error}") from error

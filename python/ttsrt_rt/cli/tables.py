@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-__all__ = ["format_size", "format_table"]
+if TYPE_CHECKING:
+    from ttsrt_rt._core import ExecutorInfo
+
+__all__ = ["format_memory", "format_size", "format_table"]
 
 
 def format_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
@@ -21,6 +25,14 @@ def format_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str
         return "  ".join(parts).rstrip()
 
     return "\n".join([line(header), line(["-" * width for width in widths]), *map(line, cells)])
+
+
+def format_memory(info: ExecutorInfo) -> str:
+    """What an executor took, in one line."""
+    return (
+        f"memory: weights {format_size(info.weight_bytes)}, caches and slots "
+        f"{format_size(info.state_bytes)}, activations {format_size(info.activation_bytes)}"
+    )
 
 
 def format_size(num_bytes: int) -> str:

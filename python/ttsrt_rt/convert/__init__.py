@@ -1,7 +1,7 @@
 """From the checkpoints people have to ours: `convert`, and the data-only readers under it.
 
 The readers are imported where they are used: `import ttsrt_rt` imports this module, and should cost
-    next to nothing.
+next to nothing.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ def convert(
         FormatError: The source is damaged, holds code, or its tensors are not those its
             configuration asks for.
     """
-    from ttsrt_rt.convert.registry import convert as convert_source
+    from ttsrt_rt.convert.registry import find_converter
 
-    return convert_source(source, output_dir, family=family, **options)
+    return find_converter(Path(source), family)(source, output_dir, **options)
 
 
 def __getattr__(name: str) -> Any:

@@ -1,10 +1,8 @@
-"""The checkpoint folder: `config.json` beside `model.safetensors`, read whole and written in one
-piece.
+"""The checkpoint folder, `config.json` beside `model.safetensors`, read and written whole.
 
 Written into a folder beside the target and renamed at the end, so a half-made checkpoint never
-    carries the final name.
-An existing folder is replaced only when asked and only if it is a checkpoint: nothing else is ever
-    deleted.
+carries the final name. An existing folder is replaced only when asked and only if it is a
+checkpoint: nothing else is ever deleted.
 """
 
 from __future__ import annotations
@@ -98,8 +96,7 @@ def open_checkpoint(folder: str | os.PathLike[str]) -> Checkpoint:
 
 
 def check_target(target: Path, overwrite: bool) -> None:
-    """Whether `target` may be written: it is not there, empty, or a checkpoint that may be
-    replaced.
+    """Checks that `target` may be written: not there, empty, or a checkpoint to be replaced.
 
     Raises:
         ConfigError: it may not.
@@ -132,8 +129,7 @@ def write_folder(
     *,
     overwrite: bool = False,
 ) -> Path:
-    """Writes a checkpoint folder in one piece; `write_weights` gets the path of the weights file to
-    make.
+    """Writes a checkpoint folder in one piece; `write_weights` makes the weights file at its path.
 
     Raises:
         ConfigError: the folder exists and is not a checkpoint, or is one and `overwrite` is false.

@@ -1,9 +1,8 @@
 """One block of a configuration: every value checked for its kind and its limits as it is taken out.
 
 Serves config.json, where a missing field is a damaged file, and the originals' YAML, where most
-    fields have a default.
-Messages name the path inside the file: `model.decoder.heads: expected an integer in 1..1024, got
-    -3`.
+fields have a default. Messages name the path inside the file: `model.decoder.heads: expected an
+integer in 1..256, got -3`.
 """
 
 from __future__ import annotations

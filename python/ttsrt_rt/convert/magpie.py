@@ -1,11 +1,9 @@
 """The Magpie converter: original tensor names to ours, one tensor at a time.
 
 The plan is made first, from names and shapes alone: every expected tensor must be there with its
-    shape, and nothing may
-be left over except the skip lists below (codec, speaker and speech-recognition models that travel
-    along, causal masks,
-the aligner of training). Values are read only while the file is written, checked to be finite, and
-    cast if asked.
+shape, and nothing may be left over except the skip lists below (codec, speaker and
+speech-recognition models that travel along, causal masks, the aligner of training). Values are read
+only while the file is written, checked to be finite, and cast if asked.
 """
 
 from __future__ import annotations

@@ -185,9 +185,7 @@ def _read_context_text(reading: Reading, context: str) -> tuple[str, int]:
 
 
 def _read_tables(reading: Reading) -> tuple[int, int, int, int]:
-    """codebooks, rows of one table, stacked frames, width; from the audio tables and the stacking
-    factor.
-    """
+    """Codebooks, rows of one table, stacked frames and width, as the audio tables have them."""
     config, shapes = reading.config, reading.shapes
     vocab, dim = shapes.get("audio_embeddings.0.weight", 2)
     tables = 0
@@ -195,7 +193,7 @@ def _read_tables(reading: Reading) -> tuple[int, int, int, int]:
         tables += 1
     if config.has("downsample_factor"):
         raise config.fail("downsample_factor", "frame_stacking_factor instead")
-    stacking = config.integer("frame_stacking_factor", 1, m.MAX_TABLES, 1)
+    stacking = config.integer("frame_stacking_factor", 1, m.MAX_STACKING, 1)
     if tables % stacking or tables > m.MAX_TABLES:
         raise config.fail(
             "frame_stacking_factor",

@@ -1,9 +1,8 @@
 """Runs a Magpie conversion: find the configuration, plan, write. See magpie.py for the plan.
 
 Inputs: a Hugging Face `.nemo`, a Lightning `.ckpt` with `hparams.yaml`, or the TensorRT-LLM fork's
-    folder. The
-configuration of a `.ckpt` is searched beside it as `<stem>.hparams.yaml`, `<stem>.yaml`,
-    `hparams.yaml`.
+folder. The configuration of a `.ckpt` is searched beside it as `<stem>.hparams.yaml`,
+`<stem>.yaml`, `hparams.yaml`.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from ttsrt_rt.convert import magpie_json
 from ttsrt_rt.convert.archive import Weights, open_weights
 from ttsrt_rt.convert.checkpoint import FORMAT, FORMAT_VERSION, check_target, write_folder
 from ttsrt_rt.convert.fields import Block
@@ -38,9 +38,7 @@ LOGGER = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Source:
-    """An opened source: model block, tensors by original names, speaker names, and the fork's prior
-    block if any.
-    """
+    """An opened source; `tensors` by their original names, `window` the fork's prior if any."""
 
     block: Block
     tensors: Mapping[str, LazyTensor]
@@ -50,9 +48,7 @@ class Source:
 
 
 def looks_like_magpie(path: Path) -> bool:
-    """Whether `path` is a source this converter takes: the fork's folder, or a file with audio and
-    text tables.
-    """
+    """Whether this converter takes `path`: the fork's folder, or a file with audio tables."""
     if path.is_dir():
         return is_fork_folder(path)
     with path.open("rb") as file:
@@ -108,6 +104,7 @@ def convert_magpie(
         blocks = {"model": to_json(model), "defaults": to_json(defaults)}
         if opened.window is not None:
             blocks["defaults"]["prior"] = to_json(window_prior(opened.window, model))
+        _check_readable(blocks)
         plan = plan_tensors(model, opened.tensors, dtype, reading.notices)
         for notice in reading.notices:
             LOGGER.warning("%s: %s", Path(source).name, notice)
@@ -121,6 +118,12 @@ def convert_magpie(
         return write_folder(
             output_dir, written, lambda path: _write(path, plan, progress), overwrite=overwrite
         )
+
+
+def _check_readable(blocks: Mapping[str, Any]) -> None:
+    """Checks that what is about to be written can be read: sizes of tensors meet limits here."""
+    model = magpie_json.read_model(Block(blocks["model"], "model", ConfigError))
+    magpie_json.read_defaults(Block(blocks["defaults"], "defaults", ConfigError), model)
 
 
 def _told(path: Path, block: Block) -> dict[str, str | None]:

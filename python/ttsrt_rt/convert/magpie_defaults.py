@@ -53,13 +53,15 @@ def read_defaults(reading: Reading, model: m.MagpieModel) -> m.RequestDefaults:
     old = is_2503(reading)
     # The 2503 code with a local transformer looks for the end in the sampled codes alone.
     old_eos = "multinomial_zero_cb" if model.local_transformer else "argmax_or_multinomial_zero_cb"
-    frames = block.integer("max_decoder_steps", 1, 1 << 24, 500)
+    frames = block.integer("max_decoder_steps", 1, m.MAX_COUNT, 500)
     return m.RequestDefaults(
-        cfg_scale=block.number("cfg_scale", 0.0, 1000.0, 2.5),
-        temperature=max(0.0, block.number("temperature", -1000.0, 1000.0, 0.6 if old else 0.7)),
-        top_k=block.integer("topk", 1, m.MAX_VOCAB, 80),
+        cfg_scale=block.number("cfg_scale", 0.0, m.MAX_SCALE, 2.5),
+        temperature=max(
+            0.0, block.number("temperature", -m.MAX_SCALE, m.MAX_SCALE, 0.6 if old else 0.7)
+        ),
+        top_k=block.integer("topk", 1, m.MAX_COUNT, 80),
         max_frames=frames,
-        min_frames=block.integer("min_generated_frames", 0, 1 << 24, 0 if old else 4),
+        min_frames=block.integer("min_generated_frames", 0, m.MAX_COUNT, 0 if old else 4),
         eos_method=block.word(
             "eos_detection_method",
             m.EOS_METHODS,
@@ -93,16 +95,15 @@ def _prior(block: Block, model: m.MagpieModel, old: bool) -> m.PriorConfig | Non
     if not block.flag("apply_attention_prior", True):
         return None
     epsilon_name, lookahead_name = "attention_prior_epsilon", "attention_prior_lookahead_window"
-    if block.has(
-        "prior_epsilon"
-    ):  # the names of the first Hugging Face revision win, as in the original
+    # The names of the first Hugging Face revision win, as in the original.
+    if block.has("prior_epsilon"):
         epsilon_name = "prior_epsilon"
     if block.has("lookahead_window_size"):
         lookahead_name = "lookahead_window_size"
     lookahead = block.integer(lookahead_name, 1, 1 << 16, 10 if old else 5)
     return m.PriorConfig(
         mode="nemo",
-        epsilon=block.number(epsilon_name, 0.0, 1e6, 1e-5 if old else 0.1),
+        epsilon=block.number(epsilon_name, 0.0, 1.0, 1e-5 if old else 0.1),
         lookahead=lookahead,
         left=1,
         right=5 if old else lookahead,
@@ -112,7 +113,9 @@ def _prior(block: Block, model: m.MagpieModel, old: bool) -> m.PriorConfig | Non
         apply_layers=_layers(
             block, "apply_prior_to_layers", model, PUBLISHED_APPLY if old else None
         ),
-        start_step=block.integer("start_prior_after_n_audio_steps", 0, 1 << 20, 10 if old else 0),
+        start_step=block.integer(
+            "start_prior_after_n_audio_steps", 0, m.MAX_COUNT, 10 if old else 0
+        ),
         skip_after=8,
         suppress_after=10,
         suppress="single" if old else "upto",

@@ -162,7 +162,7 @@ def _stack_fields(config: Block, layers: int) -> dict[str, Any]:
     }
     for ours, theirs in (("d_model", "hidden_size"), ("d_ffn", "intermediate_size")):
         if config.has(theirs):
-            fields[ours] = config.integer(theirs, 1, m.MAX_DIM * 4)
+            fields[ours] = config.integer(theirs, 1, m.MAX_FFN_DIM)
     return fields
 
 

@@ -1,8 +1,7 @@
-"""config.json back into frozen values, every number checked against its limit and every unknown
-word refused.
+"""config.json back into frozen values: every number within its limit, every word a known one.
 
 Strict on purpose: only `ttsrt convert` writes these files, so a missing field is a damaged file,
-    not an old habit.
+not an old habit.
 """
 
 from __future__ import annotations
@@ -16,8 +15,8 @@ def read_stack(block: Block) -> m.StackConfig:
     """A `text_encoder` or `context_encoder` block."""
     stack = m.StackConfig(
         layers=block.integer("layers", 1, m.MAX_LAYERS),
-        dim=block.integer("dim", 1, m.MAX_DIM),
-        ffn_dim=block.integer("ffn_dim", 1, m.MAX_DIM * 4),
+        dim=block.integer("dim", 2, m.MAX_DIM),
+        ffn_dim=block.integer("ffn_dim", 2, m.MAX_FFN_DIM),
         heads=block.integer("heads", 1, m.MAX_HEADS),
         kernel=block.integer("kernel", 1, m.MAX_KERNEL),
         causal=block.flag("causal"),
@@ -64,8 +63,8 @@ def _read_local(block: Block | None) -> m.LocalConfig | None:
     local = m.LocalConfig(
         kind=block.word("kind", m.LOCAL_KINDS),
         layers=block.integer("layers", 1, m.MAX_LAYERS),
-        dim=block.integer("dim", 1, m.MAX_DIM),
-        ffn_dim=block.integer("ffn_dim", 1, m.MAX_DIM * 4),
+        dim=block.integer("dim", 2, m.MAX_DIM),
+        ffn_dim=block.integer("ffn_dim", 2, m.MAX_FFN_DIM),
         heads=block.integer("heads", 1, m.MAX_HEADS),
         max_positions=block.integer("max_positions", 1, m.MAX_POSITIONS),
         in_projection=block.flag("in_projection"),
@@ -75,13 +74,16 @@ def _read_local(block: Block | None) -> m.LocalConfig | None:
 
 
 def _read_tokens(block: Block, vocab: int, text_vocab: int) -> m.TokenIds:
+    forbidden = block.integers("forbidden", 0, vocab - 1)
+    if len(forbidden) > m.MAX_FORBIDDEN:
+        raise block.fail("forbidden", f"at most {m.MAX_FORBIDDEN} ids")
     return m.TokenIds(
         audio_bos=block.integer("audio_bos", 0, vocab - 1),
         audio_eos=block.integer("audio_eos", 0, vocab - 1),
         context_bos=block.integer("context_bos", 0, vocab - 1),
         context_eos=block.integer("context_eos", 0, vocab - 1),
         mask=block.integer("mask", 0, vocab - 1),
-        forbidden=block.integers("forbidden", 0, vocab - 1),
+        forbidden=forbidden,
         text_bos=block.integer("text_bos", 0, text_vocab - 1),
         text_eos=block.integer("text_eos", 0, text_vocab - 1),
     )
@@ -95,15 +97,15 @@ def read_model(block: Block) -> m.MagpieModel:
             another.
     """
     vocab = block.integer("codebook_vocab", 2, m.MAX_VOCAB)
-    text_vocab = block.integer("text_vocab", 2, m.MAX_VOCAB)
+    text_vocab = block.integer("text_vocab", 1, m.MAX_VOCAB)
     context_encoder = block.optional("context_encoder")
     num_voices = block.integer("num_voices", 0, m.MAX_VOICES)
     names = block.block("speakers")
     model = m.MagpieModel(
-        dim=block.integer("dim", 1, m.MAX_DIM),
-        codebooks=block.integer("codebooks", 1, m.MAX_TABLES),
+        dim=block.integer("dim", 2, m.MAX_DIM),
+        codebooks=block.integer("codebooks", 1, m.MAX_CODEBOOKS),
         codebook_vocab=vocab,
-        frame_stacking=block.integer("frame_stacking", 1, m.MAX_TABLES),
+        frame_stacking=block.integer("frame_stacking", 1, m.MAX_STACKING),
         text_vocab=text_vocab,
         frame_rate=block.number("frame_rate", 0.01, 100_000.0),
         tokens=_read_tokens(block.block("tokens"), vocab, text_vocab),
@@ -114,7 +116,7 @@ def read_model(block: Block) -> m.MagpieModel:
         context_encoder=None if context_encoder is None else read_stack(context_encoder),
         decoder=_read_decoder(block.block("decoder")),
         local_transformer=_read_local(block.optional("local_transformer")),
-        speakers={name: names.integer(name, 0, max(0, num_voices - 1)) for name in names.values},
+        speakers={name: names.integer(name, 0, num_voices - 1) for name in names.values},
         num_voices=num_voices,
     )
     check_model(model, block.path)
@@ -122,9 +124,7 @@ def read_model(block: Block) -> m.MagpieModel:
 
 
 def check_model(model: m.MagpieModel, path: str) -> None:
-    """What the parts of a model owe each other: one width, table counts, a context encoder exactly
-    where used.
-    """
+    """What the parts of a model owe each other: one width, table counts, encoders where used."""
     stacks = {"text_encoder": model.text_encoder, "decoder": model.decoder}
     if model.context_encoder is not None:
         stacks["context_encoder"] = model.context_encoder
@@ -168,26 +168,25 @@ def check_model(model: m.MagpieModel, path: str) -> None:
 
 
 def _read_prior(block: Block, layers: int) -> m.PriorConfig:
-    small = 1 << 20
     return m.PriorConfig(
         mode=block.word("mode", m.PRIOR_MODES),
-        epsilon=block.number("epsilon", 0.0, 1e6),
-        lookahead=block.integer("lookahead", 1, small),
-        left=block.integer("left", 0, small),
-        right=block.integer("right", 0, small),
+        epsilon=block.number("epsilon", 0.0, 1.0),
+        lookahead=block.integer("lookahead", 1, m.MAX_COUNT),
+        left=block.integer("left", 0, m.MAX_COUNT),
+        right=block.integer("right", 0, m.MAX_COUNT),
         estimate_layers=block.integers("estimate_layers", 0, layers - 1),
         apply_layers=block.integers("apply_layers", 0, layers - 1),
-        start_step=block.integer("start_step", 0, small),
-        skip_after=block.integer("skip_after", 0, small),
-        suppress_after=block.integer("suppress_after", 0, small),
+        start_step=block.integer("start_step", 0, m.MAX_COUNT),
+        skip_after=block.integer("skip_after", 0, m.MAX_COUNT),
+        suppress_after=block.integer("suppress_after", 0, m.MAX_COUNT),
         suppress=block.word("suppress", m.SUPPRESSIONS),
-        short_text=block.integer("short_text", 0, small),
-        end_margin=block.integer("end_margin", 0, small),
+        short_text=block.integer("short_text", 0, m.MAX_COUNT),
+        end_margin=block.integer("end_margin", 0, m.MAX_COUNT),
         count_end=block.flag("count_end"),
         track_finish=block.flag("track_finish"),
-        unfinished_grace=block.integer("unfinished_grace", 0, small),
-        force_after=block.integer("force_after", 0, small),
-        end_after=block.integer("end_after", 0, small),
+        unfinished_grace=block.integer("unfinished_grace", 0, m.MAX_COUNT),
+        force_after=block.integer("force_after", 0, m.MAX_COUNT),
+        end_after=block.integer("end_after", 0, m.MAX_COUNT),
         recompute=block.flag("recompute"),
     )
 
@@ -200,11 +199,11 @@ def read_defaults(block: Block, model: m.MagpieModel) -> m.RequestDefaults:
     """
     prior = block.optional("prior")
     return m.RequestDefaults(
-        cfg_scale=block.number("cfg_scale", 0.0, 1000.0),
-        temperature=block.number("temperature", 0.0, 1000.0),
-        top_k=block.integer("top_k", 0, m.MAX_VOCAB),
-        max_frames=block.integer("max_frames", 1, 1 << 24),
-        min_frames=block.integer("min_frames", 0, 1 << 24),
+        cfg_scale=block.number("cfg_scale", 0.0, m.MAX_SCALE),
+        temperature=block.number("temperature", 0.0, m.MAX_SCALE),
+        top_k=block.integer("top_k", 0, m.MAX_COUNT),
+        max_frames=block.integer("max_frames", 1, m.MAX_COUNT),
+        min_frames=block.integer("min_frames", 0, m.MAX_COUNT),
         eos_method=block.word("eos_method", m.EOS_METHODS),
         use_local_transformer=block.flag("use_local_transformer"),
         prior=None if prior is None else _read_prior(prior, model.decoder.layers),

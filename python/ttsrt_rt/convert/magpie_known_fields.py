@@ -1,8 +1,7 @@
 """Which fields of a Magpie configuration are known, so that the others can be told of.
 
 Two groups: those that decide inference, read elsewhere, and those of training, tokenizers, data and
-    logging, which are
-passed over without a word.
+logging, which are passed over without a word.
 """
 
 from __future__ import annotations

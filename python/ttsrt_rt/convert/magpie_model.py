@@ -1,11 +1,12 @@
 """What a Magpie checkpoint says about itself: the `model` and `defaults` blocks of config.json.
 
 Plain frozen values with their limits, and the tensors that follow from them. The converter fills
-    these from the
-original files, the torch reference reads them back, and both agree because the tensor list is
-    computed here only.
+these from the original files, the torch reference reads them back, and both agree because the
+tensor list is computed here only.
+
 Decided: every field of docs/format.md is written out, nothing is optional on disk; `null` is None
-    here.
+here. The limits are those of the C++ reader (cpp/src/model/config.cpp), so that what converts also
+builds; a test compares them.
 """
 
 from __future__ import annotations
@@ -15,14 +16,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-MAX_LAYERS = 256
-MAX_DIM = 65_536
-MAX_HEADS = 1_024
-MAX_KERNEL = 63
+MAX_LAYERS = 64
+MAX_DIM = 16_384
+MAX_FFN_DIM = 4 * MAX_DIM
+MAX_HEADS = 256
+MAX_KERNEL = 31
 MAX_POSITIONS = 1 << 20
 MAX_VOCAB = 1 << 20
+MAX_CODEBOOKS = 64
+MAX_STACKING = 16
 MAX_TABLES = 256
-MAX_VOICES = 65_536
+MAX_FORBIDDEN = 16
+MAX_VOICES = 1 << 16
+MAX_COUNT = 1 << 20  # frames, steps, text positions
+MAX_SCALE = 100.0  # guidance, temperature
 
 CONTEXTS = ("codes", "encoder", "voices", "memory")
 CONTEXT_TEXTS = ("none", "shared", "own")
@@ -52,9 +59,7 @@ class StackConfig:
 
 @dataclass(frozen=True)
 class DecoderConfig(StackConfig):
-    """The decoder: a stack whose layers cross-attend to the text, or to the context ("memory"
-    models).
-    """
+    """The decoder: a stack whose layers cross-attend to the text, or, in some, to the context."""
 
     cross_heads: int
     cross_head_dim: int

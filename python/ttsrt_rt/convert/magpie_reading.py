@@ -1,5 +1,4 @@
-"""A Magpie configuration while it is being read: where its block is, the shapes beside it, what the
-caller decides.
+"""A Magpie configuration while it is being read, the shapes beside it, what the caller decides.
 
 Which generation a configuration is of is told here too, by the fields it has.
 """
@@ -11,6 +10,8 @@ from dataclasses import dataclass, field
 
 from ttsrt_rt.convert.fields import Block
 from ttsrt_rt.errors import ConfigError, FormatError
+
+GENERATIONS = ("2503", "nemo3")
 
 
 @dataclass(frozen=True)
@@ -57,9 +58,7 @@ class Shapes:
 
 @dataclass
 class Reading:
-    """A configuration being read: its block, the shapes beside it, the caller's options, and what
-    was noticed.
-    """
+    """A configuration being read, with what it is read by; `notices` are for the caller's eyes."""
 
     config: Block
     shapes: Shapes
@@ -101,14 +100,14 @@ def is_2503(reading: Reading) -> bool:
     """Whether this is the 2503 generation, whose rules a request follows by default.
 
     Told by what a configuration has, not by a name: the later code writes `inference_parameters`,
-        frame stacking or a
-    local transformer type, has `decoder_ce`, or is stamped with version 2.5 or later.
+    frame stacking or a local transformer type, has `decoder_ce`, or is stamped with version 2.5 or
+    later.
     """
     if reading.options.generation is not None:
-        known = ("2503", "nemo3")
-        if reading.options.generation not in known:
+        if reading.options.generation not in GENERATIONS:
             raise ConfigError(
-                f"generation: expected one of {known}, got {reading.options.generation!r}"
+                f"generation: expected one of {', '.join(GENERATIONS)}, "
+                f"got {reading.options.generation!r}"
             )
         return reading.options.generation == "2503"
     config = reading.config

@@ -1,13 +1,13 @@
 """The names that a checkpoint's pickle may mention, and what each one becomes.
 
-A name is looked up here and nowhere else: nothing is imported, nothing is called. Three kinds
-exist.
-- The handful that make tensors, ordered dicts and plain values (`MAKERS`, `STORAGES`,
-`DTYPE_NAMES`).
+A name is looked up here and nowhere else: nothing is imported, nothing is called. There are three
+kinds:
+
+- The handful that make tensors, ordered dicts and plain values: `MAKERS`, `STORAGES`,
+  `DTYPE_NAMES`.
 - Foreign names that training code leaves in entries nobody reads here (optimizer state,
-hyper-parameters): they become
-  inert placeholders. The list is fixed; for `omegaconf` it is the data modules with any plain class
-  name.
+  hyper-parameters): they become inert placeholders. The list is fixed; for `omegaconf` it is the
+  data modules with any plain class name.
 - Everything else, which is refused by name wherever it stands.
 """
 

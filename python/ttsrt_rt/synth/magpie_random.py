@@ -2,12 +2,10 @@
 download, no torch.
 
 Weights are float32 normal numbers, scaled so that activations keep their size through the stacks
-    and codes vary: linear
-maps by the root of their inputs, those that write to the residual by the depth too, tables of width
-    about 1, norm
-scales about 1. Heads give logits of standard deviation 2.5. The end of speech has the chance of any
-    other code, so a
-guided sampled run ends after some dozens of steps; a greedy one may not.
+and codes vary: linear maps by the root of their inputs, those that write to the residual by the
+depth too, tables of width about 1, norm scales about 1. Heads give logits of standard deviation
+2.5. The end of speech has the chance of any other code, so a guided sampled run ends after some
+dozens of steps; a greedy one may not.
 """
 
 from __future__ import annotations

@@ -2,10 +2,9 @@
 pickle.
 
 Only for synthetic checkpoints: it makes what the readers are meant to take, so that demos and tests
-    need no download and
-no torch. One tensor in memory at a time. Decided: zip entries have real checksums and their data is
-    aligned to 64
-bytes, as torch does; no zip64, so an archive stays below 4 GiB.
+need no download and no torch. One tensor in memory at a time. Decided: zip entries have real
+checksums and their data is aligned to 64 bytes, as torch does; no zip64, so an archive stays below
+4 GiB.
 """
 
 from __future__ import annotations

@@ -34,7 +34,8 @@ void check_neighbours(From from, To to, std::uint32_t first_infinity) {
     const double low = from(static_cast<std::uint16_t>(bits));
     const double high = from(static_cast<std::uint16_t>(bits + 1));
     const auto middle = static_cast<float>((low + high) / 2.0);
-    if (static_cast<double>(middle) != (low + high) / 2.0) continue;  // below float32's own resolution
+    if (static_cast<double>(middle) != (low + high) / 2.0)
+      continue;  // below float32's own resolution
     const std::uint32_t even = (bits & 1U) == 0 ? bits : bits + 1;
     ASSERT_EQ(to(middle), even) << bits;
     ASSERT_EQ(to(std::nextafter(middle, 0.0F)), bits) << bits;

@@ -21,32 +21,40 @@ TEST(ParseJson, TakesWhatIsJson) {
 }
 
 TEST(ParseJson, RefusesWhatIsNot) {
-  for (const char* text : {"", "{", "{]", "nope", "{\"a\": }", "{\"a\": 1,}", "[1] [2]", "1e999", "{\"a\": NaN}", "\"\xFF\""}) {
-    EXPECT_TRUE(throws_naming<FormatError>("file: not JSON", [&] { parse_json(text, "file"); })) << text;
+  for (const char* text : {"", "{", "{]", "nope", "{\"a\": }", "{\"a\": 1,}", "[1] [2]", "1e999",
+                           "{\"a\": NaN}", "\"\xFF\""}) {
+    EXPECT_TRUE(throws_naming<FormatError>("file: not JSON", [&] { parse_json(text, "file"); }))
+        << text;
   }
 }
 
 TEST(ParseJson, BoundsTheNesting) {
   EXPECT_NO_THROW(parse_json(nested(16, "1"), "file"));
-  EXPECT_TRUE(throws_naming<FormatError>("deeper than 16", [] { parse_json(nested(17, "1"), "file"); }));
-  EXPECT_TRUE(throws_naming<FormatError>("deeper than 16", [] { parse_json(std::string(1000000, '['), "file"); }));
+  EXPECT_TRUE(
+      throws_naming<FormatError>("deeper than 16", [] { parse_json(nested(17, "1"), "file"); }));
+  EXPECT_TRUE(throws_naming<FormatError>("deeper than 16",
+                                         [] { parse_json(std::string(1000000, '['), "file"); }));
   std::string objects;
   for (int i = 0; i < 40; ++i) objects += "{\"a\":";
   EXPECT_TRUE(throws_naming<FormatError>("deeper than 16", [&] { parse_json(objects, "file"); }));
 }
 
 TEST(ParseJson, RefusesAKeyGivenTwice) {
-  EXPECT_TRUE(throws_naming<FormatError>("\"a\" stands twice", [] { parse_json(R"({"a": 1, "b": 2, "a": 3})", "file"); }));
-  EXPECT_TRUE(throws_naming<FormatError>("\"x\" stands twice", [] { parse_json(R"({"a": [{"x": 1, "x": 2}]})", "file"); }));
-  EXPECT_NO_THROW(parse_json(R"({"a": {"x": 1}, "b": {"x": 1}, "c": [{"x": 1}, {"x": 1}]})", "file"));
+  EXPECT_TRUE(throws_naming<FormatError>(
+      "\"a\" stands twice", [] { parse_json(R"({"a": 1, "b": 2, "a": 3})", "file"); }));
+  EXPECT_TRUE(throws_naming<FormatError>(
+      "\"x\" stands twice", [] { parse_json(R"({"a": [{"x": 1, "x": 2}]})", "file"); }));
+  EXPECT_NO_THROW(
+      parse_json(R"({"a": {"x": 1}, "b": {"x": 1}, "c": [{"x": 1}, {"x": 1}]})", "file"));
 }
 
 class Reader : public ::testing::Test {
  protected:
-  const Json json_ = parse_json(R"({"int": 7, "negative": -3, "huge": 18446744073709551615, "beyond": 9223372036854775808,
+  const Json json_ = parse_json(
+      R"({"int": 7, "negative": -3, "huge": 18446744073709551615, "beyond": 9223372036854775808,
                                     "real": 1.5, "text": "hi", "flag": true, "none": null, "list": [1, 2, 3],
                                     "mixed": [1, "x"], "wrapped": [18446744073709551615], "object": {"inner": 1}})",
-                                "file");
+      "file");
   const JsonReader reader_{json_, "file"};
 };
 
@@ -66,11 +74,13 @@ TEST_F(Reader, KnowsWhatIsThere) {
   EXPECT_TRUE(reader_.has("int"));
   EXPECT_FALSE(reader_.has("none"));
   EXPECT_FALSE(reader_.has("absent"));
-  EXPECT_TRUE(throws_naming<FormatError>("file.absent: missing", [&] { reader_.string("absent"); }));
+  EXPECT_TRUE(
+      throws_naming<FormatError>("file.absent: missing", [&] { reader_.string("absent"); }));
 }
 
 TEST_F(Reader, RefusesIntegersOutOfRange) {
-  EXPECT_TRUE(throws_naming<FormatError>("file.int: expected an integer in [8, 9], got 7", [&] { reader_.integer("int", 8, 9); }));
+  EXPECT_TRUE(throws_naming<FormatError>("file.int: expected an integer in [8, 9], got 7",
+                                         [&] { reader_.integer("int", 8, 9); }));
   EXPECT_THROW(reader_.integer("int", 0, 6), FormatError);
   EXPECT_THROW(reader_.integer("negative", 0, 6), FormatError);
   EXPECT_THROW(reader_.integer("huge", INT64_MIN, INT64_MAX), FormatError);
@@ -83,7 +93,8 @@ TEST_F(Reader, RefusesIntegersOutOfRange) {
 TEST_F(Reader, RefusesNumbersOutOfRange) {
   EXPECT_THROW(reader_.number("real", 1.6, 2.0), FormatError);
   EXPECT_THROW(reader_.number("real", 0.0, 1.4), FormatError);
-  for (const char* key : {"text", "flag", "none", "list"}) EXPECT_THROW(reader_.number(key, -1e9, 1e9), FormatError) << key;
+  for (const char* key : {"text", "flag", "none", "list"})
+    EXPECT_THROW(reader_.number(key, -1e9, 1e9), FormatError) << key;
 }
 
 TEST_F(Reader, RefusesOtherTypes) {

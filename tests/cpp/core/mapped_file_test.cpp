@@ -24,30 +24,36 @@ TEST(MappedFile, GivesTheBytes) {
 
 TEST(MappedFile, RefusesWhatItCantMap) {
   const test::TempDir folder;
-  EXPECT_TRUE(throws_naming<FormatError>("can't be opened", [&] { MappedFile file(folder.file("absent")); }));
-  EXPECT_TRUE(throws_naming<FormatError>("expected a regular file", [&] { MappedFile file(folder.path()); }));
+  EXPECT_TRUE(throws_naming<FormatError>("can't be opened",
+                                         [&] { MappedFile file(folder.file("absent")); }));
+  EXPECT_TRUE(throws_naming<FormatError>("expected a regular file",
+                                         [&] { MappedFile file(folder.path()); }));
   test::write_file(folder.file("empty"), "");
-  EXPECT_TRUE(throws_naming<FormatError>("empty file", [&] { MappedFile file(folder.file("empty")); }));
+  EXPECT_TRUE(
+      throws_naming<FormatError>("empty file", [&] { MappedFile file(folder.file("empty")); }));
 }
 
 TEST(MappedFile, DoesntHangOnAPipe) {
   const test::TempDir folder;
   ASSERT_EQ(::mkfifo(folder.file("pipe").c_str(), 0600), 0);
-  EXPECT_TRUE(throws_naming<FormatError>("expected a regular file", [&] { MappedFile file(folder.file("pipe")); }));
+  EXPECT_TRUE(throws_naming<FormatError>("expected a regular file",
+                                         [&] { MappedFile file(folder.file("pipe")); }));
 }
 
 TEST(ReadText, TakesAtMostSoMuch) {
   const test::TempDir folder;
   test::write_file(folder.file("a"), "12345");
   EXPECT_EQ(read_text(folder.file("a"), 5), "12345");
-  EXPECT_TRUE(throws_naming<FormatError>("at most 4 bytes", [&] { read_text(folder.file("a"), 4); }));
+  EXPECT_TRUE(
+      throws_naming<FormatError>("at most 4 bytes", [&] { read_text(folder.file("a"), 4); }));
   test::write_file(folder.file("empty"), "");
   EXPECT_EQ(read_text(folder.file("empty"), 4), "");
 }
 
 TEST(ReadText, RefusesWhatItCantRead) {
   const test::TempDir folder;
-  EXPECT_TRUE(throws_naming<FormatError>("can't be opened", [&] { read_text(folder.file("absent"), 4); }));
+  EXPECT_TRUE(
+      throws_naming<FormatError>("can't be opened", [&] { read_text(folder.file("absent"), 4); }));
   EXPECT_TRUE(throws_naming<FormatError>(folder.path(), [&] { read_text(folder.path(), 4); }));
 }
 

@@ -1,4 +1,5 @@
-// Attacks on the reader: whatever a file claims, reading it gives tensors inside the file or a FormatError.
+// Attacks on the reader: whatever a file claims, reading it gives tensors inside the file or a
+// FormatError.
 #include "core/safetensors.h"
 
 #include <gtest/gtest.h>
@@ -31,7 +32,8 @@ int sum_of(const SafetensorsFile& file) {
   return sum;
 }
 
-const char kTwo[] = R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"U8","shape":[3],"data_offsets":[8,11]}})";
+const char kTwo[] =
+    R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"U8","shape":[3],"data_offsets":[8,11]}})";
 
 class Attack : public ::testing::Test {
  protected:
@@ -39,11 +41,14 @@ class Attack : public ::testing::Test {
     test::write_file(folder_.file("a"), contents);
     sum_of(SafetensorsFile(folder_.file("a")));
   }
-  ::testing::AssertionResult refuses(const std::string& header, std::size_t body_bytes, const std::string& part) {
+  ::testing::AssertionResult refuses(const std::string& header, std::size_t body_bytes,
+                                     const std::string& part) {
     return throws_naming<FormatError>(part, [&] { open(file_of(header, body_bytes)); });
   }
-  static std::string entry(const std::string& dtype, const std::string& shape, const std::string& offsets) {
-    return R"({"a":{"dtype":)" + dtype + R"(,"shape":)" + shape + R"(,"data_offsets":)" + offsets + "}}";
+  static std::string entry(const std::string& dtype, const std::string& shape,
+                           const std::string& offsets) {
+    return R"({"a":{"dtype":)" + dtype + R"(,"shape":)" + shape + R"(,"data_offsets":)" + offsets +
+           "}}";
   }
 
   test::TempDir folder_;
@@ -87,9 +92,11 @@ TEST_F(Attack, EachHeaderByteGone) {
 }
 
 TEST_F(Attack, HugeHeaders) {
-  EXPECT_TRUE(throws_naming<FormatError>("header", [&] { open(length_prefix(UINT64_MAX) + "{}"); }));
+  EXPECT_TRUE(
+      throws_naming<FormatError>("header", [&] { open(length_prefix(UINT64_MAX) + "{}"); }));
   EXPECT_TRUE(throws_naming<FormatError>("header", [&] { open(length_prefix(3) + "{}"); }));
-  EXPECT_TRUE(throws_naming<FormatError>("header", [&] { open(length_prefix(std::uint64_t{1} << 63) + "{}"); }));
+  EXPECT_TRUE(throws_naming<FormatError>(
+      "header", [&] { open(length_prefix(std::uint64_t{1} << 63) + "{}"); }));
   EXPECT_TRUE(refuses(std::string(4096, '['), 0, "deeper"));
   EXPECT_TRUE(refuses("[]", 0, "expected an object"));
   EXPECT_TRUE(refuses("", 0, "not JSON"));
@@ -97,7 +104,8 @@ TEST_F(Attack, HugeHeaders) {
 
 TEST_F(Attack, OverlapsHolesAndBytesBehind) {
   const auto two = [](const std::string& first, const std::string& second) {
-    return R"({"a":{"dtype":"U8","shape":[4],"data_offsets":)" + first + R"(},"b":{"dtype":"U8","shape":[4],"data_offsets":)" + second + "}}";
+    return R"({"a":{"dtype":"U8","shape":[4],"data_offsets":)" + first +
+           R"(},"b":{"dtype":"U8","shape":[4],"data_offsets":)" + second + "}}";
   };
   EXPECT_NO_THROW(open(file_of(two("[0,4]", "[4,8]"), 8)));
   EXPECT_NO_THROW(open(file_of(two("[4,8]", "[0,4]"), 8)));
@@ -111,17 +119,20 @@ TEST_F(Attack, OverlapsHolesAndBytesBehind) {
 
 TEST_F(Attack, Offsets) {
   const char* shape = "[4]";
-  for (const char* offsets : {"[0,5]", "[4,0]", "[0,18446744073709551615]", "[18446744073709551612,0]", "[-4,0]", "[0]", "[0,4,8]",
-                              "[0.0,4.0]", "[\"0\",\"4\"]", "null", "4", "[18446744073709551614,18446744073709551615]"}) {
+  for (const char* offsets :
+       {"[0,5]", "[4,0]", "[0,18446744073709551615]", "[18446744073709551612,0]", "[-4,0]", "[0]",
+        "[0,4,8]", "[0.0,4.0]", "[\"0\",\"4\"]", "null", "4",
+        "[18446744073709551614,18446744073709551615]"}) {
     EXPECT_TRUE(refuses(entry("\"U8\"", shape, offsets), 4, "a")) << offsets;
   }
   EXPECT_TRUE(refuses(R"({"a":{"dtype":"U8","shape":[4]}})", 4, "data_offsets: missing"));
 }
 
 TEST_F(Attack, Shapes) {
-  for (const char* shape : {"[5]", "[-4]", "[4.0]", "[\"4\"]", "4", "null", "[1,1,1,1,1,1,1,1,4]", "[18446744073709551615]",
-                            "[4294967296,4294967296]", "[1099511627776,1099511627776]", "[2305843009213693952,8]",
-                            "[1048577,1048576]", "[1099511627777]"}) {
+  for (const char* shape :
+       {"[5]", "[-4]", "[4.0]", "[\"4\"]", "4", "null", "[1,1,1,1,1,1,1,1,4]",
+        "[18446744073709551615]", "[4294967296,4294967296]", "[1099511627776,1099511627776]",
+        "[2305843009213693952,8]", "[1048577,1048576]", "[1099511627777]"}) {
     EXPECT_TRUE(refuses(entry("\"U8\"", shape, "[0,4]"), 4, "a")) << shape;
   }
   EXPECT_NO_THROW(open(file_of(entry("\"U8\"", "[]", "[0,1]"), 1)));
@@ -132,10 +143,12 @@ TEST_F(Attack, Types) {
   for (const char* dtype : {"\"F64\"", "\"f32\"", "\"\"", "4", "null", "[]"}) {
     EXPECT_TRUE(refuses(entry(dtype, "[4]", "[0,4]"), 4, "dtype")) << dtype;
   }
-  EXPECT_TRUE(refuses(entry("\"F32\"", "[4]", "[0,4]"), 4, "expected 16 bytes by its shape, got 4"));
+  EXPECT_TRUE(
+      refuses(entry("\"F32\"", "[4]", "[0,4]"), 4, "expected 16 bytes by its shape, got 4"));
   EXPECT_TRUE(refuses(R"({"a":5})", 0, "expected an object"));
-  EXPECT_TRUE(refuses(R"({"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}})", 0,
-                      "stands twice"));
+  EXPECT_TRUE(refuses(
+      R"({"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}})",
+      0, "stands twice"));
 }
 
 TEST(SafetensorsNames, EveryTypeHasOne) {

@@ -13,20 +13,23 @@ namespace {
 
 std::vector<std::byte> bytes_of(std::size_t count, int seed) {
   std::vector<std::byte> bytes(count);
-  for (std::size_t i = 0; i < count; ++i) bytes[i] = static_cast<std::byte>(i * 31 + static_cast<std::size_t>(seed));
+  for (std::size_t i = 0; i < count; ++i)
+    bytes[i] = static_cast<std::byte>(i * 31 + static_cast<std::size_t>(seed));
   return bytes;
 }
 
 const std::vector<SafetensorsWriter::Plan> kPlans = {
-    {"first", DType::float32, {3, 5}}, {"second", DType::bfloat16, {7}},  {"scalar", DType::int64, {}},
-    {"none", DType::float16, {0, 4}},  {"whole", DType::uint8, {64}},     {"last", DType::int8, {1}},
+    {"first", DType::float32, {3, 5}}, {"second", DType::bfloat16, {7}},
+    {"scalar", DType::int64, {}},      {"none", DType::float16, {0, 4}},
+    {"whole", DType::uint8, {64}},     {"last", DType::int8, {1}},
 };
 const std::vector<std::size_t> kSizes = {60, 14, 8, 0, 64, 1};
 
 TEST(SafetensorsWriter, WhatWasWrittenIsRead) {
   const test::TempDir folder;
   SafetensorsWriter writer(folder.file("a"), kPlans);
-  for (std::size_t i = 0; i < kPlans.size(); ++i) writer.write(bytes_of(kSizes[i], static_cast<int>(i)).data(), kSizes[i]);
+  for (std::size_t i = 0; i < kPlans.size(); ++i)
+    writer.write(bytes_of(kSizes[i], static_cast<int>(i)).data(), kSizes[i]);
   writer.finish();
 
   const SafetensorsFile file(folder.file("a"));
@@ -35,7 +38,8 @@ TEST(SafetensorsWriter, WhatWasWrittenIsRead) {
     EXPECT_EQ(stored.dtype, kPlans[i].dtype);
     EXPECT_EQ(stored.shape, kPlans[i].shape);
     ASSERT_EQ(stored.bytes, kSizes[i]);
-    EXPECT_EQ(std::vector<std::byte>(stored.data, stored.data + stored.bytes), bytes_of(kSizes[i], static_cast<int>(i)));
+    EXPECT_EQ(std::vector<std::byte>(stored.data, stored.data + stored.bytes),
+              bytes_of(kSizes[i], static_cast<int>(i)));
     EXPECT_EQ(reinterpret_cast<std::uintptr_t>(stored.data) % 64, 0U) << stored.name;
   }
 }
@@ -45,7 +49,8 @@ TEST(SafetensorsWriter, KeepsToItsPlan) {
   SafetensorsWriter writer(folder.file("a"), kPlans);
   const auto bytes = bytes_of(61, 0);
   EXPECT_THROW(writer.write(bytes.data(), 61), InternalError);
-  EXPECT_TRUE(test::throws_naming<InternalError>("6 tensors were not written", [&] { writer.finish(); }));
+  EXPECT_TRUE(
+      test::throws_naming<InternalError>("6 tensors were not written", [&] { writer.finish(); }));
   for (const std::size_t size : kSizes) writer.write(bytes_of(size, 0).data(), size);
   EXPECT_THROW(writer.write(bytes.data(), 0), InternalError);
   EXPECT_NO_THROW(writer.finish());
@@ -53,7 +58,8 @@ TEST(SafetensorsWriter, KeepsToItsPlan) {
 
 TEST(SafetensorsWriter, RefusesAPlaceItCantWrite) {
   const test::TempDir folder;
-  EXPECT_TRUE(test::throws_naming<FormatError>("can't be created", [&] { SafetensorsWriter(folder.file("no/such/folder"), kPlans); }));
+  EXPECT_TRUE(test::throws_naming<FormatError>(
+      "can't be created", [&] { SafetensorsWriter(folder.file("no/such/folder"), kPlans); }));
 }
 
 }  // namespace

@@ -8,8 +8,8 @@ namespace ttsrt {
 namespace {
 
 TEST(DTypes, NamesAndSizes) {
-  for (const DType dtype :
-       {DType::float32, DType::bfloat16, DType::float16, DType::int8, DType::int32, DType::uint8, DType::int64}) {
+  for (const DType dtype : {DType::float32, DType::bfloat16, DType::float16, DType::int8,
+                            DType::int32, DType::uint8, DType::int64}) {
     EXPECT_EQ(dtype_from_name(name_of(dtype)), dtype);
   }
   EXPECT_EQ(size_of(DType::float32), 4U);

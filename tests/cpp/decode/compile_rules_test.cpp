@@ -102,7 +102,8 @@ TEST(CompileRules, LocalTransformer) {
   step::ModelFacts facts = test::small_facts();
   Request request;
   request.use_local_transformer = true;
-  EXPECT_TRUE(throws_naming<ConfigError>("use_local_transformer", [&] { compile(request, facts); }));
+  EXPECT_TRUE(
+      throws_naming<ConfigError>("use_local_transformer", [&] { compile(request, facts); }));
   facts.has_local_transformer = true;
   EXPECT_TRUE(compile(request, facts).slot.use_local_transformer);
   facts.is_maskgit = true;
@@ -154,7 +155,8 @@ TEST(CompileRules, MaxFramesHoldsAtLeastOneStack) {
   facts.frame_stacking = 4;
   Request request;
   request.max_frames = 3;
-  EXPECT_TRUE(throws_naming<ConfigError>("max_frames: expected at least the 4 frames", [&] { compile(request, facts); }));
+  EXPECT_TRUE(throws_naming<ConfigError>("max_frames: expected at least the 4 frames",
+                                         [&] { compile(request, facts); }));
   request.max_frames = 7;
   EXPECT_EQ(compile(request, facts).max_steps, 1);
 }

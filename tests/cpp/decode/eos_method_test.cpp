@@ -12,7 +12,9 @@ using ops::rules::EosStreams;
 
 TEST(EosMethods, EveryNameIsItsTwoHalves) {
   const std::pair<const char*, EosStreams> streams[] = {
-      {"argmax", EosStreams::argmax}, {"argmax_or_multinomial", EosStreams::either}, {"multinomial", EosStreams::sampled}};
+      {"argmax", EosStreams::argmax},
+      {"argmax_or_multinomial", EosStreams::either},
+      {"multinomial", EosStreams::sampled}};
   const std::pair<const char*, EosCodebooks> codebooks[] = {
       {"any", EosCodebooks::any}, {"all", EosCodebooks::all}, {"zero_cb", EosCodebooks::zero}};
   for (const auto& [stream_name, stream] : streams) {
@@ -25,7 +27,8 @@ TEST(EosMethods, EveryNameIsItsTwoHalves) {
 }
 
 TEST(EosMethods, AnUnknownNameListsTheKnown) {
-  EXPECT_TRUE(test::throws_naming<ConfigError>("multinomial_zero_cb, got \"never\"", [] { parse_eos_method("never"); }));
+  EXPECT_TRUE(test::throws_naming<ConfigError>("multinomial_zero_cb, got \"never\"",
+                                               [] { parse_eos_method("never"); }));
   EXPECT_THROW(parse_eos_method(""), ConfigError);
 }
 

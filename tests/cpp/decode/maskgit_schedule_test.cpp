@@ -16,7 +16,8 @@ std::vector<std::int32_t> counts_of(const ops::rules::MaskGitRules& rules) {
   return {rules.num_unmasked, rules.num_unmasked + rules.steps};
 }
 
-std::vector<std::int32_t> schedule(std::int32_t steps, std::int32_t codes, const std::string& sampling) {
+std::vector<std::int32_t> schedule(std::int32_t steps, std::int32_t codes,
+                                   const std::string& sampling) {
   MaskGit options;
   options.steps = steps;
   options.sampling = sampling;
@@ -79,11 +80,14 @@ TEST(MaskGitSchedule, RefusesByName) {
   EXPECT_TRUE(refuses("maskgit.steps", [](MaskGit& of) { of.steps = 0; }));
   EXPECT_TRUE(refuses("maskgit.steps", [](MaskGit& of) { of.steps = 65; }));
   EXPECT_TRUE(refuses("maskgit.noise_scale", [](MaskGit& of) { of.noise_scale = -0.1F; }));
-  EXPECT_TRUE(refuses("maskgit.noise_scale", [](MaskGit& of) { of.noise_scale = std::numeric_limits<float>::quiet_NaN(); }));
+  EXPECT_TRUE(refuses("maskgit.noise_scale", [](MaskGit& of) {
+    of.noise_scale = std::numeric_limits<float>::quiet_NaN();
+  }));
   EXPECT_TRUE(refuses("maskgit.schedule", [](MaskGit& of) { of.schedule = {0, 9}; }));
   EXPECT_TRUE(refuses("maskgit.schedule", [](MaskGit& of) { of.schedule = {-1}; }));
   EXPECT_TRUE(refuses("maskgit.schedule", [](MaskGit& of) { of.schedule.assign(65, 0); }));
-  EXPECT_TRUE(refuses("purity_causal, got \"random\"", [](MaskGit& of) { of.sampling = "random"; }));
+  EXPECT_TRUE(
+      refuses("purity_causal, got \"random\"", [](MaskGit& of) { of.sampling = "random"; }));
   EXPECT_TRUE(refuses("maskgit.dynamic_cfg_scale", [](MaskGit& of) {
     of.dynamic_cfg_scale = true;
     of.steps = 1;

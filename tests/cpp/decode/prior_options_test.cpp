@@ -26,9 +26,11 @@ TEST(LayerMask, LayersThatDontSeeTheTextFallOut) {
 }
 
 TEST(LayerMask, RefusesByName) {
-  EXPECT_TRUE(throws_naming<ConfigError>("x: expected decoder layers in [0, 5], got 6", [] { layer_mask("x", {6}, kTextLayers, 6); }));
+  EXPECT_TRUE(throws_naming<ConfigError>("x: expected decoder layers in [0, 5], got 6",
+                                         [] { layer_mask("x", {6}, kTextLayers, 6); }));
   EXPECT_THROW(layer_mask("x", {-1}, kTextLayers, 6), ConfigError);
-  EXPECT_TRUE(throws_naming<ConfigError>("sees the text", [] { layer_mask("x", {0, 2}, kTextLayers, 6); }));
+  EXPECT_TRUE(
+      throws_naming<ConfigError>("sees the text", [] { layer_mask("x", {0, 2}, kTextLayers, 6); }));
 }
 
 TEST(CompilePrior, EveryKnobArrives) {
@@ -89,7 +91,8 @@ TEST(CompilePrior, RefusesEachKnobByName) {
       {"prior.mode", [](AttentionPrior& of) { of.mode = "off"; }},
       {"prior.suppress:", [](AttentionPrior& of) { of.suppress = "all"; }},
       {"prior.epsilon", [](AttentionPrior& of) { of.epsilon = 1.5F; }},
-      {"prior.epsilon", [](AttentionPrior& of) { of.epsilon = std::numeric_limits<float>::quiet_NaN(); }},
+      {"prior.epsilon",
+       [](AttentionPrior& of) { of.epsilon = std::numeric_limits<float>::quiet_NaN(); }},
       {"prior.lookahead", [](AttentionPrior& of) { of.lookahead = 0; }},
       {"prior.left", [](AttentionPrior& of) { of.left = -1; }},
       {"prior.right", [](AttentionPrior& of) { of.right = INT32_MAX; }},
@@ -107,7 +110,8 @@ TEST(CompilePrior, RefusesEachKnobByName) {
   for (const Case& of : cases) {
     AttentionPrior prior;
     of.change(prior);
-    EXPECT_TRUE(throws_naming<ConfigError>(of.knob, [&] { compile_prior(prior, kTextLayers, 6); })) << of.knob;
+    EXPECT_TRUE(throws_naming<ConfigError>(of.knob, [&] { compile_prior(prior, kTextLayers, 6); }))
+        << of.knob;
   }
 }
 

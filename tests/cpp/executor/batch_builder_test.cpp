@@ -35,7 +35,9 @@ class BatchBuilder : public ::testing::Test {
     plan_ = at_.plan();
     build_batch(plan_, at_.running, at_.facts, batch_);
   }
-  const std::vector<Segment>& segments(RowClass row_class) const { return batch_.of(row_class).segments; }
+  const std::vector<Segment>& segments(RowClass row_class) const {
+    return batch_.of(row_class).segments;
+  }
 
   test::Sequencer at_;
   step::StepPlan plan_;
@@ -50,7 +52,8 @@ TEST_F(BatchBuilder, AFreshRequest) {
   const Segment& text = segments(RowClass::encode_text).at(0);
   EXPECT_EQ(text.rows, 3);
   EXPECT_EQ(text.input, Input::text);
-  EXPECT_EQ(std::vector<std::int32_t>(text.ids, text.ids + 3), (std::vector<std::int32_t>{1, 2, 3}));
+  EXPECT_EQ(std::vector<std::int32_t>(text.ids, text.ids + 3),
+            (std::vector<std::int32_t>{1, 2, 3}));
   const Segment& context = segments(RowClass::prefill).at(0);
   EXPECT_EQ(context.rows, 3);
   EXPECT_EQ(context.input, Input::vectors);
@@ -59,7 +62,8 @@ TEST_F(BatchBuilder, AFreshRequest) {
   const Segment& decode = segments(RowClass::decode).at(0);
   EXPECT_EQ(decode.position, 3);
   EXPECT_EQ(decode.input, Input::codes);
-  EXPECT_EQ(std::vector<std::int32_t>(decode.ids, decode.ids + 2), (std::vector<std::int32_t>{13, 13}));
+  EXPECT_EQ(std::vector<std::int32_t>(decode.ids, decode.ids + 2),
+            (std::vector<std::int32_t>{13, 13}));
   EXPECT_TRUE(decode.apply_prior);
   EXPECT_EQ(decode.num_blocks, 1);
   ASSERT_EQ(batch_.of(RowClass::decode).draws.size(), 1U);
@@ -111,7 +115,8 @@ TEST_F(BatchBuilder, GuidedRequestsShareAPrefix) {
   EXPECT_EQ(prefix.branch, Branch::unconditional);
   EXPECT_EQ(prefix.input, Input::zeros);
   EXPECT_EQ(prefix.rows, 5);
-  // Both fork it in this launch: a whole block is shared, the tail copied, into which position 5 goes.
+  // Both fork it in this launch: a whole block is shared, the tail copied, into which position 5
+  // goes.
   ASSERT_EQ(batch_.block_copies.size(), 2U);
   EXPECT_EQ(batch_.block_copies[0].from, first.prefix->table.data()[1]);
   EXPECT_EQ(batch_.block_copies[0].to, first.unconditional.data()[1]);

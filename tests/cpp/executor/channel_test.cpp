@@ -32,7 +32,8 @@ TEST(Channel, GivesEventsInOrderThenNothing) {
   channel.finish(event_at(2, true), stopped());
   EXPECT_TRUE(channel.is_done());
   bool timed_out = true;
-  for (std::int32_t frame = 0; frame < 3; ++frame) EXPECT_EQ(channel.next(std::nullopt, timed_out)->first_frame, frame);
+  for (std::int32_t frame = 0; frame < 3; ++frame)
+    EXPECT_EQ(channel.next(std::nullopt, timed_out)->first_frame, frame);
   EXPECT_FALSE(channel.next(std::nullopt, timed_out).has_value());
   EXPECT_FALSE(timed_out);
   EXPECT_EQ(channel.result(std::nullopt)->finish_reason, FinishReason::length);

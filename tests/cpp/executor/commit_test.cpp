@@ -12,7 +12,8 @@ class Commit : public ::testing::Test {
  protected:
   Commit() { at_.facts.frame_stacking = 2; }
 
-  // One launch in which each draw gives codes counted from `first` on. `end_frame` is the first draw's.
+  // One launch in which each draw gives codes counted from `first` on. `end_frame` is the first
+  // draw's.
   std::int64_t step(std::int32_t first, std::int32_t end_frame = -1) {
     const step::StepPlan plan = at_.plan();
     step::StepBatch batch;
@@ -22,7 +23,8 @@ class Commit : public ::testing::Test {
     for (const step::Draw& draw : batch.of(step::RowClass::decode).draws) {
       output.draws.push_back({draw.slot, output.draws.empty() ? end_frame : -1, 1});
       for (std::int32_t c = 0; c < at_.facts.stack_codes(); ++c) output.codes.push_back(first + c);
-      for (std::int32_t j = 0; j < output.max_text_len; ++j) output.scores.push_back(static_cast<float>(first * 10 + j));
+      for (std::int32_t j = 0; j < output.max_text_len; ++j)
+        output.scores.push_back(static_cast<float>(first * 10 + j));
     }
     return commit(plan, batch, output, at_.running, at_.facts);
   }

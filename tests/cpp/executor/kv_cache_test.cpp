@@ -11,7 +11,9 @@
 namespace ttsrt::executor {
 namespace {
 
-std::vector<std::int32_t> blocks_of(const BlockTable& table) { return {table.data(), table.data() + table.size()}; }
+std::vector<std::int32_t> blocks_of(const BlockTable& table) {
+  return {table.data(), table.data() + table.size()};
+}
 
 TEST(BlockPool, TakesAndReleases) {
   BlockPool pool(2, 4);
@@ -129,13 +131,16 @@ TEST(PrefixCache, UnusedOnesGoTheLongestUnusedFirst) {
   EXPECT_TRUE(prefixes.make_room(0));
 }
 
-// Random lives of many tables: a block is free or somebody's; one written by one table is no other's.
+// Random lives of many tables: a block is free or somebody's; one written by one table is no
+// other's.
 class Books {
  public:
   Books() : pool_(40, 4), prefixes_(pool_) {}
 
   void act(std::mt19937& random) {
-    const auto pick = [&](std::int32_t below) { return static_cast<std::int32_t>(random() % static_cast<std::uint32_t>(below)); };
+    const auto pick = [&](std::int32_t below) {
+      return static_cast<std::int32_t>(random() % static_cast<std::uint32_t>(below));
+    };
     Branch& branch = branches_[static_cast<std::size_t>(pick(6))];
     const std::int32_t positions = branch.positions + pick(7);
     switch (pick(5)) {
@@ -171,7 +176,8 @@ class Books {
       }
     }
     std::set<std::int32_t> used;
-    for (const Branch& branch : branches_) used.insert(branch.table.data(), branch.table.data() + branch.table.size());
+    for (const Branch& branch : branches_)
+      used.insert(branch.table.data(), branch.table.data() + branch.table.size());
     ASSERT_LE(static_cast<std::int32_t>(used.size()), pool_.num_blocks() - pool_.num_free());
   }
 

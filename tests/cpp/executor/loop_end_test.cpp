@@ -46,7 +46,8 @@ TEST(LoopCancel, WhileItRuns) {
   EXPECT_EQ(result.codes.values, fake_codes(2, static_cast<std::int32_t>(result.codes.rows)));
   EXPECT_EQ(rig.loop.stats().num_cancelled, 1U);
   expect_empty(rig);
-  EXPECT_EQ(rig.submit(request_of(3, 2)).result().codes.values, fake_codes(3, 2));  // in the slot it left
+  EXPECT_EQ(rig.submit(request_of(3, 2)).result().codes.values,
+            fake_codes(3, 2));  // in the slot it left
 }
 
 TEST(LoopCancel, EndsWithinTwoSteps) {
@@ -144,7 +145,8 @@ TEST(LoopFailure, ALaunchCostsItsRequestsAlone) {
   const Result failed = handles[0].result();
   EXPECT_EQ(failed.finish_reason, FinishReason::error);
   EXPECT_EQ(failed.error, "the launch failed");
-  for (std::uint64_t seed = 1; seed < 5; ++seed) EXPECT_EQ(handles[seed].result().codes.values, fake_codes(seed, 4));
+  for (std::uint64_t seed = 1; seed < 5; ++seed)
+    EXPECT_EQ(handles[seed].result().codes.values, fake_codes(seed, 4));
   const ExecutorStats stats = rig.loop.stats();
   EXPECT_EQ(stats.num_failed, 1U);
   EXPECT_EQ(stats.num_completed, 4U);
@@ -179,7 +181,8 @@ TEST(LoopFailure, ADeviceErrorEndsItAll) {
     EXPECT_EQ(result.error, "the device fell off");
   }
   for (int i = 0; i < 2; ++i) {
-    EXPECT_TRUE(throws_naming<DeviceError>("the device fell off", [&] { rig.submit(request_of(3, 1)); }));
+    EXPECT_TRUE(
+        throws_naming<DeviceError>("the device fell off", [&] { rig.submit(request_of(3, 1)); }));
   }
   EXPECT_EQ(rig.loop.stats().num_failed, 2U);
   rig.loop.close(true);

@@ -1,4 +1,5 @@
-// The loop on a network that computes nothing: who runs beside whom, in which order, and what comes out.
+// The loop on a network that computes nothing: who runs beside whom, in which order, and what comes
+// out.
 #include "executor/loop.h"
 
 #include <gtest/gtest.h>
@@ -50,10 +51,13 @@ TEST(Loop, StacksGiveWholeFrames) {
   EXPECT_EQ(rig.submit(request_of(1, 5)).result().codes.rows, 4);  // whole stacks of five frames
 }
 
-// Mixed lengths, guidance, priors that are recomputed: each gives what it gives alone. The fake checks every cached row.
+// Mixed lengths, guidance, priors that are recomputed: each gives what it gives alone. The fake
+// checks every cached row.
 TEST(Loop, ManyInFlightEachAsAlone) {
   FakeOptions options;
-  options.end_step = [](std::uint64_t seed) { return seed % 5 == 0 ? static_cast<std::int32_t>(seed % 11) : -1; };
+  options.end_step = [](std::uint64_t seed) {
+    return seed % 5 == 0 ? static_cast<std::int32_t>(seed % 11) : -1;
+  };
   LoopRig rig(std::move(options));
   std::vector<FakeHandle> handles;
   for (std::uint64_t seed = 0; seed < 60; ++seed) {
@@ -80,7 +84,8 @@ TEST(Loop, SlotsAreFilled) {
   LoopRig rig;
   rig.control->hold();
   std::vector<FakeHandle> handles;
-  for (std::uint64_t seed = 0; seed < 5; ++seed) handles.push_back(rig.submit(request_of(seed, 15)));
+  for (std::uint64_t seed = 0; seed < 5; ++seed)
+    handles.push_back(rig.submit(request_of(seed, 15)));
   rig.control->await_launches(1);
   rig.control->release();
   for (const FakeHandle& handle : handles) handle.result();
@@ -152,7 +157,8 @@ TEST(Loop, AFullQueueIsACapacityError) {
   rig.control->await_launches(1);
   const FakeHandle first = rig.submit(request_of(1, 1));
   const FakeHandle second = rig.submit(request_of(2, 1));
-  EXPECT_TRUE(test::throws_naming<CapacityError>("max_queue_size", [&] { rig.submit(request_of(3, 1)); }));
+  EXPECT_TRUE(
+      test::throws_naming<CapacityError>("max_queue_size", [&] { rig.submit(request_of(3, 1)); }));
   EXPECT_EQ(rig.loop.stats().num_queued_requests, 2);
   rig.control->release();
   EXPECT_EQ(second.result().finish_reason, FinishReason::length);
@@ -171,7 +177,8 @@ TEST(Loop, RequestsWaitForBlocks) {
     request.voice.emplace(static_cast<std::int32_t>(seed % 2));
     handles.push_back(rig.submit(std::move(request)));
   }
-  for (const FakeHandle& handle : handles) EXPECT_EQ(handle.result().finish_reason, FinishReason::length);
+  for (const FakeHandle& handle : handles)
+    EXPECT_EQ(handle.result().finish_reason, FinishReason::length);
   EXPECT_EQ(rig.control->most_draws(), 1);
 }
 
@@ -181,7 +188,8 @@ TEST(Loop, StatsCount) {
   EXPECT_EQ(rig.loop.stats().max_num_blocks, 120);
   EXPECT_EQ(rig.loop.stats().tokens_per_block, 4);
   for (std::uint64_t seed = 0; seed < 4; ++seed) rig.submit(request_of(seed, 5)).result();
-  const ExecutorStats stats = rig.loop.stats();  // an ended request is counted before its caller hears of it
+  const ExecutorStats stats =
+      rig.loop.stats();  // an ended request is counted before its caller hears of it
   EXPECT_EQ(stats.num_submitted, 4U);
   EXPECT_EQ(stats.num_completed, 4U);
   EXPECT_EQ(stats.num_frames, 20U);
@@ -201,7 +209,8 @@ TEST(Loop, ManyCallersAtOnce) {
         const FakeHandle handle = rig.submit(request_of(seed, 6));
         if (i % 3 == 0) handle.cancel();
         const Result result = handle.result();
-        EXPECT_EQ(result.codes.values, fake_codes(seed, static_cast<std::int32_t>(result.codes.rows)));
+        EXPECT_EQ(result.codes.values,
+                  fake_codes(seed, static_cast<std::int32_t>(result.codes.rows)));
         rig.loop.stats();
       }
     });

@@ -26,7 +26,8 @@ Matrix<float> rows_of(std::int64_t rows, std::int64_t cols, float value = 0.25F)
 // Codes [frames, codebooks], counted from 0 on.
 Matrix<std::int32_t> codes_of(std::int64_t frames, std::int64_t codebooks) {
   Matrix<std::int32_t> codes{frames, codebooks, {}};
-  for (std::int64_t i = 0; i < frames * codebooks; ++i) codes.values.push_back(static_cast<std::int32_t>(i % 16));
+  for (std::int64_t i = 0; i < frames * codebooks; ++i)
+    codes.values.push_back(static_cast<std::int32_t>(i % 16));
   return codes;
 }
 
@@ -83,7 +84,8 @@ TEST(Prepare, TheContextTakesItsRoute) {
   EXPECT_EQ(prepared(request, facts).context.rows, 0);
   EXPECT_EQ(prepared(request, facts).context_encoder.rows, 5);
   EXPECT_EQ(prepared(request, facts).rules.slot.context_len, 5);
-  EXPECT_TRUE(throws_naming<ConfigError>("give context_codes", [&] { prepared(small_request(), facts); }));
+  EXPECT_TRUE(
+      throws_naming<ConfigError>("give context_codes", [&] { prepared(small_request(), facts); }));
 }
 
 TEST(Prepare, TextForTheContext) {
@@ -106,7 +108,8 @@ TEST(Prepare, StacksContextCodes) {
   EXPECT_EQ(ready.context.rows, 3);
   EXPECT_EQ(ready.context.ids, (std::vector<std::int32_t>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 0}));
   EXPECT_EQ(prepared(with_codes(codes_of(16, 2)), facts).context.rows, 8);
-  EXPECT_TRUE(throws_naming<ConfigError>("[1 to 16, 2]", [&] { prepared(with_codes(codes_of(17, 2)), facts); }));
+  EXPECT_TRUE(throws_naming<ConfigError>("[1 to 16, 2]",
+                                         [&] { prepared(with_codes(codes_of(17, 2)), facts); }));
 }
 
 TEST(Prepare, PadsTheContextToItsFrames) {
@@ -116,8 +119,10 @@ TEST(Prepare, PadsTheContextToItsFrames) {
   const PreparedRequest ready = prepared(with_codes(codes_of(3, 2)), facts);
   EXPECT_EQ(ready.context.rows, 3);
   constexpr std::int32_t kZero = step::kZeroRow;
-  EXPECT_EQ(ready.context.ids, (std::vector<std::int32_t>{0, 1, 2, 3, 4, 5, 0, 0, kZero, kZero, kZero, kZero}));
-  EXPECT_TRUE(throws_naming<ConfigError>("[1 to 8, 2]", [&] { prepared(with_codes(codes_of(9, 2)), facts); }));
+  EXPECT_EQ(ready.context.ids,
+            (std::vector<std::int32_t>{0, 1, 2, 3, 4, 5, 0, 0, kZero, kZero, kZero, kZero}));
+  EXPECT_TRUE(throws_naming<ConfigError>("[1 to 8, 2]",
+                                         [&] { prepared(with_codes(codes_of(9, 2)), facts); }));
 }
 
 TEST(Prepare, LengthsFitTheDecoder) {
@@ -128,7 +133,8 @@ TEST(Prepare, LengthsFitTheDecoder) {
   request.max_frames = 7;
   EXPECT_EQ(prepared(request, facts).rules.max_steps, 7);
   request.max_frames = 8;
-  EXPECT_TRUE(throws_naming<ConfigError>("max_frames: expected at most 7", [&] { prepared(request, facts); }));
+  EXPECT_TRUE(throws_naming<ConfigError>("max_frames: expected at most 7",
+                                         [&] { prepared(request, facts); }));
   facts.max_seq_len = 3;
   EXPECT_TRUE(throws_naming<ConfigError>("max_seq_len", [&] { prepared(small_request(), facts); }));
 }
@@ -208,14 +214,16 @@ TEST(Prepare, RefusesByName) {
   for (const Refusal& refusal : kRefusals) {
     Request request = small_request();
     refusal.change(request);
-    EXPECT_TRUE(throws_naming<ConfigError>(refusal.part, [&] { prepared(request, small_facts()); }));
+    EXPECT_TRUE(
+        throws_naming<ConfigError>(refusal.part, [&] { prepared(request, small_facts()); }));
   }
 }
 
 TEST(Prepare, CodesNeedAModelThatReadsThem) {
   step::ModelFacts facts = small_facts();
   facts.takes_context_codes = false;
-  EXPECT_TRUE(throws_naming<ConfigError>("give a voice", [&] { prepared(with_codes(codes_of(2, 2)), facts); }));
+  EXPECT_TRUE(throws_naming<ConfigError>("give a voice",
+                                         [&] { prepared(with_codes(codes_of(2, 2)), facts); }));
 }
 
 }  // namespace

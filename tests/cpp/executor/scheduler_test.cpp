@@ -16,7 +16,8 @@ using Item = std::tuple<int, RowClass, Branch, bool, int, int>;
 std::vector<Item> plan(const std::vector<SequenceView>& views, std::int32_t max_rows) {
   std::vector<Item> items;
   for (const step::PlanItem& item : plan_step(views, max_rows).items) {
-    items.emplace_back(item.sequence, item.row_class, item.branch, item.is_prefix, item.first, item.rows);
+    items.emplace_back(item.sequence, item.row_class, item.branch, item.is_prefix, item.first,
+                       item.rows);
   }
   return items;
 }
@@ -52,13 +53,16 @@ TEST(Scheduler, WhoCanDecodeDecodes) {
 }
 
 TEST(Scheduler, AFreshRequestGoesAllTheWay) {
-  EXPECT_EQ(plan({fresh(4, 3)}, 8),
-            (Items{{0, kText, kCond, false, 0, 4}, {0, kPrefill, kCond, false, 0, 3}, {0, kDecode, kCond, false, 3, 1}}));
+  EXPECT_EQ(plan({fresh(4, 3)}, 8), (Items{{0, kText, kCond, false, 0, 4},
+                                           {0, kPrefill, kCond, false, 0, 3},
+                                           {0, kDecode, kCond, false, 3, 1}}));
 }
 
 TEST(Scheduler, EncodersSeeWholeInputs) {
-  EXPECT_EQ(plan({fresh(5, 0), fresh(4, 0)}, 8), (Items{{0, kText, kCond, false, 0, 5}, {0, kDecode, kCond, false, 0, 1}}));
-  EXPECT_EQ(plan({fresh(5, 0), fresh(4, 0), fresh(3, 0)}, 8).back(), (Item{2, kDecode, kCond, false, 0, 1}));
+  EXPECT_EQ(plan({fresh(5, 0), fresh(4, 0)}, 8),
+            (Items{{0, kText, kCond, false, 0, 5}, {0, kDecode, kCond, false, 0, 1}}));
+  EXPECT_EQ(plan({fresh(5, 0), fresh(4, 0), fresh(3, 0)}, 8).back(),
+            (Item{2, kDecode, kCond, false, 0, 1}));
 }
 
 TEST(Scheduler, GivenEncoderOutputIsOnlyProjected) {
@@ -79,15 +83,17 @@ TEST(Scheduler, PrefillIsCutWhereTheRowsEnd) {
   SequenceView view = fresh(0, 10);
   EXPECT_EQ(plan({view}, 4), (Items{{0, kPrefill, kCond, false, 0, 4}}));
   view.conditional_done = 8;
-  EXPECT_EQ(plan({view, fresh(0, 3)}, 4),
-            (Items{{0, kPrefill, kCond, false, 8, 2}, {0, kDecode, kCond, false, 10, 1}, {1, kPrefill, kCond, false, 0, 2}}));
+  EXPECT_EQ(plan({view, fresh(0, 3)}, 4), (Items{{0, kPrefill, kCond, false, 8, 2},
+                                                 {0, kDecode, kCond, false, 10, 1},
+                                                 {1, kPrefill, kCond, false, 0, 2}}));
 }
 
 TEST(Scheduler, APrivateUnconditionalBranchIsFilledToo) {
   SequenceView view = fresh(0, 3);
   view.is_guided = true;
   view.unconditional_target = 3;
-  EXPECT_EQ(plan({view}, 4), (Items{{0, kPrefill, kCond, false, 0, 3}, {0, kPrefill, kUncond, false, 0, 1}}));
+  EXPECT_EQ(plan({view}, 4),
+            (Items{{0, kPrefill, kCond, false, 0, 3}, {0, kPrefill, kUncond, false, 0, 1}}));
 }
 
 TEST(Scheduler, ASharedPrefixIsFilledOnce) {
@@ -110,7 +116,8 @@ TEST(Scheduler, APrefixMayBeFilledByTwo) {
   view.prefix = 3;
   view.prefix_target = 3;
   // Four rows: three of the first, one of the prefix; nobody decodes.
-  EXPECT_EQ(plan({view, view}, 4), (Items{{0, kPrefill, kCond, false, 0, 3}, {0, kPrefill, kUncond, true, 0, 1}}));
+  EXPECT_EQ(plan({view, view}, 4),
+            (Items{{0, kPrefill, kCond, false, 0, 3}, {0, kPrefill, kUncond, true, 0, 1}}));
   view.prefix_done = 1;
   SequenceView first = view;
   first.conditional_done = 3;

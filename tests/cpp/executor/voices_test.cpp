@@ -36,7 +36,8 @@ TEST_F(Voices, UnknownOnesListTheKnown) {
 TEST_F(Voices, AddAndRemove) {
   book_.add("carl", {2, 4, std::vector<float>(8, 1.0F)});
   const VoiceRows held = book_.find(std::string("carl"));
-  EXPECT_TRUE(throws_naming<ConfigError>("in use", [&] { book_.add("carl", {1, 4, std::vector<float>(4)}); }));
+  EXPECT_TRUE(throws_naming<ConfigError>(
+      "in use", [&] { book_.add("carl", {1, 4, std::vector<float>(4)}); }));
   book_.remove("carl");
   EXPECT_EQ(held->size(), 8U);  // whoever speaks with it keeps it
   EXPECT_THROW(book_.find(std::string("carl")), ConfigError);
@@ -49,8 +50,10 @@ TEST_F(Voices, RefusesBadRows) {
   EXPECT_THROW(book_.add("x", {1, 5, std::vector<float>(5)}), ConfigError);
   EXPECT_THROW(book_.add("x", {0, 4, {}}), ConfigError);
   EXPECT_THROW(book_.add("x", {9, 4, std::vector<float>(36)}), ConfigError);
-  EXPECT_THROW(book_.add("x", {2, 4, std::vector<float>(7)}), ConfigError);  // values that aren't rows * cols
-  EXPECT_THROW(book_.add("x", {1, 4, {1, 2, 3, std::numeric_limits<float>::infinity()}}), ConfigError);
+  EXPECT_THROW(book_.add("x", {2, 4, std::vector<float>(7)}),
+               ConfigError);  // values that aren't rows * cols
+  EXPECT_THROW(book_.add("x", {1, 4, {1, 2, 3, std::numeric_limits<float>::infinity()}}),
+               ConfigError);
   facts_.context_route = step::ContextRoute::memory;
   EXPECT_THROW(book_.add("x", {1, 4, std::vector<float>(4)}), ConfigError);
 }

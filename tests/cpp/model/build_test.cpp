@@ -26,11 +26,13 @@ class Build : public ::testing::Test {
     }
     throw std::runtime_error("no tensor " + name);
   }
-  // The checkpoint as it stands now is refused, with `part` in the message, and leaves nothing behind.
+  // The checkpoint as it stands now is refused, with `part` in the message, and leaves nothing
+  // behind.
   ::testing::AssertionResult refuses(const std::string& part, const BuildOptions& options = {}) {
     write();
     const auto result = throws_naming<FormatError>(part, [&] { make(options); });
-    if (std::distance(fs::directory_iterator(folder_.path()), {}) != 1) return ::testing::AssertionFailure() << "left something behind";
+    if (std::distance(fs::directory_iterator(folder_.path()), {}) != 1)
+      return ::testing::AssertionFailure() << "left something behind";
     return result;
   }
 
@@ -78,10 +80,11 @@ TEST_F(Build, TheValuesArrive) {
     }
   }
   const ops::Weight head = data.weight("local_transformer.heads.1", 20, 4);
-  EXPECT_EQ(reinterpret_cast<const float*>(head.data)[0], tensor("local_transformer.heads").values[80]);
-  EXPECT_EQ(data.voices.at(0).size(), 16U);  // two rows of three
-  EXPECT_EQ(data.voices.at(1).size(), 24U);
-  EXPECT_EQ(data.voices.at(1)[0], tensor("voices").values[24]);
+  EXPECT_EQ(reinterpret_cast<const float*>(head.data)[0],
+            tensor("local_transformer.heads").values[80]);
+  EXPECT_EQ(data.voices.at(0)->size(), 16U);  // two rows of three
+  EXPECT_EQ(data.voices.at(1)->size(), 24U);
+  EXPECT_EQ(data.voices.at(1)->at(0), tensor("voices").values[24]);
 }
 
 TEST_F(Build, ReducedPrecision) {
@@ -110,7 +113,8 @@ TEST_F(Build, AnExistingFolderStaysUnlessAsked) {
   options.max_batch_size = 3;
   make(options);
   EXPECT_EQ(Engine::open(engine_).info().max_batch_size, 3);
-  EXPECT_EQ(std::distance(fs::directory_iterator(folder_.path()), {}), 2);  // nothing partial is left
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder_.path()), {}),
+            2);  // nothing partial is left
 }
 
 TEST_F(Build, ForeignFoldersAreNeverReplaced) {
@@ -121,21 +125,26 @@ TEST_F(Build, ForeignFoldersAreNeverReplaced) {
   make();  // an empty one is fine
   fs::remove(engine_ + "/engine.json");
   EXPECT_TRUE(throws_naming<ConfigError>("isn't an engine", [&] { make(options); }));
-  EXPECT_TRUE(throws_naming<ConfigError>("isn't an engine", [&] { build(checkpoint_, checkpoint_, options); }));
-  EXPECT_TRUE(throws_naming<ConfigError>("isn't an engine", [&] { build(checkpoint_, checkpoint_ + "/config.json", options); }));
+  EXPECT_TRUE(throws_naming<ConfigError>("isn't an engine",
+                                         [&] { build(checkpoint_, checkpoint_, options); }));
+  EXPECT_TRUE(throws_naming<ConfigError>(
+      "isn't an engine", [&] { build(checkpoint_, checkpoint_ + "/config.json", options); }));
 }
 
 TEST_F(Build, ATrailingSlashAndMissingParents) {
   write();
   build(checkpoint_ + "/", folder_.file("new/deep/engine/"));
   EXPECT_NO_THROW(Engine::open(folder_.file("new/deep/engine")));
-  EXPECT_TRUE(throws_naming<ConfigError>("output_dir", [&] { build(checkpoint_, checkpoint_ + "/config.json/engine"); }));
-  EXPECT_TRUE(throws_naming<ConfigError>("output_dir", [&] { build(checkpoint_, folder_.file(std::string(5000, 'x'))); }));
+  EXPECT_TRUE(throws_naming<ConfigError>(
+      "output_dir", [&] { build(checkpoint_, checkpoint_ + "/config.json/engine"); }));
+  EXPECT_TRUE(throws_naming<ConfigError>(
+      "output_dir", [&] { build(checkpoint_, folder_.file(std::string(5000, 'x'))); }));
 }
 
 TEST_F(Build, NumbersThatArent) {
   for (const float bad : {std::nanf(""), std::numeric_limits<float>::infinity()}) {
-    for (const char* name : {"decoder.layers.0.ffn_in", "text_embedding", "decoder.norm_out", "voices", "final_proj_bias"}) {
+    for (const char* name : {"decoder.layers.0.ffn_in", "text_embedding", "decoder.norm_out",
+                             "voices", "final_proj_bias"}) {
       tensors_ = test::tiny_tensors(config_);
       tensor(name).values[5] = bad;
       EXPECT_TRUE(refuses(std::string(name) + ": expected finite"));
@@ -178,7 +187,8 @@ TEST_F(Build, ConfigsThatArent) {
   config_["model"]["dim"] = 8;
   config_.erase("defaults");
   EXPECT_TRUE(refuses("defaults: missing"));
-  EXPECT_TRUE(throws_naming<FormatError>("can't be opened", [&] { build(folder_.file("absent"), engine_); }));
+  EXPECT_TRUE(throws_naming<FormatError>("can't be opened",
+                                         [&] { build(folder_.file("absent"), engine_); }));
 }
 
 }  // namespace

@@ -13,7 +13,9 @@ namespace {
 
 using test::throws_naming;
 
-ModelConfig read(const Json& config) { return read_model_config(JsonReader(config.at("model"), "model")); }
+ModelConfig read(const Json& config) {
+  return read_model_config(JsonReader(config.at("model"), "model"));
+}
 
 // A place in the "model" block: its JSON pointer, and the name that messages give it.
 std::string name_at(const std::string& pointer) {
@@ -85,8 +87,9 @@ const char* const kNumbers[] = {"/dim",
 
 TEST(ModelConfig, RefusesEachNumberOutOfRange) {
   for (const char* pointer : kNumbers) {
-    for (const Json& value : {Json(-1), Json(std::int64_t{1} << 31), Json(std::int64_t{1} << 40), Json(UINT64_MAX), Json("8"), Json(nullptr),
-                              Json(true), Json(Json::array({1}))}) {
+    for (const Json& value :
+         {Json(-1), Json(std::int64_t{1} << 31), Json(std::int64_t{1} << 40), Json(UINT64_MAX),
+          Json("8"), Json(nullptr), Json(true), Json(Json::array({1}))}) {
       EXPECT_TRUE(refuses(pointer, value)) << pointer << " = " << value;
     }
     if (std::string(pointer) == "/frame_rate") continue;
@@ -101,7 +104,8 @@ TEST(ModelConfig, RefusesEachFieldMissing) {
     Json config = whole;
     const Json::json_pointer at(pointer);
     if (config["model"][at.parent_pointer()].is_array()) continue;
-    if (at.parent_pointer().to_string() == "/speakers" || pointer == "/context_encoder") continue;  // optional
+    if (at.parent_pointer().to_string() == "/speakers" || pointer == "/context_encoder")
+      continue;  // optional
     config["model"][at.parent_pointer()].erase(at.back());
     EXPECT_TRUE(throws_naming<FormatError>(at.back(), [&] { read(config); })) << pointer;
   }
@@ -116,7 +120,8 @@ TEST(ModelConfig, RefusesOtherTypesAndNames) {
                               "/local_transformer/in_projection"}) {
     EXPECT_TRUE(refuses(pointer, 1)) << pointer;
   }
-  for (const char* pointer : {"/tokens", "/text_encoder", "/decoder", "/speakers"}) EXPECT_TRUE(refuses(pointer, 1)) << pointer;
+  for (const char* pointer : {"/tokens", "/text_encoder", "/decoder", "/speakers"})
+    EXPECT_TRUE(refuses(pointer, 1)) << pointer;
   EXPECT_TRUE(refuses("/decoder/text_layers", {2}));
   EXPECT_TRUE(refuses("/decoder/context_layers", {-1}));
   EXPECT_TRUE(refuses("/tokens/forbidden", {20}));
@@ -146,15 +151,18 @@ TEST(ModelConfig, RefusesWhatDoesntFitTogether) {
          model["num_voices"] = 0;
          model["speakers"] = Json::object();
        })},
-      {"without an in-projection", changed([](Json& model) { model["local_transformer"]["in_projection"] = false; })},
-      {"in text_layers and in context_layers", changed([](Json& model) { model["decoder"]["context_layers"] = {0}; })},
+      {"without an in-projection",
+       changed([](Json& model) { model["local_transformer"]["in_projection"] = false; })},
+      {"in text_layers and in context_layers",
+       changed([](Json& model) { model["decoder"]["context_layers"] = {0}; })},
       {"context_text_vocab", changed([](Json& model) { model["context_text"] = "own"; })},
       {"context_layers", changed([](Json& model) {
          model["decoder"]["text_layers"] = {0};
          model["decoder"]["context_layers"] = {1};
        })},
   };
-  for (const Case& of : cases) EXPECT_TRUE(throws_naming<FormatError>(of.part, [&] { read(of.config); })) << of.part;
+  for (const Case& of : cases)
+    EXPECT_TRUE(throws_naming<FormatError>(of.part, [&] { read(of.config); })) << of.part;
 }
 
 TEST(Defaults, ReadAndRefuse) {
@@ -177,11 +185,25 @@ TEST(Defaults, ReadAndRefuse) {
 }
 
 TEST(Defaults, ThePriorFieldByField) {
-  const Json prior = {{"mode", "nemo"},      {"epsilon", 0.1},      {"lookahead", 5},         {"left", 1},
-                      {"right", 5},          {"estimate_layers", {1}}, {"apply_layers", {0, 1}}, {"start_step", 0},
-                      {"skip_after", 8},     {"suppress_after", 10}, {"suppress", "upto"},     {"short_text", 5},
-                      {"end_margin", 3},     {"count_end", true},   {"track_finish", false},  {"unfinished_grace", 5},
-                      {"force_after", 20},   {"end_after", 0},      {"recompute", false}};
+  const Json prior = {{"mode", "nemo"},
+                      {"epsilon", 0.1},
+                      {"lookahead", 5},
+                      {"left", 1},
+                      {"right", 5},
+                      {"estimate_layers", {1}},
+                      {"apply_layers", {0, 1}},
+                      {"start_step", 0},
+                      {"skip_after", 8},
+                      {"suppress_after", 10},
+                      {"suppress", "upto"},
+                      {"short_text", 5},
+                      {"end_margin", 3},
+                      {"count_end", true},
+                      {"track_finish", false},
+                      {"unfinished_grace", 5},
+                      {"force_after", 20},
+                      {"end_after", 0},
+                      {"recompute", false}};
   Json defaults = test::tiny_config()["defaults"];
   const auto read_them = [&] { return read_defaults(JsonReader(defaults, "defaults")); };
   defaults["prior"] = prior;

@@ -17,7 +17,8 @@ class EngineAttack : public ::testing::Test {
     test::write_file(engine_.description(), description);
     Engine::open(engine_.path());
   }
-  ::testing::AssertionResult refuses(const std::string& pointer, const Json& value, const std::string& part) {
+  ::testing::AssertionResult refuses(const std::string& pointer, const Json& value,
+                                     const std::string& part) {
     Json json = json_;
     json[Json::json_pointer(pointer)] = value;
     return throws_naming<FormatError>(part, [&] { open(json.dump()); });
@@ -32,7 +33,8 @@ TEST_F(EngineAttack, VerifyNamesTheTensorWithAFlippedByte) {
   const Engine engine = Engine::open(engine_.path());
   const std::string weights = test::read_file(engine_.weights());
   const SafetensorsFile file(engine_.weights());
-  for (const char* name : {"text_embedding", "decoder.layers.1.self_qkv", "local_transformer.heads.0", "voices", "voice_lengths"}) {
+  for (const char* name : {"text_embedding", "decoder.layers.1.self_qkv",
+                           "local_transformer.heads.0", "voices", "voice_lengths"}) {
     const StoredTensor& stored = file.at(name);
     std::string broken = weights;
     const std::string bytes(reinterpret_cast<const char*>(stored.data), stored.bytes);
@@ -41,7 +43,9 @@ TEST_F(EngineAttack, VerifyNamesTheTensorWithAFlippedByte) {
     broken[place + stored.bytes / 2] = static_cast<char>(broken[place + stored.bytes / 2] ^ 1);
     test::write_file(engine_.path() + "/new", broken);
     std::filesystem::rename(engine_.path() + "/new", engine_.weights());
-    EXPECT_TRUE(throws_naming<FormatError>(std::string(name) + ": expected SHA-256", [&] { engine.verify(); })) << name;
+    EXPECT_TRUE(throws_naming<FormatError>(std::string(name) + ": expected SHA-256", [&] {
+      engine.verify();
+    })) << name;
   }
 }
 
@@ -63,7 +67,8 @@ TEST_F(EngineAttack, FlippedBytesInTheDescription) {
 
 TEST_F(EngineAttack, FlippedBytesInTheHeaderOfTheWeights) {
   const std::string weights = test::read_file(engine_.weights());
-  const std::size_t header = static_cast<unsigned char>(weights[0]) + 256U * static_cast<unsigned char>(weights[1]);
+  const std::size_t header =
+      static_cast<unsigned char>(weights[0]) + 256U * static_cast<unsigned char>(weights[1]);
   for (std::size_t at = 0; at < header + 8; at += 1 + header / 150) {
     std::string broken = weights;
     broken[at] = static_cast<char>(broken[at] ^ 0x01);
@@ -94,8 +99,10 @@ TEST_F(EngineAttack, TensorsOfTheDescription) {
   EXPECT_TRUE(refuses(tensor + "/rows", 39, "final_proj"));  // pads to the same bytes
   EXPECT_TRUE(refuses(tensor + "/rows", std::int64_t{1} << 40, "final_proj"));
   EXPECT_TRUE(refuses(tensor + "/sha256", 5, "sha256"));
-  EXPECT_TRUE(refuses("/components/decoder/tensors/nothing", json_.at(Json::json_pointer(tensor)), "nothing: missing"));
-  EXPECT_TRUE(refuses("/components/text_encoder/tensors/final_proj", json_.at(Json::json_pointer(tensor)), "two components"));
+  EXPECT_TRUE(refuses("/components/decoder/tensors/nothing", json_.at(Json::json_pointer(tensor)),
+                      "nothing: missing"));
+  EXPECT_TRUE(refuses("/components/text_encoder/tensors/final_proj",
+                      json_.at(Json::json_pointer(tensor)), "two components"));
   Json huge = json_;
   huge[Json::json_pointer(tensor)]["rows"] = std::int64_t{1} << 40;
   huge[Json::json_pointer(tensor)]["cols"] = std::int64_t{1} << 40;  // a product beyond 64 bits
@@ -121,7 +128,8 @@ TEST_F(EngineAttack, TensorsOfAnotherType) {
   ASSERT_NE(weights.find(honest), std::string::npos);
   weights.replace(weights.find(honest), honest.size(), forged);
   test::write_file(engine_.weights(), weights);
-  EXPECT_TRUE(throws_naming<FormatError>("decoder.norm_out: expected float32", [&] { Engine::open(engine_.path()); }));
+  EXPECT_TRUE(throws_naming<FormatError>("decoder.norm_out: expected float32",
+                                         [&] { Engine::open(engine_.path()); }));
 }
 
 TEST_F(EngineAttack, VoiceLengths) {
@@ -132,21 +140,26 @@ TEST_F(EngineAttack, VoiceLengths) {
   for (const char bad : {'\0', '\4', '\xFF'}) {
     weights[at] = bad;
     test::write_file(engine_.weights(), weights);
-    EXPECT_TRUE(throws_naming<FormatError>("voice_lengths[0]", [&] { Engine::open(engine_.path()); }));
+    EXPECT_TRUE(
+        throws_naming<FormatError>("voice_lengths[0]", [&] { Engine::open(engine_.path()); }));
   }
 }
 
 TEST_F(EngineAttack, AFolderThatIsNone) {
-  EXPECT_TRUE(throws_naming<FormatError>("can't be opened", [&] { Engine::open(engine_.path() + "/absent"); }));
+  EXPECT_TRUE(throws_naming<FormatError>("can't be opened",
+                                         [&] { Engine::open(engine_.path() + "/absent"); }));
   std::filesystem::remove(engine_.weights());
-  EXPECT_TRUE(throws_naming<FormatError>("weights.safetensors", [&] { Engine::open(engine_.path()); }));
+  EXPECT_TRUE(
+      throws_naming<FormatError>("weights.safetensors", [&] { Engine::open(engine_.path()); }));
 }
 
 TEST_F(EngineAttack, WeightsAreAskedForByShape) {
   const EngineData data(engine_.path());
   EXPECT_EQ(data.weight("final_proj", 40, 8).cols, 8);
-  EXPECT_TRUE(throws_naming<FormatError>("final_proj: expected [8, 40], got [40, 8]", [&] { data.weight("final_proj", 8, 40); }));
-  EXPECT_TRUE(throws_naming<FormatError>("nothing: missing", [&] { data.weight("nothing", 1, 1); }));
+  EXPECT_TRUE(throws_naming<FormatError>("final_proj: expected [8, 40], got [40, 8]",
+                                         [&] { data.weight("final_proj", 8, 40); }));
+  EXPECT_TRUE(
+      throws_naming<FormatError>("nothing: missing", [&] { data.weight("nothing", 1, 1); }));
 }
 
 }  // namespace

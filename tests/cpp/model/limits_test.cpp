@@ -12,7 +12,9 @@ using test::throws_naming;
 
 class LimitsTest : public ::testing::Test {
  protected:
-  Limits resolve(const BuildOptions& options, std::int32_t voice_rows = 3) const { return resolve_limits(options, config_, voice_rows, 12); }
+  Limits resolve(const BuildOptions& options, std::int32_t voice_rows = 3) const {
+    return resolve_limits(options, config_, voice_rows, 12);
+  }
 
   ModelConfig config_ = read_model_config(JsonReader(test::tiny_config().at("model"), "model"));
 };
@@ -56,7 +58,8 @@ TEST_F(LimitsTest, RefusesByName) {
     for (const std::int32_t bad : {-1, of.most + 1, INT32_MAX}) {
       BuildOptions options;
       options.*of.field = bad;
-      EXPECT_TRUE(throws_naming<ConfigError>(of.name, [&] { resolve(options); })) << of.name << " " << bad;
+      EXPECT_TRUE(throws_naming<ConfigError>(of.name, [&] { resolve(options); }))
+          << of.name << " " << bad;
     }
   }
   BuildOptions options;
@@ -64,18 +67,27 @@ TEST_F(LimitsTest, RefusesByName) {
   EXPECT_TRUE(throws_naming<ConfigError>("3 rows of the stored voices", [&] { resolve(options); }));
   options = {};
   options.max_num_tokens = 39;
-  EXPECT_TRUE(throws_naming<ConfigError>("max_num_tokens: expected at least 40", [&] { resolve(options); }));
+  EXPECT_TRUE(throws_naming<ConfigError>("max_num_tokens: expected at least 40",
+                                         [&] { resolve(options); }));
 }
 
 TEST_F(LimitsTest, StoredOnesStayInsideTheModel) {
-  const Json whole = {{"max_batch_size", 2}, {"max_seq_len", 40}, {"max_input_len", 39}, {"max_encoder_input_len", 40}, {"max_num_tokens", 40}};
+  const Json whole = {{"max_batch_size", 2},
+                      {"max_seq_len", 40},
+                      {"max_input_len", 39},
+                      {"max_encoder_input_len", 40},
+                      {"max_num_tokens", 40}};
   EXPECT_EQ(read_limits(JsonReader(whole, "limits"), config_).max_seq_len, 40);
   for (const auto& [key, value] : whole.items()) {
-    const std::int64_t beyond = key == "max_num_tokens" ? (1 << 20) + 1 : key == "max_batch_size" ? 4097 : value.get<std::int64_t>() + 1;
+    const std::int64_t beyond = key == "max_num_tokens"   ? (1 << 20) + 1
+                                : key == "max_batch_size" ? 4097
+                                                          : value.get<std::int64_t>() + 1;
     for (const std::int64_t bad : {std::int64_t{0}, std::int64_t{-1}, beyond}) {
       Json limits = whole;
       limits[key] = bad;
-      EXPECT_TRUE(throws_naming<FormatError>("limits." + key, [&] { read_limits(JsonReader(limits, "limits"), config_); })) << key << bad;
+      EXPECT_TRUE(throws_naming<FormatError>(
+          "limits." + key, [&] { read_limits(JsonReader(limits, "limits"), config_); }))
+          << key << bad;
     }
   }
   Json limits = whole;

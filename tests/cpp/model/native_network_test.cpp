@@ -81,7 +81,8 @@ TEST_F(NativeNetworkTest, GivesAStackOfCodes) {
   for (const std::int32_t code : output.codes) EXPECT_TRUE(code >= 0 && code < 20);
   EXPECT_TRUE(output.taps.empty());
   const std::vector<std::int32_t> first = output.codes;
-  EXPECT_EQ(network->collect(network->launch(batch)).codes, first);  // an admission starts the slot anew
+  EXPECT_EQ(network->collect(network->launch(batch)).codes,
+            first);  // an admission starts the slot anew
 }
 
 TEST_F(NativeNetworkTest, TracesItsStages) {
@@ -121,7 +122,8 @@ TEST(Registry, AnUnknownFamilyListsTheKnown) {
   config["family"] = "parrot";
   const test::TinyEngine engine(config);
   const EngineData data(engine.path());
-  EXPECT_TRUE(test::throws_naming<FormatError>("magpie, got \"parrot\"", [&] { make_network(data, ops::make_reference_backend(), {}); }));
+  EXPECT_TRUE(test::throws_naming<FormatError>(
+      "magpie, got \"parrot\"", [&] { make_network(data, ops::make_reference_backend(), {}); }));
 }
 
 }  // namespace

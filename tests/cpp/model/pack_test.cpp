@@ -34,7 +34,8 @@ TEST_P(Pack, PanelsFollowTheirFormula) {
   const DType dtype = GetParam();
   for (const std::int64_t rows : {1, 15, 16, 17, 33}) {
     for (const std::int64_t cols : {1, 2, 3, 7, 16}) {
-      const std::vector<float> values = test::random_vector(static_cast<std::size_t>(rows * cols), 3);
+      const std::vector<float> values =
+          test::random_vector(static_cast<std::size_t>(rows * cols), 3);
       const ops::Weight weight = {"w", dtype, ops::Layout::panel16, rows, cols, nullptr};
       const std::vector<std::byte> bytes = pack(values, weight);
       const auto padded_n = static_cast<std::size_t>((rows + 15) / 16 * 16);
@@ -43,9 +44,13 @@ TEST_P(Pack, PanelsFollowTheirFormula) {
       ASSERT_EQ(bytes.size(), packed_bytes(weight));
       for (std::size_t n = 0; n < padded_n; ++n) {
         for (std::size_t k = 0; k < padded_k; ++k) {
-          const bool is_inside = n < static_cast<std::size_t>(rows) && k < static_cast<std::size_t>(cols);
-          const float expected = is_inside ? test::round_to(dtype, values[n * static_cast<std::size_t>(cols) + k]) : 0.0F;
-          ASSERT_EQ(value_at(bytes, dtype, offset_of(dtype, n, k, padded_k)), expected) << rows << "x" << cols << " " << n << "," << k;
+          const bool is_inside =
+              n < static_cast<std::size_t>(rows) && k < static_cast<std::size_t>(cols);
+          const float expected =
+              is_inside ? test::round_to(dtype, values[n * static_cast<std::size_t>(cols) + k])
+                        : 0.0F;
+          ASSERT_EQ(value_at(bytes, dtype, offset_of(dtype, n, k, padded_k)), expected)
+              << rows << "x" << cols << " " << n << "," << k;
         }
       }
     }
@@ -55,26 +60,32 @@ TEST_P(Pack, PanelsFollowTheirFormula) {
 TEST_P(Pack, DenseIsRowMajor) {
   const DType dtype = GetParam();
   const std::vector<float> values = test::random_vector(15, 4);
-  const std::vector<std::byte> bytes = pack(values, {"w", dtype, ops::Layout::dense, 3, 5, nullptr});
+  const std::vector<std::byte> bytes =
+      pack(values, {"w", dtype, ops::Layout::dense, 3, 5, nullptr});
   ASSERT_EQ(bytes.size(), 15 * size_of(dtype));
-  for (std::size_t i = 0; i < 15; ++i) EXPECT_EQ(value_at(bytes, dtype, i), test::round_to(dtype, values[i]));
+  for (std::size_t i = 0; i < 15; ++i)
+    EXPECT_EQ(value_at(bytes, dtype, i), test::round_to(dtype, values[i]));
 }
 
 // What was packed as dense comes back through read_floats.
 TEST_P(Pack, StoredFloatsAreRead) {
   const DType dtype = GetParam();
-  const std::vector<std::byte> bytes = pack({1.5F, -2.0F, 0.1F}, {"w", dtype, ops::Layout::dense, 1, 3, nullptr});
+  const std::vector<std::byte> bytes =
+      pack({1.5F, -2.0F, 0.1F}, {"w", dtype, ops::Layout::dense, 1, 3, nullptr});
   const StoredTensor stored = {"w", dtype, {3}, bytes.data(), bytes.size()};
   EXPECT_EQ(read_floats(stored), (std::vector<float>{1.5F, -2.0F, test::round_to(dtype, 0.1F)}));
 }
 
-INSTANTIATE_TEST_SUITE_P(DTypes, Pack, ::testing::Values(DType::float32, DType::bfloat16, DType::float16),
+INSTANTIATE_TEST_SUITE_P(DTypes, Pack,
+                         ::testing::Values(DType::float32, DType::bfloat16, DType::float16),
                          [](const auto& of) { return std::string(name_of(of.param)); });
 
 TEST(PackErrors, OtherTypesAndSizes) {
   const std::byte byte{};
-  EXPECT_TRUE(test::throws_naming<FormatError>("w: expected float32", [&] { read_floats({"w", DType::int8, {1}, &byte, 1}); }));
-  EXPECT_THROW(pack({1.0F}, {"w", DType::float32, ops::Layout::dense, 1, 2, nullptr}), InternalError);
+  EXPECT_TRUE(test::throws_naming<FormatError>(
+      "w: expected float32", [&] { read_floats({"w", DType::int8, {1}, &byte, 1}); }));
+  EXPECT_THROW(pack({1.0F}, {"w", DType::float32, ops::Layout::dense, 1, 2, nullptr}),
+               InternalError);
 }
 
 }  // namespace

@@ -8,8 +8,10 @@
 namespace ttsrt::model {
 namespace {
 
-const char* const kOpNames[] = {"EmbedRows",      "LayerNorm",    "Linear",      "Unfold",      "SelfAttention", "StoreMemory", "CrossAttention",
-                                "StoreContext", "ClearScores", "UpdatePrior", "SampleCodes",   "PickCodes",   "FinishStep"};
+const char* const kOpNames[] = {"EmbedRows",     "LayerNorm",   "Linear",         "Unfold",
+                                "SelfAttention", "StoreMemory", "CrossAttention", "StoreContext",
+                                "ClearScores",   "UpdatePrior", "SampleCodes",    "PickCodes",
+                                "FinishStep"};
 static_assert(std::variant_size_v<ops::Op> == std::size(kOpNames));
 
 using Names = std::vector<std::string>;
@@ -55,7 +57,8 @@ class Programs : public ::testing::Test {
 TEST_F(Programs, TextEncoder) {
   load(test::tiny_config());
   const ops::Program program = write_text_encoder(*data_, false);
-  EXPECT_EQ(names_of(program), joined({{"EmbedRows"}, kSelf, kConvFeed, {"LayerNorm"}, kProjection, kProjection}));
+  EXPECT_EQ(names_of(program),
+            joined({{"EmbedRows"}, kSelf, kConvFeed, {"LayerNorm"}, kProjection, kProjection}));
   const auto attention = all_of<ops::SelfAttention>(program).at(0);
   EXPECT_EQ(attention.cache_layer, -1);
   EXPECT_FALSE(attention.causal);
@@ -66,14 +69,17 @@ TEST_F(Programs, TextEncoder) {
 
 TEST_F(Programs, MemoryProjection) {
   load(test::tiny_config());
-  EXPECT_EQ(names_of(write_memory_projection(*data_)), joined({{"EmbedRows"}, kProjection, kProjection}));
+  EXPECT_EQ(names_of(write_memory_projection(*data_)),
+            joined({{"EmbedRows"}, kProjection, kProjection}));
 }
 
 TEST_F(Programs, Prefill) {
   load(test::tiny_config());
   const ops::Program program = write_prefill(*data_, false);
   // Of the last layer only keys and values are wanted.
-  EXPECT_EQ(names_of(program), joined({{"EmbedRows"}, kSelf, kCross, kFeed, {"LayerNorm", "Linear", "SelfAttention"}}));
+  EXPECT_EQ(
+      names_of(program),
+      joined({{"EmbedRows"}, kSelf, kCross, kFeed, {"LayerNorm", "Linear", "SelfAttention"}}));
   EXPECT_EQ(all_of<ops::SelfAttention>(program).at(1).cache_layer, 1);
   EXPECT_EQ(all_of<ops::CrossAttention>(program).at(0).scores, ops::kNoBuffer);
 }
@@ -81,8 +87,16 @@ TEST_F(Programs, Prefill) {
 TEST_F(Programs, Decode) {
   load(test::tiny_config());
   const ops::Program program = write_decode(*data_, false);
-  EXPECT_EQ(names_of(program), joined({{"ClearScores", "EmbedRows"}, kSelf, kCross, kFeed, kSelf, kCross, kFeed,
-                                       {"LayerNorm", "Linear", "UpdatePrior", "SampleCodes", "PickCodes", "FinishStep"}}));
+  EXPECT_EQ(
+      names_of(program),
+      joined({{"ClearScores", "EmbedRows"},
+              kSelf,
+              kCross,
+              kFeed,
+              kSelf,
+              kCross,
+              kFeed,
+              {"LayerNorm", "Linear", "UpdatePrior", "SampleCodes", "PickCodes", "FinishStep"}}));
   const auto cross = all_of<ops::CrossAttention>(program);
   EXPECT_EQ(cross.at(1).layer, 1);
   EXPECT_EQ(cross.at(1).scores, all_of<ops::UpdatePrior>(program).at(0).scores);
@@ -96,15 +110,23 @@ TEST_F(Programs, Decode) {
   EXPECT_EQ(pick.pick_logits, ops::kNoBuffer);
   for (const ops::Linear& linear : all_of<ops::Linear>(program)) {
     EXPECT_EQ(program.activations.at(static_cast<std::size_t>(linear.x)).width, linear.weight.cols);
-    EXPECT_EQ(program.activations.at(static_cast<std::size_t>(linear.out)).width, linear.weight.rows);
+    EXPECT_EQ(program.activations.at(static_cast<std::size_t>(linear.out)).width,
+              linear.weight.rows);
   }
 }
 
 TEST_F(Programs, MultiEncoderLayersAndConvolutions) {
   load(test::multi_encoder_config());
   const ops::Program decode = write_decode(*data_, false);
-  EXPECT_EQ(names_of(decode), joined({{"ClearScores", "EmbedRows"}, kSelf, kCross, kConvFeed, kSelf, kCross, kConvFeed,
-                                      {"LayerNorm", "Linear", "UpdatePrior", "SampleCodes", "FinishStep"}}));
+  EXPECT_EQ(names_of(decode),
+            joined({{"ClearScores", "EmbedRows"},
+                    kSelf,
+                    kCross,
+                    kConvFeed,
+                    kSelf,
+                    kCross,
+                    kConvFeed,
+                    {"LayerNorm", "Linear", "UpdatePrior", "SampleCodes", "FinishStep"}}));
   const auto cross = all_of<ops::CrossAttention>(decode);
   EXPECT_EQ(cross.at(0).memory, ops::Memory::text);
   EXPECT_NE(cross.at(0).scores, ops::kNoBuffer);
@@ -114,19 +136,22 @@ TEST_F(Programs, MultiEncoderLayersAndConvolutions) {
   for (const ops::Unfold& unfold : all_of<ops::Unfold>(decode)) histories.push_back(unfold.history);
   EXPECT_EQ(histories, (std::vector<std::int32_t>{0, 1, 2, 3}));
   // With histories to keep, prefill computes its last layer too.
-  EXPECT_EQ(names_of(write_prefill(*data_, false)), joined({{"EmbedRows"}, kSelf, kCross, kConvFeed, kSelf, kCross, kConvFeed}));
+  EXPECT_EQ(names_of(write_prefill(*data_, false)),
+            joined({{"EmbedRows"}, kSelf, kCross, kConvFeed, kSelf, kCross, kConvFeed}));
 }
 
 TEST_F(Programs, TheContextEncoderKeepsAMemoryOrRows) {
   load(test::multi_encoder_config());
   const Names memory = names_of(write_context_encoder(*data_, false));
   EXPECT_EQ(memory, joined({{"EmbedRows"}, kSelf, kFeed, {"LayerNorm"}, kProjection}));
-  EXPECT_EQ(all_of<ops::StoreMemory>(write_context_encoder(*data_, false)).at(0).memory, ops::Memory::context);
+  EXPECT_EQ(all_of<ops::StoreMemory>(write_context_encoder(*data_, false)).at(0).memory,
+            ops::Memory::context);
   Json config = test::multi_encoder_config();
   config["model"]["context"] = "encoder";
   config["model"]["decoder"]["context_layers"] = Json::array();
   load(config);
-  EXPECT_EQ(names_of(write_context_encoder(*data_, false)), joined({{"EmbedRows"}, kSelf, kFeed, {"LayerNorm", "StoreContext"}}));
+  EXPECT_EQ(names_of(write_context_encoder(*data_, false)),
+            joined({{"EmbedRows"}, kSelf, kFeed, {"LayerNorm", "StoreContext"}}));
 }
 
 TEST_F(Programs, WithoutNormsAndWithMaskGit) {
@@ -136,8 +161,15 @@ TEST_F(Programs, WithoutNormsAndWithMaskGit) {
   config["model"]["local_transformer"]["kind"] = "maskgit";
   load(config);
   const ops::Program program = write_decode(*data_, false);
-  EXPECT_EQ(names_of(program), joined({{"ClearScores", "EmbedRows"}, kSelf, kCross, kFeed, kSelf, kCross, kFeed,
-                                       {"Linear", "UpdatePrior", "SampleCodes", "PickCodes", "FinishStep"}}));
+  EXPECT_EQ(names_of(program),
+            joined({{"ClearScores", "EmbedRows"},
+                    kSelf,
+                    kCross,
+                    kFeed,
+                    kSelf,
+                    kCross,
+                    kFeed,
+                    {"Linear", "UpdatePrior", "SampleCodes", "PickCodes", "FinishStep"}}));
   EXPECT_TRUE(all_of<ops::PickCodes>(program).at(0).maskgit);
   EXPECT_EQ(all_of<ops::PickCodes>(program).at(0).mask_id, 15);
   EXPECT_EQ(names_of(write_memory_projection(*data_)),
@@ -148,7 +180,8 @@ TEST_F(Programs, ATraceNamesItsStages) {
   load(test::tiny_config());
   Names taps;
   for (const ops::Tap& tap : write_decode(*data_, true).taps) taps.push_back(tap.name);
-  EXPECT_EQ(taps, (Names{"decoder.layers.0", "decoder.layers.1", "dec_hidden", "logits", "logits_guided", "align_scores", "lt_logits"}));
+  EXPECT_EQ(taps, (Names{"decoder.layers.0", "decoder.layers.1", "dec_hidden", "logits",
+                         "logits_guided", "align_scores", "lt_logits"}));
   EXPECT_EQ(write_text_encoder(*data_, true).taps.back().name, "encoder_out");
 }
 

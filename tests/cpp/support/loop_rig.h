@@ -1,6 +1,7 @@
 // A Loop on a FakeNetwork, with requests submitted as Executor submits them.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <utility>
 

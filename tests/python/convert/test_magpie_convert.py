@@ -229,7 +229,7 @@ BAD = [
     (_set("use_moe", True), ConfigError, "routed experts"),
     (_set("decoder.use_moe", True), ConfigError, "decoder.use_moe"),
     (_set("use_bpe_char_tokenizer", True), ConfigError, "character-aware"),
-    (_set("encoder.n_layers", 0), ConfigError, "encoder.n_layers: expected an integer in 1..256"),
+    (_set("encoder.n_layers", 0), ConfigError, "encoder.n_layers: expected an integer in 1..64"),
     (_set("encoder.n_layers", -3), ConfigError, "encoder.n_layers"),
     (_set("encoder.n_layers", 10**30), ConfigError, "encoder.n_layers"),
     (_set("encoder.n_layers", 2.0), ConfigError, "encoder.n_layers"),

@@ -1,20 +1,23 @@
-"""Reading config.json back: what was written is what is read, and every wrong field is refused by
-its path.
-"""
+"""Reading config.json back: what was written is read, every wrong field is refused by its path."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ttsrt_rt.convert import convert
+from ttsrt_rt.convert import convert, magpie_json
+from ttsrt_rt.convert import magpie_model as m
 from ttsrt_rt.convert.checkpoint import open_checkpoint
 from ttsrt_rt.convert.magpie_model import to_json
 from ttsrt_rt.errors import FormatError
 from ttsrt_rt.synth import write_random_nemo
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +87,7 @@ def test_wrong_numbers(folder: Path, original: Any, path: str, value: Any) -> No
         ("defaults.eos_method", "never", "eos_method"),
         ("defaults.cfg_scale", float("inf"), "cfg_scale"),
         ("model.speakers", {"A": 3}, "speakers"),
+        ("model.tokens.forbidden", list(range(17)), "at most 16 ids"),
     ],
 )
 def test_wrong_meanings(folder: Path, original: Any, path: str, value: Any, message: str) -> None:
@@ -95,6 +99,37 @@ def test_wrong_meanings(folder: Path, original: Any, path: str, value: Any, mess
     (folder / "config.json").write_text(json.dumps(original))
     with pytest.raises(FormatError, match=message):
         open_checkpoint(folder)
+
+
+Bounds = dict[str, set[tuple[float, float]]]
+
+
+def bounds_in(source: str, names: dict[str, Any]) -> Bounds:
+    """Field -> its least and largest numbers, for calls `integer("field", least, largest)`."""
+    found: Bounds = {}
+    call = r'(?:int32|integer|number)\(\s*"(\w+)", ([^,()]+), ([^,()]+)\)'
+    for field, low, high in re.findall(call, source):
+        with contextlib.suppress(NameError):  # a limit that depends on another field
+            limits = (eval(low, {"m": m, **names}), eval(high, {"m": m, **names}))
+            found.setdefault(field, set()).add(limits)
+    return found
+
+
+def test_limits_are_those_of_the_library() -> None:
+    """What converts also builds: both readers of config.json have the same numbers."""
+    model = ROOT / "cpp" / "src" / "model"
+    constants: dict[str, Any] = {}
+    theirs = ""
+    for name in ("config.h", "config.cpp", "defaults.cpp"):
+        theirs += (model / name).read_text()
+    for name, value in re.findall(r"constexpr std::int\w+ (k\w+) = ([^;]+);", theirs):
+        constants[name] = eval(value, {})
+    expected = bounds_in(theirs, constants)
+    got = bounds_in(Path(magpie_json.__file__).read_text(), {})
+    assert len(got) > 30
+    assert got == expected
+    assert f'"forbidden", 0, vocab - 1, {m.MAX_FORBIDDEN})' in theirs
+    assert f"config.stack_codes() <= {m.MAX_TABLES}" in theirs
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", "[" * 100_000, "\x00"])

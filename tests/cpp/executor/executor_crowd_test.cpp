@@ -1,0 +1,130 @@
+// A request gives the same result alone and in a crowd, bit for bit, on every device: whatever is in
+// flight beside it, however its rows are cut into launches, however many threads there are.
+#include <gtest/gtest.h>
+
+#include "support/crowd.h"
+
+namespace ttsrt {
+namespace {
+
+using test::CrowdModel;
+using test::expect_same;
+
+class ExecutorCrowd : public test::ExecutorAt {
+ protected:
+  static std::vector<Result> alone(const Engine& engine, const CrowdModel& model,
+                                   const ExecutorOptions& options) {
+    std::vector<Result> results;
+    for (const Request& request : model.requests)
+      results.push_back(Executor(engine, options).generate(request));
+    return results;
+  }
+
+  // All at once, newest first in the second round, so that neighbours and slots differ.
+  static void expect_crowd(const Engine& engine, const CrowdModel& model,
+                           const ExecutorOptions& options, const std::vector<Result>& expected) {
+    Executor executor(engine, options);
+    const auto count = static_cast<std::int32_t>(model.requests.size());
+    for (const bool is_reversed : {false, true}) {
+      std::vector<Handle> handles;
+      for (std::int32_t i = 0; i < count; ++i) {
+        Request request = model.requests[static_cast<std::size_t>(i)];
+        request.priority = is_reversed ? i : -i;
+        handles.push_back(executor.submit(std::move(request)));
+      }
+      for (std::size_t i = 0; i < handles.size(); ++i) {
+        const std::string what = model.name + ", request " + std::to_string(i) + ", batches of " +
+                                 std::to_string(options.max_batch_size) + ", launches of " +
+                                 std::to_string(options.max_num_tokens);
+        expect_same(*handles[i].result(), expected[i], what);
+      }
+    }
+    const ExecutorStats stats = executor.stats();
+    EXPECT_EQ(stats.num_completed, static_cast<std::uint64_t>(2 * count));
+    test::expect_idle(executor, 4);  // prefixes of 1, 3, 7 and 8 rows
+  }
+};
+
+TEST_P(ExecutorCrowd, EqualsEachAlone) {
+  for (const CrowdModel& model : test::crowd_models()) {
+    const test::TinyEngine folder(model.config, model.build);
+    const Engine engine = Engine::open(folder.path());
+    ExecutorOptions chosen = options();
+    const std::vector<Result> expected = alone(engine, model, chosen);
+    for (const std::int32_t batch : {0, 2}) {
+      for (const std::int32_t tokens : {0, 12}) {
+        chosen.max_batch_size = batch;
+        chosen.max_num_tokens = tokens;
+        expect_crowd(engine, model, chosen, expected);
+      }
+    }
+  }
+}
+
+// Codes can hide a bit that differs; the values of every stage can't.
+TEST_P(ExecutorCrowd, EqualsEachAloneStageByStage) {
+  for (const CrowdModel& model : test::crowd_models()) {
+    const test::TinyEngine folder(model.config, model.build);
+    const Engine engine = Engine::open(folder.path());
+    ExecutorOptions chosen = options();
+    chosen.trace = true;
+    const std::vector<Result> expected = alone(engine, model, chosen);
+    EXPECT_FALSE(expected[0].trace.empty());
+    expect_crowd(engine, model, chosen, expected);
+  }
+}
+
+TEST_P(ExecutorCrowd, EqualsEachAloneWithAHalfCache) {
+  const CrowdModel model = test::crowd_models().front();
+  const test::TinyEngine folder(model.config, model.build);
+  const Engine engine = Engine::open(folder.path());
+  for (const char* dtype : {"bfloat16", "float16"}) {
+    ExecutorOptions chosen = options();
+    chosen.kv_cache_dtype = dtype;
+    const std::vector<Result> expected = alone(engine, model, chosen);
+    chosen.max_num_tokens = 12;
+    expect_crowd(engine, model, chosen, expected);
+  }
+}
+
+// What the crowd is made of does what it is there for.
+TEST_P(ExecutorCrowd, IsMixed) {
+  const CrowdModel model = test::crowd_models().front();
+  const test::TinyEngine folder(model.config, model.build);
+  Executor executor(Engine::open(folder.path()), options());
+  std::vector<std::int64_t> frames;
+  std::int32_t aligned = 0;
+  for (const Request& request : model.requests) {
+    const Result result = executor.generate(request);
+    frames.push_back(result.codes.rows);
+    aligned += result.alignment.rows > 0 ? 1 : 0;
+    EXPECT_EQ(result.alignment.rows, request.return_alignment ? result.metrics.steps : 0);
+    const bool has_prior = request.prior.has_value();
+    EXPECT_EQ(result.focus.empty(), !has_prior);
+  }
+  EXPECT_EQ(aligned, 4);
+  std::sort(frames.begin(), frames.end());
+  EXPECT_GE(std::unique(frames.begin(), frames.end()) - frames.begin(), 4);
+}
+
+INSTANTIATE_TEST_SUITE_P(Places, ExecutorCrowd, testing::ValuesIn(test::all_places()),
+                         test::place_name);
+
+// The number of threads isn't part of a result.
+TEST(ExecutorThreads, AnyNumberGivesTheSameBits) {
+  for (const CrowdModel& model : test::crowd_models()) {
+    const test::TinyEngine folder(model.config, model.build);
+    const Engine engine = Engine::open(folder.path());
+    for (const Request& request : model.requests) {
+      const Result expected = Executor(engine, {.device = "cpu", .num_threads = 1}).generate(request);
+      for (const std::int32_t threads : {2, 3}) {
+        const Result got =
+            Executor(engine, {.device = "cpu", .num_threads = threads}).generate(request);
+        expect_same(got, expected, model.name + ", " + std::to_string(threads) + " threads");
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace ttsrt
