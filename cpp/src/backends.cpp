@@ -30,6 +30,15 @@ std::int32_t lowered(const char* what, std::int32_t asked, std::int32_t built) {
   return asked == 0 ? built : asked;
 }
 
+DType cache_dtype_of(const std::string& name, DType engine) {
+  if (name.empty()) return engine;
+  for (const DType known : {DType::float32, DType::bfloat16, DType::float16}) {
+    if (name == name_of(known)) return known;
+  }
+  throw ConfigError(message(
+      "kv_cache_dtype: expected float32, bfloat16, float16 or nothing, got \"", name, "\""));
+}
+
 }  // namespace
 
 std::unique_ptr<model::Network> open_network(const Engine& engine, const ExecutorOptions& options) {
@@ -44,13 +53,7 @@ std::unique_ptr<model::Network> open_network(const Engine& engine, const Executo
   TTSRT_CHECK(ConfigError, network.limits.max_num_tokens >= least,
               "max_num_tokens: expected at least ", least, " (the longest text and context), got ",
               network.limits.max_num_tokens);
-  network.cache_dtype =
-      options.kv_cache_dtype.empty() ? data.info.dtype : dtype_from_name(options.kv_cache_dtype);
-  const bool is_float = network.cache_dtype == DType::float32 ||
-                        network.cache_dtype == DType::bfloat16 ||
-                        network.cache_dtype == DType::float16;
-  TTSRT_CHECK(ConfigError, is_float, "kv_cache_dtype: expected float32, bfloat16 or float16, got ",
-              options.kv_cache_dtype);
+  network.cache_dtype = cache_dtype_of(options.kv_cache_dtype, data.info.dtype);
   network.trace = options.trace;
   return model::make_network(data, make_backend(options), network);
 }

@@ -65,10 +65,12 @@ def make_requests(info: EngineInfo, options: DemoOptions) -> list[Request]:
     if info.num_voices == 0:
         raise ConfigError("demo: expected an engine with stored voices, got none")
     random = np.random.default_rng(options.seed)
-    longest = max(8, min(info.max_encoder_input_len, 120))
+    longest = min(info.max_encoder_input_len, 120)
     return [
         Request(
-            text_ids=random.integers(0, info.text_vocab - 2, size=longest - 4 * (index % 8)),
+            text_ids=random.integers(
+                0, info.text_vocab - 2, size=max(1, longest - 4 * (index % 8))
+            ),
             voice=index % info.num_voices,
             cfg_scale=options.cfg_scale,
             seed=options.seed + index,

@@ -1,13 +1,35 @@
-"""What the parity tests share: engines of reduced precision, made once for the whole run."""
+"""What the parity tests share: what the same result is, and engines of reduced precision."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import ttsrt_rt as rt
+
+ExpectSame = Callable[[rt.Result, rt.Result], None]
+
+
+@pytest.fixture(scope="session")
+def expect_same() -> ExpectSame:
+    """Asserts that two results are one: codes, end and focus; where traced, all hidden bits."""
+
+    def compare(result: rt.Result, expected: rt.Result) -> None:
+        np.testing.assert_array_equal(result.codes, expected.codes)
+        assert result.finish_reason == expected.finish_reason
+        assert (result.focus is None) == (expected.focus is None)
+        if expected.focus is not None:
+            np.testing.assert_array_equal(result.focus, expected.focus)
+        steps = [
+            [entry.values for entry in each.trace if entry.name == "dec_hidden"]
+            for each in (result, expected)
+        ]
+        np.testing.assert_array_equal(*steps)
+
+    return compare
 
 
 @pytest.fixture(scope="session")

@@ -31,6 +31,7 @@ LEVEL_RUNS = [
     for name in ("tinyhf.lt_cfg_prior_kv", "tinyold.cfg_prior_nokv", "tinymaskgit2.lt_cfg_prior_kv")
 ]
 EngineOf = Callable[[str], Path]
+ExpectSame = Callable[[rt.Result, rt.Result], None]
 
 each_run = pytest.mark.parametrize("golden", RUNS, ids=lambda path: path.stem)
 each_device = pytest.mark.parametrize("device", DEVICES)
@@ -40,27 +41,12 @@ def case_of(golden: Path) -> str:
     return golden.name.split(".")[0]
 
 
-def requests_of(executor: rt.Executor, golden: Path) -> list[rt.Request]:
-    run = Golden(golden)
-    prior = json.loads(executor.engine.description)["defaults"].get("prior")
-    stacking = executor.engine.info.frame_stacking
-    return [run.request(index, prior, stacking) for index in range(run.num_requests)]
-
-
 def expect_golden(golden: Path, results: list[rt.Result], frame_stacking: int) -> None:
     run = Golden(golden)
     assert len(results) == run.num_requests
     for index, result in enumerate(results):
         np.testing.assert_array_equal(result.codes, run.codes(index), f"{golden.stem} {index}")
         assert result.finish_reason == run.finish_reason(index, frame_stacking)
-
-
-def expect_same(result: rt.Result, expected: rt.Result) -> None:
-    np.testing.assert_array_equal(result.codes, expected.codes)
-    assert result.finish_reason == expected.finish_reason
-    assert (result.focus is None) == (expected.focus is None)
-    if expected.focus is not None:
-        np.testing.assert_array_equal(result.focus, expected.focus)
 
 
 def expect_ok(reports: list[StageReport]) -> None:
@@ -108,11 +94,13 @@ def test_stages(golden: Path, device: str, engine_of: EngineOf) -> None:
 
 @each_device
 @each_run
-def test_alone_together_and_streamed(golden: Path, device: str, engine_of: EngineOf) -> None:
+def test_alone_together_and_streamed(
+    golden: Path, device: str, engine_of: EngineOf, expect_same: ExpectSame
+) -> None:
     """Without a trace, so that fused ways are taken too."""
     engine = engine_of(case_of(golden))
     with rt.Executor(engine, device=device, max_batch_size=4) as executor:
-        requests = requests_of(executor, golden)
+        requests = Golden(golden).requests(executor)
         together = executor.generate(requests)
         expect_golden(golden, together, executor.engine.info.frame_stacking)
         for request, whole in zip(requests, together, strict=True):
@@ -131,7 +119,7 @@ def test_all_runs_of_a_case_in_one_crowd(case: str, device: str, engine_of: Engi
     """Guided and not, with every prior, context and length of the case, in flight at once."""
     runs = [path for path in RUNS if case_of(path) == case]
     with rt.Executor(engine_of(case), device=device, max_batch_size=8) as executor:
-        requests = [requests_of(executor, path) for path in runs]
+        requests = [Golden(path).requests(executor) for path in runs]
         results = iter(executor.generate([request for group in requests for request in group]))
         for path, group in zip(runs, requests, strict=True):
             expect_golden(path, [next(results) for _ in group], executor.engine.info.frame_stacking)
@@ -150,7 +138,7 @@ def test_instruction_sets(
     expect_ok(validate(engine, golden, device="cpu"))
     with rt.Executor(engine, device="cpu", max_batch_size=2) as executor:
         assert level in executor.info.description
-        results = executor.generate(requests_of(executor, golden))
+        results = executor.generate(Golden(golden).requests(executor))
         expect_golden(golden, results, executor.engine.info.frame_stacking)
 
 
@@ -159,5 +147,5 @@ def test_threads_change_nothing(num_threads: int, engine_of: EngineOf) -> None:
     for golden in LEVEL_RUNS:
         engine = engine_of(case_of(golden))
         with rt.Executor(engine, device="cpu", num_threads=num_threads) as executor:
-            results = executor.generate(requests_of(executor, golden))
+            results = executor.generate(Golden(golden).requests(executor))
             expect_golden(golden, results, executor.engine.info.frame_stacking)

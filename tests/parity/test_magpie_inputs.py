@@ -4,7 +4,6 @@ the text; codes, embeddings and a named voice for the context.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +30,7 @@ RECORDED_ROWS = [name for name in WITH_ROWS if not name.endswith("nokv")]
 WITHOUT_ROWS = ["tinymulti.cfg_prior_kv"]
 
 Opened = tuple[rt.Executor, rt.Request, rt.Result]
+ExpectSame = Callable[[rt.Result, rt.Result], None]
 
 
 @pytest.fixture(params=["reference", "cpu"])
@@ -48,8 +48,7 @@ def opened(name: str, device: str, engine_of: Callable[[str], Path]) -> Iterator
     """An executor that traces, the second request of a golden run, and what came of it."""
     run = Golden(DATA / f"{name}.npz")
     with rt.Executor(engine_of(name.split(".")[0]), device=device, trace=True) as executor:
-        prior = json.loads(executor.engine.description)["defaults"].get("prior")
-        request = run.request(1, prior, executor.engine.info.frame_stacking)
+        request = run.requests(executor)[1]
         result = executor.generate(request)
         np.testing.assert_array_equal(result.codes, run.codes(1))
         yield executor, request, result
@@ -59,20 +58,18 @@ def traced(result: rt.Result, stage: str) -> NDArray[np.float32]:
     return next(np.array(entry.values) for entry in result.trace if entry.name == stage)
 
 
-def expect_same(result: rt.Result, expected: rt.Result) -> None:
-    """The same codes, and the same bits on the way there."""
-    np.testing.assert_array_equal(result.codes, expected.codes)
-    assert result.finish_reason == expected.finish_reason
-    np.testing.assert_array_equal(traced(result, "dec_hidden"), traced(expected, "dec_hidden"))
-
-
-def test_encoder_output(opened: Opened) -> None:
+def test_encoder_output(opened: Opened, expect_same: ExpectSame) -> None:
     executor, request, expected = opened
     rows = traced(expected, "encoder_out")
     expect_same(executor.generate(replace(request, text_ids=None, encoder_output=rows)), expected)
 
 
-def test_text_features(opened: Opened, name: str, checkpoint_of: Callable[[str], Path]) -> None:
+def test_text_features(
+    opened: Opened,
+    name: str,
+    checkpoint_of: Callable[[str], Path],
+    expect_same: ExpectSame,
+) -> None:
     executor, request, expected = opened
     checkpoint = open_checkpoint(checkpoint_of(name.split(".")[0]))
     rows = checkpoint.weights["text_embedding"].read()[np.asarray(request.text_ids)]
@@ -82,7 +79,7 @@ def test_text_features(opened: Opened, name: str, checkpoint_of: Callable[[str],
 NO_CONTEXT = {"voice": None, "context_codes": None, "context_text_ids": None}
 
 
-def test_context_embeddings(opened: Opened, name: str) -> None:
+def test_context_embeddings(opened: Opened, name: str, expect_same: ExpectSame) -> None:
     executor, request, expected = opened
     rows = traced(expected, "context_embedding")
     given = replace(request, **NO_CONTEXT, context_embeddings=rows)
@@ -94,7 +91,7 @@ def test_context_embeddings(opened: Opened, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", WITH_ROWS, indirect=True)
-def test_a_voice_of_these_rows(opened: Opened) -> None:
+def test_a_voice_of_these_rows(opened: Opened, expect_same: ExpectSame) -> None:
     executor, request, expected = opened
     executor.add_voice("mine", traced(expected, "context_embedding"))
     expect_same(executor.generate(replace(request, **NO_CONTEXT | {"voice": "mine"})), expected)
@@ -109,8 +106,7 @@ def test_arrays_of_the_original(name: str, device: str, engine_of: Callable[[str
         text = arrays["encoder_out"][1, : int(arrays["text_lens"][1])]
         context = arrays["context_embedding"][1]
     with rt.Executor(engine_of(name.split(".")[0]), device=device) as executor:
-        prior = json.loads(executor.engine.description)["defaults"].get("prior")
-        request = run.request(1, prior, executor.engine.info.frame_stacking)
+        request = run.requests(executor)[1]
         given = replace(request, **NO_CONTEXT, text_ids=None, encoder_output=text)
         result = executor.generate(replace(given, context_embeddings=context))
     np.testing.assert_array_equal(result.codes, run.codes(1))

@@ -42,8 +42,7 @@ def test_variants(case: str, run_name: str, engine_of: Callable[[str], Path]) ->
     codes = []
     for device in ("reference", "cpu"):
         with rt.Executor(engine_of(case), device=device) as executor:
-            prior = json.loads(executor.engine.description)["defaults"].get("prior")
-            request = run.request(0, prior, executor.engine.info.frame_stacking)
+            request = run.requests(executor)[0]
             results = executor.generate([replace(request, maskgit=each) for each in variants])
         assert [result.error for result in results] == [None] * len(results)
         codes.append([result.codes for result in results])

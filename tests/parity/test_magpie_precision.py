@@ -6,7 +6,6 @@ distances: largest absolute difference over the largest absolute value of a stag
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -40,10 +39,9 @@ def test_first_step(
     engine = narrow_engine_of(name.split(".")[0], dtype)
     with rt.Executor(engine, device=device, trace=True) as executor:
         stacking = executor.engine.info.frame_stacking
-        prior = json.loads(executor.engine.description)["defaults"].get("prior")
         distances: dict[str, float] = {}
-        for index in range(run.num_requests):
-            request = replace(run.request(index, prior, stacking), max_frames=stacking)
+        for index, whole in enumerate(run.requests(executor)):
+            request = replace(whole, max_frames=stacking)
             traced = {entry.name: entry.values for entry in executor.generate(request).trace}
             for stage in run.stages(index, 1):
                 if stage.values is None or stage.name in SKIPPED:
@@ -65,9 +63,7 @@ def test_alone_or_in_a_crowd(dtype: str, narrow_engine_of: Callable[[str, str], 
         run = Golden(DATA / f"{name}.npz")
         engine = narrow_engine_of(name.split(".")[0], dtype)
         with rt.Executor(engine, device="cpu", max_batch_size=4) as executor:
-            stacking = executor.engine.info.frame_stacking
-            prior = json.loads(executor.engine.description)["defaults"].get("prior")
-            requests = [run.request(i, prior, stacking) for i in range(run.num_requests)]
+            requests = run.requests(executor)
             together = executor.generate([*requests, *requests])
             for request, first, second in zip(requests, together, together[2:], strict=False):
                 np.testing.assert_array_equal(executor.generate(request).codes, first.codes)

@@ -1,5 +1,4 @@
-"""The torch reference against the original implementation, step by step, on every golden run there
-is.
+"""The torch reference against the original implementation, step by step, on every golden run.
 
 Compared: encoder and context rows, hidden states and logits (2e-4; a clean rewrite gets 1e-5),
 alignment (1e-5); exactly: weight rows of the prior, focus, end marks, codes and lengths. The
@@ -23,21 +22,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 
-torch = pytest.importorskip("torch", reason="torch is absent (extra: bench)")
-
-from ttsrt_rt.bench.torch_reference import StepTrace, TorchReference  # noqa: E402
-from ttsrt_rt.bench.torch_sampling import (  # noqa: E402
-    EndMarks,
-    MaskGitOptions,
-    SamplingOptions,
-    pick_masked,
-)
-from ttsrt_rt.convert import convert  # noqa: E402
-from ttsrt_rt.convert.magpie_model import PriorConfig  # noqa: E402
+from ttsrt_rt.bench.torch_reference import StepTrace, TorchReference
+from ttsrt_rt.bench.torch_sampling import EndMarks, MaskGitOptions, SamplingOptions, pick_masked
+from ttsrt_rt.convert import convert
+from ttsrt_rt.convert.magpie_model import PriorConfig
 
 DATA = Path(__file__).parents[1] / "data" / "magpie"
 Arrays = dict[str, npt.NDArray[Any]]
+STORED = {path.stem for path in DATA.glob("*.npz") if ".units" not in path.name}
 SCRATCH = TemporaryDirectory(prefix="ttsrt-parity-")
 
 
@@ -73,7 +67,7 @@ def golden_runs() -> Iterator[Run]:
                 "prior": run["prior"],
                 "topk": content["spec"]["topk"],
             }
-            if not (DATA / f"{content['case']}.{name}.npz").exists():
+            if f"{content['case']}.{name}" not in STORED:
                 continue
             yield Run(
                 case=content["case"],
@@ -208,6 +202,10 @@ def check_step(trace: StepTrace, golden: Arrays, item: int, guided: bool) -> Non
     if step == 0 and "dec_layer_out" in golden:
         last = torch.stack([layer[:, -1] for layer in trace.layer_outputs])
         assert worst(last, golden["dec_layer_out"][:, rows]) < 2e-4
+
+
+def test_every_stored_run_is_told_of() -> None:
+    assert {f"{run.case}.{run.name}" for run in RUNS} == STORED
 
 
 @pytest.mark.parametrize("run", RUNS, ids=[f"{run.case}.{run.name}" for run in RUNS])

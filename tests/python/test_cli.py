@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable
@@ -70,6 +71,64 @@ def test_run_takes_stored_intermediates(engine: Path, tmp_path: Path) -> None:
     assert main(["run", str(engine), "--encoder_output", golden]) == 2  # three axes
 
 
+def test_run_prints_the_memory_it_took(
+    engine: Path, ids: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["run", str(engine), "--text_ids", str(ids), "--voice", "0", "--max_frames", "4"]
+    assert main([*command, "--output", str(tmp_path / "codes.npy")]) == 0
+    captured = capsys.readouterr()
+    assert captured.err.startswith("memory: weights ") and captured.err.count("\n") == 1
+    assert "weights" not in captured.out
+
+
+def asked_by(engine: Path, ids: Path, tmp_path: Path, *flags: str) -> rt.Request:
+    """The request that `ttsrt run` submits for these flags."""
+    asked: list[rt.Request] = []
+    submit = rt.Executor.submit
+
+    def keep(self: rt.Executor, request: rt.Request) -> rt.Handle:
+        asked.append(request)
+        return submit(self, request)
+
+    command = ["run", str(engine), "--text_ids", str(ids), "--max_frames", "4", *flags]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rt.Executor, "submit", keep)
+        assert main([*command, "--output", str(tmp_path / "codes.npy")]) == 0
+    return asked[0]
+
+
+def test_run_passes_every_option(
+    engine: Path, engine_of: Callable[[str], Path], ids: Path, tmp_path: Path
+) -> None:
+    flags = ["--voice", "0", "--use_local_transformer", "false", "--chunk_frames", "3"]
+    asked = asked_by(engine, ids, tmp_path, *flags, "--kv_cache_dtype", "bfloat16", "--streaming")
+    assert asked.use_local_transformer is False and asked.chunk_frames == 3
+    asked = asked_by(engine, ids, tmp_path, "--voice", "0")
+    assert asked.use_local_transformer is None and asked.prior == "default"
+    np.save(tmp_path / "context.npy", np.ones((6, 4), np.int32))
+    flags = ["--context_codes", str(tmp_path / "context.npy"), "--maskgit", '{"steps": 2}']
+    asked = asked_by(engine_of("tinymaskgit1"), ids, tmp_path, *flags)
+    assert asked.maskgit == rt.MaskGit(steps=2)
+
+
+def test_run_knobs_stand_over_the_checkpoints_prior(
+    engine_of: Callable[[str], Path], ids: Path, tmp_path: Path
+) -> None:
+    engine = engine_of("tiny2503")
+    own = rt.AttentionPrior(**json.loads((engine / "engine.json").read_text())["defaults"]["prior"])
+    assert own.suppress == "single" and not own.count_end  # quirks of 2503
+    np.save(tmp_path / "context.npy", np.ones((6, 4), np.int32))
+    context = ["--context_codes", str(tmp_path / "context.npy")]
+    for knobs, expected in (
+        ("{}", own),
+        ('{"lookahead": 8}', dataclasses.replace(own, lookahead=8)),
+        ('{"mode": "nemo", "left": 2}', dataclasses.replace(own, left=2)),
+        ('{"mode": "window"}', rt.AttentionPrior(mode="window")),
+    ):
+        assert asked_by(engine, ids, tmp_path, *context, "--prior", knobs).prior == expected
+    assert asked_by(engine, ids, tmp_path, *context, "--prior", "off").prior is None
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -77,6 +136,10 @@ def test_run_takes_stored_intermediates(engine: Path, tmp_path: Path) -> None:
         (["--text_ids", "{ids}", "--voice", "nobody"], "nobody"),
         (["--text_ids", "{ids}", "--prior", "strong"], "--prior"),
         (["--text_ids", "{ids}", "--prior", '{"look": 3}'], "--prior"),
+        (["--text_ids", "{ids}", "--prior", "[1]"], "--prior"),
+        (["--text_ids", "{ids}", "--voice", "0", "--prior", '{"left": "x"}'], "prior.left"),
+        (["--text_ids", "{ids}", "--maskgit", '{"look": 3}'], "--maskgit"),
+        (["--text_ids", "{ids}", "--kv_cache_dtype", "int3"], "int3"),
         (["--text_ids", "{ids}", "--device", "tpu"], "tpu"),
         ([], "text"),
     ],
@@ -150,6 +213,7 @@ def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["demo", "--size", "tiny", "--max_frames", "16", "--num_requests", "3"]
     assert main([*command, "--output_dir", str(tmp_path / "demo")]) == 0
     text = capsys.readouterr().out
+    assert "memory: weights " in text
     for heading in ("frames", "first frame", "frames/s", "x real time", "ended by"):
         assert heading in text
     assert (tmp_path / "demo" / "engine" / "engine.json").is_file()

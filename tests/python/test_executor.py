@@ -142,9 +142,10 @@ def test_a_bad_stream_fails_at_once(executor: rt.Executor) -> None:
 
 def wait_until_idle(executor: rt.Executor) -> None:
     end = time.monotonic() + 10
-    while executor.stats().num_active_requests and time.monotonic() < end:
-        time.sleep(0.01)
     stats = executor.stats()
+    while stats.num_active_requests + stats.num_queued_requests and time.monotonic() < end:
+        time.sleep(0.01)
+        stats = executor.stats()
     assert stats.num_active_requests == 0 and stats.num_queued_requests == 0
 
 

@@ -15,6 +15,12 @@ void check_ids(const char* what, const std::vector<std::int32_t>& ids, std::int3
   }
 }
 
+// Whatever isn't an empty matrix was meant, even where its sizes lie.
+template <typename T>
+bool is_given(const Matrix<T>& matrix) {
+  return matrix.rows != 0 || !matrix.values.empty();
+}
+
 RowSource rows_of_vectors(const char* what, Matrix<float>&& matrix, std::int32_t dim,
                           std::int32_t max_rows) {
   const bool fits = matrix.cols == dim && matrix.rows >= 1 && matrix.rows <= max_rows &&
@@ -69,8 +75,8 @@ RowSource rows_of_codes(Matrix<std::int32_t>&& codes, const step::ModelFacts& fa
 }
 
 void prepare_text(Request& request, const step::ModelFacts& facts, PreparedRequest& prepared) {
-  const int given = (request.text_ids.empty() ? 0 : 1) + (request.text_features.rows > 0 ? 1 : 0) +
-                    (request.encoder_output.rows > 0 ? 1 : 0);
+  const int given = (request.text_ids.empty() ? 0 : 1) + (is_given(request.text_features) ? 1 : 0) +
+                    (is_given(request.encoder_output) ? 1 : 0);
   TTSRT_CHECK(
       ConfigError, given == 1,
       "text: expected exactly one of text_ids, text_features, encoder_output, not empty; got ",
@@ -78,7 +84,7 @@ void prepare_text(Request& request, const step::ModelFacts& facts, PreparedReque
   if (!request.text_ids.empty()) {
     prepared.text = rows_of_text("text_ids", std::move(request.text_ids), facts.text_vocab,
                                  facts.max_text_len, step::Input::text);
-  } else if (request.text_features.rows > 0) {
+  } else if (is_given(request.text_features)) {
     prepared.text = rows_of_vectors("text_features", std::move(request.text_features), facts.dim,
                                     facts.max_text_len);
   } else {
@@ -100,15 +106,15 @@ RowSource rows_of_voice(const VoiceRef& voice, const step::ModelFacts& facts,
 
 void prepare_context(Request& request, const step::ModelFacts& facts, const VoiceBook& voices,
                      PreparedRequest& prepared) {
-  const int given = (request.voice ? 1 : 0) + (request.context_codes.rows > 0 ? 1 : 0) +
-                    (request.context_embeddings.rows > 0 ? 1 : 0) +
+  const int given = (request.voice ? 1 : 0) + (is_given(request.context_codes) ? 1 : 0) +
+                    (is_given(request.context_embeddings) ? 1 : 0) +
                     (request.context_text_ids.empty() ? 0 : 1);
   TTSRT_CHECK(ConfigError, given == 1,
               "context: expected exactly one of voice, context_codes, context_embeddings, "
               "context_text_ids; got ",
               given);
   const bool is_memory = facts.context_route == step::ContextRoute::memory;
-  if (request.voice || request.context_embeddings.rows > 0) {
+  if (request.voice || is_given(request.context_embeddings)) {
     TTSRT_CHECK(ConfigError, !is_memory,
                 "context: this model reads its context through an encoder; give context_codes");
     prepared.context =

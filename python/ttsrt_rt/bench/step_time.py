@@ -94,7 +94,8 @@ def request_fields(checkpoint: Path) -> dict[str, object]:
     }
     if model["context"] == "voices":
         return {**fields, "voice": 0}
-    codes = np.random.default_rng(3).integers(0, 2016, (_CONTEXT_COLUMNS, model["codebooks"]))
+    shape = (_CONTEXT_COLUMNS, model["codebooks"])
+    codes = np.random.default_rng(3).integers(0, model["codebook_vocab"] - 8, shape)
     return {**fields, "context_codes": codes.astype(np.int32)}
 
 

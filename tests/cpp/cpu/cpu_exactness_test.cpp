@@ -116,6 +116,43 @@ TEST_P(CpuExactness, PagedAttention) {
   }
 }
 
+// A second one-row segment that continues the first reads the key that another thread may only now
+// be storing: a race unless the launch notices. New vectors each time, so that a stale key shows.
+TEST_P(CpuExactness, OneRowSegmentsThatContinue) {
+  constexpr std::int64_t kWidth = 8;
+  ops::Program program;
+  const ops::BufferId qkv = test::add_input(program, 3 * kWidth);
+  const ops::BufferId out = program.add("out", kWidth);
+  program.ops.emplace_back(ops::SelfAttention{qkv, out, 1, 8, 0, true});
+  ops::StateSpec spec = test::small_state();
+  spec.cache_heads = 1;
+  for (const std::int32_t threads : {2, 3}) {
+    const auto backend = make_cpu_backend({threads, isa()});
+    backend->create_state(spec);
+    const auto executable = backend->compile(program, test::traced(8));
+    for (std::uint64_t round = 0; round < 200; ++round) {
+      const std::vector<float> vectors = test::random_vector(2 * 3 * kWidth, round);
+      std::vector<float> outputs[2];
+      for (const bool is_cut : {false, true}) {
+        TestBatch batch;
+        for (std::int32_t first = 0; first < 2; first += is_cut ? 1 : 2) {
+          const std::int32_t rows = is_cut ? 1 : 2;
+          const auto begin = vectors.begin() + first * 3 * kWidth;
+          batch.add_vectors(0, rows, std::vector<float>(begin, begin + rows * 3 * kWidth))
+              .position = 15 + first;  // the second row begins a block
+          batch.set_blocks(is_cut ? std::vector<std::int32_t>{3, 5}
+                                  : std::vector<std::int32_t>{1, 2});
+        }
+        executable->launch(batch.batch);
+        backend->wait();
+        outputs[is_cut ? 1 : 0] = test::values_of(*executable, out, 2 * kWidth);
+      }
+      expect_same_bits(outputs[1], outputs[0].data(),
+                       std::to_string(threads) + " threads, round " + std::to_string(round));
+    }
+  }
+}
+
 // Guided logits and codes of a request alone, and in a crowd, over several steps.
 std::vector<float> run_crowd(const std::string& isa, const SmallModel& model, std::int32_t threads,
                              std::int32_t others) {

@@ -1,6 +1,8 @@
-// A request gives the same result alone and in a crowd, bit for bit, on every device: whatever is in
-// flight beside it, however its rows are cut into launches, however many threads there are.
+// A request gives the same result alone and in a crowd, bit for bit, on every device: whatever is
+// in flight beside it, however its rows are cut into launches, however many threads there are.
 #include <gtest/gtest.h>
+
+#include <algorithm>
 
 #include "support/crowd.h"
 
@@ -12,51 +14,54 @@ using test::expect_same;
 
 class ExecutorCrowd : public test::ExecutorAt {
  protected:
+  // Each request by an executor of its own, on the CPU by a single thread.
   static std::vector<Result> alone(const Engine& engine, const CrowdModel& model,
-                                   const ExecutorOptions& options) {
+                                   ExecutorOptions options) {
+    if (options.device == "cpu") options.num_threads = 1;
     std::vector<Result> results;
     for (const Request& request : model.requests)
       results.push_back(Executor(engine, options).generate(request));
     return results;
   }
 
-  // All at once, newest first in the second round, so that neighbours and slots differ.
+  // All at once, waiting ones taken newest first where `is_reversed`, so that neighbours and slots
+  // differ.
   static void expect_crowd(const Engine& engine, const CrowdModel& model,
-                           const ExecutorOptions& options, const std::vector<Result>& expected) {
+                           const ExecutorOptions& options, bool is_reversed,
+                           const std::vector<Result>& expected) {
     Executor executor(engine, options);
-    const auto count = static_cast<std::int32_t>(model.requests.size());
-    for (const bool is_reversed : {false, true}) {
-      std::vector<Handle> handles;
-      for (std::int32_t i = 0; i < count; ++i) {
-        Request request = model.requests[static_cast<std::size_t>(i)];
-        request.priority = is_reversed ? i : -i;
-        handles.push_back(executor.submit(std::move(request)));
-      }
-      for (std::size_t i = 0; i < handles.size(); ++i) {
-        const std::string what = model.name + ", request " + std::to_string(i) + ", batches of " +
-                                 std::to_string(options.max_batch_size) + ", launches of " +
-                                 std::to_string(options.max_num_tokens);
-        expect_same(*handles[i].result(), expected[i], what);
-      }
+    std::vector<Handle> handles;
+    for (const Request& wish : model.requests) {
+      Request request = wish;
+      request.priority = is_reversed ? static_cast<std::int32_t>(handles.size()) : 0;
+      handles.push_back(executor.submit(std::move(request)));
     }
-    const ExecutorStats stats = executor.stats();
-    EXPECT_EQ(stats.num_completed, static_cast<std::uint64_t>(2 * count));
-    test::expect_idle(executor, 4);  // prefixes of 1, 3, 7 and 8 rows
+    for (std::size_t i = 0; i < handles.size(); ++i) {
+      const std::string what = model.name + ", request " + std::to_string(i) + ", batches of " +
+                               std::to_string(options.max_batch_size) + ", launches of " +
+                               std::to_string(options.max_num_tokens);
+      expect_same(*handles[i].result(), expected[i], what);
+    }
+    EXPECT_EQ(executor.stats().num_completed, handles.size());
+    test::expect_idle(executor, test::kCrowdPrefixes);
   }
 };
 
 TEST_P(ExecutorCrowd, EqualsEachAlone) {
+  struct Limits {
+    std::int32_t max_batch_size;
+    std::int32_t max_num_tokens;
+    bool is_reversed;
+  };
   for (const CrowdModel& model : test::crowd_models()) {
     const test::TinyEngine folder(model.config, model.build);
     const Engine engine = Engine::open(folder.path());
     ExecutorOptions chosen = options();
     const std::vector<Result> expected = alone(engine, model, chosen);
-    for (const std::int32_t batch : {0, 2}) {
-      for (const std::int32_t tokens : {0, 12}) {
-        chosen.max_batch_size = batch;
-        chosen.max_num_tokens = tokens;
-        expect_crowd(engine, model, chosen, expected);
-      }
+    for (const Limits& limits : {Limits{0, 0, true}, {0, 12, false}, {2, 12, true}}) {
+      chosen.max_batch_size = limits.max_batch_size;
+      chosen.max_num_tokens = limits.max_num_tokens;
+      expect_crowd(engine, model, chosen, limits.is_reversed, expected);
     }
   }
 }
@@ -70,7 +75,7 @@ TEST_P(ExecutorCrowd, EqualsEachAloneStageByStage) {
     chosen.trace = true;
     const std::vector<Result> expected = alone(engine, model, chosen);
     EXPECT_FALSE(expected[0].trace.empty());
-    expect_crowd(engine, model, chosen, expected);
+    expect_crowd(engine, model, chosen, false, expected);
   }
 }
 
@@ -83,7 +88,7 @@ TEST_P(ExecutorCrowd, EqualsEachAloneWithAHalfCache) {
     chosen.kv_cache_dtype = dtype;
     const std::vector<Result> expected = alone(engine, model, chosen);
     chosen.max_num_tokens = 12;
-    expect_crowd(engine, model, chosen, expected);
+    expect_crowd(engine, model, chosen, true, expected);
   }
 }
 
@@ -109,22 +114,6 @@ TEST_P(ExecutorCrowd, IsMixed) {
 
 INSTANTIATE_TEST_SUITE_P(Places, ExecutorCrowd, testing::ValuesIn(test::all_places()),
                          test::place_name);
-
-// The number of threads isn't part of a result.
-TEST(ExecutorThreads, AnyNumberGivesTheSameBits) {
-  for (const CrowdModel& model : test::crowd_models()) {
-    const test::TinyEngine folder(model.config, model.build);
-    const Engine engine = Engine::open(folder.path());
-    for (const Request& request : model.requests) {
-      const Result expected = Executor(engine, {.device = "cpu", .num_threads = 1}).generate(request);
-      for (const std::int32_t threads : {2, 3}) {
-        const Result got =
-            Executor(engine, {.device = "cpu", .num_threads = threads}).generate(request);
-        expect_same(got, expected, model.name + ", " + std::to_string(threads) + " threads");
-      }
-    }
-  }
-}
 
 }  // namespace
 }  // namespace ttsrt

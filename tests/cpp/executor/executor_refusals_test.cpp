@@ -25,9 +25,7 @@ class ExecutorOptionsTest : public ::testing::Test {
   // Whether the options, changed so, are refused by that name.
   testing::AssertionResult refuses(const std::string& part,
                                    const std::function<void(ExecutorOptions&)>& change) const {
-    ExecutorOptions options;
-    options.device = "cpu";
-    options.num_threads = 1;
+    ExecutorOptions options = test::Place{"cpu", 1}.options();
     change(options);
     return throws_naming<ConfigError>(part, [&] { Executor(engine_, options); });
   }
@@ -62,7 +60,7 @@ TEST_F(ExecutorOptionsTest, AnUnknownInstructionSet) {
   EXPECT_TRUE(refuses("generic", [](auto&) {}));
   EXPECT_TRUE(refuses("\"mmx\"", [](auto&) {}));
   ::setenv("TTSRT_CPU_ISA", "generic", 1);
-  const Executor executor(engine_, {.device = "cpu", .num_threads = 1});
+  const Executor executor(engine_, test::Place{"cpu", 1}.options());
   EXPECT_EQ(executor.info().description, "cpu: generic, 1 threads");
   if (kept == nullptr) {
     ::unsetenv("TTSRT_CPU_ISA");
@@ -101,9 +99,11 @@ class ExecutorRefusals : public test::ExecutorAt {
   void expect_no_lies(const std::string& part,
                       const std::function<void(Request&, Matrix<float>)>& give) {
     const auto refuses_rows = [&](std::int64_t rows, std::int64_t cols, std::size_t count) {
-      return refuses(part, [&](Request& request) {
-        give(request, {rows, cols, std::vector<float>(count, 0.5F)});
-      }) << rows << " x " << cols << " of " << count;
+      return refuses(part,
+                     [&](Request& request) {
+                       give(request, {rows, cols, std::vector<float>(count, 0.5F)});
+                     })
+             << rows << " x " << cols << " of " << count;
     };
     EXPECT_TRUE(refuses_rows(2, 8, 15));
     EXPECT_TRUE(refuses_rows(2, 8, 17));
@@ -175,7 +175,8 @@ TEST_P(ExecutorRefusals, CodesThatLie) {
   EXPECT_TRUE(refuses_codes("context_codes", 9, 2, std::vector<std::int32_t>(18)));
   EXPECT_TRUE(refuses_codes("context_codes[1]", 1, 2, {1, 20}));
   EXPECT_TRUE(refuses_codes("context_codes[0]", 1, 2, {-1, 1}));
-  EXPECT_TRUE(refuses("context", [](Request& request) { request.context_codes = {-1, 2, {1, 2}}; }));
+  EXPECT_TRUE(
+      refuses("context", [](Request& request) { request.context_codes = {-1, 2, {1, 2}}; }));
 }
 
 TEST_P(ExecutorRefusals, TextsAndContexts) {

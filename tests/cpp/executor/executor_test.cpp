@@ -4,6 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <chrono>
+
 #include "support/crowd.h"
 #include "support/errors.h"
 
@@ -57,7 +60,7 @@ TEST_P(ExecutorFace, SaysWhatItTook) {
 // Every event in order, joined, is the result; all but the last carry at least chunk_frames.
 TEST_P(ExecutorFace, EventsJoinedEqualTheResult) {
   Executor executor(engine_, options());
-  std::vector<Request> requests = test::crowd_with_rows(2);
+  const std::vector<Request> requests = test::crowd_with_rows(2);
   std::vector<Handle> handles;
   for (const Request& request : requests) handles.push_back(executor.submit(request));
   for (std::size_t i = 0; i < handles.size(); ++i) {
@@ -67,7 +70,7 @@ TEST_P(ExecutorFace, EventsJoinedEqualTheResult) {
     while (const std::optional<Event> event = handles[i].next()) {
       EXPECT_EQ(event->first_frame, joined.rows);
       EXPECT_EQ(ends, 0) << "an event after the last";
-      if (!event->is_last) EXPECT_GE(event->codes.rows, requests[i].chunk_frames);
+      EXPECT_TRUE(event->is_last || event->codes.rows >= requests[i].chunk_frames);
       joined.rows += event->codes.rows;
       joined.values.insert(joined.values.end(), event->codes.values.begin(),
                            event->codes.values.end());
@@ -123,7 +126,8 @@ TEST_P(ExecutorFace, VoicesComeAndGo) {
 TEST_P(ExecutorFace, CountersAddUp) {
   Executor executor(engine_, options());
   std::vector<Handle> handles;
-  for (const Request& request : test::crowd_with_rows(2)) handles.push_back(executor.submit(request));
+  for (const Request& request : test::crowd_with_rows(2))
+    handles.push_back(executor.submit(request));
   std::uint64_t frames = 0;
   std::int32_t steps = 0;
   for (Handle& handle : handles) {
@@ -141,7 +145,7 @@ TEST_P(ExecutorFace, CountersAddUp) {
   EXPECT_GE(stats.num_iterations, static_cast<std::uint64_t>(steps));
   EXPECT_GT(stats.iteration_seconds, 0.0);
   EXPECT_EQ(stats.tokens_per_block, 16);
-  expect_idle(executor, 4);
+  expect_idle(executor, test::kCrowdPrefixes);
 }
 
 TEST_P(ExecutorEnds, CancelWhileItRuns) {

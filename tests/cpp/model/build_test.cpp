@@ -123,12 +123,14 @@ TEST_F(Build, ForeignFoldersAreNeverReplaced) {
   options.overwrite = true;
   fs::create_directories(engine_);
   make();  // an empty one is fine
-  fs::remove(engine_ + "/engine.json");
-  EXPECT_TRUE(throws_naming<ConfigError>("isn't an engine", [&] { make(options); }));
+  test::write_file(engine_ + "/notes.txt", "mine");
+  EXPECT_TRUE(throws_naming<ConfigError>("it holds notes.txt", [&] { make(options); }));
+  EXPECT_EQ(test::read_file(engine_ + "/notes.txt"), "mine");
+  EXPECT_NO_THROW(Engine::open(engine_));  // and the engine beside it is whole
   EXPECT_TRUE(throws_naming<ConfigError>("isn't an engine",
                                          [&] { build(checkpoint_, checkpoint_, options); }));
   EXPECT_TRUE(throws_naming<ConfigError>(
-      "isn't an engine", [&] { build(checkpoint_, checkpoint_ + "/config.json", options); }));
+      "isn't a folder", [&] { build(checkpoint_, checkpoint_ + "/config.json", options); }));
 }
 
 TEST_F(Build, ATrailingSlashAndMissingParents) {

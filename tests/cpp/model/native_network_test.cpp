@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "cpu/cpu_backend.h"
 #include "model/registry.h"
 #include "ops/reference/reference_backend.h"
 #include "support/errors.h"
@@ -114,6 +115,35 @@ TEST_F(NativeNetworkTest, RefusesRowsOfAClassItLacks) {
   step::StepBatch batch;
   batch.of(step::RowClass::encode_context).rows = 1;
   EXPECT_TRUE(test::throws_naming<InternalError>("doesn't have", [&] { network->launch(batch); }));
+}
+
+// A launch that fails half-way leaves nothing queued: what it had pointed to may be gone or
+// changed.
+TEST_F(NativeNetworkTest, AFailedLaunchLeavesNothingBehind) {
+  step::StepBatch good;
+  fill(good);
+  for (const bool is_cpu : {false, true}) {
+    const auto fresh = [&] {
+      NetworkOptions options;
+      options.limits = data_.limits;
+      return make_network(data_,
+                          is_cpu ? make_cpu_backend({2, "generic"}) : ops::make_reference_backend(),
+                          options);
+    };
+    const auto untouched = fresh();
+    const std::vector<std::int32_t> expected = untouched->collect(untouched->launch(good)).codes;
+    const auto network = fresh();
+    step::StepBatch bad;
+    fill(bad);
+    static const std::int32_t kNowhere[] = {1 << 20};
+    bad.of(step::RowClass::decode).segments[0].blocks = kNowhere;
+    // The reference runs what it is given at once, and may find the block missing only there.
+    EXPECT_THROW(network->collect(network->launch(bad)), InternalError) << is_cpu;
+    bad.of(step::RowClass::encode_text).segments[0].position = 1
+                                                               << 20;  // to run it now would throw
+    EXPECT_EQ(network->collect(network->launch(good)).codes, expected) << is_cpu;
+    EXPECT_EQ(network->collect(network->launch(good)).codes, expected) << is_cpu;
+  }
 }
 
 TEST(Registry, AnUnknownFamilyListsTheKnown) {

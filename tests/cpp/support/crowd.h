@@ -64,6 +64,9 @@ inline std::vector<Request> wishes() {
   return all;
 }
 
+// Most blocks that idle prefixes of a crowd hold: guided contexts of 1, 2, 3, 7 and 8 rows.
+constexpr std::int32_t kCrowdPrefixes = 5;
+
 // With contexts of every kind and texts given later than as ids.
 inline std::vector<Request> crowd_with_rows(std::int64_t codebooks) {
   std::vector<Request> all = wishes();
@@ -107,8 +110,8 @@ struct CrowdModel {
   std::vector<Request> requests;
 };
 
-// The tiny model; with convolutions and stacked frames in the decoder; with a context encoder;
-// with MaskGit; in bfloat16.
+// The tiny model; with convolutions in the decoder; with a context memory; with MaskGit and stacked
+// frames; in bfloat16.
 inline std::vector<CrowdModel> crowd_models() {
   std::vector<CrowdModel> models;
   models.push_back({"plain", tiny_config(), crowd_limits(), crowd_with_rows(2)});

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -22,15 +23,19 @@ struct Place {
     options.num_threads = num_threads;
     return options;
   }
+  std::string name() const {
+    return device + (num_threads > 0 ? std::to_string(num_threads) : std::string());
+  }
 };
+
+inline void PrintTo(const Place& place, std::ostream* stream) { *stream << place.name(); }
 
 inline std::vector<Place> all_places() {
   return {{"cpu", 1}, {"cpu", 2}, {"cpu", 3}, {"reference", 0}};
 }
 
 inline std::string place_name(const testing::TestParamInfo<Place>& info) {
-  return info.param.device + (info.param.device == "cpu" ? std::to_string(info.param.num_threads)
-                                                         : std::string());
+  return info.param.name();
 }
 
 // Small limits, so that texts and contexts reach them and prefill comes in pieces.

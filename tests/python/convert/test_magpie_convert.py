@@ -1,6 +1,4 @@
-"""Whole conversions of Magpie checkpoints: the golden files, and broken ones that must be refused
-by name.
-"""
+"""Whole conversions of Magpie checkpoints: the golden files; broken ones are refused by name."""
 
 from __future__ import annotations
 
@@ -21,12 +19,6 @@ from ttsrt_rt.synth.torch_writer import SynthTensor, write_torch_archive
 
 DATA = Path(__file__).parents[2] / "data" / "magpie"
 Arrays = dict[str, npt.NDArray[Any]]
-
-
-@pytest.fixture(autouse=True)
-def _needs_golden_files() -> None:
-    if not (DATA / "tiny2503.ckpt").exists():
-        pytest.skip("golden files are absent: tests/data/magpie")
 
 
 def load(name: str) -> Arrays:

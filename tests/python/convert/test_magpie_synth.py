@@ -1,6 +1,4 @@
-"""Synthetic checkpoints: the true layouts, name by name, every model type, and a true-size run
-within its memory.
-"""
+"""Synthetic checkpoints: the true layouts, every model type, a true size within its memory."""
 
 from __future__ import annotations
 
@@ -35,12 +33,8 @@ ENCODED = replace(TINY, voices=0, voice_rows=0)
     ],
 )
 def test_layouts_are_the_original(keys: str, model: SynthModel) -> None:
-    path = DATA / f"{keys}.keys.json"
-    if not path.exists():
-        pytest.skip("golden files are absent: tests/data/magpie")
-    assert {name: list(shape) for name, shape in layout(model).items()} == json.loads(
-        path.read_text()
-    )
+    expected = json.loads((DATA / f"{keys}.keys.json").read_text())
+    assert {name: list(shape) for name, shape in layout(model).items()} == expected
 
 
 def run(folder: Path, model: SynthModel | str) -> Checkpoint:

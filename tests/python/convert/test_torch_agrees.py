@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from ttsrt_rt.convert.archive import open_weights
 from ttsrt_rt.errors import FormatError
-
-torch: Any = pytest.importorskip("torch", reason="torch is not installed")
 
 
 def check(path: Path, state: dict[str, Any]) -> None:

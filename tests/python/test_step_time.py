@@ -1,0 +1,72 @@
+"""The step benchmark's parts, on tiny checkpoints of both layouts; no time is asserted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import ttsrt_rt as rt
+from ttsrt_rt.bench import step_time
+from ttsrt_rt.convert.checkpoint import open_checkpoint
+from ttsrt_rt.synth import write_random_ckpt, write_random_nemo
+
+
+@pytest.fixture(scope="module", params=["nemo", "ckpt"])
+def checkpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("step_time")
+    write: Callable[..., Path] = {"nemo": write_random_nemo, "ckpt": write_random_ckpt}[
+        request.param
+    ]
+    source = write(folder / f"tiny.{request.param}", "tiny")
+    return rt.convert(source, folder / "checkpoint", progress=False)
+
+
+@pytest.fixture
+def fields(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+    """The benchmark's request, cut to a model whose texts and contexts are short."""
+    monkeypatch.setattr(step_time, "_FRAMES", 8)
+    monkeypatch.setattr(step_time, "_TEXT_LEN", 12)
+    monkeypatch.setattr(step_time, "_CONTEXT_COLUMNS", 6)
+    return step_time.request_fields(checkpoint)
+
+
+def test_weights_of_a_step(checkpoint: Path) -> None:
+    opened = open_checkpoint(checkpoint)
+    model = opened.model
+    decoder, inner = model.decoder, model.decoder.cross_heads * model.decoder.cross_head_dim
+    layer = 4 * model.dim**2 + 2 * model.dim * decoder.ffn_dim * decoder.kernel + 2 * model.dim
+    cross = 2 * inner * model.dim + model.dim  # keys and values were made before
+    final = model.tables * model.codebook_vocab * (model.dim + 1)
+    norm = model.dim if decoder.norm_out else 0
+    local = sum(
+        int(np.prod(tensor.shape))
+        for name, tensor in opened.weights.items()
+        if name.startswith("local_transformer.") and not name.endswith("positions")
+    )
+    expected = decoder.layers * (layer + cross) + final + local
+    assert expected <= step_time.step_weights(checkpoint) <= expected + norm
+
+
+def test_the_request_fits_its_model(checkpoint: Path, fields: dict[str, object]) -> None:
+    model = open_checkpoint(checkpoint).model
+    assert ("voice" in fields) == (model.context == "voices")
+    assert ("context_codes" in fields) == (model.context != "voices")
+    assert rt.Request(**fields).max_frames == 8
+
+
+def test_one_turn_of_each(checkpoint: Path, fields: dict[str, object], tmp_path: Path) -> None:
+    rt.build(checkpoint, tmp_path / "engine", max_batch_size=1)
+    native = step_time.native_turn(tmp_path / "engine", fields)
+    peer = step_time.torch_turn(checkpoint, "float32", fields)
+    for turn in (native, peer):
+        step_ms = turn()
+        assert math.isfinite(step_ms) and step_ms > 0
+
+
+def test_figures_of_the_table() -> None:
+    turns = step_time.Turns("ours", 3_000_000, step_ms=[2.0, 1.0, 3.0], bandwidth=[3.0, 3.0])
+    assert turns.row() == ["ours", "2.0", "1.0", "3.0", "1.5", "50 %"]
