@@ -1,4 +1,5 @@
-// The team: every thread runs, barriers order what they wrote, errors reach the caller and leave the team usable.
+// The team: every thread runs, barriers order what they wrote, errors reach the caller and leave
+// the team usable.
 #include "core/thread_team.h"
 
 #include <gtest/gtest.h>
@@ -19,8 +20,11 @@ TEST_P(ThreadTeamTest, EveryThreadRunsOncePerRun) {
   ASSERT_EQ(team.num_threads(), GetParam());
   std::vector<int> counts(static_cast<std::size_t>(GetParam()), 0);
   for (int i = 0; i < 200; ++i) {
-    team.run([](void* context, std::int32_t thread) { ++(*static_cast<std::vector<int>*>(context))[static_cast<std::size_t>(thread)]; },
-             &counts);
+    team.run(
+        [](void* context, std::int32_t thread) {
+          ++(*static_cast<std::vector<int>*>(context))[static_cast<std::size_t>(thread)];
+        },
+        &counts);
   }
   for (const int count : counts) EXPECT_EQ(count, 200);
 }
@@ -31,7 +35,8 @@ struct Relay {
   bool is_broken = false;
 };
 
-// Each round a thread reads what its neighbour wrote in the round before; writes and reads alternate behind barriers.
+// Each round a thread reads what its neighbour wrote in the round before; writes and reads
+// alternate behind barriers.
 TEST_P(ThreadTeamTest, BarriersOrderRounds) {
   ThreadTeam team(GetParam());
   Relay relay{&team, std::vector<int>(static_cast<std::size_t>(GetParam()), 0)};
@@ -92,8 +97,11 @@ TEST_P(ThreadTeamTest, AnErrorReachesTheCallerAndTheTeamGoesOn) {
         EXPECT_EQ(error.what(), "thread " + std::to_string(thread));
       }
       Relay relay{&team, std::vector<int>(static_cast<std::size_t>(GetParam()), 0)};
-      team.run([](void* context, std::int32_t self) { static_cast<Relay*>(context)->values[static_cast<std::size_t>(self)] = 7; },
-               &relay);
+      team.run(
+          [](void* context, std::int32_t self) {
+            static_cast<Relay*>(context)->values[static_cast<std::size_t>(self)] = 7;
+          },
+          &relay);
       for (const int value : relay.values) EXPECT_EQ(value, 7);
     }
   }
