@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -82,10 +83,10 @@ def step_weights(checkpoint: Path) -> int:
     )
 
 
-def request_fields(checkpoint: Path) -> dict[str, object]:
+def request_fields(checkpoint: Path) -> dict[str, Any]:
     """One guided request of the benchmark; it cannot end before its last frame."""
     model = json.loads((checkpoint / "config.json").read_text("utf-8"))["model"]
-    fields: dict[str, object] = {
+    fields: dict[str, Any] = {
         "text_ids": np.arange(_TEXT_LEN, dtype=np.int32) % (model["text_vocab"] - 2),
         "cfg_scale": 2.5,
         "max_frames": _FRAMES,
@@ -99,7 +100,7 @@ def request_fields(checkpoint: Path) -> dict[str, object]:
     return {**fields, "context_codes": codes.astype(np.int32)}
 
 
-def native_turn(engine: Path, fields: dict[str, object]) -> Callable[[], float]:
+def native_turn(engine: Path, fields: dict[str, Any]) -> Callable[[], float]:
     """A turn of ours: milliseconds per step after the first."""
     from ttsrt_rt.executor import Executor
 
@@ -113,7 +114,7 @@ def native_turn(engine: Path, fields: dict[str, object]) -> Callable[[], float]:
     return turn
 
 
-def torch_turn(checkpoint: Path, dtype: str, fields: dict[str, object]) -> Callable[[], float]:
+def torch_turn(checkpoint: Path, dtype: str, fields: dict[str, Any]) -> Callable[[], float]:
     """A turn of the PyTorch reference: milliseconds per step after the first."""
     from ttsrt_rt.bench.torch_reference import TorchReference
 
