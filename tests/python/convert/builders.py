@@ -12,12 +12,14 @@ import struct
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from ttsrt_rt.convert.archive import open_weights
-from ttsrt_rt.errors import Error
+from ttsrt_rt.errors import Error, FormatError
 
 STORAGES = {
     "float64": ("DoubleStorage", "<f8"),
@@ -322,3 +324,21 @@ def outcome(data: bytes) -> Any:
         return error
     finally:
         os.close(handle)
+
+
+def write(tmp_path: Path, data: bytes) -> Path:
+    path = tmp_path / "x.ckpt"
+    path.write_bytes(data)
+    return path
+
+
+def refuse(tmp_path: Path, data: bytes, *words: str, root: str | None = None) -> None:
+    """Opens and reads everything; expects a FormatError that says all words."""
+    with (
+        pytest.raises(FormatError) as caught,
+        open_weights(write(tmp_path, data), root=root) as weights,
+    ):
+        for each in weights.values():
+            each.read()
+    for word in words:
+        assert word in str(caught.value)

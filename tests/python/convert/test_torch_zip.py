@@ -27,30 +27,14 @@ from .builders import (
     named,
     outcome,
     reduce,
+    refuse,
     small_torch,
     stream,
     torch_entries,
+    write,
 )
 
 FLOATS = np.arange(12, dtype="<f4")
-
-
-def write(tmp_path: Path, data: bytes) -> Path:
-    path = tmp_path / "x.ckpt"
-    path.write_bytes(data)
-    return path
-
-
-def refuse(tmp_path: Path, data: bytes, *words: str, root: str | None = None) -> None:
-    """Opens and reads everything; expects a FormatError that says all words."""
-    with (
-        pytest.raises(FormatError) as caught,
-        open_weights(write(tmp_path, data), root=root) as weights,
-    ):
-        for each in weights.values():
-            each.read()
-    for word in words:
-        assert word in str(caught.value)
 
 
 # -- Tensors -----------------------------------------------------------------------------------

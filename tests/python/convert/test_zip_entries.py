@@ -19,30 +19,14 @@ from .builders import (
     Tensor,
     make_zip,
     outcome,
+    refuse,
     small_torch,
     stream,
     torch_entries,
+    write,
 )
 
 FLOATS = np.arange(12, dtype="<f4")
-
-
-def write(tmp_path: Path, data: bytes) -> Path:
-    path = tmp_path / "x.ckpt"
-    path.write_bytes(data)
-    return path
-
-
-def refuse(tmp_path: Path, data: bytes, *words: str, root: str | None = None) -> None:
-    """Opens and reads everything; expects a FormatError that says all words."""
-    with (
-        pytest.raises(FormatError) as caught,
-        open_weights(write(tmp_path, data), root=root) as weights,
-    ):
-        for each in weights.values():
-            each.read()
-    for word in words:
-        assert word in str(caught.value)
 
 
 def test_the_builder_writes_what_zipfile_reads(tmp_path: Path) -> None:
