@@ -88,6 +88,11 @@ void Loop::count(FinishReason reason) {
   } else {
     ++stats_.num_completed;
   }
+  book_occupancy();
+}
+
+// What is taken of slots and blocks; the lock is held.
+void Loop::book_occupancy() {
   stats_.num_active_requests =
       stats_.max_num_active_requests - static_cast<std::int32_t>(free_slots_.size());
   stats_.free_num_blocks = pool_.num_free();
@@ -283,9 +288,7 @@ void Loop::update_stats(std::int64_t frames, double seconds) {
   ++stats_.num_iterations;
   stats_.num_frames += static_cast<std::uint64_t>(frames);
   stats_.iteration_seconds += seconds;
-  stats_.num_active_requests = static_cast<std::int32_t>(running_.size());
-  stats_.free_num_blocks = pool_.num_free();
-  stats_.used_num_blocks = pool_.num_blocks() - pool_.num_free();
+  book_occupancy();
 }
 
 }  // namespace ttsrt::executor

@@ -49,6 +49,7 @@ class Loop {
   void fail_all(const std::string& why);
   void end(std::unique_ptr<Sequence>& sequence, FinishReason reason, const std::string& why);
   void count(FinishReason reason);
+  void book_occupancy();
   void reject(Pending& pending, FinishReason reason, const std::string& why);
   void update_stats(std::int64_t frames, double seconds);
 
