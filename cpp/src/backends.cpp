@@ -54,6 +54,7 @@ std::unique_ptr<model::Network> open_network(const Engine& engine, const Executo
               "max_num_tokens: expected at least ", least, " (the longest text and context), got ",
               network.limits.max_num_tokens);
   network.cache_dtype = cache_dtype_of(options.kv_cache_dtype, data.info.dtype);
+  network.cache_positions = options.max_tokens_in_paged_kv_cache;
   network.trace = options.trace;
   return model::make_network(data, make_backend(options), network);
 }

@@ -23,6 +23,14 @@ ExecutorHolder make_executor(const Engine& engine, const ExecutorOptions& option
   return ExecutorHolder(new Executor(engine, options));
 }
 
+template <typename T, void (Executor::*add)(const std::string&, Matrix<T>)>
+void add_voice(Executor& self, const std::string& name,
+               const py::array_t<T, py::array::c_style>& values) {
+  Matrix<T> matrix = matrix_from<T>(values);
+  const py::gil_scoped_release release_for_lock;
+  (self.*add)(name, std::move(matrix));
+}
+
 void register_stats(py::module_& module) {
   py::class_<ExecutorStats>(module, "ExecutorStats",
                             "Counters since the start, and what is in flight now.")
@@ -39,7 +47,9 @@ void register_stats(py::module_& module) {
       .def_readonly("free_num_blocks", &ExecutorStats::free_num_blocks)
       .def_readonly("max_num_blocks", &ExecutorStats::max_num_blocks)
       .def_readonly("tokens_per_block", &ExecutorStats::tokens_per_block)
-      .def_readonly("iteration_seconds", &ExecutorStats::iteration_seconds);
+      .def_readonly("iteration_seconds", &ExecutorStats::iteration_seconds)
+      .def_readonly("num_voices", &ExecutorStats::num_voices)
+      .def_readonly("voice_bytes", &ExecutorStats::voice_bytes);
   py::class_<ExecutorInfo>(module, "ExecutorInfo", "What the executor took for itself.")
       .def_readonly("device", &ExecutorInfo::device)
       .def_readonly("description", &ExecutorInfo::description)
@@ -59,16 +69,10 @@ void register_executors(py::module_& module) {
       .def(py::init(&make_executor), py::arg("engine"), py::arg("options"))
       .def("submit", &Executor::submit, py::arg("request"), release,
            "Checks the request and queues it. Raises ConfigError, CapacityError, ClosedError.")
-      .def(
-          "add_voice",
-          [](Executor& self, const std::string& name,
-             const py::array_t<float, py::array::c_style>& embeddings) {
-            Matrix<float> rows = matrix_from<float>(embeddings);
-            const py::gil_scoped_release release_for_lock;
-            self.add_voice(name, std::move(rows));
-          },
-          py::arg("name"), py::arg("embeddings"),
-          "Names a voice: rows as the decoder takes them [rows, dim].")
+      .def("add_voice", &add_voice<float, &Executor::add_voice>, py::arg("name"),
+           py::arg("embeddings"), "Names a voice: rows as the decoder takes them [rows, dim].")
+      .def("add_voice_codes", &add_voice<std::int32_t, &Executor::add_voice_codes>, py::arg("name"),
+           py::arg("codes"), "Names a voice: codec codes [frames, codebooks].")
       .def("remove_voice", &Executor::remove_voice, py::arg("name"), release)
       .def("voices", &Executor::voices, release)
       .def("stats", &Executor::stats, release)

@@ -74,6 +74,8 @@ void register_options(py::module_& module) {
       .def_readwrite("max_batch_size", &ExecutorOptions::max_batch_size)
       .def_readwrite("max_queue_size", &ExecutorOptions::max_queue_size)
       .def_readwrite("max_num_tokens", &ExecutorOptions::max_num_tokens)
+      .def_readwrite("max_tokens_in_paged_kv_cache", &ExecutorOptions::max_tokens_in_paged_kv_cache)
+      .def_readwrite("prefill_slice_seconds", &ExecutorOptions::prefill_slice_seconds)
       .def_readwrite("kv_cache_dtype", &ExecutorOptions::kv_cache_dtype)
       .def_readwrite("trace", &ExecutorOptions::trace);
   py::class_<BuildOptions>(module, "BuildOptions", "What an engine is built for.")

@@ -11,7 +11,7 @@ from typing import Any, overload
 import numpy as np
 
 from ttsrt_rt import _core
-from ttsrt_rt.arrays import float_matrix
+from ttsrt_rt.arrays import float_matrix, id_matrix
 from ttsrt_rt.errors import CapacityError, ConfigError
 from ttsrt_rt.handle import Handle
 from ttsrt_rt.lower import lower_request, set_options
@@ -40,6 +40,8 @@ class Executor:
         max_batch_size: int | None = None,
         max_queue_size: int | None = None,
         max_num_tokens: int | None = None,
+        max_tokens_in_paged_kv_cache: int | None = None,
+        prefill_slice_seconds: float | None = None,
         kv_cache_dtype: str | None = None,
         trace: bool = False,
     ) -> None:
@@ -53,6 +55,12 @@ class Executor:
             max_batch_size: Requests in flight; at most the engine's, 0 for as many.
             max_queue_size: Accepted requests that wait; one more is a `CapacityError`.
             max_num_tokens: Rows of one launch and class; at most the engine's, 0 for as many.
+            max_tokens_in_paged_kv_cache: Positions of the self-attention cache, both branches of
+                all requests together; 0 (the default) for enough for `max_batch_size` guided
+                requests at full length. A request that may need more than is free waits; one that
+                may need more than there is, is a `CapacityError`.
+            prefill_slice_seconds: About how long encoders and prefill may take per iteration while
+                other requests decode; 0 for no limit. They go on where they stopped.
             kv_cache_dtype: "float32", "bfloat16" or "float16"; as the engine computes where not
                 given.
             trace: Keeps every stage's values for `Result.trace`: slow, for validation.
@@ -69,6 +77,8 @@ class Executor:
             max_batch_size=max_batch_size,
             max_queue_size=max_queue_size,
             max_num_tokens=max_num_tokens,
+            max_tokens_in_paged_kv_cache=max_tokens_in_paged_kv_cache,
+            prefill_slice_seconds=prefill_slice_seconds,
             kv_cache_dtype=kv_cache_dtype,
             trace=trace,
         )
@@ -157,17 +167,34 @@ class Executor:
         """Counters since the start, and what is in flight now."""
         return self._native.stats()
 
-    def add_voice(self, name: str, embeddings: ArrayInput) -> None:
-        """Names a voice, for `Request(voice=name)`.
+    def add_voice(
+        self, name: str, embeddings: ArrayInput | None = None, *, codes: ArrayInput | None = None
+    ) -> None:
+        """Names a voice, for `Request(voice=name)`; as many as memory holds.
 
         Args:
             name: Not in use yet.
-            embeddings: Rows as the decoder takes them: floats [rows, dim].
+            embeddings: Rows as the decoder takes them: floats [rows, dim]; or
+            codes: codec codes, special columns included: integers [frames, codebooks], as a
+                request's `context_codes`. They are kept as codes: a hundredth of the memory.
 
         Raises:
-            ConfigError: The name is in use, or the array has the wrong shape.
+            ConfigError: The name is in use, the array has the wrong shape, the model takes no
+                context of that kind, or not exactly one of the two is given.
+            ClosedError: The executor was closed.
         """
-        self._native.add_voice(name, float_matrix(embeddings, "embeddings"))
+        if (embeddings is None) == (codes is None):
+            given = "none" if codes is None else "both"
+            raise ConfigError(f"add_voice: expected one of embeddings and codes, got {given}")
+        if codes is None:
+            self._native.add_voice(name, float_matrix(embeddings, "embeddings"))
+        else:
+            self._native.add_voice_codes(name, id_matrix(codes, "codes"))
+        stats = self._native.stats()
+        _LOG.info(
+            "voice %r added: %d voices, %d bytes of those added",
+            *(name, stats.num_voices, stats.voice_bytes),
+        )
 
     def remove_voice(self, name: str) -> None:
         """Forgets a voice; requests that use it go on.

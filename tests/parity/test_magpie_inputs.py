@@ -27,6 +27,12 @@ WITH_ROWS = [
     "tinyold.cfg_prior_kv",
 ]
 RECORDED_ROWS = [name for name in WITH_ROWS if not name.endswith("nokv")]
+WITH_CODES = [
+    "tiny2503.cfg_prior_kv",
+    "tinyce.odd_cfg_prior_kv",
+    "tinymulti.cfg_prior_kv",
+    "tinyold.cfg_prior_kv",
+]
 WITHOUT_ROWS = ["tinymulti.cfg_prior_kv"]
 
 Opened = tuple[rt.Executor, rt.Request, rt.Result]
@@ -111,3 +117,13 @@ def test_arrays_of_the_original(name: str, device: str, engine_of: Callable[[str
         result = executor.generate(replace(given, context_embeddings=context))
     np.testing.assert_array_equal(result.codes, run.codes(1))
     np.testing.assert_array_equal(result.focus, run.focus(1)[1])  # type: ignore[index]
+
+
+@pytest.mark.parametrize("name", WITH_CODES, indirect=True)
+def test_a_voice_of_these_codes(opened: Opened, expect_same: ExpectSame) -> None:
+    executor, request, expected = opened
+    executor.add_voice("mine", codes=request.context_codes)
+    assert executor.stats().voice_bytes > 0
+    expect_same(executor.generate(replace(request, **NO_CONTEXT | {"voice": "mine"})), expected)
+    executor.remove_voice("mine")
+    assert executor.stats().voice_bytes == 0

@@ -253,6 +253,12 @@ def test_voices(executor: rt.Executor, text_ids: Ids) -> None:
             again()
     with pytest.raises(rt.ConfigError):
         executor.add_voice("thin", rows[:, 1:])
+    with pytest.raises(rt.ConfigError, match="codes"):  # this model's context is stored rows
+        executor.add_voice("coded", codes=np.zeros((4, 8), np.int32))
+    with pytest.raises(rt.ConfigError, match="both"):
+        executor.add_voice("two", rows, codes=np.zeros((4, 8), np.int32))
+    with pytest.raises(rt.ConfigError, match="none"):
+        executor.add_voice("nothing")
 
 
 def test_use_after_close(engine: Path, text_ids: Ids) -> None:
@@ -262,6 +268,8 @@ def test_use_after_close(engine: Path, text_ids: Ids) -> None:
     for use in (executor.generate, executor.submit, executor.stream, executor.astream):
         with pytest.raises(rt.ClosedError):
             use(request(text_ids))
+    with pytest.raises(rt.ClosedError, match="add_voice"):
+        executor.add_voice("late", np.zeros((3, executor.engine.info.dim), np.float32))
     executor.close()
 
 

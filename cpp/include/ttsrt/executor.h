@@ -58,6 +58,8 @@ struct ExecutorStats {
   std::int32_t max_num_blocks = 0;
   std::int32_t tokens_per_block = 0;
   double iteration_seconds = 0.0;  ///< sum over iterations
+  std::int32_t num_voices = 0;     ///< by name: the engine's and those added
+  std::uint64_t voice_bytes = 0;   ///< of those added
 };
 
 /// What the executor took for itself.
@@ -85,8 +87,12 @@ class Executor {
   Result generate(Request request);
 
   /// Names a voice: rows as the decoder takes them [rows, dim]. Throws ConfigError for a name in
-  /// use or a bad shape.
+  /// use, a bad shape or a model that takes no rows; ClosedError.
   void add_voice(const std::string& name, Matrix<float> embeddings);
+  /// The same of codec codes, special columns included [frames, codebooks], as a request's
+  /// context_codes: a hundredth of the memory of embeddings.
+  void add_voice_codes(const std::string& name, Matrix<std::int32_t> codes);
+  /// Forgets a voice; requests that use it go on. Throws ConfigError where there is none.
   void remove_voice(const std::string& name);
   std::vector<std::string> voices() const;
 

@@ -59,6 +59,12 @@ struct ExecutorOptions {
   std::int32_t max_batch_size = 0;    ///< requests in flight; at most the engine's
   std::int32_t max_queue_size = 256;  ///< accepted requests that wait; one more is a CapacityError
   std::int32_t max_num_tokens = 0;    ///< rows of one launch and class; at most the engine's
+  /// Positions of the paged self-attention cache, both branches of all requests together; 0: enough
+  /// for max_batch_size guided requests at full length. A request reserves its worst case from it.
+  std::int32_t max_tokens_in_paged_kv_cache = 0;
+  /// How long encoders and prefill may take per iteration, about, while other requests decode; 0:
+  /// no limit. They go on with the next iteration where this one stopped.
+  double prefill_slice_seconds = 0.02;
   std::string kv_cache_dtype;  ///< "float32", "bfloat16", "float16"; empty: as the engine computes
   bool trace = false;  ///< keep every stage's values for `Result::trace` (slow; for validation)
 };

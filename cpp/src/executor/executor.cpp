@@ -13,9 +13,19 @@
 namespace ttsrt {
 namespace {
 
+constexpr double kMaxSlice = 3600.0;  // seconds
+
 void check_options(const ExecutorOptions& options) {
   TTSRT_CHECK(ConfigError, options.num_threads >= 0 && options.num_threads <= 1024,
               "num_threads: expected 0 to 1024, got ", options.num_threads);
+  TTSRT_CHECK(ConfigError, options.max_tokens_in_paged_kv_cache >= 0,
+              "max_tokens_in_paged_kv_cache: expected 0 (enough for all) or more, got ",
+              options.max_tokens_in_paged_kv_cache);
+  TTSRT_CHECK(ConfigError,
+              options.prefill_slice_seconds >= 0.0 &&  // not true of NaN
+                  options.prefill_slice_seconds <= kMaxSlice,
+              "prefill_slice_seconds: expected 0 (no limit) to ", kMaxSlice, ", got ",
+              options.prefill_slice_seconds);
   TTSRT_CHECK(ConfigError, options.max_queue_size >= 1 && options.max_queue_size <= (1 << 20),
               "max_queue_size: expected 1 to ", 1 << 20, ", got ", options.max_queue_size);
 }
@@ -86,11 +96,21 @@ Result Executor::generate(Request request) {
 }
 
 void Executor::add_voice(const std::string& name, Matrix<float> embeddings) {
+  impl_->loop.check_open("add_voice");
   impl_->voices.add(name, std::move(embeddings));
+}
+void Executor::add_voice_codes(const std::string& name, Matrix<std::int32_t> codes) {
+  impl_->loop.check_open("add_voice_codes");
+  impl_->voices.add_codes(name, std::move(codes));
 }
 void Executor::remove_voice(const std::string& name) { impl_->voices.remove(name); }
 std::vector<std::string> Executor::voices() const { return impl_->voices.names(); }
-ExecutorStats Executor::stats() const { return impl_->loop.stats(); }
+ExecutorStats Executor::stats() const {
+  ExecutorStats stats = impl_->loop.stats();
+  stats.num_voices = impl_->voices.count();
+  stats.voice_bytes = impl_->voices.bytes();
+  return stats;
+}
 const ExecutorInfo& Executor::info() const { return impl_->info; }
 const Engine& Executor::engine() const { return impl_->engine; }
 void Executor::close(bool drain) { impl_->loop.close(drain); }

@@ -43,6 +43,11 @@ void Loop::submit(Pending pending) {
   changed_.notify_one();
 }
 
+void Loop::check_open(const char* call) const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  TTSRT_CHECK(ClosedError, state_ == State::running, call, ": the executor is closed");
+}
+
 ExecutorStats Loop::stats() const {
   const std::lock_guard<std::mutex> lock(mutex_);
   return stats_;

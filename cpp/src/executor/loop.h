@@ -28,6 +28,8 @@ class Loop {
   const model::NetworkInfo& network() const { return network_->info(); }
   // Throws CapacityError, ClosedError, or DeviceError once the device has failed.
   void submit(Pending pending);
+  // Throws ClosedError, naming the call, once close() was called.
+  void check_open(const char* call) const;
   ExecutorStats stats() const;
   void close(bool drain);
 

@@ -6,20 +6,12 @@
 #include <vector>
 
 #include "decode/compile_rules.h"
+#include "executor/row_source.h"
 #include "executor/voices.h"
-#include "step/batch.h"
 #include "step/model_facts.h"
 #include "ttsrt/request.h"
 
 namespace ttsrt::executor {
-
-// Rows for an encoder or the decoder: ids or vectors, as a segment takes them.
-struct RowSource {
-  step::Input input = step::Input::zeros;
-  std::int32_t rows = 0;
-  std::vector<std::int32_t> ids;                      // text ids [rows], or codes [rows, C*S]
-  std::shared_ptr<const std::vector<float>> vectors;  // [rows * dim]
-};
 
 struct PreparedRequest {
   RowSource text;             // for the text encoder, or

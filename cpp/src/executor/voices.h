@@ -1,37 +1,47 @@
-// Voices by name: rows the decoder takes as context. Stored ones come with the engine, others are
-// added while it runs.
+// Voices by name: what stands for the context of a request. Stored ones come with the engine,
+// others are added while it runs, as many as memory holds.
+//
+// Decided: a voice added as codes is kept as codes (a few kilobytes) and embedded, or sent through
+// the context encoder, with each request; one added as embeddings is kept as rows.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
 
+#include "executor/row_source.h"
 #include "step/model_facts.h"
 #include "ttsrt/request.h"
 
 namespace ttsrt::executor {
-
-using VoiceRows = std::shared_ptr<const std::vector<float>>;  // [rows * dim]
 
 class VoiceBook {
  public:
   explicit VoiceBook(const step::ModelFacts& facts);
 
   // Throws ConfigError naming the known voices.
-  VoiceRows find(const VoiceRef& voice) const;
-  // Throws ConfigError for a bad shape, values that aren't finite, or a name in use.
+  std::shared_ptr<const RowSource> find(const VoiceRef& voice) const;
+  // Throw ConfigError for a bad shape, bad values, or a name in use.
   void add(const std::string& name, Matrix<float> embeddings);
+  void add_codes(const std::string& name, Matrix<std::int32_t> codes);
   void remove(const std::string& name);
   std::vector<std::string> names() const;
+  std::int32_t count() const;
+  // What added voices take; the engine's own lie in its mapping.
+  std::size_t bytes() const;
 
  private:
+  void keep(const std::string& name, RowSource&& source);
   std::string known() const;  // for messages; the lock is held
 
   const step::ModelFacts& facts_;
+  std::vector<std::shared_ptr<const RowSource>> stored_;
   mutable std::mutex mutex_;
-  std::map<std::string, VoiceRows> by_name_;
+  std::map<std::string, std::shared_ptr<const RowSource>> by_name_;
+  std::size_t bytes_ = 0;
 };
 
 }  // namespace ttsrt::executor

@@ -1,5 +1,7 @@
 #include "model/native_network.h"
 
+#include <algorithm>
+
 #include "core/check.h"
 #include "model/decoder.h"
 #include "model/encoder.h"
@@ -8,6 +10,18 @@ namespace ttsrt::model {
 namespace {
 
 using step::RowClass;
+
+std::int32_t blocks_for(std::int32_t positions) {
+  return (positions + ops::kBlockSize - 1) / ops::kBlockSize;
+}
+
+// As many as asked for, but no more than can ever be in use: two branches of every slot at full
+// length, and one shared unconditional prefix per slot.
+std::int32_t num_blocks(const Limits& limits, std::int32_t asked_positions) {
+  const std::int32_t most = limits.max_batch_size *
+                            (2 * blocks_for(limits.max_seq_len) + blocks_for(limits.max_input_len));
+  return asked_positions == 0 ? most : std::min(most, blocks_for(asked_positions));
+}
 
 ops::StateSpec state_of(const EngineData& engine, const NetworkOptions& options) {
   const ModelConfig& config = engine.config;
@@ -18,11 +32,7 @@ ops::StateSpec state_of(const EngineData& engine, const NetworkOptions& options)
   spec.cache_layers = config.decoder.layers;
   spec.cache_heads = config.decoder.heads;
   spec.cache_head_dim = config.decoder.head_dim();
-  // Two branches of every slot at full length, and one shared unconditional prefix per slot at
-  // worst.
-  const std::int32_t per_branch = (limits.max_seq_len + ops::kBlockSize - 1) / ops::kBlockSize;
-  const std::int32_t per_prefix = (limits.max_input_len + ops::kBlockSize - 1) / ops::kBlockSize;
-  spec.num_blocks = limits.max_batch_size * (2 * per_branch + per_prefix);
+  spec.num_blocks = num_blocks(limits, options.cache_positions);
   spec.max_positions = limits.max_seq_len;
   spec.memory_layers = config.decoder.layers;
   spec.memory_heads = config.cross.heads;

@@ -14,6 +14,7 @@ namespace ttsrt::model {
 struct NetworkOptions {
   Limits limits;  // the executor's, at most the engine's
   DType cache_dtype = DType::float32;
+  std::int32_t cache_positions = 0;  // of the paged cache; 0: every slot's worst case
   bool trace = false;
 };
 

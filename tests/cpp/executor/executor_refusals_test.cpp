@@ -220,7 +220,7 @@ TEST_P(ExecutorRefusals, VoicesThatLie) {
   EXPECT_TRUE(refuses_voice("", random_rows(2, 8, 1)));
   EXPECT_TRUE(refuses_voice("carl", random_rows(2, 7, 1)));
   EXPECT_TRUE(refuses_voice("carl", random_rows(9, 8, 1)));
-  EXPECT_TRUE(refuses_voice("carl", {}));
+  EXPECT_TRUE(refuses_voice("carl", Matrix<float>{}));
   EXPECT_TRUE(refuses_voice("carl", {2, 8, std::vector<float>(15)}));
   EXPECT_TRUE(refuses_voice("carl", {-2, -8, std::vector<float>(16)}));
   EXPECT_TRUE(refuses_voice("carl", {kHuge, 8, std::vector<float>(16)}));

@@ -19,8 +19,9 @@ class Voices : public ::testing::Test {
 };
 
 TEST_F(Voices, StoredOnesByIndexAndName) {
-  EXPECT_EQ(book_.find(0)->size(), 12U);
-  EXPECT_EQ(book_.find(std::string("bob"))->size(), 20U);
+  EXPECT_EQ(book_.find(0)->rows, 3);
+  EXPECT_EQ(book_.find(std::string("bob"))->rows, 5);
+  EXPECT_EQ(book_.find(0)->vectors, facts_.voices[0]);
   EXPECT_EQ(book_.find(std::string("ann")), book_.find(0));
   EXPECT_EQ(book_.names(), (std::vector<std::string>{"ann", "bob"}));
 }
@@ -35,11 +36,11 @@ TEST_F(Voices, UnknownOnesListTheKnown) {
 
 TEST_F(Voices, AddAndRemove) {
   book_.add("carl", {2, 4, std::vector<float>(8, 1.0F)});
-  const VoiceRows held = book_.find(std::string("carl"));
+  const auto held = book_.find(std::string("carl"));
   EXPECT_TRUE(throws_naming<ConfigError>(
       "in use", [&] { book_.add("carl", {1, 4, std::vector<float>(4)}); }));
   book_.remove("carl");
-  EXPECT_EQ(held->size(), 8U);  // whoever speaks with it keeps it
+  EXPECT_EQ(held->vectors->size(), 8U);  // whoever speaks with it keeps it
   EXPECT_THROW(book_.find(std::string("carl")), ConfigError);
   EXPECT_THROW(book_.remove("carl"), ConfigError);
 }
@@ -48,7 +49,7 @@ TEST_F(Voices, RefusesBadRows) {
   EXPECT_THROW(book_.add("", {1, 4, std::vector<float>(4)}), ConfigError);
   EXPECT_THROW(book_.add(std::string(257, 'x'), {1, 4, std::vector<float>(4)}), ConfigError);
   EXPECT_THROW(book_.add("x", {1, 5, std::vector<float>(5)}), ConfigError);
-  EXPECT_THROW(book_.add("x", {0, 4, {}}), ConfigError);
+  EXPECT_THROW(book_.add("x", Matrix<float>{0, 4, {}}), ConfigError);
   EXPECT_THROW(book_.add("x", {9, 4, std::vector<float>(36)}), ConfigError);
   EXPECT_THROW(book_.add("x", {2, 4, std::vector<float>(7)}),
                ConfigError);  // values that aren't rows * cols
@@ -56,6 +57,42 @@ TEST_F(Voices, RefusesBadRows) {
                ConfigError);
   facts_.context_route = step::ContextRoute::memory;
   EXPECT_THROW(book_.add("x", {1, 4, std::vector<float>(4)}), ConfigError);
+}
+
+TEST_F(Voices, CodesAreKeptAsStacks) {
+  facts_.frame_stacking = 2;
+  book_.add_codes("carl", Matrix<std::int32_t>{3, 2, {1, 2, 3, 4, 5, 6}});
+  const auto voice = book_.find(std::string("carl"));
+  EXPECT_EQ(voice->input, step::Input::codes);
+  EXPECT_EQ(voice->rows, 2);
+  EXPECT_EQ(voice->ids, (std::vector<std::int32_t>{1, 2, 3, 4, 5, 6, 0, 0}));
+  EXPECT_EQ(voice->vectors, nullptr);
+}
+
+TEST_F(Voices, RefusesBadCodes) {
+  EXPECT_TRUE(throws_naming<ConfigError>(
+      "add_voice: codes", [&] { book_.add_codes("x", Matrix<std::int32_t>{1, 2, {1, 16}}); }));
+  EXPECT_THROW(book_.add_codes("x", Matrix<std::int32_t>{1, 3, {1, 2, 3}}), ConfigError);
+  EXPECT_THROW(book_.add_codes("x", Matrix<std::int32_t>{9, 2, std::vector<std::int32_t>(18)}),
+               ConfigError);
+  facts_.takes_context_codes = false;
+  EXPECT_TRUE(throws_naming<ConfigError>("give a voice or embeddings", [&] {
+    book_.add_codes("x", Matrix<std::int32_t>{1, 2, {1, 2}});
+  }));
+}
+
+TEST_F(Voices, ThousandsAreCounted) {
+  EXPECT_EQ(book_.count(), 2);
+  EXPECT_EQ(book_.bytes(), 0U);  // the engine's own cost nothing beside its mapping
+  for (int i = 0; i < 5000; ++i)
+    book_.add_codes("voice" + std::to_string(i), Matrix<std::int32_t>{2, 2, {1, 2, 3, i % 16}});
+  EXPECT_EQ(book_.count(), 5002);
+  EXPECT_GE(book_.bytes(), 5000U * 16);
+  EXPECT_EQ(book_.find(std::string("voice4999"))->ids.back(), 4999 % 16);
+  for (int i = 0; i < 5000; ++i) book_.remove("voice" + std::to_string(i));
+  book_.remove("ann");
+  EXPECT_EQ(book_.bytes(), 0U);
+  EXPECT_EQ(book_.names(), std::vector<std::string>{"bob"});
 }
 
 }  // namespace
