@@ -31,25 +31,7 @@ void add_voice(Executor& self, const std::string& name,
   (self.*add)(name, std::move(matrix));
 }
 
-void register_stats(py::module_& module) {
-  py::class_<ExecutorStats>(module, "ExecutorStats",
-                            "Counters since the start, and what is in flight now.")
-      .def_readonly("num_submitted", &ExecutorStats::num_submitted)
-      .def_readonly("num_completed", &ExecutorStats::num_completed)
-      .def_readonly("num_failed", &ExecutorStats::num_failed)
-      .def_readonly("num_cancelled", &ExecutorStats::num_cancelled)
-      .def_readonly("num_iterations", &ExecutorStats::num_iterations)
-      .def_readonly("num_frames", &ExecutorStats::num_frames)
-      .def_readonly("num_active_requests", &ExecutorStats::num_active_requests)
-      .def_readonly("num_queued_requests", &ExecutorStats::num_queued_requests)
-      .def_readonly("max_num_active_requests", &ExecutorStats::max_num_active_requests)
-      .def_readonly("used_num_blocks", &ExecutorStats::used_num_blocks)
-      .def_readonly("free_num_blocks", &ExecutorStats::free_num_blocks)
-      .def_readonly("max_num_blocks", &ExecutorStats::max_num_blocks)
-      .def_readonly("tokens_per_block", &ExecutorStats::tokens_per_block)
-      .def_readonly("iteration_seconds", &ExecutorStats::iteration_seconds)
-      .def_readonly("num_voices", &ExecutorStats::num_voices)
-      .def_readonly("voice_bytes", &ExecutorStats::voice_bytes);
+void register_info(py::module_& module) {
   py::class_<ExecutorInfo>(module, "ExecutorInfo", "What the executor took for itself.")
       .def_readonly("device", &ExecutorInfo::device)
       .def_readonly("description", &ExecutorInfo::description)
@@ -62,7 +44,7 @@ void register_stats(py::module_& module) {
 }  // namespace
 
 void register_executors(py::module_& module) {
-  register_stats(module);
+  register_info(module);
   const auto release = py::call_guard<py::gil_scoped_release>();
   py::class_<Executor, ExecutorHolder>(module, "Executor",
                                        "Runs requests, many at once. Thread safe.")

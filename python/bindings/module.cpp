@@ -12,5 +12,6 @@ PYBIND11_MODULE(_core, module) {
   ttsrt::python::register_engines(module);
   ttsrt::python::register_build(module);
   ttsrt::python::register_handles(module);
+  ttsrt::python::register_stats(module);
   ttsrt::python::register_executors(module);
 }

@@ -43,6 +43,7 @@ class Executor:
         max_tokens_in_paged_kv_cache: int | None = None,
         prefill_slice_seconds: float | None = None,
         kv_cache_dtype: str | None = None,
+        iter_stats_max_iterations: int | None = None,
         trace: bool = False,
     ) -> None:
         """Opens the engine and takes the device. None takes the library's default of an option.
@@ -63,6 +64,7 @@ class Executor:
                 other requests decode; 0 for no limit. They go on where they stopped.
             kv_cache_dtype: "float32", "bfloat16" or "float16"; as the engine computes where not
                 given.
+            iter_stats_max_iterations: Iterations that `stats()` remembers.
             trace: Keeps every stage's values for `Result.trace`: slow, for validation.
 
         Raises:
@@ -80,6 +82,7 @@ class Executor:
             max_tokens_in_paged_kv_cache=max_tokens_in_paged_kv_cache,
             prefill_slice_seconds=prefill_slice_seconds,
             kv_cache_dtype=kv_cache_dtype,
+            iter_stats_max_iterations=iter_stats_max_iterations,
             trace=trace,
         )
         opened = (
@@ -164,7 +167,11 @@ class Executor:
         return aiter(self._submit(_one(request, fields)))
 
     def stats(self) -> _core.ExecutorStats:
-        """Counters since the start, and what is in flight now."""
+        """Counters since the start, the latest iterations, and what is in flight now.
+
+        Names are those of TensorRT-LLM's executor in snake case: `stats().iterations[-1]
+        .kv_cache_stats.used_num_blocks`, `stats().requests[0].stage`. Its tokens are single codes.
+        """
         return self._native.stats()
 
     def add_voice(

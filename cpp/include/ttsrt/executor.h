@@ -11,6 +11,7 @@
 #include "ttsrt/engine.h"
 #include "ttsrt/options.h"
 #include "ttsrt/request.h"
+#include "ttsrt/stats.h"
 
 namespace ttsrt {
 
@@ -40,26 +41,6 @@ class Handle {
   friend class Executor;
   explicit Handle(std::shared_ptr<Ticketed> ticketed) : ticketed_(std::move(ticketed)) {}
   std::shared_ptr<Ticketed> ticketed_;
-};
-
-/// Counters since the start, and what is in flight now.
-struct ExecutorStats {
-  std::uint64_t num_submitted = 0;
-  std::uint64_t num_completed = 0;
-  std::uint64_t num_failed = 0;
-  std::uint64_t num_cancelled = 0;
-  std::uint64_t num_iterations = 0;
-  std::uint64_t num_frames = 0;
-  std::int32_t num_active_requests = 0;
-  std::int32_t num_queued_requests = 0;
-  std::int32_t max_num_active_requests = 0;
-  std::int32_t used_num_blocks = 0;  ///< of requests in flight, and of prefixes kept for later ones
-  std::int32_t free_num_blocks = 0;
-  std::int32_t max_num_blocks = 0;
-  std::int32_t tokens_per_block = 0;
-  double iteration_seconds = 0.0;  ///< sum over iterations
-  std::int32_t num_voices = 0;     ///< by name: the engine's and those added
-  std::uint64_t voice_bytes = 0;   ///< of those added
 };
 
 /// What the executor took for itself.

@@ -66,6 +66,7 @@ struct ExecutorOptions {
   /// no limit. They go on with the next iteration where this one stopped.
   double prefill_slice_seconds = 0.02;
   std::string kv_cache_dtype;  ///< "float32", "bfloat16", "float16"; empty: as the engine computes
+  std::int32_t iter_stats_max_iterations = 100;  ///< iterations that stats() remembers
   bool trace = false;  ///< keep every stage's values for `Result::trace` (slow; for validation)
 };
 

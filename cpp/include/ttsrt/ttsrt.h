@@ -8,4 +8,5 @@
 #include "ttsrt/executor.h"
 #include "ttsrt/options.h"
 #include "ttsrt/request.h"
+#include "ttsrt/stats.h"
 #include "ttsrt/tensor.h"

@@ -64,7 +64,12 @@ Compiled::Compiled(const ops::Program& program, const ops::ProgramLimits& limits
 }
 
 void Compiled::lower() {
+  const std::vector<std::int32_t>& begins = program_.part_begins;
+  part_stages_.push_back(0);
   for (std::size_t i = 0; i < program_.ops.size(); ++i) {
+    const std::size_t part = part_stages_.size() - 1;
+    if (part < begins.size() && static_cast<std::size_t>(begins[part]) == i)
+      part_stages_.push_back(static_cast<std::int64_t>(plan_.stages.size()));
     if (can_fuse(i)) {
       add_linear_after(std::get<ops::Linear>(program_.ops[i + 1]),
                        &std::get<ops::LayerNorm>(program_.ops[i]));
@@ -75,17 +80,23 @@ void Compiled::lower() {
   }
 }
 
-// Whether op `index` is a LayerNorm that only the Linear behind it reads.
+// Whether op `index` is a LayerNorm that only the Linear behind it reads, before another writes
+// over it.
 bool Compiled::can_fuse(std::size_t index) const {
   if (limits_.trace || index + 1 >= program_.ops.size()) return false;
   const auto* norm = std::get_if<ops::LayerNorm>(&program_.ops[index]);
   const auto* linear = std::get_if<ops::Linear>(&program_.ops[index + 1]);
   if (norm == nullptr || linear == nullptr || linear->x != norm->out || linear->out == norm->x)
     return false;
-  int uses = 0;
-  const auto count = [&uses, norm](ops::BufferId id) { uses += id == norm->out ? 1 : 0; };
-  for (const ops::Op& op : program_.ops) std::visit(BufferVisitor<decltype(count)>{count}, op);
-  return uses == 2;
+  for (std::size_t i = index + 2; i < program_.ops.size(); ++i) {
+    const auto* next = std::get_if<ops::LayerNorm>(&program_.ops[i]);
+    if (next != nullptr && next->out == norm->out && next->x != norm->out) return true;
+    bool is_used = false;
+    const auto look = [&is_used, norm](ops::BufferId id) { is_used |= id == norm->out; };
+    std::visit(BufferVisitor<decltype(look)>{look}, program_.ops[i]);
+    if (is_used) return false;
+  }
+  return true;
 }
 
 Rows Compiled::rows_of(ops::BufferId buffer, ops::RowSpace space) const {

@@ -154,6 +154,7 @@ class CpuExecutable : public ops::Executable {
     return compiled_.activation(buffer);
   }
   std::size_t activation_bytes() const override { return compiled_.activation_bytes(); }
+  double seconds() const override { return compiled_.seconds(); }
   std::size_t scratch_bytes() const { return compiled_.scratch_bytes(); }
 
  private:

@@ -1,9 +1,13 @@
 #include "cpu/executable.h"
 
+#include <chrono>
+
 #include "core/check.h"
 
 namespace ttsrt::cpu {
 namespace {
+
+using Clock = std::chrono::steady_clock;
 
 std::size_t most_scratch(const Stages& stages) {
   std::size_t most = 0;
@@ -25,8 +29,9 @@ void Compiled::check(const step::RowBatch& rows) const {
               limits_.max_draws, " draws, got ", rows.rows, " and ", rows.draws.size());
   std::int32_t next = 0;
   for (const step::Segment& segment : rows.segments) {
-    TTSRT_CHECK(InternalError, segment.slot >= 0 && segment.slot < spec.slots, "segment: slot ",
-                segment.slot, " of ", spec.slots);
+    const bool is_gone = segment.slot == step::kNobody && rows.first_part > 0;
+    TTSRT_CHECK(InternalError, is_gone || (segment.slot >= 0 && segment.slot < spec.slots),
+                "segment: slot ", segment.slot, " of ", spec.slots);
     TTSRT_CHECK(InternalError,
                 segment.first_row == next && segment.rows > 0 && segment.position >= 0,
                 "segment of ", segment.rows, " rows at position ", segment.position,
@@ -57,17 +62,32 @@ void Compiled::check(const step::RowBatch& rows) const {
 
 void Compiled::run(const step::RowBatch& rows, const Worker& worker, ThreadTeam& team) {
   if (rows.rows == 0) return;
+  const Clock::time_point begin = Clock::now();
   if (worker.thread == 0) prepare(rows);
   team.barrier();
-  walk(plan_.stages, worker, team);
+  walk(plan_.stages, stages_of(rows), worker, team);
+  if (worker.thread == 0) seconds_ = std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
-void Compiled::walk(const Stages& stages, const Worker& worker, ThreadTeam& team) const {
-  for (const auto& stage : stages) {
+// Stages of the parts that run.
+Range Compiled::stages_of(const step::RowBatch& rows) const {
+  const auto at = [this](std::int32_t part) {
+    const auto end = static_cast<std::int64_t>(plan_.stages.size());
+    return part >= program_.num_parts() ? end : part_stages_[static_cast<std::size_t>(part)];
+  };
+  return {at(rows.first_part), at(rows.last_part)};
+}
+
+void Compiled::walk(const Stages& stages, const Range& range, const Worker& worker,
+                    ThreadTeam& team) const {
+  for (std::int64_t i = range.begin; i < range.end; ++i) {
+    const auto& stage = stages[static_cast<std::size_t>(i)];
     if (!stage->is_needed()) continue;
     if (const Stages* body = stage->body()) {
+      const Range all{0, static_cast<std::int64_t>(body->size())};
       Worker inside = worker;
-      for (inside.pass = 0; inside.pass < stage->passes(); ++inside.pass) walk(*body, inside, team);
+      for (inside.pass = 0; inside.pass < stage->passes(); ++inside.pass)
+        walk(*body, all, inside, team);
     } else {
       stage->run(worker);
       team.barrier();

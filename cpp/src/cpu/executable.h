@@ -31,6 +31,7 @@ class Compiled {
   const float* activation(ops::BufferId buffer) const;
   std::size_t activation_bytes() const;
   std::size_t scratch_bytes() const;
+  double seconds() const { return seconds_; }  // of the last run
 
  private:
   void lower();
@@ -56,7 +57,8 @@ class Compiled {
 
   void prepare(const step::RowBatch& rows);
   void prepare_picks(const step::RowBatch& rows);
-  void walk(const Stages& stages, const Worker& worker, ThreadTeam& team) const;
+  Range stages_of(const step::RowBatch& rows) const;
+  void walk(const Stages& stages, const Range& range, const Worker& worker, ThreadTeam& team) const;
 
   ops::Program program_;
   ops::ProgramLimits limits_;
@@ -69,6 +71,8 @@ class Compiled {
       nullptr;                     // keys and values of segments that keep nothing in the cache
   std::int64_t segment_room_ = 0;  // bytes
   bool uses_cache_ = false;
+  std::vector<std::int64_t> part_stages_;  // [num_parts] first stage of each
+  double seconds_ = 0.0;
 };
 
 }  // namespace ttsrt::cpu

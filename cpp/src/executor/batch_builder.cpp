@@ -17,6 +17,14 @@ class Builder {
  public:
   Builder(const step::ModelFacts& facts, step::StepBatch& batch) : facts_(facts), batch_(batch) {}
 
+  // Rows of an encoder whose request ended while they paused keep their place.
+  void add_nobody(const PlanItem& item) {
+    Segment segment;
+    segment.slot = step::kNobody;
+    segment.rows = item.rows;
+    push(item.row_class, segment);
+  }
+
   void add(const PlanItem& item, Sequence& sequence) {
     if (!sequence.is_admitted) {
       batch_.admissions.push_back({sequence.slot, sequence.request.rules.slot});
@@ -154,8 +162,16 @@ class Builder {
 void build_batch(const step::StepPlan& plan, std::vector<std::unique_ptr<Sequence>>& sequences,
                  const step::ModelFacts& facts, step::StepBatch& batch) {
   batch.clear();
+  for (std::size_t c = 0; c < plan.parts.size(); ++c) {
+    batch.classes[c].first_part = plan.parts[c].first;
+    batch.classes[c].last_part = plan.parts[c].last;
+  }
   Builder builder(facts, batch);
   for (const PlanItem& item : plan.items) {
+    if (item.sequence == step::kNobody) {
+      builder.add_nobody(item);
+      continue;
+    }
     Sequence& sequence = *sequences[static_cast<std::size_t>(item.sequence)];
     builder.add(item, sequence);
     if (item.is_prefix) sequence.prefix->planned += item.rows;

@@ -25,6 +25,7 @@ Event next_event(Sequence& sequence, const step::ModelFacts& facts) {
 
 void book_rows(const step::StepPlan& plan, std::vector<std::unique_ptr<Sequence>>& sequences) {
   for (const step::PlanItem& item : plan.items) {
+    if (item.sequence == step::kNobody || plan.pauses_in(item.row_class)) continue;
     Sequence& sequence = *sequences[static_cast<std::size_t>(item.sequence)];
     if (item.row_class == RowClass::encode_text || item.row_class == RowClass::project_memory)
       sequence.is_text_done = true;
@@ -90,6 +91,7 @@ void trace_encoders(const step::StepBatch& batch, const step::StepOutput& output
   for (const step::TapOutput& tap : output.taps) {
     if (tap.row_class == static_cast<std::int32_t>(RowClass::decode)) continue;
     for (const step::Segment& segment : batch.classes[tap.row_class].segments) {
+      if (segment.slot == step::kNobody) continue;
       const auto found = std::find_if(sequences.begin(), sequences.end(), [&](const auto& of) {
         return of && of->slot == segment.slot;
       });

@@ -14,10 +14,16 @@ namespace ttsrt {
 namespace {
 
 constexpr double kMaxSlice = 3600.0;  // seconds
+constexpr std::int32_t kMaxIterations = 1 << 20;
 
 void check_options(const ExecutorOptions& options) {
   TTSRT_CHECK(ConfigError, options.num_threads >= 0 && options.num_threads <= 1024,
               "num_threads: expected 0 to 1024, got ", options.num_threads);
+  TTSRT_CHECK(
+      ConfigError,
+      options.iter_stats_max_iterations >= 0 && options.iter_stats_max_iterations <= kMaxIterations,
+      "iter_stats_max_iterations: expected 0 to ", kMaxIterations, ", got ",
+      options.iter_stats_max_iterations);
   TTSRT_CHECK(ConfigError, options.max_tokens_in_paged_kv_cache >= 0,
               "max_tokens_in_paged_kv_cache: expected 0 (enough for all) or more, got ",
               options.max_tokens_in_paged_kv_cache);
@@ -28,6 +34,13 @@ void check_options(const ExecutorOptions& options) {
               options.prefill_slice_seconds);
   TTSRT_CHECK(ConfigError, options.max_queue_size >= 1 && options.max_queue_size <= (1 << 20),
               "max_queue_size: expected 1 to ", 1 << 20, ", got ", options.max_queue_size);
+}
+
+executor::LoopOptions loop_options(const ExecutorOptions& options) {
+  return {.max_queue_size = options.max_queue_size,
+          .prefill_slice_seconds = options.prefill_slice_seconds,
+          .iter_stats_max_iterations = options.iter_stats_max_iterations,
+          .trace = options.trace};
 }
 
 ExecutorInfo describe(const Engine& engine, const model::NetworkInfo& network) {
@@ -56,7 +69,7 @@ class ExecutorImpl {
  public:
   ExecutorImpl(const Engine& the_engine, const ExecutorOptions& options)
       : engine(the_engine),
-        loop(open_network(the_engine, options), options.max_queue_size, options.trace),
+        loop(open_network(the_engine, options), loop_options(options)),
         voices(loop.network().facts),
         info(describe(the_engine, loop.network())) {
     check_defaults(the_engine, loop.network().facts);

@@ -17,12 +17,14 @@ std::int32_t BlockPool::take() {
   const std::int32_t block = free_.back();
   free_.pop_back();
   references_[static_cast<std::size_t>(block)] = 1;
+  ++num_taken_;
   return block;
 }
 
 void BlockPool::share(std::int32_t block) {
   TTSRT_DCHECK(references_[static_cast<std::size_t>(block)] > 0);
   ++references_[static_cast<std::size_t>(block)];
+  ++num_shared_;
 }
 
 void BlockPool::release(std::int32_t block) {

@@ -26,6 +26,10 @@ class BlockPool {
     return (positions + block_size_ - 1) / block_size_;
   }
 
+  // Since the start: blocks taken, and takes that shared one.
+  std::uint64_t num_taken() const { return num_taken_; }
+  std::uint64_t num_shared() const { return num_shared_; }
+
   // Throws InternalError where none is free: callers reserve first.
   std::int32_t take();
   void share(std::int32_t block);
@@ -35,6 +39,8 @@ class BlockPool {
   std::int32_t block_size_;
   std::vector<std::int32_t> references_;  // [num_blocks]
   std::vector<std::int32_t> free_;
+  std::uint64_t num_taken_ = 0;
+  std::uint64_t num_shared_ = 0;
 };
 
 // Blocks of one branch, in order of position. Gives them back when it goes.

@@ -8,18 +8,18 @@
 
 namespace ttsrt::executor {
 
-Loop::Loop(std::unique_ptr<model::Network> network, std::int32_t max_queue_size, bool trace)
+Loop::Loop(std::unique_ptr<model::Network> network, const LoopOptions& options)
     : network_(std::move(network)),
-      max_queue_size_(max_queue_size),
-      trace_(trace),
+      options_(options),
       pool_(network_->info().num_blocks, network_->info().block_size),
-      prefixes_(pool_) {
+      prefixes_(pool_),
+      stats_(network_->info().slots, options.iter_stats_max_iterations, pool_) {
   const model::NetworkInfo& info = network_->info();
   for (std::int32_t slot = info.slots - 1; slot >= 0; --slot) free_slots_.push_back(slot);
   running_.reserve(static_cast<std::size_t>(info.slots));
-  stats_.max_num_active_requests = info.slots;
-  stats_.max_num_blocks = stats_.free_num_blocks = info.num_blocks;
-  stats_.tokens_per_block = info.block_size;
+  budget_.max_rows = info.facts.max_rows;
+  budget_.seconds = options.prefill_slice_seconds;
+  budget_.num_parts = info.num_parts;
   thread_ = std::thread([this] { run(); });
 }
 
@@ -34,11 +34,12 @@ void Loop::submit(Pending pending) {
     TTSRT_CHECK(DeviceError, device_failure_.empty(),
                 "submit: the device failed before: ", device_failure_);
     TTSRT_CHECK(ClosedError, state_ == State::running, "submit: the executor is closed");
-    TTSRT_CHECK(CapacityError, waiting_.size() < static_cast<std::size_t>(max_queue_size_),
-                "submit: the queue is full: ", max_queue_size_, " requests wait (max_queue_size)");
+    const bool is_full = waiting_.size() >= static_cast<std::size_t>(options_.max_queue_size);
+    if (is_full) stats_.count_refused();
+    TTSRT_CHECK(CapacityError, !is_full, "submit: the queue is full: ", options_.max_queue_size,
+                " requests wait (max_queue_size)");
     waiting_.push_back(std::move(pending));
-    ++stats_.num_submitted;
-    stats_.num_queued_requests = static_cast<std::int32_t>(waiting_.size());
+    stats_.count_submitted(waiting_.size());
   }
   changed_.notify_one();
 }
@@ -50,7 +51,10 @@ void Loop::check_open(const char* call) const {
 
 ExecutorStats Loop::stats() const {
   const std::lock_guard<std::mutex> lock(mutex_);
-  return stats_;
+  ExecutorStats stats = stats_.snapshot();
+  stats.requests.reserve(stats.requests.size() + waiting_.size());
+  for (const Pending& pending : waiting_) stats.requests.push_back({.id = pending.channel->id()});
+  return stats;
 }
 
 void Loop::close(bool drain) {
@@ -84,28 +88,17 @@ void Loop::run() {
   }
 }
 
-void Loop::count(FinishReason reason) {
+void Loop::count_ended(std::uint64_t id, FinishReason reason) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  if (reason == FinishReason::error) {
-    ++stats_.num_failed;
-  } else if (reason == FinishReason::cancelled || reason == FinishReason::deadline) {
-    ++stats_.num_cancelled;
-  } else {
-    ++stats_.num_completed;
-  }
-  book_occupancy();
+  stats_.count_ended(id, reason, num_active());
 }
 
-// What is taken of slots and blocks; the lock is held.
-void Loop::book_occupancy() {
-  stats_.num_active_requests =
-      stats_.max_num_active_requests - static_cast<std::int32_t>(free_slots_.size());
-  stats_.free_num_blocks = pool_.num_free();
-  stats_.used_num_blocks = pool_.num_blocks() - pool_.num_free();
+std::int32_t Loop::num_active() const {
+  return network_->info().slots - static_cast<std::int32_t>(free_slots_.size());
 }
 
 void Loop::reject(Pending& pending, FinishReason reason, const std::string& why) {
-  count(reason);
+  count_ended(pending.channel->id(), reason);
   Sequence never_ran(std::move(pending), -1, network_->info().facts, false);
   never_ran.started = Clock::now();
   finish(never_ran, reason, why, network_->info().facts);
@@ -126,7 +119,8 @@ void Loop::take_in() {
       if (!reserves(best->request)) return;
       chosen = std::move(*best);
       waiting_.erase(best);
-      stats_.num_queued_requests = static_cast<std::int32_t>(waiting_.size());
+      stats_.count_queued(waiting_.size());
+      stats_.count_started(std::chrono::duration<double>(Clock::now() - chosen->submitted).count());
     }
     const std::shared_ptr<Channel> channel = chosen->channel;
     try {
@@ -159,7 +153,7 @@ bool Loop::reserves(const PreparedRequest& request) {
 
 // A request that couldn't even be set up ends with what went wrong.
 void Loop::refuse(Channel& channel, const std::string& why) {
-  count(FinishReason::error);
+  count_ended(channel.id(), FinishReason::error);
   Event last;
   last.is_last = true;
   last.finish_reason = FinishReason::error;
@@ -172,7 +166,7 @@ void Loop::refuse(Channel& channel, const std::string& why) {
 
 void Loop::admit(Pending&& pending) {
   auto sequence = std::make_unique<Sequence>(std::move(pending), free_slots_.back(),
-                                             network_->info().facts, trace_);
+                                             network_->info().facts, options_.trace);
   const std::int32_t rows = sequence->context_rows();
   const std::int32_t positions = rows + sequence->request.rules.max_steps;
   sequence->started = Clock::now();
@@ -193,7 +187,7 @@ void Loop::end(std::unique_ptr<Sequence>& sequence, FinishReason reason, const s
   sequence->conditional.clear();
   sequence->unconditional.clear();
   free_slots_.push_back(sequence->slot);
-  count(reason);
+  count_ended(sequence->channel->id(), reason);
   finish(*sequence, reason, why, network_->info().facts);
   sequence.reset();
 }
@@ -213,7 +207,7 @@ void Loop::drop_ended() {
                                              [&](const Pending& of) { return !is_over(of); });
     std::move(first, waiting_.end(), std::back_inserter(ended));
     waiting_.erase(first, waiting_.end());
-    stats_.num_queued_requests = static_cast<std::int32_t>(waiting_.size());
+    stats_.count_queued(waiting_.size());
   }
   for (Pending& pending : ended) {
     const bool is_cancelled = closes || pending.channel->is_cancelled();
@@ -227,7 +221,7 @@ void Loop::drop_ended() {
     if (!is_cancelled && !is_late) continue;
     end(sequence, is_cancelled ? FinishReason::cancelled : FinishReason::deadline, "");
   }
-  std::erase(running_, nullptr);
+  close_ranks();
 }
 
 void Loop::step() {
@@ -235,35 +229,95 @@ void Loop::step() {
   const step::ModelFacts& facts = network_->info().facts;
   std::int64_t frames = 0;
   try {
-    plan_.items.clear();
-    views_.clear();
-    for (const auto& sequence : running_) views_.push_back(sequence->view());
-    plan_ = plan_step(views_, facts.max_rows);
-    TTSRT_CHECK(InternalError, !plan_.is_empty(), "the scheduler found nothing to run for ",
-                running_.size(), " requests");
+    plan();
     build_batch(plan_, running_, facts, batch_);
     const step::StepOutput& output = network_->collect(network_->launch(batch_));
     frames = commit(plan_, batch_, output, running_, facts);
+    keep_paused();
+    learn_row_seconds(output);
   } catch (const DeviceError& problem) {
     fail_all(problem.what());
   } catch (const std::exception& problem) {
     fail_planned(problem.what());
   }
-  update_stats(frames, std::chrono::duration<double>(Clock::now() - begin).count());
+  publish(frames, std::chrono::duration<double>(Clock::now() - begin).count());
   for (auto& sequence : running_) {
     if (sequence->end.has_value()) end(sequence, *sequence->end, "");
   }
+  close_ranks();
+}
+
+void Loop::plan() {
+  plan_ = {};
+  views_.clear();
+  for (const auto& sequence : running_) {
+    views_.push_back(sequence->view());
+    sequence->is_scheduled = false;
+  }
+  plan_ = plan_step(views_, paused_, budget_);
+  TTSRT_CHECK(InternalError, !plan_.is_empty(), "the scheduler found nothing to run for ",
+              running_.size(), " requests");
+  for (const step::PlanItem& item : plan_.items) {
+    if (item.sequence != step::kNobody)
+      running_[static_cast<std::size_t>(item.sequence)]->is_scheduled = true;
+  }
+}
+
+// Encoders that stopped between two layers go on from there.
+void Loop::keep_paused() {
+  for (std::size_t c = 0; c < paused_.size(); ++c) {
+    PausedBatch& paused = paused_[c];
+    paused = {};
+    if (!plan_.pauses[c]) continue;
+    paused.next_part = plan_.parts[c].last;
+    for (const step::PlanItem& item : plan_.items) {
+      if (static_cast<std::size_t>(item.row_class) == c)
+        paused.members.push_back({item.sequence, item.rows});
+    }
+  }
+}
+
+// What a row takes in one part of each class's Program, smoothed: the machine's speed changes.
+void Loop::learn_row_seconds(const step::StepOutput& output) {
+  constexpr double kNewest = 0.25;
+  for (std::size_t c = 0; c < output.seconds.size(); ++c) {
+    const step::RowBatch& rows = batch_.classes[c];
+    if (rows.rows == 0 || output.seconds[c] <= 0.0) continue;
+    const std::int32_t parts = std::min(rows.last_part, budget_.num_parts[c]) - rows.first_part;
+    const double seen = output.seconds[c] / rows.rows / std::max(parts, 1);
+    double& known = budget_.row_seconds[c];
+    known = known > 0.0 ? known + kNewest * (seen - known) : seen;
+  }
+}
+
+// Forgets those that ended; who stays moves up, in paused batches too.
+void Loop::close_ranks() {
+  std::int32_t next = 0;
+  std::vector<std::int32_t> places(running_.size(), step::kNobody);
+  for (std::size_t i = 0; i < running_.size(); ++i) {
+    if (running_[i] != nullptr) places[i] = next++;
+  }
   std::erase(running_, nullptr);
+  for (PausedBatch& paused : paused_) {
+    bool is_wanted = false;
+    for (PausedBatch::Member& member : paused.members) {
+      if (member.sequence != step::kNobody)
+        member.sequence = places[static_cast<std::size_t>(member.sequence)];
+      is_wanted |= member.sequence != step::kNobody;
+    }
+    if (!is_wanted) paused = {};
+  }
 }
 
 // A failed launch costs the requests that were in it; the executor goes on.
 void Loop::fail_planned(const std::string& why) {
   for (const step::PlanItem& item : plan_.items) {
+    if (item.sequence == step::kNobody) continue;
     auto& sequence = running_[static_cast<std::size_t>(item.sequence)];
     if (sequence != nullptr) end(sequence, FinishReason::error, why);
   }
   if (plan_.is_empty()) fail_running(why);  // nobody's launch in particular
-  std::erase(running_, nullptr);
+  close_ranks();
   prefixes_.forget_progress();
 }
 
@@ -271,7 +325,7 @@ void Loop::fail_running(const std::string& why) {
   for (auto& sequence : running_) {
     if (sequence != nullptr) end(sequence, FinishReason::error, why);
   }
-  running_.clear();
+  close_ranks();
   prefixes_.forget_progress();
 }
 
@@ -282,18 +336,15 @@ void Loop::fail_all(const std::string& why) {
     const std::lock_guard<std::mutex> lock(mutex_);
     device_failure_ = why;
     waiting.swap(waiting_);
-    stats_.num_queued_requests = 0;
+    stats_.count_queued(0);
   }
   fail_running(why);
   for (Pending& pending : waiting) reject(pending, FinishReason::error, why);
 }
 
-void Loop::update_stats(std::int64_t frames, double seconds) {
+void Loop::publish(std::int64_t frames, double seconds) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  ++stats_.num_iterations;
-  stats_.num_frames += static_cast<std::uint64_t>(frames);
-  stats_.iteration_seconds += seconds;
-  book_occupancy();
+  stats_.publish(plan_, num_active(), running_, network_->info().facts.codebooks, frames, seconds);
 }
 
 }  // namespace ttsrt::executor

@@ -11,16 +11,26 @@
 #include <vector>
 
 #include "executor/kv_cache.h"
+#include "executor/scheduler.h"
 #include "executor/sequence.h"
+#include "executor/stats_book.h"
 #include "model/network.h"
 #include "step/plan.h"
 #include "ttsrt/executor.h"
 
 namespace ttsrt::executor {
 
+// What of ExecutorOptions is the loop's.
+struct LoopOptions {
+  std::int32_t max_queue_size = 256;
+  double prefill_slice_seconds = 0.0;  // 0: no limit
+  std::int32_t iter_stats_max_iterations = 0;
+  bool trace = false;
+};
+
 class Loop {
  public:
-  Loop(std::unique_ptr<model::Network> network, std::int32_t max_queue_size, bool trace);
+  Loop(std::unique_ptr<model::Network> network, const LoopOptions& options);
   ~Loop();
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
@@ -46,18 +56,21 @@ class Loop {
   bool reserves(const PreparedRequest& request);
   void drop_ended();
   void step();
+  void plan();
+  void keep_paused();
+  void learn_row_seconds(const step::StepOutput& output);
+  void close_ranks();
   void fail_planned(const std::string& why);
   void fail_running(const std::string& why);
   void fail_all(const std::string& why);
   void end(std::unique_ptr<Sequence>& sequence, FinishReason reason, const std::string& why);
-  void count(FinishReason reason);
-  void book_occupancy();
+  void count_ended(std::uint64_t id, FinishReason reason);
+  std::int32_t num_active() const;
   void reject(Pending& pending, FinishReason reason, const std::string& why);
-  void update_stats(std::int64_t frames, double seconds);
+  void publish(std::int64_t frames, double seconds);
 
   std::unique_ptr<model::Network> network_;
-  const std::int32_t max_queue_size_;
-  const bool trace_;
+  const LoopOptions options_;
 
   // The loop thread's own.
   BlockPool pool_;
@@ -67,6 +80,8 @@ class Loop {
   step::StepPlan plan_;
   step::StepBatch batch_;
   std::vector<SequenceView> views_;
+  PausedBatches paused_;
+  StepBudget budget_;
 
   // Shared with callers.
   mutable std::mutex mutex_;
@@ -74,7 +89,7 @@ class Loop {
   std::deque<Pending> waiting_;
   State state_ = State::running;
   std::string device_failure_;  // empty: the device works
-  ExecutorStats stats_;
+  StatsBook stats_;
 
   std::mutex close_mutex_;
   std::thread thread_;

@@ -1,5 +1,6 @@
 // Names of public enumerations.
 #include "ttsrt/request.h"
+#include "ttsrt/stats.h"
 
 namespace ttsrt {
 
@@ -15,6 +16,20 @@ const char* name_of(FinishReason reason) {
       return "deadline";
     case FinishReason::error:
       return "error";
+  }
+  return "unknown";
+}
+
+const char* name_of(RequestStage stage) {
+  switch (stage) {
+    case RequestStage::queued:
+      return "queued";
+    case RequestStage::encoder_in_progress:
+      return "encoder_in_progress";
+    case RequestStage::context_in_progress:
+      return "context_in_progress";
+    case RequestStage::generation_in_progress:
+      return "generation_in_progress";
   }
   return "unknown";
 }

@@ -1,7 +1,7 @@
 #include "executor/scheduler.h"
 
 #include <algorithm>
-#include <array>
+#include <limits>
 #include <map>
 
 namespace ttsrt::executor {
@@ -11,16 +11,57 @@ using step::Branch;
 using step::PlanItem;
 using step::RowClass;
 
+// Prefill goes on by so many rows at least, and by so many while nobody knows what a row takes.
+constexpr std::int32_t kLeastPrefill = 16;
+constexpr std::int32_t kFirstPrefill = 64;
+
+std::size_t at(RowClass row_class) { return static_cast<std::size_t>(row_class); }
+
 class Planner {
  public:
-  explicit Planner(std::int32_t max_rows) { left_.fill(max_rows); }
+  Planner(const std::vector<SequenceView>& sequences, const StepBudget& budget)
+      : sequences_(sequences), budget_(budget), encoded_(sequences.size(), 0) {
+    left_.fill(budget.max_rows);
+    const bool is_awaited = std::any_of(sequences.begin(), sequences.end(),
+                                        [](const auto& view) { return view.can_decode(); });
+    is_limited_ = is_awaited && budget.seconds > 0.0;
+    seconds_left_ = budget.seconds;
+  }
 
-  void plan(std::int32_t index, const SequenceView& view) {
-    bool is_ready =
-        whole(index, view.is_encoder_output ? RowClass::project_memory : RowClass::encode_text,
-              view.text_rows);
-    is_ready = whole(index, RowClass::encode_context, view.context_encoder_rows) && is_ready;
-    if (!is_ready) return;  // its decoder rows read what the encoders leave behind
+  void encode(RowClass row_class, const PausedBatch& paused) {
+    const std::vector<PausedBatch::Member> members =
+        paused.is_empty() ? choose(row_class) : paused.members;
+    if (members.empty()) return;
+    std::int32_t rows = 0;
+    for (const PausedBatch::Member& member : members) {
+      rows += member.rows;
+      plan_.items.push_back(
+          {member.sequence, row_class, Branch::conditional, false, 0, member.rows});
+    }
+    step::PlanParts& parts = plan_.parts[at(row_class)];
+    parts.first = paused.next_part;
+    parts.last = last_part(row_class, paused.next_part, rows);
+    plan_.pauses[at(row_class)] = parts.last < budget_.num_parts[at(row_class)];
+    if (plan_.pauses_in(row_class)) return;
+    for (const PausedBatch::Member& member : members) {
+      if (member.sequence != step::kNobody)
+        encoded_[static_cast<std::size_t>(member.sequence)] |= 1U << at(row_class);
+    }
+  }
+
+  // What decodes, and what prefill must come before it, once the encoders are planned.
+  void limit_prefill() {
+    if (!is_limited_) return;
+    const double row = budget_.row_seconds[at(RowClass::prefill)];
+    const double fitting = row > 0.0 ? std::max(seconds_left_, 0.0) / row : kFirstPrefill;
+    std::int32_t& left = left_[at(RowClass::prefill)];
+    if (fitting < left) left = std::max(static_cast<std::int32_t>(fitting), kLeastPrefill);
+    left = std::min(left, budget_.max_rows);
+  }
+
+  void plan(std::int32_t index) {
+    const SequenceView& view = sequences_[static_cast<std::size_t>(index)];
+    if (!is_encoded(index, view)) return;  // its decoder rows read what the encoders leave behind
     bool is_filled =
         part(index, Branch::conditional, view.conditional_done, view.conditional_target);
     is_filled =
@@ -38,14 +79,50 @@ class Planner {
   step::StepPlan take() { return std::move(plan_); }
 
  private:
-  std::int32_t& left(RowClass row_class) { return left_[static_cast<std::size_t>(row_class)]; }
+  std::int32_t& left(RowClass row_class) { return left_[at(row_class)]; }
 
-  bool whole(std::int32_t index, RowClass row_class, std::int32_t rows) {
-    if (rows == 0) return true;
-    if (rows > left(row_class)) return false;
-    left(row_class) -= rows;
-    plan_.items.push_back({index, row_class, Branch::conditional, false, 0, rows});
-    return true;
+  static std::int32_t rows_of(RowClass row_class, const SequenceView& view) {
+    if (row_class == RowClass::encode_context) return view.context_encoder_rows;
+    return view.is_encoder_output == (row_class == RowClass::project_memory) ? view.text_rows : 0;
+  }
+
+  // Whose rows a new batch of an encoder takes: whole inputs, oldest first, the first one always.
+  std::vector<PausedBatch::Member> choose(RowClass row_class) {
+    std::int32_t room = budget_.max_rows;
+    const double row = budget_.row_seconds[at(row_class)];
+    if (is_limited_ && row > 0.0)
+      room = static_cast<std::int32_t>(std::min<double>(room, budget_.seconds / row));
+    std::vector<PausedBatch::Member> members;
+    for (std::size_t i = 0; i < sequences_.size(); ++i) {
+      const std::int32_t rows = rows_of(row_class, sequences_[i]);
+      const std::int32_t most = members.empty() ? budget_.max_rows : room;
+      if (rows == 0 || rows > most) continue;
+      room -= rows;
+      members.push_back({static_cast<std::int32_t>(i), rows});
+    }
+    return members;
+  }
+
+  // How far a batch of so many rows gets in the time that is left, at least one part.
+  std::int32_t last_part(RowClass row_class, std::int32_t next, std::int32_t rows) {
+    const std::int32_t end = budget_.num_parts[at(row_class)];
+    if (!is_limited_) return end;
+    const double part_seconds = rows * budget_.row_seconds[at(row_class)];
+    std::int32_t count = 1;
+    if (part_seconds > 0.0)
+      count = static_cast<std::int32_t>(
+          std::clamp(seconds_left_ / part_seconds, 1.0, static_cast<double>(end)));
+    const std::int32_t last = std::min(end, next + count);
+    seconds_left_ -= (last - next) * part_seconds;
+    return last;
+  }
+
+  bool is_encoded(std::int32_t index, const SequenceView& view) const {
+    const std::uint32_t done = encoded_[static_cast<std::size_t>(index)];
+    const RowClass text = view.is_encoder_output ? RowClass::project_memory : RowClass::encode_text;
+    const auto has = [done](RowClass row_class) { return ((done >> at(row_class)) & 1U) != 0; };
+    return (view.text_rows == 0 || has(text)) &&
+           (view.context_encoder_rows == 0 || has(RowClass::encode_context));
   }
 
   bool part(std::int32_t index, Branch branch, std::int32_t done, std::int32_t target) {
@@ -69,6 +146,11 @@ class Planner {
     return done == view.prefix_target;
   }
 
+  const std::vector<SequenceView>& sequences_;
+  const StepBudget& budget_;
+  std::vector<std::uint32_t> encoded_;  // [sequences] bit c: class c is through with this step
+  bool is_limited_ = false;             // somebody decodes, and would wait
+  double seconds_left_ = 0.0;
   std::array<std::int32_t, step::kRowClasses> left_;
   std::map<std::int32_t, std::int32_t> prefixes_;  // rows of each shared prefix planned so far
   step::StepPlan plan_;
@@ -76,10 +158,14 @@ class Planner {
 
 }  // namespace
 
-step::StepPlan plan_step(const std::vector<SequenceView>& sequences, std::int32_t max_rows) {
-  Planner planner(max_rows);
-  for (std::size_t i = 0; i < sequences.size(); ++i)
-    planner.plan(static_cast<std::int32_t>(i), sequences[i]);
+step::StepPlan plan_step(const std::vector<SequenceView>& sequences, const PausedBatches& paused,
+                         const StepBudget& budget) {
+  Planner planner(sequences, budget);
+  for (const RowClass row_class :
+       {RowClass::encode_text, RowClass::project_memory, RowClass::encode_context})
+    planner.encode(row_class, paused[at(row_class)]);
+  planner.limit_prefill();
+  for (std::size_t i = 0; i < sequences.size(); ++i) planner.plan(static_cast<std::int32_t>(i));
   return planner.take();
 }
 

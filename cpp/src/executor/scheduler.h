@@ -1,10 +1,12 @@
 // What runs next: a pure function from counts to a plan. It knows no tensor, no device, no request.
 //
-// Policy of this first form: every sequence that can decode decodes; then encoders and prefill,
-// oldest first, until the rows of a class are spent. Encoders see whole inputs; prefill may be cut
-// anywhere.
+// Policy: every sequence that can decode decodes. Encoders and prefill take what is left of the
+// rows, oldest first, and, while others decode, about a slice of time: an encoder stops between two
+// layers, prefill between two rows, and both go on with the next step. An encoder's batch is whole
+// from its first layer to its last: who arrives meanwhile waits for the next one.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <vector>
 
@@ -26,8 +28,37 @@ struct SequenceView {
   std::int32_t prefix_done = 0;
   std::int32_t prefix_target = 0;
   bool is_guided = false;
+
+  // Whether its next row may be decoded at once.
+  bool can_decode() const {
+    return text_rows == 0 && context_encoder_rows == 0 && conditional_done == conditional_target &&
+           unconditional_done == unconditional_target &&
+           (prefix < 0 || prefix_done == prefix_target);
+  }
 };
 
-step::StepPlan plan_step(const std::vector<SequenceView>& sequences, std::int32_t max_rows);
+// An encoder's batch that stopped between two layers.
+struct PausedBatch {
+  struct Member {
+    std::int32_t sequence = 0;  // index among the running, or kNobody
+    std::int32_t rows = 0;
+  };
+  std::vector<Member> members;  // in the order of their rows
+  std::int32_t next_part = 0;
+
+  bool is_empty() const { return members.empty(); }
+};
+using PausedBatches = std::array<PausedBatch, step::kRowClasses>;
+
+// What one step may take.
+struct StepBudget {
+  std::int32_t max_rows = 0;  // of one class
+  double seconds = 0.0;       // for encoders and prefill while others decode; 0: no limit
+  std::array<double, step::kRowClasses> row_seconds = {};  // of a row in one part; 0: not known yet
+  std::array<std::int32_t, step::kRowClasses> num_parts = {};  // of each class's Program
+};
+
+step::StepPlan plan_step(const std::vector<SequenceView>& sequences, const PausedBatches& paused,
+                         const StepBudget& budget);
 
 }  // namespace ttsrt::executor

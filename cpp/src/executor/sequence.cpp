@@ -37,6 +37,20 @@ SequenceView Sequence::view() const {
   return view;
 }
 
+RequestStats Sequence::stats(std::int32_t codebooks) const {
+  RequestStats stats;
+  stats.id = channel->id();
+  stats.stage = !is_text_done || !is_context_done ? RequestStage::encoder_in_progress
+                : steps == 0                      ? RequestStage::context_in_progress
+                                                  : RequestStage::generation_in_progress;
+  stats.context_prefill_position = std::min(conditional_done, context_rows());
+  if (steps > 0) stats.context_prefill_position = context_rows();
+  stats.num_generated_tokens = frames * codebooks;
+  stats.scheduled = is_scheduled;
+  stats.paused = !is_scheduled;
+  return stats;
+}
+
 Matrix<std::int32_t> unstack(const Sequence& sequence, std::int32_t codebooks,
                              std::int32_t frame_stacking, std::int32_t first, std::int32_t count) {
   Matrix<std::int32_t> codes;

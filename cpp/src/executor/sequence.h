@@ -11,6 +11,7 @@
 #include "executor/kv_cache.h"
 #include "executor/request_check.h"
 #include "executor/scheduler.h"
+#include "ttsrt/stats.h"
 
 namespace ttsrt::executor {
 
@@ -44,6 +45,7 @@ struct Sequence {
   std::int32_t steps = 0;
   Prefix* prefix = nullptr;  // shared unconditional context, until it is forked
   bool is_forked = false;
+  bool is_scheduled = false;        // the last launch carried it
   std::optional<FinishReason> end;  // its own, once it has come to it
   BlockTable conditional;
   BlockTable unconditional;
@@ -69,6 +71,7 @@ struct Sequence {
   }
   std::int32_t position() const { return context_rows() + steps; }  // of the next decode row
   SequenceView view() const;
+  RequestStats stats(std::int32_t codebooks) const;
 };
 
 // Codes [frames, C] of frames [first, first + count) from stacks [steps, C*S].

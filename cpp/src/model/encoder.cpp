@@ -24,6 +24,7 @@ ops::BufferId write_layers(const EngineData& engine, ops::Program& program,
     block.self_attention(layer, l);
     block.feed_forward(layer, l);
     if (trace) block.tap(prefix + ".layers." + std::to_string(l));
+    program.end_part();
   }
   return block.finish(weights);
 }

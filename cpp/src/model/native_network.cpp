@@ -145,6 +145,7 @@ void NativeNetwork::compile(RowClass row_class, const ops::Program& program, std
                             std::int32_t max_draws) {
   Compiled& compiled = classes_[static_cast<std::size_t>(row_class)];
   compiled.executable = backend_->compile(program, {max_rows, max_draws, trace_});
+  info_.num_parts[static_cast<std::size_t>(row_class)] = program.num_parts();
   compiled.taps = program.taps;
   for (const ops::Tap& tap : program.taps) {
     const ops::Activation& activation = program.activations[static_cast<std::size_t>(tap.buffer)];
@@ -190,6 +191,8 @@ const step::StepOutput& NativeNetwork::collect(Ticket ticket) {
   output_.codes.clear();
   output_.scores.clear();
   output_.taps.clear();
+  for (std::size_t c = 0; c < classes_.size(); ++c)
+    output_.seconds[c] = batch.classes[c].rows > 0 ? classes_[c].executable->seconds() : 0.0;
   if (!batch.of(RowClass::decode).draws.empty()) backend_->read_draws(output_);
   if (trace_) read_taps(batch);
   return output_;
@@ -198,7 +201,7 @@ const step::StepOutput& NativeNetwork::collect(Ticket ticket) {
 void NativeNetwork::read_taps(const step::StepBatch& batch) {
   for (std::int32_t c = 0; c < step::kRowClasses; ++c) {
     const step::RowBatch& rows = batch.classes[c];
-    if (rows.rows == 0) continue;
+    if (rows.rows == 0 || rows.last_part < info_.num_parts[static_cast<std::size_t>(c)]) continue;
     const Compiled& compiled = classes_[static_cast<std::size_t>(c)];
     for (std::size_t i = 0; i < compiled.taps.size(); ++i) {
       step::TapOutput tap;

@@ -1,6 +1,7 @@
 // What the executor knows of a model: it takes a StepBatch and, asynchronously, gives a StepOutput.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 
@@ -20,6 +21,8 @@ struct NetworkInfo {
   std::int32_t num_blocks = 0;  // of the paged cache
   std::int32_t block_size = 0;  // positions
   step::ModelFacts facts;
+  std::array<std::int32_t, step::kRowClasses> num_parts =
+      {};  // of each class's Program, 0: no such
   std::size_t state_bytes = 0;
   std::size_t activation_bytes = 0;
 };

@@ -66,6 +66,8 @@ class Executable {
   // launch.
   virtual const float* activation(BufferId buffer) const = 0;
   virtual std::size_t activation_bytes() const = 0;
+  // After wait(): how long the last launch ran on the device.
+  virtual double seconds() const = 0;
 };
 
 struct BackendInfo {

@@ -189,11 +189,16 @@ struct Program {
   std::vector<Activation> activations;
   std::vector<Op> ops;
   std::vector<Tap> taps;
+  // First op of each part but the first: where a launch may stop and a later one go on with the
+  // same rows. Between the two the Executable runs nothing else, so its activations stay.
+  std::vector<std::int32_t> part_begins;
 
   BufferId add(std::string activation, std::int64_t width, RowSpace space = RowSpace::rows) {
     activations.push_back({std::move(activation), space, width});
     return static_cast<BufferId>(activations.size()) - 1;
   }
+  void end_part() { part_begins.push_back(static_cast<std::int32_t>(ops.size())); }
+  std::int32_t num_parts() const { return static_cast<std::int32_t>(part_begins.size()) + 1; }
 };
 
 }  // namespace ttsrt::ops

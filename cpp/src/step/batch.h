@@ -23,6 +23,8 @@ enum class RowClass : std::int32_t {
 constexpr std::int32_t kRowClasses = 5;
 
 constexpr std::int32_t kZeroRow = -1;
+constexpr std::int32_t kNobody = -1;  // slot of rows whose request is gone: computed, kept nowhere
+constexpr std::int32_t kAllParts = 1 << 30;
 
 enum class Input : std::int32_t {
   codes,         // ids [rows, C*S]; a row whose first id is kZeroRow is zeros
@@ -37,7 +39,7 @@ enum class Input : std::int32_t {
 enum class Branch : std::int32_t { conditional, unconditional };
 
 struct Segment {
-  std::int32_t slot = 0;
+  std::int32_t slot = 0;  // or kNobody, after the first part of an encoder
   Branch branch = Branch::conditional;
   std::int32_t first_row =
       0;  // in the class's rows of this launch; segments are in order and without gaps
@@ -64,7 +66,11 @@ struct Draw {
 struct RowBatch {
   std::vector<Segment> segments;
   std::int32_t rows = 0;
-  std::vector<Draw> draws;  // decode only
+  // Parts of the class's Program that run (ops/program.h). An encoder may pause behind a part and
+  // go on in a later launch with the same rows; other classes run whole.
+  std::int32_t first_part = 0;
+  std::int32_t last_part = kAllParts;  // one past
+  std::vector<Draw> draws;             // decode only
 };
 
 // A slot taken by a new request: its state is reset before any row runs.
@@ -96,6 +102,8 @@ struct StepBatch {
       rows.segments.clear();
       rows.draws.clear();
       rows.rows = 0;
+      rows.first_part = 0;
+      rows.last_part = kAllParts;
     }
   }
 };

@@ -144,7 +144,7 @@ TEST_P(ExecutorFace, CountersAddUp) {
   EXPECT_EQ(stats.num_frames, frames);
   EXPECT_GE(stats.num_iterations, static_cast<std::uint64_t>(steps));
   EXPECT_GT(stats.iteration_seconds, 0.0);
-  EXPECT_EQ(stats.tokens_per_block, 16);
+  EXPECT_EQ(stats.kv_cache_stats.tokens_per_block, 16);
   expect_idle(executor, test::kCrowdPrefixes);
 }
 

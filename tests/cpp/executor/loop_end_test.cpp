@@ -31,7 +31,7 @@ constexpr std::int32_t kEndless = 400000;
 void expect_empty(LoopRig& rig) {
   const ExecutorStats stats = rig.loop.stats();
   EXPECT_EQ(stats.num_active_requests, 0);
-  EXPECT_EQ(stats.used_num_blocks, 0);
+  EXPECT_EQ(stats.kv_cache_stats.used_num_blocks, 0);
 }
 
 TEST(LoopCancel, WhileItRuns) {
@@ -104,7 +104,7 @@ TEST(LoopCancel, FreesEveryBlockOfGuidedOnes) {
   for (const FakeHandle& handle : handles) handle.cancel();
   for (const FakeHandle& handle : handles) handle.result();
   // The shared prefix of three rows stays for the next who wants it.
-  EXPECT_EQ(rig.loop.stats().used_num_blocks, 1);
+  EXPECT_EQ(rig.loop.stats().kv_cache_stats.used_num_blocks, 1);
 }
 
 TEST(LoopDeadline, WhileItRuns) {

@@ -151,7 +151,7 @@ TEST(Loop, LargerPriorityFirstThenOlder) {
 TEST(Loop, AFullQueueIsACapacityError) {
   FakeOptions options;
   options.slots = 1;
-  LoopRig rig(std::move(options), 2);
+  LoopRig rig(std::move(options), {.max_queue_size = 2});
   rig.control->hold();
   const FakeHandle running = rig.submit(request_of(0, 1));
   rig.control->await_launches(1);
@@ -185,8 +185,8 @@ TEST(Loop, RequestsWaitForBlocks) {
 TEST(Loop, StatsCount) {
   LoopRig rig;
   EXPECT_EQ(rig.loop.stats().max_num_active_requests, 3);
-  EXPECT_EQ(rig.loop.stats().max_num_blocks, 120);
-  EXPECT_EQ(rig.loop.stats().tokens_per_block, 4);
+  EXPECT_EQ(rig.loop.stats().kv_cache_stats.max_num_blocks, 120);
+  EXPECT_EQ(rig.loop.stats().kv_cache_stats.tokens_per_block, 4);
   for (std::uint64_t seed = 0; seed < 4; ++seed) rig.submit(request_of(seed, 5)).result();
   const ExecutorStats stats =
       rig.loop.stats();  // an ended request is counted before its caller hears of it
@@ -195,12 +195,12 @@ TEST(Loop, StatsCount) {
   EXPECT_EQ(stats.num_frames, 20U);
   EXPECT_EQ(stats.num_iterations, 20U);
   EXPECT_EQ(stats.num_active_requests, 0);
-  EXPECT_EQ(stats.used_num_blocks, 0);
-  EXPECT_EQ(stats.free_num_blocks, 120);
+  EXPECT_EQ(stats.kv_cache_stats.used_num_blocks, 0);
+  EXPECT_EQ(stats.kv_cache_stats.free_num_blocks, 120);
 }
 
 TEST(Loop, ManyCallersAtOnce) {
-  LoopRig rig({}, 1000);
+  LoopRig rig({}, {.max_queue_size = 1000});
   std::vector<std::thread> callers;
   for (std::uint64_t caller = 0; caller < 4; ++caller) {
     callers.emplace_back([&rig, caller] {

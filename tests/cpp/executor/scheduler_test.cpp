@@ -13,13 +13,24 @@ using step::RowClass;
 // sequence, class, branch, is_prefix, first, rows
 using Item = std::tuple<int, RowClass, Branch, bool, int, int>;
 
-std::vector<Item> plan(const std::vector<SequenceView>& views, std::int32_t max_rows) {
+std::vector<Item> items_of(const step::StepPlan& planned) {
   std::vector<Item> items;
-  for (const step::PlanItem& item : plan_step(views, max_rows).items) {
+  for (const step::PlanItem& item : planned.items) {
     items.emplace_back(item.sequence, item.row_class, item.branch, item.is_prefix, item.first,
                        item.rows);
   }
   return items;
+}
+
+StepBudget rows_only(std::int32_t max_rows) {
+  StepBudget budget;
+  budget.max_rows = max_rows;
+  budget.num_parts = {3, 1, 2, 1, 1};
+  return budget;
+}
+
+std::vector<Item> plan(const std::vector<SequenceView>& views, std::int32_t max_rows) {
+  return items_of(plan_step(views, {}, rows_only(max_rows)));
 }
 
 constexpr auto kText = RowClass::encode_text;
@@ -61,8 +72,11 @@ TEST(Scheduler, AFreshRequestGoesAllTheWay) {
 TEST(Scheduler, EncodersSeeWholeInputs) {
   EXPECT_EQ(plan({fresh(5, 0), fresh(4, 0)}, 8),
             (Items{{0, kText, kCond, false, 0, 5}, {0, kDecode, kCond, false, 0, 1}}));
-  EXPECT_EQ(plan({fresh(5, 0), fresh(4, 0), fresh(3, 0)}, 8).back(),
-            (Item{2, kDecode, kCond, false, 0, 1}));
+  EXPECT_EQ(plan({fresh(5, 0), fresh(4, 0), fresh(3, 0)}, 8),
+            (Items{{0, kText, kCond, false, 0, 5},
+                   {2, kText, kCond, false, 0, 3},
+                   {0, kDecode, kCond, false, 0, 1},
+                   {2, kDecode, kCond, false, 0, 1}}));
 }
 
 TEST(Scheduler, GivenEncoderOutputIsOnlyProjected) {
@@ -127,29 +141,106 @@ TEST(Scheduler, APrefixMayBeFilledByTwo) {
                                            {1, kPrefill, kCond, false, 0, 2}}));
 }
 
-// Whatever the mix, rows fit, something runs, and everybody arrives.
-TEST(Scheduler, EveryoneArrives) {
-  for (std::int32_t max_rows = 5; max_rows < 12; ++max_rows) {
-    std::vector<SequenceView> views;
-    for (std::int32_t i = 0; i < 6; ++i) views.push_back(fresh(1 + i % 5, 3 * i));
-    std::vector<bool> has_decoded(views.size(), false);
-    for (int step = 0; step < 100; ++step) {
-      const step::StepPlan planned = plan_step(views, max_rows);
-      ASSERT_FALSE(planned.is_empty());
-      std::int32_t rows[step::kRowClasses] = {};
-      for (const step::PlanItem& item : planned.items) {
-        rows[static_cast<std::int32_t>(item.row_class)] += item.rows;
-        SequenceView& view = views[static_cast<std::size_t>(item.sequence)];
-        if (item.row_class == kText) view.text_rows = 0;
-        if (item.row_class == kPrefill) view.conditional_done += item.rows;
-        if (item.row_class == kDecode) has_decoded[static_cast<std::size_t>(item.sequence)] = true;
-      }
-      EXPECT_LE(rows[static_cast<std::int32_t>(kText)], max_rows);
-      EXPECT_LE(rows[static_cast<std::int32_t>(kPrefill)], max_rows);
-    }
-    EXPECT_EQ(has_decoded, std::vector<bool>(views.size(), true));
-  }
+// A slice of 10 seconds, where a row takes one second in each part.
+StepBudget slice_of_ten() {
+  StepBudget budget = rows_only(100);
+  budget.seconds = 10.0;
+  budget.row_seconds.fill(1.0);
+  return budget;
 }
+
+TEST(Scheduler, NobodyWaitsSoNothingIsCut) {
+  const step::StepPlan planned = plan_step({fresh(40, 50)}, {}, slice_of_ten());
+  EXPECT_EQ(items_of(planned).size(), 3U);
+  EXPECT_FALSE(planned.pauses_in(kText));
+}
+
+TEST(Scheduler, AnEncoderPausesBetweenLayersWhileOthersDecode) {
+  const step::StepPlan planned =
+      plan_step({decoding(5), fresh(5, 3), fresh(4, 3), fresh(3, 3)}, {}, slice_of_ten());
+  // The first two fit one part; the last waits for the next batch; nobody prefills yet.
+  EXPECT_EQ(items_of(planned), (Items{{1, kText, kCond, false, 0, 5},
+                                      {2, kText, kCond, false, 0, 4},
+                                      {0, kDecode, kCond, false, 5, 1}}));
+  EXPECT_TRUE(planned.pauses_in(kText));
+  EXPECT_EQ(planned.parts[0].first, 0);
+  EXPECT_EQ(planned.parts[0].last, 1);
+}
+
+TEST(Scheduler, APausedBatchGoesOnWithTheSameRows) {
+  PausedBatches paused;
+  paused[0] = {{{1, 2}, {step::kNobody, 2}}, 1};
+  const std::vector<SequenceView> views = {decoding(5), fresh(2, 3), fresh(3, 3)};
+  const step::StepPlan planned = plan_step(views, paused, slice_of_ten());
+  // Two parts of four rows end it; what remains is the least that prefill goes on by.
+  EXPECT_EQ(items_of(planned), (Items{{1, kText, kCond, false, 0, 2},
+                                      {step::kNobody, kText, kCond, false, 0, 2},
+                                      {0, kDecode, kCond, false, 5, 1},
+                                      {1, kPrefill, kCond, false, 0, 3},
+                                      {1, kDecode, kCond, false, 3, 1}}));
+  EXPECT_EQ(planned.parts[0].first, 1);
+  EXPECT_EQ(planned.parts[0].last, 3);
+  EXPECT_FALSE(planned.pauses_in(kText));
+}
+
+TEST(Scheduler, AnInputLargerThanTheSliceGoesAlone) {
+  const step::StepPlan planned =
+      plan_step({decoding(5), fresh(50, 0), fresh(1, 0)}, {}, slice_of_ten());
+  EXPECT_EQ(items_of(planned),
+            (Items{{1, kText, kCond, false, 0, 50}, {0, kDecode, kCond, false, 5, 1}}));
+  EXPECT_EQ(planned.parts[0].last, 1);
+}
+
+TEST(Scheduler, PrefillTakesWhatIsLeftOfTheSlice) {
+  StepBudget budget = slice_of_ten();
+  budget.row_seconds.fill(0.4);
+  EXPECT_EQ(plan_step({decoding(5), fresh(0, 60)}, {}, budget).items[1].rows, 25);
+  budget.row_seconds.fill(4.0);  // at least a block of rows
+  EXPECT_EQ(plan_step({decoding(5), fresh(0, 60)}, {}, budget).items[1].rows, 16);
+  budget.row_seconds.fill(0.0);  // nobody knows yet
+  EXPECT_EQ(plan_step({decoding(5), fresh(0, 90)}, {}, budget).items[1].rows, 64);
+  budget.max_rows = 8;
+  EXPECT_EQ(plan_step({decoding(5), fresh(0, 90)}, {}, budget).items[1].rows, 8);
+}
+
+// Whatever the mix and the slice, rows fit, something runs, and everybody arrives.
+class SchedulerArrival : public ::testing::TestWithParam<std::tuple<int, double>> {};
+
+TEST_P(SchedulerArrival, EveryoneArrives) {
+  const auto [max_rows, row_seconds] = GetParam();
+  StepBudget budget = rows_only(max_rows);
+  budget.seconds = 1.0;
+  budget.row_seconds.fill(row_seconds);
+  std::vector<SequenceView> views = {decoding(1)};
+  for (std::int32_t i = 0; i < 6; ++i) views.push_back(fresh(1 + i % 5, 3 * i));
+  std::vector<bool> has_decoded(views.size(), false);
+  PausedBatches paused;
+  for (int step = 0; step < 100; ++step) {
+    const step::StepPlan planned = plan_step(views, paused, budget);
+    ASSERT_FALSE(planned.is_empty());
+    std::int32_t rows[step::kRowClasses] = {};
+    paused = {};
+    if (planned.pauses_in(kText)) paused[0].next_part = planned.parts[0].last;
+    for (const step::PlanItem& item : planned.items) {
+      rows[static_cast<std::int32_t>(item.row_class)] += item.rows;
+      SequenceView& view = views[static_cast<std::size_t>(item.sequence)];
+      if (item.row_class == kText && planned.pauses_in(kText)) {
+        paused[0].members.push_back({item.sequence, item.rows});
+      } else if (item.row_class == kText) {
+        view.text_rows = 0;
+      }
+      if (item.row_class == kPrefill) view.conditional_done += item.rows;
+      if (item.row_class == kDecode) has_decoded[static_cast<std::size_t>(item.sequence)] = true;
+    }
+    EXPECT_LE(rows[static_cast<std::int32_t>(kText)], max_rows);
+    EXPECT_LE(rows[static_cast<std::int32_t>(kPrefill)], max_rows);
+  }
+  EXPECT_EQ(has_decoded, std::vector<bool>(views.size(), true));
+}
+
+INSTANTIATE_TEST_SUITE_P(Budgets, SchedulerArrival,
+                         ::testing::Combine(::testing::Range(5, 12),
+                                            ::testing::Values(0.0, 1e-3, 0.3, 100.0)));
 
 }  // namespace
 }  // namespace ttsrt::executor

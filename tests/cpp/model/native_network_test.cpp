@@ -156,5 +156,67 @@ TEST(Registry, AnUnknownFamilyListsTheKnown) {
       "magpie, got \"parrot\"", [&] { make_network(data, ops::make_reference_backend(), {}); }));
 }
 
+// An encoder cut at every layer, beside rows whose request is gone, gives the bits of a whole one.
+TEST_F(NativeNetworkTest, AnEncoderMayStopAtEveryLayer) {
+  for (const bool is_cpu : {false, true}) {
+    NetworkOptions options;
+    options.limits = data_.limits;
+    const auto backend = [&] {
+      return is_cpu ? make_cpu_backend({2, ""}) : ops::make_reference_backend();
+    };
+    const auto whole = make_network(data_, backend(), options);
+    step::StepBatch batch;
+    fill(batch);
+    const step::StepOutput expected = whole->collect(whole->launch(batch));
+
+    const auto cut = make_network(data_, backend(), options);
+    const auto text = static_cast<std::size_t>(step::RowClass::encode_text);
+    const std::int32_t parts = cut->info().num_parts[text];
+    ASSERT_GT(parts, 1);
+    step::StepBatch piece;
+    fill(piece);
+    step::RowBatch& rows = piece.classes[text];
+    step::Segment other = rows.segments[0];
+    other.slot = 1;
+    other.first_row = 3;
+    rows.segments.push_back(other);
+    rows.rows = 6;
+    piece.admissions.push_back({1, piece.admissions[0].rules});
+    const step::RowBatch decode = std::exchange(piece.of(step::RowClass::decode), {});
+    for (std::int32_t part = 0; part < parts; ++part) {
+      rows.first_part = part;
+      rows.last_part = part + 1;
+      if (part > 0) {
+        piece.admissions.clear();
+        rows.segments[1].slot = step::kNobody;
+      }
+      if (part == parts - 1) piece.of(step::RowClass::decode) = decode;
+      const step::StepOutput& output = cut->collect(cut->launch(piece));
+      EXPECT_GT(output.seconds[text], 0.0);
+      if (part == parts - 1) {
+        EXPECT_EQ(output.codes, expected.codes);
+      }
+    }
+  }
+}
+
+TEST_F(NativeNetworkTest, OnlyALaterPartMayHaveNobody) {
+  const auto network = open();
+  step::StepBatch batch;
+  fill(batch);
+  batch.of(step::RowClass::encode_text).segments[0].slot = step::kNobody;
+  EXPECT_THROW(network->launch(batch), InternalError);
+}
+
+TEST_F(NativeNetworkTest, ThePoolMayBeSmaller) {
+  NetworkOptions options;
+  options.limits = data_.limits;
+  options.cache_positions = 33;
+  EXPECT_EQ(make_network(data_, ops::make_reference_backend(), options)->info().num_blocks, 3);
+  options.cache_positions = 1 << 30;
+  EXPECT_EQ(make_network(data_, ops::make_reference_backend(), options)->info().num_blocks,
+            open()->info().num_blocks);
+}
+
 }  // namespace
 }  // namespace ttsrt::model

@@ -4,9 +4,11 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <stdexcept>
@@ -96,6 +98,8 @@ struct FakeOptions {
   std::int32_t slots = 3;
   std::int32_t block_size = 4;
   std::int32_t num_blocks = 120;
+  std::int32_t encoder_parts = 1;  // layers an encoder may stop behind
+  double row_seconds = 0.0;        // what a row of encoders and prefill says it took, per part
   // Step of a seed at which speech ends, and the frame of that stack; -1: never.
   std::function<std::int32_t(std::uint64_t)> end_step = [](std::uint64_t) { return -1; };
   std::int32_t end_frame = 0;
@@ -112,6 +116,7 @@ class FakeNetwork final : public model::Network {
     info_.slots = options_.slots;
     info_.num_blocks = options_.num_blocks;
     info_.block_size = options_.block_size;
+    info_.num_parts = {options_.encoder_parts, 1, options_.encoder_parts, 1, 1};
     info_.facts = options_.facts;
   }
 
@@ -127,12 +132,14 @@ class FakeNetwork final : public model::Network {
          {step::RowClass::encode_text, step::RowClass::project_memory,
           step::RowClass::encode_context}) {
       check_rows(batch.of(row_class), info_.facts.max_rows);
+      check_parts(row_class, batch.of(row_class));
     }
     check_rows(batch.of(step::RowClass::prefill), info_.facts.max_rows);
     for (const step::Segment& segment : batch.of(step::RowClass::prefill).segments)
       write_rows(segment);
     for (const step::BlockCopy& copy : batch.block_copies) copy_block(copy);
     decode(batch.of(step::RowClass::decode));
+    tell_seconds(batch);
     return ++ticket_;
   }
 
@@ -165,6 +172,37 @@ class FakeNetwork final : public model::Network {
     }
     TTSRT_CHECK(InternalError, reached == rows.rows && reached <= max_rows, "fake: ", rows.rows,
                 " rows of ", max_rows);
+  }
+
+  // An encoder goes on where it stopped, with the same rows; those of the gone are nobody's.
+  void check_parts(step::RowClass row_class, const step::RowBatch& rows) {
+    if (rows.rows == 0) return;
+    Encoder& encoder = encoders_[static_cast<std::size_t>(row_class)];
+    const std::int32_t end = info_.num_parts[static_cast<std::size_t>(row_class)];
+    const std::int32_t last = std::min(rows.last_part, end);
+    TTSRT_CHECK(InternalError, rows.first_part < last, "fake: no part of an encoder runs");
+    TTSRT_CHECK(InternalError, rows.first_part == 0 || rows.first_part == encoder.next_part,
+                "fake: part ", rows.first_part, " after ", encoder.next_part);
+    std::vector<std::uint64_t> owners;
+    for (const step::Segment& segment : rows.segments)
+      owners.push_back(segment.slot == step::kNobody ? 0 : slots_.at(at(segment.slot)).owner);
+    for (std::size_t i = 0; rows.first_part > 0 && i < owners.size(); ++i) {
+      TTSRT_CHECK(InternalError, owners.size() == encoder.owners.size(), "fake: other rows");
+      TTSRT_CHECK(InternalError, owners[i] == 0 || owners[i] == encoder.owners[i],
+                  "fake: another's rows go on");
+    }
+    encoder = {last, std::move(owners)};
+    for (const std::uint64_t owner : encoder.owners) {
+      if (last == end) encoded_[owner] = true;
+    }
+  }
+
+  void tell_seconds(const step::StepBatch& batch) {
+    for (std::size_t c = 0; c + 1 < info_.num_parts.size(); ++c) {
+      const step::RowBatch& rows = batch.classes[c];
+      const std::int32_t parts = std::min(rows.last_part, info_.num_parts[c]) - rows.first_part;
+      output_.seconds[c] = rows.rows * parts * options_.row_seconds;
+    }
   }
 
   Cell& cell(const step::Segment& segment, std::int32_t position) {
@@ -214,6 +252,7 @@ class FakeNetwork final : public model::Network {
     output_.max_text_len = info_.facts.max_text_len;
     for (const step::Draw& draw : rows.draws) {
       Slot& slot = slots_.at(at(draw.slot));
+      TTSRT_CHECK(InternalError, encoded_[slot.owner], "fake: decodes before its text is encoded");
       TTSRT_CHECK(InternalError, (draw.unconditional_row >= 0) == (slot.rules.cfg_scale != 1.0F),
                   "fake: guidance");
       const bool ends = options_.end_step(slot.rules.sampler.seed) == slot.step;
@@ -234,6 +273,12 @@ class FakeNetwork final : public model::Network {
   model::NetworkInfo info_;
   std::vector<Slot> slots_;
   std::vector<Cell> cells_;
+  struct Encoder {
+    std::int32_t next_part = 0;
+    std::vector<std::uint64_t> owners;
+  };
+  std::array<Encoder, step::kRowClasses> encoders_;
+  std::map<std::uint64_t, bool> encoded_;  // by owner
   std::uint64_t owners_ = 0;
   model::Ticket ticket_ = 0;
   step::StepOutput output_;

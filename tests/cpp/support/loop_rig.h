@@ -25,11 +25,14 @@ struct FakeHandle {
 
 class LoopRig {
  public:
-  explicit LoopRig(FakeOptions options = {}, std::int32_t max_queue_size = 64, bool trace = false)
+  static constexpr executor::LoopOptions kDefaults = {.max_queue_size = 64,
+                                                      .iter_stats_max_iterations = 8};
+
+  explicit LoopRig(FakeOptions options = {}, const executor::LoopOptions& loop_options = kDefaults)
       : facts(options.facts),
         control(std::make_shared<Control>()),
         voices(facts),
-        loop(std::make_unique<FakeNetwork>(std::move(options), control), max_queue_size, trace) {}
+        loop(std::make_unique<FakeNetwork>(std::move(options), control), loop_options) {}
   ~LoopRig() { control->release(); }  // so that a failed test ends
 
   FakeHandle submit(Request request) {

@@ -36,7 +36,10 @@ struct Sequencer {
   step::StepPlan plan() const {
     std::vector<executor::SequenceView> views;
     for (const auto& sequence : running) views.push_back(sequence->view());
-    return executor::plan_step(views, facts.max_rows);
+    executor::StepBudget budget;
+    budget.max_rows = facts.max_rows;
+    budget.num_parts.fill(1);
+    return executor::plan_step(views, {}, budget);
   }
 
   step::ModelFacts facts;

@@ -105,8 +105,9 @@ inline void expect_idle(const Executor& executor, std::int32_t max_used) {
   EXPECT_EQ(stats.num_submitted, stats.num_completed + stats.num_failed + stats.num_cancelled);
   EXPECT_EQ(stats.num_active_requests, 0);
   EXPECT_EQ(stats.num_queued_requests, 0);
-  EXPECT_EQ(stats.used_num_blocks + stats.free_num_blocks, stats.max_num_blocks);
-  EXPECT_LE(stats.used_num_blocks, max_used);
+  EXPECT_EQ(stats.kv_cache_stats.used_num_blocks + stats.kv_cache_stats.free_num_blocks,
+            stats.kv_cache_stats.max_num_blocks);
+  EXPECT_LE(stats.kv_cache_stats.used_num_blocks, max_used);
 }
 
 class ExecutorAt : public testing::TestWithParam<Place> {

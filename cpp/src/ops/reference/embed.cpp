@@ -88,6 +88,7 @@ void run(const StoreContext& op, Run& at) {
   const StateSpec& spec = at.state.spec();
   const float* x = at.rows(op.x, spec.dim);
   for (const step::Segment& segment : at.batch.segments) {
+    if (segment.slot == step::kNobody) continue;
     TTSRT_CHECK(
         InternalError,
         segment.input_offset >= 0 && segment.input_offset + segment.rows <= spec.max_context_rows,

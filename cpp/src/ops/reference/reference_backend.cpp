@@ -1,6 +1,7 @@
 #include "ops/reference/reference_backend.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <optional>
 #include <utility>
@@ -34,13 +35,19 @@ class ReferenceExecutable : public Executable {
                 program_.name, ": expected at most ", limits_.max_draws, " draws, got ",
                 rows.draws.size());
     reference::check_batch(rows, state_.spec());
-    for (auto& values : activations_) std::fill(values.begin(), values.end(), NAN);
+    const auto begin = std::chrono::steady_clock::now();
+    if (rows.first_part == 0) {
+      for (auto& values : activations_) std::fill(values.begin(), values.end(), NAN);
+    }
     if (!rows.draws.empty()) state_.start_outcome(rows.draws.size());
     Run at{program_, rows, state_, activations_};
-    for (const Op& op : program_.ops) {
-      std::visit([&at](const auto& record) { reference::run(record, at); }, op);
+    for (std::size_t i = op_at(rows.first_part); i < op_at(rows.last_part); ++i) {
+      std::visit([&at](const auto& record) { reference::run(record, at); }, program_.ops[i]);
     }
+    seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   }
+
+  double seconds() const override { return seconds_; }
 
   const float* activation(BufferId buffer) const override {
     TTSRT_CHECK(InternalError,
@@ -56,10 +63,18 @@ class ReferenceExecutable : public Executable {
   }
 
  private:
+  // First op of a part, or the end.
+  std::size_t op_at(std::int32_t part) const {
+    if (part == 0) return 0;
+    if (part >= program_.num_parts()) return program_.ops.size();
+    return static_cast<std::size_t>(program_.part_begins[static_cast<std::size_t>(part) - 1]);
+  }
+
   Program program_;
   ProgramLimits limits_;
   State& state_;
   std::vector<std::vector<float>> activations_;
+  double seconds_ = 0.0;
 };
 
 class ReferenceBackend : public Backend {
