@@ -40,7 +40,7 @@ class MemoryPlan:
         cross_memory: Cross-attention: keys and values of texts and contexts.
         slots: Everything else a request keeps: context rows, convolutions, counts, codes, rules.
         activations: None where the engine's `max_num_tokens` can't serve so many requests.
-        is_served: Whether this engine, as built, can be opened so.
+        is_served: Whether this engine, as it was built, can be opened so here.
     """
 
     max_batch_size: int
@@ -112,12 +112,14 @@ class _Planner:
     """Sizes of one engine."""
 
     def __init__(self, engine: _core.Engine) -> None:
+        self.engine = engine
         self.info = engine.info
         self.model: dict[str, Any] = json.loads(engine.description)["model"]
         self.decoder: dict[str, Any] = self.model["decoder"]
         self.max_positions = int(self.decoder["max_positions"])
         one = _open(engine, 1)
         self.cache_dtype = one.kv_cache_dtype
+        self.known_dtypes = {one.kv_cache_dtype: True}
         kept = self._kv_cache(1, self.info.max_seq_len, one.kv_cache_dtype)
         kept += self._cross_memory(1, one.kv_cache_dtype) + self._slots(1)
         self.record_bytes = one.state_bytes - kept  # rules and prior state of one slot
@@ -142,8 +144,20 @@ class _Planner:
             cross_memory=self._cross_memory(batch, dtype),
             slots=self._slots(batch) + batch * self.record_bytes,
             activations=self._activations(batch),
-            is_served=batch <= self.info.max_batch_size and length == self.info.max_seq_len,
+            is_served=batch <= self.info.max_batch_size
+            and length == self.info.max_seq_len
+            and self._can_cache(dtype),
         )
+
+    def _can_cache(self, dtype: str) -> bool:
+        """Whether an executor knows this kind of cache: asked once, by opening one."""
+        if dtype not in self.known_dtypes:
+            try:
+                _open(self.engine, 1, dtype)
+                self.known_dtypes[dtype] = True
+            except ConfigError:
+                self.known_dtypes[dtype] = False
+        return self.known_dtypes[dtype]
 
     def _kv_cache(self, batch: int, length: int, dtype: str) -> int:
         """Both branches of every slot at full length, and one shared prefix per slot at worst."""
@@ -179,10 +193,18 @@ class _Planner:
         return one + (batch - 1) * (self.activations[1] - one)
 
 
-def _open(engine: _core.Engine, max_batch_size: int) -> _core.ExecutorInfo:
+def _open(
+    engine: _core.Engine, max_batch_size: int, kv_cache_dtype: str | None = None
+) -> _core.ExecutorInfo:
     from ttsrt_rt.executor import Executor
 
-    with Executor(engine, device="cpu", num_threads=1, max_batch_size=max_batch_size) as executor:
+    with Executor(
+        engine,
+        device="cpu",
+        num_threads=1,
+        max_batch_size=max_batch_size,
+        kv_cache_dtype=kv_cache_dtype,
+    ) as executor:
         return executor.info
 
 

@@ -83,7 +83,7 @@ def _run_memory(args: argparse.Namespace) -> int:
             format_size(plan.slots),
             "?" if plan.activations is None else format_size(plan.activations),
             format_size(plan.total),
-            "yes" if plan.is_served else "build anew",
+            "yes" if plan.is_served else "no",
         ]
         for plan in plans
     ]
