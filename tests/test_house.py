@@ -86,7 +86,7 @@ PYTHON_IMPORTS = {
     "arrays": {"errors", "request"},
 }
 RUN_TIME_PACKAGES = {"numpy", "yaml", "tqdm", "ttsrt_rt"}
-FOREIGN_PACKAGES = {"bench": {"torch"}}
+FOREIGN_PACKAGES = {"bench": {"matplotlib", "torch"}}
 
 
 def is_ours(folder: str) -> bool:

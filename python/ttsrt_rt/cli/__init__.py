@@ -12,12 +12,12 @@ import sys
 from collections.abc import Sequence
 
 from ttsrt_rt import __version__
-from ttsrt_rt.cli import build, convert, demo, inspect, run, validate
+from ttsrt_rt.cli import bench, build, convert, demo, inspect, run, validate
 from ttsrt_rt.errors import Error
 
 __all__ = ["main"]
 
-_COMMANDS = (convert, build, run, inspect, validate, demo)
+_COMMANDS = (convert, build, run, inspect, validate, demo, bench)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -24,16 +24,72 @@ def add_parser(commands: Subparsers) -> None:
         "--verify", action="store_true", help="compare every weight with its recorded hash"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
+    memory = parser.add_argument_group("memory of an engine")
+    memory.add_argument("--memory", action="store_true", help="plan it instead")
+    memory.add_argument(
+        "--batch_size", type=int, nargs="+", default=[], help="default: up to the engine's"
+    )
+    memory.add_argument(
+        "--seq_len",
+        type=int,
+        nargs="+",
+        default=[],
+        help="decoder positions; default: the engine's",
+    )
+    memory.add_argument(
+        "--kv_cache_dtype",
+        nargs="+",
+        default=[],
+        help="float32, bfloat16, float16, int8; default: the engine's",
+    )
     parser.set_defaults(run=_run)
 
 
 def _run(args: argparse.Namespace) -> int:
     from ttsrt_rt.inspection import inspect_folder
 
+    if args.memory:
+        return _run_memory(args)
     contents = inspect_folder(args.folder, verify=args.verify)
     print(json.dumps(dataclasses.asdict(contents), indent=1) if args.json else _text(contents))
     if args.verify and not args.json:
         print(f"verified: {len(contents.tensors)} tensors")
+    return 0
+
+
+def _run_memory(args: argparse.Namespace) -> int:
+    from ttsrt_rt.memory import plan_memory
+
+    plans = plan_memory(
+        args.folder,
+        batch_sizes=args.batch_size,
+        seq_lens=args.seq_len,
+        kv_cache_dtypes=args.kv_cache_dtype,
+    )
+    if args.json:
+        values = [
+            {**dataclasses.asdict(plan), "state": plan.state, "total": plan.total} for plan in plans
+        ]
+        print(json.dumps(values, indent=1))
+        return 0
+    rows = [
+        [
+            plan.kv_cache_dtype,
+            plan.max_seq_len,
+            plan.max_batch_size,
+            format_size(plan.weights),
+            format_size(plan.kv_cache),
+            format_size(plan.cross_memory),
+            format_size(plan.slots),
+            "?" if plan.activations is None else format_size(plan.activations),
+            format_size(plan.total),
+            "yes" if plan.is_served else "no",
+        ]
+        for plan in plans
+    ]
+    header = ["kv cache", "max_seq_len", "max_batch_size", "weights", "keys and values"]
+    header += ["cross-attention", "slots", "activations", "in all", "this engine"]
+    print(format_table(header, rows))
     return 0
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ttsrt_rt._core import ExecutorInfo
 
-__all__ = ["format_memory", "format_size", "format_table"]
+__all__ = ["format_markdown", "format_memory", "format_size", "format_table"]
 
 
 def format_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
@@ -25,6 +25,12 @@ def format_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str
         return "  ".join(parts).rstrip()
 
     return "\n".join([line(header), line(["-" * width for width in widths]), *map(line, cells)])
+
+
+def format_markdown(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A table for a page; the first column stands left, the others right."""
+    marks = ["---", *["---:"] * (len(header) - 1)]
+    return "\n".join(f"| {' | '.join(map(str, row))} |" for row in [header, marks, *rows])
 
 
 def format_memory(info: ExecutorInfo) -> str:

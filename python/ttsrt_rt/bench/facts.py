@@ -1,0 +1,98 @@
+"""What a benchmark must know of an engine: plain numbers, and the prior that never ends speech."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ttsrt_rt.inspection import default_prior
+from ttsrt_rt.request import AttentionPrior
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from ttsrt_rt import _core
+
+__all__ = ["EngineFacts"]
+
+
+@dataclass(frozen=True)
+class EngineFacts:
+    """An engine's numbers.
+
+    Attributes:
+        codebooks: Codes of one frame.
+        codebook_vocab: Rows of one codebook's table.
+        frame_stacking: Frames of one decoder step.
+        text_vocab: Text ids.
+        dim: Width of rows.
+        frame_rate: Codec frames per second.
+        context: Where its context comes from: "codes", "voices", "encoder" or "memory".
+        pads_context: Whether context rows are counted in frames, not in stacks.
+        num_voices: Stored voices.
+        eos_id: The code that ends speech.
+        max_batch_size: Requests in flight.
+        max_seq_len: Decoder positions.
+        max_input_len: Context rows.
+        max_text_len: Text tokens.
+        endless_prior: The checkpoint's prior without its own end of a request; "default" where
+            that is the checkpoint's as it is.
+    """
+
+    codebooks: int
+    codebook_vocab: int
+    frame_stacking: int
+    text_vocab: int
+    dim: int
+    frame_rate: float
+    context: str
+    pads_context: bool
+    num_voices: int
+    eos_id: int
+    max_batch_size: int
+    max_seq_len: int
+    max_input_len: int
+    max_text_len: int
+    endless_prior: AttentionPrior | Literal["default"]
+
+    @classmethod
+    def of(cls, engine: _core.Engine) -> EngineFacts:
+        """Of an opened engine."""
+        info = engine.info
+        model: dict[str, Any] = json.loads(engine.description)["model"]
+        knobs = default_prior(engine)
+        prior: AttentionPrior | Literal["default"] = "default"
+        if knobs is not None and knobs["end_after"] > 0:
+            prior = dataclasses.replace(AttentionPrior(**knobs), end_after=0)
+        return cls(
+            codebooks=info.codebooks,
+            codebook_vocab=info.codebook_vocab,
+            frame_stacking=info.frame_stacking,
+            text_vocab=info.text_vocab,
+            dim=info.dim,
+            frame_rate=info.frame_rate,
+            context=model["context"],
+            pads_context=model["context_text"] != "none",
+            num_voices=info.num_voices,
+            eos_id=model["tokens"]["audio_eos"],
+            max_batch_size=info.max_batch_size,
+            max_seq_len=info.max_seq_len,
+            max_input_len=info.max_input_len,
+            max_text_len=info.max_encoder_input_len,
+            endless_prior=prior,
+        )
+
+    @property
+    def takes_codes(self) -> bool:
+        """Whether codec codes can be a context."""
+        return self.context != "voices"
+
+    def context_rows(self, frames: int) -> int:
+        """Decoder positions, or rows of memory, that a context of codec frames takes."""
+        return frames if self.pads_context else -(-frames // self.frame_stacking)
+
+    def whole_frames(self, frames: int) -> int:
+        """The frames that whole steps make of so many."""
+        return frames // self.frame_stacking * self.frame_stacking

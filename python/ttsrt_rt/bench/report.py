@@ -1,0 +1,194 @@
+"""From outcomes to figures: ours in codec frames and seconds of audio, and the fork's CSV columns.
+
+The fork counts flat tokens, `codebooks` per codec frame, and takes of n sorted values the one at
+ceil(p / 100 * n) - 1 as percentile p. Its columns are kept as they are, for comparison.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ttsrt_rt.bench.load import Outcome
+
+__all__ = ["Figures", "Measurement", "csv_columns", "csv_text", "percentile", "summarize"]
+
+_STATISTICS = ("avg", "max", "min", "p99", "p90", "p50")
+_STREAMING = (
+    "time_to_first_token(ms)",
+    "inter_token_latency(ms)",
+    "user_tokens_per_second(tokens/sec/user)",
+)
+
+
+def percentile(values: Sequence[float], percent: float) -> float:
+    """Of n sorted values the one at ceil(percent / 100 * n) - 1, as in the fork; 0 of none."""
+    if not values:
+        return 0.0
+    place = math.ceil(percent / 100 * len(values)) - 1
+    return sorted(values)[max(place, 0)]
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Of one quantity over all requests; zeros where there are no values."""
+
+    avg: float
+    max: float
+    min: float
+    p99: float
+    p90: float
+    p50: float
+
+    @classmethod
+    def of(cls, values: Iterable[float]) -> Figures:
+        """Of values in any order."""
+        kept = list(values)
+        if not kept:
+            return cls(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+        return cls(
+            sum(kept) / len(kept),
+            max(kept),
+            min(kept),
+            *(percentile(kept, percent) for percent in (99, 90, 50)),
+        )
+
+    def values(self) -> list[float]:
+        """In the order of the fork's columns."""
+        return [getattr(self, name) for name in _STATISTICS]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One run of all samples.
+
+    Attributes:
+        load: "concurrency 4", "rate 2.5/s" or "all at once".
+        concurrency: Of a closed loop, else None.
+        request_rate: Of an open loop, requests per second, else None.
+        is_streaming: Whether events were taken as they came.
+        seconds: From the first submission to the last end.
+        outcomes: Of all requests, by index.
+    """
+
+    load: str
+    concurrency: int | None
+    request_rate: float | None
+    is_streaming: bool
+    seconds: float
+    outcomes: list[Outcome] = field(repr=False)
+
+    @property
+    def ok(self) -> list[Outcome]:
+        """Outcomes of requests that ended well."""
+        return [outcome for outcome in self.outcomes if outcome.is_ok]
+
+
+def summarize(run: Measurement, frame_rate: float) -> dict[str, Any]:
+    """Ours: times in milliseconds, throughput in codec frames, steps and seconds of audio.
+
+    Args:
+        run: What was measured.
+        frame_rate: Codec frames per second of audio.
+    """
+    ok = run.ok
+    frames = sum(outcome.frames for outcome in ok)
+    per_second = frames / run.seconds
+    refused = sum(outcome.is_refused for outcome in run.outcomes)
+    errors = [outcome for outcome in run.outcomes if not outcome.is_ok and not outcome.is_refused]
+    return {
+        "load": run.load,
+        "concurrency": run.concurrency,
+        "request_rate": run.request_rate,
+        "streaming": run.is_streaming,
+        "requests": len(run.outcomes),
+        "completed": len(ok),
+        "errors": len(errors),
+        "refused": refused,
+        "error_messages": sorted({outcome.error or "" for outcome in errors})[:10],
+        "seconds": run.seconds,
+        "frames": frames,
+        "requests_per_second": len(ok) / run.seconds,
+        "frames_per_second": per_second,
+        "steps_per_second": sum(outcome.steps for outcome in ok) / run.seconds,
+        "audio_seconds_per_second": per_second / frame_rate,
+        "stream_real_time_factor": vars(
+            Figures.of(o.frames / frame_rate / (o.ended - o.submitted) for o in ok)
+        ),
+        "sequence_latency_ms": vars(Figures.of(1e3 * (o.ended - o.submitted) for o in ok)),
+        "first_frame_ms": vars(Figures.of(_first_frame_ms(ok))),
+        "inter_chunk_ms": vars(Figures.of(_inter_chunk_ms(ok))) if run.is_streaming else None,
+        "queue_ms": vars(Figures.of(1e3 * outcome.queue_seconds for outcome in ok)),
+    }
+
+
+def csv_columns(is_streaming: bool) -> list[str]:
+    """The fork's column names in their order."""
+    names = [
+        "num_samples",
+        "num_error_samples",
+        "total_latency(ms)",
+        "seq_throughput(seq/sec)",
+        "token_throughput(token/sec)",
+        *(f"{statistic}_sequence_latency(ms)" for statistic in _STATISTICS),
+        "avg_acceptance_rate(tokens/decoding steps)",
+    ]
+    if is_streaming:
+        names += [f"{statistic}_{name}" for name in _STREAMING for statistic in _STATISTICS]
+    return names
+
+
+def csv_text(runs: Sequence[Measurement], codebooks: int) -> str:
+    """The fork's CSV: its header, which ends with a comma, and a line per run in the order run."""
+    header = "".join(f"{name}," for name in csv_columns(runs[0].is_streaming))
+    lines = (",".join(f"{value:.9g}" for value in _csv_row(run, codebooks)) for run in runs)
+    return "\n".join([header, *lines]) + "\n"
+
+
+def _csv_row(run: Measurement, codebooks: int) -> list[float]:
+    ok = run.ok
+    tokens = sum(outcome.frames for outcome in ok) * codebooks
+    steps = sum(outcome.steps for outcome in ok)
+    row: list[float] = [
+        len(ok),
+        len(run.outcomes) - len(ok),
+        1e3 * run.seconds,
+        len(ok) / run.seconds,
+        tokens / run.seconds,
+        *Figures.of(1e3 * (outcome.ended - outcome.submitted) for outcome in ok).values(),
+        tokens / steps if steps else 0.0,
+    ]
+    if run.is_streaming:
+        between = _inter_token_ms(ok, codebooks)
+        row += Figures.of(_first_frame_ms(ok)).values()
+        row += Figures.of(between).values()
+        row += Figures.of(1e3 / value for value in between if value > 0).values()
+    return row
+
+
+def _first_frame_ms(outcomes: Iterable[Outcome]) -> list[float]:
+    return [
+        1e3 * (outcome.first_frame - outcome.submitted)
+        for outcome in outcomes
+        if outcome.first_frame is not None
+    ]
+
+
+def _inter_token_ms(outcomes: Iterable[Outcome], codebooks: int) -> list[float]:
+    """(end - first response) / (tokens - 1) of each request, in flat tokens."""
+    return [
+        1e3 * (outcome.ended - outcome.first_frame) / (outcome.frames * codebooks - 1)
+        for outcome in outcomes
+        if outcome.first_frame is not None and outcome.frames * codebooks > 1
+    ]
+
+
+def _inter_chunk_ms(outcomes: Iterable[Outcome]) -> list[float]:
+    """Pauses between the chunks of each request."""
+    return [
+        1e3 * (later - earlier)
+        for outcome in outcomes
+        for (earlier, _), (later, _) in zip(outcome.arrivals, outcome.arrivals[1:], strict=False)
+    ]

@@ -1,0 +1,185 @@
+"""A data set against an engine: closed loop at given concurrencies, open loop, or all at once.
+
+One executor serves all of a run, so that concurrencies are measured side by side.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from ttsrt_rt.bench.dataset import read_dataset
+from ttsrt_rt.bench.facts import EngineFacts
+from ttsrt_rt.bench.load import Load, Outcome, arrival_times, run_closed, run_open
+from ttsrt_rt.bench.report import Measurement, summarize
+from ttsrt_rt.bench.requests import RequestOptions, dataset_shape, sample_requests
+from ttsrt_rt.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ttsrt_rt.executor import Executor
+    from ttsrt_rt.request import Request
+
+__all__ = ["RunOptions", "RunReport", "run_dataset"]
+
+_NO_CHUNKS = 1 << 20  # frames: events that nobody takes are not made
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """How a data set is run. With neither concurrency nor rate all requests come at once.
+
+    Attributes:
+        concurrency: Requests in flight, one run for each.
+        request_rate: Requests per second, whatever is in flight.
+        enable_exp_delays: Exponential pauses between arrivals (Poisson), in place of equal ones.
+        streaming: Events are taken as they come.
+        warm_up: Requests run before the clock starts.
+        max_num_samples: Takes so many from the start of the file; None for all.
+        num_vocabs: Codes of one context column; None for a frame's.
+        requests: What all requests share. Its seed is that of arrivals, too.
+        executor: Options of the `Executor`.
+        keeps_codes: Whether outcomes carry codes.
+    """
+
+    concurrency: tuple[int, ...] = ()
+    request_rate: float | None = None
+    enable_exp_delays: bool = False
+    streaming: bool = False
+    warm_up: int = 2
+    max_num_samples: int | None = None
+    num_vocabs: int | None = None
+    requests: RequestOptions = field(default_factory=RequestOptions)
+    executor: dict[str, Any] = field(default_factory=dict)
+    keeps_codes: bool = False
+
+    def __post_init__(self) -> None:
+        if self.concurrency and self.request_rate is not None:
+            raise ConfigError("load: expected concurrency or request_rate, got both")
+        if any(not 1 <= count <= 4096 for count in self.concurrency):
+            raise ConfigError(f"concurrency: expected 1 to 4096, got {list(self.concurrency)}")
+        if self.request_rate is not None and not 0 < self.request_rate < 1e6:
+            raise ConfigError(
+                f"request_rate: expected requests per second above 0, got {self.request_rate}"
+            )
+        if not 0 <= self.warm_up <= 4096:
+            raise ConfigError(f"warm_up: expected 0 to 4096 requests, got {self.warm_up}")
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """What a run measured.
+
+    Attributes:
+        engine: Folder, device and numbers of what ran, plain values.
+        runs: One for each load.
+        frame_rate: Codec frames per second of audio.
+        codebooks: Codes of one frame.
+    """
+
+    engine: dict[str, Any]
+    runs: list[Measurement]
+    frame_rate: float
+    codebooks: int
+
+    def json(self) -> dict[str, Any]:
+        """All figures as plain values; times in milliseconds unless named otherwise."""
+        return {
+            "engine": self.engine,
+            "runs": [summarize(run, self.frame_rate) for run in self.runs],
+        }
+
+
+def run_dataset(
+    engine: str | os.PathLike[str],
+    dataset: str | os.PathLike[str],
+    options: RunOptions,
+    *,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> RunReport:
+    """Runs a data set once for each load.
+
+    Args:
+        engine: An engine folder.
+        dataset: A file of `ttsrt bench prepare`, or of the fork's scripts.
+        options: How.
+        progress: Called with (load, requests ended, of), by one client at a time.
+
+    Raises:
+        ConfigError: The options, or a sample asks for what the engine can't do.
+        FormatError: The engine or the data set is damaged.
+        DeviceError, InternalError: The executor can't run; a warm-up request failed.
+    """
+    from ttsrt_rt import _core
+    from ttsrt_rt.executor import Executor
+
+    opened = _core.Engine.open(os.fspath(engine))
+    facts = EngineFacts.of(opened)
+    shape = dataset_shape(facts, options.num_vocabs)
+    samples = read_dataset(dataset, shape, max_samples=options.max_num_samples)
+    shared = options.requests
+    if not options.streaming:
+        shared = replace(shared, chunk_frames=_NO_CHUNKS)
+    requests = sample_requests(samples, facts, shared)
+    settings = {"max_queue_size": len(requests), **options.executor}
+    with Executor(opened, **settings) as executor:
+        for request in requests[: options.warm_up]:
+            executor.generate(request)
+        runs = [
+            _measure(executor, requests, concurrency, options, facts.max_batch_size, progress)
+            for concurrency in options.concurrency or (None,)
+        ]
+        told = describe(executor)
+    return RunReport(
+        {**told, "dataset": os.fspath(dataset)}, runs, facts.frame_rate, facts.codebooks
+    )
+
+
+def describe(executor: Executor) -> dict[str, Any]:
+    """What runs, as plain values."""
+    info = executor.info
+    return {
+        "path": executor.engine.path,
+        "dtype": executor.engine.info.dtype,
+        "kv_cache_dtype": info.kv_cache_dtype,
+        "device": info.device,
+        "description": info.description,
+        "max_batch_size": executor.stats().max_num_active_requests,
+    }
+
+
+def _measure(
+    executor: Executor,
+    requests: list[Request],
+    concurrency: int | None,
+    options: RunOptions,
+    num_followers: int,
+    progress: Callable[[str, int, int], None] | None,
+) -> Measurement:
+    rate = options.request_rate
+    name = "all at once" if rate is None else f"rate {rate:g}/s"
+    name = name if concurrency is None else f"concurrency {concurrency}"
+    outcomes: list[Outcome] = []
+    lock = threading.Lock()
+
+    def done(outcome: Outcome) -> None:
+        with lock:
+            outcomes.append(outcome)
+            if progress is not None:
+                progress(name, len(outcomes), len(requests))
+
+    load = Load(executor.submit, done, options.streaming, options.keeps_codes)
+    if concurrency is not None:
+        seconds = run_closed(load, requests, concurrency)
+    else:
+        moments = arrival_times(
+            len(requests),
+            rate or float("inf"),
+            is_poisson=options.enable_exp_delays and rate is not None,
+            seed=options.requests.seed,
+        )
+        seconds = run_open(load, requests, moments, num_followers)
+    outcomes.sort(key=lambda outcome: outcome.index)
+    return Measurement(name, concurrency, rate, options.streaming, seconds, outcomes)

@@ -1,0 +1,22 @@
+"""`ttsrt bench COMMAND`: how fast, with what latency, and what beyond capacity."""
+
+from __future__ import annotations
+
+from ttsrt_rt.cli import bench_run, bench_speed
+from ttsrt_rt.cli.types import Subparsers
+
+__all__ = ["add_parser"]
+
+
+def add_parser(commands: Subparsers) -> None:
+    """Adds the command's own commands."""
+    parser = commands.add_parser("bench", help="measure an engine: latency, throughput, overload")
+    inner = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for add in (
+        bench_run.add_prepare,
+        bench_run.add_run,
+        bench_speed.add_crowd,
+        bench_speed.add_compare,
+        bench_speed.add_overload,
+    ):
+        add(inner)

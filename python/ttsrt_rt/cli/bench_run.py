@@ -1,0 +1,246 @@
+"""`ttsrt bench prepare` and `ttsrt bench run`: a data set of requests, and serving it.
+
+The flags are those of the TensorRT-LLM fork's `prepare_benchmark.py` and `gptManagerBenchmark`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ttsrt_rt.cli.tables import format_table
+from ttsrt_rt.cli.types import Subparsers
+from ttsrt_rt.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ttsrt_rt.bench.run import RunOptions, RunReport
+
+__all__ = ["add_executor_flags", "add_prepare", "add_run", "check_output", "executor_options"]
+
+_LENGTHS = {
+    "input_len": ([128, 0, 128, 128], "text tokens"),
+    "context_len": ([225, 0, 225, 225], "context columns"),
+    "output_len": ([375, 0, 375, 375], "decoder iterations"),
+}
+_EXECUTOR: dict[str, tuple[type, str]] = {
+    "device": (str, '"auto", "cpu", "reference"'),
+    "num_threads": (int, "CPU threads; 0: one per core"),
+    "kv_cache_dtype": (str, "default: as the engine computes"),
+    "max_batch_size": (int, "requests that run at once; default: the engine's"),
+    "max_queue_size": (int, "requests that wait; one more is refused"),
+}
+
+
+def add_prepare(commands: Subparsers) -> None:
+    """Adds `bench prepare`."""
+    parser = commands.add_parser(
+        "prepare", help="write a data set of random requests, as the fork's script does"
+    )
+    parser.add_argument("--samples", type=int, default=10, help="requests; default: %(default)s")
+    parser.add_argument("--output", default="samples.json", help="default: %(default)s")
+    parser.add_argument(
+        "--num_vocabs", type=int, default=8, help="codes of one column; default: %(default)s"
+    )
+    for name, (default, text) in _LENGTHS.items():
+        parser.add_argument(
+            f"--{name}",
+            type=int,
+            nargs=4,
+            metavar=("MEAN", "STD", "MIN", "MAX"),
+            default=default,
+            help=f"{text}; default: {' '.join(map(str, default))}",
+        )
+    text_kind = parser.add_mutually_exclusive_group()
+    text_kind.add_argument("--text_vocab_size", type=int, default=98, help="default: %(default)s")
+    text_kind.add_argument("--text_emb_dim", type=int, help="encoder features of this width")
+    parser.add_argument(
+        "--audio_vocab_size", type=int, default=2048, help="rows per codebook; default: %(default)s"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="one seed, one data set")
+    parser.set_defaults(run=_prepare)
+
+
+def _prepare(args: argparse.Namespace) -> int:
+    from ttsrt_rt.bench.prepare import DatasetOptions, Lengths, write_dataset
+
+    options = DatasetOptions(
+        samples=args.samples,
+        num_vocabs=args.num_vocabs,
+        input_len=Lengths(*args.input_len),
+        context_len=Lengths(*args.context_len),
+        output_len=Lengths(*args.output_len),
+        text_vocab_size=args.text_vocab_size,
+        text_emb_dim=args.text_emb_dim,
+        audio_vocab_size=args.audio_vocab_size,
+        seed=args.seed,
+    )
+    print(f"{write_dataset(args.output, options)}: {options.samples} samples")
+    return 0
+
+
+def add_run(commands: Subparsers) -> None:
+    """Adds `bench run`."""
+    parser = commands.add_parser(
+        "run",
+        help="serve a data set and report latency and throughput",
+        description="With neither --concurrency nor --request_rate all requests come at once.",
+    )
+    parser.add_argument("engine", help="what build wrote")
+    parser.add_argument("--dataset", required=True, help="what prepare wrote")
+    load = parser.add_mutually_exclusive_group()
+    load.add_argument("--concurrency", type=int, nargs="+", default=[], help="requests in flight")
+    load.add_argument("--request_rate", type=float, help="requests per second")
+    parser.add_argument(
+        "--enable_exp_delays", action="store_true", help="Poisson arrivals at --request_rate"
+    )
+    parser.add_argument("--random_seed", type=int, default=420, help="of arrivals and draws")
+    parser.add_argument("--streaming", action="store_true", help="take frames as they come")
+    parser.add_argument("--chunk_frames", type=int, default=1, help="frames of one chunk")
+    parser.add_argument("--cfg_scale", type=float, help="guidance; default: the checkpoint's")
+    parser.add_argument("--temperature", type=float, help="default: the checkpoint's")
+    parser.add_argument("--eos_id", type=int, default=-1, help="-1: no request ends early")
+    parser.add_argument("--voice", help="a stored voice in place of the data set's contexts")
+    parser.add_argument("--warm_up", type=int, default=2, help="requests; default: %(default)s")
+    parser.add_argument("--max_num_samples", type=int, help="takes so many from the start")
+    parser.add_argument("--num_vocabs", type=int, help="codes of one column; default: a frame's")
+    add_executor_flags(parser)
+    parser.add_argument("--output_csv", type=Path, help="the fork's columns, a line per load")
+    parser.add_argument("--output_json", type=Path, help="all figures")
+    parser.add_argument("--output_plot", type=Path, help="latency and throughput: .png, .svg, .pdf")
+    parser.add_argument("--responses_json", type=Path, help="codes of every request, last load")
+    parser.set_defaults(run=_run)
+
+
+def _run(args: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from ttsrt_rt.bench.plot import check_plot
+    from ttsrt_rt.bench.run import run_dataset
+
+    for path in (args.output_csv, args.output_json, args.output_plot, args.responses_json):
+        check_output(path)
+    if args.output_plot is not None:
+        check_plot(args.output_plot)
+    with tqdm(unit="request") as bar:
+
+        def show(load: str, done: int, total: int) -> None:
+            if done == 1:
+                bar.reset(total)
+                bar.set_description(load)
+            bar.update()
+
+        report = run_dataset(args.engine, args.dataset, _options(args), progress=show)
+    print(_table(report))
+    _write(args, report)
+    return 0
+
+
+def _options(args: argparse.Namespace) -> RunOptions:
+    from ttsrt_rt.bench.requests import RequestOptions
+    from ttsrt_rt.bench.run import RunOptions
+
+    voice = args.voice
+    if voice is not None and voice.lstrip("-").isdigit():
+        voice = int(voice)
+    return RunOptions(
+        concurrency=tuple(args.concurrency),
+        request_rate=args.request_rate,
+        enable_exp_delays=args.enable_exp_delays,
+        streaming=args.streaming,
+        warm_up=args.warm_up,
+        max_num_samples=args.max_num_samples,
+        num_vocabs=args.num_vocabs,
+        requests=RequestOptions(
+            voice=voice,
+            cfg_scale=args.cfg_scale,
+            temperature=args.temperature,
+            eos_id=args.eos_id,
+            chunk_frames=args.chunk_frames,
+            seed=args.random_seed,
+        ),
+        executor=executor_options(args),
+        keeps_codes=args.responses_json is not None,
+    )
+
+
+def _table(report: RunReport) -> str:
+    """A line per load; times in milliseconds as p50 / p90 / p99."""
+    rows: list[list[Any]] = []
+    for run in report.json()["runs"]:
+        rows.append(
+            [
+                run["load"],
+                run["completed"],
+                run["errors"],
+                run["refused"],
+                f"{run['frames_per_second']:.1f}",
+                f"{run['audio_seconds_per_second']:.2f}",
+                f"{run['stream_real_time_factor']['p50']:.2f}",
+                *(
+                    _percentiles(run[name])
+                    for name in ("first_frame_ms", "inter_chunk_ms", "queue_ms")
+                ),
+                _percentiles(run["sequence_latency_ms"]),
+            ]
+        )
+    header = ["load", "completed", "errors", "refused", "frames/s", "audio s/s", "x real time each"]
+    header += ["first frame", "between chunks", "queue", "whole"]
+    told = "milliseconds: p50 / p90 / p99"
+    engine = report.engine
+    return (
+        f"{engine['path']}: {engine['dtype']} on {engine['device']} ({engine['description']})\n\n"
+        f"{format_table(header, rows)}\n\n{told}"
+    )
+
+
+def _percentiles(figures: dict[str, float] | None) -> str:
+    if figures is None:
+        return "-"
+    return " / ".join(f"{figures[name]:.1f}" for name in ("p50", "p90", "p99"))
+
+
+def _write(args: argparse.Namespace, report: RunReport) -> None:
+    from ttsrt_rt.bench.plot import write_plot
+    from ttsrt_rt.bench.report import csv_text
+
+    if args.output_csv is not None:
+        args.output_csv.write_text(csv_text(report.runs, report.codebooks), encoding="utf-8")
+    if args.output_json is not None:
+        args.output_json.write_text(json.dumps(report.json(), indent=1) + "\n", encoding="utf-8")
+    if args.output_plot is not None:
+        title = f"{Path(report.engine['path']).name}, {report.engine['description']}"
+        write_plot(args.output_plot, report.json()["runs"], title)
+    if args.responses_json is not None:
+        responses = [
+            {
+                "index": outcome.index,
+                "finish_reason": outcome.finish_reason,
+                "error": outcome.error,
+                "codes": [] if outcome.codes is None else outcome.codes.tolist(),
+            }
+            for outcome in report.runs[-1].outcomes
+        ]
+        args.responses_json.write_text(json.dumps(responses) + "\n", encoding="utf-8")
+
+
+def add_executor_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds the executor's options."""
+    for name, (kind, text) in _EXECUTOR.items():
+        parser.add_argument(f"--{name}", type=kind, help=text)
+
+
+def executor_options(args: argparse.Namespace) -> dict[str, Any]:
+    """The executor's options that were given."""
+    return {name: getattr(args, name) for name in _EXECUTOR if getattr(args, name) is not None}
+
+
+def check_output(path: Path | None) -> None:
+    """Whether a file can be written there, asked before a long run.
+
+    Raises:
+        ConfigError: The folder does not exist.
+    """
+    if path is not None and not path.parent.is_dir():
+        raise ConfigError(f"{path}: expected a folder that exists, got {path.parent}")

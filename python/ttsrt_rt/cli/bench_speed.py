@@ -1,0 +1,253 @@
+"""`ttsrt bench crowd`, `compare`, `overload`: batching, the PyTorch peer, and beyond capacity."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ttsrt_rt.cli.bench_run import add_executor_flags, check_output, executor_options
+from ttsrt_rt.cli.tables import format_markdown, format_size
+from ttsrt_rt.cli.types import Subparsers
+from ttsrt_rt.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ttsrt_rt.bench.compare import Comparison
+    from ttsrt_rt.bench.overload import OverloadReport
+    from ttsrt_rt.bench.requests import RequestShape
+
+__all__ = ["add_compare", "add_crowd", "add_overload"]
+
+_SIZES = ("2503", "v2607")
+
+
+def add_crowd(commands: Subparsers) -> None:
+    """Adds `bench crowd`."""
+    parser = commands.add_parser(
+        "crowd",
+        help="throughput of N guided requests at once, and its ratio to one",
+        description="The numbers of requests take turns in each repeat; figures are medians.",
+    )
+    parser.add_argument("engine", nargs="?", help="what build wrote")
+    parser.add_argument("--size", choices=_SIZES, help="a random engine of true size instead")
+    parser.add_argument("--dtype", default="bfloat16", help="of --size; default: %(default)s")
+    parser.add_argument("--folder", type=Path, help="keeps checkpoint and engine of --size here")
+    parser.add_argument("--concurrency", type=int, nargs="+", default=[1, 2, 4, 8, 16, 32])
+    parser.add_argument("--repeats", type=int, default=3, help="default: %(default)s")
+    _add_shape(parser, frames=128)
+    add_executor_flags(parser)
+    parser.add_argument("--output_json", type=Path, help="all figures")
+    parser.set_defaults(run=_crowd)
+
+
+def _crowd(args: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from ttsrt_rt.bench.crowd import measure_crowds
+    from ttsrt_rt.bench.run import describe
+    from ttsrt_rt.executor import Executor
+
+    check_output(args.output_json)
+    counts = list(args.concurrency)
+    with _engine(args, max(counts)) as engine, Executor(engine, **executor_options(args)) as opened:
+        with tqdm(total=args.repeats * len(counts), unit="crowd") as bar:
+            crowds = measure_crowds(opened, counts, args.repeats, _shape(args), progress=bar.update)
+        told, frame_rate = describe(opened), opened.engine.info.frame_rate
+    figures = [crowd.figures(crowds[0], frame_rate) for crowd in crowds]
+    rows = [
+        [
+            row["requests"],
+            f"{row['frames_per_second']:.1f} ({row['lowest']:.1f} to {row['highest']:.1f})",
+            f"{row['ratio']:.2f}",
+            f"{row['audio_seconds_per_second']:.2f}",
+            f"{row['step_ms']:.1f}",
+            f"{row['first_frame_ms']:.0f}",
+        ]
+        for row in figures
+    ]
+    header = ["requests at once", "codec frames/s", f"over {counts[0]}", "audio s/s", "ms a step"]
+    print(f"{_title(told)}, {_told(args)}; medians of {args.repeats}\n")
+    print(format_markdown([*header, "ms to the first frame"], rows))
+    _write_json(args.output_json, {"engine": told, "shape": vars(_shape(args)), "crowds": figures})
+    return 0
+
+
+def add_compare(commands: Subparsers) -> None:
+    """Adds `bench compare`."""
+    parser = commands.add_parser(
+        "compare",
+        help="time per step beside a plain cached PyTorch implementation",
+        description="One guided request; ours and PyTorch take turns, and memory bandwidth is "
+        "measured around every turn.",
+    )
+    parser.add_argument("checkpoint", nargs="?", type=Path, help="what convert wrote")
+    parser.add_argument("--size", nargs="+", choices=_SIZES, default=[], help="random, true size")
+    parser.add_argument("--dtype", nargs="+", default=["float32", "bfloat16"])
+    parser.add_argument("--turns", type=int, default=5, help="default: %(default)s")
+    parser.add_argument("--folder", type=Path, help="keeps checkpoints and engines of --size here")
+    parser.add_argument("--no_torch", action="store_true", help="ours alone")
+    parser.add_argument("--output_json", type=Path, help="all figures")
+    parser.set_defaults(run=_compare)
+
+
+def _compare(args: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from ttsrt_rt.bench.compare import CompareOptions, check_torch, compare
+    from ttsrt_rt.bench.step_time import make_checkpoint, print_table
+
+    check_output(args.output_json)
+    if (args.checkpoint is None) == (not args.size):
+        raise ConfigError("compare: expected a checkpoint or --size")
+    options = CompareOptions(
+        dtypes=tuple(args.dtype), turns=args.turns, with_torch=not args.no_torch
+    )
+    if options.with_torch:
+        check_torch()
+    results: list[Comparison] = []
+    with _folder(None if args.checkpoint else args.folder) as folder:
+        for source in args.size or [args.checkpoint]:
+            checkpoint = source if args.checkpoint else make_checkpoint(source, folder)
+            with tqdm(unit="turn", desc=str(source)) as bar:
+                result = compare(checkpoint, folder, options, progress=bar.update)
+            print_table(result.name, result.turns)
+            if result.equal_frames is not None:
+                print(f"greedy float32 frames equal: {result.equal_frames} of {result.of}")
+            results.append(result)
+    _write_json(args.output_json, [result.json() for result in results])
+    return 0
+
+
+def add_overload(commands: Subparsers) -> None:
+    """Adds `bench overload`."""
+    parser = commands.add_parser(
+        "overload",
+        help="offer a multiple of the measured capacity",
+        description="Measures capacity with every slot full, then submits at --factor times it, "
+        "whatever is refused. Ends with 1 where an accepted request did not end whole.",
+    )
+    parser.add_argument("engine", help="what build wrote")
+    parser.add_argument("--seconds", type=float, default=60.0, help="default: %(default)s")
+    parser.add_argument("--factor", type=float, default=10.0, help="default: %(default)s")
+    parser.add_argument(
+        "--capacity_seconds", type=float, default=10.0, help="of its measurement before"
+    )
+    _add_shape(parser, frames=32)
+    add_executor_flags(parser)
+    parser.add_argument("--output_json", type=Path, help="all figures")
+    parser.set_defaults(run=_overload)
+
+
+def _overload(args: argparse.Namespace) -> int:
+    from ttsrt_rt.bench.facts import EngineFacts
+    from ttsrt_rt.bench.overload import OverloadOptions, measure_overload
+    from ttsrt_rt.bench.run import describe
+    from ttsrt_rt.executor import Executor
+
+    check_output(args.output_json)
+    options = OverloadOptions(
+        seconds=args.seconds,
+        factor=args.factor,
+        capacity_seconds=args.capacity_seconds,
+        shape=_shape(args),
+    )
+    with Executor(args.engine, **executor_options(args)) as executor:
+        report = measure_overload(executor, EngineFacts.of(executor.engine), options)
+        told = describe(executor)
+    print(f"{_title(told)}, {_told(args)}\n")
+    print(format_markdown(["", "measured"], _overload_rows(report)))
+    _write_json(args.output_json, {"engine": told, **dataclasses.asdict(report)})
+    return 0 if report.is_ok else 1
+
+
+def _overload_rows(report: OverloadReport) -> list[list[Any]]:
+    def times(figures: dict[str, float]) -> str:
+        return " / ".join(f"{figures[name]:.3f}" for name in ("p50", "p99", "max"))
+
+    offered_rate = report.offered / max(report.seconds, 1e-9)
+    return [
+        ["capacity, codec frames/s", f"{report.capacity_frames_per_second:.1f}"],
+        ["capacity, requests/s", f"{report.capacity_requests_per_second:.2f}"],
+        ["offered, requests/s", f"{offered_rate:.2f} of {report.asked_requests_per_second:.2f}"],
+        ["codec frames/s under overload", f"{report.frames_per_second:.1f}"],
+        ["over capacity", f"{report.ratio:.3f}"],
+        ["offered", report.offered],
+        ["accepted", report.accepted],
+        ["refused", report.refused],
+        ["accepted and ended whole", report.completed],
+        ["accepted, ended otherwise", f"{report.incomplete} {'; '.join(report.errors)}".strip()],
+        ["accepted and lost", report.lost],
+        ["ms to refuse, p50 / p99 / max", times(report.refuse_ms)],
+        ["ms to accept, p50 / p99 / max", times(report.submit_ms)],
+        ["ms in the queue, p50 / p99 / max", times(report.queue_ms)],
+        ["resident memory before", format_size(report.memory_before)],
+        ["resident memory, highest", format_size(report.memory_highest)],
+        ["resident memory after", format_size(report.memory_after)],
+    ]
+
+
+def _add_shape(parser: argparse.ArgumentParser, frames: int) -> None:
+    parser.add_argument("--text_len", type=int, default=128, help="default: %(default)s")
+    parser.add_argument(
+        "--context_len", type=int, default=110, help="codec frames of context; default: %(default)s"
+    )
+    parser.add_argument("--frames", type=int, default=frames, help="default: %(default)s")
+    parser.add_argument("--cfg_scale", type=float, default=2.5, help="default: %(default)s")
+
+
+def _shape(args: argparse.Namespace) -> RequestShape:
+    from ttsrt_rt.bench.requests import RequestShape
+
+    names = ("text_len", "context_len", "frames", "cfg_scale")
+    return RequestShape(**{name: getattr(args, name) for name in names})
+
+
+def _title(told: dict[str, Any]) -> str:
+    return f"{Path(told['path']).name}: {told['dtype']} on {told['device']} ({told['description']})"
+
+
+def _told(args: argparse.Namespace) -> str:
+    return (
+        f"text {args.text_len}, context {args.context_len}, frames 1 to {args.frames}, "
+        f"cfg_scale {args.cfg_scale:g}"
+    )
+
+
+@contextmanager
+def _engine(args: argparse.Namespace, max_batch_size: int) -> Iterator[str]:
+    """The engine given, or a random one of true size."""
+    from ttsrt_rt.bench.step_time import make_checkpoint
+    from ttsrt_rt.build import build
+
+    if (args.engine is None) == (args.size is None):
+        raise ConfigError("crowd: expected an engine or --size")
+    if args.engine is not None:
+        yield args.engine
+        return
+    with _folder(args.folder) as folder:
+        engine = folder / f"{args.size}.{args.dtype}.{max_batch_size}.engine"
+        if not engine.exists():
+            checkpoint = make_checkpoint(args.size, folder)
+            build(checkpoint, engine, dtype=args.dtype, max_batch_size=max_batch_size)
+        yield str(engine)
+
+
+@contextmanager
+def _folder(path: Path | None) -> Iterator[Path]:
+    """A folder that stays, or one that goes."""
+    if path is not None:
+        path.mkdir(parents=True, exist_ok=True)
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="ttsrt-bench-") as folder:
+        yield Path(folder)
+
+
+def _write_json(path: Path | None, values: Any) -> None:
+    if path is not None:
+        path.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,105 @@
+"""A plan of memory is what an executor says of itself, to the byte."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import ttsrt_rt as rt
+from ttsrt_rt.cli import main
+from ttsrt_rt.memory import CACHE_DTYPES, plan_memory
+
+# Contexts of every kind; tinyold has convolutions in its decoder, tinyhf stacks frames.
+CASES = ["tiny2503", "tinyhf", "tinyce", "tinycetext", "tinymulti", "tinyold", "tinymaskgit2"]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_plans_agree_with_executors(engine_of: Callable[[str], Path], case: str) -> None:
+    for plan in plan_memory(engine_of(case), kv_cache_dtypes=list(CACHE_DTYPES)):
+        limits = {"max_batch_size": plan.max_batch_size, "kv_cache_dtype": plan.kv_cache_dtype}
+        try:
+            executor = rt.Executor(engine_of(case), device="cpu", num_threads=1, **limits)
+        except rt.ConfigError:
+            assert not plan.is_served  # planned before it can be opened
+            continue
+        with executor:
+            info = executor.info
+        assert plan.state == info.state_bytes
+        assert plan.activations == info.activation_bytes
+        assert plan.weights == info.weight_bytes
+        assert plan.total == info.weight_bytes + info.state_bytes + info.activation_bytes
+        assert plan.is_served
+
+
+@pytest.mark.parametrize("case", ["tiny2503", "tinyce", "tinymulti"])
+def test_plans_agree_with_engines_built_anew(
+    checkpoint_of: Callable[[str], Path], tmp_path: Path, case: str
+) -> None:
+    """From an engine of 4 requests, one of 9 and of another length."""
+    built = {"max_input_len": 40, "max_encoder_input_len": 50, "max_num_tokens": 100}
+    small, large = tmp_path / "small", tmp_path / "large"
+    rt.build(checkpoint_of(case), small, max_batch_size=4, max_seq_len=64, **built)
+    rt.build(checkpoint_of(case), large, max_batch_size=9, max_seq_len=47, **built)
+    (plan,) = plan_memory(small, batch_sizes=[9], seq_lens=[47])
+    assert not plan.is_served
+    with rt.Executor(large, device="cpu") as executor:
+        assert plan.state == executor.info.state_bytes
+        assert plan.activations == executor.info.activation_bytes
+
+
+def test_int8_has_a_scale_for_each_position_and_head(engine: Path) -> None:
+    model = json.loads((engine / "engine.json").read_text())["model"]["decoder"]
+    head_dim = model["dim"] // model["heads"]
+    half, small = plan_memory(engine, batch_sizes=[3], kv_cache_dtypes=["float16", "int8"])
+    assert small.kv_cache * 2 * head_dim == half.kv_cache * (head_dim + 4)
+    assert small.slots == half.slots and small.cross_memory < half.cross_memory
+
+
+def test_activations_beyond_the_tokens_of_a_launch_are_not_known(engine: Path) -> None:
+    tokens = rt.Engine.open(str(engine)).info.max_num_tokens
+    known, unknown = plan_memory(engine, batch_sizes=[tokens // 2, tokens // 2 + 1])
+    assert known.activations is not None and unknown.activations is None
+    assert unknown.total == unknown.weights + unknown.state
+
+
+def test_an_engine_for_one_request(checkpoint_of: Callable[[str], Path], tmp_path: Path) -> None:
+    rt.build(checkpoint_of("tinyhf"), tmp_path / "engine", max_batch_size=1)
+    one, two = plan_memory(tmp_path / "engine", batch_sizes=[1, 2])
+    assert one.activations is not None and two.activations is None
+
+
+def test_every_combination_in_order(engine: Path) -> None:
+    plans = plan_memory(engine, batch_sizes=[1, 2], seq_lens=[64, 32], kv_cache_dtypes=["float32"])
+    limits = [(plan.max_seq_len, plan.max_batch_size) for plan in plans]
+    assert limits == [(64, 1), (64, 2), (32, 1), (32, 2)]
+    assert [plan.max_batch_size for plan in plan_memory(engine)] == [1, 2, 4, 8]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"batch_sizes": [0]}, r"batch_size: expected 1 to 4096, got \[0\]"),
+        ({"seq_lens": [1 << 20]}, "seq_len: expected 1 to"),
+        ({"kv_cache_dtypes": ["int3"]}, "kv_cache_dtype: expected some of float32, .*, got int3"),
+    ],
+)
+def test_senseless_limits(engine: Path, values: dict[str, list[int]], message: str) -> None:
+    with pytest.raises(rt.ConfigError, match=message):
+        plan_memory(engine, **values)
+
+
+def test_the_command(engine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ["--batch_size", "2", "4", "--seq_len", "32", "--kv_cache_dtype", "int8", "float32"]
+    assert main(["inspect", str(engine), "--memory", *flags]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2 + 4
+    assert "max_batch_size" in lines[0] and lines[2].endswith("no")
+    assert main(["inspect", str(engine), "--memory", "--json"]) == 0
+    plans = json.loads(capsys.readouterr().out)
+    with rt.Executor(engine, device="cpu") as executor:
+        assert plans[-1]["state"] == executor.info.state_bytes
+    assert main(["inspect", str(engine.parent / "checkpoint"), "--memory"]) == 2
+    assert "error" in capsys.readouterr().err
