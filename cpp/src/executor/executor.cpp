@@ -90,6 +90,7 @@ Executor::Executor(const Engine& engine, const ExecutorOptions& options) {
 Executor::~Executor() = default;
 
 Handle Executor::submit(Request request) {
+  impl_->loop.check_accepts();
   executor::Pending pending;
   pending.submitted = executor::Clock::now();
   pending.request =

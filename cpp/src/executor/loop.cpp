@@ -31,17 +31,27 @@ void Loop::submit(Pending pending) {
               " cache blocks, there are ", pool_.num_blocks());
   {
     const std::lock_guard<std::mutex> lock(mutex_);
-    TTSRT_CHECK(DeviceError, device_failure_.empty(),
-                "submit: the device failed before: ", device_failure_);
-    TTSRT_CHECK(ClosedError, state_ == State::running, "submit: the executor is closed");
-    const bool is_full = waiting_.size() >= static_cast<std::size_t>(options_.max_queue_size);
-    if (is_full) stats_.count_refused();
-    TTSRT_CHECK(CapacityError, !is_full, "submit: the queue is full: ", options_.max_queue_size,
-                " requests wait (max_queue_size)");
+    check_room();
     waiting_.push_back(std::move(pending));
     stats_.count_submitted(waiting_.size());
   }
   changed_.notify_one();
+}
+
+void Loop::check_accepts() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  check_room();
+}
+
+// The lock is held.
+void Loop::check_room() {
+  TTSRT_CHECK(DeviceError, device_failure_.empty(),
+              "submit: the device failed before: ", device_failure_);
+  TTSRT_CHECK(ClosedError, state_ == State::running, "submit: the executor is closed");
+  const bool is_full = waiting_.size() >= static_cast<std::size_t>(options_.max_queue_size);
+  if (is_full) stats_.count_refused();
+  TTSRT_CHECK(CapacityError, !is_full, "submit: the queue is full: ", options_.max_queue_size,
+              " requests wait (max_queue_size)");
 }
 
 void Loop::check_open(const char* call) const {

@@ -38,12 +38,16 @@ class Loop {
   const model::NetworkInfo& network() const { return network_->info(); }
   // Throws CapacityError, ClosedError, or DeviceError once the device has failed.
   void submit(Pending pending);
+  // Throws as submit would for any request: a full queue refuses before it looks at one.
+  void check_accepts();
   // Throws ClosedError, naming the call, once close() was called.
   void check_open(const char* call) const;
   ExecutorStats stats() const;
   void close(bool drain);
 
  private:
+  void check_room();
+
   // How the loop stands with its callers.
   enum class State { running, draining, closing };
 
