@@ -32,11 +32,11 @@ std::int32_t lowered(const char* what, std::int32_t asked, std::int32_t built) {
 
 DType cache_dtype_of(const std::string& name, DType engine) {
   if (name.empty()) return engine;
-  for (const DType known : {DType::float32, DType::bfloat16, DType::float16}) {
+  for (const DType known : {DType::float32, DType::bfloat16, DType::float16, DType::int8}) {
     if (name == name_of(known)) return known;
   }
   throw ConfigError(message(
-      "kv_cache_dtype: expected float32, bfloat16, float16 or nothing, got \"", name, "\""));
+      "kv_cache_dtype: expected float32, bfloat16, float16, int8 or nothing, got \"", name, "\""));
 }
 
 }  // namespace

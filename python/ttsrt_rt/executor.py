@@ -53,8 +53,8 @@ class Executor:
             max_batch_size: Requests in flight; at most the engine's, 0 for as many.
             max_queue_size: Accepted requests that wait; one more is a `CapacityError`.
             max_num_tokens: Rows of one launch and class; at most the engine's, 0 for as many.
-            kv_cache_dtype: "float32", "bfloat16" or "float16"; as the engine computes where not
-                given.
+            kv_cache_dtype: "float32", "bfloat16", "float16" or "int8" (keys and values as multiples
+                of a float32 scale per position and head); as the engine computes where not given.
             trace: Keeps every stage's values for `Result.trace`: slow, for validation.
 
         Raises:

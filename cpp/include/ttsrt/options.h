@@ -59,7 +59,9 @@ struct ExecutorOptions {
   std::int32_t max_batch_size = 0;    ///< requests in flight; at most the engine's
   std::int32_t max_queue_size = 256;  ///< accepted requests that wait; one more is a CapacityError
   std::int32_t max_num_tokens = 0;    ///< rows of one launch and class; at most the engine's
-  std::string kv_cache_dtype;  ///< "float32", "bfloat16", "float16"; empty: as the engine computes
+  /// "float32", "bfloat16", "float16" or "int8" (with a float32 scale per position and head);
+  /// empty: as the engine computes.
+  std::string kv_cache_dtype;
   bool trace = false;  ///< keep every stage's values for `Result::trace` (slow; for validation)
 };
 

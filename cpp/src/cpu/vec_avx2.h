@@ -107,6 +107,11 @@ inline __m256 widen_f16(const uint16_t* p) {
   return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
 }
 inline Vec load_f16(const uint16_t* p) { return {widen_f16(p), widen_f16(p + 8)}; }
+inline __m256 widen_i8(const int8_t* p) {
+  const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+  return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes));
+}
+inline Vec load_i8(const int8_t* p) { return {widen_i8(p), widen_i8(p + 8)}; }
 
 // 16 pairs of bfloat16 and the dot product with one pair of an input.
 struct Bf16Pairs {

@@ -117,6 +117,12 @@ inline Vec load_f16(const uint16_t* p) {
   for (int i = 0; i < kLanes; ++i) r.v[i] = scalar_from_f16(p[i]);
   return r;
 }
+inline Vec load_i8(const int8_t* p) {
+  typedef int8_t Bytes __attribute__((vector_size(16)));
+  Bytes bytes;
+  memcpy(&bytes, p, sizeof(bytes));
+  return {__builtin_convertvector(bytes, Floats)};
+}
 
 // 16 pairs of bfloat16 and the dot product with one pair of an input.
 struct Bf16Pairs {

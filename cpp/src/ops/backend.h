@@ -21,6 +21,8 @@ namespace ttsrt::ops {
 // Sizes of everything a backend keeps per slot. Zero layers or widths leave that part out.
 struct StateSpec {
   std::int32_t slots = 0;
+  // Of both caches below. int8: multiples of a float32 scale, largest magnitude / 127, that each
+  // head's key and value at each position has.
   DType cache_dtype = DType::float32;
   // Paged self-attention cache.
   std::int32_t cache_layers = 0;
