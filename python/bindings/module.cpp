@@ -13,4 +13,5 @@ PYBIND11_MODULE(_core, module) {
   ttsrt::python::register_build(module);
   ttsrt::python::register_handles(module);
   ttsrt::python::register_executors(module);
+  ttsrt::python::register_bench(module);
 }

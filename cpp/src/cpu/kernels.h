@@ -74,6 +74,16 @@ struct Survivors {
   float* weights;    // [vocab]
 };
 
+// Loops that do one thing as fast as the instruction set can. `operands`: 16 vectors of 64 bytes;
+// what they return only keeps the work from being left out.
+struct PeakKernels {
+  int32_t chains;  // vectors of sums in flight; a step adds to each of them once
+  float (*float32)(const unsigned char* operands, int64_t steps);   // 16 products a vector
+  float (*bfloat16)(const unsigned char* operands, int64_t steps);  // 32
+  float (*int8)(const unsigned char* operands, int64_t steps);      // 64
+  float (*read)(const float* data, int64_t count);                  // a multiple of 64
+};
+
 struct Kernels {
   const char* name;
   int32_t tile_rows;  // most rows of a packed tile
@@ -97,6 +107,7 @@ struct Kernels {
   // For tests: exp and gelu of each value.
   void (*exp)(const float* x, int64_t count, float* out);
   void (*gelu)(const float* x, int64_t count, float* out);
+  PeakKernels peaks;
 };
 
 const Kernels& kernels_generic();

@@ -6,6 +6,7 @@
 #include "cpu/linear_kernels.inl"
 #include "cpu/attention_kernels.inl"
 #include "cpu/sampling_kernels.inl"
+#include "cpu/peak_kernels.inl"
 // clang-format on
 
 namespace ttsrt::cpu {
@@ -31,7 +32,9 @@ constexpr Kernels table_of(const char* name) {
           kth_largest_kernel,
           survivors_kernel,
           exp_kernel,
-          gelu_kernel};
+          gelu_kernel,
+          {kPeakChains, chain_kernel<PeakFloat32>, chain_kernel<PeakBfloat16>,
+           chain_kernel<PeakInt8>, read_kernel}};
 }
 
 }  // namespace

@@ -139,6 +139,22 @@ inline Vec dot_pairs(Bf16Pairs x, Bf16Pairs y, Vec sum) {
   return fma(x.odd, y.odd, fma(x.even, y.even, sum));
 }
 
+// 64 int8: four products of each lane added to its int32.
+struct Int8Quads {
+  __m256i a, b;
+};
+inline Int8Quads load_quads(const void* p) {
+  return {_mm256_loadu_si256(static_cast<const __m256i*>(p)),
+          _mm256_loadu_si256(static_cast<const __m256i*>(p) + 1)};
+}
+inline __m256i half_dot(__m256i x, __m256i y, __m256i sum) {
+  const __m256i pairs = _mm256_maddubs_epi16(x, y);
+  return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+inline Int8Quads dot_quads(Int8Quads x, Int8Quads y, Int8Quads sum) {
+  return {half_dot(x.a, y.a, sum.a), half_dot(x.b, y.b, sum.b)};
+}
+
 inline void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
 
 }  // namespace

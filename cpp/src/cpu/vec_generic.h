@@ -149,6 +149,21 @@ inline Vec dot_pairs(Bf16Pairs a, Bf16Pairs b, Vec sum) {
   return {a.odd * b.odd + (a.even * b.even + sum.v)};
 }
 
+// 64 int8: four products of each lane added to its int32.
+struct Int8Quads {
+  Ints v;
+};
+inline Int8Quads load_quads(const void* p) {
+  Int8Quads r;
+  memcpy(&r.v, p, sizeof(r.v));
+  return r;
+}
+inline Int8Quads dot_quads(Int8Quads a, Int8Quads b, Int8Quads sum) {
+  for (int32_t shift = 0; shift < 32; shift += 8)
+    sum.v += ((a.v << (24 - shift)) >> 24) * ((b.v << (24 - shift)) >> 24);
+  return sum;
+}
+
 inline void prefetch(const void* p) { __builtin_prefetch(p); }
 
 }  // namespace

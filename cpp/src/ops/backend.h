@@ -14,6 +14,7 @@
 #include "ops/program.h"
 #include "step/batch.h"
 #include "step/output.h"
+#include "ttsrt/bench.h"
 #include "ttsrt/tensor.h"
 
 namespace ttsrt::ops {
@@ -100,6 +101,10 @@ class Backend {
   // After wait(): outcome of the draws of the last FinishStep, in draw order, `codes` as [draws,
   // C*S].
   virtual void read_draws(step::StepOutput& output) const = 0;
+
+  // What the device reaches at best, measured for about `seconds` with nothing queued. A device
+  // whose speed says nothing throws ConfigError.
+  virtual MachinePeaks measure_peaks(double seconds) = 0;
 };
 
 }  // namespace ttsrt::ops
