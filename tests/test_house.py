@@ -48,6 +48,15 @@ INCLUDES = {
         "model/network.h",
         "backends.h",
     ],
+    "cpp/src/bench": [
+        "ttsrt/",
+        "core/",
+        "step/",
+        "ops/",
+        "bench/",
+        "model/pack.h",
+        "backends.h",
+    ],
     "python/bindings": ["ttsrt/", "bindings.h"],
     "examples": [],
 }
@@ -57,7 +66,7 @@ FOLDERS = {
     ".": {".ci", "cpp", "docs", "examples", "plugins", "python", "scripts", "tests"},
     "cpp": {"cmake", "include", "src"},
     "cpp/src": {
-        *("core", "cpu", "cuda", "decode", "executor", "model", "ops", "step", "tensorrt"),
+        *("bench", "core", "cpu", "cuda", "decode", "executor", "model", "ops", "step", "tensorrt"),
     },
     "python": {"bindings", "ttsrt_rt"},
     "python/ttsrt_rt": {"bench", "cli", "convert", "synth"},

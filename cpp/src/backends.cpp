@@ -13,17 +13,6 @@
 namespace ttsrt {
 namespace {
 
-std::unique_ptr<ops::Backend> make_backend(const ExecutorOptions& options) {
-  if (options.device == "cpu" || options.device == "auto") {
-    CpuOptions cpu_options;
-    cpu_options.num_threads = options.num_threads;
-    return make_cpu_backend(cpu_options);
-  }
-  if (options.device == "reference") return ops::make_reference_backend();
-  throw ConfigError(
-      message("device: expected \"auto\", \"cpu\" or \"reference\", got \"", options.device, "\""));
-}
-
 std::int32_t lowered(const char* what, std::int32_t asked, std::int32_t built) {
   TTSRT_CHECK(ConfigError, asked >= 0 && asked <= built, what, ": expected 0 (the engine's ", built,
               ") or less than that, got ", asked);
@@ -32,14 +21,25 @@ std::int32_t lowered(const char* what, std::int32_t asked, std::int32_t built) {
 
 DType cache_dtype_of(const std::string& name, DType engine) {
   if (name.empty()) return engine;
-  for (const DType known : {DType::float32, DType::bfloat16, DType::float16}) {
+  for (const DType known : {DType::float32, DType::bfloat16, DType::float16, DType::int8}) {
     if (name == name_of(known)) return known;
   }
   throw ConfigError(message(
-      "kv_cache_dtype: expected float32, bfloat16, float16 or nothing, got \"", name, "\""));
+      "kv_cache_dtype: expected float32, bfloat16, float16, int8 or nothing, got \"", name, "\""));
 }
 
 }  // namespace
+
+std::unique_ptr<ops::Backend> open_backend(const std::string& device, std::int32_t num_threads) {
+  if (device == "cpu" || device == "auto") {
+    CpuOptions cpu_options;
+    cpu_options.num_threads = num_threads;
+    return make_cpu_backend(cpu_options);
+  }
+  if (device == "reference") return ops::make_reference_backend();
+  throw ConfigError(
+      message("device: expected \"auto\", \"cpu\" or \"reference\", got \"", device, "\""));
+}
 
 std::unique_ptr<model::Network> open_network(const Engine& engine, const ExecutorOptions& options) {
   const EngineData& data = *engine.data();
@@ -56,7 +56,7 @@ std::unique_ptr<model::Network> open_network(const Engine& engine, const Executo
   network.cache_dtype = cache_dtype_of(options.kv_cache_dtype, data.info.dtype);
   network.cache_positions = options.max_tokens_in_paged_kv_cache;
   network.trace = options.trace;
-  return model::make_network(data, make_backend(options), network);
+  return model::make_network(data, open_backend(options.device, options.num_threads), network);
 }
 
 std::vector<DeviceInfo> list_devices() {

@@ -25,6 +25,7 @@ void register_build(py::module_& module);
 void register_handles(py::module_& module);
 void register_stats(py::module_& module);
 void register_executors(py::module_& module);
+void register_bench(py::module_& module);
 
 // Runs the Python handlers of signals that came meanwhile; throws what they raise. Needs the GIL.
 inline void check_signals() {

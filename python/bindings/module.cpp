@@ -14,4 +14,5 @@ PYBIND11_MODULE(_core, module) {
   ttsrt::python::register_handles(module);
   ttsrt::python::register_stats(module);
   ttsrt::python::register_executors(module);
+  ttsrt::python::register_bench(module);
 }

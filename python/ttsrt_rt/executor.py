@@ -62,8 +62,8 @@ class Executor:
                 may need more than there is, is a `CapacityError`.
             prefill_slice_seconds: About how long encoders and prefill may take per iteration while
                 other requests decode; 0 for no limit. They go on where they stopped.
-            kv_cache_dtype: "float32", "bfloat16" or "float16"; as the engine computes where not
-                given.
+            kv_cache_dtype: "float32", "bfloat16", "float16" or "int8" (keys and values as multiples
+                of a float32 scale per position and head); as the engine computes where not given.
             iter_stats_max_iterations: Iterations that `stats()` remembers.
             trace: Keeps every stage's values for `Result.trace`: slow, for validation.
 

@@ -65,7 +65,9 @@ struct ExecutorOptions {
   /// How long encoders and prefill may take per iteration, about, while other requests decode; 0:
   /// no limit. They go on with the next iteration where this one stopped.
   double prefill_slice_seconds = 0.02;
-  std::string kv_cache_dtype;  ///< "float32", "bfloat16", "float16"; empty: as the engine computes
+  /// "float32", "bfloat16", "float16" or "int8" (with a float32 scale per position and head);
+  /// empty: as the engine computes.
+  std::string kv_cache_dtype;
   std::int32_t iter_stats_max_iterations = 100;  ///< iterations that stats() remembers
   bool trace = false;  ///< keep every stage's values for `Result::trace` (slow; for validation)
 };

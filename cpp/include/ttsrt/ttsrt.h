@@ -1,6 +1,7 @@
 // The whole public face of ttsrt.
 #pragma once
 
+#include "ttsrt/bench.h"
 #include "ttsrt/build.h"
 #include "ttsrt/device.h"
 #include "ttsrt/engine.h"

@@ -2,7 +2,9 @@
 //
 // Decided: keys lie transposed inside a block, so that the scores of 16 positions are one vector;
 // the order over positions is fixed: scores by block, one maximum, then values in the order of
-// positions. No part of it depends on the other rows.
+// positions. No part of it depends on the other rows. Scales of int8 elements go into the scores
+// and into a copy of each weight, so that sums run over whole numbers and the weights that are
+// returned stay probabilities.
 
 namespace ttsrt::cpu {
 namespace {
@@ -11,6 +13,11 @@ template <Element E>
 const typename Stored<E>::Type* block_of(const AttendArgs& args, int32_t block) {
   const int64_t at = args.blocks == nullptr ? block : args.blocks[block];
   return reinterpret_cast<const typename Stored<E>::Type*>(args.cache + at * args.block_bytes);
+}
+
+// The scales of a block's 16 keys, or of its 16 values, behind them.
+inline const float* scales_of(const int8_t* elements, int32_t head_dim) {
+  return reinterpret_cast<const float*>(elements + static_cast<int64_t>(head_dim) * kLanes);
 }
 
 // Raw scores of `Count` blocks at once, to hide the latency of each chain.
@@ -27,8 +34,11 @@ void score_blocks(const AttendArgs& args, int32_t first) {
     for (int b = 0; b < Count; ++b)
       sums[b] = fma(q, Stored<E>::read(keys[b] + d * kLanes), sums[b]);
   }
-  for (int b = 0; b < Count; ++b)
-    store(args.weights + (first + b) * kLanes, sums[b] * set(args.scale));
+  for (int b = 0; b < Count; ++b) {
+    Vec scores = sums[b] * set(args.scale);
+    if constexpr (E == Element::int8) scores = scores * load(scales_of(keys[b], args.head_dim));
+    store(args.weights + (first + b) * kLanes, scores);
+  }
 }
 
 // Scores to unnormalised probabilities, weighed by the prior; returns their sum.
@@ -62,7 +72,9 @@ void gather_values(const AttendArgs& args, int32_t first, float inverse) {
         reinterpret_cast<const unsigned char*>(block_of<E>(args, begin / kLanes)) +
         args.value_offset);
     for (int32_t j = 0; j < rows; ++j) {
-      const Vec weight = set(args.weights[begin + j]);
+      float share = args.weights[begin + j];
+      if constexpr (E == Element::int8) share *= scales_of(values, args.head_dim)[j];
+      const Vec weight = set(share);
       const auto* row = values + j * args.head_dim + first;
       for (int i = 0; i < Count; ++i) {
         const int32_t lanes = lanes_left(args.head_dim, first + i * kLanes);
@@ -99,6 +111,44 @@ void store_kernel(const float* key, const float* value, void* keys, void* values
     k[d * kLanes] = Stored<E>::round(key[d]);
     v[d] = Stored<E>::round(value[d]);
   }
+}
+
+// The scale of a vector: its largest magnitude / 127; NaN where a number is not finite.
+inline float scale_of(const float* x, int32_t count) {
+  Vec largest = zero();
+  Vec poison = zero();  // infinity * 0 is NaN
+  for (int32_t i = 0; i < count; i += kLanes) {
+    const Vec part = read_floats(x + i, lanes_left(count, i));
+    largest = larger(largest, larger(part, zero() - part));
+    poison = poison + part * zero();
+  }
+  return reduce_max(largest) / 127.0F + reduce_add(poison);
+}
+
+// x / scale as the nearest whole number, ties to even; 0 for a vector of zeros and for one that
+// isn't finite, whose scale says so.
+inline int8_t whole_of(float x, float scale) {
+  if (!(scale > 0.0F)) return 0;
+  const float ratio = x / scale;  // beyond 127 where the scale is so small that it was rounded
+  const float bounded = ratio > 127.0F ? 127.0F : ratio < -127.0F ? -127.0F : ratio;
+  const float shifted = bounded + 12582912.0F;  // 1.5 * 2^23: the whole number in the low bits
+  int32_t bits;
+  memcpy(&bits, &shifted, sizeof(bits));
+  return static_cast<int8_t>(bits & 0xFF);
+}
+
+void store_int8_kernel(const float* key, const float* value, void* keys, void* values,
+                       int32_t place, int32_t head_dim) {
+  auto* k = static_cast<int8_t*>(keys) + place;
+  auto* v = static_cast<int8_t*>(values) + static_cast<int64_t>(place) * head_dim;
+  const float scales[2] = {scale_of(key, head_dim), scale_of(value, head_dim)};
+  for (int32_t d = 0; d < head_dim; ++d) {
+    k[d * kLanes] = whole_of(key[d], scales[0]);
+    v[d] = whole_of(value[d], scales[1]);
+  }
+  const int64_t behind = static_cast<int64_t>(head_dim) * kLanes;
+  memcpy(static_cast<int8_t*>(keys) + behind + place * 4, &scales[0], sizeof(float));
+  memcpy(static_cast<int8_t*>(values) + behind + place * 4, &scales[1], sizeof(float));
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include "core/thread_team.h"
 #include "cpu/executable.h"
 #include "cpu/isa.h"
+#include "cpu/peaks.h"
 
 namespace ttsrt::cpu {
 namespace {
@@ -102,6 +103,11 @@ class CpuBackend : public ops::Backend {
     if (!keeps_scores) return;
     output.scores.assign(outcome.scores.begin(),
                          outcome.scores.begin() + std::int64_t{outcome.draws} * spec.max_text_len);
+  }
+
+  MachinePeaks measure_peaks(double seconds) override {
+    wait();
+    return cpu::measure_peaks(kernels_, team_, seconds);
   }
 
   void push(const Command& command) {

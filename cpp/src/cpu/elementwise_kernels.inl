@@ -55,6 +55,13 @@ struct Stored<Element::float16> {
   }
 };
 
+// Whole numbers, to be multiplied by a scale that stands elsewhere.
+template <>
+struct Stored<Element::int8> {
+  using Type = int8_t;
+  static Vec read(const int8_t* p) { return load_i8(p); }
+};
+
 // Up to 16 elements; the lanes beyond are zero.
 template <Element E>
 Vec read_part(const typename Stored<E>::Type* p, int64_t count) {

@@ -14,9 +14,10 @@ namespace ttsrt::cpu {
 
 constexpr int32_t kLanes = 16;  // panel outputs, block positions
 constexpr int32_t kElements = 3;
+constexpr int32_t kCacheElements = 4;  // of keys and values: int8 too
 
 // Stored elements that kernels read: index of the function tables.
-enum class Element : int32_t { float32, bfloat16, float16 };
+enum class Element : int32_t { float32, bfloat16, float16, int8 };
 
 // Rows of a product are packed before it: tiles of tile_rows rows (the last one smaller: 1, 2, 4, 8
 // or 12, unused rows zero), each [words][rows of the tile] of 32-bit words. A word is a float32, or
@@ -43,7 +44,8 @@ struct LinearKernels {
 };
 
 // One query over the cached keys and values of one head. A block holds 16 positions: keys
-// [head_dim][16], values [16][head_dim].
+// [head_dim][16], values [16][head_dim]. Elements of int8 are multiples of a scale of their
+// position: float32 scales [16] stand behind the keys, and [16] behind the values.
 struct AttendArgs {
   const float* query;  // [head_dim]
   float* out;          // [head_dim]
@@ -72,6 +74,16 @@ struct Survivors {
   float* weights;    // [vocab]
 };
 
+// Loops that do one thing as fast as the instruction set can. `operands`: 16 vectors of 64 bytes;
+// what they return only keeps the work from being left out.
+struct PeakKernels {
+  int32_t chains;  // vectors of sums in flight; a step adds to each of them once
+  float (*float32)(const unsigned char* operands, int64_t steps);   // 16 products a vector
+  float (*bfloat16)(const unsigned char* operands, int64_t steps);  // 32
+  float (*int8)(const unsigned char* operands, int64_t steps);      // 64
+  float (*read)(const float* data, int64_t count);                  // a multiple of 64
+};
+
 struct Kernels {
   const char* name;
   int32_t tile_rows;  // most rows of a packed tile
@@ -79,7 +91,7 @@ struct Kernels {
   // [rows][words] to [words][tile]; rows beyond `rows` become zero.
   void (*interleave)(const uint32_t* rows_of_words, int32_t rows, int32_t tile, int64_t words,
                      uint32_t* out);
-  AttentionKernels attention[kElements];
+  AttentionKernels attention[kCacheElements];
   void (*layer_norm)(const float* x, const float* weight, int64_t width, float epsilon, float* out);
   // out = mean of `count` table rows, summed in order.
   void (*mean_rows[kElements])(const void* const* rows, int32_t count, int64_t width, float* out);
@@ -95,6 +107,7 @@ struct Kernels {
   // For tests: exp and gelu of each value.
   void (*exp)(const float* x, int64_t count, float* out);
   void (*gelu)(const float* x, int64_t count, float* out);
+  PeakKernels peaks;
 };
 
 const Kernels& kernels_generic();

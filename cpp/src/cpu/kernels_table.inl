@@ -6,6 +6,7 @@
 #include "cpu/linear_kernels.inl"
 #include "cpu/attention_kernels.inl"
 #include "cpu/sampling_kernels.inl"
+#include "cpu/peak_kernels.inl"
 // clang-format on
 
 namespace ttsrt::cpu {
@@ -20,7 +21,8 @@ constexpr Kernels table_of(const char* name) {
           interleave_kernel,
           {{attend_kernel<Element::float32>, store_kernel<Element::float32>},
            {attend_kernel<Element::bfloat16>, store_kernel<Element::bfloat16>},
-           {attend_kernel<Element::float16>, store_kernel<Element::float16>}},
+           {attend_kernel<Element::float16>, store_kernel<Element::float16>},
+           {attend_kernel<Element::int8>, store_int8_kernel}},
           layer_norm_kernel,
           {mean_rows_kernel<Element::float32>, mean_rows_kernel<Element::bfloat16>,
            mean_rows_kernel<Element::float16>},
@@ -30,7 +32,9 @@ constexpr Kernels table_of(const char* name) {
           kth_largest_kernel,
           survivors_kernel,
           exp_kernel,
-          gelu_kernel};
+          gelu_kernel,
+          {kPeakChains, chain_kernel<PeakFloat32>, chain_kernel<PeakBfloat16>,
+           chain_kernel<PeakInt8>, read_kernel}};
 }
 
 }  // namespace

@@ -25,10 +25,13 @@ Element element_of(DType dtype) {
 
 BlockLayout BlockLayout::of(DType dtype, std::int32_t heads, std::int32_t head_dim) {
   BlockLayout layout;
-  layout.element = element_of(dtype);
+  const bool has_scales = dtype == DType::int8;
+  layout.element = has_scales ? Element::int8 : element_of(dtype);
   layout.heads = heads;
   layout.head_dim = head_dim;
-  layout.head_bytes = std::int64_t{head_dim} * ops::kBlockSize * (dtype == DType::float32 ? 4 : 2);
+  layout.head_bytes =
+      std::int64_t{ops::kBlockSize} * (head_dim * static_cast<std::int64_t>(size_of(dtype)) +
+                                       (has_scales ? std::int64_t{sizeof(float)} : 0));
   layout.block_bytes = layout.head_bytes * heads * 2;
   return layout;
 }

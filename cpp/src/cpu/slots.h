@@ -2,8 +2,9 @@
 // state, codes, conv histories.
 //
 // Decided: keys and values lie in blocks of 16 positions, per block and head keys [head_dim][16]
-// and values [16][head_dim]; the cross-attention memory uses the same blocks, consecutive per slot
-// and layer. One mapping per part, zeroed, 64-byte aligned.
+// and values [16][head_dim], of int8 with the positions' scales behind each; the cross-attention
+// memory uses the same blocks, consecutive per slot and layer. One mapping per part, zeroed,
+// 64-byte aligned.
 #pragma once
 
 #include <vector>
@@ -24,7 +25,7 @@ struct BlockLayout {
   Element element = Element::float32;
   std::int32_t heads = 0;
   std::int32_t head_dim = 0;
-  std::int64_t head_bytes = 0;   // keys of one head in one block
+  std::int64_t head_bytes = 0;   // keys of one head in one block, with their scales
   std::int64_t block_bytes = 0;  // keys and values of all heads
 
   static BlockLayout of(DType dtype, std::int32_t heads, std::int32_t head_dim);

@@ -107,6 +107,11 @@ inline __m256 widen_f16(const uint16_t* p) {
   return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
 }
 inline Vec load_f16(const uint16_t* p) { return {widen_f16(p), widen_f16(p + 8)}; }
+inline __m256 widen_i8(const int8_t* p) {
+  const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+  return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes));
+}
+inline Vec load_i8(const int8_t* p) { return {widen_i8(p), widen_i8(p + 8)}; }
 
 // 16 pairs of bfloat16 and the dot product with one pair of an input.
 struct Bf16Pairs {
@@ -132,6 +137,22 @@ inline Bf16Pairs set_pair(const uint32_t* p) {
 }
 inline Vec dot_pairs(Bf16Pairs x, Bf16Pairs y, Vec sum) {
   return fma(x.odd, y.odd, fma(x.even, y.even, sum));
+}
+
+// 64 int8: four products of each lane added to its int32.
+struct Int8Quads {
+  __m256i a, b;
+};
+inline Int8Quads load_quads(const void* p) {
+  return {_mm256_loadu_si256(static_cast<const __m256i*>(p)),
+          _mm256_loadu_si256(static_cast<const __m256i*>(p) + 1)};
+}
+inline __m256i half_dot(__m256i x, __m256i y, __m256i sum) {
+  const __m256i pairs = _mm256_maddubs_epi16(x, y);
+  return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+inline Int8Quads dot_quads(Int8Quads x, Int8Quads y, Int8Quads sum) {
+  return {half_dot(x.a, y.a, sum.a), half_dot(x.b, y.b, sum.b)};
 }
 
 inline void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }

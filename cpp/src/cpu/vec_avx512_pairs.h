@@ -22,5 +22,15 @@ inline Vec dot_pairs(Bf16Pairs a, Bf16Pairs b, Vec sum) {
   return {_mm512_fmadd_ps(a.odd, b.odd, _mm512_fmadd_ps(a.even, b.even, sum.v))};
 }
 
+// 64 int8: four products of each lane added to its int32.
+struct Int8Quads {
+  __m512i v;
+};
+inline Int8Quads load_quads(const void* p) { return {_mm512_loadu_si512(p)}; }
+inline Int8Quads dot_quads(Int8Quads a, Int8Quads b, Int8Quads sum) {
+  const __m512i pairs = _mm512_maddubs_epi16(a.v, b.v);
+  return {_mm512_add_epi32(sum.v, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)))};
+}
+
 }  // namespace
 }  // namespace ttsrt::cpu

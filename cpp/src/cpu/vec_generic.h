@@ -117,6 +117,12 @@ inline Vec load_f16(const uint16_t* p) {
   for (int i = 0; i < kLanes; ++i) r.v[i] = scalar_from_f16(p[i]);
   return r;
 }
+inline Vec load_i8(const int8_t* p) {
+  typedef int8_t Bytes __attribute__((vector_size(16)));
+  Bytes bytes;
+  memcpy(&bytes, p, sizeof(bytes));
+  return {__builtin_convertvector(bytes, Floats)};
+}
 
 // 16 pairs of bfloat16 and the dot product with one pair of an input.
 struct Bf16Pairs {
@@ -141,6 +147,21 @@ inline Bf16Pairs set_pair(const uint32_t* p) {
 }
 inline Vec dot_pairs(Bf16Pairs a, Bf16Pairs b, Vec sum) {
   return {a.odd * b.odd + (a.even * b.even + sum.v)};
+}
+
+// 64 int8: four products of each lane added to its int32.
+struct Int8Quads {
+  Ints v;
+};
+inline Int8Quads load_quads(const void* p) {
+  Int8Quads r;
+  memcpy(&r.v, p, sizeof(r.v));
+  return r;
+}
+inline Int8Quads dot_quads(Int8Quads a, Int8Quads b, Int8Quads sum) {
+  for (int32_t shift = 0; shift < 32; shift += 8)
+    sum.v += ((a.v << (24 - shift)) >> 24) * ((b.v << (24 - shift)) >> 24);
+  return sum;
 }
 
 inline void prefetch(const void* p) { __builtin_prefetch(p); }

@@ -14,6 +14,7 @@
 #include "ops/program.h"
 #include "step/batch.h"
 #include "step/output.h"
+#include "ttsrt/bench.h"
 #include "ttsrt/tensor.h"
 
 namespace ttsrt::ops {
@@ -21,6 +22,8 @@ namespace ttsrt::ops {
 // Sizes of everything a backend keeps per slot. Zero layers or widths leave that part out.
 struct StateSpec {
   std::int32_t slots = 0;
+  // Of both caches below. int8: multiples of a float32 scale, largest magnitude / 127, that each
+  // head's key and value at each position has.
   DType cache_dtype = DType::float32;
   // Paged self-attention cache.
   std::int32_t cache_layers = 0;
@@ -100,6 +103,10 @@ class Backend {
   // After wait(): outcome of the draws of the last FinishStep, in draw order, `codes` as [draws,
   // C*S].
   virtual void read_draws(step::StepOutput& output) const = 0;
+
+  // What the device reaches at best, measured for about `seconds` with nothing queued. A device
+  // whose speed says nothing throws ConfigError.
+  virtual MachinePeaks measure_peaks(double seconds) = 0;
 };
 
 }  // namespace ttsrt::ops

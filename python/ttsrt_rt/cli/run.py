@@ -87,7 +87,8 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", help='"auto", "cpu", "reference"')
     parser.add_argument("--num_threads", type=int, help="CPU threads; 0: one per core")
     parser.add_argument(
-        "--kv_cache_dtype", help="float32, bfloat16, float16; default: as the engine computes"
+        "--kv_cache_dtype",
+        help="float32, bfloat16, float16, int8; default: as the engine computes",
     )
 
 

@@ -12,6 +12,7 @@ using test::TestBatch;
 using test::TestWeight;
 
 constexpr DType kTypes[] = {DType::float32, DType::bfloat16, DType::float16};
+constexpr DType kCacheTypes[] = {DType::float32, DType::bfloat16, DType::float16, DType::int8};
 
 class CpuOps : public test::CpuIsaTest {};
 
@@ -158,7 +159,7 @@ ops::StateSpec attention_state(const Attending& shape) {
 
 // Scattered blocks, prefill in pieces and single rows, both branches, then a copied block.
 TEST_P(CpuOps, PagedSelfAttention) {
-  for (const DType dtype : kTypes) {
+  for (const DType dtype : kCacheTypes) {
     for (const auto& [heads, head_dim] :
          {std::pair{2, 8}, std::pair{3, 5}, std::pair{1, 64}, std::pair{2, 80}}) {
       const std::int64_t width = std::int64_t{heads} * head_dim;
@@ -194,6 +195,21 @@ TEST_P(CpuOps, PagedSelfAttention) {
       }
     }
   }
+}
+
+// Blocks of int8 carry the scales of their positions.
+TEST_P(CpuOps, Int8CachesCountTheirScales) {
+  const auto bytes_of = [this](DType dtype) {
+    const auto backend = make_cpu_backend({1, isa()});
+    ops::StateSpec spec = attention_state({dtype, 2, 8});
+    spec.num_blocks = 4096;
+    backend->create_state(spec);
+    return static_cast<std::int64_t>(backend->state_bytes());
+  };
+  // Per head and position a key and a value of 8 elements, in 2 layers of 4096 blocks and in 3
+  // layers of 4 blocks of each of 3 slots; a scale takes as much as 4 elements.
+  const std::int64_t heads = std::int64_t{2} * 16 * 2 * (2 * 4096 + 3 * 4 * 3);
+  EXPECT_EQ(bytes_of(DType::float32) - bytes_of(DType::int8), heads * (8 * 4 - 8 - 4));
 }
 
 TEST_P(CpuOps, SegmentSelfAttention) {

@@ -72,13 +72,14 @@ TEST_P(CpuExactness, ProductsAndNorms) {
 }
 
 // A sequence of 512 positions in one launch, in pieces, and row by row; alone and beside another.
-TEST_P(CpuExactness, PagedAttention) {
+void expect_same_attention(const std::string& isa, DType cache_dtype) {
   constexpr std::int64_t kWidth = 40;
   ops::Program program;
   const ops::BufferId qkv = test::add_input(program, 3 * kWidth);
   const ops::BufferId out = program.add("out", kWidth);
   program.ops.emplace_back(ops::SelfAttention{qkv, out, 2, 20, 0, true});
   ops::StateSpec spec = test::small_state();
+  spec.cache_dtype = cache_dtype;
   spec.cache_head_dim = 20;
   spec.num_blocks = 70;
   std::vector<std::int32_t> table;
@@ -86,7 +87,7 @@ TEST_P(CpuExactness, PagedAttention) {
   const std::vector<float> vectors = test::random_vector(512 * 3 * kWidth, 6);
   std::vector<float> whole(512 * kWidth);
   for (const std::int32_t threads : {1, 2, 3}) {
-    const auto backend = make_cpu_backend({threads, isa()});
+    const auto backend = make_cpu_backend({threads, isa});
     backend->create_state(spec);
     const auto executable = backend->compile(program, test::traced(600));
     for (const std::int32_t piece : {512, 1, 2, 3, 8, 16, 17, 64, 128}) {
@@ -115,6 +116,10 @@ TEST_P(CpuExactness, PagedAttention) {
     }
   }
 }
+
+TEST_P(CpuExactness, PagedAttention) { expect_same_attention(isa(), DType::float32); }
+
+TEST_P(CpuExactness, PagedAttentionOverInt8) { expect_same_attention(isa(), DType::int8); }
 
 // A second one-row segment that continues the first reads the key that another thread may only now
 // be storing: a race unless the launch notices. New vectors each time, so that a stale key shows.
@@ -154,10 +159,10 @@ TEST_P(CpuExactness, OneRowSegmentsThatContinue) {
 }
 
 // Guided logits and codes of a request alone, and in a crowd, over several steps.
-std::vector<float> run_crowd(const std::string& isa, const SmallModel& model, std::int32_t threads,
-                             std::int32_t others) {
+std::vector<float> run_crowd(const std::string& isa, const SmallModel& model, DType cache_dtype,
+                             std::int32_t threads, std::int32_t others) {
   const auto backend = make_cpu_backend({threads, isa});
-  backend->create_state(SmallModel::state(DType::bfloat16, 4));
+  backend->create_state(SmallModel::state(cache_dtype, 4));
   ops::ProgramLimits limits = test::traced(300);
   limits.trace = false;
   const auto encoder = backend->compile(model.encoder, limits);
@@ -207,12 +212,18 @@ std::vector<float> run_crowd(const std::string& isa, const SmallModel& model, st
 }
 
 TEST_P(CpuExactness, AloneOrInACrowd) {
-  for (const DType dtype : {DType::float32, DType::bfloat16}) {
-    const SmallModel model({dtype, true, false, 14});
-    const std::vector<float> alone = run_crowd(isa(), model, 1, 0);
+  struct Types {
+    DType weights;
+    DType cache;
+  };
+  for (const Types types : {Types{DType::float32, DType::bfloat16},
+                            {DType::bfloat16, DType::bfloat16},
+                            {DType::bfloat16, DType::int8}}) {
+    const SmallModel model({types.weights, true, false, 14});
+    const std::vector<float> alone = run_crowd(isa(), model, types.cache, 1, 0);
     for (const std::int32_t threads : {1, 2, 3}) {
       for (const std::int32_t others : {0, 1, 3}) {
-        const std::vector<float> got = run_crowd(isa(), model, threads, others);
+        const std::vector<float> got = run_crowd(isa(), model, types.cache, threads, others);
         ASSERT_EQ(got.size(), alone.size());
         expect_same_bits(
             got, alone.data(),

@@ -126,6 +126,68 @@ TEST_P(CpuKernels, StoredElementsRoundAsHalfDoes) {
   }
 }
 
+// A position's key or value as int8 and its scale, by the rule.
+struct Int8Row {
+  std::vector<std::int8_t> wholes;
+  float scale = 0.0F;
+
+  explicit Int8Row(const std::vector<float>& x) {
+    for (const float value : x) scale = std::max(scale, std::fabs(value) / 127.0F);
+    for (const float value : x) {
+      const float whole = scale > 0.0F ? std::nearbyint(value / scale) : 0.0F;
+      wholes.push_back(static_cast<std::int8_t>(std::clamp(whole, -127.0F, 127.0F)));
+    }
+  }
+};
+
+TEST_P(CpuKernels, Int8PositionsRoundByTheirScale) {
+  for (const std::int32_t dim : {1, 5, 16, 40, 64}) {
+    const auto size = static_cast<std::size_t>(dim);
+    std::vector<float> ties(size, 0.5F);  // half-way between wholes of the scale 1
+    for (std::size_t d = 0; d < size; ++d) ties[d] += static_cast<float>(d) - 20.0F;
+    ties[0] = 127.0F;
+    std::vector<std::vector<float>> rows = {ties,
+                                            test::random_vector(size, 3, 7.0F),
+                                            test::random_vector(size, 4, 1e-30F),
+                                            test::random_vector(size, 5, 1e30F),
+                                            std::vector<float>(size, 0.0F),
+                                            std::vector<float>(size, 2e-43F)};
+    const std::size_t behind = size * 16;
+    std::vector<float> room((behind + 64) / 2);
+    auto* keys = reinterpret_cast<std::int8_t*>(room.data());
+    std::int8_t* values = keys + behind + 64;
+    for (std::size_t place = 0; place < rows.size(); ++place) {
+      const std::vector<float>& other = rows[rows.size() - 1 - place];
+      kernels().attention[3].store(rows[place].data(), other.data(), keys, values,
+                                   static_cast<std::int32_t>(place), dim);
+    }
+    const auto* key_scales = reinterpret_cast<const float*>(keys + behind);
+    const auto* value_scales = reinterpret_cast<const float*>(values + behind);
+    for (std::size_t place = 0; place < rows.size(); ++place) {
+      const Int8Row key(rows[place]);
+      const Int8Row value(rows[rows.size() - 1 - place]);
+      EXPECT_EQ(key_scales[place], key.scale) << "row " << place;
+      EXPECT_EQ(value_scales[place], value.scale) << "row " << place;
+      for (std::size_t d = 0; d < size; ++d) {
+        EXPECT_EQ(keys[d * 16 + place], key.wholes[d]) << "row " << place;
+        EXPECT_EQ(values[place * size + d], value.wholes[d]) << "row " << place;
+      }
+    }
+  }
+}
+
+TEST_P(CpuKernels, Int8PositionsThatAreNotFiniteSaySo) {
+  for (const float bad : {INFINITY, -INFINITY, NAN}) {
+    std::vector<float> room(48, 0.0F);  // 2 dimensions: 32 bytes and 16 scales, twice
+    auto* keys = reinterpret_cast<std::int8_t*>(room.data());
+    const float key[] = {1.0F, bad};
+    const float value[] = {1.0F, -2.0F};
+    kernels().attention[3].store(key, value, keys, keys + 96, 2, 2);
+    EXPECT_TRUE(std::isnan(room[8 + 2]));
+    EXPECT_FLOAT_EQ(room[24 + 8 + 2], 2.0F / 127.0F);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Levels, CpuKernels, testing::ValuesIn(cpu::supported_levels()),
                          test::isa_name);
 

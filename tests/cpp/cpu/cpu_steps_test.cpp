@@ -89,6 +89,7 @@ TEST_P(CpuSteps, IndependentHeadsAndPriors) {
 TEST_P(CpuSteps, NarrowCaches) {
   for (const DType dtype : {DType::bfloat16, DType::float16})
     run_requests(isa(), {}, dtype, varied_requests(), 6, 6e-3F);
+  run_requests(isa(), {}, DType::int8, varied_requests(), 6, 2e-2F);
 }
 
 TEST_P(CpuSteps, NarrowWeights) {

@@ -82,11 +82,11 @@ TEST_P(ExecutorCrowd, EqualsEachAloneStageByStage) {
   }
 }
 
-TEST_P(ExecutorCrowd, EqualsEachAloneWithAHalfCache) {
+TEST_P(ExecutorCrowd, EqualsEachAloneWithANarrowCache) {
   const CrowdModel model = test::crowd_models().front();
   const test::TinyEngine folder(model.config, model.build);
   const Engine engine = Engine::open(folder.path());
-  for (const char* dtype : {"bfloat16", "float16"}) {
+  for (const char* dtype : {"bfloat16", "float16", "int8"}) {
     ExecutorOptions chosen = options();
     chosen.kv_cache_dtype = dtype;
     const std::vector<Result> expected = alone(engine, model, chosen);

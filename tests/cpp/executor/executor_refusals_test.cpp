@@ -39,7 +39,7 @@ TEST_F(ExecutorOptionsTest, UnknownNames) {
   EXPECT_TRUE(refuses("device", [](auto& of) { of.device = ""; }));
   EXPECT_TRUE(refuses("device", [](auto& of) { of.device = "cuda:0"; }));
   EXPECT_TRUE(refuses("bfloat16", [](auto& of) { of.kv_cache_dtype = "fp8"; }));
-  EXPECT_TRUE(refuses("kv_cache_dtype", [](auto& of) { of.kv_cache_dtype = "int8"; }));
+  EXPECT_TRUE(refuses("kv_cache_dtype", [](auto& of) { of.kv_cache_dtype = "int32"; }));
 }
 
 TEST_F(ExecutorOptionsTest, NumbersOutOfRange) {

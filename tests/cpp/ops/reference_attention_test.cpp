@@ -186,6 +186,27 @@ TEST(SelfAttentionOp, TheCacheRoundsToItsType) {
   }
 }
 
+TEST(SelfAttentionOp, AnInt8CacheKeepsMultiplesOfAScalePerHead) {
+  std::vector<float> all = qkv_rows(3, 5);
+  std::fill_n(all.begin() + kWidth, kHeadDim, 0.0F);  // a key of zeros stays one
+  const std::unique_ptr<Backend> backend = make_backend(DType::int8);
+  const std::vector<float> out = run_cached(*backend, all, 0, 3, {0});
+  std::vector<float> rounded = all;
+  for (std::size_t head = 0; head < rounded.size(); head += kHeadDim) {
+    if (head % (3 * kWidth) < kWidth) continue;  // a query
+    float largest = 0.0F;
+    for (std::size_t d = 0; d < kHeadDim; ++d)
+      largest = std::max(largest, std::fabs(all[head + d]));
+    for (std::size_t d = 0; d < kHeadDim && largest > 0.0F; ++d) {
+      const float scale = largest / 127.0F;
+      rounded[head + d] = std::nearbyint(all[head + d] / scale) * scale;
+      ASSERT_NEAR(rounded[head + d], all[head + d], scale * 0.51F);
+    }
+  }
+  const Plain plain{rounded.data() + kWidth, rounded.data() + 2 * kWidth, 3 * kWidth, 3, {}};
+  expect_near(out.data() + 2 * kWidth, plain.row(all.data() + 2 * 3 * kWidth), "last row");
+}
+
 TEST(SelfAttentionOp, RefusesBlocksItDoesNotHave) {
   const std::unique_ptr<Backend> backend = make_backend();
   const std::vector<float> all = qkv_rows(20, 3);

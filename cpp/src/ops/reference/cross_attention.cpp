@@ -129,7 +129,7 @@ void run(const StoreMemory& op, Run& at) {
       const float* row = kv + (segment.first_row + i) * 2 * width;
       for (std::int32_t part = 0; part < 2; ++part) {
         float* kept = at.state.memory_row(slot, op.memory, op.layer, segment.position + i, part);
-        for (std::int64_t d = 0; d < width; ++d) kept[d] = at.state.rounded(row[part * width + d]);
+        at.state.keep(row + part * width, spec.memory_heads, spec.memory_head_dim, kept);
       }
     }
   }

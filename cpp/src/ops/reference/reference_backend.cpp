@@ -113,6 +113,10 @@ class ReferenceBackend : public Backend {
     if (outcome.keeps_scores) output.scores = outcome.scores;
   }
 
+  MachinePeaks measure_peaks(double) override {
+    throw ConfigError("peaks: device \"reference\" has none, its loops are plain");
+  }
+
  private:
   State& state() {
     TTSRT_CHECK(InternalError, state_.has_value(), "reference: create_state() comes first");

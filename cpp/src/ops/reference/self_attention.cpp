@@ -22,7 +22,7 @@ void append(const SelfAttention& op, const step::Segment& segment, const float* 
     for (std::int32_t part = 0; part < 2; ++part) {
       const float* from = qkv + (i * 3 + 1 + part) * width;
       float* kept = state.cache_row(op.cache_layer, block, position % kBlockSize, part);
-      for (std::int64_t d = 0; d < width; ++d) kept[d] = state.rounded(from[d]);
+      state.keep(from, op.heads, op.head_dim, kept);
     }
   }
 }

@@ -38,6 +38,19 @@ std::size_t bytes_of(const Slot& slot) {
   return sizeof(Slot) + values * 4;
 }
 
+// One head's key or value as multiples of largest magnitude / 127. What isn't finite makes the
+// whole of it NaN.
+void keep_int8(const float* x, std::int32_t count, float* kept) {
+  const auto magnitude = [](float a, float b) { return std::fabs(a) < std::fabs(b); };
+  const bool is_finite = std::all_of(x, x + count, [](float v) { return std::isfinite(v); });
+  const float scale = std::fabs(*std::max_element(x, x + count, magnitude)) / 127.0F;
+  for (std::int32_t d = 0; d < count; ++d) {
+    const float whole =
+        scale > 0.0F ? std::clamp(std::nearbyint(x[d] / scale), -127.0F, 127.0F) : 0.0F;
+    kept[d] = is_finite ? whole * scale : NAN;
+  }
+}
+
 }  // namespace
 
 State::State(const StateSpec& spec) : spec_(spec) {
@@ -121,10 +134,19 @@ float* State::memory_row(Slot& slot, Memory memory, std::int32_t layer, std::int
   return values.data() + (position * 2 + part) * spec_.memory_heads * spec_.memory_head_dim;
 }
 
-float State::rounded(float value) const {
-  if (spec_.cache_dtype == DType::bfloat16) return from_bfloat16(to_bfloat16(value));
-  if (spec_.cache_dtype == DType::float16) return from_float16(to_float16(value));
-  return value;
+void State::keep(const float* row, std::int32_t heads, std::int32_t head_dim, float* kept) const {
+  if (spec_.cache_dtype == DType::int8) {
+    for (std::int32_t head = 0; head < heads; ++head)
+      keep_int8(row + head * head_dim, head_dim, kept + head * head_dim);
+    return;
+  }
+  for (std::int32_t i = 0; i < heads * head_dim; ++i) {
+    const bool is_bfloat16 = spec_.cache_dtype == DType::bfloat16;
+    const bool is_float16 = spec_.cache_dtype == DType::float16;
+    kept[i] = is_bfloat16  ? from_bfloat16(to_bfloat16(row[i]))
+              : is_float16 ? from_float16(to_float16(row[i]))
+                           : row[i];
+  }
 }
 
 }  // namespace ttsrt::ops::reference

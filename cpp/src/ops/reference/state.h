@@ -53,8 +53,8 @@ class State {
   // Keys or values of a row of a slot's cross-attention memory: [heads * head_dim].
   float* memory_row(Slot& slot, Memory memory, std::int32_t layer, std::int32_t row,
                     std::int32_t part);
-  // `value` as the cache stores it.
-  float rounded(float value) const;
+  // `row` [heads * head_dim] as the cache gives it back once stored.
+  void keep(const float* row, std::int32_t heads, std::int32_t head_dim, float* kept) const;
 
   Outcome outcome;
 

@@ -1,0 +1,69 @@
+// What the instruction set reaches at best: chains of products that wait for nothing but
+// themselves, and a read of memory in order.
+//
+// Decided: one operand of a step comes from a small table, so that no product is the same twice and
+// none can be moved out of the loop.
+
+namespace ttsrt::cpu {
+namespace {
+
+// Enough to hide the latency of a multiply-add, few enough for the registers.
+constexpr int32_t kPeakChains = kTileRows >= 12 ? 12 : kTileRows >= 4 ? 6 : 3;
+constexpr int64_t kPeakOperands = 16;  // of 64 bytes
+
+struct PeakFloat32 {
+  static Vec start() { return zero(); }
+  static Vec load_at(const unsigned char* p) { return load(reinterpret_cast<const float*>(p)); }
+  static Vec add(Vec x, Vec y, Vec sum) { return fma(x, y, sum); }
+};
+
+struct PeakBfloat16 {
+  static Vec start() { return zero(); }
+  static Bf16Pairs load_at(const unsigned char* p) { return load_pairs(p); }
+  static Vec add(const Bf16Pairs& x, const Bf16Pairs& y, Vec sum) { return dot_pairs(x, y, sum); }
+};
+
+struct PeakInt8 {
+  static Int8Quads start() {
+    const unsigned char none[64] = {};
+    return load_quads(none);
+  }
+  static Int8Quads load_at(const unsigned char* p) { return load_quads(p); }
+  static Int8Quads add(Int8Quads x, Int8Quads y, Int8Quads sum) { return dot_quads(x, y, sum); }
+};
+
+template <class Step>
+float chain_kernel(const unsigned char* operands, int64_t steps) {
+  decltype(Step::start()) sums[kPeakChains];
+  decltype(Step::load_at(operands)) fixed[kPeakChains];
+#pragma GCC unroll 16
+  for (int c = 0; c < kPeakChains; ++c) {
+    sums[c] = Step::start();
+    fixed[c] = Step::load_at(operands + c * 64);
+  }
+  for (int64_t i = 0; i < steps; ++i) {
+    const auto moving = Step::load_at(operands + i % kPeakOperands * 64);
+#pragma GCC unroll 16
+    for (int c = 0; c < kPeakChains; ++c) sums[c] = Step::add(moving, fixed[c], sums[c]);
+  }
+  float all = 0.0F;
+  for (int c = 0; c < kPeakChains; ++c) {  // every lane, or the others are never computed
+    float lanes[kLanes];
+    static_assert(sizeof(sums[c]) == sizeof(lanes));
+    memcpy(lanes, &sums[c], sizeof(lanes));
+    for (const float lane : lanes) all += lane;
+  }
+  return all;
+}
+
+float read_kernel(const float* data, int64_t count) {
+  Vec sums[4] = {zero(), zero(), zero(), zero()};
+  for (int64_t i = 0; i < count; i += 4 * kLanes) {
+#pragma GCC unroll 4
+    for (int v = 0; v < 4; ++v) sums[v] = sums[v] + load(data + i + v * kLanes);
+  }
+  return reduce_add((sums[0] + sums[1]) + (sums[2] + sums[3]));
+}
+
+}  // namespace
+}  // namespace ttsrt::cpu

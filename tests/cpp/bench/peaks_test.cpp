@@ -1,0 +1,39 @@
+// What is measured is positive, bounded in time, and refused where it says nothing.
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cmath>
+
+#include "cpu/cpu_backend.h"
+#include "cpu/isa.h"
+#include "support/errors.h"
+#include "ttsrt/bench.h"
+
+namespace ttsrt {
+namespace {
+
+TEST(MachinePeaks, EveryInstructionSetHasThem) {
+  for (const std::string& isa : cpu::supported_levels()) {
+    const MachinePeaks peaks = make_cpu_backend({2, isa})->measure_peaks(0.004);
+    EXPECT_EQ(peaks.isa, isa);
+    EXPECT_EQ(peaks.num_threads, 2);
+    for (const double value : {peaks.read_gb_per_s, peaks.float32_gflop_per_s,
+                               peaks.bfloat16_gflop_per_s, peaks.int8_gop_per_s}) {
+      EXPECT_TRUE(std::isfinite(value)) << isa;
+      EXPECT_GT(value, 0.01) << isa;
+      EXPECT_LT(value, 1e9) << isa;
+    }
+  }
+}
+
+TEST(MachinePeaks, RefusesWhatSaysNothing) {
+  EXPECT_TRUE(test::throws_naming<ConfigError>("reference", [] { measure_peaks("reference"); }));
+  EXPECT_TRUE(test::throws_naming<ConfigError>("device", [] { measure_peaks("tpu"); }));
+  EXPECT_TRUE(
+      test::throws_naming<ConfigError>("num_threads", [] { measure_peaks("cpu", -1, 0.01); }));
+  for (const double bad : {0.0, -1.0, 61.0, std::nan(""), 1.0 / 0.0})
+    EXPECT_TRUE(test::throws_naming<ConfigError>("seconds", [&] { measure_peaks("cpu", 1, bad); }));
+}
+
+}  // namespace
+}  // namespace ttsrt
