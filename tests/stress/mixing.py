@@ -1,0 +1,233 @@
+"""What the stress tests share: engines of every kind, requests as plain values, and what "the same"
+means.
+
+A `Spec` is everything that a request's result depends on, hashable and printed whole when a test
+fails. Company, order, priority, chunks and deadlines are not in it: they must not matter. The
+measure of every test is `Bench.alone`: the same request by itself in a fresh executor with default
+settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import ttsrt_rt as rt
+from ttsrt_rt.synth import write_random_ckpt, write_random_nemo
+
+# Weights' dtype and quantization.
+DTYPES = (("float32", "none"), ("bfloat16", "none"))
+
+# Small limits, so that slots, rows of a launch and cache blocks run short often.
+MAX_SEQ_LEN, MAX_ROWS, MAX_BATCH_SIZE = 48, 24, 4
+LIMITS = {
+    "max_batch_size": MAX_BATCH_SIZE,
+    "max_seq_len": MAX_SEQ_LEN,
+    "max_input_len": MAX_ROWS,
+    "max_encoder_input_len": MAX_ROWS,
+}
+MAX_FRAMES = 20  # as many steps fit behind the longest context
+
+# Seconds after which a wait counts as stuck. Nothing here comes near it: it turns a hang into a
+# failure.
+STUCK = 120.0
+
+ROWED_CONTEXTS = ("codes", "text", "embeddings")  # with a number of rows of their own, at most
+GUEST = "guest"  # a voice that every executor of these tests is given
+TEXT_CONTEXT_IDS = 10  # fewer than any model's table has
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A checkpoint, how its requests may give their context, and its local transformer."""
+
+    name: str
+    contexts: tuple[str, ...]
+    local: str = ""
+
+
+KINDS = (
+    Kind("tinyhf", ("voice", "guest", "embeddings"), "autoregressive"),
+    Kind("tiny2512", ("voice", "guest", "embeddings"), "autoregressive"),
+    Kind("tiny2503", ("codes", "guest", "embeddings")),
+    Kind("tiny2503lt", ("codes", "embeddings"), "autoregressive"),
+    Kind("tinyfork", ("codes",)),
+    Kind("tinyce", ("codes", "embeddings"), "autoregressive"),
+    Kind("tinycetext", ("codes", "text"), "autoregressive"),
+    Kind("tinycelegacy", ("codes", "text", "guest"), "autoregressive"),
+    Kind("tinymaskgit1", ("codes",), "maskgit"),
+    Kind("tinymaskgit2", ("codes", "embeddings"), "maskgit"),
+    Kind("tinymulti", ("codes",)),
+    Kind("tinyold", ("codes", "guest")),
+    Kind("random.nemo", ("voice", "embeddings"), "autoregressive"),
+    Kind("random.ckpt", ("codes", "embeddings")),
+)
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A request as plain values.
+
+    Attributes:
+        text: "ids", "features" or "output" (of the encoder), and how many rows.
+        context: "voice" and its index, "guest" and 0, or the kind and how many rows.
+        content: Seed of the arrays; equal seeds give texts and contexts with common beginnings.
+        options: The other fields of `Request`, but for those that must not matter.
+    """
+
+    text: tuple[str, int]
+    context: tuple[str, int]
+    content: int = 0
+    options: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def is_guided(self) -> bool:
+        """Whether an unconditional branch may run beside it: not where guidance is off."""
+        return dict(self.options).get("cfg_scale") != 1.0
+
+    def request(self, info: Any, **fields: Any) -> rt.Request:
+        """The request for an engine of that `info`, with more fields."""
+        return rt.Request(
+            **_text(self.text, self.content, info),
+            **_context(self.context, self.content, info),
+            **dict(self.options),
+            **fields,
+        )
+
+
+def _rows(rows: int, seed: int, dim: int) -> NDArray[np.float32]:
+    return np.random.default_rng(seed).standard_normal((rows, dim)).astype(np.float32)
+
+
+def _text(text: tuple[str, int], seed: int, info: Any) -> dict[str, Any]:
+    kind, rows = text
+    if kind == "ids":
+        return {"text_ids": np.random.default_rng(seed).integers(0, info.text_vocab, rows)}
+    return {
+        "text_features" if kind == "features" else "encoder_output": _rows(rows, seed, info.dim)
+    }
+
+
+def _context(context: tuple[str, int], seed: int, info: Any) -> dict[str, Any]:
+    kind, rows = context
+    generator = np.random.default_rng(seed + 1)
+    if kind == "voice":
+        return {"voice": rows % info.num_voices}
+    if kind == "guest":
+        return {"voice": GUEST}
+    if kind == "embeddings":
+        return {"context_embeddings": _rows(rows, seed + 2, info.dim)}
+    if kind == "text":
+        return {"context_text_ids": generator.integers(0, TEXT_CONTEXT_IDS, rows)}
+    codes = generator.integers(0, info.codebook_vocab, (rows, info.codebooks))
+    return {"context_codes": codes}
+
+
+@dataclass
+class Bench:
+    """Engines, built when first asked for, and what requests give alone on them."""
+
+    folder: Path
+    checkpoint_of: Callable[[str], Path]
+    engines: dict[tuple[str, str, str], Path] = field(default_factory=dict)
+    results: dict[tuple[Path, Spec], rt.Result] = field(default_factory=dict)
+
+    def engine(self, kind: str, dtype: tuple[str, str] = DTYPES[0]) -> Path:
+        """The engine of a kind of checkpoint, under `LIMITS`."""
+        key = (kind, *dtype)
+        if key not in self.engines:
+            folder = self.folder / "-".join(key)
+            options: dict[str, Any] = {"dtype": dtype[0], **LIMITS}
+            if dtype[1] != "none":
+                options["quantization"] = dtype[1]
+            rt.build(self._checkpoint(kind), folder, **options)
+            self.engines[key] = folder
+        return self.engines[key]
+
+    def _checkpoint(self, kind: str) -> Path:
+        if not kind.startswith("random."):
+            return self.checkpoint_of(kind)
+        folder = self.folder / f"checkpoint-{kind}"
+        if not folder.exists():
+            ending = kind.rpartition(".")[2]
+            write = {"nemo": write_random_nemo, "ckpt": write_random_ckpt}[ending]
+            rt.convert(write(self.folder / kind, "tiny", seed=5), folder, progress=False)
+        return folder
+
+    def executor(self, engine: Path, **options: Any) -> rt.Executor:
+        """An executor on the CPU that knows the guest."""
+        executor = rt.Executor(engine, device="cpu", **options)
+        if engine.name.partition("-")[0] != "tinymulti":  # it takes no rows in front of the audio
+            executor.add_voice(GUEST, _rows(9, 77, executor.engine.info.dim))
+        return executor
+
+    def alone(self, engine: Path, spec: Spec) -> rt.Result:
+        """What a request gives by itself in a fresh executor with default settings."""
+        key = (engine, spec)
+        if key not in self.results:
+            with self.executor(engine) as executor:
+                request = spec.request(executor.engine.info)
+                self.results[key] = executor.submit(request).result(STUCK)
+        return self.results[key]
+
+
+def bits(array: NDArray[Any] | None) -> bytes:
+    """What two arrays of one length must have in common; nothing is as good as no rows."""
+    return b"" if array is None else array.tobytes()
+
+
+def expect_same(result: rt.Result, whole: rt.Result) -> None:
+    """Codes, end, focus and alignment, bit by bit."""
+    assert result.finish_reason == whole.finish_reason, result.error
+    assert result.codes.tolist() == whole.codes.tolist()
+    assert bits(result.focus) == bits(whole.focus)
+    assert bits(result.alignment) == bits(whole.alignment)
+    assert result.metrics.steps == whole.metrics.steps
+
+
+def expect_beginning(result: rt.Result, whole: rt.Result) -> None:
+    """A request that was ended early has made the beginning of what it would have made."""
+    assert result.error is None
+    assert result.codes.shape[1] == whole.codes.shape[1]
+    assert result.codes.tolist() == whole.codes[: len(result.codes)].tolist()
+    assert bits(whole.focus).startswith(bits(result.focus))
+    assert bits(whole.alignment).startswith(bits(result.alignment))
+    assert result.metrics.steps <= whole.metrics.steps
+
+
+def expect_events(events: list[rt.Event], result: rt.Result, chunk_frames: int) -> None:
+    """What was streamed is the result, cut into chunks, and nothing else."""
+    assert [event.is_last for event in events] == [False] * (len(events) - 1) + [True]
+    assert [event.finish_reason for event in events[:-1]] == [None] * (len(events) - 1)
+    assert events[-1].finish_reason == result.finish_reason
+    frames = 0
+    for event in events:
+        assert event.first_frame == frames
+        assert event.is_last or len(event.codes) >= chunk_frames
+        frames += len(event.codes)
+    assert np.concatenate([event.codes for event in events]).tolist() == result.codes.tolist()
+
+
+def expect_idle(executor: rt.Executor, specs: Iterable[Spec]) -> None:
+    """Nothing is left in flight, every request is counted once, and no block is held but by the
+    prefixes that are kept for guided requests: one for each length of a context.
+    """
+    stats = executor.stats()
+    ended = stats.num_completed + stats.num_cancelled + stats.num_failed
+    assert (stats.num_active_requests, stats.num_queued_requests) == (0, 0)
+    assert ended == stats.num_submitted
+    contexts = {spec.context for spec in specs if spec.is_guided}
+    rows = [count if kind in ROWED_CONTEXTS else MAX_ROWS for kind, count in contexts]
+    kept = sum(-(-count // stats.tokens_per_block) for count in rows)
+    assert stats.used_num_blocks <= kept
+    assert stats.used_num_blocks + stats.free_num_blocks == stats.max_num_blocks
+
+
+def end_of(handle: rt.Handle) -> rt.Result:
+    """The result of a request that must end."""
+    return handle.wait(STUCK)
