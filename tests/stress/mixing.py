@@ -32,6 +32,7 @@ LIMITS = {
     "max_encoder_input_len": MAX_ROWS,
 }
 MAX_FRAMES = 20  # as many steps fit behind the longest context
+ENDLESS_FRAMES = 4000  # of the engine whose requests hardly end
 
 # Seconds after which a wait counts as stuck. Nothing here comes near it: it turns a hang into a
 # failure.
@@ -134,8 +135,8 @@ class Bench:
 
     folder: Path
     checkpoint_of: Callable[[str], Path]
-    engines: dict[tuple[str, str, str], Path] = field(default_factory=dict)
-    results: dict[tuple[Path, Spec], rt.Result] = field(default_factory=dict)
+    engines: dict[tuple[str, str, str], Path] = field(default_factory=dict, repr=False)
+    results: dict[tuple[Path, Spec], rt.Result] = field(default_factory=dict, repr=False)
 
     def engine(self, kind: str, dtype: tuple[str, str] = DTYPES[0]) -> Path:
         """The engine of a kind of checkpoint, under `LIMITS`."""
@@ -226,6 +227,17 @@ def expect_idle(executor: rt.Executor, specs: Iterable[Spec]) -> None:
     kept = sum(-(-count // stats.tokens_per_block) for count in rows)
     assert stats.used_num_blocks <= kept
     assert stats.used_num_blocks + stats.free_num_blocks == stats.max_num_blocks
+
+
+def endless_specs() -> list[Spec]:
+    """Requests for the engine whose requests hardly end: each goes on for all its frames."""
+    long = (("max_frames", ENDLESS_FRAMES), ("min_frames", ENDLESS_FRAMES))
+    return [
+        Spec(
+            ("ids", 3 + seed), ("voice", seed), seed, (("cfg_scale", scale), ("seed", seed), *long)
+        )
+        for seed, scale in enumerate((1.0, 2.0, 1.0))
+    ] + [Spec(("ids", 5), ("embeddings", 20), 4, (("cfg_scale", 2.0), *long))]
 
 
 def end_of(handle: rt.Handle) -> rt.Result:
