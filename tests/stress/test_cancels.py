@@ -33,10 +33,10 @@ from .mixing import (
 
 NUM_CANCELS = int(os.environ.get("TTSRT_CANCELS", "10000"))
 NUM_WORKERS = 3  # threads that cancel, beside one that runs an event loop
-CHUNK=50
 NUM_TASKS = 8  # streams at once in the event loop
+CHUNK_FRAMES = 50  # of an event: single frames come faster than Python takes them
 WARM_UP = 5  # one of so many cancels comes before memory is first looked at
-MAX_GROWTH = 8 << 20  # bytes: at most a kilobyte for each of the default's cancels
+MAX_GROWTH = 4 << 20  # bytes: half a kilobyte for each of the cancels by default, whatever their number
 
 
 class Canceller:
@@ -142,19 +142,16 @@ async def cancel_tasks(
     """Cancels streams of asyncio, some at a time."""
     draw = random.Random(seed)
     info = executor.engine.info
-    room = asyncio.Semaphore(NUM_TASKS)
 
-    async def one(request: rt.Request, moment: int) -> None:
-        async with room:
-            ended = await asyncio.gather(follow(executor, request, moment), return_exceptions=True)
+    async def some(share: int) -> None:
+        for _ in range(share):
+            request = draw.choice(list(wholes)).request(info, chunk_frames=CHUNK_FRAMES)
+            stream = follow(executor, request, int(draw.expovariate(0.2)))
+            ended = await asyncio.gather(stream, return_exceptions=True)
             assert isinstance(ended[0], asyncio.CancelledError), ended
 
-    await asyncio.gather(
-        *(
-            one(draw.choice(list(wholes)).request(info, chunk_frames=CHUNK), int(draw.expovariate(0.2)))
-            for _ in range(count)
-        )
-    )
+    shares = (count // NUM_TASKS + (task < count % NUM_TASKS) for task in range(NUM_TASKS))
+    await asyncio.gather(*(some(share) for share in shares))
 
 
 def cancel_from_everywhere(
