@@ -31,6 +31,11 @@ LIMITS = {
     "max_input_len": MAX_ROWS,
     "max_encoder_input_len": MAX_ROWS,
 }
+TOKENS_PER_BLOCK = 16
+# What one guided request may come to hold: two branches at full length and a prefix, in blocks.
+SLOT_TOKENS = TOKENS_PER_BLOCK * sum(
+    -(-rows // TOKENS_PER_BLOCK) for rows in (MAX_SEQ_LEN, MAX_SEQ_LEN, MAX_ROWS)
+)
 MAX_FRAMES = 20  # as many steps fit behind the longest context
 ENDLESS_FRAMES = 4000  # of the engine whose requests hardly end
 
@@ -39,7 +44,7 @@ ENDLESS_FRAMES = 4000  # of the engine whose requests hardly end
 STUCK = 120.0
 
 ROWED_CONTEXTS = ("codes", "text", "embeddings")  # with a number of rows of their own, at most
-GUEST = "guest"  # a voice that every executor of these tests is given
+GUEST, RECORDING = "guest", "recording"  # voices that are added, of embeddings and of codes
 TEXT_CONTEXT_IDS = 10  # fewer than any model's table has
 
 
@@ -55,19 +60,21 @@ class Kind:
 KINDS = (
     Kind("tinyhf", ("voice", "guest", "embeddings"), "autoregressive"),
     Kind("tiny2512", ("voice", "guest", "embeddings"), "autoregressive"),
-    Kind("tiny2503", ("codes", "guest", "embeddings")),
+    Kind("tiny2503", ("codes", "recording", "guest", "embeddings")),
     Kind("tiny2503lt", ("codes", "embeddings"), "autoregressive"),
     Kind("tinyfork", ("codes",)),
-    Kind("tinyce", ("codes", "embeddings"), "autoregressive"),
-    Kind("tinycetext", ("codes", "text"), "autoregressive"),
+    Kind("tinyce", ("codes", "recording", "embeddings"), "autoregressive"),
+    Kind("tinycetext", ("codes", "recording", "text"), "autoregressive"),
     Kind("tinycelegacy", ("codes", "text", "guest"), "autoregressive"),
     Kind("tinymaskgit1", ("codes",), "maskgit"),
-    Kind("tinymaskgit2", ("codes", "embeddings"), "maskgit"),
-    Kind("tinymulti", ("codes",)),
-    Kind("tinyold", ("codes", "guest")),
+    Kind("tinymaskgit2", ("codes", "recording", "embeddings"), "maskgit"),
+    Kind("tinymulti", ("codes", "recording")),
+    Kind("tinyold", ("codes", "recording", "guest")),
     Kind("random.nemo", ("voice", "embeddings"), "autoregressive"),
     Kind("random.ckpt", ("codes", "embeddings")),
 )
+
+CONTEXTS = {kind.name: kind.contexts for kind in KINDS}
 
 
 @dataclass(frozen=True)
@@ -76,7 +83,8 @@ class Spec:
 
     Attributes:
         text: "ids", "features" or "output" (of the encoder), and how many rows.
-        context: "voice" and its index, "guest" and 0, or the kind and how many rows.
+        context: "voice" and its index; "guest" or "recording", which are added voices, and 0; or
+            the kind and how many rows.
         content: Seed of the arrays; equal seeds give texts and contexts with common beginnings.
         options: The other fields of `Request`, but for those that must not matter.
     """
@@ -116,17 +124,21 @@ def _text(text: tuple[str, int], seed: int, info: Any) -> dict[str, Any]:
 
 def _context(context: tuple[str, int], seed: int, info: Any) -> dict[str, Any]:
     kind, rows = context
-    generator = np.random.default_rng(seed + 1)
     if kind == "voice":
         return {"voice": rows % info.num_voices}
-    if kind == "guest":
-        return {"voice": GUEST}
+    if kind in (GUEST, RECORDING):
+        return {"voice": kind}
     if kind == "embeddings":
         return {"context_embeddings": _rows(rows, seed + 2, info.dim)}
     if kind == "text":
-        return {"context_text_ids": generator.integers(0, TEXT_CONTEXT_IDS, rows)}
-    codes = generator.integers(0, info.codebook_vocab, (rows, info.codebooks))
-    return {"context_codes": codes}
+        ids = np.random.default_rng(seed + 1).integers(0, TEXT_CONTEXT_IDS, rows)
+        return {"context_text_ids": ids}
+    return {"context_codes": _codes(rows, seed + 1, info)}
+
+
+def _codes(rows: int, seed: int, info: Any) -> NDArray[np.int64]:
+    shape = (rows, info.codebooks)
+    return np.random.default_rng(seed).integers(0, info.codebook_vocab, shape)
 
 
 @dataclass
@@ -135,20 +147,22 @@ class Bench:
 
     folder: Path
     checkpoint_of: Callable[[str], Path]
-    engines: dict[tuple[str, str, str], Path] = field(default_factory=dict, repr=False)
     results: dict[tuple[Path, Spec], rt.Result] = field(default_factory=dict, repr=False)
 
-    def engine(self, kind: str, dtype: tuple[str, str] = DTYPES[0]) -> Path:
-        """The engine of a kind of checkpoint, under `LIMITS`."""
-        key = (kind, *dtype)
-        if key not in self.engines:
-            folder = self.folder / "-".join(key)
-            options: dict[str, Any] = {"dtype": dtype[0], **LIMITS}
+    def engine(
+        self,
+        kind: str,
+        dtype: tuple[str, str] = DTYPES[0],
+        max_batch_size: int = MAX_BATCH_SIZE,
+    ) -> Path:
+        """The engine of a kind of checkpoint, under `LIMITS` but for the number of slots."""
+        folder = self.folder / "-".join((kind, *dtype, str(max_batch_size)))
+        if not folder.exists():
+            options: dict[str, Any] = {**LIMITS, "max_batch_size": max_batch_size}
             if dtype[1] != "none":
                 options["quantization"] = dtype[1]
-            rt.build(self._checkpoint(kind), folder, **options)
-            self.engines[key] = folder
-        return self.engines[key]
+            rt.build(self._checkpoint(kind), folder, dtype=dtype[0], **options)
+        return folder
 
     def _checkpoint(self, kind: str) -> Path:
         if not kind.startswith("random."):
@@ -161,10 +175,13 @@ class Bench:
         return folder
 
     def executor(self, engine: Path, **options: Any) -> rt.Executor:
-        """An executor on the CPU that knows the guest."""
+        """An executor on the CPU that knows the added voices its model can speak with."""
         executor = rt.Executor(engine, device="cpu", **options)
-        if engine.name.partition("-")[0] != "tinymulti":  # it takes no rows in front of the audio
-            executor.add_voice(GUEST, _rows(9, 77, executor.engine.info.dim))
+        info = executor.engine.info
+        for name, rows in ((GUEST, _rows(9, 77, info.dim)), (RECORDING, _codes(7, 78, info))):
+            contexts = CONTEXTS.get(engine.name.partition("-")[0], (GUEST,))
+            if name in contexts:
+                executor.add_voice(name, **{"embeddings" if name == GUEST else "codes": rows})
         return executor
 
     def alone(self, engine: Path, spec: Spec) -> rt.Result:

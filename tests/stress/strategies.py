@@ -9,7 +9,19 @@ from hypothesis import strategies as st
 
 import ttsrt_rt as rt
 
-from .mixing import DTYPES, KINDS, LIMITS, MAX_BATCH_SIZE, MAX_FRAMES, MAX_ROWS, Kind, Spec
+from .mixing import (
+    DTYPES,
+    GUEST,
+    KINDS,
+    LIMITS,
+    MAX_BATCH_SIZE,
+    MAX_FRAMES,
+    MAX_ROWS,
+    RECORDING,
+    SLOT_TOKENS,
+    Kind,
+    Spec,
+)
 
 EOS_METHODS = tuple(
     f"{which}_{where}"
@@ -101,7 +113,7 @@ def specs(kind: Kind) -> st.SearchStrategy[Spec]:
 
 def contexts(name: str, rows: st.SearchStrategy[int]) -> st.SearchStrategy[tuple[str, int]]:
     """A context of that kind: a voice by its index, the others by their length."""
-    counts = {"voice": st.integers(0, 2), "guest": st.just(0)}.get(name, rows)
+    counts = {"voice": st.integers(0, 2), GUEST: st.just(0), RECORDING: st.just(0)}.get(name, rows)
     return st.tuples(st.just(name), counts)
 
 
@@ -142,5 +154,7 @@ def options() -> st.SearchStrategy[tuple[Any, ...]]:
             "num_threads": st.integers(1, 2),
             "max_batch_size": st.integers(1, MAX_BATCH_SIZE),
             "max_num_tokens": st.integers(least, 3 * least),
+            "max_tokens_in_paged_kv_cache": st.integers(SLOT_TOKENS, 3 * SLOT_TOKENS),
+            "prefill_slice_seconds": st.sampled_from((0.0, 1e-9, 1e-4, 1.0)),
         }
     )

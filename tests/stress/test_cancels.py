@@ -36,7 +36,7 @@ NUM_WORKERS = 3  # threads that cancel, beside one that runs an event loop
 NUM_TASKS = 8  # streams at once in the event loop
 CHUNK_FRAMES = 50  # of an event: single frames come faster than Python takes them
 WARM_UP = 5  # one of so many cancels comes before memory is first looked at
-MAX_GROWTH = 4 << 20  # bytes: half a kilobyte for each of the cancels by default, whatever their number
+MAX_GROWTH = 4 << 20  # bytes: half a kilobyte for each cancel of the default number
 
 
 class Canceller:
