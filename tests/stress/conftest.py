@@ -13,8 +13,8 @@ from ttsrt_rt.synth.magpie_layout import SynthModel
 
 from .mixing import Bench
 
-# A step takes microseconds, a whole request thousands of steps: whatever happens to one happens in
-# its middle.
+# A step takes microseconds, a request thousands of steps or, where it only holds its place, tens of
+# thousands: whatever happens to one happens in its middle.
 ENDLESS = SynthModel(
     model_type="decoder_ce",
     dim=16,
@@ -25,7 +25,7 @@ ENDLESS = SynthModel(
     codebook_size=24,
     frame_stacking=1,
     text_vocab=12,
-    max_positions=4096,
+    max_positions=1 << 15,
     cross_head_dim=16,
     voices=3,
     voice_rows=5,
@@ -40,7 +40,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory, checkpoint_of: Callable[[str
 
 @pytest.fixture(scope="session")
 def endless(bench: Bench) -> Path:
-    """An engine of four slots, for requests of up to `mixing.ENDLESS_FRAMES`."""
+    """An engine of four slots, for requests of up to `mixing.HOLDING_FRAMES`."""
     source = write_random_nemo(bench.folder / "endless.nemo", ENDLESS, seed=3)
     checkpoint, engine = bench.folder / "endless-checkpoint", bench.folder / "endless"
     rt.convert(source, checkpoint, progress=False)

@@ -10,7 +10,7 @@ settings.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ SLOT_TOKENS = TOKENS_PER_BLOCK * sum(
 )
 MAX_FRAMES = 20  # as many steps fit behind the longest context
 ENDLESS_FRAMES = 4000  # of the engine whose requests hardly end
+HOLDING_FRAMES = 32_000  # of a request that only holds its place
 
 # Seconds after which a wait counts as stuck. Nothing here comes near it: it turns a hang into a
 # failure.
@@ -255,6 +256,12 @@ def endless_specs() -> list[Spec]:
         )
         for seed, scale in enumerate((1.0, 2.0, 1.0))
     ] + [Spec(("ids", 5), ("embeddings", 20), 4, (("cfg_scale", 2.0), *long))]
+
+
+def holding(spec: Spec) -> Spec:
+    """The same request, but seconds long: it begins in the same way."""
+    long = {"max_frames": HOLDING_FRAMES, "min_frames": HOLDING_FRAMES}
+    return replace(spec, options=tuple({**dict(spec.options), **long}.items()))
 
 
 def end_of(handle: rt.Handle) -> rt.Result:
