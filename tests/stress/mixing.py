@@ -239,12 +239,13 @@ def expect_idle(executor: rt.Executor, specs: Iterable[Spec]) -> None:
     stats = executor.stats()
     ended = stats.num_completed + stats.num_cancelled + stats.num_failed
     assert (stats.num_active_requests, stats.num_queued_requests) == (0, 0)
+    assert list(stats.requests) == []
     assert ended == stats.num_submitted
     contexts = {spec.context for spec in specs if spec.is_guided}
     rows = [count if kind in ROWED_CONTEXTS else MAX_ROWS for kind, count in contexts]
-    kept = sum(-(-count // stats.tokens_per_block) for count in rows)
-    assert stats.used_num_blocks <= kept
-    assert stats.used_num_blocks + stats.free_num_blocks == stats.max_num_blocks
+    cache = stats.kv_cache_stats
+    assert cache.used_num_blocks <= sum(-(-count // cache.tokens_per_block) for count in rows)
+    assert cache.used_num_blocks + cache.free_num_blocks == cache.max_num_blocks
 
 
 def endless_specs() -> list[Spec]:

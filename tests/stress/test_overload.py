@@ -113,6 +113,7 @@ def expect_counted(executor: rt.Executor, floods: list[Flood]) -> None:
     is_cut = [result.finish_reason == "cancelled" for result in results]
     stats = executor.stats()
     assert stats.num_submitted == len(results)
+    assert stats.num_refused == sum(each.num_refused for each in floods)
     assert stats.num_cancelled == sum(is_cut)
     assert stats.num_completed == len(results) - sum(is_cut)
     assert stats.num_frames == sum(len(result.codes) for result in results)
@@ -131,6 +132,12 @@ def test_a_full_queue_refuses_at_once(bench: Bench, endless: Path) -> None:
         with pytest.raises(rt.CapacityError, match="max_queue_size"):
             executor.submit(waiter.request(info))
         assert executor.stats().num_submitted == NUM_SLOTS + MAX_QUEUE_SIZE
+        assert executor.stats().num_refused == 1
+        given_up = waiting.pop()
+        given_up.cancel()  # its place in the queue is free before any slot is
+        assert end_of(given_up).finish_reason == "cancelled"
+        assert not any(handle.is_done for handle in holders)
+        waiting.append(executor.submit(waiter.request(info)))
         for handle in holders:
             handle.cancel()
         for handle in waiting:
