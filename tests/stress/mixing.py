@@ -42,7 +42,7 @@ HOLDING_FRAMES = 32_000  # of a request that only holds its place
 
 # Seconds after which a wait counts as stuck. Nothing here comes near it: it turns a hang into a
 # failure.
-STUCK = 120.0
+STUCK = 60.0
 
 ROWED_CONTEXTS = ("codes", "text", "embeddings")  # with a number of rows of their own, at most
 GUEST, RECORDING = "guest", "recording"  # voices that are added, of embeddings and of codes
