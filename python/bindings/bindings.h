@@ -5,6 +5,7 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
+#include <unistd.h>
 
 #include <cstdint>
 #include <vector>
@@ -26,6 +27,27 @@ void register_handles(py::module_& module);
 void register_stats(py::module_& module);
 void register_executors(py::module_& module);
 void register_bench(py::module_& module);
+
+// Lets other threads run Python while it stands. A daemon thread that comes back once the
+// interpreter has begun to end is not given the GIL any more: before Python 3.14 it is unwound
+// instead, which a destructor may not let through (the process would be terminated). Such a thread
+// sleeps here until the process is gone, as it does from 3.14 on.
+class WithoutGil {
+ public:
+  WithoutGil() : state_(PyEval_SaveThread()) {}
+  ~WithoutGil() {
+    try {
+      PyEval_RestoreThread(state_);
+    } catch (...) {  // nothing else throws here
+      for (;;) ::pause();
+    }
+  }
+  WithoutGil(const WithoutGil&) = delete;
+  WithoutGil& operator=(const WithoutGil&) = delete;
+
+ private:
+  PyThreadState* state_;
+};
 
 // Runs the Python handlers of signals that came meanwhile; throws what they raise. Needs the GIL.
 inline void check_signals() {

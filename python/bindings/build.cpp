@@ -12,7 +12,7 @@ namespace {
 
 void build_engine(const std::string& checkpoint_dir, const std::string& output_dir,
                   const BuildOptions& options, const std::optional<BuildProgress>& progress) {
-  const py::gil_scoped_release release;
+  const WithoutGil release;
   build(checkpoint_dir, output_dir, options,
         [&](std::int32_t done, std::int32_t total, const std::string& name) {
           const py::gil_scoped_acquire acquire;

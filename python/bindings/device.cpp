@@ -15,7 +15,7 @@ void register_devices(py::module_& module) {
         return py::str("DeviceInfo(name={!r}, description={!r}, available={!r}, reason={!r})")
             .format(info.name, info.description, info.available, info.reason);
       });
-  module.def("list_devices", &list_devices, py::call_guard<py::gil_scoped_release>(),
+  module.def("list_devices", &list_devices, py::call_guard<WithoutGil>(),
              "Every device this build knows, available or not.");
 }
 

@@ -39,14 +39,14 @@ void register_engines(py::module_& module) {
       .def_readonly("bytes", &EngineTensor::bytes)
       .def_readonly("sha256", &EngineTensor::sha256);
   py::class_<Engine>(module, "Engine", "An opened engine; copies share it. Thread safe.")
-      .def_static("open", &Engine::open, py::arg("path"), py::call_guard<py::gil_scoped_release>(),
+      .def_static("open", &Engine::open, py::arg("path"), py::call_guard<WithoutGil>(),
                   "Maps the folder's weights. Raises FormatError naming the file and what is wrong "
                   "with it.")
       .def_property_readonly("info", &Engine::info, py::return_value_policy::reference_internal)
       .def_property_readonly("path", &Engine::path)
       .def_property_readonly("description", &Engine::description, "engine.json, as text.")
       .def("tensors", &Engine::tensors, "Every stored tensor, in the order of the file.")
-      .def("verify", &Engine::verify, py::call_guard<py::gil_scoped_release>(),
+      .def("verify", &Engine::verify, py::call_guard<WithoutGil>(),
            "Compares every weight with its recorded hash. Raises FormatError naming the first that "
            "differs.");
 }

@@ -12,14 +12,14 @@ namespace {
 // Joins the loop thread without the GIL.
 struct DeleteWithoutGil {
   void operator()(Executor* executor) const {
-    const py::gil_scoped_release release;
+    const WithoutGil release;
     delete executor;
   }
 };
 using ExecutorHolder = std::unique_ptr<Executor, DeleteWithoutGil>;
 
 ExecutorHolder make_executor(const Engine& engine, const ExecutorOptions& options) {
-  const py::gil_scoped_release release;
+  const WithoutGil release;
   return ExecutorHolder(new Executor(engine, options));
 }
 
@@ -27,7 +27,7 @@ template <typename T, void (Executor::*add)(const std::string&, Matrix<T>)>
 void add_voice(Executor& self, const std::string& name,
                const py::array_t<T, py::array::c_style>& values) {
   Matrix<T> matrix = matrix_from<T>(values);
-  const py::gil_scoped_release release_for_lock;
+  const WithoutGil release_for_lock;
   (self.*add)(name, std::move(matrix));
 }
 
@@ -45,7 +45,7 @@ void register_info(py::module_& module) {
 
 void register_executors(py::module_& module) {
   register_info(module);
-  const auto release = py::call_guard<py::gil_scoped_release>();
+  const auto release = py::call_guard<WithoutGil>();
   py::class_<Executor, ExecutorHolder>(module, "Executor",
                                        "Runs requests, many at once. Thread safe.")
       .def(py::init(&make_executor), py::arg("engine"), py::arg("options"))

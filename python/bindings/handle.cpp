@@ -56,7 +56,7 @@ std::pair<std::optional<Event>, bool> next_event(Handle& self,
     bool timed_out = false;
     std::optional<Event> event;
     {
-      const py::gil_scoped_release release;
+      const WithoutGil release;
       event = self.next_for(deadline.next_slice(), timed_out);
     }
     if (event || !timed_out) return {std::move(event), false};
@@ -71,7 +71,7 @@ std::optional<Result> whole_result(Handle& self, std::optional<double> timeout_s
   while (true) {
     std::optional<Result> result;
     {
-      const py::gil_scoped_release release;
+      const WithoutGil release;
       result = self.result(deadline.next_slice().count());
     }
     if (result) return result;
@@ -88,8 +88,7 @@ void register_handles(py::module_& module) {
            "The next event, or None after the last; and whether the wait ended for lack of time.")
       .def("result", &whole_result, py::arg("timeout") = py::none(),
            "The whole result, or None where the time is up.")
-      .def("cancel", &Handle::cancel, py::call_guard<py::gil_scoped_release>(),
-           "Asks for the end; idempotent.")
+      .def("cancel", &Handle::cancel, py::call_guard<WithoutGil>(), "Asks for the end; idempotent.")
       .def_property_readonly("is_done", &Handle::is_done)
       .def_property_readonly("id", &Handle::id);
 }

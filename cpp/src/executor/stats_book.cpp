@@ -56,6 +56,7 @@ void StatsBook::count_queued(std::size_t num_queued) {
 }
 
 void StatsBook::count_started(double queue_seconds) {
+  ++totals_.num_active_requests;  // from when it leaves the queue on: it is never in neither
   ++next_.num_new_active_requests;
   next_.new_active_requests_queue_latency_ms += queue_seconds * 1e3;
 }

@@ -1,6 +1,7 @@
 // How requests and the loop end before their time: cancel, deadline, failure, close.
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <thread>
 
 #include "executor/loop.h"
@@ -224,6 +225,44 @@ TEST(LoopClose, ADrainCanBeCutShort) {
   rig.loop.close(false);
   drains.join();
   EXPECT_EQ(running.result().finish_reason, FinishReason::cancelled);
+}
+
+// Whatever was accepted beside a close comes to an end, and is counted once.
+TEST(LoopClose, InTheMiddleOfAFlood) {
+  for (const bool drain : {true, false}) {
+    LoopRig rig({}, {.max_queue_size = 4});
+    std::atomic<std::uint64_t> num_accepted{0};
+    std::vector<std::thread> callers;
+    for (std::uint64_t caller = 0; caller < 4; ++caller) {
+      callers.emplace_back([&rig, &num_accepted, caller] {
+        std::vector<FakeHandle> handles;
+        for (std::uint64_t i = 0;; ++i) {
+          try {
+            handles.push_back(rig.submit(request_of(caller, 1 + static_cast<std::int32_t>(i % 9))));
+            ++num_accepted;
+            if (i % 5 == 0) handles.back().cancel();
+          } catch (const CapacityError&) {
+          } catch (const ClosedError&) {
+            break;
+          }
+        }
+        for (const FakeHandle& handle : handles) {
+          const Result result = handle.result();
+          EXPECT_NE(result.finish_reason, FinishReason::error);
+          EXPECT_EQ(result.codes.values,
+                    fake_codes(caller, static_cast<std::int32_t>(result.codes.rows)));
+        }
+      });
+    }
+    while (num_accepted < 50) std::this_thread::yield();
+    rig.loop.close(drain);
+    for (std::thread& caller : callers) caller.join();
+    const ExecutorStats stats = rig.loop.stats();
+    EXPECT_EQ(stats.num_submitted, num_accepted);
+    EXPECT_EQ(stats.num_completed + stats.num_cancelled, num_accepted);
+    EXPECT_EQ(stats.num_queued_requests, 0);
+    expect_empty(rig);
+  }
 }
 
 TEST(LoopClose, DestructionCancels) {

@@ -199,6 +199,20 @@ TEST(Loop, StatsCount) {
   EXPECT_EQ(stats.kv_cache_stats.free_num_blocks, 120);
 }
 
+// Whoever is in flight is counted, in the first launch too.
+TEST(Loop, StatsKnowWhoRunsFromTheFirstLaunchOn) {
+  LoopRig rig;
+  rig.control->hold();
+  const FakeHandle handle = rig.submit(request_of(1, 3));
+  rig.control->await_launches(1);
+  const ExecutorStats stats = rig.loop.stats();
+  EXPECT_EQ(stats.num_queued_requests, 0);
+  EXPECT_EQ(stats.num_active_requests, 1);
+  rig.control->release();
+  handle.result();
+  EXPECT_EQ(rig.loop.stats().num_active_requests, 0);
+}
+
 TEST(Loop, ManyCallersAtOnce) {
   LoopRig rig({}, {.max_queue_size = 1000});
   std::vector<std::thread> callers;

@@ -1,0 +1,55 @@
+"""The bench of the stress tests, and an engine whose requests hardly end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import ttsrt_rt as rt
+from ttsrt_rt.synth import write_random_nemo
+from ttsrt_rt.synth.magpie_layout import SynthModel
+
+from .mixing import Bench
+
+# A step takes microseconds, a request thousands of steps or, where it only holds its place, tens of
+# thousands: whatever happens to one happens in its middle.
+ENDLESS = SynthModel(
+    model_type="decoder_ce",
+    dim=16,
+    heads=1,
+    encoder_layers=1,
+    decoder_layers=1,
+    codebooks=2,
+    codebook_size=24,
+    frame_stacking=1,
+    text_vocab=12,
+    max_positions=1 << 15,
+    cross_head_dim=16,
+    voices=3,
+    voice_rows=5,
+)
+
+
+@pytest.fixture(scope="session")
+def bench(tmp_path_factory: pytest.TempPathFactory, checkpoint_of: Callable[[str], Path]) -> Bench:
+    """Engines of every kind, built when first asked for."""
+    return Bench(tmp_path_factory.mktemp("stress"), checkpoint_of)
+
+
+@pytest.fixture(scope="session")
+def endless(bench: Bench) -> Path:
+    """An engine of four slots, for requests of up to `mixing.HOLDING_FRAMES`."""
+    source = write_random_nemo(bench.folder / "endless.nemo", ENDLESS, seed=3)
+    checkpoint, engine = bench.folder / "endless-checkpoint", bench.folder / "endless"
+    rt.convert(source, checkpoint, progress=False)
+    rt.build(
+        checkpoint,
+        engine,
+        max_batch_size=4,
+        max_seq_len=ENDLESS.max_positions,
+        max_input_len=24,
+        max_encoder_input_len=24,
+    )
+    return engine

@@ -1,0 +1,270 @@
+"""What the stress tests share: engines of every kind, requests as plain values, and what "the same"
+means.
+
+A `Spec` is everything that a request's result depends on, hashable and printed whole when a test
+fails. Company, order, priority, chunks and deadlines are not in it: they must not matter. The
+measure of every test is `Bench.alone`: the same request by itself in a fresh executor with default
+settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import ttsrt_rt as rt
+from ttsrt_rt.synth import write_random_ckpt, write_random_nemo
+
+# Weights' dtype and quantization.
+DTYPES = (("float32", "none"), ("bfloat16", "none"))
+
+# Small limits, so that slots, rows of a launch and cache blocks run short often.
+MAX_SEQ_LEN, MAX_ROWS, MAX_BATCH_SIZE = 48, 24, 4
+LIMITS = {
+    "max_batch_size": MAX_BATCH_SIZE,
+    "max_seq_len": MAX_SEQ_LEN,
+    "max_input_len": MAX_ROWS,
+    "max_encoder_input_len": MAX_ROWS,
+}
+TOKENS_PER_BLOCK = 16
+# What one guided request may come to hold: two branches at full length and a prefix, in blocks.
+SLOT_TOKENS = TOKENS_PER_BLOCK * sum(
+    -(-rows // TOKENS_PER_BLOCK) for rows in (MAX_SEQ_LEN, MAX_SEQ_LEN, MAX_ROWS)
+)
+MAX_FRAMES = 20  # as many steps fit behind the longest context
+ENDLESS_FRAMES = 4000  # of the engine whose requests hardly end
+HOLDING_FRAMES = 32_000  # of a request that only holds its place
+
+# Seconds after which a wait counts as stuck. Nothing here comes near it: it turns a hang into a
+# failure.
+STUCK = 60.0
+
+ROWED_CONTEXTS = ("codes", "text", "embeddings")  # with a number of rows of their own, at most
+GUEST, RECORDING = "guest", "recording"  # voices that are added, of embeddings and of codes
+TEXT_CONTEXT_IDS = 10  # fewer than any model's table has
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A checkpoint, how its requests may give their context, and its local transformer."""
+
+    name: str
+    contexts: tuple[str, ...]
+    local: str = ""
+
+
+KINDS = (
+    Kind("tinyhf", ("voice", "guest", "embeddings"), "autoregressive"),
+    Kind("tiny2512", ("voice", "guest", "embeddings"), "autoregressive"),
+    Kind("tiny2503", ("codes", "recording", "guest", "embeddings")),
+    Kind("tiny2503lt", ("codes", "embeddings"), "autoregressive"),
+    Kind("tinyfork", ("codes",)),
+    Kind("tinyce", ("codes", "recording", "embeddings"), "autoregressive"),
+    Kind("tinycetext", ("codes", "recording", "text"), "autoregressive"),
+    Kind("tinycelegacy", ("codes", "text", "guest"), "autoregressive"),
+    Kind("tinymaskgit1", ("codes",), "maskgit"),
+    Kind("tinymaskgit2", ("codes", "recording", "embeddings"), "maskgit"),
+    Kind("tinymulti", ("codes", "recording")),
+    Kind("tinyold", ("codes", "recording", "guest")),
+    Kind("random.nemo", ("voice", "embeddings"), "autoregressive"),
+    Kind("random.ckpt", ("codes", "embeddings")),
+)
+
+CONTEXTS = {kind.name: kind.contexts for kind in KINDS}
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A request as plain values.
+
+    Attributes:
+        text: "ids", "features" or "output" (of the encoder), and how many rows.
+        context: "voice" and its index; "guest" or "recording", which are added voices, and 0; or
+            the kind and how many rows.
+        content: Seed of the arrays; equal seeds give texts and contexts with common beginnings.
+        options: The other fields of `Request`, but for those that must not matter.
+    """
+
+    text: tuple[str, int]
+    context: tuple[str, int]
+    content: int = 0
+    options: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def is_guided(self) -> bool:
+        """Whether an unconditional branch may run beside it: not where guidance is off."""
+        return dict(self.options).get("cfg_scale") != 1.0
+
+    def request(self, info: Any, **fields: Any) -> rt.Request:
+        """The request for an engine of that `info`, with more fields."""
+        return rt.Request(
+            **_text(self.text, self.content, info),
+            **_context(self.context, self.content, info),
+            **dict(self.options),
+            **fields,
+        )
+
+
+def _rows(rows: int, seed: int, dim: int) -> NDArray[np.float32]:
+    return np.random.default_rng(seed).standard_normal((rows, dim)).astype(np.float32)
+
+
+def _text(text: tuple[str, int], seed: int, info: Any) -> dict[str, Any]:
+    kind, rows = text
+    if kind == "ids":
+        return {"text_ids": np.random.default_rng(seed).integers(0, info.text_vocab, rows)}
+    return {
+        "text_features" if kind == "features" else "encoder_output": _rows(rows, seed, info.dim)
+    }
+
+
+def _context(context: tuple[str, int], seed: int, info: Any) -> dict[str, Any]:
+    kind, rows = context
+    if kind == "voice":
+        return {"voice": rows % info.num_voices}
+    if kind in (GUEST, RECORDING):
+        return {"voice": kind}
+    if kind == "embeddings":
+        return {"context_embeddings": _rows(rows, seed + 2, info.dim)}
+    if kind == "text":
+        ids = np.random.default_rng(seed + 1).integers(0, TEXT_CONTEXT_IDS, rows)
+        return {"context_text_ids": ids}
+    return {"context_codes": _codes(rows, seed + 1, info)}
+
+
+def _codes(rows: int, seed: int, info: Any) -> NDArray[np.int64]:
+    shape = (rows, info.codebooks)
+    return np.random.default_rng(seed).integers(0, info.codebook_vocab, shape)
+
+
+@dataclass
+class Bench:
+    """Engines, built when first asked for, and what requests give alone on them."""
+
+    folder: Path
+    checkpoint_of: Callable[[str], Path]
+    results: dict[tuple[Path, Spec], rt.Result] = field(default_factory=dict, repr=False)
+
+    def engine(
+        self,
+        kind: str,
+        dtype: tuple[str, str] = DTYPES[0],
+        max_batch_size: int = MAX_BATCH_SIZE,
+    ) -> Path:
+        """The engine of a kind of checkpoint, under `LIMITS` but for the number of slots."""
+        folder = self.folder / "-".join((kind, *dtype, str(max_batch_size)))
+        if not folder.exists():
+            options: dict[str, Any] = {**LIMITS, "max_batch_size": max_batch_size}
+            if dtype[1] != "none":
+                options["quantization"] = dtype[1]
+            rt.build(self._checkpoint(kind), folder, dtype=dtype[0], **options)
+        return folder
+
+    def _checkpoint(self, kind: str) -> Path:
+        if not kind.startswith("random."):
+            return self.checkpoint_of(kind)
+        folder = self.folder / f"checkpoint-{kind}"
+        if not folder.exists():
+            ending = kind.rpartition(".")[2]
+            write = {"nemo": write_random_nemo, "ckpt": write_random_ckpt}[ending]
+            rt.convert(write(self.folder / kind, "tiny", seed=5), folder, progress=False)
+        return folder
+
+    def executor(self, engine: Path, **options: Any) -> rt.Executor:
+        """An executor on the CPU that knows the added voices its model can speak with."""
+        executor = rt.Executor(engine, device="cpu", **options)
+        info = executor.engine.info
+        for name, rows in ((GUEST, _rows(9, 77, info.dim)), (RECORDING, _codes(7, 78, info))):
+            contexts = CONTEXTS.get(engine.name.partition("-")[0], (GUEST,))
+            if name in contexts:
+                executor.add_voice(name, **{"embeddings" if name == GUEST else "codes": rows})
+        return executor
+
+    def alone(self, engine: Path, spec: Spec) -> rt.Result:
+        """What a request gives by itself in a fresh executor with default settings."""
+        key = (engine, spec)
+        if key not in self.results:
+            with self.executor(engine) as executor:
+                request = spec.request(executor.engine.info)
+                self.results[key] = executor.submit(request).result(STUCK)
+        return self.results[key]
+
+
+def bits(array: NDArray[Any] | None) -> bytes:
+    """What two arrays of one length must have in common; nothing is as good as no rows."""
+    return b"" if array is None else array.tobytes()
+
+
+def expect_same(result: rt.Result, whole: rt.Result) -> None:
+    """Codes, end, focus and alignment, bit by bit."""
+    assert result.finish_reason == whole.finish_reason, result.error
+    assert result.codes.tolist() == whole.codes.tolist()
+    assert bits(result.focus) == bits(whole.focus)
+    assert bits(result.alignment) == bits(whole.alignment)
+    assert result.metrics.steps == whole.metrics.steps
+
+
+def expect_beginning(result: rt.Result, whole: rt.Result) -> None:
+    """A request that was ended early has made the beginning of what it would have made."""
+    assert result.error is None
+    assert result.codes.shape[1] == whole.codes.shape[1]
+    assert result.codes.tolist() == whole.codes[: len(result.codes)].tolist()
+    assert bits(whole.focus).startswith(bits(result.focus))
+    assert bits(whole.alignment).startswith(bits(result.alignment))
+    assert result.metrics.steps <= whole.metrics.steps
+
+
+def expect_events(events: list[rt.Event], result: rt.Result, chunk_frames: int) -> None:
+    """What was streamed is the result, cut into chunks, and nothing else."""
+    assert [event.is_last for event in events] == [False] * (len(events) - 1) + [True]
+    assert [event.finish_reason for event in events[:-1]] == [None] * (len(events) - 1)
+    assert events[-1].finish_reason == result.finish_reason
+    frames = 0
+    for event in events:
+        assert event.first_frame == frames
+        assert event.is_last or len(event.codes) >= chunk_frames
+        frames += len(event.codes)
+    assert np.concatenate([event.codes for event in events]).tolist() == result.codes.tolist()
+
+
+def expect_idle(executor: rt.Executor, specs: Iterable[Spec]) -> None:
+    """Nothing is left in flight, every request is counted once, and no block is held but by the
+    prefixes that are kept for guided requests: one for each length of a context.
+    """
+    stats = executor.stats()
+    ended = stats.num_completed + stats.num_cancelled + stats.num_failed
+    assert (stats.num_active_requests, stats.num_queued_requests) == (0, 0)
+    assert list(stats.requests) == []
+    assert ended == stats.num_submitted
+    contexts = {spec.context for spec in specs if spec.is_guided}
+    rows = [count if kind in ROWED_CONTEXTS else MAX_ROWS for kind, count in contexts]
+    cache = stats.kv_cache_stats
+    assert cache.used_num_blocks <= sum(-(-count // cache.tokens_per_block) for count in rows)
+    assert cache.used_num_blocks + cache.free_num_blocks == cache.max_num_blocks
+
+
+def endless_specs() -> list[Spec]:
+    """Requests for the engine whose requests hardly end: each goes on for all its frames."""
+    long = (("max_frames", ENDLESS_FRAMES), ("min_frames", ENDLESS_FRAMES))
+    return [
+        Spec(
+            ("ids", 3 + seed), ("voice", seed), seed, (("cfg_scale", scale), ("seed", seed), *long)
+        )
+        for seed, scale in enumerate((1.0, 2.0, 1.0))
+    ] + [Spec(("ids", 5), ("embeddings", 20), 4, (("cfg_scale", 2.0), *long))]
+
+
+def holding(spec: Spec) -> Spec:
+    """The same request, but seconds long: it begins in the same way."""
+    long = {"max_frames": HOLDING_FRAMES, "min_frames": HOLDING_FRAMES}
+    return replace(spec, options=tuple({**dict(spec.options), **long}.items()))
+
+
+def end_of(handle: rt.Handle) -> rt.Result:
+    """The result of a request that must end."""
+    return handle.wait(STUCK)
