@@ -45,6 +45,16 @@ void Channel::finish(Event last, Result result) {
   changed_.notify_all();
 }
 
+void Channel::abandon() noexcept {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    result_.emplace();
+    result_->finish_reason = FinishReason::error;
+    result_->error = "no memory";  // short enough to need none
+  }
+  changed_.notify_all();
+}
+
 std::optional<Event> Channel::next(std::optional<double> timeout_seconds, bool& timed_out) {
   std::unique_lock<std::mutex> lock(mutex_);
   const auto is_ready = [&] { return !events_.empty() || result_.has_value(); };

@@ -25,6 +25,8 @@ class Channel {
   // The loop's side. finish() is the end: it pushes the last event and keeps the result.
   void push(Event event);
   void finish(Event last, Result result);
+  // An end where there is no memory for one: an error without a word, and no last event.
+  void abandon() noexcept;
 
   // The caller's side.
   std::optional<Event> next(std::optional<double> timeout_seconds, bool& timed_out);

@@ -109,9 +109,14 @@ std::int32_t Loop::num_active() const {
 
 void Loop::reject(Pending& pending, FinishReason reason, const std::string& why) {
   count_ended(pending.channel->id(), reason);
-  Sequence never_ran(std::move(pending), -1, network_->info().facts, false);
-  never_ran.started = Clock::now();
-  finish(never_ran, reason, why, network_->info().facts);
+  const std::shared_ptr<Channel> channel = pending.channel;
+  try {
+    Sequence never_ran(std::move(pending), -1, network_->info().facts, false);
+    never_ran.started = Clock::now();
+    finish(never_ran, reason, why, network_->info().facts);
+  } catch (const std::exception&) {
+    channel->abandon();
+  }
 }
 
 // Takes waiting requests while there are slots and blocks: larger priority first, older first among
@@ -126,6 +131,7 @@ void Loop::take_in() {
       for (auto at = waiting_.begin(); at != waiting_.end(); ++at) {
         if (at->request.priority > best->request.priority) best = at;
       }
+      if (best->channel->is_cancelled() || best->is_expired(Clock::now())) return;  // next step
       if (!reserves(best->request)) return;
       chosen = std::move(*best);
       waiting_.erase(best);
@@ -190,16 +196,20 @@ void Loop::admit(Pending&& pending) {
   free_slots_.pop_back();
 }
 
-// Ends a running sequence and leaves it null. Its slot and blocks are free, and counted so, before
-// its caller hears of it.
+// Ends a running sequence and leaves it null, whatever happens: a slot must not be freed twice. Its
+// slot and blocks are free, and counted so, before its caller hears of it.
 void Loop::end(std::unique_ptr<Sequence>& sequence, FinishReason reason, const std::string& why) {
-  if (sequence->prefix != nullptr) prefixes_.release(*sequence->prefix);
-  sequence->conditional.clear();
-  sequence->unconditional.clear();
-  free_slots_.push_back(sequence->slot);
-  count_ended(sequence->channel->id(), reason);
-  finish(*sequence, reason, why, network_->info().facts);
-  sequence.reset();
+  const std::unique_ptr<Sequence> ended = std::move(sequence);
+  if (ended->prefix != nullptr) prefixes_.release(*ended->prefix);
+  ended->conditional.clear();
+  ended->unconditional.clear();
+  free_slots_.push_back(ended->slot);
+  count_ended(ended->channel->id(), reason);
+  try {
+    finish(*ended, reason, why, network_->info().facts);
+  } catch (const std::exception&) {  // no memory for the result
+    ended->channel->abandon();
+  }
 }
 
 // Ends what was cancelled or ran out of time, waiting or running.
@@ -213,11 +223,13 @@ void Loop::drop_ended() {
     const auto is_over = [&](const Pending& of) {
       return closes || of.channel->is_cancelled() || of.is_expired(now);
     };
-    const auto first = std::stable_partition(waiting_.begin(), waiting_.end(),
-                                             [&](const Pending& of) { return !is_over(of); });
-    std::move(first, waiting_.end(), std::back_inserter(ended));
-    waiting_.erase(first, waiting_.end());
-    stats_.count_queued(waiting_.size());
+    if (std::any_of(waiting_.begin(), waiting_.end(), is_over)) {
+      const auto first = std::stable_partition(waiting_.begin(), waiting_.end(),
+                                               [&](const Pending& of) { return !is_over(of); });
+      std::move(first, waiting_.end(), std::back_inserter(ended));
+      waiting_.erase(first, waiting_.end());
+      stats_.count_queued(waiting_.size());
+    }
   }
   for (Pending& pending : ended) {
     const bool is_cancelled = closes || pending.channel->is_cancelled();

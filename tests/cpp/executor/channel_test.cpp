@@ -75,6 +75,18 @@ TEST(Channel, WakesWhoWaits) {
   loop.join();
 }
 
+TEST(Channel, AnAbandonedOneEndsWithAnError) {
+  Channel channel(1);
+  channel.push(event_at(0));
+  channel.abandon();
+  bool timed_out = false;
+  EXPECT_TRUE(channel.next(std::nullopt, timed_out).has_value());
+  EXPECT_FALSE(channel.next(std::nullopt, timed_out).has_value());
+  EXPECT_FALSE(timed_out);
+  EXPECT_EQ(channel.result(std::nullopt)->finish_reason, FinishReason::error);
+  EXPECT_EQ(channel.result(std::nullopt)->error, "no memory");
+}
+
 TEST(Ticketed, DroppingTheLastCancels) {
   const auto channel = std::make_shared<Channel>(1);
   auto ticketed = std::make_shared<Ticketed>(channel);
