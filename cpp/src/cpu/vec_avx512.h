@@ -80,6 +80,36 @@ inline Vec load_f16(const uint16_t* p) {
   return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
 }
 
+// Whole numbers, for inputs that are quantized.
+inline Ints set_ints(int32_t x) { return {_mm512_set1_epi32(x)}; }
+inline Ints sum_of(Ints a, Ints b) { return {_mm512_add_epi32(a.v, b.v)}; }
+inline Ints larger(Ints a, Ints b) { return {_mm512_max_epi32(a.v, b.v)}; }
+inline int32_t reduce_add(Ints a) { return _mm512_reduce_add_epi32(a.v); }
+inline int32_t reduce_max(Ints a) { return _mm512_reduce_max_epi32(a.v); }
+// The bits of |x|, which order as the magnitudes do, NaN last.
+inline Ints magnitude_bits(Vec a) {
+  return {_mm512_and_si512(_mm512_castps_si512(a.v), _mm512_set1_epi32(0x7FFFFFFF))};
+}
+// To the nearest, ties to even.
+inline Ints to_ints(Vec a) { return {_mm512_cvtps_epi32(a.v)}; }
+inline Vec to_floats(Ints a) { return {_mm512_cvtepi32_ps(a.v)}; }
+// Saturates.
+inline void store_bytes(void* p, Ints a) {
+  _mm_storeu_si128(static_cast<__m128i*>(p), _mm512_cvtsepi32_epi8(a.v));
+}
+
+// 16 int8 as floats.
+inline Vec load_bytes(const unsigned char* p) {
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes))};
+}
+
+// 64 bytes of quants.
+struct Block {
+  __m512i v;
+};
+inline Block load_block(const void* p) { return {_mm512_loadu_si512(p)}; }
+
 inline void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
 
 }  // namespace

@@ -37,12 +37,12 @@ void expect_same_bits(const std::vector<float>& got, const float* expected,
 }
 
 TEST_P(CpuExactness, ProductsAndNorms) {
-  for (const DType dtype : {DType::float32, DType::bfloat16, DType::float16}) {
+  for (const test::WeightKind& kind : test::all_kinds()) {
     ops::Program program;
     const TestWeight norm = test::make_norm(kInputs, 1);
-    const TestWeight weight = test::make_panel(kOutputs, kInputs, dtype, 2);
+    const TestWeight weight = test::make_panel(kOutputs, kInputs, kind, 2);
     const TestWeight bias = test::make_vector(kOutputs, 3);
-    const TestWeight back = test::make_panel(kInputs, kOutputs, dtype, 4);
+    const TestWeight back = test::make_panel(kInputs, kOutputs, kind, 4);
     const ops::BufferId x = test::add_input(program, kInputs);
     const ops::BufferId y = program.add("normed", kInputs);
     const ops::BufferId h = program.add("hidden", kOutputs);
@@ -63,8 +63,7 @@ TEST_P(CpuExactness, ProductsAndNorms) {
           const auto got = run_rows(*executable, *backend, vectors, first, rows, x, kInputs);
           expect_same_bits(got, whole.data() + std::int64_t{first} * kInputs,
                            std::to_string(rows) + " rows from " + std::to_string(first) + ", " +
-                               std::to_string(threads) + " threads, type " +
-                               std::to_string(static_cast<int>(dtype)));
+                               std::to_string(threads) + " threads, " + kind.name());
         }
       }
     }
