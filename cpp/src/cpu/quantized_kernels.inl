@@ -81,8 +81,8 @@ TTSRT_INLINE typename Step::Sum start_of(const uint32_t* head, int row) {
 }
 
 template <class Step>
-TTSRT_INLINE Vec add_group(Vec scales, const uint32_t* head, int row, typename Step::Sum sum,
-                           Vec total) {
+TTSRT_INLINE Vec scaled(Vec scales, const uint32_t* head, int row, typename Step::Sum sum,
+                        Vec total) {
   if constexpr (Step::kHead == 0) {
     return fma(scales, sum, total);
   } else {
@@ -105,31 +105,72 @@ TTSRT_INLINE void add_word(const Loaded (&blocks)[Panels], const uint32_t* x,
   }
 }
 
-// One group: its sums for all rows and panels. x: [group_words][Rows].
+// One group of `Panels` panels from `w` on. x: [kHead + group_words][Rows].
+struct GroupArgs {
+  const unsigned char* w;
+  int64_t panel_bytes;
+  int64_t blocks;  // at least 1
+  const uint32_t* x;
+  const void* scales;    // of all panels
+  int64_t first_scales;  // place of the first panel's
+  int64_t panel_scales;  // from panel to panel
+};
+
 template <class Step, int Rows, int Panels>
-TTSRT_INLINE void sum_group(const unsigned char* w, int64_t panel_bytes, int64_t blocks,
-                            const uint32_t* x, typename Step::Sum (&sums)[Rows][Panels]) {
-  for (int64_t b = 0; b < blocks; ++b) {
+TTSRT_INLINE void add_group(const GroupArgs& group, Vec (&totals)[Rows][Panels]) {
+  typename Step::Sum sums[Rows][Panels];
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r) {
+#pragma GCC unroll 4
+    for (int p = 0; p < Panels; ++p) sums[r][p] = start_of<Step, Rows>(group.x, r);
+  }
+  const unsigned char* w = group.w;
+  const uint32_t* words = group.x + Step::kHead * Rows;
+  const unsigned char* end = w + group.blocks * Step::kBytes;
+  do {
     decltype(Step::load(w)) loaded[Panels];
 #pragma GCC unroll 4
-    for (int p = 0; p < Panels; ++p) loaded[p] = Step::load(w + p * panel_bytes + b * Step::kBytes);
-    const uint32_t* words = x + b * Step::kWords * Rows;
+    for (int p = 0; p < Panels; ++p) loaded[p] = Step::load(w + p * group.panel_bytes);
     add_word<Step, 0>(loaded, words, sums);
     if constexpr (Step::kWords >= 2) add_word<Step, 1>(loaded, words + Rows, sums);
     if constexpr (Step::kWords >= 4) {
       add_word<Step, 2>(loaded, words + 2 * Rows, sums);
       add_word<Step, 3>(loaded, words + 3 * Rows, sums);
     }
+    w += Step::kBytes;
+    words += Step::kWords * Rows;
+  } while (w != end);
+#pragma GCC unroll 4
+  for (int p = 0; p < Panels; ++p) {
+    const Vec scales = Step::scales(group.scales, group.first_scales + p * group.panel_scales);
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; ++r)
+      totals[r][p] = scaled<Step>(scales, group.x, r, sums[r][p], totals[r][p]);
   }
 }
+
+// The same where sums and totals don't fit the registers together: apart, the compiler keeps the
+// totals in memory and the sums where they belong.
+template <class Step, int Rows, int Panels>
+__attribute__((noinline)) void add_group_apart(const GroupArgs& group,
+                                               Vec (&totals)[Rows][Panels]) {
+  add_group<Step, Rows, Panels>(group, totals);
+}
+
+constexpr int kSumsBesideTotals = kTileRows >= 12 ? 8 : 1;
 
 // `Rows` rows from `first_row` on times `Panels` panels. x: [groups][kHead + group_words][Rows].
 template <class Step, int Rows, int Panels>
 void multiply_groups(const LinearArgs& args, const uint32_t* x, int32_t first_row, int32_t panel) {
-  const int64_t blocks = args.row.group_words / Step::kWords;
   const int64_t groups = args.row.groups;
-  const int64_t panel_bytes = groups * blocks * Step::kBytes;
-  const unsigned char* w = static_cast<const unsigned char*>(args.weight) + panel * panel_bytes;
+  GroupArgs group;
+  group.blocks = args.row.group_words / Step::kWords;
+  group.panel_bytes = groups * group.blocks * Step::kBytes;
+  group.w = static_cast<const unsigned char*>(args.weight) + panel * group.panel_bytes;
+  group.x = x;
+  group.scales = args.scales;
+  group.first_scales = panel * groups * kLanes;
+  group.panel_scales = groups * kLanes;
   Vec totals[Rows][Panels];
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; ++r) {
@@ -137,22 +178,14 @@ void multiply_groups(const LinearArgs& args, const uint32_t* x, int32_t first_ro
     for (int p = 0; p < Panels; ++p) totals[r][p] = zero();
   }
   for (int64_t g = 0; g < groups; ++g) {
-    typename Step::Sum sums[Rows][Panels];
-#pragma GCC unroll 16
-    for (int r = 0; r < Rows; ++r) {
-#pragma GCC unroll 4
-      for (int p = 0; p < Panels; ++p) sums[r][p] = start_of<Step, Rows>(x, r);
+    if constexpr (Rows * Panels <= kSumsBesideTotals) {
+      add_group<Step, Rows, Panels>(group, totals);
+    } else {
+      add_group_apart<Step, Rows, Panels>(group, totals);
     }
-    sum_group<Step, Rows, Panels>(w, panel_bytes, blocks, x + Step::kHead * Rows, sums);
-#pragma GCC unroll 4
-    for (int p = 0; p < Panels; ++p) {
-      const Vec scales = Step::scales(args.scales, ((panel + p) * groups + g) * kLanes);
-#pragma GCC unroll 16
-      for (int r = 0; r < Rows; ++r)
-        totals[r][p] = add_group<Step>(scales, x, r, sums[r][p], totals[r][p]);
-    }
-    w += blocks * Step::kBytes;
-    x += (Step::kHead + args.row.group_words) * Rows;
+    group.w += group.blocks * Step::kBytes;
+    group.x += (Step::kHead + args.row.group_words) * Rows;
+    group.first_scales += kLanes;
   }
   const int32_t rows = args.rows - first_row;
 #pragma GCC unroll 16

@@ -49,7 +49,7 @@ Quads nibble_quads(Block a) {
 }
 inline Quads set_quad(const uint32_t* p) { return {_mm512_set1_epi32(static_cast<int32_t>(*p))}; }
 inline Ints dot_quads(const Quads& w, const Quads& x, Ints sum) {
-  return {_mm512_dpbusd_epi32(sum.v, w.v, x.v)};
+  return ints_of(_mm512_dpbusd_epi32(raw(sum), w.v, x.v));
 }
 
 }  // namespace

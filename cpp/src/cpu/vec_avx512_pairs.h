@@ -58,8 +58,8 @@ inline Quads set_quad(const uint32_t* p) {
   return {_mm512_srai_epi16(_mm512_slli_epi16(x, 8), 8), _mm512_srai_epi16(x, 8)};
 }
 inline Ints dot_quads(const Quads& w, const Quads& x, Ints sum) {
-  const __m512i even = _mm512_add_epi32(sum.v, _mm512_madd_epi16(w.even, x.even));
-  return {_mm512_add_epi32(even, _mm512_madd_epi16(w.odd, x.odd))};
+  const Ints even = sum_of(sum, ints_of(_mm512_madd_epi16(w.even, x.even)));
+  return sum_of(even, ints_of(_mm512_madd_epi16(w.odd, x.odd)));
 }
 
 }  // namespace
