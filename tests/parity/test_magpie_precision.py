@@ -24,7 +24,18 @@ RUNS = [
     "tinymulti.cfg_prior_kv",
     "tinyold.cfg_prior_kv",
 ]
-BOUNDS = {"bfloat16": 2e-2, "float16": 2e-3}  # twice the largest measured
+BOUNDS = {
+    "bfloat16": 2e-2,
+    "float16": 2e-3,
+    "w8a16": 1.0,
+    "w4a16-32": 1.0,
+    "w4a16": 1.0,
+    "w4a16-128": 1.0,
+    "w8a8": 1.0,
+    "w4a8-32": 1.0,
+    "w4a8": 1.0,
+    "w4a8-128": 1.0,
+}
 SCORES = 2.0  # alignment scores, softmaxes of large logits, may be so much further off
 SKIPPED = {"prior", "lt_logits"}  # codes of a stack depend on each other
 

@@ -206,16 +206,20 @@ std::vector<float> run_crowd(const std::string& isa, const SmallModel& model, st
 }
 
 TEST_P(CpuExactness, AloneOrInACrowd) {
-  for (const DType dtype : {DType::float32, DType::bfloat16}) {
-    const SmallModel model({dtype, true, false, 14});
+  using ops::Quantization;
+  for (const test::WeightKind& kind :
+       {test::WeightKind(DType::float32), test::WeightKind(DType::bfloat16),
+        test::WeightKind(Quantization::w8a16), test::WeightKind(Quantization::w4a16, 32),
+        test::WeightKind(Quantization::w8a8), test::WeightKind(Quantization::w4a8, 64)}) {
+    const SmallModel model({kind.dtype, true, false, 14, kind});
     const std::vector<float> alone = run_crowd(isa(), model, 1, 0);
     for (const std::int32_t threads : {1, 2, 3}) {
       for (const std::int32_t others : {0, 1, 3}) {
         const std::vector<float> got = run_crowd(isa(), model, threads, others);
         ASSERT_EQ(got.size(), alone.size());
-        expect_same_bits(
-            got, alone.data(),
-            std::to_string(threads) + " threads, " + std::to_string(others) + " others");
+        expect_same_bits(got, alone.data(),
+                         kind.name() + ", " + std::to_string(threads) + " threads, " +
+                             std::to_string(others) + " others");
       }
     }
   }
