@@ -24,17 +24,19 @@ RUNS = [
     "tinymulti.cfg_prior_kv",
     "tinyold.cfg_prior_kv",
 ]
+# Twice the largest measured. Four bits are far off here, whose weights are drawn evenly and whose
+# widths are a group or two: trained and wide ones are kinder.
 BOUNDS = {
     "bfloat16": 2e-2,
     "float16": 2e-3,
-    "w8a16": 1.0,
-    "w4a16-32": 1.0,
-    "w4a16": 1.0,
-    "w4a16-128": 1.0,
-    "w8a8": 1.0,
-    "w4a8-32": 1.0,
-    "w4a8": 1.0,
-    "w4a8-128": 1.0,
+    "w8a16": 4e-2,
+    "w4a16-32": 0.7,
+    "w4a16": 0.7,
+    "w4a16-128": 0.75,
+    "w8a8": 6e-2,
+    "w4a8-32": 0.7,
+    "w4a8": 0.7,
+    "w4a8-128": 0.75,
 }
 SCORES = 2.0  # alignment scores, softmaxes of large logits, may be so much further off
 SKIPPED = {"prior", "lt_logits"}  # codes of a stack depend on each other
@@ -67,7 +69,7 @@ def test_first_step(
     assert 0.0 < max(distances.values()) <= BOUNDS[dtype]
 
 
-@pytest.mark.parametrize("dtype", list(BOUNDS))
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "w8a16", "w4a16-32", "w8a8", "w4a8"])
 def test_alone_or_in_a_crowd(dtype: str, narrow_engine_of: Callable[[str, str], Path]) -> None:
     """Whatever the precision says, it says it alone and among others."""
     for name in RUNS:

@@ -163,10 +163,11 @@ def measure(
     weights = step_weights(checkpoint)
     runners: list[tuple[Turns, Callable[[], float]]] = []
     for case in cases:
-        kind = {} if case.quantization == "none" else {"quantization": case.quantization}
-        engine = folder / ".".join([size, case.dtype, *kind.values(), "engine"])
+        quantization = case.quantization
+        kind = case.dtype if quantization == "none" else f"{case.dtype}.{quantization}"
+        engine = folder / f"{size}.{kind}.engine"
         if not engine.exists():
-            build(checkpoint, engine, dtype=case.dtype, max_batch_size=1, **kind)
+            build(checkpoint, engine, dtype=case.dtype, quantization=quantization, max_batch_size=1)
         weight_bytes = int(weights * case.item_bytes)
         runners.append((Turns(f"ttsrt_rt {case.name}", weight_bytes), native_turn(engine, fields)))
         if with_torch and case.quantization == "none":
