@@ -15,13 +15,13 @@ namespace {
 // A block of a panel: what one load of quants is worth. It meets kWords words of an input.
 struct StepW8A16 {
   using Sum = Vec;
-  static constexpr int64_t kBytes = 32;
-  static constexpr int kWords = 1;
+  static constexpr int64_t kBytes = 64;
+  static constexpr int kWords = 2;
   static constexpr int kHead = 0;
-  static Bf16Pairs load(const unsigned char* p) { return load_byte_pairs(p); }
-  template <int>
-  static Bf16Pairs weight(const Bf16Pairs& block) {
-    return block;
+  static const unsigned char* load(const unsigned char* p) { return p; }
+  template <int Word>
+  static Bf16Pairs weight(const unsigned char* block) {
+    return load_byte_pairs(block + 2 * Word * kLanes);
   }
   static Bf16Pairs input(const uint32_t* p) { return set_pair(p); }
   static Vec add(const Bf16Pairs& w, const Bf16Pairs& x, Vec sum) { return dot_pairs(w, x, sum); }
@@ -31,7 +31,6 @@ struct StepW8A16 {
 };
 
 struct StepW4A16 : StepW8A16 {
-  static constexpr int64_t kBytes = 64;
   static constexpr int kWords = 4;
   static Block load(const unsigned char* p) { return load_block(p); }
   template <int Word>
@@ -114,6 +113,7 @@ struct GroupArgs {
   const void* scales;    // of all panels
   int64_t first_scales;  // place of the first panel's
   int64_t panel_scales;  // from panel to panel
+  int64_t ahead;         // bytes_ahead
 };
 
 template <class Step, int Rows, int Panels>
@@ -130,7 +130,10 @@ TTSRT_INLINE void add_group(const GroupArgs& group, Vec (&totals)[Rows][Panels])
   do {
     decltype(Step::load(w)) loaded[Panels];
 #pragma GCC unroll 4
-    for (int p = 0; p < Panels; ++p) loaded[p] = Step::load(w + p * group.panel_bytes);
+    for (int p = 0; p < Panels; ++p) {
+      prefetch_far(w + p * group.panel_bytes + group.ahead);
+      loaded[p] = Step::load(w + p * group.panel_bytes);
+    }
     add_word<Step, 0>(loaded, words, sums);
     if constexpr (Step::kWords >= 2) add_word<Step, 1>(loaded, words + Rows, sums);
     if constexpr (Step::kWords >= 4) {
@@ -171,6 +174,7 @@ void multiply_groups(const LinearArgs& args, const uint32_t* x, int32_t first_ro
   group.scales = args.scales;
   group.first_scales = panel * groups * kLanes;
   group.panel_scales = groups * kLanes;
+  group.ahead = bytes_ahead<Panels>(args, panel, group.panel_bytes);
   Vec totals[Rows][Panels];
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; ++r) {
