@@ -11,6 +11,8 @@ void register_engine_info(py::module_& module) {
                          "What an engine holds, for callers that must shape their requests.")
       .def_readonly("family", &EngineInfo::family)
       .def_property_readonly("dtype", [](const EngineInfo& self) { return name_of(self.dtype); })
+      .def_readonly("quantization", &EngineInfo::quantization)
+      .def_readonly("group_size", &EngineInfo::group_size)
       .def_readonly("dim", &EngineInfo::dim)
       .def_readonly("codebooks", &EngineInfo::codebooks)
       .def_readonly("codebook_vocab", &EngineInfo::codebook_vocab)

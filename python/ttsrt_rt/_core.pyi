@@ -62,6 +62,8 @@ class ExecutorOptions:
 
 class BuildOptions:
     dtype: str
+    quantization: str
+    group_size: int
     max_batch_size: int
     max_seq_len: int
     max_input_len: int
@@ -155,6 +157,10 @@ class EngineInfo:
     def family(self) -> str: ...
     @property
     def dtype(self) -> str: ...
+    @property
+    def quantization(self) -> str: ...
+    @property
+    def group_size(self) -> int: ...
     @property
     def dim(self) -> int: ...
     @property

@@ -13,6 +13,8 @@ def build(
     output_dir: str | os.PathLike[str],
     *,
     dtype: str | None = None,
+    quantization: str | None = None,
+    group_size: int | None = None,
     max_batch_size: int | None = None,
     max_seq_len: int | None = None,
     max_input_len: int | None = None,
@@ -31,6 +33,9 @@ def build(
         checkpoint_dir: A folder that `convert` wrote.
         output_dir: The engine's folder.
         dtype: Of weights and cache: "float32", "bfloat16" or "float16".
+        quantization: Of matrices: "none", or weights of 8 or 4 bits times activations of 16 or 8:
+            "w8a16", "w4a16", "w8a8", "w4a8". Tables, norms and biases are then still `dtype`'s.
+        group_size: Of w4: inputs that share a scale, 32, 64 or 128; 64.
         max_batch_size: Requests in flight; 8.
         max_seq_len: Decoder positions, context included; `max_input_len` and the checkpoint's
             default `max_frames`.
@@ -42,8 +47,8 @@ def build(
         progress: Called as tensors are packed, with (done, of, name of the one just done).
 
     Raises:
-        ConfigError: A limit that the model cannot meet, an unknown dtype, or an output folder that
-            exists.
+        ConfigError: A limit that the model cannot meet, an unknown dtype or quantization, or an
+            output folder that exists.
         FormatError: The checkpoint is not one.
     """
     from ttsrt_rt import _core
@@ -52,6 +57,8 @@ def build(
     options = set_options(
         _core.BuildOptions(),
         dtype=dtype,
+        quantization=quantization,
+        group_size=group_size,
         max_batch_size=max_batch_size,
         max_seq_len=max_seq_len,
         max_input_len=max_input_len,

@@ -34,13 +34,21 @@ def expect_same() -> ExpectSame:
 
 @pytest.fixture(scope="session")
 def narrow_engine_of(checkpoint_of: Callable[[str], Path]) -> Callable[[str, str], Path]:
-    """Case name and dtype -> engine."""
+    """Case name and precision -> engine: a dtype, or a quantization beside float32 tables.
 
-    def make(case: str, dtype: str) -> Path:
+    "w4a16-32" is "w4a16" in groups of 32.
+    """
+
+    def make(case: str, precision: str) -> Path:
         checkpoint = checkpoint_of(case)
-        folder = checkpoint.parent / f"engine-{dtype}"
+        folder = checkpoint.parent / f"engine-{precision}"
         if not folder.exists():
-            rt.build(checkpoint, folder, dtype=dtype)
+            quantization, _, group = precision.partition("-")
+            if quantization.startswith("w"):
+                group_size = int(group) if group else None
+                rt.build(checkpoint, folder, quantization=quantization, group_size=group_size)
+            else:
+                rt.build(checkpoint, folder, dtype=precision)
         return folder
 
     return make

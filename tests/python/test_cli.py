@@ -71,6 +71,27 @@ def test_run_takes_stored_intermediates(engine: Path, tmp_path: Path) -> None:
     assert main(["run", str(engine), "--encoder_output", golden]) == 2  # three axes
 
 
+def test_build_quantized(
+    checkpoint_of: Callable[[str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine = tmp_path / "engine"
+    build = ["build", "--checkpoint_dir", str(checkpoint_of("tinyhf")), "--output_dir", str(engine)]
+    assert main([*build, "--quantization", "w4a8", "--group-size", "32"]) == 0
+    assert main(["inspect", str(engine), "--verify"]) == 0
+    printed = capsys.readouterr().out
+    assert 'quantization: "w4a8"' in printed and "group_size: 32" in printed
+    assert "panel16_w4a8" in printed and "final_proj.scales" in printed
+    with rt.Executor(engine, device="cpu") as executor:
+        info = executor.engine.info
+        assert (info.quantization, info.group_size, info.dtype) == ("w4a8", 32, "float32")
+        asked = rt.Request(text_ids=np.arange(3, 30, dtype=np.int32), voice=0, max_frames=4)
+        assert executor.generate(asked).codes.shape[1] == info.codebooks
+    assert main([*build, "--overwrite", "--quantization", "w8a8", "--group_size", "32"]) == 2
+    assert "group_size: expected 0" in capsys.readouterr().err
+    assert main([*build, "--overwrite", "--quantization", "int8"]) == 2
+    assert "none, w8a16, w4a16, w8a8, w4a8" in capsys.readouterr().err
+
+
 def test_run_prints_the_memory_it_took(
     engine: Path, ids: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

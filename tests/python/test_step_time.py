@@ -67,6 +67,14 @@ def test_one_turn_of_each(checkpoint: Path, fields: dict[str, object], tmp_path:
         assert math.isfinite(step_ms) and step_ms > 0
 
 
+def test_cases_are_dtypes_then_quantizations() -> None:
+    cases = step_time.cases_of(["float32", "bfloat16"], ["none", "w8a16", "w4a8"])
+    assert [case.name for case in cases] == ["float32", "bfloat16", "w8a16", "w4a8"]
+    assert [case.dtype for case in cases] == ["float32", "bfloat16", "bfloat16", "bfloat16"]
+    assert [case.item_bytes for case in cases] == [4, 2, 1, 0.5 + 2 / 64]
+    assert [case.name for case in step_time.cases_of(["bfloat16"], ["w8a8"])] == ["w8a8"]
+
+
 def test_figures_of_the_table() -> None:
     turns = step_time.Turns("ours", 3_000_000, step_ms=[2.0, 1.0, 3.0], bandwidth=[3.0, 3.0])
     assert turns.row() == ["ours", "2.0", "1.0", "3.0", "1.5", "50 %"]

@@ -16,6 +16,8 @@ struct EngineData;
 struct EngineInfo {
   std::string family;
   DType dtype = DType::float32;
+  std::string quantization = "none";  ///< of the matrices
+  std::int32_t group_size = 0;        ///< inputs that share a scale; 0: no groups
   std::int32_t dim = 0;
   std::int32_t codebooks = 0;
   std::int32_t codebook_vocab = 0;
@@ -37,7 +39,7 @@ struct EngineTensor {
   std::string name;
   std::string dtype;  ///< as the safetensors header names it
   std::vector<std::int64_t> shape;
-  std::string layout;  ///< "dense" or "panel16"
+  std::string layout;  ///< "dense", "panel16", or "panel16_w8a16" and the like
   std::uint64_t bytes = 0;
   std::string sha256;
 };

@@ -75,7 +75,11 @@ struct ExecutorOptions {
 /// What an engine is built for. A limit of zero takes what its comment says, or the most that the
 /// checkpoint's position tables hold where that is less; a limit above that is a ConfigError.
 struct BuildOptions {
-  DType dtype = DType::float32;     ///< weights and cache: float32, bfloat16, float16
+  DType dtype = DType::float32;  ///< weights and cache: float32, bfloat16, float16
+  /// Matrices as whole numbers with scales: "none", "w8a16", "w4a16", "w8a8", "w4a8" (bits of the
+  /// weights, bits of what they are multiplied by). Tables, norms and biases stay floats.
+  std::string quantization = "none";
+  std::int32_t group_size = 0;      ///< w4: inputs that share a scale: 32, 64 or 128; 0: 64
   std::int32_t max_batch_size = 8;  ///< requests in flight; 0: 8
   /// Decoder positions, context included; 0: max_input_len and the checkpoint's default max_frames.
   std::int32_t max_seq_len = 0;

@@ -19,16 +19,30 @@ constexpr int32_t kCacheElements = 4;  // of keys and values: int8 too
 // Stored elements that kernels read: index of the function tables.
 enum class Element : int32_t { float32, bfloat16, float16, int8 };
 
+// What a product's weights are stored as: index of the table of products.
+enum class Format : int32_t { float32, bfloat16, float16, w8a16, w4a16, w8a8, w4a8 };
+constexpr int32_t kFormats = 7;
+
+// A row of a product as it is packed: [groups][head + group_words] of 32-bit words. A word is a
+// float32, two bfloat16, or four int8. The head of a group of int8 is two words: the scale, a
+// float32, and what takes away the weights' offset, an int32: -offset * sum of the group.
+struct RowShape {
+  int64_t depth;        // inputs, K
+  int64_t words;        // all of them
+  int64_t group_words;  // without the head
+  int32_t groups;       // that share a scale; 1 where there are none
+};
+
 // Rows of a product are packed before it: tiles of tile_rows rows (the last one smaller: 1, 2, 4, 8
-// or 12, unused rows zero), each [words][rows of the tile] of 32-bit words. A word is a float32, or
-// two bfloat16 for bfloat16 weights.
+// or 12, unused rows repeat the first), each [words][rows of the tile] of 32-bit words.
 struct LinearArgs {
   const void* weight;      // panel16
+  const void* scales;      // [panels][groups][16], or null
   const uint32_t* packed;  // tiles
   float* out;              // [rows, outputs]
   int64_t out_stride;
   const float* bias;  // [outputs] or null
-  int64_t words;      // of a row
+  RowShape row;
   int32_t rows;
   int32_t outputs;  // N
   int32_t first_panel;
@@ -38,8 +52,8 @@ struct LinearArgs {
 };
 
 struct LinearKernels {
-  // x [depth] to words [padded]: a float32 copy, or pairs of bfloat16; the rest of words is zero.
-  void (*prepare)(const float* x, int64_t depth, int64_t words, uint32_t* out);
+  // x [depth] to words [shape.words]; inputs beyond depth are zero.
+  void (*prepare)(const float* x, const RowShape& shape, uint32_t* out);
   void (*product)(const LinearArgs& args);
 };
 
@@ -87,7 +101,7 @@ struct PeakKernels {
 struct Kernels {
   const char* name;
   int32_t tile_rows;  // most rows of a packed tile
-  LinearKernels linear[kElements];
+  LinearKernels linear[kFormats];
   // [rows][words] to [words][tile]; rows beyond `rows` become zero.
   void (*interleave)(const uint32_t* rows_of_words, int32_t rows, int32_t tile, int64_t words,
                      uint32_t* out);

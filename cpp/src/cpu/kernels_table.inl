@@ -4,6 +4,7 @@
 #include "cpu/elementwise_kernels.inl"
 #include "cpu/norm_kernels.inl"
 #include "cpu/linear_kernels.inl"
+#include "cpu/quantized_kernels.inl"
 #include "cpu/attention_kernels.inl"
 #include "cpu/sampling_kernels.inl"
 #include "cpu/peak_kernels.inl"
@@ -15,9 +16,13 @@ namespace {
 constexpr Kernels table_of(const char* name) {
   return {name,
           kTileRows,
-          {{prepare_floats, product_kernel<StepFloat32>},
-           {prepare_pairs, product_kernel<StepBfloat16>},
-           {prepare_floats, product_kernel<StepFloat16>}},
+          {{prepare_floats, product_kernel<Chain<StepFloat32>>},
+           {prepare_pairs, product_kernel<Chain<StepBfloat16>>},
+           {prepare_floats, product_kernel<Chain<StepFloat16>>},
+           {prepare_pairs, product_kernel<Groups<StepW8A16>>},
+           {prepare_pairs, product_kernel<Groups<StepW4A16>>},
+           {prepare_bytes<128>, product_kernel<Groups<StepW8A8>>},
+           {prepare_bytes<8>, product_kernel<Groups<StepW4A8>>}},
           interleave_kernel,
           {{attend_kernel<Element::float32>, store_kernel<Element::float32>},
            {attend_kernel<Element::bfloat16>, store_kernel<Element::bfloat16>},

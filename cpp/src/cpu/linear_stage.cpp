@@ -5,9 +5,35 @@
 namespace ttsrt::cpu {
 namespace {
 
-std::int64_t words_of(const ops::Weight& weight) {
-  const std::int64_t depth = ops::padded_cols(weight.cols);
-  return weight.dtype == DType::bfloat16 ? depth / 2 : depth;
+Format format_of(const ops::Weight& weight) {
+  switch (weight.quantization) {
+    case ops::Quantization::w8a16:
+      return Format::w8a16;
+    case ops::Quantization::w4a16:
+      return Format::w4a16;
+    case ops::Quantization::w8a8:
+      return Format::w8a8;
+    case ops::Quantization::w4a8:
+      return Format::w4a8;
+    default:
+      break;
+  }
+  const Element element = element_of(weight.dtype);
+  if (element == Element::float32) return Format::float32;
+  return element == Element::bfloat16 ? Format::bfloat16 : Format::float16;
+}
+
+RowShape shape_of(const ops::Weight& weight) {
+  const std::int64_t depth = ops::padded_cols(weight);
+  const bool is_whole = ops::quantizes_inputs(weight.quantization);
+  const bool is_paired = weight.dtype == DType::bfloat16 ||
+                         (weight.quantization != ops::Quantization::none && !is_whole);
+  RowShape shape;
+  shape.depth = weight.cols;
+  shape.groups = static_cast<std::int32_t>(ops::num_groups(weight));
+  shape.group_words = depth / shape.groups / (is_whole ? 4 : is_paired ? 2 : 1);
+  shape.words = shape.groups * (shape.group_words + (is_whole ? 2 : 0));
+  return shape;
 }
 
 // Rows of the smallest tile that holds `rows`: the sizes kernels are compiled for.
@@ -21,7 +47,8 @@ struct Packing {
   Site site;
   LinearPlan plan;
   const LinearKernels* kernels = nullptr;
-  std::int64_t words = 0;
+  RowShape shape = {};
+  bool is_copied = false;  // a row is packed as it is
   std::uint32_t* const* packed = nullptr;
 
   std::int32_t rows() const { return *plan.rows; }
@@ -29,10 +56,13 @@ struct Packing {
 
   // Prepared rows of a tile, a normalised row, and the tile itself where a thread packs for itself.
   std::size_t scratch_bytes() const {
-    const auto row = static_cast<std::size_t>(words) * 2 * sizeof(float);
-    return row + 2 * static_cast<std::size_t>(site.kernels->tile_rows) *
-                     static_cast<std::size_t>(words) * sizeof(float);
+    const auto tile =
+        static_cast<std::size_t>(site.kernels->tile_rows) * static_cast<std::size_t>(shape.words);
+    return (static_cast<std::size_t>(normalised_words()) + 2 * tile) * sizeof(std::uint32_t);
   }
+
+  // Room for a normalised row, to whole cache lines.
+  std::int64_t normalised_words() const { return ops::padded_to(shape.depth, 16); }
 
   void prepare(std::int32_t row, float* normalised, std::uint32_t* out) const {
     const float* x = plan.x.row(row);
@@ -41,18 +71,19 @@ struct Packing {
                                normalised);
       x = normalised;
     }
-    kernels->prepare(x, plan.weight->cols, words, out);
+    kernels->prepare(x, shape, out);
   }
 
   // Packs the tile that begins at `first`.
   void pack(std::int32_t first, std::byte* scratch, std::uint32_t* out) const {
     const std::int32_t count = std::min(rows() - first, site.kernels->tile_rows);
     auto* normalised = reinterpret_cast<float*>(scratch);
-    auto* prepared = reinterpret_cast<std::uint32_t*>(normalised) + 2 * words;
+    auto* prepared = reinterpret_cast<std::uint32_t*>(normalised) + normalised_words();
     const std::int32_t tile = tile_for(*site.kernels, count);
     if (tile == 1) return prepare(first, normalised, out);
-    for (std::int32_t r = 0; r < count; ++r) prepare(first + r, normalised, prepared + r * words);
-    site.kernels->interleave(prepared, count, tile, words, out);
+    for (std::int32_t r = 0; r < count; ++r)
+      prepare(first + r, normalised, prepared + r * shape.words);
+    site.kernels->interleave(prepared, count, tile, shape.words, out);
   }
 };
 
@@ -68,7 +99,7 @@ class PackStage : public Stage {
     const Range tiles = share_of((packing_.rows() + tile - 1) / tile, worker);
     for (std::int64_t t = tiles.begin; t < tiles.end; ++t) {
       packing_.pack(static_cast<std::int32_t>(t) * tile, worker.scratch,
-                    *packing_.packed + t * tile * packing_.words);
+                    *packing_.packed + t * tile * packing_.shape.words);
     }
   }
 
@@ -89,11 +120,12 @@ class ProductStage : public Stage {
     if (panels.begin == panels.end) return;
     LinearArgs args;
     args.weight = plan.weight->data;
+    args.scales = plan.weight->scales;
     args.packed = packed_rows(worker);
     args.out = plan.out.data;
     args.out_stride = plan.out.stride;
     args.bias = plan.bias;
-    args.words = packing_.words;
+    args.row = packing_.shape;
     args.rows = packing_.rows();
     args.outputs = static_cast<std::int32_t>(plan.weight->rows);
     args.first_panel = static_cast<std::int32_t>(panels.begin);
@@ -108,12 +140,10 @@ class ProductStage : public Stage {
   const std::uint32_t* packed_rows(const Worker& worker) const {
     const LinearPlan& plan = packing_.plan;
     if (!packing_.fits_one_tile()) return *packing_.packed;
-    const bool is_ready = packing_.rows() == 1 && plan.norm_weight == nullptr &&
-                          plan.weight->dtype != DType::bfloat16 &&
-                          plan.weight->cols == packing_.words;
+    const bool is_ready = packing_.rows() == 1 && plan.norm_weight == nullptr && packing_.is_copied;
     if (is_ready) return reinterpret_cast<const std::uint32_t*>(plan.x.data);
-    auto* tile = reinterpret_cast<std::uint32_t*>(worker.scratch) +
-                 (2 + std::int64_t{packing_.site.kernels->tile_rows}) * packing_.words;
+    auto* tile = reinterpret_cast<std::uint32_t*>(worker.scratch) + packing_.normalised_words() +
+                 packing_.site.kernels->tile_rows * packing_.shape.words;
     packing_.pack(0, worker.scratch, tile);
     return tile;
   }
@@ -125,7 +155,7 @@ class ProductStage : public Stage {
 
 std::size_t packed_bytes(const Kernels& kernels, const LinearPlan& plan) {
   const std::int64_t tiles = (plan.max_rows + kernels.tile_rows - 1) / kernels.tile_rows;
-  return static_cast<std::size_t>(tiles * kernels.tile_rows * words_of(*plan.weight)) *
+  return static_cast<std::size_t>(tiles * kernels.tile_rows * shape_of(*plan.weight).words) *
          sizeof(std::uint32_t);
 }
 
@@ -137,11 +167,17 @@ void add_linear(const Site& site, const LinearPlan& plan, std::uint32_t* const* 
   TTSRT_CHECK(InternalError, weight.cols == plan.x.width && weight.rows == plan.out.width,
               weight.name, ": expected [", plan.out.width, ", ", plan.x.width, "], got [",
               weight.rows, ", ", weight.cols, "]");
+  TTSRT_CHECK(InternalError,
+              (weight.scales != nullptr) == (weight.quantization != ops::Quantization::none),
+              weight.name, ": scales and quantization come together");
   Packing packing;
   packing.site = site;
   packing.plan = plan;
-  packing.kernels = &site.kernels->linear[static_cast<int>(element_of(weight.dtype))];
-  packing.words = words_of(weight);
+  const Format format = format_of(weight);
+  packing.kernels = &site.kernels->linear[static_cast<int>(format)];
+  packing.shape = shape_of(weight);
+  packing.is_copied = (format == Format::float32 || format == Format::float16) &&
+                      packing.shape.depth == packing.shape.words;
   packing.packed = packed;
   if (plan.max_rows > site.kernels->tile_rows)
     stages.push_back(std::make_unique<PackStage>(packing));

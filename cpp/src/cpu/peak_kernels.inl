@@ -13,36 +13,41 @@ constexpr int64_t kPeakOperands = 16;  // of 64 bytes
 
 struct PeakFloat32 {
   static Vec start() { return zero(); }
-  static Vec load_at(const unsigned char* p) { return load(reinterpret_cast<const float*>(p)); }
+  static Vec moving(const unsigned char* p) { return load(reinterpret_cast<const float*>(p)); }
+  static Vec fixed(const unsigned char* p) { return moving(p); }
   static Vec add(Vec x, Vec y, Vec sum) { return fma(x, y, sum); }
 };
 
 struct PeakBfloat16 {
   static Vec start() { return zero(); }
-  static Bf16Pairs load_at(const unsigned char* p) { return load_pairs(p); }
+  static Bf16Pairs moving(const unsigned char* p) { return load_pairs(p); }
+  static Bf16Pairs fixed(const unsigned char* p) { return moving(p); }
   static Vec add(const Bf16Pairs& x, const Bf16Pairs& y, Vec sum) { return dot_pairs(x, y, sum); }
 };
 
 struct PeakInt8 {
-  static Int8Quads start() {
-    const unsigned char none[64] = {};
-    return load_quads(none);
+  static Ints start() { return set_ints(0); }
+  static Quads moving(const unsigned char* p) { return byte_quads(load_block(p)); }
+  static auto fixed(const unsigned char* p) {
+    return set_quad(reinterpret_cast<const uint32_t*>(p));
   }
-  static Int8Quads load_at(const unsigned char* p) { return load_quads(p); }
-  static Int8Quads add(Int8Quads x, Int8Quads y, Int8Quads sum) { return dot_quads(x, y, sum); }
+  template <class Input>
+  static Ints add(const Quads& w, const Input& x, Ints sum) {
+    return dot_quads(w, x, sum);
+  }
 };
 
 template <class Step>
 float chain_kernel(const unsigned char* operands, int64_t steps) {
   decltype(Step::start()) sums[kPeakChains];
-  decltype(Step::load_at(operands)) fixed[kPeakChains];
+  decltype(Step::fixed(operands)) fixed[kPeakChains];
 #pragma GCC unroll 16
   for (int c = 0; c < kPeakChains; ++c) {
     sums[c] = Step::start();
-    fixed[c] = Step::load_at(operands + c * 64);
+    fixed[c] = Step::fixed(operands + c * 64);
   }
   for (int64_t i = 0; i < steps; ++i) {
-    const auto moving = Step::load_at(operands + i % kPeakOperands * 64);
+    const auto moving = Step::moving(operands + i % kPeakOperands * 64);
 #pragma GCC unroll 16
     for (int c = 0; c < kPeakChains; ++c) sums[c] = Step::add(moving, fixed[c], sums[c]);
   }

@@ -107,11 +107,6 @@ inline __m256 widen_f16(const uint16_t* p) {
   return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
 }
 inline Vec load_f16(const uint16_t* p) { return {widen_f16(p), widen_f16(p + 8)}; }
-inline __m256 widen_i8(const int8_t* p) {
-  const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
-  return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes));
-}
-inline Vec load_i8(const int8_t* p) { return {widen_i8(p), widen_i8(p + 8)}; }
 
 // 16 pairs of bfloat16 and the dot product with one pair of an input.
 struct Bf16Pairs {
@@ -139,23 +134,109 @@ inline Vec dot_pairs(Bf16Pairs x, Bf16Pairs y, Vec sum) {
   return fma(x.odd, y.odd, fma(x.even, y.even, sum));
 }
 
-// 64 int8: four products of each lane added to its int32.
-struct Int8Quads {
+// Whole numbers, for inputs that are quantized.
+inline Ints set_ints(int32_t x) { return {_mm256_set1_epi32(x), _mm256_set1_epi32(x)}; }
+inline Ints sum_of(Ints x, Ints y) {
+  return {_mm256_add_epi32(x.a, y.a), _mm256_add_epi32(x.b, y.b)};
+}
+inline Ints larger(Ints x, Ints y) {
+  return {_mm256_max_epi32(x.a, y.a), _mm256_max_epi32(x.b, y.b)};
+}
+inline int32_t reduce_add(Ints x) {
+  const __m256i s = _mm256_add_epi32(x.a, x.b);
+  __m128i q = _mm_add_epi32(_mm256_castsi256_si128(s), _mm256_extracti128_si256(s, 1));
+  q = _mm_add_epi32(q, _mm_shuffle_epi32(q, 0x4E));
+  return _mm_cvtsi128_si32(_mm_add_epi32(q, _mm_shuffle_epi32(q, 0xB1)));
+}
+inline int32_t reduce_max(Ints x) {
+  const __m256i s = _mm256_max_epi32(x.a, x.b);
+  __m128i q = _mm_max_epi32(_mm256_castsi256_si128(s), _mm256_extracti128_si256(s, 1));
+  q = _mm_max_epi32(q, _mm_shuffle_epi32(q, 0x4E));
+  return _mm_cvtsi128_si32(_mm_max_epi32(q, _mm_shuffle_epi32(q, 0xB1)));
+}
+// The bits of |x|, which order as the magnitudes do, NaN last.
+inline Ints magnitude_bits(Vec x) {
+  const __m256i mask = _mm256_set1_epi32(0x7FFFFFFF);
+  return {_mm256_and_si256(_mm256_castps_si256(x.a), mask),
+          _mm256_and_si256(_mm256_castps_si256(x.b), mask)};
+}
+// To the nearest, ties to even.
+inline Ints to_ints(Vec x) { return {_mm256_cvtps_epi32(x.a), _mm256_cvtps_epi32(x.b)}; }
+inline Vec to_floats(Ints x) { return {_mm256_cvtepi32_ps(x.a), _mm256_cvtepi32_ps(x.b)}; }
+// Saturates.
+inline void store_bytes(void* p, Ints x) {
+  const __m256i shorts = _mm256_permute4x64_epi64(_mm256_packs_epi32(x.a, x.b), 0xD8);
+  const __m128i bytes =
+      _mm_packs_epi16(_mm256_castsi256_si128(shorts), _mm256_extracti128_si256(shorts, 1));
+  _mm_storeu_si128(static_cast<__m128i*>(p), bytes);
+}
+
+// 16 int8 as floats; two of them, of one input and the next, as pairs.
+inline __m256 half_bytes(const unsigned char* p) {
+  const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+  return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes));
+}
+inline Vec load_bytes(const unsigned char* p) { return {half_bytes(p), half_bytes(p + 8)}; }
+inline Bf16Pairs load_byte_pairs(const unsigned char* p) {
+  return {load_bytes(p), load_bytes(p + kLanes)};
+}
+
+// 64 bytes of quants, and what multiplies them: of 8 inputs, pairs 2 N and 2 N + 1.
+struct Block {
   __m256i a, b;
 };
-inline Int8Quads load_quads(const void* p) {
+inline Block load_block(const void* p) {
   return {_mm256_loadu_si256(static_cast<const __m256i*>(p)),
           _mm256_loadu_si256(static_cast<const __m256i*>(p) + 1)};
 }
-inline __m256i half_dot(__m256i x, __m256i y, __m256i sum) {
-  const __m256i pairs = _mm256_maddubs_epi16(x, y);
-  return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+inline __m256 nibble_floats(__m256i bits) {
+  const __m256i nibbles = _mm256_and_si256(bits, _mm256_set1_epi32(15));
+  return _mm256_cvtepi32_ps(_mm256_sub_epi32(nibbles, _mm256_set1_epi32(8)));
 }
-inline Int8Quads dot_quads(Int8Quads x, Int8Quads y, Int8Quads sum) {
-  return {half_dot(x.a, y.a, sum.a), half_dot(x.b, y.b, sum.b)};
+template <int N>
+Bf16Pairs nibble_pairs(Block x) {
+  return {
+      {nibble_floats(_mm256_srli_epi32(x.a, 4 * N)), nibble_floats(_mm256_srli_epi32(x.b, 4 * N))},
+      {nibble_floats(_mm256_srli_epi32(x.a, 16 + 4 * N)),
+       nibble_floats(_mm256_srli_epi32(x.b, 16 + 4 * N))}};
 }
 
-inline void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
+// Four bytes of each of 16 outputs, unsigned, and four int8 of an input, apart by even and odd, in
+// 16 bits each: the instruction that multiplies bytes here saturates its sums, this one doesn't.
+struct HalfQuads {
+  __m256i even, odd;
+};
+struct Quads {
+  HalfQuads a, b;
+};
+template <int Shift, int Mask>
+HalfQuads split_quads(__m256i x) {
+  const __m256i mask = _mm256_set1_epi16(Mask);
+  return {_mm256_and_si256(_mm256_srli_epi16(x, Shift), mask),
+          _mm256_and_si256(_mm256_srli_epi16(x, 8 + Shift), mask)};
+}
+inline Quads byte_quads(Block x) { return {split_quads<0, 0xFF>(x.a), split_quads<0, 0xFF>(x.b)}; }
+template <int N>
+Quads nibble_quads(Block x) {
+  return {split_quads<4 * N, 0xF>(x.a), split_quads<4 * N, 0xF>(x.b)};
+}
+inline HalfQuads set_quad(const uint32_t* p) {
+  const __m256i x = _mm256_set1_epi32(static_cast<int32_t>(*p));
+  return {_mm256_srai_epi16(_mm256_slli_epi16(x, 8), 8), _mm256_srai_epi16(x, 8)};
+}
+inline __m256i half_dot(const HalfQuads& w, const HalfQuads& x, __m256i sum) {
+  const __m256i even = _mm256_add_epi32(sum, _mm256_madd_epi16(w.even, x.even));
+  return _mm256_add_epi32(even, _mm256_madd_epi16(w.odd, x.odd));
+}
+inline Ints dot_quads(const Quads& w, const HalfQuads& x, Ints sum) {
+  return {half_dot(w.a, x, sum.a), half_dot(w.b, x, sum.b)};
+}
+
+// Into the L2 cache, not the L1. GCC 12 takes a function that only prefetches for one that does
+// nothing, and drops its calls, unless they are inlined first.
+__attribute__((always_inline)) inline void prefetch_far(const void* p) {
+  _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1);
+}
 
 }  // namespace
 }  // namespace ttsrt::cpu

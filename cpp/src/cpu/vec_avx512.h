@@ -59,17 +59,23 @@ inline Vec scale_by_power(Vec p, Vec n) {
   return {_mm512_mul_ps(p.v, _mm512_castsi512_ps(exponent))};
 }
 
-// Signed whole numbers that order as the floats do.
+// 16 whole numbers, of one type from loop to loop: GCC 12 keeps a sum twice, and one of them in
+// memory, where it is now 8 wide numbers and now 16 (products of bytes: half the speed).
+typedef int32_t Words __attribute__((vector_size(64)));
 struct Ints {
-  __m512i v;
+  Words v;
 };
+inline __m512i raw(Ints a) { return reinterpret_cast<__m512i>(a.v); }
+inline Ints ints_of(__m512i v) { return {reinterpret_cast<Words>(v)}; }
+
+// Signed whole numbers that order as the floats do.
 inline Ints order_keys(Vec a) {
   const __m512i bits = _mm512_castps_si512(a.v);
-  return {_mm512_xor_si512(
-      bits, _mm512_and_si512(_mm512_srai_epi32(bits, 31), _mm512_set1_epi32(0x7FFFFFFF)))};
+  return ints_of(_mm512_xor_si512(
+      bits, _mm512_and_si512(_mm512_srai_epi32(bits, 31), _mm512_set1_epi32(0x7FFFFFFF))));
 }
 inline int32_t count_not_less(Ints keys, int32_t least) {
-  return __builtin_popcount(_mm512_cmpge_epi32_mask(keys.v, _mm512_set1_epi32(least)));
+  return __builtin_popcount(_mm512_cmpge_epi32_mask(raw(keys), _mm512_set1_epi32(least)));
 }
 
 inline Vec load_bf16(const uint16_t* p) {
@@ -80,12 +86,41 @@ inline Vec load_f16(const uint16_t* p) {
   return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
 }
 
-inline Vec load_i8(const int8_t* p) {
+// Whole numbers, for inputs that are quantized.
+inline Ints set_ints(int32_t x) { return ints_of(_mm512_set1_epi32(x)); }
+inline Ints sum_of(Ints a, Ints b) { return {a.v + b.v}; }
+inline Ints larger(Ints a, Ints b) { return ints_of(_mm512_max_epi32(raw(a), raw(b))); }
+inline int32_t reduce_add(Ints a) { return _mm512_reduce_add_epi32(raw(a)); }
+inline int32_t reduce_max(Ints a) { return _mm512_reduce_max_epi32(raw(a)); }
+// The bits of |x|, which order as the magnitudes do, NaN last.
+inline Ints magnitude_bits(Vec a) {
+  return ints_of(_mm512_and_si512(_mm512_castps_si512(a.v), _mm512_set1_epi32(0x7FFFFFFF)));
+}
+// To the nearest, ties to even.
+inline Ints to_ints(Vec a) { return ints_of(_mm512_cvtps_epi32(a.v)); }
+inline Vec to_floats(Ints a) { return {_mm512_cvtepi32_ps(raw(a))}; }
+// Saturates.
+inline void store_bytes(void* p, Ints a) {
+  _mm_storeu_si128(static_cast<__m128i*>(p), _mm512_cvtsepi32_epi8(raw(a)));
+}
+
+// 16 int8 as floats.
+inline Vec load_bytes(const unsigned char* p) {
   const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
   return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes))};
 }
 
-inline void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
+// 64 bytes of quants.
+struct Block {
+  __m512i v;
+};
+inline Block load_block(const void* p) { return {_mm512_loadu_si512(p)}; }
+
+// Into the L2 cache, not the L1. GCC 12 takes a function that only prefetches for one that does
+// nothing, and drops its calls, unless they are inlined first.
+__attribute__((always_inline)) inline void prefetch_far(const void* p) {
+  _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1);
+}
 
 }  // namespace
 }  // namespace ttsrt::cpu

@@ -18,13 +18,38 @@ inline Vec dot_pairs(Bf16Pairs a, Bf16Pairs b, Vec sum) {
       _mm512_dpbf16_ps(sum.v, reinterpret_cast<__m512bh>(a.v), reinterpret_cast<__m512bh>(b.v))};
 }
 
-// 64 int8: four products of each lane added to its int32.
-struct Int8Quads {
+// Two times 16 int8, of one input and the next, as pairs: a whole number of 8 bits is exact in the
+// upper half of its float32.
+inline Bf16Pairs load_byte_pairs(const unsigned char* p) {
+  const __m512i even = _mm512_srli_epi32(_mm512_castps_si512(load_bytes(p).v), 16);
+  const __m512i odd = _mm512_castps_si512(load_bytes(p + kLanes).v);
+  return {_mm512_or_si512(even, odd)};
+}
+
+// Of the 8 inputs of a block of nibbles, pairs 2 N and 2 N + 1. The permutation takes the low 5
+// bits of each index; the table stands there twice, so the bit that a shift leaves above a nibble
+// does no harm.
+alignas(64) constexpr uint16_t kNibbles[32] = {
+    0xC100, 0xC0E0, 0xC0C0, 0xC0A0, 0xC080, 0xC040, 0xC000, 0xBF80, 0x0000, 0x3F80, 0x4000,
+    0x4040, 0x4080, 0x40A0, 0x40C0, 0x40E0, 0xC100, 0xC0E0, 0xC0C0, 0xC0A0, 0xC080, 0xC040,
+    0xC000, 0xBF80, 0x0000, 0x3F80, 0x4000, 0x4040, 0x4080, 0x40A0, 0x40C0, 0x40E0};
+template <int N>
+Bf16Pairs nibble_pairs(Block a) {
+  return {_mm512_permutexvar_epi16(_mm512_srli_epi16(a.v, 4 * N), _mm512_load_si512(kNibbles))};
+}
+
+// Four bytes of each of 16 outputs, unsigned, and four int8 of an input.
+struct Quads {
   __m512i v;
 };
-inline Int8Quads load_quads(const void* p) { return {_mm512_loadu_si512(p)}; }
-inline Int8Quads dot_quads(Int8Quads a, Int8Quads b, Int8Quads sum) {
-  return {_mm512_dpbusd_epi32(sum.v, a.v, b.v)};
+inline Quads byte_quads(Block a) { return {a.v}; }
+template <int N>
+Quads nibble_quads(Block a) {
+  return {_mm512_and_si512(_mm512_srli_epi16(a.v, 4 * N), _mm512_set1_epi8(15))};
+}
+inline Quads set_quad(const uint32_t* p) { return {_mm512_set1_epi32(static_cast<int32_t>(*p))}; }
+inline Ints dot_quads(const Quads& w, const Quads& x, Ints sum) {
+  return ints_of(_mm512_dpbusd_epi32(raw(sum), w.v, x.v));
 }
 
 }  // namespace

@@ -22,14 +22,44 @@ inline Vec dot_pairs(Bf16Pairs a, Bf16Pairs b, Vec sum) {
   return {_mm512_fmadd_ps(a.odd, b.odd, _mm512_fmadd_ps(a.even, b.even, sum.v))};
 }
 
-// 64 int8: four products of each lane added to its int32.
-struct Int8Quads {
-  __m512i v;
+// Two times 16 int8, of one input and the next, as pairs.
+inline Bf16Pairs load_byte_pairs(const unsigned char* p) {
+  return {load_bytes(p).v, load_bytes(p + kLanes).v};
+}
+
+// Of the 8 inputs of a block of nibbles, pairs 2 N and 2 N + 1. The permutation takes the low 4
+// bits of each index, so what a shift leaves above them does no harm.
+template <int N>
+Bf16Pairs nibble_pairs(Block a) {
+  const __m512 values = _mm512_setr_ps(-8.0F, -7.0F, -6.0F, -5.0F, -4.0F, -3.0F, -2.0F, -1.0F, 0.0F,
+                                       1.0F, 2.0F, 3.0F, 4.0F, 5.0F, 6.0F, 7.0F);
+  return {_mm512_permutexvar_ps(_mm512_srli_epi32(a.v, 4 * N), values),
+          _mm512_permutexvar_ps(_mm512_srli_epi32(a.v, 16 + 4 * N), values)};
+}
+
+// Four bytes of each of 16 outputs, unsigned, and four int8 of an input, apart by even and odd, in
+// 16 bits each: the instruction that multiplies bytes here saturates its sums, this one doesn't.
+struct Quads {
+  __m512i even, odd;
 };
-inline Int8Quads load_quads(const void* p) { return {_mm512_loadu_si512(p)}; }
-inline Int8Quads dot_quads(Int8Quads a, Int8Quads b, Int8Quads sum) {
-  const __m512i pairs = _mm512_maddubs_epi16(a.v, b.v);
-  return {_mm512_add_epi32(sum.v, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)))};
+template <int Shift, int Mask>
+Quads split_quads(__m512i x) {
+  const __m512i mask = _mm512_set1_epi16(Mask);
+  return {_mm512_and_si512(_mm512_srli_epi16(x, Shift), mask),
+          _mm512_and_si512(_mm512_srli_epi16(x, 8 + Shift), mask)};
+}
+inline Quads byte_quads(Block a) { return split_quads<0, 0xFF>(a.v); }
+template <int N>
+Quads nibble_quads(Block a) {
+  return split_quads<4 * N, 0xF>(a.v);
+}
+inline Quads set_quad(const uint32_t* p) {
+  const __m512i x = _mm512_set1_epi32(static_cast<int32_t>(*p));
+  return {_mm512_srai_epi16(_mm512_slli_epi16(x, 8), 8), _mm512_srai_epi16(x, 8)};
+}
+inline Ints dot_quads(const Quads& w, const Quads& x, Ints sum) {
+  const Ints even = sum_of(sum, ints_of(_mm512_madd_epi16(w.even, x.even)));
+  return sum_of(even, ints_of(_mm512_madd_epi16(w.odd, x.odd)));
 }
 
 }  // namespace

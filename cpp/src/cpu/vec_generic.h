@@ -117,12 +117,6 @@ inline Vec load_f16(const uint16_t* p) {
   for (int i = 0; i < kLanes; ++i) r.v[i] = scalar_from_f16(p[i]);
   return r;
 }
-inline Vec load_i8(const int8_t* p) {
-  typedef int8_t Bytes __attribute__((vector_size(16)));
-  Bytes bytes;
-  memcpy(&bytes, p, sizeof(bytes));
-  return {__builtin_convertvector(bytes, Floats)};
-}
 
 // 16 pairs of bfloat16 and the dot product with one pair of an input.
 struct Bf16Pairs {
@@ -149,22 +143,102 @@ inline Vec dot_pairs(Bf16Pairs a, Bf16Pairs b, Vec sum) {
   return {a.odd * b.odd + (a.even * b.even + sum.v)};
 }
 
-// 64 int8: four products of each lane added to its int32.
-struct Int8Quads {
+// Whole numbers, for inputs that are quantized.
+typedef int16_t Shorts __attribute__((vector_size(64)));
+
+inline Ints set_ints(int32_t x) { return Ints{} + x; }
+inline Ints sum_of(Ints a, Ints b) { return a + b; }
+inline Ints larger(Ints a, Ints b) { return a > b ? a : b; }
+inline int32_t reduce_add(Ints a) {
+  int32_t sum = 0;
+  for (int i = 0; i < kLanes; ++i) sum += a[i];
+  return sum;
+}
+inline int32_t reduce_max(Ints a) {
+  int32_t m = a[0];
+  for (int i = 1; i < kLanes; ++i) m = a[i] > m ? a[i] : m;
+  return m;
+}
+// The bits of |x|, which order as the magnitudes do, NaN last.
+inline Ints magnitude_bits(Vec a) {
+  Ints bits;
+  memcpy(&bits, &a.v, sizeof(bits));
+  return bits & 0x7FFFFFFF;
+}
+// To the nearest, ties to even, for magnitudes up to 127; the sum's spacing is 1. NaN gives -127.
+inline Ints to_ints(Vec a) {
+  const Floats magic = Floats{} + 12582912.0F;  // 1.5 * 2^23
+  const Floats low = a.v > -127.0F ? a.v : Floats{} - 127.0F;
+  const Floats bounded = low < 127.0F ? low : Floats{} + 127.0F;
+  return __builtin_convertvector((bounded + magic) - magic, Ints);
+}
+inline Vec to_floats(Ints a) { return {__builtin_convertvector(a, Floats)}; }
+inline void store_bytes(void* p, Ints a) {
+  int8_t bytes[kLanes];
+  for (int i = 0; i < kLanes; ++i) bytes[i] = static_cast<int8_t>(a[i]);
+  memcpy(p, bytes, sizeof(bytes));
+}
+
+// 16 int8 as floats; two of them, of one input and the next, as pairs.
+inline Vec load_bytes(const unsigned char* p) {
+  Vec r;
+  for (int i = 0; i < kLanes; ++i) r.v[i] = static_cast<float>(static_cast<int8_t>(p[i]));
+  return r;
+}
+inline Bf16Pairs load_byte_pairs(const unsigned char* p) {
+  return {load_bytes(p).v, load_bytes(p + kLanes).v};
+}
+
+// 64 bytes of quants, and what multiplies them: of 8 inputs, pairs 2 N and 2 N + 1.
+struct Block {
   Ints v;
 };
-inline Int8Quads load_quads(const void* p) {
-  Int8Quads r;
+inline Block load_block(const void* p) {
+  Block r;
   memcpy(&r.v, p, sizeof(r.v));
   return r;
 }
-inline Int8Quads dot_quads(Int8Quads a, Int8Quads b, Int8Quads sum) {
-  for (int32_t shift = 0; shift < 32; shift += 8)
-    sum.v += ((a.v << (24 - shift)) >> 24) * ((b.v << (24 - shift)) >> 24);
-  return sum;
+inline Floats nibble_floats(Ints bits) { return __builtin_convertvector((bits & 15) - 8, Floats); }
+template <int N>
+Bf16Pairs nibble_pairs(Block a) {
+  return {nibble_floats(a.v >> (4 * N)), nibble_floats(a.v >> (16 + 4 * N))};
 }
 
-inline void prefetch(const void* p) { __builtin_prefetch(p); }
+// Four bytes of each of 16 outputs, unsigned, and four int8 of an input, apart by even and odd: a
+// product fits 16 bits, since 255 * 127 does.
+struct Quads {
+  Shorts even, odd;
+};
+inline Shorts as_shorts(Ints a) {
+  Shorts r;
+  memcpy(&r, &a, sizeof(r));
+  return r;
+}
+inline Quads byte_quads(Block a) {
+  return {as_shorts(a.v & 0x00FF00FF), as_shorts((a.v >> 8) & 0x00FF00FF)};
+}
+template <int N>
+Quads nibble_quads(Block a) {
+  return {as_shorts((a.v >> (4 * N)) & 0x000F000F), as_shorts((a.v >> (8 + 4 * N)) & 0x000F000F)};
+}
+inline Quads set_quad(const uint32_t* p) {
+  const Shorts x = as_shorts(Ints{} + static_cast<int32_t>(*p));
+  return {(x << 8) >> 8, x >> 8};
+}
+inline Ints widened(Shorts a) {
+  Ints bits;
+  memcpy(&bits, &a, sizeof(bits));
+  return ((bits << 16) >> 16) + (bits >> 16);
+}
+inline Ints dot_quads(const Quads& w, const Quads& x, Ints sum) {
+  return sum + widened(w.even * x.even) + widened(w.odd * x.odd);
+}
+
+// Into the L2 cache, not the L1. GCC 12 takes a function that only prefetches for one that does
+// nothing, and drops its calls, unless they are inlined first.
+__attribute__((always_inline)) inline void prefetch_far(const void* p) {
+  __builtin_prefetch(p, 0, 2);
+}
 
 }  // namespace
 }  // namespace ttsrt::cpu

@@ -22,6 +22,7 @@
 #include "model/defaults.h"
 #include "model/limits.h"
 #include "model/pack.h"
+#include "model/quantize.h"
 
 namespace ttsrt {
 namespace {
@@ -97,12 +98,19 @@ std::vector<float> gather(const StoredTensor& source, const model::PackItem& ite
   return values;
 }
 
-std::vector<std::byte> packed_item(const Checkpoint& checkpoint, const model::PackItem& item) {
+// A tensor of the engine.
+struct Piece {
+  ops::Weight weight;
+  std::vector<std::byte> bytes;
+};
+
+// What an item becomes: a tensor, and beside a quantized one its scales.
+std::vector<Piece> pieces_of(const Checkpoint& checkpoint, const model::PackItem& item) {
   const StoredTensor& stored = checkpoint.weights.at(item.source);
   if (item.weight.dtype == DType::int32) {
     TTSRT_CHECK(FormatError, stored.dtype == DType::int32, checkpoint.weights.path(), ": ",
                 item.source, ": expected int32");
-    return {stored.data, stored.data + stored.bytes};
+    return {{item.weight, {stored.data, stored.data + stored.bytes}}};
   }
   const std::vector<float> values = gather(stored, item);
   for (const float value : values) {
@@ -113,26 +121,42 @@ std::vector<std::byte> packed_item(const Checkpoint& checkpoint, const model::Pa
     TTSRT_CHECK(FormatError, fits, checkpoint.weights.path(), ": ", item.source,
                 ": expected numbers that fit float16, got ", value);
   }
-  return model::pack(values, item.weight);
+  if (item.weight.quantization == ops::Quantization::none)
+    return {{item.weight, model::pack(values, item.weight)}};
+  model::Quantized quantized = model::quantize(values, item.weight);
+  return {{item.weight, std::move(quantized.quants)},
+          {model::scales_of(item.weight), std::move(quantized.scales)}};
 }
 
-SafetensorsWriter::Plan plan_of(const model::PackItem& item) {
-  const ops::Weight& weight = item.weight;
+SafetensorsWriter::Plan plan_of(const ops::Weight& weight) {
   std::vector<std::int64_t> shape = {weight.rows, weight.cols};
   if (weight.layout == ops::Layout::panel16)
-    shape = {ops::padded_rows(weight.rows), ops::padded_cols(weight.cols)};
-  if (item.component == "voices") shape = item.source_shape;
+    shape = {ops::padded_rows(weight.rows), ops::padded_cols(weight)};
+  if (ops::has_groups(weight.quantization)) shape[1] /= 2;  // two to a byte
   return {weight.name, weight.dtype, shape};
 }
 
+std::vector<SafetensorsWriter::Plan> plans_of(const std::vector<model::PackItem>& items) {
+  std::vector<SafetensorsWriter::Plan> plans;
+  for (const model::PackItem& item : items) {
+    plans.push_back(plan_of(item.weight));
+    if (item.component == "voices") plans.back().shape = item.source_shape;
+    if (item.weight.quantization != ops::Quantization::none)
+      plans.push_back(plan_of(model::scales_of(item.weight)));
+  }
+  return plans;
+}
+
 OrderedJson describe(const Checkpoint& checkpoint, const model::Limits& limits,
-                     const BuildOptions& options, OrderedJson components) {
+                     const BuildOptions& options, const model::QuantizationPlan& quantization,
+                     OrderedJson components) {
   OrderedJson engine;
   engine["format"] = "ttsrt.engine";
   engine["format_version"] = 1;
   engine["family"] = JsonReader(checkpoint.json, checkpoint.where).string("family");
   engine["dtype"] = name_of(options.dtype);
-  engine["quantization"] = "none";
+  engine["quantization"] = ops::name_of(quantization.quantization);
+  if (quantization.group_size != 0) engine["group_size"] = quantization.group_size;
   engine["limits"] = {{"max_batch_size", limits.max_batch_size},
                       {"max_seq_len", limits.max_seq_len},
                       {"max_input_len", limits.max_input_len},
@@ -188,28 +212,31 @@ void move_into_place(const fs::path& fresh, const fs::path& target) {
 
 void write_engine(const Checkpoint& checkpoint, const fs::path& folder, const model::Limits& limits,
                   const BuildOptions& options, const BuildProgress& progress) {
-  const auto items = model::plan_engine(checkpoint.config, options.dtype, checkpoint.voice_rows);
+  const model::QuantizationPlan quantization =
+      model::resolve_quantization(options.quantization, options.group_size);
+  const auto items =
+      model::plan_engine(checkpoint.config, options.dtype, quantization, checkpoint.voice_rows);
   check_sources(checkpoint, items);
-  std::vector<SafetensorsWriter::Plan> plans;
-  for (const auto& item : items) plans.push_back(plan_of(item));
-  SafetensorsWriter writer((folder / "weights.safetensors").string(), plans);
+  SafetensorsWriter writer((folder / "weights.safetensors").string(), plans_of(items));
   OrderedJson components = OrderedJson::object();
   std::int32_t done = 0;
   for (const auto& item : items) {
-    const std::vector<std::byte> bytes = packed_item(checkpoint, item);
-    writer.write(bytes.data(), bytes.size());
     OrderedJson& component = components[item.component];
     if (!component.contains("limits")) component["limits"] = limits_of(item.component, limits);
-    component["tensors"][item.weight.name] = {
-        {"layout", item.weight.layout == ops::Layout::panel16 ? "panel16" : "dense"},
-        {"rows", item.weight.rows},
-        {"cols", item.weight.cols},
-        {"sha256", sha256_hex(bytes.data(), bytes.size())}};
+    for (const Piece& piece : pieces_of(checkpoint, item)) {
+      writer.write(piece.bytes.data(), piece.bytes.size());
+      component["tensors"][piece.weight.name] = {
+          {"layout", model::layout_name(piece.weight)},
+          {"rows", piece.weight.rows},
+          {"cols", piece.weight.cols},
+          {"sha256", sha256_hex(piece.bytes.data(), piece.bytes.size())}};
+    }
     if (progress) progress(++done, static_cast<std::int32_t>(items.size()), item.weight.name);
   }
   writer.finish();
   std::ofstream description(folder / "engine.json");
-  description << describe(checkpoint, limits, options, std::move(components)).dump(1) << "\n";
+  description << describe(checkpoint, limits, options, quantization, std::move(components)).dump(1)
+              << "\n";
   description.close();
   TTSRT_CHECK(FormatError, !description.fail(), (folder / "engine.json").string(),
               ": can't be written");
@@ -223,6 +250,7 @@ void build(const std::string& checkpoint_dir, const std::string& output_dir,
                         options.dtype == DType::float16;
   TTSRT_CHECK(ConfigError, is_known, "dtype: expected float32, bfloat16 or float16, got ",
               name_of(options.dtype));
+  model::resolve_quantization(options.quantization, options.group_size);  // before any file
   const Checkpoint checkpoint(checkpoint_dir);
   const model::Limits limits = model::resolve_limits(
       options, checkpoint.config, checkpoint.voice_rows, checkpoint.defaults.max_frames);

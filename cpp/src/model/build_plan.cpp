@@ -7,7 +7,8 @@ namespace {
 
 class Planner {
  public:
-  Planner(const ModelConfig& config, DType dtype) : config_(config), dtype_(dtype) {}
+  Planner(const ModelConfig& config, DType dtype, const QuantizationPlan& quantization)
+      : config_(config), dtype_(dtype), quantization_(quantization) {}
 
   void table(const std::string& component, const std::string& name, std::vector<std::int64_t> shape,
              DType dtype) {
@@ -102,21 +103,30 @@ class Planner {
   }
 
   void panel(PackItem& item, std::int64_t rows, std::int64_t cols) const {
+    TTSRT_CHECK(
+        FormatError,
+        quantization_.quantization != ops::Quantization::w8a8 || cols <= ops::kMaxWholeInputs,
+        item.weight.name, ": w8a8 takes at most ", ops::kMaxWholeInputs, " inputs, got ", cols);
     item.weight.layout = ops::Layout::panel16;
-    item.weight.dtype = dtype_;
+    item.weight.quantization = quantization_.quantization;
+    item.weight.group_size = quantization_.group_size;
+    const bool is_quantized = quantization_.quantization != ops::Quantization::none;
+    item.weight.dtype = is_quantized ? stored_dtype(quantization_.quantization) : dtype_;
     item.weight.rows = rows;
     item.weight.cols = cols;
   }
 
   const ModelConfig& config_;
   DType dtype_;
+  QuantizationPlan quantization_;
   std::vector<PackItem> items_;
 };
 
 }  // namespace
 
-std::vector<PackItem> plan_engine(const ModelConfig& config, DType dtype, std::int32_t voice_rows) {
-  Planner plan(config, dtype);
+std::vector<PackItem> plan_engine(const ModelConfig& config, DType dtype,
+                                  const QuantizationPlan& quantization, std::int32_t voice_rows) {
+  Planner plan(config, dtype, quantization);
   const std::int64_t dim = config.dim;
   plan.table("text_encoder", "text_embedding", {config.text_vocab, dim}, dtype);
   plan.stack("text_encoder", config.text_encoder);

@@ -22,6 +22,21 @@ DType read_dtype(const JsonReader& reader) {
       message(reader.where(), ".dtype: expected float32, bfloat16 or float16, got \"", name, "\""));
 }
 
+// A group size that isn't there means none.
+model::QuantizationPlan read_quantization(const JsonReader& reader) {
+  const std::string name = reader.string("quantization");
+  const std::int64_t group_size =
+      reader.has("group_size") ? reader.integer("group_size", 1, 1 << 20) : 0;
+  try {
+    const model::QuantizationPlan plan = model::resolve_quantization(name, group_size);
+    TTSRT_CHECK(FormatError, plan.group_size == group_size, reader.where(),
+                ".group_size: missing, and ", name, " has groups");
+    return plan;
+  } catch (const ConfigError& problem) {
+    throw FormatError(message(reader.where(), ".", problem.what()));
+  }
+}
+
 }  // namespace
 
 EngineData::EngineData(const std::string& folder)
@@ -38,6 +53,7 @@ EngineData::EngineData(const std::string& folder)
   config = model::read_model_config(reader.object("model"));
   defaults = model::read_defaults(reader.object("defaults"));
   limits = model::read_limits(reader.object("limits"), config);
+  quantization_ = read_quantization(reader);
   read_components(reader.object("components"));
   const DType dtype = read_dtype(reader);
   check_weights(dtype);
@@ -64,9 +80,13 @@ void EngineData::read_tensor(const std::string& name, const JsonReader& entry) {
   weight.rows = entry.integer("rows", 1, kMaxElements);
   weight.cols = entry.integer("cols", 1, kMaxElements / weight.rows);
   const std::string layout = entry.string("layout");
-  TTSRT_CHECK(FormatError, layout == "dense" || layout == "panel16", entry.where(),
-              ".layout: expected dense or panel16, got \"", layout, "\"");
-  weight.layout = layout == "dense" ? ops::Layout::dense : ops::Layout::panel16;
+  if (layout != "dense") {
+    weight.layout = ops::Layout::panel16;
+    weight.quantization = quantization_.quantization;
+    weight.group_size = quantization_.group_size;
+  }
+  TTSRT_CHECK(FormatError, layout == model::layout_name(weight), entry.where(),
+              ".layout: expected dense or ", model::layout_name(weight), ", got \"", layout, "\"");
   const std::size_t expected = model::packed_bytes(weight);
   TTSRT_CHECK(FormatError, stored.bytes == expected, entry.where(), ": expected ", expected,
               " bytes for [", weight.rows, ", ", weight.cols, "] ", layout, ", got ", stored.bytes);
@@ -81,7 +101,7 @@ void EngineData::read_tensor(const std::string& name, const JsonReader& entry) {
 
 // Every weight the model needs is there, of the type, layout and shape a build gives it: backends
 // read them unseen.
-void EngineData::check_weights(DType dtype) const {
+void EngineData::check_weights(DType dtype) {
   std::int32_t voice_rows = 0;
   if (config.num_voices > 0) {
     const std::vector<std::int64_t>& shape = file_.at("voices").shape;
@@ -90,14 +110,24 @@ void EngineData::check_weights(DType dtype) const {
                 config.dim, "]");
     voice_rows = static_cast<std::int32_t>(shape[1]);
   }
-  for (const model::PackItem& item : model::plan_engine(config, dtype, voice_rows)) {
-    const ops::Weight stored = weight(item.weight.name, item.weight.rows, item.weight.cols);
-    const char* layout = item.weight.layout == ops::Layout::panel16 ? "panel16" : "dense";
-    TTSRT_CHECK(
-        FormatError, stored.dtype == item.weight.dtype && stored.layout == item.weight.layout, path,
-        ": ", stored.name, ": expected ", name_of(item.weight.dtype), " ", layout, ", got ",
-        name_of(stored.dtype), stored.layout == item.weight.layout ? "" : " in another layout");
+  for (const model::PackItem& item : model::plan_engine(config, dtype, quantization_, voice_rows)) {
+    check_weight(item.weight);
+    if (item.weight.quantization != ops::Quantization::none) attach_scales(item.weight);
   }
+}
+
+void EngineData::check_weight(const ops::Weight& planned) const {
+  const ops::Weight stored = weight(planned.name, planned.rows, planned.cols);
+  TTSRT_CHECK(FormatError, stored.dtype == planned.dtype && stored.layout == planned.layout, path,
+              ": ", stored.name, ": expected ", name_of(planned.dtype), " ",
+              model::layout_name(planned), ", got ", name_of(stored.dtype),
+              stored.layout == planned.layout ? "" : " in another layout");
+}
+
+void EngineData::attach_scales(const ops::Weight& planned) {
+  const ops::Weight scales = model::scales_of(planned);
+  check_weight(scales);
+  weights_.at(planned.name).scales = weights_.at(scales.name).data;
 }
 
 ops::Weight EngineData::weight(const std::string& name, std::int64_t rows,
@@ -137,6 +167,8 @@ void EngineData::read_voices() {
 void EngineData::fill_info(const std::string& family, DType dtype) {
   info.family = family;
   info.dtype = dtype;
+  info.quantization = ops::name_of(quantization_.quantization);
+  info.group_size = static_cast<std::int32_t>(quantization_.group_size);
   info.dim = config.dim;
   info.codebooks = config.codebooks;
   info.codebook_vocab = config.codebook_vocab;

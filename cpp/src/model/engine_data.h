@@ -11,6 +11,7 @@
 #include "model/config.h"
 #include "model/defaults.h"
 #include "model/limits.h"
+#include "model/quantize.h"
 #include "ops/weight.h"
 #include "ttsrt/engine.h"
 
@@ -34,11 +35,14 @@ struct EngineData {
  private:
   void read_components(const JsonReader& components);
   void read_tensor(const std::string& name, const JsonReader& entry);
+  void check_weight(const ops::Weight& planned) const;
+  void attach_scales(const ops::Weight& planned);
   void read_voices();
-  void check_weights(DType dtype) const;
+  void check_weights(DType dtype);
   void fill_info(const std::string& family, DType dtype);
 
   SafetensorsFile file_;
+  model::QuantizationPlan quantization_;
   std::map<std::string, ops::Weight> weights_;
 };
 

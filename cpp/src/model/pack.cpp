@@ -22,7 +22,7 @@ template <typename Stored, Stored (*convert)(float), std::size_t Pair>
 void pack_panels(const std::vector<float>& values, const ops::Weight& weight, Stored* out) {
   const auto rows = static_cast<std::size_t>(weight.rows);
   const auto cols = static_cast<std::size_t>(weight.cols);
-  const auto stored_cols = static_cast<std::size_t>(ops::padded_cols(weight.cols));
+  const auto stored_cols = static_cast<std::size_t>(ops::padded_cols(weight));
   constexpr auto kPanel = static_cast<std::size_t>(ops::kPanel);
   for (std::size_t first = 0; first < rows; first += kPanel) {
     Stored* panel = out + first * stored_cols;
@@ -44,11 +44,19 @@ void pack_as(const std::vector<float>& values, const ops::Weight& weight, std::b
 
 }  // namespace
 
+std::string layout_name(const ops::Weight& weight) {
+  if (weight.layout == ops::Layout::dense) return "dense";
+  if (weight.quantization == ops::Quantization::none) return "panel16";
+  return std::string("panel16_") + ops::name_of(weight.quantization);
+}
+
 std::size_t packed_bytes(const ops::Weight& weight) {
   if (weight.layout == ops::Layout::dense)
     return static_cast<std::size_t>(weight.rows * weight.cols) * size_of(weight.dtype);
-  return static_cast<std::size_t>(ops::padded_rows(weight.rows) * ops::padded_cols(weight.cols)) *
-         size_of(weight.dtype);
+  const std::int64_t values = ops::padded_rows(weight.rows) * ops::padded_cols(weight);
+  if (weight.quantization != ops::Quantization::none)
+    return static_cast<std::size_t>(values * ops::weight_bits(weight.quantization) / 8);
+  return static_cast<std::size_t>(values) * size_of(weight.dtype);
 }
 
 std::vector<float> read_floats(const StoredTensor& tensor) {

@@ -2,12 +2,16 @@
 #pragma once
 
 #include <cstddef>
+#include <string>
 #include <vector>
 
 #include "core/safetensors.h"
 #include "ops/weight.h"
 
 namespace ttsrt::model {
+
+// "dense", "panel16", or where quantized "panel16_w8a16" and the like.
+std::string layout_name(const ops::Weight& weight);
 
 // Bytes a weight of this type, layout and shape takes.
 std::size_t packed_bytes(const ops::Weight& weight);

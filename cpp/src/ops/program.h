@@ -4,7 +4,8 @@
 // Decided: operations name *what* is computed, never how. Buffers are ids. Row counts, segments,
 // slots and block tables are run-time values (step/batch.h), so one Program serves every batch.
 // Activations are float32 on every backend's face; a linear product rounds its input to the
-// weight's own type where that type is bfloat16 and accumulates in float32.
+// weight's own type where that type is bfloat16, or as its quantization says (ops/weight.h), and
+// accumulates in float32.
 #pragma once
 
 #include <cstdint>

@@ -1,10 +1,12 @@
 """Time of one decoder step at true shapes, beside a plain cached PyTorch implementation.
 
     python -m ttsrt_rt.bench.step_time --size 2503 v2607 --dtype float32 bfloat16
+    python -m ttsrt_rt.bench.step_time --dtype bfloat16 --quantization none w8a16 w4a16 --no_torch
 
 One guided request, random weights in the original layout, frames 1 to 128. Ours and PyTorch take
 turns in one run; figures are medians over the turns, with the spread, and memory bandwidth is
-measured around every turn, since shared machines change.
+measured around every turn, since shared machines change. Quantized engines, of which PyTorch has
+no peer, keep their tables and cache in the last dtype asked for.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ _FRAMES = 128
 _TEXT_LEN = 58
 _CONTEXT_COLUMNS = 110
 _ITEM_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+_QUANTIZED_BYTES = {"w8a16": 1.0, "w4a16": 0.5 + 2 / 64, "w8a8": 1.0, "w4a8": 0.5 + 2 / 64}
 
 
 @dataclass
@@ -127,8 +130,30 @@ def torch_turn(checkpoint: Path, dtype: str, fields: dict[str, Any]) -> Callable
     return turn
 
 
+@dataclass(frozen=True)
+class Case:
+    """What is measured of one size: an engine, and whether PyTorch runs beside it."""
+
+    dtype: str
+    quantization: str = "none"
+
+    @property
+    def name(self) -> str:
+        return self.dtype if self.quantization == "none" else self.quantization
+
+    @property
+    def item_bytes(self) -> float:
+        return _QUANTIZED_BYTES.get(self.quantization, _ITEM_BYTES[self.dtype])
+
+
+def cases_of(dtypes: list[str], quantizations: list[str]) -> list[Case]:
+    """Every dtype where "none" is among the quantizations, then the others with the last dtype."""
+    plain = [Case(dtype) for dtype in dtypes] if "none" in quantizations else []
+    return plain + [Case(dtypes[-1], name) for name in quantizations if name != "none"]
+
+
 def measure(
-    size: str, dtypes: list[str], turns: int, folder: Path, with_torch: bool
+    size: str, cases: list[Case], turns: int, folder: Path, with_torch: bool
 ) -> list[Turns]:
     """All implementations of one size, taking turns."""
     from ttsrt_rt.build import build
@@ -137,15 +162,17 @@ def measure(
     fields = request_fields(checkpoint)
     weights = step_weights(checkpoint)
     runners: list[tuple[Turns, Callable[[], float]]] = []
-    for dtype in dtypes:
-        engine = folder / f"{size}.{dtype}.engine"
+    for case in cases:
+        quantization = case.quantization
+        kind = case.dtype if quantization == "none" else f"{case.dtype}.{quantization}"
+        engine = folder / f"{size}.{kind}.engine"
         if not engine.exists():
-            build(checkpoint, engine, dtype=dtype, max_batch_size=1)
-        weight_bytes = weights * _ITEM_BYTES[dtype]
-        runners.append((Turns(f"ttsrt_rt {dtype}", weight_bytes), native_turn(engine, fields)))
-        if with_torch:
-            runner = torch_turn(checkpoint, dtype, fields)
-            runners.append((Turns(f"PyTorch {dtype}", weight_bytes), runner))
+            build(checkpoint, engine, dtype=case.dtype, quantization=quantization, max_batch_size=1)
+        weight_bytes = int(weights * case.item_bytes)
+        runners.append((Turns(f"ttsrt_rt {case.name}", weight_bytes), native_turn(engine, fields)))
+        if with_torch and case.quantization == "none":
+            runner = torch_turn(checkpoint, case.dtype, fields)
+            runners.append((Turns(f"PyTorch {case.name}", weight_bytes), runner))
     for turn in range(turns + 1):  # the first warms up
         for results, run in runners:
             before = read_bandwidth(seconds=0.2)
@@ -177,6 +204,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--dtype", nargs="+", choices=list(_ITEM_BYTES), default=["float32", "bfloat16"]
     )
+    known = ["none", *_QUANTIZED_BYTES]
+    parser.add_argument("--quantization", nargs="+", choices=known, default=["none"])
     parser.add_argument(
         "--turns", type=int, default=5, help="measured turns of each implementation"
     )
@@ -188,7 +217,8 @@ def main(arguments: list[str] | None = None) -> None:
         folder = options.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         for size in options.size:
-            results = measure(size, options.dtype, options.turns, folder, not options.no_torch)
+            cases = cases_of(options.dtype, options.quantization)
+            results = measure(size, cases, options.turns, folder, not options.no_torch)
             print_table(size, results)
 
 

@@ -28,6 +28,13 @@ def add_parser(commands: Subparsers) -> None:
     parser.add_argument("--checkpoint_dir", required=True, help="what convert wrote")
     parser.add_argument("--output_dir", required=True, help="folder to write")
     parser.add_argument("--dtype", help="weights and cache: float32, bfloat16, float16")
+    parser.add_argument(
+        "--quantization",
+        help="matrices of 8 or 4 bits times 16 or 8: none (default), w8a16, w4a16, w8a8, w4a8",
+    )
+    parser.add_argument(
+        "--group_size", type=int, help="w4: inputs that share a scale: 32, 64 (default), 128"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace an engine that is there")
     for name, text in _LIMITS.items():
         parser.add_argument(f"--{name}", type=int, help=f"largest number of {text}")
@@ -49,6 +56,8 @@ def _run(args: argparse.Namespace) -> int:
             args.checkpoint_dir,
             args.output_dir,
             dtype=args.dtype,
+            quantization=args.quantization,
+            group_size=args.group_size,
             overwrite=args.overwrite,
             progress=show,
             **{name: getattr(args, name) for name in _LIMITS},

@@ -22,12 +22,12 @@ struct Shape {
 };
 
 TEST_P(CpuOps, Linear) {
-  for (const DType dtype : kTypes) {
-    for (const Shape shape :
-         {Shape{1, 1}, Shape{5, 7}, Shape{16, 32}, Shape{33, 19}, Shape{70, 64}, Shape{96, 45}}) {
+  for (const test::WeightKind& kind : test::all_kinds()) {
+    for (const Shape shape : {Shape{1, 1}, Shape{5, 7}, Shape{16, 32}, Shape{33, 19}, Shape{70, 64},
+                              Shape{96, 45}, Shape{20, 300}}) {
       ops::Program program;
-      const TestWeight weight = test::make_panel(shape.outputs, shape.inputs, dtype, 3);
-      const TestWeight back = test::make_panel(shape.inputs, shape.outputs, dtype, 4);
+      const TestWeight weight = test::make_panel(shape.outputs, shape.inputs, kind, 3);
+      const TestWeight back = test::make_panel(shape.inputs, shape.outputs, kind, 4);
       const TestWeight bias = test::make_vector(shape.outputs, 5);
       const ops::BufferId x = test::add_input(program, shape.inputs);
       const ops::BufferId y = program.add("y", shape.outputs);
@@ -41,9 +41,9 @@ TEST_P(CpuOps, Linear) {
         TestBatch batch;
         batch.add_vectors(0, rows,
                           test::random_vector(static_cast<std::size_t>(rows * shape.inputs), 6));
-        both.run(batch.batch, test::tolerance_of(dtype),
-                 std::to_string(rows) + " rows, [" + std::to_string(shape.outputs) + ", " +
-                     std::to_string(shape.inputs) + "]");
+        both.run(batch.batch, test::tolerance_of(kind),
+                 kind.name() + ", " + std::to_string(rows) + " rows, [" +
+                     std::to_string(shape.outputs) + ", " + std::to_string(shape.inputs) + "]");
       }
     }
   }

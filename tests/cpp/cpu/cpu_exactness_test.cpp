@@ -37,12 +37,12 @@ void expect_same_bits(const std::vector<float>& got, const float* expected,
 }
 
 TEST_P(CpuExactness, ProductsAndNorms) {
-  for (const DType dtype : {DType::float32, DType::bfloat16, DType::float16}) {
+  for (const test::WeightKind& kind : test::all_kinds()) {
     ops::Program program;
     const TestWeight norm = test::make_norm(kInputs, 1);
-    const TestWeight weight = test::make_panel(kOutputs, kInputs, dtype, 2);
+    const TestWeight weight = test::make_panel(kOutputs, kInputs, kind, 2);
     const TestWeight bias = test::make_vector(kOutputs, 3);
-    const TestWeight back = test::make_panel(kInputs, kOutputs, dtype, 4);
+    const TestWeight back = test::make_panel(kInputs, kOutputs, kind, 4);
     const ops::BufferId x = test::add_input(program, kInputs);
     const ops::BufferId y = program.add("normed", kInputs);
     const ops::BufferId h = program.add("hidden", kOutputs);
@@ -63,8 +63,7 @@ TEST_P(CpuExactness, ProductsAndNorms) {
           const auto got = run_rows(*executable, *backend, vectors, first, rows, x, kInputs);
           expect_same_bits(got, whole.data() + std::int64_t{first} * kInputs,
                            std::to_string(rows) + " rows from " + std::to_string(first) + ", " +
-                               std::to_string(threads) + " threads, type " +
-                               std::to_string(static_cast<int>(dtype)));
+                               std::to_string(threads) + " threads, " + kind.name());
         }
       }
     }
@@ -212,22 +211,28 @@ std::vector<float> run_crowd(const std::string& isa, const SmallModel& model, DT
 }
 
 TEST_P(CpuExactness, AloneOrInACrowd) {
+  using ops::Quantization;
   struct Types {
-    DType weights;
-    DType cache;
+    test::WeightKind weights;
+    DType cache = DType::bfloat16;
   };
-  for (const Types types : {Types{DType::float32, DType::bfloat16},
-                            {DType::bfloat16, DType::bfloat16},
-                            {DType::bfloat16, DType::int8}}) {
-    const SmallModel model({types.weights, true, false, 14});
+  for (const Types& types :
+       {Types{test::WeightKind(DType::float32)}, Types{test::WeightKind(DType::bfloat16)},
+        Types{test::WeightKind(DType::bfloat16), DType::int8},
+        Types{test::WeightKind(Quantization::w8a16)},
+        Types{test::WeightKind(Quantization::w4a16, 32)},
+        Types{test::WeightKind(Quantization::w8a8)},
+        Types{test::WeightKind(Quantization::w4a8, 64)}}) {
+    const test::WeightKind& kind = types.weights;
+    const SmallModel model({kind.dtype, true, false, 14, kind});
     const std::vector<float> alone = run_crowd(isa(), model, types.cache, 1, 0);
     for (const std::int32_t threads : {1, 2, 3}) {
       for (const std::int32_t others : {0, 1, 3}) {
         const std::vector<float> got = run_crowd(isa(), model, types.cache, threads, others);
         ASSERT_EQ(got.size(), alone.size());
-        expect_same_bits(
-            got, alone.data(),
-            std::to_string(threads) + " threads, " + std::to_string(others) + " others");
+        expect_same_bits(got, alone.data(),
+                         kind.name() + ", " + std::to_string(threads) + " threads, " +
+                             std::to_string(others) + " others");
       }
     }
   }

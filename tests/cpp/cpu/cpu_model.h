@@ -12,7 +12,10 @@ struct ModelShape {
   DType dtype = DType::float32;
   bool has_local_transformer = false;
   bool maskgit = false;
-  std::int32_t local_width = 24;  // other than dim: an in-projection
+  std::int32_t local_width = 24;         // other than dim: an in-projection
+  WeightKind matrices = DType::float32;  // quantized, or as `dtype`
+
+  WeightKind panels() const { return matrices.is_quantized() ? matrices : WeightKind(dtype); }
 };
 
 class SmallModel {
@@ -62,7 +65,7 @@ class SmallModel {
     return weights_.back().weight();
   }
   ops::Weight panel(std::int64_t rows, std::int64_t cols) {
-    return keep(make_panel(rows, cols, shape_.dtype, ++seed_, 0.25F));
+    return keep(make_panel(rows, cols, shape_.panels(), ++seed_, 0.25F));
   }
   ops::Weight table(std::int64_t rows, std::int64_t cols) {
     return keep(make_dense(rows, cols, shape_.dtype, ++seed_));

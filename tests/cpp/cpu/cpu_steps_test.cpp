@@ -100,6 +100,17 @@ TEST_P(CpuSteps, NarrowWeights) {
   run_requests(isa(), shape, DType::float32, varied_requests(), 2, 2e-2F);
 }
 
+// Whole numbers that an input rounds to jump where the two backends' sums part in their last bits,
+// so only few steps stay together.
+TEST_P(CpuSteps, QuantizedWeights) {
+  for (const test::WeightKind& kind : test::quantized_kinds()) {
+    ModelShape shape;
+    shape.matrices = kind;
+    SCOPED_TRACE(kind.name());
+    run_requests(isa(), shape, DType::float32, varied_requests(), 2, 4e-2F);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Levels, CpuSteps, testing::ValuesIn(cpu::supported_levels()),
                          test::isa_name);
 
@@ -146,6 +157,25 @@ TEST_P(CpuPicks, MaskGit) {
     }
     const ModelShape shape{DType::float32, true, true, sampling == Sampling::standard ? 24 : 14};
     run_requests(isa(), shape, DType::float32, requests, 6, 5e-5F);
+  }
+}
+
+TEST_P(CpuPicks, QuantizedWeights) {
+  using ops::Quantization;
+  for (const bool maskgit : {false, true}) {
+    std::vector<SmallRequest> requests = picking_requests();
+    for (SmallRequest& request : requests) {
+      request.rules.maskgit.steps = 2;
+      request.rules.maskgit.num_unmasked[1] = 2;
+    }
+    for (const test::WeightKind& kind :
+         {test::WeightKind(Quantization::w8a16), test::WeightKind(Quantization::w4a16, 32),
+          test::WeightKind(Quantization::w8a8), test::WeightKind(Quantization::w4a8, 64)}) {
+      ModelShape shape{DType::float32, true, maskgit, 14};
+      shape.matrices = kind;
+      SCOPED_TRACE(kind.name());
+      run_requests(isa(), shape, DType::float32, requests, 1, 4e-2F);
+    }
   }
 }
 

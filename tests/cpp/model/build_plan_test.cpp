@@ -12,7 +12,7 @@ namespace {
 std::map<std::string, PackItem> plan_of(const Json& config, DType dtype) {
   std::map<std::string, PackItem> items;
   const ModelConfig parsed = read_model_config(JsonReader(config.at("model"), "model"));
-  for (const PackItem& item : plan_engine(parsed, dtype, 3)) items[item.weight.name] = item;
+  for (const PackItem& item : plan_engine(parsed, dtype, {}, 3)) items[item.weight.name] = item;
   return items;
 }
 

@@ -4,11 +4,14 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "model/engine_data.h"
+#include "model/quantize.h"
 #include "support/errors.h"
 #include "support/tiny_engine.h"
+#include "support/weights.h"
 
 namespace ttsrt {
 namespace {
@@ -104,6 +107,54 @@ TEST_F(Build, ReducedPrecision) {
   EXPECT_TRUE(throws_naming<ConfigError>("dtype", [&] { make(options); }));
 }
 
+TEST_F(Build, Quantized) {
+  write();
+  for (const test::WeightKind& kind : test::quantized_kinds()) {
+    BuildOptions options;
+    options.dtype = DType::bfloat16;
+    options.quantization = ops::name_of(kind.quantization);
+    options.group_size = static_cast<std::int32_t>(kind.group_size);
+    options.overwrite = true;
+    make(options);
+    const Engine engine = Engine::open(engine_);
+    EXPECT_NO_THROW(engine.verify());
+    EXPECT_EQ(engine.info().dtype, DType::bfloat16);
+    EXPECT_EQ(engine.info().quantization, options.quantization);
+    EXPECT_EQ(engine.info().group_size, options.group_size);
+    const ops::Weight final_proj = engine.data()->weight("final_proj", 40, 8);
+    EXPECT_EQ(final_proj.quantization, kind.quantization);
+    EXPECT_EQ(final_proj.group_size, kind.group_size);
+    EXPECT_EQ(engine.data()->weight("audio_embeddings", 40, 8).dtype, DType::bfloat16);
+    EXPECT_EQ(engine.data()->weight("decoder.norm_out", 1, 8).dtype, DType::float32);
+    // Bytes and scales are those of the quantizer.
+    const model::Quantized expected = model::quantize(tensor("final_proj").values, final_proj);
+    EXPECT_EQ(std::memcmp(final_proj.data, expected.quants.data(), expected.quants.size()), 0);
+    EXPECT_EQ(std::memcmp(final_proj.scales, expected.scales.data(), expected.scales.size()), 0);
+    const Json json = parse_json(engine.description(), "x");
+    EXPECT_EQ(json.contains("group_size"), kind.group_size != 0);
+    const Json& tensors = json.at("components").at("decoder").at("tensors");
+    EXPECT_EQ(tensors.at("final_proj").at("layout"), "panel16_" + options.quantization);
+    EXPECT_EQ(tensors.at("final_proj.scales").at("layout"), "dense");
+  }
+}
+
+TEST_F(Build, QuantizationsThatArent) {
+  write();
+  BuildOptions options;
+  options.quantization = "w8";
+  EXPECT_TRUE(throws_naming<ConfigError>("quantization: expected one of none, w8a16",
+                                         [&] { make(options); }));
+  options.quantization = "w8a8";
+  options.group_size = 64;
+  EXPECT_TRUE(throws_naming<ConfigError>("group_size", [&] { make(options); }));
+  options.quantization = "none";
+  EXPECT_TRUE(throws_naming<ConfigError>("group_size", [&] { make(options); }));
+  options.quantization = "w4a16";
+  options.group_size = 16;
+  EXPECT_TRUE(throws_naming<ConfigError>("group_size: expected 32, 64 or 128, got 16",
+                                         [&] { make(options); }));
+}
+
 TEST_F(Build, AnExistingFolderStaysUnlessAsked) {
   write();
   make();
@@ -152,6 +203,16 @@ TEST_F(Build, NumbersThatArent) {
       EXPECT_TRUE(refuses(std::string(name) + ": expected finite"));
     }
   }
+}
+
+TEST_F(Build, NumbersThatArentAreNotQuantized) {
+  BuildOptions options;
+  options.quantization = "w8a8";
+  tensor("final_proj").values[5] = std::nanf("");
+  EXPECT_TRUE(refuses("final_proj: expected finite", options));
+  tensor("final_proj").values[5] = 1e9F;
+  options.quantization = "w4a16";
+  EXPECT_TRUE(refuses("final_proj: expected groups whose scales fit float16", options));
 }
 
 TEST_F(Build, NumbersThatFloat16CantHold) {

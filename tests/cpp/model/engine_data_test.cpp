@@ -132,6 +132,62 @@ TEST_F(EngineAttack, TensorsOfAnotherType) {
                                          [&] { Engine::open(engine_.path()); }));
 }
 
+BuildOptions quantized_options(const std::string& quantization) {
+  BuildOptions options;
+  options.quantization = quantization;
+  return options;
+}
+
+// Attacks on what a quantized engine says of itself.
+class QuantizedAttack : public EngineAttack {
+ protected:
+  ::testing::AssertionResult refuses_quantized(const Json& json, const std::string& part) {
+    return throws_naming<FormatError>(part, [&] {
+      test::write_file(quantized_.description(), json.dump());
+      Engine::open(quantized_.path());
+    });
+  }
+
+  const test::TinyEngine quantized_{test::tiny_config(), quantized_options("w4a16")};
+  const Json whole_ = parse_json(test::read_file(quantized_.description()), "engine.json");
+};
+
+TEST_F(QuantizedAttack, QuantizationAndGroups) {
+  Json json = whole_;
+  json["quantization"] = "w4a8";  // the same bytes in another order
+  EXPECT_TRUE(refuses_quantized(json, "layout: expected dense or panel16_w4a8"));
+  json["quantization"] = "w8a16";
+  EXPECT_TRUE(refuses_quantized(json, "group_size: expected 0"));
+  json["quantization"] = "int4";
+  EXPECT_TRUE(refuses_quantized(json, "quantization: expected one of none, w8a16"));
+  json["quantization"] = 4;
+  EXPECT_TRUE(refuses_quantized(json, ".quantization"));
+  json = whole_;
+  json["group_size"] = 128;  // 8 inputs pad to more
+  EXPECT_TRUE(refuses_quantized(json, "expected"));
+  json["group_size"] = 63;
+  EXPECT_TRUE(refuses_quantized(json, "group_size: expected 32, 64 or 128"));
+  json.erase("group_size");
+  EXPECT_TRUE(refuses_quantized(json, "group_size: missing"));
+}
+
+TEST_F(QuantizedAttack, EveryScaleMustBeThere) {
+  const Json& tensors = whole_.at("components").at("decoder").at("tensors");
+  for (const auto& [name, entry] : tensors.items()) {
+    Json json = whole_;
+    json["components"]["decoder"]["tensors"].erase(name);
+    EXPECT_TRUE(refuses_quantized(json, name + ": missing"));
+  }
+  Json json = whole_;
+  json["components"]["decoder"]["tensors"]["final_proj.scales"]["rows"] = 6;
+  EXPECT_TRUE(refuses_quantized(json, "final_proj.scales: expected"));
+}
+
+TEST_F(QuantizedAttack, AQuantizationThatItHasnt) {
+  EXPECT_TRUE(refuses("/quantization", "w8a8", "layout: expected dense or panel16_w8a8"));
+  EXPECT_TRUE(refuses("/group_size", 64, "group_size: expected 0"));
+}
+
 TEST_F(EngineAttack, VoiceLengths) {
   std::string weights = test::read_file(engine_.weights());
   const std::string lengths("\2\0\0\0\3\0\0\0", 8);

@@ -96,7 +96,8 @@ inline std::vector<TinyTensor> tiny_tensors(const Json& config) {
       model::read_model_config(JsonReader(config.at("model"), "tiny"));
   std::vector<TinyTensor> tensors;
   std::set<std::string> seen;
-  for (const model::PackItem& item : model::plan_engine(parsed, DType::float32, kTinyVoiceRows)) {
+  for (const model::PackItem& item :
+       model::plan_engine(parsed, DType::float32, {}, kTinyVoiceRows)) {
     if (!seen.insert(item.source).second) continue;
     TinyTensor tensor;
     const bool is_lengths = item.source == "voice_lengths";

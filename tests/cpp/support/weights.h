@@ -42,6 +42,45 @@ inline float round_to(DType dtype, float value) {
   return value;
 }
 
+// How a matrix is stored: a float type, or quantized.
+struct WeightKind {
+  WeightKind(DType type = DType::float32) : dtype(type) {}  // NOLINT: a type stands for itself
+  WeightKind(ops::Quantization of, std::int64_t group = 0) : quantization(of), group_size(group) {}
+
+  bool is_quantized() const { return quantization != ops::Quantization::none; }
+  std::string name() const {
+    if (!is_quantized()) return name_of(dtype);
+    return ops::name_of(quantization) + (group_size == 0 ? "" : "_" + std::to_string(group_size));
+  }
+
+  DType dtype = DType::float32;
+  ops::Quantization quantization = ops::Quantization::none;
+  std::int64_t group_size = 0;
+};
+
+inline std::vector<WeightKind> quantized_kinds() {
+  using ops::Quantization;
+  return {Quantization::w8a16,        {Quantization::w4a16, 32}, {Quantization::w4a16, 64},
+          {Quantization::w4a16, 128}, Quantization::w8a8,        {Quantization::w4a8, 32},
+          {Quantization::w4a8, 64},   {Quantization::w4a8, 128}};
+}
+
+inline std::vector<WeightKind> all_kinds() {
+  std::vector<WeightKind> kinds = {DType::float32, DType::bfloat16, DType::float16};
+  for (const WeightKind& kind : quantized_kinds()) kinds.push_back(kind);
+  return kinds;
+}
+
+// Zeroed bytes on a 64-byte boundary.
+inline std::shared_ptr<std::byte> aligned_bytes(std::size_t count) {
+  const std::size_t rounded_up = (count + 127) / 64 * 64;
+  std::shared_ptr<std::byte> bytes(
+      static_cast<std::byte*>(::operator new(rounded_up, std::align_val_t{64})),
+      [](std::byte* at) { ::operator delete(at, std::align_val_t{64}); });
+  std::memset(bytes.get(), 0, rounded_up);
+  return bytes;
+}
+
 // A weight with its storage. Copies share it; the weight is good for as long as one copy lives.
 class TestWeight {
  public:
@@ -53,14 +92,10 @@ class TestWeight {
       : values_(values) {
     const bool is_panel = layout == ops::Layout::panel16;
     const std::int64_t stored_rows = is_panel ? ops::padded_rows(rows) : rows;
-    const std::int64_t stored_cols = is_panel ? ops::padded_cols(cols) : cols;
+    const std::int64_t stored_cols = is_panel ? (cols + 1) / 2 * 2 : cols;
     const std::size_t element = dtype == DType::float32 ? 4 : 2;
     bytes_ = static_cast<std::size_t>(stored_rows * stored_cols) * element;
-    const std::size_t rounded_up = (bytes_ + 127) / 64 * 64;
-    storage_ = std::shared_ptr<std::byte>(
-        static_cast<std::byte*>(::operator new(rounded_up, std::align_val_t{64})),
-        [](std::byte* at) { ::operator delete(at, std::align_val_t{64}); });
-    std::memset(storage_.get(), 0, rounded_up);
+    storage_ = aligned_bytes(bytes_);
     weight_ = {std::move(name), dtype, layout, rows, cols, storage_.get()};
     for (std::int64_t row = 0; row < rows; ++row) {
       for (std::int64_t col = 0; col < cols; ++col) {
@@ -70,6 +105,14 @@ class TestWeight {
       }
     }
   }
+
+  // Packed elsewhere: `weight` points into `storage` and `scales`, `values` are those stored.
+  TestWeight(ops::Weight weight, std::shared_ptr<std::byte> storage,
+             std::shared_ptr<std::byte> scales, std::vector<float> values)
+      : weight_(std::move(weight)),
+        values_(std::move(values)),
+        storage_(std::move(storage)),
+        scales_(std::move(scales)) {}
 
   const ops::Weight& weight() const { return weight_; }
   operator const ops::Weight&() const {
@@ -87,7 +130,7 @@ class TestWeight {
   std::int64_t panel_index(std::int64_t row, std::int64_t col) const {
     const std::int64_t panel = row / ops::kPanel;
     const std::int64_t lane = row % ops::kPanel;
-    const std::int64_t begin = panel * ops::kPanel * ops::padded_cols(weight_.cols);
+    const std::int64_t begin = panel * ops::kPanel * ops::padded_cols(weight_);
     if (weight_.dtype == DType::bfloat16)
       return begin + (col / 2) * 2 * ops::kPanel + lane * 2 + col % 2;
     return begin + col * ops::kPanel + lane;
@@ -106,13 +149,70 @@ class TestWeight {
   ops::Weight weight_;
   std::vector<float> values_;  // [rows, cols] as stored
   std::shared_ptr<std::byte> storage_;
+  std::shared_ptr<std::byte> scales_;
   std::size_t bytes_ = 0;
 };
 
+// Random whole numbers with random scales, so that values lie in [-scale, scale), packed by the
+// formulas of ops/weight.h, written out.
+inline TestWeight make_quantized(std::int64_t rows, std::int64_t cols, const WeightKind& kind,
+                                 std::uint64_t seed, float scale) {
+  using ops::Quantization;
+  ops::Weight weight = {"panel", DType::uint8, ops::Layout::panel16, rows, cols, nullptr};
+  weight.quantization = kind.quantization;
+  weight.group_size = kind.group_size;
+  if (kind.quantization == Quantization::w8a16) weight.dtype = DType::int8;
+  const bool is_byte = kind.group_size == 0;
+  const std::int64_t stored_cols = ops::padded_cols(weight);
+  const std::int64_t groups = is_byte ? 1 : stored_cols / kind.group_size;
+  const std::int64_t stored = ops::padded_rows(rows) * stored_cols;
+  const auto bytes = aligned_bytes(static_cast<std::size_t>(is_byte ? stored : stored / 2));
+  const auto scales = aligned_bytes(static_cast<std::size_t>(ops::padded_rows(rows) * groups * 4));
+  std::vector<float> values(static_cast<std::size_t>(rows * cols));
+  for (std::int64_t n = 0; n < ops::padded_rows(rows); ++n) {
+    for (std::int64_t k = 0; k < stored_cols; ++k) {
+      const std::int64_t panel = n / 16 * 16 * stored_cols;
+      const std::int64_t lane = n % 16;
+      const bool is_inside = n < rows && k < cols;
+      const auto at = static_cast<std::uint64_t>(n * cols + k);
+      const int q =
+          is_inside ? static_cast<int>(random_value(seed, at) * (is_byte ? 127.9F : 8.0F)) : 0;
+      const std::int64_t group = is_byte ? 0 : k / kind.group_size;
+      const std::int64_t scale_at = (n / 16 * groups + group) * 16 + lane;
+      float step = scale / (is_byte ? 128.0F : 8.0F) *
+                   (0.75F + 0.25F * random_value(seed + 900, static_cast<std::uint64_t>(scale_at)));
+      if (!is_byte) step = from_float16(to_float16(step));
+      const std::uint16_t half = to_float16(step);
+      if (is_byte) std::memcpy(scales.get() + 4 * scale_at, &step, 4);
+      if (!is_byte) std::memcpy(scales.get() + 2 * scale_at, &half, 2);
+      const auto put = [&](std::int64_t byte, int shift, int code) {
+        bytes.get()[byte] |= static_cast<std::byte>((code & (is_byte ? 0xFF : 0xF)) << shift);
+      };
+      if (kind.quantization == Quantization::w8a16) put(panel + k * 16 + lane, 0, q);
+      if (kind.quantization == Quantization::w8a8)
+        put(panel + (k / 4 * 16 + lane) * 4 + k % 4, 0, q + 128);
+      if (kind.quantization == Quantization::w4a16) {
+        const std::int64_t word = panel / 4 + (k / 8 * 16 + lane) * 2 + k % 2;  // of 16 bits
+        const auto nibble = static_cast<int>(k % 8 / 2);
+        put(2 * word + nibble / 2, nibble % 2 * 4, q + 8);
+      }
+      if (kind.quantization == Quantization::w4a8) {
+        const std::int64_t byte = panel / 2 + (k / 8 * 16 + lane) * 4 + k % 4;
+        put(byte, k % 8 < 4 ? 0 : 4, q + 8);
+      }
+      if (is_inside) values[static_cast<std::size_t>(at)] = static_cast<float>(q) * step;
+    }
+  }
+  weight.data = bytes.get();
+  weight.scales = scales.get();
+  return TestWeight(std::move(weight), bytes, scales, std::move(values));
+}
+
 // A matrix of products [rows, cols] in panels, values in [-scale, scale).
-inline TestWeight make_panel(std::int64_t rows, std::int64_t cols, DType dtype, std::uint64_t seed,
-                             float scale = 0.1F) {
-  return TestWeight("panel", rows, cols, dtype, ops::Layout::panel16,
+inline TestWeight make_panel(std::int64_t rows, std::int64_t cols, const WeightKind& kind,
+                             std::uint64_t seed, float scale = 0.1F) {
+  if (kind.is_quantized()) return make_quantized(rows, cols, kind, seed, scale);
+  return TestWeight("panel", rows, cols, kind.dtype, ops::Layout::panel16,
                     random_vector(static_cast<std::size_t>(rows * cols), seed, scale));
 }
 

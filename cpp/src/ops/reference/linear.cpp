@@ -8,6 +8,7 @@
 
 #include "core/check.h"
 #include "core/half.h"
+#include "ops/reference/quantized.h"
 #include "ops/reference/run.h"
 #include "ops/reference/weight_reader.h"
 
@@ -65,6 +66,29 @@ void unfold_segment(const Unfold& op, const Neighbours& neighbours, float* out) 
   }
 }
 
+// x [rows, K] W^T -> [rows, N], inputs rounded to bfloat16 where the weight is.
+std::vector<double> float_product(const Weight& weight, const float* x, std::int64_t rows) {
+  const WeightReader reader(weight);
+  const std::int64_t inputs = weight.cols;
+  std::vector<float> rounded(x, x + rows * inputs);
+  if (weight.dtype == DType::bfloat16) {
+    for (float& value : rounded) value = from_bfloat16(to_bfloat16(value));
+  }
+  std::vector<double> out(static_cast<std::size_t>(rows * weight.rows));
+  std::vector<float> weights(static_cast<std::size_t>(inputs));
+  for (std::int64_t n = 0; n < weight.rows; ++n) {
+    reader.row(n, weights.data());
+    for (std::int64_t r = 0; r < rows; ++r) {
+      double& sum = out[static_cast<std::size_t>(r * weight.rows + n)];
+      for (std::int64_t k = 0; k < inputs; ++k) {
+        sum += static_cast<double>(rounded[static_cast<std::size_t>(r * inputs + k)]) *
+               weights[static_cast<std::size_t>(k)];
+      }
+    }
+  }
+  return out;
+}
+
 }  // namespace
 
 const float* vector_values(const Weight& weight, std::int64_t size) {
@@ -76,24 +100,15 @@ const float* vector_values(const Weight& weight, std::int64_t size) {
 }
 
 void multiply(const Product& product, const float* x, std::int64_t rows, float* out) {
-  const WeightReader reader(product.weight);
+  const bool is_quantized = product.weight.quantization != Quantization::none;
+  const std::vector<double> sums = is_quantized ? quantized_product(product.weight, x, rows)
+                                                : float_product(product.weight, x, rows);
   const std::int64_t outputs = product.weight.rows;
-  const std::int64_t inputs = product.weight.cols;
-  std::vector<float> rounded(x, x + rows * inputs);
-  if (product.weight.dtype == DType::bfloat16) {
-    for (float& value : rounded) value = from_bfloat16(to_bfloat16(value));
-  }
-  std::vector<float> weights(static_cast<std::size_t>(inputs));
-  for (std::int64_t n = 0; n < outputs; ++n) {
-    reader.row(n, weights.data());
-    for (std::int64_t r = 0; r < rows; ++r) {
-      double sum = 0.0;
-      for (std::int64_t k = 0; k < inputs; ++k) {
-        sum += static_cast<double>(rounded[static_cast<std::size_t>(r * inputs + k)]) *
-               weights[static_cast<std::size_t>(k)];
-      }
-      if (product.bias != nullptr) sum += product.bias[n];
-      const double value = activated(product.activate, sum);
+  for (std::int64_t r = 0; r < rows; ++r) {
+    for (std::int64_t n = 0; n < outputs; ++n) {
+      const double sum = sums[static_cast<std::size_t>(r * outputs + n)];
+      const double bias = product.bias == nullptr ? 0.0 : product.bias[n];
+      const double value = activated(product.activate, sum + bias);
       float& target = out[r * outputs + n];
       target = static_cast<float>(product.accumulate ? target + value : value);
     }

@@ -38,7 +38,7 @@ class WeightReader {
   // Panels of 16 outputs; inside, steps of 4 bytes of K (two bfloat16, else one value), 16 outputs
   // side by side.
   std::int64_t panel_index(std::int64_t row, std::int64_t col) const {
-    const std::int64_t begin = row / kPanel * kPanel * padded_cols(weight_.cols);
+    const std::int64_t begin = row / kPanel * kPanel * padded_cols(weight_);
     const std::int64_t lane = row % kPanel;
     if (weight_.dtype == DType::bfloat16) return begin + (col / 2 * kPanel + lane) * 2 + col % 2;
     return begin + col * kPanel + lane;

@@ -1,0 +1,255 @@
+// Matrix products over quantized panel16 weights (ops/weight.h): whole numbers with a scale per
+// output (w8: one group), or per output and group of inputs (w4).
+//
+// Decided: a group's sum is one chain over its inputs, and total = fma(scale, sum, total) over the
+// groups in order, whatever the number of rows. a16: the sum is a float32, as with bfloat16
+// weights; quants are widened in registers, since a tile of rows meets each of them often enough.
+// a8: the sum is a whole number and exact; it starts at what takes the weights' offset away
+// (RowShape).
+
+namespace ttsrt::cpu {
+namespace {
+
+#define TTSRT_INLINE __attribute__((always_inline)) inline
+
+// A block of a panel: what one load of quants is worth. It meets kWords words of an input.
+struct StepW8A16 {
+  using Sum = Vec;
+  static constexpr int64_t kBytes = 64;
+  static constexpr int kWords = 2;
+  static constexpr int kHead = 0;
+  static const unsigned char* load(const unsigned char* p) { return p; }
+  template <int Word>
+  static Bf16Pairs weight(const unsigned char* block) {
+    return load_byte_pairs(block + 2 * Word * kLanes);
+  }
+  static Bf16Pairs input(const uint32_t* p) { return set_pair(p); }
+  static Vec add(const Bf16Pairs& w, const Bf16Pairs& x, Vec sum) { return dot_pairs(w, x, sum); }
+  static Vec scales(const void* p, int64_t at) {
+    return ttsrt::cpu::load(static_cast<const float*>(p) + at);
+  }
+};
+
+struct StepW4A16 : StepW8A16 {
+  static constexpr int kWords = 4;
+  static Block load(const unsigned char* p) { return load_block(p); }
+  template <int Word>
+  static Bf16Pairs weight(const Block& block) {
+    return nibble_pairs<Word>(block);
+  }
+  static Vec scales(const void* p, int64_t at) {
+    return load_f16(static_cast<const uint16_t*>(p) + at);
+  }
+};
+
+struct StepW8A8 {
+  using Sum = Ints;
+  static constexpr int64_t kBytes = 64;
+  static constexpr int kWords = 1;
+  static constexpr int kHead = 2;
+  static Block load(const unsigned char* p) { return load_block(p); }
+  template <int>
+  static Quads weight(const Block& block) {
+    return byte_quads(block);
+  }
+  static auto input(const uint32_t* p) { return set_quad(p); }
+  template <class Input>
+  static Ints add(const Quads& w, const Input& x, Ints sum) {
+    return dot_quads(w, x, sum);
+  }
+  static Vec scales(const void* p, int64_t at) { return StepW8A16::scales(p, at); }
+};
+
+struct StepW4A8 : StepW8A8 {
+  static constexpr int kWords = 2;
+  template <int Word>
+  static Quads weight(const Block& block) {
+    return nibble_quads<Word>(block);
+  }
+  static Vec scales(const void* p, int64_t at) { return StepW4A16::scales(p, at); }
+};
+
+// Where a group's sum begins; `head` are words of all rows of the tile.
+template <class Step, int Rows>
+TTSRT_INLINE typename Step::Sum start_of(const uint32_t* head, int row) {
+  if constexpr (Step::kHead == 0) {
+    return zero();
+  } else {
+    return set_ints(static_cast<int32_t>(head[Rows + row]));
+  }
+}
+
+template <class Step>
+TTSRT_INLINE Vec scaled(Vec scales, const uint32_t* head, int row, typename Step::Sum sum,
+                        Vec total) {
+  if constexpr (Step::kHead == 0) {
+    return fma(scales, sum, total);
+  } else {
+    return fma(scales * StepFloat32::input(head + row), to_floats(sum), total);
+  }
+}
+
+// Word `Word` of the block `blocks` of each panel, for all rows. x: [Rows].
+template <class Step, int Word, int Rows, int Panels, class Loaded>
+TTSRT_INLINE void add_word(const Loaded (&blocks)[Panels], const uint32_t* x,
+                           typename Step::Sum (&sums)[Rows][Panels]) {
+  decltype(Step::template weight<Word>(blocks[0])) weights[Panels];
+#pragma GCC unroll 4
+  for (int p = 0; p < Panels; ++p) weights[p] = Step::template weight<Word>(blocks[p]);
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r) {
+    const auto input = Step::input(x + r);
+#pragma GCC unroll 4
+    for (int p = 0; p < Panels; ++p) sums[r][p] = Step::add(weights[p], input, sums[r][p]);
+  }
+}
+
+// One group of `Panels` panels from `w` on. x: [kHead + group_words][Rows].
+struct GroupArgs {
+  const unsigned char* w;
+  int64_t panel_bytes;
+  int64_t blocks;  // at least 1
+  const uint32_t* x;
+  const void* scales;    // of all panels
+  int64_t first_scales;  // place of the first panel's
+  int64_t panel_scales;  // from panel to panel
+  int64_t ahead;         // bytes_ahead
+};
+
+template <class Step, int Rows, int Panels>
+TTSRT_INLINE void add_group(const GroupArgs& group, Vec (&totals)[Rows][Panels]) {
+  typename Step::Sum sums[Rows][Panels];
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r) {
+#pragma GCC unroll 4
+    for (int p = 0; p < Panels; ++p) sums[r][p] = start_of<Step, Rows>(group.x, r);
+  }
+  const unsigned char* w = group.w;
+  const uint32_t* words = group.x + Step::kHead * Rows;
+  const unsigned char* end = w + group.blocks * Step::kBytes;
+  do {
+    decltype(Step::load(w)) loaded[Panels];
+#pragma GCC unroll 4
+    for (int p = 0; p < Panels; ++p) {
+      prefetch_far(w + p * group.panel_bytes + group.ahead);
+      loaded[p] = Step::load(w + p * group.panel_bytes);
+    }
+    add_word<Step, 0>(loaded, words, sums);
+    if constexpr (Step::kWords >= 2) add_word<Step, 1>(loaded, words + Rows, sums);
+    if constexpr (Step::kWords >= 4) {
+      add_word<Step, 2>(loaded, words + 2 * Rows, sums);
+      add_word<Step, 3>(loaded, words + 3 * Rows, sums);
+    }
+    w += Step::kBytes;
+    words += Step::kWords * Rows;
+  } while (w != end);
+#pragma GCC unroll 4
+  for (int p = 0; p < Panels; ++p) {
+    const Vec scales = Step::scales(group.scales, group.first_scales + p * group.panel_scales);
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; ++r)
+      totals[r][p] = scaled<Step>(scales, group.x, r, sums[r][p], totals[r][p]);
+  }
+}
+
+// The same where sums and totals don't fit the registers together: apart, the compiler keeps the
+// totals in memory and the sums where they belong.
+template <class Step, int Rows, int Panels>
+__attribute__((noinline)) void add_group_apart(const GroupArgs& group,
+                                               Vec (&totals)[Rows][Panels]) {
+  add_group<Step, Rows, Panels>(group, totals);
+}
+
+constexpr int kSumsBesideTotals = kTileRows >= 12 ? 8 : 1;
+
+// `Rows` rows from `first_row` on times `Panels` panels. x: [groups][kHead + group_words][Rows].
+template <class Step, int Rows, int Panels>
+void multiply_groups(const LinearArgs& args, const uint32_t* x, int32_t first_row, int32_t panel) {
+  const int64_t groups = args.row.groups;
+  GroupArgs group;
+  group.blocks = args.row.group_words / Step::kWords;
+  group.panel_bytes = groups * group.blocks * Step::kBytes;
+  group.w = static_cast<const unsigned char*>(args.weight) + panel * group.panel_bytes;
+  group.x = x;
+  group.scales = args.scales;
+  group.first_scales = panel * groups * kLanes;
+  group.panel_scales = groups * kLanes;
+  group.ahead = bytes_ahead<Panels>(args, panel, group.panel_bytes);
+  Vec totals[Rows][Panels];
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r) {
+#pragma GCC unroll 4
+    for (int p = 0; p < Panels; ++p) totals[r][p] = zero();
+  }
+  for (int64_t g = 0; g < groups; ++g) {
+    if constexpr (Rows * Panels <= kSumsBesideTotals) {
+      add_group<Step, Rows, Panels>(group, totals);
+    } else {
+      add_group_apart<Step, Rows, Panels>(group, totals);
+    }
+    group.w += group.blocks * Step::kBytes;
+    group.x += (Step::kHead + args.row.group_words) * Rows;
+    group.first_scales += kLanes;
+  }
+  const int32_t rows = args.rows - first_row;
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r) {
+#pragma GCC unroll 4
+    for (int p = 0; p < Panels; ++p) {
+      if (r < rows) finish(args, totals[r][p], first_row + r, panel + p);
+    }
+  }
+}
+
+template <class Step>
+struct Groups {
+  template <int Rows, int Panels>
+  static void multiply(const LinearArgs& args, const uint32_t* x, int32_t first_row,
+                       int32_t panel) {
+    multiply_groups<Step, Rows, Panels>(args, x, first_row, panel);
+  }
+};
+
+// x [count] to int8 behind a head of two words (RowShape), up to `words` words of them.
+inline void prepare_group(const float* x, int64_t count, int64_t words, int32_t offset,
+                          uint32_t* out) {
+  Ints magnitudes = set_ints(0);
+  for (int64_t i = 0; i < count; i += kLanes)
+    magnitudes = larger(magnitudes, magnitude_bits(read_floats(x + i, lanes_left(count, i))));
+  const int32_t bits = reduce_max(magnitudes);
+  float largest;
+  memcpy(&largest, &bits, sizeof(largest));
+  const bool is_zero = largest < 1e-30F;  // ops::kLeastInput; NaN stays
+  const float scale = is_zero ? 0.0F : largest / 127.0F;
+  const Vec inverse = set(is_zero ? 0.0F : 127.0F / largest);
+  auto* bytes = reinterpret_cast<unsigned char*>(out + 2);
+  Ints sum = set_ints(0);
+  for (int64_t i = 0; i < 4 * words; i += kLanes) {
+    const bool is_inside = i < count;
+    const Vec values = is_inside ? read_floats(x + i, lanes_left(count, i)) : zero();
+    const Ints whole = to_ints(values * inverse);
+    sum = sum_of(sum, whole);
+    unsigned char lanes[kLanes];
+    store_bytes(lanes, whole);
+    const int64_t left = 4 * words - i;
+    memcpy(bytes + i, lanes, static_cast<size_t>(left < kLanes ? left : kLanes));
+  }
+  const uint32_t away = 0U - static_cast<uint32_t>(offset) * static_cast<uint32_t>(reduce_add(sum));
+  memcpy(out, &scale, sizeof(scale));
+  out[1] = away;
+}
+
+template <int Offset>
+void prepare_bytes(const float* x, const RowShape& shape, uint32_t* out) {
+  for (int32_t g = 0; g < shape.groups; ++g) {
+    const int64_t first = g * 4 * shape.group_words;
+    const int64_t left = shape.depth - first;
+    const int64_t count = left < 4 * shape.group_words ? left : 4 * shape.group_words;
+    prepare_group(x + first, count, shape.group_words, Offset, out + g * (2 + shape.group_words));
+  }
+}
+
+#undef TTSRT_INLINE
+
+}  // namespace
+}  // namespace ttsrt::cpu

@@ -1,0 +1,41 @@
+// From rows of floats to whole numbers with scales, packed as ops/weight.h says.
+//
+// w8: an output's scale is its largest magnitude / 127. w4: of a few scales that put a group's
+// largest value at -6 to -9 (beyond -8 it is cut off, which can serve the others), the one that
+// leaves the least squared error, the first of equals. Values are quantized with the scale as
+// stored. Nothing here is random and nothing depends on other rows.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "ops/weight.h"
+
+namespace ttsrt::model {
+
+// The quantization a build is asked for.
+struct QuantizationPlan {
+  ops::Quantization quantization = ops::Quantization::none;
+  std::int64_t group_size = 0;  // 0: no groups
+};
+
+// Throws ConfigError that lists what is known. A group size of 0 becomes 64 where there are groups.
+QuantizationPlan resolve_quantization(const std::string& name, std::int64_t group_size);
+
+// What panel16 bytes of this quantization are stored as.
+DType stored_dtype(ops::Quantization quantization);
+
+// The scales of a quantized weight as a tensor: "NAME.scales", dense [N/16 * groups, 16].
+ops::Weight scales_of(const ops::Weight& weight);
+
+struct Quantized {
+  std::vector<std::byte> quants;  // packed_bytes(weight)
+  std::vector<std::byte> scales;  // packed_bytes(scales_of(weight))
+};
+
+// Row-major floats [rows, cols], quantized and packed as `weight` says (its data is ignored).
+// Throws FormatError where a scale doesn't fit its type.
+Quantized quantize(const std::vector<float>& values, const ops::Weight& weight);
+
+}  // namespace ttsrt::model

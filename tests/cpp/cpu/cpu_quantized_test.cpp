@@ -1,0 +1,142 @@
+// Products of quantized weights at their edges: the largest sums, inputs of nothing, inputs that
+// aren't numbers.
+#include <gtest/gtest.h>
+
+#include "cpu_support.h"
+#include "model/quantize.h"
+
+namespace ttsrt {
+namespace {
+
+using test::Pair;
+using test::PairExecutable;
+using test::TestBatch;
+using test::TestWeight;
+
+// `values` [rows, cols] as a build quantizes them; at() of it isn't asked for.
+TestWeight quantized(const test::WeightKind& kind, std::int64_t rows, std::int64_t cols,
+                     const std::vector<float>& values) {
+  ops::Weight weight = {
+      "w", model::stored_dtype(kind.quantization), ops::Layout::panel16, rows, cols, nullptr};
+  weight.quantization = kind.quantization;
+  weight.group_size = kind.group_size;
+  const model::Quantized packed = model::quantize(values, weight);
+  const auto quants = test::aligned_bytes(packed.quants.size());
+  const auto scales = test::aligned_bytes(packed.scales.size());
+  std::copy(packed.quants.begin(), packed.quants.end(), quants.get());
+  std::copy(packed.scales.begin(), packed.scales.end(), scales.get());
+  weight.data = quants.get();
+  weight.scales = scales.get();
+  return TestWeight(std::move(weight), quants, scales, values);
+}
+
+class CpuQuantized : public test::CpuIsaTest {
+ protected:
+  // x W^T on the CPU, after comparing it with the reference's.
+  std::vector<float> product(const ops::Weight& weight, const std::vector<float>& x,
+                             float tolerance, const std::string& what) {
+    const auto rows = static_cast<std::int32_t>(static_cast<std::int64_t>(x.size()) / weight.cols);
+    ops::Program program;
+    const ops::BufferId in = test::add_input(program, weight.cols);
+    const ops::BufferId out = program.add("out", weight.rows);
+    program.ops.emplace_back(ops::Linear{in, out, weight, {}});
+    Pair pair(isa(), 2, test::small_state());
+    PairExecutable both(pair, program, test::traced(rows));
+    TestBatch batch;
+    batch.add_vectors(0, rows, x);
+    both.run(batch.batch, tolerance, what);
+    return test::values_of(*both.cpu, out, rows * weight.rows);
+  }
+};
+
+// Given the same inputs the whole numbers are the same, and only floats' sums differ.
+TEST_P(CpuQuantized, OneProductIsTheReferences) {
+  for (const test::WeightKind& kind : test::quantized_kinds()) {
+    const float tolerance = ops::quantizes_inputs(kind.quantization) ? 1e-6F : 4e-6F;
+    for (const std::int64_t cols : {1, 40, 130, 300, 768}) {
+      const TestWeight weight = test::make_panel(37, cols, kind, 5);
+      for (const std::int32_t rows : {1, 2, 4, 7, 13, 30}) {
+        const auto count = static_cast<std::size_t>(rows * cols);
+        product(weight, test::random_vector(count, 6, 3.0F), tolerance,
+                kind.name() + ", " + std::to_string(rows) + " rows of " + std::to_string(cols));
+      }
+    }
+  }
+}
+
+// Every quant and input at its end, of one sign and of two: nothing saturates or overflows.
+TEST_P(CpuQuantized, TheLargestSums) {
+  constexpr std::int64_t kCols = 20000;
+  constexpr std::int64_t kRows = 16;
+  for (const test::WeightKind& kind : test::quantized_kinds()) {
+    for (const float sign : {1.0F, -1.0F}) {
+      std::vector<float> values(kRows * kCols);
+      for (std::size_t i = 0; i < values.size(); ++i)
+        values[i] = i / kCols % 2 == 0 ? sign : (i % 2 == 0 ? 1.0F : -1.0F);
+      const TestWeight weight = quantized(kind, kRows, kCols, values);
+      const std::vector<float> got =
+          product(weight, std::vector<float>(2 * kCols, 2.0F), 1e-5F, kind.name());
+      for (std::int64_t n = 0; n < kRows; n += 2)
+        EXPECT_NEAR(got[static_cast<std::size_t>(n)], sign * 2.0F * kCols, 0.5F) << kind.name();
+    }
+  }
+}
+
+TEST_P(CpuQuantized, InputsOfNothing) {
+  for (const test::WeightKind& kind : test::quantized_kinds()) {
+    const TestWeight weight = test::make_panel(20, 200, kind, 7);
+    std::vector<float> x = test::random_vector(3 * 200, 8);
+    std::fill(x.begin(), x.begin() + 200, 0.0F);
+    std::fill(x.begin() + 200, x.begin() + 300, -0.0F);
+    for (std::size_t i = 400; i < 600; ++i) x[i] *= 1e-33F;
+    const std::vector<float> got = product(weight, x, 1e-5F, kind.name());
+    for (std::size_t n = 0; n < 20; ++n) {
+      EXPECT_EQ(got[n], 0.0F) << kind.name();
+      EXPECT_LE(std::fabs(got[40 + n]), 1e-30F) << kind.name();
+    }
+  }
+}
+
+// A row that holds no number gives none, and its neighbours are what they were.
+TEST_P(CpuQuantized, InputsThatArentNumbers) {
+  for (const test::WeightKind& kind : test::quantized_kinds()) {
+    const TestWeight weight = test::make_panel(20, 200, kind, 7);
+    std::vector<float> x = test::random_vector(4 * 200, 8);
+    const std::vector<float> whole = product(weight, x, 1e-5F, kind.name());
+    x[200 + 77] = NAN;
+    x[3 * 200 + 13] = INFINITY;
+    ops::Program program;
+    const ops::BufferId in = test::add_input(program, 200);
+    const ops::BufferId out = program.add("out", 20);
+    program.ops.emplace_back(ops::Linear{in, out, weight, {}});
+    const auto backend = make_cpu_backend({2, isa()});
+    backend->create_state(test::small_state());
+    TestBatch batch;
+    batch.add_vectors(0, 4, x);
+    const auto executable = test::run_program(*backend, program, batch.batch);
+    const std::vector<float> got = test::values_of(*executable, out, 80);
+    for (std::size_t n = 0; n < 20; ++n) {
+      EXPECT_EQ(got[n], whole[n]) << kind.name();
+      EXPECT_TRUE(std::isnan(got[20 + n])) << kind.name();
+      EXPECT_EQ(got[40 + n], whole[40 + n]) << kind.name();
+      EXPECT_FALSE(std::isfinite(got[60 + n])) << kind.name();
+    }
+  }
+}
+
+TEST_P(CpuQuantized, ScalesMustBeThere) {
+  ops::Weight weight = test::make_panel(20, 200, ops::Quantization::w8a8, 7).weight();
+  weight.scales = nullptr;
+  ops::Program program;
+  const ops::BufferId in = test::add_input(program, 200);
+  program.ops.emplace_back(ops::Linear{in, program.add("out", 20), weight, {}});
+  const auto backend = make_cpu_backend({1, isa()});
+  backend->create_state(test::small_state());
+  EXPECT_THROW(backend->compile(program, test::traced(1)), InternalError);
+}
+
+INSTANTIATE_TEST_SUITE_P(Levels, CpuQuantized, testing::ValuesIn(cpu::supported_levels()),
+                         test::isa_name);
+
+}  // namespace
+}  // namespace ttsrt
