@@ -34,6 +34,7 @@ void register_bench(py::module_& module) {
       .def_readwrite("dtype", &OpBenchOptions::dtype)
       .def_readwrite("cache_dtype", &OpBenchOptions::cache_dtype)
       .def_readwrite("quantization", &OpBenchOptions::quantization)
+      .def_readwrite("group_size", &OpBenchOptions::group_size)
       .def_readwrite("resident", &OpBenchOptions::resident);
   module.def("op_bench_families", &op_bench_families, "The families of operations.");
   py::class_<OpBench>(module, "OpBench", "Runs one operation on random data, many times.")

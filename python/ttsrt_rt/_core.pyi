@@ -394,6 +394,7 @@ class OpBenchOptions:
     dtype: str
     cache_dtype: str
     quantization: str
+    group_size: int
     resident: bool
     def __init__(self) -> None: ...
 

@@ -21,7 +21,13 @@ import ttsrt_rt as rt
 from ttsrt_rt.synth import write_random_ckpt, write_random_nemo
 
 # Weights' dtype and quantization.
-DTYPES = (("float32", "none"), ("bfloat16", "none"))
+DTYPES = (
+    ("float32", "none"),
+    ("bfloat16", "none"),
+    ("bfloat16", "w8a16"),
+    ("bfloat16", "w8a8"),
+    ("bfloat16", "w4a16"),
+)
 
 # Small limits, so that slots, rows of a launch and cache blocks run short often.
 MAX_SEQ_LEN, MAX_ROWS, MAX_BATCH_SIZE = 48, 24, 4

@@ -55,7 +55,8 @@ struct OpBenchOptions {
   std::int32_t vocab = 2024;
   std::string dtype = "float32";        ///< of weights: "float32", "bfloat16", "float16"
   std::string cache_dtype = "float32";  ///< of keys and values: the same, or "int8"
-  std::string quantization = "none";    ///< of products
+  std::string quantization = "none";    ///< of products, as BuildOptions::quantization
+  std::int32_t group_size = 0;          ///< as BuildOptions::group_size
   /// Whether one weight or cache is used again and again, and stays in the processor's caches. If
   /// not, each op of an iteration has its own, together beyond all caches (within the bounds of
   /// 256 ops, 64 layers of cross-attention and 4e9 operations).

@@ -39,7 +39,7 @@ ops::BufferId add_guided_input(const CaseOptions& options, std::int64_t width, O
 ops::Weight counted(const CaseOptions& options, std::int64_t rows, std::int64_t cols,
                     std::int64_t times, OpCase& made) {
   check_bytes("outputs, inputs and vocab", 4.0 * static_cast<double>(rows * cols));
-  const ops::Weight weight = made.arrays.panel(rows, cols, weight_dtype(options));
+  const ops::Weight weight = made.arrays.panel(rows, cols, panel_kind(options));
   made.bytes += times * static_cast<std::int64_t>(model::packed_bytes(weight));
   made.operations += times * 4 * options.rows * rows * cols;  // both branches
   return weight;

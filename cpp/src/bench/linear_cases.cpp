@@ -12,11 +12,13 @@ std::int64_t row_bytes(const CaseOptions& options, std::int64_t width) {
 
 // What "linear" and "norm_linear" count.
 void count_product(const CaseOptions& options, const ops::Weight& weight, OpCase& made) {
-  made.bytes = static_cast<std::int64_t>(model::packed_bytes(weight)) +
+  std::size_t stored = model::packed_bytes(weight);
+  if (weight.scales != nullptr) stored += model::packed_bytes(model::scales_of(weight));
+  made.bytes = static_cast<std::int64_t>(stored) +
                row_bytes(options, std::int64_t{options.inputs} + options.outputs);
   made.operations = std::int64_t{2} * options.rows * options.outputs * options.inputs;
-  made.num_ops = repeats_of(options, static_cast<double>(model::packed_bytes(weight)),
-                            static_cast<double>(made.operations));
+  made.num_ops =
+      repeats_of(options, static_cast<double>(stored), static_cast<double>(made.operations));
 }
 
 // A case whose input is [rows, inputs] of one slot.
@@ -36,7 +38,7 @@ std::unique_ptr<OpCase> make_linear(const CaseOptions& options) {
   ops::BufferId x = ops::kNoBuffer;
   auto made = start(options, x);
   const ops::Weight weight =
-      made->arrays.panel(options.outputs, options.inputs, weight_dtype(options));
+      made->arrays.panel(options.outputs, options.inputs, panel_kind(options));
   count_product(options, weight, *made);
   made->result = made->program.add("y", options.outputs);
   for (std::int32_t i = 0; i < made->num_ops; ++i) {
@@ -53,7 +55,7 @@ std::unique_ptr<OpCase> make_norm_linear(const CaseOptions& options) {
   ops::BufferId x = ops::kNoBuffer;
   auto made = start(options, x);
   const ops::Weight weight =
-      made->arrays.panel(options.outputs, options.inputs, weight_dtype(options));
+      made->arrays.panel(options.outputs, options.inputs, panel_kind(options));
   const ops::Weight norm = made->arrays.vector(options.inputs, 1.0F);
   count_product(options, weight, *made);
   made->result = made->program.add("y", options.outputs);

@@ -53,8 +53,17 @@ const std::int32_t* Arrays::keep(std::vector<std::int32_t> values) {
   return ids_.back().data();
 }
 
-ops::Weight Arrays::panel(std::int64_t rows, std::int64_t cols, DType dtype) {
-  return pack({"panel", dtype, ops::Layout::panel16, rows, cols, nullptr}, 0.05F, 0.0F);
+ops::Weight Arrays::panel(std::int64_t rows, std::int64_t cols, const PanelKind& kind) {
+  ops::Weight weight{"panel", kind.dtype, ops::Layout::panel16, rows, cols, nullptr};
+  if (kind.quantization.quantization == ops::Quantization::none) return pack(weight, 0.05F, 0.0F);
+  weight.quantization = kind.quantization.quantization;
+  weight.group_size = kind.quantization.group_size;
+  weight.dtype = model::stored_dtype(weight.quantization);
+  const model::Quantized packed =
+      model::quantize(random_values(++seed_, rows * cols, 0.05F, 0.0F), weight);
+  weight.data = place(packed.quants.data(), packed.quants.size());
+  weight.scales = place(packed.scales.data(), packed.scales.size());
+  return weight;
 }
 
 ops::Weight Arrays::table(std::int64_t rows, std::int64_t cols, DType dtype) {
@@ -76,6 +85,8 @@ ops::Weight Arrays::pack(ops::Weight weight, float scale, float center) {
 ops::Weight Arrays::copy(const ops::Weight& weight) {
   ops::Weight copied = weight;
   copied.data = place(weight.data, model::packed_bytes(weight));
+  if (weight.scales != nullptr)
+    copied.scales = place(weight.scales, model::packed_bytes(model::scales_of(weight)));
   return copied;
 }
 

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "model/quantize.h"
 #include "ops/backend.h"
 #include "ttsrt/bench.h"
 
@@ -22,6 +23,12 @@ namespace ttsrt::bench {
 struct Fill {
   ops::Program program;
   std::vector<step::RowBatch> batches;
+};
+
+// What a product's weights are stored as.
+struct PanelKind {
+  DType dtype = DType::float32;
+  model::QuantizationPlan quantization;
 };
 
 // Arrays that Programs and batches point to; they stay where they are.
@@ -34,7 +41,7 @@ class Arrays {
   const std::int32_t* keep(std::vector<std::int32_t> values);
 
   // Weights of random values: a matrix of products, a table, a vector around `center`.
-  ops::Weight panel(std::int64_t rows, std::int64_t cols, DType dtype);
+  ops::Weight panel(std::int64_t rows, std::int64_t cols, const PanelKind& kind);
   ops::Weight table(std::int64_t rows, std::int64_t cols, DType dtype);
   ops::Weight vector(std::int64_t size, float center);
   // The same values at a place of their own.

@@ -36,8 +36,7 @@ void check_options(const OpBenchOptions& options) {
   check_range("vocab", options.vocab, 2, 65536);
   weight_dtype(options);
   cache_dtype(options);
-  TTSRT_CHECK(ConfigError, options.quantization == "none",
-              "quantization: expected \"none\", got \"", options.quantization, "\"");
+  panel_kind(options);
 }
 
 void check_bytes(const char* what, double bytes) {
@@ -47,6 +46,11 @@ void check_bytes(const char* what, double bytes) {
 
 DType weight_dtype(const OpBenchOptions& options) {
   return dtype_of("dtype", options.dtype, false);
+}
+
+PanelKind panel_kind(const OpBenchOptions& options) {
+  return {weight_dtype(options),
+          model::resolve_quantization(options.quantization, options.group_size)};
 }
 
 DType cache_dtype(const OpBenchOptions& options) {

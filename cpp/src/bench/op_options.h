@@ -1,6 +1,7 @@
 // What a benchmark of an op may ask for.
 #pragma once
 
+#include "bench/op_case.h"
 #include "ttsrt/bench.h"
 #include "ttsrt/tensor.h"
 
@@ -15,6 +16,7 @@ void check_bytes(const char* what, double bytes);
 
 // Types of names that check_options has seen.
 DType weight_dtype(const OpBenchOptions& options);
+PanelKind panel_kind(const OpBenchOptions& options);
 DType cache_dtype(const OpBenchOptions& options);
 
 }  // namespace ttsrt::bench

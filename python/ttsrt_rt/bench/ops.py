@@ -96,7 +96,7 @@ class OpBench:
             if not, the ops of an iteration have their own.
         options: The other fields of `OpBenchOptions` in `ttsrt/bench.h`: rows, outputs, inputs,
             heads, head_dim, length, layers, codebooks, vocab, dtype, cache_dtype, quantization,
-            device, num_threads.
+            group_size, device, num_threads.
 
     Raises:
         ConfigError: An option that can't be run, or an unknown one.
@@ -138,12 +138,19 @@ class OpBench:
         """Seconds of one op, over so many iterations."""
         return self.run(iterations) / iterations / self.num_ops
 
+    def _peak_of_products(self, peaks: Peaks) -> float:
+        """Of the instructions that multiply; what multiplies nothing has float32's."""
+        if self._options.family not in _PRODUCTS:
+            return peaks.float32_gflop_per_s
+        if self._options.quantization.endswith("a8"):
+            return peaks.int8_gop_per_s
+        is_bfloat16 = self._options.quantization != "none" or self._options.dtype == "bfloat16"
+        return peaks.bfloat16_gflop_per_s if is_bfloat16 else peaks.float32_gflop_per_s
+
     def figures(self, seconds: float, peaks: Peaks) -> Figures:
         """What `seconds` of one op mean beside the peaks."""
         reads_memory = not self._options.resident and self._options.family in _OWN_MEMORY
-        has_products = self._options.family in _PRODUCTS
-        is_bfloat16 = has_products and self._options.dtype == "bfloat16"
-        peak = peaks.bfloat16_gflop_per_s if is_bfloat16 else peaks.float32_gflop_per_s
+        peak = self._peak_of_products(peaks)
         memory = self.bytes / peaks.read_gb_per_s / 1e9 if reads_memory else 0.0
         compute = self.operations / peak / 1e9
         return Figures(

@@ -225,7 +225,7 @@ TEST_P(ExecutorEnds, AfterCloseEverythingSaysSo) {
   EXPECT_TRUE(throws_naming<ClosedError>("closed", [&] { executor.generate(short_one()); }));
   Request bad = short_one();
   bad.text_ids.clear();
-  EXPECT_THROW(executor.submit(bad), ConfigError);
+  EXPECT_THROW(executor.submit(bad), ClosedError);  // nobody looks at it any more
   EXPECT_EQ(executor.stats().num_cancelled, 2U);
   expect_idle(executor, 1);
 }
