@@ -160,6 +160,22 @@ __attribute__((noinline)) void add_group_apart(const GroupArgs& group,
   add_group<Step, Rows, Panels>(group, totals);
 }
 
+struct TilePlace {
+  int32_t first_row;
+  int32_t rows;
+  int32_t panel;
+  int32_t panels;
+};
+
+// The ends of all tiles, once and not once per kind and size of tile: that is most of the code.
+__attribute__((noinline)) void finish_tile(const LinearArgs& args, const Vec* totals,
+                                           const TilePlace& tile) {
+  for (int32_t r = 0; r < tile.rows; ++r) {
+    for (int32_t p = 0; p < tile.panels; ++p)
+      finish(args, totals[r * tile.panels + p], tile.first_row + r, tile.panel + p);
+  }
+}
+
 constexpr int kSumsBesideTotals = kTileRows >= 12 ? 8 : 1;
 
 // `Rows` rows from `first_row` on times `Panels` panels. x: [groups][kHead + group_words][Rows].
@@ -191,14 +207,14 @@ void multiply_groups(const LinearArgs& args, const uint32_t* x, int32_t first_ro
     group.x += (Step::kHead + args.row.group_words) * Rows;
     group.first_scales += kLanes;
   }
-  const int32_t rows = args.rows - first_row;
+  Vec kept[Rows * Panels];  // a copy, so that the totals themselves need no address
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; ++r) {
 #pragma GCC unroll 4
-    for (int p = 0; p < Panels; ++p) {
-      if (r < rows) finish(args, totals[r][p], first_row + r, panel + p);
-    }
+    for (int p = 0; p < Panels; ++p) kept[r * Panels + p] = totals[r][p];
   }
+  const int32_t rows = args.rows - first_row;
+  finish_tile(args, kept, {first_row, rows < Rows ? rows : Rows, panel, Panels});
 }
 
 template <class Step>
