@@ -55,6 +55,7 @@ INCLUDES = {
         "ops/",
         "bench/",
         "model/pack.h",
+        "model/quantize.h",
         "backends.h",
     ],
     "python/bindings": ["ttsrt/", "bindings.h"],
