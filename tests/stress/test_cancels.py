@@ -118,9 +118,11 @@ def cancel_many(
             request = spec.request(info, priority=draw.randint(-1, 1))
             way = draw.choice(WAYS)
             result = way(executor.submit(request), int(draw.expovariate(0.2)), canceller)
-            if result is not None:
-                assert result.finish_reason == "cancelled"
+            if result is not None and result.finish_reason == "cancelled":
                 expect_beginning(result, wholes[spec])
+            elif result is not None:  # the canceller came too late
+                assert way is by_another_thread
+                expect_same(result, wholes[spec])
 
 
 async def follow(executor: rt.Executor, request: rt.Request, moment: int) -> None:
@@ -203,4 +205,4 @@ def test_cancels_leave_nothing_behind(bench: Bench, endless: Path) -> None:
         assert num_threads() <= threads
         stats = executor.stats()
     assert stats.num_submitted == NUM_CANCELS + 4 * len(wholes)
-    assert stats.num_cancelled <= NUM_CANCELS and stats.num_failed == 0
+    assert NUM_CANCELS // 2 < stats.num_cancelled <= NUM_CANCELS and stats.num_failed == 0
