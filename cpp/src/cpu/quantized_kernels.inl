@@ -243,7 +243,7 @@ inline void prepare_group(const float* x, int64_t count, int64_t words, int32_t 
   for (int64_t i = 0; i < 4 * words; i += kLanes) {
     const bool is_inside = i < count;
     const Vec values = is_inside ? read_floats(x + i, lanes_left(count, i)) : zero();
-    const Ints whole = to_ints(values * inverse);
+    const Ints whole = to_ints(smaller(values * inverse, set(127.0F)));  // NaN becomes 127
     sum = sum_of(sum, whole);
     unsigned char lanes[kLanes];
     store_bytes(lanes, whole);

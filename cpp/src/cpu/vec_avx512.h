@@ -88,7 +88,7 @@ inline Vec load_f16(const uint16_t* p) {
 
 // Whole numbers, for inputs that are quantized.
 inline Ints set_ints(int32_t x) { return ints_of(_mm512_set1_epi32(x)); }
-inline Ints sum_of(Ints a, Ints b) { return {a.v + b.v}; }
+inline Ints sum_of(Ints a, Ints b) { return ints_of(_mm512_add_epi32(raw(a), raw(b))); }
 inline Ints larger(Ints a, Ints b) { return ints_of(_mm512_max_epi32(raw(a), raw(b))); }
 inline int32_t reduce_add(Ints a) { return _mm512_reduce_add_epi32(raw(a)); }
 inline int32_t reduce_max(Ints a) { return _mm512_reduce_max_epi32(raw(a)); }

@@ -165,12 +165,10 @@ inline Ints magnitude_bits(Vec a) {
   memcpy(&bits, &a.v, sizeof(bits));
   return bits & 0x7FFFFFFF;
 }
-// To the nearest, ties to even, for magnitudes up to 127; the sum's spacing is 1. NaN gives -127.
+// To the nearest, ties to even, for magnitudes below 2^22: the sum's spacing is 1.
 inline Ints to_ints(Vec a) {
   const Floats magic = Floats{} + 12582912.0F;  // 1.5 * 2^23
-  const Floats low = a.v > -127.0F ? a.v : Floats{} - 127.0F;
-  const Floats bounded = low < 127.0F ? low : Floats{} + 127.0F;
-  return __builtin_convertvector((bounded + magic) - magic, Ints);
+  return __builtin_convertvector((a.v + magic) - magic, Ints);
 }
 inline Vec to_floats(Ints a) { return {__builtin_convertvector(a, Floats)}; }
 inline void store_bytes(void* p, Ints a) {
