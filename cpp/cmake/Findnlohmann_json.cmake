@@ -3,31 +3,27 @@
 
 find_package(nlohmann_json CONFIG QUIET)
 if(nlohmann_json_FOUND)
-  include(FindPackageHandleStandardArgs)
-  find_package_handle_standard_args(nlohmann_json CONFIG_MODE)
-  return()
+    include(FindPackageHandleStandardArgs)
+    find_package_handle_standard_args(nlohmann_json CONFIG_MODE)
+    return()
 endif()
 
-find_path(
-  nlohmann_json_INCLUDE_DIR
-  nlohmann/json.hpp
-  PATH_SUFFIXES nlohmann_json/include include
-)
+find_path(nlohmann_json_INCLUDE_DIR nlohmann/json.hpp PATH_SUFFIXES nlohmann_json/include include)
 mark_as_advanced(nlohmann_json_INCLUDE_DIR)
 
 include(FindPackageHandleStandardArgs)
 find_package_handle_standard_args(
-  nlohmann_json
-  REQUIRED_VARS nlohmann_json_INCLUDE_DIR
-  REASON_FAILURE_MESSAGE
-    "install Debian's nlohmann-json3-dev or PyPI's nlohmann-json (and add its site-packages to CMAKE_PREFIX_PATH)"
+    nlohmann_json
+    REQUIRED_VARS nlohmann_json_INCLUDE_DIR
+    REASON_FAILURE_MESSAGE
+        "install Debian's nlohmann-json3-dev or PyPI's nlohmann-json (and add its site-packages to CMAKE_PREFIX_PATH)"
 )
 
 if(nlohmann_json_FOUND AND NOT TARGET nlohmann_json::nlohmann_json)
-  add_library(nlohmann_json::nlohmann_json INTERFACE IMPORTED)
-  target_include_directories(
-    nlohmann_json::nlohmann_json
-    SYSTEM
-    INTERFACE "${nlohmann_json_INCLUDE_DIR}"
-  )
+    add_library(nlohmann_json::nlohmann_json INTERFACE IMPORTED)
+    target_include_directories(
+        nlohmann_json::nlohmann_json
+        SYSTEM
+        INTERFACE "${nlohmann_json_INCLUDE_DIR}"
+    )
 endif()

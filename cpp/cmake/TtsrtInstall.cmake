@@ -5,21 +5,26 @@ include(CMakePackageConfigHelpers)
 set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/ttsrt")
 
 install(TARGETS ttsrt EXPORT ttsrtTargets LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}")
-install(DIRECTORY cpp/include/ttsrt DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" FILES_MATCHING PATTERN "*.h")
+install(
+    DIRECTORY cpp/include/ttsrt
+    DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}"
+    FILES_MATCHING
+    PATTERN "*.h"
+)
 install(EXPORT ttsrtTargets NAMESPACE ttsrt:: DESTINATION "${package_dir}")
 
 configure_package_config_file(
-  cpp/cmake/ttsrtConfig.cmake.in
-  "${CMAKE_CURRENT_BINARY_DIR}/ttsrtConfig.cmake"
-  INSTALL_DESTINATION "${package_dir}"
+    cpp/cmake/ttsrtConfig.cmake.in
+    "${CMAKE_CURRENT_BINARY_DIR}/ttsrtConfig.cmake"
+    INSTALL_DESTINATION "${package_dir}"
 )
 write_basic_package_version_file(
-  "${CMAKE_CURRENT_BINARY_DIR}/ttsrtConfigVersion.cmake"
-  COMPATIBILITY SameMinorVersion
+    "${CMAKE_CURRENT_BINARY_DIR}/ttsrtConfigVersion.cmake"
+    COMPATIBILITY SameMinorVersion
 )
 install(
-  FILES
-    "${CMAKE_CURRENT_BINARY_DIR}/ttsrtConfig.cmake"
-    "${CMAKE_CURRENT_BINARY_DIR}/ttsrtConfigVersion.cmake"
-  DESTINATION "${package_dir}"
+    FILES
+        "${CMAKE_CURRENT_BINARY_DIR}/ttsrtConfig.cmake"
+        "${CMAKE_CURRENT_BINARY_DIR}/ttsrtConfigVersion.cmake"
+    DESTINATION "${package_dir}"
 )

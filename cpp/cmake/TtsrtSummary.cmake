@@ -2,13 +2,13 @@
 
 set(summary "")
 macro(ttsrt_summary_line name value)
-  string(APPEND summary "\n  ${name}: ${value}")
+    string(APPEND summary "\n  ${name}: ${value}")
 endmacro()
 
 if(TTSRT_SANITIZE)
-  set(sanitizers "${TTSRT_SANITIZE}")
+    set(sanitizers "${TTSRT_SANITIZE}")
 else()
-  set(sanitizers none)
+    set(sanitizers none)
 endif()
 ttsrt_summary_line("compiler" "${CMAKE_CXX_COMPILER_ID} ${CMAKE_CXX_COMPILER_VERSION}, ${CMAKE_BUILD_TYPE}")
 ttsrt_summary_line("target" "${CMAKE_SYSTEM_PROCESSOR}")
