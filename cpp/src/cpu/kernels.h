@@ -33,8 +33,9 @@ struct RowShape {
   int32_t groups;       // that share a scale; 1 where there are none
 };
 
-// Rows of a product are packed before it: tiles of tile_rows rows (the last one smaller: 1, 2, 4, 8
-// or 12, unused rows repeat the first), each [words][rows of the tile] of 32-bit words.
+// Rows of a product are packed before it: one tile where wide_rows hold them, else tiles of
+// tile_rows rows (the last one smaller). A tile has 1, 2, 4, 8, 12 or 16 rows, unused ones repeat
+// the first, each [words][rows of the tile] of 32-bit words.
 struct LinearArgs {
   const void* weight;      // panel16
   const void* scales;      // [panels][groups][16], or null
@@ -101,6 +102,7 @@ struct PeakKernels {
 struct Kernels {
   const char* name;
   int32_t tile_rows;  // most rows of a packed tile
+  int32_t wide_rows;  // most rows of one that stands alone; at least tile_rows
   LinearKernels linear[kFormats];
   // [rows][words] to [words][tile]; rows beyond `rows` become zero.
   void (*interleave)(const uint32_t* rows_of_words, int32_t rows, int32_t tile, int64_t words,

@@ -16,6 +16,7 @@ namespace {
 constexpr Kernels table_of(const char* name) {
   return {name,
           kTileRows,
+          kWideRows,
           {{prepare_floats, product_kernel<Chain<StepFloat32>>},
            {prepare_pairs, product_kernel<Chain<StepBfloat16>>},
            {prepare_floats, product_kernel<Chain<StepFloat16>>},

@@ -149,8 +149,20 @@ inline int32_t block_rows(int64_t words) {
   return kTileRows * static_cast<int32_t>(fitting < 4 ? 4 : fitting > 16 ? 16 : fitting);
 }
 
+// A single tile wider than the others, so that the weights meet all rows of a step at once: in two
+// tiles the second one finds them in the L2 cache and the memory idle (16 rows of bfloat16, K 768,
+// two EPYC cores: 230 to 370 GFLOP/s).
+template <class Product>
+void multiply_wide(const LinearArgs& args) {
+  for (int32_t panel = args.first_panel; panel < args.last_panel; ++panel)
+    Product::template multiply<kWideRows, 1>(args, args.packed, 0, panel);
+}
+
 template <class Product>
 void product_kernel(const LinearArgs& args) {
+  if constexpr (kWideRows > kTileRows) {
+    if (args.rows > kTileRows && args.rows <= kWideRows) return multiply_wide<Product>(args);
+  }
   const int32_t block = block_rows(args.row.words);
   for (int32_t begin = 0; begin < args.rows; begin += block) {
     const int32_t end = args.rows - begin < block ? args.rows : begin + block;
@@ -197,8 +209,9 @@ void interleave_tile(const uint32_t* const* from, int64_t words, uint32_t* out) 
 // The rows beyond `rows` read the first one: their outputs are never kept, they only fill the tile.
 void interleave_kernel(const uint32_t* rows_of_words, int32_t rows, int32_t tile, int64_t words,
                        uint32_t* out) {
-  const uint32_t* from[kTileRows > 4 ? kTileRows : 4];
+  const uint32_t* from[kWideRows > 4 ? kWideRows : 4];
   for (int32_t r = 0; r < tile; ++r) from[r] = rows_of_words + (r < rows ? r * words : 0);
+  if (tile == 16) return interleave_tile<16>(from, words, out);
   if (tile == 12) return interleave_tile<12>(from, words, out);
   if (tile == 8) return interleave_tile<8>(from, words, out);
   if (tile == 4) return interleave_tile<4>(from, words, out);

@@ -38,6 +38,7 @@ RowShape shape_of(const ops::Weight& weight) {
 
 // Rows of the smallest tile that holds `rows`: the sizes kernels are compiled for.
 std::int32_t tile_for(const Kernels& kernels, std::int32_t rows) {
+  if (rows > kernels.tile_rows && rows <= kernels.wide_rows) return kernels.wide_rows;
   if (rows >= kernels.tile_rows) return kernels.tile_rows;
   return rows <= 2 ? rows : rows <= 4 ? 4 : rows <= 8 ? 8 : 12;
 }
@@ -52,12 +53,12 @@ struct Packing {
   std::uint32_t* const* packed = nullptr;
 
   std::int32_t rows() const { return *plan.rows; }
-  bool fits_one_tile() const { return rows() <= site.kernels->tile_rows; }
+  bool fits_one_tile() const { return rows() <= site.kernels->wide_rows; }
 
   // Prepared rows of a tile, a normalised row, and the tile itself where a thread packs for itself.
   std::size_t scratch_bytes() const {
     const auto tile =
-        static_cast<std::size_t>(site.kernels->tile_rows) * static_cast<std::size_t>(shape.words);
+        static_cast<std::size_t>(site.kernels->wide_rows) * static_cast<std::size_t>(shape.words);
     return (static_cast<std::size_t>(normalised_words()) + 2 * tile) * sizeof(std::uint32_t);
   }
 
@@ -74,9 +75,8 @@ struct Packing {
     kernels->prepare(x, shape, out);
   }
 
-  // Packs the tile that begins at `first`.
-  void pack(std::int32_t first, std::byte* scratch, std::uint32_t* out) const {
-    const std::int32_t count = std::min(rows() - first, site.kernels->tile_rows);
+  // Packs the tile of `count` rows that begins at `first`.
+  void pack(std::int32_t first, std::int32_t count, std::byte* scratch, std::uint32_t* out) const {
     auto* normalised = reinterpret_cast<float*>(scratch);
     auto* prepared = reinterpret_cast<std::uint32_t*>(normalised) + normalised_words();
     const std::int32_t tile = tile_for(*site.kernels, count);
@@ -98,7 +98,8 @@ class PackStage : public Stage {
     const std::int32_t tile = packing_.site.kernels->tile_rows;
     const Range tiles = share_of((packing_.rows() + tile - 1) / tile, worker);
     for (std::int64_t t = tiles.begin; t < tiles.end; ++t) {
-      packing_.pack(static_cast<std::int32_t>(t) * tile, worker.scratch,
+      const auto first = static_cast<std::int32_t>(t) * tile;
+      packing_.pack(first, std::min(packing_.rows() - first, tile), worker.scratch,
                     *packing_.packed + t * tile * packing_.shape.words);
     }
   }
@@ -143,8 +144,8 @@ class ProductStage : public Stage {
     const bool is_ready = packing_.rows() == 1 && plan.norm_weight == nullptr && packing_.is_copied;
     if (is_ready) return reinterpret_cast<const std::uint32_t*>(plan.x.data);
     auto* tile = reinterpret_cast<std::uint32_t*>(worker.scratch) + packing_.normalised_words() +
-                 packing_.site.kernels->tile_rows * packing_.shape.words;
-    packing_.pack(0, worker.scratch, tile);
+                 packing_.site.kernels->wide_rows * packing_.shape.words;
+    packing_.pack(0, packing_.rows(), worker.scratch, tile);
     return tile;
   }
 
@@ -179,7 +180,7 @@ void add_linear(const Site& site, const LinearPlan& plan, std::uint32_t* const* 
   packing.is_copied = (format == Format::float32 || format == Format::float16) &&
                       packing.shape.depth == packing.shape.words;
   packing.packed = packed;
-  if (plan.max_rows > site.kernels->tile_rows)
+  if (plan.max_rows > site.kernels->wide_rows)
     stages.push_back(std::make_unique<PackStage>(packing));
   stages.push_back(std::make_unique<ProductStage>(packing));
 }

@@ -11,6 +11,7 @@ namespace ttsrt::cpu {
 namespace {
 
 constexpr int32_t kTileRows = 4;
+constexpr int32_t kWideRows = kTileRows;
 constexpr int32_t panels_in_flight(int32_t rows) { return rows == 1 ? 4 : rows == 2 ? 2 : 1; }
 
 struct Vec {

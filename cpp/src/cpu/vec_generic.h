@@ -11,6 +11,7 @@ namespace ttsrt::cpu {
 namespace {
 
 constexpr int32_t kTileRows = 2;
+constexpr int32_t kWideRows = kTileRows;
 constexpr int32_t panels_in_flight(int32_t rows) { return rows == 1 ? 2 : 1; }
 
 typedef float Floats __attribute__((vector_size(64)));
