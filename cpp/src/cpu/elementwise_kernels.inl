@@ -59,9 +59,7 @@ struct Stored<Element::float16> {
 template <>
 struct Stored<Element::int8> {
   using Type = int8_t;
-  static Vec read(const int8_t* p) {
-    return load_bytes(reinterpret_cast<const unsigned char*>(p));
-  }
+  static Vec read(const int8_t* p) { return load_bytes(reinterpret_cast<const unsigned char*>(p)); }
 };
 
 // Up to 16 elements; the lanes beyond are zero.
