@@ -27,8 +27,8 @@ RUNS = [
     "tinyold.cfg_prior_kv",
 ]
 # Weights and the cache (None: as the weights) -> twice the largest measured. Four bits are far off
-# here, whose weights are drawn evenly and whose widths are a group or two: trained and wide ones are
-# kinder.
+# here, whose weights are drawn evenly and whose widths are a group or two: trained and wide ones
+# are kinder.
 BOUNDS = {
     ("bfloat16", None): 2e-2,
     ("float16", None): 2e-3,
