@@ -6,7 +6,7 @@
 namespace ttsrt::python {
 
 void register_bench(py::module_& module) {
-  const py::call_guard<py::gil_scoped_release> without_gil;
+  const py::call_guard<WithoutGil> without_gil;
   py::class_<MachinePeaks>(module, "MachinePeaks", "What a device reaches at best.")
       .def_readonly("isa", &MachinePeaks::isa)
       .def_readonly("num_threads", &MachinePeaks::num_threads)

@@ -129,7 +129,8 @@ class Executor:
         Raises:
             ConfigError: One request, and it cannot be served as it stands.
             InternalError: One request, and it failed.
-            CapacityError: One request, and the queue is full.
+            CapacityError: One request, and the queue is full, or it may need more cache than there
+                is.
             ClosedError: The executor was closed.
             DeviceError: The device failed.
         """
@@ -147,7 +148,7 @@ class Executor:
         Leaving the iterator cancels the request. A failure is raised, not yielded.
 
         Raises:
-            ConfigError, CapacityError, ClosedError: At once, as `submit`.
+            ConfigError, CapacityError, ClosedError, DeviceError: At once, as `submit`.
             InternalError: While iterating: the request failed.
         """
         return iter(self._submit(_one(request, fields)))
@@ -157,13 +158,14 @@ class Executor:
 
         Raises:
             ConfigError: The request cannot be served as it stands.
-            CapacityError: The queue is full.
+            CapacityError: The queue is full, or the request may need more cache than there is.
             ClosedError: The executor was closed.
+            DeviceError: The device failed before.
         """
         return self._submit(_one(request, fields))
 
     def astream(self, request: Request | None = None, /, **fields: Any) -> AsyncIterator[Event]:
-        """As `stream`, for asyncio. Cancelling the task cancels the request."""
+        """As `stream`, errors included, for asyncio. Cancelling the task cancels the request."""
         return aiter(self._submit(_one(request, fields)))
 
     def stats(self) -> _core.ExecutorStats:

@@ -103,3 +103,7 @@ def test_the_command(engine: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert plans[-1]["state"] == executor.info.state_bytes
     assert main(["inspect", str(engine.parent / "checkpoint"), "--memory"]) == 2
     assert "error" in capsys.readouterr().err
+    assert main(["inspect", str(engine), "--memory", "--verify"]) == 2
+    assert "--verify: expected without --memory" in capsys.readouterr().err
+    assert main(["inspect", str(engine), "--batch_size", "2"]) == 2
+    assert "--batch_size: expected --memory" in capsys.readouterr().err

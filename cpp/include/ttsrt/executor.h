@@ -62,7 +62,8 @@ class Executor {
   Executor& operator=(const Executor&) = delete;
 
   /// Checks the request against the engine and queues it. Throws ConfigError (a bad request),
-  /// CapacityError (queue full), ClosedError.
+  /// CapacityError (the queue is full, or the request may need more cache than there is),
+  /// ClosedError, DeviceError (the device failed before).
   Handle submit(Request request);
   /// submit and wait; throws InternalError where the request failed.
   Result generate(Request request);
@@ -71,7 +72,7 @@ class Executor {
   /// use, a bad shape or a model that takes no rows; ClosedError.
   void add_voice(const std::string& name, Matrix<float> embeddings);
   /// The same of codec codes, special columns included [frames, codebooks], as a request's
-  /// context_codes: a hundredth of the memory of embeddings.
+  /// context_codes: a hundredth of the memory of embeddings. Throws as add_voice.
   void add_voice_codes(const std::string& name, Matrix<std::int32_t> codes);
   /// Forgets a voice; requests that use it go on. Throws ConfigError where there is none.
   void remove_voice(const std::string& name);

@@ -69,8 +69,8 @@ struct ExecutorStats {
   std::uint64_t num_submitted = 0;
   std::uint64_t num_completed = 0;
   std::uint64_t num_failed = 0;
-  std::uint64_t num_cancelled = 0;
-  std::uint64_t num_refused = 0;  ///< submissions that found the queue full
+  std::uint64_t num_cancelled = 0;  ///< by callers, by close() or by their deadline
+  std::uint64_t num_refused = 0;    ///< submissions that found the queue full
   std::uint64_t num_iterations = 0;
   std::uint64_t num_frames = 0;
   double iteration_seconds = 0.0;  ///< sum over iterations

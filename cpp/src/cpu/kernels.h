@@ -104,7 +104,7 @@ struct Kernels {
   int32_t tile_rows;  // most rows of a packed tile
   int32_t wide_rows;  // most rows of one that stands alone; at least tile_rows
   LinearKernels linear[kFormats];
-  // [rows][words] to [words][tile]; rows beyond `rows` become zero.
+  // [rows][words] to [words][tile]; rows beyond `rows` repeat the first.
   void (*interleave)(const uint32_t* rows_of_words, int32_t rows, int32_t tile, int64_t words,
                      uint32_t* out);
   AttentionKernels attention[kCacheElements];

@@ -25,7 +25,7 @@ class Channel {
   // The loop's side. finish() is the end: it pushes the last event and keeps the result.
   void push(Event event);
   void finish(Event last, Result result);
-  // An end where there is no memory for one: an error without a word, and no last event.
+  // An end where there is no memory for one: a result that is an error, and no last event.
   void abandon() noexcept;
 
   // The caller's side.

@@ -136,7 +136,8 @@ void Loop::take_in() {
       chosen = std::move(*best);
       waiting_.erase(best);
       stats_.count_queued(waiting_.size());
-      stats_.count_started(std::chrono::duration<double>(Clock::now() - chosen->submitted).count());
+      stats_.count_started(chosen->channel->id(),
+                           std::chrono::duration<double>(Clock::now() - chosen->submitted).count());
     }
     const std::shared_ptr<Channel> channel = chosen->channel;
     try {
@@ -173,11 +174,16 @@ void Loop::refuse(Channel& channel, const std::string& why) {
   Event last;
   last.is_last = true;
   last.finish_reason = FinishReason::error;
-  Result result;
-  result.finish_reason = FinishReason::error;
-  result.error = why;
-  last.codes.cols = result.codes.cols = network_->info().facts.codebooks;
-  channel.finish(std::move(last), std::move(result));
+  last.codes.cols = network_->info().facts.codebooks;
+  try {
+    Result result;
+    result.finish_reason = FinishReason::error;
+    result.error = why;
+    result.codes.cols = last.codes.cols;
+    channel.finish(std::move(last), std::move(result));
+  } catch (const std::exception&) {  // no memory for the result
+    channel.abandon();
+  }
 }
 
 void Loop::admit(Pending&& pending) {

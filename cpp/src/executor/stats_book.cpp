@@ -55,8 +55,9 @@ void StatsBook::count_queued(std::size_t num_queued) {
   totals_.num_queued_requests = static_cast<std::int32_t>(num_queued);
 }
 
-void StatsBook::count_started(double queue_seconds) {
+void StatsBook::count_started(std::uint64_t id, double queue_seconds) {
   ++totals_.num_active_requests;  // from when it leaves the queue on: it is never in neither
+  requests_.push_back({.id = id, .stage = RequestStage::encoder_in_progress});
   ++next_.num_new_active_requests;
   next_.new_active_requests_queue_latency_ms += queue_seconds * 1e3;
 }

@@ -20,7 +20,7 @@ class StatsBook {
   void count_submitted(std::size_t num_queued);
   void count_refused() { ++totals_.num_refused; }
   void count_queued(std::size_t num_queued);
-  void count_started(double queue_seconds);
+  void count_started(std::uint64_t id, double queue_seconds);
   void count_ended(std::uint64_t id, FinishReason reason, std::int32_t num_active);
   // Books an iteration: what it carried, what it made, and where those that run stand now.
   void publish(const step::StepPlan& plan, std::int32_t num_active,

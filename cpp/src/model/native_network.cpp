@@ -12,7 +12,7 @@ namespace {
 using step::RowClass;
 
 std::int32_t blocks_for(std::int32_t positions) {
-  return (positions + ops::kBlockSize - 1) / ops::kBlockSize;
+  return positions / ops::kBlockSize + (positions % ops::kBlockSize != 0 ? 1 : 0);
 }
 
 // As many as asked for, but no more than can ever be in use: two branches of every slot at full

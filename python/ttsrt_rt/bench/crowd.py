@@ -53,7 +53,7 @@ class Crowd:
         self.first_frame_ms.append(1e3 * statistics.median(first))
 
     def figures(self, one: Crowd, frame_rate: float) -> dict[str, Any]:
-        """Medians over the repeats, beside those of the smallest crowd `one`."""
+        """Medians over the repeats, beside those of the first crowd `one`."""
         median = statistics.median(self.frames_per_second)
         return {
             "requests": self.count,

@@ -64,6 +64,8 @@ class RunOptions:
             raise ConfigError(
                 f"request_rate: expected requests per second above 0, got {self.request_rate}"
             )
+        if self.enable_exp_delays and self.request_rate is None:
+            raise ConfigError("enable_exp_delays: expected a request_rate to go with it, got none")
         if not 0 <= self.warm_up <= 4096:
             raise ConfigError(f"warm_up: expected 0 to 4096 requests, got {self.warm_up}")
 
@@ -137,12 +139,19 @@ def run_dataset(
     )
 
 
+def kind_of(engine: dict[str, Any]) -> str:
+    """What the weights are, of an engine that `describe` told of: "bfloat16", "bfloat16 w8a16"."""
+    names = [str(engine["dtype"]), str(engine["quantization"])]
+    return " ".join(name for name in names if name != "none")
+
+
 def describe(executor: Executor) -> dict[str, Any]:
     """What runs, as plain values."""
     info = executor.info
     return {
         "path": executor.engine.path,
         "dtype": executor.engine.info.dtype,
+        "quantization": executor.engine.info.quantization,
         "kv_cache_dtype": info.kv_cache_dtype,
         "device": info.device,
         "description": info.description,
@@ -177,7 +186,7 @@ def _measure(
         moments = arrival_times(
             len(requests),
             rate or float("inf"),
-            is_poisson=options.enable_exp_delays and rate is not None,
+            is_poisson=options.enable_exp_delays,
             seed=options.requests.seed,
         )
         seconds = run_open(load, requests, moments, num_followers)

@@ -142,7 +142,7 @@ def _options(args: argparse.Namespace) -> RunOptions:
     from ttsrt_rt.bench.run import RunOptions
 
     voice = args.voice
-    if voice is not None and voice.lstrip("-").isdigit():
+    if voice is not None and voice.lstrip("-").isdecimal():
         voice = int(voice)
     return RunOptions(
         concurrency=tuple(args.concurrency),
@@ -167,6 +167,8 @@ def _options(args: argparse.Namespace) -> RunOptions:
 
 def _table(report: RunReport) -> str:
     """A line per load; times in milliseconds as p50 / p90 / p99."""
+    from ttsrt_rt.bench.run import kind_of
+
     rows: list[list[Any]] = []
     for run in report.json()["runs"]:
         rows.append(
@@ -190,7 +192,7 @@ def _table(report: RunReport) -> str:
     told = "milliseconds: p50 / p90 / p99"
     engine = report.engine
     return (
-        f"{engine['path']}: {engine['dtype']} on {engine['device']} ({engine['description']})\n\n"
+        f"{engine['path']}: {kind_of(engine)} on {engine['device']} ({engine['description']})\n\n"
         f"{format_table(header, rows)}\n\n{told}"
     )
 

@@ -208,7 +208,9 @@ def _shape(args: argparse.Namespace) -> RequestShape:
 
 
 def _title(told: dict[str, Any]) -> str:
-    return f"{Path(told['path']).name}: {told['dtype']} on {told['device']} ({told['description']})"
+    from ttsrt_rt.bench.run import kind_of
+
+    return f"{Path(told['path']).name}: {kind_of(told)} on {told['device']} ({told['description']})"
 
 
 def _told(args: argparse.Namespace) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ttsrt_rt.cli.tables import format_size, format_table
 from ttsrt_rt.cli.types import Subparsers
+from ttsrt_rt.errors import ConfigError
 
 if TYPE_CHECKING:
     from ttsrt_rt.inspection import Contents
@@ -50,6 +51,9 @@ def _run(args: argparse.Namespace) -> int:
 
     if args.memory:
         return _run_memory(args)
+    for name in ("batch_size", "seq_len", "kv_cache_dtype"):
+        if getattr(args, name):
+            raise ConfigError(f"--{name}: expected --memory with it")
     contents = inspect_folder(args.folder, verify=args.verify)
     print(json.dumps(dataclasses.asdict(contents), indent=1) if args.json else _text(contents))
     if args.verify and not args.json:
@@ -60,6 +64,8 @@ def _run(args: argparse.Namespace) -> int:
 def _run_memory(args: argparse.Namespace) -> int:
     from ttsrt_rt.memory import plan_memory
 
+    if args.verify:
+        raise ConfigError("--verify: expected without --memory, which reads no weight")
     plans = plan_memory(
         args.folder,
         batch_sizes=args.batch_size,

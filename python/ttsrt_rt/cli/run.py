@@ -137,7 +137,7 @@ def _request(args: argparse.Namespace, engine: _core.Engine) -> Request:
         if getattr(args, name) is not None:
             fields[name] = load_array(getattr(args, name))
     if args.voice is not None:
-        fields["voice"] = int(args.voice) if args.voice.lstrip("-").isdigit() else args.voice
+        fields["voice"] = int(args.voice) if args.voice.lstrip("-").isdecimal() else args.voice
     if args.use_local_transformer is not None:
         fields["use_local_transformer"] = args.use_local_transformer == "true"
     if args.maskgit is not None:

@@ -51,6 +51,15 @@ TEST_F(ExecutorOptionsTest, NumbersOutOfRange) {
     EXPECT_TRUE(refuses("max_batch_size", [&](auto& of) { of.max_batch_size = bad; }));
   for (const std::int32_t bad : {-1, 1, 11, 513})
     EXPECT_TRUE(refuses("max_num_tokens", [&](auto& of) { of.max_num_tokens = bad; }));
+  for (const std::int32_t bad : {-1, (1 << 20) + 1}) {
+    EXPECT_TRUE(refuses("iter_stats_max_iterations",
+                        [&](auto& of) { of.iter_stats_max_iterations = bad; }));
+  }
+  for (const double bad : {-1e-9, 3601.0, std::numeric_limits<double>::quiet_NaN()})
+    EXPECT_TRUE(
+        refuses("prefill_slice_seconds", [&](auto& of) { of.prefill_slice_seconds = bad; }));
+  EXPECT_TRUE(refuses("max_tokens_in_paged_kv_cache",
+                      [](auto& of) { of.max_tokens_in_paged_kv_cache = -1; }));
 }
 
 TEST_F(ExecutorOptionsTest, AnUnknownInstructionSet) {

@@ -208,6 +208,9 @@ TEST(Loop, StatsKnowWhoRunsFromTheFirstLaunchOn) {
   const ExecutorStats stats = rig.loop.stats();
   EXPECT_EQ(stats.num_queued_requests, 0);
   EXPECT_EQ(stats.num_active_requests, 1);
+  ASSERT_EQ(stats.requests.size(), 1U);
+  EXPECT_EQ(stats.requests[0].id, handle.ticketed->channel->id());
+  EXPECT_EQ(stats.requests[0].stage, RequestStage::encoder_in_progress);
   rig.control->release();
   handle.result();
   EXPECT_EQ(rig.loop.stats().num_active_requests, 0);

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "cpu/cpu_backend.h"
 #include "model/registry.h"
 #include "ops/reference/reference_backend.h"
@@ -213,7 +215,7 @@ TEST_F(NativeNetworkTest, ThePoolMayBeSmaller) {
   options.limits = data_.limits;
   options.cache_positions = 33;
   EXPECT_EQ(make_network(data_, ops::make_reference_backend(), options)->info().num_blocks, 3);
-  options.cache_positions = 1 << 30;
+  options.cache_positions = std::numeric_limits<std::int32_t>::max();
   EXPECT_EQ(make_network(data_, ops::make_reference_backend(), options)->info().num_blocks,
             open()->info().num_blocks);
 }

@@ -108,6 +108,7 @@ def test_voices_of_an_engine(engine: Path, samples: Path) -> None:
         ({"concurrency": (0,)}, "concurrency: expected 1 to 4096"),
         ({"request_rate": 0.0}, "request_rate: expected"),
         ({"request_rate": float("nan")}, "request_rate: expected"),
+        ({"enable_exp_delays": True}, "enable_exp_delays: expected a request_rate"),
         ({"warm_up": -1}, "warm_up: expected 0 to"),
     ],
 )
