@@ -20,13 +20,15 @@ from numpy.typing import NDArray
 import ttsrt_rt as rt
 from ttsrt_rt.synth import write_random_ckpt, write_random_nemo
 
-# Weights' dtype and quantization.
+# Weights, their quantization, and the cache.
 DTYPES = (
-    ("float32", "none"),
-    ("bfloat16", "none"),
-    ("bfloat16", "w8a16"),
-    ("bfloat16", "w8a8"),
-    ("bfloat16", "w4a16"),
+    ("float32", "none", "float32"),
+    ("bfloat16", "none", "bfloat16"),
+    ("bfloat16", "none", "int8"),
+    ("bfloat16", "w8a16", "bfloat16"),
+    ("bfloat16", "w8a8", "int8"),
+    ("bfloat16", "w4a16", "bfloat16"),
+    ("bfloat16", "w4a8", "bfloat16"),
 )
 
 # Small limits, so that slots, rows of a launch and cache blocks run short often.
@@ -155,11 +157,12 @@ class Bench:
     folder: Path
     checkpoint_of: Callable[[str], Path]
     results: dict[tuple[Path, Spec], rt.Result] = field(default_factory=dict, repr=False)
+    caches: dict[Path, str] = field(default_factory=dict, repr=False)
 
     def engine(
         self,
         kind: str,
-        dtype: tuple[str, str] = DTYPES[0],
+        dtype: tuple[str, str, str] = DTYPES[0],
         max_batch_size: int = MAX_BATCH_SIZE,
     ) -> Path:
         """The engine of a kind of checkpoint, under `LIMITS` but for the number of slots."""
@@ -169,6 +172,7 @@ class Bench:
             if dtype[1] != "none":
                 options["quantization"] = dtype[1]
             rt.build(self._checkpoint(kind), folder, dtype=dtype[0], **options)
+            self.caches[folder] = dtype[2]
         return folder
 
     def _checkpoint(self, kind: str) -> Path:
@@ -182,8 +186,11 @@ class Bench:
         return folder
 
     def executor(self, engine: Path, **options: Any) -> rt.Executor:
-        """An executor on the CPU that knows the added voices its model can speak with."""
-        executor = rt.Executor(engine, device="cpu", **options)
+        """An executor on the CPU, with the engine's kind of cache, that knows the added voices its
+        model can speak with.
+        """
+        cache = self.caches.get(engine, DTYPES[0][2])
+        executor = rt.Executor(engine, device="cpu", kv_cache_dtype=cache, **options)
         info = executor.engine.info
         for name, rows in ((GUEST, _rows(9, 77, info.dim)), (RECORDING, _codes(7, 78, info))):
             contexts = CONTEXTS.get(engine.name.partition("-")[0], (GUEST,))

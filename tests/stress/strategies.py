@@ -72,7 +72,7 @@ class Mix:
     """An engine, what its executor may use, and the requests it is given."""
 
     kind: str
-    dtype: tuple[str, str]
+    dtype: tuple[str, str, str]
     options: tuple[tuple[str, Any], ...]
     entries: tuple[Entry, ...]
 

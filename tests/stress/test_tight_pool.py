@@ -51,7 +51,9 @@ def dtype(request: pytest.FixtureRequest) -> tuple[str, str]:
     return value
 
 
-def test_a_thousand_requests_in_a_tenth_of_the_blocks(bench: Bench, dtype: tuple[str, str]) -> None:
+def test_a_thousand_requests_in_a_tenth_of_the_blocks(
+    bench: Bench, dtype: tuple[str, str, str]
+) -> None:
     engine = bench.engine(KIND, dtype, max_batch_size=NUM_SLOTS)
     specs = [spec_of(index, ("voice", "guest", "embeddings")) for index in range(60)]
     wholes = {spec: bench.alone(engine, spec) for spec in specs}

@@ -78,6 +78,8 @@ void Compiled::lower() {
       std::visit([this](const auto& op) { lower(op); }, program_.ops[i]);
     }
   }
+  part_stages_.resize(static_cast<std::size_t>(program_.num_parts()),
+                      static_cast<std::int64_t>(plan_.stages.size()));
 }
 
 // Whether op `index` is a LayerNorm that only the Linear behind it reads, before another writes
@@ -88,6 +90,9 @@ bool Compiled::can_fuse(std::size_t index) const {
   const auto* linear = std::get_if<ops::Linear>(&program_.ops[index + 1]);
   if (norm == nullptr || linear == nullptr || linear->x != norm->out || linear->out == norm->x)
     return false;
+  for (const std::int32_t begin : program_.part_begins) {
+    if (static_cast<std::size_t>(begin) == index + 1) return false;
+  }
   for (std::size_t i = index + 2; i < program_.ops.size(); ++i) {
     const auto* next = std::get_if<ops::LayerNorm>(&program_.ops[i]);
     if (next != nullptr && next->out == norm->out && next->x != norm->out) return true;

@@ -1,5 +1,7 @@
 #include "executor/channel.h"
 
+#include <utility>
+
 #include "core/check.h"
 
 namespace ttsrt {
@@ -51,6 +53,7 @@ void Channel::abandon() noexcept {
     result_.emplace();
     result_->finish_reason = FinishReason::error;
     result_->error = "no memory";  // short enough to need none
+    has_last_to_tell_ = true;
   }
   changed_.notify_all();
 }
@@ -59,7 +62,14 @@ std::optional<Event> Channel::next(std::optional<double> timeout_seconds, bool& 
   std::unique_lock<std::mutex> lock(mutex_);
   const auto is_ready = [&] { return !events_.empty() || result_.has_value(); };
   timed_out = !wait_until(changed_, lock, timeout_seconds, is_ready);
-  if (timed_out || events_.empty()) return std::nullopt;
+  if (timed_out) return std::nullopt;
+  if (events_.empty() && std::exchange(has_last_to_tell_, false)) {
+    Event last;
+    last.is_last = true;
+    last.finish_reason = FinishReason::error;
+    return last;
+  }
+  if (events_.empty()) return std::nullopt;
   Event event = std::move(events_.front());
   events_.pop_front();
   return event;

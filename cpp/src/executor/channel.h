@@ -25,7 +25,8 @@ class Channel {
   // The loop's side. finish() is the end: it pushes the last event and keeps the result.
   void push(Event event);
   void finish(Event last, Result result);
-  // An end where there is no memory for one: a result that is an error, and no last event.
+  // An end where there is no memory for one: an error, whose last event is made when it is asked
+  // for.
   void abandon() noexcept;
 
   // The caller's side.
@@ -40,6 +41,7 @@ class Channel {
   std::condition_variable changed_;
   std::deque<Event> events_;
   std::optional<Result> result_;
+  bool has_last_to_tell_ = false;  // an abandoned request's last event, made when it is asked for
 };
 
 // What Handle copies share: when the last one goes, the request is cancelled.

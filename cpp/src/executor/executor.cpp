@@ -14,7 +14,7 @@ namespace ttsrt {
 namespace {
 
 constexpr double kMaxSlice = 3600.0;  // seconds
-constexpr std::int32_t kMaxIterations = 1 << 20;
+constexpr std::int32_t kMaxIterations = 1 << 14;
 
 void check_options(const ExecutorOptions& options) {
   TTSRT_CHECK(ConfigError, options.num_threads >= 0 && options.num_threads <= 1024,

@@ -17,6 +17,7 @@ Loop::Loop(std::unique_ptr<model::Network> network, const LoopOptions& options)
   const model::NetworkInfo& info = network_->info();
   for (std::int32_t slot = info.slots - 1; slot >= 0; --slot) free_slots_.push_back(slot);
   running_.reserve(static_cast<std::size_t>(info.slots));
+  places_.reserve(static_cast<std::size_t>(info.slots));
   budget_.max_rows = info.facts.max_rows;
   budget_.seconds = options.prefill_slice_seconds;
   budget_.num_parts = info.num_parts;
@@ -131,7 +132,9 @@ void Loop::take_in() {
       for (auto at = waiting_.begin(); at != waiting_.end(); ++at) {
         if (at->request.priority > best->request.priority) best = at;
       }
-      if (best->channel->is_cancelled() || best->is_expired(Clock::now())) return;  // next step
+      if (best->channel->is_cancelled() ||
+          is_expired(best->request.deadline, best->submitted, Clock::now()))
+        return;  // next step
       if (!reserves(best->request)) return;
       chosen = std::move(*best);
       waiting_.erase(best);
@@ -227,9 +230,11 @@ void Loop::drop_ended() {
     const std::lock_guard<std::mutex> lock(mutex_);
     closes = state_ == State::closing;
     const auto is_over = [&](const Pending& of) {
-      return closes || of.channel->is_cancelled() || of.is_expired(now);
+      return closes || of.channel->is_cancelled() ||
+             is_expired(of.request.deadline, of.submitted, now);
     };
     if (std::any_of(waiting_.begin(), waiting_.end(), is_over)) {
+      ended.reserve(waiting_.size());  // before any of them moves
       const auto first = std::stable_partition(waiting_.begin(), waiting_.end(),
                                                [&](const Pending& of) { return !is_over(of); });
       std::move(first, waiting_.end(), std::back_inserter(ended));
@@ -243,9 +248,7 @@ void Loop::drop_ended() {
   }
   for (auto& sequence : running_) {
     const bool is_cancelled = closes || sequence->channel->is_cancelled();
-    const auto& deadline = sequence->request.deadline;
-    const bool is_late =
-        deadline && std::chrono::duration<double>(now - sequence->submitted).count() > *deadline;
+    const bool is_late = is_expired(sequence->request.deadline, sequence->submitted, now);
     if (!is_cancelled && !is_late) continue;
     end(sequence, is_cancelled ? FinishReason::cancelled : FinishReason::deadline, "");
   }
@@ -321,16 +324,16 @@ void Loop::learn_row_seconds(const step::StepOutput& output) {
 // Forgets those that ended; who stays moves up, in paused batches too.
 void Loop::close_ranks() {
   std::int32_t next = 0;
-  std::vector<std::int32_t> places(running_.size(), step::kNobody);
+  places_.assign(running_.size(), step::kNobody);  // reserved: this runs where memory is short, too
   for (std::size_t i = 0; i < running_.size(); ++i) {
-    if (running_[i] != nullptr) places[i] = next++;
+    if (running_[i] != nullptr) places_[i] = next++;
   }
   std::erase(running_, nullptr);
   for (PausedBatch& paused : paused_) {
     bool is_wanted = false;
     for (PausedBatch::Member& member : paused.members) {
       if (member.sequence != step::kNobody)
-        member.sequence = places[static_cast<std::size_t>(member.sequence)];
+        member.sequence = places_[static_cast<std::size_t>(member.sequence)];
       is_wanted |= member.sequence != step::kNobody;
     }
     if (!is_wanted) paused = {};

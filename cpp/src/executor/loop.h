@@ -85,6 +85,7 @@ class Loop {
   step::StepBatch batch_;
   std::vector<SequenceView> views_;
   PausedBatches paused_;
+  std::vector<std::int32_t> places_;  // close_ranks()
   StepBudget budget_;
 
   // Shared with callers.

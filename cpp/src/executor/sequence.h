@@ -17,16 +17,17 @@ namespace ttsrt::executor {
 
 using Clock = std::chrono::steady_clock;
 
+// Whether a request's time, in seconds from its submission, is up.
+inline bool is_expired(const std::optional<double>& deadline, Clock::time_point submitted,
+                       Clock::time_point now) {
+  return deadline && std::chrono::duration<double>(now - submitted).count() > *deadline;
+}
+
 // A request that waits for a slot.
 struct Pending {
   PreparedRequest request;
   std::shared_ptr<Channel> channel;
   Clock::time_point submitted;
-
-  bool is_expired(Clock::time_point now) const {
-    return request.deadline &&
-           std::chrono::duration<double>(now - submitted).count() > *request.deadline;
-  }
 };
 
 struct Sequence {

@@ -71,7 +71,8 @@ void StatsBook::count_ended(std::uint64_t id, FinishReason reason, std::int32_t 
   } else {
     ++totals_.num_completed;
   }
-  ++next_.num_completed_requests;
+  const bool is_own_end = reason == FinishReason::stop || reason == FinishReason::length;
+  if (!is_own_end) ++next_.num_completed_requests;  // publish() has counted the others
   book_occupancy(num_active);
 }
 
@@ -90,6 +91,7 @@ void StatsBook::publish(const step::StepPlan& plan, std::int32_t num_active,
   next_.num_queued_requests = totals_.num_queued_requests;
   next_.num_frames = static_cast<std::int32_t>(frames);
   next_.kv_cache_stats = totals_.kv_cache_stats;
+  for (const auto& sequence : running) next_.num_completed_requests += sequence->end ? 1 : 0;
   next_.inflight_batching_stats = carried(plan, running);
   if (!ring_.empty()) ring_[static_cast<std::size_t>(next_.iter - 1) % ring_.size()] = next_;
   next_ = {};

@@ -81,6 +81,10 @@ TEST(Channel, AnAbandonedOneEndsWithAnError) {
   channel.abandon();
   bool timed_out = false;
   EXPECT_TRUE(channel.next(std::nullopt, timed_out).has_value());
+  const std::optional<Event> last = channel.next(std::nullopt, timed_out);
+  ASSERT_TRUE(last.has_value());
+  EXPECT_TRUE(last->is_last);
+  EXPECT_EQ(last->finish_reason, FinishReason::error);
   EXPECT_FALSE(channel.next(std::nullopt, timed_out).has_value());
   EXPECT_FALSE(timed_out);
   EXPECT_EQ(channel.result(std::nullopt)->finish_reason, FinishReason::error);
