@@ -63,7 +63,7 @@ struct ExecutorOptions {
   /// for max_batch_size guided requests at full length. A request reserves its worst case from it.
   std::int32_t max_tokens_in_paged_kv_cache = 0;
   /// How long encoders and prefill may take per iteration, about, while other requests decode; 0:
-  /// no limit. They go on with the next iteration where this one stopped.
+  /// no limit, as under `trace`. They go on with the next iteration where this one stopped.
   double prefill_slice_seconds = 0.02;
   /// "float32", "bfloat16", "float16" or "int8" (with a float32 scale per position and head);
   /// empty: as the engine computes.

@@ -38,7 +38,8 @@ void check_options(const ExecutorOptions& options) {
 
 executor::LoopOptions loop_options(const ExecutorOptions& options) {
   return {.max_queue_size = options.max_queue_size,
-          .prefill_slice_seconds = options.prefill_slice_seconds,
+          // A trace shows each stage whole, however slow the machine is.
+          .prefill_slice_seconds = options.trace ? 0.0 : options.prefill_slice_seconds,
           .iter_stats_max_iterations = options.iter_stats_max_iterations,
           .trace = options.trace};
 }
