@@ -36,7 +36,7 @@ class AlignedBuffer {
   }
 
  private:
-  void swap(AlignedBuffer& other) {
+  void swap(AlignedBuffer& other) noexcept {
     std::swap(data_, other.data_);
     std::swap(bytes_, other.bytes_);
   }

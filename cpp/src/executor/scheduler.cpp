@@ -8,7 +8,6 @@ namespace ttsrt::executor {
 namespace {
 
 using step::Branch;
-using step::PlanItem;
 using step::RowClass;
 
 // Prefill goes on by so many rows at least, and by so many while nobody knows what a row takes.

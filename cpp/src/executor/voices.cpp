@@ -87,6 +87,7 @@ void VoiceBook::remove(const std::string& name) {
 std::vector<std::string> VoiceBook::names() const {
   const std::lock_guard<std::mutex> lock(mutex_);
   std::vector<std::string> names;
+  names.reserve(by_name_.size());
   for (const auto& [name, source] : by_name_) names.push_back(name);
   return names;
 }
