@@ -2,6 +2,7 @@
 // first throw.
 #include "ttsrt/error.h"
 
+#include <cstring>
 #include <exception>
 
 #include "bindings.h"
@@ -9,9 +10,13 @@
 namespace ttsrt::python {
 namespace {
 
+// A message may quote a damaged file: bytes that are no UTF-8 are shown as \xNN.
 void raise(const char* kind, const std::exception& error) {
   const py::object type = py::module_::import("ttsrt_rt.errors").attr(kind);
-  PyErr_SetString(type.ptr(), error.what());
+  const auto size = static_cast<Py_ssize_t>(std::strlen(error.what()));
+  const auto message = py::reinterpret_steal<py::object>(
+      PyUnicode_DecodeUTF8(error.what(), size, "backslashreplace"));
+  if (message) PyErr_SetObject(type.ptr(), message.ptr());
 }
 
 void translate(std::exception_ptr thrown) {

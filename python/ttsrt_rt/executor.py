@@ -140,7 +140,15 @@ class Executor:
             raise ConfigError(
                 f"generate: expected requests or fields, got both: {', '.join(fields)}"
             )
-        return self._generate_all(list(request))
+        requests = [] if isinstance(request, str) else list(request)
+        if (requests or isinstance(request, str)) and not any(
+            isinstance(each, Request) for each in requests
+        ):
+            raise ConfigError(
+                "generate: expected a Request, several of them, or fields (text_ids=...), got "
+                f"{type(request).__name__} of {type(next(iter(request), None)).__name__}"
+            )
+        return self._generate_all(requests)
 
     def stream(self, request: Request | None = None, /, **fields: Any) -> Iterator[Event]:
         """Submits a request and yields its events as frames come.

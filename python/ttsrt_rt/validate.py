@@ -6,22 +6,27 @@ The first stage that is off is the one to look at: what follows is computed from
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.golden import Golden
 from ttsrt_rt.result import Result
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from ttsrt_rt.request import Request
+
 __all__ = ["StageReport", "validate"]
 
 # Largest absolute difference from the original's float32 on a CPU.
 TOLERANCES = {"align_scores": 1e-5, "prior": 0.0, "focus": 0.0, "codes": 0.0}
 HIDDEN_TOLERANCE = 2e-4
+# What depends on picks: told, but not judged, of an engine of reduced precision.
+PICKS = ("prior", "focus", "codes", "lt_logits")
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,7 @@ def validate(
     case: str | os.PathLike[str] | None = None,
     run_name: str | None = None,
     tolerance: float | None = None,
+    max_steps: int | None = None,
     device: str | None = None,
     num_threads: int | None = None,
 ) -> list[StageReport]:
@@ -70,8 +76,10 @@ def validate(
         golden: `CASE.RUN.npz`.
         case: `CASE.json` with the runs' knobs; None looks beside `golden`.
         run_name: Which run; None takes it from the name of `golden`.
-        tolerance: Of hidden states and logits; None is float32's, 2e-4. Focus, prior and codes are
-            exact, always.
+        tolerance: Of hidden states, logits and alignment, for an engine of reduced precision, whose
+            picks are then told and not judged; None is float32's, 2e-4 and 1e-5, with exact picks.
+        max_steps: Compares only so many decoder steps: a reduced precision soon picks another code,
+            and what follows belongs to another utterance. None for all.
         device: As of `Executor`.
         num_threads: As of `Executor`.
 
@@ -86,16 +94,36 @@ def validate(
 
     run = Golden(golden, case=case, run_name=run_name)
     with Executor(engine, device=device, num_threads=num_threads, trace=True) as executor:
-        handles = [executor.submit(request) for request in run.requests(executor)]
+        most = None
+        if max_steps is not None:
+            if max_steps < 1:
+                raise ConfigError(f"max_steps: expected 1 or more, got {max_steps}")
+            most = max_steps * executor.engine.info.frame_stacking
+        requests = [_shortened(request, most) for request in run.requests(executor)]
+        handles = [executor.submit(request) for request in requests]
         results = [handle.result() for handle in handles]
     tallies: dict[str, _Tally] = {}
     for index, result in enumerate(results):
-        _compare_request(tallies, run, index, result)
-    hidden = HIDDEN_TOLERANCE if tolerance is None else tolerance
-    return [tally.report(stage, TOLERANCES.get(stage, hidden)) for stage, tally in tallies.items()]
+        _compare_request(tallies, run, index, result, most)
+    return [tally.report(stage, _allowed(stage, tolerance)) for stage, tally in tallies.items()]
 
 
-def _compare_request(tallies: dict[str, _Tally], run: Golden, index: int, result: Result) -> None:
+def _shortened(request: Request, most: int | None) -> Request:
+    """The same request for so many frames at most."""
+    if most is None or (request.max_frames is not None and request.max_frames <= most):
+        return request
+    return replace(request, max_frames=most)
+
+
+def _allowed(stage: str, tolerance: float | None) -> float:
+    if tolerance is None:
+        return TOLERANCES.get(stage, HIDDEN_TOLERANCE)
+    return float("inf") if stage in PICKS else tolerance
+
+
+def _compare_request(
+    tallies: dict[str, _Tally], run: Golden, index: int, result: Result, most: int | None
+) -> None:
     traced = {(entry.name, entry.step): entry.values for entry in result.trace}
     for stage in run.stages(index, result.metrics.steps):
         got = traced.get((stage.name, stage.step))
@@ -109,7 +137,8 @@ def _compare_request(tallies: dict[str, _Tally], run: Golden, index: int, result
         positions = positions[: max(result.metrics.steps - first, 0)]
         focus = None if result.focus is None else result.focus[first:]
         tallies.setdefault("focus", _Tally()).add(f"request {index}", positions, focus)
-    tallies.setdefault("codes", _Tally()).add(f"request {index}", run.codes(index), result.codes)
+    codes = run.codes(index)[:most]
+    tallies.setdefault("codes", _Tally()).add(f"request {index}", codes, result.codes)
 
 
 @dataclass

@@ -17,6 +17,7 @@ import pytest
 
 import ttsrt_rt as rt
 from ttsrt_rt.golden import Golden
+from ttsrt_rt.validate import validate
 
 DATA = Path(__file__).resolve().parents[1] / "data" / "magpie"
 RUNS = [
@@ -96,3 +97,23 @@ def test_alone_or_in_a_crowd(
             for request, first, second in zip(requests, together, together[2:], strict=False):
                 np.testing.assert_array_equal(executor.generate(request).codes, first.codes)
                 np.testing.assert_array_equal(second.codes, first.codes)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "w8a16", "w8a8"])
+def test_validate_prints_the_distance(
+    dtype: str, narrow_engine_of: Callable[[str, str], Path]
+) -> None:
+    engine = narrow_engine_of("tiny2503", dtype)
+    golden = DATA / "tiny2503.cfg_prior_kv.npz"
+    reports = {
+        report.stage: report
+        for report in validate(engine, golden, max_steps=1, tolerance=1e3, device="cpu")
+    }
+    for stage in ("encoder_out", "dec_hidden", "logits"):
+        report = reports[stage]
+        assert 0.0 < report.max_difference <= BOUNDS[dtype, None] * report.magnitude
+    assert reports["codes"].tolerance == np.inf and reports["codes"].is_ok
+    strict = validate(engine, golden, max_steps=1, device="cpu")
+    assert not all(report.is_ok for report in strict)
+    with pytest.raises(rt.ConfigError, match="max_steps"):
+        validate(engine, golden, max_steps=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import signal
 import subprocess
 import sys
@@ -331,3 +332,21 @@ def test_ctrl_c_ends_a_wait(engine: Path) -> None:
         finally:
             process.kill()
     assert "KeyboardInterrupt" in errors
+
+
+@pytest.mark.parametrize("nothing", ["hello", [5, 6, 7], ["text_ids"]])
+def test_ids_are_not_requests(executor: rt.Executor, nothing: object) -> None:
+    with pytest.raises(rt.ConfigError, match="text_ids="):
+        executor.generate(nothing)  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("name", ["engine.json", "weights.safetensors"])
+def test_a_damaged_file_is_named_whatever_its_bytes(
+    engine: Path, tmp_path: Path, name: str
+) -> None:
+    damaged = shutil.copytree(engine, tmp_path / "damaged")
+    with open(damaged / name, "r+b") as file:
+        file.seek(20)
+        file.write(b"\x9b\xff\x9b")
+    with pytest.raises(rt.FormatError, match=name):
+        rt.Executor(damaged)

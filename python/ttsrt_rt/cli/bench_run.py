@@ -10,14 +10,14 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ttsrt_rt.cli.files import check_output
 from ttsrt_rt.cli.tables import format_table
 from ttsrt_rt.cli.types import Subparsers
-from ttsrt_rt.errors import ConfigError
 
 if TYPE_CHECKING:
     from ttsrt_rt.bench.run import RunOptions, RunReport
 
-__all__ = ["add_executor_flags", "add_prepare", "add_run", "check_output", "executor_options"]
+__all__ = ["add_executor_flags", "add_prepare", "add_run", "executor_options"]
 
 _LENGTHS = {
     "input_len": ([128, 0, 128, 128], "text tokens"),
@@ -239,13 +239,3 @@ def add_executor_flags(parser: argparse.ArgumentParser) -> None:
 def executor_options(args: argparse.Namespace) -> dict[str, Any]:
     """The executor's options that were given."""
     return {name: getattr(args, name) for name in _EXECUTOR if getattr(args, name) is not None}
-
-
-def check_output(path: Path | None) -> None:
-    """Whether a file can be written there, asked before a long run.
-
-    Raises:
-        ConfigError: The folder does not exist.
-    """
-    if path is not None and not path.parent.is_dir():
-        raise ConfigError(f"{path}: expected a folder that exists, got {path.parent}")

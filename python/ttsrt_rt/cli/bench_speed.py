@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ttsrt_rt.cli.bench_run import add_executor_flags, check_output, executor_options
+from ttsrt_rt.cli.bench_run import add_executor_flags, executor_options
+from ttsrt_rt.cli.files import check_output
 from ttsrt_rt.cli.tables import format_markdown, format_size
 from ttsrt_rt.cli.types import Subparsers
 from ttsrt_rt.errors import ConfigError

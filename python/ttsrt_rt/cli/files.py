@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["load_array"]
+__all__ = ["check_output", "load_array"]
 
 
 def load_array(text: str) -> NDArray[np.generic]:
@@ -112,3 +112,13 @@ def _pick(arrays: Mapping[str, Any], path: Path, key: str | None) -> Any:
             f"{path}: expected {path.name}:KEY with one of {', '.join(names)}; got {asked}"
         )
     return arrays[key]
+
+
+def check_output(path: Path | None) -> None:
+    """Whether a file can be written there, asked before a long run.
+
+    Raises:
+        ConfigError: The folder does not exist.
+    """
+    if path is not None and not path.parent.is_dir():
+        raise ConfigError(f"{path}: expected a folder that exists, got {path.parent}")

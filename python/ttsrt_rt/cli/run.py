@@ -6,9 +6,10 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ttsrt_rt.cli.files import load_array
+from ttsrt_rt.cli.files import check_output, load_array
 from ttsrt_rt.cli.tables import format_memory
 from ttsrt_rt.cli.types import Subparsers
 from ttsrt_rt.errors import ConfigError
@@ -98,6 +99,8 @@ def _run(args: argparse.Namespace) -> int:
     from ttsrt_rt import _core
     from ttsrt_rt.executor import Executor
 
+    for path in (args.output, args.alignment_output):
+        check_output(None if path is None else Path(path))
     engine = _core.Engine.open(args.engine)
     request = _request(args, engine)
     options = {name: getattr(args, name) for name in ("device", "num_threads", "kv_cache_dtype")}

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["add_parser"]
 
+_ALLOWED = {0.0: "exact", float("inf"): "any"}
+
 
 def add_parser(commands: Subparsers) -> None:
     """Adds the command's arguments."""
@@ -30,7 +32,13 @@ def add_parser(commands: Subparsers) -> None:
     )
     parser.add_argument("--run_name", help="which run of the case; default: from the file's name")
     parser.add_argument(
-        "--tolerance", type=float, help="largest difference of hidden states and logits"
+        "--tolerance",
+        type=float,
+        help="of a reduced precision: largest difference of hidden states, logits and alignment; "
+        "picks are told and not judged",
+    )
+    parser.add_argument(
+        "--max_steps", type=int, help="compare only so many decoder steps; default: all"
     )
     parser.add_argument("--device", help='"auto", "cpu", "reference"')
     parser.add_argument("--num_threads", type=int, help="CPU threads; 0: one per core")
@@ -47,6 +55,7 @@ def _run(args: argparse.Namespace) -> int:
         case=args.case,
         run_name=args.run_name,
         tolerance=args.tolerance,
+        max_steps=args.max_steps,
         device=args.device,
         num_threads=args.num_threads,
     )
@@ -64,7 +73,7 @@ def _text(reports: list[StageReport]) -> str:
             report.count,
             f"{report.max_difference:.3g}",
             f"{report.mean_difference:.3g}",
-            "exact" if report.tolerance == 0 else f"{report.tolerance:.3g}",
+            _ALLOWED.get(report.tolerance, f"{report.tolerance:.3g}"),
             "ok" if report.is_ok else "FAIL",
             report.worst,
         ]
