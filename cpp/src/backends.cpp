@@ -31,6 +31,8 @@ DType cache_dtype_of(const std::string& name, DType engine) {
 }  // namespace
 
 std::unique_ptr<ops::Backend> open_backend(const std::string& device, std::int32_t num_threads) {
+  TTSRT_CHECK(ConfigError, num_threads >= 0 && num_threads <= 1024,
+              "num_threads: expected 0 to 1024, got ", num_threads);
   if (device == "cpu" || device == "auto") {
     CpuOptions cpu_options;
     cpu_options.num_threads = num_threads;

@@ -140,13 +140,13 @@ class Executor:
             raise ConfigError(
                 f"generate: expected requests or fields, got both: {', '.join(fields)}"
             )
-        requests = [] if isinstance(request, str) else list(request)
-        if (requests or isinstance(request, str)) and not any(
-            isinstance(each, Request) for each in requests
-        ):
+        requests = list(request)
+        is_text = isinstance(request, str)
+        if is_text or (requests and not any(isinstance(each, Request) for each in requests)):
+            kinds = sorted({type(each).__name__ for each in requests})
             raise ConfigError(
                 "generate: expected a Request, several of them, or fields (text_ids=...), got "
-                f"{type(request).__name__} of {type(next(iter(request), None)).__name__}"
+                f"{type(request).__name__} of {', '.join(kinds)}"
             )
         return self._generate_all(requests)
 
@@ -207,11 +207,12 @@ class Executor:
             self._native.add_voice(name, float_matrix(embeddings, "embeddings"))
         else:
             self._native.add_voice_codes(name, id_matrix(codes, "codes"))
-        stats = self._native.stats()
-        _LOG.info(
-            "voice %r added: %d voices, %d bytes of those added",
-            *(name, stats.num_voices, stats.voice_bytes),
-        )
+        if _LOG.isEnabledFor(logging.INFO):
+            stats = self._native.stats()
+            _LOG.info(
+                "voice %r added: %d voices, %d bytes of those added",
+                *(name, stats.num_voices, stats.voice_bytes),
+            )
 
     def remove_voice(self, name: str) -> None:
         """Forgets a voice; requests that use it go on.

@@ -119,7 +119,6 @@ class _Planner:
         self.max_positions = int(self.decoder["max_positions"])
         one = _open(engine, 1)
         self.cache_dtype = one.kv_cache_dtype
-        self.known_dtypes = {one.kv_cache_dtype: True}
         kept = self._kv_cache(1, self.info.max_seq_len, one.kv_cache_dtype)
         kept += self._cross_memory(1, one.kv_cache_dtype) + self._slots(1)
         self.record_bytes = one.state_bytes - kept  # rules and prior state of one slot
@@ -144,20 +143,8 @@ class _Planner:
             cross_memory=self._cross_memory(batch, dtype),
             slots=self._slots(batch) + batch * self.record_bytes,
             activations=self._activations(batch),
-            is_served=batch <= self.info.max_batch_size
-            and length == self.info.max_seq_len
-            and self._can_cache(dtype),
+            is_served=batch <= self.info.max_batch_size and length == self.info.max_seq_len,
         )
-
-    def _can_cache(self, dtype: str) -> bool:
-        """Whether an executor knows this kind of cache: asked once, by opening one."""
-        if dtype not in self.known_dtypes:
-            try:
-                _open(self.engine, 1, dtype)
-                self.known_dtypes[dtype] = True
-            except ConfigError:
-                self.known_dtypes[dtype] = False
-        return self.known_dtypes[dtype]
 
     def _kv_cache(self, batch: int, length: int, dtype: str) -> int:
         """Both branches of every slot at full length, and one shared prefix per slot at worst."""
@@ -193,18 +180,10 @@ class _Planner:
         return one + (batch - 1) * (self.activations[1] - one)
 
 
-def _open(
-    engine: _core.Engine, max_batch_size: int, kv_cache_dtype: str | None = None
-) -> _core.ExecutorInfo:
+def _open(engine: _core.Engine, max_batch_size: int) -> _core.ExecutorInfo:
     from ttsrt_rt.executor import Executor
 
-    with Executor(
-        engine,
-        device="cpu",
-        num_threads=1,
-        max_batch_size=max_batch_size,
-        kv_cache_dtype=kv_cache_dtype,
-    ) as executor:
+    with Executor(engine, device="cpu", num_threads=1, max_batch_size=max_batch_size) as executor:
         return executor.info
 
 

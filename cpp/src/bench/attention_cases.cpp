@@ -20,10 +20,6 @@ std::int32_t length_of(const CaseOptions& options, std::int32_t row) {
   return options.length - static_cast<std::int32_t>(less);
 }
 
-std::int32_t blocks_of(std::int32_t length) {
-  return (length + ops::kBlockSize - 1) / ops::kBlockSize;
-}
-
 // Keys and values of all rows; what an attention op reads and does.
 void count_attention(const CaseOptions& options, std::int64_t row_width, std::int32_t most,
                      OpCase& made) {
@@ -46,9 +42,9 @@ std::vector<std::vector<std::int32_t>> deal_blocks(const CaseOptions& options,
                                                    std::int32_t& num_blocks) {
   std::vector<std::vector<std::int32_t>> tables(static_cast<std::size_t>(options.rows));
   num_blocks = 0;
-  for (std::int32_t b = 0; b < blocks_of(options.length); ++b) {
+  for (std::int32_t b = 0; b < ops::blocks_for(options.length); ++b) {
     for (std::int32_t row = 0; row < options.rows; ++row) {
-      if (b < blocks_of(length_of(options, row)))
+      if (b < ops::blocks_for(length_of(options, row)))
         tables[static_cast<std::size_t>(row)].push_back(num_blocks++);
     }
   }
@@ -82,7 +78,7 @@ void fill_cache(const CaseOptions& options, const std::vector<std::vector<std::i
   const std::int32_t whole = std::max(segment.rows / ops::kBlockSize, 1);
   for (std::size_t row = 0; row < tables.size(); ++row) {
     for (std::int32_t b = 0; b < static_cast<std::int32_t>(tables[row].size()); ++b) {
-      if (row == 0 && b < blocks_of(segment.rows)) continue;
+      if (row == 0 && b < ops::blocks_for(segment.rows)) continue;
       made.copies.push_back(
           {first[static_cast<std::size_t>(b % whole)], tables[row][static_cast<std::size_t>(b)]});
     }

@@ -24,7 +24,6 @@ DType dtype_of(const char* what, const std::string& name, bool has_int8) {
 }  // namespace
 
 void check_options(const OpBenchOptions& options) {
-  check_range("num_threads", options.num_threads, 0, 1024);
   check_range("rows", options.rows, 1, 4096);
   check_range("outputs", options.outputs, 1, 16384);
   check_range("inputs", options.inputs, 1, 16384);

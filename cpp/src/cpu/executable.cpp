@@ -105,7 +105,7 @@ void Compiled::prepare(const step::RowBatch& rows) {
     const step::Segment& segment = rows.segments[s];
     if (continues(rows.segments, s)) launch_.has_single_rows = false;
     launch_.first_block[s + 1] =
-        launch_.first_block[s] + (segment.rows + ops::kBlockSize - 1) / ops::kBlockSize;
+        launch_.first_block[s] + static_cast<std::int32_t>(ops::blocks_for(segment.rows));
     for (std::int32_t row = segment.first_row; row < segment.first_row + segment.rows; ++row) {
       launch_.segment_of[static_cast<std::size_t>(row)] = static_cast<std::int32_t>(s);
       launch_.draw_of[static_cast<std::size_t>(row)] = -1;

@@ -136,12 +136,6 @@ inline int32_t tile_for(int32_t rows) {
   if (rows >= kTileRows) return kTileRows;
   return rows <= 2 ? rows : rows <= 4 ? 4 : rows <= 8 ? 8 : 12;
 }
-inline int32_t panels_for(int32_t tile) {
-  if (tile == 1) return panels_in_flight(1);
-  if (tile == 2) return panels_in_flight(2);
-  if (tile == 4) return panels_in_flight(4);
-  return panels_in_flight(tile == 8 ? 8 : 12);
-}
 
 // Rows whose packed inputs stay in the L2 cache beside a few panels: at least four tiles.
 inline int32_t block_rows(int64_t words) {
@@ -166,7 +160,7 @@ void product_kernel(const LinearArgs& args) {
   const int32_t block = block_rows(args.row.words);
   for (int32_t begin = 0; begin < args.rows; begin += block) {
     const int32_t end = args.rows - begin < block ? args.rows : begin + block;
-    const int32_t group = panels_for(tile_for(end - begin));
+    const int32_t group = panels_in_flight(tile_for(end - begin));
     for (int32_t panel = args.first_panel; panel < args.last_panel; panel += group) {
       const int32_t count = args.last_panel - panel < group ? args.last_panel - panel : group;
       for (int32_t row = begin; row < end; row += kTileRows) {

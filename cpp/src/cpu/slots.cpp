@@ -6,8 +6,6 @@
 namespace ttsrt::cpu {
 namespace {
 
-std::int64_t blocks_of(std::int64_t rows) { return (rows + ops::kBlockSize - 1) / ops::kBlockSize; }
-
 std::size_t product(std::int64_t a, std::int64_t b, std::int64_t c) {
   return static_cast<std::size_t>(a * b * c);
 }
@@ -105,11 +103,11 @@ std::byte* Slots::cache(std::int32_t layer) const {
 }
 
 std::int64_t Slots::memory_blocks() const {
-  return blocks_of(spec_.max_text_len) + blocks_of(spec_.max_context_memory);
+  return ops::blocks_for(spec_.max_text_len) + ops::blocks_for(spec_.max_context_memory);
 }
 
 std::byte* Slots::memory(std::int32_t slot, std::int32_t layer, ops::Memory memory) const {
-  const std::int64_t first = memory == ops::Memory::text ? 0 : blocks_of(spec_.max_text_len);
+  const std::int64_t first = memory == ops::Memory::text ? 0 : ops::blocks_for(spec_.max_text_len);
   const std::int64_t layers = std::int64_t{slot} * spec_.memory_layers + layer;
   return memory_.data() + (layers * memory_blocks() + first) * memory_layout_.block_bytes;
 }

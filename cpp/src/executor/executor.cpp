@@ -17,8 +17,6 @@ constexpr double kMaxSlice = 3600.0;  // seconds
 constexpr std::int32_t kMaxIterations = 1 << 14;
 
 void check_options(const ExecutorOptions& options) {
-  TTSRT_CHECK(ConfigError, options.num_threads >= 0 && options.num_threads <= 1024,
-              "num_threads: expected 0 to 1024, got ", options.num_threads);
   TTSRT_CHECK(
       ConfigError,
       options.iter_stats_max_iterations >= 0 && options.iter_stats_max_iterations <= kMaxIterations,

@@ -11,16 +11,13 @@ namespace {
 
 using step::RowClass;
 
-std::int32_t blocks_for(std::int32_t positions) {
-  return positions / ops::kBlockSize + (positions % ops::kBlockSize != 0 ? 1 : 0);
-}
-
 // As many as asked for, but no more than can ever be in use: two branches of every slot at full
 // length, and one shared unconditional prefix per slot.
 std::int32_t num_blocks(const Limits& limits, std::int32_t asked_positions) {
-  const std::int32_t most = limits.max_batch_size *
-                            (2 * blocks_for(limits.max_seq_len) + blocks_for(limits.max_input_len));
-  return asked_positions == 0 ? most : std::min(most, blocks_for(asked_positions));
+  const std::int64_t most = limits.max_batch_size * (2 * ops::blocks_for(limits.max_seq_len) +
+                                                     ops::blocks_for(limits.max_input_len));
+  const std::int64_t asked = asked_positions == 0 ? most : ops::blocks_for(asked_positions);
+  return static_cast<std::int32_t>(std::min(most, asked));
 }
 
 ops::StateSpec state_of(const EngineData& engine, const NetworkOptions& options) {

@@ -51,6 +51,11 @@ struct StateSpec {
 
 constexpr std::int32_t kBlockSize = 16;  // positions of a cache block
 
+// Blocks that so many positions take.
+constexpr std::int64_t blocks_for(std::int64_t positions) {
+  return (positions + kBlockSize - 1) / kBlockSize;
+}
+
 // Most rows and draws one launch of an Executable may carry.
 struct ProgramLimits {
   std::int32_t max_rows = 0;

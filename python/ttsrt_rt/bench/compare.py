@@ -14,13 +14,19 @@ from typing import Any
 
 import numpy as np
 
-from ttsrt_rt.bench.bandwidth import read_bandwidth
-from ttsrt_rt.bench.step_time import Turns, native_turn, request_fields, step_weights, torch_turn
+from ttsrt_rt.bench.step_time import (
+    ITEM_BYTES,
+    Turns,
+    cases_of,
+    engine_of,
+    make_runners,
+    request_fields,
+    take_turns,
+)
 from ttsrt_rt.errors import ConfigError
 
 __all__ = ["CompareOptions", "Comparison", "compare"]
 
-_ITEM_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 _GREEDY_FRAMES = 16
 
 
@@ -39,9 +45,9 @@ class CompareOptions:
     with_torch: bool = True
 
     def __post_init__(self) -> None:
-        unknown = [name for name in self.dtypes if name not in _ITEM_BYTES]
+        unknown = [name for name in self.dtypes if name not in ITEM_BYTES]
         if unknown or not self.dtypes:
-            raise ConfigError(f"dtype: expected some of {', '.join(_ITEM_BYTES)}, got {unknown}")
+            raise ConfigError(f"dtype: expected some of {', '.join(ITEM_BYTES)}, got {unknown}")
         if not 1 <= self.turns <= 1000:
             raise ConfigError(f"turns: expected 1 to 1000, got {self.turns}")
 
@@ -108,42 +114,17 @@ def compare(
         ConfigError: The checkpoint or the options can't be served; PyTorch is absent.
         FormatError: The checkpoint is damaged.
     """
-    from ttsrt_rt.build import build
-
     if options.with_torch:
         check_torch()
     name = checkpoint.name.removesuffix(".checkpoint")
-    fields = request_fields(checkpoint)
-    weights = step_weights(checkpoint)
-    runners: list[tuple[Turns, Callable[[], float]]] = []
+    cases = cases_of(list(options.dtypes), ["none"])
     equal_frames = None
-    for dtype in options.dtypes:
-        engine = folder / f"{name}.{dtype}.engine"
-        if not engine.exists():
-            build(checkpoint, engine, dtype=dtype, max_batch_size=1)
-        if options.with_torch and dtype == "float32":
-            equal_frames = _equal_frames(checkpoint, engine, fields)
-        num_bytes = weights * _ITEM_BYTES[dtype]
-        runners.append((Turns(f"ttsrt_rt {dtype}", num_bytes), native_turn(engine, fields)))
-        if options.with_torch:
-            runner = torch_turn(checkpoint, dtype, fields)
-            runners.append((Turns(f"PyTorch {dtype}", num_bytes), runner))
+    for case in cases:
+        if options.with_torch and case.dtype == "float32":
+            equal_frames = _equal_frames(checkpoint, engine_of(checkpoint, name, case, folder))
+    runners = make_runners(checkpoint, name, cases, folder, options.with_torch)
     take_turns(runners, options.turns, progress or (lambda: None))
     return Comparison(name, [turns for turns, _ in runners], equal_frames)
-
-
-def take_turns(
-    runners: list[tuple[Turns, Callable[[], float]]], turns: int, progress: Callable[[], object]
-) -> None:
-    """Runs all in turn, `turns` times after a turn that warms up, the bandwidth measured around."""
-    for turn in range(turns + 1):
-        for results, run in runners:
-            before = read_bandwidth(seconds=0.2)
-            step_ms = run()
-            if turn > 0:
-                results.step_ms.append(step_ms)
-                results.bandwidth.append((before + read_bandwidth(seconds=0.2)) / 2)
-            progress()
 
 
 def check_torch() -> None:
@@ -161,12 +142,12 @@ def check_torch() -> None:
         ) from error
 
 
-def _equal_frames(checkpoint: Path, engine: Path, fields: dict[str, Any]) -> int:
+def _equal_frames(checkpoint: Path, engine: Path) -> int:
     """Greedy frames of both that are equal from the start on."""
     from ttsrt_rt.bench.torch_reference import TorchReference
     from ttsrt_rt.executor import Executor
 
-    few = {**fields, "max_frames": _GREEDY_FRAMES}
+    few = {**request_fields(checkpoint), "max_frames": _GREEDY_FRAMES}
     with Executor(engine) as executor:
         ours = executor.generate(**few, temperature=0.0).codes
     theirs = TorchReference(checkpoint, dtype="float32").generate(**few, greedy=True)

@@ -12,6 +12,7 @@ no peer, keep their tables and cache in the last dtype asked for.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import logging
 import statistics
@@ -32,7 +33,7 @@ logger = logging.getLogger(__name__)
 _FRAMES = 128
 _TEXT_LEN = 58
 _CONTEXT_COLUMNS = 110
-_ITEM_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+ITEM_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 _QUANTIZED_BYTES = {"w8a16": 1.0, "w4a16": 0.5 + 2 / 64, "w8a8": 1.0, "w4a8": 0.5 + 2 / 64}
 
 
@@ -130,6 +131,9 @@ def torch_turn(checkpoint: Path, dtype: str, fields: dict[str, Any]) -> Callable
     return turn
 
 
+Runner = tuple[Turns, Callable[[], float]]  # where its turns are kept, and one turn
+
+
 @dataclass(frozen=True)
 class Case:
     """What is measured of one size: an engine, and whether PyTorch runs beside it."""
@@ -143,7 +147,7 @@ class Case:
 
     @property
     def item_bytes(self) -> float:
-        return _QUANTIZED_BYTES.get(self.quantization, _ITEM_BYTES[self.dtype])
+        return _QUANTIZED_BYTES.get(self.quantization, ITEM_BYTES[self.dtype])
 
 
 def cases_of(dtypes: list[str], quantizations: list[str]) -> list[Case]:
@@ -152,35 +156,68 @@ def cases_of(dtypes: list[str], quantizations: list[str]) -> list[Case]:
     return plain + [Case(dtypes[-1], name) for name in quantizations if name != "none"]
 
 
-def measure(
-    size: str, cases: list[Case], turns: int, folder: Path, with_torch: bool
-) -> list[Turns]:
-    """All implementations of one size, taking turns."""
+def engine_of(checkpoint: Path, name: str, case: Case, folder: Path) -> Path:
+    """The engine of a case in `folder`, built for one request where it is not there yet."""
     from ttsrt_rt.build import build
 
-    checkpoint = make_checkpoint(size, folder)
+    plain = case.quantization == "none"
+    kind = case.dtype if plain else f"{case.dtype}.{case.quantization}"
+    engine = folder / f"{name}.{kind}.engine"
+    if not engine.exists():
+        build(
+            checkpoint,
+            engine,
+            dtype=case.dtype,
+            quantization=case.quantization,
+            max_batch_size=1,
+        )
+    return engine
+
+
+def make_runners(
+    checkpoint: Path, name: str, cases: list[Case], folder: Path, with_torch: bool
+) -> list[Runner]:
+    """Ours of every case, and PyTorch beside those that are not quantized."""
     fields = request_fields(checkpoint)
     weights = step_weights(checkpoint)
-    runners: list[tuple[Turns, Callable[[], float]]] = []
+    runners: list[Runner] = []
     for case in cases:
-        quantization = case.quantization
-        kind = case.dtype if quantization == "none" else f"{case.dtype}.{quantization}"
-        engine = folder / f"{size}.{kind}.engine"
-        if not engine.exists():
-            build(checkpoint, engine, dtype=case.dtype, quantization=quantization, max_batch_size=1)
+        engine = engine_of(checkpoint, name, case, folder)
         weight_bytes = int(weights * case.item_bytes)
         runners.append((Turns(f"ttsrt_rt {case.name}", weight_bytes), native_turn(engine, fields)))
         if with_torch and case.quantization == "none":
             runner = torch_turn(checkpoint, case.dtype, fields)
             runners.append((Turns(f"PyTorch {case.name}", weight_bytes), runner))
-    for turn in range(turns + 1):  # the first warms up
+    return runners
+
+
+def take_turns(runners: list[Runner], turns: int, progress: Callable[[], object]) -> None:
+    """Runs all in turn, `turns` times after a turn that warms up, the bandwidth measured around;
+    `progress` is called after each.
+    """
+    for turn in range(turns + 1):
         for results, run in runners:
             before = read_bandwidth(seconds=0.2)
             step_ms = run()
             if turn > 0:
                 results.step_ms.append(step_ms)
                 results.bandwidth.append((before + read_bandwidth(seconds=0.2)) / 2)
-        logger.info("%s: turn %d of %d done", size, turn, turns)
+            progress()
+
+
+def measure(
+    size: str, cases: list[Case], turns: int, folder: Path, with_torch: bool
+) -> list[Turns]:
+    """All implementations of one size, taking turns."""
+    runners = make_runners(make_checkpoint(size, folder), size, cases, folder, with_torch)
+    done = itertools.count(1)
+
+    def tell() -> None:
+        rounds, rest = divmod(next(done), len(runners))
+        if rest == 0:
+            logger.info("%s: turn %d of %d done", size, rounds - 1, turns)
+
+    take_turns(runners, turns, tell)
     return [results for results, _ in runners]
 
 
@@ -202,7 +239,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--size", nargs="+", choices=["2503", "v2607"], default=["2503", "v2607"])
     parser.add_argument(
-        "--dtype", nargs="+", choices=list(_ITEM_BYTES), default=["float32", "bfloat16"]
+        "--dtype", nargs="+", choices=list(ITEM_BYTES), default=["float32", "bfloat16"]
     )
     known = ["none", *_QUANTIZED_BYTES]
     parser.add_argument("--quantization", nargs="+", choices=known, default=["none"])

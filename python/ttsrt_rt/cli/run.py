@@ -59,9 +59,12 @@ def add_parser(commands: Subparsers) -> None:
     parser.add_argument("--seed", type=int, default=0, help="one seed, one result")
     _add_options(parser)
     parser.add_argument(
-        "--output", default="codes.npy", help="int32 [frames, codebooks]; default: %(default)s"
+        "--output",
+        type=Path,
+        default="codes.npy",
+        help="int32 [frames, codebooks]; default: %(default)s",
     )
-    parser.add_argument("--alignment_output", help="float32 [steps, text_len]")
+    parser.add_argument("--alignment_output", type=Path, help="float32 [steps, text_len]")
     parser.add_argument("--streaming", action="store_true", help="show frames as they come")
     parser.set_defaults(run=_run)
 
@@ -100,7 +103,7 @@ def _run(args: argparse.Namespace) -> int:
     from ttsrt_rt.executor import Executor
 
     for path in (args.output, args.alignment_output):
-        check_output(None if path is None else Path(path))
+        check_output(path)
     engine = _core.Engine.open(args.engine)
     request = _request(args, engine)
     options = {name: getattr(args, name) for name in ("device", "num_threads", "kv_cache_dtype")}

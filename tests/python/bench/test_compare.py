@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 import ttsrt_rt as rt
-from ttsrt_rt.bench import compare as compare_module
 from ttsrt_rt.bench import step_time
-from ttsrt_rt.bench.compare import CompareOptions, check_torch, compare, take_turns
+from ttsrt_rt.bench.compare import CompareOptions, check_torch, compare
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +20,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(step_time, "_FRAMES", 8)
     monkeypatch.setattr(step_time, "_TEXT_LEN", 12)
     monkeypatch.setattr(step_time, "_CONTEXT_COLUMNS", 6)
-    monkeypatch.setattr(compare_module, "read_bandwidth", lambda seconds: 10.0)
+    monkeypatch.setattr(step_time, "read_bandwidth", lambda seconds: 10.0)
 
 
 @pytest.mark.parametrize("case", ["tiny2503", "tinyhf"])
@@ -56,7 +55,7 @@ def test_turns_interleave() -> None:
         return run
 
     turns = [step_time.Turns(name, 1) for name in "ab"]
-    take_turns([(of, runner(of.name)) for of in turns], 2, lambda: None)
+    step_time.take_turns([(of, runner(of.name)) for of in turns], 2, lambda: None)
     assert "".join(order) == "ababab"
     assert [of.step_ms for of in turns] == [[3.0, 5.0], [4.0, 6.0]]  # the first warms up
 
