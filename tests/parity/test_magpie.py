@@ -25,7 +25,7 @@ DATA = Path(__file__).resolve().parents[1] / "data" / "magpie"
 RUNS = [path for path in sorted(DATA.glob("*.npz")) if ".units" not in path.name]
 CASES = sorted({path.name.split(".")[0] for path in RUNS})
 DEVICES = ["reference", "cpu"]
-LEVELS = ["generic", "avx2", "avx512", "avx512_bf16"]
+LEVELS = ["generic", "avx2", "avx512", "avx512_vnni", "avx512_bf16"]
 LEVEL_RUNS = [
     DATA / f"{name}.npz"
     for name in ("tinyhf.lt_cfg_prior_kv", "tinyold.cfg_prior_nokv", "tinymaskgit2.lt_cfg_prior_kv")

@@ -22,10 +22,11 @@ std::vector<Level> levels() {
   const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") &&
                       __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
                       __builtin_cpu_supports("avx512vl");
-  const bool bf16 =
-      avx512 && __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni");
+  const bool vnni = avx512 && __builtin_cpu_supports("avx512vnni");
+  const bool bf16 = vnni && __builtin_cpu_supports("avx512bf16");
   all.push_back({"avx2", avx2, kernels_avx2});
   all.push_back({"avx512", avx512, kernels_avx512});
+  all.push_back({"avx512_vnni", vnni, kernels_avx512_vnni});
   all.push_back({"avx512_bf16", bf16, kernels_avx512_bf16});
 #endif
   return all;

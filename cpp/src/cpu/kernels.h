@@ -24,8 +24,9 @@ enum class Format : int32_t { float32, bfloat16, float16, w8a16, w4a16, w8a8, w4
 constexpr int32_t kFormats = 7;
 
 // A row of a product as it is packed: [groups][head + group_words] of 32-bit words. A word is a
-// float32, two bfloat16, or four int8. The head of a group of int8 is two words: the scale, a
-// float32, and what takes away the weights' offset, an int32: -offset * sum of the group.
+// float32, two bfloat16 (one, widened, where two words are a pair), or four int8. The head of a
+// group of int8 is two words: the scale, a float32, and what takes away the weights' offset, an
+// int32: -offset * sum of the group.
 struct RowShape {
   int64_t depth;        // inputs, K
   int64_t words;        // all of them
@@ -101,8 +102,9 @@ struct PeakKernels {
 
 struct Kernels {
   const char* name;
-  int32_t tile_rows;  // most rows of a packed tile
-  int32_t wide_rows;  // most rows of one that stands alone; at least tile_rows
+  int32_t tile_rows;   // most rows of a packed tile
+  int32_t wide_rows;   // most rows of one that stands alone; at least tile_rows
+  int32_t pair_words;  // words of a row that two inputs rounded to bfloat16 take: 1 or 2
   LinearKernels linear[kFormats];
   // [rows][words] to [words][tile]; rows beyond `rows` repeat the first.
   void (*interleave)(const uint32_t* rows_of_words, int32_t rows, int32_t tile, int64_t words,
@@ -129,6 +131,7 @@ struct Kernels {
 const Kernels& kernels_generic();
 const Kernels& kernels_avx2();
 const Kernels& kernels_avx512();
+const Kernels& kernels_avx512_vnni();
 const Kernels& kernels_avx512_bf16();
 
 }  // namespace ttsrt::cpu

@@ -1,6 +1,7 @@
 // The kernels compiled for "avx512".
 // clang-format off: the table is made of what the vectors offer
 #include "cpu/vec_avx512_pairs.h"
+#include "cpu/vec_avx512_madd.h"
 #include "cpu/kernels_table.inl"
 // clang-format on
 

@@ -1,6 +1,7 @@
 // The kernels compiled for "avx512_bf16".
 // clang-format off: the table is made of what the vectors offer
 #include "cpu/vec_avx512_bf16.h"
+#include "cpu/vec_avx512_vnni.h"
 #include "cpu/kernels_table.inl"
 // clang-format on
 

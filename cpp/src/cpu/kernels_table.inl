@@ -17,6 +17,7 @@ constexpr Kernels table_of(const char* name) {
   return {name,
           kTileRows,
           kWideRows,
+          kPairWords,
           {{prepare_floats, product_kernel<Chain<StepFloat32>>},
            {prepare_pairs, product_kernel<Chain<StepBfloat16>>},
            {prepare_floats, product_kernel<Chain<StepFloat16>>},

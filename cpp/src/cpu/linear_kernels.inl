@@ -9,12 +9,13 @@
 namespace ttsrt::cpu {
 namespace {
 
-// One step over K for 16 outputs: a weight vector, one word of an input, and their product added to
-// the sums.
+// One step over K for 16 outputs: a weight vector, kInputWords words of an input, `apart` words
+// from each other, and their product added to the sums.
 struct StepFloat32 {
   static constexpr int64_t kBytes = 64;
+  static constexpr int kInputWords = 1;
   static Vec weight(const unsigned char* p) { return load(reinterpret_cast<const float*>(p)); }
-  static Vec input(const uint32_t* p) {
+  static Vec input(const uint32_t* p, int64_t = 0) {
     float x;
     memcpy(&x, p, sizeof(x));
     return set(x);
@@ -24,17 +25,19 @@ struct StepFloat32 {
 
 struct StepBfloat16 {
   static constexpr int64_t kBytes = 64;
+  static constexpr int kInputWords = kPairWords;
   static Bf16Pairs weight(const unsigned char* p) { return load_pairs(p); }
-  static Bf16Pairs input(const uint32_t* p) { return set_pair(p); }
+  static Bf16Pairs input(const uint32_t* p, int64_t apart) { return set_pair(p, apart); }
   static Vec add(const Bf16Pairs& w, const Bf16Pairs& x, Vec sum) { return dot_pairs(w, x, sum); }
 };
 
 struct StepFloat16 {
   static constexpr int64_t kBytes = 32;
+  static constexpr int kInputWords = 1;
   static Vec weight(const unsigned char* p) {
     return load_f16(reinterpret_cast<const uint16_t*>(p));
   }
-  static Vec input(const uint32_t* p) { return StepFloat32::input(p); }
+  static Vec input(const uint32_t* p, int64_t = 0) { return StepFloat32::input(p); }
   static Vec add(Vec w, Vec x, Vec sum) { return fma(w, x, sum); }
 };
 
@@ -61,7 +64,8 @@ inline int64_t bytes_ahead(const LinearArgs& args, int32_t panel, int64_t panel_
 // `Rows` rows from `first_row` on times `Panels` panels. x: [words][Rows].
 template <class Step, int Rows, int Panels>
 void multiply_tile(const LinearArgs& args, const uint32_t* x, int32_t first_row, int32_t panel) {
-  const int64_t panel_bytes = args.row.words * Step::kBytes;
+  const int64_t steps = args.row.words / Step::kInputWords;
+  const int64_t panel_bytes = steps * Step::kBytes;
   const unsigned char* w = static_cast<const unsigned char*>(args.weight) + panel * panel_bytes;
   const int64_t ahead = bytes_ahead<Panels>(args, panel, panel_bytes);
   Vec sums[Rows][Panels];
@@ -70,7 +74,7 @@ void multiply_tile(const LinearArgs& args, const uint32_t* x, int32_t first_row,
 #pragma GCC unroll 4
     for (int p = 0; p < Panels; ++p) sums[r][p] = zero();
   }
-  for (int64_t k = 0; k < args.row.words; ++k) {
+  for (int64_t k = 0; k < steps; ++k) {
     decltype(Step::weight(w)) weights[Panels];
 #pragma GCC unroll 4
     for (int p = 0; p < Panels; ++p) {
@@ -80,7 +84,7 @@ void multiply_tile(const LinearArgs& args, const uint32_t* x, int32_t first_row,
     }
 #pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r) {
-      const auto input = Step::input(x + k * Rows + r);
+      const auto input = Step::input(x + k * Step::kInputWords * Rows + r, Rows);
 #pragma GCC unroll 4
       for (int p = 0; p < Panels; ++p) sums[r][p] = Step::add(weights[p], input, sums[r][p]);
     }
@@ -177,8 +181,14 @@ void prepare_floats(const float* x, const RowShape& shape, uint32_t* out) {
   for (int64_t i = shape.depth; i < shape.words; ++i) out[i] = 0;
 }
 
-// x [depth] as pairs of bfloat16, the lower index in the lower half.
+// x [depth] rounded to bfloat16: as floats, or as pairs with the lower index in the lower half.
 void prepare_pairs(const float* x, const RowShape& shape, uint32_t* out) {
+  if constexpr (kPairWords == 2) {
+    for (int64_t i = 0; i < shape.depth; ++i)
+      out[i] = uint32_t{Stored<Element::bfloat16>::round(x[i])} << 16;
+    for (int64_t i = shape.depth; i < shape.words; ++i) out[i] = 0;
+    return;
+  }
   auto* halves = reinterpret_cast<uint16_t*>(out);  // little-endian, as the weights are
   for (int64_t i = 0; i < shape.depth; ++i) halves[i] = Stored<Element::bfloat16>::round(x[i]);
   for (int64_t i = shape.depth; i < 2 * shape.words; ++i) halves[i] = 0;

@@ -23,7 +23,7 @@ Format format_of(const ops::Weight& weight) {
   return element == Element::bfloat16 ? Format::bfloat16 : Format::float16;
 }
 
-RowShape shape_of(const ops::Weight& weight) {
+RowShape shape_of(const Kernels& kernels, const ops::Weight& weight) {
   const std::int64_t depth = ops::padded_cols(weight);
   const bool is_whole = ops::quantizes_inputs(weight.quantization);
   const bool is_paired = weight.dtype == DType::bfloat16 ||
@@ -31,7 +31,9 @@ RowShape shape_of(const ops::Weight& weight) {
   RowShape shape;
   shape.depth = weight.cols;
   shape.groups = static_cast<std::int32_t>(ops::num_groups(weight));
-  shape.group_words = depth / shape.groups / (is_whole ? 4 : is_paired ? 2 : 1);
+  shape.group_words = depth / shape.groups;
+  if (is_whole) shape.group_words /= 4;
+  if (is_paired) shape.group_words = shape.group_words / 2 * kernels.pair_words;
   shape.words = shape.groups * (shape.group_words + (is_whole ? 2 : 0));
   return shape;
 }
@@ -156,7 +158,7 @@ class ProductStage : public Stage {
 
 std::size_t packed_bytes(const Kernels& kernels, const LinearPlan& plan) {
   const std::int64_t tiles = (plan.max_rows + kernels.tile_rows - 1) / kernels.tile_rows;
-  return static_cast<std::size_t>(tiles * kernels.tile_rows * shape_of(*plan.weight).words) *
+  return static_cast<std::size_t>(tiles * kernels.tile_rows * shape_of(kernels, *plan.weight).words) *
          sizeof(std::uint32_t);
 }
 
@@ -176,7 +178,7 @@ void add_linear(const Site& site, const LinearPlan& plan, std::uint32_t* const* 
   packing.plan = plan;
   const Format format = format_of(weight);
   packing.kernels = &site.kernels->linear[static_cast<int>(format)];
-  packing.shape = shape_of(weight);
+  packing.shape = shape_of(*site.kernels, weight);
   packing.is_copied = (format == Format::float32 || format == Format::float16) &&
                       packing.shape.depth == packing.shape.words;
   packing.packed = packed;

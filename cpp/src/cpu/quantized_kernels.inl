@@ -12,18 +12,20 @@ namespace {
 
 #define TTSRT_INLINE __attribute__((always_inline)) inline
 
-// A block of a panel: what one load of quants is worth. It meets kWords words of an input.
+// A block of a panel: what one load of quants is worth. It meets kWords times kInputWords words of
+// an input.
 struct StepW8A16 {
   using Sum = Vec;
   static constexpr int64_t kBytes = 64;
   static constexpr int kWords = 2;
+  static constexpr int kInputWords = kPairWords;
   static constexpr int kHead = 0;
   static const unsigned char* load(const unsigned char* p) { return p; }
   template <int Word>
   static Bf16Pairs weight(const unsigned char* block) {
     return load_byte_pairs(block + 2 * Word * kLanes);
   }
-  static Bf16Pairs input(const uint32_t* p) { return set_pair(p); }
+  static Bf16Pairs input(const uint32_t* p, int64_t apart) { return set_pair(p, apart); }
   static Vec add(const Bf16Pairs& w, const Bf16Pairs& x, Vec sum) { return dot_pairs(w, x, sum); }
   static Vec scales(const void* p, int64_t at) {
     return ttsrt::cpu::load(static_cast<const float*>(p) + at);
@@ -46,13 +48,14 @@ struct StepW8A8 {
   using Sum = Ints;
   static constexpr int64_t kBytes = 64;
   static constexpr int kWords = 1;
+  static constexpr int kInputWords = 1;
   static constexpr int kHead = 2;
   static Block load(const unsigned char* p) { return load_block(p); }
   template <int>
   static Quads weight(const Block& block) {
     return byte_quads(block);
   }
-  static auto input(const uint32_t* p) { return set_quad(p); }
+  static auto input(const uint32_t* p, int64_t) { return set_quad(p); }
   template <class Input>
   static Ints add(const Quads& w, const Input& x, Ints sum) {
     return dot_quads(w, x, sum);
@@ -89,7 +92,7 @@ TTSRT_INLINE Vec scaled(Vec scales, const uint32_t* head, int row, typename Step
   }
 }
 
-// Word `Word` of the block `blocks` of each panel, for all rows. x: [Rows].
+// Word `Word` of the block `blocks` of each panel, for all rows. x: [kInputWords][Rows].
 template <class Step, int Word, int Rows, int Panels, class Loaded>
 TTSRT_INLINE void add_word(const Loaded (&blocks)[Panels], const uint32_t* x,
                            typename Step::Sum (&sums)[Rows][Panels]) {
@@ -98,7 +101,7 @@ TTSRT_INLINE void add_word(const Loaded (&blocks)[Panels], const uint32_t* x,
   for (int p = 0; p < Panels; ++p) weights[p] = Step::template weight<Word>(blocks[p]);
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; ++r) {
-    const auto input = Step::input(x + r);
+    const auto input = Step::input(x + r, Rows);
 #pragma GCC unroll 4
     for (int p = 0; p < Panels; ++p) sums[r][p] = Step::add(weights[p], input, sums[r][p]);
   }
@@ -118,6 +121,7 @@ struct GroupArgs {
 
 template <class Step, int Rows, int Panels>
 TTSRT_INLINE void add_group(const GroupArgs& group, Vec (&totals)[Rows][Panels]) {
+  constexpr int64_t kStride = Step::kInputWords * Rows;
   typename Step::Sum sums[Rows][Panels];
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; ++r) {
@@ -135,13 +139,13 @@ TTSRT_INLINE void add_group(const GroupArgs& group, Vec (&totals)[Rows][Panels])
       loaded[p] = Step::load(w + p * group.panel_bytes);
     }
     add_word<Step, 0>(loaded, words, sums);
-    if constexpr (Step::kWords >= 2) add_word<Step, 1>(loaded, words + Rows, sums);
+    if constexpr (Step::kWords >= 2) add_word<Step, 1>(loaded, words + kStride, sums);
     if constexpr (Step::kWords >= 4) {
-      add_word<Step, 2>(loaded, words + 2 * Rows, sums);
-      add_word<Step, 3>(loaded, words + 3 * Rows, sums);
+      add_word<Step, 2>(loaded, words + 2 * kStride, sums);
+      add_word<Step, 3>(loaded, words + 3 * kStride, sums);
     }
     w += Step::kBytes;
-    words += Step::kWords * Rows;
+    words += Step::kWords * kStride;
   } while (w != end);
 #pragma GCC unroll 4
   for (int p = 0; p < Panels; ++p) {
@@ -183,7 +187,7 @@ template <class Step, int Rows, int Panels>
 void multiply_groups(const LinearArgs& args, const uint32_t* x, int32_t first_row, int32_t panel) {
   const int64_t groups = args.row.groups;
   GroupArgs group;
-  group.blocks = args.row.group_words / Step::kWords;
+  group.blocks = args.row.group_words / (Step::kWords * Step::kInputWords);
   group.panel_bytes = groups * group.blocks * Step::kBytes;
   group.w = static_cast<const unsigned char*>(args.weight) + panel * group.panel_bytes;
   group.x = x;

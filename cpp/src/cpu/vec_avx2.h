@@ -127,9 +127,14 @@ inline Bf16Pairs load_pairs(const void* p) {
   const __m256i y = _mm256_loadu_si256(static_cast<const __m256i*>(p) + 1);
   return {low_halves(x, y), high_halves(x, y)};
 }
-inline Bf16Pairs set_pair(const uint32_t* p) {
-  const __m256i x = _mm256_set1_epi32(static_cast<int32_t>(*p));
-  return {low_halves(x, x), high_halves(x, x)};
+// An input's pair is packed as two floats: widened once and not for every panel.
+constexpr int kPairWords = 2;
+inline Bf16Pairs set_pair(const uint32_t* p, int64_t apart) {
+  float even;
+  float odd;
+  memcpy(&even, p, sizeof(even));
+  memcpy(&odd, p + apart, sizeof(odd));
+  return {set(even), set(odd)};
 }
 inline Vec dot_pairs(Bf16Pairs x, Bf16Pairs y, Vec sum) {
   return fma(x.odd, y.odd, fma(x.even, y.even, sum));

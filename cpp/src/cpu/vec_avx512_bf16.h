@@ -10,7 +10,8 @@ struct Bf16Pairs {
   __m512i v;
 };
 inline Bf16Pairs load_pairs(const void* p) { return {_mm512_loadu_si512(p)}; }
-inline Bf16Pairs set_pair(const uint32_t* p) {
+constexpr int kPairWords = 1;
+inline Bf16Pairs set_pair(const uint32_t* p, int64_t) {
   return {_mm512_set1_epi32(static_cast<int32_t>(*p))};
 }
 inline Vec dot_pairs(Bf16Pairs a, Bf16Pairs b, Vec sum) {
@@ -36,20 +37,6 @@ alignas(64) constexpr uint16_t kNibbles[32] = {
 template <int N>
 Bf16Pairs nibble_pairs(Block a) {
   return {_mm512_permutexvar_epi16(_mm512_srli_epi16(a.v, 4 * N), _mm512_load_si512(kNibbles))};
-}
-
-// Four bytes of each of 16 outputs, unsigned, and four int8 of an input.
-struct Quads {
-  __m512i v;
-};
-inline Quads byte_quads(Block a) { return {a.v}; }
-template <int N>
-Quads nibble_quads(Block a) {
-  return {_mm512_and_si512(_mm512_srli_epi16(a.v, 4 * N), _mm512_set1_epi8(15))};
-}
-inline Quads set_quad(const uint32_t* p) { return {_mm512_set1_epi32(static_cast<int32_t>(*p))}; }
-inline Ints dot_quads(const Quads& w, const Quads& x, Ints sum) {
-  return ints_of(_mm512_dpbusd_epi32(raw(sum), w.v, x.v));
 }
 
 }  // namespace

@@ -15,8 +15,14 @@ inline Bf16Pairs split_pairs(__m512i bits) {
               _mm512_and_si512(bits, _mm512_set1_epi32(static_cast<int32_t>(0xFFFF0000U))))};
 }
 inline Bf16Pairs load_pairs(const void* p) { return split_pairs(_mm512_loadu_si512(p)); }
-inline Bf16Pairs set_pair(const uint32_t* p) {
-  return split_pairs(_mm512_set1_epi32(static_cast<int32_t>(*p)));
+// An input's pair is packed as two floats: widened once and not for every panel.
+constexpr int kPairWords = 2;
+inline Bf16Pairs set_pair(const uint32_t* p, int64_t apart) {
+  float even;
+  float odd;
+  memcpy(&even, p, sizeof(even));
+  memcpy(&odd, p + apart, sizeof(odd));
+  return {_mm512_set1_ps(even), _mm512_set1_ps(odd)};
 }
 inline Vec dot_pairs(Bf16Pairs a, Bf16Pairs b, Vec sum) {
   return {_mm512_fmadd_ps(a.odd, b.odd, _mm512_fmadd_ps(a.even, b.even, sum.v))};
@@ -35,31 +41,6 @@ Bf16Pairs nibble_pairs(Block a) {
                                        1.0F, 2.0F, 3.0F, 4.0F, 5.0F, 6.0F, 7.0F);
   return {_mm512_permutexvar_ps(_mm512_srli_epi32(a.v, 4 * N), values),
           _mm512_permutexvar_ps(_mm512_srli_epi32(a.v, 16 + 4 * N), values)};
-}
-
-// Four bytes of each of 16 outputs, unsigned, and four int8 of an input, apart by even and odd, in
-// 16 bits each: the instruction that multiplies bytes here saturates its sums, this one doesn't.
-struct Quads {
-  __m512i even, odd;
-};
-template <int Shift, int Mask>
-Quads split_quads(__m512i x) {
-  const __m512i mask = _mm512_set1_epi16(Mask);
-  return {_mm512_and_si512(_mm512_srli_epi16(x, Shift), mask),
-          _mm512_and_si512(_mm512_srli_epi16(x, 8 + Shift), mask)};
-}
-inline Quads byte_quads(Block a) { return split_quads<0, 0xFF>(a.v); }
-template <int N>
-Quads nibble_quads(Block a) {
-  return split_quads<4 * N, 0xF>(a.v);
-}
-inline Quads set_quad(const uint32_t* p) {
-  const __m512i x = _mm512_set1_epi32(static_cast<int32_t>(*p));
-  return {_mm512_srai_epi16(_mm512_slli_epi16(x, 8), 8), _mm512_srai_epi16(x, 8)};
-}
-inline Ints dot_quads(const Quads& w, const Quads& x, Ints sum) {
-  const Ints even = sum_of(sum, ints_of(_mm512_madd_epi16(w.even, x.even)));
-  return sum_of(even, ints_of(_mm512_madd_epi16(w.odd, x.odd)));
 }
 
 }  // namespace

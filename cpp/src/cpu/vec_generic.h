@@ -137,8 +137,14 @@ inline Bf16Pairs load_pairs(const void* p) {
   memcpy(&bits, p, sizeof(bits));
   return split_pairs(bits);
 }
-inline Bf16Pairs set_pair(const uint32_t* p) {
-  return split_pairs(Ints{} + static_cast<int32_t>(*p));
+// An input's pair is packed as two floats: widened once and not for every panel.
+constexpr int kPairWords = 2;
+inline Bf16Pairs set_pair(const uint32_t* p, int64_t apart) {
+  float even;
+  float odd;
+  memcpy(&even, p, sizeof(even));
+  memcpy(&odd, p + apart, sizeof(odd));
+  return {Floats{} + even, Floats{} + odd};
 }
 inline Vec dot_pairs(Bf16Pairs a, Bf16Pairs b, Vec sum) {
   return {a.odd * b.odd + (a.even * b.even + sum.v)};
