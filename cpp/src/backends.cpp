@@ -57,6 +57,7 @@ std::unique_ptr<model::Network> open_network(const Engine& engine, const Executo
               network.limits.max_num_tokens);
   network.cache_dtype = cache_dtype_of(options.kv_cache_dtype, data.info.dtype);
   network.cache_positions = options.max_tokens_in_paged_kv_cache;
+  network.profile = options.profile;
   network.trace = options.trace;
   return model::make_network(data, open_backend(options.device, options.num_threads), network);
 }

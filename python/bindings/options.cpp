@@ -78,6 +78,7 @@ void register_options(py::module_& module) {
       .def_readwrite("prefill_slice_seconds", &ExecutorOptions::prefill_slice_seconds)
       .def_readwrite("kv_cache_dtype", &ExecutorOptions::kv_cache_dtype)
       .def_readwrite("iter_stats_max_iterations", &ExecutorOptions::iter_stats_max_iterations)
+      .def_readwrite("profile", &ExecutorOptions::profile)
       .def_readwrite("trace", &ExecutorOptions::trace);
   py::class_<BuildOptions>(module, "BuildOptions", "What an engine is built for.")
       .def(py::init<>())

@@ -43,6 +43,12 @@ void register_stats(py::module_& module) {
       .def_readonly("num_generated_tokens", &RequestStats::num_generated_tokens)
       .def_readonly("scheduled", &RequestStats::scheduled)
       .def_readonly("paused", &RequestStats::paused);
+  py::class_<StageTimes>(module, "StageTimes", "Where the time of launches went.")
+      .def_readonly("program", &StageTimes::program)
+      .def_readonly("stage", &StageTimes::stage)
+      .def_readonly("runs", &StageTimes::runs)
+      .def_readonly("seconds", &StageTimes::seconds)
+      .def_readonly("busy_seconds", &StageTimes::busy_seconds);
   py::class_<ExecutorStats>(module, "ExecutorStats",
                             "Counters since the start, and what is in flight now.")
       .def_readonly("num_submitted", &ExecutorStats::num_submitted)
@@ -60,7 +66,8 @@ void register_stats(py::module_& module) {
       .def_readonly("num_voices", &ExecutorStats::num_voices)
       .def_readonly("voice_bytes", &ExecutorStats::voice_bytes)
       .def_readonly("iterations", &ExecutorStats::iterations)
-      .def_readonly("requests", &ExecutorStats::requests);
+      .def_readonly("requests", &ExecutorStats::requests)
+      .def_readonly("stages", &ExecutorStats::stages);
 }
 
 }  // namespace ttsrt::python

@@ -44,6 +44,7 @@ class Executor:
         prefill_slice_seconds: float | None = None,
         kv_cache_dtype: str | None = None,
         iter_stats_max_iterations: int | None = None,
+        profile: bool = False,
         trace: bool = False,
     ) -> None:
         """Opens the engine and takes the device. None takes the library's default of an option.
@@ -65,6 +66,7 @@ class Executor:
             kv_cache_dtype: "float32", "bfloat16", "float16" or "int8" (keys and values as multiples
                 of a float32 scale per position and head); as the engine computes where not given.
             iter_stats_max_iterations: Iterations that `stats()` remembers.
+            profile: Keeps each stage's times for `stats().stages`.
             trace: Keeps every stage's values for `Result.trace`: slow, for validation.
 
         Raises:
@@ -83,6 +85,7 @@ class Executor:
             prefill_slice_seconds=prefill_slice_seconds,
             kv_cache_dtype=kv_cache_dtype,
             iter_stats_max_iterations=iter_stats_max_iterations,
+            profile=profile,
             trace=trace,
         )
         opened = (

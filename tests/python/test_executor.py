@@ -57,6 +57,24 @@ def test_more_requests_than_the_queue_holds(engine: Path, text_ids: Ids) -> None
     assert [result.finish_reason != "error" for result in results] == [True] * 5
 
 
+def test_a_profile_says_where_the_time_went(engine: Path, text_ids: Ids) -> None:
+    with rt.Executor(engine, device="cpu", profile=True) as executor:
+        steps = executor.generate(request(text_ids)).metrics.steps
+        stats = executor.stats()
+    decode = [times for times in stats.stages if times.program == "decode"]
+    assert len({times.stage for times in decode}) == len(decode)
+    assert [times.runs for times in decode if times.stage == "finish step"] == [steps]
+    assert {"encode_text", "prefill", "decode"} <= {times.program for times in stats.stages}
+    for times in stats.stages:
+        assert 0 < times.busy_seconds <= times.seconds, times.stage
+    assert sum(times.seconds for times in stats.stages) <= stats.iteration_seconds
+
+
+def test_no_profile_unless_asked(executor: rt.Executor, text_ids: Ids) -> None:
+    executor.generate(request(text_ids))
+    assert executor.stats().stages == []
+
+
 def test_a_bad_request_fails_alone(executor: rt.Executor, text_ids: Ids) -> None:
     good = request(text_ids)
     results = executor.generate([good, request([10**6]), good])

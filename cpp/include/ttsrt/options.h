@@ -69,6 +69,7 @@ struct ExecutorOptions {
   /// empty: as the engine computes.
   std::string kv_cache_dtype;
   std::int32_t iter_stats_max_iterations = 100;  ///< iterations that stats() remembers
+  bool profile = false;  ///< keep each stage's times for stats(), for about 0.1 us a stage
   bool trace = false;  ///< keep every stage's values for `Result::trace` (slow; for validation)
 };
 

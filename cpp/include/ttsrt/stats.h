@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 namespace ttsrt {
@@ -64,6 +65,16 @@ struct RequestStats {
   bool paused = false;                        ///< in flight, and it did not
 };
 
+/// Where the time of launches went, under ExecutorOptions::profile: one stage, that all threads of
+/// the device run together, or all stages of a program that do the same.
+struct StageTimes {
+  std::string program;        ///< "encode_text", "decode"; one per class of rows
+  std::string stage;          ///< "linear 2304 x 768 bfloat16"
+  std::uint64_t runs = 0;     ///< since the start
+  double seconds = 0.0;       ///< from begin to end, with the wait for the last thread
+  double busy_seconds = 0.0;  ///< of them inside kernels, the mean over threads
+};
+
 /// Counters since the start, and what is in flight now.
 struct ExecutorStats {
   std::uint64_t num_submitted = 0;
@@ -84,6 +95,9 @@ struct ExecutorStats {
   std::vector<IterationStats> iterations;
   /// In flight, oldest first, then waiting, in order of arrival.
   std::vector<RequestStats> requests;
+  /// In the order of their first runs in a program; empty without ExecutorOptions::profile and on
+  /// devices that keep no such times.
+  std::vector<StageTimes> stages;
 };
 
 }  // namespace ttsrt

@@ -90,6 +90,7 @@ class StoreRowsStage : public SelfAttentionPart {
  public:
   using SelfAttentionPart::SelfAttentionPart;
 
+  std::string label() const override { return "store keys and values"; }
   bool is_needed() const override { return !site_.launch->has_single_rows; }
 
   // By (row, head), heads first in a share, so that a thread writes whole blocks of its heads.
@@ -114,6 +115,7 @@ class AttendRowsStage : public SelfAttentionPart {
                   const SegmentBlocks& segments, std::int32_t max_positions)
       : SelfAttentionPart(site, op, qkv, out, segments), max_positions_(max_positions) {}
 
+  std::string label() const override { return "self-attention"; }
   std::size_t scratch_bytes() const override {
     return static_cast<std::size_t>(padded(max_positions_) * kFloatBytes);
   }
@@ -151,6 +153,7 @@ class StoreMemoryStage : public Stage {
   StoreMemoryStage(const Site& site, const ops::StoreMemory& op, const Rows& kv)
       : site_(site), op_(op), kv_(kv) {}
 
+  std::string label() const override { return "store cross-attention memory"; }
   void run(const Worker& worker) override {
     const BlockLayout& layout = site_.slots->memory_layout();
     const auto store = site_.kernels->attention[static_cast<int>(layout.element)].store;
@@ -192,6 +195,7 @@ class CrossAttentionStage : public Stage {
                       const Rows& out, const Rows& scores)
       : site_(site), op_(op), q_(q), out_(out), scores_(scores) {}
 
+  std::string label() const override { return "cross-attention"; }
   std::size_t scratch_bytes() const override {
     return static_cast<std::size_t>(3 * padded(site_.slots->memory_rows(op_.memory)) * kFloatBytes);
   }
@@ -280,6 +284,7 @@ class ClearScoresStage : public Stage {
  public:
   ClearScoresStage(const Site& site, const Rows& scores) : site_(site), scores_(scores) {}
 
+  std::string label() const override { return "clear scores"; }
   bool is_needed() const override { return site_.launch->draws > 0; }
   void run(const Worker& worker) override {
     const Range draws = share_of(site_.launch->draws, worker);

@@ -33,10 +33,20 @@ struct BufferVisitor {
   }
 };
 
+void start_clocks(const Stages& stages, std::int32_t num_threads) {
+  for (const auto& stage : stages) {
+    if (stage->body() != nullptr) {
+      start_clocks(*stage->body(), num_threads);
+    } else {
+      stage->clock.start(num_threads);
+    }
+  }
+}
+
 }  // namespace
 
 Compiled::Compiled(const ops::Program& program, const ops::ProgramLimits& limits,
-                   const Kernels& kernels, Slots& slots)
+                   const Kernels& kernels, Slots& slots, std::int32_t num_threads)
     : program_(program), limits_(limits), slots_(slots) {
   TTSRT_CHECK(InternalError, limits.max_rows > 0 && limits.max_draws >= 0, program.name, ": ",
               limits.max_rows, " rows, ", limits.max_draws, " draws");
@@ -61,6 +71,7 @@ Compiled::Compiled(const ops::Program& program, const ops::ProgramLimits& limits
   plan_.finish();
   plan_.buffers.emplace_back(static_cast<std::size_t>(segment_room_));
   segment_blocks_ = plan_.buffers.back().data();
+  if (limits.profile) start_clocks(plan_.stages, num_threads);
 }
 
 void Compiled::lower() {

@@ -149,8 +149,8 @@ class CpuBackend : public ops::Backend {
 class CpuExecutable : public ops::Executable {
  public:
   CpuExecutable(const ops::Program& program, const ops::ProgramLimits& limits,
-                const Kernels& kernels, Slots& slots, CpuBackend& backend)
-      : compiled_(program, limits, kernels, slots), backend_(backend) {}
+                const Kernels& kernels, Slots& slots, std::int32_t num_threads, CpuBackend& backend)
+      : compiled_(program, limits, kernels, slots, num_threads), backend_(backend) {}
 
   void launch(const step::RowBatch& rows) override {
     compiled_.check(rows);
@@ -161,6 +161,7 @@ class CpuExecutable : public ops::Executable {
   }
   std::size_t activation_bytes() const override { return compiled_.activation_bytes(); }
   double seconds() const override { return compiled_.seconds(); }
+  std::vector<StageTimes> stage_times() const override { return compiled_.stage_times(); }
   std::size_t scratch_bytes() const { return compiled_.scratch_bytes(); }
 
  private:
@@ -171,7 +172,8 @@ class CpuExecutable : public ops::Executable {
 std::unique_ptr<ops::Executable> CpuBackend::compile(const ops::Program& program,
                                                      const ops::ProgramLimits& limits) {
   wait();  // nothing queued may see its scratch move
-  auto executable = std::make_unique<CpuExecutable>(program, limits, kernels_, slots(), *this);
+  auto executable = std::make_unique<CpuExecutable>(program, limits, kernels_, slots(),
+                                                    team_.num_threads(), *this);
   for (AlignedBuffer& scratch : scratch_) {
     if (scratch.bytes() < executable->scratch_bytes())
       scratch = AlignedBuffer(executable->scratch_bytes());

@@ -35,6 +35,7 @@ class UpdatePriorStage : public DrawStage {
  public:
   UpdatePriorStage(const Site& site, const Rows& scores) : DrawStage(site), scores_(scores) {}
 
+  std::string label() const override { return "update prior"; }
   void run(const Worker& worker) override {
     const Range draws = share_of(site_.launch->draws, worker);
     for (std::int64_t d = draws.begin; d < draws.end; ++d) {
@@ -56,6 +57,7 @@ class SampleCodesStage : public DrawStage {
                    const Rows& guided)
       : DrawStage(site), op_(op), logits_(logits), guided_(guided) {}
 
+  std::string label() const override { return "sample codes"; }
   std::size_t scratch_bytes() const override { return DrawScratch::bytes(op_.vocab); }
 
   // A unit is a slice of a draw.
@@ -101,6 +103,7 @@ class FinishStepStage : public DrawStage {
  public:
   FinishStepStage(const Site& site, const ops::FinishStep& op) : DrawStage(site), op_(op) {}
 
+  std::string label() const override { return "finish step"; }
   void run(const Worker& worker) override {
     const Range draws = share_of(site_.launch->draws, worker);
     for (std::int64_t d = draws.begin; d < draws.end; ++d) finish(d);

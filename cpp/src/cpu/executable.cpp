@@ -1,5 +1,6 @@
 #include "cpu/executable.h"
 
+#include <algorithm>
 #include <chrono>
 
 #include "core/check.h"
@@ -18,7 +19,30 @@ std::size_t most_scratch(const Stages& stages) {
   return most;
 }
 
+// Stages of one label are one entry, where the first of them stands.
+void add_times(const Stages& stages, std::vector<StageTimes>& times) {
+  for (const auto& stage : stages) {
+    if (stage->body() != nullptr) add_times(*stage->body(), times);
+    if (!stage->clock.is_kept() || stage->clock.runs() == 0) continue;
+    const std::string label = stage->label();
+    const auto found = std::find_if(times.begin(), times.end(), [&label](const StageTimes& known) {
+      return known.stage == label;
+    });
+    StageTimes& entry = found == times.end() ? times.emplace_back() : *found;
+    entry.stage = label;
+    entry.runs += stage->clock.runs();
+    entry.seconds += stage->clock.seconds();
+    entry.busy_seconds += stage->clock.busy_seconds();
+  }
+}
+
 }  // namespace
+
+std::vector<StageTimes> Compiled::stage_times() const {
+  std::vector<StageTimes> times;
+  add_times(plan_.stages, times);
+  return times;
+}
 
 void Compiled::check(const step::RowBatch& rows) const {
   const ops::StateSpec& spec = slots_.spec();
@@ -78,6 +102,20 @@ Range Compiled::stages_of(const step::RowBatch& rows) const {
   return {at(rows.first_part), at(rows.last_part)};
 }
 
+void Compiled::run_stage(Stage& stage, const Worker& worker, ThreadTeam& team) const {
+  if (!limits_.profile) {
+    stage.run(worker);
+    team.barrier();
+    return;
+  }
+  const Clock::time_point begin = Clock::now();
+  stage.run(worker);
+  const std::chrono::duration<double> busy = Clock::now() - begin;
+  team.barrier();
+  const std::chrono::duration<double> spent = Clock::now() - begin;
+  stage.clock.add(worker.thread, busy.count(), spent.count());
+}
+
 void Compiled::walk(const Stages& stages, const Range& range, const Worker& worker,
                     ThreadTeam& team) const {
   for (std::int64_t i = range.begin; i < range.end; ++i) {
@@ -89,8 +127,7 @@ void Compiled::walk(const Stages& stages, const Range& range, const Worker& work
       for (inside.pass = 0; inside.pass < stage->passes(); ++inside.pass)
         walk(*body, all, inside, team);
     } else {
-      stage->run(worker);
-      team.barrier();
+      run_stage(*stage, worker, team);
     }
   }
 }

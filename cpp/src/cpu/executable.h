@@ -19,7 +19,7 @@ namespace ttsrt::cpu {
 class Compiled {
  public:
   Compiled(const ops::Program& program, const ops::ProgramLimits& limits, const Kernels& kernels,
-           Slots& slots);
+           Slots& slots, std::int32_t num_threads);
   Compiled(const Compiled&) = delete;
   Compiled& operator=(const Compiled&) = delete;
 
@@ -32,6 +32,7 @@ class Compiled {
   std::size_t activation_bytes() const;
   std::size_t scratch_bytes() const;
   double seconds() const { return seconds_; }  // of the last run
+  std::vector<StageTimes> stage_times() const;
 
  private:
   void lower();
@@ -58,6 +59,7 @@ class Compiled {
   void prepare(const step::RowBatch& rows);
   void prepare_picks(const step::RowBatch& rows);
   Range stages_of(const step::RowBatch& rows) const;
+  void run_stage(Stage& stage, const Worker& worker, ThreadTeam& team) const;
   void walk(const Stages& stages, const Range& range, const Worker& worker, ThreadTeam& team) const;
 
   ops::Program program_;

@@ -55,6 +55,12 @@ struct Packing {
   std::uint32_t* const* packed = nullptr;
 
   std::int32_t rows() const { return *plan.rows; }
+  std::string label() const {
+    const ops::Weight& weight = *plan.weight;
+    const bool is_float = weight.quantization == ops::Quantization::none;
+    return message(plan.owner, "linear ", weight.rows, " x ", weight.cols, " ",
+                   is_float ? name_of(weight.dtype) : ops::name_of(weight.quantization));
+  }
   bool fits_one_tile() const { return rows() <= site.kernels->wide_rows; }
 
   // Prepared rows of a tile, a normalised row, and the tile itself where a thread packs for itself.
@@ -93,6 +99,7 @@ class PackStage : public Stage {
  public:
   explicit PackStage(const Packing& packing) : packing_(packing) {}
 
+  std::string label() const override { return "pack rows of " + packing_.label(); }
   bool is_needed() const override { return !packing_.fits_one_tile(); }
   std::size_t scratch_bytes() const override { return packing_.scratch_bytes(); }
 
@@ -114,6 +121,7 @@ class ProductStage : public Stage {
  public:
   explicit ProductStage(const Packing& packing) : packing_(packing) {}
 
+  std::string label() const override { return packing_.label(); }
   bool is_needed() const override { return packing_.rows() > 0; }
   std::size_t scratch_bytes() const override { return packing_.scratch_bytes(); }
 
@@ -158,7 +166,8 @@ class ProductStage : public Stage {
 
 std::size_t packed_bytes(const Kernels& kernels, const LinearPlan& plan) {
   const std::int64_t tiles = (plan.max_rows + kernels.tile_rows - 1) / kernels.tile_rows;
-  return static_cast<std::size_t>(tiles * kernels.tile_rows * shape_of(kernels, *plan.weight).words) *
+  return static_cast<std::size_t>(tiles * kernels.tile_rows *
+                                  shape_of(kernels, *plan.weight).words) *
          sizeof(std::uint32_t);
 }
 

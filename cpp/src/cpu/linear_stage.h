@@ -11,6 +11,7 @@
 namespace ttsrt::cpu {
 
 struct LinearPlan {
+  const char* owner = "";  // begins the stage's label: "local: "
   Rows x;
   Rows out;
   const std::int32_t* rows = nullptr;  // how many, at run time

@@ -14,6 +14,7 @@ class PickStartStage : public Stage {
  public:
   PickStartStage(const Site& site, const PickFeeder& feeder) : site_(site), feeder_(feeder) {}
 
+  std::string label() const override { return "local: first input"; }
   bool is_needed() const override { return site_.launch->pick_rows > 0; }
 
   void run(const Worker& worker) override {
@@ -39,6 +40,7 @@ class PickDrawStage : public Stage {
         vocab_(op.vocab),
         codebooks_(op.codebooks) {}
 
+  std::string label() const override { return "local: draw and embed"; }
   bool is_needed() const override { return site_.launch->pick_rows > 0; }
   std::size_t scratch_bytes() const override { return DrawScratch::bytes(vocab_); }
 
@@ -116,6 +118,7 @@ void add_pick_autoregressive(Plan& plan, const ops::PickCodes& op, const Rows& h
   plan.stages.push_back(std::make_unique<PickStartStage>(plan.site, feeder));
   for (std::int32_t place = 0; place < op.codebooks; ++place) {
     LinearPlan linear;
+    linear.owner = "local: ";
     linear.rows = rows;
     linear.max_rows = max_rows;
     if (biases != nullptr) {

@@ -53,6 +53,7 @@ class FixStage : public MaskGitStage {
  public:
   using MaskGitStage::MaskGitStage;
 
+  std::string label() const override { return "local: fix codes"; }
   void run(const Worker& worker) override {
     const Range picks = share_of(site_.launch->picks, worker);
     for (std::int64_t pick = picks.begin; pick < picks.end; ++pick) {
@@ -101,6 +102,7 @@ class AddPositionsStage : public MaskGitStage {
  public:
   using MaskGitStage::MaskGitStage;
 
+  std::string label() const override { return "local: positions"; }
   void run(const Worker& worker) override {
     const std::int64_t places = op_.codebooks + 1;
     const Range rows = share_of(site_.launch->pick_rows * places, worker);
@@ -115,6 +117,7 @@ class GuessStage : public MaskGitStage {
  public:
   using MaskGitStage::MaskGitStage;
 
+  std::string label() const override { return "local: guess codes"; }
   std::size_t scratch_bytes() const override { return DrawScratch::bytes(op_.vocab); }
 
   void run(const Worker& worker) override {
@@ -182,6 +185,7 @@ class PassesStage : public Stage {
  public:
   PassesStage(const Site& site, Stages body) : site_(site), body_(std::move(body)) {}
 
+  std::string label() const override { return "local: passes"; }
   bool is_needed() const override { return site_.launch->pick_rows > 0; }
   void run(const Worker&) override {}
   const Stages* body() const override { return &body_; }

@@ -20,6 +20,7 @@ class PickAttentionStage : public Stage {
         span_(span),
         heads_(op.heads) {}
 
+  std::string label() const override { return "local: attention"; }
   bool is_needed() const override { return site_.launch->pick_rows > 0; }
 
   std::size_t scratch_bytes() const override {
@@ -75,6 +76,7 @@ class ClearKeptStage : public Stage {
  public:
   ClearKeptStage(const Site& site, const Rows& kept) : site_(site), kept_(kept) {}
 
+  std::string label() const override { return "local: clear kept logits"; }
   void run(const Worker& worker) override {
     const Range rows = share_of(site_.launch->rows, worker);
     std::fill(kept_.row(rows.begin), kept_.row(rows.end), 0.0F);
@@ -141,6 +143,7 @@ void add_pick_layers(Plan& plan, const ops::PickCodes& op, const PickBuffers& bu
                      const PickSpan& span, const std::int32_t* rows, std::int32_t max_rows,
                      Stages& stages) {
   LinearPlan base;
+  base.owner = "local: ";
   base.rows = rows;
   base.max_rows = max_rows;
   base.norm_epsilon = kNormEpsilon;

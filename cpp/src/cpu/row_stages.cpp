@@ -15,6 +15,7 @@ class EmbedStage : public Stage {
   EmbedStage(const Site& site, const ops::EmbedRows& op, const Rows& out)
       : site_(site), op_(op), out_(out) {}
 
+  std::string label() const override { return "embed"; }
   void run(const Worker& worker) override {
     const Range rows = share_of(site_.launch->rows, worker);
     for (std::int64_t row = rows.begin; row < rows.end; ++row) {
@@ -103,6 +104,7 @@ class NormStage : public Stage {
             const std::int32_t* rows)
       : site_(site), op_(op), x_(x), out_(out), rows_(rows) {}
 
+  std::string label() const override { return "layer norm"; }
   void run(const Worker& worker) override {
     const auto* weight = reinterpret_cast<const float*>(op_.weight.data);
     const Range rows = share_of(*rows_, worker);
@@ -144,6 +146,7 @@ class UnfoldStage : public Stage {
   UnfoldStage(const Site& site, const ops::Unfold& op, const Rows& x, const Rows& out)
       : site_(site), op_(op), x_(x), out_(out) {}
 
+  std::string label() const override { return "unfold"; }
   void run(const Worker& worker) override {
     const std::int32_t before = op_.causal ? op_.kernel - 1 : (op_.kernel - 1) / 2;
     const std::size_t bytes = static_cast<std::size_t>(x_.width) * sizeof(float);
@@ -174,6 +177,7 @@ class HistoryStage : public Stage {
   HistoryStage(const Site& site, const ops::Unfold& op, const Rows& x)
       : site_(site), op_(op), x_(x) {}
 
+  std::string label() const override { return "keep conv history"; }
   void run(const Worker& worker) override {
     const auto& segments = site_.launch->batch->segments;
     const Range share = share_of(static_cast<std::int64_t>(segments.size()), worker);
@@ -204,6 +208,7 @@ class StoreContextStage : public Stage {
  public:
   StoreContextStage(const Site& site, const Rows& x) : site_(site), x_(x) {}
 
+  std::string label() const override { return "store context"; }
   void run(const Worker& worker) override {
     const Range rows = share_of(site_.launch->rows, worker);
     for (std::int64_t row = rows.begin; row < rows.end; ++row) {

@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "cpu/kernels.h"
 #include "cpu/slots.h"
+#include "cpu/stage_clock.h"
 #include "ops/backend.h"
 #include "step/batch.h"
 
@@ -82,6 +84,8 @@ using Stages = std::vector<std::unique_ptr<Stage>>;
 class Stage {
  public:
   virtual ~Stage() = default;
+  // What it does, for profiles: "linear 2304 x 768 bfloat16".
+  virtual std::string label() const = 0;
   // Whether this launch needs the stage; every thread gets the same answer.
   virtual bool is_needed() const { return true; }
   // Runs this thread's share.
@@ -90,6 +94,8 @@ class Stage {
   // A loop has stages of its own, run `passes` times instead of run().
   virtual const Stages* body() const { return nullptr; }
   virtual std::int32_t passes() const { return 0; }
+
+  StageClock clock;
 };
 
 // A run-time activation: rows of floats at a fixed place.

@@ -61,8 +61,10 @@ void Loop::check_open(const char* call) const {
 }
 
 ExecutorStats Loop::stats() const {
+  std::vector<StageTimes> stages = network_->stage_times();  // while the lock is free
   const std::lock_guard<std::mutex> lock(mutex_);
   ExecutorStats stats = stats_.snapshot();
+  stats.stages = std::move(stages);
   stats.requests.reserve(stats.requests.size() + waiting_.size());
   for (const Pending& pending : waiting_) stats.requests.push_back({.id = pending.channel->id()});
   return stats;

@@ -106,7 +106,7 @@ step::ModelFacts facts_of(const EngineData& engine, const Limits& limits) {
 
 NativeNetwork::NativeNetwork(const EngineData& engine, std::unique_ptr<ops::Backend> backend,
                              const NetworkOptions& options)
-    : trace_(options.trace), backend_(std::move(backend)) {
+    : profile_(options.profile), trace_(options.trace), backend_(std::move(backend)) {
   const Limits& limits = options.limits;
   const ops::StateSpec state = state_of(engine, options);
   backend_->create_state(state);
@@ -141,7 +141,7 @@ NativeNetwork::NativeNetwork(const EngineData& engine, std::unique_ptr<ops::Back
 void NativeNetwork::compile(RowClass row_class, const ops::Program& program, std::int32_t max_rows,
                             std::int32_t max_draws) {
   Compiled& compiled = classes_[static_cast<std::size_t>(row_class)];
-  compiled.executable = backend_->compile(program, {max_rows, max_draws, trace_});
+  compiled.executable = backend_->compile(program, {max_rows, max_draws, trace_, profile_});
   info_.num_parts[static_cast<std::size_t>(row_class)] = program.num_parts();
   compiled.taps = program.taps;
   for (const ops::Tap& tap : program.taps) {
@@ -193,6 +193,18 @@ const step::StepOutput& NativeNetwork::collect(Ticket ticket) {
   if (!batch.of(RowClass::decode).draws.empty()) backend_->read_draws(output_);
   if (trace_) read_taps(batch);
   return output_;
+}
+
+std::vector<StageTimes> NativeNetwork::stage_times() const {
+  std::vector<StageTimes> all;
+  for (std::size_t c = 0; c < classes_.size(); ++c) {
+    if (classes_[c].executable == nullptr) continue;
+    for (StageTimes& times : classes_[c].executable->stage_times()) {
+      times.program = step::kRowClassNames[c];
+      all.push_back(std::move(times));
+    }
+  }
+  return all;
 }
 
 void NativeNetwork::read_taps(const step::StepBatch& batch) {

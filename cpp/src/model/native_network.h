@@ -15,6 +15,7 @@ struct NetworkOptions {
   Limits limits;  // the executor's, at most the engine's
   DType cache_dtype = DType::float32;
   std::int32_t cache_positions = 0;  // of the paged cache; 0: every slot's worst case
+  bool profile = false;
   bool trace = false;
 };
 
@@ -27,6 +28,7 @@ class NativeNetwork final : public Network {
   const NetworkInfo& info() const override { return info_; }
   Ticket launch(const step::StepBatch& batch) override;
   const step::StepOutput& collect(Ticket ticket) override;
+  std::vector<StageTimes> stage_times() const override;
 
  private:
   struct Compiled {
@@ -42,6 +44,7 @@ class NativeNetwork final : public Network {
   void read_taps(const step::StepBatch& batch);
 
   NetworkInfo info_;
+  bool profile_ = false;
   bool trace_ = false;
   std::unique_ptr<ops::Backend> backend_;
   std::array<Compiled, step::kRowClasses> classes_;

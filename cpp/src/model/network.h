@@ -4,10 +4,12 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "step/batch.h"
 #include "step/model_facts.h"
 #include "step/output.h"
+#include "ttsrt/stats.h"
 #include "ttsrt/tensor.h"
 
 namespace ttsrt::model {
@@ -39,6 +41,8 @@ class Network {
   // Waits for a launch; tickets are collected in the order they were given. The output is valid
   // until the next collect.
   virtual const step::StepOutput& collect(Ticket ticket) = 0;
+  // Where launches spent their time, where that is kept. Any thread may ask.
+  virtual std::vector<StageTimes> stage_times() const { return {}; }
 };
 
 }  // namespace ttsrt::model

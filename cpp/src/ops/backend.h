@@ -15,6 +15,7 @@
 #include "step/batch.h"
 #include "step/output.h"
 #include "ttsrt/bench.h"
+#include "ttsrt/stats.h"
 #include "ttsrt/tensor.h"
 
 namespace ttsrt::ops {
@@ -61,6 +62,7 @@ struct ProgramLimits {
   std::int32_t max_rows = 0;
   std::int32_t max_draws = 0;
   bool trace = false;
+  bool profile = false;
 };
 
 // A compiled Program.
@@ -76,6 +78,9 @@ class Executable {
   virtual std::size_t activation_bytes() const = 0;
   // After wait(): how long the last launch ran on the device.
   virtual double seconds() const = 0;
+  // Times of the stages, where they are kept (ProgramLimits::profile); `program` stays empty. Any
+  // thread may ask, also during a launch.
+  virtual std::vector<StageTimes> stage_times() const { return {}; }
 };
 
 struct BackendInfo {

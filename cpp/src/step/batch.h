@@ -21,6 +21,8 @@ enum class RowClass : std::int32_t {
   decode,          // the others: one row per branch and step
 };
 constexpr std::int32_t kRowClasses = 5;
+constexpr const char* kRowClassNames[kRowClasses] = {"encode_text", "project_memory",
+                                                     "encode_context", "prefill", "decode"};
 
 constexpr std::int32_t kZeroRow = -1;
 constexpr std::int32_t kNobody = -1;  // slot of rows whose request is gone: computed, kept nowhere

@@ -1,0 +1,53 @@
+// Times of one stage, kept by the threads that run it and read by any other.
+//
+// Decided: every thread has a place of its own and is the only one to write there, so plain loads
+// and stores of atomics do; a reader sees each number whole, and all of them about as of now.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <vector>
+
+namespace ttsrt::cpu {
+
+class StageClock {
+ public:
+  // Keeps nothing before this.
+  void start(std::int32_t num_threads) {
+    threads_ = std::vector<Thread>(static_cast<std::size_t>(num_threads));
+  }
+  bool is_kept() const { return !threads_.empty(); }
+
+  // By each thread after a run: how long it worked, and how long until all had.
+  void add(std::int32_t thread, double busy_seconds, double seconds) {
+    Thread& at = threads_[static_cast<std::size_t>(thread)];
+    grow(at.busy_seconds, busy_seconds);
+    grow(at.seconds, seconds);
+    grow(at.runs, std::uint64_t{1});
+  }
+
+  std::uint64_t runs() const { return threads_[0].runs.load(std::memory_order_relaxed); }
+  double seconds() const { return threads_[0].seconds.load(std::memory_order_relaxed); }
+  // The mean over threads.
+  double busy_seconds() const {
+    double sum = 0.0;
+    for (const Thread& at : threads_) sum += at.busy_seconds.load(std::memory_order_relaxed);
+    return sum / static_cast<double>(threads_.size());
+  }
+
+ private:
+  struct alignas(64) Thread {
+    std::atomic<double> busy_seconds{0.0};
+    std::atomic<double> seconds{0.0};
+    std::atomic<std::uint64_t> runs{0};
+  };
+
+  template <typename Number>
+  static void grow(std::atomic<Number>& sum, Number by) {
+    sum.store(sum.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
+  }
+
+  std::vector<Thread> threads_;
+};
+
+}  // namespace ttsrt::cpu
