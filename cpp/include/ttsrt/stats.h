@@ -71,8 +71,8 @@ struct StageTimes {
   std::string program;        ///< "encode_text", "decode"; one per class of rows
   std::string stage;          ///< "linear 2304 x 768 bfloat16"
   std::uint64_t runs = 0;     ///< since the start
-  double seconds = 0.0;       ///< from begin to end, with the wait for the last thread
-  double busy_seconds = 0.0;  ///< of them inside kernels, the mean over threads
+  double seconds = 0.0;       ///< with the wait for the last thread, the mean over threads
+  double busy_seconds = 0.0;  ///< of them inside kernels
 };
 
 /// Counters since the start, and what is in flight now.

@@ -20,19 +20,28 @@ inline const float* scales_of(const int8_t* elements, int32_t head_dim) {
   return reinterpret_cast<const float*>(elements + static_cast<int64_t>(head_dim) * kLanes);
 }
 
-// Raw scores of `Count` blocks at once, to hide the latency of each chain.
+// Raw scores of `Count` blocks at once, to hide the latency of each chain. Blocks lie apart, so
+// their next keys and their values are asked for ahead: the machine's own prefetcher can't guess.
 template <Element E, int Count>
-void score_blocks(const AttendArgs& args, int32_t first) {
+void score_blocks(const AttendArgs& args, int32_t first, int32_t blocks) {
   const typename Stored<E>::Type* keys[Count];
+  const typename Stored<E>::Type* next[Count];
   Vec sums[Count];
   for (int b = 0; b < Count; ++b) {
     keys[b] = block_of<E>(args, first + b);
+    next[b] = block_of<E>(args, first + Count + b < blocks ? first + Count + b : blocks - 1);
     sums[b] = zero();
   }
   for (int32_t d = 0; d < args.head_dim; ++d) {
     const Vec q = set(args.query[d]);
-    for (int b = 0; b < Count; ++b)
-      sums[b] = fma(q, Stored<E>::read(keys[b] + d * kLanes), sums[b]);
+    for (int b = 0; b < Count; ++b) {
+      const auto* key = keys[b] + d * kLanes;
+      if constexpr (Count > 1) {
+        prefetch_far(reinterpret_cast<const unsigned char*>(key) + args.value_offset);
+        prefetch_far(next[b] + d * kLanes);
+      }
+      sums[b] = fma(q, Stored<E>::read(key), sums[b]);
+    }
   }
   for (int b = 0; b < Count; ++b) {
     Vec scores = sums[b] * set(args.scale);
@@ -92,8 +101,8 @@ template <Element E>
 float attend_kernel(const AttendArgs& args) {
   const int32_t blocks = (args.length + kLanes - 1) / kLanes;
   int32_t b = 0;
-  for (; b + 4 <= blocks; b += 4) score_blocks<E, 4>(args, b);
-  for (; b < blocks; ++b) score_blocks<E, 1>(args, b);
+  for (; b + 4 <= blocks; b += 4) score_blocks<E, 4>(args, b, blocks);
+  for (; b < blocks; ++b) score_blocks<E, 1>(args, b, blocks);
   const float inverse = 1.0F / soften(args, blocks);
   int32_t first = 0;
   for (; args.head_dim - first >= 4 * kLanes; first += 4 * kLanes)

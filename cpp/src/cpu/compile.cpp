@@ -47,10 +47,13 @@ void start_clocks(const Stages& stages, std::int32_t num_threads) {
 
 Compiled::Compiled(const ops::Program& program, const ops::ProgramLimits& limits,
                    const Kernels& kernels, Slots& slots, std::int32_t num_threads)
-    : program_(program), limits_(limits), slots_(slots) {
+    : program_(program),
+      limits_(limits),
+      slots_(slots),
+      ranges_(static_cast<std::size_t>(num_threads)) {
   TTSRT_CHECK(InternalError, limits.max_rows > 0 && limits.max_draws >= 0, program.name, ": ",
               limits.max_rows, " rows, ", limits.max_draws, " draws");
-  plan_.site = {&kernels, &slots, &launch_};
+  plan_.site = {&kernels, &slots, &launch_, ranges_.data()};
   plan_.limits = limits;
   const auto max_rows = static_cast<std::size_t>(limits.max_rows);
   const auto max_draws = static_cast<std::size_t>(limits.max_draws);

@@ -67,6 +67,7 @@ class Compiled {
   Slots& slots_;
   Launch launch_;
   Plan plan_;
+  std::vector<SharedRange> ranges_;  // of each thread
   std::vector<Rows> activations_;
   std::size_t activation_bytes_ = 0;
   std::byte* segment_blocks_ =

@@ -48,7 +48,8 @@ struct LinearArgs {
   int32_t rows;
   int32_t outputs;  // N
   int32_t first_panel;
-  int32_t last_panel;  // one past
+  int32_t last_panel;   // one past
+  int32_t near_panels;  // up to here, at least last_panel, panels are likely to be asked for next
   bool gelu;
   bool accumulate;
 };
@@ -105,6 +106,7 @@ struct Kernels {
   int32_t tile_rows;   // most rows of a packed tile
   int32_t wide_rows;   // most rows of one that stands alone; at least tile_rows
   int32_t pair_words;  // words of a row that two inputs rounded to bfloat16 take: 1 or 2
+  int32_t (*panels_in_flight)(int32_t rows);  // that a product of so many rows takes at once
   LinearKernels linear[kFormats];
   // [rows][words] to [words][tile]; rows beyond `rows` repeat the first.
   void (*interleave)(const uint32_t* rows_of_words, int32_t rows, int32_t tile, int64_t words,

@@ -18,6 +18,7 @@ constexpr Kernels table_of(const char* name) {
           kTileRows,
           kWideRows,
           kPairWords,
+          panels_for,
           {{prepare_floats, product_kernel<Chain<StepFloat32>>},
            {prepare_pairs, product_kernel<Chain<StepBfloat16>>},
            {prepare_floats, product_kernel<Chain<StepFloat16>>},

@@ -58,7 +58,7 @@ inline void finish(const LinearArgs& args, Vec value, int32_t row, int32_t panel
 template <int Panels>
 inline int64_t bytes_ahead(const LinearArgs& args, int32_t panel, int64_t panel_bytes) {
   const int64_t bytes = Panels * panel_bytes;
-  return panel + 2 * Panels <= args.last_panel && bytes <= 256 * 1024 ? bytes : 0;
+  return panel + 2 * Panels <= args.near_panels && bytes <= 256 * 1024 ? bytes : 0;
 }
 
 // `Rows` rows from `first_row` on times `Panels` panels. x: [words][Rows].
@@ -139,6 +139,11 @@ void multiply_rows(const LinearArgs& args, int32_t tile, const uint32_t* x, int3
 inline int32_t tile_for(int32_t rows) {
   if (rows >= kTileRows) return kTileRows;
   return rows <= 2 ? rows : rows <= 4 ? 4 : rows <= 8 ? 8 : 12;
+}
+
+int32_t panels_for(int32_t rows) {
+  const bool is_wide = kWideRows > kTileRows && rows > kTileRows && rows <= kWideRows;
+  return is_wide ? 1 : panels_in_flight(tile_for(rows));
 }
 
 // Rows whose packed inputs stay in the L2 cache beside a few panels: at least four tiles.

@@ -128,7 +128,6 @@ class ProductStage : public Stage {
   void run(const Worker& worker) override {
     const LinearPlan& plan = packing_.plan;
     const Range panels = share_of(ops::padded_rows(plan.weight->rows) / ops::kPanel, worker);
-    if (panels.begin == panels.end) return;
     LinearArgs args;
     args.weight = plan.weight->data;
     args.scales = plan.weight->scales;
@@ -141,12 +140,37 @@ class ProductStage : public Stage {
     args.outputs = static_cast<std::int32_t>(plan.weight->rows);
     args.first_panel = static_cast<std::int32_t>(panels.begin);
     args.last_panel = static_cast<std::int32_t>(panels.end);
+    args.near_panels = args.last_panel;
     args.gelu = plan.gelu;
     args.accumulate = plan.accumulate;
-    packing_.kernels->product(args);
+
+    if (packing_.fits_one_tile()) return run_shared(args, worker);
+    if (args.first_panel < args.last_panel) packing_.kernels->product(args);
   }
 
  private:
+  // A product of few rows waits for memory, which serves threads unequally: who is done takes
+  // panels from the others.
+  void run_shared(LinearArgs args, const Worker& worker) const {
+    SharedRange* ranges = packing_.site.ranges;
+    SharedRange& own = ranges[worker.thread];
+    own.open(args.first_panel, args.last_panel);
+    const std::int32_t group = packing_.site.kernels->panels_in_flight(args.rows);
+    const auto multiply = [this, &args](const SharedRange::Taken& taken) {
+      args.first_panel = taken.begin;
+      args.last_panel = taken.end;
+      args.near_panels = std::max(args.near_panels, taken.end);
+      packing_.kernels->product(args);
+    };
+    for (auto taken = own.take_front(group); !taken.is_empty(); taken = own.take_front(group))
+      multiply(taken);
+    for (std::int32_t away = 1; away < worker.num_threads; ++away) {
+      SharedRange& other = ranges[(worker.thread + away) % worker.num_threads];
+      for (auto taken = other.take_back(1); !taken.is_empty(); taken = other.take_back(1))
+        multiply(taken);
+    }
+  }
+
   // A single tile is packed by every thread for itself: cheaper than a barrier.
   const std::uint32_t* packed_rows(const Worker& worker) const {
     const LinearPlan& plan = packing_.plan;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cpu/kernels.h"
+#include "cpu/shared_range.h"
 #include "cpu/slots.h"
 #include "cpu/stage_clock.h"
 #include "ops/backend.h"
@@ -76,6 +77,7 @@ struct Site {
   const Kernels* kernels = nullptr;
   Slots* slots = nullptr;
   Launch* launch = nullptr;
+  SharedRange* ranges = nullptr;  // of each thread, empty between stages
 };
 
 class Stage;

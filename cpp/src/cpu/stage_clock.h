@@ -27,13 +27,9 @@ class StageClock {
   }
 
   std::uint64_t runs() const { return threads_[0].runs.load(std::memory_order_relaxed); }
-  double seconds() const { return threads_[0].seconds.load(std::memory_order_relaxed); }
-  // The mean over threads.
-  double busy_seconds() const {
-    double sum = 0.0;
-    for (const Thread& at : threads_) sum += at.busy_seconds.load(std::memory_order_relaxed);
-    return sum / static_cast<double>(threads_.size());
-  }
+  // Means over threads.
+  double seconds() const { return mean(&Thread::seconds); }
+  double busy_seconds() const { return mean(&Thread::busy_seconds); }
 
  private:
   struct alignas(64) Thread {
@@ -41,6 +37,12 @@ class StageClock {
     std::atomic<double> seconds{0.0};
     std::atomic<std::uint64_t> runs{0};
   };
+
+  double mean(std::atomic<double> Thread::* of) const {
+    double sum = 0.0;
+    for (const Thread& at : threads_) sum += (at.*of).load(std::memory_order_relaxed);
+    return sum / static_cast<double>(threads_.size());
+  }
 
   template <typename Number>
   static void grow(std::atomic<Number>& sum, Number by) {
