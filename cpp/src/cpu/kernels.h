@@ -41,12 +41,15 @@ struct LinearArgs {
   const void* weight;      // panel16
   const void* scales;      // [panels][groups][16], or null
   const uint32_t* packed;  // tiles
+  void* unpacked;          // scratch for panels in flight as bfloat16 (unpacked_bytes), or null
   float* out;              // [rows, outputs]
   int64_t out_stride;
   const float* bias;  // [outputs] or null
   RowShape row;
   int32_t rows;
-  int32_t outputs;  // N
+  int32_t first_row;  // of those to compute, where a tile begins
+  int32_t last_row;   // one past: all rows, or where a tile ends
+  int32_t outputs;    // N
   int32_t first_panel;
   int32_t last_panel;   // one past
   int32_t near_panels;  // up to here, at least last_panel, panels are likely to be asked for next
@@ -107,6 +110,8 @@ struct Kernels {
   int32_t wide_rows;   // most rows of one that stands alone; at least tile_rows
   int32_t pair_words;  // words of a row that two inputs rounded to bfloat16 take: 1 or 2
   int32_t (*panels_in_flight)(int32_t rows);  // that a product of so many rows takes at once
+  int32_t (*block_rows)(int64_t words);       // rows that a product had better take at once: tiles
+  int64_t (*unpacked_bytes)(int64_t inputs);  // of LinearArgs::unpacked
   LinearKernels linear[kFormats];
   // [rows][words] to [words][tile]; rows beyond `rows` repeat the first.
   void (*interleave)(const uint32_t* rows_of_words, int32_t rows, int32_t tile, int64_t words,

@@ -19,6 +19,8 @@ constexpr Kernels table_of(const char* name) {
           kWideRows,
           kPairWords,
           panels_for,
+          block_rows,
+          unpacked_bytes,
           {{prepare_floats, product_kernel<Chain<StepFloat32>>},
            {prepare_pairs, product_kernel<Chain<StepBfloat16>>},
            {prepare_floats, product_kernel<Chain<StepFloat16>>},

@@ -55,18 +55,22 @@ inline void finish(const LinearArgs& args, Vec value, int32_t row, int32_t panel
 // 0 where this thread has no more. Panels are short streams that the machine's own prefetcher finds
 // late, and narrow weights use them up faster than it learns (one EPYC core, 2 rows, K 768: w4a16
 // 11 to 17 GB/s, w8a16 13 to 18). Long panels it can follow, and they wouldn't fit the L2 cache.
+//
+// Many rows give the machine time to find them, and have no loads to spare.
+constexpr bool asks_ahead(int rows) { return rows <= 4; }
 template <int Panels>
 inline int64_t bytes_ahead(const LinearArgs& args, int32_t panel, int64_t panel_bytes) {
   const int64_t bytes = Panels * panel_bytes;
   return panel + 2 * Panels <= args.near_panels && bytes <= 256 * 1024 ? bytes : 0;
 }
 
-// `Rows` rows from `first_row` on times `Panels` panels. x: [words][Rows].
+// `Rows` rows from `first_row` on times `Panels` panels from `panel` on, whose weights begin at
+// `w`. x: [words][Rows].
 template <class Step, int Rows, int Panels>
-void multiply_tile(const LinearArgs& args, const uint32_t* x, int32_t first_row, int32_t panel) {
+void multiply_tile(const LinearArgs& args, const unsigned char* w, const uint32_t* x,
+                   int32_t first_row, int32_t panel) {
   const int64_t steps = args.row.words / Step::kInputWords;
   const int64_t panel_bytes = steps * Step::kBytes;
-  const unsigned char* w = static_cast<const unsigned char*>(args.weight) + panel * panel_bytes;
   const int64_t ahead = bytes_ahead<Panels>(args, panel, panel_bytes);
   Vec sums[Rows][Panels];
 #pragma GCC unroll 16
@@ -79,7 +83,7 @@ void multiply_tile(const LinearArgs& args, const uint32_t* x, int32_t first_row,
 #pragma GCC unroll 4
     for (int p = 0; p < Panels; ++p) {
       const unsigned char* at = w + p * panel_bytes + k * Step::kBytes;
-      prefetch_far(at + ahead);
+      if constexpr (asks_ahead(Rows)) prefetch_far(at + ahead);
       weights[p] = Step::weight(at);
     }
 #pragma GCC unroll 16
@@ -99,84 +103,102 @@ void multiply_tile(const LinearArgs& args, const uint32_t* x, int32_t first_row,
   }
 }
 
-// The products of float weights; a Product has multiply<Rows, Panels>, as here.
+// The products of float weights. A Product has panel_bytes and multiply<Rows, Panels>, as here, and
+// where kUnpacks says so, what it takes to unpack panels for many rows.
 template <class Step>
 struct Chain {
+  static constexpr bool kUnpacks = false;
+  static int64_t panel_bytes(const RowShape& row) {
+    return row.words / Step::kInputWords * Step::kBytes;
+  }
   template <int Rows, int Panels>
-  static void multiply(const LinearArgs& args, const uint32_t* x, int32_t first_row,
-                       int32_t panel) {
-    multiply_tile<Step, Rows, Panels>(args, x, first_row, panel);
+  static void multiply(const LinearArgs& args, const unsigned char* w, const uint32_t* x,
+                       int32_t first_row, int32_t panel) {
+    multiply_tile<Step, Rows, Panels>(args, w, x, first_row, panel);
   }
 };
 
 template <class Product, int Rows>
-void multiply_panels(const LinearArgs& args, const uint32_t* x, int32_t first_row, int32_t panel,
-                     int32_t count) {
+void multiply_panels(const LinearArgs& args, const unsigned char* w, const uint32_t* x,
+                     int32_t first_row, int32_t panel, int32_t count) {
   constexpr int kPanels = panels_in_flight(Rows);
   if (count == kPanels) {
-    Product::template multiply<Rows, kPanels>(args, x, first_row, panel);
+    Product::template multiply<Rows, kPanels>(args, w, x, first_row, panel);
     return;
   }
+  const int64_t panel_bytes = Product::panel_bytes(args.row);
   for (int32_t p = 0; p < count; ++p)
-    Product::template multiply<Rows, 1>(args, x, first_row, panel + p);
+    Product::template multiply<Rows, 1>(args, w + p * panel_bytes, x, first_row, panel + p);
 }
 
 // A tile of `tile` rows on `count` panels, at most what is in flight for the fewest rows.
 template <class Product>
-void multiply_rows(const LinearArgs& args, int32_t tile, const uint32_t* x, int32_t first_row,
-                   int32_t panel, int32_t count) {
+void multiply_rows(const LinearArgs& args, int32_t tile, const unsigned char* w, const uint32_t* x,
+                   int32_t first_row, int32_t panel, int32_t count) {
+  if constexpr (kWideRows >= 16) {
+    if (tile == 16) return multiply_panels<Product, 16>(args, w, x, first_row, panel, count);
+  }
   if constexpr (kTileRows >= 12) {
-    if (tile == 12) return multiply_panels<Product, 12>(args, x, first_row, panel, count);
-    if (tile == 8) return multiply_panels<Product, 8>(args, x, first_row, panel, count);
+    if (tile == 12) return multiply_panels<Product, 12>(args, w, x, first_row, panel, count);
+  }
+  if constexpr (kTileRows >= 8) {
+    if (tile == 8) return multiply_panels<Product, 8>(args, w, x, first_row, panel, count);
   }
   if constexpr (kTileRows >= 4) {
-    if (tile == 4) return multiply_panels<Product, 4>(args, x, first_row, panel, count);
+    if (tile == 4) return multiply_panels<Product, 4>(args, w, x, first_row, panel, count);
   }
-  if (tile == 2) return multiply_panels<Product, 2>(args, x, first_row, panel, count);
-  multiply_panels<Product, 1>(args, x, first_row, panel, count);
+  if (tile == 2) return multiply_panels<Product, 2>(args, w, x, first_row, panel, count);
+  multiply_panels<Product, 1>(args, w, x, first_row, panel, count);
 }
 
-inline int32_t tile_for(int32_t rows) {
+// Rows of the tile that holds the `rows` that are left of `all`. A single tile may be wider than
+// the others, so that the weights meet all rows of a step at once: in two tiles the second one
+// finds them in the L2 cache and the memory idle (16 rows of bfloat16, K 768, two Zen 4 cores: 230
+// to 370 GFLOP/s).
+inline int32_t tile_for(int32_t rows, int32_t all) {
+  if (all > kTileRows && all <= kWideRows) return kWideRows;
   if (rows >= kTileRows) return kTileRows;
   return rows <= 2 ? rows : rows <= 4 ? 4 : rows <= 8 ? 8 : 12;
 }
 
-int32_t panels_for(int32_t rows) {
-  const bool is_wide = kWideRows > kTileRows && rows > kTileRows && rows <= kWideRows;
-  return is_wide ? 1 : panels_in_flight(tile_for(rows));
-}
+int32_t panels_for(int32_t rows) { return panels_in_flight(tile_for(rows, rows)); }
 
 // Rows whose packed inputs stay in the L2 cache beside a few panels: at least four tiles.
-inline int32_t block_rows(int64_t words) {
+int32_t block_rows(int64_t words) {
   const int64_t fitting = 384 * 1024 / (words * 4) / kTileRows;
   return kTileRows * static_cast<int32_t>(fitting < 4 ? 4 : fitting > 16 ? 16 : fitting);
 }
 
-// A single tile wider than the others, so that the weights meet all rows of a step at once: in two
-// tiles the second one finds them in the L2 cache and the memory idle (16 rows of bfloat16, K 768,
-// two EPYC cores: 230 to 370 GFLOP/s).
+// Room for the panels in flight of a full tile, each [inputs / 2][16] pairs of bfloat16.
+int64_t unpacked_bytes(int64_t inputs) { return panels_in_flight(kTileRows) * inputs * 32; }
+
+// All rows asked for on `count` panels whose weights begin at `w`.
 template <class Product>
-void multiply_wide(const LinearArgs& args) {
-  for (int32_t panel = args.first_panel; panel < args.last_panel; ++panel)
-    Product::template multiply<kWideRows, 1>(args, args.packed, 0, panel);
+void multiply_tiles(const LinearArgs& args, const unsigned char* w, int32_t panel, int32_t count) {
+  for (int32_t row = args.first_row; row < args.last_row;) {
+    const int32_t tile = tile_for(args.last_row - row, args.rows);
+    multiply_rows<Product>(args, tile, w, args.packed + row * args.row.words, row, panel, count);
+    row += tile;
+  }
 }
 
 template <class Product>
 void product_kernel(const LinearArgs& args) {
-  if constexpr (kWideRows > kTileRows) {
-    if (args.rows > kTileRows && args.rows <= kWideRows) return multiply_wide<Product>(args);
-  }
-  const int32_t block = block_rows(args.row.words);
-  for (int32_t begin = 0; begin < args.rows; begin += block) {
-    const int32_t end = args.rows - begin < block ? args.rows : begin + block;
-    const int32_t group = panels_in_flight(tile_for(end - begin));
-    for (int32_t panel = args.first_panel; panel < args.last_panel; panel += group) {
-      const int32_t count = args.last_panel - panel < group ? args.last_panel - panel : group;
-      for (int32_t row = begin; row < end; row += kTileRows) {
-        const int32_t tile = tile_for(end - row);
-        multiply_rows<Product>(args, tile, args.packed + row * args.row.words, row, panel, count);
+  const int32_t rows = args.last_row - args.first_row;
+  const int32_t group = panels_in_flight(tile_for(rows, args.rows));
+  const int64_t panel_bytes = Product::panel_bytes(args.row);
+  for (int32_t panel = args.first_panel; panel < args.last_panel; panel += group) {
+    const int32_t count = args.last_panel - panel < group ? args.last_panel - panel : group;
+    const unsigned char* w = static_cast<const unsigned char*>(args.weight) + panel * panel_bytes;
+    if constexpr (Product::kUnpacks) {
+      if (args.unpacked != nullptr && rows > 2 * kTileRows) {
+        Product::unpack(args.row, w, count, args.unpacked);
+        multiply_tiles<typename Product::Unpacked>(
+            args, static_cast<const unsigned char*>(args.unpacked), panel, count);
+        continue;
       }
     }
+    multiply_tiles<Product>(args, w, panel, count);
   }
 }
 

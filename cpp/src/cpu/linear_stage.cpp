@@ -123,51 +123,72 @@ class ProductStage : public Stage {
 
   std::string label() const override { return packing_.label(); }
   bool is_needed() const override { return packing_.rows() > 0; }
-  std::size_t scratch_bytes() const override { return packing_.scratch_bytes(); }
+  std::size_t scratch_bytes() const override {
+    return packing_.scratch_bytes() + static_cast<std::size_t>(unpacked_bytes());
+  }
 
+  // Units are panels of blocks of rows. Memory and foreign load serve threads unequally: who is
+  // done takes units from the others.
   void run(const Worker& worker) override {
     const LinearPlan& plan = packing_.plan;
-    const Range panels = share_of(ops::padded_rows(plan.weight->rows) / ops::kPanel, worker);
     LinearArgs args;
     args.weight = plan.weight->data;
     args.scales = plan.weight->scales;
     args.packed = packed_rows(worker);
+    args.unpacked = unpacked_bytes() > 0 ? worker.scratch + packing_.scratch_bytes() : nullptr;
     args.out = plan.out.data;
     args.out_stride = plan.out.stride;
     args.bias = plan.bias;
     args.row = packing_.shape;
     args.rows = packing_.rows();
     args.outputs = static_cast<std::int32_t>(plan.weight->rows);
-    args.first_panel = static_cast<std::int32_t>(panels.begin);
-    args.last_panel = static_cast<std::int32_t>(panels.end);
-    args.near_panels = args.last_panel;
     args.gelu = plan.gelu;
     args.accumulate = plan.accumulate;
-
-    if (packing_.fits_one_tile()) return run_shared(args, worker);
-    if (args.first_panel < args.last_panel) packing_.kernels->product(args);
+    const std::int32_t block = packing_.site.kernels->block_rows(packing_.shape.words);
+    const std::int32_t blocks = args.rows <= block ? 1 : (args.rows + block - 1) / block;
+    const Range mine = share_of(std::int64_t{blocks} * panels(), worker);
+    SharedRange* ranges = packing_.site.ranges;
+    SharedRange& own = ranges[worker.thread];
+    const auto own_end = static_cast<std::int32_t>(mine.end);
+    own.open(static_cast<std::int32_t>(mine.begin), own_end);
+    const std::int32_t group = packing_.site.kernels->panels_in_flight(std::min(args.rows, block));
+    for (auto taken = own.take_front(group); !taken.is_empty(); taken = own.take_front(group))
+      multiply(args, taken, block, own_end);
+    // A whole group of many rows, one panel of few: as little as costs no speed.
+    const std::int32_t piece = packing_.fits_one_tile() ? 1 : group;
+    for (std::int32_t away = 1; away < worker.num_threads; ++away) {
+      SharedRange& other = ranges[(worker.thread + away) % worker.num_threads];
+      for (auto taken = other.take_back(piece); !taken.is_empty(); taken = other.take_back(piece))
+        multiply(args, taken, block, taken.end);
+    }
   }
 
  private:
-  // A product of few rows waits for memory, which serves threads unequally: who is done takes
-  // panels from the others.
-  void run_shared(LinearArgs args, const Worker& worker) const {
-    SharedRange* ranges = packing_.site.ranges;
-    SharedRange& own = ranges[worker.thread];
-    own.open(args.first_panel, args.last_panel);
-    const std::int32_t group = packing_.site.kernels->panels_in_flight(args.rows);
-    const auto multiply = [this, &args](const SharedRange::Taken& taken) {
-      args.first_panel = taken.begin;
-      args.last_panel = taken.end;
-      args.near_panels = std::max(args.near_panels, taken.end);
+  std::int32_t panels() const {
+    return static_cast<std::int32_t>(ops::padded_rows(packing_.plan.weight->rows) / ops::kPanel);
+  }
+
+  std::int64_t unpacked_bytes() const {
+    const ops::Weight& weight = *packing_.plan.weight;
+    const bool is_unpacked = weight.quantization != ops::Quantization::none &&
+                             !ops::quantizes_inputs(weight.quantization) &&
+                             packing_.plan.max_rows > 2 * packing_.site.kernels->tile_rows;
+    return is_unpacked ? packing_.site.kernels->unpacked_bytes(ops::padded_cols(weight)) : 0;
+  }
+
+  // `near`: units up to here are likely to be asked for next.
+  void multiply(LinearArgs args, const SharedRange::Taken& taken, std::int32_t block,
+                std::int32_t near) const {
+    for (std::int32_t unit = taken.begin; unit < taken.end;) {
+      const std::int32_t first = unit % panels();
+      const std::int32_t count = std::min(taken.end - unit, panels() - first);
+      args.first_row = unit / panels() * block;
+      args.last_row = std::min(args.rows, args.first_row + block);
+      args.first_panel = first;
+      args.last_panel = first + count;
+      args.near_panels = std::min(panels(), first + near - unit);
       packing_.kernels->product(args);
-    };
-    for (auto taken = own.take_front(group); !taken.is_empty(); taken = own.take_front(group))
-      multiply(taken);
-    for (std::int32_t away = 1; away < worker.num_threads; ++away) {
-      SharedRange& other = ranges[(worker.thread + away) % worker.num_threads];
-      for (auto taken = other.take_back(1); !taken.is_empty(); taken = other.take_back(1))
-        multiply(taken);
+      unit += count;
     }
   }
 

@@ -3,9 +3,9 @@
 //
 // Decided: a group's sum is one chain over its inputs, and total = fma(scale, sum, total) over the
 // groups in order, whatever the number of rows. a16: the sum is a float32, as with bfloat16
-// weights; quants are widened in registers, since a tile of rows meets each of them often enough.
-// a8: the sum is a whole number and exact; it starts at what takes the weights' offset away
-// (RowShape).
+// weights; quants are widened in registers where rows are few, and panel by panel into scratch
+// where more than two tiles of rows meet them. a8: the sum is a whole number and exact; it starts
+// at what takes the weights' offset away (RowShape).
 
 namespace ttsrt::cpu {
 namespace {
@@ -135,7 +135,7 @@ TTSRT_INLINE void add_group(const GroupArgs& group, Vec (&totals)[Rows][Panels])
     decltype(Step::load(w)) loaded[Panels];
 #pragma GCC unroll 4
     for (int p = 0; p < Panels; ++p) {
-      prefetch_far(w + p * group.panel_bytes + group.ahead);
+      if constexpr (asks_ahead(Rows)) prefetch_far(w + p * group.panel_bytes + group.ahead);
       loaded[p] = Step::load(w + p * group.panel_bytes);
     }
     add_word<Step, 0>(loaded, words, sums);
@@ -180,16 +180,18 @@ __attribute__((noinline)) void finish_tile(const LinearArgs& args, const Vec* to
   }
 }
 
-constexpr int kSumsBesideTotals = kTileRows >= 12 ? 8 : 1;
+constexpr int kSumsBesideTotals = kTileRows >= 8 ? 8 : 1;
 
-// `Rows` rows from `first_row` on times `Panels` panels. x: [groups][kHead + group_words][Rows].
+// `Rows` rows from `first_row` on times `Panels` panels from `panel` on, whose weights begin at
+// `w`. x: [groups][kHead + group_words][Rows].
 template <class Step, int Rows, int Panels>
-void multiply_groups(const LinearArgs& args, const uint32_t* x, int32_t first_row, int32_t panel) {
+void multiply_groups(const LinearArgs& args, const unsigned char* w, const uint32_t* x,
+                     int32_t first_row, int32_t panel) {
   const int64_t groups = args.row.groups;
   GroupArgs group;
   group.blocks = args.row.group_words / (Step::kWords * Step::kInputWords);
   group.panel_bytes = groups * group.blocks * Step::kBytes;
-  group.w = static_cast<const unsigned char*>(args.weight) + panel * group.panel_bytes;
+  group.w = w;
   group.x = x;
   group.scales = args.scales;
   group.first_scales = panel * groups * kLanes;
@@ -221,12 +223,43 @@ void multiply_groups(const LinearArgs& args, const uint32_t* x, int32_t first_ro
   finish_tile(args, kept, {first_row, rows < Rows ? rows : Rows, panel, Panels});
 }
 
+// Weights that were widened before.
+template <class Packed>
+struct StepUnpacked : StepW8A16 {
+  static constexpr int kWords = 1;
+  template <int>
+  static Bf16Pairs weight(const unsigned char* block) {
+    return load_pairs(block);
+  }
+  static Vec scales(const void* p, int64_t at) { return Packed::scales(p, at); }
+};
+
 template <class Step>
 struct Groups {
+  static constexpr bool kUnpacks = Step::kHead == 0;
+  using Unpacked = Groups<StepUnpacked<Step>>;
+  static int64_t panel_bytes(const RowShape& row) {
+    return row.groups * (row.group_words / (Step::kWords * Step::kInputWords)) * Step::kBytes;
+  }
   template <int Rows, int Panels>
-  static void multiply(const LinearArgs& args, const uint32_t* x, int32_t first_row,
-                       int32_t panel) {
-    multiply_groups<Step, Rows, Panels>(args, x, first_row, panel);
+  static void multiply(const LinearArgs& args, const unsigned char* w, const uint32_t* x,
+                       int32_t first_row, int32_t panel) {
+    multiply_groups<Step, Rows, Panels>(args, w, x, first_row, panel);
+  }
+  // `count` panels from `w` on to [inputs / 2][16] pairs each.
+  static void unpack(const RowShape& row, const unsigned char* w, int32_t count, void* out) {
+    const unsigned char* end = w + count * panel_bytes(row);
+    auto* to = static_cast<unsigned char*>(out);
+    for (; w != end; w += Step::kBytes) {
+      const auto block = Step::load(w);
+      store_pairs(to, Step::template weight<0>(block));
+      store_pairs(to + 64, Step::template weight<1>(block));
+      if constexpr (Step::kWords >= 4) {
+        store_pairs(to + 128, Step::template weight<2>(block));
+        store_pairs(to + 192, Step::template weight<3>(block));
+      }
+      to += Step::kWords * 64;
+    }
   }
 };
 

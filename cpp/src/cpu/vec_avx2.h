@@ -127,6 +127,15 @@ inline Bf16Pairs load_pairs(const void* p) {
   const __m256i y = _mm256_loadu_si256(static_cast<const __m256i*>(p) + 1);
   return {low_halves(x, y), high_halves(x, y)};
 }
+// Of numbers that bfloat16 holds.
+inline __m256i half_pairs(__m256 even, __m256 odd) {
+  return _mm256_or_si256(_mm256_srli_epi32(_mm256_castps_si256(even), 16),
+                         _mm256_castps_si256(odd));
+}
+inline void store_pairs(void* p, const Bf16Pairs& x) {
+  _mm256_storeu_si256(static_cast<__m256i*>(p), half_pairs(x.even.a, x.odd.a));
+  _mm256_storeu_si256(static_cast<__m256i*>(p) + 1, half_pairs(x.even.b, x.odd.b));
+}
 // An input's pair is packed as two floats: widened once and not for every panel.
 constexpr int kPairWords = 2;
 inline Bf16Pairs set_pair(const uint32_t* p, int64_t apart) {

@@ -10,12 +10,6 @@
 namespace ttsrt::cpu {
 namespace {
 
-constexpr int32_t kTileRows = 12;
-constexpr int32_t kWideRows = 16;
-constexpr int32_t panels_in_flight(int32_t rows) {
-  return rows <= 4 ? 4 : rows == 8 ? 3 : rows == 12 ? 2 : 1;
-}
-
 struct Vec {
   __m512 v;
 };

@@ -137,6 +137,15 @@ inline Bf16Pairs load_pairs(const void* p) {
   memcpy(&bits, p, sizeof(bits));
   return split_pairs(bits);
 }
+// Of numbers that bfloat16 holds.
+inline void store_pairs(void* p, const Bf16Pairs& a) {
+  uint32_t even[kLanes];
+  uint32_t odd[kLanes];
+  memcpy(even, &a.even, sizeof(even));
+  memcpy(odd, &a.odd, sizeof(odd));
+  for (int i = 0; i < kLanes; ++i) odd[i] |= even[i] >> 16;
+  memcpy(p, odd, sizeof(odd));
+}
 // An input's pair is packed as two floats: widened once and not for every panel.
 constexpr int kPairWords = 2;
 inline Bf16Pairs set_pair(const uint32_t* p, int64_t apart) {
