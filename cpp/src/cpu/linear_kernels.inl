@@ -41,6 +41,9 @@ struct StepFloat16 {
   static Vec add(Vec w, Vec x, Vec sum) { return fma(w, x, sum); }
 };
 
+// Where loads are short, only the last tile of so many rows asks for panels ahead.
+constexpr int32_t kRowsThatAsk = 32;
+
 inline void finish(const LinearArgs& args, Vec value, int32_t row, int32_t panel) {
   const int32_t first = panel * kLanes;
   const int32_t lanes = lanes_left(args.outputs, first);
@@ -55,9 +58,6 @@ inline void finish(const LinearArgs& args, Vec value, int32_t row, int32_t panel
 // 0 where this thread has no more. Panels are short streams that the machine's own prefetcher finds
 // late, and narrow weights use them up faster than it learns (one EPYC core, 2 rows, K 768: w4a16
 // 11 to 17 GB/s, w8a16 13 to 18). Long panels it can follow, and they wouldn't fit the L2 cache.
-//
-// Many rows give the machine time to find them, and have no loads to spare.
-constexpr bool asks_ahead(int rows) { return rows <= 4; }
 template <int Panels>
 inline int64_t bytes_ahead(const LinearArgs& args, int32_t panel, int64_t panel_bytes) {
   const int64_t bytes = Panels * panel_bytes;
@@ -66,7 +66,7 @@ inline int64_t bytes_ahead(const LinearArgs& args, int32_t panel, int64_t panel_
 
 // `Rows` rows from `first_row` on times `Panels` panels from `panel` on, whose weights begin at
 // `w`. x: [words][Rows].
-template <class Step, int Rows, int Panels>
+template <class Step, int Rows, int Panels, bool Asks>
 void multiply_tile(const LinearArgs& args, const unsigned char* w, const uint32_t* x,
                    int32_t first_row, int32_t panel) {
   const int64_t steps = args.row.words / Step::kInputWords;
@@ -83,7 +83,7 @@ void multiply_tile(const LinearArgs& args, const unsigned char* w, const uint32_
 #pragma GCC unroll 4
     for (int p = 0; p < Panels; ++p) {
       const unsigned char* at = w + p * panel_bytes + k * Step::kBytes;
-      if constexpr (asks_ahead(Rows)) prefetch_far(at + ahead);
+      if constexpr (Asks) prefetch_far(at + ahead);
       weights[p] = Step::weight(at);
     }
 #pragma GCC unroll 16
@@ -103,18 +103,19 @@ void multiply_tile(const LinearArgs& args, const unsigned char* w, const uint32_
   }
 }
 
-// The products of float weights. A Product has panel_bytes and multiply<Rows, Panels>, as here, and
-// where kUnpacks says so, what it takes to unpack panels for many rows.
+// The products of float weights. A Product has panel_bytes and multiply<Rows, Panels, Asks>, as
+// here, and where kUnpacks says so, what it takes to unpack panels for many rows. Asks: for panels
+// ahead.
 template <class Step>
 struct Chain {
   static constexpr bool kUnpacks = false;
   static int64_t panel_bytes(const RowShape& row) {
     return row.words / Step::kInputWords * Step::kBytes;
   }
-  template <int Rows, int Panels>
+  template <int Rows, int Panels, bool Asks>
   static void multiply(const LinearArgs& args, const unsigned char* w, const uint32_t* x,
                        int32_t first_row, int32_t panel) {
-    multiply_tile<Step, Rows, Panels>(args, w, x, first_row, panel);
+    multiply_tile<Step, Rows, Panels, Asks>(args, w, x, first_row, panel);
   }
 };
 
@@ -122,13 +123,20 @@ template <class Product, int Rows>
 void multiply_panels(const LinearArgs& args, const unsigned char* w, const uint32_t* x,
                      int32_t first_row, int32_t panel, int32_t count) {
   constexpr int kPanels = panels_in_flight(Rows);
-  if (count == kPanels) {
-    Product::template multiply<Rows, kPanels>(args, w, x, first_row, panel);
+  constexpr bool kAsks = kAlwaysAsks || Rows <= 4;
+  const int64_t panel_bytes = Product::panel_bytes(args.row);
+  if (count < kPanels) {
+    for (int32_t p = 0; p < count; ++p)
+      Product::template multiply<Rows, 1, kAsks>(args, w + p * panel_bytes, x, first_row,
+                                                 panel + p);
     return;
   }
-  const int64_t panel_bytes = Product::panel_bytes(args.row);
-  for (int32_t p = 0; p < count; ++p)
-    Product::template multiply<Rows, 1>(args, w + p * panel_bytes, x, first_row, panel + p);
+  if constexpr (!kAsks) {
+    const bool is_last_of_few = first_row + Rows >= args.rows && args.rows <= kRowsThatAsk;
+    if (is_last_of_few)
+      return Product::template multiply<Rows, kPanels, true>(args, w, x, first_row, panel);
+  }
+  Product::template multiply<Rows, kPanels, kAsks>(args, w, x, first_row, panel);
 }
 
 // A tile of `tile` rows on `count` panels, at most what is in flight for the fewest rows.

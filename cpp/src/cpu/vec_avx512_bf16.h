@@ -9,6 +9,7 @@ namespace {
 // Measured on Zen 4, which starts one product of a register a cycle: rows count, not loads.
 constexpr int32_t kTileRows = 12;
 constexpr int32_t kWideRows = 16;
+constexpr bool kAlwaysAsks = true;  // for panels ahead, whatever the rows
 constexpr int32_t panels_in_flight(int32_t rows) {
   return rows <= 4 ? 4 : rows == 8 ? 3 : rows == 12 ? 2 : 1;
 }

@@ -11,6 +11,7 @@ namespace {
 // rows of 2 take 14 (155), 16 of 1 take 17 (90).
 constexpr int32_t kTileRows = 8;
 constexpr int32_t kWideRows = kTileRows;
+constexpr bool kAlwaysAsks = false;  // for panels ahead, whatever the rows
 constexpr int32_t panels_in_flight(int32_t rows) { return rows <= 4 ? 4 : 3; }
 
 struct Bf16Pairs {

@@ -12,6 +12,7 @@ namespace {
 
 constexpr int32_t kTileRows = 2;
 constexpr int32_t kWideRows = kTileRows;
+constexpr bool kAlwaysAsks = true;  // for panels ahead, whatever the rows
 constexpr int32_t panels_in_flight(int32_t rows) { return rows == 1 ? 2 : 1; }
 
 typedef float Floats __attribute__((vector_size(64)));
