@@ -30,14 +30,18 @@ DType cache_dtype_of(const std::string& name, DType engine) {
 
 }  // namespace
 
-std::unique_ptr<ops::Backend> open_backend(const std::string& device, std::int32_t num_threads) {
+std::unique_ptr<ops::Backend> open_backend(const std::string& device, std::int32_t num_threads,
+                                           bool pin_threads) {
   TTSRT_CHECK(ConfigError, num_threads >= 0 && num_threads <= 1024,
               "num_threads: expected 0 to 1024, got ", num_threads);
   if (device == "cpu" || device == "auto") {
     CpuOptions cpu_options;
     cpu_options.num_threads = num_threads;
+    cpu_options.pin_threads = pin_threads;
     return make_cpu_backend(cpu_options);
   }
+  TTSRT_CHECK(ConfigError, !pin_threads || device != "reference",
+              "pin_threads: expected off on device \"reference\", which has no threads of its own");
   if (device == "reference") return ops::make_reference_backend();
   throw ConfigError(
       message("device: expected \"auto\", \"cpu\" or \"reference\", got \"", device, "\""));
@@ -59,7 +63,8 @@ std::unique_ptr<model::Network> open_network(const Engine& engine, const Executo
   network.cache_positions = options.max_tokens_in_paged_kv_cache;
   network.profile = options.profile;
   network.trace = options.trace;
-  return model::make_network(data, open_backend(options.device, options.num_threads), network);
+  return model::make_network(
+      data, open_backend(options.device, options.num_threads, options.pin_threads), network);
 }
 
 std::vector<DeviceInfo> list_devices() {

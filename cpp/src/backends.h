@@ -12,8 +12,10 @@
 
 namespace ttsrt {
 
-// The backend of a device; `num_threads` as in ExecutorOptions. Throws as open_network does.
-std::unique_ptr<ops::Backend> open_backend(const std::string& device, std::int32_t num_threads);
+// The backend of a device; `num_threads` and `pin_threads` as in ExecutorOptions. Throws as
+// open_network does.
+std::unique_ptr<ops::Backend> open_backend(const std::string& device, std::int32_t num_threads,
+                                           bool pin_threads = false);
 
 // The engine's network on the device the options name. Throws ConfigError for an unknown device or
 // limits beyond the engine's, DeviceError where the device is absent.

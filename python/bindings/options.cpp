@@ -71,6 +71,7 @@ void register_options(py::module_& module) {
       .def(py::init<>())
       .def_readwrite("device", &ExecutorOptions::device)
       .def_readwrite("num_threads", &ExecutorOptions::num_threads)
+      .def_readwrite("pin_threads", &ExecutorOptions::pin_threads)
       .def_readwrite("max_batch_size", &ExecutorOptions::max_batch_size)
       .def_readwrite("max_queue_size", &ExecutorOptions::max_queue_size)
       .def_readwrite("max_num_tokens", &ExecutorOptions::max_num_tokens)

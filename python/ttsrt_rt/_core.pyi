@@ -50,6 +50,7 @@ class MaskGit:
 class ExecutorOptions:
     device: str
     num_threads: int
+    pin_threads: bool
     max_batch_size: int
     max_queue_size: int
     max_num_tokens: int

@@ -37,6 +37,7 @@ class Executor:
         *,
         device: str | None = None,
         num_threads: int | None = None,
+        pin_threads: bool | None = None,
         max_batch_size: int | None = None,
         max_queue_size: int | None = None,
         max_num_tokens: int | None = None,
@@ -54,6 +55,8 @@ class Executor:
             device: "auto" (the default), or a name of `list_devices()`. "auto" says in `info` what
                 it chose.
             num_threads: CPU threads; 0 (the default) for one per core this process may use.
+            pin_threads: Keeps thread t of the executor on the t-th core this process may use; for a
+                process that has its cores to itself. Linux alone; no more threads than cores.
             max_batch_size: Requests in flight; at most the engine's, 0 for as many.
             max_queue_size: Accepted requests that wait; one more is a `CapacityError`.
             max_num_tokens: Rows of one launch and class; at most the engine's, 0 for as many.
@@ -78,6 +81,7 @@ class Executor:
             _core.ExecutorOptions(),
             device=device,
             num_threads=num_threads,
+            pin_threads=pin_threads,
             max_batch_size=max_batch_size,
             max_queue_size=max_queue_size,
             max_num_tokens=max_num_tokens,

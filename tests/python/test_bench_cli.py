@@ -132,6 +132,26 @@ def test_compare(
     assert main([*command, "--size", "2503"]) == 2
 
 
+def test_share(engine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("matplotlib")
+    output, plot = tmp_path / "share.json", tmp_path / "share.svg"
+    command = ["bench", "share", str(engine), "--busy", "0", "1", "--repeats", "1"]
+    command += ["--text_len", "8", "--context_len", "6", "--frames", "8"]
+    command += ["--num_threads", "1", "--pin_threads", "--output_plot", str(plot)]
+    assert main([*command, "--output_json", str(output)]) == 0
+    told = capsys.readouterr().out
+    assert "| busy processes | codec frames/s | over alone | fair share |" in told
+    assert "1 threads, pinned" in told and plot.read_text().startswith("<?xml")
+    report = json.loads(output.read_text())
+    assert [share["busy"] for share in report["shares"]] == [0, 1] and report["threads"] == 1
+    assert report["shares"][0]["of_fair_share"] == 1.0
+    assert main([*command, "--beside", "executors"]) == 0
+    assert "| more executors | codec frames/s |" in capsys.readouterr().out
+    assert main([*command, "--busy", "1"]) == 2
+    assert main([*command, "--num_threads", "1024"]) == 2
+    assert "since pin_threads is on, got 1024" in capsys.readouterr().err
+
+
 def test_overload(engine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output = tmp_path / "overload.json"
     command = ["bench", "overload", str(engine), "--seconds", "0.1", "--capacity_seconds", "0.1"]

@@ -54,8 +54,11 @@ struct MaskGit {
 
 /// What an executor may use. Zero means: as the engine was built, or all there is.
 struct ExecutorOptions {
-  std::string device = "auto";        ///< "auto", "cpu", "reference"
-  std::int32_t num_threads = 0;       ///< CPU threads; 0: one per core this process may use
+  std::string device = "auto";   ///< "auto", "cpu", "reference"
+  std::int32_t num_threads = 0;  ///< CPU threads; 0: one per core this process may use
+  /// CPU: thread t of the executor stays on the t-th core that the process may use. Its own threads
+  /// only, Linux only, and no more threads than cores. For a process that has its cores to itself.
+  bool pin_threads = false;
   std::int32_t max_batch_size = 0;    ///< requests in flight; at most the engine's
   std::int32_t max_queue_size = 256;  ///< accepted requests that wait; one more is a CapacityError
   std::int32_t max_num_tokens = 0;    ///< rows of one launch and class; at most the engine's

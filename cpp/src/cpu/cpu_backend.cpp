@@ -26,13 +26,16 @@ class CpuBackend : public ops::Backend {
  public:
   explicit CpuBackend(const CpuOptions& options)
       : kernels_(choose_kernels(options.isa)),
-        team_(options.num_threads),
+        team_(options.num_threads, options.pin_threads),
         scratch_(static_cast<std::size_t>(team_.num_threads())) {
     info_.device = "cpu";
-    info_.description = message("cpu: ", kernels_.name, ", ", team_.num_threads(), " threads");
+    info_.description = message("cpu: ", kernels_.name, ", ", team_.num_threads(), " threads",
+                                options.pin_threads ? ", pinned" : "");
   }
 
   const ops::BackendInfo& info() const override { return info_; }
+
+  void adopt_thread() override { team_.pin_caller(); }
 
   void create_state(const ops::StateSpec& spec) override {
     TTSRT_CHECK(InternalError, slots_ == nullptr, "cpu backend: the state exists already");

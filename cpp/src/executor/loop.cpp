@@ -262,6 +262,8 @@ void Loop::step() {
   const step::ModelFacts& facts = network_->info().facts;
   std::int64_t frames = 0;
   try {
+    if (!is_adopted_) network_->adopt_thread();
+    is_adopted_ = true;
     plan();
     build_batch(plan_, running_, facts, batch_);
     const step::StepOutput& output = network_->collect(network_->launch(batch_));

@@ -87,6 +87,7 @@ class Loop {
   PausedBatches paused_;
   std::vector<std::int32_t> places_;  // close_ranks()
   StepBudget budget_;
+  bool is_adopted_ = false;  // by the network, as the thread that launches
 
   // Shared with callers.
   mutable std::mutex mutex_;

@@ -26,6 +26,7 @@ class NativeNetwork final : public Network {
                 const NetworkOptions& options);
 
   const NetworkInfo& info() const override { return info_; }
+  void adopt_thread() override { backend_->adopt_thread(); }
   Ticket launch(const step::StepBatch& batch) override;
   const step::StepOutput& collect(Ticket ticket) override;
   std::vector<StageTimes> stage_times() const override;

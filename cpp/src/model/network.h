@@ -35,6 +35,8 @@ class Network {
  public:
   virtual ~Network() = default;
   virtual const NetworkInfo& info() const = 0;
+  // As Backend::adopt_thread.
+  virtual void adopt_thread() {}
   // Starts a launch. The batch must stay put until its ticket is collected. Neither waits nor
   // allocates.
   virtual Ticket launch(const step::StepBatch& batch) = 0;

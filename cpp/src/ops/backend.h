@@ -93,6 +93,10 @@ class Backend {
   virtual ~Backend() = default;
   virtual const BackendInfo& info() const = 0;
 
+  // Called once by the thread that will launch and wait, where that is its own purpose: the backend
+  // may bind it to a core or a device. Threads of the application never call it.
+  virtual void adopt_thread() {}
+
   // Allocates the slots' state. Called once, before compile().
   virtual void create_state(const StateSpec& spec) = 0;
   virtual std::size_t state_bytes() const = 0;

@@ -12,7 +12,7 @@ from ttsrt_rt.errors import ConfigError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["check_plot", "write_plot"]
+__all__ = ["check_plot", "write_plot", "write_share_plot"]
 
 _ENDINGS = (".png", ".svg", ".pdf")
 
@@ -56,6 +56,43 @@ def write_plot(path: str | os.PathLike[str], runs: Sequence[dict[str, Any]], tit
         axes.set_xticks(range(len(runs)), [_label(run) for run in runs])
         is_closed = runs[0]["concurrency"] is not None
         axes.set_xlabel("requests in flight" if is_closed else "load")
+        axes.grid(alpha=0.3)
+        axes.legend()
+    figure.savefig(path)
+
+
+def write_share_plot(
+    path: str | os.PathLike[str], shares: Sequence[dict[str, Any]], others: str, title: str
+) -> None:
+    """Writes two pictures side by side: throughput over the fair share, and times of a step.
+
+    Args:
+        path: .png, .svg or .pdf.
+        shares: What `share.Share.figures` gives.
+        others: Who was busy.
+        title: Above both.
+
+    Raises:
+        ConfigError: As `check_plot`.
+    """
+    check_plot(path)
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 4.5), layout="constrained")
+    throughput, steps = figure.subplots(1, 2)
+    figure.suptitle(title)
+    for key, name, style in (("ratio", "measured", "-"), ("fair_share", "fair share", "--")):
+        throughput.plot([share[key] for share in shares], style, marker="o", label=name)
+    throughput.set_ylabel("throughput over that alone")
+    throughput.set_ylim(bottom=0)
+    for statistic, style in (("p50", "-"), ("p99", "--")):
+        values = [max(share["step_ms"][statistic], 1e-3) for share in shares]
+        steps.plot(values, style, marker="o", label=statistic)
+    steps.set_ylabel("milliseconds of a step")
+    steps.set_yscale("log")
+    for axes in (throughput, steps):
+        axes.set_xticks(range(len(shares)), [str(share["busy"]) for share in shares])
+        axes.set_xlabel(others)
         axes.grid(alpha=0.3)
         axes.legend()
     figure.savefig(path)

@@ -234,8 +234,12 @@ def add_executor_flags(parser: argparse.ArgumentParser) -> None:
     """Adds the executor's options."""
     for name, (kind, text) in _EXECUTOR.items():
         parser.add_argument(f"--{name}", type=kind, help=text)
+    parser.add_argument(
+        "--pin_threads", action="store_true", default=None, help="each CPU thread on its own core"
+    )
 
 
 def executor_options(args: argparse.Namespace) -> dict[str, Any]:
     """The executor's options that were given."""
-    return {name: getattr(args, name) for name in _EXECUTOR if getattr(args, name) is not None}
+    names = (*_EXECUTOR, "pin_threads")
+    return {name: getattr(args, name) for name in names if getattr(args, name) is not None}

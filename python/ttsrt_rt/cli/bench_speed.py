@@ -22,7 +22,16 @@ if TYPE_CHECKING:
     from ttsrt_rt.bench.overload import OverloadReport
     from ttsrt_rt.bench.requests import RequestShape
 
-__all__ = ["add_compare", "add_crowd", "add_overload"]
+__all__ = [
+    "add_compare",
+    "add_crowd",
+    "add_overload",
+    "add_shape_flags",
+    "request_shape",
+    "title_of",
+    "told_shape",
+    "write_json",
+]
 
 _SIZES = ("2503", "v2607")
 
@@ -40,7 +49,7 @@ def add_crowd(commands: Subparsers) -> None:
     parser.add_argument("--folder", type=Path, help="keeps checkpoint and engine of --size here")
     parser.add_argument("--concurrency", type=int, nargs="+", default=[1, 2, 4, 8, 16, 32])
     parser.add_argument("--repeats", type=int, default=3, help="default: %(default)s")
-    _add_shape(parser, frames=128)
+    add_shape_flags(parser, frames=128)
     add_executor_flags(parser)
     parser.add_argument("--output_json", type=Path, help="all figures")
     parser.set_defaults(run=_crowd)
@@ -57,7 +66,9 @@ def _crowd(args: argparse.Namespace) -> int:
     counts = list(args.concurrency)
     with _engine(args, max(counts)) as engine, Executor(engine, **executor_options(args)) as opened:
         with tqdm(total=args.repeats * len(counts), unit="crowd") as bar:
-            crowds = measure_crowds(opened, counts, args.repeats, _shape(args), progress=bar.update)
+            crowds = measure_crowds(
+                opened, counts, args.repeats, request_shape(args), progress=bar.update
+            )
         told, frame_rate = describe(opened), opened.engine.info.frame_rate
     figures = [crowd.figures(crowds[0], frame_rate) for crowd in crowds]
     rows = [
@@ -72,9 +83,11 @@ def _crowd(args: argparse.Namespace) -> int:
         for row in figures
     ]
     header = ["requests at once", "codec frames/s", f"over {counts[0]}", "audio s/s", "ms a step"]
-    print(f"{_title(told)}, {_told(args)}; medians of {args.repeats}\n")
+    print(f"{title_of(told)}, {told_shape(args)}; medians of {args.repeats}\n")
     print(format_markdown([*header, "ms to the first frame"], rows))
-    _write_json(args.output_json, {"engine": told, "shape": vars(_shape(args)), "crowds": figures})
+    write_json(
+        args.output_json, {"engine": told, "shape": vars(request_shape(args)), "crowds": figures}
+    )
     return 0
 
 
@@ -120,7 +133,7 @@ def _compare(args: argparse.Namespace) -> int:
             if result.equal_frames is not None:
                 print(f"greedy float32 frames equal: {result.equal_frames} of {result.of}")
             results.append(result)
-    _write_json(args.output_json, [result.json() for result in results])
+    write_json(args.output_json, [result.json() for result in results])
     return 0
 
 
@@ -138,7 +151,7 @@ def add_overload(commands: Subparsers) -> None:
     parser.add_argument(
         "--capacity_seconds", type=float, default=10.0, help="of its measurement before"
     )
-    _add_shape(parser, frames=32)
+    add_shape_flags(parser, frames=32)
     add_executor_flags(parser)
     parser.add_argument("--output_json", type=Path, help="all figures")
     parser.set_defaults(run=_overload)
@@ -155,14 +168,14 @@ def _overload(args: argparse.Namespace) -> int:
         seconds=args.seconds,
         factor=args.factor,
         capacity_seconds=args.capacity_seconds,
-        shape=_shape(args),
+        shape=request_shape(args),
     )
     with Executor(args.engine, **executor_options(args)) as executor:
         report = measure_overload(executor, EngineFacts.of(executor.engine), options)
         told = describe(executor)
-    print(f"{_title(told)}, {_told(args)}\n")
+    print(f"{title_of(told)}, {told_shape(args)}\n")
     print(format_markdown(["", "measured"], _overload_rows(report)))
-    _write_json(args.output_json, {"engine": told, **dataclasses.asdict(report)})
+    write_json(args.output_json, {"engine": told, **dataclasses.asdict(report)})
     return 0 if report.is_ok else 1
 
 
@@ -192,7 +205,8 @@ def _overload_rows(report: OverloadReport) -> list[list[Any]]:
     ]
 
 
-def _add_shape(parser: argparse.ArgumentParser, frames: int) -> None:
+def add_shape_flags(parser: argparse.ArgumentParser, frames: int) -> None:
+    """Adds what makes a `RequestShape`."""
     parser.add_argument("--text_len", type=int, default=128, help="default: %(default)s")
     parser.add_argument(
         "--context_len", type=int, default=110, help="codec frames of context; default: %(default)s"
@@ -201,20 +215,23 @@ def _add_shape(parser: argparse.ArgumentParser, frames: int) -> None:
     parser.add_argument("--cfg_scale", type=float, default=2.5, help="default: %(default)s")
 
 
-def _shape(args: argparse.Namespace) -> RequestShape:
+def request_shape(args: argparse.Namespace) -> RequestShape:
+    """Of those flags."""
     from ttsrt_rt.bench.requests import RequestShape
 
     names = ("text_len", "context_len", "frames", "cfg_scale")
     return RequestShape(**{name: getattr(args, name) for name in names})
 
 
-def _title(told: dict[str, Any]) -> str:
+def title_of(told: dict[str, Any]) -> str:
+    """The engine and the device, of what `describe` told."""
     from ttsrt_rt.bench.run import kind_of
 
     return f"{Path(told['path']).name}: {kind_of(told)} on {told['device']} ({told['description']})"
 
 
-def _told(args: argparse.Namespace) -> str:
+def told_shape(args: argparse.Namespace) -> str:
+    """The flags of the shape in words."""
     return (
         f"text {args.text_len}, context {args.context_len}, frames 1 to {args.frames}, "
         f"cfg_scale {args.cfg_scale:g}"
@@ -251,6 +268,7 @@ def _folder(path: Path | None) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _write_json(path: Path | None, values: Any) -> None:
+def write_json(path: Path | None, values: Any) -> None:
+    """Writes them where a file was asked for."""
     if path is not None:
         path.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")

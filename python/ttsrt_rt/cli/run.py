@@ -91,6 +91,9 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", help='"auto", "cpu", "reference"')
     parser.add_argument("--num_threads", type=int, help="CPU threads; 0: one per core")
     parser.add_argument(
+        "--pin_threads", action="store_true", help="each CPU thread on its own core"
+    )
+    parser.add_argument(
         "--kv_cache_dtype",
         help="float32, bfloat16, float16, int8; default: as the engine computes",
     )
@@ -106,7 +109,8 @@ def _run(args: argparse.Namespace) -> int:
         check_output(path)
     engine = _core.Engine.open(args.engine)
     request = _request(args, engine)
-    options = {name: getattr(args, name) for name in ("device", "num_threads", "kv_cache_dtype")}
+    names = ("device", "num_threads", "pin_threads", "kv_cache_dtype")
+    options = {name: getattr(args, name) for name in names}
     with Executor(engine, **options) as executor:
         handle = executor.submit(request)
         print(format_memory(executor.info), file=sys.stderr)

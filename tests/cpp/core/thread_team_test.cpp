@@ -3,12 +3,17 @@
 #include "core/thread_team.h"
 
 #include <gtest/gtest.h>
+#ifdef __linux__
+#include <sched.h>
+#endif
 
 #include <chrono>
 #include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
+
+#include "support/errors.h"
 
 namespace ttsrt {
 namespace {
@@ -107,6 +112,28 @@ TEST_P(ThreadTeamTest, AnErrorReachesTheCallerAndTheTeamGoesOn) {
   }
 }
 
+// Threads that come one after the other, later than any spin lasts: each sleeps and is woken.
+TEST_P(ThreadTeamTest, SleepersAreWokenEachTime) {
+  ThreadTeam team(GetParam());
+  Relay relay{&team, std::vector<int>(static_cast<std::size_t>(GetParam()), 0)};
+  team.run(
+      [](void* context, std::int32_t thread) {
+        auto& at = *static_cast<Relay*>(context);
+        const auto size = static_cast<int>(at.values.size());
+        for (int round = 0; round < 4 * size; ++round) {
+          if (round % size == thread) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+          at.values[static_cast<std::size_t>(thread)] = round;
+          at.team->barrier();
+          for (const int value : at.values) {
+            if (value != round) at.is_broken = true;
+          }
+          at.team->barrier();
+        }
+      },
+      &relay);
+  EXPECT_FALSE(relay.is_broken);
+}
+
 INSTANTIATE_TEST_SUITE_P(Sizes, ThreadTeamTest, testing::Values(1, 2, 3, 5));
 
 TEST(ThreadTeam, ZeroTakesTheCoresOfTheProcess) {
@@ -114,6 +141,65 @@ TEST(ThreadTeam, ZeroTakesTheCoresOfTheProcess) {
   ThreadTeam team(0);
   EXPECT_EQ(team.num_threads(), usable_cores());
 }
+
+#ifdef __linux__
+cpu_set_t own_mask() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  EXPECT_EQ(sched_getaffinity(0, sizeof(set), &set), 0);
+  return set;
+}
+
+// The cores of a mask in their order.
+std::vector<std::size_t> cores_of(const cpu_set_t& set) {
+  std::vector<std::size_t> cores;
+  for (std::size_t core = 0; core < CPU_SETSIZE; ++core) {
+    if (CPU_ISSET(core, &set)) cores.push_back(core);
+  }
+  return cores;
+}
+
+std::vector<cpu_set_t> masks_of(ThreadTeam& team) {
+  std::vector<cpu_set_t> masks(static_cast<std::size_t>(team.num_threads()));
+  team.run(
+      [](void* context, std::int32_t thread) {
+        (*static_cast<std::vector<cpu_set_t>*>(context))[static_cast<std::size_t>(thread)] =
+            own_mask();
+      },
+      &masks);
+  return masks;
+}
+
+TEST(ThreadTeam, PinnedThreadsHaveACoreEach) {
+  const std::vector<std::size_t> allowed = cores_of(own_mask());
+  ThreadTeam team(static_cast<std::int32_t>(allowed.size()), true);
+  std::vector<cpu_set_t> masks = masks_of(team);
+  EXPECT_EQ(cores_of(masks[0]), allowed);  // run() leaves the caller as it is
+  std::thread([&] {
+    team.pin_caller();
+    masks = masks_of(team);
+  }).join();
+  for (std::size_t t = 0; t < allowed.size(); ++t)
+    EXPECT_EQ(cores_of(masks[t]), std::vector<std::size_t>{allowed[t]});
+  EXPECT_EQ(cores_of(own_mask()), allowed);
+}
+
+TEST(ThreadTeam, OthersAreLeftWhereTheyMayBe) {
+  const std::vector<std::size_t> allowed = cores_of(own_mask());
+  ThreadTeam team(3);
+  team.pin_caller();
+  for (const cpu_set_t& mask : masks_of(team)) EXPECT_EQ(cores_of(mask), allowed);
+}
+
+TEST(ThreadTeam, MorePinnedThreadsThanCores) {
+  EXPECT_TRUE(test::throws_naming<ConfigError>("pin_threads",
+                                               [] { ThreadTeam team(usable_cores() + 1, true); }));
+}
+#else
+TEST(ThreadTeam, PinningIsRefusedElsewhere) {
+  EXPECT_TRUE(test::throws_naming<ConfigError>("Linux", [] { ThreadTeam team(1, true); }));
+}
+#endif
 
 }  // namespace
 }  // namespace ttsrt

@@ -45,6 +45,14 @@ TEST_F(ExecutorOptionsTest, UnknownNames) {
 TEST_F(ExecutorOptionsTest, NumbersOutOfRange) {
   for (const std::int32_t bad : {-1, 1025, std::numeric_limits<std::int32_t>::max()})
     EXPECT_TRUE(refuses("num_threads", [&](auto& of) { of.num_threads = bad; }));
+  EXPECT_TRUE(refuses("num_threads", [](auto& of) {
+    of.num_threads = 1024;
+    of.pin_threads = true;
+  }));
+  EXPECT_TRUE(refuses("pin_threads", [](auto& of) {
+    of.device = "reference";
+    of.pin_threads = true;
+  }));
   for (const std::int32_t bad : {0, -1, (1 << 20) + 1})
     EXPECT_TRUE(refuses("max_queue_size", [&](auto& of) { of.max_queue_size = bad; }));
   for (const std::int32_t bad : {-1, 6})

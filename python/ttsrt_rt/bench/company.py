@@ -1,0 +1,140 @@
+"""Others that want the cores: processes that spin, PyTorch or more executors in this process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from ttsrt_rt.bench.facts import EngineFacts
+from ttsrt_rt.bench.requests import RequestShape, random_requests
+from ttsrt_rt.errors import ConfigError, InternalError
+
+if TYPE_CHECKING:
+    from ttsrt_rt import _core
+
+__all__ = ["Company", "executors", "processes", "torch_threads", "usable_cores"]
+
+_SPIN = "print(flush=True)\nwhile True: pass"
+
+
+@dataclass(frozen=True)
+class Company:
+    """Busy others of one kind.
+
+    Attributes:
+        name: "busy processes".
+        threads_each: Threads that one of them keeps running.
+        at_work: Of so many: they work from its beginning to its end.
+    """
+
+    name: str
+    threads_each: int
+    at_work: Callable[[int], AbstractContextManager[None]]
+
+
+def processes() -> Company:
+    """Processes of one thread each that do nothing but spin."""
+    return Company("busy processes", 1, _spinning)
+
+
+def executors(engine: _core.Engine, shape: RequestShape, options: dict[str, Any]) -> Company:
+    """More executors in this process, each decoding one request after the other.
+
+    Args:
+        engine: Of all of them.
+        shape: Of their requests.
+        options: Of `Executor`.
+    """
+    from ttsrt_rt.executor import Executor
+
+    facts = EngineFacts.of(engine)
+
+    @contextmanager
+    def at_work(count: int) -> Iterator[None]:
+        with ExitStack() as stack:
+            others = [stack.enter_context(Executor(engine, **options)) for _ in range(count)]
+            for index, other in enumerate(others):
+                requests = random_requests(facts, shape, seed=100 + index)
+
+                def decode(other: Executor = other, requests: Any = requests) -> None:
+                    other.generate(replace(next(requests), deadline=1.0))
+
+                stack.enter_context(_repeated(decode))
+            yield
+
+    return Company("more executors", options.get("num_threads") or usable_cores(), at_work)
+
+
+def torch_threads() -> Company:
+    """Threads of this process that multiply matrices by PyTorch, with its own thread pool.
+
+    Raises:
+        ConfigError: PyTorch is absent.
+    """
+    try:
+        import torch
+    except ImportError as error:
+        raise ConfigError("beside torch: expected PyTorch, which isn't installed") from error
+    matrix = torch.ones(384, 384)
+
+    @contextmanager
+    def at_work(count: int) -> Iterator[None]:
+        with ExitStack() as stack:
+            for _ in range(count):
+                stack.enter_context(_repeated(lambda: torch.mm(matrix, matrix)))
+            yield
+
+    return Company("PyTorch threads", torch.get_num_threads(), at_work)
+
+
+def usable_cores() -> int:
+    """Cores that this process, and those it starts, may run on."""
+    return len(os.sched_getaffinity(0))
+
+
+@contextmanager
+def _spinning(count: int) -> Iterator[None]:
+    """As they say when they begin, all of them run."""
+    started = [
+        subprocess.Popen([sys.executable, "-S", "-E", "-c", _SPIN], stdout=subprocess.PIPE)
+        for _ in range(count)
+    ]
+    try:
+        for process in started:
+            if process.stdout is None or not process.stdout.readline():
+                raise InternalError(f"busy process {process.pid} ended at its start")
+        yield
+    finally:
+        for process in started:
+            process.kill()
+        for process in started:
+            process.communicate()
+
+
+@contextmanager
+def _repeated(work: Callable[[], object]) -> Iterator[None]:
+    """Calls it again and again on a thread; what it raises is raised at the end."""
+    is_over, errors = threading.Event(), list[BaseException]()
+
+    def repeat() -> None:
+        try:
+            while not is_over.is_set():
+                work()
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=repeat, name="ttsrt-company")
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
+    if errors:
+        raise InternalError(f"beside: {errors[0]}") from errors[0]

@@ -1,0 +1,181 @@
+"""What is left of the throughput when others want the same cores.
+
+The others (`company.py`) work without pause, as many as asked; their numbers take turns within each
+repeat, on one executor, and the medians over the repeats are compared. The system's scheduler gives
+each runnable thread as much: with as many threads as cores, `cores / (cores + busy)` is left. What
+is far below that is lost in waiting: for a thread that isn't running, or by one that spins.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from itertools import islice, pairwise
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ttsrt_rt.bench.company import Company, processes
+from ttsrt_rt.bench.facts import EngineFacts
+from ttsrt_rt.bench.load import Clock, Load, Outcome, RunningRequest, run_closed
+from ttsrt_rt.bench.report import Figures
+from ttsrt_rt.bench.requests import RequestShape, random_requests
+from ttsrt_rt.errors import ConfigError, InternalError
+
+if TYPE_CHECKING:
+    from ttsrt_rt._core import ExecutorStats
+    from ttsrt_rt.request import Request
+
+__all__ = ["Server", "Share", "ShareOptions", "fair_share", "measure_shares"]
+
+_MAX_BUSY = 64
+
+
+class Server(Protocol):
+    """What the measurement needs of an `Executor`."""
+
+    def submit(self, request: Request, /) -> RunningRequest: ...
+    def stats(self) -> ExecutorStats: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShareOptions:
+    """How long and beside whom.
+
+    Attributes:
+        busy: Numbers of busy others, 0 first, one after the other.
+        concurrency: Requests in flight.
+        repeats: Of each number.
+        shape: Of all requests.
+    """
+
+    busy: tuple[int, ...] = (0, 1, 2)
+    concurrency: int = 1
+    repeats: int = 5
+    shape: RequestShape = field(default_factory=RequestShape)
+
+    def __post_init__(self) -> None:
+        counts = self.busy
+        if not counts or min(counts) < 0 or max(counts) > _MAX_BUSY or counts[0] != 0:
+            raise ConfigError(
+                f"busy: expected 0, which the others are compared with, and then numbers up to "
+                f"{_MAX_BUSY}, got {' '.join(map(str, counts)) or 'none'}"
+            )
+        if not 1 <= self.repeats <= 1000:
+            raise ConfigError(f"repeats: expected 1 to 1000, got {self.repeats}")
+
+
+@dataclass
+class Share:
+    """What the repeats beside one number of busy others measured.
+
+    Attributes:
+        busy: Others.
+        frames_per_second: Codec frames of all requests, from a request's first frame to the last
+            end; one per repeat.
+        step_ms: Times between the chunks of single steps, of all repeats.
+    """
+
+    busy: int
+    frames_per_second: list[float] = field(default_factory=list)
+    step_ms: list[float] = field(default_factory=list)
+
+    def add(self, outcomes: list[Outcome]) -> None:
+        """Adds a repeat, whose requests were streamed step by step."""
+        begin = min(outcome.arrivals[0][0] for outcome in outcomes)
+        end = max(outcome.arrivals[-1][0] for outcome in outcomes)
+        frames = sum(count for outcome in outcomes for _, count in outcome.arrivals[1:])
+        self.frames_per_second.append(frames / max(end - begin, 1e-9))
+        for outcome in outcomes:
+            moments = [moment for moment, _ in outcome.arrivals]
+            self.step_ms += [1e3 * (after - before) for before, after in pairwise(moments)]
+
+    def figures(self, alone: Share, cores: int, threads: int, threads_each: int) -> dict[str, Any]:
+        """Medians over the repeats, over those alone; arguments as of `fair_share`."""
+        median = statistics.median(self.frames_per_second)
+        ratio = median / statistics.median(alone.frames_per_second)
+        fair = fair_share(cores, threads, self.busy * threads_each)
+        steps = Figures.of(self.step_ms)
+        return {
+            "busy": self.busy,
+            "frames_per_second": median,
+            "lowest": min(self.frames_per_second),
+            "highest": max(self.frames_per_second),
+            "ratio": ratio,
+            "fair_share": fair,
+            "of_fair_share": ratio / fair,
+            "step_ms": {"p50": steps.p50, "p99": steps.p99, "max": steps.max},
+        }
+
+
+def fair_share(cores: int, threads: int, busy_threads: int) -> float:
+    """The part of the throughput that is left where every runnable thread gets as much.
+
+    Args:
+        cores: That all of them share.
+        threads: Of the executor, of which at most `cores` run at once.
+        busy_threads: Of the others, together.
+    """
+    wanted = threads + busy_threads
+    return 1.0 if wanted <= cores else cores / wanted * threads / min(threads, cores)
+
+
+def measure_shares(
+    server: Server,
+    facts: EngineFacts,
+    options: ShareOptions,
+    *,
+    company: Company | None = None,
+    clock: Clock | None = None,
+    progress: Callable[[], object] | None = None,
+) -> list[Share]:
+    """Decodes beside each number of busy others, taking turns.
+
+    Args:
+        server: An executor.
+        facts: Of its engine.
+        options: How long and beside whom.
+        company: Who is busy; None for processes that spin.
+        clock: Where times come from.
+        progress: Called after each turn.
+
+    Raises:
+        ConfigError: The engine wasn't built for such requests.
+        InternalError: A request failed, or one of the others did.
+    """
+    clock, company = clock or Clock(), company or processes()
+    slots = server.stats().max_num_active_requests
+    if not 1 <= options.concurrency <= slots:
+        raise ConfigError(
+            f"concurrency: expected 1 to {slots}, what this executor runs at once, got "
+            f"{options.concurrency}"
+        )
+    steps = facts.whole_frames(options.shape.frames) // facts.frame_stacking
+    if steps < 3:
+        raise ConfigError(f"frames: expected 3 decoder steps or more, got {steps}")
+    few = replace(options.shape, frames=3 * facts.frame_stacking)
+    _run_turn(server, facts, replace(options, shape=few), clock)  # touches all memory once
+    shares = [Share(busy) for busy in options.busy]
+    for _ in range(options.repeats):
+        for share in shares:
+            with company.at_work(share.busy):
+                share.add(_run_turn(server, facts, options, clock))
+            if progress is not None:
+                progress()
+    return shares
+
+
+def _run_turn(
+    server: Server, facts: EngineFacts, options: ShareOptions, clock: Clock
+) -> list[Outcome]:
+    """Requests at once, each streamed step by step."""
+    outcomes: list[Outcome] = []
+    requests = [
+        replace(request, chunk_frames=facts.frame_stacking)
+        for request in islice(random_requests(facts, options.shape), options.concurrency)
+    ]
+    load = Load(server.submit, outcomes.append, is_streaming=True, clock=clock)
+    run_closed(load, requests, options.concurrency)
+    for outcome in outcomes:
+        if not outcome.is_ok or len(outcome.arrivals) < 2:
+            raise InternalError(f"request {outcome.index}: {outcome.error or 'ended too early'}")
+    return outcomes

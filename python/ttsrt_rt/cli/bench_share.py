@@ -1,0 +1,115 @@
+"""`ttsrt bench share`: what is left of the throughput when others want the same cores."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ttsrt_rt.cli.bench_run import add_executor_flags, executor_options
+from ttsrt_rt.cli.bench_speed import (
+    add_shape_flags,
+    request_shape,
+    title_of,
+    told_shape,
+    write_json,
+)
+from ttsrt_rt.cli.files import check_output
+from ttsrt_rt.cli.tables import format_markdown
+from ttsrt_rt.cli.types import Subparsers
+
+if TYPE_CHECKING:
+    from ttsrt_rt.bench.company import Company
+    from ttsrt_rt.executor import Executor
+
+__all__ = ["add_share"]
+
+
+def add_share(commands: Subparsers) -> None:
+    """Adds `bench share`."""
+    parser = commands.add_parser(
+        "share",
+        help="throughput beside busy processes, and the fair share of the cores",
+        description="The numbers of busy others take turns in each repeat; figures are medians.",
+    )
+    parser.add_argument("engine", help="what build wrote")
+    parser.add_argument("--busy", type=int, nargs="+", default=[0, 1, 2], help="how many others")
+    parser.add_argument(
+        "--beside",
+        choices=["processes", "executors", "torch"],
+        default="processes",
+        help="processes that spin, or more executors, or PyTorch, in this process",
+    )
+    parser.add_argument("--concurrency", type=int, default=1, help="requests; default: %(default)s")
+    parser.add_argument("--repeats", type=int, default=5, help="default: %(default)s")
+    add_shape_flags(parser, frames=128)
+    add_executor_flags(parser)
+    parser.add_argument("--output_json", type=Path, help="all figures")
+    parser.add_argument("--output_plot", type=Path, help="shares and steps: .png, .svg, .pdf")
+    parser.set_defaults(run=_share)
+
+
+def _share(args: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from ttsrt_rt.bench.company import usable_cores
+    from ttsrt_rt.bench.facts import EngineFacts
+    from ttsrt_rt.bench.plot import check_plot, write_share_plot
+    from ttsrt_rt.bench.run import describe
+    from ttsrt_rt.bench.share import ShareOptions, measure_shares
+    from ttsrt_rt.executor import Executor
+
+    for path in (args.output_json, args.output_plot):
+        check_output(path)
+    if args.output_plot is not None:
+        check_plot(args.output_plot)
+    options = ShareOptions(
+        busy=tuple(args.busy),
+        concurrency=args.concurrency,
+        repeats=args.repeats,
+        shape=request_shape(args),
+    )
+    with Executor(args.engine, **executor_options(args)) as executor:
+        company = _company(args, executor)
+        facts = EngineFacts.of(executor.engine)
+        with tqdm(total=args.repeats * len(options.busy), unit="turn") as bar:
+            shares = measure_shares(executor, facts, options, company=company, progress=bar.update)
+        told = describe(executor)
+    cores = usable_cores()
+    threads = args.num_threads or cores
+    figures = [share.figures(shares[0], cores, threads, company.threads_each) for share in shares]
+    at_once = f"{args.concurrency} at once, " if args.concurrency > 1 else ""
+    print(f"{title_of(told)}, {at_once}{told_shape(args)}; {cores} cores, {threads} threads\n")
+    print(_table(figures, company.name))
+    title = f"{Path(told['path']).name}, {told['description']}"
+    if args.output_plot is not None:
+        write_share_plot(args.output_plot, figures, company.name, title)
+    values = {"cores": cores, "threads": threads, "beside": company.name, "shares": figures}
+    write_json(args.output_json, {"engine": told, "shape": vars(options.shape), **values})
+    return 0
+
+
+def _company(args: argparse.Namespace, executor: Executor) -> Company:
+    from ttsrt_rt.bench.company import executors, processes, torch_threads
+
+    if args.beside == "executors":
+        return executors(executor.engine, request_shape(args), executor_options(args))
+    return torch_threads() if args.beside == "torch" else processes()
+
+
+def _table(figures: list[dict[str, Any]], others: str) -> str:
+    """Medians over the repeats; a share of the cores is what each runnable thread would get."""
+    rows = [
+        [
+            row["busy"],
+            f"{row['frames_per_second']:.1f} ({row['lowest']:.1f} to {row['highest']:.1f})",
+            f"{row['ratio']:.2f}",
+            f"{row['fair_share']:.2f}",
+            f"{row['of_fair_share']:.2f}",
+            f"{row['step_ms']['p50']:.1f}",
+            f"{row['step_ms']['p99']:.1f}",
+        ]
+        for row in figures
+    ]
+    header = [others, "codec frames/s", "over alone", "fair share", "over the fair share"]
+    return format_markdown([*header, "ms a step, p50", "p99"], rows)
