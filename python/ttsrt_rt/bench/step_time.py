@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from ttsrt_rt.bench.bandwidth import read_bandwidth
+from ttsrt_rt.bench.ops import read_bandwidth
 
 __all__ = ["main"]
 
