@@ -18,11 +18,12 @@ from ttsrt_rt.bench import step_time
 from ttsrt_rt.bench.ops import Peaks
 from ttsrt_rt.bench.requests import RequestShape
 from ttsrt_rt.bench.walls import __main__ as command
-from ttsrt_rt.bench.walls import crowds, limits, plot, products, steps, turns
+from ttsrt_rt.bench.walls import crowds, limits, phases, plot, products, steps, turns
 from ttsrt_rt.bench.walls.limits import Bandwidth, StepBytes
 from ttsrt_rt.bench.walls.tables import Case, Table, Target, spread
 from ttsrt_rt.convert.checkpoint import open_checkpoint
 
+SHAPE = RequestShape(text_len=8, context_len=6, frames=4)
 PEAKS = Peaks("any", 2, 10.0, 40.0, 100.0, 90.0, 400.0)
 
 
@@ -86,9 +87,10 @@ def test_products_are_those_of_the_model(engine_of: Callable[[str], Path]) -> No
     assert sum(found.values()) == 6 * layers + 1
     assert found[ffn, dim] >= layers
     encoder = info["text_encoder"]
-    prefill = limits.prefill_products(engine)
-    assert sum(prefill.values()) == 7 * layers + 4 * encoder["layers"]
-    assert prefill[encoder["ffn_dim"], encoder["dim"] * encoder["kernel"]] >= encoder["layers"]
+    text, context = limits.text_products(engine), limits.context_products(engine)
+    assert sum(text.values()) == 4 * encoder["layers"] + layers  # keys and values of the text
+    assert text[encoder["ffn_dim"], encoder["dim"] * encoder["kernel"]] >= encoder["layers"]
+    assert sum(context.values()) == 6 * layers
 
 
 def test_verdicts() -> None:
@@ -214,6 +216,46 @@ def test_crowds_are_over_one() -> None:
     ]
 
 
+def stage(name: str, runs: int, seconds: float, busy: float, program: str) -> SimpleNamespace:
+    return SimpleNamespace(
+        program=program, stage=name, runs=runs, seconds=seconds, busy_seconds=busy
+    )
+
+
+def test_time_outside_kernels() -> None:
+    outside = phases.Outside("v2607 float32")
+    before = [stage("linear", 3, 1.0, 0.5, "decode"), stage("linear", 1, 9.0, 9.0, "prefill")]
+    after = [stage("linear", 9, 1.6, 1.06, "decode"), stage("norm", 2, 0.4, 0.4, "decode")]
+    after.append(stage("linear", 9, 99.0, 99.0, "prefill"))
+    outside.add(10.0, before, after, 100)  # type: ignore[arg-type]
+    assert outside.kernels == pytest.approx([9.6]) and outside.waits == pytest.approx([0.4])
+    assert outside.outside == pytest.approx([0.04])
+    assert outside.stages == pytest.approx({"linear": 6.0, "norm": 4.0})
+    case = outside.case()
+    assert case.cells[4] == "<= 3 %: missed by 33 %"
+    assert case.cells[5] == "linear 6.00, norm 4.00"
+
+
+def test_work_of_a_phase(engine_of: Callable[[str], Path]) -> None:
+    engine = engine_of("tiny2503")
+    model = json.loads((engine / "engine.json").read_text())["model"]
+    encoder, decoder = model["text_encoder"], model["decoder"]
+    inner = decoder["cross_heads"] * decoder["cross_head_dim"]
+    dim, ffn = decoder["dim"], decoder["ffn_dim"]
+    found = phases.phase_work(engine, text_len=5, context_rows=4, prefill_rows=8)
+    text = 4 * encoder["dim"] ** 2 + 2 * encoder["dim"] * encoder["ffn_dim"] * encoder["kernel"]
+    row = 4 * dim**2 + 2 * dim * ffn * decoder["kernel"] + 2 * dim * inner
+    memory = decoder["layers"] * 2 * inner * encoder["dim"]
+    expected = 5 * (encoder["layers"] * text + memory) + 8 * decoder["layers"] * row
+    assert found.products == 2 * expected
+    own = encoder["layers"] * encoder["dim"] * 15 + 2 * decoder["layers"] * dim * 10
+    assert found.attention == 4 * (own + len(decoder["text_layers"]) * inner * 5 * 4)
+    work = phases.PhaseWork(products=400, attention=200)
+    assert work.seconds("w8a8", PEAKS) == pytest.approx(1e-9 * (1.0 + 2.0))
+    phase = phases.Phase("w8a8", seconds=[2.0, 4.0], ideal=[1.0, 1.0], rows=[13, 13])
+    assert phase.case().cells[-1] == ">= 60 %: missed by 38 %"
+
+
 @pytest.fixture
 def tiny(
     checkpoint_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
@@ -222,15 +264,16 @@ def tiny(
     monkeypatch.setattr(step_time, "_FRAMES", 4)
     monkeypatch.setattr(step_time, "_TEXT_LEN", 12)
     monkeypatch.setattr(step_time, "_CONTEXT_COLUMNS", 6)
-    monkeypatch.setattr(crowds, "_SHAPE", RequestShape(text_len=8, context_len=6, frames=4))
+    monkeypatch.setattr(crowds, "_SHAPE", SHAPE)
     monkeypatch.setattr(crowds, "_COUNTS", (1, 8))
     monkeypatch.setattr(products, "_SECONDS", 1e-4)
     for module in (limits, products, crowds):
         monkeypatch.setattr(module, "read_bandwidth", lambda *a, **k: 10.0)
-    for module in (products, command):
+    monkeypatch.setattr(phases, "phase_shape", lambda facts: SHAPE)
+    for module in (products, command, phases):
         monkeypatch.setattr(module, "measure_peaks", lambda seconds: PEAKS)
     cases = {"v2607": "tinyhf", "2503": "tiny2503"}
-    for module in (steps, crowds, products):
+    for module in (steps, crowds, products, phases):
         monkeypatch.setattr(
             module, "make_checkpoint", lambda size, folder: checkpoint_of(cases[size])
         )
@@ -241,12 +284,14 @@ def test_the_command(
     tiny: Callable[[str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "walls.json"
-    arguments = ["step-v2607", "step-2503", "crowd", "--turns", "1", "--folder", str(tmp_path)]
+    names = ["step-v2607", "step-2503", "crowd", "phase", "outside"]
+    arguments = [*names, "--turns", "1", "--folder", str(tmp_path)]
     assert command.main([*arguments, "--json", str(output)]) == 0
     printed = capsys.readouterr().out
     assert "| ttsrt_rt w4a8 |" in printed and "**2503: guided requests at once" in printed
     found = json.loads(output.read_text())
-    assert [table["table"] for table in found["tables"]] == ["step-v2607", "step-2503", "crowd"]
+    assert [table["table"] for table in found["tables"]] == names
+    assert len(found["tables"][-1]["cases"]) == 12
     assert found["tables"][0]["cases"][0]["passes"] == 16 or found["tables"][0]["cases"][0]["again"]
     with pytest.raises(SystemExit):
         command.main(["all"])

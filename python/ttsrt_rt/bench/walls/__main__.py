@@ -19,6 +19,7 @@ from pathlib import Path
 from ttsrt_rt.bench.ops import measure_peaks
 from ttsrt_rt.bench.plot import check_plot
 from ttsrt_rt.bench.walls.crowds import crowd_table
+from ttsrt_rt.bench.walls.phases import outside_table, phase_table
 from ttsrt_rt.bench.walls.plot import write_walls
 from ttsrt_rt.bench.walls.products import few_rows_table, many_rows_tables
 from ttsrt_rt.bench.walls.steps import step_table
@@ -28,7 +29,7 @@ from ttsrt_rt.errors import Error
 
 __all__ = ["main"]
 
-TABLES = ("step-v2607", "step-2503", "products", "many-rows", "crowd")
+TABLES = ("step-v2607", "step-2503", "products", "many-rows", "crowd", "phase", "outside")
 
 
 def make_tables(
@@ -40,8 +41,9 @@ def make_tables(
         return [few_rows_table(folder, turns, progress)]
     if name == "many-rows":
         return many_rows_tables(folder, turns, progress)
-    if name == "crowd":
-        return [crowd_table(folder, turns, progress)]
+    single = {"crowd": crowd_table, "phase": phase_table, "outside": outside_table}
+    if name in single:
+        return [single[name](folder, turns, progress)]
     size = name.removeprefix("step-")
     return [step_table(size, folder, turns, progress, options.peer if size == "v2607" else None)]
 

@@ -23,12 +23,13 @@ from ttsrt_rt.memory import CACHE_DTYPES
 __all__ = [
     "Bandwidth",
     "StepBytes",
+    "context_products",
     "decoder_products",
     "measure_bandwidth",
     "parse_cache_size",
-    "prefill_products",
     "shared_cache_bytes",
     "step_bytes",
+    "text_products",
 ]
 
 _CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
@@ -117,11 +118,17 @@ def decoder_products(engine: Path) -> Counter[tuple[int, int]]:
     return _products(engine, "decoder", ("decoder.layers.", "final_proj"), skipped=_BEFORE)
 
 
-def prefill_products(engine: Path) -> Counter[tuple[int, int]]:
-    """Products of every row of a text and of a context: the text encoder's, the decoder's, keys
-    and values of the text; a convolution over time is one product of all its taps."""
+def text_products(engine: Path) -> Counter[tuple[int, int]]:
+    """Products of every row of a text: its encoder's, where a convolution over time is one product
+    of all its taps, and the decoder's keys and values of it."""
     encoder = _products(engine, "text_encoder", ("text_encoder.layers.",))
-    return encoder + _products(engine, "decoder", ("decoder.layers.",))
+    decoder = _products(engine, "decoder", ("decoder.layers.",))
+    return encoder + (decoder - context_products(engine))
+
+
+def context_products(engine: Path) -> Counter[tuple[int, int]]:
+    """Products of every row of a context."""
+    return _products(engine, "decoder", ("decoder.layers.",), skipped=_BEFORE)
 
 
 def _products(

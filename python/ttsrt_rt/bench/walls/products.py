@@ -11,7 +11,11 @@ from pathlib import Path
 from ttsrt_rt.bench.ops import OpBench, Peaks, measure_peaks, read_bandwidth
 from ttsrt_rt.bench.step_time import Case as EngineCase
 from ttsrt_rt.bench.step_time import engine_of, make_checkpoint
-from ttsrt_rt.bench.walls.limits import decoder_products, prefill_products
+from ttsrt_rt.bench.walls.limits import (
+    context_products,
+    decoder_products,
+    text_products,
+)
 from ttsrt_rt.bench.walls.steps import CLASSES
 from ttsrt_rt.bench.walls.tables import Case, Table, Target, spread
 from ttsrt_rt.bench.walls.turns import Progress
@@ -183,9 +187,10 @@ def few_rows_table(folder: Path, turns: int, progress: Progress) -> Table:
 def many_rows_tables(folder: Path, turns: int, progress: Progress) -> list[Table]:
     """64 rows, a step of 32 guided requests, and 512, prefill: operations over the peak."""
     engine = plain_engine("2503", folder)
+    prefill = text_products(engine) + context_products(engine)
     return [
         _many_rows(64, "decoder", decoder_products(engine), turns, progress),
-        _many_rows(512, "text encoder and prefill", prefill_products(engine), turns, progress),
+        _many_rows(512, "text encoder and prefill", prefill, turns, progress),
     ]
 
 

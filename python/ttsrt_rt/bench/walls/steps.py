@@ -22,7 +22,7 @@ from ttsrt_rt.bench.walls.tables import Case, Table, Target, spread
 from ttsrt_rt.bench.walls.turns import Contestant, Progress, memory_note, take_turns
 from ttsrt_rt.inspection import inspect_folder
 
-__all__ = ["CLASSES", "Ours", "step_table"]
+__all__ = ["ALL_CASES", "CLASSES", "Ours", "step_table"]
 
 # What each precision is called in targets: an int8 is the faster of its two.
 CLASSES = {
@@ -33,7 +33,7 @@ CLASSES = {
     "w4a16": "int4",
     "w4a8": "int4",
 }
-_CASES = [
+ALL_CASES = [
     EngineCase("float32"),
     EngineCase("bfloat16"),
     *(EngineCase("bfloat16", name) for name in ("w8a16", "w8a8", "w4a16", "w4a8")),
@@ -87,7 +87,7 @@ def context_rows(engine: Path, fields: dict[str, Any]) -> int:
 def make_ours(checkpoint: Path, size: str, folder: Path, fields: dict[str, Any]) -> list[Ours]:
     """All engines of a checkpoint, built into `folder` where they are not there yet."""
     found = []
-    for case in _CASES:
+    for case in ALL_CASES:
         engine = engine_of(checkpoint, size, case, folder)
         step = step_bytes(
             engine,
