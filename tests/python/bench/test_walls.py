@@ -97,6 +97,7 @@ def test_verdicts() -> None:
     most, least = Target(1.5, is_most=True), Target(0.8, is_most=False)
     assert most.verdict(1.5) == "<= 1.5: met"
     assert most.verdict(1.8) == "<= 1.5: missed by 20 %"
+    assert most.verdict(3.75) == "<= 1.5: missed, 2.5 times that"
     assert most.verdict(1.501) == "<= 1.5: missed by 1 %"  # never by nothing
     assert least.verdict(0.8, 100, " %") == ">= 80 %: met"
     assert least.verdict(0.4, 100, " %") == ">= 80 %: missed by 50 %"

@@ -28,6 +28,8 @@ class Target:
         if self.is_met(value):
             return f"{told}: met"
         off = value / self.bound - 1 if self.is_most else 1 - value / self.bound
+        if off >= 1:
+            return f"{told}: missed, {value / self.bound:.1f} times that"
         return f"{told}: missed by {max(100 * off, 1):.0f} %"
 
 
