@@ -11,12 +11,16 @@ void register_bench(py::module_& module) {
       .def_readonly("isa", &MachinePeaks::isa)
       .def_readonly("num_threads", &MachinePeaks::num_threads)
       .def_readonly("read_gb_per_s", &MachinePeaks::read_gb_per_s)
+      .def_readonly("cached_gb_per_s", &MachinePeaks::cached_gb_per_s)
       .def_readonly("float32_gflop_per_s", &MachinePeaks::float32_gflop_per_s)
       .def_readonly("bfloat16_gflop_per_s", &MachinePeaks::bfloat16_gflop_per_s)
       .def_readonly("int8_gop_per_s", &MachinePeaks::int8_gop_per_s);
   module.def("measure_peaks", &measure_peaks, py::arg("device") = "cpu", py::arg("num_threads") = 0,
              py::arg("seconds") = 1.0, without_gil,
              "Measures them for about so many seconds; nothing else should run.");
+  module.def("measure_read", &measure_read, py::arg("device") = "cpu", py::arg("num_threads") = 0,
+             py::arg("bytes") = 0, py::arg("seconds") = 0.25, without_gil,
+             "GB/s of reading so many bytes again and again; 0: beyond all caches.");
   py::class_<OpBenchOptions>(module, "OpBenchOptions", "One operation at one shape.")
       .def(py::init<>())
       .def_readwrite("family", &OpBenchOptions::family)

@@ -11,7 +11,15 @@ from typing import Any
 
 import pytest
 
-from ttsrt_rt.bench.ops import Figures, OpBench, Peaks, families, measure_peaks, table
+from ttsrt_rt.bench.ops import (
+    Figures,
+    OpBench,
+    Peaks,
+    families,
+    measure_peaks,
+    read_bandwidth,
+    table,
+)
 from ttsrt_rt.errors import ConfigError
 
 WEIGHTS = ["float32", "bfloat16", "w8a16", "w4a16", "w8a8", "w4a8"]
@@ -157,12 +165,16 @@ def test_what_cannot_be_run_is_refused() -> None:
         OpBench("softmax")
     with pytest.raises(ConfigError, match="reference"):
         measure_peaks(device="reference")
+    with pytest.raises(ConfigError, match="reference"):
+        read_bandwidth(device="reference")
+    with pytest.raises(ConfigError, match="bytes"):
+        read_bandwidth(1)
     with pytest.raises(ConfigError, match="iterations"):
         OpBench("layer_norm", resident=True).run(0)
 
 
 def test_figures_take_the_nearer_wall() -> None:
-    peaks = Peaks("any", 1, 10.0, 100.0, 200.0, 400.0)
+    peaks = Peaks("any", 1, 10.0, 60.0, 100.0, 200.0, 400.0)
     options = {"rows": 1, "outputs": 64, "inputs": 32}
     resident = OpBench("linear", resident=True, **options)
     reading = resident.bytes / 10e9

@@ -122,7 +122,7 @@ def test_compare(
 ) -> None:
     monkeypatch.setattr(step_time, "_FRAMES", 4)
     monkeypatch.setattr(step_time, "_TEXT_LEN", 12)
-    monkeypatch.setattr("ttsrt_rt.bench.compare.read_bandwidth", lambda seconds: 10.0)
+    monkeypatch.setattr("ttsrt_rt.bench.step_time.read_bandwidth", lambda seconds: 10.0)
     output = tmp_path / "compare.json"
     command = ["bench", "compare", str(checkpoint_of("tinyhf")), "--dtype", "bfloat16"]
     assert main([*command, "--turns", "1", "--no_torch", "--output_json", str(output)]) == 0

@@ -15,7 +15,8 @@ namespace ttsrt {
 struct MachinePeaks {
   std::string isa;  ///< "avx512_bf16"
   std::int32_t num_threads = 0;
-  double read_gb_per_s = 0.0;         ///< reading memory in order, beyond all caches; 1e9 bytes
+  double read_gb_per_s = 0.0;         ///< as measure_read beyond all caches; 1e9 bytes
+  double cached_gb_per_s = 0.0;       ///< as measure_read of 16 MiB: from the shared cache
   double float32_gflop_per_s = 0.0;   ///< a multiply-add counts 2
   double bfloat16_gflop_per_s = 0.0;  ///< products of bfloat16, sums in float32
   double int8_gop_per_s = 0.0;        ///< products of int8, sums in int32
@@ -26,6 +27,14 @@ struct MachinePeaks {
 /// peaks ("reference") or `seconds` outside 0.001 to 60.
 MachinePeaks measure_peaks(const std::string& device = "cpu", std::int32_t num_threads = 0,
                            double seconds = 1.0);
+
+/// GB/s (1e9 bytes) at which all threads together read `bytes` in order, again and again, each its
+/// own part: the best of the passes made in about `seconds`. What memory gives, or whatever cache
+/// holds so much. 0 bytes: memory, by 512 MiB and at least 32 MiB a thread. Takes the whole device.
+/// `device`, `num_threads`, `seconds`: as in measure_peaks. Throws ConfigError for them, or for
+/// bytes above 0 that are not 4096 to 2^34.
+double measure_read(const std::string& device = "cpu", std::int32_t num_threads = 0,
+                    std::int64_t bytes = 0, double seconds = 0.25);
 
 /// One operation at one shape. Every family reads the fields that its line names, besides `rows`
 /// and `dtype`.

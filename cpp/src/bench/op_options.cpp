@@ -25,7 +25,7 @@ DType dtype_of(const char* what, const std::string& name, bool has_int8) {
 
 void check_options(const OpBenchOptions& options) {
   check_range("rows", options.rows, 1, 4096);
-  check_range("outputs", options.outputs, 1, 16384);
+  check_range("outputs", options.outputs, 1, 65536);
   check_range("inputs", options.inputs, 1, 16384);
   check_range("heads", options.heads, 1, 128);
   check_range("head_dim", options.head_dim, 1, 512);

@@ -113,6 +113,11 @@ class CpuBackend : public ops::Backend {
     return cpu::measure_peaks(kernels_, team_, seconds);
   }
 
+  double measure_read(std::int64_t bytes, double seconds) override {
+    wait();
+    return cpu::measure_read(kernels_, team_, bytes, seconds);
+  }
+
   void push(const Command& command) {
     TTSRT_CHECK(InternalError, queue_.size() < queue_.capacity(), "cpu backend: ", queue_.size(),
                 " commands wait already");

@@ -15,8 +15,12 @@ using Chain = float (*)(const unsigned char* operands, std::int64_t steps);
 
 constexpr std::int64_t kSteps = 1 << 16;  // of a round: 0.3 ms with wide instructions
 constexpr double kForever = std::numeric_limits<double>::infinity();
-constexpr std::int64_t kReadBytes = std::int64_t{256} << 20;          // of a round, at least
-constexpr std::int64_t kReadBytesPerThread = std::int64_t{32} << 20;  // at least
+constexpr std::int64_t kCachedBytes = std::int64_t{16} << 20;  // more than any core's own cache
+// Beyond all caches: what a cache keeps of a part read in order is then a small share.
+constexpr std::int64_t kMemoryBytes = std::int64_t{512} << 20;
+constexpr std::int64_t kMemoryBytesPerThread = std::int64_t{32} << 20;
+constexpr std::int64_t kRoundBytes = std::int64_t{128} << 20;  // so that starting it costs nothing
+constexpr std::int64_t kReadStep = 256;                        // bytes that a part is a multiple of
 
 double seconds_since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
@@ -29,8 +33,15 @@ struct Rounds {
   float (*read)(const float* data, std::int64_t count) = nullptr;
   const unsigned char* operands = nullptr;
   std::vector<AlignedBuffer> parts;  // of each thread, where memory is read
+  std::int64_t passes = 1;           // over its part, of a round
   std::vector<float> sink;           // of each thread
   std::vector<double> least;         // seconds of each thread's best round
+
+  Rounds(ThreadTeam& all, const unsigned char* table)
+      : team(&all),
+        operands(table),
+        sink(static_cast<std::size_t>(all.num_threads())),
+        least(sink.size()) {}
 
   void run(std::int32_t thread) {
     const auto at = static_cast<std::size_t>(thread);
@@ -39,7 +50,8 @@ struct Rounds {
       sink[at] += chain(operands, kSteps);
     } else {
       const AlignedBuffer& part = parts[at];
-      sink[at] += read(part.as<float>(), static_cast<std::int64_t>(part.bytes() / sizeof(float)));
+      for (std::int64_t pass = 0; pass < passes; ++pass)
+        sink[at] += read(part.as<float>(), static_cast<std::int64_t>(part.bytes() / sizeof(float)));
     }
     least[at] = std::min(least[at], seconds_since(begin));
   }
@@ -60,12 +72,15 @@ struct Rounds {
   }
 };
 
-// Each thread maps and writes its part: untouched pages would all be one.
-void map_parts(Rounds& rounds) {
-  const std::int64_t threads = rounds.team->num_threads();
-  const std::int64_t bytes = std::max(kReadBytes / threads / 4096 * 4096, kReadBytesPerThread);
-  for (std::int64_t t = 0; t < threads; ++t)
-    rounds.parts.emplace_back(static_cast<std::size_t>(bytes));
+// Each thread writes its part: untouched pages would all be one. Large pages, where the system
+// gives them, keep the walks of page tables out of what is measured.
+void map_parts(Rounds& rounds, std::int64_t bytes) {
+  for (std::int32_t t = 0; t < rounds.team->num_threads(); ++t) {
+    const AlignedBuffer& part = rounds.parts.emplace_back(static_cast<std::size_t>(bytes));
+#ifdef MADV_HUGEPAGE
+    madvise(part.data(), part.bytes(), MADV_HUGEPAGE);
+#endif
+  }
   rounds.team->run(
       [](void* context, std::int32_t thread) {
         const AlignedBuffer& part =
@@ -80,16 +95,12 @@ void map_parts(Rounds& rounds) {
 MachinePeaks measure_peaks(const Kernels& kernels, ThreadTeam& team, double seconds) {
   AlignedBuffer operands(16 * 64);
   std::fill_n(operands.as<float>(), 16 * 16, 1e-3F);
-  Rounds rounds;
-  rounds.team = &team;
-  rounds.operands = operands.as<const unsigned char>();
-  rounds.sink.resize(static_cast<std::size_t>(team.num_threads()));
-  rounds.least.resize(rounds.sink.size());
+  Rounds rounds(team, operands.as<const unsigned char>());
   // 1e9 operations a second with `lanes` products a vector: the sum of each thread's best. Threads
   // share nothing here, and other programs' threads may keep them from ever running all at once.
   const auto rate = [&](Chain chain, double lanes) {
     rounds.chain = chain;
-    rounds.repeat(seconds / 4);
+    rounds.repeat(seconds / 5);
     double sum = 0.0;
     for (const double least : rounds.least)
       sum += 2.0 * lanes * kernels.peaks.chains * static_cast<double>(kSteps) / least / 1e9;
@@ -101,13 +112,20 @@ MachinePeaks measure_peaks(const Kernels& kernels, ThreadTeam& team, double seco
   peaks.float32_gflop_per_s = rate(kernels.peaks.float32, 16.0);
   peaks.bfloat16_gflop_per_s = rate(kernels.peaks.bfloat16, 32.0);
   peaks.int8_gop_per_s = rate(kernels.peaks.int8, 64.0);
-  map_parts(rounds);
-  rounds.chain = nullptr;
-  rounds.read = kernels.peaks.read;
-  const double bytes =
-      static_cast<double>(rounds.parts[0].bytes()) * static_cast<double>(rounds.parts.size());
-  peaks.read_gb_per_s = bytes / rounds.repeat(seconds / 4) / 1e9;
+  peaks.read_gb_per_s = measure_read(kernels, team, 0, seconds / 5);
+  peaks.cached_gb_per_s = measure_read(kernels, team, kCachedBytes, seconds / 5);
   return peaks;
+}
+
+double measure_read(const Kernels& kernels, ThreadTeam& team, std::int64_t bytes, double seconds) {
+  const std::int64_t threads = team.num_threads();
+  if (bytes == 0) bytes = std::max(kMemoryBytes, kMemoryBytesPerThread * threads);
+  Rounds rounds(team, nullptr);
+  rounds.read = kernels.peaks.read;
+  map_parts(rounds, std::max(bytes / threads / kReadStep, std::int64_t{1}) * kReadStep);
+  const auto all = static_cast<std::int64_t>(rounds.parts[0].bytes()) * threads;
+  rounds.passes = std::max(kRoundBytes / all, std::int64_t{1});
+  return static_cast<double>(all * rounds.passes) / rounds.repeat(seconds) / 1e9;
 }
 
 }  // namespace ttsrt::cpu

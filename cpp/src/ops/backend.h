@@ -121,6 +121,9 @@ class Backend {
   // What the device reaches at best, measured for about `seconds` with nothing queued. A device
   // whose speed says nothing throws ConfigError.
   virtual MachinePeaks measure_peaks(double seconds) = 0;
+
+  // GB/s of reading `bytes` again and again, as ttsrt::measure_read; the same devices throw.
+  virtual double measure_read(std::int64_t bytes, double seconds) = 0;
 };
 
 }  // namespace ttsrt::ops

@@ -21,7 +21,7 @@ from ttsrt_rt.errors import ConfigError, InternalError
 if TYPE_CHECKING:
     from ttsrt_rt.executor import Executor
 
-__all__ = ["Crowd", "measure_crowds"]
+__all__ = ["Crowd", "measure_crowds", "run_crowd"]
 
 
 @dataclass
@@ -98,19 +98,27 @@ def measure_crowds(
     if not 1 <= repeats <= 1000:
         raise ConfigError(f"repeats: expected 1 to 1000, got {repeats}")
     few = replace(shape, frames=min(shape.frames, 4 * facts.frame_stacking))
-    _run_crowd(executor, max(counts), facts, few)  # touches the memory of every slot
+    run_crowd(executor, max(counts), facts, few)  # touches the memory of every slot
     crowds = [Crowd(count) for count in counts]
     for _ in range(repeats):
         for crowd in crowds:
-            crowd.add(*_run_crowd(executor, crowd.count, facts, shape))
+            crowd.add(*run_crowd(executor, crowd.count, facts, shape))
             if progress is not None:
                 progress()
     return crowds
 
 
-def _run_crowd(
+def run_crowd(
     executor: Executor, count: int, facts: EngineFacts, shape: RequestShape
 ) -> tuple[list[Outcome], float]:
+    """So many requests of one shape at once.
+
+    Returns:
+        What each met, and seconds from the first submission to the last end.
+
+    Raises:
+        InternalError: A request failed.
+    """
     outcomes: list[Outcome] = []
     requests = list(islice(random_requests(facts, shape), count))
     seconds = run_closed(Load(executor.submit, outcomes.append), requests, count)

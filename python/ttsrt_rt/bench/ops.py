@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from ttsrt_rt import _core
 from ttsrt_rt.errors import ConfigError
 
-__all__ = ["Figures", "OpBench", "Peaks", "families", "measure_peaks", "table"]
+__all__ = ["Figures", "OpBench", "Peaks", "families", "measure_peaks", "read_bandwidth", "table"]
 
 
 # Families whose ops have weights or caches of their own where they are not resident.
@@ -31,6 +31,7 @@ class Peaks:
         isa: Instruction set.
         num_threads: Threads that took part.
         read_gb_per_s: Reading memory in order, beyond all caches; 1e9 bytes.
+        cached_gb_per_s: Reading 16 MiB again and again, from the cache that cores share.
         float32_gflop_per_s: Multiply-adds, counted as 2.
         bfloat16_gflop_per_s: Products of bfloat16 with float32 sums, as the kernels make them.
         int8_gop_per_s: Products of int8 with int32 sums.
@@ -39,6 +40,7 @@ class Peaks:
     isa: str
     num_threads: int
     read_gb_per_s: float
+    cached_gb_per_s: float
     float32_gflop_per_s: float
     bfloat16_gflop_per_s: float
     int8_gop_per_s: float
@@ -46,6 +48,7 @@ class Peaks:
     def __str__(self) -> str:
         return (
             f"{self.isa}, {self.num_threads} threads: read {self.read_gb_per_s:.1f} GB/s, "
+            f"shared cache {self.cached_gb_per_s:.1f} GB/s, "
             f"float32 {self.float32_gflop_per_s:.0f} GFLOP/s, "
             f"bfloat16 {self.bfloat16_gflop_per_s:.0f} GFLOP/s, "
             f"int8 {self.int8_gop_per_s:.0f} GOP/s"
@@ -60,6 +63,24 @@ def measure_peaks(*, device: str = "cpu", num_threads: int = 0, seconds: float =
     """
     found = _core.measure_peaks(device, num_threads, seconds)
     return Peaks(**{name: getattr(found, name) for name in Peaks.__dataclass_fields__})
+
+
+def read_bandwidth(
+    num_bytes: int = 0, *, device: str = "cpu", num_threads: int = 0, seconds: float = 0.25
+) -> float:
+    """GB/s (1e9 bytes) of plain reading by all threads at once, the best of the passes made.
+
+    Args:
+        num_bytes: Read again and again, split over the threads: what memory gives, or the cache
+            that holds so many. 0: memory.
+        device: As of an `Executor`.
+        num_threads: 0 is one per core this process may use.
+        seconds: How long to read (0.001 to 60).
+
+    Raises:
+        ConfigError: The device can't be measured, or an argument is out of range.
+    """
+    return _core.measure_read(device, num_threads, num_bytes, seconds)
 
 
 def families() -> list[str]:

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from ttsrt_rt.bench.bandwidth import read_bandwidth
+from ttsrt_rt.bench.ops import read_bandwidth
 
 __all__ = ["main"]
 
@@ -156,12 +156,16 @@ def cases_of(dtypes: list[str], quantizations: list[str]) -> list[Case]:
     return plain + [Case(dtypes[-1], name) for name in quantizations if name != "none"]
 
 
-def engine_of(checkpoint: Path, name: str, case: Case, folder: Path) -> Path:
-    """The engine of a case in `folder`, built for one request where it is not there yet."""
+def engine_of(
+    checkpoint: Path, name: str, case: Case, folder: Path, max_batch_size: int = 1
+) -> Path:
+    """The engine of a case in `folder`, built where it is not there yet."""
     from ttsrt_rt.build import build
 
     plain = case.quantization == "none"
     kind = case.dtype if plain else f"{case.dtype}.{case.quantization}"
+    if max_batch_size > 1:
+        kind += f".{max_batch_size}"  # as `bench crowd` names its own
     engine = folder / f"{name}.{kind}.engine"
     if not engine.exists():
         build(
@@ -169,7 +173,7 @@ def engine_of(checkpoint: Path, name: str, case: Case, folder: Path) -> Path:
             engine,
             dtype=case.dtype,
             quantization=case.quantization,
-            max_batch_size=1,
+            max_batch_size=max_batch_size,
         )
     return engine
 

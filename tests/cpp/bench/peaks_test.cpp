@@ -17,8 +17,9 @@ TEST(MachinePeaks, EveryInstructionSetHasThem) {
     const MachinePeaks peaks = make_cpu_backend({2, isa})->measure_peaks(0.004);
     EXPECT_EQ(peaks.isa, isa);
     EXPECT_EQ(peaks.num_threads, 2);
-    for (const double value : {peaks.read_gb_per_s, peaks.float32_gflop_per_s,
-                               peaks.bfloat16_gflop_per_s, peaks.int8_gop_per_s}) {
+    for (const double value :
+         {peaks.read_gb_per_s, peaks.cached_gb_per_s, peaks.float32_gflop_per_s,
+          peaks.bfloat16_gflop_per_s, peaks.int8_gop_per_s}) {
       EXPECT_TRUE(std::isfinite(value)) << isa;
       EXPECT_GT(value, 0.01) << isa;
       EXPECT_LT(value, 1e9) << isa;
@@ -26,7 +27,24 @@ TEST(MachinePeaks, EveryInstructionSetHasThem) {
   }
 }
 
+TEST(MachinePeaks, ReadsOfEverySize) {
+  for (const std::string& isa : cpu::supported_levels()) {
+    const auto backend = make_cpu_backend({3, isa});  // parts that don't divide the bytes
+    for (const std::int64_t bytes : {4096, 100'000, 64 << 20}) {
+      const double rate = backend->measure_read(bytes, 0.001);
+      EXPECT_TRUE(std::isfinite(rate)) << isa << ", " << bytes;
+      EXPECT_GT(rate, 0.01) << isa << ", " << bytes;
+      EXPECT_LT(rate, 1e9) << isa << ", " << bytes;
+    }
+  }
+}
+
 TEST(MachinePeaks, RefusesWhatSaysNothing) {
+  EXPECT_TRUE(test::throws_naming<ConfigError>("reference", [] { measure_read("reference"); }));
+  for (const std::int64_t bad : {std::int64_t{-1}, std::int64_t{4095}, (std::int64_t{1} << 34) + 1})
+    EXPECT_TRUE(test::throws_naming<ConfigError>("bytes", [&] { measure_read("cpu", 1, bad); }));
+  EXPECT_TRUE(
+      test::throws_naming<ConfigError>("seconds", [] { measure_read("cpu", 1, 4096, 0.0); }));
   EXPECT_TRUE(test::throws_naming<ConfigError>("reference", [] { measure_peaks("reference"); }));
   EXPECT_TRUE(test::throws_naming<ConfigError>("device", [] { measure_peaks("tpu"); }));
   EXPECT_TRUE(

@@ -34,13 +34,13 @@ def test_a_tiny_engine(
     engine_of: Callable[[str], Path], case: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: list[int] = []
-    run = crowd_module._run_crowd
+    run = crowd_module.run_crowd
 
     def spy(executor: rt.Executor, count: int, *rest: object) -> object:
         sizes.append(count)
         return run(executor, count, *rest)
 
-    monkeypatch.setattr(crowd_module, "_run_crowd", spy)
+    monkeypatch.setattr(crowd_module, "run_crowd", spy)
     shown: list[None] = []
     with rt.Executor(engine_of(case), device="cpu") as executor:
         crowds = measure_crowds(executor, [1, 3], 2, SHAPE, progress=lambda: shown.append(None))

@@ -116,6 +116,9 @@ class ReferenceBackend : public Backend {
   MachinePeaks measure_peaks(double) override {
     throw ConfigError("peaks: device \"reference\" has none, its loops are plain");
   }
+  double measure_read(std::int64_t, double) override {
+    throw ConfigError("peaks: device \"reference\" has none, its loops are plain");
+  }
 
  private:
   State& state() {

@@ -1,0 +1,143 @@
+"""magpie-tts.cpp, the one other native program for this model: its time per step, by its own clock.
+
+Its `bench` counts the prefill of the context as part of its steps. So each measurement is two runs,
+of few and of all steps, and the difference of their times over the difference of their steps; start
+and prefill cancel out. The number of steps stands in the file's header, and is set there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ttsrt_rt.errors import ConfigError, InternalError
+
+__all__ = ["PEER_TYPES", "Peer", "PeerRun", "parse_output", "peer_turns", "set_frames"]
+
+PEER_TYPES = ("f32", "f16", "q8_0")
+
+_FRAMES_KEY = b"magpie.sampling.max_decoder_steps"
+_UINT32 = 4  # the type's number in the format
+_HEADER_BYTES = 1 << 20  # the key is far before that
+_FEW_STEPS = 2
+_EXTRA_IDS = 2  # its byte tokenizer ends a text with an id, and its model with another
+
+
+@dataclass(frozen=True)
+class PeerRun:
+    """One request.
+
+    Attributes:
+        steps: Decoder steps.
+        decode_seconds: Prefill of the context and all steps.
+        encode_seconds: The text.
+    """
+
+    steps: int
+    decode_seconds: float
+    encode_seconds: float
+
+
+def parse_output(text: str) -> PeerRun:
+    """What `magpie-cli bench --json` printed for one run.
+
+    Raises:
+        InternalError: It is something else.
+    """
+    try:
+        runs: list[dict[str, Any]] = json.loads(text)["runs_detail"]
+        (run,) = runs
+        return PeerRun(
+            steps=int(run["decode_steps"]),
+            decode_seconds=float(run["decode_ms"]) / 1e3,
+            encode_seconds=float(run["encode_ms"]) / 1e3,
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise InternalError(f"peer: expected the JSON of one run, got {text[:200]!r}") from error
+
+
+def set_frames(model: Path, frames: int) -> None:
+    """Writes the frames of a request into the header of its file.
+
+    Raises:
+        ConfigError: It isn't such a file.
+    """
+    with model.open("r+b") as file:
+        header = file.read(_HEADER_BYTES)
+        at = header.find(_FRAMES_KEY)
+        value = at + len(_FRAMES_KEY) + 4
+        if at < 0 or struct.unpack_from("<I", header, value - 4) != (_UINT32,):
+            raise ConfigError(f"{model}: expected a file that scripts/peer_gguf.py wrote")
+        file.seek(value)
+        file.write(struct.pack("<I", frames))
+
+
+class Peer:
+    """Its command-line program and one file of weights.
+
+    Args:
+        binary: magpie-cli.
+        model: What scripts/peer_gguf.py wrote.
+        text_len: Text tokens of a request, at least 3.
+        num_threads: Of the program.
+
+    Raises:
+        ConfigError: A file is absent.
+    """
+
+    def __init__(self, binary: Path, model: Path, *, text_len: int, num_threads: int) -> None:
+        for path in (binary, model):
+            if not path.is_file():
+                raise ConfigError(
+                    f"{path}: expected a file (docs/performance.md says how to make it)"
+                )
+        self._model = model
+        self._command = [
+            *(str(binary), "bench", "--model", str(model), "--json", "--runs", "1"),
+            *("--lang", "fr", "--text", "a" * (text_len - _EXTRA_IDS)),
+            *("--threads", str(num_threads)),
+        ]
+
+    def run(self, frames: int) -> PeerRun:
+        """One guided request of so many frames, in a process of its own.
+
+        Raises:
+            InternalError: The program failed.
+        """
+        set_frames(self._model, frames)
+        done = subprocess.run(self._command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise InternalError(f"peer: exit status {done.returncode}: {done.stderr[-500:]}")
+        return parse_output(done.stdout)
+
+    def step_ms(self, frames: int, frames_per_step: int) -> float:
+        """Milliseconds of a step after the first few, prefill apart."""
+        few = self.run(_FEW_STEPS * frames_per_step)
+        all_ = self.run(frames)
+        if all_.steps <= few.steps:
+            raise InternalError(f"peer: {few.steps} and {all_.steps} steps say nothing of one")
+        return 1e3 * (all_.decode_seconds - few.decode_seconds) / (all_.steps - few.steps)
+
+
+def peer_turns(
+    binary: Path, folder: Path, size: str, *, text_len: int, frames: int, frames_per_step: int
+) -> dict[str, Callable[[], float]]:
+    """A measurement of a step's milliseconds for each type, with a thread per usable core.
+
+    Raises:
+        ConfigError: The program or one of SIZE.TYPE.gguf in `folder` is absent.
+    """
+    threads = len(os.sched_getaffinity(0))
+
+    def turn(kind: str) -> Callable[[], float]:
+        model = folder / f"{size}.{kind}.gguf"
+        peer = Peer(binary, model, text_len=text_len, num_threads=threads)
+        return lambda: peer.step_ms(frames, frames_per_step)
+
+    return {kind: turn(kind) for kind in PEER_TYPES}

@@ -1,0 +1,71 @@
+"""The tables as a picture: what was measured beside what is allowed. matplotlib is an extra."""
+
+from __future__ import annotations
+
+import os
+import statistics
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ttsrt_rt.bench.plot import check_plot
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["write_walls"]
+
+
+def write_walls(path: str | os.PathLike[str], tables: Sequence[dict[str, Any]]) -> None:
+    """One picture of every table whose cases have a time and a limit, or a share.
+
+    Args:
+        path: .png, .svg or .pdf.
+        tables: What `Table.json` gives.
+
+    Raises:
+        ConfigError: As `check_plot`.
+    """
+    check_plot(path)
+    from matplotlib.figure import Figure
+
+    shown = [table for table in tables if any(map(_value, table["cases"]))]
+    figure = Figure(figsize=(8, 1 + 3.2 * max(len(shown), 1)), layout="constrained")
+    rows = figure.subplots(max(len(shown), 1), 1, squeeze=False)
+    for axes, table in zip(rows[:, 0], shown, strict=False):
+        _draw(axes, table)
+    figure.savefig(path)
+
+
+def _value(case: dict[str, Any]) -> float:
+    """Milliseconds, or a share in percent; 0 for a case that has neither."""
+    if "step_ms" in case:
+        return float(statistics.median(case["step_ms"]))
+    return 100 * float(case.get("share", 0.0))
+
+
+def _draw(axes: Axes, table: dict[str, Any]) -> None:
+    cases = [case for case in table["cases"] if _value(case)]
+    is_time = "step_ms" in cases[0]
+    for place, case in enumerate(cases):
+        axes.barh(place, _value(case), color="tab:blue", alpha=0.8)
+        if "limit_ms" in case:
+            limit = statistics.median(case["limit_ms"])
+            axes.plot([limit] * 2, [place - 0.4, place + 0.4], color="black")
+            if "target" in case:
+                allowed = limit * case["target"]
+                axes.plot([allowed] * 2, [place - 0.4, place + 0.4], color="tab:red")
+        elif "target" in case and "share" in case:
+            wanted = 100 * case["target"]
+            axes.plot([wanted] * 2, [place - 0.4, place + 0.4], color="tab:red")
+    names = [
+        f"{case['case']}, {case['rows']} rows" if "rows" in case else case["case"] for case in cases
+    ]
+    axes.set_yticks(range(len(cases)), names)
+    axes.invert_yaxis()
+    axes.set_title(table["title"], fontsize=9)
+    axes.set_xlabel(
+        "milliseconds; black: t, red: what is allowed" if is_time else "%; red: what is to reach"
+    )
+    if is_time:
+        axes.set_xscale("log")
+    axes.grid(alpha=0.3, axis="x")

@@ -1,0 +1,66 @@
+"""Samples of several contestants, taken in turns, the machine's bandwidth measured around each."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from ttsrt_rt.bench.walls.limits import Bandwidth, measure_bandwidth
+
+__all__ = ["Contestant", "Progress", "memory_note", "take_turns"]
+
+Progress = Callable[[str], object]  # told what was just measured
+
+
+@dataclass
+class Contestant:
+    """Something measured again and again.
+
+    Attributes:
+        name: Of it.
+        measure: One sample.
+        again: Bytes it reads again and again, whose bandwidth is measured, too.
+        samples: One per turn.
+        around: Mean of the bandwidth before and after each sample.
+    """
+
+    name: str
+    measure: Callable[[], float]
+    again: int = 0
+    samples: list[float] = field(default_factory=list)
+    around: list[Bandwidth] = field(default_factory=list)
+
+    @property
+    def median(self) -> float:
+        """Of the samples."""
+        return statistics.median(self.samples)
+
+    def take(self, *, is_kept: bool) -> None:
+        """One sample between two measurements of the bandwidth; thrown away where it warms up."""
+        if not is_kept:
+            self.measure()
+            return
+        before = measure_bandwidth(self.again)
+        sample = self.measure()
+        after = measure_bandwidth(self.again)
+        self.samples.append(sample)
+        memory, again = (before.memory + after.memory) / 2, (before.again + after.again) / 2
+        self.around.append(Bandwidth(memory, again))
+
+
+def take_turns(contestants: Sequence[Contestant], turns: int, progress: Progress) -> None:
+    """One sample of each that warms up, then `turns` rounds over all of them."""
+    for turn in range(turns + 1):
+        for contestant in contestants:
+            contestant.take(is_kept=turn > 0)
+            progress(contestant.name)
+
+
+def memory_note(contestants: Sequence[Contestant]) -> str:
+    """What memory gave during the run."""
+    values = [around.memory for contestant in contestants for around in contestant.around]
+    return (
+        f"Memory around the samples: {statistics.median(values):.1f} GB/s "
+        f"({min(values):.1f} to {max(values):.1f})."
+    )
