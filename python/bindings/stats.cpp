@@ -5,7 +5,9 @@
 
 namespace ttsrt::python {
 
-void register_stats(py::module_& module) {
+namespace {
+
+void register_iterations(py::module_& module) {
   py::class_<KvCacheStats>(module, "KvCacheStats", "The paged self-attention cache.")
       .def_readonly("max_num_blocks", &KvCacheStats::max_num_blocks)
       .def_readonly("free_num_blocks", &KvCacheStats::free_num_blocks)
@@ -43,6 +45,12 @@ void register_stats(py::module_& module) {
       .def_readonly("num_generated_tokens", &RequestStats::num_generated_tokens)
       .def_readonly("scheduled", &RequestStats::scheduled)
       .def_readonly("paused", &RequestStats::paused);
+}
+
+}  // namespace
+
+void register_stats(py::module_& module) {
+  register_iterations(module);
   py::class_<StageTimes>(module, "StageTimes", "Where the time of launches went.")
       .def_readonly("program", &StageTimes::program)
       .def_readonly("stage", &StageTimes::stage)
