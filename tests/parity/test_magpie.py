@@ -10,6 +10,7 @@ one length here); a run of so many frames ends at whole decoder steps.
 from __future__ import annotations
 
 import json
+import platform
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +26,10 @@ DATA = Path(__file__).resolve().parents[1] / "data" / "magpie"
 RUNS = [path for path in sorted(DATA.glob("*.npz")) if ".units" not in path.name]
 CASES = sorted({path.name.split(".")[0] for path in RUNS})
 DEVICES = ["reference", "cpu"]
-LEVELS = ["generic", "avx2", "avx512", "avx512_vnni", "avx512_bf16"]
+LEVELS = {
+    "x86_64": ["generic", "avx2", "avx512", "avx512_vnni", "avx512_bf16"],
+    "aarch64": ["generic", "neon", "neon_dot"],
+}.get(platform.machine(), ["generic"])
 LEVEL_RUNS = [
     DATA / f"{name}.npz"
     for name in ("tinyhf.lt_cfg_prior_kv", "tinyold.cfg_prior_nokv", "tinymaskgit2.lt_cfg_prior_kv")

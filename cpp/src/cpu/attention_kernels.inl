@@ -70,7 +70,7 @@ inline float soften(const AttendArgs& args, int32_t blocks) {
   return reduce_add(sum);
 }
 
-// Sums of `Count` vectors of values, from dimension `first` on; the last may be partial.
+// Sums of `Count` vectors of values, from dimension `first` on; one that is alone may be partial.
 template <Element E, int Count>
 void gather_values(const AttendArgs& args, int32_t first, float inverse) {
   Vec sums[Count];
@@ -86,7 +86,7 @@ void gather_values(const AttendArgs& args, int32_t first, float inverse) {
       const Vec weight = set(share);
       const auto* row = values + j * args.head_dim + first;
       for (int i = 0; i < Count; ++i) {
-        const int32_t lanes = lanes_left(args.head_dim, first + i * kLanes);
+        const int32_t lanes = Count > 1 ? kLanes : lanes_left(args.head_dim, first);
         sums[i] = fma(weight, read_part<E>(row + i * kLanes, lanes), sums[i]);
       }
     }

@@ -14,8 +14,8 @@ namespace ttsrt {
 
 struct CpuOptions {
   std::int32_t num_threads = 0;  // 0: one per core this process may use
-  std::string isa;  // "generic", "avx2", "avx512", "avx512_vnni", "avx512_bf16"; empty:
-                    // TTSRT_CPU_ISA, else the best the machine has
+  std::string isa;  // "generic", "avx2", ..., "neon", "neon_dot"; empty: TTSRT_CPU_ISA, else the
+                    // best the machine has
   bool pin_threads = false;  // as in ExecutorOptions
 };
 

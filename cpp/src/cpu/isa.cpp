@@ -1,5 +1,10 @@
 #include "cpu/isa.h"
 
+#ifdef TTSRT_CPU_ARM
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
 #include <cstdlib>
 
 #include "core/check.h"
@@ -28,6 +33,12 @@ std::vector<Level> levels() {
   all.push_back({"avx512", avx512, kernels_avx512});
   all.push_back({"avx512_vnni", vnni, kernels_avx512_vnni});
   all.push_back({"avx512_bf16", bf16, kernels_avx512_bf16});
+#endif
+#ifdef TTSRT_CPU_ARM
+  const unsigned long has = getauxval(AT_HWCAP);
+  all.push_back({"neon", (has & HWCAP_ASIMD) != 0, kernels_neon});
+  all.push_back(
+      {"neon_dot", (has & HWCAP_ASIMD) != 0 && (has & HWCAP_ASIMDDP) != 0, kernels_neon_dot});
 #endif
   return all;
 }

@@ -25,8 +25,8 @@ constexpr int32_t kFormats = 7;
 
 // A row of a product as it is packed: [groups][head + group_words] of 32-bit words. A word is a
 // float32, two bfloat16 (one, widened, where two words are a pair), or four int8. The head of a
-// group of int8 is two words: the scale, a float32, and what takes away the weights' offset, an
-// int32: -offset * sum of the group.
+// group of int8 is two words: the scale, a float32, and what takes away the offset that the weights
+// are multiplied with, an int32: -offset * sum of the group.
 struct RowShape {
   int64_t depth;        // inputs, K
   int64_t words;        // all of them
@@ -140,5 +140,7 @@ const Kernels& kernels_avx2();
 const Kernels& kernels_avx512();
 const Kernels& kernels_avx512_vnni();
 const Kernels& kernels_avx512_bf16();
+const Kernels& kernels_neon();
+const Kernels& kernels_neon_dot();
 
 }  // namespace ttsrt::cpu

@@ -26,7 +26,7 @@ constexpr Kernels table_of(const char* name) {
            {prepare_floats, product_kernel<Chain<StepFloat16>>},
            {prepare_pairs, product_kernel<Groups<StepW8A16>>},
            {prepare_pairs, product_kernel<Groups<StepW4A16>>},
-           {prepare_bytes<128>, product_kernel<Groups<StepW8A8>>},
+           {prepare_bytes<kByteOffset>, product_kernel<Groups<StepW8A8>>},
            {prepare_bytes<8>, product_kernel<Groups<StepW4A8>>}},
           interleave_kernel,
           {{attend_kernel<Element::float32>, store_kernel<Element::float32>},

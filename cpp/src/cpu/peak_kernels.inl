@@ -14,14 +14,18 @@ constexpr int64_t kPeakOperands = 16;  // of 64 bytes
 struct PeakFloat32 {
   static Vec start() { return zero(); }
   static Vec moving(const unsigned char* p) { return load(reinterpret_cast<const float*>(p)); }
-  static Vec fixed(const unsigned char* p) { return moving(p); }
+  static Vec fixed(const unsigned char* p) {
+    return StepFloat32::input(reinterpret_cast<const uint32_t*>(p));
+  }
   static Vec add(Vec x, Vec y, Vec sum) { return fma(x, y, sum); }
 };
 
 struct PeakBfloat16 {
   static Vec start() { return zero(); }
   static Bf16Pairs moving(const unsigned char* p) { return load_pairs(p); }
-  static Bf16Pairs fixed(const unsigned char* p) { return moving(p); }
+  static Bf16Pairs fixed(const unsigned char* p) {
+    return set_pair(reinterpret_cast<const uint32_t*>(p), 1);
+  }
   static Vec add(const Bf16Pairs& x, const Bf16Pairs& y, Vec sum) { return dot_pairs(x, y, sum); }
 };
 

@@ -10,6 +10,8 @@
 namespace ttsrt::cpu {
 namespace {
 
+constexpr int32_t kByteOffset = 128;  // of the weights in byte_quads
+
 struct Vec {
   __m512 v;
 };

@@ -14,6 +14,7 @@ constexpr int32_t kTileRows = 2;
 constexpr int32_t kWideRows = kTileRows;
 constexpr bool kAlwaysAsks = true;  // for panels ahead, whatever the rows
 constexpr int32_t panels_in_flight(int32_t rows) { return rows == 1 ? 2 : 1; }
+constexpr int32_t kByteOffset = 128;  // of the weights in byte_quads
 
 typedef float Floats __attribute__((vector_size(64)));
 typedef int32_t Ints __attribute__((vector_size(64)));
