@@ -111,6 +111,103 @@ float attend_kernel(const AttendArgs& args) {
   return inverse;
 }
 
+// The raw scores of a block for kQueryRows queries, each summed as score_blocks sums it.
+template <Element E, int Count>
+void score_rows(const AttendArgs* rows, int32_t first) {
+  const typename Stored<E>::Type* keys[Count];
+  Vec sums[kQueryRows][Count];
+#pragma GCC unroll 4
+  for (int b = 0; b < Count; ++b) {
+    keys[b] = block_of<E>(rows[0], first + b);
+#pragma GCC unroll 4
+    for (int r = 0; r < kQueryRows; ++r) sums[r][b] = zero();
+  }
+  for (int32_t d = 0; d < rows[0].head_dim; ++d) {
+    Vec key[Count];
+#pragma GCC unroll 4
+    for (int b = 0; b < Count; ++b) key[b] = Stored<E>::read(keys[b] + d * kLanes);
+#pragma GCC unroll 4
+    for (int r = 0; r < kQueryRows; ++r) {
+      const Vec q = set(rows[r].query[d]);
+#pragma GCC unroll 4
+      for (int b = 0; b < Count; ++b) sums[r][b] = fma(q, key[b], sums[r][b]);
+    }
+  }
+  for (int r = 0; r < kQueryRows; ++r) {
+    for (int b = 0; b < Count; ++b) {
+      Vec scores = sums[r][b] * set(rows[r].scale);
+      if constexpr (E == Element::int8)
+        scores = scores * load(scales_of(keys[b], rows[r].head_dim));
+      store(rows[r].weights + (first + b) * kLanes, scores);
+    }
+  }
+}
+
+// gather_values for kQueryRows queries: what all of them see together, what some see by itself.
+template <Element E, int Count>
+void gather_rows(const AttendArgs* rows, int32_t first, const float* inverse) {
+  const int32_t head_dim = rows[0].head_dim;
+  const int32_t lanes = Count > 1 ? kLanes : lanes_left(head_dim, first);
+  int32_t longest = 0;
+  for (int r = 0; r < kQueryRows; ++r)
+    longest = rows[r].length > longest ? rows[r].length : longest;
+  int32_t common = longest;
+  for (int r = 0; r < kQueryRows; ++r) common = rows[r].length < common ? rows[r].length : common;
+  Vec sums[kQueryRows][Count];
+#pragma GCC unroll 4
+  for (int r = 0; r < kQueryRows; ++r) {
+#pragma GCC unroll 4
+    for (int i = 0; i < Count; ++i) sums[r][i] = zero();
+  }
+  for (int32_t position = 0; position < longest; ++position) {
+    const auto* values = reinterpret_cast<const typename Stored<E>::Type*>(
+        reinterpret_cast<const unsigned char*>(block_of<E>(rows[0], position / kLanes)) +
+        rows[0].value_offset);
+    const int32_t j = position % kLanes;
+    const auto* row = values + j * head_dim + first;
+    Vec value[Count];
+#pragma GCC unroll 4
+    for (int i = 0; i < Count; ++i) value[i] = read_part<E>(row + i * kLanes, lanes);
+#pragma GCC unroll 4
+    for (int r = 0; r < kQueryRows; ++r) {
+      float share = rows[r].weights[position];
+      if constexpr (E == Element::int8) share *= scales_of(values, head_dim)[j];
+      const Vec weight = set(share);
+      if (position < common || position < rows[r].length) {
+#pragma GCC unroll 4
+        for (int i = 0; i < Count; ++i) sums[r][i] = fma(weight, value[i], sums[r][i]);
+      }
+    }
+  }
+  for (int r = 0; r < kQueryRows; ++r) {
+    for (int i = 0; i < Count; ++i) {
+      const int32_t at = first + i * kLanes;
+      write_floats(rows[r].out + at, sums[r][i] * set(inverse[r]), lanes_left(head_dim, at));
+    }
+  }
+}
+
+// kQueryRows queries of one head over the same cache, without priors: its bytes are read once for
+// all, and each query gets the bits that attend_kernel gives it.
+template <Element E>
+void attend_rows_kernel(const AttendArgs* rows) {
+  int32_t blocks = 0;
+  for (int r = 0; r < kQueryRows; ++r) {
+    const int32_t seen = (rows[r].length + kLanes - 1) / kLanes;
+    blocks = seen > blocks ? seen : blocks;
+  }
+  int32_t b = 0;
+  for (; b + 4 <= blocks; b += 4) score_rows<E, 4>(rows, b);
+  for (; b < blocks; ++b) score_rows<E, 1>(rows, b);
+  float inverse[kQueryRows];
+  for (int r = 0; r < kQueryRows; ++r)
+    inverse[r] = 1.0F / soften(rows[r], (rows[r].length + kLanes - 1) / kLanes);
+  int32_t first = 0;
+  for (; rows[0].head_dim - first >= 4 * kLanes; first += 4 * kLanes)
+    gather_rows<E, 4>(rows, first, inverse);
+  for (; first < rows[0].head_dim; first += kLanes) gather_rows<E, 1>(rows, first, inverse);
+}
+
 template <Element E>
 void store_kernel(const float* key, const float* value, void* keys, void* values, int32_t place,
                   int32_t head_dim) {

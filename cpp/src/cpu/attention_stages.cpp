@@ -11,6 +11,7 @@ namespace ttsrt::cpu {
 namespace {
 
 constexpr std::int64_t kFloatBytes = sizeof(float);
+constexpr std::int32_t kMostQueryRows = 8;
 
 std::int64_t padded(std::int64_t positions) { return (positions + kLanes - 1) / kLanes * kLanes; }
 
@@ -56,6 +57,20 @@ class SelfAttentionPart : public Stage {
 
   void attend(const step::Segment& segment, std::int32_t row, std::int32_t head,
               float* scratch) const {
+    kernels_->attend(attend_args(segment, row, head, scratch));
+  }
+
+  // `rows` rows of one segment, from `row` on; scratch: as much for each.
+  void attend_together(const step::Segment& segment, std::int32_t row, std::int32_t rows,
+                       std::int32_t head, float* scratch, std::int64_t scratch_floats) const {
+    AttendArgs args[kMostQueryRows];
+    for (std::int32_t i = 0; i < rows; ++i)
+      args[i] = attend_args(segment, row + i, head, scratch + i * scratch_floats);
+    kernels_->attend_rows(args);
+  }
+
+  AttendArgs attend_args(const step::Segment& segment, std::int32_t row, std::int32_t head,
+                         float* scratch) const {
     AttendArgs args;
     args.query = qkv_.row(row) + std::int64_t{head} * op_.head_dim;
     args.out = out_.row(row) + std::int64_t{head} * op_.head_dim;
@@ -70,7 +85,7 @@ class SelfAttentionPart : public Stage {
     args.length = length_of(segment, row);
     args.head_dim = op_.head_dim;
     args.scale = 1.0F / std::sqrt(static_cast<float>(op_.head_dim));
-    kernels_->attend(args);
+    return args;
   }
 
   std::int32_t length_of(const step::Segment& segment, std::int32_t row) const {
@@ -117,7 +132,7 @@ class AttendRowsStage : public SelfAttentionPart {
 
   std::string label() const override { return "self-attention"; }
   std::size_t scratch_bytes() const override {
-    return static_cast<std::size_t>(padded(max_positions_) * kFloatBytes);
+    return static_cast<std::size_t>(query_rows() * padded(max_positions_) * kFloatBytes);
   }
 
   // Units are (head, row) pairs, balanced by the number of keys: each thread takes a run of the
@@ -128,23 +143,51 @@ class AttendRowsStage : public SelfAttentionPart {
     for (std::int32_t row = 0; row < launch.rows; ++row)
       keys += length_of(launch.segment(row), row);
     const Range share = share_of(keys * op_.heads, worker);
-    auto* scratch = reinterpret_cast<float*>(worker.scratch);
     for (std::int64_t head = share.begin / keys; head < op_.heads && head * keys < share.end;
          ++head) {
       std::int64_t before = head * keys;
-      for (std::int32_t row = 0; row < launch.rows; ++row) {
-        const step::Segment& segment = launch.segment(row);
+      Run run;
+      for (std::int32_t row = 0; row < launch.rows && before < share.end; ++row) {
         const std::int64_t at = before;
-        before += length_of(segment, row);
+        before += length_of(launch.segment(row), row);
         if (at < share.begin) continue;
-        if (at >= share.end) return;
-        if (launch.has_single_rows) store(segment, row, static_cast<std::int32_t>(head));
-        attend(segment, row, static_cast<std::int32_t>(head), scratch);
+        if (!run.goes_on(launch, row)) {
+          attend_run(run, static_cast<std::int32_t>(head), worker);
+          run = {row, 0};
+        }
+        ++run.rows;
       }
+      attend_run(run, static_cast<std::int32_t>(head), worker);
     }
   }
 
  private:
+  // Rows of one segment.
+  struct Run {
+    std::int32_t first = 0;
+    std::int32_t rows = 0;
+    bool goes_on(const Launch& launch, std::int32_t row) const {
+      return rows > 0 && launch.segment_of[static_cast<std::size_t>(row)] ==
+                             launch.segment_of[static_cast<std::size_t>(first)];
+    }
+  };
+
+  std::int32_t query_rows() const { return site_.kernels->query_rows; }
+
+  void attend_run(const Run& run, std::int32_t head, const Worker& worker) const {
+    if (run.rows == 0) return;
+    const step::Segment& segment = site_.launch->segment(run.first);
+    auto* scratch = reinterpret_cast<float*>(worker.scratch);
+    const std::int32_t end = run.first + run.rows;
+    std::int32_t row = run.first;
+    for (; query_rows() > 1 && row + query_rows() <= end; row += query_rows())
+      attend_together(segment, row, query_rows(), head, scratch, padded(max_positions_));
+    for (; row < end; ++row) {
+      if (site_.launch->has_single_rows) store(segment, row, head);
+      attend(segment, row, head, scratch);
+    }
+  }
+
   std::int32_t max_positions_;
 };
 

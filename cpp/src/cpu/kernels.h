@@ -84,6 +84,9 @@ struct AttendArgs {
 struct AttentionKernels {
   // Returns the inverse of the sum of `weights`.
   float (*attend)(const AttendArgs& args);
+  // The same for Kernels::query_rows queries at once that differ in query, out, weights and length
+  // and have no prior.
+  void (*attend_rows)(const AttendArgs* rows);
   // Rounds one head's key and value into position `place` of a block.
   void (*store)(const float* key, const float* value, void* keys, void* values, int32_t place,
                 int32_t head_dim);
@@ -116,6 +119,7 @@ struct Kernels {
   // [rows][words] to [words][tile]; rows beyond `rows` repeat the first.
   void (*interleave)(const uint32_t* rows_of_words, int32_t rows, int32_t tile, int64_t words,
                      uint32_t* out);
+  int32_t query_rows;  // of AttentionKernels::attend_rows
   AttentionKernels attention[kCacheElements];
   void (*layer_norm)(const float* x, const float* weight, int64_t width, float epsilon, float* out);
   // out = mean of `count` table rows, summed in order.

@@ -12,6 +12,8 @@ namespace {
 
 constexpr int32_t kByteOffset = 128;  // of the weights in byte_quads
 
+constexpr int kQueryRows = 4;  // that attention takes at once
+
 struct Vec {
   __m512 v;
 };

@@ -12,6 +12,7 @@ namespace {
 
 constexpr int32_t kTileRows = 2;
 constexpr int32_t kWideRows = kTileRows;
+constexpr int kQueryRows = 1;       // that attention takes at once
 constexpr bool kAlwaysAsks = true;  // for panels ahead, whatever the rows
 constexpr int32_t panels_in_flight(int32_t rows) { return rows == 1 ? 2 : 1; }
 constexpr int32_t kByteOffset = 128;  // of the weights in byte_quads

@@ -13,6 +13,7 @@ namespace {
 
 constexpr int32_t kTileRows = 4;  // 16 of the 32 registers are sums
 constexpr int32_t kWideRows = kTileRows;
+constexpr int kQueryRows = 1;       // that attention takes at once
 constexpr bool kAlwaysAsks = true;  // for panels ahead, whatever the rows
 constexpr int32_t panels_in_flight(int32_t rows) { return rows <= 2 ? 2 : 1; }
 constexpr int32_t kByteOffset = 0;  // of the weights in byte_quads: it makes them signed
