@@ -5,7 +5,9 @@
 #include "core/check.h"
 #include "cpu/cpu_backend.h"
 #include "cpu/isa.h"
+#include "cpu/linear_stage.h"
 #include "model/engine_data.h"
+#include "model/quantize.h"
 #include "model/registry.h"
 #include "ops/reference/reference_backend.h"
 #include "ttsrt/device.h"
@@ -65,6 +67,11 @@ std::unique_ptr<model::Network> open_network(const Engine& engine, const Executo
   network.trace = options.trace;
   return model::make_network(
       data, open_backend(options.device, options.num_threads, options.pin_threads), network);
+}
+
+std::string describe_products(const std::string& dtype, const std::string& quantization) {
+  return cpu::describe_products(cpu::choose_kernels(""), dtype_from_name(dtype),
+                                model::resolve_quantization(quantization, 0).quantization);
 }
 
 std::vector<DeviceInfo> list_devices() {

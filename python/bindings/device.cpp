@@ -17,6 +17,8 @@ void register_devices(py::module_& module) {
       });
   module.def("list_devices", &list_devices, py::call_guard<WithoutGil>(),
              "Every device this build knows, available or not.");
+  module.def("describe_products", &describe_products, py::arg("dtype"), py::arg("quantization"),
+             "How this machine's CPU multiplies matrices stored so.");
 }
 
 }  // namespace ttsrt::python

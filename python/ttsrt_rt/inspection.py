@@ -30,12 +30,16 @@ class TensorLine:
 
 @dataclass(frozen=True)
 class Contents:
-    """A folder's contents: `kind` is "checkpoint" or "engine"; `description` its JSON."""
+    """A folder's contents: `kind` is "checkpoint" or "engine"; `description` its JSON.
+
+    `products`: how this machine's CPU multiplies an engine's matrices; empty for a checkpoint.
+    """
 
     kind: str
     path: str
     description: dict[str, Any]
     tensors: tuple[TensorLine, ...]
+    products: str = ""
 
 
 def inspect_folder(path: str | os.PathLike[str], *, verify: bool = False) -> Contents:
@@ -77,7 +81,8 @@ def _engine(folder: Path, verify: bool) -> Contents:
     )
     description = json.loads(engine.description)
     description.pop("components", None)  # the list of tensors says it again
-    return Contents("engine", os.fspath(folder), description, tensors)
+    products = _core.describe_products(description["dtype"], description["quantization"])
+    return Contents("engine", os.fspath(folder), description, tensors, products)
 
 
 def _checkpoint(folder: Path) -> Contents:

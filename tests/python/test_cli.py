@@ -200,6 +200,43 @@ def test_inspect(
         assert contents["kind"] in ("engine", "checkpoint")
 
 
+@pytest.mark.parametrize(
+    ("level", "quantization", "by"),
+    [
+        (
+            "generic",
+            "none",
+            "generic: bfloat16 by multiply and add of widened pairs, in tiles of up to 2 rows",
+        )
+    ]
+    + [
+        (
+            "generic",
+            "w8a8",
+            "generic: w8a8 by multiply and add of 16 bits, in tiles of up to 2 rows",
+        )
+    ],
+)
+def test_inspect_says_how_products_are_made(
+    level: str,
+    quantization: str,
+    by: str,
+    checkpoint_of: Callable[[str], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("TTSRT_CPU_ISA", level)
+    rt.build(
+        checkpoint_of("tiny2503"),
+        tmp_path / "engine",
+        dtype="bfloat16",
+        quantization=quantization,
+    )
+    assert main(["inspect", str(tmp_path / "engine")]) == 0
+    assert f"products on this machine: {by} by 16 outputs" in capsys.readouterr().out
+
+
 def test_inspect_verifies(engine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", str(engine), "--verify"]) == 0
     assert "verified" in capsys.readouterr().out

@@ -17,4 +17,9 @@ struct DeviceInfo {
 /// Every device this build knows, available or not. Thread safe.
 std::vector<DeviceInfo> list_devices();
 
+/// How this machine's CPU multiplies matrices stored so, as in BuildOptions: "avx512_vnni: w8a8 by
+/// vpdpbusd, in tiles of up to 8 rows by 48 outputs". TTSRT_CPU_ISA counts. Throws ConfigError for
+/// names it doesn't know.
+std::string describe_products(const std::string& dtype, const std::string& quantization);
+
 }  // namespace ttsrt

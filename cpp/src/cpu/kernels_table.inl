@@ -15,6 +15,8 @@ namespace {
 
 constexpr Kernels table_of(const char* name) {
   return {name,
+          kPairsBy,
+          kBytesBy,
           kTileRows,
           kWideRows,
           kPairWords,

@@ -216,6 +216,19 @@ std::size_t packed_bytes(const Kernels& kernels, const LinearPlan& plan) {
          sizeof(std::uint32_t);
 }
 
+std::string describe_products(const Kernels& kernels, DType dtype, ops::Quantization quantization) {
+  const bool is_float = quantization == ops::Quantization::none;
+  const char* by = "multiply-add of float32";
+  if (ops::quantizes_inputs(quantization)) {
+    by = kernels.bytes_by;
+  } else if (!is_float || dtype == DType::bfloat16) {
+    by = kernels.pairs_by;
+  }
+  return message(kernels.name, ": ", is_float ? name_of(dtype) : ops::name_of(quantization), " by ",
+                 by, ", in tiles of up to ", kernels.tile_rows, " rows by ",
+                 kernels.panels_in_flight(kernels.tile_rows) * kLanes, " outputs");
+}
+
 void add_linear(const Site& site, const LinearPlan& plan, std::uint32_t* const* packed,
                 std::vector<std::unique_ptr<Stage>>& stages) {
   const ops::Weight& weight = *plan.weight;

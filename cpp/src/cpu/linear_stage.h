@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "cpu/stage.h"
@@ -26,6 +27,9 @@ struct LinearPlan {
 
 // Bytes that packed inputs of a plan take; one buffer serves all Linears of a Program.
 std::size_t packed_bytes(const Kernels& kernels, const LinearPlan& plan);
+
+// How weights of a dtype and quantization are multiplied, for people.
+std::string describe_products(const Kernels& kernels, DType dtype, ops::Quantization quantization);
 
 // Adds the stages of a Linear. `packed` is read when the stages run, so that it may be allocated
 // after all are planned.

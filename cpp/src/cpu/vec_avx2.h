@@ -10,6 +10,9 @@
 namespace ttsrt::cpu {
 namespace {
 
+constexpr const char* kPairsBy = "vfmadd of widened pairs";
+constexpr const char* kBytesBy = "vpmaddwd";
+
 constexpr int32_t kTileRows = 4;
 constexpr int32_t kWideRows = kTileRows;
 constexpr int kQueryRows = 1;       // that attention takes at once

@@ -6,6 +6,8 @@
 namespace ttsrt::cpu {
 namespace {
 
+constexpr const char* kPairsBy = "vdpbf16ps";
+
 // Measured on Zen 4, which starts one product of a register a cycle: rows count, not loads.
 constexpr int32_t kTileRows = 12;
 constexpr int32_t kWideRows = 16;

@@ -6,6 +6,8 @@
 namespace ttsrt::cpu {
 namespace {
 
+constexpr const char* kBytesBy = "vpmaddwd";
+
 // Four bytes of each of 16 outputs, unsigned, and four int8 of an input, apart by even and odd, in
 // 16 bits each: the instruction that multiplies bytes here saturates its sums, this one doesn't.
 struct Quads {

@@ -6,6 +6,8 @@
 namespace ttsrt::cpu {
 namespace {
 
+constexpr const char* kPairsBy = "vfmadd of widened pairs";
+
 // Measured on Ice Lake, which starts two products of a register a cycle, but loads hardly more than
 // one: 8 rows of 3 panels take 11 loads for 24 products (one core, float32: 176 GFLOP/s of 194), 12
 // rows of 2 take 14 (155), 16 of 1 take 17 (90).

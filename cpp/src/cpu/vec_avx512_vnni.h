@@ -6,6 +6,8 @@
 namespace ttsrt::cpu {
 namespace {
 
+constexpr const char* kBytesBy = "vpdpbusd";
+
 // Four bytes of each of 16 outputs, unsigned, and four int8 of an input.
 struct Quads {
   __m512i v;

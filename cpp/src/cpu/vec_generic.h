@@ -10,6 +10,9 @@
 namespace ttsrt::cpu {
 namespace {
 
+constexpr const char* kPairsBy = "multiply and add of widened pairs";
+constexpr const char* kBytesBy = "multiply and add of 16 bits";
+
 constexpr int32_t kTileRows = 2;
 constexpr int32_t kWideRows = kTileRows;
 constexpr int kQueryRows = 1;       // that attention takes at once

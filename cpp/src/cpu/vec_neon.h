@@ -11,6 +11,8 @@
 namespace ttsrt::cpu {
 namespace {
 
+constexpr const char* kPairsBy = "fmla of widened pairs";
+
 constexpr int32_t kTileRows = 4;  // 16 of the 32 registers are sums
 constexpr int32_t kWideRows = kTileRows;
 constexpr int kQueryRows = 1;       // that attention takes at once

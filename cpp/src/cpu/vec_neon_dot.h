@@ -6,6 +6,8 @@
 namespace ttsrt::cpu {
 namespace {
 
+constexpr const char* kBytesBy = "sdot";
+
 inline Ints dot_quads(const Quads& w, int8x16_t x, const Ints& sum) {
   return each([&](auto weights, auto part) { return vdotq_s32(part, weights, x); }, w, sum);
 }

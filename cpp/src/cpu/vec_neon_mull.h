@@ -6,6 +6,8 @@
 namespace ttsrt::cpu {
 namespace {
 
+constexpr const char* kBytesBy = "smull";
+
 // Two products fit 16 bits: 2 * 128 * 127 < 2^15.
 inline Ints dot_quads(const Quads& w, int8x16_t x, const Ints& sum) {
   return each(

@@ -102,6 +102,8 @@ def _run_memory(args: argparse.Namespace) -> int:
 def _text(contents: Contents) -> str:
     lines = [f"{contents.kind} {contents.path}", ""]
     lines += [f"{name}: {value}" for name, value in _flat("", contents.description)]
+    if contents.products:
+        lines.append(f"products on this machine: {contents.products}")
     rows = [
         [
             t.name,
