@@ -203,18 +203,8 @@ def test_inspect(
 @pytest.mark.parametrize(
     ("level", "quantization", "by"),
     [
-        (
-            "generic",
-            "none",
-            "generic: bfloat16 by multiply and add of widened pairs, in tiles of up to 2 rows",
-        )
-    ]
-    + [
-        (
-            "generic",
-            "w8a8",
-            "generic: w8a8 by multiply and add of 16 bits, in tiles of up to 2 rows",
-        )
+        ("generic", "none", "bfloat16 by multiply and add of widened pairs"),
+        ("generic", "w8a8", "w8a8 by multiply and add of 16 bits"),
     ],
 )
 def test_inspect_says_how_products_are_made(
@@ -234,7 +224,8 @@ def test_inspect_says_how_products_are_made(
         quantization=quantization,
     )
     assert main(["inspect", str(tmp_path / "engine")]) == 0
-    assert f"products on this machine: {by} by 16 outputs" in capsys.readouterr().out
+    expected = f"{level}: {by}, in tiles of up to 2 rows by 16 outputs"
+    assert f"products on this machine: {expected}" in capsys.readouterr().out
 
 
 def test_inspect_verifies(engine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
