@@ -1,6 +1,6 @@
 // A fixed team of threads that walk one function together: N - 1 persistent workers and the caller.
 //
-// Decided: who waits spins for a bounded time, ten microseconds, then sleeps on a futex,
+// Decided: who waits spins for a bounded time, thirty microseconds, then sleeps on a futex,
 // because a preempted thread must not make the others burn their cores (spinning without bound was
 // measured 10 to 100 times slower on shared cores). The bound is a time and not a count: a pause
 // takes 40 cycles on some processors and 140 on others. A warm run neither allocates nor locks.
