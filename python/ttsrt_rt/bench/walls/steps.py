@@ -191,7 +191,7 @@ def step_table(
         stacking = frames_per_step(checkpoint)
         shape = {"text_len": text_len, "frames": frames, "frames_per_step": stacking}
         for kind, turn in peer_turns(peer, folder, size, **shape).items():
-            theirs[kind] = Contestant(f"magpie-tts.cpp {kind}", turn)
+            theirs[kind] = Contestant(f"magpie-tts.cpp {kind}", turn, warms_up=False)
     everyone = [one.contestant for one in ours] + list(theirs.values())
     take_turns(everyone, turns, progress)
     notes = [memory_note(everyone)]
