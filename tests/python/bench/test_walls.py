@@ -77,6 +77,19 @@ def test_bytes_of_a_step(
     assert (found.again > 0) == (local is not None)
 
 
+@pytest.mark.parametrize("case", ["tiny2503", "tinyhf"])
+def test_context_rows_are_what_a_request_holds(
+    checkpoint_of: Callable[[str], Path], tiny: Callable[[str], Path], tmp_path: Path, case: str
+) -> None:
+    checkpoint = checkpoint_of(case)
+    rt.build(checkpoint, tmp_path / "engine", max_batch_size=1)
+    fields = step_time.request_fields(checkpoint)
+    found = steps.context_rows(tmp_path / "engine", fields)
+    weights = open_checkpoint(checkpoint).weights
+    stored = weights["voices"].shape[1] if "voices" in weights else 6
+    assert found == stored
+
+
 def test_products_are_those_of_the_model(engine_of: Callable[[str], Path]) -> None:
     engine = engine_of("tiny2503")
     info = json.loads((engine / "engine.json").read_text())["model"]

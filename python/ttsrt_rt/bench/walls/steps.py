@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,7 +82,7 @@ def context_rows(engine: Path, fields: dict[str, Any]) -> int:
     if facts.takes_codes:
         return facts.context_rows(len(fields["context_codes"]))
     stored = next(t for t in inspect_folder(engine).tensors if t.name == "voices")
-    return stored.shape[0] // facts.num_voices
+    return math.prod(stored.shape) // (facts.dim * facts.num_voices)
 
 
 def make_ours(checkpoint: Path, size: str, folder: Path, fields: dict[str, Any]) -> list[Ours]:
