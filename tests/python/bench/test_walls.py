@@ -77,6 +77,19 @@ def test_bytes_of_a_step(
     assert (found.again > 0) == (local is not None)
 
 
+@pytest.mark.parametrize("case", ["tiny2503", "tinyhf"])
+def test_context_rows_are_what_a_request_holds(
+    checkpoint_of: Callable[[str], Path], tiny: Callable[[str], Path], tmp_path: Path, case: str
+) -> None:
+    checkpoint = checkpoint_of(case)
+    rt.build(checkpoint, tmp_path / "engine", max_batch_size=1)
+    fields = step_time.request_fields(checkpoint)
+    found = steps.context_rows(tmp_path / "engine", fields)
+    weights = open_checkpoint(checkpoint).weights
+    stored = weights["voices"].shape[1] if "voices" in weights else 6
+    assert found == stored
+
+
 def test_products_are_those_of_the_model(engine_of: Callable[[str], Path]) -> None:
     engine = engine_of("tiny2503")
     info = json.loads((engine / "engine.json").read_text())["model"]
@@ -127,13 +140,14 @@ def test_turns_interleave_and_calibrate(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr(turns, "measure_bandwidth", bandwidth)
     both = [turns.Contestant(name, measure_of(name), again) for name, again in (("a", 1), ("b", 2))]
+    both.append(turns.Contestant("c", measure_of("c"), 3, warms_up=False))
     told: list[str] = []
     turns.take_turns(both, 2, told.append)
-    assert "".join(order) == "ab" + "1a12b2" * 2  # the first of each warms up
-    assert told == ["a", "b"] * 3
-    assert both[0].samples == [4.0, 10.0] and both[0].median == 7.0
-    assert both[0].around == [Bandwidth(4.0, 1.0), Bandwidth(10.0, 1.0)]
-    assert turns.memory_note(both) == "Memory around the samples: 8.5 GB/s (4.0 to 13.0)."
+    assert "".join(order) == "ab" + "1a12b23c3" * 2  # the first of each warms up
+    assert told == ["a", "b", "c"] * 3
+    assert both[0].samples == [4.0, 13.0] and both[0].median == 8.5
+    assert both[0].around == [Bandwidth(4.0, 1.0), Bandwidth(13.0, 1.0)]
+    assert turns.memory_note(both) == "Memory around the samples: 11.5 GB/s (4.0 to 19.0)."
 
 
 def ours_of(kind: str, samples: list[float]) -> steps.Ours:

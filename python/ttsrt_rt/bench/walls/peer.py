@@ -26,6 +26,7 @@ _FRAMES_KEY = b"magpie.sampling.max_decoder_steps"
 _UINT32 = 4  # the type's number in the format
 _HEADER_BYTES = 1 << 20  # the key is far before that
 _FEW_STEPS = 2
+_TRIES = 3  # on a machine so busy that few steps took longer than all
 _EXTRA_IDS = 2  # its byte tokenizer ends a text with an id, and its model with another
 
 
@@ -118,11 +119,16 @@ class Peer:
 
     def step_ms(self, frames: int, frames_per_step: int) -> float:
         """Milliseconds of a step after the first few, prefill apart."""
-        few = self.run(_FEW_STEPS * frames_per_step)
-        all_ = self.run(frames)
-        if all_.steps <= few.steps:
-            raise InternalError(f"peer: {few.steps} and {all_.steps} steps say nothing of one")
-        return 1e3 * (all_.decode_seconds - few.decode_seconds) / (all_.steps - few.steps)
+        for _ in range(_TRIES):
+            few = self.run(_FEW_STEPS * frames_per_step)
+            all_ = self.run(frames)
+            steps, seconds = all_.steps - few.steps, all_.decode_seconds - few.decode_seconds
+            if steps > 0 and seconds > 0:
+                return 1e3 * seconds / steps
+        raise InternalError(
+            f"peer: {few.steps} and {all_.steps} steps in {few.decode_seconds:.2f} and "
+            f"{all_.decode_seconds:.2f} s say nothing of one"
+        )
 
 
 def peer_turns(

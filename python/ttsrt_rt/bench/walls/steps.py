@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,7 +82,7 @@ def context_rows(engine: Path, fields: dict[str, Any]) -> int:
     if facts.takes_codes:
         return facts.context_rows(len(fields["context_codes"]))
     stored = next(t for t in inspect_folder(engine).tensors if t.name == "voices")
-    return stored.shape[0] // facts.num_voices
+    return math.prod(stored.shape) // (facts.dim * facts.num_voices)
 
 
 def make_ours(checkpoint: Path, size: str, folder: Path, fields: dict[str, Any]) -> list[Ours]:
@@ -191,7 +192,7 @@ def step_table(
         stacking = frames_per_step(checkpoint)
         shape = {"text_len": text_len, "frames": frames, "frames_per_step": stacking}
         for kind, turn in peer_turns(peer, folder, size, **shape).items():
-            theirs[kind] = Contestant(f"magpie-tts.cpp {kind}", turn)
+            theirs[kind] = Contestant(f"magpie-tts.cpp {kind}", turn, warms_up=False)
     everyone = [one.contestant for one in ours] + list(theirs.values())
     take_turns(everyone, turns, progress)
     notes = [memory_note(everyone)]

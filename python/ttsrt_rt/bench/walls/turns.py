@@ -21,6 +21,7 @@ class Contestant:
         name: Of it.
         measure: One sample.
         again: Bytes it reads again and again, whose bandwidth is measured, too.
+        warms_up: Whether its first sample is thrown away; a process of its own is never warm.
         samples: One per turn.
         around: Mean of the bandwidth before and after each sample.
     """
@@ -28,6 +29,7 @@ class Contestant:
     name: str
     measure: Callable[[], float]
     again: int = 0
+    warms_up: bool = True
     samples: list[float] = field(default_factory=list)
     around: list[Bandwidth] = field(default_factory=list)
 
@@ -37,9 +39,10 @@ class Contestant:
         return statistics.median(self.samples)
 
     def take(self, *, is_kept: bool) -> None:
-        """One sample between two measurements of the bandwidth; thrown away where it warms up."""
+        """One sample between two measurements of the bandwidth, or one that only warms up."""
         if not is_kept:
-            self.measure()
+            if self.warms_up:
+                self.measure()
             return
         before = measure_bandwidth(self.again)
         sample = self.measure()
