@@ -22,8 +22,8 @@ using Clock = std::chrono::steady_clock;
 
 // Two threads that the system has put on one core lose this at every barrier: an empty one took 12
 // microseconds with 10, 22 with 20, 79 with 50 (Ice Lake, two cores shared with other work). With a
-// core each, sleeping is what costs: kernels had 93 % of a step of 8 requests with 10, 95 with 30, 96
-// with 60. Yielding meanwhile made a step four times slower: the core goes to someone else for a
+// core each, sleeping is what costs: kernels had 93 % of a step of 8 requests with 10, 95 with 30,
+// 96 with 60. Yielding meanwhile made a step four times slower: the core goes to someone else for a
 // whole slice.
 constexpr std::chrono::microseconds kSpin{30};
 constexpr int kLooks = 16;  // between two looks at the clock: under a microsecond

@@ -10,6 +10,12 @@
 
 namespace ttsrt::cpu {
 
+// Positions to whole blocks, and the bytes of a float for each.
+constexpr std::int64_t kFloatBytes = sizeof(float);
+constexpr std::int64_t padded(std::int64_t positions) {
+  return (positions + kLanes - 1) / kLanes * kLanes;
+}
+
 // Blocks that hold the keys and values of whole segments, shared by the layers of a Program.
 struct SegmentBlocks {
   std::byte* const* data = nullptr;  // read when stages run

@@ -14,6 +14,7 @@ namespace ttsrt::cpu {
 
 constexpr int32_t kLanes = 16;  // panel outputs, block positions
 constexpr int32_t kElements = 3;
+constexpr int32_t kMostQueryRows = 8;  // of any level
 constexpr int32_t kCacheElements = 4;  // of keys and values: int8 too
 
 // Stored elements that kernels read: index of the function tables.
@@ -85,7 +86,7 @@ struct AttentionKernels {
   // Returns the inverse of the sum of `weights`.
   float (*attend)(const AttendArgs& args);
   // The same for Kernels::query_rows queries at once that differ in query, out, weights and length
-  // and have no prior.
+  // and have no prior. Each has weights for the longest; what lies behind its own blocks is scores.
   void (*attend_rows)(const AttendArgs* rows);
   // Rounds one head's key and value into position `place` of a block.
   void (*store)(const float* key, const float* value, void* keys, void* values, int32_t place,

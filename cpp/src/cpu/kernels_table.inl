@@ -13,6 +13,8 @@
 namespace ttsrt::cpu {
 namespace {
 
+static_assert(kQueryRows <= kMostQueryRows);
+
 constexpr Kernels table_of(const char* name) {
   return {name,
           kPairsBy,

@@ -41,7 +41,8 @@ struct StepFloat16 {
   static Vec add(Vec w, Vec x, Vec sum) { return fma(w, x, sum); }
 };
 
-// Where loads are short, only the last tile of so many rows asks for panels ahead.
+// Where loads are scarce, tiles of more than 4 rows ask for panels ahead only as the last tile of
+// at most so many rows.
 constexpr int32_t kRowsThatAsk = 32;
 
 inline void finish(const LinearArgs& args, Vec value, int32_t row, int32_t panel) {
@@ -125,6 +126,12 @@ void multiply_panels(const LinearArgs& args, const unsigned char* w, const uint3
   constexpr int kPanels = panels_in_flight(Rows);
   constexpr bool kAsks = kAlwaysAsks || Rows <= 4;
   const int64_t panel_bytes = Product::panel_bytes(args.row);
+  if constexpr (kPanels > 3) {  // the last rows of a block whose tiles take 3
+    if (count == 3) return Product::template multiply<Rows, 3, kAsks>(args, w, x, first_row, panel);
+  }
+  if constexpr (kPanels > 2) {
+    if (count == 2) return Product::template multiply<Rows, 2, kAsks>(args, w, x, first_row, panel);
+  }
   if (count < kPanels) {
     for (int32_t p = 0; p < count; ++p)
       Product::template multiply<Rows, 1, kAsks>(args, w + p * panel_bytes, x, first_row,
@@ -139,7 +146,7 @@ void multiply_panels(const LinearArgs& args, const unsigned char* w, const uint3
   Product::template multiply<Rows, kPanels, kAsks>(args, w, x, first_row, panel);
 }
 
-// A tile of `tile` rows on `count` panels, at most what is in flight for the fewest rows.
+// A tile of `tile` rows on `count` panels, at most what the first tile of the block has in flight.
 template <class Product>
 void multiply_rows(const LinearArgs& args, int32_t tile, const unsigned char* w, const uint32_t* x,
                    int32_t first_row, int32_t panel, int32_t count) {
@@ -201,8 +208,10 @@ void product_kernel(const LinearArgs& args) {
     if constexpr (Product::kUnpacks) {
       if (args.unpacked != nullptr && rows > 2 * kTileRows) {
         Product::unpack(args.row, w, count, args.unpacked);
+        LinearArgs unpacked = args;
+        unpacked.near_panels = panel;  // scratch ends with these panels
         multiply_tiles<typename Product::Unpacked>(
-            args, static_cast<const unsigned char*>(args.unpacked), panel, count);
+            unpacked, static_cast<const unsigned char*>(args.unpacked), panel, count);
         continue;
       }
     }

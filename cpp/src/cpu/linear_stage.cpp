@@ -226,7 +226,10 @@ std::string describe_products(const Kernels& kernels, DType dtype, ops::Quantiza
   }
   return message(kernels.name, ": ", is_float ? name_of(dtype) : ops::name_of(quantization), " by ",
                  by, ", in tiles of up to ", kernels.tile_rows, " rows by ",
-                 kernels.panels_in_flight(kernels.tile_rows) * kLanes, " outputs");
+                 kernels.panels_in_flight(kernels.tile_rows) * kLanes, " outputs",
+                 kernels.wide_rows > kernels.tile_rows
+                     ? message(", up to ", kernels.wide_rows, " rows in one")
+                     : std::string());
 }
 
 void add_linear(const Site& site, const LinearPlan& plan, std::uint32_t* const* packed,

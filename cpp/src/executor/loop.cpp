@@ -262,8 +262,7 @@ void Loop::step() {
   const step::ModelFacts& facts = network_->info().facts;
   std::int64_t frames = 0;
   try {
-    if (!is_adopted_) network_->adopt_thread();
-    is_adopted_ = true;
+    if (!is_adopted_) adopt();
     plan();
     build_batch(plan_, running_, facts, batch_);
     const step::StepOutput& output = network_->collect(network_->launch(batch_));
@@ -280,6 +279,16 @@ void Loop::step() {
     if (sequence->end.has_value()) end(sequence, *sequence->end, "");
   }
   close_ranks();
+}
+
+// The cores that were there when the executor opened may be gone: then the device is.
+void Loop::adopt() {
+  try {
+    network_->adopt_thread();
+  } catch (const std::exception& problem) {
+    throw DeviceError(problem.what());
+  }
+  is_adopted_ = true;
 }
 
 void Loop::plan() {

@@ -60,6 +60,7 @@ class Loop {
   bool reserves(const PreparedRequest& request);
   void drop_ended();
   void step();
+  void adopt();
   void plan();
   void keep_paused();
   void learn_row_seconds(const step::StepOutput& output);

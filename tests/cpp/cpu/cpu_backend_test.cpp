@@ -214,7 +214,8 @@ TEST_P(CpuOps, Int8CachesCountTheirScales) {
 
 TEST_P(CpuOps, SegmentSelfAttention) {
   for (const bool causal : {true, false}) {
-    for (const auto& [heads, head_dim] : {std::pair{2, 8}, std::pair{3, 20}}) {
+    for (const auto& [heads, head_dim] :
+         {std::pair{2, 8}, std::pair{3, 20}, std::pair{1, 64}, std::pair{1, 80}}) {
       const std::int64_t width = std::int64_t{heads} * head_dim;
       ops::Program program;
       const ops::BufferId qkv = test::add_input(program, 3 * width);

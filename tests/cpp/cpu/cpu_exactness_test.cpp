@@ -13,7 +13,7 @@ using test::SmallRequest;
 using test::TestBatch;
 using test::TestWeight;
 
-constexpr std::int32_t kCounts[] = {1, 2, 3, 8, 16, 17, 64, 128, 512};
+constexpr std::int32_t kCounts[] = {1, 2, 3, 8, 9, 12, 16, 17, 25, 64, 129, 512};
 constexpr std::int64_t kInputs = 75;
 constexpr std::int64_t kOutputs = 16 * 9 + 5;
 
@@ -71,20 +71,21 @@ TEST_P(CpuExactness, ProductsAndNorms) {
 }
 
 // A sequence of 512 positions in one launch, in pieces, and row by row; alone and beside another.
-void expect_same_attention(const std::string& isa, DType cache_dtype) {
-  constexpr std::int64_t kWidth = 40;
+void expect_same_attention(const std::string& isa, DType cache_dtype, std::int32_t head_dim) {
+  const std::int64_t width = std::int64_t{2} * head_dim;
   ops::Program program;
-  const ops::BufferId qkv = test::add_input(program, 3 * kWidth);
-  const ops::BufferId out = program.add("out", kWidth);
-  program.ops.emplace_back(ops::SelfAttention{qkv, out, 2, 20, 0, true});
+  const ops::BufferId qkv = test::add_input(program, 3 * width);
+  const ops::BufferId out = program.add("out", width);
+  program.ops.emplace_back(ops::SelfAttention{qkv, out, 2, head_dim, 0, true});
   ops::StateSpec spec = test::small_state();
   spec.cache_dtype = cache_dtype;
-  spec.cache_head_dim = 20;
+  spec.cache_head_dim = head_dim;
   spec.num_blocks = 70;
   std::vector<std::int32_t> table;
   for (std::int32_t b = 0; b < 32; ++b) table.push_back(b * 3 % 64);
-  const std::vector<float> vectors = test::random_vector(512 * 3 * kWidth, 6);
-  std::vector<float> whole(512 * kWidth);
+  const std::vector<float> vectors =
+      test::random_vector(static_cast<std::size_t>(512 * 3 * width), 6);
+  std::vector<float> whole(static_cast<std::size_t>(512 * width));
   for (const std::int32_t threads : {1, 2, 3}) {
     const auto backend = make_cpu_backend({threads, isa});
     backend->create_state(spec);
@@ -96,29 +97,37 @@ void expect_same_attention(const std::string& isa, DType cache_dtype) {
         const std::int32_t others = first % 5;
         if (others > 0) {
           batch.add_vectors(1, others,
-                            test::random_vector(static_cast<std::size_t>(others * 3 * kWidth), 8));
+                            test::random_vector(static_cast<std::size_t>(others * 3 * width), 8));
           batch.set_blocks({68});
         }
-        const auto begin = vectors.begin() + std::int64_t{first} * 3 * kWidth;
-        batch.add_vectors(0, rows, std::vector<float>(begin, begin + rows * 3 * kWidth)).position =
+        const auto begin = vectors.begin() + std::int64_t{first} * 3 * width;
+        batch.add_vectors(0, rows, std::vector<float>(begin, begin + rows * 3 * width)).position =
             first;
         batch.set_blocks(table);
         executable->launch(batch.batch);
         backend->wait();
-        const float* got = executable->activation(out) + others * kWidth;
-        float* expected = whole.data() + first * kWidth;
-        if (threads == 1 && piece == 512) std::copy(got, got + rows * kWidth, expected);
+        const float* got = executable->activation(out) + others * width;
+        float* expected = whole.data() + first * width;
+        if (threads == 1 && piece == 512) std::copy(got, got + rows * width, expected);
         EXPECT_EQ(
-            std::memcmp(got, expected, static_cast<std::size_t>(rows * kWidth) * sizeof(float)), 0)
+            std::memcmp(got, expected, static_cast<std::size_t>(rows * width) * sizeof(float)), 0)
             << "pieces of " << piece << " at " << first << ", " << threads << " threads";
       }
     }
   }
 }
 
-TEST_P(CpuExactness, PagedAttention) { expect_same_attention(isa(), DType::float32); }
+TEST_P(CpuExactness, PagedAttention) { expect_same_attention(isa(), DType::float32, 20); }
 
-TEST_P(CpuExactness, PagedAttentionOverInt8) { expect_same_attention(isa(), DType::int8); }
+TEST_P(CpuExactness, PagedAttentionOverInt8) { expect_same_attention(isa(), DType::int8, 20); }
+
+TEST_P(CpuExactness, PagedAttentionOverBfloat16) {
+  expect_same_attention(isa(), DType::bfloat16, 64);
+}
+
+TEST_P(CpuExactness, PagedAttentionOverFloat16) {
+  expect_same_attention(isa(), DType::float16, 80);
+}
 
 // A second one-row segment that continues the first reads the key that another thread may only now
 // be storing: a race unless the launch notices. New vectors each time, so that a stale key shows.

@@ -1,0 +1,41 @@
+// What describe_products says of each instruction set.
+#include <gtest/gtest.h>
+
+#include "cpu/isa.h"
+#include "cpu/linear_stage.h"
+#include "ttsrt/device.h"
+#include "ttsrt/error.h"
+
+namespace ttsrt::cpu {
+namespace {
+
+TEST(CpuProducts, EveryLevelNamesItsInstructions) {
+  for (const std::string& level : supported_levels()) {
+    const Kernels& kernels = choose_kernels(level);
+    const auto text = [&kernels](DType dtype, ops::Quantization quantization) {
+      return describe_products(kernels, dtype, quantization);
+    };
+    const std::string floats = text(DType::float32, ops::Quantization::none);
+    EXPECT_EQ(floats.rfind(level + ": float32 by multiply-add of float32, in tiles of up to ", 0),
+              0U)
+        << floats;
+    const std::string pairs = std::string(" by ") + kernels.pairs_by + ", in tiles";
+    const std::string bytes = std::string(" by ") + kernels.bytes_by + ", in tiles";
+    EXPECT_NE(text(DType::bfloat16, ops::Quantization::none).find("bfloat16" + pairs),
+              std::string::npos);
+    EXPECT_NE(text(DType::bfloat16, ops::Quantization::w4a16).find("w4a16" + pairs),
+              std::string::npos);
+    EXPECT_NE(text(DType::bfloat16, ops::Quantization::w8a8).find("w8a8" + bytes),
+              std::string::npos);
+    const bool is_wide = kernels.wide_rows > kernels.tile_rows;
+    EXPECT_EQ(floats.find("rows in one") != std::string::npos, is_wide);
+  }
+}
+
+TEST(CpuProducts, UnknownNamesAreRefused) {
+  EXPECT_THROW(ttsrt::describe_products("float32", "w2a2"), ConfigError);
+  EXPECT_THROW(ttsrt::describe_products("float8", "none"), Error);
+}
+
+}  // namespace
+}  // namespace ttsrt::cpu
