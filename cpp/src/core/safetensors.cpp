@@ -98,6 +98,7 @@ void SafetensorsFile::read_tensor(const std::string& name, const Json& entry, co
 
 void SafetensorsFile::check_coverage(std::size_t body_bytes) const {
   std::vector<const StoredTensor*> by_place;
+  by_place.reserve(tensors_.size());
   for (const auto& [name, tensor] : tensors_) by_place.push_back(&tensor);
   std::sort(by_place.begin(), by_place.end(), [](const StoredTensor* a, const StoredTensor* b) {
     return a->data != b->data ? a->data < b->data : a->bytes < b->bytes;

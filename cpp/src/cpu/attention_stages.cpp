@@ -135,6 +135,7 @@ class AttendRowsStage : public SelfAttentionPart {
     std::int64_t keys = 0;
     for (std::int32_t row = 0; row < launch.rows; ++row)
       keys += length_of(launch.segment(row), row);
+    if (keys == 0) return;
     const Range share = share_of(keys * op_.heads, worker);
     for (std::int64_t head = share.begin / keys; head < op_.heads && head * keys < share.end;
          ++head) {

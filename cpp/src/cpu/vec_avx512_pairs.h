@@ -33,8 +33,8 @@ inline void store_pairs(void* p, const Bf16Pairs& a) {
 // An input's pair is packed as two floats: widened once and not for every panel.
 constexpr int kPairWords = 2;
 inline Bf16Pairs set_pair(const uint32_t* p, int64_t apart) {
-  float even;
-  float odd;
+  float even = 0.0F;
+  float odd = 0.0F;
   memcpy(&even, p, sizeof(even));
   memcpy(&odd, p + apart, sizeof(odd));
   return {_mm512_set1_ps(even), _mm512_set1_ps(odd)};

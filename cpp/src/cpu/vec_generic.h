@@ -102,7 +102,7 @@ inline float scalar_from_f16(uint16_t h) {
   const uint32_t magnitude = static_cast<uint32_t>(h & 0x7FFFU) << 13;
   uint32_t bits = magnitude + 0x38000000U;
   if (magnitude >= 0x0F800000U) bits += 0x38000000U;  // infinity, NaN
-  float value;
+  float value = 0.0F;
   if (magnitude < 0x00800000U) {  // subnormal: h * 2^-24
     value = static_cast<float>(h & 0x3FFU) * (1.0F / 16777216.0F);
     memcpy(&bits, &value, sizeof(bits));
@@ -155,8 +155,8 @@ inline void store_pairs(void* p, const Bf16Pairs& a) {
 // An input's pair is packed as two floats: widened once and not for every panel.
 constexpr int kPairWords = 2;
 inline Bf16Pairs set_pair(const uint32_t* p, int64_t apart) {
-  float even;
-  float odd;
+  float even = 0.0F;
+  float odd = 0.0F;
   memcpy(&even, p, sizeof(even));
   memcpy(&odd, p + apart, sizeof(odd));
   return {Floats{} + even, Floats{} + odd};

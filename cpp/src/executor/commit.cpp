@@ -1,6 +1,7 @@
 #include "executor/commit.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "core/check.h"
 
@@ -96,8 +97,8 @@ void trace_encoders(const step::StepBatch& batch, const step::StepOutput& output
         return of && of->slot == segment.slot;
       });
       if (segment.branch == Branch::unconditional || (*found)->steps > 0) continue;
-      std::vector<std::int64_t> rows;
-      for (std::int32_t i = 0; i < segment.rows; ++i) rows.push_back(segment.first_row + i);
+      std::vector<std::int64_t> rows(static_cast<std::size_t>(segment.rows));
+      std::iota(rows.begin(), rows.end(), std::int64_t{segment.first_row});
       trace_rows(**found, tap, rows, tap.width);
     }
   }

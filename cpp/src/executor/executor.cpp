@@ -102,10 +102,11 @@ Handle Executor::submit(Request request) {
 
 Result Executor::generate(Request request) {
   Handle handle = submit(std::move(request));
-  Result result = *handle.result();
-  TTSRT_CHECK(InternalError, result.finish_reason != FinishReason::error,
-              "generate: ", result.error);
-  return result;
+  std::optional<Result> result = handle.result();
+  TTSRT_CHECK(InternalError, result.has_value(), "generate: a result is waited for without end");
+  TTSRT_CHECK(InternalError, result->finish_reason != FinishReason::error,
+              "generate: ", result->error);
+  return std::move(*result);
 }
 
 void Executor::add_voice(const std::string& name, Matrix<float> embeddings) {

@@ -54,7 +54,7 @@ class BlockTable {
   BlockTable& operator=(BlockTable&& other) noexcept;
   BlockTable(const BlockTable&) = delete;
   BlockTable& operator=(const BlockTable&) = delete;
-  ~BlockTable() { clear(); }
+  ~BlockTable() { clear(); }  // NOLINT(bugprone-exception-escape): the pool has room for all
 
   // Room for `positions` without moving data(), which launches point into.
   void reserve(std::int32_t positions);

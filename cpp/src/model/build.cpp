@@ -83,7 +83,7 @@ std::vector<float> gather(const StoredTensor& source, const model::PackItem& ite
   StoredTensor part = source;
   part.shape = {item.weight.rows, item.weight.cols};
   part.data += static_cast<std::size_t>(item.first_row) * cols * size_of(source.dtype);
-  const std::vector<float> first = model::read_floats(part);
+  std::vector<float> first = model::read_floats(part);
   if (item.kernel == 1) return first;
   std::vector<float> values(first.size());
   const auto kernel = static_cast<std::size_t>(item.kernel);
