@@ -73,7 +73,7 @@ struct ExecutorOptions {
   std::string kv_cache_dtype;
   std::int32_t iter_stats_max_iterations = 100;  ///< iterations that stats() remembers
   bool profile = false;  ///< keep each stage's times for stats(), for about 0.1 us a stage
-  bool trace = false;  ///< keep every stage's values for `Result::trace` (slow; for validation)
+  bool trace = false;    ///< keep every stage's values for `Result::trace` (slow; for validation)
 };
 
 /// What an engine is built for. A limit of zero takes what its comment says, or the most that the
