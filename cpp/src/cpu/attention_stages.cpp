@@ -64,20 +64,13 @@ class SelfAttentionPart : public Stage {
 
   AttendArgs attend_args(const step::Segment& segment, std::int32_t row, std::int32_t head,
                          float* scratch) const {
-    AttendArgs args;
+    AttendArgs args = attend_over(layout_, length_of(segment, row), scratch);
     args.query = qkv_.row(row) + std::int64_t{head} * op_.head_dim;
     args.out = out_.row(row) + std::int64_t{head} * op_.head_dim;
-    args.weights = scratch;
     const std::byte* first = base() + head * layout_.head_bytes;
     if (!is_cached()) first += block_of(segment, row, 0) * layout_.block_bytes;
     args.cache = reinterpret_cast<const unsigned char*>(first);
-    args.block_bytes = layout_.block_bytes;
-    args.value_offset = layout_.value_offset();
-    args.blocks = is_cached() ? segment.blocks : nullptr;
-    args.prior = nullptr;
-    args.length = length_of(segment, row);
-    args.head_dim = op_.head_dim;
-    args.scale = 1.0F / std::sqrt(static_cast<float>(op_.head_dim));
+    if (is_cached()) args.blocks = segment.blocks;
     return args;
   }
 
@@ -125,7 +118,7 @@ class AttendRowsStage : public SelfAttentionPart {
 
   std::string label() const override { return "self-attention"; }
   std::size_t scratch_bytes() const override {
-    return static_cast<std::size_t>(query_rows() * padded(max_positions_) * kFloatBytes);
+    return static_cast<std::size_t>(query_rows() * weight_floats(max_positions_)) * sizeof(float);
   }
 
   // Units are (head, row) pairs, balanced by the number of keys: each thread takes a run of the
@@ -175,7 +168,7 @@ class AttendRowsStage : public SelfAttentionPart {
     const std::int32_t end = run.first + run.rows;
     std::int32_t row = run.first;
     for (; query_rows() > 1 && row + query_rows() <= end; row += query_rows())
-      attend_together(segment, row, query_rows(), head, scratch, padded(max_positions_));
+      attend_together(segment, row, query_rows(), head, scratch, weight_floats(max_positions_));
     for (; row < end; ++row) {
       if (site_.launch->has_single_rows) store(segment, row, head);
       attend(segment, row, head, scratch);
@@ -186,6 +179,17 @@ class AttendRowsStage : public SelfAttentionPart {
 };
 
 }  // namespace
+
+AttendArgs attend_over(const BlockLayout& layout, std::int32_t length, float* weights) {
+  AttendArgs args = {};
+  args.weights = weights;
+  args.block_bytes = layout.block_bytes;
+  args.value_offset = layout.value_offset();
+  args.length = length;
+  args.head_dim = layout.head_dim;
+  args.scale = 1.0F / std::sqrt(static_cast<float>(layout.head_dim));
+  return args;
+}
 
 void add_self_attention(const Site& site, const ops::SelfAttention& op, const Rows& qkv,
                         const Rows& out, const SegmentBlocks& segments, std::int32_t max_rows,

@@ -10,10 +10,13 @@
 
 namespace ttsrt::cpu {
 
-// Positions to whole blocks, and the bytes of a float for each.
-constexpr std::int64_t kFloatBytes = sizeof(float);
-constexpr std::int64_t padded(std::int64_t positions) {
-  return (positions + kLanes - 1) / kLanes * kLanes;
+// Attention over the first `length` positions of blocks that lie one behind the other; who asks,
+// of which head, and where the answer goes, is the caller's to say.
+AttendArgs attend_over(const BlockLayout& layout, std::int32_t length, float* weights);
+
+// Floats that the weights of so many positions take: whole blocks.
+constexpr std::int64_t weight_floats(std::int64_t positions) {
+  return ops::padded_to(positions, kLanes);
 }
 
 // Blocks that hold the keys and values of whole segments, shared by the layers of a Program.

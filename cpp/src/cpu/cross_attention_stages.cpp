@@ -59,7 +59,8 @@ class CrossAttentionStage : public Stage {
 
   std::string label() const override { return "cross-attention"; }
   std::size_t scratch_bytes() const override {
-    return static_cast<std::size_t>(3 * padded(site_.slots->memory_rows(op_.memory)) * kFloatBytes);
+    return static_cast<std::size_t>(3 * weight_floats(site_.slots->memory_rows(op_.memory))) *
+           sizeof(float);
   }
 
   // Rows are balanced by the positions they see.
@@ -100,17 +101,10 @@ class CrossAttentionStage : public Stage {
               std::int32_t length, float* scratch) const {
     const BlockLayout& layout = site_.slots->memory_layout();
     float* scores = scores_of(rules, row);
-    float* mean = scratch + 2 * padded(length);
+    float* mean = scratch + 2 * weight_floats(length);
     if (scores != nullptr) std::memset(mean, 0, static_cast<std::size_t>(length) * sizeof(float));
-    AttendArgs args;
-    args.weights = scratch;
-    args.prior = prior_of(segment, rules, scratch + padded(length));
-    args.block_bytes = layout.block_bytes;
-    args.value_offset = layout.value_offset();
-    args.blocks = nullptr;
-    args.length = length;
-    args.head_dim = op_.head_dim;
-    args.scale = 1.0F / std::sqrt(static_cast<float>(op_.head_dim));
+    AttendArgs args = attend_over(layout, length, scratch);
+    args.prior = prior_of(segment, rules, scratch + weight_floats(length));
     const std::byte* first = site_.slots->memory(segment.slot, op_.layer, op_.memory);
     for (std::int32_t head = 0; head < op_.heads; ++head) {
       args.query = q_.row(row) + std::int64_t{head} * op_.head_dim;

@@ -115,6 +115,7 @@ struct Kernels {
   int32_t tile_rows;     // most rows of a packed tile
   int32_t wide_rows;     // most rows of one that stands alone; at least tile_rows
   int32_t pair_words;    // words of a row that two inputs rounded to bfloat16 take: 1 or 2
+  int32_t (*tile_of)(int32_t rows);           // rows of the tile that holds so many alone
   int32_t (*panels_in_flight)(int32_t rows);  // that a product of so many rows takes at once
   int32_t (*block_rows)(int64_t words);       // rows that a product had better take at once: tiles
   int64_t (*unpacked_bytes)(int64_t inputs);  // of LinearArgs::unpacked

@@ -22,6 +22,7 @@ constexpr Kernels table_of(const char* name) {
           kTileRows,
           kWideRows,
           kPairWords,
+          tile_of,
           panels_for,
           block_rows,
           unpacked_bytes,

@@ -125,18 +125,14 @@ void multiply_panels(const LinearArgs& args, const unsigned char* w, const uint3
                      int32_t first_row, int32_t panel, int32_t count) {
   constexpr int kPanels = panels_in_flight(Rows);
   constexpr bool kAsks = kAlwaysAsks || Rows <= 4;
-  const int64_t panel_bytes = Product::panel_bytes(args.row);
   if constexpr (kPanels > 3) {  // the last rows of a block whose tiles take 3
     if (count == 3) return Product::template multiply<Rows, 3, kAsks>(args, w, x, first_row, panel);
   }
   if constexpr (kPanels > 2) {
     if (count == 2) return Product::template multiply<Rows, 2, kAsks>(args, w, x, first_row, panel);
   }
-  if (count < kPanels) {
-    for (int32_t p = 0; p < count; ++p)
-      Product::template multiply<Rows, 1, kAsks>(args, w + p * panel_bytes, x, first_row,
-                                                 panel + p);
-    return;
+  if constexpr (kPanels > 1) {
+    if (count == 1) return Product::template multiply<Rows, 1, kAsks>(args, w, x, first_row, panel);
   }
   if constexpr (!kAsks) {
     const bool is_last_of_few = first_row + Rows >= args.rows && args.rows <= kRowsThatAsk;
@@ -176,7 +172,9 @@ inline int32_t tile_for(int32_t rows, int32_t all) {
   return rows <= 2 ? rows : rows <= 4 ? 4 : rows <= 8 ? 8 : 12;
 }
 
-int32_t panels_for(int32_t rows) { return panels_in_flight(tile_for(rows, rows)); }
+int32_t tile_of(int32_t rows) { return tile_for(rows, rows); }
+
+int32_t panels_for(int32_t rows) { return panels_in_flight(tile_of(rows)); }
 
 // Rows whose packed inputs stay in the L2 cache beside a few panels: at least four tiles.
 int32_t block_rows(int64_t words) {

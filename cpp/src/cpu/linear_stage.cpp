@@ -38,13 +38,6 @@ RowShape shape_of(const Kernels& kernels, const ops::Weight& weight) {
   return shape;
 }
 
-// Rows of the smallest tile that holds `rows`: the sizes kernels are compiled for.
-std::int32_t tile_for(const Kernels& kernels, std::int32_t rows) {
-  if (rows > kernels.tile_rows && rows <= kernels.wide_rows) return kernels.wide_rows;
-  if (rows >= kernels.tile_rows) return kernels.tile_rows;
-  return rows <= 2 ? rows : rows <= 4 ? 4 : rows <= 8 ? 8 : 12;
-}
-
 // What both stages of a Linear share.
 struct Packing {
   Site site;
@@ -87,7 +80,7 @@ struct Packing {
   void pack(std::int32_t first, std::int32_t count, std::byte* scratch, std::uint32_t* out) const {
     auto* normalised = reinterpret_cast<float*>(scratch);
     auto* prepared = reinterpret_cast<std::uint32_t*>(normalised) + normalised_words();
-    const std::int32_t tile = tile_for(*site.kernels, count);
+    const std::int32_t tile = site.kernels->tile_of(count);
     if (tile == 1) return prepare(first, normalised, out);
     for (std::int32_t r = 0; r < count; ++r)
       prepare(first + r, normalised, prepared + r * shape.words);
@@ -145,7 +138,7 @@ class ProductStage : public Stage {
     args.gelu = plan.gelu;
     args.accumulate = plan.accumulate;
     const std::int32_t block = packing_.site.kernels->block_rows(packing_.shape.words);
-    const std::int32_t blocks = args.rows <= block ? 1 : (args.rows + block - 1) / block;
+    const std::int32_t blocks = (args.rows + block - 1) / block;
     const Range mine = share_of(std::int64_t{blocks} * panels(), worker);
     SharedRange* ranges = packing_.site.ranges;
     SharedRange& own = ranges[worker.thread];

@@ -1,9 +1,9 @@
 #include "cpu/pick_stages.h"
 
-#include <cmath>
 #include <cstring>
 
 #include "core/check.h"
+#include "cpu/attention_stages.h"
 
 namespace ttsrt::cpu {
 namespace {
@@ -48,16 +48,9 @@ class PickAttentionStage : public Stage {
       kernels.store(key, key + width, keys, keys + layout.value_offset(), place % kLanes,
                     layout.head_dim);
     }
-    AttendArgs args;
-    args.weights = reinterpret_cast<float*>(worker.scratch);
+    AttendArgs args = attend_over(layout, span_.first_place + span_.rows,
+                                  reinterpret_cast<float*>(worker.scratch));
     args.cache = reinterpret_cast<const unsigned char*>(first);
-    args.block_bytes = layout.block_bytes;
-    args.value_offset = layout.value_offset();
-    args.blocks = nullptr;
-    args.prior = nullptr;
-    args.length = span_.first_place + span_.rows;
-    args.head_dim = layout.head_dim;
-    args.scale = 1.0F / std::sqrt(static_cast<float>(layout.head_dim));
     for (std::int32_t i = 0; i < span_.rows; ++i) {
       args.query = buffers_.qkv.row(group * span_.rows + i) + at;
       args.out = buffers_.attended.row(group * span_.rows + i) + at;

@@ -72,7 +72,7 @@ inline bool quantizes_inputs(Quantization quantization) {
   return quantization == Quantization::w8a8 || quantization == Quantization::w4a8;
 }
 
-inline std::int64_t padded_to(std::int64_t size, std::int64_t multiple) {
+constexpr std::int64_t padded_to(std::int64_t size, std::int64_t multiple) {
   return (size + multiple - 1) / multiple * multiple;
 }
 inline std::int64_t padded_rows(std::int64_t rows) { return padded_to(rows, kPanel); }

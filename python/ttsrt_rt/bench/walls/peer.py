@@ -8,7 +8,6 @@ and prefill cancel out. The number of steps stands in the file's header, and is 
 from __future__ import annotations
 
 import json
-import os
 import struct
 import subprocess
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ttsrt_rt.bench.company import usable_cores
 from ttsrt_rt.errors import ConfigError, InternalError
 
 __all__ = ["PEER_TYPES", "Peer", "PeerRun", "parse_output", "peer_turns", "set_frames"]
@@ -139,7 +139,7 @@ def peer_turns(
     Raises:
         ConfigError: The program or one of SIZE.TYPE.gguf in `folder` is absent.
     """
-    threads = len(os.sched_getaffinity(0))
+    threads = usable_cores()
 
     def turn(kind: str) -> Callable[[], float]:
         model = folder / f"{size}.{kind}.gguf"
