@@ -5,7 +5,7 @@
 #include "core/check.h"
 #include "cpu/cpu_backend.h"
 #include "cpu/isa.h"
-#include "cpu/linear_stage.h"
+#include "cpu/stages/linear_stage.h"
 #include "model/engine_data.h"
 #include "model/quantize.h"
 #include "model/registry.h"

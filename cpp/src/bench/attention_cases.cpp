@@ -115,8 +115,8 @@ step::Admission with_prior(std::int32_t slot, std::int32_t text_len, std::int32_
   step::Admission admission;
   admission.slot = slot;
   admission.rules.text_len = text_len;
-  ops::rules::PriorRules& prior = admission.rules.prior;
-  prior.mode = ops::rules::PriorMode::nemo;
+  rules::PriorRules& prior = admission.rules.prior;
+  prior.mode = rules::PriorMode::nemo;
   prior.estimate_layers = ~std::uint64_t{0} >> (64 - layers);
   prior.apply_layers = prior.estimate_layers;
   return admission;

@@ -13,7 +13,7 @@ namespace {
 step::Admission drawing(const CaseOptions& options, std::int32_t slot, float temperature) {
   step::Admission admission;
   admission.slot = slot;
-  ops::rules::SlotRules& rules = admission.rules;
+  rules::SlotRules& rules = admission.rules;
   rules.cfg_scale = 2.5F;
   rules.codebooks = options.codebooks;
   rules.eos_id = options.vocab - 1;

@@ -2,9 +2,9 @@
 #include <variant>
 
 #include "core/check.h"
-#include "cpu/draw_stages.h"
 #include "cpu/executable.h"
-#include "cpu/pick_stages.h"
+#include "cpu/stages/draw_stages.h"
+#include "cpu/stages/pick_stages.h"
 
 namespace ttsrt::cpu {
 namespace {

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "core/thread_team.h"
-#include "cpu/attention_stages.h"
-#include "cpu/plan.h"
+#include "cpu/stages/attention_stages.h"
+#include "cpu/stages/plan.h"
 
 namespace ttsrt::cpu {
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "core/thread_team.h"
-#include "cpu/kernels.h"
+#include "cpu/kernels/kernels.h"
 #include "ttsrt/bench.h"
 
 namespace ttsrt::cpu {

@@ -10,9 +10,9 @@
 #include <vector>
 
 #include "cpu/aligned_buffer.h"
-#include "cpu/kernels.h"
+#include "cpu/kernels/kernels.h"
 #include "ops/backend.h"
-#include "ops/rules/slot_rules.h"
+#include "rules/slot_rules.h"
 
 namespace ttsrt::cpu {
 
@@ -64,8 +64,8 @@ class Slots {
   std::int32_t* last_codes(std::int32_t slot) const;
   std::int32_t memory_rows(ops::Memory memory) const;
 
-  std::vector<ops::rules::SlotRules> rules;   // [slots]
-  std::vector<ops::rules::SlotState> states;  // [slots]
+  std::vector<rules::SlotRules> rules;   // [slots]
+  std::vector<rules::SlotState> states;  // [slots]
   Outcome outcome;
 
  private:

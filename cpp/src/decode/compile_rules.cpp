@@ -11,7 +11,7 @@ namespace {
 constexpr std::int32_t kMaxFrames = 1 << 20;
 
 void compile_sampler(const Request& request, const step::ModelFacts& facts,
-                     ops::rules::SlotRules& rules) {
+                     rules::SlotRules& rules) {
   rules.cfg_scale =
       checked_float("cfg_scale", request.cfg_scale.value_or(facts.cfg_scale), 0.0F, 100.0F);
   auto& sampler = rules.sampler;
@@ -33,8 +33,7 @@ void compile_sampler(const Request& request, const step::ModelFacts& facts,
   sampler.seed = request.seed;
 }
 
-void compile_stop(const Request& request, const step::ModelFacts& facts,
-                  ops::rules::SlotRules& rules) {
+void compile_stop(const Request& request, const step::ModelFacts& facts, rules::SlotRules& rules) {
   const EosMethod method = parse_eos_method(request.eos_method.value_or(facts.eos_method));
   rules.eos_streams = method.streams;
   rules.eos_codebooks = method.codebooks;
@@ -42,7 +41,7 @@ void compile_stop(const Request& request, const step::ModelFacts& facts,
   rules.min_frames =
       checked_int("min_frames", request.min_frames.value_or(facts.min_frames), 0, kMaxFrames);
   rules.num_forbidden = static_cast<std::int32_t>(facts.forbidden.size());
-  TTSRT_CHECK(InternalError, rules.num_forbidden <= ops::rules::kMaxForbidden,
+  TTSRT_CHECK(InternalError, rules.num_forbidden <= rules::kMaxForbidden,
               "too many forbidden ids: ", rules.num_forbidden);
   for (std::int32_t i = 0; i < rules.num_forbidden; ++i)
     rules.forbidden[i] = facts.forbidden[static_cast<std::size_t>(i)];
@@ -53,7 +52,7 @@ void compile_stop(const Request& request, const step::ModelFacts& facts,
 CompiledRules compile_rules(const Request& request, const step::ModelFacts& facts,
                             std::int32_t text_len, std::int32_t context_len) {
   CompiledRules compiled;
-  ops::rules::SlotRules& rules = compiled.slot;
+  rules::SlotRules& rules = compiled.slot;
   rules.text_len = text_len;
   rules.context_len = context_len;
   rules.codebooks = facts.codebooks;

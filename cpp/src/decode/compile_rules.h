@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "ops/rules/slot_rules.h"
+#include "rules/slot_rules.h"
 #include "step/model_facts.h"
 #include "ttsrt/request.h"
 
@@ -12,7 +12,7 @@ namespace ttsrt::decode {
 
 // Host-side outcome of compiling a request's options.
 struct CompiledRules {
-  ops::rules::SlotRules slot;
+  rules::SlotRules slot;
   bool is_guided = false;         // a second, unconditional branch runs
   bool recomputes_prior = false;  // AttentionPrior::recompute
   std::int32_t max_steps = 0;     // decoder steps

@@ -5,8 +5,8 @@
 namespace ttsrt::decode {
 namespace {
 
-using ops::rules::EosCodebooks;
-using ops::rules::EosStreams;
+using rules::EosCodebooks;
+using rules::EosStreams;
 
 struct Named {
   const char* name;

@@ -3,13 +3,13 @@
 
 #include <string>
 
-#include "ops/rules/slot_rules.h"
+#include "rules/slot_rules.h"
 
 namespace ttsrt::decode {
 
 struct EosMethod {
-  ops::rules::EosStreams streams;
-  ops::rules::EosCodebooks codebooks;
+  rules::EosStreams streams;
+  rules::EosCodebooks codebooks;
 };
 
 // NeMo's six names ("argmax_any", "argmax_or_multinomial_any", "..._all", "..._zero_cb"), and ours

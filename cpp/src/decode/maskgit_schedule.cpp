@@ -9,8 +9,8 @@
 namespace ttsrt::decode {
 namespace {
 
-using ops::rules::kMaxMaskGitSteps;
-using ops::rules::MaskGitSampling;
+using rules::kMaxMaskGitSteps;
+using rules::MaskGitSampling;
 
 MaskGitSampling parse_sampling(const std::string& name) {
   if (name == "default") return MaskGitSampling::standard;
@@ -24,8 +24,8 @@ MaskGitSampling parse_sampling(const std::string& name) {
 
 }  // namespace
 
-ops::rules::MaskGitRules compile_maskgit(const MaskGit& options, std::int32_t codes) {
-  ops::rules::MaskGitRules rules;
+rules::MaskGitRules compile_maskgit(const MaskGit& options, std::int32_t codes) {
+  rules::MaskGitRules rules;
   const bool has_schedule = !options.schedule.empty();
   TTSRT_CHECK(ConfigError, options.schedule.size() <= kMaxMaskGitSteps,
               "maskgit.schedule: expected at most ", kMaxMaskGitSteps, " passes, got ",

@@ -3,12 +3,12 @@
 
 #include <cstdint>
 
-#include "ops/rules/slot_rules.h"
+#include "rules/slot_rules.h"
 #include "ttsrt/options.h"
 
 namespace ttsrt::decode {
 
 // `codes`: C*S. Throws ConfigError naming the knob.
-ops::rules::MaskGitRules compile_maskgit(const MaskGit& options, std::int32_t codes);
+rules::MaskGitRules compile_maskgit(const MaskGit& options, std::int32_t codes);
 
 }  // namespace ttsrt::decode

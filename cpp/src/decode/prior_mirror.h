@@ -5,21 +5,21 @@
 #include <cstdint>
 #include <vector>
 
-#include "ops/rules/slot_rules.h"
+#include "rules/slot_rules.h"
 
 namespace ttsrt::decode {
 
 class PriorMirror {
  public:
-  explicit PriorMirror(const ops::rules::SlotRules& rules);
+  explicit PriorMirror(const rules::SlotRules& rules);
 
   bool has_prior() const { return state_.has_prior; }
   std::vector<float> weights() const;  // [text_len]: the row the next step uses
   void update(const float* scores);    // [text_len]: of the step just done
 
  private:
-  ops::rules::SlotRules rules_;
-  ops::rules::SlotState state_;
+  rules::SlotRules rules_;
+  rules::SlotState state_;
   std::vector<std::int32_t> counts_;
 };
 

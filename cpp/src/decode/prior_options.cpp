@@ -26,11 +26,11 @@ std::uint64_t layer_mask(const char* what, const std::vector<std::int32_t>& laye
   return mask;
 }
 
-ops::rules::PriorRules compile_prior(const AttentionPrior& prior,
-                                     const std::vector<std::int32_t>& text_layers,
-                                     std::int32_t decoder_layers) {
-  using ops::rules::PriorMode;
-  ops::rules::PriorRules rules;
+rules::PriorRules compile_prior(const AttentionPrior& prior,
+                                const std::vector<std::int32_t>& text_layers,
+                                std::int32_t decoder_layers) {
+  using rules::PriorMode;
+  rules::PriorRules rules;
   TTSRT_CHECK(ConfigError, prior.mode == "nemo" || prior.mode == "window",
               "prior.mode: expected \"nemo\" or \"window\", got \"", prior.mode,
               "\" (no prior at all: prior=None)");

@@ -4,15 +4,15 @@
 #include <cstdint>
 #include <vector>
 
-#include "ops/rules/slot_rules.h"
+#include "rules/slot_rules.h"
 #include "ttsrt/options.h"
 
 namespace ttsrt::decode {
 
 // `text_layers`: decoder layers that cross-attend to the text. Throws ConfigError naming the knob.
-ops::rules::PriorRules compile_prior(const AttentionPrior& prior,
-                                     const std::vector<std::int32_t>& text_layers,
-                                     std::int32_t decoder_layers);
+rules::PriorRules compile_prior(const AttentionPrior& prior,
+                                const std::vector<std::int32_t>& text_layers,
+                                std::int32_t decoder_layers);
 
 // The layers named, or all text layers where none are; layers that don't see the text fall out, as
 // in the original.

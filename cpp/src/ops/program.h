@@ -128,7 +128,7 @@ struct ClearScores {
   BufferId scores = kNoBuffer;  // [draws, max text_len]
 };
 
-// Moves each draw's focus, counts and marks by its scores (ops/rules/prior.h).
+// Moves each draw's focus, counts and marks by its scores (rules/prior.h).
 struct UpdatePrior {
   BufferId scores = kNoBuffer;  // [draws, max text_len]
 };

@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "ops/rules/slot_rules.h"
+#include "rules/slot_rules.h"
 
 namespace ttsrt::step {
 
@@ -78,7 +78,7 @@ struct RowBatch {
 // A slot taken by a new request: its state is reset before any row runs.
 struct Admission {
   std::int32_t slot = 0;
-  ops::rules::SlotRules rules;
+  rules::SlotRules rules;
 };
 
 // A cache block whose contents are copied, after prefill and before decode (a forked prefix's

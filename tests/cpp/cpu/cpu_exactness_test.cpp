@@ -184,7 +184,7 @@ std::vector<float> run_crowd(const std::string& isa, const SmallModel& model, DT
   for (SmallRequest& request : requests) {
     request.rules.use_local_transformer = true;
     request.rules.sampler.temperature = 0.8F;
-    request.rules.prior.mode = ops::rules::PriorMode::nemo;
+    request.rules.prior.mode = rules::PriorMode::nemo;
     request.rules.prior.estimate_layers = 3;
     request.rules.prior.apply_layers = 3;
     step::Admission admission;

@@ -7,7 +7,7 @@
 #include "core/half.h"
 #include "cpu/isa.h"
 #include "cpu_support.h"
-#include "ops/rules/sampling.h"
+#include "rules/sampling.h"
 
 namespace ttsrt {
 namespace {
@@ -67,10 +67,10 @@ std::vector<float> awkward_row(std::int32_t count, std::uint64_t seed) {
 TEST_P(CpuKernels, ArgmaxAndKthLargestEqualTheRules) {
   for (const std::int32_t count : {1, 2, 7, 15, 16, 17, 31, 33, 64, 100, 2024}) {
     const std::vector<float> row = awkward_row(count, static_cast<std::uint64_t>(count));
-    EXPECT_EQ(kernels().argmax(row.data(), count), ops::rules::argmax(row.data(), count)) << count;
+    EXPECT_EQ(kernels().argmax(row.data(), count), rules::argmax(row.data(), count)) << count;
     for (const std::int32_t k : {1, 2, count / 3, count / 2, count - 1, count}) {
       if (k < 1 || k > count) continue;
-      const float expected = ops::rules::kth_largest(row.data(), count, k);
+      const float expected = rules::kth_largest(row.data(), count, k);
       const float got = kernels().kth_largest(row.data(), count, k);
       EXPECT_EQ(float_to_bits(got), float_to_bits(expected)) << count << ", k " << k;
     }
@@ -84,12 +84,12 @@ TEST_P(CpuKernels, SurvivorsAreThoseOfTheRules) {
   for (const std::int32_t count : {5, 16, 77, 2024}) {
     const std::vector<float> row = awkward_row(count, 9);
     for (const std::int32_t k : {1, 3, count}) {
-      ops::rules::SamplerRules sampler;
+      rules::SamplerRules sampler;
       sampler.temperature = 0.7F;
-      const float threshold = ops::rules::kth_largest(row.data(), count, k);
+      const float threshold = rules::kth_largest(row.data(), count, k);
       std::vector<float> expected = row;
-      ops::rules::filter_to_weights(sampler, expected.data(), count, threshold);
-      const float largest = row[static_cast<std::size_t>(ops::rules::argmax(row.data(), count))];
+      rules::filter_to_weights(sampler, expected.data(), count, threshold);
+      const float largest = row[static_cast<std::size_t>(rules::argmax(row.data(), count))];
       std::vector<float> weights(static_cast<std::size_t>(count));
       std::vector<std::int32_t> indices(static_cast<std::size_t>(count));
       const std::int32_t found = kernels().survivors(row.data(), count, threshold, largest,

@@ -197,7 +197,7 @@ struct SmallRequest {
   std::int32_t text_len = 10;
   std::int32_t context = 5;
   bool is_guided = true;
-  ops::rules::SlotRules rules;
+  rules::SlotRules rules;
   std::vector<std::int32_t> blocks[2];
   std::int32_t position = 0;
 

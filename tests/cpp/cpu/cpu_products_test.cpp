@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "cpu/isa.h"
-#include "cpu/linear_stage.h"
+#include "cpu/stages/linear_stage.h"
 #include "ttsrt/device.h"
 #include "ttsrt/error.h"
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "core/thread_team.h"
-#include "cpu/shared_range.h"
+#include "cpu/stages/shared_range.h"
 
 namespace ttsrt::cpu {
 namespace {

@@ -67,13 +67,13 @@ std::vector<SmallRequest> varied_requests() {
   std::vector<SmallRequest> requests;
   for (std::int32_t slot = 0; slot < 3; ++slot) requests.push_back(SmallRequest::make(slot, 3));
   auto& prior = requests[0].rules.prior;
-  prior.mode = ops::rules::PriorMode::nemo;
+  prior.mode = rules::PriorMode::nemo;
   prior.estimate_layers = 3;
   prior.apply_layers = 2;
   prior.track_finish = true;
   requests[0].rules.keep_scores = true;
   requests[1].is_guided = false;
-  requests[1].rules.prior.mode = ops::rules::PriorMode::window;
+  requests[1].rules.prior.mode = rules::PriorMode::window;
   requests[1].rules.prior.estimate_layers = 2;
   requests[1].rules.prior.apply_layers = 3;
   requests[1].rules.prior.end_after = 4;
@@ -141,7 +141,7 @@ TEST_P(CpuPicks, Autoregressive) {
 }
 
 TEST_P(CpuPicks, MaskGit) {
-  using Sampling = ops::rules::MaskGitSampling;
+  using Sampling = rules::MaskGitSampling;
   for (const Sampling sampling :
        {Sampling::standard, Sampling::causal, Sampling::purity, Sampling::purity_causal}) {
     std::vector<SmallRequest> requests = picking_requests();

@@ -41,7 +41,7 @@ TEST(CompileRules, DefaultsAreTheModels) {
   EXPECT_EQ(rules.slot.eos_id, 14);
   EXPECT_EQ(rules.slot.num_forbidden, 2);
   EXPECT_EQ(rules.slot.forbidden[1], 13);
-  EXPECT_EQ(rules.slot.prior.mode, ops::rules::PriorMode::nemo);
+  EXPECT_EQ(rules.slot.prior.mode, rules::PriorMode::nemo);
   EXPECT_EQ(rules.slot.prior.apply_layers, 0b1010U);
   EXPECT_FALSE(rules.slot.use_local_transformer);
   EXPECT_FALSE(rules.recomputes_prior);
@@ -67,8 +67,8 @@ TEST(CompileRules, ARequestsOptionsWin) {
   EXPECT_EQ(rules.slot.sampler.top_p, 0.5F);
   EXPECT_EQ(rules.slot.sampler.min_p, 0.25F);
   EXPECT_EQ(rules.slot.sampler.seed, UINT64_MAX);
-  EXPECT_EQ(rules.slot.eos_streams, ops::rules::EosStreams::argmax);
-  EXPECT_EQ(rules.slot.eos_codebooks, ops::rules::EosCodebooks::zero);
+  EXPECT_EQ(rules.slot.eos_streams, rules::EosStreams::argmax);
+  EXPECT_EQ(rules.slot.eos_codebooks, rules::EosCodebooks::zero);
   EXPECT_EQ(rules.slot.min_frames, 2);
   EXPECT_EQ(rules.max_steps, 9);
 }
@@ -78,11 +78,11 @@ TEST(CompileRules, ThePriorIsTheModelsOrTheRequestsOrNone) {
   facts.prior = AttentionPrior{};
   Request request;
   request.use_default_prior = false;
-  EXPECT_EQ(compile(request, facts).slot.prior.mode, ops::rules::PriorMode::off);
+  EXPECT_EQ(compile(request, facts).slot.prior.mode, rules::PriorMode::off);
   request.prior = AttentionPrior{};
   request.prior->mode = "window";
   request.prior->recompute = true;
-  EXPECT_EQ(compile(request, facts).slot.prior.mode, ops::rules::PriorMode::window);
+  EXPECT_EQ(compile(request, facts).slot.prior.mode, rules::PriorMode::window);
   EXPECT_TRUE(compile(request, facts).recomputes_prior);
   request.prior->mode = "none";
   EXPECT_TRUE(throws_naming<ConfigError>("prior.mode", [&] { compile(request, facts); }));
@@ -94,7 +94,7 @@ TEST(CompileRules, AnAlignmentNeedsNoPrior) {
   request.return_alignment = true;
   const CompiledRules rules = compile(request);
   EXPECT_TRUE(rules.slot.keep_scores);
-  EXPECT_EQ(rules.slot.prior.mode, ops::rules::PriorMode::off);
+  EXPECT_EQ(rules.slot.prior.mode, rules::PriorMode::off);
   EXPECT_EQ(rules.slot.prior.estimate_layers, 0b1010U);
 }
 

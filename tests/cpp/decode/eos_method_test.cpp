@@ -7,8 +7,8 @@
 namespace ttsrt::decode {
 namespace {
 
-using ops::rules::EosCodebooks;
-using ops::rules::EosStreams;
+using rules::EosCodebooks;
+using rules::EosStreams;
 
 TEST(EosMethods, EveryNameIsItsTwoHalves) {
   const std::pair<const char*, EosStreams> streams[] = {

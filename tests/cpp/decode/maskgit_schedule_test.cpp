@@ -9,10 +9,10 @@
 namespace ttsrt::decode {
 namespace {
 
-using ops::rules::MaskGitSampling;
+using rules::MaskGitSampling;
 using test::throws_naming;
 
-std::vector<std::int32_t> counts_of(const ops::rules::MaskGitRules& rules) {
+std::vector<std::int32_t> counts_of(const rules::MaskGitRules& rules) {
   return {rules.num_unmasked, rules.num_unmasked + rules.steps};
 }
 

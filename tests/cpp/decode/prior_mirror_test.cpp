@@ -5,10 +5,10 @@
 namespace ttsrt::decode {
 namespace {
 
-ops::rules::SlotRules rules_of(std::int32_t text_len) {
-  ops::rules::SlotRules rules;
+rules::SlotRules rules_of(std::int32_t text_len) {
+  rules::SlotRules rules;
   rules.text_len = text_len;
-  rules.prior.mode = ops::rules::PriorMode::nemo;
+  rules.prior.mode = rules::PriorMode::nemo;
   rules.prior.epsilon = 0.1F;
   return rules;
 }
@@ -31,7 +31,7 @@ TEST(PriorMirror, FollowsTheScores) {
 }
 
 TEST(PriorMirror, CountsItsSteps) {
-  ops::rules::SlotRules rules = rules_of(12);
+  rules::SlotRules rules = rules_of(12);
   rules.prior.start_step = 2;
   PriorMirror mirror(rules);
   const std::vector<float> scores(12, 0.5F);

@@ -9,7 +9,7 @@
 namespace ttsrt::decode {
 namespace {
 
-using ops::rules::PriorMode;
+using rules::PriorMode;
 using test::throws_naming;
 
 const std::vector<std::int32_t> kTextLayers = {1, 3, 5};

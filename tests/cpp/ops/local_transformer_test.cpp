@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "ops/reference/reference_backend.h"
-#include "ops/rules/maskgit.h"
+#include "rules/maskgit.h"
 #include "support/backend.h"
 #include "support/weights.h"
 #include "ttsrt/error.h"

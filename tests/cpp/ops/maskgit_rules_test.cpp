@@ -2,9 +2,9 @@
 
 #include <vector>
 
-#include "ops/rules/maskgit.h"
+#include "rules/maskgit.h"
 
-namespace ttsrt::ops::rules {
+namespace ttsrt::rules {
 namespace {
 
 std::vector<int> chosen_of(const std::vector<float>& confidences, std::int32_t count) {
@@ -98,4 +98,4 @@ TEST(MaskGit, GreedyDrawsAreConfidentByTheirSoftmax) {
 }
 
 }  // namespace
-}  // namespace ttsrt::ops::rules
+}  // namespace ttsrt::rules

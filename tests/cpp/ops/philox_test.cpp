@@ -1,11 +1,11 @@
-#include "ops/rules/philox.h"
+#include "rules/philox.h"
 
 #include <gtest/gtest.h>
 
 #include <array>
 #include <set>
 
-namespace ttsrt::ops::rules {
+namespace ttsrt::rules {
 namespace {
 
 std::array<std::uint32_t, 4> words(std::uint64_t seed, std::array<std::uint32_t, 4> counter) {
@@ -54,4 +54,4 @@ TEST(Philox, UniformIsInRangeAndFair) {
 }
 
 }  // namespace
-}  // namespace ttsrt::ops::rules
+}  // namespace ttsrt::rules

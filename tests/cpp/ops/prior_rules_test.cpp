@@ -11,10 +11,10 @@
 #include <vector>
 
 #include "core/check.h"
-#include "ops/rules/prior.h"
+#include "rules/prior.h"
 #include "support/weights.h"
 
-namespace ttsrt::ops::rules {
+namespace ttsrt::rules {
 namespace {
 
 SlotRules nemo3(std::int32_t text_len) {
@@ -336,4 +336,4 @@ TEST(PriorGoldens, EveryStepOfTheOriginalRuns) {
 }
 
 }  // namespace
-}  // namespace ttsrt::ops::rules
+}  // namespace ttsrt::rules

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "ops/reference/reference_backend.h"
-#include "ops/rules/prior.h"
+#include "rules/prior.h"
 #include "support/backend.h"
 #include "support/weights.h"
 #include "ttsrt/error.h"

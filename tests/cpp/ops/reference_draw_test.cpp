@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "ops/reference/reference_backend.h"
-#include "ops/rules/philox.h"
-#include "ops/rules/sampling.h"
+#include "rules/philox.h"
+#include "rules/sampling.h"
 #include "support/backend.h"
 #include "support/weights.h"
 #include "ttsrt/error.h"

@@ -4,10 +4,10 @@
 #include <numeric>
 #include <vector>
 
-#include "ops/rules/sampling.h"
+#include "rules/sampling.h"
 #include "support/weights.h"
 
-namespace ttsrt::ops::rules {
+namespace ttsrt::rules {
 namespace {
 
 constexpr std::int32_t kVocab = 40;
@@ -218,4 +218,4 @@ TEST(Draw, NeverTakesAForbiddenCodeAtTheEdgesOfTheRange) {
 }
 
 }  // namespace
-}  // namespace ttsrt::ops::rules
+}  // namespace ttsrt::rules

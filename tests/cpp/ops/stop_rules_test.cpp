@@ -2,9 +2,9 @@
 
 #include <vector>
 
-#include "ops/rules/stop.h"
+#include "rules/stop.h"
 
-namespace ttsrt::ops::rules {
+namespace ttsrt::rules {
 namespace {
 
 constexpr std::int32_t kEos = 9;
@@ -77,4 +77,4 @@ TEST(Stop, LingeringAtTheEndOfTheTextEndsAfterTheStack) {
 }
 
 }  // namespace
-}  // namespace ttsrt::ops::rules
+}  // namespace ttsrt::rules

@@ -152,7 +152,7 @@ class FakeNetwork final : public model::Network {
   static constexpr std::uint64_t kUnconditional = std::uint64_t{1} << 32;  // flag of an owner
 
   struct Slot {
-    ops::rules::SlotRules rules;
+    rules::SlotRules rules;
     std::int32_t step = 0;
     std::uint64_t owner = 0;
   };
@@ -256,7 +256,7 @@ class FakeNetwork final : public model::Network {
       TTSRT_CHECK(InternalError, (draw.unconditional_row >= 0) == (slot.rules.cfg_scale != 1.0F),
                   "fake: guidance");
       const bool ends = options_.end_step(slot.rules.sampler.seed) == slot.step;
-      const bool has_prior = slot.rules.prior.mode != ops::rules::PriorMode::off;
+      const bool has_prior = slot.rules.prior.mode != rules::PriorMode::off;
       output_.draws.push_back(
           {draw.slot, ends ? options_.end_frame : -1, has_prior ? slot.step : -1});
       for (std::int32_t c = 0; c < info_.facts.stack_codes(); ++c) {

@@ -6,7 +6,7 @@
 #include "core/check.h"
 #include "ops/reference/attention.h"
 #include "ops/reference/run.h"
-#include "ops/rules/prior.h"
+#include "rules/prior.h"
 
 namespace ttsrt::ops::reference {
 namespace {

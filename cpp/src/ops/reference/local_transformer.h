@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "ops/program.h"
-#include "ops/rules/slot_rules.h"
+#include "rules/slot_rules.h"
 
 namespace ttsrt::ops::reference {
 

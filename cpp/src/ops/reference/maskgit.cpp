@@ -1,6 +1,6 @@
 // The MaskGit way of picking codes: all at once, over and over, fixing the most confident
-// (ops/rules/maskgit.h).
-#include "ops/rules/maskgit.h"
+// (rules/maskgit.h).
+#include "rules/maskgit.h"
 
 #include <algorithm>
 

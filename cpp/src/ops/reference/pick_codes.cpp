@@ -5,8 +5,8 @@
 #include "core/check.h"
 #include "ops/reference/local_transformer.h"
 #include "ops/reference/run.h"
-#include "ops/rules/philox.h"
-#include "ops/rules/sampling.h"
+#include "rules/philox.h"
+#include "rules/sampling.h"
 
 namespace ttsrt::ops::reference {
 

@@ -1,13 +1,13 @@
 // From logits and scores to codes and progress: ClearScores, UpdatePrior, SampleCodes, FinishStep.
-#include "ops/rules/sampling.h"
+#include "rules/sampling.h"
 
 #include <algorithm>
 
 #include "core/check.h"
 #include "ops/reference/run.h"
-#include "ops/rules/philox.h"
-#include "ops/rules/prior.h"
-#include "ops/rules/stop.h"
+#include "rules/philox.h"
+#include "rules/prior.h"
+#include "rules/stop.h"
 
 namespace ttsrt::ops::reference {
 namespace {

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "ops/backend.h"
-#include "ops/rules/slot_rules.h"
+#include "rules/slot_rules.h"
 #include "step/batch.h"
 #include "step/output.h"
 

@@ -1,0 +1,15 @@
+// The kernels compiled for "avx512_bf16".
+// clang-format off: the table is made of what the vectors offer
+#include "cpu/kernels/vec_avx512_bf16.h"
+#include "cpu/kernels/vec_avx512_vnni.h"
+#include "cpu/kernels/kernels_table.inl"
+// clang-format on
+
+namespace ttsrt::cpu {
+
+const Kernels& kernels_avx512_bf16() {
+  static constexpr Kernels kTable = table_of("avx512_bf16");
+  return kTable;
+}
+
+}  // namespace ttsrt::cpu

@@ -1,0 +1,60 @@
+// Fills the table with the kernels of the instruction set this is compiled for.
+
+// clang-format off: later families use helpers of the earlier
+#include "cpu/kernels/elementwise_kernels.inl"
+#include "cpu/kernels/norm_kernels.inl"
+#include "cpu/kernels/linear_kernels.inl"
+#include "cpu/kernels/quantized_kernels.inl"
+#include "cpu/kernels/attention_kernels.inl"
+#include "cpu/kernels/sampling_kernels.inl"
+#include "cpu/kernels/peak_kernels.inl"
+// clang-format on
+
+namespace ttsrt::cpu {
+namespace {
+
+static_assert(kQueryRows <= kMostQueryRows);
+
+constexpr Kernels table_of(const char* name) {
+  return {name,
+          kPairsBy,
+          kBytesBy,
+          kTileRows,
+          kWideRows,
+          kPairWords,
+          tile_of,
+          panels_for,
+          block_rows,
+          unpacked_bytes,
+          {{prepare_floats, product_kernel<Chain<StepFloat32>>},
+           {prepare_pairs, product_kernel<Chain<StepBfloat16>>},
+           {prepare_floats, product_kernel<Chain<StepFloat16>>},
+           {prepare_pairs, product_kernel<Groups<StepW8A16>>},
+           {prepare_pairs, product_kernel<Groups<StepW4A16>>},
+           {prepare_bytes<kByteOffset>, product_kernel<Groups<StepW8A8>>},
+           {prepare_bytes<8>, product_kernel<Groups<StepW4A8>>}},
+          interleave_kernel,
+          kQueryRows,
+          {{attend_kernel<Element::float32>, attend_rows_kernel<Element::float32>,
+            store_kernel<Element::float32>},
+           {attend_kernel<Element::bfloat16>, attend_rows_kernel<Element::bfloat16>,
+            store_kernel<Element::bfloat16>},
+           {attend_kernel<Element::float16>, attend_rows_kernel<Element::float16>,
+            store_kernel<Element::float16>},
+           {attend_kernel<Element::int8>, attend_rows_kernel<Element::int8>, store_int8_kernel}},
+          layer_norm_kernel,
+          {mean_rows_kernel<Element::float32>, mean_rows_kernel<Element::bfloat16>,
+           mean_rows_kernel<Element::float16>},
+          add_kernel,
+          mix_kernel,
+          argmax_kernel,
+          kth_largest_kernel,
+          survivors_kernel,
+          exp_kernel,
+          gelu_kernel,
+          {kPeakChains, chain_kernel<PeakFloat32>, chain_kernel<PeakBfloat16>,
+           chain_kernel<PeakInt8>, read_kernel}};
+}
+
+}  // namespace
+}  // namespace ttsrt::cpu

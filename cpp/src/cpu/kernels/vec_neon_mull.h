@@ -1,0 +1,22 @@
+// Whole products of bytes on NEON alone: by multiplications that widen them to 16 bits.
+#pragma once
+
+#include "cpu/kernels/vec_neon.h"
+
+namespace ttsrt::cpu {
+namespace {
+
+constexpr const char* kBytesBy = "smull";
+
+// Two products fit 16 bits: 2 * 128 * 127 < 2^15.
+inline Ints dot_quads(const Quads& w, int8x16_t x, const Ints& sum) {
+  return each(
+      [&](auto weights, auto part) {
+        const int16x8_t low = vmull_s8(vget_low_s8(weights), vget_low_s8(x));
+        return vpadalq_s16(part, vpaddq_s16(low, vmull_high_s8(weights, x)));
+      },
+      w, sum);
+}
+
+}  // namespace
+}  // namespace ttsrt::cpu

@@ -1,0 +1,165 @@
+#include "cpu/stages/draw_stages.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/check.h"
+#include "cpu/stages/draw.h"
+#include "rules/philox.h"
+#include "rules/prior.h"
+#include "rules/stop.h"
+
+namespace ttsrt::cpu {
+namespace {
+
+class DrawStage : public Stage {
+ public:
+  explicit DrawStage(const Site& site) : site_(site) {}
+  bool is_needed() const override { return site_.launch->draws > 0; }
+
+ protected:
+  const step::Draw& draw(std::int64_t index) const {
+    return site_.launch->batch->draws[static_cast<std::size_t>(index)];
+  }
+  const rules::SlotRules& rules(std::int32_t slot) const {
+    return site_.slots->rules[static_cast<std::size_t>(slot)];
+  }
+  rules::SlotState& state(std::int32_t slot) const {
+    return site_.slots->states[static_cast<std::size_t>(slot)];
+  }
+
+  Site site_;
+};
+
+class UpdatePriorStage : public DrawStage {
+ public:
+  UpdatePriorStage(const Site& site, const Rows& scores) : DrawStage(site), scores_(scores) {}
+
+  std::string label() const override { return "update prior"; }
+  void run(const Worker& worker) override {
+    const Range draws = share_of(site_.launch->draws, worker);
+    for (std::int64_t d = draws.begin; d < draws.end; ++d) {
+      const std::int32_t slot = draw(d).slot;
+      rules::update_prior(rules(slot), state(slot), site_.slots->counts(slot), scores_.row(d));
+      if (!rules(slot).keep_scores) continue;
+      std::copy_n(scores_.row(d), scores_.width,
+                  site_.slots->outcome.scores.begin() + d * scores_.width);
+    }
+  }
+
+ private:
+  Rows scores_;
+};
+
+class SampleCodesStage : public DrawStage {
+ public:
+  SampleCodesStage(const Site& site, const ops::SampleCodes& op, const Rows& logits,
+                   const Rows& guided)
+      : DrawStage(site), op_(op), logits_(logits), guided_(guided) {}
+
+  std::string label() const override { return "sample codes"; }
+  std::size_t scratch_bytes() const override { return DrawScratch::bytes(op_.vocab); }
+
+  // A unit is a slice of a draw.
+  void run(const Worker& worker) override {
+    const Range units = share_of(std::int64_t{site_.launch->draws} * op_.codebooks, worker);
+    const DrawScratch scratch = DrawScratch::at(worker.scratch, op_.vocab);
+    for (std::int64_t unit = units.begin; unit < units.end; ++unit) {
+      sample(unit / op_.codebooks, static_cast<std::int32_t>(unit % op_.codebooks), scratch);
+    }
+  }
+
+ private:
+  void sample(std::int64_t index, std::int32_t slice, const DrawScratch& scratch) const {
+    const step::Draw& at = draw(index);
+    const rules::SlotRules& slot_rules = rules(at.slot);
+    const rules::SlotState& slot_state = state(at.slot);
+    const std::int64_t begin = std::int64_t{slice} * op_.vocab;
+    const float* unconditional =
+        at.unconditional_row < 0 ? nullptr : logits_.row(at.unconditional_row) + begin;
+    guide_logits(*site_.kernels, logits_.row(at.conditional_row) + begin, unconditional,
+                 slot_rules.cfg_scale, op_.vocab, scratch);
+    if (guided_.data != nullptr) {
+      std::memcpy(guided_.row(index) + begin, scratch.logits,
+                  static_cast<std::size_t>(op_.vocab) * sizeof(float));
+    }
+    rules::mask_logits(slot_rules, slot_state, scratch.logits, op_.vocab);
+    Outcome& outcome = site_.slots->outcome;
+    const auto place = static_cast<std::size_t>(index * op_.codebooks + slice);
+    outcome.likeliest[place] = site_.kernels->argmax(scratch.logits, op_.vocab);
+    if (slot_rules.use_local_transformer) return;
+    const float number =
+        rules::uniform(slot_rules.sampler.seed, slot_state.step, slice, 0, rules::DrawKind::code);
+    outcome.sampled[place] =
+        draw_code(*site_.kernels, slot_rules.sampler, op_.vocab, number, scratch).code;
+  }
+
+  ops::SampleCodes op_;
+  Rows logits_;
+  Rows guided_;
+};
+
+class FinishStepStage : public DrawStage {
+ public:
+  FinishStepStage(const Site& site, const ops::FinishStep& op) : DrawStage(site), op_(op) {}
+
+  std::string label() const override { return "finish step"; }
+  void run(const Worker& worker) override {
+    const Range draws = share_of(site_.launch->draws, worker);
+    for (std::int64_t d = draws.begin; d < draws.end; ++d) finish(d);
+    if (worker.thread == 0) site_.slots->outcome.finished = site_.launch->draws;
+  }
+
+ private:
+  void finish(std::int64_t index) const {
+    const std::int32_t slot = draw(index).slot;
+    const rules::SlotRules& slot_rules = rules(slot);
+    TTSRT_CHECK(InternalError,
+                slot_rules.frame_stacking == op_.frame_stacking &&
+                    slot_rules.codebooks * slot_rules.frame_stacking == op_.codebooks,
+                "slot ", slot, ": expected ", op_.codebooks, " codes in ", op_.frame_stacking,
+                " frames, got ", slot_rules.codebooks, " in each of ", slot_rules.frame_stacking);
+    Outcome& outcome = site_.slots->outcome;
+    const std::int32_t* sampled = outcome.sampled.data() + index * op_.codebooks;
+    const std::int32_t* likeliest = outcome.likeliest.data() + index * op_.codebooks;
+    TTSRT_CHECK(
+        InternalError,
+        std::all_of(sampled, sampled + op_.codebooks, [](std::int32_t code) { return code >= 0; }),
+        "slot ", slot, ": no codes were drawn in this step");
+    step::DrawOutput& output = outcome.outputs[static_cast<std::size_t>(index)];
+    output.slot = slot;
+    output.end_frame = rules::end_frame(slot_rules, state(slot), sampled, likeliest);
+    output.focus = slot_rules.prior.mode == rules::PriorMode::off ? -1 : state(slot).focus;
+    std::copy_n(sampled, op_.codebooks, site_.slots->last_codes(slot));
+    ++state(slot).step;
+  }
+
+  ops::FinishStep op_;
+};
+
+void check_codebooks(const Site& site, std::int32_t codebooks) {
+  TTSRT_CHECK(InternalError, codebooks == site.slots->spec().codebooks, "codes: expected ",
+              site.slots->spec().codebooks, " tables as the slots have, got ", codebooks);
+}
+
+}  // namespace
+
+void add_update_prior(const Site& site, const Rows& scores, Stages& stages) {
+  stages.push_back(std::make_unique<UpdatePriorStage>(site, scores));
+}
+
+void add_sample_codes(const Site& site, const ops::SampleCodes& op, const Rows& logits,
+                      const Rows& guided, Stages& stages) {
+  check_codebooks(site, op.codebooks);
+  TTSRT_CHECK(InternalError, logits.width == std::int64_t{op.codebooks} * op.vocab,
+              "sample codes: expected ", op.codebooks, " slices of ", op.vocab,
+              " logits, got width ", logits.width);
+  stages.push_back(std::make_unique<SampleCodesStage>(site, op, logits, guided));
+}
+
+void add_finish_step(const Site& site, const ops::FinishStep& op, Stages& stages) {
+  check_codebooks(site, op.codebooks);
+  stages.push_back(std::make_unique<FinishStepStage>(site, op));
+}
+
+}  // namespace ttsrt::cpu

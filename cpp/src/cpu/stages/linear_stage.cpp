@@ -1,0 +1,253 @@
+#include "cpu/stages/linear_stage.h"
+
+#include "core/check.h"
+
+namespace ttsrt::cpu {
+namespace {
+
+Format format_of(const ops::Weight& weight) {
+  switch (weight.quantization) {
+    case ops::Quantization::w8a16:
+      return Format::w8a16;
+    case ops::Quantization::w4a16:
+      return Format::w4a16;
+    case ops::Quantization::w8a8:
+      return Format::w8a8;
+    case ops::Quantization::w4a8:
+      return Format::w4a8;
+    default:
+      break;
+  }
+  const Element element = element_of(weight.dtype);
+  if (element == Element::float32) return Format::float32;
+  return element == Element::bfloat16 ? Format::bfloat16 : Format::float16;
+}
+
+RowShape shape_of(const Kernels& kernels, const ops::Weight& weight) {
+  const std::int64_t depth = ops::padded_cols(weight);
+  const bool is_whole = ops::quantizes_inputs(weight.quantization);
+  const bool is_paired = weight.dtype == DType::bfloat16 ||
+                         (weight.quantization != ops::Quantization::none && !is_whole);
+  RowShape shape;
+  shape.depth = weight.cols;
+  shape.groups = static_cast<std::int32_t>(ops::num_groups(weight));
+  shape.group_words = depth / shape.groups;
+  if (is_whole) shape.group_words /= 4;
+  if (is_paired) shape.group_words = shape.group_words / 2 * kernels.pair_words;
+  shape.words = shape.groups * (shape.group_words + (is_whole ? 2 : 0));
+  return shape;
+}
+
+// What both stages of a Linear share.
+struct Packing {
+  Site site;
+  LinearPlan plan;
+  const LinearKernels* kernels = nullptr;
+  RowShape shape = {};
+  bool is_copied = false;  // a row is packed as it is
+  std::uint32_t* const* packed = nullptr;
+
+  std::int32_t rows() const { return *plan.rows; }
+  std::string label() const {
+    const ops::Weight& weight = *plan.weight;
+    const bool is_float = weight.quantization == ops::Quantization::none;
+    return message(plan.owner, "linear ", weight.rows, " x ", weight.cols, " ",
+                   is_float ? name_of(weight.dtype) : ops::name_of(weight.quantization));
+  }
+  bool fits_one_tile() const { return rows() <= site.kernels->wide_rows; }
+
+  // Prepared rows of a tile, a normalised row, and the tile itself where a thread packs for itself.
+  std::size_t scratch_bytes() const {
+    const auto tile =
+        static_cast<std::size_t>(site.kernels->wide_rows) * static_cast<std::size_t>(shape.words);
+    return (static_cast<std::size_t>(normalised_words()) + 2 * tile) * sizeof(std::uint32_t);
+  }
+
+  // Room for a normalised row, to whole cache lines.
+  std::int64_t normalised_words() const { return ops::padded_to(shape.depth, 16); }
+
+  void prepare(std::int32_t row, float* normalised, std::uint32_t* out) const {
+    const float* x = plan.x.row(row);
+    if (plan.norm_weight != nullptr) {
+      site.kernels->layer_norm(x, plan.norm_weight, plan.weight->cols, plan.norm_epsilon,
+                               normalised);
+      x = normalised;
+    }
+    kernels->prepare(x, shape, out);
+  }
+
+  // Packs the tile of `count` rows that begins at `first`.
+  void pack(std::int32_t first, std::int32_t count, std::byte* scratch, std::uint32_t* out) const {
+    auto* normalised = reinterpret_cast<float*>(scratch);
+    auto* prepared = reinterpret_cast<std::uint32_t*>(normalised) + normalised_words();
+    const std::int32_t tile = site.kernels->tile_of(count);
+    if (tile == 1) return prepare(first, normalised, out);
+    for (std::int32_t r = 0; r < count; ++r)
+      prepare(first + r, normalised, prepared + r * shape.words);
+    site.kernels->interleave(prepared, count, tile, shape.words, out);
+  }
+};
+
+class PackStage : public Stage {
+ public:
+  explicit PackStage(const Packing& packing) : packing_(packing) {}
+
+  std::string label() const override { return "pack rows of " + packing_.label(); }
+  bool is_needed() const override { return !packing_.fits_one_tile(); }
+  std::size_t scratch_bytes() const override { return packing_.scratch_bytes(); }
+
+  void run(const Worker& worker) override {
+    const std::int32_t tile = packing_.site.kernels->tile_rows;
+    const Range tiles = share_of((packing_.rows() + tile - 1) / tile, worker);
+    for (std::int64_t t = tiles.begin; t < tiles.end; ++t) {
+      const auto first = static_cast<std::int32_t>(t) * tile;
+      packing_.pack(first, std::min(packing_.rows() - first, tile), worker.scratch,
+                    *packing_.packed + t * tile * packing_.shape.words);
+    }
+  }
+
+ private:
+  Packing packing_;
+};
+
+class ProductStage : public Stage {
+ public:
+  explicit ProductStage(const Packing& packing) : packing_(packing) {}
+
+  std::string label() const override { return packing_.label(); }
+  bool is_needed() const override { return packing_.rows() > 0; }
+  std::size_t scratch_bytes() const override {
+    return packing_.scratch_bytes() + static_cast<std::size_t>(unpacked_bytes());
+  }
+
+  // Units are panels of blocks of rows. Memory and foreign load serve threads unequally: who is
+  // done takes units from the others.
+  void run(const Worker& worker) override {
+    const LinearPlan& plan = packing_.plan;
+    LinearArgs args;
+    args.weight = plan.weight->data;
+    args.scales = plan.weight->scales;
+    args.packed = packed_rows(worker);
+    args.unpacked = unpacked_bytes() > 0 ? worker.scratch + packing_.scratch_bytes() : nullptr;
+    args.out = plan.out.data;
+    args.out_stride = plan.out.stride;
+    args.bias = plan.bias;
+    args.row = packing_.shape;
+    args.rows = packing_.rows();
+    args.outputs = static_cast<std::int32_t>(plan.weight->rows);
+    args.gelu = plan.gelu;
+    args.accumulate = plan.accumulate;
+    const std::int32_t block = packing_.site.kernels->block_rows(packing_.shape.words);
+    const std::int32_t blocks = (args.rows + block - 1) / block;
+    const Range mine = share_of(std::int64_t{blocks} * panels(), worker);
+    SharedRange* ranges = packing_.site.ranges;
+    SharedRange& own = ranges[worker.thread];
+    const auto own_end = static_cast<std::int32_t>(mine.end);
+    own.open(static_cast<std::int32_t>(mine.begin), own_end);
+    const std::int32_t group = packing_.site.kernels->panels_in_flight(std::min(args.rows, block));
+    for (auto taken = own.take_front(group); !taken.is_empty(); taken = own.take_front(group))
+      multiply(args, taken, block, own_end);
+    // A whole group of many rows, one panel of few: as little as costs no speed.
+    const std::int32_t piece = packing_.fits_one_tile() ? 1 : group;
+    for (std::int32_t away = 1; away < worker.num_threads; ++away) {
+      SharedRange& other = ranges[(worker.thread + away) % worker.num_threads];
+      for (auto taken = other.take_back(piece); !taken.is_empty(); taken = other.take_back(piece))
+        multiply(args, taken, block, taken.end);
+    }
+  }
+
+ private:
+  std::int32_t panels() const {
+    return static_cast<std::int32_t>(ops::padded_rows(packing_.plan.weight->rows) / ops::kPanel);
+  }
+
+  std::int64_t unpacked_bytes() const {
+    const ops::Weight& weight = *packing_.plan.weight;
+    const bool is_unpacked = weight.quantization != ops::Quantization::none &&
+                             !ops::quantizes_inputs(weight.quantization) &&
+                             packing_.plan.max_rows > 2 * packing_.site.kernels->tile_rows;
+    return is_unpacked ? packing_.site.kernels->unpacked_bytes(ops::padded_cols(weight)) : 0;
+  }
+
+  // `near`: units up to here are likely to be asked for next.
+  void multiply(LinearArgs args, const SharedRange::Taken& taken, std::int32_t block,
+                std::int32_t near) const {
+    for (std::int32_t unit = taken.begin; unit < taken.end;) {
+      const std::int32_t first = unit % panels();
+      const std::int32_t count = std::min(taken.end - unit, panels() - first);
+      args.first_row = unit / panels() * block;
+      args.last_row = std::min(args.rows, args.first_row + block);
+      args.first_panel = first;
+      args.last_panel = first + count;
+      args.near_panels = std::min(panels(), first + near - unit);
+      packing_.kernels->product(args);
+      unit += count;
+    }
+  }
+
+  // A single tile is packed by every thread for itself: cheaper than a barrier.
+  const std::uint32_t* packed_rows(const Worker& worker) const {
+    const LinearPlan& plan = packing_.plan;
+    if (!packing_.fits_one_tile()) return *packing_.packed;
+    const bool is_ready = packing_.rows() == 1 && plan.norm_weight == nullptr && packing_.is_copied;
+    if (is_ready) return reinterpret_cast<const std::uint32_t*>(plan.x.data);
+    auto* tile = reinterpret_cast<std::uint32_t*>(worker.scratch) + packing_.normalised_words() +
+                 packing_.site.kernels->wide_rows * packing_.shape.words;
+    packing_.pack(0, packing_.rows(), worker.scratch, tile);
+    return tile;
+  }
+
+  Packing packing_;
+};
+
+}  // namespace
+
+std::size_t packed_bytes(const Kernels& kernels, const LinearPlan& plan) {
+  const std::int64_t tiles = (plan.max_rows + kernels.tile_rows - 1) / kernels.tile_rows;
+  return static_cast<std::size_t>(tiles * kernels.tile_rows *
+                                  shape_of(kernels, *plan.weight).words) *
+         sizeof(std::uint32_t);
+}
+
+std::string describe_products(const Kernels& kernels, DType dtype, ops::Quantization quantization) {
+  const bool is_float = quantization == ops::Quantization::none;
+  const char* by = "multiply-add of float32";
+  if (ops::quantizes_inputs(quantization)) {
+    by = kernels.bytes_by;
+  } else if (!is_float || dtype == DType::bfloat16) {
+    by = kernels.pairs_by;
+  }
+  return message(kernels.name, ": ", is_float ? name_of(dtype) : ops::name_of(quantization), " by ",
+                 by, ", in tiles of up to ", kernels.tile_rows, " rows by ",
+                 kernels.panels_in_flight(kernels.tile_rows) * kLanes, " outputs",
+                 kernels.wide_rows > kernels.tile_rows
+                     ? message(", up to ", kernels.wide_rows, " rows in one")
+                     : std::string());
+}
+
+void add_linear(const Site& site, const LinearPlan& plan, std::uint32_t* const* packed,
+                std::vector<std::unique_ptr<Stage>>& stages) {
+  const ops::Weight& weight = *plan.weight;
+  TTSRT_CHECK(InternalError, weight.layout == ops::Layout::panel16, weight.name,
+              ": expected panel16 for a product");
+  TTSRT_CHECK(InternalError, weight.cols == plan.x.width && weight.rows == plan.out.width,
+              weight.name, ": expected [", plan.out.width, ", ", plan.x.width, "], got [",
+              weight.rows, ", ", weight.cols, "]");
+  TTSRT_CHECK(InternalError,
+              (weight.scales != nullptr) == (weight.quantization != ops::Quantization::none),
+              weight.name, ": scales and quantization come together");
+  Packing packing;
+  packing.site = site;
+  packing.plan = plan;
+  const Format format = format_of(weight);
+  packing.kernels = &site.kernels->linear[static_cast<int>(format)];
+  packing.shape = shape_of(*site.kernels, weight);
+  packing.is_copied = (format == Format::float32 || format == Format::float16) &&
+                      packing.shape.depth == packing.shape.words;
+  packing.packed = packed;
+  if (plan.max_rows > site.kernels->wide_rows)
+    stages.push_back(std::make_unique<PackStage>(packing));
+  stages.push_back(std::make_unique<ProductStage>(packing));
+}
+
+}  // namespace ttsrt::cpu

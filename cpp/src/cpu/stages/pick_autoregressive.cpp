@@ -1,0 +1,142 @@
+// PickCodes, one code after the other, all draws together: an unrolled list of stages, one round
+// per code.
+#include <cstring>
+
+#include "core/check.h"
+#include "cpu/stages/draw.h"
+#include "cpu/stages/pick_stages.h"
+#include "rules/philox.h"
+
+namespace ttsrt::cpu {
+namespace {
+
+class PickStartStage : public Stage {
+ public:
+  PickStartStage(const Site& site, const PickFeeder& feeder) : site_(site), feeder_(feeder) {}
+
+  std::string label() const override { return "local: first input"; }
+  bool is_needed() const override { return site_.launch->pick_rows > 0; }
+
+  void run(const Worker& worker) override {
+    const Range rows = share_of(site_.launch->pick_rows, worker);
+    for (std::int64_t row = rows.begin; row < rows.end; ++row)
+      feeder_.feed_hidden(static_cast<std::int32_t>(row), row);
+  }
+
+ private:
+  Site site_;
+  PickFeeder feeder_;
+};
+
+// Draws code `place` of every draw and feeds it to both branches.
+class PickDrawStage : public Stage {
+ public:
+  PickDrawStage(const Site& site, const ops::PickCodes& op, const PickFeeder& feeder,
+                const PickBuffers& buffers, std::int32_t place)
+      : site_(site),
+        feeder_(feeder),
+        buffers_(buffers),
+        place_(place),
+        vocab_(op.vocab),
+        codebooks_(op.codebooks) {}
+
+  std::string label() const override { return "local: draw and embed"; }
+  bool is_needed() const override { return site_.launch->pick_rows > 0; }
+  std::size_t scratch_bytes() const override { return DrawScratch::bytes(vocab_); }
+
+  void run(const Worker& worker) override {
+    const Range picks = share_of(site_.launch->picks, worker);
+    const DrawScratch scratch = DrawScratch::at(worker.scratch, vocab_);
+    for (std::int64_t pick = picks.begin; pick < picks.end; ++pick)
+      draw(static_cast<std::size_t>(pick), scratch);
+  }
+
+ private:
+  void draw(std::size_t pick, const DrawScratch& scratch) const {
+    const Launch& launch = *site_.launch;
+    const auto index = static_cast<std::size_t>(launch.pick_draw[pick]);
+    const step::Draw& at = launch.batch->draws[index];
+    const std::int32_t first = launch.pick_first[pick];
+    const std::int32_t last = first + (at.unconditional_row >= 0 ? 1 : 0);
+    const auto& rules = site_.slots->rules[static_cast<std::size_t>(at.slot)];
+    const auto& state = site_.slots->states[static_cast<std::size_t>(at.slot)];
+    const float* unconditional = last > first ? buffers_.logits.row(last) : nullptr;
+    guide_logits(*site_.kernels, buffers_.logits.row(first), unconditional, rules.cfg_scale, vocab_,
+                 scratch);
+    rules::mask_logits(rules, state, scratch.logits, vocab_);
+    const float number =
+        rules::uniform(rules.sampler.seed, state.step, place_, 0, rules::DrawKind::code);
+    const std::int32_t code =
+        draw_code(*site_.kernels, rules.sampler, vocab_, number, scratch).code;
+    site_.slots->outcome
+        .sampled[index * static_cast<std::size_t>(codebooks_) + static_cast<std::size_t>(place_)] =
+        code;
+    for (std::int32_t row = first; row <= last; ++row) {
+      if (place_ + 1 < codebooks_) feeder_.feed_code(place_, code, row);
+      if (buffers_.kept.data != nullptr) keep(row);
+    }
+  }
+
+  void keep(std::int32_t row) const {
+    float* kept = buffers_.kept.row(site_.launch->pick_source[static_cast<std::size_t>(row)]);
+    std::memcpy(kept + std::int64_t{place_} * vocab_, buffers_.logits.row(row),
+                static_cast<std::size_t>(vocab_) * sizeof(float));
+  }
+
+  Site site_;
+  PickFeeder feeder_;
+  PickBuffers buffers_;
+  std::int32_t place_;
+  std::int32_t vocab_;
+  std::int32_t codebooks_;
+};
+
+// The in-projection's bias and each place's learned vector in one: [codebooks, width].
+const float* projected_positions(Plan& plan, const ops::PickCodes& op) {
+  const float* bias = vector_of(op.in_proj_bias, op.width);
+  const Rows sums = plan.allocate(op.codebooks, op.width);
+  for (std::int32_t place = 0; place < op.codebooks; ++place) {
+    const auto* learned =
+        reinterpret_cast<const float*>(op.positions.data) + std::int64_t{place} * op.width;
+    for (std::int32_t i = 0; i < op.width; ++i)
+      sums.row(place)[i] = learned[i] + (bias != nullptr ? bias[i] : 0.0F);
+  }
+  return sums.data;
+}
+
+}  // namespace
+
+void add_pick_autoregressive(Plan& plan, const ops::PickCodes& op, const Rows& hidden,
+                             const Rows& kept) {
+  const std::int32_t max_rows = 2 * plan.limits.max_draws;
+  const std::int32_t* rows = &plan.site.launch->pick_rows;
+  PickBuffers buffers = make_pick_buffers(plan, op, max_rows, max_rows, max_rows);
+  buffers.kept = kept;
+  const PickFeeder feeder(plan.site, op, hidden, buffers);
+  const float* biases = PickFeeder::has_projection(op) ? projected_positions(plan, op) : nullptr;
+  const float* head_biases = vector_of(op.head_biases, std::int64_t{op.codebooks} * op.vocab);
+  plan.stages.push_back(std::make_unique<PickStartStage>(plan.site, feeder));
+  for (std::int32_t place = 0; place < op.codebooks; ++place) {
+    LinearPlan linear;
+    linear.owner = "local: ";
+    linear.rows = rows;
+    linear.max_rows = max_rows;
+    if (biases != nullptr) {
+      LinearPlan projection = linear;
+      projection.x = buffers.embedded;
+      projection.out = buffers.x;
+      projection.weight = &op.in_proj;
+      projection.bias = biases + std::int64_t{place} * op.width;
+      plan.add_product(projection, plan.stages);
+    }
+    add_pick_layers(plan, op, buffers, {place, 1}, rows, max_rows, plan.stages);
+    linear.x = buffers.x;
+    linear.out = buffers.logits;
+    linear.weight = &op.head_weights[static_cast<std::size_t>(place)];
+    linear.bias = head_biases == nullptr ? nullptr : head_biases + std::int64_t{place} * op.vocab;
+    plan.add_product(linear, plan.stages);
+    plan.stages.push_back(std::make_unique<PickDrawStage>(plan.site, op, feeder, buffers, place));
+  }
+}
+
+}  // namespace ttsrt::cpu

@@ -1,0 +1,240 @@
+// PickCodes the MaskGit way (rules/maskgit.h): passes over all codes of all draws at once, as a
+// loop of stages.
+#include <cstring>
+#include <memory>
+
+#include "core/check.h"
+#include "cpu/stages/draw.h"
+#include "cpu/stages/pick_stages.h"
+#include "rules/maskgit.h"
+
+namespace ttsrt::cpu {
+namespace {
+
+// What goes from pass to pass; each [picks, codebooks].
+struct Guesses {
+  explicit Guesses(std::size_t count)
+      : fed(count), guessed(count), confidences(count), is_fixed(count) {}
+  std::vector<std::int32_t> fed;  // what the network sees: fixed codes, else the mask
+  std::vector<std::int32_t> guessed;
+  std::vector<float> confidences;
+  std::vector<std::uint8_t> is_fixed;
+};
+
+class MaskGitStage : public Stage {
+ public:
+  MaskGitStage(const Site& site, const ops::PickCodes& op, const PickFeeder& feeder,
+               const PickBuffers& buffers, std::shared_ptr<Guesses> guesses)
+      : site_(site), op_(op), feeder_(feeder), buffers_(buffers), guesses_(std::move(guesses)) {}
+
+ protected:
+  const step::Draw& draw_of(std::int64_t pick) const {
+    const auto index =
+        static_cast<std::size_t>(site_.launch->pick_draw[static_cast<std::size_t>(pick)]);
+    return site_.launch->batch->draws[index];
+  }
+  const rules::SlotRules& rules_of(std::int64_t pick) const {
+    return site_.slots->rules[static_cast<std::size_t>(draw_of(pick).slot)];
+  }
+  std::size_t begin_of(std::int64_t pick) const {
+    return static_cast<std::size_t>(pick * op_.codebooks);
+  }
+
+  Site site_;
+  ops::PickCodes op_;
+  PickFeeder feeder_;
+  PickBuffers buffers_;
+  std::shared_ptr<Guesses> guesses_;
+};
+
+// Fixes the most confident codes of each draw, then feeds its groups. A draw whose passes are over
+// idles.
+class FixStage : public MaskGitStage {
+ public:
+  using MaskGitStage::MaskGitStage;
+
+  std::string label() const override { return "local: fix codes"; }
+  void run(const Worker& worker) override {
+    const Range picks = share_of(site_.launch->picks, worker);
+    for (std::int64_t pick = picks.begin; pick < picks.end; ++pick) {
+      if (worker.pass >= rules_of(pick).maskgit.steps) continue;
+      fix(pick, worker.pass);
+      const std::int32_t first = site_.launch->pick_first[static_cast<std::size_t>(pick)];
+      feed(pick, first);
+      if (draw_of(pick).unconditional_row >= 0) feed(pick, first + 1);
+    }
+  }
+
+ private:
+  void fix(std::int64_t pick, std::int32_t pass) const {
+    const std::size_t begin = begin_of(pick);
+    const auto count = static_cast<std::size_t>(op_.codebooks);
+    float* confidences = guesses_->confidences.data() + begin;
+    if (pass == 0) {
+      std::fill_n(guesses_->fed.begin() + static_cast<std::ptrdiff_t>(begin), count, op_.mask_id);
+      std::fill_n(guesses_->guessed.begin() + static_cast<std::ptrdiff_t>(begin), count,
+                  op_.mask_id);
+      std::fill_n(confidences, count, 0.0F);
+    }
+    const rules::SlotRules& rules = rules_of(pick);
+    for (std::int32_t i = rules::maskgit_eligible(rules, pass); i < op_.codebooks; ++i) {
+      confidences[i] = rules::kIneligibleConfidence;
+    }
+    rules::maskgit_choose(confidences, op_.codebooks, rules.maskgit.num_unmasked[pass],
+                          guesses_->is_fixed.data() + begin);
+    for (std::size_t i = begin; i < begin + count; ++i) {
+      if (guesses_->is_fixed[i] != 0) guesses_->fed[i] = guesses_->guessed[i];
+    }
+  }
+
+  void feed(std::int64_t pick, std::int32_t group) const {
+    const std::int64_t row = std::int64_t{group} * (op_.codebooks + 1);
+    feeder_.feed_hidden(group, row);
+    for (std::int32_t i = 0; i < op_.codebooks; ++i) {
+      feeder_.feed_code(i, guesses_->fed[begin_of(pick) + static_cast<std::size_t>(i)],
+                        row + 1 + i);
+    }
+  }
+};
+
+// Learned vectors where the in-projection came between.
+class AddPositionsStage : public MaskGitStage {
+ public:
+  using MaskGitStage::MaskGitStage;
+
+  std::string label() const override { return "local: positions"; }
+  void run(const Worker& worker) override {
+    const std::int64_t places = op_.codebooks + 1;
+    const Range rows = share_of(site_.launch->pick_rows * places, worker);
+    for (std::int64_t row = rows.begin; row < rows.end; ++row) {
+      feeder_.add_position(static_cast<std::int32_t>(row % places), buffers_.x.row(row));
+    }
+  }
+};
+
+// Guesses the places that aren't fixed. A unit is a place of a draw.
+class GuessStage : public MaskGitStage {
+ public:
+  using MaskGitStage::MaskGitStage;
+
+  std::string label() const override { return "local: guess codes"; }
+  std::size_t scratch_bytes() const override { return DrawScratch::bytes(op_.vocab); }
+
+  void run(const Worker& worker) override {
+    const Range units = share_of(std::int64_t{site_.launch->picks} * op_.codebooks, worker);
+    const DrawScratch scratch = DrawScratch::at(worker.scratch, op_.vocab);
+    for (std::int64_t unit = units.begin; unit < units.end; ++unit) {
+      const std::int64_t pick = unit / op_.codebooks;
+      const auto place = static_cast<std::int32_t>(unit % op_.codebooks);
+      const std::int32_t steps = rules_of(pick).maskgit.steps;
+      if (worker.pass >= steps) continue;
+      guess(pick, place, worker.pass, scratch);
+      if (worker.pass + 1 == steps) finish(pick, place);
+    }
+  }
+
+ private:
+  float* logits(std::int64_t group, std::int32_t place) const {
+    return buffers_.logits.row(group * op_.codebooks + place);
+  }
+
+  void guess(std::int64_t pick, std::int32_t place, std::int32_t pass,
+             const DrawScratch& scratch) const {
+    const std::size_t at = begin_of(pick) + static_cast<std::size_t>(place);
+    if (guesses_->is_fixed[at] != 0) {
+      guesses_->confidences[at] = rules::kFixedConfidence;
+      return;
+    }
+    const step::Draw& draw = draw_of(pick);
+    const rules::SlotRules& rules = rules_of(pick);
+    const auto& state = site_.slots->states[static_cast<std::size_t>(draw.slot)];
+    const std::int32_t group = site_.launch->pick_first[static_cast<std::size_t>(pick)];
+    const float* unconditional = draw.unconditional_row >= 0 ? logits(group + 1, place) : nullptr;
+    guide_logits(*site_.kernels, logits(group, place), unconditional,
+                 rules::maskgit_scale(rules, pass), op_.vocab, scratch);
+    rules::mask_logits(rules, state, scratch.logits, op_.vocab);
+    const float number =
+        rules::uniform(rules.sampler.seed, state.step, place, pass, rules::DrawKind::code);
+    const rules::DrawOutcome outcome =
+        draw_guess(*site_.kernels, rules.sampler, op_.vocab, number, scratch);
+    guesses_->guessed[at] = outcome.code;
+    guesses_->confidences[at] = rules::maskgit_confidence(rules, state, pass, place, outcome);
+  }
+
+  // After a draw's last pass: its code, and its raw logits where they are kept.
+  void finish(std::int64_t pick, std::int32_t place) const {
+    const auto index =
+        static_cast<std::size_t>(site_.launch->pick_draw[static_cast<std::size_t>(pick)]);
+    const std::size_t code =
+        index * static_cast<std::size_t>(op_.codebooks) + static_cast<std::size_t>(place);
+    site_.slots->outcome.sampled[code] =
+        guesses_->guessed[begin_of(pick) + static_cast<std::size_t>(place)];
+    if (buffers_.kept.data == nullptr) return;
+    const std::int32_t first = site_.launch->pick_first[static_cast<std::size_t>(pick)];
+    const std::int32_t last = first + (draw_of(pick).unconditional_row >= 0 ? 1 : 0);
+    for (std::int32_t group = first; group <= last; ++group) {
+      float* kept = buffers_.kept.row(site_.launch->pick_source[static_cast<std::size_t>(group)]);
+      std::memcpy(kept + std::int64_t{place} * op_.vocab, logits(group, place),
+                  static_cast<std::size_t>(op_.vocab) * sizeof(float));
+    }
+  }
+};
+
+// One pass after the other, as many as the draw with most takes.
+class PassesStage : public Stage {
+ public:
+  PassesStage(const Site& site, Stages body) : site_(site), body_(std::move(body)) {}
+
+  std::string label() const override { return "local: passes"; }
+  bool is_needed() const override { return site_.launch->pick_rows > 0; }
+  void run(const Worker&) override {}
+  const Stages* body() const override { return &body_; }
+  std::int32_t passes() const override { return site_.launch->pick_passes; }
+
+ private:
+  Site site_;
+  Stages body_;
+};
+
+}  // namespace
+
+void add_pick_maskgit(Plan& plan, const ops::PickCodes& op, const Rows& hidden, const Rows& kept) {
+  const std::int32_t groups = 2 * plan.limits.max_draws;
+  const std::int32_t places = op.codebooks + 1;
+  const std::int32_t max_rows = groups * places;
+  PickBuffers buffers = make_pick_buffers(plan, op, groups, max_rows, groups * op.codebooks);
+  buffers.kept = kept;
+  const PickFeeder feeder(plan.site, op, hidden, buffers);
+  const auto guesses =
+      std::make_shared<Guesses>(static_cast<std::size_t>(plan.limits.max_draws * op.codebooks));
+  const float* head_biases = vector_of(op.head_biases, std::int64_t{op.codebooks} * op.vocab);
+  Stages body;
+  body.push_back(std::make_unique<FixStage>(plan.site, op, feeder, buffers, guesses));
+  if (PickFeeder::has_projection(op)) {
+    LinearPlan projection;
+    projection.rows = &plan.site.launch->pick_places;
+    projection.max_rows = max_rows;
+    projection.x = buffers.embedded;
+    projection.out = buffers.x;
+    projection.weight = &op.in_proj;
+    projection.bias = vector_of(op.in_proj_bias, op.width);
+    plan.add_product(projection, body);
+    body.push_back(std::make_unique<AddPositionsStage>(plan.site, op, feeder, buffers, guesses));
+  }
+  add_pick_layers(plan, op, buffers, {0, places}, &plan.site.launch->pick_places, max_rows, body);
+  for (std::int32_t place = 0; place < op.codebooks;
+       ++place) {  // head i reads position i + 1 of every group
+    LinearPlan head;
+    head.rows = &plan.site.launch->pick_rows;
+    head.max_rows = groups;
+    head.x = {buffers.x.row(place + 1), buffers.x.stride * places, op.width};
+    head.out = {buffers.logits.row(place), buffers.logits.stride * op.codebooks, op.vocab};
+    head.weight = &op.head_weights[static_cast<std::size_t>(place)];
+    head.bias = head_biases == nullptr ? nullptr : head_biases + std::int64_t{place} * op.vocab;
+    plan.add_product(head, body);
+  }
+  body.push_back(std::make_unique<GuessStage>(plan.site, op, feeder, buffers, guesses));
+  plan.stages.push_back(std::make_unique<PassesStage>(plan.site, std::move(body)));
+}
+
+}  // namespace ttsrt::cpu

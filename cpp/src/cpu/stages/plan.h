@@ -1,0 +1,38 @@
+// What the lowering of a Program shares: where stages go, and the buffers they need.
+#pragma once
+
+#include <vector>
+
+#include "cpu/aligned_buffer.h"
+#include "cpu/stages/linear_stage.h"
+#include "cpu/stages/row_stages.h"
+#include "cpu/stages/stage.h"
+
+namespace ttsrt::cpu {
+
+struct Plan {
+  Site site;
+  ops::ProgramLimits limits;
+  Stages stages;
+  std::vector<AlignedBuffer> buffers;
+  // Packed inputs of products: one buffer for all, allocated when every product is known.
+  std::uint32_t* packed = nullptr;
+  std::size_t packed_room = 0;
+
+  Rows allocate(std::int64_t rows, std::int64_t width) {
+    buffers.emplace_back(static_cast<std::size_t>(rows * width) * sizeof(float));
+    return {buffers.back().as<float>(), width, width};
+  }
+
+  void add_product(const LinearPlan& linear, Stages& target) {
+    packed_room = std::max(packed_room, packed_bytes(*site.kernels, linear));
+    add_linear(site, linear, &packed, target);
+  }
+
+  void finish() {
+    buffers.emplace_back(packed_room);
+    packed = buffers.back().as<std::uint32_t>();
+  }
+};
+
+}  // namespace ttsrt::cpu

@@ -1,0 +1,29 @@
+// Stages that treat each row by itself or with its neighbours: EmbedRows, LayerNorm, Unfold,
+// StoreContext.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "cpu/stages/stage.h"
+#include "ops/program.h"
+
+namespace ttsrt::cpu {
+
+// A float32 vector of `size` values, null where absent; throws InternalError for another type or
+// size.
+const float* vector_of(const ops::Weight& weight, std::int64_t size);
+
+// Row `row` of a dense table, and how to read it.
+inline const std::byte* table_row(const ops::Weight& table, std::int64_t row) {
+  return table.data + row * table.cols * (table.dtype == DType::float32 ? 4 : 2);
+}
+
+void add_embed_rows(const Site& site, const ops::EmbedRows& op, const Rows& out, Stages& stages);
+void add_layer_norm(const Site& site, const ops::LayerNorm& op, const Rows& x, const Rows& out,
+                    const std::int32_t* rows, Stages& stages);
+void add_unfold(const Site& site, const ops::Unfold& op, const Rows& x, const Rows& out,
+                Stages& stages);
+void add_store_context(const Site& site, const Rows& x, Stages& stages);
+
+}  // namespace ttsrt::cpu

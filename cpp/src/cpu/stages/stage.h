@@ -1,0 +1,113 @@
+// A stage: one piece of a compiled Program that all threads of the team run together, with a
+// barrier behind it.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cpu/kernels/kernels.h"
+#include "cpu/slots.h"
+#include "cpu/stages/shared_range.h"
+#include "cpu/stages/stage_clock.h"
+#include "ops/backend.h"
+#include "step/batch.h"
+
+namespace ttsrt::cpu {
+
+// One launch, laid out for the stages by Executable::prepare. The vectors are sized once, by the
+// limits.
+struct Launch {
+  const step::RowBatch* batch = nullptr;
+  std::int32_t rows = 0;
+  std::int32_t draws = 0;
+  // Every segment is one row and continues no other: no row needs another's key of this launch.
+  bool has_single_rows = false;
+  std::vector<std::int32_t> segment_of;  // [rows]
+  std::vector<std::int32_t> draw_of;     // [rows] whose conditional row it is, or -1
+  std::vector<std::int32_t>
+      first_block;  // [segments + 1] of the blocks that hold a segment's rows alone
+  // Picks: the rows of draws that use the local transformer, each branch one.
+  std::int32_t picks = 0;               // draws among them
+  std::int32_t pick_rows = 0;           // rows among them
+  std::vector<std::int32_t> pick_draw;  // [picks]
+  std::vector<std::int32_t>
+      pick_first;  // [picks] place of the conditional row; the unconditional one follows
+  std::vector<std::int32_t> pick_source;  // [pick_rows] decoder row
+  std::int32_t pick_places = 0;           // MaskGit: rows of all places of all pick rows
+  std::int32_t pick_passes = 0;           // MaskGit: most passes of any draw
+
+  const step::Segment& segment(std::int32_t row) const {
+    return batch->segments[static_cast<std::size_t>(segment_of[static_cast<std::size_t>(row)])];
+  }
+};
+
+// What a thread brings to a stage.
+struct Worker {
+  std::int32_t thread = 0;
+  std::int32_t num_threads = 1;
+  std::byte* scratch = nullptr;  // as many bytes as the hungriest stage asked for
+  std::int32_t pass = 0;         // of the loop of stages around this one
+};
+
+// Whether a segment goes on where the one before it in the launch ends.
+inline bool continues(const std::vector<step::Segment>& segments, std::size_t index) {
+  if (index == 0) return false;
+  const step::Segment& before = segments[index - 1];
+  const step::Segment& segment = segments[index];
+  return before.slot == segment.slot && before.branch == segment.branch &&
+         before.position + before.rows == segment.position;
+}
+
+struct Range {
+  std::int64_t begin = 0;
+  std::int64_t end = 0;
+};
+
+// The thread's share of [0, count): fixed by count and team alone.
+inline Range share_of(std::int64_t count, const Worker& worker) {
+  return {count * worker.thread / worker.num_threads,
+          count * (worker.thread + 1) / worker.num_threads};
+}
+
+// What stages read besides the launch; outlives them.
+struct Site {
+  const Kernels* kernels = nullptr;
+  Slots* slots = nullptr;
+  Launch* launch = nullptr;
+  SharedRange* ranges = nullptr;  // of each thread, empty between stages
+};
+
+class Stage;
+using Stages = std::vector<std::unique_ptr<Stage>>;
+
+class Stage {
+ public:
+  virtual ~Stage() = default;
+  // What it does, for profiles: "linear 2304 x 768 bfloat16".
+  virtual std::string label() const = 0;
+  // Whether this launch needs the stage; every thread gets the same answer.
+  virtual bool is_needed() const { return true; }
+  // Runs this thread's share.
+  virtual void run(const Worker& worker) = 0;
+  virtual std::size_t scratch_bytes() const { return 0; }
+  // A loop has stages of its own, run `passes` times instead of run().
+  virtual const Stages* body() const { return nullptr; }
+  virtual std::int32_t passes() const { return 0; }
+
+  StageClock clock;
+};
+
+// A run-time activation: rows of floats at a fixed place.
+struct Rows {
+  float* data = nullptr;
+  std::int64_t stride = 0;  // floats from row to row
+  std::int64_t width = 0;
+
+  // Of rows that are there. NOLINTNEXTLINE(clang-analyzer-core.NullPointerArithm)
+  float* row(std::int64_t index) const { return data + index * stride; }
+};
+
+}  // namespace ttsrt::cpu

@@ -1,0 +1,91 @@
+// How a MaskGit local transformer fixes the codes of a stack pass by pass (NeMo's
+// `sample_maskgit`).
+//
+// Each pass keeps the codes drawn most confidently so far, guesses the rest anew and notes how
+// confident each guess was. Differences from the original: ties between confidences go to the lower
+// place; at temperature 0 (which the original can't do here) the code is the argmax and its
+// confidence the softmax at the checkpoint's own temperature; a single pass with a rising guidance
+// scale takes the full scale, where the original divides by zero.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+
+#include "rules/inline.h"
+#include "rules/philox.h"
+#include "rules/sampling.h"
+#include "rules/slot_rules.h"
+
+namespace ttsrt::rules {
+
+constexpr float kFixedConfidence = 5.0F;        // of a code that is kept
+constexpr float kIneligibleConfidence = -1.0F;  // of a code whose frame isn't due yet
+
+TTSRT_RULE bool unmasks_in_order(MaskGitSampling sampling) {
+  return sampling == MaskGitSampling::causal || sampling == MaskGitSampling::purity_causal;
+}
+
+TTSRT_RULE bool takes_purity(MaskGitSampling sampling) {
+  return sampling == MaskGitSampling::purity || sampling == MaskGitSampling::purity_causal;
+}
+
+// Places below this one may be fixed in `pass`. In doubles, as the original counts.
+TTSRT_RULE std::int32_t maskgit_eligible(const SlotRules& rules, std::int32_t pass) {
+  if (!unmasks_in_order(rules.maskgit.sampling)) return rules.codebooks * rules.frame_stacking;
+  const double progress = static_cast<double>(pass) / rules.maskgit.steps;
+  return static_cast<std::int32_t>(floor(progress * rules.frame_stacking + 1.0)) * rules.codebooks;
+}
+
+// The guidance scale of a pass.
+TTSRT_RULE float maskgit_scale(const SlotRules& rules, std::int32_t pass) {
+  if (!rules.maskgit.dynamic_cfg_scale || rules.maskgit.steps <= 1) return rules.cfg_scale;
+  const float progress = static_cast<float>(pass) / static_cast<float>(rules.maskgit.steps - 1);
+  return (rules.cfg_scale - 1.0F) * progress + 1.0F;
+}
+
+// Chooses the `num_fixed` most confident of `count` places: chosen[place] is 1 or 0. Ties go to the
+// lower place.
+TTSRT_RULE void maskgit_choose(const float* confidences, std::int32_t count, std::int32_t num_fixed,
+                               std::uint8_t* chosen) {
+  for (std::int32_t i = 0; i < count; ++i) {
+    std::int32_t ahead = 0;
+    for (std::int32_t j = 0; j < count; ++j) {
+      ahead +=
+          confidences[j] > confidences[i] || (confidences[j] == confidences[i] && j < i) ? 1 : 0;
+    }
+    chosen[i] = ahead < num_fixed ? 1 : 0;
+  }
+}
+
+// Draws a code from masked logits [vocab], which it overwrites, with probabilities that can stand
+// as confidences.
+TTSRT_RULE DrawOutcome maskgit_draw(const SamplerRules& sampler, float* logits, std::int32_t vocab,
+                                    float uniform_number) {
+  if (sampler.temperature > 0.0F) return draw_code(sampler, logits, vocab, uniform_number);
+  DrawOutcome outcome;
+  outcome.code = argmax(logits, vocab);
+  SamplerRules warm = sampler;
+  warm.temperature = sampler.confidence_temperature;
+  draw_code(warm, logits, vocab, 0.0F);  // leaves the weights; the largest is 1
+  float sum = 0.0F;
+  for (std::int32_t i = 0; i < vocab; ++i) sum += logits[i];
+  outcome.probability = 1.0F / sum;
+  outcome.max_probability = outcome.probability;
+  return outcome;
+}
+
+// Confidence in a guess; `place` is its place in the stack.
+TTSRT_RULE float maskgit_confidence(const SlotRules& rules, const SlotState& state,
+                                    std::int32_t pass, std::int32_t place,
+                                    const DrawOutcome& outcome) {
+  const float confidence =
+      takes_purity(rules.maskgit.sampling) ? outcome.max_probability : outcome.probability;
+  if (rules.maskgit.noise_scale <= 0.0F) return confidence;
+  const float number =
+      uniform(rules.sampler.seed, state.step, place, pass, DrawKind::maskgit_noise);
+  const float fading =
+      1.0F - static_cast<float>(pass + 2) / static_cast<float>(rules.maskgit.steps);
+  return confidence + (number - 0.5F) * rules.maskgit.noise_scale * fading;
+}
+
+}  // namespace ttsrt::rules

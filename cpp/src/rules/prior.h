@@ -1,0 +1,122 @@
+// The attention prior: which text positions the next step's cross-attention favours, and how the
+// focus moves.
+//
+// Two families of rules exist, NVIDIA NeMo's (`get_most_attended_text_timestep`,
+// `construct_inference_prior` in magpietts.py; the 2503 generation by its quirks) and the
+// TensorRT-LLM fork's ("window"). Both weigh the probabilities after the softmax and renormalise.
+// Positions are 0-based; T is the text length.
+#pragma once
+
+#include <cstdint>
+
+#include "rules/inline.h"
+#include "rules/slot_rules.h"
+
+namespace ttsrt::rules {
+
+// Added to each weight before it multiplies, so that a row of zeros can still be renormalised
+// (smallest normal float32).
+constexpr float kTinyWeight = 1.17549435e-38F;
+
+TTSRT_RULE std::int32_t smaller(std::int32_t a, std::int32_t b) { return a < b ? a : b; }
+TTSRT_RULE std::int32_t larger(std::int32_t a, std::int32_t b) { return a > b ? a : b; }
+
+// First index of the largest of scores[begin, end), begin < end.
+TTSRT_RULE std::int32_t first_largest(const float* scores, std::int32_t begin, std::int32_t end) {
+  std::int32_t best = begin;
+  for (std::int32_t i = begin + 1; i < end; ++i) {
+    if (scores[i] > scores[best]) best = i;
+  }
+  return best;
+}
+
+// Weight of text position `position` in the next step. `counts` [T]: how often each position was in
+// focus.
+TTSRT_RULE float prior_weight(const PriorRules& rules, const SlotState& state,
+                              const std::int32_t* counts, std::int32_t text_len,
+                              std::int32_t position) {
+  if (rules.mode == PriorMode::window) {
+    return position >= state.focus - rules.left && position <= state.focus + rules.right
+               ? 1.0F
+               : rules.epsilon;
+  }
+  if (position <= state.suppressed_upto) return rules.epsilon;
+  if (rules.suppress_after > 0 && !rules.suppress_upto && counts[position] >= rules.suppress_after)
+    return rules.epsilon;
+  if (text_len <= rules.short_text) return 1.0F;
+  // Favoured: max(1, focus - i) for i = 1..left, the focus, and min(focus + i, T - 1) for i
+  // = 1..right.
+  if (position == state.focus) return 1.0F;
+  if (position < state.focus) {
+    return position >= 1 && position >= state.focus - rules.left ? 1.0F : rules.epsilon;
+  }
+  const bool is_clamped_left = position == 1 && rules.left > 0 && state.focus < 1;
+  return position <= state.focus + rules.right || is_clamped_left ? 1.0F : rules.epsilon;
+}
+
+// Marks of text progress: whether end of speech is still forbidden, or due.
+TTSRT_RULE void mark_progress(const PriorRules& rules, SlotState& state, std::int32_t text_len) {
+  state.is_unfinished = state.focus < text_len - rules.end_margin;
+  if (state.finish_count > 0 || state.focus >= text_len - rules.end_margin + 1)
+    ++state.finish_count;
+  if (state.finish_count > rules.unfinished_grace) state.is_unfinished = false;
+}
+
+TTSRT_RULE void update_nemo_prior(const PriorRules& rules, SlotState& state, std::int32_t* counts,
+                                  std::int32_t text_len, const float* scores) {
+  if (state.step < rules.start_step) return;
+  const bool is_sink =
+      rules.skip_after > 0 && state.focus < text_len && counts[state.focus] >= rules.skip_after;
+  const std::int32_t begin = state.focus + (is_sink ? 1 : 0);
+  const std::int32_t end = smaller(begin + rules.lookahead, text_len - rules.end_margin);
+  const bool is_empty = end <= begin;
+  state.focus = is_empty ? text_len - 1 : first_largest(scores, begin, end);
+  if (!is_empty || rules.count_end) {
+    const std::int32_t count = ++counts[state.focus];
+    if (rules.suppress_after > 0 && rules.suppress_upto && count >= rules.suppress_after) {
+      state.suppressed_upto = larger(state.suppressed_upto, state.focus);
+    }
+  }
+  state.has_prior = true;
+  mark_progress(rules, state, text_len);
+}
+
+// The fork's rule: a position counted `skip_after` times hands over to the next; the last one
+// counts towards the end.
+TTSRT_RULE void settle_window(const PriorRules& rules, SlotState& state, std::int32_t* counts,
+                              std::int32_t text_len, std::int32_t position) {
+  const std::int32_t last = larger(1, text_len - rules.right - 1);
+  std::int32_t at = smaller(position, last);
+  for (;; ++at) {
+    state.focus = at;
+    if (at < text_len) ++counts[at];
+    if (at >= last) {
+      ++state.near_end;
+      return;
+    }
+    if (rules.skip_after <= 0 || counts[at] < rules.skip_after) return;
+  }
+}
+
+TTSRT_RULE void update_window_prior(const PriorRules& rules, SlotState& state, std::int32_t* counts,
+                                    std::int32_t text_len, const float* scores) {
+  if (!state.has_prior) {
+    settle_window(rules, state, counts, text_len, 1);
+  } else {
+    const std::int32_t begin = smaller(state.focus, text_len - 1);
+    const std::int32_t end = smaller(begin + larger(rules.lookahead, 1), text_len);
+    settle_window(rules, state, counts, text_len, first_largest(scores, begin, end));
+  }
+  state.has_prior = true;
+}
+
+// After a decoder step: moves focus, counts and marks by that step's alignment scores [T].
+TTSRT_RULE void update_prior(const SlotRules& rules, SlotState& state, std::int32_t* counts,
+                             const float* scores) {
+  if (rules.prior.mode == PriorMode::nemo)
+    update_nemo_prior(rules.prior, state, counts, rules.text_len, scores);
+  if (rules.prior.mode == PriorMode::window)
+    update_window_prior(rules.prior, state, counts, rules.text_len, scores);
+}
+
+}  // namespace ttsrt::rules

@@ -1,0 +1,91 @@
+// What one request asked for, compiled once at admission into numbers that every backend reads from
+// the slot.
+#pragma once
+
+#include <cstdint>
+
+namespace ttsrt::rules {
+
+enum class PriorMode : std::int32_t { off, nemo, window };
+enum class EosStreams : std::int32_t {
+  argmax,
+  either,
+  sampled
+};  // which of the two stacks may end speech
+enum class EosCodebooks : std::int32_t { any, all, zero };  // in which codebooks of a frame
+enum class MaskGitSampling : std::int32_t { standard, causal, purity, purity_causal };
+
+constexpr std::int32_t kMaxForbidden = 16;
+constexpr std::int32_t kMaxMaskGitSteps = 64;
+
+struct PriorRules {
+  PriorMode mode = PriorMode::off;
+  float epsilon = 0.1F;
+  std::int32_t lookahead = 5;
+  std::int32_t left = 1;
+  std::int32_t right = 5;
+  std::uint64_t estimate_layers = 0;  // bit l: decoder layer l
+  std::uint64_t apply_layers = 0;
+  std::int32_t start_step = 0;
+  std::int32_t skip_after = 8;
+  std::int32_t suppress_after = 10;  // 0: never
+  bool suppress_upto = true;
+  std::int32_t short_text = 5;
+  std::int32_t end_margin = 3;
+  bool count_end = true;
+  bool track_finish = false;
+  std::int32_t unfinished_grace = 5;
+  std::int32_t force_after = 20;
+  std::int32_t end_after = 0;  // 0: never
+};
+
+struct SamplerRules {
+  float temperature = 0.0F;  // 0: argmax
+  std::int32_t top_k = 0;    // 0: all
+  float top_p = 1.0F;
+  float min_p = 0.0F;
+  float confidence_temperature = 1.0F;  // MaskGit's confidences where temperature is 0; above 0
+  std::uint64_t seed = 0;
+};
+
+struct MaskGitRules {
+  std::int32_t steps = 3;
+  float noise_scale = 0.0F;
+  bool dynamic_cfg_scale = false;
+  MaskGitSampling sampling = MaskGitSampling::standard;
+  std::int32_t num_unmasked[kMaxMaskGitSteps] =
+      {};  // codes already fixed at the start of each pass
+};
+
+struct SlotRules {
+  std::int32_t text_len = 0;
+  std::int32_t context_len = 0;  // rows of the context memory ("memory" models), else 0
+  float cfg_scale = 1.0F;
+  bool use_local_transformer = false;
+  bool keep_scores = false;  // hand the alignment scores back
+  SamplerRules sampler;
+  PriorRules prior;
+  MaskGitRules maskgit;
+  EosStreams eos_streams = EosStreams::either;
+  EosCodebooks eos_codebooks = EosCodebooks::any;
+  std::int32_t eos_id = 0;
+  std::int32_t codebooks = 0;       // C of one frame
+  std::int32_t frame_stacking = 1;  // S
+  std::int32_t min_frames = 0;
+  std::int32_t num_forbidden = 0;
+  std::int32_t forbidden[kMaxForbidden] = {};
+};
+
+// What moves from step to step in a slot. Counts and codes lie in arrays beside it (slots.h of each
+// backend).
+struct SlotState {
+  std::int32_t step = 0;              // decoder steps done
+  std::int32_t focus = 1;             // text position in focus
+  bool has_prior = false;             // whether the next step's cross-attention is weighted
+  bool is_unfinished = false;         // end of speech is forbidden
+  std::int32_t finish_count = 0;      // steps since the text was all but spoken; 0: not yet
+  std::int32_t near_end = 0;          // "window": steps at the end position
+  std::int32_t suppressed_upto = -1;  // positions 0..this weigh epsilon
+};
+
+}  // namespace ttsrt::rules

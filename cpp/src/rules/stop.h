@@ -1,0 +1,41 @@
+// Whether speech ended in a stack of codes (NeMo's `find_eos_frame_index`, `detect_eos`).
+#pragma once
+
+#include <cstdint>
+
+#include "rules/inline.h"
+#include "rules/slot_rules.h"
+
+namespace ttsrt::rules {
+
+TTSRT_RULE bool frame_ends(const SlotRules& rules, const std::int32_t* frame) {
+  std::int32_t found = 0;
+  for (std::int32_t c = 0; c < rules.codebooks; ++c) found += frame[c] == rules.eos_id ? 1 : 0;
+  if (rules.eos_codebooks == EosCodebooks::zero) return frame[0] == rules.eos_id;
+  return rules.eos_codebooks == EosCodebooks::all ? found == rules.codebooks : found > 0;
+}
+
+// First frame of a stack [S, C] that holds the end, or -1.
+TTSRT_RULE std::int32_t first_end(const SlotRules& rules, const std::int32_t* stack) {
+  for (std::int32_t f = 0; f < rules.frame_stacking; ++f) {
+    if (frame_ends(rules, stack + f * rules.codebooks)) return f;
+  }
+  return -1;
+}
+
+// Frames of this stack that are still speech, or -1 while it goes on: the end frame itself is
+// dropped. A prior that has stood at the end of the text long enough ends speech after the stack.
+TTSRT_RULE std::int32_t end_frame(const SlotRules& rules, const SlotState& state,
+                                  const std::int32_t* sampled, const std::int32_t* likeliest) {
+  const std::int32_t by_sampled =
+      rules.eos_streams == EosStreams::argmax ? -1 : first_end(rules, sampled);
+  const std::int32_t by_likeliest =
+      rules.eos_streams == EosStreams::sampled ? -1 : first_end(rules, likeliest);
+  if (by_sampled >= 0 && by_likeliest >= 0)
+    return by_sampled < by_likeliest ? by_sampled : by_likeliest;
+  if (by_sampled >= 0 || by_likeliest >= 0) return by_sampled >= 0 ? by_sampled : by_likeliest;
+  const bool has_lingered = rules.prior.end_after > 0 && state.near_end >= rules.prior.end_after;
+  return has_lingered ? rules.frame_stacking : -1;
+}
+
+}  // namespace ttsrt::rules
