@@ -1,0 +1,93 @@
+// What one request runs, as data: a list of stops, each some rows of one Program, and the rules of
+// its slot. A family writes it (model/family.h); the executor walks it by counts and never asks
+// which family it runs.
+//
+//   magpie   encode_text, [encode_context] -> prefill (conditional), prefill (unconditional, shared
+//            by length) -> decode*
+//   t3       prefill x2 over a shared voice prefix -> decode*
+//   llm      prefill -> decode*
+//   codec    frames*, following decode while it goes on
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "rules/slot_rules.h"
+#include "step/batch.h"
+
+namespace ttsrt::step {
+
+// How the rows of a Program may be spread over launches.
+enum class Pace : std::int32_t {
+  whole,     // all rows of an item in one launch, pausable between parts (encoders, flow, vocoders)
+  chunked,   // any number of rows at a time, in order (prefill, codec frames)
+  stepwise,  // one row per branch at a time, fed by the step before (decode)
+};
+
+// A Program as the executor sees it. Programs of one launch run in the order of their indices.
+struct ProgramInfo {
+  std::string name;  // "prefill"
+  Pace pace = Pace::whole;
+  std::int32_t num_parts = 1;  // where a launch may stop between them (ops::Program::part_begins)
+};
+
+// A run of rows with one origin. A prompt is a list of these, so that restarts of learned
+// positions, repeated start rows and voice prefixes are data.
+struct RowSource {
+  Input input = Input::zeros;
+  std::int32_t rows = 0;
+  std::int32_t table = 0;            // Input::ids: which of the Program's id tables
+  std::int32_t position_table = -1;  // which learned positions are added; -1: none
+  std::int32_t first_position = 0;   // of the first row in that table
+  std::int32_t kept_offset = 0;      // Input::kept_rows: first row in the slot's kept rows
+  std::int32_t ids_per_row = 1;      // Input::codes: as many as the Program has code tables
+  std::shared_ptr<const std::vector<std::int32_t>> ids;  // [rows * ids_per_row]
+  std::shared_ptr<const std::vector<float>> vectors;     // [rows * dim]
+};
+
+// What makes the start of a branch's prompt equal to another request's, which may then fork its
+// cache rows instead of computing them. The rows at positions [0, rows) are shared.
+struct PrefixKey {
+  std::string content;  // whatever the family says makes two of them equal: branch, voice, kind
+  std::int32_t rows = 0;
+
+  bool operator==(const PrefixKey&) const = default;
+};
+
+// A stop that must come before another.
+struct Follow {
+  std::int32_t stop = 0;
+  // -1: every row of it. Else row r may run once r + rows_ahead + 1 outputs of that stop are
+  // committed, or once it has ended: a codec that follows decode while it goes on.
+  std::int32_t rows_ahead = -1;
+};
+
+// Rows of one Program. They stand in the branch's cache from `position` on.
+struct Stop {
+  std::int32_t program = 0;
+  Branch branch = Branch::conditional;
+  std::int32_t num_branches = 1;  // stepwise: 2 under guidance, the second unconditional
+  std::int32_t position = 0;
+  std::vector<RowSource> rows;
+  std::optional<PrefixKey> shared;  // chunked: these rows are a shared prefix
+  // Whole: evaluations, one per launch. Stepwise: steps at most; the rules may end it before.
+  std::int32_t repeats = 1;
+  std::vector<Follow> follows;
+  // Chunked: a stepwise stop whose outputs are appended to these rows, all of which run again
+  // before each of its steps but the first (an attention prior that is recomputed). -1: none.
+  std::int32_t replays = -1;
+  bool applies_prior = false;  // chunked: cross-attention multiplies the slot's prior in
+};
+
+struct Itinerary {
+  std::vector<Stop> stops;
+  rules::SlotRules rules;
+  std::int32_t text_len = 0;  // columns of an alignment
+
+  bool is_guided() const { return rules.cfg_scale != 1.0F; }
+};
+
+}  // namespace ttsrt::step
