@@ -66,21 +66,7 @@ REFERENCE_USERS = ("cpp/src/ops/reference/", "cpp/src/backends.cpp")
 FOLDERS = {
     ".": {".ci", "cpp", "docs", "examples", "plugins", "python", "scripts", "tests"},
     "cpp": {"cmake", "include", "src"},
-    "cpp/src": {
-        *(
-            "bench",
-            "core",
-            "cpu",
-            "cuda",
-            "decode",
-            "executor",
-            "model",
-            "ops",
-            "rules",
-            "step",
-            "tensorrt",
-        ),
-    },
+    "cpp/src": set("bench core cpu cuda decode executor model ops rules step tensorrt".split()),
     "python": {"bindings", "ttsrt_rt"},
     "python/ttsrt_rt": {"bench", "cli", "convert", "synth"},
 }
