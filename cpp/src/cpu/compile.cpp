@@ -1,8 +1,9 @@
-// Lowering: from the ops of a Program to stages.
+#include "cpu/compile.h"
+
 #include <variant>
 
 #include "core/check.h"
-#include "cpu/executable.h"
+#include "cpu/stages/attention_stages.h"
 #include "cpu/stages/draw_stages.h"
 #include "cpu/stages/pick_stages.h"
 
@@ -33,51 +34,12 @@ struct BufferVisitor {
   }
 };
 
-void start_clocks(const Stages& stages, std::int32_t num_threads) {
-  for (const auto& stage : stages) {
-    if (stage->body() != nullptr) {
-      start_clocks(*stage->body(), num_threads);
-    } else {
-      stage->clock.start(num_threads);
-    }
-  }
-}
-
 }  // namespace
 
-Compiled::Compiled(const ops::Program& program, const ops::ProgramLimits& limits,
-                   const Kernels& kernels, Slots& slots, std::int32_t num_threads)
-    : program_(program),
-      limits_(limits),
-      slots_(slots),
-      ranges_(static_cast<std::size_t>(num_threads)) {
-  TTSRT_CHECK(InternalError, limits.max_rows > 0 && limits.max_draws >= 0, program.name, ": ",
-              limits.max_rows, " rows, ", limits.max_draws, " draws");
-  plan_.site = {&kernels, &slots, &launch_, ranges_.data()};
-  plan_.limits = limits;
-  const auto max_rows = static_cast<std::size_t>(limits.max_rows);
-  const auto max_draws = static_cast<std::size_t>(limits.max_draws);
-  launch_.segment_of.resize(max_rows);
-  launch_.draw_of.resize(max_rows);
-  launch_.first_block.resize(max_rows + 1);
-  launch_.pick_draw.resize(max_draws);
-  launch_.pick_first.resize(max_draws);
-  launch_.pick_source.resize(2 * max_draws);
-  slots.make_room(limits.max_draws);
-  for (const ops::Activation& activation : program_.activations) {
-    const std::int64_t rows =
-        activation.space == ops::RowSpace::rows ? limits.max_rows : std::max(limits.max_draws, 1);
-    activations_.push_back(plan_.allocate(rows, activation.width));
-    activation_bytes_ += static_cast<std::size_t>(rows * activation.width) * sizeof(float);
-  }
-  lower();
-  plan_.finish();
-  plan_.buffers.emplace_back(static_cast<std::size_t>(segment_room_));
-  segment_blocks_ = plan_.buffers.back().data();
-  if (limits.profile) start_clocks(plan_.stages, num_threads);
-}
+Lowering::Lowering(Plan& plan, const ops::Program& program, const ProgramRows& rows)
+    : plan_(plan), program_(program), rows_(rows) {}
 
-void Compiled::lower() {
+void Lowering::run() {
   const std::vector<std::int32_t>& begins = program_.part_begins;
   part_stages_.push_back(0);
   for (std::size_t i = 0; i < program_.ops.size(); ++i) {
@@ -98,8 +60,8 @@ void Compiled::lower() {
 
 // Whether op `index` is a LayerNorm that only the Linear behind it reads, before another writes
 // over it.
-bool Compiled::can_fuse(std::size_t index) const {
-  if (limits_.trace || index + 1 >= program_.ops.size()) return false;
+bool Lowering::can_fuse(std::size_t index) const {
+  if (plan_.limits.trace || index + 1 >= program_.ops.size()) return false;
   const auto* norm = std::get_if<ops::LayerNorm>(&program_.ops[index]);
   const auto* linear = std::get_if<ops::Linear>(&program_.ops[index + 1]);
   if (norm == nullptr || linear == nullptr || linear->x != norm->out || linear->out == norm->x)
@@ -118,44 +80,46 @@ bool Compiled::can_fuse(std::size_t index) const {
   return true;
 }
 
-Rows Compiled::rows_of(ops::BufferId buffer, ops::RowSpace space) const {
-  TTSRT_CHECK(InternalError, buffer >= 0 && static_cast<std::size_t>(buffer) < activations_.size(),
-              program_.name, ": buffer ", buffer, " of ", activations_.size());
+Rows Lowering::rows_of(ops::BufferId buffer, ops::RowSpace space) const {
+  TTSRT_CHECK(InternalError,
+              buffer >= 0 && static_cast<std::size_t>(buffer) < rows_.activations.size(),
+              program_.name, ": buffer ", buffer, " of ", rows_.activations.size());
   const ops::Activation& activation = program_.activations[static_cast<std::size_t>(buffer)];
   TTSRT_CHECK(InternalError, activation.space == space, program_.name, ": ", activation.name,
               ": expected one row per ", space == ops::RowSpace::rows ? "row" : "draw");
-  return activations_[static_cast<std::size_t>(buffer)];
+  return rows_.activations[static_cast<std::size_t>(buffer)];
 }
 
-Rows Compiled::scores_of(ops::BufferId buffer) const {
+Rows Lowering::scores_of(ops::BufferId buffer) const {
   const Rows scores = rows_of(buffer, ops::RowSpace::draws);
-  TTSRT_CHECK(InternalError, scores.width == slots_.spec().max_text_len, "scores: expected width ",
-              slots_.spec().max_text_len, ", got ", scores.width);
+  TTSRT_CHECK(InternalError, scores.width == plan_.site.slots->spec().max_text_len,
+              "scores: expected width ", plan_.site.slots->spec().max_text_len, ", got ",
+              scores.width);
   return scores;
 }
 
-Rows Compiled::optional(ops::BufferId buffer, ops::RowSpace space) const {
+Rows Lowering::optional(ops::BufferId buffer, ops::RowSpace space) const {
   return buffer == ops::kNoBuffer ? Rows{} : rows_of(buffer, space);
 }
 
-void Compiled::lower(const ops::EmbedRows& op) {
+void Lowering::lower(const ops::EmbedRows& op) {
   add_embed_rows(plan_.site, op, rows_of(op.out), plan_.stages);
 }
 
-void Compiled::lower(const ops::LayerNorm& op) {
-  add_layer_norm(plan_.site, op, rows_of(op.x), rows_of(op.out), &launch_.rows, plan_.stages);
+void Lowering::lower(const ops::LayerNorm& op) {
+  add_layer_norm(plan_.site, op, rows_of(op.x), rows_of(op.out), rows_.rows, plan_.stages);
 }
 
-void Compiled::lower(const ops::Linear& op) { add_linear_after(op, nullptr); }
+void Lowering::lower(const ops::Linear& op) { add_linear_after(op, nullptr); }
 
-void Compiled::add_linear_after(const ops::Linear& op, const ops::LayerNorm* norm) {
+void Lowering::add_linear_after(const ops::Linear& op, const ops::LayerNorm* norm) {
   TTSRT_CHECK(InternalError, op.x != op.out, op.weight.name,
               ": a product can't overwrite its input");
   LinearPlan linear;
   linear.x = rows_of(norm != nullptr ? norm->x : op.x);
   linear.out = rows_of(op.out);
-  linear.rows = &launch_.rows;
-  linear.max_rows = limits_.max_rows;
+  linear.rows = rows_.rows;
+  linear.max_rows = rows_.max_rows;
   linear.weight = &op.weight;
   linear.bias = vector_of(op.bias, op.weight.rows);
   linear.gelu = op.activate == ops::Activate::gelu_tanh;
@@ -169,51 +133,51 @@ void Compiled::add_linear_after(const ops::Linear& op, const ops::LayerNorm* nor
   plan_.add_product(linear, plan_.stages);
 }
 
-void Compiled::lower(const ops::Unfold& op) {
+void Lowering::lower(const ops::Unfold& op) {
   add_unfold(plan_.site, op, rows_of(op.x), rows_of(op.out), plan_.stages);
 }
 
-void Compiled::lower(const ops::SelfAttention& op) {
+void Lowering::lower(const ops::SelfAttention& op) {
   SegmentBlocks segments;
   if (op.cache_layer >= 0) {
     uses_cache_ = true;
   } else {
-    segments.data = &segment_blocks_;
+    segments.data = &plan_.segment_blocks;
     segments.layout = BlockLayout::of(DType::float32, op.heads, op.head_dim);
-    segment_room_ = std::max(
-        segment_room_, limits_.max_rows * segments.layout.block_bytes);  // one row each at worst
+    plan_.segment_room = std::max(
+        plan_.segment_room, rows_.max_rows * segments.layout.block_bytes);  // one row each at worst
   }
-  add_self_attention(plan_.site, op, rows_of(op.qkv), rows_of(op.out), segments, limits_.max_rows,
+  add_self_attention(plan_.site, op, rows_of(op.qkv), rows_of(op.out), segments, rows_.max_rows,
                      plan_.stages);
 }
 
-void Compiled::lower(const ops::StoreMemory& op) {
+void Lowering::lower(const ops::StoreMemory& op) {
   add_store_memory(plan_.site, op, rows_of(op.kv), plan_.stages);
 }
 
-void Compiled::lower(const ops::CrossAttention& op) {
+void Lowering::lower(const ops::CrossAttention& op) {
   const Rows scores = op.scores == ops::kNoBuffer ? Rows{} : scores_of(op.scores);
   add_cross_attention(plan_.site, op, rows_of(op.q), rows_of(op.out), scores, plan_.stages);
 }
 
-void Compiled::lower(const ops::StoreContext& op) {
+void Lowering::lower(const ops::StoreContext& op) {
   add_store_context(plan_.site, rows_of(op.x), plan_.stages);
 }
 
-void Compiled::lower(const ops::ClearScores& op) {
+void Lowering::lower(const ops::ClearScores& op) {
   add_clear_scores(plan_.site, scores_of(op.scores), plan_.stages);
 }
 
-void Compiled::lower(const ops::UpdatePrior& op) {
+void Lowering::lower(const ops::UpdatePrior& op) {
   add_update_prior(plan_.site, scores_of(op.scores), plan_.stages);
 }
 
-void Compiled::lower(const ops::SampleCodes& op) {
+void Lowering::lower(const ops::SampleCodes& op) {
   const Rows guided = optional(op.guided, ops::RowSpace::draws);
   add_sample_codes(plan_.site, op, rows_of(op.logits), guided, plan_.stages);
 }
 
-void Compiled::lower(const ops::PickCodes& op) {
+void Lowering::lower(const ops::PickCodes& op) {
   const Rows hidden = rows_of(op.hidden);
   const Rows kept = optional(op.pick_logits, ops::RowSpace::rows);
   check_pick_codes(plan_.site, op, hidden);
@@ -225,6 +189,6 @@ void Compiled::lower(const ops::PickCodes& op) {
   }
 }
 
-void Compiled::lower(const ops::FinishStep& op) { add_finish_step(plan_.site, op, plan_.stages); }
+void Lowering::lower(const ops::FinishStep& op) { add_finish_step(plan_.site, op, plan_.stages); }
 
 }  // namespace ttsrt::cpu

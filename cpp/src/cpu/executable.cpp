@@ -36,7 +36,52 @@ void add_times(const Stages& stages, std::vector<StageTimes>& times) {
   }
 }
 
+void start_clocks(const Stages& stages, std::int32_t num_threads) {
+  for (const auto& stage : stages) {
+    if (stage->body() != nullptr) {
+      start_clocks(*stage->body(), num_threads);
+    } else {
+      stage->clock.start(num_threads);
+    }
+  }
+}
+
 }  // namespace
+
+Compiled::Compiled(const ops::Program& program, const ops::ProgramLimits& limits,
+                   const Kernels& kernels, Slots& slots, std::int32_t num_threads)
+    : program_(program),
+      limits_(limits),
+      slots_(slots),
+      ranges_(static_cast<std::size_t>(num_threads)) {
+  TTSRT_CHECK(InternalError, limits.max_rows > 0 && limits.max_draws >= 0, program.name, ": ",
+              limits.max_rows, " rows, ", limits.max_draws, " draws");
+  plan_.site = {&kernels, &slots, &launch_, ranges_.data()};
+  plan_.limits = limits;
+  const auto max_rows = static_cast<std::size_t>(limits.max_rows);
+  const auto max_draws = static_cast<std::size_t>(limits.max_draws);
+  launch_.segment_of.resize(max_rows);
+  launch_.draw_of.resize(max_rows);
+  launch_.first_block.resize(max_rows + 1);
+  launch_.pick_draw.resize(max_draws);
+  launch_.pick_first.resize(max_draws);
+  launch_.pick_source.resize(2 * max_draws);
+  slots.make_room(limits.max_draws);
+  for (const ops::Activation& activation : program_.activations) {
+    const std::int64_t rows =
+        activation.space == ops::RowSpace::rows ? limits.max_rows : std::max(limits.max_draws, 1);
+    rows_.activations.push_back(plan_.allocate(rows, activation.width));
+    activation_bytes_ += static_cast<std::size_t>(rows * activation.width) * sizeof(float);
+  }
+  rows_.rows = &launch_.rows;
+  rows_.max_rows = limits.max_rows;
+  Lowering lowering(plan_, program_, rows_);
+  lowering.run();
+  plan_.finish();
+  part_stages_ = lowering.part_stages();
+  uses_cache_ = lowering.uses_cache();
+  if (limits.profile) start_clocks(plan_.stages, num_threads);
+}
 
 std::vector<StageTimes> Compiled::stage_times() const {
   std::vector<StageTimes> times;
@@ -177,9 +222,10 @@ void Compiled::prepare_picks(const step::RowBatch& rows) {
 }
 
 const float* Compiled::activation(ops::BufferId buffer) const {
-  TTSRT_CHECK(InternalError, buffer >= 0 && static_cast<std::size_t>(buffer) < activations_.size(),
-              program_.name, ": buffer ", buffer, " of ", activations_.size());
-  return activations_[static_cast<std::size_t>(buffer)].data;
+  TTSRT_CHECK(InternalError,
+              buffer >= 0 && static_cast<std::size_t>(buffer) < rows_.activations.size(),
+              program_.name, ": buffer ", buffer, " of ", rows_.activations.size());
+  return rows_.activations[static_cast<std::size_t>(buffer)].data;
 }
 
 std::size_t Compiled::activation_bytes() const { return activation_bytes_; }

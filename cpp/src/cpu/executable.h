@@ -1,9 +1,7 @@
-// A Program compiled for the CPU: buffers at fixed places and a fixed list of stages that the whole
-// team walks.
+// A Program compiled for the CPU: buffers at fixed places and a fixed list of stages (compile.h)
+// that the whole team walks.
 //
-// Decided: a LayerNorm goes into the packing of the Linear behind it where nothing else reads it
-// and no trace is wanted. A launch allocates nothing and takes no lock: all sizes come from the
-// limits.
+// Decided: a launch allocates nothing and takes no lock: all sizes come from the limits.
 #pragma once
 
 #include <memory>
@@ -11,8 +9,7 @@
 #include <vector>
 
 #include "core/thread_team.h"
-#include "cpu/stages/attention_stages.h"
-#include "cpu/stages/plan.h"
+#include "cpu/compile.h"
 
 namespace ttsrt::cpu {
 
@@ -35,27 +32,6 @@ class Compiled {
   std::vector<StageTimes> stage_times() const;
 
  private:
-  void lower();
-  void lower(const ops::EmbedRows& op);
-  void lower(const ops::LayerNorm& op);
-  void lower(const ops::Linear& op);
-  void lower(const ops::Unfold& op);
-  void lower(const ops::SelfAttention& op);
-  void lower(const ops::StoreMemory& op);
-  void lower(const ops::CrossAttention& op);
-  void lower(const ops::StoreContext& op);
-  void lower(const ops::ClearScores& op);
-  void lower(const ops::UpdatePrior& op);
-  void lower(const ops::SampleCodes& op);
-  void lower(const ops::PickCodes& op);
-  void lower(const ops::FinishStep& op);
-  void add_linear_after(const ops::Linear& op, const ops::LayerNorm* norm);
-  bool can_fuse(std::size_t index) const;
-
-  Rows rows_of(ops::BufferId buffer, ops::RowSpace space = ops::RowSpace::rows) const;
-  Rows scores_of(ops::BufferId buffer) const;
-  Rows optional(ops::BufferId buffer, ops::RowSpace space) const;
-
   void prepare(const step::RowBatch& rows);
   void prepare_picks(const step::RowBatch& rows);
   Range stages_of(const step::RowBatch& rows) const;
@@ -68,11 +44,8 @@ class Compiled {
   Launch launch_;
   Plan plan_;
   std::vector<SharedRange> ranges_;  // of each thread
-  std::vector<Rows> activations_;
+  ProgramRows rows_;
   std::size_t activation_bytes_ = 0;
-  std::byte* segment_blocks_ =
-      nullptr;                     // keys and values of segments that keep nothing in the cache
-  std::int64_t segment_room_ = 0;  // bytes
   bool uses_cache_ = false;
   std::vector<std::int64_t> part_stages_;  // [num_parts] first stage of each
   double seconds_ = 0.0;

@@ -18,6 +18,9 @@ struct Plan {
   // Packed inputs of products: one buffer for all, allocated when every product is known.
   std::uint32_t* packed = nullptr;
   std::size_t packed_room = 0;
+  // Keys and values of segments that keep nothing in the cache: one buffer for all layers.
+  std::byte* segment_blocks = nullptr;
+  std::int64_t segment_room = 0;  // bytes
 
   Rows allocate(std::int64_t rows, std::int64_t width) {
     buffers.emplace_back(static_cast<std::size_t>(rows * width) * sizeof(float));
@@ -32,6 +35,8 @@ struct Plan {
   void finish() {
     buffers.emplace_back(packed_room);
     packed = buffers.back().as<std::uint32_t>();
+    buffers.emplace_back(static_cast<std::size_t>(segment_room));
+    segment_blocks = buffers.back().data();
   }
 };
 

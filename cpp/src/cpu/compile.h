@@ -1,0 +1,62 @@
+// Lowering: from the ops of a Program to the stages that the thread team walks.
+//
+// Decided: a LayerNorm goes into the packing of the Linear behind it where nothing else reads it
+// and no trace is wanted.
+#pragma once
+
+#include <vector>
+
+#include "cpu/stages/plan.h"
+#include "ops/program.h"
+
+namespace ttsrt::cpu {
+
+// Where a Program's activations lie and how many rows it has at run time.
+struct ProgramRows {
+  const std::int32_t* rows = nullptr;
+  std::int32_t max_rows = 0;
+  std::vector<Rows> activations;
+};
+
+class Lowering {
+ public:
+  // Adds stages to `plan.stages`. All arguments outlive the lowering, the plan and the Program also
+  // the stages.
+  Lowering(Plan& plan, const ops::Program& program, const ProgramRows& rows);
+
+  void run();
+
+  // After run(): the first stage of each part of the Program.
+  const std::vector<std::int64_t>& part_stages() const { return part_stages_; }
+  // After run(): whether an op reads the paged cache.
+  bool uses_cache() const { return uses_cache_; }
+
+ private:
+  void lower(const ops::EmbedRows& op);
+  void lower(const ops::LayerNorm& op);
+  void lower(const ops::Linear& op);
+  void lower(const ops::Unfold& op);
+  void lower(const ops::SelfAttention& op);
+  void lower(const ops::StoreMemory& op);
+  void lower(const ops::CrossAttention& op);
+  void lower(const ops::StoreContext& op);
+  void lower(const ops::ClearScores& op);
+  void lower(const ops::UpdatePrior& op);
+  void lower(const ops::SampleCodes& op);
+  void lower(const ops::PickCodes& op);
+  void lower(const ops::FinishStep& op);
+  void add_linear_after(const ops::Linear& op, const ops::LayerNorm* norm);
+  bool can_fuse(std::size_t index) const;
+
+  Rows rows_of(ops::BufferId buffer, ops::RowSpace space = ops::RowSpace::rows) const;
+  Rows scores_of(ops::BufferId buffer) const;
+  Rows optional(ops::BufferId buffer, ops::RowSpace space) const;
+
+  Plan& plan_;
+  const ops::Program& program_;
+  const ProgramRows& rows_;
+  std::vector<std::int64_t> part_stages_;
+  bool uses_cache_ = false;
+};
+
+}  // namespace ttsrt::cpu
