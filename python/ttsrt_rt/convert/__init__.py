@@ -1,7 +1,7 @@
-"""From the checkpoints people have to ours: `convert`, and the data-only readers under it.
+"""Converts checkpoints of other programs to ours: `convert`, and the data-only readers it uses.
 
-The readers are imported where they are used: `import ttsrt_rt` imports this module, and should cost
-next to nothing.
+The readers are imported where they are used, because `import ttsrt_rt` imports this module and must
+stay cheap.
 """
 
 from __future__ import annotations
@@ -23,20 +23,21 @@ def convert(
     family: str | None = None,
     **options: Any,
 ) -> Path:
-    """Converts a checkpoint of another program to ours and returns the folder.
+    """Converts a checkpoint of another program to our format and returns the new folder.
 
     Args:
-        source: A `.nemo`, a `.ckpt` with its YAML beside it, or a folder of the TensorRT-LLM fork's
-            layout.
-        output_dir: The folder to make.
-        family: Which converter; None looks at the source.
-        **options: Of the family, see `ttsrt_rt.convert.magpie_convert.convert_magpie`.
+        source: A `.nemo` file, a `.ckpt` file with its YAML file in the same folder, or a folder in
+            the layout of the TensorRT-LLM fork.
+        output_dir: The folder to create.
+        family: The name of the converter to use; None detects it from the source.
+        **options: The options of that family; see
+            `ttsrt_rt.convert.magpie_convert.convert_magpie`.
 
     Raises:
-        ConfigError: Nothing there, an unknown family, a configuration that cannot be served, or a
-            folder that is taken.
-        FormatError: The source is damaged, holds code, or its tensors are not those its
-            configuration asks for.
+        ConfigError: The source does not exist, the family is unknown, the configuration is not
+            supported, or the output folder is in use.
+        FormatError: The source is damaged or holds code, or its tensors do not match its
+            configuration.
     """
     from ttsrt_rt.convert.registry import find_converter
 

@@ -1,8 +1,9 @@
-"""Opens the weights of any checkpoint that people have, by content and not by file name.
+"""Opens the weights of a checkpoint; the kind of file is detected by content, not by its name.
 
-`open_weights(path)` looks at the first bytes: a torch zip archive (`.ckpt`, `.pt`, `.bin`), a
-`.nemo` (tar, plain or gzip), or `.safetensors`. The result maps names to `LazyTensor`s; nothing of
-a tensor is read before it is asked for, and nothing in the file is executed.
+`open_weights(path)` looks at the first bytes to recognize a torch zip archive (`.ckpt`, `.pt`,
+`.bin`), a `.nemo` (tar, plain or gzip), or a `.safetensors`. The result maps names to
+`LazyTensor`s. The values of a tensor are read only by its `read()`, and nothing in the file is
+executed.
 """
 
 from __future__ import annotations
@@ -24,15 +25,15 @@ __all__ = ["Weights", "open_weights"]
 
 
 class Weights(Mapping[str, LazyTensor]):
-    """The tensors of one checkpoint by name, in the order of the file.
+    """Maps the names of one checkpoint's tensors to the tensors, in the order of the file.
 
     Attributes:
         name: the file's name.
         kind: "torch", "nemo" or "safetensors".
         metadata: free text of a `.safetensors` header; empty for other kinds.
 
-    Close it, or use it in `with`, to forget the file: later reads raise `ClosedError`, while arrays
-    already read live on.
+    Close it, or use it in `with`, to release the file: later reads raise `ClosedError`; arrays that
+    were already read stay valid.
     """
 
     def __init__(self, file: FileMap, *, root: str | None = None) -> None:
@@ -67,26 +68,26 @@ class Weights(Mapping[str, LazyTensor]):
 
     @property
     def config(self) -> Config:
-        """The configuration inside a `.nemo`.
+        """Returns the configuration inside a `.nemo`.
 
         Raises:
-            ConfigError: the file is of another kind; its configuration lies beside it.
+            ConfigError: the file is of another kind, whose configuration is a separate file.
         """
         return self._nemo_of("a configuration inside").config
 
     @property
     def artifacts(self) -> tuple[str, ...]:
-        """Files beside configuration and weights in a `.nemo`; none for other kinds."""
+        """Returns the names of the other files in a `.nemo`; other kinds of files have none."""
         return () if self._nemo is None else self._nemo.artifacts
 
     def artifact(self, name: str) -> bytes:
         """Returns the bytes of an artifact of a `.nemo`.
 
         Args:
-            name: as in `artifacts`, or as the configuration says it (`nemo:<hash>_<name>`).
+            name: as in `artifacts`, or as the configuration writes it (`nemo:<hash>_<name>`).
 
         Raises:
-            ConfigError: no such artifact, or a file of another kind.
+            ConfigError: the archive has no such artifact, or the file is of another kind.
         """
         return self._nemo_of("artifacts").artifact(name)
 
@@ -96,7 +97,7 @@ class Weights(Mapping[str, LazyTensor]):
         return self._nemo
 
     def close(self) -> None:
-        """Forgets the file; may be called again."""
+        """Releases the file; may be called again."""
         self._file.close()
 
     def __enter__(self) -> Weights:
@@ -130,14 +131,14 @@ def open_weights(
 
     Args:
         path: the file.
-        root: for torch archives: the key of the state dict in the top-level dict, where it is not
-        `state_dict`.
-        progress: called with (bytes done, bytes in all) while a gzipped `.nemo` is unpacked.
+        root: for torch archives: the key of the state dict in the top-level dict, if it is not
+            `state_dict`.
+        progress: called with (bytes done, total bytes) while a gzipped `.nemo` is unpacked.
 
     Raises:
-        ConfigError: no such file, or `root` for a kind of file that has none.
-        FormatError: an unknown kind of file, a damaged one, or one that holds anything but data.
-        OSError: a gzipped `.nemo` finds no room for its unpacked copy.
+        ConfigError: the file does not exist, or `root` was given for a kind of file without one.
+        FormatError: the kind of file is unknown, or the file is damaged or holds anything but data.
+        OSError: there is no space for the unpacked copy of a gzipped `.nemo`.
     """
     file = FileMap.open(path)
     if bytes(file.view()[:2]) == b"\x1f\x8b":

@@ -1,8 +1,8 @@
-"""Between the floating-point dtypes of checkpoints, in NumPy; bfloat16 travels as uint16 bits.
+"""Casts between the floating-point dtypes of checkpoints in NumPy; bfloat16 is held as uint16 bits.
 
 Casts round to nearest even. A finite value that would become infinite is an error that names the
-tensor: a checkpoint that was read as finite is written as finite. Work goes in slices, so a cast
-needs little memory beyond its result.
+tensor, so a checkpoint of finite values stays finite. A cast works slice by slice, so it needs
+little memory beyond its result.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ SLICE = 1 << 22
 
 
 def check_finite(name: str, values: Array, dtype: str) -> None:
-    """Looks for NaN and infinity.
+    """Checks that no value is NaN or infinite.
 
     Args:
-        name: of the tensor, for the error.
-        values: as the reader gives them.
-        dtype: their tag.
+        name: the tensor's name, for the error.
+        values: the values as the reader returns them.
+        dtype: their dtype tag.
 
     Raises:
-        FormatError: a value is not finite; says the first place.
+        FormatError: a value is not finite; the message gives the index of the first one.
     """
     flat = values.reshape(-1)
     for begin in range(0, flat.size, SLICE):
@@ -36,23 +36,23 @@ def check_finite(name: str, values: Array, dtype: str) -> None:
         if not finite.all():
             at = begin + int(np.argmin(finite))
             raise FormatError(
-                f"{name}: expected finite values, got one that is not at element {at}"
+                f"{name}: expected finite values, got NaN or infinity at element {at}"
             )
 
 
 def bits_to_float32(bits: npt.NDArray[np.uint16]) -> npt.NDArray[np.float32]:
-    """bfloat16 bits as float32, exactly."""
+    """Converts bfloat16 bits to float32, exactly."""
     return typed("npt.NDArray[np.float32]", (bits.astype(np.uint32) << 16).view(np.float32))
 
 
 def float32_to_bits(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint16]:
-    """Finite float32 to bfloat16 bits, to nearest even; too large becomes infinity."""
+    """Rounds finite float32 to bfloat16 bits, to nearest even; overflow becomes infinity."""
     bits = values.view(np.uint32)
     return ((bits + (0x7FFF + ((bits >> 16) & 1))) >> 16).astype(np.uint16)
 
 
 def cast(name: str, values: Array, dtype: str, target: str) -> Array:
-    """Finite values of tag `dtype` as tag `target`; the same array if there is nothing to do.
+    """Casts finite values of tag `dtype` to tag `target`; equal tags return the same array.
 
     Raises:
         FormatError: a value is too large for the target.

@@ -1,8 +1,8 @@
-"""The checkpoint folder, `config.json` beside `model.safetensors`, read and written whole.
+"""Reads and writes the checkpoint folder: `config.json` and `model.safetensors`.
 
-Written into a folder beside the target and renamed at the end, so a half-made checkpoint never
-carries the final name. An existing folder is replaced only when asked and only if it is a
-checkpoint: nothing else is ever deleted.
+A checkpoint is written into a temporary sibling folder and renamed at the end, so an incomplete
+checkpoint never has the final name. An existing folder is replaced only if the caller asks for it
+and the folder is a checkpoint; nothing else is ever deleted.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ MAX_CONFIG_BYTES = 16 << 20
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A Magpie checkpoint: its configuration, and its tensors by name, not read yet."""
+    """A Magpie checkpoint: its configuration, and its tensors by name with values still unread."""
 
     model: MagpieModel
     defaults: RequestDefaults
@@ -41,10 +41,11 @@ class Checkpoint:
 
 
 def read_config(folder: str | os.PathLike[str]) -> dict[str, Any]:
-    """config.json of a checkpoint folder as plain values; format and version are checked.
+    """Reads config.json of a checkpoint folder as plain values and checks format and version.
 
     Raises:
-        FormatError: no such file, not JSON, or not a checkpoint of a version this program knows.
+        FormatError: the file does not exist, is not JSON, or is not a checkpoint of a supported
+            version.
     """
     path = Path(folder) / CONFIG_NAME
     try:
@@ -69,8 +70,8 @@ def open_checkpoint(folder: str | os.PathLike[str]) -> Checkpoint:
     """Opens a Magpie checkpoint and checks every field, name and shape; no values are read.
 
     Raises:
-        FormatError: as `read_config`; a field out of its limits; a tensor missing, unexpected or of
-            another shape.
+        FormatError: as for `read_config`; or a field is out of its limits, or a tensor is missing,
+            unexpected or of a wrong shape.
     """
     config = read_config(folder)
     if config.get("family") != "magpie":
@@ -96,10 +97,10 @@ def open_checkpoint(folder: str | os.PathLike[str]) -> Checkpoint:
 
 
 def check_target(target: Path, overwrite: bool) -> None:
-    """Checks that `target` may be written: not there, empty, or a checkpoint to be replaced.
+    """Checks that `target` may be written: it is absent, empty, or a checkpoint to replace.
 
     Raises:
-        ConfigError: it may not.
+        ConfigError: `target` may not be written.
     """
     if target.is_symlink():
         raise ConfigError(f"{target}: expected a folder, got a link")
@@ -118,7 +119,7 @@ def check_target(target: Path, overwrite: bool) -> None:
         raise ConfigError(f"{target}: exists and is not a checkpoint; choose another folder")
     if not overwrite:
         raise ConfigError(
-            f"{target}: a checkpoint is already there; pass overwrite=True to replace it"
+            f"{target}: already holds a checkpoint; pass overwrite=True to replace it"
         )
 
 
@@ -129,7 +130,7 @@ def write_folder(
     *,
     overwrite: bool = False,
 ) -> Path:
-    """Writes a checkpoint folder in one piece; `write_weights` makes the weights file at its path.
+    """Writes a whole checkpoint folder; `write_weights` writes the weights file at the given path.
 
     Raises:
         ConfigError: the folder exists and is not a checkpoint, or is one and `overwrite` is false.
@@ -150,7 +151,7 @@ def write_folder(
 
 
 def _replace(made: Path, target: Path) -> None:
-    """Puts `made` where `target` is; what was there is gone only when the new folder stands."""
+    """Moves `made` to `target`; the old folder is deleted only after the new one is in place."""
     if not target.exists():
         made.rename(target)
         return

@@ -1,8 +1,8 @@
-"""One block of a configuration: every value checked for its kind and its limits as it is taken out.
+"""Reads one block of a configuration and checks the kind and the limits of every value it reads.
 
-Serves config.json, where a missing field is a damaged file, and the originals' YAML, where most
-fields have a default. Messages name the path inside the file: `model.decoder.heads: expected an
-integer in 1..256, got -3`.
+The same class reads config.json, where a missing field means a damaged file, and the YAML of the
+original checkpoints, where most fields have a default. Messages name the path inside the file:
+`model.decoder.heads: expected an integer in 1..256, got -3`.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ from typing import Any
 from ttsrt_rt.errors import ConfigError, FormatError
 
 REQUIRED: Any = object()
-"""As a default: the field must be there."""
+"""Given as a default, it makes the field mandatory."""
 
 
 class Block:
-    """A mapping of a configuration with its path. A field that is null counts as missing, except
-    for `optional`.
+    """A mapping inside a configuration, with its path. A null field counts as missing, except in
+    `optional`.
 
-    `error` is what a wrong value raises: FormatError for our own files, ConfigError for the user's.
+    `error` is the exception that a wrong value raises: FormatError for our own files, ConfigError
+    for files of the user.
     """
 
     def __init__(
@@ -34,17 +35,17 @@ class Block:
         self.path = path
 
     def place(self, name: str) -> str:
-        """The path of a field; a path that ends in a space is a file's, and gets no dot."""
+        """Returns the path of a field. A path ending in a space is a file name and gets no dot."""
         return (
             self.path + name if self.path.endswith(" ") or not self.path else f"{self.path}.{name}"
         )
 
     def has(self, name: str) -> bool:
-        """Whether the field is there and not null."""
+        """Whether the field exists and is not null."""
         return self.values.get(name) is not None
 
     def fail(self, name: str, expected: str) -> FormatError | ConfigError:
-        """The error for a field with a wrong value."""
+        """Returns the error for a field with a wrong value."""
         shown = repr(self.values.get(name))
         return self.error(f"{self.place(name)}: expected {expected}, got {shown[:200]}")
 
@@ -57,7 +58,7 @@ class Block:
         return default
 
     def integer(self, name: str, low: int, high: int, default: int = REQUIRED) -> int:
-        """An integer in low..high; booleans and floats are not integers."""
+        """Returns an integer in low..high; booleans and floats do not count as integers."""
         expected = f"an integer in {low}..{high}"
         value = self._get(name, default, expected)
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
@@ -65,7 +66,7 @@ class Block:
         return value
 
     def number(self, name: str, low: float, high: float, default: float = REQUIRED) -> float:
-        """A finite number in low..high."""
+        """Returns a finite number in low..high."""
         expected = f"a number in {low:g}..{high:g}"
         value = self._get(name, default, expected)
         if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -75,14 +76,14 @@ class Block:
         return float(value)
 
     def flag(self, name: str, default: bool = REQUIRED) -> bool:
-        """True or false."""
+        """Returns true or false."""
         value = self._get(name, default, "true or false")
         if not isinstance(value, bool):
             raise self.fail(name, "true or false")
         return value
 
     def word(self, name: str, known: Sequence[str], default: str = REQUIRED) -> str:
-        """One of the known words."""
+        """Returns one of the known words."""
         expected = "one of " + ", ".join(known)
         value = self._get(name, default, expected)
         if not isinstance(value, str) or value not in known:
@@ -92,7 +93,7 @@ class Block:
     def integers(
         self, name: str, low: int, high: int, default: Sequence[int] = REQUIRED
     ) -> tuple[int, ...]:
-        """A list of distinct integers in low..high."""
+        """Returns a list of distinct integers in low..high."""
         expected = f"a list of distinct integers in {low}..{high}"
         value = self._get(name, default, expected)
         good = isinstance(value, (list, tuple)) and all(
@@ -104,7 +105,7 @@ class Block:
         return tuple(value)
 
     def integers_with_repeats(self, name: str, low: int, high: int) -> tuple[int, ...]:
-        """A list of integers in low..high, at most 1024 of them."""
+        """Returns a list of at most 1024 integers in low..high."""
         value = self._get(name, REQUIRED, "a list")
         good = isinstance(value, (list, tuple)) and all(
             isinstance(item, int) and not isinstance(item, bool) and low <= item <= high
@@ -115,11 +116,11 @@ class Block:
         return tuple(value)
 
     def block(self, name: str) -> Block:
-        """A mapping inside this one."""
+        """Returns a mapping inside this one."""
         return Block(self._get(name, REQUIRED, "a mapping"), self.place(name), self.error)
 
     def optional(self, name: str) -> Block | None:
-        """A mapping inside this one, or None for null. The field itself must be there."""
+        """Returns a mapping inside this one, or None for null. The field itself must exist."""
         if name not in self.values:
             raise self.error(f"{self.place(name)}: expected a mapping or null, got nothing")
         return self.block(name) if self.has(name) else None

@@ -1,8 +1,8 @@
-"""A file as a read-only map in memory: what all readers here read from.
+"""Maps a file into memory, read-only; every reader of this package reads from such a map.
 
-Nothing is loaded: pages come when their bytes are looked at, and a region of a map (a member of a
-tar, say) is a slice without a copy. Arrays made from a map keep it alive; `close` only makes later
-reads fail by name.
+Opening loads nothing: the system loads a page when its bytes are first accessed. A region of a map,
+such as a member of a tar, is a slice without a copy. Arrays made from a map keep it mapped; `close`
+only makes later reads fail with an error that names the file.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ class FileMap:
     """One mapped file.
 
     Attributes:
-        name: the file's name, as errors say it.
-        size: bytes.
+        name: the file's name, for errors.
+        size: the file's size in bytes.
     """
 
     def __init__(self, file: BinaryIO, name: str) -> None:
         """Maps an open file; the file object may be closed afterwards.
 
         Raises:
-            ConfigError: not a regular file.
-            FormatError: empty.
+            ConfigError: it is not a regular file.
+            FormatError: it is empty.
         """
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
@@ -49,8 +49,8 @@ class FileMap:
         """Maps the file at `path`.
 
         Raises:
-            ConfigError: no such file, not readable, or not a regular file.
-            FormatError: empty.
+            ConfigError: the file does not exist, is not readable, or is not a regular file.
+            FormatError: the file is empty.
         """
         path = Path(path)
         if "\0" in str(path):
@@ -67,10 +67,10 @@ class FileMap:
             raise ConfigError(f"{path}: expected a readable file, got: {reason}") from error
 
     def view(self) -> memoryview:
-        """Returns all bytes of the file, uncopied.
+        """Returns all bytes of the file without copying them.
 
         Raises:
-            ClosedError: after `close`.
+            ClosedError: the map was closed.
         """
         if self._view is None:
             raise ClosedError(f"{self.name}: read after close")
@@ -82,5 +82,5 @@ class FileMap:
         return self._view is None
 
     def close(self) -> None:
-        """Forgets the map; the system unmaps it when the last array on it is gone."""
+        """Releases the map; the file is unmapped when the last array that uses it is freed."""
         self._view = None

@@ -1,9 +1,9 @@
-"""Tensors of a foreign checkpoint that stay on disk until they are asked for.
+"""Tensors of a foreign checkpoint that stay on disk until they are read.
 
-A `LazyTensor` knows name, dtype and shape from the file's index; `read()` brings the values. Dtypes
-are told by tags of our own, because NumPy has no bfloat16 and no float8: such values come as
+A `LazyTensor` knows name, dtype and shape from the file's index; `read()` returns the values.
+Dtypes are our own tags, because NumPy has no bfloat16 and no float8: such values are read as
 unsigned integers of the same width, and the tag says what the bits mean. Every shape that a file
-states goes through `check_shape`, so no product of dimensions can exceed what an array can hold.
+states is checked by `check_shape`, so no product of dimensions can exceed what an array can hold.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Array = npt.NDArray[Any]
 MAX_DIMENSIONS = 16
 MAX_TENSOR_BYTES = 1 << 46
 
-# Tag -> how NumPy holds it. Files are little-endian, whatever the machine is.
+# Tag -> the NumPy dtype that holds it. Files are little-endian on every machine.
 DTYPES: dict[str, np.dtype[Any]] = {
     "float64": np.dtype("<f8"),
     "float32": np.dtype("<f4"),
@@ -54,7 +54,7 @@ DTYPES: dict[str, np.dtype[Any]] = {
 
 @dataclass(frozen=True)
 class LazyTensor:
-    """One tensor of a checkpoint, not read yet.
+    """One tensor of a checkpoint whose values are still unread.
 
     Attributes:
         name: its key in the checkpoint.
@@ -72,9 +72,9 @@ class LazyTensor:
     def read(self) -> Array:
         """Returns the values, C-contiguous and read-only, of shape `shape`.
 
-        Where the file stores them in one piece the array is a view of the mapped file, which stays
-        mapped as long as the array lives. The checksum of the entry is verified on its first read,
-        where the format has one.
+        If the file stores them contiguously, the array is a view of the mapped file, which stays
+        mapped as long as the array exists. If the format has checksums, the checksum of the entry
+        is verified on its first read.
 
         Raises:
             FormatError: the stored bytes are damaged.
@@ -86,10 +86,11 @@ class LazyTensor:
 def check_shape(where: str, shape: Sequence[object], itemsize: int) -> tuple[int, ...]:
     """Checks a shape found in a file and returns it.
 
-    Empty dimensions count as 1 in the limit on bytes: an array library multiplies the others too.
+    Dimensions of 0 count as 1 in the limit on bytes, because array libraries multiply the others.
 
     Raises:
-        FormatError: not plain non-negative integers, too many dimensions, or too many bytes.
+        FormatError: a dimension is not a non-negative integer, or there are too many dimensions or
+            bytes.
     """
     if len(shape) > MAX_DIMENSIONS:
         raise FormatError(
@@ -108,23 +109,23 @@ def check_shape(where: str, shape: Sequence[object], itemsize: int) -> tuple[int
 
 
 def describe_size(size: object) -> str:
-    """Names a wrong dimension without printing what a file may have put there."""
+    """Describes a wrong dimension for an error, without printing the value from the file."""
     if type(size) is int:
         return str(size) if size.bit_length() <= 64 else f"an integer of {size.bit_length()} bits"
     return type(size).__name__
 
 
 def array_from_buffer(where: str, data: memoryview, dtype: str, shape: tuple[int, ...]) -> Array:
-    """Views bytes as an array of the dtype a tag stands for.
+    """Views bytes as an array of the dtype that a tag stands for.
 
     Args:
-        where: what to name in an error.
+        where: what an error names.
         data: the bytes, exactly as many as `shape` needs.
         dtype: a tag of `DTYPES`.
-        shape: already checked by `check_shape`.
+        shape: the shape, already checked by `check_shape`.
 
     Raises:
-        FormatError: a bool that is neither 0 nor 1.
+        FormatError: a bool byte is neither 0 nor 1.
     """
     flat = np.frombuffer(data, dtype=np.uint8)
     if dtype == "bool":
@@ -140,16 +141,16 @@ def array_from_buffer(where: str, data: memoryview, dtype: str, shape: tuple[int
 
 
 def check_bools(where: str, values: npt.NDArray[np.uint8]) -> None:
-    """Refuses bytes that are no bool: NumPy would carry them on as neither true nor false."""
+    """Rejects bytes other than 0 and 1: NumPy would keep such a bool as neither true nor false."""
     if values.size and int(values.max()) > 1:
         raise FormatError(f"{where}: expected bool bytes 0 or 1, got {int(values.max())}")
 
 
 def dtype_of_array(array: Array) -> str:
-    """Returns the tag of a NumPy array's dtype; uint16 is "uint16", never a guess at bfloat16.
+    """Returns the tag of a NumPy array's dtype; uint16 is always "uint16", never bfloat16.
 
     Raises:
-        ConfigError: a dtype without a tag.
+        ConfigError: the dtype has no tag.
     """
     tag: str = array.dtype.name
     if tag not in DTYPES:

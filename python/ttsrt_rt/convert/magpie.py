@@ -1,9 +1,9 @@
-"""The Magpie converter: original tensor names to ours, one tensor at a time.
+"""The Magpie converter: maps original tensor names to ours, one tensor at a time.
 
-The plan is made first, from names and shapes alone: every expected tensor must be there with its
-shape, and nothing may be left over except the skip lists below (codec, speaker and
-speech-recognition models that travel along, causal masks, the aligner of training). Values are read
-only while the file is written, checked to be finite, and cast if asked.
+The mapping is made first, from names and shapes alone: every expected tensor must exist with its
+shape, and every other tensor must be on the skip lists below (bundled codec, speaker and
+speech-recognition models, causal masks, the aligner used in training). Values are read only while
+the file is written; they are checked to be finite, and cast if the caller asks for it.
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ OUR_LAYER = re.compile(r"(\w+)\.layers\.(\d+)\.(\w+)")
 
 @dataclass(frozen=True)
 class PlannedTensor:
-    """One tensor of the checkpoint to be written: our name, dtype tag, shape, and how to get its
-    values.
+    """One tensor of the checkpoint to be written: our name, dtype tag, shape, and a function that
+    reads its values.
     """
 
     name: str
@@ -84,10 +84,10 @@ class PlannedTensor:
 
 
 def normalize_names(tensors: Mapping[str, LazyTensor]) -> dict[str, LazyTensor]:
-    """The tensors that matter, under the names of the current code.
+    """Returns the tensors that are not skipped, under the names that the current code uses.
 
     Raises:
-        FormatError: an old and a new name stand for the same tensor.
+        FormatError: a tensor appears under both its old and its new name.
     """
     kept: dict[str, LazyTensor] = {}
     for name, tensor in tensors.items():
@@ -99,13 +99,13 @@ def normalize_names(tensors: Mapping[str, LazyTensor]) -> dict[str, LazyTensor]:
             if name.startswith(old):
                 name = new + name[len(old) :]
         if name in kept:
-            raise FormatError(f"{name}: there twice, under an old and a new name")
+            raise FormatError(f"{name}: expected it once, got it under an old and a new name")
         kept[name] = tensor
     return kept
 
 
 def source_names(name: str, tables: int) -> tuple[str, ...]:
-    """The original names of our tensor `name`: one, or one for each table of a stacked tensor."""
+    """Returns the original names of our tensor `name`: a stacked tensor has one for each table."""
     if name in PLAIN_NAMES:
         return (PLAIN_NAMES[name],)
     if name in STACKED_NAMES:
@@ -120,13 +120,12 @@ def source_names(name: str, tables: int) -> tuple[str, ...]:
 def plan_tensors(
     model: MagpieModel, tensors: Mapping[str, LazyTensor], dtype: str | None, notices: list[str]
 ) -> dict[str, PlannedTensor]:
-    """Every tensor of the checkpoint, from `tensors` by their original names (see
-    `normalize_names`).
+    """Maps `tensors`, keyed by original names (see `normalize_names`), to those of the checkpoint.
 
-    `dtype` casts floating-point weights; None keeps them as trained.
+    `dtype` casts floating-point weights; None keeps the dtype of the source.
 
     Raises:
-        FormatError: tensors missing, of another shape or dtype, or left over.
+        FormatError: a tensor is missing, unexpected, or of a wrong shape or dtype.
     """
     remaining = set(tensors)
     voice_rows = _voice_rows(model, tensors) if model.context == "voices" else 0
@@ -152,7 +151,8 @@ def plan_tensors(
         }
         if unused:
             notices.append(
-                f"{len(unused)} tensors of the context encoder left out: stored voices replace it"
+                f"{len(unused)} tensors of the context encoder were left out, because the stored "
+                "voices replace it"
             )
             remaining -= unused
     if remaining:
@@ -168,7 +168,7 @@ def _some(names: list[str]) -> str:
 def _plan_tensor(
     name: str, shape: tuple[int, ...], sources: list[LazyTensor], dtype: str | None
 ) -> PlannedTensor:
-    """One tensor: a copy, or sources stacked along a new first axis; `voices` is reshaped."""
+    """Maps one tensor: a copy, or sources stacked along a new first axis; `voices` is reshaped."""
     stacked = name in STACKED_NAMES
     wanted = shape[1:] if stacked else shape
     if name == "voices":
@@ -180,7 +180,8 @@ def _plan_tensor(
             raise FormatError(f"{source.name}: expected floating-point values, got {source.dtype}")
         if source.dtype != sources[0].dtype:
             raise FormatError(
-                f"{source.name}: expected {sources[0].dtype} as its neighbours, got {source.dtype}"
+                f"{source.name}: expected {sources[0].dtype} like the other tensors of the stack, "
+                f"got {source.dtype}"
             )
     target = dtype or ("float32" if sources[0].dtype == "float64" else sources[0].dtype)
 
@@ -202,7 +203,7 @@ def _plan_tensor(
 
 def _scalar(tensors: Mapping[str, LazyTensor], name: str) -> int:
     if name not in tensors:
-        raise FormatError(f"{name}: missing beside {BAKED}")
+        raise FormatError(f"{name}: missing, although {BAKED} is there")
     tensor = tensors[name]
     if int(np.prod(tensor.shape, dtype=np.int64)) != 1 or not tensor.dtype.startswith("int"):
         raise FormatError(f"{name}: expected one integer, got {tensor.dtype} {list(tensor.shape)}")
@@ -210,20 +211,20 @@ def _scalar(tensors: Mapping[str, LazyTensor], name: str) -> int:
 
 
 def _voice_rows(model: MagpieModel, tensors: Mapping[str, LazyTensor]) -> int:
-    """Rows of one stored voice, checked against the width of the flattened table."""
+    """Returns the rows of one stored voice, checked against the width of the flattened table."""
     rows, width = _scalar(tensors, "_baked_embedding_T"), _scalar(tensors, "_baked_embedding_D")
     if width != model.dim:
         raise FormatError(f"_baked_embedding_D: expected {model.dim}, got {width}")
     if not 1 <= rows <= MAX_VOICE_ROWS:
         raise FormatError(f"_baked_embedding_T: expected 1..{MAX_VOICE_ROWS}, got {rows}")
     if "baked_context_embedding_len" not in tensors:
-        raise FormatError(f"baked_context_embedding_len: missing beside {BAKED}")
+        raise FormatError(f"baked_context_embedding_len: missing, although {BAKED} is there")
     return rows
 
 
 def _plan_voice_lengths(source: LazyTensor, shape: tuple[int, ...], rows: int) -> PlannedTensor:
-    """Valid rows per voice, as int32; read at once, since it is small and its limits belong to the
-    plan.
+    """Maps the valid rows per voice, as int32. The values are small, so they are read and checked
+    here, before the file is written.
     """
     if source.shape != shape or not source.dtype.startswith("int"):
         raise FormatError(
@@ -241,10 +242,10 @@ def _plan_voice_lengths(source: LazyTensor, shape: tuple[int, ...], rows: int) -
 
 
 def check_dtype(dtype: str | None) -> None:
-    """Refuses what weights cannot be cast to.
+    """Checks that weights can be cast to `dtype`.
 
     Raises:
-        ConfigError: an unknown dtype.
+        ConfigError: they cannot.
     """
     known = ("float32", "float16", "bfloat16")
     if dtype is not None and dtype not in known:

@@ -1,9 +1,9 @@
-"""From the originals' YAML and tensor shapes to our `model` block.
+"""Derives our `model` block from the YAML and the tensor shapes of an original checkpoint.
 
-Every size comes from the tensors, every choice from the configuration, and where both speak they
-must agree. Release names and revision numbers are never looked at. Fields of training are passed
-over silently, unknown ones with a notice. What this program cannot run is refused by name here,
-before any weight is read.
+Every size comes from the tensors and every choice from the configuration; a size that both state
+must agree. Release names and revision numbers are never used. Training fields are ignored silently;
+unknown fields are ignored with a notice. Features that this program cannot run raise an error that
+names them here, before any weight is read.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ BAKED = "baked_context_embedding.weight"
 
 
 def check_kind(config: Block, shapes: Shapes) -> str:
-    """The model type, after everything that cannot be run was refused by name.
+    """Returns the model type, after checking that the model uses no unsupported feature.
 
     Raises:
-        ConfigError: an unknown or unsupported model type, routed experts, or a character-aware text
-            table.
+        ConfigError: the model type is unknown or unsupported, or the model has routed experts or a
+            character-aware text table.
     """
     kind = config.values.get("model_type")
     if kind in REFUSED_TYPES:
@@ -64,11 +64,11 @@ def check_kind(config: Block, shapes: Shapes) -> str:
 def read_stack(
     block: Block, shapes: Shapes, name: str, causal: bool | None = None
 ) -> m.StackConfig:
-    """One stack, named `name` in the tensors; `causal` overrides the configuration.
+    """Reads one stack, named `name` in the tensors; `causal` overrides the configuration.
 
     Raises:
-        ConfigError: a field out of its limits or at odds with the tensors.
-        FormatError: the first layer's tensors are missing or of a wrong rank.
+        ConfigError: a field is out of its limits or contradicts the tensors.
+        FormatError: the tensors of the first layer are missing or of a wrong rank.
     """
     max_positions, dim = shapes.get(f"{name}.position_embeddings.weight", 2)
     ffn_dim, _, kernel = shapes.get(f"{name}.layers.0.pos_ff.proj.conv.weight", 3)
@@ -85,7 +85,8 @@ def read_stack(
     is_causal = block.flag("is_causal", True) if causal is None else causal
     if not is_causal and kernel % 2 == 0:
         raise ConfigError(
-            f"{block.place('kernel_size')}: expected an odd kernel without causality, got {kernel}"
+            f"{block.place('kernel_size')}: expected an odd kernel in a stack that is not causal, "
+            f"got {kernel}"
         )
     return m.StackConfig(
         layers=block.integer("n_layers", 1, m.MAX_LAYERS),
@@ -118,9 +119,8 @@ def _read_decoder(reading: Reading, kind: str) -> m.DecoderConfig:
         config, last = reading.config, stack.layers - 1
         context_layers = config.integers("context_decoder_layers", 0, last, DEFAULT_CONTEXT_LAYERS)
         listed = config.integers("transcript_decoder_layers", 0, last, DEFAULT_TRANSCRIPT_LAYERS)
-        text_layers = tuple(
-            sorted(set(listed) - set(context_layers))
-        )  # the original lets the context win
+        # A layer in both lists attends to the context, as in the original.
+        text_layers = tuple(sorted(set(listed) - set(context_layers)))
         if not text_layers or not context_layers:
             raise config.fail(
                 "transcript_decoder_layers", "some layers for the text and some for the context"
@@ -172,7 +172,7 @@ def _read_local(reading: Reading, tables: int) -> m.LocalConfig | None:
 
 
 def _read_context_text(reading: Reading, context: str) -> tuple[str, int]:
-    """`context_text` and the rows of its own table."""
+    """Returns `context_text` and the number of rows in its own table."""
     config, shapes = reading.config, reading.shapes
     own = "context_text_embedding.weight"
     if context == "voices":
@@ -185,7 +185,7 @@ def _read_context_text(reading: Reading, context: str) -> tuple[str, int]:
 
 
 def _read_tables(reading: Reading) -> tuple[int, int, int, int]:
-    """Codebooks, rows of one table, stacked frames and width, as the audio tables have them."""
+    """Returns codebooks, rows of one table, stacked frames and width, from the audio tables."""
     config, shapes = reading.config, reading.shapes
     vocab, dim = shapes.get("audio_embeddings.0.weight", 2)
     tables = 0
@@ -206,8 +206,8 @@ def _read_tables(reading: Reading) -> tuple[int, int, int, int]:
 
 
 def _read_frame_rate(reading: Reading) -> float:
-    """Codec frames per second: the caller's word, or what the configuration says of the codec, or
-    22050 / 1024.
+    """Returns codec frames per second: the caller's value, else the value that follows from the
+    codec's configuration, else 22050 / 1024.
     """
     config, rate = reading.config, reading.options.frame_rate
     if rate is not None:
@@ -232,21 +232,21 @@ def _notice_fields(reading: Reading) -> None:
     config = reading.config
     if unknown := unknown_fields(config):
         reading.notices.append(
-            f"fields without meaning here were passed over: {', '.join(unknown)}"
+            f"unknown fields of the configuration were ignored: {', '.join(unknown)}"
         )
     if config.has("vector_quantizer"):
         reading.notices.append(
-            "vector_quantizer: codes come out in the model's own layout, not the codec's"
+            "vector_quantizer: the model produces codes in its own layout, not in the codec's"
         )
 
 
 def read_model(reading: Reading) -> m.MagpieModel:
-    """The `model` block of a source.
+    """Reads the `model` block of a source.
 
     Raises:
-        ConfigError: a field is missing, out of its limits, unsupported, or at odds with the
+        ConfigError: a field is missing, out of its limits or unsupported, or contradicts the
             tensors.
-        FormatError: tensors that decide a size are missing or of a wrong rank.
+        FormatError: a tensor that determines a size is missing or of a wrong rank.
     """
     config, shapes = reading.config, reading.shapes
     kind = check_kind(config, shapes)

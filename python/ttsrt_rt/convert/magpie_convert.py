@@ -1,8 +1,8 @@
-"""Runs a Magpie conversion: find the configuration, plan, write. See magpie.py for the plan.
+"""Runs a Magpie conversion: finds the configuration, maps the tensors (magpie.py), and writes.
 
-Inputs: a Hugging Face `.nemo`, a Lightning `.ckpt` with `hparams.yaml`, or the TensorRT-LLM fork's
-folder. The configuration of a `.ckpt` is searched beside it as `<stem>.hparams.yaml`,
-`<stem>.yaml`, `hparams.yaml`.
+The source is a Hugging Face `.nemo`, a Lightning `.ckpt` with `hparams.yaml`, or a folder of the
+TensorRT-LLM fork. The configuration of a `.ckpt` is searched in its folder as
+`<stem>.hparams.yaml`, `<stem>.yaml` and `hparams.yaml`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ LOGGER = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Source:
-    """An opened source; `tensors` by their original names, `window` the fork's prior if any."""
+    """An opened source. `tensors` are keyed by original names; `window` holds the decoder
+    configuration of the fork, which describes its window prior, or None.
+    """
 
     block: Block
     tensors: Mapping[str, LazyTensor]
@@ -48,12 +50,12 @@ class Source:
 
 
 def looks_like_magpie(path: Path) -> bool:
-    """Whether this converter takes `path`: the fork's folder, or a file with audio tables."""
+    """Whether this converter accepts `path`: the fork's folder, or a file with audio tables."""
     if path.is_dir():
         return is_fork_folder(path)
     with path.open("rb") as file:
         if file.read(2) == b"\x1f\x8b":
-            return True  # a packed .nemo: unpacking it to look inside would be the whole work
+            return True  # a gzipped .nemo: looking inside would mean unpacking all of it
     with open_weights(path) as weights:
         return any("audio_embeddings." in name or "decoder.layers." in name for name in weights)
 
@@ -72,25 +74,27 @@ def convert_magpie(
     frame_rate: float | None = None,
     cross_heads: int | None = None,
 ) -> Path:
-    """Converts a Magpie checkpoint and returns the folder.
+    """Converts a Magpie checkpoint and returns the new folder.
 
     Args:
-        source: a `.nemo`, a `.ckpt`, or a folder of the fork's layout.
-        output_dir: the folder to make; see `overwrite`.
-        config: the YAML of a `.ckpt`, where it does not lie beside it.
-        dtype: "float32", "float16" or "bfloat16" casts the weights; None keeps them as trained.
-        overwrite: replace a checkpoint that is already there. Other folders are never replaced.
-        progress: a bar on standard error.
-        generation: see MagpieOptions, as the rest.
-        encoder_causal: see there.
-        codebook_size: see there.
-        frame_rate: see there.
-        cross_heads: see there.
+        source: a `.nemo`, a `.ckpt`, or a folder in the fork's layout.
+        output_dir: the folder to create; see `overwrite`.
+        config: the YAML file of a `.ckpt`, if it is not in the same folder.
+        dtype: "float32", "float16" or "bfloat16" casts the weights; None keeps the dtype of the
+            source.
+        overwrite: whether to replace an existing checkpoint. Other folders are never replaced.
+        progress: whether to show a progress bar on standard error.
+        generation: see MagpieOptions.
+        encoder_causal: see MagpieOptions.
+        codebook_size: see MagpieOptions.
+        frame_rate: see MagpieOptions.
+        cross_heads: see MagpieOptions.
 
     Raises:
-        ConfigError: the configuration is missing, cannot be served, or contradicts the tensors; the
-            folder is taken.
-        FormatError: damaged, or tensors missing, unexpected, of another shape, or not finite.
+        ConfigError: the configuration is missing, is not supported, or contradicts the tensors; or
+            the output folder is in use.
+        FormatError: the source is damaged, or tensors are missing, unexpected, of a wrong shape, or
+            not finite.
     """
     check_dtype(dtype)
     check_target(Path(output_dir), overwrite)
@@ -112,7 +116,7 @@ def convert_magpie(
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
             "family": "magpie",
-            "source": _told(Path(source), opened.block),
+            "source": _describe_source(Path(source), opened.block),
             **blocks,
         }
         return write_folder(
@@ -121,13 +125,13 @@ def convert_magpie(
 
 
 def _check_readable(blocks: Mapping[str, Any]) -> None:
-    """Checks that what is about to be written can be read: sizes of tensors meet limits here."""
+    """Checks that the blocks can be read back; this applies the reader's limits to all sizes."""
     model = magpie_json.read_model(Block(blocks["model"], "model", ConfigError))
     magpie_json.read_defaults(Block(blocks["defaults"], "defaults", ConfigError), model)
 
 
-def _told(path: Path, block: Block) -> dict[str, str | None]:
-    """Where a checkpoint comes from, for the reader of config.json."""
+def _describe_source(path: Path, block: Block) -> dict[str, str | None]:
+    """Returns the `source` field of config.json, which tells people what was converted."""
     names = ("model_type", "nemo_version")
     return {"file": path.name, **{name: _short_text(block.values.get(name)) for name in names}}
 
@@ -159,11 +163,11 @@ def _open(path: Path, config: str | os.PathLike[str] | None, files: ExitStack) -
     if path.is_dir():
         if not is_fork_folder(path):
             raise ConfigError(
-                f"{path}: expected encoder/config.json and decoder/config.json in a folder"
+                f"{path}: expected a folder with encoder/config.json and decoder/config.json"
             )
         if config is not None:
             raise ConfigError(
-                f"config: expected none for a folder of the fork's layout, got {config}"
+                f"config: expected none for a folder in the fork's layout, got {config}"
             )
         fork = read_fork_folder(path)
         block = Block(fork.config, f"{path.name}: ", ConfigError)
@@ -173,26 +177,26 @@ def _open(path: Path, config: str | os.PathLike[str] | None, files: ExitStack) -
         values: Mapping[str, Any] = weights.config
         where = "model_config.yaml: "
     else:
-        found = Path(config) if config is not None else _beside(path)
+        found = Path(config) if config is not None else _find_yaml(path)
         values, where = Config.load(found), f"{found.name}: "
     block = find_model_block(values, where)
     speakers, notices = _read_speakers(block, weights)
     return Source(block, normalize_names(weights), speakers, None, notices)
 
 
-def _beside(path: Path) -> Path:
-    """The YAML that lies beside a `.ckpt`."""
+def _find_yaml(path: Path) -> Path:
+    """Returns the YAML file in the folder of a `.ckpt`."""
     names = [f"{path.stem}.hparams.yaml", f"{path.stem}.yaml", "hparams.yaml"]
     for name in names:
         if (path.parent / name).is_file():
             return path.parent / name
     raise ConfigError(
-        f"{path}: expected its configuration beside it ({', '.join(names)}) or as config="
+        f"{path}: expected its configuration in the same folder ({', '.join(names)}) or as config="
     )
 
 
 def _read_speakers(block: Block, weights: Weights) -> tuple[dict[str, int], tuple[str, ...]]:
-    """Names of stored voices, from the configuration or from the archive's `*speakers.json`."""
+    """Reads the names of stored voices from the configuration or the archive's `*speakers.json`."""
     value = block.values.get("speaker_map")
     artifact = value if isinstance(value, str) and weights.kind == "nemo" else None
     if artifact is None and weights.kind == "nemo":
@@ -215,5 +219,5 @@ def _read_speakers(block: Block, weights: Weights) -> tuple[dict[str, int], tupl
         for name, index in value.items()
     )
     if not good:
-        return {}, ("the speaker map has another form than name to number: voices have no names",)
+        return {}, ("the speaker map does not map names to numbers, so the voices have no names",)
     return {str(name): index for name, index in value.items()}, ()

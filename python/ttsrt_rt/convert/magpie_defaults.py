@@ -1,9 +1,10 @@
-"""The `defaults` block: what a request gets when it asks for nothing, per generation.
+"""The `defaults` block: the values of request fields that a request leaves out, per generation.
 
-NeMo 3 checkpoints carry `inference_parameters`; the constants beside them (skip after 8, suppress
-after 10, ...) are those of NeMo 3.0.0. The 2503 code had other constants and some habits worth
-naming: no id forbidden, no minimum, end of speech in the first codebook only, a weight window of 5
-whatever the lookahead, the end position never counted. The fork's layout brings its window rule.
+NeMo 3 checkpoints have `inference_parameters`; constants that are not in it (skip after 8, suppress
+after 10, ...) are those of NeMo 3.0.0. The 2503 code differs: it forbids no id, has no minimum
+number of frames, looks for the end of speech in the first codebook only, uses a weight window of 5
+for every lookahead, and never counts the end position. A source in the fork's layout gets the
+fork's window rule.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from ttsrt_rt.convert.fields import Block
 from ttsrt_rt.convert.magpie_reading import Reading, is_2503
 from ttsrt_rt.errors import ConfigError
 
-# What the published 12-layer models are served with, where their configuration does not say.
+# The prior's layers in the published 12-layer models, for configurations that do not name them.
 PUBLISHED_LAYERS = 12
 PUBLISHED_ESTIMATE = (4, 5, 8, 9)
 PUBLISHED_APPLY = (3, 4, 5, 6, 7, 8, 9, 10)
@@ -35,7 +36,7 @@ LONG_TEXT_FIELDS = [
 
 
 def read_defaults(reading: Reading, model: m.MagpieModel) -> m.RequestDefaults:
-    """The defaults of a source whose model block was read.
+    """Reads the defaults of a source whose model block was already read.
 
     Raises:
         ConfigError: a field of `inference_parameters` is out of its limits.
@@ -47,11 +48,11 @@ def read_defaults(reading: Reading, model: m.MagpieModel) -> m.RequestDefaults:
     ignored = [name for name in LONG_TEXT_FIELDS if block.has(name)]
     if ignored:
         reading.notices.append(
-            "inference_parameters of long text and thresholds are not used, as in NeMo 3.0.0: "
-            + ", ".join(ignored)
+            "these inference_parameters, of long text and thresholds, are ignored as in NeMo "
+            "3.0.0: " + ", ".join(ignored)
         )
     old = is_2503(reading)
-    # The 2503 code with a local transformer looks for the end in the sampled codes alone.
+    # The 2503 code with a local transformer looks for the end only in the sampled codes.
     old_eos = "multinomial_zero_cb" if model.local_transformer else "argmax_or_multinomial_zero_cb"
     frames = block.integer("max_decoder_steps", 1, m.MAX_COUNT, 500)
     return m.RequestDefaults(
@@ -75,7 +76,7 @@ def read_defaults(reading: Reading, model: m.MagpieModel) -> m.RequestDefaults:
 def _layers(
     block: Block, name: str, model: m.MagpieModel, published: tuple[int, ...] | None
 ) -> tuple[int, ...]:
-    """Decoder layers of the prior; of the listed ones, those that see the text."""
+    """Reads decoder layers of the prior: those of the listed layers that attend to the text."""
     text = model.decoder.text_layers
     default = text
     if (
@@ -87,7 +88,7 @@ def _layers(
     listed = block.integers(name, 0, model.decoder.layers - 1, default)
     kept = tuple(sorted(set(listed) & set(text)))
     if name == "estimate_alignment_from_layers" and not kept:
-        raise block.fail(name, "at least one layer that sees the text")
+        raise block.fail(name, "at least one layer that attends to the text")
     return kept
 
 
@@ -95,7 +96,7 @@ def _prior(block: Block, model: m.MagpieModel, old: bool) -> m.PriorConfig | Non
     if not block.flag("apply_attention_prior", True):
         return None
     epsilon_name, lookahead_name = "attention_prior_epsilon", "attention_prior_lookahead_window"
-    # The names of the first Hugging Face revision win, as in the original.
+    # The names of the first Hugging Face revision take precedence, as in the original.
     if block.has("prior_epsilon"):
         epsilon_name = "prior_epsilon"
     if block.has("lookahead_window_size"):
@@ -131,10 +132,10 @@ def _prior(block: Block, model: m.MagpieModel, old: bool) -> m.PriorConfig | Non
 
 
 def window_prior(block: Block, model: m.MagpieModel) -> m.PriorConfig:
-    """The fork's rule, with what its decoder configuration says of it.
+    """Builds the fork's window rule from its decoder configuration.
 
     Raises:
-        ConfigError: a field out of its limits.
+        ConfigError: a field is out of its limits.
     """
     published = model.decoder.layers == PUBLISHED_LAYERS
     text, last = model.decoder.text_layers, model.decoder.layers - 1

@@ -1,11 +1,12 @@
-"""The TensorRT-LLM fork's converted layout, seen as an original checkpoint.
+"""Presents a folder in the layout of the TensorRT-LLM fork as an original checkpoint.
 
-A folder with `encoder/` and `decoder/`, each `config.json` + `rank0.safetensors`. This module gives
-every tensor its original name and shape (views, nothing copied) and writes the configuration that
-belongs to them, so that one converter serves both. Undone on the way: the stacked cross-attention
-rows, the trailing axis of convolutions, the concatenated audio tables with their appended zero row.
-The layout lost the bias of the final projection: zeros take its place, with a notice. Its engine
-runs the text encoder without causality, so that is the default here.
+The folder has `encoder/` and `decoder/`, each with `config.json` and `rank0.safetensors`. This
+module gives every tensor its original name and shape (as views, without copies) and writes the
+matching configuration, so that one converter serves both layouts. It splits the stacked
+cross-attention rows and the concatenated audio tables, drops the zero row appended to them, and
+drops the trailing axis of convolutions. The layout has lost the bias of the final projection: zeros
+replace it, with a notice. The fork's engine runs the text encoder without causality, so that is the
+default here.
 """
 
 from __future__ import annotations
@@ -50,9 +51,9 @@ DECODER_LAYER = {
 
 @dataclass(frozen=True)
 class ForkSource:
-    """What the folder holds, in the words of the original.
+    """The contents of the folder, under the names of the original checkpoint.
 
-    `config` is a model block, `tensors` are by original names, `prior` is the decoder's
+    `config` is a model block, `tensors` are keyed by original names, and `prior` is the decoder's
     configuration.
     """
 
@@ -63,7 +64,7 @@ class ForkSource:
 
 
 def is_fork_folder(path: Path) -> bool:
-    """Whether a folder has the fork's two components."""
+    """Whether a folder has the two components of the fork's layout."""
     return all((path / part / "config.json").is_file() for part in ("encoder", "decoder"))
 
 
@@ -85,13 +86,16 @@ def _read_json(path: Path) -> Block:
 def _derived(
     source: LazyTensor, name: str, shape: tuple[int, ...], change: Callable[[Array], Array]
 ) -> LazyTensor:
-    """A tensor made of another one when it is read."""
+    """Returns a tensor whose values are computed from another tensor when it is read."""
     nbytes = int(np.prod(shape, dtype=np.int64)) * DTYPES[source.dtype].itemsize
     return LazyTensor(name, source.dtype, shape, nbytes, lambda: change(source.read()))
 
 
 class _Component:
-    """One of the two folders: configuration and tensors; names are taken out when used."""
+    """One of the two folders: its configuration and its tensors.
+
+    `left` holds the tensors that were not used yet, `made` the results by original names.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.name = folder.name
@@ -100,8 +104,8 @@ class _Component:
         self.made: dict[str, LazyTensor] = {}
 
     def take(self, name: str, rank: int) -> LazyTensor:
-        """The tensor of this name (with or without `transformer.` in front), which must have `rank`
-        axes.
+        """Removes and returns the tensor of this name, with or without the prefix `transformer.`;
+        it must have `rank` axes.
         """
         for full in (name, f"transformer.{name}"):
             if full in self.left:
@@ -114,20 +118,20 @@ class _Component:
         raise FormatError(f"{self.name}: {name}: missing")
 
     def has(self, name: str) -> bool:
-        """Whether `take` would find it."""
+        """Whether `take` would find this name."""
         return name in self.left or f"transformer.{name}" in self.left
 
     def rename(self, ours: str, original: str, rank: int) -> None:
-        """Takes a tensor over under its original name."""
+        """Moves a tensor to the results under its original name."""
         self.made[original] = replace(self.take(ours, rank), name=original)
 
     def slice_rows(self, source: LazyTensor, original: str, begin: int, end: int) -> None:
-        """Takes rows begin..end-1 of a tensor over as a tensor of its own."""
+        """Adds rows begin..end-1 of a tensor to the results as a tensor of their own."""
         shape = (end - begin, *source.shape[1:])
         self.made[original] = _derived(source, original, shape, lambda values: values[begin:end])
 
     def layers(self, stack: str, names: Mapping[str, str], count: int) -> None:
-        """Takes the layers of one stack over; convolutions lose their last axis."""
+        """Moves the layers of one stack to the results; convolutions lose their last axis."""
         for layer in range(count):
             for ours, original in names.items():
                 full = f"{stack}.layers.{layer}.{original}.weight"
@@ -197,7 +201,8 @@ def _read_decoder(folder: Path, notices: list[str]) -> tuple[_Component, dict[st
     part.rename("lm_head.weight", "final_proj.weight", 2)
     _take_bias(part, notices)
     notices.append(
-        "cross-attention is read with one head, as trained; pass cross_heads if yours has more"
+        "cross-attention is assumed to have one head, as in the published models; pass cross_heads "
+        "if this model has more"
     )
     return part, {
         **_stack_fields(part.config, layers),
@@ -218,17 +223,15 @@ def _take_bias(part: _Component, notices: list[str]) -> None:
     part.made[name] = LazyTensor(
         name, weight.dtype, rows, rows[0] * dtype.itemsize, lambda: np.zeros(rows, dtype)
     )
-    notices.append(
-        "the fork's layout dropped the bias of the final projection: zeros take its place"
-    )
+    notices.append("the fork's layout has no bias for the final projection: zeros replace it")
 
 
 def read_fork_folder(folder: Path) -> ForkSource:
-    """Reads both components; no values are read yet.
+    """Reads both components, without the values of their tensors.
 
     Raises:
         ConfigError: a field is missing or out of its limits.
-        FormatError: a tensor is missing, unexpected, or of a shape that this layout does not have.
+        FormatError: a tensor is missing, unexpected, or of a shape that does not fit this layout.
     """
     notices: list[str] = []
     encoder, encoder_fields = _read_encoder(folder)

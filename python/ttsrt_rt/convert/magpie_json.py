@@ -1,7 +1,7 @@
-"""config.json back into frozen values: every number within its limit, every word a known one.
+"""Reads config.json into frozen values and checks every number and every word.
 
-Strict on purpose: only `ttsrt convert` writes these files, so a missing field is a damaged file,
-not an old habit.
+The reader is strict on purpose: only `ttsrt convert` writes these files, so a missing field means a
+damaged file.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from ttsrt_rt.errors import FormatError
 
 
 def read_stack(block: Block) -> m.StackConfig:
-    """A `text_encoder` or `context_encoder` block."""
+    """Reads a `text_encoder` or `context_encoder` block."""
     stack = m.StackConfig(
         layers=block.integer("layers", 1, m.MAX_LAYERS),
         dim=block.integer("dim", 2, m.MAX_DIM),
@@ -28,12 +28,13 @@ def read_stack(block: Block) -> m.StackConfig:
 
 
 def check_stack(stack: m.StackConfig, path: str) -> None:
-    """What the fields of a stack owe each other."""
+    """Checks that the fields of a stack are consistent."""
     if stack.dim % stack.heads:
         raise FormatError(f"{path}.heads: expected a divisor of dim {stack.dim}, got {stack.heads}")
     if not stack.causal and stack.kernel % 2 == 0:
         raise FormatError(
-            f"{path}.kernel: expected an odd kernel without causality, got {stack.kernel}"
+            f"{path}.kernel: expected an odd kernel in a stack that is not causal, "
+            f"got {stack.kernel}"
         )
 
 
@@ -90,11 +91,11 @@ def _read_tokens(block: Block, vocab: int, text_vocab: int) -> m.TokenIds:
 
 
 def read_model(block: Block) -> m.MagpieModel:
-    """The `model` block.
+    """Reads the `model` block.
 
     Raises:
-        FormatError: a field is missing, of the wrong kind, out of its limits, or at odds with
-            another.
+        FormatError: a field is missing, of the wrong kind or out of its limits, or contradicts
+            another field.
     """
     vocab = block.integer("codebook_vocab", 2, m.MAX_VOCAB)
     text_vocab = block.integer("text_vocab", 1, m.MAX_VOCAB)
@@ -124,7 +125,7 @@ def read_model(block: Block) -> m.MagpieModel:
 
 
 def check_model(model: m.MagpieModel, path: str) -> None:
-    """What the parts of a model owe each other: one width, table counts, encoders where used."""
+    """Checks that the blocks of a model agree: widths, table counts, required encoders."""
     stacks = {"text_encoder": model.text_encoder, "decoder": model.decoder}
     if model.context_encoder is not None:
         stacks["context_encoder"] = model.context_encoder
@@ -144,14 +145,17 @@ def check_model(model: m.MagpieModel, path: str) -> None:
         )
     if (model.context == "memory") != bool(model.decoder.context_layers):
         raise FormatError(
-            f"{path}.decoder.context_layers: expected some exactly for context memory"
+            f"{path}.decoder.context_layers: expected layers if and only if context is memory"
         )
     if (model.context == "voices") != (model.num_voices > 0):
         raise FormatError(
-            f"{path}.num_voices: expected some exactly for context voices, got {model.num_voices}"
+            f"{path}.num_voices: expected voices if and only if context is voices, "
+            f"got {model.num_voices}"
         )
     if (model.context_text == "own") != (model.context_text_vocab > 0):
-        raise FormatError(f"{path}.context_text_vocab: expected some exactly for context_text own")
+        raise FormatError(
+            f"{path}.context_text_vocab: expected rows if and only if context_text is own"
+        )
     local = model.local_transformer
     if local is not None:
         needed = model.tables + int(local.kind == "maskgit")
@@ -192,10 +196,10 @@ def _read_prior(block: Block, layers: int) -> m.PriorConfig:
 
 
 def read_defaults(block: Block, model: m.MagpieModel) -> m.RequestDefaults:
-    """The `defaults` block of a checkpoint with this `model`.
+    """Reads the `defaults` block of a checkpoint with this `model`.
 
     Raises:
-        FormatError: as `read_model`.
+        FormatError: as for `read_model`.
     """
     prior = block.optional("prior")
     return m.RequestDefaults(

@@ -1,7 +1,7 @@
-"""Which fields of a Magpie configuration are known, so that the others can be told of.
+"""Lists the known fields of a Magpie configuration, so that unknown ones can be reported.
 
-Two groups: those that decide inference, read elsewhere, and those of training, tokenizers, data and
-logging, which are passed over without a word.
+There are two groups: fields that affect inference, which other modules read, and fields of
+training, tokenizers, data and logging, which are ignored silently.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ KNOWN = frozenset(INFERENCE) | frozenset(TRAINING)
 
 
 def unknown_fields(config: Block) -> list[str]:
-    """Top-level fields that are in neither group, sorted."""
+    """Returns the top-level fields that are in neither group, sorted."""
     return sorted(
         str(name)[:80]
         for name in config.values

@@ -1,12 +1,12 @@
-"""What a Magpie checkpoint says about itself: the `model` and `defaults` blocks of config.json.
+"""The `model` and `defaults` blocks of a Magpie checkpoint's config.json, as frozen values.
 
-Plain frozen values with their limits, and the tensors that follow from them. The converter fills
-these from the original files, the torch reference reads them back, and both agree because the
-tensor list is computed here only.
+This module holds the values, their limits, and the list of tensors that follows from them. The
+converter fills the values from the original files, and the torch reference reads them back; both
+agree because only this module computes the tensor list.
 
-Decided: every field of docs/format.md is written out, nothing is optional on disk; `null` is None
-here. The limits are those of the C++ reader (cpp/src/model/config.cpp), so that what converts also
-builds; a test compares them.
+Every field of docs/format.md is always written: no field is optional on disk, and `null` is None
+here. The limits are those of the C++ reader (cpp/src/model/config.cpp), so that a checkpoint that
+converts also builds; a test compares them.
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ EOS_METHODS = tuple(
 
 @dataclass(frozen=True)
 class StackConfig:
-    """One transformer stack: learned positions, pre-norm attention, convolutional feed-forward."""
+    """One transformer stack with learned positions, pre-norm attention and convolutional
+    feed-forward layers.
+    """
 
     layers: int
     dim: int
@@ -59,7 +61,7 @@ class StackConfig:
 
 @dataclass(frozen=True)
 class DecoderConfig(StackConfig):
-    """The decoder: a stack whose layers cross-attend to the text, or, in some, to the context."""
+    """The decoder: a stack whose layers cross-attend to the text, or a few to the context."""
 
     cross_heads: int
     cross_head_dim: int
@@ -82,7 +84,7 @@ class LocalConfig:
 
     @property
     def stack(self) -> StackConfig:
-        """The same thing as a stack: kernel 1, causal when autoregressive, no final norm."""
+        """Returns it as a stack: kernel 1, causal if autoregressive, no final norm."""
         return StackConfig(
             layers=self.layers,
             dim=self.dim,
@@ -97,7 +99,7 @@ class LocalConfig:
 
 @dataclass(frozen=True)
 class TokenIds:
-    """Special ids: inside one codebook table, and the two of the text table."""
+    """The special ids of a codebook table, and the two special ids of the text table."""
 
     audio_bos: int
     audio_eos: int
@@ -132,13 +134,15 @@ class MagpieModel:
 
     @property
     def tables(self) -> int:
-        """Codes per decoder step, and so tables and heads: codebooks times stacked frames."""
+        """Returns codes per decoder step, which is the number of tables and of heads: codebooks
+        times stacked frames.
+        """
         return self.codebooks * self.frame_stacking
 
 
 @dataclass(frozen=True)
 class PriorConfig:
-    """Every knob of the attention prior; the meaning of each is in docs/format.md."""
+    """The parameters of the attention prior; docs/format.md explains each."""
 
     mode: str
     epsilon: float
@@ -163,7 +167,7 @@ class PriorConfig:
 
 @dataclass(frozen=True)
 class RequestDefaults:
-    """The `defaults` block: what a request gets when it asks for nothing."""
+    """The `defaults` block: the values of request fields that a request leaves out."""
 
     cfg_scale: float
     temperature: float
@@ -176,7 +180,7 @@ class RequestDefaults:
 
 
 def to_json(value: Any) -> Any:
-    """A frozen value as plain JSON values: tuples become lists, None stays null."""
+    """Converts a frozen value to plain JSON values: tuples become lists, None becomes null."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, Mapping):
@@ -205,10 +209,11 @@ def _stack_tensors(
 
 
 def expected_tensors(model: MagpieModel, max_voice_rows: int = 0) -> dict[str, tuple[int, ...]]:
-    """Name and shape of every tensor of a checkpoint with this `model` block, in file order.
+    """Returns name and shape of every tensor of a checkpoint with this `model` block, in file
+    order.
 
-    `max_voice_rows` is the second axis of `voices`; it is not in the config, so a reader takes it
-    from the file.
+    `max_voice_rows` is the second axis of `voices`; config.json does not state it, so a reader
+    takes it from the file.
     """
     dim, vocab, tables = model.dim, model.codebook_vocab, model.tables
     shapes: dict[str, tuple[int, ...]] = {"text_embedding": (model.text_vocab, dim)}

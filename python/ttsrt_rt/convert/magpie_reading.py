@@ -1,6 +1,6 @@
-"""A Magpie configuration while it is being read, the shapes beside it, what the caller decides.
+"""The inputs of reading a Magpie configuration: the file, the tensor shapes, the caller's options.
 
-Which generation a configuration is of is told here too, by the fields it has.
+This module also detects the generation of a configuration, from the fields that it has.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ GENERATIONS = ("2503", "nemo3")
 
 @dataclass(frozen=True)
 class MagpieOptions:
-    """What the caller may decide over the configuration; None leaves it to the files.
+    """Options with which the caller overrides the configuration; None keeps what the files say.
 
     Attributes:
-        generation: "2503" or "nemo3": whose defaults and quirks a request gets.
-        encoder_causal: whether the text encoder looks back only.
-        codebook_size: codec entries of one codebook, for legacy tables that do not tell.
+        generation: "2503" or "nemo3": the generation whose defaults and rules apply to requests.
+        encoder_causal: whether the text encoder attends only to earlier positions.
+        codebook_size: codec entries of one codebook, for legacy tables that do not determine it.
         frame_rate: codec frames per second.
-        cross_heads: heads of cross-attention, for layouts that do not tell (the fork's).
+        cross_heads: heads of cross-attention, for layouts that do not state it (the fork's).
     """
 
     generation: str | None = None
@@ -35,7 +35,7 @@ class MagpieOptions:
 
 @dataclass(frozen=True)
 class Shapes:
-    """Shapes of the source tensors by their original names."""
+    """The shapes of the source tensors by their original names."""
 
     shapes: Mapping[str, tuple[int, ...]]
 
@@ -43,10 +43,10 @@ class Shapes:
         return name in self.shapes
 
     def get(self, name: str, rank: int) -> tuple[int, ...]:
-        """The shape of a tensor that must exist with `rank` axes, none of them empty.
+        """Returns the shape of a tensor that must exist with `rank` axes, none of them empty.
 
         Raises:
-            FormatError: missing, of another rank, or empty.
+            FormatError: the tensor is missing, of another rank, or empty.
         """
         if name not in self.shapes:
             raise FormatError(f"{name}: expected a tensor with {rank} axes, got nothing")
@@ -58,7 +58,7 @@ class Shapes:
 
 @dataclass
 class Reading:
-    """A configuration being read, with what it is read by; `notices` are for the caller's eyes."""
+    """The inputs of reading one configuration; readers add warnings for the caller to `notices`."""
 
     config: Block
     shapes: Shapes
@@ -68,10 +68,10 @@ class Reading:
 
 
 def find_model_block(config: Mapping[str, object], where: str) -> Block:
-    """The model block of a YAML: the top level, or under `cfg`, `cfg.value` or `model`.
+    """Finds the model block of a YAML file: the top level, or `cfg`, `cfg.value` or `model`.
 
     Raises:
-        ConfigError: none of them looks like one.
+        ConfigError: none of these is a model block.
     """
     root = Block(config, where, ConfigError)
     candidates = [root]
@@ -91,17 +91,17 @@ def find_model_block(config: Mapping[str, object], where: str) -> Block:
 
 
 def agree(block: Block, name: str, known: int) -> None:
-    """A size that the configuration may also state; the tensors have `known`."""
+    """Checks that a size in the configuration, if given, equals `known`, that of the tensors."""
     if block.has(name) and block.values[name] != known:
         raise block.fail(name, f"{known} as in the tensors")
 
 
 def is_2503(reading: Reading) -> bool:
-    """Whether this is the 2503 generation, whose rules a request follows by default.
+    """Whether the checkpoint is of the 2503 generation, whose rules are then the default.
 
-    Told by what a configuration has, not by a name: the later code writes `inference_parameters`,
-    frame stacking or a local transformer type, has `decoder_ce`, or is stamped with version 2.5 or
-    later.
+    The fields of the configuration decide, not a name: configurations of the later code have
+    `inference_parameters`, frame stacking, a local transformer type or `decoder_ce`, or state
+    version 2.5 or later.
     """
     if reading.options.generation is not None:
         if reading.options.generation not in GENERATIONS:

@@ -1,10 +1,9 @@
-"""Special ids of one codebook table: where the specials of a generation lie, and which are never
-sampled.
+"""Determines the special ids of one codebook table, and which of them are never sampled.
 
-With K codec entries the current layout has audio BOS, audio EOS, context BOS, context EOS and MASK
-at K .. K+4 and V = K + 8. Older checkpoints put them at the end of a larger table: either their
+With K codec entries, the current layout has audio BOS, audio EOS, context BOS, context EOS and MASK
+at K .. K+4, and V = K + 8. Older checkpoints put them at the end of a larger table: either their
 configuration has `forced_*` fields, or it has `num_audio_tokens_per_codebook` (the first public
-code), which fixes BOS and EOS as the last two ids.
+code), which makes BOS and EOS the last two ids.
 """
 
 from __future__ import annotations
@@ -31,13 +30,13 @@ FORCED = {
 def read_tokens(
     config: Block, kind: str, vocab: int, text_vocab: int, codebook_size: int | None, is_2503: bool
 ) -> m.TokenIds:
-    """The special ids for tables of `vocab` rows.
+    """Returns the special ids for tables of `vocab` rows.
 
     `codebook_size` is the caller's K, or None. The 2503 code forbids no id; the later code forbids
-    all specials but the end of speech.
+    all special ids except the end of speech.
 
     Raises:
-        ConfigError: K cannot be told, or an id lies outside the table.
+        ConfigError: K cannot be determined, or an id is outside the table.
     """
     oldest = config.has("num_audio_tokens_per_codebook")
     if oldest and config.values["num_audio_tokens_per_codebook"] != vocab:
@@ -53,8 +52,8 @@ def read_tokens(
         ids[name] = config.integer(field, 0, vocab - 1, min(ids[name], vocab - 1))
     forbidden: tuple[int, ...] = ()
     if not is_2503:
-        # The later code forbids by K even where ids are forced elsewhere; BOS and MASK may then be
-        # drawn. Kept.
+        # As in the later code, K decides which ids are forbidden even if the configuration moves
+        # the special ids elsewhere; BOS and MASK can then be sampled.
         forbidden = tuple(i for i in range(base, base + SPECIALS) if i != base + 1 and i < vocab)
         forbidden = tuple(i for i in forbidden if i != ids["audio_eos"])
     return m.TokenIds(
@@ -70,8 +69,8 @@ def read_tokens(
 
 
 def _oldest_ids(kind: str, vocab: int) -> dict[str, int]:
-    """The first public code: BOS and EOS last; a context in the decoder has its own two before
-    them.
+    """Returns the ids of the first public code: BOS and EOS are the last two ids; a model with the
+    context in the decoder has context BOS and EOS before them.
     """
     own_context = kind == "decoder_context_tts"
     return {
@@ -84,7 +83,7 @@ def _oldest_ids(kind: str, vocab: int) -> dict[str, int]:
 
 
 def _codebook_size(config: Block, vocab: int, given: int | None, oldest: bool) -> int:
-    """K: the caller's, the quantizer's, or what the table's rows leave."""
+    """Returns K: the caller's, else the quantizer's, else the table's rows less the special ids."""
     if given is not None:
         if not 1 <= given <= vocab:
             raise ConfigError(f"codebook_size: expected 1..{vocab}, got {given}")

@@ -1,8 +1,8 @@
-"""`.nemo`: a tar, plain or gzip, with `model_config.yaml`, `model_weights.ckpt` and artifacts.
+"""Reads a `.nemo`: a tar, plain or gzip, of `model_config.yaml`, `model_weights.ckpt`, artifacts.
 
 A plain tar is read in place: the weights are a slice of the mapped file. A gzip is unpacked once,
-into a temporary file that has no name, within a stated limit. Artifacts (dictionaries, speaker
-maps) are small files that the configuration names as `nemo:<hash>_<name>`.
+into an anonymous temporary file of limited size. Artifacts (dictionaries, speaker maps) are small
+files that the configuration names as `nemo:<hash>_<name>`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ CONFIG = "model_config.yaml"
 WEIGHTS = "model_weights.ckpt"
 MAX_UNPACKED_BYTES = 64 << 30
 MAX_ARTIFACT_BYTES = 256 << 20
-# Weights hardly shrink, masks and padding do: beyond this much, a ratio over the limit is a bomb.
+# Weights compress badly, but masks and padding compress well. A file that unpacks to more than this
+# much and exceeds the ratio is therefore taken for a decompression bomb.
 FREE_UNPACKED_BYTES = 1 << 30
 MAX_RATIO = 50
 CHUNK = 4 << 20
@@ -36,17 +37,17 @@ Progress = Callable[[int, int], None]
 
 
 class NemoArchive:
-    """One `.nemo`.
+    """One `.nemo` archive.
 
     Args:
-        file: the mapped tar; its `name` is what errors say.
+        file: the mapped tar; errors give its `name`.
 
     Attributes:
-        config: `model_config.yaml`.
+        config: the contents of `model_config.yaml`.
         tensors: name -> tensor, of `model_weights.ckpt`.
 
     Raises:
-        FormatError: not such an archive.
+        FormatError: the file is not a valid `.nemo` archive.
     """
 
     def __init__(self, file: FileMap) -> None:
@@ -64,18 +65,18 @@ class NemoArchive:
 
     @property
     def artifacts(self) -> tuple[str, ...]:
-        """Names of the files beside configuration and weights, sorted."""
+        """Returns the names of all files except configuration and weights, sorted."""
         return tuple(sorted(name for name in self._members if name not in (CONFIG, WEIGHTS)))
 
     def artifact(self, name: str) -> bytes:
         """Returns the bytes of an artifact.
 
         Args:
-            name: as in `artifacts`, or as the configuration says it, with `nemo:` before it.
+            name: as in `artifacts`, or as the configuration writes it, with the prefix `nemo:`.
 
         Raises:
-            ConfigError: no such artifact.
-            FormatError: larger than an artifact may be.
+            ConfigError: there is no such artifact.
+            FormatError: the artifact exceeds the size limit.
         """
         name = name.removeprefix("nemo:").removeprefix("./")
         if name not in self._members:
@@ -112,12 +113,12 @@ def unpack_gzip(
 
     Args:
         packed: the mapped gzip file.
-        progress: called now and then with bytes of the packed file done, and their number.
-        max_bytes: the most that may come out.
+        progress: called from time to time with (bytes of the packed file done, its size).
+        max_bytes: the limit on the size of the unpacked file.
 
     Raises:
-        FormatError: damaged, or more than the limit comes out.
-        OSError: no room for the temporary file.
+        FormatError: the file is damaged or its unpacked size exceeds the limit.
+        OSError: there is no space for the temporary file.
     """
     source = Source(packed.view())
     free = FREE_UNPACKED_BYTES
@@ -145,7 +146,7 @@ def unpack_gzip(
 
 
 class Source:
-    """A map as the file object that gzip reads from."""
+    """Presents mapped bytes as the file object that gzip reads from."""
 
     def __init__(self, data: memoryview) -> None:
         self.data = data

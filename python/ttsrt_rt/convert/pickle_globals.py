@@ -1,14 +1,14 @@
-"""The names that a checkpoint's pickle may mention, and what each one becomes.
+"""The global names that a checkpoint's pickle may contain, and the value that replaces each.
 
-A name is looked up here and nowhere else: nothing is imported, nothing is called. There are three
-kinds:
+Names are looked up only here: nothing is imported and nothing is called. There are three kinds of
+names:
 
-- The handful that make tensors, ordered dicts and plain values: `MAKERS`, `STORAGES`,
+- The few names that make tensors, ordered dicts and plain values: `MAKERS`, `STORAGES`,
   `DTYPE_NAMES`.
-- Foreign names that training code leaves in entries nobody reads here (optimizer state,
-  hyper-parameters): they become inert placeholders. The list is fixed; for `omegaconf` it is the
-  data modules with any plain class name.
-- Everything else, which is refused by name wherever it stands.
+- Foreign names that training code stores in entries that are never read here (optimizer state,
+  hyper-parameters). They become inert placeholders. The list is fixed; for `omegaconf` it is any
+  plain class name in its data modules.
+- All other names. They are rejected wherever they appear, and the error gives the name.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ __all__ = ["DTYPE_NAMES", "MAKERS", "STORAGES", "Maker", "is_harmless"]
 
 
 class Maker(enum.Enum):
-    """What a known callable makes when the stream applies it."""
+    """What a known callable makes when the stream calls it."""
 
     ORDERED_DICT = "an empty dict"
     TENSOR = "a tensor of a typed storage"
     TENSOR_WITH_DTYPE = "a tensor of an untyped storage"
     PARAMETER = "the tensor inside"
     SIZE = "the tuple inside"
-    LATIN_BYTES = "bytes, told as latin-1 text: nothing here reads them"
+    LATIN_BYTES = "bytes encoded as latin-1 text, which are never read here"
 
 
 MAKERS: dict[tuple[str, str], Maker] = {
@@ -41,7 +41,7 @@ MAKERS: dict[tuple[str, str], Maker] = {
     ("_codecs", "encode"): Maker.LATIN_BYTES,
 }
 
-# Storage class -> dtype tag; "" for bytes that get their dtype from the tensor.
+# Storage class -> dtype tag; "" for untyped bytes, whose dtype the tensor states.
 STORAGES: dict[tuple[str, str], str] = {
     ("torch", "DoubleStorage"): "float64",
     ("torch", "FloatStorage"): "float32",
@@ -57,7 +57,7 @@ STORAGES: dict[tuple[str, str], str] = {
     ("torch", "UntypedStorage"): "",
 }
 
-# Names of `torch.*` dtypes -> our tag; "" for those that no tensor here may have.
+# Names of `torch.*` dtypes -> our tag; "" for dtypes that are not supported.
 DTYPE_NAMES: dict[str, str] = {
     **{tag: tag for tag in DTYPES},
     **dict.fromkeys(("complex32", "complex64", "complex128", "float8_e4m3fnuz"), ""),
@@ -70,11 +70,12 @@ PLAIN_TYPES = (
     "bool bytearray bytes complex dict float frozenset int list object range set slice str tuple"
 )
 
-# Module -> class names, any of which only ever becomes a placeholder.
+# Module -> class names that become placeholders.
 HARMLESS: dict[str, frozenset[str]] = {
     module: frozenset(names.split())
     for module, names in {
-        "__builtin__": PLAIN_TYPES + " long unicode xrange",  # protocol 2 says Python 2's names
+        "__builtin__": PLAIN_TYPES
+        + " long unicode xrange",  # protocol 2 uses the names of Python 2
         "argparse": "Namespace",
         "builtins": PLAIN_TYPES,
         "collections": "Counter defaultdict deque",
@@ -115,7 +116,7 @@ HARMLESS_MODULES = frozenset(
 
 
 def is_harmless(module: str, name: str) -> bool:
-    """Says whether a foreign name becomes a placeholder instead of a refusal."""
+    """Whether a foreign name becomes a placeholder instead of raising an error."""
     if module in HARMLESS_MODULES:
         return name.isascii() and name.isidentifier()
     return name in HARMLESS.get(module, ())

@@ -1,10 +1,10 @@
-"""A pickle stream read as data: an interpreter of its opcodes that cannot run anything.
+"""Reads a pickle stream as data, with an interpreter of its opcodes that cannot execute code.
 
-A pickle is a program for a small stack machine. Here that machine knows values only: names become
-entries of `pickle_globals` or an error, and "call this" is a lookup in a table of makers. The
-opcodes are those that Python writes for protocol 2 to 5; text protocols, instances of old classes,
-extension codes and out-of-band buffers are refused by name. Everything is bounded and nothing
-recurses, so neither depth nor cycles cost more than their bytes.
+A pickle is a program for a small stack machine. This machine has only values: a global name becomes
+an entry of `pickle_globals` or an error, and a call is a lookup in a table of makers. It supports
+the opcodes that Python writes for protocols 2 to 5; an error names text protocols, instances of old
+classes, extension codes and out-of-band buffers. Every size is bounded and nothing recurses, so
+neither deep nesting nor cycles cost more than their bytes.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ def read_pickle(data: bytes, where: str) -> Any:
 
     Args:
         data: the whole stream.
-        where: what errors call it.
+        where: the name of the stream in errors.
 
     Returns:
         None, bool, int, float, str, bytes, or a value of `pickle_values`.
 
     Raises:
-        FormatError: a name or an opcode that is not on the list, a broken stream, or a limit
-        exceeded.
+        FormatError: the stream is broken, has a name or an opcode that is not supported, or exceeds
+            a limit.
     """
     if len(data) > MAX_STREAM_BYTES:
         raise FormatError(
@@ -59,7 +59,7 @@ def read_pickle(data: bytes, where: str) -> Any:
 
 
 class Machine(Stream):
-    """Stack, marks and memo of one reading."""
+    """The state of reading one stream: stack, marks and memo."""
 
     def __init__(self, data: bytes, where: str) -> None:
         super().__init__(data, where)
@@ -68,7 +68,7 @@ class Machine(Stream):
         self.memo: dict[int, Any] = {}
 
     def run(self) -> Any:
-        """Interprets up to STOP and returns what is left on the stack."""
+        """Interprets the stream up to STOP and returns the value left on the stack."""
         if self.data[:1] != b"\x80":
             self.fail("a pickle of protocol 2 to 5", "other bytes")
         num_opcodes = 0
@@ -86,29 +86,29 @@ class Machine(Stream):
                 self.fail(f"at most {MAX_OPCODES} opcodes, {MAX_STACK} values on the stack", "more")
 
     def finish(self) -> Any:
-        """Returns the one value that a whole stream leaves."""
+        """Checks that a complete stream left one value, and returns it."""
         if len(self.stack) != 1 or self.marks:
             self.fail("one value at the end", f"{len(self.stack)}, {len(self.marks)} open marks")
         if self.at != len(self.data):
             self.fail("the end of the stream after STOP", f"{len(self.data) - self.at} more bytes")
         return self.stack[0]
 
-    # The stack.
+    # Operations on the stack.
 
     def pop(self) -> Any:
-        """Takes the top value, which must lie above the last mark."""
+        """Removes and returns the top value, which must be above the last mark."""
         if len(self.stack) <= (self.marks[-1] if self.marks else 0):
             self.fail("a value on the stack", "none")
         return self.stack.pop()
 
     def top(self) -> Any:
-        """Returns the top value and leaves it."""
+        """Returns the top value without removing it."""
         value = self.pop()
         self.stack.append(value)
         return value
 
     def pop_to_mark(self) -> list[Any]:
-        """Takes all values above the last mark, and the mark."""
+        """Removes the last mark and all values above it, and returns the values."""
         if not self.marks:
             self.fail("a mark on the stack", "none")
         begin = self.marks.pop()
@@ -117,50 +117,50 @@ class Machine(Stream):
         return items
 
     def push_sequence(self, items: list[Any], is_tuple: bool) -> None:
-        """Puts a tuple or a list on the stack."""
+        """Pushes a tuple or a list."""
         value = Sequence(items, is_tuple)
         self.check_depth(value.depth)
         self.stack.append(value)
 
     def check_depth(self, depth: int) -> None:
-        """Refuses containers nested beyond the limit."""
+        """Rejects containers nested beyond the limit."""
         if depth > MAX_NESTING:
             self.fail(f"at most {MAX_NESTING} levels of nesting", "more")
 
-    # What opcodes do, where it takes more than a line.
+    # Opcodes that need more than one line.
 
     def mark(self) -> None:
-        """Opens a run of values."""
+        """MARK: marks the current top of the stack."""
         self.marks.append(len(self.stack))
         self.check_depth(len(self.marks))
 
     def discard(self) -> None:
-        """POP: drops the top value, or the mark if that is on top."""
+        """POP: removes the top value, or the mark if it is on top."""
         if self.marks and self.marks[-1] == len(self.stack):
             self.marks.pop()
         else:
             self.pop()
 
     def check_protocol(self) -> None:
-        """PROTO: takes protocol 2 to 5."""
+        """PROTO: accepts protocols 2 to 5."""
         protocol = self.number(U1)
         if not 2 <= protocol <= 5:
             self.fail("pickle protocol 2 to 5", str(protocol))
 
     def put(self, index: int) -> None:
-        """Remembers the top value."""
+        """Stores the top value in the memo."""
         if len(self.memo) >= MAX_MEMO and index not in self.memo:
-            self.fail(f"at most {MAX_MEMO} remembered values", "more")
+            self.fail(f"at most {MAX_MEMO} memo entries", "more")
         self.memo[index] = self.top()
 
     def get(self, index: int) -> None:
-        """Puts a remembered value on the stack."""
+        """Pushes a value from the memo."""
         if index not in self.memo:
-            self.fail("a remembered value", f"number {index}, never remembered")
+            self.fail("a memo entry", f"number {index}, which was never stored")
         self.stack.append(self.memo[index])
 
     def tuple_of(self, count: int) -> None:
-        """Makes a tuple of the top values."""
+        """Replaces the top `count` values by a tuple of them."""
         items = [self.pop() for _ in range(count)]
         self.push_sequence(items[::-1], True)
 
@@ -176,7 +176,7 @@ class Machine(Stream):
         self.check_depth(target.depth)
 
     def set_items(self, items: list[Any]) -> None:
-        """Puts keys and values, in turn, into the dict or placeholder on top."""
+        """Adds alternating keys and values to the dict or placeholder on top."""
         target = self.top()
         if isinstance(target, Placeholder):
             return
@@ -193,18 +193,18 @@ class Machine(Stream):
         self.check_depth(target.depth)
 
     def set_item(self) -> None:
-        """SETITEM: one key and value."""
+        """SETITEM: adds one key and value."""
         value = self.pop()
         self.set_items([self.pop(), value])
 
     def dict_of_mark(self) -> None:
-        """DICT: a dict of the pairs above the mark."""
+        """DICT: makes a dict of the pairs above the mark."""
         items = self.pop_to_mark()
         self.stack.append(Dict())
         self.set_items(items)
 
     def named(self, module: object, name: object) -> None:
-        """Looks a name up and puts what it stands for on the stack; nothing is imported."""
+        """Looks up a global name and pushes the value that replaces it; nothing is imported."""
         if not isinstance(module, str) or not isinstance(name, str):
             self.fail("a module and a name", f"{describe(module)} and {describe(name)}")
         key = (module, name)
@@ -222,12 +222,12 @@ class Machine(Stream):
         self.stack.append(value)
 
     def stack_named(self) -> None:
-        """STACK_GLOBAL: a name whose parts are on the stack."""
+        """STACK_GLOBAL: takes module and name from the stack."""
         name = self.pop()
         self.named(self.pop(), name)
 
     def reduce(self) -> None:
-        """REDUCE: what would be a call makes a known value, or stays a placeholder."""
+        """REDUCE: replaces a call by a value of a known kind; a placeholder stays a placeholder."""
         arguments = self.pop()
         function = self.pop()
         if not isinstance(arguments, Sequence) or not arguments.is_tuple:
@@ -241,7 +241,7 @@ class Machine(Stream):
             self.fail("a name that makes a value", describe(function))
 
     def new_object(self) -> None:
-        """NEWOBJ: like REDUCE, for placeholders only."""
+        """NEWOBJ: does the same as REDUCE, for placeholders only."""
         arguments = self.pop()
         if not isinstance(self.top(), Placeholder):
             self.fail("NEWOBJ of a harmless foreign class", describe(self.top()))
@@ -261,11 +261,11 @@ class Machine(Stream):
                 self.fail("only '_metadata' beside the items of a dict", quote(key))
 
     def persistent(self) -> None:
-        """BINPERSID: a storage, told as ('storage', type, key, device, count)."""
-        told = self.pop()
-        items = told.items if isinstance(told, Sequence) and told.is_tuple else []
+        """BINPERSID: reads a reference to a storage: ('storage', type, key, device, count)."""
+        pid = self.pop()
+        items = pid.items if isinstance(pid, Sequence) and pid.is_tuple else []
         if len(items) != 5 or items[0] != "storage" or not isinstance(items[1], StorageClass):
-            self.fail("a storage: ('storage', type, key, device, count)", describe(told))
+            self.fail("a storage: ('storage', type, key, device, count)", describe(pid))
         key, device, count = items[2:]
         if not isinstance(key, str) or not isinstance(device, str):
             self.fail("a storage key and device as text", f"{describe(key)}, {describe(device)}")
@@ -280,13 +280,13 @@ STOP = ord(".")
 
 
 def push(read: Callable[[Machine], object]) -> Callable[[Machine], None]:
-    """An operation that puts what `read` returns on the stack."""
+    """Returns an operation that pushes the value that `read` returns."""
     return lambda machine: machine.stack.append(read(machine))
 
 
 OPERATIONS: dict[int, Callable[[Machine], object]] = {
     0x80: Machine.check_protocol,  # PROTO
-    0x95: lambda m: m.take(8) and None,  # FRAME: a hint for buffering
+    0x95: lambda m: m.take(8) and None,  # FRAME: a hint for buffering, ignored
     ord("("): Machine.mark,  # MARK
     ord("0"): Machine.discard,  # POP
     ord("1"): Machine.pop_to_mark,  # POP_MARK
@@ -316,7 +316,7 @@ OPERATIONS: dict[int, Callable[[Machine], object]] = {
     ord("l"): lambda m: m.push_sequence(m.pop_to_mark(), False),  # LIST
     ord("a"): lambda m: m.append([m.pop()]),  # APPEND
     ord("e"): lambda m: m.append(m.pop_to_mark()),  # APPENDS
-    0x8F: lambda m: m.push_sequence([], False),  # EMPTY_SET: a list will do
+    0x8F: lambda m: m.push_sequence([], False),  # EMPTY_SET: read as a list
     0x90: lambda m: m.append(m.pop_to_mark()),  # ADDITEMS
     0x91: lambda m: m.push_sequence(m.pop_to_mark(), False),  # FROZENSET
     ord("}"): push(lambda m: Dict()),  # EMPTY_DICT

@@ -1,8 +1,8 @@
-"""What a pickle's "call this with these arguments" makes, for the few functions that are known.
+"""Makes the values that a pickle's calls stand for, for the few functions that are supported.
 
-Each argument is checked for its kind; sizes and bounds of a tensor are checked later, and only for
-tensors that a state dict holds. Backward hooks must be an empty dict, as torch writes them;
-conjugate and negative views are refused, because their stored values are not the values.
+The kind of each argument is checked here; sizes and bounds of a tensor are checked later, and only
+for tensors that a state dict holds. Backward hooks must be an empty dict, as torch writes them.
+Conjugate and negative views are rejected, because their values differ from the stored ones.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def make(maker: Maker, arguments: list[Any], where: str) -> object:
     """Makes the value that `maker` stands for.
 
     Raises:
-        FormatError: other arguments than torch writes.
+        FormatError: the arguments are not those that torch writes.
     """
     if maker is Maker.ORDERED_DICT:
         expect(not arguments, where, "an OrderedDict without arguments", arguments)
@@ -49,7 +49,7 @@ def make(maker: Maker, arguments: list[Any], where: str) -> object:
 
 
 def make_tensor(arguments: list[Any], where: str) -> TensorRef:
-    """`_rebuild_tensor_v2`: storage, offset, size, stride, grad, hooks[, metadata]."""
+    """Handles `_rebuild_tensor_v2`: storage, offset, size, stride, grad, hooks[, metadata]."""
     expect(len(arguments) in (6, 7), where, "6 or 7 arguments of a tensor", arguments)
     storage = arguments[0]
     is_typed = isinstance(storage, StorageRef) and storage.dtype != ""
@@ -60,7 +60,7 @@ def make_tensor(arguments: list[Any], where: str) -> TensorRef:
 
 
 def make_tensor_with_dtype(arguments: list[Any], where: str) -> TensorRef:
-    """`_rebuild_tensor_v3`: storage, offset, size, stride, grad, hooks, dtype[, metadata]."""
+    """Handles `_rebuild_tensor_v3`: as v2, with the dtype before the optional metadata."""
     expect(len(arguments) in (7, 8), where, "7 or 8 arguments of a tensor", arguments)
     storage, dtype = arguments[0], arguments[6]
     is_untyped = isinstance(storage, StorageRef) and storage.dtype == ""
@@ -74,7 +74,7 @@ def make_tensor_with_dtype(arguments: list[Any], where: str) -> TensorRef:
 
 
 def make_parameter(arguments: list[Any], where: str) -> object:
-    """`_rebuild_parameter(data, requires_grad, backward_hooks[, state])`: the data."""
+    """Handles `_rebuild_parameter(data, requires_grad, backward_hooks[, state])`; returns data."""
     expect(len(arguments) in (3, 4), where, "3 or 4 arguments of a parameter", arguments)
     data, requires_grad, hooks = arguments[:3]
     expect(isinstance(data, (TensorRef, Placeholder)), where, "a parameter of a tensor", [data])
@@ -83,7 +83,7 @@ def make_parameter(arguments: list[Any], where: str) -> object:
 
 
 def check_extras(extras: list[Any], where: str) -> None:
-    """Checks requires_grad, backward hooks and, if given, metadata: all must say nothing."""
+    """Checks that requires_grad is a bool and that hooks and metadata, if given, are empty."""
     requires_grad, hooks, *metadata = extras
     expect(isinstance(requires_grad, bool), where, "requires_grad as a bool", [requires_grad])
     expect(isinstance(hooks, Dict) and hooks.is_empty, where, "no backward hooks", [hooks])
@@ -93,7 +93,7 @@ def check_extras(extras: list[Any], where: str) -> None:
 
 
 def sizes(arguments: list[Any], where: str) -> tuple[tuple[object, ...], tuple[object, ...]]:
-    """Returns shape and strides of a tensor's arguments."""
+    """Returns shape and strides from the arguments of a tensor."""
     shape, strides = arguments[2], arguments[3]
     for each in (shape, strides):
         is_tuple = isinstance(each, Sequence) and each.is_tuple
@@ -102,7 +102,7 @@ def sizes(arguments: list[Any], where: str) -> tuple[tuple[object, ...], tuple[o
 
 
 def expect(is_met: bool, where: str, expected: str, got: list[Any]) -> None:
-    """Raises unless the arguments are what torch writes."""
+    """Raises an error unless the arguments are those that torch writes."""
     if not is_met:
         kinds = ", ".join(describe(each) for each in got[:8]) or "nothing"
         raise FormatError(f"{where}: expected {expected}, got {kinds}")

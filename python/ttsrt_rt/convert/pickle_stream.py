@@ -1,4 +1,4 @@
-"""The bytes of a pickle stream, taken in order: numbers, text and names, each within a limit."""
+"""Reads numbers, text and names from the bytes of a pickle stream, each within a limit."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ F8_BIG = struct.Struct(">d")
 
 
 class Stream:
-    """A position in a stream. `opcode_at` is where the current opcode stands, for errors."""
+    """A position in a stream. `opcode_at` is the offset of the current opcode, for errors."""
 
     def __init__(self, data: bytes, where: str) -> None:
         self.data = data
@@ -28,7 +28,7 @@ class Stream:
         self.opcode_at = 0
 
     def fail(self, expected: str, got: str) -> NoReturn:
-        """Raises the error of the opcode that is being read."""
+        """Raises an error for the current opcode."""
         raise FormatError(f"{self.where}: byte {self.opcode_at}: expected {expected}, got {got}")
 
     def take(self, count: int) -> bytes:
@@ -43,14 +43,14 @@ class Stream:
         return layout.unpack(self.take(layout.size))[0]
 
     def text_bytes(self, layout: struct.Struct) -> bytes:
-        """Returns the next bytes that carry their own length."""
+        """Returns the next bytes, which are preceded by their length."""
         size = self.number(layout)
         if size > MAX_TEXT_BYTES:
             self.fail(f"at most {MAX_TEXT_BYTES} bytes of text", str(size))
         return self.take(size)
 
     def line(self) -> str:
-        """Returns the next line, as GLOBAL gives names."""
+        """Returns the next line; GLOBAL stores names as lines."""
         end = self.data.find(b"\n", self.at, self.at + MAX_LINE_BYTES)
         if end < 0:
             self.fail("a name that ends in a newline", f"none within {MAX_LINE_BYTES} bytes")
@@ -64,7 +64,7 @@ class Stream:
             self.fail("UTF-8 text", "other bytes")
 
     def integer(self, size: int) -> int:
-        """Returns the next signed integer of so many bytes."""
+        """Returns the next signed integer of `size` bytes."""
         if not 0 <= size <= MAX_INTEGER_BYTES:
             self.fail(f"an integer of at most {MAX_INTEGER_BYTES} bytes", f"{size} bytes")
         return int.from_bytes(self.take(size), "little", signed=True)

@@ -1,9 +1,9 @@
-"""What a checkpoint's pickle can hold once it is read as data.
+"""The values that a checkpoint's pickle can hold once it is read as data.
 
-Plain values stay Python's own: None, bool, int, float, str, bytes. Everything else is one of the
-inert types below; none of them can do anything. Decided: a dict keeps its text keys only. Other
-keys (optimizer state has integers) are never read here, and leaving them out spares us hashing what
-a stranger chose.
+Plain values stay Python values: None, bool, int, float, str, bytes. Everything else is one of the
+inert types below, which have no behaviour. A dict keeps only its text keys. Other keys (optimizer
+state has integers) are never read here, and leaving them out means that no key of an untrusted type
+is ever hashed.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class StorageClass:
-    """A storage type by name; `dtype` is a tag, or "" for untyped bytes."""
+    """The name of a storage type; `dtype` is a tag, or "" for untyped bytes."""
 
     dtype: str
 
 
 @dataclass(frozen=True, slots=True)
 class DtypeName:
-    """A `torch.dtype` by name; `tag` is "" where no tensor here may have it."""
+    """The name of a `torch.dtype`; `tag` is "" if the dtype is not supported."""
 
     name: str
     tag: str
@@ -42,7 +42,7 @@ class DtypeName:
 
 @dataclass(frozen=True, slots=True)
 class StorageRef:
-    """The entry `data/<key>`: `count` elements of `dtype`, or bytes where `dtype` is ""."""
+    """The entry `data/<key>`: `count` elements of `dtype`, or bytes if `dtype` is ""."""
 
     dtype: str
     key: str
@@ -51,7 +51,7 @@ class StorageRef:
 
 @dataclass(frozen=True, slots=True)
 class TensorRef:
-    """A view of a storage, in elements, as stated: offset, shape and strides are unchecked."""
+    """A view of a storage, in elements, as the file states it; nothing is checked yet."""
 
     storage: StorageRef
     dtype: str
@@ -62,13 +62,13 @@ class TensorRef:
 
 @dataclass(frozen=True, slots=True)
 class Placeholder:
-    """Stands for a foreign object; takes whatever the stream does to it and keeps nothing."""
+    """Stands for a foreign object; it accepts every operation of the stream and stores nothing."""
 
     name: str
 
 
 class Sequence:
-    """A tuple or a list. `depth` counts its levels as of when it was last added to."""
+    """A tuple or a list. `depth` counts its levels of nesting when it was last changed."""
 
     __slots__ = ("depth", "is_tuple", "items")
 
@@ -79,7 +79,7 @@ class Sequence:
 
 
 class Dict:
-    """A dict or an OrderedDict: its text keys. `num_others` counts the entries left out."""
+    """The text keys of a dict or an OrderedDict; `num_others` counts the entries left out."""
 
     __slots__ = ("depth", "items", "num_others")
 
@@ -90,17 +90,17 @@ class Dict:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing was ever put in."""
+        """Whether the dict never got an entry."""
         return not self.items and not self.num_others
 
 
 def depth_of(value: object) -> int:
-    """Levels of containers in a value, as far as they were known when it was built."""
+    """Returns the levels of containers in a value, as known when it was built."""
     return value.depth if isinstance(value, (Sequence, Dict)) else 0
 
 
 def describe(value: object) -> str:
-    """Names the kind of a value for an error message, without its content."""
+    """Describes the kind of a value for an error message, without its content."""
     if isinstance(value, Placeholder):
         return f"a placeholder for {quote(value.name)}"
     if isinstance(value, Sequence):
@@ -116,5 +116,5 @@ def describe(value: object) -> str:
 
 
 def quote(text: str) -> str:
-    """Shows a name from a file: escaped, and cut where it is long."""
+    """Escapes a name from a file for an error message, and shortens a long one."""
     return repr(text if len(text) <= 120 else text[:117] + "...")

@@ -1,6 +1,6 @@
-"""Which converter a source goes to, told by what the source holds.
+"""Chooses the converter for a source from the contents of the source.
 
-Families are rows of a table; a new one adds its converter and a line.
+The families are rows of a table; a new family adds its converter and one row.
 """
 
 from __future__ import annotations
@@ -20,19 +20,20 @@ FAMILIES: dict[str, tuple[Detector, Converter]] = {
 
 
 def find_converter(path: Path, family: str | None) -> Converter:
-    """The converter of a named family, or of the first that knows the source as its own.
+    """Returns the converter of the named family, or of the first family that detects the source.
 
     Raises:
-        ConfigError: Nothing there, an unknown family, or a source of none.
-        FormatError: The source is damaged, or holds code.
+        ConfigError: The source does not exist, or the family is unknown or was not detected.
+        FormatError: The source is damaged or holds code.
     """
     if not path.exists():
-        raise ConfigError(f"{path}: expected a checkpoint, got nothing there")
+        raise ConfigError(f"{path}: expected a checkpoint, got no file or folder of this name")
     if family is not None and family not in FAMILIES:
         raise ConfigError(f"family: expected one of {', '.join(FAMILIES)}, got {family!r}")
     for name, (detect, converter) in FAMILIES.items():
         if family == name or (family is None and detect(path)):
             return converter
     raise ConfigError(
-        f"{path}: of no known family ({', '.join(FAMILIES)}); pass family= if it is one"
+        f"{path}: expected a checkpoint of a known family ({', '.join(FAMILIES)}), got another "
+        "one; pass family= if it is one of these"
     )

@@ -1,9 +1,9 @@
-"""`.safetensors`, read strictly: eight bytes of length, a JSON header, the tensors.
+"""Reads `.safetensors` strictly: eight bytes of header length, a JSON header, the tensors.
 
-Refused: a header of more than 100 MB, nested deeper than the format needs, with a key twice, with
-fields or dtypes that are not known; tensors that overlap, leave holes, or do not end where the file
-ends. The header is checked before any tensor is looked at, and nothing of a tensor is touched
-before `read()`.
+The reader rejects a header that is larger than 100 MB, is nested deeper than the format needs,
+repeats a key, or has unknown fields or dtypes. It also rejects tensors that overlap, leave gaps, or
+do not end where the file ends. The header is checked first; tensor data is accessed only by
+`read()`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MAX_HEADER_BYTES = 100_000_000
 MAX_HEADER_DEPTH = 3
 MAX_HEADER_MARKS = 20_000_000
 
-# Our tag -> the format's code.
+# Our dtype tag -> the code that the format uses.
 DTYPE_CODES: dict[str, str] = {
     "float64": "F64",
     "float32": "F32",
@@ -47,7 +47,7 @@ TAGS = {code: tag for tag, code in DTYPE_CODES.items()}
 
 
 def looks_like_safetensors(head: bytes) -> bool:
-    """Says whether a file can begin so: a length, then an object."""
+    """Whether a file can begin with these bytes: a length, then a JSON object."""
     return len(head) >= 10 and head[8:9] == b"{" and head[5:8] == b"\0\0\0"
 
 
@@ -59,10 +59,10 @@ class SafetensorsFile:
 
     Attributes:
         tensors: name -> tensor, in the order of their data.
-        metadata: the free text that the writer left, or nothing.
+        metadata: the free text that the writer stored; may be empty.
 
     Raises:
-        FormatError: anything that breaks the format.
+        FormatError: the file breaks a rule of the format.
     """
 
     def __init__(self, file: FileMap) -> None:
@@ -85,16 +85,16 @@ class SafetensorsFile:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> SafetensorsFile:
-        """Maps and checks the file at `path`, for as long as the result or an array of it lives.
+        """Maps and checks the file at `path`; it stays mapped while the result or its arrays exist.
 
         Raises:
-            ConfigError: no such file.
-            FormatError: anything that breaks the format.
+            ConfigError: the file does not exist.
+            FormatError: the file breaks a rule of the format.
         """
         return cls(FileMap.open(path))
 
     def _make_tensors(self, header: dict[str, Any], size: int) -> dict[str, LazyTensor]:
-        """Checks all entries, and that together they cover the data exactly."""
+        """Checks all entries, and checks that together they cover the data exactly."""
         entries = [
             (*parse_entry(entry, f"{self._file.name}: {quote(name)}"), name)
             for name, entry in header.items()
@@ -120,7 +120,7 @@ class SafetensorsFile:
     def _make_tensor(
         self, name: str, dtype: str, shape: tuple[int, ...], span: tuple[int, int], where: str
     ) -> LazyTensor:
-        """Makes the handle of one checked entry."""
+        """Creates the lazy tensor of one checked entry."""
         begin, end = self._begin + span[0], self._begin + span[1]
 
         def read() -> Array:
@@ -130,10 +130,10 @@ class SafetensorsFile:
 
 
 def parse_header(raw: bytes, where: str) -> dict[str, Any]:
-    """Parses the JSON header: an object, no key twice, no number but integers.
+    """Parses the JSON header: an object whose keys are unique and whose numbers are integers.
 
     Raises:
-        FormatError: broken JSON or one of the above.
+        FormatError: the JSON is broken or breaks one of these rules.
     """
     where = f"{where}: header"
     if raw[:1] != b"{":
@@ -177,10 +177,10 @@ def parse_header(raw: bytes, where: str) -> dict[str, Any]:
 
 
 def check_depth(raw: bytes, where: str) -> None:
-    """Counts brackets outside of strings before the JSON parser, which recurses, sees them."""
+    """Limits the nesting of brackets outside strings, because the JSON parser is recursive."""
     marks = raw.translate(None, delete=bytes(set(range(256)) - set(b'"\\[]{}')))
     if b"\\" in marks:
-        # A backslash takes the next byte with it; drop both so that quotes count right.
+        # A backslash escapes the next byte; drop both so that quotes are counted correctly.
         kept = bytearray()
         at = 0
         while at < len(raw):
@@ -202,7 +202,7 @@ def check_depth(raw: bytes, where: str) -> None:
 
 
 def check_text(text: str, where: str) -> str:
-    """Refuses text with lone surrogates, which JSON can escape but nothing can print."""
+    """Rejects text with lone surrogates: JSON can escape them, but they cannot be encoded."""
     try:
         text.encode()
     except UnicodeEncodeError as error:
@@ -211,7 +211,7 @@ def check_text(text: str, where: str) -> str:
 
 
 def check_metadata(value: object, where: str) -> dict[str, str]:
-    """Checks `__metadata__`: text by text."""
+    """Checks that `__metadata__` maps strings to strings."""
     if not isinstance(value, dict) or not all(isinstance(each, str) for each in value.values()):
         raise FormatError(f"{where}: __metadata__: expected an object of strings, got other values")
     return {check_text(key, where): check_text(each, where) for key, each in value.items()}
@@ -221,7 +221,8 @@ def parse_entry(entry: object, where: str) -> tuple[int, int, str, tuple[int, ..
     """Returns begin, end, dtype tag and shape of one header entry.
 
     Raises:
-        FormatError: unknown fields or dtype, or a size that does not follow from dtype and shape.
+        FormatError: the fields or the dtype are unknown, or the size does not follow from dtype
+            and shape.
     """
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
         raise FormatError(f"{where}: expected dtype, shape and data_offsets, got other fields")

@@ -1,8 +1,8 @@
-"""Writes `.safetensors`: one tensor in memory at a time, and the file appears whole or not at all.
+"""Writes `.safetensors` atomically, with one tensor in memory at a time.
 
-The bytes depend on the tensors and the metadata only: tensors lie by item size, largest first, and
-then by name, so each is aligned to its own items; the data starts at a multiple of 64 bytes. The
-file is written under a temporary name beside its place, synced, and renamed.
+The bytes depend only on the tensors and the metadata: tensors are sorted by item size, largest
+first, and then by name, so each is aligned to its item size; the data starts at a multiple of 64
+bytes. The file is written under a temporary name in the same folder, synced, and renamed.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ Data = Array | bytes | bytearray | memoryview
 
 
 class TensorSource(Protocol):
-    """What can be written: a `LazyTensor`, or anything with these three."""
+    """What can be written: a `LazyTensor`, or any object with these three members."""
 
     @property
     def dtype(self) -> str:
-        """A tag of `lazy_tensor.DTYPES`."""
+        """Returns a tag of `lazy_tensor.DTYPES`."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Dimensions, outermost first."""
+        """Returns the dimensions, outermost first."""
 
     def read(self) -> Data:
         """Returns the values: an array of `shape`, or little-endian bytes in row-major order."""
@@ -48,16 +48,16 @@ Source = TensorSource | tuple[str, Sequence[int], Callable[[], Data]]
 
 
 def tensor_of_array(name: str, array: Array, dtype: str | None = None) -> LazyTensor:
-    """Wraps values that are in memory already.
+    """Wraps values that are already in memory.
 
     Args:
         name: the tensor's key.
-        array: values, any layout, any byte order.
-        dtype: the tag; None takes the array's own. "bfloat16" needs uint16 values, "float8_*"
-        uint8.
+        array: the values, in any layout and byte order.
+        dtype: the dtype tag; None takes that of the array. "bfloat16" needs uint16 values, and
+            "float8_*" needs uint8 values.
 
     Raises:
-        ConfigError: no such dtype, or an item size other than the tag's.
+        ConfigError: the dtype is unknown, or its item size is not that of the array.
     """
     tag = dtype_of_array(array) if dtype is None else dtype
     check_tag(tag, quote(name))
@@ -73,41 +73,40 @@ def write_safetensors(
     tensors: Mapping[str, Source] | Iterable[tuple[str, Source]],
     metadata: Mapping[str, str] | None = None,
 ) -> int:
-    """Writes all tensors to `path`, replacing what is there.
+    """Writes all tensors to `path` and replaces a file that exists there.
 
     Args:
         path: the file; its folder must exist.
-        tensors: name -> `LazyTensor` (or `TensorSource`), or -> (dtype tag, shape, function that
-        returns the values).
-            Each is read once, in the order of the file, and dropped before the next.
+        tensors: name -> `LazyTensor` (or `TensorSource`), or name -> (dtype tag, shape, function
+            that returns the values). Each tensor is read once, in the order of the file, and
+            released before the next one is read.
         metadata: free text for the header.
 
     Returns:
         The size of the file in bytes.
 
     Raises:
-        ConfigError: a name twice, an unknown dtype, or values that are not of the stated dtype and
-        shape. The file at
-            `path` is then what it was before.
+        ConfigError: a name is used twice, a dtype is unknown, or values are not of the stated dtype
+            and shape. The file at `path` is then unchanged.
         OSError: the disk is full or the folder cannot be written.
     """
     pairs = tensors.items() if isinstance(tensors, Mapping) else tensors
-    plans: dict[str, Plan] = {}
+    entries: dict[str, TensorEntry] = {}
     for name, source in pairs:
-        if name in plans or name == "__metadata__":
+        if name in entries or name == "__metadata__":
             raise ConfigError(
-                f"tensor {quote(name)}: expected a name of its own, got it twice or reserved"
+                f"tensor {quote(name)}: expected a unique name, got it twice or a reserved one"
             )
-        plans[name] = Plan(name, source)
-    ordered = sorted(plans.values(), key=lambda plan: (-plan.itemsize, plan.name))
+        entries[name] = TensorEntry(name, source)
+    ordered = sorted(entries.values(), key=lambda entry: (-entry.itemsize, entry.name))
     header = make_header(ordered, metadata or {})
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
         with temporary.open("xb") as file:
             file.write(header)
-            for plan in ordered:
-                plan.write(file)
+            for entry in ordered:
+                entry.write(file)
             file.flush()
             os.fsync(file.fileno())
             size = file.tell()
@@ -119,8 +118,8 @@ def write_safetensors(
     return size
 
 
-class Plan:
-    """One tensor to be written, checked as far as that goes without reading its values."""
+class TensorEntry:
+    """One tensor to be written: everything is checked but its values, which are not read yet."""
 
     def __init__(self, name: str, source: Source) -> None:
         if isinstance(source, tuple):
@@ -138,7 +137,7 @@ class Plan:
         self.nbytes = math.prod(self.shape) * self.itemsize
 
     def write(self, file: BinaryIO) -> None:
-        """Reads the values, compares them with what was stated, and writes them."""
+        """Reads the values, checks them against the stated dtype and shape, and writes them."""
         data = self.read()
         if isinstance(data, np.ndarray):
             if data.shape != self.shape or data.dtype.newbyteorder("<") != DTYPES[self.dtype]:
@@ -159,17 +158,17 @@ class Plan:
         file.write(view)
 
 
-def make_header(plans: list[Plan], metadata: Mapping[str, str]) -> bytes:
-    """Returns length and JSON of the header, padded with spaces so that the data starts aligned."""
+def make_header(entries: list[TensorEntry], metadata: Mapping[str, str]) -> bytes:
+    """Returns the header's length and JSON, padded with spaces so that the data is aligned."""
     header: dict[str, object] = {}
     if metadata:
         header["__metadata__"] = dict(sorted(metadata.items()))
     at = 0
-    for plan in plans:
-        span = [at, at + plan.nbytes]
-        header[plan.name] = {
-            "dtype": DTYPE_CODES[plan.dtype],
-            "shape": list(plan.shape),
+    for entry in entries:
+        span = [at, at + entry.nbytes]
+        header[entry.name] = {
+            "dtype": DTYPE_CODES[entry.dtype],
+            "shape": list(entry.shape),
             "data_offsets": span,
         }
         at = span[1]
@@ -184,7 +183,7 @@ def make_header(plans: list[Plan], metadata: Mapping[str, str]) -> bytes:
 
 
 def check_tag(dtype: str, where: str) -> None:
-    """Refuses a dtype tag that is not known."""
+    """Rejects an unknown dtype tag."""
     if dtype not in DTYPES:
         raise ConfigError(
             f"{where}: dtype: expected one of {', '.join(DTYPES)}, got {quote(str(dtype))}"
@@ -192,7 +191,7 @@ def check_tag(dtype: str, where: str) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Makes a rename in a folder last."""
+    """Syncs a folder, so that a rename inside it survives a crash."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,9 +1,9 @@
-"""The tar container of a `.nemo`, read strictly and in place.
+"""Reads the tar container of a `.nemo` strictly and in place.
 
-Takes what Python's tarfile and GNU tar write: ustar headers, pax records for long names and large
-sizes, GNU long names. Refused: links, devices, sparse members, absolute names and `..`, one name
-twice (after `./` is dropped), a header whose checksum is wrong, anything after the end blocks. The
-data of a member is a slice of the file.
+The reader accepts what Python's tarfile and GNU tar write: ustar headers, pax records for long
+names and large sizes, and GNU long names. It rejects links, devices, sparse members, absolute names
+and `..`, repeated names (after `./` is removed), headers with a wrong checksum, and data after the
+end blocks. The data of a member is a slice of the file.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ KINDS = {
 
 @dataclass(frozen=True)
 class TarMember:
-    """A regular file: its data is `data[offset : offset + size]` of the archive."""
+    """A regular file, whose data is `data[offset : offset + size]` of the archive."""
 
     name: str
     offset: int
@@ -43,15 +43,15 @@ class TarMember:
 
 
 def looks_like_tar(head: bytes) -> bool:
-    """Says whether the first block is a tar header."""
+    """Whether the first block is a tar header."""
     return head[257:262] == b"ustar"
 
 
 def read_tar(data: memoryview, where: str) -> dict[str, TarMember]:
-    """Lists the regular files of an archive by name, without `./`.
+    """Returns the regular files of an archive by name, without `./`.
 
     Raises:
-        FormatError: whatever the first lines of this module refuse, or a truncated archive.
+        FormatError: the archive is truncated, or the first lines of this module exclude it.
     """
     members: dict[str, TarMember] = {}
     names: set[str] = set()
@@ -99,7 +99,7 @@ class Reader:
             return self.read_member(b"0" if kind == b"\0" else kind, header, size, where)
 
     def check_end(self, where: str) -> None:
-        """Checks that a second zero block follows, and nothing but zeros after it."""
+        """Checks that a second zero block follows, and that only zeros follow it."""
         if self.long_name is not None or self.records:
             raise FormatError(
                 f"{where}: expected the member that an extension announced, got the end"
@@ -113,7 +113,7 @@ class Reader:
                 raise FormatError(f"{where}: expected zeros after the end of the archive, got data")
 
     def take(self, size: int, where: str) -> memoryview:
-        """Returns the data that follows the header, and steps over it and its padding."""
+        """Returns the data after the header, and moves past the data and its padding."""
         begin = self.at + BLOCK
         if size > self.data.nbytes - begin:
             raise FormatError(
@@ -123,7 +123,7 @@ class Reader:
         return self.data[begin : begin + size]
 
     def read_extension(self, kind: bytes, size: int, where: str) -> None:
-        """Reads a header that speaks of the next member."""
+        """Reads an extension header, which describes the next member."""
         if size > MAX_EXTENSION_BYTES:
             raise FormatError(
                 f"{where}: expected at most {MAX_EXTENSION_BYTES} bytes of extension, got {size}"
@@ -146,7 +146,7 @@ class Reader:
     def read_member(
         self, kind: bytes, header: bytes, size: int, where: str
     ) -> tuple[bytes, TarMember]:
-        """Applies the extensions to a header and steps over its data."""
+        """Applies the extensions to a header and moves past its data."""
         if kind not in (b"0", b"5"):
             got = KINDS.get(kind, f"type {kind!r}")
             raise FormatError(f"{where}: expected a regular file or a folder, got {got}")
@@ -172,14 +172,14 @@ def check_header(header: bytes, where: str) -> None:
     """Checks magic and checksum of a header block."""
     if header[257:265] not in (b"ustar\x0000", b"ustar  \0"):
         raise FormatError(f"{where}: expected a ustar header, got other bytes")
-    told = parse_number(header[148:156], f"{where}: checksum")
+    stated = parse_number(header[148:156], f"{where}: checksum")
     found = sum(header) - sum(header[148:156]) + 8 * 0x20
-    if told != found:
-        raise FormatError(f"{where}: checksum: expected {told}, got {found}")
+    if stated != found:
+        raise FormatError(f"{where}: checksum: expected {stated}, got {found}")
 
 
 def parse_number(field: bytes, where: str) -> int:
-    """Reads an octal field, or a binary one as GNU tar writes large sizes."""
+    """Parses an octal field, or a binary field, which GNU tar writes for large sizes."""
     if field[0] == 0x80:
         return int.from_bytes(field[1:], "big")
     text = field.rstrip(b"\0 ").lstrip(b" ")
@@ -189,17 +189,18 @@ def parse_number(field: bytes, where: str) -> int:
 
 
 def parse_decimal(text: str, where: str) -> int:
-    """Reads a size of a pax record."""
+    """Parses the size in a pax record."""
     if not (text.isascii() and text.isdigit() and len(text) <= 20):
         raise FormatError(f"{where}: expected a decimal number, got {quote(text)}")
     return int(text)
 
 
 def parse_pax(raw: bytes, where: str) -> dict[str, str]:
-    """Reads the records of an extended header (length, key, value); keeps path and size.
+    """Parses the records of an extended header (length, key, value) and returns path and size.
 
     Raises:
-        FormatError: a record that does not parse, a key twice, or a sparse or re-encoded member.
+        FormatError: a record is malformed, a key is repeated, or the member is sparse or
+            re-encoded.
     """
     records: dict[str, str] = {}
     seen: set[bytes] = set()
@@ -228,7 +229,7 @@ def parse_pax(raw: bytes, where: str) -> dict[str, str]:
 
 
 def decode(raw: bytes, where: str) -> str:
-    """Decodes a name."""
+    """Decodes a name from UTF-8."""
     if len(raw) > MAX_NAME_BYTES:
         raise FormatError(
             f"{where}: expected a name of at most {MAX_NAME_BYTES} bytes, got {len(raw)}"
@@ -240,7 +241,7 @@ def decode(raw: bytes, where: str) -> str:
 
 
 def normalise(name: str, where: str) -> str:
-    """Drops `./` and a folder's trailing slash; refuses names that lead out of the archive."""
+    """Removes `./` and a trailing slash; rejects names that point outside the archive."""
     parts = name.split("/")
     if name.startswith("/") or ".." in parts or "\0" in name or "\\" in name or not name:
         raise FormatError(f"{where}: expected a name inside the archive, got {quote(name)}")

@@ -1,13 +1,13 @@
-"""`.ckpt` and `.pt`: the zip archive that `torch.save` writes, as names and lazy tensors.
+"""Reads `.ckpt` and `.pt`, the zip archives that `torch.save` writes, as names and lazy tensors.
 
-The archive has one folder: `data.pkl` (the structure, read by `pickle_machine`), `data/<key>` (one
-entry for each storage), and `byteorder`. A tensor is a view of a storage; nothing of a storage is
-touched before `read()`, and several tensors may share one. All bounds of the tensors in the state
-dict are checked when the archive is opened.
+The archive has one folder with `data.pkl` (the structure, read by `pickle_machine`), `data/<key>`
+(one entry for each storage), and `byteorder`. A tensor is a view of a storage, and several tensors
+may share one; a storage is accessed only by `read()`. The bounds of all tensors in the state dict
+are checked when the archive is opened.
 
-Decided: the state dict is the entry `state_dict` of the top-level dict, or that dict itself if it
-holds a tensor, or the entry that the caller names. Within it everything must be a tensor.
-Everything beside it is ignored, as inert data.
+The state dict is the entry `state_dict` of the top-level dict, or that dict itself if it holds a
+tensor, or the entry that the caller names. Each of its values must be a tensor. All other entries
+of the archive are ignored as inert data.
 """
 
 from __future__ import annotations
@@ -33,17 +33,16 @@ from ttsrt_rt.errors import ClosedError, FormatError
 
 __all__ = ["TorchArchive", "refuse_legacy"]
 
-# A view with zero strides may hold more values than its storage, but not more than this many bytes.
+# A view with zero strides may have more values than its storage, but at most this many bytes.
 MAX_EXPANDED_BYTES = 1 << 28
 
 
 def refuse_legacy(where: str) -> FormatError:
-    """The error for checkpoints of torch before 1.6, which are bare pickles."""
+    """Returns the error for checkpoints of torch before 1.6, which are bare pickles."""
     return FormatError(
         f"{where}: expected a torch zip archive, got a bare pickle (torch before 1.6, or "
-        "pickle.dump); where you trust "
-        "the file, load it with that torch and save its state dict with torch.save(state_dict, "
-        "path)"
+        "pickle.dump); if you trust the file, load it with that torch and save its state dict with "
+        "torch.save(state_dict, path)"
     )
 
 
@@ -51,16 +50,16 @@ class TorchArchive:
     """The tensors of one archive.
 
     Args:
-        file: keeps `data` alive; reads after its `close` fail by name.
+        file: the map that keeps `data` alive; after its `close`, reads raise an error.
         data: all bytes of the archive.
-        where: what errors call it.
-        root: the key of the state dict in the top-level dict; None finds it.
+        where: the name of the archive in errors.
+        root: the key of the state dict in the top-level dict; None detects it.
 
     Attributes:
         tensors: name -> tensor, in the order of the file.
 
     Raises:
-        FormatError: not such an archive, damaged, or holding anything but data.
+        FormatError: the bytes are not such an archive, are damaged, or hold anything but data.
     """
 
     def __init__(
@@ -80,7 +79,7 @@ class TorchArchive:
         }
 
     def _find_folder(self) -> str:
-        """Returns the archive's one folder, with its slash."""
+        """Returns the name of the archive's only folder, with its slash."""
         names = [name for name in self._zip.entries if name.endswith("/data.pkl")]
         if len(names) != 1:
             raise FormatError(f"{self._where}: expected one entry */data.pkl, got {len(names)}")
@@ -92,7 +91,7 @@ class TorchArchive:
         return folder
 
     def _check_byteorder(self) -> None:
-        """Refuses big-endian storages; archives without the entry are little-endian."""
+        """Rejects big-endian storages; archives without the entry are little-endian."""
         name = self._folder + "byteorder"
         if name in self._zip.entries:
             order = bytes(self._zip.read(name)[:16])
@@ -100,7 +99,7 @@ class TorchArchive:
                 raise FormatError(f"{self._where}: byteorder: expected 'little', got {order!r}")
 
     def _find_state(self, top: Any, root: str | None) -> tuple[Dict, str]:
-        """Returns the state dict and what to call it."""
+        """Returns the state dict and its name in errors."""
         if not isinstance(top, Dict):
             raise FormatError(f"{self._where}: expected a dict of tensors, got {describe(top)}")
         if root is None:
@@ -118,7 +117,7 @@ class TorchArchive:
         return found, path
 
     def _make_tensor(self, name: str, value: object, where: str) -> LazyTensor:
-        """Checks a tensor's shape, strides and storage."""
+        """Checks shape, strides and storage of a tensor and returns it."""
         if not isinstance(value, TensorRef):
             raise FormatError(f"{where}: expected a tensor, got {describe(value)}")
         itemsize = DTYPES[value.dtype].itemsize
@@ -134,7 +133,7 @@ class TorchArchive:
     def _check_bounds(
         self, value: TensorRef, shape: tuple[int, ...], where: str
     ) -> tuple[tuple[int, ...], int]:
-        """Returns strides and offset, in elements, of a view that lies in its storage."""
+        """Checks that a view is inside its storage; returns strides and offset in elements."""
         count, itemsize = math.prod(shape), DTYPES[value.dtype].itemsize
         if len(value.strides) != len(shape):
             raise FormatError(f"{where}: expected {len(shape)} strides, got {len(value.strides)}")
@@ -163,7 +162,7 @@ class TorchArchive:
         return tuple(strides), offset
 
     def _storage_bytes(self, value: TensorRef, where: str) -> int:
-        """Returns the size of a tensor's storage after comparing it with its entry."""
+        """Returns the size of a tensor's storage after checking it against the zip entry."""
         storage = value.storage
         entry = self._zip.entries.get(f"{self._folder}data/{storage.key}")
         if entry is None:
@@ -183,7 +182,7 @@ class TorchArchive:
         offset: int,
         where: str,
     ) -> Array:
-        """Returns the values; a view of the file where they lie in one piece."""
+        """Returns the values, as a view of the file if they are contiguous."""
         if self._file.is_closed:
             raise ClosedError(f"{where}: read after close")
         data = self._zip.read(f"{self._folder}data/{value.storage.key}")
@@ -202,7 +201,7 @@ class TorchArchive:
 
 
 def is_contiguous(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
-    """Says whether elements follow one another in row-major order."""
+    """Whether the elements are contiguous in row-major order."""
     if 0 in shape:
         return True
     expected = 1

@@ -1,12 +1,12 @@
-"""The configuration that travels with a checkpoint, and typed access to it.
+"""Reads the configuration that comes with a checkpoint, with typed access to its values.
 
 A `Config` is a read-only mapping over one file: `model_config.yaml`, `hparams.yaml`. Text of the
-form `${a.b.c}` stands for another key of the same file and is resolved when it is asked for, not
-before: a reference that nobody reads may point anywhere. Asked for, it must name a key that exists;
-cycles, resolvers such as `${oc.env:HOME}`, relative references and references inside longer text
-are refused by name.
+form `${a.b.c}` refers to another key of the same file and is resolved when the value is read, so a
+reference that is never read may point anywhere. A reference that is read must name an existing key;
+an error names cycles, resolvers such as `${oc.env:HOME}`, relative references and references inside
+longer text.
 
-Decided: null counts as absent in the typed accessors, as it does in these files.
+The typed accessors treat null as absent, as these files do.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ class Required:
 
 
 REQUIRED: Final = Required()
-"""As a default: the key must be there."""
+"""Given as a default, it makes the key mandatory."""
 
 
 class Config(Mapping[str, Any]):
-    """A mapping of one configuration file: the whole of it or a section.
+    """The mapping of one configuration file, or of a section of it.
 
-    `config[key]` and `.values()` give plain values with references resolved; a mapping inside comes
-    as a `Config`. Keys that are not text are shown as text. The accessors `get_*` take a dotted
-    path ("decoder.n_layers"), check kind and limits, and raise `ConfigError` naming file, path,
-    what was expected and what was found.
+    `config[key]` and `.values()` return plain values with references resolved; an inner mapping is
+    returned as a `Config`. Keys that are not text are converted to text. The accessors `get_*` take
+    a dotted path ("decoder.n_layers"), check kind and limits, and raise a `ConfigError` that names
+    file, path, what was expected and what was found.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Config(Mapping[str, Any]):
         """Parses YAML text.
 
         Raises:
-            FormatError: not YAML, not a mapping, or a limit exceeded.
+            FormatError: the text is not YAML, is not a mapping, or exceeds a limit.
         """
         try:
             data = raw.encode() if isinstance(raw, str) else raw
@@ -87,8 +87,8 @@ class Config(Mapping[str, Any]):
         """Reads a YAML file.
 
         Raises:
-            ConfigError: no such file.
-            FormatError: as `parse`.
+            ConfigError: the file does not exist.
+            FormatError: as for `parse`.
         """
         data = FileMap.open(path).view()
         if data.nbytes > MAX_BYTES:
@@ -97,7 +97,7 @@ class Config(Mapping[str, Any]):
             )
         return cls.parse(bytes(data), Path(path).name)
 
-    # The mapping.
+    # The interface of Mapping.
 
     def __getitem__(self, key: str) -> Any:
         place = f"{self.path}.{key}" if self.path else key
@@ -118,15 +118,16 @@ class Config(Mapping[str, Any]):
     # Typed access.
 
     def has(self, path: str) -> bool:
-        """Says whether a key is there and not null."""
+        """Whether a key exists and is not null."""
         return self._find(path) is not None
 
     def section(self, path: str, *, is_root: bool = False) -> Config:
-        """Returns a mapping inside.
+        """Returns an inner mapping.
 
         Args:
-            path: dotted; it must be there.
-            is_root: references inside it start at the section, not at the top of the file.
+            path: its dotted path, which must exist.
+            is_root: whether references inside the section start at the section instead of the top
+                of the file.
         """
         found = self._find(path)
         if found is None:
@@ -143,7 +144,7 @@ class Config(Mapping[str, Any]):
         maximum: int | None = None,
         default: T | Required = REQUIRED,
     ) -> int | T:
-        """Returns an integer; neither true nor 2.0 is one. `default` is returned as it is."""
+        """Returns an integer; true and 2.0 do not count. `default` is returned unchecked."""
         expected = "an integer" + limits(minimum, maximum)
         value = self._find(path)
         if value is None:
@@ -160,7 +161,7 @@ class Config(Mapping[str, Any]):
         maximum: float | None = None,
         default: T | Required = REQUIRED,
     ) -> float | T:
-        """Returns a finite number; an integer is one too. `default` is returned as it is."""
+        """Returns a finite number, which may be an integer. `default` is returned unchecked."""
         expected = "a finite number" + limits(minimum, maximum)
         value = self._find(path)
         if value is None:
@@ -170,7 +171,7 @@ class Config(Mapping[str, Any]):
         return float(value)
 
     def get_bool(self, path: str, *, default: T | Required = REQUIRED) -> bool | T:
-        """Returns true or false; 0 and 1 are neither. `default` is returned as it is."""
+        """Returns true or false; 0 and 1 do not count. `default` is returned unchecked."""
         value = self._find(path)
         if value is None:
             return self._default(path, default, "true or false")
@@ -186,7 +187,7 @@ class Config(Mapping[str, Any]):
         max_length: int = 65_536,
         default: T | Required = REQUIRED,
     ) -> str | T:
-        """Returns text, one of `choices` where given. `default` is returned as it is."""
+        """Returns text, one of `choices` if given. `default` is returned unchecked."""
         expected = f"text of at most {max_length} characters"
         if choices is not None:
             expected = "one of " + ", ".join(map(repr, choices))
@@ -201,7 +202,7 @@ class Config(Mapping[str, Any]):
     def get_list(
         self, path: str, *, max_length: int = 65_536, default: T | Required = REQUIRED
     ) -> list[Any] | T:
-        """Returns a list of plain values and `Config`s. `default` is returned as it is."""
+        """Returns a list of plain values and `Config`s. `default` is returned unchecked."""
         expected = f"a list of at most {max_length} values"
         value = self._find(path)
         if value is None:
@@ -219,7 +220,7 @@ class Config(Mapping[str, Any]):
         max_length: int = 65_536,
         default: T | Required = REQUIRED,
     ) -> list[int] | T:
-        """Returns a list of integers. `default` is returned as it is."""
+        """Returns a list of integers. `default` is returned unchecked."""
         expected = f"a list of at most {max_length} integers" + limits(minimum, maximum)
         value = self._find(path)
         if value is None:
@@ -231,10 +232,10 @@ class Config(Mapping[str, Any]):
                 raise self._error(path, expected, each)
         return value
 
-    # Lookup and references.
+    # Lookup of keys and references.
 
     def _default(self, path: str, default: T | Required, expected: str) -> T:
-        """Returns the default of an absent key, or says that there must be one."""
+        """Returns the default of an absent key, or raises if the key is mandatory."""
         if isinstance(default, Required):
             raise ConfigError(f"{self._place(path)}: expected {expected}, got nothing")
         return default
@@ -246,7 +247,7 @@ class Config(Mapping[str, Any]):
         return f"{self.where}: {self.path}.{path}" if self.path else f"{self.where}: {path}"
 
     def _find(self, path: str) -> Any:
-        """Returns the resolved value at a dotted path; None where anything on it is absent."""
+        """Returns the resolved value at a dotted path; None if any key of the path is absent."""
         here = self
         *sections, last = path.split(".")
         for index, part in enumerate(sections):
@@ -262,10 +263,10 @@ class Config(Mapping[str, Any]):
         """Follows references until a value is plain.
 
         Args:
-            value: as parsed.
+            value: the value as parsed.
             place: its path, for errors.
-            chain: the references followed so far, to find cycles.
-            budget: how many values this access may still produce; shared by the whole of it.
+            chain: the references followed so far, to detect cycles.
+            budget: how many values this access may still produce; nested calls share it.
         """
         budget[0] -= 1
         if budget[0] < 0:
@@ -291,12 +292,12 @@ class Config(Mapping[str, Any]):
         if target in chain or len(chain) >= MAX_REFERENCES:
             path = " -> ".join((*chain, target)[-8:])
             raise ConfigError(
-                f"{self.where}: {place}: expected a value, got references in a circle: {path}"
+                f"{self.where}: {place}: expected a value, got a cycle of references: {path}"
             )
         return self._follow(target, place, (*chain, target), budget)
 
     def _follow(self, target: str, place: str, chain: tuple[str, ...], budget: list[int]) -> Any:
-        """Returns the resolved value of the key that a reference names."""
+        """Returns the resolved value of a reference's key."""
         here: Any = Config(self._root, self.where)
         at: list[str] = []
         for part in target.split("."):
@@ -316,12 +317,12 @@ class Config(Mapping[str, Any]):
 
 
 def within(value: float, minimum: float | None, maximum: float | None) -> bool:
-    """Says whether a number is inside its limits; None is no limit."""
+    """Whether a number is inside its limits; None means no limit."""
     return (minimum is None or value >= minimum) and (maximum is None or value <= maximum)
 
 
 def limits(minimum: float | None, maximum: float | None) -> str:
-    """Words limits for an error message."""
+    """Formats limits for an error message."""
     if minimum is not None and maximum is not None:
         return f" in {minimum}..{maximum}"
     if minimum is not None:
@@ -330,20 +331,20 @@ def limits(minimum: float | None, maximum: float | None) -> str:
 
 
 def is_finite_number(value: object) -> bool:
-    """Says whether a value is an int or a float that a float can hold; bool is neither."""
+    """Whether a value is an int or a float that a float can represent; bool does not count."""
     if type(value) is int:
         return abs(value) < 1 << 1000
     return type(value) is float and math.isfinite(value)
 
 
 def kind_of(value: object) -> str:
-    """Names the kind of a YAML value."""
+    """Returns the name of the kind of a YAML value."""
     names = {dict: "a mapping", Config: "a mapping", list: "a list", type(None): "null"}
     return names.get(type(value), type(value).__name__)
 
 
 def show(value: object) -> str:
-    """Shows a wrong value in an error message, cut where it is long."""
+    """Formats a wrong value for an error message, and shortens a long one."""
     if isinstance(value, (bool, int, float)):
         return repr(value)
     return quote(value) if isinstance(value, str) else kind_of(value)

@@ -1,10 +1,10 @@
-"""YAML text as plain values: PyYAML's scanner and parser, our own rules for what they may say.
+"""Parses YAML text into plain values, with PyYAML's scanner and parser and our own constructors.
 
-Out come dicts with text, number or null keys, lists, text, numbers, booleans and null; a tag that
-names anything else is refused, so no constructor of PyYAML runs. Differences from PyYAML's safe
-loader, all towards how these files are written (by OmegaConf): `1e-5` is a number, `1:30` and dates
-are text, a key twice is an error, merge keys (`<<`) are refused. Size, depth and what aliases
-expand to are limited.
+The result consists of dicts with text, number or null keys, lists, text, numbers, booleans and
+null; any other tag is an error, so no constructor of PyYAML runs. The differences from PyYAML's
+safe loader follow OmegaConf, which writes these files: `1e-5` is a number, and `1:30` and dates are
+text. Repeated keys and merge keys (`<<`) are errors. Size, depth and the expansion of aliases are
+limited.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ FLOAT = re.compile(
 
 
 class Resolver(BaseResolver):
-    """Gives plain scalars their type."""
+    """Assigns types to plain scalars."""
 
 
 for _kind, _pattern, _first in (
@@ -57,7 +57,7 @@ for _kind, _pattern, _first in (
 
 
 class Loader(Reader, Scanner, Parser, Composer, Resolver):
-    """PyYAML's pipeline up to nodes, without a constructor, counting as it goes."""
+    """PyYAML's pipeline up to nodes, without constructors; it counts nodes against the limits."""
 
     def __init__(self, text: str, where: str) -> None:
         Reader.__init__(self, text)
@@ -71,7 +71,7 @@ class Loader(Reader, Scanner, Parser, Composer, Resolver):
         self.weights: dict[int, int] = {}
 
     def compose_node(self, parent: Node | None, index: int) -> Node | None:
-        """Composes one node; an alias counts as all that it stands for."""
+        """Composes one node; an alias counts as all the nodes that it expands to."""
         is_alias = self.check_event(yaml.AliasEvent)
         before = self.num_nodes
         self.depth += 1
@@ -82,7 +82,7 @@ class Loader(Reader, Scanner, Parser, Composer, Resolver):
         if is_alias:
             if id(node) not in self.weights:
                 raise FormatError(
-                    f"{self.where}: expected values, got an alias inside of what it names"
+                    f"{self.where}: expected values, got an alias inside the value it refers to"
                 )
             self.num_nodes += self.weights[id(node)]
         else:
@@ -100,13 +100,14 @@ def parse_yaml(raw: bytes, where: str) -> Any:
 
     Args:
         raw: UTF-8 text.
-        where: what errors call it.
+        where: the name of the document in errors.
 
     Returns:
         Dicts, lists, str, int, float, bool, None; None for an empty document.
 
     Raises:
-        FormatError: not UTF-8, not YAML, a tag or a key that is not plain, or a limit exceeded.
+        FormatError: the text is not UTF-8 or YAML, has a tag or a key that is not plain, or exceeds
+            a limit.
     """
     if len(raw) > MAX_BYTES:
         raise FormatError(f"{where}: expected at most {MAX_BYTES} bytes of YAML, got {len(raw)}")
@@ -121,13 +122,15 @@ def parse_yaml(raw: bytes, where: str) -> Any:
     except FormatError:
         raise
     except (ValueError, OverflowError, IndexError, RecursionError) as error:
-        # Escapes beyond Unicode and version numbers of thousands of digits end so inside PyYAML.
-        raise FormatError(f"{where}: expected YAML, got what its parser fails on") from error
+        # Escapes beyond Unicode and version numbers of thousands of digits raise this in PyYAML.
+        raise FormatError(
+            f"{where}: expected YAML, got text that its parser cannot read"
+        ) from error
     return None if node is None else to_value(node, where)
 
 
 def to_value(node: Node, where: str) -> Any:
-    """Turns a node into a plain value; the depth was limited when it was composed."""
+    """Converts a node to a plain value; its depth was limited when it was composed."""
     if isinstance(node, ScalarNode):
         return to_scalar(node, where)
     kind = node.tag.removeprefix(TAG)
@@ -147,7 +150,7 @@ def to_value(node: Node, where: str) -> Any:
 
 
 def to_key(node: Node, where: str) -> Any:
-    """Returns a mapping key: one scalar, and no merge."""
+    """Converts a mapping key, which must be a scalar and not a merge key."""
     if not isinstance(node, ScalarNode):
         raise FormatError(f"{place(node, where)}: expected a plain key, got a list or a mapping")
     key = to_scalar(node, where)
@@ -159,7 +162,7 @@ def to_key(node: Node, where: str) -> Any:
 
 
 def to_scalar(node: ScalarNode, where: str) -> Any:
-    """Returns the value that a scalar's tag and text say."""
+    """Converts a scalar according to its tag and text."""
     text = node.value
     kind = node.tag.removeprefix(TAG)
     if kind in ("str", "!"):
@@ -185,7 +188,7 @@ def to_scalar(node: ScalarNode, where: str) -> Any:
 
 
 def to_integer(text: str, node: Node, where: str) -> int:
-    """Reads an integer of any base; a leading zero means octal, as in YAML 1.1."""
+    """Converts an integer of any base; a leading zero means octal, as in YAML 1.1."""
     sign = -1 if text[0] == "-" else 1
     digits = text.lstrip("+-")
     base = {"0x": 16, "0b": 2, "0o": 8}.get(digits[:2], 8 if digits[0] == "0" else 10)
@@ -198,5 +201,5 @@ def to_integer(text: str, node: Node, where: str) -> int:
 
 
 def place(node: Node, where: str) -> str:
-    """Names file and line of a node."""
+    """Returns file and line of a node, for errors."""
     return f"{where}: line {node.start_mark.line + 1}"

@@ -1,10 +1,10 @@
-"""The zip container of a torch checkpoint, read strictly and in place.
+"""Reads the zip container of a torch checkpoint strictly and in place.
 
 torch writes stored (never compressed) entries, each followed by a data descriptor, a zip64 end
-record even for small archives, and no comment. This reader takes that and nothing looser: one disk,
-the end record at the very end, one name once, no encryption, no compression, no two entries on the
-same bytes. The central directory is the authority; the local header of an entry must agree with it
-when the entry is read, and so must the CRC-32 of its bytes.
+record even for small archives, and no comment. This reader accepts only such archives: one disk,
+the end record at the very end, unique names, no encryption, no compression, and no overlapping
+entries. The central directory is authoritative; when an entry is read, its local header and the
+CRC-32 of its bytes must agree with it.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ class ZipEntry:
     """One entry, as the central directory states it.
 
     Attributes:
-        name: as stored, decoded from UTF-8.
-        size: bytes of data.
-        crc: CRC-32 of the data.
-        flags: general purpose bits.
-        header_offset: where its local header starts.
-        limit: where the next entry or the directory starts; its data ends before that.
+        name: the stored name, decoded from UTF-8.
+        size: the size of the data in bytes.
+        crc: the CRC-32 of the data.
+        flags: the general purpose bits.
+        header_offset: the offset of its local header.
+        limit: the offset of the next entry or of the directory; the data ends before it.
     """
 
     name: str
@@ -56,14 +56,14 @@ class ZipEntry:
 
 
 class ZipEntries:
-    """The entries of one archive that lies in `data`.
+    """The entries of one archive.
 
     Args:
-        data: all bytes of the archive, and no others.
-        where: what errors call it.
+        data: exactly the bytes of the archive.
+        where: the name of the archive in errors.
 
     Raises:
-        FormatError: anything a torch writer would not have made.
+        FormatError: the archive is not one that torch writes.
     """
 
     def __init__(self, data: memoryview, where: str) -> None:
@@ -74,10 +74,10 @@ class ZipEntries:
         self.entries = self._parse_directory(begin, end, count)
 
     def read(self, name: str) -> memoryview:
-        """Returns the bytes of an entry, uncopied, after checking local header and CRC-32.
+        """Returns the bytes of an entry without a copy, after checking local header and CRC-32.
 
         Raises:
-            FormatError: no such entry, or it is damaged.
+            FormatError: there is no such entry, or it is damaged.
         """
         entry = self.entries.get(name)
         if entry is None:
@@ -133,7 +133,7 @@ class ZipEntries:
         return begin, stop, count
 
     def _read_end64(self, locator_at: int) -> tuple[int, tuple[int, int, int]]:
-        """Returns where the zip64 end record starts, and its (entries, size, offset)."""
+        """Returns the offset of the zip64 end record, and its (entries, size, offset)."""
         where = self._where
         _, disk, record_at, disks = END64_LOCATOR.unpack_from(self._data, locator_at)
         if disk or disks > 1 or record_at + END64.size != locator_at:
@@ -150,7 +150,7 @@ class ZipEntries:
         return record_at, (count, size, begin)
 
     def _parse_directory(self, begin: int, end: int, count: int) -> dict[str, ZipEntry]:
-        """Reads all entries and gives each the end of its room."""
+        """Reads all entries and sets the limit of each."""
         found: list[ZipEntry] = []
         names: set[str] = set()
         at = begin
@@ -180,7 +180,7 @@ class ZipEntries:
         return entries
 
     def _parse_entry(self, at: int, end: int) -> tuple[ZipEntry, int]:
-        """Reads the directory entry at `at`; returns it and where the next one starts."""
+        """Reads the directory entry at `at`; returns it and the offset of the next one."""
         where = f"{self._where}: zip directory at {at}"
         if end - at < CENTRAL.size:
             raise FormatError(f"{where}: expected an entry, got {end - at} bytes")
@@ -213,7 +213,7 @@ class ZipEntries:
         return ZipEntry(name, size, crc, flags, offset, 0), stop
 
     def _locate(self, entry: ZipEntry) -> memoryview:
-        """Returns the data of an entry after its local header was compared with the directory."""
+        """Returns the data of an entry after checking its local header against the directory."""
         where = f"{self._where}: entry {quote(entry.name)}"
         at = entry.header_offset
         if entry.limit - at < LOCAL.size:
@@ -230,10 +230,10 @@ class ZipEntries:
             or method
         ):
             raise FormatError(f"{where}: expected its local header at {at}, got a different one")
-        told = (crc, packed, size)
+        stated = (crc, packed, size)
         expected = (entry.crc, min(entry.size, SATURATED32), min(entry.size, SATURATED32))
         wide = (entry.crc, SATURATED32, SATURATED32)
-        if told not in (expected, wide) and not (flags & HAS_DESCRIPTOR and told == (0, 0, 0)):
+        if stated not in (expected, wide) and not (flags & HAS_DESCRIPTOR and stated == (0, 0, 0)):
             raise FormatError(
                 f"{where}: expected size and CRC of the directory, got others at {at}"
             )
@@ -245,11 +245,11 @@ class ZipEntries:
 
 
 def widen(where: str, extra: bytes, size: int, packed: int, offset: int) -> tuple[int, int, int]:
-    """Replaces saturated 32-bit fields by those of the zip64 extra field.
+    """Replaces saturated 32-bit fields with those of the zip64 extra field.
 
     Raises:
-        FormatError: extra fields that do not parse, or a zip64 field that holds other values than
-        the saturated ones.
+        FormatError: the extra fields are malformed, or the zip64 field does not hold exactly the
+            values that are saturated.
     """
     values = [size, packed, offset]
     wanted = [index for index, value in enumerate(values) if value == SATURATED32]

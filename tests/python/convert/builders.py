@@ -1,7 +1,7 @@
-"""Writes small checkpoint files by hand, right or wrong on purpose, without torch.
+"""Writes small checkpoint files without torch, either valid or broken on purpose.
 
-`encode` is a pickle writer for the few values a checkpoint has; `make_zip`, `make_tar` and
-`make_safetensors` lay out the containers byte by byte, so that a test can lie in any one field.
+`encode` writes pickles of the few values that a checkpoint has; `make_zip`, `make_tar` and
+`make_safetensors` write the containers byte by byte, so that a test can falsify any single field.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ SPEAKERS = b'{"Aria": 0}'
 
 @dataclass(frozen=True)
 class Raw:
-    """Opcodes put into a stream as they are; they must leave one value on the stack."""
+    """Opcodes that are copied into a stream; they must leave one value on the stack."""
 
     data: bytes
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """A tensor of the storage `data/<key>`; strides and count default to the plain layout."""
+    """A tensor of the storage `data/<key>`; strides and count default to a contiguous layout."""
 
     key: str
     shape: tuple[Any, ...]
@@ -61,22 +61,22 @@ class Tensor:
 
 
 def named(module: str, name: str) -> bytes:
-    """A GLOBAL opcode."""
+    """Returns a GLOBAL opcode."""
     return f"c{module}\n{name}\n".encode()
 
 
 def reduce(module: str, name: str, *arguments: Any) -> bytes:
-    """GLOBAL, arguments, REDUCE."""
+    """Returns GLOBAL, arguments, REDUCE."""
     return named(module, name) + encode(tuple(arguments)) + b"R"
 
 
 def plain_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Row-major strides in elements."""
+    """Returns row-major strides in elements."""
     return tuple(int(np.prod(shape[axis + 1 :], dtype=np.int64)) for axis in range(len(shape)))
 
 
 def encode(value: Any) -> bytes:
-    """Opcodes that leave `value` on the stack."""
+    """Returns opcodes that leave `value` on the stack."""
     if isinstance(value, Raw):
         return value.data
     if value is None:
@@ -101,14 +101,14 @@ def encode(value: Any) -> bytes:
         count = int(np.prod(value.shape, dtype=np.int64)) if value.count is None else value.count
         strides = plain_strides(value.shape) if value.strides is None else value.strides
         storage = Raw(named("torch", STORAGES[value.dtype][0]))
-        told = Raw(encode(("storage", storage, value.key, "cpu", count)) + b"Q")
-        arguments = (told, value.offset, value.shape, strides, False, value.hooks)
+        pid = Raw(encode(("storage", storage, value.key, "cpu", count)) + b"Q")
+        arguments = (pid, value.offset, value.shape, strides, False, value.hooks)
         return reduce("torch._utils", "_rebuild_tensor_v2", *arguments)
     raise TypeError(type(value))
 
 
 def stream(value: Any, protocol: int = 2) -> bytes:
-    """A whole pickle."""
+    """Returns a complete pickle."""
     return b"\x80" + bytes([protocol]) + encode(value) + b"."
 
 
@@ -117,7 +117,7 @@ def stream(value: Any, protocol: int = 2) -> bytes:
 
 @dataclass
 class Entry:
-    """One zip entry; what is None is told truly."""
+    """One zip entry; a field that is None gets its correct value."""
 
     name: str
     data: bytes
@@ -140,7 +140,7 @@ def make_zip(
     end: Mapping[str, int] | None = None,
     comment: bytes = b"",
 ) -> bytes:
-    """A zip archive as torch lays it out; `end` and `end64` replace fields of the end records."""
+    """Returns a zip archive in torch's layout; `end` and `end64` replace end record fields."""
     body = bytearray()
     directory = bytearray()
     num = 0
@@ -153,7 +153,7 @@ def make_zip(
         size = len(entry.data) if entry.size is None else entry.size
         packed = size if entry.packed is None else entry.packed
         flags = entry.flags if entry.local_flags is None else entry.local_flags
-        told = (0, 0, 0) if flags & 8 else (crc, packed, size)
+        stated = (0, 0, 0) if flags & 8 else (crc, packed, size)
         pad = -(offset + 30 + len(local_name) + 4) % 64
         local_extra = b"FB" + struct.pack("<H", pad) + b"Z" * pad
         body += struct.pack(
@@ -164,7 +164,7 @@ def make_zip(
             entry.method,
             0,
             0,
-            *told,
+            *stated,
             len(local_name),
             len(local_extra),
         )
@@ -199,7 +199,7 @@ def make_zip(
 def torch_entries(
     pickle: bytes, storages: Mapping[str, bytes], folder: str = "model"
 ) -> list[Entry]:
-    """The entries of a torch archive."""
+    """Returns the entries of a torch archive."""
     found = [
         Entry(f"{folder}/data.pkl", pickle),
         Entry(f"{folder}/byteorder", b"little"),
@@ -210,13 +210,13 @@ def torch_entries(
 
 
 def make_torch(value: Any, storages: Mapping[str, bytes] | None = None) -> bytes:
-    """A torch archive of a value (or of a ready pickle stream)."""
+    """Returns a torch archive of a value or of a finished pickle stream."""
     pickle = value if isinstance(value, bytes) else stream(value)
     return make_zip(torch_entries(pickle, storages or {}))
 
 
 def small_torch() -> bytes:
-    """Two tensors with a storage each, and a step counter beside them."""
+    """Returns an archive of two tensors with a storage each, and a step counter."""
     state = {"w": Tensor("0", (2, 3)), "n": Tensor("1", (), "int64")}
     storages = {"0": np.arange(6, dtype="<f4").tobytes(), "1": np.array(7, "<i8").tobytes()}
     return make_torch({"state_dict": state, "epoch": 3}, storages)
@@ -226,7 +226,9 @@ def small_torch() -> bytes:
 
 
 def tar_header(name: str, size: int, kind: bytes = b"0", **fields: bytes) -> bytes:
-    """One ustar block, true checksum; `fields` replace linkname, prefix, size_field, magic."""
+    """Returns one ustar block with a correct checksum; `fields` replace linkname, prefix,
+    size_field, magic.
+    """
     block = bytearray(512)
     block[:100] = name.encode().ljust(100, b"\0")
     block[100:108] = b"0000644\0"
@@ -243,12 +245,12 @@ def tar_header(name: str, size: int, kind: bytes = b"0", **fields: bytes) -> byt
 
 
 def tar_member(name: str, data: bytes, kind: bytes = b"0", **fields: bytes) -> bytes:
-    """Header, data, padding."""
+    """Returns header, data and padding of one member."""
     return tar_header(name, len(data), kind, **fields) + data + b"\0" * (-len(data) % 512)
 
 
 def pax(**records: str) -> bytes:
-    """An extended header for the next member; `_` in a key stands for a dot."""
+    """Returns an extended header for the next member; `_` in a key stands for a dot."""
     body = b""
     for key, value in records.items():
         text = f" {key.replace('_', '.')}={value}\n".encode()
@@ -260,12 +262,12 @@ def pax(**records: str) -> bytes:
 
 
 def make_tar(*members: bytes) -> bytes:
-    """An archive with its end blocks."""
+    """Returns an archive of these members with its end blocks."""
     return b"".join(members) + b"\0" * 1024
 
 
 def small_nemo(*more: bytes) -> bytes:
-    """A `.nemo` of the small torch archive, a configuration and an artifact."""
+    """Returns a `.nemo` of the small torch archive, a configuration and an artifact."""
     return make_tar(
         tar_member("./", b"", b"5"),
         tar_member("./model_config.yaml", CONFIG),
@@ -280,18 +282,18 @@ def small_nemo(*more: bytes) -> bytes:
 
 
 def make_safetensors(header: Any, data: bytes = b"") -> bytes:
-    """Length, header (JSON of a value, or bytes as they are), data."""
+    """Returns length, header (JSON of a value, or unchanged bytes) and data."""
     raw = header if isinstance(header, bytes) else json.dumps(header).encode()
     return struct.pack("<Q", len(raw)) + raw + data
 
 
 def entry(dtype: str, shape: list[Any], begin: Any, end: Any) -> dict[str, Any]:
-    """One header entry."""
+    """Returns one header entry."""
     return {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
 
 
 def small_safetensors() -> bytes:
-    """Two tensors and some metadata."""
+    """Returns a file of two tensors and some metadata."""
     header = {
         "__metadata__": {"k": "v"},
         "w": entry("F32", [2, 3], 0, 24),
@@ -300,13 +302,13 @@ def small_safetensors() -> bytes:
     return make_safetensors(header, bytes(range(28)))
 
 
-# -- What came out -----------------------------------------------------------------------------
+# -- Reading files back ------------------------------------------------------------------------
 
 
 def outcome(data: bytes) -> Any:
-    """Reads everything of a file with these bytes: names, dtypes, shapes, values; or our error.
+    """Reads names, dtypes, shapes and values of a file with these bytes, or returns our error.
 
-    The file lies in memory, because tests come here thousands of times.
+    The file is in memory, because property tests call this thousands of times.
     """
     handle = os.memfd_create("checkpoint")
     try:
@@ -333,7 +335,7 @@ def write(tmp_path: Path, data: bytes) -> Path:
 
 
 def refuse(tmp_path: Path, data: bytes, *words: str, root: str | None = None) -> None:
-    """Opens and reads everything; expects a FormatError that says all words."""
+    """Opens and reads everything; expects a FormatError whose message contains all words."""
     with (
         pytest.raises(FormatError) as caught,
         open_weights(write(tmp_path, data), root=root) as weights,

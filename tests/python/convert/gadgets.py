@@ -1,8 +1,8 @@
-"""Pickle streams that would run something in an ordinary unpickler.
+"""Pickle streams that would execute code in an ordinary unpickler.
 
 Each function returns opcodes that leave one value on the stack, as a fragment without PROTO and
-STOP, so that tests can put it anywhere. Where the callable takes a command, it makes the sentinel
-file.
+STOP, so that tests can insert it anywhere. If the callable runs a command, the command creates the
+sentinel file.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ CALLS: dict[str, tuple[str, ...]] = {
 
 
 def commands(sentinel: Path) -> dict[str, str]:
-    """What stands for the words in `CALLS`."""
+    """Returns the values of the placeholders in `CALLS`."""
     return {
         "shell": f"touch {sentinel}",
         "python": f"open({str(sentinel)!r}, 'w').close()",
@@ -115,7 +115,7 @@ def commands(sentinel: Path) -> dict[str, str]:
 
 
 def call_gadgets(sentinel: Path) -> dict[str, bytes]:
-    """Name -> GLOBAL, arguments, REDUCE."""
+    """Returns name -> GLOBAL, arguments, REDUCE."""
     words = commands(sentinel)
     found: dict[str, bytes] = {}
     for path, arguments in CALLS.items():
@@ -125,13 +125,13 @@ def call_gadgets(sentinel: Path) -> dict[str, bytes]:
 
 
 def text(value: str) -> bytes:
-    """SHORT_BINUNICODE."""
+    """Returns a SHORT_BINUNICODE opcode."""
     raw = value.encode()
     return b"\x8c" + bytes([len(raw)]) + raw
 
 
 def opcode_gadgets(sentinel: Path) -> dict[str, tuple[bytes, str]]:
-    """Name -> opcodes, and what the refusal must say."""
+    """Returns name -> opcodes and the text that the error message must contain."""
     shell = commands(sentinel)["shell"]
     line = shell.encode()
     arguments = encode((shell,))

@@ -1,4 +1,4 @@
-"""`open_weights`: the right reader by content, and clear words where there is none."""
+"""`open_weights` chooses the reader by content, and rejects other files with a clear message."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ttsrt_rt.errors import ClosedError, ConfigError, FormatError
 from .builders import small_nemo, small_safetensors, small_torch
 
 
-def test_the_content_decides_and_not_the_name(tmp_path: Path) -> None:
+def test_the_reader_is_chosen_by_content_and_not_by_name(tmp_path: Path) -> None:
     path = tmp_path / "weights.txt"
     for data, kind in (
         (small_torch(), "torch"),
@@ -62,7 +62,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
             open_weights(path)
 
 
-def test_paths_that_are_no_files(tmp_path: Path) -> None:
+def test_paths_that_are_not_regular_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="got a folder"):
         open_weights(tmp_path)
     with pytest.raises(ConfigError, match="No such file"):
@@ -74,7 +74,7 @@ def test_paths_that_are_no_files(tmp_path: Path) -> None:
         open_weights(tmp_path / "pipe")
 
 
-def test_a_map_ends_with_its_last_reader(tmp_path: Path) -> None:
+def test_a_map_stays_until_its_last_array_is_freed(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"abc")
     file = FileMap.open(tmp_path / "x")
     view = file.view()

@@ -1,4 +1,4 @@
-"""Whole conversions of Magpie checkpoints: the golden files; broken ones are refused by name."""
+"""Converts the golden Magpie checkpoints; broken checkpoints fail with an error that names why."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 
 def load(name: str) -> Arrays:
-    """Every tensor of a golden checkpoint but the masks, as arrays of one's own."""
+    """Reads every tensor of a golden checkpoint except the masks, as writable copies."""
     with open_weights(DATA / name) as weights:
         return {k: np.array(t.read()) for k, t in weights.items() if "causal_mask" not in k}
 
@@ -41,7 +41,7 @@ def to_plain(value: Any) -> Any:
 
 
 def write(folder: Path, arrays: Arrays, config: dict[str, Any]) -> Path:
-    """A `.ckpt` with its configuration beside it."""
+    """Writes a `.ckpt` and its configuration into a folder."""
     tensors = {
         name: SynthTensor(values.dtype.name, values.shape, values.copy)
         for name, values in arrays.items()
@@ -132,7 +132,7 @@ def test_weights_can_be_cast(tmp_path: Path, dtype: str) -> None:
     np.testing.assert_allclose(got.astype(np.float32), want, rtol=2**-8, atol=1e-7)
 
 
-def test_old_names_and_passengers(tmp_path: Path) -> None:
+def test_old_names_are_mapped_and_bundled_models_are_skipped(tmp_path: Path) -> None:
     arrays = {
         name.replace("encoder.", "t5_encoder.", 1) if name.startswith("encoder.") else name: values
         for name, values in load("tiny2503.ckpt").items()
@@ -153,7 +153,7 @@ def test_the_model_block_is_found(tmp_path: Path, place: str) -> None:
     open_checkpoint(convert(path, tmp_path / "o", progress=False))
 
 
-def test_oldest_code_fixes_its_own_ids(tmp_path: Path) -> None:
+def test_special_ids_of_the_oldest_code(tmp_path: Path) -> None:
     config = load_config("tiny2503.hparams.yaml") | {"num_audio_tokens_per_codebook": 96}
     path = write(tmp_path, load("tiny2503.ckpt"), config)
     tokens = open_checkpoint(convert(path, tmp_path / "o", progress=False)).model.tokens
@@ -263,7 +263,7 @@ BAD = [
     ),
     (_put("final_proj.bias", ONES(384, np.int64)), FormatError, "floating-point"),
     (_put("final_proj.bias", np.full(384, np.inf, np.float32)), FormatError, "finite"),
-    (_put("t5_decoder.norm_out.weight", ONES(64, np.float32)), FormatError, "there twice"),
+    (_put("t5_decoder.norm_out.weight", ONES(64, np.float32)), FormatError, "expected it once"),
 ]
 
 
@@ -303,7 +303,7 @@ def test_bad_stored_voices(
         convert(path, tmp_path / "out", progress=False)
 
 
-def test_folders_are_safe(tmp_path: Path) -> None:
+def test_existing_folders_are_not_overwritten_unasked(tmp_path: Path) -> None:
     source, out = DATA / "tiny2503.ckpt", tmp_path / "out"
     convert(source, out, progress=False)
     with pytest.raises(ConfigError, match="overwrite"):
@@ -320,10 +320,10 @@ def test_folders_are_safe(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "precious"]
 
 
-def test_what_is_not_a_source(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="nothing there"):
+def test_sources_that_are_not_checkpoints_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no file or folder"):
         convert(tmp_path / "absent.ckpt", tmp_path / "out")
-    with pytest.raises(ConfigError, match="no known family"):
+    with pytest.raises(ConfigError, match="a known family"):
         convert(tmp_path, tmp_path / "out")
     with pytest.raises(ConfigError, match="family"):
         convert(tmp_path, tmp_path / "out", family="other")

@@ -1,4 +1,4 @@
-"""The TensorRT-LLM fork's layout: made from a golden checkpoint, converted, compared with it."""
+"""Writes a golden checkpoint in the TensorRT-LLM fork's layout, converts it, and compares."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def fork_tensors(source: Arrays, stack: str, layers: int, names: dict[str, str])
 
 
 def write_fork(folder: Path, drop: str = "", extra: Arrays | None = None) -> Path:
-    """The golden 2503 model in the fork's layout, float16 as its converter writes by default."""
+    """Writes the golden 2503 model in the fork's layout, in float16 like the fork's converter."""
     with open_weights(DATA / "tiny2503.ckpt") as weights:
         source = {name: np.array(tensor.read()) for name, tensor in weights.items()}
     encoder = fork_tensors(source, "encoder", 2, ENCODER_LAYER)
@@ -91,7 +91,7 @@ def test_the_layout_is_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) ->
     assert (prior.lookahead, prior.skip_after, prior.end_after) == (5, 8, 20)
 
 
-def test_its_options_count(tmp_path: Path) -> None:
+def test_options_override_the_layout(tmp_path: Path) -> None:
     folder = write_fork(tmp_path / "fork")
     made = convert(folder, tmp_path / "o", encoder_causal=True, cross_heads=2, progress=False)
     model = open_checkpoint(made).model
@@ -99,7 +99,7 @@ def test_its_options_count(tmp_path: Path) -> None:
     assert (model.decoder.cross_heads, model.decoder.cross_head_dim) == (2, 8)
 
 
-def test_a_bias_that_is_there_is_kept(tmp_path: Path) -> None:
+def test_an_existing_bias_is_kept(tmp_path: Path) -> None:
     folder = write_fork(tmp_path / "fork", extra={"lm_head.bias": np.full(384, 0.5, np.float32)})
     weights = open_checkpoint(convert(folder, tmp_path / "o", progress=False)).weights
     assert (weights["final_proj_bias"].read() == 0.5).all()

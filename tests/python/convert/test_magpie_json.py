@@ -1,4 +1,4 @@
-"""Reading config.json back: what was written is read, every wrong field is refused by its path."""
+"""Reads config.json back: values are unchanged, and errors give the path of a wrong field."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def original(folder: Path) -> Any:
     path.write_text(text)
 
 
-def test_there_and_back(folder: Path, original: Any) -> None:
+def test_written_values_are_read_back(folder: Path, original: Any) -> None:
     checkpoint = open_checkpoint(folder)
     assert to_json(checkpoint.model) == original["model"]
     assert to_json(checkpoint.defaults) == original["defaults"]
@@ -90,7 +90,9 @@ def test_wrong_numbers(folder: Path, original: Any, path: str, value: Any) -> No
         ("model.tokens.forbidden", list(range(17)), "at most 16 ids"),
     ],
 )
-def test_wrong_meanings(folder: Path, original: Any, path: str, value: Any, message: str) -> None:
+def test_inconsistent_values(
+    folder: Path, original: Any, path: str, value: Any, message: str
+) -> None:
     *parts, last = path.split(".")
     block = original
     for part in parts:
@@ -105,7 +107,7 @@ Bounds = dict[str, set[tuple[float, float]]]
 
 
 def bounds_in(source: str, names: dict[str, Any]) -> Bounds:
-    """Field -> its least and largest numbers, for calls `integer("field", least, largest)`."""
+    """Returns field -> (minimum, maximum) of all calls `integer("field", minimum, maximum)`."""
     found: Bounds = {}
     call = r'(?:int32|integer|number)\(\s*"(\w+)", ([^,()]+), ([^,()]+)\)'
     for field, low, high in re.findall(call, source):
@@ -116,7 +118,7 @@ def bounds_in(source: str, names: dict[str, Any]) -> Bounds:
 
 
 def test_limits_are_those_of_the_library() -> None:
-    """What converts also builds: both readers of config.json have the same numbers."""
+    """Both readers of config.json have the same limits, so a converted checkpoint also builds."""
     model = ROOT / "cpp" / "src" / "model"
     constants: dict[str, Any] = {}
     theirs = ""
@@ -133,7 +135,7 @@ def test_limits_are_those_of_the_library() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", "[" * 100_000, "\x00"])
-def test_what_is_not_a_config(folder: Path, original: Any, text: str) -> None:
+def test_files_that_are_not_a_config_are_refused(folder: Path, original: Any, text: str) -> None:
     (folder / "config.json").write_text(text)
     with pytest.raises(FormatError):
         open_checkpoint(folder)

@@ -1,4 +1,4 @@
-"""Synthetic checkpoints: the true layouts, every model type, a true size within its memory."""
+"""Converts synthetic checkpoints: original layouts, model types, full size in bounded memory."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ENCODED = replace(TINY, voices=0, voice_rows=0)
         ("tinyhf", NEMO_SIZES["tiny"]),
     ],
 )
-def test_layouts_are_the_original(keys: str, model: SynthModel) -> None:
+def test_layouts_match_the_original(keys: str, model: SynthModel) -> None:
     expected = json.loads((DATA / f"{keys}.keys.json").read_text())
     assert {name: list(shape) for name, shape in layout(model).items()} == expected
 
@@ -42,7 +42,7 @@ def run(folder: Path, model: SynthModel | str) -> Checkpoint:
     return open_checkpoint(convert(source, folder / "out", progress=False))
 
 
-def test_one_seed_one_file(tmp_path: Path) -> None:
+def test_equal_seeds_write_equal_files(tmp_path: Path) -> None:
     first = write_random_nemo(tmp_path / "a.nemo", seed=5).read_bytes()
     assert write_random_nemo(tmp_path / "b.nemo", seed=5).read_bytes() == first
     assert write_random_nemo(tmp_path / "c.nemo", seed=6).read_bytes() != first
@@ -58,7 +58,7 @@ def test_masks_change_nothing(tmp_path: Path) -> None:
     assert (a / "model.safetensors").read_bytes() == (b / "model.safetensors").read_bytes()
 
 
-def test_speaker_names_come_along(tmp_path: Path) -> None:
+def test_speaker_names_are_converted(tmp_path: Path) -> None:
     assert run(tmp_path, TINY).model.speakers == {"Aria": 0, "Jason": 1, "John": 2}
 
 
@@ -127,7 +127,7 @@ def test_legacy_tables(tmp_path: Path) -> None:
     assert open_checkpoint(made).model.tokens.audio_bos == 2040
 
 
-def test_activations_stay_sane(tmp_path: Path) -> None:
+def test_activations_stay_in_range(tmp_path: Path) -> None:
     weights = run(tmp_path, "mid").weights
     for name, tensor in weights.items():
         if name != "voice_lengths":
@@ -139,12 +139,12 @@ CONVERT = """
 import sys
 from ttsrt_rt.convert import convert
 convert(sys.argv[1], sys.argv[2], progress=False)
-# Not ru_maxrss: a child inherits its parent's, and the parent has run models.
+# Not ru_maxrss: a child inherits it from its parent, and the parent has run models.
 print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
 """
 
 
-def test_true_size_in_bounded_memory(tmp_path: Path) -> None:
+def test_a_full_size_model_converts_in_bounded_memory(tmp_path: Path) -> None:
     source = write_random_ckpt(tmp_path / "true.ckpt", "true")
     try:
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""`.nemo`: read in place or unpacked, and no trick of a tar or a gzip passes."""
+"""`.nemo` archives are read in place or unpacked; invalid tar and gzip files are refused."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def write(tmp_path: Path, data: bytes) -> Path:
 
 
 def check(path: Path) -> None:
-    """The small archive, whole."""
+    """Checks the complete contents of the small archive."""
     with open_weights(path) as weights:
         assert weights.kind == "nemo"
         np.testing.assert_array_equal(weights["w"].read(), np.arange(6, dtype="f4").reshape(2, 3))
@@ -53,12 +53,12 @@ def test_plain(tmp_path: Path) -> None:
     check(write(tmp_path, small_nemo()))
 
 
-def test_gzip_tells_its_progress(tmp_path: Path) -> None:
+def test_unpacking_a_gzip_reports_progress(tmp_path: Path) -> None:
     path = write(tmp_path, gzip.compress(small_nemo()))
-    told: list[tuple[int, int]] = []
-    with open_weights(path, progress=lambda done, size: told.append((done, size))) as weights:
+    calls: list[tuple[int, int]] = []
+    with open_weights(path, progress=lambda done, size: calls.append((done, size))) as weights:
         assert weights["n"].read() == 7
-    assert told[-1] == (path.stat().st_size,) * 2
+    assert calls[-1] == (path.stat().st_size,) * 2
     check(path)
 
 
@@ -131,7 +131,7 @@ TRICKS: dict[str, tuple[bytes, str]] = {
     ),
     "long name twice": (tar_member("l", b"a\0", b"L") * 2 + tar_member("x", b""), "one long name"),
     "pax twice": (pax(path="a") + pax(path="b") + tar_member("x", b""), "one extended header"),
-    "pax for nobody": (pax(path="a"), "an extension announced"),
+    "pax without a member": (pax(path="a"), "an extension announced"),
     "pax not a record": (tar_member("p", b"hello", b"x") + tar_member("x", b""), "a pax record"),
     "pax short": (tar_member("p", b"3 a", b"x") + tar_member("x", b""), "a pax record"),
     "pax long": (tar_member("p", b"99 a=b\n", b"x") + tar_member("x", b""), "a pax record"),
@@ -151,14 +151,14 @@ TRICKS: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.parametrize("name", TRICKS)
-def test_a_tar_that_lies_is_refused(name: str, tmp_path: Path) -> None:
+def test_an_invalid_tar_is_refused(name: str, tmp_path: Path) -> None:
     member, expected = TRICKS[name]
     with pytest.raises(FormatError) as caught:
         open_weights(write(tmp_path, small_nemo(member)))
     assert expected in str(caught.value)
 
 
-def test_members_that_must_be_there(tmp_path: Path) -> None:
+def test_missing_members_are_refused(tmp_path: Path) -> None:
     weights = tar_member("model_weights.ckpt", small_torch())
     config = tar_member("model_config.yaml", CONFIG)
     for data, expected in (
@@ -186,7 +186,7 @@ def test_the_end_of_the_archive(tmp_path: Path) -> None:
     check(write(tmp_path, data + bytes(10240)))
 
 
-def test_artifacts_that_are_not_there(tmp_path: Path) -> None:
+def test_missing_artifacts_are_refused(tmp_path: Path) -> None:
     nemo = open_weights(write(tmp_path, small_nemo()))
     with nemo, pytest.raises(ConfigError, match=r"0123_speakers\.json.*'nope'"):
         nemo.artifact("nemo:nope")
@@ -261,7 +261,7 @@ def test_every_flipped_header_byte_is_an_error_or_does_not_matter() -> None:
 def test_mutations_end_in_members_or_a_format_error(
     changes: list[tuple[int, int]], is_resummed: bool
 ) -> None:
-    """Also with a true checksum, so that mutations get past it."""
+    """Half of the headers get a correct checksum, so that mutations reach the code after it."""
     data = bytearray(
         make_tar(pax(path="abc", size="3"), tar_member("x", b"xyz"), tar_member("y", b""))
     )

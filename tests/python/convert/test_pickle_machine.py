@@ -1,4 +1,4 @@
-"""The opcode interpreter: what it refuses, by name, and that nothing it reads is ever run."""
+"""The opcode interpreter names what it refuses, and never executes what it reads."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OPCODE_NAMES = tuple(opcode_gadgets(Path("x")))
 
 
 def places(fragment: bytes) -> dict[str, bytes]:
-    """A stream for each place where a fragment may stand."""
+    """Returns a stream for each place in which a fragment can appear."""
     raw = Raw(fragment)
     return {
         "top": stream(raw),
@@ -66,7 +66,7 @@ def test_an_opcode_that_could_run_is_refused(name: str, tmp_path: Path) -> None:
 
 
 def test_the_gadgets_would_run_elsewhere(tmp_path: Path) -> None:
-    """The sentinel proves something: an ordinary unpickler does make it."""
+    """An ordinary unpickler creates the sentinel, so its absence proves something."""
     for name, data in (
         ("os.system", places(call_gadgets(tmp_path / "ran1")["os.system"])["ignored"]),
         ("eval", places(call_gadgets(tmp_path / "ran2")["builtins.eval"])["top"]),
@@ -82,7 +82,7 @@ def test_the_gadgets_would_run_elsewhere(tmp_path: Path) -> None:
 
 
 def plain(value: Any) -> Any:
-    """A value of the reader as Python's own."""
+    """Converts a value of the reader to a Python value."""
     if isinstance(value, Sequence):
         items = [plain(each) for each in value.items]
         return tuple(items) if value.is_tuple else items
@@ -110,7 +110,7 @@ VALUES = st.recursive(
 
 @settings(max_examples=150, deadline=None)
 @given(VALUES, st.integers(3, 5))
-def test_plain_values_come_as_python_wrote_them(value: Any, protocol: int) -> None:
+def test_plain_values_are_read_as_python_wrote_them(value: Any, protocol: int) -> None:
     assert plain(read_pickle(pickle.dumps(value, protocol), "x")) == value
 
 
@@ -155,7 +155,7 @@ def test_foreign_objects_become_placeholders() -> None:
     }
 
 
-def test_keys_that_are_no_text_are_counted_and_dropped() -> None:
+def test_keys_other_than_text_are_counted_and_dropped() -> None:
     found = read_pickle(pickle.dumps({0: "a", (1, (2,)): "b", "c": "d", None: 1}, 2), "x")
     assert found.items == {"c": "d"}
     assert found.num_others == 3
@@ -172,7 +172,7 @@ def test_a_dict_inside_itself_is_read() -> None:
     assert found.items[0] is found
 
 
-def test_a_tensor_keeps_what_the_stream_says() -> None:
+def test_a_tensor_keeps_what_the_stream_states() -> None:
     found = read_pickle(stream(Tensor("5", (2, 3), "int8", 4, (1, 2), 40)), "x")
     assert isinstance(found, TensorRef)
     assert (found.dtype, found.offset, found.shape, found.strides) == ("int8", 4, (2, 3), (1, 2))
@@ -200,7 +200,7 @@ BROKEN = {
     "pop of nothing": (b"\x80\x020.", "a value on the stack"),
     "pop below a mark": (b"\x80\x02N(\x85t.", "a value on the stack"),
     "no mark": (b"\x80\x02Nt.", "a mark"),
-    "unknown memo": (b"\x80\x02h\x05.", "never remembered"),
+    "unknown memo": (b"\x80\x02h\x05.", "never stored"),
     "odd items": (b"\x80\x02}(Nu.", "pairs"),
     "items of a list": (b"\x80\x02](NNu.", "pairs"),
     "append to a tuple": (b"\x80\x02)Na.", "a list"),
@@ -248,7 +248,7 @@ def test_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(FormatError, match="opcodes"):
         read_pickle(b"\x80\x02" + b"N0" * 600 + b"N.", "x")
     monkeypatch.setattr(pickle_machine, "MAX_MEMO", 10)
-    with pytest.raises(FormatError, match="remembered"):
+    with pytest.raises(FormatError, match="memo entries"):
         read_pickle(b"\x80\x04N" + b"\x94" * 20 + b".", "x")
     monkeypatch.setattr(pickle_stream, "MAX_TEXT_BYTES", 3)
     with pytest.raises(FormatError, match="bytes of text"):
@@ -258,7 +258,7 @@ def test_limits(monkeypatch: pytest.MonkeyPatch) -> None:
         read_pickle(b"\x80\x02" + b"N" * 20, "x")
 
 
-def test_a_message_does_not_print_what_the_file_says_at_length() -> None:
+def test_messages_shorten_long_text_from_the_file() -> None:
     with pytest.raises(FormatError) as caught:
         read_pickle(stream(Raw(named("m" * 900, "n\x1b[31m"))), "x")
     assert len(str(caught.value)) < 300

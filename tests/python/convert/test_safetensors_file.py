@@ -1,4 +1,4 @@
-"""Safetensors: what is written is read, the same bytes each time, and no broken file passes."""
+"""Safetensors files: round trips, reproducible bytes, and errors for broken files."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ BROKEN: dict[str, tuple[bytes, str]] = {
     "hole at the start": (make_safetensors({"a": entry("F32", [1], 4, 8)}, bytes(8)), "a hole"),
     "past the end": (make_safetensors({"a": ONE}, bytes(3)), "within 3 bytes"),
     "more data": (make_safetensors({"a": ONE}, bytes(5)), "expected 4 bytes of data, got 5"),
-    "data of nobody": (make_safetensors({}, b"x"), "expected 0 bytes"),
+    "data without a tensor": (make_safetensors({}, b"x"), "expected 0 bytes"),
     "empty beyond": (
         make_safetensors({"a": ONE, "b": entry("F32", [0], 9, 9)}, bytes(4)),
         "a hole",
@@ -159,7 +159,7 @@ def test_every_truncation_is_an_error() -> None:
 
 
 def test_every_flipped_header_byte_is_an_error_or_another_whole_file() -> None:
-    """The format has no checksum: a flip may make another name or dtype, read in bounds."""
+    """The format has no checksum: a flip may give another name or dtype, read within bounds."""
     data = small_safetensors()
     for at in range(len(data) - 28):
         for flip in (0x01, 0x02, 0x10, 0x20, 0x80, 0xFF):
@@ -202,7 +202,7 @@ def test_random_headers_end_in_tensors_or_a_format_error(
 # -- Writing -----------------------------------------------------------------------------------
 
 
-def test_every_dtype_comes_back(tmp_path: Path) -> None:
+def test_every_dtype_survives_a_round_trip(tmp_path: Path) -> None:
     made = {}
     for tag, dtype in DTYPES.items():
         values = (np.arange(6) % 2).astype(dtype).reshape(2, 3)
@@ -273,7 +273,7 @@ BAD_SOURCES: dict[str, tuple[Any, type[Exception], str]] = {
 
 
 @pytest.mark.parametrize("name", BAD_SOURCES)
-def test_a_failed_write_leaves_what_was_there(name: str, tmp_path: Path) -> None:
+def test_a_failed_write_leaves_the_old_file(name: str, tmp_path: Path) -> None:
     tensors, kind, expected = BAD_SOURCES[name]
     path = tmp_path / "x.safetensors"
     path.write_bytes(b"old")

@@ -1,4 +1,4 @@
-"""Files that torch writes: what `torch.load(weights_only=True)` finds we find, bit for bit."""
+"""Compares files that torch writes with `torch.load(weights_only=True)`, bit for bit."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_dtypes_and_views(protocol: int, tmp_path: Path) -> None:
     path = tmp_path / "x.pt"
     torch.save(state, path, pickle_protocol=protocol)
     check(path, state)
-    if protocol < 4:  # torch's own safe reader knows no more
+    if protocol < 4:  # torch's own safe reader does not support more
         check(path, torch.load(path, weights_only=True))
 
 
@@ -97,7 +97,7 @@ def test_a_module_and_its_optimizer_in_a_lightning_file(tmp_path: Path) -> None:
         open_weights(path)
 
 
-def test_files_that_are_not_ours(tmp_path: Path) -> None:
+def test_torch_files_of_other_kinds_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.pt"
     torch.save({"w": torch.ones(2)}, path, _use_new_zipfile_serialization=False)
     with pytest.raises(FormatError, match="bare pickle"):

@@ -1,4 +1,4 @@
-"""Torch archives: tensors come as stored, nothing is read unasked, and bounds are bounds."""
+"""Torch archives: stored values are returned, reads are lazy, and bounds are checked."""
 
 from __future__ import annotations
 
@@ -149,14 +149,14 @@ BAD_TENSORS: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize("name", BAD_TENSORS)
-def test_a_tensor_that_cannot_be_is_refused_by_name(name: str, tmp_path: Path) -> None:
+def test_an_invalid_tensor_is_refused_by_name(name: str, tmp_path: Path) -> None:
     value, expected = BAD_TENSORS[name]
     state = {"good": Tensor("0", (12,)), "the bad one": value}
     data = make_torch({"state_dict": state}, {"0": FLOATS.tobytes()})
     refuse(tmp_path, data, "'the bad one'", expected)
 
 
-def test_bools_must_be_bools(tmp_path: Path) -> None:
+def test_bool_bytes_must_be_zero_or_one(tmp_path: Path) -> None:
     for strides in ((1,), (2,)):
         state = {"mask": Tensor("0", (2,), "bool", strides=strides, count=3)}
         refuse(tmp_path, make_torch(state, {"0": b"\1\2\3"}), "mask", "0 or 1")
@@ -165,7 +165,7 @@ def test_bools_must_be_bools(tmp_path: Path) -> None:
 # -- Structure ---------------------------------------------------------------------------------
 
 
-def test_where_the_state_dict_is(tmp_path: Path) -> None:
+def test_the_state_dict_is_found(tmp_path: Path) -> None:
     tensor, storages = Tensor("0", (12,)), {"0": FLOATS.tobytes()}
     for value, root in (
         ({"w": tensor}, None),
@@ -208,8 +208,8 @@ def test_byteorder_and_other_containers(tmp_path: Path) -> None:
     refuse(tmp_path, legacy, "bare pickle", "torch.save")
 
 
-def test_nothing_is_read_before_it_is_asked_for(tmp_path: Path) -> None:
-    """A damaged mask does no harm to those who leave it alone."""
+def test_tensors_are_read_lazily(tmp_path: Path) -> None:
+    """A damaged tensor causes no error unless it is read."""
     entries = torch_entries(
         stream({"w": Tensor("0", (12,)), "mask": Tensor("1", (4,))}),
         {"0": FLOATS.tobytes(), "1": bytes(16)},
@@ -241,7 +241,7 @@ SEED = stream(
 @given(
     st.lists(st.tuples(st.integers(0, len(SEED) - 1), st.integers(0, 255)), min_size=1, max_size=3)
 )
-def test_mutated_pickles_end_in_tensors_or_an_error_of_ours(
+def test_mutated_pickles_end_in_tensors_or_our_error(
     changes: list[tuple[int, int]],
 ) -> None:
     data = bytearray(SEED)

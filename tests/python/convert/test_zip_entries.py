@@ -1,4 +1,4 @@
-"""The zip of a torch archive: what may vary is read, and no lie of the container passes."""
+"""The zip container of a torch archive: allowed variants are read, and invalid ones are refused."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_archives_that_zipfile_writes_are_read(tmp_path: Path) -> None:
 
 
 def tricks() -> dict[str, tuple[bytes, str]]:
-    """Archives with one lie each."""
+    """Returns archives with one wrong field each."""
     pickle = stream({"w": Tensor("0", (12,))})
     data = FLOATS.tobytes()
     last = 0xFFFFFFFF
@@ -110,12 +110,12 @@ def tricks() -> dict[str, tuple[bytes, str]]:
 
 
 @pytest.mark.parametrize("name", tricks())
-def test_a_zip_that_lies_is_refused(name: str, tmp_path: Path) -> None:
+def test_an_invalid_zip_is_refused(name: str, tmp_path: Path) -> None:
     data, expected = tricks()[name]
     refuse(tmp_path, data, expected)
 
 
-def test_entries_need_no_descriptor(tmp_path: Path) -> None:
+def test_entries_without_a_descriptor_are_read(tmp_path: Path) -> None:
     entries = torch_entries(stream({"w": Tensor("0", (12,))}), {"0": FLOATS.tobytes()})
     for each in entries:
         each.flags = 0
@@ -124,7 +124,7 @@ def test_entries_need_no_descriptor(tmp_path: Path) -> None:
             np.testing.assert_array_equal(weights["w"].read(), FLOATS)
 
 
-def test_two_entries_on_the_same_bytes_are_refused(tmp_path: Path) -> None:
+def test_overlapping_entries_are_refused(tmp_path: Path) -> None:
     entries = torch_entries(
         stream({"w": Tensor("0", (12,))}), {"0": FLOATS.tobytes(), "1": b"x" * 48}
     )
@@ -160,7 +160,7 @@ def test_every_flipped_byte_is_an_error_or_does_not_matter() -> None:
             assert isinstance(found, Error) or found == good, (at, flip)
 
 
-def test_more_entries_than_any_checkpoint_has() -> None:
+def test_too_many_entries_are_refused() -> None:
     with pytest.raises(FormatError, match="1000001 entries"):
         many = {"count": 1_000_001, "disks": 1_000_001}
         ZipEntries(memoryview(make_zip([], end64=many, end={"count": 0xFFFF})), "x")
