@@ -39,6 +39,7 @@ class Handle {
 
  private:
   friend class Executor;
+  friend class Selector;
   explicit Handle(std::shared_ptr<Ticketed> ticketed) : ticketed_(std::move(ticketed)) {}
   std::shared_ptr<Ticketed> ticketed_;
 };

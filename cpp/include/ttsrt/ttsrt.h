@@ -9,5 +9,6 @@
 #include "ttsrt/executor.h"
 #include "ttsrt/options.h"
 #include "ttsrt/request.h"
+#include "ttsrt/selector.h"
 #include "ttsrt/stats.h"
 #include "ttsrt/tensor.h"

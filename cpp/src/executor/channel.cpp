@@ -22,18 +22,20 @@ bool wait_until(std::condition_variable& changed, std::unique_lock<std::mutex>& 
   return changed.wait_for(lock, std::chrono::duration<double>(*timeout), is_ready);
 }
 
+}  // namespace
+
 const std::shared_ptr<Channel>& channel_of(const std::shared_ptr<Ticketed>& ticketed) {
   TTSRT_CHECK(ConfigError, ticketed != nullptr,
               "handle: expected one that submit() gave, got an empty one");
   return ticketed->channel;
 }
 
-}  // namespace
-
 void Channel::push(Event event) {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
+    const bool had_something = has_something();
     events_.push_back(std::move(event));
+    report_arrival(had_something);
   }
   changed_.notify_all();
 }
@@ -41,8 +43,10 @@ void Channel::push(Event event) {
 void Channel::finish(Event last, Result result) {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
+    const bool had_something = has_something();
     events_.push_back(std::move(last));
     result_ = std::move(result);
+    report_arrival(had_something);
   }
   changed_.notify_all();
 }
@@ -50,18 +54,30 @@ void Channel::finish(Event last, Result result) {
 void Channel::abandon() noexcept {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
+    const bool had_something = has_something();
     result_.emplace();
     result_->finish_reason = FinishReason::error;
-    result_->error = "no memory";  // short enough to need none
+    result_->error = "no memory";  // short enough to be stored without an allocation
     has_last_to_tell_ = true;
+    report_arrival(had_something);
   }
   changed_.notify_all();
 }
 
+void Channel::report_to(std::unique_ptr<ReadyList::Entry> entry) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  entry_ = std::move(entry);
+  if (has_something()) entry_->mark_ready();
+}
+
+void Channel::stop_reporting_to(const ReadyList& list) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (entry_ != nullptr && entry_->belongs_to(list)) entry_.reset();
+}
+
 std::optional<Event> Channel::next(std::optional<double> timeout_seconds, bool& timed_out) {
   std::unique_lock<std::mutex> lock(mutex_);
-  const auto is_ready = [&] { return !events_.empty() || result_.has_value(); };
-  timed_out = !wait_until(changed_, lock, timeout_seconds, is_ready);
+  timed_out = !wait_until(changed_, lock, timeout_seconds, [&] { return has_something(); });
   if (timed_out) return std::nullopt;
   if (events_.empty() && std::exchange(has_last_to_tell_, false)) {
     Event last;

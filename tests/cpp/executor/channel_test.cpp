@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <limits>
+#include <memory>
 #include <thread>
+#include <vector>
 
 #include "support/errors.h"
 
@@ -89,6 +91,49 @@ TEST(Channel, AnAbandonedOneEndsWithAnError) {
   EXPECT_FALSE(timed_out);
   EXPECT_EQ(channel.result(std::nullopt)->finish_reason, FinishReason::error);
   EXPECT_EQ(channel.result(std::nullopt)->error, "no memory");
+}
+
+TEST(Channel, ReportsToAReadyListWhenSomethingArrivesAfterNothing) {
+  const auto list = std::make_shared<ReadyList>();
+  const auto reported = [&] {
+    list->wake();  // so that wait() returns at once
+    return list->wait();
+  };
+  Channel channel(1);
+  channel.push(event_at(0));
+  channel.report_to(std::make_unique<ReadyList::Entry>(list, 7));
+  EXPECT_EQ(reported(), std::vector<std::uint64_t>{7});  // what came before
+  channel.push(event_at(1));
+  EXPECT_TRUE(reported().empty());  // the first event was not taken yet
+  bool timed_out = false;
+  while (channel.next(0.0, timed_out)) {
+  }
+  EXPECT_TRUE(timed_out);
+  channel.push(event_at(2));
+  EXPECT_EQ(reported(), std::vector<std::uint64_t>{7});
+  channel.next(0.0, timed_out);
+  channel.finish(event_at(3, true), stopped());
+  EXPECT_EQ(reported(), std::vector<std::uint64_t>{7});
+
+  Channel abandoned(2);
+  abandoned.report_to(std::make_unique<ReadyList::Entry>(list, 8));
+  abandoned.abandon();
+  EXPECT_EQ(reported(), std::vector<std::uint64_t>{8});
+}
+
+TEST(Channel, StopsReportingToTheNamedListOnly) {
+  const auto list = std::make_shared<ReadyList>();
+  Channel channel(1);
+  channel.report_to(std::make_unique<ReadyList::Entry>(list, 7));
+  channel.stop_reporting_to(ReadyList());
+  channel.push(event_at(0));
+  EXPECT_EQ(list->wait(), std::vector<std::uint64_t>{7});
+  channel.stop_reporting_to(*list);
+  bool timed_out = false;
+  channel.next(0.0, timed_out);
+  channel.push(event_at(1));
+  list->wake();
+  EXPECT_TRUE(list->wait().empty());
 }
 
 TEST(Ticketed, DroppingTheLastCancels) {
