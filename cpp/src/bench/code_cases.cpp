@@ -28,7 +28,6 @@ ops::BufferId add_guided_input(const CaseOptions& options, std::int64_t width, O
   check_bytes("rows", 8.0 * options.rows * static_cast<double>(width));
   made.state.slots = options.rows;
   made.state.codebooks = options.codebooks;
-  made.draws_codes = true;
   const ops::BufferId input = add_input(made, 2 * options.rows, width, 2);
   for (const step::Segment& segment : made.batch.segments)
     made.batch.draws.push_back({segment.slot, segment.first_row, segment.first_row + 1});

@@ -49,18 +49,18 @@ class Prepared {
       : case_(std::move(made)), backend_(open_backend(device, num_threads)) {
     backend_->create_state(case_->state);
     for (const step::Admission& admission : case_->admissions) backend_->admit(admission);
-    backend_->wait();
+    run_queued();
     for (const bench::Fill& fill : case_->fills) {
       std::int32_t rows = 1;
       for (const step::RowBatch& batch : fill.batches) rows = std::max(rows, batch.rows);
       const auto executable = backend_->compile(fill.program, {rows, 0, false});
       for (const step::RowBatch& batch : fill.batches) {
         executable->launch(batch);
-        backend_->wait();
+        run_queued();
       }
     }
     backend_->copy_blocks(case_->copies);
-    backend_->wait();
+    run_queued();
     const auto draws = static_cast<std::int32_t>(case_->batch.draws.size());
     executable_ = backend_->compile(case_->program, {case_->batch.rows, draws, false});
   }
@@ -68,7 +68,7 @@ class Prepared {
   void run(std::int64_t iterations) {
     for (std::int64_t i = 0; i < iterations; ++i) {
       executable_->launch(case_->batch);
-      backend_->wait();
+      run_queued();
     }
   }
 
@@ -82,19 +82,18 @@ class Prepared {
     return std::vector<float>(values, values + rows * activation.width);
   }
 
-  std::vector<std::int32_t> codes() const {
-    step::StepOutput output;
-    if (case_->draws_codes) backend_->read_draws(output);
-    return output.codes;
-  }
+  const std::vector<std::int32_t>& codes() const { return output_.codes; }
 
   const OpCase& made() const { return *case_; }
   std::string description() const { return backend_->info().description; }
 
  private:
+  void run_queued() { backend_->collect(backend_->submit(), output_); }
+
   std::unique_ptr<OpCase> case_;  // outlives what is compiled over its weights
   std::unique_ptr<ops::Backend> backend_;
   std::unique_ptr<ops::Executable> executable_;
+  step::StepOutput output_;  // of the last flight
 };
 
 // What is checked is small enough for the reference.

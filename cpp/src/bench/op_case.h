@@ -71,7 +71,6 @@ struct OpCase {
   std::int64_t bytes = 0;       // of an op
   std::int64_t operations = 0;  // of an op
   ops::BufferId result = ops::kNoBuffer;
-  bool draws_codes = false;
   Arrays arrays;
 };
 

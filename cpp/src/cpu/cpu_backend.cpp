@@ -7,19 +7,35 @@
 #include "cpu/executable.h"
 #include "cpu/isa.h"
 #include "cpu/peaks.h"
+#include "ops/taps.h"
+#include "ops/tickets.h"
 
 namespace ttsrt::cpu {
 namespace {
 
 constexpr std::size_t kQueueRoom = 128;  // commands beside one admission per slot
 
-// One thing to do in wait().
+// One thing to do in a flight.
 struct Command {
   Compiled* compiled = nullptr;  // with rows
   const step::RowBatch* rows = nullptr;
   step::Admission admission;  // neither rows nor copies
   std::size_t first_copy = 0;
   std::size_t num_copies = 0;
+  double seconds = 0.0;  // that a launch took, written by thread 0
+};
+
+// What was queued for one flight. Sized by create_state().
+struct Work {
+  std::vector<Command> commands;
+  std::vector<step::BlockCopy> copies;
+  bool has_draws = false;
+
+  void clear() {
+    commands.clear();
+    copies.clear();
+    has_draws = false;
+  }
 };
 
 class CpuBackend : public ops::Backend {
@@ -40,8 +56,10 @@ class CpuBackend : public ops::Backend {
   void create_state(const ops::StateSpec& spec) override {
     TTSRT_CHECK(InternalError, slots_ == nullptr, "cpu backend: the state exists already");
     slots_ = std::make_unique<Slots>(spec);
-    copies_.reserve(static_cast<std::size_t>(spec.num_blocks));
-    queue_.reserve(kQueueRoom + static_cast<std::size_t>(spec.slots));
+    for (Work* work : {&queued_, &submitted_}) {
+      work->copies.reserve(static_cast<std::size_t>(spec.num_blocks));
+      work->commands.reserve(kQueueRoom + static_cast<std::size_t>(spec.slots));
+    }
   }
 
   std::size_t state_bytes() const override { return slots_ == nullptr ? 0 : slots_->bytes(); }
@@ -59,7 +77,7 @@ class CpuBackend : public ops::Backend {
                 "admission: text of ", admission.rules.text_len, " and context of ",
                 admission.rules.context_len, ", the state has room for ", spec.max_text_len,
                 " and ", spec.max_context_memory);
-    push({nullptr, nullptr, admission, 0, 0});
+    push({nullptr, nullptr, admission, 0, 0, 0.0});
   }
 
   void copy_blocks(const std::vector<step::BlockCopy>& copies) override {
@@ -70,28 +88,81 @@ class CpuBackend : public ops::Backend {
                   "block copy: ", copy.from, " to ", copy.to, " of ", blocks);
     }
     if (copies.empty()) return;
-    push({nullptr, nullptr, {}, copies_.size(), copies.size()});
-    copies_.insert(copies_.end(), copies.begin(), copies.end());
+    TTSRT_CHECK(InternalError, queued_.copies.size() + copies.size() <= queued_.copies.capacity(),
+                "cpu backend: ", copies.size(), " block copies beside ", queued_.copies.size());
+    push({nullptr, nullptr, {}, queued_.copies.size(), copies.size(), 0.0});
+    queued_.copies.insert(queued_.copies.end(), copies.begin(), copies.end());
   }
 
-  void discard() override {
-    queue_.clear();
-    copies_.clear();
+  void push(Compiled& compiled, const step::RowBatch& rows) {
+    TTSRT_CHECK(InternalError, rows.draws.empty() || !queued_.has_draws,
+                "cpu backend: a second launch with draws in one flight");
+    push({&compiled, &rows, {}, 0, 0, 0.0});
+    queued_.has_draws |= !rows.draws.empty();
   }
 
-  void wait() override {
-    if (queue_.empty()) return;
+  void discard() override { queued_.clear(); }
+
+  ops::Ticket submit() override {
+    const ops::Ticket ticket = tickets_.give();
+    std::swap(queued_, submitted_);
+    return ticket;
+  }
+
+  void collect(ops::Ticket ticket, step::StepOutput& output) override {
+    tickets_.take(ticket);
     struct Clearing {  // also where a kernel throws
-      CpuBackend& backend;
-      ~Clearing() { backend.discard(); }
-    } const clearing{*this};
-    team_.run([](void* backend,
-                 std::int32_t thread) { static_cast<CpuBackend*>(backend)->run_queue(thread); },
-              this);
+      Work& work;
+      ~Clearing() { work.clear(); }
+    } const clearing{submitted_};
+    if (slots_ != nullptr) slots_->start_outcome(0);
+    if (!submitted_.commands.empty()) {
+      team_.run([](void* backend,
+                   std::int32_t thread) { static_cast<CpuBackend*>(backend)->run_flight(thread); },
+                this);
+    }
+    read_launches(output);
+    if (slots_ != nullptr) read_draws(output);
   }
 
-  void read_draws(step::StepOutput& output) const override {
-    TTSRT_CHECK(InternalError, slots_ != nullptr, "cpu backend: no state");
+  MachinePeaks measure_peaks(double seconds) override {
+    return cpu::measure_peaks(kernels_, team_, seconds);
+  }
+
+  double measure_read(std::int64_t bytes, double seconds) override {
+    return cpu::measure_read(kernels_, team_, bytes, seconds);
+  }
+
+ private:
+  Slots& slots() const {
+    TTSRT_CHECK(InternalError, slots_ != nullptr, "cpu backend: create_state() comes first");
+    return *slots_;
+  }
+
+  void push(const Command& command) {
+    std::vector<Command>& commands = queued_.commands;
+    TTSRT_CHECK(InternalError, commands.size() < commands.capacity(),
+                "cpu backend: ", commands.size(), " commands are queued already");
+    commands.push_back(command);
+  }
+
+  // Seconds and taps of the flight that has run.
+  void read_launches(step::StepOutput& output) const {
+    output.seconds.assign(num_programs_, 0.0);
+    output.taps.clear();
+    for (const Command& command : submitted_.commands) {
+      if (command.compiled == nullptr) continue;
+      const ops::ProgramLimits& limits = command.compiled->limits();
+      output.seconds[static_cast<std::size_t>(limits.index)] += command.seconds;
+      if (!limits.trace) continue;
+      const auto values_of = [&command](ops::BufferId buffer) {
+        return command.compiled->activation(buffer);
+      };
+      ops::append_taps(command.compiled->program(), limits.index, *command.rows, values_of, output);
+    }
+  }
+
+  void read_draws(step::StepOutput& output) const {
     const Outcome& outcome = slots_->outcome;
     const ops::StateSpec& spec = slots_->spec();
     output.draws.assign(outcome.outputs.begin(), outcome.outputs.begin() + outcome.finished);
@@ -108,39 +179,18 @@ class CpuBackend : public ops::Backend {
                          outcome.scores.begin() + std::int64_t{outcome.draws} * spec.max_text_len);
   }
 
-  MachinePeaks measure_peaks(double seconds) override {
-    wait();
-    return cpu::measure_peaks(kernels_, team_, seconds);
-  }
-
-  double measure_read(std::int64_t bytes, double seconds) override {
-    wait();
-    return cpu::measure_read(kernels_, team_, bytes, seconds);
-  }
-
-  void push(const Command& command) {
-    TTSRT_CHECK(InternalError, queue_.size() < queue_.capacity(), "cpu backend: ", queue_.size(),
-                " commands wait already");
-    queue_.push_back(command);
-  }
-
- private:
-  Slots& slots() const {
-    TTSRT_CHECK(InternalError, slots_ != nullptr, "cpu backend: create_state() comes first");
-    return *slots_;
-  }
-
-  void run_queue(std::int32_t thread) {
+  void run_flight(std::int32_t thread) {
     const Worker worker{thread, team_.num_threads(),
                         scratch_[static_cast<std::size_t>(thread)].data(), 0};
-    for (const Command& command : queue_) {
+    for (Command& command : submitted_.commands) {
       if (command.compiled != nullptr) {
         command.compiled->run(*command.rows, worker, team_);
+        if (thread == 0) command.seconds = command.compiled->seconds();
         continue;
       }
       if (command.num_copies == 0 && thread == 0) slots_->reset(command.admission);
       for (std::size_t c = 0; c < command.num_copies && thread == 0; ++c)
-        slots_->copy_block(copies_[command.first_copy + c]);
+        slots_->copy_block(submitted_.copies[command.first_copy + c]);
       team_.barrier();
     }
   }
@@ -150,8 +200,10 @@ class CpuBackend : public ops::Backend {
   ThreadTeam team_;
   std::vector<AlignedBuffer> scratch_;  // of each thread
   std::unique_ptr<Slots> slots_;
-  std::vector<Command> queue_;
-  std::vector<step::BlockCopy> copies_;
+  std::size_t num_programs_ = 0;
+  Work queued_;
+  Work submitted_;  // of the flight that is outstanding
+  ops::Tickets tickets_{1};
 };
 
 class CpuExecutable : public ops::Executable {
@@ -162,13 +214,12 @@ class CpuExecutable : public ops::Executable {
 
   void launch(const step::RowBatch& rows) override {
     compiled_.check(rows);
-    backend_.push({&compiled_, &rows, {}, 0, 0});
+    backend_.push(compiled_, rows);
   }
   const float* activation(ops::BufferId buffer) const override {
     return compiled_.activation(buffer);
   }
   std::size_t activation_bytes() const override { return compiled_.activation_bytes(); }
-  double seconds() const override { return compiled_.seconds(); }
   std::vector<StageTimes> stage_times() const override { return compiled_.stage_times(); }
   std::size_t scratch_bytes() const { return compiled_.scratch_bytes(); }
 
@@ -179,7 +230,7 @@ class CpuExecutable : public ops::Executable {
 
 std::unique_ptr<ops::Executable> CpuBackend::compile(const ops::Program& program,
                                                      const ops::ProgramLimits& limits) {
-  wait();  // nothing queued may see its scratch move
+  num_programs_ = std::max(num_programs_, static_cast<std::size_t>(limits.index) + 1);
   auto executable = std::make_unique<CpuExecutable>(program, limits, kernels_, slots(),
                                                     team_.num_threads(), *this);
   for (AlignedBuffer& scratch : scratch_) {

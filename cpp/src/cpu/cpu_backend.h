@@ -1,8 +1,9 @@
 // The CPU backend: hand-written kernels per instruction set, one persistent team of threads.
 //
-// Decided: launches, admissions and block copies queue up and run in wait(), the caller as thread
-// 0: pipeline depth 1. A row gives the same bits whatever the number of rows, its place among them
-// and the number of threads; other instruction sets may differ in the last bits.
+// Decided: a flight runs in collect(), on the caller as thread 0 of the team, so the pipeline depth
+// is 1: with the loop thread's core at work there is nothing a second flight could overlap. A row
+// gives the same bits whatever the number of rows, its place among them and the number of threads;
+// other instruction sets may differ in the last bits.
 #pragma once
 
 #include <memory>

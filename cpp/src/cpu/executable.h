@@ -25,6 +25,8 @@ class Compiled {
   // By every thread of the team, with the same rows.
   void run(const step::RowBatch& rows, const Worker& worker, ThreadTeam& team);
 
+  const ops::Program& program() const { return program_; }
+  const ops::ProgramLimits& limits() const { return limits_; }
   const float* activation(ops::BufferId buffer) const;
   std::size_t activation_bytes() const;
   std::size_t scratch_bytes() const;

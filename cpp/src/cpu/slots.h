@@ -32,7 +32,7 @@ struct BlockLayout {
   std::int64_t value_offset() const { return head_bytes * heads; }
 };
 
-// Of the draws of the launch that runs, or ran last.
+// Of the draws of the flight that runs, or ran last.
 struct Outcome {
   std::int32_t draws = 0;
   std::int32_t finished = 0;            // draws that a FinishStep has seen

@@ -122,45 +122,39 @@ NativeNetwork::NativeNetwork(const EngineData& engine, std::unique_ptr<ops::Back
 
   info_.device = backend_->info().device;
   info_.description = backend_->info().description;
+  info_.pipeline_depth = backend_->info().pipeline_depth;
   info_.cache_dtype = options.cache_dtype;
   info_.slots = state.slots;
   info_.num_blocks = state.num_blocks;
   info_.block_size = ops::kBlockSize;
   info_.facts = facts_of(engine, limits);
   info_.state_bytes = backend_->state_bytes();
-  for (const Compiled& compiled : classes_) {
-    if (compiled.executable) info_.activation_bytes += compiled.executable->activation_bytes();
+  for (const auto& executable : classes_) {
+    if (executable) info_.activation_bytes += executable->activation_bytes();
   }
   const auto draws = static_cast<std::size_t>(limits.max_batch_size);
   output_.draws.reserve(draws);
   output_.codes.reserve(draws * static_cast<std::size_t>(engine.config.stack_codes()));
   output_.scores.reserve(draws * static_cast<std::size_t>(limits.max_encoder_input_len));
-  output_.max_text_len = limits.max_encoder_input_len;
+  output_.seconds.reserve(step::kRowClasses);
 }
 
 void NativeNetwork::compile(RowClass row_class, const ops::Program& program, std::int32_t max_rows,
                             std::int32_t max_draws) {
-  Compiled& compiled = classes_[static_cast<std::size_t>(row_class)];
-  compiled.executable = backend_->compile(program, {max_rows, max_draws, trace_, profile_});
-  info_.num_parts[static_cast<std::size_t>(row_class)] = program.num_parts();
-  compiled.taps = program.taps;
-  for (const ops::Tap& tap : program.taps) {
-    const ops::Activation& activation = program.activations[static_cast<std::size_t>(tap.buffer)];
-    compiled.tap_widths.push_back(activation.width);
-    compiled.tap_spaces.push_back(activation.space);
-  }
+  const auto index = static_cast<std::int32_t>(row_class);
+  classes_[static_cast<std::size_t>(index)] =
+      backend_->compile(program, {max_rows, max_draws, trace_, profile_, index});
+  info_.num_parts[static_cast<std::size_t>(index)] = program.num_parts();
 }
 
 Ticket NativeNetwork::launch(const step::StepBatch& batch) {
-  TTSRT_CHECK(InternalError, in_flight_ == nullptr, "launch: the ticket before wasn't collected");
   try {
     queue(batch);
+    return backend_->submit();
   } catch (...) {
     backend_->discard();
     throw;
   }
-  in_flight_ = &batch;
-  return next_ticket_;
 }
 
 void NativeNetwork::queue(const step::StepBatch& batch) {
@@ -170,61 +164,28 @@ void NativeNetwork::queue(const step::StepBatch& batch) {
       backend_->copy_blocks(batch.block_copies);
     const step::RowBatch& rows = batch.classes[c];
     if (rows.rows == 0) continue;
-    Compiled& compiled = classes_[static_cast<std::size_t>(c)];
-    TTSRT_CHECK(InternalError, compiled.executable != nullptr,
+    const auto& executable = classes_[static_cast<std::size_t>(c)];
+    TTSRT_CHECK(InternalError, executable != nullptr,
                 "launch: rows of a class this model doesn't have: ", c);
-    compiled.executable->launch(rows);
+    executable->launch(rows);
   }
 }
 
 const step::StepOutput& NativeNetwork::collect(Ticket ticket) {
-  TTSRT_CHECK(InternalError, in_flight_ != nullptr && ticket == next_ticket_,
-              "collect: no such launch: ", ticket);
-  const step::StepBatch& batch = *in_flight_;
-  in_flight_ = nullptr;
-  ++next_ticket_;
-  backend_->wait();
-  output_.draws.clear();
-  output_.codes.clear();
-  output_.scores.clear();
-  output_.taps.clear();
-  for (std::size_t c = 0; c < classes_.size(); ++c)
-    output_.seconds[c] = batch.classes[c].rows > 0 ? classes_[c].executable->seconds() : 0.0;
-  if (!batch.of(RowClass::decode).draws.empty()) backend_->read_draws(output_);
-  if (trace_) read_taps(batch);
+  backend_->collect(ticket, output_);
   return output_;
 }
 
 std::vector<StageTimes> NativeNetwork::stage_times() const {
   std::vector<StageTimes> all;
   for (std::size_t c = 0; c < classes_.size(); ++c) {
-    if (classes_[c].executable == nullptr) continue;
-    for (StageTimes& times : classes_[c].executable->stage_times()) {
+    if (classes_[c] == nullptr) continue;
+    for (StageTimes& times : classes_[c]->stage_times()) {
       times.program = step::kRowClassNames[c];
       all.push_back(std::move(times));
     }
   }
   return all;
-}
-
-void NativeNetwork::read_taps(const step::StepBatch& batch) {
-  for (std::int32_t c = 0; c < step::kRowClasses; ++c) {
-    const step::RowBatch& rows = batch.classes[c];
-    if (rows.rows == 0 || rows.last_part < info_.num_parts[static_cast<std::size_t>(c)]) continue;
-    const Compiled& compiled = classes_[static_cast<std::size_t>(c)];
-    for (std::size_t i = 0; i < compiled.taps.size(); ++i) {
-      step::TapOutput tap;
-      tap.name = compiled.taps[i].name;
-      tap.row_class = c;
-      tap.width = compiled.tap_widths[i];
-      tap.rows = compiled.tap_spaces[i] == ops::RowSpace::rows
-                     ? rows.rows
-                     : static_cast<std::int64_t>(rows.draws.size());
-      const float* values = compiled.executable->activation(compiled.taps[i].buffer);
-      tap.values.assign(values, values + tap.rows * tap.width);
-      output_.taps.push_back(std::move(tap));
-    }
-  }
 }
 
 }  // namespace ttsrt::model

@@ -32,26 +32,17 @@ class NativeNetwork final : public Network {
   std::vector<StageTimes> stage_times() const override;
 
  private:
-  struct Compiled {
-    std::vector<ops::Tap> taps;
-    std::vector<std::int64_t> tap_widths;
-    std::vector<ops::RowSpace> tap_spaces;
-    std::unique_ptr<ops::Executable> executable;  // null: the model has no such class
-  };
-
   void compile(step::RowClass row_class, const ops::Program& program, std::int32_t max_rows,
                std::int32_t max_draws);
   void queue(const step::StepBatch& batch);
-  void read_taps(const step::StepBatch& batch);
 
   NetworkInfo info_;
   bool profile_ = false;
   bool trace_ = false;
   std::unique_ptr<ops::Backend> backend_;
-  std::array<Compiled, step::kRowClasses> classes_;
+  std::array<std::unique_ptr<ops::Executable>, step::kRowClasses>
+      classes_;  // null: the model has no such class
   step::StepOutput output_;
-  const step::StepBatch* in_flight_ = nullptr;
-  Ticket next_ticket_ = 1;
 };
 
 }  // namespace ttsrt::model

@@ -2,8 +2,9 @@
 //
 // Decided: a backend owns the slots' state (caches, focus, counts, last codes), because kernels,
 // graphs and plugins need it at fixed addresses; networks bind to it by layer and slot numbers
-// only. launch() queues work and returns; wait() sees it done. Between the two nothing is
-// allocated.
+// only. Work is queued (admit, launch, copy_blocks), submitted as a flight and collected. The
+// outcome belongs to the flight, so the next one may be submitted before the last is collected.
+// Nothing is allocated on the way.
 #pragma once
 
 #include <cstdint>
@@ -50,6 +51,8 @@ struct StateSpec {
   std::int32_t codebooks = 0;  // C*S last codes
 };
 
+using Ticket = std::uint64_t;  // of a flight
+
 constexpr std::int32_t kBlockSize = 16;  // positions of a cache block
 
 // Blocks that so many positions take.
@@ -63,29 +66,29 @@ struct ProgramLimits {
   std::int32_t max_draws = 0;
   bool trace = false;
   bool profile = false;
+  std::int32_t index = 0;  // its place in StepOutput::seconds, and its number in TapOutput
 };
 
 // A compiled Program.
 class Executable {
  public:
   virtual ~Executable() = default;
-  // Queues one run over `rows`, which must stay put until Backend::wait(). Never waits, never
-  // allocates.
+  // Queues one run over `rows`, which must stay put until the flight is collected. One launch of a
+  // flight may have draws. Never waits, never allocates.
   virtual void launch(const step::RowBatch& rows) = 0;
-  // After wait(): the values of an activation, [rows of its space, width]; valid until the next
-  // launch.
+  // The values of an activation, [rows of its space, width], as the last run left them. To be read
+  // while no flight that runs this Executable is outstanding.
   virtual const float* activation(BufferId buffer) const = 0;
   virtual std::size_t activation_bytes() const = 0;
-  // After wait(): how long the last launch ran on the device.
-  virtual double seconds() const = 0;
   // Times of the stages, where they are kept (ProgramLimits::profile); `program` stays empty. Any
   // thread may ask, also during a launch.
   virtual std::vector<StageTimes> stage_times() const { return {}; }
 };
 
 struct BackendInfo {
-  std::string device;       // "cpu"
-  std::string description;  // "cpu: avx512_bf16, 2 threads"
+  std::string device;               // "cpu"
+  std::string description;          // "cpu: avx512_bf16, 2 threads"
+  std::int32_t pipeline_depth = 1;  // flights that may be outstanding
 };
 
 class Backend {
@@ -93,8 +96,8 @@ class Backend {
   virtual ~Backend() = default;
   virtual const BackendInfo& info() const = 0;
 
-  // Called once by the thread that will launch and wait, where that is its own purpose: the backend
-  // may bind it to a core or a device. Threads of the application never call it.
+  // Called once by the thread that will launch and collect, where that is its own purpose: the
+  // backend may bind it to a core or a device. Threads of the application never call it.
   virtual void adopt_thread() {}
 
   // Allocates the slots' state. Called once, before compile().
@@ -108,15 +111,20 @@ class Backend {
   virtual void admit(const step::Admission& admission) = 0;  // resets the slot
   virtual void copy_blocks(const std::vector<step::BlockCopy>& copies) = 0;
 
-  // Forgets what is queued and hasn't run: a launch that failed half-way must leave nothing behind.
+  // Forgets what is queued and not submitted: a launch that failed half-way must leave nothing
+  // behind.
   virtual void discard() = 0;
 
-  // Everything queued is done when this returns. Throws what a kernel failed with.
-  virtual void wait() = 0;
+  // Makes a flight of everything queued since the last submit, which may be nothing. Throws
+  // InternalError where info().pipeline_depth flights are outstanding; what is queued then stays
+  // queued. Never waits, never allocates.
+  virtual Ticket submit() = 0;
 
-  // After wait(): outcome of the draws of the last FinishStep, in draw order, `codes` as [draws,
-  // C*S].
-  virtual void read_draws(step::StepOutput& output) const = 0;
+  // Waits for a flight and fills `output` with its outcome: its draws in order, its codes and
+  // scores, the seconds of each Executable, and the taps under trace. Flights are collected once
+  // each, in the order they were submitted. Throws what the flight failed with; it is over then,
+  // and the next one can be collected.
+  virtual void collect(Ticket ticket, step::StepOutput& output) = 0;
 
   // What the device reaches at best, measured for about `seconds` with nothing queued. A device
   // whose speed says nothing throws ConfigError.

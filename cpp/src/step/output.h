@@ -1,7 +1,6 @@
 // What a launch gave, as plain values.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -31,8 +30,8 @@ struct StepOutput {
   std::vector<std::int32_t> codes;  // [draws, C*S]
   std::vector<float> scores;        // [draws, max text_len], of draws that keep their alignment
   std::int32_t max_text_len = 0;
-  std::vector<TapOutput> taps;                   // only under trace
-  std::array<double, kRowClasses> seconds = {};  // each class's Program ran, 0: it didn't
+  std::vector<TapOutput> taps;  // only under trace
+  std::vector<double> seconds;  // [Programs] that each ran on the device, 0: it didn't
 };
 
 }  // namespace ttsrt::step

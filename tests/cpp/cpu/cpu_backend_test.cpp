@@ -70,7 +70,7 @@ TEST_P(CpuOps, LayerNormAndWhereItIsFused) {
       fused.trace = false;
       const auto executable = pair.cpu->compile(program, fused);
       executable->launch(batch.batch);
-      pair.cpu->wait();
+      test::run_queued(*pair.cpu);
       EXPECT_EQ(test::values_of(*executable, z, rows * 21),
                 test::values_of(*both.cpu, z, rows * 21))
           << "fused";

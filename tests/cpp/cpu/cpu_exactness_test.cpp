@@ -27,7 +27,7 @@ std::vector<float> run_rows(ops::Executable& executable, ops::Backend& backend,
   const auto begin = vectors.begin() + std::int64_t{first} * kInputs;
   batch.add_vectors(0, rows, std::vector<float>(begin, begin + std::int64_t{rows} * kInputs));
   executable.launch(batch.batch);
-  backend.wait();
+  test::run_queued(backend);
   return test::values_of(executable, out, rows * width);
 }
 
@@ -105,7 +105,7 @@ void expect_same_attention(const std::string& isa, DType cache_dtype, std::int32
             first;
         batch.set_blocks(table);
         executable->launch(batch.batch);
-        backend->wait();
+        test::run_queued(*backend);
         const float* got = executable->activation(out) + others * width;
         float* expected = whole.data() + first * width;
         if (threads == 1 && piece == 512) std::copy(got, got + rows * width, expected);
@@ -157,7 +157,7 @@ TEST_P(CpuExactness, OneRowSegmentsThatContinue) {
                                   : std::vector<std::int32_t>{1, 2});
         }
         executable->launch(batch.batch);
-        backend->wait();
+        test::run_queued(*backend);
         outputs[is_cut ? 1 : 0] = test::values_of(*executable, out, 2 * kWidth);
       }
       expect_same_bits(outputs[1], outputs[0].data(),
@@ -201,9 +201,7 @@ std::vector<float> run_crowd(const std::string& isa, const SmallModel& model, DT
     TestBatch batch;
     for (const SmallRequest& request : requests) request.add_step(batch, step);
     decode->launch(batch.batch);
-    backend->wait();
-    step::StepOutput output;
-    backend->read_draws(output);
+    const step::StepOutput output = test::run_queued(*backend);
     for (const std::int32_t code : std::vector<std::int32_t>(
              output.codes.end() - SmallModel::kCodebooks, output.codes.end())) {
       seen.push_back(static_cast<float>(code));

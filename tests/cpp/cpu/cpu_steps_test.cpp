@@ -15,11 +15,8 @@ using test::TestBatch;
 
 class CpuSteps : public test::CpuIsaTest {};
 
-void expect_equal_draws(Pair& pair, const std::string& what) {
-  step::StepOutput expected;
-  step::StepOutput got;
-  pair.oracle->read_draws(expected);
-  pair.cpu->read_draws(got);
+void expect_equal_draws(const step::StepOutput& expected, const step::StepOutput& got,
+                        const std::string& what) {
   EXPECT_EQ(got.codes, expected.codes) << what;
   ASSERT_EQ(got.draws.size(), expected.draws.size()) << what;
   for (std::size_t d = 0; d < got.draws.size(); ++d) {
@@ -59,7 +56,7 @@ void run_requests(const std::string& isa, const ModelShape& shape, DType cache_d
     for (const SmallRequest& request : requests) request.add_step(batch, step);
     const std::string what = "step " + std::to_string(step);
     decode.run(batch.batch, tolerance, what);
-    expect_equal_draws(pair, what);
+    expect_equal_draws(decode.expected, decode.got, what);
   }
 }
 

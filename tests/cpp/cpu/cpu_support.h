@@ -55,6 +55,8 @@ struct PairExecutable {
   const ops::Program& program;
   std::unique_ptr<ops::Executable> oracle;
   std::unique_ptr<ops::Executable> cpu;
+  step::StepOutput expected;  // of the last run
+  step::StepOutput got;
 
   PairExecutable(Pair& backends, const ops::Program& compiled, const ops::ProgramLimits& limits)
       : pair(backends),
@@ -66,7 +68,8 @@ struct PairExecutable {
   void run(const step::RowBatch& batch, float tolerance, const std::string& what) {
     oracle->launch(batch);
     cpu->launch(batch);
-    pair.cpu->wait();
+    expected = run_queued(*pair.oracle);
+    got = run_queued(*pair.cpu);
     for (std::size_t b = 0; b < program.activations.size(); ++b) {
       const ops::Activation& activation = program.activations[b];
       const auto rows = activation.space == ops::RowSpace::rows

@@ -139,7 +139,7 @@ TEST_F(NativeNetworkTest, AFailedLaunchLeavesNothingBehind) {
     fill(bad);
     static const std::int32_t kNowhere[] = {1 << 20};
     bad.of(step::RowClass::decode).segments[0].blocks = kNowhere;
-    // The reference runs what it is given at once, and may find the block missing only there.
+    // The reference looks up blocks only as it runs.
     EXPECT_THROW(network->collect(network->launch(bad)), InternalError) << is_cpu;
     bad.of(step::RowClass::encode_text).segments[0].position = 1
                                                                << 20;  // to run it now would throw

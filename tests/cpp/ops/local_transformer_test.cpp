@@ -154,10 +154,8 @@ void check_golden(const nlohmann::json& golden, const Fixture& fixture) {
   op.pick_logits = program.add("pick_logits", kPicks * kVocab);
   program.ops.emplace_back(op);
   program.ops.emplace_back(FinishStep{kPicks, kFrames});
-  const auto executable = test::run_program(*backend, program, rows.batch);
-
   step::StepOutput output;
-  backend->read_draws(output);
+  const auto executable = test::run_program(*backend, program, rows.batch, &output);
   const auto expected = golden.at("codes").get<std::vector<std::vector<std::int32_t>>>();
   EXPECT_EQ(std::vector<std::int32_t>(output.codes.begin(), output.codes.begin() + kPicks),
             expected[0]);

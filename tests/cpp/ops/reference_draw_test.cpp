@@ -61,9 +61,8 @@ class Drawing : public ::testing::Test {
     rows.add_vectors(1, 1, logits(seed));
     if (is_guided) rows.add_vectors(1, 1, logits(seed + 1)).branch = step::Branch::unconditional;
     rows.add_draw(1, 0, is_guided ? 1 : -1);
-    executable = test::run_program(*backend, draw.program, rows.batch);
     step::StepOutput output;
-    backend->read_draws(output);
+    executable = test::run_program(*backend, draw.program, rows.batch, &output);
     return output;
   }
 
@@ -144,9 +143,8 @@ TEST_F(Drawing, TheOutcomeNamesSlotEndAndFocus) {
   rows.add_vectors(0, 1, favouring({1, 2, 3, 4}));
   rows.add_draw(2, 0);
   rows.add_draw(0, 1);
-  executable = test::run_program(*backend, draw.program, rows.batch);
   step::StepOutput output;
-  backend->read_draws(output);
+  executable = test::run_program(*backend, draw.program, rows.batch, &output);
   ASSERT_EQ(output.draws.size(), 2U);
   EXPECT_EQ(output.draws[0].slot, 2);
   EXPECT_EQ(output.draws[0].end_frame, 1);
@@ -172,9 +170,8 @@ TEST_F(Drawing, FramesCountTowardsTheMinimumStepByStep) {
     TestBatch rows;
     rows.add_vectors(1, 1, favouring({kEos, 2, 3, 4}));
     rows.add_draw(1, 0);
-    test::run_program(*backend, draw.program, rows.batch);
     step::StepOutput output;
-    backend->read_draws(output);
+    test::run_program(*backend, draw.program, rows.batch, &output);
     EXPECT_EQ(output.draws[0].end_frame, at < 2 ? -1 : 0) << at;
   }
 }

@@ -77,16 +77,25 @@ inline ops::BufferId add_input(ops::Program& program, std::int64_t width) {
   return embed.out;
 }
 
-// Compiles and runs a Program once, and waits.
+// Makes a flight of what is queued and collects it.
+inline step::StepOutput run_queued(ops::Backend& backend) {
+  step::StepOutput output;
+  backend.collect(backend.submit(), output);
+  return output;
+}
+
+// Compiles and runs a Program once, with what was queued before it; `output` may take the outcome.
 inline std::unique_ptr<ops::Executable> run_program(ops::Backend& backend,
                                                     const ops::Program& program,
-                                                    const step::RowBatch& batch) {
+                                                    const step::RowBatch& batch,
+                                                    step::StepOutput* output = nullptr) {
   ops::ProgramLimits limits;
   limits.max_rows = batch.rows > 0 ? batch.rows : 1;
   limits.max_draws = static_cast<std::int32_t>(batch.draws.size()) + 1;
   std::unique_ptr<ops::Executable> executable = backend.compile(program, limits);
   executable->launch(batch);
-  backend.wait();
+  step::StepOutput outcome = run_queued(backend);
+  if (output != nullptr) *output = std::move(outcome);
   return executable;
 }
 

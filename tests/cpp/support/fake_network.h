@@ -249,6 +249,7 @@ class FakeNetwork final : public model::Network {
     for (const step::Segment& segment : rows.segments) write_rows(segment);
     for (const step::Segment& segment : rows.segments) check_past(segment);
     output_ = {};
+    output_.seconds.assign(step::kRowClasses, 0.0);
     output_.max_text_len = info_.facts.max_text_len;
     for (const step::Draw& draw : rows.draws) {
       Slot& slot = slots_.at(at(draw.slot));

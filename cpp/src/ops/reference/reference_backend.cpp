@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <deque>
+#include <exception>
 #include <optional>
 #include <utility>
 #include <variant>
@@ -10,6 +12,8 @@
 #include "core/check.h"
 #include "ops/reference/run.h"
 #include "ops/reference/state.h"
+#include "ops/taps.h"
+#include "ops/tickets.h"
 
 namespace ttsrt::ops {
 namespace {
@@ -17,10 +21,12 @@ namespace {
 using reference::Run;
 using reference::State;
 
+class ReferenceBackend;
+
 class ReferenceExecutable : public Executable {
  public:
-  ReferenceExecutable(Program program, const ProgramLimits& limits, State& state)
-      : program_(std::move(program)), limits_(limits), state_(state) {
+  ReferenceExecutable(Program program, const ProgramLimits& limits, ReferenceBackend& backend)
+      : program_(std::move(program)), limits_(limits), backend_(backend) {
     for (const Activation& activation : program_.activations) {
       const std::int64_t rows =
           activation.space == RowSpace::rows ? limits.max_rows : limits.max_draws;
@@ -28,26 +34,25 @@ class ReferenceExecutable : public Executable {
     }
   }
 
-  void launch(const step::RowBatch& rows) override {
-    TTSRT_CHECK(InternalError, rows.rows <= limits_.max_rows, program_.name, ": expected at most ",
-                limits_.max_rows, " rows, got ", rows.rows);
-    TTSRT_CHECK(InternalError, static_cast<std::int32_t>(rows.draws.size()) <= limits_.max_draws,
-                program_.name, ": expected at most ", limits_.max_draws, " draws, got ",
-                rows.draws.size());
-    reference::check_batch(rows, state_.spec());
+  void launch(const step::RowBatch& rows) override;
+
+  // Runs a launch and adds what it tells of itself to `output`.
+  void run(const step::RowBatch& rows, State& state, step::StepOutput& output) {
     const auto begin = std::chrono::steady_clock::now();
     if (rows.first_part == 0) {
       for (auto& values : activations_) std::fill(values.begin(), values.end(), NAN);
     }
-    if (!rows.draws.empty()) state_.start_outcome(rows.draws.size());
-    Run at{program_, rows, state_, activations_};
+    if (!rows.draws.empty()) state.start_outcome(rows.draws.size());
+    Run at{program_, rows, state, activations_};
     for (std::size_t i = op_at(rows.first_part); i < op_at(rows.last_part); ++i) {
       std::visit([&at](const auto& record) { reference::run(record, at); }, program_.ops[i]);
     }
-    seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - begin;
+    output.seconds[static_cast<std::size_t>(limits_.index)] += spent.count();
+    if (!limits_.trace) return;
+    const auto values_of = [this](BufferId buffer) { return activation(buffer); };
+    append_taps(program_, limits_.index, rows, values_of, output);
   }
-
-  double seconds() const override { return seconds_; }
 
   const float* activation(BufferId buffer) const override {
     TTSRT_CHECK(InternalError,
@@ -72,13 +77,31 @@ class ReferenceExecutable : public Executable {
 
   Program program_;
   ProgramLimits limits_;
-  State& state_;
+  ReferenceBackend& backend_;
   std::vector<std::vector<float>> activations_;
-  double seconds_ = 0.0;
+};
+
+using Command = std::variant<step::Admission, step::BlockCopy,
+                             std::pair<ReferenceExecutable*, const step::RowBatch*>>;
+
+struct Flight {
+  std::vector<Command> commands;
+  step::StepOutput output;
+  std::exception_ptr failure;
+  bool has_run = false;
 };
 
 class ReferenceBackend : public Backend {
  public:
+  explicit ReferenceBackend(const ReferenceOptions& options)
+      : options_(options), tickets_(options.pipeline_depth) {
+    TTSRT_CHECK(ConfigError, options.pipeline_depth >= 1,
+                "pipeline_depth: expected at least 1, got ", options.pipeline_depth);
+    info_.device = "reference";
+    info_.description = "reference: plain loops, one thread";
+    info_.pipeline_depth = options.pipeline_depth;
+  }
+
   const BackendInfo& info() const override { return info_; }
 
   void create_state(const StateSpec& spec) override {
@@ -90,27 +113,52 @@ class ReferenceBackend : public Backend {
 
   std::unique_ptr<Executable> compile(const Program& program,
                                       const ProgramLimits& limits) override {
-    return std::make_unique<ReferenceExecutable>(program, limits, state());
+    num_programs_ = std::max(num_programs_, static_cast<std::size_t>(limits.index) + 1);
+    state();
+    return std::make_unique<ReferenceExecutable>(program, limits, *this);
   }
 
-  void admit(const step::Admission& admission) override { state().admit(admission); }
+  void admit(const step::Admission& admission) override {
+    state().check(admission);
+    queue_.emplace_back(admission);
+  }
 
   void copy_blocks(const std::vector<step::BlockCopy>& copies) override {
-    for (const step::BlockCopy& copy : copies) state().copy_block(copy);
+    for (const step::BlockCopy& copy : copies) {
+      state().check(copy);
+      queue_.emplace_back(copy);
+    }
   }
 
-  void discard() override {}  // what is launched has run
+  void push(ReferenceExecutable& executable, const step::RowBatch& rows) {
+    reference::check_batch(rows, state().spec());
+    TTSRT_CHECK(InternalError, rows.draws.empty() || !has_draws_,
+                "reference: a second launch with draws in one flight");
+    has_draws_ |= !rows.draws.empty();
+    queue_.emplace_back(std::pair{&executable, &rows});
+  }
 
-  void wait() override {}
+  void discard() override {
+    queue_.clear();
+    has_draws_ = false;
+  }
 
-  void read_draws(step::StepOutput& output) const override {
-    TTSRT_CHECK(InternalError, state_.has_value(), "reference: no state");
-    const reference::Outcome& outcome = state_->outcome;
-    output.draws = outcome.draws;
-    output.codes = outcome.sampled;
-    output.max_text_len = state_->spec().max_text_len;
-    output.scores.clear();
-    if (outcome.keeps_scores) output.scores = outcome.scores;
+  Ticket submit() override {
+    const Ticket ticket = tickets_.give();
+    Flight& flight = flights_.emplace_back();
+    flight.commands = std::exchange(queue_, {});
+    has_draws_ = false;
+    if (options_.runs_at_submit) run(flight);
+    return ticket;
+  }
+
+  void collect(Ticket ticket, step::StepOutput& output) override {
+    tickets_.take(ticket);
+    Flight flight = std::move(flights_.front());
+    flights_.pop_front();
+    if (!flight.has_run) run(flight);
+    if (flight.failure) std::rethrow_exception(flight.failure);
+    output = std::move(flight.output);
   }
 
   MachinePeaks measure_peaks(double) override {
@@ -126,12 +174,60 @@ class ReferenceBackend : public Backend {
     return *state_;
   }
 
-  BackendInfo info_{"reference", "reference: plain loops, one thread"};
+  void run(Flight& flight) {
+    flight.has_run = true;
+    flight.output.seconds.assign(num_programs_, 0.0);
+    try {
+      if (state_) state_->start_outcome(0);
+      for (const Command& command : flight.commands) run(command, flight.output);
+      if (state_) read_outcome(flight.output);
+    } catch (...) {
+      flight.failure = std::current_exception();
+    }
+  }
+
+  void run(const Command& command, step::StepOutput& output) {
+    if (const auto* admission = std::get_if<step::Admission>(&command)) {
+      state().admit(*admission);
+    } else if (const auto* copy = std::get_if<step::BlockCopy>(&command)) {
+      state().copy_block(*copy);
+    } else {
+      const auto& [executable, rows] = std::get<2>(command);
+      executable->run(*rows, state(), output);
+    }
+  }
+
+  void read_outcome(step::StepOutput& output) const {
+    const reference::Outcome& outcome = state_->outcome;
+    output.draws = outcome.draws;
+    output.codes = outcome.sampled;
+    output.max_text_len = state_->spec().max_text_len;
+    if (outcome.keeps_scores) output.scores = outcome.scores;
+  }
+
+  ReferenceOptions options_;
+  BackendInfo info_;
   std::optional<State> state_;
+  std::size_t num_programs_ = 0;
+  std::vector<Command> queue_;
+  bool has_draws_ = false;      // among what is queued
+  std::deque<Flight> flights_;  // submitted, oldest first
+  Tickets tickets_;
 };
+
+void ReferenceExecutable::launch(const step::RowBatch& rows) {
+  TTSRT_CHECK(InternalError, rows.rows <= limits_.max_rows, program_.name, ": expected at most ",
+              limits_.max_rows, " rows, got ", rows.rows);
+  TTSRT_CHECK(InternalError, static_cast<std::int32_t>(rows.draws.size()) <= limits_.max_draws,
+              program_.name, ": expected at most ", limits_.max_draws, " draws, got ",
+              rows.draws.size());
+  backend_.push(*this, rows);
+}
 
 }  // namespace
 
-std::unique_ptr<Backend> make_reference_backend() { return std::make_unique<ReferenceBackend>(); }
+std::unique_ptr<Backend> make_reference_backend(const ReferenceOptions& options) {
+  return std::make_unique<ReferenceBackend>(options);
+}
 
 }  // namespace ttsrt::ops

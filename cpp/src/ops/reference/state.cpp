@@ -72,7 +72,10 @@ Slot& State::slot(std::int32_t index) {
   return slots_[static_cast<std::size_t>(index)];
 }
 
-void State::check_rules(const rules::SlotRules& rules) const {
+void State::check(const step::Admission& admission) const {
+  const rules::SlotRules& rules = admission.rules;
+  TTSRT_CHECK(InternalError, admission.slot >= 0 && admission.slot < spec_.slots,
+              "admission: slot ", admission.slot, " of ", spec_.slots);
   TTSRT_CHECK(InternalError, rules.text_len >= 0 && rules.text_len <= spec_.max_text_len,
               "text_len: expected at most ", spec_.max_text_len, ", got ", rules.text_len);
   TTSRT_CHECK(
@@ -86,8 +89,14 @@ void State::check_rules(const rules::SlotRules& rules) const {
       "maskgit.steps: expected 1 to ", rules::kMaxMaskGitSteps, ", got ", rules.maskgit.steps);
 }
 
+void State::check(const step::BlockCopy& copy) const {
+  TTSRT_CHECK(
+      InternalError,
+      copy.from >= 0 && copy.from < spec_.num_blocks && copy.to >= 0 && copy.to < spec_.num_blocks,
+      "block copy: ", copy.from, " to ", copy.to, " of ", spec_.num_blocks);
+}
+
 void State::admit(const step::Admission& admission) {
-  check_rules(admission.rules);
   Slot& taken = slot(admission.slot);
   taken = make_slot(spec_);
   taken.rules = admission.rules;

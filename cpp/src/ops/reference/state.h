@@ -1,5 +1,5 @@
 // What the reference keeps between launches, per slot and in the paged cache, and the outcome of
-// the last draws.
+// the flight that runs.
 //
 // Keys and values are kept as float32 that were rounded to the cache's type.
 #pragma once
@@ -27,7 +27,7 @@ struct Slot {
       histories[2];  // of a branch, of a conv: [kernel - 1, width], oldest first
 };
 
-// Of the draws of the launch that runs, or ran last.
+// Of the draws of the flight that runs.
 struct Outcome {
   std::vector<std::int32_t> sampled;    // [draws, codebooks], -1: not drawn
   std::vector<std::int32_t> likeliest;  // [draws, codebooks], -1: not known
@@ -44,6 +44,9 @@ class State {
   std::size_t bytes() const;
   Slot& slot(std::int32_t index);
 
+  // Throw InternalError where an admission or a copy doesn't fit the state.
+  void check(const step::Admission& admission) const;
+  void check(const step::BlockCopy& copy) const;
   void admit(const step::Admission& admission);
   void copy_block(const step::BlockCopy& copy);
   void start_outcome(std::size_t draws);
@@ -59,8 +62,6 @@ class State {
   Outcome outcome;
 
  private:
-  void check_rules(const rules::SlotRules& rules) const;
-
   StateSpec spec_;
   std::vector<Slot> slots_;
   std::vector<float> cache_;  // [layers, blocks, kBlockSize, 2, heads * head_dim]

@@ -1,0 +1,184 @@
+// What every Backend promises of flights, on each of them.
+#include "ops/backend.h"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "cpu/cpu_backend.h"
+#include "ops/reference/reference_backend.h"
+#include "support/backend.h"
+#include "support/weights.h"
+#include "ttsrt/error.h"
+
+namespace ttsrt::ops {
+namespace {
+
+using test::TestBatch;
+
+constexpr std::int32_t kTables = 4;
+constexpr std::int32_t kVocab = 6;
+constexpr std::int32_t kWidth = kTables * kVocab;
+
+struct Opener {
+  std::string name;
+  std::function<std::unique_ptr<Backend>()> open;
+};
+
+std::vector<Opener> openers() {
+  return {{"cpu", [] { return make_cpu_backend({2, ""}); }},
+          {"reference", [] { return make_reference_backend(); }},
+          {"reference_depth2", [] { return make_reference_backend({2, false}); }},
+          {"reference_depth2_ahead", [] { return make_reference_backend({2, true}); }}};
+}
+
+// A Program that draws codes from given logits, and one that only embeds.
+class BackendFlights : public ::testing::TestWithParam<Opener> {
+ protected:
+  BackendFlights() {
+    backend->create_state(test::small_state());
+    SampleCodes sample;
+    sample.logits = test::add_input(drawing, kWidth);
+    sample.codebooks = kTables;
+    sample.vocab = kVocab;
+    drawing.taps = {{"logits", sample.logits}};
+    drawing.ops.emplace_back(sample);
+    drawing.ops.emplace_back(FinishStep{kTables, 1});
+    test::add_input(plain, kWidth);
+    draw = backend->compile(drawing, {2, 2, true, false, 1});
+    embed = backend->compile(plain, {2, 0});
+    rules.codebooks = kTables;
+    rules.eos_id = kVocab - 1;
+    backend->admit({1, rules});
+    test::run_queued(*backend);
+  }
+
+  // One draw of slot 1 whose every code is `code`.
+  static TestBatch drawing_of(std::int32_t code) {
+    std::vector<float> logits(kWidth, 0.0F);
+    for (std::int32_t i = 0; i < kTables; ++i)
+      logits[static_cast<std::size_t>(i * kVocab + code)] = 1.0F;
+    TestBatch rows;
+    rows.add_vectors(1, 1, logits);
+    rows.add_draw(1, 0);
+    return rows;
+  }
+
+  static std::vector<std::int32_t> stack_of(std::int32_t code) {
+    return std::vector<std::int32_t>(kTables, code);
+  }
+
+  std::unique_ptr<Backend> backend = GetParam().open();
+  Program drawing;
+  Program plain;
+  rules::SlotRules rules;
+  std::unique_ptr<Executable> draw;
+  std::unique_ptr<Executable> embed;
+  step::StepOutput output;
+};
+
+TEST_P(BackendFlights, EachHasItsOwnOutcome) {
+  const std::int32_t depth = backend->info().pipeline_depth;
+  std::vector<TestBatch> batches;
+  std::vector<Ticket> tickets;
+  for (std::int32_t code = 0; code < depth; ++code) batches.push_back(drawing_of(code));
+  for (const TestBatch& rows : batches) {
+    draw->launch(rows.batch);
+    tickets.push_back(backend->submit());
+  }
+  const TestBatch more = drawing_of(4);
+  draw->launch(more.batch);
+  EXPECT_THROW(backend->submit(), InternalError);
+  for (std::int32_t code = 0; code < depth; ++code) {
+    backend->collect(tickets[static_cast<std::size_t>(code)], output);
+    EXPECT_EQ(output.codes, stack_of(code));
+    ASSERT_EQ(output.draws.size(), 1U);
+    EXPECT_EQ(output.draws[0].slot, 1);
+    ASSERT_EQ(output.seconds.size(), 2U);
+    EXPECT_EQ(output.seconds[0], 0.0);
+    EXPECT_GT(output.seconds[1], 0.0);
+    ASSERT_EQ(output.taps.size(), 1U);
+    EXPECT_EQ(output.taps[0].values[static_cast<std::size_t>(code)], 1.0F);
+  }
+  backend->collect(backend->submit(), output);  // what the refused submit left queued
+  EXPECT_EQ(output.codes, stack_of(4));
+}
+
+TEST_P(BackendFlights, AreCollectedOnceAndInOrder) {
+  const Ticket ticket = backend->submit();
+  EXPECT_THROW(backend->collect(ticket + 1, output), InternalError);
+  backend->collect(ticket, output);
+  EXPECT_THROW(backend->collect(ticket, output), InternalError);
+}
+
+TEST_P(BackendFlights, WithoutDrawsGiveNone) {
+  const TestBatch rows = drawing_of(2);
+  draw->launch(rows.batch);
+  backend->collect(backend->submit(), output);
+  TestBatch others;
+  others.add_vectors(0, 1, std::vector<float>(kWidth, 0.5F));
+  embed->launch(others.batch);
+  backend->collect(backend->submit(), output);
+  EXPECT_TRUE(output.draws.empty());
+  EXPECT_TRUE(output.codes.empty());
+  EXPECT_TRUE(output.scores.empty());
+  EXPECT_TRUE(output.taps.empty());
+  EXPECT_GT(output.seconds[0], 0.0);
+  EXPECT_EQ(output.seconds[1], 0.0);
+}
+
+TEST_P(BackendFlights, HaveDrawsOfOneLaunch) {
+  const TestBatch rows = drawing_of(2);
+  draw->launch(rows.batch);
+  EXPECT_THROW(draw->launch(rows.batch), InternalError);
+}
+
+TEST_P(BackendFlights, DiscardForgetsOnlyWhatIsNotSubmitted) {
+  const TestBatch kept = drawing_of(1);
+  draw->launch(kept.batch);
+  const Ticket ticket = backend->submit();
+  const TestBatch dropped = drawing_of(3);
+  backend->admit({2, rules});
+  draw->launch(dropped.batch);
+  backend->discard();
+  backend->collect(ticket, output);
+  EXPECT_EQ(output.codes, stack_of(1));
+  backend->collect(backend->submit(), output);
+  EXPECT_TRUE(output.draws.empty());
+}
+
+TEST_P(BackendFlights, OneThatFailsIsOver) {
+  rules.codebooks = kTables - 1;  // FinishStep refuses other stacks than its own
+  backend->admit({2, rules});
+  TestBatch bad = drawing_of(1);
+  bad.batch.segments[0].slot = 2;
+  bad.batch.draws[0].slot = 2;
+  draw->launch(bad.batch);
+  const Ticket failing = backend->submit();
+  EXPECT_THROW(backend->collect(failing, output), InternalError);
+  EXPECT_THROW(backend->collect(failing, output), InternalError);
+  const TestBatch good = drawing_of(3);
+  draw->launch(good.batch);
+  backend->collect(backend->submit(), output);
+  EXPECT_EQ(output.codes, stack_of(3));
+}
+
+TEST_P(BackendFlights, RefuseWhatTheStateLacks) {
+  const auto slots = test::small_state().slots;
+  const auto blocks = test::small_state().num_blocks;
+  EXPECT_THROW(backend->admit({slots, rules}), InternalError);
+  EXPECT_THROW(backend->copy_blocks({{0, blocks}}), InternalError);
+  EXPECT_THROW(backend->copy_blocks({{-1, 0}}), InternalError);
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, BackendFlights, testing::ValuesIn(openers()),
+                         [](const auto& info) { return info.param.name; });
+
+TEST(ReferenceFlights, TheReferenceNeedsADepth) {
+  EXPECT_THROW(make_reference_backend({0, false}), ConfigError);
+}
+
+}  // namespace
+}  // namespace ttsrt::ops
