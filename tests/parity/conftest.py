@@ -1,4 +1,4 @@
-"""What the parity tests share: what the same result is, and engines of reduced precision."""
+"""Fixtures of the parity tests: comparison of results, and engines of reduced precision."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ExpectSame = Callable[[rt.Result, rt.Result], None]
 
 @pytest.fixture(scope="session")
 def expect_same() -> ExpectSame:
-    """Asserts that two results are one: codes, end and focus; where traced, all hidden bits."""
+    """Asserts that two results are equal: codes, end and focus, and all hidden bits if traced."""
 
     def compare(result: rt.Result, expected: rt.Result) -> None:
         np.testing.assert_array_equal(result.codes, expected.codes)
@@ -34,9 +34,8 @@ def expect_same() -> ExpectSame:
 
 @pytest.fixture(scope="session")
 def narrow_engine_of(checkpoint_of: Callable[[str], Path]) -> Callable[[str, str], Path]:
-    """Case name and precision -> engine: a dtype, or a quantization beside float32 tables.
-
-    "w4a16-32" is "w4a16" in groups of 32.
+    """Maps case name and precision to an engine. The precision is a dtype, or a quantization with
+    float32 tables; "w4a16-32" means "w4a16" in groups of 32.
     """
 
     def make(case: str, precision: str) -> Path:

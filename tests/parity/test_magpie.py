@@ -1,10 +1,10 @@
-"""Every golden run of Magpie through the public face: stage by stage, whole, alone, together and
+"""Runs every golden run of Magpie through the public API: stage by stage, alone, batched and
 streamed, on every backend and instruction set.
 
-Differences from the originals, none of which these runs can show: random numbers come from a
-generator of the request's own (the runs are greedy); a request's rows never meet another's, where
-the original's cache lets padded context rows of a batch take part (all contexts of a batch are of
-one length here); a run of so many frames ends at whole decoder steps.
+There are three differences from the originals, and these runs show none of them. Random numbers
+come from a generator of each request (the runs are greedy). Rows of one request never affect
+another, while the original's cache lets padded context rows of a batch take part (all contexts of a
+batch have one length here). A run with a limit on frames ends after a whole decoder step.
 """
 
 from __future__ import annotations
@@ -58,10 +58,9 @@ def expect_ok(reports: list[StageReport]) -> None:
     assert not wrong, wrong
 
 
-def test_every_run_is_here() -> None:
-    """No case without runs, no array file that is not told of."""
-    told = {f"{case}.{run}" for case in CASES for run in known_runs(case)}
-    assert {path.stem for path in RUNS} <= told
+def test_every_case_has_runs_and_every_array_file_is_listed() -> None:
+    listed = {f"{case}.{run}" for case in CASES for run in known_runs(case)}
+    assert {path.stem for path in RUNS} <= listed
     assert set(CASES) == {path.name.split(".")[0] for path in DATA.glob("tiny*.json")}
 
 
@@ -98,10 +97,10 @@ def test_stages(golden: Path, device: str, engine_of: EngineOf) -> None:
 
 @each_device
 @each_run
-def test_alone_together_and_streamed(
+def test_alone_batched_and_streamed(
     golden: Path, device: str, engine_of: EngineOf, expect_same: ExpectSame
 ) -> None:
-    """Without a trace, so that fused ways are taken too."""
+    """Runs without a trace, so that fused stages are used too."""
     engine = engine_of(case_of(golden))
     with rt.Executor(engine, device=device, max_batch_size=4) as executor:
         requests = Golden(golden).requests(executor)
@@ -119,8 +118,8 @@ def test_alone_together_and_streamed(
 
 @each_device
 @pytest.mark.parametrize("case", CASES)
-def test_all_runs_of_a_case_in_one_crowd(case: str, device: str, engine_of: EngineOf) -> None:
-    """Guided and not, with every prior, context and length of the case, in flight at once."""
+def test_all_runs_of_a_case_in_one_batch(case: str, device: str, engine_of: EngineOf) -> None:
+    """Guided and unguided requests with every prior, context and length of the case run at once."""
     runs = [path for path in RUNS if case_of(path) == case]
     with rt.Executor(engine_of(case), device=device, max_batch_size=8) as executor:
         requests = [Golden(path).requests(executor) for path in runs]
@@ -147,7 +146,7 @@ def test_instruction_sets(
 
 
 @pytest.mark.parametrize("num_threads", [1, 3])
-def test_threads_change_nothing(num_threads: int, engine_of: EngineOf) -> None:
+def test_the_number_of_threads_changes_nothing(num_threads: int, engine_of: EngineOf) -> None:
     for golden in LEVEL_RUNS:
         engine = engine_of(case_of(golden))
         with rt.Executor(engine, device="cpu", num_threads=num_threads) as executor:

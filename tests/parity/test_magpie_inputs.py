@@ -1,5 +1,5 @@
-"""Every kind of input a request may have says the same thing: ids, features and encoder output for
-the text; codes, embeddings and a named voice for the context.
+"""Equivalent inputs of every kind give the same result: ids, features and encoder output for the
+text; codes, embeddings and a named voice for the context.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ttsrt_rt.convert.checkpoint import open_checkpoint
 from ttsrt_rt.golden import Golden
 
 DATA = Path(__file__).resolve().parents[1] / "data" / "magpie"
-# One run for each way a context comes in; "memory" models take none but codes.
+# One run for each kind of context; "memory" models accept only codes.
 WITH_ROWS = [
     "tiny2503.cfg_prior_kv",
     "tinyce.odd_cfg_prior_kv",
@@ -51,7 +51,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def opened(name: str, device: str, engine_of: Callable[[str], Path]) -> Iterator[Opened]:
-    """An executor that traces, the second request of a golden run, and what came of it."""
+    """An executor that traces, the second request of a golden run, and its result."""
     run = Golden(DATA / f"{name}.npz")
     with rt.Executor(engine_of(name.split(".")[0]), device=device, trace=True) as executor:
         request = run.requests(executor)[1]
@@ -97,7 +97,7 @@ def test_context_embeddings(opened: Opened, name: str, expect_same: ExpectSame) 
 
 
 @pytest.mark.parametrize("name", WITH_ROWS, indirect=True)
-def test_a_voice_of_these_rows(opened: Opened, expect_same: ExpectSame) -> None:
+def test_a_voice_added_from_embeddings(opened: Opened, expect_same: ExpectSame) -> None:
     executor, request, expected = opened
     executor.add_voice("mine", traced(expected, "context_embedding"))
     expect_same(executor.generate(replace(request, **NO_CONTEXT | {"voice": "mine"})), expected)
@@ -105,7 +105,7 @@ def test_a_voice_of_these_rows(opened: Opened, expect_same: ExpectSame) -> None:
 
 @pytest.mark.parametrize("name", RECORDED_ROWS, indirect=True)
 def test_arrays_of_the_original(name: str, device: str, engine_of: Callable[[str], Path]) -> None:
-    """The original's own encoder output and context rows, fed in, give its codes."""
+    """The encoder output and context rows of the original, as inputs, give the original's codes."""
     path = DATA / f"{name}.npz"
     run = Golden(path)
     with np.load(path) as arrays:
@@ -120,7 +120,7 @@ def test_arrays_of_the_original(name: str, device: str, engine_of: Callable[[str
 
 
 @pytest.mark.parametrize("name", WITH_CODES, indirect=True)
-def test_a_voice_of_these_codes(opened: Opened, expect_same: ExpectSame) -> None:
+def test_a_voice_added_from_codes(opened: Opened, expect_same: ExpectSame) -> None:
     executor, request, expected = opened
     executor.add_voice("mine", codes=request.context_codes)
     assert executor.stats().voice_bytes > 0

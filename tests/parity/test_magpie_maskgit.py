@@ -1,5 +1,5 @@
-"""MaskGit's ways of unmasking, whole runs: the CPU backend against the oracle, for every variant
-the originals' units have. The oracle itself meets such units in tests/cpp/ops.
+"""Compares whole MaskGit runs of the CPU backend with the reference backend, for every variant of
+unmasking in the originals' units. tests/cpp/ops compares the reference backend with these units.
 """
 
 from __future__ import annotations
@@ -48,4 +48,4 @@ def test_variants(case: str, run_name: str, engine_of: Callable[[str], Path]) ->
         codes.append([result.codes for result in results])
     for expected, got, variant in zip(*codes, variants, strict=True):
         np.testing.assert_array_equal(got, expected, str(variant))
-    assert len({each.tobytes() for each in codes[0]}) > 1  # the options do something
+    assert len({each.tobytes() for each in codes[0]}) > 1  # the options have an effect

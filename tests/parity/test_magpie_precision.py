@@ -1,9 +1,9 @@
-"""How far reduced precision is from the original's float32, at the encoders and the first step.
+"""Measures how far reduced precision is from the original's float32, at encoders and first step.
 
-Reduced are the weights, with the cache in the same type, or the cache alone.
+Either the weights have reduced precision, with the cache in the same type, or only the cache has.
 
-Later steps are not compared: one code drawn otherwise leads elsewhere. `pytest -rP` prints the
-distances: largest absolute difference over the largest absolute value of a stage.
+Later steps are not compared, because one different code changes all that follow. `pytest -rP`
+prints the distances: the largest absolute difference over the largest absolute value of a stage.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ RUNS = [
     "tinymulti.cfg_prior_kv",
     "tinyold.cfg_prior_kv",
 ]
-# Weights and the cache (None: as the weights) -> twice the largest measured. Four bits are far off
-# here, where weights are drawn evenly and widths are a group or two: trained and wide ones are
-# kinder.
+# Type of weights and cache (None: that of the weights) -> twice the largest measured distance. Four
+# bits are inaccurate here, because the weights are uniformly distributed and only one or two groups
+# wide; trained, wide weights quantize better.
 BOUNDS = {
     ("bfloat16", None): 2e-2,
     ("float16", None): 2e-3,
@@ -45,8 +45,8 @@ BOUNDS = {
     ("w4a8-128", None): 0.75,
 }
 PRECISIONS = pytest.mark.parametrize(("dtype", "cache"), list(BOUNDS))
-SCORES = 2.0  # alignment scores, softmaxes of large logits, may be so much further off
-SKIPPED = {"prior", "lt_logits"}  # codes of a stack depend on each other
+SCORES = 2.0  # factor for alignment scores, which are softmaxes of large logits
+SKIPPED = {"prior", "lt_logits"}  # the codes of one step depend on each other
 
 
 @pytest.mark.parametrize("device", ["reference", "cpu"])
@@ -76,7 +76,7 @@ def test_first_step(
         print(f"{name} {dtype} {cache or dtype} cache {device} {stage_name}: {distance:.2g}")
     assert {"encoder_out", "dec_hidden", "logits"} <= set(distances)
     scores = distances.pop("align_scores")
-    if dtype == "float32":  # encoders keep nothing in the cache
+    if dtype == "float32":  # encoders do not use the cache
         assert distances["encoder_out"] <= 2e-6
     bound = BOUNDS[dtype, cache]
     assert scores <= SCORES * bound
@@ -84,10 +84,10 @@ def test_first_step(
 
 
 @PRECISIONS
-def test_alone_or_in_a_crowd(
+def test_alone_and_batched(
     dtype: str, cache: str | None, narrow_engine_of: Callable[[str, str], Path]
 ) -> None:
-    """Whatever the precision says, it says it alone and among others."""
+    """At every precision, a request gives the same result alone and in a batch."""
     for name in RUNS:
         run = Golden(DATA / f"{name}.npz")
         engine = narrow_engine_of(name.split(".")[0], dtype)

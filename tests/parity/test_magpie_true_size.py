@@ -1,6 +1,6 @@
-"""Models of the true sizes, with random weights: the original files convert, build and speak.
+"""Converts, builds and runs models of full size with random weights, from the original formats.
 
-`pytest -rP` prints how long an engine takes to open: it is mapped, not read.
+`pytest -rP` prints how long an engine takes to open; engine files are mapped, not read.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def context_of(kind: str) -> dict[str, Any]:
 def test_true_size(
     kind: str, write: Callable[..., Path], size: str, stacking: int, tmp_path: Path
 ) -> None:
-    """The layouts are those of full*.keys.json: tests/python/convert/test_magpie_synth.py."""
+    """tests/python/convert/test_magpie_synth.py compares the layouts with full*.keys.json."""
     source = write(tmp_path / f"made.{kind}", size)
     checkpoint = rt.convert(source, tmp_path / "checkpoint", progress=False)
     source.unlink()

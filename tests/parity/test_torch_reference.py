@@ -1,12 +1,12 @@
-"""The torch reference against the original implementation, step by step, on every golden run.
+"""Compares the torch reference with the original implementation, step by step, on every golden run.
 
-Compared: encoder and context rows, hidden states and logits (2e-4; a clean rewrite gets 1e-5),
-alignment (1e-5); exactly: weight rows of the prior, focus, end marks, codes and lengths. The
-original pads a batch of two; ours runs each alone.
+The tests compare encoder and context rows, hidden states and logits (within 2e-4; a clean rewrite
+reaches 1e-5) and alignment (1e-5). The weight rows of the prior, focus, end marks, codes and
+lengths must be equal. The original pads a batch of two; the reference runs each request alone.
 
-Two habits of the original are kept on purpose: with context text and stacked frames, half of a
-context of codes is zero rows; and the 2503 code with a local transformer looks for the end of
-speech in the sampled codes alone.
+Two peculiarities of the original are kept on purpose. With context text and stacked frames, half of
+the rows of a context of codes are zero. The 2503 code with a local transformer looks for the end of
+speech only in the sampled codes.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ SCRATCH = TemporaryDirectory(prefix="ttsrt-parity-")
 
 @dataclass(frozen=True)
 class Run:
-    """One golden run: its case and name, the knobs it was made with, and offsets of its ids."""
+    """One golden run: its case and name, the options it was made with, and offsets of its ids."""
 
     case: str
     name: str
@@ -84,13 +84,13 @@ def golden_runs() -> Iterator[Run]:
             )
 
 
-# A case may have more files of runs; for a run told twice the later file counts.
+# A case may have several files of runs; if two list the same run, the later file counts.
 RUNS = list({(run.case, run.name): run for run in golden_runs()}.values())
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _one_thread() -> Iterator[None]:
-    """Models this small only wait for each other's threads."""
+    """Uses one thread: in models this small, threads mostly wait for each other."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -109,7 +109,7 @@ def reference(case: str) -> TorchReference:
 
 
 def prior_of(run: Run, default: PriorConfig | None) -> PriorConfig | None:
-    """The checkpoint's prior with the knobs of the run."""
+    """Returns the checkpoint's prior with the options of the run."""
     knobs = run.prior
     if knobs is None:
         return None
@@ -204,7 +204,7 @@ def check_step(trace: StepTrace, golden: Arrays, item: int, guided: bool) -> Non
         assert worst(last, golden["dec_layer_out"][:, rows]) < 2e-4
 
 
-def test_every_stored_run_is_told_of() -> None:
+def test_every_stored_run_is_listed() -> None:
     assert {f"{run.case}.{run.name}" for run in RUNS} == STORED
 
 

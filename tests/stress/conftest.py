@@ -1,4 +1,4 @@
-"""The bench of the stress tests, and an engine whose requests hardly end."""
+"""Fixtures of the stress tests: the bench, and an engine whose requests hardly end."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from ttsrt_rt.synth.magpie_layout import SynthModel
 
 from .mixing import Bench
 
-# A step takes microseconds, a request thousands of steps or, where it only holds its place, tens of
-# thousands: whatever happens to one happens in its middle.
+# A step takes microseconds, and a request takes thousands of steps, or tens of thousands if it only
+# occupies a slot. Cancels and closes therefore always happen while it runs.
 ENDLESS = SynthModel(
     model_type="decoder_ce",
     dim=16,
@@ -34,7 +34,7 @@ ENDLESS = SynthModel(
 
 @pytest.fixture(scope="session")
 def bench(tmp_path_factory: pytest.TempPathFactory, checkpoint_of: Callable[[str], Path]) -> Bench:
-    """Engines of every kind, built when first asked for."""
+    """Engines of every kind, each built when it is first used."""
     return Bench(tmp_path_factory.mktemp("stress"), checkpoint_of)
 
 

@@ -1,10 +1,9 @@
-"""What the stress tests share: engines of every kind, requests as plain values, and what "the same"
-means.
+"""Shared parts of the stress tests: engines of every kind, requests as plain values, comparisons.
 
-A `Spec` is everything that a request's result depends on, hashable and printed whole when a test
-fails. Company, order, priority, chunks and deadlines are not in it: they must not matter. The
-measure of every test is `Bench.alone`: the same request by itself in a fresh executor with default
-settings.
+A `Spec` holds everything that a request's result may depend on; it is hashable, and a failing test
+prints it completely. Concurrent requests, order, priority, chunks and deadlines are not part of it,
+because they must not matter. Every test compares with `Bench.alone`: the same request by itself in
+a new executor with default settings.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 import ttsrt_rt as rt
 from ttsrt_rt.synth import write_random_ckpt, write_random_nemo
 
-# Weights, their quantization, and the cache.
+# (dtype of the weights, quantization, dtype of the cache).
 DTYPES = (
     ("float32", "none", "float32"),
     ("bfloat16", "none", "bfloat16"),
@@ -31,7 +30,7 @@ DTYPES = (
     ("bfloat16", "w4a8", "bfloat16"),
 )
 
-# Small limits, so that slots, rows of a launch and cache blocks run short often.
+# The limits are small, so that requests often wait for slots, rows of a launch or cache blocks.
 MAX_SEQ_LEN, MAX_ROWS, MAX_BATCH_SIZE = 48, 24, 4
 LIMITS = {
     "max_batch_size": MAX_BATCH_SIZE,
@@ -40,26 +39,25 @@ LIMITS = {
     "max_encoder_input_len": MAX_ROWS,
 }
 TOKENS_PER_BLOCK = 16
-# What one guided request may come to hold: two branches at full length and a prefix, in blocks.
+# The most that one guided request may hold: two branches of full length and a prefix, in blocks.
 SLOT_TOKENS = TOKENS_PER_BLOCK * sum(
     -(-rows // TOKENS_PER_BLOCK) for rows in (MAX_SEQ_LEN, MAX_SEQ_LEN, MAX_ROWS)
 )
 MAX_FRAMES = 20  # as many steps fit behind the longest context
-ENDLESS_FRAMES = 4000  # of the engine whose requests hardly end
-HOLDING_FRAMES = 32_000  # of a request that only holds its place
+ENDLESS_FRAMES = 4000  # in the engine whose requests hardly end
+HOLDING_FRAMES = 32_000  # of a request that only occupies a slot
 
-# Seconds after which a wait counts as stuck. Nothing here comes near it: it turns a hang into a
-# failure.
+# A wait of this many seconds counts as a hang, and the test fails. No test comes near it otherwise.
 STUCK = 60.0
 
-ROWED_CONTEXTS = ("codes", "text", "embeddings")  # with a number of rows of their own, at most
-GUEST, RECORDING = "guest", "recording"  # voices that are added, of embeddings and of codes
-TEXT_CONTEXT_IDS = 10  # fewer than any model's table has
+ROWED_CONTEXTS = ("codes", "text", "embeddings")  # contexts that have a number of rows
+GUEST, RECORDING = "guest", "recording"  # voices that tests add, from embeddings and from codes
+TEXT_CONTEXT_IDS = 10  # fewer than the rows of any model's table
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A checkpoint, how its requests may give their context, and its local transformer."""
+    """A checkpoint, the kinds of context that its requests may have, and its local transformer."""
 
     name: str
     contexts: tuple[str, ...]
@@ -93,9 +91,9 @@ class Spec:
     Attributes:
         text: "ids", "features" or "output" (of the encoder), and how many rows.
         context: "voice" and its index; "guest" or "recording", which are added voices, and 0; or
-            the kind and how many rows.
+            another kind and how many rows.
         content: Seed of the arrays; equal seeds give texts and contexts with common beginnings.
-        options: The other fields of `Request`, but for those that must not matter.
+        options: The other fields of `Request`, except those that must not matter.
     """
 
     text: tuple[str, int]
@@ -105,11 +103,11 @@ class Spec:
 
     @property
     def is_guided(self) -> bool:
-        """Whether an unconditional branch may run beside it: not where guidance is off."""
+        """Whether the request may have an unconditional branch, because guidance is not off."""
         return dict(self.options).get("cfg_scale") != 1.0
 
     def request(self, info: Any, **fields: Any) -> rt.Request:
-        """The request for an engine of that `info`, with more fields."""
+        """Returns the request for an engine with this `info`, with additional fields."""
         return rt.Request(
             **_text(self.text, self.content, info),
             **_context(self.context, self.content, info),
@@ -152,7 +150,7 @@ def _codes(rows: int, seed: int, info: Any) -> NDArray[np.int64]:
 
 @dataclass
 class Bench:
-    """Engines, built when first asked for, and what requests give alone on them."""
+    """Engines, each built when it is first used, and the results that requests give alone."""
 
     folder: Path
     checkpoint_of: Callable[[str], Path]
@@ -165,7 +163,7 @@ class Bench:
         dtype: tuple[str, str, str] = DTYPES[0],
         max_batch_size: int = MAX_BATCH_SIZE,
     ) -> Path:
-        """The engine of a kind of checkpoint, under `LIMITS` but for the number of slots."""
+        """Returns the engine of a kind of checkpoint, with `LIMITS` except the number of slots."""
         folder = self.folder / "-".join((kind, *dtype, str(max_batch_size)))
         if not folder.exists():
             options: dict[str, Any] = {**LIMITS, "max_batch_size": max_batch_size}
@@ -186,8 +184,8 @@ class Bench:
         return folder
 
     def executor(self, engine: Path, **options: Any) -> rt.Executor:
-        """An executor on the CPU, with the engine's kind of cache, that knows the added voices its
-        model can speak with.
+        """Returns an executor on the CPU, with the engine's kind of cache and the added voices that
+        its model supports.
         """
         cache = self.caches.get(engine, DTYPES[0][2])
         executor = rt.Executor(engine, device="cpu", kv_cache_dtype=cache, **options)
@@ -199,7 +197,7 @@ class Bench:
         return executor
 
     def alone(self, engine: Path, spec: Spec) -> rt.Result:
-        """What a request gives by itself in a fresh executor with default settings."""
+        """Returns the result of a request by itself in a new executor with default settings."""
         key = (engine, spec)
         if key not in self.results:
             with self.executor(engine) as executor:
@@ -209,12 +207,12 @@ class Bench:
 
 
 def bits(array: NDArray[Any] | None) -> bytes:
-    """What two arrays of one length must have in common; nothing is as good as no rows."""
+    """Returns the bytes that must be equal in two arrays; None counts as an array without rows."""
     return b"" if array is None else array.tobytes()
 
 
 def expect_same(result: rt.Result, whole: rt.Result) -> None:
-    """Codes, end, focus and alignment, bit by bit."""
+    """Checks that codes, end, focus and alignment are equal, bit by bit."""
     assert result.finish_reason == whole.finish_reason, result.error
     assert result.codes.tolist() == whole.codes.tolist()
     assert bits(result.focus) == bits(whole.focus)
@@ -223,7 +221,7 @@ def expect_same(result: rt.Result, whole: rt.Result) -> None:
 
 
 def expect_beginning(result: rt.Result, whole: rt.Result) -> None:
-    """A request that was ended early has made the beginning of what it would have made."""
+    """Checks that the result of a request that ended early is the beginning of the whole result."""
     assert result.error is None
     assert result.codes.shape[1] == whole.codes.shape[1]
     assert result.codes.tolist() == whole.codes[: len(result.codes)].tolist()
@@ -233,7 +231,7 @@ def expect_beginning(result: rt.Result, whole: rt.Result) -> None:
 
 
 def expect_events(events: list[rt.Event], result: rt.Result, chunk_frames: int) -> None:
-    """What was streamed is the result, cut into chunks, and nothing else."""
+    """Checks that the streamed events are exactly the result, cut into chunks."""
     assert [event.is_last for event in events] == [False] * (len(events) - 1) + [True]
     assert [event.finish_reason for event in events[:-1]] == [None] * (len(events) - 1)
     assert events[-1].finish_reason == result.finish_reason
@@ -246,8 +244,8 @@ def expect_events(events: list[rt.Event], result: rt.Result, chunk_frames: int) 
 
 
 def expect_idle(executor: rt.Executor, specs: Iterable[Spec]) -> None:
-    """Nothing is left in flight, every request is counted once, and no block is held but by the
-    prefixes that are kept for guided requests: one for each length of a context.
+    """Checks that no request is in flight, that every request was counted once, and that the only
+    blocks in use belong to the prefixes kept for guided requests: one for each context length.
     """
     stats = executor.stats()
     ended = stats.num_completed + stats.num_cancelled + stats.num_failed
@@ -262,7 +260,7 @@ def expect_idle(executor: rt.Executor, specs: Iterable[Spec]) -> None:
 
 
 def endless_specs() -> list[Spec]:
-    """Requests for the engine whose requests hardly end: each goes on for all its frames."""
+    """Returns requests for the engine whose requests hardly end: each produces all its frames."""
     long = (("max_frames", ENDLESS_FRAMES), ("min_frames", ENDLESS_FRAMES))
     return [
         Spec(
@@ -273,11 +271,11 @@ def endless_specs() -> list[Spec]:
 
 
 def holding(spec: Spec) -> Spec:
-    """The same request, but seconds long: it begins in the same way."""
+    """Returns the same request with a length of seconds; its result begins in the same way."""
     long = {"max_frames": HOLDING_FRAMES, "min_frames": HOLDING_FRAMES}
     return replace(spec, options=tuple({**dict(spec.options), **long}.items()))
 
 
 def end_of(handle: rt.Handle) -> rt.Result:
-    """The result of a request that must end."""
+    """Returns the result of a request, which must end in time."""
     return handle.wait(STUCK)

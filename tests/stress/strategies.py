@@ -1,4 +1,4 @@
-"""How hypothesis draws requests and mixes of them."""
+"""Hypothesis strategies for requests and for mixes of requests."""
 
 from __future__ import annotations
 
@@ -54,11 +54,11 @@ class Entry:
 
     Attributes:
         spec: The request.
-        fields: What must not matter: chunk_frames, priority, deadline.
-        after: It is submitted once request `after[0]`, an earlier one, has delivered `after[1]`
-            frames or ended; None: at the beginning.
-        cancel: It is cancelled once request `cancel[0]` has delivered `cancel[1]` frames or ended;
-            None: never.
+        fields: The fields that must not matter: chunk_frames, priority, deadline.
+        after: It is submitted when the earlier request `after[0]` has delivered `after[1]` frames
+            or ended; None submits it at the beginning.
+        cancel: It is cancelled when request `cancel[0]` has delivered `cancel[1]` frames or ended;
+            None never cancels it.
     """
 
     spec: Spec
@@ -69,7 +69,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Mix:
-    """An engine, what its executor may use, and the requests it is given."""
+    """An engine, the options of its executor, and the requests that the executor gets."""
 
     kind: str
     dtype: tuple[str, str, str]
@@ -78,12 +78,12 @@ class Mix:
 
 
 def pairs(choices: dict[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[tuple[Any, ...]]:
-    """Some of the fields, each with a value of its own."""
+    """Draws some of the fields, each with one of its values."""
     return st.fixed_dictionaries({}, optional=choices).map(lambda drawn: tuple(drawn.items()))
 
 
 def specs(kind: Kind) -> st.SearchStrategy[Spec]:
-    """Requests that a model of this kind can serve."""
+    """Draws requests that a model of this kind can serve."""
     choices: dict[str, st.SearchStrategy[Any]] = {
         "cfg_scale": st.sampled_from((1.0, 1.0, 1.5, 2.5)),
         "temperature": st.sampled_from((0.0, 0.0, 0.6, 1.2)),
@@ -112,14 +112,14 @@ def specs(kind: Kind) -> st.SearchStrategy[Spec]:
 
 
 def contexts(name: str, rows: st.SearchStrategy[int]) -> st.SearchStrategy[tuple[str, int]]:
-    """A context of that kind: a voice by its index, the others by their length."""
+    """Draws a context of this kind: a voice by its index, any other by its length."""
     counts = {"voice": st.integers(0, 2), GUEST: st.just(0), RECORDING: st.just(0)}.get(name, rows)
     return st.tuples(st.just(name), counts)
 
 
 @st.composite
 def mixes(draw: st.DrawFn) -> Mix:
-    """Few distinct requests, so that prefixes are shared, in any order, company and arrival."""
+    """Draws a mix of few distinct requests, to share prefixes, in any order and timing."""
     kind = draw(st.sampled_from(KINDS))
     known = draw(st.lists(specs(kind), min_size=1, max_size=5))
     count = draw(st.integers(1, 8))
@@ -147,7 +147,7 @@ def mixes(draw: st.DrawFn) -> Mix:
 
 
 def options() -> st.SearchStrategy[tuple[Any, ...]]:
-    """What an executor may use, from all there is down to the least that can serve."""
+    """Draws executor options, from all resources down to the least that can serve a request."""
     least = max(LIMITS["max_input_len"], LIMITS["max_encoder_input_len"])
     return pairs(
         {

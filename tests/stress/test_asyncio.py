@@ -1,4 +1,4 @@
-"""Many streams in one event loop: each gives what it gives alone, whoever is slow or cancelled."""
+"""Many streams in one event loop: slow or cancelled streams do not change what the others give."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def expect_codes(bench: Bench, engine: Path, spec: Spec, events: list[rt.Event])
 
 
 def settle(bench: Bench, executor: rt.Executor, engine: Path) -> None:
-    """Two requests, one after the other: what was cancelled before has ended when they have."""
+    """Runs two requests one after the other; earlier cancels have taken effect when they end."""
     for spec in SPECS[:2]:
         request = spec.request(executor.engine.info)
         expect_same(executor.submit(request).result(STUCK), bench.alone(engine, spec))
@@ -82,8 +82,10 @@ def test_many_streams_at_once(bench: Bench, executor: rt.Executor, engine: Path)
     settle(bench, executor, engine)
 
 
-def test_cancelled_tasks_disturb_nobody(bench: Bench, executor: rt.Executor, engine: Path) -> None:
-    """Every other task is cancelled once it has seen so many events: some before the first."""
+def test_cancelled_tasks_do_not_affect_others(
+    bench: Bench, executor: rt.Executor, engine: Path
+) -> None:
+    """Every other task is cancelled after some events, or before the first one."""
     draw = random.Random(4)
     specs = [SPECS[index % NUM_SPECS] for index in range(NUM_STREAMS)]
 
@@ -113,8 +115,10 @@ def test_cancelled_tasks_disturb_nobody(bench: Bench, executor: rt.Executor, eng
     settle(bench, executor, engine)
 
 
-def test_a_slow_consumer_blocks_nobody(bench: Bench, executor: rt.Executor, engine: Path) -> None:
-    """It takes one event and then no more until all others are done; it misses nothing."""
+def test_a_slow_consumer_does_not_block_others(
+    bench: Bench, executor: rt.Executor, engine: Path
+) -> None:
+    """It takes one event, waits until all others are done, and still gets every event."""
     slow, others = SPECS[-1], SPECS[:-1]
 
     async def dawdle(others_are_done: asyncio.Event) -> list[rt.Event]:
@@ -137,11 +141,11 @@ def test_a_slow_consumer_blocks_nobody(bench: Bench, executor: rt.Executor, engi
     settle(bench, executor, engine)
 
 
-def test_a_handle_nobody_reads_blocks_nobody(
+def test_unread_handles_do_not_block_others(
     bench: Bench, executor: rt.Executor, engine: Path
 ) -> None:
-    """More requests than there are slots, of which no event is taken: others go on, and what was
-    not taken is there afterwards.
+    """There are more requests than slots, and no event of them is read: other requests still run,
+    and the events can be read afterwards.
     """
     info = executor.engine.info
     unread = [executor.submit(spec.request(info)) for spec in SPECS]
@@ -151,7 +155,7 @@ def test_a_handle_nobody_reads_blocks_nobody(
         expect_codes(bench, engine, spec, list(handle))
 
 
-def test_streams_that_are_left_or_never_begun(
+def test_streams_that_are_abandoned_or_never_started(
     bench: Bench, executor: rt.Executor, engine: Path
 ) -> None:
     async def leave() -> None:
@@ -167,7 +171,7 @@ def test_streams_that_are_left_or_never_begun(
 
 
 def test_an_event_loop_may_end_before_its_streams(bench: Bench, endless: Path) -> None:
-    """Its streams are closed with it, their requests cancelled, their threads gone."""
+    """Its streams are closed with it, their requests are cancelled, and their threads end."""
     spec = holding(endless_specs()[0])
 
     async def begin() -> list[AsyncIterator[rt.Event]]:
@@ -182,7 +186,7 @@ def test_an_event_loop_may_end_before_its_streams(bench: Bench, endless: Path) -
         for pump in pumps:
             pump.join(STUCK)
             assert not pump.is_alive()
-        executor.close(drain=True)  # a pump doesn't wait for the end of what it was told to cancel
+        executor.close(drain=True)  # a stream does not wait for the request it cancels
         stats = executor.stats()
         assert (stats.num_cancelled, stats.num_active_requests) == (len(streams), 0)
 

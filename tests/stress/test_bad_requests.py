@@ -1,4 +1,4 @@
-"""Bad requests among good ones: each bad one ends alone, with its error; good ones never know."""
+"""Bad requests among good ones: each bad request ends with its own error and affects no other."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .mixing import KINDS, Bench, Spec, expect_idle, expect_same
 
 IDS = np.arange(1, 6)
 
-# Fields over those of a good request; what the error must name.
+# Fields that replace those of a good request, and the text that the error must contain.
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "id beyond": ({"text_ids": [10**6]}, "text_ids"),
     "id below": ({"text_ids": [-1]}, "text_ids"),
@@ -87,7 +87,7 @@ def test_each_is_a_config_error_that_names_its_field(bench: Bench, name: str) ->
     entries=st.lists(st.sampled_from(sorted(BAD)) | st.integers(0, 5), min_size=1, max_size=30),
     queue=st.integers(1, 4),
 )
-def test_among_good_ones(bench: Bench, entries: list[str | int], queue: int) -> None:
+def test_bad_requests_among_good_ones(bench: Bench, entries: list[str | int], queue: int) -> None:
     engine = bench.engine("tiny2512")
     good = [good_spec(entry) for entry in entries if isinstance(entry, int)]
     with bench.executor(engine, max_queue_size=queue, num_threads=1) as executor:
@@ -109,7 +109,7 @@ def test_among_good_ones(bench: Bench, entries: list[str | int], queue: int) -> 
 
 
 @pytest.mark.parametrize("stranger", [None, 3, "text", {"text_ids": [1]}, object()])
-def test_what_is_no_request_fails_alone_too(bench: Bench, stranger: Any) -> None:
+def test_objects_that_are_not_requests_fail_alone(bench: Bench, stranger: Any) -> None:
     engine = bench.engine("tiny2512")
     with bench.executor(engine, num_threads=1) as executor:
         good = good_spec(1).request(executor.engine.info)
@@ -119,13 +119,13 @@ def test_what_is_no_request_fails_alone_too(bench: Bench, stranger: Any) -> None
         expect_same(result, bench.alone(engine, good_spec(1)))
 
 
-def test_no_requests_give_no_results(bench: Bench) -> None:
+def test_an_empty_list_gives_no_results(bench: Bench) -> None:
     with bench.executor(bench.engine("tiny2512"), num_threads=1) as executor:
         assert executor.generate([]) == []
         assert executor.stats().num_submitted == 0
 
 
-def test_bad_ones_from_one_thread_good_ones_from_another(bench: Bench) -> None:
+def test_bad_and_good_requests_from_different_threads(bench: Bench) -> None:
     engine = bench.engine("tiny2512")
     good_are_done = threading.Event()
     names = sorted(BAD)
@@ -155,8 +155,8 @@ def test_bad_ones_from_one_thread_good_ones_from_another(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("kind", [kind.name for kind in KINDS])
-def test_arrays_may_change_once_they_are_submitted(bench: Bench, kind: str) -> None:
-    """A request owns its values: what its caller does to the arrays afterwards changes nothing."""
+def test_arrays_may_change_after_submit(bench: Bench, kind: str) -> None:
+    """A request owns its values: later changes to the caller's arrays have no effect."""
     context = next(each.contexts[0] for each in KINDS if each.name == kind)
     spec = Spec(("features", 9), (context, 6), 3, (("max_frames", 8), ("cfg_scale", 1.5)))
     engine = bench.engine(kind)

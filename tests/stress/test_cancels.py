@@ -1,7 +1,7 @@
-"""Thousands of cancels at any moment, in every way there is: nothing is left behind.
+"""Thousands of cancels at random moments, in every possible way, leave no request or memory behind.
 
-TTSRT_CANCELS says how many. A request here would go on for thousands of frames; where it is
-cancelled is drawn as a number of events taken before.
+TTSRT_CANCELS sets their number. A request here would run for thousands of frames; it is cancelled
+after a random number of events.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ from .mixing import (
 )
 
 NUM_CANCELS = int(os.environ.get("TTSRT_CANCELS", "10000"))
-NUM_WORKERS = 3  # threads that cancel, beside one that runs an event loop
+NUM_WORKERS = 3  # threads that cancel; one more thread runs an event loop
 NUM_TASKS = 8  # streams at once in the event loop
-CHUNK_FRAMES = 50  # of an event: single frames come faster than Python takes them
-WARM_UP = 5  # one of so many cancels comes before memory is first looked at
+CHUNK_FRAMES = 50  # frames per event: Python could not read single frames fast enough
+WARM_UP = 5  # this fraction of the cancels runs before memory is first measured
 MAX_GROWTH = 4 << 20  # bytes: half a kilobyte for each cancel of the default number
 
 
 class Canceller:
-    """A thread that cancels whatever handle it is given, as soon as it gets to it."""
+    """A thread that cancels every handle that it is given, as soon as it can."""
 
     def __init__(self) -> None:
         self._handles: queue.SimpleQueue[rt.Handle | None] = queue.SimpleQueue()
@@ -63,7 +63,7 @@ class Canceller:
 
 
 def take_events(handle: rt.Handle, count: int) -> None:
-    """Waits for some events, or the end."""
+    """Waits for some events or for the end."""
     for _ in range(count):
         if handle.next(STUCK) is None:
             return
@@ -109,7 +109,7 @@ WAYS: tuple[Callable[[rt.Handle, int, Canceller], rt.Result | None], ...] = (
 def cancel_many(
     executor: rt.Executor, wholes: dict[Spec, rt.Result], count: int, seed: int
 ) -> None:
-    """Every way but asyncio's, drawn at random."""
+    """Cancels requests in random ways, except those of asyncio."""
     draw = random.Random(seed)
     info = executor.engine.info
     with Canceller() as canceller:
@@ -120,13 +120,13 @@ def cancel_many(
             result = way(executor.submit(request), int(draw.expovariate(0.2)), canceller)
             if result is not None and result.finish_reason == "cancelled":
                 expect_beginning(result, wholes[spec])
-            elif result is not None:  # the canceller came too late
+            elif result is not None:  # the request ended before it was cancelled
                 assert way is by_another_thread
                 expect_same(result, wholes[spec])
 
 
 async def follow(executor: rt.Executor, request: rt.Request, moment: int) -> None:
-    """Cancels itself after some events: before the first, where `moment` is 0."""
+    """Cancels itself after `moment` events; 0 means before the first event."""
     task = asyncio.current_task()
     assert task is not None
     if moment == 0:
@@ -141,7 +141,7 @@ async def follow(executor: rt.Executor, request: rt.Request, moment: int) -> Non
 async def cancel_tasks(
     executor: rt.Executor, wholes: dict[Spec, rt.Result], count: int, seed: int
 ) -> None:
-    """Cancels streams of asyncio, some at a time."""
+    """Cancels asyncio streams, several at a time."""
     draw = random.Random(seed)
     info = executor.engine.info
 
@@ -171,7 +171,7 @@ def cancel_from_everywhere(
 
 
 def resident_bytes() -> int:
-    """Resident memory, after what is free has gone back to the system where that can be asked."""
+    """Returns resident memory; free memory first goes back to the system, if that is supported."""
     gc.collect()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
@@ -184,7 +184,7 @@ def num_threads() -> int:
 
 
 def expect_as_new(executor: rt.Executor, wholes: dict[Spec, rt.Result]) -> None:
-    """Two rounds: what was cancelled before them has ended when the second has."""
+    """Runs all requests twice; earlier cancels have taken effect when the second round ends."""
     for _ in range(2):
         handles = [executor.submit(spec.request(executor.engine.info)) for spec in wholes]
         for handle, whole in zip(handles, wholes.values(), strict=True):

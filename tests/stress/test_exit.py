@@ -1,4 +1,4 @@
-"""A process may end while daemon threads still wait for their requests: it ends as it said."""
+"""A process that exits while daemon threads wait for requests ends with its own exit status."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-NUM_RUNS = 5  # each ends at another moment of its waits
+NUM_RUNS = 5  # each run exits at another moment of the waits
 
 COMMON = """
 import asyncio, sys, threading

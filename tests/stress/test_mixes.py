@@ -1,9 +1,10 @@
-"""Any mix of requests: each gives, bit for bit, what it gives alone, and leaves nothing behind.
+"""In any mix of requests, each gives bit for bit the result that it gives alone, and frees all it
+used.
 
-TTSRT_MIXES says how many mixes are tried:
+TTSRT_MIXES sets the number of mixes:
     TTSRT_MIXES=500 python -m pytest tests/stress/test_mixes.py
-Requests arrive and are cancelled by the progress of others, not by the clock, so a mix that fails
-mostly fails again; hypothesis prints it.
+The progress of other requests, not the clock, decides when a request is submitted or cancelled, so
+a failing mix usually fails again; hypothesis prints it.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ NUM_MIXES = int(os.environ.get("TTSRT_MIXES", "50"))
 
 
 class Board:
-    """Who has come how far: what arrivals and cancels wait for."""
+    """The progress of every request, on which submissions and cancels wait."""
 
     def __init__(self, count: int) -> None:
         self._frames = [0] * count
@@ -58,7 +59,7 @@ class Board:
             self._wait(lambda: self._has_ended[index] or self._frames[index] >= frames)
 
     def await_handle(self, index: int) -> rt.Handle | None:
-        """The handle, once there is one; None where the request ended without."""
+        """Waits for the handle and returns it; None if the request ended without one."""
         with self._changed:
             self._wait(lambda: self._has_ended[index] or self._handles[index] is not None)
             return self._handles[index]
@@ -77,7 +78,7 @@ def cancel(board: Board, index: int, at: tuple[int, int]) -> None:
 def follow(
     executor: rt.Executor, board: Board, index: int, entry: Entry
 ) -> tuple[list[rt.Event], rt.Result]:
-    """Submits a request when its time has come and takes its events."""
+    """Submits a request at its point of progress and reads its events."""
     try:
         if entry.after is not None:
             board.await_progress(*entry.after)
@@ -94,7 +95,7 @@ def follow(
 
 
 def run(executor: rt.Executor, mix: Mix) -> list[tuple[list[rt.Event], rt.Result]]:
-    """Events and result of each request."""
+    """Runs the mix and returns events and result of each request."""
     board = Board(len(mix.entries))
     cancels = [(index, each.cancel) for index, each in enumerate(mix.entries) if each.cancel]
     with ThreadPoolExecutor(len(mix.entries) + len(cancels)) as threads:
@@ -109,7 +110,7 @@ def run(executor: rt.Executor, mix: Mix) -> list[tuple[list[rt.Event], rt.Result
 
 
 def expect_as_alone(entry: Entry, result: rt.Result, whole: rt.Result) -> None:
-    """The result is that of the request alone, or its beginning where it was cut short."""
+    """Checks that the result is that of the request alone, or its beginning if it ended early."""
     fields = dict(entry.fields)
     reasons = {"cancelled"} if entry.cancel else set()
     reasons |= {"deadline"} if "deadline" in fields else set()

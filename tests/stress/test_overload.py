@@ -1,5 +1,5 @@
-"""A bounded queue flooded from several threads: what is accepted comes to its end, what is refused
-is told at once, and a close in the middle of it all keeps its word.
+"""Several threads flood a bounded queue: accepted requests end, refused ones are refused at once,
+and a close during the flood works as documented.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from .mixing import (
 MAX_QUEUE_SIZE = 8
 NUM_SLOTS = 4  # of the engine
 NUM_FLOODERS = 4
-NUM_ATTEMPTS = 300  # of one flooder, at least
-ENOUGH = 20  # accepted requests, after which the executor is closed in the middle of the flood
+NUM_ATTEMPTS = 300  # least number of attempts of one flooder
+ENOUGH = 20  # number of accepted requests after which the executor is closed during the flood
 
 
 @dataclass
 class Flood:
-    """What became of one flooder's requests."""
+    """The outcomes of one flooder's requests."""
 
     accepted: list[tuple[Spec, rt.Handle]] = field(default_factory=list)
     num_refused: int = 0
@@ -44,7 +44,7 @@ class Flood:
 
 
 class Accepted:
-    """How many requests were accepted, by all flooders."""
+    """The number of accepted requests of all flooders."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -61,7 +61,7 @@ class Accepted:
 
 
 def short_specs() -> list[Spec]:
-    """Requests of a few hundred steps: the queue is full most of the time."""
+    """Returns requests of a few hundred steps, so that the queue is full most of the time."""
     return [
         Spec(("ids", 3 + seed), ("voice", seed % 3), seed, (*options, ("seed", seed)))
         for seed in range(6)
@@ -71,7 +71,9 @@ def short_specs() -> list[Spec]:
 
 
 def flood(executor: rt.Executor, specs: list[Spec], accepted: Accepted, *, forever: bool) -> Flood:
-    """Submits as fast as it can, whatever comes back, until it has tried enough or is sent away."""
+    """Submits as fast as it can and ignores refusals, until it has tried enough or the executor is
+    closed.
+    """
     made = Flood()
     attempt = 0
     while forever or attempt < NUM_ATTEMPTS:
@@ -121,7 +123,7 @@ def expect_counted(executor: rt.Executor, floods: list[Flood]) -> None:
 
 
 def test_a_full_queue_refuses_at_once(bench: Bench, endless: Path) -> None:
-    """The refusal needs nothing to happen first: nothing does, while the slots are taken."""
+    """The refusal does not wait for another request: none can end while all slots are occupied."""
     holder, waiter = holding(endless_specs()[0]), short_specs()[0]
     with bench.executor(endless, max_queue_size=MAX_QUEUE_SIZE, num_threads=1) as executor:
         info = executor.engine.info
@@ -134,7 +136,7 @@ def test_a_full_queue_refuses_at_once(bench: Bench, endless: Path) -> None:
         assert executor.stats().num_submitted == NUM_SLOTS + MAX_QUEUE_SIZE
         assert executor.stats().num_refused == 1
         given_up = waiting.pop()
-        given_up.cancel()  # its place in the queue is free before any slot is
+        given_up.cancel()  # its place in the queue is free before any slot is free
         assert end_of(given_up).finish_reason == "cancelled"
         assert not any(handle.is_done for handle in holders)
         waiting.append(executor.submit(waiter.request(info)))
@@ -183,10 +185,10 @@ def test_closing_in_the_middle_of_a_flood(
     for use in (executor.submit, executor.stream, executor.astream, executor.generate):
         with pytest.raises(rt.ClosedError):
             use(short_specs()[0].request(executor.engine.info))
-    executor.close(drain=not drain)  # again changes nothing
+    executor.close(drain=not drain)  # a second close changes nothing
 
 
-def test_a_drain_is_cut_short_by_a_close(bench: Bench, endless: Path) -> None:
+def test_a_close_interrupts_a_drain(bench: Bench, endless: Path) -> None:
     spec = endless_specs()[0]
     executor = bench.executor(endless, num_threads=1)
     request = spec.request(executor.engine.info)
@@ -203,8 +205,8 @@ def test_a_drain_is_cut_short_by_a_close(bench: Bench, endless: Path) -> None:
     expect_idle(executor, [spec])
 
 
-def test_what_waits_is_refused_or_accepted_never_both(bench: Bench, endless: Path) -> None:
-    """A list longer than the queue is served in its order of arrival, none left out."""
+def test_a_list_longer_than_the_queue_is_served_in_order(bench: Bench, endless: Path) -> None:
+    """Every request of the list is served, in order of arrival."""
     specs = short_specs() * 5
     with bench.executor(endless, max_queue_size=2, num_threads=1) as executor:
         results = executor.generate([spec.request(executor.engine.info) for spec in specs])

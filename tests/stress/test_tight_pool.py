@@ -1,5 +1,5 @@
-"""A cache pool of a tenth of what the slots could come to hold: requests wait for blocks, none is
-stuck, none is changed, and what could never fit is told at once.
+"""A cache pool with a tenth of the blocks that the slots could use: requests wait for blocks, all
+end with unchanged results; a request that can never fit fails at once.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ POOL = WORKING_SET // 10 // TOKENS_PER_BLOCK * TOKENS_PER_BLOCK
 
 
 def spec_of(index: int, contexts: tuple[str, ...]) -> Spec:
-    """One of a few requests that fit, from a block or two up to nearly the whole pool."""
+    """Returns one of a few requests that fit and need from one block to nearly the whole pool."""
     frames = (2, 5, 13, 16)[index % 4]
     rows = (1, 7, 15, 20, 24)[index % 5]
     scale = (1.0, 2.5, 1.0)[index % 3]
@@ -39,7 +39,7 @@ def spec_of(index: int, contexts: tuple[str, ...]) -> Spec:
 
 
 def too_large() -> list[Spec]:
-    """More than there is in all: the pool has fewer blocks than these may come to hold."""
+    """Returns requests that may need more blocks than the pool has."""
     frames = LIMITS["max_seq_len"] - LIMITS["max_input_len"]
     options = (("cfg_scale", 2.5), ("max_frames", frames), ("min_frames", frames))
     return [Spec(("ids", 3), ("embeddings", rows), 0, options) for rows in (23, 24)]
@@ -72,7 +72,7 @@ def test_a_thousand_requests_in_a_tenth_of_the_blocks(
         assert executor.stats().num_completed == NUM_REQUESTS
 
 
-def test_what_can_never_fit_is_refused(bench: Bench) -> None:
+def test_a_request_that_can_never_fit_is_refused(bench: Bench) -> None:
     engine = bench.engine(KIND, max_batch_size=NUM_SLOTS)
     fitting = spec_of(1, ("embeddings",))
     with bench.executor(engine, max_tokens_in_paged_kv_cache=POOL, num_threads=1) as executor:
@@ -84,10 +84,10 @@ def test_what_can_never_fit_is_refused(bench: Bench) -> None:
             with pytest.raises(rt.CapacityError, match="cache blocks"):
                 executor.stream(spec.request(info))
         expect_same(end_of(held), bench.alone(engine, fitting))
-        assert executor.stats().num_submitted == 1  # what is refused is no request
+        assert executor.stats().num_submitted == 1  # refused requests are not counted
 
 
-def test_what_can_never_fit_fails_alone_among_others(bench: Bench) -> None:
+def test_a_request_that_can_never_fit_fails_alone(bench: Bench) -> None:
     engine = bench.engine(KIND, max_batch_size=NUM_SLOTS)
     specs = [spec_of(index, ("voice", "embeddings")) for index in range(12)]
     specs[1:1] = too_large()
@@ -100,8 +100,8 @@ def test_what_can_never_fit_fails_alone_among_others(bench: Bench) -> None:
             expect_same(result, bench.alone(engine, spec))
 
 
-def test_the_least_pool_serves_one_after_the_other(bench: Bench) -> None:
-    """Exactly the blocks of one request, at full length: the others wait for it to end."""
+def test_the_smallest_pool_serves_one_request_at_a_time(bench: Bench) -> None:
+    """The pool has exactly the blocks of one request of full length: others wait for its end."""
     engine = bench.engine(KIND)
     specs = too_large()
     with bench.executor(

@@ -1,7 +1,8 @@
-"""Names, shapes and configuration of Magpie checkpoints in the original layouts, at any size.
+"""Computes names, shapes and configuration of Magpie checkpoints in the original layouts, at any
+size.
 
-The true sizes are those of the published models; the test suite compares them, name by name, with
-the lists taken from the original code. Smaller ones have the same architecture.
+The full sizes are those of the published models; the test suite compares them, name by name, with
+lists taken from the original code. Smaller sizes have the same architecture.
 """
 
 from __future__ import annotations
@@ -17,15 +18,16 @@ SPEAKERS = ("Aria", "Jason", "John", "Leo", "Sofia")
 
 @dataclass(frozen=True)
 class SynthModel:
-    """A Magpie model to be made up.
+    """The sizes and options of a synthetic Magpie model.
 
     Attributes:
-        model_type: of the original: decoder_context_tts, decoder_ce or multi_encoder_context_tts.
+        model_type: the original's model type: decoder_context_tts, decoder_ce or
+            multi_encoder_context_tts.
         codebook_size: codec entries K; the tables have K + 8 rows.
-        voices, voice_rows: stored voices (decoder_ce only); 0 for none, then a context encoder is
-            there.
+        voices, voice_rows: the number and length of stored voices (decoder_ce only); with 0 voices
+            the model has a context encoder instead.
         local_type: "none", "autoregressive" or "maskgit".
-        estimate_layers, apply_layers: of the attention prior, for `inference_parameters`.
+        estimate_layers, apply_layers: layers of the attention prior, for `inference_parameters`.
     """
 
     model_type: str
@@ -58,12 +60,12 @@ class SynthModel:
 
     @property
     def tables(self) -> int:
-        """Audio tables and heads."""
+        """Returns the number of audio tables, which is also the number of heads."""
         return self.codebooks * self.frame_stacking
 
     @property
     def vocab(self) -> int:
-        """Rows of one audio table."""
+        """Returns the rows of one audio table."""
         return self.codebook_size + SPECIALS
 
 
@@ -175,10 +177,10 @@ CKPT_SIZES = {"tiny": _TINY_2503, "mid": _MID_2503, "true": _TRUE_2503}
 
 
 def named_size(sizes: dict[str, SynthModel], size: str | SynthModel) -> SynthModel:
-    """A size by name; a model of one's own passes through.
+    """Returns the size of this name; a `SynthModel` is returned unchanged.
 
     Raises:
-        ConfigError: an unknown name.
+        ConfigError: the name is unknown.
     """
     if isinstance(size, SynthModel):
         return size
@@ -251,7 +253,7 @@ def _local(model: SynthModel) -> dict[str, tuple[int, ...]]:
 
 
 def layout(model: SynthModel) -> dict[str, tuple[int, ...]]:
-    """Name and shape of every tensor the original code stores, mask buffers included."""
+    """Returns name and shape of every tensor that the original code stores, with mask buffers."""
     dim, vocab = model.dim, model.vocab
     shapes: dict[str, tuple[int, ...]] = {}
     if model.voices:
@@ -300,7 +302,7 @@ def layout(model: SynthModel) -> dict[str, tuple[int, ...]]:
 
 
 def has_context_encoder(model: SynthModel) -> bool:
-    """Whether the state dict holds one: stored voices replace it."""
+    """Whether the state dict has a context encoder: stored voices replace it."""
     return model.model_type in ("decoder_ce", "multi_encoder_context_tts") and not model.voices
 
 
@@ -324,8 +326,8 @@ def _stack_config(
 
 
 def config(model: SynthModel, *, is_nemo3: bool) -> dict[str, Any]:
-    """The configuration that belongs to `layout(model)`; `is_nemo3` adds what the later generation
-    writes.
+    """Returns the configuration that matches `layout(model)`; `is_nemo3` adds the fields that the
+    later generation writes.
     """
     decoder = _stack_config(model, model.decoder_layers, model.decoder_kernel, is_causal=True) | {
         "has_xattn": True,

@@ -1,11 +1,11 @@
-"""Random Magpie checkpoints in the original file formats, for demos, tests and benchmarks: no
-download, no torch.
+"""Writes random Magpie checkpoints in the original file formats, for demos, tests and benchmarks.
+They need neither a download nor torch.
 
-Weights are float32 normal numbers, scaled so that activations keep their size through the stacks
-and codes vary: linear maps by the root of their inputs, those that write to the residual by the
-depth too, tables of width about 1, norm scales about 1. Heads give logits of standard deviation
-2.5. The end of speech has the chance of any other code, so a guided sampled run ends after some
-dozens of steps; a greedy one may not.
+Weights are normally distributed float32 numbers, scaled so that activations keep their magnitude
+through the stacks and codes vary. Linear maps are scaled by the root of their inputs, and maps that
+write to the residual also by the depth; table rows and norm scales are about 1. Heads give logits
+with a standard deviation of 2.5. The end of speech is as likely as any other code, so a guided
+sampled run ends after a few dozen steps; a greedy run may not end.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ ARTIFACT_HASH = "0123456789abcdef0123456789abcdef"
 
 
 def _spread(name: str, shape: tuple[int, ...], depth: int) -> tuple[float, float]:
-    """Mean and standard deviation of a tensor's values."""
+    """Returns mean and standard deviation of a tensor's values."""
     if "norm" in name:
         return 1.0, 0.1
     if name.endswith(".bias"):
@@ -68,8 +68,8 @@ def _depth(model: SynthModel, name: str) -> int:
 
 
 def random_tensors(model: SynthModel, seed: int, *, masks: bool = False) -> dict[str, SynthTensor]:
-    """Every tensor of `layout(model)`, made when asked for; each has its own stream, so order does
-    not matter.
+    """Returns every tensor of `layout(model)`. Values are generated when they are read; each tensor
+    has its own random stream, so the order of reading does not matter.
     """
     tensors: dict[str, SynthTensor] = {}
     for index, (name, shape) in enumerate(layout(model).items()):
@@ -120,15 +120,15 @@ def write_random_nemo(
     """Writes a `.nemo` of the current generation.
 
     Args:
-        path: the file to make.
-        size: "tiny", "mid" (what the demo runs) or "v2607" (true size), or a model of one's own.
-        seed: of the weights.
-        masks: write the causal-mask buffers too, as the original does; they say nothing and are
-            large.
+        path: the file to create.
+        size: "tiny", "mid" (the size of the demo), "v2607" (full size), or a `SynthModel`.
+        seed: the seed of the weights.
+        masks: whether to write the causal-mask buffers too, as the original does; they are large
+            and carry no information.
         artifacts: more members of the archive.
 
     Raises:
-        ConfigError: an unknown size.
+        ConfigError: the size is unknown.
     """
     model = named_size(NEMO_SIZES, size)
     values = config(model, is_nemo3=True)
@@ -157,7 +157,7 @@ def _tar_header(name: str, size: int) -> bytes:
 
 
 def _write_weights(file: BinaryIO, tensors: Mapping[str, SynthTensor]) -> None:
-    """Appends the member of the weights; its header is written when its size is known."""
+    """Appends the member with the weights; its header is written once its size is known."""
     name = "model_weights.ckpt"
     header = file.tell()
     file.write(bytes(tarfile.BLOCKSIZE))
@@ -177,16 +177,16 @@ def write_random_ckpt(
     *,
     masks: bool = False,
 ) -> Path:
-    """Writes a 2503 `.ckpt` and, beside it, `<stem>.hparams.yaml`.
+    """Writes a 2503 `.ckpt`, and `<stem>.hparams.yaml` in the same folder.
 
     Args:
-        path: the file to make.
-        size: "tiny", "mid" or "true", or a model of one's own.
-        seed: of the weights.
-        masks: write the causal-mask buffers too.
+        path: the file to create.
+        size: "tiny", "mid", "true" (full size), or a `SynthModel`.
+        seed: the seed of the weights.
+        masks: whether to write the causal-mask buffers too.
 
     Raises:
-        ConfigError: an unknown size.
+        ConfigError: the size is unknown.
     """
     model = named_size(CKPT_SIZES, size)
     path = Path(path)

@@ -1,10 +1,9 @@
-"""Writes tensors the way `torch.save` lays them out, without torch: a stored zip with a hand-made
-pickle.
+"""Writes tensors in the layout of `torch.save` without torch: an uncompressed zip with a pickle.
 
-Only for synthetic checkpoints: it makes what the readers are meant to take, so that demos and tests
-need no download and no torch. One tensor in memory at a time. Decided: zip entries have real
-checksums and their data is aligned to 64 bytes, as torch does; no zip64, so an archive stays below
-4 GiB.
+This module serves only synthetic checkpoints, so that demos and tests need neither a download nor
+torch. It holds one tensor in memory at a time. As in torch's files, zip entries have correct
+checksums and their data is aligned to 64 bytes. It does not write zip64, so an archive must be
+smaller than 4 GiB.
 """
 
 from __future__ import annotations
@@ -30,8 +29,8 @@ DOS_DATE = (1980 - 1980) << 9 | 1 << 5 | 1
 
 @dataclass(frozen=True)
 class SynthTensor:
-    """A tensor to be written: NumPy dtype name, shape, and a function that makes its values when
-    they are needed.
+    """A tensor to be written: NumPy dtype name, shape, and a function that generates its values
+    when they are written.
     """
 
     dtype: str
@@ -58,7 +57,7 @@ def _tuple(values: Iterable[int]) -> bytes:
 
 
 def _tensor(key: int, tensor: SynthTensor) -> bytes:
-    """The pickle of one tensor: `_rebuild_tensor_v2` on the storage `data/<key>`."""
+    """Returns the pickle of one tensor: `_rebuild_tensor_v2` on the storage `data/<key>`."""
     count = math.prod(tensor.shape)
     strides = [math.prod(tensor.shape[axis + 1 :]) for axis in range(len(tensor.shape))]
     storage = _text("storage") + b"ctorch\n" + STORAGES[tensor.dtype].encode() + b"\n"
@@ -69,8 +68,8 @@ def _tensor(key: int, tensor: SynthTensor) -> bytes:
 
 
 def pickle_of(tensors: Mapping[str, SynthTensor], entries: Mapping[str, int | str] | None) -> bytes:
-    """data.pkl: the state dict itself, or, with `entries`, a dict of them and of `state_dict` (as
-    Lightning does).
+    """Returns data.pkl: the state dict itself or, with `entries`, a dict of these entries and of
+    `state_dict`, as Lightning writes it.
     """
     state = b"ccollections\nOrderedDict\n)R("
     for key, (name, tensor) in enumerate(tensors.items()):
@@ -85,7 +84,7 @@ def pickle_of(tensors: Mapping[str, SynthTensor], entries: Mapping[str, int | st
 
 
 class StoredZip:
-    """A zip of stored entries, appended to a file from where it stands."""
+    """Writes a zip of uncompressed entries to a file, from its current position."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -96,7 +95,7 @@ class StoredZip:
         """Appends one entry.
 
         Raises:
-            ConfigError: the archive would reach 4 GiB.
+            ConfigError: the archive would be 4 GiB or larger.
         """
         raw, size = name.encode(), memoryview(data).nbytes
         offset = self._file.tell() - self._base
@@ -117,7 +116,7 @@ class StoredZip:
         self._directory.append(b"PK\x01\x02" + struct.pack("<HH", 20, 20) + common + fields + raw)
 
     def close(self) -> None:
-        """Appends the directory; the file itself stays open."""
+        """Appends the directory; the file stays open."""
         begin = self._file.tell() - self._base
         directory = b"".join(self._directory)
         count = len(self._directory)
@@ -135,14 +134,14 @@ def write_torch_archive(
     """Appends a torch archive to an open file.
 
     Args:
-        file: open for writing; must be able to tell its position.
+        file: a file that is open for writing and supports `tell`.
         tensors: the state dict, written in its order.
-        folder: the archive's one folder.
+        folder: the name of the archive's only folder.
         entries: other entries of the top-level dict; None makes the state dict the top level.
 
     Raises:
-        ConfigError: made values are not of the stated dtype and shape, or the archive reaches 4
-            GiB.
+        ConfigError: generated values are not of the stated dtype and shape, or the archive would be
+            4 GiB or larger.
     """
     archive = StoredZip(file)
     archive.add(f"{folder}/data.pkl", pickle_of(tensors, entries))

@@ -1,4 +1,4 @@
-"""What a case is: one tiny checkpoint and the runs that share it."""
+"""Defines a case: one tiny checkpoint and the runs that share it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LAYERS_12 = {
     "apply_prior_to_layers": [1, 2],
     "start_prior_after_n_audio_steps": 0,
 }
-# Recorded arrays of a run whose stages other runs of the same checkpoint already show.
+# Arrays to record for a run if other runs of the same checkpoint already record its stages.
 DECODE_ONLY = (
     "align_scores",
     "argmax_codes",
@@ -42,7 +42,7 @@ DECODE_ONLY = (
 )
 
 
-# And of a run that is about its end.
+# Arrays to record for a run that tests the end of speech.
 ENDING_ONLY = (
     "argmax_codes",
     "attended",

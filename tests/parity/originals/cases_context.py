@@ -1,4 +1,4 @@
-"""Where the voice comes from: context encoder, context text, a memory of its own, old decoders."""
+"""Cases for every source of the voice: context encoder, context text, own memory, old decoders."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LOCAL = {
     "local_transformer_n_layers": 1,
     "local_transformer_n_heads": 2,
 }
-_TEXT_COLUMNS = 13  # context text is padded to this many ids, which all count
+_TEXT_COLUMNS = 13  # context text is padded to this many ids, all of them valid
 _SIZES = Sizes()
 _LEGACY = Sizes(context_text_vocab=12, context_text_offset=18)
 
@@ -52,7 +52,8 @@ def _lt(name: str, steps: int = 12, **fields: Any) -> Run:
     return Run(name, steps, local_transformer=True, prior=LAYERS_12, **fields)
 
 
-# 8 frames and two special columns make 5 stacked rows; 9 make 6, the last one half code 0.
+# 8 frames and two special columns make 5 stacked rows; 9 frames make 6, and half of the last row is
+# code 0.
 TINYCE = Case(
     name="tinyce",
     config=config("decoder_ce", context_encoder=CONTEXT_ENCODER, **_LOCAL),
@@ -130,7 +131,8 @@ TINYMULTI = Case(
     ),
 )
 
-# Decoders of before 2025: a convolution over time in the FFN, one cross head per self head.
+# Decoders from before 2025 have a convolution over time in the FFN, and as many cross heads as self
+# heads.
 TINYOLD = Case(
     name="tinyold",
     config=config(

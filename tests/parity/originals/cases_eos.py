@@ -1,4 +1,4 @@
-"""Where a request ends: text progress, every detection method, minima, the 2503 rule."""
+"""Cases for the end of speech: text progress, every detection method, minima, the 2503 rule."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .runs import Run
 from .tiny import CONTEXT_ENCODER, config, context_codes, text_batch, with_voices
 
 _SIZES = Sizes()
-_SIZES_2503 = Sizes(codebook_size=72)  # the 2503 code asks for the 80 best of a table
+_SIZES_2503 = Sizes(codebook_size=72)  # the 2503 code takes the 80 best ids of a table
 _EOS = _SIZES.codebook_size + 1
 _EOS_2503 = _SIZES_2503.codebook_size + 1
 
@@ -22,8 +22,8 @@ def _texts(lengths: list[int], seed: int = 7) -> dict[str, Any]:
     return {**text_batch(lengths, 20, seed), "speaker_indices": np.arange(len(lengths))}
 
 
-# v2512: one frame a step, a narrow local transformer behind a projection, the old names of the
-# prior's knobs. Its local heads want to end at once, its main head never does.
+# v2512 has one frame per step, a narrow local transformer behind a projection, and the old names of
+# the prior's options. Its local heads favour EOS from the first step, its main head never does.
 _PARAMETERS_2512 = {
     "max_decoder_steps": 40,
     "temperature": 0.6,
@@ -47,7 +47,9 @@ def _eager_local(state: State) -> State:
 
 
 def _tracked(name: str, lengths: list[int], *, eager: bool, **parameters: Any) -> Run:
-    """Eager: the local transformer's first EOS ends; else only a forced EOS of the main head."""
+    """Returns a run that ends at the first EOS of the local transformer (`eager`), or else only at
+    a forced EOS of the main head.
+    """
     method = "argmax_or_multinomial_any" if eager else "argmax_any"
     return Run(
         f"{name}_{'eager' if eager else 'forced'}",
@@ -91,7 +93,7 @@ TINY2512 = Case(
 
 
 def _common_direction(sizes: Sizes, gain: float, levels: tuple[float, ...], seed: int) -> Any:
-    """Gives every head the same EOS row, so that EOS comes in many codebooks at once.
+    """Gives every head the same EOS row, so that many codebooks reach EOS at the same step.
 
     `levels` are the EOS biases of the slices of a step, in order.
     """

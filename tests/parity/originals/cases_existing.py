@@ -1,4 +1,4 @@
-"""Further runs of the checkpoints that came with the first goldens."""
+"""More runs of the checkpoints of the first goldens."""
 
 from __future__ import annotations
 

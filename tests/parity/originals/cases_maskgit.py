@@ -1,4 +1,4 @@
-"""The MaskGit local transformer, one and two stacked frames."""
+"""Cases for the MaskGit local transformer, with one and two stacked frames."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Writes tiny checkpoints and what the original computes from them.
+"""Writes tiny checkpoints and the arrays that the original computes from them.
 
     python -m originals.generate --source FOLDER --out DATA [--case NAME ...]
 
 FOLDER holds the original's `nemo/` package: 3.0.0 for the current cases, the 2503 release for the
-others; cases of the other generation are passed over, by name.
+others; cases of the other generation are skipped, and the log names them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ LOG = logging.getLogger("originals")
 
 
 def _checkpoint(original: Original, case: Case, out: Path) -> tuple[Any, State]:
-    """The model and weights of a case: read if the file came from elsewhere, else made."""
+    """Returns model and weights of a case, read from its file if the case has one, else new."""
     path = out / f"{case.name}{'.nemo' if case.current else '.ckpt'}"
     if case.inputs_from:
         read = tiny.load_nemo if case.current else tiny.load_ckpt
@@ -98,7 +98,7 @@ def main() -> None:
         if arguments.case and case.name not in arguments.case:
             continue
         if case.current != original.current:
-            LOG.info("%s: of the other generation, passed over", case.name)
+            LOG.info("%s: skipped, because it is of the other generation", case.name)
             continue
         generate(original, case, arguments.out)
 

@@ -1,4 +1,4 @@
-"""`LocalTransformerHelper.sample_maskgit` alone: decoder outputs in, codes and logits out."""
+"""Runs `LocalTransformerHelper.sample_maskgit` alone, from decoder outputs to codes and logits."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ITEMS = 3
 
 @dataclass
 class _Taps:
-    """Collects what the tables are asked for and what the heads answer, in call order."""
+    """Records the inputs of the tables and the outputs of the heads, in call order."""
 
     logits: list[torch.Tensor] = field(default_factory=list)
     fed: list[torch.Tensor] = field(default_factory=list)
@@ -86,10 +86,10 @@ def run_units(model: Any, state: State, case: Case, out: Path) -> dict[str, Any]
             codes = model._lt_helper.sample_maskgit(rows, 0.7, _TOPK, **arguments)
         passes = len(taps.logits) // slots
         arrays[f"{name}.codes"] = codes.numpy()  # [items, codebooks, stacking]
-        if "finished_items" not in arguments:  # there all confidences are 1: any order is right
+        if "finished_items" not in arguments:  # all confidences are 1 here, so any order is correct
             arrays[f"{name}.pass_codes"] = (
                 torch.stack(taps.fed).reshape(passes, slots, -1).transpose(1, 2).numpy()
-            )  # what each pass was fed, MASK included: [passes, rows, slots]
+            )  # the input of each pass, with MASK ids: [passes, rows, slots]
             arrays[f"{name}.logits"] = (
                 torch.stack(taps.logits)
                 .reshape(passes, slots, len(rows), -1)

@@ -1,7 +1,7 @@
 """Builds the original MagpieTTS model on a stand-in codec and tokenizer.
 
 Both generations construct their networks in `MagpieTTSModel.__init__`; only the codec, the
-tokenizer and the base class are replaced. No line that computes is touched.
+tokenizer and the base class are replaced. The code that computes is unchanged.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ State = dict[str, torch.Tensor]
 
 @dataclass(frozen=True)
 class Sizes:
-    """What the original reads from the codec and the tokenizer instead of the configuration."""
+    """The sizes that the original takes from codec and tokenizer, not from the configuration."""
 
     codebooks: int = 4
     codebook_size: int = 24  # codes of the codec; eight special ids follow
@@ -33,7 +33,7 @@ class Sizes:
 
 
 class _Module(torch.nn.Module):
-    """Stands for ModelPT: keeps the configuration, trains nothing."""
+    """Replaces ModelPT: it stores the configuration and trains nothing."""
 
     global_step = 0
 
@@ -47,7 +47,7 @@ class _Module(torch.nn.Module):
 
 
 class _Codec(torch.nn.Module):
-    """Stands for the audio codec: says its sizes and returns silence."""
+    """Replaces the audio codec: it states its sizes and returns silence."""
 
     sample_rate = output_sample_rate = 22050
     samples_per_frame = 1024
@@ -69,7 +69,7 @@ class _Codec(torch.nn.Module):
 
 
 class _NeuralModule(torch.nn.Module):
-    """Stands for the base class of modules."""
+    """Replaces the base class of modules."""
 
 
 class Original:
@@ -84,12 +84,12 @@ class Original:
         self.current = hasattr(self.module, "LocalTransformerHelper")  # 3.0.0, else 2503
 
     def build(self, config: dict[str, Any], sizes: Sizes) -> Any:
-        """A model in evaluation mode with the original's own initial weights."""
+        """Returns a model in evaluation mode with the initial weights of the original."""
         codec = _Codec(sizes)
         self.module.__dict__["AudioCodecModel"] = SimpleNamespace(
             restore_from=lambda path, return_config=False, **_: {} if return_config else codec
         )
-        # Legacy conditioning counts the tokens of its tokenizer and takes them off again.
+        # Legacy conditioning subtracts the number of tokens of its tokenizer from the ids.
         extra = sizes.context_text_vocab if self.current else 0
         tokenizer = SimpleNamespace(
             tokens=list(range(sizes.n_text - 2 + extra)),
@@ -105,5 +105,5 @@ class Original:
 
 
 def current_module(name: str) -> Any:
-    """A module of the original that is already imported."""
+    """Returns a module of the original that is already imported."""
     return sys.modules[f"nemo.collections.tts.{name}"]

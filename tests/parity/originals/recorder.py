@@ -1,8 +1,8 @@
-"""Runs the original greedily and keeps what a parity test compares.
+"""Runs the original greedily and records the arrays that a parity test compares.
 
 Every array is taken from the arguments and results of the original's own methods. Two functions
-of torch are replaced while a run lasts: `multinomial` takes the largest probability, and `topk`
-also notes how far apart the two largest logits were.
+of torch are replaced during a run: `multinomial` takes the largest probability, and `topk` also
+records the difference of the two largest logits.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Arrays = dict[str, np.ndarray]
 
 @dataclass
 class Margins:
-    """Smallest gaps seen: what a rounding error would have to exceed to change an outcome."""
+    """The smallest gaps of a run, which a rounding error must exceed to change a result."""
 
     logits: float = float("inf")  # two largest logits of a pick
     eos: float = float("inf")  # EOS against the best other, in the argmax stream
@@ -30,7 +30,7 @@ class Margins:
 
 
 def _gap(values: torch.Tensor) -> float:
-    """Smallest difference of the two largest finite entries along the last axis."""
+    """Returns the smallest difference of the two largest finite entries along the last axis."""
     best = _topk(values, min(2, values.shape[-1]), dim=-1)[0]
     if best.shape[-1] < 2:
         return float("inf")
@@ -44,7 +44,7 @@ _topk = torch.topk
 
 @contextlib.contextmanager
 def greedy(margins: Margins, vocab: int, eos: int, batch: int) -> Iterator[None]:
-    """Replaces the draw by the largest entry; rows past `batch` (unconditional) are not judged."""
+    """Replaces sampling by the largest entry; rows from `batch` on (unconditional) are ignored."""
 
     def topk(values: torch.Tensor, k: int, dim: int = -1) -> Any:
         k = int(k)
@@ -55,7 +55,7 @@ def greedy(margins: Margins, vocab: int, eos: int, batch: int) -> Iterator[None]
             margins.eos = min(margins.eos, float(gaps.min()))
         elif values.shape[-1] == vocab:
             margins.logits = min(margins.logits, _gap(values[:batch]))
-        elif 0 < k < values.shape[-1]:  # MaskGit: which positions stay, by confidence
+        elif 0 < k < values.shape[-1]:  # MaskGit keeps positions by confidence
             order = values[:batch].sort(dim=-1, descending=True)[0]
             margins.confidence = min(
                 margins.confidence, float((order[:, k - 1] - order[:, k]).min())
@@ -153,7 +153,7 @@ class Recorder:
         counts = kwargs["attended_timestep_counter"]
         for item in range(self.batch):
             last = int(kwargs["last_attended_timesteps"][-1][item])
-            # The counter already holds this step: take it back to see the window that was searched.
+            # The counter already includes this step: undo that to get the window that was searched.
             before = counts[item].get(last, 0) - (int(result[0][item]) == last)
             start = last + (before >= 8)
             end = min(start + kwargs["lookahead_window_size"], int(kwargs["text_lens"][item]) - 3)
@@ -164,7 +164,7 @@ class Recorder:
     def _after_context(self, result: Any, *args: Any) -> None:
         value = result if isinstance(result, dict) else vars(result)
         for name in ("context_audio_codes", "context_audio_codes_lens"):
-            if value[name] is not None:  # with the special columns, which 3.0.0 adds itself
+            if value[name] is not None:  # with the special columns, which the code of 3.0.0 adds
                 self.once[name] = value[name].numpy().copy()
         cond = value["cond"]
         if isinstance(cond, list):
@@ -195,7 +195,7 @@ class Recorder:
             self._add(name, marks)
 
     def arrays(self, cfg_scale: float | None) -> Arrays:
-        """Everything recorded, stacked over steps."""
+        """Returns everything recorded, stacked over steps."""
         out: Arrays = dict(self.once)
         steps = len(self.steps["dec_hidden"])
         for name, values in self.steps.items():

@@ -1,4 +1,4 @@
-"""One greedy run of `infer_batch`, for either generation, to golden arrays."""
+"""Records the golden arrays of one greedy run of `infer_batch`, for either generation."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from .recorder import Arrays, Margins, Recorder, greedy
 
 @dataclass(frozen=True)
 class Run:
-    """The knobs of one run; `prior` None switches the attention prior off."""
+    """The options of one run; if `prior` is None, the run has no attention prior."""
 
     name: str
-    steps: int  # decoder steps at most
+    steps: int  # limit on decoder steps
     cfg_scale: float | None = 2.5
     kv_cache: bool = True
     local_transformer: bool = False
@@ -29,11 +29,11 @@ class Run:
     maskgit: dict[str, Any] = field(default_factory=dict)  # maskgit_* arguments
     topk: int = 20
     bias: dict[str, float] = field(default_factory=dict)  # see apply_bias
-    batch: dict[str, Any] = field(default_factory=dict)  # inputs of this run alone
+    batch: dict[str, Any] = field(default_factory=dict)  # inputs that only this run has
     keep: tuple[str, ...] = ()  # only these recorded arrays; empty: all
 
 
-# Names of the prior's knobs: ours (as in the 2503 signature) and those of 3.0.0.
+# Names of the prior's options: ours (as in the 2503 signature) and those of 3.0.0.
 _RENAMED = {
     "prior_epsilon": "attention_prior_epsilon",
     "lookahead_window_size": "attention_prior_lookahead_window",
@@ -83,7 +83,7 @@ def _run_2503(model: Any, run: Run, batch: dict[str, torch.Tensor]) -> tuple[Any
 
 
 def apply_bias(model: Any, bias: dict[str, float]) -> None:
-    """Adds to single head biases, "<main|local>.<slice>.<id>": a run's own end of speech."""
+    """Adds to single head biases, "<main|local>.<slice>.<id>", to move the run's end of speech."""
     with torch.no_grad():
         for place, value in bias.items():
             kind, index, token = place.split(".")
@@ -101,7 +101,7 @@ def execute(
     run: Run,
     batch: dict[str, Any],
 ) -> tuple[Arrays, dict[str, Any]]:
-    """The arrays of one run and its summary for CASE.json."""
+    """Returns the arrays of one run and its summary for CASE.json."""
     model.load_state_dict({name: value.clone() for name, value in state.items()})
     apply_bias(model, run.bias)
     model.use_kv_cache_for_inference = run.kv_cache

@@ -1,8 +1,8 @@
-"""Lets single files of the original be imported without the rest of its package.
+"""Imports single files of the original without the rest of its package.
 
-The model files pull in trainers, data loaders and speech evaluation. None of that takes part in
-decoding, so every import outside a short list becomes an inert stand-in; the listed files are
-executed as they are.
+The model files import trainers, data loaders and speech evaluation. Decoding uses none of them, so
+every import outside a short list becomes an inert stand-in; the listed files are executed
+unchanged.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from unittest.mock import MagicMock
 
-# Files executed as they are; everything else under the package is a stand-in.
+# Files that are executed unchanged; everything else in the package is a stand-in.
 REAL = (
     "nemo.collections.tts.models.magpietts",
     "nemo.collections.tts.modules.ffn_modules",
@@ -43,7 +43,7 @@ FOREIGN = (
 
 
 class StandIn(types.ModuleType):
-    """A module whose every attribute exists and does nothing."""
+    """A module in which every attribute exists and does nothing."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -88,5 +88,5 @@ class _Finder(importlib.abc.MetaPathFinder):
 
 
 def install(source: Path) -> None:
-    """Serves `nemo.*` from `source` (the folder that holds `nemo/`) from now on."""
+    """Makes all later imports of `nemo.*` use `source`, the folder that holds `nemo/`."""
     sys.meta_path.insert(0, _Finder(source))

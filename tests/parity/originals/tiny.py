@@ -17,11 +17,11 @@ from .original import Sizes, State
 
 DIM = 32
 POSITIONS = 64
-ABSENT = object()  # leaves a field out of a configuration
+ABSENT = object()  # marks a field to be left out of a configuration
 
 
 def stack(layers: int, **fields: Any) -> dict[str, Any]:
-    """The configuration of one transformer stack, as model_config.yaml spells it."""
+    """Returns the configuration of one transformer stack, in the form of model_config.yaml."""
     return {
         "n_layers": layers,
         "d_model": DIM,
@@ -46,7 +46,7 @@ def decoder(layers: int, **fields: Any) -> dict[str, Any]:
 
 
 def config(model_type: str, **fields: Any) -> dict[str, Any]:
-    """A model block with the fields that every checkpoint has; `fields` win."""
+    """Returns a model block with the fields that every checkpoint has; `fields` override them."""
     return {
         "model_type": model_type,
         "embedding_dim": DIM,
@@ -72,7 +72,7 @@ CONTEXT_ENCODER = stack(1, kernel_size=3, is_causal=False)
 
 
 def _scale(name: str, shape: torch.Size) -> float:
-    """Standard deviation by kind of tensor: lively enough that logits spread over tens."""
+    """Returns the standard deviation for a kind of tensor, such that logits spread over tens."""
     scale = 1.0 / math.sqrt(float(np.prod(shape[1:])))  # of a plain linear map
     if "audio_embeddings" in name:
         return 1.5
@@ -90,7 +90,7 @@ def _scale(name: str, shape: torch.Size) -> float:
 
 
 def random_state(model: Any, seed: int, sizes: Sizes, eos_bias: float = -20.0) -> State:
-    """Seeded weights in the names and order of the original; end of speech held off by a bias."""
+    """Returns seeded weights in the names and order of the original; a bias delays EOS."""
     generator = torch.Generator().manual_seed(seed)
     vocab = model.num_all_tokens_per_codebook
     state: State = {}
@@ -130,7 +130,7 @@ def _archive(value: Any) -> bytes:
 
 
 def save_nemo(path: Path, configuration: dict[str, Any], state: State) -> None:
-    """A gzipped tar with the two members that a .nemo file has; equal weights, equal bytes."""
+    """Writes a gzipped tar with the two members of a .nemo; equal weights give equal bytes."""
     stamp = {
         "target": "nemo.collections.tts.models.magpietts.MagpieTTSModel",
         "nemo_version": "3.0.0",
@@ -151,7 +151,7 @@ def save_nemo(path: Path, configuration: dict[str, Any], state: State) -> None:
 
 
 def save_ckpt(path: Path, configuration: dict[str, Any], state: State) -> None:
-    """A training checkpoint and, beside it, its hparams.yaml."""
+    """Writes a training checkpoint, and its hparams.yaml in the same folder."""
     entries = {"epoch": 1, "global_step": 10, "pytorch-lightning_version": "2.5.0"}
     path.write_bytes(_archive({**entries, "state_dict": state}))
     hparams = yaml.safe_dump({"cfg": configuration}, sort_keys=False)
@@ -177,7 +177,7 @@ def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
 
 
 def text_batch(lengths: list[int], n_text: int, seed: int) -> dict[str, np.ndarray]:
-    """Random token ids, each text ending in the text EOS (the last row), padded with 0."""
+    """Returns random token ids, each text ending in the text EOS (the last row), padded with 0."""
     draw = np.random.default_rng(seed)
     text = np.zeros((len(lengths), max(lengths)), dtype=np.int64)
     for row, length in enumerate(lengths):
@@ -187,7 +187,7 @@ def text_batch(lengths: list[int], n_text: int, seed: int) -> dict[str, np.ndarr
 
 
 def context_codes(items: int, frames: int, sizes: Sizes, seed: int) -> dict[str, np.ndarray]:
-    """Codec codes of a voice prompt, without special columns."""
+    """Returns codec codes of a voice prompt, without special columns."""
     draw = np.random.default_rng(seed)
     codes = draw.integers(0, sizes.codebook_size, (items, sizes.codebooks, frames))
     return {
