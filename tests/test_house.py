@@ -9,13 +9,12 @@ import ast
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+from .house import ROOT, files, is_ours, name_of
 
 # Folder (the longest prefix counts) -> what its files may include with quotes.
 INCLUDES = {
@@ -66,11 +65,13 @@ REFERENCE_USERS = ("cpp/src/ops/reference/", "cpp/src/backends.cpp")
 FOLDERS = {
     ".": {".ci", "cpp", "docs", "examples", "plugins", "python", "scripts", "tests"},
     "cpp": {"cmake", "include", "src"},
-    "cpp/src": set("bench core cpu cuda decode executor model ops rules step tensorrt".split()),
+    "cpp/src": {
+        *("bench", "core", "cpu", "cuda", "decode", "executor"),
+        *("model", "ops", "rules", "step", "tensorrt"),
+    },
     "python": {"bindings", "ttsrt_rt"},
     "python/ttsrt_rt": {"bench", "cli", "convert", "synth"},
 }
-NOT_OURS = {"build", "dist", "carry", "out", "shared", "__pycache__"}
 
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
@@ -84,33 +85,6 @@ LONG_FUNCTIONS = {
     )
 }
 
-# What each part of the Python package may import of the others.
-PYTHON_IMPORTS = {
-    "errors": set(),
-    "convert": {"errors", "convert"},
-    "synth": {"errors", "convert", "synth"},
-    "request": {"_core"},
-    "result": {"_core"},
-    "arrays": {"errors", "request"},
-}
-RUN_TIME_PACKAGES = {"numpy", "yaml", "tqdm", "ttsrt_rt"}
-FOREIGN_PACKAGES = {"bench": {"matplotlib", "torch"}}
-
-
-def is_ours(folder: str) -> bool:
-    return folder not in NOT_OURS and (folder == ".ci" or not folder.startswith("."))
-
-
-def files(*suffixes: str) -> Iterator[Path]:
-    for path in sorted(ROOT.rglob("*")):
-        parts = path.relative_to(ROOT).parts
-        if path.suffix in suffixes and path.is_file() and all(is_ours(part) for part in parts[:-1]):
-            yield path
-
-
-def name_of(path: Path) -> str:
-    return path.relative_to(ROOT).as_posix()
-
 
 def quoted_includes(path: Path) -> list[str]:
     return re.findall(r'^\s*#\s*include\s+"([^"]+)"', path.read_text("utf-8"), re.MULTILINE)
@@ -118,11 +92,6 @@ def quoted_includes(path: Path) -> list[str]:
 
 def cpp_files() -> list[Path]:
     return list(files(".h", ".cpp", ".inl", ".cu", ".cuh"))
-
-
-def python_modules() -> list[Path]:
-    package = ROOT / "python" / "ttsrt_rt"
-    return [path for path in files(".py") if package in path.parents]
 
 
 def test_includes_follow_the_layers() -> None:
@@ -289,84 +258,6 @@ def test_nothing_reads_unfinished_or_tells_of_a_machine() -> None:
         if not name_of(path).startswith("tests/data/")
         for match in [pattern.search(path.read_text("utf-8", errors="replace"))]
         if match
-    ]
-    assert not wrong, wrong
-
-
-def imported(tree: ast.Module) -> Iterator[tuple[str, ast.AST]]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield alias.name, node
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            if node.module == "ttsrt_rt":
-                for alias in node.names:
-                    yield f"ttsrt_rt.{alias.name}", node
-            else:
-                yield node.module, node
-
-
-def part_of(path: Path) -> str:
-    """The part of the package a module belongs to: its folder or its own name."""
-    return path.relative_to(ROOT / "python" / "ttsrt_rt").with_suffix("").parts[0]
-
-
-def test_python_imports_follow_the_layers() -> None:
-    wrong = []
-    for path in python_modules():
-        allowed = PYTHON_IMPORTS.get(part_of(path))
-        for module, _ in imported(ast.parse(path.read_text("utf-8"))):
-            first, _, rest = module.partition(".")
-            if first != "ttsrt_rt" or not rest:
-                continue
-            part = rest.split(".")[0]
-            if part == "cli" and part_of(path) != "cli":
-                wrong.append(f"{name_of(path)} imports {module}: only the command line may")
-            if allowed is not None and part not in allowed:
-                wrong.append(f"{name_of(path)} imports {module}")
-    assert not wrong, wrong
-
-
-def test_python_needs_only_what_it_says() -> None:
-    wrong = []
-    for path in python_modules():
-        known = RUN_TIME_PACKAGES | FOREIGN_PACKAGES.get(part_of(path), set())
-        for module, _ in imported(ast.parse(path.read_text("utf-8"))):
-            first = module.split(".")[0]
-            if first not in known and first not in sys.stdlib_module_names:
-                wrong.append(f"{name_of(path)} imports {module}")
-    assert not wrong, wrong
-
-
-def test_no_code_in_data() -> None:
-    """Nothing that could execute what a file says is even imported or called."""
-    modules = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"}
-    calls = {"eval", "exec", "compile", "__import__"}
-    wrong = []
-    for path in python_modules():
-        tree = ast.parse(path.read_text("utf-8"))
-        wrong += [
-            f"{name_of(path)} imports {m}" for m, _ in imported(tree) if m.split(".")[0] in modules
-        ]
-        for node in ast.walk(tree):
-            if (
-                isinstance(node, ast.Call)
-                and isinstance(node.func, ast.Name)
-                and node.func.id in calls
-            ):
-                wrong.append(f"{name_of(path)}:{node.lineno} calls {node.func.id}")
-    assert not wrong, wrong
-
-
-def test_library_code_does_not_print() -> None:
-    wrong = [
-        f"{name_of(path)}:{node.lineno}"
-        for path in python_modules()
-        if part_of(path) not in ("cli", "bench")
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Name)
-        and node.func.id == "print"
     ]
     assert not wrong, wrong
 

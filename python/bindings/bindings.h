@@ -24,6 +24,7 @@ void register_results(py::module_& module);
 void register_engines(py::module_& module);
 void register_build(py::module_& module);
 void register_handles(py::module_& module);
+void register_selectors(py::module_& module);
 void register_stats(py::module_& module);
 void register_executors(py::module_& module);
 void register_bench(py::module_& module);

@@ -12,6 +12,7 @@ PYBIND11_MODULE(_core, module) {
   ttsrt::python::register_engines(module);
   ttsrt::python::register_build(module);
   ttsrt::python::register_handles(module);
+  ttsrt::python::register_selectors(module);
   ttsrt::python::register_stats(module);
   ttsrt::python::register_executors(module);
   ttsrt::python::register_bench(module);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import weakref
 from collections.abc import AsyncIterator, Iterator, Sequence
 from types import TracebackType
 from typing import Any, overload
@@ -12,6 +13,7 @@ import numpy as np
 
 from ttsrt_rt import _core
 from ttsrt_rt.arrays import float_matrix, id_matrix
+from ttsrt_rt.dispatcher import Dispatcher
 from ttsrt_rt.errors import CapacityError, ConfigError
 from ttsrt_rt.handle import Handle
 from ttsrt_rt.lower import lower_request, set_options
@@ -96,6 +98,8 @@ class Executor:
             engine if isinstance(engine, _core.Engine) else _core.Engine.open(os.fspath(engine))
         )
         self._native = _core.Executor(opened, options)
+        self._dispatcher = Dispatcher()
+        weakref.finalize(self, self._dispatcher.close).atexit = False
         info = self._native.info
         _LOG.info(
             "running on %s (%s); bytes: weights %d, state %d, activations %d",
@@ -240,6 +244,7 @@ class Executor:
             drain: Whether accepted requests are finished first; else they are cancelled.
         """
         self._native.close(drain)
+        self._dispatcher.close()
 
     def __enter__(self) -> Executor:
         return self
@@ -253,7 +258,7 @@ class Executor:
         self.close()
 
     def _submit(self, request: Request) -> Handle:
-        return Handle(self._native.submit(lower_request(request)))
+        return Handle(self._native.submit(lower_request(request)), self._dispatcher)
 
     def _generate_all(self, requests: list[Request]) -> list[Result]:
         """Keeps the queue as full as it goes; order of results is order of requests."""

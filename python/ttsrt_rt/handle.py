@@ -5,22 +5,23 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 
 from ttsrt_rt import _core
+from ttsrt_rt.dispatcher import Dispatcher
 from ttsrt_rt.errors import InternalError
 from ttsrt_rt.result import Event, Result
-from ttsrt_rt.streaming import pump_events
 
 __all__ = ["Handle"]
 
 
 class Handle:
-    """One request in flight. Dropping it cancels the request; waiting gives way to Ctrl-C.
+    """One request in flight. Dropping the handle cancels the request; Ctrl-C ends a wait.
 
-    Iterating, with `for` or with `async for`, yields the events that were not taken yet, and
-    cancels the request when left early.
+    Iterating, with `for` or with `async for`, yields the events that were not taken yet. Leaving
+    the iteration early, by cancelling its task too, cancels the request.
     """
 
-    def __init__(self, native: _core.Handle) -> None:
+    def __init__(self, native: _core.Handle, dispatcher: Dispatcher) -> None:
         self._native = native
+        self._dispatcher = dispatcher
         self._result: Result | None = None
 
     @property
@@ -34,7 +35,7 @@ class Handle:
         return self._native.is_done
 
     def cancel(self) -> None:
-        """Asks for the end; idempotent. What was made is kept: `result()` has it."""
+        """Asks for the end of the request; idempotent. `result()` has the frames made so far."""
         self._native.cancel()
 
     def result(self, timeout: float | None = None) -> Result:
@@ -54,7 +55,7 @@ class Handle:
         return result
 
     def wait(self, timeout: float | None = None) -> Result:
-        """As `result`, but a failed request is a result that says so, not an exception."""
+        """As `result`, but returns a failed request's result where `result` raises."""
         if self._result is None:
             native = self._native.result(timeout)
             if native is None:
@@ -73,14 +74,9 @@ class Handle:
             TimeoutError: The time is up; the request goes on.
             InternalError: The request failed.
         """
-        native, timed_out = self._native.next(timeout)
+        event, timed_out = self._next(timeout)
         if timed_out:
             raise TimeoutError(f"request {self.id}: no event after {timeout} seconds")
-        if native is None:
-            return None
-        event = Event._from_native(native)
-        if event.finish_reason == "error":
-            self.result()
         return event
 
     def __iter__(self) -> Iterator[Event]:
@@ -90,5 +86,27 @@ class Handle:
         finally:
             self.cancel()
 
-    def __aiter__(self) -> AsyncIterator[Event]:
-        return pump_events(self)
+    async def __aiter__(self) -> AsyncIterator[Event]:
+        try:
+            with self._dispatcher.watch(self._native) as ready:
+                while True:
+                    ready.clear()
+                    event, has_none_yet = self._next(0)
+                    if has_none_yet:
+                        await ready.wait()
+                    elif event is None:
+                        return
+                    else:
+                        yield event
+        finally:
+            self.cancel()
+
+    def _next(self, timeout: float | None) -> tuple[Event | None, bool]:
+        """The next event, or None after the last; and whether the wait ended for lack of time."""
+        native, timed_out = self._native.next(timeout)
+        if native is None:
+            return None, timed_out
+        event = Event._from_native(native)
+        if event.finish_reason == "error":
+            self.result()  # raises
+        return event, False

@@ -82,6 +82,34 @@ def test_many_streams_at_once(bench: Bench, executor: rt.Executor, engine: Path)
     settle(bench, executor, engine)
 
 
+def test_a_thousand_streams_need_one_thread(bench: Bench, endless: Path) -> None:
+    """All are open before any of them may end."""
+    four_frames = (("cfg_scale", 1.0), ("max_frames", 4), ("min_frames", 4))
+    specs = [Spec(("ids", 3), ("voice", 0), 0, (("seed", seed), *four_frames)) for seed in range(5)]
+    before = threading.active_count()
+
+    async def follow(spec: Spec, may_end: asyncio.Event) -> list[rt.Event]:
+        events = stream(executor, spec)
+        first = await anext(events)
+        await may_end.wait()
+        return [first, *await collect(events)]
+
+    async def run() -> list[list[rt.Event]]:
+        may_end = asyncio.Event()
+        tasks = [asyncio.create_task(follow(specs[i % 5], may_end)) for i in range(1000)]
+        while executor.stats().num_completed < len(tasks):
+            await asyncio.sleep(0.01)
+        assert threading.active_count() <= before + 1
+        assert not any(task.done() for task in tasks)
+        may_end.set()
+        return await asyncio.gather(*tasks)
+
+    with bench.executor(endless, num_threads=1, max_queue_size=1000) as executor:
+        streamed = asyncio.run(run())
+    for index, events in enumerate(streamed):
+        expect_codes(bench, endless, specs[index % 5], events)
+
+
 def test_cancelled_tasks_do_not_affect_others(
     bench: Bench, executor: rt.Executor, engine: Path
 ) -> None:
@@ -171,7 +199,7 @@ def test_streams_that_are_abandoned_or_never_started(
 
 
 def test_an_event_loop_may_end_before_its_streams(bench: Bench, endless: Path) -> None:
-    """Its streams are closed with it, their requests are cancelled, and their threads end."""
+    """Its streams are closed with it and their requests are cancelled."""
     spec = holding(endless_specs()[0])
 
     async def begin() -> list[AsyncIterator[rt.Event]]:
@@ -182,11 +210,11 @@ def test_an_event_loop_may_end_before_its_streams(bench: Bench, endless: Path) -
 
     with bench.executor(endless, num_threads=1) as executor:
         streams = asyncio.run(begin())
-        pumps = [each for each in threading.enumerate() if each.name.startswith("ttsrt-stream")]
-        for pump in pumps:
-            pump.join(STUCK)
-            assert not pump.is_alive()
-        executor.close(drain=True)  # a stream does not wait for the request it cancels
+        executor.close(drain=True)
+        for thread in threading.enumerate():
+            if thread.name == "ttsrt-dispatcher":
+                thread.join(STUCK)
+                assert not thread.is_alive()
         stats = executor.stats()
         assert (stats.num_cancelled, stats.num_active_requests) == (len(streams), 0)
 

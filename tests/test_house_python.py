@@ -1,0 +1,148 @@
+"""The rules of the Python package: who may import whom, and what it must not do."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from .house import ROOT, files, name_of
+
+# What each part of the Python package may import of the others.
+PYTHON_IMPORTS = {
+    "errors": set(),
+    "convert": {"errors", "convert"},
+    "synth": {"errors", "convert", "synth"},
+    "request": {"_core"},
+    "result": {"_core"},
+    "arrays": {"errors", "request"},
+}
+RUN_TIME_PACKAGES = {"numpy", "yaml", "tqdm", "ttsrt_rt"}
+FOREIGN_PACKAGES = {"bench": {"matplotlib", "torch"}}
+
+
+def python_modules() -> list[Path]:
+    package = ROOT / "python" / "ttsrt_rt"
+    return [path for path in files(".py") if package in path.parents]
+
+
+def imported(tree: ast.Module) -> Iterator[tuple[str, ast.AST]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, node
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            if node.module == "ttsrt_rt":
+                for alias in node.names:
+                    yield f"ttsrt_rt.{alias.name}", node
+            else:
+                yield node.module, node
+
+
+def part_of(path: Path) -> str:
+    """The part of the package a module belongs to: its folder or its own name."""
+    return path.relative_to(ROOT / "python" / "ttsrt_rt").with_suffix("").parts[0]
+
+
+def test_python_imports_follow_the_layers() -> None:
+    wrong = []
+    for path in python_modules():
+        allowed = PYTHON_IMPORTS.get(part_of(path))
+        for module, _ in imported(ast.parse(path.read_text("utf-8"))):
+            first, _, rest = module.partition(".")
+            if first != "ttsrt_rt" or not rest:
+                continue
+            part = rest.split(".")[0]
+            if part == "cli" and part_of(path) != "cli":
+                wrong.append(f"{name_of(path)} imports {module}: only the command line may")
+            if allowed is not None and part not in allowed:
+                wrong.append(f"{name_of(path)} imports {module}")
+    assert not wrong, wrong
+
+
+def module_name(path: Path) -> str:
+    """`ttsrt_rt.cli.run` of python/ttsrt_rt/cli/run.py; a package's own name of its __init__.py."""
+    parts = path.relative_to(ROOT / "python").with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports_within_the_package() -> dict[str, set[str]]:
+    """Module -> the modules of the package it imports, also for type checkers or in functions.
+
+    `from package import name` imports the module `package.name` where there is one.
+    """
+    trees = {module_name(path): ast.parse(path.read_text("utf-8")) for path in python_modules()}
+    found: dict[str, set[str]] = {}
+    for module, tree in trees.items():
+        names = set()
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                inner = {f"{node.module}.{alias.name}" for alias in node.names}
+                names |= inner if inner <= trees.keys() else {node.module, *inner}
+        found[module] = names & trees.keys()
+    return found
+
+
+def test_no_import_cycles() -> None:
+    """What a module imports, directly or not, doesn't import it."""
+    imports = imports_within_the_package()
+    # Everything is below the package itself, which imports names for its users.
+    del imports["ttsrt_rt"]
+    cycles = []
+    for module in imports:
+        seen: set[str] = set()
+        waiting = [module]
+        while waiting:
+            new = imports.get(waiting.pop(), set()) - seen
+            seen |= new
+            waiting += new
+        if module in seen:
+            cycles.append(module)
+    assert not cycles, cycles
+
+
+def test_python_needs_only_what_it_says() -> None:
+    wrong = []
+    for path in python_modules():
+        known = RUN_TIME_PACKAGES | FOREIGN_PACKAGES.get(part_of(path), set())
+        for module, _ in imported(ast.parse(path.read_text("utf-8"))):
+            first = module.split(".")[0]
+            if first not in known and first not in sys.stdlib_module_names:
+                wrong.append(f"{name_of(path)} imports {module}")
+    assert not wrong, wrong
+
+
+def test_no_code_in_data() -> None:
+    """Nothing that could execute what a file says is even imported or called."""
+    modules = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"}
+    calls = {"eval", "exec", "compile", "__import__"}
+    wrong = []
+    for path in python_modules():
+        tree = ast.parse(path.read_text("utf-8"))
+        wrong += [
+            f"{name_of(path)} imports {m}" for m, _ in imported(tree) if m.split(".")[0] in modules
+        ]
+        for node in ast.walk(tree):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Name)
+                and node.func.id in calls
+            ):
+                wrong.append(f"{name_of(path)}:{node.lineno} calls {node.func.id}")
+    assert not wrong, wrong
+
+
+def test_library_code_does_not_print() -> None:
+    wrong = [
+        f"{name_of(path)}:{node.lineno}"
+        for path in python_modules()
+        if part_of(path) not in ("cli", "bench")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "print"
+    ]
+    assert not wrong, wrong
