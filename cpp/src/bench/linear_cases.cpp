@@ -95,7 +95,7 @@ std::unique_ptr<OpCase> make_embed_rows(const CaseOptions& options) {
   made->state.codebooks = options.codebooks;
   ops::EmbedRows op;
   op.out = made->result = made->program.add("x", options.outputs);
-  op.audio_tables = made->arrays.table(table_rows, options.outputs, weight_dtype(options));
+  op.code_tables = made->arrays.table(table_rows, options.outputs, weight_dtype(options));
   op.codebooks = options.codebooks;
   op.vocab = options.vocab;
   step::Segment segment;

@@ -57,6 +57,12 @@ class Builder {
     return source.input == Input::codes ? facts_.stack_codes() : 1;
   }
 
+  // Rows take the learned vector of the place where they stand.
+  static void add_positions(Segment& segment) {
+    segment.position_table = 0;
+    segment.first_position = segment.position;
+  }
+
   void push(RowClass row_class, Segment segment) {
     step::RowBatch& rows = batch_.of(row_class);
     segment.first_row = rows.rows;
@@ -69,6 +75,8 @@ class Builder {
     segment.slot = sequence.slot;
     segment.rows = source.rows;
     segment.input = source.input;
+    segment.table = source.table;
+    if (row_class != RowClass::project_memory) add_positions(segment);
     segment.ids = source.ids.data();
     segment.vectors = vectors_of(source, 0, facts_.dim);
     push(row_class, segment);
@@ -89,6 +97,7 @@ class Builder {
       segment.position = item.first;
       segment.rows = item.rows;
       segment.input = Input::zeros;
+      add_positions(segment);
       push(RowClass::prefill, segment);
       return;
     }
@@ -102,6 +111,7 @@ class Builder {
       segment.rows = item.rows - context_rows;
       segment.input = Input::codes;
       segment.ids = sequence.stacks.data() + std::int64_t{step} * facts_.stack_codes();
+      add_positions(segment);
       push(RowClass::prefill, segment);
     }
   }
@@ -112,7 +122,9 @@ class Builder {
     segment.position = first;
     segment.rows = rows;
     segment.input = source.input;
-    segment.input_offset = first;
+    segment.table = source.table;
+    segment.kept_offset = first;
+    add_positions(segment);
     if (!source.ids.empty())
       segment.ids = source.ids.data() + std::int64_t{first} * ids_per_row(source);
     segment.vectors = vectors_of(source, first, facts_.dim);
@@ -126,6 +138,7 @@ class Builder {
     segment.branch = branch;
     segment.rows = 1;
     segment.position = sequence.position();
+    add_positions(segment);
     segment.blocks = table.data();
     segment.num_blocks = table.size();
     segment.input = sequence.steps == 0 ? Input::codes : Input::last_codes;

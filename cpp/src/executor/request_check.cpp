@@ -23,7 +23,7 @@ void prepare_text(Request& request, const step::ModelFacts& facts, PreparedReque
       given);
   if (!request.text_ids.empty()) {
     prepared.text = rows_of_text("text_ids", std::move(request.text_ids), facts.text_vocab,
-                                 facts.max_text_len, step::Input::text);
+                                 facts.max_text_len, 0);
   } else if (is_given(request.text_features)) {
     prepared.text = rows_of_vectors("text_features", std::move(request.text_features), facts.dim,
                                     facts.max_text_len);
@@ -54,7 +54,7 @@ void prepare_context(Request& request, const step::ModelFacts& facts, const Voic
     TTSRT_CHECK(ConfigError, facts.context_text_vocab > 0,
                 "context_text_ids: this model takes no text for its context");
     source = rows_of_text("context_text_ids", std::move(request.context_text_ids),
-                          facts.context_text_vocab, facts.max_input_len, step::Input::context_text);
+                          facts.context_text_vocab, facts.max_input_len, facts.context_text_table);
   } else {
     source = rows_of_codes("context_codes", std::move(request.context_codes), facts);
   }
@@ -65,7 +65,7 @@ void prepare_context(Request& request, const step::ModelFacts& facts, const Voic
     return;
   }
   if (!is_memory) {
-    prepared.context.input = step::Input::context;
+    prepared.context.input = step::Input::kept_rows;
     prepared.context.rows = source.rows;
   }
   prepared.context_encoder = std::move(source);

@@ -17,7 +17,8 @@ struct PreparedRequest {
   RowSource text;             // for the text encoder, or
   bool is_encoded = false;    // its output already
   RowSource context_encoder;  // rows for the context encoder, or none
-  RowSource context;  // rows in front of the audio, or none; Input::context: what the encoder gives
+  RowSource
+      context;  // rows in front of the audio, or none; Input::kept_rows: what the encoder gives
   decode::CompiledRules rules;
   bool return_alignment = false;
   std::int32_t chunk_frames = 1;

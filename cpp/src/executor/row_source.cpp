@@ -35,12 +35,13 @@ RowSource rows_of_vectors(const std::string& what, Matrix<float>&& matrix, std::
 }
 
 RowSource rows_of_text(const std::string& what, std::vector<std::int32_t>&& ids, std::int32_t vocab,
-                       std::int32_t max_rows, step::Input input) {
+                       std::int32_t max_rows, std::int32_t table) {
   TTSRT_CHECK(ConfigError, ids.size() <= static_cast<std::size_t>(max_rows), what,
               ": expected at most ", max_rows, " ids, got ", ids.size());
   check_ids(what, ids, vocab);
   RowSource source;
-  source.input = input;
+  source.input = step::Input::ids;
+  source.table = table;
   source.rows = static_cast<std::int32_t>(ids.size());
   source.ids = std::move(ids);
   return source;

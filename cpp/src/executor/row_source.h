@@ -16,7 +16,8 @@ namespace ttsrt::executor {
 struct RowSource {
   step::Input input = step::Input::zeros;
   std::int32_t rows = 0;
-  std::vector<std::int32_t> ids;                      // text ids [rows], or codes [rows, C*S]
+  std::int32_t table = 0;         // Input::ids: which of the Program's id tables
+  std::vector<std::int32_t> ids;  // text ids [rows], or codes [rows, C*S]
   std::shared_ptr<const std::vector<float>> vectors;  // [rows * dim]
 };
 
@@ -26,9 +27,9 @@ struct RowSource {
 RowSource rows_of_vectors(const std::string& what, Matrix<float>&& matrix, std::int32_t dim,
                           std::int32_t max_rows);
 
-// At most max_rows ids in [0, vocab).
+// At most max_rows ids in [0, vocab) of an id table.
 RowSource rows_of_text(const std::string& what, std::vector<std::int32_t>&& ids, std::int32_t vocab,
-                       std::int32_t max_rows, step::Input input);
+                       std::int32_t max_rows, std::int32_t table);
 
 // Codes [frames, C] as stacks [rows, C*S], index c + C*f; the last stack is padded with code 0, as
 // the original pads. Models with text conditioning count context rows in frames: behind the stacks

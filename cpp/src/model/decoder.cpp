@@ -11,16 +11,16 @@ ops::EmbedRows embed_of(const EngineData& engine, const StackWeights& weights, o
   embed.out = out;
   embed.codebooks = config.stack_codes();
   embed.vocab = config.codebook_vocab;
-  embed.audio_tables = engine.weight(
+  embed.code_tables = engine.weight(
       "audio_embeddings", std::int64_t{config.stack_codes()} * config.codebook_vocab, config.dim);
   if (config.context_text != ContextText::none) {
-    embed.text_table = engine.weight("text_embedding", config.text_vocab, config.dim);
+    embed.id_tables = {engine.weight("text_embedding", config.text_vocab, config.dim)};
   }
   if (config.context_text == ContextText::own) {
-    embed.context_text_table =
-        engine.weight("context_text_embedding", config.context_text_vocab, config.dim);
+    embed.id_tables.push_back(
+        engine.weight("context_text_embedding", config.context_text_vocab, config.dim));
   }
-  embed.positions = weights.positions;
+  embed.position_tables = {weights.positions};
   return embed;
 }
 
@@ -82,7 +82,7 @@ ops::Program write_prefill(const EngineData& engine, bool trace) {
   program.ops.push_back(embed);
   if (trace) {  // the context rows as they are before their positions
     embed.out = program.add("context_embedding", config.dim);
-    embed.positions = {};
+    embed.adds_positions = false;
     program.ops.push_back(embed);
     program.taps.push_back({"context_embedding", embed.out});
   }

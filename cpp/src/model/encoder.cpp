@@ -5,7 +5,7 @@
 namespace ttsrt::model {
 namespace {
 
-ops::Weight audio_tables(const EngineData& engine) {
+ops::Weight code_tables(const EngineData& engine) {
   const ModelConfig& config = engine.config;
   return engine.weight("audio_embeddings",
                        std::int64_t{config.stack_codes()} * config.codebook_vocab, config.dim);
@@ -17,7 +17,7 @@ ops::BufferId write_layers(const EngineData& engine, ops::Program& program,
   const StackWeights weights = load_stack(engine, prefix, config);
   BlockWriter block(program, config, {});
   embed.out = block.residual();
-  embed.positions = weights.positions;
+  embed.position_tables = {weights.positions};
   program.ops.push_back(embed);
   for (std::int32_t l = 0; l < config.layers; ++l) {
     const LayerWeights& layer = weights.layers[static_cast<std::size_t>(l)];
@@ -56,7 +56,7 @@ ops::Program write_text_encoder(const EngineData& engine, bool trace) {
   ops::Program program;
   program.name = "text_encoder";
   ops::EmbedRows embed;
-  embed.text_table = engine.weight("text_embedding", engine.config.text_vocab, engine.config.dim);
+  embed.id_tables = {engine.weight("text_embedding", engine.config.text_vocab, engine.config.dim)};
   const ops::BufferId out =
       write_layers(engine, program, "text_encoder", engine.config.text_encoder, embed, trace);
   if (trace) program.taps.push_back({"encoder_out", out});
@@ -79,13 +79,13 @@ ops::Program write_context_encoder(const EngineData& engine, bool trace) {
   ops::Program program;
   program.name = "context_encoder";
   ops::EmbedRows embed;
-  embed.audio_tables = audio_tables(engine);
+  embed.code_tables = code_tables(engine);
   embed.codebooks = config.stack_codes();
   embed.vocab = config.codebook_vocab;
-  embed.text_table = engine.weight("text_embedding", config.text_vocab, config.dim);
+  embed.id_tables = {engine.weight("text_embedding", config.text_vocab, config.dim)};
   if (config.context_text == ContextText::own) {
-    embed.context_text_table =
-        engine.weight("context_text_embedding", config.context_text_vocab, config.dim);
+    embed.id_tables.push_back(
+        engine.weight("context_text_embedding", config.context_text_vocab, config.dim));
   }
   const ops::BufferId out =
       write_layers(engine, program, "context_encoder", config.context_encoder, embed, trace);

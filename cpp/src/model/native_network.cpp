@@ -76,6 +76,7 @@ step::ModelFacts facts_of(const EngineData& engine, const Limits& limits) {
   if (config.context_text != ContextText::none) {
     facts.context_text_vocab =
         config.context_text == ContextText::own ? config.context_text_vocab : config.text_vocab;
+    facts.context_text_table = config.context_text == ContextText::own ? 1 : 0;
   }
   facts.frame_rate = config.frame_rate;
   facts.bos_id = config.tokens.audio_bos;

@@ -34,16 +34,16 @@ struct Activation {
 };
 
 // Where a row's values come from is a property of its segment (step/batch.h): codec codes (the mean
-// over the C*S tables), text ids, given vectors, zeros, the slot's last codes, the slot's kept
-// context rows. The position's learned vector is added where `positions` is present.
+// over the C*S tables), ids of one of the id tables, given vectors, zeros, the slot's last codes,
+// the slot's kept rows. A segment that names a table of learned positions gets their vectors added.
 struct EmbedRows {
-  BufferId out = kNoBuffer;    // [rows, dim]
-  Weight audio_tables;         // [codebooks * V, dim] dense, or absent
-  std::int32_t codebooks = 0;  // C*S tables
-  std::int32_t vocab = 0;      // V rows of each
-  Weight text_table;           // [text_vocab, dim] dense, or absent
-  Weight context_text_table;   // [context_text_vocab, dim] dense, or absent
-  Weight positions;            // [max_positions, dim] dense, or absent
+  BufferId out = kNoBuffer;             // [rows, dim]
+  Weight code_tables;                   // [codebooks * V, dim] dense, or absent
+  std::int32_t codebooks = 0;           // C*S tables
+  std::int32_t vocab = 0;               // V rows of each
+  std::vector<Weight> id_tables;        // each [ids, dim] dense
+  std::vector<Weight> position_tables;  // each [positions, dim] dense
+  bool adds_positions = true;           // false: the rows as they are before their positions
 };
 
 // out = (x - mean) / sqrt(var + epsilon) * weight; statistics in float32 over the row.
@@ -117,7 +117,7 @@ struct CrossAttention {
   Memory memory = Memory::text;
 };
 
-// Keeps rows in the slot's context buffer, from the segment's input_offset on: what the decoder
+// Keeps rows in the slot's context buffer, from the segment's kept_offset on: what the decoder
 // will be fed.
 struct StoreContext {
   BufferId x = kNoBuffer;  // [rows, dim]

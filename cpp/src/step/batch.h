@@ -29,13 +29,13 @@ constexpr std::int32_t kNobody = -1;  // slot of rows whose request is gone: com
 constexpr std::int32_t kAllParts = 1 << 30;
 
 enum class Input : std::int32_t {
-  codes,         // ids [rows, C*S]; a row whose first id is kZeroRow is zeros
-  text,          // ids [rows], in the text table
-  context_text,  // ids [rows], in the context text table where there is one, else the text table
-  vectors,       // vectors [rows, dim]
+  codes,    // ids [rows, C*S], the mean over the code tables; a row whose first id is kZeroRow is
+            // zeros
+  ids,      // ids [rows], in the id table that `table` names
+  vectors,  // vectors [rows, dim]
   zeros,
   last_codes,  // the slot's
-  context,     // the slot's kept context rows, from input_offset on
+  kept_rows,   // rows that an earlier Program kept in the slot, from kept_offset on
 };
 
 enum class Branch : std::int32_t { conditional, unconditional };
@@ -49,9 +49,11 @@ struct Segment {
   std::int32_t position =
       0;  // of the first row; also how many positions of this branch are cached before it
   Input input = Input::zeros;
-  std::int32_t input_offset =
-      0;  // Input::context, StoreContext: first row of the slot's context buffer
-  const std::int32_t* ids = nullptr;     // codes or text ids
+  std::int32_t table = 0;            // Input::ids: which of the Program's id tables
+  std::int32_t position_table = -1;  // which learned positions are added to the rows; -1: none
+  std::int32_t first_position = 0;   // of the first row in that table
+  std::int32_t kept_offset = 0;  // Input::kept_rows, StoreContext: first of the slot's kept rows
+  const std::int32_t* ids = nullptr;     // codes or ids
   const float* vectors = nullptr;        // [rows, dim]
   const std::int32_t* blocks = nullptr;  // block table of this branch, from position 0 on
   std::int32_t num_blocks = 0;

@@ -28,6 +28,7 @@ struct ModelFacts {
   std::int32_t frame_stacking = 1;  // S
   std::int32_t text_vocab = 0;
   std::int32_t context_text_vocab = 0;  // 0: text can't stand for the context
+  std::int32_t context_text_table = 0;  // its table among the Programs' id tables
   double frame_rate = 0.0;
   std::int32_t bos_id = 0;
   std::int32_t eos_id = 0;

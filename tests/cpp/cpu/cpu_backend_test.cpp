@@ -121,23 +121,29 @@ TEST_P(CpuOps, EmbedRowsOfEveryKind) {
     const TestWeight text = test::make_dense(9, 16, dtype, 2);
     const TestWeight context_text = test::make_dense(6, 16, dtype, 3);
     const TestWeight positions = test::make_dense(40, 16, dtype, 4);
+    const TestWeight starts = test::make_dense(3, 16, dtype, 5);
     const ops::BufferId x = program.add("x", 16);
-    program.ops.emplace_back(ops::EmbedRows{x, audio, 4, 11, text, context_text, positions});
+    program.ops.emplace_back(
+        ops::EmbedRows{x, audio, 4, 11, {text, context_text}, {positions, starts}});
     program.ops.emplace_back(ops::StoreContext{x});
     Pair pair(isa(), 2, test::small_state());
     PairExecutable both(pair, program, test::traced(30));
     TestBatch batch;
     batch.add_ids(0, 3, step::Input::codes, {1, 2, 3, 4, 10, 9, 8, 7, 0, 0, 0, 0}).position = 5;
-    batch.add_ids(1, 2, step::Input::text, {8, 0}).input_offset = 4;
-    batch.add_ids(2, 2, step::Input::context_text, {5, 1}).position = 38;
-    batch.add_vectors(0, 2, test::random_vector(32, 8)).input_offset = 3;
+    batch.set_learned(0, 5);
+    batch.add_ids(1, 2, step::Input::ids, {8, 0}).kept_offset = 4;
+    batch.set_learned(0, 0);
+    batch.add_ids(2, 2, step::Input::ids, {5, 1}).table = 1;
+    batch.set_learned(1, 1);
+    batch.add_vectors(0, 2, test::random_vector(32, 8)).kept_offset = 3;
     batch.add(1, 1, step::Input::zeros);
-    batch.add(2, 1, step::Input::last_codes).input_offset = 9;
+    batch.set_learned(0, 39);
+    batch.add(2, 1, step::Input::last_codes).kept_offset = 9;
+    batch.set_learned(1, 0);
     both.run(batch.batch, 1e-6F, "first");
     TestBatch second;
-    auto& kept = second.add(0, 5, step::Input::context);
-    kept.input_offset = 0;
-    kept.position = 3;
+    second.add(0, 5, step::Input::kept_rows).kept_offset = 0;
+    second.set_learned(0, 3);
     both.run(second.batch, 1e-6F, "context");
   }
 }

@@ -82,11 +82,11 @@ class SmallModel {
   ops::BufferId start(ops::Program& program) {
     ops::EmbedRows embed;
     embed.out = program.add("x", kDim);
-    embed.audio_tables = audio_;
+    embed.code_tables = audio_;
     embed.codebooks = kCodebooks;
     embed.vocab = kVocab;
-    embed.text_table = text_;
-    embed.positions = positions_;
+    embed.id_tables = {text_};
+    embed.position_tables = {positions_};
     program.ops.emplace_back(embed);
     return embed.out;
   }
@@ -232,7 +232,7 @@ struct SmallRequest {
   std::int32_t branches() const { return is_guided ? 2 : 1; }
 
   void add_text(TestBatch& batch) const {
-    batch.add_ids(slot, text_len, step::Input::text, text_ids());
+    batch.add_ids(slot, text_len, step::Input::ids, text_ids()).position_table = 0;
   }
 
   void add_context(TestBatch& batch) const {
@@ -243,6 +243,7 @@ struct SmallRequest {
                             random_vector(static_cast<std::size_t>(context * SmallModel::kDim), 5))
                       : batch.add(slot, context, step::Input::zeros);
       segment.branch = branch == 0 ? step::Branch::conditional : step::Branch::unconditional;
+      segment.position_table = 0;
       batch.set_blocks(blocks[branch]);
     }
   }
@@ -253,7 +254,8 @@ struct SmallRequest {
       auto& segment = step == 0 ? batch.add_ids(slot, 1, step::Input::codes, {1, 2, 3, 4})
                                 : batch.add(slot, 1, step::Input::last_codes);
       segment.branch = branch == 0 ? step::Branch::conditional : step::Branch::unconditional;
-      segment.position = context + step;
+      segment.position = segment.first_position = context + step;
+      segment.position_table = 0;
       segment.apply_prior = step > 0;
       batch.set_blocks(blocks[branch]);
     }

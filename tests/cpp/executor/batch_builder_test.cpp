@@ -51,7 +51,8 @@ TEST_F(BatchBuilder, AFreshRequest) {
   EXPECT_EQ(batch_.admissions[0].rules.sampler.seed, 4U);
   const Segment& text = segments(RowClass::encode_text).at(0);
   EXPECT_EQ(text.rows, 3);
-  EXPECT_EQ(text.input, Input::text);
+  EXPECT_EQ(text.input, Input::ids);
+  EXPECT_EQ(text.position_table, 0);
   EXPECT_EQ(std::vector<std::int32_t>(text.ids, text.ids + 3),
             (std::vector<std::int32_t>{1, 2, 3}));
   const Segment& context = segments(RowClass::prefill).at(0);
@@ -78,6 +79,8 @@ TEST_F(BatchBuilder, TheNextStepIsOneRow) {
   EXPECT_EQ(batch_.of(RowClass::prefill).rows, 0);
   const Segment& decode = segments(RowClass::decode).at(0);
   EXPECT_EQ(decode.position, 4);
+  EXPECT_EQ(decode.position_table, 0);
+  EXPECT_EQ(decode.first_position, 4);
   EXPECT_EQ(decode.input, Input::last_codes);
   EXPECT_EQ(decode.num_blocks, 2);
 }
@@ -172,7 +175,20 @@ TEST_F(BatchBuilder, ARecomputedPriorFeedsEverythingAgain) {
   EXPECT_EQ(spoken.rows, 2);
   EXPECT_EQ(spoken.input, Input::codes);
   EXPECT_EQ(spoken.ids, sequence.stacks.data());
+  EXPECT_EQ(spoken.position_table, 0);
+  EXPECT_EQ(spoken.first_position, 3);
   EXPECT_EQ(segments(RowClass::decode)[0].position, 5);
+}
+
+TEST_F(BatchBuilder, GivenEncoderOutputHasNoPositions) {
+  Request request = test::small_request();
+  request.text_ids.clear();
+  request.encoder_output = {2, at_.facts.dim,
+                            std::vector<float>(static_cast<std::size_t>(2 * at_.facts.dim), 0.5F)};
+  at_.add(request);
+  build();
+  EXPECT_EQ(segments(RowClass::project_memory).at(0).input, Input::vectors);
+  EXPECT_EQ(segments(RowClass::project_memory).at(0).position_table, -1);
 }
 
 TEST_F(BatchBuilder, EncodedContextIsReadFromTheSlot) {
@@ -184,7 +200,7 @@ TEST_F(BatchBuilder, EncodedContextIsReadFromTheSlot) {
   build();
   EXPECT_EQ(segments(RowClass::encode_context).at(0).rows, 4);
   const Segment& context = segments(RowClass::prefill).at(0);
-  EXPECT_EQ(context.input, Input::context);
+  EXPECT_EQ(context.input, Input::kept_rows);
   EXPECT_EQ(context.ids, nullptr);
   EXPECT_EQ(context.vectors, nullptr);
 }

@@ -45,7 +45,8 @@ TEST(Prepare, TextIdsAndAVoice) {
   request.deadline = 2.5;
   request.return_alignment = true;
   const PreparedRequest ready = prepared(request, small_facts());
-  EXPECT_EQ(ready.text.input, Input::text);
+  EXPECT_EQ(ready.text.input, Input::ids);
+  EXPECT_EQ(ready.text.table, 0);
   EXPECT_EQ(ready.text.ids, (std::vector<std::int32_t>{1, 2, 3}));
   EXPECT_FALSE(ready.is_encoded);
   EXPECT_EQ(ready.context.input, Input::vectors);
@@ -75,7 +76,7 @@ TEST(Prepare, TheContextTakesItsRoute) {
   Request request = with_codes(codes_of(5, 2));
   EXPECT_EQ(prepared(request, facts).context.input, Input::codes);
   facts.context_route = ContextRoute::encoder;
-  EXPECT_EQ(prepared(request, facts).context.input, Input::context);
+  EXPECT_EQ(prepared(request, facts).context.input, Input::kept_rows);
   EXPECT_EQ(prepared(request, facts).context.rows, 5);
   EXPECT_EQ(prepared(request, facts).context_encoder.input, Input::codes);
   EXPECT_EQ(prepared(request, facts).rules.slot.context_len, 0);
@@ -95,7 +96,9 @@ TEST(Prepare, TextForTheContext) {
   request.context_text_ids = {0, 6};
   EXPECT_TRUE(throws_naming<ConfigError>("context_text_ids", [&] { prepared(request, facts); }));
   facts.context_text_vocab = 7;
-  EXPECT_EQ(prepared(request, facts).context.input, Input::context_text);
+  facts.context_text_table = 1;
+  EXPECT_EQ(prepared(request, facts).context.input, Input::ids);
+  EXPECT_EQ(prepared(request, facts).context.table, 1);
   request.context_text_ids = {7};
   EXPECT_TRUE(throws_naming<ConfigError>("context_text_ids[0]", [&] { prepared(request, facts); }));
 }

@@ -31,12 +31,11 @@ TEST(RowSource, VectorsAreCheckedByName) {
 }
 
 TEST(RowSource, TextIsCheckedByName) {
-  EXPECT_EQ(rows_of_text("t", {0, 9}, 10, 2, step::Input::text).rows, 2);
-  EXPECT_TRUE(throws_naming<ConfigError>("t[1]: expected an id in [0, 9], got 10", [] {
-    rows_of_text("t", {0, 10}, 10, 2, step::Input::text);
-  }));
-  EXPECT_TRUE(throws_naming<ConfigError>(
-      "at most 2", [] { rows_of_text("t", {0, 1, 2}, 10, 2, step::Input::text); }));
+  EXPECT_EQ(rows_of_text("t", {0, 9}, 10, 2, 0).rows, 2);
+  EXPECT_TRUE(throws_naming<ConfigError>("t[1]: expected an id in [0, 9], got 10",
+                                         [] { rows_of_text("t", {0, 10}, 10, 2, 0); }));
+  EXPECT_TRUE(
+      throws_naming<ConfigError>("at most 2", [] { rows_of_text("t", {0, 1, 2}, 10, 2, 0); }));
 }
 
 TEST(RowSource, CodesBecomeStacksAndRowsOfZeros) {

@@ -35,13 +35,15 @@ class NativeNetworkTest : public ::testing::Test {
     batch.admissions.push_back(admission);
     step::Segment text;
     text.rows = 3;
-    text.input = step::Input::text;
+    text.input = step::Input::ids;
+    text.position_table = 0;
     text.ids = kText;
     batch.of(step::RowClass::encode_text).segments = {text};
     batch.of(step::RowClass::encode_text).rows = 3;
     step::Segment decode;
     decode.rows = 1;
     decode.input = step::Input::codes;
+    decode.position_table = 0;
     decode.ids = kBos;
     decode.blocks = kBlocks;
     decode.num_blocks = 1;
@@ -66,6 +68,7 @@ TEST_F(NativeNetworkTest, TellsItsFacts) {
   EXPECT_EQ(facts.bos_id, 16);
   EXPECT_EQ(facts.eos_id, 17);
   EXPECT_EQ(facts.context_text_vocab, 9);  // shared with the text
+  EXPECT_EQ(facts.context_text_table, 0);
   EXPECT_EQ(facts.text_layers, (std::vector<std::int32_t>{0, 1}));
   EXPECT_TRUE(facts.has_local_transformer);
   EXPECT_TRUE(facts.shares_unconditional);

@@ -183,7 +183,7 @@ TEST_F(Drawing, TheSlotRemembersItsLastCodesUntilItIsTakenAnew) {
   Program program;
   EmbedRows op;
   op.out = program.add("out", 16);
-  op.audio_tables = tables;
+  op.code_tables = tables;
   op.codebooks = kTables;
   op.vocab = kVocab;
   program.ops.emplace_back(op);

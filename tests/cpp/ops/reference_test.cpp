@@ -30,14 +30,15 @@ constexpr std::int32_t kVocab = 10;
 constexpr std::int32_t kTables = 4;
 
 struct Tables {
-  TestWeight audio, text, context_text, positions;
+  TestWeight codes, text, context_text, positions, starts;
   explicit Tables(DType dtype)
-      : audio(test::make_dense(kTables * kVocab, kDim, dtype, 1)),
+      : codes(test::make_dense(kTables * kVocab, kDim, dtype, 1)),
         text(test::make_dense(12, kDim, dtype, 2)),
         context_text(test::make_dense(7, kDim, dtype, 3)),
-        positions(test::make_dense(30, kDim, dtype, 4)) {}
+        positions(test::make_dense(30, kDim, dtype, 4)),
+        starts(test::make_dense(2, kDim, dtype, 5)) {}
   EmbedRows op(BufferId out) const {
-    return {out, audio, kTables, kVocab, text, context_text, positions};
+    return {out, codes, kTables, kVocab, {text, context_text}, {positions, starts}};
   }
 };
 
@@ -53,40 +54,43 @@ class Embed : public Reference, public ::testing::WithParamInterface<DType> {
   }
 };
 
-TEST_P(Embed, CodesAreTheMeanOfTheirTablesAndPositionsAreAbsolute) {
+TEST_P(Embed, CodesAreTheMeanOfTheirTablesAndPositionsAreTheSegments) {
   const Tables tables(GetParam());
   TestBatch rows;
-  rows.add_ids(0, 2, step::Input::codes, {1, 2, 3, 4, 9, 8, 7, 6}).position = 5;
+  rows.add_ids(0, 2, step::Input::codes, {1, 2, 3, 4, 9, 8, 7, 6}).position = 9;
+  rows.set_learned(0, 5);
   const std::vector<float> out = run(tables.op(0), rows);
   const std::vector<std::vector<std::int32_t>> codes = {{1, 2, 3, 4}, {9, 8, 7, 6}};
   for (std::int32_t row = 0; row < 2; ++row) {
     for (std::int32_t d = 0; d < kDim; ++d) {
       float sum = 0.0F;
       for (std::int32_t table = 0; table < kTables; ++table)
-        sum += tables.audio.at(table * kVocab + codes[row][table], d);
+        sum += tables.codes.at(table * kVocab + codes[row][table], d);
       ASSERT_NEAR(out[row * kDim + d], sum / 4 + tables.positions.at(5 + row, d), 1e-6);
     }
   }
 }
 
-TEST_P(Embed, TextVectorsAndZeros) {
+TEST_P(Embed, IdsVectorsAndZeros) {
   const Tables tables(GetParam());
   TestBatch rows;
-  rows.add_ids(0, 1, step::Input::text, {11});
-  rows.add_ids(0, 1, step::Input::context_text, {6});
+  rows.add_ids(0, 1, step::Input::ids, {11});
+  rows.set_learned(0, 0);
+  rows.add_ids(0, 1, step::Input::ids, {6}).table = 1;
+  rows.set_learned(1, 1);
   rows.add_vectors(0, 1, test::random_vector(kDim, 9));
-  rows.add(0, 1, step::Input::zeros).position = 3;
+  rows.add(0, 1, step::Input::zeros).position = 8;
+  rows.set_learned(0, 3);
   EmbedRows op = tables.op(0);
   const std::vector<float> out = run(op, rows);
   for (std::int32_t d = 0; d < kDim; ++d) {
     EXPECT_EQ(out[d], tables.text.at(11, d) + tables.positions.at(0, d));
-    EXPECT_EQ(out[kDim + d], tables.context_text.at(6, d) + tables.positions.at(0, d));
-    EXPECT_EQ(out[2 * kDim + d], test::random_vector(kDim, 9)[d] + tables.positions.at(0, d));
+    EXPECT_EQ(out[kDim + d], tables.context_text.at(6, d) + tables.starts.at(1, d));
+    EXPECT_EQ(out[2 * kDim + d], test::random_vector(kDim, 9)[d]);
     EXPECT_EQ(out[3 * kDim + d], tables.positions.at(3, d));
   }
-  op.context_text_table = Weight{};
-  op.positions = Weight{};
-  EXPECT_EQ(run(op, rows)[kDim], tables.text.at(6, 0));
+  op.adds_positions = false;
+  EXPECT_EQ(run(op, rows)[kDim], tables.context_text.at(6, 0));
 }
 
 INSTANTIATE_TEST_SUITE_P(Types, Embed,
@@ -95,8 +99,8 @@ INSTANTIATE_TEST_SUITE_P(Types, Embed,
 TEST_F(Reference, ContextRowsComeBackFromWhereTheyWereStored) {
   TestBatch stored;
   stored.add_vectors(1, 5, test::random_vector(5 * kDim, 1));
-  stored.batch.segments[0].input_offset = 2;
-  stored.add_vectors(2, 5, test::random_vector(5 * kDim, 2)).input_offset = 2;
+  stored.batch.segments[0].kept_offset = 2;
+  stored.add_vectors(2, 5, test::random_vector(5 * kDim, 2)).kept_offset = 2;
   Program store;
   store.ops.reserve(2);
   const BufferId input = test::add_input(store, kDim);
@@ -104,7 +108,7 @@ TEST_F(Reference, ContextRowsComeBackFromWhereTheyWereStored) {
   test::run_program(*backend, store, stored.batch);
 
   TestBatch fed;
-  fed.add(1, 2, step::Input::context).input_offset = 4;
+  fed.add(1, 2, step::Input::kept_rows).kept_offset = 4;
   Program program;
   const BufferId out = test::add_input(program, kDim);
   const std::vector<float> rows =
@@ -267,8 +271,15 @@ TEST_F(Reference, IdsOutsideTheirTablesAreRefused) {
   codes.add_ids(0, 1, step::Input::codes, {0, 0, kVocab, 0});
   EXPECT_THROW(test::run_program(*backend, program, codes.batch), InternalError);
   TestBatch text;
-  text.add_ids(0, 1, step::Input::text, {-1});
+  text.add_ids(0, 1, step::Input::ids, {-1});
   EXPECT_THROW(test::run_program(*backend, program, text.batch), InternalError);
+  TestBatch tables_end;
+  tables_end.add_ids(0, 1, step::Input::ids, {0}).table = 2;
+  EXPECT_THROW(test::run_program(*backend, program, tables_end.batch), InternalError);
+  TestBatch positions_end;
+  positions_end.add(0, 2, step::Input::zeros);
+  positions_end.set_learned(1, 1);
+  EXPECT_THROW(test::run_program(*backend, program, positions_end.batch), InternalError);
 }
 
 TEST_F(Reference, BuffersMustHaveTheOpsShape) {

@@ -51,6 +51,12 @@ class TestBatch {
     batch.segments.back().blocks = keep(std::move(blocks));
   }
 
+  // Learned positions of the newest segment.
+  void set_learned(std::int32_t table, std::int32_t first_position) {
+    batch.segments.back().position_table = table;
+    batch.segments.back().first_position = first_position;
+  }
+
   void add_draw(std::int32_t slot, std::int32_t conditional_row,
                 std::int32_t unconditional_row = -1) {
     batch.draws.push_back({slot, conditional_row, unconditional_row});

@@ -10,6 +10,13 @@ namespace {
 // Most tables whose mean one row takes; a compile-time bound, so that a row needs no allocation.
 constexpr std::int32_t kMaxTables = 256;
 
+const ops::Weight& table_of(const std::vector<ops::Weight>& tables, std::int32_t table,
+                            const char* what) {
+  TTSRT_CHECK(InternalError, table >= 0 && static_cast<std::size_t>(table) < tables.size(), what,
+              " table ", table, " of ", tables.size());
+  return tables[static_cast<std::size_t>(table)];
+}
+
 class EmbedStage : public Stage {
  public:
   EmbedStage(const Site& site, const ops::EmbedRows& op, const Rows& out)
@@ -22,7 +29,9 @@ class EmbedStage : public Stage {
       const step::Segment& segment = site_.launch->segment(static_cast<std::int32_t>(row));
       const auto index = static_cast<std::int32_t>(row) - segment.first_row;
       embed(segment, index, out_.row(row));
-      if (op_.positions.is_present()) add_position(segment.position + index, out_.row(row));
+      if (op_.adds_positions && segment.position_table >= 0)
+        add_position(table_of(op_.position_tables, segment.position_table, "position"),
+                     segment.first_position + index, out_.row(row));
     }
   }
 
@@ -34,20 +43,16 @@ class EmbedStage : public Stage {
         return embed_codes(segment.ids + std::int64_t{index} * op_.codebooks, out);
       case step::Input::last_codes:
         return embed_codes(site_.slots->last_codes(segment.slot), out);
-      case step::Input::text:
-        return copy_row(op_.text_table, segment.ids[index], out);
-      case step::Input::context_text:
-        return copy_row(
-            op_.context_text_table.is_present() ? op_.context_text_table : op_.text_table,
-            segment.ids[index], out);
+      case step::Input::ids:
+        return copy_row(table_of(op_.id_tables, segment.table, "id"), segment.ids[index], out);
       case step::Input::vectors:
         std::memcpy(out, segment.vectors + std::int64_t{index} * out_.width, width * sizeof(float));
         return;
       case step::Input::zeros:
         std::memset(out, 0, width * sizeof(float));
         return;
-      case step::Input::context:
-        std::memcpy(out, site_.slots->context_row(segment.slot, segment.input_offset + index),
+      case step::Input::kept_rows:
+        std::memcpy(out, site_.slots->context_row(segment.slot, segment.kept_offset + index),
                     width * sizeof(float));
         return;
     }
@@ -62,9 +67,9 @@ class EmbedStage : public Stage {
     for (std::int32_t table = 0; table < op_.codebooks; ++table) {
       TTSRT_CHECK(InternalError, codes[table] >= 0 && codes[table] < op_.vocab, "code ",
                   codes[table], " of table ", table, ": expected below ", op_.vocab);
-      rows[table] = table_row(op_.audio_tables, std::int64_t{table} * op_.vocab + codes[table]);
+      rows[table] = table_row(op_.code_tables, std::int64_t{table} * op_.vocab + codes[table]);
     }
-    const auto element = static_cast<int>(element_of(op_.audio_tables.dtype));
+    const auto element = static_cast<int>(element_of(op_.code_tables.dtype));
     site_.kernels->mean_rows[element](rows, op_.codebooks, out_.width, out);
   }
 
@@ -75,20 +80,19 @@ class EmbedStage : public Stage {
     site_.kernels->mean_rows[static_cast<int>(element_of(table.dtype))](&row, 1, out_.width, out);
   }
 
-  void add_position(std::int32_t position, float* out) const {
-    TTSRT_CHECK(InternalError, position < op_.positions.rows, op_.positions.name, ": position ",
-                position, " of ", op_.positions.rows);
-    const void* both[2] = {out, table_row(op_.positions, position)};
-    if (op_.positions.dtype == DType::float32) {
-      site_.kernels->add(static_cast<const float*>(both[1]), out_.width, out);
+  void add_position(const ops::Weight& table, std::int32_t position, float* out) const {
+    TTSRT_CHECK(InternalError, position >= 0 && position < table.rows, table.name, ": position ",
+                position, " of ", table.rows);
+    const void* learned = table_row(table, position);
+    if (table.dtype == DType::float32) {
+      site_.kernels->add(static_cast<const float*>(learned), out_.width, out);
       return;
     }
     float part[kLanes];  // narrow tables: 16 values at a time
     for (std::int64_t i = 0; i < out_.width; i += kLanes) {
       const auto count = std::min<std::int64_t>(kLanes, out_.width - i);
-      const void* from = static_cast<const std::uint16_t*>(both[1]) + i;
-      site_.kernels->mean_rows[static_cast<int>(element_of(op_.positions.dtype))](&from, 1, count,
-                                                                                  part);
+      const void* from = static_cast<const std::uint16_t*>(learned) + i;
+      site_.kernels->mean_rows[static_cast<int>(element_of(table.dtype))](&from, 1, count, part);
       site_.kernels->add(part, count, out + i);
     }
   }
@@ -215,7 +219,7 @@ class StoreContextStage : public Stage {
       const step::Segment& segment = site_.launch->segment(static_cast<std::int32_t>(row));
       if (segment.slot == step::kNobody) continue;
       const std::int32_t at =
-          segment.input_offset + static_cast<std::int32_t>(row) - segment.first_row;
+          segment.kept_offset + static_cast<std::int32_t>(row) - segment.first_row;
       TTSRT_CHECK(InternalError, at >= 0 && at < site_.slots->spec().max_context_rows,
                   "context row ", at, " of ", site_.slots->spec().max_context_rows);
       std::memcpy(site_.slots->context_row(segment.slot, at), x_.row(row),
@@ -246,16 +250,15 @@ const float* vector_of(const ops::Weight& weight, std::int64_t size) {
 }
 
 void add_embed_rows(const Site& site, const ops::EmbedRows& op, const Rows& out, Stages& stages) {
-  for (const ops::Weight* table :
-       {&op.audio_tables, &op.text_table, &op.context_text_table, &op.positions}) {
-    check_table(*table, out.width);
-  }
+  check_table(op.code_tables, out.width);
+  for (const ops::Weight& table : op.id_tables) check_table(table, out.width);
+  for (const ops::Weight& table : op.position_tables) check_table(table, out.width);
   TTSRT_CHECK(InternalError, op.codebooks <= kMaxTables, "codebooks: at most ", kMaxTables,
               ", got ", op.codebooks);
-  TTSRT_CHECK(InternalError,
-              !op.audio_tables.is_present() ||
-                  op.audio_tables.rows >= std::int64_t{op.codebooks} * op.vocab,
-              op.audio_tables.name, ": expected ", op.codebooks, " tables of ", op.vocab, " rows");
+  TTSRT_CHECK(
+      InternalError,
+      !op.code_tables.is_present() || op.code_tables.rows >= std::int64_t{op.codebooks} * op.vocab,
+      op.code_tables.name, ": expected ", op.codebooks, " tables of ", op.vocab, " rows");
   stages.push_back(std::make_unique<EmbedStage>(site, op, out));
 }
 

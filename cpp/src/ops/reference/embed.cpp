@@ -11,7 +11,7 @@ namespace {
 
 // The mean over the tables of one stack of codes [codebooks], summed in the tables' order.
 void embed_codes(const EmbedRows& op, const std::int32_t* codes, std::int64_t dim, float* out) {
-  const WeightReader tables(op.audio_tables);
+  const WeightReader tables(op.code_tables);
   std::fill(out, out + dim, 0.0F);
   if (codes[0] == step::kZeroRow) return;
   for (std::int32_t table = 0; table < op.codebooks; ++table) {
@@ -23,8 +23,7 @@ void embed_codes(const EmbedRows& op, const std::int32_t* codes, std::int64_t di
   for (std::int64_t d = 0; d < dim; ++d) out[d] /= static_cast<float>(op.codebooks);
 }
 
-void embed_context(Slot& slot, const StateSpec& spec, std::int64_t row, std::int64_t dim,
-                   float* out) {
+void embed_kept(Slot& slot, const StateSpec& spec, std::int64_t row, std::int64_t dim, float* out) {
   TTSRT_CHECK(InternalError, dim == spec.dim && row >= 0 && row < spec.max_context_rows,
               "context row ", row, " of ", spec.max_context_rows, ", width ", dim, " of ",
               spec.dim);
@@ -32,12 +31,16 @@ void embed_context(Slot& slot, const StateSpec& spec, std::int64_t row, std::int
   std::copy(kept, kept + dim, out);
 }
 
+const Weight& table_of(const std::vector<Weight>& tables, std::int32_t table, const char* what) {
+  TTSRT_CHECK(InternalError, table >= 0 && static_cast<std::size_t>(table) < tables.size(), what,
+              " table ", table, " of ", tables.size());
+  return tables[static_cast<std::size_t>(table)];
+}
+
 // Row `i` of a segment, before positions.
 void embed_row(const EmbedRows& op, Run& at, const step::Segment& segment, std::int32_t i,
                std::int64_t dim, float* out) {
-  const bool needs_ids = segment.input == step::Input::codes ||
-                         segment.input == step::Input::text ||
-                         segment.input == step::Input::context_text;
+  const bool needs_ids = segment.input == step::Input::codes || segment.input == step::Input::ids;
   TTSRT_CHECK(InternalError, !needs_ids || segment.ids != nullptr, "segment: ids are absent");
   TTSRT_CHECK(InternalError, segment.input != step::Input::vectors || segment.vectors != nullptr,
               "segment: vectors are absent");
@@ -49,21 +52,16 @@ void embed_row(const EmbedRows& op, Run& at, const step::Segment& segment, std::
       TTSRT_CHECK(InternalError, op.codebooks == at.state.spec().codebooks, "last codes: expected ",
                   op.codebooks, " tables, got ", at.state.spec().codebooks);
       return embed_codes(op, slot.last_codes.data(), dim, out);
-    case step::Input::text:
-      return WeightReader(op.text_table).row(segment.ids[i], out);
-    case step::Input::context_text: {
-      const bool has_own_table = op.context_text_table.is_present();
-      return WeightReader(has_own_table ? op.context_text_table : op.text_table)
-          .row(segment.ids[i], out);
-    }
+    case step::Input::ids:
+      return WeightReader(table_of(op.id_tables, segment.table, "id")).row(segment.ids[i], out);
     case step::Input::vectors:
       std::copy(segment.vectors + i * dim, segment.vectors + (i + 1) * dim, out);
       return;
     case step::Input::zeros:
       std::fill(out, out + dim, 0.0F);
       return;
-    case step::Input::context:
-      return embed_context(slot, at.state.spec(), segment.input_offset + i, dim, out);
+    case step::Input::kept_rows:
+      return embed_kept(slot, at.state.spec(), segment.kept_offset + i, dim, out);
   }
 }
 
@@ -77,8 +75,9 @@ void run(const EmbedRows& op, Run& at) {
     for (std::int32_t i = 0; i < segment.rows; ++i) {
       float* row = out + (segment.first_row + i) * dim;
       embed_row(op, at, segment, i, dim, row);
-      if (!op.positions.is_present()) continue;
-      WeightReader(op.positions).row(segment.position + i, learned.data());
+      if (!op.adds_positions || segment.position_table < 0) continue;
+      const Weight& table = table_of(op.position_tables, segment.position_table, "position");
+      WeightReader(table).row(segment.first_position + i, learned.data());
       for (std::int64_t d = 0; d < dim; ++d) row[d] += learned[static_cast<std::size_t>(d)];
     }
   }
@@ -91,13 +90,13 @@ void run(const StoreContext& op, Run& at) {
     if (segment.slot == step::kNobody) continue;
     TTSRT_CHECK(
         InternalError,
-        segment.input_offset >= 0 && segment.input_offset + segment.rows <= spec.max_context_rows,
-        "context rows ", segment.input_offset, " to ", segment.input_offset + segment.rows, " of ",
+        segment.kept_offset >= 0 && segment.kept_offset + segment.rows <= spec.max_context_rows,
+        "context rows ", segment.kept_offset, " to ", segment.kept_offset + segment.rows, " of ",
         spec.max_context_rows);
     const float* from = x + std::int64_t{segment.first_row} * spec.dim;
     Slot& slot = at.state.slot(segment.slot);
     std::copy(from, from + std::int64_t{segment.rows} * spec.dim,
-              slot.context_rows.data() + std::int64_t{segment.input_offset} * spec.dim);
+              slot.context_rows.data() + std::int64_t{segment.kept_offset} * spec.dim);
   }
 }
 
