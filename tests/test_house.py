@@ -63,7 +63,7 @@ INCLUDES = {
 REFERENCE_USERS = ("cpp/src/ops/reference/", "cpp/src/backends.cpp")
 
 FOLDERS = {
-    ".": {".ci", "cpp", "docs", "examples", "plugins", "python", "scripts", "tests"},
+    ".": {".ci", "bench", "cpp", "docs", "examples", "plugins", "python", "scripts", "tests"},
     "cpp": {"cmake", "include", "src"},
     "cpp/src": {
         *("bench", "core", "cpu", "cuda", "decode", "executor"),

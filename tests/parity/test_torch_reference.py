@@ -22,12 +22,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-import torch
 
-from ttsrt_rt.bench.torch_reference import StepTrace, TorchReference
-from ttsrt_rt.bench.torch_sampling import EndMarks, MaskGitOptions, SamplingOptions, pick_masked
+from ..needs_torch import torch
+
+# isort: split
+from bench.torch_reference import StepTrace, TorchReference
+from bench.torch_sampling import EndMarks, MaskGitOptions, SamplingOptions, pick_masked
 from ttsrt_rt.convert import convert
 from ttsrt_rt.convert.magpie_model import PriorConfig
+
+pytestmark = pytest.mark.torch
 
 DATA = Path(__file__).parents[1] / "data" / "magpie"
 Arrays = dict[str, npt.NDArray[Any]]

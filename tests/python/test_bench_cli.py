@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ttsrt_rt.bench import step_time
+from ttsrt_rt.bench import step_turns
 from ttsrt_rt.cli import main
 
 SHAPE = ["--text_len", "8", "--context_len", "6", "--frames", "4"]
@@ -120,12 +120,12 @@ def test_compare(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(step_time, "_FRAMES", 4)
-    monkeypatch.setattr(step_time, "_TEXT_LEN", 12)
-    monkeypatch.setattr("ttsrt_rt.bench.step_time.read_bandwidth", lambda seconds: 10.0)
+    monkeypatch.setattr(step_turns, "_FRAMES", 4)
+    monkeypatch.setattr(step_turns, "_TEXT_LEN", 12)
+    monkeypatch.setattr("ttsrt_rt.bench.step_turns.read_bandwidth", lambda seconds: 10.0)
     output = tmp_path / "compare.json"
     command = ["bench", "compare", str(checkpoint_of("tinyhf")), "--dtype", "bfloat16"]
-    assert main([*command, "--turns", "1", "--no_torch", "--output_json", str(output)]) == 0
+    assert main([*command, "--turns", "1", "--output_json", str(output)]) == 0
     assert "| ttsrt_rt bfloat16 |" in capsys.readouterr().out
     assert len(json.loads(output.read_text())[0]["rows"]) == 1
     assert main(["bench", "compare"]) == 2

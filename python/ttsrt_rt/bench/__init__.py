@@ -1,3 +1,1 @@
-"""Benchmarks and what they are compared with. Nothing is imported here: the torch peer needs the
-extra `bench`.
-"""
+"""Benchmarks of engines: what `ttsrt bench` runs."""

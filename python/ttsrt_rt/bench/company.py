@@ -1,4 +1,4 @@
-"""Others that want the cores: processes that spin, PyTorch or more executors in this process."""
+"""Busy others that want the same cores: processes that spin, or more executors in this process."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from ttsrt_rt.bench.facts import EngineFacts
 from ttsrt_rt.bench.requests import RequestShape, random_requests
-from ttsrt_rt.errors import ConfigError, InternalError
+from ttsrt_rt.errors import InternalError
 
 if TYPE_CHECKING:
     from ttsrt_rt import _core
 
-__all__ = ["Company", "executors", "processes", "torch_threads", "usable_cores"]
+__all__ = ["Company", "executors", "processes", "repeated", "usable_cores"]
 
 _SPIN = "print(flush=True)\nwhile True: pass"
 
@@ -65,32 +65,10 @@ def executors(engine: _core.Engine, shape: RequestShape, options: dict[str, Any]
                 def decode(other: Executor = other, requests: Any = requests) -> None:
                     other.generate(replace(next(requests), deadline=1.0))
 
-                stack.enter_context(_repeated(decode))
+                stack.enter_context(repeated(decode))
             yield
 
     return Company("more executors", options.get("num_threads") or usable_cores(), at_work)
-
-
-def torch_threads() -> Company:
-    """Threads of this process that multiply matrices by PyTorch, with its own thread pool.
-
-    Raises:
-        ConfigError: PyTorch is absent.
-    """
-    try:
-        import torch
-    except ImportError as error:
-        raise ConfigError("beside torch: expected PyTorch, which isn't installed") from error
-    matrix = torch.ones(384, 384)
-
-    @contextmanager
-    def at_work(count: int) -> Iterator[None]:
-        with ExitStack() as stack:
-            for _ in range(count):
-                stack.enter_context(_repeated(lambda: torch.mm(matrix, matrix)))
-            yield
-
-    return Company("PyTorch threads", torch.get_num_threads(), at_work)
 
 
 def usable_cores() -> int:
@@ -118,7 +96,7 @@ def _spinning(count: int) -> Iterator[None]:
 
 
 @contextmanager
-def _repeated(work: Callable[[], object]) -> Iterator[None]:
+def repeated(work: Callable[[], object]) -> Iterator[None]:
     """Calls it again and again on a thread; what it raises is raised at the end."""
     is_over, errors = threading.Event(), list[BaseException]()
 

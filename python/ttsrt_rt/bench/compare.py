@@ -1,7 +1,7 @@
-"""Ours beside the PyTorch reference, taking turns: `step_time`'s parts for any checkpoint.
+"""Engines of one checkpoint, and another implementation if there is one, taking turns.
 
-Before anything is timed, both make some greedy frames in float32 and their codes are compared: a
-fast step that computes something else is worth nothing.
+If there is another implementation, both make some greedy frames in float32 before anything is
+timed, and their codes are compared: the time of a step that computes something else says nothing.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from ttsrt_rt.bench.step_time import (
+from ttsrt_rt.bench.step_turns import (
     ITEM_BYTES,
+    QUANTIZED_BYTES,
+    Peer,
     Turns,
     cases_of,
     engine_of,
@@ -35,19 +37,24 @@ class CompareOptions:
     """What is compared.
 
     Attributes:
-        dtypes: Of engines and of the reference.
+        dtypes: Of the engines that are not quantized, and of the peer.
+        quantizations: "none" for the engines of `dtypes`; quantized engines keep their tables and
+            their cache in the last dtype.
         turns: Measured turns of each.
-        with_torch: Whether PyTorch takes part.
     """
 
     dtypes: tuple[str, ...] = ("float32", "bfloat16")
+    quantizations: tuple[str, ...] = ("none",)
     turns: int = 5
-    with_torch: bool = True
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.dtypes if name not in ITEM_BYTES]
         if unknown or not self.dtypes:
             raise ConfigError(f"dtype: expected some of {', '.join(ITEM_BYTES)}, got {unknown}")
+        known = ("none", *QUANTIZED_BYTES)
+        unknown = [name for name in self.quantizations if name not in known]
+        if unknown or not self.quantizations:
+            raise ConfigError(f"quantization: expected some of {', '.join(known)}, got {unknown}")
         if not 1 <= self.turns <= 1000:
             raise ConfigError(f"turns: expected 1 to 1000, got {self.turns}")
 
@@ -59,8 +66,8 @@ class Comparison:
     Attributes:
         name: Of the checkpoint.
         turns: Of each implementation and dtype.
-        equal_frames: Greedy float32 frames that are equal from the start on, and `of` how many;
-            None where there was no float32 or no PyTorch.
+        equal_frames: Of the first `of` greedy float32 frames, how many are equal before the first
+            difference; None without float32 or without a peer.
     """
 
     name: str
@@ -100,57 +107,42 @@ def compare(
     folder: Path,
     options: CompareOptions,
     *,
+    peer: Peer | None = None,
     progress: Callable[[], object] | None = None,
 ) -> Comparison:
-    """Measures one guided request of a checkpoint, all implementations taking turns.
+    """Measures one guided request of a checkpoint, all engines and the peer taking turns.
 
     Args:
         checkpoint: What convert wrote.
-        folder: Engines are built here, or taken where they are there already.
+        folder: Engines are built here, or taken if they are there already.
         options: What is compared.
+        peer: Another implementation.
         progress: Called after each turn; the first of each implementation warms up.
 
     Raises:
-        ConfigError: The checkpoint or the options can't be served; PyTorch is absent.
+        ConfigError: The checkpoint or the options can't be served.
         FormatError: The checkpoint is damaged.
     """
-    if options.with_torch:
-        check_torch()
     name = checkpoint.name.removesuffix(".checkpoint")
-    cases = cases_of(list(options.dtypes), ["none"])
+    cases = cases_of(list(options.dtypes), list(options.quantizations))
     equal_frames = None
     for case in cases:
-        if options.with_torch and case.dtype == "float32":
-            equal_frames = _equal_frames(checkpoint, engine_of(checkpoint, name, case, folder))
-    runners = make_runners(checkpoint, name, cases, folder, options.with_torch)
+        if peer is not None and case.name == "float32":
+            engine = engine_of(checkpoint, name, case, folder)
+            equal_frames = _equal_frames(checkpoint, engine, peer)
+    runners = make_runners(checkpoint, name, cases, folder, peer)
     take_turns(runners, options.turns, progress or (lambda: None))
     return Comparison(name, [turns for turns, _ in runners], equal_frames)
 
 
-def check_torch() -> None:
-    """Whether PyTorch can take part.
-
-    Raises:
-        ConfigError: It isn't installed.
-    """
-    try:
-        import torch  # noqa: F401
-    except ImportError as error:
-        raise ConfigError(
-            "compare: expected PyTorch, which isn't installed: pip install 'ttsrt_rt[bench]', or "
-            "time ours alone with --no_torch"
-        ) from error
-
-
-def _equal_frames(checkpoint: Path, engine: Path) -> int:
-    """Greedy frames of both that are equal from the start on."""
-    from ttsrt_rt.bench.torch_reference import TorchReference
+def _equal_frames(checkpoint: Path, engine: Path, peer: Peer) -> int:
+    """Greedy frames that are equal before the first difference."""
     from ttsrt_rt.executor import Executor
 
     few = {**request_fields(checkpoint), "max_frames": _GREEDY_FRAMES}
     with Executor(engine) as executor:
         ours = executor.generate(**few, temperature=0.0).codes
-    theirs = TorchReference(checkpoint, dtype="float32").generate(**few, greedy=True)
+    theirs = peer.greedy_codes(checkpoint, few)
     count = min(len(ours), len(theirs))
     differs = np.flatnonzero((ours[:count] != theirs[:count]).any(axis=1))
     return int(differs[0]) if differs.size else count

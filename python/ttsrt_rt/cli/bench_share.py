@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from ttsrt_rt.bench.company import Company
     from ttsrt_rt.executor import Executor
 
-__all__ = ["add_share"]
+__all__ = ["add_share", "add_share_flags", "run_share"]
 
 
 def add_share(commands: Subparsers) -> None:
@@ -32,24 +33,41 @@ def add_share(commands: Subparsers) -> None:
         help="throughput beside busy processes, and the fair share of the cores",
         description="The numbers of busy others take turns in each repeat; figures are medians.",
     )
-    parser.add_argument("engine", help="what build wrote")
-    parser.add_argument("--busy", type=int, nargs="+", default=[0, 1, 2], help="how many others")
     parser.add_argument(
         "--beside",
-        choices=["processes", "executors", "torch"],
+        choices=["processes", "executors"],
         default="processes",
-        help="processes that spin, or more executors, or PyTorch, in this process",
+        help="processes that spin, or more executors in this process",
     )
+    add_share_flags(parser)
+    parser.set_defaults(run=_share)
+
+
+def add_share_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags that do not choose what runs beside the executor."""
+    parser.add_argument("engine", help="what build wrote")
+    parser.add_argument("--busy", type=int, nargs="+", default=[0, 1, 2], help="how many others")
     parser.add_argument("--concurrency", type=int, default=1, help="requests; default: %(default)s")
     parser.add_argument("--repeats", type=int, default=5, help="default: %(default)s")
     add_shape_flags(parser, frames=128)
     add_executor_flags(parser)
     parser.add_argument("--output_json", type=Path, help="all figures")
     parser.add_argument("--output_plot", type=Path, help="shares and steps: .png, .svg, .pdf")
-    parser.set_defaults(run=_share)
 
 
 def _share(args: argparse.Namespace) -> int:
+    from ttsrt_rt.bench.company import executors, processes
+
+    def company(executor: Executor) -> Company:
+        if args.beside == "executors":
+            return executors(executor.engine, request_shape(args), executor_options(args))
+        return processes()
+
+    return run_share(args, company)
+
+
+def run_share(args: argparse.Namespace, company_of: Callable[[Executor], Company]) -> int:
+    """Measures, prints and writes what those flags ask for."""
     from tqdm import tqdm
 
     from ttsrt_rt.bench.company import usable_cores
@@ -70,7 +88,7 @@ def _share(args: argparse.Namespace) -> int:
         shape=request_shape(args),
     )
     with Executor(args.engine, **executor_options(args)) as executor:
-        company = _company(args, executor)
+        company = company_of(executor)
         facts = EngineFacts.of(executor.engine)
         with tqdm(total=args.repeats * len(options.busy), unit="turn") as bar:
             shares = measure_shares(executor, facts, options, company=company, progress=bar.update)
@@ -87,14 +105,6 @@ def _share(args: argparse.Namespace) -> int:
     values = {"cores": cores, "threads": threads, "beside": company.name, "shares": figures}
     write_json(args.output_json, {"engine": told, "shape": vars(options.shape), **values})
     return 0
-
-
-def _company(args: argparse.Namespace, executor: Executor) -> Company:
-    from ttsrt_rt.bench.company import executors, processes, torch_threads
-
-    if args.beside == "executors":
-        return executors(executor.engine, request_shape(args), executor_options(args))
-    return torch_threads() if args.beside == "torch" else processes()
 
 
 def _table(figures: list[dict[str, Any]], others: str) -> str:

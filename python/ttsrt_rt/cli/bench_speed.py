@@ -21,13 +21,16 @@ if TYPE_CHECKING:
     from ttsrt_rt.bench.compare import Comparison
     from ttsrt_rt.bench.overload import OverloadReport
     from ttsrt_rt.bench.requests import RequestShape
+    from ttsrt_rt.bench.step_turns import Peer
 
 __all__ = [
     "add_compare",
+    "add_compare_flags",
     "add_crowd",
     "add_overload",
     "add_shape_flags",
     "request_shape",
+    "run_compare",
     "title_of",
     "told_shape",
     "write_json",
@@ -95,41 +98,53 @@ def add_compare(commands: Subparsers) -> None:
     """Adds `bench compare`."""
     parser = commands.add_parser(
         "compare",
-        help="time per step beside a plain cached PyTorch implementation",
-        description="One guided request; ours and PyTorch take turns, and memory bandwidth is "
-        "measured around every turn.",
+        help="time per step of a checkpoint's engines",
+        description="One guided request; engines of several dtypes and quantizations take turns, "
+        "and memory bandwidth is measured around every turn. For PyTorch beside them, run "
+        "`python -m bench.step_time` in a checkout of the source code.",
     )
+    add_compare_flags(parser)
+    parser.set_defaults(run=run_compare)
+
+
+def add_compare_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of `bench compare`, which another command may share."""
     parser.add_argument("checkpoint", nargs="?", type=Path, help="what convert wrote")
     parser.add_argument("--size", nargs="+", choices=_SIZES, default=[], help="random, true size")
-    parser.add_argument("--dtype", nargs="+", default=["float32", "bfloat16"])
+    parser.add_argument(
+        "--dtype", nargs="+", default=["float32", "bfloat16"], help="default: float32 bfloat16"
+    )
+    parser.add_argument(
+        "--quantization",
+        nargs="+",
+        default=["none"],
+        help="none (the engines of --dtype), w8a16, w4a16, w8a8, w4a8; default: none",
+    )
     parser.add_argument("--turns", type=int, default=5, help="default: %(default)s")
     parser.add_argument("--folder", type=Path, help="keeps checkpoints and engines of --size here")
-    parser.add_argument("--no_torch", action="store_true", help="ours alone")
     parser.add_argument("--output_json", type=Path, help="all figures")
-    parser.set_defaults(run=_compare)
 
 
-def _compare(args: argparse.Namespace) -> int:
+def run_compare(args: argparse.Namespace, peer: Peer | None = None) -> int:
+    """Measures, prints and writes what those flags ask for, beside `peer` if there is one."""
     from tqdm import tqdm
 
-    from ttsrt_rt.bench.compare import CompareOptions, check_torch, compare
-    from ttsrt_rt.bench.step_time import make_checkpoint, print_table
+    from ttsrt_rt.bench.compare import CompareOptions, compare
+    from ttsrt_rt.bench.step_turns import make_checkpoint, step_table
 
     check_output(args.output_json)
     if (args.checkpoint is None) == (not args.size):
         raise ConfigError("compare: expected a checkpoint or --size")
     options = CompareOptions(
-        dtypes=tuple(args.dtype), turns=args.turns, with_torch=not args.no_torch
+        dtypes=tuple(args.dtype), quantizations=tuple(args.quantization), turns=args.turns
     )
-    if options.with_torch:
-        check_torch()
     results: list[Comparison] = []
     with _folder(None if args.checkpoint else args.folder) as folder:
         for source in args.size or [args.checkpoint]:
             checkpoint = source if args.checkpoint else make_checkpoint(source, folder)
             with tqdm(unit="turn", desc=str(source)) as bar:
-                result = compare(checkpoint, folder, options, progress=bar.update)
-            print_table(result.name, result.turns)
+                result = compare(checkpoint, folder, options, peer=peer, progress=bar.update)
+            print("\n" + step_table(result.name, result.turns))
             if result.equal_frames is not None:
                 print(f"greedy float32 frames equal: {result.equal_frames} of {result.of}")
             results.append(result)
@@ -241,7 +256,7 @@ def told_shape(args: argparse.Namespace) -> str:
 @contextmanager
 def _engine(args: argparse.Namespace, max_batch_size: int) -> Iterator[str]:
     """The engine given, or a random one of true size."""
-    from ttsrt_rt.bench.step_time import make_checkpoint
+    from ttsrt_rt.bench.step_turns import make_checkpoint
     from ttsrt_rt.build import build
 
     if (args.engine is None) == (args.size is None):

@@ -1,44 +1,66 @@
-"""Ours beside the PyTorch reference on tiny checkpoints. No time is asserted."""
+"""Engines and a peer taking turns on tiny checkpoints. No time is asserted."""
 
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import ttsrt_rt as rt
-from ttsrt_rt.bench import step_time
-from ttsrt_rt.bench.compare import CompareOptions, check_torch, compare
+from ttsrt_rt.bench import step_turns
+from ttsrt_rt.bench.compare import CompareOptions, compare
+from ttsrt_rt.bench.step_turns import Peer
 
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Requests for models whose texts and contexts are short; no bandwidth is measured."""
-    monkeypatch.setattr(step_time, "_FRAMES", 8)
-    monkeypatch.setattr(step_time, "_TEXT_LEN", 12)
-    monkeypatch.setattr(step_time, "_CONTEXT_COLUMNS", 6)
-    monkeypatch.setattr(step_time, "read_bandwidth", lambda seconds: 10.0)
+    monkeypatch.setattr(step_turns, "_FRAMES", 8)
+    monkeypatch.setattr(step_turns, "_TEXT_LEN", 12)
+    monkeypatch.setattr(step_turns, "_CONTEXT_COLUMNS", 6)
+    monkeypatch.setattr(step_turns, "read_bandwidth", lambda seconds: 10.0)
 
 
-@pytest.mark.parametrize("case", ["tiny2503", "tinyhf"])
-def test_a_tiny_checkpoint(checkpoint_of: Callable[[str], Path], case: str, tmp_path: Path) -> None:
-    pytest.importorskip("torch")
+def fake_peer(codes: NDArray[np.int32]) -> Peer:
+    """Takes a millisecond per step, and makes these codes."""
+    return Peer("fake", lambda *given: lambda: 1.0, lambda *given: codes)
+
+
+def test_a_peer_takes_turns(checkpoint_of: Callable[[str], Path], tmp_path: Path) -> None:
     shown: list[None] = []
-    options = CompareOptions(turns=2)
-    result = compare(checkpoint_of(case), tmp_path, options, progress=lambda: shown.append(None))
+    options = CompareOptions(quantizations=("none", "w8a8"), turns=2)
+    checkpoint = checkpoint_of("tinyhf")
+    codes = greedy_codes(checkpoint, tmp_path)
+    codes[2] += 1
+    result = compare(
+        checkpoint,
+        tmp_path,
+        options,
+        peer=fake_peer(codes),
+        progress=lambda: shown.append(None),
+    )
     names = [turns.name for turns in result.turns]
-    assert names == [f"{who} {of}" for of in options.dtypes for who in ("ttsrt_rt", "PyTorch")]
-    assert len(shown) == 4 * 3 and all(len(turns.step_ms) == 2 for turns in result.turns)
-    assert result.equal_frames == result.of
+    pairs = [f"{who} {of}" for of in options.dtypes for who in ("ttsrt_rt", "fake")]
+    assert names == [*pairs, "ttsrt_rt w8a8"]  # a quantized engine has no peer
+    assert len(shown) == 5 * 3 and all(len(turns.step_ms) == 2 for turns in result.turns)
+    assert result.equal_frames == 2
     figures = json.loads(json.dumps(result.json()))
-    assert figures["bandwidth"] == 10.0 and len(figures["rows"]) == 4
+    assert figures["bandwidth"] == 10.0 and len(figures["rows"]) == 5
 
 
-def test_ours_alone(checkpoint_of: Callable[[str], Path], tmp_path: Path) -> None:
-    options = CompareOptions(dtypes=("bfloat16",), turns=1, with_torch=False)
+def greedy_codes(checkpoint: Path, folder: Path) -> NDArray[np.int32]:
+    engine = step_turns.engine_of(checkpoint, checkpoint.name, step_turns.Case("float32"), folder)
+    fields = {**step_turns.request_fields(checkpoint), "max_frames": 8, "temperature": 0.0}
+    with rt.Executor(engine) as executor:
+        return executor.generate(**fields).codes.copy()
+
+
+def test_without_a_peer(checkpoint_of: Callable[[str], Path], tmp_path: Path) -> None:
+    options = CompareOptions(dtypes=("bfloat16",), turns=1)
     result = compare(checkpoint_of("tinyhf"), tmp_path, options)
     assert [turns.name for turns in result.turns] == ["ttsrt_rt bfloat16"]
     assert result.equal_frames is None
@@ -54,8 +76,8 @@ def test_turns_interleave() -> None:
 
         return run
 
-    turns = [step_time.Turns(name, 1) for name in "ab"]
-    step_time.take_turns([(of, runner(of.name)) for of in turns], 2, lambda: None)
+    turns = [step_turns.Turns(name, 1) for name in "ab"]
+    step_turns.take_turns([(of, runner(of.name)) for of in turns], 2, lambda: None)
     assert "".join(order) == "ababab"
     assert [of.step_ms for of in turns] == [[3.0, 5.0], [4.0, 6.0]]  # the first warms up
 
@@ -65,9 +87,5 @@ def test_senseless_options() -> None:
         CompareOptions(dtypes=("float31",))
     with pytest.raises(rt.ConfigError, match="turns: expected 1 to 1000, got 0"):
         CompareOptions(turns=0)
-
-
-def test_without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(rt.ConfigError, match=r"pip install 'ttsrt_rt\[bench\]'"):
-        check_torch()
+    with pytest.raises(rt.ConfigError, match="quantization: expected some of none, w8a16"):
+        CompareOptions(quantizations=("w2a2",))

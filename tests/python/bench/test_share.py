@@ -13,7 +13,7 @@ import pytest
 
 import ttsrt_rt as rt
 from ttsrt_rt.bench import company as company_module
-from ttsrt_rt.bench.company import Company, executors, processes, torch_threads, usable_cores
+from ttsrt_rt.bench.company import Company, executors, processes, usable_cores
 from ttsrt_rt.bench.facts import EngineFacts
 from ttsrt_rt.bench.load import Outcome
 from ttsrt_rt.bench.requests import RequestShape
@@ -169,31 +169,6 @@ def test_what_more_executors_fail_with_is_told(engine: Path) -> None:
     company = executors(opened, senseless, {"device": "cpu", "num_threads": 1})
     with pytest.raises(rt.InternalError, match="beside: text_len"), company.at_work(1):
         pass
-
-
-def test_torch_works_meanwhile() -> None:
-    torch = pytest.importorskip("torch")
-    calls: list[None] = []
-    multiply = torch.mm
-
-    def spy(*matrices: Any) -> Any:
-        calls.append(None)
-        return multiply(*matrices)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch, "mm", spy)
-        company = torch_threads()
-        assert company.threads_each == torch.get_num_threads()
-        with company.at_work(1):
-            while not calls:
-                pass
-    assert calls
-
-
-def test_without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "torch", None)
-    with pytest.raises(rt.ConfigError, match="expected PyTorch"):
-        torch_threads()
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from ttsrt_rt.convert.archive import open_weights
 from ttsrt_rt.errors import FormatError
+
+from ...needs_torch import torch
+
+pytestmark = pytest.mark.torch
 
 
 def check(path: Path, state: dict[str, Any]) -> None:

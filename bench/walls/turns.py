@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from ttsrt_rt.bench.walls.limits import Bandwidth, measure_bandwidth
+from bench.walls.limits import Bandwidth, measure_bandwidth
 
 __all__ = ["Contestant", "Progress", "memory_note", "take_turns"]
 

@@ -8,17 +8,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ttsrt_rt.bench.ops import OpBench, Peaks, measure_peaks, read_bandwidth
-from ttsrt_rt.bench.step_time import Case as EngineCase
-from ttsrt_rt.bench.step_time import engine_of, make_checkpoint
-from ttsrt_rt.bench.walls.limits import (
+from bench.walls.limits import (
     context_products,
     decoder_products,
     text_products,
 )
-from ttsrt_rt.bench.walls.steps import CLASSES
-from ttsrt_rt.bench.walls.tables import Case, Table, Target, spread
-from ttsrt_rt.bench.walls.turns import Progress
+from bench.walls.steps import CLASSES
+from bench.walls.tables import Case, Table, Target, spread
+from bench.walls.turns import Progress
+from ttsrt_rt.bench.ops import OpBench, Peaks, measure_peaks, read_bandwidth
+from ttsrt_rt.bench.step_turns import Case as EngineCase
+from ttsrt_rt.bench.step_turns import engine_of, make_checkpoint
 
 __all__ = ["Shares", "few_rows_table", "many_rows_tables", "peak_of"]
 

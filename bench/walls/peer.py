@@ -74,7 +74,7 @@ def set_frames(model: Path, frames: int) -> None:
         at = header.find(_FRAMES_KEY)
         value = at + len(_FRAMES_KEY) + 4
         if at < 0 or struct.unpack_from("<I", header, value - 4) != (_UINT32,):
-            raise ConfigError(f"{model}: expected a file that scripts/peer_gguf.py wrote")
+            raise ConfigError(f"{model}: expected a file that bench/peer_gguf.py wrote")
         file.seek(value)
         file.write(struct.pack("<I", frames))
 
@@ -84,7 +84,7 @@ class Peer:
 
     Args:
         binary: magpie-cli.
-        model: What scripts/peer_gguf.py wrote.
+        model: What bench/peer_gguf.py wrote.
         text_len: Text tokens of a request, at least 3.
         num_threads: Of the program.
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ttsrt_rt.bench.torch_sampling import EndMarks, MaskGitOptions, SamplingOptions
+from bench.torch_sampling import EndMarks, MaskGitOptions, SamplingOptions
 from ttsrt_rt.convert.magpie_model import PriorConfig, RequestDefaults
 from ttsrt_rt.errors import ConfigError
 

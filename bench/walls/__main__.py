@@ -16,15 +16,15 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
+from bench.walls.crowds import crowd_table
+from bench.walls.phases import outside_table, phase_table
+from bench.walls.plot import write_walls
+from bench.walls.products import few_rows_table, many_rows_tables
+from bench.walls.steps import step_table
+from bench.walls.tables import Table
+from bench.walls.turns import Progress
 from ttsrt_rt.bench.ops import measure_peaks
 from ttsrt_rt.bench.plot import check_plot
-from ttsrt_rt.bench.walls.crowds import crowd_table
-from ttsrt_rt.bench.walls.phases import outside_table, phase_table
-from ttsrt_rt.bench.walls.plot import write_walls
-from ttsrt_rt.bench.walls.products import few_rows_table, many_rows_tables
-from ttsrt_rt.bench.walls.steps import step_table
-from ttsrt_rt.bench.walls.tables import Table
-from ttsrt_rt.bench.walls.turns import Progress
 from ttsrt_rt.errors import Error
 
 __all__ = ["main"]

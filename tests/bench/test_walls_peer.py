@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import ttsrt_rt as rt
-from ttsrt_rt.bench.walls.peer import Peer, PeerRun, parse_output, peer_turns, set_frames
+from bench.walls.peer import Peer, PeerRun, parse_output, peer_turns, set_frames
 
 KEY = b"magpie.sampling.max_decoder_steps"
 

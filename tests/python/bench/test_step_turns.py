@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 import ttsrt_rt as rt
-from ttsrt_rt.bench import step_time
+from ttsrt_rt.bench import step_turns
 from ttsrt_rt.convert.checkpoint import open_checkpoint
 from ttsrt_rt.synth import write_random_ckpt, write_random_nemo
 
 
 @pytest.fixture(scope="module", params=["nemo", "ckpt"])
 def checkpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("step_time")
+    folder = tmp_path_factory.mktemp("step_turns")
     write: Callable[..., Path] = {"nemo": write_random_nemo, "ckpt": write_random_ckpt}[
         request.param
     ]
@@ -28,10 +28,10 @@ def checkpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 @pytest.fixture
 def fields(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
     """The benchmark's request, cut to a model whose texts and contexts are short."""
-    monkeypatch.setattr(step_time, "_FRAMES", 8)
-    monkeypatch.setattr(step_time, "_TEXT_LEN", 12)
-    monkeypatch.setattr(step_time, "_CONTEXT_COLUMNS", 6)
-    return step_time.request_fields(checkpoint)
+    monkeypatch.setattr(step_turns, "_FRAMES", 8)
+    monkeypatch.setattr(step_turns, "_TEXT_LEN", 12)
+    monkeypatch.setattr(step_turns, "_CONTEXT_COLUMNS", 6)
+    return step_turns.request_fields(checkpoint)
 
 
 def test_weights_of_a_step(checkpoint: Path) -> None:
@@ -48,7 +48,7 @@ def test_weights_of_a_step(checkpoint: Path) -> None:
         if name.startswith("local_transformer.") and not name.endswith("positions")
     )
     expected = decoder.layers * (layer + cross) + final + local
-    assert expected <= step_time.step_weights(checkpoint) <= expected + norm
+    assert expected <= step_turns.step_weights(checkpoint) <= expected + norm
 
 
 def test_the_request_fits_its_model(checkpoint: Path, fields: dict[str, object]) -> None:
@@ -58,23 +58,20 @@ def test_the_request_fits_its_model(checkpoint: Path, fields: dict[str, object])
     assert rt.Request(**fields).max_frames == 8
 
 
-def test_one_turn_of_each(checkpoint: Path, fields: dict[str, object], tmp_path: Path) -> None:
+def test_one_turn(checkpoint: Path, fields: dict[str, object], tmp_path: Path) -> None:
     rt.build(checkpoint, tmp_path / "engine", max_batch_size=1)
-    native = step_time.native_turn(tmp_path / "engine", fields)
-    peer = step_time.torch_turn(checkpoint, "float32", fields)
-    for turn in (native, peer):
-        step_ms = turn()
-        assert math.isfinite(step_ms) and step_ms > 0
+    step_ms = step_turns.native_turn(tmp_path / "engine", fields)()
+    assert math.isfinite(step_ms) and step_ms > 0
 
 
 def test_cases_are_dtypes_then_quantizations() -> None:
-    cases = step_time.cases_of(["float32", "bfloat16"], ["none", "w8a16", "w4a8"])
+    cases = step_turns.cases_of(["float32", "bfloat16"], ["none", "w8a16", "w4a8"])
     assert [case.name for case in cases] == ["float32", "bfloat16", "w8a16", "w4a8"]
     assert [case.dtype for case in cases] == ["float32", "bfloat16", "bfloat16", "bfloat16"]
     assert [case.item_bytes for case in cases] == [4, 2, 1, 0.5 + 2 / 64]
-    assert [case.name for case in step_time.cases_of(["bfloat16"], ["w8a8"])] == ["w8a8"]
+    assert [case.name for case in step_turns.cases_of(["bfloat16"], ["w8a8"])] == ["w8a8"]
 
 
 def test_figures_of_the_table() -> None:
-    turns = step_time.Turns("ours", 3_000_000, step_ms=[2.0, 1.0, 3.0], bandwidth=[3.0, 3.0])
+    turns = step_turns.Turns("ours", 3_000_000, step_ms=[2.0, 1.0, 3.0], bandwidth=[3.0, 3.0])
     assert turns.row() == ["ours", "2.0", "1.0", "3.0", "1.5", "50 %"]

@@ -1,40 +1,47 @@
-"""Time of one decoder step at true shapes, beside a plain cached PyTorch implementation.
+"""What measures the time of one decoder step: cases, engines, and implementations taking turns.
 
-    python -m ttsrt_rt.bench.step_time --size 2503 v2607 --dtype float32 bfloat16
-    python -m ttsrt_rt.bench.step_time --dtype bfloat16 --quantization none w8a16 w4a16 --no_torch
-
-One guided request, random weights in the original layout, frames 1 to 128. Ours and PyTorch take
-turns in one run; figures are medians over the turns, with the spread, and memory bandwidth is
-measured around every turn, since shared machines change. Quantized engines, of which PyTorch has
-no peer, keep their tables and cache in the last dtype asked for.
+One guided request, frames 1 to 128. All implementations take turns in one run, and memory bandwidth
+is measured around every turn, because a shared machine changes from minute to minute. Figures are
+medians over the turns, with the spread.
 """
 
 from __future__ import annotations
 
-import argparse
-import itertools
 import json
-import logging
 import statistics
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ttsrt_rt.bench.ops import read_bandwidth
 
-__all__ = ["main"]
-
-logger = logging.getLogger(__name__)
+__all__ = [
+    "ITEM_BYTES",
+    "QUANTIZED_BYTES",
+    "Case",
+    "Peer",
+    "Runner",
+    "Turns",
+    "cases_of",
+    "engine_of",
+    "make_checkpoint",
+    "make_runners",
+    "native_turn",
+    "request_fields",
+    "step_table",
+    "step_weights",
+    "take_turns",
+]
 
 _FRAMES = 128
 _TEXT_LEN = 58
 _CONTEXT_COLUMNS = 110
 ITEM_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
-_QUANTIZED_BYTES = {"w8a16": 1.0, "w4a16": 0.5 + 2 / 64, "w8a8": 1.0, "w4a8": 0.5 + 2 / 64}
+QUANTIZED_BYTES = {"w8a16": 1.0, "w4a16": 0.5 + 2 / 64, "w8a8": 1.0, "w4a8": 0.5 + 2 / 64}
 
 
 @dataclass
@@ -105,7 +112,7 @@ def request_fields(checkpoint: Path) -> dict[str, Any]:
 
 
 def native_turn(engine: Path, fields: dict[str, Any]) -> Callable[[], float]:
-    """A turn of ours: milliseconds per step after the first."""
+    """A function that runs the request once and returns milliseconds per step after the first."""
     from ttsrt_rt.executor import Executor
 
     executor = Executor(engine)
@@ -118,17 +125,20 @@ def native_turn(engine: Path, fields: dict[str, Any]) -> Callable[[], float]:
     return turn
 
 
-def torch_turn(checkpoint: Path, dtype: str, fields: dict[str, Any]) -> Callable[[], float]:
-    """A turn of the PyTorch reference: milliseconds per step after the first."""
-    from ttsrt_rt.bench.torch_reference import TorchReference
+@dataclass(frozen=True)
+class Peer:
+    """Another implementation that takes turns with this one.
 
-    reference = TorchReference(checkpoint, dtype=dtype)
+    Attributes:
+        name: "PyTorch".
+        turn: Of a checkpoint, a dtype and the fields of a request: a function that runs the request
+            once and returns the milliseconds per step after the first.
+        greedy_codes: Of a checkpoint and the fields of a request: its greedy float32 codes.
+    """
 
-    def turn() -> float:
-        reference.generate(**fields)
-        return 1e3 * statistics.fmean(reference.last_timings.steps)
-
-    return turn
+    name: str
+    turn: Callable[[Path, str, dict[str, Any]], Callable[[], float]]
+    greedy_codes: Callable[[Path, dict[str, Any]], NDArray[Any]]
 
 
 Runner = tuple[Turns, Callable[[], float]]  # where its turns are kept, and one turn
@@ -136,7 +146,7 @@ Runner = tuple[Turns, Callable[[], float]]  # where its turns are kept, and one 
 
 @dataclass(frozen=True)
 class Case:
-    """What is measured of one size: an engine, and whether PyTorch runs beside it."""
+    """One engine of a checkpoint that is measured."""
 
     dtype: str
     quantization: str = "none"
@@ -147,7 +157,7 @@ class Case:
 
     @property
     def item_bytes(self) -> float:
-        return _QUANTIZED_BYTES.get(self.quantization, ITEM_BYTES[self.dtype])
+        return QUANTIZED_BYTES.get(self.quantization, ITEM_BYTES[self.dtype])
 
 
 def cases_of(dtypes: list[str], quantizations: list[str]) -> list[Case]:
@@ -179,9 +189,9 @@ def engine_of(
 
 
 def make_runners(
-    checkpoint: Path, name: str, cases: list[Case], folder: Path, with_torch: bool
+    checkpoint: Path, name: str, cases: list[Case], folder: Path, peer: Peer | None
 ) -> list[Runner]:
-    """Ours of every case, and PyTorch beside those that are not quantized."""
+    """The engine of every case, and the peer beside those that are not quantized."""
     fields = request_fields(checkpoint)
     weights = step_weights(checkpoint)
     runners: list[Runner] = []
@@ -189,15 +199,16 @@ def make_runners(
         engine = engine_of(checkpoint, name, case, folder)
         weight_bytes = int(weights * case.item_bytes)
         runners.append((Turns(f"ttsrt_rt {case.name}", weight_bytes), native_turn(engine, fields)))
-        if with_torch and case.quantization == "none":
-            runner = torch_turn(checkpoint, case.dtype, fields)
-            runners.append((Turns(f"PyTorch {case.name}", weight_bytes), runner))
+        if peer is not None and case.quantization == "none":
+            runner = peer.turn(checkpoint, case.dtype, fields)
+            runners.append((Turns(f"{peer.name} {case.name}", weight_bytes), runner))
     return runners
 
 
 def take_turns(runners: list[Runner], turns: int, progress: Callable[[], object]) -> None:
-    """Runs all in turn, `turns` times after a turn that warms up, the bandwidth measured around;
-    `progress` is called after each.
+    """Runs all in turn: once to warm up, then `turns` times.
+
+    The bandwidth is measured before and after each run, and `progress` is called after it.
     """
     for turn in range(turns + 1):
         for results, run in runners:
@@ -209,59 +220,16 @@ def take_turns(runners: list[Runner], turns: int, progress: Callable[[], object]
             progress()
 
 
-def measure(
-    size: str, cases: list[Case], turns: int, folder: Path, with_torch: bool
-) -> list[Turns]:
-    """All implementations of one size, taking turns."""
-    runners = make_runners(make_checkpoint(size, folder), size, cases, folder, with_torch)
-    done = itertools.count(1)
-
-    def tell() -> None:
-        rounds, rest = divmod(next(done), len(runners))
-        if rest == 0:
-            logger.info("%s: turn %d of %d done", size, rounds - 1, turns)
-
-    take_turns(runners, turns, tell)
-    return [results for results, _ in runners]
-
-
-def print_table(size: str, results: list[Turns]) -> None:
-    """The figures of one size, as Markdown."""
-    print(f"\n{size}: one guided request, frames 1-{_FRAMES}, milliseconds per decoder step\n")
-    print("| implementation | median | best | worst | weights, GB/s | of bandwidth |")
-    print("| --- | ---: | ---: | ---: | ---: | ---: |")
-    for result in results:
-        print("| " + " | ".join(result.row()) + " |")
+def step_table(name: str, results: list[Turns]) -> str:
+    """The figures of one checkpoint as Markdown."""
     bandwidth = statistics.median(value for result in results for value in result.bandwidth)
-    print(f"\nread bandwidth measured around the turns: {bandwidth:.1f} GB/s")
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """Command line of this benchmark."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--size", nargs="+", choices=["2503", "v2607"], default=["2503", "v2607"])
-    parser.add_argument(
-        "--dtype", nargs="+", choices=list(ITEM_BYTES), default=["float32", "bfloat16"]
-    )
-    known = ["none", *_QUANTIZED_BYTES]
-    parser.add_argument("--quantization", nargs="+", choices=known, default=["none"])
-    parser.add_argument(
-        "--turns", type=int, default=5, help="measured turns of each implementation"
-    )
-    parser.add_argument("--folder", type=Path, help="keeps checkpoints and engines here")
-    parser.add_argument("--no_torch", "--no-torch", action="store_true", help="ours alone")
-    options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = options.folder or Path(temporary)
-        folder.mkdir(parents=True, exist_ok=True)
-        for size in options.size:
-            cases = cases_of(options.dtype, options.quantization)
-            results = measure(size, cases, options.turns, folder, not options.no_torch)
-            print_table(size, results)
-
-
-if __name__ == "__main__":
-    main()
+    lines = [
+        f"{name}: one guided request, frames 1-{_FRAMES}, milliseconds per decoder step",
+        "",
+        "| implementation | median | best | worst | weights, GB/s | of bandwidth |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+        *("| " + " | ".join(result.row()) + " |" for result in results),
+        "",
+        f"read bandwidth measured around the turns: {bandwidth:.1f} GB/s",
+    ]
+    return "\n".join(lines)

@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.walls.steps import CLASSES
+from bench.walls.tables import Case, Table, Target, spread
+from bench.walls.turns import Progress
 from ttsrt_rt.bench.crowd import run_crowd
 from ttsrt_rt.bench.facts import EngineFacts
 from ttsrt_rt.bench.ops import read_bandwidth
 from ttsrt_rt.bench.requests import RequestShape
-from ttsrt_rt.bench.step_time import Case as EngineCase
-from ttsrt_rt.bench.step_time import engine_of, make_checkpoint
-from ttsrt_rt.bench.walls.steps import CLASSES
-from ttsrt_rt.bench.walls.tables import Case, Table, Target, spread
-from ttsrt_rt.bench.walls.turns import Progress
+from ttsrt_rt.bench.step_turns import Case as EngineCase
+from ttsrt_rt.bench.step_turns import engine_of, make_checkpoint
 
 if TYPE_CHECKING:
     from ttsrt_rt._core import IterationStats

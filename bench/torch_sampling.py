@@ -17,7 +17,7 @@ from typing import TypeAlias
 
 import torch
 
-from ttsrt_rt.bench.torch_model import StackCache, TorchMagpie
+from bench.torch_model import StackCache, TorchMagpie
 from ttsrt_rt.convert.magpie_model import TokenIds
 
 Tensor: TypeAlias = torch.Tensor

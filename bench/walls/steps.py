@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ttsrt_rt.bench.step_time import (
+from bench.walls.limits import StepBytes, step_bytes
+from bench.walls.peer import peer_turns
+from bench.walls.tables import Case, Table, Target, spread
+from bench.walls.turns import Contestant, Progress, memory_note, take_turns
+from ttsrt_rt.bench.step_turns import (
     Case as EngineCase,
 )
-from ttsrt_rt.bench.step_time import (
+from ttsrt_rt.bench.step_turns import (
     engine_of,
     make_checkpoint,
     native_turn,
     request_fields,
 )
-from ttsrt_rt.bench.walls.limits import StepBytes, step_bytes
-from ttsrt_rt.bench.walls.peer import peer_turns
-from ttsrt_rt.bench.walls.tables import Case, Table, Target, spread
-from ttsrt_rt.bench.walls.turns import Contestant, Progress, memory_note, take_turns
 from ttsrt_rt.inspection import inspect_folder
 
 __all__ = ["ALL_CASES", "CLASSES", "Ours", "step_table"]

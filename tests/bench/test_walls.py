@@ -14,13 +14,13 @@ from types import SimpleNamespace
 import pytest
 
 import ttsrt_rt as rt
-from ttsrt_rt.bench import step_time
+from bench.walls import __main__ as command
+from bench.walls import crowds, limits, phases, plot, products, steps, turns
+from bench.walls.limits import Bandwidth, StepBytes
+from bench.walls.tables import Case, Table, Target, spread
+from ttsrt_rt.bench import step_turns
 from ttsrt_rt.bench.ops import Peaks
 from ttsrt_rt.bench.requests import RequestShape
-from ttsrt_rt.bench.walls import __main__ as command
-from ttsrt_rt.bench.walls import crowds, limits, phases, plot, products, steps, turns
-from ttsrt_rt.bench.walls.limits import Bandwidth, StepBytes
-from ttsrt_rt.bench.walls.tables import Case, Table, Target, spread
 from ttsrt_rt.convert.checkpoint import open_checkpoint
 
 SHAPE = RequestShape(text_len=8, context_len=6, frames=4)
@@ -71,7 +71,7 @@ def test_bytes_of_a_step(
     assert bytes_at(7, 10, 3).once - found.once == 3 * text
     weights = found.once - position * (7 + 1 + 5) + found.again
     norm = decoder.dim if decoder.norm_out else 0
-    counted = step_time.step_weights(checkpoint_of(case))
+    counted = step_turns.step_weights(checkpoint_of(case))
     assert 4 * counted <= weights <= 4 * (counted + norm) * 1.2  # rows are padded to panels
     assert found.passes == (model.tables if local is not None else 0)
     assert (found.again > 0) == (local is not None)
@@ -83,7 +83,7 @@ def test_context_rows_are_what_a_request_holds(
 ) -> None:
     checkpoint = checkpoint_of(case)
     rt.build(checkpoint, tmp_path / "engine", max_batch_size=1)
-    fields = step_time.request_fields(checkpoint)
+    fields = step_turns.request_fields(checkpoint)
     found = steps.context_rows(tmp_path / "engine", fields)
     weights = open_checkpoint(checkpoint).weights
     stored = weights["voices"].shape[1] if "voices" in weights else 6
@@ -276,9 +276,9 @@ def tiny(
     checkpoint_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[str], Path]:
     """Tiny checkpoints in place of those of true size, and as little measuring as there may be."""
-    monkeypatch.setattr(step_time, "_FRAMES", 4)
-    monkeypatch.setattr(step_time, "_TEXT_LEN", 12)
-    monkeypatch.setattr(step_time, "_CONTEXT_COLUMNS", 6)
+    monkeypatch.setattr(step_turns, "_FRAMES", 4)
+    monkeypatch.setattr(step_turns, "_TEXT_LEN", 12)
+    monkeypatch.setattr(step_turns, "_CONTEXT_COLUMNS", 6)
     monkeypatch.setattr(crowds, "_SHAPE", SHAPE)
     monkeypatch.setattr(crowds, "_COUNTS", (1, 8))
     monkeypatch.setattr(products, "_SECONDS", 1e-4)
@@ -343,7 +343,7 @@ def test_a_picture(tmp_path: Path) -> None:
 
 
 def test_the_script() -> None:
-    script = Path(__file__).parents[3] / "scripts" / "walls"
+    script = Path(__file__).parents[2] / "scripts" / "walls"
     environment = {**os.environ, "PYTHON": sys.executable}
     done = subprocess.run(
         [script, "--help"], env=environment, capture_output=True, text=True, check=False

@@ -22,9 +22,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ttsrt_rt.bench.prior_rule import PriorState
-from ttsrt_rt.bench.torch_model import CrossAttention, StackCache, TorchMagpie
-from ttsrt_rt.bench.torch_request import (
+from bench.prior_rule import PriorState
+from bench.torch_model import CrossAttention, StackCache, TorchMagpie
+from bench.torch_request import (
     Codes,
     Plan,
     ReferenceRequest,
@@ -32,7 +32,7 @@ from ttsrt_rt.bench.torch_request import (
     Timings,
     make_plan,
 )
-from ttsrt_rt.bench.torch_sampling import (
+from bench.torch_sampling import (
     EndMarks,
     draw,
     find_end,

@@ -1,4 +1,4 @@
-"""What scripts/peer_gguf.py writes of a checkpoint, with the writer of the format replaced."""
+"""What bench/peer_gguf.py writes of a checkpoint, with the writer of the format replaced."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 
 from ttsrt_rt.convert.checkpoint import open_checkpoint
 
-SCRIPT = Path(__file__).parents[3] / "scripts" / "peer_gguf.py"
+SCRIPT = Path(__file__).parents[2] / "bench" / "peer_gguf.py"
 
 
 class Types(enum.Enum):

@@ -14,16 +14,16 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.walls.limits import context_products, text_products
+from bench.walls.products import peak_of
+from bench.walls.steps import ALL_CASES
+from bench.walls.tables import Case, Table, Target, spread
+from bench.walls.turns import Progress
 from ttsrt_rt.bench.facts import EngineFacts
 from ttsrt_rt.bench.ops import Peaks, measure_peaks
 from ttsrt_rt.bench.requests import RequestShape, random_requests
-from ttsrt_rt.bench.step_time import Case as EngineCase
-from ttsrt_rt.bench.step_time import engine_of, make_checkpoint, request_fields
-from ttsrt_rt.bench.walls.limits import context_products, text_products
-from ttsrt_rt.bench.walls.products import peak_of
-from ttsrt_rt.bench.walls.steps import ALL_CASES
-from ttsrt_rt.bench.walls.tables import Case, Table, Target, spread
-from ttsrt_rt.bench.walls.turns import Progress
+from ttsrt_rt.bench.step_turns import Case as EngineCase
+from ttsrt_rt.bench.step_turns import engine_of, make_checkpoint, request_fields
 
 if TYPE_CHECKING:
     from ttsrt_rt._core import StageTimes
