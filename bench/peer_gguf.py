@@ -1,6 +1,6 @@
 """Writes a MagpieTTS checkpoint as the GGUF that magpie-tts.cpp (github.com/mudler) loads.
 
-    python bench/peer_gguf.py bench/v2607.checkpoint bench/v2607.f16.gguf --type f16
+    python bench/peer_gguf.py engines/v2607.checkpoint engines/v2607.f16.gguf --type f16
 
 Both then multiply by the same weights. Needs the packages numpy and gguf, in a virtual environment
 of their own; nothing of ttsrt_rt is imported. Names, shapes and types are those that its

@@ -3,7 +3,7 @@
 It is what our speed is compared with (the same work, written the way a careful PyTorch user would
 write it: static caches, keys and values computed once, no padding), and a second opinion for parity
 tests: a `trace` callback sees every step. One request per call, its two branches as two rows. Needs
-torch (extra `bench`); nothing else of ttsrt_rt does.
+torch, from the extra `torch`.
 
 Decided: random draws come from a torch generator per call, so sampled codes do not equal those of
 the executor; greedy codes do. `recompute` of a prior redoes every position under the newest

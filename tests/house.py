@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 
-NOT_OURS = {"build", "dist", "carry", "out", "shared", "__pycache__"}
+NOT_OURS = {"build", "dist", "engines", "carry", "out", "shared", "__pycache__"}
 
 
 def is_ours(folder: str) -> bool:

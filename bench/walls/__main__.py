@@ -1,7 +1,7 @@
 """Every table of docs/performance.md, each one interleaved run.
 
-    scripts/walls --folder bench
-    scripts/walls step-v2607 --folder bench --peer magpie-tts.cpp/build/examples/cli/magpie-cli
+    scripts/walls --folder engines
+    scripts/walls step-v2607 --folder engines --peer magpie-tts.cpp/build/examples/cli/magpie-cli
 
 Nothing else should run. Each sample has the machine's bandwidth, or its arithmetic peaks, measured
 before and after it; figures are medians over the turns, lowest to highest in brackets.
