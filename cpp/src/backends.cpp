@@ -7,8 +7,8 @@
 #include "cpu/isa.h"
 #include "cpu/stages/linear_stage.h"
 #include "model/engine_data.h"
+#include "model/native_network.h"
 #include "model/quantize.h"
-#include "model/registry.h"
 #include "ops/reference/reference_backend.h"
 #include "ttsrt/device.h"
 
@@ -61,11 +61,11 @@ std::unique_ptr<model::Network> open_network(const Engine& engine, const Executo
   TTSRT_CHECK(ConfigError, network.limits.max_num_tokens >= least,
               "max_num_tokens: expected at least ", least, " (the longest text and context), got ",
               network.limits.max_num_tokens);
-  network.cache_dtype = cache_dtype_of(options.kv_cache_dtype, data.info.dtype);
-  network.cache_positions = options.max_tokens_in_paged_kv_cache;
+  network.state.cache_dtype = cache_dtype_of(options.kv_cache_dtype, data.info.dtype);
+  network.state.cache_positions = options.max_tokens_in_paged_kv_cache;
   network.profile = options.profile;
   network.trace = options.trace;
-  return model::make_network(
+  return std::make_unique<model::NativeNetwork>(
       data, open_backend(options.device, options.num_threads, options.pin_threads), network);
 }
 

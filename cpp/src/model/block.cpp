@@ -2,41 +2,6 @@
 
 namespace ttsrt::model {
 
-StackWeights load_stack(const EngineData& engine, const std::string& prefix,
-                        const StackConfig& config) {
-  StackWeights weights;
-  const std::int64_t dim = config.dim;
-  const std::int64_t kernel = config.kernel;
-  weights.positions = engine.weight(prefix + ".positions", config.max_positions, dim);
-  for (std::int32_t l = 0; l < config.layers; ++l) {
-    const std::string layer = prefix + ".layers." + std::to_string(l) + ".";
-    LayerWeights of;
-    of.self_norm = engine.weight(layer + "self_norm", 1, dim);
-    of.self_qkv = engine.weight(layer + "self_qkv", 3 * dim, dim);
-    of.self_out = engine.weight(layer + "self_out", dim, dim);
-    of.ffn_norm = engine.weight(layer + "ffn_norm", 1, dim);
-    of.ffn_in = engine.weight(layer + "ffn_in", config.ffn_dim, kernel * dim);
-    of.ffn_out = engine.weight(layer + "ffn_out", dim, kernel * config.ffn_dim);
-    weights.layers.push_back(of);
-  }
-  if (config.has_norm_out) weights.norm_out = engine.weight(prefix + ".norm_out", 1, dim);
-  return weights;
-}
-
-CrossWeights load_cross(const EngineData& engine, std::int32_t layer) {
-  const ModelConfig& config = engine.config;
-  const std::int64_t width = config.cross.width();
-  const std::string prefix = "decoder.layers." + std::to_string(layer) + ".";
-  CrossWeights weights;
-  weights.query_norm = engine.weight(prefix + "cross_query_norm", 1, config.dim);
-  if (config.cross.has_memory_norm)
-    weights.memory_norm = engine.weight(prefix + "cross_memory_norm", 1, config.dim);
-  weights.q = engine.weight(prefix + "cross_q", width, config.dim);
-  weights.kv = engine.weight(prefix + "cross_kv", 2 * width, config.dim);
-  weights.out = engine.weight(prefix + "cross_out", config.dim, width);
-  return weights;
-}
-
 BlockWriter::BlockWriter(ops::Program& program, const StackConfig& config, StackState state)
     : program_(program), config_(config), state_(state) {
   x_ = program.add("x", config.dim);

@@ -7,33 +7,13 @@
 // product.
 #pragma once
 
-#include <functional>
 #include <string>
-#include <vector>
 
 #include "model/config.h"
-#include "model/engine_data.h"
+#include "model/stack_weights.h"
 #include "ops/program.h"
 
 namespace ttsrt::model {
-
-struct LayerWeights {
-  ops::Weight self_norm, self_qkv, self_out, ffn_norm, ffn_in, ffn_out;
-};
-
-struct StackWeights {
-  ops::Weight positions;  // [max_positions, dim]
-  std::vector<LayerWeights> layers;
-  ops::Weight norm_out;  // may be absent
-};
-
-struct CrossWeights {
-  ops::Weight query_norm, memory_norm, q, kv, out;
-};
-
-StackWeights load_stack(const EngineData& engine, const std::string& prefix,
-                        const StackConfig& config);
-CrossWeights load_cross(const EngineData& engine, std::int32_t layer);
 
 // How a stack's self-attention and convolutions keep state.
 struct StackState {

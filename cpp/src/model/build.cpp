@@ -19,10 +19,10 @@
 #include "core/safetensors_writer.h"
 #include "core/sha256.h"
 #include "model/build_plan.h"
-#include "model/defaults.h"
 #include "model/limits.h"
 #include "model/pack.h"
 #include "model/quantize.h"
+#include "model/registry.h"
 
 namespace ttsrt {
 namespace {
@@ -42,39 +42,18 @@ struct Checkpoint {
     TTSRT_CHECK(FormatError, format == "ttsrt.checkpoint", where,
                 ".format: expected \"ttsrt.checkpoint\", got \"", format, "\"");
     reader.integer("format_version", 1, 1);
-    config = model::read_model_config(reader.object("model"));
-    defaults = model::read_defaults(reader.object("defaults"));
-    if (config.num_voices > 0) {
-      const StoredTensor& voices = weights.at("voices");
-      TTSRT_CHECK(FormatError, voices.shape.size() == 3 && voices.shape[1] > 0, weights.path(),
-                  ": voices: expected three sizes, none of them 0");
-      voice_rows = static_cast<std::int32_t>(std::min<std::int64_t>(voices.shape[1], 1 << 20));
-    }
+    family = model::read_family(reader);
+    manifest = family->manifest();
+    manifest.fill_sizes(weights);
+    manifest.check(weights);
   }
 
   std::string where;
   Json json;
   SafetensorsFile weights;
-  model::ModelConfig config;
-  model::RequestDefaults defaults;
-  std::int32_t voice_rows = 0;
+  std::unique_ptr<const model::Family> family;
+  model::Manifest manifest;
 };
-
-std::string shape_text(const std::vector<std::int64_t>& shape) {
-  std::string text = "[";
-  for (const std::int64_t size : shape)
-    text += (text.size() > 1 ? ", " : "") + std::to_string(size);
-  return text + "]";
-}
-
-void check_sources(const Checkpoint& checkpoint, const std::vector<model::PackItem>& items) {
-  for (const model::PackItem& item : items) {
-    const StoredTensor& stored = checkpoint.weights.at(item.source);
-    TTSRT_CHECK(FormatError, stored.shape == item.source_shape, checkpoint.weights.path(), ": ",
-                item.source, ": expected ", shape_text(item.source_shape), ", got ",
-                shape_text(stored.shape));
-  }
-}
 
 // The rows an item takes from its source, taps of a convolution first.
 std::vector<float> gather(const StoredTensor& source, const model::PackItem& item) {
@@ -84,14 +63,14 @@ std::vector<float> gather(const StoredTensor& source, const model::PackItem& ite
   part.shape = {item.weight.rows, item.weight.cols};
   part.data += static_cast<std::size_t>(item.first_row) * cols * size_of(source.dtype);
   std::vector<float> first = model::read_floats(part);
-  if (item.kernel == 1) return first;
+  if (item.taps == 1) return first;
   std::vector<float> values(first.size());
-  const auto kernel = static_cast<std::size_t>(item.kernel);
-  const std::size_t channels = cols / kernel;
+  const auto taps = static_cast<std::size_t>(item.taps);
+  const std::size_t channels = cols / taps;
   for (std::size_t row = 0; row < rows; ++row) {
     for (std::size_t channel = 0; channel < channels; ++channel) {
-      for (std::size_t tap = 0; tap < kernel; ++tap) {
-        values[row * cols + tap * channels + channel] = first[row * cols + channel * kernel + tap];
+      for (std::size_t tap = 0; tap < taps; ++tap) {
+        values[row * cols + tap * channels + channel] = first[row * cols + channel * taps + tap];
       }
     }
   }
@@ -106,19 +85,16 @@ struct Piece {
 
 // What an item becomes: a tensor, and beside a quantized one its scales.
 std::vector<Piece> pieces_of(const Checkpoint& checkpoint, const model::PackItem& item) {
-  const StoredTensor& stored = checkpoint.weights.at(item.source);
-  if (item.weight.dtype == DType::int32) {
-    TTSRT_CHECK(FormatError, stored.dtype == DType::int32, checkpoint.weights.path(), ": ",
-                item.source, ": expected int32");
+  const StoredTensor& stored = checkpoint.weights.at(item.source.name);
+  if (item.weight.dtype == DType::int32)
     return {{item.weight, {stored.data, stored.data + stored.bytes}}};
-  }
   const std::vector<float> values = gather(stored, item);
   for (const float value : values) {
-    TTSRT_CHECK(FormatError, std::isfinite(value), checkpoint.weights.path(), ": ", item.source,
-                ": expected finite numbers, got ", value);
+    TTSRT_CHECK(FormatError, std::isfinite(value), checkpoint.weights.path(), ": ",
+                item.source.name, ": expected finite numbers, got ", value);
     const bool fits =
         item.weight.dtype != DType::float16 || std::isfinite(from_float16(to_float16(value)));
-    TTSRT_CHECK(FormatError, fits, checkpoint.weights.path(), ": ", item.source,
+    TTSRT_CHECK(FormatError, fits, checkpoint.weights.path(), ": ", item.source.name,
                 ": expected numbers that fit float16, got ", value);
   }
   if (item.weight.quantization == ops::Quantization::none)
@@ -140,7 +116,7 @@ std::vector<SafetensorsWriter::Plan> plans_of(const std::vector<model::PackItem>
   std::vector<SafetensorsWriter::Plan> plans;
   for (const model::PackItem& item : items) {
     plans.push_back(plan_of(item.weight));
-    if (item.component == "voices") plans.back().shape = item.source_shape;
+    if (item.source.role == model::Role::data) plans.back().shape = item.source.shape;
     if (item.weight.quantization != ops::Quantization::none)
       plans.push_back(plan_of(model::scales_of(item.weight)));
   }
@@ -214,15 +190,14 @@ void write_engine(const Checkpoint& checkpoint, const fs::path& folder, const mo
                   const BuildOptions& options, const BuildProgress& progress) {
   const model::QuantizationPlan quantization =
       model::resolve_quantization(options.quantization, options.group_size);
-  const auto items =
-      model::plan_engine(checkpoint.config, options.dtype, quantization, checkpoint.voice_rows);
-  check_sources(checkpoint, items);
+  const auto items = model::plan_engine(checkpoint.manifest, options.dtype, quantization);
   SafetensorsWriter writer((folder / "weights.safetensors").string(), plans_of(items));
   OrderedJson components = OrderedJson::object();
   std::int32_t done = 0;
   for (const auto& item : items) {
-    OrderedJson& component = components[item.component];
-    if (!component.contains("limits")) component["limits"] = limits_of(item.component, limits);
+    OrderedJson& component = components[item.source.component];
+    if (!component.contains("limits"))
+      component["limits"] = limits_of(item.source.component, limits);
     for (const Piece& piece : pieces_of(checkpoint, item)) {
       writer.write(piece.bytes.data(), piece.bytes.size());
       component["tensors"][piece.weight.name] = {
@@ -252,8 +227,8 @@ void build(const std::string& checkpoint_dir, const std::string& output_dir,
               name_of(options.dtype));
   model::resolve_quantization(options.quantization, options.group_size);  // before any file
   const Checkpoint checkpoint(checkpoint_dir);
-  const model::Limits limits = model::resolve_limits(
-      options, checkpoint.config, checkpoint.voice_rows, checkpoint.defaults.max_frames);
+  const model::Limits limits =
+      model::resolve_limits(options, checkpoint.family->limit_bounds(checkpoint.manifest));
   fs::path target = fs::absolute(output_dir).lexically_normal();
   if (!target.has_filename()) target = target.parent_path();  // "engine/"
   static std::atomic<std::uint32_t> count{0};  // two builds of one process don't meet

@@ -1,17 +1,22 @@
-// What a model is: the "model" block that checkpoints and engines share (docs/format.md), as
-// checked numbers.
+// What models of all families are made of, as checked numbers: stacks of transformer layers and
+// their cross-attention. Each family's own configuration puts these together.
 #pragma once
 
 #include <cstdint>
-#include <map>
+#include <initializer_list>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "core/check.h"
 #include "core/json.h"
 
 namespace ttsrt::model {
 
 constexpr std::int32_t kMaxDecoderLayers = 64;  // rules name layers by the bits of a 64-bit word
+constexpr std::int64_t kMaxDim = 16384;
+constexpr std::int64_t kMaxVocab = 1 << 20;
+constexpr std::int64_t kMaxPositions = 1 << 20;
 
 struct StackConfig {
   std::int32_t layers = 0;
@@ -37,58 +42,25 @@ struct CrossConfig {
   std::int32_t width() const { return heads * head_dim; }
 };
 
-enum class LocalKind : std::int32_t { none, autoregressive, maskgit };
-
-struct LocalConfig {
-  LocalKind kind = LocalKind::none;
-  StackConfig stack;
-  bool has_in_projection = false;
-};
-
-// What stands before the audio in the decoder.
-enum class ContextKind : std::int32_t {
-  codes,    // embedded codec codes
-  encoder,  // the context encoder's output
-  voices,   // rows stored with the model
-  memory,   // nothing: some layers cross-attend to the context encoder's output
-};
-
-enum class ContextText : std::int32_t { none, shared, own };
-
-struct Tokens {
-  std::int32_t audio_bos = 0;
-  std::int32_t audio_eos = 0;
-  std::int32_t context_bos = 0;
-  std::int32_t context_eos = 0;
-  std::int32_t mask = 0;
-  std::int32_t text_bos = 0;
-  std::int32_t text_eos = 0;
-  std::vector<std::int32_t> forbidden;
-};
-
-struct ModelConfig {
-  std::int32_t dim = 0;
-  std::int32_t codebooks = 0;       // C
-  std::int32_t codebook_vocab = 0;  // V
-  std::int32_t frame_stacking = 1;  // S
-  std::int32_t text_vocab = 0;
-  std::int32_t context_text_vocab = 0;
-  double frame_rate = 0.0;
-  Tokens tokens;
-  ContextKind context = ContextKind::codes;
-  ContextText context_text = ContextText::none;
-  StackConfig text_encoder;
-  StackConfig context_encoder;  // may be absent
-  StackConfig decoder;
-  CrossConfig cross;
-  LocalConfig local;
-  std::map<std::string, std::int32_t> speakers;
-  std::int32_t num_voices = 0;
-
-  std::int32_t stack_codes() const { return codebooks * frame_stacking; }  // C*S
-};
-
+// Layers, widths, heads and positions, all of them without the fields that only some stacks have.
 // Throws FormatError naming the field.
-ModelConfig read_model_config(const JsonReader& model);
+StackConfig read_stack_sizes(const JsonReader& reader);
+// Those, and kernel, causal and norm_out.
+StackConfig read_stack(const JsonReader& reader);
+CrossConfig read_cross(const JsonReader& reader, std::int32_t layers);
+
+// The kind a field names. Throws FormatError listing the known names.
+template <typename Kind>
+Kind read_kind(const JsonReader& reader, const char* key,
+               std::initializer_list<std::pair<const char*, Kind>> known) {
+  const std::string name = reader.string(key);
+  std::string names;
+  for (const auto& [candidate, kind] : known) {
+    if (name == candidate) return kind;
+    names += names.empty() ? candidate : std::string(", ") + candidate;
+  }
+  throw FormatError(
+      message(reader.where(), ".", key, ": expected one of ", names, ", got \"", name, "\""));
+}
 
 }  // namespace ttsrt::model

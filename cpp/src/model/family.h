@@ -1,10 +1,21 @@
 // One kind of model (magpie, t3, llm, ...). A family is chosen by name before anything of the model
-// is read; the executor walks what it says and never asks which one it runs.
+// is read (model/registry.h); it holds the model's configuration and defaults. Packing, loading,
+// networks and the executor ask it and never ask which one it is.
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <memory>
+#include <string>
+#include <vector>
 
+#include "model/limits.h"
+#include "model/manifest.h"
+#include "model/weights.h"
+#include "ops/backend.h"
 #include "step/itinerary.h"
+#include "step/model_facts.h"
+#include "ttsrt/engine.h"
 #include "ttsrt/request.h"
 #include "ttsrt/tensor.h"
 
@@ -18,16 +29,48 @@ class VoiceFinder {
   virtual std::shared_ptr<const step::RowSource> find(const VoiceRef& voice) const = 0;
 };
 
+// Voices that come with an engine.
+struct StoredVoices {
+  std::vector<std::shared_ptr<const std::vector<float>>> rows;  // [rows * dim] each
+  std::map<std::string, std::int32_t> names;                    // index of those that have a name
+};
+
+// What an executor asks for beyond the limits.
+struct StateOptions {
+  DType cache_dtype = DType::float32;
+  std::int32_t cache_positions = 0;  // of the paged cache; 0: every slot's worst case
+};
+
+// A Program as a family writes it.
+struct FamilyProgram {
+  std::string name;  // "prefill"
+  step::Pace pace = step::Pace::whole;
+  ops::Program program;
+  std::int32_t max_rows = 0;   // of one launch
+  std::int32_t max_draws = 0;  // 0: it picks nothing
+};
+
 class Family {
  public:
   virtual ~Family() = default;
 
-  // What a request runs. Throws ConfigError naming the field: a bad request ends here.
-  virtual step::Itinerary itinerary(Request&& request, const VoiceFinder& voices) const = 0;
+  // Every tensor of the model. Sizes that only the file knows are kAnySize.
+  virtual Manifest manifest() const = 0;
+  // Of a model whose manifest has all its sizes.
+  virtual LimitBounds limit_bounds(const Manifest& stored) const = 0;
+  // What callers must know of the model to shape their requests: the fields of EngineInfo that are
+  // about the model.
+  virtual void describe(EngineInfo& info) const = 0;
+  // Throws FormatError for voices that don't fit the model.
+  virtual StoredVoices read_voices(const Weights& weights) const = 0;
 
-  // A voice that is added at run time, as rows that a request takes. Throw ConfigError.
-  virtual step::RowSource voice_of_vectors(Matrix<float>&& rows) const = 0;        // [rows, dim]
-  virtual step::RowSource voice_of_codes(Matrix<std::int32_t>&& codes) const = 0;  // [frames, C]
+  // What requests are checked against.
+  virtual step::ModelFacts facts(const Limits& limits, const StoredVoices& voices) const = 0;
+  // What a backend keeps per slot.
+  virtual ops::StateSpec state(const Limits& limits, const StateOptions& options) const = 0;
+  // In the order in which the Programs of one launch run. `trace`: with taps.
+  virtual std::vector<FamilyProgram> programs(const Weights& weights, const Limits& limits,
+                                              bool trace) const = 0;
 };
 
 }  // namespace ttsrt::model

@@ -4,7 +4,6 @@
 #include <cstdint>
 
 #include "core/json.h"
-#include "model/config.h"
 #include "ttsrt/options.h"
 
 namespace ttsrt::model {
@@ -14,15 +13,24 @@ struct Limits {
   std::int32_t max_seq_len = 0;            // decoder positions, context included
   std::int32_t max_input_len = 0;          // context rows
   std::int32_t max_encoder_input_len = 0;  // text tokens
-  std::int32_t max_num_tokens = 0;         // rows of one launch and class
+  std::int32_t max_num_tokens = 0;         // rows of one launch of a Program
 };
 
-// Zeros become defaults. `voice_rows`: rows of the longest stored voice; `max_frames`: the
-// checkpoint's default length. Throws ConfigError for what the model's position tables can't hold.
-Limits resolve_limits(const BuildOptions& options, const ModelConfig& config,
-                      std::int32_t voice_rows, std::int32_t max_frames);
+// What a model's position tables and stored voices allow. A maximum of 0 means that the model has
+// nothing of the kind: its limit is 0.
+struct LimitBounds {
+  std::int32_t most_positions = 1;     // of max_seq_len
+  std::int32_t most_input = 1;         // of max_input_len
+  std::int32_t most_text = 0;          // of max_encoder_input_len
+  std::int32_t least_input = 1;        // rows of the longest stored voice
+  bool input_takes_positions = false;  // context rows stand in front of what is generated
+  std::int32_t usual_steps = 1;        // decoder positions of a request of the usual length
+};
 
-// Throws FormatError, also for limits beyond what the model can do.
-Limits read_limits(const JsonReader& limits, const ModelConfig& config);
+// Zeros become defaults. Throws ConfigError for what the bounds don't allow.
+Limits resolve_limits(const BuildOptions& options, const LimitBounds& bounds);
+
+// Throws FormatError, also for limits beyond the bounds.
+Limits read_limits(const JsonReader& limits, const LimitBounds& bounds);
 
 }  // namespace ttsrt::model

@@ -1,5 +1,4 @@
-// A network that runs Programs on a Backend: one Executable per row class, run in the order of
-// RowClass.
+// A network that runs a family's Programs on a Backend, one Executable each. It knows no family.
 #pragma once
 
 #include <array>
@@ -13,8 +12,7 @@ namespace ttsrt::model {
 
 struct NetworkOptions {
   Limits limits;  // the executor's, at most the engine's
-  DType cache_dtype = DType::float32;
-  std::int32_t cache_positions = 0;  // of the paged cache; 0: every slot's worst case
+  StateOptions state;
   bool profile = false;
   bool trace = false;
 };
@@ -32,8 +30,7 @@ class NativeNetwork final : public Network {
   std::vector<StageTimes> stage_times() const override;
 
  private:
-  void compile(step::RowClass row_class, const ops::Program& program, std::int32_t max_rows,
-               std::int32_t max_draws);
+  void compile(const FamilyProgram& program);
   void queue(const step::StepBatch& batch);
 
   NetworkInfo info_;

@@ -1,44 +1,44 @@
 #include "model/registry.h"
 
 #include "core/check.h"
+#include "model/magpie/family.h"
 
 namespace ttsrt::model {
 namespace {
 
-using Maker = std::unique_ptr<Network> (*)(const EngineData&, std::unique_ptr<ops::Backend>,
-                                           const NetworkOptions&);
+using Maker = std::unique_ptr<const Family> (*)(const JsonReader& model,
+                                                const JsonReader& defaults);
 
-struct Family {
+template <typename Kind>
+std::unique_ptr<const Family> make(const JsonReader& model, const JsonReader& defaults) {
+  return std::make_unique<const Kind>(model, defaults);
+}
+
+struct Entry {
   const char* name;
   Maker make;
 };
 
-std::unique_ptr<Network> make_native(const EngineData& engine,
-                                     std::unique_ptr<ops::Backend> backend,
-                                     const NetworkOptions& options) {
-  return std::make_unique<NativeNetwork>(engine, std::move(backend), options);
-}
-
-constexpr Family kFamilies[] = {{"magpie", make_native}};
+constexpr Entry kFamilies[] = {{"magpie", make<magpie::MagpieFamily>}};
 
 }  // namespace
 
 std::vector<std::string> known_families() {
   std::vector<std::string> names;
-  for (const Family& family : kFamilies) names.emplace_back(family.name);
+  for (const Entry& family : kFamilies) names.emplace_back(family.name);
   return names;
 }
 
-std::unique_ptr<Network> make_network(const EngineData& engine,
-                                      std::unique_ptr<ops::Backend> backend,
-                                      const NetworkOptions& options) {
+std::unique_ptr<const Family> read_family(const JsonReader& description) {
+  const std::string name = description.string("family");
   std::string known;
-  for (const Family& family : kFamilies) {
-    if (engine.info.family == family.name) return family.make(engine, std::move(backend), options);
+  for (const Entry& family : kFamilies) {
+    if (name == family.name)
+      return family.make(description.object("model"), description.object("defaults"));
     known += known.empty() ? family.name : std::string(", ") + family.name;
   }
-  throw FormatError(message(engine.path, ": family: expected one of ", known, ", got \"",
-                            engine.info.family, "\""));
+  throw FormatError(
+      message(description.where(), ".family: expected one of ", known, ", got \"", name, "\""));
 }
 
 }  // namespace ttsrt::model

@@ -4,52 +4,79 @@
 
 #include <map>
 
-#include "support/tiny_checkpoint.h"
+#include "support/errors.h"
 
 namespace ttsrt::model {
 namespace {
 
-std::map<std::string, PackItem> plan_of(const Json& config, DType dtype) {
+Manifest one_of_each() {
+  Manifest manifest;
+  manifest.begin("decoder");
+  manifest.add(Role::table, "ids", {2, 20, 8});
+  manifest.add(Role::vector, "norm", {8});
+  manifest.add(Role::matrix, "matrix", {24, 8});
+  manifest.add(Role::convolution, "conv", {12, 8, 3});
+  manifest.begin("local");
+  manifest.add(Role::heads, "heads", {2, 20, 4});
+  manifest.add_data("lengths", {5}, DType::int32);
+  return manifest;
+}
+
+std::map<std::string, PackItem> plan_of(DType dtype, const QuantizationPlan& quantization = {}) {
   std::map<std::string, PackItem> items;
-  const ModelConfig parsed = read_model_config(JsonReader(config.at("model"), "model"));
-  for (const PackItem& item : plan_engine(parsed, dtype, {}, 3)) items[item.weight.name] = item;
+  for (const PackItem& item : plan_engine(one_of_each(), dtype, quantization))
+    items[item.weight.name] = item;
   return items;
 }
 
-TEST(BuildPlan, ShapesTypesAndSources) {
-  const auto items = plan_of(test::tiny_config(), DType::bfloat16);
-  const PackItem& qkv = items.at("decoder.layers.1.self_qkv");
-  EXPECT_EQ(qkv.component, "decoder");
-  EXPECT_EQ(qkv.source_shape, (std::vector<std::int64_t>{24, 8}));
-  EXPECT_EQ(qkv.weight.layout, ops::Layout::panel16);
-  EXPECT_EQ(qkv.weight.dtype, DType::bfloat16);
-  const PackItem& conv = items.at("text_encoder.layers.0.ffn_in");
-  EXPECT_EQ(conv.source_shape, (std::vector<std::int64_t>{12, 8, 3}));
-  EXPECT_EQ(conv.weight.rows, 12);
-  EXPECT_EQ(conv.weight.cols, 24);
-  EXPECT_EQ(conv.kernel, 3);
-  EXPECT_EQ(items.at("text_embedding").weight.dtype, DType::bfloat16);
-  EXPECT_EQ(items.at("text_embedding").weight.layout, ops::Layout::dense);
-  EXPECT_EQ(items.at("decoder.positions").weight.dtype, DType::float32);
-  EXPECT_EQ(items.at("decoder.norm_out").weight.dtype, DType::float32);
-  EXPECT_EQ(items.at("decoder.layers.0.cross_kv").weight.rows, 12);
-  EXPECT_EQ(items.at("audio_embeddings").weight.rows, 40);
-  EXPECT_EQ(items.at("local_transformer.heads.1").source, "local_transformer.heads");
-  EXPECT_EQ(items.at("local_transformer.heads.1").first_row, 20);
-  EXPECT_EQ(items.at("voices").source_shape, (std::vector<std::int64_t>{2, 3, 8}));
-  EXPECT_EQ(items.at("voice_lengths").weight.dtype, DType::int32);
+void expect_shape(const PackItem& item, std::int64_t rows, std::int64_t cols) {
+  EXPECT_EQ(item.weight.rows, rows) << item.weight.name;
+  EXPECT_EQ(item.weight.cols, cols) << item.weight.name;
 }
 
-TEST(BuildPlan, OnlyWhatTheModelHas) {
-  const auto items = plan_of(test::multi_encoder_config(), DType::float32);
-  EXPECT_EQ(items.count("local_transformer.positions"), 0U);
-  EXPECT_EQ(items.count("voices"), 0U);
-  EXPECT_EQ(items.count("context_text_embedding"), 0U);
-  EXPECT_EQ(items.at("context_encoder.positions").component, "context_encoder");
-  EXPECT_EQ(items.at("decoder.layers.1.ffn_out").kernel, 3);
-  Json config = test::tiny_config();
-  config["model"]["decoder"]["text_layers"] = {1};
-  EXPECT_EQ(plan_of(config, DType::float32).count("decoder.layers.0.cross_q"), 0U);
+TEST(BuildPlan, TheRoleDecidesTypeAndLayout) {
+  const auto items = plan_of(DType::bfloat16);
+  EXPECT_EQ(items.size(), 7U);
+  for (const char* product : {"matrix", "conv", "heads.0", "heads.1"}) {
+    EXPECT_EQ(items.at(product).weight.layout, ops::Layout::panel16) << product;
+    EXPECT_EQ(items.at(product).weight.dtype, DType::bfloat16) << product;
+  }
+  for (const char* dense : {"ids", "norm", "lengths"})
+    EXPECT_EQ(items.at(dense).weight.layout, ops::Layout::dense) << dense;
+  EXPECT_EQ(items.at("ids").weight.dtype, DType::bfloat16);
+  EXPECT_EQ(items.at("norm").weight.dtype, DType::float32);
+  EXPECT_EQ(items.at("lengths").weight.dtype, DType::int32);
+}
+
+TEST(BuildPlan, ShapesAndSources) {
+  const auto items = plan_of(DType::float32);
+  expect_shape(items.at("ids"), 40, 8);
+  expect_shape(items.at("norm"), 1, 8);
+  expect_shape(items.at("matrix"), 24, 8);
+  expect_shape(items.at("conv"), 12, 24);
+  EXPECT_EQ(items.at("conv").taps, 3);
+  expect_shape(items.at("heads.1"), 20, 4);
+  EXPECT_EQ(items.at("heads.1").source.name, "heads");
+  EXPECT_EQ(items.at("heads.1").source.component, "local");
+  EXPECT_EQ(items.at("heads.1").first_row, 20);
+  expect_shape(items.at("lengths"), 1, 5);
+}
+
+TEST(BuildPlan, OnlyProductsAreQuantized) {
+  const auto items = plan_of(DType::bfloat16, {ops::Quantization::w4a16, 64});
+  for (const auto& [name, item] : items) {
+    EXPECT_EQ(item.weight.quantization != ops::Quantization::none, is_product(item.source.role));
+    EXPECT_EQ(item.weight.group_size, is_product(item.source.role) ? 64 : 0) << name;
+  }
+  EXPECT_EQ(items.at("matrix").weight.dtype, DType::uint8);
+}
+
+TEST(BuildPlan, SumsThatCouldOverflowAreRefused) {
+  Manifest manifest;
+  manifest.add(Role::matrix, "wide", {16, ops::kMaxWholeInputs + 1});
+  EXPECT_TRUE(test::throws_naming<FormatError>("wide: w8a8 takes at most", [&] {
+    plan_engine(manifest, DType::float32, {ops::Quantization::w8a8, 0});
+  }));
 }
 
 }  // namespace

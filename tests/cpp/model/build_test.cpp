@@ -73,7 +73,7 @@ TEST_F(Build, TheValuesArrive) {
   const EngineData data(engine_);
   // A convolution's taps come first: row n holds [tap][channel].
   const test::TinyTensor& source = tensor("text_encoder.layers.0.ffn_in");  // [12, 8, 3]
-  const ops::Weight conv = data.weight("text_encoder.layers.0.ffn_in", 12, 24);
+  const ops::Weight conv = data.weights.at("text_encoder.layers.0.ffn_in");
   const auto* packed = reinterpret_cast<const float*>(conv.data);
   for (std::size_t n = 0; n < 12; ++n) {
     for (std::size_t tap = 0; tap < 3; ++tap) {
@@ -82,12 +82,12 @@ TEST_F(Build, TheValuesArrive) {
       }
     }
   }
-  const ops::Weight head = data.weight("local_transformer.heads.1", 20, 4);
+  const ops::Weight head = data.weights.at("local_transformer.heads.1");
   EXPECT_EQ(reinterpret_cast<const float*>(head.data)[0],
             tensor("local_transformer.heads").values[80]);
-  EXPECT_EQ(data.voices.at(0)->size(), 16U);  // two rows of three
-  EXPECT_EQ(data.voices.at(1)->size(), 24U);
-  EXPECT_EQ(data.voices.at(1)->at(0), tensor("voices").values[24]);
+  EXPECT_EQ(data.voices.rows.at(0)->size(), 16U);  // two rows of three
+  EXPECT_EQ(data.voices.rows.at(1)->size(), 24U);
+  EXPECT_EQ(data.voices.rows.at(1)->at(0), tensor("voices").values[24]);
 }
 
 TEST_F(Build, ReducedPrecision) {
@@ -99,8 +99,8 @@ TEST_F(Build, ReducedPrecision) {
     make(options);
     const EngineData data(engine_);
     EXPECT_EQ(data.info.dtype, dtype);
-    EXPECT_EQ(data.weight("final_proj", 40, 8).dtype, dtype);
-    EXPECT_EQ(data.weight("decoder.norm_out", 1, 8).dtype, DType::float32);
+    EXPECT_EQ(data.weights.at("final_proj").dtype, dtype);
+    EXPECT_EQ(data.weights.at("decoder.norm_out").dtype, DType::float32);
   }
   BuildOptions options;
   options.dtype = DType::int8;
@@ -121,11 +121,11 @@ TEST_F(Build, Quantized) {
     EXPECT_EQ(engine.info().dtype, DType::bfloat16);
     EXPECT_EQ(engine.info().quantization, options.quantization);
     EXPECT_EQ(engine.info().group_size, options.group_size);
-    const ops::Weight final_proj = engine.data()->weight("final_proj", 40, 8);
+    const ops::Weight final_proj = engine.data()->weights.at("final_proj");
     EXPECT_EQ(final_proj.quantization, kind.quantization);
     EXPECT_EQ(final_proj.group_size, kind.group_size);
-    EXPECT_EQ(engine.data()->weight("audio_embeddings", 40, 8).dtype, DType::bfloat16);
-    EXPECT_EQ(engine.data()->weight("decoder.norm_out", 1, 8).dtype, DType::float32);
+    EXPECT_EQ(engine.data()->weights.at("audio_embeddings").dtype, DType::bfloat16);
+    EXPECT_EQ(engine.data()->weights.at("decoder.norm_out").dtype, DType::float32);
     // Bytes and scales are those of the quantizer.
     const model::Quantized expected = model::quantize(tensor("final_proj").values, final_proj);
     EXPECT_EQ(std::memcmp(final_proj.data, expected.quants.data(), expected.quants.size()), 0);

@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "core/json.h"
 #include "support/errors.h"
-#include "support/tiny_checkpoint.h"
 
 namespace ttsrt::model {
 namespace {
@@ -12,11 +12,15 @@ using test::throws_naming;
 
 class LimitsTest : public ::testing::Test {
  protected:
-  Limits resolve(const BuildOptions& options, std::int32_t voice_rows = 3) const {
-    return resolve_limits(options, config_, voice_rows, 12);
-  }
+  Limits resolve(const BuildOptions& options) const { return resolve_limits(options, bounds_); }
 
-  ModelConfig config_ = read_model_config(JsonReader(test::tiny_config().at("model"), "model"));
+  // 40 positions, a text of at most 40, voices of 3 rows, 12 steps.
+  const LimitBounds bounds_ = {.most_positions = 40,
+                               .most_input = 39,
+                               .most_text = 40,
+                               .least_input = 3,
+                               .input_takes_positions = true,
+                               .usual_steps = 13};
 };
 
 TEST_F(LimitsTest, ZerosBecomeWhatTheModelCan) {
@@ -77,7 +81,7 @@ TEST_F(LimitsTest, StoredOnesStayInsideTheModel) {
                       {"max_input_len", 39},
                       {"max_encoder_input_len", 40},
                       {"max_num_tokens", 40}};
-  EXPECT_EQ(read_limits(JsonReader(whole, "limits"), config_).max_seq_len, 40);
+  EXPECT_EQ(read_limits(JsonReader(whole, "limits"), bounds_).max_seq_len, 40);
   for (const auto& [key, value] : whole.items()) {
     const std::int64_t beyond = key == "max_num_tokens"   ? (1 << 20) + 1
                                 : key == "max_batch_size" ? 4097
@@ -86,13 +90,35 @@ TEST_F(LimitsTest, StoredOnesStayInsideTheModel) {
       Json limits = whole;
       limits[key] = bad;
       EXPECT_TRUE(throws_naming<FormatError>(
-          "limits." + key, [&] { read_limits(JsonReader(limits, "limits"), config_); }))
+          "limits." + key, [&] { read_limits(JsonReader(limits, "limits"), bounds_); }))
           << key << bad;
     }
   }
+  Json voices = whole;
+  voices["max_input_len"] = 2;  // a stored voice has 3 rows
+  EXPECT_THROW(read_limits(JsonReader(voices, "limits"), bounds_), FormatError);
   Json limits = whole;
   limits["max_num_tokens"] = 39;  // the longest text wouldn't fit a launch
-  EXPECT_THROW(read_limits(JsonReader(limits, "limits"), config_), FormatError);
+  EXPECT_THROW(read_limits(JsonReader(limits, "limits"), bounds_), FormatError);
+}
+
+TEST_F(LimitsTest, AModelWithoutTextOrContext) {
+  const LimitBounds bounds = {
+      .most_positions = 100, .most_input = 0, .most_text = 0, .least_input = 1, .usual_steps = 20};
+  const Limits limits = resolve_limits({}, bounds);
+  EXPECT_EQ(limits.max_seq_len, 20);
+  EXPECT_EQ(limits.max_input_len, 0);
+  EXPECT_EQ(limits.max_encoder_input_len, 0);
+  const Json stored = {{"max_batch_size", 8},
+                       {"max_seq_len", 20},
+                       {"max_input_len", 0},
+                       {"max_encoder_input_len", 0},
+                       {"max_num_tokens", 512}};
+  EXPECT_EQ(read_limits(JsonReader(stored, "limits"), bounds).max_seq_len, 20);
+  BuildOptions options;
+  options.max_encoder_input_len = 1;
+  EXPECT_TRUE(throws_naming<ConfigError>("max_encoder_input_len: expected 0",
+                                         [&] { resolve_limits(options, bounds); }));
 }
 
 }  // namespace

@@ -6,7 +6,6 @@
 #include <limits>
 
 #include "cpu/cpu_backend.h"
-#include "model/registry.h"
 #include "ops/reference/reference_backend.h"
 #include "support/errors.h"
 #include "support/tiny_engine.h"
@@ -20,7 +19,7 @@ class NativeNetworkTest : public ::testing::Test {
     NetworkOptions options;
     options.limits = data_.limits;
     options.trace = trace;
-    return make_network(data_, ops::make_reference_backend(), options);
+    return std::make_unique<NativeNetwork>(data_, ops::make_reference_backend(), options);
   }
 
   // One request without context: text in, one stack out.
@@ -131,9 +130,9 @@ TEST_F(NativeNetworkTest, AFailedLaunchLeavesNothingBehind) {
     const auto fresh = [&] {
       NetworkOptions options;
       options.limits = data_.limits;
-      return make_network(data_,
-                          is_cpu ? make_cpu_backend({2, "generic"}) : ops::make_reference_backend(),
-                          options);
+      return std::make_unique<NativeNetwork>(
+          data_, is_cpu ? make_cpu_backend({2, "generic"}) : ops::make_reference_backend(),
+          options);
     };
     const auto untouched = fresh();
     const std::vector<std::int32_t> expected = untouched->collect(untouched->launch(good)).codes;
@@ -151,16 +150,6 @@ TEST_F(NativeNetworkTest, AFailedLaunchLeavesNothingBehind) {
   }
 }
 
-TEST(Registry, AnUnknownFamilyListsTheKnown) {
-  EXPECT_EQ(known_families(), (std::vector<std::string>{"magpie"}));
-  Json config = test::tiny_config();
-  config["family"] = "parrot";
-  const test::TinyEngine engine(config);
-  const EngineData data(engine.path());
-  EXPECT_TRUE(test::throws_naming<FormatError>(
-      "magpie, got \"parrot\"", [&] { make_network(data, ops::make_reference_backend(), {}); }));
-}
-
 // An encoder cut at every layer, beside rows whose request is gone, gives the bits of a whole one.
 TEST_F(NativeNetworkTest, AnEncoderMayStopAtEveryLayer) {
   for (const bool is_cpu : {false, true}) {
@@ -169,12 +158,12 @@ TEST_F(NativeNetworkTest, AnEncoderMayStopAtEveryLayer) {
     const auto backend = [&] {
       return is_cpu ? make_cpu_backend({2, ""}) : ops::make_reference_backend();
     };
-    const auto whole = make_network(data_, backend(), options);
+    const auto whole = std::make_unique<NativeNetwork>(data_, backend(), options);
     step::StepBatch batch;
     fill(batch);
     const step::StepOutput expected = whole->collect(whole->launch(batch));
 
-    const auto cut = make_network(data_, backend(), options);
+    const auto cut = std::make_unique<NativeNetwork>(data_, backend(), options);
     const auto text = static_cast<std::size_t>(step::RowClass::encode_text);
     const std::int32_t parts = cut->info().num_parts[text];
     ASSERT_GT(parts, 1);
@@ -216,10 +205,15 @@ TEST_F(NativeNetworkTest, OnlyALaterPartMayHaveNobody) {
 TEST_F(NativeNetworkTest, ThePoolMayBeSmaller) {
   NetworkOptions options;
   options.limits = data_.limits;
-  options.cache_positions = 33;
-  EXPECT_EQ(make_network(data_, ops::make_reference_backend(), options)->info().num_blocks, 3);
-  options.cache_positions = std::numeric_limits<std::int32_t>::max();
-  EXPECT_EQ(make_network(data_, ops::make_reference_backend(), options)->info().num_blocks,
+  options.state.cache_positions = 33;
+  EXPECT_EQ(std::make_unique<NativeNetwork>(data_, ops::make_reference_backend(), options)
+                ->info()
+                .num_blocks,
+            3);
+  options.state.cache_positions = std::numeric_limits<std::int32_t>::max();
+  EXPECT_EQ(std::make_unique<NativeNetwork>(data_, ops::make_reference_backend(), options)
+                ->info()
+                .num_blocks,
             open()->info().num_blocks);
 }
 

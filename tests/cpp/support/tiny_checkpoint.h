@@ -1,15 +1,14 @@
-// A tiny model's checkpoint, written by the test itself: config.json and random weights named as
-// the build plan names them.
+// A tiny model's checkpoint, written by the test itself: config.json and random weights for
+// every tensor of the family's manifest.
 #pragma once
 
 #include <cstring>
-#include <set>
 #include <string>
 #include <vector>
 
 #include "core/json.h"
 #include "core/safetensors_writer.h"
-#include "model/build_plan.h"
+#include "model/registry.h"
 #include "support/temp_dir.h"
 #include "support/weights.h"
 
@@ -91,22 +90,20 @@ struct TinyTensor {
   std::vector<std::int32_t> counts;  // int32
 };
 
+// Random values of every tensor; the rows of a stored voice are kTinyVoiceRows.
 inline std::vector<TinyTensor> tiny_tensors(const Json& config) {
-  const model::ModelConfig parsed =
-      model::read_model_config(JsonReader(config.at("model"), "tiny"));
+  const model::Manifest manifest = model::read_family(JsonReader(config, "tiny"))->manifest();
   std::vector<TinyTensor> tensors;
-  std::set<std::string> seen;
-  for (const model::PackItem& item :
-       model::plan_engine(parsed, DType::float32, {}, kTinyVoiceRows)) {
-    if (!seen.insert(item.source).second) continue;
+  for (const model::TensorSpec& spec : manifest.tensors()) {
     TinyTensor tensor;
-    const bool is_lengths = item.source == "voice_lengths";
-    tensor.plan = {item.source, is_lengths ? DType::int32 : DType::float32, item.source_shape};
-    const auto count = static_cast<std::size_t>(count_of(item.source_shape));
-    if (is_lengths) {
+    tensor.plan = {spec.name, spec.dtype, spec.shape};
+    for (std::int64_t& size : tensor.plan.shape)
+      if (size == model::kAnySize) size = kTinyVoiceRows;
+    if (spec.dtype == DType::int32) {
       tensor.counts = {2, 3};
     } else {
-      tensor.values = random_vector(count, seen.size(), 0.3F);
+      const auto count = static_cast<std::size_t>(count_of(tensor.plan.shape));
+      tensor.values = random_vector(count, tensors.size() + 1, 0.3F);
     }
     tensors.push_back(std::move(tensor));
   }

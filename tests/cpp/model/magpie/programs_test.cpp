@@ -1,11 +1,13 @@
 // The Programs that a model's networks write: which operations, in which order, with what state.
 #include <gtest/gtest.h>
 
-#include "model/decoder.h"
-#include "model/encoder.h"
+#include "model/engine_data.h"
+#include "model/magpie/decoder.h"
+#include "model/magpie/encoder.h"
+#include "model/magpie/family.h"
 #include "support/tiny_engine.h"
 
-namespace ttsrt::model {
+namespace ttsrt::model::magpie {
 namespace {
 
 const char* const kOpNames[] = {"EmbedRows",     "LayerNorm",   "Linear",         "Unfold",
@@ -50,13 +52,17 @@ class Programs : public ::testing::Test {
     data_ = std::make_unique<EngineData>(engine_->path());
   }
 
+  Source source() const {
+    return {dynamic_cast<const MagpieFamily&>(*data_->family).config(), data_->weights};
+  }
+
   std::unique_ptr<test::TinyEngine> engine_;
   std::unique_ptr<EngineData> data_;
 };
 
 TEST_F(Programs, TextEncoder) {
   load(test::tiny_config());
-  const ops::Program program = write_text_encoder(*data_, false);
+  const ops::Program program = write_text_encoder(source(), false);
   EXPECT_EQ(names_of(program),
             joined({{"EmbedRows"}, kSelf, kConvFeed, {"LayerNorm"}, kProjection, kProjection}));
   const auto attention = all_of<ops::SelfAttention>(program).at(0);
@@ -69,13 +75,13 @@ TEST_F(Programs, TextEncoder) {
 
 TEST_F(Programs, MemoryProjection) {
   load(test::tiny_config());
-  EXPECT_EQ(names_of(write_memory_projection(*data_)),
+  EXPECT_EQ(names_of(write_memory_projection(source())),
             joined({{"EmbedRows"}, kProjection, kProjection}));
 }
 
 TEST_F(Programs, Prefill) {
   load(test::tiny_config());
-  const ops::Program program = write_prefill(*data_, false);
+  const ops::Program program = write_prefill(source(), false);
   // Of the last layer only keys and values are wanted.
   EXPECT_EQ(
       names_of(program),
@@ -86,7 +92,7 @@ TEST_F(Programs, Prefill) {
 
 TEST_F(Programs, Decode) {
   load(test::tiny_config());
-  const ops::Program program = write_decode(*data_, false);
+  const ops::Program program = write_decode(source(), 40, false);
   EXPECT_EQ(
       names_of(program),
       joined({{"ClearScores", "EmbedRows"},
@@ -117,7 +123,7 @@ TEST_F(Programs, Decode) {
 
 TEST_F(Programs, MultiEncoderLayersAndConvolutions) {
   load(test::multi_encoder_config());
-  const ops::Program decode = write_decode(*data_, false);
+  const ops::Program decode = write_decode(source(), 40, false);
   EXPECT_EQ(names_of(decode),
             joined({{"ClearScores", "EmbedRows"},
                     kSelf,
@@ -136,21 +142,21 @@ TEST_F(Programs, MultiEncoderLayersAndConvolutions) {
   for (const ops::Unfold& unfold : all_of<ops::Unfold>(decode)) histories.push_back(unfold.history);
   EXPECT_EQ(histories, (std::vector<std::int32_t>{0, 1, 2, 3}));
   // With histories to keep, prefill computes its last layer too.
-  EXPECT_EQ(names_of(write_prefill(*data_, false)),
+  EXPECT_EQ(names_of(write_prefill(source(), false)),
             joined({{"EmbedRows"}, kSelf, kCross, kConvFeed, kSelf, kCross, kConvFeed}));
 }
 
 TEST_F(Programs, TheContextEncoderKeepsAMemoryOrRows) {
   load(test::multi_encoder_config());
-  const Names memory = names_of(write_context_encoder(*data_, false));
+  const Names memory = names_of(write_context_encoder(source(), false));
   EXPECT_EQ(memory, joined({{"EmbedRows"}, kSelf, kFeed, {"LayerNorm"}, kProjection}));
-  EXPECT_EQ(all_of<ops::StoreMemory>(write_context_encoder(*data_, false)).at(0).memory,
+  EXPECT_EQ(all_of<ops::StoreMemory>(write_context_encoder(source(), false)).at(0).memory,
             ops::Memory::context);
   Json config = test::multi_encoder_config();
   config["model"]["context"] = "encoder";
   config["model"]["decoder"]["context_layers"] = Json::array();
   load(config);
-  EXPECT_EQ(names_of(write_context_encoder(*data_, false)),
+  EXPECT_EQ(names_of(write_context_encoder(source(), false)),
             joined({{"EmbedRows"}, kSelf, kFeed, {"LayerNorm", "StoreContext"}}));
 }
 
@@ -160,7 +166,7 @@ TEST_F(Programs, WithoutNormsAndWithMaskGit) {
   config["model"]["decoder"]["memory_norm"] = false;
   config["model"]["local_transformer"]["kind"] = "maskgit";
   load(config);
-  const ops::Program program = write_decode(*data_, false);
+  const ops::Program program = write_decode(source(), 40, false);
   EXPECT_EQ(names_of(program),
             joined({{"ClearScores", "EmbedRows"},
                     kSelf,
@@ -172,18 +178,18 @@ TEST_F(Programs, WithoutNormsAndWithMaskGit) {
                     {"Linear", "UpdatePrior", "SampleCodes", "PickCodes", "FinishStep"}}));
   EXPECT_TRUE(all_of<ops::PickCodes>(program).at(0).maskgit);
   EXPECT_EQ(all_of<ops::PickCodes>(program).at(0).mask_id, 15);
-  EXPECT_EQ(names_of(write_memory_projection(*data_)),
+  EXPECT_EQ(names_of(write_memory_projection(source())),
             (Names{"EmbedRows", "Linear", "StoreMemory", "Linear", "StoreMemory"}));
 }
 
 TEST_F(Programs, ATraceNamesItsStages) {
   load(test::tiny_config());
   Names taps;
-  for (const ops::Tap& tap : write_decode(*data_, true).taps) taps.push_back(tap.name);
+  for (const ops::Tap& tap : write_decode(source(), 40, true).taps) taps.push_back(tap.name);
   EXPECT_EQ(taps, (Names{"decoder.layers.0", "decoder.layers.1", "dec_hidden", "logits",
                          "logits_guided", "align_scores", "lt_logits"}));
-  EXPECT_EQ(write_text_encoder(*data_, true).taps.back().name, "encoder_out");
+  EXPECT_EQ(write_text_encoder(source(), true).taps.back().name, "encoder_out");
 }
 
 }  // namespace
-}  // namespace ttsrt::model
+}  // namespace ttsrt::model::magpie

@@ -9,9 +9,9 @@
 #include "core/json.h"
 #include "ttsrt/options.h"
 
-namespace ttsrt::model {
+namespace ttsrt::model::magpie {
 
-struct RequestDefaults {
+struct Defaults {
   float cfg_scale = 1.0F;
   float temperature = 0.7F;
   std::int32_t top_k = 80;
@@ -24,6 +24,6 @@ struct RequestDefaults {
 
 // Throws FormatError naming the field. Names and layers are checked against the model when a
 // request's rules are compiled.
-RequestDefaults read_defaults(const JsonReader& defaults);
+Defaults read_defaults(const JsonReader& defaults);
 
-}  // namespace ttsrt::model
+}  // namespace ttsrt::model::magpie

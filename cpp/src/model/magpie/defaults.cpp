@@ -1,8 +1,8 @@
-#include "model/defaults.h"
+#include "model/magpie/defaults.h"
 
 #include "model/config.h"
 
-namespace ttsrt::model {
+namespace ttsrt::model::magpie {
 namespace {
 
 constexpr std::int64_t kMaxCount = 1 << 20;
@@ -34,8 +34,8 @@ AttentionPrior read_prior(const JsonReader& reader) {
 
 }  // namespace
 
-RequestDefaults read_defaults(const JsonReader& reader) {
-  RequestDefaults defaults;
+Defaults read_defaults(const JsonReader& reader) {
+  Defaults defaults;
   defaults.cfg_scale = static_cast<float>(reader.number("cfg_scale", 0.0, 100.0));
   defaults.temperature = static_cast<float>(reader.number("temperature", 0.0, 100.0));
   defaults.top_k = reader.int32("top_k", 0, kMaxCount);
@@ -47,4 +47,4 @@ RequestDefaults read_defaults(const JsonReader& reader) {
   return defaults;
 }
 
-}  // namespace ttsrt::model
+}  // namespace ttsrt::model::magpie

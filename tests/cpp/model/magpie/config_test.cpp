@@ -1,21 +1,19 @@
-#include "model/config.h"
+#include "model/magpie/config.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 
-#include "model/defaults.h"
+#include "model/magpie/defaults.h"
 #include "support/errors.h"
 #include "support/tiny_checkpoint.h"
 
-namespace ttsrt::model {
+namespace ttsrt::model::magpie {
 namespace {
 
 using test::throws_naming;
 
-ModelConfig read(const Json& config) {
-  return read_model_config(JsonReader(config.at("model"), "model"));
-}
+Config read(const Json& config) { return read_config(JsonReader(config.at("model"), "model")); }
 
 // A place in the "model" block: its JSON pointer, and the name that messages give it.
 std::string name_at(const std::string& pointer) {
@@ -31,8 +29,8 @@ std::string name_at(const std::string& pointer) {
   return throws_naming<FormatError>(name_at(last), [&] { read(config); });
 }
 
-TEST(ModelConfig, ReadsTheTinyOne) {
-  const ModelConfig config = read(test::tiny_config());
+TEST(MagpieConfig, ReadsTheTinyOne) {
+  const Config config = read(test::tiny_config());
   EXPECT_EQ(config.dim, 8);
   EXPECT_EQ(config.stack_codes(), 2);
   EXPECT_EQ(config.tokens.audio_eos, 17);
@@ -49,8 +47,8 @@ TEST(ModelConfig, ReadsTheTinyOne) {
   EXPECT_EQ(config.speakers.at("bob"), 1);
 }
 
-TEST(ModelConfig, ReadsAMultiEncoderOne) {
-  const ModelConfig config = read(test::multi_encoder_config());
+TEST(MagpieConfig, ReadsAMultiEncoderOne) {
+  const Config config = read(test::multi_encoder_config());
   EXPECT_EQ(config.context, ContextKind::memory);
   EXPECT_TRUE(config.context_encoder.is_present());
   EXPECT_EQ(config.cross.sees_context, (std::vector<bool>{false, true}));
@@ -85,7 +83,7 @@ const char* const kNumbers[] = {"/dim",
                                 "/local_transformer/ffn_dim",
                                 "/local_transformer/max_positions"};
 
-TEST(ModelConfig, RefusesEachNumberOutOfRange) {
+TEST(MagpieConfig, RefusesEachNumberOutOfRange) {
   for (const char* pointer : kNumbers) {
     for (const Json& value :
          {Json(-1), Json(std::int64_t{1} << 31), Json(std::int64_t{1} << 40), Json(UINT64_MAX),
@@ -97,7 +95,7 @@ TEST(ModelConfig, RefusesEachNumberOutOfRange) {
   }
 }
 
-TEST(ModelConfig, RefusesEachFieldMissing) {
+TEST(MagpieConfig, RefusesEachFieldMissing) {
   const Json whole = test::tiny_config();
   const Json fields = whole.at("model").flatten();
   for (const auto& [pointer, value] : fields.items()) {
@@ -111,7 +109,7 @@ TEST(ModelConfig, RefusesEachFieldMissing) {
   }
 }
 
-TEST(ModelConfig, RefusesOtherTypesAndNames) {
+TEST(MagpieConfig, RefusesOtherTypesAndNames) {
   for (const char* pointer : {"/context", "/context_text", "/local_transformer/kind"}) {
     EXPECT_TRUE(refuses(pointer, "nonsense")) << pointer;
     EXPECT_TRUE(refuses(pointer, 1)) << pointer;
@@ -129,7 +127,7 @@ TEST(ModelConfig, RefusesOtherTypesAndNames) {
   EXPECT_TRUE(refuses("/speakers/ann", 2));
 }
 
-TEST(ModelConfig, RefusesWhatDoesntFitTogether) {
+TEST(MagpieConfig, RefusesWhatDoesntFitTogether) {
   EXPECT_TRUE(refuses("/text_encoder/heads", 3));
   EXPECT_TRUE(refuses("/text_encoder/kernel", 4));  // even, and not causal
   EXPECT_TRUE(refuses("/decoder/causal", false));
@@ -218,4 +216,4 @@ TEST(Defaults, ThePriorFieldByField) {
 }
 
 }  // namespace
-}  // namespace ttsrt::model
+}  // namespace ttsrt::model::magpie

@@ -1,0 +1,107 @@
+#include "model/magpie/config.h"
+
+#include "core/check.h"
+
+namespace ttsrt::model::magpie {
+namespace {
+
+LocalConfig read_local(const JsonReader& reader) {
+  LocalConfig local;
+  local.kind = read_kind<LocalKind>(
+      reader, "kind",
+      {{"autoregressive", LocalKind::autoregressive}, {"maskgit", LocalKind::maskgit}});
+  local.stack = read_stack_sizes(reader);
+  local.stack.has_norm_out = false;
+  local.stack.is_causal = local.kind == LocalKind::autoregressive;
+  local.has_in_projection = reader.boolean("in_projection");
+  return local;
+}
+
+Tokens read_tokens(const JsonReader& reader, std::int32_t vocab, std::int32_t text_vocab) {
+  Tokens tokens;
+  tokens.audio_bos = reader.int32("audio_bos", 0, vocab - 1);
+  tokens.audio_eos = reader.int32("audio_eos", 0, vocab - 1);
+  tokens.context_bos = reader.int32("context_bos", 0, vocab - 1);
+  tokens.context_eos = reader.int32("context_eos", 0, vocab - 1);
+  tokens.mask = reader.int32("mask", 0, vocab - 1);
+  tokens.text_bos = reader.int32("text_bos", 0, text_vocab - 1);
+  tokens.text_eos = reader.int32("text_eos", 0, text_vocab - 1);
+  tokens.forbidden = reader.integers("forbidden", 0, vocab - 1, 16);
+  return tokens;
+}
+
+void read_speakers(const JsonReader& reader, Config& config) {
+  config.num_voices = reader.int32("num_voices", 0, 1 << 16);
+  const JsonReader speakers = reader.object("speakers");
+  for (const auto& [name, index] : reader.value("speakers").items()) {
+    config.speakers[name] = speakers.int32(name.c_str(), 0, config.num_voices - 1);
+  }
+}
+
+void check_consistency(const Config& config, const std::string& where) {
+  TTSRT_CHECK(FormatError,
+              config.text_encoder.dim == config.dim && config.decoder.dim == config.dim, where,
+              ": expected encoder and decoder as wide as dim ", config.dim);
+  TTSRT_CHECK(FormatError, config.decoder.is_causal, where, ".decoder.causal: expected true");
+  const bool needs_encoder =
+      config.context == ContextKind::encoder || config.context == ContextKind::memory;
+  TTSRT_CHECK(FormatError, !needs_encoder || config.context_encoder.is_present(), where,
+              ".context_encoder: missing for this kind of context");
+  TTSRT_CHECK(
+      FormatError, !config.context_encoder.is_present() || config.context_encoder.dim == config.dim,
+      where, ".context_encoder.dim: expected ", config.dim, ", got ", config.context_encoder.dim);
+  TTSRT_CHECK(FormatError, config.context != ContextKind::voices || config.num_voices > 0, where,
+              ".num_voices: expected at least 1 where the context is stored voices");
+  TTSRT_CHECK(FormatError, config.context_text != ContextText::own || config.context_text_vocab > 0,
+              where, ".context_text_vocab: expected at least 1 where context_text is \"own\"");
+  for (const bool sees_context : config.cross.sees_context) {
+    TTSRT_CHECK(FormatError, !sees_context || config.context == ContextKind::memory, where,
+                ".decoder.context_layers: expected none where the context isn't a memory");
+  }
+  if (config.local.kind != LocalKind::none) {
+    const std::int32_t positions =
+        config.stack_codes() + (config.local.kind == LocalKind::maskgit ? 1 : 0);
+    TTSRT_CHECK(FormatError, config.local.stack.max_positions >= positions, where,
+                ".local_transformer.max_positions: expected at least ", positions, ", got ",
+                config.local.stack.max_positions);
+    TTSRT_CHECK(FormatError, config.local.has_in_projection || config.local.stack.dim == config.dim,
+                where, ".local_transformer.dim: expected ", config.dim,
+                " without an in-projection, got ", config.local.stack.dim);
+  }
+}
+
+}  // namespace
+
+Config read_config(const JsonReader& reader) {
+  Config config;
+  config.dim = reader.int32("dim", 2, kMaxDim);
+  config.codebooks = reader.int32("codebooks", 1, 64);
+  config.codebook_vocab = reader.int32("codebook_vocab", 2, kMaxVocab);
+  config.frame_stacking = reader.int32("frame_stacking", 1, 16);
+  config.text_vocab = reader.int32("text_vocab", 1, kMaxVocab);
+  config.context_text_vocab = reader.int32("context_text_vocab", 0, kMaxVocab);
+  config.frame_rate = reader.number("frame_rate", 0.01, 1e5);
+  config.tokens = read_tokens(reader.object("tokens"), config.codebook_vocab, config.text_vocab);
+  config.context = read_kind<ContextKind>(reader, "context",
+                                          {{"codes", ContextKind::codes},
+                                           {"encoder", ContextKind::encoder},
+                                           {"voices", ContextKind::voices},
+                                           {"memory", ContextKind::memory}});
+  config.context_text = read_kind<ContextText>(
+      reader, "context_text",
+      {{"none", ContextText::none}, {"shared", ContextText::shared}, {"own", ContextText::own}});
+  config.text_encoder = read_stack(reader.object("text_encoder"));
+  if (reader.has("context_encoder"))
+    config.context_encoder = read_stack(reader.object("context_encoder"));
+  config.decoder = read_stack(reader.object("decoder"));
+  config.cross = read_cross(reader.object("decoder"), config.decoder.layers);
+  if (reader.has("local_transformer"))
+    config.local = read_local(reader.object("local_transformer"));
+  read_speakers(reader, config);
+  TTSRT_CHECK(FormatError, config.stack_codes() <= 256, reader.where(),
+              ": expected codebooks * frame_stacking of at most 256, got ", config.stack_codes());
+  check_consistency(config, reader.where());
+  return config;
+}
+
+}  // namespace ttsrt::model::magpie

@@ -1,0 +1,172 @@
+#include "model/magpie/family.h"
+
+#include <algorithm>
+
+#include "core/check.h"
+#include "model/magpie/decoder.h"
+#include "model/magpie/encoder.h"
+#include "model/magpie/manifest.h"
+
+namespace ttsrt::model::magpie {
+namespace {
+
+// As many as asked for, but no more than can ever be in use: two branches of every slot at full
+// length, and one shared unconditional prefix per slot.
+std::int32_t num_blocks(const Limits& limits, std::int32_t asked_positions) {
+  const std::int64_t most = limits.max_batch_size * (2 * ops::blocks_for(limits.max_seq_len) +
+                                                     ops::blocks_for(limits.max_input_len));
+  const std::int64_t asked = asked_positions == 0 ? most : ops::blocks_for(asked_positions);
+  return static_cast<std::int32_t>(std::min(most, asked));
+}
+
+step::ContextRoute route_of(ContextKind kind) {
+  if (kind == ContextKind::encoder) return step::ContextRoute::encoder;
+  return kind == ContextKind::memory ? step::ContextRoute::memory : step::ContextRoute::rows;
+}
+
+void copy_defaults(const Defaults& defaults, step::ModelFacts& facts) {
+  facts.cfg_scale = defaults.cfg_scale;
+  facts.temperature = defaults.temperature;
+  facts.top_k = defaults.top_k;
+  facts.max_frames = defaults.max_frames;
+  facts.min_frames = defaults.min_frames;
+  facts.eos_method = defaults.eos_method;
+  facts.use_local_transformer = defaults.use_local_transformer;
+  facts.prior = defaults.prior;
+}
+
+void copy_limits(const Limits& limits, step::ModelFacts& facts) {
+  facts.max_batch_size = limits.max_batch_size;
+  facts.max_seq_len = limits.max_seq_len;
+  facts.max_input_len = limits.max_input_len;
+  facts.max_text_len = limits.max_encoder_input_len;
+  facts.max_rows = limits.max_num_tokens;
+}
+
+}  // namespace
+
+Manifest MagpieFamily::manifest() const { return declare_tensors(config_); }
+
+LimitBounds MagpieFamily::limit_bounds(const Manifest& stored) const {
+  LimitBounds bounds;
+  bounds.most_positions = config_.decoder.max_positions;
+  bounds.most_input = config_.decoder.max_positions - 1;
+  if (config_.context_encoder.is_present())
+    bounds.most_input = std::min(bounds.most_input, config_.context_encoder.max_positions);
+  bounds.most_text = config_.text_encoder.max_positions;
+  if (const TensorSpec* voices = stored.find("voices"))
+    bounds.least_input = static_cast<std::int32_t>(voices->shape.at(1));
+  bounds.input_takes_positions = config_.context != ContextKind::memory;
+  bounds.usual_steps = defaults_.max_frames / config_.frame_stacking + 1;
+  return bounds;
+}
+
+void MagpieFamily::describe(EngineInfo& info) const {
+  info.dim = config_.dim;
+  info.codebooks = config_.codebooks;
+  info.codebook_vocab = config_.codebook_vocab;
+  info.frame_stacking = config_.frame_stacking;
+  info.text_vocab = config_.text_vocab;
+  info.frame_rate = config_.frame_rate;
+}
+
+StoredVoices MagpieFamily::read_voices(const Weights& weights) const {
+  StoredVoices voices;
+  voices.names = config_.speakers;
+  if (config_.num_voices == 0) return voices;
+  const std::string& where = weights.file().path();
+  const StoredTensor& rows = weights.data("voices");
+  const StoredTensor& lengths = weights.data("voice_lengths");
+  const auto most = static_cast<std::size_t>(rows.shape.at(1));
+  const auto dim = static_cast<std::size_t>(config_.dim);
+  const auto* values = reinterpret_cast<const float*>(rows.data);
+  const auto* counts = reinterpret_cast<const std::int32_t*>(lengths.data);
+  for (std::size_t voice = 0; voice < static_cast<std::size_t>(config_.num_voices); ++voice) {
+    TTSRT_CHECK(FormatError, counts[voice] >= 1 && counts[voice] <= rows.shape[1], where,
+                ": voice_lengths[", voice, "]: expected 1 to ", most, ", got ", counts[voice]);
+    const float* first = values + voice * most * dim;
+    voices.rows.push_back(std::make_shared<const std::vector<float>>(
+        first, first + static_cast<std::size_t>(counts[voice]) * dim));
+  }
+  return voices;
+}
+
+step::ModelFacts MagpieFamily::facts(const Limits& limits, const StoredVoices& voices) const {
+  step::ModelFacts facts;
+  facts.family = "magpie";
+  facts.dim = config_.dim;
+  facts.codebooks = config_.codebooks;
+  facts.codebook_vocab = config_.codebook_vocab;
+  facts.frame_stacking = config_.frame_stacking;
+  facts.text_vocab = config_.text_vocab;
+  if (config_.context_text != ContextText::none) {
+    facts.context_text_vocab =
+        config_.context_text == ContextText::own ? config_.context_text_vocab : config_.text_vocab;
+  }
+  facts.frame_rate = config_.frame_rate;
+  facts.bos_id = config_.tokens.audio_bos;
+  facts.eos_id = config_.tokens.audio_eos;
+  facts.forbidden = config_.tokens.forbidden;
+  facts.decoder_layers = config_.decoder.layers;
+  for (std::int32_t l = 0; l < config_.decoder.layers; ++l) {
+    if (config_.cross.sees_text[static_cast<std::size_t>(l)]) facts.text_layers.push_back(l);
+  }
+  facts.has_local_transformer = config_.local.kind != LocalKind::none;
+  facts.is_maskgit = config_.local.kind == LocalKind::maskgit;
+  facts.context_route = route_of(config_.context);
+  facts.takes_context_codes = config_.context != ContextKind::voices;
+  facts.pads_context = config_.context_text != ContextText::none;
+  facts.shares_unconditional = config_.decoder.kernel == 1;
+  facts.speakers = voices.names;
+  facts.voices = voices.rows;
+  copy_limits(limits, facts);
+  copy_defaults(defaults_, facts);
+  return facts;
+}
+
+ops::StateSpec MagpieFamily::state(const Limits& limits, const StateOptions& options) const {
+  ops::StateSpec spec;
+  spec.slots = limits.max_batch_size;
+  spec.cache_dtype = options.cache_dtype;
+  spec.cache_layers = config_.decoder.layers;
+  spec.cache_heads = config_.decoder.heads;
+  spec.cache_head_dim = config_.decoder.head_dim();
+  spec.num_blocks = num_blocks(limits, options.cache_positions);
+  spec.max_positions = limits.max_seq_len;
+  spec.memory_layers = config_.decoder.layers;
+  spec.memory_heads = config_.cross.heads;
+  spec.memory_head_dim = config_.cross.head_dim;
+  spec.max_text_len = limits.max_encoder_input_len;
+  spec.max_context_memory = config_.context == ContextKind::memory ? limits.max_input_len : 0;
+  spec.max_context_rows = config_.context == ContextKind::encoder ? limits.max_input_len : 0;
+  spec.dim = config_.dim;
+  if (config_.decoder.kernel > 1) {
+    for (std::int32_t l = 0; l < config_.decoder.layers; ++l) {
+      spec.convs.push_back({config_.decoder.kernel, config_.decoder.dim});
+      spec.convs.push_back({config_.decoder.kernel, config_.decoder.ffn_dim});
+    }
+  }
+  spec.codebooks = config_.stack_codes();
+  return spec;
+}
+
+std::vector<FamilyProgram> MagpieFamily::programs(const Weights& weights, const Limits& limits,
+                                                  bool trace) const {
+  using step::Pace;
+  const Source source{config_, weights};
+  const std::int32_t rows = limits.max_num_tokens;
+  std::vector<FamilyProgram> programs;
+  programs.push_back({"encode_text", Pace::whole, write_text_encoder(source, trace), rows, 0});
+  programs.push_back({"project_memory", Pace::whole, write_memory_projection(source), rows, 0});
+  if (config_.context_encoder.is_present()) {
+    programs.push_back(
+        {"encode_context", Pace::whole, write_context_encoder(source, trace), rows, 0});
+  }
+  programs.push_back({"prefill", Pace::chunked, write_prefill(source, trace), rows, 0});
+  programs.push_back({"decode", Pace::stepwise,
+                      write_decode(source, limits.max_encoder_input_len, trace),
+                      2 * limits.max_batch_size, limits.max_batch_size});
+  return programs;
+}
+
+}  // namespace ttsrt::model::magpie

@@ -1,0 +1,33 @@
+// Magpie (T5TTS and its successors): an encoder of the text, a decoder that cross-attends to it and
+// picks a stack of codec codes per step, and a context in front of them or in a memory of its own.
+#pragma once
+
+#include "model/family.h"
+#include "model/magpie/config.h"
+#include "model/magpie/defaults.h"
+
+namespace ttsrt::model::magpie {
+
+class MagpieFamily final : public Family {
+ public:
+  MagpieFamily(const JsonReader& model, const JsonReader& defaults)
+      : config_(read_config(model)), defaults_(read_defaults(defaults)) {}
+
+  Manifest manifest() const override;
+  LimitBounds limit_bounds(const Manifest& stored) const override;
+  void describe(EngineInfo& info) const override;
+  StoredVoices read_voices(const Weights& weights) const override;
+  step::ModelFacts facts(const Limits& limits, const StoredVoices& voices) const override;
+  ops::StateSpec state(const Limits& limits, const StateOptions& options) const override;
+  std::vector<FamilyProgram> programs(const Weights& weights, const Limits& limits,
+                                      bool trace) const override;
+
+  const Config& config() const { return config_; }
+  const Defaults& defaults() const { return defaults_; }
+
+ private:
+  Config config_;
+  Defaults defaults_;
+};
+
+}  // namespace ttsrt::model::magpie

@@ -1,0 +1,69 @@
+#include "model/stack_weights.h"
+
+#include <gtest/gtest.h>
+
+#include "model/engine_data.h"
+#include "support/tiny_engine.h"
+
+namespace ttsrt::model {
+namespace {
+
+StackConfig small_stack() {
+  StackConfig config;
+  config.layers = 2;
+  config.dim = 8;
+  config.ffn_dim = 12;
+  config.heads = 2;
+  config.kernel = 3;
+  config.max_positions = 40;
+  return config;
+}
+
+TEST(StackWeights, DeclaresEveryTensorOfEveryLayer) {
+  Manifest manifest;
+  declare_stack(manifest, "decoder", small_stack());
+  EXPECT_EQ(manifest.tensors().size(), 1U + 2 * 6 + 1);
+  const TensorSpec* conv = manifest.find("decoder.layers.1.ffn_out");
+  ASSERT_NE(conv, nullptr);
+  EXPECT_EQ(conv->role, Role::convolution);
+  EXPECT_EQ(conv->shape, (std::vector<std::int64_t>{8, 12, 3}));
+  EXPECT_EQ(manifest.find("decoder.positions")->role, Role::vector);
+  StackConfig config = small_stack();
+  config.has_norm_out = false;
+  Manifest without;
+  declare_stack(without, "decoder", config);
+  EXPECT_EQ(without.find("decoder.norm_out"), nullptr);
+}
+
+TEST(StackWeights, DeclaresCrossAttention) {
+  CrossConfig cross;
+  cross.heads = 2;
+  cross.head_dim = 3;
+  Manifest manifest;
+  declare_cross(manifest, "decoder", 1, cross, 8);
+  EXPECT_EQ(manifest.find("decoder.layers.1.cross_kv")->shape, (std::vector<std::int64_t>{12, 8}));
+  EXPECT_NE(manifest.find("decoder.layers.1.cross_memory_norm"), nullptr);
+  cross.has_memory_norm = false;
+  Manifest without;
+  declare_cross(without, "decoder", 1, cross, 8);
+  EXPECT_EQ(without.find("decoder.layers.1.cross_memory_norm"), nullptr);
+}
+
+TEST(StackWeights, LoadsWhatWasDeclared) {
+  const test::TinyEngine engine;
+  const EngineData data(engine.path());
+  StackConfig config = small_stack();
+  config.kernel = 1;
+  const StackWeights stack = load_stack(data.weights, "decoder", config);
+  ASSERT_EQ(stack.layers.size(), 2U);
+  EXPECT_EQ(stack.layers[1].ffn_in.name, "decoder.layers.1.ffn_in");
+  EXPECT_EQ(stack.layers[1].ffn_in.data, data.weights.at("decoder.layers.1.ffn_in").data);
+  EXPECT_TRUE(stack.norm_out.is_present());
+  CrossConfig cross;
+  cross.heads = 1;
+  cross.head_dim = 6;
+  EXPECT_EQ(load_cross(data.weights, "decoder", 1, cross).kv.rows, 12);
+}
+
+}  // namespace
+}  // namespace ttsrt::model
