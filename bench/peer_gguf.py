@@ -1,12 +1,12 @@
-"""Writes a MagpieTTS checkpoint as the GGUF that magpie-tts.cpp (github.com/mudler) loads.
+"""Writes a MagpieTTS checkpoint as a GGUF file that magpie-tts.cpp (github.com/mudler) can load.
 
     python bench/peer_gguf.py engines/v2607.checkpoint engines/v2607.f16.gguf --type f16
 
-Both then multiply by the same weights. Needs the packages numpy and gguf, in a virtual environment
-of their own; nothing of ttsrt_rt is imported. Names, shapes and types are those that its
-docs/tensors-magpie.txt, docs/quantization.md and its loader ask for. What ttsrt_rt has no part in
-is made up: a tokenizer of plain bytes, and a codec of random weights, as narrow as it may be, since
-codecs are not compared.
+Both programs then use the same weights. The script needs the packages numpy and gguf in a separate
+virtual environment; it imports nothing of ttsrt_rt. Names, shapes and types are those that the
+peer's docs/tensors-magpie.txt, docs/quantization.md and loader require. The parts that ttsrt_rt
+does not have are invented: a tokenizer of plain bytes, and the smallest possible codec with random
+weights, because codecs are not compared.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ CODEC_LEVELS = (8, 7, 6, 6)
 
 
 def read_weights(path: Path) -> dict[str, Array]:
-    """The tensors of a safetensors file, mapped."""
+    """Returns the tensors of a safetensors file, mapped into memory."""
     kinds = {"F32": "<f4", "F16": "<f2", "I32": "<i4", "I64": "<i8"}
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
@@ -69,7 +69,7 @@ def read_weights(path: Path) -> dict[str, Array]:
 
 
 def named(weights: dict[str, Array]) -> Iterator[tuple[str, Array]]:
-    """Every tensor under the peer's name, in the original's shape."""
+    """Yields every tensor under the peer's name, in the original's shape."""
     for name, values in weights.items():
         stack, _, rest = name.partition(".")
         if name in ("voices", "voice_lengths"):
@@ -96,8 +96,8 @@ def named(weights: dict[str, Array]) -> Iterator[tuple[str, Array]]:
 
 
 def stored_type(name: str, shape: tuple[int, ...], kind: str) -> gguf.GGMLQuantizationType:
-    """What the peer's own quantizer stores a tensor as: only matrices that it multiplies by, and
-    the table of text, are narrow; convolutions over time are float16 at least."""
+    """Returns the type in which the peer's quantizer stores a tensor: only matrices of products and
+    the text table have the requested type; convolutions over time have at least float16."""
     is_matrix = ".layers." in name and "norm" not in name
     heads = name.startswith("local_transformer_out_projections.") and name.endswith(".weight")
     if not (is_matrix or heads or name in ("final_proj.weight", "text_embedding.weight")):
@@ -108,18 +108,18 @@ def stored_type(name: str, shape: tuple[int, ...], kind: str) -> gguf.GGMLQuanti
 
 
 def add_model(writer: gguf.GGUFWriter, weights: dict[str, Array], kind: str) -> None:
-    """All weights of the transformers."""
+    """Adds all weights of the transformers."""
     for name, values in named(weights):
         values = np.ascontiguousarray(values, np.float32)
         target = stored_type(name, values.shape, kind)
         if values.ndim == 3 and values.shape[2] == 1 and kind != "f32":
-            values = values[:, :, 0]  # as its quantizer does
+            values = values[:, :, 0]  # as in the peer's quantizer
         packed = gguf.quants.quantize(values, target)
         writer.add_tensor(name, packed, raw_dtype=target)
 
 
 def add_codec(writer: gguf.GGUFWriter) -> None:
-    """A codec that runs and says nothing."""
+    """Adds a codec that runs and returns meaningless audio."""
     random = np.random.default_rng(0)
     root = "codec.audio_decoder."
 
@@ -150,7 +150,7 @@ def add_codec(writer: gguf.GGUFWriter) -> None:
 
 
 def stack_fields(model: dict[str, Any]) -> dict[str, Any]:
-    """Shapes of the three stacks."""
+    """Returns the shapes of the three stacks."""
     fields: dict[str, Any] = {}
     for ours, theirs in STACKS.items():
         stack = model[ours]
@@ -175,7 +175,7 @@ def stack_fields(model: dict[str, Any]) -> dict[str, Any]:
 
 
 def audio_fields(model: dict[str, Any]) -> dict[str, Any]:
-    """Codebooks and special ids."""
+    """Returns codebooks and special ids."""
     tokens = model["tokens"]
     tables = model["codebooks"] * model["frame_stacking"]
     return {
@@ -198,8 +198,8 @@ def audio_fields(model: dict[str, Any]) -> dict[str, Any]:
 
 
 def request_fields(defaults: dict[str, Any], voices: Array, frames: int) -> dict[str, Any]:
-    """Voices and sampling: a request makes exactly so many frames, since end of speech is held
-    back beyond them."""
+    """Returns voices and sampling. A request produces exactly `frames` frames, because the end of
+    speech is forbidden before."""
     prior = defaults["prior"]
     count, rows, dim = voices.shape
     return {
@@ -230,7 +230,7 @@ def request_fields(defaults: dict[str, Any], voices: Array, frames: int) -> dict
 
 
 def made_up_fields(model: dict[str, Any]) -> dict[str, Any]:
-    """A codec, and a tokenizer by which a text of n bytes has n + 2 ids."""
+    """Returns an invented codec, and a tokenizer that maps a text of n bytes to n + 2 ids."""
     words = model["text_vocab"] - 2
     name = "french_chartokenizer"
     return {
@@ -267,14 +267,14 @@ def made_up_fields(model: dict[str, Any]) -> dict[str, Any]:
         "tokenizer.language_map.keys": ["fr"],
         "tokenizer.language_map.values": [name],
         f"tokenizer.{name}.class": "ByT5Tokenizer",
-        # The writer can't type an empty list: dictionaries that no tokenizer asks for.
+        # The writer cannot infer the type of an empty list, so these unused lists have an entry.
         "tokenizer.g2p.names": ["unused"],
         "tokenizer.g2p.heteronym_names": ["unused"],
     }
 
 
 def add_fields(writer: gguf.GGUFWriter, fields: dict[str, Any]) -> None:
-    """Keys with the types that the peer's reader insists on."""
+    """Adds keys with the types that the peer's reader requires."""
     for key, value in fields.items():
         name = f"magpie.{key}"
         if isinstance(value, bool):
@@ -290,7 +290,7 @@ def add_fields(writer: gguf.GGUFWriter, fields: dict[str, Any]) -> None:
 
 
 def write(checkpoint: Path, output: Path, kind: str, frames: int) -> None:
-    """Reads a converted checkpoint and writes the peer's file."""
+    """Reads a converted checkpoint and writes the file for the peer."""
     config = json.loads((checkpoint / "config.json").read_text("utf-8"))
     model, defaults = config["model"], config["defaults"]
     weights = read_weights(checkpoint / "model.safetensors")
@@ -315,14 +315,18 @@ def write(checkpoint: Path, output: Path, kind: str, frames: int) -> None:
 
 
 def main() -> None:
-    """Command line."""
+    """Runs the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("checkpoint", type=Path, help="of the second generation, with voices")
+    parser.add_argument(
+        "checkpoint",
+        type=Path,
+        help="folder of a converted checkpoint of the second generation, with voices",
+    )
     parser.add_argument("output", type=Path)
     parser.add_argument("--type", choices=list(TYPES), default="f16")
-    parser.add_argument("--frames", type=int, default=128, help="that a request makes")
+    parser.add_argument("--frames", type=int, default=128, help="frames that a request produces")
     options = parser.parse_args()
     write(options.checkpoint, options.output, options.type, options.frames)
 

@@ -1,5 +1,5 @@
-# Finds the headers of nlohmann-json: an installed CMake package (Debian's nlohmann-json3-dev), or the bare headers that the
-# PyPI package nlohmann-json puts below site-packages. Defines nlohmann_json::nlohmann_json.
+# Finds the headers of nlohmann-json: either an installed CMake package (Debian's nlohmann-json3-dev), or the headers that the
+# PyPI package nlohmann-json installs in site-packages. Defines the target nlohmann_json::nlohmann_json.
 
 find_package(nlohmann_json CONFIG QUIET)
 if(nlohmann_json_FOUND)

@@ -1,4 +1,4 @@
-# ttsrt_set_flags(target): the language, warnings and sanitizers that every target of this project shares.
+# ttsrt_set_flags(target) sets the language standard, warnings and sanitizers that all targets of this project share.
 
 set(ttsrt_sanitizers address,undefined address undefined thread)
 if(TTSRT_SANITIZE AND NOT TTSRT_SANITIZE IN_LIST ttsrt_sanitizers)
@@ -15,13 +15,13 @@ function(ttsrt_set_flags target)
             CXX_EXTENSIONS OFF
             POSITION_INDEPENDENT_CODE ON
     )
-    # No -ffast-math and no contraction across statements: results must not depend on what the compiler fuses where.
+    # No -ffast-math and no contraction: results must not depend on which operations the compiler fuses.
     target_compile_options(
         ${target}
         PRIVATE -Wall -Wextra -ffp-contract=off $<$<BOOL:${TTSRT_WERROR}>:-Werror>
     )
     if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
-        target_compile_options(${target} PRIVATE -Wno-restrict) # GCC 12 sees overlaps in std::string + (its bug 105651)
+        target_compile_options(${target} PRIVATE -Wno-restrict) # false positive of GCC 12 in std::string + (GCC bug 105651)
     endif()
     if(TTSRT_SANITIZE)
         set(sanitize -fsanitize=${TTSRT_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)

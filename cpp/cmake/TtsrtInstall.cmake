@@ -1,4 +1,4 @@
-# What is installed: the library, its headers and the CMake package. In a wheel the prefix is the Python package's folder.
+# Installs the library, its headers and the CMake package. In a wheel, the prefix is the folder of the Python package.
 
 include(CMakePackageConfigHelpers)
 

@@ -1,4 +1,4 @@
-# Ends the configure step with what will be built.
+# Prints a summary of what will be built at the end of the configure step.
 
 set(summary "")
 macro(ttsrt_summary_line name value)
