@@ -1,5 +1,4 @@
-// Microbenchmarks: what a device reaches at best, and what single operations of the models reach on
-// it.
+// Microbenchmarks: the peaks of a device, and the speed of single operations of the models on it.
 #pragma once
 
 #include <cstdint>
@@ -9,46 +8,45 @@
 
 namespace ttsrt {
 
-/// What all threads of a device reach together in loops that do nothing else, with the instructions
-/// that its kernels use. A type that the instruction set has no product of counts what its kernels
-/// do instead: bfloat16 is then widened to float32.
+/// The throughput that all threads of a device reach together in loops that do nothing else, with
+/// the instructions that its kernels use. If the instruction set has no product of a type, the loop
+/// does what the kernels do instead: bfloat16 is then widened to float32.
 struct MachinePeaks {
   std::string isa;  ///< "avx512_bf16"
   std::int32_t num_threads = 0;
-  double read_gb_per_s = 0.0;         ///< as measure_read beyond all caches; 1e9 bytes
-  double cached_gb_per_s = 0.0;       ///< as measure_read of 16 MiB: from the shared cache
+  double read_gb_per_s = 0.0;         ///< from memory, as measure_read; 1 GB is 1e9 bytes
+  double cached_gb_per_s = 0.0;       ///< from the shared cache: measure_read of 16 MiB
   double float32_gflop_per_s = 0.0;   ///< a multiply-add counts 2
   double bfloat16_gflop_per_s = 0.0;  ///< products of bfloat16, sums in float32
   double int8_gop_per_s = 0.0;        ///< products of int8, sums in int32
 };
 
-/// Measures for about `seconds`. Takes the whole device: nothing else should run.
-/// `device`, `num_threads`: as in ExecutorOptions. Throws ConfigError for a device that has no
-/// peaks ("reference") or `seconds` outside 0.001 to 60.
+/// Measures for about `seconds`. It uses the whole device, so nothing else should run.
+/// `device` and `num_threads` are as in ExecutorOptions. Throws ConfigError for a device without
+/// peaks ("reference") or for `seconds` outside 0.001 to 60.
 MachinePeaks measure_peaks(const std::string& device = "cpu", std::int32_t num_threads = 0,
                            double seconds = 1.0);
 
-/// GB/s (1e9 bytes) at which all threads together read `bytes` in order, again and again, each its
-/// own part: the best of the passes made in about `seconds`. What memory gives, or whatever cache
-/// holds so much. 0 bytes: memory, by 512 MiB and at least 32 MiB a thread. Takes the whole device.
-/// `device`, `num_threads`, `seconds`: as in measure_peaks. Throws ConfigError for them, or for
-/// bytes above 0 that are not 4096 to 2^34.
+/// Returns the GB/s (1e9 bytes) at which all threads together read `bytes` sequentially and
+/// repeatedly, each its own range: the best of the passes in about `seconds`. This is the bandwidth
+/// of memory, or of the cache that holds so many bytes. 0 bytes measure memory, with 512 MiB and at
+/// least 32 MiB per thread. It uses the whole device. `device`, `num_threads` and `seconds` are as
+/// in measure_peaks. Throws ConfigError for wrong values of these, or for bytes above 0 that are
+/// not in 4096 to 2^34.
 double measure_read(const std::string& device = "cpu", std::int32_t num_threads = 0,
                     std::int64_t bytes = 0, double seconds = 0.25);
 
-/// One operation at one shape. Every family reads the fields that its line names, besides `rows`
-/// and `dtype`.
+/// One operation at one shape. A family uses `rows`, `dtype` and the fields that its line names.
 ///   "linear"           [rows, inputs] times [outputs, inputs]; quantization
-///   "norm_linear"      the same behind a layer norm of the inputs
+///   "norm_linear"      linear after a layer norm of the inputs
 ///   "layer_norm"       [rows, inputs]
 ///   "embed_rows"       the mean of `codebooks` rows of tables [codebooks * vocab, outputs]
-///   "self_attention"   a decode row of each of `rows` requests over a paged cache: heads,
-///   head_dim,
-///                      length, cache_dtype; from half of `length` positions to all of them
+///   "self_attention"   one decode row of each of `rows` requests over a paged cache of half of
+///                      `length` to all `length` positions: heads, head_dim, length, cache_dtype
 ///   "cross_attention"  the same over a text of `length`, with prior and alignment scores
-///   "sample_codes"     guided draws of `rows` requests: codebooks, vocab
-///   "pick_codes"       a local transformer's guided draws of `rows` requests: inputs (hidden),
-///                      outputs (its own width), heads, layers, codebooks, vocab
+///   "sample_codes"     guided sampling for `rows` requests: codebooks, vocab
+///   "pick_codes"       guided sampling by a local transformer for `rows` requests: inputs and
+///                      outputs (the decoder's and its own width), heads, layers, codebooks, vocab
 struct OpBenchOptions {
   std::string family = "linear";
   std::string device = "cpu";    ///< as in ExecutorOptions
@@ -64,39 +62,39 @@ struct OpBenchOptions {
   std::int32_t vocab = 2024;
   std::string dtype = "float32";        ///< of weights: "float32", "bfloat16", "float16"
   std::string cache_dtype = "float32";  ///< of keys and values: the same, or "int8"
-  std::string quantization = "none";    ///< of products, as BuildOptions::quantization
+  std::string quantization = "none";    ///< of the weights, as BuildOptions::quantization
   std::int32_t group_size = 0;          ///< as BuildOptions::group_size
-  /// Whether one weight or cache is used again and again, and stays in the processor's caches. If
-  /// not, each op of an iteration has its own, together beyond all caches (within the bounds of
-  /// 256 ops, 64 layers of cross-attention and 4e9 operations).
+  /// Whether all ops use the same weight or cache, which then stays in the processor's caches. If
+  /// not, each op of an iteration has its own, and together they are larger than all caches (with
+  /// at most 256 ops, 64 layers of cross-attention and 4e9 operations).
   bool resident = false;
 };
 
-/// The names that OpBenchOptions::family takes.
+/// Returns the possible values of OpBenchOptions::family.
 std::vector<std::string> op_bench_families();
 
-/// Runs one operation on random data, many times. An iteration is one launch of `num_ops` ops. Not
-/// thread safe.
+/// Runs one operation on random data many times. An iteration is one launch of `num_ops` ops. The
+/// class is not thread safe.
 class OpBench {
  public:
-  /// Makes weights, caches and their contents. Throws ConfigError for what it can't run.
+  /// Creates weights, caches and their contents. Throws ConfigError for options it cannot run.
   explicit OpBench(const OpBenchOptions& options);
   ~OpBench();
   OpBench(OpBench&&) noexcept;
   OpBench& operator=(OpBench&&) noexcept;
 
-  /// Seconds that 1 to 1000000 iterations took together.
+  /// Runs 1 to 1000000 iterations and returns the total time in seconds.
   double run(std::int64_t iterations);
 
-  /// Largest difference between this device's result and device "reference", over the largest
-  /// value of the result; 1 where codes differ. Of the same op, at no more rows (32), codebooks (3)
-  /// and layers (1 of pick_codes) than the reference bears.
+  /// Returns the largest difference between the results of this device and of device "reference",
+  /// relative to the largest value of the result; 1 if codes differ. It runs the same op, but with
+  /// at most 32 rows, 3 codebooks and 1 layer of pick_codes, because the reference is slow.
   double check();
 
   const OpBenchOptions& options() const;
-  std::int32_t num_ops() const;     ///< of an iteration
-  std::int64_t bytes() const;       ///< read and written by an op: weights, caches, rows
-  std::int64_t operations() const;  ///< of an op; a multiply-add counts 2
+  std::int32_t num_ops() const;     ///< ops per iteration
+  std::int64_t bytes() const;       ///< bytes that an op reads and writes: weights, caches, rows
+  std::int64_t operations() const;  ///< arithmetic operations of an op; a multiply-add counts 2
   std::string description() const;  ///< of the device: instruction set, threads
 
  private:

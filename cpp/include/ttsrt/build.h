@@ -9,12 +9,12 @@
 
 namespace ttsrt {
 
-/// Called as tensors are packed: (done, of, name of the one just done).
+/// Called after each packed tensor with (tensors done, total, name of the tensor just done).
 using BuildProgress = std::function<void(std::int32_t, std::int32_t, const std::string&)>;
 
-/// Reads `checkpoint_dir`, writes `output_dir` atomically. Throws ConfigError for limits the model
-/// can't meet, FormatError for a checkpoint that isn't one. One tensor at a time: memory stays near
-/// the size of the largest.
+/// Reads `checkpoint_dir` and writes `output_dir` atomically. Throws ConfigError for limits that
+/// the model does not support, and FormatError for an invalid checkpoint. It packs one tensor at a
+/// time, so memory stays near the size of the largest one.
 void build(const std::string& checkpoint_dir, const std::string& output_dir,
            const BuildOptions& options = {}, const BuildProgress& progress = {});
 

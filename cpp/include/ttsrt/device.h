@@ -6,20 +6,20 @@
 
 namespace ttsrt {
 
-/// One place to run.
+/// One device.
 struct DeviceInfo {
-  std::string name;         ///< what ExecutorOptions::device takes: "cpu", "reference"
+  std::string name;         ///< the value for ExecutorOptions::device: "cpu", "reference"
   std::string description;  ///< for people: instruction set, cores
   bool available = false;
-  std::string reason;  ///< why not, where unavailable
+  std::string reason;  ///< why the device is unavailable, if it is
 };
 
-/// Every device this build knows, available or not. Thread safe.
+/// Returns every device that this build knows, available or not. Thread safe.
 std::vector<DeviceInfo> list_devices();
 
-/// How this machine's CPU multiplies matrices stored so, as in BuildOptions: "avx512_vnni: w8a8 by
-/// vpdpbusd, in tiles of up to 8 rows by 48 outputs". TTSRT_CPU_ISA counts. Throws ConfigError for
-/// names it doesn't know.
+/// Describes how this machine's CPU multiplies matrices stored with these BuildOptions:
+/// "avx512_vnni: w8a8 by vpdpbusd, in tiles of up to 8 rows by 48 outputs". The environment
+/// variable TTSRT_CPU_ISA has an effect. Throws ConfigError for unknown names.
 std::string describe_products(const std::string& dtype, const std::string& quantization);
 
 }  // namespace ttsrt

@@ -1,4 +1,4 @@
-// An engine on disk, opened: mapped, not parsed.
+// Opens an engine on disk; the weights are mapped into memory, not read.
 #pragma once
 
 #include <cstdint>
@@ -12,11 +12,11 @@ namespace ttsrt {
 
 struct EngineData;
 
-/// What an engine holds, for callers that must shape their requests.
+/// The properties of an engine that callers need to make requests.
 struct EngineInfo {
   std::string family;
   DType dtype = DType::float32;
-  std::string quantization = "none";  ///< of the matrices
+  std::string quantization = "none";  ///< quantization of the matrices
   std::int32_t group_size = 0;        ///< inputs that share a scale; 0: no groups
   std::int32_t dim = 0;
   std::int32_t codebooks = 0;
@@ -44,19 +44,19 @@ struct EngineTensor {
   std::string sha256;
 };
 
-/// A handle on an opened engine; copies share it. Thread safe.
+/// A handle of an opened engine; copies share it. Thread safe.
 class Engine {
  public:
-  /// Maps the folder's weights. Throws FormatError naming the file and what is wrong with it.
+  /// Maps the weights of the folder. Throws FormatError with the file and what is wrong with it.
   static Engine open(const std::string& path);
 
   const EngineInfo& info() const;
   const std::string& path() const;
-  /// engine.json, as text.
+  /// Returns engine.json as text.
   const std::string& description() const;
   std::vector<EngineTensor> tensors() const;
-  /// Reads every weight and compares it with its recorded hash; throws FormatError naming the first
-  /// that differs.
+  /// Reads every weight and compares it with its recorded hash; throws FormatError with the name of
+  /// the first weight that differs.
   void verify() const;
 
   const std::shared_ptr<const EngineData>& data() const { return data_; }

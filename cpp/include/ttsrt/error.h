@@ -1,5 +1,5 @@
-// Errors that cross the public edge. Each kind is a class of its own, so that C++ callers can catch
-// what they can mend and Python callers get the exception of the same name.
+// Errors of the public API. Each kind has its own class, so that C++ callers can catch the kinds
+// that they can handle, and Python callers get the exception of the same name.
 #pragma once
 
 #include <stdexcept>
@@ -7,20 +7,20 @@
 
 namespace ttsrt {
 
-/// Base of everything the library throws. The message says what, where, expected, got.
+/// Base class of all errors of the library. The message says what is wrong, where, what was
+/// expected, and what was found.
 class Error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
 
-/// A request, option or configuration that can't be served as it stands. In Python also a
-/// ValueError.
+/// A request, option or configuration is invalid or not supported. In Python also a ValueError.
 class ConfigError : public Error {
  public:
   using Error::Error;
 };
 
-/// A file that isn't what it claims to be. In Python also a ValueError.
+/// A file is damaged or not of the expected format. In Python also a ValueError.
 class FormatError : public Error {
  public:
   using Error::Error;
@@ -44,7 +44,7 @@ class DeviceError : public Error {
   using Error::Error;
 };
 
-/// A broken promise of the library itself. In Python also a RuntimeError.
+/// A request failed, or the library has a bug. In Python also a RuntimeError.
 class InternalError : public Error {
  public:
   using Error::Error;

@@ -1,4 +1,4 @@
-// The running thing: owns the device, the caches and the loop thread.
+// The executor runs requests; it owns the device, the caches and the loop thread.
 #pragma once
 
 #include <chrono>
@@ -23,16 +23,17 @@ class Handle {
  public:
   Handle() = default;
 
-  /// The next event, waiting for it; nothing after the last. A failed request's last event says
-  /// "error". Like all that waits or asks, throws ConfigError where the handle is empty.
+  /// Waits for the next event and returns it, or nothing after the last one. The last event of a
+  /// failed request has the finish reason "error". Like all methods except the constructors, throws
+  /// ConfigError if the handle is empty.
   std::optional<Event> next();
-  /// As next(), but gives up after `timeout`; `timed_out` tells the two kinds of nothing apart.
-  /// Throws ConfigError where the timeout is negative or not a number.
+  /// As next(), but returns nothing after `timeout`; `timed_out` says which of the two it was.
+  /// Throws ConfigError if the timeout is negative or not a number.
   std::optional<Event> next_for(std::chrono::duration<double> timeout, bool& timed_out);
-  /// The whole result, waiting for it; nothing on a time-out. Throws ConfigError where the timeout
-  /// is negative or not a number.
+  /// Waits for the whole result and returns it, or nothing after the timeout. Throws ConfigError if
+  /// the timeout is negative or not a number.
   std::optional<Result> result(std::optional<double> timeout_seconds = std::nullopt);
-  /// Asks for the end; idempotent; what was made is kept.
+  /// Cancels the request, which keeps the frames produced so far. May be called again.
   void cancel();
   bool is_done() const;
   std::uint64_t id() const;
@@ -44,9 +45,9 @@ class Handle {
   std::shared_ptr<Ticketed> ticketed_;
 };
 
-/// What the executor took for itself.
+/// The device and the memory of an executor.
 struct ExecutorInfo {
-  std::string device;       ///< what "auto" chose, too
+  std::string device;       ///< the chosen device if the option was "auto"
   std::string description;  ///< instruction set, threads
   std::string kv_cache_dtype;
   std::uint64_t weight_bytes = 0;
@@ -54,7 +55,7 @@ struct ExecutorInfo {
   std::uint64_t activation_bytes = 0;
 };
 
-/// Runs requests, many at once. All methods are thread safe.
+/// Runs many requests at once. All methods are thread safe.
 class Executor {
  public:
   explicit Executor(const Engine& engine, const ExecutorOptions& options = {});
@@ -62,20 +63,20 @@ class Executor {
   Executor(const Executor&) = delete;
   Executor& operator=(const Executor&) = delete;
 
-  /// Checks the request against the engine and queues it. Throws ConfigError (a bad request),
-  /// CapacityError (the queue is full, or the request may need more cache than there is),
-  /// ClosedError, DeviceError (the device failed before).
+  /// Checks the request against the engine and queues it. Throws ConfigError (the request is
+  /// invalid), CapacityError (the queue is full, or the request may need more cache than exists),
+  /// ClosedError, or DeviceError (the device failed before).
   Handle submit(Request request);
-  /// submit and wait; throws InternalError where the request failed.
+  /// Submits a request and waits for its result; throws InternalError if the request failed.
   Result generate(Request request);
 
-  /// Names a voice: rows as the decoder takes them [rows, dim]. Throws ConfigError for a name in
-  /// use, a bad shape or a model that takes no rows; ClosedError.
+  /// Adds a voice of rows as the decoder takes them [rows, dim]. Throws ConfigError if the name is
+  /// in use, the shape is wrong or the model takes no rows; or ClosedError.
   void add_voice(const std::string& name, Matrix<float> embeddings);
-  /// The same of codec codes, special columns included [frames, codebooks], as a request's
-  /// context_codes: a hundredth of the memory of embeddings. Throws as add_voice.
+  /// Adds a voice of codec codes, including special columns [frames, codebooks], like a request's
+  /// context_codes. It takes a hundredth of the memory of embeddings. Throws as add_voice.
   void add_voice_codes(const std::string& name, Matrix<std::int32_t> codes);
-  /// Forgets a voice; requests that use it go on. Throws ConfigError where there is none.
+  /// Removes a voice; requests that use it go on. Throws ConfigError if there is no such voice.
   void remove_voice(const std::string& name);
   std::vector<std::string> voices() const;
 
@@ -83,8 +84,8 @@ class Executor {
   const ExecutorInfo& info() const;
   const Engine& engine() const;
 
-  /// No more submissions. `drain`: what is accepted is finished first, else cancelled. Idempotent;
-  /// waits.
+  /// Stops accepting requests and waits until all accepted requests have ended. With `drain` they
+  /// run to their end; otherwise they are cancelled. May be called again.
   void close(bool drain = false);
 
  private:

@@ -1,5 +1,5 @@
-// Options with their defaults: each exists here once, with its check in decode/ or executor/, its
-// binding and its stub.
+// All options with their defaults. Each option is defined only here; its check is in decode/ or
+// executor/, and Python has a binding and a stub for it.
 #pragma once
 
 #include <cstdint>
@@ -11,11 +11,11 @@
 
 namespace ttsrt {
 
-/// The attention prior: how cross-attention is kept moving along the text.
+/// The attention prior keeps cross-attention moving along the text.
 ///
-/// "nemo" is the rule of NVIDIA NeMo's MagpieTTS, both generations by their quirks; "window" is the
-/// rule of the TensorRT-LLM fork. Positions are text positions; layers are decoder layers. The
-/// defaults are NeMo 3's; a checkpoint brings its own.
+/// "nemo" is the rule of NVIDIA NeMo's MagpieTTS, for both generations; "window" is the rule of the
+/// TensorRT-LLM fork. Positions are text positions; layers are decoder layers. The defaults are
+/// those of NeMo 3; a checkpoint has its own.
 struct AttentionPrior {
   std::string mode = "nemo";   ///< "nemo" or "window"
   float epsilon = 0.1F;        ///< weight outside the favoured positions, in [0, 1]
@@ -26,9 +26,9 @@ struct AttentionPrior {
       estimate_layers;  ///< layers whose attention finds the focus; empty: all text layers
   std::vector<std::int32_t> apply_layers;  ///< layers the prior acts in; empty: all text layers
   std::int32_t start_step = 0;             ///< first decoder step after which the focus moves
-  std::int32_t skip_after = 8;             ///< a focus counted so often is stepped over
-  std::int32_t suppress_after = 10;  ///< a position counted so often falls to epsilon; 0: never
-  std::string suppress = "upto";     ///< "upto": it and all before it; "single": it alone
+  std::int32_t skip_after = 8;             ///< a focus counted this many times is skipped
+  std::int32_t suppress_after = 10;  ///< a position counted this many times gets epsilon; 0: never
+  std::string suppress = "upto";     ///< "upto": it and all positions before; "single": only it
   std::int32_t short_text = 5;       ///< texts up to this length get weight 1 everywhere
   std::int32_t end_margin = 3;       ///< tokens at the end that the search leaves out
   bool count_end = true;  ///< whether the end reached by an empty search is counted (2503: not)
@@ -38,61 +38,63 @@ struct AttentionPrior {
       5;                          ///< steps near the end during which end of speech stays forbidden
   std::int32_t force_after = 20;  ///< steps near the end after which end of speech is forced
   std::int32_t end_after =
-      0;                   ///< "window": the request ends after so many steps at the end; 0: never
-  bool recompute = false;  ///< every position recomputed under the newest prior each step (slow)
+      0;  ///< "window": the request ends after this many steps at the end; 0: never
+  bool recompute = false;  ///< each step recomputes all positions with the newest prior (slow)
 };
 
 /// How a MaskGit local transformer unmasks a stack of codes.
 struct MaskGit {
-  std::int32_t steps = 3;    ///< passes
-  float noise_scale = 0.0F;  ///< noise on confidences
-  std::vector<std::int32_t>
-      schedule;  ///< codes unmasked at the start of each pass; empty: cosine; sets the passes
+  std::int32_t steps = 3;              ///< number of passes
+  float noise_scale = 0.0F;            ///< noise added to confidences
+  std::vector<std::int32_t> schedule;  ///< codes already unmasked at the start of each pass;
+                                       ///< overrides `steps`; empty: cosine
   bool dynamic_cfg_scale = false;  ///< guidance rises linearly from 1 to cfg_scale over the passes
   std::string sampling = "default";  ///< "default", "causal", "purity_default", "purity_causal"
 };
 
-/// What an executor may use. Zero means: as the engine was built, or all there is.
+/// Options of an executor. Zero means the limit of the engine, or everything that is available.
 struct ExecutorOptions {
   std::string device = "auto";   ///< "auto", "cpu", "reference"
   std::int32_t num_threads = 0;  ///< CPU threads; 0: one per core this process may use
-  /// CPU: thread t of the executor stays on the t-th core that the process may use. Its own threads
-  /// only, Linux only, and no more threads than cores. For a process that has its cores to itself.
+  /// On the CPU, binds thread t of the executor to the t-th core that the process may use. It binds
+  /// only the executor's own threads, needs Linux and at least as many cores as threads, and is for
+  /// processes that have their cores to themselves.
   bool pin_threads = false;
   std::int32_t max_batch_size = 0;    ///< requests in flight; at most the engine's
-  std::int32_t max_queue_size = 256;  ///< accepted requests that wait; one more is a CapacityError
+  std::int32_t max_queue_size = 256;  ///< accepted requests that may wait; else CapacityError
   std::int32_t max_num_tokens = 0;    ///< rows of one launch and class; at most the engine's
-  /// Positions of the paged self-attention cache, both branches of all requests together; 0: enough
-  /// for max_batch_size guided requests at full length. A request reserves its worst case from it.
+  /// Positions of the paged self-attention cache for both branches of all requests; 0: enough for
+  /// max_batch_size guided requests of full length. A request reserves its worst case.
   std::int32_t max_tokens_in_paged_kv_cache = 0;
-  /// How long encoders and prefill may take per iteration, about, while other requests decode; 0:
-  /// no limit, as under `trace`. They go on with the next iteration where this one stopped.
+  /// Approximate limit on the time of encoders and prefill per iteration while other requests
+  /// decode; 0: no limit, as with `trace`. The next iteration continues where this one stopped.
   double prefill_slice_seconds = 0.02;
   /// "float32", "bfloat16", "float16" or "int8" (with a float32 scale per position and head);
-  /// empty: as the engine computes.
+  /// empty: the dtype of the engine's weights.
   std::string kv_cache_dtype;
-  std::int32_t iter_stats_max_iterations = 100;  ///< iterations that stats() remembers
-  bool profile = false;  ///< keep each stage's times for stats(), for about 0.1 us a stage
-  bool trace = false;    ///< keep every stage's values for `Result::trace` (slow; for validation)
+  std::int32_t iter_stats_max_iterations = 100;  ///< iterations that stats() keeps
+  bool profile = false;  ///< record each stage's times for stats(); costs about 0.1 us per stage
+  bool trace = false;    ///< record every stage's values in `Result::trace` (slow; for validation)
 };
 
-/// What an engine is built for. A limit of zero takes what its comment says, or the most that the
-/// checkpoint's position tables hold where that is less; a limit above that is a ConfigError.
+/// Options of a build. A limit of zero takes the default in its comment, reduced to the size of the
+/// checkpoint's position tables; an explicit limit above that size is a ConfigError.
 struct BuildOptions {
   DType dtype = DType::float32;  ///< weights and cache: float32, bfloat16, float16
-  /// Matrices as whole numbers with scales: "none", "w8a16", "w4a16", "w8a8", "w4a8" (bits of the
-  /// weights, bits of what they are multiplied by). Tables, norms and biases stay floats.
+  /// Quantization of the matrices to integers with scales: "none", "w8a16", "w4a16", "w8a8", "w4a8"
+  /// (bits of the weights, bits of the activations). Tables, norms and biases stay floats.
   std::string quantization = "none";
   std::int32_t group_size = 0;      ///< w4: inputs that share a scale: 32, 64 or 128; 0: 64
   std::int32_t max_batch_size = 8;  ///< requests in flight; 0: 8
-  /// Decoder positions, context included; 0: max_input_len and the checkpoint's default max_frames.
+  /// Decoder positions, including the context; 0: max_input_len plus the steps of the checkpoint's
+  /// default max_frames.
   std::int32_t max_seq_len = 0;
   std::int32_t max_input_len = 0;  ///< context rows; 0: 256, or the longest stored voice if longer
   std::int32_t max_encoder_input_len = 0;  ///< text tokens; 0: 512
-  /// Rows of one launch and class; 0: 512, or what the longest text, the longest context or two
-  /// rows per request need if more.
+  /// Rows of one launch and class; 0: 512, or more if the longest text, the longest context or two
+  /// rows per request need more.
   std::int32_t max_num_tokens = 0;
-  bool overwrite = false;  ///< replace an engine that is there
+  bool overwrite = false;  ///< replace an existing engine
 };
 
 }  // namespace ttsrt

@@ -1,4 +1,4 @@
-// What goes in and what comes out.
+// Requests, and the events and results that they produce.
 #pragma once
 
 #include <cstdint>
@@ -16,15 +16,15 @@ namespace ttsrt {
 /// A stored voice, by index or by name.
 using VoiceRef = std::variant<std::int32_t, std::string>;
 
-/// One utterance to speak. An absent option takes the checkpoint's default.
+/// One utterance to generate. An absent option takes the checkpoint's default.
 struct Request {
-  /// The text, exactly one of: ids as given (nothing is appended) [text_len]; rows before the
-  /// encoder [text_len, dim]; rows after it [text_len, dim].
+  /// The text is exactly one of: ids, used unchanged (nothing is appended) [text_len]; rows before
+  /// the encoder [text_len, dim]; rows after it [text_len, dim].
   std::vector<std::int32_t> text_ids;
   Matrix<float> text_features;
   Matrix<float> encoder_output;
 
-  /// The context, exactly one of: a stored voice; codec codes, special columns included [frames,
+  /// The context is exactly one of: a stored voice; codec codes, including special columns [frames,
   /// codebooks]; rows as the decoder takes them [rows, dim]; the ids of a text that describes the
   /// voice.
   std::optional<VoiceRef> voice;
@@ -37,28 +37,28 @@ struct Request {
   std::optional<std::int32_t> top_k;  ///< 0: all
   std::optional<float> top_p;
   std::optional<float> min_p;
-  std::optional<float> repetition_penalty;  ///< 1 is all that Magpie takes: ids may repeat freely
+  std::optional<float> repetition_penalty;  ///< Magpie accepts only 1: no penalty
   std::uint64_t seed = 0;
   std::optional<std::int32_t> max_frames;  ///< codec frames
   std::optional<std::int32_t>
       min_frames;  ///< codec frames before which end of speech is impossible
 
-  bool use_default_prior = true;        ///< the checkpoint's; else `prior`
-  std::optional<AttentionPrior> prior;  ///< where use_default_prior is false: these knobs, or off
+  bool use_default_prior = true;        ///< true: the checkpoint's prior; false: `prior`
+  std::optional<AttentionPrior> prior;  ///< if use_default_prior is false: this prior, or none
   std::optional<std::string> eos_method;
   std::optional<bool> use_local_transformer;  ///< false: independent heads
   MaskGit maskgit;
 
   bool return_alignment = false;
-  std::int32_t chunk_frames = 1;   ///< streaming: frames gathered into one event, at least
-  std::int32_t priority = 0;       ///< larger goes first among the waiting
+  std::int32_t chunk_frames = 1;   ///< streaming: least number of frames in one event
+  std::int32_t priority = 0;       ///< among waiting requests, larger values go first
   std::optional<double> deadline;  ///< seconds from submit
 };
 
 /// Why a request ended.
 enum class FinishReason : std::int32_t { stop, length, cancelled, deadline, error };
 
-/// "stop", "length", "cancelled", "deadline", "error".
+/// Returns "stop", "length", "cancelled", "deadline" or "error".
 const char* name_of(FinishReason reason);
 
 /// Times of one request, in seconds.
@@ -68,37 +68,37 @@ struct Metrics {
   double total_seconds = 0.0;        ///< submit to the end
   double frames_per_second = 0.0;    ///< frames / total_seconds
   double real_time_factor =
-      0.0;                 ///< seconds of audio made per second, frames_per_second / frame rate
+      0.0;  ///< seconds of audio generated per second: frames_per_second / frame rate
   std::int32_t steps = 0;  ///< decoder steps
 };
 
-/// A piece of a result while streaming. The last event of a request has `is_last`, and carries its
-/// end.
+/// A part of a result while streaming. The last event of a request has `is_last` and the finish
+/// reason.
 struct Event {
   Matrix<std::int32_t> codes;  ///< [new frames, codebooks], may be empty at the end
   std::int32_t first_frame = 0;
   bool is_last = false;
-  FinishReason finish_reason = FinishReason::stop;  ///< of the last event
-  std::vector<float> audio;                         ///< reserved: empty until codecs land
+  FinishReason finish_reason = FinishReason::stop;  ///< valid in the last event
+  std::vector<float> audio;                         ///< reserved: empty until codecs are supported
 };
 
-/// Values of one stage of one step, kept under ExecutorOptions::trace.
+/// The values of one stage in one step, recorded with ExecutorOptions::trace.
 struct TraceEntry {
   std::string name;       ///< "encoder_out", "decoder.hidden", ...
   std::int32_t step = 0;  ///< decoder step; 0 for encoders
   Matrix<float> values;
 };
 
-/// The whole of a request.
+/// The whole result of a request.
 struct Result {
   Matrix<std::int32_t> codes;  ///< [frames, codebooks]
   FinishReason finish_reason = FinishReason::stop;
-  std::string error;        ///< where finish_reason is error
-  Matrix<float> alignment;  ///< [steps, text_len] where asked for
+  std::string error;        ///< the message if finish_reason is error
+  Matrix<float> alignment;  ///< [steps, text_len] if requested
   std::vector<std::int32_t>
       focus;  ///< text position in focus after each step; empty without a prior
   Metrics metrics;
-  std::vector<float> audio;      ///< reserved: empty until codecs land
+  std::vector<float> audio;      ///< reserved: empty until codecs are supported
   std::int32_t sample_rate = 0;  ///< reserved
   std::vector<TraceEntry> trace;
 };

@@ -1,4 +1,4 @@
-// Arrays at the public edge: element types and an owning, dense, row-major float or integer array.
+// Arrays of the public API: element types, and an owning, dense, row-major matrix.
 #pragma once
 
 #include <cstddef>
@@ -11,13 +11,13 @@ namespace ttsrt {
 /// Element type of stored weights and caches.
 enum class DType : std::int32_t { float32, bfloat16, float16, int8, int32, uint8, int64 };
 
-/// Bytes of one element.
+/// Returns the bytes of one element.
 std::size_t size_of(DType dtype);
 
-/// "float32", "bfloat16", ...
+/// Returns "float32", "bfloat16", ...
 const char* name_of(DType dtype);
 
-/// The inverse of name_of; throws ConfigError naming those that weights and caches can have.
+/// Inverts name_of; throws ConfigError with the names that weights and caches can have.
 DType dtype_from_name(const std::string& name);
 
 /// A dense row-major matrix that owns its values. `rows * cols == values.size()`.

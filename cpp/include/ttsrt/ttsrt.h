@@ -1,4 +1,4 @@
-// The whole public face of ttsrt.
+// Includes the whole public API of ttsrt.
 #pragma once
 
 #include "ttsrt/bench.h"

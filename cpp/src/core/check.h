@@ -1,4 +1,5 @@
-// Checks that always run at the edges, and checks of inner loops in debug builds.
+// TTSRT_CHECK guards public calls and files in every build; TTSRT_DCHECK guards inner loops in
+// debug builds.
 #pragma once
 
 #include <sstream>
@@ -8,7 +9,7 @@
 
 namespace ttsrt {
 
-// Joins parts into one message.
+// Joins the parts into one message.
 template <typename... Parts>
 std::string message(const Parts&... parts) {
   std::ostringstream stream;
@@ -18,8 +19,8 @@ std::string message(const Parts&... parts) {
 
 }  // namespace ttsrt
 
-// TTSRT_CHECK(ConfigError, condition, parts...): throws that kind with the joined parts unless the
-// condition holds.
+// TTSRT_CHECK(ConfigError, condition, parts...) throws an error of that kind with the joined parts
+// unless the condition holds.
 #define TTSRT_CHECK(Kind, condition, ...)                                 \
   do {                                                                    \
     if (!(condition)) throw ::ttsrt::Kind(::ttsrt::message(__VA_ARGS__)); \
@@ -29,5 +30,5 @@ std::string message(const Parts&... parts) {
 #define TTSRT_DCHECK(condition) static_cast<void>(0)
 #else
 #define TTSRT_DCHECK(condition) \
-  TTSRT_CHECK(InternalError, condition, __FILE__, ":", __LINE__, ": broken promise: " #condition)
+  TTSRT_CHECK(InternalError, condition, __FILE__, ":", __LINE__, ": failed check: " #condition)
 #endif

@@ -1,4 +1,4 @@
-// 16-bit float formats as bits: conversions, round to nearest even.
+// Conversions between float32 and the bits of 16-bit float formats; they round to nearest even.
 #pragma once
 
 #include <cstdint>
@@ -46,7 +46,7 @@ inline std::uint16_t to_float16(float value) {
   const std::uint32_t magnitude = bits & 0x7FFFFFFFU;
   if (magnitude > 0x7F800000U) return static_cast<std::uint16_t>(sign | 0x7E00U);  // NaN
   if (magnitude >= 0x477FF000U)
-    return static_cast<std::uint16_t>(sign | 0x7C00U);  // rounds to infinity
+    return static_cast<std::uint16_t>(sign | 0x7C00U);  // too large, rounds to infinity
   if (magnitude < 0x38800000U) {                        // subnormal: count units of 2^-24
     const float scaled = bits_to_float(magnitude) * 16777216.0F;
     auto whole = static_cast<std::uint32_t>(scaled);

@@ -27,7 +27,7 @@ Json parse_json(std::string_view text, const std::string& where) {
     if (event == Json::parse_event_t::key) {
       const auto& key = parsed.get_ref<const std::string&>();
       TTSRT_CHECK(FormatError, open_keys.back().insert(key).second, where, ": \"", key,
-                  "\" stands twice");
+                  "\" appears twice");
     }
     return true;
   };

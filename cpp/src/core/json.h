@@ -1,5 +1,5 @@
-// JSON from files nobody vouches for: depth, duplicates, types and ranges are checked, and messages
-// name file and field.
+// Reads JSON from untrusted files: depth, duplicate keys, types and ranges are checked, and
+// messages name file and field.
 #pragma once
 
 #include <cstdint>
@@ -12,12 +12,12 @@ namespace ttsrt {
 
 using Json = nlohmann::json;
 
-// Parses text; throws FormatError naming `where` for broken JSON, nesting over 16 or a key given
-// twice.
+// Parses text; throws FormatError naming `where` for broken JSON, nesting over 16 or a duplicate
+// key.
 Json parse_json(std::string_view text, const std::string& where);
 
-// Reads the fields of one object. Every getter throws FormatError: "file: model.dim: expected ...,
-// got ...".
+// Reads the fields of one object. The getters throw FormatError with messages such as "file:
+// model.dim: expected ..., got ...".
 class JsonReader {
  public:
   JsonReader(const Json& object, std::string where);

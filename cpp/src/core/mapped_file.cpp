@@ -16,7 +16,8 @@ namespace ttsrt {
 
 MappedFile::MappedFile(const std::string& path) : path_(path) {
   const int file = ::open(
-      path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a pipe is refused below, not waited for
+      path.c_str(), O_RDONLY | O_CLOEXEC |
+                        O_NONBLOCK);  // O_NONBLOCK: do not wait on a pipe, which is rejected below
   TTSRT_CHECK(FormatError, file >= 0, path, ": can't be opened: ", std::strerror(errno));
   struct stat status{};
   const bool is_file = ::fstat(file, &status) == 0 && S_ISREG(status.st_mode);

@@ -1,4 +1,4 @@
-// A file mapped read-only for as long as the object lives.
+// A file that stays mapped, read-only, while the object exists.
 #pragma once
 
 #include <cstddef>
@@ -8,7 +8,7 @@ namespace ttsrt {
 
 class MappedFile {
  public:
-  // Throws FormatError where the path isn't a readable, regular, non-empty file.
+  // Throws FormatError if the path is not a readable, regular, non-empty file.
   explicit MappedFile(const std::string& path);
   ~MappedFile();
   MappedFile(const MappedFile&) = delete;
@@ -24,8 +24,7 @@ class MappedFile {
   std::size_t size_ = 0;
 };
 
-// A small text file, whole. Throws FormatError where it can't be read or holds more than
-// `max_bytes`.
+// Reads a whole text file. Throws FormatError if it cannot be read or is larger than `max_bytes`.
 std::string read_text(const std::string& path, std::size_t max_bytes);
 
 }  // namespace ttsrt

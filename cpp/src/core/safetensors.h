@@ -1,9 +1,9 @@
 // The safetensors container: 8 bytes of header length, a JSON header, then the tensors' bytes
-// without a gap.
+// without gaps.
 //
-// Reading checks everything the header claims before anything is used: size and nesting, names,
-// types, shapes (with overflow), offsets inside the file, in order, neither overlapping nor leaving
-// holes.
+// The reader checks the whole header before it uses any of it: size and nesting, names, types,
+// shapes (with overflow), and offsets, which must be inside the file, in order, without overlaps
+// and without gaps.
 #pragma once
 
 #include <cstddef>
@@ -30,7 +30,7 @@ struct StoredTensor {
   std::int64_t elements() const;
 };
 
-// "F32", "BF16", ...: the header's spelling.
+// Returns the dtype's name in the header: "F32", "BF16", ...
 const char* safetensors_name_of(DType dtype);
 
 class SafetensorsFile {
@@ -40,7 +40,7 @@ class SafetensorsFile {
 
   const std::string& path() const { return file_.path(); }
   const std::map<std::string, StoredTensor>& tensors() const { return tensors_; }
-  // Throws FormatError where the name is absent.
+  // Throws FormatError if there is no tensor of this name.
   const StoredTensor& at(const std::string& name) const;
   bool has(const std::string& name) const { return tensors_.count(name) != 0; }
 

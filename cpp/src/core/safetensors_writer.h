@@ -1,8 +1,8 @@
-// Writes a safetensors file one tensor at a time, each starting on a 64-byte boundary of the file.
+// Writes a safetensors file one tensor at a time; each starts on a 64-byte boundary of the file.
 //
-// The format allows no holes, so alignment comes from a header padded with spaces and from small
-// filler tensors named "pad.N". All shapes are planned first, because the header stands before the
-// bytes.
+// The format allows no gaps, so the writer aligns tensors by padding the header with spaces and by
+// adding small filler tensors named "pad.N". All shapes must be known first, because the header
+// comes before the data.
 #pragma once
 
 #include <cstddef>
@@ -23,11 +23,11 @@ class SafetensorsWriter {
     std::vector<std::int64_t> shape;
   };
 
-  // Writes the header for `plans`, in order. Throws FormatError where the file can't be written.
+  // Writes the header for `plans`, in order. Throws FormatError if the file cannot be written.
   SafetensorsWriter(const std::string& path, const std::vector<Plan>& plans);
-  // The next planned tensor's bytes.
+  // Writes the bytes of the next tensor.
   void write(const std::byte* data, std::size_t bytes);
-  // Flushes to the disk; everything planned must have been written.
+  // Flushes the file to disk; all tensors must have been written.
   void finish();
 
  private:
@@ -35,7 +35,7 @@ class SafetensorsWriter {
 
   std::string path_;
   std::ofstream stream_;
-  std::vector<std::size_t> sizes_;  // of the planned tensors
+  std::vector<std::size_t> sizes_;  // bytes of each tensor
   std::size_t next_ = 0;
 };
 

@@ -1,4 +1,4 @@
-// SHA-256 (FIPS 180-4), so that `inspect --verify` can tell a damaged weight from a good one.
+// SHA-256 (FIPS 180-4), with which `inspect --verify` detects damaged weights.
 #pragma once
 
 #include <cstddef>

@@ -20,13 +20,14 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Two threads that the system has put on one core lose this at every barrier: an empty one took 12
-// microseconds with 10, 22 with 20, 79 with 50 (Ice Lake, two cores shared with other work). With a
-// core each, sleeping is what costs: kernels had 93 % of a step of 8 requests with 10, 95 with 30,
-// 96 with 60. Yielding meanwhile made a step four times slower: the core goes to someone else for a
-// whole slice.
+// How long a waiting thread spins. Two threads that the system runs on one core lose this time at
+// every barrier: an empty barrier took 12 microseconds with a spin of 10, 22 with 20 and 79 with 50
+// (Ice Lake, two cores shared with other work). If each thread has its own core, sleeping costs
+// more: kernels took 93 % of a step of 8 requests with a spin of 10, 95 % with 30 and 96 % with 60.
+// Yielding while waiting made a step four times slower, because another process then gets the core
+// for a whole time slice.
 constexpr std::chrono::microseconds kSpin{30};
-constexpr int kLooks = 16;  // between two looks at the clock: under a microsecond
+constexpr int kLooks = 16;  // loads between two clock reads; they take under a microsecond
 
 inline void pause() {
 #if defined(__x86_64__) || defined(__i386__)
@@ -37,7 +38,7 @@ inline void pause() {
 }
 
 #ifdef __linux__
-// Returns when woken, by chance, or at once where `value` is not `old`.
+// Sleeps until woken; may wake spuriously, and returns at once if `value` is not `old`.
 void sleep_on(std::atomic<std::uint32_t>& value, std::uint32_t old) {
   static_assert(sizeof(value) == sizeof(std::uint32_t));
   syscall(SYS_futex, &value, FUTEX_WAIT_PRIVATE, old, nullptr, nullptr, 0);
@@ -47,7 +48,7 @@ void wake_all(std::atomic<std::uint32_t>& value) {
   syscall(SYS_futex, &value, FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0);
 }
 
-// Those that the calling thread may use.
+// Returns the cores that the calling thread may use.
 std::vector<std::int32_t> allowed_cores() {
   cpu_set_t set;
   CPU_ZERO(&set);
@@ -75,7 +76,7 @@ void sleep_on(std::atomic<std::uint32_t>& value, std::uint32_t old) {
 void wake_all(std::atomic<std::uint32_t>& value) { value.notify_all(); }
 #endif
 
-// The core of each thread.
+// Returns the core of each thread.
 std::vector<std::int32_t> choose_cores(std::int32_t num_threads) {
 #ifdef __linux__
   std::vector<std::int32_t> cores = allowed_cores();
@@ -101,8 +102,8 @@ std::int32_t usable_cores() {
   return std::max(1, static_cast<std::int32_t>(std::thread::hardware_concurrency()));
 }
 
-// The order of the two stores and loads here and in await_change() is the one that all threads see:
-// either the sleeper finds the new value, or the setter finds the sleeper.
+// The stores and loads here and in await_change() are sequentially consistent, so either the
+// sleeper sees the new value, or the setter sees the sleeper.
 void WaitWord::set(std::uint32_t value) {
   value_.store(value, std::memory_order_seq_cst);
   if (sleepers_.load(std::memory_order_seq_cst) > 0) wake_all(value_);
@@ -185,9 +186,8 @@ void ThreadTeam::run(Function function, void* context) {
   std::rethrow_exception(error);
 }
 
-// The last arrival stands for the thread's end: a thread that failed makes it at once, which stops
-// the others at the barrier they are about to pass; if they pass none any more, it is their own
-// last one.
+// Every thread ends a run with one more arrival. A thread that failed arrives at once, which stops
+// the others at their next barrier, or at this final arrival if there is no other barrier.
 bool ThreadTeam::take_part(std::int32_t thread) {
   try {
     function_(context_, thread);
@@ -199,8 +199,8 @@ bool ThreadTeam::take_part(std::int32_t thread) {
   return arrive();
 }
 
-// The verdict travels in the round's own word: the next round can't end before every thread has
-// read this one.
+// The lowest bit of the round word says whether a thread has failed. The next round cannot end
+// before every thread has read this word.
 bool ThreadTeam::arrive() {
   const std::uint32_t round = round_.get();
   if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 < num_threads_)
@@ -212,7 +212,7 @@ bool ThreadTeam::arrive() {
 }
 
 void ThreadTeam::barrier() {
-  // Not an std::exception: a function that catches those must not take it for one of its own.
+  // Stopped is not a std::exception, so that a function that catches those does not catch it.
   if (!arrive()) throw Stopped{};  // NOLINT(bugprone-std-exception-baseclass)
 }
 

@@ -1,4 +1,4 @@
-// Rules compile for the host and, in .cu files, for the device.
+// Rules are compiled for the host and, in .cu files, also for the device.
 #pragma once
 
 #ifdef __CUDACC__

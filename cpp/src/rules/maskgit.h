@@ -1,11 +1,10 @@
-// How a MaskGit local transformer fixes the codes of a stack pass by pass (NeMo's
-// `sample_maskgit`).
+// How a MaskGit local transformer decides the codes of a stack in passes (NeMo's `sample_maskgit`).
 //
-// Each pass keeps the codes drawn most confidently so far, guesses the rest anew and notes how
-// confident each guess was. Differences from the original: ties between confidences go to the lower
-// place; at temperature 0 (which the original can't do here) the code is the argmax and its
-// confidence the softmax at the checkpoint's own temperature; a single pass with a rising guidance
-// scale takes the full scale, where the original divides by zero.
+// Each pass keeps the codes with the highest confidence so far, samples the others again and
+// records the confidence of each. It differs from the original in three points. Ties between
+// confidences go to the lower place. At temperature 0, which the original does not support here,
+// the code is the argmax, and its confidence is the softmax at the checkpoint's temperature. A
+// single pass with a rising guidance scale uses the full scale, where the original divides by zero.
 #pragma once
 
 #include <cmath>
@@ -19,7 +18,7 @@
 namespace ttsrt::rules {
 
 constexpr float kFixedConfidence = 5.0F;        // of a code that is kept
-constexpr float kIneligibleConfidence = -1.0F;  // of a code whose frame isn't due yet
+constexpr float kIneligibleConfidence = -1.0F;  // of a code whose frame is not eligible yet
 
 TTSRT_RULE bool unmasks_in_order(MaskGitSampling sampling) {
   return sampling == MaskGitSampling::causal || sampling == MaskGitSampling::purity_causal;
@@ -29,14 +28,15 @@ TTSRT_RULE bool takes_purity(MaskGitSampling sampling) {
   return sampling == MaskGitSampling::purity || sampling == MaskGitSampling::purity_causal;
 }
 
-// Places below this one may be fixed in `pass`. In doubles, as the original counts.
+// Places below the returned one may be fixed in `pass`. The arithmetic is in doubles, as in the
+// original.
 TTSRT_RULE std::int32_t maskgit_eligible(const SlotRules& rules, std::int32_t pass) {
   if (!unmasks_in_order(rules.maskgit.sampling)) return rules.codebooks * rules.frame_stacking;
   const double progress = static_cast<double>(pass) / rules.maskgit.steps;
   return static_cast<std::int32_t>(floor(progress * rules.frame_stacking + 1.0)) * rules.codebooks;
 }
 
-// The guidance scale of a pass.
+// Returns the guidance scale of a pass.
 TTSRT_RULE float maskgit_scale(const SlotRules& rules, std::int32_t pass) {
   if (!rules.maskgit.dynamic_cfg_scale || rules.maskgit.steps <= 1) return rules.cfg_scale;
   const float progress = static_cast<float>(pass) / static_cast<float>(rules.maskgit.steps - 1);
@@ -57,8 +57,8 @@ TTSRT_RULE void maskgit_choose(const float* confidences, std::int32_t count, std
   }
 }
 
-// Draws a code from masked logits [vocab], which it overwrites, with probabilities that can stand
-// as confidences.
+// Draws a code from masked logits [vocab], which it overwrites. The probabilities that it returns
+// serve as confidences.
 TTSRT_RULE DrawOutcome maskgit_draw(const SamplerRules& sampler, float* logits, std::int32_t vocab,
                                     float uniform_number) {
   if (sampler.temperature > 0.0F) return draw_code(sampler, logits, vocab, uniform_number);
@@ -66,7 +66,7 @@ TTSRT_RULE DrawOutcome maskgit_draw(const SamplerRules& sampler, float* logits, 
   outcome.code = argmax(logits, vocab);
   SamplerRules warm = sampler;
   warm.temperature = sampler.confidence_temperature;
-  draw_code(warm, logits, vocab, 0.0F);  // leaves the weights; the largest is 1
+  draw_code(warm, logits, vocab, 0.0F);  // leaves weights in `logits`; the largest is 1
   float sum = 0.0F;
   for (std::int32_t i = 0; i < vocab; ++i) sum += logits[i];
   outcome.probability = 1.0F / sum;
@@ -74,7 +74,7 @@ TTSRT_RULE DrawOutcome maskgit_draw(const SamplerRules& sampler, float* logits, 
   return outcome;
 }
 
-// Confidence in a guess; `place` is its place in the stack.
+// Returns the confidence of a sampled code; `place` is its place in the stack.
 TTSRT_RULE float maskgit_confidence(const SlotRules& rules, const SlotState& state,
                                     std::int32_t pass, std::int32_t place,
                                     const DrawOutcome& outcome) {

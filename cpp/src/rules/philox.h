@@ -1,6 +1,6 @@
-// Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011): numbers by
-// counter, so that a draw depends on the request's seed and the draw's own place and on nothing
-// else.
+// Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011) is a
+// counter-based generator, so a random number depends only on the request's seed and on the place
+// of the draw.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 
 namespace ttsrt::rules {
 
-// What a random number is for; part of the counter.
+// The use of a random number, which is part of the counter.
 enum class DrawKind : std::uint32_t { code = 0, maskgit_noise = 1 };
 
 TTSRT_RULE void philox_round(std::uint32_t counter[4], std::uint32_t key0, std::uint32_t key1) {
@@ -21,7 +21,7 @@ TTSRT_RULE void philox_round(std::uint32_t counter[4], std::uint32_t key0, std::
   for (int i = 0; i < 4; ++i) counter[i] = next[i];
 }
 
-// Four 32-bit words for a (seed, counter) pair, in place.
+// Replaces the counter by the four random 32-bit words of (seed, counter).
 TTSRT_RULE void philox4x32(std::uint64_t seed, std::uint32_t counter[4]) {
   std::uint32_t key0 = static_cast<std::uint32_t>(seed);
   std::uint32_t key1 = static_cast<std::uint32_t>(seed >> 32);
@@ -32,8 +32,8 @@ TTSRT_RULE void philox4x32(std::uint64_t seed, std::uint32_t counter[4]) {
   }
 }
 
-// A uniform number in [0, 1) with 24 random bits. `place`: which code of the stack; `pass`: MaskGit
-// pass, else 0.
+// Returns a uniform number in [0, 1) with 24 random bits. `place` is the place of the code in the
+// stack; `pass` is the MaskGit pass, or 0.
 TTSRT_RULE float uniform(std::uint64_t seed, std::int32_t step, std::int32_t place,
                          std::int32_t pass, DrawKind kind) {
   std::uint32_t counter[4] = {static_cast<std::uint32_t>(step), static_cast<std::uint32_t>(place),

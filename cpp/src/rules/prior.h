@@ -1,10 +1,10 @@
-// The attention prior: which text positions the next step's cross-attention favours, and how the
-// focus moves.
+// The attention prior decides which text positions the cross-attention of the next step favours,
+// and how the focus moves.
 //
-// Two families of rules exist, NVIDIA NeMo's (`get_most_attended_text_timestep`,
-// `construct_inference_prior` in magpietts.py; the 2503 generation by its quirks) and the
-// TensorRT-LLM fork's ("window"). Both weigh the probabilities after the softmax and renormalise.
-// Positions are 0-based; T is the text length.
+// There are two kinds of rules: those of NVIDIA NeMo (`get_most_attended_text_timestep`,
+// `construct_inference_prior` in magpietts.py; options select the rules of the 2503 generation) and
+// those of the TensorRT-LLM fork ("window"). Both multiply the probabilities after the softmax by
+// weights and renormalise them. Positions are 0-based; T is the text length.
 #pragma once
 
 #include <cstdint>
@@ -14,14 +14,14 @@
 
 namespace ttsrt::rules {
 
-// Added to each weight before it multiplies, so that a row of zeros can still be renormalised
-// (smallest normal float32).
+// Added to each weight before the multiplication, so that a row of zeros can still be renormalised.
+// It is the smallest normal float32.
 constexpr float kTinyWeight = 1.17549435e-38F;
 
 TTSRT_RULE std::int32_t smaller(std::int32_t a, std::int32_t b) { return a < b ? a : b; }
 TTSRT_RULE std::int32_t larger(std::int32_t a, std::int32_t b) { return a > b ? a : b; }
 
-// First index of the largest of scores[begin, end), begin < end.
+// Returns the first index of the largest of scores[begin, end), begin < end.
 TTSRT_RULE std::int32_t first_largest(const float* scores, std::int32_t begin, std::int32_t end) {
   std::int32_t best = begin;
   for (std::int32_t i = begin + 1; i < end; ++i) {
@@ -30,8 +30,8 @@ TTSRT_RULE std::int32_t first_largest(const float* scores, std::int32_t begin, s
   return best;
 }
 
-// Weight of text position `position` in the next step. `counts` [T]: how often each position was in
-// focus.
+// Returns the weight of text position `position` in the next step. `counts` [T] says how often each
+// position was in focus.
 TTSRT_RULE float prior_weight(const PriorRules& rules, const SlotState& state,
                               const std::int32_t* counts, std::int32_t text_len,
                               std::int32_t position) {
@@ -44,8 +44,8 @@ TTSRT_RULE float prior_weight(const PriorRules& rules, const SlotState& state,
   if (rules.suppress_after > 0 && !rules.suppress_upto && counts[position] >= rules.suppress_after)
     return rules.epsilon;
   if (text_len <= rules.short_text) return 1.0F;
-  // Favoured: max(1, focus - i) for i = 1..left, the focus, and min(focus + i, T - 1) for i
-  // = 1..right.
+  // The favoured positions are max(1, focus - i) for i = 1..left, the focus, and
+  // min(focus + i, T - 1) for i = 1..right.
   if (position == state.focus) return 1.0F;
   if (position < state.focus) {
     return position >= 1 && position >= state.focus - rules.left ? 1.0F : rules.epsilon;
@@ -54,7 +54,7 @@ TTSRT_RULE float prior_weight(const PriorRules& rules, const SlotState& state,
   return position <= state.focus + rules.right || is_clamped_left ? 1.0F : rules.epsilon;
 }
 
-// Marks of text progress: whether end of speech is still forbidden, or due.
+// Updates the marks of text progress, which say whether end of speech is forbidden or due.
 TTSRT_RULE void mark_progress(const PriorRules& rules, SlotState& state, std::int32_t text_len) {
   state.is_unfinished = state.focus < text_len - rules.end_margin;
   if (state.finish_count > 0 || state.focus >= text_len - rules.end_margin + 1)
@@ -81,8 +81,8 @@ TTSRT_RULE void update_nemo_prior(const PriorRules& rules, SlotState& state, std
   mark_progress(rules, state, text_len);
 }
 
-// The fork's rule: a position counted `skip_after` times hands over to the next; the last one
-// counts towards the end.
+// Applies the fork's rule: a position counted `skip_after` times passes the focus to the next one;
+// steps at the last position count towards the end.
 TTSRT_RULE void settle_window(const PriorRules& rules, SlotState& state, std::int32_t* counts,
                               std::int32_t text_len, std::int32_t position) {
   const std::int32_t last = larger(1, text_len - rules.right - 1);
@@ -110,7 +110,7 @@ TTSRT_RULE void update_window_prior(const PriorRules& rules, SlotState& state, s
   state.has_prior = true;
 }
 
-// After a decoder step: moves focus, counts and marks by that step's alignment scores [T].
+// Updates focus, counts and marks after a decoder step from its alignment scores [T].
 TTSRT_RULE void update_prior(const SlotRules& rules, SlotState& state, std::int32_t* counts,
                              const float* scores) {
   if (rules.prior.mode == PriorMode::nemo)

@@ -1,9 +1,9 @@
-// From raw logits of one codebook to a code: guidance, masks, filters and the draw, over one row of
-// V values.
+// Samples a code from the raw logits of one codebook, a row of V values: guidance, masks, filters
+// and the draw.
 //
-// Order as in NeMo's magpietts.py: guidance on raw logits; masks; top-k on the masked logits (ties
-// of the k-th survive); temperature; softmax; then top-p and min-p (ours); one draw by inverse CDF
-// in index order. Temperature 0 is argmax.
+// The order is that of NeMo's magpietts.py: guidance on raw logits; masks; top-k on the masked
+// logits (ties with the k-th survive); temperature; softmax. Top-p and min-p, which NeMo does not
+// have, come next, then one draw by inverse CDF in index order. Temperature 0 means argmax.
 #pragma once
 
 #include <cmath>
@@ -28,7 +28,7 @@ TTSRT_RULE bool forbids_end(const SlotRules& rules, const SlotState& state) {
 
 TTSRT_RULE bool forces_end(const SlotRules& rules, const SlotState& state) {
   const bool is_due = rules.prior.track_finish && state.finish_count >= rules.prior.force_after;
-  return is_due && !forbids_end(rules, state);  // where both are configured, the minimum wins
+  return is_due && !forbids_end(rules, state);  // min_frames takes precedence
 }
 
 // Masks one row of logits [vocab] in place.
@@ -51,7 +51,7 @@ TTSRT_RULE std::int32_t argmax(const float* values, std::int32_t count) {
   return best;
 }
 
-// An unsigned number that orders as the float does.
+// Returns an unsigned number with the same order as the float.
 TTSRT_RULE std::uint32_t order_key(float value) {
   std::uint32_t bits = 0;
   memcpy(&bits, &value, sizeof(bits));
@@ -65,8 +65,8 @@ TTSRT_RULE float from_order_key(std::uint32_t key) {
   return value;
 }
 
-// The k-th largest of values [count], 1 <= k <= count, by bisection over the order of floats:
-// exact, no scratch.
+// Returns the k-th largest of values [count], 1 <= k <= count, by bisection over the bits of
+// floats. The result is exact and needs no scratch memory.
 TTSRT_RULE float kth_largest(const float* values, std::int32_t count, std::int32_t k) {
   std::uint32_t low = 0;
   for (int bit = 31; bit >= 0; --bit) {
@@ -78,8 +78,8 @@ TTSRT_RULE float kth_largest(const float* values, std::int32_t count, std::int32
   return from_order_key(low);
 }
 
-// The smallest probability kept by top-p: the largest threshold whose survivors hold at least
-// `mass`.
+// Returns the smallest probability that top-p keeps: the largest threshold for which the values at
+// or above it sum to at least `mass`.
 TTSRT_RULE float nucleus_threshold(const float* probabilities, std::int32_t count, float mass) {
   std::uint32_t low = 0;
   for (int bit = 30; bit >= 0; --bit) {
@@ -98,8 +98,8 @@ TTSRT_RULE float nucleus_threshold(const float* probabilities, std::int32_t coun
 
 struct DrawOutcome {
   std::int32_t code = 0;
-  float probability = 1.0F;      // of the code drawn, after filters and temperature
-  float max_probability = 1.0F;  // of the likeliest
+  float probability = 1.0F;      // of the drawn code, after filters and temperature
+  float max_probability = 1.0F;  // of the most likely code
 };
 
 // Turns masked logits [vocab] into unnormalised probabilities in place, given the top-k threshold;
@@ -130,7 +130,7 @@ TTSRT_RULE float filter_to_weights(const SamplerRules& sampler, float* logits, s
   return sum;
 }
 
-// Index drawn from unnormalised weights [vocab] with a uniform number in [0, 1).
+// Draws an index from unnormalised weights [vocab] with a uniform number in [0, 1).
 TTSRT_RULE std::int32_t draw_index(const float* weights, std::int32_t vocab, float sum,
                                    float uniform_number) {
   const float target = uniform_number * sum;
@@ -142,7 +142,7 @@ TTSRT_RULE std::int32_t draw_index(const float* weights, std::int32_t vocab, flo
     last = i;
     if (reached > target) return i;
   }
-  return last;  // rounding left the target beyond the sum
+  return last;  // due to rounding, the target exceeds the sum
 }
 
 // Draws a code from masked logits [vocab], which it overwrites.

@@ -1,5 +1,5 @@
-// What one request asked for, compiled once at admission into numbers that every backend reads from
-// the slot.
+// The options of one request, converted at admission to numbers that every backend reads from the
+// slot.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@ enum class EosStreams : std::int32_t {
   argmax,
   either,
   sampled
-};  // which of the two stacks may end speech
+};  // which of the two stacks of codes may end speech
 enum class EosCodebooks : std::int32_t { any, all, zero };  // in which codebooks of a frame
 enum class MaskGitSampling : std::int32_t { standard, causal, purity, purity_causal };
 
@@ -44,7 +44,7 @@ struct SamplerRules {
   std::int32_t top_k = 0;    // 0: all
   float top_p = 1.0F;
   float min_p = 0.0F;
-  float confidence_temperature = 1.0F;  // MaskGit's confidences where temperature is 0; above 0
+  float confidence_temperature = 1.0F;  // for MaskGit's confidences if temperature is 0; > 0
   std::uint64_t seed = 0;
 };
 
@@ -62,7 +62,7 @@ struct SlotRules {
   std::int32_t context_len = 0;  // rows of the context memory ("memory" models), else 0
   float cfg_scale = 1.0F;
   bool use_local_transformer = false;
-  bool keep_scores = false;  // hand the alignment scores back
+  bool keep_scores = false;  // return the alignment scores
   SamplerRules sampler;
   PriorRules prior;
   MaskGitRules maskgit;
@@ -76,16 +76,16 @@ struct SlotRules {
   std::int32_t forbidden[kMaxForbidden] = {};
 };
 
-// What moves from step to step in a slot. Counts and codes lie in arrays beside it (slots.h of each
-// backend).
+// The state of a slot that changes from step to step. Counts and codes are in separate arrays
+// (slots.h of each backend).
 struct SlotState {
-  std::int32_t step = 0;              // decoder steps done
-  std::int32_t focus = 1;             // text position in focus
-  bool has_prior = false;             // whether the next step's cross-attention is weighted
-  bool is_unfinished = false;         // end of speech is forbidden
-  std::int32_t finish_count = 0;      // steps since the text was all but spoken; 0: not yet
-  std::int32_t near_end = 0;          // "window": steps at the end position
-  std::int32_t suppressed_upto = -1;  // positions 0..this weigh epsilon
+  std::int32_t step = 0;          // decoder steps done
+  std::int32_t focus = 1;         // text position in focus
+  bool has_prior = false;         // whether the next step's cross-attention is weighted
+  bool is_unfinished = false;     // end of speech is forbidden
+  std::int32_t finish_count = 0;  // steps since the focus came near the end of the text; 0: not yet
+  std::int32_t near_end = 0;      // "window": steps at the end position
+  std::int32_t suppressed_upto = -1;  // positions 0..this get epsilon
 };
 
 }  // namespace ttsrt::rules

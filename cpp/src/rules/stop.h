@@ -1,4 +1,4 @@
-// Whether speech ended in a stack of codes (NeMo's `find_eos_frame_index`, `detect_eos`).
+// Detects the end of speech in a stack of codes (NeMo's `find_eos_frame_index`, `detect_eos`).
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,7 @@ TTSRT_RULE bool frame_ends(const SlotRules& rules, const std::int32_t* frame) {
   return rules.eos_codebooks == EosCodebooks::all ? found == rules.codebooks : found > 0;
 }
 
-// First frame of a stack [S, C] that holds the end, or -1.
+// Returns the first frame of a stack [S, C] that has the end of speech, or -1.
 TTSRT_RULE std::int32_t first_end(const SlotRules& rules, const std::int32_t* stack) {
   for (std::int32_t f = 0; f < rules.frame_stacking; ++f) {
     if (frame_ends(rules, stack + f * rules.codebooks)) return f;
@@ -23,8 +23,9 @@ TTSRT_RULE std::int32_t first_end(const SlotRules& rules, const std::int32_t* st
   return -1;
 }
 
-// Frames of this stack that are still speech, or -1 while it goes on: the end frame itself is
-// dropped. A prior that has stood at the end of the text long enough ends speech after the stack.
+// Returns the number of frames of this stack before the end of speech, or -1 if speech goes on; the
+// end frame is dropped. A prior that stayed at the end of the text for long enough ends speech
+// after this stack.
 TTSRT_RULE std::int32_t end_frame(const SlotRules& rules, const SlotState& state,
                                   const std::int32_t* sampled, const std::int32_t* likeliest) {
   const std::int32_t by_sampled =

@@ -8,7 +8,7 @@
 namespace ttsrt {
 namespace {
 
-// NaNs come back quiet; everything else comes back as it was.
+// NaNs become quiet NaNs; all other values are unchanged.
 TEST(BFloat16, AllValuesRoundTrip) {
   for (std::uint32_t bits = 0; bits < 65536; ++bits) {
     const float value = from_bfloat16(static_cast<std::uint16_t>(bits));
@@ -27,7 +27,7 @@ TEST(Float16, AllValuesRoundTrip) {
   }
 }
 
-// Between two neighbours the nearer one is taken, and the even one from the middle.
+// A value between two neighbours rounds to the nearer one, and the middle rounds to the even one.
 template <typename From, typename To>
 void check_neighbours(From from, To to, std::uint32_t first_infinity) {
   for (std::uint32_t bits = 0; bits + 1 < first_infinity; ++bits) {
@@ -35,7 +35,7 @@ void check_neighbours(From from, To to, std::uint32_t first_infinity) {
     const double high = from(static_cast<std::uint16_t>(bits + 1));
     const auto middle = static_cast<float>((low + high) / 2.0);
     if (static_cast<double>(middle) != (low + high) / 2.0)
-      continue;  // below float32's own resolution
+      continue;  // below the resolution of float32
     const std::uint32_t even = (bits & 1U) == 0 ? bits : bits + 1;
     ASSERT_EQ(to(middle), even) << bits;
     ASSERT_EQ(to(std::nextafter(middle, 0.0F)), bits) << bits;
@@ -45,7 +45,7 @@ void check_neighbours(From from, To to, std::uint32_t first_infinity) {
 }
 
 TEST(BFloat16, RoundsToNearestEven) {
-  // From 0x80 on: below stand the subnormals, whose halfway points float32 holds as well.
+  // Starts at 0x80, above the subnormals, because float32 can represent their midpoints too.
   check_neighbours(from_bfloat16, to_bfloat16, 0x7F80U);
 }
 
@@ -64,7 +64,7 @@ TEST(BFloat16, OverflowsToInfinity) {
   EXPECT_EQ(to_bfloat16(-std::numeric_limits<float>::infinity()), 0xFF80U);
 }
 
-TEST(Halves, KeepTheSignOfZeroAndDropWhatIsTooSmall) {
+TEST(Halves, KeepTheSignOfZeroAndFlushTinyValuesToZero) {
   EXPECT_EQ(to_float16(-0.0F), 0x8000U);
   EXPECT_EQ(to_bfloat16(-0.0F), 0x8000U);
   EXPECT_EQ(to_float16(std::ldexp(1.0F, -24)), 1U);

@@ -14,13 +14,13 @@ std::string nested(int depth, const std::string& inside) {
   return std::string(times, '[') + inside + std::string(times, ']');
 }
 
-TEST(ParseJson, TakesWhatIsJson) {
+TEST(ParseJson, ParsesValidJson) {
   const Json json = parse_json(R"({"a": [1, 2.5, "x", null, true], "b": {"a": 1}})", "file");
   EXPECT_EQ(json.at("a").size(), 5U);
   EXPECT_EQ(json.at("b").at("a"), 1);
 }
 
-TEST(ParseJson, RefusesWhatIsNot) {
+TEST(ParseJson, RefusesInvalidJson) {
   for (const char* text : {"", "{", "{]", "nope", "{\"a\": }", "{\"a\": 1,}", "[1] [2]", "1e999",
                            "{\"a\": NaN}", "\"\xFF\""}) {
     EXPECT_TRUE(throws_naming<FormatError>("file: not JSON", [&] { parse_json(text, "file"); }))
@@ -39,11 +39,11 @@ TEST(ParseJson, BoundsTheNesting) {
   EXPECT_TRUE(throws_naming<FormatError>("deeper than 16", [&] { parse_json(objects, "file"); }));
 }
 
-TEST(ParseJson, RefusesAKeyGivenTwice) {
+TEST(ParseJson, RefusesADuplicateKey) {
   EXPECT_TRUE(throws_naming<FormatError>(
-      "\"a\" stands twice", [] { parse_json(R"({"a": 1, "b": 2, "a": 3})", "file"); }));
+      "\"a\" appears twice", [] { parse_json(R"({"a": 1, "b": 2, "a": 3})", "file"); }));
   EXPECT_TRUE(throws_naming<FormatError>(
-      "\"x\" stands twice", [] { parse_json(R"({"a": [{"x": 1, "x": 2}]})", "file"); }));
+      "\"x\" appears twice", [] { parse_json(R"({"a": [{"x": 1, "x": 2}]})", "file"); }));
   EXPECT_NO_THROW(
       parse_json(R"({"a": {"x": 1}, "b": {"x": 1}, "c": [{"x": 1}, {"x": 1}]})", "file"));
 }
@@ -70,7 +70,7 @@ TEST_F(Reader, ReadsEachType) {
   EXPECT_EQ(reader_.object("object").where(), "file.object");
 }
 
-TEST_F(Reader, KnowsWhatIsThere) {
+TEST_F(Reader, KnowsWhichFieldsExist) {
   EXPECT_TRUE(reader_.has("int"));
   EXPECT_FALSE(reader_.has("none"));
   EXPECT_FALSE(reader_.has("absent"));

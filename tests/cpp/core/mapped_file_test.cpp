@@ -13,7 +13,7 @@ namespace {
 
 using test::throws_naming;
 
-TEST(MappedFile, GivesTheBytes) {
+TEST(MappedFile, ReturnsTheBytes) {
   const test::TempDir folder;
   test::write_file(folder.file("a"), "hello");
   const MappedFile file(folder.file("a"));
@@ -22,7 +22,7 @@ TEST(MappedFile, GivesTheBytes) {
   EXPECT_EQ(file.path(), folder.file("a"));
 }
 
-TEST(MappedFile, RefusesWhatItCantMap) {
+TEST(MappedFile, RefusesFilesItCannotMap) {
   const test::TempDir folder;
   EXPECT_TRUE(throws_naming<FormatError>("can't be opened",
                                          [&] { MappedFile file(folder.file("absent")); }));
@@ -40,7 +40,7 @@ TEST(MappedFile, DoesntHangOnAPipe) {
                                          [&] { MappedFile file(folder.file("pipe")); }));
 }
 
-TEST(ReadText, TakesAtMostSoMuch) {
+TEST(ReadText, LimitsTheSize) {
   const test::TempDir folder;
   test::write_file(folder.file("a"), "12345");
   EXPECT_EQ(read_text(folder.file("a"), 5), "12345");
@@ -50,7 +50,7 @@ TEST(ReadText, TakesAtMostSoMuch) {
   EXPECT_EQ(read_text(folder.file("empty"), 4), "");
 }
 
-TEST(ReadText, RefusesWhatItCantRead) {
+TEST(ReadText, RefusesFilesItCannotRead) {
   const test::TempDir folder;
   EXPECT_TRUE(
       throws_naming<FormatError>("can't be opened", [&] { read_text(folder.file("absent"), 4); }));

@@ -1,4 +1,4 @@
-// Attacks on the reader: whatever a file claims, reading it gives tensors inside the file or a
+// Attacks on the reader: whatever a file states, reading it gives tensors inside the file or a
 // FormatError.
 #include "core/safetensors.h"
 
@@ -22,7 +22,7 @@ std::string file_of(const std::string& header, std::size_t body_bytes) {
   return length_prefix(header.size()) + header + std::string(body_bytes, 'x');
 }
 
-// Touches every byte the reader vouches for.
+// Reads every byte of every tensor.
 int sum_of(const SafetensorsFile& file) {
   int sum = 0;
   for (const auto& [name, tensor] : file.tensors()) {
@@ -54,7 +54,7 @@ class Attack : public ::testing::Test {
   test::TempDir folder_;
 };
 
-TEST_F(Attack, TheHonestFileOpens) {
+TEST_F(Attack, AValidFileOpens) {
   EXPECT_NO_THROW(open(file_of(kTwo, 11)));
   const SafetensorsFile file(folder_.file("a"));
   EXPECT_TRUE(file.has("a"));
@@ -102,7 +102,7 @@ TEST_F(Attack, HugeHeaders) {
   EXPECT_TRUE(refuses("", 0, "not JSON"));
 }
 
-TEST_F(Attack, OverlapsHolesAndBytesBehind) {
+TEST_F(Attack, OverlapsGapsAndTrailingBytes) {
   const auto two = [](const std::string& first, const std::string& second) {
     return R"({"a":{"dtype":"U8","shape":[4],"data_offsets":)" + first +
            R"(},"b":{"dtype":"U8","shape":[4],"data_offsets":)" + second + "}}";
@@ -148,7 +148,7 @@ TEST_F(Attack, Types) {
   EXPECT_TRUE(refuses(R"({"a":5})", 0, "expected an object"));
   EXPECT_TRUE(refuses(
       R"({"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}})",
-      0, "stands twice"));
+      0, "appears twice"));
 }
 
 TEST(SafetensorsNames, EveryTypeHasOne) {

@@ -25,7 +25,7 @@ const std::vector<SafetensorsWriter::Plan> kPlans = {
 };
 const std::vector<std::size_t> kSizes = {60, 14, 8, 0, 64, 1};
 
-TEST(SafetensorsWriter, WhatWasWrittenIsRead) {
+TEST(SafetensorsWriter, RoundTrips) {
   const test::TempDir folder;
   SafetensorsWriter writer(folder.file("a"), kPlans);
   for (std::size_t i = 0; i < kPlans.size(); ++i)
@@ -44,7 +44,7 @@ TEST(SafetensorsWriter, WhatWasWrittenIsRead) {
   }
 }
 
-TEST(SafetensorsWriter, KeepsToItsPlan) {
+TEST(SafetensorsWriter, RequiresExactlyTheDeclaredTensors) {
   const test::TempDir folder;
   SafetensorsWriter writer(folder.file("a"), kPlans);
   const auto bytes = bytes_of(61, 0);
@@ -56,7 +56,7 @@ TEST(SafetensorsWriter, KeepsToItsPlan) {
   EXPECT_NO_THROW(writer.finish());
 }
 
-TEST(SafetensorsWriter, RefusesAPlaceItCantWrite) {
+TEST(SafetensorsWriter, RefusesAPathItCannotWrite) {
   const test::TempDir folder;
   EXPECT_TRUE(test::throws_naming<FormatError>(
       "can't be created", [&] { SafetensorsWriter(folder.file("no/such/folder"), kPlans); }));

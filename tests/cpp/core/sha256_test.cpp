@@ -12,7 +12,7 @@ std::string hash_of(const std::string& text) {
   return sha256_hex(reinterpret_cast<const std::byte*>(text.data()), text.size());
 }
 
-// FIPS 180-4's examples.
+// The examples of FIPS 180-4.
 TEST(Sha256, KnownVectors) {
   EXPECT_EQ(hash_of(""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
   EXPECT_EQ(hash_of("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
@@ -22,7 +22,7 @@ TEST(Sha256, KnownVectors) {
             "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
 
-TEST(Sha256, PiecesGiveTheSame) {
+TEST(Sha256, PiecesGiveTheSameDigest) {
   std::string text;
   for (int i = 0; i < 500; ++i) text += static_cast<char>('!' + i % 90);
   for (std::size_t length :

@@ -21,12 +21,12 @@ TEST(DTypes, NamesAndSizes) {
   EXPECT_EQ(size_of(DType::int64), 8U);
 }
 
-TEST(DTypes, AnUnknownNameListsTheKnown) {
+TEST(DTypes, TheErrorForAnUnknownNameListsKnownNames) {
   EXPECT_TRUE(test::throws_naming<ConfigError>("bfloat16", [] { dtype_from_name("float64"); }));
   EXPECT_THROW(name_of(static_cast<DType>(99)), InternalError);
 }
 
-TEST(Matrix, RowsStandBehindEachOther) {
+TEST(Matrix, RowsAreContiguous) {
   Matrix<int> matrix{2, 3, {1, 2, 3, 4, 5, 6}};
   EXPECT_EQ(matrix.row(1)[2], 6);
   EXPECT_FALSE(matrix.empty());

@@ -1,4 +1,4 @@
-// The team: every thread runs, barriers order what they wrote, errors reach the caller and leave
+// Every thread of a team runs, barriers order their writes, and errors reach the caller and leave
 // the team usable.
 #include "core/thread_team.h"
 
@@ -40,8 +40,8 @@ struct Relay {
   bool is_broken = false;
 };
 
-// Each round a thread reads what its neighbour wrote in the round before; writes and reads
-// alternate behind barriers.
+// In each round, a thread reads what its neighbour wrote in the previous round; barriers separate
+// writes and reads.
 TEST_P(ThreadTeamTest, BarriersOrderRounds) {
   ThreadTeam team(GetParam());
   Relay relay{&team, std::vector<int>(static_cast<std::size_t>(GetParam()), 0)};
@@ -60,7 +60,7 @@ TEST_P(ThreadTeamTest, BarriersOrderRounds) {
   EXPECT_FALSE(relay.is_broken);
 }
 
-// A thread that comes late finds the others asleep, not gone.
+// The other threads sleep until a late thread arrives.
 TEST_P(ThreadTeamTest, LateThreadsAreAwaited) {
   ThreadTeam team(GetParam());
   Relay relay{&team, std::vector<int>(static_cast<std::size_t>(GetParam()), 0)};
@@ -112,7 +112,7 @@ TEST_P(ThreadTeamTest, AnErrorReachesTheCallerAndTheTeamGoesOn) {
   }
 }
 
-// Threads that come one after the other, later than any spin lasts: each sleeps and is woken.
+// Threads arrive one after another, after longer than a spin: each sleeps and is woken.
 TEST_P(ThreadTeamTest, SleepersAreWokenEachTime) {
   ThreadTeam team(GetParam());
   Relay relay{&team, std::vector<int>(static_cast<std::size_t>(GetParam()), 0)};
@@ -150,7 +150,7 @@ cpu_set_t own_mask() {
   return set;
 }
 
-// The cores of a mask in their order.
+// Returns the cores of a mask in order.
 std::vector<std::size_t> cores_of(const cpu_set_t& set) {
   std::vector<std::size_t> cores;
   for (std::size_t core = 0; core < CPU_SETSIZE; ++core) {
@@ -170,11 +170,11 @@ std::vector<cpu_set_t> masks_of(ThreadTeam& team) {
   return masks;
 }
 
-TEST(ThreadTeam, PinnedThreadsHaveACoreEach) {
+TEST(ThreadTeam, EachPinnedThreadHasItsOwnCore) {
   const std::vector<std::size_t> allowed = cores_of(own_mask());
   ThreadTeam team(static_cast<std::int32_t>(allowed.size()), true);
   std::vector<cpu_set_t> masks = masks_of(team);
-  EXPECT_EQ(cores_of(masks[0]), allowed);  // run() leaves the caller as it is
+  EXPECT_EQ(cores_of(masks[0]), allowed);  // run() does not change the caller's mask
   std::thread([&] {
     team.pin_caller();
     masks = masks_of(team);
@@ -184,14 +184,14 @@ TEST(ThreadTeam, PinnedThreadsHaveACoreEach) {
   EXPECT_EQ(cores_of(own_mask()), allowed);
 }
 
-TEST(ThreadTeam, OthersAreLeftWhereTheyMayBe) {
+TEST(ThreadTeam, UnpinnedThreadsKeepTheirCores) {
   const std::vector<std::size_t> allowed = cores_of(own_mask());
   ThreadTeam team(3);
   team.pin_caller();
   for (const cpu_set_t& mask : masks_of(team)) EXPECT_EQ(cores_of(mask), allowed);
 }
 
-TEST(ThreadTeam, MorePinnedThreadsThanCores) {
+TEST(ThreadTeam, MorePinnedThreadsThanCoresAreRefused) {
   EXPECT_TRUE(test::throws_naming<ConfigError>("pin_threads",
                                                [] { ThreadTeam team(usable_cores() + 1, true); }));
 }
