@@ -1,10 +1,9 @@
 // Attention of one query head over cached keys and values in blocks of 16 positions.
 //
-// Decided: keys lie transposed inside a block, so that the scores of 16 positions are one vector;
-// the order over positions is fixed: scores by block, one maximum, then values in the order of
-// positions. No part of it depends on the other rows. Scales of int8 elements go into the scores
-// and into a copy of each weight, so that sums run over whole numbers and the weights that are
-// returned stay probabilities.
+// Keys are transposed inside a block, so that the scores of 16 positions are one vector. The order
+// over positions is fixed: scores by block, one maximum, then values in the order of positions; it
+// does not depend on other rows. The scales of int8 elements multiply the scores and a copy of each
+// weight, so that sums run over integers and the returned weights stay probabilities.
 
 namespace ttsrt::cpu {
 namespace {
@@ -15,13 +14,14 @@ const typename Stored<E>::Type* block_of(const AttendArgs& args, int32_t block) 
   return reinterpret_cast<const typename Stored<E>::Type*>(args.cache + at * args.block_bytes);
 }
 
-// The scales of a block's 16 keys, or of its 16 values, behind them.
+// Returns the scales of a block's 16 keys or 16 values, which follow them.
 inline const float* scales_of(const int8_t* elements, int32_t head_dim) {
   return reinterpret_cast<const float*>(elements + static_cast<int64_t>(head_dim) * kLanes);
 }
 
-// Raw scores of `Count` blocks at once, to hide the latency of each chain. Blocks lie apart, so
-// their next keys and their values are asked for ahead: the machine's own prefetcher can't guess.
+// Computes the raw scores of `Count` blocks at once, to hide the latency of each chain. It
+// prefetches the values of these blocks and the next keys, because blocks are scattered in memory
+// and the hardware prefetcher cannot predict them.
 template <Element E, int Count>
 void score_blocks(const AttendArgs& args, int32_t first, int32_t blocks) {
   const typename Stored<E>::Type* keys[Count];
@@ -50,7 +50,7 @@ void score_blocks(const AttendArgs& args, int32_t first, int32_t blocks) {
   }
 }
 
-// Scores to unnormalised probabilities, weighed by the prior; returns their sum.
+// Converts scores to unnormalised probabilities, after adding the prior; returns their sum.
 inline float soften(const AttendArgs& args, int32_t blocks) {
   for (int32_t b = 0; b < blocks && args.prior != nullptr; ++b) {
     const Vec prior = read_floats(args.prior + b * kLanes, lanes_left(args.length, b * kLanes));
@@ -70,7 +70,8 @@ inline float soften(const AttendArgs& args, int32_t blocks) {
   return reduce_add(sum);
 }
 
-// Sums of `Count` vectors of values, from dimension `first` on; one that is alone may be partial.
+// Computes the weighted sums of `Count` vectors of values from dimension `first` on; a single
+// vector may be partial.
 template <Element E, int Count>
 void gather_values(const AttendArgs& args, int32_t first, float inverse) {
   Vec sums[Count];
@@ -111,7 +112,7 @@ float attend_kernel(const AttendArgs& args) {
   return inverse;
 }
 
-// The raw scores of a block for kQueryRows queries, each summed as score_blocks sums it.
+// Computes the raw scores of `Count` blocks for kQueryRows queries, in the order of score_blocks.
 template <Element E, int Count>
 void score_rows(const AttendArgs* rows, int32_t first) {
   const typename Stored<E>::Type* keys[Count];
@@ -143,7 +144,7 @@ void score_rows(const AttendArgs* rows, int32_t first) {
   }
 }
 
-// gather_values for kQueryRows queries: what all of them see together, what some see by itself.
+// Does gather_values for kQueryRows queries; each query sums only the positions below its length.
 template <Element E, int Count>
 void gather_rows(const AttendArgs* rows, int32_t first, const float* inverse) {
   const int32_t head_dim = rows[0].head_dim;
@@ -187,8 +188,8 @@ void gather_rows(const AttendArgs* rows, int32_t first, const float* inverse) {
   }
 }
 
-// kQueryRows queries of one head over the same cache, without priors: its bytes are read once for
-// all, and each query gets the bits that attend_kernel gives it.
+// Handles kQueryRows queries of one head over the same cache, without priors. The cache is read
+// once for all queries, and each query gets the same bits as from attend_kernel.
 template <Element E>
 void attend_rows_kernel(const AttendArgs* rows) {
   int32_t blocks = 0;
@@ -219,7 +220,7 @@ void store_kernel(const float* key, const float* value, void* keys, void* values
   }
 }
 
-// The scale of a vector: its largest magnitude / 127; NaN where a number is not finite.
+// Returns the scale of a vector: its largest magnitude / 127, or NaN if a number is not finite.
 inline float scale_of(const float* x, int32_t count) {
   Vec largest = zero();
   Vec poison = zero();  // infinity * 0 is NaN
@@ -231,13 +232,13 @@ inline float scale_of(const float* x, int32_t count) {
   return reduce_max(largest) / 127.0F + reduce_add(poison);
 }
 
-// x / scale as the nearest whole number, ties to even; 0 for a vector of zeros and for one that
-// isn't finite, whose scale says so.
+// Returns x / scale rounded to the nearest integer, ties to even. It returns 0 for a vector of
+// zeros and for a vector that is not finite, whose scale is NaN.
 inline int8_t whole_of(float x, float scale) {
   if (!(scale > 0.0F)) return 0;
-  const float ratio = x / scale;  // beyond 127 where the scale is so small that it was rounded
+  const float ratio = x / scale;  // above 127 if the scale was so small that it was rounded
   const float bounded = ratio > 127.0F ? 127.0F : ratio < -127.0F ? -127.0F : ratio;
-  const float shifted = bounded + 12582912.0F;  // 1.5 * 2^23: the whole number in the low bits
+  const float shifted = bounded + 12582912.0F;  // 1.5 * 2^23 leaves the integer in the low bits
   int32_t bits;
   memcpy(&bits, &shifted, sizeof(bits));
   return static_cast<int8_t>(bits & 0xFF);

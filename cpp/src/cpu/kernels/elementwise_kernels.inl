@@ -1,12 +1,12 @@
-// Elementwise kernels and what the other families share: stored elements, exp, gelu.
+// Elementwise kernels, and helpers for the other families: stored elements, exp, gelu.
 //
-// Accuracy: exp_of is within 2e-7 relative for x <= 88 and gives exactly 0 below -87.3; gelu takes
-// the sigmoid form of the tanh approximation, which loses nothing where tanh is near -1.
+// exp_of has a relative error within 2e-7 for x <= 88 and returns exactly 0 below -87.3. gelu uses
+// the sigmoid form of the tanh approximation, which does not lose accuracy where tanh is near -1.
 
 namespace ttsrt::cpu {
 namespace {
 
-// How 16 stored elements are read and one is rounded (to nearest even).
+// Reads 16 stored elements, and rounds one element to nearest even.
 template <Element E>
 struct Stored;
 
@@ -41,9 +41,9 @@ struct Stored<Element::float16> {
     const uint32_t magnitude = bits & 0x7FFFFFFFU;
     if (magnitude > 0x7F800000U) return static_cast<uint16_t>(sign | 0x7E00U);  // NaN
     if (magnitude >= 0x477FF000U)
-      return static_cast<uint16_t>(sign | 0x7C00U);  // rounds to infinity
-    if (magnitude < 0x38800000U) {  // subnormal: adding 0.5 leaves the count of 2^-24 units in the
-                                    // low bits, rounded
+      return static_cast<uint16_t>(sign | 0x7C00U);  // too large, rounds to infinity
+    if (magnitude < 0x38800000U) {  // subnormal: adding 0.5 rounds to units of 2^-24 and leaves
+                                    // their number in the low bits
       float shifted;
       memcpy(&shifted, &magnitude, sizeof(shifted));
       shifted += 0.5F;
@@ -55,14 +55,14 @@ struct Stored<Element::float16> {
   }
 };
 
-// Whole numbers, to be multiplied by a scale that stands elsewhere.
+// Integers that the caller multiplies by a scale.
 template <>
 struct Stored<Element::int8> {
   using Type = int8_t;
   static Vec read(const int8_t* p) { return load_bytes(reinterpret_cast<const unsigned char*>(p)); }
 };
 
-// Up to 16 elements; the lanes beyond are zero.
+// Reads up to 16 elements; the other lanes are zero.
 template <Element E>
 Vec read_part(const typename Stored<E>::Type* p, int64_t count) {
   if (count >= kLanes) return Stored<E>::read(p);
@@ -85,9 +85,10 @@ inline void write_floats(float* p, Vec x, int32_t lanes) {
   }
 }
 
-// e^x = 2^n e^r with n = round(x / ln 2), |r| <= ln(2) / 2; e^r by its series to r^7.
+// Computes e^x = 2^n e^r with n = round(x / ln 2) and |r| <= ln(2) / 2; e^r is its series up to
+// r^7.
 inline Vec exp_of(Vec x) {
-  const Vec magic = set(12582912.0F);  // 1.5 * 2^23: adding it rounds to a whole number
+  const Vec magic = set(12582912.0F);  // 1.5 * 2^23: adding it rounds to an integer
   const Vec bounded = smaller(x, set(88.7F));
   const Vec n = larger(fma(bounded, set(1.44269504F), magic) - magic, set(-126.0F));
   const Vec high = fma(n, set(-0.693359375F), bounded);
@@ -101,7 +102,7 @@ inline Vec exp_of(Vec x) {
   return if_less(x, set(-87.3F), zero(), scale_by_power(value, n));
 }
 
-// 0.5 x (1 + tanh(u)) = x / (1 + e^(-2u)), u = sqrt(2 / pi) (x + 0.044715 x^3).
+// Computes 0.5 x (1 + tanh(u)) = x / (1 + e^(-2u)) with u = sqrt(2 / pi) (x + 0.044715 x^3).
 inline Vec gelu_of(Vec x) {
   const Vec inner =
       x * fma(x * x, set(-2.0F * 0.7978845608F * 0.044715F), set(-2.0F * 0.7978845608F));

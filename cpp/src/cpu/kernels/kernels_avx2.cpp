@@ -1,5 +1,5 @@
-// The kernels compiled for "avx2".
-// clang-format off: the table is made of what the vectors offer
+// Compiles the kernels for "avx2".
+// clang-format off: the table uses functions of the vector headers
 #include "cpu/kernels/vec_avx2.h"
 #include "cpu/kernels/kernels_table.inl"
 // clang-format on

@@ -1,5 +1,5 @@
-// The kernels compiled for "avx512".
-// clang-format off: the table is made of what the vectors offer
+// Compiles the kernels for "avx512".
+// clang-format off: the table uses functions of the vector headers
 #include "cpu/kernels/vec_avx512_pairs.h"
 #include "cpu/kernels/vec_avx512_madd.h"
 #include "cpu/kernels/kernels_table.inl"

@@ -1,5 +1,5 @@
-// The kernels compiled for "neon_dot".
-// clang-format off: the table is made of what the vectors offer
+// Compiles the kernels for "neon_dot".
+// clang-format off: the table uses functions of the vector headers
 #include "cpu/kernels/vec_neon_dot.h"
 #include "cpu/kernels/kernels_table.inl"
 // clang-format on

@@ -1,6 +1,6 @@
-// Fills the table with the kernels of the instruction set this is compiled for.
+// Fills the table with the kernels of the instruction set for which this file is compiled.
 
-// clang-format off: later families use helpers of the earlier
+// clang-format off: later families use helpers of earlier ones
 #include "cpu/kernels/elementwise_kernels.inl"
 #include "cpu/kernels/norm_kernels.inl"
 #include "cpu/kernels/linear_kernels.inl"

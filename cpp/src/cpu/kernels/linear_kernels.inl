@@ -1,16 +1,16 @@
-// Matrix products over panel16 weights: float32, bfloat16 (inputs rounded to it, products exact,
-// float32 sums), float16 (widened).
+// Matrix products over panel16 weights: float32, bfloat16 (inputs rounded to bfloat16, exact
+// products, float32 sums), float16 (widened to float32).
 //
-// Decided: an output is one chain of fused multiply-adds over K, whatever the number of rows, so
-// its bits depend on its row and its weights only. Few rows: several panels in flight hide the
-// chain's latency while the weights stream by once. Many rows: a register tile over blocks of rows
-// that stay in the L2 cache.
+// Every output is one chain of fused multiply-adds over K for any number of rows, so its bits
+// depend only on its row and its weights. With few rows, several panels in flight hide the latency
+// of the chain while the weights are read once. With many rows, register tiles run over blocks of
+// rows that stay in the L2 cache.
 
 namespace ttsrt::cpu {
 namespace {
 
-// One step over K for 16 outputs: a weight vector, kInputWords words of an input, `apart` words
-// from each other, and their product added to the sums.
+// One step over K for 16 outputs: it loads a weight vector and kInputWords words of an input, which
+// are `apart` words from each other, and adds their product to the sums.
 struct StepFloat32 {
   static constexpr int64_t kBytes = 64;
   static constexpr int kInputWords = 1;
@@ -41,8 +41,8 @@ struct StepFloat16 {
   static Vec add(Vec w, Vec x, Vec sum) { return fma(w, x, sum); }
 };
 
-// Where loads are scarce, tiles of more than 4 rows ask for panels ahead only as the last tile of
-// at most so many rows.
+// On instruction sets with few load ports, tiles of more than 4 rows prefetch panels only in the
+// last tile of a product of at most this many rows.
 constexpr int32_t kRowsThatAsk = 32;
 
 inline void finish(const LinearArgs& args, Vec value, int32_t row, int32_t panel) {
@@ -55,18 +55,19 @@ inline void finish(const LinearArgs& args, Vec value, int32_t row, int32_t panel
   write_floats(out, value, lanes);
 }
 
-// Bytes from a step of `Panels` panels to the same step of the panels after them, to be prefetched;
-// 0 where this thread has no more. Panels are short streams that the machine's own prefetcher finds
-// late, and narrow weights use them up faster than it learns (one EPYC core, 2 rows, K 768: w4a16
-// 11 to 17 GB/s, w8a16 13 to 18). Long panels it can follow, and they wouldn't fit the L2 cache.
+// Returns the prefetch distance: the bytes from a step of `Panels` panels to the same step of the
+// panels after them, or 0 if this thread has no more panels. Panels are short streams that the
+// hardware prefetcher detects late, and narrow weights are used up faster than it learns (one EPYC
+// core, 2 rows, K 768: w4a16 11 to 17 GB/s, w8a16 13 to 18 with prefetch). It follows long panels
+// by itself, and they would not fit in the L2 cache.
 template <int Panels>
 inline int64_t bytes_ahead(const LinearArgs& args, int32_t panel, int64_t panel_bytes) {
   const int64_t bytes = Panels * panel_bytes;
   return panel + 2 * Panels <= args.near_panels && bytes <= 256 * 1024 ? bytes : 0;
 }
 
-// `Rows` rows from `first_row` on times `Panels` panels from `panel` on, whose weights begin at
-// `w`. x: [words][Rows].
+// Multiplies `Rows` rows from `first_row` on by `Panels` panels from `panel` on, whose weights
+// begin at `w`. x: [words][Rows].
 template <class Step, int Rows, int Panels, bool Asks>
 void multiply_tile(const LinearArgs& args, const unsigned char* w, const uint32_t* x,
                    int32_t first_row, int32_t panel) {
@@ -104,9 +105,9 @@ void multiply_tile(const LinearArgs& args, const unsigned char* w, const uint32_
   }
 }
 
-// The products of float weights. A Product has panel_bytes and multiply<Rows, Panels, Asks>, as
-// here, and where kUnpacks says so, what it takes to unpack panels for many rows. Asks: for panels
-// ahead.
+// Products of float weights. Every Product has panel_bytes and multiply<Rows, Panels, Asks>, where
+// Asks says whether to prefetch panels. If kUnpacks is true, it also has `unpack` and `Unpacked`,
+// which unpack panels for many rows.
 template <class Step>
 struct Chain {
   static constexpr bool kUnpacks = false;
@@ -125,7 +126,7 @@ void multiply_panels(const LinearArgs& args, const unsigned char* w, const uint3
                      int32_t first_row, int32_t panel, int32_t count) {
   constexpr int kPanels = panels_in_flight(Rows);
   constexpr bool kAsks = kAlwaysAsks || Rows <= 4;
-  if constexpr (kPanels > 3) {  // the last rows of a block whose tiles take 3
+  if constexpr (kPanels > 3) {  // for the last rows of a block whose tiles have 3 panels
     if (count == 3) return Product::template multiply<Rows, 3, kAsks>(args, w, x, first_row, panel);
   }
   if constexpr (kPanels > 2) {
@@ -142,7 +143,8 @@ void multiply_panels(const LinearArgs& args, const unsigned char* w, const uint3
   Product::template multiply<Rows, kPanels, kAsks>(args, w, x, first_row, panel);
 }
 
-// A tile of `tile` rows on `count` panels, at most what the first tile of the block has in flight.
+// Multiplies a tile of `tile` rows by `count` panels, at most as many as the block's first tile has
+// in flight.
 template <class Product>
 void multiply_rows(const LinearArgs& args, int32_t tile, const unsigned char* w, const uint32_t* x,
                    int32_t first_row, int32_t panel, int32_t count) {
@@ -162,10 +164,10 @@ void multiply_rows(const LinearArgs& args, int32_t tile, const unsigned char* w,
   multiply_panels<Product, 1>(args, w, x, first_row, panel, count);
 }
 
-// Rows of the tile that holds the `rows` that are left of `all`. A single tile may be wider than
-// the others, so that the weights meet all rows of a step at once: in two tiles the second one
-// finds them in the L2 cache and the memory idle (16 rows of bfloat16, K 768, two Zen 4 cores: 230
-// to 370 GFLOP/s).
+// Returns the rows of the next tile, when `rows` of `all` rows are left. A single tile may be wider
+// than others, so that all rows use the weights in one pass: with two tiles, the second one reads
+// them from the L2 cache while the memory is idle (16 rows of bfloat16, K 768, two Zen 4 cores: 230
+// GFLOP/s with two tiles, 370 with one).
 inline int32_t tile_for(int32_t rows, int32_t all) {
   if (all > kTileRows && all <= kWideRows) return kWideRows;
   if (rows >= kTileRows) return kTileRows;
@@ -176,16 +178,17 @@ int32_t tile_of(int32_t rows) { return tile_for(rows, rows); }
 
 int32_t panels_for(int32_t rows) { return panels_in_flight(tile_of(rows)); }
 
-// Rows whose packed inputs stay in the L2 cache beside a few panels: at least four tiles.
+// Returns the rows whose packed inputs fit in the L2 cache together with a few panels, at least
+// four tiles.
 int32_t block_rows(int64_t words) {
   const int64_t fitting = 384 * 1024 / (words * 4) / kTileRows;
   return kTileRows * static_cast<int32_t>(fitting < 4 ? 4 : fitting > 16 ? 16 : fitting);
 }
 
-// Room for the panels in flight of a full tile, each [inputs / 2][16] pairs of bfloat16.
+// Returns the bytes for the panels in flight of a full tile, each [inputs / 2][16] bfloat16 pairs.
 int64_t unpacked_bytes(int64_t inputs) { return panels_in_flight(kTileRows) * inputs * 32; }
 
-// All rows asked for on `count` panels whose weights begin at `w`.
+// Multiplies rows first_row..last_row-1 by `count` panels whose weights begin at `w`.
 template <class Product>
 void multiply_tiles(const LinearArgs& args, const unsigned char* w, int32_t panel, int32_t count) {
   for (int32_t row = args.first_row; row < args.last_row;) {
@@ -207,7 +210,7 @@ void product_kernel(const LinearArgs& args) {
       if (args.unpacked != nullptr && rows > 2 * kTileRows) {
         Product::unpack(args.row, w, count, args.unpacked);
         LinearArgs unpacked = args;
-        unpacked.near_panels = panel;  // scratch ends with these panels
+        unpacked.near_panels = panel;  // do not prefetch past the scratch
         multiply_tiles<typename Product::Unpacked>(
             unpacked, static_cast<const unsigned char*>(args.unpacked), panel, count);
         continue;
@@ -217,13 +220,14 @@ void product_kernel(const LinearArgs& args) {
   }
 }
 
-// x [depth] as floats; words beyond depth are zero.
+// Packs x [depth] as floats; words beyond depth are zero.
 void prepare_floats(const float* x, const RowShape& shape, uint32_t* out) {
   memcpy(out, x, static_cast<size_t>(shape.depth) * sizeof(float));
   for (int64_t i = shape.depth; i < shape.words; ++i) out[i] = 0;
 }
 
-// x [depth] rounded to bfloat16: as floats, or as pairs with the lower index in the lower half.
+// Packs x [depth] rounded to bfloat16, as floats or as pairs with the lower index in the lower
+// half.
 void prepare_pairs(const float* x, const RowShape& shape, uint32_t* out) {
   if constexpr (kPairWords == 2) {
     for (int64_t i = 0; i < shape.depth; ++i)
@@ -231,7 +235,7 @@ void prepare_pairs(const float* x, const RowShape& shape, uint32_t* out) {
     for (int64_t i = shape.depth; i < shape.words; ++i) out[i] = 0;
     return;
   }
-  auto* halves = reinterpret_cast<uint16_t*>(out);  // little-endian, as the weights are
+  auto* halves = reinterpret_cast<uint16_t*>(out);  // little-endian, like the weights
   for (int64_t i = 0; i < shape.depth; ++i) halves[i] = Stored<Element::bfloat16>::round(x[i]);
   for (int64_t i = shape.depth; i < 2 * shape.words; ++i) halves[i] = 0;
 }
@@ -252,7 +256,7 @@ void interleave_tile(const uint32_t* const* from, int64_t words, uint32_t* out) 
   }
 }
 
-// The rows beyond `rows` read the first one: their outputs are never kept, they only fill the tile.
+// Rows beyond `rows` copy the first one; they only fill the tile, and their outputs are discarded.
 void interleave_kernel(const uint32_t* rows_of_words, int32_t rows, int32_t tile, int64_t words,
                        uint32_t* out) {
   const uint32_t* from[kWideRows > 4 ? kWideRows : 4];

@@ -1,4 +1,4 @@
-// Layer normalisation: two passes over the row for mean and variance, in float32.
+// Layer normalisation, with two passes over the row for mean and variance in float32.
 
 namespace ttsrt::cpu {
 namespace {

@@ -1,15 +1,15 @@
-// What the instruction set reaches at best: chains of products that wait for nothing but
-// themselves, and a read of memory in order.
+// Loops that measure the peaks of the instruction set: chains of products that depend only on
+// themselves, and a sequential read of memory.
 //
-// Decided: one operand of a step comes from a small table, so that no product is the same twice and
-// none can be moved out of the loop.
+// One operand of each step comes from a small table, so that the products differ and the compiler
+// cannot move them out of the loop.
 
 namespace ttsrt::cpu {
 namespace {
 
-// Enough to hide the latency of a multiply-add, few enough for the registers.
+// Enough chains to hide the latency of a multiply-add, and few enough for the registers.
 constexpr int32_t kPeakChains = kTileRows >= 12 ? 12 : kTileRows >= 4 ? 6 : 3;
-constexpr int64_t kPeakOperands = 16;  // of 64 bytes
+constexpr int64_t kPeakOperands = 16;  // vectors of 64 bytes
 
 struct PeakFloat32 {
   static Vec start() { return zero(); }
@@ -56,7 +56,7 @@ float chain_kernel(const unsigned char* operands, int64_t steps) {
     for (int c = 0; c < kPeakChains; ++c) sums[c] = Step::add(moving, fixed[c], sums[c]);
   }
   float all = 0.0F;
-  for (int c = 0; c < kPeakChains; ++c) {  // every lane, or the others are never computed
+  for (int c = 0; c < kPeakChains; ++c) {  // sum all lanes, or the compiler drops the others
     float lanes[kLanes];
     static_assert(sizeof(sums[c]) == sizeof(lanes));
     memcpy(lanes, &sums[c], sizeof(lanes));

@@ -1,19 +1,19 @@
-// Matrix products over quantized panel16 weights (ops/weight.h): whole numbers with a scale per
-// output (w8: one group), or per output and group of inputs (w4).
+// Matrix products over quantized panel16 weights (ops/weight.h): integers with a scale per output
+// (w8, one group) or per output and group of inputs (w4).
 //
-// Decided: a group's sum is one chain over its inputs, and total = fma(scale, sum, total) over the
-// groups in order, whatever the number of rows. a16: the sum is a float32, as with bfloat16
-// weights; quants are widened in registers where rows are few, and panel by panel into scratch
-// where more than two tiles of rows meet them. a8: the sum is a whole number and exact; it starts
-// at what takes the weights' offset away (RowShape).
+// For any number of rows, the sum of a group is one chain over its inputs, and total =
+// fma(scale, sum, total) over the groups in order. With a16, the sum is a float32, as with bfloat16
+// weights; the weights are widened in registers if there are few rows, and panel by panel into
+// scratch memory if there are more than two tiles of rows. With a8, the sum is an integer and
+// exact; it starts with the correction for the weights' offset (RowShape).
 
 namespace ttsrt::cpu {
 namespace {
 
 #define TTSRT_INLINE __attribute__((always_inline)) inline
 
-// A block of a panel: what one load of quants is worth. It meets kWords times kInputWords words of
-// an input.
+// A block of a panel is one load of quantized weights. It is multiplied by kWords times kInputWords
+// words of an input.
 struct StepW8A16 {
   using Sum = Vec;
   static constexpr int64_t kBytes = 64;
@@ -72,7 +72,7 @@ struct StepW4A8 : StepW8A8 {
   static Vec scales(const void* p, int64_t at) { return StepW4A16::scales(p, at); }
 };
 
-// Where a group's sum begins; `head` are words of all rows of the tile.
+// Returns the start value of a group's sum; `head` has the head words of all rows of the tile.
 template <class Step, int Rows>
 TTSRT_INLINE typename Step::Sum start_of(const uint32_t* head, int row) {
   if constexpr (Step::kHead == 0) {
@@ -92,7 +92,8 @@ TTSRT_INLINE Vec scaled(Vec scales, const uint32_t* head, int row, typename Step
   }
 }
 
-// Word `Word` of the block `blocks` of each panel, for all rows. x: [kInputWords][Rows].
+// Adds the products of word `Word` of each panel's block to the sums of all rows.
+// x: [kInputWords][Rows].
 template <class Step, int Word, int Rows, int Panels, class Loaded>
 TTSRT_INLINE void add_word(const Loaded (&blocks)[Panels], const uint32_t* x,
                            typename Step::Sum (&sums)[Rows][Panels]) {
@@ -107,16 +108,16 @@ TTSRT_INLINE void add_word(const Loaded (&blocks)[Panels], const uint32_t* x,
   }
 }
 
-// One group of `Panels` panels from `w` on. x: [kHead + group_words][Rows].
+// One group of the panels that begin at `w`. x: [kHead + group_words][Rows].
 struct GroupArgs {
   const unsigned char* w;
   int64_t panel_bytes;
   int64_t blocks;  // at least 1
   const uint32_t* x;
-  const void* scales;    // of all panels
-  int64_t first_scales;  // place of the first panel's
-  int64_t panel_scales;  // from panel to panel
-  int64_t ahead;         // bytes_ahead
+  const void* scales;    // scales of all panels
+  int64_t first_scales;  // index of the first panel's scales
+  int64_t panel_scales;  // distance from panel to panel
+  int64_t ahead;         // prefetch distance, see bytes_ahead
 };
 
 template <class Step, int Rows, int Panels, bool Asks>
@@ -156,8 +157,8 @@ TTSRT_INLINE void add_group(const GroupArgs& group, Vec (&totals)[Rows][Panels])
   }
 }
 
-// The same where sums and totals don't fit the registers together: apart, the compiler keeps the
-// totals in memory and the sums where they belong.
+// Does the same if sums and totals together do not fit in the registers: in a separate function,
+// the compiler keeps the totals in memory and the sums in registers.
 template <class Step, int Rows, int Panels, bool Asks>
 __attribute__((noinline)) void add_group_apart(const GroupArgs& group,
                                                Vec (&totals)[Rows][Panels]) {
@@ -171,7 +172,8 @@ struct TilePlace {
   int32_t panels;
 };
 
-// The ends of all tiles, once and not once per kind and size of tile: that is most of the code.
+// Writes the outputs of a tile. It is one function for all kinds and sizes of tiles, because it is
+// most of the code.
 __attribute__((noinline)) void finish_tile(const LinearArgs& args, const Vec* totals,
                                            const TilePlace& tile) {
   for (int32_t r = 0; r < tile.rows; ++r) {
@@ -213,7 +215,7 @@ void multiply_groups(const LinearArgs& args, const unsigned char* w, const uint3
     group.x += (Step::kHead + args.row.group_words) * Rows;
     group.first_scales += kLanes;
   }
-  Vec kept[Rows * Panels];  // a copy, so that the totals themselves need no address
+  Vec kept[Rows * Panels];  // a copy, so that the totals can stay in registers
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; ++r) {
 #pragma GCC unroll 4
@@ -223,7 +225,7 @@ void multiply_groups(const LinearArgs& args, const unsigned char* w, const uint3
   finish_tile(args, kept, {first_row, rows < Rows ? rows : Rows, panel, Panels});
 }
 
-// Weights that were widened before.
+// Weights that were already widened.
 template <class Packed>
 struct StepUnpacked : StepW8A16 {
   static constexpr int kWords = 1;
@@ -246,7 +248,7 @@ struct Groups {
                        int32_t first_row, int32_t panel) {
     multiply_groups<Step, Rows, Panels, Asks>(args, w, x, first_row, panel);
   }
-  // `count` panels from `w` on to [inputs / 2][16] pairs each.
+  // Unpacks `count` panels from `w` on to [inputs / 2][16] pairs each.
   static void unpack(const RowShape& row, const unsigned char* w, int32_t count, void* out) {
     const unsigned char* end = w + count * panel_bytes(row);
     auto* to = static_cast<unsigned char*>(out);
@@ -263,7 +265,7 @@ struct Groups {
   }
 };
 
-// x [count] to int8 behind a head of two words (RowShape), up to `words` words of them.
+// Quantizes x [count] to `words` words of int8, after a head of two words (RowShape).
 inline void prepare_group(const float* x, int64_t count, int64_t words, int32_t offset,
                           uint32_t* out) {
   Ints magnitudes = set_ints(0);

@@ -1,10 +1,10 @@
-// What a draw over one row of logits spends its time on: argmax, the k-th largest, and exp of the
-// survivors.
+// The expensive parts of sampling from one row of logits: argmax, the k-th largest value, and exp
+// of the survivors.
 
 namespace ttsrt::cpu {
 namespace {
 
-// First index of the largest.
+// Returns the first index of the largest value.
 int32_t argmax_kernel(const float* values, int32_t count) {
   if (count < kLanes) {
     int32_t best = 0;
@@ -26,13 +26,14 @@ int32_t argmax_kernel(const float* values, int32_t count) {
   return found != 0 ? rest + __builtin_ctz(found) : 0;
 }
 
-// By bisection over the order of floats, from the highest bit down: exactly a value of the row.
+// Finds the k-th largest value by bisection over the bits of floats, from the highest bit down. The
+// result is exactly a value of the row.
 float kth_largest_kernel(const float* values, int32_t count, int32_t k) {
   const int32_t whole = count / kLanes * kLanes;
   float tail[kLanes];
   for (int32_t i = 0; i < kLanes; ++i)
     tail[i] = whole + i < count ? values[whole + i] : -__builtin_nanf("");
-  const Ints tail_keys = order_keys(load(tail));  // padding orders below everything
+  const Ints tail_keys = order_keys(load(tail));  // padding is smaller than every value
   uint32_t low = 0;
   for (int bit = 31; bit >= 0; --bit) {
     const uint32_t candidate = low | (1U << bit);

@@ -15,10 +15,10 @@ constexpr const char* kBytesBy = "vpmaddwd";
 
 constexpr int32_t kTileRows = 4;
 constexpr int32_t kWideRows = kTileRows;
-constexpr int kQueryRows = 1;       // that attention takes at once
-constexpr bool kAlwaysAsks = true;  // for panels ahead, whatever the rows
+constexpr int kQueryRows = 1;       // queries that attention handles together
+constexpr bool kAlwaysAsks = true;  // prefetches panels for any number of rows
 constexpr int32_t panels_in_flight(int32_t rows) { return rows == 1 ? 4 : rows == 2 ? 2 : 1; }
-constexpr int32_t kByteOffset = 128;  // of the weights in byte_quads
+constexpr int32_t kByteOffset = 128;  // offset of the weights in byte_quads
 
 struct Vec {
   __m256 a, b;
@@ -83,7 +83,7 @@ inline uint32_t mask_not_less(Vec x, Vec y) {
   const auto high = static_cast<uint32_t>(_mm256_movemask_ps(_mm256_cmp_ps(x.b, y.b, _CMP_GE_OQ)));
   return low | high << 8;
 }
-// p * 2^n for whole n in [-126, 128].
+// Returns p * 2^n for integers n in [-126, 128].
 inline __m256 half_scale(__m256 p, __m256 n) {
   const __m256i exponent =
       _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
@@ -91,7 +91,7 @@ inline __m256 half_scale(__m256 p, __m256 n) {
 }
 inline Vec scale_by_power(Vec p, Vec n) { return {half_scale(p.a, n.a), half_scale(p.b, n.b)}; }
 
-// Signed whole numbers that order as the floats do.
+// Returns signed integers with the same order as the floats.
 inline __m256i half_keys(__m256 x) {
   const __m256i bits = _mm256_castps_si256(x);
   return _mm256_xor_si256(
@@ -115,7 +115,7 @@ inline __m256 widen_f16(const uint16_t* p) {
 }
 inline Vec load_f16(const uint16_t* p) { return {widen_f16(p), widen_f16(p + 8)}; }
 
-// 16 pairs of bfloat16 and the dot product with one pair of an input.
+// 16 pairs of bfloat16, and their dot products with one pair of an input.
 struct Bf16Pairs {
   Vec even, odd;
 };
@@ -133,7 +133,7 @@ inline Bf16Pairs load_pairs(const void* p) {
   const __m256i y = _mm256_loadu_si256(static_cast<const __m256i*>(p) + 1);
   return {low_halves(x, y), high_halves(x, y)};
 }
-// Of numbers that bfloat16 holds.
+// Packs floats that bfloat16 represents exactly.
 inline __m256i half_pairs(__m256 even, __m256 odd) {
   return _mm256_or_si256(_mm256_srli_epi32(_mm256_castps_si256(even), 16),
                          _mm256_castps_si256(odd));
@@ -142,7 +142,7 @@ inline void store_pairs(void* p, const Bf16Pairs& x) {
   _mm256_storeu_si256(static_cast<__m256i*>(p), half_pairs(x.even.a, x.odd.a));
   _mm256_storeu_si256(static_cast<__m256i*>(p) + 1, half_pairs(x.even.b, x.odd.b));
 }
-// An input's pair is packed as two floats: widened once and not for every panel.
+// A pair of an input is packed as two floats, so that it is widened once and not for every panel.
 constexpr int kPairWords = 2;
 inline Bf16Pairs set_pair(const uint32_t* p, int64_t apart) {
   float even = 0.0F;
@@ -155,7 +155,7 @@ inline Vec dot_pairs(Bf16Pairs x, Bf16Pairs y, Vec sum) {
   return fma(x.odd, y.odd, fma(x.even, y.even, sum));
 }
 
-// Whole numbers, for inputs that are quantized.
+// Integers, for quantized inputs.
 inline Ints set_ints(int32_t x) { return {_mm256_set1_epi32(x), _mm256_set1_epi32(x)}; }
 inline Ints sum_of(Ints x, Ints y) {
   return {_mm256_add_epi32(x.a, y.a), _mm256_add_epi32(x.b, y.b)};
@@ -175,16 +175,16 @@ inline int32_t reduce_max(Ints x) {
   q = _mm_max_epi32(q, _mm_shuffle_epi32(q, 0x4E));
   return _mm_cvtsi128_si32(_mm_max_epi32(q, _mm_shuffle_epi32(q, 0xB1)));
 }
-// The bits of |x|, which order as the magnitudes do, NaN last.
+// Returns the bits of |x|, which have the same order as the magnitudes, with NaN last.
 inline Ints magnitude_bits(Vec x) {
   const __m256i mask = _mm256_set1_epi32(0x7FFFFFFF);
   return {_mm256_and_si256(_mm256_castps_si256(x.a), mask),
           _mm256_and_si256(_mm256_castps_si256(x.b), mask)};
 }
-// To the nearest, ties to even.
+// Rounds to nearest even.
 inline Ints to_ints(Vec x) { return {_mm256_cvtps_epi32(x.a), _mm256_cvtps_epi32(x.b)}; }
 inline Vec to_floats(Ints x) { return {_mm256_cvtepi32_ps(x.a), _mm256_cvtepi32_ps(x.b)}; }
-// Saturates.
+// Stores as int8 with saturation.
 inline void store_bytes(void* p, Ints x) {
   const __m256i shorts = _mm256_permute4x64_epi64(_mm256_packs_epi32(x.a, x.b), 0xD8);
   const __m128i bytes =
@@ -192,7 +192,7 @@ inline void store_bytes(void* p, Ints x) {
   _mm_storeu_si128(static_cast<__m128i*>(p), bytes);
 }
 
-// 16 int8 as floats; two of them, of one input and the next, as pairs.
+// 16 int8 as floats, and two such vectors, of one input and the next, as pairs.
 inline __m256 half_bytes(const unsigned char* p) {
   const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
   return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes));
@@ -202,7 +202,8 @@ inline Bf16Pairs load_byte_pairs(const unsigned char* p) {
   return {load_bytes(p), load_bytes(p + kLanes)};
 }
 
-// 64 bytes of quants, and what multiplies them: of 8 inputs, pairs 2 N and 2 N + 1.
+// 64 bytes of quantized weights; nibble_pairs<N> returns the pair of inputs 2 N and 2 N + 1 of a
+// block of 8.
 struct Block {
   __m256i a, b;
 };
@@ -222,8 +223,8 @@ Bf16Pairs nibble_pairs(Block x) {
        nibble_floats(_mm256_srli_epi32(x.b, 16 + 4 * N))}};
 }
 
-// Four bytes of each of 16 outputs, unsigned, and four int8 of an input, apart by even and odd, in
-// 16 bits each: the instruction that multiplies bytes here saturates its sums, this one doesn't.
+// Four unsigned bytes of each of 16 outputs, and four int8 of an input, split into even and odd and
+// widened to 16 bits, because AVX2's byte product saturates its sums and the 16-bit one does not.
 struct HalfQuads {
   __m256i even, odd;
 };
@@ -253,8 +254,8 @@ inline Ints dot_quads(const Quads& w, const HalfQuads& x, Ints sum) {
   return {half_dot(w.a, x, sum.a), half_dot(w.b, x, sum.b)};
 }
 
-// Into the L2 cache, not the L1. GCC 12 takes a function that only prefetches for one that does
-// nothing, and drops its calls, unless they are inlined first.
+// Prefetches into the L2 cache, not the L1. It is always inlined, because GCC 12 treats a function
+// that only prefetches as one without effect and drops its calls.
 __attribute__((always_inline)) inline void prefetch_far(const void* p) {
   _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1);
 }

@@ -10,9 +10,9 @@
 namespace ttsrt::cpu {
 namespace {
 
-constexpr int32_t kByteOffset = 128;  // of the weights in byte_quads
+constexpr int32_t kByteOffset = 128;  // offset of the weights in byte_quads
 
-constexpr int kQueryRows = 4;  // that attention takes at once
+constexpr int kQueryRows = 4;  // queries that attention handles together
 
 struct Vec {
   __m512 v;
@@ -53,15 +53,16 @@ inline Vec keep_first(Vec a, int32_t count, float fill) {
   return {_mm512_mask_blend_ps(first_lanes(count), _mm512_set1_ps(fill), a.v)};
 }
 inline uint32_t mask_not_less(Vec a, Vec b) { return _mm512_cmp_ps_mask(a.v, b.v, _CMP_GE_OQ); }
-// p * 2^n for whole n in [-126, 128].
+// Returns p * 2^n for integers n in [-126, 128].
 inline Vec scale_by_power(Vec p, Vec n) {
   const __m512i exponent =
       _mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n.v), _mm512_set1_epi32(127)), 23);
   return {_mm512_mul_ps(p.v, _mm512_castsi512_ps(exponent))};
 }
 
-// 16 whole numbers, of one type from loop to loop: GCC 12 keeps a sum twice, and one of them in
-// memory, where it is now 8 wide numbers and now 16 (products of bytes: half the speed).
+// 16 integers. The vector type is the same in all loops: if a sum is used as 8 wide integers in one
+// place and 16 in another, GCC 12 keeps two copies, one of them in memory, which halves the speed
+// of int8 products.
 typedef int32_t Words __attribute__((vector_size(64)));
 struct Ints {
   Words v;
@@ -69,7 +70,7 @@ struct Ints {
 inline __m512i raw(Ints a) { return reinterpret_cast<__m512i>(a.v); }
 inline Ints ints_of(__m512i v) { return {reinterpret_cast<Words>(v)}; }
 
-// Signed whole numbers that order as the floats do.
+// Returns signed integers with the same order as the floats.
 inline Ints order_keys(Vec a) {
   const __m512i bits = _mm512_castps_si512(a.v);
   return ints_of(_mm512_xor_si512(
@@ -87,20 +88,20 @@ inline Vec load_f16(const uint16_t* p) {
   return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
 }
 
-// Whole numbers, for inputs that are quantized.
+// Integers, for quantized inputs.
 inline Ints set_ints(int32_t x) { return ints_of(_mm512_set1_epi32(x)); }
 inline Ints sum_of(Ints a, Ints b) { return ints_of(_mm512_add_epi32(raw(a), raw(b))); }
 inline Ints larger(Ints a, Ints b) { return ints_of(_mm512_max_epi32(raw(a), raw(b))); }
 inline int32_t reduce_add(Ints a) { return _mm512_reduce_add_epi32(raw(a)); }
 inline int32_t reduce_max(Ints a) { return _mm512_reduce_max_epi32(raw(a)); }
-// The bits of |x|, which order as the magnitudes do, NaN last.
+// Returns the bits of |x|, which have the same order as the magnitudes, with NaN last.
 inline Ints magnitude_bits(Vec a) {
   return ints_of(_mm512_and_si512(_mm512_castps_si512(a.v), _mm512_set1_epi32(0x7FFFFFFF)));
 }
-// To the nearest, ties to even.
+// Rounds to nearest even.
 inline Ints to_ints(Vec a) { return ints_of(_mm512_cvtps_epi32(a.v)); }
 inline Vec to_floats(Ints a) { return {_mm512_cvtepi32_ps(raw(a))}; }
-// Saturates.
+// Stores as int8 with saturation.
 inline void store_bytes(void* p, Ints a) {
   _mm_storeu_si128(static_cast<__m128i*>(p), _mm512_cvtsepi32_epi8(raw(a)));
 }
@@ -111,14 +112,14 @@ inline Vec load_bytes(const unsigned char* p) {
   return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes))};
 }
 
-// 64 bytes of quants.
+// 64 bytes of quantized weights.
 struct Block {
   __m512i v;
 };
 inline Block load_block(const void* p) { return {_mm512_loadu_si512(p)}; }
 
-// Into the L2 cache, not the L1. GCC 12 takes a function that only prefetches for one that does
-// nothing, and drops its calls, unless they are inlined first.
+// Prefetches into the L2 cache, not the L1. It is always inlined, because GCC 12 treats a function
+// that only prefetches as one without effect and drops its calls.
 __attribute__((always_inline)) inline void prefetch_far(const void* p) {
   _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1);
 }

@@ -1,4 +1,4 @@
-// Products of bytes on AVX-512 without VNNI.
+// Byte products on AVX-512 without VNNI.
 #pragma once
 
 #include "cpu/kernels/vec_avx512.h"
@@ -8,8 +8,9 @@ namespace {
 
 constexpr const char* kBytesBy = "vpmaddwd";
 
-// Four bytes of each of 16 outputs, unsigned, and four int8 of an input, apart by even and odd, in
-// 16 bits each: the instruction that multiplies bytes here saturates its sums, this one doesn't.
+// Four unsigned bytes of each of 16 outputs, and four int8 of an input, split into even and odd and
+// widened to 16 bits, because this level's byte product saturates its sums and the 16-bit one does
+// not.
 struct Quads {
   __m512i even, odd;
 };

@@ -1,4 +1,4 @@
-// Products of bytes on AVX-512 VNNI: one instruction multiplies 16 times four of them and adds.
+// Byte products on AVX-512 VNNI: one instruction multiplies 16 groups of four bytes and adds them.
 #pragma once
 
 #include "cpu/kernels/vec_avx512.h"
@@ -8,7 +8,7 @@ namespace {
 
 constexpr const char* kBytesBy = "vpdpbusd";
 
-// Four bytes of each of 16 outputs, unsigned, and four int8 of an input.
+// Four unsigned bytes of each of 16 outputs, and four int8 of an input.
 struct Quads {
   __m512i v;
 };

@@ -1,5 +1,5 @@
-// 16 floats without wide instructions: compiler vectors, which become whatever the base machine
-// has.
+// 16 floats without wide instructions, as compiler vectors, which use the instructions of the base
+// machine.
 #pragma once
 
 #include <stdint.h>
@@ -15,10 +15,10 @@ constexpr const char* kBytesBy = "multiply and add of 16 bits";
 
 constexpr int32_t kTileRows = 2;
 constexpr int32_t kWideRows = kTileRows;
-constexpr int kQueryRows = 1;       // that attention takes at once
-constexpr bool kAlwaysAsks = true;  // for panels ahead, whatever the rows
+constexpr int kQueryRows = 1;       // queries that attention handles together
+constexpr bool kAlwaysAsks = true;  // prefetches panels for any number of rows
 constexpr int32_t panels_in_flight(int32_t rows) { return rows == 1 ? 2 : 1; }
-constexpr int32_t kByteOffset = 128;  // of the weights in byte_quads
+constexpr int32_t kByteOffset = 128;  // offset of the weights in byte_quads
 
 typedef float Floats __attribute__((vector_size(64)));
 typedef int32_t Ints __attribute__((vector_size(64)));
@@ -77,7 +77,7 @@ inline uint32_t mask_not_less(Vec a, Vec b) {
   for (int i = 0; i < kLanes; ++i) bits |= static_cast<uint32_t>(m[i] & 1) << i;
   return bits;
 }
-// p * 2^n for whole n in [-126, 128].
+// Returns p * 2^n for integers n in [-126, 128].
 inline Vec scale_by_power(Vec p, Vec n) {
   const Ints exponent = (__builtin_convertvector(n.v, Ints) + 127) << 23;
   Vec power;
@@ -85,7 +85,7 @@ inline Vec scale_by_power(Vec p, Vec n) {
   return {p.v * power.v};
 }
 
-// Signed whole numbers that order as the floats do.
+// Returns signed integers with the same order as the floats.
 inline Ints order_keys(Vec a) {
   Ints bits;
   memcpy(&bits, &a.v, sizeof(bits));
@@ -125,7 +125,7 @@ inline Vec load_f16(const uint16_t* p) {
   return r;
 }
 
-// 16 pairs of bfloat16 and the dot product with one pair of an input.
+// 16 pairs of bfloat16, and their dot products with one pair of an input.
 struct Bf16Pairs {
   Floats even;
   Floats odd;
@@ -143,7 +143,7 @@ inline Bf16Pairs load_pairs(const void* p) {
   memcpy(&bits, p, sizeof(bits));
   return split_pairs(bits);
 }
-// Of numbers that bfloat16 holds.
+// Packs floats that bfloat16 represents exactly.
 inline void store_pairs(void* p, const Bf16Pairs& a) {
   uint32_t even[kLanes];
   uint32_t odd[kLanes];
@@ -152,7 +152,7 @@ inline void store_pairs(void* p, const Bf16Pairs& a) {
   for (int i = 0; i < kLanes; ++i) odd[i] |= even[i] >> 16;
   memcpy(p, odd, sizeof(odd));
 }
-// An input's pair is packed as two floats: widened once and not for every panel.
+// A pair of an input is packed as two floats, so that it is widened once and not for every panel.
 constexpr int kPairWords = 2;
 inline Bf16Pairs set_pair(const uint32_t* p, int64_t apart) {
   float even = 0.0F;
@@ -165,7 +165,7 @@ inline Vec dot_pairs(Bf16Pairs a, Bf16Pairs b, Vec sum) {
   return {a.odd * b.odd + (a.even * b.even + sum.v)};
 }
 
-// Whole numbers, for inputs that are quantized.
+// Integers, for quantized inputs.
 typedef int16_t Shorts __attribute__((vector_size(64)));
 
 inline Ints set_ints(int32_t x) { return Ints{} + x; }
@@ -181,13 +181,13 @@ inline int32_t reduce_max(Ints a) {
   for (int i = 1; i < kLanes; ++i) m = a[i] > m ? a[i] : m;
   return m;
 }
-// The bits of |x|, which order as the magnitudes do, NaN last.
+// Returns the bits of |x|, which have the same order as the magnitudes, with NaN last.
 inline Ints magnitude_bits(Vec a) {
   Ints bits;
   memcpy(&bits, &a.v, sizeof(bits));
   return bits & 0x7FFFFFFF;
 }
-// To the nearest, ties to even, for magnitudes below 2^22: the sum's spacing is 1.
+// Rounds to nearest even. Magnitudes must be below 2^22, so that the spacing of the sum is 1.
 inline Ints to_ints(Vec a) {
   const Floats magic = Floats{} + 12582912.0F;  // 1.5 * 2^23
   return __builtin_convertvector((a.v + magic) - magic, Ints);
@@ -199,7 +199,7 @@ inline void store_bytes(void* p, Ints a) {
   memcpy(p, bytes, sizeof(bytes));
 }
 
-// 16 int8 as floats; two of them, of one input and the next, as pairs.
+// 16 int8 as floats, and two such vectors, of one input and the next, as pairs.
 inline Vec load_bytes(const unsigned char* p) {
   Vec r;
   for (int i = 0; i < kLanes; ++i) r.v[i] = static_cast<float>(static_cast<int8_t>(p[i]));
@@ -209,7 +209,8 @@ inline Bf16Pairs load_byte_pairs(const unsigned char* p) {
   return {load_bytes(p).v, load_bytes(p + kLanes).v};
 }
 
-// 64 bytes of quants, and what multiplies them: of 8 inputs, pairs 2 N and 2 N + 1.
+// 64 bytes of quantized weights; nibble_pairs<N> returns the pair of inputs 2 N and 2 N + 1 of a
+// block of 8.
 struct Block {
   Ints v;
 };
@@ -224,8 +225,8 @@ Bf16Pairs nibble_pairs(Block a) {
   return {nibble_floats(a.v >> (4 * N)), nibble_floats(a.v >> (16 + 4 * N))};
 }
 
-// Four bytes of each of 16 outputs, unsigned, and four int8 of an input, apart by even and odd: a
-// product fits 16 bits, since 255 * 127 does.
+// Four unsigned bytes of each of 16 outputs, and four int8 of an input, split into even and odd.
+// Products fit in 16 bits, because 255 * 127 < 2^15.
 struct Quads {
   Shorts even, odd;
 };
@@ -254,8 +255,8 @@ inline Ints dot_quads(const Quads& w, const Quads& x, Ints sum) {
   return sum + widened(w.even * x.even) + widened(w.odd * x.odd);
 }
 
-// Into the L2 cache, not the L1. GCC 12 takes a function that only prefetches for one that does
-// nothing, and drops its calls, unless they are inlined first.
+// Prefetches into the L2 cache, not the L1. It is always inlined, because GCC 12 treats a function
+// that only prefetches as one without effect and drops its calls.
 __attribute__((always_inline)) inline void prefetch_far(const void* p) {
   __builtin_prefetch(p, 0, 2);
 }

@@ -1,5 +1,5 @@
-// 16 floats in four NEON registers (ARMv8.0). What adds up whole products of bytes is in
-// vec_neon_mull.h and vec_neon_dot.h.
+// 16 floats in four NEON registers (ARMv8.0). Sums of byte products are in vec_neon_mull.h and
+// vec_neon_dot.h.
 #pragma once
 
 #include <arm_neon.h>
@@ -15,10 +15,10 @@ constexpr const char* kPairsBy = "fmla of widened pairs";
 
 constexpr int32_t kTileRows = 4;  // 16 of the 32 registers are sums
 constexpr int32_t kWideRows = kTileRows;
-constexpr int kQueryRows = 1;       // that attention takes at once
-constexpr bool kAlwaysAsks = true;  // for panels ahead, whatever the rows
+constexpr int kQueryRows = 1;       // queries that attention handles together
+constexpr bool kAlwaysAsks = true;  // prefetches panels for any number of rows
 constexpr int32_t panels_in_flight(int32_t rows) { return rows <= 2 ? 2 : 1; }
-constexpr int32_t kByteOffset = 0;  // of the weights in byte_quads: it makes them signed
+constexpr int32_t kByteOffset = 0;  // offset of the weights in byte_quads, which makes them signed
 
 template <class Register>
 struct Four {
@@ -27,7 +27,7 @@ struct Four {
 using Vec = Four<float32x4_t>;
 using Ints = Four<int32x4_t>;
 
-// f of the first registers, of the second, and so on.
+// Applies f to the first registers, to the second ones, and so on.
 template <class F, class... Of>
 inline auto each(F f, const Four<Of>&... x) -> Four<decltype(f(x.a...))> {
   return {f(x.a...), f(x.b...), f(x.c...), f(x.d...)};
@@ -74,8 +74,8 @@ inline Vec operator*(const Vec& x, const Vec& y) {
 inline Vec operator/(const Vec& x, const Vec& y) {
   return each([](auto p, auto q) { return vdivq_f32(p, q); }, x, y);
 }
-// As elsewhere the second where one is no number; the instructions for it would give the number, or
-// none.
+// If an operand is NaN, returns the second one, as on the other levels. NEON's max and min
+// instructions would return the number, or NaN.
 inline float32x4_t larger_of(float32x4_t x, float32x4_t y) {
   return vbslq_f32(vcgtq_f32(x, y), x, y);
 }
@@ -109,7 +109,7 @@ inline uint32_t mask_not_less(const Vec& x, const Vec& y) {
       each([&](auto p, auto q) { return vaddvq_u32(vandq_u32(vcgeq_f32(p, q), bits)); }, x, y);
   return masks.a | masks.b << 4 | masks.c << 8 | masks.d << 12;
 }
-// p * 2^n for whole n in [-126, 128].
+// Returns p * 2^n for integers n in [-126, 128].
 inline Vec scale_by_power(const Vec& p, const Vec& n) {
   return each(
       [](auto value, auto power) {
@@ -120,7 +120,7 @@ inline Vec scale_by_power(const Vec& p, const Vec& n) {
       p, n);
 }
 
-// Signed whole numbers that order as the floats do.
+// Returns signed integers with the same order as the floats.
 inline Ints order_keys(const Vec& x) {
   return each(
       [](auto p) {
@@ -155,7 +155,7 @@ inline Vec load_f16(const uint16_t* p) {
           vcvt_high_f32_f16(y)};
 }
 
-// 64 bytes: 16 words of pairs, or of quants.
+// 64 bytes: 16 words of bfloat16 pairs or of quantized weights.
 using Words = Four<uint32x4_t>;
 inline Words load_words(const void* p) {
   const auto* words = static_cast<const uint8_t*>(p);  // panels need no alignment here
@@ -164,7 +164,7 @@ inline Words load_words(const void* p) {
                                vld1q_u8(words + 48)});
 }
 
-// 16 pairs of bfloat16 and the dot product with one pair of an input.
+// 16 pairs of bfloat16, and their dot products with one pair of an input.
 struct Bf16Pairs {
   Vec even, odd;
 };
@@ -174,7 +174,7 @@ inline Bf16Pairs split_pairs(const Words& words) {
                words)};
 }
 inline Bf16Pairs load_pairs(const void* p) { return split_pairs(load_words(p)); }
-// Of numbers that bfloat16 holds.
+// Packs floats that bfloat16 represents exactly.
 inline void store_pairs(void* p, const Bf16Pairs& x) {
   const Words words = each(
       [](auto even, auto odd) {
@@ -187,7 +187,7 @@ inline void store_pairs(void* p, const Bf16Pairs& x) {
   vst1q_u8(bytes + 32, vreinterpretq_u8_u32(words.c));
   vst1q_u8(bytes + 48, vreinterpretq_u8_u32(words.d));
 }
-// An input's pair is packed as two floats: widened once and not for every panel.
+// A pair of an input is packed as two floats, so that it is widened once and not for every panel.
 constexpr int kPairWords = 2;
 inline Bf16Pairs set_pair(const uint32_t* p, int64_t apart) {
   return {all_four(vreinterpretq_f32_u32(vdupq_n_u32(*p))),
@@ -197,7 +197,7 @@ inline Vec dot_pairs(const Bf16Pairs& x, const Bf16Pairs& y, const Vec& sum) {
   return fma(x.odd, y.odd, fma(x.even, y.even, sum));
 }
 
-// Whole numbers, for inputs that are quantized.
+// Integers, for quantized inputs.
 inline Ints set_ints(int32_t x) { return all_four(vdupq_n_s32(x)); }
 inline Ints sum_of(const Ints& x, const Ints& y) {
   return each([](auto p, auto q) { return vaddq_s32(p, q); }, x, y);
@@ -211,25 +211,25 @@ inline int32_t reduce_add(const Ints& x) {
 inline int32_t reduce_max(const Ints& x) {
   return vmaxvq_s32(vmaxq_s32(vmaxq_s32(x.a, x.b), vmaxq_s32(x.c, x.d)));
 }
-// The bits of |x|, which order as the magnitudes do, NaN last.
+// Returns the bits of |x|, which have the same order as the magnitudes, with NaN last.
 inline Ints magnitude_bits(const Vec& x) {
   return each([](auto p) { return vreinterpretq_s32_f32(vabsq_f32(p)); }, x);
 }
-// To the nearest, ties to even.
+// Rounds to nearest even.
 inline Ints to_ints(const Vec& x) {
   return each([](auto p) { return vcvtnq_s32_f32(p); }, x);
 }
 inline Vec to_floats(const Ints& x) {
   return each([](auto p) { return vcvtq_f32_s32(p); }, x);
 }
-// Saturates.
+// Stores as int8 with saturation.
 inline void store_bytes(void* p, const Ints& x) {
   const int16x8_t low = vqmovn_high_s32(vqmovn_s32(x.a), x.b);
   const int16x8_t high = vqmovn_high_s32(vqmovn_s32(x.c), x.d);
   vst1q_s8(static_cast<int8_t*>(p), vqmovn_high_s16(vqmovn_s16(low), high));
 }
 
-// 16 int8 as floats; two of them, of one input and the next, as pairs.
+// 16 int8 as floats, and two such vectors, of one input and the next, as pairs.
 inline Vec load_bytes(const unsigned char* p) {
   const int8x16_t bytes = vreinterpretq_s8_u8(vld1q_u8(p));
   const int16x8_t low = vmovl_s8(vget_low_s8(bytes));
@@ -241,14 +241,15 @@ inline Bf16Pairs load_byte_pairs(const unsigned char* p) {
   return {load_bytes(p), load_bytes(p + kLanes)};
 }
 
-// 64 bytes of quants, and what multiplies them: of 8 inputs, pairs 2 N and 2 N + 1.
+// 64 bytes of quantized weights; nibble_pairs<N> returns the pair of inputs 2 N and 2 N + 1 of a
+// block of 8.
 struct Block {
   Words words;
 };
 inline Block load_block(const void* p) { return {load_words(p)}; }
 
-// Of each word the nibble below bit `Top`, 8 less: with its highest bit turned over, at the top of
-// the word, it is signed, and 2^28 times as large.
+// Returns the nibble below bit `Top` of each word, minus 8. With its highest bit inverted and
+// shifted to the top of the word, the nibble is a signed integer times 2^28.
 template <int Top>
 inline Vec nibble_floats(const Words& words) {
   return each(
@@ -265,7 +266,7 @@ Bf16Pairs nibble_pairs(const Block& x) {
   return {nibble_floats<4 * N + 4>(x.words), nibble_floats<4 * N + 20>(x.words)};
 }
 
-// Four bytes of each of 16 outputs, and four int8 of an input.
+// Four signed bytes of each of 16 outputs, and four int8 of an input.
 using Quads = Four<int8x16_t>;
 inline Quads byte_quads(const Block& x) {
   return each(
@@ -275,7 +276,7 @@ inline Quads byte_quads(const Block& x) {
       },
       x.words);
 }
-// In [0, 15]: the byte is signed, and nothing has been taken away.
+// The nibbles are in [0, 15], so they are valid signed bytes, and no offset was subtracted.
 template <int N>
 Quads nibble_quads(const Block& x) {
   return each(
@@ -291,8 +292,8 @@ Quads nibble_quads(const Block& x) {
 }
 inline int8x16_t set_quad(const uint32_t* p) { return vreinterpretq_s8_u32(vdupq_n_u32(*p)); }
 
-// Into the L2 cache, not the L1. GCC 12 takes a function that only prefetches for one that does
-// nothing, and drops its calls, unless they are inlined first.
+// Prefetches into the L2 cache, not the L1. It is always inlined, because GCC 12 treats a function
+// that only prefetches as one without effect and drops its calls.
 __attribute__((always_inline)) inline void prefetch_far(const void* p) {
   __builtin_prefetch(p, 0, 2);
 }

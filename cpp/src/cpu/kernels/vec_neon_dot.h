@@ -1,4 +1,4 @@
-// Whole products of bytes by Arm's dot products: one instruction for four outputs.
+// Byte products by Arm's dot product instruction, which handles four outputs.
 #pragma once
 
 #include "cpu/kernels/vec_neon.h"

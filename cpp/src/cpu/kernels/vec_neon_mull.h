@@ -1,4 +1,4 @@
-// Whole products of bytes on NEON alone: by multiplications that widen them to 16 bits.
+// Byte products on base NEON, by multiplications that widen to 16 bits.
 #pragma once
 
 #include "cpu/kernels/vec_neon.h"
@@ -8,7 +8,7 @@ namespace {
 
 constexpr const char* kBytesBy = "smull";
 
-// Two products fit 16 bits: 2 * 128 * 127 < 2^15.
+// The sum of two products fits in 16 bits: 2 * 128 * 127 < 2^15.
 inline Ints dot_quads(const Quads& w, int8x16_t x, const Ints& sum) {
   return each(
       [&](auto weights, auto part) {
