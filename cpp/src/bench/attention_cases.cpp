@@ -1,4 +1,4 @@
-// Decode rows over a paged cache, and over a text.
+// Benchmarks of decode rows that attend to a paged cache, and to a text.
 #include <algorithm>
 
 #include "bench/op_case.h"
@@ -7,20 +7,22 @@
 namespace ttsrt::bench {
 namespace {
 
-constexpr std::int32_t kFilledRows = 64;  // of a sequence; copies of their blocks make the rest
-constexpr std::int32_t kMaxLayers = 64;   // of cross-attention: rules name layers by 64 bits
+constexpr std::int32_t kFilledRows =
+    64;  // rows of a sequence that are computed; the rest are copies of blocks
+constexpr std::int32_t kMaxLayers =
+    64;  // of cross-attention, because rules have a bit per layer in 64 bits
 
 std::int64_t width_of(const CaseOptions& options) {
   return std::int64_t{options.heads} * options.head_dim;
 }
 
-// Requests are not equally far: from half of `length` to all of it.
+// Requests have different lengths, from half of `length` to all of it.
 std::int32_t length_of(const CaseOptions& options, std::int32_t row) {
   const std::int64_t less = std::int64_t{options.length} * row / (std::int64_t{2} * options.rows);
   return options.length - static_cast<std::int32_t>(less);
 }
 
-// Keys and values of all rows; what an attention op reads and does.
+// Counts the keys and values of all rows, and the bytes and operations of an attention op.
 void count_attention(const CaseOptions& options, std::int64_t row_width, std::int32_t most,
                      OpCase& made) {
   std::int64_t positions = 0;
@@ -37,7 +39,8 @@ void count_attention(const CaseOptions& options, std::int64_t row_width, std::in
       repeats_of(options, static_cast<double>(kept), static_cast<double>(made.operations), most);
 }
 
-// Block tables of all rows, dealt out in turns so that no request's blocks lie side by side.
+// Returns the block tables of all rows. Rows get blocks in turns, so that no request's blocks are
+// adjacent.
 std::vector<std::vector<std::int32_t>> deal_blocks(const CaseOptions& options,
                                                    std::int32_t& num_blocks) {
   std::vector<std::vector<std::int32_t>> tables(static_cast<std::size_t>(options.rows));
@@ -51,7 +54,7 @@ std::vector<std::vector<std::int32_t>> deal_blocks(const CaseOptions& options,
   return tables;
 }
 
-// Fills the first blocks of the first request and copies them everywhere else, in all layers.
+// Fills the first blocks of the first request and copies them to all other blocks, in all layers.
 void fill_cache(const CaseOptions& options, const std::vector<std::vector<std::int32_t>>& tables,
                 OpCase& made) {
   const std::int64_t width = width_of(options);
@@ -86,7 +89,7 @@ void fill_cache(const CaseOptions& options, const std::vector<std::vector<std::i
   made.fills.push_back(std::move(fill));
 }
 
-// Keys and values of every request's text, in all layers.
+// Fills keys and values of every request's text, in all layers.
 void fill_memory(const CaseOptions& options, OpCase& made) {
   const std::int64_t width = width_of(options);
   Fill fill;
@@ -110,7 +113,7 @@ void fill_memory(const CaseOptions& options, OpCase& made) {
   made.fills.push_back(std::move(fill));
 }
 
-// A request whose prior is found and applied in every layer.
+// Returns a request whose prior is estimated and applied in every layer.
 step::Admission with_prior(std::int32_t slot, std::int32_t text_len, std::int32_t layers) {
   step::Admission admission;
   admission.slot = slot;

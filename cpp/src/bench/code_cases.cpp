@@ -1,4 +1,4 @@
-// Draws of codes: from independent heads, and by a local transformer.
+// Benchmarks of sampling codes from independent heads and with a local transformer.
 #include <algorithm>
 
 #include "bench/op_case.h"
@@ -9,7 +9,7 @@
 namespace ttsrt::bench {
 namespace {
 
-// A guided request that draws among the likeliest 80, or takes the likeliest.
+// Returns a guided request that samples from the 80 most likely codes, or takes the most likely.
 step::Admission drawing(const CaseOptions& options, std::int32_t slot, float temperature) {
   step::Admission admission;
   admission.slot = slot;
@@ -23,7 +23,7 @@ step::Admission drawing(const CaseOptions& options, std::int32_t slot, float tem
   return admission;
 }
 
-// Requests with a conditional and an unconditional row each; the input is [2 * rows, width].
+// Adds requests with a conditional and an unconditional row each; the input is [2 * rows, width].
 ops::BufferId add_guided_input(const CaseOptions& options, std::int64_t width, OpCase& made) {
   check_bytes("rows", 8.0 * options.rows * static_cast<double>(width));
   made.state.slots = options.rows;
@@ -34,7 +34,8 @@ ops::BufferId add_guided_input(const CaseOptions& options, std::int64_t width, O
   return input;
 }
 
-// A product [rows, cols] of the local transformer, counted as often as a stack of codes needs it.
+// Adds a product [rows, cols] of the local transformer, and counts it as often as a stack of codes
+// runs it.
 ops::Weight counted(const CaseOptions& options, std::int64_t rows, std::int64_t cols,
                     std::int64_t times, OpCase& made) {
   check_bytes("outputs, inputs and vocab", 4.0 * static_cast<double>(rows * cols));

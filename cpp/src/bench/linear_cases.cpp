@@ -1,4 +1,4 @@
-// Products, norms and embeddings.
+// Benchmarks of products, norms and embeddings.
 #include "bench/op_case.h"
 #include "bench/op_options.h"
 #include "model/pack.h"
@@ -10,7 +10,7 @@ std::int64_t row_bytes(const CaseOptions& options, std::int64_t width) {
   return options.rows * width * std::int64_t{sizeof(float)};
 }
 
-// What "linear" and "norm_linear" count.
+// Counts bytes and operations of "linear" and "norm_linear".
 void count_product(const CaseOptions& options, const ops::Weight& weight, OpCase& made) {
   std::size_t stored = model::packed_bytes(weight);
   if (weight.scales != nullptr) stored += model::packed_bytes(model::scales_of(weight));
@@ -21,7 +21,7 @@ void count_product(const CaseOptions& options, const ops::Weight& weight, OpCase
       repeats_of(options, static_cast<double>(stored), static_cast<double>(made.operations));
 }
 
-// A case whose input is [rows, inputs] of one slot.
+// Starts a case whose input is [rows, inputs] of one slot.
 std::unique_ptr<OpCase> start(const CaseOptions& options, ops::BufferId& x) {
   const double widest = std::max(options.inputs, options.outputs);
   check_bytes("outputs and inputs", 4.0 * options.outputs * options.inputs);
@@ -50,7 +50,7 @@ std::unique_ptr<OpCase> make_linear(const CaseOptions& options) {
   return made;
 }
 
-// Each product needs normalised rows that nothing else reads, or they are not fused.
+// Every product has normalised rows that no other op reads, because otherwise they are not fused.
 std::unique_ptr<OpCase> make_norm_linear(const CaseOptions& options) {
   ops::BufferId x = ops::kNoBuffer;
   auto made = start(options, x);
@@ -84,7 +84,7 @@ std::unique_ptr<OpCase> make_layer_norm(const CaseOptions& options) {
   return made;
 }
 
-// Its rows recur, so the tables' lines are in the caches from the second iteration on.
+// The rows repeat, so the cache lines of the tables are cached from the second iteration on.
 std::unique_ptr<OpCase> make_embed_rows(const CaseOptions& options) {
   const std::int64_t table_rows = std::int64_t{options.codebooks} * options.vocab;
   check_bytes("codebooks, vocab and outputs",

@@ -42,7 +42,7 @@ const Family& family_of(const std::string& name) {
   throw ConfigError(message("family: expected one of ", known, ", got \"", name, "\""));
 }
 
-// A case on a device, filled and compiled.
+// A case on a device, with its state filled and its Program compiled.
 class Prepared {
  public:
   Prepared(const std::string& device, std::int32_t num_threads, std::unique_ptr<OpCase> made)
@@ -90,13 +90,13 @@ class Prepared {
  private:
   void run_queued() { backend_->collect(backend_->submit(), output_); }
 
-  std::unique_ptr<OpCase> case_;  // outlives what is compiled over its weights
+  std::unique_ptr<OpCase> case_;  // outlives the executable, which uses its weights
   std::unique_ptr<ops::Backend> backend_;
   std::unique_ptr<ops::Executable> executable_;
   step::StepOutput output_;  // of the last flight
 };
 
-// What is checked is small enough for the reference.
+// Returns options for a check that is small enough for the reference.
 CaseOptions checked_options(const OpBenchOptions& options, const Family& family) {
   CaseOptions chosen{options, true};
   chosen.rows = std::min(options.rows, family.max_checked_rows);

@@ -11,10 +11,10 @@ namespace {
 
 constexpr std::align_val_t kAlignment{64};
 constexpr double kBeyondCaches = 268435456.0;  // bytes
-constexpr double kMaxOperations = 4e9;         // of an iteration whose ops have their own weights
+constexpr double kMaxOperations = 4e9;         // per iteration, if every op has its own weights
 constexpr std::int32_t kResidentOps = 16;
 
-// A number in [-1, 1) for (seed, index): SplitMix64's finaliser.
+// Returns a number in [-1, 1) for (seed, index), by the finaliser of SplitMix64.
 float random_value(std::uint64_t seed, std::uint64_t index) {
   std::uint64_t bits = seed * 0x9E3779B97F4A7C15ULL + (index + 1) * 0xD1B54A32D192ED03ULL;
   bits = (bits ^ (bits >> 30)) * 0xBF58476D1CE4E5B9ULL;

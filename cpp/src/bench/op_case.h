@@ -1,9 +1,9 @@
-// One benchmark as plain values: the Program that is timed, the state it needs and the rows it runs
-// on. Nothing here has touched a device.
+// One benchmark as plain values: the Program to be timed, the state it needs and the rows it runs
+// on. Nothing here uses a device.
 //
-// Decided: inputs come from an EmbedRows over given vectors at the head of the Program; many ops
-// behind it make it vanish in the time. Weights and caches are random by a hash, so two cases of
-// the same options are equal and a device can be compared with the reference.
+// Inputs come from an EmbedRows over given vectors at the start of the Program; so many ops follow
+// it that its time does not matter. Weights and caches are pseudo-random by a hash, so two cases
+// with the same options are equal and a device can be compared with the reference.
 #pragma once
 
 #include <cstddef>
@@ -19,32 +19,32 @@
 
 namespace ttsrt::bench {
 
-// A Program that runs once on each of its batches before anything is timed.
+// A Program that runs once on each of its batches before the timed runs.
 struct Fill {
   ops::Program program;
   std::vector<step::RowBatch> batches;
 };
 
-// What a product's weights are stored as.
+// The storage format of a product's weights.
 struct PanelKind {
   DType dtype = DType::float32;
   model::QuantizationPlan quantization;
 };
 
-// Arrays that Programs and batches point to; they stay where they are.
+// The arrays to which Programs and batches point; their addresses do not change.
 class Arrays {
  public:
-  // Values in [-scale, scale), of a seed of their own.
+  // Returns values in [-scale, scale), with a new seed.
   const float* random(std::int64_t count, float scale = 1.0F);
-  // Numbers below `limit`.
+  // Returns numbers below `limit`.
   const std::int32_t* random_ids(std::int64_t count, std::int32_t limit);
   const std::int32_t* keep(std::vector<std::int32_t> values);
 
-  // Weights of random values: a matrix of products, a table, a vector around `center`.
+  // Return weights of random values: a matrix of a product, a table, a vector around `center`.
   ops::Weight panel(std::int64_t rows, std::int64_t cols, const PanelKind& kind);
   ops::Weight table(std::int64_t rows, std::int64_t cols, DType dtype);
   ops::Weight vector(std::int64_t size, float center);
-  // The same values at a place of their own.
+  // Returns a weight with the same values at another address.
   ops::Weight copy(const ops::Weight& weight);
 
  private:
@@ -64,27 +64,27 @@ struct OpCase {
   ops::StateSpec state;
   std::vector<step::Admission> admissions;
   std::vector<Fill> fills;
-  std::vector<step::BlockCopy> copies;  // after the fills
+  std::vector<step::BlockCopy> copies;  // made after the fills
   ops::Program program;
   step::RowBatch batch;
   std::int32_t num_ops = 0;
-  std::int64_t bytes = 0;       // of an op
-  std::int64_t operations = 0;  // of an op
+  std::int64_t bytes = 0;       // per op
+  std::int64_t operations = 0;  // per op
   ops::BufferId result = ops::kNoBuffer;
   Arrays arrays;
 };
 
-// `is_check`: one op at few rows, with all that it leaves kept.
+// `is_check` makes a case of one op with few rows, whose results are all kept.
 struct CaseOptions : OpBenchOptions {
   bool is_check = false;
 };
 
-// How often an op that moves `bytes` of its own and does `operations` stands in a Program.
+// Returns how often a Program repeats an op that reads `bytes` of its own and does `operations`.
 std::int32_t repeats_of(const CaseOptions& options, double bytes, double operations,
                         std::int32_t most = 256);
 
-// Starts the Program with an input [rows, width] of random vectors, a segment for each
-// `rows_per_segment` rows, each in the slot of its number.
+// Starts the Program with an input [rows, width] of random vectors. Every `rows_per_segment` rows
+// are a segment, and segment i uses slot i.
 ops::BufferId add_input(OpCase& made, std::int32_t rows, std::int64_t width,
                         std::int32_t rows_per_segment);
 

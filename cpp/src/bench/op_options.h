@@ -1,4 +1,4 @@
-// What a benchmark of an op may ask for.
+// Checks the options of op benchmarks.
 #pragma once
 
 #include "bench/op_case.h"
@@ -7,14 +7,13 @@
 
 namespace ttsrt::bench {
 
-// Throws ConfigError for a field that is out of range or an unknown name; the family is looked up
-// elsewhere.
+// Throws ConfigError if a field is out of range or a name is unknown. It does not check the family.
 void check_options(const OpBenchOptions& options);
 
-// Throws ConfigError where so many bytes are more than a benchmark may take.
+// Throws ConfigError if `bytes` is more than a benchmark may use.
 void check_bytes(const char* what, double bytes);
 
-// Types of names that check_options has seen.
+// Return the types of names that check_options accepted.
 DType weight_dtype(const OpBenchOptions& options);
 PanelKind panel_kind(const OpBenchOptions& options);
 DType cache_dtype(const OpBenchOptions& options);

@@ -1,4 +1,5 @@
-// Zeroed memory on 64-byte borders, mapped from the system so that untouched pages cost nothing.
+// Zeroed memory, aligned to 64 bytes and mapped from the system, so that untouched pages cost
+// nothing.
 #pragma once
 
 #include <sys/mman.h>

@@ -1,4 +1,4 @@
-// Instruction sets by name, and which of them this machine has.
+// Lists the instruction set levels that this machine can run, and selects one by name.
 #pragma once
 
 #include <string>
@@ -8,12 +8,12 @@
 
 namespace ttsrt::cpu {
 
-// Names of the levels compiled into this build that the machine can run, least first: "generic",
+// Returns the names of the compiled levels that the machine can run, lowest first: "generic",
 // "avx2", ...
 std::vector<std::string> supported_levels();
 
-// Kernels of a level; empty: the one TTSRT_CPU_ISA names, else the best. An unknown or unsupported
-// name is a ConfigError.
+// Returns the kernels of a level; an empty name means the level in TTSRT_CPU_ISA, or else the
+// highest. Throws ConfigError for an unknown or unsupported name.
 const Kernels& choose_kernels(const std::string& level);
 
 }  // namespace ttsrt::cpu

@@ -13,28 +13,30 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using Chain = float (*)(const unsigned char* operands, std::int64_t steps);
 
-constexpr std::int64_t kSteps = 1 << 16;  // of a round: 0.3 ms with wide instructions
+constexpr std::int64_t kSteps = 1 << 16;  // per round: 0.3 ms with wide instructions
 constexpr double kForever = std::numeric_limits<double>::infinity();
-constexpr std::int64_t kCachedBytes = std::int64_t{16} << 20;  // more than any core's own cache
-// Beyond all caches: what a cache keeps of a part read in order is then a small share.
+constexpr std::int64_t kCachedBytes = std::int64_t{16}
+                                      << 20;  // more than the private caches of a core
+// Much more than all caches, so that a sequential read finds only a small share in them.
 constexpr std::int64_t kMemoryBytes = std::int64_t{512} << 20;
 constexpr std::int64_t kMemoryBytesPerThread = std::int64_t{32} << 20;
-constexpr std::int64_t kRoundBytes = std::int64_t{128} << 20;  // so that starting it costs nothing
-constexpr std::int64_t kReadStep = 256;                        // bytes that a part is a multiple of
+constexpr std::int64_t kRoundBytes = std::int64_t{128}
+                                     << 20;  // so that the start of a round does not matter
+constexpr std::int64_t kReadStep = 256;      // parts are multiples of this many bytes
 
 double seconds_since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
-// Rounds of one function by all threads.
+// Runs rounds of one function on all threads.
 struct Rounds {
   ThreadTeam* team = nullptr;
   Chain chain = nullptr;
   float (*read)(const float* data, std::int64_t count) = nullptr;
   const unsigned char* operands = nullptr;
-  std::vector<AlignedBuffer> parts;  // of each thread, where memory is read
-  std::int64_t passes = 1;           // over its part, of a round
-  std::vector<float> sink;           // of each thread
+  std::vector<AlignedBuffer> parts;  // one per thread, if memory is read
+  std::int64_t passes = 1;           // over a part, per round
+  std::vector<float> sink;           // one per thread
   std::vector<double> least;         // seconds of each thread's best round
 
   Rounds(ThreadTeam& all, const unsigned char* table)
@@ -56,7 +58,7 @@ struct Rounds {
     least[at] = std::min(least[at], seconds_since(begin));
   }
 
-  // Seconds of the best round of all threads.
+  // Runs rounds for about `seconds`; returns the seconds of the best round of all threads.
   double repeat(double seconds) {
     least.assign(least.size(), kForever);
     double best = kForever;
@@ -72,8 +74,8 @@ struct Rounds {
   }
 };
 
-// Each thread writes its part: untouched pages would all be one. Large pages, where the system
-// gives them, keep the walks of page tables out of what is measured.
+// Every thread writes its part, because untouched pages all map to one zero page. Large pages, if
+// the system provides them, keep page table walks out of the measurement.
 void map_parts(Rounds& rounds, std::int64_t bytes) {
   for (std::int32_t t = 0; t < rounds.team->num_threads(); ++t) {
     const AlignedBuffer& part = rounds.parts.emplace_back(static_cast<std::size_t>(bytes));
@@ -96,8 +98,9 @@ MachinePeaks measure_peaks(const Kernels& kernels, ThreadTeam& team, double seco
   AlignedBuffer operands(16 * 64);
   std::fill_n(operands.as<float>(), 16 * 16, 1e-3F);
   Rounds rounds(team, operands.as<const unsigned char>());
-  // 1e9 operations a second with `lanes` products a vector: the sum of each thread's best. Threads
-  // share nothing here, and other programs' threads may keep them from ever running all at once.
+  // Returns 1e9 operations per second with `lanes` products per vector: the sum of each thread's
+  // best round. Threads share nothing here, and other programs may keep them from all running at
+  // once.
   const auto rate = [&](Chain chain, double lanes) {
     rounds.chain = chain;
     rounds.repeat(seconds / 5);

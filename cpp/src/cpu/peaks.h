@@ -1,4 +1,4 @@
-// What the machine reaches at best with one instruction set.
+// Measures the peaks of the machine with one instruction set.
 #pragma once
 
 #include "core/thread_team.h"
@@ -7,10 +7,12 @@
 
 namespace ttsrt::cpu {
 
-// Takes about `seconds`. The best of many short rounds counts: a shared machine slows some of them.
+// Takes about `seconds`. The best of many short rounds counts, because other work on a shared
+// machine slows some of them.
 MachinePeaks measure_peaks(const Kernels& kernels, ThreadTeam& team, double seconds);
 
-// GB/s of reading `bytes` again and again, a part of each thread's own; 0: beyond all caches.
+// Returns the GB/s of reading `bytes` repeatedly, each thread its own part; 0 bytes: more than all
+// caches hold.
 double measure_read(const Kernels& kernels, ThreadTeam& team, std::int64_t bytes, double seconds);
 
 }  // namespace ttsrt::cpu

@@ -1,10 +1,10 @@
-// The slots' state on the CPU: paged self-attention cache, cross-attention memory, rules, prior
-// state, codes, conv histories.
+// The state of the slots on the CPU: paged self-attention cache, cross-attention memory, rules,
+// prior state, codes, convolution histories.
 //
-// Decided: keys and values lie in blocks of 16 positions, per block and head keys [head_dim][16]
-// and values [16][head_dim], of int8 with the positions' scales behind each; the cross-attention
-// memory uses the same blocks, consecutive per slot and layer. One mapping per part, zeroed,
-// 64-byte aligned.
+// Keys and values are stored in blocks of 16 positions. Each block has per head keys [head_dim][16]
+// and values [16][head_dim]; int8 keys and values are each followed by the scales of the positions.
+// The cross-attention memory uses the same blocks, consecutive per slot and layer. Each array has
+// its own mapping, zeroed and aligned to 64 bytes.
 #pragma once
 
 #include <vector>
@@ -16,11 +16,12 @@
 
 namespace ttsrt::cpu {
 
-// The table index of a stored type; throws InternalError for types kernels don't read.
+// Returns the table index of a stored type; throws InternalError for types that kernels cannot
+// read.
 Element element_of(DType dtype);
 
-// Where keys and values of one layer lie: of head h in block b at data + b * block_bytes + h *
-// head_bytes, values behind keys.
+// The location of keys and values of one layer: those of head h in block b are at data +
+// b * block_bytes + h * head_bytes, keys first.
 struct BlockLayout {
   Element element = Element::float32;
   std::int32_t heads = 0;
@@ -32,13 +33,13 @@ struct BlockLayout {
   std::int64_t value_offset() const { return head_bytes * heads; }
 };
 
-// Of the draws of the flight that runs, or ran last.
+// The results of the draws of the flight that is running or ran last.
 struct Outcome {
   std::int32_t draws = 0;
-  std::int32_t finished = 0;            // draws that a FinishStep has seen
+  std::int32_t finished = 0;            // draws that a FinishStep has handled
   std::vector<std::int32_t> sampled;    // [max draws, codebooks], -1: not drawn
-  std::vector<std::int32_t> likeliest;  // [max draws, codebooks], -1: not known
-  std::vector<float> scores;  // [max draws, max text_len], zeros where a slot doesn't keep them
+  std::vector<std::int32_t> likeliest;  // [max draws, codebooks], -1: unknown
+  std::vector<float> scores;  // [max draws, max text_len], zeros if a slot does not keep them
   std::vector<step::DrawOutput> outputs;  // [max draws]
 };
 
@@ -50,7 +51,7 @@ class Slots {
   std::size_t bytes() const;
   void reset(const step::Admission& admission);
   void copy_block(const step::BlockCopy& copy);
-  void make_room(std::int32_t max_draws);  // in the outcome
+  void make_room(std::int32_t max_draws);  // allocates the outcome
   void start_outcome(std::int32_t draws);
 
   const BlockLayout& cache_layout() const { return cache_layout_; }

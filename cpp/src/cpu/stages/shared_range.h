@@ -1,9 +1,9 @@
-// A run of units that one thread works through from the front while others, done with theirs, take
-// from its back.
+// Work stealing: a range of units that its owner takes from the front, while threads that have
+// finished their own range steal from the back.
 //
-// Decided: who was preempted, or reads from the slower memory, must not hold up the others for the
-// rest of its share. Empty before its owner opens it and again before the owner's next barrier, so
-// who looks too early or too late finds nothing to take. Which thread does a unit changes no bit.
+// A thread that was preempted, or that reads from slower memory, thus does not delay the others by
+// the rest of its range. Outside open()..barrier the range is empty, so a thief finds nothing. The
+// result does not depend on which thread does a unit.
 #pragma once
 
 #include <atomic>
@@ -19,11 +19,11 @@ class SharedRange {
     bool is_empty() const { return begin == end; }
   };
 
-  // By the owner.
+  // Called by the owner.
   void open(std::int32_t begin, std::int32_t end) {
     bounds_.store(pack(begin, end), std::memory_order_relaxed);
   }
-  // Up to `most` units; none where all are taken.
+  // Take up to `most` units, or none if all are taken.
   Taken take_front(std::int32_t most) { return take(most, true); }
   Taken take_back(std::int32_t most) { return take(most, false); }
 
