@@ -1,5 +1,5 @@
-// Benchmarks of ops: each family agrees with the reference, counts what it moves, and refuses what
-// it can't run.
+// Benchmarks of ops: each family agrees with the reference, counts its bytes and operations, and
+// refuses options that it cannot run.
 #include <gtest/gtest.h>
 
 #include <functional>
@@ -10,7 +10,7 @@
 namespace ttsrt {
 namespace {
 
-// Small enough for the reference, odd enough for edges.
+// Small enough for the reference, with odd sizes for edge cases.
 OpBenchOptions small(const std::string& family) {
   OpBenchOptions options;
   options.family = family;
@@ -88,7 +88,7 @@ TEST(OpBench, CountsScalesOfInt8) {
   EXPECT_EQ(OpBench(options).bytes(), 2 * 75 * 2 * (20 + 4) + rows);
 }
 
-// Weights of a true shape are so many that no cache holds them.
+// Weights of a real shape are repeated until no cache holds them all.
 TEST(OpBench, ColdWeightsAreBeyondCaches) {
   OpBenchOptions options;
   options.num_threads = 1;

@@ -1,4 +1,5 @@
-// What is measured is positive, bounded in time, and refused where it says nothing.
+// Measured peaks are positive and take bounded time; devices and options without meaning are
+// refused.
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -29,7 +30,8 @@ TEST(MachinePeaks, EveryInstructionSetHasThem) {
 
 TEST(MachinePeaks, ReadsOfEverySize) {
   for (const std::string& isa : cpu::supported_levels()) {
-    const auto backend = make_cpu_backend({3, isa});  // parts that don't divide the bytes
+    const auto backend =
+        make_cpu_backend({3, isa});  // the number of threads does not divide the bytes
     for (const std::int64_t bytes : {4096, 100'000, 64 << 20}) {
       const double rate = backend->measure_read(bytes, 0.001);
       EXPECT_TRUE(std::isfinite(rate)) << isa << ", " << bytes;

@@ -1,4 +1,5 @@
-// Each op on the CPU backend against the reference, for every instruction set and stored type.
+// Compares each op on the CPU backend with the reference, for every instruction set and stored
+// type.
 #include <gtest/gtest.h>
 
 #include "cpu_support.h"
@@ -96,10 +97,10 @@ TEST_P(CpuOps, UnfoldWithHistory) {
           auto& segment = batch.add_vectors(
               slot, rows, test::random_vector(static_cast<std::size_t>(rows) * 16, ++seed));
           segment.branch = rows == 5 ? step::Branch::unconditional : step::Branch::conditional;
-          segment.position = static_cast<std::int32_t>(launch % 3) * 10;  // 0: nothing before it
+          segment.position = static_cast<std::int32_t>(launch % 3) * 10;  // 0: no rows before it
           const step::Segment before = segment;
           auto& next = batch.add_vectors(
-              slot, 1, test::random_vector(16, seed + 100));  // goes on where that one ends
+              slot, 1, test::random_vector(16, seed + 100));  // continues where that segment ends
           next.branch = before.branch;
           next.position = before.position + before.rows;
         }
@@ -163,7 +164,7 @@ ops::StateSpec attention_state(const Attending& shape) {
   return spec;
 }
 
-// Scattered blocks, prefill in pieces and single rows, both branches, then a copied block.
+// Uses scattered blocks, prefill in pieces and single rows, both branches, then a copied block.
 TEST_P(CpuOps, PagedSelfAttention) {
   for (const DType dtype : kCacheTypes) {
     for (const auto& [heads, head_dim] :
@@ -203,7 +204,7 @@ TEST_P(CpuOps, PagedSelfAttention) {
   }
 }
 
-// Blocks of int8 carry the scales of their positions.
+// int8 blocks include the scales of their positions.
 TEST_P(CpuOps, Int8CachesCountTheirScales) {
   const auto bytes_of = [this](DType dtype) {
     const auto backend = make_cpu_backend({1, isa()});
@@ -212,8 +213,8 @@ TEST_P(CpuOps, Int8CachesCountTheirScales) {
     backend->create_state(spec);
     return static_cast<std::int64_t>(backend->state_bytes());
   };
-  // Per head and position a key and a value of 8 elements, in 2 layers of 4096 blocks and in 3
-  // layers of 4 blocks of each of 3 slots; a scale takes as much as 4 elements.
+  // There are a key and a value of 8 elements per head and position, in 2 layers of 4096 blocks and
+  // in 3 layers of 4 blocks of each of 3 slots; a scale takes as many bytes as 4 elements.
   const std::int64_t heads = std::int64_t{2} * 16 * 2 * (2 * 4096 + 3 * 4 * 3);
   EXPECT_EQ(bytes_of(DType::float32) - bytes_of(DType::int8), heads * (8 * 4 - 8 - 4));
 }

@@ -1,4 +1,5 @@
-// A row's bits don't depend on the number of rows, its place among them, or the number of threads.
+// The bits of a row do not depend on the number of rows, its place among them, or the number of
+// threads.
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -19,7 +20,7 @@ constexpr std::int64_t kOutputs = 16 * 9 + 5;
 
 class CpuExactness : public test::CpuIsaTest {};
 
-// Segments of one row each, in slot 0; row `r` of a launch holds vector (r + first) of 512.
+// Adds segments of one row each, in slot 0; row `r` of a launch holds vector (r + first) of 512.
 std::vector<float> run_rows(ops::Executable& executable, ops::Backend& backend,
                             const std::vector<float>& vectors, std::int32_t first,
                             std::int32_t rows, ops::BufferId out, std::int64_t width) {
@@ -70,7 +71,8 @@ TEST_P(CpuExactness, ProductsAndNorms) {
   }
 }
 
-// A sequence of 512 positions in one launch, in pieces, and row by row; alone and beside another.
+// Runs a sequence of 512 positions in one launch, in pieces, and row by row, alone and with another
+// sequence.
 void expect_same_attention(const std::string& isa, DType cache_dtype, std::int32_t head_dim) {
   const std::int64_t width = std::int64_t{2} * head_dim;
   ops::Program program;
@@ -129,8 +131,9 @@ TEST_P(CpuExactness, PagedAttentionOverFloat16) {
   expect_same_attention(isa(), DType::float16, 80);
 }
 
-// A second one-row segment that continues the first reads the key that another thread may only now
-// be storing: a race unless the launch notices. New vectors each time, so that a stale key shows.
+// A one-row segment that continues another one reads a key that another thread may be storing at
+// the same time: a race unless the launch detects this case. Every launch has new vectors, so that
+// a stale key changes the result.
 TEST_P(CpuExactness, OneRowSegmentsThatContinue) {
   constexpr std::int64_t kWidth = 8;
   ops::Program program;
@@ -166,7 +169,7 @@ TEST_P(CpuExactness, OneRowSegmentsThatContinue) {
   }
 }
 
-// Guided logits and codes of a request alone, and in a crowd, over several steps.
+// Compares guided logits and codes of a request alone and in a batch, over several steps.
 std::vector<float> run_crowd(const std::string& isa, const SmallModel& model, DType cache_dtype,
                              std::int32_t threads, std::int32_t others) {
   const auto backend = make_cpu_backend({threads, isa});

@@ -1,4 +1,4 @@
-// The kernels of every instruction set this machine has, against plain formulas and the rules.
+// Compares the kernels of every instruction set of this machine with plain formulas and the rules.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -126,7 +126,7 @@ TEST_P(CpuKernels, StoredElementsRoundAsHalfDoes) {
   }
 }
 
-// A position's key or value as int8 and its scale, by the rule.
+// The key or value of a position as int8, and its scale, by the rule.
 struct Int8Row {
   std::vector<std::int8_t> wholes;
   float scale = 0.0F;
@@ -143,7 +143,7 @@ struct Int8Row {
 TEST_P(CpuKernels, Int8PositionsRoundByTheirScale) {
   for (const std::int32_t dim : {1, 5, 16, 40, 64}) {
     const auto size = static_cast<std::size_t>(dim);
-    std::vector<float> ties(size, 0.5F);  // half-way between wholes of the scale 1
+    std::vector<float> ties(size, 0.5F);  // half-way between integers at scale 1
     for (std::size_t d = 0; d < size; ++d) ties[d] += static_cast<float>(d) - 20.0F;
     ties[0] = 127.0F;
     std::vector<std::vector<float>> rows = {ties,
@@ -176,7 +176,7 @@ TEST_P(CpuKernels, Int8PositionsRoundByTheirScale) {
   }
 }
 
-TEST_P(CpuKernels, Int8PositionsThatAreNotFiniteSaySo) {
+TEST_P(CpuKernels, Int8PositionsThatAreNotFiniteHaveANanScale) {
   for (const float bad : {INFINITY, -INFINITY, NAN}) {
     std::vector<float> room(48, 0.0F);  // 2 dimensions: 32 bytes and 16 scales, twice
     auto* keys = reinterpret_cast<std::int8_t*>(room.data());
@@ -191,7 +191,7 @@ TEST_P(CpuKernels, Int8PositionsThatAreNotFiniteSaySo) {
 INSTANTIATE_TEST_SUITE_P(Levels, CpuKernels, testing::ValuesIn(cpu::supported_levels()),
                          test::isa_name);
 
-TEST(CpuIsa, UnknownNamesListTheKnown) {
+TEST(CpuIsa, TheErrorForAnUnknownNameListsKnownNames) {
   try {
     cpu::choose_kernels("sse9");
     FAIL() << "no error";

@@ -1,4 +1,4 @@
-// What describe_products says of each instruction set.
+// Checks what describe_products returns for each instruction set.
 #include <gtest/gtest.h>
 
 #include "cpu/isa.h"

@@ -1,5 +1,5 @@
-// Products of quantized weights at their edges: the largest sums, inputs of nothing, inputs that
-// aren't numbers.
+// Edge cases of products of quantized weights: the largest sums, inputs of zeros, inputs that are
+// not numbers.
 #include <gtest/gtest.h>
 
 #include "cpu_support.h"
@@ -13,7 +13,7 @@ using test::PairExecutable;
 using test::TestBatch;
 using test::TestWeight;
 
-// `values` [rows, cols] as a build quantizes them; at() of it isn't asked for.
+// Returns `values` [rows, cols] quantized as a build does; its at() is not used.
 TestWeight quantized(const test::WeightKind& kind, std::int64_t rows, std::int64_t cols,
                      const std::vector<float>& values) {
   ops::Weight weight = {
@@ -32,7 +32,7 @@ TestWeight quantized(const test::WeightKind& kind, std::int64_t rows, std::int64
 
 class CpuQuantized : public test::CpuIsaTest {
  protected:
-  // x W^T on the CPU, after comparing it with the reference's.
+  // Returns x W^T from the CPU, after comparing it with the result of the reference.
   std::vector<float> product(const ops::Weight& weight, const std::vector<float>& x,
                              float tolerance, const std::string& what) {
     const auto rows = static_cast<std::int32_t>(static_cast<std::int64_t>(x.size()) / weight.cols);
@@ -49,8 +49,8 @@ class CpuQuantized : public test::CpuIsaTest {
   }
 };
 
-// Given the same inputs the whole numbers are the same, and only floats' sums differ.
-TEST_P(CpuQuantized, OneProductIsTheReferences) {
+// With the same inputs, the integers are equal, and only the sums of floats differ.
+TEST_P(CpuQuantized, OneProductEqualsTheReference) {
   for (const test::WeightKind& kind : test::quantized_kinds()) {
     const float tolerance = ops::quantizes_inputs(kind.quantization) ? 1e-6F : 4e-6F;
     for (const std::int64_t cols : {1, 40, 130, 300, 768}) {
@@ -64,7 +64,8 @@ TEST_P(CpuQuantized, OneProductIsTheReferences) {
   }
 }
 
-// Every quant and input at its end, of one sign and of two: nothing saturates or overflows.
+// All weights and inputs are at the ends of their ranges, with one sign and with both: nothing
+// saturates or overflows.
 TEST_P(CpuQuantized, TheLargestSums) {
   constexpr std::int64_t kCols = 20000;
   constexpr std::int64_t kRows = 16;
@@ -82,7 +83,7 @@ TEST_P(CpuQuantized, TheLargestSums) {
   }
 }
 
-TEST_P(CpuQuantized, InputsOfNothing) {
+TEST_P(CpuQuantized, InputsOfZeros) {
   for (const test::WeightKind& kind : test::quantized_kinds()) {
     const TestWeight weight = test::make_panel(20, 200, kind, 7);
     std::vector<float> x = test::random_vector(3 * 200, 8);
@@ -97,8 +98,8 @@ TEST_P(CpuQuantized, InputsOfNothing) {
   }
 }
 
-// A row that holds no number gives none, and its neighbours are what they were.
-TEST_P(CpuQuantized, InputsThatArentNumbers) {
+// A row with NaN gives NaN, and its neighbours do not change.
+TEST_P(CpuQuantized, InputsThatAreNotNumbers) {
   for (const test::WeightKind& kind : test::quantized_kinds()) {
     const TestWeight weight = test::make_panel(20, 200, kind, 7);
     std::vector<float> x = test::random_vector(4 * 200, 8);
@@ -124,7 +125,7 @@ TEST_P(CpuQuantized, InputsThatArentNumbers) {
   }
 }
 
-TEST_P(CpuQuantized, ScalesMustBeThere) {
+TEST_P(CpuQuantized, MissingScalesAreRefused) {
   ops::Weight weight = test::make_panel(20, 200, ops::Quantization::w8a8, 7).weight();
   weight.scales = nullptr;
   ops::Program program;

@@ -1,4 +1,4 @@
-// Units that an owner takes from the front and others from the back: each exactly once.
+// Work stealing: an owner takes units from the front and thieves from the back, each exactly once.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -29,10 +29,10 @@ TEST(CpuSharedRange, EveryUnitIsTakenOnce) {
     };
     for (std::int32_t round = 0; round < 20; ++round) {
       SharedRange& own = at.ranges[static_cast<std::size_t>(thread)];
-      // The last thread has nothing of its own: what it does is taken from the others.
+      // The last thread has no units of its own: it steals all units that it does.
       const std::int32_t end = thread + 1 == kThreads ? thread * kUnits : (thread + 1) * kUnits;
       own.open(thread * kUnits, end);
-      at.team.barrier();  // all are open, so that there is something to take
+      at.team.barrier();  // all ranges are open, so that there are units to steal
       for (std::int32_t away = 1; away < kThreads; ++away) {
         const auto other = static_cast<std::size_t>((thread + away) % kThreads);
         const auto taken = at.ranges[other].take_back(at.piece);
@@ -63,7 +63,8 @@ TEST(CpuSharedRange, EveryUnitIsTakenOnce) {
       const std::int32_t expected = unit < (kThreads - 1) * kUnits ? 20 : 0;
       ASSERT_EQ(site.taken[static_cast<std::size_t>(unit)].load(), expected) << unit;
     }
-    EXPECT_GE(site.stolen.load(), 20 * piece);  // who is first after the barrier finds all open
+    EXPECT_GE(site.stolen.load(),
+              20 * piece);  // the first thief after the barrier finds all ranges open
   }
 }
 

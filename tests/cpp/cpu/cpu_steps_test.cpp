@@ -1,4 +1,5 @@
-// Whole requests, step by step, on both backends: equal codes, ends and focuses, close activations.
+// Runs whole requests step by step on both backends: codes, ends and focuses are equal, activations
+// are close.
 #include <gtest/gtest.h>
 
 #include "cpu_model.h"
@@ -97,8 +98,8 @@ TEST_P(CpuSteps, NarrowWeights) {
   run_requests(isa(), shape, DType::float32, varied_requests(), 2, 2e-2F);
 }
 
-// Whole numbers that an input rounds to jump where the two backends' sums part in their last bits,
-// so only few steps stay together.
+// When the sums of the two backends differ in their last bits, an input can round to another
+// integer, so the backends agree for only a few steps.
 TEST_P(CpuSteps, QuantizedWeights) {
   for (const test::WeightKind& kind : test::quantized_kinds()) {
     ModelShape shape;
@@ -111,7 +112,7 @@ TEST_P(CpuSteps, QuantizedWeights) {
 INSTANTIATE_TEST_SUITE_P(Levels, CpuSteps, testing::ValuesIn(cpu::supported_levels()),
                          test::isa_name);
 
-// Picks by the local transformer, some requests with it and some without, greedy and drawn.
+// Some requests use the local transformer and some do not, greedy and sampled.
 class CpuPicks : public test::CpuIsaTest {};
 
 std::vector<SmallRequest> picking_requests() {

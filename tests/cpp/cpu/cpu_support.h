@@ -1,4 +1,4 @@
-// Runs the same Programs on the CPU backend and on the reference and compares what they leave.
+// Runs the same Programs on the CPU backend and on the reference, and compares their activations.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -18,8 +18,8 @@
 
 namespace ttsrt::test {
 
-// Largest difference relative to the reference's largest value; where the reference wrote nothing
-// (NaN) anything goes.
+// Returns the largest difference relative to the reference's largest value. Values that the
+// reference did not write (NaN) are not compared.
 inline float distance(const float* expected, const float* got, std::int64_t count) {
   float largest = 0.0F;
   float scale = 1e-3F;
@@ -64,7 +64,7 @@ struct PairExecutable {
         oracle(backends.oracle->compile(compiled, limits)),
         cpu(backends.cpu->compile(compiled, limits)) {}
 
-  // Launches on both and expects every activation to agree.
+  // Launches on both backends and expects every activation to agree.
   void run(const step::RowBatch& batch, float tolerance, const std::string& what) {
     oracle->launch(batch);
     cpu->launch(batch);
@@ -83,7 +83,7 @@ struct PairExecutable {
   }
 };
 
-// Trace keeps every activation whole.
+// With trace, every activation is kept whole.
 inline ops::ProgramLimits traced(std::int32_t max_rows, std::int32_t max_draws = 4) {
   ops::ProgramLimits limits;
   limits.max_rows = max_rows;
@@ -92,8 +92,8 @@ inline ops::ProgramLimits traced(std::int32_t max_rows, std::int32_t max_draws =
   return limits;
 }
 
-// float32 sums agree closely; an input that rounds to the other bfloat16 moves a product by more.
-// One that rounds to the other whole number of 127 moves it by more still.
+// float32 sums agree closely. An input that rounds to another bfloat16 changes a product by more,
+// and one that rounds to another of 127 integers by even more.
 inline float tolerance_of(const WeightKind& kind) {
   if (ops::quantizes_inputs(kind.quantization)) return 2e-2F;
   return kind.is_quantized() || kind.dtype == DType::bfloat16 ? 4e-3F : 2e-5F;

@@ -1,5 +1,5 @@
-// PickCodes against NeMo's own local transformer: local_transformer_goldens.json has the codes and
-// raw logits it gave for the same hashed weights, fed with the same random numbers
+// Compares PickCodes with NeMo's local transformer: local_transformer_goldens.json has the codes
+// and raw logits that it gave for the same hashed weights and the same random numbers
 // (make_local_transformer_goldens.py).
 #include <gtest/gtest.h>
 
@@ -118,7 +118,7 @@ StateSpec state_of() {
   return spec;
 }
 
-// Brings both slots to the step the goldens were recorded at.
+// Advances both slots to the step at which the goldens were recorded.
 void advance(Backend& backend, const step::RowBatch& batch, const Fixture& fixture) {
   Program program;
   PickCodes op = fixture.op;
@@ -167,7 +167,7 @@ void check_golden(const nlohmann::json& golden, const Fixture& fixture) {
   for (std::size_t i = 0; i < logits.size(); ++i) ASSERT_NEAR(kept[i], logits[i], 2e-5) << i;
 }
 
-TEST(LocalTransformer, PicksWhatTheOriginalPicks) {
+TEST(LocalTransformer, PicksTheCodesOfTheOriginal) {
   std::ifstream file(TTSRT_TEST_DIR "/ops/local_transformer_goldens.json");
   const nlohmann::json goldens = nlohmann::json::parse(file);
   ASSERT_EQ(goldens.size(), 11U);

@@ -13,7 +13,7 @@ std::array<std::uint32_t, 4> words(std::uint64_t seed, std::array<std::uint32_t,
   return counter;
 }
 
-// Vectors of the authors' Random123 (kat_vectors, philox4x32 10).
+// Test vectors of the authors' Random123 (kat_vectors, philox4x32 10).
 TEST(Philox, MatchesKnownAnswers) {
   EXPECT_EQ(words(0, {0, 0, 0, 0}),
             (std::array<std::uint32_t, 4>{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));

@@ -1,5 +1,5 @@
-// The attention prior's rules against the originals: their recorded runs, and their dictionaries
-// rewritten here line by line.
+// Compares the rules of the attention prior with the originals: with recorded runs, and with their
+// dictionary code, which is rewritten here line by line.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -78,8 +78,8 @@ struct Follower {
 // -------------------------------------------------------------------------------------------------
 
 // `get_most_attended_text_timestep` and `construct_inference_prior` for a batch of one. In the 2503
-// generation the position T - 1 of an empty window is a tensor, and a tensor never equals a key of
-// a dictionary: is_last_tensor_ stands for that.
+// generation, the position T - 1 of an empty window is a tensor, and a tensor never equals a
+// dictionary key; is_last_tensor_ models that.
 class NemoDictionaries {
  public:
   NemoDictionaries(std::int32_t text_len, std::int32_t lookahead, bool is_2503)
@@ -143,8 +143,8 @@ struct Case {
 
 class NemoPrior : public ::testing::TestWithParam<Case> {};
 
-// Scores drawn so that some runs race ahead, some stick to one position for long and some reach the
-// end.
+// Draws scores such that some runs advance fast, some stay at one position for long, and some reach
+// the end.
 std::vector<float> random_scores(std::int32_t text_len, std::uint64_t seed, std::int32_t step) {
   std::vector<float> scores = test::random_vector(static_cast<std::size_t>(text_len),
                                                   seed * 1000 + static_cast<std::uint64_t>(step));
@@ -230,7 +230,7 @@ TEST(PriorRules, OffLeavesTheSlotAlone) {
 // --- the fork
 // ------------------------------------------------------------------------------------------------------------
 
-// Its host rule as a recursion, as written in the specification.
+// The fork's host rule as a recursion, as in its specification.
 class ForkHost {
  public:
   explicit ForkHost(std::int32_t text_len)

@@ -1,4 +1,5 @@
-// From logits to codes and outcomes: SampleCodes, UpdatePrior, FinishStep, last codes.
+// Tests the ops from logits to codes and outcomes: SampleCodes, UpdatePrior, FinishStep, last
+// codes.
 #include <gtest/gtest.h>
 
 #include <vector>
@@ -33,7 +34,7 @@ rules::SlotRules draw_rules() {
   return rules;
 }
 
-// What a decode Program ends with, its logits given as input.
+// The end of a decode Program, with its logits as input.
 struct DrawProgram {
   Program program;
   SampleCodes sample;
@@ -55,7 +56,7 @@ class Drawing : public ::testing::Test {
  protected:
   Drawing() { backend->create_state(test::small_state()); }
 
-  // A step of slot 1, guided, from rows made of a seed.
+  // Runs a guided step of slot 1 with rows from a seed.
   step::StepOutput step(std::uint64_t seed, bool is_guided = true) {
     TestBatch rows;
     rows.add_vectors(1, 1, logits(seed));
@@ -70,7 +71,7 @@ class Drawing : public ::testing::Test {
     return test::random_vector(kWidth, seed, 3.0F);
   }
 
-  // The guided logits of a slice as they should be, before masks.
+  // Returns the expected guided logits of a slice, before masks.
   static std::vector<float> mix(std::uint64_t seed, std::int32_t slice) {
     std::vector<float> values;
     for (std::int32_t v = slice * kVocab; v < (slice + 1) * kVocab; ++v) {
@@ -124,7 +125,7 @@ TEST_F(Drawing, EachDrawHasItsOwnNumber) {
   }
 }
 
-// A stack whose guided logits favour these codes.
+// Runs a step whose guided logits favour these codes.
 std::vector<float> favouring(const std::vector<std::int32_t>& codes) {
   std::vector<float> values(kWidth, 0.0F);
   for (std::size_t i = 0; i < codes.size(); ++i)
@@ -157,7 +158,7 @@ TEST_F(Drawing, TheOutcomeNamesSlotEndAndFocus) {
   EXPECT_EQ(output.scores.size(), 2U * kMaxText);
 }
 
-TEST_F(Drawing, ScoresAreHandedBackOnlyWhereKept) {
+TEST_F(Drawing, ScoresAreReturnedOnlyIfKept) {
   backend->admit({1, draw_rules()});
   EXPECT_TRUE(step(1).scores.empty());
 }
@@ -176,7 +177,7 @@ TEST_F(Drawing, FramesCountTowardsTheMinimumStepByStep) {
   }
 }
 
-TEST_F(Drawing, TheSlotRemembersItsLastCodesUntilItIsTakenAnew) {
+TEST_F(Drawing, TheSlotKeepsItsLastCodesUntilTheNextAdmission) {
   backend->admit({1, draw_rules()});
   const std::vector<std::int32_t> codes = step(4).codes;
   const test::TestWeight tables = test::make_dense(kTables * kVocab, 16, DType::float32, 1);
@@ -204,7 +205,7 @@ TEST_F(Drawing, FinishStepRefusesADrawWithoutCodes) {
   rules::SlotRules rules = draw_rules();
   rules.use_local_transformer = true;
   backend->admit({1, rules});
-  EXPECT_THROW(step(1), InternalError);  // nothing picked the codes
+  EXPECT_THROW(step(1), InternalError);  // no op picked codes
 }
 
 TEST_F(Drawing, FinishStepRefusesAnotherStackShape) {

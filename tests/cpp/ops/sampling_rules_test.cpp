@@ -113,7 +113,7 @@ TEST(Draw, TemperatureZeroIsArgmax) {
   EXPECT_EQ(draw_code(SamplerRules{}, logits.data(), kVocab, 0.99F).code, best);
 }
 
-// Probabilities as torch computes them: ties of the k-th survive, softmax of the rest over the
+// Returns probabilities as torch computes them: ties with the k-th survive, then softmax with
 // temperature.
 std::vector<double> expected_probabilities(const std::vector<float>& logits, std::int32_t k,
                                            double temperature) {
@@ -128,8 +128,8 @@ std::vector<double> expected_probabilities(const std::vector<float>& logits, std
   return weights;
 }
 
-// The draw as a function of the uniform number cuts [0, 1) into intervals of the probabilities, in
-// index order.
+// As a function of the uniform number, the draw divides [0, 1) into intervals with the lengths of
+// the probabilities, in index order.
 void expect_intervals(const SamplerRules& sampler, const std::vector<float>& logits,
                       const std::vector<double>& expected) {
   double reached = 0.0;

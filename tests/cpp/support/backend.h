@@ -1,8 +1,8 @@
-// Helpers that drive a Backend in tests: a small state, batches of segments, and Programs of one op
-// behind EmbedRows.
+// Helpers that drive a Backend in tests: a small state, batches of segments, and Programs of
+// EmbedRows followed by one op.
 //
-// A test writes its inputs as vectors of a segment; EmbedRows without tables copies them into an
-// activation. So every op can be tested on any backend through its public face.
+// A test writes its inputs as vectors of a segment, and EmbedRows without tables copies them into
+// an activation. Every op can thus be tested on any backend through its public interface.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@ namespace ttsrt::test {
 // A batch under construction, with the arrays that its segments point to.
 class TestBatch {
  public:
-  // Rows given as vectors [rows, width].
+  // Adds rows given as vectors [rows, width].
   step::Segment& add_vectors(std::int32_t slot, std::int32_t rows, std::vector<float> values) {
     vectors_.push_back(std::make_unique<std::vector<float>>(std::move(values)));
     step::Segment& segment = add(slot, rows, step::Input::vectors);
@@ -45,7 +45,7 @@ class TestBatch {
     return batch.segments.back();
   }
 
-  // The block table of the newest segment.
+  // Sets the block table of the newest segment.
   void set_blocks(std::vector<std::int32_t> blocks) {
     batch.segments.back().num_blocks = static_cast<std::int32_t>(blocks.size());
     batch.segments.back().blocks = keep(std::move(blocks));
@@ -74,8 +74,8 @@ class TestBatch {
   std::vector<std::unique_ptr<std::vector<std::int32_t>>> ids_;
 };
 
-// A Program whose first op fills an activation of this width with the segments' vectors; returns
-// that buffer.
+// Starts a Program with an op that copies the segments' vectors into an activation of this width;
+// returns that buffer.
 inline ops::BufferId add_input(ops::Program& program, std::int64_t width) {
   ops::EmbedRows embed;
   embed.out = program.add("input", width);
@@ -105,14 +105,14 @@ inline std::unique_ptr<ops::Executable> run_program(ops::Backend& backend,
   return executable;
 }
 
-// The first `count` values of an activation.
+// Returns the first `count` values of an activation.
 inline std::vector<float> values_of(const ops::Executable& executable, ops::BufferId buffer,
                                     std::int64_t count) {
   const float* values = executable.activation(buffer);
   return std::vector<float>(values, values + count);
 }
 
-// A state with a bit of everything, small enough to reason about.
+// Returns the sizes of a small state with every part.
 inline ops::StateSpec small_state(std::int32_t slots = 3) {
   ops::StateSpec spec;
   spec.slots = slots;

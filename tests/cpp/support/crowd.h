@@ -1,4 +1,4 @@
-// A crowd of requests as unlike each other as one model allows, and the models that take it.
+// A set of requests that differ as much as one model allows, and the models that run them.
 #pragma once
 
 #include <utility>
@@ -24,7 +24,7 @@ inline Request with_prior(Request request, std::optional<AttentionPrior> prior) 
   return request;
 }
 
-// Codes [frames, codebooks] that a context may hold.
+// Returns codes [frames, codebooks] that are valid in a context.
 inline Matrix<std::int32_t> context_of(std::int64_t frames, std::int64_t codebooks) {
   Matrix<std::int32_t> codes{frames, codebooks, {}};
   for (std::int64_t i = 0; i < frames * codebooks; ++i)
@@ -32,8 +32,8 @@ inline Matrix<std::int32_t> context_of(std::int64_t frames, std::int64_t codeboo
   return codes;
 }
 
-// The same six wishes of every model: greedy and sampled, guided and not, each kind of prior. The
-// texts and lengths differ; some may end by themselves, others can't.
+// Returns six requests with the same options for every model: greedy and sampled, guided and
+// unguided, each kind of prior. Texts and lengths differ; some may end early, others cannot.
 inline std::vector<Request> wishes() {
   std::vector<Request> all;
   all.push_back(with_prior(spoken({1, 2, 3}, 11), std::nullopt));
@@ -64,10 +64,11 @@ inline std::vector<Request> wishes() {
   return all;
 }
 
-// Most blocks that idle prefixes of a crowd hold: guided contexts of 1, 2, 3, 7 and 8 rows.
+// The most blocks that idle prefixes of these requests hold: guided contexts of 1, 2, 3, 7 and 8
+// rows.
 constexpr std::int32_t kCrowdPrefixes = 5;
 
-// With contexts of every kind and texts given later than as ids.
+// Returns requests with contexts of every kind, and with texts as features and encoder output.
 inline std::vector<Request> crowd_with_rows(std::int64_t codebooks) {
   std::vector<Request> all = wishes();
   all[1].voice = "bob";
@@ -110,8 +111,8 @@ struct CrowdModel {
   std::vector<Request> requests;
 };
 
-// The tiny model; with convolutions in the decoder; with a context memory; with MaskGit and stacked
-// frames; in bfloat16.
+// The models: the tiny model; with convolutions in the decoder; with a context memory; with MaskGit
+// and stacked frames; in bfloat16.
 inline std::vector<CrowdModel> crowd_models() {
   std::vector<CrowdModel> models;
   models.push_back({"plain", tiny_config(), crowd_limits(), crowd_with_rows(2)});

@@ -1,4 +1,4 @@
-// Checks that something throws one kind of error, with a message that names what a reader needs.
+// Checks that an action throws one kind of error, with a message that contains the needed facts.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -9,7 +9,7 @@
 
 namespace ttsrt::test {
 
-// Whether `action` throws exactly a Kind whose message holds `part`.
+// Whether `action` throws exactly a Kind whose message contains `part`.
 template <typename Kind, typename Action>
 ::testing::AssertionResult throws_naming(const std::string& part, Action action) {
   try {

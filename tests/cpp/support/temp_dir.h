@@ -1,4 +1,4 @@
-// A folder of a test's own, removed with everything in it, and whole files as strings.
+// A temporary folder for a test, removed with its contents, and helpers for whole files as strings.
 #pragma once
 
 #include <stdlib.h>

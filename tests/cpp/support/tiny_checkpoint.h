@@ -20,8 +20,8 @@ inline Json tiny_stack(std::int32_t layers, std::int32_t kernel, bool is_causal)
           {"norm_out", true}, {"max_positions", 40}};
 }
 
-// Two decoder layers, both on the text; context as codes; an autoregressive local transformer; two
-// voices.
+// Two decoder layers that both attend to the text; context as codes; an autoregressive local
+// transformer; two voices.
 inline Json tiny_config() {
   Json decoder = tiny_stack(2, 1, true);
   decoder.update(
@@ -60,7 +60,7 @@ inline Json tiny_config() {
   return config;
 }
 
-// Decoder and context encoder as multi-encoder models have them: layer 1 reads the context memory.
+// The decoder and context encoder of multi-encoder models: layer 1 reads the context memory.
 inline Json multi_encoder_config() {
   Json config = tiny_config();
   Json& model = config["model"];
@@ -83,14 +83,14 @@ inline std::int64_t count_of(const std::vector<std::int64_t>& shape) {
   return count;
 }
 
-// A tensor of the checkpoint to be.
+// A tensor of the checkpoint to be written.
 struct TinyTensor {
   SafetensorsWriter::Plan plan;
   std::vector<float> values;         // float32
   std::vector<std::int32_t> counts;  // int32
 };
 
-// Random values of every tensor; the rows of a stored voice are kTinyVoiceRows.
+// Returns random values of every tensor; a stored voice has kTinyVoiceRows rows.
 inline std::vector<TinyTensor> tiny_tensors(const Json& config) {
   const model::Manifest manifest = model::read_family(JsonReader(config, "tiny"))->manifest();
   std::vector<TinyTensor> tensors;

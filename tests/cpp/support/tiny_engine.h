@@ -1,4 +1,4 @@
-// The tiny checkpoint, built into an engine in a folder of the test's own.
+// Builds the tiny checkpoint into an engine in a temporary folder of the test.
 #pragma once
 
 #include <string>

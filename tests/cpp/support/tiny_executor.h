@@ -1,4 +1,4 @@
-// Executors on tiny engines, for every device and number of threads that tests run them on.
+// Executors on tiny engines, for every device and number of threads that tests use.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -38,7 +38,7 @@ inline std::string place_name(const testing::TestParamInfo<Place>& info) {
   return info.param.name();
 }
 
-// Small limits, so that texts and contexts reach them and prefill comes in pieces.
+// Small limits, so that texts and contexts reach them and prefill runs in pieces.
 inline BuildOptions crowd_limits() {
   BuildOptions options;
   options.max_batch_size = 5;
@@ -48,7 +48,7 @@ inline BuildOptions crowd_limits() {
   return options;
 }
 
-// A model whose requests go on for as long as a test needs: long positions, no end of speech.
+// A model whose requests run as long as a test needs: many positions, no end of speech.
 inline Json long_config() {
   Json config = tiny_config();
   config["model"]["decoder"]["max_positions"] = 20100;
@@ -98,8 +98,8 @@ inline void expect_same(const Result& got, const Result& expected, const std::st
   }
 }
 
-// Nothing runs, nothing waits, every request has its end, and only idle prefixes hold blocks: at
-// most `max_used`.
+// Checks that no request runs or waits, that every request has ended, and that only idle prefixes
+// hold blocks, at most `max_used`.
 inline void expect_idle(const Executor& executor, std::int32_t max_used) {
   const ExecutorStats stats = executor.stats();
   EXPECT_EQ(stats.num_submitted, stats.num_completed + stats.num_failed + stats.num_cancelled);

@@ -1,8 +1,8 @@
 // Random weights for tests, packed as the build packs them (ops/weight.h) and kept alive by the
 // test.
 //
-// Values come from a hash of (seed, index), so a test names its weights by a seed and nothing
-// depends on order. at() gives the value as stored: already rounded to the weight's own type.
+// Values come from a hash of (seed, index), so a seed determines a test's weights and the order of
+// their creation does not matter. at() returns the stored value, rounded to the type of the weight.
 #pragma once
 
 #include <cstddef>
@@ -19,7 +19,7 @@
 
 namespace ttsrt::test {
 
-// A number in [-1, 1) for (seed, index): SplitMix64's finaliser.
+// Returns a number in [-1, 1) for (seed, index), by the finaliser of SplitMix64.
 inline float random_value(std::uint64_t seed, std::uint64_t index) {
   std::uint64_t bits = (seed + 1) * 0x9E3779B97F4A7C15ULL + (index + 1) * 0xD1B54A32D192ED03ULL;
   bits = (bits ^ (bits >> 30)) * 0xBF58476D1CE4E5B9ULL;
@@ -35,14 +35,14 @@ inline std::vector<float> random_vector(std::size_t count, std::uint64_t seed, f
   return values;
 }
 
-// `value` as a weight of type float32, bfloat16 or float16 stores it.
+// Rounds `value` as a weight of type float32, bfloat16 or float16 stores it.
 inline float round_to(DType dtype, float value) {
   if (dtype == DType::bfloat16) return from_bfloat16(to_bfloat16(value));
   if (dtype == DType::float16) return from_float16(to_float16(value));
   return value;
 }
 
-// How a matrix is stored: a float type, or quantized.
+// The storage of a matrix: a float type, or quantized.
 struct WeightKind {
   WeightKind(DType type = DType::float32) : dtype(type) {}  // NOLINT: a type stands for itself
   WeightKind(ops::Quantization of, std::int64_t group = 0) : quantization(of), group_size(group) {}
@@ -81,7 +81,7 @@ inline std::shared_ptr<std::byte> aligned_bytes(std::size_t count) {
   return bytes;
 }
 
-// A weight with its storage. Copies share it; the weight is good for as long as one copy lives.
+// A weight with its storage. Copies share it; the weight is valid while one copy exists.
 class TestWeight {
  public:
   TestWeight() = default;
@@ -106,7 +106,8 @@ class TestWeight {
     }
   }
 
-  // Packed elsewhere: `weight` points into `storage` and `scales`, `values` are those stored.
+  // Takes a packed weight: `weight` points into `storage` and `scales`; `values` are the stored
+  // ones.
   TestWeight(ops::Weight weight, std::shared_ptr<std::byte> storage,
              std::shared_ptr<std::byte> scales, std::vector<float> values)
       : weight_(std::move(weight)),
@@ -117,7 +118,7 @@ class TestWeight {
   const ops::Weight& weight() const { return weight_; }
   operator const ops::Weight&() const {
     return weight_;
-  }  // NOLINT: so that a TestWeight stands where a Weight does
+  }  // NOLINT: lets a TestWeight be used as a Weight
   std::int64_t rows() const { return weight_.rows; }
   std::int64_t cols() const { return weight_.cols; }
   std::size_t bytes() const { return bytes_; }
@@ -153,8 +154,8 @@ class TestWeight {
   std::size_t bytes_ = 0;
 };
 
-// Random whole numbers with random scales, so that values lie in [-scale, scale), packed by the
-// formulas of ops/weight.h, written out.
+// Returns random integers with random scales, such that values are in [-scale, scale), packed by
+// the formulas of ops/weight.h.
 inline TestWeight make_quantized(std::int64_t rows, std::int64_t cols, const WeightKind& kind,
                                  std::uint64_t seed, float scale) {
   using ops::Quantization;
@@ -208,7 +209,7 @@ inline TestWeight make_quantized(std::int64_t rows, std::int64_t cols, const Wei
   return TestWeight(std::move(weight), bytes, scales, std::move(values));
 }
 
-// A matrix of products [rows, cols] in panels, values in [-scale, scale).
+// Returns a matrix of a product [rows, cols] in panels, with values in [-scale, scale).
 inline TestWeight make_panel(std::int64_t rows, std::int64_t cols, const WeightKind& kind,
                              std::uint64_t seed, float scale = 0.1F) {
   if (kind.is_quantized()) return make_quantized(rows, cols, kind, seed, scale);
@@ -216,14 +217,14 @@ inline TestWeight make_panel(std::int64_t rows, std::int64_t cols, const WeightK
                     random_vector(static_cast<std::size_t>(rows * cols), seed, scale));
 }
 
-// A table [rows, cols].
+// Returns a table [rows, cols].
 inline TestWeight make_dense(std::int64_t rows, std::int64_t cols, DType dtype, std::uint64_t seed,
                              float scale = 1.0F) {
   return TestWeight("dense", rows, cols, dtype, ops::Layout::dense,
                     random_vector(static_cast<std::size_t>(rows * cols), seed, scale));
 }
 
-// A float32 vector: a bias (center 0) or a norm's weight (center 1).
+// Returns a float32 vector: a bias (center 0) or the weight of a norm (center 1).
 inline TestWeight make_vector(std::int64_t size, std::uint64_t seed, float scale = 0.1F,
                               float center = 0.0F) {
   return TestWeight("vector", 1, size, DType::float32, ops::Layout::dense,
