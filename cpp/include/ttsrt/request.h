@@ -78,8 +78,9 @@ struct Event {
   Matrix<std::int32_t> codes;  ///< [new frames, codebooks], may be empty at the end
   std::int32_t first_frame = 0;
   bool is_last = false;
-  FinishReason finish_reason = FinishReason::stop;  ///< valid in the last event
-  std::vector<float> audio;                         ///< reserved: empty until codecs are supported
+  FinishReason finish_reason = FinishReason::stop;  ///< of the last event
+  Matrix<float> spectrogram;  ///< [new rows, bands] of models that end in a spectrogram
+  std::vector<float> audio;   ///< new samples, of models that end in sound
 };
 
 /// The values of one stage in one step, recorded with ExecutorOptions::trace.
@@ -98,8 +99,9 @@ struct Result {
   std::vector<std::int32_t>
       focus;  ///< text position in focus after each step; empty without a prior
   Metrics metrics;
-  std::vector<float> audio;      ///< reserved: empty until codecs are supported
-  std::int32_t sample_rate = 0;  ///< reserved
+  Matrix<float> spectrogram;     ///< [rows, bands] of models that end in a spectrogram
+  std::vector<float> audio;      ///< samples, of models that end in sound
+  std::int32_t sample_rate = 0;  ///< of `audio`, in Hz; 0: the model makes no sound
   std::vector<TraceEntry> trace;
 };
 

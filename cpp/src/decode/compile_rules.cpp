@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::int32_t kMaxFrames = 1 << 20;
 
-void compile_sampler(const Request& request, const step::ModelFacts& facts,
+void compile_sampler(const Request& request, const RuleFacts& facts,
                      rules::SlotRules& rules) {
   rules.cfg_scale =
       checked_float("cfg_scale", request.cfg_scale.value_or(facts.cfg_scale), 0.0F, 100.0F);
@@ -33,7 +33,7 @@ void compile_sampler(const Request& request, const step::ModelFacts& facts,
   sampler.seed = request.seed;
 }
 
-void compile_stop(const Request& request, const step::ModelFacts& facts, rules::SlotRules& rules) {
+void compile_stop(const Request& request, const RuleFacts& facts, rules::SlotRules& rules) {
   const EosMethod method = parse_eos_method(request.eos_method.value_or(facts.eos_method));
   rules.eos_streams = method.streams;
   rules.eos_codebooks = method.codebooks;
@@ -49,7 +49,7 @@ void compile_stop(const Request& request, const step::ModelFacts& facts, rules::
 
 }  // namespace
 
-CompiledRules compile_rules(const Request& request, const step::ModelFacts& facts,
+CompiledRules compile_rules(const Request& request, const RuleFacts& facts,
                             std::int32_t text_len, std::int32_t context_len) {
   CompiledRules compiled;
   rules::SlotRules& rules = compiled.slot;
@@ -73,7 +73,7 @@ CompiledRules compile_rules(const Request& request, const step::ModelFacts& fact
   TTSRT_CHECK(ConfigError, !rules.use_local_transformer || facts.has_local_transformer,
               "use_local_transformer: this model has no local transformer");
   if (rules.use_local_transformer && facts.is_maskgit) {
-    rules.maskgit = compile_maskgit(request.maskgit, facts.codebooks * facts.frame_stacking);
+    rules.maskgit = compile_maskgit(request.maskgit, facts.stack_codes());
   }
   const std::int32_t max_frames =
       checked_int("max_frames", request.max_frames.value_or(facts.max_frames), 1, kMaxFrames);

@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "rules/slot_rules.h"
-#include "step/model_facts.h"
+#include "decode/rule_facts.h"
 #include "ttsrt/request.h"
 
 namespace ttsrt::decode {
@@ -20,7 +20,7 @@ struct CompiledRules {
 
 // `text_len`, `context_len` (rows of a context memory, else 0): already checked. Throws ConfigError
 // naming the option.
-CompiledRules compile_rules(const Request& request, const step::ModelFacts& facts,
+CompiledRules compile_rules(const Request& request, const RuleFacts& facts,
                             std::int32_t text_len, std::int32_t context_len);
 
 }  // namespace ttsrt::decode

@@ -10,184 +10,196 @@ namespace {
 using step::Branch;
 using step::Input;
 using step::PlanItem;
-using step::RowClass;
+using step::RowBatch;
+using step::RowSource;
 using step::Segment;
+using step::Stop;
+
+// Rows [first, first + rows) of a source, as a segment takes them.
+void feed(Segment& segment, const RowSource& source, std::int32_t first, std::int32_t rows) {
+  segment.rows = rows;
+  segment.input = source.input;
+  segment.table = source.table;
+  segment.position_table = source.position_table;
+  segment.first_position = source.first_position + first;
+  segment.kept_offset = source.kept_offset + first;
+  segment.ids = nullptr;
+  segment.vectors = nullptr;
+  if (source.ids != nullptr)
+    segment.ids = source.ids->data() + std::int64_t{first} * source.ids_per_row;
+  if (source.vectors != nullptr) {
+    const auto width = static_cast<std::int64_t>(source.vectors->size()) / source.rows;
+    segment.vectors = source.vectors->data() + first * width;
+  }
+}
 
 class Builder {
  public:
-  Builder(const step::ModelFacts& facts, step::StepBatch& batch) : facts_(facts), batch_(batch) {}
+  Builder(const Site& site, step::StepBatch& batch) : site_(site), batch_(batch) {}
 
-  // Rows of an encoder whose request ended while they paused keep their place.
+  // Rows of a paused batch whose request ended keep their place.
   void add_nobody(const PlanItem& item) {
     Segment segment;
     segment.slot = step::kNobody;
     segment.rows = item.rows;
-    push(item.row_class, segment);
+    push(rows_of(item), segment);
   }
 
   void add(const PlanItem& item, Sequence& sequence) {
     if (!sequence.is_admitted) {
-      batch_.admissions.push_back({sequence.slot, sequence.request.rules.slot});
+      batch_.admissions.push_back({sequence.slot, sequence.request.itinerary.rules});
       sequence.is_admitted = true;
     }
-    switch (item.row_class) {
-      case RowClass::encode_text:
-      case RowClass::project_memory:
-        add_encoder_rows(item.row_class, sequence, sequence.request.text);
+    const Stop& stop = sequence.stop(item.stop);
+    switch (site_.program(stop).pace) {
+      case step::Pace::whole:
+        add_rows(item, sequence, stop, start(sequence, stop.branch, stop.position));
         break;
-      case RowClass::encode_context:
-        add_encoder_rows(item.row_class, sequence, sequence.request.context_encoder);
+      case step::Pace::chunked:
+        add_chunk(item, sequence, stop);
         break;
-      case RowClass::prefill:
-        add_prefill(item, sequence);
-        break;
-      case RowClass::decode:
-        if (item.branch == Branch::conditional)
-          add_decode(sequence);  // brings its unconditional row along
+      case step::Pace::stepwise:
+        add_step(item, sequence, stop);
         break;
     }
   }
 
  private:
-  static const float* vectors_of(const RowSource& source, std::int32_t first, std::int32_t dim) {
-    return source.vectors ? source.vectors->data() + std::int64_t{first} * dim : nullptr;
+  RowBatch& rows_of(const PlanItem& item) {
+    return batch_.programs[static_cast<std::size_t>(item.program)];
   }
 
-  std::int32_t ids_per_row(const RowSource& source) const {
-    return source.input == Input::codes ? facts_.stack_codes() : 1;
-  }
-
-  // Rows take the learned vector of the place where they stand.
-  static void add_positions(Segment& segment) {
-    segment.position_table = 0;
-    segment.first_position = segment.position;
-  }
-
-  void push(RowClass row_class, Segment segment) {
-    step::RowBatch& rows = batch_.of(row_class);
+  static void push(RowBatch& rows, Segment segment) {
     segment.first_row = rows.rows;
     rows.rows += segment.rows;
     rows.segments.push_back(segment);
   }
 
-  void add_encoder_rows(RowClass row_class, const Sequence& sequence, const RowSource& source) {
-    Segment segment;
-    segment.slot = sequence.slot;
-    segment.rows = source.rows;
-    segment.input = source.input;
-    segment.table = source.table;
-    if (row_class != RowClass::project_memory) add_positions(segment);
-    segment.ids = source.ids.data();
-    segment.vectors = vectors_of(source, 0, facts_.dim);
-    push(row_class, segment);
-  }
-
-  void add_prefill(const PlanItem& item, Sequence& sequence) {
-    BlockTable& table = item.is_prefix                       ? sequence.prefix->table
-                        : item.branch == Branch::conditional ? sequence.conditional
-                                                             : sequence.unconditional;
-    table.grow(item.first + item.rows);
-    Segment segment;
-    segment.slot = sequence.slot;
-    segment.branch = item.branch;
-    segment.blocks = table.data();
-    segment.num_blocks = table.size();
-    segment.apply_prior = sequence.request.rules.recomputes_prior;
-    if (item.branch == Branch::unconditional) {
-      segment.position = item.first;
-      segment.rows = item.rows;
-      segment.input = Input::zeros;
-      add_positions(segment);
-      push(RowClass::prefill, segment);
-      return;
-    }
-    const std::int32_t context_rows =
-        std::clamp(sequence.context_rows() - item.first, 0, item.rows);
-    if (context_rows > 0)
-      push(RowClass::prefill, context_segment(segment, sequence, item.first, context_rows));
-    if (context_rows < item.rows) {  // rows already spoken, computed again under the newest prior
-      const std::int32_t step = item.first + context_rows - sequence.context_rows();
-      segment.position = item.first + context_rows;
-      segment.rows = item.rows - context_rows;
-      segment.input = Input::codes;
-      segment.ids = sequence.stacks.data() + std::int64_t{step} * facts_.stack_codes();
-      add_positions(segment);
-      push(RowClass::prefill, segment);
-    }
-  }
-
-  Segment context_segment(Segment segment, const Sequence& sequence, std::int32_t first,
-                          std::int32_t rows) const {
-    const RowSource& source = sequence.request.context;
-    segment.position = first;
-    segment.rows = rows;
-    segment.input = source.input;
-    segment.table = source.table;
-    segment.kept_offset = first;
-    add_positions(segment);
-    if (!source.ids.empty())
-      segment.ids = source.ids.data() + std::int64_t{first} * ids_per_row(source);
-    segment.vectors = vectors_of(source, first, facts_.dim);
-    return segment;
-  }
-
-  Segment decode_segment(const Sequence& sequence, Branch branch, BlockTable& table) const {
-    table.grow(sequence.position() + 1);
+  static Segment start(const Sequence& sequence, Branch branch, std::int32_t position) {
     Segment segment;
     segment.slot = sequence.slot;
     segment.branch = branch;
-    segment.rows = 1;
-    segment.position = sequence.position();
-    add_positions(segment);
-    segment.blocks = table.data();
-    segment.num_blocks = table.size();
-    segment.input = sequence.steps == 0 ? Input::codes : Input::last_codes;
-    segment.ids = sequence.stacks.data();  // the BOS stack
-    segment.apply_prior = branch == Branch::conditional;
+    segment.position = position;
     return segment;
   }
 
-  void add_decode(Sequence& sequence) {
-    step::RowBatch& rows = batch_.of(RowClass::decode);
+  // Blocks for the positions before `end` of a branch. The first rows behind a shared prefix fork
+  // it.
+  void place(Segment& segment, Sequence& sequence, std::int32_t stop, std::int32_t end,
+             RowBatch& rows) const {
+    Prefix* prefix = sequence.prefix_of(stop);
+    BlockTable& table = prefix != nullptr ? prefix->table : sequence.table(segment.branch);
+    if (prefix == nullptr && !sequence.is_forked[index_of(segment.branch)]) {
+      fork(sequence, segment.branch, rows);
+      sequence.is_forked[index_of(segment.branch)] = true;
+    }
+    table.grow(end);
+    segment.blocks = table.data();
+    segment.num_blocks = table.size();
+  }
+
+  static void fork(Sequence& sequence, Branch branch, RowBatch& rows) {
+    for (std::size_t i = 0; i < sequence.prefixes.size(); ++i) {
+      const Prefix* prefix = sequence.prefixes[i];
+      const Stop& stop = sequence.stops()[i];
+      if (prefix != nullptr && stop.branch == branch)
+        sequence.table(branch).fork_from(prefix->table, prefix->rows(), rows.copies);
+    }
+  }
+
+  void add_chunk(const PlanItem& item, Sequence& sequence, const Stop& stop) {
+    Segment segment = start(sequence, stop.branch, stop.position + item.first);
+    segment.apply_prior = stop.applies_prior;
+    if (site_.program(stop).uses_cache) {
+      const std::int32_t end = stop.position + item.first + item.rows;
+      place(segment, sequence, item.stop, end, rows_of(item));
+    }
+    add_rows(item, sequence, stop, segment);
+  }
+
+  // The item's rows, a segment for each source that they come from.
+  void add_rows(const PlanItem& item, const Sequence& sequence, const Stop& stop,
+                Segment segment) {
+    std::int32_t begin = 0;  // of the source, in the stop's rows
+    std::int32_t next = item.first;
+    const std::int32_t end = item.first + item.rows;
+    for (const RowSource& source : stop.rows) {
+      const std::int32_t last = std::min(begin + source.rows, end);
+      if (next < last) {
+        feed(segment, source, next - begin, last - next);
+        push(rows_of(item), segment);
+        segment.position += last - next;
+        next = last;
+      }
+      begin += source.rows;
+    }
+    if (next >= end) return;
+    if (stop.replays >= 0) replay(segment, sequence, stop, next - begin);
+    if (stop.reads >= 0) read(segment, sequence, next - begin);
+    segment.rows = end - next;
+    push(rows_of(item), segment);
+  }
+
+  // What fed the steps so far, once more.
+  void replay(Segment& segment, const Sequence& sequence, const Stop& stop,
+              std::int32_t step) const {
+    const RowSource& fed = sequence.stop(stop.replays).rows.front();
+    feed(segment, fed, 0, 1);
+    segment.input = Input::codes;
+    segment.first_position = fed.first_position + step;
+    segment.ids = sequence.stacks.data() + std::int64_t{step} * site_.facts.stack_codes();
+  }
+
+  void read(Segment& segment, const Sequence& sequence, std::int32_t frame) const {
+    segment.input = Input::codes;
+    segment.ids = sequence.stacks.data() + site_.facts.stack_codes() +
+                  std::int64_t{frame} * site_.facts.codebooks;
+  }
+
+  Segment step_of(const PlanItem& item, Sequence& sequence, const Stop& stop, Branch branch) {
+    const std::int32_t step = item.first;
+    Segment segment = start(sequence, branch, stop.position + step);
+    feed(segment, stop.rows.front(), 0, 1);
+    segment.first_position += step;
+    if (step > 0) segment.input = Input::last_codes;
+    segment.apply_prior = stop.applies_prior && branch == Branch::conditional;
+    place(segment, sequence, item.stop, segment.position + 1, rows_of(item));
+    return segment;
+  }
+
+  void add_step(const PlanItem& item, Sequence& sequence, const Stop& stop) {
+    RowBatch& rows = rows_of(item);
     step::Draw draw;
     draw.slot = sequence.slot;
     draw.conditional_row = rows.rows;
-    push(RowClass::decode, decode_segment(sequence, Branch::conditional, sequence.conditional));
-    if (sequence.is_guided()) {
-      if (sequence.prefix != nullptr && !sequence.is_forked) {
-        sequence.unconditional.fork_from(sequence.prefix->table, sequence.context_rows(),
-                                         batch_.block_copies);
-        sequence.is_forked = true;
-      }
+    push(rows, step_of(item, sequence, stop, Branch::conditional));
+    if (stop.num_branches > 1) {
       draw.unconditional_row = rows.rows;
-      push(RowClass::decode,
-           decode_segment(sequence, Branch::unconditional, sequence.unconditional));
+      push(rows, step_of(item, sequence, stop, Branch::unconditional));
     }
     rows.draws.push_back(draw);
   }
 
-  const step::ModelFacts& facts_;
+  const Site& site_;
   step::StepBatch& batch_;
 };
 
 }  // namespace
 
-void build_batch(const step::StepPlan& plan, std::vector<std::unique_ptr<Sequence>>& sequences,
-                 const step::ModelFacts& facts, step::StepBatch& batch) {
-  batch.clear();
-  for (std::size_t c = 0; c < plan.parts.size(); ++c) {
-    batch.classes[c].first_part = plan.parts[c].first;
-    batch.classes[c].last_part = plan.parts[c].last;
+void build_batch(const step::StepPlan& plan, Slots& slots, const Site& site,
+                 step::StepBatch& batch) {
+  batch.clear(site.programs.size());
+  for (std::size_t program = 0; program < plan.programs.size(); ++program) {
+    batch.programs[program].first_part = plan.programs[program].first;
+    batch.programs[program].last_part = plan.programs[program].last;
   }
-  Builder builder(facts, batch);
+  Builder builder(site, batch);
   for (const PlanItem& item : plan.items) {
-    if (item.sequence == step::kNobody) {
+    if (item.slot == step::kNobody) {
       builder.add_nobody(item);
-      continue;
+    } else {
+      builder.add(item, *slots[static_cast<std::size_t>(item.slot)]);
     }
-    Sequence& sequence = *sequences[static_cast<std::size_t>(item.sequence)];
-    builder.add(item, sequence);
-    if (item.is_prefix) sequence.prefix->planned += item.rows;
   }
 }
 

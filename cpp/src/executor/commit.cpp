@@ -1,112 +1,19 @@
 #include "executor/commit.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include "core/check.h"
+#include "executor/trace.h"
 
 namespace ttsrt::executor {
 namespace {
 
-using step::Branch;
-using step::RowClass;
+using step::Pace;
+using step::PlanItem;
 
-double seconds_between(Clock::time_point from, Clock::time_point to) {
-  return std::chrono::duration<double>(to - from).count();
-}
-
-Event next_event(Sequence& sequence, const step::ModelFacts& facts) {
-  Event event;
-  event.first_frame = sequence.frames_sent;
-  event.codes = unstack(sequence, facts.codebooks, facts.frame_stacking, sequence.frames_sent,
-                        sequence.frames - sequence.frames_sent);
-  sequence.frames_sent = sequence.frames;
-  return event;
-}
-
-void book_rows(const step::StepPlan& plan, std::vector<std::unique_ptr<Sequence>>& sequences) {
-  for (const step::PlanItem& item : plan.items) {
-    if (item.sequence == step::kNobody || plan.pauses_in(item.row_class)) continue;
-    Sequence& sequence = *sequences[static_cast<std::size_t>(item.sequence)];
-    if (item.row_class == RowClass::encode_text || item.row_class == RowClass::project_memory)
-      sequence.is_text_done = true;
-    if (item.row_class == RowClass::encode_context) sequence.is_context_done = true;
-    if (item.row_class == RowClass::prefill && !item.is_prefix) {
-      std::int32_t& done = item.branch == Branch::conditional ? sequence.conditional_done
-                                                              : sequence.unconditional_done;
-      done = item.first + item.rows;
-    }
-  }
-}
-
-void trace_rows(Sequence& sequence, const step::TapOutput& tap,
-                const std::vector<std::int64_t>& rows, std::int64_t width) {
-  TraceEntry entry;
-  entry.name = tap.name;
-  entry.step = tap.row_class == static_cast<std::int32_t>(RowClass::decode) ? sequence.steps : 0;
-  entry.values.rows = static_cast<std::int64_t>(rows.size());
-  entry.values.cols = width;
-  for (const std::int64_t row : rows) {
-    const auto first = tap.values.begin() + row * tap.width;
-    entry.values.values.insert(entry.values.values.end(), first, first + width);
-  }
-  sequence.trace.push_back(std::move(entry));
-}
-
-// Decode taps of one draw: both branches of row-wide stages, the draw's own row of others.
-void trace_draw(Sequence& sequence, const step::StepOutput& output, const step::Draw& draw,
-                std::size_t index, std::int64_t num_draws) {
-  for (const step::TapOutput& tap : output.taps) {
-    if (tap.row_class != static_cast<std::int32_t>(RowClass::decode)) continue;
-    const bool is_scores = tap.name == "align_scores";
-    if (is_scores && sequence.request.rules.slot.prior.estimate_layers == 0) continue;
-    const bool is_per_draw = is_scores || tap.name == "logits_guided";
-    std::vector<std::int64_t> rows = {is_per_draw ? static_cast<std::int64_t>(index)
-                                                  : draw.conditional_row};
-    if (!is_per_draw && draw.unconditional_row >= 0) rows.push_back(draw.unconditional_row);
-    TTSRT_DCHECK(!is_per_draw || tap.rows == num_draws);
-    static_cast<void>(num_draws);
-    trace_rows(sequence, tap, rows, is_scores ? sequence.request.text.rows : tap.width);
-  }
-}
-
-void trace_prior(Sequence& sequence, const step::StepOutput& output, std::size_t index) {
-  if (sequence.mirror->has_prior()) {
-    TraceEntry entry;
-    entry.name = "prior";
-    entry.step = sequence.steps;
-    entry.values.values = sequence.mirror->weights();
-    entry.values.rows = 1;
-    entry.values.cols = sequence.request.text.rows;
-    sequence.trace.push_back(std::move(entry));
-  }
-  for (const step::TapOutput& tap : output.taps) {
-    if (tap.name == "align_scores")
-      sequence.mirror->update(tap.values.data() + static_cast<std::int64_t>(index) * tap.width);
-  }
-}
-
-// Taps of encoders and of the first prefill, by slot.
-void trace_encoders(const step::StepBatch& batch, const step::StepOutput& output,
-                    std::vector<std::unique_ptr<Sequence>>& sequences) {
-  for (const step::TapOutput& tap : output.taps) {
-    if (tap.row_class == static_cast<std::int32_t>(RowClass::decode)) continue;
-    for (const step::Segment& segment : batch.classes[tap.row_class].segments) {
-      if (segment.slot == step::kNobody) continue;
-      const auto found = std::find_if(sequences.begin(), sequences.end(), [&](const auto& of) {
-        return of && of->slot == segment.slot;
-      });
-      if (segment.branch == Branch::unconditional || (*found)->steps > 0) continue;
-      std::vector<std::int64_t> rows(static_cast<std::size_t>(segment.rows));
-      std::iota(rows.begin(), rows.end(), std::int64_t{segment.first_row});
-      trace_rows(**found, tap, rows, tap.width);
-    }
-  }
-}
-
-// Appends one stack; whether the sequence is at its end, and why.
+// Appends one stack; whether the steps are at their end, and why.
 std::optional<FinishReason> take_step(Sequence& sequence, const step::StepOutput& output,
-                                      std::size_t index, const step::ModelFacts& facts) {
+                                      std::size_t index, const step::Facts& facts) {
   const step::DrawOutput& draw = output.draws[index];
   const auto width = static_cast<std::size_t>(facts.stack_codes());
   const auto first = output.codes.begin() + static_cast<std::ptrdiff_t>(index * width);
@@ -115,79 +22,153 @@ std::optional<FinishReason> take_step(Sequence& sequence, const step::StepOutput
     const auto scores =
         output.scores.begin() + static_cast<std::ptrdiff_t>(index) * output.max_text_len;
     sequence.alignment.insert(sequence.alignment.end(), scores,
-                              scores + sequence.request.text.rows);
+                              scores + sequence.request.itinerary.text_len);
   }
   if (draw.focus >= 0) sequence.focus.push_back(draw.focus);
-  if (sequence.steps == 0) sequence.first_frame = Clock::now();
-  ++sequence.steps;
-  if (sequence.request.rules.recomputes_prior) sequence.conditional_done = 0;
+  if (sequence.steps() == 0) sequence.first_frame = Clock::now();
+  StopProgress& progress = sequence.progress_of(sequence.stepwise);
+  ++progress.committed_repeats;
   sequence.frames += draw.end_frame >= 0 ? draw.end_frame : facts.frame_stacking;
+  // Rows that are replayed before every step start again.
+  for (std::size_t i = 0; i < sequence.progress.size(); ++i) {
+    if (sequence.stops()[i].replays == sequence.stepwise) sequence.progress[i] = {};
+  }
   if (draw.end_frame >= 0) return FinishReason::stop;
-  if (sequence.steps >= sequence.request.rules.max_steps) return FinishReason::length;
+  if (progress.committed_repeats >= sequence.stop(sequence.stepwise).repeats)
+    return FinishReason::length;
   return std::nullopt;
 }
 
-Metrics measure(const Sequence& sequence, const step::ModelFacts& facts) {
-  const Clock::time_point now = Clock::now();
-  Metrics metrics;
-  metrics.queue_seconds = seconds_between(sequence.submitted, sequence.started);
-  if (sequence.steps > 0)
-    metrics.first_frame_seconds = seconds_between(sequence.submitted, sequence.first_frame);
-  metrics.total_seconds = seconds_between(sequence.submitted, now);
-  metrics.frames_per_second = sequence.frames / std::max(metrics.total_seconds, 1e-9);
-  metrics.real_time_factor = metrics.frames_per_second / facts.frame_rate;
-  metrics.steps = sequence.steps;
-  return metrics;
+// Samples or spectrogram rows that a chunk or an item became.
+void take_rows(Sequence& sequence, const step::RowsOutput& rows, std::int32_t first,
+               std::int32_t count, step::Emits emits) {
+  std::vector<float>& into =
+      emits == step::Emits::samples ? sequence.samples : sequence.spectrogram;
+  if (emits == step::Emits::spectrogram) sequence.bands = rows.width;
+  const auto from = rows.values.begin() + first * rows.width;
+  into.insert(into.end(), from, from + count * rows.width);
+  if (sequence.first_frame == Clock::time_point{}) sequence.first_frame = Clock::now();
 }
+
+class Committer {
+ public:
+  Committer(const step::StepBatch& batch, const step::StepOutput& output, Slots& slots,
+            const Site& site)
+      : batch_(batch), output_(output), slots_(slots), site_(site) {}
+
+  void commit(const step::StepPlan& plan) {
+    std::int32_t program = -1;
+    for (const PlanItem& item : plan.items) {
+      if (item.program != program) next_row_ = 0;
+      program = item.program;
+      const bool is_step = site_.programs[static_cast<std::size_t>(program)].pace == Pace::stepwise;
+      const std::int32_t row = next_row_;
+      next_row_ += item.rows;
+      const std::size_t draw = next_draw_;
+      if (is_step) ++next_draw_;
+      if (item.slot == step::kNobody) continue;
+      commit_prefix(item);
+      Sequence* sequence = find(item.slot);
+      if (sequence == nullptr) continue;
+      if (is_step) {
+        commit_step(*sequence, draw);
+      } else if (!plan.pauses_in(program)) {
+        commit_rows(item, *sequence, row);
+      }
+      if (!sequence->end.has_value()) tell(*sequence);
+    }
+  }
+
+  std::int64_t frames() const { return frames_; }
+
+ private:
+  // Rows of a shared prefix are its users', also where the request that brought them has ended.
+  void commit_prefix(const PlanItem& item) {
+    Prefix* prefix = slots_[static_cast<std::size_t>(item.slot)]->prefix_of(item.stop);
+    if (prefix != nullptr) prefix->committed = std::max(prefix->committed, item.first + item.rows);
+  }
+
+  // The request in a slot, unless it has ended since the launch.
+  Sequence* find(std::int32_t slot) const {
+    Sequence* sequence = slots_[static_cast<std::size_t>(slot)].get();
+    return sequence->end.has_value() ? nullptr : sequence;
+  }
+
+  void commit_rows(const PlanItem& item, Sequence& sequence, std::int32_t row) {
+    const step::Stop& stop = sequence.stop(item.stop);
+    const step::ProgramInfo& program = site_.program(stop);
+    StopProgress& progress = sequence.progress_of(item.stop);
+    if (program.pace == Pace::whole) {
+      ++progress.committed_repeats;
+    } else if (sequence.prefix_of(item.stop) == nullptr) {
+      progress.committed_rows = item.first + item.rows;
+    }
+    if (program.emits == step::Emits::nothing) return;
+    if (program.pace == Pace::whole && progress.committed_repeats < stop.repeats) return;
+    for (const step::RowsOutput& rows : output_.rows) {
+      if (rows.program == item.program)
+        take_rows(sequence, rows, row, item.rows, program.emits);
+    }
+  }
+
+  void commit_step(Sequence& sequence, std::size_t draw) {
+    if (sequence.steps_end.has_value()) return;  // launched before its end was known
+    if (!output_.taps.empty()) trace_step(sequence, batch_, output_, draw);
+    const std::int32_t before = sequence.frames;
+    sequence.steps_end = take_step(sequence, output_, draw, site_.facts);
+    frames_ += sequence.frames - before;
+  }
+
+  // Ends a sequence whose stops have all run, or tells what is new.
+  void tell(Sequence& sequence) {
+    if (sequence.is_all_committed()) {
+      sequence.end = sequence.steps_end.value_or(FinishReason::stop);
+      return;
+    }
+    const bool has_sound = sequence.samples.size() > sequence.samples_sent ||
+                           sequence.spectrogram.size() > sequence.spectrogram_sent;
+    const bool has_codes =
+        sequence.frames - sequence.frames_sent >= sequence.request.chunk_frames;
+    if (has_sound || has_codes) sequence.channel->push(next_event(sequence, site_.facts));
+  }
+
+  const step::StepBatch& batch_;
+  const step::StepOutput& output_;
+  Slots& slots_;
+  const Site& site_;
+  std::int32_t next_row_ = 0;
+  std::size_t next_draw_ = 0;
+  std::int64_t frames_ = 0;
+};
 
 }  // namespace
 
-void finish(Sequence& sequence, FinishReason reason, const std::string& error,
-            const step::ModelFacts& facts) {
-  Event last = next_event(sequence, facts);
-  last.is_last = true;
-  last.finish_reason = reason;
-  Result result;
-  result.codes = unstack(sequence, facts.codebooks, facts.frame_stacking, 0, sequence.frames);
-  result.finish_reason = reason;
-  result.error = error;
-  result.alignment.cols = sequence.request.text.rows;
-  result.alignment.rows = static_cast<std::int64_t>(sequence.alignment.size()) /
-                          std::max(sequence.request.text.rows, 1);
-  result.alignment.values = std::move(sequence.alignment);
-  result.focus = std::move(sequence.focus);
-  result.trace = std::move(sequence.trace);
-  result.metrics = measure(sequence, facts);
-  sequence.channel->finish(std::move(last), std::move(result));
+Event next_event(Sequence& sequence, const step::Facts& facts) {
+  Event event;
+  event.first_frame = sequence.frames_sent;
+  event.codes = frames_of(sequence, facts.codebooks, sequence.frames_sent,
+                          sequence.frames - sequence.frames_sent);
+  sequence.frames_sent = sequence.frames;
+  const auto sent = static_cast<std::ptrdiff_t>(sequence.samples_sent);
+  event.audio.assign(sequence.samples.begin() + sent, sequence.samples.end());
+  sequence.samples_sent = sequence.samples.size();
+  const auto first = static_cast<std::ptrdiff_t>(sequence.spectrogram_sent);
+  event.spectrogram.values.assign(sequence.spectrogram.begin() + first,
+                                  sequence.spectrogram.end());
+  event.spectrogram.cols = sequence.bands;
+  if (sequence.bands > 0)
+    event.spectrogram.rows =
+        static_cast<std::int64_t>(event.spectrogram.values.size()) / sequence.bands;
+  sequence.spectrogram_sent = sequence.spectrogram.size();
+  return event;
 }
 
 std::int64_t commit(const step::StepPlan& plan, const step::StepBatch& batch,
-                    const step::StepOutput& output,
-                    std::vector<std::unique_ptr<Sequence>>& sequences,
-                    const step::ModelFacts& facts) {
-  book_rows(plan, sequences);
-  if (!output.taps.empty()) trace_encoders(batch, output, sequences);
-  const std::vector<step::Draw>& draws = batch.of(RowClass::decode).draws;
-  std::int64_t frames = 0;
-  std::size_t index = 0;
-  for (const step::PlanItem& item : plan.items) {
-    if (item.row_class != RowClass::decode || item.branch != Branch::conditional) continue;
-    std::unique_ptr<Sequence>& sequence = sequences[static_cast<std::size_t>(item.sequence)];
-    if (!output.taps.empty()) {
-      trace_draw(*sequence, output, draws[index], index, static_cast<std::int64_t>(draws.size()));
-      trace_prior(*sequence, output, index);
-    }
-    const std::int32_t before = sequence->frames;
-    const std::optional<FinishReason> end = take_step(*sequence, output, index, facts);
-    frames += sequence->frames - before;
-    ++index;
-    if (end.has_value()) {
-      sequence->end = end;
-    } else if (sequence->frames - sequence->frames_sent >= sequence->request.chunk_frames) {
-      sequence->channel->push(next_event(*sequence, facts));
-    }
-  }
-  return frames;
+                    const step::StepOutput& output, Slots& slots, const Site& site) {
+  if (!output.taps.empty()) trace_rows(plan, batch, output, slots, site);
+  Committer committer(batch, output, slots, site);
+  committer.commit(plan);
+  return committer.frames();
 }
 
 }  // namespace ttsrt::executor

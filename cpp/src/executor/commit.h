@@ -1,8 +1,7 @@
-// What a launch gave becomes progress, events and results.
+// What a launch gave becomes progress and events.
 #pragma once
 
-#include <memory>
-#include <vector>
+#include <cstdint>
 
 #include "executor/sequence.h"
 #include "step/output.h"
@@ -10,15 +9,13 @@
 
 namespace ttsrt::executor {
 
-// Books the rows that ran, appends codes, pushes events. Sequences that came to their own end know
-// why (Sequence::end); the loop finishes them. Returns the codec frames made.
+// Books the rows that ran, appends codes and samples, pushes events. Requests that have ended since
+// the launch are passed over: what it made for them is dropped. Requests that came to their own end
+// now know why (Sequence::end). Returns the codec frames made.
 std::int64_t commit(const step::StepPlan& plan, const step::StepBatch& batch,
-                    const step::StepOutput& output,
-                    std::vector<std::unique_ptr<Sequence>>& sequences,
-                    const step::ModelFacts& facts);
+                    const step::StepOutput& output, Slots& slots, const Site& site);
 
-// Ends a sequence: last event, result. What it made so far is kept.
-void finish(Sequence& sequence, FinishReason reason, const std::string& error,
-            const step::ModelFacts& facts);
+// What a sequence made since its last event.
+Event next_event(Sequence& sequence, const step::Facts& facts);
 
 }  // namespace ttsrt::executor

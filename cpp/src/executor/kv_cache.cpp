@@ -84,14 +84,16 @@ void BlockTable::clear() {
   blocks_.clear();
 }
 
-Prefix& PrefixCache::acquire(std::int32_t rows) {
-  auto found = std::find_if(prefixes_.begin(), prefixes_.end(),
-                            [&](const auto& prefix) { return prefix->rows == rows; });
+Prefix& PrefixCache::acquire(const step::PrefixKey& key) {
+  auto found = std::find_if(prefixes_.begin(), prefixes_.end(), [&](const auto& prefix) {
+    return prefix->key == key && !prefix->is_broken;
+  });
   if (found == prefixes_.end()) {
     auto prefix = std::make_unique<Prefix>();
-    prefix->rows = rows;
+    prefix->id = ++last_id_;
+    prefix->key = key;
     prefix->table = BlockTable(pool_);
-    prefix->table.grow(rows);
+    prefix->table.grow(key.rows);
     prefixes_.push_front(std::move(prefix));
   } else {
     prefixes_.splice(prefixes_.begin(), prefixes_, found);
@@ -103,6 +105,8 @@ Prefix& PrefixCache::acquire(std::int32_t rows) {
 void PrefixCache::release(Prefix& prefix) {
   TTSRT_DCHECK(prefix.users > 0);
   --prefix.users;
+  if (prefix.users > 0 || !prefix.is_broken) return;
+  prefixes_.remove_if([&](const auto& of) { return of.get() == &prefix; });
 }
 
 bool PrefixCache::make_room(std::int32_t blocks) {
@@ -111,16 +115,6 @@ bool PrefixCache::make_room(std::int32_t blocks) {
     if ((*at)->users == 0) at = prefixes_.erase(at);
   }
   return pool_.num_free() >= blocks;
-}
-
-std::int32_t PrefixCache::num_reclaimable() const {
-  std::int32_t blocks = 0;
-  for (const auto& prefix : prefixes_) blocks += prefix->users == 0 ? prefix->table.size() : 0;
-  return blocks;
-}
-
-void PrefixCache::forget_progress() {
-  for (auto& prefix : prefixes_) prefix->planned = 0;
 }
 
 }  // namespace ttsrt::executor

@@ -1,9 +1,9 @@
 // Books of the paged self-attention cache: which blocks are whose. No memory is touched here.
 //
-// Blocks are reference-counted. A shared prefix (the unconditional context of a given length) is
-// filled once; a sequence forks it: whole blocks are shared, the last, partly filled one is copied.
-// Nothing is evicted while in use; prefixes nobody uses go when blocks run short, the longest
-// unused first.
+// Blocks are reference-counted. A shared prefix (the unconditional context of a given length, a
+// voice) is filled once; a sequence forks it: whole blocks are shared, the last, partly filled one
+// is copied. Nothing is evicted while in use; prefixes without users are dropped when blocks run
+// short, the longest unused first.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@
 #include <memory>
 #include <vector>
 
-#include "step/batch.h"
+#include "step/itinerary.h"
 
 namespace ttsrt::executor {
 
@@ -76,33 +76,34 @@ class BlockTable {
   std::vector<std::int32_t> blocks_;
 };
 
-// The unconditional context of one length: zeros plus positions, the same for every request.
+// The start of a branch's prompt that several requests read: filled once, then forked.
 struct Prefix {
-  std::int32_t rows = 0;
-  std::int32_t planned = 0;  // rows whose keys and values are launched or in the cache
-  std::int32_t users = 0;    // sequences that wait for it or forked it
+  std::uint64_t id = 0;  // never 0, never given twice
+  step::PrefixKey key;
+  std::int32_t planned = 0;    // rows that are launched
+  std::int32_t committed = 0;  // rows that are in the cache
+  std::int32_t users = 0;      // sequences that wait for it or forked it
+  // A launch that should have filled it failed: nobody new may use it, and those who do fail.
+  bool is_broken = false;
   BlockTable table;
 
-  bool is_complete() const { return planned == rows; }
+  std::int32_t rows() const { return key.rows; }
 };
 
 class PrefixCache {
  public:
   explicit PrefixCache(BlockPool& pool) : pool_(pool) {}
 
-  // The prefix of that length, its blocks taken; made where there is none yet.
-  Prefix& acquire(std::int32_t rows);
+  // The prefix of that key, its blocks taken; made where there is none yet.
+  Prefix& acquire(const step::PrefixKey& key);
   void release(Prefix& prefix);
   // Drops unused prefixes, longest unused first, until `blocks` are free; whether they are.
   bool make_room(std::int32_t blocks);
-  // Blocks that make_room could free.
-  std::int32_t num_reclaimable() const;
-  // Forgets an incomplete prefix's progress after a failed launch.
-  void forget_progress();
 
  private:
   BlockPool& pool_;
   std::list<std::unique_ptr<Prefix>> prefixes_;  // most recently used first
+  std::uint64_t last_id_ = 0;
 };
 
 }  // namespace ttsrt::executor

@@ -1,8 +1,12 @@
-// The loop: schedule, run, commit; on a thread of its own, which alone touches the network, the
-// cache books and the sequences.
+// The loop: plan, launch, collect, commit; on a thread of its own, which alone touches the network,
+// the cache books and the running requests.
+//
+// It keeps as many launches in flight as the network takes (NetworkInfo::pipeline_depth). A launch
+// is planned from what is launched before it, not from what came back; what came back is committed
+// in order. A request that ends while launches still name it keeps its slot and its blocks until
+// the last of them is collected, and what those made for it is dropped.
 #pragma once
 
-#include <condition_variable>
 #include <deque>
 #include <memory>
 #include <mutex>
@@ -10,10 +14,10 @@
 #include <thread>
 #include <vector>
 
+#include "executor/intake.h"
 #include "executor/kv_cache.h"
 #include "executor/scheduler.h"
 #include "executor/sequence.h"
-#include "executor/stats_book.h"
 #include "model/network.h"
 #include "step/plan.h"
 #include "ttsrt/executor.h"
@@ -36,68 +40,75 @@ class Loop {
   Loop& operator=(const Loop&) = delete;
 
   const model::NetworkInfo& network() const { return network_->info(); }
-  // Throws CapacityError, ClosedError, or DeviceError once the device has failed.
+  // As Intake::submit; also throws CapacityError for a request that could never fit the cache.
   void submit(Pending pending);
-  // Throws as submit would for any request: a full queue refuses before it looks at one.
-  void check_accepts();
-  // Throws ClosedError, naming the call, once close() was called.
-  void check_open(const char* call) const;
+  void check_accepts() { intake_.check_accepts(); }
+  void check_open(const char* call) const { intake_.check_open(call); }
   ExecutorStats stats() const;
   void close(bool drain);
 
  private:
-  void check_room();
-
-  // How the loop stands with its callers.
-  enum class State { running, draining, closing };
+  // A launch that isn't collected.
+  struct Flight {
+    step::StepPlan plan;
+    step::StepBatch batch;
+    model::Ticket ticket = 0;
+    Clock::time_point begin;
+  };
 
   void run();
-  bool wait_for_work();  // false: closed and empty
+  void pass();
+
+  // Requests in.
   void take_in();
-  void admit(Pending&& pending);
-  void refuse(Channel& channel, const std::string& why);
+  void start(Pending&& pending);
   std::int32_t worst_case(const PreparedRequest& request) const;
-  bool reserves(const PreparedRequest& request);
-  void drop_ended();
-  void step();
-  void adopt();
-  void plan();
-  void keep_paused();
-  void learn_row_seconds(const step::StepOutput& output);
-  void close_ranks();
-  void fail_planned(const std::string& why);
+  bool reserve(const PreparedRequest& request);
+
+  // Launches.
+  bool launch_next();
+  bool plan(step::StepPlan& plan);
+  void book_launch(const Flight& flight);
+  void book_paused(const step::StepPlan& plan);
+  void adopt_thread();
+  void collect_oldest();
+  void learn_row_seconds(const Flight& flight, const step::StepOutput& output);
+  void publish(const step::StepPlan& plan, std::int64_t frames, Clock::time_point begin);
+
+  // Requests out.
+  void end_cancelled();
+  void mark(Sequence& sequence, FinishReason reason, const std::string& why = "");
+  void fail_plan(const step::StepPlan& plan, const std::string& why);
+  void break_prefixes(const step::StepPlan& plan, const std::string& why);
   void fail_running(const std::string& why);
-  void fail_all(const std::string& why);
-  void end(std::unique_ptr<Sequence>& sequence, FinishReason reason, const std::string& why);
-  void count_ended(std::uint64_t id, FinishReason reason);
+  void fail_device(const std::string& why);
+  void settle();
+  void release(std::int32_t slot);
+  void end_pending(Pending&& pending, FinishReason reason, const std::string& why);
   std::int32_t num_active() const;
-  void reject(Pending& pending, FinishReason reason, const std::string& why);
-  void publish(std::int64_t frames, double seconds);
+  bool has_live_requests() const;
 
   std::unique_ptr<model::Network> network_;
   const LoopOptions options_;
+  const Site site_;
 
   // The loop thread's own.
   BlockPool pool_;
   PrefixCache prefixes_;
-  std::vector<std::unique_ptr<Sequence>> running_;  // oldest first
+  Slots slots_;
+  std::vector<std::int32_t> order_;  // slots of running requests, oldest first
   std::vector<std::int32_t> free_slots_;
-  step::StepPlan plan_;
-  step::StepBatch batch_;
-  std::vector<SequenceView> views_;
-  PausedBatches paused_;
-  std::vector<std::int32_t> places_;  // close_ranks()
+  Scheduler scheduler_;
   StepBudget budget_;
+  std::vector<SequenceView> views_;
+  std::vector<PausedBatch> paused_;  // of every Program
+  std::vector<Flight> flights_;      // a ring of pipeline_depth
+  std::size_t first_flight_ = 0;
+  std::size_t num_flights_ = 0;
+  Clock::time_point last_commit_;
   bool is_adopted_ = false;  // by the network, as the thread that launches
 
-  // Shared with callers.
-  mutable std::mutex mutex_;
-  std::condition_variable changed_;
-  std::deque<Pending> waiting_;
-  State state_ = State::running;
-  std::string device_failure_;  // empty: the device works
-  StatsBook stats_;
-
+  Intake intake_;
   std::mutex close_mutex_;
   std::thread thread_;
 };

@@ -2,170 +2,204 @@
 
 #include <algorithm>
 #include <limits>
-#include <map>
 
 namespace ttsrt::executor {
 namespace {
 
-using step::Branch;
-using step::RowClass;
+using step::Pace;
 
-// Prefill goes on by so many rows at least, and by so many while nobody knows what a row takes.
-constexpr std::int32_t kLeastPrefill = 16;
-constexpr std::int32_t kFirstPrefill = 64;
+// Chunked rows of a launch: so many at least, and so many while nobody knows what a row takes.
+constexpr std::int32_t kMinChunk = 16;
+constexpr std::int32_t kFirstChunk = 64;
 
-std::size_t at(RowClass row_class) { return static_cast<std::size_t>(row_class); }
+constexpr std::int32_t kBefore = -1;  // complete before this launch
+constexpr std::int32_t kNever = std::numeric_limits<std::int32_t>::max();
 
-class Planner {
- public:
-  Planner(const std::vector<SequenceView>& sequences, const StepBudget& budget)
-      : sequences_(sequences), budget_(budget), encoded_(sequences.size(), 0) {
-    left_.fill(budget.max_rows);
-    const bool is_awaited = std::any_of(sequences.begin(), sequences.end(),
-                                        [](const auto& view) { return view.can_decode(); });
-    is_limited_ = is_awaited && budget.seconds > 0.0;
-    seconds_left_ = budget.seconds;
-  }
-
-  void encode(RowClass row_class, const PausedBatch& paused) {
-    const std::vector<PausedBatch::Member> members =
-        paused.is_empty() ? choose(row_class) : paused.members;
-    if (members.empty()) return;
-    std::int32_t rows = 0;
-    for (const PausedBatch::Member& member : members) {
-      rows += member.rows;
-      plan_.items.push_back(
-          {member.sequence, row_class, Branch::conditional, false, 0, member.rows});
-    }
-    step::PlanParts& parts = plan_.parts[at(row_class)];
-    parts.first = paused.next_part;
-    parts.last = last_part(row_class, paused.next_part, rows);
-    plan_.pauses[at(row_class)] = parts.last < budget_.num_parts[at(row_class)];
-    if (plan_.pauses_in(row_class)) return;
-    for (const PausedBatch::Member& member : members) {
-      if (member.sequence != step::kNobody)
-        encoded_[static_cast<std::size_t>(member.sequence)] |= 1U << at(row_class);
-    }
-  }
-
-  // What decodes, and what prefill must come before it, once the encoders are planned.
-  void limit_prefill() {
-    if (!is_limited_) return;
-    const double row = budget_.row_seconds[at(RowClass::prefill)];
-    const double fitting = row > 0.0 ? std::max(seconds_left_, 0.0) / row : kFirstPrefill;
-    std::int32_t& left = left_[at(RowClass::prefill)];
-    if (fitting < left) left = std::max(static_cast<std::int32_t>(fitting), kLeastPrefill);
-    left = std::min(left, budget_.max_rows);
-  }
-
-  void plan(std::int32_t index) {
-    const SequenceView& view = sequences_[static_cast<std::size_t>(index)];
-    if (!is_encoded(index, view)) return;  // its decoder rows read what the encoders leave behind
-    bool is_filled =
-        part(index, Branch::conditional, view.conditional_done, view.conditional_target);
-    is_filled =
-        part(index, Branch::unconditional, view.unconditional_done, view.unconditional_target) &&
-        is_filled;
-    is_filled = prefix(index, view) && is_filled;
-    if (!is_filled) return;
-    plan_.items.push_back(
-        {index, RowClass::decode, Branch::conditional, false, view.conditional_target, 1});
-    if (view.is_guided)
-      plan_.items.push_back(
-          {index, RowClass::decode, Branch::unconditional, false, view.conditional_target, 1});
-  }
-
-  step::StepPlan take() { return std::move(plan_); }
-
- private:
-  std::int32_t& left(RowClass row_class) { return left_[at(row_class)]; }
-
-  static std::int32_t rows_of(RowClass row_class, const SequenceView& view) {
-    if (row_class == RowClass::encode_context) return view.context_encoder_rows;
-    return view.is_encoder_output == (row_class == RowClass::project_memory) ? view.text_rows : 0;
-  }
-
-  // Whose rows a new batch of an encoder takes: whole inputs, oldest first, the first one always.
-  std::vector<PausedBatch::Member> choose(RowClass row_class) {
-    std::int32_t room = budget_.max_rows;
-    const double row = budget_.row_seconds[at(row_class)];
-    if (is_limited_ && row > 0.0)
-      room = static_cast<std::int32_t>(std::min<double>(room, budget_.seconds / row));
-    std::vector<PausedBatch::Member> members;
-    for (std::size_t i = 0; i < sequences_.size(); ++i) {
-      const std::int32_t rows = rows_of(row_class, sequences_[i]);
-      const std::int32_t most = members.empty() ? budget_.max_rows : room;
-      if (rows == 0 || rows > most) continue;
-      room -= rows;
-      members.push_back({static_cast<std::int32_t>(i), rows});
-    }
-    return members;
-  }
-
-  // How far a batch of so many rows gets in the time that is left, at least one part.
-  std::int32_t last_part(RowClass row_class, std::int32_t next, std::int32_t rows) {
-    const std::int32_t end = budget_.num_parts[at(row_class)];
-    if (!is_limited_) return end;
-    const double part_seconds = rows * budget_.row_seconds[at(row_class)];
-    std::int32_t count = 1;
-    if (part_seconds > 0.0)
-      count = static_cast<std::int32_t>(
-          std::clamp(seconds_left_ / part_seconds, 1.0, static_cast<double>(end)));
-    const std::int32_t last = std::min(end, next + count);
-    seconds_left_ -= (last - next) * part_seconds;
-    return last;
-  }
-
-  bool is_encoded(std::int32_t index, const SequenceView& view) const {
-    const std::uint32_t done = encoded_[static_cast<std::size_t>(index)];
-    const RowClass text = view.is_encoder_output ? RowClass::project_memory : RowClass::encode_text;
-    const auto has = [done](RowClass row_class) { return ((done >> at(row_class)) & 1U) != 0; };
-    return (view.text_rows == 0 || has(text)) &&
-           (view.context_encoder_rows == 0 || has(RowClass::encode_context));
-  }
-
-  bool part(std::int32_t index, Branch branch, std::int32_t done, std::int32_t target) {
-    const std::int32_t rows = std::min(target - done, left(RowClass::prefill));
-    if (rows > 0) {
-      left(RowClass::prefill) -= rows;
-      plan_.items.push_back({index, RowClass::prefill, branch, false, done, rows});
-    }
-    return done + rows == target;
-  }
-
-  bool prefix(std::int32_t index, const SequenceView& view) {
-    if (view.prefix < 0) return true;
-    std::int32_t& done = prefixes_.try_emplace(view.prefix, view.prefix_done).first->second;
-    const std::int32_t rows = std::min(view.prefix_target - done, left(RowClass::prefill));
-    if (rows > 0) {
-      left(RowClass::prefill) -= rows;
-      plan_.items.push_back({index, RowClass::prefill, Branch::unconditional, true, done, rows});
-      done += rows;
-    }
-    return done == view.prefix_target;
-  }
-
-  const std::vector<SequenceView>& sequences_;
-  const StepBudget& budget_;
-  std::vector<std::uint32_t> encoded_;  // [sequences] bit c: class c is through with this step
-  bool is_limited_ = false;             // somebody decodes, and would wait
-  double seconds_left_ = 0.0;
-  std::array<std::int32_t, step::kRowClasses> left_;
-  std::map<std::int32_t, std::int32_t> prefixes_;  // rows of each shared prefix planned so far
-  step::StepPlan plan_;
-};
+std::size_t at(std::int32_t index) { return static_cast<std::size_t>(index); }
 
 }  // namespace
 
-step::StepPlan plan_step(const std::vector<SequenceView>& sequences, const PausedBatches& paused,
-                         const StepBudget& budget) {
-  Planner planner(sequences, budget);
-  for (const RowClass row_class :
-       {RowClass::encode_text, RowClass::project_memory, RowClass::encode_context})
-    planner.encode(row_class, paused[at(row_class)]);
-  planner.limit_prefill();
-  for (std::size_t i = 0; i < sequences.size(); ++i) planner.plan(static_cast<std::int32_t>(i));
-  return planner.take();
+Scheduler::Scheduler(const std::vector<step::ProgramInfo>& programs, std::int32_t max_sequences)
+    : programs_(programs) {
+  completion_.reserve(at(max_sequences));
+  members_.reserve(at(max_sequences));
+  prefix_rows_.reserve(at(max_sequences) * step::kMaxStops);
+}
+
+void Scheduler::plan(const std::vector<SequenceView>& sequences,
+                     const std::vector<PausedBatch>& paused, const StepBudget& budget,
+                     step::StepPlan& plan) {
+  budget_ = &budget;
+  plan_ = &plan;
+  plan.clear(programs_.size());
+  start(sequences);
+  for (std::int32_t program = 0; at(program) < programs_.size(); ++program) {
+    switch (programs_[at(program)].pace) {
+      case Pace::whole:
+        plan_whole(program, paused[at(program)]);
+        break;
+      case Pace::chunked:
+        plan_chunked(program);
+        break;
+      case Pace::stepwise:
+        plan_stepwise(program);
+        break;
+    }
+  }
+}
+
+void Scheduler::start(const std::vector<SequenceView>& sequences) {
+  sequences_ = &sequences;
+  prefix_rows_.clear();
+  completion_.clear();
+  seconds_left_ = budget_->seconds;
+  is_limited_ = false;
+  for (std::size_t i = 0; i < sequences.size(); ++i) {
+    const SequenceView& sequence = sequences[i];
+    Completion& completion = completion_.emplace_back();
+    for (std::int32_t s = 0; s < sequence.num_stops; ++s)
+      completion[at(s)] = sequence.stops[at(s)].is_complete ? kBefore : kNever;
+    if (budget_->seconds <= 0.0 || is_limited_) continue;
+    for (std::int32_t s = 0; s < sequence.num_stops; ++s) {
+      const StopView& stop = sequence.stops[at(s)];
+      is_limited_ |= programs_[at(stop.program)].pace == Pace::stepwise && !stop.is_complete &&
+                     stop.can_go_on && is_ready(i, stop, 0);
+    }
+  }
+}
+
+// Whether all that a stop follows is complete before this Program of the launch.
+bool Scheduler::is_ready(std::size_t sequence, const StopView& stop, std::int32_t program) const {
+  const SequenceView& view = (*sequences_)[sequence];
+  for (std::int32_t s = 0; s < view.num_stops; ++s) {
+    if (((stop.follows >> s) & 1U) == 0) continue;
+    const std::int32_t completed = completion_[sequence][at(s)];
+    if (completed < program) continue;
+    // Rows of one request may follow each other inside a chunked Program, but not those of a
+    // prefix: it is forked between two Programs.
+    const bool is_chained = completed == program && program == stop.program &&
+                            programs_[at(program)].pace == Pace::chunked &&
+                            view.stops[at(s)].prefix == 0;
+    if (!is_chained) return false;
+  }
+  return true;
+}
+
+// An item of a whole Program has run; its stop is complete unless it has evaluations left.
+void Scheduler::complete(std::int32_t slot, std::int32_t stop, std::int32_t program) {
+  for (std::size_t i = 0; i < sequences_->size(); ++i) {
+    const SequenceView& view = (*sequences_)[i];
+    if (view.slot == slot && view.stops[at(stop)].is_final) completion_[i][at(stop)] = program;
+  }
+}
+
+// Whose rows a new batch of a whole Program takes: oldest first, the first one always.
+void Scheduler::choose(std::int32_t program) {
+  members_.clear();
+  std::int32_t room = budget_->max_rows;
+  const double row = budget_->row_seconds[at(program)];
+  if (is_limited_ && row > 0.0)
+    room = static_cast<std::int32_t>(std::min<double>(room, budget_->seconds / row));
+  for (std::size_t i = 0; i < sequences_->size(); ++i) {
+    const SequenceView& sequence = (*sequences_)[i];
+    for (std::int32_t s = 0; s < sequence.num_stops; ++s) {
+      const StopView& stop = sequence.stops[at(s)];
+      if (stop.program != program || stop.is_complete || !stop.can_go_on) continue;
+      const std::int32_t most = members_.empty() ? budget_->max_rows : room;
+      if (stop.rows > most || !is_ready(i, stop, program)) continue;
+      room -= stop.rows;
+      members_.push_back({sequence.slot, s, stop.rows});
+    }
+  }
+}
+
+void Scheduler::plan_whole(std::int32_t program, const PausedBatch& paused) {
+  if (paused.is_empty()) {
+    choose(program);
+  } else {
+    members_.assign(paused.members.begin(), paused.members.end());
+  }
+  if (members_.empty()) return;
+  std::int32_t rows = 0;
+  for (const PausedBatch::Member& member : members_) {
+    rows += member.rows;
+    plan_->items.push_back({program, member.slot, member.stop, 0, member.rows});
+  }
+  step::ProgramParts& parts = plan_->programs[at(program)];
+  parts.first = paused.next_part;
+  parts.last = last_part(program, paused.next_part, rows);
+  parts.pauses = parts.last < programs_[at(program)].num_parts;
+  if (parts.pauses) return;
+  for (const PausedBatch::Member& member : members_) {
+    if (member.slot != step::kNobody) complete(member.slot, member.stop, program);
+  }
+}
+
+// How far a batch of so many rows gets in the time that is left, at least one part.
+std::int32_t Scheduler::last_part(std::int32_t program, std::int32_t next, std::int32_t rows) {
+  const std::int32_t end = programs_[at(program)].num_parts;
+  if (!is_limited_) return end;
+  const double part_seconds = rows * budget_->row_seconds[at(program)];
+  std::int32_t count = 1;
+  if (part_seconds > 0.0)
+    count = static_cast<std::int32_t>(
+        std::clamp(seconds_left_ / part_seconds, 1.0, static_cast<double>(end)));
+  const std::int32_t last = std::min(end, next + count);
+  seconds_left_ -= (last - next) * part_seconds;
+  return last;
+}
+
+// Rows that a chunked Program may take.
+std::int32_t Scheduler::chunk_rows(std::int32_t program) const {
+  if (!is_limited_) return budget_->max_rows;
+  const double row = budget_->row_seconds[at(program)];
+  const double fitting = row > 0.0 ? std::max(seconds_left_, 0.0) / row : kFirstChunk;
+  if (fitting >= budget_->max_rows) return budget_->max_rows;
+  return std::min(std::max(static_cast<std::int32_t>(fitting), kMinChunk), budget_->max_rows);
+}
+
+// Rows of a stop that are launched, those of this plan included.
+std::int32_t& Scheduler::prefix_rows(const StopView& stop) {
+  const auto found = std::find_if(prefix_rows_.begin(), prefix_rows_.end(),
+                                  [&](const auto& of) { return of.first == stop.prefix; });
+  return found == prefix_rows_.end() ? prefix_rows_.emplace_back(stop.prefix, stop.first).second
+                                     : found->second;
+}
+
+void Scheduler::plan_chunked(std::int32_t program) {
+  std::int32_t left = chunk_rows(program);
+  std::int32_t planned = 0;
+  for (std::size_t i = 0; i < sequences_->size(); ++i) {
+    const SequenceView& sequence = (*sequences_)[i];
+    for (std::int32_t s = 0; s < sequence.num_stops; ++s) {
+      const StopView& stop = sequence.stops[at(s)];
+      if (stop.program != program || stop.is_complete || !stop.can_go_on) continue;
+      if (!is_ready(i, stop, program)) continue;
+      std::int32_t own = stop.first;
+      std::int32_t& done = stop.prefix == 0 ? own : prefix_rows(stop);
+      const std::int32_t rows = std::min(stop.rows - done, left);
+      if (rows > 0) {
+        plan_->items.push_back({program, sequence.slot, s, done, rows});
+        left -= rows;
+        planned += rows;
+        done += rows;
+      }
+      if (done == stop.rows && stop.is_final) completion_[i][at(s)] = program;
+    }
+  }
+  seconds_left_ -= planned * budget_->row_seconds[at(program)];
+}
+
+void Scheduler::plan_stepwise(std::int32_t program) {
+  for (std::size_t i = 0; i < sequences_->size(); ++i) {
+    const SequenceView& sequence = (*sequences_)[i];
+    for (std::int32_t s = 0; s < sequence.num_stops; ++s) {
+      const StopView& stop = sequence.stops[at(s)];
+      const bool is_open = stop.program == program && !stop.is_complete && stop.can_go_on;
+      if (is_open && is_ready(i, stop, program))
+        plan_->items.push_back({program, sequence.slot, s, stop.first, 1});
+    }
+  }
 }
 
 }  // namespace ttsrt::executor

@@ -1,46 +1,48 @@
-// What runs next: a pure function from counts to a plan. It knows no tensor, no device, no request.
+// What runs next: from counts to a plan. The scheduler knows no tensor, no device and no request.
 //
-// Policy: every sequence that can decode decodes. Encoders and prefill take what is left of the
-// rows, oldest first, and, while others decode, about a slice of time: an encoder stops between two
-// layers, prefill between two rows, and both go on with the next step. An encoder's batch is whole
-// from its first layer to its last: who arrives meanwhile waits for the next one.
+// Policy: Programs are planned in the order they run in. Every request that can take a step takes
+// one. Whole and chunked Programs get the rows that are left, oldest request first, and, while
+// others wait for their next step, about a slice of time: a whole Program stops between two parts,
+// a chunked one between two rows, and both go on with the next launch. A whole Program's batch is
+// closed from its first part to its last: requests that arrive meanwhile wait for the next one.
+//
+// Counts are of what was launched, not of what came back: launches run in order, so a row may be
+// planned as soon as the rows it needs are.
 #pragma once
 
 #include <array>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
+#include "step/itinerary.h"
 #include "step/plan.h"
 
 namespace ttsrt::executor {
 
-// One running sequence as counts.
-struct SequenceView {
-  std::int32_t text_rows = 0;             // still to encode or project, 0: done
-  bool is_encoder_output = false;         // they only need projecting
-  std::int32_t context_encoder_rows = 0;  // still to encode, 0: done or none
-  std::int32_t conditional_done =
-      0;  // decoder rows before the next decode row that are in the cache
-  std::int32_t conditional_target = 0;
-  std::int32_t unconditional_done = 0;  // the same of a private unconditional branch
-  std::int32_t unconditional_target = 0;
-  std::int32_t prefix = -1;  // shared prefix it waits for (an id), -1: none
-  std::int32_t prefix_done = 0;
-  std::int32_t prefix_target = 0;
-  bool is_guided = false;
-
-  // Whether its next row may be decoded at once.
-  bool can_decode() const {
-    return text_rows == 0 && context_encoder_rows == 0 && conditional_done == conditional_target &&
-           unconditional_done == unconditional_target &&
-           (prefix < 0 || prefix_done == prefix_target);
-  }
+// One stop of a running request as counts.
+struct StopView {
+  std::int32_t program = 0;
+  std::int32_t first = 0;      // rows that are launched
+  std::int32_t rows = 0;       // rows that may be launched by now, those included
+  bool is_complete = false;    // all of its rows and repeats are launched
+  bool can_go_on = true;       // false: it waits for a launch that isn't collected
+  bool is_final = true;        // false: `rows` will grow, or all of them run again after this
+  std::uint32_t follows = 0;   // bit i: stop i must be complete before
+  std::uint64_t prefix = 0;    // of a shared prefix, its identity; 0: the rows are its own
 };
 
-// An encoder's batch that stopped between two layers.
+struct SequenceView {
+  std::int32_t slot = 0;
+  std::int32_t num_stops = 0;
+  std::array<StopView, step::kMaxStops> stops;
+};
+
+// The batch of a whole Program that stopped between two parts.
 struct PausedBatch {
   struct Member {
-    std::int32_t sequence = 0;  // index among the running, or kNobody
+    std::int32_t slot = 0;  // or kNobody
+    std::int32_t stop = 0;
     std::int32_t rows = 0;
   };
   std::vector<Member> members;  // in the order of their rows
@@ -48,17 +50,47 @@ struct PausedBatch {
 
   bool is_empty() const { return members.empty(); }
 };
-using PausedBatches = std::array<PausedBatch, step::kRowClasses>;
 
-// What one step may take.
+// What one launch may take.
 struct StepBudget {
-  std::int32_t max_rows = 0;  // of one class
-  double seconds = 0.0;       // for encoders and prefill while others decode; 0: no limit
-  std::array<double, step::kRowClasses> row_seconds = {};  // of a row in one part; 0: not known yet
-  std::array<std::int32_t, step::kRowClasses> num_parts = {};  // of each class's Program
+  std::int32_t max_rows = 0;        // of one Program
+  double seconds = 0.0;             // for whole and chunked rows while others step; 0: no limit
+  std::vector<double> row_seconds;  // [programs] of a row in one part; 0: not known yet
 };
 
-step::StepPlan plan_step(const std::vector<SequenceView>& sequences, const PausedBatches& paused,
-                         const StepBudget& budget);
+class Scheduler {
+ public:
+  Scheduler(const std::vector<step::ProgramInfo>& programs, std::int32_t max_sequences);
+
+  // `sequences`: oldest first. `paused`: of every Program.
+  void plan(const std::vector<SequenceView>& sequences, const std::vector<PausedBatch>& paused,
+            const StepBudget& budget, step::StepPlan& plan);
+
+ private:
+  // In which Program of this launch each stop of a sequence becomes complete.
+  using Completion = std::array<std::int32_t, step::kMaxStops>;
+
+  void start(const std::vector<SequenceView>& sequences);
+  bool is_ready(std::size_t sequence, const StopView& stop, std::int32_t program) const;
+  void plan_whole(std::int32_t program, const PausedBatch& paused);
+  void choose(std::int32_t program);
+  std::int32_t last_part(std::int32_t program, std::int32_t next, std::int32_t rows);
+  void plan_chunked(std::int32_t program);
+  void plan_stepwise(std::int32_t program);
+  std::int32_t chunk_rows(std::int32_t program) const;
+  std::int32_t& prefix_rows(const StopView& stop);
+  void complete(std::int32_t slot, std::int32_t stop, std::int32_t program);
+
+  const std::vector<step::ProgramInfo> programs_;
+  // Of the plan that is being made.
+  const std::vector<SequenceView>* sequences_ = nullptr;
+  const StepBudget* budget_ = nullptr;
+  step::StepPlan* plan_ = nullptr;
+  bool is_limited_ = false;  // a request could step, and would wait
+  double seconds_left_ = 0.0;
+  std::vector<Completion> completion_;                                // [sequences]
+  std::vector<PausedBatch::Member> members_;                          // of a whole Program
+  std::vector<std::pair<std::uint64_t, std::int32_t>> prefix_rows_;  // planned of each prefix
+};
 
 }  // namespace ttsrt::executor

@@ -1,69 +1,153 @@
 #include "executor/sequence.h"
 
 #include <algorithm>
+#include <numeric>
+#include <utility>
 
 namespace ttsrt::executor {
+namespace {
 
-Sequence::Sequence(Pending&& pending, std::int32_t the_slot, const step::ModelFacts& facts,
-                   bool is_traced)
+std::int32_t index_of_stepwise(const std::vector<step::Stop>& stops, const Site& site) {
+  const auto found = std::find_if(stops.begin(), stops.end(), [&](const step::Stop& stop) {
+    return site.program(stop).pace == step::Pace::stepwise;
+  });
+  return found == stops.end() ? -1 : static_cast<std::int32_t>(found - stops.begin());
+}
+
+// What fed the first step, as the step before it would have: its codes, or zeros.
+std::vector<std::int32_t> first_stack(const step::Stop& stop, std::size_t width) {
+  const step::RowSource& source = stop.rows.front();
+  if (source.input == step::Input::codes && source.ids->size() == width) return *source.ids;
+  return std::vector<std::int32_t>(width, 0);
+}
+
+}  // namespace
+
+Sequence::Sequence(Pending&& pending, std::int32_t the_slot, const Site& site, bool is_traced)
     : request(std::move(pending.request)),
       channel(std::move(pending.channel)),
       slot(the_slot),
+      progress(request.itinerary.stops.size()),
+      prefixes(request.itinerary.stops.size(), nullptr),
+      stepwise(index_of_stepwise(request.itinerary.stops, site)),
       submitted(pending.submitted) {
-  const auto width = static_cast<std::size_t>(facts.stack_codes());
-  stacks.reserve((static_cast<std::size_t>(request.rules.max_steps) + 1) * width);
-  stacks.assign(width, facts.bos_id);
-  is_context_done = request.context_encoder.rows == 0;
-  if (is_traced) mirror = std::make_unique<decode::PriorMirror>(request.rules.slot);
+  if (stepwise < 0) return;
+  const auto width = static_cast<std::size_t>(site.facts.stack_codes());
+  const auto steps = static_cast<std::size_t>(stop(stepwise).repeats);
+  stacks.reserve((steps + 1) * width);
+  const std::vector<std::int32_t> start = first_stack(stop(stepwise), width);
+  stacks.insert(stacks.end(), start.begin(), start.end());
+  focus.reserve(steps);
+  if (request.return_alignment)
+    alignment.reserve(steps * static_cast<std::size_t>(request.itinerary.text_len));
+  if (is_traced) mirror = std::make_unique<decode::PriorMirror>(request.itinerary.rules);
+}
+
+std::int32_t rows_in(const std::vector<step::RowSource>& sources) {
+  return std::accumulate(
+      sources.begin(), sources.end(), 0,
+      [](std::int32_t rows, const step::RowSource& source) { return rows + source.rows; });
+}
+
+std::int32_t Sequence::rows_of(std::int32_t index) const {
+  const step::Stop& of = stop(index);
+  std::int32_t rows = rows_in(of.rows);
+  if (of.replays >= 0) rows += steps();
+  if (of.reads >= 0)
+    rows += steps_end.has_value() ? frames : std::max(frames - of.frames_ahead, 0);
+  return rows;
+}
+
+bool Sequence::is_planned(std::int32_t index) const {
+  if (index == stepwise && steps_end.has_value()) return true;
+  const step::Stop& of = stop(index);
+  if (of.reads >= 0 && !steps_end.has_value()) return false;
+  if (of.replays >= 0 && steps() != planned_steps()) return false;  // its rows aren't known yet
+  if (const Prefix* prefix = prefix_of(index)) return prefix->planned == prefix->rows();
+  const StopProgress& at = progress_of(index);
+  return at.planned_repeats >= of.repeats || (index != stepwise && at.planned_rows == rows_of(index) &&
+                                              of.repeats == 1);
+}
+
+bool Sequence::is_committed(std::int32_t index) const {
+  if (index == stepwise && steps_end.has_value()) return true;
+  const step::Stop& of = stop(index);
+  if (of.replays >= 0) return steps_end.has_value();
+  if (of.reads >= 0 && !steps_end.has_value()) return false;
+  if (const Prefix* prefix = prefix_of(index)) return prefix->committed == prefix->rows();
+  const StopProgress& at = progress_of(index);
+  return at.committed_repeats >= of.repeats ||
+         (index != stepwise && at.committed_rows == rows_of(index) && of.repeats == 1);
+}
+
+bool Sequence::is_all_committed() const {
+  for (std::size_t i = 0; i < progress.size(); ++i) {
+    if (!is_committed(static_cast<std::int32_t>(i))) return false;
+  }
+  return true;
 }
 
 SequenceView Sequence::view() const {
   SequenceView view;
-  view.text_rows = is_text_done ? 0 : request.text.rows;
-  view.is_encoder_output = request.is_encoded;
-  view.context_encoder_rows = is_context_done ? 0 : request.context_encoder.rows;
-  view.conditional_done = conditional_done;
-  view.conditional_target = prefill_target();
-  view.is_guided = is_guided();
-  if (prefix != nullptr && !is_forked) {
-    view.prefix = prefix->rows;
-    view.prefix_done = prefix->planned;
-    view.prefix_target = prefix->rows;
-  }
-  if (is_guided() && prefix == nullptr) {
-    view.unconditional_done = unconditional_done;
-    view.unconditional_target = context_rows();
+  view.slot = slot;
+  view.num_stops = static_cast<std::int32_t>(progress.size());
+  for (std::int32_t i = 0; i < view.num_stops; ++i) {
+    const step::Stop& of = stop(i);
+    StopView& into = view.stops[static_cast<std::size_t>(i)];
+    into.program = of.program;
+    into.is_complete = is_planned(i);
+    for (const std::int32_t other : of.follows) into.follows |= 1U << other;
+    if (const Prefix* prefix = prefix_of(i)) {
+      into.prefix = prefix->id;
+      into.first = prefix->planned;
+      into.rows = prefix->rows();
+      continue;
+    }
+    const bool is_step = i == stepwise;
+    into.first = is_step ? progress_of(i).planned_repeats : progress_of(i).planned_rows;
+    into.rows = rows_of(i);
+    const bool is_last_repeat = progress_of(i).planned_repeats + 1 >= of.repeats;
+    into.is_final = is_last_repeat && (of.reads < 0 || steps_end.has_value());
+    // Replayed rows are the outputs of steps: known once those are collected.
+    if (of.replays >= 0) into.can_go_on = steps() == planned_steps();
   }
   return view;
 }
 
-RequestStats Sequence::stats(std::int32_t codebooks) const {
+RequestStats Sequence::stats(const Site& site) const {
   RequestStats stats;
   stats.id = channel->id();
-  stats.stage = !is_text_done || !is_context_done ? RequestStage::encoder_in_progress
-                : steps == 0                      ? RequestStage::context_in_progress
-                                                  : RequestStage::generation_in_progress;
-  stats.context_prefill_position = std::min(conditional_done, context_rows());
-  if (steps > 0) stats.context_prefill_position = context_rows();
-  stats.num_generated_tokens = frames * codebooks;
+  stats.stage = RequestStage::context_in_progress;
+  if (steps() > 0) stats.stage = RequestStage::generation_in_progress;
+  for (std::int32_t i = 0; i < static_cast<std::int32_t>(progress.size()); ++i) {
+    const step::Stop& of = stop(i);
+    const step::Pace pace = site.program(of).pace;
+    if (pace == step::Pace::whole && !is_committed(i) && steps() == 0)
+      stats.stage = RequestStage::encoder_in_progress;
+    if (pace != step::Pace::chunked || of.branch != step::Branch::conditional || of.reads >= 0)
+      continue;
+    const std::int32_t brought = rows_in(of.rows);
+    const Prefix* prefix = prefix_of(i);
+    const std::int32_t done =
+        prefix != nullptr ? prefix->committed : progress_of(i).committed_rows;
+    stats.context_prefill_position += steps() > 0 ? brought : std::min(done, brought);
+  }
+  stats.num_generated_tokens = frames * site.facts.codebooks;
   stats.scheduled = is_scheduled;
   stats.paused = !is_scheduled;
   return stats;
 }
 
-Matrix<std::int32_t> unstack(const Sequence& sequence, std::int32_t codebooks,
-                             std::int32_t frame_stacking, std::int32_t first, std::int32_t count) {
+Matrix<std::int32_t> frames_of(const Sequence& sequence, std::int32_t codebooks, std::int32_t first,
+                               std::int32_t count) {
   Matrix<std::int32_t> codes;
   codes.rows = count;
   codes.cols = codebooks;
-  codes.values.resize(static_cast<std::size_t>(count) * static_cast<std::size_t>(codebooks));
-  for (std::int32_t i = 0; i < count; ++i) {
-    const std::int32_t frame = first + i;
-    const std::int64_t stack = 1 + frame / frame_stacking;  // stack 0 is BOS
-    const std::int64_t offset =
-        stack * codebooks * frame_stacking + std::int64_t{frame % frame_stacking} * codebooks;
-    std::copy_n(sequence.stacks.begin() + offset, codebooks, codes.row(i));
-  }
+  if (count == 0) return codes;
+  // Frames lie one behind the other, behind the stack that fed the first step.
+  const auto stack = static_cast<std::int64_t>(sequence.stacks.size()) / (1 + sequence.steps());
+  const auto from = sequence.stacks.begin() + stack + std::int64_t{first} * codebooks;
+  codes.values.assign(from, from + std::int64_t{count} * codebooks);
   return codes;
 }
 

@@ -1,9 +1,11 @@
-// A running request: what it has done, what it holds, what it made.
+// A running request: how far each stop of its itinerary is, what it holds, what it made.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "decode/prior_mirror.h"
@@ -11,6 +13,7 @@
 #include "executor/kv_cache.h"
 #include "executor/request_check.h"
 #include "executor/scheduler.h"
+#include "step/facts.h"
 #include "ttsrt/stats.h"
 
 namespace ttsrt::executor {
@@ -30,31 +33,58 @@ struct Pending {
   Clock::time_point submitted;
 };
 
+// What of a stop is launched, and what of that is collected. A shared prefix keeps its own rows.
+struct StopProgress {
+  std::int32_t planned_rows = 0;
+  std::int32_t committed_rows = 0;
+  std::int32_t planned_repeats = 0;
+  std::int32_t committed_repeats = 0;
+};
+
+// What the loop and its helpers know of the network.
+struct Site {
+  const step::Facts& facts;
+  const std::vector<step::ProgramInfo>& programs;
+
+  const step::ProgramInfo& program(const step::Stop& stop) const {
+    return programs[static_cast<std::size_t>(stop.program)];
+  }
+};
+
+constexpr std::size_t index_of(step::Branch branch) { return static_cast<std::size_t>(branch); }
+
 struct Sequence {
-  Sequence(Pending&& pending, std::int32_t the_slot, const step::ModelFacts& facts, bool trace);
+  Sequence(Pending&& pending, std::int32_t the_slot, const Site& site, bool is_traced);
 
   PreparedRequest request;
   std::shared_ptr<Channel> channel;
   std::int32_t slot;
 
-  // Progress. Decoder row i < context rows is context; row context + s feeds step s.
-  bool is_admitted = false;  // the network has reset the slot
-  bool is_text_done = false;
-  bool is_context_done = false;
-  std::int32_t conditional_done = 0;
-  std::int32_t unconditional_done = 0;
-  std::int32_t steps = 0;
-  Prefix* prefix = nullptr;  // shared unconditional context, until it is forked
-  bool is_forked = false;
-  bool is_scheduled = false;        // the last launch carried it
-  std::optional<FinishReason> end;  // its own, once it has come to it
-  BlockTable conditional;
-  BlockTable unconditional;
+  // Progress.
+  std::vector<StopProgress> progress;  // [stops]
+  std::vector<Prefix*> prefixes;       // [stops] that a stop's rows are, or null
+  std::int32_t stepwise = -1;          // the stop that makes steps, -1: none
+  std::int32_t flights = 0;            // launches that name it and aren't collected
+  bool is_admitted = false;            // a launch has reset the slot
+  bool is_scheduled = false;           // the last launch carried it
+  std::optional<FinishReason> steps_end;  // why its steps ended, once they have
+  std::optional<FinishReason> end;        // of the whole request; its later launches are dropped
+  std::string error;                      // with FinishReason::error
 
-  // What it made: the BOS stack, then one stack per step, [1 + steps, C*S]; never reallocated.
+  // Cache blocks, by branch.
+  std::array<BlockTable, 2> tables;
+  std::array<bool, 2> is_forked = {false, false};
+
+  // What it made: the stack that fed its first step, then one stack per step, [1 + steps, C*S];
+  // never reallocated.
   std::vector<std::int32_t> stacks;
-  std::int32_t frames = 0;          // codec frames made so far
-  std::int32_t frames_sent = 0;     // of them, in events
+  std::int32_t frames = 0;       // codec frames made so far
+  std::int32_t frames_sent = 0;  // of them, in events
+  std::vector<float> samples;
+  std::size_t samples_sent = 0;
+  std::vector<float> spectrogram;  // [rows, bands]
+  std::size_t spectrogram_sent = 0;
+  std::int64_t bands = 0;
   std::vector<float> alignment;     // [steps, text_len]
   std::vector<std::int32_t> focus;  // [steps]
   std::vector<TraceEntry> trace;
@@ -64,19 +94,43 @@ struct Sequence {
   Clock::time_point started;
   Clock::time_point first_frame;
 
-  std::int32_t context_rows() const { return request.context.rows; }
-  bool is_guided() const { return request.rules.is_guided; }
-  // Rows that must be in the cache before the next decode row.
-  std::int32_t prefill_target() const {
-    return context_rows() + (request.rules.recomputes_prior ? steps : 0);
+  const std::vector<step::Stop>& stops() const { return request.itinerary.stops; }
+  const step::Stop& stop(std::int32_t index) const {
+    return stops()[static_cast<std::size_t>(index)];
   }
-  std::int32_t position() const { return context_rows() + steps; }  // of the next decode row
+  StopProgress& progress_of(std::int32_t index) {
+    return progress[static_cast<std::size_t>(index)];
+  }
+  const StopProgress& progress_of(std::int32_t index) const {
+    return progress[static_cast<std::size_t>(index)];
+  }
+  Prefix* prefix_of(std::int32_t index) const { return prefixes[static_cast<std::size_t>(index)]; }
+  BlockTable& table(step::Branch branch) { return tables[index_of(branch)]; }
+
+  // Steps that are collected, and that are launched.
+  std::int32_t steps() const { return stepwise < 0 ? 0 : progress_of(stepwise).committed_repeats; }
+  std::int32_t planned_steps() const {
+    return stepwise < 0 ? 0 : progress_of(stepwise).planned_repeats;
+  }
+  // Rows of a stop as it stands now: those it brings, those it replays, those it reads.
+  std::int32_t rows_of(std::int32_t index) const;
+  // Whether every row of it is launched, or collected. Steps that came to their end are both.
+  bool is_planned(std::int32_t index) const;
+  bool is_committed(std::int32_t index) const;
+  bool is_all_committed() const;
+
   SequenceView view() const;
-  RequestStats stats(std::int32_t codebooks) const;
+  RequestStats stats(const Site& site) const;
 };
 
-// Codes [frames, C] of frames [first, first + count) from stacks [steps, C*S].
-Matrix<std::int32_t> unstack(const Sequence& sequence, std::int32_t codebooks,
-                             std::int32_t frame_stacking, std::int32_t first, std::int32_t count);
+// Running requests by slot; null where a slot is free.
+using Slots = std::vector<std::unique_ptr<Sequence>>;
+
+// Rows that a list of sources holds.
+std::int32_t rows_in(const std::vector<step::RowSource>& sources);
+
+// Codes [count, C] of frames [first, first + count).
+Matrix<std::int32_t> frames_of(const Sequence& sequence, std::int32_t codebooks, std::int32_t first,
+                               std::int32_t count);
 
 }  // namespace ttsrt::executor

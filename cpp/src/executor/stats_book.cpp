@@ -6,20 +6,20 @@
 namespace ttsrt::executor {
 namespace {
 
-using step::RowClass;
-
-InflightBatchingStats carried(const step::StepPlan& plan,
-                              const std::vector<std::unique_ptr<Sequence>>& running) {
+InflightBatchingStats carried(const Iteration& of) {
   InflightBatchingStats stats;
-  for (const step::PlanItem& item : plan.items) {
-    if (item.row_class != RowClass::decode) {
-      stats.num_ctx_tokens += item.rows;
-    } else if (item.branch == step::Branch::conditional) {
+  for (const step::PlanItem& item : of.plan.items) {
+    const step::ProgramInfo& program = of.site.programs[static_cast<std::size_t>(item.program)];
+    if (program.pace == step::Pace::stepwise) {
       ++stats.num_gen_requests;
+    } else {
+      stats.num_ctx_tokens += item.rows;
     }
   }
-  for (const auto& sequence : running)
-    ++(sequence->is_scheduled ? stats.num_scheduled_requests : stats.num_paused_requests);
+  for (const std::int32_t slot : of.order) {
+    const bool is_scheduled = of.slots[static_cast<std::size_t>(slot)]->is_scheduled;
+    ++(is_scheduled ? stats.num_scheduled_requests : stats.num_paused_requests);
+  }
   stats.num_context_requests = std::max(stats.num_scheduled_requests - stats.num_gen_requests, 0);
   return stats;
 }
@@ -76,27 +76,30 @@ void StatsBook::count_ended(std::uint64_t id, FinishReason reason, std::int32_t 
   book_occupancy(num_active);
 }
 
-void StatsBook::publish(const step::StepPlan& plan, std::int32_t num_active,
-                        const std::vector<std::unique_ptr<Sequence>>& running,
-                        std::int32_t codebooks, std::int64_t frames, double seconds) {
+void StatsBook::publish(const Iteration& iteration) {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
+  const auto num_active = static_cast<std::int32_t>(iteration.order.size());
   totals_.num_iterations += 1;
-  totals_.num_frames += static_cast<std::uint64_t>(frames);
-  totals_.iteration_seconds += seconds;
+  totals_.num_frames += static_cast<std::uint64_t>(iteration.frames);
+  totals_.iteration_seconds += iteration.seconds;
   book_occupancy(num_active);
   next_.timestamp = std::chrono::duration<double>(now).count();
   next_.iter = totals_.num_iterations;
-  next_.iter_latency_ms = seconds * 1e3;
+  next_.iter_latency_ms = iteration.seconds * 1e3;
   next_.num_active_requests = num_active;
   next_.num_queued_requests = totals_.num_queued_requests;
-  next_.num_frames = static_cast<std::int32_t>(frames);
+  next_.num_frames = static_cast<std::int32_t>(iteration.frames);
   next_.kv_cache_stats = totals_.kv_cache_stats;
-  for (const auto& sequence : running) next_.num_completed_requests += sequence->end ? 1 : 0;
-  next_.inflight_batching_stats = carried(plan, running);
+  next_.inflight_batching_stats = carried(iteration);
+  requests_.clear();
+  for (const std::int32_t slot : iteration.order) {
+    const Sequence& sequence = *iteration.slots[static_cast<std::size_t>(slot)];
+    const bool is_own_end = sequence.end == FinishReason::stop || sequence.end == FinishReason::length;
+    if (is_own_end && sequence.flights == 0) ++next_.num_completed_requests;
+    requests_.push_back(sequence.stats(iteration.site));
+  }
   if (!ring_.empty()) ring_[static_cast<std::size_t>(next_.iter - 1) % ring_.size()] = next_;
   next_ = {};
-  requests_.clear();
-  for (const auto& sequence : running) requests_.push_back(sequence->stats(codebooks));
 }
 
 ExecutorStats StatsBook::snapshot() const {

@@ -12,6 +12,16 @@
 
 namespace ttsrt::executor {
 
+// An iteration: one launch from its plan to its commit.
+struct Iteration {
+  const step::StepPlan& plan;
+  const Site& site;
+  const Slots& slots;
+  const std::vector<std::int32_t>& order;  // slots of running requests
+  std::int64_t frames = 0;                 // codec frames made
+  double seconds = 0.0;
+};
+
 class StatsBook {
  public:
   // `slots` requests run at most; the last `max_iterations` iterations are remembered.
@@ -22,10 +32,8 @@ class StatsBook {
   void count_queued(std::size_t num_queued);
   void count_started(std::uint64_t id, double queue_seconds);
   void count_ended(std::uint64_t id, FinishReason reason, std::int32_t num_active);
-  // Books an iteration: what it carried, what it made, and where those that run stand now.
-  void publish(const step::StepPlan& plan, std::int32_t num_active,
-               const std::vector<std::unique_ptr<Sequence>>& running, std::int32_t codebooks,
-               std::int64_t frames, double seconds);
+  // Books an iteration, and where those that run stand now.
+  void publish(const Iteration& iteration);
   // All of it, without the requests that wait.
   ExecutorStats snapshot() const;
 

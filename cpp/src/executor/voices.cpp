@@ -5,24 +5,22 @@
 #include "core/check.h"
 
 namespace ttsrt::executor {
+
+using step::RowSource;
+
 namespace {
 
 std::size_t bytes_of(const std::string& name, const RowSource& source) {
   const std::size_t values = source.vectors ? source.vectors->size() * sizeof(float) : 0;
-  return name.size() + sizeof(RowSource) + source.ids.size() * sizeof(std::int32_t) + values;
+  const std::size_t ids = source.ids ? source.ids->size() * sizeof(std::int32_t) : 0;
+  return name.size() + sizeof(RowSource) + ids + values;
 }
 
 }  // namespace
 
-VoiceBook::VoiceBook(const step::ModelFacts& facts) : facts_(facts) {
-  for (const auto& rows : facts.voices) {
-    RowSource source;
-    source.input = step::Input::vectors;
-    source.vectors = rows;
-    source.rows = static_cast<std::int32_t>(rows->size() / static_cast<std::size_t>(facts.dim));
-    stored_.push_back(std::make_shared<const RowSource>(std::move(source)));
-  }
-  for (const auto& [name, index] : facts.speakers)
+VoiceBook::VoiceBook(const model::Itineraries& itineraries, model::StoredVoices stored)
+    : itineraries_(itineraries), stored_(std::move(stored.rows)) {
+  for (const auto& [name, index] : stored.names)
     by_name_[name] = stored_[static_cast<std::size_t>(index)];
 }
 
@@ -53,14 +51,11 @@ std::shared_ptr<const RowSource> VoiceBook::find(const VoiceRef& voice) const {
 }
 
 void VoiceBook::add(const std::string& name, Matrix<float> embeddings) {
-  TTSRT_CHECK(ConfigError, facts_.context_route != step::ContextRoute::memory,
-              "add_voice: embeddings: this model takes no context rows; give codes");
-  keep(name, rows_of_vectors("add_voice: embeddings", std::move(embeddings), facts_.dim,
-                             facts_.max_input_len));
+  keep(name, itineraries_.voice_of_vectors(std::move(embeddings)));
 }
 
 void VoiceBook::add_codes(const std::string& name, Matrix<std::int32_t> codes) {
-  keep(name, rows_of_codes("add_voice: codes", std::move(codes), facts_));
+  keep(name, itineraries_.voice_of_codes(std::move(codes)));
 }
 
 void VoiceBook::keep(const std::string& name, RowSource&& source) {

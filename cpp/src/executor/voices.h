@@ -12,18 +12,17 @@
 #include <string>
 #include <vector>
 
-#include "executor/row_source.h"
-#include "step/model_facts.h"
+#include "model/itineraries.h"
 #include "ttsrt/request.h"
 
 namespace ttsrt::executor {
 
-class VoiceBook {
+class VoiceBook final : public model::VoiceFinder {
  public:
-  explicit VoiceBook(const step::ModelFacts& facts);
+  VoiceBook(const model::Itineraries& itineraries, model::StoredVoices stored);
 
   // Throws ConfigError naming the known voices.
-  std::shared_ptr<const RowSource> find(const VoiceRef& voice) const;
+  std::shared_ptr<const step::RowSource> find(const VoiceRef& voice) const override;
   // Throw ConfigError for a bad shape, bad values, or a name in use.
   void add(const std::string& name, Matrix<float> embeddings);
   void add_codes(const std::string& name, Matrix<std::int32_t> codes);
@@ -34,13 +33,13 @@ class VoiceBook {
   std::size_t bytes() const;
 
  private:
-  void keep(const std::string& name, RowSource&& source);
+  void keep(const std::string& name, step::RowSource&& source);
   std::string known() const;  // for messages; the lock is held
 
-  const step::ModelFacts& facts_;
-  std::vector<std::shared_ptr<const RowSource>> stored_;
+  const model::Itineraries& itineraries_;
+  std::vector<std::shared_ptr<const step::RowSource>> stored_;
   mutable std::mutex mutex_;
-  std::map<std::string, std::shared_ptr<const RowSource>> by_name_;
+  std::map<std::string, std::shared_ptr<const step::RowSource>> by_name_;
   std::size_t bytes_ = 0;
 };
 

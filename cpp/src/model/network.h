@@ -1,13 +1,13 @@
 // What the executor knows of a model: it takes a StepBatch and, asynchronously, gives a StepOutput.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
 
 #include "step/batch.h"
-#include "step/model_facts.h"
+#include "step/facts.h"
+#include "step/itinerary.h"
 #include "step/output.h"
 #include "ttsrt/stats.h"
 #include "ttsrt/tensor.h"
@@ -22,9 +22,8 @@ struct NetworkInfo {
   std::int32_t slots = 0;
   std::int32_t num_blocks = 0;  // of the paged cache
   std::int32_t block_size = 0;  // positions
-  step::ModelFacts facts;
-  std::array<std::int32_t, step::kRowClasses> num_parts =
-      {};  // of each class's Program, 0: no such
+  step::Facts facts;
+  std::vector<step::ProgramInfo> programs;  // in the order they run in
   std::size_t state_bytes = 0;
   std::size_t activation_bytes = 0;
 };
@@ -37,8 +36,8 @@ class Network {
   virtual const NetworkInfo& info() const = 0;
   // As Backend::adopt_thread.
   virtual void adopt_thread() {}
-  // Starts a launch. The batch must stay put until its ticket is collected. Neither waits nor
-  // allocates.
+  // Queues a launch. The batch must stay put until its ticket is collected, and at most
+  // pipeline_depth launches may be open. Neither waits nor allocates.
   virtual Ticket launch(const step::StepBatch& batch) = 0;
   // Waits for a launch; tickets are collected in the order they were given. The output is valid
   // until the next collect.

@@ -12,18 +12,6 @@
 
 namespace ttsrt::step {
 
-// A row's class is fixed by its place in its own request, never by its company.
-enum class RowClass : std::int32_t {
-  encode_text,     // text ids or features through the text encoder, keys and values kept
-  project_memory,  // given encoder output: only keys and values
-  encode_context,  // context codes or text through the context encoder
-  prefill,         // decoder rows before the first whose logits are used
-  decode,          // the others: one row per branch and step
-};
-constexpr std::int32_t kRowClasses = 5;
-constexpr const char* kRowClassNames[kRowClasses] = {"encode_text", "project_memory",
-                                                     "encode_context", "prefill", "decode"};
-
 constexpr std::int32_t kZeroRow = -1;
 constexpr std::int32_t kNobody = -1;  // slot of rows whose request is gone: computed, kept nowhere
 constexpr std::int32_t kAllParts = 1 << 30;
@@ -44,7 +32,7 @@ struct Segment {
   std::int32_t slot = 0;  // or kNobody, after the first part of an encoder
   Branch branch = Branch::conditional;
   std::int32_t first_row =
-      0;  // in the class's rows of this launch; segments are in order and without gaps
+      0;  // in the Program's rows of this launch; segments are in order and without gaps
   std::int32_t rows = 0;
   std::int32_t position =
       0;  // of the first row; also how many positions of this branch are cached before it
@@ -67,14 +55,31 @@ struct Draw {
   std::int32_t unconditional_row = -1;  // -1: no guidance
 };
 
+// A cache block whose contents are copied: the tail of a prefix that is forked.
+struct BlockCopy {
+  std::int32_t from = 0;
+  std::int32_t to = 0;
+};
+
+// The rows of one Program in one launch.
 struct RowBatch {
   std::vector<Segment> segments;
   std::int32_t rows = 0;
-  // Parts of the class's Program that run (ops/program.h). An encoder may pause behind a part and
-  // go on in a later launch with the same rows; other classes run whole.
+  // Parts of the Program that run (ops/program.h). A Program of whole items may pause behind a part
+  // and go on in a later launch with the same rows; others run all of their parts.
   std::int32_t first_part = 0;
   std::int32_t last_part = kAllParts;  // one past
-  std::vector<Draw> draws;             // decode only
+  std::vector<Draw> draws;             // stepwise only
+  std::vector<BlockCopy> copies;       // made before these rows run
+
+  void clear() {
+    segments.clear();
+    rows = 0;
+    first_part = 0;
+    last_part = kAllParts;
+    draws.clear();
+    copies.clear();
+  }
 };
 
 // A slot taken by a new request: its state is reset before any row runs.
@@ -83,32 +88,17 @@ struct Admission {
   rules::SlotRules rules;
 };
 
-// A cache block whose contents are copied, after prefill and before decode (a forked prefix's
-// tail).
-struct BlockCopy {
-  std::int32_t from = 0;
-  std::int32_t to = 0;
-};
-
+// One launch of a network. `programs` has an entry for every Program, with or without rows; they
+// run in this order.
 struct StepBatch {
   std::vector<Admission> admissions;
-  RowBatch classes[kRowClasses];  // run in the order of RowClass
-  std::vector<BlockCopy> block_copies;
+  std::vector<RowBatch> programs;
 
-  RowBatch& of(RowClass row_class) { return classes[static_cast<std::int32_t>(row_class)]; }
-  const RowBatch& of(RowClass row_class) const {
-    return classes[static_cast<std::int32_t>(row_class)];
-  }
-  void clear() {
+  // Forgets the rows and keeps the room.
+  void clear(std::size_t num_programs) {
     admissions.clear();
-    block_copies.clear();
-    for (auto& rows : classes) {
-      rows.segments.clear();
-      rows.draws.clear();
-      rows.rows = 0;
-      rows.first_part = 0;
-      rows.last_part = kAllParts;
-    }
+    programs.resize(num_programs);
+    for (RowBatch& rows : programs) rows.clear();
   }
 };
 

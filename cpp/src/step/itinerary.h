@@ -28,10 +28,15 @@ enum class Pace : std::int32_t {
 };
 
 // A Program as the executor sees it. Programs of one launch run in the order of their indices.
+// What a Program's rows become beside what it leaves in the slots.
+enum class Emits : std::int32_t { nothing, spectrogram, samples };
+
 struct ProgramInfo {
   std::string name;  // "prefill"
   Pace pace = Pace::whole;
-  std::int32_t num_parts = 1;  // where a launch may stop between them (ops::Program::part_begins)
+  std::int32_t num_parts = 1;  // a launch may stop between them (ops::Program::part_begins)
+  bool uses_cache = false;     // its rows need blocks of the paged cache
+  Emits emits = Emits::nothing;
 };
 
 // A run of rows with one origin. A prompt is a list of these, so that restarts of learned
@@ -57,14 +62,6 @@ struct PrefixKey {
   bool operator==(const PrefixKey&) const = default;
 };
 
-// A stop that must come before another.
-struct Follow {
-  std::int32_t stop = 0;
-  // -1: every row of it. Else row r may run once r + rows_ahead + 1 outputs of that stop are
-  // committed, or once it has ended: a codec that follows decode while it goes on.
-  std::int32_t rows_ahead = -1;
-};
-
 // Rows of one Program. They stand in the branch's cache from `position` on.
 struct Stop {
   std::int32_t program = 0;
@@ -75,15 +72,22 @@ struct Stop {
   std::optional<PrefixKey> shared;  // chunked: these rows are a shared prefix
   // Whole: evaluations, one per launch. Stepwise: steps at most; the rules may end it before.
   std::int32_t repeats = 1;
-  std::vector<Follow> follows;
-  // Chunked: a stepwise stop whose outputs are appended to these rows, all of which run again
-  // before each of its steps but the first (an attention prior that is recomputed). -1: none.
+  std::vector<std::int32_t> follows;  // stops of which every row must have run before
+  // Chunked: a stepwise stop whose inputs so far are appended to these rows, all of which run again
+  // before each of its steps (an attention prior that is recomputed). -1: none.
   std::int32_t replays = -1;
+  // Chunked: a stepwise stop whose frames are these rows, each one frame of codes. -1: none.
+  std::int32_t reads = -1;
+  // With `reads`: row r may run once r + frames_ahead + 1 frames are committed, or all are: a codec
+  // that follows decode while it goes on.
+  std::int32_t frames_ahead = 0;
   bool applies_prior = false;  // chunked: cross-attention multiplies the slot's prior in
 };
 
+constexpr std::int32_t kMaxStops = 8;
+
 struct Itinerary {
-  std::vector<Stop> stops;
+  std::vector<Stop> stops;  // at most kMaxStops, at most one of them stepwise
   rules::SlotRules rules;
   std::int32_t text_len = 0;  // columns of an alignment
 

@@ -9,20 +9,28 @@
 
 namespace ttsrt::step {
 
-// One draw's outcome, in the order of StepBatch's draws.
+// One draw's outcome, in the order of the stepwise Program's draws.
 struct DrawOutput {
   std::int32_t slot = 0;
   std::int32_t end_frame = -1;  // first frame of the stack where speech had ended, -1: not yet
   std::int32_t focus = -1;      // text position in focus after this step, -1: no prior
 };
 
-// A traced stage: rows of one buffer of one program.
+// A traced stage: the values of one buffer of one Program.
 struct TapOutput {
   std::string name;
-  std::int32_t row_class = 0;
+  std::int32_t program = 0;
+  bool is_per_draw = false;  // one row per draw; else one per row of the launch
   std::int64_t rows = 0;
   std::int64_t width = 0;
   std::vector<float> values;
+};
+
+// What the rows of a Program that makes sound or spectrograms became (ProgramInfo::emits).
+struct RowsOutput {
+  std::int32_t program = 0;
+  std::int64_t width = 0;     // values of a row
+  std::vector<float> values;  // [rows of the Program in this launch, width]
 };
 
 struct StepOutput {
@@ -30,8 +38,9 @@ struct StepOutput {
   std::vector<std::int32_t> codes;  // [draws, C*S]
   std::vector<float> scores;        // [draws, max text_len], of draws that keep their alignment
   std::int32_t max_text_len = 0;
+  std::vector<RowsOutput> rows;
   std::vector<TapOutput> taps;  // only under trace
-  std::vector<double> seconds;  // [Programs] that each ran on the device, 0: it didn't
+  std::vector<double> seconds;  // [programs] that each one ran, 0: it didn't
 };
 
 }  // namespace ttsrt::step

@@ -1,7 +1,6 @@
-// What the next launch shall do, as a plain value: which rows of which sequence, in which class.
+// What the next launch shall do, as a plain value: which rows of which stop of which request.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <vector>
 
@@ -10,27 +9,33 @@
 namespace ttsrt::step {
 
 struct PlanItem {
-  std::int32_t sequence = 0;  // index among the running, or kNobody: it ended while its rows paused
-  RowClass row_class = RowClass::decode;
-  Branch branch = Branch::conditional;
-  bool is_prefix = false;  // rows of the sequence's shared unconditional prefix
-  std::int32_t first = 0;  // first row, counted from the start of its part
-  std::int32_t rows = 0;
+  std::int32_t program = 0;
+  std::int32_t slot = 0;  // of the request, or kNobody: it ended while its rows were paused
+  std::int32_t stop = 0;  // index in its itinerary
+  std::int32_t first = 0;  // first row of the stop that runs
+  std::int32_t rows = 0;   // stepwise: 1, whatever the number of branches
 };
 
-// Which parts of a class's Program run.
-struct PlanParts {
+// Which parts of a Program run.
+struct ProgramParts {
   std::int32_t first = 0;
   std::int32_t last = kAllParts;  // one past
+  bool pauses = false;            // parts are left after these
 };
 
 struct StepPlan {
-  std::vector<PlanItem> items;
-  std::array<PlanParts, kRowClasses> parts;   // of every class
-  std::array<bool, kRowClasses> pauses = {};  // an encoder that has parts left after these
+  std::vector<PlanItem> items;         // in the order of programs
+  std::vector<ProgramParts> programs;  // of every Program
 
   bool is_empty() const { return items.empty(); }
-  bool pauses_in(RowClass row_class) const { return pauses[static_cast<std::size_t>(row_class)]; }
+  bool pauses_in(std::int32_t program) const {
+    return programs[static_cast<std::size_t>(program)].pauses;
+  }
+  // Forgets the items and keeps the room.
+  void clear(std::size_t num_programs) {
+    items.clear();
+    programs.assign(num_programs, {});
+  }
 };
 
 }  // namespace ttsrt::step

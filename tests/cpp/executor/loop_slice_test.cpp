@@ -14,11 +14,12 @@ using test::FakeHandle;
 using test::FakeOptions;
 using test::LoopRig;
 using test::request_of;
+using test::small_programs;
 
 // Five layers of encoders; a slice is shorter than any of them.
 FakeOptions five_layers() {
   FakeOptions options;
-  options.encoder_parts = 5;
+  options.programs = small_programs(5);
   options.row_seconds = 1.0;
   return options;
 }

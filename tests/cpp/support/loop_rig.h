@@ -29,24 +29,31 @@ class LoopRig {
                                                       .iter_stats_max_iterations = 8};
 
   explicit LoopRig(FakeOptions options = {}, const executor::LoopOptions& loop_options = kDefaults)
+      : LoopRig(std::move(options), loop_options, nullptr) {}
+  // With other itineraries than those of the small model.
+  LoopRig(FakeOptions options, const executor::LoopOptions& loop_options,
+          std::unique_ptr<model::Itineraries> other)
       : facts(options.facts),
         control(std::make_shared<Control>()),
-        voices(facts),
+        itineraries(other ? std::move(other)
+                          : std::make_unique<model::magpie::Itineraries>(small_model(facts))),
+        voices(*itineraries, small_voices()),
         loop(std::make_unique<FakeNetwork>(std::move(options), control), loop_options) {}
   ~LoopRig() { control->release(); }  // so that a failed test ends
 
   FakeHandle submit(Request request) {
     executor::Pending pending;
     pending.submitted = executor::Clock::now();
-    pending.request = executor::prepare(std::move(request), facts, voices);
+    pending.request = executor::prepare(std::move(request), *itineraries, voices);
     pending.channel = std::make_shared<Channel>(++last_id_);
     FakeHandle handle{std::make_shared<Ticketed>(pending.channel)};
     loop.submit(std::move(pending));
     return handle;
   }
 
-  const step::ModelFacts facts;
+  const step::Facts facts;
   const std::shared_ptr<Control> control;
+  const std::unique_ptr<model::Itineraries> itineraries;
   executor::VoiceBook voices;
   executor::Loop loop;
 

@@ -1,0 +1,37 @@
+// What a model's decoding offers: what the options of a request are checked against, and what they
+// are where it asks for nothing.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ttsrt/options.h"
+
+namespace ttsrt::decode {
+
+struct RuleFacts {
+  std::int32_t codebooks = 1;       // C
+  std::int32_t frame_stacking = 1;  // S
+  std::int32_t eos_id = 0;
+  std::vector<std::int32_t> forbidden;  // ids that are never drawn
+  std::int32_t decoder_layers = 0;
+  std::vector<std::int32_t> text_layers;  // decoder layers that cross-attend to the text
+  bool has_local_transformer = false;
+  bool is_maskgit = false;  // the local transformer
+
+  // Defaults of the checkpoint.
+  float cfg_scale = 1.0F;
+  float temperature = 0.7F;
+  std::int32_t top_k = 80;
+  std::int32_t max_frames = 500;
+  std::int32_t min_frames = 0;
+  std::string eos_method = "argmax_or_multinomial_any";
+  bool use_local_transformer = false;
+  std::optional<AttentionPrior> prior;
+
+  std::int32_t stack_codes() const { return codebooks * frame_stacking; }  // C*S
+};
+
+}  // namespace ttsrt::decode

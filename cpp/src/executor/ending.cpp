@@ -1,0 +1,89 @@
+#include "executor/ending.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "executor/commit.h"
+
+namespace ttsrt::executor {
+namespace {
+
+double seconds_between(Clock::time_point from, Clock::time_point to) {
+  return std::chrono::duration<double>(to - from).count();
+}
+
+Metrics measure(const Sequence& sequence, const step::Facts& facts) {
+  const Clock::time_point now = Clock::now();
+  Metrics metrics;
+  metrics.queue_seconds = seconds_between(sequence.submitted, sequence.started);
+  if (sequence.first_frame != Clock::time_point{})
+    metrics.first_frame_seconds = seconds_between(sequence.submitted, sequence.first_frame);
+  metrics.total_seconds = seconds_between(sequence.submitted, now);
+  metrics.frames_per_second = sequence.frames / std::max(metrics.total_seconds, 1e-9);
+  metrics.real_time_factor = metrics.frames_per_second / facts.frame_rate;
+  metrics.steps = sequence.steps();
+  return metrics;
+}
+
+Result result_of(Sequence& sequence, FinishReason reason, const std::string& error,
+                 const step::Facts& facts) {
+  const std::int32_t text_len = sequence.request.itinerary.text_len;
+  Result result;
+  result.codes = frames_of(sequence, facts.codebooks, 0, sequence.frames);
+  result.finish_reason = reason;
+  result.error = error;
+  result.alignment.cols = text_len;
+  result.alignment.rows =
+      static_cast<std::int64_t>(sequence.alignment.size()) / std::max(text_len, 1);
+  result.alignment.values = std::move(sequence.alignment);
+  result.focus = std::move(sequence.focus);
+  result.audio = std::move(sequence.samples);
+  result.sample_rate = facts.sample_rate;
+  result.spectrogram.cols = sequence.bands;
+  if (sequence.bands > 0)
+    result.spectrogram.rows =
+        static_cast<std::int64_t>(sequence.spectrogram.size()) / sequence.bands;
+  result.spectrogram.values = std::move(sequence.spectrogram);
+  result.trace = std::move(sequence.trace);
+  result.metrics = measure(sequence, facts);
+  return result;
+}
+
+}  // namespace
+
+void end(Sequence& sequence, FinishReason reason, const std::string& error,
+         const step::Facts& facts) noexcept {
+  try {
+    Event last = next_event(sequence, facts);
+    last.is_last = true;
+    last.finish_reason = reason;
+    sequence.channel->finish(std::move(last), result_of(sequence, reason, error, facts));
+  } catch (const std::exception&) {  // no memory for the result
+    sequence.channel->abandon();
+  }
+}
+
+void end(Pending&& pending, FinishReason reason, const std::string& error,
+         const step::Facts& facts) noexcept {
+  const std::shared_ptr<Channel> channel = std::move(pending.channel);
+  try {
+    Event last;
+    last.is_last = true;
+    last.finish_reason = reason;
+    last.codes.cols = facts.codebooks;
+    Result result;
+    result.finish_reason = reason;
+    result.error = error;
+    result.codes.cols = facts.codebooks;
+    result.alignment.cols = pending.request.itinerary.text_len;
+    result.sample_rate = facts.sample_rate;
+    const double waited = seconds_between(pending.submitted, Clock::now());
+    result.metrics.queue_seconds = waited;
+    result.metrics.total_seconds = waited;
+    channel->finish(std::move(last), std::move(result));
+  } catch (const std::exception&) {  // no memory for the result
+    channel->abandon();
+  }
+}
+
+}  // namespace ttsrt::executor

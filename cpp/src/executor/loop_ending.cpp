@@ -1,0 +1,123 @@
+// How the loop lets requests go: those that are cancelled or late, those that fail, and those that
+// came to their end.
+#include <algorithm>
+#include <utility>
+
+#include "executor/ending.h"
+#include "executor/loop.h"
+
+namespace ttsrt::executor {
+
+// Marks what was cancelled or ran out of time, waiting or running.
+void Loop::end_cancelled() {
+  const Clock::time_point now = Clock::now();
+  const bool closes = intake_.is_closing();
+  for (Pending& pending : intake_.take_ended(now)) {
+    const bool is_cancelled = closes || pending.channel->is_cancelled();
+    end_pending(std::move(pending),
+                is_cancelled ? FinishReason::cancelled : FinishReason::deadline, "");
+  }
+  for (const std::int32_t slot : order_) {
+    Sequence& sequence = *slots_[static_cast<std::size_t>(slot)];
+    if (closes || sequence.channel->is_cancelled()) {
+      mark(sequence, FinishReason::cancelled);
+    } else if (is_expired(sequence.request.deadline, sequence.submitted, now)) {
+      mark(sequence, FinishReason::deadline);
+    }
+  }
+}
+
+// Ends a running request, once: nothing is launched for it any more, and what is in flight is
+// dropped. Rows that it has in a paused batch become nobody's.
+void Loop::mark(Sequence& sequence, FinishReason reason, const std::string& why) {
+  if (sequence.end.has_value()) return;
+  sequence.end = reason;
+  sequence.error = why;
+  for (PausedBatch& paused : paused_) {
+    bool is_wanted = false;
+    for (PausedBatch::Member& member : paused.members) {
+      if (member.slot == sequence.slot) member.slot = step::kNobody;
+      is_wanted |= member.slot != step::kNobody;
+    }
+    if (is_wanted) continue;
+    paused.members.clear();
+    paused.next_part = 0;
+  }
+}
+
+// A failed launch costs the requests that were in it; the executor goes on.
+void Loop::fail_plan(const step::StepPlan& plan, const std::string& why) {
+  for (const step::PlanItem& item : plan.items) {
+    if (item.slot != step::kNobody)
+      mark(*slots_[static_cast<std::size_t>(item.slot)], FinishReason::error, why);
+  }
+}
+
+// A shared prefix that a failed launch should have filled holds nothing that can be trusted, and
+// later launches may have read it: every request that uses it fails.
+void Loop::break_prefixes(const step::StepPlan& plan, const std::string& why) {
+  for (const step::PlanItem& item : plan.items) {
+    if (item.slot == step::kNobody) continue;
+    Prefix* broken = slots_[static_cast<std::size_t>(item.slot)]->prefix_of(item.stop);
+    if (broken == nullptr) continue;
+    broken->is_broken = true;
+    for (const std::int32_t slot : order_) {
+      Sequence& sequence = *slots_[static_cast<std::size_t>(slot)];
+      const auto& used = sequence.prefixes;
+      if (std::find(used.begin(), used.end(), broken) != used.end())
+        mark(sequence, FinishReason::error, why);
+    }
+  }
+}
+
+void Loop::fail_running(const std::string& why) {
+  for (const std::int32_t slot : order_)
+    mark(*slots_[static_cast<std::size_t>(slot)], FinishReason::error, why);
+}
+
+// The device is gone: nothing can run here any more, and nothing in flight comes back.
+void Loop::fail_device(const std::string& why) {
+  std::deque<Pending> waiting = intake_.fail_device(why);
+  num_flights_ = 0;
+  for (const std::int32_t slot : order_) slots_[static_cast<std::size_t>(slot)]->flights = 0;
+  fail_running(why);
+  settle();
+  for (Pending& pending : waiting) end_pending(std::move(pending), FinishReason::error, why);
+}
+
+// Lets go of the requests that have ended and that no launch names any more.
+void Loop::settle() {
+  for (std::size_t i = 0; i < order_.size();) {
+    const std::int32_t slot = order_[i];
+    const Sequence& sequence = *slots_[static_cast<std::size_t>(slot)];
+    if (sequence.end.has_value() && sequence.flights == 0) {
+      order_.erase(order_.begin() + static_cast<std::ptrdiff_t>(i));
+      release(slot);
+    } else {
+      ++i;
+    }
+  }
+}
+
+// Its slot and blocks are free, and counted so, before its caller hears of it.
+void Loop::release(std::int32_t slot) {
+  const std::unique_ptr<Sequence> ended = std::move(slots_[static_cast<std::size_t>(slot)]);
+  for (BlockTable& table : ended->tables) table.clear();
+  for (Prefix* prefix : ended->prefixes) {
+    if (prefix != nullptr) prefixes_.release(*prefix);
+  }
+  free_slots_.push_back(slot);
+  intake_.count([&](StatsBook& stats) {
+    stats.count_ended(ended->channel->id(), *ended->end, num_active());
+  });
+  end(*ended, *ended->end, ended->error, site_.facts);
+}
+
+void Loop::end_pending(Pending&& pending, FinishReason reason, const std::string& why) {
+  intake_.count([&](StatsBook& stats) {
+    stats.count_ended(pending.channel->id(), reason, num_active());
+  });
+  end(std::move(pending), reason, why, site_.facts);
+}
+
+}  // namespace ttsrt::executor

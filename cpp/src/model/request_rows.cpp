@@ -1,0 +1,48 @@
+#include "model/request_rows.h"
+
+#include <cmath>
+#include <memory>
+
+#include "core/check.h"
+
+namespace ttsrt::model {
+
+void check_ids(const std::string& what, const std::vector<std::int32_t>& ids, std::int32_t vocab) {
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    TTSRT_CHECK(ConfigError, ids[i] >= 0 && ids[i] < vocab, what, "[", i,
+                "]: expected an id in [0, ", vocab - 1, "], got ", ids[i]);
+  }
+}
+
+step::RowSource rows_of_vectors(const std::string& what, Matrix<float>&& matrix, std::int32_t dim,
+                                std::int32_t max_rows) {
+  const bool fits = matrix.cols == dim && matrix.rows >= 1 && matrix.rows <= max_rows &&
+                    static_cast<std::int64_t>(matrix.values.size()) == matrix.rows * matrix.cols;
+  TTSRT_CHECK(ConfigError, fits, what, ": expected [1 to ", max_rows, ", ", dim, "], got [",
+              matrix.rows, ", ", matrix.cols, "]");
+  for (std::size_t i = 0; i < matrix.values.size(); ++i) {
+    TTSRT_CHECK(ConfigError, std::isfinite(matrix.values[i]), what, "[",
+                i / static_cast<std::size_t>(dim), ", ", i % static_cast<std::size_t>(dim),
+                "]: expected a finite number, got ", matrix.values[i]);
+  }
+  step::RowSource source;
+  source.input = step::Input::vectors;
+  source.rows = static_cast<std::int32_t>(matrix.rows);
+  source.vectors = std::make_shared<const std::vector<float>>(std::move(matrix.values));
+  return source;
+}
+
+step::RowSource rows_of_ids(const std::string& what, std::vector<std::int32_t>&& ids,
+                            std::int32_t vocab, std::int32_t max_rows, std::int32_t table) {
+  TTSRT_CHECK(ConfigError, ids.size() <= static_cast<std::size_t>(max_rows), what,
+              ": expected at most ", max_rows, " ids, got ", ids.size());
+  check_ids(what, ids, vocab);
+  step::RowSource source;
+  source.input = step::Input::ids;
+  source.rows = static_cast<std::int32_t>(ids.size());
+  source.table = table;
+  source.ids = std::make_shared<const std::vector<std::int32_t>>(std::move(ids));
+  return source;
+}
+
+}  // namespace ttsrt::model

@@ -1,0 +1,31 @@
+// What a request brings, checked and laid out as rows of a Program.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "step/itinerary.h"
+#include "ttsrt/tensor.h"
+
+namespace ttsrt::model {
+
+// All throw ConfigError beginning with `what`, the field that the rows come from.
+
+// Finite numbers [1 to max_rows, dim].
+step::RowSource rows_of_vectors(const std::string& what, Matrix<float>&& matrix, std::int32_t dim,
+                                std::int32_t max_rows);
+
+// At most max_rows ids in [0, vocab), for one of the Program's id tables.
+step::RowSource rows_of_ids(const std::string& what, std::vector<std::int32_t>&& ids,
+                            std::int32_t vocab, std::int32_t max_rows, std::int32_t table = 0);
+
+void check_ids(const std::string& what, const std::vector<std::int32_t>& ids, std::int32_t vocab);
+
+// Whatever isn't an empty matrix was meant, even where its sizes are wrong.
+template <typename T>
+bool is_given(const Matrix<T>& matrix) {
+  return matrix.rows != 0 || !matrix.values.empty();
+}
+
+}  // namespace ttsrt::model
