@@ -49,7 +49,7 @@ std::unique_ptr<ops::Backend> open_backend(const std::string& device, std::int32
       message("device: expected \"auto\", \"cpu\" or \"reference\", got \"", device, "\""));
 }
 
-std::unique_ptr<model::Network> open_network(const Engine& engine, const ExecutorOptions& options) {
+OpenedModel open_model(const Engine& engine, const ExecutorOptions& options) {
   const EngineData& data = *engine.data();
   model::NetworkOptions network;
   network.limits = data.limits;
@@ -65,8 +65,16 @@ std::unique_ptr<model::Network> open_network(const Engine& engine, const Executo
   network.state.cache_positions = options.max_tokens_in_paged_kv_cache;
   network.profile = options.profile;
   network.trace = options.trace;
-  return std::make_unique<model::NativeNetwork>(
+  OpenedModel opened;
+  opened.network = std::make_unique<model::NativeNetwork>(
       data, open_backend(options.device, options.num_threads, options.pin_threads), network);
+  try {
+    opened.itineraries = data.family->itineraries(network.limits);
+  } catch (const ConfigError& problem) {  // defaults that no request could be served with
+    throw FormatError(message(data.path, "/engine.json: defaults: ", problem.what()));
+  }
+  opened.voices = data.voices;
+  return opened;
 }
 
 std::string describe_products(const std::string& dtype, const std::string& quantization) {

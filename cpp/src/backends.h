@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "model/itineraries.h"
 #include "model/network.h"
 #include "ops/backend.h"
 #include "ttsrt/engine.h"
@@ -17,8 +18,15 @@ namespace ttsrt {
 std::unique_ptr<ops::Backend> open_backend(const std::string& device, std::int32_t num_threads,
                                            bool pin_threads = false);
 
-// The engine's network on the device the options name. Throws ConfigError for an unknown device or
-// limits beyond the engine's, DeviceError where the device is absent.
-std::unique_ptr<model::Network> open_network(const Engine& engine, const ExecutorOptions& options);
+// An engine's model on a device, and how requests to it become itineraries.
+struct OpenedModel {
+  std::unique_ptr<model::Network> network;
+  std::unique_ptr<model::Itineraries> itineraries;
+  model::StoredVoices voices;
+};
+
+// The engine on the device the options name. Throws ConfigError for an unknown device or limits
+// beyond the engine's, DeviceError where the device is absent.
+OpenedModel open_model(const Engine& engine, const ExecutorOptions& options);
 
 }  // namespace ttsrt

@@ -5,7 +5,6 @@
 
 #include "backends.h"
 #include "core/check.h"
-#include "decode/compile_rules.h"
 #include "executor/loop.h"
 #include "executor/request_check.h"
 #include "executor/voices.h"
@@ -53,32 +52,28 @@ ExecutorInfo describe(const Engine& engine, const model::NetworkInfo& network) {
   return info;
 }
 
-// Defaults that no request could be served with are the engine's fault, and told when it opens.
-void check_defaults(const Engine& engine, const step::ModelFacts& facts) {
-  try {
-    decode::compile_rules(Request{}, facts, 1, 0);
-  } catch (const ConfigError& problem) {
-    throw FormatError(message(engine.path(), "/engine.json: defaults: ", problem.what()));
-  }
-}
-
 }  // namespace
 
 class ExecutorImpl {
  public:
   ExecutorImpl(const Engine& the_engine, const ExecutorOptions& options)
-      : engine(the_engine),
-        loop(open_network(the_engine, options), loop_options(options)),
-        voices(loop.network().facts),
-        info(describe(the_engine, loop.network())) {
-    check_defaults(the_engine, loop.network().facts);
-  }
+      : ExecutorImpl(the_engine, options, open_model(the_engine, options)) {}
+
 
   const Engine engine;  // keeps the weights mapped
+  const std::unique_ptr<const model::Itineraries> itineraries;
   executor::Loop loop;
   executor::VoiceBook voices;
   const ExecutorInfo info;
   std::atomic<std::uint64_t> next_id{1};
+
+ private:
+  ExecutorImpl(const Engine& the_engine, const ExecutorOptions& options, OpenedModel model)
+      : engine(the_engine),
+        itineraries(std::move(model.itineraries)),
+        loop(std::move(model.network), loop_options(options)),
+        voices(*itineraries, std::move(model.voices)),
+        info(describe(the_engine, loop.network())) {}
 };
 
 Executor::Executor(const Engine& engine, const ExecutorOptions& options) {
@@ -92,8 +87,7 @@ Handle Executor::submit(Request request) {
   impl_->loop.check_accepts();
   executor::Pending pending;
   pending.submitted = executor::Clock::now();
-  pending.request =
-      executor::prepare(std::move(request), impl_->loop.network().facts, impl_->voices);
+  pending.request = executor::prepare(std::move(request), *impl_->itineraries, impl_->voices);
   pending.channel = std::make_shared<Channel>(impl_->next_id.fetch_add(1));
   Handle handle(std::make_shared<Ticketed>(pending.channel));
   impl_->loop.submit(std::move(pending));

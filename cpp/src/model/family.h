@@ -4,36 +4,21 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "model/itineraries.h"
 #include "model/limits.h"
 #include "model/manifest.h"
 #include "model/weights.h"
 #include "ops/backend.h"
+#include "step/facts.h"
 #include "step/itinerary.h"
-#include "step/model_facts.h"
 #include "ttsrt/engine.h"
-#include "ttsrt/request.h"
 #include "ttsrt/tensor.h"
 
 namespace ttsrt::model {
-
-// Voices by name or index, as requests ask for them. Any thread may ask.
-class VoiceFinder {
- public:
-  virtual ~VoiceFinder() = default;
-  // Throws ConfigError naming the known voices.
-  virtual std::shared_ptr<const step::RowSource> find(const VoiceRef& voice) const = 0;
-};
-
-// Voices that come with an engine.
-struct StoredVoices {
-  std::vector<std::shared_ptr<const std::vector<float>>> rows;  // [rows * dim] each
-  std::map<std::string, std::int32_t> names;                    // index of those that have a name
-};
 
 // What an executor asks for beyond the limits.
 struct StateOptions {
@@ -48,6 +33,7 @@ struct FamilyProgram {
   ops::Program program;
   std::int32_t max_rows = 0;   // of one launch
   std::int32_t max_draws = 0;  // 0: it picks nothing
+  step::Emits emits = step::Emits::nothing;
 };
 
 class Family {
@@ -64,8 +50,12 @@ class Family {
   // Throws FormatError for voices that don't fit the model.
   virtual StoredVoices read_voices(const Weights& weights) const = 0;
 
-  // What requests are checked against.
-  virtual step::ModelFacts facts(const Limits& limits, const StoredVoices& voices) const = 0;
+  // What the executor knows of a network with these limits.
+  virtual step::Facts facts(const Limits& limits) const = 0;
+  // How requests to a network with these limits become itineraries, whose stops name Programs by
+  // their index in programs(). Throws ConfigError for defaults that no request could be served
+  // with.
+  virtual std::unique_ptr<Itineraries> itineraries(const Limits& limits) const = 0;
   // What a backend keeps per slot.
   virtual ops::StateSpec state(const Limits& limits, const StateOptions& options) const = 0;
   // In the order in which the Programs of one launch run. `trace`: with taps.

@@ -1,22 +1,19 @@
 #include "model/native_network.h"
 
 #include <algorithm>
-#include <iterator>
+#include <utility>
+#include <variant>
 
 #include "core/check.h"
 
 namespace ttsrt::model {
 namespace {
 
-using step::RowClass;
-
-// Rows of a launch come by class, and a class is the Program of its name.
-std::size_t class_of(const std::string& program) {
-  const auto* found =
-      std::find(std::begin(step::kRowClassNames), std::end(step::kRowClassNames), program);
-  TTSRT_CHECK(InternalError, found != std::end(step::kRowClassNames),
-              "no rows belong to the program ", program);
-  return static_cast<std::size_t>(std::distance(std::begin(step::kRowClassNames), found));
+bool uses_cache(const ops::Program& program) {
+  return std::any_of(program.ops.begin(), program.ops.end(), [](const ops::Op& op) {
+    const auto* attention = std::get_if<ops::SelfAttention>(&op);
+    return attention != nullptr && attention->cache_layer >= 0;
+  });
 }
 
 }  // namespace
@@ -38,23 +35,26 @@ NativeNetwork::NativeNetwork(const EngineData& engine, std::unique_ptr<ops::Back
   info_.slots = state.slots;
   info_.num_blocks = state.num_blocks;
   info_.block_size = ops::kBlockSize;
-  info_.facts = family.facts(limits, engine.voices);
+  info_.facts = family.facts(limits);
   info_.state_bytes = backend_->state_bytes();
-  for (const auto& executable : classes_) {
-    if (executable) info_.activation_bytes += executable->activation_bytes();
-  }
+  for (const auto& executable : executables_)
+    info_.activation_bytes += executable->activation_bytes();
   const auto draws = static_cast<std::size_t>(limits.max_batch_size);
   output_.draws.reserve(draws);
   output_.codes.reserve(draws * static_cast<std::size_t>(state.codebooks));
   output_.scores.reserve(draws * static_cast<std::size_t>(state.max_text_len));
-  output_.seconds.reserve(step::kRowClasses);
+  output_.seconds.reserve(executables_.size());
 }
 
 void NativeNetwork::compile(const FamilyProgram& of) {
-  const std::size_t index = class_of(of.name);
-  classes_[index] = backend_->compile(
-      of.program, {of.max_rows, of.max_draws, trace_, profile_, static_cast<std::int32_t>(index)});
-  info_.num_parts[index] = of.program.num_parts();
+  const auto index = static_cast<std::int32_t>(executables_.size());
+  executables_.push_back(
+      backend_->compile(of.program, {of.max_rows, of.max_draws, trace_, profile_, index}));
+  info_.programs.push_back({.name = of.name,
+                            .pace = of.pace,
+                            .num_parts = of.program.num_parts(),
+                            .uses_cache = uses_cache(of.program),
+                            .emits = of.emits});
 }
 
 Ticket NativeNetwork::launch(const step::StepBatch& batch) {
@@ -68,16 +68,14 @@ Ticket NativeNetwork::launch(const step::StepBatch& batch) {
 }
 
 void NativeNetwork::queue(const step::StepBatch& batch) {
+  TTSRT_CHECK(InternalError, batch.programs.size() == executables_.size(),
+              "launch: expected rows of ", executables_.size(), " Programs, got ",
+              batch.programs.size());
   for (const step::Admission& admission : batch.admissions) backend_->admit(admission);
-  for (std::int32_t c = 0; c < step::kRowClasses; ++c) {
-    if (static_cast<RowClass>(c) == RowClass::decode && !batch.block_copies.empty())
-      backend_->copy_blocks(batch.block_copies);
-    const step::RowBatch& rows = batch.classes[c];
-    if (rows.rows == 0) continue;
-    const auto& executable = classes_[static_cast<std::size_t>(c)];
-    TTSRT_CHECK(InternalError, executable != nullptr,
-                "launch: rows of a class this model doesn't have: ", c);
-    executable->launch(rows);
+  for (std::size_t p = 0; p < batch.programs.size(); ++p) {
+    const step::RowBatch& rows = batch.programs[p];
+    if (!rows.copies.empty()) backend_->copy_blocks(rows.copies);
+    if (rows.rows > 0) executables_[p]->launch(rows);
   }
 }
 
@@ -88,10 +86,9 @@ const step::StepOutput& NativeNetwork::collect(Ticket ticket) {
 
 std::vector<StageTimes> NativeNetwork::stage_times() const {
   std::vector<StageTimes> all;
-  for (std::size_t c = 0; c < classes_.size(); ++c) {
-    if (classes_[c] == nullptr) continue;
-    for (StageTimes& times : classes_[c]->stage_times()) {
-      times.program = step::kRowClassNames[c];
+  for (std::size_t p = 0; p < executables_.size(); ++p) {
+    for (StageTimes& times : executables_[p]->stage_times()) {
+      times.program = info_.programs[p].name;
       all.push_back(std::move(times));
     }
   }

@@ -1,8 +1,8 @@
 // A network that runs a family's Programs on a Backend, one Executable each. It knows no family.
 #pragma once
 
-#include <array>
 #include <memory>
+#include <vector>
 
 #include "model/engine_data.h"
 #include "model/network.h"
@@ -37,8 +37,7 @@ class NativeNetwork final : public Network {
   bool profile_ = false;
   bool trace_ = false;
   std::unique_ptr<ops::Backend> backend_;
-  std::array<std::unique_ptr<ops::Executable>, step::kRowClasses>
-      classes_;  // null: the model has no such class
+  std::vector<std::unique_ptr<ops::Executable>> executables_;  // [programs]
   step::StepOutput output_;
 };
 

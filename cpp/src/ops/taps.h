@@ -19,7 +19,8 @@ void append_taps(const Program& program, std::int32_t index, const step::RowBatc
     const Activation& activation = program.activations[static_cast<std::size_t>(kept.buffer)];
     step::TapOutput tap;
     tap.name = kept.name;
-    tap.row_class = index;
+    tap.program = index;
+    tap.is_per_draw = activation.space == RowSpace::draws;
     tap.width = activation.width;
     tap.rows = activation.space == RowSpace::rows ? rows.rows
                                                   : static_cast<std::int64_t>(rows.draws.size());

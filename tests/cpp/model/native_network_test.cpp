@@ -13,6 +13,10 @@
 namespace ttsrt::model {
 namespace {
 
+// Of the tiny model, which has no context encoder.
+constexpr std::size_t kEncodeText = 0;
+constexpr std::size_t kDecode = 3;
+
 class NativeNetworkTest : public ::testing::Test {
  protected:
   std::unique_ptr<Network> open(bool trace = false) {
@@ -27,6 +31,7 @@ class NativeNetworkTest : public ::testing::Test {
     static const std::int32_t kText[] = {1, 2, 3};
     static const std::int32_t kBos[] = {16, 16};
     static const std::int32_t kBlocks[] = {0};
+    batch.clear(4);
     step::Admission admission;
     admission.rules.text_len = 3;
     admission.rules.codebooks = 2;
@@ -37,8 +42,8 @@ class NativeNetworkTest : public ::testing::Test {
     text.input = step::Input::ids;
     text.position_table = 0;
     text.ids = kText;
-    batch.of(step::RowClass::encode_text).segments = {text};
-    batch.of(step::RowClass::encode_text).rows = 3;
+    batch.programs[kEncodeText].segments = {text};
+    batch.programs[kEncodeText].rows = 3;
     step::Segment decode;
     decode.rows = 1;
     decode.input = step::Input::codes;
@@ -46,7 +51,7 @@ class NativeNetworkTest : public ::testing::Test {
     decode.ids = kBos;
     decode.blocks = kBlocks;
     decode.num_blocks = 1;
-    step::RowBatch& rows = batch.of(step::RowClass::decode);
+    step::RowBatch& rows = batch.programs[kDecode];
     rows.segments = {decode};
     rows.rows = 1;
     rows.draws = {{0, 0, -1}};
@@ -63,17 +68,18 @@ TEST_F(NativeNetworkTest, TellsItsFacts) {
   EXPECT_EQ(info.num_blocks, 8 * (2 * 3 + 3));  // 40 positions twice, 39 context rows once
   EXPECT_GT(info.state_bytes, 0U);
   EXPECT_GT(info.activation_bytes, 0U);
-  const step::ModelFacts& facts = info.facts;
-  EXPECT_EQ(facts.bos_id, 16);
-  EXPECT_EQ(facts.eos_id, 17);
-  EXPECT_EQ(facts.context_text_vocab, 9);  // shared with the text
-  EXPECT_EQ(facts.context_text_table, 0);
-  EXPECT_EQ(facts.text_layers, (std::vector<std::int32_t>{0, 1}));
-  EXPECT_TRUE(facts.has_local_transformer);
-  EXPECT_TRUE(facts.shares_unconditional);
-  EXPECT_TRUE(facts.takes_context_codes);
-  EXPECT_EQ(facts.voices.size(), 2U);
-  EXPECT_EQ(facts.cfg_scale, 2.0F);
+  EXPECT_EQ(info.facts.codebooks, 2);
+  EXPECT_EQ(info.facts.codebook_vocab, 20);
+  std::vector<std::string> names;
+  for (const step::ProgramInfo& program : info.programs) names.push_back(program.name);
+  EXPECT_EQ(names,
+            (std::vector<std::string>{"encode_text", "project_memory", "prefill", "decode"}));
+  EXPECT_EQ(info.programs[kEncodeText].pace, step::Pace::whole);
+  EXPECT_FALSE(info.programs[kEncodeText].uses_cache);
+  EXPECT_EQ(info.programs[2].pace, step::Pace::chunked);
+  EXPECT_TRUE(info.programs[2].uses_cache);
+  EXPECT_EQ(info.programs[kDecode].pace, step::Pace::stepwise);
+  EXPECT_TRUE(info.programs[kDecode].uses_cache);
 }
 
 TEST_F(NativeNetworkTest, GivesAStackOfCodes) {
@@ -114,11 +120,12 @@ TEST_F(NativeNetworkTest, TicketsAreCollectedOnceAndInOrder) {
   EXPECT_THROW(network->collect(ticket), InternalError);
 }
 
-TEST_F(NativeNetworkTest, RefusesRowsOfAClassItLacks) {
+TEST_F(NativeNetworkTest, RefusesRowsOfProgramsItLacks) {
   const auto network = open();
   step::StepBatch batch;
-  batch.of(step::RowClass::encode_context).rows = 1;
-  EXPECT_TRUE(test::throws_naming<InternalError>("doesn't have", [&] { network->launch(batch); }));
+  batch.clear(5);
+  EXPECT_TRUE(test::throws_naming<InternalError>("expected rows of 4 Programs",
+                                                 [&] { network->launch(batch); }));
 }
 
 // A launch that fails half-way leaves nothing queued: what it had pointed to may be gone or
@@ -140,10 +147,10 @@ TEST_F(NativeNetworkTest, AFailedLaunchLeavesNothingBehind) {
     step::StepBatch bad;
     fill(bad);
     static const std::int32_t kNowhere[] = {1 << 20};
-    bad.of(step::RowClass::decode).segments[0].blocks = kNowhere;
+    bad.programs[kDecode].segments[0].blocks = kNowhere;
     // The reference looks up blocks only as it runs.
     EXPECT_THROW(network->collect(network->launch(bad)), InternalError) << is_cpu;
-    bad.of(step::RowClass::encode_text).segments[0].position = 1
+    bad.programs[kEncodeText].segments[0].position = 1
                                                                << 20;  // to run it now would throw
     EXPECT_EQ(network->collect(network->launch(good)).codes, expected) << is_cpu;
     EXPECT_EQ(network->collect(network->launch(good)).codes, expected) << is_cpu;
@@ -164,19 +171,19 @@ TEST_F(NativeNetworkTest, AnEncoderMayStopAtEveryLayer) {
     const step::StepOutput expected = whole->collect(whole->launch(batch));
 
     const auto cut = std::make_unique<NativeNetwork>(data_, backend(), options);
-    const auto text = static_cast<std::size_t>(step::RowClass::encode_text);
-    const std::int32_t parts = cut->info().num_parts[text];
+    constexpr std::size_t text = kEncodeText;
+    const std::int32_t parts = cut->info().programs[text].num_parts;
     ASSERT_GT(parts, 1);
     step::StepBatch piece;
     fill(piece);
-    step::RowBatch& rows = piece.classes[text];
+    step::RowBatch& rows = piece.programs[text];
     step::Segment other = rows.segments[0];
     other.slot = 1;
     other.first_row = 3;
     rows.segments.push_back(other);
     rows.rows = 6;
     piece.admissions.push_back({1, piece.admissions[0].rules});
-    const step::RowBatch decode = std::exchange(piece.of(step::RowClass::decode), {});
+    const step::RowBatch decode = std::exchange(piece.programs[kDecode], {});
     for (std::int32_t part = 0; part < parts; ++part) {
       rows.first_part = part;
       rows.last_part = part + 1;
@@ -184,7 +191,7 @@ TEST_F(NativeNetworkTest, AnEncoderMayStopAtEveryLayer) {
         piece.admissions.clear();
         rows.segments[1].slot = step::kNobody;
       }
-      if (part == parts - 1) piece.of(step::RowClass::decode) = decode;
+      if (part == parts - 1) piece.programs[kDecode] = decode;
       const step::StepOutput& output = cut->collect(cut->launch(piece));
       EXPECT_GT(output.seconds[text], 0.0);
       if (part == parts - 1) {
@@ -198,7 +205,7 @@ TEST_F(NativeNetworkTest, OnlyALaterPartMayHaveNobody) {
   const auto network = open();
   step::StepBatch batch;
   fill(batch);
-  batch.of(step::RowClass::encode_text).segments[0].slot = step::kNobody;
+  batch.programs[kEncodeText].segments[0].slot = step::kNobody;
   EXPECT_THROW(network->launch(batch), InternalError);
 }
 

@@ -39,7 +39,7 @@ TEST(Taps, AreAsLongAsTheirSpace) {
   EXPECT_EQ(traced.output.taps[0].rows, 2);
   EXPECT_EQ(traced.output.taps[0].values, (std::vector<float>{1, 2, 3, 4}));
   EXPECT_EQ(traced.output.taps[1].values, (std::vector<float>{7, 8, 9}));
-  EXPECT_EQ(traced.output.taps[1].row_class, 3);
+  EXPECT_EQ(traced.output.taps[1].program, 3);
 }
 
 TEST(Taps, AreReadBehindTheLastPart) {

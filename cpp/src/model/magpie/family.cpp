@@ -1,10 +1,14 @@
 #include "model/magpie/family.h"
 
 #include <algorithm>
+#include <memory>
+#include <utility>
 
 #include "core/check.h"
+#include "decode/compile_rules.h"
 #include "model/magpie/decoder.h"
 #include "model/magpie/encoder.h"
+#include "model/magpie/itinerary.h"
 #include "model/magpie/manifest.h"
 
 namespace ttsrt::model::magpie {
@@ -19,12 +23,23 @@ std::int32_t num_blocks(const Limits& limits, std::int32_t asked_positions) {
   return static_cast<std::int32_t>(std::min(most, asked));
 }
 
-step::ContextRoute route_of(ContextKind kind) {
-  if (kind == ContextKind::encoder) return step::ContextRoute::encoder;
-  return kind == ContextKind::memory ? step::ContextRoute::memory : step::ContextRoute::rows;
+ContextRoute route_of(ContextKind kind) {
+  if (kind == ContextKind::encoder) return ContextRoute::encoder;
+  return kind == ContextKind::memory ? ContextRoute::memory : ContextRoute::rows;
 }
 
-void copy_defaults(const Defaults& defaults, step::ModelFacts& facts) {
+decode::RuleFacts rule_facts(const Config& config, const Defaults& defaults) {
+  decode::RuleFacts facts;
+  facts.codebooks = config.codebooks;
+  facts.frame_stacking = config.frame_stacking;
+  facts.eos_id = config.tokens.audio_eos;
+  facts.forbidden = config.tokens.forbidden;
+  facts.decoder_layers = config.decoder.layers;
+  for (std::int32_t l = 0; l < config.decoder.layers; ++l) {
+    if (config.cross.sees_text[static_cast<std::size_t>(l)]) facts.text_layers.push_back(l);
+  }
+  facts.has_local_transformer = config.local.kind != LocalKind::none;
+  facts.is_maskgit = config.local.kind == LocalKind::maskgit;
   facts.cfg_scale = defaults.cfg_scale;
   facts.temperature = defaults.temperature;
   facts.top_k = defaults.top_k;
@@ -33,14 +48,16 @@ void copy_defaults(const Defaults& defaults, step::ModelFacts& facts) {
   facts.eos_method = defaults.eos_method;
   facts.use_local_transformer = defaults.use_local_transformer;
   facts.prior = defaults.prior;
+  return facts;
 }
 
-void copy_limits(const Limits& limits, step::ModelFacts& facts) {
-  facts.max_batch_size = limits.max_batch_size;
-  facts.max_seq_len = limits.max_seq_len;
-  facts.max_input_len = limits.max_input_len;
-  facts.max_text_len = limits.max_encoder_input_len;
-  facts.max_rows = limits.max_num_tokens;
+step::RowSource voice_rows(const float* values, std::int32_t rows, std::size_t dim) {
+  step::RowSource source;
+  source.input = step::Input::vectors;
+  source.rows = rows;
+  source.vectors = std::make_shared<const std::vector<float>>(
+      values, values + static_cast<std::size_t>(rows) * dim);
+  return source;
 }
 
 }  // namespace
@@ -84,44 +101,48 @@ StoredVoices MagpieFamily::read_voices(const Weights& weights) const {
   for (std::size_t voice = 0; voice < static_cast<std::size_t>(config_.num_voices); ++voice) {
     TTSRT_CHECK(FormatError, counts[voice] >= 1 && counts[voice] <= rows.shape[1], where,
                 ": voice_lengths[", voice, "]: expected 1 to ", most, ", got ", counts[voice]);
-    const float* first = values + voice * most * dim;
-    voices.rows.push_back(std::make_shared<const std::vector<float>>(
-        first, first + static_cast<std::size_t>(counts[voice]) * dim));
+    voices.rows.push_back(std::make_shared<const step::RowSource>(
+        voice_rows(values + voice * most * dim, counts[voice], dim)));
   }
   return voices;
 }
 
-step::ModelFacts MagpieFamily::facts(const Limits& limits, const StoredVoices& voices) const {
-  step::ModelFacts facts;
+step::Facts MagpieFamily::facts(const Limits& limits) const {
+  step::Facts facts;
   facts.family = "magpie";
-  facts.dim = config_.dim;
   facts.codebooks = config_.codebooks;
   facts.codebook_vocab = config_.codebook_vocab;
   facts.frame_stacking = config_.frame_stacking;
-  facts.text_vocab = config_.text_vocab;
-  if (config_.context_text != ContextText::none) {
-    facts.context_text_vocab =
-        config_.context_text == ContextText::own ? config_.context_text_vocab : config_.text_vocab;
-  }
   facts.frame_rate = config_.frame_rate;
+  facts.max_batch_size = limits.max_batch_size;
+  facts.max_seq_len = limits.max_seq_len;
+  facts.max_input_len = limits.max_input_len;
+  facts.max_text_len = limits.max_encoder_input_len;
+  facts.max_rows = limits.max_num_tokens;
+  return facts;
+}
+
+std::unique_ptr<model::Itineraries> MagpieFamily::itineraries(const Limits& limits) const {
+  const bool has_own_table = config_.context_text == ContextText::own;
+  Facts facts;
+  facts.dim = config_.dim;
+  facts.codebook_vocab = config_.codebook_vocab;
+  facts.text_vocab = config_.text_vocab;
+  if (config_.context_text != ContextText::none)
+    facts.context_text_vocab = has_own_table ? config_.context_text_vocab : config_.text_vocab;
+  facts.context_text_table = has_own_table ? 1 : 0;
   facts.bos_id = config_.tokens.audio_bos;
-  facts.eos_id = config_.tokens.audio_eos;
-  facts.forbidden = config_.tokens.forbidden;
-  facts.decoder_layers = config_.decoder.layers;
-  for (std::int32_t l = 0; l < config_.decoder.layers; ++l) {
-    if (config_.cross.sees_text[static_cast<std::size_t>(l)]) facts.text_layers.push_back(l);
-  }
-  facts.has_local_transformer = config_.local.kind != LocalKind::none;
-  facts.is_maskgit = config_.local.kind == LocalKind::maskgit;
   facts.context_route = route_of(config_.context);
   facts.takes_context_codes = config_.context != ContextKind::voices;
   facts.pads_context = config_.context_text != ContextText::none;
   facts.shares_unconditional = config_.decoder.kernel == 1;
-  facts.speakers = voices.names;
-  facts.voices = voices.rows;
-  copy_limits(limits, facts);
-  copy_defaults(defaults_, facts);
-  return facts;
+  facts.programs = ProgramIds::of(config_.context_encoder.is_present());
+  facts.rules = rule_facts(config_, defaults_);
+  facts.max_seq_len = limits.max_seq_len;
+  facts.max_input_len = limits.max_input_len;
+  facts.max_text_len = limits.max_encoder_input_len;
+  decode::compile_rules(Request{}, facts.rules, 1, 0);
+  return std::make_unique<Itineraries>(std::move(facts));
 }
 
 ops::StateSpec MagpieFamily::state(const Limits& limits, const StateOptions& options) const {

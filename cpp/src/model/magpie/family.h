@@ -2,6 +2,9 @@
 // picks a stack of codec codes per step, and a context in front of them or in a memory of its own.
 #pragma once
 
+#include <memory>
+#include <vector>
+
 #include "model/family.h"
 #include "model/magpie/config.h"
 #include "model/magpie/defaults.h"
@@ -17,7 +20,8 @@ class MagpieFamily final : public Family {
   LimitBounds limit_bounds(const Manifest& stored) const override;
   void describe(EngineInfo& info) const override;
   StoredVoices read_voices(const Weights& weights) const override;
-  step::ModelFacts facts(const Limits& limits, const StoredVoices& voices) const override;
+  step::Facts facts(const Limits& limits) const override;
+  std::unique_ptr<model::Itineraries> itineraries(const Limits& limits) const override;
   ops::StateSpec state(const Limits& limits, const StateOptions& options) const override;
   std::vector<FamilyProgram> programs(const Weights& weights, const Limits& limits,
                                       bool trace) const override;
