@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
-#include "executor/commit.h"
+#include <utility>
+#include <vector>
+
+#include "support/itineraries.h"
 #include "support/sequences.h"
 
 namespace ttsrt::executor {
@@ -10,7 +13,6 @@ namespace {
 
 using step::Branch;
 using step::Input;
-using step::RowClass;
 using step::Segment;
 
 Request guided(std::uint64_t seed) {
@@ -20,23 +22,31 @@ Request guided(std::uint64_t seed) {
   return request;
 }
 
+Request recomputing() {
+  Request request = test::small_request();
+  request.use_default_prior = false;
+  request.prior = AttentionPrior{};
+  request.prior->recompute = true;
+  return request;
+}
+
+std::vector<std::int32_t> ids_of(const Segment& segment, std::int32_t per_row) {
+  return {segment.ids, segment.ids + segment.rows * per_row};
+}
+
 class BatchBuilder : public ::testing::Test {
  protected:
-  // Plans and builds a step, and commits it with codes of zeros.
-  void step() {
-    build();
-    step::StepOutput output;
-    const auto& draws = batch_.of(RowClass::decode).draws;
-    for (const step::Draw& draw : draws) output.draws.push_back({draw.slot, -1, -1});
-    output.codes.assign(draws.size() * static_cast<std::size_t>(at_.facts.stack_codes()), 7);
-    commit(plan_, batch_, output, at_.running, at_.facts);
-  }
+  void step() { at_.step(7); }
+  // Plans and builds, without booking: the same launch may be built again.
   void build() {
-    plan_ = at_.plan();
-    build_batch(plan_, at_.running, at_.facts, batch_);
+    at_.plan(plan_);
+    build_batch(plan_, at_.slots, at_.site, batch_);
   }
-  const std::vector<Segment>& segments(RowClass row_class) const {
-    return batch_.of(row_class).segments;
+  const step::RowBatch& rows(std::int32_t program) const {
+    return batch_.programs[static_cast<std::size_t>(program)];
+  }
+  const std::vector<Segment>& segments(std::int32_t program) const {
+    return rows(program).segments;
   }
 
   test::Sequencer at_;
@@ -45,30 +55,36 @@ class BatchBuilder : public ::testing::Test {
 };
 
 TEST_F(BatchBuilder, AFreshRequest) {
-  at_.add(test::small_request(4));
+  const Sequence& sequence = at_.add(test::small_request(4));
   build();
+  ASSERT_EQ(batch_.programs.size(), 5U);
   ASSERT_EQ(batch_.admissions.size(), 1U);
+  EXPECT_EQ(batch_.admissions[0].slot, 0);
   EXPECT_EQ(batch_.admissions[0].rules.sampler.seed, 4U);
-  const Segment& text = segments(RowClass::encode_text).at(0);
+  const Segment& text = segments(test::kEncodeText).at(0);
   EXPECT_EQ(text.rows, 3);
   EXPECT_EQ(text.input, Input::ids);
-  EXPECT_EQ(text.position_table, 0);
-  EXPECT_EQ(std::vector<std::int32_t>(text.ids, text.ids + 3),
-            (std::vector<std::int32_t>{1, 2, 3}));
-  const Segment& context = segments(RowClass::prefill).at(0);
+  EXPECT_EQ(text.table, 0);
+  EXPECT_EQ(ids_of(text, 1), (std::vector<std::int32_t>{1, 2, 3}));
+  EXPECT_EQ(text.num_blocks, 0);  // encoders keep nothing in the cache
+  const Segment& context = segments(test::kPrefill).at(0);
   EXPECT_EQ(context.rows, 3);
   EXPECT_EQ(context.input, Input::vectors);
-  EXPECT_EQ(context.vectors, at_.facts.voices[0]->data());
+  EXPECT_EQ(context.vectors, sequence.stop(1).rows.at(0).vectors->data());
+  EXPECT_EQ(*context.vectors, 0.5F);
   EXPECT_FALSE(context.apply_prior);
-  const Segment& decode = segments(RowClass::decode).at(0);
+  const Segment& decode = segments(test::kDecode).at(0);
   EXPECT_EQ(decode.position, 3);
+  EXPECT_EQ(decode.rows, 1);
   EXPECT_EQ(decode.input, Input::codes);
-  EXPECT_EQ(std::vector<std::int32_t>(decode.ids, decode.ids + 2),
-            (std::vector<std::int32_t>{13, 13}));
+  EXPECT_EQ(ids_of(decode, 2), (std::vector<std::int32_t>{13, 13}));
   EXPECT_TRUE(decode.apply_prior);
   EXPECT_EQ(decode.num_blocks, 1);
-  ASSERT_EQ(batch_.of(RowClass::decode).draws.size(), 1U);
-  EXPECT_EQ(batch_.of(RowClass::decode).draws[0].unconditional_row, -1);
+  EXPECT_EQ(decode.blocks, sequence.tables[0].data());
+  ASSERT_EQ(rows(test::kDecode).draws.size(), 1U);
+  EXPECT_EQ(rows(test::kDecode).draws[0].slot, 0);
+  EXPECT_EQ(rows(test::kDecode).draws[0].conditional_row, 0);
+  EXPECT_EQ(rows(test::kDecode).draws[0].unconditional_row, -1);
 }
 
 TEST_F(BatchBuilder, TheNextStepIsOneRow) {
@@ -76,13 +92,46 @@ TEST_F(BatchBuilder, TheNextStepIsOneRow) {
   step();
   build();
   EXPECT_TRUE(batch_.admissions.empty());
-  EXPECT_EQ(batch_.of(RowClass::prefill).rows, 0);
-  const Segment& decode = segments(RowClass::decode).at(0);
+  EXPECT_EQ(rows(test::kEncodeText).rows, 0);
+  EXPECT_EQ(rows(test::kPrefill).rows, 0);
+  const Segment& decode = segments(test::kDecode).at(0);
   EXPECT_EQ(decode.position, 4);
-  EXPECT_EQ(decode.position_table, 0);
-  EXPECT_EQ(decode.first_position, 4);
   EXPECT_EQ(decode.input, Input::last_codes);
   EXPECT_EQ(decode.num_blocks, 2);
+}
+
+// The second launch is built while the first is in flight: its codes come from the slot.
+TEST_F(BatchBuilder, AStepBehindOneInFlightTakesTheNextPosition) {
+  const Sequence& sequence = at_.add(test::small_request());
+  const test::Launch first = at_.launch();
+  EXPECT_EQ(sequence.steps(), 0);
+  EXPECT_EQ(sequence.planned_steps(), 1);
+  const test::Launch second = at_.launch();
+  EXPECT_TRUE(second.batch.admissions.empty());
+  const Segment& decode = second.batch.programs[test::kDecode].segments.at(0);
+  EXPECT_EQ(decode.input, Input::last_codes);
+  EXPECT_EQ(decode.position, 4);
+  EXPECT_EQ(decode.first_position, 4);
+  EXPECT_EQ(first.batch.programs[test::kDecode].segments.at(0).blocks, decode.blocks);
+  EXPECT_EQ(sequence.flights, 4);  // three items of the first launch, one of the second
+}
+
+TEST_F(BatchBuilder, LearnedPositionsCountOnFromWhereTheirRowsStart) {
+  at_.facts.max_rows = 4;
+  Request request = test::small_request();
+  request.voice.emplace(1);
+  at_.add(request);
+  build();
+  EXPECT_EQ(segments(test::kEncodeText).at(0).position_table, 0);
+  EXPECT_EQ(segments(test::kEncodeText).at(0).first_position, 0);
+  EXPECT_EQ(segments(test::kPrefill).at(0).position_table, 0);
+  EXPECT_EQ(segments(test::kPrefill).at(0).first_position, 0);
+  step();
+  build();  // the fifth row of the context, and the first step
+  EXPECT_EQ(segments(test::kPrefill).at(0).first_position, 4);
+  EXPECT_EQ(segments(test::kPrefill).at(0).position, 4);
+  EXPECT_EQ(segments(test::kDecode).at(0).position_table, 0);
+  EXPECT_EQ(segments(test::kDecode).at(0).first_position, 5);
 }
 
 TEST_F(BatchBuilder, PrefillIsSplitByTheRowsOfALaunch) {
@@ -91,14 +140,17 @@ TEST_F(BatchBuilder, PrefillIsSplitByTheRowsOfALaunch) {
   Request longer = test::small_request();
   longer.voice.reset();
   longer.context_codes = {8, 2, std::vector<std::int32_t>(16, 5)};
-  at_.add(longer).is_text_done = true;
-  step();
+  const Sequence& sequence = at_.add(longer);
+  step();  // the first one's rows fill it
+  step();  // and the second one's text
   std::vector<std::pair<std::int32_t, std::int32_t>> parts;
-  while (at_.running[1]->steps == 0) {
+  const auto* codes = sequence.stop(1).rows.at(0).ids->data();
+  parts.emplace_back(0, sequence.progress_of(1).committed_rows);
+  while (sequence.steps() == 0) {
     build();
-    for (const Segment& segment : segments(RowClass::prefill)) {
+    for (const Segment& segment : segments(test::kPrefill)) {
       parts.emplace_back(segment.position, segment.rows);
-      EXPECT_EQ(segment.ids, at_.running[1]->request.context.ids.data() + 2 * segment.position);
+      EXPECT_EQ(segment.ids, codes + 2 * segment.position);
       EXPECT_GE(segment.num_blocks * 4, segment.position + segment.rows);
     }
     step();
@@ -107,67 +159,75 @@ TEST_F(BatchBuilder, PrefillIsSplitByTheRowsOfALaunch) {
 }
 
 TEST_F(BatchBuilder, GuidedRequestsShareAPrefix) {
-  Sequence& first = at_.add(guided(1));
-  Sequence& second = at_.add(guided(2));
-  ASSERT_EQ(first.prefix, second.prefix);
+  const Sequence& first = at_.add(guided(1));
+  const Sequence& second = at_.add(guided(2));
+  ASSERT_NE(first.prefix_of(2), nullptr);
+  ASSERT_EQ(first.prefix_of(2), second.prefix_of(2));
   at_.facts.max_rows = 32;
   build();
   // Each its own 5 rows, and the prefix's 5 once.
-  EXPECT_EQ(batch_.of(RowClass::prefill).rows, 15);
-  const Segment& prefix = segments(RowClass::prefill).at(1);
+  EXPECT_EQ(rows(test::kPrefill).rows, 15);
+  const Segment& prefix = segments(test::kPrefill).at(1);
   EXPECT_EQ(prefix.branch, Branch::unconditional);
   EXPECT_EQ(prefix.input, Input::zeros);
   EXPECT_EQ(prefix.rows, 5);
-  // Both fork it in this launch: a whole block is shared, the tail copied, into which position 5
-  // goes.
-  ASSERT_EQ(batch_.block_copies.size(), 2U);
-  EXPECT_EQ(batch_.block_copies[0].from, first.prefix->table.data()[1]);
-  EXPECT_EQ(batch_.block_copies[0].to, first.unconditional.data()[1]);
-  EXPECT_EQ(first.unconditional.data()[0], second.unconditional.data()[0]);
-  EXPECT_NE(first.unconditional.data()[1], second.unconditional.data()[1]);
-  const step::RowBatch& decode = batch_.of(RowClass::decode);
+  EXPECT_EQ(prefix.blocks, first.prefix_of(2)->table.data());
+  // Both fork it in front of the first step: a whole block is shared, the tail copied, into which
+  // position 5 goes.
+  EXPECT_TRUE(rows(test::kPrefill).copies.empty());
+  const std::vector<step::BlockCopy>& copies = rows(test::kDecode).copies;
+  ASSERT_EQ(copies.size(), 2U);
+  EXPECT_EQ(copies[0].from, first.prefix_of(2)->table.data()[1]);
+  EXPECT_EQ(copies[0].to, first.tables[1].data()[1]);
+  EXPECT_EQ(first.tables[1].data()[0], second.tables[1].data()[0]);
+  EXPECT_NE(first.tables[1].data()[1], second.tables[1].data()[1]);
+  const step::RowBatch& decode = rows(test::kDecode);
   ASSERT_EQ(decode.draws.size(), 2U);
   EXPECT_EQ(decode.draws[1].conditional_row, 2);
   EXPECT_EQ(decode.draws[1].unconditional_row, 3);
+  EXPECT_EQ(decode.segments[0].blocks, first.tables[0].data());
   EXPECT_EQ(decode.segments[1].branch, Branch::unconditional);
+  EXPECT_EQ(decode.segments[1].position, 5);
   EXPECT_FALSE(decode.segments[1].apply_prior);
-  EXPECT_EQ(decode.segments[1].blocks, first.unconditional.data());
+  EXPECT_EQ(decode.segments[1].blocks, first.tables[1].data());
 }
 
 TEST_F(BatchBuilder, LaterRequestsFindThePrefixFilled) {
   at_.add(guided(1));
   step();
-  at_.add(guided(2));
+  const Sequence& later = at_.add(guided(2));
   build();
-  EXPECT_EQ(batch_.of(RowClass::prefill).rows, 5);  // its own alone
-  EXPECT_EQ(batch_.block_copies.size(), 1U);
+  EXPECT_EQ(rows(test::kPrefill).rows, 5);  // its own alone
+  EXPECT_EQ(rows(test::kDecode).copies.size(), 1U);
+  EXPECT_TRUE(later.is_forked[1]);
+  step();
+  build();
+  EXPECT_TRUE(rows(test::kDecode).copies.empty());  // forked once
 }
 
 TEST_F(BatchBuilder, APrivateUnconditionalBranch) {
-  at_.facts.shares_unconditional = false;
-  Sequence& sequence = at_.add(guided(1));
-  EXPECT_EQ(sequence.prefix, nullptr);
+  model::magpie::Facts model = test::small_model();
+  model.shares_unconditional = false;
+  const Sequence& sequence = at_.add(guided(1), model);
+  EXPECT_EQ(sequence.prefixes, std::vector<Prefix*>(sequence.stops().size(), nullptr));
   build();
-  const Segment& zeros = segments(RowClass::prefill).at(1);
+  const Segment& zeros = segments(test::kPrefill).at(1);
   EXPECT_EQ(zeros.branch, Branch::unconditional);
   EXPECT_EQ(zeros.rows, 5);
-  EXPECT_EQ(zeros.blocks, sequence.unconditional.data());
-  EXPECT_TRUE(batch_.block_copies.empty());
+  EXPECT_EQ(zeros.blocks, sequence.tables[1].data());
+  EXPECT_TRUE(rows(test::kPrefill).copies.empty());
+  EXPECT_TRUE(rows(test::kDecode).copies.empty());
 }
 
 // Every step computes the context and all that was spoken again, then one row more.
 TEST_F(BatchBuilder, ARecomputedPriorFeedsEverythingAgain) {
-  Request request = test::small_request();
-  request.use_default_prior = false;
-  request.prior = AttentionPrior{};
-  request.prior->recompute = true;
-  Sequence& sequence = at_.add(request);
+  const Sequence& sequence = at_.add(recomputing());
   step();
   step();
   build();
-  ASSERT_EQ(segments(RowClass::prefill).size(), 2U);
-  const Segment& context = segments(RowClass::prefill)[0];
-  const Segment& spoken = segments(RowClass::prefill)[1];
+  ASSERT_EQ(segments(test::kPrefill).size(), 2U);
+  const Segment& context = segments(test::kPrefill)[0];
+  const Segment& spoken = segments(test::kPrefill)[1];
   EXPECT_EQ(context.position, 0);
   EXPECT_EQ(context.rows, 3);
   EXPECT_TRUE(context.apply_prior);
@@ -175,34 +235,71 @@ TEST_F(BatchBuilder, ARecomputedPriorFeedsEverythingAgain) {
   EXPECT_EQ(spoken.rows, 2);
   EXPECT_EQ(spoken.input, Input::codes);
   EXPECT_EQ(spoken.ids, sequence.stacks.data());
+  EXPECT_EQ(spoken.vectors, nullptr);
+  EXPECT_EQ(ids_of(spoken, 2), (std::vector<std::int32_t>{13, 13, 7, 8}));
   EXPECT_EQ(spoken.position_table, 0);
   EXPECT_EQ(spoken.first_position, 3);
-  EXPECT_EQ(segments(RowClass::decode)[0].position, 5);
+  EXPECT_TRUE(spoken.apply_prior);
+  EXPECT_EQ(segments(test::kDecode)[0].position, 5);
 }
 
-TEST_F(BatchBuilder, GivenEncoderOutputHasNoPositions) {
-  Request request = test::small_request();
-  request.text_ids.clear();
-  request.encoder_output = {2, at_.facts.dim,
-                            std::vector<float>(static_cast<std::size_t>(2 * at_.facts.dim), 0.5F)};
-  at_.add(request);
+TEST_F(BatchBuilder, ReplayedRowsAreSplitToo) {
+  at_.facts.max_rows = 4;
+  const Sequence& sequence = at_.add(recomputing());
+  for (int i = 0; sequence.steps() < 3; ++i) {
+    ASSERT_LT(i, 10);
+    step();
+  }
+  build();  // three rows of the context and one that was spoken
+  EXPECT_EQ(rows(test::kPrefill).rows, 4);
+  EXPECT_TRUE(rows(test::kDecode).segments.empty());
+  step();
   build();
-  EXPECT_EQ(segments(RowClass::project_memory).at(0).input, Input::vectors);
-  EXPECT_EQ(segments(RowClass::project_memory).at(0).position_table, -1);
+  ASSERT_EQ(segments(test::kPrefill).size(), 1U);
+  const Segment& spoken = segments(test::kPrefill)[0];
+  EXPECT_EQ(spoken.position, 4);
+  EXPECT_EQ(spoken.rows, 2);
+  EXPECT_EQ(spoken.first_position, 4);
+  EXPECT_EQ(spoken.ids, sequence.stacks.data() + 2);
+  EXPECT_EQ(segments(test::kDecode).size(), 1U);
 }
 
 TEST_F(BatchBuilder, EncodedContextIsReadFromTheSlot) {
-  at_.facts.context_route = step::ContextRoute::encoder;
+  model::magpie::Facts model = test::small_model();
+  model.context_route = model::magpie::ContextRoute::encoder;
   Request request = test::small_request();
   request.voice.reset();
   request.context_codes = {4, 2, std::vector<std::int32_t>(8, 5)};
-  at_.add(request);
+  at_.add(request, model);
   build();
-  EXPECT_EQ(segments(RowClass::encode_context).at(0).rows, 4);
-  const Segment& context = segments(RowClass::prefill).at(0);
+  EXPECT_EQ(segments(test::kEncodeContext).at(0).rows, 4);
+  EXPECT_EQ(segments(test::kEncodeContext).at(0).input, Input::codes);
+  const Segment& context = segments(test::kPrefill).at(0);
   EXPECT_EQ(context.input, Input::kept_rows);
+  EXPECT_EQ(context.kept_offset, 0);
+  EXPECT_EQ(context.rows, 4);
   EXPECT_EQ(context.ids, nullptr);
   EXPECT_EQ(context.vectors, nullptr);
+}
+
+TEST_F(BatchBuilder, RowsOfRequestsThatEndedKeepTheirPlace) {
+  at_.add(test::small_request(1));
+  Sequence& gone = at_.add(test::small_request(2));
+  at_.plan(plan_);
+  ASSERT_EQ(plan_.items[0].program, test::kEncodeText);
+  plan_.items[0].slot = step::kNobody;
+  plan_.programs[test::kEncodeText] = {1, 2, true};
+  gone.is_admitted = true;
+  build_batch(plan_, at_.slots, at_.site, batch_);
+  const step::RowBatch& text = rows(test::kEncodeText);
+  EXPECT_EQ(text.first_part, 1);
+  EXPECT_EQ(text.last_part, 2);
+  ASSERT_EQ(text.segments.size(), 2U);
+  EXPECT_EQ(text.segments[0].slot, step::kNobody);
+  EXPECT_EQ(text.segments[0].rows, 3);
+  EXPECT_EQ(text.segments[1].first_row, 3);
+  EXPECT_EQ(text.segments[1].slot, 1);
+  EXPECT_EQ(rows(test::kPrefill).last_part, step::kAllParts);
 }
 
 }  // namespace
