@@ -5,7 +5,6 @@
 #include <limits>
 
 #include "support/errors.h"
-#include "support/facts.h"
 
 namespace ttsrt::decode {
 namespace {
@@ -15,12 +14,26 @@ using test::throws_naming;
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-CompiledRules compile(const Request& request, const step::ModelFacts& facts = test::small_facts()) {
+// Two codebooks, four decoder layers of which 1 and 3 see the text.
+RuleFacts small_facts() {
+  RuleFacts facts;
+  facts.codebooks = 2;
+  facts.eos_id = 14;
+  facts.forbidden = {12, 13};
+  facts.decoder_layers = 4;
+  facts.text_layers = {1, 3};
+  facts.temperature = 0.6F;
+  facts.top_k = 5;
+  facts.max_frames = 20;
+  return facts;
+}
+
+CompiledRules compile(const Request& request, const RuleFacts& facts = small_facts()) {
   return compile_rules(request, facts, 3, 7);
 }
 
 TEST(CompileRules, DefaultsAreTheModels) {
-  step::ModelFacts facts = test::small_facts();
+  RuleFacts facts = small_facts();
   facts.cfg_scale = 2.5F;
   facts.min_frames = 4;
   facts.frame_stacking = 2;
@@ -74,7 +87,7 @@ TEST(CompileRules, ARequestsOptionsWin) {
 }
 
 TEST(CompileRules, ThePriorIsTheModelsOrTheRequestsOrNone) {
-  step::ModelFacts facts = test::small_facts();
+  RuleFacts facts = small_facts();
   facts.prior = AttentionPrior{};
   Request request;
   request.use_default_prior = false;
@@ -99,7 +112,7 @@ TEST(CompileRules, AnAlignmentNeedsNoPrior) {
 }
 
 TEST(CompileRules, LocalTransformer) {
-  step::ModelFacts facts = test::small_facts();
+  RuleFacts facts = small_facts();
   Request request;
   request.use_local_transformer = true;
   EXPECT_TRUE(
@@ -151,7 +164,7 @@ TEST(CompileRules, RefusesEachOptionByName) {
 }
 
 TEST(CompileRules, MaxFramesHoldsAtLeastOneStack) {
-  step::ModelFacts facts = test::small_facts();
+  RuleFacts facts = small_facts();
   facts.frame_stacking = 4;
   Request request;
   request.max_frames = 3;

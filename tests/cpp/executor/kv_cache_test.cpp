@@ -5,11 +5,16 @@
 #include <map>
 #include <random>
 #include <set>
+#include <string>
 
 #include "support/errors.h"
 
 namespace ttsrt::executor {
 namespace {
+
+step::PrefixKey key_of(std::int32_t rows, const std::string& content = "zeros") {
+  return {content, rows};
+}
 
 std::vector<std::int32_t> blocks_of(const BlockTable& table) {
   return {table.data(), table.data() + table.size()};
@@ -97,38 +102,70 @@ TEST(BlockTable, AForkOfWholeBlocksCopiesNothing) {
   EXPECT_THROW(fork.fork_from(prefix, 9, copies), InternalError);
 }
 
-TEST(PrefixCache, OnePrefixForEachLength) {
-  BlockPool pool(10, 4);
+TEST(PrefixCache, OnePrefixForEachKey) {
+  BlockPool pool(12, 4);
   PrefixCache prefixes(pool);
-  Prefix& five = prefixes.acquire(5);
-  EXPECT_EQ(&prefixes.acquire(5), &five);
+  Prefix& five = prefixes.acquire(key_of(5));
+  EXPECT_EQ(&prefixes.acquire(key_of(5)), &five);
   EXPECT_EQ(five.users, 2);
-  EXPECT_NE(&prefixes.acquire(6), &five);
-  EXPECT_EQ(pool.num_free(), 6);
-  EXPECT_FALSE(five.is_complete());
-  five.planned = 5;
-  EXPECT_TRUE(five.is_complete());
-  prefixes.forget_progress();
+  EXPECT_EQ(five.rows(), 5);
+  EXPECT_EQ(five.table.size(), 2);
   EXPECT_EQ(five.planned, 0);
+  Prefix& six = prefixes.acquire(key_of(6));
+  Prefix& voice = prefixes.acquire(key_of(5, "voice 3"));
+  EXPECT_NE(&six, &five);
+  EXPECT_NE(&voice, &five);  // of the same length, but other rows
+  EXPECT_EQ(pool.num_free(), 6);
+  EXPECT_TRUE(five.id != 0 && six.id != 0 && voice.id != 0);
+  EXPECT_EQ((std::set<std::uint64_t>{five.id, six.id, voice.id}).size(), 3U);
 }
 
 TEST(PrefixCache, UnusedOnesGoTheLongestUnusedFirst) {
   BlockPool pool(6, 4);
   PrefixCache prefixes(pool);
-  Prefix& first = prefixes.acquire(5);
-  Prefix& second = prefixes.acquire(6);
-  Prefix& third = prefixes.acquire(7);
+  Prefix& first = prefixes.acquire(key_of(5));
+  Prefix& second = prefixes.acquire(key_of(6));
+  Prefix& third = prefixes.acquire(key_of(7));
   second.planned = 6;
   third.planned = 7;
   EXPECT_FALSE(prefixes.make_room(1));  // all in use
   prefixes.release(first);
   prefixes.release(second);
-  EXPECT_EQ(prefixes.num_reclaimable(), 4);
+  EXPECT_EQ(pool.num_free(), 0);  // kept for whoever comes
   EXPECT_TRUE(prefixes.make_room(2));
   EXPECT_EQ(pool.num_free(), 2);
-  EXPECT_EQ(prefixes.acquire(6).planned, 6);  // the younger one stayed
+  EXPECT_EQ(prefixes.acquire(key_of(6)).planned, 6);  // the younger one stayed
   EXPECT_FALSE(prefixes.make_room(3));
   EXPECT_TRUE(prefixes.make_room(0));
+}
+
+// What a failed launch should have filled is nobody's from then on, and goes with its last user.
+TEST(PrefixCache, ABrokenPrefixIsNotHandedOutAgain) {
+  BlockPool pool(6, 4);
+  PrefixCache prefixes(pool);
+  Prefix& broken = prefixes.acquire(key_of(5));
+  prefixes.acquire(key_of(5));
+  const std::uint64_t id = broken.id;
+  broken.planned = 5;
+  broken.is_broken = true;
+  Prefix& fresh = prefixes.acquire(key_of(5));
+  EXPECT_NE(fresh.id, id);
+  EXPECT_EQ(fresh.planned, 0);
+  EXPECT_EQ(&prefixes.acquire(key_of(5)), &fresh);
+  prefixes.release(broken);
+  EXPECT_EQ(pool.num_free(), 2);
+  prefixes.release(broken);
+  EXPECT_EQ(pool.num_free(), 4);  // at once: nobody may want it
+}
+
+TEST(PrefixCache, ADroppedPrefixComesBackUnderAnotherId) {
+  BlockPool pool(4, 4);
+  PrefixCache prefixes(pool);
+  Prefix& first = prefixes.acquire(key_of(5));
+  const std::uint64_t id = first.id;
+  prefixes.release(first);
+  EXPECT_TRUE(prefixes.make_room(4));
+  EXPECT_NE(prefixes.acquire(key_of(5)).id, id);
 }
 
 // Random lives of many tables: a block is free or somebody's; one written by one table is no
@@ -203,7 +240,7 @@ class Books {
   }
 
   void fork(Branch& branch, std::int32_t rows) {
-    branch.prefix = &prefixes_.acquire(rows);
+    branch.prefix = &prefixes_.acquire(key_of(rows));
     std::vector<step::BlockCopy> copies;
     branch.table.fork_from(branch.prefix->table, rows, copies);
     EXPECT_EQ(copies.size(), rows % 4 == 0 ? 0U : 1U);

@@ -9,8 +9,12 @@ namespace {
 
 class StatsBookTest : public ::testing::Test {
  protected:
-  void publish(std::int64_t frames = 1) { book_.publish({}, 0, {}, 2, frames, 0.5); }
+  void publish(std::int64_t frames = 1) { publish(step::StepPlan{}, frames); }
+  void publish(const step::StepPlan& plan, std::int64_t frames = 1) {
+    book_.publish({plan, at_.site, at_.slots, at_.order, frames, 0.5});
+  }
 
+  test::Sequencer at_;
   BlockPool pool_{8, 4};
   StatsBook book_{3, 4, pool_};
 };
@@ -63,15 +67,66 @@ TEST_F(StatsBookTest, EndsAreCountedByTheirReason) {
 
 // What ends by itself is counted by the iteration that brought it there, though it is ended behind.
 TEST_F(StatsBookTest, AnOwnEndBelongsToItsIteration) {
-  test::Sequencer sequences;
-  sequences.add(test::small_request()).end = FinishReason::stop;
-  book_.publish({}, 1, sequences.running, 2, 1, 0.5);
+  at_.add(test::small_request()).end = FinishReason::stop;
+  publish();
+  at_.order.clear();
   book_.count_ended(1, FinishReason::stop, 0);
   publish();
   const ExecutorStats stats = book_.snapshot();
   EXPECT_EQ(stats.iterations[0].num_completed_requests, 1);
   EXPECT_EQ(stats.iterations[1].num_completed_requests, 0);
   EXPECT_EQ(stats.num_completed, 1U);
+}
+
+// It keeps its slot while a launch names it, and is counted once, with the last of them.
+TEST_F(StatsBookTest, AnOwnEndWithLaunchesInFlightIsCountedOnce) {
+  Sequence& sequence = at_.add(test::small_request());
+  sequence.end = FinishReason::length;
+  sequence.flights = 1;
+  publish();
+  sequence.flights = 0;
+  publish();
+  at_.order.clear();
+  book_.count_ended(1, FinishReason::length, 0);
+  publish();
+  const ExecutorStats stats = book_.snapshot();
+  EXPECT_EQ(stats.iterations[0].num_completed_requests, 0);
+  EXPECT_EQ(stats.iterations[1].num_completed_requests, 1);
+  EXPECT_EQ(stats.iterations[2].num_completed_requests, 0);
+  EXPECT_EQ(stats.num_completed, 1U);
+}
+
+TEST_F(StatsBookTest, ALaunchIsCountedByWhatItCarried) {
+  at_.facts.max_rows = 4;
+  at_.add(test::small_request());
+  at_.step();  // all the way to a step
+  at_.add(test::small_request());
+  at_.add(test::small_request());
+  const test::Launch launched = at_.launch();
+  at_.slots[2]->is_scheduled = false;
+  at_.commit(launched);
+  publish(launched.plan);
+  const InflightBatchingStats carried = book_.snapshot().iterations.back().inflight_batching_stats;
+  EXPECT_EQ(carried.num_scheduled_requests, 2);
+  EXPECT_EQ(carried.num_paused_requests, 1);
+  EXPECT_EQ(carried.num_gen_requests, 2);
+  EXPECT_EQ(carried.num_context_requests, 0);
+  EXPECT_EQ(carried.num_ctx_tokens, 6);  // the second one's text and context
+}
+
+TEST_F(StatsBookTest, RequestsTellWhereTheyStand) {
+  at_.facts.max_rows = 3;
+  Request request = test::small_request();
+  request.voice.emplace(1);
+  at_.add(request);
+  publish();
+  RequestStats stats = book_.snapshot().requests.at(0);
+  EXPECT_EQ(stats.id, 1U);
+  EXPECT_EQ(stats.stage, RequestStage::encoder_in_progress);
+  EXPECT_TRUE(stats.paused && !stats.scheduled);
+  publish(at_.launch().plan);
+  EXPECT_TRUE(book_.snapshot().requests.at(0).scheduled);
+  EXPECT_EQ(book_.snapshot().num_active_requests, 1);
 }
 
 }  // namespace

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <limits>
+#include <memory>
+#include <utility>
 
 #include "support/errors.h"
 #include "support/facts.h"
@@ -14,85 +16,103 @@ using test::throws_naming;
 
 class Voices : public ::testing::Test {
  protected:
-  step::ModelFacts facts_ = test::small_facts();
-  VoiceBook book_{facts_};
+  // A book over itineraries of `model`, with the stored voices or without.
+  void open(const model::magpie::Facts& model, model::StoredVoices stored = test::small_voices()) {
+    book_.reset();
+    itineraries_ = std::make_unique<model::magpie::Itineraries>(model);
+    book_ = std::make_unique<VoiceBook>(*itineraries_, std::move(stored));
+  }
+  void SetUp() override { open(test::small_model()); }
+
+  std::unique_ptr<model::magpie::Itineraries> itineraries_;
+  std::unique_ptr<VoiceBook> book_;
 };
 
 TEST_F(Voices, StoredOnesByIndexAndName) {
-  EXPECT_EQ(book_.find(0)->rows, 3);
-  EXPECT_EQ(book_.find(std::string("bob"))->rows, 5);
-  EXPECT_EQ(book_.find(0)->vectors, facts_.voices[0]);
-  EXPECT_EQ(book_.find(std::string("ann")), book_.find(0));
-  EXPECT_EQ(book_.names(), (std::vector<std::string>{"ann", "bob"}));
+  EXPECT_EQ(book_->find(0)->rows, 3);
+  EXPECT_EQ(book_->find(std::string("bob"))->rows, 5);
+  EXPECT_EQ(*book_->find(0)->vectors, std::vector<float>(12, 0.5F));
+  EXPECT_EQ(book_->find(0)->input, step::Input::vectors);
+  EXPECT_EQ(book_->find(std::string("ann")), book_->find(0));
+  EXPECT_EQ(book_->names(), (std::vector<std::string>{"ann", "bob"}));
 }
 
 TEST_F(Voices, UnknownOnesListTheKnown) {
-  EXPECT_TRUE(throws_naming<ConfigError>("ann, bob", [&] { book_.find(std::string("carl")); }));
-  EXPECT_TRUE(throws_naming<ConfigError>("[0, 1], got 2", [&] { book_.find(2); }));
-  EXPECT_THROW(book_.find(-1), ConfigError);
-  const step::ModelFacts none;
-  EXPECT_TRUE(throws_naming<ConfigError>("stores no voices", [&] { VoiceBook(none).find(0); }));
+  EXPECT_TRUE(throws_naming<ConfigError>("ann, bob", [&] { book_->find(std::string("carl")); }));
+  EXPECT_TRUE(throws_naming<ConfigError>("[0, 1], got 2", [&] { book_->find(2); }));
+  EXPECT_THROW(book_->find(-1), ConfigError);
+  open(test::small_model(), {});
+  EXPECT_TRUE(throws_naming<ConfigError>("stores no voices", [&] { book_->find(0); }));
+  EXPECT_TRUE(throws_naming<ConfigError>("none by name", [&] { book_->find(std::string("ann")); }));
 }
 
 TEST_F(Voices, AddAndRemove) {
-  book_.add("carl", {2, 4, std::vector<float>(8, 1.0F)});
-  const auto held = book_.find(std::string("carl"));
+  book_->add("carl", {2, 4, std::vector<float>(8, 1.0F)});
+  const auto held = book_->find(std::string("carl"));
   EXPECT_TRUE(throws_naming<ConfigError>(
-      "in use", [&] { book_.add("carl", {1, 4, std::vector<float>(4)}); }));
-  book_.remove("carl");
+      "in use", [&] { book_->add("carl", {1, 4, std::vector<float>(4)}); }));
+  book_->remove("carl");
   EXPECT_EQ(held->vectors->size(), 8U);  // whoever speaks with it keeps it
-  EXPECT_THROW(book_.find(std::string("carl")), ConfigError);
-  EXPECT_THROW(book_.remove("carl"), ConfigError);
+  EXPECT_THROW(book_->find(std::string("carl")), ConfigError);
+  EXPECT_THROW(book_->remove("carl"), ConfigError);
 }
 
 TEST_F(Voices, RefusesBadRows) {
-  EXPECT_THROW(book_.add("", {1, 4, std::vector<float>(4)}), ConfigError);
-  EXPECT_THROW(book_.add(std::string(257, 'x'), {1, 4, std::vector<float>(4)}), ConfigError);
-  EXPECT_THROW(book_.add("x", {1, 5, std::vector<float>(5)}), ConfigError);
-  EXPECT_THROW(book_.add("x", Matrix<float>{0, 4, {}}), ConfigError);
-  EXPECT_THROW(book_.add("x", {9, 4, std::vector<float>(36)}), ConfigError);
-  EXPECT_THROW(book_.add("x", {2, 4, std::vector<float>(7)}),
+  EXPECT_THROW(book_->add("", {1, 4, std::vector<float>(4)}), ConfigError);
+  EXPECT_THROW(book_->add(std::string(257, 'x'), {1, 4, std::vector<float>(4)}), ConfigError);
+  EXPECT_THROW(book_->add("x", {1, 5, std::vector<float>(5)}), ConfigError);
+  EXPECT_THROW(book_->add("x", Matrix<float>{0, 4, {}}), ConfigError);
+  EXPECT_THROW(book_->add("x", {9, 4, std::vector<float>(36)}), ConfigError);
+  EXPECT_THROW(book_->add("x", {2, 4, std::vector<float>(7)}),
                ConfigError);  // values that aren't rows * cols
-  EXPECT_THROW(book_.add("x", {1, 4, {1, 2, 3, std::numeric_limits<float>::infinity()}}),
+  EXPECT_THROW(book_->add("x", {1, 4, {1, 2, 3, std::numeric_limits<float>::infinity()}}),
                ConfigError);
-  facts_.context_route = step::ContextRoute::memory;
-  EXPECT_THROW(book_.add("x", {1, 4, std::vector<float>(4)}), ConfigError);
+  EXPECT_EQ(book_->count(), 2);
+  model::magpie::Facts model = test::small_model();
+  model.context_route = model::magpie::ContextRoute::memory;
+  open(model);
+  EXPECT_THROW(book_->add("x", {1, 4, std::vector<float>(4)}), ConfigError);
 }
 
 TEST_F(Voices, CodesAreKeptAsStacks) {
-  facts_.frame_stacking = 2;
-  book_.add_codes("carl", Matrix<std::int32_t>{3, 2, {1, 2, 3, 4, 5, 6}});
-  const auto voice = book_.find(std::string("carl"));
+  model::magpie::Facts model = test::small_model();
+  model.rules.frame_stacking = 2;
+  open(model);
+  book_->add_codes("carl", Matrix<std::int32_t>{3, 2, {1, 2, 3, 4, 5, 6}});
+  const auto voice = book_->find(std::string("carl"));
   EXPECT_EQ(voice->input, step::Input::codes);
   EXPECT_EQ(voice->rows, 2);
-  EXPECT_EQ(voice->ids, (std::vector<std::int32_t>{1, 2, 3, 4, 5, 6, 0, 0}));
+  EXPECT_EQ(voice->ids_per_row, 4);
+  EXPECT_EQ(*voice->ids, (std::vector<std::int32_t>{1, 2, 3, 4, 5, 6, 0, 0}));
   EXPECT_EQ(voice->vectors, nullptr);
 }
 
 TEST_F(Voices, RefusesBadCodes) {
   EXPECT_TRUE(throws_naming<ConfigError>(
-      "add_voice: codes", [&] { book_.add_codes("x", Matrix<std::int32_t>{1, 2, {1, 16}}); }));
-  EXPECT_THROW(book_.add_codes("x", Matrix<std::int32_t>{1, 3, {1, 2, 3}}), ConfigError);
-  EXPECT_THROW(book_.add_codes("x", Matrix<std::int32_t>{9, 2, std::vector<std::int32_t>(18)}),
+      "add_voice: codes", [&] { book_->add_codes("x", Matrix<std::int32_t>{1, 2, {1, 16}}); }));
+  EXPECT_THROW(book_->add_codes("x", Matrix<std::int32_t>{1, 3, {1, 2, 3}}), ConfigError);
+  EXPECT_THROW(book_->add_codes("x", Matrix<std::int32_t>{9, 2, std::vector<std::int32_t>(18)}),
                ConfigError);
-  facts_.takes_context_codes = false;
+  model::magpie::Facts model = test::small_model();
+  model.takes_context_codes = false;
+  open(model);
   EXPECT_TRUE(throws_naming<ConfigError>("give a voice or embeddings", [&] {
-    book_.add_codes("x", Matrix<std::int32_t>{1, 2, {1, 2}});
+    book_->add_codes("x", Matrix<std::int32_t>{1, 2, {1, 2}});
   }));
 }
 
 TEST_F(Voices, ThousandsAreCounted) {
-  EXPECT_EQ(book_.count(), 2);
-  EXPECT_EQ(book_.bytes(), 0U);  // the engine's own cost nothing beside its mapping
+  EXPECT_EQ(book_->count(), 2);
+  EXPECT_EQ(book_->bytes(), 0U);  // the engine's own cost nothing beside its mapping
   for (int i = 0; i < 5000; ++i)
-    book_.add_codes("voice" + std::to_string(i), Matrix<std::int32_t>{2, 2, {1, 2, 3, i % 16}});
-  EXPECT_EQ(book_.count(), 5002);
-  EXPECT_GE(book_.bytes(), 5000U * 16);
-  EXPECT_EQ(book_.find(std::string("voice4999"))->ids.back(), 4999 % 16);
-  for (int i = 0; i < 5000; ++i) book_.remove("voice" + std::to_string(i));
-  book_.remove("ann");
-  EXPECT_EQ(book_.bytes(), 0U);
-  EXPECT_EQ(book_.names(), std::vector<std::string>{"bob"});
+    book_->add_codes("voice" + std::to_string(i), Matrix<std::int32_t>{2, 2, {1, 2, 3, i % 16}});
+  EXPECT_EQ(book_->count(), 5002);
+  EXPECT_GE(book_->bytes(), 5000U * 16);
+  EXPECT_EQ(book_->find(std::string("voice4999"))->ids->back(), 4999 % 16);
+  for (int i = 0; i < 5000; ++i) book_->remove("voice" + std::to_string(i));
+  book_->remove("ann");
+  EXPECT_EQ(book_->bytes(), 0U);
+  EXPECT_EQ(book_->names(), std::vector<std::string>{"bob"});
 }
 
 }  // namespace

@@ -1,53 +1,67 @@
-#include "executor/row_source.h"
+#include "model/request_rows.h"
 
 #include <gtest/gtest.h>
 
 #include <limits>
 
 #include "support/errors.h"
-#include "support/facts.h"
 
-namespace ttsrt::executor {
+namespace ttsrt::model {
 namespace {
 
-using test::small_facts;
 using test::throws_naming;
 
-TEST(RowSource, VectorsKeepTheirValues) {
-  const RowSource source = rows_of_vectors("x", {2, 3, {1, 2, 3, 4, 5, 6}}, 3, 4);
+TEST(RequestRows, VectorsKeepTheirValues) {
+  const step::RowSource source = rows_of_vectors("x", {2, 3, {1, 2, 3, 4, 5, 6}}, 3, 4);
   EXPECT_EQ(source.input, step::Input::vectors);
   EXPECT_EQ(source.rows, 2);
   EXPECT_EQ(*source.vectors, (std::vector<float>{1, 2, 3, 4, 5, 6}));
+  EXPECT_EQ(source.ids, nullptr);
+  EXPECT_EQ(source.position_table, -1);  // whoever makes a stop of them says which are added
 }
 
-TEST(RowSource, VectorsAreCheckedByName) {
+TEST(RequestRows, VectorsAreCheckedByName) {
   EXPECT_TRUE(throws_naming<ConfigError>("mine: expected [1 to 4, 3], got [2, 2]", [] {
     rows_of_vectors("mine", {2, 2, {1, 2, 3, 4}}, 3, 4);
   }));
+  EXPECT_TRUE(throws_naming<ConfigError>(
+      "got [5, 1]", [] { rows_of_vectors("mine", {5, 1, {1, 2, 3, 4, 5}}, 1, 4); }));
+  EXPECT_TRUE(throws_naming<ConfigError>("mine: expected",
+                                         [] { rows_of_vectors("mine", {2, 2, {1, 2, 3}}, 2, 4); }));
+  EXPECT_TRUE(
+      throws_naming<ConfigError>("mine: expected", [] { rows_of_vectors("mine", {}, 2, 4); }));
   const float nan = std::numeric_limits<float>::quiet_NaN();
   EXPECT_TRUE(throws_naming<ConfigError>("mine[1, 0]: expected a finite number", [nan] {
     rows_of_vectors("mine", {2, 2, {1, 2, nan, 4}}, 2, 4);
   }));
 }
 
-TEST(RowSource, TextIsCheckedByName) {
-  EXPECT_EQ(rows_of_text("t", {0, 9}, 10, 2, 0).rows, 2);
-  EXPECT_TRUE(throws_naming<ConfigError>("t[1]: expected an id in [0, 9], got 10",
-                                         [] { rows_of_text("t", {0, 10}, 10, 2, 0); }));
-  EXPECT_TRUE(
-      throws_naming<ConfigError>("at most 2", [] { rows_of_text("t", {0, 1, 2}, 10, 2, 0); }));
+TEST(RequestRows, IdsNameTheirTable) {
+  const step::RowSource source = rows_of_ids("t", {0, 9}, 10, 2, 3);
+  EXPECT_EQ(source.input, step::Input::ids);
+  EXPECT_EQ(source.rows, 2);
+  EXPECT_EQ(source.table, 3);
+  EXPECT_EQ(source.ids_per_row, 1);
+  EXPECT_EQ(*source.ids, (std::vector<std::int32_t>{0, 9}));
+  EXPECT_EQ(source.vectors, nullptr);
 }
 
-TEST(RowSource, CodesBecomeStacksAndRowsOfZeros) {
-  step::ModelFacts facts = small_facts();
-  facts.frame_stacking = 2;
-  EXPECT_EQ(rows_of_codes("c", {3, 2, {1, 2, 3, 4, 5, 6}}, facts).ids,
-            (std::vector<std::int32_t>{1, 2, 3, 4, 5, 6, 0, 0}));
-  facts.pads_context = true;  // a row for each frame
-  const RowSource padded = rows_of_codes("c", {2, 2, {1, 2, 3, 4}}, facts);
-  EXPECT_EQ(padded.rows, 2);
-  EXPECT_EQ(padded.ids[4], step::kZeroRow);
+TEST(RequestRows, IdsAreCheckedByName) {
+  EXPECT_TRUE(throws_naming<ConfigError>("t[1]: expected an id in [0, 9], got 10",
+                                         [] { rows_of_ids("t", {0, 10}, 10, 2); }));
+  EXPECT_TRUE(
+      throws_naming<ConfigError>("t[0]: expected an id", [] { rows_of_ids("t", {-1}, 10, 2); }));
+  EXPECT_TRUE(throws_naming<ConfigError>("t: expected at most 2 ids, got 3",
+                                         [] { rows_of_ids("t", {0, 1, 2}, 10, 2); }));
+}
+
+// Sizes that don't fit each other are a mistake, not an absence.
+TEST(RequestRows, WhatIsntEmptyIsGiven) {
+  EXPECT_FALSE(is_given(Matrix<float>{}));
+  EXPECT_FALSE(is_given(Matrix<float>{0, 4, {}}));
+  EXPECT_TRUE(is_given(Matrix<float>{2, 4, {}}));
+  EXPECT_TRUE(is_given(Matrix<float>{0, 4, {1}}));
 }
 
 }  // namespace
-}  // namespace ttsrt::executor
+}  // namespace ttsrt::model
