@@ -85,9 +85,9 @@ TEST_F(Build, TheValuesArrive) {
   const ops::Weight head = data.weights.at("local_transformer.heads.1");
   EXPECT_EQ(reinterpret_cast<const float*>(head.data)[0],
             tensor("local_transformer.heads").values[80]);
-  EXPECT_EQ(data.voices.rows.at(0)->size(), 16U);  // two rows of three
-  EXPECT_EQ(data.voices.rows.at(1)->size(), 24U);
-  EXPECT_EQ(data.voices.rows.at(1)->at(0), tensor("voices").values[24]);
+  EXPECT_EQ(data.voices.rows.at(0)->vectors->size(), 16U);  // two rows of three
+  EXPECT_EQ(data.voices.rows.at(1)->vectors->size(), 24U);
+  EXPECT_EQ(data.voices.rows.at(1)->vectors->at(0), tensor("voices").values[24]);
 }
 
 TEST_F(Build, ReducedPrecision) {
