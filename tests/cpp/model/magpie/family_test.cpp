@@ -75,7 +75,7 @@ TEST(MagpieFamily, StoredVoices) {
   const test::TinyEngine engine;
   const EngineData data(engine.path());
   ASSERT_EQ(data.voices.rows.size(), 2U);
-  EXPECT_EQ(data.voices.rows[0]->size(), 16U);  // two of three rows
+  EXPECT_EQ(data.voices.rows[0]->vectors->size(), 16U);  // two of three rows
   EXPECT_EQ(data.voices.names.at("bob"), 1);
   EXPECT_EQ(data.info.num_voices, 2);
   EXPECT_EQ(data.info.dim, 8);
