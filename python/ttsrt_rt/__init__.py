@@ -7,7 +7,7 @@
     with rt.Executor("engine") as executor:
         result = executor.generate(text_ids=ids, voice=0, cfg_scale=2.5, seed=7)
 
-Names are imported where they are first used, so that importing the package costs next to nothing.
+Names are imported when they are first used, so that importing the package takes little time.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-# Functions that share their name with the module they live in can't wait: importing the module
-# would hide them.
+# A function with the name of its module is imported at once: importing the module later would
+# replace the function by the module.
 from ttsrt_rt.build import build
 from ttsrt_rt.convert import convert
 from ttsrt_rt.errors import (

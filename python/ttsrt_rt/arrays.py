@@ -1,4 +1,4 @@
-"""Arrays from outside: taken as they are where they can be, checked, and named in errors."""
+"""Checks and converts the arrays that callers pass. Arrays that already fit are not copied."""
 
 from __future__ import annotations
 
@@ -22,38 +22,37 @@ def id_vector(value: ArrayInput, where: str) -> NDArray[np.int32]:
     """Integers of one axis as int32 [n].
 
     Args:
-        value: Anything numpy can look at.
+        value: Anything that numpy can read as an array.
         where: The argument's name, for messages.
 
     Raises:
-        ConfigError: It is no array of integers, has other axes, is empty, or holds a number outside
-            int32.
+        ConfigError: It is not an array of integers, has another number of axes, is empty, or has a
+            number outside int32.
     """
     return _ids(_array(value, where), where, axes=1)
 
 
 def id_matrix(value: ArrayInput, where: str) -> NDArray[np.int32]:
-    """As `id_vector`, of two axes."""
+    """As `id_vector`, for two axes."""
     return _ids(_array(value, where), where, axes=2)
 
 
 def float_matrix(value: ArrayInput, where: str) -> NDArray[np.float32]:
-    """Floats of two axes as dense float32 [rows, columns]; no copy where they are that already.
+    """Floats of two axes as dense float32 [rows, columns]; not copied if they already are that.
 
     Args:
-        value: Anything numpy can look at.
+        value: Anything that numpy can read as an array.
         where: The argument's name, for messages.
 
     Raises:
-        ConfigError: It is no array of floats, has other axes, or is empty.
+        ConfigError: It is not an array of floats, has another number of axes, or is empty.
     """
     array = _array(value, where)
     if array.dtype.kind != "f":
         raise ConfigError(f"{where}: expected floating-point numbers, got {array.dtype}")
     _check_axes(array, where, axes=2)
-    with np.errstate(
-        over="ignore"
-    ):  # what overflows is caught with the other numbers that aren't finite
+    # A number that overflows becomes infinite, and the library refuses what is not finite.
+    with np.errstate(over="ignore"):
         return np.ascontiguousarray(array, dtype=np.float32)
 
 
@@ -62,9 +61,7 @@ def _array(value: Any, where: str) -> NDArray[Any]:
         if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
             return np.from_dlpack(value)
         return np.asarray(value)
-    except (
-        Exception
-    ) as error:  # each library refuses in its own way: a device array, a ragged list, an odd type
+    except Exception as error:  # of any kind: each library has its own for what it cannot convert
         raise ConfigError(
             f"{where}: expected an array, got {type(value).__name__}: {error}"
         ) from error

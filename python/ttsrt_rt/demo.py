@@ -1,7 +1,7 @@
-"""The whole way on a random model: original layout, checkpoint, engine, requests at once.
+"""Runs everything on a random model: original layout, checkpoint, engine, requests at once.
 
-The weights are random, so the codes are noise; the architecture, the files and the work are the
-true ones, at a size that a small machine runs in seconds.
+The weights are random, so the codes are noise. The architecture, the files and the work are those
+of a real model, at a size that a small machine runs in seconds.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = ["DemoOptions", "generate_together", "make_engine", "make_requests"]
 
 @dataclass(frozen=True, kw_only=True)
 class DemoOptions:
-    """What the demo makes: see the flags of `ttsrt demo`."""
+    """The model and the requests of the demo; the flags of `ttsrt demo` describe them."""
 
     size: str = "mid"
     dtype: str = "bfloat16"
@@ -83,7 +83,7 @@ def make_requests(info: EngineInfo, options: DemoOptions) -> list[Request]:
 def generate_together(
     executor: Executor, requests: list[Request], bar: tqdm[NoReturn]
 ) -> list[Result]:
-    """Submits all requests at once and counts their frames on `bar` as they come."""
+    """Submits all requests at once and counts their frames on `bar` as they arrive."""
 
     async def follow(request: Request) -> Result:
         handle = executor.submit(request)

@@ -1,9 +1,9 @@
-"""What ttsrt_rt raises.
+"""The errors that ttsrt_rt raises.
 
-One small family: `ConfigError` and `FormatError` are also `ValueError` (the caller or the file is
-wrong), the others are also `RuntimeError`. The bindings throw exactly these classes for the C++
-kinds of the same names, so one `except` serves both sides. A message says what, where, what was
-expected and what was found.
+`ConfigError` and `FormatError` are also `ValueError` (the caller or the file is wrong), the others
+are also `RuntimeError`. The bindings raise the same classes for the C++ errors of the same names,
+so one `except` catches both. A message says what is wrong, where, what was expected and what was
+found.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class ConfigError(Error, ValueError):
 
 
 class FormatError(Error, ValueError):
-    """A file is not what it says it is: damaged, truncated, of an unknown kind, or holding code."""
+    """A file is damaged, truncated, of an unknown kind, or contains code."""
 
 
 class CapacityError(Error, RuntimeError):
@@ -44,4 +44,4 @@ class DeviceError(Error, RuntimeError):
 
 
 class InternalError(Error, RuntimeError):
-    """A promise inside ttsrt_rt was broken: a bug to report, not a mistake of the caller."""
+    """Something inside ttsrt_rt failed: a bug to report, not a mistake of the caller."""

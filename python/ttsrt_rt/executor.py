@@ -1,4 +1,4 @@
-"""`Executor`: the running thing. Requests go in, results or events come out."""
+"""`Executor`: runs requests on a device and returns results or events."""
 
 from __future__ import annotations
 
@@ -50,33 +50,35 @@ class Executor:
         profile: bool = False,
         trace: bool = False,
     ) -> None:
-        """Opens the engine and takes the device. None takes the library's default of an option.
+        """Opens the engine and the device. None stands for the library's default of an option.
 
         Args:
             engine: An engine folder, or an opened engine.
-            device: "auto" (the default), or a name of `list_devices()`. "auto" says in `info` what
-                it chose.
+            device: "auto" (the default), or a name of `list_devices()`. `info` has what "auto"
+                chose.
             num_threads: CPU threads; 0 (the default) for one per core this process may use.
             pin_threads: Keeps thread t of the executor on the t-th core this process may use; for a
-                process that has its cores to itself. Linux alone; no more threads than cores.
-            max_batch_size: Requests in flight; at most the engine's, 0 for as many.
+                process that has its cores to itself. Only on Linux, with at most one thread per
+                core.
+            max_batch_size: Requests in flight; at most the engine's, which 0 stands for.
             max_queue_size: Accepted requests that wait; one more is a `CapacityError`.
-            max_num_tokens: Rows of one launch and class; at most the engine's, 0 for as many.
+            max_num_tokens: Rows of one Program in one launch; at most the engine's, which 0 stands
+                for.
             max_tokens_in_paged_kv_cache: Positions of the self-attention cache, both branches of
                 all requests together; 0 (the default) for enough for `max_batch_size` guided
-                requests at full length. A request that may need more than is free waits; one that
-                may need more than there is, is a `CapacityError`.
+                requests at full length. A request waits until as much is free as it may need. One
+                that may need more than the whole cache is a `CapacityError`.
             prefill_slice_seconds: About how long encoders and prefill may take per iteration while
-                other requests decode; 0 for no limit. They go on where they stopped.
+                other requests decode; 0 for no limit. The next iteration continues them.
             kv_cache_dtype: "float32", "bfloat16", "float16" or "int8" (keys and values as multiples
-                of a float32 scale per position and head); as the engine computes where not given.
+                of a float32 scale per position and head); by default as the engine computes.
             iter_stats_max_iterations: Iterations that `stats()` remembers.
             profile: Keeps each stage's times for `stats().stages`.
-            trace: Keeps every stage's values for `Result.trace`: slow, for validation.
+            trace: Keeps every stage's values for `Result.trace`; slow, meant for validation.
 
         Raises:
-            FormatError: The engine is damaged, or not one.
-            ConfigError: An option the engine cannot meet.
+            FormatError: The folder is not an engine, or it is damaged.
+            ConfigError: The engine cannot run with one of the options.
             DeviceError: The device is absent; the message says why.
         """
         options = set_options(
@@ -114,7 +116,7 @@ class Executor:
 
     @property
     def info(self) -> _core.ExecutorInfo:
-        """The device, and the memory taken."""
+        """The device and the memory that the executor uses."""
         return self._native.info
 
     @overload
@@ -126,7 +128,7 @@ class Executor:
     def generate(
         self, request: Request | Sequence[Request] | None = None, /, **fields: Any
     ) -> Result | list[Result]:
-        """Runs one request, or many together, and waits.
+        """Runs one request, or many together, and waits for the results.
 
         Args:
             request: A request, or a sequence of them; or none, and the request's fields as
@@ -134,14 +136,14 @@ class Executor:
             **fields: Fields of `Request`.
 
         Returns:
-            The result of one request. Of a sequence, the results in its order: one that failed, or
-            could not be accepted, has the finish reason "error" and `error`.
+            The result of one request; for a sequence, the results in its order. A request of a
+            sequence that failed, or was not accepted, has the finish reason "error" and `error`.
 
         Raises:
             ConfigError: One request, and it cannot be served as it stands.
             InternalError: One request, and it failed.
-            CapacityError: One request, and the queue is full, or it may need more cache than there
-                is.
+            CapacityError: One request, and the queue is full, or it may need more than the whole
+                cache.
             ClosedError: The executor was closed.
             DeviceError: The device failed.
         """
@@ -162,7 +164,7 @@ class Executor:
         return self._generate_all(requests)
 
     def stream(self, request: Request | None = None, /, **fields: Any) -> Iterator[Event]:
-        """Submits a request and yields its events as frames come.
+        """Submits a request and yields its events as frames are made.
 
         Leaving the iterator cancels the request. A failure is raised, not yielded.
 
@@ -177,7 +179,7 @@ class Executor:
 
         Raises:
             ConfigError: The request cannot be served as it stands.
-            CapacityError: The queue is full, or the request may need more cache than there is.
+            CapacityError: The queue is full, or the request may need more than the whole cache.
             ClosedError: The executor was closed.
             DeviceError: The device failed before.
         """
@@ -188,7 +190,7 @@ class Executor:
         return aiter(self._submit(_one(request, fields)))
 
     def stats(self) -> _core.ExecutorStats:
-        """Counters since the start, the latest iterations, and what is in flight now.
+        """Counters since the start, the latest iterations, and the requests in flight.
 
         Names are those of TensorRT-LLM's executor in snake case: `stats().iterations[-1]
         .kv_cache_stats.used_num_blocks`, `stats().requests[0].stage`. Its tokens are single codes.
@@ -198,13 +200,14 @@ class Executor:
     def add_voice(
         self, name: str, embeddings: ArrayInput | None = None, *, codes: ArrayInput | None = None
     ) -> None:
-        """Names a voice, for `Request(voice=name)`; as many as memory holds.
+        """Adds a voice for `Request(voice=name)`; as many as memory holds.
 
         Args:
-            name: Not in use yet.
-            embeddings: Rows as the decoder takes them: floats [rows, dim]; or
-            codes: codec codes, special columns included: integers [frames, codebooks], as a
-                request's `context_codes`. They are kept as codes: a hundredth of the memory.
+            name: A name that is not in use yet.
+            embeddings: Rows as the decoder takes them: floats [rows, dim].
+            codes: Instead of embeddings, codec codes, special columns included: integers [frames,
+                codebooks], as a request's `context_codes`. They are kept as codes, which need a
+                hundredth of the memory.
 
         Raises:
             ConfigError: The name is in use, the array has the wrong shape, the model takes no
@@ -226,7 +229,7 @@ class Executor:
             )
 
     def remove_voice(self, name: str) -> None:
-        """Forgets a voice; requests that use it go on.
+        """Removes a voice; requests that use it continue.
 
         Raises:
             ConfigError: There is no such voice.
@@ -234,14 +237,14 @@ class Executor:
         self._native.remove_voice(name)
 
     def voices(self) -> list[str]:
-        """Names of the engine's voices and of those added."""
+        """The names of the engine's voices and of those added."""
         return self._native.voices()
 
     def close(self, *, drain: bool = False) -> None:
-        """Takes no more requests and waits for the loop to end. Idempotent.
+        """Accepts no more requests and waits for the executor's threads to end. Idempotent.
 
         Args:
-            drain: Whether accepted requests are finished first; else they are cancelled.
+            drain: Whether accepted requests are finished first; otherwise they are cancelled.
         """
         self._native.close(drain)
         self._dispatcher.close()
@@ -261,7 +264,7 @@ class Executor:
         return Handle(self._native.submit(lower_request(request)), self._dispatcher)
 
     def _generate_all(self, requests: list[Request]) -> list[Result]:
-        """Keeps the queue as full as it goes; order of results is order of requests."""
+        """Keeps the queue as full as possible; results are in the order of requests."""
         handles: list[Handle | Result] = []
         num_waited = 0
         for request in requests:
@@ -270,7 +273,7 @@ class Executor:
                     handles.append(self._submit(request))
                 except CapacityError as error:
                     if num_waited == len(handles):
-                        # Nothing of ours is in the queue: waiting would not help.
+                        # None of these requests is in the queue, so waiting would not help.
                         handles.append(self._refused(error))
                     else:
                         _wait(handles[num_waited])

@@ -1,9 +1,9 @@
 """Golden arrays: what an original MagpieTTS computed, as requests to repeat and stages to compare.
 
-A case is `CASE.json` (and `CASE.more.json`: its runs count where both tell of one) beside
-`CASE.RUN.npz`. Rows of an array are the requests' conditional branches, then their unconditional
-ones; texts and contexts are padded, and cut back here. The requests of a run went on together until
-the last had ended: what a request's rows hold after its own end is left out by the caller.
+A case is `CASE.json` beside `CASE.RUN.npz`; of a run that is also in `CASE.more.json`, the latter
+counts. The rows of an array are the conditional branches of the requests, then the unconditional
+ones. Texts and contexts are padded; this module removes the padding. The requests of a run ran
+together until the last one had ended; the caller ignores the rows of a request after its own end.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class _Knobs:
-    """How a run was made, whichever way its file tells it. `prior` {} is the checkpoint's own."""
+    """The options of a run, from either format of its file. `prior` {} is the checkpoint's own."""
 
     steps: int
     cfg_scale: float
@@ -48,7 +48,7 @@ class _Knobs:
     @classmethod
     def from_json(cls, case: dict[str, Any], run: dict[str, Any]) -> _Knobs:
         knobs = run.get("knobs")
-        if knobs is None:  # the older way
+        if knobs is None:  # the older format
             spec = case["spec"]
             knobs = {"steps": run["steps"], "cfg_scale": run["cfg"], "kv_cache": run["kv"]}
             knobs |= {"local_transformer": run.get("lt", False), "topk": spec["topk"]}
@@ -72,7 +72,7 @@ class _Knobs:
         return int(both.get("start_prior_after_n_audio_steps", 0))
 
     def attention_prior(self, default: dict[str, Any] | None) -> AttentionPrior | None:
-        """The checkpoint's prior under the run's knobs."""
+        """The checkpoint's prior, changed by the options of the run."""
         if self.prior is None:
             return None
         names = {
@@ -84,25 +84,27 @@ class _Knobs:
         fields = {**(default or {}), "start_step": self.start_step, "recompute": not self.is_cached}
         fields |= {ours: self.prior[given] for given, ours in names.items() if given in self.prior}
         if "lookahead_window_size" in self.prior and fields.get("suppress") != "single":
-            fields["right"] = fields["lookahead"]  # the 2503 generation keeps its window
+            fields["right"] = fields[
+                "lookahead"
+            ]  # as the 2503 generation, which has one window for both
         if "ignore_finished_sentence_tracking" in self.parameters:
             fields["track_finish"] = not self.parameters["ignore_finished_sentence_tracking"]
         if self.prior.get("fork"):
             fields |= {name: self.prior[name] for name in ("lookahead", "left", "right")}
             fields |= {"mode": "window", "epsilon": self.prior["floor"], "track_finish": False}
-            fields["end_after"] = 0  # the original's runs go on at the end of the text
+            fields["end_after"] = 0  # the original's runs continue at the end of the text
         return AttentionPrior(**fields)
 
 
 @dataclass(frozen=True)
 class Stage:
-    """What the original had at one stage of one step of a request, as in a trace.
+    """The original's values of one stage of one step of a request, as in a trace.
 
     Attributes:
-        name: The stage, as a trace names it.
+        name: The name of the stage in a trace.
         step: Decoder step; 0 for encoders and contexts.
-        values: [rows, columns]; None where the original had nothing at this step.
-        is_first_branch: Whether only the conditional branch was recorded, of maybe two.
+        values: [rows, columns]; None if the original had no values at this step.
+        is_first_branch: Whether only the conditional branch was recorded, of one or two.
     """
 
     name: str
@@ -121,7 +123,7 @@ class Golden:
 
     Raises:
         ConfigError: A file or the run is missing.
-        FormatError: A file isn't what its name says, or an array is missing.
+        FormatError: A file is not of the kind that its name says, or an array is missing.
     """
 
     def __init__(
@@ -143,11 +145,11 @@ class Golden:
 
     @property
     def num_requests(self) -> int:
-        """How many requests ran together."""
+        """The number of requests that ran together."""
         return len(self._array("text_lens"))
 
     def requests(self, executor: Executor) -> list[Request]:
-        """What repeats the run, greedily; its knobs override the engine's prior."""
+        """Requests that repeat the run greedily; its options override the engine's prior."""
         prior = self._knobs.attention_prior(default_prior(executor.engine))
         stacking = executor.engine.info.frame_stacking
         return [self._request(index, prior, stacking) for index in range(self.num_requests)]
@@ -175,14 +177,14 @@ class Golden:
         return codes
 
     def finish_reason(self, index: int, frame_stacking: int) -> FinishReason:
-        """Whether the request came to its end or to the run's last step."""
+        """Whether the request ended by itself or at the last step of the run."""
         is_whole = int(self._array("codes_lens")[index]) >= self._knobs.steps * frame_stacking
         return "length" if is_whole else "stop"
 
     def focus(self, index: int) -> tuple[int, NDArray[np.int64]] | None:
         """The first step that moves the focus, and int64 [steps] from there; None without a prior.
 
-        An array of no steps where every request ended before the prior began.
+        The array has no steps if every request ended before the prior began.
         """
         if self._knobs.prior is None:
             return None
@@ -190,7 +192,7 @@ class Golden:
         return self._knobs.start_step, attended[:, index]
 
     def stages(self, index: int, num_steps: int) -> Iterator[Stage]:
-        """What the original recorded of request `index`: encoders, then `num_steps` steps."""
+        """The recorded values of request `index`: encoders, then `num_steps` steps."""
         arrays, text_len, rows = self._arrays, self._text_len(index), self._branches(index)
         if "encoder_out" in arrays:
             yield Stage("encoder_out", 0, arrays["encoder_out"][index, :text_len])
@@ -224,7 +226,7 @@ class Golden:
         if "align_scores" in arrays:
             yield Stage("align_scores", step, arrays["align_scores"][step, one, :text_len])
         if "lt_logits" in arrays:
-            passes = int(self._knobs.maskgit.get("steps", 1))  # a trace has the last
+            passes = int(self._knobs.maskgit.get("steps", 1))  # a trace has the last pass
             picks = arrays["lt_logits"][step]  # [passes*C*S, R, V]
             picked = picks[-(len(picks) // passes) :, rows]  # [C*S, branches, V]
             yield Stage("lt_logits", step, picked.swapaxes(0, 1).reshape(len(rows), -1))
@@ -265,7 +267,7 @@ def _read_arrays(path: Path) -> dict[str, Array]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except Exception as error:  # zip, header and length errors are of many kinds
+    except Exception as error:  # errors of the zip, the header and lengths are of many kinds
         raise FormatError(f"{path}: expected .npz arrays: {error}") from error
 
 

@@ -1,4 +1,4 @@
-"""What a checkpoint or engine folder holds, as plain values."""
+"""The contents of a checkpoint or engine folder, as plain values."""
 
 from __future__ import annotations
 
@@ -43,16 +43,16 @@ class Contents:
 
 
 def inspect_folder(path: str | os.PathLike[str], *, verify: bool = False) -> Contents:
-    """Reads what a folder says of itself, and the list of its tensors.
+    """Reads the description of a folder and the list of its tensors.
 
     Args:
         path: A folder that `convert` or `build` wrote.
-        verify: Whether every weight of an engine is read and compared with its recorded hash. A
-            checkpoint has no hashes: its names and shapes are checked against its configuration,
-            always.
+        verify: Whether to read every weight of an engine and compare it with its recorded hash. A
+            checkpoint has no hashes; its names and shapes are always checked against its
+            configuration.
 
     Raises:
-        ConfigError: The folder is neither.
+        ConfigError: The folder is neither a checkpoint nor an engine.
         FormatError: It is damaged; the message names the file and the first thing that is wrong.
     """
     folder = Path(path)
@@ -64,7 +64,7 @@ def inspect_folder(path: str | os.PathLike[str], *, verify: bool = False) -> Con
 
 
 def default_prior(engine: _core.Engine) -> dict[str, Any] | None:
-    """The knobs of the prior that a request gets by default; None where the checkpoint has none."""
+    """The options of the prior that a request gets by default; None if the checkpoint has none."""
     prior: dict[str, Any] | None = json.loads(engine.description)["defaults"].get("prior")
     return prior
 
@@ -80,7 +80,7 @@ def _engine(folder: Path, verify: bool) -> Contents:
         for t in engine.tensors()
     )
     description = json.loads(engine.description)
-    description.pop("components", None)  # the list of tensors says it again
+    description.pop("components", None)  # the list of tensors has the same
     products = _core.describe_products(description["dtype"], description["quantization"])
     return Contents("engine", os.fspath(folder), description, tensors, products)
 

@@ -1,4 +1,4 @@
-"""Where the installed C++ library's headers and CMake package are."""
+"""The folders of the installed C++ library's headers and CMake package."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""What goes in: `Request` and its options, frozen and keyword-only.
+"""`Request` and its options, frozen and keyword-only.
 
 Defaults of options are not repeated here: they come from the library's own structs
 (`ttsrt/options.h`). An option of a request that is None takes the checkpoint's default. Arrays may
-be anything numpy can look at: arrays, lists, the buffer protocol, DLPack.
+be anything that numpy can read: arrays, lists, the buffer protocol, DLPack.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MASKGIT = _core.MaskGit()
 
 @dataclass(frozen=True, kw_only=True)
 class AttentionPrior:
-    """The attention prior: how cross-attention is kept moving along the text.
+    """The attention prior, which keeps cross-attention moving along the text.
 
     Positions are text positions, layers are decoder layers, counts are decoder steps. The defaults
     are NeMo 3's; a checkpoint brings its own, which `Request(prior="default")` takes.
@@ -41,18 +41,18 @@ class AttentionPrior:
         estimate_layers: Layers whose attention finds the focus; empty for all text layers.
         apply_layers: Layers the prior acts in; empty for all text layers.
         start_step: First decoder step after which the focus moves.
-        skip_after: A focus counted so often is stepped over.
-        suppress_after: A position counted so often falls to epsilon; 0 for never.
-        suppress: "upto": that position and all before it; "single": it alone.
+        skip_after: After so many steps on one position the focus moves past it.
+        suppress_after: After so many steps a position's weight falls to epsilon; 0 for never.
+        suppress: Which positions then fall: "upto" that one and all before it, "single" only it.
         short_text: Texts up to this length get weight 1 everywhere.
-        end_margin: Tokens at the end that the search leaves out.
+        end_margin: Tokens at the end of the text where the focus is not searched.
         count_end: Whether the end reached by an empty search is counted.
         track_finish: Whether progress through the text forbids and forces end of speech.
         unfinished_grace: Steps near the end during which end of speech stays forbidden.
         force_after: Steps near the end after which end of speech is forced.
         end_after: "window": the request ends after so many steps at the end; 0 for never.
-        recompute: Every position is recomputed under the newest prior each step: slow, and what the
-            original does without its cache.
+        recompute: Whether each step recomputes all positions under the newest prior, as the
+            original does without its cache: slow.
     """
 
     mode: str = _PRIOR.mode
@@ -82,10 +82,10 @@ class MaskGit:
 
     Attributes:
         steps: Passes.
-        noise_scale: Noise on confidences.
-        schedule: Codes unmasked at the start of each pass; empty for the cosine schedule; sets the
-            number of passes.
-        dynamic_cfg_scale: Guidance rises linearly from 1 to `cfg_scale` over the passes.
+        noise_scale: Scale of the noise on confidences.
+        schedule: Codes that are unmasked at the start of each pass; its length is the number of
+            passes. Empty for the cosine schedule.
+        dynamic_cfg_scale: Whether guidance rises linearly from 1 to `cfg_scale` over the passes.
         sampling: "default", "causal", "purity_default" or "purity_causal".
     """
 
@@ -116,17 +116,18 @@ class Request:
         top_k: Draws among the k likeliest; 0 for all.
         top_p: Draws among the likeliest whose probabilities sum to this.
         min_p: Draws among those at least this likely, relative to the likeliest.
-        repetition_penalty: For families to come: Magpie refuses everything but 1.
-        seed: Of this request's own random numbers, 0 to 2**64 - 1: one seed, one result.
+        repetition_penalty: Not supported by Magpie, which accepts only 1.
+        seed: Of this request's own random numbers, 0 to 2**64 - 1. The same seed gives the same
+            result.
         max_frames: Codec frames after which the request ends with "length".
         min_frames: Codec frames before which end of speech is impossible.
-        prior: "default" for the checkpoint's, None for off, or these knobs.
+        prior: "default" for the checkpoint's, None for off, or these options.
         eos_method: How end of speech is detected, e.g. "argmax_or_multinomial_any".
         use_local_transformer: False draws from the independent heads.
         maskgit: For checkpoints with a MaskGit local transformer.
-        return_alignment: Whether the result carries `alignment`.
-        chunk_frames: Streaming: frames gathered into one event, at least.
-        priority: Larger goes first among the waiting.
+        return_alignment: Whether the result has `alignment`.
+        chunk_frames: Streaming: the smallest number of frames in one event, except the last.
+        priority: Of the requests that wait, those with a larger priority start first.
         deadline: Seconds from submit after which the request ends with "deadline".
     """
 

@@ -1,6 +1,6 @@
-"""What comes out: `Result`, the `Event`s it streams in, and its `Metrics`.
+"""`Result`, the `Event`s that it is streamed in, and its `Metrics`.
 
-Arrays look into memory that the library filled; nothing is copied on the way.
+Arrays are views of memory that the library filled; nothing is copied.
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ class Metrics:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Event:
-    """A piece of a result while streaming.
+    """A part of a result, while it is streamed.
 
     Attributes:
         codes: int32 [new frames, codebooks]; may be empty in the last event.
-        first_frame: Index of the first of these frames in the whole.
+        first_frame: Index of the first of these frames in the result.
         is_last: Whether the request ends with this event.
         finish_reason: Why it ended; None before the last event.
         audio: Reserved: None until codecs land.
@@ -82,19 +82,19 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Result:
-    """The whole of what a request made.
+    """Everything that a request made.
 
     Attributes:
         codes: int32 [frames, codebooks].
-        finish_reason: "stop", "length", "cancelled", "deadline" or "error"; cancelled and deadline
-            keep what was made.
-        error: What went wrong, where `finish_reason` is "error".
-        alignment: float32 [steps, text_len], where `return_alignment` was asked.
+        finish_reason: "stop", "length", "cancelled", "deadline" or "error". A cancelled request and
+            one past its deadline keep the frames made so far.
+        error: What went wrong, if `finish_reason` is "error".
+        alignment: float32 [steps, text_len], if the request asked for it with `return_alignment`.
         focus: int32 [steps], the text position in focus after each step; None without a prior.
         metrics: Times.
         audio: Reserved: None until codecs land.
         sample_rate: Reserved: None until codecs land.
-        trace: Values of every stage, where the executor was made with `trace=True`.
+        trace: Values of every stage, if the executor was made with `trace=True`.
     """
 
     codes: NDArray[np.int32]

@@ -1,6 +1,6 @@
-"""`validate`: an engine against golden arrays, stage by stage, in the order of computation.
+"""`validate`: compares an engine with golden arrays, stage by stage, in the order of computation.
 
-The first stage that is off is the one to look at: what follows is computed from it.
+Look at the first stage that differs: the later ones are computed from it.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ __all__ = ["StageReport", "validate"]
 # Largest absolute difference from the original's float32 on a CPU.
 TOLERANCES = {"align_scores": 1e-5, "prior": 0.0, "focus": 0.0, "codes": 0.0}
 HIDDEN_TOLERANCE = 2e-4
-# What depends on picks: told, but not judged, of an engine of reduced precision.
+# Stages that depend on picked codes: reported but not judged for an engine of reduced precision.
 PICKS = ("prior", "focus", "codes", "lt_logits")
 
 
 @dataclass(frozen=True)
 class StageReport:
-    """How far one stage is off, over all requests and steps.
+    """How far one stage is from the original, over all requests and steps.
 
     Attributes:
         stage: Its name.
         count: Arrays compared.
-        max_difference: Largest absolute difference; infinite where an array is missing or of
-            another shape.
+        max_difference: Largest absolute difference; infinite if an array is missing or has another
+            shape.
         mean_difference: Mean absolute difference.
-        worst: Where the largest is, what was expected there and what came.
+        worst: Where the difference is largest, what was expected there and what was found.
         tolerance: What is allowed; 0 for exact.
         magnitude: Largest absolute value expected.
     """
@@ -74,12 +74,13 @@ def validate(
     Args:
         engine: An engine folder.
         golden: `CASE.RUN.npz`.
-        case: `CASE.json` with the runs' knobs; None looks beside `golden`.
+        case: `CASE.json` with the runs' options; None looks beside `golden`.
         run_name: Which run; None takes it from the name of `golden`.
-        tolerance: Of hidden states, logits and alignment, for an engine of reduced precision, whose
-            picks are then told and not judged; None is float32's, 2e-4 and 1e-5, with exact picks.
-        max_steps: Compares only so many decoder steps: a reduced precision soon picks another code,
-            and what follows belongs to another utterance. None for all.
+        tolerance: For an engine of reduced precision: of hidden states, logits and alignment. The
+            codes are then reported but not judged. None is float32's: 2e-4, for alignment 1e-5, and
+            exact codes.
+        max_steps: Compares only so many decoder steps, because a reduced precision soon picks
+            another code, after which the utterances differ. None for all.
         device: As of `Executor`.
         num_threads: As of `Executor`.
 
@@ -109,7 +110,7 @@ def validate(
 
 
 def _shortened(request: Request, most: int | None) -> Request:
-    """The same request for so many frames at most."""
+    """The same request for at most so many frames."""
     if most is None or (request.max_frames is not None and request.max_frames <= most):
         return request
     return replace(request, max_frames=most)

@@ -25,12 +25,12 @@ _SPIN = "print(flush=True)\nwhile True: pass"
 
 @dataclass(frozen=True)
 class Company:
-    """Busy others of one kind.
+    """Work of one kind beside an executor.
 
     Attributes:
-        name: "busy processes".
-        threads_each: Threads that one of them keeps running.
-        at_work: Of so many: they work from its beginning to its end.
+        name: For example "busy processes".
+        threads_each: Threads that one unit of it keeps running.
+        at_work: Returns a context manager inside which so many units work.
     """
 
     name: str
@@ -39,12 +39,12 @@ class Company:
 
 
 def processes() -> Company:
-    """Processes of one thread each that do nothing but spin."""
+    """Processes with one thread each, which only spin."""
     return Company("busy processes", 1, _spinning)
 
 
 def executors(engine: _core.Engine, shape: RequestShape, options: dict[str, Any]) -> Company:
-    """More executors in this process, each decoding one request after the other.
+    """More executors in this process, each of which decodes one request after the other.
 
     Args:
         engine: Of all of them.
@@ -72,13 +72,13 @@ def executors(engine: _core.Engine, shape: RequestShape, options: dict[str, Any]
 
 
 def usable_cores() -> int:
-    """Cores that this process, and those it starts, may run on."""
+    """Cores that this process and its children may run on."""
     return len(os.sched_getaffinity(0))
 
 
 @contextmanager
 def _spinning(count: int) -> Iterator[None]:
-    """As they say when they begin, all of them run."""
+    """Waits until all of the processes say that they run."""
     started = [
         subprocess.Popen([sys.executable, "-S", "-E", "-c", _SPIN], stdout=subprocess.PIPE)
         for _ in range(count)
@@ -97,7 +97,7 @@ def _spinning(count: int) -> Iterator[None]:
 
 @contextmanager
 def repeated(work: Callable[[], object]) -> Iterator[None]:
-    """Calls it again and again on a thread; what it raises is raised at the end."""
+    """Calls `work` again and again on a thread; an error of it is raised at the end."""
     is_over, errors = threading.Event(), list[BaseException]()
 
     def repeat() -> None:

@@ -1,4 +1,4 @@
-"""Engines of one checkpoint, and another implementation if there is one, taking turns.
+"""Compares engines of one checkpoint, and another implementation if there is one, in turns.
 
 If there is another implementation, both make some greedy frames in float32 before anything is
 timed, and their codes are compared: the time of a step that computes something else says nothing.

@@ -1,8 +1,8 @@
-"""Throughput of N guided requests at once: what in-flight batching gives.
+"""Throughput of N guided requests at once, over that of one: the gain of in-flight batching.
 
-Why it stands beside `run`: its figure is a ratio, so the numbers of requests take turns within each
-repeat, on one executor, and the medians over the repeats are compared; a shared machine changes
-from minute to minute. All requests have one shape and none ends early.
+Because a shared machine changes from minute to minute, the numbers of requests take turns within
+each repeat, on one executor, and the medians over the repeats are compared. All requests have the
+same shape and none ends early.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["Crowd", "measure_crowds", "run_crowd"]
 
 @dataclass
 class Crowd:
-    """What the repeats of one number of requests measured.
+    """The measurements of one number of requests, one per repeat.
 
     Attributes:
         count: Requests at once.
@@ -53,7 +53,7 @@ class Crowd:
         self.first_frame_ms.append(1e3 * statistics.median(first))
 
     def figures(self, one: Crowd, frame_rate: float) -> dict[str, Any]:
-        """Medians over the repeats, beside those of the first crowd `one`."""
+        """Medians over the repeats, and their ratio to those of the first crowd `one`."""
         median = statistics.median(self.frames_per_second)
         return {
             "requests": self.count,
@@ -78,14 +78,14 @@ def measure_crowds(
     """Runs crowds of each size, taking turns.
 
     Args:
-        executor: That can run the largest at once.
+        executor: An executor that can run the largest crowd at once.
         counts: Requests at once.
         repeats: Of each.
         shape: Of all requests.
         progress: Called after each crowd.
 
     Raises:
-        ConfigError: The engine wasn't built for it.
+        ConfigError: The engine was not built for such requests.
         InternalError: A request failed.
     """
     facts = EngineFacts.of(executor.engine)
@@ -111,10 +111,10 @@ def measure_crowds(
 def run_crowd(
     executor: Executor, count: int, facts: EngineFacts, shape: RequestShape
 ) -> tuple[list[Outcome], float]:
-    """So many requests of one shape at once.
+    """Runs `count` requests of one shape at once.
 
     Returns:
-        What each met, and seconds from the first submission to the last end.
+        The outcome of each, and seconds from the first submission to the last end.
 
     Raises:
         InternalError: A request failed.

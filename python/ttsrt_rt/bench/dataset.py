@@ -1,8 +1,9 @@
-"""The TensorRT-LLM fork's benchmark data set, read as data: every value is checked where it stands.
+"""Reads the benchmark data sets of the TensorRT-LLM fork, and checks every value.
 
-What a sample says, flat as in the fork: `context_ids` are columns of `num_vocabs` codes, codebook i
-offset by i times the rows of its table; `input_feat` and `context_feat` are rows of the model's
-width; `output_len` counts decoder iterations. A message names file, sample, expected and got.
+The lists of a sample are flat, as in the fork: `context_ids` are columns of `num_vocabs` codes,
+codebook i offset by i times the rows of its table; `input_feat` and `context_feat` are rows of the
+model's width; `output_len` counts decoder iterations. A message names the file, the sample, what
+was expected and what was found.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ _INT32 = np.iinfo(np.int32)
 
 @dataclass(frozen=True)
 class DatasetShape:
-    """How the flat lists of a file are cut.
+    """How the flat lists of a file are divided.
 
     Attributes:
         num_vocabs: Codes of one context column.
-        audio_vocab_size: Rows of one codebook's table, where the metadata doesn't say.
+        audio_vocab_size: Rows of one codebook's table, if the metadata does not have it.
         dim: Width of features.
     """
 
@@ -50,7 +51,7 @@ class Sample:
         text_ids: int32 [text_len], or None.
         text_features: Rows after the encoder, float32 [text_len, dim], or None.
         context_codes: int32 [columns, num_vocabs] without offsets, or None.
-        context_features: float32 [rows, dim], or None; counts where both are given.
+        context_features: float32 [rows, dim], or None; takes precedence over the codes.
     """
 
     where: str
@@ -76,11 +77,11 @@ def read_dataset(
 
     Args:
         path: A JSON file of `ttsrt bench prepare`, or of the fork's scripts.
-        shape: How its flat lists are cut.
-        max_samples: Takes so many from the start; None for all.
+        shape: How its flat lists are divided.
+        max_samples: Reads only so many from the start; None for all.
 
     Raises:
-        ConfigError: No such file, or `shape` and `max_samples` make no sense.
+        ConfigError: There is no such file, or `shape` or `max_samples` is out of range.
         FormatError: The file is not such a data set.
     """
     path = Path(path)
@@ -117,7 +118,7 @@ def _read_json(path: Path) -> Any:
 
 
 def _audio_vocab(path: Path, metadata: Any, shape: DatasetShape) -> int:
-    """Rows of one codebook's table: what all tables hold, over their number."""
+    """Rows of one codebook's table: those of all tables together, divided by their number."""
     if not isinstance(metadata, dict):
         raise FormatError(f"{path}: metadata: expected a mapping, got {_kind(metadata)}")
     total = metadata.get("tokenize_vocabsize")
@@ -224,7 +225,7 @@ def _check_range(name: str, value: int, high: int) -> None:
 
 
 def _kind(value: Any) -> str:
-    """A value as a message shows it: short, whatever it is."""
+    """A short form of any value, for messages."""
     if isinstance(value, (list, dict, str)):
         return f"{type(value).__name__} of {len(value)}"
     return "nothing" if value is None else str(value)[:40]

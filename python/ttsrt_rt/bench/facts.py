@@ -1,4 +1,4 @@
-"""What a benchmark must know of an engine: plain numbers, and the prior that never ends speech."""
+"""What a benchmark needs to know of an engine: numbers, and a prior that never ends speech."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class EngineFacts:
         text_vocab: Text ids.
         dim: Width of rows.
         frame_rate: Codec frames per second.
-        context: Where its context comes from: "codes", "voices", "encoder" or "memory".
+        context: The kind of its context: "codes", "voices", "encoder" or "memory".
         pads_context: Whether context rows are counted in frames, not in stacks.
         num_voices: Stored voices.
         eos_id: The code that ends speech.
@@ -37,8 +37,8 @@ class EngineFacts:
         max_seq_len: Decoder positions.
         max_input_len: Context rows.
         max_text_len: Text tokens.
-        endless_prior: The checkpoint's prior without its own end of a request; "default" where
-            that is the checkpoint's as it is.
+        endless_prior: The checkpoint's prior, changed so that it never ends a request; "default" if
+            nothing has to be changed.
     """
 
     codebooks: int
@@ -59,7 +59,7 @@ class EngineFacts:
 
     @classmethod
     def of(cls, engine: _core.Engine) -> EngineFacts:
-        """Of an opened engine."""
+        """Reads them from an opened engine."""
         info = engine.info
         model: dict[str, Any] = json.loads(engine.description)["model"]
         knobs = default_prior(engine)
@@ -94,5 +94,5 @@ class EngineFacts:
         return frames if self.pads_context else -(-frames // self.frame_stacking)
 
     def whole_frames(self, frames: int) -> int:
-        """The frames that whole steps make of so many."""
+        """The largest number of frames up to this one that whole steps make."""
         return frames // self.frame_stacking * self.frame_stacking

@@ -1,10 +1,10 @@
-"""Offers requests to an executor, closed loop or open loop, and notes what each one met.
+"""Offers requests to an executor, in a closed or an open loop, and records what happens to each.
 
-Decided: who waits for a request is a thread that does nothing else, so the times are those a client
-would see. Closed loop: as many threads as requests in flight, each takes the next request when its
-last one ended. Open loop: one thread submits by the clock; accepted requests are followed by a pool
-no larger than what the executor runs at once, since requests start in the order they came, and the
-pool takes them in that order.
+A thread that waits for a request does nothing else, so times are those that a client sees. Closed
+loop: there are as many threads as requests in flight, and each submits its next request when the
+last one has ended. Open loop: one thread submits by the clock, and a pool of threads waits for the
+accepted requests. The pool has as many threads as the executor runs requests at once: requests
+start in the order of their submission, and the pool takes them in that order.
 """
 
 from __future__ import annotations
@@ -38,34 +38,34 @@ class RunningRequest(Protocol):
 
 
 class Clock:
-    """Seconds that only go forward; tests put another in its place."""
+    """A monotonic clock, which tests replace by their own."""
 
     def now(self) -> float:
-        """Seconds since some moment."""
+        """Seconds since an arbitrary moment."""
         return time.perf_counter()
 
     def sleep_until(self, moment: float) -> None:
-        """Returns at `moment`, or at once where it has passed."""
+        """Returns at `moment`, or at once if it has passed."""
         time.sleep(max(moment - self.now(), 0.0))
 
 
 @dataclass
 class Outcome:
-    """What one request met. Moments are seconds of the load's clock.
+    """What happened to one request. Moments are seconds of the load's clock.
 
     Attributes:
         index: Its place among the requests.
         submitted: When `submit` was called.
-        submit_seconds: How long that took.
-        ended: When the whole result was there.
-        first_frame: When the first frame was there; None where none was made.
-        arrivals: Streaming: when frames came, and how many.
+        submit_seconds: How long that call took.
+        ended: When the result had arrived.
+        first_frame: When the first frame had arrived; None if none was made.
+        arrivals: Streaming: when frames arrived, and how many.
         frames: Codec frames made.
         steps: Decoder steps done.
         queue_seconds: From submit to the first launch.
         is_refused: Whether the queue was full.
-        finish_reason: Why it ended; "" where refused.
-        error: What went wrong; None where nothing did.
+        finish_reason: Why it ended; "" if it was refused.
+        error: What went wrong; None if nothing did.
         codes: int32 [frames, codebooks].
     """
 
@@ -85,20 +85,20 @@ class Outcome:
 
     @property
     def is_ok(self) -> bool:
-        """Whether the request was accepted and has ended well."""
+        """Whether the request was accepted and did not fail."""
         return self.error is None
 
 
 @dataclass
 class Load:
-    """How requests are offered and who is told of their ends.
+    """How requests are offered, and what is called at their ends.
 
     Attributes:
         submit: `Executor.submit`.
-        done: Called with each outcome, from the thread that followed it.
-        is_streaming: Whether events are taken as they come.
-        keeps_codes: Whether outcomes carry codes.
-        clock: Where times come from.
+        done: Called with each outcome, from the thread that waited for it.
+        is_streaming: Whether events are taken one by one.
+        keeps_codes: Whether outcomes have codes.
+        clock: The source of all times.
     """
 
     submit: Callable[[Request], RunningRequest]
@@ -113,14 +113,14 @@ class Load:
 
     @property
     def is_stopped(self) -> bool:
-        """Whether something failed, or the user left: nothing more is offered."""
+        """Whether something failed or the user interrupted: nothing more is offered."""
         return self._is_stopped.is_set()
 
     def start(self, index: int, request: Request) -> tuple[Outcome, RunningRequest | None]:
-        """Submits one request; a refused one has no handle and is told to `done`.
+        """Submits one request; a refused one has no handle, and `done` is called at once.
 
         Raises:
-            Error: Whatever `submit` raises, a full queue aside.
+            Error: Whatever `submit` raises, except for a full queue.
         """
         begin = self.clock.now()
         outcome = Outcome(index, begin)
@@ -141,7 +141,7 @@ class Load:
         return outcome, handle
 
     def follow(self, outcome: Outcome, handle: RunningRequest) -> None:
-        """Waits for the end of a request and tells `done`."""
+        """Waits for the end of a request and calls `done`."""
         if self.is_streaming:
             self._take_events(outcome, handle)
         result = handle.wait()
@@ -160,7 +160,7 @@ class Load:
         self.done(outcome)
 
     def stop(self) -> None:
-        """Offers nothing more and cancels what runs, so that followers come home."""
+        """Offers nothing more and cancels what runs, so that the threads that wait for it end."""
         self._is_stopped.set()
         for handle in list(self._live.values()):
             handle.cancel()
@@ -171,7 +171,7 @@ class Load:
                 if len(event.codes):
                     outcome.arrivals.append((self.clock.now(), len(event.codes)))
         except InternalError:
-            return  # the result says what failed
+            return  # the result has the error
 
 
 def run_closed(load: Load, requests: Iterable[Request], concurrency: int) -> float:
@@ -181,7 +181,7 @@ def run_closed(load: Load, requests: Iterable[Request], concurrency: int) -> flo
         Seconds from the first submission to the last end.
 
     Raises:
-        Error: The first that a submission raised, a full queue aside.
+        Error: The first that a submission raised, except for a full queue.
     """
     todo = enumerate(requests)
     lock = threading.Lock()
@@ -209,19 +209,20 @@ def run_closed(load: Load, requests: Iterable[Request], concurrency: int) -> flo
 def run_open(
     load: Load, requests: Iterable[Request], moments: Iterable[float], num_followers: int
 ) -> float:
-    """Submits each request at its moment, whatever became of the ones before.
+    """Submits each request at its moment, whether or not earlier ones have ended.
 
     Args:
-        load: How.
-        requests: What; the shorter of requests and moments counts.
-        moments: Seconds after the start, not falling.
-        num_followers: At least what the executor runs at once.
+        load: How requests are offered.
+        requests: The requests; the shorter of requests and moments counts.
+        moments: Seconds after the start, in ascending order.
+        num_followers: Threads that wait; at least as many as requests that the executor runs at
+            once.
 
     Returns:
         Seconds from the first submission to the last end.
 
     Raises:
-        Error: The first that a submission raised, a full queue aside.
+        Error: The first that a submission raised, except for a full queue.
     """
     begin = load.clock.now()
 
@@ -243,9 +244,9 @@ def arrival_times(
     """Moments of arrival in seconds, the first at 0.
 
     Args:
-        count: How many.
+        count: The number of requests.
         rate: Requests per second; infinite for all at once.
-        is_poisson: Exponential pauses of the same mean, in place of equal ones.
+        is_poisson: Whether pauses are exponentially distributed with the same mean, not equal.
         seed: Of the pauses.
     """
     mean = 1.0 / rate
@@ -257,7 +258,7 @@ def arrival_times(
 
 
 def _await_all(load: Load, started: Iterable[Future[None]]) -> None:
-    """Starts and awaits; on the first failure, or Ctrl-C, ends the rest."""
+    """Starts all and waits for them; the first failure, or Ctrl-C, cancels the rest."""
     try:
         for future in list(started):
             future.result()

@@ -1,4 +1,4 @@
-"""Single operations of the models, measured natively: time, GB/s, GFLOP/s, share of the peak.
+"""Measures single operations of the models: time, GB/s, GFLOP/s, share of the peak.
 
 >>> from ttsrt_rt.bench.ops import OpBench, measure_peaks
 >>> bench = OpBench("linear", rows=2, outputs=3072, inputs=768, dtype="bfloat16")  # doctest: +SKIP
@@ -17,15 +17,15 @@ from ttsrt_rt.errors import ConfigError
 __all__ = ["Figures", "OpBench", "Peaks", "families", "measure_peaks", "read_bandwidth", "table"]
 
 
-# Families whose ops have weights or caches of their own where they are not resident.
+# Families in which each op has its own weights or caches, unless they are resident.
 _OWN_MEMORY = {"linear", "norm_linear", "self_attention", "cross_attention"}
-# Families that multiply in the type of their weights.
+# Families that multiply with the type of their weights.
 _PRODUCTS = {"linear", "norm_linear", "pick_codes"}
 
 
 @dataclass(frozen=True)
 class Peaks:
-    """What a device reaches in loops that do nothing else, all threads together.
+    """What all threads of a device together reach in loops that do nothing else.
 
     Attributes:
         isa: Instruction set.
@@ -33,7 +33,7 @@ class Peaks:
         read_gb_per_s: Reading memory in order, beyond all caches; 1e9 bytes.
         cached_gb_per_s: Reading 16 MiB again and again, from the cache that cores share.
         float32_gflop_per_s: Multiply-adds, counted as 2.
-        bfloat16_gflop_per_s: Products of bfloat16 with float32 sums, as the kernels make them.
+        bfloat16_gflop_per_s: Products of bfloat16 with float32 sums, by the kernels' instructions.
         int8_gop_per_s: Products of int8 with int32 sums.
     """
 
@@ -68,11 +68,11 @@ def measure_peaks(*, device: str = "cpu", num_threads: int = 0, seconds: float =
 def read_bandwidth(
     num_bytes: int = 0, *, device: str = "cpu", num_threads: int = 0, seconds: float = 0.25
 ) -> float:
-    """GB/s (1e9 bytes) of plain reading by all threads at once, the best of the passes made.
+    """GB/s (1e9 bytes) at which all threads read at once, as the best of several passes.
 
     Args:
-        num_bytes: Read again and again, split over the threads: what memory gives, or the cache
-            that holds so many. 0: memory.
+        num_bytes: The bytes read again and again, divided among the threads: this measures the
+            cache that holds so many. 0 measures memory.
         device: As of an `Executor`.
         num_threads: 0 is one per core this process may use.
         seconds: How long to read (0.001 to 60).
@@ -84,7 +84,7 @@ def read_bandwidth(
 
 
 def families() -> list[str]:
-    """The names of the operations; what each reads stands in `ttsrt/bench.h`."""
+    """The names of the operations; `ttsrt/bench.h` describes the options of each."""
     return _core.op_bench_families()
 
 
@@ -96,9 +96,9 @@ class Figures:
         seconds: Of one op.
         gb_per_s: Bytes of weights, caches and rows over that time.
         gflop_per_s: Operations over that time.
-        bound: What limits the op on this machine, "memory" or "compute": whichever alone takes
-            longer at the peaks. Where weights and caches stay in the processor's caches, "compute".
-        share: The time that `bound` alone would take over the time measured.
+        bound: What limits the op on this machine, "memory" or "compute": the one that takes longer
+            at its peak. It is "compute" if weights and caches stay in the processor's caches.
+        share: The time that `bound` alone would take, divided by the measured time.
     """
 
     seconds: float
@@ -113,14 +113,14 @@ class OpBench:
 
     Args:
         family: One of `families()`.
-        resident: One weight or cache is used again and again, and stays in the processor's caches;
-            if not, the ops of an iteration have their own.
+        resident: Whether one weight or cache is used again and again and stays in the processor's
+            caches. Otherwise each op of an iteration has its own.
         options: The other fields of `OpBenchOptions` in `ttsrt/bench.h`: rows, outputs, inputs,
             heads, head_dim, length, layers, codebooks, vocab, dtype, cache_dtype, quantization,
             group_size, device, num_threads.
 
     Raises:
-        ConfigError: An option that can't be run, or an unknown one.
+        ConfigError: An option is unknown or cannot be run.
     """
 
     def __init__(self, family: str, *, resident: bool = False, **options: str | int) -> None:
@@ -138,29 +138,31 @@ class OpBench:
 
     @property
     def bytes(self) -> int:
-        """What one op reads and writes."""
+        """Bytes that one op reads and writes."""
         return self._native.bytes
 
     @property
     def operations(self) -> int:
-        """Of one op; a multiply-add counts 2."""
+        """Operations of one op; a multiply-add counts 2."""
         return self._native.operations
 
     def check(self) -> float:
-        """Largest relative difference to device "reference", at no more than 32 rows; 1 where codes
-        differ."""
+        """Largest relative difference to the device "reference", for at most 32 rows.
+
+        It is 1 if codes differ.
+        """
         return self._native.check()
 
     def run(self, iterations: int = 1) -> float:
-        """Seconds that 1 to 1000000 iterations took together."""
+        """Seconds that so many iterations took together, 1 to 1000000."""
         return self._native.run(iterations)
 
     def seconds_per_op(self, iterations: int = 1) -> float:
-        """Seconds of one op, over so many iterations."""
+        """Seconds of one op, averaged over so many iterations."""
         return self.run(iterations) / iterations / self.num_ops
 
     def _peak_of_products(self, peaks: Peaks) -> float:
-        """Of the instructions that multiply; what multiplies nothing has float32's."""
+        """The peak of the instructions that the op multiplies by; float32's if by none."""
         if self._options.family not in _PRODUCTS:
             return peaks.float32_gflop_per_s
         if self._options.quantization.endswith("a8"):
@@ -169,7 +171,7 @@ class OpBench:
         return peaks.bfloat16_gflop_per_s if is_bfloat16 else peaks.float32_gflop_per_s
 
     def figures(self, seconds: float, peaks: Peaks) -> Figures:
-        """What `seconds` of one op mean beside the peaks."""
+        """Compares `seconds` of one op with the peaks."""
         reads_memory = not self._options.resident and self._options.family in _OWN_MEMORY
         peak = self._peak_of_products(peaks)
         memory = self.bytes / peaks.read_gb_per_s / 1e9 if reads_memory else 0.0

@@ -1,8 +1,8 @@
-"""An open loop far beyond capacity: is anything accepted lost, and what do the refused pay?
+"""Offers far more requests than an executor can run: is one lost, and how long does refusing take?
 
-Capacity is measured first, in a closed loop that keeps every slot full. Then requests come at a
-multiple of it, whatever was refused. Frames are counted by the executor, so both figures are of the
-same kind; memory is this process's resident set.
+Capacity is measured first, in a closed loop that keeps every slot full. Then requests arrive at a
+multiple of it, although most are refused. The executor counts the frames of both parts. Memory is
+the resident set of this process.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class OverloadOptions:
 
     Attributes:
         seconds: Of overload.
-        factor: Requests per second over the measured capacity.
-        capacity_seconds: Of the measurement of capacity before.
+        factor: Requests per second, as a multiple of the measured capacity.
+        capacity_seconds: Of the preceding measurement of capacity.
         shape: Of all requests.
     """
 
@@ -59,7 +59,7 @@ class OverloadOptions:
 
 @dataclass
 class _Tally:
-    """Counts what ended, keeping numbers only: memory is measured meanwhile."""
+    """Counts ended requests. It keeps only numbers, because memory is measured at the same time."""
 
     whole_frames: int
     completed: int = 0
@@ -96,16 +96,18 @@ class OverloadReport:
     Attributes:
         capacity_frames_per_second: With every slot full.
         capacity_requests_per_second: The same in requests.
-        asked_requests_per_second: What the open loop meant to offer.
-        offered: Requests submitted; `accepted` and `refused` of them.
-        completed: Accepted and ended whole; `incomplete` ended otherwise, for `errors`.
-        lost: Accepted but never ended.
-        seconds: Of overload, and `drain_seconds` until the last accepted request had ended.
+        asked_requests_per_second: What the open loop was to offer.
+        offered: Submitted requests, `accepted` and `refused` ones.
+        completed: Accepted requests that ended whole; `incomplete` ones ended otherwise, with
+            `errors`.
+        lost: Accepted requests that never ended.
+        seconds: Of overload; `drain_seconds` later the last accepted request had ended.
         frames_per_second: Under overload, until the last submission.
         ratio: Of that to the capacity.
-        refuse_ms: Of `submit` where it refused; `submit_ms` where it accepted.
-        queue_ms: What accepted requests waited.
-        memory_before: Resident bytes before the overload, at most during it and after it.
+        refuse_ms: Of calls of `submit` that refused; `submit_ms` of those that accepted.
+        queue_ms: The time that accepted requests waited.
+        memory_before: Resident bytes before the overload; `memory_highest` during it,
+            `memory_after` after it.
     """
 
     capacity_frames_per_second: float
@@ -149,12 +151,12 @@ def measure_overload(
         server: An executor.
         facts: Of its engine.
         options: How long and how much.
-        clock: Where times come from.
+        clock: The source of all times.
         memory: Resident bytes; None reads this process's.
 
     Raises:
-        ConfigError: The engine wasn't built for such requests.
-        ClosedError, DeviceError: The executor can't go on.
+        ConfigError: The engine was not built for such requests.
+        ClosedError, DeviceError: The executor cannot continue.
     """
     clock, memory = clock or Clock(), memory or resident_bytes
     frames = facts.whole_frames(options.shape.frames)

@@ -1,4 +1,4 @@
-"""Latency and throughput over the load, as a picture. matplotlib is an extra, imported here."""
+"""Draws latency and throughput over the load. Only this module imports matplotlib, an extra."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ENDINGS = (".png", ".svg", ".pdf")
 
 
 def check_plot(path: str | os.PathLike[str]) -> None:
-    """Whether a plot could be written, asked before a long run.
+    """Checks, before a long run, that a plot can be written.
 
     Raises:
         ConfigError: matplotlib is absent, or the ending is not known.
@@ -68,8 +68,8 @@ def write_share_plot(
 
     Args:
         path: .png, .svg or .pdf.
-        shares: What `share.Share.figures` gives.
-        others: Who was busy.
+        shares: What `share.Share.figures` returns.
+        others: The kind of work beside the executor.
         title: Above both.
 
     Raises:

@@ -1,7 +1,7 @@
 """A data set of random requests in the JSON of the TensorRT-LLM fork's `prepare_benchmark.py`.
 
-The same flags and the same schema, so that one file serves both programs. Differs from the original
-in what is drawn: every number comes from one seed, so a data set can be made again anywhere.
+Flags and schema are the same, so that both programs read the same file. Unlike in the original, all
+numbers are drawn from one seed, so that a data set can be made again anywhere.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Lengths:
 
     Attributes:
         mean: Of the draw.
-        std: Its standard deviation; 0 for always the mean.
+        std: Its standard deviation; with 0 every length is the mean.
         minimum: Smallest length, at least 1.
         maximum: Largest length.
     """
@@ -57,10 +57,10 @@ class DatasetOptions:
         input_len: Text tokens, or rows of features.
         context_len: Context columns.
         output_len: Decoder iterations.
-        text_vocab_size: Ids of the text; used where `text_emb_dim` is None.
-        text_emb_dim: Width of features in place of text ids; None for ids.
+        text_vocab_size: Ids of the text, if `text_emb_dim` is None.
+        text_emb_dim: Width of the features that replace text ids; None for ids.
         audio_vocab_size: Rows of one codebook's table.
-        seed: One seed, one data set.
+        seed: The same seed gives the same data set.
     """
 
     samples: int = 10
@@ -90,7 +90,7 @@ class DatasetOptions:
 
 
 def make_metadata(options: DatasetOptions) -> dict[str, Any]:
-    """What the file says of itself, with the original's keys in their order."""
+    """The metadata of the file, with the original's keys in their order."""
     values: dict[str, Any] = {
         "workload_type": "token-norm-dist",
         "input_mean": options.input_len.mean,
@@ -107,7 +107,7 @@ def make_metadata(options: DatasetOptions) -> dict[str, Any]:
 
 
 def make_samples(options: DatasetOptions) -> Iterator[dict[str, Any]]:
-    """The samples one by one: features of many requests together would not fit."""
+    """Yields one sample at a time, because the features of all might not fit into memory."""
     random = np.random.default_rng(options.seed)
     for _ in range(options.samples):
         input_len = options.input_len.draw(random)

@@ -1,7 +1,7 @@
-"""From outcomes to figures: ours in codec frames and seconds of audio, and the fork's CSV columns.
+"""Figures from outcomes: ours in codec frames and seconds of audio, and the fork's CSV columns.
 
-The fork counts flat tokens, `codebooks` per codec frame, and takes of n sorted values the one at
-ceil(p / 100 * n) - 1 as percentile p. Its columns are kept as they are, for comparison.
+The fork counts flat tokens, `codebooks` per codec frame. Its percentile p of n sorted values is the
+one at index ceil(p / 100 * n) - 1. Its columns have the fork's definitions, for comparison.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _STREAMING = (
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """Of n sorted values the one at ceil(percent / 100 * n) - 1, as in the fork; 0 of none."""
+    """The value at ceil(percent / 100 * n) - 1 of n sorted ones, as in the fork; 0 if none."""
     if not values:
         return 0.0
     place = math.ceil(percent / 100 * len(values)) - 1
@@ -33,7 +33,7 @@ def percentile(values: Sequence[float], percent: float) -> float:
 
 @dataclass(frozen=True)
 class Figures:
-    """Of one quantity over all requests; zeros where there are no values."""
+    """Statistics of one quantity over all requests; zeros if there are no values."""
 
     avg: float
     max: float
@@ -44,7 +44,7 @@ class Figures:
 
     @classmethod
     def of(cls, values: Iterable[float]) -> Figures:
-        """Of values in any order."""
+        """The statistics of values in any order."""
         kept = list(values)
         if not kept:
             return cls(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
@@ -66,9 +66,9 @@ class Measurement:
 
     Attributes:
         load: "concurrency 4", "rate 2.5/s" or "all at once".
-        concurrency: Of a closed loop, else None.
-        request_rate: Of an open loop, requests per second, else None.
-        is_streaming: Whether events were taken as they came.
+        concurrency: Of a closed loop, otherwise None.
+        request_rate: Of an open loop, requests per second, otherwise None.
+        is_streaming: Whether events were taken one by one.
         seconds: From the first submission to the last end.
         outcomes: Of all requests, by index.
     """
@@ -82,12 +82,12 @@ class Measurement:
 
     @property
     def ok(self) -> list[Outcome]:
-        """Outcomes of requests that ended well."""
+        """Outcomes of the requests that did not fail."""
         return [outcome for outcome in self.outcomes if outcome.is_ok]
 
 
 def summarize(run: Measurement, frame_rate: float) -> dict[str, Any]:
-    """Ours: times in milliseconds, throughput in codec frames, steps and seconds of audio.
+    """Times in milliseconds, throughput in codec frames, steps and seconds of audio.
 
     Args:
         run: What was measured.
@@ -141,7 +141,7 @@ def csv_columns(is_streaming: bool) -> list[str]:
 
 
 def csv_text(runs: Sequence[Measurement], codebooks: int) -> str:
-    """The fork's CSV: its header, which ends with a comma, and a line per run in the order run."""
+    """The fork's CSV: its header, which ends with a comma, and a line per run."""
     header = "".join(f"{name}," for name in csv_columns(runs[0].is_streaming))
     lines = (",".join(f"{value:.9g}" for value in _csv_row(run, codebooks)) for run in runs)
     return "\n".join([header, *lines]) + "\n"
@@ -186,7 +186,7 @@ def _inter_token_ms(outcomes: Iterable[Outcome], codebooks: int) -> list[float]:
 
 
 def _inter_chunk_ms(outcomes: Iterable[Outcome]) -> list[float]:
-    """Pauses between the chunks of each request."""
+    """The times between the chunks of each request."""
     return [
         1e3 * (later - earlier)
         for outcome in outcomes

@@ -1,7 +1,7 @@
 """Benchmark requests: samples of a data set, or random ones of one shape, for a given engine.
 
-End of speech is kept away by `min_frames`: a step that begins before it can neither draw nor be
-forced to end. The prior of the "window" mode ends a request in another way: that is switched off.
+`min_frames` prevents the end of speech: before it, a step can neither draw it nor be forced to it.
+The prior of the "window" mode can also end a request, so that part of it is switched off.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ __all__ = ["RequestOptions", "RequestShape", "dataset_shape", "random_requests",
 
 @dataclass(frozen=True, kw_only=True)
 class RequestOptions:
-    """What all requests of a run share; None is the checkpoint's default.
+    """Options of all requests of a run; None stands for the checkpoint's default.
 
     Attributes:
-        voice: A stored voice in place of the samples' contexts.
+        voice: A stored voice that replaces the samples' contexts.
         cfg_scale: Guidance; 1 for none.
-        temperature: 0 takes the likeliest.
-        eos_id: -1: no request ends early. Else the code that ends speech in this model, which then
-            does so.
-        chunk_frames: Frames gathered into one event.
+        temperature: 0 picks the most likely code.
+        eos_id: -1 if no request may end early; otherwise the model's code for the end of speech,
+            which then ends requests.
+        chunk_frames: Frames of one event.
         seed: Of the first request; each has its own.
     """
 
@@ -49,7 +49,7 @@ class RequestShape:
 
     Attributes:
         text_len: Text tokens.
-        context_len: Codec frames of context; of no effect where the engine's voices are stored.
+        context_len: Codec frames of context; has no effect if the engine has stored voices.
         frames: Codec frames made.
         cfg_scale: Guidance; 1 for none.
     """
@@ -61,12 +61,12 @@ class RequestShape:
 
 
 def dataset_shape(facts: EngineFacts, num_vocabs: int | None) -> DatasetShape:
-    """How a data set for this engine is cut.
+    """How the lists of a data set are divided for this engine.
 
     Args:
         facts: Of the engine.
-        num_vocabs: Codes of one context column: those of a frame, or of a step, which makes a
-            column a stack of frames. None is a frame's.
+        num_vocabs: Codes of one context column: those of one frame, or those of one step if a
+            column is a stack of frames. None is a frame's.
 
     Raises:
         ConfigError: It is neither.
@@ -83,7 +83,7 @@ def sample_requests(dataset: Dataset, facts: EngineFacts, options: RequestOption
     """The requests of a data set, checked against the engine.
 
     Raises:
-        ConfigError: A sample asks for what the engine can't do; file, sample, expected and got.
+        ConfigError: The engine cannot run a sample; the message names file and sample.
     """
     if options.eos_id not in (-1, facts.eos_id):
         raise ConfigError(
@@ -100,7 +100,7 @@ def random_requests(facts: EngineFacts, shape: RequestShape, seed: int = 7) -> I
     """Endlessly many requests of one shape that differ in text, context and seed.
 
     Raises:
-        ConfigError: At the first: the engine wasn't built for the shape.
+        ConfigError: At the first request: the engine was not built for the shape.
     """
     _check_limit("text_len", shape.text_len, facts.max_text_len, "max_encoder_input_len")
     rows = 0
@@ -160,7 +160,7 @@ def _text(sample: Sample, facts: EngineFacts) -> dict[str, Any]:
 
 
 def _context(sample: Sample, facts: EngineFacts, options: RequestOptions) -> dict[str, Any]:
-    """The voice asked for, or the sample's features, or its codes; and whether all of it fits."""
+    """The given voice, or the sample's features, or its codes, after checking that they fit."""
     where = sample.where
     if options.voice is not None:
         return {"voice": options.voice}
@@ -178,7 +178,9 @@ def _context(sample: Sample, facts: EngineFacts, options: RequestOptions) -> dic
             f"one of its {facts.num_voices} with --voice, or give context_feat"
         )
     columns = sample.context_codes
-    codes = columns.reshape(-1, facts.codebooks)  # a column of a stack is its frames, index c + C*f
+    codes = columns.reshape(
+        -1, facts.codebooks
+    )  # a column of a stack has code c of frame f at index c + C*f
     _check_ids(f"{where}.context_ids", codes, facts.codebook_vocab, "--audio_vocab_size")
     _check_rows(where, facts.context_rows(len(codes)), sample.output_len, facts)
     return {"context_codes": codes}

@@ -1,6 +1,6 @@
-"""A data set against an engine: closed loop at given concurrencies, open loop, or all at once.
+"""Runs a data set on an engine: closed loop at given concurrencies, open loop, or all at once.
 
-One executor serves all of a run, so that concurrencies are measured side by side.
+All loads of a run use one executor.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ if TYPE_CHECKING:
 
 __all__ = ["RunOptions", "RunReport", "run_dataset"]
 
-_NO_CHUNKS = 1 << 20  # frames: events that nobody takes are not made
+_NO_CHUNKS = 1 << 20  # frames: larger than any request, so that no event is made before the last
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """How a data set is run. With neither concurrency nor rate all requests come at once.
+    """How a data set is run. Without concurrency and rate, all requests are submitted at once.
 
     Attributes:
         concurrency: Requests in flight, one run for each.
-        request_rate: Requests per second, whatever is in flight.
-        enable_exp_delays: Exponential pauses between arrivals (Poisson), in place of equal ones.
-        streaming: Events are taken as they come.
-        warm_up: Requests run before the clock starts.
-        max_num_samples: Takes so many from the start of the file; None for all.
+        request_rate: Requests per second, however many are in flight.
+        enable_exp_delays: Exponential pauses between arrivals (Poisson) instead of equal ones.
+        streaming: Whether events are taken one by one.
+        warm_up: Requests that run before anything is measured.
+        max_num_samples: Uses only so many from the start of the file; None for all.
         num_vocabs: Codes of one context column; None for a frame's.
-        requests: What all requests share. Its seed is that of arrivals, too.
+        requests: Options of all requests; its seed is also that of the arrivals.
         executor: Options of the `Executor`.
-        keeps_codes: Whether outcomes carry codes.
+        keeps_codes: Whether outcomes have codes.
     """
 
     concurrency: tuple[int, ...] = ()
@@ -75,7 +75,7 @@ class RunReport:
     """What a run measured.
 
     Attributes:
-        engine: Folder, device and numbers of what ran, plain values.
+        engine: Folder, device and numbers of the engine, as plain values.
         runs: One for each load.
         frame_rate: Codec frames per second of audio.
         codebooks: Codes of one frame.
@@ -106,13 +106,13 @@ def run_dataset(
     Args:
         engine: An engine folder.
         dataset: A file of `ttsrt bench prepare`, or of the fork's scripts.
-        options: How.
-        progress: Called with (load, requests ended, of), by one client at a time.
+        options: How it is run.
+        progress: Called with (load, ended requests, all requests), by one thread at a time.
 
     Raises:
-        ConfigError: The options, or a sample asks for what the engine can't do.
+        ConfigError: The options are wrong, or the engine cannot run a sample.
         FormatError: The engine or the data set is damaged.
-        DeviceError, InternalError: The executor can't run; a warm-up request failed.
+        DeviceError, InternalError: The executor cannot run, or a warm-up request failed.
     """
     from ttsrt_rt import _core
     from ttsrt_rt.executor import Executor
@@ -140,13 +140,13 @@ def run_dataset(
 
 
 def kind_of(engine: dict[str, Any]) -> str:
-    """What the weights are, of an engine that `describe` told of: "bfloat16", "bfloat16 w8a16"."""
+    """The type of the weights in what `describe` returned: "bfloat16", "bfloat16 w8a16"."""
     names = [str(engine["dtype"]), str(engine["quantization"])]
     return " ".join(name for name in names if name != "none")
 
 
 def describe(executor: Executor) -> dict[str, Any]:
-    """What runs, as plain values."""
+    """The engine and the device, as plain values."""
     info = executor.info
     return {
         "path": executor.engine.path,

@@ -1,9 +1,9 @@
-"""What is left of the throughput when others want the same cores.
+"""How much throughput remains when other work uses the same cores.
 
-The others (`company.py`) work without pause, as many as asked; their numbers take turns within each
-repeat, on one executor, and the medians over the repeats are compared. The system's scheduler gives
-each runnable thread as much: with as many threads as cores, `cores / (cores + busy)` is left. What
-is far below that is lost in waiting: for a thread that isn't running, or by one that spins.
+The other work (`company.py`) never pauses. Its amounts take turns within each repeat, on one
+executor, and the medians over the repeats are compared. The system's scheduler gives every runnable
+thread the same time, so that `cores / (cores + busy)` remains if there are as many threads as
+cores. If much less remains, threads wait for others that are not running, or spin.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ class Server(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class ShareOptions:
-    """How long and beside whom.
+    """What is measured, and how often.
 
     Attributes:
-        busy: Numbers of busy others, 0 first, one after the other.
+        busy: The amounts of other work, 0 first.
         concurrency: Requests in flight.
-        repeats: Of each number.
+        repeats: Of each amount.
         shape: Of all requests.
     """
 
@@ -66,7 +66,7 @@ class ShareOptions:
 
 @dataclass
 class Share:
-    """What the repeats beside one number of busy others measured.
+    """The measurements beside one amount of other work, one per repeat.
 
     Attributes:
         busy: Others.
@@ -90,7 +90,7 @@ class Share:
             self.step_ms += [1e3 * (after - before) for before, after in pairwise(moments)]
 
     def figures(self, alone: Share, cores: int, threads: int, threads_each: int) -> dict[str, Any]:
-        """Medians over the repeats, over those alone; arguments as of `fair_share`."""
+        """Medians over the repeats, and ratios to those alone; arguments as of `fair_share`."""
         median = statistics.median(self.frames_per_second)
         ratio = median / statistics.median(alone.frames_per_second)
         fair = fair_share(cores, threads, self.busy * threads_each)
@@ -108,7 +108,7 @@ class Share:
 
 
 def fair_share(cores: int, threads: int, busy_threads: int) -> float:
-    """The part of the throughput that is left where every runnable thread gets as much.
+    """The part of the throughput that remains if every runnable thread gets the same time.
 
     Args:
         cores: That all of them share.
@@ -128,7 +128,7 @@ def measure_shares(
     clock: Clock | None = None,
     progress: Callable[[], object] | None = None,
 ) -> list[Share]:
-    """Decodes beside each number of busy others, taking turns.
+    """Decodes beside each amount of other work, which take turns.
 
     Args:
         server: An executor.
@@ -167,7 +167,7 @@ def measure_shares(
 def _run_turn(
     server: Server, facts: EngineFacts, options: ShareOptions, clock: Clock
 ) -> list[Outcome]:
-    """Requests at once, each streamed step by step."""
+    """Runs requests at once, each streamed step by step."""
     outcomes: list[Outcome] = []
     requests = [
         replace(request, chunk_frames=facts.frame_stacking)

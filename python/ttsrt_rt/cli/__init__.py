@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code: int = args.run(args)
         sys.stdout.flush()
-    except BrokenPipeError:  # who reads our output has seen enough
+    except BrokenPipeError:  # the reader of the output has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (ValueError, OSError) as error:  # ConfigError and FormatError are ValueErrors
@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="ttsrt", description="A runtime for speech-generation transformers."
     )
     parser.add_argument("--version", action="version", version=f"ttsrt {__version__}")
-    parser.add_argument("--verbose", action="store_true", help="tell what is chosen and why")
+    parser.add_argument("--verbose", action="store_true", help="log what is chosen and why")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for command in _COMMANDS:
         command.add_parser(commands)

@@ -1,4 +1,4 @@
-"""`ttsrt bench COMMAND`: how fast, with what latency, and what beyond capacity."""
+"""`ttsrt bench COMMAND`: measures speed, latency, and behaviour beyond capacity."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["add_parser"]
 
 
 def add_parser(commands: Subparsers) -> None:
-    """Adds the command's own commands."""
+    """Adds the command and its subcommands."""
     parser = commands.add_parser("bench", help="measure an engine: latency, throughput, overload")
     inner = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for add in (

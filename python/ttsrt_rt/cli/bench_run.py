@@ -1,4 +1,4 @@
-"""`ttsrt bench prepare` and `ttsrt bench run`: a data set of requests, and serving it.
+"""`ttsrt bench prepare` and `ttsrt bench run`: write and run a data set of requests.
 
 The flags are those of the TensorRT-LLM fork's `prepare_benchmark.py` and `gptManagerBenchmark`.
 """
@@ -30,9 +30,9 @@ _EXECUTOR: dict[str, tuple[type, str]] = {
     "kv_cache_dtype": (str, "default: as the engine computes"),
     "max_batch_size": (int, "requests that run at once; default: the engine's"),
     "max_queue_size": (int, "requests that wait; one more is refused"),
-    "max_num_tokens": (int, "rows of one launch and class; default: the engine's"),
+    "max_num_tokens": (int, "rows of one Program in one launch; default: the engine's"),
     "max_tokens_in_paged_kv_cache": (int, "positions of the cache; default: enough for all"),
-    "prefill_slice_seconds": (float, "of encoders and prefill while others decode; 0: no limit"),
+    "prefill_slice_seconds": (float, "for encoders and prefill while others decode; 0: no limit"),
 }
 
 
@@ -61,7 +61,7 @@ def add_prepare(commands: Subparsers) -> None:
     parser.add_argument(
         "--audio_vocab_size", type=int, default=2048, help="rows per codebook; default: %(default)s"
     )
-    parser.add_argument("--seed", type=int, default=0, help="one seed, one data set")
+    parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same data set")
     parser.set_defaults(run=_prepare)
 
 
@@ -87,8 +87,8 @@ def add_run(commands: Subparsers) -> None:
     """Adds `bench run`."""
     parser = commands.add_parser(
         "run",
-        help="serve a data set and report latency and throughput",
-        description="With neither --concurrency nor --request_rate all requests come at once.",
+        help="run a data set and report latency and throughput",
+        description="Without --concurrency and --request_rate, all requests are submitted at once.",
     )
     parser.add_argument("engine", help="what build wrote")
     parser.add_argument("--dataset", required=True, help="what prepare wrote")
@@ -98,15 +98,17 @@ def add_run(commands: Subparsers) -> None:
     parser.add_argument(
         "--enable_exp_delays", action="store_true", help="Poisson arrivals at --request_rate"
     )
-    parser.add_argument("--random_seed", type=int, default=420, help="of arrivals and draws")
-    parser.add_argument("--streaming", action="store_true", help="take frames as they come")
+    parser.add_argument(
+        "--random_seed", type=int, default=420, help="seed of arrivals and sampling"
+    )
+    parser.add_argument("--streaming", action="store_true", help="take frames as they are made")
     parser.add_argument("--chunk_frames", type=int, default=1, help="frames of one chunk")
     parser.add_argument("--cfg_scale", type=float, help="guidance; default: the checkpoint's")
     parser.add_argument("--temperature", type=float, help="default: the checkpoint's")
     parser.add_argument("--eos_id", type=int, default=-1, help="-1: no request ends early")
-    parser.add_argument("--voice", help="a stored voice in place of the data set's contexts")
+    parser.add_argument("--voice", help="a stored voice that replaces the data set's contexts")
     parser.add_argument("--warm_up", type=int, default=2, help="requests; default: %(default)s")
-    parser.add_argument("--max_num_samples", type=int, help="takes so many from the start")
+    parser.add_argument("--max_num_samples", type=int, help="use only so many from the start")
     parser.add_argument("--num_vocabs", type=int, help="codes of one column; default: a frame's")
     add_executor_flags(parser)
     parser.add_argument("--output_csv", type=Path, help="the fork's columns, a line per load")
@@ -240,6 +242,6 @@ def add_executor_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def executor_options(args: argparse.Namespace) -> dict[str, Any]:
-    """The executor's options that were given."""
+    """The executor's options that were given on the command line."""
     names = (*_EXECUTOR, "pin_threads")
     return {name: getattr(args, name) for name in names if getattr(args, name) is not None}

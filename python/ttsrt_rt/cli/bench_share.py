@@ -1,4 +1,4 @@
-"""`ttsrt bench share`: what is left of the throughput when others want the same cores."""
+"""`ttsrt bench share`: the throughput that remains when other work uses the same cores."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def add_share(commands: Subparsers) -> None:
     parser = commands.add_parser(
         "share",
         help="throughput beside busy processes, and the fair share of the cores",
-        description="The numbers of busy others take turns in each repeat; figures are medians.",
+        description="The amounts of other work take turns in each repeat; figures are medians.",
     )
     parser.add_argument(
         "--beside",
         choices=["processes", "executors"],
         default="processes",
-        help="processes that spin, or more executors in this process",
+        help="the other work: processes that spin, or more executors in this process",
     )
     add_share_flags(parser)
     parser.set_defaults(run=_share)
@@ -46,7 +46,9 @@ def add_share(commands: Subparsers) -> None:
 def add_share_flags(parser: argparse.ArgumentParser) -> None:
     """Adds the flags that do not choose what runs beside the executor."""
     parser.add_argument("engine", help="what build wrote")
-    parser.add_argument("--busy", type=int, nargs="+", default=[0, 1, 2], help="how many others")
+    parser.add_argument(
+        "--busy", type=int, nargs="+", default=[0, 1, 2], help="amounts of other work, 0 first"
+    )
     parser.add_argument("--concurrency", type=int, default=1, help="requests; default: %(default)s")
     parser.add_argument("--repeats", type=int, default=5, help="default: %(default)s")
     add_shape_flags(parser, frames=128)
@@ -108,7 +110,7 @@ def run_share(args: argparse.Namespace, company_of: Callable[[Executor], Company
 
 
 def _table(figures: list[dict[str, Any]], others: str) -> str:
-    """Medians over the repeats; a share of the cores is what each runnable thread would get."""
+    """Medians over the repeats, beside the fair share of the cores."""
     rows = [
         [
             row["busy"],

@@ -1,4 +1,4 @@
-"""`ttsrt bench crowd`, `compare`, `overload`: batching, the PyTorch peer, and beyond capacity."""
+"""`ttsrt bench crowd`, `compare`, `overload`: batching, time per step, and beyond capacity."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def add_crowd(commands: Subparsers) -> None:
         description="The numbers of requests take turns in each repeat; figures are medians.",
     )
     parser.add_argument("engine", nargs="?", help="what build wrote")
-    parser.add_argument("--size", choices=_SIZES, help="a random engine of true size instead")
+    parser.add_argument("--size", choices=_SIZES, help="use a random engine of full size")
     parser.add_argument("--dtype", default="bfloat16", help="of --size; default: %(default)s")
     parser.add_argument("--folder", type=Path, help="keeps checkpoint and engine of --size here")
     parser.add_argument("--concurrency", type=int, nargs="+", default=[1, 2, 4, 8, 16, 32])
@@ -110,7 +110,9 @@ def add_compare(commands: Subparsers) -> None:
 def add_compare_flags(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of `bench compare`, which another command may share."""
     parser.add_argument("checkpoint", nargs="?", type=Path, help="what convert wrote")
-    parser.add_argument("--size", nargs="+", choices=_SIZES, default=[], help="random, true size")
+    parser.add_argument(
+        "--size", nargs="+", choices=_SIZES, default=[], help="use random models of full size"
+    )
     parser.add_argument(
         "--dtype", nargs="+", default=["float32", "bfloat16"], help="default: float32 bfloat16"
     )
@@ -157,14 +159,18 @@ def add_overload(commands: Subparsers) -> None:
     parser = commands.add_parser(
         "overload",
         help="offer a multiple of the measured capacity",
-        description="Measures capacity with every slot full, then submits at --factor times it, "
-        "whatever is refused. Ends with 1 where an accepted request did not end whole.",
+        description="Measures capacity with every slot full, then submits --factor times as many "
+        "requests, however many are refused. The exit code is 1 if an accepted request did not "
+        "end whole.",
     )
     parser.add_argument("engine", help="what build wrote")
     parser.add_argument("--seconds", type=float, default=60.0, help="default: %(default)s")
     parser.add_argument("--factor", type=float, default=10.0, help="default: %(default)s")
     parser.add_argument(
-        "--capacity_seconds", type=float, default=10.0, help="of its measurement before"
+        "--capacity_seconds",
+        type=float,
+        default=10.0,
+        help="of the preceding measurement; default: %(default)s",
     )
     add_shape_flags(parser, frames=32)
     add_executor_flags(parser)
@@ -221,7 +227,7 @@ def _overload_rows(report: OverloadReport) -> list[list[Any]]:
 
 
 def add_shape_flags(parser: argparse.ArgumentParser, frames: int) -> None:
-    """Adds what makes a `RequestShape`."""
+    """Adds the flags of a `RequestShape`."""
     parser.add_argument("--text_len", type=int, default=128, help="default: %(default)s")
     parser.add_argument(
         "--context_len", type=int, default=110, help="codec frames of context; default: %(default)s"
@@ -231,7 +237,7 @@ def add_shape_flags(parser: argparse.ArgumentParser, frames: int) -> None:
 
 
 def request_shape(args: argparse.Namespace) -> RequestShape:
-    """Of those flags."""
+    """The shape that those flags describe."""
     from ttsrt_rt.bench.requests import RequestShape
 
     names = ("text_len", "context_len", "frames", "cfg_scale")
@@ -239,7 +245,7 @@ def request_shape(args: argparse.Namespace) -> RequestShape:
 
 
 def title_of(told: dict[str, Any]) -> str:
-    """The engine and the device, of what `describe` told."""
+    """The engine and the device, from what `describe` returned."""
     from ttsrt_rt.bench.run import kind_of
 
     return f"{Path(told['path']).name}: {kind_of(told)} on {told['device']} ({told['description']})"
@@ -255,7 +261,7 @@ def told_shape(args: argparse.Namespace) -> str:
 
 @contextmanager
 def _engine(args: argparse.Namespace, max_batch_size: int) -> Iterator[str]:
-    """The engine given, or a random one of true size."""
+    """The given engine, or a random one of full size."""
     from ttsrt_rt.bench.step_turns import make_checkpoint
     from ttsrt_rt.build import build
 
@@ -274,7 +280,7 @@ def _engine(args: argparse.Namespace, max_batch_size: int) -> Iterator[str]:
 
 @contextmanager
 def _folder(path: Path | None) -> Iterator[Path]:
-    """A folder that stays, or one that goes."""
+    """The given folder, or a temporary one."""
     if path is not None:
         path.mkdir(parents=True, exist_ok=True)
         yield path
@@ -284,6 +290,6 @@ def _folder(path: Path | None) -> Iterator[Path]:
 
 
 def write_json(path: Path | None, values: Any) -> None:
-    """Writes them where a file was asked for."""
+    """Writes the values if a file was asked for."""
     if path is not None:
         path.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")

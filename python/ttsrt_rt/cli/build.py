@@ -13,7 +13,7 @@ _LIMITS = {
     "max_seq_len": "decoder positions; default: max_input_len and the default max_frames",
     "max_input_len": "context rows; default: 256, or the longest stored voice",
     "max_encoder_input_len": "text tokens; default: 512",
-    "max_num_tokens": "rows of one launch and class; default: 512, or what one request needs",
+    "max_num_tokens": "rows of one Program in one launch; default: 512, or what one request needs",
 }
 
 
@@ -22,20 +22,20 @@ def add_parser(commands: Subparsers) -> None:
     parser = commands.add_parser(
         "build",
         help="pack a checkpoint into an engine",
-        description="A limit left out, or 0, takes its default, or the most the checkpoint's "
-        "position tables hold where that is less.",
+        description="A limit that is 0 or not given takes its default, but at most what the "
+        "checkpoint's position tables allow.",
     )
     parser.add_argument("--checkpoint_dir", required=True, help="what convert wrote")
     parser.add_argument("--output_dir", required=True, help="folder to write")
     parser.add_argument("--dtype", help="weights and cache: float32, bfloat16, float16")
     parser.add_argument(
         "--quantization",
-        help="matrices of 8 or 4 bits times 16 or 8: none (default), w8a16, w4a16, w8a8, w4a8",
+        help="bits of weights and of activations: none (default), w8a16, w4a16, w8a8, w4a8",
     )
     parser.add_argument(
         "--group_size", type=int, help="w4: inputs that share a scale: 32, 64 (default), 128"
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace an engine that is there")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing engine")
     for name, text in _LIMITS.items():
         parser.add_argument(f"--{name}", type=int, help=f"largest number of {text}")
     parser.set_defaults(run=_run)

@@ -1,4 +1,4 @@
-"""`ttsrt convert SOURCE OUTPUT_DIR`: from the checkpoints people have to ours."""
+"""`ttsrt convert SOURCE OUTPUT_DIR`: converts a checkpoint of another format."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ttsrt_rt.cli.types import Subparsers
 
 __all__ = ["add_parser"]
 
-# Options of the Magpie converter that only some sources need, with what they take.
+# Options of the Magpie converter that only some sources need, with their types.
 _FAMILY_OPTIONS: dict[str, tuple[type, str]] = {
     "codebook_size": (int, "entries of one codebook without special ids"),
     "frame_rate": (float, "codec frames per second"),
@@ -18,29 +18,25 @@ _FAMILY_OPTIONS: dict[str, tuple[type, str]] = {
 
 def add_parser(commands: Subparsers) -> None:
     """Adds the command's arguments."""
-    parser = commands.add_parser(
-        "convert", help="convert a checkpoint to ours; nothing in it is executed"
-    )
+    parser = commands.add_parser("convert", help="convert a checkpoint; nothing in it is executed")
     parser.add_argument(
-        "source", help=".nemo, .ckpt with its YAML beside it, or a TensorRT-LLM folder"
+        "source", help="a .nemo, a .ckpt with its YAML beside it, or a TensorRT-LLM folder"
     )
     parser.add_argument("output_dir", help="folder to write")
-    parser.add_argument("--config", help="the YAML of a .ckpt, where it isn't beside it")
+    parser.add_argument("--config", help="the YAML of a .ckpt, if it is not beside it")
     parser.add_argument(
         "--dtype", help="cast the weights: float32, bfloat16, float16; default: as trained"
     )
-    parser.add_argument(
-        "--overwrite", action="store_true", help="replace a checkpoint that is there"
-    )
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing checkpoint")
     parser.add_argument(
         "--encoder_causal",
         choices=["true", "false"],
-        help="whether the text encoder is causal, where the configuration is wrong about it",
+        help="whether the text encoder is causal, if the configuration is wrong",
     )
     parser.add_argument(
         "--generation",
         choices=["2503", "nemo3"],
-        help="whose defaults and quirks a request gets, where the configuration leaves it open",
+        help="the generation whose behaviour requests get, if the configuration does not say it",
     )
     for name, (kind, text) in _FAMILY_OPTIONS.items():
         parser.add_argument(f"--{name}", type=kind, help=text)

@@ -1,4 +1,4 @@
-"""`ttsrt demo`: a random model of true architecture, all the way from a `.nemo` to codes."""
+"""`ttsrt demo`: runs a random model of real architecture, from a `.nemo` to codes."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def add_parser(commands: Subparsers) -> None:
     parser.add_argument("--size", help="of the random model: tiny, mid, v2607")
     parser.add_argument("--dtype", help="of weights and cache: float32, bfloat16, float16")
     parser.add_argument("--num_requests", type=int, help="how many run together")
-    parser.add_argument("--max_frames", type=int, help="codec frames of the longest")
+    parser.add_argument("--max_frames", type=int, help="codec frames of each request, at most")
     parser.add_argument("--cfg_scale", type=float, help="guidance; 1: none")
-    parser.add_argument("--seed", type=int, help="of weights, texts and draws")
+    parser.add_argument("--seed", type=int, help="seed of weights, texts and sampling")
     parser.add_argument("--device", help='"auto", "cpu", "reference"')
     parser.add_argument("--num_threads", type=int, help="CPU threads; 0: one per core")
     parser.add_argument("--output_dir", type=Path, help="keep checkpoint and engine here")

@@ -19,15 +19,15 @@ __all__ = ["check_output", "load_array"]
 
 
 def load_array(text: str) -> NDArray[np.generic]:
-    """Reads an array of its own shape and type; nothing in the file is executed.
+    """Reads an array; nothing in the file is executed.
 
     Args:
-        text: "ids.json", "codes.npy", "golden.npz:codes", "voice.safetensors:rows". The key may be
-            left out where the file holds one array.
+        text: "ids.json", "codes.npy", "golden.npz:codes", "voice.safetensors:rows". No key is
+            needed if the file has one array.
 
     Raises:
-        ConfigError: No such file or key, or an ending that isn't known.
-        FormatError: The file is not what its ending says.
+        ConfigError: There is no such file or key, or the file's ending is unknown.
+        FormatError: The file is not of the kind that its ending says.
     """
     path, key = _split(text)
     readers = {
@@ -115,7 +115,7 @@ def _pick(arrays: Mapping[str, Any], path: Path, key: str | None) -> Any:
 
 
 def check_output(path: Path | None) -> None:
-    """Whether a file can be written there, asked before a long run.
+    """Checks, before a long run, that a file can be written there.
 
     Raises:
         ConfigError: The folder does not exist.

@@ -1,4 +1,4 @@
-"""`ttsrt inspect FOLDER`: what a checkpoint or an engine holds."""
+"""`ttsrt inspect FOLDER`: shows the contents of a checkpoint or an engine."""
 
 from __future__ import annotations
 
@@ -19,14 +19,16 @@ __all__ = ["add_parser"]
 
 def add_parser(commands: Subparsers) -> None:
     """Adds the command's arguments."""
-    parser = commands.add_parser("inspect", help="show what a checkpoint or an engine holds")
+    parser = commands.add_parser("inspect", help="show the contents of a checkpoint or an engine")
     parser.add_argument("folder", help="what convert or build wrote")
     parser.add_argument(
         "--verify", action="store_true", help="compare every weight with its recorded hash"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     memory = parser.add_argument_group("memory of an engine")
-    memory.add_argument("--memory", action="store_true", help="plan it instead")
+    memory.add_argument(
+        "--memory", action="store_true", help="show the memory that executors would need"
+    )
     memory.add_argument(
         "--batch_size", type=int, nargs="+", default=[], help="default: up to the engine's"
     )
@@ -121,7 +123,7 @@ def _text(contents: Contents) -> str:
 
 
 def _flat(prefix: str, values: dict[str, Any]) -> list[tuple[str, str]]:
-    """Nested values by dotted names."""
+    """Nested values under dotted names."""
     lines: list[tuple[str, str]] = []
     for name, value in values.items():
         if isinstance(value, dict) and value:

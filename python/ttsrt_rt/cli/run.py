@@ -1,4 +1,4 @@
-"""`ttsrt run ENGINE`: one request, codes into a file."""
+"""`ttsrt run ENGINE`: runs one request and writes its codes to a file."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ _ARRAYS = {
 }
 _NUMBERS: dict[str, tuple[type, str]] = {
     "cfg_scale": (float, "guidance; 1: none"),
-    "temperature": (float, "0: take the likeliest"),
-    "top_k": (int, "draw among the k likeliest; 0: all"),
-    "top_p": (float, "draw among the likeliest that sum to this"),
-    "min_p": (float, "draw among those at least this likely, relative to the likeliest"),
+    "temperature": (float, "0: pick the most likely code"),
+    "top_k": (int, "draw among the k most likely codes; 0: all"),
+    "top_p": (float, "draw among the most likely codes whose probabilities sum to this"),
+    "min_p": (float, "draw among codes at least this likely, relative to the most likely"),
     "max_frames": (int, "codec frames after which the request ends"),
-    "min_frames": (int, "codec frames before which it can't end"),
+    "min_frames": (int, "codec frames before which the request cannot end"),
     "deadline": (float, "seconds after which the request ends"),
 }
 
@@ -56,7 +56,7 @@ def add_parser(commands: Subparsers) -> None:
     parser.add_argument("--voice", help="a stored voice, by index or by name")
     for name, (kind, text) in _NUMBERS.items():
         parser.add_argument(f"--{name}", type=kind, help=f"{text}; default: the checkpoint's")
-    parser.add_argument("--seed", type=int, default=0, help="one seed, one result")
+    parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same result")
     _add_options(parser)
     parser.add_argument(
         "--output",
@@ -65,7 +65,9 @@ def add_parser(commands: Subparsers) -> None:
         help="int32 [frames, codebooks]; default: %(default)s",
     )
     parser.add_argument("--alignment_output", type=Path, help="float32 [steps, text_len]")
-    parser.add_argument("--streaming", action="store_true", help="show frames as they come")
+    parser.add_argument(
+        "--streaming", action="store_true", help="show the number of frames while they are made"
+    )
     parser.set_defaults(run=_run)
 
 
@@ -73,8 +75,8 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--prior",
         default="default",
-        help='"default" (the checkpoint\'s), "off", or knobs as JSON: {"lookahead": 8}, the others '
-        "as in the checkpoint's, or the library's where the mode is another",
+        help='"default" (the checkpoint\'s), "off", or options as JSON: {"lookahead": 8}; other '
+        "options are the checkpoint's, or the library's if the mode is another",
     )
     parser.add_argument("--eos_method", help="how end of speech is detected")
     parser.add_argument(
@@ -83,10 +85,10 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         help="false: draw from the independent heads; default: the checkpoint's",
     )
     parser.add_argument(
-        "--maskgit", help='knobs of a MaskGit local transformer as JSON: {"steps": 3}'
+        "--maskgit", help='options of a MaskGit local transformer as JSON: {"steps": 3}'
     )
     parser.add_argument(
-        "--chunk_frames", type=int, default=1, help="streaming: frames gathered into one event"
+        "--chunk_frames", type=int, default=1, help="streaming: frames of one event, at least"
     )
     parser.add_argument("--device", help='"auto", "cpu", "reference"')
     parser.add_argument("--num_threads", type=int, help="CPU threads; 0: one per core")
@@ -117,7 +119,7 @@ def _run(args: argparse.Namespace) -> int:
         if args.streaming:
             _show_frames(handle)
         result = handle.result()
-    with open(args.output, "wb") as file:  # numpy would add an ending to a bare name
+    with open(args.output, "wb") as file:  # np.save would add an ending to the name
         np.save(file, result.codes)
     if args.alignment_output is not None and result.alignment is not None:
         with open(args.alignment_output, "wb") as file:
@@ -164,7 +166,7 @@ def _request(args: argparse.Namespace, engine: _core.Engine) -> Request:
 
 
 def _prior(text: str, engine: _core.Engine) -> AttentionPrior | Any:
-    """Knobs stand over the checkpoint's own, so that the quirks of its generation stay."""
+    """Options override the checkpoint's prior, whose other options stay."""
     from ttsrt_rt.inspection import default_prior
     from ttsrt_rt.request import AttentionPrior
 

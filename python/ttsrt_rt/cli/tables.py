@@ -1,4 +1,4 @@
-"""Plain tables for people."""
+"""Tables and sizes as text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["format_markdown", "format_memory", "format_size", "format_table"]
 
 
 def format_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Columns side by side; numbers stand right, words left."""
+    """Columns side by side, numbers aligned to the right, words to the left."""
     cells = [[str(cell) for cell in row] for row in rows]
     widths = [max(len(line[i]) for line in [list(header), *cells]) for i in range(len(header))]
     right = [all(isinstance(row[i], (int, float)) for row in rows) for i in range(len(header))]
@@ -28,13 +28,13 @@ def format_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str
 
 
 def format_markdown(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A table for a page; the first column stands left, the others right."""
+    """A Markdown table, the first column aligned to the left, the others to the right."""
     marks = ["---", *["---:"] * (len(header) - 1)]
     return "\n".join(f"| {' | '.join(map(str, row))} |" for row in [header, marks, *rows])
 
 
 def format_memory(info: ExecutorInfo) -> str:
-    """What an executor took, in one line."""
+    """The memory of an executor, in one line."""
     return (
         f"memory: weights {format_size(info.weight_bytes)}, caches and slots "
         f"{format_size(info.state_bytes)}, activations {format_size(info.activation_bytes)}"
@@ -42,7 +42,7 @@ def format_memory(info: ExecutorInfo) -> str:
 
 
 def format_size(num_bytes: int) -> str:
-    """Bytes as people read them: "1.5 MiB"."""
+    """Bytes in a readable unit: "1.5 MiB"."""
     size = float(num_bytes)
     for unit in ("B", "KiB", "MiB"):
         if size < 1024:

@@ -1,4 +1,4 @@
-"""What the commands' signatures share."""
+"""Types in the signatures of the commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`ttsrt validate ENGINE --golden FILE`: an engine against golden arrays, stage by stage."""
+"""`ttsrt validate ENGINE --golden FILE`: compares an engine with golden arrays."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def add_parser(commands: Subparsers) -> None:
         "--golden", required=True, metavar="CASE.RUN.npz", help="arrays of the original"
     )
     parser.add_argument(
-        "--case", metavar="CASE.json", help="knobs of its runs; default: beside the arrays"
+        "--case", metavar="CASE.json", help="options of its runs; default: beside the arrays"
     )
     parser.add_argument("--run_name", help="which run of the case; default: from the file's name")
     parser.add_argument(
         "--tolerance",
         type=float,
-        help="of a reduced precision: largest difference of hidden states, logits and alignment; "
-        "picks are told and not judged",
+        help="for a reduced precision: largest difference of hidden states, logits and alignment; "
+        "codes are reported but not judged",
     )
     parser.add_argument(
         "--max_steps", type=int, help="compare only so many decoder steps; default: all"
