@@ -14,6 +14,15 @@ import ttsrt_rt as rt
 DATA = Path(__file__).resolve().parent / "data" / "magpie"
 
 
+def source_of(case: str) -> Path:
+    """The golden checkpoint; skips the test in an sdist, which has only the smaller ones."""
+    paths = [DATA / f"{case}{end}" for end in (".nemo", ".ckpt")]
+    for path in paths:
+        if path.is_file():
+            return path
+    pytest.skip(f"needs {paths[0]} or {paths[1].name}, from a checkout")
+
+
 @pytest.fixture(scope="session")
 def checkpoint_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Case name -> converted checkpoint."""
@@ -21,13 +30,8 @@ def checkpoint_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], P
 
     def make(case: str) -> Path:
         if case not in made:
-            source = next(
-                DATA / f"{case}{end}"
-                for end in (".nemo", ".ckpt")
-                if (DATA / f"{case}{end}").is_file()
-            )
             made[case] = tmp_path_factory.mktemp(case) / "checkpoint"
-            rt.convert(source, made[case], progress=False)
+            rt.convert(source_of(case), made[case], progress=False)
         return made[case]
 
     return make

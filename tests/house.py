@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -14,11 +16,19 @@ def is_ours(folder: str) -> bool:
     return folder not in NOT_OURS and (folder == ".ci" or not folder.startswith("."))
 
 
+@cache
+def all_files() -> tuple[Path, ...]:
+    """Our files, without looking into folders that are not ours."""
+    found: list[Path] = []
+    for parent, folders, names in os.walk(ROOT):
+        folders[:] = [folder for folder in folders if is_ours(folder)]
+        found += [Path(parent, name) for name in names]
+    return tuple(sorted(path for path in found if path.is_file()))
+
+
 def files(*suffixes: str) -> Iterator[Path]:
-    for path in sorted(ROOT.rglob("*")):
-        parts = path.relative_to(ROOT).parts
-        if path.suffix in suffixes and path.is_file() and all(is_ours(part) for part in parts[:-1]):
-            yield path
+    """Our files with one of the suffixes, or all of them."""
+    return (path for path in all_files() if not suffixes or path.suffix in suffixes)
 
 
 def name_of(path: Path) -> str:

@@ -1,0 +1,28 @@
+"""What the sdist leaves out: every file over 1 MB, and nothing that is not there."""
+
+from __future__ import annotations
+
+import re
+
+from .house import ROOT, files, name_of
+
+MAX_BYTES = 1_000_000
+
+
+def excluded() -> list[str]:
+    """`sdist.exclude` of pyproject.toml; tomllib is not in Python 3.10."""
+    text = (ROOT / "pyproject.toml").read_text("utf-8")
+    listed = re.search(r"^sdist\.exclude = \[(.*?)\]", text, re.MULTILINE | re.DOTALL)
+    assert listed is not None
+    return re.findall(r'"([^"]+)"', listed.group(1))
+
+
+def test_every_large_file_is_excluded_by_its_name() -> None:
+    large = {name_of(path) for path in files() if path.stat().st_size > MAX_BYTES}
+    named = {name for name in excluded() if "." in name.rpartition("/")[2] and "/" in name}
+    assert named == large
+
+
+def test_the_rest_is_small_enough_to_ship() -> None:
+    left = [path for path in files() if name_of(path) not in excluded()]
+    assert sum(path.stat().st_size for path in left) < 25_000_000
