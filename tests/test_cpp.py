@@ -1,8 +1,10 @@
-"""Builds and runs the C++ tests (preset `release`): one pytest covers both languages."""
+"""Builds and runs the C++ tests: one pytest covers both languages."""
 
 from __future__ import annotations
 
 import os
+import re
+import runpy
 import shutil
 import subprocess
 import sysconfig
@@ -29,6 +31,45 @@ def run(*command: str) -> None:
     )
 
 
+def build(directory: Path | None, headers: str) -> Path:
+    """Builds the tests, where `pip install .` has built the library if it has; the program.
+
+    The library's files are compiled with the same commands there, so only the tests are compiled.
+    """
+    if directory is None or not (directory / "CMakeCache.txt").is_file():
+        run("cmake", "--preset", "release", f"-DCMAKE_PREFIX_PATH={headers}")
+        directory = ROOT / "build" / "release"
+        run("cmake", "--build", str(directory))
+        return directory / "tests" / "cpp" / "ttsrt_tests"
+    options = ["-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_INSTALL_LIBDIR=lib", "-DTTSRT_BUILD_TESTS=ON"]
+    options += ["-DTTSRT_KEEP_HEADERS=ON", f"-DCMAKE_PREFIX_PATH={headers}"]
+    cache = (directory / "CMakeCache.txt").read_text("utf-8")
+    compiler = re.search(r"^CMAKE_CXX_COMPILER:\w+=(.+)$", cache, re.MULTILINE)
+    if compiler is not None:
+        options += [f"-DCMAKE_CXX_COMPILER={compiler.group(1)}"]
+    run("cmake", "--fresh", "-S", ".", "-B", str(directory), "-G", "Ninja", *options)
+    run("cmake", "--build", str(directory), "--target", "ttsrt_tests")
+    return directory / "tests" / "cpp" / "ttsrt_tests"
+
+
+def run_tests(program: Path) -> None:
+    """Runs all tests in as many processes as there are cores, each of which takes its share."""
+    count = len(os.sched_getaffinity(0))
+    shards = [
+        subprocess.Popen(
+            [program, "--gtest_brief=1"],
+            env={**os.environ, "GTEST_TOTAL_SHARDS": str(count), "GTEST_SHARD_INDEX": str(index)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for index in range(count)
+    ]
+    for shard in shards:
+        output, _ = shard.communicate()
+        assert shard.returncode == 0, output[-8000:]
+
+
 def test_cpp() -> None:
     if not has_googletest():
         pytest.skip("GoogleTest is missing (Debian: libgtest-dev)")
@@ -38,7 +79,7 @@ def test_cpp() -> None:
             and shutil.which(tool, path=sysconfig.get_path("scripts")) is None
         ):
             pytest.skip(f"{tool} is missing (pip install '.[test]')")
+    kept_directory = runpy.run_path(str(ROOT / "scripts" / "build_directory.py"))["kept_directory"]
     headers = sysconfig.get_path("purelib")  # of nlohmann-json, where it came from PyPI
-    run("cmake", "--preset", "release", f"-DCMAKE_PREFIX_PATH={headers}")
-    run("cmake", "--build", "--preset", "release")
-    run("ctest", "--preset", "release", "--parallel", str(len(os.sched_getaffinity(0))))
+    with kept_directory() as directory:
+        run_tests(build(directory, headers))
