@@ -19,7 +19,7 @@ std::size_t padding_after(std::size_t bytes) {
 
 }  // namespace
 
-SafetensorsWriter::SafetensorsWriter(const std::string& path, const std::vector<Plan>& plans)
+SafetensorsWriter::SafetensorsWriter(const std::string& path, const std::vector<Entry>& entries)
     : path_(path), stream_(path, std::ios::binary | std::ios::trunc) {
   TTSRT_CHECK(FormatError, stream_.good(), path, ": can't be created");
   nlohmann::ordered_json header = nlohmann::ordered_json::object();
@@ -31,11 +31,11 @@ SafetensorsWriter::SafetensorsWriter(const std::string& path, const std::vector<
                     {"data_offsets", {offset, offset + bytes}}};
     offset += bytes;
   };
-  for (const Plan& plan : plans) {
-    std::size_t bytes = size_of(plan.dtype);
-    for (const std::int64_t size : plan.shape) bytes *= static_cast<std::size_t>(size);
+  for (const Entry& entry : entries) {
+    std::size_t bytes = size_of(entry.dtype);
+    for (const std::int64_t size : entry.shape) bytes *= static_cast<std::size_t>(size);
     sizes_.push_back(bytes);
-    place(plan.name, plan.dtype, plan.shape, bytes);
+    place(entry.name, entry.dtype, entry.shape, bytes);
     const std::size_t padding = padding_after(bytes);
     if (padding != 0) {
       place(message("pad.", sizes_.size()), DType::uint8, {static_cast<std::int64_t>(padding)},

@@ -17,14 +17,14 @@ namespace ttsrt {
 
 class SafetensorsWriter {
  public:
-  struct Plan {
+  struct Entry {
     std::string name;
     DType dtype = DType::float32;
     std::vector<std::int64_t> shape;
   };
 
-  // Writes the header for `plans`, in order. Throws FormatError if the file cannot be written.
-  SafetensorsWriter(const std::string& path, const std::vector<Plan>& plans);
+  // Writes the header for `entries`, in order. Throws FormatError if the file cannot be written.
+  SafetensorsWriter(const std::string& path, const std::vector<Entry>& entries);
   // Writes the bytes of the next tensor.
   void write(const std::byte* data, std::size_t bytes);
   // Flushes the file to disk; all tensors must have been written.

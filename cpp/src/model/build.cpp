@@ -104,7 +104,7 @@ std::vector<Piece> pieces_of(const Checkpoint& checkpoint, const model::PackItem
           {model::scales_of(item.weight), std::move(quantized.scales)}};
 }
 
-SafetensorsWriter::Plan plan_of(const ops::Weight& weight) {
+SafetensorsWriter::Entry entry_of(const ops::Weight& weight) {
   std::vector<std::int64_t> shape = {weight.rows, weight.cols};
   if (weight.layout == ops::Layout::panel16)
     shape = {ops::padded_rows(weight.rows), ops::padded_cols(weight)};
@@ -112,15 +112,15 @@ SafetensorsWriter::Plan plan_of(const ops::Weight& weight) {
   return {weight.name, weight.dtype, shape};
 }
 
-std::vector<SafetensorsWriter::Plan> plans_of(const std::vector<model::PackItem>& items) {
-  std::vector<SafetensorsWriter::Plan> plans;
+std::vector<SafetensorsWriter::Entry> entries_of(const std::vector<model::PackItem>& items) {
+  std::vector<SafetensorsWriter::Entry> entries;
   for (const model::PackItem& item : items) {
-    plans.push_back(plan_of(item.weight));
-    if (item.source.role == model::Role::data) plans.back().shape = item.source.shape;
+    entries.push_back(entry_of(item.weight));
+    if (item.source.role == model::Role::data) entries.back().shape = item.source.shape;
     if (item.weight.quantization != ops::Quantization::none)
-      plans.push_back(plan_of(model::scales_of(item.weight)));
+      entries.push_back(entry_of(model::scales_of(item.weight)));
   }
-  return plans;
+  return entries;
 }
 
 OrderedJson describe(const Checkpoint& checkpoint, const model::Limits& limits,
@@ -191,7 +191,7 @@ void write_engine(const Checkpoint& checkpoint, const fs::path& folder, const mo
   const model::QuantizationPlan quantization =
       model::resolve_quantization(options.quantization, options.group_size);
   const auto items = model::plan_engine(checkpoint.manifest, options.dtype, quantization);
-  SafetensorsWriter writer((folder / "weights.safetensors").string(), plans_of(items));
+  SafetensorsWriter writer((folder / "weights.safetensors").string(), entries_of(items));
   OrderedJson components = OrderedJson::object();
   std::int32_t done = 0;
   for (const auto& item : items) {

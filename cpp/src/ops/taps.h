@@ -1,4 +1,4 @@
-// The values that a trace keeps of a launch.
+// Records the values that a trace keeps of a launch.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// The numbers of flights: which are outstanding, and whose turn it is.
+// Numbers flights and checks that they are collected in order.
 #pragma once
 
 #include <cstdint>
@@ -14,14 +14,14 @@ class Tickets {
 
   std::int32_t outstanding() const { return static_cast<std::int32_t>(last_ - collected_); }
 
-  // The ticket of a new flight. Throws InternalError where `depth` are outstanding.
+  // Returns the ticket of a new flight. Throws InternalError if `depth` flights are outstanding.
   Ticket give() {
     TTSRT_CHECK(InternalError, outstanding() < depth_, "submit: ", outstanding(),
                 " flights are outstanding, of at most ", depth_);
     return ++last_;
   }
 
-  // Ends a flight. Throws InternalError unless it is the oldest outstanding.
+  // Ends a flight. Throws InternalError unless it is the oldest outstanding one.
   void take(Ticket ticket) {
     TTSRT_CHECK(InternalError, outstanding() > 0 && ticket == collected_ + 1, "collect: ticket ",
                 ticket, " isn't the oldest outstanding: ", outstanding(), " are, behind ticket ",

@@ -72,7 +72,7 @@ OUR_LAYER = re.compile(r"(\w+)\.layers\.(\d+)\.(\w+)")
 
 
 @dataclass(frozen=True)
-class PlannedTensor:
+class MappedTensor:
     """One tensor of the checkpoint to be written: our name, dtype tag, shape, and a function that
     reads its values.
     """
@@ -117,9 +117,9 @@ def source_names(name: str, tables: int) -> tuple[str, ...]:
     return (f"{STACKS[stack]}.{'position_embeddings' if rest == 'positions' else rest}.weight",)
 
 
-def plan_tensors(
+def map_tensors(
     model: MagpieModel, tensors: Mapping[str, LazyTensor], dtype: str | None, notices: list[str]
-) -> dict[str, PlannedTensor]:
+) -> dict[str, MappedTensor]:
     """Maps `tensors`, keyed by original names (see `normalize_names`), to those of the checkpoint.
 
     `dtype` casts floating-point weights; None keeps the dtype of the source.
@@ -129,18 +129,18 @@ def plan_tensors(
     """
     remaining = set(tensors)
     voice_rows = _voice_rows(model, tensors) if model.context == "voices" else 0
-    plan: dict[str, PlannedTensor] = {}
+    mapped: dict[str, MappedTensor] = {}
     missing: list[str] = []
     for name, shape in expected_tensors(model, voice_rows).items():
         if name == "voice_lengths":
-            plan[name] = _plan_voice_lengths(
+            mapped[name] = _map_voice_lengths(
                 tensors["baked_context_embedding_len"], shape, voice_rows
             )
             continue
         sources = (BAKED,) if name == "voices" else source_names(name, model.tables)
         missing += [source for source in sources if source not in tensors]
         if not missing:
-            plan[name] = _plan_tensor(name, shape, [tensors[source] for source in sources], dtype)
+            mapped[name] = _map_tensor(name, shape, [tensors[source] for source in sources], dtype)
         remaining.difference_update(sources)
     if missing:
         raise FormatError(f"{len(missing)} tensors are missing: {_some(missing)}")
@@ -157,7 +157,7 @@ def plan_tensors(
             remaining -= unused
     if remaining:
         raise FormatError(f"{len(remaining)} unexpected tensors: {_some(sorted(remaining))}")
-    return plan
+    return mapped
 
 
 def _some(names: list[str]) -> str:
@@ -165,9 +165,9 @@ def _some(names: list[str]) -> str:
     return shown + (", ..." if len(names) > 20 else "")
 
 
-def _plan_tensor(
+def _map_tensor(
     name: str, shape: tuple[int, ...], sources: list[LazyTensor], dtype: str | None
-) -> PlannedTensor:
+) -> MappedTensor:
     """Maps one tensor: a copy, or sources stacked along a new first axis; `voices` is reshaped."""
     stacked = name in STACKED_NAMES
     wanted = shape[1:] if stacked else shape
@@ -198,7 +198,7 @@ def _plan_tensor(
             whole[index] = part(source)
         return whole
 
-    return PlannedTensor(name, target, shape, read)
+    return MappedTensor(name, target, shape, read)
 
 
 def _scalar(tensors: Mapping[str, LazyTensor], name: str) -> int:
@@ -222,7 +222,7 @@ def _voice_rows(model: MagpieModel, tensors: Mapping[str, LazyTensor]) -> int:
     return rows
 
 
-def _plan_voice_lengths(source: LazyTensor, shape: tuple[int, ...], rows: int) -> PlannedTensor:
+def _map_voice_lengths(source: LazyTensor, shape: tuple[int, ...], rows: int) -> MappedTensor:
     """Maps the valid rows per voice, as int32. The values are small, so they are read and checked
     here, before the file is written.
     """
@@ -238,7 +238,7 @@ def _plan_voice_lengths(source: LazyTensor, shape: tuple[int, ...], rows: int) -
             f"got {int(lengths.min())}..{int(lengths.max())}"
         )
     values = lengths.astype(np.int32)
-    return PlannedTensor("voice_lengths", "int32", shape, lambda: values)
+    return MappedTensor("voice_lengths", "int32", shape, lambda: values)
 
 
 def check_dtype(dtype: str | None) -> None:

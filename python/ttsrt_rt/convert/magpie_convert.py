@@ -23,7 +23,7 @@ from ttsrt_rt.convert.archive import Weights, open_weights
 from ttsrt_rt.convert.checkpoint import FORMAT, FORMAT_VERSION, check_target, write_folder
 from ttsrt_rt.convert.fields import Block
 from ttsrt_rt.convert.lazy_tensor import Array, LazyTensor
-from ttsrt_rt.convert.magpie import PlannedTensor, check_dtype, normalize_names, plan_tensors
+from ttsrt_rt.convert.magpie import MappedTensor, check_dtype, map_tensors, normalize_names
 from ttsrt_rt.convert.magpie_config import read_model
 from ttsrt_rt.convert.magpie_defaults import read_defaults, window_prior
 from ttsrt_rt.convert.magpie_fork import is_fork_folder, read_fork_folder
@@ -109,7 +109,7 @@ def convert_magpie(
         if opened.window is not None:
             blocks["defaults"]["prior"] = to_json(window_prior(opened.window, model))
         _check_readable(blocks)
-        plan = plan_tensors(model, opened.tensors, dtype, reading.notices)
+        mapped = map_tensors(model, opened.tensors, dtype, reading.notices)
         for notice in reading.notices:
             LOGGER.warning("%s: %s", Path(source).name, notice)
         written = {
@@ -120,7 +120,7 @@ def convert_magpie(
             **blocks,
         }
         return write_folder(
-            output_dir, written, lambda path: _write(path, plan, progress), overwrite=overwrite
+            output_dir, written, lambda path: _write(path, mapped, progress), overwrite=overwrite
         )
 
 
@@ -136,17 +136,17 @@ def _describe_source(path: Path, block: Block) -> dict[str, str | None]:
     return {"file": path.name, **{name: _short_text(block.values.get(name)) for name in names}}
 
 
-def _write(path: Path, plan: Mapping[str, PlannedTensor], progress: bool) -> None:
-    with tqdm(total=len(plan), desc="convert", unit="tensor", disable=not progress) as bar:
+def _write(path: Path, mapped: Mapping[str, MappedTensor], progress: bool) -> None:
+    with tqdm(total=len(mapped), desc="convert", unit="tensor", disable=not progress) as bar:
 
         def steps() -> Iterator[tuple[str, tuple[str, tuple[int, ...], Any]]]:
-            for name, tensor in plan.items():
+            for name, tensor in mapped.items():
                 yield name, (tensor.dtype, tensor.shape, _counted(tensor, bar))
 
         write_safetensors(path, steps())
 
 
-def _counted(tensor: PlannedTensor, bar: tqdm[Any]) -> Any:
+def _counted(tensor: MappedTensor, bar: tqdm[Any]) -> Any:
     def read() -> Array:
         values = tensor.read()
         bar.update()

@@ -18,7 +18,7 @@ std::vector<std::byte> bytes_of(std::size_t count, int seed) {
   return bytes;
 }
 
-const std::vector<SafetensorsWriter::Plan> kPlans = {
+const std::vector<SafetensorsWriter::Entry> kEntries = {
     {"first", DType::float32, {3, 5}}, {"second", DType::bfloat16, {7}},
     {"scalar", DType::int64, {}},      {"none", DType::float16, {0, 4}},
     {"whole", DType::uint8, {64}},     {"last", DType::int8, {1}},
@@ -27,16 +27,16 @@ const std::vector<std::size_t> kSizes = {60, 14, 8, 0, 64, 1};
 
 TEST(SafetensorsWriter, RoundTrips) {
   const test::TempDir folder;
-  SafetensorsWriter writer(folder.file("a"), kPlans);
-  for (std::size_t i = 0; i < kPlans.size(); ++i)
+  SafetensorsWriter writer(folder.file("a"), kEntries);
+  for (std::size_t i = 0; i < kEntries.size(); ++i)
     writer.write(bytes_of(kSizes[i], static_cast<int>(i)).data(), kSizes[i]);
   writer.finish();
 
   const SafetensorsFile file(folder.file("a"));
-  for (std::size_t i = 0; i < kPlans.size(); ++i) {
-    const StoredTensor& stored = file.at(kPlans[i].name);
-    EXPECT_EQ(stored.dtype, kPlans[i].dtype);
-    EXPECT_EQ(stored.shape, kPlans[i].shape);
+  for (std::size_t i = 0; i < kEntries.size(); ++i) {
+    const StoredTensor& stored = file.at(kEntries[i].name);
+    EXPECT_EQ(stored.dtype, kEntries[i].dtype);
+    EXPECT_EQ(stored.shape, kEntries[i].shape);
     ASSERT_EQ(stored.bytes, kSizes[i]);
     EXPECT_EQ(std::vector<std::byte>(stored.data, stored.data + stored.bytes),
               bytes_of(kSizes[i], static_cast<int>(i)));
@@ -46,7 +46,7 @@ TEST(SafetensorsWriter, RoundTrips) {
 
 TEST(SafetensorsWriter, RequiresExactlyTheDeclaredTensors) {
   const test::TempDir folder;
-  SafetensorsWriter writer(folder.file("a"), kPlans);
+  SafetensorsWriter writer(folder.file("a"), kEntries);
   const auto bytes = bytes_of(61, 0);
   EXPECT_THROW(writer.write(bytes.data(), 61), InternalError);
   EXPECT_TRUE(
@@ -59,7 +59,7 @@ TEST(SafetensorsWriter, RequiresExactlyTheDeclaredTensors) {
 TEST(SafetensorsWriter, RefusesAPathItCannotWrite) {
   const test::TempDir folder;
   EXPECT_TRUE(test::throws_naming<FormatError>(
-      "can't be created", [&] { SafetensorsWriter(folder.file("no/such/folder"), kPlans); }));
+      "can't be created", [&] { SafetensorsWriter(folder.file("no/such/folder"), kEntries); }));
 }
 
 }  // namespace

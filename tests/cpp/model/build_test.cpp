@@ -25,7 +25,7 @@ class Build : public ::testing::Test {
   void make(const BuildOptions& options = {}) { build(checkpoint_, engine_, options); }
   test::TinyTensor& tensor(const std::string& name) {
     for (test::TinyTensor& of : tensors_) {
-      if (of.plan.name == name) return of;
+      if (of.entry.name == name) return of;
     }
     throw std::runtime_error("no tensor " + name);
   }
@@ -228,13 +228,13 @@ TEST_F(Build, TensorsMissingOrOfAnotherShape) {
   for (std::size_t i = 0; i < whole.size(); ++i) {
     tensors_ = whole;
     tensors_.erase(tensors_.begin() + static_cast<std::ptrdiff_t>(i));
-    EXPECT_TRUE(refuses(whole[i].plan.name + ": missing"));
+    EXPECT_TRUE(refuses(whole[i].entry.name + ": missing"));
     tensors_ = whole;
-    tensors_[i].plan.shape.push_back(1);
-    EXPECT_TRUE(refuses(whole[i].plan.name + ": expected"));
+    tensors_[i].entry.shape.push_back(1);
+    EXPECT_TRUE(refuses(whole[i].entry.name + ": expected"));
   }
   tensors_ = whole;
-  tensor("final_proj").plan.shape = {8, 40};
+  tensor("final_proj").entry.shape = {8, 40};
   EXPECT_TRUE(refuses("final_proj: expected [40, 8], got [8, 40]"));
 }
 

@@ -85,7 +85,7 @@ inline std::int64_t count_of(const std::vector<std::int64_t>& shape) {
 
 // A tensor of the checkpoint to be written.
 struct TinyTensor {
-  SafetensorsWriter::Plan plan;
+  SafetensorsWriter::Entry entry;
   std::vector<float> values;         // float32
   std::vector<std::int32_t> counts;  // int32
 };
@@ -96,13 +96,13 @@ inline std::vector<TinyTensor> tiny_tensors(const Json& config) {
   std::vector<TinyTensor> tensors;
   for (const model::TensorSpec& spec : manifest.tensors()) {
     TinyTensor tensor;
-    tensor.plan = {spec.name, spec.dtype, spec.shape};
-    for (std::int64_t& size : tensor.plan.shape)
+    tensor.entry = {spec.name, spec.dtype, spec.shape};
+    for (std::int64_t& size : tensor.entry.shape)
       if (size == model::kAnySize) size = kTinyVoiceRows;
     if (spec.dtype == DType::int32) {
       tensor.counts = {2, 3};
     } else {
-      const auto count = static_cast<std::size_t>(count_of(tensor.plan.shape));
+      const auto count = static_cast<std::size_t>(count_of(tensor.entry.shape));
       tensor.values = random_vector(count, tensors.size() + 1, 0.3F);
     }
     tensors.push_back(std::move(tensor));
@@ -114,11 +114,11 @@ inline void write_checkpoint(const std::string& folder, const Json& config,
                              const std::vector<TinyTensor>& tensors) {
   std::filesystem::create_directories(folder);
   write_file(folder + "/config.json", config.dump());
-  std::vector<SafetensorsWriter::Plan> plans;
-  for (const TinyTensor& tensor : tensors) plans.push_back(tensor.plan);
-  SafetensorsWriter writer(folder + "/model.safetensors", plans);
+  std::vector<SafetensorsWriter::Entry> entries;
+  for (const TinyTensor& tensor : tensors) entries.push_back(tensor.entry);
+  SafetensorsWriter writer(folder + "/model.safetensors", entries);
   for (const TinyTensor& tensor : tensors) {
-    if (tensor.plan.dtype == DType::int32) {
+    if (tensor.entry.dtype == DType::int32) {
       writer.write(reinterpret_cast<const std::byte*>(tensor.counts.data()),
                    4 * tensor.counts.size());
     } else {

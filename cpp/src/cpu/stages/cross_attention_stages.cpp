@@ -1,4 +1,4 @@
-// Cross-attention over keys and values that stay with a slot, its scores, and the prior.
+// Cross-attention over the keys and values stored in a slot, with its scores and the prior.
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -49,8 +49,7 @@ bool names_layer(std::uint64_t layers, std::int32_t layer) {
   return layer < 64 && ((layers >> layer) & 1U) != 0;
 }
 
-// A unit is a row with all its heads, so that the mean over heads that goes to the scores has one
-// order.
+// A unit is a row with all its heads, so that the mean over heads in the scores has a fixed order.
 class CrossAttentionStage : public Stage {
  public:
   CrossAttentionStage(const Site& site, const ops::CrossAttention& op, const Rows& q,
@@ -63,7 +62,7 @@ class CrossAttentionStage : public Stage {
            sizeof(float);
   }
 
-  // Rows are balanced by the positions they see.
+  // Rows are distributed by the number of positions that they attend to.
   void run(const Worker& worker) override {
     const Launch& launch = *site_.launch;
     std::int64_t cost = 0;
@@ -90,7 +89,7 @@ class CrossAttentionStage : public Stage {
     return site_.slots->rules[static_cast<std::size_t>(segment.slot)];
   }
 
-  // Positions that a row sees: none where it is unconditional.
+  // Returns the positions that a row attends to; an unconditional row has none.
   std::int32_t length_of(const step::Segment& segment) const {
     if (segment.branch == step::Branch::unconditional) return 0;
     const rules::SlotRules& rules = rules_of(segment);
@@ -126,8 +125,8 @@ class CrossAttentionStage : public Stage {
                                                                             : scores_.row(draw);
   }
 
-  // Fills `weights` with the prior's logarithms where it acts: added to the scores before the
-  // softmax they multiply the probabilities, and no sum can vanish.
+  // Fills `weights` with logarithms of the prior, if it acts. They are added to the scores before
+  // the softmax, which multiplies the probabilities, and no sum of probabilities can become zero.
   const float* prior_of(const step::Segment& segment, const rules::SlotRules& rules,
                         float* weights) const {
     const rules::SlotState& state = site_.slots->states[static_cast<std::size_t>(segment.slot)];

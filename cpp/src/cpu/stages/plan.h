@@ -1,4 +1,4 @@
-// What the lowering of a Program shares: where stages go, and the buffers they need.
+// The state of lowering a Program to stages: the stages so far, and the buffers that they need.
 #pragma once
 
 #include <vector>
@@ -15,10 +15,11 @@ struct Plan {
   ops::ProgramLimits limits;
   Stages stages;
   std::vector<AlignedBuffer> buffers;
-  // Packed inputs of products: one buffer for all, allocated when every product is known.
+  // Packed inputs of products, in one buffer for all, which is allocated when every product is
+  // known.
   std::uint32_t* packed = nullptr;
   std::size_t packed_room = 0;
-  // Keys and values of segments that keep nothing in the cache: one buffer for all layers.
+  // Keys and values of segments that do not use the cache, in one buffer for all layers.
   std::byte* segment_blocks = nullptr;
   std::int64_t segment_room = 0;  // bytes
 

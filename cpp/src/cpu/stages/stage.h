@@ -1,5 +1,5 @@
-// A stage: one piece of a compiled Program that all threads of the team run together, with a
-// barrier behind it.
+// A stage is one part of a compiled Program that all threads of the team run together, with a
+// barrier after it.
 #pragma once
 
 #include <algorithm>
@@ -17,21 +17,22 @@
 
 namespace ttsrt::cpu {
 
-// One launch, laid out for the stages by Executable::prepare. The vectors are sized once, by the
-// limits.
+// One launch, prepared for the stages by Executable::prepare. The vectors are allocated once, for
+// the limits of the Program.
 struct Launch {
   const step::RowBatch* batch = nullptr;
   std::int32_t rows = 0;
   std::int32_t draws = 0;
-  // Every segment is one row and continues no other: no row needs another's key of this launch.
+  // Whether every segment is one row and continues no other segment, so that no row needs the key
+  // of another row of this launch.
   bool has_single_rows = false;
   std::vector<std::int32_t> segment_of;  // [rows]
-  std::vector<std::int32_t> draw_of;     // [rows] whose conditional row it is, or -1
+  std::vector<std::int32_t> draw_of;     // [rows] draw whose conditional row this is, or -1
   std::vector<std::int32_t>
-      first_block;  // [segments + 1] of the blocks that hold a segment's rows alone
-  // Picks: the rows of draws that use the local transformer, each branch one.
-  std::int32_t picks = 0;               // draws among them
-  std::int32_t pick_rows = 0;           // rows among them
+      first_block;  // [segments + 1] first of the blocks that hold only this segment's rows
+  // Picks are the draws that use the local transformer, with a row for each branch.
+  std::int32_t picks = 0;               // number of these draws
+  std::int32_t pick_rows = 0;           // number of their rows
   std::vector<std::int32_t> pick_draw;  // [picks]
   std::vector<std::int32_t>
       pick_first;  // [picks] place of the conditional row; the unconditional one follows
@@ -44,15 +45,15 @@ struct Launch {
   }
 };
 
-// What a thread brings to a stage.
+// The data that a thread passes to a stage.
 struct Worker {
   std::int32_t thread = 0;
   std::int32_t num_threads = 1;
-  std::byte* scratch = nullptr;  // as many bytes as the hungriest stage asked for
-  std::int32_t pass = 0;         // of the loop of stages around this one
+  std::byte* scratch = nullptr;  // as many bytes as the largest scratch_bytes()
+  std::int32_t pass = 0;         // pass of the enclosing loop of stages
 };
 
-// Whether a segment goes on where the one before it in the launch ends.
+// Whether a segment continues where the previous one in the launch ends.
 inline bool continues(const std::vector<step::Segment>& segments, std::size_t index) {
   if (index == 0) return false;
   const step::Segment& before = segments[index - 1];
@@ -66,18 +67,18 @@ struct Range {
   std::int64_t end = 0;
 };
 
-// The thread's share of [0, count): fixed by count and team alone.
+// Returns the thread's share of [0, count), which depends only on count and on the team.
 inline Range share_of(std::int64_t count, const Worker& worker) {
   return {count * worker.thread / worker.num_threads,
           count * (worker.thread + 1) / worker.num_threads};
 }
 
-// What stages read besides the launch; outlives them.
+// The environment of stages, which outlives them.
 struct Site {
   const Kernels* kernels = nullptr;
   Slots* slots = nullptr;
   Launch* launch = nullptr;
-  SharedRange* ranges = nullptr;  // of each thread, empty between stages
+  SharedRange* ranges = nullptr;  // one per thread, empty between stages
 };
 
 class Stage;
@@ -86,27 +87,27 @@ using Stages = std::vector<std::unique_ptr<Stage>>;
 class Stage {
  public:
   virtual ~Stage() = default;
-  // What it does, for profiles: "linear 2304 x 768 bfloat16".
+  // Describes the stage for profiles: "linear 2304 x 768 bfloat16".
   virtual std::string label() const = 0;
   // Whether this launch needs the stage; every thread gets the same answer.
   virtual bool is_needed() const { return true; }
   // Runs this thread's share.
   virtual void run(const Worker& worker) = 0;
   virtual std::size_t scratch_bytes() const { return 0; }
-  // A loop has stages of its own, run `passes` times instead of run().
+  // A loop returns stages here, which run `passes()` times instead of run().
   virtual const Stages* body() const { return nullptr; }
   virtual std::int32_t passes() const { return 0; }
 
   StageClock clock;
 };
 
-// A run-time activation: rows of floats at a fixed place.
+// A run-time activation: rows of floats at a fixed address.
 struct Rows {
   float* data = nullptr;
   std::int64_t stride = 0;  // floats from row to row
   std::int64_t width = 0;
 
-  // Of rows that are there. NOLINTNEXTLINE(clang-analyzer-core.NullPointerArithm)
+  // Must not be called on absent rows. NOLINTNEXTLINE(clang-analyzer-core.NullPointerArithm)
   float* row(std::int64_t index) const { return data + index * stride; }
 };
 

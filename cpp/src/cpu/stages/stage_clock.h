@@ -1,7 +1,7 @@
-// Times of one stage, kept by the threads that run it and read by any other.
+// Times of one stage, recorded by the threads that run it and read by any thread.
 //
-// Decided: every thread has a place of its own and is the only one to write there, so plain loads
-// and stores of atomics do; a reader sees each number whole, and all of them about as of now.
+// Every thread writes only its own entry, so relaxed loads and stores of atomics suffice: a reader
+// gets each number intact, and all numbers approximately of the same moment.
 #pragma once
 
 #include <atomic>
@@ -12,13 +12,14 @@ namespace ttsrt::cpu {
 
 class StageClock {
  public:
-  // Keeps nothing before this.
+  // Starts recording.
   void start(std::int32_t num_threads) {
     threads_ = std::vector<Thread>(static_cast<std::size_t>(num_threads));
   }
   bool is_kept() const { return !threads_.empty(); }
 
-  // By each thread after a run: how long it worked, and how long until all had.
+  // Called by each thread after a run, with its working time and the time until all threads had
+  // finished.
   void add(std::int32_t thread, double busy_seconds, double seconds) {
     Thread& at = threads_[static_cast<std::size_t>(thread)];
     grow(at.busy_seconds, busy_seconds);
@@ -27,7 +28,7 @@ class StageClock {
   }
 
   std::uint64_t runs() const { return threads_[0].runs.load(std::memory_order_relaxed); }
-  // Means over threads.
+  // These are means over threads.
   double seconds() const { return mean(&Thread::seconds); }
   double busy_seconds() const { return mean(&Thread::busy_seconds); }
 

@@ -26,7 +26,7 @@ Seen memory_rows(const CrossAttention& op, Slot& slot, State& state) {
   return seen;
 }
 
-// The prior's weights over the text for a segment's rows; empty: none acts.
+// Returns the prior's weights over the text for a segment's rows; empty if no prior acts.
 std::vector<double> prior_weights(const CrossAttention& op, const step::Segment& segment,
                                   const Slot& slot) {
   const rules::PriorRules& prior = slot.rules.prior;
@@ -51,8 +51,8 @@ void weigh(const std::vector<double>& weights, std::vector<double>& probabilitie
   for (double& probability : probabilities) probability /= sum;
 }
 
-// The row of `scores` this row adds to, or null: conditional rows of draws, in layers that find the
-// focus.
+// Returns the row of `scores` to which this row adds, or null. Only conditional rows of draws add
+// to scores, in layers that estimate the focus.
 float* scores_of(const CrossAttention& op, const step::Segment& segment, std::int32_t row,
                  Run& at) {
   if (op.scores == kNoBuffer || op.memory != Memory::text) return nullptr;
@@ -70,7 +70,7 @@ float* scores_of(const CrossAttention& op, const step::Segment& segment, std::in
 struct RowOut {
   float* out = nullptr;      // [heads * head_dim]
   float* scores = nullptr;   // [max_text_len] or none
-  double score_share = 0.0;  // what one head's probability counts
+  double score_share = 0.0;  // factor of one head's probabilities
 };
 
 void cross_attend(const HeadShape& shape, const float* q, const Seen& seen,

@@ -1,4 +1,4 @@
-// Rows from ids, vectors and the slots: EmbedRows and StoreContext.
+// EmbedRows and StoreContext: rows from ids, from vectors and from the slots.
 #include <algorithm>
 #include <vector>
 
@@ -9,7 +9,7 @@
 namespace ttsrt::ops::reference {
 namespace {
 
-// The mean over the tables of one stack of codes [codebooks], summed in the tables' order.
+// Writes the mean over the tables of one stack of codes [codebooks], summed in the order of tables.
 void embed_codes(const EmbedRows& op, const std::int32_t* codes, std::int64_t dim, float* out) {
   const WeightReader tables(op.code_tables);
   std::fill(out, out + dim, 0.0F);
@@ -37,7 +37,7 @@ const Weight& table_of(const std::vector<Weight>& tables, std::int32_t table, co
   return tables[static_cast<std::size_t>(table)];
 }
 
-// Row `i` of a segment, before positions.
+// Writes row `i` of a segment, without positions.
 void embed_row(const EmbedRows& op, Run& at, const step::Segment& segment, std::int32_t i,
                std::int64_t dim, float* out) {
   const bool needs_ids = segment.input == step::Input::codes || segment.input == step::Input::ids;

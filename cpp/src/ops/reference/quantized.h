@@ -1,4 +1,4 @@
-// Products of quantized weights, plainly: the same whole numbers as any backend's, sums in double.
+// Plain products of quantized weights: the same integers as in any backend, with sums in double.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 
 namespace ttsrt::ops::reference {
 
-// x [rows, K] W^T -> [rows, N].
+// Returns x [rows, K] W^T as [rows, N].
 std::vector<double> quantized_product(const Weight& weight, const float* x, std::int64_t rows);
 
 }  // namespace ttsrt::ops::reference

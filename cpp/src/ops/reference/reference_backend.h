@@ -1,9 +1,10 @@
-// The plain form of every op: a Backend that interprets a Program op by op. Every test's oracle.
+// The plain form of every op: a Backend that interprets a Program op by op. Tests compare other
+// backends with it.
 //
-// Decided: obvious loops, dot products and softmax in double, one thread. A flight runs when it is
-// collected (and allocates scratch), so that what a launch points to is read as late as a device
-// might read it. To show reads of what was never written, activations start each launch, and
-// caches and memories start their life, as NaN.
+// It uses simple loops, dot products and softmax in double, and one thread. A flight runs when it
+// is collected (and allocates scratch memory), so that the data of a launch is read as late as a
+// device might read it. Activations are filled with NaN before each launch, and caches and memories
+// when they are created, so that reads of unwritten values show.
 #pragma once
 
 #include <cstdint>
@@ -13,11 +14,11 @@
 
 namespace ttsrt::ops {
 
-// For tests of what a pipeline needs.
+// Options for tests of pipelining.
 struct ReferenceOptions {
   std::int32_t pipeline_depth = 1;
-  bool runs_at_submit =
-      false;  // outcomes wait in their flights, as a device that runs ahead has it
+  // Runs a flight at submit; its outcome then waits in the flight, as on a device that runs ahead.
+  bool runs_at_submit = false;
 };
 
 std::unique_ptr<Backend> make_reference_backend(const ReferenceOptions& options = {});

@@ -1,4 +1,4 @@
-// Reads a stored weight one value at a time, whatever its type and layout.
+// Reads a stored weight of any type and layout, one value at a time.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,7 @@ class WeightReader {
                 static_cast<int>(weight.dtype));
   }
 
-  // The value at (row, col) of the logical [rows, cols].
+  // Returns the value at (row, col) of the logical [rows, cols].
   float at(std::int64_t row, std::int64_t col) const {
     TTSRT_CHECK(InternalError, row >= 0 && row < weight_.rows && col >= 0 && col < weight_.cols,
                 weight_.name, ": (", row, ", ", col, ") is outside [", weight_.rows, ", ",
@@ -35,8 +35,8 @@ class WeightReader {
   }
 
  private:
-  // Panels of 16 outputs; inside, steps of 4 bytes of K (two bfloat16, else one value), 16 outputs
-  // side by side.
+  // Returns the index in panels of 16 outputs. A panel has steps of K with 4 bytes (two bfloat16,
+  // or else one value) for each of the 16 outputs.
   std::int64_t panel_index(std::int64_t row, std::int64_t col) const {
     const std::int64_t begin = row / kPanel * kPanel * padded_cols(weight_);
     const std::int64_t lane = row % kPanel;
