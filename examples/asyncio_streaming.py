@@ -1,4 +1,4 @@
-"""Streams several requests from one asyncio program; one is left early, which frees its place.
+"""Streams several requests from one asyncio program; leaving one stream early frees its slot.
 
 python examples/asyncio_streaming.py ENGINE
 """
