@@ -21,10 +21,10 @@ class ManifestTest : public ::testing::Test {
     manifest_.add_data("lengths", {2}, DType::int32);
   }
 
-  SafetensorsFile file(const std::vector<SafetensorsWriter::Plan>& plans) const {
+  SafetensorsFile file(const std::vector<SafetensorsWriter::Entry>& entries) const {
     const std::string path = folder_.file("model.safetensors");
-    SafetensorsWriter writer(path, plans);
-    for (const SafetensorsWriter::Plan& plan : plans) {
+    SafetensorsWriter writer(path, entries);
+    for (const SafetensorsWriter::Entry& plan : entries) {
       std::size_t bytes = size_of(plan.dtype);
       for (const std::int64_t size : plan.shape) bytes *= static_cast<std::size_t>(size);
       writer.write(std::vector<std::byte>(bytes).data(), bytes);
@@ -34,9 +34,9 @@ class ManifestTest : public ::testing::Test {
   }
 
   Manifest manifest_;
-  const SafetensorsWriter::Plan matrix_ = {"matrix", DType::bfloat16, {3, 2}};
-  const SafetensorsWriter::Plan voices_ = {"voices", DType::float32, {2, 7, 4}};
-  const SafetensorsWriter::Plan lengths_ = {"lengths", DType::int32, {2}};
+  const SafetensorsWriter::Entry matrix_ = {"matrix", DType::bfloat16, {3, 2}};
+  const SafetensorsWriter::Entry voices_ = {"voices", DType::float32, {2, 7, 4}};
+  const SafetensorsWriter::Entry lengths_ = {"lengths", DType::int32, {2}};
 
  private:
   test::TempDir folder_;
