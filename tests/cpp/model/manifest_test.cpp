@@ -24,9 +24,9 @@ class ManifestTest : public ::testing::Test {
   SafetensorsFile file(const std::vector<SafetensorsWriter::Entry>& entries) const {
     const std::string path = folder_.file("model.safetensors");
     SafetensorsWriter writer(path, entries);
-    for (const SafetensorsWriter::Entry& plan : entries) {
-      std::size_t bytes = size_of(plan.dtype);
-      for (const std::int64_t size : plan.shape) bytes *= static_cast<std::size_t>(size);
+    for (const SafetensorsWriter::Entry& entry : entries) {
+      std::size_t bytes = size_of(entry.dtype);
+      for (const std::int64_t size : entry.shape) bytes *= static_cast<std::size_t>(size);
       writer.write(std::vector<std::byte>(bytes).data(), bytes);
     }
     writer.finish();
