@@ -36,7 +36,7 @@ INCLUDES = {
     "cpp/src/step": ["ttsrt/", "core/", "step/", "rules/"],
     "cpp/src/cpu": ["ttsrt/", "core/", "rules/", "step/", "ops/", "cpu/"],
     "cpp/src/cuda": ["ttsrt/", "core/", "rules/", "step/", "ops/", "cuda/"],
-    "cpp/src/model": ["ttsrt/", "core/", "rules/", "step/", "ops/", "model/"],
+    "cpp/src/model": ["ttsrt/", "core/", "rules/", "step/", "ops/", "decode/", "model/"],
     "cpp/src/decode": ["ttsrt/", "core/", "step/", "rules/", "decode/"],
     "cpp/src/executor": [
         "ttsrt/",
@@ -44,6 +44,7 @@ INCLUDES = {
         "step/",
         "decode/",
         "executor/",
+        "model/itineraries.h",
         "model/network.h",
         "backends.h",
     ],
@@ -159,6 +160,22 @@ def test_no_backend_switch_above_ops() -> None:
         name_of(path)
         for path in cpp_files()
         if name_of(path).startswith(above) and switch.search(path.read_text("utf-8"))
+    ]
+    assert not wrong, wrong
+
+
+def test_only_families_name_families() -> None:
+    """What walks itineraries and runs Programs serves every family alike."""
+    families = {path.name for path in (ROOT / "cpp" / "src" / "model").iterdir() if path.is_dir()}
+    assert "magpie" in families
+    name = re.compile(rf"\b({'|'.join(sorted(families))})\b", re.IGNORECASE)
+    rooms = tuple(f"cpp/src/{room}/" for room in ("executor", "step", "ops", "cpu", "rules"))
+    wrong = [
+        f"{name_of(path)}: {found.group()}"
+        for path in cpp_files()
+        if name_of(path).startswith(rooms)
+        for found in [name.search(path.read_text("utf-8"))]
+        if found
     ]
     assert not wrong, wrong
 

@@ -2,11 +2,10 @@
 // its slot. A family writes it (model/family.h); the executor walks it by counts and never asks
 // which family it runs.
 //
-//   magpie   encode_text, [encode_context] -> prefill (conditional), prefill (unconditional, shared
-//            by length) -> decode*
-//   t3       prefill x2 over a shared voice prefix -> decode*
-//   llm      prefill -> decode*
-//   codec    frames*, following decode while it goes on
+//   an encoder-decoder   encode -> prefill of both branches, one shared by length -> decode*
+//   a prefix decoder     prefill of both branches over a shared voice -> decode*
+//   flow matching        encode -> flow x k -> vocoder
+//   a codec              frames*, following decode while it goes on
 #pragma once
 
 #include <cstdint>

@@ -122,7 +122,13 @@ def test_limits_are_those_of_the_library() -> None:
     model = ROOT / "cpp" / "src" / "model"
     constants: dict[str, Any] = {}
     theirs = ""
-    for name in ("config.h", "config.cpp", "defaults.cpp"):
+    for name in (
+        "config.h",
+        "config.cpp",
+        "magpie/config.h",
+        "magpie/config.cpp",
+        "magpie/defaults.cpp",
+    ):
         theirs += (model / name).read_text()
     for name, value in re.findall(r"constexpr std::int\w+ (k\w+) = ([^;]+);", theirs):
         constants[name] = eval(value, {})
