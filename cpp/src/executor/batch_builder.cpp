@@ -151,6 +151,7 @@ class Builder {
   }
 
   void read(Segment& segment, const Sequence& sequence, std::int32_t frame) const {
+    feed(segment, RowSource{}, 0, 0);  // nothing of the rows before them
     segment.input = Input::codes;
     segment.ids = sequence.stacks.data() + site_.facts.stack_codes() +
                   std::int64_t{frame} * site_.facts.codebooks;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "executor/batch_builder.h"
@@ -91,6 +92,35 @@ TEST_F(SoundBatches, AStopReadsFramesOfAnother) {
   EXPECT_EQ(codec(fourth)[0].position, 2);
   EXPECT_EQ(codec(fourth)[0].ids, sequence.stacks.data() + 6);
   EXPECT_EQ(ids_of(codec(fourth)[0], 2), (std::vector<std::int32_t>{40, 41}));
+}
+
+// Frames behind rows that the stop brings itself take nothing over from those.
+TEST_F(SoundBatches, FramesBehindRowsOfTheirOwnStop) {
+  step::RowSource warm_up = test::vector_rows(14, 4, 1.0F);
+  warm_up.position_table = 0;
+  warm_up.table = 1;
+  warm_up.kept_offset = 3;
+  PreparedRequest request = test::sound_request(5, 0);
+  request.itinerary.stops[2].rows = {warm_up};
+  const Sequence& sequence = at_.start(std::move(request));
+  const Launch first = at_.launch();
+  ASSERT_EQ(codec(first).size(), 1U);
+  EXPECT_EQ(codec(first)[0].rows, 12);  // as many as a launch takes
+  at_.commit(first, 20);
+  const Launch second = at_.launch();
+  ASSERT_EQ(codec(second).size(), 2U);
+  EXPECT_EQ(codec(second)[0].rows, 2);
+  EXPECT_EQ(codec(second)[0].first_position, 12);
+  const Segment& frame = codec(second)[1];
+  EXPECT_EQ(frame.rows, 1);
+  EXPECT_EQ(frame.position, 14);
+  EXPECT_EQ(frame.input, Input::codes);
+  EXPECT_EQ(frame.ids, sequence.stacks.data() + 2);
+  EXPECT_EQ(frame.vectors, nullptr);
+  EXPECT_EQ(frame.table, 0);
+  EXPECT_EQ(frame.position_table, -1);
+  EXPECT_EQ(frame.first_position, 0);
+  EXPECT_EQ(frame.kept_offset, 0);
 }
 
 // A voice prefix that both branches of a request begin with is computed once and forked twice.
