@@ -17,7 +17,9 @@ InflightBatchingStats carried(const Iteration& of) {
     }
   }
   for (const std::int32_t slot : of.order) {
-    const bool is_scheduled = of.slots[static_cast<std::size_t>(slot)]->is_scheduled;
+    const bool is_scheduled =
+        std::any_of(of.plan.items.begin(), of.plan.items.end(),
+                    [slot](const step::PlanItem& item) { return item.slot == slot; });
     ++(is_scheduled ? stats.num_scheduled_requests : stats.num_paused_requests);
   }
   stats.num_context_requests = std::max(stats.num_scheduled_requests - stats.num_gen_requests, 0);

@@ -103,7 +103,6 @@ TEST_F(StatsBookTest, ALaunchIsCountedByWhatItCarried) {
   at_.add(test::small_request());
   at_.add(test::small_request());
   const test::Launch launched = at_.launch();
-  at_.slots[2]->is_scheduled = false;
   at_.commit(launched);
   publish(launched.plan);
   const InflightBatchingStats carried = book_.snapshot().iterations.back().inflight_batching_stats;
@@ -112,6 +111,31 @@ TEST_F(StatsBookTest, ALaunchIsCountedByWhatItCarried) {
   EXPECT_EQ(carried.num_gen_requests, 2);
   EXPECT_EQ(carried.num_context_requests, 0);
   EXPECT_EQ(carried.num_ctx_tokens, 6);  // the second one's text and context
+}
+
+// With two launches in flight a later launch carries others: what is published is the one that was
+// collected.
+TEST_F(StatsBookTest, ALaunchIsCountedWhateverIsInFlightBehindIt) {
+  Request request = test::small_request();
+  request.max_frames = 1;
+  at_.add(request);
+  at_.add(request);
+  const test::Launch first = at_.launch();
+  at_.add(test::small_request());
+  const test::Launch second = at_.launch();  // the new one alone
+  ASSERT_EQ(second.plan.items.front().slot, 2);
+  at_.commit(first);
+  publish(first.plan);
+  InflightBatchingStats carried = book_.snapshot().iterations.back().inflight_batching_stats;
+  EXPECT_EQ(carried.num_scheduled_requests, 2);
+  EXPECT_EQ(carried.num_gen_requests, 2);
+  EXPECT_EQ(carried.num_paused_requests, 1);
+  at_.order = {2};
+  at_.commit(second);
+  publish(second.plan);
+  carried = book_.snapshot().iterations.back().inflight_batching_stats;
+  EXPECT_EQ(carried.num_scheduled_requests, 1);
+  EXPECT_EQ(carried.num_paused_requests, 0);
 }
 
 TEST_F(StatsBookTest, RequestsTellWhereTheyStand) {

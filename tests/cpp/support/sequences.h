@@ -108,6 +108,8 @@ struct Sequencer {
 
   // As Loop::book_launch.
   void book(const step::StepPlan& of) {
+    for (const std::int32_t slot : order)
+      slots[static_cast<std::size_t>(slot)]->is_scheduled = false;
     for (const step::PlanItem& item : of.items) {
       if (item.slot == step::kNobody) continue;
       executor::Sequence& sequence = *slots[static_cast<std::size_t>(item.slot)];
