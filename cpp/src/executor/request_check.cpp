@@ -16,8 +16,8 @@ void check_itinerary(const step::Itinerary& itinerary) {
   for (std::int32_t i = 0; i < count; ++i) {
     const step::Stop& stop = itinerary.stops[static_cast<std::size_t>(i)];
     for (const std::int32_t other : stop.follows)
-      TTSRT_CHECK(InternalError, other >= 0 && other < count && other != i, "itinerary: stop ", i,
-                  " follows stop ", other, " of ", count);
+      TTSRT_CHECK(InternalError, other >= 0 && other < i, "itinerary: stop ", i, " follows stop ",
+                  other, ", expected one before it");
     TTSRT_CHECK(InternalError,
                 stop.program >= 0 && stop.repeats >= 1 && stop.replays < count &&
                     stop.reads < count && stop.num_branches >= 1 && stop.num_branches <= 2,

@@ -71,7 +71,7 @@ struct Stop {
   std::optional<PrefixKey> shared;  // chunked: these rows are a shared prefix
   // Whole: evaluations, one per launch. Stepwise: steps at most; the rules may end it before.
   std::int32_t repeats = 1;
-  std::vector<std::int32_t> follows;  // stops of which every row must have run before
+  std::vector<std::int32_t> follows;  // earlier stops, of which every row must have run before
   // Chunked: a stepwise stop whose inputs so far are appended to these rows, all of which run again
   // before each of its steps (an attention prior that is recomputed). -1: none.
   std::int32_t replays = -1;

@@ -92,9 +92,10 @@ TEST(Prepare, AMalformedItineraryIsTheFamilysFault) {
   const Case cases[] = {
       {"1 to 8 stops, got 0", [](auto& of) { of.clear(); }},
       {"1 to 8 stops, got 9", [](auto& of) { of.resize(9); }},
-      {"stop 1 follows stop 3 of 3", [](auto& of) { of[1].follows = {3}; }},
-      {"stop 1 follows stop -1 of 3", [](auto& of) { of[1].follows = {-1}; }},
-      {"stop 2 follows stop 2 of 3", [](auto& of) { of[2].follows = {0, 2}; }},
+      {"stop 1 follows stop 3, expected", [](auto& of) { of[1].follows = {3}; }},
+      {"stop 1 follows stop -1, expected", [](auto& of) { of[1].follows = {-1}; }},
+      {"stop 2 follows stop 2, expected", [](auto& of) { of[2].follows = {0, 2}; }},
+      {"stop 0 follows stop 1, expected", [](auto& of) { of[0].follows = {1}; }},  // a circle
       {"stop 0 is malformed", [](auto& of) { of[0].program = -1; }},
       {"stop 1 is malformed", [](auto& of) { of[1].repeats = 0; }},
       {"stop 0 is malformed", [](auto& of) { of[0].replays = 3; }},
