@@ -171,7 +171,7 @@ void ThreadTeam::work(std::int32_t thread) {
   for (std::uint32_t seen = 0;;) {
     seen = job_.await_change(seen);
     if (is_closing_.load(std::memory_order_relaxed)) return;
-    take_part(thread);
+    run_thread(thread);
   }
 }
 
@@ -180,7 +180,7 @@ void ThreadTeam::run(Function function, void* context) {
   context_ = context;
   failing_.store(false, std::memory_order_relaxed);
   job_.set(job_.get() + 1);
-  if (take_part(0)) return;
+  if (run_thread(0)) return;
   std::exception_ptr error = std::move(error_);
   error_ = nullptr;
   std::rethrow_exception(error);
@@ -188,7 +188,7 @@ void ThreadTeam::run(Function function, void* context) {
 
 // Every thread ends a run with one more arrival. A thread that failed arrives at once, which stops
 // the others at their next barrier, or at this final arrival if there is no other barrier.
-bool ThreadTeam::take_part(std::int32_t thread) {
+bool ThreadTeam::run_thread(std::int32_t thread) {
   try {
     function_(context_, thread);
   } catch (const Stopped&) {

@@ -64,8 +64,8 @@ class ThreadTeam {
   void start_workers();
   void dismiss();  // ends the workers
   void work(std::int32_t thread);
-  bool take_part(std::int32_t thread);  // false: a thread has failed
-  bool arrive();                        // false: a thread failed before this barrier
+  bool run_thread(std::int32_t thread);  // false: a thread has failed
+  bool arrive();                         // false: a thread failed before this barrier
 
   std::int32_t num_threads_ = 1;
   std::vector<std::int32_t> cores_;  // the core of each thread, if pinned
