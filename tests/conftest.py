@@ -1,4 +1,4 @@
-"""Tiny engines made from the golden checkpoints, once for the whole run."""
+"""Fixtures with tiny engines of the golden checkpoints, built once for the whole run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DATA = Path(__file__).resolve().parent / "data" / "magpie"
 
 
 def source_of(case: str) -> Path:
-    """The golden checkpoint; skips the test in an sdist, which has only the smaller ones."""
+    """Returns the golden checkpoint; skips the test in an sdist, which has only small ones."""
     paths = [DATA / f"{case}{end}" for end in (".nemo", ".ckpt")]
     for path in paths:
         if path.is_file():
@@ -25,7 +25,7 @@ def source_of(case: str) -> Path:
 
 @pytest.fixture(scope="session")
 def checkpoint_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Case name -> converted checkpoint."""
+    """Maps a case name to its converted checkpoint."""
     made: dict[str, Path] = {}
 
     def make(case: str) -> Path:
@@ -39,7 +39,7 @@ def checkpoint_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], P
 
 @pytest.fixture(scope="session")
 def engine_of(checkpoint_of: Callable[[str], Path]) -> Callable[[str], Path]:
-    """Case name -> float32 engine."""
+    """Maps a case name to its float32 engine."""
 
     def make(case: str) -> Path:
         checkpoint = checkpoint_of(case)

@@ -1,4 +1,4 @@
-"""What the tests of the house's rules share: which files are ours."""
+"""Shared by the tests of the project's rules: the list of our files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def is_ours(folder: str) -> bool:
 
 @cache
 def all_files() -> tuple[Path, ...]:
-    """Our files, without looking into folders that are not ours."""
+    """Returns our files; folders that are not ours are not read."""
     found: list[Path] = []
     for parent, folders, names in os.walk(ROOT):
         folders[:] = [folder for folder in folders if is_ours(folder)]
@@ -27,7 +27,7 @@ def all_files() -> tuple[Path, ...]:
 
 
 def files(*suffixes: str) -> Iterator[Path]:
-    """Our files with one of the suffixes, or all of them."""
+    """Yields our files with one of the suffixes, or all of them if none is given."""
     return (path for path in all_files() if not suffixes or path.suffix in suffixes)
 
 

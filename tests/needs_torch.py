@@ -1,4 +1,4 @@
-"""Imported by tests that want PyTorch, before anything else that needs it.
+"""Tests that need PyTorch import this module first.
 
 Without PyTorch the importing test, or the whole module, is skipped and says how to get it. With
 `TTSRT_REQUIRE=torch` in the environment it fails instead.

@@ -1,4 +1,4 @@
-"""Where a checkout is built, and that a build backend uses it."""
+"""Tests the choice of a checkout's build directory, and that the build backend uses it."""
 
 from __future__ import annotations
 

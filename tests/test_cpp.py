@@ -1,4 +1,4 @@
-"""Builds and runs the C++ tests: one pytest covers both languages."""
+"""Builds and runs the C++ tests, so that one pytest run covers both languages."""
 
 from __future__ import annotations
 
@@ -32,9 +32,10 @@ def run(*command: str) -> None:
 
 
 def build(directory: Path | None, headers: str) -> Path:
-    """Builds the tests, where `pip install .` has built the library if it has; the program.
+    """Builds the tests and returns the program.
 
-    The library's files are compiled with the same commands there, so only the tests are compiled.
+    If `pip install .` has built the library, the tests are built in the same directory, where the
+    library's files are compiled with the same commands, so that only the tests are compiled.
     """
     if directory is None or not (directory / "CMakeCache.txt").is_file():
         run("cmake", "--preset", "release", f"-DCMAKE_PREFIX_PATH={headers}")
@@ -53,7 +54,7 @@ def build(directory: Path | None, headers: str) -> Path:
 
 
 def run_tests(program: Path) -> None:
-    """Runs all tests in as many processes as there are cores, each of which takes its share."""
+    """Runs all tests in as many processes as there are cores, with a share of the tests in each."""
     count = len(os.sched_getaffinity(0))
     shards = [
         subprocess.Popen(

@@ -1,6 +1,6 @@
-"""The rules of the house: who may include whom, how long things may be, what must not stand.
+"""Checks the project's rules: allowed includes, lengths of files and functions, forbidden text.
 
-A failure names the file and the rule. An exception needs its reason here.
+A failure names the file and the rule. Exceptions are listed here with their reasons.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pytest
 
 from .house import ROOT, files, is_ours, name_of
 
-# Folder (the longest prefix counts) -> what its files may include with quotes.
+# Folder -> prefixes that its files may include with quotes; the longest matching folder applies.
 INCLUDES = {
     "cpp/include": ["ttsrt/"],
     "cpp/src": [
@@ -165,7 +165,7 @@ def test_no_backend_switch_above_ops() -> None:
 
 
 def test_only_families_name_families() -> None:
-    """What walks itineraries and runs Programs serves every family alike."""
+    """The code that walks itineraries and runs Programs does not depend on a family."""
     families = {path.name for path in (ROOT / "cpp" / "src" / "model").iterdir() if path.is_dir()}
     assert "magpie" in families
     name = re.compile(rf"\b({'|'.join(sorted(families))})\b", re.IGNORECASE)
@@ -211,7 +211,7 @@ def python_function_lines(path: Path) -> Iterator[tuple[str, int]]:
 
 
 def without_comments_and_strings(text: str) -> str:
-    """The same lines, with what could hold a stray brace blanked out."""
+    """Returns the same lines with comments and literals, which may contain braces, blanked out."""
 
     def blank(match: re.Match[str]) -> str:
         return re.sub(r"[^\n]", " ", match.group())
@@ -221,7 +221,7 @@ def without_comments_and_strings(text: str) -> str:
 
 
 def cpp_function_lines(path: Path) -> Iterator[tuple[str, int]]:
-    """Outermost braces that follow a parameter list: functions, near enough."""
+    """Yields outermost braces that follow a parameter list, which are nearly all functions."""
     text = without_comments_and_strings(path.read_text("utf-8"))
     stack: list[tuple[str, int, str]] = []
     last = 0

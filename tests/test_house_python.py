@@ -1,4 +1,4 @@
-"""The rules of the Python package: who may import whom, and what it must not do."""
+"""Checks the rules of the Python package: allowed imports, and what its code must not do."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PYTHON_IMPORTS = {
 }
 RUN_TIME_PACKAGES = {"numpy", "yaml", "tqdm", "ttsrt_rt"}
 FOREIGN_PACKAGES = {"bench": {"matplotlib"}}
-# What the benchmarks outside the package may import beside those.
+# Packages that the benchmarks outside the package may also import.
 BENCH_PACKAGES = {"bench", "gguf", "matplotlib", "torch"}
 
 
@@ -47,7 +47,7 @@ def imported(tree: ast.Module) -> Iterator[tuple[str, ast.AST]]:
 
 
 def part_of(path: Path) -> str:
-    """The part of the package a module belongs to: its folder or its own name."""
+    """Returns the part of the package that a module belongs to: its folder or its own name."""
     return path.relative_to(ROOT / "python" / "ttsrt_rt").with_suffix("").parts[0]
 
 
@@ -68,15 +68,14 @@ def test_python_imports_follow_the_layers() -> None:
 
 
 def module_name(path: Path) -> str:
-    """`ttsrt_rt.cli.run` of python/ttsrt_rt/cli/run.py; a package's own name of its __init__.py."""
+    """Returns `ttsrt_rt.cli.run` for ttsrt_rt/cli/run.py, and the package for __init__.py."""
     parts = path.relative_to(ROOT / "python").with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 def imports_within_the_package() -> dict[str, set[str]]:
-    """Module -> the modules of the package it imports, also for type checkers or in functions.
-
-    `from package import name` imports the module `package.name` where there is one.
+    """Returns, for each module, the modules of the package that it imports, also in functions and
+    for type checkers. `from package import name` imports the module `package.name` if it exists.
     """
     trees = {module_name(path): ast.parse(path.read_text("utf-8")) for path in python_modules()}
     found: dict[str, set[str]] = {}
@@ -93,7 +92,7 @@ def imports_within_the_package() -> dict[str, set[str]]:
 
 
 def test_no_import_cycles() -> None:
-    """What a module imports, directly or not, doesn't import it."""
+    """No module imports itself, directly or through other modules."""
     imports = imports_within_the_package()
     # Everything is below the package itself, which imports names for its users.
     del imports["ttsrt_rt"]
@@ -126,7 +125,7 @@ def test_python_needs_only_what_it_says() -> None:
 
 
 def test_no_code_in_data() -> None:
-    """Nothing that could execute what a file says is even imported or called."""
+    """The package neither imports nor calls anything that could execute the contents of a file."""
     modules = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"}
     calls = {"eval", "exec", "compile", "__import__"}
     wrong = []

@@ -1,4 +1,4 @@
-"""What the sdist leaves out: every file over 1 MB, and nothing that is not there."""
+"""The sdist leaves out every file over 1 MB, and its exclusions name only existing files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MAX_BYTES = 1_000_000
 
 
 def excluded() -> list[str]:
-    """`sdist.exclude` of pyproject.toml; tomllib is not in Python 3.10."""
+    """Returns `sdist.exclude` of pyproject.toml. Python 3.10 has no tomllib."""
     text = (ROOT / "pyproject.toml").read_text("utf-8")
     listed = re.search(r"^sdist\.exclude = \[(.*?)\]", text, re.MULTILINE | re.DOTALL)
     assert listed is not None
