@@ -52,7 +52,7 @@ def build(
         FormatError: The checkpoint is not one.
     """
     from ttsrt_rt import _core
-    from ttsrt_rt.lower import set_options
+    from ttsrt_rt.native_request import set_options
 
     options = set_options(
         _core.BuildOptions(),

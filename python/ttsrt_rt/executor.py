@@ -16,7 +16,7 @@ from ttsrt_rt.arrays import float_matrix, id_matrix
 from ttsrt_rt.dispatcher import Dispatcher
 from ttsrt_rt.errors import CapacityError, ConfigError
 from ttsrt_rt.handle import Handle
-from ttsrt_rt.lower import lower_request, set_options
+from ttsrt_rt.native_request import set_options, to_native
 from ttsrt_rt.request import ArrayInput, Request
 from ttsrt_rt.result import Event, Result
 
@@ -261,7 +261,7 @@ class Executor:
         self.close()
 
     def _submit(self, request: Request) -> Handle:
-        return Handle(self._native.submit(lower_request(request)), self._dispatcher)
+        return Handle(self._native.submit(to_native(request)), self._dispatcher)
 
     def _generate_all(self, requests: list[Request]) -> list[Result]:
         """Keeps the queue as full as possible; results are in the order of requests."""

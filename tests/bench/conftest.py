@@ -1,4 +1,4 @@
-"""What the benchmarks share: whether this is the real run, the peaks, and the table at the end."""
+"""Fixtures of the benchmarks: whether they measure, the peaks, and the table at the end."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _PEAKS = pytest.StashKey[Peaks]()
 
 @pytest.fixture(scope="session")
 def is_real(pytestconfig: pytest.Config) -> bool:
-    """True shapes and real timing: only where benchmarks are asked for."""
+    """Whether real shapes are timed: only if benchmarks are asked for."""
     return bool(pytestconfig.getoption("benchmark_only"))
 
 
 @pytest.fixture(scope="session")
 def peaks(pytestconfig: pytest.Config, is_real: bool) -> Peaks:
-    """Of the default device with all its threads."""
+    """The peaks of the default device with all its threads."""
     found = measure_peaks(seconds=2.0 if is_real else 0.02)
     pytestconfig.stash[_PEAKS] = found
     return found

@@ -28,7 +28,7 @@ FEW = [1, 2, 8, 16]  # rows of decode: two a guided request
 MANY = [64, 512]  # rows of encoders and prefill
 SHAPES = [(2304, 768), (768, 768), (3072, 768), (768, 3072)]  # N, K of qkv, out, ffn
 ROUNDS = 7
-# A rounded input may round otherwise than the reference's.
+# An input may be rounded differently than the reference's.
 TOLERANCES = {"float32": 2e-5, "bfloat16": 1e-2}
 TOLERANCES |= dict.fromkeys(("w8a16", "w4a16", "w8a8", "w4a8"), 1e-2)
 TINY = {
@@ -72,7 +72,7 @@ def time_op(
         else:
             benchmark.disabled = True
             benchmark(run)
-        figures = bench.figures(min(times), peaks)  # the best, as the peaks are
+        figures = bench.figures(min(times), peaks)  # the best time, as for the peaks
         benchmark.extra_info.update(
             ops_per_round=iterations * bench.num_ops, options=options, **vars(figures)
         )
@@ -149,7 +149,7 @@ def test_pick_codes(time_op: Time, dtype: str, rows: int) -> None:
     )
 
 
-def test_families_are_all_here() -> None:
+def test_every_family_has_a_test() -> None:
     timed = {
         *("linear", "norm_linear", "layer_norm", "embed_rows", "self_attention"),
         *("cross_attention", "sample_codes", "pick_codes"),
@@ -157,7 +157,7 @@ def test_families_are_all_here() -> None:
     assert set(families()) == timed
 
 
-def test_what_cannot_be_run_is_refused() -> None:
+def test_an_op_that_cannot_run_is_refused() -> None:
     for bad in ({"rows": 0}, {"dtype": "int3"}, {"quantization": "w3"}, {"colour": 3}):
         with pytest.raises(ConfigError, match=next(iter(bad))):
             OpBench("linear", **bad)
@@ -173,7 +173,7 @@ def test_what_cannot_be_run_is_refused() -> None:
         OpBench("layer_norm", resident=True).run(0)
 
 
-def test_figures_take_the_nearer_wall() -> None:
+def test_figures_use_the_limit_that_takes_longer() -> None:
     peaks = Peaks("any", 1, 10.0, 60.0, 100.0, 200.0, 400.0)
     options = {"rows": 1, "outputs": 64, "inputs": 32}
     resident = OpBench("linear", resident=True, **options)

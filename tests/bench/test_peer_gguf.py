@@ -1,4 +1,4 @@
-"""What bench/peer_gguf.py writes of a checkpoint, with the writer of the format replaced."""
+"""The output of bench/peer_gguf.py for a checkpoint, with a fake writer of the format."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Types(enum.Enum):
 
 
 class Writer:
-    """Keeps what it is given."""
+    """Stores its arguments."""
 
     def __init__(self, path: Path, architecture: str) -> None:
         self.architecture = architecture
@@ -75,7 +75,7 @@ def test_a_checkpoint(
     tensors, fields = writer.tensors, writer.fields
     assert fields["magpie.decoder.n_layers"] == model.decoder.layers
     assert fields["magpie.sampling.max_decoder_steps"] == 12
-    assert fields["magpie.sampling.min_generated_frames"] > 12  # speech never ends by itself
+    assert fields["magpie.sampling.min_generated_frames"] > 12  # the end of speech is never sampled
     assert len(fields["magpie.tokenizer.tokens"]) == fields["magpie.tokenizer.vocab_size"]
     dim, ffn = model.dim, model.decoder.ffn_dim
     assert tensors["decoder.layers.0.self_attention.qkv_net.weight"] == ((3 * dim, dim), Types.Q8_0)

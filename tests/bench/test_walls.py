@@ -1,4 +1,4 @@
-"""The walls' arithmetic: bytes of a step, the limit t, verdicts, tables. No time is asserted."""
+"""Arithmetic of the walls: bytes of a step, the limit t, verdicts, tables. No time is asserted."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_verdicts() -> None:
     assert most.verdict(1.5) == "<= 1.5: met"
     assert most.verdict(1.8) == "<= 1.5: missed by 20 %"
     assert most.verdict(3.75) == "<= 1.5: missed, 2.5 times that"
-    assert most.verdict(1.501) == "<= 1.5: missed by 1 %"  # never by nothing
+    assert most.verdict(1.501) == "<= 1.5: missed by 1 %"  # never by 0 %
     assert least.verdict(0.8, 100, " %") == ">= 80 %: met"
     assert least.verdict(0.4, 100, " %") == ">= 80 %: missed by 50 %"
 
@@ -209,7 +209,7 @@ def iteration(ms: float, decoding: int, rows: int, frames: int) -> SimpleNamespa
     return SimpleNamespace(iter_latency_ms=ms, num_frames=frames, inflight_batching_stats=carried)
 
 
-def test_iterations_are_told_apart() -> None:
+def test_kinds_of_iterations_are_distinguished() -> None:
     found = [iteration(50, 0, 9, 0), iteration(30, 1, 9, 1), iteration(10, 2, 0, 4)]
     found += [iteration(10, 2, 0, 2), iteration(100, 1, 0, 1)]
     rate, others = crowds.split_iterations(found, 2)  # type: ignore[arg-type]
@@ -275,7 +275,7 @@ def test_work_of_a_phase(engine_of: Callable[[str], Path]) -> None:
 def tiny(
     checkpoint_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[str], Path]:
-    """Tiny checkpoints in place of those of true size, and as little measuring as there may be."""
+    """Tiny checkpoints instead of full-size ones, and the shortest measurements."""
     monkeypatch.setattr(step_turns, "_FRAMES", 4)
     monkeypatch.setattr(step_turns, "_TEXT_LEN", 12)
     monkeypatch.setattr(step_turns, "_CONTEXT_COLUMNS", 6)

@@ -1,4 +1,4 @@
-"""The other program's runner, beside a small script that prints what it prints."""
+"""Runs a small script that prints what the other program prints."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ print(json.dumps({{"threads": 2, "runs_detail": [run], "median": run}}))
 
 
 def write_model(path: Path, kind: int = 4) -> Path:
-    """The start of such a file: other keys, ours with type and value, and what follows."""
+    """The start of such a file: other keys, our key with type and value, and more keys."""
     value = struct.pack("<II", kind, 40)
     path.write_bytes(b"GGUF" + bytes(100) + KEY + value + b"next key" + bytes(50))
     return path
@@ -84,7 +84,7 @@ def test_prefill_cancels_out(tmp_path: Path) -> None:
         peer.step_ms(4, 2)
 
 
-def test_what_fails_is_told(tmp_path: Path) -> None:
+def test_a_failure_is_reported(tmp_path: Path) -> None:
     model = write_model(tmp_path / "v2607.f16.gguf")
     program = write_program(tmp_path / "cli", fails="yes")
     with pytest.raises(rt.InternalError, match="exit status 1: no such tensor"):

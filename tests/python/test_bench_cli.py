@@ -1,4 +1,4 @@
-"""`ttsrt bench`, as its users type it, on tiny engines."""
+"""The commands of `ttsrt bench` on tiny engines."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def samples(tmp_path: Path) -> Path:
     return path
 
 
-def test_run_writes_all_it_can(
+def test_run_writes_every_kind_of_output(
     engine_of: Callable[[str], Path],
     samples: Path,
     tmp_path: Path,
@@ -77,7 +77,7 @@ def test_run_open_and_with_a_voice(
         (["--voice", "0", "--dataset", "none.json"], "none.json: no such file"),
     ],
 )
-def test_mistakes_are_told_in_one_line(
+def test_a_mistake_gives_one_line(
     engine: Path,
     samples: Path,
     capsys: pytest.CaptureFixture[str],

@@ -1,4 +1,4 @@
-"""The command line, as its users type it."""
+"""The command line."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ def ids(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_whole_way(tmp_path: Path, ids: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_convert_build_and_run(
+    tmp_path: Path, ids: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     checkpoint, engine, codes = tmp_path / "ckpt", tmp_path / "engine", tmp_path / "codes.npy"
     assert main(["convert", str(DATA / "tinyhf.nemo"), str(checkpoint)]) == 0
     build = ["build", "--checkpoint_dir", str(checkpoint), "--output_dir", str(engine)]
@@ -92,7 +94,7 @@ def test_build_quantized(
     assert "none, w8a16, w4a16, w8a8, w4a8" in capsys.readouterr().err
 
 
-def test_run_prints_the_memory_it_took(
+def test_run_prints_its_memory(
     engine: Path, ids: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ["run", str(engine), "--text_ids", str(ids), "--voice", "0", "--max_frames", "4"]
@@ -132,12 +134,12 @@ def test_run_passes_every_option(
     assert asked.maskgit == rt.MaskGit(steps=2)
 
 
-def test_run_knobs_stand_over_the_checkpoints_prior(
+def test_options_override_the_checkpoints_prior(
     engine_of: Callable[[str], Path], ids: Path, tmp_path: Path
 ) -> None:
     engine = engine_of("tiny2503")
     own = rt.AttentionPrior(**json.loads((engine / "engine.json").read_text())["defaults"]["prior"])
-    assert own.suppress == "single" and not own.count_end  # quirks of 2503
+    assert own.suppress == "single" and not own.count_end  # behaviour of the 2503 generation
     np.save(tmp_path / "context.npy", np.ones((6, 4), np.int32))
     context = ["--context_codes", str(tmp_path / "context.npy")]
     for knobs, expected in (
@@ -165,7 +167,7 @@ def test_run_knobs_stand_over_the_checkpoints_prior(
         ([], "text"),
     ],
 )
-def test_mistakes_are_told_in_one_line(
+def test_a_mistake_gives_one_line(
     engine: Path,
     ids: Path,
     tmp_path: Path,
@@ -207,7 +209,7 @@ def test_inspect(
         ("generic", "w8a8", "w8a8 by multiply and add of 16 bits"),
     ],
 )
-def test_inspect_says_how_products_are_made(
+def test_inspect_describes_products(
     level: str,
     quantization: str,
     by: str,
@@ -243,7 +245,7 @@ def test_inspect_verifies(engine: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert "error" in capsys.readouterr().err
 
 
-def test_inspect_of_something_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_inspect_of_an_unknown_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", str(tmp_path)]) == 2
     assert "engine.json or config.json" in capsys.readouterr().err
 

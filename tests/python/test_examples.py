@@ -1,4 +1,4 @@
-"""The examples are built and run as their first lines say."""
+"""Builds and runs the examples with the commands in their first lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The executor from Python: one request, many, streams, asyncio, ends."""
+"""The executor from Python: one request, many, streams, asyncio, and how requests end."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_more_requests_than_the_queue_holds(engine: Path, text_ids: Ids) -> None
     assert [result.finish_reason != "error" for result in results] == [True] * 5
 
 
-def test_a_profile_says_where_the_time_went(engine: Path, text_ids: Ids) -> None:
+def test_a_profile_has_the_time_of_every_stage(engine: Path, text_ids: Ids) -> None:
     with rt.Executor(engine, device="cpu", profile=True) as executor:
         steps = executor.generate(request(text_ids)).metrics.steps
         stats = executor.stats()
@@ -168,21 +168,21 @@ def wait_until_idle(executor: rt.Executor) -> None:
     assert stats.num_active_requests == 0 and stats.num_queued_requests == 0
 
 
-def test_leaving_a_stream_frees_its_place(executor: rt.Executor, text_ids: Ids) -> None:
+def test_leaving_a_stream_frees_its_slot(executor: rt.Executor, text_ids: Ids) -> None:
     for event in executor.stream(request(text_ids, max_frames=200, min_frames=200)):
         assert not event.is_last
         break
     wait_until_idle(executor)
 
 
-def test_dropping_a_handle_frees_its_place(executor: rt.Executor, text_ids: Ids) -> None:
+def test_dropping_a_handle_frees_its_slot(executor: rt.Executor, text_ids: Ids) -> None:
     handle = executor.submit(request(text_ids, max_frames=200, min_frames=200))
     assert executor.stats().num_submitted > 0
     del handle
     wait_until_idle(executor)
 
 
-def test_cancel_keeps_what_was_made(executor: rt.Executor, text_ids: Ids) -> None:
+def test_cancel_keeps_the_frames_made_so_far(executor: rt.Executor, text_ids: Ids) -> None:
     whole = executor.generate(request(text_ids, max_frames=200, min_frames=200))
     handle = executor.submit(request(text_ids, max_frames=200, min_frames=200))
     first = handle.next()
@@ -204,7 +204,7 @@ def test_result_times_out(executor: rt.Executor, text_ids: Ids) -> None:
 
 
 @pytest.mark.parametrize("timeout", [-1.0, -1e-9, float("nan"), float("-inf")])
-def test_a_timeout_is_no_less_than_zero(
+def test_a_negative_timeout_is_refused(
     executor: rt.Executor, text_ids: Ids, timeout: float
 ) -> None:
     handle = executor.submit(request(text_ids))
@@ -299,7 +299,7 @@ def test_close_may_drain(engine: Path, text_ids: Ids) -> None:
     assert {handle.result(timeout=0).finish_reason for handle in handles} <= {"stop", "length"}
 
 
-def test_an_unknown_device_lists_the_known(engine: Path) -> None:
+def test_an_unknown_device_gives_a_list_of_known_ones(engine: Path) -> None:
     with pytest.raises(rt.ConfigError, match="reference"):
         rt.Executor(engine, device="tpu")
     assert {"cpu", "reference"} <= {device.name for device in rt.list_devices()}
@@ -312,19 +312,19 @@ def test_a_wrong_option_is_named(engine: Path) -> None:
         rt.Executor(engine, max_batch_size=10**6)
 
 
-def test_info_says_what_was_taken(executor: rt.Executor) -> None:
+def test_info_has_device_and_memory(executor: rt.Executor) -> None:
     info = executor.info
     assert info.device == "cpu" and info.description
     assert info.weight_bytes > 0 and info.state_bytes > 0 and info.activation_bytes > 0
 
 
-def test_no_engine_there(tmp_path: Path) -> None:
+def test_a_folder_without_an_engine(tmp_path: Path) -> None:
     with pytest.raises((rt.FormatError, rt.ConfigError), match=r"engine\.json"):
         rt.Executor(tmp_path)
 
 
 def test_ctrl_c_ends_a_wait(engine: Path) -> None:
-    # A shell may start what runs in its background with the signal ignored.
+    # A shell may start background processes with the signal ignored.
     code = (
         "import signal, sys, ttsrt_rt as rt\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
@@ -359,7 +359,7 @@ def test_ids_are_not_requests(executor: rt.Executor, nothing: object) -> None:
 
 
 @pytest.mark.parametrize("name", ["engine.json", "weights.safetensors"])
-def test_a_damaged_file_is_named_whatever_its_bytes(
+def test_a_damaged_file_is_named_even_if_it_is_not_utf8(
     engine: Path, tmp_path: Path, name: str
 ) -> None:
     damaged = shutil.copytree(engine, tmp_path / "damaged")

@@ -38,7 +38,7 @@ def test_bfloat16_becomes_float32(tmp_path: Path) -> None:
     assert loaded.dtype == np.float32 and loaded.tolist() == ROWS.tolist()
 
 
-def test_a_missing_key_lists_those_there(tmp_path: Path) -> None:
+def test_a_missing_key_gives_a_list_of_keys(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", first=ROWS, second=ROWS)
     for asked in ("a.npz", "a.npz:third"):
         with pytest.raises(ConfigError, match="first, second"):

@@ -1,4 +1,4 @@
-"""Importing the package costs next to nothing and brings in nothing heavy."""
+"""Importing the package is quick and imports no large package."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def test_import_is_quick() -> None:
     assert best < LIMIT_SECONDS
 
 
-def test_import_brings_in_nothing_heavy() -> None:
+def test_import_imports_no_large_package() -> None:
     heavy = "('numpy', 'yaml', 'tqdm', 'torch')"
     code = f"import sys, ttsrt_rt; print([name for name in {heavy} if name in sys.modules])"
     assert run_python(code) == "[]"
 
 
 def test_convert_and_build_stay_functions() -> None:
-    """They share their names with modules, which would hide them when imported."""
+    """Modules of the same names would replace them when they are imported."""
     code = (
         "import ttsrt_rt.convert.registry, ttsrt_rt.build, ttsrt_rt as rt; "
         "print(callable(rt.convert), callable(rt.build))"

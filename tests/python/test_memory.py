@@ -1,4 +1,4 @@
-"""A plan of memory is what an executor says of itself, to the byte."""
+"""A plan of memory equals, to the byte, what an executor reports."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_plans_agree_with_executors(engine_of: Callable[[str], Path], case: str)
         try:
             executor = rt.Executor(engine_of(case), device="cpu", num_threads=1, **limits)
         except rt.ConfigError:
-            assert not plan.is_served  # planned before it can be opened
+            assert not plan.is_served  # no executor can be opened with these limits
             continue
         with executor:
             info = executor.info
@@ -38,7 +38,7 @@ def test_plans_agree_with_executors(engine_of: Callable[[str], Path], case: str)
 def test_plans_agree_with_engines_built_anew(
     checkpoint_of: Callable[[str], Path], tmp_path: Path, case: str
 ) -> None:
-    """From an engine of 4 requests, one of 9 and of another length."""
+    """Plans, from an engine for 4 requests, one for 9 requests of another length."""
     built = {"max_input_len": 40, "max_encoder_input_len": 50, "max_num_tokens": 100}
     small, large = tmp_path / "small", tmp_path / "large"
     rt.build(checkpoint_of(case), small, max_batch_size=4, max_seq_len=64, **built)
@@ -86,7 +86,7 @@ def test_every_combination_in_order(engine: Path) -> None:
         ({"kv_cache_dtypes": ["int3"]}, "kv_cache_dtype: expected some of float32, .*, got int3"),
     ],
 )
-def test_senseless_limits(engine: Path, values: dict[str, list[int]], message: str) -> None:
+def test_limits_out_of_range(engine: Path, values: dict[str, list[int]], message: str) -> None:
     with pytest.raises(rt.ConfigError, match=message):
         plan_memory(engine, **values)
 

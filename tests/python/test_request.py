@@ -1,4 +1,4 @@
-"""Requests on their way into the library: types, shapes, names in messages."""
+"""Conversion of requests to the library's: types, shapes, and names in messages."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import pytest
 
 import ttsrt_rt as rt
 from ttsrt_rt import _core
-from ttsrt_rt.lower import lower_request
+from ttsrt_rt.native_request import to_native
 
 
 class DlpackOnly:
-    """An array that speaks nothing but DLPack."""
+    """An array that supports only DLPack."""
 
     def __init__(self, values: np.ndarray[Any, Any]) -> None:
         self._values = values
@@ -41,8 +41,8 @@ class DlpackOnly:
     ],
     ids=lambda ids: type(ids).__name__,
 )
-def test_ids_from_anything_like_an_array(ids: Any) -> None:
-    native = lower_request(rt.Request(text_ids=ids))
+def test_ids_from_many_kinds_of_arrays(ids: Any) -> None:
+    native = to_native(rt.Request(text_ids=ids))
     assert native.text_ids.dtype == np.int32
     assert native.text_ids.tolist() == [1, 2, 3]
 
@@ -51,13 +51,13 @@ def test_ids_from_anything_like_an_array(ids: Any) -> None:
 def test_rows_from_any_float(dtype: type) -> None:
     rows = np.arange(6, dtype=dtype).reshape(2, 3)
     for values in (rows, rows.T.copy().T, DlpackOnly(rows)):
-        native = lower_request(rt.Request(encoder_output=values))
+        native = to_native(rt.Request(encoder_output=values))
         assert native.encoder_output.tolist() == rows.tolist()
 
 
 def test_a_request_owns_its_values() -> None:
     ids = np.array([1, 2, 3], np.int32)
-    native = lower_request(rt.Request(text_ids=ids))
+    native = to_native(rt.Request(text_ids=ids))
     ids[:] = 0
     assert native.text_ids.tolist() == [1, 2, 3]
 
@@ -94,12 +94,12 @@ def test_a_request_owns_its_values() -> None:
 )
 def test_a_wrong_field_is_named(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(rt.ConfigError, match=message):
-        lower_request(rt.Request(**fields))
+        to_native(rt.Request(**fields))
 
 
-def test_defaults_stand_in_the_library_alone() -> None:
-    """A plain request of ours is a plain request of the library's."""
-    ours, theirs = lower_request(rt.Request()), _core.Request()
+def test_defaults_are_the_librarys() -> None:
+    """A request with defaults equals the library's request with defaults."""
+    ours, theirs = to_native(rt.Request()), _core.Request()
     for field in dataclasses.fields(rt.Request):
         if field.name in ("maskgit", "prior"):
             continue
@@ -110,8 +110,8 @@ def test_defaults_stand_in_the_library_alone() -> None:
     assert rt.AttentionPrior().epsilon == 0.1
 
 
-def test_every_field_of_the_library_has_a_place() -> None:
-    """A field that is added in options.h or request.h and forgotten here is noticed."""
+def test_every_field_of_the_library_is_in_the_request() -> None:
+    """Fails for a field that was added in options.h or request.h but not in request.py."""
 
     def names(kind: type) -> set[str]:
         return {name for name in vars(kind) if not name.startswith("_")}
@@ -126,10 +126,10 @@ def test_every_field_of_the_library_has_a_place() -> None:
 
 
 def test_prior_kinds() -> None:
-    assert lower_request(rt.Request(prior="default")).use_default_prior
-    off = lower_request(rt.Request(prior=None))
+    assert to_native(rt.Request(prior="default")).use_default_prior
+    off = to_native(rt.Request(prior=None))
     assert not off.use_default_prior and off.prior is None
-    own = lower_request(rt.Request(prior=rt.AttentionPrior(lookahead=9, apply_layers=[1, 2])))
+    own = to_native(rt.Request(prior=rt.AttentionPrior(lookahead=9, apply_layers=[1, 2])))
     assert own.prior is not None and own.prior.lookahead == 9 and own.prior.apply_layers == [1, 2]
 
 

@@ -1,4 +1,4 @@
-"""Stand-ins for an executor: every moment is the test's own, nothing is waited for by the clock."""
+"""Fakes of an executor and a clock: the test sets every moment, and nothing waits for real time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PATIENCE = 60.0  # seconds until a test that hangs fails
 
 
 class FakeClock(Clock):
-    """Moves only when told; remembers what it was asked to sleep until."""
+    """A clock that moves only when the test moves it, and records the moments slept until."""
 
     def __init__(self) -> None:
         self.time = 0.0
@@ -38,7 +38,7 @@ class FakeClock(Clock):
 
 
 def make_result(frames: int, *, error: str | None = None, queue_seconds: float = 0.0) -> rt.Result:
-    """A request's end."""
+    """The result of a request."""
     return rt.Result(
         codes=np.zeros((frames, CODEBOOKS), np.int32),
         finish_reason="error" if error else "length",
@@ -48,7 +48,7 @@ def make_result(frames: int, *, error: str | None = None, queue_seconds: float =
 
 
 class FakeHandle:
-    """Events by a script; `wait` runs `before_end` and gives the result."""
+    """Gives the events that the test sets; `wait` calls `before_end` and returns the result."""
 
     def __init__(
         self,

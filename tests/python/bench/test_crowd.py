@@ -1,4 +1,4 @@
-"""Crowds of requests: taking turns, medians, and the ratio to one. No time is asserted."""
+"""Crowds of requests: turns, medians, and the ratio to one request. No time is asserted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Data sets are read as data: what is wrong is told with file, sample, expected and got."""
+"""Reading data sets: a message names the file, the sample, what was expected and what was found."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def write(path: Path, contents: Any) -> Path:
 
 
 def sample(**changes: Any) -> dict[str, Any]:
-    """A good sample with changes; a value of None takes the key away."""
+    """A valid sample with changes; a value of None removes the key."""
     good = {"input_len": 2, "output_len": 4, "task_id": -1, "input_ids": [1, 2]}
     good |= {"context_ids": [0, 10, 9, 19]} | changes
     return {key: value for key, value in good.items() if value is not None}
@@ -130,7 +130,7 @@ def test_bad_files(tmp_path: Path, contents: Any, message: str) -> None:
         read_dataset(path, SHAPE)
 
 
-def test_no_file_and_senseless_arguments(tmp_path: Path) -> None:
+def test_no_file_and_arguments_out_of_range(tmp_path: Path) -> None:
     with pytest.raises(rt.ConfigError, match="no such file"):
         read_dataset(tmp_path / "none.json", SHAPE)
     with pytest.raises(rt.ConfigError, match="max_num_samples: expected 1 to"):

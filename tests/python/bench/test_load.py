@@ -1,4 +1,4 @@
-"""Closed and open loop with stand-ins: what is in flight, when it is submitted, what is noted."""
+"""Closed and open loop with fakes: what is in flight, when it is submitted, what is recorded."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def test_chunks_and_codes(tiny: Path, samples: Path) -> None:
         if streaming:
             assert [frames for _, frames in run.outcomes[0].arrivals] == [4, 2]
             streamed = codes
-    assert codes == streamed  # the load changes nothing of what is said
+    assert codes == streamed  # the load does not change the codes
 
 
 def test_voices_of_an_engine(engine: Path, samples: Path) -> None:

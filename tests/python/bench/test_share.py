@@ -1,4 +1,4 @@
-"""Throughput beside others: turns, medians, fair shares, and that others end. No time is judged."""
+"""Throughput beside other work: turns, medians, fair shares, and the end of that work."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_figures_are_medians_over_the_repeats() -> None:
 
 
 class FakeServer:
-    """Streams steps of a second each, and of a second more for each busy other."""
+    """Streams steps of one second, and one second more for each unit of other work."""
 
     def __init__(self, facts: EngineFacts, clock: FakeClock) -> None:
         self.facts, self.clock, self.busy = facts, clock, 0
@@ -100,7 +100,7 @@ class FakeServer:
         self.busy = 0
 
 
-def test_a_stand_in_takes_turns(engine: Path) -> None:
+def test_amounts_of_other_work_take_turns(engine: Path) -> None:
     clock, shown = FakeClock(), list[None]()
     facts = EngineFacts.of(rt.Engine.open(str(engine)))
     server = FakeServer(facts, clock)
@@ -163,7 +163,7 @@ def test_more_executors_decode_meanwhile(engine: Path) -> None:
     assert [len(share.frames_per_second) for share in shares] == [1, 1]
 
 
-def test_what_more_executors_fail_with_is_told(engine: Path) -> None:
+def test_an_error_of_more_executors_is_raised(engine: Path) -> None:
     opened = rt.Engine.open(str(engine))
     senseless = RequestShape(text_len=10**6, context_len=6, frames=6)
     company = executors(opened, senseless, {"device": "cpu", "num_threads": 1})
@@ -186,7 +186,7 @@ def test_senseless_options(fields: dict[str, Any], message: str) -> None:
         ShareOptions(**fields)
 
 
-def test_what_the_engine_cannot(engine: Path) -> None:
+def test_requests_that_the_engine_cannot_run(engine: Path) -> None:
     facts = EngineFacts.of(rt.Engine.open(str(engine)))
     server = FakeServer(facts, FakeClock())
     with pytest.raises(rt.ConfigError, match="concurrency: expected 1 to 1"):

@@ -1,4 +1,4 @@
-"""The step benchmark's parts, on tiny checkpoints of both layouts; no time is asserted."""
+"""Parts of the step benchmark on tiny checkpoints of both layouts. No time is asserted."""
 
 from __future__ import annotations
 

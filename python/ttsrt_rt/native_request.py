@@ -1,4 +1,4 @@
-"""A `Request` as the library takes it. Types and shapes are checked here, values by the library."""
+"""Converts a `Request` to the library's, and checks types and shapes. The library checks values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ttsrt_rt.arrays import float_matrix, id_matrix, id_vector
 from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.request import AttentionPrior, MaskGit, Request
 
-__all__ = ["lower_request", "set_options"]
+__all__ = ["set_options", "to_native"]
 
 Options = TypeVar("Options", _core.BuildOptions, _core.ExecutorOptions)
 
@@ -24,8 +24,8 @@ _ARRAYS = {
 }
 
 
-def lower_request(request: Request) -> _core.Request:
-    """Turns a request into the library's.
+def to_native(request: Request) -> _core.Request:
+    """Converts a request to the library's.
 
     Raises:
         ConfigError: A field has the wrong type or shape; the message says which.
@@ -41,7 +41,7 @@ def lower_request(request: Request) -> _core.Request:
         elif field.name == "prior":
             _set_prior(native, value)
         elif field.name == "maskgit":
-            native.maskgit = _lower_struct(value, MaskGit, _core.MaskGit(), "maskgit")
+            native.maskgit = _to_native_struct(value, MaskGit, _core.MaskGit(), "maskgit")
         else:
             _set(native, field.name, value, str(field.type), field.name)
     return native
@@ -63,10 +63,10 @@ def set_options(native: Options, **values: object) -> Options:
 def _set_prior(native: _core.Request, prior: object) -> None:
     native.use_default_prior = isinstance(prior, str) and prior == "default"
     if not native.use_default_prior and prior is not None:
-        native.prior = _lower_struct(prior, AttentionPrior, _core.AttentionPrior(), "prior")
+        native.prior = _to_native_struct(prior, AttentionPrior, _core.AttentionPrior(), "prior")
 
 
-def _lower_struct(value: Any, kind: type, native: Any, where: str) -> Any:
+def _to_native_struct(value: Any, kind: type, native: Any, where: str) -> Any:
     if not isinstance(value, kind):
         raise ConfigError(f"{where}: expected {kind.__name__}, got {value!r}")
     for field in fields(value):  # type: ignore[arg-type]
