@@ -10,8 +10,7 @@ namespace {
 
 constexpr std::int32_t kMaxFrames = 1 << 20;
 
-void compile_sampler(const Request& request, const RuleFacts& facts,
-                     rules::SlotRules& rules) {
+void compile_sampler(const Request& request, const RuleFacts& facts, rules::SlotRules& rules) {
   rules.cfg_scale =
       checked_float("cfg_scale", request.cfg_scale.value_or(facts.cfg_scale), 0.0F, 100.0F);
   auto& sampler = rules.sampler;
@@ -49,8 +48,8 @@ void compile_stop(const Request& request, const RuleFacts& facts, rules::SlotRul
 
 }  // namespace
 
-CompiledRules compile_rules(const Request& request, const RuleFacts& facts,
-                            std::int32_t text_len, std::int32_t context_len) {
+CompiledRules compile_rules(const Request& request, const RuleFacts& facts, std::int32_t text_len,
+                            std::int32_t context_len) {
   CompiledRules compiled;
   rules::SlotRules& rules = compiled.slot;
   rules.text_len = text_len;
@@ -77,7 +76,7 @@ CompiledRules compile_rules(const Request& request, const RuleFacts& facts,
   }
   const std::int32_t max_frames =
       checked_int("max_frames", request.max_frames.value_or(facts.max_frames), 1, kMaxFrames);
-  compiled.max_steps = max_frames / facts.frame_stacking;  // whole stacks, as the original counts
+  compiled.max_steps = max_frames / facts.frame_stacking;  // whole steps, as in the original
   TTSRT_CHECK(ConfigError, compiled.max_steps >= 1, "max_frames: expected at least the ",
               facts.frame_stacking, " frames of one decoder step, got ", max_frames);
   compiled.is_guided = rules.cfg_scale != 1.0F;

@@ -1,16 +1,16 @@
-// A request's options become the record that backends read: everything checked, every default
-// filled in.
+// Converts the options of a request to the record that backends read, with all checks made and all
+// defaults filled in.
 #pragma once
 
 #include <cstdint>
 
-#include "rules/slot_rules.h"
 #include "decode/rule_facts.h"
+#include "rules/slot_rules.h"
 #include "ttsrt/request.h"
 
 namespace ttsrt::decode {
 
-// Host-side outcome of compiling a request's options.
+// The result of compiling a request's options, on the host.
 struct CompiledRules {
   rules::SlotRules slot;
   bool is_guided = false;         // a second, unconditional branch runs
@@ -18,9 +18,9 @@ struct CompiledRules {
   std::int32_t max_steps = 0;     // decoder steps
 };
 
-// `text_len`, `context_len` (rows of a context memory, else 0): already checked. Throws ConfigError
-// naming the option.
-CompiledRules compile_rules(const Request& request, const RuleFacts& facts,
-                            std::int32_t text_len, std::int32_t context_len);
+// `text_len` and `context_len` (rows of a context memory, else 0) must already be checked. Throws
+// ConfigError that names the option.
+CompiledRules compile_rules(const Request& request, const RuleFacts& facts, std::int32_t text_len,
+                            std::int32_t context_len);
 
 }  // namespace ttsrt::decode

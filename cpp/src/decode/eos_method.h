@@ -1,4 +1,4 @@
-// How the end of speech is recognised, by name.
+// The methods that detect the end of speech, by name.
 #pragma once
 
 #include <string>
@@ -12,10 +12,9 @@ struct EosMethod {
   rules::EosCodebooks codebooks;
 };
 
-// NeMo's six names ("argmax_any", "argmax_or_multinomial_any", "..._all", "..._zero_cb"), and ours
-// for the sampled stack alone
-// ("multinomial_any", ...), which is what the 2503 code does with a local transformer. Throws
-// ConfigError naming the known ones.
+// Accepts NeMo's six names ("argmax_any", "argmax_or_multinomial_any", "..._all", "..._zero_cb"),
+// and three of ours for the sampled stack alone ("multinomial_any", ...), which the 2503 code uses
+// with a local transformer. Throws ConfigError that lists the known names.
 EosMethod parse_eos_method(const std::string& name);
 
 }  // namespace ttsrt::decode

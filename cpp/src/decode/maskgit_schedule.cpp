@@ -45,7 +45,7 @@ rules::MaskGitRules compile_maskgit(const MaskGit& options, std::int32_t codes) 
           "maskgit.schedule", options.schedule[static_cast<std::size_t>(pass)], 0, codes);
       continue;
     }
-    // In float32 as the original's torch.cos, so that the ceiling falls the same way.
+    // In float32 like torch.cos in the original, so that the ceiling gives the same integer.
     const double progress = static_cast<double>(pass) / rules.steps;
     const float masked =
         is_linear ? static_cast<float>(1.0 - progress)

@@ -1,4 +1,4 @@
-// How many codes are fixed at the start of each MaskGit pass (NeMo's `sample_maskgit`).
+// Computes how many codes are fixed at the start of each MaskGit pass (NeMo's `sample_maskgit`).
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 
 namespace ttsrt::decode {
 
-// `codes`: C*S. Throws ConfigError naming the knob.
+// `codes` is C*S. Throws ConfigError that names the option.
 rules::MaskGitRules compile_maskgit(const MaskGit& options, std::int32_t codes);
 
 }  // namespace ttsrt::decode

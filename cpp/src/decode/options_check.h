@@ -1,4 +1,4 @@
-// Checks of single options: what, expected, got.
+// Checks of single options, with messages that say what, expected and got.
 #pragma once
 
 #include <cmath>

@@ -1,5 +1,5 @@
-// The prior's state played again on the host from a step's scores: what traces show as the weight
-// row of a step.
+// Replays the prior's state on the host from the scores of each step; traces show its weights as
+// the prior of a step.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +14,8 @@ class PriorMirror {
   explicit PriorMirror(const rules::SlotRules& rules);
 
   bool has_prior() const { return state_.has_prior; }
-  std::vector<float> weights() const;  // [text_len]: the row the next step uses
-  void update(const float* scores);    // [text_len]: of the step just done
+  std::vector<float> weights() const;  // [text_len]: weights of the next step
+  void update(const float* scores);    // [text_len]: scores of the last step
 
  private:
   rules::SlotRules rules_;

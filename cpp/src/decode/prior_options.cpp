@@ -22,7 +22,8 @@ std::uint64_t layer_mask(const char* what, const std::vector<std::int32_t>& laye
     mask |= std::uint64_t{1} << layer;
   }
   mask &= visible;
-  TTSRT_CHECK(ConfigError, mask != 0, what, ": none of the layers given sees the text");
+  TTSRT_CHECK(ConfigError, mask != 0, what,
+              ": expected a layer that attends to the text, got none");
   return mask;
 }
 

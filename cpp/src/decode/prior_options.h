@@ -1,4 +1,4 @@
-// The attention prior's options as rules.
+// Converts the options of the attention prior to rules.
 #pragma once
 
 #include <cstdint>
@@ -9,13 +9,14 @@
 
 namespace ttsrt::decode {
 
-// `text_layers`: decoder layers that cross-attend to the text. Throws ConfigError naming the knob.
+// `text_layers` are the decoder layers that cross-attend to the text. Throws ConfigError that names
+// the option.
 rules::PriorRules compile_prior(const AttentionPrior& prior,
                                 const std::vector<std::int32_t>& text_layers,
                                 std::int32_t decoder_layers);
 
-// The layers named, or all text layers where none are; layers that don't see the text fall out, as
-// in the original.
+// Returns the given layers, or all text layers if none are given. Layers that do not attend to the
+// text are left out, as in the original.
 std::uint64_t layer_mask(const char* what, const std::vector<std::int32_t>& layers,
                          const std::vector<std::int32_t>& text_layers, std::int32_t decoder_layers);
 

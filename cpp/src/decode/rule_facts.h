@@ -1,5 +1,5 @@
-// What a model's decoding offers: what the options of a request are checked against, and what they
-// are where it asks for nothing.
+// The properties of a model's decoding against which the options of a request are checked, and the
+// defaults of these options.
 #pragma once
 
 #include <cstdint>
@@ -15,11 +15,11 @@ struct RuleFacts {
   std::int32_t codebooks = 1;       // C
   std::int32_t frame_stacking = 1;  // S
   std::int32_t eos_id = 0;
-  std::vector<std::int32_t> forbidden;  // ids that are never drawn
+  std::vector<std::int32_t> forbidden;  // ids that are never sampled
   std::int32_t decoder_layers = 0;
   std::vector<std::int32_t> text_layers;  // decoder layers that cross-attend to the text
   bool has_local_transformer = false;
-  bool is_maskgit = false;  // the local transformer
+  bool is_maskgit = false;  // whether the local transformer is of the MaskGit kind
 
   // Defaults of the checkpoint.
   float cfg_scale = 1.0F;

@@ -14,7 +14,7 @@ using test::throws_naming;
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-// Two codebooks, four decoder layers of which 1 and 3 see the text.
+// Two codebooks, four decoder layers of which 1 and 3 attend to the text.
 RuleFacts small_facts() {
   RuleFacts facts;
   facts.codebooks = 2;
@@ -32,7 +32,7 @@ CompiledRules compile(const Request& request, const RuleFacts& facts = small_fac
   return compile_rules(request, facts, 3, 7);
 }
 
-TEST(CompileRules, DefaultsAreTheModels) {
+TEST(CompileRules, DefaultsComeFromTheModel) {
   RuleFacts facts = small_facts();
   facts.cfg_scale = 2.5F;
   facts.min_frames = 4;
@@ -58,10 +58,10 @@ TEST(CompileRules, DefaultsAreTheModels) {
   EXPECT_EQ(rules.slot.prior.apply_layers, 0b1010U);
   EXPECT_FALSE(rules.slot.use_local_transformer);
   EXPECT_FALSE(rules.recomputes_prior);
-  EXPECT_EQ(rules.max_steps, 10);  // whole stacks of 21 frames
+  EXPECT_EQ(rules.max_steps, 10);  // whole steps that fit in 21 frames
 }
 
-TEST(CompileRules, ARequestsOptionsWin) {
+TEST(CompileRules, OptionsOfARequestOverrideDefaults) {
   Request request;
   request.cfg_scale = 1.0F;
   request.temperature = 0.0F;
@@ -86,7 +86,7 @@ TEST(CompileRules, ARequestsOptionsWin) {
   EXPECT_EQ(rules.max_steps, 9);
 }
 
-TEST(CompileRules, ThePriorIsTheModelsOrTheRequestsOrNone) {
+TEST(CompileRules, ThePriorComesFromTheModelOrTheRequestOrIsOff) {
   RuleFacts facts = small_facts();
   facts.prior = AttentionPrior{};
   Request request;
@@ -126,7 +126,7 @@ TEST(CompileRules, LocalTransformer) {
   EXPECT_EQ(compile(request, facts).slot.maskgit.steps, 2);
   facts.use_local_transformer = true;
   request.use_local_transformer = false;
-  request.maskgit.steps = 0;  // nobody looks at it
+  request.maskgit.steps = 0;  // not used
   EXPECT_FALSE(compile(request, facts).slot.use_local_transformer);
 }
 

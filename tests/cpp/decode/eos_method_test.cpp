@@ -10,7 +10,7 @@ namespace {
 using rules::EosCodebooks;
 using rules::EosStreams;
 
-TEST(EosMethods, EveryNameIsItsTwoHalves) {
+TEST(EosMethods, EveryNameCombinesStreamsAndCodebooks) {
   const std::pair<const char*, EosStreams> streams[] = {
       {"argmax", EosStreams::argmax},
       {"argmax_or_multinomial", EosStreams::either},
@@ -26,7 +26,7 @@ TEST(EosMethods, EveryNameIsItsTwoHalves) {
   }
 }
 
-TEST(EosMethods, AnUnknownNameListsTheKnown) {
+TEST(EosMethods, TheErrorForAnUnknownNameListsKnownNames) {
   EXPECT_TRUE(test::throws_naming<ConfigError>("multinomial_zero_cb, got \"never\"",
                                                [] { parse_eos_method("never"); }));
   EXPECT_THROW(parse_eos_method(""), ConfigError);

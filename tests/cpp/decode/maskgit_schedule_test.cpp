@@ -26,8 +26,8 @@ std::vector<std::int32_t> schedule(std::int32_t steps, std::int32_t codes,
 
 using Counts = std::vector<std::int32_t>;
 
-// Counts of the original, torch.cos in float32.
-TEST(MaskGitSchedule, CosineFallsAsTheOriginals) {
+// The counts of the original, which uses torch.cos in float32.
+TEST(MaskGitSchedule, CosineEqualsTheOriginal) {
   EXPECT_EQ(schedule(3, 4, "default"), (Counts{0, 0, 2}));
   EXPECT_EQ(schedule(3, 8, "default"), (Counts{0, 1, 4}));
   EXPECT_EQ(schedule(3, 16, "default"), (Counts{0, 2, 8}));
@@ -41,7 +41,7 @@ TEST(MaskGitSchedule, CausalIsLinear) {
   EXPECT_EQ(schedule(3, 16, "purity_causal"), (Counts{0, 5, 10}));
 }
 
-TEST(MaskGitSchedule, NeverFallsAndStaysInside) {
+TEST(MaskGitSchedule, CountsNeverDecreaseAndStayInRange) {
   for (const char* sampling : {"default", "causal", "purity_default", "purity_causal"}) {
     for (std::int32_t steps = 1; steps <= 64; ++steps) {
       for (const std::int32_t codes : {1, 2, 7, 8, 31, 64, 1024}) {
@@ -58,7 +58,7 @@ TEST(MaskGitSchedule, NeverFallsAndStaysInside) {
 TEST(MaskGitSchedule, AScheduleSetsThePasses) {
   MaskGit options;
   options.schedule = {0, 3, 5, 8};
-  options.steps = 0;  // not looked at
+  options.steps = 0;  // not used
   options.noise_scale = 1.5F;
   options.dynamic_cfg_scale = true;
   options.sampling = "purity_causal";

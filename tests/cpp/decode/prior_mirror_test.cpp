@@ -26,7 +26,7 @@ TEST(PriorMirror, FollowsTheScores) {
   mirror.update(scores.data());
   ASSERT_TRUE(mirror.has_prior());
   const float e = 0.1F;
-  // Focus 4: one place before it and five behind it are favoured.
+  // With focus 4, one position before it and five after it are favoured.
   EXPECT_EQ(mirror.weights(), (std::vector<float>{e, e, e, 1, 1, 1, 1, 1, 1, 1, e, e}));
 }
 

@@ -20,7 +20,7 @@ TEST(LayerMask, EmptyMeansEveryTextLayer) {
   EXPECT_EQ(layer_mask("x", {}, {63}, 64), std::uint64_t{1} << 63);
 }
 
-TEST(LayerMask, LayersThatDontSeeTheTextFallOut) {
+TEST(LayerMask, LayersWithoutTextAreLeftOut) {
   EXPECT_EQ(layer_mask("x", {0, 1, 2, 3}, kTextLayers, 6), 0b1010U);
   EXPECT_EQ(layer_mask("x", {5, 5}, kTextLayers, 6), 0b100000U);
 }
@@ -29,11 +29,11 @@ TEST(LayerMask, RefusesByName) {
   EXPECT_TRUE(throws_naming<ConfigError>("x: expected decoder layers in [0, 5], got 6",
                                          [] { layer_mask("x", {6}, kTextLayers, 6); }));
   EXPECT_THROW(layer_mask("x", {-1}, kTextLayers, 6), ConfigError);
-  EXPECT_TRUE(
-      throws_naming<ConfigError>("sees the text", [] { layer_mask("x", {0, 2}, kTextLayers, 6); }));
+  EXPECT_TRUE(throws_naming<ConfigError>("attends to the text",
+                                         [] { layer_mask("x", {0, 2}, kTextLayers, 6); }));
 }
 
-TEST(CompilePrior, EveryKnobArrives) {
+TEST(CompilePrior, EveryOptionIsConverted) {
   AttentionPrior prior;
   prior.mode = "window";
   prior.epsilon = 0.25F;
@@ -74,7 +74,7 @@ TEST(CompilePrior, EveryKnobArrives) {
   EXPECT_EQ(rules.end_after, 14);
 }
 
-TEST(CompilePrior, DefaultsAreTheRulesOwn) {
+TEST(CompilePrior, DefaultsEqualThoseOfTheRules) {
   const auto rules = compile_prior({}, kTextLayers, 6);
   EXPECT_EQ(rules.mode, PriorMode::nemo);
   EXPECT_EQ(rules.estimate_layers, 0b101010U);
@@ -82,7 +82,7 @@ TEST(CompilePrior, DefaultsAreTheRulesOwn) {
   EXPECT_TRUE(rules.suppress_upto);
 }
 
-TEST(CompilePrior, RefusesEachKnobByName) {
+TEST(CompilePrior, RefusesEachOptionByName) {
   struct Case {
     const char* knob;
     void (*change)(AttentionPrior&);
