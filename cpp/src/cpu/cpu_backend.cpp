@@ -7,6 +7,7 @@
 #include "cpu/executable.h"
 #include "cpu/isa.h"
 #include "cpu/peaks.h"
+#include "ops/check.h"
 #include "ops/taps.h"
 #include "ops/tickets.h"
 
@@ -68,25 +69,12 @@ class CpuBackend : public ops::Backend {
                                            const ops::ProgramLimits& limits) override;
 
   void admit(const step::Admission& admission) override {
-    const ops::StateSpec& spec = slots().spec();
-    TTSRT_CHECK(InternalError, admission.slot >= 0 && admission.slot < spec.slots,
-                "admission: slot ", admission.slot, " of ", spec.slots);
-    TTSRT_CHECK(InternalError,
-                admission.rules.text_len <= spec.max_text_len &&
-                    admission.rules.context_len <= spec.max_context_memory,
-                "admission: text of ", admission.rules.text_len, " and context of ",
-                admission.rules.context_len, ", the state has room for ", spec.max_text_len,
-                " and ", spec.max_context_memory);
+    ops::check_admission(admission, slots().spec());
     push({nullptr, nullptr, admission, 0, 0, 0.0});
   }
 
   void copy_blocks(const std::vector<step::BlockCopy>& copies) override {
-    for (const step::BlockCopy& copy : copies) {
-      const std::int32_t blocks = slots().spec().num_blocks;
-      TTSRT_CHECK(InternalError,
-                  copy.from >= 0 && copy.from < blocks && copy.to >= 0 && copy.to < blocks,
-                  "block copy: ", copy.from, " to ", copy.to, " of ", blocks);
-    }
+    for (const step::BlockCopy& copy : copies) ops::check_copy(copy, slots().spec());
     if (copies.empty()) return;
     TTSRT_CHECK(InternalError, queued_.copies.size() + copies.size() <= queued_.copies.capacity(),
                 "cpu backend: ", copies.size(), " block copies beside ", queued_.copies.size());

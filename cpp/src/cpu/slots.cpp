@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "rules/seen.h"
+
 namespace ttsrt::cpu {
 namespace {
 
@@ -45,7 +47,10 @@ Slots::Slots(const ops::StateSpec& spec)
           product(spec.slots, spec.memory_layers, memory_blocks() * memory_layout_.block_bytes)),
       context_(product(spec.slots, spec.max_context_rows, spec.dim * std::int64_t{sizeof(float)})),
       counts_(product(spec.slots, spec.max_text_len + 2, sizeof(std::int32_t))),
-      last_codes_(product(spec.slots, std::max(spec.codebooks, 1), sizeof(std::int32_t))) {
+      last_codes_(product(spec.slots, std::max(spec.codebooks, 1), sizeof(std::int32_t))),
+      seen_(product(
+          spec.slots, spec.codebooks,
+          ttsrt::rules::seen_words(spec.seen_vocab) * std::int64_t{sizeof(std::uint32_t)})) {
   for (const auto& conv : spec.convs) {
     convs_.emplace_back(product(std::int64_t{2} * spec.slots, conv.kernel - 1,
                                 conv.width * std::int64_t{sizeof(float)}));
@@ -53,8 +58,8 @@ Slots::Slots(const ops::StateSpec& spec)
 }
 
 std::size_t Slots::bytes() const {
-  std::size_t total =
-      cache_.bytes() + memory_.bytes() + context_.bytes() + counts_.bytes() + last_codes_.bytes();
+  std::size_t total = cache_.bytes() + memory_.bytes() + context_.bytes() + counts_.bytes() +
+                      last_codes_.bytes() + seen_.bytes();
   for (const auto& conv : convs_) total += conv.bytes();
   return total + rules.size() * sizeof(rules[0]) + states.size() * sizeof(states[0]);
 }
@@ -65,6 +70,10 @@ void Slots::reset(const step::Admission& admission) {
   states[slot] = {};
   std::fill_n(counts(admission.slot), spec_.max_text_len + 2, 0);
   std::fill_n(last_codes(admission.slot), spec_.codebooks, 0);
+  for (std::int32_t place = 0; place < spec_.codebooks; ++place) {
+    if (std::uint32_t* set = seen(admission.slot, place))
+      ttsrt::rules::start_seen(admission.rules.sampler, set, spec_.seen_vocab);
+  }
   for (std::size_t c = 0; c < convs_.size(); ++c) {
     const std::int64_t count = std::int64_t{2} * (spec_.convs[c].kernel - 1) * spec_.convs[c].width;
     std::fill_n(
@@ -129,6 +138,12 @@ std::int32_t* Slots::counts(std::int32_t slot) const {
 
 std::int32_t* Slots::last_codes(std::int32_t slot) const {
   return last_codes_.as<std::int32_t>() + std::int64_t{slot} * std::max(spec_.codebooks, 1);
+}
+
+std::uint32_t* Slots::seen(std::int32_t slot, std::int32_t place) const {
+  if (!ttsrt::rules::counts_seen(rules[static_cast<std::size_t>(slot)].sampler)) return nullptr;
+  const std::int64_t set = std::int64_t{slot} * spec_.codebooks + place;
+  return seen_.as<std::uint32_t>() + set * ttsrt::rules::seen_words(spec_.seen_vocab);
 }
 
 std::int32_t Slots::memory_rows(ops::Memory memory) const {

@@ -63,6 +63,8 @@ class Slots {
                       step::Branch branch) const;  // [kernel - 1, width]
   std::int32_t* counts(std::int32_t slot) const;
   std::int32_t* last_codes(std::int32_t slot) const;
+  // The seen set of a place (rules/seen.h), or null where the slot's rules count none.
+  std::uint32_t* seen(std::int32_t slot, std::int32_t place) const;
   std::int32_t memory_rows(ops::Memory memory) const;
 
   std::vector<rules::SlotRules> rules;   // [slots]
@@ -80,6 +82,7 @@ class Slots {
   AlignedBuffer context_;
   AlignedBuffer counts_;
   AlignedBuffer last_codes_;
+  AlignedBuffer seen_;  // [slots, codebooks, seen_words]
   std::vector<AlignedBuffer> convs_;
 };
 

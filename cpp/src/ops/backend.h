@@ -48,7 +48,8 @@ struct StateSpec {
     std::int32_t width = 0;
   };
   std::vector<Conv> convs;
-  std::int32_t codebooks = 0;  // C*S last codes
+  std::int32_t codebooks = 0;   // C*S last codes
+  std::int32_t seen_vocab = 0;  // ids of each place that a repetition penalty counts; 0: none do
 };
 
 using Ticket = std::uint64_t;  // of a flight

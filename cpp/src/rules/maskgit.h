@@ -10,9 +10,9 @@
 #include <cmath>
 #include <cstdint>
 
+#include "rules/filter_chain.h"
 #include "rules/inline.h"
 #include "rules/philox.h"
-#include "rules/sampling.h"
 #include "rules/slot_rules.h"
 
 namespace ttsrt::rules {
@@ -55,23 +55,6 @@ TTSRT_RULE void maskgit_choose(const float* confidences, std::int32_t count, std
     }
     chosen[i] = ahead < num_fixed ? 1 : 0;
   }
-}
-
-// Draws a code from masked logits [vocab], which it overwrites. The probabilities that it returns
-// serve as confidences.
-TTSRT_RULE DrawOutcome maskgit_draw(const SamplerRules& sampler, float* logits, std::int32_t vocab,
-                                    float uniform_number) {
-  if (sampler.temperature > 0.0F) return draw_code(sampler, logits, vocab, uniform_number);
-  DrawOutcome outcome;
-  outcome.code = argmax(logits, vocab);
-  SamplerRules warm = sampler;
-  warm.temperature = sampler.confidence_temperature;
-  draw_code(warm, logits, vocab, 0.0F);  // leaves weights in `logits`; the largest is 1
-  float sum = 0.0F;
-  for (std::int32_t i = 0; i < vocab; ++i) sum += logits[i];
-  outcome.probability = 1.0F / sum;
-  outcome.max_probability = outcome.probability;
-  return outcome;
 }
 
 // Returns the confidence of a sampled code; `place` is its place in the stack.

@@ -1,9 +1,6 @@
-// Samples a code from the raw logits of one codebook, a row of V values: guidance, masks, filters
-// and the draw.
-//
-// The order is that of NeMo's magpietts.py: guidance on raw logits; masks; top-k on the masked
-// logits (ties with the k-th survive); temperature; softmax. Top-p and min-p, which NeMo does not
-// have, come next, then one draw by inverse CDF in index order. Temperature 0 means argmax.
+// What turns the raw logits of one codebook, a row of V values, into a code: guidance on raw
+// logits, masks, and the searches that filters need. rules/filter_chain.h combines filters and the
+// draw.
 #pragma once
 
 #include <cmath>
@@ -17,8 +14,10 @@ namespace ttsrt::rules {
 
 constexpr float kNever = -INFINITY;
 
-// Classifier-free guidance (Ho and Salimans, 2022) as NeMo writes it.
-TTSRT_RULE float guide(float conditional, float unconditional, float scale) {
+// Classifier-free guidance (Ho and Salimans, 2022) in the form its original has, which rounds in
+// its own way.
+TTSRT_RULE float guide(Guidance form, float conditional, float unconditional, float scale) {
+  if (form == Guidance::extrapolate) return conditional + scale * (conditional - unconditional);
   return scale * conditional + (1.0F - scale) * unconditional;
 }
 
@@ -31,16 +30,21 @@ TTSRT_RULE bool forces_end(const SlotRules& rules, const SlotState& state) {
   return is_due && !forbids_end(rules, state);  // min_frames takes precedence
 }
 
+TTSRT_RULE void mask_ends(const SlotRules& rules, float* logits) {
+  logits[rules.eos_id] = kNever;
+  for (std::int32_t i = 0; i < rules.num_stop_ids; ++i) logits[rules.stop_ids[i]] = kNever;
+}
+
 // Masks one row of logits [vocab] in place.
 TTSRT_RULE void mask_logits(const SlotRules& rules, const SlotState& state, float* logits,
                             std::int32_t vocab) {
-  if (rules.prior.track_finish && state.is_unfinished) logits[rules.eos_id] = kNever;
+  if (rules.prior.track_finish && state.is_unfinished) mask_ends(rules, logits);
   if (forces_end(rules, state)) {
     for (std::int32_t i = 0; i < vocab; ++i) logits[i] = kNever;
     logits[rules.eos_id] = 0.0F;
   }
   for (std::int32_t i = 0; i < rules.num_forbidden; ++i) logits[rules.forbidden[i]] = kNever;
-  if (forbids_end(rules, state)) logits[rules.eos_id] = kNever;
+  if (forbids_end(rules, state)) mask_ends(rules, logits);
 }
 
 TTSRT_RULE std::int32_t argmax(const float* values, std::int32_t count) {
@@ -96,40 +100,6 @@ TTSRT_RULE float nucleus_threshold(const float* probabilities, std::int32_t coun
   return threshold;
 }
 
-struct DrawOutcome {
-  std::int32_t code = 0;
-  float probability = 1.0F;      // of the drawn code, after filters and temperature
-  float max_probability = 1.0F;  // of the most likely code
-};
-
-// Turns masked logits [vocab] into unnormalised probabilities in place, given the top-k threshold;
-// returns their sum. The largest is 1.
-TTSRT_RULE float filter_to_weights(const SamplerRules& sampler, float* logits, std::int32_t vocab,
-                                   float threshold) {
-  const float largest = logits[argmax(logits, vocab)];
-  const float inverse_temperature = 1.0F / sampler.temperature;
-  float sum = 0.0F;
-  for (std::int32_t i = 0; i < vocab; ++i) {
-    const float weight =
-        logits[i] >= threshold ? expf((logits[i] - largest) * inverse_temperature) : 0.0F;
-    logits[i] = weight;
-    sum += weight;
-  }
-  float least = sampler.min_p;  // the largest weight is 1
-  if (sampler.top_p < 1.0F) {
-    const float nucleus = nucleus_threshold(logits, vocab, sampler.top_p * sum);
-    least = nucleus > least ? nucleus : least;
-  }
-  if (least > 0.0F) {
-    sum = 0.0F;
-    for (std::int32_t i = 0; i < vocab; ++i) {
-      logits[i] = logits[i] >= least ? logits[i] : 0.0F;
-      sum += logits[i];
-    }
-  }
-  return sum;
-}
-
 // Draws an index from unnormalised weights [vocab] with a uniform number in [0, 1).
 TTSRT_RULE std::int32_t draw_index(const float* weights, std::int32_t vocab, float sum,
                                    float uniform_number) {
@@ -143,23 +113,6 @@ TTSRT_RULE std::int32_t draw_index(const float* weights, std::int32_t vocab, flo
     if (reached > target) return i;
   }
   return last;  // due to rounding, the target exceeds the sum
-}
-
-// Draws a code from masked logits [vocab], which it overwrites.
-TTSRT_RULE DrawOutcome draw_code(const SamplerRules& sampler, float* logits, std::int32_t vocab,
-                                 float uniform_number) {
-  DrawOutcome outcome;
-  if (sampler.temperature <= 0.0F) {
-    outcome.code = argmax(logits, vocab);
-    return outcome;
-  }
-  const bool keeps_all = sampler.top_k <= 0 || sampler.top_k >= vocab;
-  const float threshold = keeps_all ? kNever : kth_largest(logits, vocab, sampler.top_k);
-  const float sum = filter_to_weights(sampler, logits, vocab, threshold);
-  outcome.code = draw_index(logits, vocab, sum, uniform_number);
-  outcome.probability = logits[outcome.code] / sum;
-  outcome.max_probability = 1.0F / sum;
-  return outcome;
 }
 
 }  // namespace ttsrt::rules

@@ -8,10 +8,16 @@
 
 namespace ttsrt::rules {
 
+TTSRT_RULE bool is_end(const SlotRules& rules, std::int32_t code) {
+  bool found = code == rules.eos_id;
+  for (std::int32_t i = 0; i < rules.num_stop_ids; ++i) found = found || code == rules.stop_ids[i];
+  return found;
+}
+
 TTSRT_RULE bool frame_ends(const SlotRules& rules, const std::int32_t* frame) {
   std::int32_t found = 0;
-  for (std::int32_t c = 0; c < rules.codebooks; ++c) found += frame[c] == rules.eos_id ? 1 : 0;
-  if (rules.eos_codebooks == EosCodebooks::zero) return frame[0] == rules.eos_id;
+  for (std::int32_t c = 0; c < rules.codebooks; ++c) found += is_end(rules, frame[c]) ? 1 : 0;
+  if (rules.eos_codebooks == EosCodebooks::zero) return is_end(rules, frame[0]);
   return rules.eos_codebooks == EosCodebooks::all ? found == rules.codebooks : found > 0;
 }
 
@@ -23,18 +29,20 @@ TTSRT_RULE std::int32_t first_end(const SlotRules& rules, const std::int32_t* st
   return -1;
 }
 
-// Returns the number of frames of this stack before the end of speech, or -1 if speech goes on; the
-// end frame is dropped. A prior that stayed at the end of the text for long enough ends speech
-// after this stack.
+// Returns the number of frames of this stack that are kept, or -1 if speech goes on: the frames
+// before the one that ends it, and that one too if the rules keep it. A prior that stayed at the end
+// of the text for long enough ends speech after this stack.
 TTSRT_RULE std::int32_t end_frame(const SlotRules& rules, const SlotState& state,
                                   const std::int32_t* sampled, const std::int32_t* likeliest) {
   const std::int32_t by_sampled =
       rules.eos_streams == EosStreams::argmax ? -1 : first_end(rules, sampled);
   const std::int32_t by_likeliest =
       rules.eos_streams == EosStreams::sampled ? -1 : first_end(rules, likeliest);
+  const std::int32_t kept = rules.keeps_end ? 1 : 0;
   if (by_sampled >= 0 && by_likeliest >= 0)
-    return by_sampled < by_likeliest ? by_sampled : by_likeliest;
-  if (by_sampled >= 0 || by_likeliest >= 0) return by_sampled >= 0 ? by_sampled : by_likeliest;
+    return (by_sampled < by_likeliest ? by_sampled : by_likeliest) + kept;
+  if (by_sampled >= 0 || by_likeliest >= 0)
+    return (by_sampled >= 0 ? by_sampled : by_likeliest) + kept;
   const bool has_lingered = rules.prior.end_after > 0 && state.near_end >= rules.prior.end_after;
   return has_lingered ? rules.frame_stacking : -1;
 }

@@ -12,7 +12,7 @@ namespace ttsrt::step {
 // One draw's outcome, in the order of the stepwise Program's draws.
 struct DrawOutput {
   std::int32_t slot = 0;
-  std::int32_t end_frame = -1;  // first frame of the stack where speech had ended, -1: not yet
+  std::int32_t end_frame = -1;  // frames of the stack that are kept where speech ended, -1: not yet
   std::int32_t focus = -1;      // text position in focus after this step, -1: no prior
 };
 

@@ -7,7 +7,7 @@
 #include "core/half.h"
 #include "cpu/isa.h"
 #include "cpu_support.h"
-#include "rules/sampling.h"
+#include "rules/filter_chain.h"
 
 namespace ttsrt {
 namespace {
@@ -84,20 +84,35 @@ TEST_P(CpuKernels, SurvivorsAreThoseOfTheRules) {
   for (const std::int32_t count : {5, 16, 77, 2024}) {
     const std::vector<float> row = awkward_row(count, 9);
     for (const std::int32_t k : {1, 3, count}) {
-      rules::SamplerRules sampler;
-      sampler.temperature = 0.7F;
       const float threshold = rules::kth_largest(row.data(), count, k);
-      std::vector<float> expected = row;
-      rules::filter_to_weights(sampler, expected.data(), count, threshold);
       const float largest = row[static_cast<std::size_t>(rules::argmax(row.data(), count))];
       std::vector<float> weights(static_cast<std::size_t>(count));
       std::vector<std::int32_t> indices(static_cast<std::size_t>(count));
+      std::vector<float> expected = weights;
+      std::vector<std::int32_t> expected_indices = indices;
       const std::int32_t found = kernels().survivors(row.data(), count, threshold, largest,
                                                      1.0F / 0.7F, {indices.data(), weights.data()});
-      std::vector<float> got(static_cast<std::size_t>(count), 0.0F);
-      for (std::int32_t i = 0; i < found; ++i)
-        got[static_cast<std::size_t>(indices[i])] = weights[static_cast<std::size_t>(i)];
-      for (std::size_t i = 0; i < got.size(); ++i) EXPECT_NEAR(got[i], expected[i], 3e-7F) << i;
+      ASSERT_EQ(found, rules::PlainPrimitives{}.survivors(row.data(), count, threshold, largest,
+                                                          1.0F / 0.7F, expected.data(),
+                                                          expected_indices.data()));
+      EXPECT_EQ(indices, expected_indices);
+      for (std::size_t i = 0; i < weights.size(); ++i)
+        EXPECT_NEAR(weights[i], expected[i], 3e-7F) << i;
+    }
+  }
+}
+
+TEST_P(CpuKernels, GuidanceHasTheBitsOfTheRules) {
+  for (const std::int32_t count : {1, 16, 77}) {
+    const std::vector<float> c = awkward_row(count, 2);
+    const std::vector<float> u = test::random_vector(static_cast<std::size_t>(count), 3, 2.0F);
+    std::vector<float> mixed(c.size());
+    std::vector<float> extrapolated(c.size());
+    kernels().mix(c.data(), u.data(), 1.3F, count, mixed.data());
+    kernels().extrapolate(c.data(), u.data(), 0.3F, count, extrapolated.data());
+    for (std::size_t i = 0; i < c.size(); ++i) {
+      EXPECT_EQ(mixed[i], rules::guide(rules::Guidance::weighted_sum, c[i], u[i], 1.3F)) << i;
+      EXPECT_EQ(extrapolated[i], rules::guide(rules::Guidance::extrapolate, c[i], u[i], 0.3F)) << i;
     }
   }
 }

@@ -52,6 +52,7 @@ class SmallModel {
     spec.dim = kDim;
     spec.convs = {{3, kDim}};
     spec.codebooks = kCodebooks;
+    spec.seen_vocab = kVocab;
     return spec;
   }
 

@@ -84,6 +84,29 @@ TEST_P(CpuSteps, IndependentHeadsAndPriors) {
   run_requests(isa(), {}, DType::float32, varied_requests(), 24, 3e-5F);
 }
 
+TEST_P(CpuSteps, PenaltiesOrdersAndOtherEnds) {
+  using rules::Processor;
+  std::vector<SmallRequest> requests = varied_requests();
+  for (SmallRequest& request : requests) {
+    auto& sampler = request.rules.sampler;
+    sampler.repetition_penalty = 1.6F;
+    sampler.num_seen_first = 1;
+    sampler.seen_first[0] = 3;
+    request.rules.keeps_end = true;
+    request.rules.num_stop_ids = 1;
+    request.rules.stop_ids[0] = 5;
+    request.rules.guidance = rules::Guidance::extrapolate;
+  }
+  rules::SamplerRules& drawn = requests[2].rules.sampler;
+  drawn.top_p = 0.9F;
+  drawn.forgets_first = true;
+  const Processor order[] = {Processor::temperature, Processor::top_k, Processor::top_p,
+                             Processor::repetition_penalty};
+  std::fill(std::begin(drawn.order), std::end(drawn.order), Processor::none);
+  std::copy(std::begin(order), std::end(order), drawn.order);
+  run_requests(isa(), {}, DType::float32, requests, 12, 3e-5F);
+}
+
 TEST_P(CpuSteps, NarrowCaches) {
   for (const DType dtype : {DType::bfloat16, DType::float16})
     run_requests(isa(), {}, dtype, varied_requests(), 6, 6e-3F);

@@ -8,6 +8,8 @@
 #include "rules/philox.h"
 #include "rules/sampling.h"
 #include "support/backend.h"
+#include "support/draws.h"
+#include "support/errors.h"
 #include "support/weights.h"
 #include "ttsrt/error.h"
 
@@ -119,8 +121,7 @@ TEST_F(Drawing, EachDrawHasItsOwnNumber) {
       std::vector<float> values = mix(5, slice);
       values[10] = rules::kNever;
       const float number = rules::uniform(77, at, slice, 0, rules::DrawKind::code);
-      EXPECT_EQ(output.codes[slice],
-                rules::draw_code(rules.sampler, values.data(), kVocab, number).code);
+      EXPECT_EQ(output.codes[slice], test::draw(rules.sampler, values, number).code);
     }
   }
 }
@@ -199,6 +200,38 @@ TEST_F(Drawing, TheSlotKeepsItsLastCodesUntilTheNextAdmission) {
   backend->admit({1, draw_rules()});
   EXPECT_NE(test::values_of(*test::run_program(*backend, program, last.batch), op.out, 16),
             expected);
+}
+
+TEST_F(Drawing, APenaltyCountsWhatEachPlaceHasDrawn) {
+  StateSpec spec = test::small_state();
+  spec.seen_vocab = kVocab;
+  backend = make_reference_backend();
+  backend->create_state(spec);
+  rules::SlotRules rules = draw_rules();
+  rules.sampler.repetition_penalty = 3.0F;
+  rules.sampler.num_seen_first = 1;
+  rules.sampler.seen_first[0] = 2;
+  backend->admit({1, rules});
+  const auto step_of = [&] {
+    std::vector<float> values = favouring({1, 2, 3, 4});
+    for (std::int32_t place = 0; place < kTables; ++place) values[place * kVocab + 7] = 2.0F;
+    TestBatch rows;
+    rows.add_vectors(1, 1, values);
+    rows.add_draw(1, 0);
+    step::StepOutput output;
+    test::run_program(*backend, draw.program, rows.batch, &output);
+    return output.codes;
+  };
+  EXPECT_EQ(step_of(), (std::vector<std::int32_t>{1, 7, 3, 4}));  // 2 was a member from the start
+  EXPECT_EQ(step_of(), (std::vector<std::int32_t>{7, 2, 7, 7}));  // 5/3 each, and 7 is as 2/3 only
+  EXPECT_EQ(step_of(), (std::vector<std::int32_t>{1, 2, 3, 4}));
+}
+
+TEST_F(Drawing, APenaltyNeedsRoomForWhatWasSeen) {
+  rules::SlotRules rules = draw_rules();
+  rules.sampler.repetition_penalty = 1.2F;
+  EXPECT_TRUE(test::throws_naming<InternalError>("repetition_penalty",
+                                                 [&] { backend->admit({1, rules}); }));
 }
 
 TEST_F(Drawing, FinishStepRefusesADrawWithoutCodes) {

@@ -139,6 +139,16 @@ void mix_kernel(const float* conditional, const float* unconditional, float scal
   }
 }
 
+void extrapolate_kernel(const float* conditional, const float* unconditional, float scale,
+                        int64_t count, float* out) {
+  for (int64_t i = 0; i < count; i += kLanes) {
+    const int32_t lanes = lanes_left(count, i);
+    const Vec kept = read_floats(conditional + i, lanes);
+    const Vec difference = kept - read_floats(unconditional + i, lanes);
+    write_floats(out + i, kept + set(scale) * difference, lanes);
+  }
+}
+
 template <Element E>
 void mean_rows_kernel(const void* const* rows, int32_t count, int64_t width, float* out) {
   using Type = typename Stored<E>::Type;

@@ -129,16 +129,19 @@ struct Kernels {
   // Writes the mean of `count` table rows, summed in order.
   void (*mean_rows[kElements])(const void* const* rows, int32_t count, int64_t width, float* out);
   void (*add)(const float* x, int64_t count, float* out);  // out += x
+  // Guidance's two forms: scale * c + (1 - scale) * u, and c + scale * (c - u).
   void (*mix)(const float* conditional, const float* unconditional, float scale, int64_t count,
               float* out);
+  void (*extrapolate)(const float* conditional, const float* unconditional, float scale,
+                      int64_t count, float* out);
   int32_t (*argmax)(const float* values, int32_t count);
   float (*kth_largest)(const float* values, int32_t count, int32_t k);
   // Computes exp((x - largest) * inverse_temperature) of the values >= threshold, in index order,
   // and returns their number.
   int32_t (*survivors)(const float* values, int32_t count, float threshold, float largest,
                        float inverse_temperature, const Survivors& out);
-  // For tests: exp and gelu of each value.
-  void (*exp)(const float* x, int64_t count, float* out);
+  void (*exp)(const float* x, int64_t count, float* out);  // out may be x
+  // For tests: gelu of each value.
   void (*gelu)(const float* x, int64_t count, float* out);
   PeakKernels peaks;
 };

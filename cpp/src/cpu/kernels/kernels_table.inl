@@ -47,6 +47,7 @@ constexpr Kernels table_of(const char* name) {
            mean_rows_kernel<Element::float16>},
           add_kernel,
           mix_kernel,
+          extrapolate_kernel,
           argmax_kernel,
           kth_largest_kernel,
           survivors_kernel,

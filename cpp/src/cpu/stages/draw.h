@@ -1,22 +1,43 @@
-// One draw over one row of logits: the rules of rules/sampling.h with their long loops
-// vectorised.
+// One draw over one row of logits: the chain of rules/filter_chain.h over kernels, and its scratch.
 //
-// Decided: the filters keep few values (top-k 80 of 2024), so what survives the k-th largest is
-// gathered, and the rules' own loops run over that. Sums go in index order, as in the rules, so
-// that equal logits give equal draws.
+// Decided: the filters keep few values (top-k 80 of 2024), so only argmax, the k-th largest and the
+// gathering of survivors have kernels; what runs over survivors is the chain's own loops.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "cpu/kernels/kernels.h"
-#include "rules/sampling.h"
+#include "rules/filter_chain.h"
 
 namespace ttsrt::cpu {
+
+// The chain's primitives of one instruction set.
+struct KernelPrimitives {
+  const Kernels& kernels;
+
+  std::int32_t argmax(const float* values, std::int32_t count) const {
+    return kernels.argmax(values, count);
+  }
+  float kth_largest(const float* values, std::int32_t count, std::int32_t k) const {
+    return kernels.kth_largest(values, count, k);
+  }
+  std::int32_t survivors(const float* values, std::int32_t count, float threshold, float largest,
+                         float inverse_temperature, float* weights, std::int32_t* indices) const {
+    return kernels.survivors(values, count, threshold, largest, inverse_temperature,
+                             {indices, weights});
+  }
+  void exponentials(float* values, std::int32_t count) const { kernels.exp(values, count, values); }
+  float nucleus_threshold(const float* weights, std::int32_t count, float mass) const {
+    return rules::nucleus_threshold(weights, count, mass);
+  }
+};
 
 // Scratch of a draw: logits, survivors' weights and indices, [vocab] each.
 struct DrawScratch {
   float* logits = nullptr;
-  Survivors survivors{};
+  float* weights = nullptr;
+  std::int32_t* indices = nullptr;
 
   static std::size_t bytes(std::int32_t vocab) {
     return 3 * sizeof(float) * (static_cast<std::size_t>(vocab) + kLanes);
@@ -25,15 +46,18 @@ struct DrawScratch {
 };
 
 // Guidance over `vocab` raw logits into scratch.logits; `unconditional` may be null.
-void guide_logits(const Kernels& kernels, const float* conditional, const float* unconditional,
-                  float scale, std::int32_t vocab, const DrawScratch& scratch);
+void guide_logits(const Kernels& kernels, rules::Guidance form, const float* conditional,
+                  const float* unconditional, float scale, std::int32_t vocab,
+                  const DrawScratch& scratch);
 
-// A code from the masked logits in scratch.logits.
+// A code from the masked logits in scratch.logits; `seen` as in rules::DrawRow.
 rules::DrawOutcome draw_code(const Kernels& kernels, const rules::SamplerRules& sampler,
-                             std::int32_t vocab, float uniform_number, const DrawScratch& scratch);
+                             std::int32_t vocab, const std::uint32_t* seen, float uniform_number,
+                             const DrawScratch& scratch);
 
-// The same, with probabilities that can stand as MaskGit's confidences (rules::maskgit_draw).
+// The same, with probabilities that can stand as MaskGit's confidences.
 rules::DrawOutcome draw_guess(const Kernels& kernels, const rules::SamplerRules& sampler,
-                              std::int32_t vocab, float uniform_number, const DrawScratch& scratch);
+                              std::int32_t vocab, const std::uint32_t* seen, float uniform_number,
+                              const DrawScratch& scratch);
 
 }  // namespace ttsrt::cpu

@@ -77,8 +77,8 @@ class SampleCodesStage : public DrawStage {
     const std::int64_t begin = std::int64_t{slice} * op_.vocab;
     const float* unconditional =
         at.unconditional_row < 0 ? nullptr : logits_.row(at.unconditional_row) + begin;
-    guide_logits(*site_.kernels, logits_.row(at.conditional_row) + begin, unconditional,
-                 slot_rules.cfg_scale, op_.vocab, scratch);
+    guide_logits(*site_.kernels, slot_rules.guidance, logits_.row(at.conditional_row) + begin,
+                 unconditional, slot_rules.cfg_scale, op_.vocab, scratch);
     if (guided_.data != nullptr) {
       std::memcpy(guided_.row(index) + begin, scratch.logits,
                   static_cast<std::size_t>(op_.vocab) * sizeof(float));
@@ -90,8 +90,9 @@ class SampleCodesStage : public DrawStage {
     if (slot_rules.use_local_transformer) return;
     const float number =
         rules::uniform(slot_rules.sampler.seed, slot_state.step, slice, 0, rules::DrawKind::code);
-    outcome.sampled[place] =
-        draw_code(*site_.kernels, slot_rules.sampler, op_.vocab, number, scratch).code;
+    outcome.sampled[place] = draw_code(*site_.kernels, slot_rules.sampler, op_.vocab,
+                                       site_.slots->seen(at.slot, slice), number, scratch)
+                                 .code;
   }
 
   ops::SampleCodes op_;
@@ -131,6 +132,12 @@ class FinishStepStage : public DrawStage {
     output.end_frame = rules::end_frame(slot_rules, state(slot), sampled, likeliest);
     output.focus = slot_rules.prior.mode == rules::PriorMode::off ? -1 : state(slot).focus;
     std::copy_n(sampled, op_.codebooks, site_.slots->last_codes(slot));
+    for (std::int32_t place = 0; place < op_.codebooks; ++place) {
+      if (std::uint32_t* seen = site_.slots->seen(slot, place)) {
+        rules::add_seen(slot_rules.sampler, state(slot).step, sampled[place], seen,
+                        site_.slots->spec().seen_vocab);
+      }
+    }
     ++state(slot).step;
   }
 

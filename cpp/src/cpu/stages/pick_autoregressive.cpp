@@ -61,13 +61,14 @@ class PickDrawStage : public Stage {
     const auto& rules = site_.slots->rules[static_cast<std::size_t>(at.slot)];
     const auto& state = site_.slots->states[static_cast<std::size_t>(at.slot)];
     const float* unconditional = last > first ? buffers_.logits.row(last) : nullptr;
-    guide_logits(*site_.kernels, buffers_.logits.row(first), unconditional, rules.cfg_scale, vocab_,
-                 scratch);
+    guide_logits(*site_.kernels, rules.guidance, buffers_.logits.row(first), unconditional,
+                 rules.cfg_scale, vocab_, scratch);
     rules::mask_logits(rules, state, scratch.logits, vocab_);
     const float number =
         rules::uniform(rules.sampler.seed, state.step, place_, 0, rules::DrawKind::code);
-    const std::int32_t code =
-        draw_code(*site_.kernels, rules.sampler, vocab_, number, scratch).code;
+    const std::int32_t code = draw_code(*site_.kernels, rules.sampler, vocab_,
+                                        site_.slots->seen(at.slot, place_), number, scratch)
+                                  .code;
     site_.slots->outcome
         .sampled[index * static_cast<std::size_t>(codebooks_) + static_cast<std::size_t>(place_)] =
         code;

@@ -38,8 +38,9 @@ struct Pick {
   const LocalTransformer& network;
   const rules::SlotRules& rules;
   const rules::SlotState& state;
-  std::vector<const float*> hidden;  // per branch, conditional first
-  std::vector<float*> logits;        // per branch
+  std::vector<const float*> hidden;        // per branch, conditional first
+  std::vector<float*> logits;              // per branch
+  std::vector<const std::uint32_t*> seen;  // per place, null where no penalty counts
 
   // The guided, masked logits of a slice, from `logits`.
   std::vector<float> masked(std::int32_t place, float scale) const;

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "ops/reference/local_transformer.h"
+#include "ops/reference/run.h"
 
 namespace ttsrt::ops::reference {
 namespace {
@@ -53,8 +54,7 @@ void guess(const Pick& pick, std::int32_t pass, std::int32_t place, Guesses& gue
   std::vector<float> mix = pick.masked(place, rules::maskgit_scale(pick.rules, pass));
   const float number =
       rules::uniform(pick.rules.sampler.seed, pick.state.step, place, pass, rules::DrawKind::code);
-  const rules::DrawOutcome outcome =
-      rules::maskgit_draw(pick.rules.sampler, mix.data(), pick.op.vocab, number);
+  const rules::DrawOutcome outcome = draw_guess(pick.rules.sampler, mix, pick.seen[i], number);
   guesses.guessed[i] = outcome.code;
   guesses.confidences[i] = rules::maskgit_confidence(pick.rules, pick.state, pass, place, outcome);
 }

@@ -15,7 +15,7 @@ std::vector<float> Pick::masked(std::int32_t place, float scale) const {
   std::vector<float> mix(logits[0] + begin, logits[0] + begin + op.vocab);
   for (std::int32_t v = 0; logits.size() > 1 && v < op.vocab; ++v) {
     float& value = mix[static_cast<std::size_t>(v)];
-    value = rules::guide(value, logits[1][begin + v], scale);
+    value = rules::guide(rules.guidance, value, logits[1][begin + v], scale);
   }
   rules::mask_logits(rules, state, mix.data(), op.vocab);
   return mix;
@@ -34,7 +34,7 @@ void pick_autoregressive(const Pick& pick, std::int32_t* codes) {
     std::vector<float> mix = pick.masked(i, pick.rules.cfg_scale);
     const float number =
         rules::uniform(pick.rules.sampler.seed, pick.state.step, i, 0, rules::DrawKind::code);
-    codes[i] = rules::draw_code(pick.rules.sampler, mix.data(), op.vocab, number).code;
+    codes[i] = draw(pick.rules.sampler, mix, pick.seen[static_cast<std::size_t>(i)], number).code;
     for (std::vector<float>& branch : rows) pick.network.append_code(i, codes[i], branch);
   }
 }
@@ -49,11 +49,12 @@ void run(const PickCodes& op, Run& at) {
   if (kept != nullptr) std::fill_n(kept, at.batch.rows * width, 0.0F);  // rows that pick nothing
   for (std::size_t d = 0; d < at.batch.draws.size(); ++d) {
     const step::Draw& draw = at.batch.draws[d];
-    const Slot& slot = at.state.slot(draw.slot);
+    Slot& slot = at.state.slot(draw.slot);
     if (!slot.rules.use_local_transformer) continue;
     const std::vector<std::int32_t> branches = at.branch_rows(draw);
     std::vector<float> scratch(static_cast<std::size_t>(width) * branches.size());
-    Pick pick{op, network, slot.rules, slot.state, {}, {}};
+    Pick pick{op, network, slot.rules, slot.state, {}, {}, {}};
+    for (std::int32_t i = 0; i < op.codebooks; ++i) pick.seen.push_back(at.state.seen(slot, i));
     for (std::size_t b = 0; b < branches.size(); ++b) {
       pick.hidden.push_back(hidden + std::int64_t{branches[b]} * op.dim);
       pick.logits.push_back(kept != nullptr

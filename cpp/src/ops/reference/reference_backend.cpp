@@ -10,6 +10,7 @@
 #include <variant>
 
 #include "core/check.h"
+#include "ops/check.h"
 #include "ops/reference/run.h"
 #include "ops/reference/state.h"
 #include "ops/taps.h"
@@ -119,13 +120,13 @@ class ReferenceBackend : public Backend {
   }
 
   void admit(const step::Admission& admission) override {
-    state().check(admission);
+    check_admission(admission, state().spec());
     queue_.emplace_back(admission);
   }
 
   void copy_blocks(const std::vector<step::BlockCopy>& copies) override {
     for (const step::BlockCopy& copy : copies) {
-      state().check(copy);
+      check_copy(copy, state().spec());
       queue_.emplace_back(copy);
     }
   }

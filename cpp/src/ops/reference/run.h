@@ -7,6 +7,7 @@
 
 #include "ops/program.h"
 #include "ops/reference/state.h"
+#include "rules/filter_chain.h"
 #include "step/batch.h"
 
 namespace ttsrt::ops::reference {
@@ -29,6 +30,13 @@ struct Run {
   // Rows of both branches of a draw; the second is absent without guidance.
   std::vector<std::int32_t> branch_rows(const step::Draw& draw) const;
 };
+
+// A code from one row of masked logits, which it may change; `seen` as in rules::DrawRow. A guess
+// has probabilities that can stand as MaskGit's confidences.
+rules::DrawOutcome draw(const rules::SamplerRules& sampler, std::vector<float>& logits,
+                        const std::uint32_t* seen, float number);
+rules::DrawOutcome draw_guess(const rules::SamplerRules& sampler, std::vector<float>& logits,
+                              const std::uint32_t* seen, float number);
 
 // Throws InternalError unless segments lie in order without gaps and all they name exists.
 void check_batch(const step::RowBatch& batch, const StateSpec& spec);

@@ -21,7 +21,7 @@ void check_codebooks(std::int32_t codebooks, const StateSpec& spec) {
 // the guided logits.
 void sample_slice(const SampleCodes& op, Run& at, std::size_t d, std::int32_t i,
                   std::vector<float>& mix) {
-  const Slot& slot = at.state.slot(at.batch.draws[d].slot);
+  Slot& slot = at.state.slot(at.batch.draws[d].slot);
   const std::size_t place =
       d * static_cast<std::size_t>(op.codebooks) + static_cast<std::size_t>(i);
   rules::mask_logits(slot.rules, slot.state, mix.data(), op.vocab);
@@ -30,10 +30,35 @@ void sample_slice(const SampleCodes& op, Run& at, std::size_t d, std::int32_t i,
   const float number =
       rules::uniform(slot.rules.sampler.seed, slot.state.step, i, 0, rules::DrawKind::code);
   at.state.outcome.sampled[place] =
-      rules::draw_code(slot.rules.sampler, mix.data(), op.vocab, number).code;
+      draw(slot.rules.sampler, mix, at.state.seen(slot, i), number).code;
 }
 
+// A row to draw from, over room that lives as long.
+struct DrawRoom {
+  std::vector<float> weights;
+  std::vector<std::int32_t> indices;
+  rules::DrawRow row;
+
+  DrawRoom(std::vector<float>& logits, const std::uint32_t* seen)
+      : weights(logits.size()),
+        indices(logits.size()),
+        row{logits.data(), static_cast<std::int32_t>(logits.size()), weights.data(), indices.data(),
+            seen} {}
+};
+
 }  // namespace
+
+rules::DrawOutcome draw(const rules::SamplerRules& sampler, std::vector<float>& logits,
+                        const std::uint32_t* seen, float number) {
+  const DrawRoom room(logits, seen);
+  return rules::draw_code(rules::PlainPrimitives{}, sampler, room.row, number);
+}
+
+rules::DrawOutcome draw_guess(const rules::SamplerRules& sampler, std::vector<float>& logits,
+                              const std::uint32_t* seen, float number) {
+  const DrawRoom room(logits, seen);
+  return rules::draw_guess(rules::PlainPrimitives{}, sampler, room.row, number);
+}
 
 void run(const ClearScores& op, Run& at) {
   const std::int64_t width = at.state.spec().max_text_len;
@@ -69,8 +94,9 @@ void run(const SampleCodes& op, Run& at) {
         const std::int64_t at_logit = std::int64_t{i} * op.vocab + v;
         float value = logits[draw.conditional_row * width + at_logit];
         if (draw.unconditional_row >= 0) {
-          value = rules::guide(value, logits[draw.unconditional_row * width + at_logit],
-                               slot_rules.cfg_scale);
+          value =
+              rules::guide(slot_rules.guidance, value,
+                           logits[draw.unconditional_row * width + at_logit], slot_rules.cfg_scale);
         }
         if (guided != nullptr) guided[static_cast<std::int64_t>(d) * width + at_logit] = value;
         mix[static_cast<std::size_t>(v)] = value;
@@ -106,6 +132,12 @@ void run(const FinishStep& op, Run& at) {
     draw.focus = slot.rules.prior.mode == rules::PriorMode::off ? -1 : slot.state.focus;
     outcome.draws.push_back(draw);
     std::copy(sampled, sampled + op.codebooks, slot.last_codes.begin());
+    for (std::int32_t place = 0; place < op.codebooks; ++place) {
+      if (std::uint32_t* set = at.state.seen(slot, place)) {
+        rules::add_seen(slot.rules.sampler, slot.state.step, sampled[place], set,
+                        at.state.spec().seen_vocab);
+      }
+    }
     ++slot.state.step;
   }
 }

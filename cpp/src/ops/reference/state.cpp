@@ -5,6 +5,7 @@
 
 #include "core/check.h"
 #include "core/half.h"
+#include "rules/seen.h"
 
 namespace ttsrt::ops::reference {
 namespace {
@@ -18,6 +19,7 @@ Slot make_slot(const StateSpec& spec) {
   Slot slot;
   slot.counts.assign(count_of(spec.max_text_len, 1), 0);
   slot.last_codes.assign(count_of(spec.codebooks, 1), 0);
+  slot.seen.assign(count_of(spec.codebooks, rules::seen_words(spec.seen_vocab)), 0);
   slot.text_memory.assign(count_of(spec.memory_layers, spec.max_text_len, memory_width), NAN);
   slot.context_memory.assign(count_of(spec.memory_layers, spec.max_context_memory, memory_width),
                              NAN);
@@ -30,8 +32,9 @@ Slot make_slot(const StateSpec& spec) {
 }
 
 std::size_t bytes_of(const Slot& slot) {
-  std::size_t values = slot.counts.size() + slot.last_codes.size() + slot.text_memory.size() +
-                       slot.context_memory.size() + slot.context_rows.size();
+  std::size_t values = slot.counts.size() + slot.last_codes.size() + slot.seen.size() +
+                       slot.text_memory.size() + slot.context_memory.size() +
+                       slot.context_rows.size();
   for (const auto& histories : slot.histories) {
     for (const auto& history : histories) values += history.size();
   }
@@ -72,34 +75,19 @@ Slot& State::slot(std::int32_t index) {
   return slots_[static_cast<std::size_t>(index)];
 }
 
-void State::check(const step::Admission& admission) const {
-  const rules::SlotRules& rules = admission.rules;
-  TTSRT_CHECK(InternalError, admission.slot >= 0 && admission.slot < spec_.slots,
-              "admission: slot ", admission.slot, " of ", spec_.slots);
-  TTSRT_CHECK(InternalError, rules.text_len >= 0 && rules.text_len <= spec_.max_text_len,
-              "text_len: expected at most ", spec_.max_text_len, ", got ", rules.text_len);
-  TTSRT_CHECK(
-      InternalError, rules.context_len >= 0 && rules.context_len <= spec_.max_context_memory,
-      "context_len: expected at most ", spec_.max_context_memory, ", got ", rules.context_len);
-  TTSRT_CHECK(
-      InternalError, rules.num_forbidden >= 0 && rules.num_forbidden <= rules::kMaxForbidden,
-      "num_forbidden: expected at most ", rules::kMaxForbidden, ", got ", rules.num_forbidden);
-  TTSRT_CHECK(
-      InternalError, rules.maskgit.steps >= 1 && rules.maskgit.steps <= rules::kMaxMaskGitSteps,
-      "maskgit.steps: expected 1 to ", rules::kMaxMaskGitSteps, ", got ", rules.maskgit.steps);
-}
-
-void State::check(const step::BlockCopy& copy) const {
-  TTSRT_CHECK(
-      InternalError,
-      copy.from >= 0 && copy.from < spec_.num_blocks && copy.to >= 0 && copy.to < spec_.num_blocks,
-      "block copy: ", copy.from, " to ", copy.to, " of ", spec_.num_blocks);
+std::uint32_t* State::seen(Slot& slot, std::int32_t place) const {
+  if (!rules::counts_seen(slot.rules.sampler)) return nullptr;
+  return slot.seen.data() + std::int64_t{place} * rules::seen_words(spec_.seen_vocab);
 }
 
 void State::admit(const step::Admission& admission) {
   Slot& taken = slot(admission.slot);
   taken = make_slot(spec_);
   taken.rules = admission.rules;
+  for (std::int32_t place = 0; place < spec_.codebooks; ++place) {
+    if (std::uint32_t* set = seen(taken, place))
+      rules::start_seen(taken.rules.sampler, set, spec_.seen_vocab);
+  }
 }
 
 void State::copy_block(const step::BlockCopy& copy) {

@@ -20,6 +20,7 @@ struct Slot {
   rules::SlotState state;
   std::vector<std::int32_t> counts;      // [max_text_len]
   std::vector<std::int32_t> last_codes;  // [codebooks]
+  std::vector<std::uint32_t> seen;       // [codebooks, seen_words] where a penalty counts them
   std::vector<float> text_memory;        // [layers, max_text_len, 2, heads * head_dim]
   std::vector<float> context_memory;     // [layers, max_context_memory, 2, heads * head_dim]
   std::vector<float> context_rows;       // [max_context_rows, dim]
@@ -43,10 +44,9 @@ class State {
   const StateSpec& spec() const { return spec_; }
   std::size_t bytes() const;
   Slot& slot(std::int32_t index);
+  // The seen set of a place, or null where the slot's rules count none.
+  std::uint32_t* seen(Slot& slot, std::int32_t place) const;
 
-  // Throw InternalError where an admission or a copy doesn't fit the state.
-  void check(const step::Admission& admission) const;
-  void check(const step::BlockCopy& copy) const;
   void admit(const step::Admission& admission);
   void copy_block(const step::BlockCopy& copy);
   void start_outcome(std::size_t draws);

@@ -1,5 +1,7 @@
 // Compares the rules of the attention prior with the originals: with recorded runs, and with their
 // dictionary code, which is rewritten here line by line.
+#include "rules/prior.h"
+
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -11,7 +13,6 @@
 #include <vector>
 
 #include "core/check.h"
-#include "rules/prior.h"
 #include "support/weights.h"
 
 namespace ttsrt::rules {
@@ -322,7 +323,7 @@ void follow_golden(const nlohmann::json& item, const SlotRules& rules) {
 }
 
 TEST(PriorGoldens, EveryStepOfTheOriginalRuns) {
-  std::ifstream file(TTSRT_TEST_DIR "/ops/prior_goldens.json");
+  std::ifstream file(TTSRT_TEST_DIR "/rules/prior_goldens.json");
   const nlohmann::json goldens = nlohmann::json::parse(file);
   for (const auto& item : goldens.at("tiny2503")) {
     SlotRules rules = nemo2503(item.at("text_len").get<std::int32_t>());

@@ -1,8 +1,8 @@
+#include "rules/stop.h"
+
 #include <gtest/gtest.h>
 
 #include <vector>
-
-#include "rules/stop.h"
 
 namespace ttsrt::rules {
 namespace {
@@ -61,6 +61,25 @@ TEST(Stop, TheStreamsThatCount) {
 TEST(Stop, TheEarlierOfTwoEndsWins) {
   EXPECT_EQ(end_of(EosStreams::either, EosCodebooks::any, kZeroInFrame0, kAnyInFrame1), 0);
   EXPECT_EQ(end_of(EosStreams::either, EosCodebooks::any, kAnyInFrame1, kZeroInFrame0), 0);
+}
+
+TEST(Stop, TheFrameThatEndsMayBeKept) {
+  SlotRules rules = stacked(EosStreams::either, EosCodebooks::any);
+  rules.keeps_end = true;
+  EXPECT_EQ(end_frame(rules, SlotState{}, kSpeech.data(), kSpeech.data()), -1);
+  EXPECT_EQ(end_frame(rules, SlotState{}, kZeroInFrame0.data(), kAnyInFrame1.data()), 1);
+  EXPECT_EQ(end_frame(rules, SlotState{}, kAnyInFrame1.data(), kSpeech.data()), 2);
+}
+
+TEST(Stop, FurtherIdsEndToo) {
+  SlotRules rules = stacked(EosStreams::sampled, EosCodebooks::any);
+  rules.num_stop_ids = 2;
+  rules.stop_ids[0] = 77;
+  rules.stop_ids[1] = 6;
+  EXPECT_EQ(end_frame(rules, SlotState{}, kSpeech.data(), kSpeech.data()), 1);
+  EXPECT_EQ(end_frame(rules, SlotState{}, kZeroInFrame0.data(), kSpeech.data()), 0);
+  rules.num_stop_ids = 1;
+  EXPECT_EQ(end_frame(rules, SlotState{}, kSpeech.data(), kSpeech.data()), -1);
 }
 
 TEST(Stop, LingeringAtTheEndOfTheTextEndsAfterTheStack) {

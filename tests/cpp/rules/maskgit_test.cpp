@@ -1,8 +1,8 @@
+#include "rules/maskgit.h"
+
 #include <gtest/gtest.h>
 
 #include <vector>
-
-#include "rules/maskgit.h"
 
 namespace ttsrt::rules {
 namespace {
@@ -80,21 +80,6 @@ TEST(MaskGit, NoiseFadesAndHasItsOwnNumbers) {
   EXPECT_FLOAT_EQ(maskgit_confidence(rules, state, 1, 2, outcome),
                   0.25F + (number - 0.5F) * 0.5F * 0.25F);
   EXPECT_FLOAT_EQ(maskgit_confidence(rules, state, 2, 2, outcome), 0.25F);
-}
-
-TEST(MaskGit, GreedyDrawsAreConfidentByTheirSoftmax) {
-  std::vector<float> logits = {0.0F, std::log(3.0F), kNever, std::log(2.0F)};
-  SamplerRules greedy;
-  const DrawOutcome outcome = maskgit_draw(greedy, logits.data(), 4, 0.999F);
-  EXPECT_EQ(outcome.code, 1);
-  EXPECT_NEAR(outcome.probability, 0.5F, 1e-6);
-  EXPECT_NEAR(outcome.max_probability, 0.5F, 1e-6);
-  logits = {0.0F, std::log(3.0F), kNever, std::log(2.0F)};
-  greedy.top_k = 2;
-  EXPECT_NEAR(maskgit_draw(greedy, logits.data(), 4, 0.0F).probability, 0.6F, 1e-6);
-  logits = {0.0F, std::log(3.0F), kNever, std::log(2.0F)};
-  greedy.confidence_temperature = 0.5F;  // squares the odds
-  EXPECT_NEAR(maskgit_draw(greedy, logits.data(), 4, 0.0F).probability, 9.0F / 13.0F, 1e-6);
 }
 
 }  // namespace

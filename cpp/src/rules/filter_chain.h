@@ -1,0 +1,245 @@
+// From one row of masked logits to a code: the processors a request asks for, in its order, and the
+// draw.
+//
+// Decided: one chain for every backend, over primitives that the backend injects: a plain set for
+// the reference and for single threads stands below. Scores are scaled and filtered lazily: up to
+// the first filter of probabilities nothing but a threshold and a factor is kept, then the
+// survivors are gathered in index order with unnormalised probabilities, the largest 1. Sums go in
+// index order, so that equal logits give equal draws.
+//
+// Temperature 0 is argmax after the penalty, ties to the lowest id; filters are ignored.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+
+#include "rules/inline.h"
+#include "rules/sampling.h"
+#include "rules/seen.h"
+#include "rules/slot_rules.h"
+
+namespace ttsrt::rules {
+
+// One row to draw from, and room for what survives its filters. Primitives may ask for more room
+// than vocab, and say so.
+struct DrawRow {
+  float* logits = nullptr;  // [vocab], after masks; the penalty changes them
+  std::int32_t vocab = 0;
+  float* weights = nullptr;             // [vocab]
+  std::int32_t* indices = nullptr;      // [vocab]
+  const std::uint32_t* seen = nullptr;  // ids that the penalty counts, or null
+};
+
+struct DrawOutcome {
+  std::int32_t code = 0;
+  float probability = 1.0F;      // of the code drawn, after filters and temperature
+  float max_probability = 1.0F;  // of the likeliest
+};
+
+// What the chain spends its time on, written plainly.
+struct PlainPrimitives {
+  // First index of the largest.
+  TTSRT_RULE std::int32_t argmax(const float* values, std::int32_t count) const {
+    return rules::argmax(values, count);
+  }
+  // 1 <= k <= count.
+  TTSRT_RULE float kth_largest(const float* values, std::int32_t count, std::int32_t k) const {
+    return rules::kth_largest(values, count, k);
+  }
+  // exp((x - largest) * inverse_temperature) of the values >= threshold, in index order, and their
+  // indices; returns how many.
+  TTSRT_RULE std::int32_t survivors(const float* values, std::int32_t count, float threshold,
+                                    float largest, float inverse_temperature, float* weights,
+                                    std::int32_t* indices) const {
+    std::int32_t found = 0;
+    for (std::int32_t i = 0; i < count; ++i) {
+      if (!(values[i] >= threshold)) continue;
+      weights[found] = expf((values[i] - largest) * inverse_temperature);
+      indices[found++] = i;
+    }
+    return found;
+  }
+  // In place.
+  TTSRT_RULE void exponentials(float* values, std::int32_t count) const {
+    for (std::int32_t i = 0; i < count; ++i) values[i] = expf(values[i]);
+  }
+  TTSRT_RULE float nucleus_threshold(const float* weights, std::int32_t count, float mass) const {
+    return rules::nucleus_threshold(weights, count, mass);
+  }
+};
+
+// Once per id of the set.
+TTSRT_RULE float penalise(float score, float penalty) {
+  return score < 0.0F ? score * penalty : score / penalty;
+}
+
+TTSRT_RULE void penalise_row(const SamplerRules& sampler, const DrawRow& row) {
+  for (std::int32_t w = 0; w < seen_words(row.vocab); ++w) {
+    if (row.seen[w] == 0) continue;
+    const std::int32_t end = w * 32 + 32 < row.vocab ? w * 32 + 32 : row.vocab;
+    for (std::int32_t id = w * 32; id < end; ++id) {
+      if (is_seen(row.seen, id))
+        row.logits[id] = penalise(row.logits[id], sampler.repetition_penalty);
+    }
+  }
+}
+
+TTSRT_RULE bool penalises(const SamplerRules& sampler, const DrawRow& row) {
+  return row.seen != nullptr && counts_seen(sampler);
+}
+
+// The chain under way.
+template <typename Primitives>
+struct FilterChain {
+  const Primitives& primitives;
+  const SamplerRules& sampler;
+  DrawRow row;
+  float threshold = kNever;  // of logits that will be gathered
+  float inverse_temperature = 1.0F;
+  std::int32_t count = -1;  // survivors; -1: not gathered yet
+  float sum = 0.0F;         // of their weights
+
+  TTSRT_RULE void add_up() {
+    sum = 0.0F;
+    for (std::int32_t i = 0; i < count; ++i) sum += row.weights[i];
+  }
+
+  TTSRT_RULE void gather() {
+    if (count >= 0) return;
+    const float largest = row.logits[primitives.argmax(row.logits, row.vocab)];
+    count = primitives.survivors(row.logits, row.vocab, threshold, largest, inverse_temperature,
+                                 row.weights, row.indices);
+    add_up();
+  }
+
+  // Weights of the survivors anew, after their logits or the temperature changed.
+  TTSRT_RULE void weigh() {
+    float largest = kNever;
+    for (std::int32_t i = 0; i < count; ++i) {
+      const float logit = row.logits[row.indices[i]];
+      largest = logit > largest ? logit : largest;
+    }
+    for (std::int32_t i = 0; i < count; ++i)
+      row.weights[i] = (row.logits[row.indices[i]] - largest) * inverse_temperature;
+    primitives.exponentials(row.weights, count);
+    add_up();
+  }
+
+  // Drops survivors below `least`, and of those that equal it all but the first `num_equal`.
+  TTSRT_RULE void drop_below(float least, std::int32_t num_equal) {
+    std::int32_t kept = 0;
+    for (std::int32_t i = 0; i < count; ++i) {
+      const float weight = row.weights[i];
+      if (weight < least || (weight == least && num_equal-- <= 0)) continue;
+      row.weights[kept] = weight;
+      row.indices[kept++] = row.indices[i];
+    }
+    count = kept;
+    add_up();
+  }
+
+  TTSRT_RULE void keep_top_k() {
+    const std::int32_t candidates = count >= 0 ? count : row.vocab;
+    if (sampler.top_k <= 0 || sampler.top_k >= candidates) return;
+    if (count >= 0) {  // ties of the k-th survive
+      drop_below(primitives.kth_largest(row.weights, count, sampler.top_k), count);
+    } else {
+      const float kth = primitives.kth_largest(row.logits, row.vocab, sampler.top_k);
+      threshold = kth > threshold ? kth : threshold;
+    }
+  }
+
+  // The smallest set of the likeliest that holds the mass; of equals at its border the lowest ids.
+  TTSRT_RULE void keep_top_p() {
+    if (sampler.top_p >= 1.0F) return;
+    gather();
+    const float mass = sampler.top_p * sum;
+    const float least = primitives.nucleus_threshold(row.weights, count, mass);
+    float held = 0.0F;
+    for (std::int32_t i = 0; i < count; ++i) held += row.weights[i] > least ? row.weights[i] : 0.0F;
+    std::int32_t num_equal = 1;
+    for (held += least; held < mass && num_equal < count; ++num_equal) held += least;
+    drop_below(least, num_equal);
+  }
+
+  TTSRT_RULE void keep_min_p() {
+    if (sampler.min_p <= 0.0F) return;
+    gather();
+    drop_below(sampler.min_p, row.vocab);  // the largest weight is 1
+  }
+
+  TTSRT_RULE void penalise_seen() {
+    if (!penalises(sampler, row)) return;
+    // Scaling by a positive number doesn't change what a penalty does, so logits may take it before
+    // or after the temperature. A threshold must see the scores as they were.
+    if (count < 0 && threshold > kNever) gather();
+    if (count < 0) {
+      penalise_row(sampler, row);
+      return;
+    }
+    for (std::int32_t i = 0; i < count; ++i) {
+      float& logit = row.logits[row.indices[i]];
+      if (is_seen(row.seen, row.indices[i])) logit = penalise(logit, sampler.repetition_penalty);
+    }
+    weigh();
+  }
+
+  TTSRT_RULE void heat() {
+    inverse_temperature = 1.0F / sampler.temperature;
+    if (count >= 0) weigh();
+  }
+
+  TTSRT_RULE void run() {
+    for (std::int32_t i = 0; i < kMaxProcessors; ++i) {
+      const Processor processor = sampler.order[i];
+      if (processor == Processor::repetition_penalty) penalise_seen();
+      if (processor == Processor::temperature) heat();
+      if (processor == Processor::top_k) keep_top_k();
+      if (processor == Processor::top_p) keep_top_p();
+      if (processor == Processor::min_p) keep_min_p();
+    }
+    gather();
+  }
+};
+
+// A draw at a temperature above 0.
+template <typename Primitives>
+TTSRT_RULE DrawOutcome draw_warm(const Primitives& primitives, const SamplerRules& sampler,
+                                 const DrawRow& row, float uniform_number) {
+  FilterChain<Primitives> chain{primitives, sampler, row};
+  chain.run();
+  DrawOutcome outcome;
+  if (chain.count == 0) return outcome;  // every logit is NaN
+  const std::int32_t index = draw_index(row.weights, chain.count, chain.sum, uniform_number);
+  outcome.code = row.indices[index];
+  outcome.probability = row.weights[index] / chain.sum;
+  outcome.max_probability = 1.0F / chain.sum;
+  return outcome;
+}
+
+// A code from masked logits, with a uniform number in [0, 1).
+template <typename Primitives>
+TTSRT_RULE DrawOutcome draw_code(const Primitives& primitives, const SamplerRules& sampler,
+                                 const DrawRow& row, float uniform_number) {
+  if (sampler.temperature > 0.0F) return draw_warm(primitives, sampler, row, uniform_number);
+  if (penalises(sampler, row)) penalise_row(sampler, row);
+  DrawOutcome outcome;
+  outcome.code = primitives.argmax(row.logits, row.vocab);
+  return outcome;
+}
+
+// The same, with probabilities that can stand as MaskGit's confidences (rules/maskgit.h): at
+// temperature 0 those of the argmax at the confidence temperature.
+template <typename Primitives>
+TTSRT_RULE DrawOutcome draw_guess(const Primitives& primitives, const SamplerRules& sampler,
+                                  const DrawRow& row, float uniform_number) {
+  if (sampler.temperature > 0.0F) return draw_warm(primitives, sampler, row, uniform_number);
+  SamplerRules warm = sampler;
+  warm.temperature = sampler.confidence_temperature;
+  DrawOutcome outcome = draw_warm(primitives, warm, row, 0.0F);
+  outcome.code = primitives.argmax(row.logits, row.vocab);
+  outcome.probability = outcome.max_probability;
+  return outcome;
+}
+
+}  // namespace ttsrt::rules
