@@ -63,7 +63,7 @@ std::unique_ptr<OpCase> make_norm_linear(const CaseOptions& options) {
     const bool shares = i == 0 || options.resident;
     const ops::Weight own = shares ? weight : made->arrays.copy(weight);
     const ops::BufferId normed = made->program.add("normed", options.inputs);
-    made->program.ops.emplace_back(ops::LayerNorm{x, normed, norm, 1e-5F});
+    made->program.ops.emplace_back(ops::Norm{x, normed, norm, 1e-5F});
     made->program.ops.emplace_back(
         ops::Linear{normed, made->result, own, {}, ops::Activate::none, false});
   }
@@ -80,7 +80,7 @@ std::unique_ptr<OpCase> make_layer_norm(const CaseOptions& options) {
                              static_cast<double>(made->operations), 16);
   made->result = made->program.add("normed", options.inputs);
   for (std::int32_t i = 0; i < made->num_ops; ++i)
-    made->program.ops.emplace_back(ops::LayerNorm{x, made->result, norm, 1e-5F});
+    made->program.ops.emplace_back(ops::Norm{x, made->result, norm, 1e-5F});
   return made;
 }
 

@@ -15,8 +15,9 @@ template <typename Visit>
 struct BufferVisitor {
   Visit visit;
   void operator()(const ops::EmbedRows& op) const { visit(op.out); }
-  void operator()(const ops::LayerNorm& op) const { each(op.x, op.out); }
-  void operator()(const ops::Linear& op) const { each(op.x, op.out); }
+  void operator()(const ops::Norm& op) const { each(op.x, op.out); }
+  void operator()(const ops::Linear& op) const { each(op.x, op.out, op.addend); }
+  void operator()(const ops::Gate& op) const { each(op.x, op.out); }
   void operator()(const ops::Unfold& op) const { each(op.x, op.out); }
   void operator()(const ops::SelfAttention& op) const { each(op.qkv, op.out); }
   void operator()(const ops::StoreMemory& op) const { visit(op.kv); }
@@ -48,7 +49,7 @@ void Lowering::run() {
       part_stages_.push_back(static_cast<std::int64_t>(plan_.stages.size()));
     if (can_fuse(i)) {
       add_linear_after(std::get<ops::Linear>(program_.ops[i + 1]),
-                       &std::get<ops::LayerNorm>(program_.ops[i]));
+                       &std::get<ops::Norm>(program_.ops[i]));
       ++i;
     } else {
       std::visit([this](const auto& op) { lower(op); }, program_.ops[i]);
@@ -58,19 +59,20 @@ void Lowering::run() {
                       static_cast<std::int64_t>(plan_.stages.size()));
 }
 
-// Whether op `index` is a LayerNorm that only the Linear behind it reads, before another writes
+// Whether op `index` is a Norm that only the Linear behind it reads, before another writes
 // over it.
 bool Lowering::can_fuse(std::size_t index) const {
   if (plan_.limits.trace || index + 1 >= program_.ops.size()) return false;
-  const auto* norm = std::get_if<ops::LayerNorm>(&program_.ops[index]);
+  const auto* norm = std::get_if<ops::Norm>(&program_.ops[index]);
   const auto* linear = std::get_if<ops::Linear>(&program_.ops[index + 1]);
   if (norm == nullptr || linear == nullptr || linear->x != norm->out || linear->out == norm->x)
     return false;
+  if (linear->addend == norm->out) return false;
   for (const std::int32_t begin : program_.part_begins) {
     if (static_cast<std::size_t>(begin) == index + 1) return false;
   }
   for (std::size_t i = index + 2; i < program_.ops.size(); ++i) {
-    const auto* next = std::get_if<ops::LayerNorm>(&program_.ops[i]);
+    const auto* next = std::get_if<ops::Norm>(&program_.ops[i]);
     if (next != nullptr && next->out == norm->out && next->x != norm->out) return true;
     bool is_used = false;
     const auto look = [&is_used, norm](ops::BufferId id) { is_used |= id == norm->out; };
@@ -106,13 +108,13 @@ void Lowering::lower(const ops::EmbedRows& op) {
   add_embed_rows(plan_.site, op, rows_of(op.out), plan_.stages);
 }
 
-void Lowering::lower(const ops::LayerNorm& op) {
-  add_layer_norm(plan_.site, op, rows_of(op.x), rows_of(op.out), rows_.rows, plan_.stages);
+void Lowering::lower(const ops::Norm& op) {
+  add_norm(plan_.site, op, rows_of(op.x), rows_of(op.out), rows_.rows, plan_.stages);
 }
 
 void Lowering::lower(const ops::Linear& op) { add_linear_after(op, nullptr); }
 
-void Lowering::add_linear_after(const ops::Linear& op, const ops::LayerNorm* norm) {
+void Lowering::add_linear_after(const ops::Linear& op, const ops::Norm* norm) {
   TTSRT_CHECK(InternalError, op.x != op.out, op.weight.name,
               ": a product can't overwrite its input");
   LinearPlan linear;
@@ -122,15 +124,17 @@ void Lowering::add_linear_after(const ops::Linear& op, const ops::LayerNorm* nor
   linear.max_rows = rows_.max_rows;
   linear.weight = &op.weight;
   linear.bias = vector_of(op.bias, op.weight.rows);
-  linear.gelu = op.activate == ops::Activate::gelu_tanh;
+  linear.activation = activation_of(op.activate);
   linear.accumulate = op.accumulate;
-  if (norm != nullptr) {
-    linear.norm_weight = vector_of(norm->weight, linear.x.width);
-    linear.norm_epsilon = norm->epsilon;
-    TTSRT_CHECK(InternalError, linear.norm_weight != nullptr, norm->weight.name,
-                ": absent where it is needed");
-  }
+  TTSRT_CHECK(InternalError, op.addend != op.out || op.addend == ops::kNoBuffer, op.weight.name,
+              ": an addend can't be what is written");
+  linear.addend = optional(op.addend, ops::RowSpace::rows);
+  if (norm != nullptr) linear.norm = norm_args(*norm, linear.x.width);
   plan_.add_product(linear, plan_.stages);
+}
+
+void Lowering::lower(const ops::Gate& op) {
+  add_gate(plan_.site, op, rows_of(op.x), rows_of(op.out), rows_.rows, plan_.stages);
 }
 
 void Lowering::lower(const ops::Unfold& op) {

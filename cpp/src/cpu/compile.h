@@ -1,6 +1,6 @@
 // Lowering: from the ops of a Program to the stages that the thread team walks.
 //
-// Decided: a LayerNorm goes into the packing of the Linear behind it where nothing else reads it
+// Decided: a Norm goes into the packing of the Linear behind it where nothing else reads it
 // and no trace is wanted.
 #pragma once
 
@@ -33,8 +33,9 @@ class Lowering {
 
  private:
   void lower(const ops::EmbedRows& op);
-  void lower(const ops::LayerNorm& op);
+  void lower(const ops::Norm& op);
   void lower(const ops::Linear& op);
+  void lower(const ops::Gate& op);
   void lower(const ops::Unfold& op);
   void lower(const ops::SelfAttention& op);
   void lower(const ops::StoreMemory& op);
@@ -45,7 +46,7 @@ class Lowering {
   void lower(const ops::SampleCodes& op);
   void lower(const ops::PickCodes& op);
   void lower(const ops::FinishStep& op);
-  void add_linear_after(const ops::Linear& op, const ops::LayerNorm* norm);
+  void add_linear_after(const ops::Linear& op, const ops::Norm* norm);
   bool can_fuse(std::size_t index) const;
 
   Rows rows_of(ops::BufferId buffer, ops::RowSpace space = ops::RowSpace::rows) const;

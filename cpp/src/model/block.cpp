@@ -12,7 +12,7 @@ BlockWriter::BlockWriter(ops::Program& program, const StackConfig& config, Stack
 }
 
 void BlockWriter::self_attention(const LayerWeights& weights, std::int32_t layer) {
-  program_.ops.push_back(ops::LayerNorm{x_, normed_, weights.self_norm});
+  program_.ops.push_back(ops::Norm{x_, normed_, weights.self_norm});
   program_.ops.push_back(ops::Linear{normed_, qkv_, weights.self_qkv, {}});
   const std::int32_t cache = state_.is_cached ? layer : -1;
   program_.ops.push_back(ops::SelfAttention{qkv_, attended_, config_.heads, config_.head_dim(),
@@ -27,7 +27,7 @@ void BlockWriter::cross_attention(const CrossWeights& weights, const CrossConfig
     query_ = program_.add("cross_query", cross.width());
     crossed_ = program_.add("crossed", cross.width());
   }
-  program_.ops.push_back(ops::LayerNorm{x_, normed_, weights.query_norm});
+  program_.ops.push_back(ops::Norm{x_, normed_, weights.query_norm});
   program_.ops.push_back(ops::Linear{normed_, query_, weights.q, {}});
   program_.ops.push_back(
       ops::CrossAttention{query_, crossed_, scores, cross.heads, cross.head_dim, layer, memory});
@@ -45,7 +45,7 @@ ops::BufferId BlockWriter::convolve(ops::BufferId x, std::int32_t width, std::in
 }
 
 void BlockWriter::feed_forward(const LayerWeights& weights, std::int32_t layer) {
-  program_.ops.push_back(ops::LayerNorm{x_, normed_, weights.ffn_norm});
+  program_.ops.push_back(ops::Norm{x_, normed_, weights.ffn_norm});
   const bool is_conv = config_.kernel > 1;
   const ops::BufferId in =
       is_conv ? convolve(normed_, config_.dim, 2 * layer, "unfolded_in") : normed_;
@@ -64,7 +64,7 @@ void BlockWriter::tap(const std::string& name) {
 ops::BufferId BlockWriter::finish(const StackWeights& weights) {
   if (!weights.norm_out.is_present()) return x_;
   const ops::BufferId out = program_.add("output", config_.dim);
-  program_.ops.push_back(ops::LayerNorm{x_, out, weights.norm_out});
+  program_.ops.push_back(ops::Norm{x_, out, weights.norm_out});
   return out;
 }
 

@@ -46,17 +46,25 @@ struct EmbedRows {
   bool adds_positions = true;           // false: the rows as they are before their positions
 };
 
-// out = (x - mean) / sqrt(var + epsilon) * weight; statistics in float32 over the row.
-struct LayerNorm {
+enum class NormKind : std::int32_t {
+  layer,  // (x - mean) / sqrt(variance + epsilon) * weight + bias
+  rms,    // x / sqrt(mean of x^2 + epsilon) * weight + bias
+};
+
+// Statistics in float32 over the row.
+struct Norm {
   BufferId x = kNoBuffer;    // [rows, width]
   BufferId out = kNoBuffer;  // [rows, width]
   Weight weight;             // [width] float32
   float epsilon = 1e-5F;
+  NormKind kind = NormKind::layer;
+  Weight bias = {};  // [width] float32, or absent
 };
 
-enum class Activate : std::int32_t { none, gelu_tanh };
+enum class Activate : std::int32_t { none, gelu_tanh, silu };
 
-// out = activate(x W^T + bias), or out += that.
+// value = activate(x W^T + bias) + addend; out = value, or out += value. An addend keeps the order
+// of sums where two branches meet one residual: out + (addend + product).
 struct Linear {
   BufferId x = kNoBuffer;    // [rows, K]
   BufferId out = kNoBuffer;  // [rows, N]
@@ -64,6 +72,14 @@ struct Linear {
   Weight bias;               // [N] float32, or absent
   Activate activate = Activate::none;
   bool accumulate = false;
+  BufferId addend = kNoBuffer;  // [rows, N], or none
+};
+
+// out = activate(gate) * up: what stands between the two products of a gated feed-forward.
+struct Gate {
+  BufferId x = kNoBuffer;    // [rows, 2 * width], gates first
+  BufferId out = kNoBuffer;  // [rows, width]
+  Activate activate = Activate::silu;
 };
 
 // Gathers the `kernel` neighbours of a row in its own segment side by side, so that a convolution
@@ -176,7 +192,7 @@ struct FinishStep {
 };
 
 using Op =
-    std::variant<EmbedRows, LayerNorm, Linear, Unfold, SelfAttention, StoreMemory, CrossAttention,
+    std::variant<EmbedRows, Norm, Linear, Gate, Unfold, SelfAttention, StoreMemory, CrossAttention,
                  StoreContext, ClearScores, UpdatePrior, SampleCodes, PickCodes, FinishStep>;
 
 // A stage whose values a trace keeps.

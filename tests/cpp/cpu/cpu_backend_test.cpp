@@ -50,21 +50,27 @@ TEST_P(CpuOps, Linear) {
   }
 }
 
-TEST_P(CpuOps, LayerNormAndWhereItIsFused) {
+// A norm of this record's kind, alone and inside the packing of a product.
+void expect_fused_norm(const std::string& isa, ops::Norm record) {
   for (const std::int64_t width : {1, 5, 16, 40, 77}) {
     ops::Program program;
     const TestWeight norm = test::make_norm(width, 1);
+    const TestWeight bias = test::make_vector(width, 8);
     const TestWeight weight = test::make_panel(21, width, DType::float32, 2);
     const ops::BufferId x = test::add_input(program, width);
     const ops::BufferId y = program.add("normed", width);
     const ops::BufferId z = program.add("z", 21);
-    program.ops.emplace_back(ops::LayerNorm{x, y, norm, 1e-5F});
+    record.x = x;
+    record.out = y;
+    record.weight = norm;
+    if (record.kind == ops::NormKind::rms) record.bias = bias;
+    program.ops.emplace_back(record);
     program.ops.emplace_back(ops::Linear{y, z, weight, {}, ops::Activate::none, false});
     for (const std::int32_t rows : {1, 3, 25}) {
       TestBatch batch;
       batch.add_vectors(0, rows,
                         test::random_vector(static_cast<std::size_t>(rows * width), 7, 2.0F, 0.5F));
-      Pair pair(isa(), 2, test::small_state());
+      Pair pair(isa, 2, test::small_state());
       PairExecutable both(pair, program, test::traced(25));
       both.run(batch.batch, 2e-5F, "width " + std::to_string(width));
       ops::ProgramLimits fused = test::traced(25);
@@ -75,6 +81,39 @@ TEST_P(CpuOps, LayerNormAndWhereItIsFused) {
       EXPECT_EQ(test::values_of(*executable, z, rows * 21),
                 test::values_of(*both.cpu, z, rows * 21))
           << "fused";
+    }
+  }
+}
+
+TEST_P(CpuOps, NormsAndWhereTheyAreFused) {
+  ops::Norm record;
+  expect_fused_norm(isa(), record);
+  record.kind = ops::NormKind::rms;
+  record.epsilon = 1e-6F;
+  expect_fused_norm(isa(), record);
+}
+
+// A gated feed-forward beside another branch of the same residual.
+TEST_P(CpuOps, GatesAndAddends) {
+  for (const std::int64_t width : {5, 16, 300, 700}) {
+    ops::Program program;
+    const TestWeight in = test::make_panel(2 * width, 24, DType::float32, 2);
+    const TestWeight bias = test::make_vector(2 * width, 3);
+    const TestWeight out = test::make_panel(24, width, DType::float32, 4);
+    const ops::BufferId x = test::add_input(program, 24);
+    const ops::BufferId hidden = program.add("hidden", 2 * width);
+    const ops::BufferId gated = program.add("gated", width);
+    const ops::BufferId residual = program.add("residual", 24);
+    program.ops.emplace_back(ops::Linear{x, hidden, in, bias, ops::Activate::none, false});
+    program.ops.emplace_back(ops::Gate{hidden, gated, ops::Activate::silu});
+    program.ops.emplace_back(ops::Linear{gated, residual, out, {}, ops::Activate::silu, false, x});
+    program.ops.emplace_back(ops::Linear{gated, residual, out, {}, ops::Activate::none, true, x});
+    Pair pair(isa(), 3, test::small_state());
+    PairExecutable both(pair, program, test::traced(40));
+    for (const std::int32_t rows : {1, 2, 7, 40}) {
+      TestBatch batch;
+      batch.add_vectors(0, rows, test::random_vector(static_cast<std::size_t>(rows) * 24, 6));
+      both.run(batch.batch, 2e-5F, std::to_string(rows) + " rows, width " + std::to_string(width));
     }
   }
 }

@@ -37,38 +37,74 @@ void expect_same_bits(const std::vector<float>& got, const float* expected,
   EXPECT_EQ(std::memcmp(got.data(), expected, got.size() * sizeof(float)), 0) << what;
 }
 
-TEST_P(CpuExactness, ProductsAndNorms) {
-  for (const test::WeightKind& kind : test::all_kinds()) {
-    ops::Program program;
-    const TestWeight norm = test::make_norm(kInputs, 1);
-    const TestWeight weight = test::make_panel(kOutputs, kInputs, kind, 2);
-    const TestWeight bias = test::make_vector(kOutputs, 3);
-    const TestWeight back = test::make_panel(kInputs, kOutputs, kind, 4);
-    const ops::BufferId x = test::add_input(program, kInputs);
-    const ops::BufferId y = program.add("normed", kInputs);
-    const ops::BufferId h = program.add("hidden", kOutputs);
-    program.ops.emplace_back(ops::LayerNorm{x, y, norm, 1e-5F});
-    program.ops.emplace_back(ops::Linear{y, h, weight, bias, ops::Activate::gelu_tanh, false});
-    program.ops.emplace_back(ops::Linear{h, x, back, {}, ops::Activate::none, true});
-    const std::vector<float> vectors = test::random_vector(512 * kInputs, 5);
-    std::vector<float> whole;
-    for (const std::int32_t threads : {1, 2, 3}) {
-      const auto backend = make_cpu_backend({threads, isa()});
-      backend->create_state(test::small_state());
-      ops::ProgramLimits limits = test::traced(512);
-      limits.trace = false;
-      const auto executable = backend->compile(program, limits);
-      if (whole.empty()) whole = run_rows(*executable, *backend, vectors, 0, 512, x, kInputs);
-      for (const std::int32_t rows : kCounts) {
-        for (const std::int32_t first : {0, (512 - rows) / 3, 512 - rows}) {
-          const auto got = run_rows(*executable, *backend, vectors, first, rows, x, kInputs);
-          expect_same_bits(got, whole.data() + std::int64_t{first} * kInputs,
-                           std::to_string(rows) + " rows from " + std::to_string(first) + ", " +
-                               std::to_string(threads) + " threads, " + kind.name());
-        }
+// Weights of the products below; they outlive the Programs.
+struct BlockWeights {
+  TestWeight norm, norm_bias, in, gated_in, bias, gated_bias, back;
+  explicit BlockWeights(const test::WeightKind& kind)
+      : norm(test::make_norm(kInputs, 1)),
+        norm_bias(test::make_vector(kInputs, 6)),
+        in(test::make_panel(kOutputs, kInputs, kind, 2)),
+        gated_in(test::make_panel(2 * kOutputs, kInputs, kind, 7)),
+        bias(test::make_vector(kOutputs, 3)),
+        gated_bias(test::make_vector(2 * kOutputs, 8)),
+        back(test::make_panel(kInputs, kOutputs, kind, 4)) {}
+};
+
+// A layer norm and a plain feed-forward, or an RMS norm and a gated one beside an addend.
+ops::Program feed_forward(const BlockWeights& weights, bool is_gated) {
+  ops::Program program;
+  const ops::BufferId x = test::add_input(program, kInputs);
+  const ops::BufferId y = program.add("normed", kInputs);
+  const ops::BufferId h = program.add("hidden", kOutputs);
+  if (!is_gated) {
+    program.ops.emplace_back(ops::Norm{x, y, weights.norm, 1e-5F});
+    program.ops.emplace_back(
+        ops::Linear{y, h, weights.in, weights.bias, ops::Activate::gelu_tanh, false});
+    program.ops.emplace_back(ops::Linear{h, x, weights.back, {}, ops::Activate::none, true});
+    return program;
+  }
+  const ops::BufferId gates = program.add("gates", 2 * kOutputs);
+  const ops::BufferId branch = program.add("branch", kInputs);
+  program.ops.emplace_back(
+      ops::Norm{x, y, weights.norm, 1e-5F, ops::NormKind::rms, weights.norm_bias});
+  program.ops.emplace_back(
+      ops::Linear{y, gates, weights.gated_in, weights.gated_bias, ops::Activate::none, false});
+  program.ops.emplace_back(ops::Gate{gates, h, ops::Activate::silu});
+  program.ops.emplace_back(ops::Linear{h, branch, weights.back, {}, ops::Activate::silu, false});
+  program.ops.emplace_back(ops::Linear{h, x, weights.back, {}, ops::Activate::none, true, branch});
+  return program;
+}
+
+void expect_same_products(const std::string& isa, const test::WeightKind& kind, bool is_gated) {
+  const BlockWeights weights(kind);
+  const ops::Program program = feed_forward(weights, is_gated);
+  const ops::BufferId x = 0;
+  const std::vector<float> vectors = test::random_vector(512 * kInputs, 5);
+  std::vector<float> whole;
+  for (const std::int32_t threads : {1, 2, 3}) {
+    const auto backend = make_cpu_backend({threads, isa});
+    backend->create_state(test::small_state());
+    ops::ProgramLimits limits = test::traced(512);
+    limits.trace = false;
+    const auto executable = backend->compile(program, limits);
+    if (whole.empty()) whole = run_rows(*executable, *backend, vectors, 0, 512, x, kInputs);
+    for (const std::int32_t rows : kCounts) {
+      for (const std::int32_t first : {0, (512 - rows) / 3, 512 - rows}) {
+        const auto got = run_rows(*executable, *backend, vectors, first, rows, x, kInputs);
+        expect_same_bits(got, whole.data() + std::int64_t{first} * kInputs,
+                         std::to_string(rows) + " rows from " + std::to_string(first) + ", " +
+                             std::to_string(threads) + " threads, " + kind.name());
       }
     }
   }
+}
+
+TEST_P(CpuExactness, ProductsAndNorms) {
+  for (const test::WeightKind& kind : test::all_kinds()) expect_same_products(isa(), kind, false);
+}
+
+TEST_P(CpuExactness, GatedProductsAndRmsNorms) {
+  for (const test::WeightKind& kind : test::all_kinds()) expect_same_products(isa(), kind, true);
 }
 
 // Runs a sequence of 512 positions in one launch, in pieces, and row by row, alone and with another

@@ -40,7 +40,8 @@ TEST_P(CpuKernels, GeluIsAccurate) {
   std::vector<float> x;
   for (float at = -12.0F; at < 12.0F; at += 0.0013F) x.push_back(at);
   std::vector<float> got(x.size());
-  kernels().gelu(x.data(), static_cast<std::int64_t>(x.size()), got.data());
+  kernels().activate(x.data(), cpu::Activation::gelu, static_cast<std::int64_t>(x.size()),
+                     got.data());
   for (std::size_t i = 0; i < x.size(); ++i) {
     const double v = x[i];
     const double expected =
@@ -49,8 +50,28 @@ TEST_P(CpuKernels, GeluIsAccurate) {
   }
   const float far[] = {-1e4F, 1e4F};
   float out[2];
-  kernels().gelu(far, 2, out);
+  kernels().activate(far, cpu::Activation::gelu, 2, out);
   EXPECT_EQ(out[0], 0.0F);
+  EXPECT_EQ(out[1], 1e4F);
+}
+
+TEST_P(CpuKernels, SiluIsAccurate) {
+  std::vector<float> x;
+  for (float at = -20.0F; at < 20.0F; at += 0.0017F) x.push_back(at);
+  const auto count = static_cast<std::int64_t>(x.size());
+  std::vector<float> got(x.size());
+  kernels().activate(x.data(), cpu::Activation::silu, count, got.data());
+  std::vector<float> gated(x.size());
+  kernels().gate(x.data(), x.data(), cpu::Activation::silu, count, gated.data());
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const double v = x[i];
+    ASSERT_NEAR(got[i], v / (1.0 + std::exp(-v)), 2e-7 * std::max(1.0, std::fabs(v))) << "x " << v;
+    ASSERT_EQ(gated[i], got[i] * x[i]) << "x " << v;
+  }
+  const float far[] = {-1e4F, 1e4F};
+  float out[2];
+  kernels().activate(far, cpu::Activation::silu, 2, out);
+  EXPECT_NEAR(out[0], 0.0F, 1e-30F);
   EXPECT_EQ(out[1], 1e4F);
 }
 

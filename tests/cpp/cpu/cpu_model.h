@@ -96,7 +96,7 @@ class SmallModel {
     const ops::BufferId normed = program.add("normed", kDim);
     const ops::BufferId qkv = program.add("qkv", 3 * kDim);
     const ops::BufferId out = program.add("attended", kDim);
-    program.ops.emplace_back(ops::LayerNorm{x, normed, norm(kDim), 1e-5F});
+    program.ops.emplace_back(ops::Norm{x, normed, norm(kDim), 1e-5F});
     linear(program, normed, qkv, 3 * kDim, kDim);
     program.ops.emplace_back(ops::SelfAttention{qkv, out, kHeads, kDim / kHeads, layer, causal});
     linear(program, out, x, kDim, kDim, true);
@@ -106,7 +106,7 @@ class SmallModel {
     const ops::BufferId normed = program.add("normed", kDim);
     const ops::BufferId unfolded = program.add("unfolded", 3 * kDim);
     const ops::BufferId hidden = program.add("hidden", 4 * kDim);
-    program.ops.emplace_back(ops::LayerNorm{x, normed, norm(kDim), 1e-5F});
+    program.ops.emplace_back(ops::Norm{x, normed, norm(kDim), 1e-5F});
     program.ops.emplace_back(ops::Unfold{normed, unfolded, 3, true, history});
     linear(program, unfolded, hidden, 4 * kDim, 3 * kDim, false, ops::Activate::gelu_tanh);
     linear(program, hidden, x, kDim, 4 * kDim, true);
@@ -127,7 +127,7 @@ class SmallModel {
     const ops::BufferId normed = program.add("normed", kDim);
     const ops::BufferId q = program.add("q", 20);
     const ops::BufferId out = program.add("crossed", 20);
-    program.ops.emplace_back(ops::LayerNorm{x, normed, norm(kDim), 1e-5F});
+    program.ops.emplace_back(ops::Norm{x, normed, norm(kDim), 1e-5F});
     linear(program, normed, q, 20, kDim);
     program.ops.emplace_back(ops::CrossAttention{q, out, scores, 2, 10, layer, ops::Memory::text});
     linear(program, out, x, kDim, 20, true);
@@ -149,7 +149,7 @@ class SmallModel {
     const ops::BufferId y = program.add("y", kDim);
     const ops::BufferId logits = program.add("logits", kCodebooks * kVocab);
     const ops::BufferId guided = program.add("guided", kCodebooks * kVocab, ops::RowSpace::draws);
-    program.ops.emplace_back(ops::LayerNorm{x, y, norm(kDim), 1e-5F});
+    program.ops.emplace_back(ops::Norm{x, y, norm(kDim), 1e-5F});
     program.ops.emplace_back(ops::Linear{y, logits, panel(kCodebooks * kVocab, kDim),
                                          bias(kCodebooks * kVocab), ops::Activate::none, false});
     program.ops.emplace_back(ops::SampleCodes{logits, guided, kCodebooks, kVocab});

@@ -117,29 +117,87 @@ TEST_F(Reference, ContextRowsComeBackFromWhereTheyWereStored) {
   EXPECT_EQ(rows, std::vector<float>(expected.begin() + 2 * kDim, expected.begin() + 4 * kDim));
 }
 
-TEST_F(Reference, LayerNormIsScaleOnly) {
-  const TestWeight weight = test::make_norm(kDim, 1);
+// Rows [2, kDim] of one op that reads `width` columns of its input.
+template <typename Kind>
+std::vector<float> run_rows(Backend& backend, Kind op, const std::vector<float>& x) {
+  const auto width = static_cast<std::int64_t>(x.size()) / 2;
   TestBatch rows;
-  const std::vector<float> x = test::random_vector(2 * kDim, 2, 3.0F, 1.0F);
   rows.add_vectors(0, 2, x);
   Program program;
-  LayerNorm op;
-  op.x = test::add_input(program, kDim);
+  op.x = test::add_input(program, width);
   op.out = program.add("out", kDim);
-  op.weight = weight;
   program.ops.emplace_back(op);
-  const std::vector<float> out =
-      test::values_of(*test::run_program(*backend, program, rows.batch), op.out, 2 * kDim);
-  for (std::int32_t row = 0; row < 2; ++row) {
-    double mean = 0.0;
-    double square = 0.0;
-    for (std::int32_t d = 0; d < kDim; ++d) mean += x[row * kDim + d] / 16.0;
-    for (std::int32_t d = 0; d < kDim; ++d) square += std::pow(x[row * kDim + d] - mean, 2) / 16.0;
-    for (std::int32_t d = 0; d < kDim; ++d) {
-      EXPECT_NEAR(out[row * kDim + d],
-                  (x[row * kDim + d] - mean) / std::sqrt(square + 1e-5) * weight.at(0, d), 1e-5);
+  return test::values_of(*test::run_program(backend, program, rows.batch), op.out, 2 * kDim);
+}
+
+TEST_F(Reference, NormsFollowTheirFormulas) {
+  const TestWeight weight = test::make_norm(kDim, 1);
+  const TestWeight bias = test::make_vector(kDim, 3);
+  const std::vector<float> x = test::random_vector(2 * kDim, 2, 3.0F, 1.0F);
+  for (const NormKind kind : {NormKind::layer, NormKind::rms}) {
+    for (const bool has_bias : {false, true}) {
+      Norm op;
+      op.weight = weight;
+      op.kind = kind;
+      op.epsilon = 1e-3F;
+      if (has_bias) op.bias = bias;
+      const std::vector<float> out = run_rows(*backend, op, x);
+      for (std::int32_t row = 0; row < 2; ++row) {
+        double mean = 0.0;
+        double square = 0.0;
+        for (std::int32_t d = 0; d < kDim; ++d) mean += x[row * kDim + d] / 16.0;
+        if (kind == NormKind::rms) mean = 0.0;
+        for (std::int32_t d = 0; d < kDim; ++d)
+          square += std::pow(x[row * kDim + d] - mean, 2) / 16.0;
+        for (std::int32_t d = 0; d < kDim; ++d) {
+          const double scaled =
+              (x[row * kDim + d] - mean) / std::sqrt(square + 1e-3) * weight.at(0, d);
+          EXPECT_NEAR(out[row * kDim + d], scaled + (has_bias ? bias.at(0, d) : 0.0F), 1e-5);
+        }
+      }
     }
   }
+}
+
+TEST_F(Reference, GateMultipliesTheActivatedHalfWithTheOther) {
+  const std::vector<float> x = test::random_vector(2 * 2 * kDim, 4, 2.0F);
+  Gate op;
+  const std::vector<float> out = run_rows(*backend, op, x);
+  for (std::int32_t row = 0; row < 2; ++row) {
+    for (std::int32_t d = 0; d < kDim; ++d) {
+      const double gate = x[row * 2 * kDim + d];
+      EXPECT_NEAR(out[row * kDim + d], gate / (1.0 + std::exp(-gate)) * x[(row * 2 + 1) * kDim + d],
+                  1e-6);
+    }
+  }
+}
+
+TEST_F(Reference, AnAddendIsAddedToTheProduct) {
+  const TestWeight weight = test::make_panel(kDim, kDim, DType::float32, 1, 0.5F);
+  TestBatch rows;
+  rows.add_vectors(0, 2, test::random_vector(2 * kDim, 5));
+  Program program;
+  Linear op;
+  op.x = test::add_input(program, kDim);
+  op.out = program.add("alone", kDim);
+  op.weight = weight;
+  op.activate = Activate::silu;
+  program.ops.emplace_back(op);
+  const BufferId alone = op.out;
+  op.addend = op.x;
+  op.out = program.add("with_addend", kDim);
+  program.ops.emplace_back(op);
+  op.accumulate = true;
+  program.ops.emplace_back(op);
+  const auto executable = test::run_program(*backend, program, rows.batch);
+  const std::vector<float> expected = test::values_of(*executable, alone, 2 * kDim);
+  const std::vector<float> out = test::values_of(*executable, op.out, 2 * kDim);
+  const std::vector<float> x = test::random_vector(2 * kDim, 5);
+  for (std::size_t i = 0; i < out.size(); ++i)
+    EXPECT_NEAR(out[i], 2.0F * (expected[i] + x[i]), 1e-6);
+  op.addend = op.out;
+  program.ops.emplace_back(op);
+  EXPECT_THROW(test::run_program(*backend, program, rows.batch), InternalError);
 }
 
 struct Shape {
@@ -285,7 +343,7 @@ TEST_F(Reference, IdsOutsideTheirTablesAreRefused) {
 TEST_F(Reference, BuffersMustHaveTheOpsShape) {
   const TestWeight weight = test::make_norm(kDim, 1);
   Program program;
-  LayerNorm op;
+  Norm op;
   op.x = test::add_input(program, kDim);
   op.out = program.add("out", kDim + 1);
   op.weight = weight;

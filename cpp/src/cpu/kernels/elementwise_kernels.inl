@@ -1,4 +1,4 @@
-// Elementwise kernels, and helpers for the other families: stored elements, exp, gelu.
+// Elementwise kernels, and helpers for the other families: stored elements, exp, activations.
 //
 // exp_of has a relative error within 2e-7 for x <= 88 and returns exactly 0 below -87.3. gelu uses
 // the sigmoid form of the tanh approximation, which does not lose accuracy where tanh is near -1.
@@ -109,6 +109,14 @@ inline Vec gelu_of(Vec x) {
   return x / (set(1.0F) + exp_of(inner));
 }
 
+// x / (1 + e^-x).
+inline Vec silu_of(Vec x) { return x / (set(1.0F) + exp_of(zero() - x)); }
+
+inline Vec activated(Activation activation, Vec x) {
+  if (activation == Activation::gelu) return gelu_of(x);
+  return activation == Activation::silu ? silu_of(x) : x;
+}
+
 void exp_kernel(const float* x, int64_t count, float* out) {
   for (int64_t i = 0; i < count; i += kLanes) {
     const int32_t lanes = lanes_left(count, i);
@@ -116,10 +124,19 @@ void exp_kernel(const float* x, int64_t count, float* out) {
   }
 }
 
-void gelu_kernel(const float* x, int64_t count, float* out) {
+void activate_kernel(const float* x, Activation activation, int64_t count, float* out) {
   for (int64_t i = 0; i < count; i += kLanes) {
     const int32_t lanes = lanes_left(count, i);
-    write_floats(out + i, gelu_of(read_floats(x + i, lanes)), lanes);
+    write_floats(out + i, activated(activation, read_floats(x + i, lanes)), lanes);
+  }
+}
+
+void gate_kernel(const float* gate, const float* up, Activation activation, int64_t count,
+                 float* out) {
+  for (int64_t i = 0; i < count; i += kLanes) {
+    const int32_t lanes = lanes_left(count, i);
+    const Vec opened = activated(activation, read_floats(gate + i, lanes));
+    write_floats(out + i, opened * read_floats(up + i, lanes), lanes);
   }
 }
 

@@ -35,6 +35,19 @@ struct RowShape {
   int32_t groups;       // groups with a scale each; 1 if there are no groups
 };
 
+// What a product applies to a value after its bias.
+enum class Activation : int32_t { none, gelu, silu };
+
+// A normalised row: x (minus its mean if is_centred), divided by the root of its mean square plus
+// epsilon, times weight, plus bias.
+struct NormArgs {
+  const float* weight;  // [width]
+  const float* bias;    // [width] or null
+  int64_t width;
+  float epsilon;
+  bool is_centred;
+};
+
 // The rows of a product are packed before it: in one tile if they fit in wide_rows, else in tiles
 // of tile_rows rows (the last one may be smaller). A tile has 1, 2, 4, 8, 12 or 16 rows, of which
 // unused ones repeat the first, and is [words][rows of the tile] of 32-bit words.
@@ -45,7 +58,9 @@ struct LinearArgs {
   void* unpacked;          // scratch for panels in flight as bfloat16 (unpacked_bytes), or null
   float* out;              // [rows, outputs]
   int64_t out_stride;
-  const float* bias;  // [outputs] or null
+  const float* bias;    // [outputs] or null
+  const float* addend;  // [rows, outputs] or null: added after the activation
+  int64_t addend_stride;
   RowShape row;
   int32_t rows;
   int32_t first_row;  // first row to compute, at the beginning of a tile
@@ -54,7 +69,7 @@ struct LinearArgs {
   int32_t first_panel;
   int32_t last_panel;   // one past the last panel
   int32_t near_panels;  // panels below this, at least last_panel, may be prefetched
-  bool gelu;
+  Activation activation;
   bool accumulate;
 };
 
@@ -125,7 +140,10 @@ struct Kernels {
                      uint32_t* out);
   int32_t query_rows;  // queries of AttentionKernels::attend_rows
   AttentionKernels attention[kCacheElements];
-  void (*layer_norm)(const float* x, const float* weight, int64_t width, float epsilon, float* out);
+  void (*norm)(const float* x, const NormArgs& args, float* out);
+  // Writes activation(gate) * up.
+  void (*gate)(const float* gate, const float* up, Activation activation, int64_t count,
+               float* out);
   // Writes the mean of `count` table rows, summed in order.
   void (*mean_rows[kElements])(const void* const* rows, int32_t count, int64_t width, float* out);
   void (*add)(const float* x, int64_t count, float* out);  // out += x
@@ -141,8 +159,8 @@ struct Kernels {
   int32_t (*survivors)(const float* values, int32_t count, float threshold, float largest,
                        float inverse_temperature, const Survivors& out);
   void (*exp)(const float* x, int64_t count, float* out);  // out may be x
-  // For tests: gelu of each value.
-  void (*gelu)(const float* x, int64_t count, float* out);
+  // For tests: an activation of each value.
+  void (*activate)(const float* x, Activation activation, int64_t count, float* out);
   PeakKernels peaks;
 };
 

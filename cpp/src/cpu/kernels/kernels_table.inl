@@ -42,7 +42,8 @@ constexpr Kernels table_of(const char* name) {
            {attend_kernel<Element::float16>, attend_rows_kernel<Element::float16>,
             store_kernel<Element::float16>},
            {attend_kernel<Element::int8>, attend_rows_kernel<Element::int8>, store_int8_kernel}},
-          layer_norm_kernel,
+          norm_kernel,
+          gate_kernel,
           {mean_rows_kernel<Element::float32>, mean_rows_kernel<Element::bfloat16>,
            mean_rows_kernel<Element::float16>},
           add_kernel,
@@ -52,7 +53,7 @@ constexpr Kernels table_of(const char* name) {
           kth_largest_kernel,
           survivors_kernel,
           exp_kernel,
-          gelu_kernel,
+          activate_kernel,
           {kPeakChains, chain_kernel<PeakFloat32>, chain_kernel<PeakBfloat16>,
            chain_kernel<PeakInt8>, read_kernel}};
 }

@@ -50,7 +50,9 @@ inline void finish(const LinearArgs& args, Vec value, int32_t row, int32_t panel
   const int32_t lanes = lanes_left(args.outputs, first);
   float* out = args.out + row * args.out_stride + first;
   if (args.bias != nullptr) value = value + read_floats(args.bias + first, lanes);
-  if (args.gelu) value = gelu_of(value);
+  value = activated(args.activation, value);
+  if (args.addend != nullptr)
+    value = read_floats(args.addend + row * args.addend_stride + first, lanes) + value;
   if (args.accumulate) value = read_floats(out, lanes) + value;
   write_floats(out, value, lanes);
 }

@@ -1,13 +1,18 @@
-// Layer normalisation, with two passes over the row for mean and variance in float32.
+// Normalisation of a row in float32: a pass for the mean if it is subtracted, one for the mean
+// square, and one that writes.
 
 namespace ttsrt::cpu {
 namespace {
 
-void layer_norm_kernel(const float* x, const float* weight, int64_t width, float epsilon,
-                       float* out) {
+inline Vec mean_of_row(const float* x, int64_t width) {
   Vec sum = zero();
   for (int64_t i = 0; i < width; i += kLanes) sum = sum + read_floats(x + i, lanes_left(width, i));
-  const Vec mean = set(reduce_add(sum) / static_cast<float>(width));
+  return set(reduce_add(sum) / static_cast<float>(width));
+}
+
+void norm_kernel(const float* x, const NormArgs& args, float* out) {
+  const int64_t width = args.width;
+  const Vec mean = args.is_centred ? mean_of_row(x, width) : zero();
   Vec squares = zero();
   for (int64_t i = 0; i < width; i += kLanes) {
     const int32_t lanes = lanes_left(width, i);
@@ -16,12 +21,12 @@ void layer_norm_kernel(const float* x, const float* weight, int64_t width, float
     squares = fma(centred, centred, squares);
   }
   const float variance = reduce_add(squares) / static_cast<float>(width);
-  const Vec scale = set(1.0F / __builtin_sqrtf(variance + epsilon));
+  const Vec scale = set(1.0F / __builtin_sqrtf(variance + args.epsilon));
   for (int64_t i = 0; i < width; i += kLanes) {
     const int32_t lanes = lanes_left(width, i);
-    write_floats(out + i,
-                 (read_floats(x + i, lanes) - mean) * scale * read_floats(weight + i, lanes),
-                 lanes);
+    Vec value = (read_floats(x + i, lanes) - mean) * scale * read_floats(args.weight + i, lanes);
+    if (args.bias != nullptr) value = value + read_floats(args.bias + i, lanes);
+    write_floats(out + i, value, lanes);
   }
 }
 

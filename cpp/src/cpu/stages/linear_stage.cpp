@@ -68,9 +68,8 @@ struct Packing {
 
   void prepare(std::int32_t row, float* normalised, std::uint32_t* out) const {
     const float* x = plan.x.row(row);
-    if (plan.norm_weight != nullptr) {
-      site.kernels->layer_norm(x, plan.norm_weight, plan.weight->cols, plan.norm_epsilon,
-                               normalised);
+    if (plan.norm.weight != nullptr) {
+      site.kernels->norm(x, plan.norm, normalised);
       x = normalised;
     }
     kernels->prepare(x, shape, out);
@@ -135,7 +134,9 @@ class ProductStage : public Stage {
     args.row = packing_.shape;
     args.rows = packing_.rows();
     args.outputs = static_cast<std::int32_t>(plan.weight->rows);
-    args.gelu = plan.gelu;
+    args.addend = plan.addend.data;
+    args.addend_stride = plan.addend.stride;
+    args.activation = plan.activation;
     args.accumulate = plan.accumulate;
     const std::int32_t block = packing_.site.kernels->block_rows(packing_.shape.words);
     const std::int32_t blocks = (args.rows + block - 1) / block;
@@ -189,7 +190,7 @@ class ProductStage : public Stage {
   const std::uint32_t* packed_rows(const Worker& worker) const {
     const LinearPlan& plan = packing_.plan;
     if (!packing_.fits_one_tile()) return *packing_.packed;
-    const bool is_ready = packing_.rows() == 1 && plan.norm_weight == nullptr && packing_.is_copied;
+    const bool is_ready = packing_.rows() == 1 && plan.norm.weight == nullptr && packing_.is_copied;
     if (is_ready) return reinterpret_cast<const std::uint32_t*>(plan.x.data);
     auto* tile = reinterpret_cast<std::uint32_t*>(worker.scratch) + packing_.normalised_words() +
                  packing_.site.kernels->wide_rows * packing_.shape.words;
@@ -233,6 +234,9 @@ void add_linear(const Site& site, const LinearPlan& plan, std::uint32_t* const* 
   TTSRT_CHECK(InternalError, weight.cols == plan.x.width && weight.rows == plan.out.width,
               weight.name, ": expected [", plan.out.width, ", ", plan.x.width, "], got [",
               weight.rows, ", ", weight.cols, "]");
+  TTSRT_CHECK(InternalError, plan.addend.data == nullptr || plan.addend.width == weight.rows,
+              weight.name, ": expected an addend of width ", weight.rows, ", got ",
+              plan.addend.width);
   TTSRT_CHECK(InternalError,
               (weight.scales != nullptr) == (weight.quantization != ops::Quantization::none),
               weight.name, ": scales and quantization come together");

@@ -1,4 +1,4 @@
-// Linear on the CPU: inputs packed into tiles (normalised on the way where a LayerNorm stands
+// Linear on the CPU: inputs packed into tiles (normalised on the way where a Norm stands
 // before), then the product.
 #pragma once
 
@@ -19,10 +19,10 @@ struct LinearPlan {
   std::int32_t max_rows = 0;
   const ops::Weight* weight = nullptr;  // [N, K] panel16
   const float* bias = nullptr;          // [N] or null
-  const float* norm_weight = nullptr;   // [K]: x is normalised first; null: as it is
-  float norm_epsilon = 0.0F;
-  bool gelu = false;
+  NormArgs norm = {};                   // of x before the product; no weight: x as it is
+  Activation activation = Activation::none;
   bool accumulate = false;
+  Rows addend;  // no data: none
 };
 
 // Bytes that packed inputs of a plan take; one buffer serves all Linears of a Program.

@@ -80,7 +80,11 @@ class ClearKeptStage : public Stage {
   Rows kept_;
 };
 
-constexpr float kNormEpsilon = 1e-5F;
+NormArgs norm_of(const ops::Weight& weight, std::int64_t width) {
+  ops::Norm norm;
+  norm.weight = weight;
+  return norm_args(norm, width);
+}
 
 }  // namespace
 
@@ -139,14 +143,13 @@ void add_pick_layers(Plan& plan, const ops::PickCodes& op, const PickBuffers& bu
   base.owner = "local: ";
   base.rows = rows;
   base.max_rows = max_rows;
-  base.norm_epsilon = kNormEpsilon;
   for (std::size_t l = 0; l < op.layers.size(); ++l) {
     const ops::LocalLayer& layer = op.layers[l];
     LinearPlan qkv = base;
     qkv.x = buffers.x;
     qkv.out = buffers.qkv;
     qkv.weight = &layer.self_qkv;
-    qkv.norm_weight = vector_of(layer.self_norm, op.width);
+    qkv.norm = norm_of(layer.self_norm, op.width);
     plan.add_product(qkv, stages);
     stages.push_back(std::make_unique<PickAttentionStage>(plan.site, op, buffers, l, span));
     LinearPlan out = base;
@@ -159,8 +162,8 @@ void add_pick_layers(Plan& plan, const ops::PickCodes& op, const PickBuffers& bu
     ffn_in.x = buffers.x;
     ffn_in.out = buffers.hidden;
     ffn_in.weight = &layer.ffn_in;
-    ffn_in.norm_weight = vector_of(layer.ffn_norm, op.width);
-    ffn_in.gelu = true;
+    ffn_in.norm = norm_of(layer.ffn_norm, op.width);
+    ffn_in.activation = Activation::gelu;
     plan.add_product(ffn_in, stages);
     LinearPlan ffn_out = base;
     ffn_out.x = buffers.hidden;

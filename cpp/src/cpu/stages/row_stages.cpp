@@ -104,22 +104,50 @@ class EmbedStage : public Stage {
 
 class NormStage : public Stage {
  public:
-  NormStage(const Site& site, const ops::LayerNorm& op, const Rows& x, const Rows& out,
+  NormStage(const Site& site, const NormArgs& args, const Rows& x, const Rows& out,
             const std::int32_t* rows)
-      : site_(site), op_(op), x_(x), out_(out), rows_(rows) {}
+      : site_(site), args_(args), x_(x), out_(out), rows_(rows) {}
 
-  std::string label() const override { return "layer norm"; }
+  std::string label() const override { return args_.is_centred ? "layer norm" : "rms norm"; }
   void run(const Worker& worker) override {
-    const auto* weight = reinterpret_cast<const float*>(op_.weight.data);
     const Range rows = share_of(*rows_, worker);
-    for (std::int64_t row = rows.begin; row < rows.end; ++row) {
-      site_.kernels->layer_norm(x_.row(row), weight, x_.width, op_.epsilon, out_.row(row));
-    }
+    for (std::int64_t row = rows.begin; row < rows.end; ++row)
+      site_.kernels->norm(x_.row(row), args_, out_.row(row));
   }
 
  private:
   Site site_;
-  ops::LayerNorm op_;
+  NormArgs args_;
+  Rows x_;
+  Rows out_;
+  const std::int32_t* rows_;
+};
+
+// Threads share pieces of rows, so that all of them work on a single row.
+class GateStage : public Stage {
+ public:
+  GateStage(const Site& site, Activation activation, const Rows& x, const Rows& out,
+            const std::int32_t* rows)
+      : site_(site), activation_(activation), x_(x), out_(out), rows_(rows) {}
+
+  std::string label() const override { return "gate"; }
+  void run(const Worker& worker) override {
+    const std::int64_t pieces = (out_.width + kPiece - 1) / kPiece;
+    const Range share = share_of(*rows_ * pieces, worker);
+    for (std::int64_t i = share.begin; i < share.end; ++i) {
+      const std::int64_t first = i % pieces * kPiece;
+      const float* gate = x_.row(i / pieces) + first;
+      site_.kernels->gate(gate, gate + out_.width, activation_,
+                          std::min<std::int64_t>(kPiece, out_.width - first),
+                          out_.row(i / pieces) + first);
+    }
+  }
+
+ private:
+  static constexpr std::int64_t kPiece = 256;  // whole vectors of the kernel
+
+  Site site_;
+  Activation activation_;
   Rows x_;
   Rows out_;
   const std::int32_t* rows_;
@@ -262,11 +290,30 @@ void add_embed_rows(const Site& site, const ops::EmbedRows& op, const Rows& out,
   stages.push_back(std::make_unique<EmbedStage>(site, op, out));
 }
 
-void add_layer_norm(const Site& site, const ops::LayerNorm& op, const Rows& x, const Rows& out,
-                    const std::int32_t* rows, Stages& stages) {
-  TTSRT_CHECK(InternalError, x.width == out.width && vector_of(op.weight, x.width) != nullptr,
-              op.weight.name, ": absent where it is needed");
-  stages.push_back(std::make_unique<NormStage>(site, op, x, out, rows));
+NormArgs norm_args(const ops::Norm& op, std::int64_t width) {
+  const NormArgs args{vector_of(op.weight, width), vector_of(op.bias, width), width, op.epsilon,
+                      op.kind == ops::NormKind::layer};
+  TTSRT_CHECK(InternalError, args.weight != nullptr, op.weight.name, ": absent where it is needed");
+  return args;
+}
+
+Activation activation_of(ops::Activate activate) {
+  if (activate == ops::Activate::none) return Activation::none;
+  return activate == ops::Activate::silu ? Activation::silu : Activation::gelu;
+}
+
+void add_norm(const Site& site, const ops::Norm& op, const Rows& x, const Rows& out,
+              const std::int32_t* rows, Stages& stages) {
+  TTSRT_CHECK(InternalError, x.width == out.width, op.weight.name, ": expected width ", x.width,
+              ", got ", out.width);
+  stages.push_back(std::make_unique<NormStage>(site, norm_args(op, x.width), x, out, rows));
+}
+
+void add_gate(const Site& site, const ops::Gate& op, const Rows& x, const Rows& out,
+              const std::int32_t* rows, Stages& stages) {
+  TTSRT_CHECK(InternalError, x.width == 2 * out.width && op.x != op.out, "gate: expected width ",
+              2 * out.width, ", got ", x.width);
+  stages.push_back(std::make_unique<GateStage>(site, activation_of(op.activate), x, out, rows));
 }
 
 void add_unfold(const Site& site, const ops::Unfold& op, const Rows& x, const Rows& out,

@@ -1,4 +1,4 @@
-// Stages that treat each row by itself or with its neighbours: EmbedRows, LayerNorm, Unfold,
+// Stages that treat each row by itself or with its neighbours: EmbedRows, Norm, Gate, Unfold,
 // StoreContext.
 #pragma once
 
@@ -14,14 +14,20 @@ namespace ttsrt::cpu {
 // size.
 const float* vector_of(const ops::Weight& weight, std::int64_t size);
 
+// What a kernel needs of a norm of rows of this width; points into the op's weights.
+NormArgs norm_args(const ops::Norm& op, std::int64_t width);
+Activation activation_of(ops::Activate activate);
+
 // Row `row` of a dense table, and how to read it.
 inline const std::byte* table_row(const ops::Weight& table, std::int64_t row) {
   return table.data + row * table.cols * (table.dtype == DType::float32 ? 4 : 2);
 }
 
 void add_embed_rows(const Site& site, const ops::EmbedRows& op, const Rows& out, Stages& stages);
-void add_layer_norm(const Site& site, const ops::LayerNorm& op, const Rows& x, const Rows& out,
-                    const std::int32_t* rows, Stages& stages);
+void add_norm(const Site& site, const ops::Norm& op, const Rows& x, const Rows& out,
+              const std::int32_t* rows, Stages& stages);
+void add_gate(const Site& site, const ops::Gate& op, const Rows& x, const Rows& out,
+              const std::int32_t* rows, Stages& stages);
 void add_unfold(const Site& site, const ops::Unfold& op, const Rows& x, const Rows& out,
                 Stages& stages);
 void add_store_context(const Site& site, const Rows& x, Stages& stages);

@@ -35,7 +35,7 @@ void write_projections(const Source& source, ops::Program& program, ops::BufferI
     const CrossWeights weights = load_cross(source.weights, "decoder", l, config.cross);
     ops::BufferId rows = memory_rows;
     if (weights.memory_norm.is_present()) {
-      program.ops.push_back(ops::LayerNorm{memory_rows, normed, weights.memory_norm});
+      program.ops.push_back(ops::Norm{memory_rows, normed, weights.memory_norm});
       rows = normed;
     }
     program.ops.push_back(ops::Linear{rows, kv, weights.kv, {}});

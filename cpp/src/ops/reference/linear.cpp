@@ -1,4 +1,4 @@
-// Products, norms and the gathering that turns a convolution into a product: Linear, LayerNorm,
+// Products, norms and the gathering that turns a convolution into a product: Linear, Gate, Norm,
 // Unfold.
 #include "ops/reference/linear.h"
 
@@ -19,6 +19,7 @@ constexpr double kSqrtTwoOverPi = 0.79788456080286535588;
 
 double activated(Activate activate, double x) {
   if (activate == Activate::none) return x;
+  if (activate == Activate::silu) return x / (1.0 + std::exp(-x));
   return 0.5 * x * (1.0 + std::tanh(kSqrtTwoOverPi * (x + 0.044715 * x * x * x)));
 }
 
@@ -108,42 +109,61 @@ void multiply(const Product& product, const float* x, std::int64_t rows, float* 
     for (std::int64_t n = 0; n < outputs; ++n) {
       const double sum = sums[static_cast<std::size_t>(r * outputs + n)];
       const double bias = product.bias == nullptr ? 0.0 : product.bias[n];
-      const double value = activated(product.activate, sum + bias);
+      double value = activated(product.activate, sum + bias);
+      if (product.addend != nullptr) value += product.addend[r * outputs + n];
       float& target = out[r * outputs + n];
       target = static_cast<float>(product.accumulate ? target + value : value);
     }
   }
 }
 
-void normalize(const Weight& weight, float epsilon, const float* x, std::int64_t rows, float* out) {
-  const std::int64_t width = weight.rows * weight.cols;
-  const float* scale = vector_values(weight, width);
-  TTSRT_CHECK(InternalError, scale != nullptr, weight.name, ": absent where it is needed");
+void normalize(const Norm& norm, const float* x, std::int64_t rows, float* out) {
+  const std::int64_t width = norm.weight.rows * norm.weight.cols;
+  const float* scale = vector_values(norm.weight, width);
+  const float* bias = vector_values(norm.bias, width);
+  TTSRT_CHECK(InternalError, scale != nullptr, norm.weight.name, ": absent where it is needed");
   for (std::int64_t r = 0; r < rows; ++r) {
     const float* row = x + r * width;
-    double mean = 0.0;
-    for (std::int64_t d = 0; d < width; ++d) mean += row[d];
+    double mean = 0.0;  // of kind rms nothing is taken away
+    for (std::int64_t d = 0; d < width && norm.kind == NormKind::layer; ++d) mean += row[d];
     mean /= static_cast<double>(width);
     double variance = 0.0;
     for (std::int64_t d = 0; d < width; ++d) variance += (row[d] - mean) * (row[d] - mean);
     variance /= static_cast<double>(width);
-    const double inverse = 1.0 / std::sqrt(variance + epsilon);
-    for (std::int64_t d = 0; d < width; ++d)
-      out[r * width + d] = static_cast<float>((row[d] - mean) * inverse * scale[d]);
+    const double inverse = 1.0 / std::sqrt(variance + norm.epsilon);
+    for (std::int64_t d = 0; d < width; ++d) {
+      const double value = (row[d] - mean) * inverse * scale[d];
+      out[r * width + d] = static_cast<float>(bias == nullptr ? value : value + bias[d]);
+    }
   }
 }
 
-void run(const LayerNorm& op, Run& at) {
+void run(const Norm& op, Run& at) {
   const std::int64_t width = op.weight.rows * op.weight.cols;
-  normalize(op.weight, op.epsilon, at.rows(op.x, width), at.batch.rows, at.rows(op.out, width));
+  normalize(op, at.rows(op.x, width), at.batch.rows, at.rows(op.out, width));
 }
 
 void run(const Linear& op, Run& at) {
   TTSRT_CHECK(InternalError, op.x != op.out, op.weight.name,
               ": a product can't overwrite its input");
+  TTSRT_CHECK(InternalError, op.addend != op.out || op.addend == kNoBuffer, op.weight.name,
+              ": an addend can't be what is written");
+  const float* addend = op.addend == kNoBuffer ? nullptr : at.rows(op.addend, op.weight.rows);
   const Product product{op.weight, vector_values(op.bias, op.weight.rows), op.activate,
-                        op.accumulate};
+                        op.accumulate, addend};
   multiply(product, at.rows(op.x, op.weight.cols), at.batch.rows, at.rows(op.out, op.weight.rows));
+}
+
+void run(const Gate& op, Run& at) {
+  const std::int64_t width = at.width_of(op.out);
+  const float* x = at.rows(op.x, 2 * width);
+  float* out = at.rows(op.out, width);
+  for (std::int64_t r = 0; r < at.batch.rows; ++r) {
+    for (std::int64_t d = 0; d < width; ++d) {
+      const double gate = activated(op.activate, x[r * 2 * width + d]);
+      out[r * width + d] = static_cast<float>(gate * x[(r * 2 + 1) * width + d]);
+    }
+  }
 }
 
 void run(const Unfold& op, Run& at) {

@@ -7,17 +7,18 @@
 
 namespace ttsrt::ops::reference {
 
-// out [rows, N] = activate(x [rows, K] W^T + bias), or out += that.
+// out [rows, N] = activate(x [rows, K] W^T + bias) + addend, or out += that.
 struct Product {
   const Weight& weight;         // [N, K]
   const float* bias = nullptr;  // [N] or none
   Activate activate = Activate::none;
   bool accumulate = false;
+  const float* addend = nullptr;  // [rows, N] or none
 };
 void multiply(const Product& product, const float* x, std::int64_t rows, float* out);
 
-// out may be x.
-void normalize(const Weight& weight, float epsilon, const float* x, std::int64_t rows, float* out);
+// By the norm's kind, weights and epsilon; out may be x.
+void normalize(const Norm& norm, const float* x, std::int64_t rows, float* out);
 
 // The values of a float32 vector of this size, or null where it is absent.
 const float* vector_values(const Weight& weight, std::int64_t size);

@@ -10,7 +10,11 @@
 namespace ttsrt::ops::reference {
 namespace {
 
-constexpr float kNormEpsilon = 1e-5F;
+Norm norm_of(const Weight& weight) {
+  Norm norm;
+  norm.weight = weight;
+  return norm;
+}
 
 std::vector<float> zeros(std::int64_t count) {
   return std::vector<float>(static_cast<std::size_t>(count));
@@ -52,7 +56,7 @@ void LocalTransformer::add_self_attention(const LocalLayer& layer, std::int64_t 
   std::vector<float> normed = zeros(count * width);
   std::vector<float> qkv = zeros(count * 3 * width);
   std::vector<float> attended = zeros(count * width);
-  normalize(layer.self_norm, kNormEpsilon, x.data(), count, normed.data());
+  normalize(norm_of(layer.self_norm), x.data(), count, normed.data());
   multiply({layer.self_qkv}, normed.data(), count, qkv.data());
   Seen seen;
   for (std::int64_t i = 0; i < count; ++i) {
@@ -71,7 +75,7 @@ void LocalTransformer::add_feed_forward(const LocalLayer& layer, std::int64_t co
                                         std::vector<float>& x) const {
   std::vector<float> normed = zeros(count * op_.width);
   std::vector<float> inner = zeros(count * op_.ffn_dim);
-  normalize(layer.ffn_norm, kNormEpsilon, x.data(), count, normed.data());
+  normalize(norm_of(layer.ffn_norm), x.data(), count, normed.data());
   multiply({layer.ffn_in, nullptr, Activate::gelu_tanh}, normed.data(), count, inner.data());
   multiply({layer.ffn_out, nullptr, Activate::none, true}, inner.data(), count, x.data());
 }

@@ -43,8 +43,9 @@ void check_batch(const step::RowBatch& batch, const StateSpec& spec);
 
 // The ops, one file per family.
 void run(const EmbedRows& op, Run& at);
-void run(const LayerNorm& op, Run& at);
+void run(const Norm& op, Run& at);
 void run(const Linear& op, Run& at);
+void run(const Gate& op, Run& at);
 void run(const Unfold& op, Run& at);
 void run(const SelfAttention& op, Run& at);
 void run(const StoreMemory& op, Run& at);

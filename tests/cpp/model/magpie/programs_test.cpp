@@ -10,10 +10,10 @@
 namespace ttsrt::model::magpie {
 namespace {
 
-const char* const kOpNames[] = {"EmbedRows",     "LayerNorm",   "Linear",         "Unfold",
-                                "SelfAttention", "StoreMemory", "CrossAttention", "StoreContext",
-                                "ClearScores",   "UpdatePrior", "SampleCodes",    "PickCodes",
-                                "FinishStep"};
+const char* const kOpNames[] = {"EmbedRows",    "Norm",          "Linear",      "Gate",
+                                "Unfold",       "SelfAttention", "StoreMemory", "CrossAttention",
+                                "StoreContext", "ClearScores",   "UpdatePrior", "SampleCodes",
+                                "PickCodes",    "FinishStep"};
 static_assert(std::variant_size_v<ops::Op> == std::size(kOpNames));
 
 using Names = std::vector<std::string>;
@@ -39,11 +39,11 @@ Names joined(std::initializer_list<Names> parts) {
   return all;
 }
 
-const Names kSelf = {"LayerNorm", "Linear", "SelfAttention", "Linear"};
-const Names kCross = {"LayerNorm", "Linear", "CrossAttention", "Linear"};
-const Names kFeed = {"LayerNorm", "Linear", "Linear"};
-const Names kConvFeed = {"LayerNorm", "Unfold", "Linear", "Unfold", "Linear"};
-const Names kProjection = {"LayerNorm", "Linear", "StoreMemory"};
+const Names kSelf = {"Norm", "Linear", "SelfAttention", "Linear"};
+const Names kCross = {"Norm", "Linear", "CrossAttention", "Linear"};
+const Names kFeed = {"Norm", "Linear", "Linear"};
+const Names kConvFeed = {"Norm", "Unfold", "Linear", "Unfold", "Linear"};
+const Names kProjection = {"Norm", "Linear", "StoreMemory"};
 
 class Programs : public ::testing::Test {
  protected:
@@ -64,7 +64,7 @@ TEST_F(Programs, TextEncoder) {
   load(test::tiny_config());
   const ops::Program program = write_text_encoder(source(), false);
   EXPECT_EQ(names_of(program),
-            joined({{"EmbedRows"}, kSelf, kConvFeed, {"LayerNorm"}, kProjection, kProjection}));
+            joined({{"EmbedRows"}, kSelf, kConvFeed, {"Norm"}, kProjection, kProjection}));
   const auto attention = all_of<ops::SelfAttention>(program).at(0);
   EXPECT_EQ(attention.cache_layer, -1);
   EXPECT_FALSE(attention.causal);
@@ -83,9 +83,8 @@ TEST_F(Programs, Prefill) {
   load(test::tiny_config());
   const ops::Program program = write_prefill(source(), false);
   // Of the last layer only keys and values are wanted.
-  EXPECT_EQ(
-      names_of(program),
-      joined({{"EmbedRows"}, kSelf, kCross, kFeed, {"LayerNorm", "Linear", "SelfAttention"}}));
+  EXPECT_EQ(names_of(program),
+            joined({{"EmbedRows"}, kSelf, kCross, kFeed, {"Norm", "Linear", "SelfAttention"}}));
   EXPECT_EQ(all_of<ops::SelfAttention>(program).at(1).cache_layer, 1);
   EXPECT_EQ(all_of<ops::CrossAttention>(program).at(0).scores, ops::kNoBuffer);
 }
@@ -93,16 +92,15 @@ TEST_F(Programs, Prefill) {
 TEST_F(Programs, Decode) {
   load(test::tiny_config());
   const ops::Program program = write_decode(source(), 40, false);
-  EXPECT_EQ(
-      names_of(program),
-      joined({{"ClearScores", "EmbedRows"},
-              kSelf,
-              kCross,
-              kFeed,
-              kSelf,
-              kCross,
-              kFeed,
-              {"LayerNorm", "Linear", "UpdatePrior", "SampleCodes", "PickCodes", "FinishStep"}}));
+  EXPECT_EQ(names_of(program),
+            joined({{"ClearScores", "EmbedRows"},
+                    kSelf,
+                    kCross,
+                    kFeed,
+                    kSelf,
+                    kCross,
+                    kFeed,
+                    {"Norm", "Linear", "UpdatePrior", "SampleCodes", "PickCodes", "FinishStep"}}));
   const auto cross = all_of<ops::CrossAttention>(program);
   EXPECT_EQ(cross.at(1).layer, 1);
   EXPECT_EQ(cross.at(1).scores, all_of<ops::UpdatePrior>(program).at(0).scores);
@@ -132,7 +130,7 @@ TEST_F(Programs, MultiEncoderLayersAndConvolutions) {
                     kSelf,
                     kCross,
                     kConvFeed,
-                    {"LayerNorm", "Linear", "UpdatePrior", "SampleCodes", "FinishStep"}}));
+                    {"Norm", "Linear", "UpdatePrior", "SampleCodes", "FinishStep"}}));
   const auto cross = all_of<ops::CrossAttention>(decode);
   EXPECT_EQ(cross.at(0).memory, ops::Memory::text);
   EXPECT_NE(cross.at(0).scores, ops::kNoBuffer);
@@ -149,7 +147,7 @@ TEST_F(Programs, MultiEncoderLayersAndConvolutions) {
 TEST_F(Programs, TheContextEncoderKeepsAMemoryOrRows) {
   load(test::multi_encoder_config());
   const Names memory = names_of(write_context_encoder(source(), false));
-  EXPECT_EQ(memory, joined({{"EmbedRows"}, kSelf, kFeed, {"LayerNorm"}, kProjection}));
+  EXPECT_EQ(memory, joined({{"EmbedRows"}, kSelf, kFeed, {"Norm"}, kProjection}));
   EXPECT_EQ(all_of<ops::StoreMemory>(write_context_encoder(source(), false)).at(0).memory,
             ops::Memory::context);
   Json config = test::multi_encoder_config();
@@ -157,7 +155,7 @@ TEST_F(Programs, TheContextEncoderKeepsAMemoryOrRows) {
   config["model"]["decoder"]["context_layers"] = Json::array();
   load(config);
   EXPECT_EQ(names_of(write_context_encoder(source(), false)),
-            joined({{"EmbedRows"}, kSelf, kFeed, {"LayerNorm", "StoreContext"}}));
+            joined({{"EmbedRows"}, kSelf, kFeed, {"Norm", "StoreContext"}}));
 }
 
 TEST_F(Programs, WithoutNormsAndWithMaskGit) {
