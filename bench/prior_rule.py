@@ -1,5 +1,4 @@
-"""The attention prior's host rule: from the scores of one step to the focus and the weight row of
-the next.
+"""The rule of the attention prior: computes the focus and the next weight row from a step's scores.
 
 Pure NumPy, one request. Two rules exist and both are here: "nemo" (focus by argmax in a window that
 starts at the last focus, stuck positions weighed down, text progress forbids and forces the end of

@@ -52,7 +52,7 @@ __all__ = ["ReferenceRequest", "StepTrace", "Timings", "TorchReference"]
 
 @dataclass
 class _Run:
-    """The moving parts of one request."""
+    """The state of one running request."""
 
     cross: CrossAttention
     cache: StackCache
@@ -65,7 +65,7 @@ class _Run:
 
 @dataclass(frozen=True)
 class _Step:
-    """What a step brought: picked and argmax codes [S, C], and the frame of the end, if any."""
+    """The result of a step: picked and argmax codes [S, C], and the frame of the end, if any."""
 
     codes: Codes
     best: Codes

@@ -1,4 +1,4 @@
-"""What goes into the torch reference and what its steps show: plain values, no computation."""
+"""Requests of the torch reference, and records of its steps: plain values, no computation."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class ReferenceRequest:
 
 @dataclass(frozen=True)
 class Plan:
-    """How a request is decoded, every default filled in."""
+    """The options of a request, with all defaults filled in."""
 
     scale: float
     steps: int
@@ -74,7 +74,7 @@ class Plan:
 def make_plan(
     request: ReferenceRequest, defaults: RequestDefaults, frame_stacking: int, device: torch.device
 ) -> Plan:
-    """Fills a request's gaps from the checkpoint's defaults.
+    """Replaces the None options of a request by the checkpoint's defaults.
 
     Raises:
         ConfigError: `prior` is a word other than "default".

@@ -1,5 +1,5 @@
-"""From logits to codes in plain PyTorch: masks, top-k, draws, end of speech, the local
-transformer's two ways.
+"""Sampling of codes from logits in plain PyTorch: masks, top-k, draws, end of speech, and the two
+kinds of local transformers.
 
 Order of the masks as in the original: request marked unfinished (no end), marked finished (only the
 end), forbidden ids and the minimum length; when the last two meet, the minimum wins. The
@@ -35,7 +35,7 @@ class SamplingOptions:
 
 @dataclass(frozen=True)
 class MaskGitOptions:
-    """How masked prediction goes.
+    """The options of masked prediction.
 
     Attributes:
         steps: number of passes.
@@ -52,7 +52,7 @@ class MaskGitOptions:
 
 @dataclass(frozen=True)
 class EndMarks:
-    """What this step may do about the end of speech; the same for every code of the step."""
+    """Whether this step may or must end speech; the same for every code of the step."""
 
     forbid: bool
     force: bool
@@ -67,7 +67,7 @@ def mix(logits: Tensor, scale: float) -> Tensor:
 
 
 def mask_logits(logits: Tensor, tokens: TokenIds, marks: EndMarks) -> Tensor:
-    """A copy of float32 [..., V] with everything that may not be drawn at -inf."""
+    """A copy of float32 [..., V] in which ids that must not be drawn are -inf."""
     logits = logits.clone()
     end = tokens.audio_eos
     if marks.forbid or marks.below_minimum:

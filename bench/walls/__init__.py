@@ -1,1 +1,1 @@
-"""What the kernels reach beside the walls of the machine: the tables of docs/performance.md."""
+"""Compares kernels and steps with the limits of the machine, for docs/performance.md."""

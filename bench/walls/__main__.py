@@ -1,10 +1,10 @@
-"""Every table of docs/performance.md, each one interleaved run.
+"""Measures the tables of docs/performance.md, each in one interleaved run.
 
     scripts/walls --folder engines
     scripts/walls step-v2607 --folder engines --peer magpie-tts.cpp/build/examples/cli/magpie-cli
 
-Nothing else should run. Each sample has the machine's bandwidth, or its arithmetic peaks, measured
-before and after it; figures are medians over the turns, lowest to highest in brackets.
+Nothing else should run on the machine. Its bandwidth, or its arithmetic peaks, are measured before
+and after each sample. Figures are medians over the turns, with the lowest and the highest.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ TABLES = ("step-v2607", "step-2503", "products", "many-rows", "crowd", "phase", 
 def make_tables(
     name: str, options: argparse.Namespace, folder: Path, progress: Progress
 ) -> list[Table]:
-    """What one name of the command line stands for."""
+    """The tables of one name on the command line."""
     turns = options.turns
     if name == "products":
         return [few_rows_table(folder, turns, progress)]
@@ -98,7 +98,7 @@ def run(options: argparse.Namespace, folder: Path) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Command line; the exit code is 2 where something isn't as expected."""
+    """The command line; the exit code is 2 if something is not as expected."""
     options = parse(arguments)
     try:
         if options.plot is not None:

@@ -1,4 +1,4 @@
-"""Frames per second of many guided requests over those of one."""
+"""Frames per second of many guided requests, and their ratio to those of one."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _MOST_ITERATIONS = 1 << 14
 
 @dataclass
 class CrowdTimes:
-    """What the turns of one number of requests on one engine measured.
+    """The measurements of one number of requests on one engine, one per turn.
 
     Attributes:
         kind: Of the engine.
@@ -53,8 +53,11 @@ class CrowdTimes:
 
 
 def split_iterations(iterations: Iterable[IterationStats], count: int) -> tuple[float, float]:
-    """Frames per second of the iterations in which `count` requests decoded alone, and the share
-    of all time in iterations that carried encoders or prefill."""
+    """Two figures of a crowd's iterations.
+
+    The first is frames per second of the iterations in which all `count` requests decoded and
+    nothing else ran. The second is the share of the time in iterations with encoders or prefill.
+    """
     full_seconds = others = all_ = 0.0
     frames = 0
     for found in iterations:
@@ -70,7 +73,7 @@ def split_iterations(iterations: Iterable[IterationStats], count: int) -> tuple[
 
 
 def add_turn(times: CrowdTimes, executor: Executor, facts: EngineFacts) -> None:
-    """One crowd."""
+    """Runs one crowd."""
     before = executor.stats().num_iterations
     outcomes, seconds = run_crowd(executor, times.count, facts, _SHAPE)
     own = [found for found in executor.stats().iterations if found.iter > before]
@@ -81,7 +84,7 @@ def add_turn(times: CrowdTimes, executor: Executor, facts: EngineFacts) -> None:
 
 
 def crowd_cases(everyone: list[CrowdTimes]) -> list[Case]:
-    """A line for each; the target stands at 8 requests, of the int8 that is faster there."""
+    """A line for each; targets are for 8 requests, and for the faster int8 precision there."""
     by_key = {(one.kind, one.count): one for one in everyone}
     best: dict[str, CrowdTimes] = {}
     for one in everyone:
@@ -145,7 +148,7 @@ def crowd_table(folder: Path, turns: int, progress: Progress) -> Table:
             opened[case.name] = stack.enter_context(executor)
             everyone += [CrowdTimes(case.name, count) for count in _COUNTS]
         facts = {kind: EngineFacts.of(executor.engine) for kind, executor in opened.items()}
-        for kind, executor in opened.items():  # touches the memory of every slot
+        for kind, executor in opened.items():  # uses the memory of every slot once
             run_crowd(executor, max(_COUNTS), facts[kind], RequestShape(text_len=8, frames=4))
         for _ in range(turns):
             for one in everyone:

@@ -1,10 +1,10 @@
-"""What a step must read at least, and how long that takes on this machine: the limit t.
+"""The bytes that a step has to read, and the time that reading takes on this machine: the limit t.
 
-t is (what a step reads once: weights, keys, values) / memory bandwidth + (the local transformer's
-layers, read once for every code that they pick) / bandwidth of the level that holds them: the
-shared cache where they are smaller than it, memory where not. Weights are counted as the engine
-stores them, scales included; rows of tables and activations are left out, they are less than 0.1 %.
-Both bandwidths are measured, the cache's at just that size.
+t is (weights, keys and values, which a step reads once) / memory bandwidth + (the layers of the
+local transformer, read once for every code that they pick) / bandwidth of the level that holds
+them: the shared cache if they fit into it, otherwise memory. Weights count as the engine stores
+them, with their scales. Rows of tables and activations are less than 0.1 % and not counted. Both
+bandwidths are measured, that of the cache with as many bytes.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ __all__ = [
 ]
 
 _CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
-_UNKNOWN_CACHE = 32 << 20  # where the system doesn't tell
+_UNKNOWN_CACHE = 32 << 20  # if the system does not report a size
 _ONCE = ("decoder.layers.", "decoder.norm_out", "final_proj", "local_transformer.heads")
 _AGAIN = ("local_transformer.layers.", "local_transformer.in_proj")
-_BEFORE = ("cross_kv", "cross_memory_norm")  # of the text, before the first step
+_BEFORE = ("cross_kv", "cross_memory_norm")  # multiplied with the text, before the first step
 
 
 @dataclass(frozen=True)
 class StepBytes:
-    """What one step of one guided request reads.
+    """The bytes that one step of one guided request reads.
 
     Attributes:
         once: Weights that are read once, keys and values.
-        again: The local transformer's layers, one pass; 0 where there is none.
-        passes: Over them: codes of a step.
+        again: The layers of the local transformer; 0 if there is none.
+        passes: How often a step reads those: once per code.
     """
 
     once: int
@@ -72,32 +72,32 @@ class Bandwidth:
 
 
 def parse_cache_size(text: str) -> int:
-    """Bytes of "48K" or "32M" or "1024", as the system writes them."""
+    """The bytes of "48K", "32M" or "1024", which is how the system writes them."""
     text = text.strip()
     unit = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}.get(text[-1:], 1)
     return int(text.rstrip("KMG")) * unit
 
 
 def shared_cache_bytes() -> int:
-    """The largest cache of the first core; 32 MiB where the system doesn't tell."""
+    """The largest cache of the first core; 32 MiB if the system does not report it."""
     sizes = [parse_cache_size(path.read_text("ascii")) for path in _CACHES.glob("index*/size")]
     return max(sizes, default=_UNKNOWN_CACHE)
 
 
 def measure_bandwidth(again: int = 0, seconds: float = 0.2) -> Bandwidth:
-    """Reads memory, and `again` bytes again and again where the shared cache holds them."""
+    """Measures memory, and reading `again` bytes repeatedly if the shared cache holds them."""
     memory = read_bandwidth(seconds=seconds)
     is_cached = 0 < again <= shared_cache_bytes()
     return Bandwidth(memory, read_bandwidth(again, seconds=seconds) if is_cached else memory)
 
 
 def step_bytes(engine: Path, *, context_rows: int, steps: int, text_len: int) -> StepBytes:
-    """Of a guided request, the mean over its steps after the first.
+    """The bytes of a guided request's step, as the mean over its steps after the first.
 
     Args:
         engine: An engine folder.
         context_rows: Decoder positions before the first frame.
-        steps: Of the request.
+        steps: Steps of the request.
         text_len: Text tokens.
     """
     contents = inspect_folder(engine)
@@ -113,14 +113,18 @@ def step_bytes(engine: Path, *, context_rows: int, steps: int, text_len: int) ->
 
 
 def decoder_products(engine: Path) -> Counter[tuple[int, int]]:
-    """Products of a decoder step but the local transformer's: how many there are of each
-    (outputs, inputs)."""
+    """The number of products of each (outputs, inputs) in a decoder step.
+
+    Those of the local transformer are not counted.
+    """
     return _products(engine, "decoder", ("decoder.layers.", "final_proj"), skipped=_BEFORE)
 
 
 def text_products(engine: Path) -> Counter[tuple[int, int]]:
-    """Products of every row of a text: its encoder's, where a convolution over time is one product
-    of all its taps, and the decoder's keys and values of it."""
+    """Products of every row of a text: those of its encoder, and the decoder's keys and values.
+
+    A convolution over time is one product over all its taps.
+    """
     encoder = _products(engine, "text_encoder", ("text_encoder.layers.",))
     decoder = _products(engine, "decoder", ("decoder.layers.",))
     return encoder + (decoder - context_products(engine))
@@ -154,7 +158,7 @@ def _sum(tensors: Iterable[TensorLine], kept: tuple[str, ...]) -> int:
 
 
 def _state_bytes(decoder: dict[str, Any], dtype: str, positions: float, text_len: int) -> int:
-    """Keys and values: two branches of self-attention, and the text, which one branch reads."""
+    """Keys and values of self-attention in two branches, and of the text, read by one branch."""
     element, scale = CACHE_DTYPES[dtype]
     heads = int(decoder["heads"])
     own: int = 2 * decoder["layers"] * heads * (decoder["dim"] // heads * element + scale)

@@ -1,8 +1,8 @@
-"""magpie-tts.cpp, the one other native program for this model: its time per step, by its own clock.
+"""Time per step of magpie-tts.cpp, the other native program for this model, by its own clock.
 
-Its `bench` counts the prefill of the context as part of its steps. So each measurement is two runs,
-of few and of all steps, and the difference of their times over the difference of their steps; start
-and prefill cancel out. The number of steps stands in the file's header, and is set there.
+Its `bench` counts the prefill of the context as part of its steps. Therefore a measurement is two
+runs, of few and of all steps: the difference of their times, divided by the difference of their
+steps, has neither start nor prefill. The number of steps is set in the header of the model's file.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ PEER_TYPES = ("f32", "f16", "q8_0")
 
 _FRAMES_KEY = b"magpie.sampling.max_decoder_steps"
 _UINT32 = 4  # the type's number in the format
-_HEADER_BYTES = 1 << 20  # the key is far before that
+_HEADER_BYTES = 1 << 20  # the key lies within these
 _FEW_STEPS = 2
-_TRIES = 3  # on a machine so busy that few steps took longer than all
-_EXTRA_IDS = 2  # its byte tokenizer ends a text with an id, and its model with another
+_TRIES = 3  # on a busy machine few steps may take longer than all
+_EXTRA_IDS = 2  # its byte tokenizer appends one id to a text, and its model another
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Peer:
         ]
 
     def run(self, frames: int) -> PeerRun:
-        """One guided request of so many frames, in a process of its own.
+        """Runs one guided request of so many frames in its own process.
 
         Raises:
             InternalError: The program failed.
@@ -118,7 +118,7 @@ class Peer:
         return parse_output(done.stdout)
 
     def step_ms(self, frames: int, frames_per_step: int) -> float:
-        """Milliseconds of a step after the first few, prefill apart."""
+        """Milliseconds of a step after the first few, without prefill."""
         for _ in range(_TRIES):
             few = self.run(_FEW_STEPS * frames_per_step)
             all_ = self.run(frames)

@@ -1,6 +1,6 @@
-"""What lies between the kernels: a step's time outside them, and the whole of encoding and prefill.
+"""The time of a step outside kernels, and the time of encoding and prefill.
 
-Both ask an executor that keeps a profile, and its iterations.
+Both come from the profile and the iterations of an executor.
 """
 
 from __future__ import annotations
@@ -63,13 +63,13 @@ class Outside:
 
     @property
     def outside(self) -> list[float]:
-        """The share of a step that no kernel runs, waits included."""
+        """The share of a step outside kernels, waits included."""
         return [1 - inside / all_ for inside, all_ in zip(self.kernels, self.step, strict=True)]
 
     def add(
         self, step_ms: float, before: Iterable[StageTimes], after: Iterable[StageTimes], steps: int
     ) -> None:
-        """One request of so many steps, with the stages before and after it."""
+        """Adds a request of so many steps, with the stages before and after it."""
         old = {(times.program, times.stage): times for times in before}
         busy = seconds = 0.0
         self.stages = {}
@@ -86,7 +86,7 @@ class Outside:
         self.waits.append(1e3 * (seconds - busy) / steps)
 
     def case(self) -> Case:
-        """Its line."""
+        """The line of the table."""
         outside = statistics.median(self.outside)
         heaviest = sorted(self.stages, key=lambda name: -self.stages[name])[:_HEAVIEST]
         figures: dict[str, Any] = {
@@ -109,7 +109,7 @@ class Outside:
 
 
 def profile_turn(executor: Executor, fields: dict[str, Any], outside: Outside) -> None:
-    """One request under a profile."""
+    """Runs one request and adds its times to `outside`."""
     before = executor.stats().stages
     metrics = executor.generate(**fields).metrics
     spent = metrics.total_seconds - metrics.first_frame_seconds
@@ -118,7 +118,7 @@ def profile_turn(executor: Executor, fields: dict[str, Any], outside: Outside) -
 
 
 def outside_table(folder: Path, turns: int, progress: Progress) -> Table:
-    """One guided request on every engine of both sizes, taking turns."""
+    """Runs one guided request on every engine of both sizes, which take turns."""
     from ttsrt_rt.executor import Executor
 
     everyone: list[tuple[Outside, Executor, dict[str, Any]]] = []
@@ -151,21 +151,21 @@ class PhaseWork:
     """Operations of a text's encoding and a context's prefill; a multiply-add counts 2.
 
     Attributes:
-        products: Of weights.
-        attention: Scores and sums of values.
+        products: Operations of products with weights.
+        attention: Operations of scores and of sums of values.
     """
 
     products: int
     attention: int
 
     def seconds(self, kind: str, peaks: Peaks) -> float:
-        """At the peaks of the instructions for each; attention is float32's."""
+        """The time at the peaks of the instructions for each; attention is float32's."""
         products = self.products / peak_of(kind, peaks)
         return 1e-9 * (products + self.attention / peaks.float32_gflop_per_s)
 
 
 def phase_work(engine: Path, text_len: int, context_rows: int, prefill_rows: int) -> PhaseWork:
-    """Of one request.
+    """The operations of one request.
 
     Args:
         engine: An engine folder.
@@ -196,7 +196,7 @@ def phase_work(engine: Path, text_len: int, context_rows: int, prefill_rows: int
 
 @dataclass
 class Phase:
-    """Encoding and prefill on one engine, one entry per turn.
+    """Measurements of encoding and prefill on one engine, one entry per turn.
 
     Attributes:
         name: Of the engine.
@@ -211,7 +211,7 @@ class Phase:
     rows: list[int] = field(default_factory=list)
 
     def case(self) -> Case:
-        """Its line."""
+        """The line of the table."""
         shares = [ideal / spent for ideal, spent in zip(self.ideal, self.seconds, strict=True)]
         share = statistics.median(shares)
         figures = {
@@ -232,8 +232,10 @@ class Phase:
 
 
 def phase_turn(executor: Executor, seed: int) -> tuple[float, int, Peaks]:
-    """Seconds and rows of one request's encoding and prefill, and the peaks around them. Its one
-    step shares an iteration with them and is taken out."""
+    """Seconds and rows of one request's encoding and prefill, and the peaks around them.
+
+    The request's only step shares an iteration with them, and its time is subtracted.
+    """
     facts = EngineFacts.of(executor.engine)
     (request,) = islice(random_requests(facts, phase_shape(facts), seed), 1)
     before = measure_peaks(seconds=0.3)
@@ -252,7 +254,7 @@ def phase_turn(executor: Executor, seed: int) -> tuple[float, int, Peaks]:
 
 
 def decode_seconds(stages: Iterable[StageTimes]) -> float:
-    """Of all decoder steps."""
+    """Seconds of all decoder steps."""
     return sum(times.seconds for times in stages if times.program == "decode")
 
 
@@ -265,7 +267,7 @@ def phase_shape(facts: EngineFacts) -> RequestShape:
 
 
 def phase_table(folder: Path, turns: int, progress: Progress) -> Table:
-    """The longest text and context of 2503 on every engine, taking turns."""
+    """Runs the longest text and context of 2503 on every engine, which take turns."""
     from ttsrt_rt.executor import Executor
 
     checkpoint = make_checkpoint("2503", folder)

@@ -1,4 +1,4 @@
-"""The tables as a picture: what was measured beside what is allowed. matplotlib is an extra."""
+"""Draws the measured figures of the tables beside their bounds. matplotlib is an extra."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["write_walls"]
 
 
 def write_walls(path: str | os.PathLike[str], tables: Sequence[dict[str, Any]]) -> None:
-    """One picture of every table whose cases have a time and a limit, or a share.
+    """Draws every table whose cases have a time and a limit, or a share, into one picture.
 
     Args:
         path: .png, .svg or .pdf.

@@ -1,4 +1,4 @@
-"""The decoder's products alone: share of the bandwidth at few rows, of the peak at many."""
+"""Products alone: their share of the bandwidth for few rows, of the arithmetic peak for many."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Shapes = Counter[tuple[int, int]]
 
 
 def bench_of(kind: str, rows: int, outputs: int, inputs: int) -> OpBench:
-    """A benchmark of products in this precision; each has weights of its own, beyond all caches."""
+    """A benchmark of products in this precision; each has its own weights, beyond all caches."""
     is_plain = kind in ("float32", "bfloat16")
     return OpBench(
         "linear",
@@ -46,8 +46,10 @@ def bench_of(kind: str, rows: int, outputs: int, inputs: int) -> OpBench:
 
 
 def peak_of(kind: str, peaks: Peaks) -> float:
-    """1e9 operations a second of the instructions that this precision multiplies by. Where there
-    are none for bfloat16 it is widened, once for many rows, and float32's are what counts."""
+    """1e9 operations per second of the instructions that this precision multiplies with.
+
+    If there are none for bfloat16, it is widened, once for many rows, and float32's count.
+    """
     if kind.endswith("a8"):
         return peaks.int8_gop_per_s
     if kind == "float32":
@@ -99,7 +101,7 @@ def sample(
     seconds = {}
     for (outputs, inputs), count in shapes.items():
         bench = bench_of(kind, rows, outputs, inputs)
-        first = bench.run(1)  # warms up, and says how many fill the time
+        first = bench.run(1)  # warms up, and tells how many fill the time
         each = bench.seconds_per_op(max(1, round(_SECONDS / max(first, 1e-6))))
         amounts[outputs, inputs] = count * (bench.bytes if is_bytes else bench.operations)
         seconds[outputs, inputs] = count * each
@@ -114,7 +116,7 @@ def measure(
     is_bytes: bool,
     progress: Progress,
 ) -> list[Shares]:
-    """Every precision at every number of rows, taking turns."""
+    """Measures every precision at every number of rows, in turns."""
     everyone = [Shares(kind, count) for kind in CLASSES for count in rows]
     for _ in range(turns):
         for one in everyone:
@@ -126,7 +128,7 @@ def measure(
 
 
 def judged(everyone: list[Shares], targets: dict[int, dict[str, float]]) -> list[Case]:
-    """A line for each; the target stands at the better one of a class."""
+    """A line for each; the target is for the better one of a class."""
     best: dict[tuple[str, int], Shares] = {}
     for one in everyone:
         key = CLASSES[one.kind], one.rows
@@ -160,12 +162,12 @@ def judged(everyone: list[Shares], targets: dict[int, dict[str, float]]) -> list
 
 
 def plain_engine(size: str, folder: Path) -> Path:
-    """An engine that says which products there are."""
+    """An engine that has the model's products."""
     return engine_of(make_checkpoint(size, folder), size, EngineCase("bfloat16"), folder)
 
 
 def few_rows_table(folder: Path, turns: int, progress: Progress) -> Table:
-    """One and two rows: bytes over the bandwidth around each sample."""
+    """One and two rows: bytes per second as a share of the bandwidth around each sample."""
     everyone = measure(
         decoder_products(plain_engine("v2607", folder)),
         (1, 2),
@@ -185,7 +187,7 @@ def few_rows_table(folder: Path, turns: int, progress: Progress) -> Table:
 
 
 def many_rows_tables(folder: Path, turns: int, progress: Progress) -> list[Table]:
-    """64 rows, a step of 32 guided requests, and 512, prefill: operations over the peak."""
+    """64 rows, as in a step of 32 guided requests, and 512, as in prefill: share of the peak."""
     engine = plain_engine("2503", folder)
     prefill = text_products(engine) + context_products(engine)
     return [

@@ -1,4 +1,4 @@
-"""Milliseconds per step of one guided request, beside t and beside the peer."""
+"""Milliseconds per step of one guided request, compared with t and with the peer."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ttsrt_rt.inspection import inspect_folder
 
 __all__ = ["ALL_CASES", "CLASSES", "Ours", "step_table"]
 
-# What each precision is called in targets: an int8 is the faster of its two.
+# The class of each precision in targets: of an int8 or int4 class, the faster precision counts.
 CLASSES = {
     "float32": "float32",
     "bfloat16": "bfloat16",
@@ -49,7 +49,7 @@ _TIMES_PEER = {"f32": 2.5, "f16": 6.0, "q8_0": 8.0}  # at least
 
 @dataclass
 class Ours:
-    """An engine that takes part.
+    """An engine that takes part in the turns.
 
     Attributes:
         kind: float32, bfloat16 or the name of the quantization.
@@ -63,12 +63,12 @@ class Ours:
 
     @property
     def limits(self) -> list[float]:
-        """t by the bandwidth around each sample."""
+        """t for the bandwidth around each sample."""
         return [around.limit_ms(self.step) for around in self.contestant.around]
 
     @property
     def ratios(self) -> list[float]:
-        """Of each sample over its t."""
+        """Each sample divided by its t."""
         pairs = zip(self.contestant.samples, self.limits, strict=True)
         return [sample / limit for sample, limit in pairs]
 
@@ -86,7 +86,7 @@ def context_rows(engine: Path, fields: dict[str, Any]) -> int:
 
 
 def make_ours(checkpoint: Path, size: str, folder: Path, fields: dict[str, Any]) -> list[Ours]:
-    """All engines of a checkpoint, built into `folder` where they are not there yet."""
+    """All engines of a checkpoint; those that `folder` lacks are built."""
     found = []
     for case in ALL_CASES:
         engine = engine_of(checkpoint, size, case, folder)
@@ -102,12 +102,12 @@ def make_ours(checkpoint: Path, size: str, folder: Path, fields: dict[str, Any])
 
 
 def frames_per_step(checkpoint: Path) -> int:
-    """Codec frames that a step makes."""
+    """Codec frames of one step."""
     return int(inspect_folder(checkpoint).description["model"]["frame_stacking"])
 
 
 def fastest(ours: list[Ours]) -> dict[str, Ours]:
-    """The engine that stands for each class of precisions."""
+    """The engine that represents each class of precisions."""
     best: dict[str, Ours] = {}
     for one in ours:
         name = CLASSES[one.kind]
@@ -117,7 +117,7 @@ def fastest(ours: list[Ours]) -> dict[str, Ours]:
 
 
 def our_cases(ours: list[Ours], targets: dict[str, float]) -> list[Case]:
-    """A line for each engine; the target stands at the one that represents its class."""
+    """A line for each engine; the target is for the one that represents its class."""
     best = fastest(ours)
     cases = []
     for one in ours:
@@ -148,7 +148,7 @@ def our_cases(ours: list[Ours], targets: dict[str, float]) -> list[Case]:
 
 
 def peer_cases(peers: dict[str, Contestant], ours: list[Ours]) -> list[Case]:
-    """A line for each type of the peer, beside the engine of the same precision."""
+    """A line for each type of the peer, compared with the engine of the same precision."""
     best = fastest(ours)
     cases = []
     for kind, peer in peers.items():
@@ -174,7 +174,7 @@ def step_table(
     progress: Progress,
     peer: Path | None = None,
 ) -> Table:
-    """All engines of a size, and the peer's types, taking turns.
+    """Measures all engines of a size, and the peer's types, in turns.
 
     Args:
         size: "v2607" or "2503".

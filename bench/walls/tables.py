@@ -1,4 +1,4 @@
-"""A table of measured cases: what each must reach and whether it does."""
+"""A table of measured cases, with their targets and whether they are met."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ __all__ = ["Case", "Table", "Target", "spread"]
 
 @dataclass(frozen=True)
 class Target:
-    """A bound that a figure must keep."""
+    """A bound for a figure."""
 
     bound: float
-    is_most: bool  # at most `bound`; if not, at least
+    is_most: bool  # whether `bound` is the most, or otherwise the least
 
     def is_met(self, value: float) -> bool:
-        """Whether the bound is kept."""
+        """Whether the figure is within the bound."""
         return value <= self.bound if self.is_most else value >= self.bound
 
     def verdict(self, value: float, scale: float = 1.0, unit: str = "") -> str:
-        """The bound and what became of it: "<= 1.45: missed by 12 %"."""
+        """The bound and whether it is met: "<= 1.45: missed by 12 %"."""
         sign = "<=" if self.is_most else ">="
         told = f"{sign} {self.bound * scale:g}{unit}"
         if self.is_met(value):
@@ -35,7 +35,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Case:
-    """One line.
+    """One line of the table.
 
     Attributes:
         name: What was measured.
@@ -74,7 +74,7 @@ class Table:
         return "\n".join([f"**{self.title}**", "", *lines, *(f"\n{note}" for note in self.notes)])
 
     def json(self) -> dict[str, Any]:
-        """Plain values."""
+        """The table as plain values."""
         cases = [{"case": case.name, **case.figures} for case in self.cases]
         return {"table": self.key, "title": self.title, "cases": cases, "notes": list(self.notes)}
 

@@ -1,4 +1,4 @@
-"""Samples of several contestants, taken in turns, the machine's bandwidth measured around each."""
+"""Samples of several contestants in turns, with the bandwidth measured before and after each."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from bench.walls.limits import Bandwidth, measure_bandwidth
 
 __all__ = ["Contestant", "Progress", "memory_note", "take_turns"]
 
-Progress = Callable[[str], object]  # told what was just measured
+Progress = Callable[[str], object]  # called with the name of what was just measured
 
 
 @dataclass
 class Contestant:
-    """Something measured again and again.
+    """Something that is measured once per turn.
 
     Attributes:
         name: Of it.
@@ -35,11 +35,11 @@ class Contestant:
 
     @property
     def median(self) -> float:
-        """Of the samples."""
+        """The median of the samples."""
         return statistics.median(self.samples)
 
     def take(self, *, is_kept: bool) -> None:
-        """One sample between two measurements of the bandwidth, or one that only warms up."""
+        """Takes one sample between two measurements of the bandwidth; or one that only warms up."""
         if not is_kept:
             if self.warms_up:
                 self.measure()
@@ -53,7 +53,7 @@ class Contestant:
 
 
 def take_turns(contestants: Sequence[Contestant], turns: int, progress: Progress) -> None:
-    """One sample of each that warms up, then `turns` rounds over all of them."""
+    """Takes one sample of each to warm up, then `turns` rounds of samples."""
     for turn in range(turns + 1):
         for contestant in contestants:
             contestant.take(is_kept=turn > 0)
@@ -61,7 +61,7 @@ def take_turns(contestants: Sequence[Contestant], turns: int, progress: Progress
 
 
 def memory_note(contestants: Sequence[Contestant]) -> str:
-    """What memory gave during the run."""
+    """The memory bandwidth during the run."""
     values = [around.memory for contestant in contestants for around in contestant.around]
     return (
         f"Memory around the samples: {statistics.median(values):.1f} GB/s "

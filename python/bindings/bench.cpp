@@ -7,7 +7,7 @@ namespace ttsrt::python {
 
 void register_bench(py::module_& module) {
   const py::call_guard<WithoutGil> without_gil;
-  py::class_<MachinePeaks>(module, "MachinePeaks", "What a device reaches at best.")
+  py::class_<MachinePeaks>(module, "MachinePeaks", "The peak figures of a device.")
       .def_readonly("isa", &MachinePeaks::isa)
       .def_readonly("num_threads", &MachinePeaks::num_threads)
       .def_readonly("read_gb_per_s", &MachinePeaks::read_gb_per_s)
@@ -46,7 +46,7 @@ void register_bench(py::module_& module) {
       .def("run", &OpBench::run, py::arg("iterations"), without_gil,
            "Seconds that so many iterations took together.")
       .def("check", &OpBench::check, without_gil,
-           "Largest relative difference to the reference; 1 where codes differ.")
+           "Largest relative difference to the reference; 1 if codes differ.")
       .def_property_readonly("num_ops", &OpBench::num_ops)
       .def_property_readonly("bytes", &OpBench::bytes)
       .def_property_readonly("operations", &OpBench::operations)

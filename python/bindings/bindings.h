@@ -1,5 +1,5 @@
-// What the binding files share: their register functions, and matrices that cross to and from
-// numpy.
+// Declarations for all binding files: their register functions, and conversions of matrices to and
+// from numpy.
 #pragma once
 
 #include <pybind11/numpy.h>
@@ -29,10 +29,10 @@ void register_stats(py::module_& module);
 void register_executors(py::module_& module);
 void register_bench(py::module_& module);
 
-// Lets other threads run Python while it stands. A daemon thread that comes back once the
-// interpreter has begun to end is not given the GIL any more: before Python 3.14 it is unwound
-// instead, which a destructor may not let through (the process would be terminated). Such a thread
-// sleeps here until the process is gone, as it does from 3.14 on.
+// Releases the GIL during its lifetime. A daemon thread that takes the GIL again after the
+// interpreter has begun to end does not get it: before Python 3.14 the thread is unwound by an
+// exception, which must not leave a destructor, because the process would be terminated. Such a
+// thread sleeps here until the process ends, as it does from Python 3.14 on.
 class WithoutGil {
  public:
   WithoutGil() : state_(PyEval_SaveThread()) {}
@@ -50,7 +50,7 @@ class WithoutGil {
   PyThreadState* state_;
 };
 
-// Runs the Python handlers of signals that came meanwhile; throws what they raise. Needs the GIL.
+// Runs the Python handlers of signals that have arrived; throws what they raise. Needs the GIL.
 inline void check_signals() {
   if (PyErr_CheckSignals() != 0) throw py::error_already_set();
 }
@@ -62,13 +62,13 @@ py::array view_of(const Matrix<T>& matrix, py::handle owner) {
   return py::array_t<T>({matrix.rows, matrix.cols}, matrix.values.data(), owner);
 }
 
-// As view_of, of a plain vector.
+// As above, for a vector.
 template <typename T>
 py::array view_of(const std::vector<T>& values, py::handle owner) {
   return py::array_t<T>({static_cast<py::ssize_t>(values.size())}, values.data(), owner);
 }
 
-// A matrix of its own from a dense [rows, cols] array; pybind11 has checked the element type.
+// A matrix with a copy of a dense [rows, cols] array; pybind11 has checked the element type.
 template <typename T>
 Matrix<T> matrix_from(const py::array_t<T, py::array::c_style>& array) {
   if (array.ndim() != 2) throw py::type_error("expected an array of two axes");
@@ -76,7 +76,7 @@ Matrix<T> matrix_from(const py::array_t<T, py::array::c_style>& array) {
           std::vector<T>(array.data(), array.data() + array.size())};
 }
 
-// As matrix_from, of an array of one axis.
+// As matrix_from, for an array of one axis.
 template <typename T>
 std::vector<T> vector_from(const py::array_t<T, py::array::c_style>& array) {
   if (array.ndim() != 1) throw py::type_error("expected an array of one axis");

@@ -6,7 +6,7 @@
 namespace ttsrt::python {
 
 void register_devices(py::module_& module) {
-  py::class_<DeviceInfo>(module, "DeviceInfo", "One place to run.")
+  py::class_<DeviceInfo>(module, "DeviceInfo", "A device that can run engines.")
       .def_readonly("name", &DeviceInfo::name)
       .def_readonly("description", &DeviceInfo::description)
       .def_readonly("available", &DeviceInfo::available)
@@ -18,7 +18,7 @@ void register_devices(py::module_& module) {
   module.def("list_devices", &list_devices, py::call_guard<WithoutGil>(),
              "Every device this build knows, available or not.");
   module.def("describe_products", &describe_products, py::arg("dtype"), py::arg("quantization"),
-             "How this machine's CPU multiplies matrices stored so.");
+             "How this machine's CPU multiplies matrices of this type.");
 }
 
 }  // namespace ttsrt::python

@@ -8,7 +8,7 @@ namespace {
 
 void register_engine_info(py::module_& module) {
   py::class_<EngineInfo>(module, "EngineInfo",
-                         "What an engine holds, for callers that must shape their requests.")
+                         "The numbers of an engine that callers need for their requests.")
       .def_readonly("family", &EngineInfo::family)
       .def_property_readonly("dtype", [](const EngineInfo& self) { return name_of(self.dtype); })
       .def_readonly("quantization", &EngineInfo::quantization)

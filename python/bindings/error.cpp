@@ -1,5 +1,5 @@
-// Each kind of ttsrt::Error becomes the class of the same name in ttsrt_rt.errors, imported at the
-// first throw.
+// Translates each kind of ttsrt::Error to the class of the same name in ttsrt_rt.errors, which is
+// imported at the first error.
 #include "ttsrt/error.h"
 
 #include <cstring>
@@ -10,7 +10,7 @@
 namespace ttsrt::python {
 namespace {
 
-// A message may quote a damaged file: bytes that are no UTF-8 are shown as \xNN.
+// A message may quote a damaged file: bytes that are not UTF-8 appear as \xNN.
 void raise(const char* kind, const std::exception& error) {
   const py::object type = py::module_::import("ttsrt_rt.errors").attr(kind);
   const auto size = static_cast<Py_ssize_t>(std::strlen(error.what()));

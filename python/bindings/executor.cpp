@@ -1,4 +1,4 @@
-// Bindings of ttsrt::Executor. Whatever may wait releases the GIL.
+// Bindings of ttsrt::Executor. Every call that may wait releases the GIL.
 #include "ttsrt/executor.h"
 
 #include <memory>
@@ -32,7 +32,7 @@ void add_voice(Executor& self, const std::string& name,
 }
 
 void register_info(py::module_& module) {
-  py::class_<ExecutorInfo>(module, "ExecutorInfo", "What the executor took for itself.")
+  py::class_<ExecutorInfo>(module, "ExecutorInfo", "The device and the memory of an executor.")
       .def_readonly("device", &ExecutorInfo::device)
       .def_readonly("description", &ExecutorInfo::description)
       .def_readonly("kv_cache_dtype", &ExecutorInfo::kv_cache_dtype)
@@ -62,8 +62,8 @@ void register_executors(py::module_& module) {
       .def_property_readonly("engine", &Executor::engine,
                              py::return_value_policy::reference_internal)
       .def("close", &Executor::close, py::arg("drain") = false, release,
-           "No more submissions; `drain` finishes what is accepted, else it is cancelled. "
-           "Idempotent; waits.");
+           "Accepts no more requests and waits for the executor to end. Accepted requests are "
+           "finished with `drain`, otherwise cancelled. Idempotent.");
 }
 
 }  // namespace ttsrt::python

@@ -1,5 +1,5 @@
-// Bindings of ttsrt::Handle. A wait is cut into slices, between which Python's signal handlers run:
-// Ctrl-C ends it.
+// Bindings of ttsrt::Handle. A wait is divided into slices, between which Python's signal handlers
+// run, so that Ctrl-C ends it.
 #include <algorithm>
 #include <chrono>
 #include <memory>
@@ -18,8 +18,8 @@ using Seconds = std::chrono::duration<double>;
 
 constexpr Seconds kSlice{0.1};
 
-// The end of a wait, none for one without an end. Throws ConfigError as the library does, whatever
-// the timeout: it is cut into slices before the library sees it.
+// The moment at which a wait ends, if it has one. Throws ConfigError for a wrong timeout as the
+// library would, which sees only the slices.
 class Deadline {
  public:
   explicit Deadline(std::optional<double> timeout_seconds) {
@@ -29,14 +29,14 @@ class Deadline {
 
   bool has_passed() const { return end_ && Clock::now() >= *end_; }
 
-  // How long to wait before looking at signals again.
+  // How long to wait before the next check for signals.
   Seconds next_slice() const {
     if (!end_) return kSlice;
     return std::clamp(Seconds(*end_ - Clock::now()), Seconds::zero(), kSlice);
   }
 
  private:
-  // A year is as good as forever, and no clock overflows on it.
+  // Longer timeouts become a year, on which no clock overflows.
   static Seconds bounded(double seconds) {
     if (!(seconds >= 0.0)) {
       throw ConfigError("timeout: expected seconds of 0 or more, got " +
@@ -65,7 +65,7 @@ std::pair<std::optional<Event>, bool> next_event(Handle& self,
   }
 }
 
-// The result, or None where the time is up.
+// The result, or None if the time is up.
 std::optional<Result> whole_result(Handle& self, std::optional<double> timeout_seconds) {
   const Deadline deadline(timeout_seconds);
   while (true) {
@@ -87,7 +87,7 @@ void register_handles(py::module_& module) {
       .def("next", &next_event, py::arg("timeout") = py::none(),
            "The next event, or None after the last; and whether the wait ended for lack of time.")
       .def("result", &whole_result, py::arg("timeout") = py::none(),
-           "The whole result, or None where the time is up.")
+           "The whole result, or None if the time is up.")
       .def("cancel", &Handle::cancel, py::call_guard<WithoutGil>(), "Asks for the end; idempotent.")
       .def_property_readonly("is_done", &Handle::is_done)
       .def_property_readonly("id", &Handle::id);

@@ -1,5 +1,5 @@
-// The Python module _core: one register function per public header. Pleasant Python lives in
-// Python.
+// The Python module _core: calls one register function per public header. What makes the interface
+// pleasant to use is written in Python.
 #include "bindings.h"
 
 PYBIND11_MODULE(_core, module) {

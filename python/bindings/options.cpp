@@ -1,5 +1,5 @@
-// Bindings of ttsrt/options.h. Python takes its defaults from these classes, so that they stand in
-// options.h alone.
+// Bindings of ttsrt/options.h. Python reads the defaults from these classes, so that only options.h
+// has them.
 #include "ttsrt/options.h"
 
 #include <cstdio>
@@ -10,7 +10,7 @@
 namespace ttsrt::python {
 namespace {
 
-// The double a person would write for a float: 0.1, not 0.10000000149011612.
+// The shortest double that rounds to a float: 0.1, not 0.10000000149011612.
 double as_written(float value) {
   char digits[32];
   for (int precision = 1; precision < 9; ++precision) {
@@ -28,7 +28,7 @@ void def_float(py::class_<Class>& bound, const char* name, float Class::* field)
 }
 
 void register_attention_prior(py::module_& module) {
-  py::class_<AttentionPrior> bound(module, "AttentionPrior", "The attention prior's knobs.");
+  py::class_<AttentionPrior> bound(module, "AttentionPrior", "Options of the attention prior.");
   bound.def(py::init<>())
       .def_readwrite("mode", &AttentionPrior::mode)
       .def_readwrite("lookahead", &AttentionPrior::lookahead)
@@ -67,7 +67,7 @@ void register_maskgit(py::module_& module) {
 void register_options(py::module_& module) {
   register_attention_prior(module);
   register_maskgit(module);
-  py::class_<ExecutorOptions>(module, "ExecutorOptions", "What an executor may use.")
+  py::class_<ExecutorOptions>(module, "ExecutorOptions", "Options of an executor.")
       .def(py::init<>())
       .def_readwrite("device", &ExecutorOptions::device)
       .def_readwrite("num_threads", &ExecutorOptions::num_threads)
@@ -81,7 +81,7 @@ void register_options(py::module_& module) {
       .def_readwrite("iter_stats_max_iterations", &ExecutorOptions::iter_stats_max_iterations)
       .def_readwrite("profile", &ExecutorOptions::profile)
       .def_readwrite("trace", &ExecutorOptions::trace);
-  py::class_<BuildOptions>(module, "BuildOptions", "What an engine is built for.")
+  py::class_<BuildOptions>(module, "BuildOptions", "Options of building an engine.")
       .def(py::init<>())
       .def_property(
           "dtype", [](const BuildOptions& self) { return name_of(self.dtype); },

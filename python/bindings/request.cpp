@@ -1,5 +1,5 @@
-// Bindings of the request half of ttsrt/request.h: plain fields; arrays are copied in, since a
-// request owns its values.
+// Bindings of the request part of ttsrt/request.h. Arrays are copied, because a request owns its
+// values.
 #include "ttsrt/request.h"
 
 #include "bindings.h"

@@ -1,12 +1,12 @@
-// Bindings of the result half of ttsrt/request.h. Arrays are views that keep their result alive:
-// nothing is copied out.
+// Bindings of the result part of ttsrt/request.h. Arrays are views that keep their result alive;
+// nothing is copied.
 #include "bindings.h"
 #include "ttsrt/request.h"
 
 namespace ttsrt::python {
 namespace {
 
-// A property whose array looks into `self`.
+// A property whose array is a view of memory that `self` owns.
 template <typename Class, typename Values>
 void def_view(py::class_<Class>& bound, const char* name, Values Class::* field) {
   bound.def_property_readonly(
@@ -33,13 +33,13 @@ void register_results(py::module_& module) {
   entry.def_readonly("name", &TraceEntry::name).def_readonly("step", &TraceEntry::step);
   def_view(entry, "values", &TraceEntry::values);
 
-  py::class_<Event> event(module, "Event", "A piece of a result.");
+  py::class_<Event> event(module, "Event", "A part of a result.");
   event.def_readonly("first_frame", &Event::first_frame)
       .def_readonly("is_last", &Event::is_last)
       .def_property_readonly("finish_reason", &finish_reason_of<Event>);
   def_view(event, "codes", &Event::codes);
 
-  py::class_<Result> result(module, "Result", "The whole of a request.");
+  py::class_<Result> result(module, "Result", "Everything that a request made.");
   result.def_property_readonly("finish_reason", &finish_reason_of<Result>)
       .def_readonly("error", &Result::error)
       .def_readonly("metrics", &Result::metrics)

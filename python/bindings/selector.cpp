@@ -1,5 +1,5 @@
-// Bindings of ttsrt::Selector. select() waits without looking at signals: the one thread that calls
-// it is never Python's main thread, where signal handlers run.
+// Bindings of ttsrt::Selector. select() does not check for signals while it waits: the thread that
+// calls it is never Python's main thread, which runs signal handlers.
 #include "ttsrt/selector.h"
 
 #include "bindings.h"

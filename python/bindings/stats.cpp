@@ -17,7 +17,7 @@ void register_iterations(py::module_& module) {
       .def_readonly("alloc_new_blocks", &KvCacheStats::alloc_new_blocks)
       .def_readonly("reused_blocks", &KvCacheStats::reused_blocks);
   py::class_<InflightBatchingStats>(module, "InflightBatchingStats",
-                                    "What the iteration's launch carried.")
+                                    "The contents of the iteration's launch.")
       .def_readonly("num_scheduled_requests", &InflightBatchingStats::num_scheduled_requests)
       .def_readonly("num_context_requests", &InflightBatchingStats::num_context_requests)
       .def_readonly("num_gen_requests", &InflightBatchingStats::num_gen_requests)
@@ -51,14 +51,14 @@ void register_iterations(py::module_& module) {
 
 void register_stats(py::module_& module) {
   register_iterations(module);
-  py::class_<StageTimes>(module, "StageTimes", "Where the time of launches went.")
+  py::class_<StageTimes>(module, "StageTimes", "The time that launches spent in one stage.")
       .def_readonly("program", &StageTimes::program)
       .def_readonly("stage", &StageTimes::stage)
       .def_readonly("runs", &StageTimes::runs)
       .def_readonly("seconds", &StageTimes::seconds)
       .def_readonly("busy_seconds", &StageTimes::busy_seconds);
   py::class_<ExecutorStats>(module, "ExecutorStats",
-                            "Counters since the start, and what is in flight now.")
+                            "Counters since the start, and the requests in flight.")
       .def_readonly("num_submitted", &ExecutorStats::num_submitted)
       .def_readonly("num_completed", &ExecutorStats::num_completed)
       .def_readonly("num_failed", &ExecutorStats::num_failed)
