@@ -1,13 +1,13 @@
-// From one row of masked logits to a code: the processors a request asks for, in its order, and the
-// draw.
+// The filter chain turns one row of masked logits into a code: it runs the processors of a request
+// in the request's order, and then draws.
 //
-// Decided: one chain for every backend, over primitives that the backend injects: a plain set for
-// the reference and for single threads stands below. Scores are scaled and filtered lazily: up to
-// the first filter of probabilities nothing but a threshold and a factor is kept, then the
-// survivors are gathered in index order with unnormalised probabilities, the largest 1. Sums go in
-// index order, so that equal logits give equal draws.
+// All backends use this chain and pass it their primitives; PlainPrimitives below serve the
+// reference and single threads. Scores are scaled and filtered lazily: before the first filter of
+// probabilities, the chain stores only a threshold and a factor. It then gathers the survivors in
+// index order with unnormalised probabilities, of which the largest is 1. Sums are in index order,
+// so that equal logits give equal draws.
 //
-// Temperature 0 is argmax after the penalty, ties to the lowest id; filters are ignored.
+// Temperature 0 means argmax after the penalty, with ties to the lowest id; filters are ignored.
 #pragma once
 
 #include <cmath>
@@ -20,8 +20,8 @@
 
 namespace ttsrt::rules {
 
-// One row to draw from, and room for what survives its filters. Primitives may ask for more room
-// than vocab, and say so.
+// One row to draw from, and memory for the survivors of its filters. Primitives may need more
+// memory than vocab; their documentation says how much.
 struct DrawRow {
   float* logits = nullptr;  // [vocab], after masks; the penalty changes them
   std::int32_t vocab = 0;
@@ -32,22 +32,22 @@ struct DrawRow {
 
 struct DrawOutcome {
   std::int32_t code = 0;
-  float probability = 1.0F;      // of the code drawn, after filters and temperature
-  float max_probability = 1.0F;  // of the likeliest
+  float probability = 1.0F;      // of the drawn code, after filters and temperature
+  float max_probability = 1.0F;  // of the most likely code
 };
 
-// What the chain spends its time on, written plainly.
+// Plain versions of the primitives, in which the chain spends most of its time.
 struct PlainPrimitives {
-  // First index of the largest.
+  // Returns the first index of the largest value.
   TTSRT_RULE std::int32_t argmax(const float* values, std::int32_t count) const {
     return rules::argmax(values, count);
   }
-  // 1 <= k <= count.
+  // Returns the k-th largest value, 1 <= k <= count.
   TTSRT_RULE float kth_largest(const float* values, std::int32_t count, std::int32_t k) const {
     return rules::kth_largest(values, count, k);
   }
-  // exp((x - largest) * inverse_temperature) of the values >= threshold, in index order, and their
-  // indices; returns how many.
+  // Computes exp((x - largest) * inverse_temperature) of the values >= threshold, in index order,
+  // and their indices; returns their number.
   TTSRT_RULE std::int32_t survivors(const float* values, std::int32_t count, float threshold,
                                     float largest, float inverse_temperature, float* weights,
                                     std::int32_t* indices) const {
@@ -59,7 +59,7 @@ struct PlainPrimitives {
     }
     return found;
   }
-  // In place.
+  // Replaces each value by its exponential.
   TTSRT_RULE void exponentials(float* values, std::int32_t count) const {
     for (std::int32_t i = 0; i < count; ++i) values[i] = expf(values[i]);
   }
@@ -68,7 +68,7 @@ struct PlainPrimitives {
   }
 };
 
-// Once per id of the set.
+// Applies the penalty to a score, once per id of the set.
 TTSRT_RULE float penalise(float score, float penalty) {
   return score < 0.0F ? score * penalty : score / penalty;
 }
@@ -88,7 +88,7 @@ TTSRT_RULE bool penalises(const SamplerRules& sampler, const DrawRow& row) {
   return row.seen != nullptr && counts_seen(sampler);
 }
 
-// The chain under way.
+// The state of a chain while it runs.
 template <typename Primitives>
 struct FilterChain {
   const Primitives& primitives;
@@ -112,7 +112,7 @@ struct FilterChain {
     add_up();
   }
 
-  // Weights of the survivors anew, after their logits or the temperature changed.
+  // Computes the weights of the survivors again, after their logits or the temperature changed.
   TTSRT_RULE void weigh() {
     float largest = kNever;
     for (std::int32_t i = 0; i < count; ++i) {
@@ -125,7 +125,7 @@ struct FilterChain {
     add_up();
   }
 
-  // Drops survivors below `least`, and of those that equal it all but the first `num_equal`.
+  // Drops survivors below `least`. Of the survivors equal to it, keeps the first `num_equal`.
   TTSRT_RULE void drop_below(float least, std::int32_t num_equal) {
     std::int32_t kept = 0;
     for (std::int32_t i = 0; i < count; ++i) {
@@ -141,7 +141,7 @@ struct FilterChain {
   TTSRT_RULE void keep_top_k() {
     const std::int32_t candidates = count >= 0 ? count : row.vocab;
     if (sampler.top_k <= 0 || sampler.top_k >= candidates) return;
-    if (count >= 0) {  // ties of the k-th survive
+    if (count >= 0) {  // ties with the k-th survive
       drop_below(primitives.kth_largest(row.weights, count, sampler.top_k), count);
     } else {
       const float kth = primitives.kth_largest(row.logits, row.vocab, sampler.top_k);
@@ -149,7 +149,8 @@ struct FilterChain {
     }
   }
 
-  // The smallest set of the likeliest that holds the mass; of equals at its border the lowest ids.
+  // Keeps the smallest set of the most likely codes with at least the mass; among codes with the
+  // smallest kept probability, those with the lowest ids.
   TTSRT_RULE void keep_top_p() {
     if (sampler.top_p >= 1.0F) return;
     gather();
@@ -170,8 +171,8 @@ struct FilterChain {
 
   TTSRT_RULE void penalise_seen() {
     if (!penalises(sampler, row)) return;
-    // Scaling by a positive number doesn't change what a penalty does, so logits may take it before
-    // or after the temperature. A threshold must see the scores as they were.
+    // A penalty commutes with scaling by a positive number, so it may apply to logits before or
+    // after the temperature. A threshold must be compared with the scores before the penalty.
     if (count < 0 && threshold > kNever) gather();
     if (count < 0) {
       penalise_row(sampler, row);
@@ -202,7 +203,7 @@ struct FilterChain {
   }
 };
 
-// A draw at a temperature above 0.
+// Draws at a temperature above 0.
 template <typename Primitives>
 TTSRT_RULE DrawOutcome draw_warm(const Primitives& primitives, const SamplerRules& sampler,
                                  const DrawRow& row, float uniform_number) {
@@ -217,7 +218,7 @@ TTSRT_RULE DrawOutcome draw_warm(const Primitives& primitives, const SamplerRule
   return outcome;
 }
 
-// A code from masked logits, with a uniform number in [0, 1).
+// Draws a code from masked logits with a uniform number in [0, 1).
 template <typename Primitives>
 TTSRT_RULE DrawOutcome draw_code(const Primitives& primitives, const SamplerRules& sampler,
                                  const DrawRow& row, float uniform_number) {
@@ -228,8 +229,8 @@ TTSRT_RULE DrawOutcome draw_code(const Primitives& primitives, const SamplerRule
   return outcome;
 }
 
-// The same, with probabilities that can stand as MaskGit's confidences (rules/maskgit.h): at
-// temperature 0 those of the argmax at the confidence temperature.
+// Does the same, with probabilities that serve as MaskGit's confidences (rules/maskgit.h); at
+// temperature 0, it is the probability of the argmax at the confidence temperature.
 template <typename Primitives>
 TTSRT_RULE DrawOutcome draw_guess(const Primitives& primitives, const SamplerRules& sampler,
                                   const DrawRow& row, float uniform_number) {

@@ -1,6 +1,5 @@
-// What turns the raw logits of one codebook, a row of V values, into a code: guidance on raw
-// logits, masks, and the searches that filters need. rules/filter_chain.h combines filters and the
-// draw.
+// Steps from the raw logits of one codebook, a row of V values, to a code: guidance on raw logits,
+// masks, and the searches that filters need. rules/filter_chain.h combines filters and the draw.
 #pragma once
 
 #include <cmath>
@@ -14,8 +13,8 @@ namespace ttsrt::rules {
 
 constexpr float kNever = -INFINITY;
 
-// Classifier-free guidance (Ho and Salimans, 2022) in the form its original has, which rounds in
-// its own way.
+// Classifier-free guidance (Ho and Salimans, 2022). There are two forms, because originals use
+// different formulas, which round differently.
 TTSRT_RULE float guide(Guidance form, float conditional, float unconditional, float scale) {
   if (form == Guidance::extrapolate) return conditional + scale * (conditional - unconditional);
   return scale * conditional + (1.0F - scale) * unconditional;

@@ -15,13 +15,14 @@ enum class EosStreams : std::int32_t {
 enum class EosCodebooks : std::int32_t { any, all, zero };  // in which codebooks of a frame
 enum class MaskGitSampling : std::int32_t { standard, causal, purity, purity_causal };
 
-// How guidance mixes the logits c and u of the two branches; `scale` is SlotRules::cfg_scale.
+// The formula by which guidance mixes the logits c and u of the two branches; `scale` is
+// SlotRules::cfg_scale.
 enum class Guidance : std::int32_t {
   weighted_sum,  // scale * c + (1 - scale) * u
   extrapolate,   // c + scale * (c - u)
 };
 
-// What a request may do to the scores before the draw (rules/filter_chain.h).
+// The processors that a request may apply to the scores before the draw (rules/filter_chain.h).
 enum class Processor : std::int32_t { none, repetition_penalty, temperature, top_k, top_p, min_p };
 
 constexpr std::int32_t kMaxProcessors = 6;
@@ -56,13 +57,13 @@ struct SamplerRules {
   std::int32_t top_k = 0;    // 0: all
   float top_p = 1.0F;
   float min_p = 0.0F;
-  float repetition_penalty = 1.0F;  // above 0; of ids in the slot's seen sets (rules/seen.h)
+  float repetition_penalty = 1.0F;  // above 0; for ids in the slot's seen sets (rules/seen.h)
   Processor order[kMaxProcessors] = {Processor::repetition_penalty, Processor::top_k,
                                      Processor::temperature, Processor::top_p, Processor::min_p};
-  // Ids that are in the seen sets from the start, such as a start id.
+  // Ids that are in the seen sets from the beginning, such as a start id.
   std::int32_t num_seen_first = 0;
   std::int32_t seen_first[kMaxSeenFirst] = {};
-  bool forgets_first = false;           // the sets hold only drawn ids from the second step on
+  bool forgets_first = false;           // from the second step on, the sets hold only drawn ids
   float confidence_temperature = 1.0F;  // for MaskGit's confidences if temperature is 0; > 0
   std::uint64_t seed = 0;
 };
@@ -89,9 +90,9 @@ struct SlotRules {
   EosStreams eos_streams = EosStreams::either;
   EosCodebooks eos_codebooks = EosCodebooks::any;
   std::int32_t eos_id = 0;
-  std::int32_t num_stop_ids = 0;  // further ids that end speech as eos_id does
+  std::int32_t num_stop_ids = 0;  // more ids that end speech like eos_id
   std::int32_t stop_ids[kMaxStopIds] = {};
-  bool keeps_end = false;           // the frame that ends is kept as the last
+  bool keeps_end = false;           // the frame that ends speech is kept, as the last
   std::int32_t codebooks = 0;       // C of one frame
   std::int32_t frame_stacking = 1;  // S
   std::int32_t min_frames = 0;

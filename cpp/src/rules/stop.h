@@ -30,8 +30,8 @@ TTSRT_RULE std::int32_t first_end(const SlotRules& rules, const std::int32_t* st
 }
 
 // Returns the number of frames of this stack that are kept, or -1 if speech goes on: the frames
-// before the one that ends it, and that one too if the rules keep it. A prior that stayed at the end
-// of the text for long enough ends speech after this stack.
+// before the one that ends it, and that one too if the rules keep it. A prior that stayed at the
+// end of the text for long enough ends speech after this stack.
 TTSRT_RULE std::int32_t end_frame(const SlotRules& rules, const SlotState& state,
                                   const std::int32_t* sampled, const std::int32_t* likeliest) {
   const std::int32_t by_sampled =

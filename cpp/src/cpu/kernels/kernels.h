@@ -35,7 +35,7 @@ struct RowShape {
   int32_t groups;       // groups with a scale each; 1 if there are no groups
 };
 
-// What a product applies to a value after its bias.
+// The activation that a product applies to a value after its bias.
 enum class Activation : int32_t { none, gelu, silu };
 
 // A normalised row: x (minus its mean if is_centred), divided by the root of its mean square plus

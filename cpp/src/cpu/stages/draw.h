@@ -1,7 +1,7 @@
-// One draw over one row of logits: the chain of rules/filter_chain.h over kernels, and its scratch.
+// Draws from one row of logits: the chain of rules/filter_chain.h over kernels, and its scratch.
 //
-// Decided: the filters keep few values (top-k 80 of 2024), so only argmax, the k-th largest and the
-// gathering of survivors have kernels; what runs over survivors is the chain's own loops.
+// The filters keep few values (top-k 80 of 2024), so only argmax, the k-th largest value and the
+// gathering of survivors have kernels; the plain loops of the chain run over the survivors.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +12,7 @@
 
 namespace ttsrt::cpu {
 
-// The chain's primitives of one instruction set.
+// The primitives of the chain for one instruction set.
 struct KernelPrimitives {
   const Kernels& kernels;
 
@@ -45,17 +45,17 @@ struct DrawScratch {
   static DrawScratch at(std::byte* memory, std::int32_t vocab);
 };
 
-// Guidance over `vocab` raw logits into scratch.logits; `unconditional` may be null.
+// Writes guided logits from `vocab` raw logits to scratch.logits; `unconditional` may be null.
 void guide_logits(const Kernels& kernels, rules::Guidance form, const float* conditional,
                   const float* unconditional, float scale, std::int32_t vocab,
                   const DrawScratch& scratch);
 
-// A code from the masked logits in scratch.logits; `seen` as in rules::DrawRow.
+// Draws a code from the masked logits in scratch.logits; `seen` is as in rules::DrawRow.
 rules::DrawOutcome draw_code(const Kernels& kernels, const rules::SamplerRules& sampler,
                              std::int32_t vocab, const std::uint32_t* seen, float uniform_number,
                              const DrawScratch& scratch);
 
-// The same, with probabilities that can stand as MaskGit's confidences.
+// Does the same, with probabilities that serve as MaskGit's confidences.
 rules::DrawOutcome draw_guess(const Kernels& kernels, const rules::SamplerRules& sampler,
                               std::int32_t vocab, const std::uint32_t* seen, float uniform_number,
                               const DrawScratch& scratch);

@@ -1,4 +1,5 @@
-// From logits and scores to codes and progress: ClearScores, UpdatePrior, SampleCodes, FinishStep.
+// ClearScores, UpdatePrior, SampleCodes and FinishStep: from logits and scores to codes and
+// progress.
 #include "rules/sampling.h"
 
 #include <algorithm>
@@ -17,8 +18,8 @@ void check_codebooks(std::int32_t codebooks, const StateSpec& spec) {
               " tables as the slots have, got ", codebooks);
 }
 
-// Guidance, masks, argmax and draw of slice `i` of draw `d`. `mix` [vocab] is scratch that holds
-// the guided logits.
+// Does guidance, masks, argmax and draw for slice `i` of draw `d`. `mix` [vocab] is scratch memory
+// for the guided logits.
 void sample_slice(const SampleCodes& op, Run& at, std::size_t d, std::int32_t i,
                   std::vector<float>& mix) {
   Slot& slot = at.state.slot(at.batch.draws[d].slot);
@@ -33,7 +34,7 @@ void sample_slice(const SampleCodes& op, Run& at, std::size_t d, std::int32_t i,
       draw(slot.rules.sampler, mix, at.state.seen(slot, i), number).code;
 }
 
-// A row to draw from, over room that lives as long.
+// A row to draw from, with the memory that it needs.
 struct DrawRoom {
   std::vector<float> weights;
   std::vector<std::int32_t> indices;
