@@ -42,9 +42,12 @@ std::unique_ptr<ops::Backend> open_backend(const std::string& device, std::int32
     cpu_options.pin_threads = pin_threads;
     return make_cpu_backend(cpu_options);
   }
-  TTSRT_CHECK(ConfigError, !pin_threads || device != "reference",
+  // "reference:2" keeps two launches in flight: what tests run a pipelined device as.
+  const bool is_pipelined = device == "reference:2";
+  const bool is_reference = device == "reference" || is_pipelined;
+  TTSRT_CHECK(ConfigError, !pin_threads || !is_reference,
               "pin_threads: expected off on device \"reference\", which has no threads of its own");
-  if (device == "reference") return ops::make_reference_backend();
+  if (is_reference) return ops::make_reference_backend({.pipeline_depth = is_pipelined ? 2 : 1});
   throw ConfigError(
       message("device: expected \"auto\", \"cpu\" or \"reference\", got \"", device, "\""));
 }

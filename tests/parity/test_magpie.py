@@ -25,7 +25,8 @@ from ttsrt_rt.validate import StageReport, validate
 DATA = Path(__file__).resolve().parents[1] / "data" / "magpie"
 RUNS = [path for path in sorted(DATA.glob("*.npz")) if ".units" not in path.name]
 CASES = sorted({path.name.split(".")[0] for path in RUNS})
-DEVICES = ["reference", "cpu"]
+# "reference:2" keeps two launches in flight.
+DEVICES = ["reference", "reference:2", "cpu"]
 LEVELS = {
     "x86_64": ["generic", "avx2", "avx512", "avx512_vnni", "avx512_bf16"],
     "aarch64": ["generic", "neon", "neon_dot"],

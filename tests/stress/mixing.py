@@ -8,6 +8,7 @@ a new executor with default settings.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -48,6 +49,8 @@ ENDLESS_FRAMES = 4000  # in the engine whose requests hardly end
 HOLDING_FRAMES = 32_000  # of a request that only occupies a slot
 
 # A wait of this many seconds counts as a hang, and the test fails. No test comes near it otherwise.
+# "reference:2" keeps two launches in flight.
+DEVICE = os.environ.get("TTSRT_STRESS_DEVICE", "cpu")
 STUCK = 60.0
 
 ROWED_CONTEXTS = ("codes", "text", "embeddings")  # contexts that have a number of rows
@@ -184,11 +187,11 @@ class Bench:
         return folder
 
     def executor(self, engine: Path, **options: Any) -> rt.Executor:
-        """Returns an executor on the CPU, with the engine's kind of cache and the added voices that
-        its model supports.
+        """Returns an executor on the device under test, with the engine's kind of cache and the
+        added voices that its model supports.
         """
         cache = self.caches.get(engine, DTYPES[0][2])
-        executor = rt.Executor(engine, device="cpu", kv_cache_dtype=cache, **options)
+        executor = rt.Executor(engine, device=DEVICE, kv_cache_dtype=cache, **options)
         info = executor.engine.info
         for name, rows in ((GUEST, _rows(9, 77, info.dim)), (RECORDING, _codes(7, 78, info))):
             contexts = CONTEXTS.get(engine.name.partition("-")[0], (GUEST,))

@@ -24,14 +24,16 @@ struct Place {
     return options;
   }
   std::string name() const {
-    return device + (num_threads > 0 ? std::to_string(num_threads) : std::string());
+    const std::string depth = device == "reference:2" ? "2" : "";
+    const std::string kind = depth.empty() ? device : "pipelined_reference";
+    return kind + (num_threads > 0 ? std::to_string(num_threads) : std::string());
   }
 };
 
 inline void PrintTo(const Place& place, std::ostream* stream) { *stream << place.name(); }
 
 inline std::vector<Place> all_places() {
-  return {{"cpu", 1}, {"cpu", 2}, {"cpu", 3}, {"reference", 0}};
+  return {{"cpu", 1}, {"cpu", 2}, {"cpu", 3}, {"reference", 0}, {"reference:2", 0}};
 }
 
 inline std::string place_name(const testing::TestParamInfo<Place>& info) {
