@@ -1,5 +1,5 @@
-// A small decoder with everything in it, as Programs: text encoder, prefill, decode, independent
-// heads or a local transformer.
+// A small decoder with all parts, as Programs: text encoder, prefill, decode, independent heads or
+// a local transformer.
 #pragma once
 
 #include <deque>
@@ -12,7 +12,7 @@ struct ModelShape {
   DType dtype = DType::float32;
   bool has_local_transformer = false;
   bool maskgit = false;
-  std::int32_t local_width = 24;         // other than dim: an in-projection
+  std::int32_t local_width = 24;         // differs from dim, so there is an in-projection
   WeightKind matrices = DType::float32;  // quantized, or as `dtype`
 
   WeightKind panels() const { return matrices.is_quantized() ? matrices : WeightKind(dtype); }

@@ -1,4 +1,4 @@
-// What every Backend promises of flights, on each of them.
+// Tests the contract of flights on every Backend.
 #include "ops/backend.h"
 
 #include <gtest/gtest.h>
@@ -55,7 +55,7 @@ class BackendFlights : public ::testing::TestWithParam<Opener> {
     test::run_queued(*backend);
   }
 
-  // One draw of slot 1 whose every code is `code`.
+  // One draw of slot 1, in which every code is `code`.
   static TestBatch drawing_of(std::int32_t code) {
     std::vector<float> logits(kWidth, 0.0F);
     for (std::int32_t i = 0; i < kTables; ++i)
@@ -102,7 +102,7 @@ TEST_P(BackendFlights, EachHasItsOwnOutcome) {
     ASSERT_EQ(output.taps.size(), 1U);
     EXPECT_EQ(output.taps[0].values[static_cast<std::size_t>(code)], 1.0F);
   }
-  backend->collect(backend->submit(), output);  // what the refused submit left queued
+  backend->collect(backend->submit(), output);  // the work that the refused submit left queued
   EXPECT_EQ(output.codes, stack_of(4));
 }
 
@@ -149,8 +149,8 @@ TEST_P(BackendFlights, DiscardForgetsOnlyWhatIsNotSubmitted) {
   EXPECT_TRUE(output.draws.empty());
 }
 
-TEST_P(BackendFlights, OneThatFailsIsOver) {
-  rules.codebooks = kTables - 1;  // FinishStep refuses other stacks than its own
+TEST_P(BackendFlights, AFailedFlightIsOver) {
+  rules.codebooks = kTables - 1;  // FinishStep refuses a stack of another size
   backend->admit({2, rules});
   TestBatch bad = drawing_of(1);
   bad.batch.segments[0].slot = 2;
@@ -165,7 +165,7 @@ TEST_P(BackendFlights, OneThatFailsIsOver) {
   EXPECT_EQ(output.codes, stack_of(3));
 }
 
-TEST_P(BackendFlights, RefuseWhatTheStateLacks) {
+TEST_P(BackendFlights, RefuseWorkThatDoesNotFitTheState) {
   const auto slots = test::small_state().slots;
   const auto blocks = test::small_state().num_blocks;
   EXPECT_THROW(backend->admit({slots, rules}), InternalError);

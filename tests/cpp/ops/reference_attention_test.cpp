@@ -1,4 +1,4 @@
-// The reference's attention: caches and blocks, cross-attention with prior and scores.
+// Tests the attention of the reference: caches and blocks, cross-attention with prior and scores.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -30,8 +30,7 @@ std::unique_ptr<Backend> make_backend(DType cache_dtype = DType::float32) {
   return backend;
 }
 
-// Softmax attention of q on the first `count` of rows `stride` apart, written again from its
-// formula.
+// Computes softmax attention of q over the first `count` rows, `stride` apart, from the formula.
 struct Plain {
   const float* keys;
   const float* values;
@@ -167,7 +166,7 @@ TEST(SelfAttentionOp, ACopiedBlockContinuesTheSequence) {
   const std::vector<float> all = qkv_rows(20, 3);
   run_cached(*backend, all, 0, 18, {7, 2});
   backend->copy_blocks({{2, 5}});
-  run_cached(*backend, qkv_rows(20, 4), 16, 20, {7, 2});  // writes over the original tail
+  run_cached(*backend, qkv_rows(20, 4), 16, 20, {7, 2});  // overwrites the original tail
   EXPECT_EQ(run_cached(*backend, all, 18, 20, {7, 5}),
             slice(run_cached(*backend, all, 0, 20, {8, 9}), 18, 20, kWidth));
 }
@@ -230,7 +229,7 @@ rules::SlotRules prior_rules() {
   return rules;
 }
 
-// A memory of every layer and kind: keys and values [rows, 2 * width] from a seed.
+// Fills the memory of every layer and kind with keys and values [rows, 2 * width] from a seed.
 std::vector<float> memory_values(std::int32_t rows, std::int32_t layer, Memory memory) {
   const auto seed = static_cast<std::uint64_t>(50 + layer + (memory == Memory::context ? 10 : 0));
   return test::random_vector(static_cast<std::size_t>(rows) * 2 * kWidth, seed, 1.5F);
@@ -266,8 +265,8 @@ struct CrossResult {
   std::vector<float> scores;  // [max_text_len]
 };
 
-// One conditional and one unconditional row through the text memory of three layers, then the
-// prior's update.
+// Runs one conditional and one unconditional row through the text memory of three layers, and then
+// the update of the prior.
 CrossResult run_cross(Backend& backend, const std::vector<float>& q, bool apply_prior,
                       Memory memory = Memory::text) {
   Program program;

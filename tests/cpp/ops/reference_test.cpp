@@ -1,4 +1,4 @@
-// The reference's embeddings, norms, products and gathering against their definitions.
+// Compares embeddings, norms, products and gathering of the reference with their definitions.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -96,7 +96,7 @@ TEST_P(Embed, IdsVectorsAndZeros) {
 INSTANTIATE_TEST_SUITE_P(Types, Embed,
                          ::testing::Values(DType::float32, DType::bfloat16, DType::float16));
 
-TEST_F(Reference, ContextRowsComeBackFromWhereTheyWereStored) {
+TEST_F(Reference, ContextRowsAreReadBack) {
   TestBatch stored;
   stored.add_vectors(1, 5, test::random_vector(5 * kDim, 1));
   stored.batch.segments[0].kept_offset = 2;
@@ -298,12 +298,12 @@ TEST_F(Reference, HistoryMakesPiecesEqualTheWhole) {
   const std::vector<float> whole = unfold(*backend, op, kDim, {6});
   op.history = 0;
   EXPECT_EQ(unfold(*backend, op, kDim, {1, 1, 3, 1}), whole);
-  EXPECT_EQ(unfold(*backend, op, kDim, {4, 2}), whole);  // position 0 forgets
+  EXPECT_EQ(unfold(*backend, op, kDim, {4, 2}), whole);  // position 0 clears the history
   op.history = 1;                                        // another kernel
   EXPECT_THROW(unfold(*backend, op, kDim, {1}), InternalError);
 }
 
-TEST_F(Reference, BatchesThatNameWhatIsNotThereAreRefused) {
+TEST_F(Reference, BatchesThatNameAbsentThingsAreRefused) {
   Program program;
   test::add_input(program, kDim);
   TestBatch rows;

@@ -127,7 +127,7 @@ TEST(FilterChain, NeverTakesAForbiddenCodeAtTheEdgesOfTheRange) {
   }
 }
 
-TEST(FilterChain, OfEqualsAtTheBorderOfTopPTheLowestIdsStay) {
+TEST(FilterChain, TopPKeepsTheLowestIdsOfEqualProbabilities) {
   SamplerRules sampler;
   sampler.temperature = 1.0F;
   sampler.top_p = 0.7F;
@@ -144,7 +144,7 @@ TEST(FilterChain, OfEqualsAtTheBorderOfTopPTheLowestIdsStay) {
             (std::vector<std::int32_t>{3, 8, 17, 20}));
 }
 
-// Ids that the chain keeps.
+// Returns the ids that the chain keeps.
 std::vector<std::int32_t> kept_ids(const SamplerRules& sampler, test::Draws& draws) {
   const PlainPrimitives primitives;
   FilterChain<PlainPrimitives> chain{primitives, sampler, draws.row()};
@@ -169,9 +169,9 @@ SamplerRules sampler_of(const nlohmann::json& settings) {
   return sampler;
 }
 
-// What transformers keeps and how it scores that. Which of equals stay is free there, so that
-// sorted scores are compared.
-TEST(FilterChain, KeepsWhatTransformersKeeps) {
+// The ids that transformers keeps, and their scores. It does not define which of equal ids it
+// keeps, so sorted scores are compared.
+TEST(FilterChain, KeepsTheIdsThatTransformersKeeps) {
   std::ifstream file(TTSRT_TEST_DIR "/../data/llm/sampling.json");
   const nlohmann::json goldens = nlohmann::json::parse(file);
   for (const auto& golden : goldens.at("cases")) {
@@ -195,7 +195,8 @@ TEST(FilterChain, KeepsWhatTransformersKeeps) {
   }
 }
 
-// Probabilities as they should be, by definition and in doubles: every processor over scores.
+// Computes the expected probabilities from the definitions, in doubles, with every processor over
+// scores.
 std::vector<double> probabilities_in_order(const SamplerRules& sampler, std::vector<double> scores,
                                            const std::vector<std::int32_t>& seen) {
   const auto softmax = [&] {
@@ -276,7 +277,7 @@ TEST(FilterChain, TemperatureZeroIsArgmaxAfterThePenalty) {
   EXPECT_EQ(draws.logits, (std::vector<float>{1.0F, 1.5F, 2.0F, 2.0F, -8.0F}));
 }
 
-TEST(FilterChain, RowsOfNothingButNotANumberGiveTheFirstCode) {
+TEST(FilterChain, RowsOfNanGiveTheFirstCode) {
   SamplerRules sampler;
   sampler.temperature = 1.0F;
   EXPECT_EQ(test::draw(sampler, std::vector<float>(kVocab, NAN), 0.5F).code, 0);

@@ -17,14 +17,14 @@ std::vector<std::int32_t> members(const std::vector<std::uint32_t>& seen) {
   return ids;
 }
 
-TEST(Seen, HoldsWhatWasMarked) {
+TEST(Seen, HoldsTheMarkedIds) {
   std::vector<std::uint32_t> seen(static_cast<std::size_t>(seen_words(kVocab)), 0);
   ASSERT_EQ(seen.size(), 3U);
   for (const std::int32_t id : {0, 31, 32, 69, 31}) mark_seen(seen.data(), id);
   EXPECT_EQ(members(seen), (std::vector<std::int32_t>{0, 31, 32, 69}));
 }
 
-TEST(Seen, StartsWithTheFirstMembersAlone) {
+TEST(Seen, StartsWithOnlyTheFirstMembers) {
   SamplerRules sampler;
   sampler.num_seen_first = 2;
   sampler.seen_first[0] = 64;
