@@ -54,6 +54,7 @@ INCLUDES = {
         "step/",
         "ops/",
         "bench/",
+        "model/block.h",
         "model/pack.h",
         "model/quantize.h",
         "backends.h",

@@ -4,6 +4,7 @@
 #include "bench/op_case.h"
 #include "bench/op_options.h"
 #include "core/check.h"
+#include "model/block.h"
 #include "model/pack.h"
 
 namespace ttsrt::bench {
@@ -43,6 +44,29 @@ ops::Weight counted(const CaseOptions& options, std::int64_t rows, std::int64_t 
   made.bytes += times * static_cast<std::int64_t>(model::packed_bytes(weight));
   made.operations += times * 4 * options.rows * rows * cols;  // both branches
   return weight;
+}
+
+// A stack of random layers that runs once for each code.
+ops::NestedProgram local_transformer(const CaseOptions& options, OpCase& made) {
+  const std::int64_t width = options.outputs;
+  const std::int64_t places = options.codebooks;
+  model::StackConfig config;
+  config.layers = options.layers;
+  config.dim = options.outputs;
+  config.ffn_dim = 4 * options.outputs;
+  config.heads = options.heads;
+  model::StackWeights weights;
+  for (std::int32_t l = 0; l < options.layers; ++l) {
+    model::LayerWeights layer;
+    layer.self_norm = made.arrays.vector(width, 1.0F);
+    layer.ffn_norm = made.arrays.vector(width, 1.0F);
+    layer.self_qkv = counted(options, 3 * width, width, places, made);
+    layer.self_out = counted(options, width, width, places, made);
+    layer.ffn_in = counted(options, 4 * width, width, places, made);
+    layer.ffn_out = counted(options, width, 4 * width, places, made);
+    weights.layers.push_back(layer);
+  }
+  return model::write_nested("local_transformer", config, weights);
 }
 
 }  // namespace
@@ -85,24 +109,13 @@ std::unique_ptr<OpCase> make_pick_codes(const CaseOptions& options) {
   op.codebooks = options.codebooks;
   op.vocab = options.vocab;
   op.dim = options.inputs;
-  op.width = options.outputs;
-  op.ffn_dim = 4 * options.outputs;
-  op.heads = options.heads;
   if (options.inputs != options.outputs) {
     op.in_proj = counted(options, width, options.inputs, places, *made);
     op.in_proj_bias = made->arrays.vector(width, 0.0F);
   }
   op.positions = made->arrays.table(places + 1, width, DType::float32);
-  op.audio_tables = made->arrays.table(logits, options.inputs, weight_dtype(options));
-  for (std::int32_t layer = 0; layer < options.layers; ++layer) {
-    const ops::Weight norms[2] = {made->arrays.vector(width, 1.0F),
-                                  made->arrays.vector(width, 1.0F)};
-    const ops::Weight qkv = counted(options, 3 * width, width, places, *made);
-    const ops::Weight out = counted(options, width, width, places, *made);
-    const ops::Weight ffn_in = counted(options, 4 * width, width, places, *made);
-    const ops::Weight ffn_out = counted(options, width, 4 * width, places, *made);
-    op.layers.push_back({norms[0], qkv, out, norms[1], ffn_in, ffn_out});
-  }
+  op.code_tables = made->arrays.table(logits, options.inputs, weight_dtype(options));
+  op.network = local_transformer(options, *made);
   for (std::int32_t i = 0; i < options.codebooks; ++i)
     op.head_weights.push_back(counted(options, options.vocab, width, 1, *made));
   op.head_biases = made->arrays.vector(logits, 0.0F);

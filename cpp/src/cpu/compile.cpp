@@ -6,6 +6,7 @@
 #include "cpu/stages/attention_stages.h"
 #include "cpu/stages/draw_stages.h"
 #include "cpu/stages/pick_stages.h"
+#include "ops/nested.h"
 
 namespace ttsrt::cpu {
 namespace {
@@ -37,8 +38,8 @@ struct BufferVisitor {
 
 }  // namespace
 
-Lowering::Lowering(Plan& plan, const ops::Program& program, const ProgramRows& rows)
-    : plan_(plan), program_(program), rows_(rows) {}
+Lowering::Lowering(Plan& plan, const ops::Program& program, const ProgramRows& rows, Stages& stages)
+    : plan_(plan), program_(program), rows_(rows), stages_(stages) {}
 
 void Lowering::run() {
   const std::vector<std::int32_t>& begins = program_.part_begins;
@@ -46,7 +47,7 @@ void Lowering::run() {
   for (std::size_t i = 0; i < program_.ops.size(); ++i) {
     const std::size_t part = part_stages_.size() - 1;
     if (part < begins.size() && static_cast<std::size_t>(begins[part]) == i)
-      part_stages_.push_back(static_cast<std::int64_t>(plan_.stages.size()));
+      part_stages_.push_back(static_cast<std::int64_t>(stages_.size()));
     if (can_fuse(i)) {
       add_linear_after(std::get<ops::Linear>(program_.ops[i + 1]),
                        &std::get<ops::Norm>(program_.ops[i]));
@@ -56,16 +57,17 @@ void Lowering::run() {
     }
   }
   part_stages_.resize(static_cast<std::size_t>(program_.num_parts()),
-                      static_cast<std::int64_t>(plan_.stages.size()));
+                      static_cast<std::int64_t>(stages_.size()));
 }
 
 // Whether op `index` is a Norm that only the Linear behind it reads, before another writes
 // over it.
 bool Lowering::can_fuse(std::size_t index) const {
-  if (plan_.limits.trace || index + 1 >= program_.ops.size()) return false;
+  if (rows_.keeps_all || index + 1 >= program_.ops.size()) return false;
   const auto* norm = std::get_if<ops::Norm>(&program_.ops[index]);
   const auto* linear = std::get_if<ops::Linear>(&program_.ops[index + 1]);
-  if (norm == nullptr || linear == nullptr || linear->x != norm->out || linear->out == norm->x)
+  if (norm == nullptr || linear == nullptr || linear->x != norm->out || linear->out == norm->x ||
+      norm->out == rows_.output)
     return false;
   if (linear->addend == norm->out) return false;
   for (const std::int32_t begin : program_.part_begins) {
@@ -105,11 +107,11 @@ Rows Lowering::optional(ops::BufferId buffer, ops::RowSpace space) const {
 }
 
 void Lowering::lower(const ops::EmbedRows& op) {
-  add_embed_rows(plan_.site, op, rows_of(op.out), plan_.stages);
+  add_embed_rows(plan_.site, op, rows_of(op.out), stages_);
 }
 
 void Lowering::lower(const ops::Norm& op) {
-  add_norm(plan_.site, op, rows_of(op.x), rows_of(op.out), rows_.rows, plan_.stages);
+  add_norm(plan_.site, op, rows_of(op.x), rows_of(op.out), rows_.rows, stages_);
 }
 
 void Lowering::lower(const ops::Linear& op) { add_linear_after(op, nullptr); }
@@ -120,6 +122,7 @@ void Lowering::add_linear_after(const ops::Linear& op, const ops::Norm* norm) {
   LinearPlan linear;
   linear.x = rows_of(norm != nullptr ? norm->x : op.x);
   linear.out = rows_of(op.out);
+  linear.owner = rows_.owner;
   linear.rows = rows_.rows;
   linear.max_rows = rows_.max_rows;
   linear.weight = &op.weight;
@@ -130,18 +133,23 @@ void Lowering::add_linear_after(const ops::Linear& op, const ops::Norm* norm) {
               ": an addend can't be what is written");
   linear.addend = optional(op.addend, ops::RowSpace::rows);
   if (norm != nullptr) linear.norm = norm_args(*norm, linear.x.width);
-  plan_.add_product(linear, plan_.stages);
+  plan_.add_product(linear, stages_);
 }
 
 void Lowering::lower(const ops::Gate& op) {
-  add_gate(plan_.site, op, rows_of(op.x), rows_of(op.out), rows_.rows, plan_.stages);
+  add_gate(plan_.site, op, rows_of(op.x), rows_of(op.out), rows_.rows, stages_);
 }
 
 void Lowering::lower(const ops::Unfold& op) {
-  add_unfold(plan_.site, op, rows_of(op.x), rows_of(op.out), plan_.stages);
+  add_unfold(plan_.site, op, rows_of(op.x), rows_of(op.out), stages_);
 }
 
 void Lowering::lower(const ops::SelfAttention& op) {
+  if (rows_.local != nullptr) {
+    add_local_attention(plan_.site, op, rows_of(op.qkv), rows_of(op.out), *rows_.local,
+                        rows_.local->caches.at(num_local_++), stages_);
+    return;
+  }
   SegmentBlocks segments;
   if (op.cache_layer >= 0) {
     uses_cache_ = true;
@@ -152,39 +160,41 @@ void Lowering::lower(const ops::SelfAttention& op) {
         plan_.segment_room, rows_.max_rows * segments.layout.block_bytes);  // one row each at worst
   }
   add_self_attention(plan_.site, op, rows_of(op.qkv), rows_of(op.out), segments, rows_.max_rows,
-                     plan_.stages);
+                     stages_);
 }
 
 void Lowering::lower(const ops::StoreMemory& op) {
-  add_store_memory(plan_.site, op, rows_of(op.kv), plan_.stages);
+  add_store_memory(plan_.site, op, rows_of(op.kv), stages_);
 }
 
 void Lowering::lower(const ops::CrossAttention& op) {
   const Rows scores = op.scores == ops::kNoBuffer ? Rows{} : scores_of(op.scores);
-  add_cross_attention(plan_.site, op, rows_of(op.q), rows_of(op.out), scores, plan_.stages);
+  add_cross_attention(plan_.site, op, rows_of(op.q), rows_of(op.out), scores, stages_);
 }
 
 void Lowering::lower(const ops::StoreContext& op) {
-  add_store_context(plan_.site, rows_of(op.x), plan_.stages);
+  add_store_context(plan_.site, rows_of(op.x), stages_);
 }
 
 void Lowering::lower(const ops::ClearScores& op) {
-  add_clear_scores(plan_.site, scores_of(op.scores), plan_.stages);
+  add_clear_scores(plan_.site, scores_of(op.scores), stages_);
 }
 
 void Lowering::lower(const ops::UpdatePrior& op) {
-  add_update_prior(plan_.site, scores_of(op.scores), plan_.stages);
+  add_update_prior(plan_.site, scores_of(op.scores), stages_);
 }
 
 void Lowering::lower(const ops::SampleCodes& op) {
   const Rows guided = optional(op.guided, ops::RowSpace::draws);
-  add_sample_codes(plan_.site, op, rows_of(op.logits), guided, plan_.stages);
+  add_sample_codes(plan_.site, op, rows_of(op.logits), guided, stages_);
 }
 
 void Lowering::lower(const ops::PickCodes& op) {
   const Rows hidden = rows_of(op.hidden);
   const Rows kept = optional(op.pick_logits, ops::RowSpace::rows);
-  check_pick_codes(plan_.site, op, hidden);
+  TTSRT_CHECK(InternalError, hidden.width == op.dim, "pick codes: expected width ", op.dim,
+              ", got ", hidden.width);
+  ops::check_pick_codes(op, plan_.site.slots->spec().codebooks);
   add_clear_kept(plan_, kept);
   if (op.maskgit) {
     add_pick_maskgit(plan_, op, hidden, kept);
@@ -193,6 +203,6 @@ void Lowering::lower(const ops::PickCodes& op) {
   }
 }
 
-void Lowering::lower(const ops::FinishStep& op) { add_finish_step(plan_.site, op, plan_.stages); }
+void Lowering::lower(const ops::FinishStep& op) { add_finish_step(plan_.site, op, stages_); }
 
 }  // namespace ttsrt::cpu

@@ -1,11 +1,13 @@
 // Lowering: from the ops of a Program to the stages that the thread team walks.
 //
 // Decided: a Norm goes into the packing of the Linear behind it where nothing else reads it
-// and no trace is wanted.
+// and no trace is wanted. A nested Program (ops/nested.h) is lowered like any other, on its own
+// rows; only where self-attention keeps keys and values differs.
 #pragma once
 
 #include <vector>
 
+#include "cpu/stages/local_attention.h"
 #include "cpu/stages/plan.h"
 #include "ops/program.h"
 
@@ -16,14 +18,19 @@ struct ProgramRows {
   const std::int32_t* rows = nullptr;
   std::int32_t max_rows = 0;
   std::vector<Rows> activations;
+  bool keeps_all = false;  // every activation is read when the Program has run
+  // Of a nested Program:
+  const char* owner = "";                 // begins the labels of its stages
+  ops::BufferId output = ops::kNoBuffer;  // read when the Program has run
+  const LocalRows* local = nullptr;       // its rows are places of groups
 };
 
 class Lowering {
  public:
-  // Adds stages to `plan.stages`. All arguments outlive the lowering, the plan and the Program also
-  // the stages.
-  Lowering(Plan& plan, const ops::Program& program, const ProgramRows& rows);
+  // All arguments outlive the lowering, the plan and the Program also the stages.
+  Lowering(Plan& plan, const ops::Program& program, const ProgramRows& rows, Stages& stages);
 
+  // Adds the Program's stages.
   void run();
 
   // After run(): the first stage of each part of the Program.
@@ -56,6 +63,8 @@ class Lowering {
   Plan& plan_;
   const ops::Program& program_;
   const ProgramRows& rows_;
+  Stages& stages_;
+  std::size_t num_local_ = 0;  // SelfAttention ops of a nested Program so far
   std::vector<std::int64_t> part_stages_;
   bool uses_cache_ = false;
 };

@@ -75,7 +75,8 @@ Compiled::Compiled(const ops::Program& program, const ops::ProgramLimits& limits
   }
   rows_.rows = &launch_.rows;
   rows_.max_rows = limits.max_rows;
-  Lowering lowering(plan_, program_, rows_);
+  rows_.keeps_all = limits.trace;
+  Lowering lowering(plan_, program_, rows_, plan_.stages);
   lowering.run();
   plan_.finish();
   part_stages_ = lowering.part_stages();

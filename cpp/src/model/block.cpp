@@ -68,4 +68,21 @@ ops::BufferId BlockWriter::finish(const StackWeights& weights) {
   return out;
 }
 
+ops::NestedProgram write_nested(const std::string& name, const StackConfig& config,
+                                const StackWeights& weights) {
+  const auto program = std::make_shared<ops::Program>();
+  program->name = name;
+  BlockWriter block(*program, config, {});
+  for (std::int32_t l = 0; l < config.layers; ++l) {
+    const LayerWeights& layer = weights.layers[static_cast<std::size_t>(l)];
+    block.self_attention(layer, l);
+    block.feed_forward(layer, l);
+  }
+  ops::NestedProgram nested;
+  nested.input = block.residual();
+  nested.output = block.finish(weights);
+  nested.program = program;
+  return nested;
+}
+
 }  // namespace ttsrt::model

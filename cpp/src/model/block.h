@@ -52,4 +52,9 @@ class BlockWriter {
   ops::BufferId unfolded_out_ = ops::kNoBuffer;
 };
 
+// A stack of its own inside an op: self-attention and feed-forward of each layer, then the final
+// norm where there is one.
+ops::NestedProgram write_nested(const std::string& name, const StackConfig& config,
+                                const StackWeights& weights);
+
 }  // namespace ttsrt::model

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <variant>
 #include <vector>
@@ -158,30 +159,43 @@ struct SampleCodes {
   std::int32_t vocab = 0;
 };
 
-struct LocalLayer {
-  Weight self_norm, self_qkv, self_out, ffn_norm, ffn_in, ffn_out;
+struct Program;
+
+// A Program inside an op, which says what its rows are, writes `input` and reads `output`. Each
+// group of rows is a segment that begins at position 0 and keeps nothing in the paged cache. Its
+// ops are Norm, Linear, Gate and SelfAttention (ops/nested.h).
+struct NestedProgram {
+  std::shared_ptr<const Program> program;
+  BufferId input = kNoBuffer;   // [rows, h]
+  BufferId output = kNoBuffer;  // [rows, h]
 };
 
-// A whole local transformer: one decoder output per branch becomes C*S codes. Draws whose rules say
-// so.
+// Draws whose rules say so pick their codes with a local transformer, from one decoder output per
+// branch. A group of the transformer's rows is one branch of one draw, a row is a place in it:
+// place 0 is fed with the decoder output, place p + 1 with the embedding of code p; in_proj and the
+// place's learned position follow.
+//
+// Autoregressive: head p reads place p, and its code feeds place p + 1. Attention is causal, so a
+// backend may run one place after the other and keep the keys and values of a launch, or run the
+// whole group again. MaskGit (rules/maskgit.h): passes over all C*S + 1 places, head p reads place
+// p + 1.
 struct PickCodes {
   BufferId hidden = kNoBuffer;       // [rows, dim], after the decoder's final norm
   BufferId pick_logits = kNoBuffer;  // [rows, C*S*V] raw per branch, kept where present (traces;
                                      // MaskGit: the last pass)
   bool maskgit = false;
-  std::int32_t codebooks = 0;  // C*S
-  std::int32_t vocab = 0;      // V
-  std::int32_t dim = 0;        // width of `hidden` and of the tables
-  std::int32_t width = 0;      // h
-  std::int32_t ffn_dim = 0;
-  std::int32_t heads = 0;
+  std::int32_t codebooks = 0;    // C*S
+  std::int32_t vocab = 0;        // V
+  std::int32_t dim = 0;          // width of `hidden` and of the tables
   std::int32_t mask_id = 0;      // MaskGit's code for "not yet"
+  Weight code_tables;            // [C*S * V, dim] dense
   Weight in_proj, in_proj_bias;  // [h, dim], [h]; absent: widths match
-  Weight positions;              // [>= C*S + 1, h] dense
-  Weight audio_tables;           // [C*S * V, dim] dense
-  std::vector<LocalLayer> layers;
+  Weight positions;              // [>= places, h] dense float32
+  NestedProgram network;
   std::vector<Weight> head_weights;  // C*S of [V, h] panel16
-  Weight head_biases;                // [C*S * V] float32
+  Weight head_biases;                // [C*S * V] float32, or absent
+
+  std::int32_t places() const { return codebooks + (maskgit ? 1 : 0); }
 };
 
 // Decides whether speech ended in this stack, by each draw's rules, and keeps the stack as the

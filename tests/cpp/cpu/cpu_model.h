@@ -5,6 +5,7 @@
 #include <deque>
 
 #include "cpu_support.h"
+#include "model/block.h"
 
 namespace ttsrt::test {
 
@@ -14,6 +15,8 @@ struct ModelShape {
   bool maskgit = false;
   std::int32_t local_width = 24;         // differs from dim, so there is an in-projection
   WeightKind matrices = DType::float32;  // quantized, or as `dtype`
+  std::int32_t local_layers = 2;
+  bool local_norm_out = false;
 
   WeightKind panels() const { return matrices.is_quantized() ? matrices : WeightKind(dtype); }
 };
@@ -35,6 +38,7 @@ class SmallModel {
     write_encoder();
     write_decoder(prefill, false);
     write_decoder(decode, true);
+    if (shape.has_local_transformer) write_picks();
   }
 
   static ops::StateSpec state(DType cache_dtype, std::int32_t slots) {
@@ -59,6 +63,7 @@ class SmallModel {
   ops::Program encoder;
   ops::Program prefill;
   ops::Program decode;
+  ops::Program picks;  // the local transformer alone, on given decoder outputs
 
  private:
   const ops::Weight& keep(TestWeight weight) {
@@ -158,6 +163,11 @@ class SmallModel {
     program.ops.emplace_back(ops::FinishStep{kCodebooks, 2});
   }
 
+  void write_picks() {
+    picks.ops.emplace_back(pick_codes(picks, add_input(picks, kDim)));
+    picks.ops.emplace_back(ops::FinishStep{kCodebooks, 2});
+  }
+
   ops::PickCodes pick_codes(ops::Program& program, ops::BufferId hidden) {
     const std::int32_t width = shape_.local_width;
     ops::PickCodes op;
@@ -167,23 +177,34 @@ class SmallModel {
     op.codebooks = kCodebooks;
     op.vocab = kVocab;
     op.dim = kDim;
-    op.width = width;
-    op.ffn_dim = 4 * width;
-    op.heads = 2;
     op.mask_id = kVocab - 1;
     if (width != kDim) {
       op.in_proj = panel(width, kDim);
       op.in_proj_bias = bias(width);
     }
     op.positions = keep(make_dense(kCodebooks + 1, width, DType::float32, ++seed_));
-    op.audio_tables = audio_;
-    for (int layer = 0; layer < 2; ++layer) {
-      op.layers.push_back({norm(width), panel(3 * width, width), panel(width, width), norm(width),
-                           panel(4 * width, width), panel(width, 4 * width)});
-    }
+    op.code_tables = audio_;
+    op.network = local_transformer();
     for (std::int32_t i = 0; i < kCodebooks; ++i) op.head_weights.push_back(panel(kVocab, width));
     op.head_biases = bias(kCodebooks * kVocab);
     return op;
+  }
+
+  ops::NestedProgram local_transformer() {
+    model::StackConfig config;
+    config.layers = shape_.local_layers;
+    config.dim = shape_.local_width;
+    config.ffn_dim = 4 * config.dim;
+    config.heads = 2;
+    config.is_causal = !shape_.maskgit;
+    const std::int64_t width = config.dim;
+    model::StackWeights weights;
+    for (std::int32_t l = 0; l < config.layers; ++l) {
+      weights.layers.push_back({norm(width), panel(3 * width, width), panel(width, width),
+                                norm(width), panel(4 * width, width), panel(width, 4 * width)});
+    }
+    if (shape_.local_norm_out) weights.norm_out = norm(width);
+    return model::write_nested("local_transformer", config, weights);
   }
 
   ModelShape shape_;

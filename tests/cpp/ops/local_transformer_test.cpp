@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "model/block.h"
 #include "ops/reference/reference_backend.h"
 #include "rules/maskgit.h"
 #include "support/backend.h"
@@ -36,20 +37,29 @@ class Fixture {
     op.codebooks = kPicks;
     op.vocab = kVocab;
     op.dim = kDim;
-    op.width = kWidth;
-    op.ffn_dim = 4 * kWidth;
-    op.heads = 2;
     op.mask_id = kCodes + 4;
     op.positions = keep(test::make_dense(kPicks + 2, kWidth, DType::float32, 1, 0.5F));
-    op.audio_tables = keep(test::make_dense(kPicks * kVocab, kDim, DType::float32, 2));
+    op.code_tables = keep(test::make_dense(kPicks * kVocab, kDim, DType::float32, 2));
     op.in_proj = keep(test::make_panel(kWidth, kDim, DType::float32, 3, 0.5F));
     op.in_proj_bias = keep(test::make_vector(kWidth, 4, 0.2F));
     op.head_biases = keep(test::make_vector(kPicks * kVocab, 5, 0.5F));
     for (std::uint64_t i = 0; i < 2; ++i) add_layer(10 + 10 * i);
+    op.network = network(true);
     for (std::uint64_t i = 0; i < kPicks; ++i) {
       op.head_weights.push_back(
           keep(test::make_panel(kVocab, kWidth, DType::float32, 100 + i, 0.8F)));
     }
+  }
+
+  // The layers, causal for autoregressive picks.
+  NestedProgram network(bool is_causal) const {
+    model::StackConfig config;
+    config.layers = static_cast<std::int32_t>(weights_.layers.size());
+    config.dim = kWidth;
+    config.ffn_dim = 4 * kWidth;
+    config.heads = 2;
+    config.is_causal = is_causal;
+    return model::write_nested("local_transformer", config, weights_);
   }
 
   PickCodes op;
@@ -61,16 +71,17 @@ class Fixture {
   }
 
   void add_layer(std::uint64_t seed) {
-    LocalLayer layer;
+    model::LayerWeights layer;
     layer.self_norm = keep(test::make_vector(kWidth, seed, 0.3F, 1.0F));
     layer.self_qkv = keep(test::make_panel(3 * kWidth, kWidth, DType::float32, seed + 1, 0.8F));
     layer.self_out = keep(test::make_panel(kWidth, kWidth, DType::float32, seed + 2, 0.8F));
     layer.ffn_norm = keep(test::make_vector(kWidth, seed + 3, 0.3F, 1.0F));
     layer.ffn_in = keep(test::make_panel(4 * kWidth, kWidth, DType::float32, seed + 4, 0.8F));
     layer.ffn_out = keep(test::make_panel(kWidth, 4 * kWidth, DType::float32, seed + 5, 0.4F));
-    op.layers.push_back(layer);
+    weights_.layers.push_back(layer);
   }
 
+  model::StackWeights weights_;
   std::vector<TestWeight> kept_;
 };
 
@@ -150,6 +161,7 @@ void check_golden(const nlohmann::json& golden, const Fixture& fixture) {
   Program program;
   PickCodes op = fixture.op;
   op.maskgit = golden.at("maskgit").get<bool>();
+  op.network = fixture.network(!op.maskgit);
   op.hidden = test::add_input(program, kDim);
   op.pick_logits = program.add("pick_logits", kPicks * kVocab);
   program.ops.emplace_back(op);

@@ -93,13 +93,13 @@ class PickDrawStage : public Stage {
 };
 
 // The in-projection's bias and each place's learned vector in one: [codebooks, width].
-const float* projected_positions(Plan& plan, const ops::PickCodes& op) {
-  const float* bias = vector_of(op.in_proj_bias, op.width);
-  const Rows sums = plan.allocate(op.codebooks, op.width);
+const float* projected_positions(Plan& plan, const ops::PickCodes& op, std::int64_t width) {
+  const float* bias = vector_of(op.in_proj_bias, width);
+  const Rows sums = plan.allocate(op.codebooks, width);
   for (std::int32_t place = 0; place < op.codebooks; ++place) {
     const auto* learned =
-        reinterpret_cast<const float*>(op.positions.data) + std::int64_t{place} * op.width;
-    for (std::int32_t i = 0; i < op.width; ++i)
+        reinterpret_cast<const float*>(op.positions.data) + std::int64_t{place} * width;
+    for (std::int64_t i = 0; i < width; ++i)
       sums.row(place)[i] = learned[i] + (bias != nullptr ? bias[i] : 0.0F);
   }
   return sums.data;
@@ -109,33 +109,34 @@ const float* projected_positions(Plan& plan, const ops::PickCodes& op) {
 
 void add_pick_autoregressive(Plan& plan, const ops::PickCodes& op, const Rows& hidden,
                              const Rows& kept) {
-  const std::int32_t max_rows = 2 * plan.limits.max_draws;
+  const std::int32_t max_groups = 2 * plan.limits.max_draws;
   const std::int32_t* rows = &plan.site.launch->pick_rows;
-  PickBuffers buffers = make_pick_buffers(plan, op, max_rows, max_rows, max_rows);
-  buffers.kept = kept;
+  PickNetwork network(plan, op, max_groups, 1, rows);
+  const PickBuffers buffers = make_pick_buffers(plan, op, network, kept, max_groups);
   const PickFeeder feeder(plan.site, op, hidden, buffers);
-  const float* biases = PickFeeder::has_projection(op) ? projected_positions(plan, op) : nullptr;
-  const float* head_biases = vector_of(op.head_biases, std::int64_t{op.codebooks} * op.vocab);
+  const std::int64_t width = buffers.x.width;
+  const float* biases =
+      PickFeeder::has_projection(op) ? projected_positions(plan, op, width) : nullptr;
   plan.stages.push_back(std::make_unique<PickStartStage>(plan.site, feeder));
   for (std::int32_t place = 0; place < op.codebooks; ++place) {
-    LinearPlan linear;
-    linear.owner = "local: ";
-    linear.rows = rows;
-    linear.max_rows = max_rows;
     if (biases != nullptr) {
-      LinearPlan projection = linear;
+      LinearPlan projection;
+      projection.owner = "local: ";
+      projection.rows = rows;
+      projection.max_rows = max_groups;
       projection.x = buffers.embedded;
       projection.out = buffers.x;
       projection.weight = &op.in_proj;
-      projection.bias = biases + std::int64_t{place} * op.width;
+      projection.bias = biases + std::int64_t{place} * width;
       plan.add_product(projection, plan.stages);
     }
-    add_pick_layers(plan, op, buffers, {place, 1}, rows, max_rows, plan.stages);
-    linear.x = buffers.x;
-    linear.out = buffers.logits;
-    linear.weight = &op.head_weights[static_cast<std::size_t>(place)];
-    linear.bias = head_biases == nullptr ? nullptr : head_biases + std::int64_t{place} * op.vocab;
-    plan.add_product(linear, plan.stages);
+    network.lower(plan, place, plan.stages);
+    LinearPlan head = head_plan(op, place);
+    head.rows = rows;
+    head.max_rows = max_groups;
+    head.x = buffers.output;
+    head.out = buffers.logits;
+    plan.add_product(head, plan.stages);
     plan.stages.push_back(std::make_unique<PickDrawStage>(plan.site, op, feeder, buffers, place));
   }
 }

@@ -201,37 +201,35 @@ class PassesStage : public Stage {
 
 void add_pick_maskgit(Plan& plan, const ops::PickCodes& op, const Rows& hidden, const Rows& kept) {
   const std::int32_t groups = 2 * plan.limits.max_draws;
-  const std::int32_t places = op.codebooks + 1;
-  const std::int32_t max_rows = groups * places;
-  PickBuffers buffers = make_pick_buffers(plan, op, groups, max_rows, groups * op.codebooks);
-  buffers.kept = kept;
+  const std::int32_t places = op.places();
+  PickNetwork network(plan, op, groups, places, &plan.site.launch->pick_places);
+  const PickBuffers buffers = make_pick_buffers(plan, op, network, kept, groups * op.codebooks);
   const PickFeeder feeder(plan.site, op, hidden, buffers);
   const auto guesses =
       std::make_shared<Guesses>(static_cast<std::size_t>(plan.limits.max_draws * op.codebooks));
-  const float* head_biases = vector_of(op.head_biases, std::int64_t{op.codebooks} * op.vocab);
   Stages body;
   body.push_back(std::make_unique<FixStage>(plan.site, op, feeder, buffers, guesses));
   if (PickFeeder::has_projection(op)) {
     LinearPlan projection;
+    projection.owner = "local: ";
     projection.rows = &plan.site.launch->pick_places;
-    projection.max_rows = max_rows;
+    projection.max_rows = network.max_rows();
     projection.x = buffers.embedded;
     projection.out = buffers.x;
     projection.weight = &op.in_proj;
-    projection.bias = vector_of(op.in_proj_bias, op.width);
+    projection.bias = vector_of(op.in_proj_bias, buffers.x.width);
     plan.add_product(projection, body);
     body.push_back(std::make_unique<AddPositionsStage>(plan.site, op, feeder, buffers, guesses));
   }
-  add_pick_layers(plan, op, buffers, {0, places}, &plan.site.launch->pick_places, max_rows, body);
+  network.lower(plan, 0, body);
+  const Rows& output = buffers.output;
   for (std::int32_t place = 0; place < op.codebooks;
-       ++place) {  // head i reads position i + 1 of every group
-    LinearPlan head;
+       ++place) {  // head i reads place i + 1 of every group
+    LinearPlan head = head_plan(op, place);
     head.rows = &plan.site.launch->pick_rows;
     head.max_rows = groups;
-    head.x = {buffers.x.row(place + 1), buffers.x.stride * places, op.width};
+    head.x = {output.row(place + 1), output.stride * places, output.width};
     head.out = {buffers.logits.row(place), buffers.logits.stride * op.codebooks, op.vocab};
-    head.weight = &op.head_weights[static_cast<std::size_t>(place)];
-    head.bias = head_biases == nullptr ? nullptr : head_biases + std::int64_t{place} * op.vocab;
     plan.add_product(head, body);
   }
   body.push_back(std::make_unique<GuessStage>(plan.site, op, feeder, buffers, guesses));

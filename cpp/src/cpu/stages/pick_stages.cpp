@@ -3,67 +3,9 @@
 #include <cstring>
 
 #include "core/check.h"
-#include "cpu/stages/attention_stages.h"
 
 namespace ttsrt::cpu {
 namespace {
-
-// A unit is one head of one group: its thread stores the new keys and values and attends with each
-// new row.
-class PickAttentionStage : public Stage {
- public:
-  PickAttentionStage(const Site& site, const ops::PickCodes& op, const PickBuffers& buffers,
-                     std::size_t layer, const PickSpan& span)
-      : site_(site),
-        buffers_(buffers),
-        cache_(buffers.caches[layer]),
-        span_(span),
-        heads_(op.heads) {}
-
-  std::string label() const override { return "local: attention"; }
-  bool is_needed() const override { return site_.launch->pick_rows > 0; }
-
-  std::size_t scratch_bytes() const override {
-    return static_cast<std::size_t>(buffers_.group_blocks) * kLanes * sizeof(float);
-  }
-
-  void run(const Worker& worker) override {
-    const Range units = share_of(std::int64_t{site_.launch->pick_rows} * heads_, worker);
-    for (std::int64_t unit = units.begin; unit < units.end; ++unit)
-      attend(unit / heads_, unit % heads_, worker);
-  }
-
- private:
-  void attend(std::int64_t group, std::int64_t head, const Worker& worker) const {
-    const BlockLayout& layout = buffers_.layout;
-    const AttentionKernels& kernels = site_.kernels->attention[static_cast<int>(layout.element)];
-    std::byte* first =
-        cache_ + group * buffers_.group_blocks * layout.block_bytes + head * layout.head_bytes;
-    const std::int64_t width = buffers_.attended.width;
-    const std::int64_t at = head * layout.head_dim;
-    for (std::int32_t i = 0; i < span_.rows; ++i) {
-      const float* key = buffers_.qkv.row(group * span_.rows + i) + width + at;
-      const std::int32_t place = span_.first_place + i;
-      std::byte* keys = first + place / kLanes * layout.block_bytes;
-      kernels.store(key, key + width, keys, keys + layout.value_offset(), place % kLanes,
-                    layout.head_dim);
-    }
-    AttendArgs args = attend_over(layout, span_.first_place + span_.rows,
-                                  reinterpret_cast<float*>(worker.scratch));
-    args.cache = reinterpret_cast<const unsigned char*>(first);
-    for (std::int32_t i = 0; i < span_.rows; ++i) {
-      args.query = buffers_.qkv.row(group * span_.rows + i) + at;
-      args.out = buffers_.attended.row(group * span_.rows + i) + at;
-      kernels.attend(args);
-    }
-  }
-
-  Site site_;
-  PickBuffers buffers_;
-  std::byte* cache_;
-  PickSpan span_;
-  std::int32_t heads_;
-};
 
 class ClearKeptStage : public Stage {
  public:
@@ -80,31 +22,57 @@ class ClearKeptStage : public Stage {
   Rows kept_;
 };
 
-NormArgs norm_of(const ops::Weight& weight, std::int64_t width) {
-  ops::Norm norm;
-  norm.weight = weight;
-  return norm_args(norm, width);
-}
-
 }  // namespace
 
-PickBuffers make_pick_buffers(Plan& plan, const ops::PickCodes& op, std::int32_t groups,
-                              std::int32_t rows, std::int32_t logits_rows) {
-  PickBuffers buffers;
-  buffers.x = plan.allocate(rows, op.width);
-  if (PickFeeder::has_projection(op)) buffers.embedded = plan.allocate(rows, op.dim);
-  buffers.qkv = plan.allocate(rows, std::int64_t{3} * op.width);
-  buffers.attended = plan.allocate(rows, op.width);
-  buffers.hidden = plan.allocate(rows, op.ffn_dim);
-  buffers.logits = plan.allocate(logits_rows, op.vocab);
-  buffers.layout = BlockLayout::of(DType::float32, op.heads, op.width / op.heads);
-  buffers.group_blocks = (op.codebooks + kLanes) / kLanes;  // codebooks + 1 places
-  for (std::size_t layer = 0; layer < op.layers.size(); ++layer) {
-    const std::int64_t blocks = std::int64_t{groups} * buffers.group_blocks;
-    plan.buffers.emplace_back(static_cast<std::size_t>(blocks * buffers.layout.block_bytes));
-    buffers.caches.push_back(plan.buffers.back().data());
+PickNetwork::PickNetwork(Plan& plan, const ops::PickCodes& op, std::int32_t max_groups,
+                         std::int32_t places, const std::int32_t* rows)
+    : op_(op) {
+  local_.groups = &plan.site.launch->pick_rows;
+  local_.span.rows = places;
+  rows_.rows = rows;
+  rows_.max_rows = max_groups * places;
+  rows_.owner = "local: ";
+  rows_.output = op.network.output;
+  const ops::Program& program = *op.network.program;
+  for (const ops::Activation& activation : program.activations)
+    rows_.activations.push_back(plan.allocate(rows_.max_rows, activation.width));
+  for (const ops::Op& nested : program.ops) {
+    const auto* attention = std::get_if<ops::SelfAttention>(&nested);
+    if (attention == nullptr) continue;
+    LocalCache cache;
+    cache.layout = BlockLayout::of(DType::float32, attention->heads, attention->head_dim);
+    cache.group_blocks = static_cast<std::int32_t>(ops::blocks_for(op.places()));
+    const std::int64_t blocks = std::int64_t{max_groups} * cache.group_blocks;
+    plan.buffers.emplace_back(static_cast<std::size_t>(blocks * cache.layout.block_bytes));
+    cache.data = plan.buffers.back().data();
+    local_.caches.push_back(cache);
   }
+}
+
+void PickNetwork::lower(Plan& plan, std::int32_t first_place, Stages& stages) {
+  local_.span.first_place = first_place;
+  rows_.local = &local_;
+  Lowering(plan, *op_.network.program, rows_, stages).run();
+}
+
+PickBuffers make_pick_buffers(Plan& plan, const ops::PickCodes& op, const PickNetwork& network,
+                              const Rows& kept, std::int32_t logits_rows) {
+  PickBuffers buffers;
+  buffers.x = network.input();
+  buffers.output = network.output();
+  buffers.kept = kept;
+  if (PickFeeder::has_projection(op)) buffers.embedded = plan.allocate(network.max_rows(), op.dim);
+  buffers.logits = plan.allocate(logits_rows, op.vocab);
   return buffers;
+}
+
+LinearPlan head_plan(const ops::PickCodes& op, std::int32_t place) {
+  const float* biases = vector_of(op.head_biases, std::int64_t{op.codebooks} * op.vocab);
+  LinearPlan head;
+  head.owner = "local: ";
+  head.weight = &op.head_weights[static_cast<std::size_t>(place)];
+  head.bias = biases == nullptr ? nullptr : biases + std::int64_t{place} * op.vocab;
+  return head;
 }
 
 PickFeeder::PickFeeder(const Site& site, const ops::PickCodes& op, const Rows& hidden,
@@ -124,83 +92,21 @@ void PickFeeder::feed_hidden(std::int32_t group, std::int64_t row) const {
 void PickFeeder::feed_code(std::int32_t place, std::int32_t code, std::int64_t row) const {
   TTSRT_CHECK(InternalError, code >= 0 && code < op_.vocab, "code ", code, " of table ", place,
               ": expected below ", op_.vocab);
-  const void* from = table_row(op_.audio_tables, std::int64_t{place} * op_.vocab + code);
-  site_.kernels->mean_rows[static_cast<int>(element_of(op_.audio_tables.dtype))](&from, 1, op_.dim,
-                                                                                 target(row));
+  const void* from = table_row(op_.code_tables, std::int64_t{place} * op_.vocab + code);
+  site_.kernels->mean_rows[static_cast<int>(element_of(op_.code_tables.dtype))](&from, 1, op_.dim,
+                                                                                target(row));
   if (!has_projection(op_)) add_position(place + 1, buffers_.x.row(row));
 }
 
 void PickFeeder::add_position(std::int32_t place, float* x) const {
   const auto* learned =
-      reinterpret_cast<const float*>(op_.positions.data) + std::int64_t{place} * op_.width;
-  site_.kernels->add(learned, op_.width, x);
-}
-
-void add_pick_layers(Plan& plan, const ops::PickCodes& op, const PickBuffers& buffers,
-                     const PickSpan& span, const std::int32_t* rows, std::int32_t max_rows,
-                     Stages& stages) {
-  LinearPlan base;
-  base.owner = "local: ";
-  base.rows = rows;
-  base.max_rows = max_rows;
-  for (std::size_t l = 0; l < op.layers.size(); ++l) {
-    const ops::LocalLayer& layer = op.layers[l];
-    LinearPlan qkv = base;
-    qkv.x = buffers.x;
-    qkv.out = buffers.qkv;
-    qkv.weight = &layer.self_qkv;
-    qkv.norm = norm_of(layer.self_norm, op.width);
-    plan.add_product(qkv, stages);
-    stages.push_back(std::make_unique<PickAttentionStage>(plan.site, op, buffers, l, span));
-    LinearPlan out = base;
-    out.x = buffers.attended;
-    out.out = buffers.x;
-    out.weight = &layer.self_out;
-    out.accumulate = true;
-    plan.add_product(out, stages);
-    LinearPlan ffn_in = base;
-    ffn_in.x = buffers.x;
-    ffn_in.out = buffers.hidden;
-    ffn_in.weight = &layer.ffn_in;
-    ffn_in.norm = norm_of(layer.ffn_norm, op.width);
-    ffn_in.activation = Activation::gelu;
-    plan.add_product(ffn_in, stages);
-    LinearPlan ffn_out = base;
-    ffn_out.x = buffers.hidden;
-    ffn_out.out = buffers.x;
-    ffn_out.weight = &layer.ffn_out;
-    ffn_out.accumulate = true;
-    plan.add_product(ffn_out, stages);
-  }
+      reinterpret_cast<const float*>(op_.positions.data) + std::int64_t{place} * buffers_.x.width;
+  site_.kernels->add(learned, buffers_.x.width, x);
 }
 
 void add_clear_kept(Plan& plan, const Rows& kept) {
   if (kept.data != nullptr)
     plan.stages.push_back(std::make_unique<ClearKeptStage>(plan.site, kept));
-}
-
-void check_pick_codes(const Site& site, const ops::PickCodes& op, const Rows& hidden) {
-  TTSRT_CHECK(InternalError, op.codebooks == site.slots->spec().codebooks, "codes: expected ",
-              site.slots->spec().codebooks, " tables as the slots have, got ", op.codebooks);
-  TTSRT_CHECK(InternalError, hidden.width == op.dim, "pick codes: expected width ", op.dim,
-              ", got ", hidden.width);
-  TTSRT_CHECK(InternalError, op.heads > 0 && op.width % op.heads == 0, "pick codes: ", op.heads,
-              " heads of width ", op.width);
-  TTSRT_CHECK(InternalError, PickFeeder::has_projection(op) || op.width == op.dim,
-              "pick codes: width ", op.width, " differs from ", op.dim,
-              " without an in-projection");
-  TTSRT_CHECK(InternalError,
-              op.positions.dtype == DType::float32 && op.positions.cols == op.width &&
-                  op.positions.rows >= op.codebooks + (op.maskgit ? 1 : 0),
-              op.positions.name, ": expected float32 of width ", op.width, " for ", op.codebooks,
-              " codes");
-  TTSRT_CHECK(InternalError,
-              op.audio_tables.cols == op.dim &&
-                  op.audio_tables.rows >= std::int64_t{op.codebooks} * op.vocab,
-              op.audio_tables.name, ": expected ", op.codebooks, " tables of [", op.vocab, ", ",
-              op.dim, "]");
-  TTSRT_CHECK(InternalError, op.head_weights.size() == static_cast<std::size_t>(op.codebooks),
-              "pick codes: expected ", op.codebooks, " heads, got ", op.head_weights.size());
 }
 
 }  // namespace ttsrt::cpu

@@ -1,37 +1,53 @@
-// What both ways of picking codes share: the local transformer's layers over groups of rows, and
-// its inputs.
+// What both ways of picking codes share: the nested Program of a local transformer over groups of
+// rows, and its inputs.
 //
-// Decided: a group is one branch of one draw. Autoregressive picks run one row of each group at a
-// time and keep its keys and values; MaskGit runs all rows of a group at once. The layers and their
-// kernels are the same.
+// Decided: a group is one branch of one draw. Autoregressive picks run one place of each group at a
+// time and keep its keys and values for the launch; MaskGit runs all places of a group at once. The
+// nested Program is lowered as any other (compile.h), for autoregressive picks once per place.
 #pragma once
 
-#include "cpu/stages/plan.h"
+#include "cpu/compile.h"
 
 namespace ttsrt::cpu {
 
 struct PickBuffers {
   Rows embedded;  // [rows, dim], where there is an in-projection
-  Rows x;         // [rows, width]
-  Rows qkv;
-  Rows attended;
-  Rows hidden;  // [rows, ffn_dim]
-  Rows logits;
-  Rows kept;                       // the op's pick_logits, or none
-  std::vector<std::byte*> caches;  // per layer: blocks of [groups]
-  BlockLayout layout;
-  std::int32_t group_blocks = 0;
+  Rows x;         // [rows, width], the nested Program's input
+  Rows output;    // [rows, width], its output
+  Rows logits;    // [a multiple of groups, vocab]
+  Rows kept;      // the op's pick_logits, or none
 };
 
-// Rows of a group that run together, at these places of it.
-struct PickSpan {
-  std::int32_t first_place = 0;
-  std::int32_t rows = 1;
+// The nested Program of a PickCodes: `places` rows of each of at most `max_groups` groups run
+// together.
+class PickNetwork {
+ public:
+  // `rows`: groups * places, at run time.
+  PickNetwork(Plan& plan, const ops::PickCodes& op, std::int32_t max_groups, std::int32_t places,
+              const std::int32_t* rows);
+
+  std::int32_t max_rows() const { return rows_.max_rows; }
+  Rows input() const { return activation(op_.network.input); }
+  Rows output() const { return activation(op_.network.output); }
+  // Adds the stages that run the places from `first_place` on.
+  void lower(Plan& plan, std::int32_t first_place, Stages& stages);
+
+ private:
+  Rows activation(ops::BufferId buffer) const {
+    return rows_.activations[static_cast<std::size_t>(buffer)];
+  }
+
+  const ops::PickCodes& op_;
+  LocalRows local_;
+  ProgramRows rows_;
 };
 
-// Takes room for `rows` rows in `groups` groups; logits_width: of one row or group.
-PickBuffers make_pick_buffers(Plan& plan, const ops::PickCodes& op, std::int32_t groups,
-                              std::int32_t rows, std::int32_t logits_rows);
+// Logits of `logits_rows` rows beside the network's own buffers.
+PickBuffers make_pick_buffers(Plan& plan, const ops::PickCodes& op, const PickNetwork& network,
+                              const Rows& kept, std::int32_t logits_rows);
+
+// The product of a head: its input and its logits are still to be said.
+LinearPlan head_plan(const ops::PickCodes& op, std::int32_t place);
 
 // Writes what a place of a group is fed, before the in-projection where there is one: the decoder
 // output (place 0) or the embedding of the code before it, and, without in-projection, the place's
@@ -57,15 +73,8 @@ class PickFeeder {
   PickBuffers buffers_;
 };
 
-// The stack's layers on x, `rows` of it at run time.
-void add_pick_layers(Plan& plan, const ops::PickCodes& op, const PickBuffers& buffers,
-                     const PickSpan& span, const std::int32_t* rows, std::int32_t max_rows,
-                     Stages& stages);
-
 // Zeroes the kept logits of every row, for those that pick nothing.
 void add_clear_kept(Plan& plan, const Rows& kept);
-
-void check_pick_codes(const Site& site, const ops::PickCodes& op, const Rows& hidden);
 
 // The two ways.
 void add_pick_autoregressive(Plan& plan, const ops::PickCodes& op, const Rows& hidden,

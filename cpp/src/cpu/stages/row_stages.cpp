@@ -109,6 +109,7 @@ class NormStage : public Stage {
       : site_(site), args_(args), x_(x), out_(out), rows_(rows) {}
 
   std::string label() const override { return args_.is_centred ? "layer norm" : "rms norm"; }
+  bool is_needed() const override { return *rows_ > 0; }
   void run(const Worker& worker) override {
     const Range rows = share_of(*rows_, worker);
     for (std::int64_t row = rows.begin; row < rows.end; ++row)
@@ -131,6 +132,7 @@ class GateStage : public Stage {
       : site_(site), activation_(activation), x_(x), out_(out), rows_(rows) {}
 
   std::string label() const override { return "gate"; }
+  bool is_needed() const override { return *rows_ > 0; }
   void run(const Worker& worker) override {
     const std::int64_t pieces = (out_.width + kPiece - 1) / kPiece;
     const Range share = share_of(*rows_ * pieces, worker);

@@ -45,20 +45,14 @@ ops::PickCodes pick_codes_of(const Source& source, ops::BufferId hidden) {
   pick.codebooks = config.stack_codes();
   pick.vocab = config.codebook_vocab;
   pick.dim = config.dim;
-  pick.width = stack.dim;
-  pick.ffn_dim = stack.ffn_dim;
-  pick.heads = stack.heads;
   pick.mask_id = config.tokens.mask;
   if (config.local.has_in_projection) {
     pick.in_proj = source.weights.at("local_transformer.in_proj");
     pick.in_proj_bias = source.weights.at("local_transformer.in_proj_bias");
   }
   pick.positions = weights.positions;
-  pick.audio_tables = source.weights.at("audio_embeddings");
-  for (const LayerWeights& of : weights.layers) {
-    pick.layers.push_back(
-        {of.self_norm, of.self_qkv, of.self_out, of.ffn_norm, of.ffn_in, of.ffn_out});
-  }
+  pick.code_tables = source.weights.at("audio_embeddings");
+  pick.network = write_nested("local_transformer", stack, weights);
   for (std::int32_t i = 0; i < pick.codebooks; ++i) {
     pick.head_weights.push_back(source.weights.at("local_transformer.heads." + std::to_string(i)));
   }

@@ -1,34 +1,35 @@
-// The local transformer's own network: rows in, rows out, and its heads. Used by both ways of
-// picking codes.
+// The local transformer as the reference runs it: inputs of the places of one group, the nested
+// Program over them, and the heads. Used by both ways of picking codes.
 #pragma once
 
 #include <cstdint>
 #include <vector>
 
 #include "ops/program.h"
+#include "ops/reference/state.h"
 #include "rules/slot_rules.h"
 
 namespace ttsrt::ops::reference {
 
 class LocalTransformer {
  public:
-  explicit LocalTransformer(const PickCodes& op);
+  LocalTransformer(const PickCodes& op, State& state);
 
-  // Appends the projection of a decoder output [dim] to `rows` [n, width].
+  // Appends the input of place 0 to `rows` [n, width]: the projection of a decoder output [dim].
   void append_hidden(const float* hidden, std::vector<float>& rows) const;
   // Appends the projection of a code's embedding in table `place`.
   void append_code(std::int32_t place, std::int32_t code, std::vector<float>& rows) const;
-  // The stack over `rows` [n, width] from position 0 on; there is no final norm.
-  std::vector<float> forward(std::vector<float> rows, bool is_causal) const;
-  // Logits [vocab] of head `place` from a row [width].
-  void head(std::int32_t place, const float* row, float* logits) const;
+  // The nested Program's output over `rows` [n, width], places 0 to n - 1 of a group.
+  std::vector<float> forward(std::vector<float> rows) const;
+  // Logits [vocab] of head `place` from row `row` of an output.
+  void head(std::int32_t place, const std::vector<float>& output, std::int64_t row,
+            float* logits) const;
 
  private:
-  void add_self_attention(const LocalLayer& layer, std::int64_t count, bool is_causal,
-                          std::vector<float>& x) const;
-  void add_feed_forward(const LocalLayer& layer, std::int64_t count, std::vector<float>& x) const;
-
   const PickCodes& op_;
+  State& state_;
+  std::int64_t width_;      // of an input
+  std::int64_t out_width_;  // of an output
 };
 
 // How each kind picks: codes [codebooks] from the branches' decoder outputs [dim], raw logits

@@ -37,10 +37,9 @@ void compute_logits(const Pick& pick, const Guesses& guesses) {
     for (std::int32_t i = 0; i < pick.op.codebooks; ++i) {
       pick.network.append_code(i, guesses.fed[static_cast<std::size_t>(i)], rows);
     }
-    const std::vector<float> y = pick.network.forward(std::move(rows), false);
+    const std::vector<float> y = pick.network.forward(std::move(rows));
     for (std::int32_t i = 0; i < pick.op.codebooks; ++i) {
-      pick.network.head(i, y.data() + std::int64_t{i + 1} * pick.op.width,
-                        pick.logits[b] + std::int64_t{i} * pick.op.vocab);
+      pick.network.head(i, y, i + 1, pick.logits[b] + std::int64_t{i} * pick.op.vocab);
     }
   }
 }

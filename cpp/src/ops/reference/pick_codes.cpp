@@ -2,7 +2,7 @@
 // other.
 #include <algorithm>
 
-#include "core/check.h"
+#include "ops/nested.h"
 #include "ops/reference/local_transformer.h"
 #include "ops/reference/run.h"
 #include "rules/philox.h"
@@ -27,9 +27,8 @@ void pick_autoregressive(const Pick& pick, std::int32_t* codes) {
   for (std::size_t b = 0; b < rows.size(); ++b) pick.network.append_hidden(pick.hidden[b], rows[b]);
   for (std::int32_t i = 0; i < op.codebooks; ++i) {
     for (std::size_t b = 0; b < rows.size(); ++b) {
-      const std::vector<float> y = pick.network.forward(rows[b], true);
-      pick.network.head(i, y.data() + std::int64_t{i} * op.width,
-                        pick.logits[b] + std::int64_t{i} * op.vocab);
+      const std::vector<float> y = pick.network.forward(rows[b]);
+      pick.network.head(i, y, i, pick.logits[b] + std::int64_t{i} * op.vocab);
     }
     std::vector<float> mix = pick.masked(i, pick.rules.cfg_scale);
     const float number =
@@ -40,9 +39,8 @@ void pick_autoregressive(const Pick& pick, std::int32_t* codes) {
 }
 
 void run(const PickCodes& op, Run& at) {
-  TTSRT_CHECK(InternalError, op.codebooks == at.state.spec().codebooks, "codes: expected ",
-              at.state.spec().codebooks, " tables as the slots have, got ", op.codebooks);
-  const LocalTransformer network(op);
+  check_pick_codes(op, at.state.spec().codebooks);
+  const LocalTransformer network(op, at.state);
   const std::int64_t width = std::int64_t{op.codebooks} * op.vocab;
   const float* hidden = at.rows(op.hidden, op.dim);
   float* kept = op.pick_logits == kNoBuffer ? nullptr : at.rows(op.pick_logits, width);

@@ -7,7 +7,6 @@
 #include <exception>
 #include <optional>
 #include <utility>
-#include <variant>
 
 #include "core/check.h"
 #include "ops/check.h"
@@ -45,9 +44,7 @@ class ReferenceExecutable : public Executable {
     }
     if (!rows.draws.empty()) state.start_outcome(rows.draws.size());
     Run at{program_, rows, state, activations_};
-    for (std::size_t i = op_at(rows.first_part); i < op_at(rows.last_part); ++i) {
-      std::visit([&at](const auto& record) { reference::run(record, at); }, program_.ops[i]);
-    }
+    reference::run_ops(at, op_at(rows.first_part), op_at(rows.last_part));
     const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - begin;
     output.seconds[static_cast<std::size_t>(limits_.index)] += spent.count();
     if (!limits_.trace) return;

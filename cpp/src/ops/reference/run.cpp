@@ -1,5 +1,7 @@
 #include "ops/reference/run.h"
 
+#include <variant>
+
 #include "core/check.h"
 
 namespace ttsrt::ops::reference {
@@ -24,6 +26,11 @@ std::vector<std::int32_t> Run::branch_rows(const step::Draw& draw) const {
   std::vector<std::int32_t> found = {draw.conditional_row};
   if (draw.unconditional_row >= 0) found.push_back(draw.unconditional_row);
   return found;
+}
+
+void run_ops(Run& at, std::size_t begin, std::size_t end) {
+  for (std::size_t i = begin; i < end; ++i)
+    std::visit([&at](const auto& op) { run(op, at); }, at.program.ops[i]);
 }
 
 void check_batch(const step::RowBatch& batch, const StateSpec& spec) {

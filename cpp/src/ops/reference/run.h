@@ -2,6 +2,7 @@
 // them.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -40,6 +41,9 @@ rules::DrawOutcome draw_guess(const rules::SamplerRules& sampler, std::vector<fl
 
 // Throws InternalError unless segments lie in order without gaps and all they name exists.
 void check_batch(const step::RowBatch& batch, const StateSpec& spec);
+
+// Runs ops [begin, end) of the Program.
+void run_ops(Run& at, std::size_t begin, std::size_t end);
 
 // The ops, one file per family.
 void run(const EmbedRows& op, Run& at);

@@ -5,6 +5,7 @@
 #include "model/magpie/decoder.h"
 #include "model/magpie/encoder.h"
 #include "model/magpie/family.h"
+#include "ops/nested.h"
 #include "support/tiny_engine.h"
 
 namespace ttsrt::model::magpie {
@@ -107,9 +108,11 @@ TEST_F(Programs, Decode) {
   const ops::PickCodes pick = all_of<ops::PickCodes>(program).at(0);
   EXPECT_FALSE(pick.maskgit);
   EXPECT_EQ(pick.codebooks, 2);
-  EXPECT_EQ(pick.width, 4);
   EXPECT_TRUE(pick.in_proj.is_present());
-  EXPECT_EQ(pick.layers.size(), 1U);
+  EXPECT_EQ(names_of(*pick.network.program), joined({kSelf, kFeed}));
+  EXPECT_EQ(ops::width_of(pick.network, pick.network.input), 4);
+  EXPECT_EQ(pick.network.output, pick.network.input);  // no final norm
+  EXPECT_TRUE(all_of<ops::SelfAttention>(*pick.network.program).at(0).causal);
   EXPECT_EQ(pick.head_weights.size(), 2U);
   EXPECT_EQ(pick.pick_logits, ops::kNoBuffer);
   for (const ops::Linear& linear : all_of<ops::Linear>(program)) {
@@ -174,8 +177,10 @@ TEST_F(Programs, WithoutNormsAndWithMaskGit) {
                     kCross,
                     kFeed,
                     {"Linear", "UpdatePrior", "SampleCodes", "PickCodes", "FinishStep"}}));
-  EXPECT_TRUE(all_of<ops::PickCodes>(program).at(0).maskgit);
-  EXPECT_EQ(all_of<ops::PickCodes>(program).at(0).mask_id, 15);
+  const ops::PickCodes pick = all_of<ops::PickCodes>(program).at(0);
+  EXPECT_TRUE(pick.maskgit);
+  EXPECT_FALSE(all_of<ops::SelfAttention>(*pick.network.program).at(0).causal);
+  EXPECT_EQ(pick.mask_id, 15);
   EXPECT_EQ(names_of(write_memory_projection(source())),
             (Names{"EmbedRows", "Linear", "StoreMemory", "Linear", "StoreMemory"}));
 }
