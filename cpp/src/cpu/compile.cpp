@@ -6,35 +6,35 @@
 #include "cpu/stages/attention_stages.h"
 #include "cpu/stages/draw_stages.h"
 #include "cpu/stages/pick_stages.h"
+#include "ops/check.h"
 #include "ops/nested.h"
 
 namespace ttsrt::cpu {
 namespace {
 
-// Buffers that an op reads or writes.
-template <typename Visit>
-struct BufferVisitor {
-  Visit visit;
-  void operator()(const ops::EmbedRows& op) const { visit(op.out); }
-  void operator()(const ops::Norm& op) const { each(op.x, op.out); }
-  void operator()(const ops::Linear& op) const { each(op.x, op.out, op.addend); }
-  void operator()(const ops::Gate& op) const { each(op.x, op.out); }
-  void operator()(const ops::Unfold& op) const { each(op.x, op.out); }
-  void operator()(const ops::SelfAttention& op) const { each(op.qkv, op.out); }
-  void operator()(const ops::StoreMemory& op) const { visit(op.kv); }
-  void operator()(const ops::CrossAttention& op) const { each(op.q, op.out, op.scores); }
-  void operator()(const ops::StoreContext& op) const { visit(op.x); }
-  void operator()(const ops::ClearScores& op) const { visit(op.scores); }
-  void operator()(const ops::UpdatePrior& op) const { visit(op.scores); }
-  void operator()(const ops::SampleCodes& op) const { each(op.logits, op.guided); }
-  void operator()(const ops::PickCodes& op) const { each(op.hidden, op.pick_logits); }
-  void operator()(const ops::FinishStep&) const {}
-
-  template <typename... Ids>
-  void each(Ids... ids) const {
-    (visit(ids), ...);
+// Divides the uses of an op among the stages from `first` on that it became: phase by phase, and
+// the phases that are left to the last stage.
+void add_uses(const ops::Uses& uses, const Stages& stages, std::size_t first,
+              std::vector<ops::StageUses>& all) {
+  for (std::size_t s = first; s < stages.size(); ++s) {
+    const auto phase = static_cast<std::int32_t>(s - first);
+    const bool is_last = s + 1 == stages.size();
+    ops::StageUses& stage = all.emplace_back();
+    stage.name = stages[s]->label();
+    for (const ops::Use& use : uses) {
+      if (use.phase == phase || (is_last && use.phase > phase)) stage.uses.push_back(use);
+    }
   }
-};
+}
+
+// The uses of a Linear whose packing normalises its input: every thread reads all rows of that.
+ops::Uses fused_uses(const ops::Norm& norm, const ops::Linear& linear) {
+  ops::Uses uses = ops::uses_of(linear);
+  for (ops::Use& use : uses) {
+    if (use.part == ops::Part::buffer && use.index == norm.out) use.index = norm.x;
+  }
+  return uses;
+}
 
 }  // namespace
 
@@ -42,20 +42,25 @@ Lowering::Lowering(Plan& plan, const ops::Program& program, const ProgramRows& r
     : plan_(plan), program_(program), rows_(rows), stages_(stages) {}
 
 void Lowering::run() {
+  std::vector<ops::StageUses> uses;
   const std::vector<std::int32_t>& begins = program_.part_begins;
   part_stages_.push_back(0);
   for (std::size_t i = 0; i < program_.ops.size(); ++i) {
     const std::size_t part = part_stages_.size() - 1;
     if (part < begins.size() && static_cast<std::size_t>(begins[part]) == i)
       part_stages_.push_back(static_cast<std::int64_t>(stages_.size()));
+    const std::size_t first = stages_.size();
     if (can_fuse(i)) {
-      add_linear_after(std::get<ops::Linear>(program_.ops[i + 1]),
-                       &std::get<ops::Norm>(program_.ops[i]));
-      ++i;
+      const auto& norm = std::get<ops::Norm>(program_.ops[i]);
+      const auto& linear = std::get<ops::Linear>(program_.ops[++i]);
+      add_linear_after(linear, &norm);
+      add_uses(fused_uses(norm, linear), stages_, first, uses);
     } else {
       std::visit([this](const auto& op) { lower(op); }, program_.ops[i]);
+      add_uses(ops::uses_of(program_.ops[i]), stages_, first, uses);
     }
   }
+  ops::check_stages(uses);
   part_stages_.resize(static_cast<std::size_t>(program_.num_parts()),
                       static_cast<std::int64_t>(stages_.size()));
 }
@@ -74,12 +79,13 @@ bool Lowering::can_fuse(std::size_t index) const {
     if (static_cast<std::size_t>(begin) == index + 1) return false;
   }
   for (std::size_t i = index + 2; i < program_.ops.size(); ++i) {
-    const auto* next = std::get_if<ops::Norm>(&program_.ops[i]);
-    if (next != nullptr && next->out == norm->out && next->x != norm->out) return true;
-    bool is_used = false;
-    const auto look = [&is_used, norm](ops::BufferId id) { is_used |= id == norm->out; };
-    std::visit(BufferVisitor<decltype(look)>{look}, program_.ops[i]);
-    if (is_used) return false;
+    bool is_overwritten = false;
+    for (const ops::Use& use : ops::uses_of(program_.ops[i])) {
+      if (use.part != ops::Part::buffer || use.index != norm->out) continue;
+      if (use.reads()) return false;
+      is_overwritten = true;
+    }
+    if (is_overwritten) return true;
   }
   return true;
 }
@@ -117,8 +123,6 @@ void Lowering::lower(const ops::Norm& op) {
 void Lowering::lower(const ops::Linear& op) { add_linear_after(op, nullptr); }
 
 void Lowering::add_linear_after(const ops::Linear& op, const ops::Norm* norm) {
-  TTSRT_CHECK(InternalError, op.x != op.out, op.weight.name,
-              ": a product can't overwrite its input");
   LinearPlan linear;
   linear.x = rows_of(norm != nullptr ? norm->x : op.x);
   linear.out = rows_of(op.out);
@@ -129,8 +133,6 @@ void Lowering::add_linear_after(const ops::Linear& op, const ops::Norm* norm) {
   linear.bias = vector_of(op.bias, op.weight.rows);
   linear.activation = activation_of(op.activate);
   linear.accumulate = op.accumulate;
-  TTSRT_CHECK(InternalError, op.addend != op.out || op.addend == ops::kNoBuffer, op.weight.name,
-              ": an addend can't be what is written");
   linear.addend = optional(op.addend, ops::RowSpace::rows);
   if (norm != nullptr) linear.norm = norm_args(*norm, linear.x.width);
   plan_.add_product(linear, stages_);
@@ -151,9 +153,7 @@ void Lowering::lower(const ops::SelfAttention& op) {
     return;
   }
   SegmentBlocks segments;
-  if (op.cache_layer >= 0) {
-    uses_cache_ = true;
-  } else {
+  if (op.cache_layer < 0) {
     segments.data = &plan_.segment_blocks;
     segments.layout = BlockLayout::of(DType::float32, op.heads, op.head_dim);
     plan_.segment_room = std::max(

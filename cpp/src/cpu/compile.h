@@ -35,8 +35,6 @@ class Lowering {
 
   // After run(): the first stage of each part of the Program.
   const std::vector<std::int64_t>& part_stages() const { return part_stages_; }
-  // After run(): whether an op reads the paged cache.
-  bool uses_cache() const { return uses_cache_; }
 
  private:
   void lower(const ops::EmbedRows& op);
@@ -66,7 +64,6 @@ class Lowering {
   Stages& stages_;
   std::size_t num_local_ = 0;  // SelfAttention ops of a nested Program so far
   std::vector<std::int64_t> part_stages_;
-  bool uses_cache_ = false;
 };
 
 }  // namespace ttsrt::cpu

@@ -54,18 +54,14 @@ Compiled::Compiled(const ops::Program& program, const ops::ProgramLimits& limits
       limits_(limits),
       slots_(slots),
       ranges_(static_cast<std::size_t>(num_threads)) {
+  ops::check_program(program, slots.spec());
   TTSRT_CHECK(InternalError, limits.max_rows > 0 && limits.max_draws >= 0, program.name, ": ",
               limits.max_rows, " rows, ", limits.max_draws, " draws");
   plan_.site = {&kernels, &slots, &launch_, ranges_.data()};
   plan_.limits = limits;
-  const auto max_rows = static_cast<std::size_t>(limits.max_rows);
-  const auto max_draws = static_cast<std::size_t>(limits.max_draws);
-  launch_.segment_of.resize(max_rows);
-  launch_.draw_of.resize(max_rows);
-  launch_.first_block.resize(max_rows + 1);
-  launch_.pick_draw.resize(max_draws);
-  launch_.pick_first.resize(max_draws);
-  launch_.pick_source.resize(2 * max_draws);
+  needs_ = ops::needs_of(program_, limits, slots.spec());
+  launch_.size(
+      {limits.max_rows, limits.max_draws, needs_.uses_cache ? ops::most_blocks(slots.spec()) : 0});
   slots.make_room(limits.max_draws);
   for (const ops::Activation& activation : program_.activations) {
     const std::int64_t rows =
@@ -80,7 +76,6 @@ Compiled::Compiled(const ops::Program& program, const ops::ProgramLimits& limits
   lowering.run();
   plan_.finish();
   part_stages_ = lowering.part_stages();
-  uses_cache_ = lowering.uses_cache();
   if (limits.profile) start_clocks(plan_.stages, num_threads);
 }
 
@@ -91,43 +86,7 @@ std::vector<StageTimes> Compiled::stage_times() const {
 }
 
 void Compiled::check(const step::RowBatch& rows) const {
-  const ops::StateSpec& spec = slots_.spec();
-  TTSRT_CHECK(InternalError,
-              rows.rows <= limits_.max_rows &&
-                  rows.draws.size() <= static_cast<std::size_t>(limits_.max_draws),
-              program_.name, ": expected at most ", limits_.max_rows, " rows and ",
-              limits_.max_draws, " draws, got ", rows.rows, " and ", rows.draws.size());
-  std::int32_t next = 0;
-  for (const step::Segment& segment : rows.segments) {
-    const bool is_gone = segment.slot == step::kNobody && rows.first_part > 0;
-    TTSRT_CHECK(InternalError, is_gone || (segment.slot >= 0 && segment.slot < spec.slots),
-                "segment: slot ", segment.slot, " of ", spec.slots);
-    TTSRT_CHECK(InternalError,
-                segment.first_row == next && segment.rows > 0 && segment.position >= 0,
-                "segment of ", segment.rows, " rows at position ", segment.position,
-                ": expected first row ", next, ", got ", segment.first_row);
-    next += segment.rows;
-    if (!uses_cache_) continue;
-    const std::int64_t last = std::int64_t{segment.position} + segment.rows;
-    TTSRT_CHECK(
-        InternalError,
-        segment.blocks != nullptr && last <= std::int64_t{segment.num_blocks} * ops::kBlockSize,
-        "segment: ", last, " positions in ", segment.num_blocks, " blocks");
-    for (std::int32_t b = 0; b < segment.num_blocks; ++b) {
-      TTSRT_CHECK(InternalError, segment.blocks[b] >= 0 && segment.blocks[b] < spec.num_blocks,
-                  "segment: block ", segment.blocks[b], " of ", spec.num_blocks);
-    }
-  }
-  TTSRT_CHECK(InternalError, next == rows.rows, "batch: expected ", rows.rows,
-              " rows in segments, got ", next);
-  for (const step::Draw& draw : rows.draws) {
-    TTSRT_CHECK(InternalError,
-                draw.slot >= 0 && draw.slot < spec.slots && draw.conditional_row >= 0 &&
-                    draw.conditional_row < rows.rows && draw.unconditional_row >= -1 &&
-                    draw.unconditional_row < rows.rows,
-                "draw: slot ", draw.slot, ", rows ", draw.conditional_row, " and ",
-                draw.unconditional_row, " of ", rows.rows);
-  }
+  ops::check_batch(rows, needs_, slots_.spec());
 }
 
 void Compiled::run(const step::RowBatch& rows, const Worker& worker, ThreadTeam& team) {
@@ -179,47 +138,19 @@ void Compiled::walk(const Stages& stages, const Range& range, const Worker& work
 }
 
 void Compiled::prepare(const step::RowBatch& rows) {
-  launch_.batch = &rows;
-  launch_.rows = rows.rows;
-  launch_.draws = static_cast<std::int32_t>(rows.draws.size());
-  launch_.has_single_rows = rows.segments.size() == static_cast<std::size_t>(rows.rows);
-  launch_.first_block[0] = 0;
-  for (std::size_t s = 0; s < rows.segments.size(); ++s) {
-    const step::Segment& segment = rows.segments[s];
-    if (continues(rows.segments, s)) launch_.has_single_rows = false;
-    launch_.first_block[s + 1] =
-        launch_.first_block[s] + static_cast<std::int32_t>(ops::blocks_for(segment.rows));
-    for (std::int32_t row = segment.first_row; row < segment.first_row + segment.rows; ++row) {
-      launch_.segment_of[static_cast<std::size_t>(row)] = static_cast<std::int32_t>(s);
-      launch_.draw_of[static_cast<std::size_t>(row)] = -1;
-    }
-  }
-  for (std::size_t d = 0; d < rows.draws.size(); ++d) {
-    launch_.draw_of[static_cast<std::size_t>(rows.draws[d].conditional_row)] =
-        static_cast<std::int32_t>(d);
-  }
+  launch_.fill(rows);
   if (launch_.draws > 0) slots_.start_outcome(launch_.draws);
-  prepare_picks(rows);
-}
-
-void Compiled::prepare_picks(const step::RowBatch& rows) {
-  launch_.picks = 0;
-  launch_.pick_rows = 0;
-  launch_.pick_passes = 0;
-  for (std::size_t d = 0; d < rows.draws.size(); ++d) {
-    const step::Draw& draw = rows.draws[d];
-    const auto& rules = slots_.rules[static_cast<std::size_t>(draw.slot)];
-    if (!rules.use_local_transformer) continue;
-    const auto pick = static_cast<std::size_t>(launch_.picks++);
-    launch_.pick_draw[pick] = static_cast<std::int32_t>(d);
-    launch_.pick_first[pick] = launch_.pick_rows;
-    launch_.pick_source[static_cast<std::size_t>(launch_.pick_rows++)] = draw.conditional_row;
-    if (draw.unconditional_row >= 0) {
-      launch_.pick_source[static_cast<std::size_t>(launch_.pick_rows++)] = draw.unconditional_row;
-    }
-    launch_.pick_passes = std::max(launch_.pick_passes, rules.maskgit.steps);
-  }
+  const auto rules_of = [this](std::int32_t slot) -> const rules::SlotRules& {
+    return slots_.rules[static_cast<std::size_t>(slot)];
+  };
+  launch_.fill_picks([&](std::int32_t slot) { return rules_of(slot).use_local_transformer; });
   launch_.pick_places = launch_.pick_rows * (slots_.spec().codebooks + 1);
+  launch_.pick_passes = 0;
+  for (std::int32_t pick = 0; pick < launch_.picks; ++pick) {
+    const auto draw = static_cast<std::size_t>(launch_.pick_draw[static_cast<std::size_t>(pick)]);
+    const std::int32_t steps = rules_of(rows.draws[draw].slot).maskgit.steps;
+    launch_.pick_passes = std::max(launch_.pick_passes, steps);
+  }
 }
 
 const float* Compiled::activation(ops::BufferId buffer) const {

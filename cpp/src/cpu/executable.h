@@ -10,6 +10,7 @@
 
 #include "core/thread_team.h"
 #include "cpu/compile.h"
+#include "ops/check.h"
 
 namespace ttsrt::cpu {
 
@@ -35,20 +36,19 @@ class Compiled {
 
  private:
   void prepare(const step::RowBatch& rows);
-  void prepare_picks(const step::RowBatch& rows);
   Range stages_of(const step::RowBatch& rows) const;
   void run_stage(Stage& stage, const Worker& worker, ThreadTeam& team) const;
   void walk(const Stages& stages, const Range& range, const Worker& worker, ThreadTeam& team) const;
 
   ops::Program program_;
   ops::ProgramLimits limits_;
+  ops::BatchNeeds needs_;
   Slots& slots_;
   Launch launch_;
   Plan plan_;
   std::vector<SharedRange> ranges_;  // of each thread
   ProgramRows rows_;
   std::size_t activation_bytes_ = 0;
-  bool uses_cache_ = false;
   std::vector<std::int64_t> part_stages_;  // [num_parts] first stage of each
   double seconds_ = 0.0;
 };

@@ -15,6 +15,7 @@
 #include "ops/program.h"
 #include "step/batch.h"
 #include "step/output.h"
+#include "step/packed_rows.h"
 #include "ttsrt/bench.h"
 #include "ttsrt/stats.h"
 #include "ttsrt/tensor.h"
@@ -54,11 +55,13 @@ struct StateSpec {
 
 using Ticket = std::uint64_t;  // of a flight
 
-constexpr std::int32_t kBlockSize = 16;  // positions of a cache block
+using step::blocks_for;
+using step::kBlockSize;
 
-// Blocks that so many positions take.
-constexpr std::int64_t blocks_for(std::int64_t positions) {
-  return (positions + kBlockSize - 1) / kBlockSize;
+// Returns the largest number of blocks that the table of one sequence holds.
+inline std::int32_t most_blocks(const StateSpec& spec) {
+  const auto asked = static_cast<std::int32_t>(blocks_for(spec.max_positions));
+  return asked == 0 || asked > spec.num_blocks ? spec.num_blocks : asked;
 }
 
 // Most rows and draws one launch of an Executable may carry.

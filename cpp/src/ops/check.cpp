@@ -1,5 +1,8 @@
 #include "ops/check.h"
 
+#include <algorithm>
+#include <variant>
+
 #include "core/check.h"
 #include "rules/seen.h"
 
@@ -49,6 +52,123 @@ void check_copy(const step::BlockCopy& copy, const StateSpec& spec) {
       InternalError,
       copy.from >= 0 && copy.from < spec.num_blocks && copy.to >= 0 && copy.to < spec.num_blocks,
       "block copy: ", copy.from, " to ", copy.to, " of ", spec.num_blocks);
+}
+
+namespace {
+
+void check_embedding(const step::Segment& segment, const BatchNeeds::Embedding& needs) {
+  using step::Input;
+  const bool needs_codes = segment.input == Input::codes || segment.input == Input::last_codes;
+  TTSRT_CHECK(InternalError, !needs_codes || needs.has_codes, "segment: codes without code tables");
+  const bool needs_ids = segment.input == Input::codes || segment.input == Input::ids;
+  TTSRT_CHECK(InternalError, !needs_ids || segment.ids != nullptr, "segment: no ids");
+  TTSRT_CHECK(InternalError, segment.input != Input::vectors || segment.vectors != nullptr,
+              "segment: no vectors");
+  TTSRT_CHECK(
+      InternalError,
+      segment.input != Input::ids ||
+          (segment.table >= 0 && static_cast<std::size_t>(segment.table) < needs.ids.size()),
+      "segment: id table ", segment.table, " of ", needs.ids.size());
+  if (segment.position_table < 0 || needs.positions.empty()) return;
+  const auto table = static_cast<std::size_t>(segment.position_table);
+  TTSRT_CHECK(InternalError, table < needs.positions.size(), "segment: position table ", table,
+              " of ", needs.positions.size());
+  const std::int64_t last = std::int64_t{segment.first_position} + segment.rows;
+  TTSRT_CHECK(InternalError, segment.first_position >= 0 && last <= needs.positions[table],
+              "segment: learned positions ", segment.first_position, " to ", last, " of ",
+              needs.positions[table]);
+}
+
+void check_blocks(const step::Segment& segment, const StateSpec& spec) {
+  const std::int64_t last = std::int64_t{segment.position} + segment.rows;
+  TTSRT_CHECK(InternalError,
+              segment.blocks != nullptr && last <= std::int64_t{segment.num_blocks} * kBlockSize,
+              "segment: ", last, " positions in ", segment.num_blocks, " blocks");
+  TTSRT_CHECK(InternalError, spec.max_positions == 0 || last <= spec.max_positions,
+              "segment: position ", last, " of ", spec.max_positions);
+  for (std::int32_t b = 0; b < segment.num_blocks; ++b) {
+    TTSRT_CHECK(InternalError, segment.blocks[b] >= 0 && segment.blocks[b] < spec.num_blocks,
+                "segment: block ", segment.blocks[b], " of ", spec.num_blocks);
+  }
+}
+
+void check_segment(const step::Segment& segment, const step::RowBatch& batch,
+                   const BatchNeeds& needs, const StateSpec& spec) {
+  const bool is_gone = segment.slot == step::kNobody && batch.first_part > 0;
+  TTSRT_CHECK(InternalError, is_gone || (segment.slot >= 0 && segment.slot < spec.slots),
+              "segment: slot ", segment.slot, " of ", spec.slots);
+  for (const BatchNeeds::Embedding& embedding : needs.embeddings) {
+    if (embedding.part >= batch.first_part && embedding.part < batch.last_part)
+      check_embedding(segment, embedding);
+  }
+  if (is_gone) return;
+  if (needs.uses_cache) check_blocks(segment, spec);
+  TTSRT_CHECK(
+      InternalError,
+      needs.memory_rows < 0 || std::int64_t{segment.position} + segment.rows <= needs.memory_rows,
+      "segment: ", segment.rows, " rows at position ", segment.position,
+      " of a cross-attention memory of ", needs.memory_rows);
+  const bool is_kept = needs.keeps_rows || segment.input == step::Input::kept_rows;
+  TTSRT_CHECK(InternalError,
+              !is_kept || (segment.kept_offset >= 0 &&
+                           segment.kept_offset + segment.rows <= spec.max_context_rows),
+              "segment: ", segment.rows, " kept rows from ", segment.kept_offset, ", of ",
+              spec.max_context_rows);
+}
+
+}  // namespace
+
+BatchNeeds needs_of(const Program& program, const ProgramLimits& limits, const StateSpec& spec) {
+  BatchNeeds needs;
+  needs.name = program.name;
+  needs.max_rows = limits.max_rows;
+  needs.max_draws = limits.max_draws;
+  for (std::size_t i = 0; i < program.ops.size(); ++i) {
+    for (const Use& use : uses_of(program.ops[i])) needs.uses_cache |= use.part == Part::cache;
+    needs.keeps_rows |= std::holds_alternative<StoreContext>(program.ops[i]);
+    if (const auto* store = std::get_if<StoreMemory>(&program.ops[i])) {
+      const bool is_text = store->memory == Memory::text;
+      const std::int32_t rows = is_text ? spec.max_text_len : spec.max_context_memory;
+      needs.memory_rows = needs.memory_rows < 0 ? rows : std::min(needs.memory_rows, rows);
+    }
+    const auto* embed = std::get_if<EmbedRows>(&program.ops[i]);
+    if (embed == nullptr) continue;
+    BatchNeeds::Embedding& embedding = needs.embeddings.emplace_back();
+    for (const std::int32_t begin : program.part_begins)
+      embedding.part += static_cast<std::size_t>(begin) <= i ? 1 : 0;
+    embedding.has_codes = embed->code_tables.is_present();
+    for (const Weight& table : embed->id_tables) embedding.ids.push_back(table.rows);
+    if (!embed->adds_positions) continue;
+    for (const Weight& table : embed->position_tables) embedding.positions.push_back(table.rows);
+  }
+  return needs;
+}
+
+void check_batch(const step::RowBatch& batch, const BatchNeeds& needs, const StateSpec& spec) {
+  TTSRT_CHECK(InternalError,
+              batch.rows <= needs.max_rows &&
+                  batch.draws.size() <= static_cast<std::size_t>(needs.max_draws),
+              needs.name, ": expected at most ", needs.max_rows, " rows and ", needs.max_draws,
+              " draws, got ", batch.rows, " and ", batch.draws.size());
+  std::int32_t next = 0;
+  for (const step::Segment& segment : batch.segments) {
+    TTSRT_CHECK(InternalError,
+                segment.first_row == next && segment.rows > 0 && segment.position >= 0,
+                "segment of ", segment.rows, " rows at position ", segment.position,
+                ": expected first row ", next, ", got ", segment.first_row);
+    next += segment.rows;
+    check_segment(segment, batch, needs, spec);
+  }
+  TTSRT_CHECK(InternalError, next == batch.rows, "batch: expected ", batch.rows,
+              " rows in segments, got ", next);
+  for (const step::Draw& draw : batch.draws) {
+    TTSRT_CHECK(InternalError,
+                draw.slot >= 0 && draw.slot < spec.slots && draw.conditional_row >= 0 &&
+                    draw.conditional_row < batch.rows && draw.unconditional_row >= -1 &&
+                    draw.unconditional_row < batch.rows,
+                "draw: slot ", draw.slot, ", rows ", draw.conditional_row, " and ",
+                draw.unconditional_row, " of ", batch.rows);
+  }
 }
 
 }  // namespace ttsrt::ops

@@ -1,14 +1,60 @@
-// Whether what a Backend is given fits its state. Every backend asks these functions and no others.
+// Whether what a backend is given is sound and fits its state: Programs and stages at compile(),
+// admissions, block copies and batches as they are queued. Every backend calls these functions.
 //
-// All throw InternalError: what comes here was written by a network or a loop, never by a user.
+// All throw InternalError: what is checked here was written by a network or a loop, never by a
+// user.
 #pragma once
 
+#include <cstdint>
+#include <string>
+#include <vector>
+
 #include "ops/backend.h"
+#include "ops/uses.h"
 #include "step/batch.h"
 
 namespace ttsrt::ops {
 
 void check_admission(const step::Admission& admission, const StateSpec& spec);
 void check_copy(const step::BlockCopy& copy, const StateSpec& spec);
+
+// A Program is sound if every buffer is written before it is read, widths, weights and row spaces
+// agree, parts begin in order, and no op writes what another of its threads may be reading.
+void check_program(const Program& program, const StateSpec& spec);
+
+// A backend's piece of work between two barriers, or more of them where `has_barrier` is false.
+struct StageUses {
+  std::string name;
+  Uses uses;
+  bool has_barrier = true;  // behind it
+};
+
+// Stages are sound if nothing is read and written between two barriers by different threads.
+void check_stages(const std::vector<StageUses>& stages);
+
+// What a Program asks of each batch, found once so that check_batch() costs a few comparisons per
+// segment and allocates nothing.
+struct BatchNeeds {
+  struct Embedding {
+    std::int32_t part = 0;
+    bool has_codes = false;
+    std::vector<std::int64_t> ids;        // rows of each id table
+    std::vector<std::int64_t> positions;  // rows of each position table
+  };
+  std::string name;
+  std::int32_t max_rows = 0;
+  std::int32_t max_draws = 0;
+  bool uses_cache = false;
+  bool keeps_rows = false;
+  std::int32_t memory_rows =
+      -1;  // most rows of a sequence that StoreMemory may keep; -1: it has none
+  std::vector<Embedding> embeddings;
+};
+
+BatchNeeds needs_of(const Program& program, const ProgramLimits& limits, const StateSpec& spec);
+
+// A batch fits if its segments are in order without gaps and all that it names exists: slots,
+// blocks, ids, vectors, tables, positions, kept rows and the rows of draws.
+void check_batch(const step::RowBatch& batch, const BatchNeeds& needs, const StateSpec& spec);
 
 }  // namespace ttsrt::ops

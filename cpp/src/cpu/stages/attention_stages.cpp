@@ -31,8 +31,8 @@ class SelfAttentionPart : public Stage {
     return row - segment.first_row + (is_cached() ? segment.position : 0);
   }
 
-  std::int64_t block_of(const step::Segment& segment, std::int32_t row, std::int32_t place) const {
-    if (is_cached()) return segment.blocks[place / kLanes];
+  std::int64_t block_of(std::int32_t row, std::int32_t place) const {
+    if (is_cached()) return site_.launch->table(row)[place / kLanes];
     const auto index =
         static_cast<std::size_t>(site_.launch->segment_of[static_cast<std::size_t>(row)]);
     return site_.launch->first_block[index] + place / kLanes;
@@ -42,7 +42,7 @@ class SelfAttentionPart : public Stage {
     const std::int32_t place = place_of(segment, row);
     const std::int64_t width = std::int64_t{op_.heads} * op_.head_dim;
     std::byte* keys =
-        base() + block_of(segment, row, place) * layout_.block_bytes + head * layout_.head_bytes;
+        base() + block_of(row, place) * layout_.block_bytes + head * layout_.head_bytes;
     const float* key = qkv_.row(row) + width + std::int64_t{head} * op_.head_dim;
     kernels_->store(key, key + width, keys, keys + layout_.value_offset(), place % kLanes,
                     op_.head_dim);
@@ -68,9 +68,9 @@ class SelfAttentionPart : public Stage {
     args.query = qkv_.row(row) + std::int64_t{head} * op_.head_dim;
     args.out = out_.row(row) + std::int64_t{head} * op_.head_dim;
     const std::byte* first = base() + head * layout_.head_bytes;
-    if (!is_cached()) first += block_of(segment, row, 0) * layout_.block_bytes;
+    if (!is_cached()) first += block_of(row, 0) * layout_.block_bytes;
     args.cache = reinterpret_cast<const unsigned char*>(first);
-    if (is_cached()) args.blocks = segment.blocks;
+    if (is_cached()) args.blocks = site_.launch->table(row);
     return args;
   }
 

@@ -13,36 +13,14 @@
 #include "cpu/stages/shared_range.h"
 #include "cpu/stages/stage_clock.h"
 #include "ops/backend.h"
-#include "step/batch.h"
+#include "step/packed_rows.h"
 
 namespace ttsrt::cpu {
 
-// One launch, prepared for the stages by Executable::prepare. The vectors are allocated once, for
-// the limits of the Program.
-struct Launch {
-  const step::RowBatch* batch = nullptr;
-  std::int32_t rows = 0;
-  std::int32_t draws = 0;
-  // Whether every segment is one row and continues no other segment, so that no row needs the key
-  // of another row of this launch.
-  bool has_single_rows = false;
-  std::vector<std::int32_t> segment_of;  // [rows]
-  std::vector<std::int32_t> draw_of;     // [rows] draw whose conditional row this is, or -1
-  std::vector<std::int32_t>
-      first_block;  // [segments + 1] first of the blocks that hold only this segment's rows
-  // Picks are the draws that use the local transformer, with a row for each branch.
-  std::int32_t picks = 0;               // number of these draws
-  std::int32_t pick_rows = 0;           // number of their rows
-  std::vector<std::int32_t> pick_draw;  // [picks]
-  std::vector<std::int32_t>
-      pick_first;  // [picks] place of the conditional row; the unconditional one follows
-  std::vector<std::int32_t> pick_source;  // [pick_rows] decoder row
-  std::int32_t pick_places = 0;           // MaskGit: rows of all places of all pick rows
-  std::int32_t pick_passes = 0;           // MaskGit: most passes of any draw
-
-  const step::Segment& segment(std::int32_t row) const {
-    return batch->segments[static_cast<std::size_t>(segment_of[static_cast<std::size_t>(row)])];
-  }
+// One launch, prepared for the stages by Compiled::prepare.
+struct Launch : step::PackedRows {
+  std::int32_t pick_places = 0;  // MaskGit: rows of all places of all pick rows
+  std::int32_t pick_passes = 0;  // MaskGit: the largest number of passes of any draw
 };
 
 // The data that a thread passes to a stage.
@@ -52,15 +30,6 @@ struct Worker {
   std::byte* scratch = nullptr;  // as many bytes as the largest scratch_bytes()
   std::int32_t pass = 0;         // pass of the enclosing loop of stages
 };
-
-// Whether a segment continues where the previous one in the launch ends.
-inline bool continues(const std::vector<step::Segment>& segments, std::size_t index) {
-  if (index == 0) return false;
-  const step::Segment& before = segments[index - 1];
-  const step::Segment& segment = segments[index];
-  return before.slot == segment.slot && before.branch == segment.branch &&
-         before.position + before.rows == segment.position;
-}
 
 struct Range {
   std::int64_t begin = 0;

@@ -25,8 +25,12 @@ class ReferenceBackend;
 
 class ReferenceExecutable : public Executable {
  public:
-  ReferenceExecutable(Program program, const ProgramLimits& limits, ReferenceBackend& backend)
-      : program_(std::move(program)), limits_(limits), backend_(backend) {
+  ReferenceExecutable(Program program, const ProgramLimits& limits, const StateSpec& spec,
+                      ReferenceBackend& backend)
+      : program_(std::move(program)),
+        limits_(limits),
+        needs_(needs_of(program_, limits, spec)),
+        backend_(backend) {
     for (const Activation& activation : program_.activations) {
       const std::int64_t rows =
           activation.space == RowSpace::rows ? limits.max_rows : limits.max_draws;
@@ -75,6 +79,7 @@ class ReferenceExecutable : public Executable {
 
   Program program_;
   ProgramLimits limits_;
+  BatchNeeds needs_;
   ReferenceBackend& backend_;
   std::vector<std::vector<float>> activations_;
 };
@@ -112,8 +117,8 @@ class ReferenceBackend : public Backend {
   std::unique_ptr<Executable> compile(const Program& program,
                                       const ProgramLimits& limits) override {
     num_programs_ = std::max(num_programs_, static_cast<std::size_t>(limits.index) + 1);
-    state();
-    return std::make_unique<ReferenceExecutable>(program, limits, *this);
+    check_program(program, state().spec());
+    return std::make_unique<ReferenceExecutable>(program, limits, state().spec(), *this);
   }
 
   void admit(const step::Admission& admission) override {
@@ -128,8 +133,9 @@ class ReferenceBackend : public Backend {
     }
   }
 
-  void push(ReferenceExecutable& executable, const step::RowBatch& rows) {
-    reference::check_batch(rows, state().spec());
+  void push(ReferenceExecutable& executable, const BatchNeeds& needs,
+            const step::RowBatch& rows) {
+    check_batch(rows, needs, state().spec());
     TTSRT_CHECK(InternalError, rows.draws.empty() || !has_draws_,
                 "reference: a second launch with draws in one flight");
     has_draws_ |= !rows.draws.empty();
@@ -214,12 +220,7 @@ class ReferenceBackend : public Backend {
 };
 
 void ReferenceExecutable::launch(const step::RowBatch& rows) {
-  TTSRT_CHECK(InternalError, rows.rows <= limits_.max_rows, program_.name, ": expected at most ",
-              limits_.max_rows, " rows, got ", rows.rows);
-  TTSRT_CHECK(InternalError, static_cast<std::int32_t>(rows.draws.size()) <= limits_.max_draws,
-              program_.name, ": expected at most ", limits_.max_draws, " draws, got ",
-              rows.draws.size());
-  backend_.push(*this, rows);
+  backend_.push(*this, needs_, rows);
 }
 
 }  // namespace

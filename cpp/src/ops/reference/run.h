@@ -39,9 +39,6 @@ rules::DrawOutcome draw(const rules::SamplerRules& sampler, std::vector<float>& 
 rules::DrawOutcome draw_guess(const rules::SamplerRules& sampler, std::vector<float>& logits,
                               const std::uint32_t* seen, float number);
 
-// Throws InternalError unless segments lie in order without gaps and all they name exists.
-void check_batch(const step::RowBatch& batch, const StateSpec& spec);
-
 // Runs ops [begin, end) of the Program.
 void run_ops(Run& at, std::size_t begin, std::size_t end);
 

@@ -1,0 +1,235 @@
+// Whether Programs and lists of stages are sound.
+#include <variant>
+
+#include "core/check.h"
+#include "ops/check.h"
+
+namespace ttsrt::ops {
+namespace {
+
+// The shapes of one Program against its ops, its weights and the state.
+class Shapes {
+ public:
+  Shapes(const Program& program, const StateSpec& spec) : program_(program), spec_(spec) {}
+
+  void check(const EmbedRows& op) const {
+    const std::int64_t dim = width(op.out);
+    check_table(op.code_tables, dim);
+    for (const Weight& table : op.id_tables) check_table(table, dim);
+    for (const Weight& table : op.position_tables) check_table(table, dim);
+    expect(!op.code_tables.is_present() ||
+               op.code_tables.rows >= std::int64_t{op.codebooks} * op.vocab,
+           op.code_tables.name, ": expected ", op.codebooks, " tables of ", op.vocab, " rows");
+  }
+
+  void check(const Norm& op) const {
+    expect_width(op.out, width(op.x));
+    expect_vector(op.weight, width(op.x));
+    if (op.bias.is_present()) expect_vector(op.bias, width(op.x));
+  }
+
+  void check(const Linear& op) const {
+    expect(op.weight.cols == width(op.x) && op.weight.rows == width(op.out), op.weight.name,
+           ": expected [", width(op.out), ", ", width(op.x), "], got [", op.weight.rows, ", ",
+           op.weight.cols, "]");
+    if (op.bias.is_present()) expect_vector(op.bias, op.weight.rows);
+    if (op.addend != kNoBuffer) expect_width(op.addend, op.weight.rows);
+  }
+
+  void check(const Gate& op) const { expect_width(op.x, 2 * width(op.out)); }
+
+  void check(const Unfold& op) const {
+    expect_width(op.out, op.kernel * width(op.x));
+    if (op.history < 0) return;
+    expect(static_cast<std::size_t>(op.history) < spec_.convs.size(), "conv history ", op.history,
+           " of ", spec_.convs.size());
+    const StateSpec::Conv& conv = spec_.convs[static_cast<std::size_t>(op.history)];
+    expect(op.causal && conv.kernel == op.kernel && conv.width == width(op.x), "conv history ",
+           op.history, ": expected a causal kernel ", conv.kernel, " of width ", conv.width);
+  }
+
+  void check(const SelfAttention& op) const {
+    const std::int64_t dim = std::int64_t{op.heads} * op.head_dim;
+    expect_width(op.qkv, 3 * dim);
+    expect_width(op.out, dim);
+    expect(op.cache_layer < 0 ||
+               (op.cache_layer < spec_.cache_layers && op.heads == spec_.cache_heads &&
+                op.head_dim == spec_.cache_head_dim && op.causal),
+           "self-attention: expected a causal layer of the cache, got layer ", op.cache_layer,
+           " of ", spec_.cache_layers);
+  }
+
+  void check(const StoreMemory& op) const {
+    expect_layer(op.layer);
+    expect_width(op.kv, std::int64_t{2} * spec_.memory_heads * spec_.memory_head_dim);
+  }
+
+  void check(const CrossAttention& op) const {
+    expect_layer(op.layer);
+    expect(op.heads == spec_.memory_heads && op.head_dim == spec_.memory_head_dim,
+           "cross-attention: expected ", spec_.memory_heads, " heads of ", spec_.memory_head_dim,
+           ", got ", op.heads, " of ", op.head_dim);
+    expect_width(op.q, std::int64_t{op.heads} * op.head_dim);
+    expect_width(op.out, width(op.q));
+    if (op.scores != kNoBuffer) expect_width(op.scores, spec_.max_text_len, RowSpace::draws);
+  }
+
+  void check(const StoreContext& op) const { expect_width(op.x, spec_.dim); }
+  void check(const ClearScores& op) const {
+    expect_width(op.scores, spec_.max_text_len, RowSpace::draws);
+  }
+  void check(const UpdatePrior& op) const {
+    expect_width(op.scores, spec_.max_text_len, RowSpace::draws);
+  }
+
+  void check(const SampleCodes& op) const {
+    expect_codes(op.codebooks, op.vocab);
+    const std::int64_t slices = std::int64_t{op.codebooks} * op.vocab;
+    expect_width(op.logits, slices);
+    if (op.guided != kNoBuffer) expect_width(op.guided, slices, RowSpace::draws);
+  }
+
+  void check(const PickCodes& op) const {
+    expect_codes(op.codebooks, op.vocab);
+    expect_width(op.hidden, op.dim);
+    if (op.pick_logits != kNoBuffer)
+      expect_width(op.pick_logits, std::int64_t{op.codebooks} * op.vocab);
+  }
+
+  void check(const FinishStep& op) const {
+    expect_codes(op.codebooks, 0);
+    expect(op.frame_stacking > 0 && op.codebooks % op.frame_stacking == 0,
+           "finish step: ", op.codebooks, " codes in ", op.frame_stacking, " frames");
+  }
+
+ private:
+  template <typename... Parts>
+  void expect(bool holds, const Parts&... parts) const {
+    TTSRT_CHECK(InternalError, holds, program_.name, ": ", parts...);
+  }
+
+  std::int64_t width(BufferId buffer, RowSpace space = RowSpace::rows) const {
+    expect(buffer >= 0 && static_cast<std::size_t>(buffer) < program_.activations.size(), "buffer ",
+           buffer, " of ", program_.activations.size());
+    const Activation& activation = program_.activations[static_cast<std::size_t>(buffer)];
+    expect(activation.space == space, activation.name, ": expected one row per ",
+           space == RowSpace::rows ? "row" : "draw");
+    return activation.width;
+  }
+
+  void expect_width(BufferId buffer, std::int64_t expected, RowSpace space = RowSpace::rows) const {
+    const std::int64_t got = width(buffer, space);
+    expect(got == expected, program_.activations[static_cast<std::size_t>(buffer)].name,
+           ": expected width ", expected, ", got ", got);
+  }
+
+  void expect_vector(const Weight& weight, std::int64_t size) const {
+    expect(
+        weight.is_present() && weight.dtype == DType::float32 && weight.rows * weight.cols == size,
+        weight.name, ": expected float32 [", size, "]");
+  }
+
+  void expect_layer(std::int32_t layer) const {
+    expect(layer >= 0 && layer < spec_.memory_layers, "cross-attention: layer ", layer, " of ",
+           spec_.memory_layers);
+  }
+
+  void expect_codes(std::int32_t codebooks, std::int32_t vocab) const {
+    expect(codebooks == spec_.codebooks, "codes: expected ", spec_.codebooks,
+           " tables as the slots have, got ", codebooks);
+    expect(spec_.seen_vocab == 0 || vocab <= spec_.seen_vocab, "codes: ids below ", vocab,
+           ", and seen ids below ", spec_.seen_vocab);
+  }
+
+  void check_table(const Weight& table, std::int64_t dim) const {
+    expect(!table.is_present() || (table.layout == Layout::dense && table.cols == dim), table.name,
+           ": expected a dense table of width ", dim, ", got ", table.cols);
+  }
+
+  const Program& program_;
+  const StateSpec& spec_;
+};
+
+void check_parts(const Program& program) {
+  std::int32_t last = 0;
+  for (const std::int32_t begin : program.part_begins) {
+    TTSRT_CHECK(InternalError, begin > last && static_cast<std::size_t>(begin) < program.ops.size(),
+                program.name, ": a part begins at op ", begin, ", behind one at ", last,
+                " and with ", program.ops.size(), " ops");
+    last = begin;
+  }
+}
+
+std::string name_of(const Program& program, const Use& use) {
+  if (use.part != Part::buffer)
+    return message("state ", static_cast<int>(use.part), " of the slots");
+  return program.activations[static_cast<std::size_t>(use.index)].name;
+}
+
+// Every buffer an op reads was written by an op before it, and taps are written somewhere.
+void check_order(const Program& program) {
+  std::vector<bool> is_written(program.activations.size(), false);
+  for (std::size_t i = 0; i < program.ops.size(); ++i) {
+    const Uses uses = uses_of(program.ops[i]);
+    for (const Use& use : uses) {
+      if (use.part != Part::buffer || !use.reads()) continue;
+      TTSRT_CHECK(InternalError, is_written[static_cast<std::size_t>(use.index)], program.name,
+                  ": op ", i, " reads ", name_of(program, use), ", which nothing has written");
+    }
+    for (const Use& use : uses) {
+      if (use.part == Part::buffer && use.writes())
+        is_written[static_cast<std::size_t>(use.index)] = true;
+    }
+  }
+  for (const Tap& tap : program.taps) {
+    TTSRT_CHECK(InternalError,
+                tap.buffer >= 0 && static_cast<std::size_t>(tap.buffer) < is_written.size() &&
+                    is_written[static_cast<std::size_t>(tap.buffer)],
+                program.name, ": tap ", tap.name, " of a buffer that nothing writes");
+  }
+}
+
+void check_in_place(const Program& program) {
+  for (std::size_t i = 0; i < program.ops.size(); ++i) {
+    const Uses uses = uses_of(program.ops[i]);
+    for (const Use& a : uses) {
+      for (const Use& b : uses) {
+        const bool is_safe = &a == &b || a.phase != b.phase || may_meet(a, b);
+        TTSRT_CHECK(InternalError, is_safe, program.name, ": op ", i,
+                    " can't write over its input ", name_of(program, a));
+      }
+    }
+  }
+}
+
+}  // namespace
+
+void check_program(const Program& program, const StateSpec& spec) {
+  check_parts(program);
+  const Shapes shapes(program, spec);
+  for (const Op& op : program.ops)
+    std::visit([&shapes](const auto& record) { shapes.check(record); }, op);
+  check_order(program);
+  check_in_place(program);
+}
+
+void check_stages(const std::vector<StageUses>& stages) {
+  std::size_t first = 0;  // behind the last barrier
+  for (std::size_t s = 0; s < stages.size(); ++s) {
+    for (std::size_t before = first; before <= s; ++before) {
+      for (const Use& a : stages[before].uses) {
+        for (const Use& b : stages[s].uses) {
+          const bool is_safe = &a == &b ? !a.writes() || a.share != Share::whole : may_meet(a, b);
+          TTSRT_CHECK(InternalError, is_safe, "stages: ", stages[s].name, " and ",
+                      stages[before].name, " touch the same pieces of ",
+                      a.part == Part::buffer ? "buffer " : "state ",
+                      a.part == Part::buffer ? a.index : static_cast<std::int32_t>(a.part),
+                      " without a barrier between them");
+        }
+      }
+    }
+    if (stages[s].has_barrier) first = s + 1;
+  }
+}
+
+}  // namespace ttsrt::ops

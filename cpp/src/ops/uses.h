@@ -1,0 +1,205 @@
+// What every op reads and writes, and how its work may be divided among threads.
+//
+// Fusion, the checks of Programs (ops/check.h) and the checks of a backend's stages rely on this
+// file and on nothing else. Each function below takes its record apart by name, so that a new field
+// does not compile until somebody has decided here whether it is a use. A new op does not compile
+// without a function.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "ops/program.h"
+
+namespace ttsrt::ops {
+
+// What a use refers to: an activation, or a part of the slots' state.
+enum class Part : std::int32_t {
+  buffer,          // index: BufferId
+  cache,           // paged self-attention cache; index: layer
+  segment_blocks,  // keys and values of segments that keep nothing in the cache
+  memory,          // cross-attention keys and values; index: layer
+  kept_rows,
+  history,  // index: conv
+  prior,    // focus, counts and marks, and the step
+  codes,    // last codes and seen sets
+  outcome,  // of the draws of the flight
+};
+
+enum class Access : std::int32_t {
+  read,
+  write,   // every row, without reading it
+  update,  // reads and writes
+};
+
+// Which thread touches which piece. Two uses of the same division touch the same pieces in the same
+// thread.
+enum class Share : std::int32_t {
+  row,     // rows of the thread's own; of scores: those of the draws of its rows
+  column,  // columns of its own: panels of outputs, slices of a draw
+  draw,    // draws of its own
+  whole,   // any thread may touch any piece
+};
+
+struct Use {
+  Part part = Part::buffer;
+  std::int32_t index = 0;
+  Access access = Access::read;
+  Share share = Share::row;
+  // Pieces that other threads wrote in an earlier phase of the op are read in a later one, so a
+  // barrier stands between phases.
+  std::int32_t phase = 0;
+
+  bool reads() const { return access != Access::write; }
+  bool writes() const { return access != Access::read; }
+};
+
+using Uses = std::vector<Use>;
+
+inline void add_buffer(Uses& uses, BufferId buffer, Access access, Share share,
+                       std::int32_t phase = 0) {
+  if (buffer != kNoBuffer) uses.push_back({Part::buffer, buffer, access, share, phase});
+}
+
+inline Uses uses_of(const EmbedRows& op) {
+  const auto& [out, code_tables, codebooks, vocab, id_tables, position_tables, adds_positions] = op;
+  Uses uses = {{Part::codes, 0, Access::read, Share::row},
+               {Part::kept_rows, 0, Access::read, Share::row}};
+  add_buffer(uses, out, Access::write, Share::row);
+  return uses;
+}
+
+inline Uses uses_of(const Norm& op) {
+  const auto& [x, out, weight, epsilon, kind, bias] = op;
+  Uses uses;
+  add_buffer(uses, x, Access::read, Share::row);
+  add_buffer(uses, out, Access::write, Share::row);
+  return uses;
+}
+
+inline Uses uses_of(const Linear& op) {
+  const auto& [x, out, weight, bias, activate, accumulate, addend] = op;
+  Uses uses;
+  add_buffer(uses, x, Access::read, Share::whole);
+  add_buffer(uses, out, accumulate ? Access::update : Access::write, Share::column);
+  add_buffer(uses, addend, Access::read, Share::whole);  // never what is written
+  return uses;
+}
+
+inline Uses uses_of(const Gate& op) {
+  const auto& [x, out, activate] = op;
+  Uses uses;
+  add_buffer(uses, x, Access::read, Share::row);
+  add_buffer(uses, out, Access::write, Share::row);
+  return uses;
+}
+
+inline Uses uses_of(const Unfold& op) {
+  const auto& [x, out, kernel, causal, history] = op;
+  Uses uses;
+  add_buffer(uses, x, Access::read, Share::whole);
+  add_buffer(uses, out, Access::write, Share::row);
+  if (history < 0) return uses;
+  uses.push_back({Part::history, history, Access::read, Share::whole});
+  if (kernel == 1) return uses;
+  add_buffer(uses, x, Access::read, Share::whole, 1);
+  uses.push_back({Part::history, history, Access::update, Share::row, 1});
+  return uses;
+}
+
+inline Uses uses_of(const SelfAttention& op) {
+  const auto& [qkv, out, heads, head_dim, cache_layer, causal] = op;
+  const Part keys = cache_layer >= 0 ? Part::cache : Part::segment_blocks;
+  const std::int32_t layer = cache_layer >= 0 ? cache_layer : 0;
+  Uses uses = {{keys, layer, Access::write, Share::row}};
+  add_buffer(uses, qkv, Access::read, Share::row);
+  uses.push_back({keys, layer, Access::read, Share::whole, 1});
+  add_buffer(uses, qkv, Access::read, Share::row, 1);
+  add_buffer(uses, out, Access::write, Share::row, 1);
+  return uses;
+}
+
+inline Uses uses_of(const StoreMemory& op) {
+  const auto& [kv, layer, memory] = op;
+  Uses uses = {{Part::memory, layer, Access::write, Share::row}};
+  add_buffer(uses, kv, Access::read, Share::row);
+  return uses;
+}
+
+inline Uses uses_of(const CrossAttention& op) {
+  const auto& [q, out, scores, heads, head_dim, layer, memory] = op;
+  Uses uses = {{Part::memory, layer, Access::read, Share::whole},
+               {Part::prior, 0, Access::read, Share::whole}};
+  add_buffer(uses, q, Access::read, Share::row);
+  add_buffer(uses, out, Access::write, Share::row);
+  add_buffer(uses, scores, Access::update, Share::row);
+  return uses;
+}
+
+inline Uses uses_of(const StoreContext& op) {
+  const auto& [x] = op;
+  Uses uses = {{Part::kept_rows, 0, Access::write, Share::row}};
+  add_buffer(uses, x, Access::read, Share::row);
+  return uses;
+}
+
+inline Uses uses_of(const ClearScores& op) {
+  const auto& [scores] = op;
+  Uses uses;
+  add_buffer(uses, scores, Access::write, Share::draw);
+  return uses;
+}
+
+inline Uses uses_of(const UpdatePrior& op) {
+  const auto& [scores] = op;
+  Uses uses = {{Part::prior, 0, Access::update, Share::draw},
+               {Part::outcome, 0, Access::update, Share::draw}};
+  add_buffer(uses, scores, Access::read, Share::draw);
+  return uses;
+}
+
+inline Uses uses_of(const SampleCodes& op) {
+  const auto& [logits, guided, codebooks, vocab] = op;
+  Uses uses = {{Part::prior, 0, Access::read, Share::whole},
+               {Part::codes, 0, Access::read, Share::whole},
+               {Part::outcome, 0, Access::update, Share::column}};
+  add_buffer(uses, logits, Access::read, Share::whole);
+  add_buffer(uses, guided, Access::write, Share::column);
+  return uses;
+}
+
+inline Uses uses_of(const PickCodes& op) {
+  const auto& [hidden, pick_logits, maskgit, codebooks, vocab, dim, width, ffn_dim, heads, mask_id,
+               in_proj, in_proj_bias, positions, audio_tables, layers, head_weights, head_biases] =
+      op;
+  Uses uses = {{Part::prior, 0, Access::read, Share::whole},
+               {Part::codes, 0, Access::read, Share::whole},
+               {Part::outcome, 0, Access::update, Share::draw}};
+  add_buffer(uses, hidden, Access::read, Share::whole);
+  add_buffer(uses, pick_logits, Access::write, Share::row);
+  return uses;
+}
+
+inline Uses uses_of(const FinishStep& op) {
+  const auto& [codebooks, frame_stacking] = op;
+  static_cast<void>(codebooks);
+  static_cast<void>(frame_stacking);
+  return {{Part::prior, 0, Access::update, Share::draw},
+          {Part::codes, 0, Access::update, Share::draw},
+          {Part::outcome, 0, Access::update, Share::draw}};
+}
+
+inline Uses uses_of(const Op& op) {
+  return std::visit([](const auto& record) { return uses_of(record); }, op);
+}
+
+// Whether two uses of one piece may meet between two barriers: neither writes, or each thread keeps
+// to the same pieces in both.
+inline bool may_meet(const Use& a, const Use& b) {
+  if (a.part != b.part || a.index != b.index || (!a.writes() && !b.writes())) return true;
+  return a.share == b.share && a.share != Share::whole;
+}
+
+}  // namespace ttsrt::ops
