@@ -30,26 +30,36 @@ DType cache_dtype_of(const std::string& name, DType engine) {
       "kv_cache_dtype: expected float32, bfloat16, float16, int8 or nothing, got \"", name, "\""));
 }
 
+// The reference with two launches in flight, for tests of what a pipelined device does.
+constexpr const char* kPipelined = "reference:2";
+
+bool is_reference(const std::string& device) {
+  return device == "reference" || device == kPipelined;
+}
+
+void check_device(const std::string& device, std::int32_t num_threads) {
+  TTSRT_CHECK(ConfigError, num_threads >= 0 && num_threads <= 1024,
+              "num_threads: expected 0 to 1024, got ", num_threads);
+  TTSRT_CHECK(ConfigError, device == "cpu" || device == "auto" || is_reference(device),
+              "device: expected \"auto\", \"cpu\" or \"reference\", got \"", device, "\"");
+}
+
 }  // namespace
 
 std::unique_ptr<ops::Backend> open_backend(const std::string& device, std::int32_t num_threads,
                                            bool pin_threads) {
-  TTSRT_CHECK(ConfigError, num_threads >= 0 && num_threads <= 1024,
-              "num_threads: expected 0 to 1024, got ", num_threads);
-  if (device == "cpu" || device == "auto") {
-    CpuOptions cpu_options;
-    cpu_options.num_threads = num_threads;
-    cpu_options.pin_threads = pin_threads;
-    return make_cpu_backend(cpu_options);
-  }
-  // "reference:2" keeps two launches in flight: what tests run a pipelined device as.
-  const bool is_pipelined = device == "reference:2";
-  const bool is_reference = device == "reference" || is_pipelined;
-  TTSRT_CHECK(ConfigError, !pin_threads || !is_reference,
+  check_device(device, num_threads);
+  if (!is_reference(device)) return make_cpu_backend({num_threads, "", pin_threads});
+  TTSRT_CHECK(ConfigError, !pin_threads,
               "pin_threads: expected off on device \"reference\", which has no threads of its own");
-  if (is_reference) return ops::make_reference_backend({.pipeline_depth = is_pipelined ? 2 : 1});
-  throw ConfigError(
-      message("device: expected \"auto\", \"cpu\" or \"reference\", got \"", device, "\""));
+  return ops::make_reference_backend({.pipeline_depth = device == kPipelined ? 2 : 1});
+}
+
+std::unique_ptr<ops::Machine> open_machine(const std::string& device, std::int32_t num_threads) {
+  check_device(device, num_threads);
+  TTSRT_CHECK(ConfigError, !is_reference(device),
+              "peaks: device \"reference\" has none, its loops are plain");
+  return make_cpu_machine({num_threads, ""});
 }
 
 OpenedModel open_model(const Engine& engine, const ExecutorOptions& options) {

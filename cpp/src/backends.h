@@ -8,6 +8,7 @@
 #include "model/itineraries.h"
 #include "model/network.h"
 #include "ops/backend.h"
+#include "ops/machine.h"
 #include "ttsrt/engine.h"
 #include "ttsrt/options.h"
 
@@ -17,6 +18,10 @@ namespace ttsrt {
 // open_network does.
 std::unique_ptr<ops::Backend> open_backend(const std::string& device, std::int32_t num_threads,
                                            bool pin_threads = false);
+
+// The device itself, for measuring its peaks. Throws as open_backend does, and ConfigError for a
+// device whose speed says nothing.
+std::unique_ptr<ops::Machine> open_machine(const std::string& device, std::int32_t num_threads);
 
 // An engine's model on a device, and how requests to it become itineraries.
 struct OpenedModel {

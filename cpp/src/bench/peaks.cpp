@@ -18,7 +18,7 @@ void check_seconds(double seconds) {
 
 MachinePeaks measure_peaks(const std::string& device, std::int32_t num_threads, double seconds) {
   check_seconds(seconds);
-  return open_backend(device, num_threads)->measure_peaks(seconds);
+  return open_machine(device, num_threads)->measure_peaks(seconds);
 }
 
 double measure_read(const std::string& device, std::int32_t num_threads, std::int64_t bytes,
@@ -26,7 +26,7 @@ double measure_read(const std::string& device, std::int32_t num_threads, std::in
   check_seconds(seconds);
   TTSRT_CHECK(ConfigError, bytes == 0 || (bytes >= kLeastBytes && bytes <= kMostBytes),
               "bytes: expected 0 or ", kLeastBytes, " to ", kMostBytes, ", got ", bytes);
-  return open_backend(device, num_threads)->measure_read(bytes, seconds);
+  return open_machine(device, num_threads)->measure_read(bytes, seconds);
 }
 
 }  // namespace ttsrt

@@ -6,7 +6,6 @@
 #include "core/thread_team.h"
 #include "cpu/executable.h"
 #include "cpu/isa.h"
-#include "cpu/peaks.h"
 #include "ops/check.h"
 #include "ops/taps.h"
 #include "ops/tickets.h"
@@ -111,14 +110,6 @@ class CpuBackend : public ops::Backend {
     }
     read_launches(output);
     if (slots_ != nullptr) read_draws(output);
-  }
-
-  MachinePeaks measure_peaks(double seconds) override {
-    return cpu::measure_peaks(kernels_, team_, seconds);
-  }
-
-  double measure_read(std::int64_t bytes, double seconds) override {
-    return cpu::measure_read(kernels_, team_, bytes, seconds);
   }
 
  private:

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "ops/backend.h"
+#include "ops/machine.h"
 
 namespace ttsrt {
 
@@ -22,5 +23,8 @@ struct CpuOptions {
 
 // Throws ConfigError for an instruction set that is unknown or that the machine lacks.
 std::unique_ptr<ops::Backend> make_cpu_backend(const CpuOptions& options = {});
+
+// The same machine for measuring its peaks, with a team of its own.
+std::unique_ptr<ops::Machine> make_cpu_machine(const CpuOptions& options = {});
 
 }  // namespace ttsrt

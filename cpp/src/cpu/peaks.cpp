@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "cpu/aligned_buffer.h"
+#include "cpu/cpu_backend.h"
+#include "cpu/isa.h"
 
 namespace ttsrt::cpu {
 namespace {
@@ -131,4 +133,32 @@ double measure_read(const Kernels& kernels, ThreadTeam& team, std::int64_t bytes
   return static_cast<double>(all * rounds.passes) / rounds.repeat(seconds) / 1e9;
 }
 
+namespace {
+
+class CpuMachine : public ops::Machine {
+ public:
+  explicit CpuMachine(const CpuOptions& options)
+      : kernels_(choose_kernels(options.isa)), team_(options.num_threads, options.pin_threads) {}
+
+  MachinePeaks measure_peaks(double seconds) override {
+    return cpu::measure_peaks(kernels_, team_, seconds);
+  }
+  double measure_read(std::int64_t bytes, double seconds) override {
+    return cpu::measure_read(kernels_, team_, bytes, seconds);
+  }
+
+ private:
+  const Kernels& kernels_;
+  ThreadTeam team_;
+};
+
+}  // namespace
 }  // namespace ttsrt::cpu
+
+namespace ttsrt {
+
+std::unique_ptr<ops::Machine> make_cpu_machine(const CpuOptions& options) {
+  return std::make_unique<cpu::CpuMachine>(options);
+}
+
+}  // namespace ttsrt

@@ -16,7 +16,6 @@
 #include "step/batch.h"
 #include "step/output.h"
 #include "step/packed_rows.h"
-#include "ttsrt/bench.h"
 #include "ttsrt/stats.h"
 #include "ttsrt/tensor.h"
 
@@ -129,13 +128,6 @@ class Backend {
   // each, in the order they were submitted. Throws what the flight failed with; it is over then,
   // and the next one can be collected.
   virtual void collect(Ticket ticket, step::StepOutput& output) = 0;
-
-  // What the device reaches at best, measured for about `seconds` with nothing queued. A device
-  // whose speed says nothing throws ConfigError.
-  virtual MachinePeaks measure_peaks(double seconds) = 0;
-
-  // GB/s of reading `bytes` again and again, as ttsrt::measure_read; the same devices throw.
-  virtual double measure_read(std::int64_t bytes, double seconds) = 0;
 };
 
 }  // namespace ttsrt::ops

@@ -15,7 +15,7 @@ namespace {
 
 TEST(MachinePeaks, EveryInstructionSetHasThem) {
   for (const std::string& isa : cpu::supported_levels()) {
-    const MachinePeaks peaks = make_cpu_backend({2, isa})->measure_peaks(0.004);
+    const MachinePeaks peaks = make_cpu_machine({2, isa})->measure_peaks(0.004);
     EXPECT_EQ(peaks.isa, isa);
     EXPECT_EQ(peaks.num_threads, 2);
     for (const double value :
@@ -30,10 +30,10 @@ TEST(MachinePeaks, EveryInstructionSetHasThem) {
 
 TEST(MachinePeaks, ReadsOfEverySize) {
   for (const std::string& isa : cpu::supported_levels()) {
-    const auto backend =
-        make_cpu_backend({3, isa});  // the number of threads does not divide the bytes
+    const auto machine =
+        make_cpu_machine({3, isa});  // the number of threads does not divide the bytes
     for (const std::int64_t bytes : {4096, 100'000, 64 << 20}) {
-      const double rate = backend->measure_read(bytes, 0.001);
+      const double rate = machine->measure_read(bytes, 0.001);
       EXPECT_TRUE(std::isfinite(rate)) << isa << ", " << bytes;
       EXPECT_GT(rate, 0.01) << isa << ", " << bytes;
       EXPECT_LT(rate, 1e9) << isa << ", " << bytes;

@@ -133,8 +133,7 @@ class ReferenceBackend : public Backend {
     }
   }
 
-  void push(ReferenceExecutable& executable, const BatchNeeds& needs,
-            const step::RowBatch& rows) {
+  void push(ReferenceExecutable& executable, const BatchNeeds& needs, const step::RowBatch& rows) {
     check_batch(rows, needs, state().spec());
     TTSRT_CHECK(InternalError, rows.draws.empty() || !has_draws_,
                 "reference: a second launch with draws in one flight");
@@ -163,13 +162,6 @@ class ReferenceBackend : public Backend {
     if (!flight.has_run) run(flight);
     if (flight.failure) std::rethrow_exception(flight.failure);
     output = std::move(flight.output);
-  }
-
-  MachinePeaks measure_peaks(double) override {
-    throw ConfigError("peaks: device \"reference\" has none, its loops are plain");
-  }
-  double measure_read(std::int64_t, double) override {
-    throw ConfigError("peaks: device \"reference\" has none, its loops are plain");
   }
 
  private:
@@ -219,9 +211,7 @@ class ReferenceBackend : public Backend {
   Tickets tickets_;
 };
 
-void ReferenceExecutable::launch(const step::RowBatch& rows) {
-  backend_.push(*this, needs_, rows);
-}
+void ReferenceExecutable::launch(const step::RowBatch& rows) { backend_.push(*this, needs_, rows); }
 
 }  // namespace
 
