@@ -171,9 +171,8 @@ inline Uses uses_of(const SampleCodes& op) {
 }
 
 inline Uses uses_of(const PickCodes& op) {
-  const auto& [hidden, pick_logits, maskgit, codebooks, vocab, dim, width, ffn_dim, heads, mask_id,
-               in_proj, in_proj_bias, positions, audio_tables, layers, head_weights, head_biases] =
-      op;
+  const auto& [hidden, pick_logits, maskgit, codebooks, vocab, dim, mask_id, code_tables, in_proj,
+               in_proj_bias, positions, network, head_weights, head_biases] = op;
   Uses uses = {{Part::prior, 0, Access::read, Share::whole},
                {Part::codes, 0, Access::read, Share::whole},
                {Part::outcome, 0, Access::update, Share::draw}};
