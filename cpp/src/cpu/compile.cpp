@@ -1,5 +1,6 @@
 #include "cpu/compile.h"
 
+#include <utility>
 #include <variant>
 
 #include "core/check.h"
@@ -36,6 +37,17 @@ ops::Uses fused_uses(const ops::Norm& norm, const ops::Linear& linear) {
   return uses;
 }
 
+// The uses of a nested Program's attention: one stage, whose threads each keep, read and attend the
+// heads of a group of rows that are their own.
+ops::Uses local_uses(ops::Uses uses) {
+  std::erase_if(uses, [](const ops::Use& use) { return use.part == ops::Part::segment_blocks; });
+  for (ops::Use& use : uses) {
+    use.share = ops::Share::column;
+    use.phase = 0;
+  }
+  return uses;
+}
+
 }  // namespace
 
 Lowering::Lowering(Plan& plan, const ops::Program& program, const ProgramRows& rows, Stages& stages)
@@ -57,7 +69,10 @@ void Lowering::run() {
       add_uses(fused_uses(norm, linear), stages_, first, uses);
     } else {
       std::visit([this](const auto& op) { lower(op); }, program_.ops[i]);
-      add_uses(ops::uses_of(program_.ops[i]), stages_, first, uses);
+      const bool is_local = rows_.local != nullptr &&
+                            std::holds_alternative<ops::SelfAttention>(program_.ops[i]);
+      ops::Uses of = ops::uses_of(program_.ops[i]);
+      add_uses(is_local ? local_uses(std::move(of)) : of, stages_, first, uses);
     }
   }
   ops::check_stages(uses);
