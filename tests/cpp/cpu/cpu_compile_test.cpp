@@ -2,6 +2,8 @@
 // product behind it, and a local transformer takes as many barriers as its products and attentions.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include <map>
 
 #include "cpu_model.h"
@@ -67,7 +69,7 @@ Runs runs_of_picks(const ModelShape& shape, std::int32_t passes, bool trace = fa
   step::Admission admission;
   admission.rules = test::SmallRequest::make(0, 1).rules;
   admission.rules.use_local_transformer = true;
-  admission.rules.maskgit.steps = passes;
+  admission.rules.maskgit.steps = std::max(passes, 1);
   backend->admit(admission);
   TestBatch batch;
   for (std::uint64_t branch = 0; branch < 2; ++branch)

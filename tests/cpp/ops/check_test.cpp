@@ -99,7 +99,7 @@ void expect_batch_refused(const char* part, const std::function<void(Fitting&)>&
 }
 
 TEST(CheckBatch, SegmentsLieInOrder) {
-  expect_batch_refused("at most 30 rows", [](Fitting& at) { at.needs.max_rows = 3; });
+  expect_batch_refused("at most 3 rows", [](Fitting& at) { at.needs.max_rows = 3; });
   expect_batch_refused("first row 3", [](Fitting& at) { at.segment(1).first_row = 4; });
   expect_batch_refused("segment of 0 rows", [](Fitting& at) { at.segment(1).rows = 0; });
   expect_batch_refused("position -1", [](Fitting& at) { at.segment(1).position = -1; });
