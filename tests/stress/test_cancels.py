@@ -31,12 +31,12 @@ from .mixing import (
     expect_same,
 )
 
-NUM_CANCELS = int(os.environ.get("TTSRT_CANCELS", "10000"))
+NUM_CANCELS = int(os.environ.get("TTSRT_CANCELS", "4000"))
 NUM_WORKERS = 3  # threads that cancel; one more thread runs an event loop
 NUM_TASKS = 8  # streams at once in the event loop
 CHUNK_FRAMES = 50  # frames per event: Python could not read single frames fast enough
 WARM_UP = 5  # this fraction of the cancels runs before memory is first measured
-MAX_GROWTH = 4 << 20  # bytes: half a kilobyte for each cancel of the default number
+MAX_GROWTH = 4 << 20  # bytes: a kilobyte for each cancel of the default number
 
 
 class Canceller:
