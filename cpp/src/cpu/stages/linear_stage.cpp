@@ -38,13 +38,13 @@ RowShape shape_of(const Kernels& kernels, const ops::Weight& weight) {
   return shape;
 }
 
-// What both stages of a Linear share.
+// Data that both stages of a Linear use.
 struct Packing {
   Site site;
   LinearPlan plan;
   const LinearKernels* kernels = nullptr;
   RowShape shape = {};
-  bool is_copied = false;  // a row is packed as it is
+  bool is_copied = false;  // packing copies a row unchanged
   std::uint32_t* const* packed = nullptr;
 
   std::int32_t rows() const { return *plan.rows; }
@@ -56,14 +56,15 @@ struct Packing {
   }
   bool fits_one_tile() const { return rows() <= site.kernels->wide_rows; }
 
-  // Prepared rows of a tile, a normalised row, and the tile itself where a thread packs for itself.
+  // Bytes for the prepared rows of a tile, a normalised row, and the tile, if a thread packs for
+  // itself.
   std::size_t scratch_bytes() const {
     const auto tile =
         static_cast<std::size_t>(site.kernels->wide_rows) * static_cast<std::size_t>(shape.words);
     return (static_cast<std::size_t>(normalised_words()) + 2 * tile) * sizeof(std::uint32_t);
   }
 
-  // Room for a normalised row, to whole cache lines.
+  // Words of a normalised row, in whole cache lines.
   std::int64_t normalised_words() const { return ops::padded_to(shape.depth, 16); }
 
   void prepare(std::int32_t row, float* normalised, std::uint32_t* out) const {
@@ -119,8 +120,8 @@ class ProductStage : public Stage {
     return packing_.scratch_bytes() + static_cast<std::size_t>(unpacked_bytes());
   }
 
-  // Units are panels of blocks of rows. Memory and foreign load serve threads unequally: who is
-  // done takes units from the others.
+  // A unit is a panel for a block of rows. Memory and other load on the machine slow threads
+  // differently, so a thread that finishes its units steals from the others (work stealing).
   void run(const Worker& worker) override {
     const LinearPlan& plan = packing_.plan;
     LinearArgs args;
@@ -148,7 +149,8 @@ class ProductStage : public Stage {
     const std::int32_t group = packing_.site.kernels->panels_in_flight(std::min(args.rows, block));
     for (auto taken = own.take_front(group); !taken.is_empty(); taken = own.take_front(group))
       multiply(args, taken, block, own_end);
-    // A whole group of many rows, one panel of few: as little as costs no speed.
+    // A thief takes one group of panels for many rows and one panel for few rows, the smallest
+    // amount that does not cost speed.
     const std::int32_t piece = packing_.fits_one_tile() ? 1 : group;
     for (std::int32_t away = 1; away < worker.num_threads; ++away) {
       SharedRange& other = ranges[(worker.thread + away) % worker.num_threads];
@@ -170,7 +172,7 @@ class ProductStage : public Stage {
     return is_unpacked ? packing_.site.kernels->unpacked_bytes(ops::padded_cols(weight)) : 0;
   }
 
-  // `near`: units up to here are likely to be asked for next.
+  // Units below `near` may be prefetched.
   void multiply(LinearArgs args, const SharedRange::Taken& taken, std::int32_t block,
                 std::int32_t near) const {
     for (std::int32_t unit = taken.begin; unit < taken.end;) {
@@ -186,7 +188,7 @@ class ProductStage : public Stage {
     }
   }
 
-  // A single tile is packed by every thread for itself: cheaper than a barrier.
+  // Every thread packs a single tile for itself, which is cheaper than a barrier.
   const std::uint32_t* packed_rows(const Worker& worker) const {
     const LinearPlan& plan = packing_.plan;
     if (!packing_.fits_one_tile()) return *packing_.packed;

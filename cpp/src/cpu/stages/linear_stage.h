@@ -1,5 +1,5 @@
-// Linear on the CPU: inputs packed into tiles (normalised on the way where a Norm stands
-// before), then the product.
+// Linear on the CPU: inputs are packed into tiles (and normalised, if a Norm is fused into the
+// packing), and then multiplied.
 #pragma once
 
 #include <memory>
@@ -12,27 +12,27 @@
 namespace ttsrt::cpu {
 
 struct LinearPlan {
-  const char* owner = "";  // begins the stage's label: "local: "
+  const char* owner = "";  // prefix of the stage's label: "local: "
   Rows x;
   Rows out;
-  const std::int32_t* rows = nullptr;  // how many, at run time
+  const std::int32_t* rows = nullptr;  // number of rows, read at run time
   std::int32_t max_rows = 0;
   const ops::Weight* weight = nullptr;  // [N, K] panel16
   const float* bias = nullptr;          // [N] or null
-  NormArgs norm = {};                   // of x before the product; no weight: x as it is
+  NormArgs norm = {};                   // norm of x before the product; without a weight: none
   Activation activation = Activation::none;
   bool accumulate = false;
-  Rows addend;  // no data: none
+  Rows addend;  // without data: none
 };
 
-// Bytes that packed inputs of a plan take; one buffer serves all Linears of a Program.
+// Returns the bytes of the packed inputs; one buffer serves all Linears of a Program.
 std::size_t packed_bytes(const Kernels& kernels, const LinearPlan& plan);
 
-// How weights of a dtype and quantization are multiplied, for people.
+// Describes how weights of a dtype and quantization are multiplied, for people.
 std::string describe_products(const Kernels& kernels, DType dtype, ops::Quantization quantization);
 
 // Adds the stages of a Linear. `packed` is read when the stages run, so that it may be allocated
-// after all are planned.
+// after all stages were added.
 void add_linear(const Site& site, const LinearPlan& plan, std::uint32_t* const* packed,
                 std::vector<std::unique_ptr<Stage>>& stages);
 

@@ -1,7 +1,7 @@
-// Self-attention of a nested Program: over the places of a group of rows.
+// Self-attention of a nested Program, over the places of a group of rows.
 //
-// Decided: keys and values live for one launch, in float32 blocks of each group. A thread takes
-// whole heads of groups: it stores the new keys and values and attends, so that no barrier stands
+// Keys and values exist for one launch, in float32 blocks of each group. A thread handles whole
+// heads of groups: it stores the new keys and values and attends, so that no barrier is needed
 // between the two.
 #pragma once
 
@@ -27,7 +27,7 @@ struct PlaceSpan {
 
 // The groups a nested Program runs on.
 struct LocalRows {
-  const std::int32_t* groups = nullptr;  // how many, at run time
+  const std::int32_t* groups = nullptr;  // number of groups, read at run time
   PlaceSpan span;
   std::vector<LocalCache> caches;  // of the Program's SelfAttention ops, in their order
 };

@@ -1,5 +1,5 @@
-// PickCodes, one code after the other, all draws together: an unrolled list of stages, one round
-// per code.
+// Autoregressive PickCodes: one code after another, for all draws together, as an unrolled list of
+// stages with one round per code.
 #include <cstring>
 
 #include "core/check.h"
@@ -92,7 +92,7 @@ class PickDrawStage : public Stage {
   std::int32_t codebooks_;
 };
 
-// The in-projection's bias and each place's learned vector in one: [codebooks, width].
+// The sum of the in-projection's bias and each place's learned vector: [codebooks, width].
 const float* projected_positions(Plan& plan, const ops::PickCodes& op, std::int64_t width) {
   const float* bias = vector_of(op.in_proj_bias, width);
   const Rows sums = plan.allocate(op.codebooks, width);

@@ -1,5 +1,5 @@
-// PickCodes the MaskGit way (rules/maskgit.h): passes over all codes of all draws at once, as a
-// loop of stages.
+// MaskGit PickCodes (rules/maskgit.h): passes over all codes of all draws at once, as a loop of
+// stages.
 #include <cstring>
 #include <memory>
 
@@ -11,11 +11,11 @@
 namespace ttsrt::cpu {
 namespace {
 
-// What goes from pass to pass; each [picks, codebooks].
+// The state that is kept from pass to pass; each array is [picks, codebooks].
 struct Guesses {
   explicit Guesses(std::size_t count)
       : fed(count), guessed(count), confidences(count), is_fixed(count) {}
-  std::vector<std::int32_t> fed;  // what the network sees: fixed codes, else the mask
+  std::vector<std::int32_t> fed;  // input of the network: fixed codes, else the mask
   std::vector<std::int32_t> guessed;
   std::vector<float> confidences;
   std::vector<std::uint8_t> is_fixed;
@@ -47,8 +47,8 @@ class MaskGitStage : public Stage {
   std::shared_ptr<Guesses> guesses_;
 };
 
-// Fixes the most confident codes of each draw, then feeds its groups. A draw whose passes are over
-// idles.
+// Fixes the most confident codes of each draw and writes the inputs of its groups. It does nothing
+// for a draw that has no more passes.
 class FixStage : public MaskGitStage {
  public:
   using MaskGitStage::MaskGitStage;
@@ -97,7 +97,7 @@ class FixStage : public MaskGitStage {
   }
 };
 
-// Learned vectors where the in-projection came between.
+// Adds the learned vectors after the in-projection.
 class AddPositionsStage : public MaskGitStage {
  public:
   using MaskGitStage::MaskGitStage;
@@ -112,7 +112,7 @@ class AddPositionsStage : public MaskGitStage {
   }
 };
 
-// Guesses the places that aren't fixed. A unit is a place of a draw.
+// Samples the codes of places that are not fixed. A unit is a place of a draw.
 class GuessStage : public MaskGitStage {
  public:
   using MaskGitStage::MaskGitStage;
@@ -162,7 +162,7 @@ class GuessStage : public MaskGitStage {
     guesses_->confidences[at] = rules::maskgit_confidence(rules, state, pass, place, outcome);
   }
 
-  // After a draw's last pass: its code, and its raw logits where they are kept.
+  // Writes, after a draw's last pass, its code, and its raw logits if they are kept.
   void finish(std::int64_t pick, std::int32_t place) const {
     const auto index =
         static_cast<std::size_t>(site_.launch->pick_draw[static_cast<std::size_t>(pick)]);
@@ -181,7 +181,7 @@ class GuessStage : public MaskGitStage {
   }
 };
 
-// One pass after the other, as many as the draw with most takes.
+// A loop with as many passes as the draw with the most passes needs.
 class PassesStage : public Stage {
  public:
   PassesStage(const Site& site, Stages body) : site_(site), body_(std::move(body)) {}

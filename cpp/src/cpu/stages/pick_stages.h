@@ -1,9 +1,9 @@
-// What both ways of picking codes share: the nested Program of a local transformer over groups of
+// Shared by both ways of picking codes: the nested Program of a local transformer over groups of
 // rows, and its inputs.
 //
-// Decided: a group is one branch of one draw. Autoregressive picks run one place of each group at a
-// time and keep its keys and values for the launch; MaskGit runs all places of a group at once. The
-// nested Program is lowered as any other (compile.h), for autoregressive picks once per place.
+// A group is one branch of one draw. Autoregressive picks run one place of each group at a time and
+// keep its keys and values for the launch; MaskGit runs all places of a group at once. The nested
+// Program is lowered like any other (compile.h); for autoregressive picks, once per place.
 #pragma once
 
 #include "cpu/compile.h"
@@ -11,7 +11,7 @@
 namespace ttsrt::cpu {
 
 struct PickBuffers {
-  Rows embedded;  // [rows, dim], where there is an in-projection
+  Rows embedded;  // [rows, dim], if there is an in-projection
   Rows x;         // [rows, width], the nested Program's input
   Rows output;    // [rows, width], its output
   Rows logits;    // [a multiple of groups, vocab]
@@ -42,16 +42,16 @@ class PickNetwork {
   ProgramRows rows_;
 };
 
-// Logits of `logits_rows` rows beside the network's own buffers.
+// Allocates logits of `logits_rows` rows, besides the network's buffers.
 PickBuffers make_pick_buffers(Plan& plan, const ops::PickCodes& op, const PickNetwork& network,
                               const Rows& kept, std::int32_t logits_rows);
 
-// The product of a head: its input and its logits are still to be said.
+// Returns the product of a head; the caller sets its input and its logits.
 LinearPlan head_plan(const ops::PickCodes& op, std::int32_t place);
 
-// Writes what a place of a group is fed, before the in-projection where there is one: the decoder
-// output (place 0) or the embedding of the code before it, and, without in-projection, the place's
-// learned vector.
+// Writes the input of a place of a group, before the in-projection if there is one: the decoder
+// output (place 0) or the embedding of the previous code and, without an in-projection, the learned
+// vector of the place.
 class PickFeeder {
  public:
   PickFeeder(const Site& site, const ops::PickCodes& op, const Rows& hidden,
@@ -73,10 +73,10 @@ class PickFeeder {
   PickBuffers buffers_;
 };
 
-// Zeroes the kept logits of every row, for those that pick nothing.
+// Zeroes the kept logits of every row, for rows that pick no codes.
 void add_clear_kept(Plan& plan, const Rows& kept);
 
-// The two ways.
+// The two ways of picking codes.
 void add_pick_autoregressive(Plan& plan, const ops::PickCodes& op, const Rows& hidden,
                              const Rows& kept);
 void add_pick_maskgit(Plan& plan, const ops::PickCodes& op, const Rows& hidden, const Rows& kept);

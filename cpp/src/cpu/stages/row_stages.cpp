@@ -7,7 +7,8 @@
 namespace ttsrt::cpu {
 namespace {
 
-// Most tables whose mean one row takes; a compile-time bound, so that a row needs no allocation.
+// The most tables over which a row is averaged; a compile-time bound, so that a row needs no
+// allocation.
 constexpr std::int32_t kMaxTables = 256;
 
 const ops::Weight& table_of(const std::vector<ops::Weight>& tables, std::int32_t table,
@@ -124,7 +125,7 @@ class NormStage : public Stage {
   const std::int32_t* rows_;
 };
 
-// Threads share pieces of rows, so that all of them work on a single row.
+// Threads get pieces of rows, so that all of them can work on a single row.
 class GateStage : public Stage {
  public:
   GateStage(const Site& site, Activation activation, const Rows& x, const Rows& out,
@@ -155,8 +156,8 @@ class GateStage : public Stage {
   const std::int32_t* rows_;
 };
 
-// Row `i` of a segment: inside it x, before it the segment it continues or the history where there
-// is one, else nothing.
+// Returns row `i` of a segment: a row of x inside it; before it, a row of the segment that it
+// continues or of the history, if there is one; else null.
 struct Neighbours {
   const Site& site;
   const ops::Unfold& op;
@@ -205,7 +206,7 @@ class UnfoldStage : public Stage {
   Rows out_;
 };
 
-// Keeps the last kernel - 1 rows seen, of the segment or from before it.
+// Stores the last kernel - 1 rows, of the segment or from before it, in the history.
 class HistoryStage : public Stage {
  public:
   HistoryStage(const Site& site, const ops::Unfold& op, const Rows& x)
@@ -218,12 +219,12 @@ class HistoryStage : public Stage {
     for (std::int64_t s = share.begin; s < share.end; ++s) {
       const auto index = static_cast<std::size_t>(s);
       if (index + 1 < segments.size() && continues(segments, index + 1))
-        continue;  // the last of them keeps the rows
+        continue;  // the last segment of a sequence stores the rows
       const step::Segment& segment = segments[index];
       const Neighbours neighbours{site_, op_, x_, segment};
       float* history = site_.slots->conv_history(op_.history, segment.slot, segment.branch);
       for (std::int32_t i = 0; i < op_.kernel - 1;
-           ++i) {  // a row moves down only, so the order is safe in place
+           ++i) {  // rows only move down, so copying in place in this order is safe
         const float* from = neighbours.row(segment.rows - (op_.kernel - 1) + i);
         const std::size_t bytes = static_cast<std::size_t>(x_.width) * sizeof(float);
         from != nullptr ? std::memmove(history + i * x_.width, from, bytes)

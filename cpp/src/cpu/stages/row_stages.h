@@ -1,4 +1,4 @@
-// Stages that treat each row by itself or with its neighbours: EmbedRows, Norm, Gate, Unfold,
+// Stages that handle each row alone or with its neighbours: EmbedRows, Norm, Gate, Unfold,
 // StoreContext.
 #pragma once
 
@@ -10,15 +10,16 @@
 
 namespace ttsrt::cpu {
 
-// A float32 vector of `size` values, null where absent; throws InternalError for another type or
-// size.
+// Returns a float32 vector of `size` values, or null if it is absent; throws InternalError for
+// another type or size.
 const float* vector_of(const ops::Weight& weight, std::int64_t size);
 
-// What a kernel needs of a norm of rows of this width; points into the op's weights.
+// Returns the arguments of a kernel for a norm of rows of this width; they point into the op's
+// weights.
 NormArgs norm_args(const ops::Norm& op, std::int64_t width);
 Activation activation_of(ops::Activate activate);
 
-// Row `row` of a dense table, and how to read it.
+// Returns row `row` of a dense table.
 inline const std::byte* table_row(const ops::Weight& table, std::int64_t row) {
   return table.data + row * table.cols * (table.dtype == DType::float32 ? 4 : 2);
 }

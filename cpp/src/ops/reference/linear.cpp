@@ -23,8 +23,8 @@ double activated(Activate activate, double x) {
   return 0.5 * x * (1.0 + std::tanh(kSqrtTwoOverPi * (x + 0.044715 * x * x * x)));
 }
 
-// Row `i` of a segment's neighbourhood: inside the segment x, before it the history (if any), else
-// zeros.
+// Row `i` of a segment's neighbourhood: a row of x inside the segment, a row of the history (if
+// any) before it, else zeros.
 struct Neighbours {
   const float* x;  // the segment's rows
   std::int64_t rows;
@@ -67,7 +67,7 @@ void unfold_segment(const Unfold& op, const Neighbours& neighbours, float* out) 
   }
 }
 
-// x [rows, K] W^T -> [rows, N], inputs rounded to bfloat16 where the weight is.
+// Returns x [rows, K] W^T as [rows, N]; inputs are rounded to bfloat16 if the weight is bfloat16.
 std::vector<double> float_product(const Weight& weight, const float* x, std::int64_t rows) {
   const WeightReader reader(weight);
   const std::int64_t inputs = weight.cols;
@@ -124,7 +124,7 @@ void normalize(const Norm& norm, const float* x, std::int64_t rows, float* out) 
   TTSRT_CHECK(InternalError, scale != nullptr, norm.weight.name, ": absent where it is needed");
   for (std::int64_t r = 0; r < rows; ++r) {
     const float* row = x + r * width;
-    double mean = 0.0;  // of kind rms nothing is taken away
+    double mean = 0.0;  // RMS norms subtract no mean
     for (std::int64_t d = 0; d < width && norm.kind == NormKind::layer; ++d) mean += row[d];
     mean /= static_cast<double>(width);
     double variance = 0.0;
@@ -180,12 +180,13 @@ void run(const Unfold& op, Run& at) {
       continue;
     }
     std::vector<float>& history = history_of(op, width, segment, at.state);
-    if (segment.position == 0) history.assign(history.size(), 0.0F);  // recomputed from its start
+    if (segment.position == 0)
+      history.assign(history.size(), 0.0F);  // a sequence that starts again has no history
     const std::vector<float> seen = history;
     neighbours.history = seen.data();
     unfold_segment(op, neighbours, target);
     for (std::int64_t i = 0; i < op.kernel - 1;
-         ++i) {  // the last kernel - 1 rows, of this segment or before it
+         ++i) {  // the last kernel - 1 rows, of this segment or from before it
       neighbours.copy(segment.rows - (op.kernel - 1) + i, history.data() + i * width);
     }
   }

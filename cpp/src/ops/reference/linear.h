@@ -7,7 +7,7 @@
 
 namespace ttsrt::ops::reference {
 
-// out [rows, N] = activate(x [rows, K] W^T + bias) + addend, or out += that.
+// Computes out [rows, N] = activate(x [rows, K] W^T + bias) + addend, or adds that to out.
 struct Product {
   const Weight& weight;         // [N, K]
   const float* bias = nullptr;  // [N] or none
@@ -17,10 +17,10 @@ struct Product {
 };
 void multiply(const Product& product, const float* x, std::int64_t rows, float* out);
 
-// By the norm's kind, weights and epsilon; out may be x.
+// Normalises by the norm's kind, weights and epsilon; out may be x.
 void normalize(const Norm& norm, const float* x, std::int64_t rows, float* out);
 
-// The values of a float32 vector of this size, or null where it is absent.
+// Returns the values of a float32 vector of this size, or null if it is absent.
 const float* vector_values(const Weight& weight, std::int64_t size);
 
 }  // namespace ttsrt::ops::reference

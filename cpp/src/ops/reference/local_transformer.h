@@ -1,5 +1,5 @@
-// The local transformer as the reference runs it: inputs of the places of one group, the nested
-// Program over them, and the heads. Used by both ways of picking codes.
+// The local transformer of the reference: inputs of the places of one group, the nested Program
+// over them, and the heads. Both ways of picking codes use it.
 #pragma once
 
 #include <cstdint>
@@ -19,9 +19,9 @@ class LocalTransformer {
   void append_hidden(const float* hidden, std::vector<float>& rows) const;
   // Appends the projection of a code's embedding in table `place`.
   void append_code(std::int32_t place, std::int32_t code, std::vector<float>& rows) const;
-  // The nested Program's output over `rows` [n, width], places 0 to n - 1 of a group.
+  // Returns the output of the nested Program over `rows` [n, width], places 0 to n - 1 of a group.
   std::vector<float> forward(std::vector<float> rows) const;
-  // Logits [vocab] of head `place` from row `row` of an output.
+  // Writes the logits [vocab] of head `place` from row `row` of an output.
   void head(std::int32_t place, const std::vector<float>& output, std::int64_t row,
             float* logits) const;
 
@@ -32,8 +32,8 @@ class LocalTransformer {
   std::int64_t out_width_;  // of an output
 };
 
-// How each kind picks: codes [codebooks] from the branches' decoder outputs [dim], raw logits
-// [codebooks * vocab] kept per branch.
+// Data for picking codes [codebooks] from the branches' decoder outputs [dim]; raw logits
+// [codebooks * vocab] are kept per branch.
 struct Pick {
   const PickCodes& op;
   const LocalTransformer& network;
@@ -41,9 +41,9 @@ struct Pick {
   const rules::SlotState& state;
   std::vector<const float*> hidden;        // per branch, conditional first
   std::vector<float*> logits;              // per branch
-  std::vector<const std::uint32_t*> seen;  // per place, null where no penalty counts
+  std::vector<const std::uint32_t*> seen;  // per place, null without a penalty
 
-  // The guided, masked logits of a slice, from `logits`.
+  // Returns the guided, masked logits of a slice, from `logits`.
   std::vector<float> masked(std::int32_t place, float scale) const;
 };
 void pick_autoregressive(const Pick& pick, std::int32_t* codes);

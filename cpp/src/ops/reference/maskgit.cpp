@@ -1,4 +1,4 @@
-// The MaskGit way of picking codes: all at once, over and over, fixing the most confident
+// MaskGit picking of codes: passes that sample all codes at once and fix the most confident ones
 // (rules/maskgit.h).
 #include "rules/maskgit.h"
 
@@ -10,10 +10,10 @@
 namespace ttsrt::ops::reference {
 namespace {
 
-// What goes from pass to pass; each [codebooks].
+// The state that is kept from pass to pass; each array is [codebooks].
 struct Guesses {
-  std::vector<std::int32_t> fed;      // what the network sees: fixed codes, else the mask
-  std::vector<std::int32_t> guessed;  // the newest guess of every place
+  std::vector<std::int32_t> fed;      // input of the network: fixed codes, else the mask
+  std::vector<std::int32_t> guessed;  // the latest sampled code of every place
   std::vector<float> confidences;
   std::vector<std::uint8_t> is_fixed;
 };
