@@ -22,8 +22,8 @@ SOURCE = Path(__file__).resolve().parents[1]
 @contextmanager
 def kept_directory(source: Path = SOURCE) -> Iterator[Path | None]:
     """The directory of a checkout, locked against other builds; None if there is to be none."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ttsrt_rt" / "build"
-    if not (source / ".git").exists() or not _can_write(cache):
+    cache = _cache_folder()
+    if cache is None or not (source / ".git").exists() or not _can_write(cache):
         yield None
         return
     _remove_orphans(cache)
@@ -32,6 +32,12 @@ def kept_directory(source: Path = SOURCE) -> Iterator[Path | None]:
     with open(f"{directory}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # released when the file is closed
         yield directory
+
+
+def _cache_folder() -> Path | None:
+    """The part of the user's cache for these directories; None for a user without a home."""
+    caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return Path(caches, "ttsrt_rt", "build") if os.path.isabs(caches) else None
 
 
 def _can_write(folder: Path) -> bool:

@@ -55,6 +55,15 @@ def test_without_a_cache_there_is_none(
         assert directory is None
 
 
+def test_a_user_without_a_home_has_none(
+    build_directory: ModuleType, checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(build_directory.os.path, "expanduser", lambda path: path)
+    with build_directory.kept_directory(checkout) as directory:
+        assert directory is None
+
+
 def test_directories_of_removed_checkouts_go(
     build_directory: ModuleType, checkout: Path, tmp_path: Path
 ) -> None:

@@ -14,6 +14,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
+STUCK = 3600.0  # seconds after which the tests count as stuck
+
 
 def has_googletest() -> bool:
     prefixes = ["/usr", "/usr/local", *os.environ.get("CMAKE_PREFIX_PATH", "").split(":")]
@@ -66,9 +68,13 @@ def run_tests(program: Path) -> None:
         )
         for index in range(count)
     ]
-    for shard in shards:
-        output, _ = shard.communicate()
-        assert shard.returncode == 0, output[-8000:]
+    try:
+        for shard in shards:
+            output, _ = shard.communicate(timeout=STUCK)
+            assert shard.returncode == 0, output[-8000:]
+    finally:
+        for shard in shards:
+            shard.kill()
 
 
 def test_cpp() -> None:
