@@ -1,8 +1,8 @@
-// Lowering: from the ops of a Program to the stages that the thread team walks.
+// Lowering converts the ops of a Program to the stages that the thread team runs.
 //
-// Decided: a Norm goes into the packing of the Linear behind it where nothing else reads it
-// and no trace is wanted. A nested Program (ops/nested.h) is lowered like any other, on its own
-// rows; only where self-attention keeps keys and values differs.
+// A Norm is fused into the packing of the next Linear if no other op reads its output and the
+// launch is not traced. A nested Program (ops/nested.h) is lowered like any other, on its own rows;
+// only the place where self-attention stores keys and values differs.
 #pragma once
 
 #include <vector>
@@ -13,21 +13,21 @@
 
 namespace ttsrt::cpu {
 
-// Where a Program's activations lie and how many rows it has at run time.
+// The activations of a Program and its number of rows at run time.
 struct ProgramRows {
   const std::int32_t* rows = nullptr;
   std::int32_t max_rows = 0;
   std::vector<Rows> activations;
-  bool keeps_all = false;  // every activation is read when the Program has run
+  bool keeps_all = false;  // every activation is read after the Program has run
   // Of a nested Program:
-  const char* owner = "";                 // begins the labels of its stages
-  ops::BufferId output = ops::kNoBuffer;  // read when the Program has run
+  const char* owner = "";                 // prefix of the labels of its stages
+  ops::BufferId output = ops::kNoBuffer;  // read after the Program has run
   const LocalRows* local = nullptr;       // its rows are places of groups
 };
 
 class Lowering {
  public:
-  // All arguments outlive the lowering, the plan and the Program also the stages.
+  // All arguments must outlive the lowering; the plan and the Program must also outlive the stages.
   Lowering(Plan& plan, const ops::Program& program, const ProgramRows& rows, Stages& stages);
 
   // Adds the Program's stages.

@@ -1,9 +1,9 @@
-// The CPU backend: hand-written kernels per instruction set, one persistent team of threads.
+// The CPU backend: hand-written kernels per instruction set, and one persistent team of threads.
 //
-// Decided: a flight runs in collect(), on the caller as thread 0 of the team, so the pipeline depth
-// is 1: with the loop thread's core at work there is nothing a second flight could overlap. A row
-// gives the same bits whatever the number of rows, its place among them and the number of threads;
-// other instruction sets may differ in the last bits.
+// A flight runs in collect(), with the caller as thread 0 of the team, so the pipeline depth is 1:
+// the loop thread's core computes too, so a second flight could not overlap with anything. A row
+// gives the same bits for any number of rows, place among them and number of threads; other
+// instruction sets may differ in the last bits.
 #pragma once
 
 #include <memory>
@@ -21,10 +21,10 @@ struct CpuOptions {
   bool pin_threads = false;  // as in ExecutorOptions
 };
 
-// Throws ConfigError for an instruction set that is unknown or that the machine lacks.
+// Throws ConfigError for an instruction set that is unknown or not supported by the machine.
 std::unique_ptr<ops::Backend> make_cpu_backend(const CpuOptions& options = {});
 
-// The same machine for measuring its peaks, with a team of its own.
+// Returns the same machine for measuring its peaks, with a separate team.
 std::unique_ptr<ops::Machine> make_cpu_machine(const CpuOptions& options = {});
 
 }  // namespace ttsrt

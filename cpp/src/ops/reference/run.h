@@ -1,5 +1,5 @@
-// One launch: the rows, the values of every activation and the state, as each op's plain form sees
-// them.
+// One launch, as the plain forms of ops use it: the rows, the values of every activation, and the
+// state.
 #pragma once
 
 #include <cstddef>
@@ -19,7 +19,7 @@ struct Run {
   State& state;
   std::vector<std::vector<float>>& activations;
 
-  // Values of an activation after checking that it has this shape: [rows or draws, width].
+  // Returns the values of an activation, and checks that its shape is [rows or draws, width].
   float* values(BufferId buffer, RowSpace space, std::int64_t width) const;
   float* rows(BufferId buffer, std::int64_t width) const {
     return values(buffer, RowSpace::rows, width);
@@ -28,12 +28,12 @@ struct Run {
     return values(buffer, RowSpace::draws, width);
   }
   std::int64_t width_of(BufferId buffer) const;
-  // Rows of both branches of a draw; the second is absent without guidance.
+  // Returns the rows of both branches of a draw; without guidance, the second is absent.
   std::vector<std::int32_t> branch_rows(const step::Draw& draw) const;
 };
 
-// A code from one row of masked logits, which it may change; `seen` as in rules::DrawRow. A guess
-// has probabilities that can stand as MaskGit's confidences.
+// Draws a code from one row of masked logits, which it may change; `seen` is as in rules::DrawRow.
+// A guess has probabilities that serve as MaskGit's confidences.
 rules::DrawOutcome draw(const rules::SamplerRules& sampler, std::vector<float>& logits,
                         const std::uint32_t* seen, float number);
 rules::DrawOutcome draw_guess(const rules::SamplerRules& sampler, std::vector<float>& logits,
@@ -42,7 +42,7 @@ rules::DrawOutcome draw_guess(const rules::SamplerRules& sampler, std::vector<fl
 // Runs ops [begin, end) of the Program.
 void run_ops(Run& at, std::size_t begin, std::size_t end);
 
-// The ops, one file per family.
+// The ops, in one file per family.
 void run(const EmbedRows& op, Run& at);
 void run(const Norm& op, Run& at);
 void run(const Linear& op, Run& at);
