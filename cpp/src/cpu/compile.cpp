@@ -8,7 +8,6 @@
 #include "cpu/stages/draw_stages.h"
 #include "cpu/stages/pick_stages.h"
 #include "ops/check.h"
-#include "ops/nested.h"
 
 namespace ttsrt::cpu {
 namespace {
@@ -69,8 +68,8 @@ void Lowering::run() {
       add_uses(fused_uses(norm, linear), stages_, first, uses);
     } else {
       std::visit([this](const auto& op) { lower(op); }, program_.ops[i]);
-      const bool is_local = rows_.local != nullptr &&
-                            std::holds_alternative<ops::SelfAttention>(program_.ops[i]);
+      const bool is_local =
+          rows_.local != nullptr && std::holds_alternative<ops::SelfAttention>(program_.ops[i]);
       ops::Uses of = ops::uses_of(program_.ops[i]);
       add_uses(is_local ? local_uses(std::move(of)) : of, stages_, first, uses);
     }
@@ -207,9 +206,6 @@ void Lowering::lower(const ops::SampleCodes& op) {
 void Lowering::lower(const ops::PickCodes& op) {
   const Rows hidden = rows_of(op.hidden);
   const Rows kept = optional(op.pick_logits, ops::RowSpace::rows);
-  TTSRT_CHECK(InternalError, hidden.width == op.dim, "pick codes: expected width ", op.dim,
-              ", got ", hidden.width);
-  ops::check_pick_codes(op, plan_.site.slots->spec().codebooks);
   add_clear_kept(plan_, kept);
   if (op.maskgit) {
     add_pick_maskgit(plan_, op, hidden, kept);

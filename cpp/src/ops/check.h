@@ -19,7 +19,8 @@ void check_admission(const step::Admission& admission, const StateSpec& spec);
 void check_copy(const step::BlockCopy& copy, const StateSpec& spec);
 
 // A Program is sound if every buffer is written before it is read, widths, weights and row spaces
-// agree, parts begin in order, and no op writes what another of its threads may be reading.
+// agree, parts begin in order, and no op writes what another of its threads may be reading. Nested
+// Programs are checked too.
 void check_program(const Program& program, const StateSpec& spec);
 
 // A backend's piece of work between two barriers, or more of them where `has_barrier` is false.

@@ -3,6 +3,7 @@
 
 #include "core/check.h"
 #include "ops/check.h"
+#include "ops/nested.h"
 
 namespace ttsrt::ops {
 namespace {
@@ -91,6 +92,7 @@ class Shapes {
 
   void check(const PickCodes& op) const {
     expect_codes(op.codebooks, op.vocab);
+    check_pick_codes(op, spec_.codebooks);
     expect_width(op.hidden, op.dim);
     if (op.pick_logits != kNoBuffer)
       expect_width(op.pick_logits, std::int64_t{op.codebooks} * op.vocab);
@@ -166,9 +168,11 @@ std::string name_of(const Program& program, const Use& use) {
   return program.activations[static_cast<std::size_t>(use.index)].name;
 }
 
-// Every buffer an op reads was written by an op before it, and taps are written somewhere.
-void check_order(const Program& program) {
+// Every buffer an op reads was written by an op before it, or by the op that holds a nested
+// Program; taps and a nested Program's output are written somewhere.
+void check_order(const Program& program, const NestedProgram* nested) {
   std::vector<bool> is_written(program.activations.size(), false);
+  if (nested != nullptr) is_written[static_cast<std::size_t>(nested->input)] = true;
   for (std::size_t i = 0; i < program.ops.size(); ++i) {
     const Uses uses = uses_of(program.ops[i]);
     for (const Use& use : uses) {
@@ -187,6 +191,9 @@ void check_order(const Program& program) {
                     is_written[static_cast<std::size_t>(tap.buffer)],
                 program.name, ": tap ", tap.name, " of a buffer that nothing writes");
   }
+  TTSRT_CHECK(InternalError,
+              nested == nullptr || is_written[static_cast<std::size_t>(nested->output)],
+              program.name, ": an output that nothing writes");
 }
 
 void check_in_place(const Program& program) {
@@ -202,15 +209,23 @@ void check_in_place(const Program& program) {
   }
 }
 
+void check_ops(const Program& program, const StateSpec& spec, const NestedProgram* nested) {
+  const Shapes shapes(program, spec);
+  for (const Op& op : program.ops)
+    std::visit([&shapes](const auto& record) { shapes.check(record); }, op);
+  check_order(program, nested);
+  check_in_place(program);
+}
+
 }  // namespace
 
 void check_program(const Program& program, const StateSpec& spec) {
   check_parts(program);
-  const Shapes shapes(program, spec);
-  for (const Op& op : program.ops)
-    std::visit([&shapes](const auto& record) { shapes.check(record); }, op);
-  check_order(program);
-  check_in_place(program);
+  check_ops(program, spec, nullptr);
+  for (const Op& op : program.ops) {
+    const auto* pick = std::get_if<PickCodes>(&op);
+    if (pick != nullptr) check_ops(*pick->network.program, spec, &pick->network);
+  }
 }
 
 void check_stages(const std::vector<StageUses>& stages) {

@@ -1,4 +1,5 @@
-// Programs inside ops: how wide their rows are, and what every backend expects of them.
+// Programs inside ops: how wide their rows are, and what is expected of them beside what
+// check_program() (ops/check.h) expects of any Program.
 #pragma once
 
 #include "ops/program.h"

@@ -5,6 +5,8 @@
 
 #include <functional>
 
+#include "ops/check.h"
+#include "support/backend.h"
 #include "support/errors.h"
 #include "support/weights.h"
 #include "ttsrt/error.h"
@@ -14,15 +16,18 @@ namespace {
 
 constexpr std::int64_t kWidth = 8;
 
-// A causal Program over `x` [rows, 8] in which every op is a sound one.
+// A sound causal Program over `x` [rows, 8].
 Program small_program() {
+  static const test::TestWeight norm = test::make_norm(kWidth, 5);
+  static const test::TestWeight qkv_weight =
+      test::make_panel(3 * kWidth, kWidth, DType::float32, 6);
   Program program;
   program.name = "nested";
   const BufferId x = program.add("x", kWidth);
   const BufferId normed = program.add("normed", kWidth);
   const BufferId qkv = program.add("qkv", 3 * kWidth);
-  program.ops.emplace_back(Norm{x, normed, {}});
-  program.ops.emplace_back(Linear{normed, qkv, {}, {}});
+  program.ops.emplace_back(Norm{x, normed, norm});
+  program.ops.emplace_back(Linear{normed, qkv, qkv_weight, {}});
   program.ops.emplace_back(SelfAttention{qkv, normed, 2, 4, -1, true});
   return program;
 }
@@ -125,6 +130,33 @@ TEST_F(PickParts, RefusesWhatDoesNotFit) {
   EXPECT_TRUE(refuses("3 heads", [](PickCodes& op) { op.head_weights.pop_back(); }));
   EXPECT_TRUE(refuses("[5, 8]", [this](PickCodes& op) { op.head_weights[1] = in_proj_; }));
   EXPECT_TRUE(refuses("[5, 24]", [](PickCodes& op) { op.network.output = 2; }));
+}
+
+// A Program of the pick alone, changed, is refused with a message that holds `part`.
+TEST_F(PickParts, TheNestedProgramIsCheckedWithItsProgram) {
+  StateSpec spec;
+  spec.slots = 1;
+  spec.codebooks = kCodebooks;
+  const auto check = [&](const std::function<void(Program&)>& change) {
+    Program nested = small_program();
+    change(nested);
+    Program program;
+    PickCodes op = op_;
+    op.hidden = test::add_input(program, op.dim);
+    op.network = nested_of(nested);
+    program.ops.emplace_back(op);
+    check_program(program, spec);
+  };
+  const auto refuses_nested = [&](const std::string& part,
+                                  const std::function<void(Program&)>& change) {
+    return test::throws_naming<InternalError>(part, [&] { check(change); });
+  };
+  check([](Program&) {});
+  EXPECT_TRUE(refuses_nested("normed, which nothing has written",
+                             [](Program& of) { of.ops.erase(of.ops.begin()); }));
+  EXPECT_TRUE(refuses_nested("expected width 24",
+                             [](Program& of) { std::get<SelfAttention>(of.ops.back()).qkv = 1; }));
+  EXPECT_TRUE(refuses_nested("another op", [](Program& of) { of.ops.emplace_back(EmbedRows{}); }));
 }
 
 }  // namespace

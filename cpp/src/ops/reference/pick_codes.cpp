@@ -2,7 +2,6 @@
 // other.
 #include <algorithm>
 
-#include "ops/nested.h"
 #include "ops/reference/local_transformer.h"
 #include "ops/reference/run.h"
 #include "rules/philox.h"
@@ -39,7 +38,6 @@ void pick_autoregressive(const Pick& pick, std::int32_t* codes) {
 }
 
 void run(const PickCodes& op, Run& at) {
-  check_pick_codes(op, at.state.spec().codebooks);
   const LocalTransformer network(op, at.state);
   const std::int64_t width = std::int64_t{op.codebooks} * op.vocab;
   const float* hidden = at.rows(op.hidden, op.dim);
