@@ -1,5 +1,6 @@
-// Whether what a backend is given is sound and fits its state: Programs and stages at compile(),
-// admissions, block copies and batches as they are queued. Every backend calls these functions.
+// Checks that the inputs of a backend are sound and fit its state: Programs and stages at
+// compile(), admissions, block copies and batches when they are queued. Every backend calls these
+// functions.
 //
 // All throw InternalError: what is checked here was written by a network or a loop, never by a
 // user.
@@ -23,18 +24,18 @@ void check_copy(const step::BlockCopy& copy, const StateSpec& spec);
 // Programs are checked too.
 void check_program(const Program& program, const StateSpec& spec);
 
-// A backend's piece of work between two barriers, or more of them where `has_barrier` is false.
+// One stage of a backend. Without `has_barrier`, it runs between the same barriers as the next one.
 struct StageUses {
   std::string name;
   Uses uses;
-  bool has_barrier = true;  // behind it
+  bool has_barrier = true;  // after it
 };
 
 // Stages are sound if nothing is read and written between two barriers by different threads.
 void check_stages(const std::vector<StageUses>& stages);
 
-// What a Program asks of each batch, found once so that check_batch() costs a few comparisons per
-// segment and allocates nothing.
+// The requirements of a Program on each batch, computed once, so that check_batch() costs a few
+// comparisons per segment and allocates nothing.
 struct BatchNeeds {
   struct Embedding {
     std::int32_t part = 0;

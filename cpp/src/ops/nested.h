@@ -6,7 +6,7 @@
 
 namespace ttsrt::ops {
 
-// Width of an activation of a nested Program; throws InternalError where there is none.
+// Returns the width of an activation of a nested Program; throws InternalError if there is none.
 std::int64_t width_of(const NestedProgram& nested, BufferId buffer);
 
 // Throws InternalError unless the nested Program consists of Norm, Linear, Gate and SelfAttention

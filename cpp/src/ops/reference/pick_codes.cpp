@@ -1,5 +1,5 @@
-// PickCodes: which draws pick, their branches, and the autoregressive way; maskgit.cpp has the
-// other.
+// PickCodes: the draws that pick codes, their branches, and autoregressive picks; maskgit.cpp has
+// the MaskGit picks.
 #include <algorithm>
 
 #include "ops/reference/local_transformer.h"
@@ -22,7 +22,7 @@ std::vector<float> Pick::masked(std::int32_t place, float scale) const {
 
 void pick_autoregressive(const Pick& pick, std::int32_t* codes) {
   const PickCodes& op = pick.op;
-  std::vector<std::vector<float>> rows(pick.hidden.size());  // of each branch
+  std::vector<std::vector<float>> rows(pick.hidden.size());  // one per branch
   for (std::size_t b = 0; b < rows.size(); ++b) pick.network.append_hidden(pick.hidden[b], rows[b]);
   for (std::int32_t i = 0; i < op.codebooks; ++i) {
     for (std::size_t b = 0; b < rows.size(); ++b) {
@@ -42,7 +42,7 @@ void run(const PickCodes& op, Run& at) {
   const std::int64_t width = std::int64_t{op.codebooks} * op.vocab;
   const float* hidden = at.rows(op.hidden, op.dim);
   float* kept = op.pick_logits == kNoBuffer ? nullptr : at.rows(op.pick_logits, width);
-  if (kept != nullptr) std::fill_n(kept, at.batch.rows * width, 0.0F);  // rows that pick nothing
+  if (kept != nullptr) std::fill_n(kept, at.batch.rows * width, 0.0F);  // rows without picks
   for (std::size_t d = 0; d < at.batch.draws.size(); ++d) {
     const step::Draw& draw = at.batch.draws[d];
     Slot& slot = at.state.slot(draw.slot);
