@@ -12,7 +12,7 @@ from .house import ROOT, files, name_of
 # What each part of the Python package may import of the others.
 PYTHON_IMPORTS = {
     "errors": set(),
-    "convert": {"errors", "convert"},
+    "convert": {"_core", "errors", "convert"},
     "synth": {"errors", "convert", "synth"},
     "request": {"_core"},
     "result": {"_core"},

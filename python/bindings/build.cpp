@@ -24,6 +24,20 @@ void build_engine(const std::string& checkpoint_dir, const std::string& output_d
 }  // namespace
 
 void register_build(py::module_& module) {
+  py::class_<TensorDescription>(module, "TensorDescription", "A tensor that a checkpoint holds.")
+      .def_readonly("component", &TensorDescription::component)
+      .def_readonly("name", &TensorDescription::name)
+      .def_readonly("role", &TensorDescription::role)
+      .def_readonly("shape", &TensorDescription::shape)
+      .def_property_readonly("dtypes", [](const TensorDescription& self) {
+        std::vector<std::string> names;
+        for (const DType dtype : self.dtypes) names.emplace_back(name_of(dtype));
+        return names;
+      });
+  module.def("describe_manifest", &describe_manifest, py::arg("config"),
+             py::call_guard<WithoutGil>(),
+             "Every tensor that a checkpoint with this config.json holds, in the order of the "
+             "file. Raises FormatError.");
   module.def("build", &build_engine, py::arg("checkpoint_dir"), py::arg("output_dir"),
              py::arg("options"), py::arg("progress") = py::none(),
              "Packs a checkpoint into an engine; progress(done, total, name) is called as tensors "

@@ -88,6 +88,8 @@ void register_options(py::module_& module) {
           [](BuildOptions& self, const std::string& name) { self.dtype = dtype_from_name(name); })
       .def_readwrite("quantization", &BuildOptions::quantization)
       .def_readwrite("group_size", &BuildOptions::group_size)
+      .def_readwrite("zero_points", &BuildOptions::zero_points)
+      .def_readwrite("wide_heads", &BuildOptions::wide_heads)
       .def_readwrite("max_batch_size", &BuildOptions::max_batch_size)
       .def_readwrite("max_seq_len", &BuildOptions::max_seq_len)
       .def_readwrite("max_input_len", &BuildOptions::max_input_len)

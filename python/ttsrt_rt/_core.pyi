@@ -67,6 +67,8 @@ class BuildOptions:
     dtype: str
     quantization: str
     group_size: int
+    zero_points: bool
+    wide_heads: bool
     max_batch_size: int
     max_seq_len: int
     max_input_len: int
@@ -218,6 +220,20 @@ class Engine:
     def description(self) -> str: ...
     def tensors(self) -> list[EngineTensor]: ...
     def verify(self) -> None: ...
+
+class TensorDescription:
+    @property
+    def component(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def role(self) -> str: ...
+    @property
+    def shape(self) -> list[int]: ...
+    @property
+    def dtypes(self) -> list[str]: ...
+
+def describe_manifest(config: str) -> list[TensorDescription]: ...
 
 def build(
     checkpoint_dir: str,

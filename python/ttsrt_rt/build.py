@@ -15,6 +15,8 @@ def build(
     dtype: str | None = None,
     quantization: str | None = None,
     group_size: int | None = None,
+    zero_points: bool | None = None,
+    wide_heads: bool | None = None,
     max_batch_size: int | None = None,
     max_seq_len: int | None = None,
     max_input_len: int | None = None,
@@ -36,6 +38,9 @@ def build(
         quantization: Of matrices: "none", or weights of 8 or 4 bits times activations of 16 or 8:
             "w8a16", "w4a16", "w8a8", "w4a8". Tables, norms and biases are then still `dtype`'s.
         group_size: Of w4: inputs that share a scale, 32, 64 or 128; 64.
+        zero_points: Of w4: whether each scale has a zero point, so that the range of a group need
+            not be symmetric about 0; no.
+        wide_heads: Whether matrices that give logits stay `dtype`'s; no.
         max_batch_size: Requests in flight; 8.
         max_seq_len: Decoder positions, context included; `max_input_len` and the checkpoint's
             default `max_frames`.
@@ -59,6 +64,8 @@ def build(
         dtype=dtype,
         quantization=quantization,
         group_size=group_size,
+        zero_points=zero_points,
+        wide_heads=wide_heads,
         max_batch_size=max_batch_size,
         max_seq_len=max_seq_len,
         max_input_len=max_input_len,

@@ -88,6 +88,13 @@ def test_build_quantized(
         assert (info.quantization, info.group_size, info.dtype) == ("w4a8", 32, "float32")
         asked = rt.Request(text_ids=np.arange(3, 30, dtype=np.int32), voice=0, max_frames=4)
         assert executor.generate(asked).codes.shape[1] == info.codebooks
+    zeros = ["--quantization", "w4a16", "--zero_points", "--wide_heads"]
+    assert main([*build, "--overwrite", *zeros]) == 0
+    capsys.readouterr()
+    assert main(["inspect", str(tmp_path / "engine")]) == 0
+    printed = capsys.readouterr().out
+    assert "zero_points: true" in printed and "wide_heads: true" in printed
+    assert "self_qkv.zeros" in printed and "final_proj.zeros" not in printed
     assert main([*build, "--overwrite", "--quantization", "w8a8", "--group_size", "32"]) == 2
     assert "group_size: expected 0" in capsys.readouterr().err
     assert main([*build, "--overwrite", "--quantization", "int8"]) == 2

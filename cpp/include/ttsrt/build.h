@@ -4,10 +4,24 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "ttsrt/options.h"
 
 namespace ttsrt {
+
+/// A tensor that a checkpoint holds.
+struct TensorDescription {
+  std::string component;  ///< the part of the model it belongs to: "decoder", ...
+  std::string name;
+  std::string role;                 ///< table, vector, matrix, convolution, heads, data or unused
+  std::vector<std::int64_t> shape;  ///< -1: a size that the configuration doesn't fix
+  std::vector<DType> dtypes;        ///< that it may have
+};
+
+/// The manifest of a checkpoint's family: every tensor it must hold, in the order of the file.
+/// `config` is the text of a config.json. Throws FormatError.
+std::vector<TensorDescription> describe_manifest(const std::string& config);
 
 /// Called after each packed tensor with (tensors done, total, name of the tensor just done).
 using BuildProgress = std::function<void(std::int32_t, std::int32_t, const std::string&)>;

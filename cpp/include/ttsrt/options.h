@@ -84,7 +84,10 @@ struct BuildOptions {
   /// Quantization of the matrices to integers with scales: "none", "w8a16", "w4a16", "w8a8", "w4a8"
   /// (bits of the weights, bits of the activations). Tables, norms and biases stay floats.
   std::string quantization = "none";
-  std::int32_t group_size = 0;      ///< w4: inputs that share a scale: 32, 64 or 128; 0: 64
+  std::int32_t group_size = 0;  ///< w4: inputs that share a scale: 32, 64 or 128; 0: 64
+  /// w4: a zero point for each scale, so that a group's range needn't be symmetric about 0.
+  bool zero_points = false;
+  bool wide_heads = false;          ///< matrices that give logits stay floats of `dtype`
   std::int32_t max_batch_size = 8;  ///< requests in flight; 0: 8
   /// Decoder positions, including the context; 0: max_input_len plus the steps of the checkpoint's
   /// default max_frames.

@@ -19,6 +19,7 @@
 #include "core/safetensors_writer.h"
 #include "core/sha256.h"
 #include "model/build_plan.h"
+#include "model/engine_data.h"
 #include "model/limits.h"
 #include "model/pack.h"
 #include "model/quantize.h"
@@ -83,7 +84,7 @@ struct Piece {
   std::vector<std::byte> bytes;
 };
 
-// What an item becomes: a tensor, and beside a quantized one its scales.
+// What an item becomes: a tensor, and beside a quantized one its scales and zero points.
 std::vector<Piece> pieces_of(const Checkpoint& checkpoint, const model::PackItem& item) {
   const StoredTensor& stored = checkpoint.weights.at(item.source.name);
   if (item.weight.dtype == DType::int32)
@@ -100,8 +101,12 @@ std::vector<Piece> pieces_of(const Checkpoint& checkpoint, const model::PackItem
   if (item.weight.quantization == ops::Quantization::none)
     return {{item.weight, model::pack(values, item.weight)}};
   model::Quantized quantized = model::quantize(values, item.weight);
-  return {{item.weight, std::move(quantized.quants)},
-          {model::scales_of(item.weight), std::move(quantized.scales)}};
+  std::vector<Piece> pieces;
+  pieces.push_back({item.weight, std::move(quantized.quants)});
+  pieces.push_back({model::scales_of(item.weight), std::move(quantized.scales)});
+  if (item.weight.has_zeros)
+    pieces.push_back({model::zeros_of(item.weight), std::move(quantized.zeros)});
+  return pieces;
 }
 
 SafetensorsWriter::Entry entry_of(const ops::Weight& weight) {
@@ -119,6 +124,7 @@ std::vector<SafetensorsWriter::Entry> entries_of(const std::vector<model::PackIt
     if (item.source.role == model::Role::data) entries.back().shape = item.source.shape;
     if (item.weight.quantization != ops::Quantization::none)
       entries.push_back(entry_of(model::scales_of(item.weight)));
+    if (item.weight.has_zeros) entries.push_back(entry_of(model::zeros_of(item.weight)));
   }
   return entries;
 }
@@ -128,11 +134,13 @@ OrderedJson describe(const Checkpoint& checkpoint, const model::Limits& limits,
                      OrderedJson components) {
   OrderedJson engine;
   engine["format"] = "ttsrt.engine";
-  engine["format_version"] = 1;
+  engine["format_version"] = kEngineVersion;
   engine["family"] = JsonReader(checkpoint.json, checkpoint.where).string("family");
   engine["dtype"] = name_of(options.dtype);
   engine["quantization"] = ops::name_of(quantization.quantization);
   if (quantization.group_size != 0) engine["group_size"] = quantization.group_size;
+  if (quantization.has_zeros) engine["zero_points"] = true;
+  if (options.wide_heads) engine["wide_heads"] = true;
   engine["limits"] = {{"max_batch_size", limits.max_batch_size},
                       {"max_seq_len", limits.max_seq_len},
                       {"max_input_len", limits.max_input_len},
@@ -145,13 +153,14 @@ OrderedJson describe(const Checkpoint& checkpoint, const model::Limits& limits,
   return engine;
 }
 
-OrderedJson limits_of(const std::string& component, const model::Limits& limits) {
-  if (component == "text_encoder") return {{"rows", limits.max_encoder_input_len}};
-  if (component == "context_encoder" || component == "voices")
-    return {{"rows", limits.max_input_len}};
-  if (component == "decoder")
-    return {{"positions", limits.max_seq_len}, {"requests", limits.max_batch_size}};
-  return {{"requests", limits.max_batch_size}};
+OrderedJson describe(const Piece& piece) {
+  OrderedJson entry = {{"layout", model::layout_name(piece.weight)}};
+  if (piece.weight.group_size != 0) entry["group_size"] = piece.weight.group_size;
+  if (piece.weight.has_zeros) entry["zero_points"] = true;
+  entry["rows"] = piece.weight.rows;
+  entry["cols"] = piece.weight.cols;
+  entry["sha256"] = sha256_hex(piece.bytes.data(), piece.bytes.size());
+  return entry;
 }
 
 // What stands at the target may be replaced only where it holds an engine's two files, and on
@@ -189,22 +198,17 @@ void move_into_place(const fs::path& fresh, const fs::path& target) {
 void write_engine(const Checkpoint& checkpoint, const fs::path& folder, const model::Limits& limits,
                   const BuildOptions& options, const BuildProgress& progress) {
   const model::QuantizationPlan quantization =
-      model::resolve_quantization(options.quantization, options.group_size);
-  const auto items = model::plan_engine(checkpoint.manifest, options.dtype, quantization);
+      model::resolve_quantization(options.quantization, options.group_size, options.zero_points);
+  const auto items =
+      model::plan_engine(checkpoint.manifest, {options.dtype, quantization, options.wide_heads});
   SafetensorsWriter writer((folder / "weights.safetensors").string(), entries_of(items));
   OrderedJson components = OrderedJson::object();
   std::int32_t done = 0;
   for (const auto& item : items) {
     OrderedJson& component = components[item.source.component];
-    if (!component.contains("limits"))
-      component["limits"] = limits_of(item.source.component, limits);
     for (const Piece& piece : pieces_of(checkpoint, item)) {
       writer.write(piece.bytes.data(), piece.bytes.size());
-      component["tensors"][piece.weight.name] = {
-          {"layout", model::layout_name(piece.weight)},
-          {"rows", piece.weight.rows},
-          {"cols", piece.weight.cols},
-          {"sha256", sha256_hex(piece.bytes.data(), piece.bytes.size())}};
+      component["tensors"][piece.weight.name] = describe(piece);
     }
     if (progress) progress(++done, static_cast<std::int32_t>(items.size()), item.weight.name);
   }
@@ -219,13 +223,33 @@ void write_engine(const Checkpoint& checkpoint, const fs::path& folder, const mo
 
 }  // namespace
 
+std::vector<TensorDescription> describe_manifest(const std::string& config) {
+  const std::string where = "config.json";
+  const Json json = parse_json(config, where);
+  const auto family = model::read_family(JsonReader(json, where));
+  const model::Manifest manifest = family->manifest();
+  std::vector<TensorDescription> tensors;
+  for (const model::TensorSpec& spec : manifest.tensors()) {
+    TensorDescription tensor = {
+        spec.component, spec.name, model::name_of(spec.role), spec.shape, {}};
+    if (spec.dtype == DType::float32) {
+      tensor.dtypes = {DType::float32, DType::bfloat16, DType::float16};
+    } else {
+      tensor.dtypes = {spec.dtype};
+    }
+    tensors.push_back(std::move(tensor));
+  }
+  return tensors;
+}
+
 void build(const std::string& checkpoint_dir, const std::string& output_dir,
            const BuildOptions& options, const BuildProgress& progress) {
   const bool is_known = options.dtype == DType::float32 || options.dtype == DType::bfloat16 ||
                         options.dtype == DType::float16;
   TTSRT_CHECK(ConfigError, is_known, "dtype: expected float32, bfloat16 or float16, got ",
               name_of(options.dtype));
-  model::resolve_quantization(options.quantization, options.group_size);  // before any file
+  model::resolve_quantization(options.quantization, options.group_size,
+                              options.zero_points);  // before any file
   const Checkpoint checkpoint(checkpoint_dir);
   const model::Limits limits =
       model::resolve_limits(options, checkpoint.family->limit_bounds(checkpoint.manifest));

@@ -2,6 +2,7 @@
 
 #include "core/check.h"
 #include "core/sha256.h"
+#include "model/quantize.h"
 #include "model/registry.h"
 
 namespace ttsrt {
@@ -18,7 +19,8 @@ DType read_dtype(const JsonReader& reader) {
       message(reader.where(), ".dtype: expected float32, bfloat16 or float16, got \"", name, "\""));
 }
 
-// A group size that isn't there means none.
+// What the build was asked for, for information: each tensor has a layout of its own. A group size
+// that isn't there means none.
 model::QuantizationPlan read_quantization(const JsonReader& reader) {
   const std::string name = reader.string("quantization");
   const std::int64_t group_size =
@@ -59,7 +61,10 @@ EngineData::EngineData(const std::string& folder)
   const std::string format = reader.string("format");
   TTSRT_CHECK(FormatError, format == "ttsrt.engine", reader.where(),
               ".format: expected \"ttsrt.engine\", got \"", format, "\"");
-  reader.integer("format_version", 1, 1);
+  const std::int64_t version = reader.integer("format_version", 1, 1 << 20);
+  TTSRT_CHECK(FormatError, version == kEngineVersion, reader.where(), ".format_version: expected ",
+              kEngineVersion, ", got ", version,
+              version < kEngineVersion ? "; build the engine again from its checkpoint" : "");
   family = model::read_family(reader);
   manifest = family->manifest();
   manifest.fill_sizes(weights.file());
@@ -67,7 +72,7 @@ EngineData::EngineData(const std::string& folder)
   info.family = reader.string("family");
   info.dtype = read_dtype(reader);
   const model::QuantizationPlan quantization = read_quantization(reader);
-  weights.read(reader.object("components"), manifest, info.dtype, quantization);
+  weights.read(reader.object("components"), manifest);
   voices = family->read_voices(weights);
   fill_info(*this, quantization);
 }

@@ -2,6 +2,7 @@
 // and the stored voices. Nothing here depends on which family it is.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -12,6 +13,8 @@
 #include "ttsrt/engine.h"
 
 namespace ttsrt {
+
+constexpr std::int64_t kEngineVersion = 2;  // "format_version" of engine.json
 
 struct EngineData {
   explicit EngineData(const std::string& folder);

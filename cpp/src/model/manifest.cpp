@@ -7,7 +7,8 @@
 namespace ttsrt::model {
 namespace {
 
-constexpr const char* kRoleNames[] = {"table", "vector", "matrix", "convolution", "heads", "data"};
+constexpr const char* kRoleNames[] = {"table", "vector", "matrix", "convolution",
+                                      "heads", "data",   "unused"};
 constexpr std::int64_t kMaxFreeSize = 1 << 20;
 
 std::string shape_text(const std::vector<std::int64_t>& shape) {
@@ -38,11 +39,17 @@ void check_shape(const TensorSpec& spec, const StoredTensor& stored, const std::
 const char* name_of(Role role) { return kRoleNames[static_cast<std::int32_t>(role)]; }
 
 void Manifest::add(Role role, const std::string& name, std::vector<std::int64_t> shape) {
-  tensors_.push_back({component_, name, role, std::move(shape), DType::float32});
+  tensors_.push_back({component_, name, role, std::move(shape), DType::float32, false});
+}
+
+void Manifest::add_head(const std::string& name, std::vector<std::int64_t> shape) {
+  const Role role = shape.size() == 3 ? Role::heads : Role::matrix;
+  add(role, name, std::move(shape));
+  tensors_.back().is_head = true;
 }
 
 void Manifest::add_data(const std::string& name, std::vector<std::int64_t> shape, DType dtype) {
-  tensors_.push_back({component_, name, Role::data, std::move(shape), dtype});
+  tensors_.push_back({component_, name, Role::data, std::move(shape), dtype, false});
 }
 
 const TensorSpec* Manifest::find(const std::string& name) const {

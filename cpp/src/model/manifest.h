@@ -19,6 +19,7 @@ enum class Role : std::int32_t {
   convolution,  // [outputs, channels, taps]: a product whose inputs are the channels of every tap
   heads,        // [heads, outputs, inputs]: a product each, stored as NAME.0, NAME.1, ...
   data,         // no Program reads it: stored as it is
+  unused,       // of checkpoints only: the configuration leaves out the layer it belongs to
 };
 
 // "table", "vector", ...
@@ -35,6 +36,7 @@ struct TensorSpec {
   Role role = Role::vector;
   std::vector<std::int64_t> shape;  // in a checkpoint
   DType dtype = DType::float32;     // of data; the others are floats of any kind there
+  bool is_head = false;             // a product that gives logits: it may stay wide
 };
 
 class Manifest {
@@ -42,6 +44,8 @@ class Manifest {
   // The component of the tensors that are added next.
   void begin(const std::string& component) { component_ = component; }
   void add(Role role, const std::string& name, std::vector<std::int64_t> shape);
+  // A matrix [outputs, inputs] or several [heads, outputs, inputs] that give logits.
+  void add_head(const std::string& name, std::vector<std::int64_t> shape);
   void add_data(const std::string& name, std::vector<std::int64_t> shape, DType dtype);
 
   const std::vector<TensorSpec>& tensors() const { return tensors_; }

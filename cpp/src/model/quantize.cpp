@@ -81,6 +81,62 @@ float quantize_nibbles(const float* values, std::int64_t count, std::int8_t* q,
   return best_scale;
 }
 
+constexpr float kLeastFloat16 = 0x1p-24F;
+
+// Ranges of a group that are tried, as shares of the whole one.
+constexpr float kShares[] = {1.0F, 0.95F, 0.9F, 0.85F, 0.8F, 0.75F};
+
+float nibble_from(float value, float inverse, float zero) {
+  return bounded(whole(value * inverse) + zero, 0.0F, 15.0F);
+}
+
+struct ScaleAndZero {
+  float scale = 0.0F;
+  float zero = 8.0F;
+};
+
+// q [count] of one group of one output: the nibble less 8.
+ScaleAndZero quantize_with_zero(const float* values, std::int64_t count, std::int8_t* q,
+                                const std::string& name) {
+  float low = 0.0F;
+  float high = 0.0F;
+  for (std::int64_t k = 0; k < count; ++k) {
+    low = std::min(low, values[k]);
+    high = std::max(high, values[k]);
+  }
+  ScaleAndZero best;
+  double least = HUGE_VAL;
+  for (const float share : kShares) {
+    if (high == low) break;
+    const float rounded = from_float16(to_float16((high - low) * share / 15.0F));
+    const float scale = std::max(rounded, kLeastFloat16);
+    TTSRT_CHECK(FormatError, std::isfinite(scale), name,
+                ": expected groups whose scales fit float16, got values from ", low, " to ", high);
+    const float inverse = 1.0F / scale;
+    const float zero = bounded(whole(-low * share * inverse), 0.0F, 15.0F);
+    float error = 0.0F;
+    for (std::int64_t k = 0; k < count; ++k) {
+      const float off = values[k] - (nibble_from(values[k], inverse, zero) - zero) * scale;
+      error += off * off;
+    }
+    if (error >= least) continue;
+    least = error;
+    best = {scale, zero};
+  }
+  const float inverse = best.scale == 0.0F ? 0.0F : 1.0F / best.scale;
+  for (std::int64_t k = 0; k < count; ++k)
+    q[k] = static_cast<std::int8_t>(nibble_from(values[k], inverse, best.zero) - 8.0F);
+  return best;
+}
+
+ScaleAndZero quantize_group(const ops::Weight& weight, const float* values, std::int64_t count,
+                            std::int8_t* q) {
+  if (weight.has_zeros) return quantize_with_zero(values, count, q, weight.name);
+  if (ops::has_groups(weight.quantization))
+    return {quantize_nibbles(values, count, q, weight.name), 8.0F};
+  return {quantize_bytes(values, count, q), 0.0F};
+}
+
 // Where quant `k` of an output in lane `lane` stands in its panel: a byte, and the shift in it.
 struct Place {
   std::int64_t byte;
@@ -130,7 +186,8 @@ void put_quants(const std::int8_t* q, const ops::Weight& weight, std::int64_t ro
 
 }  // namespace
 
-QuantizationPlan resolve_quantization(const std::string& name, std::int64_t group_size) {
+QuantizationPlan resolve_quantization(const std::string& name, std::int64_t group_size,
+                                      bool zero_points) {
   const auto* found =
       std::find(std::begin(ops::kQuantizationNames), std::end(ops::kQuantizationNames), name);
   TTSRT_CHECK(ConfigError, found != std::end(ops::kQuantizationNames),
@@ -141,12 +198,15 @@ QuantizationPlan resolve_quantization(const std::string& name, std::int64_t grou
   if (!ops::has_groups(plan.quantization)) {
     TTSRT_CHECK(ConfigError, group_size == 0, "group_size: expected 0, as ", name,
                 " has no groups, got ", group_size);
+    TTSRT_CHECK(ConfigError, !zero_points, "zero_points: expected none, as ", name,
+                " is symmetric; w4a16 and w4a8 may have them");
     return plan;
   }
   plan.group_size = group_size == 0 ? kDefaultGroup : group_size;
   const bool is_known =
       std::count(std::begin(ops::kGroupSizes), std::end(ops::kGroupSizes), plan.group_size) == 1;
   TTSRT_CHECK(ConfigError, is_known, "group_size: expected 32, 64 or 128, got ", group_size);
+  plan.has_zeros = zero_points;
   return plan;
 }
 
@@ -163,6 +223,13 @@ ops::Weight scales_of(const ops::Weight& weight) {
   return scales;
 }
 
+ops::Weight zeros_of(const ops::Weight& weight) {
+  ops::Weight zeros = scales_of(weight);
+  zeros.name = weight.name + ".zeros";
+  zeros.dtype = DType::uint8;
+  return zeros;
+}
+
 Quantized quantize(const std::vector<float>& values, const ops::Weight& weight) {
   TTSRT_CHECK(InternalError, values.size() == static_cast<std::size_t>(weight.rows * weight.cols),
               weight.name, ": expected ", weight.rows * weight.cols, " values, got ",
@@ -173,6 +240,7 @@ Quantized quantize(const std::vector<float>& values, const ops::Weight& weight) 
   Quantized out;
   out.quants.assign(packed_bytes(weight), static_cast<std::byte>(empty_byte(weight.quantization)));
   out.scales.resize(packed_bytes(scales_of(weight)));
+  if (weight.has_zeros) out.zeros.assign(packed_bytes(zeros_of(weight)), std::byte{8});
   const std::int64_t panel_bytes =
       ops::kPanel * ops::padded_cols(weight) * ops::weight_bits(weight.quantization) / 8;
   std::vector<std::int8_t> q(static_cast<std::size_t>(weight.cols));
@@ -181,11 +249,11 @@ Quantized quantize(const std::vector<float>& values, const ops::Weight& weight) 
     for (std::int64_t g = 0; g < groups; ++g) {
       const std::int64_t first = g * group;
       const std::int64_t count = std::min(group, weight.cols - first);
-      const float scale = has_groups
-                              ? quantize_nibbles(from + first, count, q.data() + first, weight.name)
-                              : quantize_bytes(from + first, count, q.data() + first);
-      const std::int64_t index = (row / ops::kPanel * groups + g) * ops::kPanel + row % ops::kPanel;
-      put_scale(out.scales.data(), static_cast<std::size_t>(index), scale, has_groups);
+      const auto index = static_cast<std::size_t>((row / ops::kPanel * groups + g) * ops::kPanel +
+                                                  row % ops::kPanel);
+      const ScaleAndZero group_of = quantize_group(weight, from + first, count, q.data() + first);
+      put_scale(out.scales.data(), index, group_of.scale, has_groups);
+      if (weight.has_zeros) out.zeros[index] = static_cast<std::byte>(group_of.zero);
     }
     put_quants(q.data(), weight, row, out.quants.data() + row / ops::kPanel * panel_bytes);
   }

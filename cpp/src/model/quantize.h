@@ -2,7 +2,9 @@
 //
 // w8: an output's scale is its largest magnitude / 127. w4: of a few scales that put a group's
 // largest value at -6 to -9 (beyond -8 it is cut off, which can serve the others), the one that
-// leaves the least squared error, the first of equals. Values are quantized with the scale as
+// leaves the least squared error, the first of equals. w4 with zero points: a few ranges from the
+// least to the largest value of a group (0 included) and shares of it, chosen the same way; a range
+// has 15 steps, and the zero point is the step nearest to 0. Values are quantized with the scale as
 // stored. Nothing here is random and nothing depends on other rows.
 #pragma once
 
@@ -18,20 +20,25 @@ namespace ttsrt::model {
 struct QuantizationPlan {
   ops::Quantization quantization = ops::Quantization::none;
   std::int64_t group_size = 0;  // 0: no groups
+  bool has_zeros = false;       // a zero point for each scale
 };
 
 // Throws ConfigError that lists what is known. A group size of 0 becomes 64 where there are groups.
-QuantizationPlan resolve_quantization(const std::string& name, std::int64_t group_size);
+QuantizationPlan resolve_quantization(const std::string& name, std::int64_t group_size,
+                                      bool zero_points = false);
 
 // What panel16 bytes of this quantization are stored as.
 DType stored_dtype(ops::Quantization quantization);
 
 // The scales of a quantized weight as a tensor: "NAME.scales", dense [N/16 * groups, 16].
 ops::Weight scales_of(const ops::Weight& weight);
+// Its zero points: "NAME.zeros", uint8, as the scales.
+ops::Weight zeros_of(const ops::Weight& weight);
 
 struct Quantized {
   std::vector<std::byte> quants;  // packed_bytes(weight)
   std::vector<std::byte> scales;  // packed_bytes(scales_of(weight))
+  std::vector<std::byte> zeros;   // packed_bytes(zeros_of(weight)), or none
 };
 
 // Row-major floats [rows, cols], quantized and packed as `weight` says (its data is ignored).

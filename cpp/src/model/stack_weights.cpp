@@ -84,9 +84,15 @@ StackWeights load_stack(const Weights& weights, const std::string& name,
   return stack;
 }
 
-void declare_cross(Manifest& manifest, const std::string& stack, std::int32_t layer,
-                   const CrossConfig& config, std::int32_t dim) {
-  declare(manifest, layer_prefix(stack, layer), fields_of_cross(config, dim));
+void declare_cross(Manifest& manifest, const std::string& stack, const CrossConfig& config,
+                   std::int32_t dim) {
+  for (std::size_t l = 0; l < config.sees_text.size(); ++l) {
+    std::vector<Field<CrossWeights>> fields = fields_of_cross(config, dim);
+    if (!config.sees_text[l] && !config.sees_context[l]) {
+      for (Field<CrossWeights>& field : fields) field.role = Role::unused;
+    }
+    declare(manifest, layer_prefix(stack, static_cast<std::int32_t>(l)), fields);
+  }
 }
 
 CrossWeights load_cross(const Weights& weights, const std::string& stack, std::int32_t layer,

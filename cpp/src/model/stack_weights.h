@@ -31,9 +31,11 @@ struct CrossWeights {
 void declare_stack(Manifest& manifest, const std::string& name, const StackConfig& config);
 StackWeights load_stack(const Weights& weights, const std::string& name, const StackConfig& config);
 
-// One layer's cross-attention, in a stack of width `dim`.
-void declare_cross(Manifest& manifest, const std::string& stack, std::int32_t layer,
-                   const CrossConfig& config, std::int32_t dim);
+// The cross-attention of each layer of a stack of width `dim`. Checkpoints have it in all layers;
+// it is unused in those that see nothing.
+void declare_cross(Manifest& manifest, const std::string& stack, const CrossConfig& config,
+                   std::int32_t dim);
+// One layer's.
 CrossWeights load_cross(const Weights& weights, const std::string& stack, std::int32_t layer,
                         const CrossConfig& config);
 

@@ -8,7 +8,6 @@
 #include "core/json.h"
 #include "core/safetensors.h"
 #include "model/manifest.h"
-#include "model/quantize.h"
 #include "ops/weight.h"
 #include "ttsrt/engine.h"
 
@@ -21,11 +20,11 @@ class Weights {
 
   const SafetensorsFile& file() const { return file_; }
 
-  // Reads an engine's "components". Afterwards every tensor of the manifest is there, of the type,
-  // layout and shape that a build of this type and quantization gives it: backends read weights
-  // without another check. Throws FormatError.
-  void read(const JsonReader& components, const Manifest& manifest, DType dtype,
-            const QuantizationPlan& quantization);
+  // Reads an engine's "components": each tensor has the layout that its own entry says.
+  // Afterwards every tensor of the manifest is there, in its shape and in a type and a layout that
+  // its role allows, with its scales and zero points: backends read weights without another check.
+  // Throws FormatError.
+  void read(const JsonReader& components, const Manifest& manifest);
 
   // A weight the manifest declares. Throws FormatError where it has none of that name.
   const ops::Weight& at(const std::string& name) const;
@@ -35,9 +34,10 @@ class Weights {
   const std::vector<EngineTensor>& tensors() const { return tensors_; }
 
  private:
-  void read_tensor(const std::string& name, const JsonReader& entry,
-                   const QuantizationPlan& quantization);
-  const ops::Weight& check(const ops::Weight& planned) const;
+  void read_tensor(const std::string& name, const JsonReader& entry);
+  void check_role(const TensorSpec& source, const ops::Weight& weight) const;
+  // The bytes of a tensor of that name, type and shape, dense.
+  const std::byte* find_dense(const ops::Weight& expected) const;
 
   SafetensorsFile file_;
   std::map<std::string, ops::Weight> weights_;

@@ -16,11 +16,13 @@
 //
 // Quantization is symmetric: value = q * scale. w8 has one float32 scale per output, q in
 // [-127, 127]; w4 has one float16 scale per output and group of inputs, q in [-8, 7]. Scales lie
-// apart: [N/16][groups][16], w8 with one group. a16: inputs are rounded to bfloat16. a8: they
-// become int8 in [-127, 127] with a scale per row (w8) or per row and group (w4), largest / 127,
-// and sums are of whole numbers over a row or group. Offsets of 128 and 8 make weights unsigned, as
-// the instructions that multiply bytes want one side; what the offset adds is known from the
-// inputs.
+// apart: [N/16][groups][16], w8 with one group. A w4 weight may have zero points, a byte in [0, 15]
+// for every scale, in the same order: then value = (nibble - zero point) * scale, where nibble is
+// the unsigned q + 8. Without zero points all of them are 8. a16: inputs are rounded to bfloat16.
+// a8: they become int8 in [-127, 127] with a scale per row (w8) or per row and group (w4), largest
+// / 127, and sums are of whole numbers over a row or group. Offsets of 128 and 8 make weights
+// unsigned, as the instructions that multiply bytes want one side; what the offset adds is known
+// from the inputs.
 #pragma once
 
 #include <cstddef>
@@ -54,6 +56,8 @@ struct Weight {
   Quantization quantization = Quantization::none;  // of a panel16
   std::int64_t group_size = 0;                     // w4: inputs that share a scale
   const std::byte* scales = nullptr;               // [N/16][groups][16], 64-byte aligned
+  bool has_zeros = false;                          // w4: each scale has a zero point
+  const std::byte* zeros = nullptr;                // uint8 [N/16][groups][16], 64-byte aligned
 
   bool is_present() const { return data != nullptr; }
 };

@@ -35,6 +35,12 @@ def add_parser(commands: Subparsers) -> None:
     parser.add_argument(
         "--group_size", type=int, help="w4: inputs that share a scale: 32, 64 (default), 128"
     )
+    parser.add_argument(
+        "--zero_points", action="store_true", help="w4: a zero point for each scale"
+    )
+    parser.add_argument(
+        "--wide_heads", action="store_true", help="matrices that give logits are not quantized"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing engine")
     for name, text in _LIMITS.items():
         parser.add_argument(f"--{name}", type=int, help=f"largest number of {text}")
@@ -58,6 +64,8 @@ def _run(args: argparse.Namespace) -> int:
             dtype=args.dtype,
             quantization=args.quantization,
             group_size=args.group_size,
+            zero_points=args.zero_points,
+            wide_heads=args.wide_heads,
             overwrite=args.overwrite,
             progress=show,
             **{name: getattr(args, name) for name in _LIMITS},

@@ -21,7 +21,8 @@ from ttsrt_rt.convert.archive import open_weights
 from ttsrt_rt.convert.fields import Block
 from ttsrt_rt.convert.lazy_tensor import LazyTensor
 from ttsrt_rt.convert.magpie_json import read_defaults, read_model
-from ttsrt_rt.convert.magpie_model import MagpieModel, RequestDefaults, expected_tensors
+from ttsrt_rt.convert.magpie_model import MagpieModel, RequestDefaults
+from ttsrt_rt.convert.manifest import check_tensors, declared_tensors
 from ttsrt_rt.errors import ConfigError, FormatError
 
 FORMAT = "ttsrt.checkpoint"
@@ -79,20 +80,13 @@ def open_checkpoint(folder: str | os.PathLike[str]) -> Checkpoint:
     model = read_model(Block(config.get("model"), "model"))
     defaults = read_defaults(Block(config.get("defaults"), "defaults"), model)
     weights = open_weights(Path(folder) / WEIGHTS_NAME)
-    rows = 0
-    if "voices" in weights and len(weights["voices"].shape) == 3:
-        rows = weights["voices"].shape[1]
-    expected = expected_tensors(model, rows)
-    for name, shape in expected.items():
-        if name not in weights:
-            raise FormatError(f"{folder}: {name}: expected {list(shape)}, got nothing")
-        if weights[name].shape != shape:
-            raise FormatError(
-                f"{folder}: {name}: expected {list(shape)}, got {list(weights[name].shape)}"
-            )
-    unknown = sorted(set(weights) - set(expected))
-    if unknown:
-        raise FormatError(f"{folder}: unexpected tensors: {', '.join(unknown[:20])}")
+    try:
+        check_tensors(
+            declared_tensors(config),
+            {name: (tensor.dtype, tensor.shape) for name, tensor in weights.items()},
+        )
+    except FormatError as error:
+        raise FormatError(f"{folder}: {error}") from error
     return Checkpoint(model, defaults, weights)
 
 

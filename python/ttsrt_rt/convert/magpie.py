@@ -17,7 +17,8 @@ import numpy as np
 from ttsrt_rt.convert.casting import cast, check_finite
 from ttsrt_rt.convert.lazy_tensor import DTYPES, Array, LazyTensor
 from ttsrt_rt.convert.magpie_config import BAKED
-from ttsrt_rt.convert.magpie_model import MagpieModel, expected_tensors
+from ttsrt_rt.convert.magpie_model import MagpieModel
+from ttsrt_rt.convert.manifest import DeclaredTensor, check_tensors
 from ttsrt_rt.errors import ConfigError, FormatError
 
 MAX_VOICE_ROWS = 1 << 20
@@ -118,9 +119,13 @@ def source_names(name: str, tables: int) -> tuple[str, ...]:
 
 
 def map_tensors(
-    model: MagpieModel, tensors: Mapping[str, LazyTensor], dtype: str | None, notices: list[str]
+    model: MagpieModel,
+    declared: Mapping[str, DeclaredTensor],
+    tensors: Mapping[str, LazyTensor],
+    dtype: str | None,
+    notices: list[str],
 ) -> dict[str, MappedTensor]:
-    """Maps `tensors`, keyed by original names (see `normalize_names`), to those of the checkpoint.
+    """Maps `tensors`, keyed by original names (see `normalize_names`), to those that are declared.
 
     `dtype` casts floating-point weights; None keeps the dtype of the source.
 
@@ -131,7 +136,8 @@ def map_tensors(
     voice_rows = _voice_rows(model, tensors) if model.context == "voices" else 0
     mapped: dict[str, MappedTensor] = {}
     missing: list[str] = []
-    for name, shape in expected_tensors(model, voice_rows).items():
+    for name, expected in declared.items():
+        shape = expected.sized(voice_rows)
         if name == "voice_lengths":
             mapped[name] = _map_voice_lengths(
                 tensors["baked_context_embedding_len"], shape, voice_rows
@@ -157,6 +163,7 @@ def map_tensors(
             remaining -= unused
     if remaining:
         raise FormatError(f"{len(remaining)} unexpected tensors: {_some(sorted(remaining))}")
+    check_tensors(declared, {name: (made.dtype, made.shape) for name, made in mapped.items()})
     return mapped
 
 

@@ -29,6 +29,7 @@ from ttsrt_rt.convert.magpie_defaults import read_defaults, window_prior
 from ttsrt_rt.convert.magpie_fork import is_fork_folder, read_fork_folder
 from ttsrt_rt.convert.magpie_model import to_json
 from ttsrt_rt.convert.magpie_reading import MagpieOptions, Reading, Shapes, find_model_block
+from ttsrt_rt.convert.manifest import declared_tensors
 from ttsrt_rt.convert.safetensors_write import write_safetensors
 from ttsrt_rt.convert.yaml_config import Config
 from ttsrt_rt.errors import ConfigError, FormatError
@@ -109,7 +110,8 @@ def convert_magpie(
         if opened.window is not None:
             blocks["defaults"]["prior"] = to_json(window_prior(opened.window, model))
         _check_readable(blocks)
-        mapped = map_tensors(model, opened.tensors, dtype, reading.notices)
+        declared = declared_tensors({"family": "magpie", **blocks})
+        mapped = map_tensors(model, declared, opened.tensors, dtype, reading.notices)
         for notice in reading.notices:
             LOGGER.warning("%s: %s", Path(source).name, notice)
         written = {

@@ -1,12 +1,12 @@
 """The `model` and `defaults` blocks of a Magpie checkpoint's config.json, as frozen values.
 
-This module holds the values, their limits, and the list of tensors that follows from them. The
-converter fills the values from the original files, and the torch reference reads them back; both
-agree because only this module computes the tensor list.
+This module holds the values and their limits. The converter fills the values from the original
+files, and the torch reference reads them back. The tensors that follow from them are declared by
+the library (manifest.py).
 
 Every field of docs/format.md is always written: no field is optional on disk, and `null` is None
-here. The limits are those of the C++ reader (cpp/src/model/config.cpp), so that a checkpoint that
-converts also builds; a test compares them.
+here. The limits are those of the C++ reader (cpp/src/model/magpie/config.cpp), so that a checkpoint
+that converts also builds; a test compares them.
 """
 
 from __future__ import annotations
@@ -188,63 +188,3 @@ def to_json(value: Any) -> Any:
     if isinstance(value, (tuple, list)):
         return [to_json(item) for item in value]
     return value
-
-
-def _stack_tensors(
-    stack: StackConfig, name: str, shapes: dict[str, tuple[int, ...]]
-) -> dict[str, tuple[int, ...]]:
-    dim = stack.dim
-    shapes[f"{name}.positions"] = (stack.max_positions, dim)
-    for layer in range(stack.layers):
-        base = f"{name}.layers.{layer}"
-        shapes[f"{base}.self_norm"] = (dim,)
-        shapes[f"{base}.self_qkv"] = (3 * dim, dim)
-        shapes[f"{base}.self_out"] = (dim, dim)
-        shapes[f"{base}.ffn_norm"] = (dim,)
-        shapes[f"{base}.ffn_in"] = (stack.ffn_dim, dim, stack.kernel)
-        shapes[f"{base}.ffn_out"] = (dim, stack.ffn_dim, stack.kernel)
-    if stack.norm_out:
-        shapes[f"{name}.norm_out"] = (dim,)
-    return shapes
-
-
-def expected_tensors(model: MagpieModel, max_voice_rows: int = 0) -> dict[str, tuple[int, ...]]:
-    """Returns name and shape of every tensor of a checkpoint with this `model` block, in file
-    order.
-
-    `max_voice_rows` is the second axis of `voices`; config.json does not state it, so a reader
-    takes it from the file.
-    """
-    dim, vocab, tables = model.dim, model.codebook_vocab, model.tables
-    shapes: dict[str, tuple[int, ...]] = {"text_embedding": (model.text_vocab, dim)}
-    if model.context_text == "own":
-        shapes["context_text_embedding"] = (model.context_text_vocab, dim)
-    shapes["audio_embeddings"] = (tables, vocab, dim)
-    _stack_tensors(model.text_encoder, "text_encoder", shapes)
-    if model.context_encoder is not None:
-        _stack_tensors(model.context_encoder, "context_encoder", shapes)
-    decoder = model.decoder
-    _stack_tensors(decoder, "decoder", shapes)
-    inner = decoder.cross_heads * decoder.cross_head_dim
-    for layer in range(decoder.layers):
-        base = f"decoder.layers.{layer}"
-        shapes[f"{base}.cross_query_norm"] = (dim,)
-        if decoder.memory_norm:
-            shapes[f"{base}.cross_memory_norm"] = (dim,)
-        shapes[f"{base}.cross_q"] = (inner, dim)
-        shapes[f"{base}.cross_kv"] = (2 * inner, dim)
-        shapes[f"{base}.cross_out"] = (dim, inner)
-    shapes["final_proj"] = (tables * vocab, dim)
-    shapes["final_proj_bias"] = (tables * vocab,)
-    local = model.local_transformer
-    if local is not None:
-        _stack_tensors(local.stack, "local_transformer", shapes)
-        if local.in_projection:
-            shapes["local_transformer.in_proj"] = (local.dim, dim)
-            shapes["local_transformer.in_proj_bias"] = (local.dim,)
-        shapes["local_transformer.heads"] = (tables, vocab, local.dim)
-        shapes["local_transformer.heads_bias"] = (tables, vocab)
-    if model.context == "voices":
-        shapes["voices"] = (model.num_voices, max_voice_rows, dim)
-        shapes["voice_lengths"] = (model.num_voices,)
-    return shapes

@@ -20,14 +20,18 @@ TestWeight quantized(const test::WeightKind& kind, std::int64_t rows, std::int64
       "w", model::stored_dtype(kind.quantization), ops::Layout::panel16, rows, cols, nullptr};
   weight.quantization = kind.quantization;
   weight.group_size = kind.group_size;
+  weight.has_zeros = kind.has_zeros;
   const model::Quantized packed = model::quantize(values, weight);
   const auto quants = test::aligned_bytes(packed.quants.size());
   const auto scales = test::aligned_bytes(packed.scales.size());
   std::copy(packed.quants.begin(), packed.quants.end(), quants.get());
   std::copy(packed.scales.begin(), packed.scales.end(), scales.get());
+  const auto zeros = test::aligned_bytes(packed.zeros.size());
+  std::copy(packed.zeros.begin(), packed.zeros.end(), zeros.get());
   weight.data = quants.get();
   weight.scales = scales.get();
-  return TestWeight(std::move(weight), quants, scales, values);
+  if (kind.has_zeros) weight.zeros = zeros.get();
+  return TestWeight(std::move(weight), quants, scales, values, zeros);
 }
 
 class CpuQuantized : public test::CpuIsaTest {
@@ -52,7 +56,9 @@ class CpuQuantized : public test::CpuIsaTest {
 // With the same inputs, the integers are equal, and only the sums of floats differ.
 TEST_P(CpuQuantized, OneProductEqualsTheReference) {
   for (const test::WeightKind& kind : test::quantized_kinds()) {
-    const float tolerance = ops::quantizes_inputs(kind.quantization) ? 1e-6F : 4e-6F;
+    // Zero points make a sum of a difference of two.
+    const float rounding = kind.has_zeros ? 1e-5F : 4e-6F;
+    const float tolerance = ops::quantizes_inputs(kind.quantization) ? 1e-6F : rounding;
     for (const std::int64_t cols : {1, 40, 130, 300, 768}) {
       const TestWeight weight = test::make_panel(37, cols, kind, 5);
       for (const std::int32_t rows : {1, 2, 4, 7, 13, 30}) {
@@ -78,7 +84,10 @@ TEST_P(CpuQuantized, TheLargestSums) {
       const std::vector<float> got =
           product(weight, std::vector<float>(2 * kCols, 2.0F), 1e-5F, kind.name());
       for (std::int64_t n = 0; n < kRows; n += 2)
-        EXPECT_NEAR(got[static_cast<std::size_t>(n)], sign * 2.0F * kCols, 0.5F) << kind.name();
+        // A fifteenth, the scale of values from 0 to 1 with a zero point, isn't a float16.
+        EXPECT_NEAR(got[static_cast<std::size_t>(n)], sign * 2.0F * kCols,
+                    kind.has_zeros ? 10.0F : 0.5F)
+            << kind.name();
     }
   }
 }
@@ -128,6 +137,34 @@ TEST_P(CpuQuantized, InputsThatAreNotNumbers) {
 TEST_P(CpuQuantized, MissingScalesAreRefused) {
   ops::Weight weight = test::make_panel(20, 200, ops::Quantization::w8a8, 7).weight();
   weight.scales = nullptr;
+  ops::Program program;
+  const ops::BufferId in = test::add_input(program, 200);
+  program.ops.emplace_back(ops::Linear{in, program.add("out", 20), weight, {}});
+  const auto backend = make_cpu_backend({1, isa()});
+  backend->create_state(test::small_state());
+  EXPECT_THROW(backend->compile(program, test::traced(1)), InternalError);
+}
+
+// Zero points of 8 say what weights without zero points say, up to the rounding of the correction,
+// which is zero.
+TEST_P(CpuQuantized, ZeroPointsInTheMiddleChangeNothing) {
+  for (const ops::Quantization quantization : {ops::Quantization::w4a16, ops::Quantization::w4a8}) {
+    const TestWeight plain = test::make_panel(37, 200, {quantization, 32}, 5);
+    const auto eights = test::aligned_bytes(48 * 7);
+    std::fill_n(eights.get(), 48 * 7, std::byte{8});
+    ops::Weight centred = plain.weight();
+    centred.has_zeros = true;
+    centred.zeros = eights.get();
+    for (const std::int32_t rows : {1, 3, 17, 70}) {
+      const auto x = test::random_vector(static_cast<std::size_t>(rows) * 200, 6, 3.0F);
+      EXPECT_EQ(product(plain, x, 1e-5F, "plain"), product(centred, x, 1e-5F, "centred")) << rows;
+    }
+  }
+}
+
+TEST_P(CpuQuantized, ZeroPointsMustBeThere) {
+  ops::Weight weight = test::make_panel(20, 200, {ops::Quantization::w4a16, 32, true}, 7).weight();
+  weight.zeros = nullptr;
   ops::Program program;
   const ops::BufferId in = test::add_input(program, 200);
   program.ops.emplace_back(ops::Linear{in, program.add("out", 20), weight, {}});

@@ -17,15 +17,15 @@ Manifest one_of_each() {
   manifest.add(Role::matrix, "matrix", {24, 8});
   manifest.add(Role::convolution, "conv", {12, 8, 3});
   manifest.begin("local");
-  manifest.add(Role::heads, "heads", {2, 20, 4});
+  manifest.add_head("heads", {2, 20, 4});
   manifest.add_data("lengths", {5}, DType::int32);
+  manifest.add(Role::unused, "left_out", {3, 3});
   return manifest;
 }
 
-std::map<std::string, PackItem> plan_of(DType dtype, const QuantizationPlan& quantization = {}) {
+std::map<std::string, PackItem> plan_of(const PackOptions& options) {
   std::map<std::string, PackItem> items;
-  for (const PackItem& item : plan_engine(one_of_each(), dtype, quantization))
-    items[item.weight.name] = item;
+  for (const PackItem& item : plan_engine(one_of_each(), options)) items[item.weight.name] = item;
   return items;
 }
 
@@ -35,7 +35,7 @@ void expect_shape(const PackItem& item, std::int64_t rows, std::int64_t cols) {
 }
 
 TEST(BuildPlan, TheRoleDecidesTypeAndLayout) {
-  const auto items = plan_of(DType::bfloat16);
+  const auto items = plan_of({DType::bfloat16, {}});
   EXPECT_EQ(items.size(), 7U);
   for (const char* product : {"matrix", "conv", "heads.0", "heads.1"}) {
     EXPECT_EQ(items.at(product).weight.layout, ops::Layout::panel16) << product;
@@ -49,7 +49,7 @@ TEST(BuildPlan, TheRoleDecidesTypeAndLayout) {
 }
 
 TEST(BuildPlan, ShapesAndSources) {
-  const auto items = plan_of(DType::float32);
+  const auto items = plan_of({});
   expect_shape(items.at("ids"), 40, 8);
   expect_shape(items.at("norm"), 1, 8);
   expect_shape(items.at("matrix"), 24, 8);
@@ -63,19 +63,28 @@ TEST(BuildPlan, ShapesAndSources) {
 }
 
 TEST(BuildPlan, OnlyProductsAreQuantized) {
-  const auto items = plan_of(DType::bfloat16, {ops::Quantization::w4a16, 64});
+  const auto items = plan_of({DType::bfloat16, {ops::Quantization::w4a16, 64, true}});
   for (const auto& [name, item] : items) {
     EXPECT_EQ(item.weight.quantization != ops::Quantization::none, is_product(item.source.role));
     EXPECT_EQ(item.weight.group_size, is_product(item.source.role) ? 64 : 0) << name;
   }
   EXPECT_EQ(items.at("matrix").weight.dtype, DType::uint8);
+  EXPECT_TRUE(items.at("matrix").weight.has_zeros);
+  EXPECT_FALSE(items.at("ids").weight.has_zeros);
+}
+
+TEST(BuildPlan, HeadsMayStayWide) {
+  const auto items = plan_of({DType::bfloat16, {ops::Quantization::w8a16, 0}, true});
+  EXPECT_EQ(items.at("heads.1").weight.quantization, ops::Quantization::none);
+  EXPECT_EQ(items.at("heads.1").weight.dtype, DType::bfloat16);
+  EXPECT_EQ(items.at("matrix").weight.quantization, ops::Quantization::w8a16);
 }
 
 TEST(BuildPlan, SumsThatCouldOverflowAreRefused) {
   Manifest manifest;
   manifest.add(Role::matrix, "wide", {16, ops::kMaxWholeInputs + 1});
   EXPECT_TRUE(test::throws_naming<FormatError>("wide: w8a8 takes at most", [&] {
-    plan_engine(manifest, DType::float32, {ops::Quantization::w8a8, 0});
+    plan_engine(manifest, {DType::float32, {ops::Quantization::w8a8, 0}});
   }));
 }
 

@@ -114,6 +114,7 @@ TEST_F(Build, Quantized) {
     options.dtype = DType::bfloat16;
     options.quantization = ops::name_of(kind.quantization);
     options.group_size = static_cast<std::int32_t>(kind.group_size);
+    options.zero_points = kind.has_zeros;
     options.overwrite = true;
     make(options);
     const Engine engine = Engine::open(engine_);
@@ -130,12 +131,42 @@ TEST_F(Build, Quantized) {
     const model::Quantized expected = model::quantize(tensor("final_proj").values, final_proj);
     EXPECT_EQ(std::memcmp(final_proj.data, expected.quants.data(), expected.quants.size()), 0);
     EXPECT_EQ(std::memcmp(final_proj.scales, expected.scales.data(), expected.scales.size()), 0);
+    EXPECT_EQ(final_proj.has_zeros, kind.has_zeros);
+    if (kind.has_zeros) {
+      EXPECT_EQ(std::memcmp(final_proj.zeros, expected.zeros.data(), expected.zeros.size()), 0);
+    }
     const Json json = parse_json(engine.description(), "x");
     EXPECT_EQ(json.contains("group_size"), kind.group_size != 0);
+    EXPECT_EQ(json.contains("zero_points"), kind.has_zeros);
     const Json& tensors = json.at("components").at("decoder").at("tensors");
     EXPECT_EQ(tensors.at("final_proj").at("layout"), "panel16_" + options.quantization);
+    EXPECT_EQ(tensors.at("final_proj").contains("group_size"), kind.group_size != 0);
+    EXPECT_EQ(tensors.at("final_proj").contains("zero_points"), kind.has_zeros);
     EXPECT_EQ(tensors.at("final_proj.scales").at("layout"), "dense");
   }
+}
+
+TEST_F(Build, DescribesTheTensorsOfACheckpoint) {
+  std::vector<std::string> names;
+  for (const TensorDescription& tensor : describe_manifest(config_.dump())) {
+    names.push_back(tensor.name);
+    if (tensor.name == "voices") {
+      EXPECT_EQ(tensor.shape, (std::vector<std::int64_t>{2, -1, 8}));
+      EXPECT_EQ(tensor.role, "data");
+    }
+    if (tensor.name == "voice_lengths") {
+      EXPECT_EQ(tensor.dtypes, std::vector<DType>{DType::int32});
+    }
+    if (tensor.name == "final_proj") {
+      EXPECT_EQ(tensor.shape, (std::vector<std::int64_t>{40, 8}));
+      EXPECT_EQ(tensor.component, "decoder");
+      EXPECT_EQ(tensor.dtypes.size(), 3U);
+    }
+  }
+  std::vector<std::string> written;
+  for (const test::TinyTensor& tensor : tensors_) written.push_back(tensor.entry.name);
+  EXPECT_EQ(names, written);
+  EXPECT_TRUE(throws_naming<FormatError>("config.json", [] { describe_manifest("{"); }));
 }
 
 TEST_F(Build, QuantizationsThatArent) {
@@ -149,6 +180,10 @@ TEST_F(Build, QuantizationsThatArent) {
   EXPECT_TRUE(throws_naming<ConfigError>("group_size", [&] { make(options); }));
   options.quantization = "none";
   EXPECT_TRUE(throws_naming<ConfigError>("group_size", [&] { make(options); }));
+  options.group_size = 0;
+  options.zero_points = true;
+  EXPECT_TRUE(throws_naming<ConfigError>("zero_points: expected none", [&] { make(options); }));
+  options.zero_points = false;
   options.quantization = "w4a16";
   options.group_size = 16;
   EXPECT_TRUE(throws_naming<ConfigError>("group_size: expected 32, 64 or 128, got 16",

@@ -79,7 +79,8 @@ TEST_F(EngineAttack, FlippedBytesInTheHeaderOfTheWeights) {
 
 TEST_F(EngineAttack, FieldsOfTheDescription) {
   EXPECT_TRUE(refuses("/format", "other", ".format"));
-  EXPECT_TRUE(refuses("/format_version", 2, ".format_version"));
+  EXPECT_TRUE(refuses("/format_version", 1, "expected 2, got 1; build the engine again"));
+  EXPECT_TRUE(refuses("/format_version", 3, ".format_version"));
   EXPECT_TRUE(refuses("/dtype", "float64", ".dtype"));
   EXPECT_TRUE(refuses("/dtype", "int8", ".dtype"));
   EXPECT_TRUE(refuses("/family", 1, ".family"));
@@ -152,23 +153,40 @@ class QuantizedAttack : public EngineAttack {
   const Json whole_ = parse_json(test::read_file(quantized_.description()), "engine.json");
 };
 
-TEST_F(QuantizedAttack, QuantizationAndGroups) {
+TEST_F(QuantizedAttack, LayoutsAndGroups) {
+  const Json::json_pointer tensor("/components/decoder/tensors/final_proj");
+  const auto refuses_entry = [&](const char* key, const Json& value, const std::string& part) {
+    Json json = whole_;
+    json[tensor][key] = value;
+    return refuses_quantized(json, part);
+  };
+  EXPECT_TRUE(refuses_entry("layout", "panel16_w8a16", "neither group_size nor zero_points"));
+  EXPECT_TRUE(refuses_entry("layout", "panel16", "neither group_size nor zero_points"));
+  EXPECT_TRUE(
+      refuses_entry("layout", "int4", "layout: expected one of dense, panel16, panel16_w8"));
+  EXPECT_TRUE(refuses_entry("layout", 4, ".layout"));
+  EXPECT_TRUE(refuses_entry("group_size", 128, "expected"));  // 8 inputs pad to more
+  EXPECT_TRUE(refuses_entry("group_size", 63, "group_size: expected 32, 64 or 128"));
+  EXPECT_TRUE(refuses_entry("zero_points", 1, ".zero_points"));
+  EXPECT_TRUE(refuses_entry("zero_points", true, "final_proj.zeros: missing"));
   Json json = whole_;
-  json["quantization"] = "w4a8";  // the same bytes in another order
-  EXPECT_TRUE(refuses_quantized(json, "layout: expected dense or panel16_w4a8"));
-  json["quantization"] = "w8a16";
-  EXPECT_TRUE(refuses_quantized(json, "group_size: expected 0"));
+  json[tensor].erase("group_size");
+  EXPECT_TRUE(refuses_quantized(json, "group_size: missing"));
+  json = whole_;  // the bytes of a float32 matrix, packed as such
+  json[tensor].erase("group_size");
+  json[tensor]["layout"] = "panel16_w8a16";
+  EXPECT_TRUE(refuses_quantized(json, "final_proj"));
+}
+
+TEST_F(QuantizedAttack, WhatTheBuildWasAskedForIsChecked) {
+  Json json = whole_;
   json["quantization"] = "int4";
   EXPECT_TRUE(refuses_quantized(json, "quantization: expected one of none, w8a16"));
   json["quantization"] = 4;
   EXPECT_TRUE(refuses_quantized(json, ".quantization"));
   json = whole_;
-  json["group_size"] = 128;  // 8 inputs pad to more
-  EXPECT_TRUE(refuses_quantized(json, "expected"));
   json["group_size"] = 63;
   EXPECT_TRUE(refuses_quantized(json, "group_size: expected 32, 64 or 128"));
-  json.erase("group_size");
-  EXPECT_TRUE(refuses_quantized(json, "group_size: missing"));
 }
 
 TEST_F(QuantizedAttack, EveryScaleMustBeThere) {
@@ -183,9 +201,30 @@ TEST_F(QuantizedAttack, EveryScaleMustBeThere) {
   EXPECT_TRUE(refuses_quantized(json, "final_proj.scales: expected"));
 }
 
-TEST_F(QuantizedAttack, AQuantizationThatItHasnt) {
-  EXPECT_TRUE(refuses("/quantization", "w8a8", "layout: expected dense or panel16_w8a8"));
-  EXPECT_TRUE(refuses("/group_size", 64, "group_size: expected 0"));
+TEST_F(QuantizedAttack, EveryZeroPointMustBeThere) {
+  BuildOptions options = quantized_options("w4a8");
+  options.zero_points = true;
+  const test::TinyEngine engine(test::tiny_config(), options);
+  const Json whole = parse_json(test::read_file(engine.description()), "engine.json");
+  EXPECT_NO_THROW(Engine::open(engine.path()).verify());
+  const auto refuses = [&](const Json& json, const std::string& part) {
+    return throws_naming<FormatError>(part, [&] {
+      test::write_file(engine.description(), json.dump());
+      Engine::open(engine.path());
+    });
+  };
+  Json json = whole;
+  json["components"]["decoder"]["tensors"].erase("final_proj.zeros");
+  EXPECT_TRUE(refuses(json, "final_proj.zeros: missing"));
+  json = whole;
+  json["components"]["decoder"]["tensors"]["final_proj.zeros"]["rows"] = 6;
+  EXPECT_TRUE(refuses(json, "final_proj.zeros: expected"));
+}
+
+TEST_F(QuantizedAttack, ALayoutThatTheBytesHavent) {
+  const std::string tensor = "/components/decoder/tensors/final_proj";
+  EXPECT_TRUE(refuses(tensor + "/layout", "panel16_w8a8", "final_proj: expected"));
+  EXPECT_TRUE(refuses(tensor + "/group_size", 64, "neither group_size"));
 }
 
 TEST_F(EngineAttack, VoiceLengths) {

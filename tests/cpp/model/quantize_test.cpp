@@ -21,6 +21,7 @@ ops::Weight weight_of(const test::WeightKind& kind, std::int64_t rows, std::int6
                         nullptr};
   weight.quantization = kind.quantization;
   weight.group_size = kind.group_size;
+  weight.has_zeros = kind.has_zeros;
   return weight;
 }
 
@@ -75,8 +76,14 @@ struct Stored {
     return from_float16(half);
   }
 
+  int zero(std::int64_t n, std::int64_t k) const {
+    if (!weight.has_zeros) return 8;
+    const std::int64_t at = (n / 16 * groups() + k / weight.group_size) * 16 + n % 16;
+    return static_cast<int>(quantized.zeros[static_cast<std::size_t>(at)]);
+  }
+
   float value(std::int64_t n, std::int64_t k) const {
-    return static_cast<float>(quant(n, k)) * scale(n, k);
+    return static_cast<float>(quant(n, k) + 8 - zero(n, k)) * scale(n, k);
   }
 };
 
@@ -103,11 +110,14 @@ TEST_P(Quantize, SizesPaddingAndErrorsOfOddShapes) {
         ASSERT_GE(stored.quant(n, k), is_byte ? -127 : -8);
         ASSERT_LE(stored.quant(n, k), is_byte ? 127 : 7);
         // Of 4 bits what lies beyond 7 steps is cut off, and the largest may lie at 9.
-        const float steps = is_byte ? 0.5001F : 2.01F;
+        // With a zero point a quarter of the range, 20 steps, may be cut off.
+        const float steps = is_byte ? 0.5001F : stored.weight.has_zeros ? 5.51F : 2.01F;
         const float expected = values[static_cast<std::size_t>(n * cols + k)];
         ASSERT_LE(std::fabs(stored.value(n, k) - expected), steps * std::fabs(stored.scale(n, k)))
             << n << "," << k;
       }
+      ASSERT_GE(stored.zero(n, 0), 0);
+      ASSERT_LE(stored.zero(n, 0), 15);
       if (n >= rows) {
         ASSERT_EQ(stored.scale(n, 0), 0.0F);
       }
@@ -183,6 +193,25 @@ TEST(QuantizeScales, LeastSquaredErrorOfAFew) {
   }
 }
 
+// Groups whose values lie on one side of 0 use all 16 steps.
+TEST(QuantizeScales, ZeroPointsServeOneSidedGroups) {
+  for (const float sign : {1.0F, -1.0F}) {
+    std::vector<float> values = test::random_vector(64, 3);
+    for (float& value : values) value = sign * (std::fabs(value) + 0.01F);
+    const Stored plain({Quantization::w4a16, 64}, 1, 64, values);
+    const Stored shifted({Quantization::w4a16, 64, true}, 1, 64, values);
+    double error = 0.0;
+    double shifted_error = 0.0;
+    for (std::int64_t k = 0; k < 64; ++k) {
+      const float value = values[static_cast<std::size_t>(k)];
+      error += std::pow(plain.value(0, k) - value, 2);
+      shifted_error += std::pow(shifted.value(0, k) - value, 2);
+    }
+    EXPECT_LT(shifted_error, 0.5 * error);
+    EXPECT_EQ(shifted.zero(0, 0), sign > 0.0F ? 0 : 15);
+  }
+}
+
 TEST(QuantizeErrors, ScalesBeyondFloat16) {
   const std::vector<float> values = {1e6F, 1.0F};
   EXPECT_TRUE(test::throws_naming<FormatError>("w: expected groups whose scales fit float16", [&] {
@@ -201,6 +230,11 @@ TEST(QuantizeErrors, NamesAndGroups) {
                                          [] { resolve_quantization("int8", 0); }));
   EXPECT_TRUE(throws_naming<ConfigError>("group_size: expected 0, as w8a16 has no groups, got 64",
                                          [] { resolve_quantization("w8a16", 64); }));
+  EXPECT_TRUE(resolve_quantization("w4a8", 0, true).has_zeros);
+  for (const char* symmetric : {"none", "w8a16", "w8a8"}) {
+    EXPECT_TRUE(throws_naming<ConfigError>("zero_points: expected none",
+                                           [&] { resolve_quantization(symmetric, 0, true); }));
+  }
   EXPECT_TRUE(throws_naming<ConfigError>("group_size: expected 32, 64 or 128, got 48",
                                          [] { resolve_quantization("w4a16", 48); }));
 }

@@ -40,12 +40,16 @@ TEST(StackWeights, DeclaresCrossAttention) {
   cross.heads = 2;
   cross.head_dim = 3;
   Manifest manifest;
-  declare_cross(manifest, "decoder", 1, cross, 8);
+  cross.sees_text = {false, true, false};
+  cross.sees_context = {false, false, true};
+  declare_cross(manifest, "decoder", cross, 8);
+  EXPECT_EQ(manifest.find("decoder.layers.0.cross_kv")->role, Role::unused);
+  EXPECT_EQ(manifest.find("decoder.layers.2.cross_kv")->role, Role::matrix);
   EXPECT_EQ(manifest.find("decoder.layers.1.cross_kv")->shape, (std::vector<std::int64_t>{12, 8}));
   EXPECT_NE(manifest.find("decoder.layers.1.cross_memory_norm"), nullptr);
   cross.has_memory_norm = false;
   Manifest without;
-  declare_cross(without, "decoder", 1, cross, 8);
+  declare_cross(without, "decoder", cross, 8);
   EXPECT_EQ(without.find("decoder.layers.1.cross_memory_norm"), nullptr);
 }
 

@@ -45,24 +45,35 @@ inline float round_to(DType dtype, float value) {
 // The storage of a matrix: a float type, or quantized.
 struct WeightKind {
   WeightKind(DType type = DType::float32) : dtype(type) {}  // NOLINT: a type stands for itself
-  WeightKind(ops::Quantization of, std::int64_t group = 0) : quantization(of), group_size(group) {}
+  WeightKind(ops::Quantization of, std::int64_t group = 0, bool zeros = false)
+      : quantization(of), group_size(group), has_zeros(zeros) {}
 
   bool is_quantized() const { return quantization != ops::Quantization::none; }
   std::string name() const {
     if (!is_quantized()) return name_of(dtype);
-    return ops::name_of(quantization) + (group_size == 0 ? "" : "_" + std::to_string(group_size));
+    return ops::name_of(quantization) + (group_size == 0 ? "" : "_" + std::to_string(group_size)) +
+           (has_zeros ? "_zeros" : "");
   }
 
   DType dtype = DType::float32;
   ops::Quantization quantization = ops::Quantization::none;
   std::int64_t group_size = 0;
+  bool has_zeros = false;
 };
 
 inline std::vector<WeightKind> quantized_kinds() {
   using ops::Quantization;
-  return {Quantization::w8a16,        {Quantization::w4a16, 32}, {Quantization::w4a16, 64},
-          {Quantization::w4a16, 128}, Quantization::w8a8,        {Quantization::w4a8, 32},
-          {Quantization::w4a8, 64},   {Quantization::w4a8, 128}};
+  return {Quantization::w8a16,
+          {Quantization::w4a16, 32},
+          {Quantization::w4a16, 64},
+          {Quantization::w4a16, 128},
+          Quantization::w8a8,
+          {Quantization::w4a8, 32},
+          {Quantization::w4a8, 64},
+          {Quantization::w4a8, 128},
+          {Quantization::w4a16, 32, true},
+          {Quantization::w4a16, 128, true},
+          {Quantization::w4a8, 64, true}};
 }
 
 inline std::vector<WeightKind> all_kinds() {
@@ -109,11 +120,13 @@ class TestWeight {
   // Takes a packed weight: `weight` points into `storage` and `scales`; `values` are the stored
   // ones.
   TestWeight(ops::Weight weight, std::shared_ptr<std::byte> storage,
-             std::shared_ptr<std::byte> scales, std::vector<float> values)
+             std::shared_ptr<std::byte> scales, std::vector<float> values,
+             std::shared_ptr<std::byte> zeros = nullptr)
       : weight_(std::move(weight)),
         values_(std::move(values)),
         storage_(std::move(storage)),
-        scales_(std::move(scales)) {}
+        scales_(std::move(scales)),
+        zeros_(std::move(zeros)) {}
 
   const ops::Weight& weight() const { return weight_; }
   operator const ops::Weight&() const {
@@ -151,17 +164,25 @@ class TestWeight {
   std::vector<float> values_;  // [rows, cols] as stored
   std::shared_ptr<std::byte> storage_;
   std::shared_ptr<std::byte> scales_;
+  std::shared_ptr<std::byte> zeros_;
   std::size_t bytes_ = 0;
 };
 
-// Returns random integers with random scales, such that values are in [-scale, scale), packed by
-// the formulas of ops/weight.h.
+// Returns a random zero point, from 0 to 15.
+inline int zero_point(std::uint64_t seed, std::int64_t scale_at) {
+  return static_cast<int>(8.0F +
+                          7.99F * random_value(seed + 70, static_cast<std::uint64_t>(scale_at)));
+}
+
+// Returns random integers with random scales, such that values are in [-scale, scale), or in twice
+// that range with zero points, packed by the formulas of ops/weight.h.
 inline TestWeight make_quantized(std::int64_t rows, std::int64_t cols, const WeightKind& kind,
                                  std::uint64_t seed, float scale) {
   using ops::Quantization;
   ops::Weight weight = {"panel", DType::uint8, ops::Layout::panel16, rows, cols, nullptr};
   weight.quantization = kind.quantization;
   weight.group_size = kind.group_size;
+  weight.has_zeros = kind.has_zeros;
   if (kind.quantization == Quantization::w8a16) weight.dtype = DType::int8;
   const bool is_byte = kind.group_size == 0;
   const std::int64_t stored_cols = ops::padded_cols(weight);
@@ -169,6 +190,7 @@ inline TestWeight make_quantized(std::int64_t rows, std::int64_t cols, const Wei
   const std::int64_t stored = ops::padded_rows(rows) * stored_cols;
   const auto bytes = aligned_bytes(static_cast<std::size_t>(is_byte ? stored : stored / 2));
   const auto scales = aligned_bytes(static_cast<std::size_t>(ops::padded_rows(rows) * groups * 4));
+  const auto zeros = aligned_bytes(static_cast<std::size_t>(ops::padded_rows(rows) * groups));
   std::vector<float> values(static_cast<std::size_t>(rows * cols));
   for (std::int64_t n = 0; n < ops::padded_rows(rows); ++n) {
     for (std::int64_t k = 0; k < stored_cols; ++k) {
@@ -201,12 +223,15 @@ inline TestWeight make_quantized(std::int64_t rows, std::int64_t cols, const Wei
         const std::int64_t byte = panel / 2 + (k / 8 * 16 + lane) * 4 + k % 4;
         put(byte, k % 8 < 4 ? 0 : 4, q + 8);
       }
-      if (is_inside) values[static_cast<std::size_t>(at)] = static_cast<float>(q) * step;
+      const int zero = kind.has_zeros ? zero_point(seed, scale_at) : 8;
+      zeros.get()[scale_at] = static_cast<std::byte>(zero);
+      if (is_inside) values[static_cast<std::size_t>(at)] = static_cast<float>(q + 8 - zero) * step;
     }
   }
   weight.data = bytes.get();
   weight.scales = scales.get();
-  return TestWeight(std::move(weight), bytes, scales, std::move(values));
+  if (kind.has_zeros) weight.zeros = zeros.get();
+  return TestWeight(std::move(weight), bytes, scales, std::move(values), zeros);
 }
 
 // Returns a matrix of a product [rows, cols] in panels, with values in [-scale, scale).

@@ -21,13 +21,24 @@ constexpr int32_t kCacheElements = 4;  // element types of keys and values, with
 enum class Element : int32_t { float32, bfloat16, float16, int8 };
 
 // Storage formats of a product's weights; they index the table of products.
-enum class Format : int32_t { float32, bfloat16, float16, w8a16, w4a16, w8a8, w4a8 };
-constexpr int32_t kFormats = 7;
+enum class Format : int32_t {
+  float32,
+  bfloat16,
+  float16,
+  w8a16,
+  w4a16,
+  w8a8,
+  w4a8,
+  w4a16_zeros,
+  w4a8_zeros,
+};
+constexpr int32_t kFormats = 9;
 
 // A packed input row of a product: [groups][head + group_words] of 32-bit words. A word is a
 // float32, two bfloat16 (or one widened bfloat16, if a pair takes two words), or four int8. The
 // head of an int8 group has two words: the scale as a float32, and the correction for the offset of
-// the weights as an int32, which is -offset * sum of the group.
+// the weights as an int32, which is -offset * sum of the group. The head of a bfloat16 group that
+// meets weights with zero points has one word: the sum of the rounded inputs as a float32.
 struct RowShape {
   int64_t depth;        // inputs, K
   int64_t words;        // total
@@ -52,11 +63,12 @@ struct NormArgs {
 // of tile_rows rows (the last one may be smaller). A tile has 1, 2, 4, 8, 12 or 16 rows, of which
 // unused ones repeat the first, and is [words][rows of the tile] of 32-bit words.
 struct LinearArgs {
-  const void* weight;      // panel16
-  const void* scales;      // [panels][groups][16], or null
-  const uint32_t* packed;  // tiles
-  void* unpacked;          // scratch for panels in flight as bfloat16 (unpacked_bytes), or null
-  float* out;              // [rows, outputs]
+  const void* weight;          // panel16
+  const void* scales;          // [panels][groups][16], or null
+  const unsigned char* zeros;  // zero points [panels][groups][16], or null
+  const uint32_t* packed;      // tiles
+  void* unpacked;              // scratch for panels in flight as bfloat16 (unpacked_bytes), or null
+  float* out;                  // [rows, outputs]
   int64_t out_stride;
   const float* bias;    // [outputs] or null
   const float* addend;  // [rows, outputs] or null: added after the activation

@@ -6,6 +6,10 @@
 // weights; the weights are widened in registers if there are few rows, and panel by panel into
 // scratch memory if there are more than two tiles of rows. With a8, the sum is an integer and
 // exact; it starts with the correction for the weights' offset (RowShape).
+//
+// With zero points, the sum is computed as without them, from nibbles minus 8. It is then corrected
+// by (8 - zero point) * (sum of the group's inputs). The head of a row's group holds that sum of
+// inputs. Weights without zero points use kernels without this correction.
 
 namespace ttsrt::cpu {
 namespace {
@@ -19,7 +23,9 @@ struct StepW8A16 {
   static constexpr int64_t kBytes = 64;
   static constexpr int kWords = 2;
   static constexpr int kInputWords = kPairWords;
-  static constexpr int kHead = 0;
+  static constexpr bool kIsWhole = false;  // a8
+  static constexpr bool kHasZeros = false;
+  static constexpr int kHead = 0;  // words of a group's head
   static const unsigned char* load(const unsigned char* p) { return p; }
   template <int Word>
   static Bf16Pairs weight(const unsigned char* block) {
@@ -49,6 +55,8 @@ struct StepW8A8 {
   static constexpr int64_t kBytes = 64;
   static constexpr int kWords = 1;
   static constexpr int kInputWords = 1;
+  static constexpr bool kIsWhole = true;
+  static constexpr bool kHasZeros = false;
   static constexpr int kHead = 2;
   static Block load(const unsigned char* p) { return load_block(p); }
   template <int>
@@ -72,24 +80,50 @@ struct StepW4A8 : StepW8A8 {
   static Vec scales(const void* p, int64_t at) { return StepW4A16::scales(p, at); }
 };
 
+struct StepW4A16Zeros : StepW4A16 {
+  static constexpr bool kHasZeros = true;
+  static constexpr int kHead = 1;
+  // Returns the sum of the inputs of a row's group.
+  template <int Rows>
+  static Vec input_sum(const uint32_t* head, int row) {
+    return StepFloat32::input(head + row);
+  }
+};
+
+struct StepW4A8Zeros : StepW4A8 {
+  static constexpr bool kHasZeros = true;
+  // The head holds the sum times -8; the division is exact.
+  template <int Rows>
+  static Vec input_sum(const uint32_t* head, int row) {
+    return set(static_cast<float>(static_cast<int32_t>(head[Rows + row])) * -0.125F);
+  }
+};
+
 // Returns the start value of a group's sum; `head` has the head words of all rows of the tile.
 template <class Step, int Rows>
 TTSRT_INLINE typename Step::Sum start_of(const uint32_t* head, int row) {
-  if constexpr (Step::kHead == 0) {
+  if constexpr (!Step::kIsWhole) {
     return zero();
   } else {
     return set_ints(static_cast<int32_t>(head[Rows + row]));
   }
 }
 
-template <class Step>
-TTSRT_INLINE Vec scaled(Vec scales, const uint32_t* head, int row, typename Step::Sum sum,
-                        Vec total) {
-  if constexpr (Step::kHead == 0) {
-    return fma(scales, sum, total);
+// Adds a group's scaled sum to a total. `shifts` are 8 - zero point of each output; they are not
+// read if there are no zero points.
+template <class Step, int Rows>
+TTSRT_INLINE Vec scaled(Vec scales, Vec shifts, const uint32_t* head, int row,
+                        typename Step::Sum sum, Vec total) {
+  Vec whole;
+  if constexpr (Step::kIsWhole) {
+    scales = scales * StepFloat32::input(head + row);
+    whole = to_floats(sum);
   } else {
-    return fma(scales * StepFloat32::input(head + row), to_floats(sum), total);
+    whole = sum;
   }
+  if constexpr (Step::kHasZeros)
+    whole = fma(shifts, Step::template input_sum<Rows>(head, row), whole);
+  return fma(scales, whole, total);
 }
 
 // Adds the products of word `Word` of each panel's block to the sums of all rows.
@@ -114,10 +148,11 @@ struct GroupArgs {
   int64_t panel_bytes;
   int64_t blocks;  // at least 1
   const uint32_t* x;
-  const void* scales;    // scales of all panels
-  int64_t first_scales;  // index of the first panel's scales
-  int64_t panel_scales;  // distance from panel to panel
-  int64_t ahead;         // prefetch distance, see bytes_ahead
+  const void* scales;          // scales of all panels
+  const unsigned char* zeros;  // zero points of all panels, at the same indices
+  int64_t first_scales;        // index of the first panel's scales
+  int64_t panel_scales;        // distance from panel to panel
+  int64_t ahead;               // prefetch distance, see bytes_ahead
 };
 
 template <class Step, int Rows, int Panels, bool Asks>
@@ -150,10 +185,13 @@ TTSRT_INLINE void add_group(const GroupArgs& group, Vec (&totals)[Rows][Panels])
   } while (w != end);
 #pragma GCC unroll 4
   for (int p = 0; p < Panels; ++p) {
-    const Vec scales = Step::scales(group.scales, group.first_scales + p * group.panel_scales);
+    const int64_t place = group.first_scales + p * group.panel_scales;
+    const Vec scales = Step::scales(group.scales, place);
+    Vec shifts = scales;
+    if constexpr (Step::kHasZeros) shifts = set(8.0F) - load_bytes(group.zeros + place);
 #pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r)
-      totals[r][p] = scaled<Step>(scales, group.x, r, sums[r][p], totals[r][p]);
+      totals[r][p] = scaled<Step, Rows>(scales, shifts, group.x, r, sums[r][p], totals[r][p]);
   }
 }
 
@@ -196,6 +234,7 @@ void multiply_groups(const LinearArgs& args, const unsigned char* w, const uint3
   group.w = w;
   group.x = x;
   group.scales = args.scales;
+  group.zeros = args.zeros;
   group.first_scales = panel * groups * kLanes;
   group.panel_scales = groups * kLanes;
   group.ahead = bytes_ahead<Panels>(args, panel, group.panel_bytes);
@@ -228,17 +267,23 @@ void multiply_groups(const LinearArgs& args, const unsigned char* w, const uint3
 // Weights that were already widened.
 template <class Packed>
 struct StepUnpacked : StepW8A16 {
+  static constexpr bool kHasZeros = Packed::kHasZeros;
+  static constexpr int kHead = Packed::kHead;
   static constexpr int kWords = 1;
   template <int>
   static Bf16Pairs weight(const unsigned char* block) {
     return load_pairs(block);
   }
   static Vec scales(const void* p, int64_t at) { return Packed::scales(p, at); }
+  template <int Rows>
+  static Vec input_sum(const uint32_t* head, int row) {
+    return Packed::template input_sum<Rows>(head, row);
+  }
 };
 
 template <class Step>
 struct Groups {
-  static constexpr bool kUnpacks = Step::kHead == 0;
+  static constexpr bool kUnpacks = !Step::kIsWhole;
   using Unpacked = Groups<StepUnpacked<Step>>;
   static int64_t panel_bytes(const RowShape& row) {
     return row.groups * (row.group_words / (Step::kWords * Step::kInputWords)) * Step::kBytes;
@@ -301,6 +346,30 @@ void prepare_bytes(const float* x, const RowShape& shape, uint32_t* out) {
     const int64_t left = shape.depth - first;
     const int64_t count = left < 4 * shape.group_words ? left : 4 * shape.group_words;
     prepare_group(x + first, count, shape.group_words, Offset, out + g * (2 + shape.group_words));
+  }
+}
+
+// Packs a row as prepare_pairs does, but group by group, each group after the sum of its rounded
+// inputs.
+void prepare_summed_pairs(const float* x, const RowShape& shape, uint32_t* out) {
+  const int64_t inputs = shape.group_words / kPairWords * 2;
+  for (int32_t g = 0; g < shape.groups; ++g) {
+    const int64_t first = g * inputs;
+    const int64_t count = shape.depth - first < inputs ? shape.depth - first : inputs;
+    Vec sums = zero();
+    float rounded[kLanes];
+    for (int64_t i = 0; i < count; i += kLanes) {
+      for (int64_t lane = 0; lane < kLanes; ++lane) {
+        const float value = i + lane < count ? x[first + i + lane] : 0.0F;
+        const uint32_t bits = uint32_t{Stored<Element::bfloat16>::round(value)} << 16;
+        memcpy(rounded + lane, &bits, sizeof(bits));
+      }
+      sums = sums + load(rounded);
+    }
+    const float sum = reduce_add(sums);
+    memcpy(out, &sum, sizeof(sum));
+    prepare_pairs(x + first, {count, shape.group_words, shape.group_words, 1}, out + 1);
+    out += 1 + shape.group_words;
   }
 }
 

@@ -10,11 +10,11 @@ Format format_of(const ops::Weight& weight) {
     case ops::Quantization::w8a16:
       return Format::w8a16;
     case ops::Quantization::w4a16:
-      return Format::w4a16;
+      return weight.has_zeros ? Format::w4a16_zeros : Format::w4a16;
     case ops::Quantization::w8a8:
       return Format::w8a8;
     case ops::Quantization::w4a8:
-      return Format::w4a8;
+      return weight.has_zeros ? Format::w4a8_zeros : Format::w4a8;
     default:
       break;
   }
@@ -34,7 +34,8 @@ RowShape shape_of(const Kernels& kernels, const ops::Weight& weight) {
   shape.group_words = depth / shape.groups;
   if (is_whole) shape.group_words /= 4;
   if (is_paired) shape.group_words = shape.group_words / 2 * kernels.pair_words;
-  shape.words = shape.groups * (shape.group_words + (is_whole ? 2 : 0));
+  const int head = is_whole ? 2 : weight.has_zeros ? 1 : 0;
+  shape.words = shape.groups * (shape.group_words + head);
   return shape;
 }
 
@@ -52,7 +53,8 @@ struct Packing {
     const ops::Weight& weight = *plan.weight;
     const bool is_float = weight.quantization == ops::Quantization::none;
     return message(plan.owner, "linear ", weight.rows, " x ", weight.cols, " ",
-                   is_float ? name_of(weight.dtype) : ops::name_of(weight.quantization));
+                   is_float ? name_of(weight.dtype) : ops::name_of(weight.quantization),
+                   weight.has_zeros ? " with zero points" : "");
   }
   bool fits_one_tile() const { return rows() <= site.kernels->wide_rows; }
 
@@ -127,6 +129,7 @@ class ProductStage : public Stage {
     LinearArgs args;
     args.weight = plan.weight->data;
     args.scales = plan.weight->scales;
+    args.zeros = reinterpret_cast<const unsigned char*>(plan.weight->zeros);
     args.packed = packed_rows(worker);
     args.unpacked = unpacked_bytes() > 0 ? worker.scratch + packing_.scratch_bytes() : nullptr;
     args.out = plan.out.data;
@@ -242,6 +245,8 @@ void add_linear(const Site& site, const LinearPlan& plan, std::uint32_t* const* 
   TTSRT_CHECK(InternalError,
               (weight.scales != nullptr) == (weight.quantization != ops::Quantization::none),
               weight.name, ": scales and quantization come together");
+  TTSRT_CHECK(InternalError, (weight.zeros != nullptr) == weight.has_zeros, weight.name,
+              ": expected zero points where the layout has them, and only there");
   Packing packing;
   packing.site = site;
   packing.plan = plan;

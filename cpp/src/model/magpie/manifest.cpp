@@ -10,12 +10,8 @@ void declare_decoder(Manifest& manifest, const Config& config) {
   manifest.begin("decoder");
   manifest.add(Role::table, "audio_embeddings", {codes, config.codebook_vocab, config.dim});
   declare_stack(manifest, "decoder", config.decoder);
-  for (std::int32_t l = 0; l < config.decoder.layers; ++l) {
-    const auto at = static_cast<std::size_t>(l);
-    if (config.cross.sees_text[at] || config.cross.sees_context[at])
-      declare_cross(manifest, "decoder", l, config.cross, config.dim);
-  }
-  manifest.add(Role::matrix, "final_proj", {codes * config.codebook_vocab, config.dim});
+  declare_cross(manifest, "decoder", config.cross, config.dim);
+  manifest.add_head("final_proj", {codes * config.codebook_vocab, config.dim});
   manifest.add(Role::vector, "final_proj_bias", {codes * config.codebook_vocab});
 }
 
@@ -29,7 +25,7 @@ void declare_local(Manifest& manifest, const Config& config) {
     manifest.add(Role::matrix, name + ".in_proj", {width, config.dim});
     manifest.add(Role::vector, name + ".in_proj_bias", {width});
   }
-  manifest.add(Role::heads, name + ".heads", {codes, config.codebook_vocab, width});
+  manifest.add_head(name + ".heads", {codes, config.codebook_vocab, width});
   manifest.add(Role::vector, name + ".heads_bias", {codes, config.codebook_vocab});
 }
 

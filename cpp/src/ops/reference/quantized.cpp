@@ -16,6 +16,8 @@ class QuantReader {
   explicit QuantReader(const Weight& weight) : weight_(weight) {
     TTSRT_CHECK(InternalError, weight.is_present() && weight.scales != nullptr, weight.name,
                 ": quants or scales are absent where they are needed");
+    TTSRT_CHECK(InternalError, weight.has_zeros == (weight.zeros != nullptr), weight.name,
+                ": expected zero points where the layout has them, and only there");
     TTSRT_CHECK(InternalError, weight.layout == Layout::panel16, weight.name, ": expected panel16");
   }
 
@@ -40,8 +42,13 @@ class QuantReader {
     }
   }
 
+  // What is added to a quant of the group before it is scaled: 0 without zero points.
+  int shift(std::int64_t row, std::int64_t group) const {
+    return weight_.has_zeros ? 8 - static_cast<int>(weight_.zeros[scale_index(row, group)]) : 0;
+  }
+
   float scale(std::int64_t row, std::int64_t group) const {
-    const std::int64_t index = (row / kPanel * num_groups(weight_) + group) * kPanel + row % kPanel;
+    const std::int64_t index = scale_index(row, group);
     if (has_groups(weight_.quantization)) {
       std::uint16_t half = 0;
       std::memcpy(&half, weight_.scales + 2 * index, sizeof(half));
@@ -53,6 +60,10 @@ class QuantReader {
   }
 
  private:
+  std::int64_t scale_index(std::int64_t row, std::int64_t group) const {
+    return (row / kPanel * num_groups(weight_) + group) * kPanel + row % kPanel;
+  }
+
   const Weight& weight_;
 };
 
@@ -91,7 +102,8 @@ std::vector<double> quantized_product(const Weight& weight, const float* x, std:
   std::vector<double> out(static_cast<std::size_t>(rows * weight.rows));
   std::vector<double> q(static_cast<std::size_t>(cols));
   for (std::int64_t n = 0; n < weight.rows; ++n) {
-    for (std::int64_t k = 0; k < cols; ++k) q[static_cast<std::size_t>(k)] = reader.quant(n, k);
+    for (std::int64_t k = 0; k < cols; ++k)
+      q[static_cast<std::size_t>(k)] = reader.quant(n, k) + reader.shift(n, k / group);
     for (std::int64_t r = 0; r < rows; ++r) {
       double& total = out[static_cast<std::size_t>(r * weight.rows + n)];
       for (std::int64_t g = 0; g < groups; ++g) {

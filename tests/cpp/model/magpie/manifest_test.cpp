@@ -37,7 +37,8 @@ TEST(MagpieManifest, OnlyWhatTheModelHas) {
   EXPECT_EQ(manifest.find("decoder.layers.1.ffn_out")->shape, (Shape{8, 12, 3}));
   Json config = test::tiny_config();
   config["model"]["decoder"]["text_layers"] = {1};
-  EXPECT_EQ(manifest_of(config).find("decoder.layers.0.cross_q"), nullptr);
+  EXPECT_EQ(manifest_of(config).find("decoder.layers.0.cross_q")->role, Role::unused);
+  EXPECT_EQ(manifest_of(config).find("decoder.layers.1.cross_q")->role, Role::matrix);
   config["model"]["context_text"] = "own";
   config["model"]["context_text_vocab"] = 11;
   EXPECT_EQ(manifest_of(config).find("context_text_embedding")->shape, (Shape{11, 8}));
