@@ -11,6 +11,7 @@
 #include "model/quantize.h"
 #include "ops/reference/reference_backend.h"
 #include "ttsrt/device.h"
+#include "ttsrt/memory.h"
 
 namespace ttsrt {
 namespace {
@@ -19,6 +20,13 @@ std::int32_t lowered(const char* what, std::int32_t asked, std::int32_t built) {
   TTSRT_CHECK(ConfigError, asked >= 0 && asked <= built, what, ": expected 0 (the engine's ", built,
               ") or less than that, got ", asked);
   return asked == 0 ? built : asked;
+}
+
+std::int32_t within(const char* what, std::int32_t asked, std::int32_t otherwise,
+                    std::int32_t most) {
+  TTSRT_CHECK(ConfigError, asked >= 0 && asked <= most, what, ": expected 1 to ", most,
+              " or 0 (the engine's), got ", asked);
+  return asked == 0 ? otherwise : asked;
 }
 
 DType cache_dtype_of(const std::string& name, DType engine) {
@@ -88,6 +96,40 @@ OpenedModel open_model(const Engine& engine, const ExecutorOptions& options) {
   }
   opened.voices = data.voices;
   return opened;
+}
+
+MemoryPlan plan_memory(const Engine& engine, const MemoryOptions& options) {
+  const EngineData& data = *engine.data();
+  const std::int32_t most_positions = data.family->limit_bounds(data.manifest).most_positions;
+  model::Limits limits = data.limits;
+  limits.max_batch_size = within("max_batch_size", options.max_batch_size,
+                                 data.limits.max_batch_size, model::kMaxBatch);
+  limits.max_seq_len =
+      within("max_seq_len", options.max_seq_len, data.limits.max_seq_len, most_positions);
+  limits.max_num_tokens = std::max(limits.max_num_tokens, model::least_tokens(limits));
+  const DType cache_dtype = cache_dtype_of(options.kv_cache_dtype, data.info.dtype);
+  const ops::StateSpec state = data.family->state(limits, {cache_dtype, 0});
+  const auto programs = data.family->programs(data.weights, limits, false);
+  std::vector<ops::SizedProgram> sized;
+  for (const model::FamilyProgram& of : programs) {
+    const auto index = static_cast<std::int32_t>(sized.size());
+    sized.push_back({&of.program, {of.max_rows, of.max_draws, false, false, index}});
+  }
+  const auto backend = open_backend(options.device, options.num_threads);
+  const ops::MemoryUse use = backend->memory_use(state, sized);
+  MemoryPlan plan;
+  plan.max_batch_size = limits.max_batch_size;
+  plan.max_seq_len = limits.max_seq_len;
+  plan.kv_cache_dtype = name_of(cache_dtype);
+  plan.weights = data.info.weight_bytes;
+  plan.kv_cache = use.kv_cache;
+  plan.cross_memory = use.cross_memory;
+  plan.slots = use.slots;
+  plan.activations = use.activations;
+  plan.scratch = use.scratch;
+  plan.is_served = limits.max_batch_size <= data.limits.max_batch_size &&
+                   limits.max_seq_len == data.limits.max_seq_len;
+  return plan;
 }
 
 std::string describe_products(const std::string& dtype, const std::string& quantization) {

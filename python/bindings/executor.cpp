@@ -37,6 +37,7 @@ void register_info(py::module_& module) {
       .def_readonly("description", &ExecutorInfo::description)
       .def_readonly("kv_cache_dtype", &ExecutorInfo::kv_cache_dtype)
       .def_readonly("weight_bytes", &ExecutorInfo::weight_bytes)
+      .def_readonly("scratch_bytes", &ExecutorInfo::scratch_bytes)
       .def_readonly("state_bytes", &ExecutorInfo::state_bytes)
       .def_readonly("activation_bytes", &ExecutorInfo::activation_bytes);
 }

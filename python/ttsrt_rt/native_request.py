@@ -12,7 +12,7 @@ from ttsrt_rt.request import AttentionPrior, MaskGit, Request
 
 __all__ = ["set_options", "to_native"]
 
-Options = TypeVar("Options", _core.BuildOptions, _core.ExecutorOptions)
+Options = TypeVar("Options", _core.BuildOptions, _core.ExecutorOptions, _core.MemoryOptions)
 
 _ARRAYS = {
     "text_ids": id_vector,

@@ -53,6 +53,7 @@ struct ExecutorInfo {
   std::uint64_t weight_bytes = 0;
   std::uint64_t state_bytes = 0;  ///< caches and slots
   std::uint64_t activation_bytes = 0;
+  std::uint64_t scratch_bytes = 0;  ///< packed inputs and what threads need beside activations
 };
 
 /// Runs many requests at once. All methods are thread safe.

@@ -7,6 +7,7 @@
 #include "ttsrt/engine.h"
 #include "ttsrt/error.h"
 #include "ttsrt/executor.h"
+#include "ttsrt/memory.h"
 #include "ttsrt/options.h"
 #include "ttsrt/request.h"
 #include "ttsrt/selector.h"

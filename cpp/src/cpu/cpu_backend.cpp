@@ -64,8 +64,17 @@ class CpuBackend : public ops::Backend {
 
   std::size_t state_bytes() const override { return slots_ == nullptr ? 0 : slots_->bytes(); }
 
+  ops::MemoryUse memory_use(const ops::StateSpec& spec,
+                            const std::vector<ops::SizedProgram>& programs) const override;
+
   std::unique_ptr<ops::Executable> compile(const ops::Program& program,
                                            const ops::ProgramLimits& limits) override;
+
+  std::size_t scratch_bytes() const override {
+    std::size_t bytes = buffer_bytes_;
+    for (const AlignedBuffer& scratch : scratch_) bytes += scratch.bytes();
+    return bytes;
+  }
 
   void admit(const step::Admission& admission) override {
     ops::check_admission(admission, slots().spec());
@@ -180,6 +189,7 @@ class CpuBackend : public ops::Backend {
   std::vector<AlignedBuffer> scratch_;  // of each thread
   std::unique_ptr<Slots> slots_;
   std::size_t num_programs_ = 0;
+  std::size_t buffer_bytes_ = 0;  // of Executables, beside activations
   Work queued_;
   Work submitted_;  // of the flight that is outstanding
   ops::Tickets tickets_{1};
@@ -201,6 +211,7 @@ class CpuExecutable : public ops::Executable {
   std::size_t activation_bytes() const override { return compiled_.activation_bytes(); }
   std::vector<StageTimes> stage_times() const override { return compiled_.stage_times(); }
   std::size_t scratch_bytes() const { return compiled_.scratch_bytes(); }
+  std::size_t buffer_bytes() const { return compiled_.buffer_bytes(); }
 
  private:
   Compiled compiled_;
@@ -216,7 +227,28 @@ std::unique_ptr<ops::Executable> CpuBackend::compile(const ops::Program& program
     if (scratch.bytes() < executable->scratch_bytes())
       scratch = AlignedBuffer(executable->scratch_bytes());
   }
+  buffer_bytes_ += executable->buffer_bytes();
   return executable;
+}
+
+// Buffers of activations and products are mapped to be counted, and not touched. The state isn't
+// mapped: one slot and one block stand for all of it.
+ops::MemoryUse CpuBackend::memory_use(const ops::StateSpec& spec,
+                                      const std::vector<ops::SizedProgram>& programs) const {
+  ops::MemoryUse use = Slots::memory_use(spec);
+  ops::StateSpec least = spec;
+  least.slots = 1;
+  least.num_blocks = 1;
+  Slots slots(least);
+  std::size_t most_scratch = 0;
+  for (const ops::SizedProgram& of : programs) {
+    const Compiled compiled(*of.program, of.limits, kernels_, slots, team_.num_threads());
+    use.activations += compiled.activation_bytes();
+    use.scratch += compiled.buffer_bytes();
+    most_scratch = std::max(most_scratch, compiled.scratch_bytes());
+  }
+  use.scratch += most_scratch * static_cast<std::size_t>(team_.num_threads());
+  return use;
 }
 
 }  // namespace

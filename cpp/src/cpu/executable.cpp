@@ -162,6 +162,12 @@ const float* Compiled::activation(ops::BufferId buffer) const {
 
 std::size_t Compiled::activation_bytes() const { return activation_bytes_; }
 
+std::size_t Compiled::buffer_bytes() const {
+  std::size_t bytes = 0;
+  for (const AlignedBuffer& buffer : plan_.buffers) bytes += buffer.bytes();
+  return bytes - activation_bytes_;
+}
+
 std::size_t Compiled::scratch_bytes() const { return most_scratch(plan_.stages); }
 
 }  // namespace ttsrt::cpu

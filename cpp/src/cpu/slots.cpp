@@ -57,6 +57,23 @@ Slots::Slots(const ops::StateSpec& spec)
   }
 }
 
+ops::MemoryUse Slots::memory_use(const ops::StateSpec& spec) {
+  const auto cache = BlockLayout::of(spec.cache_dtype, spec.cache_heads, spec.cache_head_dim);
+  const auto memory = BlockLayout::of(spec.cache_dtype, spec.memory_heads, spec.memory_head_dim);
+  const std::int64_t memory_blocks =
+      ops::blocks_for(spec.max_text_len) + ops::blocks_for(spec.max_context_memory);
+  std::int64_t numbers = std::int64_t{spec.max_context_rows} * spec.dim + spec.max_text_len + 2 +
+                         std::max(spec.codebooks, 1);
+  for (const auto& conv : spec.convs) numbers += std::int64_t{2} * (conv.kernel - 1) * conv.width;
+  ops::MemoryUse use;
+  use.kv_cache = product(spec.cache_layers, spec.num_blocks, cache.block_bytes);
+  use.cross_memory = product(spec.slots, spec.memory_layers, memory_blocks * memory.block_bytes);
+  use.slots = static_cast<std::size_t>(spec.slots) *
+              (static_cast<std::size_t>(numbers) * sizeof(std::int32_t) + sizeof(rules::SlotRules) +
+               sizeof(rules::SlotState));
+  return use;
+}
+
 std::size_t Slots::bytes() const {
   std::size_t total = cache_.bytes() + memory_.bytes() + context_.bytes() + counts_.bytes() +
                       last_codes_.bytes() + seen_.bytes();

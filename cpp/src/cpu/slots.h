@@ -46,6 +46,8 @@ struct Outcome {
 class Slots {
  public:
   explicit Slots(const ops::StateSpec& spec);
+  // The state's part of what a backend takes.
+  static ops::MemoryUse memory_use(const ops::StateSpec& spec);
 
   const ops::StateSpec& spec() const { return spec_; }
   std::size_t bytes() const;

@@ -49,6 +49,7 @@ ExecutorInfo describe(const Engine& engine, const model::NetworkInfo& network) {
   info.weight_bytes = engine.info().weight_bytes;
   info.state_bytes = network.state_bytes;
   info.activation_bytes = network.activation_bytes;
+  info.scratch_bytes = network.scratch_bytes;
   return info;
 }
 

@@ -7,7 +7,6 @@
 namespace ttsrt::model {
 namespace {
 
-constexpr std::int32_t kMaxBatch = 4096;
 constexpr std::int32_t kMaxRows = 1 << 20;
 constexpr std::int32_t kDefaultInput = 256;   // context rows: 10 s of frames and then some
 constexpr std::int32_t kDefaultText = 512;    // text tokens
@@ -20,12 +19,11 @@ std::int32_t chosen(const char* name, std::int32_t asked, std::int32_t otherwise
   return asked == 0 ? std::min(otherwise, maximum) : asked;
 }
 
-// A launch must hold the longest text, the longest context and two rows per request.
+}  // namespace
+
 std::int32_t least_tokens(const Limits& limits) {
   return std::max({limits.max_encoder_input_len, limits.max_input_len, 2 * limits.max_batch_size});
 }
-
-}  // namespace
 
 Limits resolve_limits(const BuildOptions& options, const LimitBounds& bounds) {
   Limits limits;

@@ -8,6 +8,8 @@
 
 namespace ttsrt::model {
 
+constexpr std::int32_t kMaxBatch = 4096;
+
 struct Limits {
   std::int32_t max_batch_size = 0;         // requests in flight
   std::int32_t max_seq_len = 0;            // decoder positions, context included
@@ -26,6 +28,9 @@ struct LimitBounds {
   bool input_takes_positions = false;  // context rows stand in front of what is generated
   std::int32_t usual_steps = 1;        // decoder positions of a request of the usual length
 };
+
+// Rows that a launch must hold: the longest text, the longest context, two rows per request.
+std::int32_t least_tokens(const Limits& limits);
 
 // Zeros become defaults. Throws ConfigError for what the bounds don't allow.
 Limits resolve_limits(const BuildOptions& options, const LimitBounds& bounds);

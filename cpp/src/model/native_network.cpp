@@ -39,6 +39,7 @@ NativeNetwork::NativeNetwork(const EngineData& engine, std::unique_ptr<ops::Back
   info_.state_bytes = backend_->state_bytes();
   for (const auto& executable : executables_)
     info_.activation_bytes += executable->activation_bytes();
+  info_.scratch_bytes = backend_->scratch_bytes();
   const auto draws = static_cast<std::size_t>(limits.max_batch_size);
   output_.draws.reserve(draws);
   output_.codes.reserve(draws * static_cast<std::size_t>(state.codebooks));

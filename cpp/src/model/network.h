@@ -26,6 +26,7 @@ struct NetworkInfo {
   std::vector<step::ProgramInfo> programs;  // in the order they run in
   std::size_t state_bytes = 0;
   std::size_t activation_bytes = 0;
+  std::size_t scratch_bytes = 0;
 };
 
 using Ticket = std::uint64_t;

@@ -72,6 +72,23 @@ struct ProgramLimits {
   std::int32_t index = 0;  // its place in StepOutput::seconds, and its number in TapOutput
 };
 
+// Bytes that a state and compiled Programs take on a device.
+struct MemoryUse {
+  std::size_t kv_cache = 0;      // keys and values of self-attention
+  std::size_t cross_memory = 0;  // keys and values of cross-attention
+  std::size_t slots = 0;         // everything else a slot keeps
+  std::size_t activations = 0;
+  std::size_t scratch = 0;  // of Executables and threads
+
+  std::size_t state() const { return kv_cache + cross_memory + slots; }
+};
+
+// A Program that would be compiled with these limits.
+struct SizedProgram {
+  const Program* program = nullptr;
+  ProgramLimits limits;
+};
+
 // A compiled Program.
 class Executable {
  public:
@@ -107,8 +124,15 @@ class Backend {
   virtual void create_state(const StateSpec& spec) = 0;
   virtual std::size_t state_bytes() const = 0;
 
+  // What create_state(spec) and compile() of all these Programs take on a backend like this one.
+  // Neither the state nor the activations are allocated for it.
+  virtual MemoryUse memory_use(const StateSpec& spec,
+                               const std::vector<SizedProgram>& programs) const = 0;
+
   virtual std::unique_ptr<Executable> compile(const Program& program,
                                               const ProgramLimits& limits) = 0;
+  // What the compiled Programs and the threads that run them take beside activations.
+  virtual std::size_t scratch_bytes() const { return 0; }
 
   // Queued in order with launches:
   virtual void admit(const step::Admission& admission) = 0;  // resets the slot

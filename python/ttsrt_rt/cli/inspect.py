@@ -89,14 +89,15 @@ def _run_memory(args: argparse.Namespace) -> int:
             format_size(plan.kv_cache),
             format_size(plan.cross_memory),
             format_size(plan.slots),
-            "?" if plan.activations is None else format_size(plan.activations),
+            format_size(plan.activations),
+            format_size(plan.scratch),
             format_size(plan.total),
             "yes" if plan.is_served else "no",
         ]
         for plan in plans
     ]
     header = ["kv cache", "max_seq_len", "max_batch_size", "weights", "keys and values"]
-    header += ["cross-attention", "slots", "activations", "in all", "this engine"]
+    header += ["cross-attention", "slots", "activations", "scratch", "in all", "this engine"]
     print(format_table(header, rows))
     return 0
 

@@ -114,6 +114,20 @@ class ReferenceBackend : public Backend {
 
   std::size_t state_bytes() const override { return state_ ? state_->bytes() : 0; }
 
+  MemoryUse memory_use(const StateSpec& spec,
+                       const std::vector<SizedProgram>& programs) const override {
+    MemoryUse use = State::memory_use(spec);
+    for (const SizedProgram& of : programs) {
+      for (const Activation& activation : of.program->activations) {
+        const bool is_row = activation.space == RowSpace::rows;
+        use.activations += static_cast<std::size_t>(
+            (is_row ? of.limits.max_rows : of.limits.max_draws) * activation.width);
+      }
+    }
+    use.activations *= sizeof(float);
+    return use;
+  }
+
   std::unique_ptr<Executable> compile(const Program& program,
                                       const ProgramLimits& limits) override {
     num_programs_ = std::max(num_programs_, static_cast<std::size_t>(limits.index) + 1);

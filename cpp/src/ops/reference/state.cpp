@@ -63,6 +63,22 @@ State::State(const StateSpec& spec) : spec_(spec) {
   cache_.assign(count_of(spec.cache_layers, spec.num_blocks, kBlockSize, width), NAN);
 }
 
+MemoryUse State::memory_use(const StateSpec& spec) {
+  const std::int64_t memory_width = std::int64_t{2} * spec.memory_heads * spec.memory_head_dim;
+  const auto slots = static_cast<std::size_t>(spec.slots);
+  std::size_t values = count_of(spec.max_text_len + spec.codebooks, 1);
+  values += count_of(spec.max_context_rows, spec.dim);
+  for (const StateSpec::Conv& conv : spec.convs) values += count_of(2, conv.kernel - 1, conv.width);
+  MemoryUse use;
+  use.kv_cache = sizeof(float) * count_of(spec.cache_layers, spec.num_blocks, kBlockSize,
+                                          std::int64_t{2} * spec.cache_heads * spec.cache_head_dim);
+  use.cross_memory =
+      slots * sizeof(float) *
+      count_of(spec.memory_layers, spec.max_text_len + spec.max_context_memory, memory_width);
+  use.slots = slots * (sizeof(Slot) + values * sizeof(float));
+  return use;
+}
+
 std::size_t State::bytes() const {
   std::size_t bytes = cache_.size() * sizeof(float);
   for (const Slot& slot : slots_) bytes += bytes_of(slot);

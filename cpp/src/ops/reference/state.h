@@ -39,6 +39,9 @@ struct Outcome {
 
 class State {
  public:
+  // The state's part of what a backend takes.
+  static MemoryUse memory_use(const StateSpec& spec);
+
   explicit State(const StateSpec& spec);
 
   const StateSpec& spec() const { return spec_; }

@@ -1,0 +1,40 @@
+// Plans the memory of an executor without opening one.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "ttsrt/engine.h"
+
+namespace ttsrt {
+
+/// Limits to plan for. They may go beyond those the engine was built for: the plan is then that of
+/// an engine built for them.
+struct MemoryOptions {
+  std::string device = "auto";      ///< as ExecutorOptions::device
+  std::int32_t num_threads = 0;     ///< as ExecutorOptions::num_threads
+  std::int32_t max_batch_size = 0;  ///< requests in flight; 0: the engine's
+  std::int32_t max_seq_len = 0;     ///< decoder positions; 0: the engine's
+  std::string kv_cache_dtype;       ///< as ExecutorOptions::kv_cache_dtype
+};
+
+/// Bytes for one choice of limits.
+struct MemoryPlan {
+  std::int32_t max_batch_size = 0;
+  std::int32_t max_seq_len = 0;
+  std::string kv_cache_dtype;
+  std::uint64_t weights = 0;       ///< mapped from the engine's file
+  std::uint64_t kv_cache = 0;      ///< self-attention: two branches and a shared prefix per request
+  std::uint64_t cross_memory = 0;  ///< cross-attention: keys and values of texts and contexts
+  std::uint64_t slots = 0;         ///< everything else that a request keeps
+  std::uint64_t activations = 0;
+  std::uint64_t scratch = 0;  ///< packed inputs and what threads need beside activations
+  bool is_served = false;     ///< whether this engine, as it was built, can be opened so
+};
+
+/// What an executor with these limits takes, to the byte, as its ExecutorInfo reports it. Throws
+/// ConfigError for limits that no engine of this checkpoint could be built for and for an unknown
+/// device.
+MemoryPlan plan_memory(const Engine& engine, const MemoryOptions& options = {});
+
+}  // namespace ttsrt

@@ -1,0 +1,89 @@
+// Planned memory is what an executor that is opened reports.
+#include "ttsrt/memory.h"
+
+#include <gtest/gtest.h>
+
+#include "support/errors.h"
+#include "support/tiny_engine.h"
+#include "ttsrt/executor.h"
+
+namespace ttsrt {
+namespace {
+
+class Memory : public ::testing::TestWithParam<const char*> {};
+
+void expect_same(const MemoryPlan& plan, const ExecutorInfo& info) {
+  EXPECT_EQ(plan.weights, info.weight_bytes);
+  EXPECT_EQ(plan.kv_cache + plan.cross_memory + plan.slots, info.state_bytes);
+  EXPECT_EQ(plan.activations, info.activation_bytes);
+  EXPECT_EQ(plan.scratch, info.scratch_bytes);
+  EXPECT_EQ(plan.kv_cache_dtype, info.kv_cache_dtype);
+}
+
+TEST_P(Memory, OfAnOpenedExecutor) {
+  for (const bool is_multi : {false, true}) {
+    const test::TinyEngine engine(is_multi ? test::multi_encoder_config() : test::tiny_config());
+    const Engine opened = Engine::open(engine.path());
+    for (const std::int32_t batch : {0, 1, 5}) {
+      for (const char* dtype : {"", "bfloat16", "int8"}) {
+        ExecutorOptions asked;
+        asked.device = GetParam();
+        asked.num_threads = 2;
+        asked.max_batch_size = batch;
+        asked.kv_cache_dtype = dtype;
+        const Executor executor(opened, asked);
+        const MemoryPlan plan = plan_memory(opened, {asked.device, 2, batch, 0, dtype});
+        EXPECT_TRUE(plan.is_served);
+        EXPECT_EQ(plan.max_batch_size, batch == 0 ? 8 : batch);
+        expect_same(plan, executor.info());
+      }
+    }
+  }
+}
+
+TEST_P(Memory, OfAnEngineBuiltForOtherLimits) {
+  BuildOptions options;
+  options.max_batch_size = 2;
+  options.max_seq_len = 30;
+  options.max_encoder_input_len = 20;
+  options.max_input_len = 20;
+  options.max_num_tokens = 20;
+  const test::TinyEngine small(test::tiny_config(), options);
+  options.max_batch_size = 20;
+  options.max_seq_len = 38;
+  options.max_num_tokens = 40;  // two rows of each request
+  const test::TinyEngine large(test::tiny_config(), options);
+  MemoryOptions asked;
+  asked.device = GetParam();
+  asked.num_threads = 1;
+  asked.max_batch_size = 20;
+  asked.max_seq_len = 38;
+  const MemoryPlan plan = plan_memory(Engine::open(small.path()), asked);
+  EXPECT_FALSE(plan.is_served);
+  EXPECT_EQ(plan.max_seq_len, 38);
+  ExecutorOptions executor_options;
+  executor_options.device = GetParam();
+  executor_options.num_threads = 1;
+  const Executor executor(Engine::open(large.path()), executor_options);
+  expect_same(plan, executor.info());
+}
+
+INSTANTIATE_TEST_SUITE_P(Devices, Memory, ::testing::Values("cpu", "reference"),
+                         [](const auto& of) { return std::string(of.param); });
+
+TEST(MemoryErrors, LimitsThatNoEngineHas) {
+  const test::TinyEngine engine;
+  const Engine opened = Engine::open(engine.path());
+  const auto plan = [&](const MemoryOptions& options) { plan_memory(opened, options); };
+  using test::throws_naming;
+  EXPECT_TRUE(throws_naming<ConfigError>("max_batch_size: expected 1 to 4096",
+                                         [&] { plan({"cpu", 1, 4097, 0, ""}); }));
+  EXPECT_TRUE(throws_naming<ConfigError>("max_seq_len: expected 1 to 40",
+                                         [&] { plan({"cpu", 1, 0, 41, ""}); }));
+  EXPECT_TRUE(
+      throws_naming<ConfigError>("kv_cache_dtype", [&] { plan({"cpu", 1, 0, 0, "int3"}); }));
+  EXPECT_TRUE(throws_naming<ConfigError>("device", [&] { plan({"abacus", 1, 0, 0, ""}); }));
+}
+
+}  // namespace
+}  // namespace ttsrt
