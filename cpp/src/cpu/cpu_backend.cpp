@@ -13,19 +13,19 @@
 namespace ttsrt::cpu {
 namespace {
 
-constexpr std::size_t kQueueRoom = 128;  // commands beside one admission per slot
+constexpr std::size_t kQueueRoom = 128;  // commands, besides one admission per slot
 
-// One thing to do in a flight.
+// One command of a flight.
 struct Command {
   Compiled* compiled = nullptr;  // with rows
   const step::RowBatch* rows = nullptr;
-  step::Admission admission;  // neither rows nor copies
+  step::Admission admission;  // if there are neither rows nor copies
   std::size_t first_copy = 0;
   std::size_t num_copies = 0;
-  double seconds = 0.0;  // that a launch took, written by thread 0
+  double seconds = 0.0;  // duration of a launch, written by thread 0
 };
 
-// What was queued for one flight. Sized by create_state().
+// The commands queued for one flight. create_state() allocates it.
 struct Work {
   std::vector<Command> commands;
   std::vector<step::BlockCopy> copies;
@@ -107,7 +107,7 @@ class CpuBackend : public ops::Backend {
 
   void collect(ops::Ticket ticket, step::StepOutput& output) override {
     tickets_.take(ticket);
-    struct Clearing {  // also where a kernel throws
+    struct Clearing {  // runs even if a kernel throws
       Work& work;
       ~Clearing() { work.clear(); }
     } const clearing{submitted_};
@@ -134,7 +134,7 @@ class CpuBackend : public ops::Backend {
     commands.push_back(command);
   }
 
-  // Seconds and taps of the flight that has run.
+  // Collects the seconds and taps of the flight that has run.
   void read_launches(step::StepOutput& output) const {
     output.seconds.assign(num_programs_, 0.0);
     output.taps.clear();
@@ -186,12 +186,12 @@ class CpuBackend : public ops::Backend {
   const Kernels& kernels_;
   ops::BackendInfo info_;
   ThreadTeam team_;
-  std::vector<AlignedBuffer> scratch_;  // of each thread
+  std::vector<AlignedBuffer> scratch_;  // one per thread
   std::unique_ptr<Slots> slots_;
   std::size_t num_programs_ = 0;
   std::size_t buffer_bytes_ = 0;  // of Executables, beside activations
   Work queued_;
-  Work submitted_;  // of the flight that is outstanding
+  Work submitted_;  // the outstanding flight
   ops::Tickets tickets_{1};
 };
 

@@ -19,7 +19,7 @@ std::size_t most_scratch(const Stages& stages) {
   return most;
 }
 
-// Stages of one label are one entry, where the first of them stands.
+// Stages with the same label become one entry, in the place of the first.
 void add_times(const Stages& stages, std::vector<StageTimes>& times) {
   for (const auto& stage : stages) {
     if (stage->body() != nullptr) add_times(*stage->body(), times);
@@ -98,7 +98,7 @@ void Compiled::run(const step::RowBatch& rows, const Worker& worker, ThreadTeam&
   if (worker.thread == 0) seconds_ = std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
-// Stages of the parts that run.
+// Returns the stages of the parts that run.
 Range Compiled::stages_of(const step::RowBatch& rows) const {
   const auto at = [this](std::int32_t part) {
     const auto end = static_cast<std::int64_t>(plan_.stages.size());

@@ -1,7 +1,7 @@
-// A Program compiled for the CPU: buffers at fixed places and a fixed list of stages (compile.h)
-// that the whole team walks.
+// A Program compiled for the CPU: buffers at fixed addresses, and a fixed list of stages
+// (compile.h) that the whole team runs.
 //
-// Decided: a launch allocates nothing and takes no lock: all sizes come from the limits.
+// A launch neither allocates nor locks, because all sizes come from the limits.
 #pragma once
 
 #include <memory>
@@ -21,16 +21,16 @@ class Compiled {
   Compiled(const Compiled&) = delete;
   Compiled& operator=(const Compiled&) = delete;
 
-  // Throws InternalError for rows the limits or the state don't cover.
+  // Throws InternalError for rows that exceed the limits or the state.
   void check(const step::RowBatch& rows) const;
-  // By every thread of the team, with the same rows.
+  // Called by every thread of the team, with the same rows.
   void run(const step::RowBatch& rows, const Worker& worker, ThreadTeam& team);
 
   const ops::Program& program() const { return program_; }
   const ops::ProgramLimits& limits() const { return limits_; }
   const float* activation(ops::BufferId buffer) const;
   std::size_t activation_bytes() const;
-  std::size_t scratch_bytes() const;           // of each thread
+  std::size_t scratch_bytes() const;           // one per thread
   std::size_t buffer_bytes() const;            // beside activations
   double seconds() const { return seconds_; }  // of the last run
   std::vector<StageTimes> stage_times() const;
@@ -47,7 +47,7 @@ class Compiled {
   Slots& slots_;
   Launch launch_;
   Plan plan_;
-  std::vector<SharedRange> ranges_;  // of each thread
+  std::vector<SharedRange> ranges_;  // one per thread
   ProgramRows rows_;
   std::size_t activation_bytes_ = 0;
   std::vector<std::int64_t> part_stages_;  // [num_parts] first stage of each

@@ -65,7 +65,7 @@ class Slots {
                       step::Branch branch) const;  // [kernel - 1, width]
   std::int32_t* counts(std::int32_t slot) const;
   std::int32_t* last_codes(std::int32_t slot) const;
-  // The seen set of a place (rules/seen.h), or null where the slot's rules count none.
+  // Returns the seen set of a place (rules/seen.h), or null if the slot's rules have no penalty.
   std::uint32_t* seen(std::int32_t slot, std::int32_t place) const;
   std::int32_t memory_rows(ops::Memory memory) const;
 

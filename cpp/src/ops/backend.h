@@ -1,10 +1,10 @@
-// The one interface between Programs and hardware.
+// The interface between Programs and hardware.
 //
-// Decided: a backend owns the slots' state (caches, focus, counts, last codes), because kernels,
-// graphs and plugins need it at fixed addresses; networks bind to it by layer and slot numbers
-// only. Work is queued (admit, launch, copy_blocks), submitted as a flight and collected. The
-// outcome belongs to the flight, so the next one may be submitted before the last is collected.
-// Nothing is allocated on the way.
+// A backend owns the state of the slots (caches, focus, counts, last codes), because kernels,
+// graphs and plugins need it at fixed addresses; networks refer to it only by layer and slot
+// numbers. Work is queued (admit, launch, copy_blocks), submitted as a flight and collected. The
+// outcome belongs to the flight, so the next flight may be submitted before the last one is
+// collected. None of these calls allocates memory.
 #pragma once
 
 #include <cstdint>
@@ -21,18 +21,18 @@
 
 namespace ttsrt::ops {
 
-// Sizes of everything a backend keeps per slot. Zero layers or widths leave that part out.
+// The sizes of everything that a backend stores per slot. Zero layers or widths leave a part out.
 struct StateSpec {
   std::int32_t slots = 0;
-  // Of both caches below. int8: multiples of a float32 scale, largest magnitude / 127, that each
-  // head's key and value at each position has.
+  // The type of both caches below. int8 values are multiples of a float32 scale, largest magnitude
+  // / 127, which each head's key and each head's value has at each position.
   DType cache_dtype = DType::float32;
   // Paged self-attention cache.
   std::int32_t cache_layers = 0;
   std::int32_t cache_heads = 0;
   std::int32_t cache_head_dim = 0;
   std::int32_t num_blocks = 0;
-  std::int32_t max_positions = 0;  // of one sequence; 0: as many as the blocks hold
+  std::int32_t max_positions = 0;  // limit for one sequence; 0: as many as the blocks hold
   // Cross-attention keys and values: [slot][layer][rows][2][heads][head_dim].
   std::int32_t memory_layers = 0;  // decoder layers
   std::int32_t memory_heads = 0;
@@ -63,7 +63,7 @@ inline std::int32_t most_blocks(const StateSpec& spec) {
   return asked == 0 || asked > spec.num_blocks ? spec.num_blocks : asked;
 }
 
-// Most rows and draws one launch of an Executable may carry.
+// The limits on rows and draws of one launch of an Executable.
 struct ProgramLimits {
   std::int32_t max_rows = 0;
   std::int32_t max_draws = 0;
@@ -93,22 +93,22 @@ struct SizedProgram {
 class Executable {
  public:
   virtual ~Executable() = default;
-  // Queues one run over `rows`, which must stay put until the flight is collected. One launch of a
-  // flight may have draws. Never waits, never allocates.
+  // Queues one run over `rows`, which must not change until the flight is collected. One launch of
+  // a flight may have draws. It neither waits nor allocates.
   virtual void launch(const step::RowBatch& rows) = 0;
-  // The values of an activation, [rows of its space, width], as the last run left them. To be read
-  // while no flight that runs this Executable is outstanding.
+  // Returns the values of an activation, [rows of its space, width], after the last run. It may be
+  // called only while no flight that runs this Executable is outstanding.
   virtual const float* activation(BufferId buffer) const = 0;
   virtual std::size_t activation_bytes() const = 0;
-  // Times of the stages, where they are kept (ProgramLimits::profile); `program` stays empty. Any
-  // thread may ask, also during a launch.
+  // Returns the times of the stages if they are recorded (ProgramLimits::profile); `program` stays
+  // empty. Any thread may call it, also during a launch.
   virtual std::vector<StageTimes> stage_times() const { return {}; }
 };
 
 struct BackendInfo {
   std::string device;               // "cpu"
   std::string description;          // "cpu: avx512_bf16, 2 threads"
-  std::int32_t pipeline_depth = 1;  // flights that may be outstanding
+  std::int32_t pipeline_depth = 1;  // limit on outstanding flights
 };
 
 class Backend {
@@ -116,11 +116,11 @@ class Backend {
   virtual ~Backend() = default;
   virtual const BackendInfo& info() const = 0;
 
-  // Called once by the thread that will launch and collect, where that is its own purpose: the
-  // backend may bind it to a core or a device. Threads of the application never call it.
+  // Called once by a thread that exists to launch and collect; the backend may bind it to a core or
+  // a device. Threads of the application never call it.
   virtual void adopt_thread() {}
 
-  // Allocates the slots' state. Called once, before compile().
+  // Allocates the state of the slots. Called once, before compile().
   virtual void create_state(const StateSpec& spec) = 0;
   virtual std::size_t state_bytes() const = 0;
 
@@ -134,23 +134,23 @@ class Backend {
   // What the compiled Programs and the threads that run them take beside activations.
   virtual std::size_t scratch_bytes() const { return 0; }
 
-  // Queued in order with launches:
+  // These are queued in order with launches.
   virtual void admit(const step::Admission& admission) = 0;  // resets the slot
   virtual void copy_blocks(const std::vector<step::BlockCopy>& copies) = 0;
 
-  // Forgets what is queued and not submitted: a launch that failed half-way must leave nothing
-  // behind.
+  // Discards work that is queued and not submitted, because a launch that failed half-way must
+  // leave nothing queued.
   virtual void discard() = 0;
 
-  // Makes a flight of everything queued since the last submit, which may be nothing. Throws
-  // InternalError where info().pipeline_depth flights are outstanding; what is queued then stays
-  // queued. Never waits, never allocates.
+  // Makes a flight of all work queued since the last submit, which may be none. Throws
+  // InternalError if info().pipeline_depth flights are outstanding; the work then stays queued. It
+  // neither waits nor allocates.
   virtual Ticket submit() = 0;
 
   // Waits for a flight and fills `output` with its outcome: its draws in order, its codes and
-  // scores, the seconds of each Executable, and the taps under trace. Flights are collected once
-  // each, in the order they were submitted. Throws what the flight failed with; it is over then,
-  // and the next one can be collected.
+  // scores, the seconds of each Executable, and the taps under trace. Every flight is collected
+  // once, in the order of submission. If a flight failed, its error is thrown; the flight is then
+  // over, and the next one can be collected.
   virtual void collect(Ticket ticket, step::StepOutput& output) = 0;
 };
 

@@ -67,7 +67,7 @@ class QuantReader {
   const Weight& weight_;
 };
 
-// A row or group of a row as it is multiplied: rounded to bfloat16 (scale 1), or whole numbers.
+// A row or a group of a row as it is multiplied: rounded to bfloat16 (scale 1), or integers.
 float round_inputs(Quantization quantization, std::int64_t count, float* x) {
   if (!quantizes_inputs(quantization)) {
     for (std::int64_t k = 0; k < count; ++k) x[k] = from_bfloat16(to_bfloat16(x[k]));
@@ -75,7 +75,8 @@ float round_inputs(Quantization quantization, std::int64_t count, float* x) {
   }
   float largest = 0.0F;
   for (std::int64_t k = 0; k < count; ++k) {
-    if (!(std::fabs(x[k]) <= largest)) largest = std::fabs(x[k]);  // NaN too, and it stays
+    if (!(std::fabs(x[k]) <= largest))
+      largest = std::fabs(x[k]);  // true for NaN too, which then stays
     if (std::isnan(largest)) break;
   }
   const float inverse = largest < kLeastInput ? 0.0F : 127.0F / largest;

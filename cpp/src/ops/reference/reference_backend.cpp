@@ -40,7 +40,7 @@ class ReferenceExecutable : public Executable {
 
   void launch(const step::RowBatch& rows) override;
 
-  // Runs a launch and adds what it tells of itself to `output`.
+  // Runs a launch and adds its seconds and taps to `output`.
   void run(const step::RowBatch& rows, State& state, step::StepOutput& output) {
     const auto begin = std::chrono::steady_clock::now();
     if (rows.first_part == 0) {
@@ -70,7 +70,7 @@ class ReferenceExecutable : public Executable {
   }
 
  private:
-  // First op of a part, or the end.
+  // Returns the first op of a part, or the end.
   std::size_t op_at(std::int32_t part) const {
     if (part == 0) return 0;
     if (part >= program_.num_parts()) return program_.ops.size();
@@ -220,7 +220,7 @@ class ReferenceBackend : public Backend {
   std::optional<State> state_;
   std::size_t num_programs_ = 0;
   std::vector<Command> queue_;
-  bool has_draws_ = false;      // among what is queued
+  bool has_draws_ = false;      // whether a queued launch has draws
   std::deque<Flight> flights_;  // submitted, oldest first
   Tickets tickets_;
 };

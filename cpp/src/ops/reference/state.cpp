@@ -41,8 +41,8 @@ std::size_t bytes_of(const Slot& slot) {
   return sizeof(Slot) + values * 4;
 }
 
-// One head's key or value as multiples of largest magnitude / 127. What isn't finite makes the
-// whole of it NaN.
+// Rounds one head's key or value to multiples of largest magnitude / 127. A value that is not
+// finite makes all of them NaN.
 void keep_int8(const float* x, std::int32_t count, float* kept) {
   const auto magnitude = [](float a, float b) { return std::fabs(a) < std::fabs(b); };
   const bool is_finite = std::all_of(x, x + count, [](float v) { return std::isfinite(v); });

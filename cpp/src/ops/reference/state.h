@@ -1,7 +1,7 @@
-// What the reference keeps between launches, per slot and in the paged cache, and the outcome of
-// the flight that runs.
+// The state that the reference keeps between launches, per slot and in the paged cache, and the
+// outcome of the running flight.
 //
-// Keys and values are kept as float32 that were rounded to the cache's type.
+// Keys and values are float32 values that were rounded to the type of the cache.
 #pragma once
 
 #include <cstddef>
@@ -20,20 +20,20 @@ struct Slot {
   rules::SlotState state;
   std::vector<std::int32_t> counts;      // [max_text_len]
   std::vector<std::int32_t> last_codes;  // [codebooks]
-  std::vector<std::uint32_t> seen;       // [codebooks, seen_words] where a penalty counts them
+  std::vector<std::uint32_t> seen;       // [codebooks, seen_words], if a penalty uses them
   std::vector<float> text_memory;        // [layers, max_text_len, 2, heads * head_dim]
   std::vector<float> context_memory;     // [layers, max_context_memory, 2, heads * head_dim]
   std::vector<float> context_rows;       // [max_context_rows, dim]
   std::vector<std::vector<float>>
-      histories[2];  // of a branch, of a conv: [kernel - 1, width], oldest first
+      histories[2];  // per branch and convolution: [kernel - 1, width], oldest first
 };
 
-// Of the draws of the flight that runs.
+// The results of the draws of the running flight.
 struct Outcome {
   std::vector<std::int32_t> sampled;    // [draws, codebooks], -1: not drawn
-  std::vector<std::int32_t> likeliest;  // [draws, codebooks], -1: not known
-  std::vector<float> scores;  // [draws, max_text_len], zeros where a slot doesn't keep them
-  bool keeps_scores = false;  // whether any draw does
+  std::vector<std::int32_t> likeliest;  // [draws, codebooks], -1: unknown
+  std::vector<float> scores;            // [draws, max_text_len], zeros if a slot does not keep them
+  bool keeps_scores = false;            // whether any draw does
   std::vector<step::DrawOutput> draws;  // from FinishStep
 };
 
@@ -47,19 +47,19 @@ class State {
   const StateSpec& spec() const { return spec_; }
   std::size_t bytes() const;
   Slot& slot(std::int32_t index);
-  // The seen set of a place, or null where the slot's rules count none.
+  // Returns the seen set of a place, or null if the slot's rules have no penalty.
   std::uint32_t* seen(Slot& slot, std::int32_t place) const;
 
   void admit(const step::Admission& admission);
   void copy_block(const step::BlockCopy& copy);
   void start_outcome(std::size_t draws);
 
-  // Keys (part 0) or values (part 1) of a position in a block: [heads * head_dim].
+  // Returns keys (part 0) or values (part 1) of a position in a block: [heads * head_dim].
   float* cache_row(std::int32_t layer, std::int32_t block, std::int32_t offset, std::int32_t part);
-  // Keys or values of a row of a slot's cross-attention memory: [heads * head_dim].
+  // Returns keys or values of a row of a slot's cross-attention memory: [heads * head_dim].
   float* memory_row(Slot& slot, Memory memory, std::int32_t layer, std::int32_t row,
                     std::int32_t part);
-  // `row` [heads * head_dim] as the cache gives it back once stored.
+  // Rounds `row` [heads * head_dim] as storing it in the cache does.
   void keep(const float* row, std::int32_t heads, std::int32_t head_dim, float* kept) const;
 
   Outcome outcome;
