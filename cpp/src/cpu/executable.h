@@ -30,7 +30,7 @@ class Compiled {
   const ops::ProgramLimits& limits() const { return limits_; }
   const float* activation(ops::BufferId buffer) const;
   std::size_t activation_bytes() const;
-  std::size_t scratch_bytes() const;           // one per thread
+  std::size_t scratch_bytes() const;           // per thread
   std::size_t buffer_bytes() const;            // beside activations
   double seconds() const { return seconds_; }  // of the last run
   std::vector<StageTimes> stage_times() const;
