@@ -18,7 +18,6 @@ from typing import Any
 
 from ttsrt_rt.bench.ops import read_bandwidth
 from ttsrt_rt.inspection import TensorLine, inspect_folder
-from ttsrt_rt.memory import CACHE_DTYPES
 
 __all__ = [
     "Bandwidth",
@@ -32,6 +31,8 @@ __all__ = [
     "text_products",
 ]
 
+# Bytes of a cached element, and of the scale that each position and head has for keys and for values.
+_CACHE_ELEMENTS = {"float32": (4, 0), "bfloat16": (2, 0), "float16": (2, 0), "int8": (1, 4)}
 _CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 _UNKNOWN_CACHE = 32 << 20  # if the system does not report a size
 _ONCE = ("decoder.layers.", "decoder.norm_out", "final_proj", "local_transformer.heads")
@@ -159,7 +160,7 @@ def _sum(tensors: Iterable[TensorLine], kept: tuple[str, ...]) -> int:
 
 def _state_bytes(decoder: dict[str, Any], dtype: str, positions: float, text_len: int) -> int:
     """Keys and values of self-attention in two branches, and of the text, read by one branch."""
-    element, scale = CACHE_DTYPES[dtype]
+    element, scale = _CACHE_ELEMENTS[dtype]
     heads = int(decoder["heads"])
     own: int = 2 * decoder["layers"] * heads * (decoder["dim"] // heads * element + scale)
     inner = decoder["cross_head_dim"] * element + scale
