@@ -31,7 +31,7 @@ __all__ = [
     "text_products",
 ]
 
-# Bytes of a cached element, and of the scale that each position and head has for keys and for values.
+# Bytes of a cached element, and of the scale of each position and head of keys and of values.
 _CACHE_ELEMENTS = {"float32": (4, 0), "bfloat16": (2, 0), "float16": (2, 0), "int8": (1, 4)}
 _CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 _UNKNOWN_CACHE = 32 << 20  # if the system does not report a size
