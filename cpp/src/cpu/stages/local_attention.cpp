@@ -57,11 +57,10 @@ class LocalAttentionStage : public Stage {
   }
 
   void attend(std::int64_t group, std::int64_t head, float* weights) const {
-    const std::int32_t end = span_.first_place + span_.rows;
+    AttendArgs args = attend_over(cache_.layout, span_.first_place + span_.rows, weights);
+    args.cache = reinterpret_cast<const unsigned char*>(blocks(group, head));
     for (std::int32_t i = 0; i < span_.rows; ++i) {
-      const std::int32_t length = op_.causal ? span_.first_place + i + 1 : end;
-      AttendArgs args = attend_over(cache_.layout, length, weights);
-      args.cache = reinterpret_cast<const unsigned char*>(blocks(group, head));
+      if (op_.causal) args.length = span_.first_place + i + 1;
       args.query = qkv_.row(group * span_.rows + i) + head * op_.head_dim;
       args.out = out_.row(group * span_.rows + i) + head * op_.head_dim;
       kernels_->attend(args);
