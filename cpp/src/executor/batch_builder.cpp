@@ -118,8 +118,7 @@ class Builder {
   }
 
   // The item's rows, a segment for each source that they come from.
-  void add_rows(const PlanItem& item, const Sequence& sequence, const Stop& stop,
-                Segment segment) {
+  void add_rows(const PlanItem& item, const Sequence& sequence, const Stop& stop, Segment segment) {
     std::int32_t begin = 0;  // of the source, in the stop's rows
     std::int32_t next = item.first;
     const std::int32_t end = item.first + item.rows;

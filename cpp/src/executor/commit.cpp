@@ -106,8 +106,7 @@ class Committer {
     if (program.emits == step::Emits::nothing) return;
     if (program.pace == Pace::whole && progress.committed_repeats < stop.repeats) return;
     for (const step::RowsOutput& rows : output_.rows) {
-      if (rows.program == item.program)
-        take_rows(sequence, rows, row, item.rows, program.emits);
+      if (rows.program == item.program) take_rows(sequence, rows, row, item.rows, program.emits);
     }
   }
 
@@ -127,8 +126,7 @@ class Committer {
     }
     const bool has_sound = sequence.samples.size() > sequence.samples_sent ||
                            sequence.spectrogram.size() > sequence.spectrogram_sent;
-    const bool has_codes =
-        sequence.frames - sequence.frames_sent >= sequence.request.chunk_frames;
+    const bool has_codes = sequence.frames - sequence.frames_sent >= sequence.request.chunk_frames;
     if (has_sound || has_codes) sequence.channel->push(next_event(sequence, site_.facts));
   }
 
@@ -153,8 +151,7 @@ Event next_event(Sequence& sequence, const step::Facts& facts) {
   event.audio.assign(sequence.samples.begin() + sent, sequence.samples.end());
   sequence.samples_sent = sequence.samples.size();
   const auto first = static_cast<std::ptrdiff_t>(sequence.spectrogram_sent);
-  event.spectrogram.values.assign(sequence.spectrogram.begin() + first,
-                                  sequence.spectrogram.end());
+  event.spectrogram.values.assign(sequence.spectrogram.begin() + first, sequence.spectrogram.end());
   event.spectrogram.cols = sequence.bands;
   if (sequence.bands > 0)
     event.spectrogram.rows =

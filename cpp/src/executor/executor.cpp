@@ -60,7 +60,6 @@ class ExecutorImpl {
   ExecutorImpl(const Engine& the_engine, const ExecutorOptions& options)
       : ExecutorImpl(the_engine, options, open_model(the_engine, options)) {}
 
-
   const Engine engine;  // keeps the weights mapped
   const std::unique_ptr<const model::Itineraries> itineraries;
   executor::Loop loop;

@@ -77,8 +77,7 @@ bool Intake::is_closing() const {
   return state_ == State::closing;
 }
 
-std::optional<Pending> Intake::take_next(
-    const std::function<bool(const PreparedRequest&)>& fits) {
+std::optional<Pending> Intake::take_next(const std::function<bool(const PreparedRequest&)>& fits) {
   const std::lock_guard<std::mutex> lock(mutex_);
   if (waiting_.empty()) return std::nullopt;
   auto best = waiting_.begin();

@@ -121,9 +121,8 @@ std::int32_t Loop::worst_case(const PreparedRequest& request) const {
     most = std::max(most, end);
     if (stop.num_branches > 1) positions[1] = std::max(positions[1], end);
     if (!stop.shared.has_value()) continue;
-    const bool is_first = std::none_of(stops.data(), &stop, [&](const step::Stop& other) {
-      return other.shared == stop.shared;
-    });
+    const bool is_first = std::none_of(
+        stops.data(), &stop, [&](const step::Stop& other) { return other.shared == stop.shared; });
     if (is_first) blocks += pool_.blocks_for(stop.shared->rows);
   }
   return blocks + pool_.blocks_for(positions[0]) + pool_.blocks_for(positions[1]);
@@ -279,9 +278,8 @@ void Loop::learn_row_seconds(const Flight& flight, const step::StepOutput& outpu
 
 void Loop::publish(const step::StepPlan& plan, std::int64_t frames, Clock::time_point begin) {
   const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
-  intake_.count([&](StatsBook& stats) {
-    stats.publish({plan, site_, slots_, order_, frames, seconds});
-  });
+  intake_.count(
+      [&](StatsBook& stats) { stats.publish({plan, site_, slots_, order_, frames, seconds}); });
 }
 
 }  // namespace ttsrt::executor

@@ -14,8 +14,8 @@ void Loop::end_cancelled() {
   const bool closes = intake_.is_closing();
   for (Pending& pending : intake_.take_ended(now)) {
     const bool is_cancelled = closes || pending.channel->is_cancelled();
-    end_pending(std::move(pending),
-                is_cancelled ? FinishReason::cancelled : FinishReason::deadline, "");
+    end_pending(std::move(pending), is_cancelled ? FinishReason::cancelled : FinishReason::deadline,
+                "");
   }
   for (const std::int32_t slot : order_) {
     Sequence& sequence = *slots_[static_cast<std::size_t>(slot)];
@@ -114,9 +114,8 @@ void Loop::release(std::int32_t slot) {
 }
 
 void Loop::end_pending(Pending&& pending, FinishReason reason, const std::string& why) {
-  intake_.count([&](StatsBook& stats) {
-    stats.count_ended(pending.channel->id(), reason, num_active());
-  });
+  intake_.count(
+      [&](StatsBook& stats) { stats.count_ended(pending.channel->id(), reason, num_active()); });
   end(std::move(pending), reason, why, site_.facts);
 }
 

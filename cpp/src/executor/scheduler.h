@@ -23,13 +23,13 @@ namespace ttsrt::executor {
 // One stop of a running request as counts.
 struct StopView {
   std::int32_t program = 0;
-  std::int32_t first = 0;      // rows that are launched
-  std::int32_t rows = 0;       // rows that may be launched by now, those included
-  bool is_complete = false;    // all of its rows and repeats are launched
-  bool can_go_on = true;       // false: it waits for a launch that isn't collected
-  bool is_final = true;        // false: `rows` will grow, or all of them run again after this
-  std::uint32_t follows = 0;   // bit i: stop i must be complete before
-  std::uint64_t prefix = 0;    // of a shared prefix, its identity; 0: the rows are its own
+  std::int32_t first = 0;     // rows that are launched
+  std::int32_t rows = 0;      // rows that may be launched by now, those included
+  bool is_complete = false;   // all of its rows and repeats are launched
+  bool can_go_on = true;      // false: it waits for a launch that isn't collected
+  bool is_final = true;       // false: `rows` will grow, or all of them run again after this
+  std::uint32_t follows = 0;  // bit i: stop i must be complete before
+  std::uint64_t prefix = 0;   // of a shared prefix, its identity; 0: the rows are its own
 };
 
 struct SequenceView {
@@ -88,8 +88,8 @@ class Scheduler {
   step::StepPlan* plan_ = nullptr;
   bool is_limited_ = false;  // a request could step, and would wait
   double seconds_left_ = 0.0;
-  std::vector<Completion> completion_;                                // [sequences]
-  std::vector<PausedBatch::Member> members_;                          // of a whole Program
+  std::vector<Completion> completion_;                               // [sequences]
+  std::vector<PausedBatch::Member> members_;                         // of a whole Program
   std::vector<std::pair<std::uint64_t, std::int32_t>> prefix_rows_;  // planned of each prefix
 };
 

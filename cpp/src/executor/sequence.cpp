@@ -53,8 +53,7 @@ std::int32_t Sequence::rows_of(std::int32_t index) const {
   const step::Stop& of = stop(index);
   std::int32_t rows = rows_in(of.rows);
   if (of.replays >= 0) rows += steps();
-  if (of.reads >= 0)
-    rows += steps_end.has_value() ? frames : std::max(frames - of.frames_ahead, 0);
+  if (of.reads >= 0) rows += steps_end.has_value() ? frames : std::max(frames - of.frames_ahead, 0);
   return rows;
 }
 
@@ -65,8 +64,8 @@ bool Sequence::is_planned(std::int32_t index) const {
   if (of.replays >= 0 && steps() != planned_steps()) return false;  // its rows aren't known yet
   if (const Prefix* prefix = prefix_of(index)) return prefix->planned == prefix->rows();
   const StopProgress& at = progress_of(index);
-  return at.planned_repeats >= of.repeats || (index != stepwise && at.planned_rows == rows_of(index) &&
-                                              of.repeats == 1);
+  return at.planned_repeats >= of.repeats ||
+         (index != stepwise && at.planned_rows == rows_of(index) && of.repeats == 1);
 }
 
 bool Sequence::is_committed(std::int32_t index) const {
@@ -128,8 +127,7 @@ RequestStats Sequence::stats(const Site& site) const {
       continue;
     const std::int32_t brought = rows_in(of.rows);
     const Prefix* prefix = prefix_of(i);
-    const std::int32_t done =
-        prefix != nullptr ? prefix->committed : progress_of(i).committed_rows;
+    const std::int32_t done = prefix != nullptr ? prefix->committed : progress_of(i).committed_rows;
     stats.context_prefill_position += steps() > 0 ? brought : std::min(done, brought);
   }
   stats.num_generated_tokens = frames * site.facts.codebooks;

@@ -96,7 +96,8 @@ void StatsBook::publish(const Iteration& iteration) {
   requests_.clear();
   for (const std::int32_t slot : iteration.order) {
     const Sequence& sequence = *iteration.slots[static_cast<std::size_t>(slot)];
-    const bool is_own_end = sequence.end == FinishReason::stop || sequence.end == FinishReason::length;
+    const bool is_own_end =
+        sequence.end == FinishReason::stop || sequence.end == FinishReason::length;
     if (is_own_end && sequence.flights == 0) ++next_.num_completed_requests;
     requests_.push_back(sequence.stats(iteration.site));
   }

@@ -150,8 +150,7 @@ TEST_F(NativeNetworkTest, AFailedLaunchLeavesNothingBehind) {
     bad.programs[kDecode].segments[0].blocks = kNowhere;
     // The reference looks up blocks only as it runs.
     EXPECT_THROW(network->collect(network->launch(bad)), InternalError) << is_cpu;
-    bad.programs[kEncodeText].segments[0].position = 1
-                                                               << 20;  // to run it now would throw
+    bad.programs[kEncodeText].segments[0].position = 1 << 20;  // to run it now would throw
     EXPECT_EQ(network->collect(network->launch(good)).codes, expected) << is_cpu;
     EXPECT_EQ(network->collect(network->launch(good)).codes, expected) << is_cpu;
   }

@@ -61,7 +61,7 @@ class FakeDevice {
   }
 
  private:
-  static constexpr std::int32_t kSpoiledCode = 15;  // what no request gives
+  static constexpr std::int32_t kSpoiledCode = 15;                         // what no request gives
   static constexpr std::uint64_t kUnconditional = std::uint64_t{1} << 32;  // flag of an owner
 
   struct Slot {
@@ -202,8 +202,8 @@ class FakeDevice {
       const Cell& seen = cell(segment, position);
       slot.is_spoiled |= seen.is_spoiled;
       if (slot.is_spoiled) return;
-      const bool is_shared = options_.is_any_branch_shared ||
-                             segment.branch == step::Branch::unconditional;
+      const bool is_shared =
+          options_.is_any_branch_shared || segment.branch == step::Branch::unconditional;
       const bool may_share = is_shared && seen.owner == 0;
       TTSRT_CHECK(InternalError,
                   seen.position == position && (may_share || seen.owner == owner_of(segment)),

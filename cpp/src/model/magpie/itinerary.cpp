@@ -33,8 +33,8 @@ void prepare_text(Request& request, const Facts& facts, Prompt& prompt) {
       "text: expected exactly one of text_ids, text_features, encoder_output, not empty; got ",
       given);
   if (!request.text_ids.empty()) {
-    prompt.text = rows_of_ids("text_ids", std::move(request.text_ids), facts.text_vocab,
-                              facts.max_text_len);
+    prompt.text =
+        rows_of_ids("text_ids", std::move(request.text_ids), facts.text_vocab, facts.max_text_len);
   } else if (is_given(request.text_features)) {
     prompt.text = rows_of_vectors("text_features", std::move(request.text_features), facts.dim,
                                   facts.max_text_len);
@@ -45,8 +45,7 @@ void prepare_text(Request& request, const Facts& facts, Prompt& prompt) {
   }
 }
 
-RowSource rows_of_codes(const std::string& what, Matrix<std::int32_t>&& codes,
-                        const Facts& facts) {
+RowSource rows_of_codes(const std::string& what, Matrix<std::int32_t>&& codes, const Facts& facts) {
   TTSRT_CHECK(ConfigError, facts.takes_context_codes, what,
               ": this model has no context encoder; give a voice or embeddings");
   const std::int32_t stacking = facts.rules.frame_stacking;
@@ -183,8 +182,7 @@ std::vector<Stop> stops_of(Prompt&& prompt, const Facts& facts,
     if (rules.recomputes_prior) replaying = static_cast<std::int32_t>(stops.size());
     stops.push_back(std::move(stop));
   }
-  if (rules.is_guided && context_rows > 0)
-    stops.push_back(unconditional_stop(facts, context_rows));
+  if (rules.is_guided && context_rows > 0) stops.push_back(unconditional_stop(facts, context_rows));
   const auto decode = static_cast<std::int32_t>(stops.size());
   if (replaying >= 0) stops[static_cast<std::size_t>(replaying)].replays = decode;
   Stop stop = decode_stop(facts, rules, context_rows);
