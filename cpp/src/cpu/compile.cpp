@@ -169,7 +169,7 @@ void Lowering::lower(const ops::SelfAttention& op) {
   SegmentBlocks segments;
   if (op.cache_layer < 0) {
     segments.data = &plan_.segment_blocks;
-    segments.layout = BlockLayout::of(DType::float32, op.heads, op.head_dim);
+    segments.layout = BlockLayout::of(DType::float32, op.num_kv_heads(), op.head_dim);
     plan_.segment_room = std::max(
         plan_.segment_room, rows_.max_rows * segments.layout.block_bytes);  // one row each at worst
   }

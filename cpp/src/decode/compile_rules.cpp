@@ -22,13 +22,15 @@ void compile_sampler(const Request& request, const RuleFacts& facts, rules::Slot
   sampler.top_p = checked_float("top_p", request.top_p.value_or(1.0F), 0.0F, 1.0F);
   TTSRT_CHECK(ConfigError, sampler.top_p > 0.0F, "top_p: expected a number in (0, 1], got ",
               sampler.top_p);
-  sampler.min_p = checked_float("min_p", request.min_p.value_or(0.0F), 0.0F, 1.0F);
+  sampler.min_p = checked_float("min_p", request.min_p.value_or(facts.min_p), 0.0F, 1.0F);
   sampler.confidence_temperature = facts.temperature > 0.0F ? facts.temperature : 1.0F;
-  const float penalty = request.repetition_penalty.value_or(1.0F);
-  TTSRT_CHECK(ConfigError, penalty == 1.0F,
-              "repetition_penalty: expected 1 (codec codes repeat by nature; this model family has "
-              "no penalty), got ",
+  const bool has_penalty = facts.repetition_penalty > 0.0F;
+  const float penalty =
+      request.repetition_penalty.value_or(has_penalty ? facts.repetition_penalty : 1.0F);
+  TTSRT_CHECK(ConfigError, has_penalty || penalty == 1.0F,
+              "repetition_penalty: expected 1, as this model family has no penalty, got ",
               penalty);
+  sampler.repetition_penalty = checked_float("repetition_penalty", penalty, 0.01F, 100.0F);
   sampler.seed = request.seed;
 }
 

@@ -25,6 +25,8 @@ struct RuleFacts {
   float cfg_scale = 1.0F;
   float temperature = 0.7F;
   std::int32_t top_k = 80;
+  float min_p = 0.0F;
+  float repetition_penalty = 0.0F;  // 0: the family has none
   std::int32_t max_frames = 500;
   std::int32_t min_frames = 0;
   std::string eos_method = "argmax_or_multinomial_any";

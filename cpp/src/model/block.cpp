@@ -2,23 +2,44 @@
 
 namespace ttsrt::model {
 
-BlockWriter::BlockWriter(ops::Program& program, const StackConfig& config, StackState state)
+BlockWriter::BlockWriter(ops::Program& program, const BlockConfig& config, StackState state)
     : program_(program), config_(config), state_(state) {
   x_ = program.add("x", config.dim);
   normed_ = program.add("normed", config.dim);
-  qkv_ = program.add("qkv", 3 * std::int64_t{config.dim});
-  attended_ = program.add("attended", config.dim);
+  qkv_ = program.add("qkv", config.qkv_width());
+  attended_ = program.add("attended", config.attention_width());
   hidden_ = program.add("hidden", config.ffn_dim);
+  if (config.is_gated) gates_ = program.add("gates", 2 * std::int64_t{config.ffn_dim});
+  if (config.is_parallel) branch_ = program.add("branch", config.dim);
+}
+
+void BlockWriter::use_rope(const RopeTable& rope) {
+  rope_ = rope.weight;
+  if (rope.values != nullptr) program_.constants.push_back(rope.values);
+}
+
+ops::Norm BlockWriter::norm(const ops::Weight& weight, const ops::Weight& bias,
+                            ops::BufferId out) const {
+  return {x_, out, weight, config_.norm_epsilon, config_.norm, bias};
 }
 
 void BlockWriter::self_attention(const LayerWeights& weights, std::int32_t layer) {
-  program_.ops.push_back(ops::Norm{x_, normed_, weights.self_norm});
-  program_.ops.push_back(ops::Linear{normed_, qkv_, weights.self_qkv, {}});
-  const std::int32_t cache = state_.is_cached ? layer : -1;
-  program_.ops.push_back(ops::SelfAttention{qkv_, attended_, config_.heads, config_.head_dim(),
-                                            cache, config_.is_causal});
-  program_.ops.push_back(
-      ops::Linear{attended_, x_, weights.self_out, {}, ops::Activate::none, true});
+  program_.ops.emplace_back(norm(weights.self_norm, weights.self_norm_bias, normed_));
+  program_.ops.emplace_back(ops::Linear{normed_, qkv_, weights.self_qkv, weights.self_qkv_bias});
+  ops::SelfAttention attention;
+  attention.qkv = qkv_;
+  attention.out = attended_;
+  attention.heads = config_.heads;
+  attention.head_dim = config_.head_dim();
+  attention.cache_layer = state_.is_cached ? layer : -1;
+  attention.causal = config_.is_causal;
+  attention.kv_heads = config_.kv_heads;
+  attention.scale = config_.attention_scale;
+  attention.rope = rope_;
+  program_.ops.emplace_back(attention);
+  const bool is_branch = config_.is_parallel;
+  program_.ops.emplace_back(ops::Linear{attended_, is_branch ? branch_ : x_, weights.self_out,
+                                        weights.self_out_bias, ops::Activate::none, !is_branch});
 }
 
 void BlockWriter::cross_attention(const CrossWeights& weights, const CrossConfig& cross,
@@ -27,7 +48,7 @@ void BlockWriter::cross_attention(const CrossWeights& weights, const CrossConfig
     query_ = program_.add("cross_query", cross.width());
     crossed_ = program_.add("crossed", cross.width());
   }
-  program_.ops.push_back(ops::Norm{x_, normed_, weights.query_norm});
+  program_.ops.emplace_back(norm(weights.query_norm, {}, normed_));
   program_.ops.push_back(ops::Linear{normed_, query_, weights.q, {}});
   program_.ops.push_back(
       ops::CrossAttention{query_, crossed_, scores, cross.heads, cross.head_dim, layer, memory});
@@ -45,14 +66,22 @@ ops::BufferId BlockWriter::convolve(ops::BufferId x, std::int32_t width, std::in
 }
 
 void BlockWriter::feed_forward(const LayerWeights& weights, std::int32_t layer) {
-  program_.ops.push_back(ops::Norm{x_, normed_, weights.ffn_norm});
+  if (!config_.is_parallel)
+    program_.ops.emplace_back(norm(weights.ffn_norm, weights.ffn_norm_bias, normed_));
   const bool is_conv = config_.kernel > 1;
   const ops::BufferId in =
       is_conv ? convolve(normed_, config_.dim, 2 * layer, "unfolded_in") : normed_;
-  program_.ops.push_back(ops::Linear{in, hidden_, weights.ffn_in, {}, ops::Activate::gelu_tanh});
+  if (config_.is_gated) {
+    program_.ops.emplace_back(ops::Linear{in, gates_, weights.ffn_in, weights.ffn_in_bias});
+    program_.ops.emplace_back(ops::Gate{gates_, hidden_, config_.activation});
+  } else {
+    program_.ops.emplace_back(
+        ops::Linear{in, hidden_, weights.ffn_in, weights.ffn_in_bias, config_.activation});
+  }
   const ops::BufferId out =
       is_conv ? convolve(hidden_, config_.ffn_dim, 2 * layer + 1, "unfolded_out") : hidden_;
-  program_.ops.push_back(ops::Linear{out, x_, weights.ffn_out, {}, ops::Activate::none, true});
+  program_.ops.emplace_back(ops::Linear{out, x_, weights.ffn_out, weights.ffn_out_bias,
+                                        ops::Activate::none, true, branch_});
 }
 
 void BlockWriter::tap(const std::string& name) {
@@ -64,7 +93,7 @@ void BlockWriter::tap(const std::string& name) {
 ops::BufferId BlockWriter::finish(const StackWeights& weights) {
   if (!weights.norm_out.is_present()) return x_;
   const ops::BufferId out = program_.add("output", config_.dim);
-  program_.ops.push_back(ops::Norm{x_, out, weights.norm_out});
+  program_.ops.emplace_back(norm(weights.norm_out, weights.norm_out_bias, out));
   return out;
 }
 

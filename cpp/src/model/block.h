@@ -1,10 +1,11 @@
-// The transformer block all stacks are made of, written as operations (docs: specs of MagpieTTS,
-// NeMo's transformer_2501.py).
+// The transformer block that all stacks are made of, written as operations. Its variants are the
+// fields of BlockConfig (model/config.h).
 //
-//   x += SelfAttention(LN(x));  x += CrossAttention(LN(x), memory);  x += FFN(LN(x))
+//   x += SelfAttention(N(x));  x += CrossAttention(N(x), memory);  x += FFN(N(x))
 //
-// The feed-forward is a convolution of `kernel` taps twice, GELU (tanh) between; one tap is a plain
-// product.
+// or, in parallel, x += SelfAttention(n) + FFN(n) with n = N(x), summed as x + (attention + ffn).
+// The feed-forward is two convolutions of `kernel` taps with an activation or a gate between them;
+// one tap is a plain product.
 #pragma once
 
 #include <string>
@@ -24,7 +25,11 @@ struct StackState {
 // Writes the layers of one stack into a Program. Buffers are shared by all layers.
 class BlockWriter {
  public:
-  BlockWriter(ops::Program& program, const StackConfig& config, StackState state);
+  // `config` outlives the writer.
+  BlockWriter(ops::Program& program, const BlockConfig& config, StackState state);
+
+  // Rotates queries and keys, where the blocks have a rope. The Program keeps the table.
+  void use_rope(const RopeTable& rope);
 
   ops::BufferId residual() const { return x_; }     // [rows, dim]
   ops::BufferId normed() const { return normed_; }  // scratch [rows, dim]
@@ -42,10 +47,15 @@ class BlockWriter {
   ops::BufferId convolve(ops::BufferId x, std::int32_t width, std::int32_t history,
                          const char* name);
 
+  ops::Norm norm(const ops::Weight& weight, const ops::Weight& bias, ops::BufferId out) const;
+
   ops::Program& program_;
-  const StackConfig& config_;
+  const BlockConfig& config_;
   StackState state_;
   ops::BufferId x_, normed_, qkv_, attended_, hidden_;
+  ops::Weight rope_;
+  ops::BufferId gates_ = ops::kNoBuffer;   // gated blocks
+  ops::BufferId branch_ = ops::kNoBuffer;  // parallel blocks: what attention adds
   ops::BufferId query_ = ops::kNoBuffer;
   ops::BufferId crossed_ = ops::kNoBuffer;
   ops::BufferId unfolded_in_ = ops::kNoBuffer;

@@ -20,8 +20,39 @@ StackConfig read_stack_sizes(const JsonReader& reader) {
   stack.ffn_dim = reader.int32("ffn_dim", 2, 4 * kMaxDim);
   stack.heads = reader.int32("heads", 1, 256);
   stack.max_positions = reader.int32("max_positions", 1, kMaxPositions);
+  stack.has_positions = true;
+  stack.has_taps = true;
   TTSRT_CHECK(FormatError, stack.dim % stack.heads == 0, reader.where(),
               ".heads: expected a divisor of dim ", stack.dim, ", got ", stack.heads);
+  return stack;
+}
+
+StackConfig read_causal_stack(const JsonReader& reader) {
+  StackConfig stack;
+  stack.layers = reader.int32("layers", 1, kMaxDecoderLayers);
+  stack.dim = reader.int32("dim", 2, kMaxDim);
+  stack.ffn_dim = reader.int32("ffn_dim", 2, 4 * kMaxDim);
+  stack.heads = reader.int32("heads", 1, 256);
+  stack.kv_heads = reader.int32("kv_heads", 1, stack.heads);
+  TTSRT_CHECK(FormatError, stack.heads % stack.kv_heads == 0, reader.where(),
+              ".kv_heads: expected a divisor of heads ", stack.heads, ", got ", stack.kv_heads);
+  stack.head_size = reader.int32("head_dim", 1, kMaxDim);
+  stack.max_positions = reader.int32("max_positions", 1, kMaxPositions);
+  stack.has_positions = reader.boolean("learned_positions");
+  stack.is_parallel = reader.boolean("parallel");
+  stack.norm = read_kind<ops::NormKind>(
+      reader, "norm", {{"layer", ops::NormKind::layer}, {"rms", ops::NormKind::rms}});
+  stack.has_norm_bias = reader.boolean("norm_bias");
+  stack.norm_epsilon = static_cast<float>(reader.number("norm_epsilon", 0.0, 1.0));
+  stack.has_attention_bias = reader.boolean("attention_bias");
+  if (reader.has("attention_scale"))
+    stack.attention_scale = static_cast<float>(reader.number("attention_scale", 1e-6, 1e6));
+  if (reader.has("rope")) stack.rope = read_rope(reader.object("rope"), stack.head_dim());
+  stack.activation = read_kind<ops::Activate>(
+      reader, "activation",
+      {{"gelu_tanh", ops::Activate::gelu_tanh}, {"silu", ops::Activate::silu}});
+  stack.is_gated = reader.boolean("gated");
+  stack.has_ffn_bias = reader.boolean("ffn_bias");
   return stack;
 }
 

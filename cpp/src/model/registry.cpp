@@ -1,7 +1,9 @@
 #include "model/registry.h"
 
 #include "core/check.h"
+#include "model/llm/family.h"
 #include "model/magpie/family.h"
+#include "model/t3/family.h"
 
 namespace ttsrt::model {
 namespace {
@@ -19,7 +21,9 @@ struct Entry {
   Maker make;
 };
 
-constexpr Entry kFamilies[] = {{"magpie", make<magpie::MagpieFamily>}};
+constexpr Entry kFamilies[] = {{"magpie", make<magpie::MagpieFamily>},
+                               {"t3", make<t3::T3Family>},
+                               {"llm", make<llm::LlmFamily>}};
 
 }  // namespace
 

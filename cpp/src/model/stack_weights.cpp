@@ -14,26 +14,51 @@ struct Field {
 
 std::vector<Field<LayerWeights>> fields_of_layer(const StackConfig& config) {
   const std::int64_t dim = config.dim;
-  const std::int64_t ffn = config.ffn_dim;
-  using W = LayerWeights;
-  return {
-      {&W::self_norm, "self_norm", Role::vector, {dim}},
-      {&W::self_qkv, "self_qkv", Role::matrix, {3 * dim, dim}},
-      {&W::self_out, "self_out", Role::matrix, {dim, dim}},
-      {&W::ffn_norm, "ffn_norm", Role::vector, {dim}},
-      {&W::ffn_in, "ffn_in", Role::convolution, {ffn, dim, config.kernel}},
-      {&W::ffn_out, "ffn_out", Role::convolution, {dim, ffn, config.kernel}},
+  const std::int64_t inner = config.ffn_dim;
+  const std::int64_t outputs = (config.is_gated ? 2 : 1) * inner;
+  const std::int64_t qkv = config.qkv_width();
+  const auto product = config.has_taps ? Role::convolution : Role::matrix;
+  const auto shape = [&config](std::int64_t rows, std::int64_t cols) {
+    std::vector<std::int64_t> sizes = {rows, cols};
+    if (config.has_taps) sizes.push_back(config.kernel);
+    return sizes;
   };
+  using W = LayerWeights;
+  std::vector<Field<W>> fields;
+  const auto add = [&fields](bool is_there, const Field<W>& field) {
+    if (is_there) fields.push_back(field);
+  };
+  const bool has_ffn_norm = !config.is_parallel;
+  add(true, {&W::self_norm, "self_norm", Role::vector, {dim}});
+  add(config.has_norm_bias, {&W::self_norm_bias, "self_norm_bias", Role::vector, {dim}});
+  add(true, {&W::self_qkv, "self_qkv", Role::matrix, {qkv, dim}});
+  add(config.has_attention_bias, {&W::self_qkv_bias, "self_qkv_bias", Role::vector, {qkv}});
+  add(true, {&W::self_out, "self_out", Role::matrix, {dim, config.attention_width()}});
+  add(config.has_attention_bias, {&W::self_out_bias, "self_out_bias", Role::vector, {dim}});
+  add(has_ffn_norm, {&W::ffn_norm, "ffn_norm", Role::vector, {dim}});
+  add(has_ffn_norm && config.has_norm_bias,
+      {&W::ffn_norm_bias, "ffn_norm_bias", Role::vector, {dim}});
+  add(true, {&W::ffn_in, "ffn_in", product, shape(outputs, dim)});
+  add(config.has_ffn_bias, {&W::ffn_in_bias, "ffn_in_bias", Role::vector, {outputs}});
+  add(true, {&W::ffn_out, "ffn_out", product, shape(dim, inner)});
+  add(config.has_ffn_bias, {&W::ffn_out_bias, "ffn_out_bias", Role::vector, {dim}});
+  return fields;
 }
 
 std::vector<Field<StackWeights>> fields_before_layers(const StackConfig& config) {
+  if (!config.has_positions) return {};
   return {
       {&StackWeights::positions, "positions", Role::vector, {config.max_positions, config.dim}}};
 }
 
 std::vector<Field<StackWeights>> fields_behind_layers(const StackConfig& config) {
-  if (!config.has_norm_out) return {};
-  return {{&StackWeights::norm_out, "norm_out", Role::vector, {config.dim}}};
+  using W = StackWeights;
+  std::vector<Field<W>> fields;
+  if (!config.has_norm_out) return fields;
+  fields.push_back({&W::norm_out, "norm_out", Role::vector, {config.dim}});
+  if (config.has_norm_bias)
+    fields.push_back({&W::norm_out_bias, "norm_out_bias", Role::vector, {config.dim}});
+  return fields;
 }
 
 std::vector<Field<CrossWeights>> fields_of_cross(const CrossConfig& config, std::int64_t dim) {

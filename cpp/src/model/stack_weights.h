@@ -13,14 +13,16 @@
 
 namespace ttsrt::model {
 
+// Biases may be absent, and the second norm where attention and feed-forward share one.
 struct LayerWeights {
-  ops::Weight self_norm, self_qkv, self_out, ffn_norm, ffn_in, ffn_out;
+  ops::Weight self_norm, self_norm_bias, self_qkv, self_qkv_bias, self_out, self_out_bias;
+  ops::Weight ffn_norm, ffn_norm_bias, ffn_in, ffn_in_bias, ffn_out, ffn_out_bias;
 };
 
 struct StackWeights {
-  ops::Weight positions;  // [max_positions, dim]
+  ops::Weight positions;  // [max_positions, dim], may be absent
   std::vector<LayerWeights> layers;
-  ops::Weight norm_out;  // may be absent
+  ops::Weight norm_out, norm_out_bias;  // may be absent
 };
 
 struct CrossWeights {

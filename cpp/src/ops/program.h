@@ -98,16 +98,25 @@ struct Unfold {
 };
 
 // Multi-head attention of a row on the rows of its own sequence. qkv rows are [Q | K | V], heads
-// contiguous inside each. `cache_layer` >= 0: keys and values are appended to that layer of the
-// paged cache through the segment's block table, and row at position p sees positions 0..p. -1:
-// nothing is kept; a row sees its own segment (all of it, or up to itself if causal).
+// contiguous inside each; query head h reads key and value head h * kv_heads / heads. `rope` turns
+// queries and keys by their row's position before anything is kept: row p of the table has the
+// cosines, then the sines, of the pairs (j, j + r / 2) of each head's first r dimensions:
+// (a, b) becomes (a cos - b sin, b cos + a sin). `cache_layer` >= 0: keys and values are appended
+// to that layer of the paged cache through the segment's block table, and row at position p sees
+// positions 0..p. -1: nothing is kept; a row sees its own segment (all of it, or up to itself if
+// causal).
 struct SelfAttention {
-  BufferId qkv = kNoBuffer;  // [rows, 3 * heads * head_dim]
+  BufferId qkv = kNoBuffer;  // [rows, (heads + 2 * kv_heads) * head_dim]
   BufferId out = kNoBuffer;  // [rows, heads * head_dim]
   std::int32_t heads = 0;
   std::int32_t head_dim = 0;
   std::int32_t cache_layer = -1;
   bool causal = true;
+  std::int32_t kv_heads = 0;  // 0: as many as heads
+  float scale = 0.0F;         // of the scores; 0: 1 / sqrt(head_dim)
+  Weight rope = {};           // [positions, r] dense float32, or absent
+
+  std::int32_t num_kv_heads() const { return kv_heads > 0 ? kv_heads : heads; }
 };
 
 // What cross-attention reads: the text, or (multi-encoder models) the context.
@@ -220,6 +229,8 @@ struct Program {
   std::vector<Activation> activations;
   std::vector<Op> ops;
   std::vector<Tap> taps;
+  // Values that were computed and stand in no engine file; weights above may point into them.
+  std::vector<std::shared_ptr<const std::vector<float>>> constants;
   // First op of each part but the first: where a launch may stop and a later one go on with the
   // same rows. Between the two the Executable runs nothing else, so its activations stay.
   std::vector<std::int32_t> part_begins;

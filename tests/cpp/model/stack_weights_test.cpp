@@ -16,6 +16,8 @@ StackConfig small_stack() {
   config.heads = 2;
   config.kernel = 3;
   config.max_positions = 40;
+  config.has_positions = true;
+  config.has_taps = true;
   return config;
 }
 
@@ -33,6 +35,32 @@ TEST(StackWeights, DeclaresEveryTensorOfEveryLayer) {
   Manifest without;
   declare_stack(without, "decoder", config);
   EXPECT_EQ(without.find("decoder.norm_out"), nullptr);
+}
+
+TEST(StackWeights, DeclaresWhatABlocksFieldsAskFor) {
+  StackConfig config = small_stack();
+  config.kernel = 1;
+  config.has_positions = config.has_taps = false;
+  config.heads = 4;
+  config.kv_heads = 2;
+  config.head_size = 3;
+  config.is_gated = config.has_norm_bias = config.has_attention_bias = config.has_ffn_bias = true;
+  Manifest manifest;
+  declare_stack(manifest, "decoder", config);
+  EXPECT_EQ(manifest.tensors().size(), 2U * 12 + 2);
+  const auto shape_of = [&manifest](const char* name) { return manifest.find(name)->shape; };
+  using Shape = std::vector<std::int64_t>;
+  EXPECT_EQ(shape_of("decoder.layers.0.self_qkv"), (Shape{24, 8}));
+  EXPECT_EQ(shape_of("decoder.layers.0.self_qkv_bias"), (Shape{24}));
+  EXPECT_EQ(shape_of("decoder.layers.0.self_out"), (Shape{8, 12}));
+  EXPECT_EQ(shape_of("decoder.layers.1.ffn_in"), (Shape{24, 8}));
+  EXPECT_EQ(manifest.find("decoder.layers.1.ffn_in")->role, Role::matrix);
+  EXPECT_EQ(shape_of("decoder.layers.1.ffn_in_bias"), (Shape{24}));
+  EXPECT_EQ(shape_of("decoder.norm_out_bias"), (Shape{8}));
+  config.is_parallel = true;
+  Manifest parallel;
+  declare_stack(parallel, "decoder", config);
+  EXPECT_EQ(parallel.find("decoder.layers.0.ffn_norm"), nullptr);
 }
 
 TEST(StackWeights, DeclaresCrossAttention) {

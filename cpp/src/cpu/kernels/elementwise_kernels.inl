@@ -131,6 +131,20 @@ void activate_kernel(const float* x, Activation activation, int64_t count, float
   }
 }
 
+void rotate_kernel(const float* x, const float* angles, int32_t dims, int32_t count, float* out) {
+  const int32_t pairs = dims / 2;
+  for (int32_t i = 0; i < pairs; i += kLanes) {
+    const int32_t lanes = lanes_left(pairs, i);
+    const Vec first = read_floats(x + i, lanes);
+    const Vec second = read_floats(x + pairs + i, lanes);
+    const Vec cosines = read_floats(angles + i, lanes);
+    const Vec sines = read_floats(angles + pairs + i, lanes);
+    write_floats(out + i, first * cosines - second * sines, lanes);
+    write_floats(out + pairs + i, second * cosines + first * sines, lanes);
+  }
+  memcpy(out + dims, x + dims, static_cast<size_t>(count - dims) * sizeof(float));
+}
+
 void gate_kernel(const float* gate, const float* up, Activation activation, int64_t count,
                  float* out) {
   for (int64_t i = 0; i < count; i += kLanes) {

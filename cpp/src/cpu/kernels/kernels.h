@@ -153,6 +153,9 @@ struct Kernels {
   int32_t query_rows;  // queries of AttentionKernels::attend_rows
   AttentionKernels attention[kCacheElements];
   void (*norm)(const float* x, const NormArgs& args, float* out);
+  // Turns the pairs (j, j + dims / 2) of the first `dims` values of x [count] by angles: their
+  // cosines [dims / 2], then their sines. The other values are copied.
+  void (*rotate)(const float* x, const float* angles, int32_t dims, int32_t count, float* out);
   // Writes activation(gate) * up.
   void (*gate)(const float* gate, const float* up, Activation activation, int64_t count,
                float* out);

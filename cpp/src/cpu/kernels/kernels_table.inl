@@ -45,6 +45,7 @@ constexpr Kernels table_of(const char* name) {
             store_kernel<Element::float16>},
            {attend_kernel<Element::int8>, attend_rows_kernel<Element::int8>, store_int8_kernel}},
           norm_kernel,
+          rotate_kernel,
           gate_kernel,
           {mean_rows_kernel<Element::float32>, mean_rows_kernel<Element::bfloat16>,
            mean_rows_kernel<Element::float16>},

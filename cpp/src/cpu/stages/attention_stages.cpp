@@ -14,7 +14,13 @@ class SelfAttentionPart : public Stage {
  public:
   SelfAttentionPart(const Site& site, const ops::SelfAttention& op, const Rows& qkv,
                     const Rows& out, const SegmentBlocks& segments)
-      : site_(site), op_(op), qkv_(qkv), out_(out), segments_(segments) {
+      : site_(site),
+        op_(op),
+        qkv_(qkv),
+        out_(out),
+        segments_(segments),
+        kv_heads_(op.num_kv_heads()),
+        group_(op.heads / op.num_kv_heads()) {
     layout_ = is_cached() ? site.slots->cache_layout() : segments.layout;
     kernels_ = &site.kernels->attention[static_cast<int>(layout_.element)];
   }
@@ -38,40 +44,33 @@ class SelfAttentionPart : public Stage {
     return site_.launch->first_block[index] + place / kLanes;
   }
 
-  void store(const step::Segment& segment, std::int32_t row, std::int32_t head) const {
+  std::int32_t kv_heads() const { return kv_heads_; }
+  // Query heads that read one head of keys and values.
+  std::int32_t group() const { return group_; }
+
+  // A head [head_dim] of a row as it stands at its position: x, or what `scratch` then holds.
+  const float* turned(const step::Segment& segment, std::int32_t row, const float* x,
+                      float* scratch) const {
+    const ops::Weight& rope = op_.rope;
+    if (!rope.is_present()) return x;
+    const std::int32_t position = segment.position + row - segment.first_row;
+    TTSRT_CHECK(InternalError, position < rope.rows, rope.name, ": position ", position, " of ",
+                rope.rows);
+    const auto* angles = reinterpret_cast<const float*>(table_row(rope, position));
+    site_.kernels->rotate(x, angles, static_cast<std::int32_t>(rope.cols), op_.head_dim, scratch);
+    return scratch;
+  }
+
+  // Keeps a row's key and value of one of the kv_heads; scratch: [head_dim].
+  void store(const step::Segment& segment, std::int32_t row, std::int32_t head,
+             float* scratch) const {
     const std::int32_t place = place_of(segment, row);
-    const std::int64_t width = std::int64_t{op_.heads} * op_.head_dim;
     std::byte* keys =
         base() + block_of(row, place) * layout_.block_bytes + head * layout_.head_bytes;
-    const float* key = qkv_.row(row) + width + std::int64_t{head} * op_.head_dim;
-    kernels_->store(key, key + width, keys, keys + layout_.value_offset(), place % kLanes,
-                    op_.head_dim);
-  }
-
-  void attend(const step::Segment& segment, std::int32_t row, std::int32_t head,
-              float* scratch) const {
-    kernels_->attend(attend_args(segment, row, head, scratch));
-  }
-
-  // `rows` rows of one segment, from `row` on; scratch: as much for each.
-  void attend_together(const step::Segment& segment, std::int32_t row, std::int32_t rows,
-                       std::int32_t head, float* scratch, std::int64_t scratch_floats) const {
-    AttendArgs args[kMostQueryRows];
-    for (std::int32_t i = 0; i < rows; ++i)
-      args[i] = attend_args(segment, row + i, head, scratch + i * scratch_floats);
-    kernels_->attend_rows(args);
-  }
-
-  AttendArgs attend_args(const step::Segment& segment, std::int32_t row, std::int32_t head,
-                         float* scratch) const {
-    AttendArgs args = attend_over(layout_, length_of(segment, row), scratch);
-    args.query = qkv_.row(row) + std::int64_t{head} * op_.head_dim;
-    args.out = out_.row(row) + std::int64_t{head} * op_.head_dim;
-    const std::byte* first = base() + head * layout_.head_bytes;
-    if (!is_cached()) first += block_of(row, 0) * layout_.block_bytes;
-    args.cache = reinterpret_cast<const unsigned char*>(first);
-    if (is_cached()) args.blocks = site_.launch->table(row);
-    return args;
+    const float* key = qkv_.row(row) + std::int64_t{op_.heads + head} * op_.head_dim;
+    const float* value = key + std::int64_t{kv_heads()} * op_.head_dim;
+    kernels_->store(turned(segment, row, key, scratch), value, keys, keys + layout_.value_offset(),
+                    place % kLanes, op_.head_dim);
   }
 
   std::int32_t length_of(const step::Segment& segment, std::int32_t row) const {
@@ -85,6 +84,8 @@ class SelfAttentionPart : public Stage {
   SegmentBlocks segments_;
   BlockLayout layout_;
   const AttentionKernels* kernels_ = nullptr;
+  std::int32_t kv_heads_;
+  std::int32_t group_;
 };
 
 class StoreRowsStage : public SelfAttentionPart {
@@ -92,19 +93,25 @@ class StoreRowsStage : public SelfAttentionPart {
   using SelfAttentionPart::SelfAttentionPart;
 
   std::string label() const override { return "store keys and values"; }
-  bool is_needed() const override { return !site_.launch->has_single_rows; }
+  // A launch of single rows stores where it attends, unless several heads read what is stored.
+  bool is_needed() const override { return !site_.launch->has_single_rows || group() > 1; }
+  std::size_t scratch_bytes() const override {
+    return static_cast<std::size_t>(op_.head_dim) * sizeof(float);
+  }
 
-  // By (row, head), heads first in a share, so that a thread writes whole blocks of its heads.
+  // Each thread takes some of the heads, so that it writes whole blocks, or, where heads are fewer
+  // than threads, some of the rows.
   void run(const Worker& worker) override {
-    const Range heads = share_of(op_.heads, worker);
-    const bool splits_heads = op_.heads >= worker.num_threads;
+    const Range heads = share_of(kv_heads(), worker);
+    const bool splits_heads = kv_heads() >= worker.num_threads;
     const Range rows =
         splits_heads ? Range{0, site_.launch->rows} : share_of(site_.launch->rows, worker);
-    const Range mine = splits_heads ? heads : Range{0, op_.heads};
+    const Range mine = splits_heads ? heads : Range{0, kv_heads()};
+    auto* scratch = reinterpret_cast<float*>(worker.scratch);
     for (std::int64_t row = rows.begin; row < rows.end; ++row) {
       const auto at = static_cast<std::int32_t>(row);
       for (std::int64_t head = mine.begin; head < mine.end; ++head) {
-        store(site_.launch->segment(at), at, static_cast<std::int32_t>(head));
+        store(site_.launch->segment(at), at, static_cast<std::int32_t>(head), scratch);
       }
     }
   }
@@ -117,12 +124,16 @@ class AttendRowsStage : public SelfAttentionPart {
       : SelfAttentionPart(site, op, qkv, out, segments), max_positions_(max_positions) {}
 
   std::string label() const override { return "self-attention"; }
+  // Weights and a turned query for each query that is attended at once.
   std::size_t scratch_bytes() const override {
-    return static_cast<std::size_t>(query_rows() * weight_floats(max_positions_)) * sizeof(float);
+    return static_cast<std::size_t>(query_rows() *
+                                    (weight_floats(max_positions_) + head_floats())) *
+           sizeof(float);
   }
 
-  // Units are (head, row) pairs, balanced by the number of keys: each thread takes a run of the
-  // keys of all units.
+  // A unit is a query: a row and one of its heads. Units are ordered by the head of keys they read,
+  // then by row, and balanced by the number of keys: each thread takes a run of the keys of all
+  // units.
   void run(const Worker& worker) override {
     const Launch& launch = *site_.launch;
     std::int64_t keys = 0;
@@ -130,53 +141,113 @@ class AttendRowsStage : public SelfAttentionPart {
       keys += length_of(launch.segment(row), row);
     if (keys == 0) return;
     const Range share = share_of(keys * op_.heads, worker);
-    for (std::int64_t head = share.begin / keys; head < op_.heads && head * keys < share.end;
-         ++head) {
-      std::int64_t before = head * keys;
-      Run run;
-      for (std::int32_t row = 0; row < launch.rows && before < share.end; ++row) {
-        const std::int64_t at = before;
-        before += length_of(launch.segment(row), row);
-        if (at < share.begin) continue;
-        if (!run.goes_on(launch, row)) {
-          attend_run(run, static_cast<std::int32_t>(head), worker);
-          run = {row, 0};
-        }
-        ++run.rows;
-      }
-      attend_run(run, static_cast<std::int32_t>(head), worker);
+    const std::int64_t keys_of_head = keys * group();
+    for (std::int64_t head = share.begin / keys_of_head;
+         head < kv_heads() && head * keys_of_head < share.end; ++head) {
+      attend_head(static_cast<std::int32_t>(head), head * keys_of_head, share, worker);
     }
   }
 
  private:
-  // Rows of one segment.
+  // Queries of one segment that read one head: query `query` of row `row` and those behind it.
   struct Run {
-    std::int32_t first = 0;
-    std::int32_t rows = 0;
-    bool goes_on(const Launch& launch, std::int32_t row) const {
-      return rows > 0 && launch.segment_of[static_cast<std::size_t>(row)] ==
-                             launch.segment_of[static_cast<std::size_t>(first)];
+    std::int32_t row = 0;
+    std::int32_t query = 0;
+    std::int32_t queries = 0;
+    bool goes_on(const Launch& launch, std::int32_t next) const {
+      return queries > 0 && launch.segment_of[static_cast<std::size_t>(next)] ==
+                                launch.segment_of[static_cast<std::size_t>(row)];
     }
   };
 
   std::int32_t query_rows() const { return site_.kernels->query_rows; }
+  std::int64_t head_floats() const { return ops::padded_to(op_.head_dim, kLanes); }
+
+  // The units of a share that read this head, whose first unit begins at key `before`.
+  void attend_head(std::int32_t head, std::int64_t before, const Range& share,
+                   const Worker& worker) const {
+    const Launch& launch = *site_.launch;
+    Run run;
+    for (std::int32_t row = 0; row < launch.rows && before < share.end; ++row) {
+      const std::int32_t length = length_of(launch.segment(row), row);
+      for (std::int32_t query = 0; query < group() && before < share.end; ++query) {
+        const std::int64_t at = before;
+        before += length;
+        if (at < share.begin) continue;
+        if (!run.goes_on(launch, row)) {
+          attend_run(run, head, worker);
+          run = {row, query, 0};
+        }
+        ++run.queries;
+      }
+    }
+    attend_run(run, head, worker);
+  }
 
   void attend_run(const Run& run, std::int32_t head, const Worker& worker) const {
-    if (run.rows == 0) return;
-    const step::Segment& segment = site_.launch->segment(run.first);
+    if (run.queries == 0) return;
+    const step::Segment& segment = site_.launch->segment(run.row);
     auto* scratch = reinterpret_cast<float*>(worker.scratch);
-    const std::int32_t end = run.first + run.rows;
-    std::int32_t row = run.first;
-    for (; query_rows() > 1 && row + query_rows() <= end; row += query_rows())
-      attend_together(segment, row, query_rows(), head, scratch, weight_floats(max_positions_));
-    for (; row < end; ++row) {
-      if (site_.launch->has_single_rows) store(segment, row, head);
-      attend(segment, row, head, scratch);
+    const bool stores = site_.launch->has_single_rows && group() == 1;
+    AttendArgs args[kMostQueryRows];
+    std::int32_t i = 0;
+    for (; query_rows() > 1 && i + query_rows() <= run.queries; i += query_rows()) {
+      for (std::int32_t q = 0; q < query_rows(); ++q)
+        args[q] = attend_args(segment, run, i + q, head, scratch, q);
+      kernels_->attend_rows(args);
     }
+    for (; i < run.queries; ++i) {
+      if (stores) store(segment, run.row + i, head, scratch);
+      kernels_->attend(attend_args(segment, run, i, head, scratch, 0));
+    }
+  }
+
+  // Of query `index` of a run, with place `place` of the scratch.
+  AttendArgs attend_args(const step::Segment& segment, const Run& run, std::int32_t index,
+                         std::int32_t head, float* scratch, std::int32_t place) const {
+    const std::int32_t row = run.row + (run.query + index) / group();
+    const std::int32_t query = head * group() + (run.query + index) % group();
+    float* weights = scratch + place * (weight_floats(max_positions_) + head_floats());
+    float* turned_query = weights + weight_floats(max_positions_);
+    AttendArgs args = attend_over(layout_, length_of(segment, row), weights);
+    const std::int64_t begin = std::int64_t{query} * op_.head_dim;
+    args.query = turned(segment, row, qkv_.row(row) + begin, turned_query);
+    args.out = out_.row(row) + begin;
+    if (op_.scale > 0.0F) args.scale = op_.scale;
+    const std::byte* first = base() + head * layout_.head_bytes;
+    if (!is_cached()) first += block_of(row, 0) * layout_.block_bytes;
+    args.cache = reinterpret_cast<const unsigned char*>(first);
+    if (is_cached()) args.blocks = site_.launch->table(row);
+    return args;
   }
 
   std::int32_t max_positions_;
 };
+
+void check_self_attention(const ops::SelfAttention& op, const ops::StateSpec& spec, const Rows& qkv,
+                          const Rows& out) {
+  const std::int32_t kv_heads = op.num_kv_heads();
+  TTSRT_CHECK(InternalError, op.heads % kv_heads == 0, "self-attention: ", op.heads, " heads read ",
+              kv_heads, " heads of keys and values");
+  const std::int64_t width = std::int64_t{op.heads + 2 * kv_heads} * op.head_dim;
+  TTSRT_CHECK(InternalError,
+              qkv.width == width && out.width == std::int64_t{op.heads} * op.head_dim,
+              "self-attention: expected widths ", width, " and ", op.heads * op.head_dim, ", got ",
+              qkv.width, " and ", out.width);
+  TTSRT_CHECK(
+      InternalError,
+      op.cache_layer < 0 || (spec.cache_heads == kv_heads && spec.cache_head_dim == op.head_dim &&
+                             op.cache_layer < spec.cache_layers && op.causal),
+      "self-attention: expected a causal layer of the cache, got layer ", op.cache_layer, " of ",
+      spec.cache_layers);
+  const ops::Weight& rope = op.rope;
+  TTSRT_CHECK(
+      InternalError,
+      !rope.is_present() || (rope.dtype == DType::float32 && rope.layout == ops::Layout::dense &&
+                             rope.cols % 2 == 0 && rope.cols <= op.head_dim),
+      rope.name, ": expected a float32 table of an even number of at most ", op.head_dim,
+      " dimensions, got ", rope.cols);
+}
 
 }  // namespace
 
@@ -196,14 +267,7 @@ void add_self_attention(const Site& site, const ops::SelfAttention& op, const Ro
                         Stages& stages) {
   const ops::StateSpec& spec = site.slots->spec();
   const bool is_cached = op.cache_layer >= 0;
-  TTSRT_CHECK(InternalError,
-              qkv.width == 3 * out.width && out.width == std::int64_t{op.heads} * op.head_dim,
-              "self-attention: expected width ", op.heads * op.head_dim, ", got ", out.width);
-  TTSRT_CHECK(InternalError,
-              !is_cached || (spec.cache_heads == op.heads && spec.cache_head_dim == op.head_dim &&
-                             op.cache_layer < spec.cache_layers && op.causal),
-              "self-attention: expected a causal layer of the cache, got layer ", op.cache_layer,
-              " of ", spec.cache_layers);
+  check_self_attention(op, spec, qkv, out);
   stages.push_back(std::make_unique<StoreRowsStage>(site, op, qkv, out, segments));
   const std::int64_t cached = std::int64_t{spec.num_blocks} * ops::kBlockSize;
   const std::int64_t most =

@@ -8,11 +8,16 @@ namespace ttsrt::ops::reference {
 std::vector<double> attention_probabilities(const HeadShape& shape, std::int32_t head,
                                             const float* q, const Seen& seen, std::int64_t count) {
   const std::int64_t begin = std::int64_t{head} * shape.head_dim;
+  const std::int64_t kv_begin = shape.kv_begin(head);
   std::vector<double> scores(static_cast<std::size_t>(count));
   for (std::size_t j = 0; j < scores.size(); ++j) {
-    for (std::int64_t d = begin; d < begin + shape.head_dim; ++d)
-      scores[j] += static_cast<double>(q[d]) * seen.keys[j][d];
-    scores[j] /= std::sqrt(static_cast<double>(shape.head_dim));
+    for (std::int64_t d = 0; d < shape.head_dim; ++d)
+      scores[j] += static_cast<double>(q[begin + d]) * seen.keys[j][kv_begin + d];
+    if (shape.scale > 0.0F) {
+      scores[j] *= shape.scale;
+    } else {
+      scores[j] /= std::sqrt(static_cast<double>(shape.head_dim));
+    }
   }
   if (scores.empty()) return scores;
   const double largest = *std::max_element(scores.begin(), scores.end());
@@ -28,11 +33,12 @@ std::vector<double> attention_probabilities(const HeadShape& shape, std::int32_t
 void mix_values(const HeadShape& shape, std::int32_t head, const std::vector<double>& probabilities,
                 const Seen& seen, float* out) {
   const std::int64_t begin = std::int64_t{head} * shape.head_dim;
-  for (std::int64_t d = begin; d < begin + shape.head_dim; ++d) {
+  const std::int64_t kv_begin = shape.kv_begin(head);
+  for (std::int64_t d = 0; d < shape.head_dim; ++d) {
     double sum = 0.0;
     for (std::size_t j = 0; j < probabilities.size(); ++j)
-      sum += probabilities[j] * seen.values[j][d];
-    out[d] = static_cast<float>(sum);
+      sum += probabilities[j] * seen.values[j][kv_begin + d];
+    out[begin + d] = static_cast<float>(sum);
   }
 }
 

@@ -16,6 +16,13 @@ struct Seen {
 struct HeadShape {
   std::int32_t heads = 0;
   std::int32_t head_dim = 0;
+  std::int32_t kv_heads = 0;  // 0: as many as heads
+  float scale = 0.0F;         // 0: 1 / sqrt(head_dim)
+
+  // Where the keys and values of a query head begin in their rows.
+  std::int64_t kv_begin(std::int32_t head) const {
+    return std::int64_t{kv_heads > 0 ? head * kv_heads / heads : head} * head_dim;
+  }
 };
 
 // softmax(q k / sqrt(head_dim)) of one head over the first `count` rows. `q` [heads * head_dim].

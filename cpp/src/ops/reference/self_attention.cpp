@@ -1,7 +1,10 @@
 // SelfAttention: over the paged cache, or over the rows of the segment alone.
+#include <vector>
+
 #include "core/check.h"
 #include "ops/reference/attention.h"
 #include "ops/reference/run.h"
+#include "ops/reference/weight_reader.h"
 
 namespace ttsrt::ops::reference {
 namespace {
@@ -13,16 +16,58 @@ std::int32_t block_of(const step::Segment& segment, std::int32_t position) {
   return segment.blocks[index];
 }
 
-// Appends the segment's keys and values; `qkv` are its rows [rows, 3 * width].
-void append(const SelfAttention& op, const step::Segment& segment, const float* qkv,
-            std::int64_t width, State& state) {
+// The rows of one segment: [rows, (heads + 2 * kv_heads) * head_dim], Q, K and V side by side.
+struct SegmentRows {
+  const SelfAttention& op;
+  const step::Segment& segment;
+  std::vector<float> values;  // queries and keys as they stand at their positions
+
+  std::int64_t keys_begin() const { return std::int64_t{op.heads} * op.head_dim; }
+  std::int64_t kv_width() const { return std::int64_t{op.num_kv_heads()} * op.head_dim; }
+  std::int64_t width() const { return keys_begin() + 2 * kv_width(); }
+  const float* queries(std::int32_t i) const { return values.data() + i * width(); }
+  const float* keys(std::int32_t i) const { return queries(i) + keys_begin(); }
+  const float* kept(std::int32_t i, std::int32_t part) const { return keys(i) + part * kv_width(); }
+};
+
+// Turns the pairs of every head of x [heads * head_dim] by the angles of a row of the table.
+void rotate(const std::vector<float>& angles, std::int32_t heads, std::int32_t head_dim, float* x) {
+  const std::size_t pairs = angles.size() / 2;
+  for (std::int32_t head = 0; head < heads; ++head) {
+    float* first = x + std::int64_t{head} * head_dim;
+    float* second = first + pairs;
+    for (std::size_t j = 0; j < pairs; ++j) {
+      const double a = first[j];
+      const double b = second[j];
+      first[j] = static_cast<float>(a * angles[j] - b * angles[pairs + j]);
+      second[j] = static_cast<float>(b * angles[j] + a * angles[pairs + j]);
+    }
+  }
+}
+
+SegmentRows rows_of(const SelfAttention& op, const step::Segment& segment, const float* qkv) {
+  SegmentRows rows{op, segment, {}};
+  rows.values.assign(qkv + segment.first_row * rows.width(),
+                     qkv + (segment.first_row + segment.rows) * rows.width());
+  if (!op.rope.is_present()) return rows;
+  std::vector<float> angles(static_cast<std::size_t>(op.rope.cols));
   for (std::int32_t i = 0; i < segment.rows; ++i) {
-    const std::int32_t position = segment.position + i;
-    const std::int32_t block = block_of(segment, position);
+    WeightReader(op.rope).row(segment.position + i, angles.data());
+    rotate(angles, op.heads + op.num_kv_heads(), op.head_dim,
+           rows.values.data() + i * rows.width());
+  }
+  return rows;
+}
+
+// Appends the segment's keys and values.
+void append(const SegmentRows& rows, State& state) {
+  const SelfAttention& op = rows.op;
+  for (std::int32_t i = 0; i < rows.segment.rows; ++i) {
+    const std::int32_t position = rows.segment.position + i;
+    const std::int32_t block = block_of(rows.segment, position);
     for (std::int32_t part = 0; part < 2; ++part) {
-      const float* from = qkv + (i * 3 + 1 + part) * width;
       float* kept = state.cache_row(op.cache_layer, block, position % kBlockSize, part);
-      state.keep(from, op.heads, op.head_dim, kept);
+      state.keep(rows.kept(i, part), op.num_kv_heads(), op.head_dim, kept);
     }
   }
 }
@@ -37,39 +82,48 @@ Seen cached_rows(const SelfAttention& op, const step::Segment& segment, State& s
   return seen;
 }
 
-Seen own_rows(const step::Segment& segment, const float* qkv, std::int64_t width) {
+Seen own_rows(const SegmentRows& rows) {
   Seen seen;
-  for (std::int32_t i = 0; i < segment.rows; ++i) {
-    seen.keys.push_back(qkv + (i * 3 + 1) * width);
-    seen.values.push_back(qkv + (i * 3 + 2) * width);
+  for (std::int32_t i = 0; i < rows.segment.rows; ++i) {
+    seen.keys.push_back(rows.kept(i, 0));
+    seen.values.push_back(rows.kept(i, 1));
   }
   return seen;
+}
+
+void check(const SelfAttention& op, const StateSpec& spec) {
+  const std::int32_t kv_heads = op.num_kv_heads();
+  TTSRT_CHECK(InternalError, op.heads % kv_heads == 0, "self-attention: ", op.heads, " heads read ",
+              kv_heads, " heads of keys and values");
+  TTSRT_CHECK(InternalError,
+              !op.rope.is_present() || (op.rope.cols % 2 == 0 && op.rope.cols <= op.head_dim),
+              "self-attention: expected a rope of an even number of at most ", op.head_dim,
+              " dimensions, got ", op.rope.cols);
+  if (op.cache_layer < 0) return;
+  TTSRT_CHECK(InternalError, spec.cache_heads == kv_heads && spec.cache_head_dim == op.head_dim,
+              "self-attention: expected ", spec.cache_heads, " heads of ", spec.cache_head_dim,
+              " as the cache has, got ", kv_heads, " of ", op.head_dim);
+  TTSRT_CHECK(InternalError, op.causal,
+              "self-attention: a cached row can't see what comes after it");
 }
 
 }  // namespace
 
 void run(const SelfAttention& op, Run& at) {
-  const HeadShape shape{op.heads, op.head_dim};
+  check(op, at.state.spec());
+  const HeadShape shape{op.heads, op.head_dim, op.kv_heads, op.scale};
   const std::int64_t width = std::int64_t{op.heads} * op.head_dim;
-  const float* qkv = at.rows(op.qkv, 3 * width);
+  const float* qkv = at.rows(op.qkv, width + std::int64_t{2} * op.num_kv_heads() * op.head_dim);
   float* out = at.rows(op.out, width);
   const bool is_cached = op.cache_layer >= 0;
-  const StateSpec& spec = at.state.spec();
-  TTSRT_CHECK(InternalError,
-              !is_cached || (spec.cache_heads == op.heads && spec.cache_head_dim == op.head_dim),
-              "self-attention: expected ", spec.cache_heads, " heads of ", spec.cache_head_dim,
-              " as the cache has, got ", op.heads, " of ", op.head_dim);
-  TTSRT_CHECK(InternalError, !is_cached || op.causal,
-              "self-attention: a cached row can't see what comes after it");
   for (const step::Segment& segment : at.batch.segments) {
-    const float* rows = qkv + segment.first_row * 3 * width;
-    if (is_cached) append(op, segment, rows, width, at.state);
-    const Seen seen =
-        is_cached ? cached_rows(op, segment, at.state) : own_rows(segment, rows, width);
+    const SegmentRows rows = rows_of(op, segment, qkv);
+    if (is_cached) append(rows, at.state);
+    const Seen seen = is_cached ? cached_rows(op, segment, at.state) : own_rows(rows);
     const std::int64_t before = is_cached ? segment.position : 0;
     for (std::int32_t i = 0; i < segment.rows; ++i) {
       const std::int64_t count = op.causal ? before + i + 1 : segment.rows;
-      attend(shape, rows + i * 3 * width, seen, count, out + (segment.first_row + i) * width);
+      attend(shape, rows.queries(i), seen, count, out + (segment.first_row + i) * width);
     }
   }
 }

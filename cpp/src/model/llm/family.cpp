@@ -1,0 +1,85 @@
+#include "model/llm/family.h"
+
+#include "core/check.h"
+#include "decode/compile_rules.h"
+#include "model/causal_decoder.h"
+#include "model/llm/itinerary.h"
+
+namespace ttsrt::model::llm {
+namespace {
+
+constexpr std::int32_t kBranches = 1;
+
+}  // namespace
+
+LlmFamily::LlmFamily(const JsonReader& model, const JsonReader& defaults)
+    : config_(read_config(model)), rules_(read_code_defaults(defaults)) {
+  rules_.eos_id = config_.eos_id;
+  rules_.decoder_layers = config_.decoder.layers;
+  TTSRT_CHECK(FormatError, rules_.repetition_penalty == 1.0F, defaults.where(),
+              ".repetition_penalty: expected 1, as prompts are not among the seen ids, got ",
+              rules_.repetition_penalty);
+  rules_.repetition_penalty = 0.0F;
+  TTSRT_CHECK(FormatError, rules_.cfg_scale == 1.0F, defaults.where(),
+              ".cfg_scale: expected 1, as this family has no guidance, got ", rules_.cfg_scale);
+}
+
+Manifest LlmFamily::manifest() const {
+  Manifest manifest;
+  manifest.begin("decoder");
+  manifest.add(Role::table, "embedding", {config_.vocab, config_.decoder.dim});
+  declare_stack(manifest, "decoder", config_.decoder);
+  manifest.add(Role::matrix, "head", {config_.vocab, config_.decoder.dim});
+  if (config_.has_head_bias) manifest.add(Role::vector, "head_bias", {config_.vocab});
+  return manifest;
+}
+
+LimitBounds LlmFamily::limit_bounds(const Manifest& /*stored*/) const {
+  LimitBounds bounds;
+  bounds.most_positions = config_.decoder.max_positions;
+  bounds.most_input = config_.decoder.max_positions;
+  bounds.input_takes_positions = true;
+  bounds.usual_steps = rules_.max_frames;
+  return bounds;
+}
+
+void LlmFamily::describe(EngineInfo& info) const {
+  info.dim = config_.decoder.dim;
+  info.codebooks = 1;
+  info.codebook_vocab = config_.vocab;
+  info.frame_stacking = 1;
+  info.text_vocab = config_.vocab;
+  info.frame_rate = 1.0;
+}
+
+StoredVoices LlmFamily::read_voices(const Weights& /*weights*/) const { return {}; }
+
+step::Facts LlmFamily::facts(const Limits& limits) const {
+  return facts_of("llm", config_.vocab, 1.0, limits);
+}
+
+std::unique_ptr<model::Itineraries> LlmFamily::itineraries(const Limits& limits) const {
+  decode::compile_rules(Request{}, rules_, 0, 0);
+  return std::make_unique<Itineraries>(config_, rules_, limits);
+}
+
+ops::StateSpec LlmFamily::state(const Limits& limits, const StateOptions& options) const {
+  return state_of(config_.decoder, limits, options, kBranches, config_.vocab);
+}
+
+std::vector<FamilyProgram> LlmFamily::programs(const Weights& weights, const Limits& limits,
+                                               bool trace) const {
+  CausalDecoder decoder{config_.decoder, load_stack(weights, "decoder", config_.decoder)};
+  decoder.embed.code_tables = weights.at("embedding");
+  decoder.embed.codebooks = 1;
+  decoder.embed.vocab = config_.vocab;
+  decoder.embed.id_tables = {weights.at("embedding")};
+  if (config_.decoder.has_positions) decoder.embed.position_tables = {decoder.stack.positions};
+  decoder.head = weights.at("head");
+  if (config_.has_head_bias) decoder.head_bias = weights.at("head_bias");
+  if (config_.decoder.rope.is_present())
+    decoder.rope = make_rope_table(config_.decoder.rope, limits.max_seq_len);
+  return programs_of(decoder, limits, kBranches, trace);
+}
+
+}  // namespace ttsrt::model::llm

@@ -1,0 +1,78 @@
+#include "model/llm/itinerary.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "core/check.h"
+#include "decode/compile_rules.h"
+#include "model/causal_decoder.h"
+#include "model/request_rows.h"
+
+namespace ttsrt::model::llm {
+namespace {
+
+using step::RowSource;
+using step::Stop;
+
+constexpr const char* kNoVoices = "voice: language models have no voices";
+
+// Rows [first, first + rows) of the prompt.
+Stop rows_from(const RowSource& prompt, std::int32_t first, std::int32_t rows, bool has_positions) {
+  RowSource source = prompt;
+  source.rows = rows;
+  const auto begin = prompt.ids->begin() + first;
+  source.ids = std::make_shared<const std::vector<std::int32_t>>(begin, begin + rows);
+  if (has_positions) {
+    source.position_table = 0;
+    source.first_position = first;
+  }
+  Stop stop;
+  stop.position = first;
+  stop.rows = {std::move(source)};
+  return stop;
+}
+
+}  // namespace
+
+RowSource Itineraries::voice_of_vectors(Matrix<float>&& /*rows*/) const {
+  throw ConfigError(kNoVoices);
+}
+
+RowSource Itineraries::voice_of_codes(Matrix<std::int32_t>&& /*codes*/) const {
+  throw ConfigError(kNoVoices);
+}
+
+step::Itinerary Itineraries::itinerary(Request&& request, const VoiceFinder& /*voices*/) const {
+  refuse_encoder_options(request);
+  TTSRT_CHECK(ConfigError, !request.voice && !is_given(request.context_embeddings), kNoVoices);
+  TTSRT_CHECK(ConfigError, !request.text_ids.empty(), "text_ids: expected at least one id");
+  const RowSource prompt =
+      rows_of_ids("text_ids", std::move(request.text_ids), config_.vocab, limits_.max_input_len);
+  decode::CompiledRules rules = decode::compile_rules(request, rules_, 0, 0);
+  TTSRT_CHECK(ConfigError, !rules.is_guided,
+              "cfg_scale: expected 1, as language models have no guidance, got ",
+              rules.slot.cfg_scale);
+  const std::int32_t last = prompt.rows - 1;
+  const std::int32_t room = limits_.max_seq_len - last;
+  TTSRT_CHECK(ConfigError, room >= 1, "text_ids: expected at most max_seq_len ",
+              limits_.max_seq_len, " ids, got ", prompt.rows);
+  TTSRT_CHECK(ConfigError, rules.max_steps <= room || !request.max_frames.has_value(),
+              "max_frames: expected at most ", room, ", got ", rules.max_steps);
+
+  step::Itinerary itinerary;
+  itinerary.rules = rules.slot;
+  if (last > 0) {
+    itinerary.stops.push_back(rows_from(prompt, 0, last, config_.decoder.has_positions));
+    itinerary.stops.back().program = kPrefillProgram;
+  }
+  Stop decode = rows_from(prompt, last, 1, config_.decoder.has_positions);
+  decode.program = kDecodeProgram;
+  decode.repeats = std::min(rules.max_steps, room);
+  if (last > 0) decode.follows = {0};
+  itinerary.stops.push_back(std::move(decode));
+  return itinerary;
+}
+
+}  // namespace ttsrt::model::llm

@@ -1,0 +1,95 @@
+#include "model/t3/family.h"
+
+#include <algorithm>
+#include <string>
+
+#include "core/check.h"
+#include "decode/compile_rules.h"
+#include "model/causal_decoder.h"
+#include "model/t3/itinerary.h"
+
+namespace ttsrt::model::t3 {
+namespace {
+
+constexpr std::int32_t kBranches = 2;
+constexpr std::int32_t kUsualText = 512;  // tokens
+
+}  // namespace
+
+T3Family::T3Family(const JsonReader& model, const JsonReader& defaults)
+    : config_(read_config(model)), rules_(read_code_defaults(defaults)) {
+  rules_.eos_id = config_.eos_id;
+  rules_.decoder_layers = config_.decoder.layers;
+}
+
+Manifest T3Family::manifest() const {
+  const std::int64_t dim = config_.decoder.dim;
+  Manifest manifest;
+  manifest.begin("decoder");
+  manifest.add(Role::table, "text_embedding", {config_.text_vocab, dim});
+  manifest.add(Role::table, "speech_embedding", {config_.speech_vocab, dim});
+  if (config_.restarts_positions()) {
+    manifest.add(Role::vector, "text_positions", {config_.text_positions, dim});
+    manifest.add(Role::vector, "speech_positions", {config_.speech_positions, dim});
+  }
+  declare_stack(manifest, "decoder", config_.decoder);
+  manifest.add(Role::matrix, "head", {config_.speech_vocab, dim});
+  if (config_.has_head_bias) manifest.add(Role::vector, "head_bias", {config_.speech_vocab});
+  return manifest;
+}
+
+LimitBounds T3Family::limit_bounds(const Manifest& /*stored*/) const {
+  LimitBounds bounds;
+  bounds.most_positions = config_.decoder.max_positions;
+  bounds.most_input = config_.decoder.max_positions - 1;
+  bounds.most_text = config_.restarts_positions() ? config_.text_positions : bounds.most_input;
+  bounds.input_takes_positions = true;
+  bounds.usual_steps =
+      rules_.max_frames + config_.start_rows + std::min(kUsualText, bounds.most_text);
+  return bounds;
+}
+
+void T3Family::describe(EngineInfo& info) const {
+  info.dim = config_.decoder.dim;
+  info.codebooks = 1;
+  info.codebook_vocab = config_.speech_vocab;
+  info.frame_stacking = 1;
+  info.text_vocab = config_.text_vocab;
+  info.frame_rate = config_.frame_rate;
+}
+
+StoredVoices T3Family::read_voices(const Weights& /*weights*/) const { return {}; }
+
+step::Facts T3Family::facts(const Limits& limits) const {
+  return facts_of("t3", config_.speech_vocab, config_.frame_rate, limits);
+}
+
+std::unique_ptr<model::Itineraries> T3Family::itineraries(const Limits& limits) const {
+  decode::compile_rules(Request{}, rules_, 0, 0);
+  return std::make_unique<Itineraries>(config_, rules_, limits);
+}
+
+ops::StateSpec T3Family::state(const Limits& limits, const StateOptions& options) const {
+  return state_of(config_.decoder, limits, options, kBranches, config_.speech_vocab);
+}
+
+std::vector<FamilyProgram> T3Family::programs(const Weights& weights, const Limits& limits,
+                                              bool trace) const {
+  CausalDecoder decoder{config_.decoder, load_stack(weights, "decoder", config_.decoder)};
+  decoder.embed.code_tables = weights.at("speech_embedding");
+  decoder.embed.codebooks = 1;
+  decoder.embed.vocab = config_.speech_vocab;
+  decoder.embed.id_tables = {weights.at("text_embedding")};
+  if (config_.restarts_positions()) {
+    decoder.embed.position_tables = {weights.at("text_positions"), weights.at("speech_positions")};
+  } else if (config_.decoder.has_positions) {
+    decoder.embed.position_tables = {decoder.stack.positions};
+  }
+  decoder.head = weights.at("head");
+  if (config_.has_head_bias) decoder.head_bias = weights.at("head_bias");
+  if (config_.decoder.rope.is_present())
+    decoder.rope = make_rope_table(config_.decoder.rope, limits.max_seq_len);
+  return programs_of(decoder, limits, kBranches, trace);
+}
+
+}  // namespace ttsrt::model::t3

@@ -1,0 +1,29 @@
+// From a request to what it runs: prefill of the voice prefix, which both branches and all requests
+// of a voice share, prefill of the text and all but the last start row, decode.
+#pragma once
+
+#include "decode/rule_facts.h"
+#include "model/itineraries.h"
+#include "model/limits.h"
+#include "model/t3/config.h"
+#include "step/itinerary.h"
+#include "ttsrt/request.h"
+
+namespace ttsrt::model::t3 {
+
+class Itineraries final : public model::Itineraries {
+ public:
+  Itineraries(const Config& config, const decode::RuleFacts& rules, const Limits& limits)
+      : config_(config), rules_(rules), limits_(limits) {}
+
+  step::Itinerary itinerary(Request&& request, const VoiceFinder& voices) const override;
+  step::RowSource voice_of_vectors(Matrix<float>&& rows) const override;
+  step::RowSource voice_of_codes(Matrix<std::int32_t>&& codes) const override;
+
+ private:
+  const Config config_;
+  const decode::RuleFacts rules_;
+  const Limits limits_;
+};
+
+}  // namespace ttsrt::model::t3

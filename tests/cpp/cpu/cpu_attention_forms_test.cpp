@@ -1,0 +1,189 @@
+// Self-attention with grouped queries, ropes and scales on the CPU: against the reference, and with
+// the same bits whatever the launch.
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "cpu_support.h"
+#include "support/rope_table.h"
+
+namespace ttsrt {
+namespace {
+
+using test::Pair;
+using test::PairExecutable;
+using test::TestBatch;
+
+class CpuAttentionForms : public test::CpuIsaTest {};
+
+struct Form {
+  std::int32_t heads;
+  std::int32_t kv_heads;
+  std::int32_t head_dim;
+  std::int32_t rotated;
+  float scale;
+
+  std::int64_t width() const { return std::int64_t{heads + 2 * kv_heads} * head_dim; }
+  std::int64_t out_width() const { return std::int64_t{heads} * head_dim; }
+};
+
+constexpr Form kForms[] = {{8, 2, 8, 8, 0.0F},    // groups of 4
+                           {9, 1, 20, 10, 0.3F},  // one head of keys for all, half of it turned
+                           {3, 3, 80, 32, 0.0F},  // no groups, part of it turned
+                           {4, 2, 64, 0, 0.5F}};  // no rope
+constexpr DType kCacheTypes[] = {DType::float32, DType::bfloat16, DType::float16, DType::int8};
+
+ops::StateSpec state_of(const Form& form, DType cache_dtype) {
+  ops::StateSpec spec = test::small_state();
+  spec.cache_dtype = cache_dtype;
+  spec.cache_heads = form.kv_heads;
+  spec.cache_head_dim = form.head_dim;
+  spec.num_blocks = 70;
+  return spec;
+}
+
+// Turned keys may round to the other neighbour where the cache is narrow.
+float tolerance_of(const Form& form, DType cache_dtype) {
+  if (cache_dtype == DType::float32 || form.rotated == 0) return 2e-5F;
+  return cache_dtype == DType::int8 ? 2e-2F : 4e-3F;
+}
+
+struct FormProgram {
+  test::TestRope rope;
+  ops::Program program;
+  ops::BufferId out = ops::kNoBuffer;
+
+  FormProgram(const Form& form, std::int32_t cache_layer, bool is_causal)
+      : rope(600, form.rotated) {
+    ops::SelfAttention op;
+    op.qkv = test::add_input(program, form.width());
+    op.out = out = program.add("out", form.out_width());
+    op.heads = form.heads;
+    op.kv_heads = form.kv_heads;
+    op.head_dim = form.head_dim;
+    op.cache_layer = cache_layer;
+    op.causal = is_causal;
+    op.scale = form.scale;
+    op.rope = rope.weight();
+    program.ops.emplace_back(op);
+  }
+};
+
+std::vector<float> rows_of(const Form& form, std::int32_t rows, std::uint64_t seed) {
+  return test::random_vector(static_cast<std::size_t>(rows * form.width()), seed);
+}
+
+// Scattered blocks, prefill in pieces and single rows, both branches.
+TEST_P(CpuAttentionForms, PagedAsTheReference) {
+  const std::vector<std::int32_t> tables[3] = {
+      {7, 2, 19, 4, 28}, {0, 11, 3, 9, 1}, {5, 6, 8, 10, 29}};
+  for (const Form& form : kForms) {
+    for (const DType dtype : kCacheTypes) {
+      FormProgram made(form, 1, true);
+      Pair pair(isa(), 3, state_of(form, dtype));
+      PairExecutable both(pair, made.program, test::traced(60));
+      std::int32_t position[3] = {0, 0, 0};
+      std::uint64_t seed = 0;
+      for (const std::vector<std::int32_t>& counts :
+           {std::vector<std::int32_t>{13, 4, 30}, {1, 1, 1}, {9, 1, 17}, {1, 1, 1}}) {
+        TestBatch batch;
+        for (std::size_t s = 0; s < 3; ++s) {
+          auto& segment = batch.add_vectors(static_cast<std::int32_t>(s % 2), counts[s],
+                                            rows_of(form, counts[s], ++seed));
+          segment.branch = s == 2 ? step::Branch::unconditional : step::Branch::conditional;
+          segment.position = position[s];
+          batch.set_blocks(tables[s]);
+          position[s] += counts[s];
+        }
+        both.run(
+            batch.batch, tolerance_of(form, dtype),
+            std::to_string(form.heads) + " heads, type " + std::to_string(static_cast<int>(dtype)));
+      }
+    }
+  }
+}
+
+TEST_P(CpuAttentionForms, SegmentsAsTheReference) {
+  for (const Form& form : kForms) {
+    for (const bool is_causal : {true, false}) {
+      FormProgram made(form, -1, is_causal);
+      Pair pair(isa(), 2, test::small_state());
+      PairExecutable both(pair, made.program, test::traced(100));
+      std::uint64_t seed = 40;
+      for (const std::vector<std::int32_t>& counts :
+           {std::vector<std::int32_t>{1, 1}, {16, 17, 40}, {5}}) {
+        TestBatch batch;
+        for (const std::int32_t rows : counts)
+          batch.add_vectors(0, rows, rows_of(form, rows, ++seed)).position = 3;
+        both.run(batch.batch, 2e-5F, std::to_string(form.heads) + " heads");
+      }
+    }
+  }
+}
+
+// A sequence in one launch, in pieces and row by row, alone and beside others.
+void expect_same_bits(const std::string& isa, const Form& form, DType cache_dtype) {
+  constexpr std::int32_t kRows = 200;
+  FormProgram made(form, 0, true);
+  std::vector<std::int32_t> table;
+  for (std::int32_t b = 0; b < 13; ++b) table.push_back(b * 3 % 64);
+  const std::vector<float> vectors = rows_of(form, kRows, 6);
+  std::vector<float> whole;
+  for (const std::int32_t threads : {1, 2, 3}) {
+    const auto backend = make_cpu_backend({threads, isa});
+    backend->create_state(state_of(form, cache_dtype));
+    const auto executable = backend->compile(made.program, test::traced(kRows + 5));
+    for (const std::int32_t piece : {kRows, 1, 2, 3, 8, 17, 64, 128}) {
+      for (std::int32_t first = 0; first < kRows; first += piece) {
+        const std::int32_t rows = std::min(piece, kRows - first);
+        const std::int32_t others = first % 4;  // sequences of one row each
+        TestBatch batch;
+        for (std::int32_t other = 0; other < others; ++other) {
+          batch.add_vectors(1, 1, rows_of(form, 1, 8));
+          batch.set_blocks({65 + other});
+        }
+        const auto begin = vectors.begin() + first * form.width();
+        batch.add_vectors(0, rows, std::vector<float>(begin, begin + rows * form.width()))
+            .position = first;
+        batch.set_blocks(table);
+        executable->launch(batch.batch);
+        test::run_queued(*backend);
+        const float* got = executable->activation(made.out) + others * form.out_width();
+        if (whole.empty()) whole.assign(got, got + kRows * form.out_width());
+        ASSERT_EQ(std::memcmp(got, whole.data() + first * form.out_width(),
+                              static_cast<std::size_t>(rows * form.out_width()) * sizeof(float)),
+                  0)
+            << form.heads << " heads, pieces of " << piece << " at " << first << ", " << threads
+            << " threads";
+      }
+    }
+  }
+}
+
+TEST_P(CpuAttentionForms, SameBitsWhateverTheLaunch) {
+  for (const Form& form : kForms) expect_same_bits(isa(), form, DType::float32);
+}
+
+TEST_P(CpuAttentionForms, SameBitsOverNarrowCaches) {
+  expect_same_bits(isa(), kForms[0], DType::int8);
+  expect_same_bits(isa(), kForms[1], DType::bfloat16);
+}
+
+TEST_P(CpuAttentionForms, FormsThatDoNotFitAreRefused) {
+  const auto refuses = [this](auto change) {
+    FormProgram made(kForms[0], 0, true);
+    change(std::get<ops::SelfAttention>(made.program.ops.back()));
+    const auto backend = make_cpu_backend({1, isa()});
+    backend->create_state(state_of(kForms[0], DType::float32));
+    EXPECT_THROW(backend->compile(made.program, test::traced(4)), InternalError);
+  };
+  refuses([](ops::SelfAttention& op) { op.kv_heads = 3; });
+  refuses([](ops::SelfAttention& op) { op.kv_heads = 4; });
+  refuses([](ops::SelfAttention& op) { op.rope.cols = 10; });
+}
+
+INSTANTIATE_TEST_SUITE_P(Levels, CpuAttentionForms, testing::ValuesIn(cpu::supported_levels()),
+                         test::isa_name);
+
+}  // namespace
+}  // namespace ttsrt

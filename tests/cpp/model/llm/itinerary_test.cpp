@@ -1,0 +1,92 @@
+#include "model/llm/itinerary.h"
+
+#include <gtest/gtest.h>
+
+#include "model/causal_decoder.h"
+#include "model/llm/family.h"
+#include "support/causal_models.h"
+#include "support/errors.h"
+
+namespace ttsrt::model::llm {
+namespace {
+
+using test::throws_naming;
+
+class NoVoices final : public VoiceFinder {
+ public:
+  std::shared_ptr<const step::RowSource> find(const VoiceRef& /*voice*/) const override {
+    throw ConfigError("voice: there are none");
+  }
+};
+
+class LlmItinerary : public ::testing::Test {
+ protected:
+  LlmItinerary() {
+    limits_.max_batch_size = 2;
+    limits_.max_seq_len = 16;
+    limits_.max_input_len = 12;
+    limits_.max_num_tokens = 32;
+    const Json config = test::llm_config();
+    const LlmFamily family{JsonReader(config.at("model"), "model"),
+                           JsonReader(config.at("defaults"), "defaults")};
+    itineraries_ = family.itineraries(limits_);
+  }
+
+  step::Itinerary of(const Request& request) const {
+    return itineraries_->itinerary(Request(request), NoVoices());
+  }
+  static Request prompt(std::vector<std::int32_t> ids) {
+    Request request;
+    request.text_ids = std::move(ids);
+    return request;
+  }
+
+  Limits limits_;
+  std::unique_ptr<model::Itineraries> itineraries_;
+};
+
+TEST_F(LlmItinerary, TheLastRowOfThePromptIsTheFirstDecodeRow) {
+  const step::Itinerary itinerary = of(prompt({5, 6, 7}));
+  ASSERT_EQ(itinerary.stops.size(), 2U);
+  const step::Stop& prefill = itinerary.stops[0];
+  EXPECT_EQ(prefill.program, kPrefillProgram);
+  EXPECT_EQ(prefill.rows.at(0).input, step::Input::ids);
+  EXPECT_EQ(*prefill.rows.at(0).ids, (std::vector<std::int32_t>{5, 6}));
+  EXPECT_EQ(prefill.rows.at(0).position_table, -1);
+  const step::Stop& decode = itinerary.stops[1];
+  EXPECT_EQ(decode.program, kDecodeProgram);
+  EXPECT_EQ(decode.position, 2);
+  EXPECT_EQ(*decode.rows.at(0).ids, std::vector<std::int32_t>{7});
+  EXPECT_EQ(decode.follows, std::vector<std::int32_t>{0});
+  EXPECT_EQ(decode.repeats, 14);  // the default of 20 gives way to max_seq_len
+}
+
+TEST_F(LlmItinerary, AOneTokenPromptHasNoPrefill) {
+  const step::Itinerary itinerary = of(prompt({5}));
+  ASSERT_EQ(itinerary.stops.size(), 1U);
+  EXPECT_TRUE(itinerary.stops[0].follows.empty());
+  EXPECT_EQ(itinerary.stops[0].repeats, 16);
+}
+
+TEST_F(LlmItinerary, BadRequestsNameTheField) {
+  const auto refuses = [this](const char* field, const Request& request) {
+    return throws_naming<ConfigError>(field, [&] { of(request); });
+  };
+  EXPECT_TRUE(refuses("text_ids", prompt({})));
+  EXPECT_TRUE(refuses("text_ids[1]", prompt({1, 30})));
+  EXPECT_TRUE(refuses("text_ids", prompt(std::vector<std::int32_t>(13, 1))));
+  Request request = prompt({1, 2});
+  request.cfg_scale = 2.0F;
+  EXPECT_TRUE(refuses("cfg_scale", request));
+  request.cfg_scale.reset();
+  request.max_frames = 16;
+  EXPECT_TRUE(refuses("max_frames: expected at most 15", request));
+  request.max_frames.reset();
+  request.voice = VoiceRef{0};
+  EXPECT_TRUE(refuses("voice", request));
+  EXPECT_THROW(itineraries_->voice_of_vectors({}), ConfigError);
+  EXPECT_THROW(itineraries_->voice_of_codes({}), ConfigError);
+}
+
+}  // namespace
+}  // namespace ttsrt::model::llm
