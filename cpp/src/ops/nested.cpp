@@ -19,6 +19,8 @@ struct NestedOp {
     TTSRT_CHECK(InternalError, op.cache_layer < 0, program.name,
                 ": expected self-attention that keeps nothing in the paged cache, got layer ",
                 op.cache_layer);
+    TTSRT_CHECK(InternalError, op.num_kv_heads() == op.heads && !op.rope.is_present(), program.name,
+                ": expected self-attention without grouped queries and without a rope");
     TTSRT_CHECK(InternalError, op.causal || !needs_causal, program.name,
                 ": rows that run one by one can't see what comes after them");
   }

@@ -91,8 +91,8 @@ inline Uses uses_of(const Linear& op) {
 inline Uses uses_of(const Gate& op) {
   const auto& [x, out, activate] = op;
   Uses uses;
-  add_buffer(uses, x, Access::read, Share::row);
-  add_buffer(uses, out, Access::write, Share::row);
+  add_buffer(uses, x, Access::read, Share::whole);  // threads share pieces of rows
+  add_buffer(uses, out, Access::write, Share::whole);
   return uses;
 }
 
@@ -110,7 +110,7 @@ inline Uses uses_of(const Unfold& op) {
 }
 
 inline Uses uses_of(const SelfAttention& op) {
-  const auto& [qkv, out, heads, head_dim, cache_layer, causal] = op;
+  const auto& [qkv, out, heads, head_dim, cache_layer, causal, kv_heads, scale, rope] = op;
   const Part keys = cache_layer >= 0 ? Part::cache : Part::segment_blocks;
   const std::int32_t layer = cache_layer >= 0 ? cache_layer : 0;
   Uses uses = {{keys, layer, Access::write, Share::row}};

@@ -60,6 +60,8 @@ TEST(NestedProgram, RefusesWhatOnlyALaunchHas) {
   EXPECT_TRUE(refuses("another op", [](Program& of) { of.ops.emplace_back(PickCodes{}); }));
   EXPECT_TRUE(refuses("layer 3",
                       [](Program& of) { std::get<SelfAttention>(of.ops.back()).cache_layer = 3; }));
+  EXPECT_TRUE(refuses("grouped queries",
+                      [](Program& of) { std::get<SelfAttention>(of.ops.back()).kv_heads = 1; }));
   EXPECT_TRUE(
       refuses("one row per row", [](Program& of) { of.add("scores", 4, RowSpace::draws); }));
   EXPECT_TRUE(refuses("2 parts", [](Program& of) { of.end_part(); }));

@@ -63,6 +63,7 @@ class LocalAttentionStage : public Stage {
       if (op_.causal) args.length = span_.first_place + i + 1;
       args.query = qkv_.row(group * span_.rows + i) + head * op_.head_dim;
       args.out = out_.row(group * span_.rows + i) + head * op_.head_dim;
+      if (op_.scale > 0.0F) args.scale = op_.scale;
       kernels_->attend(args);
     }
   }
