@@ -8,6 +8,7 @@
 #include "ops/reference/reference_backend.h"
 #include "support/backend.h"
 #include "support/rope_table.h"
+#include "support/weights.h"
 #include "ttsrt/error.h"
 
 namespace ttsrt::ops {
