@@ -200,8 +200,14 @@ class SmallModel {
     const std::int64_t width = config.dim;
     model::StackWeights weights;
     for (std::int32_t l = 0; l < config.layers; ++l) {
-      weights.layers.push_back({norm(width), panel(3 * width, width), panel(width, width),
-                                norm(width), panel(4 * width, width), panel(width, 4 * width)});
+      model::LayerWeights layer;
+      layer.self_norm = norm(width);
+      layer.self_qkv = panel(3 * width, width);
+      layer.self_out = panel(width, width);
+      layer.ffn_norm = norm(width);
+      layer.ffn_in = panel(4 * width, width);
+      layer.ffn_out = panel(width, 4 * width);
+      weights.layers.push_back(layer);
     }
     if (shape_.local_norm_out) weights.norm_out = norm(width);
     return model::write_nested("local_transformer", config, weights);
