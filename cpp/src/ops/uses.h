@@ -91,8 +91,8 @@ inline Uses uses_of(const Linear& op) {
 inline Uses uses_of(const Gate& op) {
   const auto& [x, out, activate] = op;
   Uses uses;
-  add_buffer(uses, x, Access::read, Share::whole);  // threads share pieces of rows
-  add_buffer(uses, out, Access::write, Share::whole);
+  add_buffer(uses, x, Access::read, Share::whole);
+  add_buffer(uses, out, Access::write, Share::column);  // pieces of rows, each of one thread
   return uses;
 }
 
