@@ -64,6 +64,14 @@ class Shapes {
                 op.head_dim == spec_.cache_head_dim && op.causal),
            "self-attention: expected a causal layer of the cache, got layer ", op.cache_layer,
            " of ", spec_.cache_layers);
+    const Weight& rope = op.rope;
+    if (!rope.is_present()) return;
+    expect(rope.dtype == DType::float32 && rope.layout == Layout::dense && rope.cols % 2 == 0 &&
+               rope.cols <= op.head_dim,
+           rope.name, ": expected a float32 table of an even number of at most ", op.head_dim,
+           " dimensions, got ", rope.cols);
+    expect(op.cache_layer < 0 || rope.rows >= spec_.max_positions, rope.name, ": expected ",
+           spec_.max_positions, " positions, got ", rope.rows);
   }
 
   void check(const StoreMemory& op) const {

@@ -224,31 +224,6 @@ class AttendRowsStage : public SelfAttentionPart {
   std::int32_t max_positions_;
 };
 
-void check_self_attention(const ops::SelfAttention& op, const ops::StateSpec& spec, const Rows& qkv,
-                          const Rows& out) {
-  const std::int32_t kv_heads = op.num_kv_heads();
-  TTSRT_CHECK(InternalError, op.heads % kv_heads == 0, "self-attention: ", op.heads, " heads read ",
-              kv_heads, " heads of keys and values");
-  const std::int64_t width = std::int64_t{op.heads + 2 * kv_heads} * op.head_dim;
-  TTSRT_CHECK(InternalError,
-              qkv.width == width && out.width == std::int64_t{op.heads} * op.head_dim,
-              "self-attention: expected widths ", width, " and ", op.heads * op.head_dim, ", got ",
-              qkv.width, " and ", out.width);
-  TTSRT_CHECK(
-      InternalError,
-      op.cache_layer < 0 || (spec.cache_heads == kv_heads && spec.cache_head_dim == op.head_dim &&
-                             op.cache_layer < spec.cache_layers && op.causal),
-      "self-attention: expected a causal layer of the cache, got layer ", op.cache_layer, " of ",
-      spec.cache_layers);
-  const ops::Weight& rope = op.rope;
-  TTSRT_CHECK(
-      InternalError,
-      !rope.is_present() || (rope.dtype == DType::float32 && rope.layout == ops::Layout::dense &&
-                             rope.cols % 2 == 0 && rope.cols <= op.head_dim),
-      rope.name, ": expected a float32 table of an even number of at most ", op.head_dim,
-      " dimensions, got ", rope.cols);
-}
-
 }  // namespace
 
 AttendArgs attend_over(const BlockLayout& layout, std::int32_t length, float* weights) {
@@ -267,7 +242,6 @@ void add_self_attention(const Site& site, const ops::SelfAttention& op, const Ro
                         Stages& stages) {
   const ops::StateSpec& spec = site.slots->spec();
   const bool is_cached = op.cache_layer >= 0;
-  check_self_attention(op, spec, qkv, out);
   stages.push_back(std::make_unique<StoreRowsStage>(site, op, qkv, out, segments));
   const std::int64_t cached = std::int64_t{spec.num_blocks} * ops::kBlockSize;
   const std::int64_t most =

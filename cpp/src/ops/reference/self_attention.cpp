@@ -91,26 +91,9 @@ Seen own_rows(const SegmentRows& rows) {
   return seen;
 }
 
-void check(const SelfAttention& op, const StateSpec& spec) {
-  const std::int32_t kv_heads = op.num_kv_heads();
-  TTSRT_CHECK(InternalError, op.heads % kv_heads == 0, "self-attention: ", op.heads, " heads read ",
-              kv_heads, " heads of keys and values");
-  TTSRT_CHECK(InternalError,
-              !op.rope.is_present() || (op.rope.cols % 2 == 0 && op.rope.cols <= op.head_dim),
-              "self-attention: expected a rope of an even number of at most ", op.head_dim,
-              " dimensions, got ", op.rope.cols);
-  if (op.cache_layer < 0) return;
-  TTSRT_CHECK(InternalError, spec.cache_heads == kv_heads && spec.cache_head_dim == op.head_dim,
-              "self-attention: expected ", spec.cache_heads, " heads of ", spec.cache_head_dim,
-              " as the cache has, got ", kv_heads, " of ", op.head_dim);
-  TTSRT_CHECK(InternalError, op.causal,
-              "self-attention: a cached row can't see what comes after it");
-}
-
 }  // namespace
 
 void run(const SelfAttention& op, Run& at) {
-  check(op, at.state.spec());
   const HeadShape shape{op.heads, op.head_dim, op.kv_heads, op.scale};
   const std::int64_t width = std::int64_t{op.heads} * op.head_dim;
   const float* qkv = at.rows(op.qkv, width + std::int64_t{2} * op.num_kv_heads() * op.head_dim);
