@@ -55,10 +55,6 @@ class Shapes {
            kv_heads, " of keys and values");
     expect_width(op.qkv, (std::int64_t{op.heads} + 2 * kv_heads) * op.head_dim);
     expect_width(op.out, std::int64_t{op.heads} * op.head_dim);
-    expect(!op.rope.is_present() || (op.rope.dtype == DType::float32 && op.rope.cols % 2 == 0 &&
-                                     op.rope.cols <= op.head_dim),
-           op.rope.name, ": expected float32 [positions, an even number of at most ", op.head_dim,
-           "]");
     expect(op.cache_layer < 0 ||
                (op.cache_layer < spec_.cache_layers && kv_heads == spec_.cache_heads &&
                 op.head_dim == spec_.cache_head_dim && op.causal),

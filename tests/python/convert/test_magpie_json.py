@@ -130,6 +130,8 @@ def test_limits_are_those_of_the_library() -> None:
         "magpie/defaults.cpp",
     ):
         theirs += (model / name).read_text()
+    # A stack of the causal decoders is none of this family's.
+    theirs = re.sub(r"\nStackConfig read_causal_stack.*?\n}\n", "\n", theirs, flags=re.DOTALL)
     for name, value in re.findall(r"constexpr std::int\w+ (k\w+) = ([^;]+);", theirs):
         constants[name] = eval(value, {})
     expected = bounds_in(theirs, constants)
