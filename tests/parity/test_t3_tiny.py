@@ -10,14 +10,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 import ttsrt_rt as rt
 from tests.parity.block_checkpoint import (
-    Tensors,
     defaults_of,
     llama_stack,
     llama_tensors,

@@ -28,8 +28,7 @@ void compile_sampler(const Request& request, const RuleFacts& facts, rules::Slot
   const float penalty =
       request.repetition_penalty.value_or(has_penalty ? facts.repetition_penalty : 1.0F);
   TTSRT_CHECK(ConfigError, has_penalty || penalty == 1.0F,
-              "repetition_penalty: expected 1, as this model family has no penalty, got ",
-              penalty);
+              "repetition_penalty: expected 1, as this model family has no penalty, got ", penalty);
   sampler.repetition_penalty = checked_float("repetition_penalty", penalty, 0.01F, 100.0F);
   sampler.seed = request.seed;
 }
