@@ -16,7 +16,7 @@
 namespace ttsrt {
 namespace {
 
-std::int32_t lowered(const char* what, std::int32_t asked, std::int32_t built) {
+std::int32_t reduced_limit(const char* what, std::int32_t asked, std::int32_t built) {
   TTSRT_CHECK(ConfigError, asked >= 0 && asked <= built, what, ": expected 0 (the engine's ", built,
               ") or less than that, got ", asked);
   return asked == 0 ? built : asked;
@@ -75,9 +75,9 @@ OpenedModel open_model(const Engine& engine, const ExecutorOptions& options) {
   model::NetworkOptions network;
   network.limits = data.limits;
   network.limits.max_batch_size =
-      lowered("max_batch_size", options.max_batch_size, data.limits.max_batch_size);
+      reduced_limit("max_batch_size", options.max_batch_size, data.limits.max_batch_size);
   network.limits.max_num_tokens =
-      lowered("max_num_tokens", options.max_num_tokens, data.limits.max_num_tokens);
+      reduced_limit("max_num_tokens", options.max_num_tokens, data.limits.max_num_tokens);
   const std::int32_t least = std::max(data.limits.max_encoder_input_len, data.limits.max_input_len);
   TTSRT_CHECK(ConfigError, network.limits.max_num_tokens >= least,
               "max_num_tokens: expected at least ", least, " (the longest text and context), got ",

@@ -88,7 +88,8 @@ void register_handles(py::module_& module) {
            "The next event, or None after the last; and whether the wait ended for lack of time.")
       .def("result", &whole_result, py::arg("timeout") = py::none(),
            "The whole result, or None if the time is up.")
-      .def("cancel", &Handle::cancel, py::call_guard<WithoutGil>(), "Asks for the end; idempotent.")
+      .def("cancel", &Handle::cancel, py::call_guard<WithoutGil>(),
+           "Prefetches for the end; idempotent.")
       .def_property_readonly("is_done", &Handle::is_done)
       .def_property_readonly("id", &Handle::id);
 }

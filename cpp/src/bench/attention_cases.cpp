@@ -114,15 +114,15 @@ void fill_memory(const CaseOptions& options, OpCase& made) {
 }
 
 // Returns a request whose prior is estimated and applied in every layer.
-step::Admission with_prior(std::int32_t slot, std::int32_t text_len, std::int32_t layers) {
-  step::Admission admission;
-  admission.slot = slot;
-  admission.rules.text_len = text_len;
-  rules::PriorRules& prior = admission.rules.prior;
+step::SlotReset with_prior(std::int32_t slot, std::int32_t text_len, std::int32_t layers) {
+  step::SlotReset reset;
+  reset.slot = slot;
+  reset.rules.text_len = text_len;
+  rules::PriorRules& prior = reset.rules.prior;
   prior.mode = rules::PriorMode::nemo;
   prior.estimate_layers = ~std::uint64_t{0} >> (64 - layers);
   prior.apply_layers = prior.estimate_layers;
-  return admission;
+  return reset;
 }
 
 }  // namespace
@@ -172,7 +172,7 @@ std::unique_ptr<OpCase> make_cross_attention(const CaseOptions& options) {
     segment.apply_prior = true;
     made->batch.draws.push_back({segment.slot, segment.first_row, -1});
     const std::int32_t text_len = length_of(options, segment.slot);
-    made->admissions.push_back(with_prior(segment.slot, text_len, state.memory_layers));
+    made->resets.push_back(with_prior(segment.slot, text_len, state.memory_layers));
   }
   fill_memory(options, *made);
   const ops::BufferId scores = made->program.add("scores", options.length, ops::RowSpace::draws);

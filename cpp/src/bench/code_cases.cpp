@@ -11,17 +11,17 @@ namespace ttsrt::bench {
 namespace {
 
 // Returns a guided request that samples from the 80 most likely codes, or takes the most likely.
-step::Admission drawing(const CaseOptions& options, std::int32_t slot, float temperature) {
-  step::Admission admission;
-  admission.slot = slot;
-  rules::SlotRules& rules = admission.rules;
+step::SlotReset drawing(const CaseOptions& options, std::int32_t slot, float temperature) {
+  step::SlotReset reset;
+  reset.slot = slot;
+  rules::SlotRules& rules = reset.rules;
   rules.cfg_scale = 2.5F;
   rules.codebooks = options.codebooks;
   rules.eos_id = options.vocab - 1;
   rules.sampler.temperature = temperature;
   rules.sampler.top_k = std::min(80, options.vocab);
   rules.sampler.seed = static_cast<std::uint64_t>(slot) + 1;
-  return admission;
+  return reset;
 }
 
 // Adds requests with a conditional and an unconditional row each; the input is [2 * rows, width].
@@ -76,7 +76,7 @@ std::unique_ptr<OpCase> make_sample_codes(const CaseOptions& options) {
   const std::int64_t width = std::int64_t{options.codebooks} * options.vocab;
   const ops::BufferId logits = add_guided_input(options, width, *made);
   for (std::int32_t slot = 0; slot < options.rows; ++slot)
-    made->admissions.push_back(drawing(options, slot, 0.7F));
+    made->resets.push_back(drawing(options, slot, 0.7F));
   made->bytes = 2 * options.rows * width * std::int64_t{sizeof(float)};
   made->operations = 3 * options.rows * width;  // guidance
   made->num_ops = options.is_check ? 1 : 8;
@@ -102,8 +102,8 @@ std::unique_ptr<OpCase> make_pick_codes(const CaseOptions& options) {
   ops::PickCodes op;
   op.hidden = add_guided_input(options, options.inputs, *made);
   for (std::int32_t slot = 0; slot < options.rows; ++slot) {
-    made->admissions.push_back(drawing(options, slot, 0.0F));
-    made->admissions.back().rules.use_local_transformer = true;
+    made->resets.push_back(drawing(options, slot, 0.0F));
+    made->resets.back().rules.use_local_transformer = true;
   }
   if (options.is_check) op.pick_logits = made->result = made->program.add("pick_logits", logits);
   op.codebooks = options.codebooks;

@@ -48,7 +48,7 @@ class Prepared {
   Prepared(const std::string& device, std::int32_t num_threads, std::unique_ptr<OpCase> made)
       : case_(std::move(made)), backend_(open_backend(device, num_threads)) {
     backend_->create_state(case_->state);
-    for (const step::Admission& admission : case_->admissions) backend_->admit(admission);
+    for (const step::SlotReset& reset : case_->resets) backend_->reset_slot(reset);
     run_queued();
     for (const bench::Fill& fill : case_->fills) {
       std::int32_t rows = 1;

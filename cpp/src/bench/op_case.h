@@ -28,7 +28,7 @@ struct Fill {
 // The storage format of a product's weights.
 struct PanelKind {
   DType dtype = DType::float32;
-  model::QuantizationPlan quantization;
+  model::QuantizationChoice quantization;
 };
 
 // The arrays to which Programs and batches point; their addresses do not change.
@@ -62,7 +62,7 @@ class Arrays {
 
 struct OpCase {
   ops::StateSpec state;
-  std::vector<step::Admission> admissions;
+  std::vector<step::SlotReset> resets;
   std::vector<Fill> fills;
   std::vector<step::BlockCopy> copies;  // made after the fills
   ops::Program program;

@@ -49,8 +49,9 @@ ops::Uses local_uses(ops::Uses uses) {
 
 }  // namespace
 
-Lowering::Lowering(Plan& plan, const ops::Program& program, const ProgramRows& rows, Stages& stages)
-    : plan_(plan), program_(program), rows_(rows), stages_(stages) {}
+Lowering::Lowering(StageList& list, const ops::Program& program, const ProgramRows& rows,
+                   Stages& stages)
+    : list_(list), program_(program), rows_(rows), stages_(stages) {}
 
 void Lowering::run() {
   std::vector<ops::StageUses> uses;
@@ -116,8 +117,8 @@ Rows Lowering::rows_of(ops::BufferId buffer, ops::RowSpace space) const {
 
 Rows Lowering::scores_of(ops::BufferId buffer) const {
   const Rows scores = rows_of(buffer, ops::RowSpace::draws);
-  TTSRT_CHECK(InternalError, scores.width == plan_.site.slots->spec().max_text_len,
-              "scores: expected width ", plan_.site.slots->spec().max_text_len, ", got ",
+  TTSRT_CHECK(InternalError, scores.width == list_.site.slots->spec().max_text_len,
+              "scores: expected width ", list_.site.slots->spec().max_text_len, ", got ",
               scores.width);
   return scores;
 }
@@ -127,17 +128,17 @@ Rows Lowering::optional(ops::BufferId buffer, ops::RowSpace space) const {
 }
 
 void Lowering::lower(const ops::EmbedRows& op) {
-  add_embed_rows(plan_.site, op, rows_of(op.out), stages_);
+  add_embed_rows(list_.site, op, rows_of(op.out), stages_);
 }
 
 void Lowering::lower(const ops::Norm& op) {
-  add_norm(plan_.site, op, rows_of(op.x), rows_of(op.out), rows_.rows, stages_);
+  add_norm(list_.site, op, rows_of(op.x), rows_of(op.out), rows_.rows, stages_);
 }
 
 void Lowering::lower(const ops::Linear& op) { add_linear_after(op, nullptr); }
 
 void Lowering::add_linear_after(const ops::Linear& op, const ops::Norm* norm) {
-  LinearPlan linear;
+  LinearSpec linear;
   linear.x = rows_of(norm != nullptr ? norm->x : op.x);
   linear.out = rows_of(op.out);
   linear.owner = rows_.owner;
@@ -149,71 +150,71 @@ void Lowering::add_linear_after(const ops::Linear& op, const ops::Norm* norm) {
   linear.accumulate = op.accumulate;
   linear.addend = optional(op.addend, ops::RowSpace::rows);
   if (norm != nullptr) linear.norm = norm_args(*norm, linear.x.width);
-  plan_.add_product(linear, stages_);
+  list_.add_product(linear, stages_);
 }
 
 void Lowering::lower(const ops::Gate& op) {
-  add_gate(plan_.site, op, rows_of(op.x), rows_of(op.out), rows_.rows, stages_);
+  add_gate(list_.site, op, rows_of(op.x), rows_of(op.out), rows_.rows, stages_);
 }
 
 void Lowering::lower(const ops::Unfold& op) {
-  add_unfold(plan_.site, op, rows_of(op.x), rows_of(op.out), stages_);
+  add_unfold(list_.site, op, rows_of(op.x), rows_of(op.out), stages_);
 }
 
 void Lowering::lower(const ops::SelfAttention& op) {
   if (rows_.local != nullptr) {
-    add_local_attention(plan_.site, op, rows_of(op.qkv), rows_of(op.out), *rows_.local,
+    add_local_attention(list_.site, op, rows_of(op.qkv), rows_of(op.out), *rows_.local,
                         rows_.local->caches.at(num_local_++), stages_);
     return;
   }
   SegmentBlocks segments;
   if (op.cache_layer < 0) {
-    segments.data = &plan_.segment_blocks;
+    segments.data = &list_.segment_blocks;
     segments.layout = BlockLayout::of(DType::float32, op.num_kv_heads(), op.head_dim);
-    plan_.segment_room = std::max(
-        plan_.segment_room, rows_.max_rows * segments.layout.block_bytes);  // one row each at worst
+    list_.segment_room = std::max(
+        list_.segment_room, rows_.max_rows * segments.layout.block_bytes);  // one row each at worst
   }
-  add_self_attention(plan_.site, op, rows_of(op.qkv), rows_of(op.out), segments, rows_.max_rows,
+  add_self_attention(list_.site, op, rows_of(op.qkv), rows_of(op.out), segments, rows_.max_rows,
                      stages_);
 }
 
 void Lowering::lower(const ops::StoreMemory& op) {
-  add_store_memory(plan_.site, op, rows_of(op.kv), stages_);
+  add_store_memory(list_.site, op, rows_of(op.kv), stages_);
 }
 
 void Lowering::lower(const ops::CrossAttention& op) {
   const Rows scores = op.scores == ops::kNoBuffer ? Rows{} : scores_of(op.scores);
-  add_cross_attention(plan_.site, op, rows_of(op.q), rows_of(op.out), scores, stages_);
+  add_cross_attention(list_.site, op, rows_of(op.q), rows_of(op.out), scores, stages_);
 }
 
 void Lowering::lower(const ops::StoreContext& op) {
-  add_store_context(plan_.site, rows_of(op.x), stages_);
+  add_store_context(list_.site, rows_of(op.x), stages_);
 }
 
 void Lowering::lower(const ops::ClearScores& op) {
-  add_clear_scores(plan_.site, scores_of(op.scores), stages_);
+  add_clear_scores(list_.site, scores_of(op.scores), stages_);
 }
 
 void Lowering::lower(const ops::UpdatePrior& op) {
-  add_update_prior(plan_.site, scores_of(op.scores), stages_);
+  add_update_prior(list_.site, scores_of(op.scores), stages_);
 }
 
 void Lowering::lower(const ops::SampleCodes& op) {
   const Rows guided = optional(op.guided, ops::RowSpace::draws);
-  add_sample_codes(plan_.site, op, rows_of(op.logits), guided, stages_);
+  add_sample_codes(list_.site, op, rows_of(op.logits), guided, stages_);
 }
 
 void Lowering::lower(const ops::PickCodes& op) {
   const Rows hidden = rows_of(op.hidden);
   const Rows kept = optional(op.pick_logits, ops::RowSpace::rows);
-  add_clear_kept(plan_, kept);
+  add_clear_kept(list_, kept);
   if (op.maskgit) {
-    add_pick_maskgit(plan_, op, hidden, kept);
+    add_pick_maskgit(list_, op, hidden, kept);
   } else {
-    add_pick_autoregressive(plan_, op, hidden, kept);
+    add_pick_autoregressive(list_, op, hidden, kept);
   }
 }
 
-void Lowering::lower(const ops::FinishStep& op) { add_finish_step(plan_.site, op, stages_); }
+void Lowering::lower(const ops::FinishStep& op) { add_finish_step(list_.site, op, stages_); }
 
 }  // namespace ttsrt::cpu

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "cpu/stages/local_attention.h"
-#include "cpu/stages/plan.h"
+#include "cpu/stages/stage_list.h"
 #include "ops/program.h"
 
 namespace ttsrt::cpu {
@@ -28,7 +28,7 @@ struct ProgramRows {
 class Lowering {
  public:
   // All arguments must outlive the lowering; the plan and the Program must also outlive the stages.
-  Lowering(Plan& plan, const ops::Program& program, const ProgramRows& rows, Stages& stages);
+  Lowering(StageList& list, const ops::Program& program, const ProgramRows& rows, Stages& stages);
 
   // Adds the Program's stages.
   void run();
@@ -58,7 +58,7 @@ class Lowering {
   Rows scores_of(ops::BufferId buffer) const;
   Rows optional(ops::BufferId buffer, ops::RowSpace space) const;
 
-  Plan& plan_;
+  StageList& list_;
   const ops::Program& program_;
   const ProgramRows& rows_;
   Stages& stages_;

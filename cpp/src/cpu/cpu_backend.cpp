@@ -13,13 +13,13 @@
 namespace ttsrt::cpu {
 namespace {
 
-constexpr std::size_t kQueueRoom = 128;  // commands, besides one admission per slot
+constexpr std::size_t kQueueRoom = 128;  // commands, besides one reset per slot
 
 // One command of a flight.
 struct Command {
   Compiled* compiled = nullptr;  // with rows
   const step::RowBatch* rows = nullptr;
-  step::Admission admission;  // if there are neither rows nor copies
+  step::SlotReset reset;  // if there are neither rows nor copies
   std::size_t first_copy = 0;
   std::size_t num_copies = 0;
   double seconds = 0.0;  // duration of a launch, written by thread 0
@@ -76,9 +76,9 @@ class CpuBackend : public ops::Backend {
     return bytes;
   }
 
-  void admit(const step::Admission& admission) override {
-    ops::check_admission(admission, slots().spec());
-    push({nullptr, nullptr, admission, 0, 0, 0.0});
+  void reset_slot(const step::SlotReset& reset) override {
+    ops::check_reset(reset, slots().spec());
+    push({nullptr, nullptr, reset, 0, 0, 0.0});
   }
 
   void copy_blocks(const std::vector<step::BlockCopy>& copies) override {
@@ -176,7 +176,7 @@ class CpuBackend : public ops::Backend {
         if (thread == 0) command.seconds = command.compiled->seconds();
         continue;
       }
-      if (command.num_copies == 0 && thread == 0) slots_->reset(command.admission);
+      if (command.num_copies == 0 && thread == 0) slots_->reset(command.reset);
       for (std::size_t c = 0; c < command.num_copies && thread == 0; ++c)
         slots_->copy_block(submitted_.copies[command.first_copy + c]);
       team_.barrier();

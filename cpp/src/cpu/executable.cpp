@@ -57,8 +57,8 @@ Compiled::Compiled(const ops::Program& program, const ops::ProgramLimits& limits
   ops::check_program(program, slots.spec());
   TTSRT_CHECK(InternalError, limits.max_rows > 0 && limits.max_draws >= 0, program.name, ": ",
               limits.max_rows, " rows, ", limits.max_draws, " draws");
-  plan_.site = {&kernels, &slots, &launch_, ranges_.data()};
-  plan_.limits = limits;
+  list_.site = {&kernels, &slots, &launch_, ranges_.data()};
+  list_.limits = limits;
   needs_ = ops::needs_of(program_, limits, slots.spec());
   launch_.size(
       {limits.max_rows, limits.max_draws, needs_.uses_cache ? ops::most_blocks(slots.spec()) : 0});
@@ -66,22 +66,22 @@ Compiled::Compiled(const ops::Program& program, const ops::ProgramLimits& limits
   for (const ops::Activation& activation : program_.activations) {
     const std::int64_t rows =
         activation.space == ops::RowSpace::rows ? limits.max_rows : std::max(limits.max_draws, 1);
-    rows_.activations.push_back(plan_.allocate(rows, activation.width));
+    rows_.activations.push_back(list_.allocate(rows, activation.width));
     activation_bytes_ += static_cast<std::size_t>(rows * activation.width) * sizeof(float);
   }
   rows_.rows = &launch_.rows;
   rows_.max_rows = limits.max_rows;
   rows_.keeps_all = limits.trace;
-  Lowering lowering(plan_, program_, rows_, plan_.stages);
+  Lowering lowering(list_, program_, rows_, list_.stages);
   lowering.run();
-  plan_.finish();
+  list_.finish();
   part_stages_ = lowering.part_stages();
-  if (limits.profile) start_clocks(plan_.stages, num_threads);
+  if (limits.profile) start_clocks(list_.stages, num_threads);
 }
 
 std::vector<StageTimes> Compiled::stage_times() const {
   std::vector<StageTimes> times;
-  add_times(plan_.stages, times);
+  add_times(list_.stages, times);
   return times;
 }
 
@@ -94,14 +94,14 @@ void Compiled::run(const step::RowBatch& rows, const Worker& worker, ThreadTeam&
   const Clock::time_point begin = Clock::now();
   if (worker.thread == 0) prepare(rows);
   team.barrier();
-  walk(plan_.stages, stages_of(rows), worker, team);
+  walk(list_.stages, stages_of(rows), worker, team);
   if (worker.thread == 0) seconds_ = std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
 // Returns the stages of the parts that run.
 Range Compiled::stages_of(const step::RowBatch& rows) const {
   const auto at = [this](std::int32_t part) {
-    const auto end = static_cast<std::int64_t>(plan_.stages.size());
+    const auto end = static_cast<std::int64_t>(list_.stages.size());
     return part >= program_.num_parts() ? end : part_stages_[static_cast<std::size_t>(part)];
   };
   return {at(rows.first_part), at(rows.last_part)};
@@ -164,10 +164,10 @@ std::size_t Compiled::activation_bytes() const { return activation_bytes_; }
 
 std::size_t Compiled::buffer_bytes() const {
   std::size_t bytes = 0;
-  for (const AlignedBuffer& buffer : plan_.buffers) bytes += buffer.bytes();
+  for (const AlignedBuffer& buffer : list_.buffers) bytes += buffer.bytes();
   return bytes - activation_bytes_;
 }
 
-std::size_t Compiled::scratch_bytes() const { return most_scratch(plan_.stages); }
+std::size_t Compiled::scratch_bytes() const { return most_scratch(list_.stages); }
 
 }  // namespace ttsrt::cpu

@@ -46,7 +46,7 @@ class Compiled {
   ops::BatchNeeds needs_;
   Slots& slots_;
   Launch launch_;
-  Plan plan_;
+  StageList list_;
   std::vector<SharedRange> ranges_;  // one per thread
   ProgramRows rows_;
   std::size_t activation_bytes_ = 0;

@@ -81,21 +81,20 @@ std::size_t Slots::bytes() const {
   return total + rules.size() * sizeof(rules[0]) + states.size() * sizeof(states[0]);
 }
 
-void Slots::reset(const step::Admission& admission) {
-  const auto slot = static_cast<std::size_t>(admission.slot);
-  rules[slot] = admission.rules;
+void Slots::reset(const step::SlotReset& reset) {
+  const auto slot = static_cast<std::size_t>(reset.slot);
+  rules[slot] = reset.rules;
   states[slot] = {};
-  std::fill_n(counts(admission.slot), spec_.max_text_len + 2, 0);
-  std::fill_n(last_codes(admission.slot), spec_.codebooks, 0);
+  std::fill_n(counts(reset.slot), spec_.max_text_len + 2, 0);
+  std::fill_n(last_codes(reset.slot), spec_.codebooks, 0);
   for (std::int32_t place = 0; place < spec_.codebooks; ++place) {
-    if (std::uint32_t* set = seen(admission.slot, place))
-      ttsrt::rules::start_seen(admission.rules.sampler, set, spec_.seen_vocab);
+    if (std::uint32_t* set = seen(reset.slot, place))
+      ttsrt::rules::start_seen(reset.rules.sampler, set, spec_.seen_vocab);
   }
   for (std::size_t c = 0; c < convs_.size(); ++c) {
     const std::int64_t count = std::int64_t{2} * (spec_.convs[c].kernel - 1) * spec_.convs[c].width;
-    std::fill_n(
-        conv_history(static_cast<std::int32_t>(c), admission.slot, step::Branch::conditional),
-        count, 0.0F);
+    std::fill_n(conv_history(static_cast<std::int32_t>(c), reset.slot, step::Branch::conditional),
+                count, 0.0F);
   }
 }
 

@@ -51,7 +51,7 @@ class Slots {
 
   const ops::StateSpec& spec() const { return spec_; }
   std::size_t bytes() const;
-  void reset(const step::Admission& admission);
+  void reset(const step::SlotReset& reset);
   void copy_block(const step::BlockCopy& copy);
   void make_room(std::int32_t max_draws);  // allocates the outcome
   void start_outcome(std::int32_t draws);

@@ -38,17 +38,17 @@ class Builder {
   Builder(const Site& site, step::StepBatch& batch) : site_(site), batch_(batch) {}
 
   // Rows of a paused batch whose request ended keep their place.
-  void add_nobody(const PlanItem& item) {
+  void add_unowned(const PlanItem& item) {
     Segment segment;
-    segment.slot = step::kNobody;
+    segment.slot = step::kNoSlot;
     segment.rows = item.rows;
     push(rows_of(item), segment);
   }
 
   void add(const PlanItem& item, Sequence& sequence) {
-    if (!sequence.is_admitted) {
-      batch_.admissions.push_back({sequence.slot, sequence.request.itinerary.rules});
-      sequence.is_admitted = true;
+    if (!sequence.is_slot_reset) {
+      batch_.resets.push_back({sequence.slot, sequence.request.itinerary.rules});
+      sequence.is_slot_reset = true;
     }
     const Stop& stop = sequence.stop(item.stop);
     switch (site_.program(stop).pace) {
@@ -195,8 +195,8 @@ void build_batch(const step::StepPlan& plan, Slots& slots, const Site& site,
   }
   Builder builder(site, batch);
   for (const PlanItem& item : plan.items) {
-    if (item.slot == step::kNobody) {
-      builder.add_nobody(item);
+    if (item.slot == step::kNoSlot) {
+      builder.add_unowned(item);
     } else {
       builder.add(item, *slots[static_cast<std::size_t>(item.slot)]);
     }

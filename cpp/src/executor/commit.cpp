@@ -66,7 +66,7 @@ class Committer {
       next_row_ += item.rows;
       const std::size_t draw = next_draw_;
       if (is_step) ++next_draw_;
-      if (item.slot == step::kNobody) continue;
+      if (item.slot == step::kNoSlot) continue;
       commit_prefix(item);
       Sequence* sequence = find(item.slot);
       if (sequence == nullptr) continue;

@@ -198,7 +198,7 @@ void Loop::book_launch(const Flight& flight) {
   for (const std::int32_t slot : order_)
     slots_[static_cast<std::size_t>(slot)]->is_scheduled = false;
   for (const step::PlanItem& item : flight.plan.items) {
-    if (item.slot == step::kNobody) continue;
+    if (item.slot == step::kNoSlot) continue;
     Sequence& sequence = *slots_[static_cast<std::size_t>(item.slot)];
     sequence.is_scheduled = true;
     ++sequence.flights;  // once for each item, as collect_oldest() counts down
@@ -245,7 +245,7 @@ void Loop::collect_oldest() {
   first_flight_ = (first_flight_ + 1) % flights_.size();
   --num_flights_;
   for (const step::PlanItem& item : flight.plan.items) {
-    if (item.slot != step::kNobody) --slots_[static_cast<std::size_t>(item.slot)]->flights;
+    if (item.slot != step::kNoSlot) --slots_[static_cast<std::size_t>(item.slot)]->flights;
   }
   std::int64_t frames = 0;
   try {

@@ -36,8 +36,8 @@ void Loop::mark(Sequence& sequence, FinishReason reason, const std::string& why)
   for (PausedBatch& paused : paused_) {
     bool is_wanted = false;
     for (PausedBatch::Member& member : paused.members) {
-      if (member.slot == sequence.slot) member.slot = step::kNobody;
-      is_wanted |= member.slot != step::kNobody;
+      if (member.slot == sequence.slot) member.slot = step::kNoSlot;
+      is_wanted |= member.slot != step::kNoSlot;
     }
     if (is_wanted) continue;
     paused.members.clear();
@@ -48,7 +48,7 @@ void Loop::mark(Sequence& sequence, FinishReason reason, const std::string& why)
 // A failed launch costs the requests that were in it; the executor goes on.
 void Loop::fail_plan(const step::StepPlan& plan, const std::string& why) {
   for (const step::PlanItem& item : plan.items) {
-    if (item.slot != step::kNobody)
+    if (item.slot != step::kNoSlot)
       mark(*slots_[static_cast<std::size_t>(item.slot)], FinishReason::error, why);
   }
 }
@@ -57,7 +57,7 @@ void Loop::fail_plan(const step::StepPlan& plan, const std::string& why) {
 // later launches may have read it: every request that uses it fails.
 void Loop::break_prefixes(const step::StepPlan& plan, const std::string& why) {
   for (const step::PlanItem& item : plan.items) {
-    if (item.slot == step::kNobody) continue;
+    if (item.slot == step::kNoSlot) continue;
     Prefix* broken = slots_[static_cast<std::size_t>(item.slot)]->prefix_of(item.stop);
     if (broken == nullptr) continue;
     broken->is_broken = true;

@@ -131,7 +131,7 @@ void Scheduler::plan_whole(std::int32_t program, const PausedBatch& paused) {
   parts.pauses = parts.last < programs_[at(program)].num_parts;
   if (parts.pauses) return;
   for (const PausedBatch::Member& member : members_) {
-    if (member.slot != step::kNobody) complete(member.slot, member.stop, program);
+    if (member.slot != step::kNoSlot) complete(member.slot, member.stop, program);
   }
 }
 

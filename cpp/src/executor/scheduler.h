@@ -41,7 +41,7 @@ struct SequenceView {
 // The batch of a whole Program that stopped between two parts.
 struct PausedBatch {
   struct Member {
-    std::int32_t slot = 0;  // or kNobody
+    std::int32_t slot = 0;  // or kNoSlot
     std::int32_t stop = 0;
     std::int32_t rows = 0;
   };

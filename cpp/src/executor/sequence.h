@@ -65,7 +65,7 @@ struct Sequence {
   std::vector<Prefix*> prefixes;          // [stops] that a stop's rows are, or null
   std::int32_t stepwise = -1;             // the stop that makes steps, -1: none
   std::int32_t flights = 0;               // launches that name it and aren't collected
-  bool is_admitted = false;               // a launch has reset the slot
+  bool is_slot_reset = false;             // a launch has reset the slot
   bool is_scheduled = false;              // the last launch carried it
   std::optional<FinishReason> steps_end;  // why its steps ended, once they have
   std::optional<FinishReason> end;        // of the whole request; its later launches are dropped

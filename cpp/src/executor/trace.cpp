@@ -49,7 +49,7 @@ void trace_rows(const step::StepPlan& plan, const step::StepBatch& batch,
     if (site.programs[program].pace == step::Pace::stepwise || plan.programs[program].pauses)
       continue;
     for (const step::Segment& segment : batch.programs[program].segments) {
-      if (segment.slot == step::kNobody) continue;
+      if (segment.slot == step::kNoSlot) continue;
       Sequence& sequence = *slots[static_cast<std::size_t>(segment.slot)];
       const bool is_told = segment.branch == step::Branch::conditional && sequence.steps() == 0 &&
                            !sequence.end.has_value();

@@ -18,10 +18,10 @@
 #include "core/safetensors.h"
 #include "core/safetensors_writer.h"
 #include "core/sha256.h"
-#include "model/build_plan.h"
 #include "model/engine_data.h"
 #include "model/limits.h"
 #include "model/pack.h"
+#include "model/pack_items.h"
 #include "model/quantize.h"
 #include "model/registry.h"
 
@@ -130,7 +130,7 @@ std::vector<SafetensorsWriter::Entry> entries_of(const std::vector<model::PackIt
 }
 
 OrderedJson describe(const Checkpoint& checkpoint, const model::Limits& limits,
-                     const BuildOptions& options, const model::QuantizationPlan& quantization,
+                     const BuildOptions& options, const model::QuantizationChoice& quantization,
                      OrderedJson components) {
   OrderedJson engine;
   engine["format"] = "ttsrt.engine";
@@ -197,10 +197,10 @@ void move_into_place(const fs::path& fresh, const fs::path& target) {
 
 void write_engine(const Checkpoint& checkpoint, const fs::path& folder, const model::Limits& limits,
                   const BuildOptions& options, const BuildProgress& progress) {
-  const model::QuantizationPlan quantization =
+  const model::QuantizationChoice quantization =
       model::resolve_quantization(options.quantization, options.group_size, options.zero_points);
   const auto items =
-      model::plan_engine(checkpoint.manifest, {options.dtype, quantization, options.wide_heads});
+      model::pack_items(checkpoint.manifest, {options.dtype, quantization, options.wide_heads});
   SafetensorsWriter writer((folder / "weights.safetensors").string(), entries_of(items));
   OrderedJson components = OrderedJson::object();
   std::int32_t done = 0;

@@ -21,12 +21,12 @@ DType read_dtype(const JsonReader& reader) {
 
 // What the build was asked for, for information: each tensor has a layout of its own. A group size
 // that isn't there means none.
-model::QuantizationPlan read_quantization(const JsonReader& reader) {
+model::QuantizationChoice read_quantization(const JsonReader& reader) {
   const std::string name = reader.string("quantization");
   const std::int64_t group_size =
       reader.has("group_size") ? reader.integer("group_size", 1, 1 << 20) : 0;
   try {
-    const model::QuantizationPlan plan = model::resolve_quantization(name, group_size);
+    const model::QuantizationChoice plan = model::resolve_quantization(name, group_size);
     TTSRT_CHECK(FormatError, plan.group_size == group_size, reader.where(),
                 ".group_size: missing, and ", name, " has groups");
     return plan;
@@ -35,7 +35,7 @@ model::QuantizationPlan read_quantization(const JsonReader& reader) {
   }
 }
 
-void fill_info(EngineData& data, const model::QuantizationPlan& quantization) {
+void fill_info(EngineData& data, const model::QuantizationChoice& quantization) {
   EngineInfo& info = data.info;
   data.family->describe(info);
   info.quantization = ops::name_of(quantization.quantization);
@@ -71,7 +71,7 @@ EngineData::EngineData(const std::string& folder)
   limits = model::read_limits(reader.object("limits"), family->limit_bounds(manifest));
   info.family = reader.string("family");
   info.dtype = read_dtype(reader);
-  const model::QuantizationPlan quantization = read_quantization(reader);
+  const model::QuantizationChoice quantization = read_quantization(reader);
   weights.read(reader.object("components"), manifest);
   voices = family->read_voices(weights);
   fill_info(*this, quantization);

@@ -72,7 +72,7 @@ void NativeNetwork::queue(const step::StepBatch& batch) {
   TTSRT_CHECK(InternalError, batch.programs.size() == executables_.size(),
               "launch: expected rows of ", executables_.size(), " Programs, got ",
               batch.programs.size());
-  for (const step::Admission& admission : batch.admissions) backend_->admit(admission);
+  for (const step::SlotReset& reset : batch.resets) backend_->reset_slot(reset);
   for (std::size_t p = 0; p < batch.programs.size(); ++p) {
     const step::RowBatch& rows = batch.programs[p];
     if (!rows.copies.empty()) backend_->copy_blocks(rows.copies);

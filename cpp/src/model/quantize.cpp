@@ -186,13 +186,13 @@ void put_quants(const std::int8_t* q, const ops::Weight& weight, std::int64_t ro
 
 }  // namespace
 
-QuantizationPlan resolve_quantization(const std::string& name, std::int64_t group_size,
-                                      bool zero_points) {
+QuantizationChoice resolve_quantization(const std::string& name, std::int64_t group_size,
+                                        bool zero_points) {
   const auto* found =
       std::find(std::begin(ops::kQuantizationNames), std::end(ops::kQuantizationNames), name);
   TTSRT_CHECK(ConfigError, found != std::end(ops::kQuantizationNames),
               "quantization: expected one of ", known_quantizations(), ", got \"", name, "\"");
-  QuantizationPlan plan;
+  QuantizationChoice plan;
   plan.quantization =
       static_cast<Quantization>(std::distance(std::begin(ops::kQuantizationNames), found));
   if (!ops::has_groups(plan.quantization)) {

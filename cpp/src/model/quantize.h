@@ -17,15 +17,15 @@
 namespace ttsrt::model {
 
 // The quantization a build is asked for.
-struct QuantizationPlan {
+struct QuantizationChoice {
   ops::Quantization quantization = ops::Quantization::none;
   std::int64_t group_size = 0;  // 0: no groups
   bool has_zeros = false;       // a zero point for each scale
 };
 
 // Throws ConfigError that lists what is known. A group size of 0 becomes 64 where there are groups.
-QuantizationPlan resolve_quantization(const std::string& name, std::int64_t group_size,
-                                      bool zero_points = false);
+QuantizationChoice resolve_quantization(const std::string& name, std::int64_t group_size,
+                                        bool zero_points = false);
 
 // What panel16 bytes of this quantization are stored as.
 DType stored_dtype(ops::Quantization quantization);

@@ -4,8 +4,8 @@
 #include <iterator>
 
 #include "core/check.h"
-#include "model/build_plan.h"
 #include "model/pack.h"
+#include "model/pack_items.h"
 #include "model/quantize.h"
 
 namespace ttsrt::model {

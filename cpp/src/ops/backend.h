@@ -135,7 +135,7 @@ class Backend {
   virtual std::size_t scratch_bytes() const { return 0; }
 
   // These are queued in order with launches.
-  virtual void admit(const step::Admission& admission) = 0;  // resets the slot
+  virtual void reset_slot(const step::SlotReset& reset) = 0;  // resets the slot
   virtual void copy_blocks(const std::vector<step::BlockCopy>& copies) = 0;
 
   // Discards work that is queued and not submitted, because a launch that failed half-way must

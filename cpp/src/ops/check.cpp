@@ -27,10 +27,10 @@ void check_seen(const rules::SamplerRules& sampler, const StateSpec& spec) {
 
 }  // namespace
 
-void check_admission(const step::Admission& admission, const StateSpec& spec) {
-  const rules::SlotRules& rules = admission.rules;
-  TTSRT_CHECK(InternalError, admission.slot >= 0 && admission.slot < spec.slots, "admission: slot ",
-              admission.slot, " of ", spec.slots);
+void check_reset(const step::SlotReset& reset, const StateSpec& spec) {
+  const rules::SlotRules& rules = reset.rules;
+  TTSRT_CHECK(InternalError, reset.slot >= 0 && reset.slot < spec.slots, "reset: slot ", reset.slot,
+              " of ", spec.slots);
   TTSRT_CHECK(InternalError, rules.text_len >= 0 && rules.text_len <= spec.max_text_len,
               "text_len: expected at most ", spec.max_text_len, ", got ", rules.text_len);
   TTSRT_CHECK(InternalError, rules.context_len >= 0 && rules.context_len <= spec.max_context_memory,
@@ -94,7 +94,7 @@ void check_blocks(const step::Segment& segment, const StateSpec& spec) {
 
 void check_segment(const step::Segment& segment, const step::RowBatch& batch,
                    const BatchNeeds& needs, const StateSpec& spec) {
-  const bool is_gone = segment.slot == step::kNobody && batch.first_part > 0;
+  const bool is_gone = segment.slot == step::kNoSlot && batch.first_part > 0;
   TTSRT_CHECK(InternalError, is_gone || (segment.slot >= 0 && segment.slot < spec.slots),
               "segment: slot ", segment.slot, " of ", spec.slots);
   for (const BatchNeeds::Embedding& embedding : needs.embeddings) {

@@ -1,5 +1,5 @@
 // Checks that the inputs of a backend are sound and fit its state: Programs and stages at
-// compile(), admissions, block copies and batches when they are queued. Every backend calls these
+// compile(), resets, block copies and batches when they are queued. Every backend calls these
 // functions.
 //
 // All throw InternalError: what is checked here was written by a network or a loop, never by a
@@ -16,7 +16,7 @@
 
 namespace ttsrt::ops {
 
-void check_admission(const step::Admission& admission, const StateSpec& spec);
+void check_reset(const step::SlotReset& reset, const StateSpec& spec);
 void check_copy(const step::BlockCopy& copy, const StateSpec& spec);
 
 // A Program is sound if every buffer is written before it is read, widths, weights and row spaces

@@ -24,7 +24,7 @@ TTSRT_RULE bool counts_seen(const SamplerRules& sampler) {
   return sampler.repetition_penalty != 1.0F;
 }
 
-// Initializes a set at admission, with only its first members.
+// Initializes a set at reset, with only its first members.
 TTSRT_RULE void start_seen(const SamplerRules& sampler, std::uint32_t* seen, std::int32_t vocab) {
   for (std::int32_t i = 0; i < seen_words(vocab); ++i) seen[i] = 0;
   for (std::int32_t i = 0; i < sampler.num_seen_first; ++i) mark_seen(seen, sampler.seen_first[i]);

@@ -1,4 +1,4 @@
-// The options of one request, converted at admission to numbers that every backend reads from the
+// The options of one request, converted at reset to numbers that every backend reads from the
 // slot.
 #pragma once
 

@@ -13,7 +13,7 @@
 namespace ttsrt::step {
 
 constexpr std::int32_t kZeroRow = -1;
-constexpr std::int32_t kNobody = -1;  // slot of rows whose request is gone: computed, kept nowhere
+constexpr std::int32_t kNoSlot = -1;  // slot of rows whose request is gone: computed, kept nowhere
 constexpr std::int32_t kAllParts = 1 << 30;
 
 enum class Input : std::int32_t {
@@ -29,7 +29,7 @@ enum class Input : std::int32_t {
 enum class Branch : std::int32_t { conditional, unconditional };
 
 struct Segment {
-  std::int32_t slot = 0;  // or kNobody, after the first part of an encoder
+  std::int32_t slot = 0;  // or kNoSlot, after the first part of an encoder
   Branch branch = Branch::conditional;
   std::int32_t first_row =
       0;  // in the Program's rows of this launch; segments are in order and without gaps
@@ -83,7 +83,7 @@ struct RowBatch {
 };
 
 // A slot taken by a new request: its state is reset before any row runs.
-struct Admission {
+struct SlotReset {
   std::int32_t slot = 0;
   rules::SlotRules rules;
 };
@@ -91,12 +91,12 @@ struct Admission {
 // One launch of a network. `programs` has an entry for every Program, with or without rows; they
 // run in this order.
 struct StepBatch {
-  std::vector<Admission> admissions;
+  std::vector<SlotReset> resets;
   std::vector<RowBatch> programs;
 
   // Forgets the rows and keeps the room.
   void clear(std::size_t num_programs) {
-    admissions.clear();
+    resets.clear();
     programs.resize(num_programs);
     for (RowBatch& rows : programs) rows.clear();
   }

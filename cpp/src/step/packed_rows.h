@@ -44,7 +44,7 @@ struct PackedRows {
   bool has_single_rows = false;
 
   std::vector<std::int32_t> segment_of;   // [rows] index of the segment
-  std::vector<std::int32_t> slot_of;      // [rows] or kNobody
+  std::vector<std::int32_t> slot_of;      // [rows] or kNoSlot
   std::vector<std::int32_t> position_of;  // [rows]
   std::vector<Branch> branch_of;          // [rows]
   std::vector<Input> input_of;            // [rows]

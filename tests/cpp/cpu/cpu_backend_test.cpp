@@ -144,9 +144,9 @@ TEST_P(CpuOps, UnfoldWithHistory) {
           next.position = before.position + before.rows;
         }
         if (launch == 2) {
-          step::Admission admission;
-          admission.slot = 1;
-          pair.admit(admission);
+          step::SlotReset reset;
+          reset.slot = 1;
+          pair.reset_slot(reset);
         }
         both.run(batch.batch, 0.0F, "launch " + std::to_string(launch));
       }

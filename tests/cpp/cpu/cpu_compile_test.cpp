@@ -65,11 +65,11 @@ Runs runs_of_picks(const ModelShape& shape, std::int32_t passes, bool trace = fa
   const auto backend = make_cpu_backend({2, ""});
   backend->create_state(SmallModel::state(DType::float32, 1));
   const auto executable = compile(*backend, model.picks, trace);
-  step::Admission admission;
-  admission.rules = test::SmallRequest::make(0, 1).rules;
-  admission.rules.use_local_transformer = true;
-  admission.rules.maskgit.steps = std::max(passes, 1);
-  backend->admit(admission);
+  step::SlotReset reset;
+  reset.rules = test::SmallRequest::make(0, 1).rules;
+  reset.rules.use_local_transformer = true;
+  reset.rules.maskgit.steps = std::max(passes, 1);
+  backend->reset_slot(reset);
   TestBatch batch;
   for (std::uint64_t branch = 0; branch < 2; ++branch)
     batch.add_vectors(0, 1, test::random_vector(SmallModel::kDim, branch));

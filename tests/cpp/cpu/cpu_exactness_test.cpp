@@ -226,10 +226,10 @@ std::vector<float> run_crowd(const std::string& isa, const SmallModel& model, DT
     request.rules.prior.mode = rules::PriorMode::nemo;
     request.rules.prior.estimate_layers = 3;
     request.rules.prior.apply_layers = 3;
-    step::Admission admission;
-    admission.slot = request.slot;
-    admission.rules = request.rules;
-    backend->admit(admission);
+    step::SlotReset reset;
+    reset.slot = request.slot;
+    reset.rules = request.rules;
+    backend->reset_slot(reset);
     request.add_text(text);
     request.add_context(context);
   }

@@ -62,7 +62,7 @@ using Picked = std::vector<std::vector<float>>;
 Picked run_picks(ops::Backend& backend, ops::Executable& executable, const SmallModel& model,
                  bool maskgit, std::int32_t first, std::int32_t count) {
   for (std::int32_t slot = first; slot < first + count; ++slot)
-    backend.admit({slot, rules_of(slot, maskgit)});
+    backend.reset_slot({slot, rules_of(slot, maskgit)});
   const TestBatch batch = batch_of(first, count);
   executable.launch(batch.batch);
   const step::StepOutput output = test::run_queued(backend);
@@ -144,7 +144,7 @@ TEST_P(CpuLocalAttention, AgreesWithTheReferenceAtAnyDepth) {
         test::Pair pair(isa(), 2, SmallModel::state(DType::float32, kSlots));
         test::PairExecutable picks(pair, model.picks, test::traced(2 * kFew, kFew));
         for (std::int32_t slot = 0; slot < kFew; ++slot)
-          pair.admit({slot, rules_of(slot, maskgit)});
+          pair.reset_slot({slot, rules_of(slot, maskgit)});
         const std::string what =
             std::to_string(layers) + (maskgit ? " layers, MaskGit" : " layers");
         picks.run(batch_of(0, kFew).batch, 5e-5F, what);

@@ -43,10 +43,10 @@ void run_requests(const std::string& isa, const ModelShape& shape, DType cache_d
   TestBatch text;
   TestBatch context;
   for (const SmallRequest& request : requests) {
-    step::Admission admission;
-    admission.slot = request.slot;
-    admission.rules = request.rules;
-    pair.admit(admission);
+    step::SlotReset reset;
+    reset.slot = request.slot;
+    reset.rules = request.rules;
+    pair.reset_slot(reset);
     request.add_text(text);
     request.add_context(context);
   }

@@ -43,9 +43,9 @@ struct Pair {
     cpu->create_state(spec);
   }
 
-  void admit(const step::Admission& admission) {
-    oracle->admit(admission);
-    cpu->admit(admission);
+  void reset_slot(const step::SlotReset& reset) {
+    oracle->reset_slot(reset);
+    cpu->reset_slot(reset);
   }
 };
 

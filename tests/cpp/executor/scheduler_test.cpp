@@ -253,11 +253,11 @@ TEST_F(SchedulerTest, AnEncoderPausesBetweenLayersWhileOthersStep) {
 
 TEST_F(SchedulerTest, APausedBatchGoesOnWithTheSameRows) {
   slice_of_ten();
-  paused_[kText] = {{{1, 0, 2}, {step::kNobody, 0, 2}}, 1};
+  paused_[kText] = {{{1, 0, 2}, {step::kNoSlot, 0, 2}}, 1};
   // Two parts of four rows end it; what remains is the least that prefill goes on by.
   EXPECT_EQ(plan({decoding(0, 5), fresh(1, 2, 3), fresh(2, 3, 3)}),
             (Items{{1, kText, 0, 0, 2},
-                   {step::kNobody, kText, 0, 0, 2},
+                   {step::kNoSlot, kText, 0, 0, 2},
                    {1, kPrefill, 1, 0, 3},
                    {0, kDecode, 1, 5, 1},
                    {1, kDecode, 2, 0, 1}}));

@@ -32,11 +32,11 @@ class NativeNetworkTest : public ::testing::Test {
     static const std::int32_t kBos[] = {16, 16};
     static const std::int32_t kBlocks[] = {0};
     batch.clear(4);
-    step::Admission admission;
-    admission.rules.text_len = 3;
-    admission.rules.codebooks = 2;
-    admission.rules.eos_id = 17;
-    batch.admissions.push_back(admission);
+    step::SlotReset reset;
+    reset.rules.text_len = 3;
+    reset.rules.codebooks = 2;
+    reset.rules.eos_id = 17;
+    batch.resets.push_back(reset);
     step::Segment text;
     text.rows = 3;
     text.input = step::Input::ids;
@@ -93,7 +93,7 @@ TEST_F(NativeNetworkTest, GivesAStackOfCodes) {
   EXPECT_TRUE(output.taps.empty());
   const std::vector<std::int32_t> first = output.codes;
   EXPECT_EQ(network->collect(network->launch(batch)).codes,
-            first);  // an admission starts the slot anew
+            first);  // an reset starts the slot anew
 }
 
 TEST_F(NativeNetworkTest, TracesItsStages) {
@@ -181,14 +181,14 @@ TEST_F(NativeNetworkTest, AnEncoderMayStopAtEveryLayer) {
     other.first_row = 3;
     rows.segments.push_back(other);
     rows.rows = 6;
-    piece.admissions.push_back({1, piece.admissions[0].rules});
+    piece.resets.push_back({1, piece.resets[0].rules});
     const step::RowBatch decode = std::exchange(piece.programs[kDecode], {});
     for (std::int32_t part = 0; part < parts; ++part) {
       rows.first_part = part;
       rows.last_part = part + 1;
       if (part > 0) {
-        piece.admissions.clear();
-        rows.segments[1].slot = step::kNobody;
+        piece.resets.clear();
+        rows.segments[1].slot = step::kNoSlot;
       }
       if (part == parts - 1) piece.programs[kDecode] = decode;
       const step::StepOutput& output = cut->collect(cut->launch(piece));
@@ -204,7 +204,7 @@ TEST_F(NativeNetworkTest, OnlyALaterPartMayHaveNobody) {
   const auto network = open();
   step::StepBatch batch;
   fill(batch);
-  batch.programs[kEncodeText].segments[0].slot = step::kNobody;
+  batch.programs[kEncodeText].segments[0].slot = step::kNoSlot;
   EXPECT_THROW(network->launch(batch), InternalError);
 }
 

@@ -51,7 +51,7 @@ class BackendFlights : public ::testing::TestWithParam<Opener> {
     embed = backend->compile(plain, {2, 0});
     rules.codebooks = kTables;
     rules.eos_id = kVocab - 1;
-    backend->admit({1, rules});
+    backend->reset_slot({1, rules});
     test::run_queued(*backend);
   }
 
@@ -140,7 +140,7 @@ TEST_P(BackendFlights, DiscardForgetsOnlyWhatIsNotSubmitted) {
   draw->launch(kept.batch);
   const Ticket ticket = backend->submit();
   const TestBatch dropped = drawing_of(3);
-  backend->admit({2, rules});
+  backend->reset_slot({2, rules});
   draw->launch(dropped.batch);
   backend->discard();
   backend->collect(ticket, output);
@@ -151,7 +151,7 @@ TEST_P(BackendFlights, DiscardForgetsOnlyWhatIsNotSubmitted) {
 
 TEST_P(BackendFlights, AFailedFlightIsOver) {
   rules.codebooks = kTables - 1;  // FinishStep refuses a stack of another size
-  backend->admit({2, rules});
+  backend->reset_slot({2, rules});
   TestBatch bad = drawing_of(1);
   bad.batch.segments[0].slot = 2;
   bad.batch.draws[0].slot = 2;
@@ -168,7 +168,7 @@ TEST_P(BackendFlights, AFailedFlightIsOver) {
 TEST_P(BackendFlights, RefuseWorkThatDoesNotFitTheState) {
   const auto slots = test::small_state().slots;
   const auto blocks = test::small_state().num_blocks;
-  EXPECT_THROW(backend->admit({slots, rules}), InternalError);
+  EXPECT_THROW(backend->reset_slot({slots, rules}), InternalError);
   EXPECT_THROW(backend->copy_blocks({{0, blocks}}), InternalError);
   EXPECT_THROW(backend->copy_blocks({{-1, 0}}), InternalError);
 }

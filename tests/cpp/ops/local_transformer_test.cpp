@@ -153,7 +153,7 @@ void check_golden(const nlohmann::json& golden, const Fixture& fixture) {
     segment.branch = row < 2 ? step::Branch::conditional : step::Branch::unconditional;
   }
   for (std::int32_t request = 0; request < 2; ++request) {
-    backend->admit({request, rules_of(golden, request)});
+    backend->reset_slot({request, rules_of(golden, request)});
     rows.add_draw(request, request, is_guided ? request + 2 : -1);
   }
   advance(*backend, rows.batch, fixture);
@@ -198,7 +198,7 @@ TEST(LocalTransformer, OnlyDrawsThatAskForItPick) {
   backend->create_state(state_of());
   rules::SlotRules rules = rules_of({{"temperature", 0.0F}, {"maskgit", false}}, 0);
   rules.use_local_transformer = false;
-  backend->admit({0, rules});
+  backend->reset_slot({0, rules});
   test::TestBatch rows;
   rows.add_vectors(0, 1, test::random_vector(kDim, 6));
   rows.add_draw(0, 0);

@@ -251,7 +251,7 @@ void store(Backend& backend, std::int32_t layer, Memory memory, std::int32_t beg
 
 std::unique_ptr<Backend> make_cross_backend(const rules::SlotRules& rules) {
   std::unique_ptr<Backend> backend = make_backend();
-  backend->admit({1, rules});
+  backend->reset_slot({1, rules});
   for (std::int32_t layer = 0; layer < 3; ++layer) {
     store(*backend, layer, Memory::text, 0, 6);
     store(*backend, layer, Memory::text, 6, kTextLen);
@@ -362,8 +362,8 @@ TEST(CrossAttentionOp, RefusesMoreTextThanASlotHolds) {
   rules::SlotRules rules = prior_rules();
   rules.text_len = 25;
   const std::unique_ptr<Backend> backend = make_backend();
-  EXPECT_THROW(backend->admit({1, rules}), InternalError);
-  EXPECT_THROW(backend->admit({3, prior_rules()}), InternalError);
+  EXPECT_THROW(backend->reset_slot({1, rules}), InternalError);
+  EXPECT_THROW(backend->reset_slot({3, prior_rules()}), InternalError);
   EXPECT_THROW(store(*backend, 3, Memory::text, 0, 1), InternalError);
   EXPECT_THROW(store(*backend, 0, Memory::text, 24, 25), InternalError);
 }

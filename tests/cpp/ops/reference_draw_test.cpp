@@ -88,7 +88,7 @@ class Drawing : public ::testing::Test {
 };
 
 TEST_F(Drawing, GreedyTakesTheLikeliestOfTheGuidedAndMasked) {
-  backend->admit({1, draw_rules()});
+  backend->reset_slot({1, draw_rules()});
   for (std::uint64_t seed = 1; seed < 30; ++seed) {
     const step::StepOutput output = step(seed);
     ASSERT_EQ(output.codes.size(), 4U);
@@ -103,7 +103,7 @@ TEST_F(Drawing, GreedyTakesTheLikeliestOfTheGuidedAndMasked) {
 }
 
 TEST_F(Drawing, OneBranchIsNotGuided) {
-  backend->admit({1, draw_rules()});
+  backend->reset_slot({1, draw_rules()});
   step(3, false);
   const std::vector<float> guided = test::values_of(*executable, draw.sample.guided, kWidth);
   EXPECT_EQ(guided, logits(3));
@@ -114,7 +114,7 @@ TEST_F(Drawing, EachDrawHasItsOwnNumber) {
   rules.sampler.temperature = 0.8F;
   rules.sampler.top_k = 6;
   rules.sampler.seed = 77;
-  backend->admit({1, rules});
+  backend->reset_slot({1, rules});
   for (std::int32_t at = 0; at < 10; ++at) {
     const step::StepOutput output = step(5);
     for (std::int32_t slice = 0; slice < kTables; ++slice) {
@@ -136,10 +136,10 @@ std::vector<float> favouring(const std::vector<std::int32_t>& codes) {
 
 TEST_F(Drawing, TheOutcomeNamesSlotEndAndFocus) {
   rules::SlotRules rules = draw_rules();
-  backend->admit({0, rules});
+  backend->reset_slot({0, rules});
   rules.prior.mode = rules::PriorMode::nemo;
   rules.keep_scores = true;
-  backend->admit({2, rules});
+  backend->reset_slot({2, rules});
   TestBatch rows;
   rows.add_vectors(2, 1, favouring({1, 2, 3, kEos}));
   rows.add_vectors(0, 1, favouring({1, 2, 3, 4}));
@@ -160,14 +160,14 @@ TEST_F(Drawing, TheOutcomeNamesSlotEndAndFocus) {
 }
 
 TEST_F(Drawing, ScoresAreReturnedOnlyIfKept) {
-  backend->admit({1, draw_rules()});
+  backend->reset_slot({1, draw_rules()});
   EXPECT_TRUE(step(1).scores.empty());
 }
 
 TEST_F(Drawing, FramesCountTowardsTheMinimumStepByStep) {
   rules::SlotRules rules = draw_rules();
   rules.min_frames = 3;
-  backend->admit({1, rules});
+  backend->reset_slot({1, rules});
   for (std::int32_t at = 0; at < 3; ++at) {
     TestBatch rows;
     rows.add_vectors(1, 1, favouring({kEos, 2, 3, 4}));
@@ -179,7 +179,7 @@ TEST_F(Drawing, FramesCountTowardsTheMinimumStepByStep) {
 }
 
 TEST_F(Drawing, TheSlotKeepsItsLastCodesUntilTheNextAdmission) {
-  backend->admit({1, draw_rules()});
+  backend->reset_slot({1, draw_rules()});
   const std::vector<std::int32_t> codes = step(4).codes;
   const test::TestWeight tables = test::make_dense(kTables * kVocab, 16, DType::float32, 1);
   Program program;
@@ -197,7 +197,7 @@ TEST_F(Drawing, TheSlotKeepsItsLastCodesUntilTheNextAdmission) {
       test::values_of(*test::run_program(*backend, program, given.batch), op.out, 16);
   EXPECT_EQ(test::values_of(*test::run_program(*backend, program, last.batch), op.out, 16),
             expected);
-  backend->admit({1, draw_rules()});
+  backend->reset_slot({1, draw_rules()});
   EXPECT_NE(test::values_of(*test::run_program(*backend, program, last.batch), op.out, 16),
             expected);
 }
@@ -211,7 +211,7 @@ TEST_F(Drawing, APenaltyCountsWhatEachPlaceHasDrawn) {
   rules.sampler.repetition_penalty = 3.0F;
   rules.sampler.num_seen_first = 1;
   rules.sampler.seen_first[0] = 2;
-  backend->admit({1, rules});
+  backend->reset_slot({1, rules});
   const auto step_of = [&] {
     std::vector<float> values = favouring({1, 2, 3, 4});
     for (std::int32_t place = 0; place < kTables; ++place) values[place * kVocab + 7] = 2.0F;
@@ -231,20 +231,20 @@ TEST_F(Drawing, APenaltyNeedsRoomForWhatWasSeen) {
   rules::SlotRules rules = draw_rules();
   rules.sampler.repetition_penalty = 1.2F;
   EXPECT_TRUE(test::throws_naming<InternalError>("repetition_penalty",
-                                                 [&] { backend->admit({1, rules}); }));
+                                                 [&] { backend->reset_slot({1, rules}); }));
 }
 
 TEST_F(Drawing, FinishStepRefusesADrawWithoutCodes) {
   rules::SlotRules rules = draw_rules();
   rules.use_local_transformer = true;
-  backend->admit({1, rules});
+  backend->reset_slot({1, rules});
   EXPECT_THROW(step(1), InternalError);  // no op picked codes
 }
 
 TEST_F(Drawing, FinishStepRefusesAnotherStackShape) {
   rules::SlotRules rules = draw_rules();
   rules.frame_stacking = 1;
-  backend->admit({1, rules});
+  backend->reset_slot({1, rules});
   EXPECT_THROW(step(1), InternalError);
 }
 

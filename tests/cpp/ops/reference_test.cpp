@@ -20,7 +20,7 @@ class Reference : public ::testing::Test {
  protected:
   Reference() {
     backend->create_state(test::small_state());
-    for (std::int32_t slot = 0; slot < 3; ++slot) backend->admit({slot, {}});
+    for (std::int32_t slot = 0; slot < 3; ++slot) backend->reset_slot({slot, {}});
   }
   std::unique_ptr<Backend> backend = make_reference_backend();
 };

@@ -93,8 +93,7 @@ class Control {
     changed_.notify_all();
     changed_.wait(lock, [&] { return permits_ > 0; });
     if (permits_ != INT64_MAX) --permits_;
-    for (const step::Admission& admission : batch.admissions)
-      admitted_.push_back(admission.rules.sampler.seed);
+    for (const step::SlotReset& reset : batch.resets) admitted_.push_back(reset.rules.sampler.seed);
     for (const step::RowBatch& rows : batch.programs) {
       most_draws_ = std::max(most_draws_, static_cast<std::int32_t>(rows.draws.size()));
       for (const step::Segment& segment : rows.segments)

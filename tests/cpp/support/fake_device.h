@@ -47,8 +47,8 @@ class FakeDevice {
     step::StepOutput output;
     output.max_text_len = options_.facts.max_text_len;
     output.seconds.assign(options_.programs.size(), 0.0);
-    for (const step::Admission& admission : batch.admissions)
-      slots_.at(at(admission.slot)) = {admission.rules, 0, ++owners_, {}, spoils_};
+    for (const step::SlotReset& reset : batch.resets)
+      slots_.at(at(reset.slot)) = {reset.rules, 0, ++owners_, {}, spoils_};
     TTSRT_CHECK(InternalError, batch.programs.size() == options_.programs.size(),
                 "fake: a batch of ", batch.programs.size(), " Programs");
     for (std::size_t p = 0; p < batch.programs.size(); ++p) {
@@ -87,7 +87,7 @@ class FakeDevice {
     const step::ProgramInfo& program = options_.programs[at(index)];
     const bool is_step = program.pace == step::Pace::stepwise;
     for (const step::Segment& segment : rows.segments) {
-      if (spoils_ && segment.slot != step::kNobody) slots_.at(at(segment.slot)).is_spoiled = true;
+      if (spoils_ && segment.slot != step::kNoSlot) slots_.at(at(segment.slot)).is_spoiled = true;
     }
     check_rows(rows, is_step ? 2 * options_.slots : options_.facts.max_rows);
     if (program.pace == step::Pace::whole) {
@@ -125,7 +125,7 @@ class FakeDevice {
                 "fake: part ", rows.first_part, " after ", paused.next_part);
     std::vector<std::uint64_t> owners;
     for (const step::Segment& segment : rows.segments)
-      owners.push_back(segment.slot == step::kNobody ? 0 : slots_.at(at(segment.slot)).owner);
+      owners.push_back(segment.slot == step::kNoSlot ? 0 : slots_.at(at(segment.slot)).owner);
     for (std::size_t i = 0; rows.first_part > 0 && i < owners.size(); ++i) {
       TTSRT_CHECK(InternalError, owners.size() == paused.owners.size(), "fake: other rows");
       TTSRT_CHECK(InternalError, owners[i] == 0 || owners[i] == paused.owners[i],
@@ -134,7 +134,7 @@ class FakeDevice {
     paused = {last, std::move(owners)};
     if (last < end) return false;
     for (const step::Segment& segment : rows.segments) {
-      if (segment.slot != step::kNobody) ++slots_.at(at(segment.slot)).evaluations[index];
+      if (segment.slot != step::kNoSlot) ++slots_.at(at(segment.slot)).evaluations[index];
     }
     return true;
   }
@@ -152,7 +152,7 @@ class FakeDevice {
     emitted.width = 1;
     for (const step::Segment& segment : rows.segments) {
       for (std::int32_t row = 0; row < segment.rows; ++row) {
-        if (segment.slot == step::kNobody) {
+        if (segment.slot == step::kNoSlot) {
           emitted.values.push_back(0.0F);
         } else if (segment.input == step::Input::codes) {
           emitted.values.push_back(fake_sample(segment.ids[row * options_.facts.codebooks]));

@@ -111,7 +111,7 @@ struct Sequencer {
     for (const std::int32_t slot : order)
       slots[static_cast<std::size_t>(slot)]->is_scheduled = false;
     for (const step::PlanItem& item : of.items) {
-      if (item.slot == step::kNobody) continue;
+      if (item.slot == step::kNoSlot) continue;
       executor::Sequence& sequence = *slots[static_cast<std::size_t>(item.slot)];
       sequence.is_scheduled = true;
       ++sequence.flights;
@@ -131,7 +131,7 @@ struct Sequencer {
   // As Loop::collect_oldest; the codec frames made.
   std::int64_t commit(const Launch& launched, const step::StepOutput& output) {
     for (const step::PlanItem& item : launched.plan.items) {
-      if (item.slot != step::kNobody) --slots[static_cast<std::size_t>(item.slot)]->flights;
+      if (item.slot != step::kNoSlot) --slots[static_cast<std::size_t>(item.slot)]->flights;
     }
     return executor::commit(launched.plan, launched.batch, output, slots, site);
   }

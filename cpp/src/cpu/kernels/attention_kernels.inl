@@ -88,7 +88,7 @@ void gather_values(const AttendArgs& args, int32_t first, float inverse) {
       const auto* row = values + j * args.head_dim + first;
       for (int i = 0; i < Count; ++i) {
         const int32_t lanes = Count > 1 ? kLanes : lanes_left(args.head_dim, first);
-        sums[i] = fma(weight, read_part<E>(row + i * kLanes, lanes), sums[i]);
+        sums[i] = fma(weight, read_partial<E>(row + i * kLanes, lanes), sums[i]);
       }
     }
   }
@@ -168,7 +168,7 @@ void gather_rows(const AttendArgs* rows, int32_t first, const float* inverse) {
     const auto* row = values + j * head_dim + first;
     Vec value[Count];
 #pragma GCC unroll 4
-    for (int i = 0; i < Count; ++i) value[i] = read_part<E>(row + i * kLanes, lanes);
+    for (int i = 0; i < Count; ++i) value[i] = read_partial<E>(row + i * kLanes, lanes);
 #pragma GCC unroll 4
     for (int r = 0; r < kQueryRows; ++r) {
       float share = rows[r].weights[position];

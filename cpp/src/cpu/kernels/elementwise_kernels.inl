@@ -64,7 +64,7 @@ struct Stored<Element::int8> {
 
 // Reads up to 16 elements; the other lanes are zero.
 template <Element E>
-Vec read_part(const typename Stored<E>::Type* p, int64_t count) {
+Vec read_partial(const typename Stored<E>::Type* p, int64_t count) {
   if (count >= kLanes) return Stored<E>::read(p);
   typename Stored<E>::Type lanes[kLanes] = {};
   memcpy(lanes, p, static_cast<size_t>(count) * sizeof(lanes[0]));
@@ -75,13 +75,13 @@ inline int32_t lanes_left(int64_t count, int64_t at) {
   return count - at >= kLanes ? kLanes : static_cast<int32_t>(count - at);
 }
 inline Vec read_floats(const float* p, int32_t lanes) {
-  return lanes == kLanes ? load(p) : load_part(p, lanes);
+  return lanes == kLanes ? load(p) : load_partial(p, lanes);
 }
 inline void write_floats(float* p, Vec x, int32_t lanes) {
   if (lanes == kLanes) {
     store(p, x);
   } else {
-    store_part(p, x, lanes);
+    store_partial(p, x, lanes);
   }
 }
 
@@ -187,7 +187,7 @@ void mean_rows_kernel(const void* const* rows, int32_t count, int64_t width, flo
     const int32_t lanes = lanes_left(width, i);
     Vec sum = zero();
     for (int32_t r = 0; r < count; ++r)
-      sum = sum + read_part<E>(static_cast<const Type*>(rows[r]) + i, lanes);
+      sum = sum + read_partial<E>(static_cast<const Type*>(rows[r]) + i, lanes);
     write_floats(out + i, count == 1 ? sum : sum / set(static_cast<float>(count)), lanes);
   }
 }

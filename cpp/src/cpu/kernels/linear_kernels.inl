@@ -43,7 +43,7 @@ struct StepFloat16 {
 
 // On instruction sets with few load ports, tiles of more than 4 rows prefetch panels only in the
 // last tile of a product of at most this many rows.
-constexpr int32_t kRowsThatAsk = 32;
+constexpr int32_t kMaxPrefetchRows = 32;
 
 inline void finish(const LinearArgs& args, Vec value, int32_t row, int32_t panel) {
   const int32_t first = panel * kLanes;
@@ -70,7 +70,7 @@ inline int64_t bytes_ahead(const LinearArgs& args, int32_t panel, int64_t panel_
 
 // Multiplies `Rows` rows from `first_row` on by `Panels` panels from `panel` on, whose weights
 // begin at `w`. x: [words][Rows].
-template <class Step, int Rows, int Panels, bool Asks>
+template <class Step, int Rows, int Panels, bool Prefetches>
 void multiply_tile(const LinearArgs& args, const unsigned char* w, const uint32_t* x,
                    int32_t first_row, int32_t panel) {
   const int64_t steps = args.row.words / Step::kInputWords;
@@ -87,7 +87,7 @@ void multiply_tile(const LinearArgs& args, const unsigned char* w, const uint32_
 #pragma GCC unroll 4
     for (int p = 0; p < Panels; ++p) {
       const unsigned char* at = w + p * panel_bytes + k * Step::kBytes;
-      if constexpr (Asks) prefetch_far(at + ahead);
+      if constexpr (Prefetches) prefetch_far(at + ahead);
       weights[p] = Step::weight(at);
     }
 #pragma GCC unroll 16
@@ -107,19 +107,19 @@ void multiply_tile(const LinearArgs& args, const unsigned char* w, const uint32_
   }
 }
 
-// Products of float weights. Every Product has panel_bytes and multiply<Rows, Panels, Asks>, where
-// Asks says whether to prefetch panels. If kUnpacks is true, it also has `unpack` and `Unpacked`,
-// which unpack panels for many rows.
+// Products of float weights. Every Product has panel_bytes and multiply<Rows, Panels, Prefetches>,
+// where Prefetches says whether to prefetch panels. If kUnpacks is true, it also has `unpack` and
+// `Unpacked`, which unpack panels for many rows.
 template <class Step>
 struct Chain {
   static constexpr bool kUnpacks = false;
   static int64_t panel_bytes(const RowShape& row) {
     return row.words / Step::kInputWords * Step::kBytes;
   }
-  template <int Rows, int Panels, bool Asks>
+  template <int Rows, int Panels, bool Prefetches>
   static void multiply(const LinearArgs& args, const unsigned char* w, const uint32_t* x,
                        int32_t first_row, int32_t panel) {
-    multiply_tile<Step, Rows, Panels, Asks>(args, w, x, first_row, panel);
+    multiply_tile<Step, Rows, Panels, Prefetches>(args, w, x, first_row, panel);
   }
 };
 
@@ -127,22 +127,25 @@ template <class Product, int Rows>
 void multiply_panels(const LinearArgs& args, const unsigned char* w, const uint32_t* x,
                      int32_t first_row, int32_t panel, int32_t count) {
   constexpr int kPanels = panels_in_flight(Rows);
-  constexpr bool kAsks = kAlwaysAsks || Rows <= 4;
+  constexpr bool kPrefetches = kAlwaysPrefetches || Rows <= 4;
   if constexpr (kPanels > 3) {  // for the last rows of a block whose tiles have 3 panels
-    if (count == 3) return Product::template multiply<Rows, 3, kAsks>(args, w, x, first_row, panel);
+    if (count == 3)
+      return Product::template multiply<Rows, 3, kPrefetches>(args, w, x, first_row, panel);
   }
   if constexpr (kPanels > 2) {
-    if (count == 2) return Product::template multiply<Rows, 2, kAsks>(args, w, x, first_row, panel);
+    if (count == 2)
+      return Product::template multiply<Rows, 2, kPrefetches>(args, w, x, first_row, panel);
   }
   if constexpr (kPanels > 1) {
-    if (count == 1) return Product::template multiply<Rows, 1, kAsks>(args, w, x, first_row, panel);
+    if (count == 1)
+      return Product::template multiply<Rows, 1, kPrefetches>(args, w, x, first_row, panel);
   }
-  if constexpr (!kAsks) {
-    const bool is_last_of_few = first_row + Rows >= args.rows && args.rows <= kRowsThatAsk;
+  if constexpr (!kPrefetches) {
+    const bool is_last_of_few = first_row + Rows >= args.rows && args.rows <= kMaxPrefetchRows;
     if (is_last_of_few)
       return Product::template multiply<Rows, kPanels, true>(args, w, x, first_row, panel);
   }
-  Product::template multiply<Rows, kPanels, kAsks>(args, w, x, first_row, panel);
+  Product::template multiply<Rows, kPanels, kPrefetches>(args, w, x, first_row, panel);
 }
 
 // Multiplies a tile of `tile` rows by `count` panels, at most as many as the block's first tile has

@@ -155,7 +155,7 @@ struct GroupArgs {
   int64_t ahead;               // prefetch distance, see bytes_ahead
 };
 
-template <class Step, int Rows, int Panels, bool Asks>
+template <class Step, int Rows, int Panels, bool Prefetches>
 TTSRT_INLINE void add_group(const GroupArgs& group, Vec (&totals)[Rows][Panels]) {
   constexpr int64_t kStride = Step::kInputWords * Rows;
   typename Step::Sum sums[Rows][Panels];
@@ -171,7 +171,7 @@ TTSRT_INLINE void add_group(const GroupArgs& group, Vec (&totals)[Rows][Panels])
     decltype(Step::load(w)) loaded[Panels];
 #pragma GCC unroll 4
     for (int p = 0; p < Panels; ++p) {
-      if constexpr (Asks) prefetch_far(w + p * group.panel_bytes + group.ahead);
+      if constexpr (Prefetches) prefetch_far(w + p * group.panel_bytes + group.ahead);
       loaded[p] = Step::load(w + p * group.panel_bytes);
     }
     add_word<Step, 0>(loaded, words, sums);
@@ -197,10 +197,10 @@ TTSRT_INLINE void add_group(const GroupArgs& group, Vec (&totals)[Rows][Panels])
 
 // Does the same if sums and totals together do not fit in the registers: in a separate function,
 // the compiler keeps the totals in memory and the sums in registers.
-template <class Step, int Rows, int Panels, bool Asks>
+template <class Step, int Rows, int Panels, bool Prefetches>
 __attribute__((noinline)) void add_group_apart(const GroupArgs& group,
                                                Vec (&totals)[Rows][Panels]) {
-  add_group<Step, Rows, Panels, Asks>(group, totals);
+  add_group<Step, Rows, Panels, Prefetches>(group, totals);
 }
 
 struct TilePlace {
@@ -224,7 +224,7 @@ constexpr int kSumsBesideTotals = kTileRows >= 8 ? 8 : 1;
 
 // `Rows` rows from `first_row` on times `Panels` panels from `panel` on, whose weights begin at
 // `w`. x: [groups][kHead + group_words][Rows].
-template <class Step, int Rows, int Panels, bool Asks>
+template <class Step, int Rows, int Panels, bool Prefetches>
 void multiply_groups(const LinearArgs& args, const unsigned char* w, const uint32_t* x,
                      int32_t first_row, int32_t panel) {
   const int64_t groups = args.row.groups;
@@ -246,9 +246,9 @@ void multiply_groups(const LinearArgs& args, const unsigned char* w, const uint3
   }
   for (int64_t g = 0; g < groups; ++g) {
     if constexpr (Rows * Panels <= kSumsBesideTotals) {
-      add_group<Step, Rows, Panels, Asks>(group, totals);
+      add_group<Step, Rows, Panels, Prefetches>(group, totals);
     } else {
-      add_group_apart<Step, Rows, Panels, Asks>(group, totals);
+      add_group_apart<Step, Rows, Panels, Prefetches>(group, totals);
     }
     group.w += group.blocks * Step::kBytes;
     group.x += (Step::kHead + args.row.group_words) * Rows;
@@ -288,10 +288,10 @@ struct Groups {
   static int64_t panel_bytes(const RowShape& row) {
     return row.groups * (row.group_words / (Step::kWords * Step::kInputWords)) * Step::kBytes;
   }
-  template <int Rows, int Panels, bool Asks>
+  template <int Rows, int Panels, bool Prefetches>
   static void multiply(const LinearArgs& args, const unsigned char* w, const uint32_t* x,
                        int32_t first_row, int32_t panel) {
-    multiply_groups<Step, Rows, Panels, Asks>(args, w, x, first_row, panel);
+    multiply_groups<Step, Rows, Panels, Prefetches>(args, w, x, first_row, panel);
   }
   // Unpacks `count` panels from `w` on to [inputs / 2][16] pairs each.
   static void unpack(const RowShape& row, const unsigned char* w, int32_t count, void* out) {

@@ -15,8 +15,8 @@ constexpr const char* kBytesBy = "vpmaddwd";
 
 constexpr int32_t kTileRows = 4;
 constexpr int32_t kWideRows = kTileRows;
-constexpr int kQueryRows = 1;       // queries that attention handles together
-constexpr bool kAlwaysAsks = true;  // prefetches panels for any number of rows
+constexpr int kQueryRows = 1;             // queries that attention handles together
+constexpr bool kAlwaysPrefetches = true;  // prefetches panels for any number of rows
 constexpr int32_t panels_in_flight(int32_t rows) { return rows == 1 ? 4 : rows == 2 ? 2 : 1; }
 constexpr int32_t kByteOffset = 128;  // offset of the weights in byte_quads
 
@@ -34,12 +34,12 @@ inline void store(float* p, Vec x) {
   _mm256_storeu_ps(p, x.a);
   _mm256_storeu_ps(p + 8, x.b);
 }
-inline Vec load_part(const float* p, int32_t count) {
+inline Vec load_partial(const float* p, int32_t count) {
   float lanes[kLanes] = {};
   memcpy(lanes, p, static_cast<size_t>(count) * sizeof(float));
   return load(lanes);
 }
-inline void store_part(float* p, Vec x, int32_t count) {
+inline void store_partial(float* p, Vec x, int32_t count) {
   float lanes[kLanes];
   store(lanes, x);
   memcpy(p, lanes, static_cast<size_t>(count) * sizeof(float));

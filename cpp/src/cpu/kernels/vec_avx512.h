@@ -23,10 +23,10 @@ inline Vec zero() { return {_mm512_setzero_ps()}; }
 inline Vec load(const float* p) { return {_mm512_loadu_ps(p)}; }
 inline void store(float* p, Vec a) { _mm512_storeu_ps(p, a.v); }
 inline __mmask16 first_lanes(int32_t count) { return static_cast<__mmask16>((1U << count) - 1U); }
-inline Vec load_part(const float* p, int32_t count) {
+inline Vec load_partial(const float* p, int32_t count) {
   return {_mm512_maskz_loadu_ps(first_lanes(count), p)};
 }
-inline void store_part(float* p, Vec a, int32_t count) {
+inline void store_partial(float* p, Vec a, int32_t count) {
   _mm512_mask_storeu_ps(p, first_lanes(count), a.v);
 }
 

@@ -13,7 +13,7 @@ constexpr const char* kPairsBy = "vdpbf16ps";
 // loads.
 constexpr int32_t kTileRows = 12;
 constexpr int32_t kWideRows = 16;
-constexpr bool kAlwaysAsks = true;  // prefetches panels for any number of rows
+constexpr bool kAlwaysPrefetches = true;  // prefetches panels for any number of rows
 constexpr int32_t panels_in_flight(int32_t rows) {
   return rows <= 4 ? 4 : rows == 8 ? 3 : rows == 12 ? 2 : 1;
 }

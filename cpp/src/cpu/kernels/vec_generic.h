@@ -15,8 +15,8 @@ constexpr const char* kBytesBy = "multiply and add of 16 bits";
 
 constexpr int32_t kTileRows = 2;
 constexpr int32_t kWideRows = kTileRows;
-constexpr int kQueryRows = 1;       // queries that attention handles together
-constexpr bool kAlwaysAsks = true;  // prefetches panels for any number of rows
+constexpr int kQueryRows = 1;             // queries that attention handles together
+constexpr bool kAlwaysPrefetches = true;  // prefetches panels for any number of rows
 constexpr int32_t panels_in_flight(int32_t rows) { return rows == 1 ? 2 : 1; }
 constexpr int32_t kByteOffset = 128;  // offset of the weights in byte_quads
 
@@ -35,12 +35,12 @@ inline Vec load(const float* p) {
   return r;
 }
 inline void store(float* p, Vec a) { memcpy(p, &a.v, sizeof(a.v)); }
-inline Vec load_part(const float* p, int32_t count) {
+inline Vec load_partial(const float* p, int32_t count) {
   Vec r = zero();
   memcpy(&r.v, p, static_cast<size_t>(count) * sizeof(float));
   return r;
 }
-inline void store_part(float* p, Vec a, int32_t count) {
+inline void store_partial(float* p, Vec a, int32_t count) {
   memcpy(p, &a.v, static_cast<size_t>(count) * sizeof(float));
 }
 

@@ -15,8 +15,8 @@ constexpr const char* kPairsBy = "fmla of widened pairs";
 
 constexpr int32_t kTileRows = 4;  // 16 of the 32 registers are sums
 constexpr int32_t kWideRows = kTileRows;
-constexpr int kQueryRows = 1;       // queries that attention handles together
-constexpr bool kAlwaysAsks = true;  // prefetches panels for any number of rows
+constexpr int kQueryRows = 1;             // queries that attention handles together
+constexpr bool kAlwaysPrefetches = true;  // prefetches panels for any number of rows
 constexpr int32_t panels_in_flight(int32_t rows) { return rows <= 2 ? 2 : 1; }
 constexpr int32_t kByteOffset = 0;  // offset of the weights in byte_quads, which makes them signed
 
@@ -48,12 +48,12 @@ inline void store(float* p, const Vec& x) {
   vst1q_f32(p + 8, x.c);
   vst1q_f32(p + 12, x.d);
 }
-inline Vec load_part(const float* p, int32_t count) {
+inline Vec load_partial(const float* p, int32_t count) {
   float lanes[kLanes] = {};
   memcpy(lanes, p, static_cast<size_t>(count) * sizeof(float));
   return load(lanes);
 }
-inline void store_part(float* p, const Vec& x, int32_t count) {
+inline void store_partial(float* p, const Vec& x, int32_t count) {
   float lanes[kLanes];
   store(lanes, x);
   memcpy(p, lanes, static_cast<size_t>(count) * sizeof(float));

@@ -42,7 +42,7 @@ RowShape shape_of(const Kernels& kernels, const ops::Weight& weight) {
 // Data that both stages of a Linear use.
 struct Packing {
   Site site;
-  LinearPlan plan;
+  LinearSpec plan;
   const LinearKernels* kernels = nullptr;
   RowShape shape = {};
   bool is_copied = false;  // packing copies a row unchanged
@@ -125,7 +125,7 @@ class ProductStage : public Stage {
   // A unit is a panel for a block of rows. Memory and other load on the machine slow threads
   // differently, so a thread that finishes its units steals from the others (work stealing).
   void run(const Worker& worker) override {
-    const LinearPlan& plan = packing_.plan;
+    const LinearSpec& plan = packing_.plan;
     LinearArgs args;
     args.weight = plan.weight->data;
     args.scales = plan.weight->scales;
@@ -193,7 +193,7 @@ class ProductStage : public Stage {
 
   // Every thread packs a single tile for itself, which is cheaper than a barrier.
   const std::uint32_t* packed_rows(const Worker& worker) const {
-    const LinearPlan& plan = packing_.plan;
+    const LinearSpec& plan = packing_.plan;
     if (!packing_.fits_one_tile()) return *packing_.packed;
     const bool is_ready = packing_.rows() == 1 && plan.norm.weight == nullptr && packing_.is_copied;
     if (is_ready) return reinterpret_cast<const std::uint32_t*>(plan.x.data);
@@ -208,7 +208,7 @@ class ProductStage : public Stage {
 
 }  // namespace
 
-std::size_t packed_bytes(const Kernels& kernels, const LinearPlan& plan) {
+std::size_t packed_bytes(const Kernels& kernels, const LinearSpec& plan) {
   const std::int64_t tiles = (plan.max_rows + kernels.tile_rows - 1) / kernels.tile_rows;
   return static_cast<std::size_t>(tiles * kernels.tile_rows *
                                   shape_of(kernels, *plan.weight).words) *
@@ -231,7 +231,7 @@ std::string describe_products(const Kernels& kernels, DType dtype, ops::Quantiza
                      : std::string());
 }
 
-void add_linear(const Site& site, const LinearPlan& plan, std::uint32_t* const* packed,
+void add_linear(const Site& site, const LinearSpec& plan, std::uint32_t* const* packed,
                 std::vector<std::unique_ptr<Stage>>& stages) {
   const ops::Weight& weight = *plan.weight;
   TTSRT_CHECK(InternalError, weight.layout == ops::Layout::panel16, weight.name,

@@ -11,7 +11,7 @@
 
 namespace ttsrt::cpu {
 
-struct LinearPlan {
+struct LinearSpec {
   const char* owner = "";  // prefix of the stage's label: "local: "
   Rows x;
   Rows out;
@@ -26,14 +26,14 @@ struct LinearPlan {
 };
 
 // Returns the bytes of the packed inputs; one buffer serves all Linears of a Program.
-std::size_t packed_bytes(const Kernels& kernels, const LinearPlan& plan);
+std::size_t packed_bytes(const Kernels& kernels, const LinearSpec& plan);
 
 // Describes how weights of a dtype and quantization are multiplied, for people.
 std::string describe_products(const Kernels& kernels, DType dtype, ops::Quantization quantization);
 
 // Adds the stages of a Linear. `packed` is read when the stages run, so that it may be allocated
 // after all stages were added.
-void add_linear(const Site& site, const LinearPlan& plan, std::uint32_t* const* packed,
+void add_linear(const Site& site, const LinearSpec& plan, std::uint32_t* const* packed,
                 std::vector<std::unique_ptr<Stage>>& stages);
 
 }  // namespace ttsrt::cpu

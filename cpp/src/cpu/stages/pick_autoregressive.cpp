@@ -93,9 +93,9 @@ class PickDrawStage : public Stage {
 };
 
 // The sum of the in-projection's bias and each place's learned vector: [codebooks, width].
-const float* projected_positions(Plan& plan, const ops::PickCodes& op, std::int64_t width) {
+const float* projected_positions(StageList& list, const ops::PickCodes& op, std::int64_t width) {
   const float* bias = vector_of(op.in_proj_bias, width);
-  const Rows sums = plan.allocate(op.codebooks, width);
+  const Rows sums = list.allocate(op.codebooks, width);
   for (std::int32_t place = 0; place < op.codebooks; ++place) {
     const auto* learned =
         reinterpret_cast<const float*>(op.positions.data) + std::int64_t{place} * width;
@@ -107,20 +107,20 @@ const float* projected_positions(Plan& plan, const ops::PickCodes& op, std::int6
 
 }  // namespace
 
-void add_pick_autoregressive(Plan& plan, const ops::PickCodes& op, const Rows& hidden,
+void add_pick_autoregressive(StageList& list, const ops::PickCodes& op, const Rows& hidden,
                              const Rows& kept) {
-  const std::int32_t max_groups = 2 * plan.limits.max_draws;
-  const std::int32_t* rows = &plan.site.launch->pick_rows;
-  PickNetwork network(plan, op, max_groups, 1, rows);
-  const PickBuffers buffers = make_pick_buffers(plan, op, network, kept, max_groups);
-  const PickFeeder feeder(plan.site, op, hidden, buffers);
+  const std::int32_t max_groups = 2 * list.limits.max_draws;
+  const std::int32_t* rows = &list.site.launch->pick_rows;
+  PickNetwork network(list, op, max_groups, 1, rows);
+  const PickBuffers buffers = make_pick_buffers(list, op, network, kept, max_groups);
+  const PickFeeder feeder(list.site, op, hidden, buffers);
   const std::int64_t width = buffers.x.width;
   const float* biases =
-      PickFeeder::has_projection(op) ? projected_positions(plan, op, width) : nullptr;
-  plan.stages.push_back(std::make_unique<PickStartStage>(plan.site, feeder));
+      PickFeeder::has_projection(op) ? projected_positions(list, op, width) : nullptr;
+  list.stages.push_back(std::make_unique<PickStartStage>(list.site, feeder));
   for (std::int32_t place = 0; place < op.codebooks; ++place) {
     if (biases != nullptr) {
-      LinearPlan projection;
+      LinearSpec projection;
       projection.owner = "local: ";
       projection.rows = rows;
       projection.max_rows = max_groups;
@@ -128,16 +128,16 @@ void add_pick_autoregressive(Plan& plan, const ops::PickCodes& op, const Rows& h
       projection.out = buffers.x;
       projection.weight = &op.in_proj;
       projection.bias = biases + std::int64_t{place} * width;
-      plan.add_product(projection, plan.stages);
+      list.add_product(projection, list.stages);
     }
-    network.lower(plan, place, plan.stages);
-    LinearPlan head = head_plan(op, place);
+    network.lower(list, place, list.stages);
+    LinearSpec head = head_plan(op, place);
     head.rows = rows;
     head.max_rows = max_groups;
     head.x = buffers.output;
     head.out = buffers.logits;
-    plan.add_product(head, plan.stages);
-    plan.stages.push_back(std::make_unique<PickDrawStage>(plan.site, op, feeder, buffers, place));
+    list.add_product(head, list.stages);
+    list.stages.push_back(std::make_unique<PickDrawStage>(list.site, op, feeder, buffers, place));
   }
 }
 

@@ -199,41 +199,42 @@ class PassesStage : public Stage {
 
 }  // namespace
 
-void add_pick_maskgit(Plan& plan, const ops::PickCodes& op, const Rows& hidden, const Rows& kept) {
-  const std::int32_t groups = 2 * plan.limits.max_draws;
+void add_pick_maskgit(StageList& list, const ops::PickCodes& op, const Rows& hidden,
+                      const Rows& kept) {
+  const std::int32_t groups = 2 * list.limits.max_draws;
   const std::int32_t places = op.places();
-  PickNetwork network(plan, op, groups, places, &plan.site.launch->pick_places);
-  const PickBuffers buffers = make_pick_buffers(plan, op, network, kept, groups * op.codebooks);
-  const PickFeeder feeder(plan.site, op, hidden, buffers);
+  PickNetwork network(list, op, groups, places, &list.site.launch->pick_places);
+  const PickBuffers buffers = make_pick_buffers(list, op, network, kept, groups * op.codebooks);
+  const PickFeeder feeder(list.site, op, hidden, buffers);
   const auto guesses =
-      std::make_shared<Guesses>(static_cast<std::size_t>(plan.limits.max_draws * op.codebooks));
+      std::make_shared<Guesses>(static_cast<std::size_t>(list.limits.max_draws * op.codebooks));
   Stages body;
-  body.push_back(std::make_unique<FixStage>(plan.site, op, feeder, buffers, guesses));
+  body.push_back(std::make_unique<FixStage>(list.site, op, feeder, buffers, guesses));
   if (PickFeeder::has_projection(op)) {
-    LinearPlan projection;
+    LinearSpec projection;
     projection.owner = "local: ";
-    projection.rows = &plan.site.launch->pick_places;
+    projection.rows = &list.site.launch->pick_places;
     projection.max_rows = network.max_rows();
     projection.x = buffers.embedded;
     projection.out = buffers.x;
     projection.weight = &op.in_proj;
     projection.bias = vector_of(op.in_proj_bias, buffers.x.width);
-    plan.add_product(projection, body);
-    body.push_back(std::make_unique<AddPositionsStage>(plan.site, op, feeder, buffers, guesses));
+    list.add_product(projection, body);
+    body.push_back(std::make_unique<AddPositionsStage>(list.site, op, feeder, buffers, guesses));
   }
-  network.lower(plan, 0, body);
+  network.lower(list, 0, body);
   const Rows& output = buffers.output;
   for (std::int32_t place = 0; place < op.codebooks;
        ++place) {  // head i reads place i + 1 of every group
-    LinearPlan head = head_plan(op, place);
-    head.rows = &plan.site.launch->pick_rows;
+    LinearSpec head = head_plan(op, place);
+    head.rows = &list.site.launch->pick_rows;
     head.max_rows = groups;
     head.x = {output.row(place + 1), output.stride * places, output.width};
     head.out = {buffers.logits.row(place), buffers.logits.stride * op.codebooks, op.vocab};
-    plan.add_product(head, body);
+    list.add_product(head, body);
   }
-  body.push_back(std::make_unique<GuessStage>(plan.site, op, feeder, buffers, guesses));
-  plan.stages.push_back(std::make_unique<PassesStage>(plan.site, std::move(body)));
+  body.push_back(std::make_unique<GuessStage>(list.site, op, feeder, buffers, guesses));
+  list.stages.push_back(std::make_unique<PassesStage>(list.site, std::move(body)));
 }
 
 }  // namespace ttsrt::cpu

@@ -24,10 +24,10 @@ class ClearKeptStage : public Stage {
 
 }  // namespace
 
-PickNetwork::PickNetwork(Plan& plan, const ops::PickCodes& op, std::int32_t max_groups,
+PickNetwork::PickNetwork(StageList& list, const ops::PickCodes& op, std::int32_t max_groups,
                          std::int32_t places, const std::int32_t* rows)
     : op_(op) {
-  local_.groups = &plan.site.launch->pick_rows;
+  local_.groups = &list.site.launch->pick_rows;
   local_.span.rows = places;
   rows_.rows = rows;
   rows_.max_rows = max_groups * places;
@@ -35,7 +35,7 @@ PickNetwork::PickNetwork(Plan& plan, const ops::PickCodes& op, std::int32_t max_
   rows_.output = op.network.output;
   const ops::Program& program = *op.network.program;
   for (const ops::Activation& activation : program.activations)
-    rows_.activations.push_back(plan.allocate(rows_.max_rows, activation.width));
+    rows_.activations.push_back(list.allocate(rows_.max_rows, activation.width));
   for (const ops::Op& nested : program.ops) {
     const auto* attention = std::get_if<ops::SelfAttention>(&nested);
     if (attention == nullptr) continue;
@@ -43,32 +43,32 @@ PickNetwork::PickNetwork(Plan& plan, const ops::PickCodes& op, std::int32_t max_
     cache.layout = BlockLayout::of(DType::float32, attention->heads, attention->head_dim);
     cache.group_blocks = static_cast<std::int32_t>(ops::blocks_for(op.places()));
     const std::int64_t blocks = std::int64_t{max_groups} * cache.group_blocks;
-    plan.buffers.emplace_back(static_cast<std::size_t>(blocks * cache.layout.block_bytes));
-    cache.data = plan.buffers.back().data();
+    list.buffers.emplace_back(static_cast<std::size_t>(blocks * cache.layout.block_bytes));
+    cache.data = list.buffers.back().data();
     local_.caches.push_back(cache);
   }
 }
 
-void PickNetwork::lower(Plan& plan, std::int32_t first_place, Stages& stages) {
+void PickNetwork::lower(StageList& list, std::int32_t first_place, Stages& stages) {
   local_.span.first_place = first_place;
   rows_.local = &local_;
-  Lowering(plan, *op_.network.program, rows_, stages).run();
+  Lowering(list, *op_.network.program, rows_, stages).run();
 }
 
-PickBuffers make_pick_buffers(Plan& plan, const ops::PickCodes& op, const PickNetwork& network,
+PickBuffers make_pick_buffers(StageList& list, const ops::PickCodes& op, const PickNetwork& network,
                               const Rows& kept, std::int32_t logits_rows) {
   PickBuffers buffers;
   buffers.x = network.input();
   buffers.output = network.output();
   buffers.kept = kept;
-  if (PickFeeder::has_projection(op)) buffers.embedded = plan.allocate(network.max_rows(), op.dim);
-  buffers.logits = plan.allocate(logits_rows, op.vocab);
+  if (PickFeeder::has_projection(op)) buffers.embedded = list.allocate(network.max_rows(), op.dim);
+  buffers.logits = list.allocate(logits_rows, op.vocab);
   return buffers;
 }
 
-LinearPlan head_plan(const ops::PickCodes& op, std::int32_t place) {
+LinearSpec head_plan(const ops::PickCodes& op, std::int32_t place) {
   const float* biases = vector_of(op.head_biases, std::int64_t{op.codebooks} * op.vocab);
-  LinearPlan head;
+  LinearSpec head;
   head.owner = "local: ";
   head.weight = &op.head_weights[static_cast<std::size_t>(place)];
   head.bias = biases == nullptr ? nullptr : biases + std::int64_t{place} * op.vocab;
@@ -104,9 +104,9 @@ void PickFeeder::add_position(std::int32_t place, float* x) const {
   site_.kernels->add(learned, buffers_.x.width, x);
 }
 
-void add_clear_kept(Plan& plan, const Rows& kept) {
+void add_clear_kept(StageList& list, const Rows& kept) {
   if (kept.data != nullptr)
-    plan.stages.push_back(std::make_unique<ClearKeptStage>(plan.site, kept));
+    list.stages.push_back(std::make_unique<ClearKeptStage>(list.site, kept));
 }
 
 }  // namespace ttsrt::cpu

@@ -23,14 +23,14 @@ struct PickBuffers {
 class PickNetwork {
  public:
   // `rows`: groups * places, at run time.
-  PickNetwork(Plan& plan, const ops::PickCodes& op, std::int32_t max_groups, std::int32_t places,
-              const std::int32_t* rows);
+  PickNetwork(StageList& list, const ops::PickCodes& op, std::int32_t max_groups,
+              std::int32_t places, const std::int32_t* rows);
 
   std::int32_t max_rows() const { return rows_.max_rows; }
   Rows input() const { return activation(op_.network.input); }
   Rows output() const { return activation(op_.network.output); }
   // Adds the stages that run the places from `first_place` on.
-  void lower(Plan& plan, std::int32_t first_place, Stages& stages);
+  void lower(StageList& list, std::int32_t first_place, Stages& stages);
 
  private:
   Rows activation(ops::BufferId buffer) const {
@@ -43,11 +43,11 @@ class PickNetwork {
 };
 
 // Allocates logits of `logits_rows` rows, besides the network's buffers.
-PickBuffers make_pick_buffers(Plan& plan, const ops::PickCodes& op, const PickNetwork& network,
+PickBuffers make_pick_buffers(StageList& list, const ops::PickCodes& op, const PickNetwork& network,
                               const Rows& kept, std::int32_t logits_rows);
 
 // Returns the product of a head; the caller sets its input and its logits.
-LinearPlan head_plan(const ops::PickCodes& op, std::int32_t place);
+LinearSpec head_plan(const ops::PickCodes& op, std::int32_t place);
 
 // Writes the input of a place of a group, before the in-projection if there is one: the decoder
 // output (place 0) or the embedding of the previous code and, without an in-projection, the learned
@@ -74,11 +74,12 @@ class PickFeeder {
 };
 
 // Zeroes the kept logits of every row, for rows that pick no codes.
-void add_clear_kept(Plan& plan, const Rows& kept);
+void add_clear_kept(StageList& list, const Rows& kept);
 
 // The two ways of picking codes.
-void add_pick_autoregressive(Plan& plan, const ops::PickCodes& op, const Rows& hidden,
+void add_pick_autoregressive(StageList& list, const ops::PickCodes& op, const Rows& hidden,
                              const Rows& kept);
-void add_pick_maskgit(Plan& plan, const ops::PickCodes& op, const Rows& hidden, const Rows& kept);
+void add_pick_maskgit(StageList& list, const ops::PickCodes& op, const Rows& hidden,
+                      const Rows& kept);
 
 }  // namespace ttsrt::cpu

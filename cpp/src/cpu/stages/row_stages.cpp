@@ -248,7 +248,7 @@ class StoreContextStage : public Stage {
     const Range rows = share_of(site_.launch->rows, worker);
     for (std::int64_t row = rows.begin; row < rows.end; ++row) {
       const step::Segment& segment = site_.launch->segment(static_cast<std::int32_t>(row));
-      if (segment.slot == step::kNobody) continue;
+      if (segment.slot == step::kNoSlot) continue;
       const std::int32_t at =
           segment.kept_offset + static_cast<std::int32_t>(row) - segment.first_row;
       TTSRT_CHECK(InternalError, at >= 0 && at < site_.slots->spec().max_context_rows,

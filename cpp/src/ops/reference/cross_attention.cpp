@@ -123,7 +123,7 @@ void run(const StoreMemory& op, Run& at) {
   const std::int64_t width = std::int64_t{spec.memory_heads} * spec.memory_head_dim;
   const float* kv = at.rows(op.kv, 2 * width);
   for (const step::Segment& segment : at.batch.segments) {
-    if (segment.slot == step::kNobody) continue;
+    if (segment.slot == step::kNoSlot) continue;
     Slot& slot = at.state.slot(segment.slot);
     for (std::int32_t i = 0; i < segment.rows; ++i) {
       const float* row = kv + (segment.first_row + i) * 2 * width;

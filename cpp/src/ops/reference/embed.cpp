@@ -87,7 +87,7 @@ void run(const StoreContext& op, Run& at) {
   const StateSpec& spec = at.state.spec();
   const float* x = at.rows(op.x, spec.dim);
   for (const step::Segment& segment : at.batch.segments) {
-    if (segment.slot == step::kNobody) continue;
+    if (segment.slot == step::kNoSlot) continue;
     TTSRT_CHECK(
         InternalError,
         segment.kept_offset >= 0 && segment.kept_offset + segment.rows <= spec.max_context_rows,

@@ -43,7 +43,7 @@ std::vector<float> LocalTransformer::forward(std::vector<float> rows) const {
       rows[static_cast<std::size_t>(i * width_ + d)] += positions.at(i, d);
   }
   step::Segment segment;
-  segment.slot = step::kNobody;  // no op of a nested Program stores anything in a slot
+  segment.slot = step::kNoSlot;  // no op of a nested Program stores anything in a slot
   segment.rows = count;
   step::RowBatch batch;
   batch.rows = count;

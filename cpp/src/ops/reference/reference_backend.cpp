@@ -84,7 +84,7 @@ class ReferenceExecutable : public Executable {
   std::vector<std::vector<float>> activations_;
 };
 
-using Command = std::variant<step::Admission, step::BlockCopy,
+using Command = std::variant<step::SlotReset, step::BlockCopy,
                              std::pair<ReferenceExecutable*, const step::RowBatch*>>;
 
 struct Flight {
@@ -135,9 +135,9 @@ class ReferenceBackend : public Backend {
     return std::make_unique<ReferenceExecutable>(program, limits, state().spec(), *this);
   }
 
-  void admit(const step::Admission& admission) override {
-    check_admission(admission, state().spec());
-    queue_.emplace_back(admission);
+  void reset_slot(const step::SlotReset& reset) override {
+    check_reset(reset, state().spec());
+    queue_.emplace_back(reset);
   }
 
   void copy_blocks(const std::vector<step::BlockCopy>& copies) override {
@@ -197,8 +197,8 @@ class ReferenceBackend : public Backend {
   }
 
   void run(const Command& command, step::StepOutput& output) {
-    if (const auto* admission = std::get_if<step::Admission>(&command)) {
-      state().admit(*admission);
+    if (const auto* reset = std::get_if<step::SlotReset>(&command)) {
+      state().reset_slot(*reset);
     } else if (const auto* copy = std::get_if<step::BlockCopy>(&command)) {
       state().copy_block(*copy);
     } else {

@@ -96,10 +96,10 @@ std::uint32_t* State::seen(Slot& slot, std::int32_t place) const {
   return slot.seen.data() + std::int64_t{place} * rules::seen_words(spec_.seen_vocab);
 }
 
-void State::admit(const step::Admission& admission) {
-  Slot& taken = slot(admission.slot);
+void State::reset_slot(const step::SlotReset& reset) {
+  Slot& taken = slot(reset.slot);
   taken = make_slot(spec_);
-  taken.rules = admission.rules;
+  taken.rules = reset.rules;
   for (std::int32_t place = 0; place < spec_.codebooks; ++place) {
     if (std::uint32_t* set = seen(taken, place))
       rules::start_seen(taken.rules.sampler, set, spec_.seen_vocab);

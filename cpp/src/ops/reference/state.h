@@ -50,7 +50,7 @@ class State {
   // Returns the seen set of a place, or null if the slot's rules have no penalty.
   std::uint32_t* seen(Slot& slot, std::int32_t place) const;
 
-  void admit(const step::Admission& admission);
+  void reset_slot(const step::SlotReset& reset);
   void copy_block(const step::BlockCopy& copy);
   void start_outcome(std::size_t draws);
 

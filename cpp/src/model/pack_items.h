@@ -13,7 +13,7 @@ namespace ttsrt::model {
 
 struct PackItem {
   TensorSpec source;           // in the checkpoint
-  ops::Weight weight;          // name, logical shape; after plan_engine type and layout too
+  ops::Weight weight;          // name, logical shape; after pack_items type and layout too
   std::int64_t first_row = 0;  // rows taken from the source seen as [*, cols], from this one on
   std::int64_t taps = 1;       // > 1: the source is [rows, cols / taps, taps]; taps come first
 };
@@ -23,14 +23,14 @@ struct PackItem {
 std::vector<PackItem> list_tensors(const Manifest& manifest);
 
 struct PackOptions {
-  DType dtype = DType::float32;   // of tables, and of products that aren't quantized
-  QuantizationPlan quantization;  // of products
-  bool wide_heads = false;        // products that give logits aren't quantized
+  DType dtype = DType::float32;     // of tables, and of products that aren't quantized
+  QuantizationChoice quantization;  // of products
+  bool wide_heads = false;          // products that give logits aren't quantized
 };
 
 // The same tensors as a build stores them. Throws FormatError for products that the quantization
 // can't hold.
-std::vector<PackItem> plan_engine(const Manifest& manifest, const PackOptions& options);
+std::vector<PackItem> pack_items(const Manifest& manifest, const PackOptions& options);
 
 // w8a8 adds up whole numbers: beyond this many inputs a sum could overflow.
 void check_inputs(const ops::Weight& weight);

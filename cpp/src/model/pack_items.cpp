@@ -1,4 +1,4 @@
-#include "model/build_plan.h"
+#include "model/pack_items.h"
 
 #include "core/check.h"
 
@@ -57,7 +57,7 @@ std::vector<PackItem> list_tensors(const Manifest& manifest) {
   return items;
 }
 
-std::vector<PackItem> plan_engine(const Manifest& manifest, const PackOptions& options) {
+std::vector<PackItem> pack_items(const Manifest& manifest, const PackOptions& options) {
   std::vector<PackItem> items = list_tensors(manifest);
   for (PackItem& item : items) {
     const TensorSpec& source = item.source;

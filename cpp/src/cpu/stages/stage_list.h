@@ -10,7 +10,7 @@
 
 namespace ttsrt::cpu {
 
-struct Plan {
+struct StageList {
   Site site;
   ops::ProgramLimits limits;
   Stages stages;
@@ -28,7 +28,7 @@ struct Plan {
     return {buffers.back().as<float>(), width, width};
   }
 
-  void add_product(const LinearPlan& linear, Stages& target) {
+  void add_product(const LinearSpec& linear, Stages& target) {
     packed_room = std::max(packed_room, packed_bytes(*site.kernels, linear));
     add_linear(site, linear, &packed, target);
   }

@@ -1,4 +1,4 @@
-#include "model/build_plan.h"
+#include "model/pack_items.h"
 
 #include <gtest/gtest.h>
 
@@ -25,7 +25,7 @@ Manifest one_of_each() {
 
 std::map<std::string, PackItem> plan_of(const PackOptions& options) {
   std::map<std::string, PackItem> items;
-  for (const PackItem& item : plan_engine(one_of_each(), options)) items[item.weight.name] = item;
+  for (const PackItem& item : pack_items(one_of_each(), options)) items[item.weight.name] = item;
   return items;
 }
 
@@ -84,7 +84,7 @@ TEST(BuildPlan, SumsThatCouldOverflowAreRefused) {
   Manifest manifest;
   manifest.add(Role::matrix, "wide", {16, ops::kMaxWholeInputs + 1});
   EXPECT_TRUE(test::throws_naming<FormatError>("wide: w8a8 takes at most", [&] {
-    plan_engine(manifest, {DType::float32, {ops::Quantization::w8a8, 0}});
+    pack_items(manifest, {DType::float32, {ops::Quantization::w8a8, 0}});
   }));
 }
 
