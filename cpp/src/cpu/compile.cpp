@@ -80,8 +80,8 @@ void Lowering::run() {
                       static_cast<std::int64_t>(stages_.size()));
 }
 
-// Whether op `index` is a Norm that only the Linear behind it reads, before another writes
-// over it.
+// Whether op `index` is a Norm whose output only the next Linear reads before another op overwrites
+// it.
 bool Lowering::can_fuse(std::size_t index) const {
   if (rows_.keeps_all || index + 1 >= program_.ops.size()) return false;
   const auto* norm = std::get_if<ops::Norm>(&program_.ops[index]);
@@ -172,7 +172,8 @@ void Lowering::lower(const ops::SelfAttention& op) {
     segments.data = &list_.segment_blocks;
     segments.layout = BlockLayout::of(DType::float32, op.num_kv_heads(), op.head_dim);
     list_.segment_room = std::max(
-        list_.segment_room, rows_.max_rows * segments.layout.block_bytes);  // one row each at worst
+        list_.segment_room,
+        rows_.max_rows * segments.layout.block_bytes);  // at worst, every segment has one row
   }
   add_self_attention(list_.site, op, rows_of(op.qkv), rows_of(op.out), segments, rows_.max_rows,
                      stages_);

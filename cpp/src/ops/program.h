@@ -1,11 +1,10 @@
-// A Program: the list of operations one row class runs, written once by a network and compiled once
-// by a backend.
+// A Program is a list of operations over rows of one kind; a family writes it once, and a
+// backend compiles it once.
 //
-// Decided: operations name *what* is computed, never how. Buffers are ids. Row counts, segments,
-// slots and block tables are run-time values (step/batch.h), so one Program serves every batch.
-// Activations are float32 on every backend's face; a linear product rounds its input to the
-// weight's own type where that type is bfloat16, or as its quantization says (ops/weight.h), and
-// accumulates in float32.
+// Operations say *what* is computed, never how. Buffers are ids. Row counts, segments, slots and
+// block tables are run-time values (step/batch.h), so one Program serves every batch. Activations
+// are float32 at the interface of every backend. A linear product rounds its input to bfloat16 if
+// the weight is bfloat16, or as its quantization says (ops/weight.h), and accumulates in float32.
 #pragma once
 
 #include <cstdint>
@@ -21,9 +20,9 @@ namespace ttsrt::ops {
 using BufferId = std::int32_t;
 constexpr BufferId kNoBuffer = -1;
 
-// How many rows an activation has at run time.
+// The number of rows that an activation has at run time.
 enum class RowSpace : std::int32_t {
-  rows,   // one per row of the class
+  rows,   // one per row of the launch
   draws,  // one per draw (a request that picks codes in this launch)
 };
 
@@ -34,9 +33,9 @@ struct Activation {
   std::int64_t width = 0;
 };
 
-// Where a row's values come from is a property of its segment (step/batch.h): codec codes (the mean
-// over the C*S tables), ids of one of the id tables, given vectors, zeros, the slot's last codes,
-// the slot's kept rows. A segment that names a table of learned positions gets their vectors added.
+// Fills rows from the sources that their segments name (step/batch.h): codec codes (the mean over
+// the C*S tables), ids of one of the id tables, given vectors, zeros, the slot's last codes, the
+// slot's kept rows. If a segment names a table of learned positions, their vectors are added.
 struct EmbedRows {
   BufferId out = kNoBuffer;             // [rows, dim]
   Weight code_tables;                   // [codebooks * V, dim] dense, or absent
@@ -44,7 +43,7 @@ struct EmbedRows {
   std::int32_t vocab = 0;               // V rows of each
   std::vector<Weight> id_tables;        // each [ids, dim] dense
   std::vector<Weight> position_tables;  // each [positions, dim] dense
-  bool adds_positions = true;           // false: the rows as they are before their positions
+  bool adds_positions = true;           // false: positions are not added
 };
 
 enum class NormKind : std::int32_t {
@@ -64,8 +63,8 @@ struct Norm {
 
 enum class Activate : std::int32_t { none, gelu_tanh, silu };
 
-// value = activate(x W^T + bias) + addend; out = value, or out += value. An addend keeps the order
-// of sums where two branches meet one residual: out + (addend + product).
+// Computes value = activate(x W^T + bias) + addend, and out = value or out += value. An addend
+// keeps the order of sums if two branches are added to one residual: out + (addend + product).
 struct Linear {
   BufferId x = kNoBuffer;    // [rows, K]
   BufferId out = kNoBuffer;  // [rows, N]
@@ -76,19 +75,18 @@ struct Linear {
   BufferId addend = kNoBuffer;  // [rows, N], or none
 };
 
-// out = activate(gate) * up: what stands between the two products of a gated feed-forward.
+// Computes out = activate(gate) * up, between the two products of a gated feed-forward.
 struct Gate {
   BufferId x = kNoBuffer;    // [rows, 2 * width], gates first
   BufferId out = kNoBuffer;  // [rows, width]
   Activate activate = Activate::silu;
 };
 
-// Gathers the `kernel` neighbours of a row in its own segment side by side, so that a convolution
-// becomes a Linear: out[r] = [x[r - before], ..., x[r + after]], before + 1 + after = kernel.
-// Causal: after = 0. Outside the segment: zeros, or, where `history` names a conv state of the
-// slots, the rows seen before this segment (which it then updates). A segment at position 0 has
-// nothing before it; one that goes on where the segment before it in the launch ends sees that
-// one's rows.
+// Concatenates the `kernel` neighbours of a row in its segment, so that a convolution becomes a
+// Linear: out[r] = [x[r - before], ..., x[r + after]], before + 1 + after = kernel; causal means
+// after = 0. Rows outside the segment are zeros, or, if `history` names a convolution state of the
+// slots, the rows before this segment; the op then updates the state. A segment at position 0 has
+// no rows before it. A segment that continues the previous segment of the launch uses its rows.
 struct Unfold {
   BufferId x = kNoBuffer;    // [rows, width]
   BufferId out = kNoBuffer;  // [rows, kernel * width]
@@ -119,20 +117,20 @@ struct SelfAttention {
   std::int32_t num_kv_heads() const { return kv_heads > 0 ? kv_heads : heads; }
 };
 
-// What cross-attention reads: the text, or (multi-encoder models) the context.
+// The memory that cross-attention reads: the text or, in multi-encoder models, the context.
 enum class Memory : std::int32_t { text, context };
 
-// Keeps projected cross-attention keys and values of the segment's rows in its slot.
+// Stores projected cross-attention keys and values of the segment's rows in its slot.
 struct StoreMemory {
   BufferId kv = kNoBuffer;  // [rows, 2 * heads * head_dim], keys first
   std::int32_t layer = 0;   // decoder layer
   Memory memory = Memory::text;
 };
 
-// Cross-attention of conditional rows on their slot's memory; rows of an unconditional branch get
-// exactly zero, which is what zero keys and values give. The prior multiplies the probabilities of
-// the layers the slot's rules name, and the result is renormalised; the layers the rules name for
-// estimation add their mean over heads to `scores` (decode rows only).
+// Cross-attention of conditional rows to their slot's memory. Rows of an unconditional branch get
+// exactly zero, which zero keys and values would give. In the layers that the slot's rules name,
+// the prior multiplies the probabilities, which are then renormalised. Layers named for estimation
+// add their mean over heads to `scores` (decode rows only).
 struct CrossAttention {
   BufferId q = kNoBuffer;       // [rows, heads * head_dim]
   BufferId out = kNoBuffer;     // [rows, heads * head_dim]
@@ -143,24 +141,25 @@ struct CrossAttention {
   Memory memory = Memory::text;
 };
 
-// Keeps rows in the slot's context buffer, from the segment's kept_offset on: what the decoder
-// will be fed.
+// Stores rows in the slot's context buffer, from the segment's kept_offset on, as inputs of the
+// decoder.
 struct StoreContext {
   BufferId x = kNoBuffer;  // [rows, dim]
 };
 
-// Sets draws' rows of `scores` to zero; stands before the first CrossAttention that adds to it.
+// Sets the draws' rows of `scores` to zero, before the first CrossAttention that adds to them.
 struct ClearScores {
   BufferId scores = kNoBuffer;  // [draws, max text_len]
 };
 
-// Moves each draw's focus, counts and marks by its scores (rules/prior.h).
+// Updates focus, counts and marks of each draw from its scores (rules/prior.h).
 struct UpdatePrior {
   BufferId scores = kNoBuffer;  // [draws, max text_len]
 };
 
-// Independent heads: guidance, masks, filters and a draw per slice, for draws whose rules don't use
-// a local transformer; and for every draw the argmax of each slice after guidance and masks.
+// Samples from independent heads: guidance, masks, filters and a draw per slice, for draws whose
+// rules do not use a local transformer. For every draw, it also takes the argmax of each slice
+// after guidance and masks.
 struct SampleCodes {
   BufferId logits = kNoBuffer;  // [rows, C*S*V], rows of both branches
   BufferId guided = kNoBuffer;  // [draws, C*S*V]: the guided mix before masks (kept for traces)
@@ -170,19 +169,19 @@ struct SampleCodes {
 
 struct Program;
 
-// A Program inside an op, which says what its rows are, writes `input` and reads `output`. Each
-// group of rows is a segment that begins at position 0 and keeps nothing in the paged cache. Its
-// ops are Norm, Linear, Gate and SelfAttention (ops/nested.h).
+// A Program inside an op. The op defines its rows, writes `input` and reads `output`. Each group of
+// rows is a segment that begins at position 0 and does not use the paged cache. Its ops are Norm,
+// Linear, Gate and SelfAttention (ops/nested.h).
 struct NestedProgram {
   std::shared_ptr<const Program> program;
   BufferId input = kNoBuffer;   // [rows, h]
   BufferId output = kNoBuffer;  // [rows, h]
 };
 
-// Draws whose rules say so pick their codes with a local transformer, from one decoder output per
-// branch. A group of the transformer's rows is one branch of one draw, a row is a place in it:
-// place 0 is fed with the decoder output, place p + 1 with the embedding of code p; in_proj and the
-// place's learned position follow.
+// Picks codes with a local transformer, from one decoder output per branch, for draws whose rules
+// say so. A group of the transformer's rows is one branch of one draw, and a row is a place in it.
+// The input of place 0 is the decoder output, that of place p + 1 the embedding of code p; in_proj
+// and the place's learned position are then applied.
 //
 // Autoregressive: head p reads place p, and its code feeds place p + 1. Attention is causal, so a
 // backend may run one place after the other and keep the keys and values of a launch, or run the
@@ -196,7 +195,7 @@ struct PickCodes {
   std::int32_t codebooks = 0;    // C*S
   std::int32_t vocab = 0;        // V
   std::int32_t dim = 0;          // width of `hidden` and of the tables
-  std::int32_t mask_id = 0;      // MaskGit's code for "not yet"
+  std::int32_t mask_id = 0;      // MaskGit's code for places that are not fixed yet
   Weight code_tables;            // [C*S * V, dim] dense
   Weight in_proj, in_proj_bias;  // [h, dim], [h]; absent: widths match
   Weight positions;              // [>= places, h] dense float32
@@ -207,7 +206,7 @@ struct PickCodes {
   std::int32_t places() const { return codebooks + (maskgit ? 1 : 0); }
 };
 
-// Decides whether speech ended in this stack, by each draw's rules, and keeps the stack as the
+// Decides by the rules of each draw whether speech ended in this stack, and stores the stack as the
 // slot's last codes.
 struct FinishStep {
   std::int32_t codebooks = 0;  // C*S
@@ -218,7 +217,7 @@ using Op =
     std::variant<EmbedRows, Norm, Linear, Gate, Unfold, SelfAttention, StoreMemory, CrossAttention,
                  StoreContext, ClearScores, UpdatePrior, SampleCodes, PickCodes, FinishStep>;
 
-// A stage whose values a trace keeps.
+// An activation whose values a trace keeps.
 struct Tap {
   std::string name;
   BufferId buffer = kNoBuffer;
@@ -231,8 +230,9 @@ struct Program {
   std::vector<Tap> taps;
   // Values that were computed and stand in no engine file; weights above may point into them.
   std::vector<std::shared_ptr<const std::vector<float>>> constants;
-  // First op of each part but the first: where a launch may stop and a later one go on with the
-  // same rows. Between the two the Executable runs nothing else, so its activations stay.
+  // The first op of each part except the first. A launch may stop there, and a later one may
+  // continue with the same rows. In between, the Executable runs nothing else, so its activations
+  // stay valid.
   std::vector<std::int32_t> part_begins;
 
   BufferId add(std::string activation, std::int64_t width, RowSpace space = RowSpace::rows) {

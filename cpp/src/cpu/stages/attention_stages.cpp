@@ -8,8 +8,8 @@
 namespace ttsrt::cpu {
 namespace {
 
-// Self-attention, both where keys and values stay in the cache and where they live for this launch
-// only.
+// Data of self-attention, for keys and values that stay in the cache and for those that exist only
+// for this launch.
 class SelfAttentionPart : public Stage {
  public:
   SelfAttentionPart(const Site& site, const ops::SelfAttention& op, const Rows& qkv,
@@ -32,7 +32,7 @@ class SelfAttentionPart : public Stage {
     return is_cached() ? site_.slots->cache(op_.cache_layer) : *segments_.data;
   }
 
-  // Place of a row of a segment: how many rows of its sequence stand before it.
+  // Returns the place of a row of a segment: the number of rows of its sequence before it.
   std::int32_t place_of(const step::Segment& segment, std::int32_t row) const {
     return row - segment.first_row + (is_cached() ? segment.position : 0);
   }

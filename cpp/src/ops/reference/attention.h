@@ -7,7 +7,7 @@
 
 namespace ttsrt::ops::reference {
 
-// Rows a query may see; each row [heads * head_dim].
+// The rows to which a query attends; each row is [heads * head_dim].
 struct Seen {
   std::vector<const float*> keys;
   std::vector<const float*> values;
@@ -25,15 +25,16 @@ struct HeadShape {
   }
 };
 
-// softmax(q k / sqrt(head_dim)) of one head over the first `count` rows. `q` [heads * head_dim].
+// Returns softmax(q k / sqrt(head_dim)) of one head over the first `count` rows.
+// `q` [heads * head_dim].
 std::vector<double> attention_probabilities(const HeadShape& shape, std::int32_t head,
                                             const float* q, const Seen& seen, std::int64_t count);
 
-// One head of `out` [heads * head_dim] = sum of probabilities * values.
+// Writes one head of `out` [heads * head_dim]: the sum of probabilities * values.
 void mix_values(const HeadShape& shape, std::int32_t head, const std::vector<double>& probabilities,
                 const Seen& seen, float* out);
 
-// All heads; `out` [heads * head_dim].
+// Does attention for all heads; `out` [heads * head_dim].
 void attend(const HeadShape& shape, const float* q, const Seen& seen, std::int64_t count,
             float* out);
 

@@ -1,4 +1,4 @@
-// SelfAttention: over the paged cache, or over the rows of the segment alone.
+// SelfAttention over the paged cache, or over the rows of the segment only.
 #include <vector>
 
 #include "core/check.h"
