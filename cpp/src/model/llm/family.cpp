@@ -29,7 +29,7 @@ Manifest LlmFamily::manifest() const {
   manifest.begin("decoder");
   manifest.add(Role::table, "embedding", {config_.vocab, config_.decoder.dim});
   declare_stack(manifest, "decoder", config_.decoder);
-  manifest.add(Role::matrix, "head", {config_.vocab, config_.decoder.dim});
+  manifest.add_head("head", {config_.vocab, config_.decoder.dim});
   if (config_.has_head_bias) manifest.add(Role::vector, "head_bias", {config_.vocab});
   return manifest;
 }

@@ -33,7 +33,7 @@ Manifest T3Family::manifest() const {
     manifest.add(Role::vector, "speech_positions", {config_.speech_positions, dim});
   }
   declare_stack(manifest, "decoder", config_.decoder);
-  manifest.add(Role::matrix, "head", {config_.speech_vocab, dim});
+  manifest.add_head("head", {config_.speech_vocab, dim});
   if (config_.has_head_bias) manifest.add(Role::vector, "head_bias", {config_.speech_vocab});
   return manifest;
 }
