@@ -24,7 +24,7 @@ class Metrics:
     """Times of one request.
 
     Attributes:
-        queue_seconds: From submit to the first launch.
+        queue_seconds: From submit until the request got a slot.
         first_frame_seconds: From submit to the first frame.
         total_seconds: From submit to the end.
         frames_per_second: Frames made per second of `total_seconds`.

@@ -62,7 +62,7 @@ struct ExecutorOptions {
   bool pin_threads = false;
   std::int32_t max_batch_size = 0;    ///< requests in flight; at most the engine's
   std::int32_t max_queue_size = 256;  ///< accepted requests that may wait; else CapacityError
-  std::int32_t max_num_tokens = 0;    ///< rows of one launch and class; at most the engine's
+  std::int32_t max_num_tokens = 0;    ///< rows of one Program in one launch; at most the engine's
   /// Positions of the paged self-attention cache for both branches of all requests; 0: enough for
   /// max_batch_size guided requests of full length. A request reserves its worst case.
   std::int32_t max_tokens_in_paged_kv_cache = 0;
@@ -94,8 +94,8 @@ struct BuildOptions {
   std::int32_t max_seq_len = 0;
   std::int32_t max_input_len = 0;  ///< context rows; 0: 256, or the longest stored voice if longer
   std::int32_t max_encoder_input_len = 0;  ///< text tokens; 0: 512
-  /// Rows of one launch and class; 0: 512, or more if the longest text, the longest context or two
-  /// rows per request need more.
+  /// Rows of one Program in one launch; 0: 512, or more if the longest text, the longest context or
+  /// two rows per request need more.
   std::int32_t max_num_tokens = 0;
   bool overwrite = false;  ///< replace an existing engine
 };

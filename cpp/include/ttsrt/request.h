@@ -63,7 +63,7 @@ const char* name_of(FinishReason reason);
 
 /// Times of one request, in seconds.
 struct Metrics {
-  double queue_seconds = 0.0;        ///< submit to first launch
+  double queue_seconds = 0.0;        ///< submit until it gets a slot
   double first_frame_seconds = 0.0;  ///< submit to the first frame
   double total_seconds = 0.0;        ///< submit to the end
   double frames_per_second = 0.0;    ///< frames / total_seconds

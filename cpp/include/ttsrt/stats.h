@@ -68,7 +68,7 @@ struct RequestStats {
 /// The time of one stage, recorded with ExecutorOptions::profile. All threads of the device run a
 /// stage together; equal stages of a program are added up.
 struct StageTimes {
-  std::string program;        ///< "encode_text", "decode"; one per class of rows
+  std::string program;        ///< name of the Program: "encode_text", "decode"
   std::string stage;          ///< "linear 2304 x 768 bfloat16"
   std::uint64_t runs = 0;     ///< since the start
   double seconds = 0.0;       ///< mean over threads, including the wait for the last thread

@@ -59,6 +59,9 @@ CompiledRules compile_rules(const Request& request, const RuleFacts& facts, std:
   rules.frame_stacking = facts.frame_stacking;
   compile_sampler(request, facts, rules);
   compile_stop(request, facts, rules);
+  TTSRT_CHECK(
+      ConfigError, !request.use_default_prior || !request.prior.has_value(),
+      "prior: expected none while use_default_prior is true; set it to false to use this one");
   const std::optional<AttentionPrior>& prior =
       request.use_default_prior ? facts.prior : request.prior;
   if (prior.has_value()) {

@@ -25,6 +25,7 @@ Loop::Loop(std::unique_ptr<model::Network> network, const LoopOptions& options)
     free_slots_.push_back(slot);
   order_.reserve(slots_.size());
   views_.reserve(slots_.size());
+  for (PausedBatch& paused : paused_) paused.members.reserve(slots_.size() * step::kMaxStops);
   budget_.max_rows = site_.facts.max_rows;
   budget_.seconds = options.prefill_slice_seconds;
   budget_.row_seconds.assign(site_.programs.size(), 0.0);
@@ -97,12 +98,13 @@ void Loop::take_in() {
         intake_.take_next([this](const PreparedRequest& request) { return reserve(request); });
     if (!pending.has_value()) return;
     const std::shared_ptr<Channel> channel = pending->channel;
+    const Clock::time_point submitted = pending->submitted;
     try {
       start(std::move(*pending));
     } catch (const std::exception& problem) {  // no memory for it
       Pending failed;
       failed.channel = channel;
-      failed.submitted = Clock::now();
+      failed.submitted = submitted;
       end_pending(std::move(failed), FinishReason::error, problem.what());
     }
   }
@@ -137,6 +139,11 @@ bool Loop::reserve(const PreparedRequest& request) {
     const Sequence& sequence = *slots_[static_cast<std::size_t>(slot)];
     promised += worst_case(sequence.request);
     held += sequence.tables[0].size() + sequence.tables[1].size();
+    // Its prefixes have all their blocks since it started; equal keys are one prefix.
+    const std::vector<Prefix*>& prefixes = sequence.prefixes;
+    for (auto at = prefixes.begin(); at != prefixes.end(); ++at) {
+      if (*at != nullptr && std::find(prefixes.begin(), at, *at) == at) held += (*at)->table.size();
+    }
   }
   if (promised > pool_.num_blocks()) return false;
   prefixes_.make_room(std::max(promised - held, 0));
@@ -177,8 +184,8 @@ bool Loop::launch_next() {
     fail_plan(flight.plan, problem.what());
     return true;
   }
+  ++num_flights_;  // from here on collect_oldest() balances Sequence::flights, whatever throws
   book_launch(flight);
-  ++num_flights_;
   return true;
 }
 
@@ -230,7 +237,8 @@ void Loop::book_paused(const step::StepPlan& plan) {
   }
 }
 
-// The cores that were there when the executor opened may be gone: then the device is.
+// Throws DeviceError if the network can't bind this thread, for example because its cores were
+// taken away.
 void Loop::adopt_thread() {
   try {
     network_->adopt_thread();

@@ -7,7 +7,6 @@
 // the last of them is collected, and what those made for it is dropped.
 #pragma once
 
-#include <deque>
 #include <memory>
 #include <mutex>
 #include <string>

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/check.h"
+#include "executor/sequence.h"
 
 namespace ttsrt::executor {
 namespace {
@@ -22,6 +23,9 @@ void check_itinerary(const step::Itinerary& itinerary) {
                 stop.program >= 0 && stop.repeats >= 1 && stop.replays < count &&
                     stop.reads < count && stop.num_branches >= 1 && stop.num_branches <= 2,
                 "itinerary: stop ", i, " is malformed");
+    TTSRT_CHECK(InternalError, !stop.shared || stop.shared->rows == rows_in(stop.rows),
+                "itinerary: stop ", i, ": expected a key of ", rows_in(stop.rows), " rows, got ",
+                stop.shared ? stop.shared->rows : 0);
   }
 }
 
@@ -37,7 +41,7 @@ PreparedRequest prepare(Request&& request, const model::Itineraries& itineraries
   prepared.itinerary = itineraries.itinerary(std::move(request), voices);
   check_itinerary(prepared.itinerary);
   TTSRT_CHECK(ConfigError, prepared.chunk_frames >= 1 && prepared.chunk_frames <= (1 << 20),
-              "chunk_frames: expected 1 or more, got ", prepared.chunk_frames);
+              "chunk_frames: expected 1 to ", 1 << 20, ", got ", prepared.chunk_frames);
   const bool is_deadline =
       !prepared.deadline || (std::isfinite(*prepared.deadline) && *prepared.deadline > 0.0);
   TTSRT_CHECK(ConfigError, is_deadline, "deadline: expected seconds above 0, got ",

@@ -8,7 +8,8 @@ namespace {
 
 using step::Pace;
 
-// Chunked rows of a launch: so many at least, and so many while nobody knows what a row takes.
+// Rows of a chunked Program in one launch under a time limit: the fewest, and the number before the
+// time of a row was measured.
 constexpr std::int32_t kMinChunk = 16;
 constexpr std::int32_t kFirstChunk = 64;
 

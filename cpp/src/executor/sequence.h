@@ -62,7 +62,7 @@ struct Sequence {
 
   // Progress.
   std::vector<StopProgress> progress;     // [stops]
-  std::vector<Prefix*> prefixes;          // [stops] that a stop's rows are, or null
+  std::vector<Prefix*> prefixes;          // [stops] the shared prefix that a stop fills, or null
   std::int32_t stepwise = -1;             // the stop that makes steps, -1: none
   std::int32_t flights = 0;               // launches that name it and aren't collected
   bool is_slot_reset = false;             // a launch has reset the slot

@@ -38,7 +38,8 @@ std::shared_ptr<const RowSource> VoiceBook::find(const VoiceRef& voice) const {
     const auto count = static_cast<std::int32_t>(stored_.size());
     TTSRT_CHECK(
         ConfigError, count > 0,
-        "voice: this model stores no voices; add one, or give context_codes or context_embeddings");
+        "voice: expected a name, as this engine stores no voices by index; add one with add_voice, "
+        "or give a context");
     TTSRT_CHECK(ConfigError, *index >= 0 && *index < count, "voice: expected an index in [0, ",
                 count - 1, "], got ", *index);
     return stored_[static_cast<std::size_t>(*index)];

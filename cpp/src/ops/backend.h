@@ -2,8 +2,8 @@
 //
 // A backend owns the state of the slots (caches, focus, counts, last codes), because kernels,
 // graphs and plugins need it at fixed addresses; networks refer to it only by layer and slot
-// numbers. Work is queued (admit, launch, copy_blocks), submitted as a flight and collected. The
-// outcome belongs to the flight, so the next flight may be submitted before the last one is
+// numbers. Work is queued (reset_slot, launch, copy_blocks), submitted as a flight and collected.
+// The outcome belongs to the flight, so the next flight may be submitted before the last one is
 // collected. None of these calls allocates memory.
 #pragma once
 

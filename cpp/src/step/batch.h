@@ -48,7 +48,8 @@ struct Segment {
   bool apply_prior = false;  // cross-attention multiplies the slot's current prior row in
 };
 
-// A request that picks one stack of codes in this launch; its rows are decode rows.
+// A request that picks one stack of codes in this launch; its rows are rows of the stepwise
+// Program.
 struct Draw {
   std::int32_t slot = 0;
   std::int32_t conditional_row = 0;

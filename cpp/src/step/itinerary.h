@@ -26,10 +26,10 @@ enum class Pace : std::int32_t {
   stepwise,  // one row per branch at a time, fed by the step before (decode)
 };
 
-// A Program as the executor sees it. Programs of one launch run in the order of their indices.
-// What a Program's rows become beside what it leaves in the slots.
+// What the rows of a Program become, beside what it leaves in the slots.
 enum class Emits : std::int32_t { nothing, spectrogram, samples };
 
+// A Program as the executor sees it. Programs of one launch run in the order of their indices.
 struct ProgramInfo {
   std::string name;  // "prefill"
   Pace pace = Pace::whole;
