@@ -46,8 +46,8 @@ def build(
             default `max_frames`.
         max_input_len: Context rows; 256, or the longest stored voice if that is longer.
         max_encoder_input_len: Text tokens; 512.
-        max_num_tokens: Rows of one Program in one launch; 512, or what the longest text, the longest
-            context or two rows per request need if that is more.
+        max_num_tokens: Rows of one Program in one launch; 512, or what the longest text, the
+            longest context or two rows per request need if that is more.
         overwrite: Whether an engine that is there is replaced.
         progress: Called as tensors are packed, with (done, of, name of the one just done).
 
