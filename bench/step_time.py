@@ -49,7 +49,10 @@ def torch_peer() -> Peer:
         return run
 
     def greedy_codes(checkpoint: Path, fields: dict[str, Any]) -> NDArray[Any]:
-        return TorchReference(checkpoint, dtype="float32").generate(**fields, greedy=True)
+        codes: NDArray[Any] = TorchReference(checkpoint, dtype="float32").generate(
+            **fields, greedy=True
+        )
+        return codes
 
     return Peer("PyTorch", turn, greedy_codes)
 
