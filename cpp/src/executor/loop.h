@@ -81,6 +81,7 @@ class Loop {
   void break_prefixes(const step::StepPlan& plan, const std::string& why);
   void fail_running(const std::string& why);
   void fail_device(const std::string& why);
+  void abandon_flights();
   void settle();
   void release(std::int32_t slot);
   void end_pending(Pending&& pending, FinishReason reason, const std::string& why);

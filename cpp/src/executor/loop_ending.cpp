@@ -75,10 +75,23 @@ void Loop::fail_running(const std::string& why) {
     mark(*slots_[static_cast<std::size_t>(slot)], FinishReason::error, why);
 }
 
-// The device is gone: nothing can run here any more, and nothing in flight comes back.
+// Waits for every launch in flight and drops what it made. What a launch reads belongs to its
+// requests, so they may go only when it is over, also on a device that has failed.
+void Loop::abandon_flights() {
+  for (; num_flights_ > 0; --num_flights_) {
+    const model::Ticket ticket = flights_[first_flight_].ticket;
+    first_flight_ = (first_flight_ + 1) % flights_.size();
+    try {
+      network_->collect(ticket);
+    } catch (const std::exception&) {  // the device has failed: the launch is over
+    }
+  }
+}
+
+// The device is gone: nothing can run here any more, and what is in flight is lost.
 void Loop::fail_device(const std::string& why) {
   std::deque<Pending> waiting = intake_.fail_device(why);
-  num_flights_ = 0;
+  abandon_flights();
   for (const std::int32_t slot : order_) slots_[static_cast<std::size_t>(slot)]->flights = 0;
   fail_running(why);
   settle();
