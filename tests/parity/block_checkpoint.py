@@ -7,12 +7,15 @@ above up rows, GPT-2's transposed matrices turned back (docs/format.md lists the
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
+import ttsrt_rt as rt
 from ttsrt_rt.convert.safetensors_file import SafetensorsFile
 from ttsrt_rt.convert.safetensors_write import write_safetensors
 
@@ -129,3 +132,20 @@ def llama_tensors(source: Tensors, prefix: str, layers: int) -> Tensors:
         tensors[ours + "ffn_out"] = source[theirs + "mlp.down_proj.weight"]
     tensors["decoder.norm_out"] = source[prefix + "norm.weight"]
     return tensors
+
+
+def engines_of(
+    factory: pytest.TempPathFactory, convert: Callable[[str, Path], Path], max_seq_len: int
+) -> Callable[[str], Path]:
+    """Returns a function that gives a case's float32 engine, converted and built once."""
+    made: dict[str, Path] = {}
+
+    def make(case: str) -> Path:
+        if case not in made:
+            folder = factory.mktemp(case)
+            checkpoint = convert(case, folder / "checkpoint")
+            rt.build(checkpoint, folder / "engine", dtype="float32", max_seq_len=max_seq_len)
+            made[case] = folder / "engine"
+        return made[case]
+
+    return make

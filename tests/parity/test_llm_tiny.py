@@ -19,6 +19,7 @@ import ttsrt_rt as rt
 from tests.parity.block_checkpoint import (
     Tensors,
     defaults_of,
+    engines_of,
     llama_stack,
     llama_tensors,
     read_tensors,
@@ -99,17 +100,7 @@ def convert_case(case: str, folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def engine_of(tmp_path_factory: pytest.TempPathFactory) -> EngineOf:
-    made: dict[str, Path] = {}
-
-    def make(case: str) -> Path:
-        if case not in made:
-            folder = tmp_path_factory.mktemp(case)
-            checkpoint = convert_case(case, folder / "checkpoint")
-            rt.build(checkpoint, folder / "engine", dtype="float32", max_seq_len=128)
-            made[case] = folder / "engine"
-        return made[case]
-
-    return make
+    return engines_of(tmp_path_factory, convert_case, max_seq_len=128)
 
 
 def prompts_of(case: str) -> list[tuple[list[int], list[int]]]:
