@@ -4,7 +4,17 @@ include(CMakePackageConfigHelpers)
 
 set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/ttsrt")
 
-install(TARGETS ttsrt EXPORT ttsrtTargets LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}")
+# A wheel cannot hold symbolic links, so libttsrt.so would be a second copy of libttsrt.so.<SOVERSION> there. CMake's package and
+# _core use the versioned name.
+set(namelink)
+if(building_wheel)
+    set(namelink NAMELINK_SKIP)
+endif()
+install(
+    TARGETS ttsrt
+    EXPORT ttsrtTargets
+    LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}" ${namelink}
+)
 install(
     DIRECTORY cpp/include/ttsrt
     DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}"

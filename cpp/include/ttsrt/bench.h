@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "ttsrt/export.h"
+
 namespace ttsrt {
 
 /// The throughput that all threads of a device reach together in loops that do nothing else, with
@@ -24,8 +26,8 @@ struct MachinePeaks {
 /// Measures for about `seconds`. It uses the whole device, so nothing else should run.
 /// `device` and `num_threads` are as in ExecutorOptions. Throws ConfigError for a device without
 /// peaks ("reference") or for `seconds` outside 0.001 to 60.
-MachinePeaks measure_peaks(const std::string& device = "cpu", std::int32_t num_threads = 0,
-                           double seconds = 1.0);
+TTSRT_API MachinePeaks measure_peaks(const std::string& device = "cpu",
+                                     std::int32_t num_threads = 0, double seconds = 1.0);
 
 /// Returns the GB/s (1e9 bytes) at which all threads together read `bytes` sequentially and
 /// repeatedly, each its own range: the best of the passes in about `seconds`. This is the bandwidth
@@ -33,8 +35,8 @@ MachinePeaks measure_peaks(const std::string& device = "cpu", std::int32_t num_t
 /// least 32 MiB per thread. It uses the whole device. `device`, `num_threads` and `seconds` are as
 /// in measure_peaks. Throws ConfigError for wrong values of these, or for bytes above 0 that are
 /// not in 4096 to 2^34.
-double measure_read(const std::string& device = "cpu", std::int32_t num_threads = 0,
-                    std::int64_t bytes = 0, double seconds = 0.25);
+TTSRT_API double measure_read(const std::string& device = "cpu", std::int32_t num_threads = 0,
+                              std::int64_t bytes = 0, double seconds = 0.25);
 
 /// One operation at one shape. A family uses `rows`, `dtype` and the fields that its line names.
 ///   "linear"           [rows, inputs] times [outputs, inputs]; quantization
@@ -71,11 +73,11 @@ struct OpBenchOptions {
 };
 
 /// Returns the possible values of OpBenchOptions::family.
-std::vector<std::string> op_bench_families();
+TTSRT_API std::vector<std::string> op_bench_families();
 
 /// Runs one operation on random data many times. An iteration is one launch of `num_ops` ops. The
 /// class is not thread safe.
-class OpBench {
+class TTSRT_API OpBench {
  public:
   /// Creates weights, caches and their contents. Throws ConfigError for options it cannot run.
   explicit OpBench(const OpBenchOptions& options);

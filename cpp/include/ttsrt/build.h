@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "ttsrt/export.h"
 #include "ttsrt/options.h"
 
 namespace ttsrt {
@@ -21,7 +22,7 @@ struct TensorDescription {
 
 /// The manifest of a checkpoint's family: every tensor it must hold, in the order of the file.
 /// `config` is the text of a config.json. Throws FormatError.
-std::vector<TensorDescription> describe_manifest(const std::string& config);
+TTSRT_API std::vector<TensorDescription> describe_manifest(const std::string& config);
 
 /// Called after each packed tensor with (tensors done, total, name of the tensor just done).
 using BuildProgress = std::function<void(std::int32_t, std::int32_t, const std::string&)>;
@@ -29,7 +30,7 @@ using BuildProgress = std::function<void(std::int32_t, std::int32_t, const std::
 /// Reads `checkpoint_dir` and writes `output_dir` atomically. Throws ConfigError for limits that
 /// the model does not support, and FormatError for an invalid checkpoint. It packs one tensor at a
 /// time, so memory stays near the size of the largest one.
-void build(const std::string& checkpoint_dir, const std::string& output_dir,
-           const BuildOptions& options = {}, const BuildProgress& progress = {});
+TTSRT_API void build(const std::string& checkpoint_dir, const std::string& output_dir,
+                     const BuildOptions& options = {}, const BuildProgress& progress = {});
 
 }  // namespace ttsrt

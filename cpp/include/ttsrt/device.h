@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "ttsrt/export.h"
+
 namespace ttsrt {
 
 /// One device.
@@ -15,11 +17,11 @@ struct DeviceInfo {
 };
 
 /// Returns every device that this build knows, available or not. Thread safe.
-std::vector<DeviceInfo> list_devices();
+TTSRT_API std::vector<DeviceInfo> list_devices();
 
 /// Describes how this machine's CPU multiplies matrices stored with these BuildOptions:
 /// "avx512_vnni: w8a8 by vpdpbusd, in tiles of up to 8 rows by 48 outputs". The environment
 /// variable TTSRT_CPU_ISA has an effect. Throws ConfigError for unknown names.
-std::string describe_products(const std::string& dtype, const std::string& quantization);
+TTSRT_API std::string describe_products(const std::string& dtype, const std::string& quantization);
 
 }  // namespace ttsrt

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "ttsrt/export.h"
 #include "ttsrt/tensor.h"
 
 namespace ttsrt {
@@ -45,7 +46,7 @@ struct EngineTensor {
 };
 
 /// A handle of an opened engine; copies share it. Thread safe.
-class Engine {
+class TTSRT_API Engine {
  public:
   /// Maps the weights of the folder. Throws FormatError with the file and what is wrong with it.
   static Engine open(const std::string& path);

@@ -5,47 +5,49 @@
 #include <stdexcept>
 #include <string>
 
+#include "ttsrt/export.h"
+
 namespace ttsrt {
 
 /// Base class of all errors of the library. The message says what is wrong, where, what was
 /// expected, and what was found.
-class Error : public std::runtime_error {
+class TTSRT_API Error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
 
 /// A request, option or configuration is invalid or not supported. In Python also a ValueError.
-class ConfigError : public Error {
+class TTSRT_API ConfigError : public Error {
  public:
   using Error::Error;
 };
 
 /// A file is damaged or not of the expected format. In Python also a ValueError.
-class FormatError : public Error {
+class TTSRT_API FormatError : public Error {
  public:
   using Error::Error;
 };
 
 /// The bounded request queue, or a memory budget, is full. In Python also a RuntimeError.
-class CapacityError : public Error {
+class TTSRT_API CapacityError : public Error {
  public:
   using Error::Error;
 };
 
 /// The executor was closed, or is closing. In Python also a RuntimeError.
-class ClosedError : public Error {
+class TTSRT_API ClosedError : public Error {
  public:
   using Error::Error;
 };
 
 /// A device is absent or failed. In Python also a RuntimeError.
-class DeviceError : public Error {
+class TTSRT_API DeviceError : public Error {
  public:
   using Error::Error;
 };
 
 /// A request failed, or the library has a bug. In Python also a RuntimeError.
-class InternalError : public Error {
+class TTSRT_API InternalError : public Error {
  public:
   using Error::Error;
 };

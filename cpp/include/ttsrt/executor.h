@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "ttsrt/engine.h"
+#include "ttsrt/export.h"
 #include "ttsrt/options.h"
 #include "ttsrt/request.h"
 #include "ttsrt/stats.h"
@@ -19,7 +20,7 @@ class ExecutorImpl;
 struct Ticketed;
 
 /// One request in flight. Copies share it. Dropping every copy cancels the request.
-class Handle {
+class TTSRT_API Handle {
  public:
   Handle() = default;
 
@@ -57,7 +58,7 @@ struct ExecutorInfo {
 };
 
 /// Runs many requests at once. All methods are thread safe.
-class Executor {
+class TTSRT_API Executor {
  public:
   explicit Executor(const Engine& engine, const ExecutorOptions& options = {});
   ~Executor();

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "ttsrt/engine.h"
+#include "ttsrt/export.h"
 
 namespace ttsrt {
 
@@ -35,6 +36,6 @@ struct MemoryPlan {
 /// What an executor with these limits takes, to the byte, as its ExecutorInfo reports it. Throws
 /// ConfigError for limits that no engine of this checkpoint could be built for and for an unknown
 /// device.
-MemoryPlan plan_memory(const Engine& engine, const MemoryOptions& options = {});
+TTSRT_API MemoryPlan plan_memory(const Engine& engine, const MemoryOptions& options = {});
 
 }  // namespace ttsrt

@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "ttsrt/export.h"
 #include "ttsrt/options.h"
 #include "ttsrt/tensor.h"
 
@@ -59,7 +60,7 @@ struct Request {
 enum class FinishReason : std::int32_t { stop, length, cancelled, deadline, error };
 
 /// Returns "stop", "length", "cancelled", "deadline" or "error".
-const char* name_of(FinishReason reason);
+TTSRT_API const char* name_of(FinishReason reason);
 
 /// Times of one request, in seconds.
 struct Metrics {

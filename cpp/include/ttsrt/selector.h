@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "ttsrt/executor.h"
+#include "ttsrt/export.h"
 
 namespace ttsrt {
 
@@ -13,7 +14,7 @@ class ReadyList;
 
 /// Waits for many requests at once and says which of them have something to take: one thread can
 /// then serve any number of streams, of one executor or of several. All methods are thread safe.
-class Selector {
+class TTSRT_API Selector {
  public:
   Selector();
   ~Selector();

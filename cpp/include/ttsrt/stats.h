@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "ttsrt/export.h"
+
 namespace ttsrt {
 
 /// The paged self-attention cache.
@@ -53,7 +55,7 @@ enum class RequestStage : std::int32_t {
 };
 
 /// Returns "queued", "encoder_in_progress", "context_in_progress" or "generation_in_progress".
-const char* name_of(RequestStage stage);
+TTSRT_API const char* name_of(RequestStage stage);
 
 /// One request in flight or waiting, as of the last iteration.
 struct RequestStats {

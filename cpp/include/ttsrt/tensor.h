@@ -6,19 +6,21 @@
 #include <string>
 #include <vector>
 
+#include "ttsrt/export.h"
+
 namespace ttsrt {
 
 /// Element type of stored weights and caches.
 enum class DType : std::int32_t { float32, bfloat16, float16, int8, int32, uint8, int64 };
 
 /// Returns the bytes of one element.
-std::size_t size_of(DType dtype);
+TTSRT_API std::size_t size_of(DType dtype);
 
 /// Returns "float32", "bfloat16", ...
-const char* name_of(DType dtype);
+TTSRT_API const char* name_of(DType dtype);
 
 /// Inverts name_of; throws ConfigError with the names that weights and caches can have.
-DType dtype_from_name(const std::string& name);
+TTSRT_API DType dtype_from_name(const std::string& name);
 
 /// A dense row-major matrix that owns its values. `rows * cols == values.size()`.
 template <typename T>
