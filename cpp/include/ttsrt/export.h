@@ -2,8 +2,4 @@
 // can be linked against.
 #pragma once
 
-#if defined(__GNUC__)
-#define TTSRT_API __attribute__((visibility("default")))
-#else
-#define TTSRT_API
-#endif
+#define TTSRT_API [[gnu::visibility("default")]]
