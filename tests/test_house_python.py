@@ -12,7 +12,9 @@ from .house import ROOT, files, name_of
 # What each part of the Python package may import of the others.
 PYTHON_IMPORTS = {
     "errors": set(),
-    "convert": {"_core", "errors", "convert"},
+    "convert": {"_core", "errors", "convert", "quoting", "regular_file"},
+    "quoting": set(),
+    "regular_file": {"errors"},
     "synth": {"errors", "convert", "synth"},
     "request": {"_core"},
     "result": {"_core"},

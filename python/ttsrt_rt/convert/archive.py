@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator, Mapping
 from types import TracebackType
 
-from ttsrt_rt.convert.file_map import FileMap
+from ttsrt_rt.convert.file_bytes import FileBytes
 from ttsrt_rt.convert.lazy_tensor import LazyTensor
 from ttsrt_rt.convert.nemo_archive import NemoArchive, Progress, unpack_gzip
 from ttsrt_rt.convert.safetensors_file import SafetensorsFile, looks_like_safetensors
@@ -36,15 +36,15 @@ class Weights(Mapping[str, LazyTensor]):
     were already read stay valid.
     """
 
-    def __init__(self, file: FileMap, *, root: str | None = None) -> None:
+    def __init__(self, file: FileBytes, *, root: str | None = None) -> None:
         self._file = file
         self._nemo: NemoArchive | None = None
         self.name = file.name
         self.metadata: dict[str, str] = {}
-        head = bytes(file.view()[:512])
+        head = file.all.read(0, 512)
         if head[:4] == b"PK\x03\x04":
             self.kind = "torch"
-            self._tensors = TorchArchive(file, file.view(), file.name, root).tensors
+            self._tensors = TorchArchive(file.all, file.name, root).tensors
         elif looks_like_tar(head):
             self.kind = "nemo"
             self._nemo = NemoArchive(file)
@@ -140,7 +140,7 @@ def open_weights(
         FormatError: the kind of file is unknown, or the file is damaged or holds anything but data.
         OSError: there is no space for the unpacked copy of a gzipped `.nemo`.
     """
-    file = FileMap.open(path)
-    if bytes(file.view()[:2]) == b"\x1f\x8b":
+    file = FileBytes.open(path)
+    if file.all.read(0, 2) == b"\x1f\x8b":
         file = unpack_gzip(file, progress)
     return Weights(file, root=root)

@@ -21,7 +21,7 @@ __all__ = [
     "DTYPES",
     "Array",
     "LazyTensor",
-    "array_from_buffer",
+    "array_from_bytes",
     "check_bools",
     "check_shape",
     "dtype_of_array",
@@ -72,12 +72,11 @@ class LazyTensor:
     def read(self) -> Array:
         """Returns the values, C-contiguous and read-only, of shape `shape`.
 
-        If the file stores them contiguously, the array is a view of the mapped file, which stays
-        mapped as long as the array exists. If the format has checksums, the checksum of the entry
-        is verified on its first read.
+        Each call reads them into a new array. If the format has checksums, the checksum of the
+        entry is verified on its first read.
 
         Raises:
-            FormatError: the stored bytes are damaged.
+            FormatError: the stored bytes are damaged, or the file has changed since it was opened.
             ClosedError: the checkpoint was closed.
         """
         return self.reader()
@@ -115,27 +114,23 @@ def describe_size(size: object) -> str:
     return type(size).__name__
 
 
-def array_from_buffer(where: str, data: memoryview, dtype: str, shape: tuple[int, ...]) -> Array:
+def array_from_bytes(
+    where: str, data: npt.NDArray[np.uint8], dtype: str, shape: tuple[int, ...]
+) -> Array:
     """Views bytes as an array of the dtype that a tag stands for.
 
     Args:
         where: what an error names.
-        data: the bytes, exactly as many as `shape` needs.
+        data: the bytes, exactly as many as `shape` needs, aligned for the dtype.
         dtype: a tag of `DTYPES`.
         shape: the shape, already checked by `check_shape`.
 
     Raises:
         FormatError: a bool byte is neither 0 nor 1.
     """
-    flat = np.frombuffer(data, dtype=np.uint8)
     if dtype == "bool":
-        check_bools(where, flat)
-    if not data.nbytes:
-        result: Array = np.empty(shape, dtype=DTYPES[dtype])
-    else:
-        if flat.ctypes.data % DTYPES[dtype].itemsize:
-            flat = flat.copy()
-        result = flat.view(DTYPES[dtype]).reshape(shape)
+        check_bools(where, data)
+    result: Array = data.view(DTYPES[dtype]).reshape(shape)
     result.flags.writeable = False
     return result
 

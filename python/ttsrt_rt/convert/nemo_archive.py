@@ -1,6 +1,6 @@
 """Reads a `.nemo`: a tar, plain or gzip, of `model_config.yaml`, `model_weights.ckpt`, artifacts.
 
-A plain tar is read in place: the weights are a slice of the mapped file. A gzip is unpacked once,
+A plain tar is read in place: the weights are a region of the file. A gzip is unpacked once,
 into an anonymous temporary file of limited size. Artifacts (dictionaries, speaker maps) are small
 files that the configuration names as `nemo:<hash>_<name>`.
 """
@@ -8,18 +8,19 @@ files that the configuration names as `nemo:<hash>_<name>`.
 from __future__ import annotations
 
 import gzip
+import os
 import tempfile
 import zlib
 from collections.abc import Callable
 from typing import BinaryIO, cast
 
-from ttsrt_rt.convert.file_map import FileMap
+from ttsrt_rt.convert.file_bytes import FileBytes, Region
 from ttsrt_rt.convert.lazy_tensor import LazyTensor
-from ttsrt_rt.convert.pickle_values import quote
 from ttsrt_rt.convert.tar_entries import TarMember, looks_like_tar, read_tar
 from ttsrt_rt.convert.torch_zip import TorchArchive, refuse_legacy
 from ttsrt_rt.convert.yaml_config import Config
 from ttsrt_rt.errors import ConfigError, FormatError
+from ttsrt_rt.quoting import list_names, quote
 
 __all__ = ["MAX_UNPACKED_BYTES", "NemoArchive", "Progress", "unpack_gzip"]
 
@@ -40,7 +41,7 @@ class NemoArchive:
     """One `.nemo` archive.
 
     Args:
-        file: the mapped tar; errors give its `name`.
+        file: the open tar; errors give its `name`.
 
     Attributes:
         config: the contents of `model_config.yaml`.
@@ -50,18 +51,17 @@ class NemoArchive:
         FormatError: the file is not a valid `.nemo` archive.
     """
 
-    def __init__(self, file: FileMap) -> None:
+    def __init__(self, file: FileBytes) -> None:
         self._file = file
-        data = file.view()
-        if not looks_like_tar(bytes(data[:512])):
+        if not looks_like_tar(file.all.read(0, 512)):
             raise FormatError(f"{file.name}: expected a tar archive, got other bytes")
-        self._members = read_tar(data, file.name)
+        self._members = read_tar(file.all, file.name)
         where = f"{file.name}: {WEIGHTS}"
         self.config = Config.parse(self._read(CONFIG), f"{file.name}: {CONFIG}")
         weights = self._slice(self._find(WEIGHTS))
-        if bytes(weights[:1]) == b"\x80":
+        if weights.read(0, 1) == b"\x80":
             raise refuse_legacy(where)
-        self.tensors: dict[str, LazyTensor] = TorchArchive(file, weights, where).tensors
+        self.tensors: dict[str, LazyTensor] = TorchArchive(weights, where).tensors
 
     @property
     def artifacts(self) -> tuple[str, ...]:
@@ -80,7 +80,7 @@ class NemoArchive:
         """
         name = name.removeprefix("nemo:").removeprefix("./")
         if name not in self._members:
-            known = ", ".join(map(quote, self.artifacts[:20])) or "none"
+            known = list_names(self.artifacts)
             raise ConfigError(
                 f"{self._file.name}: expected one of the artifacts {known}, got {quote(name)}"
             )
@@ -89,12 +89,12 @@ class NemoArchive:
     def _find(self, name: str) -> TarMember:
         member = self._members.get(name)
         if member is None:
-            known = ", ".join(map(quote, list(self._members)[:20])) or "nothing"
+            known = list_names(self._members, "nothing")
             raise FormatError(f"{self._file.name}: expected a member {name}, got {known}")
         return member
 
-    def _slice(self, member: TarMember) -> memoryview:
-        return self._file.view()[member.offset : member.offset + member.size]
+    def _slice(self, member: TarMember) -> Region:
+        return self._file.all.part(member.offset, member.size)
 
     def _read(self, name: str) -> bytes:
         member = self._find(name)
@@ -103,16 +103,16 @@ class NemoArchive:
                 f"{self._file.name}: {quote(name)}: expected at most {MAX_ARTIFACT_BYTES} bytes, "
                 f"got {member.size}"
             )
-        return bytes(self._slice(member))
+        return self._slice(member).read()
 
 
 def unpack_gzip(
-    packed: FileMap, progress: Progress | None = None, max_bytes: int = MAX_UNPACKED_BYTES
-) -> FileMap:
-    """Unpacks a gzip file into an anonymous temporary file and maps that.
+    packed: FileBytes, progress: Progress | None = None, max_bytes: int = MAX_UNPACKED_BYTES
+) -> FileBytes:
+    """Unpacks a gzip file into an anonymous temporary file and opens that.
 
     Args:
-        packed: the mapped gzip file.
+        packed: the open gzip file.
         progress: called from time to time with (bytes of the packed file done, its size).
         max_bytes: the limit on the size of the unpacked file.
 
@@ -120,7 +120,7 @@ def unpack_gzip(
         FormatError: the file is damaged or its unpacked size exceeds the limit.
         OSError: there is no space for the temporary file.
     """
-    source = Source(packed.view())
+    source = Source(packed.all)
     free = FREE_UNPACKED_BYTES
     written = 0
     with tempfile.TemporaryFile() as spool:
@@ -142,19 +142,18 @@ def unpack_gzip(
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise FormatError(f"{packed.name}: expected a whole gzip file, got: {error}") from error
         spool.flush()
-        return FileMap(cast(BinaryIO, spool), packed.name)
+        return FileBytes(os.dup(spool.fileno()), packed.name)
 
 
 class Source:
-    """Presents mapped bytes as the file object that gzip reads from."""
+    """Presents a region as the file object that gzip reads from."""
 
-    def __init__(self, data: memoryview) -> None:
+    def __init__(self, data: Region) -> None:
         self.data = data
         self.at = 0
 
     def read(self, size: int = -1) -> bytes:
         """Returns the next bytes."""
-        end = len(self.data) if size < 0 else min(self.at + size, len(self.data))
-        chunk = bytes(self.data[self.at : end])
-        self.at = end
+        chunk = self.data.read(self.at, None if size < 0 else size)
+        self.at += len(chunk)
         return chunk

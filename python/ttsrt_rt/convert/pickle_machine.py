@@ -24,9 +24,9 @@ from ttsrt_rt.convert.pickle_values import (
     StorageRef,
     depth_of,
     describe,
-    quote,
 )
 from ttsrt_rt.errors import FormatError
+from ttsrt_rt.quoting import quote
 
 __all__ = ["read_pickle"]
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ttsrt_rt.quoting import quote
+
 __all__ = [
     "Dict",
     "DtypeName",
@@ -21,7 +23,6 @@ __all__ = [
     "TensorRef",
     "depth_of",
     "describe",
-    "quote",
 ]
 
 
@@ -113,8 +114,3 @@ def describe(value: object) -> str:
         TensorRef: "a tensor",
     }
     return names.get(type(value), f"a value of type {type(value).__name__}")
-
-
-def quote(text: str) -> str:
-    """Escapes a name from a file for an error message, and shortens a long one."""
-    return repr(text if len(text) <= 120 else text[:117] + "...")

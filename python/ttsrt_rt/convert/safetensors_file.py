@@ -1,9 +1,9 @@
 """Reads `.safetensors` strictly: eight bytes of header length, a JSON header, the tensors.
 
-The reader rejects a header that is larger than 100 MB, is nested deeper than the format needs,
-repeats a key, or has unknown fields or dtypes. It also rejects tensors that overlap, leave gaps, or
-do not end where the file ends. The header is checked first; tensor data is accessed only by
-`read()`.
+The reader rejects a header that is larger than 16 MB or has more than 65,536 tensors, is nested
+deeper than the format needs, repeats a key, or has unknown fields or dtypes. It also rejects
+tensors that overlap, leave gaps, or do not end where the file ends. The header is checked first,
+its size, depth and number of values before it is parsed; tensor data is accessed only by `read()`.
 """
 
 from __future__ import annotations
@@ -11,19 +11,25 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import struct
 from typing import Any, NoReturn
 
-from ttsrt_rt.convert.file_map import FileMap
-from ttsrt_rt.convert.lazy_tensor import DTYPES, Array, LazyTensor, array_from_buffer, check_shape
-from ttsrt_rt.convert.pickle_values import quote
+from ttsrt_rt.convert.file_bytes import FileBytes
+from ttsrt_rt.convert.lazy_tensor import DTYPES, Array, LazyTensor, array_from_bytes, check_shape
 from ttsrt_rt.errors import FormatError
+from ttsrt_rt.quoting import quote
 
 __all__ = ["DTYPE_CODES", "SafetensorsFile", "looks_like_safetensors"]
 
-MAX_HEADER_BYTES = 100_000_000
+MAX_HEADER_BYTES = 16_000_000
 MAX_HEADER_DEPTH = 3
-MAX_HEADER_MARKS = 20_000_000
+MAX_TENSORS = 65_536
+# An entry has two commas between its fields, one between its offsets, one before the next entry,
+# and one between dimensions. Text is counted too, so the limit leaves room for commas in names.
+MAX_HEADER_COMMAS = 12 * MAX_TENSORS
+MAX_HEADER_QUOTES = 16 * MAX_TENSORS
+MAX_HEADER_ESCAPES = 1_000_000
 
 # Our dtype tag -> the code that the format uses.
 DTYPE_CODES: dict[str, str] = {
@@ -44,6 +50,8 @@ DTYPE_CODES: dict[str, str] = {
     "bool": "BOOL",
 }
 TAGS = {code: tag for tag, code in DTYPE_CODES.items()}
+ESCAPE = re.compile(rb"\\.", re.DOTALL)
+NOT_MARKS = bytes(set(range(256)) - set(b'"[]{}'))
 
 
 def looks_like_safetensors(head: bytes) -> bool:
@@ -55,7 +63,7 @@ class SafetensorsFile:
     """The tensors of one file.
 
     Args:
-        file: the mapped file.
+        file: the open file.
 
     Attributes:
         tensors: name -> tensor, in the order of their data.
@@ -65,45 +73,44 @@ class SafetensorsFile:
         FormatError: the file breaks a rule of the format.
     """
 
-    def __init__(self, file: FileMap) -> None:
-        self._file = file
-        where = file.name
-        data = file.view()
-        if data.nbytes < 8:
-            raise FormatError(f"{where}: expected a header length, got {data.nbytes} bytes")
-        (size,) = struct.unpack_from("<Q", data)
+    def __init__(self, file: FileBytes) -> None:
+        self._data = data = file.all
+        self._where = where = file.name
+        if data.size < 8:
+            raise FormatError(f"{where}: expected a header length, got {data.size} bytes")
+        (size,) = struct.unpack("<Q", data.read(0, 8))
         if size > MAX_HEADER_BYTES:
             raise FormatError(
                 f"{where}: expected a header of at most {MAX_HEADER_BYTES} bytes, got {size}"
             )
-        if size > data.nbytes - 8:
-            raise FormatError(f"{where}: expected {size} bytes of header, got {data.nbytes - 8}")
+        if size > data.size - 8:
+            raise FormatError(f"{where}: expected {size} bytes of header, got {data.size - 8}")
         self._begin = 8 + size
-        header = parse_header(bytes(data[8 : self._begin]), where)
+        header = parse_header(data.read(8, size), where)
         self.metadata = check_metadata(header.pop("__metadata__", {}), where)
-        self.tensors = self._make_tensors(header, data.nbytes - self._begin)
+        self.tensors = self._make_tensors(header, data.size - self._begin)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> SafetensorsFile:
-        """Maps and checks the file at `path`; it stays mapped while the result or its arrays exist.
+        """Opens and checks the file at `path`.
 
         Raises:
             ConfigError: the file does not exist.
             FormatError: the file breaks a rule of the format.
         """
-        return cls(FileMap.open(path))
+        return cls(FileBytes.open(path))
 
     def _make_tensors(self, header: dict[str, Any], size: int) -> dict[str, LazyTensor]:
         """Checks all entries, and checks that together they cover the data exactly."""
         entries = [
-            (*parse_entry(entry, f"{self._file.name}: {quote(name)}"), name)
+            (*parse_entry(entry, f"{self._where}: {quote(name)}"), name)
             for name, entry in header.items()
         ]
         entries.sort(key=lambda entry: entry[:2])
         tensors: dict[str, LazyTensor] = {}
         covered = 0
         for begin, end, dtype, shape, name in entries:
-            where = f"{self._file.name}: {quote(name)}"
+            where = f"{self._where}: {quote(name)}"
             if begin != covered:
                 kind = "an overlap" if begin < covered else "a hole"
                 raise FormatError(
@@ -114,19 +121,19 @@ class SafetensorsFile:
             covered = end
             tensors[name] = self._make_tensor(name, dtype, shape, (begin, end), where)
         if covered != size:
-            raise FormatError(f"{self._file.name}: expected {covered} bytes of data, got {size}")
+            raise FormatError(f"{self._where}: expected {covered} bytes of data, got {size}")
         return tensors
 
     def _make_tensor(
         self, name: str, dtype: str, shape: tuple[int, ...], span: tuple[int, int], where: str
     ) -> LazyTensor:
         """Creates the lazy tensor of one checked entry."""
-        begin, end = self._begin + span[0], self._begin + span[1]
+        begin, size = self._begin + span[0], span[1] - span[0]
 
         def read() -> Array:
-            return array_from_buffer(where, self._file.view()[begin:end], dtype, shape)
+            return array_from_bytes(where, self._data.read_array(begin, size), dtype, shape)
 
-        return LazyTensor(name, dtype, shape, end - begin, read)
+        return LazyTensor(name, dtype, shape, size, read)
 
 
 def parse_header(raw: bytes, where: str) -> dict[str, Any]:
@@ -138,14 +145,18 @@ def parse_header(raw: bytes, where: str) -> dict[str, Any]:
     where = f"{where}: header"
     if raw[:1] != b"{":
         raise FormatError(f"{where}: expected a JSON object, got {raw[:1]!r}")
+    if raw.count(b",") > MAX_HEADER_COMMAS or raw.count(b"\\") > MAX_HEADER_ESCAPES:
+        raise FormatError(f"{where}: expected at most {MAX_TENSORS} tensors, got more values")
     check_depth(raw, where)
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) != len(pairs):
-            keys = [key for key, _ in pairs]
-            twice = next(key for key in found if keys.count(key) > 1)
-            raise FormatError(f"{where}: expected {quote(twice)} once, got it twice")
+            seen: set[str] = set()
+            for key, _ in pairs:
+                if key in seen:
+                    raise FormatError(f"{where}: expected {quote(key)} once, got it twice")
+                seen.add(key)
         return found
 
     def integer(text: str) -> int:
@@ -171,34 +182,28 @@ def parse_header(raw: bytes, where: str) -> dict[str, Any]:
         raise FormatError(f"{where}: expected JSON, got an error: {error}") from error
     if not isinstance(header, dict):
         raise FormatError(f"{where}: expected a JSON object, got {type(header).__name__}")
+    if len(header) > MAX_TENSORS + 1:
+        raise FormatError(f"{where}: expected at most {MAX_TENSORS} tensors, got {len(header)}")
     for name in header:
         check_text(name, where)
     return header
 
 
 def check_depth(raw: bytes, where: str) -> None:
-    """Limits the nesting of brackets outside strings, because the JSON parser is recursive."""
-    marks = raw.translate(None, delete=bytes(set(range(256)) - set(b'"\\[]{}')))
-    if b"\\" in marks:
-        # A backslash escapes the next byte; drop both so that quotes are counted correctly.
-        kept = bytearray()
-        at = 0
-        while at < len(raw):
-            step = 2 if raw[at] == 0x5C else 1
-            if step == 1 and raw[at] in b'"[]{}':
-                kept.append(raw[at])
-            at += step
-        marks = bytes(kept)
-    if len(marks) > MAX_HEADER_MARKS:
-        raise FormatError(
-            f"{where}: expected at most {MAX_HEADER_MARKS} brackets and quotes, got more"
-        )
-    depth = 0
-    for part in marks.split(b'"')[::2]:
-        for mark in part:
-            depth += 1 if mark in b"[{" else -1
-            if depth > MAX_HEADER_DEPTH:
-                raise FormatError(f"{where}: expected at most {MAX_HEADER_DEPTH} levels, got more")
+    """Limits the nesting of brackets outside strings, because the JSON parser is recursive.
+
+    Pairs of brackets with nothing inside are removed level by level, so the work is linear.
+    """
+    if b"\\" in raw:
+        raw = ESCAPE.sub(b"", raw)  # so that every quote begins or ends a string
+    marks = raw.translate(None, delete=NOT_MARKS)
+    if marks.count(b'"') > MAX_HEADER_QUOTES:
+        raise FormatError(f"{where}: expected at most {MAX_TENSORS} tensors, got more values")
+    brackets = b"".join(marks.split(b'"')[::2])
+    for _ in range(MAX_HEADER_DEPTH):
+        brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
+    if len(brackets) > MAX_HEADER_DEPTH:
+        raise FormatError(f"{where}: expected at most {MAX_HEADER_DEPTH} levels, got more")
 
 
 def check_text(text: str, where: str) -> str:

@@ -18,9 +18,9 @@ from typing import BinaryIO, Protocol
 import numpy as np
 
 from ttsrt_rt.convert.lazy_tensor import DTYPES, Array, LazyTensor, check_shape, dtype_of_array
-from ttsrt_rt.convert.pickle_values import quote
 from ttsrt_rt.convert.safetensors_file import DTYPE_CODES
 from ttsrt_rt.errors import ConfigError, FormatError
+from ttsrt_rt.quoting import quote
 
 __all__ = ["TensorSource", "tensor_of_array", "write_safetensors"]
 

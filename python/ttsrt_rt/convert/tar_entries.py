@@ -10,15 +10,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ttsrt_rt.convert.pickle_values import quote
+from ttsrt_rt.convert.file_bytes import Region
 from ttsrt_rt.errors import FormatError
+from ttsrt_rt.quoting import quote
 
 __all__ = ["TarMember", "looks_like_tar", "read_tar"]
 
 BLOCK = 512
-MAX_MEMBERS = 100_000
+MAX_HEADERS = 20_000
 MAX_NAME_BYTES = 4096
-MAX_EXTENSION_BYTES = 1 << 20
+MAX_EXTENSION_BYTES = 64 << 10
+MAX_EXTENSIONS_BYTES = 4 << 20
+MAX_END_BYTES = 16 << 20
 
 KINDS = {
     b"1": "a hard link",
@@ -47,7 +50,7 @@ def looks_like_tar(head: bytes) -> bool:
     return head[257:262] == b"ustar"
 
 
-def read_tar(data: memoryview, where: str) -> dict[str, TarMember]:
+def read_tar(data: Region, where: str) -> dict[str, TarMember]:
     """Returns the regular files of an archive by name, without `./`.
 
     Raises:
@@ -60,8 +63,6 @@ def read_tar(data: memoryview, where: str) -> dict[str, TarMember]:
         kind, found = member
         if found.name in names:
             raise FormatError(f"{where}: expected member {quote(found.name)} once, got it twice")
-        if len(names) >= MAX_MEMBERS:
-            raise FormatError(f"{where}: expected at most {MAX_MEMBERS} members, got more")
         names.add(found.name)
         if kind == b"0":
             members[found.name] = found
@@ -71,10 +72,12 @@ def read_tar(data: memoryview, where: str) -> dict[str, TarMember]:
 class Reader:
     """Walks the headers of one archive."""
 
-    def __init__(self, data: memoryview, where: str) -> None:
+    def __init__(self, data: Region, where: str) -> None:
         self.data = data
         self.where = where
         self.at = 0
+        self.num_headers = 0
+        self.extension_bytes = 0
         self.long_name: str | None = None
         self.records: dict[str, str] = {}
 
@@ -82,7 +85,10 @@ class Reader:
         """Returns kind (b"0" file, b"5" folder) and member; None at the end of the archive."""
         while True:
             where = f"{self.where}: tar header at {self.at}"
-            header = bytes(self.data[self.at : self.at + BLOCK])
+            self.num_headers += 1
+            if self.num_headers > MAX_HEADERS:
+                raise FormatError(f"{where}: expected at most {MAX_HEADERS} headers, got more")
+            header = self.data.read(self.at, BLOCK)
             if len(header) < BLOCK:
                 raise FormatError(
                     f"{where}: expected {BLOCK} bytes, got {len(header)} (file truncated?)"
@@ -104,31 +110,37 @@ class Reader:
             raise FormatError(
                 f"{where}: expected the member that an extension announced, got the end"
             )
-        rest = self.data[self.at :]
-        if rest.nbytes < 2 * BLOCK or rest.nbytes % BLOCK:
-            raise FormatError(f"{where}: expected two end blocks, got {rest.nbytes} bytes")
+        rest = self.data.size - self.at
+        if rest < 2 * BLOCK or rest % BLOCK:
+            raise FormatError(f"{where}: expected two end blocks, got {rest} bytes")
+        if rest > MAX_END_BYTES:
+            raise FormatError(
+                f"{where}: expected at most {MAX_END_BYTES} bytes of end blocks, got {rest}"
+            )
         step = 1 << 20
-        for begin in range(0, rest.nbytes, step):
-            if any(bytes(rest[begin : begin + step]).strip(b"\0")):
+        for begin in range(self.at, self.data.size, step):
+            if self.data.read(begin, step).strip(b"\0"):
                 raise FormatError(f"{where}: expected zeros after the end of the archive, got data")
 
-    def take(self, size: int, where: str) -> memoryview:
-        """Returns the data after the header, and moves past the data and its padding."""
+    def skip(self, size: int, where: str) -> int:
+        """Moves past the data after the header and its padding; returns the offset of the data."""
         begin = self.at + BLOCK
-        if size > self.data.nbytes - begin:
+        if size > self.data.size - begin:
             raise FormatError(
-                f"{where}: expected {size} bytes of data, got {self.data.nbytes - begin}"
+                f"{where}: expected {size} bytes of data, got {self.data.size - begin}"
             )
         self.at = begin + -(-size // BLOCK) * BLOCK
-        return self.data[begin : begin + size]
+        return begin
 
     def read_extension(self, kind: bytes, size: int, where: str) -> None:
         """Reads an extension header, which describes the next member."""
-        if size > MAX_EXTENSION_BYTES:
+        self.extension_bytes += size
+        if size > MAX_EXTENSION_BYTES or self.extension_bytes > MAX_EXTENSIONS_BYTES:
             raise FormatError(
-                f"{where}: expected at most {MAX_EXTENSION_BYTES} bytes of extension, got {size}"
+                f"{where}: expected at most {MAX_EXTENSION_BYTES} bytes of extension and "
+                f"{MAX_EXTENSIONS_BYTES} in all, got {size} and {self.extension_bytes}"
             )
-        raw = bytes(self.take(size, where))
+        raw = self.data.read(self.skip(size, where), size)
         if kind == b"L":
             if self.long_name is not None:
                 raise FormatError(f"{where}: expected one long name, got two")
@@ -163,8 +175,7 @@ class Reader:
         if kind == b"5" and size:
             raise FormatError(f"{where}: expected a folder without data, got {size} bytes")
         self.long_name, self.records = None, {}
-        offset = self.at + BLOCK
-        self.take(size, where)
+        offset = self.skip(size, where)
         return kind, TarMember(normalise(name, where), offset, size)
 
 
@@ -217,10 +228,11 @@ def parse_pax(raw: bytes, where: str) -> dict[str, str]:
             raise FormatError(
                 f"{where}: expected a pax record of {int(digits)} bytes, got a broken one"
             )
+        shown = quote(key.decode(errors="replace"))
         if key in seen:
-            raise FormatError(f"{where}: expected pax key {key[:100]!r} once, got it twice")
+            raise FormatError(f"{where}: expected pax key {shown} once, got it twice")
         if key.startswith(b"GNU.sparse") or key == b"hdrcharset":
-            raise FormatError(f"{where}: expected a plain member, got pax key {key[:100]!r}")
+            raise FormatError(f"{where}: expected a plain member, got pax key {shown}")
         seen.add(key)
         if key in (b"path", b"size"):
             records[key.decode()] = decode(value[:-1], where)

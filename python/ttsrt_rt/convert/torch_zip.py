@@ -17,19 +17,21 @@ from typing import Any
 
 import numpy as np
 
-from ttsrt_rt.convert.file_map import FileMap
+from ttsrt_rt.convert.file_bytes import Region
 from ttsrt_rt.convert.lazy_tensor import (
     DTYPES,
     Array,
     LazyTensor,
-    array_from_buffer,
+    array_from_bytes,
     check_bools,
     check_shape,
 )
-from ttsrt_rt.convert.pickle_machine import read_pickle
-from ttsrt_rt.convert.pickle_values import Dict, TensorRef, describe, quote
+from ttsrt_rt.convert.pickle_machine import MAX_STREAM_BYTES, read_pickle
+from ttsrt_rt.convert.pickle_values import Dict, TensorRef, describe
+from ttsrt_rt.convert.strided_read import is_contiguous, read_strided, span_of
 from ttsrt_rt.convert.zip_entries import ZipEntries
 from ttsrt_rt.errors import ClosedError, FormatError
+from ttsrt_rt.quoting import list_names, quote
 
 __all__ = ["TorchArchive", "refuse_legacy"]
 
@@ -50,7 +52,6 @@ class TorchArchive:
     """The tensors of one archive.
 
     Args:
-        file: the map that keeps `data` alive; after its `close`, reads raise an error.
         data: all bytes of the archive.
         where: the name of the archive in errors.
         root: the key of the state dict in the top-level dict; None detects it.
@@ -62,16 +63,15 @@ class TorchArchive:
         FormatError: the bytes are not such an archive, are damaged, or hold anything but data.
     """
 
-    def __init__(
-        self, file: FileMap, data: memoryview, where: str, root: str | None = None
-    ) -> None:
-        self._file = file
+    def __init__(self, data: Region, where: str, root: str | None = None) -> None:
+        self._file = data.file
         self._where = where
         self._zip = ZipEntries(data, where)
         self._folder = self._find_folder()
         self._check_byteorder()
         pickle_where = f"{where}: {self._folder}data.pkl"
-        top = read_pickle(bytes(self._zip.read(self._folder + "data.pkl")), pickle_where)
+        stream = self._zip.read(self._folder + "data.pkl", MAX_STREAM_BYTES)
+        top = read_pickle(stream, pickle_where)
         state, path = self._find_state(top, root)
         self.tensors = {
             name: self._make_tensor(name, value, f"{where}: {path}[{quote(name)}]")
@@ -94,7 +94,7 @@ class TorchArchive:
         """Rejects big-endian storages; archives without the entry are little-endian."""
         name = self._folder + "byteorder"
         if name in self._zip.entries:
-            order = bytes(self._zip.read(name)[:16])
+            order = self._zip.read(name, 16)
             if order != b"little":
                 raise FormatError(f"{self._where}: byteorder: expected 'little', got {order!r}")
 
@@ -109,8 +109,7 @@ class TorchArchive:
         found = top.items.get(root) if root else top
         path = root or "state dict"
         if not isinstance(found, Dict):
-            keys = ", ".join(quote(key) for key in list(top.items)[:20]) or "none"
-            got = describe(found) if root in top.items else f"the keys {keys}"
+            got = describe(found) if root in top.items else f"the keys {list_names(top.items)}"
             raise FormatError(f"{self._where}: expected a dict at {quote(root)}, got {got}")
         if found.num_others:
             raise FormatError(f"{self._where}: {path}: expected text keys, got others")
@@ -146,9 +145,7 @@ class TorchArchive:
             numbers.append(each)
         *strides, offset = numbers
         stored = self._storage_bytes(value, where) // itemsize
-        last = offset + sum(
-            (size - 1) * stride for size, stride in zip(shape, strides, strict=True)
-        )
+        last = offset + span_of(shape, tuple(strides)) - 1
         if (count and last >= stored) or offset > stored:
             raise FormatError(
                 f"{where}: expected a view within {stored} elements, got element "
@@ -182,31 +179,22 @@ class TorchArchive:
         offset: int,
         where: str,
     ) -> Array:
-        """Returns the values, as a view of the file if they are contiguous."""
+        """Returns the values; no more of the storage than they need is in memory."""
         if self._file.is_closed:
             raise ClosedError(f"{where}: read after close")
-        data = self._zip.read(f"{self._folder}data/{value.storage.key}")
+        name = f"{self._folder}data/{value.storage.key}"
         dtype = DTYPES[value.dtype]
         if is_contiguous(shape, strides):
-            begin = offset * dtype.itemsize
-            size = math.prod(shape) * dtype.itemsize
-            return array_from_buffer(where, data[begin : begin + size], value.dtype, shape)
-        steps = tuple(stride * dtype.itemsize for stride in strides)
+            begin, size = offset * dtype.itemsize, math.prod(shape) * dtype.itemsize
+            if size == self._zip.entries[name].size:
+                data = self._zip.read_array(name)
+            else:
+                data = self._zip.region(name).read_array(begin, size)
+            return array_from_bytes(where, data, value.dtype, shape)
+        gathered: Array = np.empty(shape, np.uint8 if value.dtype == "bool" else dtype)
+        read_strided(self._zip.region(name), gathered, offset, strides)
         if value.dtype == "bool":
-            check_bools(where, np.frombuffer(data, dtype=np.uint8))
-        view = np.ndarray(shape, dtype, buffer=data, offset=offset * dtype.itemsize, strides=steps)
-        gathered = np.ascontiguousarray(view)
+            check_bools(where, gathered)
+            gathered = gathered.view(dtype)
         gathered.flags.writeable = False
         return gathered
-
-
-def is_contiguous(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
-    """Whether the elements are contiguous in row-major order."""
-    if 0 in shape:
-        return True
-    expected = 1
-    for size, stride in zip(reversed(shape), reversed(strides), strict=True):
-        if size != 1 and stride != expected:
-            return False
-        expected *= size
-    return True

@@ -18,10 +18,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from ttsrt_rt.convert.file_map import FileMap
-from ttsrt_rt.convert.pickle_values import quote
 from ttsrt_rt.convert.yaml_values import MAX_BYTES, parse_yaml
 from ttsrt_rt.errors import ConfigError, FormatError
+from ttsrt_rt.quoting import quote
+from ttsrt_rt.regular_file import read_regular
 
 __all__ = ["REQUIRED", "Config"]
 
@@ -90,12 +90,7 @@ class Config(Mapping[str, Any]):
             ConfigError: the file does not exist.
             FormatError: as for `parse`.
         """
-        data = FileMap.open(path).view()
-        if data.nbytes > MAX_BYTES:
-            raise FormatError(
-                f"{path}: expected at most {MAX_BYTES} bytes of YAML, got {data.nbytes}"
-            )
-        return cls.parse(bytes(data), Path(path).name)
+        return cls.parse(read_regular(path, MAX_BYTES), Path(path).name)
 
     # The interface of Mapping.
 

@@ -21,8 +21,8 @@ from yaml.reader import Reader
 from yaml.resolver import BaseResolver
 from yaml.scanner import Scanner
 
-from ttsrt_rt.convert.pickle_values import quote
 from ttsrt_rt.errors import FormatError
+from ttsrt_rt.quoting import quote
 
 __all__ = ["parse_yaml"]
 

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 from ttsrt_rt.convert.archive import open_weights
+from ttsrt_rt.convert.file_bytes import FileBytes, Region
 from ttsrt_rt.errors import Error, FormatError
 
 STORAGES = {
@@ -303,6 +304,13 @@ def small_safetensors() -> bytes:
 
 
 # -- Reading files back ------------------------------------------------------------------------
+
+
+def region(data: bytes) -> Region:
+    """Returns bytes as the region of an open file that is in memory."""
+    handle = os.memfd_create("region")
+    os.write(handle, data)
+    return FileBytes(handle, "x").all
 
 
 def outcome(data: bytes) -> Any:

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from ttsrt_rt.convert.archive import open_weights
-from ttsrt_rt.convert.file_map import FileMap
 from ttsrt_rt.convert.safetensors_write import write_safetensors
-from ttsrt_rt.errors import ClosedError, ConfigError, FormatError
+from ttsrt_rt.errors import ConfigError, FormatError
 
 from .builders import small_nemo, small_safetensors, small_torch
 
@@ -70,16 +69,5 @@ def test_paths_that_are_not_regular_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="readable file"):
         open_weights("a\0b")
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(ConfigError, match="a regular file"):
+    with pytest.raises(ConfigError, match="a regular file, got a pipe"):
         open_weights(tmp_path / "pipe")
-
-
-def test_a_map_stays_until_its_last_array_is_freed(tmp_path: Path) -> None:
-    (tmp_path / "x").write_bytes(b"abc")
-    file = FileMap.open(tmp_path / "x")
-    view = file.view()
-    file.close()
-    assert bytes(view) == b"abc"
-    assert file.is_closed
-    with pytest.raises(ClosedError, match="x: read after close"):
-        file.view()

@@ -24,6 +24,7 @@ from .builders import (
     make_tar,
     outcome,
     pax,
+    region,
     small_nemo,
     small_torch,
     tar_header,
@@ -204,7 +205,7 @@ def test_a_gzip_bomb_stops_at_its_limit(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(nemo_archive, "FREE_UNPACKED_BYTES", 1 << 20)
     with pytest.raises(FormatError, match="50 times"):
         open_weights(write(tmp_path, bomb))
-    packed = nemo_archive.FileMap.open(write(tmp_path, gzip.compress(small_nemo())))
+    packed = nemo_archive.FileBytes.open(write(tmp_path, gzip.compress(small_nemo())))
     with pytest.raises(FormatError, match="at most 100 bytes"):
         nemo_archive.unpack_gzip(packed, max_bytes=100)
 
@@ -225,13 +226,13 @@ def test_damaged_gzip() -> None:
 
 
 def test_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = memoryview(make_tar(*(tar_member(f"a{index}", b"") for index in range(20))))
-    monkeypatch.setattr(tar_entries, "MAX_MEMBERS", 10)
-    with pytest.raises(FormatError, match="10 members"):
+    data = region(make_tar(*(tar_member(f"a{index}", b"") for index in range(20))))
+    monkeypatch.setattr(tar_entries, "MAX_HEADERS", 10)
+    with pytest.raises(FormatError, match="10 headers"):
         read_tar(data, "x")
     monkeypatch.setattr(tar_entries, "MAX_EXTENSION_BYTES", 3)
     with pytest.raises(FormatError, match="bytes of extension"):
-        read_tar(memoryview(make_tar(pax(path="a"), tar_member("x", b""))), "x")
+        read_tar(region(make_tar(pax(path="a"), tar_member("x", b""))), "x")
 
 
 def test_every_truncation_is_an_error() -> None:
@@ -272,7 +273,7 @@ def test_mutations_end_in_members_or_a_format_error(
             data[at + 148 : at + 156] = b" " * 8
             data[at + 148 : at + 156] = f"{sum(data[at : at + 512]):06o}\0 ".encode()
     try:
-        for member in read_tar(memoryview(bytes(data)), "x").values():
+        for member in read_tar(region(bytes(data)), "x").values():
             assert 0 <= member.offset <= member.offset + member.size <= len(data)
     except FormatError:
         pass

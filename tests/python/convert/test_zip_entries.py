@@ -20,6 +20,7 @@ from .builders import (
     make_zip,
     outcome,
     refuse,
+    region,
     small_torch,
     stream,
     torch_entries,
@@ -161,6 +162,6 @@ def test_every_flipped_byte_is_an_error_or_does_not_matter() -> None:
 
 
 def test_too_many_entries_are_refused() -> None:
-    with pytest.raises(FormatError, match="1000001 entries"):
-        many = {"count": 1_000_001, "disks": 1_000_001}
-        ZipEntries(memoryview(make_zip([], end64=many, end={"count": 0xFFFF})), "x")
+    with pytest.raises(FormatError, match="100001 entries"):
+        many = {"count": 100_001, "disks": 100_001}
+        ZipEntries(region(make_zip([], end64=many, end={"count": 0xFFFF})), "x")
