@@ -26,7 +26,8 @@ void register_results(py::module_& module) {
       .def_readonly("first_frame_seconds", &Metrics::first_frame_seconds)
       .def_readonly("total_seconds", &Metrics::total_seconds)
       .def_readonly("frames_per_second", &Metrics::frames_per_second)
-      .def_readonly("real_time_factor", &Metrics::real_time_factor)
+      .def_readonly("x_real_time", &Metrics::x_real_time)
+      .def_readonly("rtf", &Metrics::rtf)
       .def_readonly("steps", &Metrics::steps);
 
   py::class_<TraceEntry> entry(module, "TraceEntry", "Values of one stage of one step.");

@@ -28,7 +28,10 @@ class Metrics:
         first_frame_seconds: From submit to the first frame.
         total_seconds: From submit to the end.
         frames_per_second: Frames made per second of `total_seconds`.
-        real_time_factor: Seconds of audio made per second.
+        x_real_time: Seconds of audio made per second of `total_seconds`: above 1 is faster than
+            real time.
+        rtf: The real-time factor, `total_seconds` per second of audio: below 1 is faster than real
+            time. 0 if no frame was made.
         steps: Decoder steps.
     """
 
@@ -36,7 +39,8 @@ class Metrics:
     first_frame_seconds: float = 0.0
     total_seconds: float = 0.0
     frames_per_second: float = 0.0
-    real_time_factor: float = 0.0
+    x_real_time: float = 0.0
+    rtf: float = 0.0
     steps: int = 0
 
     @classmethod
@@ -46,7 +50,8 @@ class Metrics:
             first_frame_seconds=native.first_frame_seconds,
             total_seconds=native.total_seconds,
             frames_per_second=native.frames_per_second,
-            real_time_factor=native.real_time_factor,
+            x_real_time=native.x_real_time,
+            rtf=native.rtf,
             steps=native.steps,
         )
 

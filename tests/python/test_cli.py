@@ -272,7 +272,7 @@ def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*command, "--output_dir", str(tmp_path / "demo")]) == 0
     text = capsys.readouterr().out
     assert "memory: weights " in text
-    for heading in ("frames", "first frame", "frames/s", "x real time", "ended by"):
+    for heading in ("frames", "first frame", "frames/s", "x real time", "RTF", "ended by"):
         assert heading in text
     assert (tmp_path / "demo" / "engine" / "engine.json").is_file()
 

@@ -32,7 +32,11 @@ def test_generate_one(executor: rt.Executor, text_ids: Ids) -> None:
     assert result.finish_reason in ("stop", "length") and result.error is None
     assert result.audio is None and result.sample_rate is None
     assert 0 < result.metrics.first_frame_seconds <= result.metrics.total_seconds
-    assert result.metrics.frames_per_second > 0 and result.metrics.steps > 0
+    metrics = result.metrics
+    assert metrics.frames_per_second > 0 and metrics.steps > 0
+    seconds_of_audio = len(result.codes) / executor.engine.info.frame_rate
+    assert metrics.x_real_time == pytest.approx(seconds_of_audio / metrics.total_seconds)
+    assert metrics.rtf == pytest.approx(metrics.total_seconds / seconds_of_audio)
 
 
 def test_codes_outlive_their_result(executor: rt.Executor, text_ids: Ids) -> None:

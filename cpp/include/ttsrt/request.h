@@ -68,9 +68,9 @@ struct Metrics {
   double first_frame_seconds = 0.0;  ///< submit to the first frame
   double total_seconds = 0.0;        ///< submit to the end
   double frames_per_second = 0.0;    ///< frames / total_seconds
-  double real_time_factor =
-      0.0;  ///< seconds of audio generated per second: frames_per_second / frame rate
-  std::int32_t steps = 0;  ///< decoder steps
+  double x_real_time = 0.0;  ///< seconds of audio per second: frames_per_second / frame rate
+  double rtf = 0.0;          ///< total_seconds per second of audio; 0 without frames
+  std::int32_t steps = 0;    ///< decoder steps
 };
 
 /// A part of a result while streaming. The last event of a request has `is_last` and the finish

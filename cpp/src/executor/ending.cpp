@@ -20,7 +20,8 @@ Metrics measure(const Sequence& sequence, const step::Facts& facts) {
     metrics.first_frame_seconds = seconds_between(sequence.submitted, sequence.first_frame);
   metrics.total_seconds = seconds_between(sequence.submitted, now);
   metrics.frames_per_second = sequence.frames / std::max(metrics.total_seconds, 1e-9);
-  metrics.real_time_factor = metrics.frames_per_second / facts.frame_rate;
+  metrics.x_real_time = metrics.frames_per_second / facts.frame_rate;
+  if (sequence.frames > 0) metrics.rtf = metrics.total_seconds * facts.frame_rate / sequence.frames;
   metrics.steps = sequence.steps();
   return metrics;
 }

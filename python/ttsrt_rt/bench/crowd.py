@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ttsrt_rt.bench.facts import EngineFacts
 from ttsrt_rt.bench.load import Load, Outcome, run_closed
+from ttsrt_rt.bench.report import real_time
 from ttsrt_rt.bench.requests import RequestShape, random_requests
 from ttsrt_rt.errors import ConfigError, InternalError
 
@@ -61,7 +62,7 @@ class Crowd:
             "lowest": min(self.frames_per_second),
             "highest": max(self.frames_per_second),
             "ratio": median / statistics.median(one.frames_per_second),
-            "audio_seconds_per_second": median / frame_rate,
+            **real_time(median, frame_rate, 1.0),
             "step_ms": statistics.median(self.step_ms),
             "first_frame_ms": statistics.median(self.first_frame_ms),
         }

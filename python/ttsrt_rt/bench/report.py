@@ -1,4 +1,4 @@
-"""Figures from outcomes: ours in codec frames and seconds of audio, and the fork's CSV columns.
+"""Figures from outcomes: ours in codec frames and seconds of audio, and CSV in the fork's columns.
 
 The fork counts flat tokens, `codebooks` per codec frame. Its percentile p of n sorted values is the
 one at index ceil(p / 100 * n) - 1. Its columns have the fork's definitions, for comparison.
@@ -13,7 +13,15 @@ from typing import Any
 
 from ttsrt_rt.bench.load import Outcome
 
-__all__ = ["Figures", "Measurement", "csv_columns", "csv_text", "percentile", "summarize"]
+__all__ = [
+    "Figures",
+    "Measurement",
+    "csv_columns",
+    "csv_text",
+    "percentile",
+    "real_time",
+    "summarize",
+]
 
 _STATISTICS = ("avg", "max", "min", "p99", "p90", "p50")
 _STREAMING = (
@@ -21,6 +29,7 @@ _STREAMING = (
     "inter_token_latency(ms)",
     "user_tokens_per_second(tokens/sec/user)",
 )
+_REAL_TIME = ("x_real_time", "rtf", "p50_stream_x_real_time", "p50_stream_rtf")
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
@@ -86,6 +95,22 @@ class Measurement:
         return [outcome for outcome in self.outcomes if outcome.is_ok]
 
 
+def real_time(frames: float, frame_rate: float, seconds: float) -> dict[str, float]:
+    """Speed relative to real time, in both directions.
+
+    Args:
+        frames: Codec frames that were made.
+        frame_rate: Codec frames per second of audio.
+        seconds: The time that it took.
+
+    Returns:
+        `x_real_time`, seconds of audio per second, and `rtf`, the real-time factor: seconds per
+        second of audio, or 0 if there are no frames.
+    """
+    audio = frames / frame_rate
+    return {"x_real_time": audio / seconds, "rtf": seconds / audio if frames else 0.0}
+
+
 def summarize(run: Measurement, frame_rate: float) -> dict[str, Any]:
     """Times in milliseconds, throughput in codec frames, steps and seconds of audio.
 
@@ -113,10 +138,8 @@ def summarize(run: Measurement, frame_rate: float) -> dict[str, Any]:
         "requests_per_second": len(ok) / run.seconds,
         "frames_per_second": per_second,
         "steps_per_second": sum(outcome.steps for outcome in ok) / run.seconds,
-        "audio_seconds_per_second": per_second / frame_rate,
-        "stream_real_time_factor": vars(
-            Figures.of(o.frames / frame_rate / (o.ended - o.submitted) for o in ok)
-        ),
+        **real_time(frames, frame_rate, run.seconds),
+        **{f"stream_{name}": vars(value) for name, value in _streams(ok, frame_rate).items()},
         "sequence_latency_ms": vars(Figures.of(1e3 * (o.ended - o.submitted) for o in ok)),
         "first_frame_ms": vars(Figures.of(_first_frame_ms(ok))),
         "inter_chunk_ms": vars(Figures.of(_inter_chunk_ms(ok))) if run.is_streaming else None,
@@ -125,7 +148,7 @@ def summarize(run: Measurement, frame_rate: float) -> dict[str, Any]:
 
 
 def csv_columns(is_streaming: bool) -> list[str]:
-    """The fork's column names in their order."""
+    """The fork's column names in their order, and behind them ours."""
     names = [
         "num_samples",
         "num_error_samples",
@@ -137,17 +160,19 @@ def csv_columns(is_streaming: bool) -> list[str]:
     ]
     if is_streaming:
         names += [f"{statistic}_{name}" for name in _STREAMING for statistic in _STATISTICS]
-    return names
+    return [*names, *_REAL_TIME]
 
 
-def csv_text(runs: Sequence[Measurement], codebooks: int) -> str:
-    """The fork's CSV: its header, which ends with a comma, and a line per run."""
+def csv_text(runs: Sequence[Measurement], codebooks: int, frame_rate: float) -> str:
+    """The fork's CSV with our columns: its header, which ends with a comma, and a line per run."""
     header = "".join(f"{name}," for name in csv_columns(runs[0].is_streaming))
-    lines = (",".join(f"{value:.9g}" for value in _csv_row(run, codebooks)) for run in runs)
+    lines = (
+        ",".join(f"{value:.9g}" for value in _csv_row(run, codebooks, frame_rate)) for run in runs
+    )
     return "\n".join([header, *lines]) + "\n"
 
 
-def _csv_row(run: Measurement, codebooks: int) -> list[float]:
+def _csv_row(run: Measurement, codebooks: int, frame_rate: float) -> list[float]:
     ok = run.ok
     tokens = sum(outcome.frames for outcome in ok) * codebooks
     steps = sum(outcome.steps for outcome in ok)
@@ -165,7 +190,18 @@ def _csv_row(run: Measurement, codebooks: int) -> list[float]:
         row += Figures.of(_first_frame_ms(ok)).values()
         row += Figures.of(between).values()
         row += Figures.of(1e3 / value for value in between if value > 0).values()
+    row += real_time(sum(outcome.frames for outcome in ok), frame_rate, run.seconds).values()
+    row += [figures.p50 for figures in _streams(ok, frame_rate).values()]
     return row
+
+
+def _streams(outcomes: Iterable[Outcome], frame_rate: float) -> dict[str, Figures]:
+    """`real_time` of each request. One without frames has no real-time factor."""
+    each = [real_time(o.frames, frame_rate, o.ended - o.submitted) for o in outcomes]
+    return {
+        "x_real_time": Figures.of(speed["x_real_time"] for speed in each),
+        "rtf": Figures.of(speed["rtf"] for speed in each if speed["rtf"] > 0),
+    }
 
 
 def _first_frame_ms(outcomes: Iterable[Outcome]) -> list[float]:

@@ -111,7 +111,9 @@ def add_run(commands: Subparsers) -> None:
     parser.add_argument("--max_num_samples", type=int, help="use only so many from the start")
     parser.add_argument("--num_vocabs", type=int, help="codes of one column; default: a frame's")
     add_executor_flags(parser)
-    parser.add_argument("--output_csv", type=Path, help="the fork's columns, a line per load")
+    parser.add_argument(
+        "--output_csv", type=Path, help="the fork's columns and ours, a line per load"
+    )
     parser.add_argument("--output_json", type=Path, help="all figures")
     parser.add_argument("--output_plot", type=Path, help="latency and throughput: .png, .svg, .pdf")
     parser.add_argument("--responses_json", type=Path, help="codes of every request, last load")
@@ -183,8 +185,10 @@ def _table(report: RunReport) -> str:
                 run["errors"],
                 run["refused"],
                 f"{run['frames_per_second']:.1f}",
-                f"{run['audio_seconds_per_second']:.2f}",
-                f"{run['stream_real_time_factor']['p50']:.2f}",
+                f"{run['x_real_time']:.2f}",
+                f"{run['rtf']:.3f}",
+                f"{run['stream_x_real_time']['p50']:.2f}",
+                f"{run['stream_rtf']['p50']:.3f}",
                 *(
                     _percentiles(run[name])
                     for name in ("first_frame_ms", "inter_chunk_ms", "queue_ms")
@@ -192,8 +196,8 @@ def _table(report: RunReport) -> str:
                 _percentiles(run["sequence_latency_ms"]),
             ]
         )
-    header = ["load", "completed", "errors", "refused", "frames/s", "audio s/s", "x real time each"]
-    header += ["first frame", "between chunks", "queue", "whole"]
+    header = ["load", "completed", "errors", "refused", "frames/s", "x real time", "RTF"]
+    header += ["x real time each", "RTF each", "first frame", "between chunks", "queue", "whole"]
     told = "milliseconds: p50 / p90 / p99"
     engine = report.engine
     return (
@@ -213,7 +217,9 @@ def _write(args: argparse.Namespace, report: RunReport) -> None:
     from ttsrt_rt.bench.report import csv_text
 
     if args.output_csv is not None:
-        args.output_csv.write_text(csv_text(report.runs, report.codebooks), encoding="utf-8")
+        args.output_csv.write_text(
+            csv_text(report.runs, report.codebooks, report.frame_rate), encoding="utf-8"
+        )
     if args.output_json is not None:
         args.output_json.write_text(json.dumps(report.json(), indent=1) + "\n", encoding="utf-8")
     if args.output_plot is not None:

@@ -55,6 +55,7 @@ def _run(args: argparse.Namespace) -> int:
 def _run_in(folder: Path, options: DemoOptions, args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
+    from ttsrt_rt.bench.report import real_time
     from ttsrt_rt.demo import generate_together, make_engine, make_requests
     from ttsrt_rt.executor import Executor
 
@@ -77,9 +78,10 @@ def _run_in(folder: Path, options: DemoOptions, args: argparse.Namespace) -> int
         frame_rate = executor.engine.info.frame_rate
     print(_table(results))
     frames = sum(len(result.codes) for result in results)
+    speed = real_time(frames, frame_rate, seconds)
     print(
         f"\n{frames} frames in {seconds:.1f} s: {frames / seconds:.1f} frames/s, "
-        f"{frames / frame_rate / seconds:.2f} x real time in all"
+        f"{speed['x_real_time']:.2f} x real time in all (RTF {speed['rtf']:.3f})"
     )
     return 0
 
@@ -91,11 +93,11 @@ def _table(results: list[Result]) -> str:
             len(result.codes),
             f"{result.metrics.first_frame_seconds * 1000:.0f} ms",
             f"{result.metrics.frames_per_second:.1f}",
-            f"{result.metrics.real_time_factor:.2f}",
+            f"{result.metrics.x_real_time:.2f}",
+            f"{result.metrics.rtf:.3f}",
             result.finish_reason,
         ]
         for index, result in enumerate(results)
     ]
-    return format_table(
-        ["request", "frames", "first frame", "frames/s", "x real time", "ended by"], rows
-    )
+    header = ["request", "frames", "first frame", "frames/s", "x real time", "RTF", "ended by"]
+    return format_table(header, rows)

@@ -128,7 +128,8 @@ def _run(args: argparse.Namespace) -> int:
     print(
         f"{args.output}: {frames} frames, {result.finish_reason}; "
         f"first after {metrics.first_frame_seconds:.3f} s, "
-        f"{metrics.frames_per_second:.1f} frames/s, {metrics.real_time_factor:.2f} x real time"
+        f"{metrics.frames_per_second:.1f} frames/s, {metrics.x_real_time:.2f} x real time "
+        f"(RTF {metrics.rtf:.3f})"
     )
     return 0
 

@@ -47,7 +47,8 @@ TEST_F(Ending, TellsTheWhole) {
   EXPECT_EQ(result.metrics.steps, 2);
   EXPECT_GE(result.metrics.first_frame_seconds, result.metrics.queue_seconds);
   EXPECT_GE(result.metrics.total_seconds, result.metrics.first_frame_seconds);
-  EXPECT_DOUBLE_EQ(result.metrics.real_time_factor, result.metrics.frames_per_second / 20.0);
+  EXPECT_DOUBLE_EQ(result.metrics.x_real_time, result.metrics.frames_per_second / 20.0);
+  EXPECT_DOUBLE_EQ(result.metrics.rtf, result.metrics.total_seconds / (4 / 20.0));
   EXPECT_TRUE(result.audio.empty() && result.spectrogram.empty());
   EXPECT_EQ(result.sample_rate, 0);
 }

@@ -17,6 +17,7 @@ PLAIN_HEADER = (
     "min_sequence_latency(ms),p99_sequence_latency(ms),p90_sequence_latency(ms),"
     "p50_sequence_latency(ms),avg_acceptance_rate(tokens/decoding steps),"
 )
+OUR_HEADER = "x_real_time,rtf,p50_stream_x_real_time,p50_stream_rtf,"
 STREAMING_HEADER = (
     PLAIN_HEADER + "avg_time_to_first_token(ms),max_time_to_first_token(ms),"
     "min_time_to_first_token(ms),p99_time_to_first_token(ms),p90_time_to_first_token(ms),"
@@ -57,16 +58,18 @@ def test_a_percentile_is_an_entry(values: list[float], percent: int) -> None:
 
 
 def test_the_csv_without_streaming() -> None:
-    header, line, end = csv_text([make_run(False)], codebooks=8).split("\n")
-    assert header == PLAIN_HEADER and end == ""
+    header, line, end = csv_text([make_run(False)], codebooks=8, frame_rate=5.0).split("\n")
+    assert header == PLAIN_HEADER + OUR_HEADER and end == ""
     values = [float(value) for value in line.split(",")]
     # 15 frames of 8 codes in 2 s; latencies 1000 and 1500 ms
-    assert values == [2, 2, 2000, 1, 60, 1250, 1500, 1000, 1500, 1500, 1000, 8]
+    assert values[:12] == [2, 2, 2000, 1, 60, 1250, 1500, 1000, 1500, 1500, 1000, 8]
+    # 3 s of audio in 2 s: the first request made 1 s of audio in 1 s, the second 2 s in 1.5 s
+    assert values[12:] == pytest.approx([1.5, 2 / 3, 1.0, 0.75], rel=1e-6)
 
 
 def test_the_csv_of_streaming() -> None:
-    header, line, _ = csv_text([make_run(True)], codebooks=8).split("\n")
-    assert header == STREAMING_HEADER
+    header, line, _ = csv_text([make_run(True)], codebooks=8, frame_rate=5.0).split("\n")
+    assert header == STREAMING_HEADER + OUR_HEADER
     assert len(line.split(",")) == len(header.split(",")) - 1  # the header ends with a comma
     values = [float(value) for value in line.split(",")][12:]
     between = sorted([800 / 39, 1000 / 79])
@@ -75,11 +78,12 @@ def test_the_csv_of_streaming() -> None:
     assert values[6:12] == pytest.approx(expected)
     rates = sorted(1e3 / value for value in between)
     expected = [sum(rates) / 2, rates[1], rates[0], rates[1], rates[1], rates[0]]
-    assert values[12:] == pytest.approx(expected)
+    assert values[12:18] == pytest.approx(expected)
+    assert values[18:] == pytest.approx([1.5, 2 / 3, 1.0, 0.75], rel=1e-6)
 
 
 def test_a_line_for_each_run() -> None:
-    assert csv_text([make_run(True)] * 3, codebooks=8).count("\n") == 4
+    assert csv_text([make_run(True)] * 3, codebooks=8, frame_rate=5.0).count("\n") == 4
 
 
 def test_our_figures() -> None:
@@ -87,8 +91,10 @@ def test_our_figures() -> None:
     assert (figures["completed"], figures["errors"], figures["refused"]) == (2, 1, 1)
     assert figures["error_messages"] == ["broke"]
     assert figures["frames_per_second"] == 7.5 and figures["requests_per_second"] == 1.0
-    assert figures["audio_seconds_per_second"] == 1.5 and figures["steps_per_second"] == 7.5
-    assert figures["stream_real_time_factor"]["max"] == pytest.approx(2 / 1.5)
+    assert figures["x_real_time"] == 1.5 and figures["rtf"] == pytest.approx(2 / 3)
+    assert figures["steps_per_second"] == 7.5
+    assert figures["stream_x_real_time"]["max"] == pytest.approx(2 / 1.5)
+    assert figures["stream_rtf"]["min"] == pytest.approx(1.5 / 2)
     assert figures["first_frame_ms"]["p50"] == 200
     assert figures["inter_chunk_ms"]["max"] == 1000 and figures["inter_chunk_ms"]["p50"] == 500
     assert figures["queue_ms"]["max"] == 100
@@ -99,6 +105,7 @@ def test_nothing_went_well() -> None:
     run = make_run(True)
     lost = Measurement("all at once", None, None, True, 2.0, run.outcomes[2:])
     figures = summarize(lost, 5.0)
+    assert figures["x_real_time"] == 0 and figures["rtf"] == 0
     assert figures["frames_per_second"] == 0 and figures["first_frame_ms"]["p99"] == 0
-    assert csv_text([lost], 8).split("\n")[1].startswith("0,2,2000,0,0,0,")
+    assert csv_text([lost], 8, 5.0).split("\n")[1].startswith("0,2,2000,0,0,0,")
     assert Figures.of([]).values() == [0.0] * 6
