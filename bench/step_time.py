@@ -10,6 +10,7 @@ If float32 is measured, 16 greedy frames of both are compared first. Quantized e
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import sys
 from collections.abc import Callable
@@ -26,11 +27,16 @@ __all__ = ["main", "torch_peer"]
 
 
 def torch_peer() -> Peer:
-    """PyTorch as the other implementation.
+    """PyTorch as the other implementation, with threads that sleep while they wait.
+
+    OpenMP's threads otherwise spin between PyTorch's operations, also during the turns of others.
+    A value of OMP_WAIT_POLICY in the environment is kept. The variable has an effect until PyTorch
+    is imported.
 
     Raises:
         ConfigError: PyTorch is not installed.
     """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         from bench.torch_reference import TorchReference
     except ImportError as error:

@@ -44,19 +44,11 @@ def _value(case: dict[str, Any]) -> float:
 
 
 def _draw(axes: Axes, table: dict[str, Any]) -> None:
+    """A point for each case with its spread; a logarithmic axis of times has no zero for bars."""
     cases = [case for case in table["cases"] if _value(case)]
     is_time = "step_ms" in cases[0]
     for place, case in enumerate(cases):
-        axes.barh(place, _value(case), color="tab:blue", alpha=0.8)
-        if "limit_ms" in case:
-            limit = statistics.median(case["limit_ms"])
-            axes.plot([limit] * 2, [place - 0.4, place + 0.4], color="black")
-            if "target" in case:
-                allowed = limit * case["target"]
-                axes.plot([allowed] * 2, [place - 0.4, place + 0.4], color="tab:red")
-        elif "target" in case and "share" in case:
-            wanted = 100 * case["target"]
-            axes.plot([wanted] * 2, [place - 0.4, place + 0.4], color="tab:red")
+        _draw_case(axes, place, case)
     names = [
         f"{case['case']}, {case['rows']} rows" if "rows" in case else case["case"] for case in cases
     ]
@@ -64,8 +56,39 @@ def _draw(axes: Axes, table: dict[str, Any]) -> None:
     axes.invert_yaxis()
     axes.set_title(table["title"], fontsize=9)
     axes.set_xlabel(
-        "milliseconds; black: t, red: what is allowed" if is_time else "%; red: what is to reach"
+        "milliseconds; line: lowest to highest; black: t, red: what is allowed"
+        if is_time
+        else "%; red: what is to reach"
     )
     if is_time:
-        axes.set_xscale("log")
+        _use_log_scale(axes)
+    else:
+        axes.set_xlim(left=0)
     axes.grid(alpha=0.3, axis="x")
+
+
+def _draw_case(axes: Axes, place: int, case: dict[str, Any]) -> None:
+    def mark(value: float, color: str) -> None:
+        axes.plot([value] * 2, [place - 0.4, place + 0.4], color=color)
+
+    samples = case.get("step_ms")
+    if samples:
+        axes.plot([min(samples), max(samples)], [place] * 2, color="tab:blue", alpha=0.5)
+    axes.plot([_value(case)], [place], "o", color="tab:blue")
+    if "limit_ms" in case:
+        limit = statistics.median(case["limit_ms"])
+        mark(limit, "black")
+        if "target" in case:
+            mark(limit * case["target"], "tab:red")
+    elif "target" in case and "share" in case:
+        mark(100 * case["target"], "tab:red")
+
+
+def _use_log_scale(axes: Axes) -> None:
+    """A logarithmic axis with plain numbers."""
+    from matplotlib.ticker import FuncFormatter, LogLocator
+
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, place: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(FuncFormatter(lambda value, place: ""))

@@ -90,6 +90,7 @@ class Comparison:
                 "worst": max(turns.step_ms),
                 "weight_bytes": turns.weight_bytes,
                 "bandwidth": statistics.median(turns.bandwidth),
+                "other_work": statistics.median(turns.others) if turns.others else None,
             }
             for turns in self.turns
         ]

@@ -34,7 +34,7 @@ def check_plot(path: str | os.PathLike[str]) -> None:
 
 
 def write_plot(path: str | os.PathLike[str], runs: Sequence[dict[str, Any]], title: str) -> None:
-    """Writes two pictures side by side: latency and throughput of each run.
+    """Writes two pictures side by side: latency and throughput of each run, with their spread.
 
     Args:
         path: .png, .svg or .pdf.
@@ -47,17 +47,16 @@ def write_plot(path: str | os.PathLike[str], runs: Sequence[dict[str, Any]], tit
     check_plot(path)
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 4.5), layout="constrained")
+    figure = Figure(figsize=(11, 5.5), layout="constrained")
     latency, throughput = figure.subplots(1, 2)
     figure.suptitle(title)
     _draw_latency(latency, runs)
     _draw_throughput(throughput, runs)
+    is_closed = runs[0]["concurrency"] is not None
     for axes in (latency, throughput):
         axes.set_xticks(range(len(runs)), [_label(run) for run in runs])
-        is_closed = runs[0]["concurrency"] is not None
         axes.set_xlabel("requests in flight" if is_closed else "load")
-        axes.grid(alpha=0.3)
-        axes.legend()
+        _finish(axes)
     figure.savefig(path)
 
 
@@ -65,6 +64,8 @@ def write_share_plot(
     path: str | os.PathLike[str], shares: Sequence[dict[str, Any]], others: str, title: str
 ) -> None:
     """Writes two pictures side by side: throughput over the fair share, and times of a step.
+
+    Bands reach from the lowest repeat to the highest, and from the median step to the slowest.
 
     Args:
         path: .png, .svg or .pdf.
@@ -78,23 +79,28 @@ def write_share_plot(
     check_plot(path)
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 4.5), layout="constrained")
+    figure = Figure(figsize=(11, 5.5), layout="constrained")
     throughput, steps = figure.subplots(1, 2)
     figure.suptitle(title)
+    alone = max(shares[0]["frames_per_second"], 1e-9)
     for key, name, style in (("ratio", "measured", "-"), ("fair_share", "fair share", "--")):
         throughput.plot([share[key] for share in shares], style, marker="o", label=name)
+    throughput.fill_between(
+        range(len(shares)),
+        [share["lowest"] / alone for share in shares],
+        [share["highest"] / alone for share in shares],
+        alpha=0.2,
+        label="lowest to highest repeat",
+    )
     throughput.set_ylabel("throughput over that alone")
     throughput.set_ylim(bottom=0)
-    for statistic, style in (("p50", "-"), ("p99", "--")):
-        values = [max(share["step_ms"][statistic], 1e-3) for share in shares]
-        steps.plot(values, style, marker="o", label=statistic)
+    _draw_statistics(steps, [share["step_ms"] for share in shares], "a step", "tab:blue")
     steps.set_ylabel("milliseconds of a step")
-    steps.set_yscale("log")
+    _use_log_scale(steps)
     for axes in (throughput, steps):
         axes.set_xticks(range(len(shares)), [str(share["busy"]) for share in shares])
         axes.set_xlabel(others)
-        axes.grid(alpha=0.3)
-        axes.legend()
+        _finish(axes)
     figure.savefig(path)
 
 
@@ -102,23 +108,68 @@ def _label(run: dict[str, Any]) -> str:
     return str(run["load"] if run["concurrency"] is None else run["concurrency"])
 
 
+def _finish(axes: Axes) -> None:
+    """Grid, and a legend below the axes, where it hides no data."""
+    axes.grid(alpha=0.3)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2, frameon=False)
+
+
+def _use_log_scale(axes: Axes) -> None:
+    """A logarithmic axis with plain numbers: 0.5, 20, 300."""
+    from matplotlib.ticker import FuncFormatter, LogLocator
+
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    marks = (1.0,) if high / low > 1000 else (1.0, 2.0, 5.0)
+    axes.yaxis.set_major_locator(LogLocator(subs=marks))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, place: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(FuncFormatter(lambda value, place: ""))
+
+
+def _draw_statistics(
+    axes: Axes, figures: Sequence[dict[str, float]], name: str, color: str
+) -> None:
+    """Lines of the median and the 99th percentile, and a band from the least to the largest."""
+
+    def values(statistic: str) -> list[float]:
+        return [max(each[statistic], 1e-3) for each in figures]  # a logarithmic axis has no zero
+
+    for statistic, style in (("p50", "-"), ("p99", "--")):
+        axes.plot(values(statistic), style, marker="o", color=color, label=f"{name}, {statistic}")
+    least = values("min") if "min" in figures[0] else values("p50")
+    axes.fill_between(range(len(figures)), least, values("max"), color=color, alpha=0.15)
+
+
 def _draw_latency(axes: Axes, runs: Sequence[dict[str, Any]]) -> None:
     lines = {"first_frame_ms": "first frame", "inter_chunk_ms": "between chunks"}
     for (key, name), color in zip(lines.items(), ("tab:blue", "tab:orange"), strict=True):
-        if runs[0][key] is None:
-            continue
-        for statistic, style in (("p50", "-"), ("p99", "--")):
-            values = [max(run[key][statistic], 1e-3) for run in runs]  # the axis has no zero
-            axes.plot(values, style, marker="o", color=color, label=f"{name}, {statistic}")
-    axes.set_ylabel("milliseconds")
-    axes.set_yscale("log")
+        if runs[0][key] is not None:
+            _draw_statistics(axes, [run[key] for run in runs], name, color)
+    axes.set_ylabel("milliseconds; bands: least to largest")
     axes.set_title("latency")
+    _use_log_scale(axes)
 
 
 def _draw_throughput(axes: Axes, runs: Sequence[dict[str, Any]]) -> None:
+    """Seconds of audio per second: of all requests together, and of each; 1 is real time."""
     axes.plot(
-        [run["frames_per_second"] for run in runs], "-", marker="o", label="codec frames/s, all"
+        [run["audio_seconds_per_second"] for run in runs], "-", marker="o", label="all requests"
     )
-    axes.set_ylabel("codec frames per second")
+    _draw_statistics_of_streams(axes, runs)
+    axes.axhline(1.0, color="black", linestyle=":", label="real time")
+    axes.set_ylabel("seconds of audio per second")
     axes.set_ylim(bottom=0)
     axes.set_title("throughput")
+
+
+def _draw_statistics_of_streams(axes: Axes, runs: Sequence[dict[str, Any]]) -> None:
+    each = [run["stream_real_time_factor"] for run in runs]
+    axes.plot([of["p50"] for of in each], "--", marker="o", label="each request, p50")
+    axes.fill_between(
+        range(len(runs)),
+        [of["min"] for of in each],
+        [of["max"] for of in each],
+        color="tab:orange",
+        alpha=0.15,
+        label="each request, least to largest",
+    )

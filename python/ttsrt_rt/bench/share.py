@@ -1,31 +1,41 @@
 """How much throughput remains when other work uses the same cores.
 
-The other work (`company.py`) never pauses. Its amounts take turns within each repeat, on one
-executor, and the medians over the repeats are compared. The system's scheduler gives every runnable
-thread the same time, so that `cores / (cores + busy)` remains if there are as many threads as
-cores. If much less remains, threads wait for others that are not running, or spin.
+The executor itself times its steps: a client on the same cores would wait for its own share of them
+before it takes an event, and would report that as the time of a step. The other work (`company.py`)
+never pauses. Its amounts take turns within each repeat, on one executor, and the medians over the
+repeats are compared. The system's scheduler gives every runnable thread the same time, so that
+`cores / (cores + busy)` remains if there are as many threads as cores. If much less remains,
+threads wait for others that are not running, or spin.
 """
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ttsrt_rt.bench.company import Company, processes
 from ttsrt_rt.bench.facts import EngineFacts
-from ttsrt_rt.bench.load import Clock, Load, Outcome, RunningRequest, run_closed
+from ttsrt_rt.bench.load import Load, Outcome, RunningRequest, run_closed
+from ttsrt_rt.bench.machine import OtherWork
 from ttsrt_rt.bench.report import Figures
 from ttsrt_rt.bench.requests import RequestShape, random_requests
 from ttsrt_rt.errors import ConfigError, InternalError
 
 if TYPE_CHECKING:
-    from ttsrt_rt._core import ExecutorStats
+    from ttsrt_rt._core import ExecutorStats, IterationStats
     from ttsrt_rt.request import Request
 
-__all__ = ["Server", "Share", "ShareOptions", "fair_share", "measure_shares"]
+__all__ = [
+    "Server",
+    "Share",
+    "ShareOptions",
+    "fair_share",
+    "iterations_needed",
+    "measure_shares",
+]
 
 _MAX_BUSY = 64
 
@@ -70,24 +80,27 @@ class Share:
 
     Attributes:
         busy: Others.
-        frames_per_second: Codec frames of all requests, from a request's first frame to the last
-            end; one per repeat.
-        step_ms: Times between the chunks of single steps, of all repeats.
+        frames_per_second: Codec frames of all requests, from the end of the first iteration that
+            decodes to the end of the last; one per repeat.
+        step_ms: Times between the ends of such iterations, of all repeats.
+        others: The part of the cores' time that other processes used, one per repeat if the system
+            tells it.
     """
 
     busy: int
     frames_per_second: list[float] = field(default_factory=list)
     step_ms: list[float] = field(default_factory=list)
+    others: list[float] = field(default_factory=list)
 
-    def add(self, outcomes: list[Outcome]) -> None:
-        """Adds a repeat, whose requests were streamed step by step."""
-        begin = min(outcome.arrivals[0][0] for outcome in outcomes)
-        end = max(outcome.arrivals[-1][0] for outcome in outcomes)
-        frames = sum(count for outcome in outcomes for _, count in outcome.arrivals[1:])
-        self.frames_per_second.append(frames / max(end - begin, 1e-9))
-        for outcome in outcomes:
-            moments = [moment for moment, _ in outcome.arrivals]
-            self.step_ms += [1e3 * (after - before) for before, after in pairwise(moments)]
+    def add(self, iterations: Sequence[IterationStats], others: float | None = None) -> None:
+        """Adds the iterations of a repeat that decoded, two or more in their order."""
+        seconds = iterations[-1].timestamp - iterations[0].timestamp
+        frames = sum(iteration.num_frames for iteration in iterations[1:])
+        self.frames_per_second.append(frames / max(seconds, 1e-9))
+        self.step_ms += [
+            1e3 * (after.timestamp - before.timestamp) for before, after in pairwise(iterations)
+        ]
+        self.others += [] if others is None else [others]
 
     def figures(self, alone: Share, cores: int, threads: int, threads_each: int) -> dict[str, Any]:
         """Medians over the repeats, and ratios to those alone; arguments as of `fair_share`."""
@@ -125,7 +138,6 @@ def measure_shares(
     options: ShareOptions,
     *,
     company: Company | None = None,
-    clock: Clock | None = None,
     progress: Callable[[], object] | None = None,
 ) -> list[Share]:
     """Decodes beside each amount of other work, which take turns.
@@ -135,14 +147,14 @@ def measure_shares(
         facts: Of its engine.
         options: How long and beside whom.
         company: Who is busy; None for processes that spin.
-        clock: Where times come from.
         progress: Called after each turn.
 
     Raises:
-        ConfigError: The engine wasn't built for such requests.
+        ConfigError: The engine wasn't built for such requests, or the executor remembers too few
+            iterations: `iterations_needed` says how many.
         InternalError: A request failed, or one of the others did.
     """
-    clock, company = clock or Clock(), company or processes()
+    company = company or processes()
     slots = server.stats().max_num_active_requests
     if not 1 <= options.concurrency <= slots:
         raise ConfigError(
@@ -153,29 +165,41 @@ def measure_shares(
     if steps < 3:
         raise ConfigError(f"frames: expected 3 decoder steps or more, got {steps}")
     few = replace(options.shape, frames=3 * facts.frame_stacking)
-    _run_turn(server, facts, replace(options, shape=few), clock)  # touches all memory once
+    _run_turn(server, facts, replace(options, shape=few))  # touches all memory once
     shares = [Share(busy) for busy in options.busy]
     for _ in range(options.repeats):
         for share in shares:
             with company.at_work(share.busy):
-                share.add(_run_turn(server, facts, options, clock))
+                work = OtherWork()
+                iterations = _run_turn(server, facts, options)
+                share.add(iterations, work.share())
             if progress is not None:
                 progress()
     return shares
 
 
-def _run_turn(
-    server: Server, facts: EngineFacts, options: ShareOptions, clock: Clock
-) -> list[Outcome]:
-    """Runs requests at once, each streamed step by step."""
+def iterations_needed(shape: RequestShape, concurrency: int) -> int:
+    """Iterations that an executor must remember (`iter_stats_max_iterations`) for one turn."""
+    return shape.frames + 64 * concurrency  # encoders and contexts take a few each
+
+
+def _run_turn(server: Server, facts: EngineFacts, options: ShareOptions) -> list[IterationStats]:
+    """Runs requests at once and returns the iterations that decoded."""
     outcomes: list[Outcome] = []
-    requests = [
-        replace(request, chunk_frames=facts.frame_stacking)
-        for request in islice(random_requests(facts, options.shape), options.concurrency)
-    ]
-    load = Load(server.submit, outcomes.append, is_streaming=True, clock=clock)
-    run_closed(load, requests, options.concurrency)
+    requests = list(islice(random_requests(facts, options.shape), options.concurrency))
+    before = server.stats().num_iterations
+    run_closed(Load(server.submit, outcomes.append), requests, options.concurrency)
     for outcome in outcomes:
-        if not outcome.is_ok or len(outcome.arrivals) < 2:
-            raise InternalError(f"request {outcome.index}: {outcome.error or 'ended too early'}")
-    return outcomes
+        if not outcome.is_ok:
+            raise InternalError(f"request {outcome.index}: {outcome.error}")
+    stats = server.stats()
+    iterations = [each for each in stats.iterations if each.iter > before]
+    if len(iterations) < stats.num_iterations - before:
+        raise ConfigError(
+            f"iter_stats_max_iterations: expected {stats.num_iterations - before} or more for a "
+            f"turn, got {len(iterations)}"
+        )
+    decoding = [each for each in iterations if each.inflight_batching_stats.num_gen_requests > 0]
+    if len(decoding) < 2:
+        raise InternalError(f"expected 2 iterations or more that decode, got {len(decoding)}")
+    return decoding

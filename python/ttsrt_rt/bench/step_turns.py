@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ttsrt_rt.bench.machine import OtherWork, busy_note
 from ttsrt_rt.bench.ops import read_bandwidth
 
 __all__ = [
@@ -52,6 +53,7 @@ class Turns:
     weight_bytes: int  # that a step must read from memory, once
     step_ms: list[float] = field(default_factory=list)
     bandwidth: list[float] = field(default_factory=list)  # GB/s around each turn
+    others: list[float] = field(default_factory=list)  # cores' time that other processes used
 
     def row(self) -> list[str]:
         """Name, median, best, worst, GB/s of weights, share of the bandwidth measured."""
@@ -208,14 +210,18 @@ def make_runners(
 def take_turns(runners: list[Runner], turns: int, progress: Callable[[], object]) -> None:
     """Runs all in turn: once to warm up, then `turns` times.
 
-    The bandwidth is measured before and after each run, and `progress` is called after it.
+    The bandwidth is measured before and after each run, the work of other processes during it, and
+    `progress` is called after it.
     """
     for turn in range(turns + 1):
         for results, run in runners:
             before = read_bandwidth(seconds=0.2)
+            work = OtherWork()
             step_ms = run()
+            share = work.share()
             if turn > 0:
                 results.step_ms.append(step_ms)
+                results.others += [] if share is None else [share]
                 results.bandwidth.append((before + read_bandwidth(seconds=0.2)) / 2)
             progress()
 
@@ -232,4 +238,6 @@ def step_table(name: str, results: list[Turns]) -> str:
         "",
         f"read bandwidth measured around the turns: {bandwidth:.1f} GB/s",
     ]
+    note = busy_note([share for result in results for share in result.others], during="the turns")
+    lines += [note] if note else []
     return "\n".join(lines)

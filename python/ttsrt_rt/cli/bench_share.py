@@ -74,9 +74,10 @@ def run_share(args: argparse.Namespace, company_of: Callable[[Executor], Company
 
     from ttsrt_rt.bench.company import usable_cores
     from ttsrt_rt.bench.facts import EngineFacts
+    from ttsrt_rt.bench.machine import busy_note
     from ttsrt_rt.bench.plot import check_plot, write_share_plot
     from ttsrt_rt.bench.run import describe
-    from ttsrt_rt.bench.share import ShareOptions, measure_shares
+    from ttsrt_rt.bench.share import ShareOptions, iterations_needed, measure_shares
     from ttsrt_rt.executor import Executor
 
     for path in (args.output_json, args.output_plot):
@@ -89,7 +90,9 @@ def run_share(args: argparse.Namespace, company_of: Callable[[Executor], Company
         repeats=args.repeats,
         shape=request_shape(args),
     )
-    with Executor(args.engine, **executor_options(args)) as executor:
+    remembered = iterations_needed(options.shape, max(options.concurrency, 1))
+    settings = {**executor_options(args), "iter_stats_max_iterations": remembered}
+    with Executor(args.engine, **settings) as executor:
         company = company_of(executor)
         facts = EngineFacts.of(executor.engine)
         with tqdm(total=args.repeats * len(options.busy), unit="turn") as bar:
@@ -101,6 +104,9 @@ def run_share(args: argparse.Namespace, company_of: Callable[[Executor], Company
     at_once = f"{args.concurrency} at once, " if args.concurrency > 1 else ""
     print(f"{title_of(told)}, {at_once}{told_shape(args)}; {cores} cores, {threads} threads\n")
     print(_table(figures, company.name))
+    note = busy_note(shares[0].others, during=f"the turns beside 0 {company.name}")
+    if note:
+        print("\n" + note)
     title = f"{Path(told['path']).name}, {told['description']}"
     if args.output_plot is not None:
         write_share_plot(args.output_plot, figures, company.name, title)

@@ -6,26 +6,34 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 
 import ttsrt_rt as rt
 from ttsrt_rt.bench import company as company_module
 from ttsrt_rt.bench.company import Company, executors, processes, usable_cores
 from ttsrt_rt.bench.facts import EngineFacts
-from ttsrt_rt.bench.load import Outcome
 from ttsrt_rt.bench.requests import RequestShape
-from ttsrt_rt.bench.share import Share, ShareOptions, fair_share, measure_shares
+from ttsrt_rt.bench.share import Share, ShareOptions, fair_share, iterations_needed, measure_shares
 
-from .fakes import CODEBOOKS, FakeClock, FakeHandle, make_result
+from .fakes import FakeHandle, make_result
 
 SHAPE = RequestShape(text_len=8, context_len=6, frames=6)
 
 
-def streamed(*moments: float) -> Outcome:
-    return Outcome(0, 0.0, ended=moments[-1], arrivals=[(moment, 2) for moment in moments])
+def iterations(*moments: float, first: int = 1, requests: int = 1) -> list[Any]:
+    """Iterations that end at these moments, with 2 frames each."""
+    return [
+        SimpleNamespace(
+            iter=first + place,
+            timestamp=moment,
+            num_frames=2 * requests,
+            inflight_batching_stats=SimpleNamespace(num_gen_requests=requests),
+        )
+        for place, moment in enumerate(moments)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -49,8 +57,9 @@ def test_the_fair_share(cores: int, threads: int, busy: int, expected: float) ->
 def test_figures_are_medians_over_the_repeats() -> None:
     alone, beside = Share(0), Share(2)
     for pause in (1.0, 2.0, 0.5):
-        alone.add([streamed(5.0, 5.0 + pause, 5.0 + 2 * pause)])
-        beside.add([streamed(5.0, 5.0 + 4 * pause, 5.0 + 8 * pause)])
+        alone.add(iterations(5.0, 5.0 + pause, 5.0 + 2 * pause), 0.25)
+        beside.add(iterations(5.0, 5.0 + 4 * pause, 5.0 + 8 * pause))
+    assert alone.others == [0.25] * 3 and beside.others == []
     figures = beside.figures(alone, cores=2, threads=2, threads_each=1)
     assert figures["busy"] == 2 and figures["frames_per_second"] == 0.5
     assert (figures["lowest"], figures["highest"]) == (0.25, 1.0)
@@ -62,36 +71,31 @@ def test_figures_are_medians_over_the_repeats() -> None:
 
 
 class FakeServer:
-    """Streams steps of one second, and one second more for each unit of other work."""
+    """Its steps take one second, and one second more for each unit of other work."""
 
-    def __init__(self, facts: EngineFacts, clock: FakeClock) -> None:
-        self.facts, self.clock, self.busy = facts, clock, 0
+    def __init__(self, facts: EngineFacts, *, remembers: int = 1000) -> None:
+        self.facts, self.remembers, self.busy = facts, remembers, 0
         self.turns: list[int] = []
-        self.slots = 1
+        self.iterations: list[Any] = []
+        self.time = 0.0
 
     def stats(self) -> Any:
-        class Stats:
-            max_num_active_requests = self.slots
-
-        return Stats()
+        return SimpleNamespace(
+            max_num_active_requests=1,
+            num_iterations=len(self.iterations),
+            iterations=self.iterations[-self.remembers :],
+        )
 
     def submit(self, request: rt.Request, /) -> Any:
         self.turns.append(self.busy)
-        stack = self.facts.frame_stacking
-        assert request.chunk_frames == stack and request.max_frames is not None
-        events = self._events(request.max_frames // stack, stack)
-        return FakeHandle(make_result(request.max_frames), events)
-
-    def _events(self, steps: int, stack: int) -> Iterator[rt.Event]:
-        for step in range(steps):
-            self.clock.advance(1.0 + self.busy)
-            is_last = step == steps - 1
-            yield rt.Event(
-                codes=np.zeros((stack, CODEBOOKS), np.int32),
-                first_frame=step * stack,
-                is_last=is_last,
-                finish_reason="length" if is_last else None,
-            )
+        assert request.max_frames is not None
+        steps = request.max_frames // self.facts.frame_stacking
+        first = len(self.iterations) + 1
+        self.iterations += iterations(self.time, first=first, requests=0)  # an encoder
+        moments = [self.time + (1.0 + self.busy) * (step + 1) for step in range(steps)]
+        self.iterations += iterations(*moments, first=first + 1)
+        self.time = moments[-1] + 100.0  # whatever a client waits
+        return FakeHandle(make_result(request.max_frames))
 
     @contextmanager
     def at_work(self, count: int) -> Iterator[None]:
@@ -101,20 +105,26 @@ class FakeServer:
 
 
 def test_amounts_of_other_work_take_turns(engine: Path) -> None:
-    clock, shown = FakeClock(), list[None]()
+    shown = list[None]()
     facts = EngineFacts.of(rt.Engine.open(str(engine)))
-    server = FakeServer(facts, clock)
+    server = FakeServer(facts)
     company = Company("stand-ins", 1, server.at_work)
     options = ShareOptions(busy=(0, 3), repeats=2, shape=SHAPE)
     shares = measure_shares(
-        server, facts, options, company=company, clock=clock, progress=lambda: shown.append(None)
+        server, facts, options, company=company, progress=lambda: shown.append(None)
     )
     assert server.turns == [0, 0, 3, 0, 3]  # once to warm up, then turns
     assert len(shown) == 4
-    stack = facts.frame_stacking
-    assert shares[0].frames_per_second == [stack, stack]
-    assert shares[1].frames_per_second == [stack / 4, stack / 4]
-    assert set(shares[1].step_ms) == {4000.0}
+    assert shares[0].frames_per_second == [2.0, 2.0]
+    assert shares[1].frames_per_second == [0.5, 0.5]
+    assert set(shares[1].step_ms) == {4000.0}  # the client's waiting doesn't count
+
+
+def test_an_executor_that_remembers_too_little(engine: Path) -> None:
+    facts = EngineFacts.of(rt.Engine.open(str(engine)))
+    with pytest.raises(rt.ConfigError, match="iter_stats_max_iterations: expected 4 or more"):
+        measure_shares(FakeServer(facts, remembers=2), facts, ShareOptions(shape=SHAPE))
+    assert iterations_needed(SHAPE, 2) > 2 * SHAPE.frames
 
 
 @pytest.mark.parametrize("case", ["tiny2503", "tinyhf"])
@@ -188,7 +198,7 @@ def test_senseless_options(fields: dict[str, Any], message: str) -> None:
 
 def test_requests_that_the_engine_cannot_run(engine: Path) -> None:
     facts = EngineFacts.of(rt.Engine.open(str(engine)))
-    server = FakeServer(facts, FakeClock())
+    server = FakeServer(facts)
     with pytest.raises(rt.ConfigError, match="concurrency: expected 1 to 1"):
         measure_shares(server, facts, ShareOptions(concurrency=2, shape=SHAPE))
     few = RequestShape(text_len=8, context_len=6, frames=2 * facts.frame_stacking)

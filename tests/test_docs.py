@@ -1,0 +1,149 @@
+"""Runs every command of README and docs against tiny models, and checks links between pages.
+
+The models have true tables of codes and positions, so the lengths and ids in the pages are valid.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import ttsrt_rt as rt
+from ttsrt_rt.convert.safetensors_write import tensor_of_array, write_safetensors
+from ttsrt_rt.synth import write_random_ckpt, write_random_nemo
+from ttsrt_rt.synth.magpie_layout import CKPT_SIZES, NEMO_SIZES
+
+from . import docs_commands
+from .conftest import DATA, source_of
+from .docs_commands import CHANGED, LEFT, PAGES, commands, prepared, write_programs
+from .house import ROOT
+
+SIZES = {"codebooks": 8, "codebook_size": 2016, "max_positions": 1024, "max_frames": 60}
+TEXT_LEN = 20
+
+
+def write_sources(folder: Path) -> None:
+    """The checkpoints that the pages convert."""
+    nemo = dataclasses.replace(NEMO_SIZES["tiny"], voices=5, **SIZES)
+    ckpt = dataclasses.replace(CKPT_SIZES["tiny"], text_vocab=98, **SIZES)
+    write_random_nemo(folder / "magpie.nemo", nemo, seed=1)
+    write_random_ckpt(folder / "t5tts.ckpt", ckpt, seed=1)
+    (folder / "t5tts.hparams.yaml").rename(folder / "hparams.yaml")
+
+
+def write_arrays(folder: Path, dim: int) -> None:
+    """The arrays that the pages pass to requests."""
+    random = np.random.default_rng(1)
+    ids = random.integers(0, 30, TEXT_LEN).astype(np.int32)
+    (folder / "ids.json").write_text(json.dumps(ids.tolist()), "utf-8")
+    np.save(folder / "ids.npy", ids)
+    np.save(folder / "prompt.npy", random.integers(0, 2016, (10, 8)).astype(np.int32))
+    rows = random.normal(size=(10, dim)).astype(np.float32)
+    np.savez(folder / "stages.npz", encoder_out=random.normal(size=(TEXT_LEN, dim)), other=ids)
+    write_safetensors(folder / "voice.safetensors", {"rows": tensor_of_array("rows", rows)})
+
+
+def write_golden_case(folder: Path) -> None:
+    """A case of the original implementation, and a quantized engine of its checkpoint."""
+    rt.convert(source_of("tinyhf"), folder / "golden.checkpoint", progress=False)
+    rt.build(folder / "golden.checkpoint", folder / "golden.w8a16", quantization="w8a16")
+    (folder / "case.json").symlink_to(DATA / "tinyhf.json")
+    (folder / "case.lt_cfg_prior_kv.npz").symlink_to(DATA / "tinyhf.lt_cfg_prior_kv.npz")
+
+
+def build_engines(folder: Path) -> None:
+    """Converts and builds what commands before those of a page would have made."""
+    rt.convert(folder / "magpie.nemo", folder / "made.checkpoint", progress=False)
+    engines = folder / "engines"
+    engines.mkdir()
+    rt.convert(
+        folder / "t5tts.ckpt",
+        engines / "2503.checkpoint",
+        config=folder / "hparams.yaml",
+        progress=False,
+    )
+    (engines / "v2607.checkpoint").symlink_to(folder / "made.checkpoint")
+    rt.build(folder / "made.checkpoint", folder / "made.voices")
+    rt.build(engines / "2503.checkpoint", folder / "made.contexts")
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with every file that the pages name."""
+    folder = tmp_path_factory.mktemp("docs")
+    write_programs(folder, sys.executable, ROOT)
+    write_sources(folder)
+    write_arrays(folder, NEMO_SIZES["tiny"].dim)
+    build_engines(folder)
+    write_golden_case(folder)
+    return folder
+
+
+def put_in_place(folder: Path, text: str) -> None:
+    """Makes `engine` the kind of engine that a command needs, and removes what it will write."""
+    engine = folder / "engine"
+    if engine.is_symlink():
+        engine.unlink()
+    elif engine.is_dir():
+        engine.rename(folder / f"built.{len(list(folder.iterdir()))}")
+    if "--output_dir engine" not in text:
+        takes_rows = "--context_codes" in text or "--context_embeddings" in text
+        engine.symlink_to(folder / ("made.contexts" if takes_rows else "made.voices"))
+    checkpoint = folder / "ckpt"
+    if re.search(r"convert \S+ ckpt", text) and checkpoint.is_dir():
+        checkpoint.rename(folder / f"converted.{len(list(folder.iterdir()))}")
+    elif "--checkpoint_dir ckpt" in text and not checkpoint.exists():
+        checkpoint.symlink_to(folder / "made.checkpoint")
+
+
+def test_pages_have_commands() -> None:
+    found = commands()
+    assert {"README.md", "docs/convert.md", "docs/benchmarks.md"} <= {each.page for each in found}
+    assert any("\\\n" in each.text for each in found), "no continued line was joined"
+
+
+@pytest.mark.parametrize("rule", [*LEFT, *CHANGED], ids=lambda rule: rule.pattern)
+def test_every_rule_is_needed(rule: docs_commands.Left | docs_commands.Changed) -> None:
+    assert any(re.search(rule.pattern, each.text, re.MULTILINE) for each in commands())
+
+
+@pytest.mark.parametrize("text", dict.fromkeys(each.text for each in commands()))
+def test_command(sandbox: Path, text: str) -> None:
+    command = prepared(text)
+    if command is None:
+        return  # the rule says what runs it; test_every_rule_is_needed counts the rules
+    put_in_place(sandbox, command)
+    programs = f"{sandbox}/.venv/bin:{sysconfig.get_path('scripts')}"
+    environment = {
+        **os.environ,
+        "PATH": f"{programs}:{os.environ['PATH']}",
+        "PYTHONPATH": os.pathsep.join(filter(None, [*sys.path[:1], os.environ.get("PYTHONPATH")])),
+        "XDG_CACHE_HOME": str(sandbox / "cache"),
+    }
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", command],
+        cwd=sandbox,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    text = (ROOT / page).read_text("utf-8")
+    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text):
+        if "://" not in target:
+            assert ((ROOT / page).parent / target).exists(), f"{page}: {target}"
