@@ -26,6 +26,7 @@ from . import docs_commands
 from .conftest import DATA, source_of
 from .docs_commands import CHANGED, LEFT, PAGES, commands, prepared, write_programs
 from .house import ROOT
+from .python.convert.test_magpie_fork import write_fork
 
 SIZES = {"codebooks": 8, "codebook_size": 2016, "max_positions": 1024, "max_frames": 60}
 TEXT_LEN = 20
@@ -38,6 +39,7 @@ def write_sources(folder: Path) -> None:
     write_random_nemo(folder / "magpie.nemo", nemo, seed=1)
     write_random_ckpt(folder / "t5tts.ckpt", ckpt, seed=1)
     (folder / "t5tts.hparams.yaml").rename(folder / "hparams.yaml")
+    write_fork(folder / "trtllm_checkpoint")
 
 
 def write_arrays(folder: Path, dim: int) -> None:
@@ -127,6 +129,7 @@ def test_command(sandbox: Path, text: str) -> None:
         **os.environ,
         "PATH": f"{programs}:{os.environ['PATH']}",
         "PYTHONPATH": os.pathsep.join(filter(None, [*sys.path[:1], os.environ.get("PYTHONPATH")])),
+        "VIRTUAL_ENV": sys.prefix,
         "XDG_CACHE_HOME": str(sandbox / "cache"),
     }
     done = subprocess.run(
