@@ -268,9 +268,28 @@ class MemoryPlan:
     def is_served(self) -> bool: ...
 
 def plan_memory(engine: Engine, options: MemoryOptions) -> MemoryPlan: ...
+
+class FolderWriter:
+    def __init__(
+        self,
+        output_dir: str | bytes,
+        *,
+        noun: str,
+        format: str,
+        description: str,
+        others: list[str],
+        overwrite: bool,
+    ) -> None: ...
+    @property
+    def folder(self) -> str: ...
+    @property
+    def target(self) -> str: ...
+    def publish(self) -> None: ...
+    def close(self) -> None: ...
+
 def build(
-    checkpoint_dir: str,
-    output_dir: str,
+    checkpoint_dir: str | bytes,
+    output_dir: str | bytes,
     options: BuildOptions,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> None: ...

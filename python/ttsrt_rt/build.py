@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import os
-from collections.abc import Callable
+from pathlib import Path
+
+from ttsrt_rt.progress import Progress, reporting
+
+_LOG = logging.getLogger(__name__)
 
 __all__ = ["build"]
 
@@ -23,7 +29,7 @@ def build(
     max_encoder_input_len: int | None = None,
     max_num_tokens: int | None = None,
     overwrite: bool = False,
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: Progress = None,
 ) -> None:
     """Packs a checkpoint into an engine folder, written atomically.
 
@@ -49,12 +55,14 @@ def build(
         max_num_tokens: Rows of one Program in one launch; 512, or what the longest text, the
             longest context or two rows per request need if that is more.
         overwrite: Whether an engine that is there is replaced.
-        progress: Called as tensors are packed, with (done, of, name of the one just done).
+        progress: A function that is called as tensors are packed, with (done, of, name of the one
+            just done); True shows a bar if standard error is a terminal.
 
     Raises:
         ConfigError: A limit that the model cannot meet, an unknown dtype or quantization, or an
-            output folder that exists.
+            output folder that exists, is in use or cannot be written.
         FormatError: The checkpoint is not one.
+        CapacityError: The disk is full.
     """
     from ttsrt_rt import _core
     from ttsrt_rt.native_request import set_options
@@ -73,4 +81,18 @@ def build(
         max_num_tokens=max_num_tokens,
         overwrite=overwrite,
     )
-    _core.build(os.fspath(checkpoint_dir), os.fspath(output_dir), options, progress)
+    with reporting(progress, "build") as report:
+        _core.build(os.fsencode(checkpoint_dir), os.fsencode(output_dir), options, report)
+    if _LOG.isEnabledFor(logging.INFO):
+        _log(Path(output_dir))
+
+
+def _log(folder: Path) -> None:
+    """Tells what was chosen where the caller left it open."""
+    _LOG.info("wrote %s", folder.resolve())
+    description = json.loads((folder / "engine.json").read_bytes())
+    components = description.pop("components")
+    for name, value in description.items():
+        _LOG.info("%s: %s", name, json.dumps(value)[:500])
+    for name, component in components.items():
+        _LOG.info("%s: %d tensors", name, len(component["tensors"]))

@@ -27,9 +27,10 @@ TTSRT_API std::vector<TensorDescription> describe_manifest(const std::string& co
 /// Called after each packed tensor with (tensors done, total, name of the tensor just done).
 using BuildProgress = std::function<void(std::int32_t, std::int32_t, const std::string&)>;
 
-/// Reads `checkpoint_dir` and writes `output_dir` atomically. Throws ConfigError for limits that
-/// the model does not support, and FormatError for an invalid checkpoint. It packs one tensor at a
-/// time, so memory stays near the size of the largest one.
+/// Reads `checkpoint_dir` and publishes `output_dir` whole, as FolderWriter does. Throws
+/// ConfigError for limits that the model does not support and for an output folder that can't be
+/// written, FormatError for an invalid checkpoint, and CapacityError if the disk is full. It packs
+/// one tensor at a time, so memory stays near the size of the largest one.
 TTSRT_API void build(const std::string& checkpoint_dir, const std::string& output_dir,
                      const BuildOptions& options = {}, const BuildProgress& progress = {});
 

@@ -9,6 +9,7 @@
 #include "ttsrt/executor.h"
 #include "ttsrt/memory.h"
 #include "ttsrt/options.h"
+#include "ttsrt/publish.h"
 #include "ttsrt/request.h"
 #include "ttsrt/selector.h"
 #include "ttsrt/stats.h"

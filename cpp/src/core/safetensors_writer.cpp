@@ -1,8 +1,5 @@
 #include "core/safetensors_writer.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <nlohmann/json.hpp>
 
 #include "core/check.h"
@@ -20,8 +17,7 @@ std::size_t padding_after(std::size_t bytes) {
 }  // namespace
 
 SafetensorsWriter::SafetensorsWriter(const std::string& path, const std::vector<Entry>& entries)
-    : path_(path), stream_(path, std::ios::binary | std::ios::trunc) {
-  TTSRT_CHECK(FormatError, stream_.good(), path, ": can't be created");
+    : path_(path), file_(path) {
   nlohmann::ordered_json header = nlohmann::ordered_json::object();
   std::size_t offset = 0;
   const auto place = [&](const std::string& name, DType dtype,
@@ -46,13 +42,8 @@ SafetensorsWriter::SafetensorsWriter(const std::string& path, const std::vector<
   text.append(padding_after(text.size() + 8), ' ');
   std::uint8_t length[8];
   for (int i = 0; i < 8; ++i) length[i] = static_cast<std::uint8_t>(text.size() >> (8 * i));
-  put(length, sizeof(length));
-  put(text.data(), text.size());
-}
-
-void SafetensorsWriter::put(const void* data, std::size_t bytes) {
-  stream_.write(static_cast<const char*>(data), static_cast<std::streamsize>(bytes));
-  TTSRT_CHECK(FormatError, stream_.good(), path_, ": can't be written (disk full?)");
+  file_.write(length, sizeof(length));
+  file_.write(text.data(), text.size());
 }
 
 void SafetensorsWriter::write(const std::byte* data, std::size_t bytes) {
@@ -60,21 +51,15 @@ void SafetensorsWriter::write(const std::byte* data, std::size_t bytes) {
               next_, ": expected ", next_ < sizes_.size() ? sizes_[next_] : 0, " bytes, got ",
               bytes);
   ++next_;
-  put(data, bytes);
+  file_.write(data, bytes);
   const char zeros[kAlignment] = {};
-  put(zeros, padding_after(bytes));
+  file_.write(zeros, padding_after(bytes));
 }
 
 void SafetensorsWriter::finish() {
   TTSRT_CHECK(InternalError, next_ == sizes_.size(), path_, ": ", sizes_.size() - next_,
               " tensors were not written");
-  stream_.close();
-  TTSRT_CHECK(FormatError, !stream_.fail(), path_, ": can't be written (disk full?)");
-  const int file = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
-  if (file >= 0) {
-    ::fsync(file);
-    ::close(file);
-  }
+  file_.finish();
 }
 
 }  // namespace ttsrt

@@ -7,10 +7,10 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <fstream>
 #include <string>
 #include <vector>
 
+#include "core/output_file.h"
 #include "ttsrt/tensor.h"
 
 namespace ttsrt {
@@ -23,7 +23,8 @@ class SafetensorsWriter {
     std::vector<std::int64_t> shape;
   };
 
-  // Writes the header for `entries`, in order. Throws FormatError if the file cannot be written.
+  // Writes the header for `entries`, in order. Throws as throw_write_error if the file cannot be
+  // written.
   SafetensorsWriter(const std::string& path, const std::vector<Entry>& entries);
   // Writes the bytes of the next tensor.
   void write(const std::byte* data, std::size_t bytes);
@@ -31,10 +32,8 @@ class SafetensorsWriter {
   void finish();
 
  private:
-  void put(const void* data, std::size_t bytes);
-
   std::string path_;
-  std::ofstream stream_;
+  OutputFile file_;
   std::vector<std::size_t> sizes_;  // bytes of each tensor
   std::size_t next_ = 0;
 };

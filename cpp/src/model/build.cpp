@@ -1,20 +1,17 @@
-// ttsrt::build: plans every tensor of the engine, packs them one at a time, and moves the finished
-// folder into place.
+// ttsrt::build: plans every tensor of the engine, packs them one at a time, and publishes the
+// finished folder.
 #include "ttsrt/build.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <atomic>
 #include <cfloat>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "core/check.h"
 #include "core/half.h"
+#include "core/output_file.h"
 #include "core/safetensors.h"
 #include "core/safetensors_writer.h"
 #include "core/sha256.h"
@@ -24,6 +21,7 @@
 #include "model/pack_items.h"
 #include "model/quantize.h"
 #include "model/registry.h"
+#include "ttsrt/publish.h"
 
 namespace ttsrt {
 namespace {
@@ -163,38 +161,6 @@ OrderedJson describe(const Piece& piece) {
   return entry;
 }
 
-// What stands at the target may be replaced only where it holds an engine's two files, and on
-// demand.
-void check_target(const fs::path& target, bool overwrite) {
-  std::error_code unknown;  // a name too long, say: making the folder tells
-  if (!fs::exists(target, unknown)) return;
-  TTSRT_CHECK(ConfigError, fs::is_directory(target, unknown), "output_dir: ", target.string(),
-              " exists and isn't a folder");
-  bool is_empty = true;
-  for (const fs::directory_entry& entry : fs::directory_iterator(target)) {
-    const std::string name = entry.path().filename().string();
-    TTSRT_CHECK(ConfigError, name == "engine.json" || name == "weights.safetensors",
-                "output_dir: ", target.string(), " exists and isn't an engine: it holds ", name);
-    is_empty = false;
-  }
-  TTSRT_CHECK(ConfigError, overwrite || is_empty, "output_dir: ", target.string(),
-              " holds an engine already; ask for overwrite to replace it");
-}
-
-// A finished folder takes the target's place; what stood there is back if that fails.
-void move_into_place(const fs::path& fresh, const fs::path& target) {
-  const fs::path old = fresh.string() + ".old";
-  const bool had_old = fs::exists(target);
-  if (had_old) fs::rename(target, old);
-  try {
-    fs::rename(fresh, target);
-  } catch (const fs::filesystem_error&) {
-    if (had_old) fs::rename(old, target);
-    throw;
-  }
-  if (had_old) fs::remove_all(old);
-}
-
 void write_engine(const Checkpoint& checkpoint, const fs::path& folder, const model::Limits& limits,
                   const BuildOptions& options, const BuildProgress& progress) {
   const model::QuantizationChoice quantization =
@@ -213,12 +179,9 @@ void write_engine(const Checkpoint& checkpoint, const fs::path& folder, const mo
     if (progress) progress(++done, static_cast<std::int32_t>(items.size()), item.weight.name);
   }
   writer.finish();
-  std::ofstream description(folder / "engine.json");
-  description << describe(checkpoint, limits, options, quantization, std::move(components)).dump(1)
-              << "\n";
-  description.close();
-  TTSRT_CHECK(FormatError, !description.fail(), (folder / "engine.json").string(),
-              ": can't be written");
+  write_text(
+      (folder / "engine.json").string(),
+      describe(checkpoint, limits, options, quantization, std::move(components)).dump(1) + "\n");
 }
 
 }  // namespace
@@ -253,24 +216,10 @@ void build(const std::string& checkpoint_dir, const std::string& output_dir,
   const Checkpoint checkpoint(checkpoint_dir);
   const model::Limits limits =
       model::resolve_limits(options, checkpoint.family->limit_bounds(checkpoint.manifest));
-  fs::path target = fs::absolute(output_dir).lexically_normal();
-  if (!target.has_filename()) target = target.parent_path();  // "engine/"
-  static std::atomic<std::uint32_t> count{0};  // two builds of one process don't meet
-  const fs::path fresh = target.parent_path() /
-                         message(target.filename().string(), ".partial-", ::getpid(), "-", ++count);
-  std::error_code ignored;
-  try {
-    check_target(target, options.overwrite);
-    fs::create_directories(fresh);
-    write_engine(checkpoint, fresh, limits, options, progress);
-    move_into_place(fresh, target);
-  } catch (const fs::filesystem_error& problem) {
-    fs::remove_all(fresh, ignored);
-    throw ConfigError(message("output_dir: ", problem.what()));
-  } catch (...) {
-    fs::remove_all(fresh, ignored);
-    throw;
-  }
+  const FolderKind kind = {"engine", "ttsrt.engine", "engine.json", {"weights.safetensors"}};
+  FolderWriter writer(output_dir, kind, options.overwrite);
+  write_engine(checkpoint, writer.folder(), limits, options, progress);
+  writer.publish();
 }
 
 }  // namespace ttsrt

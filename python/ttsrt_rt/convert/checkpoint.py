@@ -1,17 +1,16 @@
 """Reads and writes the checkpoint folder: `config.json` and `model.safetensors`.
 
-A checkpoint is written into a temporary sibling folder and renamed at the end, so an incomplete
-checkpoint never has the final name. An existing folder is replaced only if the caller asks for it
-and the folder is a checkpoint; nothing else is ever deleted.
+A checkpoint is written into a temporary folder and takes its name at the end, so an incomplete
+checkpoint never has the final name (ttsrt/publish.h of the library, which `build` uses too). An
+existing folder is replaced only if the caller asks for it and the folder is a checkpoint; nothing
+else is ever deleted.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
+import logging
 import os
-import secrets
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,10 @@ from ttsrt_rt.convert.lazy_tensor import LazyTensor
 from ttsrt_rt.convert.magpie_json import read_defaults, read_model
 from ttsrt_rt.convert.magpie_model import MagpieModel, RequestDefaults
 from ttsrt_rt.convert.manifest import check_tensors, declared_tensors
-from ttsrt_rt.errors import ConfigError, FormatError
+from ttsrt_rt.errors import FormatError
+from ttsrt_rt.writing import writing
+
+_LOG = logging.getLogger(__name__)
 
 FORMAT = "ttsrt.checkpoint"
 FORMAT_VERSION = 1
@@ -90,71 +92,53 @@ def open_checkpoint(folder: str | os.PathLike[str]) -> Checkpoint:
     return Checkpoint(model, defaults, weights)
 
 
-def check_target(target: Path, overwrite: bool) -> None:
-    """Checks that `target` may be written: it is absent, empty, or a checkpoint to replace.
+class CheckpointWriter:
+    """Writes a checkpoint folder that appears only when it is complete; a context manager.
 
-    Raises:
-        ConfigError: `target` may not be written.
+    Entering it decides everything that can be decided before the work: it follows links, refuses a
+    target that cannot be written, locks it against other writers, removes what killed writers left,
+    and makes a temporary folder. What was not published is removed at the end.
     """
-    if target.is_symlink():
-        raise ConfigError(f"{target}: expected a folder, got a link")
-    if not target.exists():
-        return
-    if not target.is_dir():
-        raise ConfigError(f"{target}: expected a folder, got a file")
-    if not any(target.iterdir()):
-        return
-    others = {entry.name for entry in target.iterdir()} - {CONFIG_NAME, WEIGHTS_NAME}
-    try:
-        read_config(target)
-    except FormatError:
-        others.add(CONFIG_NAME)
-    if others:
-        raise ConfigError(f"{target}: exists and is not a checkpoint; choose another folder")
-    if not overwrite:
-        raise ConfigError(
-            f"{target}: already holds a checkpoint; pass overwrite=True to replace it"
+
+    def __init__(self, output_dir: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Chooses the target; nothing is written yet."""
+        self._output_dir = output_dir
+        self._overwrite = overwrite
+
+    def __enter__(self) -> CheckpointWriter:
+        """Opens the target.
+
+        Raises:
+            ConfigError: The target cannot be written, another writer works on it, or it exists and
+                is not a checkpoint, or is one and `overwrite` is false.
+            CapacityError: The disk is full.
+        """
+        from ttsrt_rt import _core
+
+        self._native = _core.FolderWriter(
+            os.fsencode(self._output_dir),
+            noun="checkpoint",
+            format=FORMAT,
+            description=CONFIG_NAME,
+            others=[WEIGHTS_NAME],
+            overwrite=self._overwrite,
         )
+        _LOG.info("writing %s in %s", self._native.target, self._native.folder)
+        return self
 
+    def __exit__(self, *_error: object) -> None:
+        self._native.close()
 
-def write_folder(
-    target: str | os.PathLike[str],
-    config: Mapping[str, Any],
-    write_weights: Callable[[Path], None],
-    *,
-    overwrite: bool = False,
-) -> Path:
-    """Writes a whole checkpoint folder; `write_weights` writes the weights file at the given path.
+    def write(self, config: Mapping[str, Any], write_weights: Callable[[Path], object]) -> None:
+        """Writes both files and publishes them; `write_weights` writes the one at the given path.
 
-    Raises:
-        ConfigError: the folder exists and is not a checkpoint, or is one and `overwrite` is false.
-    """
-    target = Path(target)
-    check_target(target, overwrite)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    made = target.parent / f".{target.name}.{secrets.token_hex(6)}.tmp"
-    made.mkdir()
-    try:
-        write_weights(made / WEIGHTS_NAME)
-        (made / CONFIG_NAME).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-        _replace(made, target)
-    except BaseException:
-        shutil.rmtree(made, ignore_errors=True)
-        raise
-    return target
-
-
-def _replace(made: Path, target: Path) -> None:
-    """Moves `made` to `target`; the old folder is deleted only after the new one is in place."""
-    if not target.exists():
-        made.rename(target)
-        return
-    old = made.with_suffix(".old")
-    target.rename(old)
-    try:
-        made.rename(target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            old.rename(target)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+        Raises:
+            ConfigError: Something appeared at the target meanwhile.
+            CapacityError: The disk is full.
+        """
+        folder = Path(self._native.folder)
+        write_weights(folder / WEIGHTS_NAME)
+        text = json.dumps(config, indent=2) + "\n"
+        with writing(folder / CONFIG_NAME), (folder / CONFIG_NAME).open("wb") as file:
+            file.write(text.encode("utf-8"))
+        self._native.publish()

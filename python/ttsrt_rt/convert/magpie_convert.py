@@ -7,32 +7,33 @@ TensorRT-LLM fork. The configuration of a `.ckpt` is searched in its folder as
 
 from __future__ import annotations
 
+import functools
+import itertools
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from ttsrt_rt.convert import magpie_json
 from ttsrt_rt.convert.archive import Weights, open_weights
-from ttsrt_rt.convert.checkpoint import FORMAT, FORMAT_VERSION, check_target, write_folder
+from ttsrt_rt.convert.checkpoint import FORMAT, FORMAT_VERSION, CheckpointWriter
 from ttsrt_rt.convert.fields import Block
 from ttsrt_rt.convert.lazy_tensor import Array, LazyTensor
 from ttsrt_rt.convert.magpie import MappedTensor, check_dtype, map_tensors, normalize_names
 from ttsrt_rt.convert.magpie_config import read_model
 from ttsrt_rt.convert.magpie_defaults import read_defaults, window_prior
 from ttsrt_rt.convert.magpie_fork import is_fork_folder, read_fork_folder
-from ttsrt_rt.convert.magpie_model import to_json
+from ttsrt_rt.convert.magpie_model import MagpieModel, to_json
 from ttsrt_rt.convert.magpie_reading import MagpieOptions, Reading, Shapes, find_model_block
 from ttsrt_rt.convert.manifest import declared_tensors
 from ttsrt_rt.convert.safetensors_write import write_safetensors
 from ttsrt_rt.convert.yaml_config import Config
 from ttsrt_rt.errors import ConfigError, FormatError
+from ttsrt_rt.progress import Progress, ProgressCallback, reporting
 
 LOGGER = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ def convert_magpie(
     config: str | os.PathLike[str] | None = None,
     dtype: str | None = None,
     overwrite: bool = False,
-    progress: bool = True,
+    progress: Progress = True,
     generation: str | None = None,
     encoder_causal: bool | None = None,
     codebook_size: int | None = None,
@@ -84,7 +85,8 @@ def convert_magpie(
         dtype: "float32", "float16" or "bfloat16" casts the weights; None keeps the dtype of the
             source.
         overwrite: whether to replace an existing checkpoint. Other folders are never replaced.
-        progress: whether to show a progress bar on standard error.
+        progress: True shows a bar if standard error is a terminal; a function is called with
+            (tensors done, of all, name of the one just done).
         generation: see MagpieOptions.
         encoder_causal: see MagpieOptions.
         codebook_size: see MagpieOptions.
@@ -93,14 +95,16 @@ def convert_magpie(
 
     Raises:
         ConfigError: the configuration is missing, is not supported, or contradicts the tensors; or
-            the output folder is in use.
+            the output folder is in use or cannot be written.
+        CapacityError: the disk is full.
         FormatError: the source is damaged, or tensors are missing, unexpected, of a wrong shape, or
             not finite.
     """
     check_dtype(dtype)
-    check_target(Path(output_dir), overwrite)
     options = MagpieOptions(generation, encoder_causal, codebook_size, frame_rate, cross_heads)
     with ExitStack() as files:
+        report = files.enter_context(reporting(progress, "convert"))
+        writer = files.enter_context(CheckpointWriter(output_dir, overwrite=overwrite))
         opened = _open(Path(source), config, files)
         shapes = Shapes({name: tensor.shape for name, tensor in opened.tensors.items()})
         reading = Reading(opened.block, shapes, options, opened.speakers, list(opened.notices))
@@ -121,9 +125,17 @@ def convert_magpie(
             "source": _describe_source(Path(source), opened.block),
             **blocks,
         }
-        return write_folder(
-            output_dir, written, lambda path: _write(path, mapped, progress), overwrite=overwrite
-        )
+        _log(model, mapped)
+        writer.write(written, lambda path: _write(path, mapped, report))
+    return Path(output_dir)
+
+
+def _log(model: MagpieModel, mapped: Mapping[str, MappedTensor]) -> None:
+    """Tells what was found in the source and what is written."""
+    dtypes = sorted({tensor.dtype for tensor in mapped.values()})
+    LOGGER.info("%d tensors of %s", len(mapped), ", ".join(dtypes))
+    for name, value in to_json(model).items():
+        LOGGER.info("model.%s: %s", name, json.dumps(value)[:200])
 
 
 def _check_readable(blocks: Mapping[str, Any]) -> None:
@@ -138,23 +150,21 @@ def _describe_source(path: Path, block: Block) -> dict[str, str | None]:
     return {"file": path.name, **{name: _short_text(block.values.get(name)) for name in names}}
 
 
-def _write(path: Path, mapped: Mapping[str, MappedTensor], progress: bool) -> None:
-    with tqdm(total=len(mapped), desc="convert", unit="tensor", disable=not progress) as bar:
+def _write(path: Path, mapped: Mapping[str, MappedTensor], report: ProgressCallback) -> None:
+    done = itertools.count(1)
 
-        def steps() -> Iterator[tuple[str, tuple[str, tuple[int, ...], Any]]]:
-            for name, tensor in mapped.items():
-                yield name, (tensor.dtype, tensor.shape, _counted(tensor, bar))
-
-        write_safetensors(path, steps())
-
-
-def _counted(tensor: MappedTensor, bar: tqdm[Any]) -> Any:
-    def read() -> Array:
+    def read(name: str, tensor: MappedTensor) -> Array:
         values = tensor.read()
-        bar.update()
+        report(next(done), len(mapped), name)
         return values
 
-    return read
+    write_safetensors(
+        path,
+        {
+            name: (tensor.dtype, tensor.shape, functools.partial(read, name, tensor))
+            for name, tensor in mapped.items()
+        },
+    )
 
 
 def _short_text(value: object) -> str | None:

@@ -12,8 +12,9 @@ import math
 import os
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from io import RawIOBase
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from ttsrt_rt.convert.lazy_tensor import DTYPES, Array, LazyTensor, check_shape,
 from ttsrt_rt.convert.safetensors_file import DTYPE_CODES
 from ttsrt_rt.errors import ConfigError, FormatError
 from ttsrt_rt.quoting import quote
+from ttsrt_rt.writing import writing
 
 __all__ = ["TensorSource", "tensor_of_array", "write_safetensors"]
 
@@ -87,8 +89,8 @@ def write_safetensors(
 
     Raises:
         ConfigError: a name is used twice, a dtype is unknown, or values are not of the stated dtype
-            and shape. The file at `path` is then unchanged.
-        OSError: the disk is full or the folder cannot be written.
+            and shape; or the file cannot be created there. The file at `path` is then unchanged.
+        CapacityError: the disk is full.
     """
     pairs = tensors.items() if isinstance(tensors, Mapping) else tensors
     entries: dict[str, TensorEntry] = {}
@@ -103,19 +105,33 @@ def write_safetensors(
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
-        with temporary.open("xb") as file:
-            file.write(header)
+        with writing(path):
+            file = temporary.open("xb", buffering=0)
+        with file:
+            write_all(file, header, path)
             for entry in ordered:
-                entry.write(file)
-            file.flush()
-            os.fsync(file.fileno())
-            size = file.tell()
-        os.replace(temporary, path)
+                write_all(file, entry.read_bytes(), path)
+            with writing(path):
+                size = file.tell()
+                os.fsync(file.fileno())
+                file.close()
+        with writing(path):
+            os.replace(temporary, path)
+            sync_folder(path.parent)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
     return size
+
+
+def write_all(file: RawIOBase, data: bytes | memoryview, path: Path) -> None:
+    """Writes all bytes to an unbuffered file; `path` is its final name."""
+    view = memoryview(data)
+    view = view.cast("B") if view.nbytes else view
+    while view.nbytes > 0:
+        with writing(path):
+            written = file.write(view)
+        view = view[written:]
 
 
 class TensorEntry:
@@ -136,8 +152,8 @@ class TensorEntry:
             raise ConfigError(str(error)) from error
         self.nbytes = math.prod(self.shape) * self.itemsize
 
-    def write(self, file: BinaryIO) -> None:
-        """Reads the values, checks them against the stated dtype and shape, and writes them."""
+    def read_bytes(self) -> memoryview:
+        """Reads the values and checks them against the stated dtype and shape."""
         data = self.read()
         if isinstance(data, np.ndarray):
             if data.shape != self.shape or data.dtype.newbyteorder("<") != DTYPES[self.dtype]:
@@ -147,15 +163,14 @@ class TensorEntry:
                     f"{self.dtype}, got {data.dtype.name} {list(data.shape)}"
                 )
             values = np.ascontiguousarray(data, dtype=DTYPES[self.dtype]).reshape(-1).view(np.uint8)
-            file.write(values.data)
-            return
+            return values.data
         view = memoryview(data)
         if view.nbytes != self.nbytes or not view.c_contiguous:
             raise ConfigError(
                 f"tensor {quote(self.name)}: expected {self.nbytes} contiguous bytes, got "
                 f"{view.nbytes}"
             )
-        file.write(view)
+        return view
 
 
 def make_header(entries: list[TensorEntry], metadata: Mapping[str, str]) -> bytes:

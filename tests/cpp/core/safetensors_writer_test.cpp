@@ -58,7 +58,7 @@ TEST(SafetensorsWriter, RequiresExactlyTheDeclaredTensors) {
 
 TEST(SafetensorsWriter, RefusesAPathItCannotWrite) {
   const test::TempDir folder;
-  EXPECT_TRUE(test::throws_naming<FormatError>(
+  EXPECT_TRUE(test::throws_naming<ConfigError>(
       "can't be created", [&] { SafetensorsWriter(folder.file("no/such/folder"), kEntries); }));
 }
 
