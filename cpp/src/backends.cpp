@@ -38,6 +38,20 @@ DType cache_dtype_of(const std::string& name, DType engine) {
       "kv_cache_dtype: expected float32, bfloat16, float16, int8 or nothing, got \"", name, "\""));
 }
 
+// Requests that may be paused beside max_batch_size running ones.
+std::int32_t paused_limit(const std::string& preempt, std::int32_t asked,
+                          std::int32_t max_batch_size) {
+  TTSRT_CHECK(ConfigError, preempt == "none" || preempt == "priority",
+              "preempt: expected \"none\" or \"priority\", got \"", preempt, "\"");
+  const std::int32_t most = model::kMaxBatch - max_batch_size;
+  TTSRT_CHECK(ConfigError, asked >= 0 && asked <= most,
+              "max_paused_requests: expected 0 (max_batch_size) to ", most, ", got ", asked);
+  if (preempt == "priority") return asked == 0 ? std::min(max_batch_size, most) : asked;
+  TTSRT_CHECK(ConfigError, asked == 0,
+              "max_paused_requests: expected 0, because preempt is \"none\", got ", asked);
+  return 0;
+}
+
 // The reference with two launches in flight, for tests of what a pipelined device does.
 constexpr const char* kPipelined = "reference:2";
 
@@ -78,6 +92,8 @@ OpenedModel open_model(const Engine& engine, const ExecutorOptions& options) {
       reduced_limit("max_batch_size", options.max_batch_size, data.limits.max_batch_size);
   network.limits.max_num_tokens =
       reduced_limit("max_num_tokens", options.max_num_tokens, data.limits.max_num_tokens);
+  network.limits.max_paused =
+      paused_limit(options.preempt, options.max_paused_requests, network.limits.max_batch_size);
   const std::int32_t least = std::max(data.limits.max_encoder_input_len, data.limits.max_input_len);
   TTSRT_CHECK(ConfigError, network.limits.max_num_tokens >= least,
               "max_num_tokens: expected at least ", least, " (the longest text and context), got ",
@@ -104,6 +120,8 @@ MemoryPlan plan_memory(const Engine& engine, const MemoryOptions& options) {
   model::Limits limits = data.limits;
   limits.max_batch_size = within("max_batch_size", options.max_batch_size,
                                  data.limits.max_batch_size, model::kMaxBatch);
+  limits.max_paused =
+      paused_limit(options.preempt, options.max_paused_requests, limits.max_batch_size);
   limits.max_seq_len =
       within("max_seq_len", options.max_seq_len, data.limits.max_seq_len, most_positions);
   limits.max_num_tokens = std::max(limits.max_num_tokens, model::least_tokens(limits));
@@ -120,6 +138,7 @@ MemoryPlan plan_memory(const Engine& engine, const MemoryOptions& options) {
   MemoryPlan plan;
   plan.max_batch_size = limits.max_batch_size;
   plan.max_seq_len = limits.max_seq_len;
+  plan.max_paused_requests = limits.max_paused;
   plan.kv_cache_dtype = name_of(cache_dtype);
   plan.weights = data.info.weight_bytes;
   plan.kv_cache = use.kv_cache;

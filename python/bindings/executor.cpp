@@ -36,6 +36,8 @@ void register_info(py::module_& module) {
       .def_readonly("device", &ExecutorInfo::device)
       .def_readonly("description", &ExecutorInfo::description)
       .def_readonly("kv_cache_dtype", &ExecutorInfo::kv_cache_dtype)
+      .def_readonly("max_batch_size", &ExecutorInfo::max_batch_size)
+      .def_readonly("max_paused_requests", &ExecutorInfo::max_paused_requests)
       .def_readonly("weight_bytes", &ExecutorInfo::weight_bytes)
       .def_readonly("scratch_bytes", &ExecutorInfo::scratch_bytes)
       .def_readonly("state_bytes", &ExecutorInfo::state_bytes)

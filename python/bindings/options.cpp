@@ -74,6 +74,8 @@ void register_options(py::module_& module) {
       .def_readwrite("pin_threads", &ExecutorOptions::pin_threads)
       .def_readwrite("max_batch_size", &ExecutorOptions::max_batch_size)
       .def_readwrite("max_queue_size", &ExecutorOptions::max_queue_size)
+      .def_readwrite("preempt", &ExecutorOptions::preempt)
+      .def_readwrite("max_paused_requests", &ExecutorOptions::max_paused_requests)
       .def_readwrite("max_num_tokens", &ExecutorOptions::max_num_tokens)
       .def_readwrite("max_tokens_in_paged_kv_cache", &ExecutorOptions::max_tokens_in_paged_kv_cache)
       .def_readwrite("prefill_slice_seconds", &ExecutorOptions::prefill_slice_seconds)

@@ -69,6 +69,8 @@ void register_stats(py::module_& module) {
       .def_readonly("iteration_seconds", &ExecutorStats::iteration_seconds)
       .def_readonly("num_active_requests", &ExecutorStats::num_active_requests)
       .def_readonly("num_queued_requests", &ExecutorStats::num_queued_requests)
+      .def_readonly("num_paused_requests", &ExecutorStats::num_paused_requests)
+      .def_readonly("num_preemptions", &ExecutorStats::num_preemptions)
       .def_readonly("max_num_active_requests", &ExecutorStats::max_num_active_requests)
       .def_readonly("kv_cache_stats", &ExecutorStats::kv_cache_stats)
       .def_readonly("num_voices", &ExecutorStats::num_voices)

@@ -7,7 +7,7 @@ import os
 import weakref
 from collections.abc import AsyncIterator, Iterator, Sequence
 from types import TracebackType
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 
@@ -42,6 +42,8 @@ class Executor:
         pin_threads: bool | None = None,
         max_batch_size: int | None = None,
         max_queue_size: int | None = None,
+        preempt: Literal["none", "priority"] | None = None,
+        max_paused_requests: int | None = None,
         max_num_tokens: int | None = None,
         max_tokens_in_paged_kv_cache: int | None = None,
         prefill_slice_seconds: float | None = None,
@@ -62,12 +64,17 @@ class Executor:
                 core.
             max_batch_size: Requests in flight; at most the engine's, which 0 stands for.
             max_queue_size: Accepted requests that wait; one more is a `CapacityError`.
+            preempt: What a request does that finds all places taken. "none" (the default): it
+                waits. "priority": it pauses the youngest of the running requests with the lowest
+                priority, if that is below its own. A paused request gives the same result.
+            max_paused_requests: Requests that may be paused at once with preempt "priority"; 0 for
+                `max_batch_size`. Each takes the memory of one more request in flight.
             max_num_tokens: Rows of one Program in one launch; at most the engine's, which 0 stands
                 for.
             max_tokens_in_paged_kv_cache: Positions of the self-attention cache, both branches of
-                all requests together; 0 (the default) for enough for `max_batch_size` guided
-                requests at full length. A request waits until as much is free as it may need. One
-                that may need more than the whole cache is a `CapacityError`.
+                all requests together, paused ones included; 0 (the default) for enough for all of
+                them guided and at full length. A request waits until as much is free as it may
+                need. One that may need more than the whole cache is a `CapacityError`.
             prefill_slice_seconds: About how long encoders and prefill may take per iteration while
                 other requests decode; 0 for no limit. The next iteration continues them.
             kv_cache_dtype: "float32", "bfloat16", "float16" or "int8" (keys and values as multiples
@@ -88,6 +95,8 @@ class Executor:
             pin_threads=pin_threads,
             max_batch_size=max_batch_size,
             max_queue_size=max_queue_size,
+            preempt=preempt,
+            max_paused_requests=max_paused_requests,
             max_num_tokens=max_num_tokens,
             max_tokens_in_paged_kv_cache=max_tokens_in_paged_kv_cache,
             prefill_slice_seconds=prefill_slice_seconds,

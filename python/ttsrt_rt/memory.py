@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Literal
 
 from ttsrt_rt.errors import ConfigError
 
@@ -25,8 +26,10 @@ class MemoryPlan:
         max_batch_size: Requests in flight.
         max_seq_len: Decoder positions of each.
         kv_cache_dtype: Type of keys and values.
+        max_paused_requests: Requests that may be paused besides; 0 without preemption.
         weights: Weights, mapped from the engine's file.
-        kv_cache: Self-attention: two branches and a shared prefix of every request.
+        kv_cache: Self-attention: two branches and a shared prefix of every request, paused ones
+            included.
         cross_memory: Cross-attention: keys and values of texts and contexts.
         slots: Everything else a request keeps: context rows, convolutions, counts, codes, rules.
         activations: Activations of all Programs.
@@ -37,6 +40,7 @@ class MemoryPlan:
     max_batch_size: int
     max_seq_len: int
     kv_cache_dtype: str
+    max_paused_requests: int
     weights: int
     kv_cache: int
     cross_memory: int
@@ -64,6 +68,8 @@ def plan_memory(
     kv_cache_dtypes: Sequence[str] = (),
     device: str = "auto",
     num_threads: int = 0,
+    preempt: Literal["none", "priority"] = "none",
+    max_paused_requests: int = 0,
 ) -> list[MemoryPlan]:
     """Plans every combination, in the order dtype, length, batch size.
 
@@ -74,6 +80,8 @@ def plan_memory(
         kv_cache_dtypes: float32, bfloat16, float16, int8; none for the engine's own.
         device: The device that would run it.
         num_threads: Its threads; 0 for one for each core.
+        preempt: As `Executor` takes it.
+        max_paused_requests: As `Executor` takes it.
 
     Raises:
         ConfigError: A value that no engine of this checkpoint could be built for, or an unknown
@@ -98,6 +106,8 @@ def plan_memory(
                     max_batch_size=batch,
                     max_seq_len=length,
                     kv_cache_dtype=dtype,
+                    preempt=preempt,
+                    max_paused_requests=max_paused_requests,
                 )
                 plan = _core.plan_memory(opened, options)
                 plans.append(

@@ -127,7 +127,8 @@ class Request:
         maskgit: For checkpoints with a MaskGit local transformer.
         return_alignment: Whether the result has `alignment`.
         chunk_frames: Streaming: the smallest number of frames in one event, except the last.
-        priority: Of the requests that wait, those with a larger priority start first.
+        priority: Of the requests that wait, those with a larger priority start first; they may
+            pause those with a smaller one, see `preempt` of `Executor`.
         deadline: Seconds from submit after which the request ends with "deadline".
     """
 

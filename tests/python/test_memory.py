@@ -46,6 +46,21 @@ def test_plans_agree_with_engines_built_anew(
         assert plan.activations == executor.info.activation_bytes
 
 
+@pytest.mark.parametrize("case", ["tiny2503", "tinyce", "tinyold"])
+def test_paused_requests_are_planned(engine_of: Callable[[str], Path], case: str) -> None:
+    (none,) = plan_memory(engine_of(case), batch_sizes=[3], num_threads=1)
+    assert none.max_paused_requests == 0
+    for paused in (0, 1, 5):
+        options = {"preempt": "priority", "max_paused_requests": paused, "num_threads": 1}
+        (plan,) = plan_memory(engine_of(case), batch_sizes=[3], **options)  # type: ignore[arg-type]
+        with rt.Executor(engine_of(case), device="cpu", max_batch_size=3, **options) as executor:
+            info = executor.info
+        assert plan.max_paused_requests == info.max_paused_requests == (paused or 3)
+        assert plan.state == info.state_bytes and plan.total > none.total
+        assert (plan.activations, plan.scratch) == (info.activation_bytes, info.scratch_bytes)
+        assert plan.kv_cache == none.kv_cache * (3 + (paused or 3)) // 3
+
+
 def test_int8_has_a_scale_for_each_position_and_head(engine: Path) -> None:
     model = json.loads((engine / "engine.json").read_text())["model"]["decoder"]
     head_dim = model["dim"] // model["heads"]

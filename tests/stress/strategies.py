@@ -156,5 +156,6 @@ def options() -> st.SearchStrategy[tuple[Any, ...]]:
             "max_num_tokens": st.integers(least, 3 * least),
             "max_tokens_in_paged_kv_cache": st.integers(SLOT_TOKENS, 3 * SLOT_TOKENS),
             "prefill_slice_seconds": st.sampled_from((0.0, 1e-9, 1e-4, 1.0)),
+            "preempt": st.sampled_from(("none", "priority", "priority")),
         }
     )

@@ -51,6 +51,8 @@ struct ExecutorInfo {
   std::string device;       ///< the chosen device if the option was "auto"
   std::string description;  ///< instruction set, threads
   std::string kv_cache_dtype;
+  std::int32_t max_batch_size = 0;       ///< requests that run at once
+  std::int32_t max_paused_requests = 0;  ///< requests that may be paused besides
   std::uint64_t weight_bytes = 0;
   std::uint64_t state_bytes = 0;  ///< caches and slots
   std::uint64_t activation_bytes = 0;

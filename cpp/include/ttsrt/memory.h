@@ -12,11 +12,13 @@ namespace ttsrt {
 /// Limits to plan for. They may go beyond those the engine was built for: the plan is then that of
 /// an engine built for them.
 struct MemoryOptions {
-  std::string device = "auto";      ///< as ExecutorOptions::device
-  std::int32_t num_threads = 0;     ///< as ExecutorOptions::num_threads
-  std::int32_t max_batch_size = 0;  ///< requests in flight; 0: the engine's
-  std::int32_t max_seq_len = 0;     ///< decoder positions; 0: the engine's
-  std::string kv_cache_dtype;       ///< as ExecutorOptions::kv_cache_dtype
+  std::string device = "auto";           ///< as ExecutorOptions::device
+  std::int32_t num_threads = 0;          ///< as ExecutorOptions::num_threads
+  std::int32_t max_batch_size = 0;       ///< requests in flight; 0: the engine's
+  std::int32_t max_seq_len = 0;          ///< decoder positions; 0: the engine's
+  std::string kv_cache_dtype;            ///< as ExecutorOptions::kv_cache_dtype
+  std::string preempt = "none";          ///< as ExecutorOptions::preempt
+  std::int32_t max_paused_requests = 0;  ///< as ExecutorOptions::max_paused_requests
 };
 
 /// Bytes for one choice of limits.
@@ -24,8 +26,10 @@ struct MemoryPlan {
   std::int32_t max_batch_size = 0;
   std::int32_t max_seq_len = 0;
   std::string kv_cache_dtype;
-  std::uint64_t weights = 0;       ///< mapped from the engine's file
-  std::uint64_t kv_cache = 0;      ///< self-attention: two branches and a shared prefix per request
+  std::int32_t max_paused_requests = 0;  ///< 0 without preemption
+  std::uint64_t weights = 0;             ///< mapped from the engine's file
+  std::uint64_t kv_cache = 0;  ///< self-attention: two branches and a shared prefix per request,
+                               ///< paused ones included
   std::uint64_t cross_memory = 0;  ///< cross-attention: keys and values of texts and contexts
   std::uint64_t slots = 0;         ///< everything else that a request keeps
   std::uint64_t activations = 0;

@@ -62,9 +62,17 @@ struct ExecutorOptions {
   bool pin_threads = false;
   std::int32_t max_batch_size = 0;    ///< requests in flight; at most the engine's
   std::int32_t max_queue_size = 256;  ///< accepted requests that may wait; else CapacityError
-  std::int32_t max_num_tokens = 0;    ///< rows of one Program in one launch; at most the engine's
-  /// Positions of the paged self-attention cache for both branches of all requests; 0: enough for
-  /// max_batch_size guided requests of full length. A request reserves its worst case.
+  /// What a request does that finds all places taken: "none": it waits; "priority": it pauses the
+  /// youngest of the running requests with the lowest priority if that is below its own. A paused
+  /// request keeps its state and its cache, goes on as soon as there is a place, and gives the same
+  /// result. Each paused request takes the memory of one more request in flight.
+  std::string preempt = "none";
+  /// Requests that may be paused at once with preempt "priority"; 0: max_batch_size.
+  std::int32_t max_paused_requests = 0;
+  std::int32_t max_num_tokens = 0;  ///< rows of one Program in one launch; at most the engine's
+  /// Positions of the paged self-attention cache for both branches of all requests, paused ones
+  /// included; 0: enough for all of them guided and of full length. A request reserves its worst
+  /// case.
   std::int32_t max_tokens_in_paged_kv_cache = 0;
   /// Approximate limit on the time of encoders and prefill per iteration while other requests
   /// decode; 0: no limit, as with `trace`. The next iteration continues where this one stopped.

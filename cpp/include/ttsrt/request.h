@@ -51,8 +51,9 @@ struct Request {
   MaskGit maskgit;
 
   bool return_alignment = false;
-  std::int32_t chunk_frames = 1;   ///< streaming: least number of frames in one event
-  std::int32_t priority = 0;       ///< among waiting requests, larger values go first
+  std::int32_t chunk_frames = 1;  ///< streaming: least number of frames in one event
+  /// Larger values start first, and may pause smaller ones (ExecutorOptions::preempt).
+  std::int32_t priority = 0;
   std::optional<double> deadline;  ///< seconds from submit
 };
 

@@ -46,6 +46,8 @@ ExecutorInfo describe(const Engine& engine, const model::NetworkInfo& network) {
   info.device = network.device;
   info.description = network.description;
   info.kv_cache_dtype = name_of(network.cache_dtype);
+  info.max_batch_size = network.slots - network.paused_slots;
+  info.max_paused_requests = network.paused_slots;
   info.weight_bytes = engine.info().weight_bytes;
   info.state_bytes = network.state_bytes;
   info.activation_bytes = network.activation_bytes;

@@ -1,6 +1,7 @@
 #include "executor/loop.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "core/check.h"
@@ -16,6 +17,8 @@ Loop::Loop(std::unique_ptr<model::Network> network, const LoopOptions& options)
       pool_(network_->info().num_blocks, network_->info().block_size),
       prefixes_(pool_),
       slots_(static_cast<std::size_t>(network_->info().slots)),
+      ranking_(
+          {network_->info().slots - network_->info().paused_slots, network_->info().paused_slots}),
       scheduler_(site_.programs, network_->info().slots),
       paused_(site_.programs.size()),
       flights_(static_cast<std::size_t>(std::max(network_->info().pipeline_depth, 1))),
@@ -85,29 +88,59 @@ void Loop::pass() {
 
 std::int32_t Loop::num_active() const { return static_cast<std::int32_t>(order_.size()); }
 
+// Whether there is one to launch. Where those that ran have all failed, paused ones resume in the
+// next pass.
 bool Loop::has_live_requests() const {
-  return std::any_of(order_.begin(), order_.end(), [this](std::int32_t slot) {
-    return !slots_[static_cast<std::size_t>(slot)]->end.has_value();
+  const std::vector<Ranking::Entry>& entries = ranking_.entries();
+  return std::any_of(entries.begin(), entries.end(), [this](const Ranking::Entry& of) {
+    return !of.is_paused && !slots_[static_cast<std::size_t>(of.slot)]->end.has_value();
   });
 }
 
-// Takes waiting requests while there are slots and blocks.
+// Takes waiting requests and resumes paused ones while there are places, the larger priority first.
 void Loop::take_in() {
-  while (!free_slots_.empty()) {
-    std::optional<Pending> pending =
-        intake_.take_next([this](const PreparedRequest& request) { return reserve(request); });
-    if (!pending.has_value()) return;
-    const std::shared_ptr<Channel> channel = pending->channel;
-    const Clock::time_point submitted = pending->submitted;
-    try {
-      start(std::move(*pending));
-    } catch (const std::exception& problem) {  // no memory for it
-      Pending failed;
-      failed.channel = channel;
-      failed.submitted = submitted;
-      end_pending(std::move(failed), FinishReason::error, problem.what());
-    }
+  for (;;) {
+    if (take_waiting()) continue;
+    const std::optional<Ranking::Entry> paused = ranking_.next_resumed();
+    if (!paused.has_value()) return;
+    ranking_.resume(paused->slot);
+    intake_.count([&](StatsBook& stats) { stats.count_paused(ranking_.num_paused()); });
   }
+}
+
+// Takes the first request that waits if it may go before those that are paused and there is a
+// place, or one of a lower priority that pauses for it, and blocks; whether it has left the queue.
+bool Loop::take_waiting() {
+  if (free_slots_.empty()) return false;
+  const std::optional<Ranking::Entry> loser =
+      ranking_.has_place() ? ranking_.next_resumed() : ranking_.next_paused();
+  if (!ranking_.has_place() && !loser.has_value()) return false;
+  std::optional<Pending> pending = intake_.take_next([&](const PreparedRequest& request) {
+    return (!loser.has_value() || request.priority > loser->priority) && reserve(request);
+  });
+  if (!pending.has_value()) return false;
+  const std::shared_ptr<Channel> channel = pending->channel;
+  const Clock::time_point submitted = pending->submitted;
+  try {
+    const bool pauses = !ranking_.has_place();
+    start(std::move(*pending));
+    if (pauses) pause(loser->slot);
+  } catch (const std::exception& problem) {  // no memory for it
+    Pending failed;
+    failed.channel = channel;
+    failed.submitted = submitted;
+    end_pending(std::move(failed), FinishReason::error, problem.what());
+  }
+  return true;
+}
+
+// Leaves a request out of the plans from the next one on.
+void Loop::pause(std::int32_t slot) {
+  ranking_.pause(slot);
+  intake_.count([&](StatsBook& stats) {
+    stats.count_preempted();
+    stats.count_paused(ranking_.num_paused());
+  });
 }
 
 // Blocks a request may come to hold: its branches at full length, and the prefixes they fork.
@@ -165,6 +198,7 @@ void Loop::start(Pending&& pending) {
   }
   slots_[static_cast<std::size_t>(slot)] = std::move(sequence);
   order_.push_back(slot);
+  ranking_.add(slot, slots_[static_cast<std::size_t>(slot)]->request.priority);
   free_slots_.pop_back();
 }
 
@@ -190,14 +224,36 @@ bool Loop::launch_next() {
 }
 
 bool Loop::plan(step::StepPlan& plan) {
+  const std::optional<std::int32_t> urgent = urgent_priority();
+  plan_from(urgent.value_or(std::numeric_limits<std::int32_t>::min()), plan);
+  if (plan.is_empty() && urgent.has_value())  // it waits for a launch that isn't collected
+    plan_from(std::numeric_limits<std::int32_t>::min(), plan);
+  return !plan.is_empty();
+}
+
+// Plans for those that run with at least this priority.
+void Loop::plan_from(std::int32_t priority, step::StepPlan& plan) {
   plan.clear(site_.programs.size());
   views_.clear();
-  for (const std::int32_t slot : order_) {
-    const Sequence& sequence = *slots_[static_cast<std::size_t>(slot)];
-    if (!sequence.end.has_value()) views_.push_back(sequence.view());
+  for (const Ranking::Entry& of : ranking_.entries()) {
+    const Sequence& sequence = *slots_[static_cast<std::size_t>(of.slot)];
+    const bool is_wanted = !of.is_paused && of.priority >= priority && !sequence.end.has_value();
+    if (is_wanted) views_.push_back(sequence.view());
   }
   scheduler_.plan(views_, paused_, budget_, plan);
-  return !plan.is_empty();
+}
+
+// Under preemption, the largest priority of those that have not been launched for their first step:
+// lower priorities stay out of the launches until then, so that the first frame takes as long as in
+// an idle executor.
+std::optional<std::int32_t> Loop::urgent_priority() const {
+  if (network_->info().paused_slots == 0) return std::nullopt;
+  for (const Ranking::Entry& of : ranking_.entries()) {
+    const Sequence& sequence = *slots_[static_cast<std::size_t>(of.slot)];
+    if (of.is_paused || sequence.end.has_value()) continue;
+    if (sequence.stepwise >= 0 && sequence.planned_steps() == 0) return of.priority;
+  }
+  return std::nullopt;
 }
 
 // What is launched counts as done for the plans to come.

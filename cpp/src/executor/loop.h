@@ -5,16 +5,25 @@
 // is planned from what is launched before it, not from what came back; what came back is committed
 // in order. A request that ends while launches still name it keeps its slot and its blocks until
 // the last of them is collected, and what those made for it is dropped.
+//
+// A request of a larger priority that finds no place may pause one that runs (executor/ranking.h).
+// A paused request keeps its slot, its blocks and its state on the device; it is only left out of
+// the plans until it resumes, so nothing is copied and its result does not change. What is in
+// flight for it, and a batch between two parts that it belongs to, is finished and committed.
+// Where requests may be paused, lower priorities also stay out of the launches until a request has
+// been launched for its first step.
 #pragma once
 
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "executor/intake.h"
 #include "executor/kv_cache.h"
+#include "executor/ranking.h"
 #include "executor/scheduler.h"
 #include "executor/sequence.h"
 #include "model/network.h"
@@ -60,6 +69,8 @@ class Loop {
 
   // Requests in.
   void take_in();
+  bool take_waiting();
+  void pause(std::int32_t slot);
   void start(Pending&& pending);
   std::int32_t worst_case(const PreparedRequest& request) const;
   bool reserve(const PreparedRequest& request);
@@ -67,6 +78,8 @@ class Loop {
   // Launches.
   bool launch_next();
   bool plan(step::StepPlan& plan);
+  void plan_from(std::int32_t priority, step::StepPlan& plan);
+  std::optional<std::int32_t> urgent_priority() const;
   void book_launch(const Flight& flight);
   void book_paused(const step::StepPlan& plan);
   void adopt_thread();
@@ -97,6 +110,7 @@ class Loop {
   PrefixCache prefixes_;
   Slots slots_;
   std::vector<std::int32_t> order_;  // slots of running requests, oldest first
+  Ranking ranking_;                  // of those that had not ended when settle() ran last
   std::vector<std::int32_t> free_slots_;
   Scheduler scheduler_;
   StepBudget budget_;

@@ -103,6 +103,7 @@ void Loop::settle() {
   for (std::size_t i = 0; i < order_.size();) {
     const std::int32_t slot = order_[i];
     const Sequence& sequence = *slots_[static_cast<std::size_t>(slot)];
+    if (sequence.end.has_value()) ranking_.remove(slot);
     if (sequence.end.has_value() && sequence.flights == 0) {
       order_.erase(order_.begin() + static_cast<std::ptrdiff_t>(i));
       release(slot);
@@ -122,6 +123,7 @@ void Loop::release(std::int32_t slot) {
   free_slots_.push_back(slot);
   intake_.count([&](StatsBook& stats) {
     stats.count_ended(ended->channel->id(), *ended->end, num_active());
+    stats.count_paused(ranking_.num_paused());
   });
   end(*ended, *ended->end, ended->error, site_.facts);
 }

@@ -94,7 +94,7 @@ void Scheduler::complete(std::int32_t slot, std::int32_t stop, std::int32_t prog
   }
 }
 
-// Whose rows a new batch of a whole Program takes: oldest first, the first one always.
+// Whose rows a new batch of a whole Program takes: in the order given, the first one always.
 void Scheduler::choose(std::int32_t program) {
   members_.clear();
   std::int32_t room = budget_->max_rows;

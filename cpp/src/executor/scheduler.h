@@ -1,7 +1,7 @@
 // What runs next: from counts to a plan. The scheduler knows no tensor, no device and no request.
 //
 // Policy: Programs are planned in the order they run in. Every request that can take a step takes
-// one. Whole and chunked Programs get the rows that are left, oldest request first, and, while
+// one. Whole and chunked Programs get the rows that are left, first request first, and, while
 // others wait for their next step, about a slice of time: a whole Program stops between two parts,
 // a chunked one between two rows, and both go on with the next launch. A whole Program's batch is
 // closed from its first part to its last: requests that arrive meanwhile wait for the next one.
@@ -62,7 +62,7 @@ class Scheduler {
  public:
   Scheduler(const std::vector<step::ProgramInfo>& programs, std::int32_t max_sequences);
 
-  // `sequences`: oldest first. `paused`: of every Program.
+  // `sequences`: larger priority first, then older ones. `paused`: of every Program.
   void plan(const std::vector<SequenceView>& sequences, const std::vector<PausedBatch>& paused,
             const StepBudget& budget, step::StepPlan& plan);
 

@@ -77,13 +77,12 @@ std::vector<FamilyProgram> programs_of(const CausalDecoder& decoder, const Limit
 
 ops::StateSpec state_of(const StackConfig& config, const Limits& limits,
                         const StateOptions& options, std::int32_t branches, std::int32_t vocab) {
-  const std::int64_t most =
-      limits.max_batch_size *
-      (branches * ops::blocks_for(limits.max_seq_len) + ops::blocks_for(limits.max_input_len));
+  const std::int64_t most = limits.num_slots() * (branches * ops::blocks_for(limits.max_seq_len) +
+                                                  ops::blocks_for(limits.max_input_len));
   const std::int64_t asked =
       options.cache_positions == 0 ? most : ops::blocks_for(options.cache_positions);
   ops::StateSpec spec;
-  spec.slots = limits.max_batch_size;
+  spec.slots = limits.num_slots();
   spec.cache_dtype = options.cache_dtype;
   spec.cache_layers = config.layers;
   spec.cache_heads = config.num_kv_heads();

@@ -16,6 +16,10 @@ struct Limits {
   std::int32_t max_input_len = 0;          // context rows
   std::int32_t max_encoder_input_len = 0;  // text tokens
   std::int32_t max_num_tokens = 0;         // rows of one launch of a Program
+  std::int32_t max_paused =
+      0;  // requests that keep their slot and their cache while they are paused
+
+  std::int32_t num_slots() const { return max_batch_size + max_paused; }
 };
 
 // What a model's position tables and stored voices allow. A maximum of 0 means that the model has

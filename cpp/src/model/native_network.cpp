@@ -33,6 +33,7 @@ NativeNetwork::NativeNetwork(const EngineData& engine, std::unique_ptr<ops::Back
   info_.pipeline_depth = backend_->info().pipeline_depth;
   info_.cache_dtype = options.state.cache_dtype;
   info_.slots = state.slots;
+  info_.paused_slots = limits.max_paused;
   info_.num_blocks = state.num_blocks;
   info_.block_size = ops::kBlockSize;
   info_.facts = family.facts(limits);

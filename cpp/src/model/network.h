@@ -20,8 +20,9 @@ struct NetworkInfo {
   std::int32_t pipeline_depth = 1;  // launches that may be in flight
   DType cache_dtype = DType::float32;
   std::int32_t slots = 0;
-  std::int32_t num_blocks = 0;  // of the paged cache
-  std::int32_t block_size = 0;  // positions
+  std::int32_t paused_slots = 0;  // of these, as many belong to paused requests at most
+  std::int32_t num_blocks = 0;    // of the paged cache
+  std::int32_t block_size = 0;    // positions
   step::Facts facts;
   std::vector<step::ProgramInfo> programs;  // in the order they run in
   std::size_t state_bytes = 0;

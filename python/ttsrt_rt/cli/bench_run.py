@@ -30,6 +30,8 @@ _EXECUTOR: dict[str, tuple[type, str]] = {
     "kv_cache_dtype": (str, "default: as the engine computes"),
     "max_batch_size": (int, "requests that run at once; default: the engine's"),
     "max_queue_size": (int, "requests that wait; one more is refused"),
+    "preempt": (str, '"none", or "priority": larger priorities pause smaller ones'),
+    "max_paused_requests": (int, "paused at once with --preempt priority; 0: max_batch_size"),
     "max_num_tokens": (int, "rows of one Program in one launch; default: the engine's"),
     "max_tokens_in_paged_kv_cache": (int, "positions of the cache; default: enough for all"),
     "prefill_slice_seconds": (float, "for encoders and prefill while others decode; 0: no limit"),

@@ -45,6 +45,12 @@ def add_parser(commands: Subparsers) -> None:
         default=[],
         help="float32, bfloat16, float16, int8; default: the engine's",
     )
+    memory.add_argument(
+        "--preempt", default="", help='"priority": with the memory of requests that may be paused'
+    )
+    memory.add_argument(
+        "--max_paused_requests", type=int, default=0, help="default: as many as may run"
+    )
     parser.set_defaults(run=_run)
 
 
@@ -53,7 +59,7 @@ def _run(args: argparse.Namespace) -> int:
 
     if args.memory:
         return _run_memory(args)
-    for name in ("batch_size", "seq_len", "kv_cache_dtype"):
+    for name in ("batch_size", "seq_len", "kv_cache_dtype", "preempt", "max_paused_requests"):
         if getattr(args, name):
             raise ConfigError(f"--{name}: expected --memory with it")
     contents = inspect_folder(args.folder, verify=args.verify)
@@ -73,6 +79,8 @@ def _run_memory(args: argparse.Namespace) -> int:
         batch_sizes=args.batch_size,
         seq_lens=args.seq_len,
         kv_cache_dtypes=args.kv_cache_dtype,
+        preempt=args.preempt or "none",
+        max_paused_requests=args.max_paused_requests,
     )
     if args.json:
         values = [
@@ -85,6 +93,7 @@ def _run_memory(args: argparse.Namespace) -> int:
             plan.kv_cache_dtype,
             plan.max_seq_len,
             plan.max_batch_size,
+            plan.max_paused_requests,
             format_size(plan.weights),
             format_size(plan.kv_cache),
             format_size(plan.cross_memory),
@@ -96,8 +105,16 @@ def _run_memory(args: argparse.Namespace) -> int:
         ]
         for plan in plans
     ]
-    header = ["kv cache", "max_seq_len", "max_batch_size", "weights", "keys and values"]
-    header += ["cross-attention", "slots", "activations", "scratch", "in all", "this engine"]
+    header = ["kv cache", "max_seq_len", "max_batch_size", "paused", "weights"]
+    header += [
+        "keys and values",
+        "cross-attention",
+        "slots",
+        "activations",
+        "scratch",
+        "in all",
+        "this engine",
+    ]
     print(format_table(header, rows))
     return 0
 

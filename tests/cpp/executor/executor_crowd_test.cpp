@@ -53,17 +53,22 @@ TEST_P(ExecutorCrowd, EqualsEachAlone) {
     std::int32_t max_num_tokens;
     bool is_reversed;
     double slice_seconds;  // next to none: encoders stop at every layer, prefill at every block
+    const char* preempt = "none";  // "priority": those that are taken pause for those that come
   };
   for (const CrowdModel& model : test::crowd_models()) {
     const test::TinyEngine folder(model.config, model.build);
     const Engine engine = Engine::open(folder.path());
     ExecutorOptions chosen = options();
     const std::vector<Result> expected = alone(engine, model, chosen);
-    for (const Limits& limits :
-         {Limits{0, 0, true, 0.0}, {0, 12, false, 1.0}, {2, 12, true, 1e-9}, {0, 0, false, 1e-9}}) {
+    for (const Limits& limits : {Limits{0, 0, true, 0.0},
+                                 {0, 12, false, 1.0},
+                                 {2, 12, true, 1e-9, "priority"},
+                                 {2, 0, true, 0.0, "priority"},
+                                 {0, 0, false, 1e-9}}) {
       chosen.max_batch_size = limits.max_batch_size;
       chosen.max_num_tokens = limits.max_num_tokens;
       chosen.prefill_slice_seconds = limits.slice_seconds;
+      chosen.preempt = limits.preempt;
       expect_crowd(engine, model, chosen, limits.is_reversed, expected);
     }
   }

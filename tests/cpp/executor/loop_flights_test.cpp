@@ -132,7 +132,8 @@ struct Mix {
   explicit Mix(std::uint64_t seed, std::int32_t depth) : random(seed) {
     FakeOptions options;
     options.depth = depth;
-    options.slots = 1 + pick(4);
+    options.paused_slots = pick(3);
+    options.slots = 1 + pick(4) + options.paused_slots;
     options.programs = small_programs(1 + pick(4));
     options.row_seconds = pick(2) == 0 ? 0.0 : 0.3;
     options.num_blocks = 40 + pick(120);

@@ -41,6 +41,26 @@ TEST_P(Memory, OfAnOpenedExecutor) {
   }
 }
 
+TEST_P(Memory, OfPausedRequests) {
+  const test::TinyEngine engine;
+  const Engine opened = Engine::open(engine.path());
+  for (const std::int32_t paused : {0, 1, 7}) {
+    ExecutorOptions asked;
+    asked.device = GetParam();
+    asked.num_threads = 2;
+    asked.max_batch_size = 3;
+    asked.preempt = "priority";
+    asked.max_paused_requests = paused;
+    const Executor executor(opened, asked);
+    const MemoryPlan plan = plan_memory(opened, {asked.device, 2, 3, 0, "", "priority", paused});
+    EXPECT_TRUE(plan.is_served);
+    EXPECT_EQ(plan.max_paused_requests, paused == 0 ? 3 : paused);
+    EXPECT_EQ(executor.info().max_paused_requests, plan.max_paused_requests);
+    EXPECT_EQ(executor.info().max_batch_size, 3);
+    expect_same(plan, executor.info());
+  }
+}
+
 TEST_P(Memory, OfAnEngineBuiltForOtherLimits) {
   BuildOptions options;
   options.max_batch_size = 2;
@@ -82,6 +102,10 @@ TEST(MemoryErrors, LimitsThatNoEngineHas) {
                                          [&] { plan({"cpu", 1, 0, 41, ""}); }));
   EXPECT_TRUE(
       throws_naming<ConfigError>("kv_cache_dtype", [&] { plan({"cpu", 1, 0, 0, "int3"}); }));
+  EXPECT_TRUE(throws_naming<ConfigError>("preempt: expected \"none\" or \"priority\"",
+                                         [&] { plan({"cpu", 1, 0, 0, "", "age"}); }));
+  EXPECT_TRUE(throws_naming<ConfigError>("because preempt is \"none\"",
+                                         [&] { plan({"cpu", 1, 0, 0, "", "none", 1}); }));
   EXPECT_TRUE(throws_naming<ConfigError>("device", [&] { plan({"abacus", 1, 0, 0, ""}); }));
 }
 

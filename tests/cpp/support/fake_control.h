@@ -26,6 +26,7 @@ struct FakeOptions {
   std::vector<step::ProgramInfo> programs = small_programs();
   std::int32_t depth = 1;  // launches in flight
   std::int32_t slots = 3;
+  std::int32_t paused_slots = 0;  // of these
   std::int32_t block_size = 4;
   std::int32_t num_blocks = 120;
   double row_seconds = 0.0;  // what a row of whole and chunked Programs says it took, per part

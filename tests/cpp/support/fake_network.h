@@ -28,6 +28,7 @@ class FakeNetwork final : public model::Network {
     info_.device = "fake";
     info_.pipeline_depth = options.depth;
     info_.slots = options.slots;
+    info_.paused_slots = options.paused_slots;
     info_.num_blocks = options.num_blocks;
     info_.block_size = options.block_size;
     info_.programs = options.programs;

@@ -17,7 +17,7 @@ namespace {
 // As many as asked for, but no more than can ever be in use: two branches of every slot at full
 // length, and one shared unconditional prefix per slot.
 std::int32_t num_blocks(const Limits& limits, std::int32_t asked_positions) {
-  const std::int64_t most = limits.max_batch_size * (2 * ops::blocks_for(limits.max_seq_len) +
+  const std::int64_t most = limits.num_slots() * (2 * ops::blocks_for(limits.max_seq_len) +
                                                      ops::blocks_for(limits.max_input_len));
   const std::int64_t asked = asked_positions == 0 ? most : ops::blocks_for(asked_positions);
   return static_cast<std::int32_t>(std::min(most, asked));
@@ -147,7 +147,7 @@ std::unique_ptr<model::Itineraries> MagpieFamily::itineraries(const Limits& limi
 
 ops::StateSpec MagpieFamily::state(const Limits& limits, const StateOptions& options) const {
   ops::StateSpec spec;
-  spec.slots = limits.max_batch_size;
+  spec.slots = limits.num_slots();
   spec.cache_dtype = options.cache_dtype;
   spec.cache_layers = config_.decoder.layers;
   spec.cache_heads = config_.decoder.heads;
