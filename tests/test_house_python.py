@@ -13,9 +13,11 @@ from .house import ROOT, files, name_of
 PYTHON_IMPORTS = {
     "errors": set(),
     "convert": {
-        *("_core", "errors", "convert", "progress"),
+        *("_core", "errors", "convert", "json_text", "progress"),
         *("quoting", "regular_file", "writing"),
     },
+    "json_text": {"errors", "quoting", "regular_file"},
+    "array_file": {"convert", "errors", "quoting"},
     "progress": {"errors"},
     "quoting": set(),
     "regular_file": {"errors"},

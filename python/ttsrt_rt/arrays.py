@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +18,10 @@ if TYPE_CHECKING:
 __all__ = ["float_matrix", "id_matrix", "id_vector"]
 
 _INT32 = np.iinfo(np.int32)
+# No model takes more; lengths are checked before a conversion would make a copy.
+MAX_IDS = 1 << 24
+MAX_FLOATS = 1 << 26
+MAX_AXES = 3
 
 
 def id_vector(value: ArrayInput, where: str) -> NDArray[np.int32]:
@@ -51,12 +57,14 @@ def float_matrix(value: ArrayInput, where: str) -> NDArray[np.float32]:
     if array.dtype.kind != "f":
         raise ConfigError(f"{where}: expected floating-point numbers, got {array.dtype}")
     _check_axes(array, where, axes=2)
+    _check_size(array.size, where, MAX_FLOATS)
     # A number that overflows becomes infinite, and the library refuses what is not finite.
     with np.errstate(over="ignore"):
         return np.ascontiguousarray(array, dtype=np.float32)
 
 
 def _array(value: Any, where: str) -> NDArray[Any]:
+    _check_sequence(value, where)
     try:
         if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
             return np.from_dlpack(value)
@@ -71,10 +79,32 @@ def _ids(array: NDArray[Any], where: str, axes: int) -> NDArray[np.int32]:
     if array.dtype.kind not in "iu" and array.size:
         raise ConfigError(f"{where}: expected integers, got {array.dtype}")
     _check_axes(array, where, axes)
+    _check_size(array.size, where, MAX_IDS)
     low, high = int(array.min()), int(array.max())
     if low < _INT32.min or high > _INT32.max:
         raise ConfigError(f"{where}: expected int32 numbers, got {low} to {high}")
     return np.ascontiguousarray(array, dtype=np.int32)
+
+
+def _check_sequence(value: Any, where: str) -> None:
+    """Checks the lengths of nested sequences before NumPy makes an array of them."""
+    count = 1
+    for _ in range(MAX_AXES):
+        if not isinstance(value, Sequence) or isinstance(value, (str, bytes, bytearray)):
+            return
+        try:
+            count *= len(value)
+        except OverflowError:  # a range of 2**63 numbers and more
+            count = sys.maxsize
+        _check_size(count, where, MAX_FLOATS)
+        if not count:
+            return
+        value = value[0]
+
+
+def _check_size(size: int, where: str, most: int) -> None:
+    if size > most:
+        raise ConfigError(f"{where}: expected at most {most} numbers, got {size}")
 
 
 def _check_axes(array: NDArray[Any], where: str, axes: int) -> None:

@@ -8,7 +8,6 @@ together until the last one had ended; the caller ignores the rows of a request 
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,8 +17,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ttsrt_rt.array_file import NpzFile
 from ttsrt_rt.errors import ConfigError, FormatError
 from ttsrt_rt.inspection import default_prior
+from ttsrt_rt.json_text import read_json
+from ttsrt_rt.quoting import list_names, quote, shorten
 from ttsrt_rt.request import AttentionPrior, MaskGit, Request
 from ttsrt_rt.result import FinishReason
 
@@ -256,34 +258,34 @@ class Golden:
     def _array(self, name: str) -> Array:
         if name not in self._arrays:
             raise FormatError(
-                f"{self.path}: expected an array {name!r}, got {', '.join(self._arrays)}"
+                f"{self.path}: expected an array {name!r}, got {list_names(self._arrays)}"
             )
         return self._arrays[name]
 
 
 def _read_arrays(path: Path) -> dict[str, Array]:
-    if not path.is_file():
+    if not path.exists():
         raise ConfigError(f"{path}: no such file")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except Exception as error:  # errors of the zip, the header and lengths are of many kinds
-        raise FormatError(f"{path}: expected .npz arrays: {error}") from error
+    return dict(NpzFile(path))
 
 
 def _read_knobs(files: list[Path], name: str) -> _Knobs:
     known: list[str] = []
     for path in files:
-        if not path.is_file():
+        if not path.exists():
             continue
         try:
-            case = json.loads(path.read_text("utf-8"))
+            case = read_json(path)
             runs = case["runs"] if "runs" in case else case["spec"]["runs"]
             known += runs
             if name in runs:
                 return _Knobs.from_json(case, runs[name])
+        except (ConfigError, FormatError):
+            raise
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise FormatError(f"{path}: expected JSON of a golden case: {error!r}") from error
+            raise FormatError(
+                f"{path}: expected JSON of a golden case: {shorten(repr(error))}"
+            ) from error
     if not known:
         raise ConfigError(f"{files[-1]}: no such file; it has the knobs of the runs")
-    raise ConfigError(f"{files[-1]}: run: expected one of {', '.join(known)}, got {name!r}")
+    raise ConfigError(f"{files[-1]}: run: expected one of {list_names(known)}, got {quote(name)}")

@@ -37,17 +37,19 @@ def show(value: object) -> str:
         return f"a value of type {type(value).__name__}"
 
 
-def list_names(names: Iterable[str], none: str = "none") -> str:
-    """Returns quoted names from a file, separated by commas: the first ones, as many as fit.
+def list_names(names: Iterable[str], none: str = "none", *, is_quoted: bool = False) -> str:
+    """Returns names from a file, separated by commas: the first ones, as many as fit.
 
     Args:
         names: the names; only the first of them are read.
         none: what an empty list is called.
+        is_quoted: whether all names are in quotes, and not only those that need escapes.
     """
     parts: list[str] = []
     room = MAX_QUOTED - 5
     for count, name in enumerate(names):
-        shown = quote(name)
+        is_plain = not is_quoted and len(name) <= 120 and name.isprintable()
+        shown = name if is_plain else quote(name)
         if count == MAX_NAMES or len(shown) > room:
             parts.append("...")
             break

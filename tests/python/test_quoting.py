@@ -28,7 +28,8 @@ def test_long_text_loses_its_end() -> None:
     assert quote("\x1b[31m") == "'\\x1b[31m'"
     assert len(quote("\x00" * 5000)) == MAX_QUOTED
     assert shorten("a\n  b\x1bc") == "a b?c"
-    assert list_names(str(n) for n in range(100)).endswith("'18', '19', ...")
+    assert list_names(str(n) for n in range(100)).endswith("18, 19, ...")
+    assert list_names(["a", "b\n"], is_quoted=True) == r"'a', 'b\n'"
     assert list_names([]) == "none"
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ttsrt_rt.errors import ConfigError, FormatError
+from ttsrt_rt.json_text import read_json
+from ttsrt_rt.quoting import list_names, quote, shorten, show
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["check_output", "load_array"]
+
+MAX_JSON_BYTES = 32 << 20
+MAX_JSON_VALUES = 1_000_000
 
 
 def load_array(text: str) -> NDArray[np.generic]:
@@ -38,7 +42,7 @@ def load_array(text: str) -> NDArray[np.generic]:
     }
     if path.suffix not in readers:
         raise ConfigError(f"{path}: expected a file that ends in {', '.join(readers)}")
-    if not path.is_file():
+    if not path.exists():
         raise ConfigError(f"{path}: no such file")
     return readers[path.suffix](path, key)
 
@@ -53,42 +57,38 @@ def _split(text: str) -> tuple[Path, str | None]:
 def _read_json(path: Path, key: str | None) -> NDArray[Any]:
     import numpy as np
 
-    try:
-        values = json.loads(path.read_text("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"{path}: expected JSON: {error}") from error
+    values = read_json(path, max_bytes=MAX_JSON_BYTES, max_values=MAX_JSON_VALUES)
     if key is not None:
         values = _pick(values if isinstance(values, dict) else {}, path, key)
+    if not _is_numeric(values, axes=3):
+        raise FormatError(f"{path}: expected a list of numbers, got {show(values)}")
     try:
         return np.asarray(values)
-    except ValueError as error:
-        raise FormatError(f"{path}: expected a list of numbers: {error}") from error
+    except (ValueError, OverflowError) as error:
+        raise FormatError(f"{path}: expected a list of numbers: {shorten(str(error))}") from error
+
+
+def _is_numeric(values: Any, axes: int) -> bool:
+    """Whether this is a number, or lists of numbers of so many axes at most. NumPy would give text
+    the width of the longest one.
+    """
+    if isinstance(values, list):
+        return axes > 0 and all(_is_numeric(each, axes - 1) for each in values)
+    return isinstance(values, (int, float))
 
 
 def _read_npy(path: Path, key: str | None) -> NDArray[Any]:
-    import numpy as np
+    from ttsrt_rt.array_file import read_npy
 
     if key is not None:
-        raise ConfigError(f"{path}: expected no key for .npy, got {key!r}")
-    try:
-        array: NDArray[Any] = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise FormatError(f"{path}: expected a .npy array: {error}") from error
-    return array
+        raise ConfigError(f"{path}: expected no key for .npy, got {quote(key)}")
+    return read_npy(path)
 
 
 def _read_npz(path: Path, key: str | None) -> NDArray[Any]:
-    import zipfile
+    from ttsrt_rt.array_file import NpzFile
 
-    import numpy as np
-
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            array: NDArray[Any] = _pick(archive, path, key)
-    except ConfigError:
-        raise
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise FormatError(f"{path}: expected .npz arrays: {error}") from error
+    array: NDArray[Any] = _pick(NpzFile(path), path, key)
     return array
 
 
@@ -107,9 +107,9 @@ def _pick(arrays: Mapping[str, Any], path: Path, key: str | None) -> Any:
     if key is None and len(names) == 1:
         key = names[0]
     if key not in names:
-        asked = "a key" if key is None else repr(key)
+        asked = "no key" if key is None else quote(key)
         raise ConfigError(
-            f"{path}: expected {path.name}:KEY with one of {', '.join(names)}; got {asked}"
+            f"{path}: expected {path.name}:KEY with one of {list_names(names)}; got {asked}"
         )
     return arrays[key]
 

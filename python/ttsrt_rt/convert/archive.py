@@ -14,12 +14,18 @@ from types import TracebackType
 
 from ttsrt_rt.convert.file_bytes import FileBytes
 from ttsrt_rt.convert.lazy_tensor import LazyTensor
-from ttsrt_rt.convert.nemo_archive import NemoArchive, Progress, unpack_gzip
+from ttsrt_rt.convert.nemo_archive import (
+    MAX_ARTIFACT_BYTES,
+    NemoArchive,
+    Progress,
+    unpack_gzip,
+)
 from ttsrt_rt.convert.safetensors_file import SafetensorsFile, looks_like_safetensors
 from ttsrt_rt.convert.tar_entries import looks_like_tar
 from ttsrt_rt.convert.torch_zip import TorchArchive, refuse_legacy
 from ttsrt_rt.convert.yaml_config import Config
 from ttsrt_rt.errors import ConfigError, FormatError
+from ttsrt_rt.quoting import show
 
 __all__ = ["Weights", "open_weights"]
 
@@ -63,7 +69,7 @@ class Weights(Mapping[str, LazyTensor]):
             )
         if root is not None and self.kind != "torch":
             raise ConfigError(
-                f"{file.name}: root: expected None for a {self.kind} file, got {root!r}"
+                f"{file.name}: root: expected None for a {self.kind} file, got {show(root)}"
             )
 
     @property
@@ -80,16 +86,18 @@ class Weights(Mapping[str, LazyTensor]):
         """Returns the names of the other files in a `.nemo`; other kinds of files have none."""
         return () if self._nemo is None else self._nemo.artifacts
 
-    def artifact(self, name: str) -> bytes:
+    def artifact(self, name: str, max_bytes: int = MAX_ARTIFACT_BYTES) -> bytes:
         """Returns the bytes of an artifact of a `.nemo`.
 
         Args:
             name: as in `artifacts`, or as the configuration writes it (`nemo:<hash>_<name>`).
+            max_bytes: the limit on its size.
 
         Raises:
             ConfigError: the archive has no such artifact, or the file is of another kind.
+            FormatError: the artifact is larger than the limit.
         """
-        return self._nemo_of("artifacts").artifact(name)
+        return self._nemo_of("artifacts").artifact(name, max_bytes)
 
     def _nemo_of(self, what: str) -> NemoArchive:
         if self._nemo is None:

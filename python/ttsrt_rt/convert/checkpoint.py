@@ -22,7 +22,9 @@ from ttsrt_rt.convert.lazy_tensor import LazyTensor
 from ttsrt_rt.convert.magpie_json import read_defaults, read_model
 from ttsrt_rt.convert.magpie_model import MagpieModel, RequestDefaults
 from ttsrt_rt.convert.manifest import check_tensors, declared_tensors
-from ttsrt_rt.errors import FormatError
+from ttsrt_rt.errors import ConfigError, FormatError
+from ttsrt_rt.json_text import read_json
+from ttsrt_rt.quoting import show
 from ttsrt_rt.writing import writing
 
 _LOG = logging.getLogger(__name__)
@@ -52,19 +54,15 @@ def read_config(folder: str | os.PathLike[str]) -> dict[str, Any]:
     """
     path = Path(folder) / CONFIG_NAME
     try:
-        if path.stat().st_size > MAX_CONFIG_BYTES:
-            raise FormatError(f"{path}: expected at most {MAX_CONFIG_BYTES} bytes")
-        config = json.loads(path.read_bytes())
-    except OSError as error:
-        raise FormatError(f"{path}: cannot be read ({error.strerror})") from error
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"{path}: expected JSON, got {error}") from error
+        config = read_json(path, max_bytes=MAX_CONFIG_BYTES)
+    except ConfigError as error:
+        raise FormatError(str(error)) from error
     if not isinstance(config, dict) or config.get("format") != FORMAT:
         raise FormatError(f"{path}: format: expected {FORMAT!r}")
     if config.get("format_version") != FORMAT_VERSION:
         raise FormatError(
             f"{path}: format_version: expected {FORMAT_VERSION}, "
-            f"got {config.get('format_version')!r}"
+            f"got {show(config.get('format_version'))}"
         )
     return config
 
@@ -78,7 +76,7 @@ def open_checkpoint(folder: str | os.PathLike[str]) -> Checkpoint:
     """
     config = read_config(folder)
     if config.get("family") != "magpie":
-        raise FormatError(f"{folder}: family: expected 'magpie', got {config.get('family')!r}")
+        raise FormatError(f"{folder}: family: expected 'magpie', got {show(config.get('family'))}")
     model = read_model(Block(config.get("model"), "model"))
     defaults = read_defaults(Block(config.get("defaults"), "defaults"), model)
     weights = open_weights(Path(folder) / WEIGHTS_NAME)

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ttsrt_rt.errors import ConfigError, FormatError
+from ttsrt_rt.quoting import shorten, show
 
 REQUIRED: Any = object()
 """Given as a default, it makes the field mandatory."""
@@ -46,8 +47,9 @@ class Block:
 
     def fail(self, name: str, expected: str) -> FormatError | ConfigError:
         """Returns the error for a field with a wrong value."""
-        shown = repr(self.values.get(name))
-        return self.error(f"{self.place(name)}: expected {expected}, got {shown[:200]}")
+        return self.error(
+            f"{shorten(self.place(name))}: expected {expected}, got {show(self.values.get(name))}"
+        )
 
     def _get(self, name: str, default: Any, expected: str) -> Any:
         value = self.values.get(name)

@@ -20,6 +20,7 @@ from ttsrt_rt.convert.magpie_config import BAKED
 from ttsrt_rt.convert.magpie_model import MagpieModel
 from ttsrt_rt.convert.manifest import DeclaredTensor, check_tensors
 from ttsrt_rt.errors import ConfigError, FormatError
+from ttsrt_rt.quoting import list_names, quote
 
 MAX_VOICE_ROWS = 1 << 20
 
@@ -100,7 +101,9 @@ def normalize_names(tensors: Mapping[str, LazyTensor]) -> dict[str, LazyTensor]:
             if name.startswith(old):
                 name = new + name[len(old) :]
         if name in kept:
-            raise FormatError(f"{name}: expected it once, got it under an old and a new name")
+            raise FormatError(
+                f"{quote(name)}: expected it once, got it under an old and a new name"
+            )
         kept[name] = tensor
     return kept
 
@@ -149,7 +152,7 @@ def map_tensors(
             mapped[name] = _map_tensor(name, shape, [tensors[source] for source in sources], dtype)
         remaining.difference_update(sources)
     if missing:
-        raise FormatError(f"{len(missing)} tensors are missing: {_some(missing)}")
+        raise FormatError(f"{len(missing)} tensors are missing: {list_names(missing)}")
     if model.context == "voices":
         remaining.difference_update(BAKED_NAMES)
         unused = {
@@ -162,14 +165,9 @@ def map_tensors(
             )
             remaining -= unused
     if remaining:
-        raise FormatError(f"{len(remaining)} unexpected tensors: {_some(sorted(remaining))}")
+        raise FormatError(f"{len(remaining)} unexpected tensors: {list_names(sorted(remaining))}")
     check_tensors(declared, {name: (made.dtype, made.shape) for name, made in mapped.items()})
     return mapped
-
-
-def _some(names: list[str]) -> str:
-    shown = ", ".join(name[:120] for name in names[:20])
-    return shown + (", ..." if len(names) > 20 else "")
 
 
 def _map_tensor(

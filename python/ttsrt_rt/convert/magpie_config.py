@@ -17,6 +17,7 @@ from ttsrt_rt.convert.magpie_known_fields import unknown_fields
 from ttsrt_rt.convert.magpie_reading import Reading, Shapes, agree, is_2503
 from ttsrt_rt.convert.magpie_tokens import read_tokens
 from ttsrt_rt.errors import ConfigError, FormatError
+from ttsrt_rt.quoting import list_names, shorten
 
 MODEL_TYPES = ("decoder_context_tts", "decoder_ce", "multi_encoder_context_tts")
 REFUSED_TYPES = {
@@ -232,7 +233,7 @@ def _notice_fields(reading: Reading) -> None:
     config = reading.config
     if unknown := unknown_fields(config):
         reading.notices.append(
-            f"unknown fields of the configuration were ignored: {', '.join(unknown)}"
+            f"unknown fields of the configuration were ignored: {list_names(unknown)}"
         )
     if config.has("vector_quantizer"):
         reading.notices.append(
@@ -297,5 +298,7 @@ def _check_speakers(speakers: Mapping[str, int], num_voices: int) -> dict[str, i
         return {}
     for name, index in speakers.items():
         if not 0 <= index < num_voices:
-            raise ConfigError(f"speakers.{name}: expected 0..{num_voices - 1}, got {index}")
+            raise ConfigError(
+                f"speakers.{shorten(name)}: expected 0..{num_voices - 1}, got {index}"
+            )
     return dict(speakers)

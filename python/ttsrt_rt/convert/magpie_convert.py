@@ -32,10 +32,15 @@ from ttsrt_rt.convert.magpie_reading import MagpieOptions, Reading, Shapes, find
 from ttsrt_rt.convert.manifest import declared_tensors
 from ttsrt_rt.convert.safetensors_write import write_safetensors
 from ttsrt_rt.convert.yaml_config import Config
-from ttsrt_rt.errors import ConfigError, FormatError
+from ttsrt_rt.errors import ConfigError
+from ttsrt_rt.json_text import parse_json
 from ttsrt_rt.progress import Progress, ProgressCallback, reporting
+from ttsrt_rt.quoting import quote, show
 
 LOGGER = logging.getLogger(__name__)
+
+MAX_SPEAKERS = 1 << 16
+MAX_SPEAKERS_BYTES = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -168,7 +173,8 @@ def _write(path: Path, mapped: Mapping[str, MappedTensor], report: ProgressCallb
 
 
 def _short_text(value: object) -> str | None:
-    return str(value)[:100] if value is not None else None
+    text = value if isinstance(value, str) else show(value)
+    return None if value is None else text[:100]
 
 
 def _open(path: Path, config: str | os.PathLike[str] | None, files: ExitStack) -> Source:
@@ -216,16 +222,13 @@ def _read_speakers(block: Block, weights: Weights) -> tuple[dict[str, int], tupl
             (name for name in weights.artifacts if name.endswith("speakers.json")), None
         )
     if artifact is not None:
-        try:
-            value = json.loads(weights.artifact(artifact))
-        except (ValueError, RecursionError) as error:
-            raise FormatError(
-                f"{weights.name}: {artifact[:100]}: expected JSON, got {error}"
-            ) from error
+        raw = weights.artifact(artifact, MAX_SPEAKERS_BYTES)
+        value = parse_json(raw, f"{weights.name}: {quote(artifact)}", max_pairs=MAX_SPEAKERS)
     if value is None or isinstance(value, str):
         return {}, ()
-    if isinstance(value, list) and len(set(map(str, value))) == len(value):
-        value = {str(name): index for index, name in enumerate(value)}
+    is_list = isinstance(value, list) and all(isinstance(name, str) for name in value)
+    if is_list and len(set(value)) == len(value):
+        value = {name: index for index, name in enumerate(value)}
     good = isinstance(value, Mapping) and all(
         isinstance(index, int) and not isinstance(index, bool) and len(str(name)) <= 200
         for name, index in value.items()

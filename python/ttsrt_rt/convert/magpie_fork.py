@@ -11,7 +11,6 @@ default here.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +23,8 @@ from ttsrt_rt.convert.archive import open_weights
 from ttsrt_rt.convert.fields import Block
 from ttsrt_rt.convert.lazy_tensor import DTYPES, Array, LazyTensor
 from ttsrt_rt.errors import ConfigError, FormatError
+from ttsrt_rt.json_text import read_json
+from ttsrt_rt.quoting import list_names
 
 MAX_CONFIG_BYTES = 1 << 20
 WEIGHTS = "rank0.safetensors"
@@ -69,18 +70,8 @@ def is_fork_folder(path: Path) -> bool:
 
 
 def _read_json(path: Path) -> Block:
-    try:
-        if path.stat().st_size > MAX_CONFIG_BYTES:
-            raise FormatError(f"{path}: expected at most {MAX_CONFIG_BYTES} bytes")
-        return Block(
-            json.loads(path.read_bytes()), f"{path.parent.name}/{path.name}: ", ConfigError
-        )
-    except OSError as error:
-        raise FormatError(f"{path}: cannot be read ({error.strerror})") from error
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, (ConfigError, FormatError)):
-            raise
-        raise FormatError(f"{path}: expected JSON, got {error}") from error
+    where = f"{path.parent.name}/{path.name}: "
+    return Block(read_json(path, max_bytes=MAX_CONFIG_BYTES), where, ConfigError)
 
 
 def _derived(
@@ -238,7 +229,7 @@ def read_fork_folder(folder: Path) -> ForkSource:
     decoder, decoder_fields = _read_decoder(folder, notices)
     for part in (encoder, decoder):
         if part.left:
-            names = ", ".join(sorted(part.left)[:20])
+            names = list_names(sorted(part.left))
             raise FormatError(f"{part.name}: {len(part.left)} unexpected tensors: {names}")
     config = {
         "model_type": "decoder_context_tts",

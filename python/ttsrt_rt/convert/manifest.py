@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ttsrt_rt.errors import FormatError
+from ttsrt_rt.quoting import list_names
 
 __all__ = ["DeclaredTensor", "check_tensors", "declared_tensors"]
 
@@ -83,4 +84,4 @@ def check_tensors(
             raise FormatError(f"{name}: expected {' or '.join(expected.dtypes)}, got {dtype}")
     unknown = sorted(set(tensors) - set(declared))
     if unknown:
-        raise FormatError(f"unexpected tensors: {', '.join(unknown[:20])}")
+        raise FormatError(f"unexpected tensors: {list_names(unknown)}")

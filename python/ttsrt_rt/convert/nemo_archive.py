@@ -19,6 +19,7 @@ from ttsrt_rt.convert.lazy_tensor import LazyTensor
 from ttsrt_rt.convert.tar_entries import TarMember, looks_like_tar, read_tar
 from ttsrt_rt.convert.torch_zip import TorchArchive, refuse_legacy
 from ttsrt_rt.convert.yaml_config import Config
+from ttsrt_rt.convert.yaml_values import MAX_BYTES
 from ttsrt_rt.errors import ConfigError, FormatError
 from ttsrt_rt.quoting import list_names, quote
 
@@ -27,11 +28,11 @@ __all__ = ["MAX_UNPACKED_BYTES", "NemoArchive", "Progress", "unpack_gzip"]
 CONFIG = "model_config.yaml"
 WEIGHTS = "model_weights.ckpt"
 MAX_UNPACKED_BYTES = 64 << 30
-MAX_ARTIFACT_BYTES = 256 << 20
+MAX_ARTIFACT_BYTES = 64 << 20
 # Weights compress badly, but masks and padding compress well. A file that unpacks to more than this
 # much and exceeds the ratio is therefore taken for a decompression bomb.
-FREE_UNPACKED_BYTES = 1 << 30
-MAX_RATIO = 50
+FREE_UNPACKED_BYTES = 64 << 20
+MAX_RATIO = 20
 CHUNK = 4 << 20
 
 Progress = Callable[[int, int], None]
@@ -57,7 +58,7 @@ class NemoArchive:
             raise FormatError(f"{file.name}: expected a tar archive, got other bytes")
         self._members = read_tar(file.all, file.name)
         where = f"{file.name}: {WEIGHTS}"
-        self.config = Config.parse(self._read(CONFIG), f"{file.name}: {CONFIG}")
+        self.config = Config.parse(self._read(CONFIG, MAX_BYTES), f"{file.name}: {CONFIG}")
         weights = self._slice(self._find(WEIGHTS))
         if weights.read(0, 1) == b"\x80":
             raise refuse_legacy(where)
@@ -68,11 +69,12 @@ class NemoArchive:
         """Returns the names of all files except configuration and weights, sorted."""
         return tuple(sorted(name for name in self._members if name not in (CONFIG, WEIGHTS)))
 
-    def artifact(self, name: str) -> bytes:
+    def artifact(self, name: str, max_bytes: int = MAX_ARTIFACT_BYTES) -> bytes:
         """Returns the bytes of an artifact.
 
         Args:
             name: as in `artifacts`, or as the configuration writes it, with the prefix `nemo:`.
+            max_bytes: the limit on its size.
 
         Raises:
             ConfigError: there is no such artifact.
@@ -80,27 +82,27 @@ class NemoArchive:
         """
         name = name.removeprefix("nemo:").removeprefix("./")
         if name not in self._members:
-            known = list_names(self.artifacts)
+            known = list_names(self.artifacts, is_quoted=True)
             raise ConfigError(
                 f"{self._file.name}: expected one of the artifacts {known}, got {quote(name)}"
             )
-        return self._read(name)
+        return self._read(name, max_bytes)
 
     def _find(self, name: str) -> TarMember:
         member = self._members.get(name)
         if member is None:
-            known = list_names(self._members, "nothing")
+            known = list_names(self._members, "nothing", is_quoted=True)
             raise FormatError(f"{self._file.name}: expected a member {name}, got {known}")
         return member
 
     def _slice(self, member: TarMember) -> Region:
         return self._file.all.part(member.offset, member.size)
 
-    def _read(self, name: str) -> bytes:
+    def _read(self, name: str, max_bytes: int) -> bytes:
         member = self._find(name)
-        if member.size > MAX_ARTIFACT_BYTES:
+        if member.size > max_bytes:
             raise FormatError(
-                f"{self._file.name}: {quote(name)}: expected at most {MAX_ARTIFACT_BYTES} bytes, "
+                f"{self._file.name}: {quote(name)}: expected at most {max_bytes} bytes, "
                 f"got {member.size}"
             )
         return self._slice(member).read()

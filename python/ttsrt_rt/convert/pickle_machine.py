@@ -22,6 +22,7 @@ from ttsrt_rt.convert.pickle_values import (
     Sequence,
     StorageClass,
     StorageRef,
+    deepest,
     depth_of,
     describe,
 )
@@ -30,10 +31,11 @@ from ttsrt_rt.quoting import quote
 
 __all__ = ["read_pickle"]
 
-MAX_STREAM_BYTES = 64 << 20
-MAX_OPCODES = 5_000_000
-MAX_STACK = 1_000_000
-MAX_MEMO = 1_000_000
+MAX_STREAM_BYTES = 32 << 20
+MAX_OPCODES = 2_000_000
+MAX_CONTAINERS = 500_000
+MAX_STACK = 250_000
+MAX_MEMO = 500_000
 MAX_NESTING = 1_000
 
 
@@ -66,6 +68,7 @@ class Machine(Stream):
         self.stack: list[Any] = []
         self.marks: list[int] = []
         self.memo: dict[int, Any] = {}
+        self.num_containers = 0
 
     def run(self) -> Any:
         """Interprets the stream up to STOP and returns the value left on the stack."""
@@ -118,9 +121,21 @@ class Machine(Stream):
 
     def push_sequence(self, items: list[Any], is_tuple: bool) -> None:
         """Pushes a tuple or a list."""
+        self.count_container()
         value = Sequence(items, is_tuple)
         self.check_depth(value.depth)
         self.stack.append(value)
+
+    def push_dict(self) -> None:
+        """Pushes an empty dict."""
+        self.count_container()
+        self.stack.append(Dict())
+
+    def count_container(self) -> None:
+        """Counts a tuple, a list, a dict or a call against their limit."""
+        self.num_containers += 1
+        if self.num_containers > MAX_CONTAINERS:
+            self.fail(f"at most {MAX_CONTAINERS} tuples, lists, dicts and calls", "more")
 
     def check_depth(self, depth: int) -> None:
         """Rejects containers nested beyond the limit."""
@@ -172,7 +187,7 @@ class Machine(Stream):
         if not isinstance(target, Sequence) or target.is_tuple:
             self.fail("a list to append to", describe(target))
         target.items.extend(items)
-        target.depth = max(target.depth, 1 + max(map(depth_of, items), default=0))
+        target.depth = max(target.depth, 1 + deepest(items))
         self.check_depth(target.depth)
 
     def set_items(self, items: list[Any]) -> None:
@@ -200,7 +215,7 @@ class Machine(Stream):
     def dict_of_mark(self) -> None:
         """DICT: makes a dict of the pairs above the mark."""
         items = self.pop_to_mark()
-        self.stack.append(Dict())
+        self.push_dict()
         self.set_items(items)
 
     def named(self, module: object, name: object) -> None:
@@ -235,6 +250,7 @@ class Machine(Stream):
         if isinstance(function, Placeholder):
             self.stack.append(function)
         elif isinstance(function, Maker):
+            self.count_container()
             where = f"{self.where}: byte {self.opcode_at}"
             self.stack.append(make(function, arguments.items, where))
         else:
@@ -319,7 +335,7 @@ OPERATIONS: dict[int, Callable[[Machine], object]] = {
     0x8F: lambda m: m.push_sequence([], False),  # EMPTY_SET: read as a list
     0x90: lambda m: m.append(m.pop_to_mark()),  # ADDITEMS
     0x91: lambda m: m.push_sequence(m.pop_to_mark(), False),  # FROZENSET
-    ord("}"): push(lambda m: Dict()),  # EMPTY_DICT
+    ord("}"): Machine.push_dict,  # EMPTY_DICT
     ord("d"): Machine.dict_of_mark,  # DICT
     ord("s"): Machine.set_item,  # SETITEM
     ord("u"): lambda m: m.set_items(m.pop_to_mark()),  # SETITEMS

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ttsrt_rt.convert.lazy_tensor import MAX_DIMENSIONS
 from ttsrt_rt.convert.pickle_globals import Maker
 from ttsrt_rt.convert.pickle_values import (
     Dict,
@@ -98,7 +99,10 @@ def sizes(arguments: list[Any], where: str) -> tuple[tuple[object, ...], tuple[o
     for each in (shape, strides):
         is_tuple = isinstance(each, Sequence) and each.is_tuple
         expect(is_tuple, where, "a tuple of sizes", [each])
-    return tuple(shape.items), tuple(strides.items)
+    # One stored tuple may serve many tensors, so only as much of a long one is copied as shows that
+    # it is too long.
+    most = MAX_DIMENSIONS + 1
+    return tuple(shape.items[:most]), tuple(strides.items[:most])
 
 
 def expect(is_met: bool, where: str, expected: str, got: list[Any]) -> None:

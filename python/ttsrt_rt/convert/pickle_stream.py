@@ -9,7 +9,7 @@ from ttsrt_rt.errors import FormatError
 
 __all__ = ["F8_BIG", "I4", "U1", "U2", "U4", "U8", "Stream"]
 
-MAX_TEXT_BYTES = 16 << 20
+MAX_TEXT_BYTES = 4 << 20
 MAX_INTEGER_BYTES = 1_024
 MAX_LINE_BYTES = 1_024
 

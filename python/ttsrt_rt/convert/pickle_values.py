@@ -21,6 +21,7 @@ __all__ = [
     "StorageClass",
     "StorageRef",
     "TensorRef",
+    "deepest",
     "depth_of",
     "describe",
 ]
@@ -76,7 +77,7 @@ class Sequence:
     def __init__(self, items: list[Any], is_tuple: bool) -> None:
         self.items = items
         self.is_tuple = is_tuple
-        self.depth = 1 + max(map(depth_of, items), default=0)
+        self.depth = 1 + deepest(items)
 
 
 class Dict:
@@ -98,6 +99,15 @@ class Dict:
 def depth_of(value: object) -> int:
     """Returns the levels of containers in a value, as known when it was built."""
     return value.depth if isinstance(value, (Sequence, Dict)) else 0
+
+
+def deepest(values: list[Any]) -> int:
+    """Returns the largest `depth_of` of the values; 0 if there are none."""
+    most = 0
+    for value in values:
+        if isinstance(value, (Sequence, Dict)) and value.depth > most:
+            most = value.depth
+    return most
 
 
 def describe(value: object) -> str:

@@ -37,6 +37,7 @@ __all__ = ["TorchArchive", "refuse_legacy"]
 
 # A view with zero strides may have more values than its storage, but at most this many bytes.
 MAX_EXPANDED_BYTES = 1 << 28
+MAX_TENSORS = 65_536
 
 
 def refuse_legacy(where: str) -> FormatError:
@@ -73,6 +74,10 @@ class TorchArchive:
         stream = self._zip.read(self._folder + "data.pkl", MAX_STREAM_BYTES)
         top = read_pickle(stream, pickle_where)
         state, path = self._find_state(top, root)
+        if len(state.items) > MAX_TENSORS:
+            raise FormatError(
+                f"{where}: expected at most {MAX_TENSORS} tensors, got {len(state.items)}"
+            )
         self.tensors = {
             name: self._make_tensor(name, value, f"{where}: {path}[{quote(name)}]")
             for name, value in state.items.items()
@@ -109,7 +114,11 @@ class TorchArchive:
         found = top.items.get(root) if root else top
         path = root or "state dict"
         if not isinstance(found, Dict):
-            got = describe(found) if root in top.items else f"the keys {list_names(top.items)}"
+            got = (
+                describe(found)
+                if root in top.items
+                else f"the keys {list_names(top.items, is_quoted=True)}"
+            )
             raise FormatError(f"{self._where}: expected a dict at {quote(root)}, got {got}")
         if found.num_others:
             raise FormatError(f"{self._where}: {path}: expected text keys, got others")

@@ -4,7 +4,8 @@ A `Config` is a read-only mapping over one file: `model_config.yaml`, `hparams.y
 form `${a.b.c}` refers to another key of the same file and is resolved when the value is read, so a
 reference that is never read may point anywhere. A reference that is read must name an existing key;
 an error names cycles, resolvers such as `${oc.env:HOME}`, relative references and references inside
-longer text.
+longer text. The values that references may produce are counted per file, so that reading is linear
+even where references lead to references.
 
 The typed accessors treat null as absent, as these files do.
 """
@@ -15,18 +16,20 @@ import math
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from ttsrt_rt.convert.yaml_values import MAX_BYTES, parse_yaml
 from ttsrt_rt.errors import ConfigError, FormatError
-from ttsrt_rt.quoting import quote
+from ttsrt_rt.quoting import quote, shorten
 from ttsrt_rt.regular_file import read_regular
 
 __all__ = ["REQUIRED", "Config"]
 
 MAX_REFERENCES = 32
-MAX_VALUES = 100_000
+MAX_PARTS = 64
+MAX_REFERENCED = 100_000
 REFERENCE = re.compile(r"\$\{([A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*)\}\Z")
 
 T = TypeVar("T")
@@ -43,6 +46,14 @@ REQUIRED: Final = Required()
 """Given as a default, it makes the key mandatory."""
 
 
+@dataclass
+class Root:
+    """The top of one file, and how many values its references have produced so far."""
+
+    values: dict[str, Any]
+    num_referenced: int = 0
+
+
 class Config(Mapping[str, Any]):
     """The mapping of one configuration file, or of a section of it.
 
@@ -53,16 +64,10 @@ class Config(Mapping[str, Any]):
     """
 
     def __init__(
-        self,
-        values: Mapping[Any, Any],
-        where: str,
-        path: str = "",
-        root: Mapping[Any, Any] | None = None,
+        self, values: dict[str, Any], where: str, path: str = "", root: Root | None = None
     ) -> None:
-        self._values = {
-            key if isinstance(key, str) else str(key): value for key, value in values.items()
-        }
-        self._root = values if root is None else root
+        self._values = values
+        self._root = Root(values) if root is None else root
         self.where = where
         self.path = path
 
@@ -80,7 +85,7 @@ class Config(Mapping[str, Any]):
         values = parse_yaml(data, where)
         if not isinstance(values, dict):
             raise FormatError(f"{where}: expected a mapping, got {kind_of(values)}")
-        return cls(values, where)
+        return cls(with_text_keys(values), where)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Config:
@@ -96,7 +101,7 @@ class Config(Mapping[str, Any]):
 
     def __getitem__(self, key: str) -> Any:
         place = f"{self.path}.{key}" if self.path else key
-        return self._resolve(self._values[key], place, (), [MAX_VALUES])
+        return self._resolve(self._values[key], place, ())
 
     def __contains__(self, key: object) -> bool:
         return key in self._values
@@ -129,7 +134,9 @@ class Config(Mapping[str, Any]):
             raise ConfigError(f"{self._place(path)}: expected a mapping, got nothing")
         if not isinstance(found, Config):
             raise self._error(path, "a mapping", found)
-        return Config(found._values, found.where, found.path) if is_root else found
+        if not is_root:
+            return found
+        return Config(found._values, found.where, found.path)
 
     def get_int(
         self,
@@ -254,26 +261,26 @@ class Config(Mapping[str, Any]):
             here = value
         return here.get(last)
 
-    def _resolve(self, value: Any, place: str, chain: tuple[str, ...], budget: list[int]) -> Any:
+    def _resolve(self, value: Any, place: str, chain: tuple[str, ...]) -> Any:
         """Follows references until a value is plain.
 
         Args:
             value: the value as parsed.
             place: its path, for errors.
             chain: the references followed so far, to detect cycles.
-            budget: how many values this access may still produce; nested calls share it.
         """
-        budget[0] -= 1
-        if budget[0] < 0:
-            raise ConfigError(
-                f"{self.where}: {place}: expected at most {MAX_VALUES} values, got more"
-            )
+        if chain:
+            self._root.num_referenced += 1
+            if self._root.num_referenced > MAX_REFERENCED:
+                raise ConfigError(
+                    f"{self.where}: {place}: expected at most {MAX_REFERENCED} values from "
+                    "references, got more"
+                )
         if isinstance(value, dict):
             return Config(value, self.where, place, self._root)
         if isinstance(value, list):
             return [
-                self._resolve(each, f"{place}.{index}", chain, budget)
-                for index, each in enumerate(value)
+                self._resolve(each, f"{place}.{index}", chain) for index, each in enumerate(value)
             ]
         if not isinstance(value, str) or "${" not in value:
             return value
@@ -284,22 +291,27 @@ class Config(Mapping[str, Any]):
                 f"file, got {quote(value)}"
             )
         target = match.group(1)
+        if target.count(".") >= MAX_PARTS:
+            raise ConfigError(
+                f"{self.where}: {place}: expected a reference of at most {MAX_PARTS} parts, got "
+                f"{target.count('.') + 1}"
+            )
         if target in chain or len(chain) >= MAX_REFERENCES:
-            path = " -> ".join((*chain, target)[-8:])
+            path = shorten(" -> ".join((*chain, target)[-8:]))
             raise ConfigError(
                 f"{self.where}: {place}: expected a value, got a cycle of references: {path}"
             )
-        return self._follow(target, place, (*chain, target), budget)
+        return self._follow(target, place, (*chain, target))
 
-    def _follow(self, target: str, place: str, chain: tuple[str, ...], budget: list[int]) -> Any:
+    def _follow(self, target: str, place: str, chain: tuple[str, ...]) -> Any:
         """Returns the resolved value of a reference's key."""
-        here: Any = Config(self._root, self.where)
+        here: Any = Config(self._root.values, self.where, root=self._root)
         at: list[str] = []
         for part in target.split("."):
             at.append(part)
             if isinstance(here, Config) and part in here._values:
                 raw = here._values[part]
-                here = self._resolve(raw, ".".join(at), chain, budget)
+                here = self._resolve(raw, ".".join(at), chain)
             elif isinstance(here, list) and part.isdecimal() and int(part) < len(here):
                 here = here[int(part)]
             else:
@@ -309,6 +321,16 @@ class Config(Mapping[str, Any]):
                     f"{quote('.'.join(at))}"
                 )
         return here
+
+
+def with_text_keys(value: Any) -> Any:
+    """Returns parsed values with text in place of keys that are numbers or null."""
+    if isinstance(value, dict):
+        return {
+            key if isinstance(key, str) else str(key): with_text_keys(each)
+            for key, each in value.items()
+        }
+    return [with_text_keys(each) for each in value] if isinstance(value, list) else value
 
 
 def within(value: float, minimum: float | None, maximum: float | None) -> bool:

@@ -3,8 +3,9 @@
 The result consists of dicts with text, number or null keys, lists, text, numbers, booleans and
 null; any other tag is an error, so no constructor of PyYAML runs. The differences from PyYAML's
 safe loader follow OmegaConf, which writes these files: `1e-5` is a number, and `1:30` and dates are
-text. Repeated keys and merge keys (`<<`) are errors. Size, depth and the expansion of aliases are
-limited.
+text. Repeated keys and merge keys (`<<`) are errors. Size, depth, the number of values and the
+expansion of aliases are limited, because the scanner takes microseconds per character; a model's
+configuration has some hundred values.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ from yaml.resolver import BaseResolver
 from yaml.scanner import Scanner
 
 from ttsrt_rt.errors import FormatError
-from ttsrt_rt.quoting import quote
+from ttsrt_rt.quoting import quote, shorten
 
 __all__ = ["parse_yaml"]
 
-MAX_BYTES = 4 << 20
+MAX_BYTES = 512 << 10
 MAX_DEPTH = 64
-MAX_NODES = 500_000
+MAX_NODES = 20_000
 MAX_INTEGER_DIGITS = 40
 
 TAG = "tag:yaml.org,2002:"
@@ -117,7 +118,7 @@ def parse_yaml(raw: bytes, where: str) -> Any:
     except UnicodeDecodeError as error:
         raise FormatError(f"{where}: expected UTF-8, got other bytes at {error.start}") from error
     except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())[:300]
+        reason = shorten(str(error))
         raise FormatError(f"{where}: expected YAML, got an error: {reason}") from error
     except FormatError:
         raise

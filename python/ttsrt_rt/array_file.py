@@ -1,0 +1,131 @@
+"""Reads NumPy's `.npy` and `.npz` without trusting any size that they state.
+
+`numpy.load` allocates what a header asks for and inflates what an archive gives. This reader checks
+a header against the bytes that follow it, and the sizes in an archive's directory against a limit
+that grows with the file, before it reads any values. Objects are refused: nothing is executed.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ttsrt_rt.convert.file_bytes import FileBytes
+from ttsrt_rt.convert.zip_entries import ZipEntries
+from ttsrt_rt.errors import FormatError
+from ttsrt_rt.quoting import quote, show
+
+__all__ = ["NpzFile", "read_npy"]
+
+Array = NDArray[Any]
+
+MAX_HEADER_BYTES = 4096
+MAX_ARRAYS = 1000
+MAX_AXES = 16
+# The dictionary that NumPy and others write, of the dtypes of numbers only.
+HEADER = re.compile(
+    r"\{\s*'descr':\s*'(?P<dtype>[<>|=]?(?:b1|[iu][1248]|f[248]|c8|c16))',\s*"
+    r"'fortran_order':\s*(?P<order>True|False),\s*"
+    r"'shape':\s*\((?P<shape>[0-9, ]{0,400})\),?\s*\}\s*"
+)
+# An archive may unpack to this much, or to so many times its size if that is more.
+FREE_BYTES = 64 << 20
+MAX_RATIO = 20
+MAX_ARRAY_BYTES = 128 << 20
+
+
+def read_npy(path: str | os.PathLike[str]) -> Array:
+    """Reads a `.npy` file.
+
+    Raises:
+        ConfigError: the file does not exist, cannot be read, or is not a regular file.
+        FormatError: the file is not one array of plain numbers.
+    """
+    region = FileBytes.open(path).all
+    if region.size > MAX_ARRAY_BYTES:
+        raise FormatError(f"{path}: expected at most {MAX_ARRAY_BYTES} bytes, got {region.size}")
+    begin, dtype, shape, is_fortran = _parse_header(
+        region.read(0, MAX_HEADER_BYTES), region.size, str(path)
+    )
+    return _shaped(region.read_array(begin, region.size - begin), dtype, shape, is_fortran)
+
+
+class NpzFile(Mapping[str, Array]):
+    """The arrays of a `.npz` file by name; each is read and inflated when it is asked for.
+
+    Raises:
+        ConfigError: the file does not exist, cannot be read, or is not a regular file.
+        FormatError: the file is not an archive of arrays, or states sizes beyond the limit.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._where = str(path)
+        file = FileBytes.open(path)
+        self._zip = ZipEntries(file.all, self._where, allow_deflate=True)
+        entries = self._zip.entries
+        if len(entries) > MAX_ARRAYS:
+            raise FormatError(f"{path}: expected at most {MAX_ARRAYS} arrays, got {len(entries)}")
+        size = sum(entry.size for entry in entries.values())
+        most = max(FREE_BYTES, MAX_RATIO * file.size)
+        if size > most:
+            raise FormatError(
+                f"{path}: expected arrays of at most {most} bytes in a file of {file.size} bytes, "
+                f"got {size}"
+            )
+        self._names = {name.removesuffix(".npy"): name for name in entries}
+
+    def __getitem__(self, name: str) -> Array:
+        entry = self._names[name]
+        where = f"{self._where}: {quote(name)}"
+        raw = np.frombuffer(self._zip.read(entry, MAX_ARRAY_BYTES), np.uint8)
+        head = raw[:MAX_HEADER_BYTES].tobytes()
+        begin, dtype, shape, is_fortran = _parse_header(head, raw.size, where)
+        return _shaped(raw[begin:], dtype, shape, is_fortran)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+def _parse_header(
+    head: bytes, size: int, where: str
+) -> tuple[int, np.dtype[Any], tuple[int, ...], bool]:
+    """Returns where the values begin, their dtype and shape, and whether columns come first."""
+    version = head[6:8]
+    width = {b"\1\0": 2, b"\2\0": 4}.get(version, 0)
+    begin = 8 + width + int.from_bytes(head[8 : 8 + width], "little")
+    if head[:6] != b"\x93NUMPY" or not width or begin > min(size, len(head)):
+        raise FormatError(f"{where}: expected a .npy array, got other bytes")
+    text = head[8 + width : begin].decode("latin-1")
+    match = HEADER.fullmatch(text)
+    if match is None:
+        raise FormatError(f"{where}: expected a .npy array of numbers, got {quote(text)}")
+    dtype = np.dtype(match["dtype"])
+    parts = [part.strip() for part in match["shape"].rstrip(", ").split(",")]
+    axes = [int(part) for part in parts if part.isdecimal() and len(part) < 16]
+    is_shape = len(axes) == len(parts) or parts == [""]
+    if not is_shape or len(axes) > MAX_AXES or math.prod(axes) * dtype.itemsize != size - begin:
+        raise FormatError(
+            f"{where}: expected a .npy array whose values have the {size - begin} bytes behind its "
+            f"header, got shape {show(axes)} of {dtype}"
+        )
+    return begin, dtype, tuple(axes), match["order"] == "True"
+
+
+def _shaped(
+    raw: NDArray[np.uint8], dtype: np.dtype[Any], shape: tuple[int, ...], is_fortran: bool
+) -> Array:
+    if raw.ctypes.data % max(dtype.alignment, 1):
+        raw = raw.copy()
+    values: Array = raw.view(dtype)
+    if dtype.kind == "b":
+        values = raw != 0
+    return values.reshape(shape, order="F" if is_fortran else "C")
