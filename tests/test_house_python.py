@@ -13,11 +13,12 @@ from .house import ROOT, files, name_of
 PYTHON_IMPORTS = {
     "errors": set(),
     "convert": {
-        *("_core", "errors", "convert", "json_text", "progress"),
+        *("_core", "errors", "convert", "foreign_file", "json_text", "progress"),
         *("quoting", "regular_file", "writing"),
     },
-    "json_text": {"errors", "quoting", "regular_file"},
-    "array_file": {"convert", "errors", "quoting"},
+    "foreign_file": {"quoting"},
+    "json_text": {"errors", "foreign_file", "quoting", "regular_file"},
+    "array_file": {"convert", "errors", "foreign_file", "quoting"},
     "progress": {"errors"},
     "quoting": set(),
     "regular_file": {"errors"},

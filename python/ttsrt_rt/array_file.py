@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ttsrt_rt.convert.file_bytes import FileBytes
 from ttsrt_rt.convert.zip_entries import ZipEntries
 from ttsrt_rt.errors import FormatError
+from ttsrt_rt.foreign_file import HEAD_BYTES, describe_foreign
 from ttsrt_rt.quoting import quote, show
 
 __all__ = ["NpzFile", "read_npy"]
@@ -67,6 +68,9 @@ class NpzFile(Mapping[str, Array]):
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._where = str(path)
         file = FileBytes.open(path)
+        foreign = describe_foreign(file.all.read(0, HEAD_BYTES))
+        if foreign is not None:
+            raise FormatError(f"{path}: expected an .npz archive of arrays, got {foreign}")
         self._zip = ZipEntries(file.all, self._where, allow_deflate=True)
         entries = self._zip.entries
         if len(entries) > MAX_ARRAYS:
@@ -103,7 +107,8 @@ def _parse_header(
     width = {b"\1\0": 2, b"\2\0": 4}.get(version, 0)
     begin = 8 + width + int.from_bytes(head[8 : 8 + width], "little")
     if head[:6] != b"\x93NUMPY" or not width or begin > min(size, len(head)):
-        raise FormatError(f"{where}: expected a .npy array, got other bytes")
+        got = describe_foreign(head[:HEAD_BYTES]) or "other bytes"
+        raise FormatError(f"{where}: expected a .npy array, got {got}")
     text = head[8 + width : begin].decode("latin-1")
     match = HEADER.fullmatch(text)
     if match is None:

@@ -16,6 +16,7 @@ __all__ = [
     "Error",
     "FormatError",
     "InternalError",
+    "NotFoundError",
 ]
 
 
@@ -25,6 +26,10 @@ class Error(Exception):
 
 class ConfigError(Error, ValueError):
     """An argument, an option or a configuration field has a value that cannot be served."""
+
+
+class NotFoundError(ConfigError, FileNotFoundError):
+    """A path that was given does not exist."""
 
 
 class FormatError(Error, ValueError):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ttsrt_rt.errors import FormatError
+from ttsrt_rt.foreign_file import HEAD_BYTES, describe_foreign
 from ttsrt_rt.quoting import shorten
 from ttsrt_rt.regular_file import read_regular
 
@@ -49,7 +50,9 @@ def parse_json(
             f"{where}: expected JSON in UTF-8, got other bytes at {error.start}"
         ) from error
     except (ValueError, RecursionError) as error:
-        raise FormatError(f"{where}: expected JSON, got: {shorten(str(error))}") from error
+        foreign = describe_foreign(raw[:HEAD_BYTES]) if raw[:1] not in b"[{" else None
+        got = foreign or f"an error: {shorten(str(error))}"
+        raise FormatError(f"{where}: expected JSON, got {got}") from error
 
 
 def read_json(

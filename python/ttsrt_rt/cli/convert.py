@@ -13,6 +13,7 @@ _FAMILY_OPTIONS: dict[str, tuple[type, str]] = {
     "codebook_size": (int, "entries of one codebook without special ids"),
     "frame_rate": (float, "codec frames per second"),
     "cross_heads": (int, "heads of cross-attention"),
+    "root": (str, "the entry of a .ckpt with the weights, if it is not state_dict"),
 }
 
 

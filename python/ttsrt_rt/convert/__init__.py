@@ -40,8 +40,10 @@ def convert(
             configuration.
     """
     from ttsrt_rt.convert.registry import find_converter
+    from ttsrt_rt.convert.sources import find_source
 
-    return find_converter(Path(source), family)(source, output_dir, **options)
+    found = find_source(Path(source))
+    return find_converter(found, family)(found, output_dir, **options)
 
 
 def __getattr__(name: str) -> Any:

@@ -10,21 +10,26 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from types import TracebackType
 
 from ttsrt_rt.convert.file_bytes import FileBytes
 from ttsrt_rt.convert.lazy_tensor import LazyTensor
 from ttsrt_rt.convert.nemo_archive import (
     MAX_ARTIFACT_BYTES,
+    WEIGHTS,
     NemoArchive,
     Progress,
     unpack_gzip,
 )
+from ttsrt_rt.convert.nemo_folder import NemoFolder, is_nemo_folder
 from ttsrt_rt.convert.safetensors_file import SafetensorsFile, looks_like_safetensors
+from ttsrt_rt.convert.sources import find_source
 from ttsrt_rt.convert.tar_entries import looks_like_tar
 from ttsrt_rt.convert.torch_zip import TorchArchive, refuse_legacy
 from ttsrt_rt.convert.yaml_config import Config
 from ttsrt_rt.errors import ConfigError, FormatError
+from ttsrt_rt.foreign_file import HEAD_BYTES, describe_foreign
 from ttsrt_rt.quoting import show
 
 __all__ = ["Weights", "open_weights"]
@@ -37,24 +42,34 @@ class Weights(Mapping[str, LazyTensor]):
         name: the file's name.
         kind: "torch", "nemo" or "safetensors".
         metadata: free text of a `.safetensors` header; empty for other kinds.
+        averages: the paths of other entries of a torch archive that seem to be averaged weights
+            (EMA).
 
     Close it, or use it in `with`, to release the file: later reads raise `ClosedError`; arrays that
     were already read stay valid.
     """
 
-    def __init__(self, file: FileBytes, *, root: str | None = None) -> None:
+    def __init__(
+        self, file: FileBytes, *, root: str | None = None, folder: Path | None = None
+    ) -> None:
         self._file = file
-        self._nemo: NemoArchive | None = None
-        self.name = file.name
+        self._nemo: NemoArchive | NemoFolder | None = None
+        self.name = file.name if folder is None else folder.name
         self.metadata: dict[str, str] = {}
-        head = file.all.read(0, 512)
-        if head[:4] == b"PK\x03\x04":
+        self.averages: tuple[str, ...] = ()
+        head = file.all.read(0, HEAD_BYTES)
+        if folder is not None:
+            self.kind = "nemo"
+            self._nemo = NemoFolder(folder, file)
+            self._tensors, self.averages = self._nemo.weights.tensors, self._nemo.weights.averages
+        elif head[:4] == b"PK\x03\x04":
             self.kind = "torch"
-            self._tensors = TorchArchive(file.all, file.name, root).tensors
+            archive = TorchArchive(file.all, file.name, root)
+            self._tensors, self.averages = archive.tensors, archive.averages
         elif looks_like_tar(head):
             self.kind = "nemo"
             self._nemo = NemoArchive(file)
-            self._tensors = self._nemo.tensors
+            self._tensors, self.averages = self._nemo.weights.tensors, self._nemo.weights.averages
         elif looks_like_safetensors(head):
             self.kind = "safetensors"
             found = SafetensorsFile(file)
@@ -62,10 +77,10 @@ class Weights(Mapping[str, LazyTensor]):
         elif head[:1] == b"\x80":
             raise refuse_legacy(file.name)
         else:
+            got = describe_foreign(head) or f"a file that starts with {head[:8]!r}"
             raise FormatError(
                 f"{file.name}: expected a torch archive (.ckpt, .pt, .bin), a .nemo or a "
-                ".safetensors, got a file that "
-                f"starts with {head[:8]!r}"
+                f".safetensors, got {got}"
             )
         if root is not None and self.kind != "torch":
             raise ConfigError(
@@ -99,7 +114,7 @@ class Weights(Mapping[str, LazyTensor]):
         """
         return self._nemo_of("artifacts").artifact(name, max_bytes)
 
-    def _nemo_of(self, what: str) -> NemoArchive:
+    def _nemo_of(self, what: str) -> NemoArchive | NemoFolder:
         if self._nemo is None:
             raise ConfigError(f"{self.name}: expected a .nemo with {what}, got a {self.kind} file")
         return self._nemo
@@ -138,17 +153,22 @@ def open_weights(
     """Opens a checkpoint.
 
     Args:
-        path: the file.
+        path: the file; or a folder with one `.nemo` or `.ckpt` inside, an unpacked `.nemo`, or a
+            model in the cache of Hugging Face.
         root: for torch archives: the key of the state dict in the top-level dict, if it is not
             `state_dict`.
         progress: called with (bytes done, total bytes) while a gzipped `.nemo` is unpacked.
 
     Raises:
-        ConfigError: the file does not exist, or `root` was given for a kind of file without one.
+        ConfigError: the file does not exist, the folder has none or several, or `root` was given
+            for a kind of file without one.
         FormatError: the kind of file is unknown, or the file is damaged or holds anything but data.
         OSError: there is no space for the unpacked copy of a gzipped `.nemo`.
     """
-    file = FileBytes.open(path)
+    found = find_source(Path(path))
+    if is_nemo_folder(found):
+        return Weights(FileBytes.open(found / WEIGHTS), root=root, folder=found)
+    file = FileBytes.open(found)
     if file.all.read(0, 2) == b"\x1f\x8b":
         file = unpack_gzip(file, progress)
     return Weights(file, root=root)

@@ -69,6 +69,16 @@ STACKED_NAMES = {
     "local_transformer.heads": "local_transformer_out_projections.{}.weight",
     "local_transformer.heads_bias": "local_transformer_out_projections.{}.bias",
 }
+# The first parts of original names; another one that all tensors share is that of a wrapper.
+ROOTS = frozenset(
+    {
+        *(name.split(".")[0] for name in (*PLAIN_NAMES.values(), *STACKED_NAMES.values())),
+        *(old.rstrip(".") for old, _ in RENAMED),
+        *STACKS.values(),
+        *SKIPPED_MODULES,
+        BAKED.split(".")[0],
+    }
+)
 BAKED_NAMES = (BAKED, "_baked_embedding_T", "_baked_embedding_D", "baked_context_embedding_len")
 OUR_LAYER = re.compile(r"(\w+)\.layers\.(\d+)\.(\w+)")
 

@@ -12,7 +12,7 @@ import itertools
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,20 +22,23 @@ from ttsrt_rt.convert import magpie_json
 from ttsrt_rt.convert.archive import Weights, open_weights
 from ttsrt_rt.convert.checkpoint import FORMAT, FORMAT_VERSION, CheckpointWriter
 from ttsrt_rt.convert.fields import Block
+from ttsrt_rt.convert.file_bytes import FileBytes
 from ttsrt_rt.convert.lazy_tensor import Array, LazyTensor
-from ttsrt_rt.convert.magpie import MappedTensor, check_dtype, map_tensors, normalize_names
+from ttsrt_rt.convert.magpie import ROOTS, MappedTensor, check_dtype, map_tensors, normalize_names
 from ttsrt_rt.convert.magpie_config import read_model
 from ttsrt_rt.convert.magpie_defaults import read_defaults, window_prior
-from ttsrt_rt.convert.magpie_fork import is_fork_folder, read_fork_folder
+from ttsrt_rt.convert.magpie_fork import read_fork_folder
 from ttsrt_rt.convert.magpie_model import MagpieModel, to_json
 from ttsrt_rt.convert.magpie_reading import MagpieOptions, Reading, Shapes, find_model_block
 from ttsrt_rt.convert.manifest import declared_tensors
 from ttsrt_rt.convert.safetensors_write import write_safetensors
+from ttsrt_rt.convert.sources import find_source, is_fork_folder
+from ttsrt_rt.convert.wrapped_names import unwrap_names
 from ttsrt_rt.convert.yaml_config import Config
 from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.json_text import parse_json
 from ttsrt_rt.progress import Progress, ProgressCallback, reporting
-from ttsrt_rt.quoting import quote, show
+from ttsrt_rt.quoting import list_names, quote, show
 
 LOGGER = logging.getLogger(__name__)
 
@@ -58,11 +61,10 @@ class Source:
 
 def looks_like_magpie(path: Path) -> bool:
     """Whether this converter accepts `path`: the fork's folder, or a file with audio tables."""
-    if path.is_dir():
-        return is_fork_folder(path)
-    with path.open("rb") as file:
-        if file.read(2) == b"\x1f\x8b":
-            return True  # a gzipped .nemo: looking inside would mean unpacking all of it
+    if is_fork_folder(path):
+        return True
+    if path.is_file() and FileBytes.open(path).all.read(0, 2) == b"\x1f\x8b":
+        return True  # a gzipped .nemo: looking inside would mean unpacking all of it
     with open_weights(path) as weights:
         return any("audio_embeddings." in name or "decoder.layers." in name for name in weights)
 
@@ -80,6 +82,7 @@ def convert_magpie(
     codebook_size: int | None = None,
     frame_rate: float | None = None,
     cross_heads: int | None = None,
+    root: str | None = None,
 ) -> Path:
     """Converts a Magpie checkpoint and returns the new folder.
 
@@ -97,6 +100,8 @@ def convert_magpie(
         codebook_size: see MagpieOptions.
         frame_rate: see MagpieOptions.
         cross_heads: see MagpieOptions.
+        root: the entry of a `.ckpt` that holds the weights, if it is not `state_dict`: averaged
+            weights (EMA), for example.
 
     Raises:
         ConfigError: the configuration is missing, is not supported, or contradicts the tensors; or
@@ -110,7 +115,7 @@ def convert_magpie(
     with ExitStack() as files:
         report = files.enter_context(reporting(progress, "convert"))
         writer = files.enter_context(CheckpointWriter(output_dir, overwrite=overwrite))
-        opened = _open(Path(source), config, files)
+        opened = _open(find_source(Path(source)), config, root, files)
         shapes = Shapes({name: tensor.shape for name, tensor in opened.tensors.items()})
         reading = Reading(opened.block, shapes, options, opened.speakers, list(opened.notices))
         model = read_model(reading)
@@ -177,20 +182,19 @@ def _short_text(value: object) -> str | None:
     return None if value is None else text[:100]
 
 
-def _open(path: Path, config: str | os.PathLike[str] | None, files: ExitStack) -> Source:
-    if path.is_dir():
-        if not is_fork_folder(path):
-            raise ConfigError(
-                f"{path}: expected a folder with encoder/config.json and decoder/config.json"
-            )
-        if config is not None:
-            raise ConfigError(
-                f"config: expected none for a folder in the fork's layout, got {config}"
-            )
+def _open(
+    path: Path, config: str | os.PathLike[str] | None, root: str | None, files: ExitStack
+) -> Source:
+    if is_fork_folder(path):
+        for name, value in (("config", config), ("root", root)):
+            if value is not None:
+                raise ConfigError(
+                    f"{name}: expected none for a folder in the fork's layout, got {value}"
+                )
         fork = read_fork_folder(path)
         block = Block(fork.config, f"{path.name}: ", ConfigError)
         return Source(block, fork.tensors, {}, fork.prior, fork.notices)
-    weights = files.enter_context(open_weights(path))
+    weights = files.enter_context(open_weights(path, root=root))
     if config is None and weights.kind == "nemo":
         values: Mapping[str, Any] = weights.config
         where = "model_config.yaml: "
@@ -199,7 +203,27 @@ def _open(path: Path, config: str | os.PathLike[str] | None, files: ExitStack) -
         values, where = Config.load(found), f"{found.name}: "
     block = find_model_block(values, where)
     speakers, notices = _read_speakers(block, weights)
-    return Source(block, normalize_names(weights), speakers, None, notices)
+    tensors, prefix = unwrap_names(weights, ROOTS)
+    if prefix:
+        notices += (f"all names of tensors begin with {quote(prefix + '.')}, which was removed",)
+    notices += tuple(_notice_averages(path, weights.averages, root))
+    return Source(block, normalize_names(tensors), speakers, None, notices)
+
+
+def _notice_averages(path: Path, averages: tuple[str, ...], root: str | None) -> Iterator[str]:
+    """Yields what to tell of averaged weights (EMA) that were not read."""
+    others = [name for name in averages if name != root]
+    if others:
+        hint = ""
+        if any("." not in name for name in others):
+            hint = "; root= (--root) with such a name at the top reads it instead"
+        yield (
+            f"entries beside {quote(root or 'state_dict')} seem to hold averaged weights (EMA) and "
+            f"were not read: {list_names(others, is_quoted=True)}{hint}"
+        )
+    beside = path.with_name(f"{path.stem}-EMA{path.suffix}")
+    if path.is_file() and beside.is_file():
+        yield f"averaged weights (EMA) seem to be in {quote(beside.name)}, which was not read"
 
 
 def _find_yaml(path: Path) -> Path:

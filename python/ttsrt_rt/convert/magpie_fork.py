@@ -64,11 +64,6 @@ class ForkSource:
     notices: tuple[str, ...]
 
 
-def is_fork_folder(path: Path) -> bool:
-    """Whether a folder has the two components of the fork's layout."""
-    return all((path / part / "config.json").is_file() for part in ("encoder", "decoder"))
-
-
 def _read_json(path: Path) -> Block:
     where = f"{path.parent.name}/{path.name}: "
     return Block(read_json(path, max_bytes=MAX_CONFIG_BYTES), where, ConfigError)

@@ -15,9 +15,8 @@ from collections.abc import Callable
 from typing import BinaryIO, cast
 
 from ttsrt_rt.convert.file_bytes import FileBytes, Region
-from ttsrt_rt.convert.lazy_tensor import LazyTensor
 from ttsrt_rt.convert.tar_entries import TarMember, looks_like_tar, read_tar
-from ttsrt_rt.convert.torch_zip import TorchArchive, refuse_legacy
+from ttsrt_rt.convert.torch_zip import TorchArchive, check_torch_head
 from ttsrt_rt.convert.yaml_config import Config
 from ttsrt_rt.convert.yaml_values import MAX_BYTES
 from ttsrt_rt.errors import ConfigError, FormatError
@@ -46,7 +45,7 @@ class NemoArchive:
 
     Attributes:
         config: the contents of `model_config.yaml`.
-        tensors: name -> tensor, of `model_weights.ckpt`.
+        weights: the archive of `model_weights.ckpt`.
 
     Raises:
         FormatError: the file is not a valid `.nemo` archive.
@@ -60,9 +59,8 @@ class NemoArchive:
         where = f"{file.name}: {WEIGHTS}"
         self.config = Config.parse(self._read(CONFIG, MAX_BYTES), f"{file.name}: {CONFIG}")
         weights = self._slice(self._find(WEIGHTS))
-        if weights.read(0, 1) == b"\x80":
-            raise refuse_legacy(where)
-        self.tensors: dict[str, LazyTensor] = TorchArchive(weights, where).tensors
+        check_torch_head(weights, where)
+        self.weights = TorchArchive(weights, where)
 
     @property
     def artifacts(self) -> tuple[str, ...]:

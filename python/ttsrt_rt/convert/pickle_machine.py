@@ -32,7 +32,7 @@ from ttsrt_rt.quoting import quote
 __all__ = ["read_pickle"]
 
 MAX_STREAM_BYTES = 32 << 20
-MAX_OPCODES = 2_000_000
+MAX_OPCODES = 1_500_000
 MAX_CONTAINERS = 500_000
 MAX_STACK = 250_000
 MAX_MEMO = 500_000

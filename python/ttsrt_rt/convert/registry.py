@@ -26,8 +26,6 @@ def find_converter(path: Path, family: str | None) -> Converter:
         ConfigError: The source does not exist, or the family is unknown or was not detected.
         FormatError: The source is damaged or holds code.
     """
-    if not path.exists():
-        raise ConfigError(f"{path}: expected a checkpoint, got no file or folder of this name")
     if family is not None and family not in FAMILIES:
         raise ConfigError(f"family: expected one of {', '.join(FAMILIES)}, got {family!r}")
     for name, (detect, converter) in FAMILIES.items():

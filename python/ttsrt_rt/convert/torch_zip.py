@@ -13,6 +13,9 @@ of the archive are ignored as inert data.
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -27,17 +30,21 @@ from ttsrt_rt.convert.lazy_tensor import (
     check_shape,
 )
 from ttsrt_rt.convert.pickle_machine import MAX_STREAM_BYTES, read_pickle
-from ttsrt_rt.convert.pickle_values import Dict, TensorRef, describe
+from ttsrt_rt.convert.pickle_values import Dict, Sequence, TensorRef, describe
 from ttsrt_rt.convert.strided_read import is_contiguous, read_strided, span_of
 from ttsrt_rt.convert.zip_entries import ZipEntries
 from ttsrt_rt.errors import ClosedError, FormatError
+from ttsrt_rt.foreign_file import HEAD_BYTES, describe_foreign
 from ttsrt_rt.quoting import list_names, quote
 
-__all__ = ["TorchArchive", "refuse_legacy"]
+__all__ = ["TorchArchive", "check_torch_head", "refuse_legacy"]
 
 # A view with zero strides may have more values than its storage, but at most this many bytes.
 MAX_EXPANDED_BYTES = 1 << 28
 MAX_TENSORS = 65_536
+MAX_AVERAGES = 10
+# Exponential moving averages: of NeMo, Lightning ("averaging"), timm, diffusers and others.
+AVERAGE = re.compile(r"(?:^|[^a-z])ema(?:[^a-z]|$)|EMA|averag|(?:^|_)swa(?:_|$)", re.ASCII)
 
 
 def refuse_legacy(where: str) -> FormatError:
@@ -47,6 +54,19 @@ def refuse_legacy(where: str) -> FormatError:
         "pickle.dump); if you trust the file, load it with that torch and save its state dict with "
         "torch.save(state_dict, path)"
     )
+
+
+def check_torch_head(data: Region, where: str) -> None:
+    """Checks that the weights of a `.nemo` begin like an archive.
+
+    Raises:
+        FormatError: they are something else, which the message names.
+    """
+    head = data.read(0, HEAD_BYTES)
+    if head[:1] == b"\x80":
+        raise refuse_legacy(where)
+    if (foreign := describe_foreign(head)) is not None:
+        raise FormatError(f"{where}: expected a torch zip archive, got {foreign}")
 
 
 class TorchArchive:
@@ -59,6 +79,7 @@ class TorchArchive:
 
     Attributes:
         tensors: name -> tensor, in the order of the file.
+        averages: the paths of other entries that seem to hold averaged weights (EMA).
 
     Raises:
         FormatError: the bytes are not such an archive, are damaged, or hold anything but data.
@@ -78,6 +99,7 @@ class TorchArchive:
             raise FormatError(
                 f"{where}: expected at most {MAX_TENSORS} tensors, got {len(state.items)}"
             )
+        self.averages = tuple(find_averages(top, state))
         self.tensors = {
             name: self._make_tensor(name, value, f"{where}: {path}[{quote(name)}]")
             for name, value in state.items.items()
@@ -207,3 +229,26 @@ class TorchArchive:
             gathered = gathered.view(dtype)
         gathered.flags.writeable = False
         return gathered
+
+
+def find_averages(top: Any, state: Dict) -> Iterator[str]:
+    """Yields the paths of entries beside the state dict whose names say that they are averages."""
+    waiting: list[tuple[str, Any, int]] = [("", top, 0)]
+    found = 0
+    for path, value, depth in waiting:
+        items: list[tuple[str, Any]] = []
+        if isinstance(value, Dict):
+            items = list(islice(value.items.items(), 1000))
+        elif isinstance(value, Sequence):
+            items = [(str(index), each) for index, each in enumerate(value.items[:100])]
+        for name, each in items:
+            if each is state or not isinstance(each, (Dict, Sequence, TensorRef)):
+                continue
+            inner = f"{path}.{name[:100]}" if path else name[:100]
+            if AVERAGE.search(name):
+                yield inner
+                found += 1
+                if found == MAX_AVERAGES:
+                    return
+            elif depth < 2 and len(waiting) < 1000 and not isinstance(each, TensorRef):
+                waiting.append((inner, each, depth + 1))

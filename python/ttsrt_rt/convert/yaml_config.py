@@ -22,6 +22,7 @@ from typing import Any, Final, TypeVar
 
 from ttsrt_rt.convert.yaml_values import MAX_BYTES, parse_yaml
 from ttsrt_rt.errors import ConfigError, FormatError
+from ttsrt_rt.foreign_file import HEAD_BYTES, describe_foreign
 from ttsrt_rt.quoting import quote, shorten
 from ttsrt_rt.regular_file import read_regular
 
@@ -82,6 +83,9 @@ class Config(Mapping[str, Any]):
             data = raw.encode() if isinstance(raw, str) else raw
         except UnicodeEncodeError as error:
             raise FormatError(f"{where}: expected Unicode text, got a lone surrogate") from error
+        foreign = describe_foreign(data[:HEAD_BYTES])
+        if foreign is not None and not foreign.startswith(("a text", "a JSON")):
+            raise FormatError(f"{where}: expected YAML, got {foreign}")
         values = parse_yaml(data, where)
         if not isinstance(values, dict):
             raise FormatError(f"{where}: expected a mapping, got {kind_of(values)}")

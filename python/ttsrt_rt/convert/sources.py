@@ -1,0 +1,154 @@
+"""Finds the checkpoint that a path of the user means, or says which file to pass instead.
+
+People have a `.nemo`, a folder with one inside, a folder it was unpacked into, or a snapshot in the
+cache of Hugging Face. A folder with exactly one checkpoint stands for that checkpoint.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from ttsrt_rt.convert.nemo_archive import CONFIG, WEIGHTS
+from ttsrt_rt.convert.nemo_folder import is_nemo_folder
+from ttsrt_rt.errors import ConfigError, FormatError, NotFoundError
+from ttsrt_rt.json_text import read_json
+from ttsrt_rt.quoting import list_names
+
+__all__ = ["find_source", "is_fork_folder"]
+
+MAX_ENTRIES = 10_000
+ENDINGS = (".nemo", ".ckpt")
+FOREIGN_WEIGHTS = ("model.safetensors", "pytorch_model.bin", "model.safetensors.index.json")
+
+
+def is_fork_folder(path: Path) -> bool:
+    """Whether a folder has the two components of the TensorRT-LLM fork's layout."""
+    return all((path / part / "config.json").is_file() for part in ("encoder", "decoder"))
+
+
+def find_source(path: Path) -> Path:
+    """Returns the file to read, or a folder that is a checkpoint itself: an unpacked `.nemo`, or
+    one in the layout of the TensorRT-LLM fork.
+
+    Raises:
+        ConfigError: the path does not exist, or is a folder without a checkpoint or with several;
+            the message names what is there.
+    """
+    text = str(path)
+    if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise ConfigError(f"{text!r}: expected a readable file, got a name that no file can have")
+    if not path.exists():
+        if path.is_symlink():
+            raise NotFoundError(
+                f"{path}: expected a checkpoint, got a link to {os.readlink(path)}, which does not "
+                "exist"
+            )
+        raise NotFoundError(
+            f"{path}: expected a checkpoint, got no file or folder of this name "
+            "(No such file or directory)"
+        )
+    if not path.is_dir():
+        is_part = path.name in (CONFIG, WEIGHTS) and is_nemo_folder(path.parent)
+        return path.parent if is_part else path
+    if is_fork_folder(path) or is_nemo_folder(path):
+        return path
+    _refuse_ours(path)
+    if (path / "snapshots").is_dir():
+        return find_source(_find_snapshot(path))
+    names = _entries(path)
+    for ending in ENDINGS:
+        found = [name for name in names if name.endswith(ending)]
+        if len(found) == 1 and (path / found[0]).is_file() and found[0] != WEIGHTS:
+            return path / found[0]
+        if len(found) > 1:
+            raise ConfigError(
+                f"{path}: expected a folder with one {ending} file, got {len(found)}; pass one of "
+                f"them: {list_names(found)}"
+            )
+    raise ConfigError(
+        f"{path}: expected a checkpoint of a known family, got a folder {_describe(path, names)}"
+    )
+
+
+def _refuse_ours(path: Path) -> None:
+    """Refuses what `convert` and `build` wrote, and says what it is for."""
+    if (path / "engine.json").is_file():
+        raise ConfigError(
+            f"{path}: expected a checkpoint to convert, got an engine; `ttsrt run {path}` runs it"
+        )
+    if not (path / "config.json").is_file() or not (path / "model.safetensors").is_file():
+        return
+    try:
+        config = read_json(path / "config.json")
+    except (ConfigError, FormatError):
+        return
+    if isinstance(config, dict) and config.get("format") == "ttsrt.checkpoint":
+        raise ConfigError(
+            f"{path}: expected a checkpoint to convert, got one that was converted; the next step "
+            f"is `ttsrt build --checkpoint_dir {path} --output_dir ENGINE`"
+        )
+
+
+def _find_snapshot(path: Path) -> Path:
+    """Returns the snapshot of a model in the cache of Hugging Face: the one that `main` names, or
+    the only one.
+    """
+    names = _entries(path / "snapshots")
+    try:
+        main = (path / "refs" / "main").read_bytes()[:100].decode("ascii", "replace").strip()
+    except OSError:
+        main = ""
+    if main in names:
+        return path / "snapshots" / main
+    if len(names) != 1:
+        raise ConfigError(
+            f"{path}: expected a cached model with one snapshot, got {list_names(names)} in "
+            "snapshots; pass the folder of one"
+        )
+    return path / "snapshots" / names[0]
+
+
+def _describe(path: Path, names: Sequence[str]) -> str:
+    """Returns what a folder without a checkpoint has instead."""
+    if CONFIG in names or WEIGHTS in names or "model_weights" in names:
+        missing = WEIGHTS if CONFIG in names else CONFIG
+        more = ""
+        if (path / "model_weights").is_dir():
+            more = "; distributed checkpoints (the folder model_weights) are not supported"
+        return f"of an unpacked .nemo without {missing}{more}"
+    foreign = [name for name in FOREIGN_WEIGHTS if name in names]
+    if foreign:
+        return (
+            f"with {foreign[0]}, which is not a .nemo, a .ckpt or a folder of the TensorRT-LLM fork"
+        )
+    inside = _candidates(path, names)
+    if inside:
+        return f"without one; pass one of those inside: {list_names(inside)}"
+    return (
+        "without one: no .nemo, no .ckpt, no model_config.yaml, no encoder/config.json; it has "
+        f"{list_names(names, 'nothing')}"
+    )
+
+
+def _candidates(path: Path, names: Sequence[str]) -> list[str]:
+    """Returns checkpoints one level below."""
+    found: list[str] = []
+    for name in names[:100]:
+        folder = path / name
+        if not folder.is_dir():
+            continue
+        if is_nemo_folder(folder) or is_fork_folder(folder) or (folder / "snapshots").is_dir():
+            found.append(name)
+        found += [f"{name}/{each}" for each in _entries(folder) if each.endswith(ENDINGS)]
+    return found
+
+
+def _entries(folder: Path) -> list[str]:
+    """Returns the names in a folder, sorted; of a large folder, only some."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entry.name for entry, _ in zip(entries, range(MAX_ENTRIES), strict=False))
+    except OSError as error:
+        raise ConfigError(f"{folder}: cannot be read ({error.strerror})") from error

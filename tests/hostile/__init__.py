@@ -1,0 +1,1 @@
+"""Generators of hostile input: files, pickles, requests and killed processes."""
