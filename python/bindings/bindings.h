@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "ttsrt/tensor.h"
@@ -51,6 +52,14 @@ class WithoutGil {
  private:
   PyThreadState* state_;
 };
+
+// As os.fsdecode: paths need not be UTF-8.
+inline py::str path_text(const std::string& path) {
+  PyObject* text =
+      PyUnicode_DecodeFSDefaultAndSize(path.data(), static_cast<Py_ssize_t>(path.size()));
+  if (text == nullptr) throw py::error_already_set();
+  return py::reinterpret_steal<py::str>(text);
+}
 
 // Runs the Python handlers of signals that have arrived; throws what they raise. Needs the GIL.
 inline void check_signals() {

@@ -17,6 +17,9 @@ void register_devices(py::module_& module) {
       });
   module.def("list_devices", &list_devices, py::call_guard<WithoutGil>(),
              "Every device this build knows, available or not.");
+  module.def("usable_cores", &usable_cores, py::call_guard<WithoutGil>(),
+             "The cores that this process may use, by its affinity and by the quota of its control "
+             "groups: the default number of threads.");
   module.def("describe_products", &describe_products, py::arg("dtype"), py::arg("quantization"),
              "How this machine's CPU multiplies matrices of this type.");
 }

@@ -45,7 +45,7 @@ void register_engines(py::module_& module) {
                   "Maps the folder's weights. Raises FormatError naming the file and what is wrong "
                   "with it.")
       .def_property_readonly("info", &Engine::info, py::return_value_policy::reference_internal)
-      .def_property_readonly("path", &Engine::path)
+      .def_property_readonly("path", [](const Engine& self) { return path_text(self.path()); })
       .def_property_readonly("description", &Engine::description, "engine.json, as text.")
       .def("tensors", &Engine::tensors, "Every stored tensor, in the order of the file.")
       .def("verify", &Engine::verify, py::call_guard<WithoutGil>(),

@@ -33,14 +33,6 @@ std::unique_ptr<Writer> open_writer(const std::string& output_dir, const std::st
                                   overwrite);
 }
 
-// As os.fsdecode, for names that are not UTF-8.
-py::str path_of(const std::string& path) {
-  PyObject* text =
-      PyUnicode_DecodeFSDefaultAndSize(path.data(), static_cast<Py_ssize_t>(path.size()));
-  if (text == nullptr) throw py::error_already_set();
-  return py::reinterpret_steal<py::str>(text);
-}
-
 }  // namespace
 
 void register_publishing(py::module_& module) {
@@ -51,10 +43,10 @@ void register_publishing(py::module_& module) {
            "Decides everything before the work starts, locks the target and makes a temporary "
            "folder.")
       .def_property_readonly(
-          "folder", [](const Writer& self) { return path_of(self.get().folder()); },
+          "folder", [](const Writer& self) { return path_text(self.get().folder()); },
           "Where the files are to be written.")
       .def_property_readonly(
-          "target", [](const Writer& self) { return path_of(self.get().target()); },
+          "target", [](const Writer& self) { return path_text(self.get().target()); },
           "Where they will be: absolute, links followed.")
       .def(
           "publish", [](const Writer& self) { self.get().publish(); }, py::call_guard<WithoutGil>(),

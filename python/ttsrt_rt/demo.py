@@ -7,6 +7,7 @@ of a real model, at a size that a small machine runs in seconds.
 from __future__ import annotations
 
 import asyncio
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -41,17 +42,26 @@ class DemoOptions:
     seed: int = 7
 
 
-def make_engine(folder: Path, options: DemoOptions) -> Path:
-    """Writes a random `.nemo` in `folder`, converts and builds it; returns the engine's folder."""
+def make_engine(folder: Path, options: DemoOptions, *, overwrite: bool = False) -> Path:
+    """Writes a random `.nemo` in `folder`, converts and builds it; returns the engine's folder.
+
+    Raises:
+        ConfigError: `folder` has one of the three already, and `overwrite` is false.
+    """
     source = folder / "demo.nemo"
+    for made in (source, folder / "checkpoint", folder / "engine"):
+        if os.path.lexists(made) and not overwrite:
+            raise ConfigError(
+                f"output_dir: {made.absolute()} exists already; pass overwrite to replace it"
+            )
     write_random_nemo(source, options.size, options.seed)
-    convert(source, folder / "checkpoint", overwrite=True, progress=False)
+    convert(source, folder / "checkpoint", overwrite=overwrite, progress=False)
     build(
         folder / "checkpoint",
         folder / "engine",
         dtype=options.dtype,
         max_batch_size=options.num_requests,
-        overwrite=True,
+        overwrite=overwrite,
     )
     return folder / "engine"
 

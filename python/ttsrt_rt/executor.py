@@ -58,7 +58,9 @@ class Executor:
             engine: An engine folder, or an opened engine.
             device: "auto" (the default), or a name of `list_devices()`. `info` has what "auto"
                 chose.
-            num_threads: CPU threads; 0 (the default) for one per core this process may use.
+            num_threads: CPU threads; 0 (the default) for one per core this process may use, by its
+                affinity and the CPU quota of its container. More than twice as many are logged as a
+                warning: threads that share cores wait for each other.
             pin_threads: Keeps thread t of the executor on the t-th core this process may use; for a
                 process that has its cores to itself. Only on Linux, with at most one thread per
                 core.
@@ -106,8 +108,9 @@ class Executor:
             trace=trace,
         )
         opened = (
-            engine if isinstance(engine, _core.Engine) else _core.Engine.open(os.fspath(engine))
+            engine if isinstance(engine, _core.Engine) else _core.Engine.open(os.fsencode(engine))
         )
+        _warn_of_threads(options.num_threads)
         self._native = _core.Executor(opened, options)
         self._dispatcher = Dispatcher()
         weakref.finalize(self, self._dispatcher.close).atexit = False
@@ -296,6 +299,15 @@ class Executor:
     def _refused(self, error: Exception) -> Result:
         codes = np.zeros((0, self.engine.info.codebooks), np.int32)
         return Result(codes=codes, finish_reason="error", error=str(error))
+
+
+def _warn_of_threads(num_threads: int) -> None:
+    cores = _core.usable_cores()
+    if num_threads > 2 * cores:
+        _LOG.warning(
+            "num_threads: %d threads on the %d cores that this process may use are slower than %d",
+            *(num_threads, cores, cores),
+        )
 
 
 def _one(request: Request | None, fields: dict[str, Any]) -> Request:

@@ -72,7 +72,7 @@ def default_prior(engine: _core.Engine) -> dict[str, Any] | None:
 def _engine(folder: Path, verify: bool) -> Contents:
     from ttsrt_rt import _core
 
-    engine = _core.Engine.open(os.fspath(folder))
+    engine = _core.Engine.open(os.fsencode(folder))
     if verify:
         engine.verify()
     tensors = tuple(

@@ -91,7 +91,7 @@ def plan_memory(
     from ttsrt_rt import _core
     from ttsrt_rt.native_request import set_options
 
-    opened = _core.Engine.open(os.fspath(engine))
+    opened = _core.Engine.open(os.fsencode(engine))
     for name, values in (("max_batch_size", batch_sizes), ("max_seq_len", seq_lens)):
         if any(value < 1 for value in values):
             raise ConfigError(f"{name}: expected 1 or more, got {list(values)}")

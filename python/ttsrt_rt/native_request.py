@@ -77,6 +77,8 @@ def _to_native_struct(value: Any, kind: type, native: Any, where: str) -> Any:
 
 def _set(native: object, name: str, value: object, expected: str, where: str) -> None:
     try:
+        if isinstance(value, bool) and expected != "bool" and "bool" not in expected.split(" | "):
+            raise TypeError(f"{name}: a bool is no {expected}")
         setattr(native, name, value)
     except TypeError as error:
         raise ConfigError(f"{where}: expected {expected} in range, got {value!r}") from error

@@ -1,15 +1,18 @@
-"""Errors of writing files, as the package's own kinds and with the whole path."""
+"""Writes files whole, with errors of the package's own kinds that name the whole path."""
 
 from __future__ import annotations
 
 import errno
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
 
 from ttsrt_rt.errors import CapacityError, ConfigError, DeviceError, Error
 
-__all__ = ["writing"]
+__all__ = ["replacing", "writing"]
 
 _KINDS: dict[int, type[Error]] = {
     errno.ENOSPC: CapacityError,
@@ -30,9 +33,39 @@ def writing(path: str | os.PathLike[str]) -> Iterator[None]:
     """
     try:
         yield
-    except BrokenPipeError:
+    except (BrokenPipeError, Error):
         raise
     except OSError as error:
         kind = _KINDS.get(error.errno or 0, ConfigError)
         reason = error.strerror or str(error)
         raise kind(f"{os.path.abspath(path)}: can't be written: {reason}") from error
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Yields a file, open for writing and reading, that takes the name `path` when it is complete.
+
+    A link stays, and its target is written. A device, or a file in a folder that cannot be written,
+    is written in place.
+
+    Raises:
+        CapacityError, DeviceError, ConfigError: As `writing`; what was there is then unchanged.
+    """
+    real = Path(os.path.realpath(path))
+    with writing(path):
+        if real.exists() and (not real.is_file() or not os.access(real.parent, os.W_OK)):
+            with real.open("wb") as file:
+                yield file
+            return
+        made = real.with_name(f".ttsrt-{secrets.token_hex(8)}.tmp")
+        try:
+            with made.open("x+b") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            if real.exists():
+                os.chmod(made, real.stat().st_mode & 0o7777)
+            os.replace(made, real)
+        except BaseException:
+            made.unlink(missing_ok=True)
+            raise

@@ -149,7 +149,7 @@ def test_share(engine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert "| more executors | codec frames/s |" in capsys.readouterr().out
     assert main([*command, "--busy", "1"]) == 2
     assert main([*command, "--num_threads", "1024"]) == 2
-    assert "since pin_threads is on, got 1024" in capsys.readouterr().err
+    assert "since --pin_threads is on, got 1024" in capsys.readouterr().err
 
 
 def test_overload(engine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

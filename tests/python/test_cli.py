@@ -36,7 +36,7 @@ def test_convert_build_and_run(
     assert "frames" in capsys.readouterr().out
     written = np.load(codes)
     assert written.dtype == np.int32 and 0 < len(written) <= 10
-    streamed = tmp_path / "streamed"
+    streamed = tmp_path / "streamed.npy"
     assert (
         main([*run, "--seed", "7", "--max_frames", "10", "--streaming", "--output", str(streamed)])
         == 0
@@ -270,7 +270,12 @@ def test_validate(engine: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["demo", "--size", "tiny", "--max_frames", "16", "--num_requests", "3"]
     assert main([*command, "--output_dir", str(tmp_path / "demo")]) == 0
-    text = capsys.readouterr().out
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ttsrt_rt.demo.write_random_nemo", None)  # refused before it is called
+        assert main([*command, "--output_dir", str(tmp_path / "demo")]) == 2
+    captured = capsys.readouterr()
+    assert f"{tmp_path / 'demo' / 'demo.nemo'} exists already; pass --overwrite" in captured.err
+    text = captured.out
     assert "memory: weights " in text
     for heading in ("frames", "first frame", "frames/s", "x real time", "RTF", "ended by"):
         assert heading in text

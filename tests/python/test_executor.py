@@ -16,6 +16,7 @@ import pytest
 from numpy.typing import NDArray
 
 import ttsrt_rt as rt
+from ttsrt_rt import _core
 
 Ids = NDArray[np.int32]
 
@@ -372,3 +373,14 @@ def test_a_damaged_file_is_named_even_if_it_is_not_utf8(
         file.write(b"\x9b\xff\x9b")
     with pytest.raises(rt.FormatError, match=name):
         rt.Executor(damaged)
+
+
+def test_threads_far_above_the_cores_are_warned_of(
+    engine: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    cores = _core.usable_cores()
+    for num_threads, is_warned in ((2 * cores, False), (2 * cores + 1, True)):
+        caplog.clear()
+        with rt.Executor(engine, device="cpu", num_threads=num_threads):
+            pass
+        assert ("num_threads" in caplog.text) == is_warned

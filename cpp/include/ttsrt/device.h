@@ -1,6 +1,7 @@
 // Devices an executor can run on.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,11 @@ struct DeviceInfo {
 
 /// Returns every device that this build knows, available or not. Thread safe.
 TTSRT_API std::vector<DeviceInfo> list_devices();
+
+/// Returns the number of cores that this process may use, at least 1: those of its affinity mask,
+/// or fewer if the CPU quota of its control groups (a container's limit) allows fewer, rounded up.
+/// It is the default number of threads. Thread safe.
+TTSRT_API std::int32_t usable_cores();
 
 /// Describes how this machine's CPU multiplies matrices stored with these BuildOptions:
 /// "avx512_vnni: w8a8 by vpdpbusd, in tiles of up to 8 rows by 48 outputs". The environment

@@ -182,7 +182,7 @@ bool check_contents(const FolderTarget& target, const FolderKind& kind, bool ove
   if (is_empty) return false;
   check_description(target, kind);
   TTSRT_CHECK(ConfigError, overwrite, "output_dir: ", target.path.string(), " holds ",
-              with_article(kind.noun), " already; ask for overwrite to replace it");
+              with_article(kind.noun), " already; pass overwrite to replace it");
   return true;
 }
 

@@ -13,6 +13,7 @@
 #include <climits>
 #include <system_error>
 
+#include "core/cgroup_quota.h"
 #include "core/check.h"
 
 namespace ttsrt {
@@ -96,10 +97,13 @@ std::vector<std::int32_t> choose_cores(std::int32_t num_threads) {
 
 std::int32_t usable_cores() {
 #ifdef __linux__
-  const auto cores = static_cast<std::int32_t>(allowed_cores().size());
-  if (cores > 0) return cores;
+  const auto allowed = static_cast<std::int32_t>(allowed_cores().size());
+#else
+  const std::int32_t allowed = 0;
 #endif
-  return std::max(1, static_cast<std::int32_t>(std::thread::hardware_concurrency()));
+  const auto present = static_cast<std::int32_t>(std::thread::hardware_concurrency());
+  const std::int32_t cores = std::max(1, allowed > 0 ? allowed : present);
+  return std::min(cores, quota_cores().value_or(cores));
 }
 
 // The stores and loads here and in await_change() are sequentially consistent, so either the

@@ -14,11 +14,9 @@
 #include <thread>
 #include <vector>
 
-namespace ttsrt {
+#include "ttsrt/device.h"
 
-// Returns the number of cores that this process may use (of its affinity mask, if the system has
-// one), at least 1.
-std::int32_t usable_cores();
+namespace ttsrt {
 
 // A number on whose changes threads wait: they spin, then sleep.
 class alignas(64) WaitWord {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import threading
@@ -11,6 +10,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from ttsrt_rt import _core
 from ttsrt_rt.bench.facts import EngineFacts
 from ttsrt_rt.bench.requests import RequestShape, random_requests
 from ttsrt_rt.errors import InternalError
@@ -72,8 +72,8 @@ def executors(engine: _core.Engine, shape: RequestShape, options: dict[str, Any]
 
 
 def usable_cores() -> int:
-    """Cores that this process and its children may run on."""
-    return len(os.sched_getaffinity(0))
+    """Cores that this process and its children may use."""
+    return _core.usable_cores()
 
 
 @contextmanager

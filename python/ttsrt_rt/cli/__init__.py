@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import sys
 from collections.abc import Sequence
 
 from ttsrt_rt import __version__
 from ttsrt_rt.cli import bench, build, convert, demo, inspect, run, validate
+from ttsrt_rt.cli.parser import Parser, in_flags, parse, with_underscores
+from ttsrt_rt.cli.signals import Terminated, raising_on_signals
+from ttsrt_rt.cli.streams import drop_output, finish_output, lose_output, prepare_streams, tell
 from ttsrt_rt.errors import Error
 
 __all__ = ["main"]
@@ -30,46 +32,55 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    arguments = sys.argv[1:] if argv is None else list(argv)
-    args = _parser().parse_args([_underscored(argument) for argument in arguments])
-    logging.basicConfig(
-        level=logging.INFO if args.verbose else logging.WARNING, format="ttsrt: %(message)s"
-    )
+    prepare_streams()
+    with raising_on_signals():
+        return _main(sys.argv[1:] if argv is None else list(argv))
+
+
+def _main(arguments: list[str]) -> int:
+    flags: list[str] = []
     try:
-        code: int = args.run(args)
-        sys.stdout.flush()
+        arguments = with_underscores(arguments)
+        args = parse(_parser(), arguments)
+        flags = args.parser.flags()
+        logging.basicConfig(
+            level=logging.INFO if args.verbose else logging.WARNING, format="ttsrt: %(message)s"
+        )
+        return finish_output(args.run(args))
+    except SystemExit:  # of the parser: help, version, a mistake
+        finish_output(0)
+        raise
     except BrokenPipeError:  # the reader of the output has closed it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_output()
         return 0
-    except (ValueError, OSError) as error:  # ConfigError and FormatError are ValueErrors
-        return _fail(error, 2)
+    except OSError as error:
+        if error.filename is None and not isinstance(error, Error):  # of print: files have names
+            return lose_output(error)
+        return _fail(in_flags(str(error), flags, arguments), 2)
+    except ValueError as error:  # ConfigError and FormatError are ValueErrors
+        return _fail(in_flags(str(error), flags, arguments), 2)
     except Error as error:
-        return _fail(error, 1)
+        return _fail(in_flags(str(error), flags, arguments), 1)
+    except MemoryError:
+        return _fail("out of memory", 1)
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
-    return code
+    except Terminated as error:
+        return _fail("terminated", 128 + error.number)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="ttsrt", description="A runtime for speech-generation transformers."
-    )
+def _parser() -> Parser:
+    parser = Parser(prog="ttsrt", description="A runtime for speech-generation transformers.")
     parser.add_argument("--version", action="version", version=f"ttsrt {__version__}")
     parser.add_argument("--verbose", action="store_true", help="log what is chosen and why")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    commands: argparse._SubParsersAction[Parser] = parser.add_subparsers(
+        title="commands", required=True, metavar="COMMAND"
+    )
     for command in _COMMANDS:
         command.add_parser(commands)
     return parser
 
 
-def _underscored(argument: str) -> str:
-    """`--max-frames=5` as `--max_frames=5`."""
-    if not argument.startswith("--"):
-        return argument
-    name, equals, value = argument[2:].partition("=")
-    return f"--{name.replace('-', '_')}{equals}{value}"
-
-
-def _fail(error: object, code: int) -> int:
-    print(f"ttsrt: error: {error}", file=sys.stderr)
-    return code
+def _fail(error: str, code: int) -> int:
+    tell(f"ttsrt: error: {' '.join(error.splitlines())}")
+    return finish_output(code)

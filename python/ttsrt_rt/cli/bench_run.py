@@ -132,7 +132,7 @@ def _run(args: argparse.Namespace) -> int:
         check_output(path)
     if args.output_plot is not None:
         check_plot(args.output_plot)
-    with tqdm(unit="request") as bar:
+    with tqdm(unit="request", disable=None) as bar:
 
         def show(load: str, done: int, total: int) -> None:
             if done == 1:

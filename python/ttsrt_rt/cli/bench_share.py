@@ -95,7 +95,7 @@ def run_share(args: argparse.Namespace, company_of: Callable[[Executor], Company
     with Executor(args.engine, **settings) as executor:
         company = company_of(executor)
         facts = EngineFacts.of(executor.engine)
-        with tqdm(total=args.repeats * len(options.busy), unit="turn") as bar:
+        with tqdm(total=args.repeats * len(options.busy), unit="turn", disable=None) as bar:
             shares = measure_shares(executor, facts, options, company=company, progress=bar.update)
         told = describe(executor)
     cores = usable_cores()

@@ -68,7 +68,7 @@ def _crowd(args: argparse.Namespace) -> int:
     check_output(args.output_json)
     counts = list(args.concurrency)
     with _engine(args, max(counts)) as engine, Executor(engine, **executor_options(args)) as opened:
-        with tqdm(total=args.repeats * len(counts), unit="crowd") as bar:
+        with tqdm(total=args.repeats * len(counts), unit="crowd", disable=None) as bar:
             crowds = measure_crowds(
                 opened, counts, args.repeats, request_shape(args), progress=bar.update
             )
@@ -145,7 +145,7 @@ def run_compare(args: argparse.Namespace, peer: Peer | None = None) -> int:
     with _folder(None if args.checkpoint else args.folder) as folder:
         for source in args.size or [args.checkpoint]:
             checkpoint = source if args.checkpoint else make_checkpoint(source, folder)
-            with tqdm(unit="turn", desc=str(source)) as bar:
+            with tqdm(unit="turn", desc=str(source), disable=None) as bar:
                 result = compare(checkpoint, folder, options, peer=peer, progress=bar.update)
             print("\n" + step_table(result.name, result.turns))
             if result.equal_frames is not None:

@@ -48,27 +48,19 @@ def add_parser(commands: Subparsers) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from tqdm import tqdm
-
     from ttsrt_rt.build import build
 
-    with tqdm(desc="build", unit="tensor") as bar:
-
-        def show(done: int, total: int, name: str) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        build(
-            args.checkpoint_dir,
-            args.output_dir,
-            dtype=args.dtype,
-            quantization=args.quantization,
-            group_size=args.group_size,
-            zero_points=args.zero_points,
-            wide_heads=args.wide_heads,
-            overwrite=args.overwrite,
-            progress=show,
-            **{name: getattr(args, name) for name in _LIMITS},
-        )
+    build(
+        args.checkpoint_dir,
+        args.output_dir,
+        dtype=args.dtype,
+        quantization=args.quantization,
+        group_size=args.group_size,
+        zero_points=args.zero_points,
+        wide_heads=args.wide_heads,
+        overwrite=args.overwrite,
+        progress=True,
+        **{name: getattr(args, name) for name in _LIMITS},
+    )
     print(f"engine: {args.output_dir}")
     return 0

@@ -35,6 +35,9 @@ def add_parser(commands: Subparsers) -> None:
     parser.add_argument("--device", help='"auto", "cpu", "reference"')
     parser.add_argument("--num_threads", type=int, help="CPU threads; 0: one per core")
     parser.add_argument("--output_dir", type=Path, help="keep checkpoint and engine here")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace what an earlier demo kept there"
+    )
     parser.set_defaults(run=_run)
 
 
@@ -60,7 +63,7 @@ def _run_in(folder: Path, options: DemoOptions, args: argparse.Namespace) -> int
     from ttsrt_rt.executor import Executor
 
     begin = time.perf_counter()
-    engine = make_engine(folder, options)
+    engine = make_engine(folder, options, overwrite=args.overwrite)
     seconds = time.perf_counter() - begin
     print(f"made, converted and built a random {options.size} model in {seconds:.1f} s")
     with Executor(engine, device=args.device, num_threads=args.num_threads) as executor:
@@ -72,7 +75,8 @@ def _run_in(folder: Path, options: DemoOptions, args: argparse.Namespace) -> int
         print(format_memory(info))
         requests = make_requests(executor.engine.info, options)
         begin = time.perf_counter()
-        with tqdm(total=sum(r.max_frames or 0 for r in requests), unit="frame") as bar:
+        most = sum(request.max_frames or 0 for request in requests)
+        with tqdm(total=most, unit="frame", disable=None) as bar:
             results = generate_together(executor, requests, bar)
         seconds = time.perf_counter() - begin
         frame_rate = executor.engine.info.frame_rate

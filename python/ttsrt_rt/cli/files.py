@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ttsrt_rt.errors import ConfigError, FormatError
 from ttsrt_rt.json_text import read_json
 from ttsrt_rt.quoting import list_names, quote, shorten, show
+from ttsrt_rt.writing import writing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +29,7 @@ def load_array(text: str) -> NDArray[np.generic]:
 
     Args:
         text: "ids.json", "codes.npy", "golden.npz:codes", "voice.safetensors:rows". No key is
-            needed if the file has one array.
+            needed if the file has one array. A .json holds an array, or arrays under keys.
 
     Raises:
         ConfigError: There is no such file or key, or the file's ending is unknown.
@@ -58,7 +60,7 @@ def _read_json(path: Path, key: str | None) -> NDArray[Any]:
     import numpy as np
 
     values = read_json(path, max_bytes=MAX_JSON_BYTES, max_values=MAX_JSON_VALUES)
-    if key is not None:
+    if key is not None or isinstance(values, dict):
         values = _pick(values if isinstance(values, dict) else {}, path, key)
     if not _is_numeric(values, axes=3):
         raise FormatError(f"{path}: expected a list of numbers, got {show(values)}")
@@ -118,7 +120,32 @@ def check_output(path: Path | None) -> None:
     """Checks, before a long run, that a file can be written there.
 
     Raises:
-        ConfigError: The folder does not exist.
+        ConfigError: The folder does not exist or can't be written, or something else than a file is
+            there.
     """
-    if path is not None and not path.parent.is_dir():
-        raise ConfigError(f"{path}: expected a folder that exists, got {path.parent}")
+    if path is None:
+        return
+    real = Path(os.path.realpath(path))
+    if not real.parent.is_dir():
+        raise ConfigError(
+            f"{os.path.abspath(path)}: expected a folder that exists, got {real.parent}"
+        )
+    if real.exists():
+        if not (real.is_file() or real.is_char_device()):
+            raise ConfigError(
+                f"{os.path.abspath(path)}: expected a file to write, got {kind_of(real)}"
+            )
+        if not os.access(real, os.W_OK):
+            raise ConfigError(f"{os.path.abspath(path)}: can't be written: no permission")
+        return
+    with writing(path):
+        descriptor, name = tempfile.mkstemp(prefix=".ttsrt-", dir=real.parent)
+        os.close(descriptor)
+        os.unlink(name)
+
+
+def kind_of(path: Path) -> str:
+    """A word for what is there, if it is no file."""
+    if path.is_dir():
+        return "a folder"
+    return "a pipe" if path.is_fifo() else "a device or socket"

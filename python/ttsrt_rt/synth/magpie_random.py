@@ -33,6 +33,7 @@ from ttsrt_rt.synth.magpie_layout import (
     named_size,
 )
 from ttsrt_rt.synth.torch_writer import SynthTensor, write_torch_archive
+from ttsrt_rt.writing import replacing
 
 MASK = ".self_attention.causal_mask"
 SPEAKERS_FILE = "speakers.json"
@@ -140,7 +141,7 @@ def write_random_nemo(
         values["speaker_map"] = f"nemo:{name}"
     members["model_config.yaml"] = yaml.safe_dump(values, sort_keys=False).encode()
     path = Path(path)
-    with path.open("w+b") as file:
+    with replacing(path) as file:
         for name, data in members.items():
             file.write(_tar_header(name, len(data)))
             file.write(data + bytes(-len(data) % tarfile.BLOCKSIZE))
@@ -195,7 +196,7 @@ def write_random_ckpt(
         "global_step": 1000,
         "pytorch-lightning_version": "2.4.0",
     }
-    with path.open("w+b") as file:
+    with replacing(path) as file:
         write_torch_archive(
             file, random_tensors(model, seed, masks=masks), folder=path.stem, entries=entries
         )

@@ -1,0 +1,106 @@
+"""The argument parser: errors are one line and a hint, and messages name flags."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import re
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+__all__ = ["Parser", "in_flags", "parse", "with_underscores"]
+
+
+class Parser(argparse.ArgumentParser):
+    """Prints one line and a hint where argparse prints all flags of a command."""
+
+    def error(self, message: str) -> NoReturn:
+        """Ends the process with exit code 2."""
+        self._print_message(
+            f"ttsrt: error: {' '.join(message.split())}\n{self._hint(message)}\n", sys.stderr
+        )
+        sys.exit(2)
+
+    def flags(self) -> list[str]:
+        """The long flags."""
+        return [name for name in self._option_string_actions if name.startswith("--")]
+
+    def _hint(self, message: str) -> str:
+        unknown = re.search(r"unrecognized arguments: (--\w+)", message)
+        near = difflib.get_close_matches(unknown[1], self.flags(), 1) if unknown else []
+        hint = f"ttsrt: hint: {self.prog} --help lists what it takes"
+        return f"{hint}; is {near[0]} meant?" if near else hint
+
+
+def finish(parser: Parser) -> None:
+    """Gives each command `--verbose` and the key `parser`, once all commands are added."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for command in action.choices.values():
+                finish(command)
+            return
+    parser.set_defaults(parser=parser)
+    if "--verbose" not in parser._option_string_actions:
+        parser.add_argument(
+            "--verbose",
+            action="store_true",
+            default=argparse.SUPPRESS,  # the flag before the command counts too
+            help="log what is chosen and why",
+        )
+
+
+def parse(parser: Parser, arguments: Sequence[str]) -> argparse.Namespace:
+    """Parses a command line `with_underscores`; errors come from the parser of the command."""
+    finish(parser)
+    args, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    return args
+
+
+def with_underscores(arguments: Sequence[str]) -> list[str]:
+    """`--max-frames=5` as `--max_frames=5`; what follows `--` stays as it is."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    changed = []
+    for argument in arguments[:end]:
+        name, equals, value = argument.partition("=")
+        is_flag = name.startswith("--")
+        changed.append(f"--{name[2:].replace('-', '_')}{equals}{value}" if is_flag else argument)
+    return [*changed, *arguments[end:]]
+
+
+_KEYWORD = re.compile(r"(?<![\w./'\"-])([a-z_]+)=(?:True|False|None)?(?![\w./'\"=])")
+_NAME = re.compile(r"(?<![\w./'\"=:-])([a-z]+(?:_[a-z]+)+)(?![\w/'\"=-]|[.:]\w)")
+_ASKED = re.compile(r"\b(pass) ([a-z_]+)(?= )")
+_HEAD = re.compile(r"([a-z_]+)(\.[a-z_]+)?(?=:)")
+
+
+def in_flags(message: str, flags: Sequence[str], arguments: Sequence[str] = ()) -> str:
+    """Names of arguments as the flags of the command: "top_k: ..." as "--top_k: ...".
+
+    Args:
+        message: As the library tells it.
+        flags: Of the command.
+        arguments: The command line; an option that is part of another one's JSON stays that.
+    """
+    names = {flag.removeprefix("--") for flag in flags}
+
+    def flag_of(match: re.Match[str], before: str = "") -> str:
+        name = match[match.lastindex or 0]
+        return f"{before}--{name}" if name in names else match[0]
+
+    head = _HEAD.match(message)
+    shown = ""
+    if head is not None:
+        whole = f"--{head[0].replace('.', '_')}"
+        is_given = head[2] is None or any(each.partition("=")[0] == whole for each in arguments)
+        if whole[2:] in names and is_given:
+            shown = whole
+        else:
+            is_part = head[1] in names and whole[2:] in names
+            shown = f"--{head[0]}" if is_part else head[0]
+        message = message[head.end() :]
+    message = _KEYWORD.sub(flag_of, message)
+    message = _NAME.sub(flag_of, message)
+    return shown + _ASKED.sub(lambda match: flag_of(match, f"{match[1]} "), message)

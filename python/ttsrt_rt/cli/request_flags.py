@@ -1,0 +1,191 @@
+"""Requests on the command line: a flag for each field of `Request`, and the same names in JSON.
+
+Flags are made from the fields of `Request`, `AttentionPrior` and `MaskGit` and from their
+docstrings, so that a new field is a flag at once. `prior.lookahead` is `--prior_lookahead`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import re
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ttsrt_rt.cli.files import load_array
+from ttsrt_rt.errors import ConfigError, FormatError
+from ttsrt_rt.json_text import parse_json
+from ttsrt_rt.quoting import show
+
+if TYPE_CHECKING:
+    from ttsrt_rt import _core
+    from ttsrt_rt.request import AttentionPrior, Request
+
+__all__ = ["add_request_flags", "given_fields", "make_request", "read_object"]
+
+Made = TypeVar("Made")
+
+_GROUPS = ("prior", "maskgit")
+_MAX_VALUES = 4_000_000  # of one JSON object: arrays may stand in it
+
+
+def add_request_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds a flag for each field of a request."""
+    from ttsrt_rt.request import AttentionPrior, MaskGit, Request
+
+    fields = parser.add_argument_group(
+        "the request", "Arrays are FILE or FILE:KEY, of .npy, .npz, .safetensors or .json."
+    )
+    help_of = _field_docs(Request)
+    for field in dataclasses.fields(Request):
+        if field.name not in _GROUPS:
+            _add_flag(fields, field.name, str(field.type), help_of.get(field.name, ""))
+    fields.add_argument(
+        "--prior",
+        help='"default" (the checkpoint\'s), "off", or options as JSON: {"lookahead": 8}; other '
+        "options are the checkpoint's, or the library's if the mode is another",
+    )
+    fields.add_argument(
+        "--maskgit", help='options of a MaskGit local transformer as JSON: {"steps": 3}'
+    )
+    for name, kind in (("prior", AttentionPrior), ("maskgit", MaskGit)):
+        group = parser.add_argument_group(f"options of --{name}, one by one")
+        help_of = _field_docs(kind)
+        for field in dataclasses.fields(kind):
+            text = help_of.get(field.name, "")
+            _add_flag(group, f"{name}_{field.name}", str(field.type), text)
+
+
+def _add_flag(group: argparse._ArgumentGroup, name: str, annotation: str, text: str) -> None:
+    types = {part.strip() for part in annotation.split("|")} - {"None"}
+    options: dict[str, Any] = {"help": text.replace("%", "%%")}
+    if types == {"bool"} and "None" not in annotation and not name.startswith(_GROUPS):
+        group.add_argument(f"--{name}", action="store_true", default=None, **options)
+        return
+    if "ArrayInput" in types:
+        options["metavar"] = "FILE[:KEY]"
+    elif types == {"bool"}:
+        options["choices"] = ["true", "false"]
+    elif types in ({"int"}, {"float"}):
+        options["type"] = int if types == {"int"} else float
+        options["metavar"] = "N" if types == {"int"} else "X"
+    elif any(part.startswith("Sequence[int]") for part in types):
+        options.update(nargs="*", type=int, metavar="N")
+    group.add_argument(f"--{name}", **options)
+
+
+def _field_docs(kind: type) -> dict[str, str]:
+    """The texts of the section `Attributes:` of a docstring, one line each."""
+    docs: dict[str, str] = {}
+    name = ""
+    for line in (kind.__doc__ or "").partition("Attributes:")[2].splitlines():
+        begin = re.match(r" {8}(\w+): (.*)", line)
+        if begin is not None:
+            name = begin[1]
+            docs[name] = begin[2]
+        elif name and line.strip():
+            docs[name] += " " + line.strip()
+    return docs
+
+
+def given_fields(args: argparse.Namespace) -> dict[str, Any]:
+    """The fields that flags gave, as `make_request` takes them."""
+    from ttsrt_rt.request import AttentionPrior, MaskGit, Request
+
+    fields = {field.name: getattr(args, field.name) for field in dataclasses.fields(Request)}
+    given = {name: _bool_of(value) for name, value in fields.items() if value is not None}
+    if "voice" in given and given["voice"].lstrip("-").isdecimal():
+        given["voice"] = int(given["voice"])
+    for name, kind in (("prior", AttentionPrior), ("maskgit", MaskGit)):
+        options = {
+            field.name: _bool_of(getattr(args, f"{name}_{field.name}"))
+            for field in dataclasses.fields(kind)
+            if getattr(args, f"{name}_{field.name}") is not None
+        }
+        text = given.get(name)
+        if text is not None and not (name == "prior" and text in ("default", "off")):
+            given[name] = read_object(text, f"--{name}")
+        if options:
+            if given.get(name) == "off":
+                raise ConfigError(f"--prior: expected no --prior_{next(iter(options))} beside off")
+            base = given.get(name)
+            given[name] = {**(base if isinstance(base, dict) else {}), **options}
+    return given
+
+
+def make_request(fields: Mapping[str, Any], engine: _core.Engine) -> Request:
+    """A request of named fields, as flags or a line of JSON give them.
+
+    Args:
+        fields: Values by the names of `Request`. An array may be FILE or FILE:KEY, `prior` and
+            `maskgit` mappings of their options; `prior` may also be "off" or None.
+        engine: Whose default prior such options override.
+
+    Raises:
+        ConfigError: A name is unknown, or an array can't be read.
+        FormatError: A file is damaged.
+    """
+    from ttsrt_rt.request import MaskGit, Request
+
+    arrays = {
+        field.name for field in dataclasses.fields(Request) if "ArrayInput" in str(field.type)
+    }
+    values = {
+        name: load_array(value) if name in arrays and isinstance(value, str) else value
+        for name, value in fields.items()
+    }
+    if "prior" in values:
+        values["prior"] = _prior(values["prior"], engine)
+    if "maskgit" in values:
+        if not isinstance(values["maskgit"], dict):
+            raise ConfigError(f"maskgit: expected options, got {show(values['maskgit'])}")
+        values["maskgit"] = _make("maskgit", MaskGit, values["maskgit"])
+    return _make("request", Request, values)
+
+
+def _prior(value: Any, engine: _core.Engine) -> AttentionPrior | Any:
+    """Options override the checkpoint's prior, whose other options stay."""
+    from ttsrt_rt.inspection import default_prior
+    from ttsrt_rt.request import AttentionPrior
+
+    if value is None or value == "off":
+        return None
+    if value == "default":
+        return value
+    if not isinstance(value, dict):
+        raise ConfigError(f"prior: expected default, off or options, got {show(value)}")
+    own = default_prior(engine) or {}
+    if value.get("mode", own.get("mode")) != own.get("mode"):
+        own = {}
+    return _make("prior", AttentionPrior, {**own, **value})
+
+
+def read_object(text: str | bytes, where: str) -> dict[str, Any]:
+    """Reads a JSON object.
+
+    Raises:
+        ConfigError: The text is something else.
+    """
+    raw = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
+    try:
+        values = parse_json(raw, where, max_values=_MAX_VALUES)
+    except FormatError as error:
+        told = str(error).replace("expected JSON", "expected a JSON object", 1)
+        raise ConfigError(told) from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{where}: expected a JSON object, got {show(text)}")
+    return values
+
+
+def _make(what: str, kind: Callable[..., Made], values: Mapping[str, Any]) -> Made:
+    known = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    unknown = [name for name in values if name not in known]
+    if unknown:
+        raise ConfigError(
+            f"{what}: expected some of {', '.join(known)}; got {', '.join(map(show, unknown[:5]))}"
+        )
+    return kind(**values)
+
+
+def _bool_of(value: Any) -> Any:
+    return value == "true" if value in ("true", "false") else value

@@ -1,0 +1,129 @@
+"""Every field of a request is a flag, and arrives."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import ttsrt_rt as rt
+from ttsrt_rt import _core
+from ttsrt_rt.cli.parser import Parser
+from ttsrt_rt.cli.request_flags import add_request_flags, given_fields, make_request
+
+
+@pytest.fixture(scope="module")
+def parser() -> Parser:
+    made = Parser(prog="ttsrt run")
+    add_request_flags(made)
+    return made
+
+
+@pytest.fixture(scope="module")
+def opened(engine: Path) -> _core.Engine:
+    return _core.Engine.open(str(engine))
+
+
+@pytest.fixture
+def asked(parser: Parser, opened: _core.Engine) -> Callable[..., rt.Request]:
+    """The request that flags make."""
+
+    def make(*flags: str) -> rt.Request:
+        return make_request(given_fields(parser.parse_args(list(flags))), opened)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("kind", "prefix"),
+    [(rt.Request, "--"), (rt.AttentionPrior, "--prior_"), (rt.MaskGit, "--maskgit_")],
+)
+def test_every_field_is_a_flag_with_its_text(parser: Parser, kind: Any, prefix: str) -> None:
+    helps = {flag: action.help for action in parser._actions for flag in action.option_strings}
+    for field in dataclasses.fields(kind):
+        assert helps.get(prefix + field.name), field.name
+
+
+def test_numbers_and_names_arrive(asked: Callable[..., rt.Request]) -> None:
+    values = {
+        "cfg_scale": 2.5,
+        "temperature": 0.5,
+        "top_k": 7,
+        "top_p": 0.9,
+        "min_p": 0.1,
+        "repetition_penalty": 1.0,
+        "seed": 3,
+        "max_frames": 9,
+        "min_frames": 2,
+        "eos_method": "argmax_any",
+        "chunk_frames": 4,
+        "priority": -2,
+        "deadline": 8.5,
+    }
+    flags = [text for name, value in values.items() for text in (f"--{name}", str(value))]
+    request = asked(*flags, "--voice", "Aria", "--return_alignment")
+    assert {name: getattr(request, name) for name in values} == values
+    assert request.voice == "Aria" and request.return_alignment
+    assert asked("--voice", "2").voice == 2
+    assert asked().seed == rt.Request().seed
+
+
+def test_switches_arrive(asked: Callable[..., rt.Request]) -> None:
+    for text, value in (("true", True), ("false", False)):
+        assert asked("--use_local_transformer", text).use_local_transformer is value
+    assert asked().use_local_transformer is None and asked().return_alignment is False
+
+
+def test_arrays_arrive(asked: Callable[..., rt.Request], tmp_path: Path) -> None:
+    (tmp_path / "d.json").write_text(json.dumps({"ids": [3, 4, 5]}))
+    for name in ("text_ids", "context_codes", "context_embeddings", "context_text_ids"):
+        request = asked(f"--{name}", str(tmp_path / "d.json"))
+        assert np.asarray(getattr(request, name)).tolist() == [3, 4, 5]
+
+
+def test_options_of_prior_and_maskgit(
+    asked: Callable[..., rt.Request], opened: _core.Engine
+) -> None:
+    own = json.loads(opened.description)["defaults"]["prior"]
+    expected = rt.AttentionPrior(**{**own, "lookahead": 9, "apply_layers": [0, 1]})
+    flags = ["--prior_lookahead", "9", "--prior_apply_layers", "0", "1"]
+    assert asked(*flags).prior == expected
+    assert asked("--prior", '{"lookahead": 9}', "--prior_apply_layers", "0", "1").prior == expected
+    assert asked("--prior", "default").prior == "default" and asked("--prior", "off").prior is None
+    assert asked("--maskgit_steps", "2", "--maskgit_dynamic_cfg_scale", "true").maskgit == (
+        rt.MaskGit(steps=2, dynamic_cfg_scale=True)
+    )
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--prior", "strong"], "--prior: expected a JSON object"),
+        (["--prior", '{"look": 3}'], "prior: expected some of mode"),
+        (["--prior", "off", "--prior_left", "3"], "--prior_left beside off"),
+        (["--maskgit", "[1]"], "--maskgit: expected a JSON object"),
+        (["--text_ids", "none.json"], "none.json: no such file"),
+    ],
+)
+def test_mistakes(asked: Callable[..., rt.Request], flags: list[str], message: str) -> None:
+    with pytest.raises(rt.ConfigError, match=message):
+        asked(*flags)
+
+
+def test_unknown_fields_of_lines(opened: _core.Engine) -> None:
+    with pytest.raises(rt.ConfigError, match=r"request: expected some of text_ids.*'text'"):
+        make_request({"text": "hello"}, opened)
+    with pytest.raises(rt.ConfigError, match="prior: expected default, off or options, got 3"):
+        make_request({"prior": 3}, opened)
+
+
+@pytest.mark.parametrize("name", ["voice", "seed", "top_k", "priority", "max_frames", "cfg_scale"])
+def test_a_bool_is_no_number(executor: rt.Executor, name: str) -> None:
+    fields: dict[str, Any] = {"text_ids": [3, 4, 5], "voice": 0, name: True}
+    with pytest.raises(rt.ConfigError, match=f"{name}: expected .*got True"):
+        executor.submit(rt.Request(**fields))

@@ -1,0 +1,124 @@
+"""Closed and narrow standard streams, and signals, of whole processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+CLI = [sys.executable, "-m", "ttsrt_rt"]
+
+
+def shell(script: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        ["bash", "-c", script, "bash", *CLI, *arguments],
+        capture_output=True,
+        env={**os.environ, **environment},
+        check=False,
+    )
+
+
+@pytest.fixture
+def run_flags(engine: Path, tmp_path: Path) -> list[str]:
+    (tmp_path / "ids.json").write_text(json.dumps(list(range(3, 20))))
+    flags = ["--text_ids", str(tmp_path / "ids.json"), "--voice", "0", "--max_frames", "2"]
+    return ["run", str(engine), *flags, "--output", str(tmp_path / "codes.npy")]
+
+
+@pytest.mark.parametrize("close", [">&-", "2>&-", "<&- >&- 2>&-", "| head -c 0", "2>&1 | true"])
+def test_closed_streams(run_flags: list[str], tmp_path: Path, close: str) -> None:
+    done = shell(f'set -o pipefail; "$@" {close}', *run_flags)
+    assert done.returncode == 0, done.stderr
+    assert b"Traceback" not in done.stderr and b"Exception" not in done.stderr
+    assert (tmp_path / "codes.npy").stat().st_size > 0
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["inspect", "{engine}"], ["run", "--help"], ["--version"], ["inspect", "{engine}", "--json"]],
+)
+def test_a_reader_that_leaves(engine: Path, command: list[str]) -> None:
+    filled = [part.replace("{engine}", str(engine)) for part in command]
+    done = shell('set -o pipefail; "$@" | head -c 1', *filled)
+    assert done.returncode == 0 and done.stderr == b""
+
+
+def test_a_full_standard_output(engine: Path) -> None:
+    done = shell('"$@" > /dev/full', "inspect", str(engine))
+    assert done.returncode == 1
+    assert done.stderr == b"ttsrt: error: standard output: No space left on device\n"
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"PYTHONIOENCODING": "ascii"},
+        {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
+        {"LC_ALL": "C"},
+    ],
+)
+def test_names_of_any_script_on_any_terminal(
+    checkpoint_of: Callable[[str], Path], tmp_path: Path, environment: dict[str, str]
+) -> None:
+    for index, name in enumerate(("\u30dc\u30a4\u30b9", os.fsdecode(b"b\xff"))):
+        target = str(tmp_path / name)
+        flags = ["--checkpoint_dir", str(checkpoint_of("tiny2503")), "--output_dir", target]
+        done = shell('"$@"', "build", *flags, **environment)
+        assert done.returncode == 0 and b"Traceback" not in done.stderr, (index, done.stderr)
+        assert done.stdout.startswith(b"engine: ")
+        assert (tmp_path / name / "engine.json").is_file()
+        again = shell('"$@"', "build", *flags, **environment)
+        assert again.returncode == 2 and again.stderr.count(b"\n") == 1
+        assert shell('"$@"', "inspect", target, **environment).returncode == 0
+
+
+def test_bars_are_for_terminals(checkpoint_of: Callable[[str], Path], tmp_path: Path) -> None:
+    flags = ["--checkpoint_dir", str(checkpoint_of("tiny2503"))]
+    done = shell('"$@"', "build", *flags, "--output_dir", str(tmp_path / "engine"))
+    assert done.returncode == 0 and done.stderr == b""
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_verbose_is_obeyed(
+    checkpoint_of: Callable[[str], Path], tmp_path: Path, place: str
+) -> None:
+    flags = ["--checkpoint_dir", str(checkpoint_of("tiny2503"))]
+    command = ["build", *flags, "--output_dir", str(tmp_path / "engine")]
+    command = ["--verbose", *command] if place == "before" else [*command, "--verbose"]
+    done = shell('"$@"', *command)
+    assert done.returncode == 0
+    assert b"ttsrt: limits: " in done.stderr and b"max_batch_size" in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_signals_leave_no_litter(tmp_path: Path, number: signal.Signals) -> None:
+    code = """
+import sys, time
+import ttsrt_rt
+from ttsrt_rt.cli import main
+module = sys.modules["ttsrt_rt.build"]
+real = module.build
+def slow(*args, **options):
+    options["progress"] = lambda *_: (print("working", flush=True), time.sleep(0.2))
+    real(*args, **options)
+module.build = slow
+sys.exit(main(sys.argv[1:]))
+"""
+    import ttsrt_rt as rt
+    from tests.conftest import source_of
+
+    rt.convert(source_of("tiny2503"), tmp_path / "checkpoint", progress=None)
+    flags = ["--checkpoint_dir", tmp_path / "checkpoint", "--output_dir", tmp_path / "new" / "e"]
+    command = [sys.executable, "-c", code, "build", *map(str, flags)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stdout.readline() == b"working\n"
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 128 + number and errors.count(b"\n") == 1
+    assert os.listdir(tmp_path) == ["checkpoint"]
