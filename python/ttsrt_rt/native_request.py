@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import fields
 from typing import Any, TypeVar
 
 from ttsrt_rt import _core
 from ttsrt_rt.arrays import float_matrix, id_matrix, id_vector
 from ttsrt_rt.errors import ConfigError
+from ttsrt_rt.quoting import show
 from ttsrt_rt.request import AttentionPrior, MaskGit, Request
 
 __all__ = ["set_options", "to_native"]
 
 Options = TypeVar("Options", _core.BuildOptions, _core.ExecutorOptions, _core.MemoryOptions)
+
+MAX_NAME = 256  # characters of a voice, a mode, a device
+MAX_ITEMS = 4096  # of a list of layers or passes; the library's own limits are smaller
 
 _ARRAYS = {
     "text_ids": id_vector,
@@ -68,17 +73,38 @@ def _set_prior(native: _core.Request, prior: object) -> None:
 
 def _to_native_struct(value: Any, kind: type, native: Any, where: str) -> Any:
     if not isinstance(value, kind):
-        raise ConfigError(f"{where}: expected {kind.__name__}, got {value!r}")
+        raise ConfigError(f"{where}: expected {kind.__name__}, got {show(value)}")
     for field in fields(value):  # type: ignore[arg-type]
         item = getattr(value, field.name)
+        if str(field.type).startswith("Sequence"):
+            item = _short_list(item, f"{where}.{field.name}")
         _set(native, field.name, item, str(field.type), f"{where}.{field.name}")
     return native
 
 
+def _short_list(value: Any, where: str) -> list[Any]:
+    """Its items, of which no more are read than a list of layers or passes can have."""
+    try:
+        if isinstance(value, (str, bytes)):
+            raise TypeError("text is no list of numbers")
+        items = list(itertools.islice(iter(value), MAX_ITEMS + 1))
+    except Exception as error:  # whatever an iterator of the caller's raises
+        raise ConfigError(f"{where}: expected a list of integers, got {show(value)}") from error
+    if len(items) > MAX_ITEMS:
+        raise ConfigError(f"{where}: expected at most {MAX_ITEMS} integers, got more")
+    return items
+
+
 def _set(native: object, name: str, value: object, expected: str, where: str) -> None:
+    if isinstance(value, str) and len(value) > MAX_NAME:
+        raise ConfigError(
+            f"{where}: expected at most {MAX_NAME} characters, got {len(value)}: {show(value)}"
+        )
     try:
         if isinstance(value, bool) and expected != "bool" and "bool" not in expected.split(" | "):
             raise TypeError(f"{name}: a bool is no {expected}")
         setattr(native, name, value)
-    except TypeError as error:
-        raise ConfigError(f"{where}: expected {expected} in range, got {value!r}") from error
+    except ConfigError:
+        raise
+    except Exception as error:  # TypeError, or whatever a conversion of the caller's raises
+        raise ConfigError(f"{where}: expected {expected} in range, got {show(value)}") from error

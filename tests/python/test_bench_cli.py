@@ -152,6 +152,20 @@ def test_share(engine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert "since --pin_threads is on, got 1024" in capsys.readouterr().err
 
 
+def test_priority(engine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = tmp_path / "priority.json"
+    command = ["bench", "priority", str(engine), "--rounds", "2", "--requests", "3"]
+    command += ["--text_len", "8", "--frames", "20", "--pause_ms", "0.5", "--high_frames", "2"]
+    command += ["--max_batch_size", "2", "--num_threads", "1", "--output_json", str(output)]
+    assert main(command) == 0
+    told = json.loads(output.read_text())
+    assert len(told["idle_ms"]) == len(told["loaded_ms"]) == 6
+    assert told["num_low"] == 2 and told["num_preemptions"] > 0
+    assert "p95 loaded / idle" in capsys.readouterr().out
+    assert main([*command, "--preempt", "none"]) == 0
+    assert json.loads(output.read_text())["num_preemptions"] == 0
+
+
 def test_overload(engine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output = tmp_path / "overload.json"
     command = ["bench", "overload", str(engine), "--seconds", "0.1", "--capacity_seconds", "0.1"]

@@ -55,6 +55,7 @@ STUCK = 60.0
 
 ROWED_CONTEXTS = ("codes", "text", "embeddings")  # contexts that have a number of rows
 GUEST, RECORDING = "guest", "recording"  # voices that tests add, from embeddings and from codes
+NAMED = "named"  # voices that traces add and remove: `named_voice` has their content
 TEXT_CONTEXT_IDS = 10  # fewer than the rows of any model's table
 
 
@@ -136,6 +137,8 @@ def _context(context: tuple[str, int], seed: int, info: Any) -> dict[str, Any]:
     kind, rows = context
     if kind == "voice":
         return {"voice": rows % info.num_voices}
+    if kind == NAMED:
+        return {"voice": f"{NAMED}{rows}"}
     if kind in (GUEST, RECORDING):
         return {"voice": kind}
     if kind == "embeddings":
@@ -144,6 +147,14 @@ def _context(context: tuple[str, int], seed: int, info: Any) -> dict[str, Any]:
         ids = np.random.default_rng(seed + 1).integers(0, TEXT_CONTEXT_IDS, rows)
         return {"context_text_ids": ids}
     return {"context_codes": _codes(rows, seed + 1, info)}
+
+
+def named_voice(kind: str, index: int, info: Any) -> tuple[str, dict[str, Any]]:
+    """Returns the name of an added voice, which alone fixes its content, and that content."""
+    rows = 1 + index % MAX_ROWS
+    if GUEST in CONTEXTS[kind]:
+        return f"{NAMED}{index}", {"embeddings": _rows(rows, 500 + index, info.dim)}
+    return f"{NAMED}{index}", {"codes": _codes(rows, 500 + index, info)}
 
 
 def _codes(rows: int, seed: int, info: Any) -> NDArray[np.int64]:
@@ -157,7 +168,7 @@ class Bench:
 
     folder: Path
     checkpoint_of: Callable[[str], Path]
-    results: dict[tuple[Path, Spec], rt.Result] = field(default_factory=dict, repr=False)
+    results: dict[tuple[Path, Spec, str], rt.Result] = field(default_factory=dict, repr=False)
     caches: dict[Path, str] = field(default_factory=dict, repr=False)
 
     def engine(
@@ -190,8 +201,9 @@ class Bench:
         """Returns an executor on the device under test, with the engine's kind of cache and the
         added voices that its model supports.
         """
-        cache = self.caches.get(engine, DTYPES[0][2])
-        executor = rt.Executor(engine, device=DEVICE, kv_cache_dtype=cache, **options)
+        options.setdefault("device", DEVICE)
+        options.setdefault("kv_cache_dtype", self.caches.get(engine, DTYPES[0][2]))
+        executor = rt.Executor(engine, **options)
         info = executor.engine.info
         for name, rows in ((GUEST, _rows(9, 77, info.dim)), (RECORDING, _codes(7, 78, info))):
             contexts = CONTEXTS.get(engine.name.partition("-")[0], (GUEST,))
@@ -199,12 +211,17 @@ class Bench:
                 executor.add_voice(name, **{"embeddings" if name == GUEST else "codes": rows})
         return executor
 
-    def alone(self, engine: Path, spec: Spec) -> rt.Result:
+    def alone(self, engine: Path, spec: Spec, device: str = DEVICE) -> rt.Result:
         """Returns the result of a request by itself in a new executor with default settings."""
-        key = (engine, spec)
+        key = (engine, spec, device)
         if key not in self.results:
-            with self.executor(engine) as executor:
-                request = spec.request(executor.engine.info)
+            with self.executor(engine, device=device) as executor:
+                info = executor.engine.info
+                if spec.context[0] == NAMED:
+                    kind = engine.name.partition("-")[0]
+                    name, content = named_voice(kind, spec.context[1], info)
+                    executor.add_voice(name, **content)
+                request = spec.request(info)
                 self.results[key] = executor.submit(request).result(STUCK)
         return self.results[key]
 
