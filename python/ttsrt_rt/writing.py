@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from ttsrt_rt.errors import CapacityError, ConfigError, DeviceError, Error
 
-__all__ = ["replacing", "writing"]
+__all__ = ["replacing", "write_text", "writing"]
 
 _KINDS: dict[int, type[Error]] = {
     errno.ENOSPC: CapacityError,
@@ -69,3 +69,9 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         except BaseException:
             made.unlink(missing_ok=True)
             raise
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Writes a whole text in UTF-8, as `replacing`."""
+    with replacing(path) as file:
+        file.write(text.encode("utf-8"))

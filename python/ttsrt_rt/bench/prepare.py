@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ttsrt_rt.errors import ConfigError
+from ttsrt_rt.writing import replacing
 
 __all__ = ["DatasetOptions", "Lengths", "make_metadata", "make_samples", "write_dataset"]
 
@@ -133,16 +134,18 @@ def write_dataset(path: str | os.PathLike[str], options: DatasetOptions) -> Path
     """Writes a data set, one line per sample.
 
     Raises:
-        ConfigError: The folder does not exist.
+        ConfigError: The folder does not exist or cannot be written.
+        CapacityError: The disk is full.
     """
     path = Path(path)
     if not path.parent.is_dir():
         raise ConfigError(f"{path}: expected a folder that exists, got {path.parent}")
-    with path.open("w", encoding="utf-8") as file:
-        file.write(f'{{"metadata": {json.dumps(make_metadata(options))},\n"samples": [\n')
+    with replacing(path) as file:
+        head = f'{{"metadata": {json.dumps(make_metadata(options))},\n"samples": [\n'
+        file.write(head.encode("utf-8"))
         for index, sample in enumerate(make_samples(options)):
-            file.write((",\n" if index else "") + json.dumps(sample))
-        file.write("\n]}\n")
+            file.write(((",\n" if index else "") + json.dumps(sample)).encode("utf-8"))
+        file.write(b"\n]}\n")
     return path
 
 

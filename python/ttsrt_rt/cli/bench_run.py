@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ttsrt_rt.cli.files import check_output
 from ttsrt_rt.cli.tables import format_table
 from ttsrt_rt.cli.types import Subparsers
+from ttsrt_rt.writing import write_text
 
 if TYPE_CHECKING:
     from ttsrt_rt.bench.run import RunOptions, RunReport
@@ -219,11 +220,10 @@ def _write(args: argparse.Namespace, report: RunReport) -> None:
     from ttsrt_rt.bench.report import csv_text
 
     if args.output_csv is not None:
-        args.output_csv.write_text(
-            csv_text(report.runs, report.codebooks, report.frame_rate), encoding="utf-8"
-        )
+        text = csv_text(report.runs, report.codebooks, report.frame_rate)
+        write_text(args.output_csv, text)
     if args.output_json is not None:
-        args.output_json.write_text(json.dumps(report.json(), indent=1) + "\n", encoding="utf-8")
+        write_text(args.output_json, json.dumps(report.json(), indent=1) + "\n")
     if args.output_plot is not None:
         title = f"{Path(report.engine['path']).name}, {report.engine['description']}"
         write_plot(args.output_plot, report.json()["runs"], title)
@@ -237,7 +237,7 @@ def _write(args: argparse.Namespace, report: RunReport) -> None:
             }
             for outcome in report.runs[-1].outcomes
         ]
-        args.responses_json.write_text(json.dumps(responses) + "\n", encoding="utf-8")
+        write_text(args.responses_json, json.dumps(responses) + "\n")
 
 
 def add_executor_flags(parser: argparse.ArgumentParser) -> None:

@@ -16,6 +16,7 @@ from ttsrt_rt.cli.files import check_output
 from ttsrt_rt.cli.tables import format_markdown, format_size
 from ttsrt_rt.cli.types import Subparsers
 from ttsrt_rt.errors import ConfigError
+from ttsrt_rt.writing import write_text
 
 if TYPE_CHECKING:
     from ttsrt_rt.bench.compare import Comparison
@@ -293,4 +294,4 @@ def _folder(path: Path | None) -> Iterator[Path]:
 def write_json(path: Path | None, values: Any) -> None:
     """Writes the values if a file was asked for."""
     if path is not None:
-        path.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+        write_text(path, json.dumps(values, indent=1) + "\n")

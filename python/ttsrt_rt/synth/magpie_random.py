@@ -33,7 +33,7 @@ from ttsrt_rt.synth.magpie_layout import (
     named_size,
 )
 from ttsrt_rt.synth.torch_writer import SynthTensor, write_torch_archive
-from ttsrt_rt.writing import replacing
+from ttsrt_rt.writing import replacing, write_text
 
 MASK = ".self_attention.causal_mask"
 SPEAKERS_FILE = "speakers.json"
@@ -201,5 +201,5 @@ def write_random_ckpt(
             file, random_tensors(model, seed, masks=masks), folder=path.stem, entries=entries
         )
     text = yaml.safe_dump({"cfg": config(model, is_nemo3=False)}, sort_keys=False)
-    path.with_name(f"{path.stem}.hparams.yaml").write_text(text, encoding="utf-8")
+    write_text(path.with_name(f"{path.stem}.hparams.yaml"), text)
     return path
