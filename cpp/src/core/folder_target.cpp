@@ -32,6 +32,8 @@ fs::path without_end(fs::path path) {
 // The path that links at its end lead to, whether or not something is there.
 fs::path follow_links(const std::string& output_dir) {
   TTSRT_CHECK(ConfigError, !output_dir.empty(), "output_dir: expected a folder, got an empty path");
+  TTSRT_CHECK(ConfigError, output_dir.find('\0') == std::string::npos,
+              "output_dir: expected a path without null characters");
   fs::path at = without_end(fs::absolute(output_dir));
   for (int links = 0;; ++links) {
     TTSRT_CHECK(ConfigError, links < kMaxLinks, "output_dir: ", output_dir,
@@ -177,6 +179,9 @@ bool check_contents(const FolderTarget& target, const FolderKind& kind, bool ove
     TTSRT_CHECK(ConfigError, is_file_of(kind, name), "output_dir: ", target.path.string(),
                 " exists and isn't ", with_article(kind.noun), ": it holds ", name,
                 "; what is not ", with_article(kind.noun), " is never replaced");
+    std::error_code unknown;
+    TTSRT_CHECK(ConfigError, fs::is_regular_file(entry.path(), unknown),
+                "output_dir: ", entry.path().string(), " isn't a regular file");
     is_empty = false;
   }
   if (is_empty) return false;

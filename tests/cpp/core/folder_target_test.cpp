@@ -48,6 +48,7 @@ TEST_F(Target, WhatCantBeAFolder) {
     })) << name;
   }
   EXPECT_TRUE(throws_naming<ConfigError>("empty path", [] { find_target(""); }));
+  EXPECT_TRUE(throws_naming<ConfigError>("null", [] { find_target(std::string("a\0b", 3)); }));
   EXPECT_TRUE(throws_naming<ConfigError>(
       "output_dir", [&] { find_target(folder_.file(std::string(5000, 'x'))); }));
 }
@@ -92,6 +93,10 @@ TEST_F(Target, Contents) {
   test::write_file(folder_.file("engine/engine.json"), R"({"format": "ttsrt.engine"})");
   EXPECT_TRUE(refuses("overwrite", false));
   EXPECT_TRUE(check_contents(target, kKind, true));
+  fs::remove(file("engine/engine.json"));
+  ASSERT_EQ(::mkfifo(file("engine/engine.json").c_str(), 0600), 0);
+  EXPECT_TRUE(refuses("engine.json isn't a regular file", true));
+  fs::remove(file("engine/engine.json"));
   test::write_file(folder_.file("engine/notes.txt"), "mine");
   EXPECT_TRUE(refuses("it holds notes.txt", true));
 }
