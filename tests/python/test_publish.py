@@ -14,6 +14,7 @@ import pytest
 
 import ttsrt_rt as rt
 from tests.conftest import source_of
+from ttsrt_rt import _core
 
 FILES = {
     "convert": ["config.json", "model.safetensors"],
@@ -245,3 +246,14 @@ except rt.CapacityError as error:
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert str(tmp_path) in done.stdout and "File too large" in done.stdout
     assert names(tmp_path) == []
+
+
+def test_a_writer_that_was_closed(tmp_path: Path) -> None:
+    kind = {"noun": "engine", "format": "f", "description": "engine.json"}
+    writer = _core.FolderWriter(os.fsencode(tmp_path / "e"), others=[], overwrite=False, **kind)
+    assert Path(writer.folder).is_dir() and writer.target == str(tmp_path / "e")
+    writer.close()
+    writer.close()
+    assert names(tmp_path) == []
+    with pytest.raises(rt.ClosedError):
+        writer.publish()

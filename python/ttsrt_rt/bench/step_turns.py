@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import statistics
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,13 +73,13 @@ def make_checkpoint(size: str, folder: Path) -> Path:
     checkpoint = folder / f"{size}.checkpoint"
     if checkpoint.exists():
         return checkpoint
-    source = folder / (f"{size}.nemo" if size == "v2607" else f"{size}.ckpt")
-    if size == "v2607":
-        write_random_nemo(source, size, seed=1)
-    else:
-        write_random_ckpt(source, "true", seed=1)
-    convert(source, checkpoint, progress=False)
-    source.unlink()
+    with tempfile.TemporaryDirectory(prefix=".ttsrt-", dir=folder) as made:
+        source = Path(made) / (f"{size}.nemo" if size == "v2607" else f"{size}.ckpt")
+        if size == "v2607":
+            write_random_nemo(source, size, seed=1)
+        else:
+            write_random_ckpt(source, "true", seed=1)
+        convert(source, checkpoint, progress=False)
     return checkpoint
 
 

@@ -75,3 +75,19 @@ def test_cases_are_dtypes_then_quantizations() -> None:
 def test_figures_of_the_table() -> None:
     turns = step_turns.Turns("ours", 3_000_000, step_ms=[2.0, 1.0, 3.0], bandwidth=[3.0, 3.0])
     assert turns.row() == ["ours", "2.0", "1.0", "3.0", "1.5", "50 %"]
+
+
+def test_a_random_checkpoint_touches_no_other_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The source that it is made from is written beside it for a moment."""
+    (tmp_path / "2503.ckpt").write_text("mine")
+
+    def write_small(path: Path, size: str, seed: int) -> Path:
+        assert size == "true"
+        return write_random_ckpt(path, "tiny", seed)
+
+    monkeypatch.setattr("ttsrt_rt.synth.write_random_ckpt", write_small)
+    assert step_turns.make_checkpoint("2503", tmp_path) == tmp_path / "2503.checkpoint"
+    assert (tmp_path / "2503.ckpt").read_text() == "mine"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["2503.checkpoint", "2503.ckpt"]
