@@ -101,7 +101,7 @@ def _set(native: object, name: str, value: object, expected: str, where: str) ->
             f"{where}: expected at most {MAX_NAME} characters, got {len(value)}: {show(value)}"
         )
     try:
-        if isinstance(value, bool) and expected != "bool" and "bool" not in expected.split(" | "):
+        if type(value).__name__ in ("bool", "bool_") and "bool" not in expected.split(" | "):
             raise TypeError(f"{name}: a bool is no {expected}")
         setattr(native, name, value)
     except ConfigError:
