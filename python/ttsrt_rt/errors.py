@@ -37,7 +37,7 @@ class FormatError(Error, ValueError):
 
 
 class CapacityError(Error, RuntimeError):
-    """A queue, a cache or a declared limit is full; the same call may succeed later."""
+    """A queue, a cache, a disk or a declared limit is full; the same call may succeed later."""
 
 
 class ClosedError(Error, RuntimeError):

@@ -28,7 +28,7 @@ class TTSRT_API FormatError : public Error {
   using Error::Error;
 };
 
-/// The bounded request queue, or a memory budget, is full. In Python also a RuntimeError.
+/// The bounded request queue, a memory budget or a disk is full. In Python also a RuntimeError.
 class TTSRT_API CapacityError : public Error {
  public:
   using Error::Error;
@@ -40,7 +40,7 @@ class TTSRT_API ClosedError : public Error {
   using Error::Error;
 };
 
-/// A device is absent or failed. In Python also a RuntimeError.
+/// A device, or a disk that is written, is absent or failed. In Python also a RuntimeError.
 class TTSRT_API DeviceError : public Error {
  public:
   using Error::Error;
