@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeAlias
 
-from tqdm import tqdm
-
 from ttsrt_rt.errors import ConfigError
 
 __all__ = ["Progress", "ProgressCallback", "reporting"]
@@ -42,6 +40,8 @@ def reporting(progress: Progress, what: str) -> Iterator[ProgressCallback]:
     if not progress or sys.stderr is None:
         yield lambda done, of, name: None
         return
+    from tqdm import tqdm
+
     # None: no bar if standard error is not a terminal.
     with tqdm(desc=what, unit="tensor", disable=None) as bar:
 
