@@ -25,7 +25,7 @@ PYTHON_IMPORTS = {
     "synth": {"errors", "convert", "synth", "writing"},
     "request": {"_core"},
     "result": {"_core"},
-    "arrays": {"errors", "request"},
+    "arrays": {"_core", "errors", "quoting", "request"},
     "writing": {"errors"},
 }
 RUN_TIME_PACKAGES = {"numpy", "yaml", "tqdm", "ttsrt_rt"}

@@ -2,104 +2,150 @@
 
 from __future__ import annotations
 
+import array
+import itertools
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ttsrt_rt.errors import ConfigError
+from ttsrt_rt.quoting import shorten, show
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from ttsrt_rt import _core
     from ttsrt_rt.request import ArrayInput
 
-__all__ = ["float_matrix", "id_matrix", "id_vector"]
+__all__ = ["MAX_NUMBERS", "float_matrix", "id_matrix", "id_vector", "most_numbers"]
 
 _INT32 = np.iinfo(np.int32)
-# No model takes more; lengths are checked before a conversion would make a copy.
-MAX_IDS = 1 << 24
-MAX_FLOATS = 1 << 26
+# Lengths are checked before a conversion makes a copy. An executor passes what its engine takes.
+MAX_NUMBERS = 1 << 24
 MAX_AXES = 3
+_BUFFERS = (bytearray, memoryview, array.array)
 
 
-def id_vector(value: ArrayInput, where: str) -> NDArray[np.int32]:
+def most_numbers(info: _core.EngineInfo) -> int:
+    """How many numbers an array for this engine can have, or more. The library checks shapes."""
+    rows = max(info.max_encoder_input_len, info.max_input_len, info.max_seq_len)
+    return max(1 << 16, rows * max(info.dim, info.codebooks * info.frame_stacking))
+
+
+def id_vector(value: ArrayInput, where: str, most: int = MAX_NUMBERS) -> NDArray[np.int32]:
     """Integers of one axis as int32 [n].
 
     Args:
         value: Anything that numpy can read as an array.
         where: The argument's name, for messages.
+        most: How many numbers it may have.
 
     Raises:
-        ConfigError: It is not an array of integers, has another number of axes, is empty, or has a
-            number outside int32.
+        ConfigError: It is not an array of integers, has another number of axes, is empty or too
+            long, or has a number outside int32.
     """
-    return _ids(_array(value, where), where, axes=1)
+    return _ids(_array(value, where, most), where, axes=1)
 
 
-def id_matrix(value: ArrayInput, where: str) -> NDArray[np.int32]:
+def id_matrix(value: ArrayInput, where: str, most: int = MAX_NUMBERS) -> NDArray[np.int32]:
     """As `id_vector`, for two axes."""
-    return _ids(_array(value, where), where, axes=2)
+    return _ids(_array(value, where, most), where, axes=2)
 
 
-def float_matrix(value: ArrayInput, where: str) -> NDArray[np.float32]:
+def float_matrix(value: ArrayInput, where: str, most: int = MAX_NUMBERS) -> NDArray[np.float32]:
     """Floats of two axes as dense float32 [rows, columns]; not copied if they already are that.
 
     Args:
         value: Anything that numpy can read as an array.
         where: The argument's name, for messages.
+        most: How many numbers it may have.
 
     Raises:
-        ConfigError: It is not an array of floats, has another number of axes, or is empty.
+        ConfigError: It is not an array of floats, has another number of axes, or is empty or too
+            long.
     """
-    array = _array(value, where)
+    array = _array(value, where, most)
     if array.dtype.kind != "f":
         raise ConfigError(f"{where}: expected floating-point numbers, got {array.dtype}")
     _check_axes(array, where, axes=2)
-    _check_size(array.size, where, MAX_FLOATS)
     # A number that overflows becomes infinite, and the library refuses what is not finite.
     with np.errstate(over="ignore"):
         return np.ascontiguousarray(array, dtype=np.float32)
 
 
-def _array(value: Any, where: str) -> NDArray[Any]:
-    _check_sequence(value, where)
+def _array(value: Any, where: str, most: int) -> NDArray[Any]:
     try:
         if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
-            return np.from_dlpack(value)
-        return np.asarray(value)
+            array = np.from_dlpack(value)
+        else:
+            array = np.asarray(_bounded(value, where, most, MAX_AXES)[0])
+    except ConfigError:
+        raise
     except Exception as error:  # of any kind: each library has its own for what it cannot convert
         raise ConfigError(
-            f"{where}: expected an array, got {type(value).__name__}: {error}"
+            f"{where}: expected an array, got {type(value).__name__}: {_text_of(error)}"
         ) from error
+    _check_size(array.size, where, most)
+    return array
+
+
+def _text_of(error: Exception) -> str:
+    try:
+        return shorten(str(error))
+    except Exception:  # an error of the caller's that has no text
+        return type(error).__name__
 
 
 def _ids(array: NDArray[Any], where: str, axes: int) -> NDArray[np.int32]:
     if array.dtype.kind not in "iu" and array.size:
         raise ConfigError(f"{where}: expected integers, got {array.dtype}")
     _check_axes(array, where, axes)
-    _check_size(array.size, where, MAX_IDS)
     low, high = int(array.min()), int(array.max())
     if low < _INT32.min or high > _INT32.max:
         raise ConfigError(f"{where}: expected int32 numbers, got {low} to {high}")
     return np.ascontiguousarray(array, dtype=np.int32)
 
 
-def _check_sequence(value: Any, where: str) -> None:
-    """Checks the lengths of nested sequences before NumPy makes an array of them."""
-    count = 1
-    for _ in range(MAX_AXES):
-        if not isinstance(value, Sequence) or isinstance(value, (str, bytes, bytearray)):
-            return
-        try:
-            count *= len(value)
-        except OverflowError:  # a range of 2**63 numbers and more
-            count = sys.maxsize
-        _check_size(count, where, MAX_FLOATS)
-        if not count:
-            return
-        value = value[0]
+def _bounded(value: Any, where: str, most: int, axes: int) -> tuple[Any, int]:
+    """Returns a value that NumPy converts in bounded time and memory, and how many numbers it has.
+
+    NumPy reads every item of a sequence before it knows how many there are. Sequences become lists
+    here, of which no more items are read than they say they have. What holds an array is kept.
+    """
+    if isinstance(value, (str, bytes)):  # NumPy gives every text of a list the room of the longest
+        raise ConfigError(f"{where}: expected an array of numbers, got text: {show(value)}")
+    if isinstance(value, (np.ndarray, *_BUFFERS)):
+        count = value.size if isinstance(value, np.ndarray) else len(value)
+        _check_size(count, where, most)
+        return value, count
+    if axes == 0 or hasattr(value, "__array__"):
+        return value, 1
+    if isinstance(value, Mapping) or not _is_sequence(value):
+        return value, 1  # NumPy makes one object of it
+    try:
+        count = len(value)
+    except OverflowError:  # a range of 2**63 numbers and more
+        count = sys.maxsize
+    _check_size(count, where, most)
+    if isinstance(value, range):
+        return value, count
+    read = list(itertools.islice(iter(value), count))
+    if set(map(type, read)) <= {int, float, bool}:
+        return read, len(read)
+    items, total = [], 0
+    for item in read:
+        bounded, size = _bounded(item, where, most, axes - 1)
+        items.append(bounded)
+        total += size
+        _check_size(total, where, most)
+    return items, total
+
+
+def _is_sequence(value: Any) -> bool:
+    kind = type(value)
+    return hasattr(kind, "__len__") and hasattr(kind, "__getitem__")
 
 
 def _check_size(size: int, where: str, most: int) -> None:

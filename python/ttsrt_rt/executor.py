@@ -12,7 +12,7 @@ from typing import Any, Literal, overload
 import numpy as np
 
 from ttsrt_rt import _core
-from ttsrt_rt.arrays import float_matrix, id_matrix
+from ttsrt_rt.arrays import float_matrix, id_matrix, most_numbers
 from ttsrt_rt.dispatcher import Dispatcher
 from ttsrt_rt.errors import CapacityError, ConfigError
 from ttsrt_rt.handle import Handle
@@ -112,6 +112,7 @@ class Executor:
         )
         _warn_of_threads(options.num_threads)
         self._native = _core.Executor(opened, options)
+        self._most_numbers = most_numbers(opened.info)
         self._dispatcher = Dispatcher()
         weakref.finalize(self, self._dispatcher.close).atexit = False
         info = self._native.info
@@ -230,9 +231,9 @@ class Executor:
             given = "none" if codes is None else "both"
             raise ConfigError(f"add_voice: expected one of embeddings and codes, got {given}")
         if codes is None:
-            self._native.add_voice(name, float_matrix(embeddings, "embeddings"))
+            self._native.add_voice(name, float_matrix(embeddings, "embeddings", self._most_numbers))
         else:
-            self._native.add_voice_codes(name, id_matrix(codes, "codes"))
+            self._native.add_voice_codes(name, id_matrix(codes, "codes", self._most_numbers))
         if _LOG.isEnabledFor(logging.INFO):
             stats = self._native.stats()
             _LOG.info(
@@ -273,7 +274,7 @@ class Executor:
         self.close()
 
     def _submit(self, request: Request) -> Handle:
-        return Handle(self._native.submit(to_native(request)), self._dispatcher)
+        return Handle(self._native.submit(to_native(request, self._most_numbers)), self._dispatcher)
 
     def _generate_all(self, requests: list[Request]) -> list[Result]:
         """Keeps the queue as full as possible; results are in the order of requests."""

@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import Any, TypeVar
 
 from ttsrt_rt import _core
-from ttsrt_rt.arrays import float_matrix, id_matrix, id_vector
+from ttsrt_rt.arrays import MAX_NUMBERS, float_matrix, id_matrix, id_vector
 from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.quoting import show
 from ttsrt_rt.request import AttentionPrior, MaskGit, Request
@@ -29,8 +29,12 @@ _ARRAYS = {
 }
 
 
-def to_native(request: Request) -> _core.Request:
+def to_native(request: Request, most: int = MAX_NUMBERS) -> _core.Request:
     """Converts a request to the library's.
+
+    Args:
+        request: Of any content.
+        most: How many numbers one of its arrays may have.
 
     Raises:
         ConfigError: A field has the wrong type or shape; the message says which.
@@ -42,7 +46,7 @@ def to_native(request: Request) -> _core.Request:
         value = getattr(request, field.name)
         if field.name in _ARRAYS:
             if value is not None:
-                setattr(native, field.name, _ARRAYS[field.name](value, field.name))
+                setattr(native, field.name, _ARRAYS[field.name](value, field.name, most))
         elif field.name == "prior":
             _set_prior(native, value)
         elif field.name == "maskgit":

@@ -71,7 +71,7 @@ def test_a_request_owns_its_values() -> None:
         ({"text_ids": [[1], [1, 2]]}, r"text_ids: expected an array, got list"),
         ({"text_ids": [2**31]}, r"text_ids: expected int32 numbers, got 2147483648"),
         ({"text_ids": [2**70]}, r"text_ids: expected integers, got object"),
-        ({"text_ids": "abc"}, r"text_ids: expected integers"),
+        ({"text_ids": "abc"}, r"text_ids: expected an array of numbers"),
         ({"context_codes": [1, 2]}, r"context_codes: expected \[rows, columns\]"),
         (
             {"encoder_output": [[1, 2]]},
