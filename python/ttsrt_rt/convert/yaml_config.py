@@ -30,6 +30,7 @@ __all__ = ["REQUIRED", "Config"]
 
 MAX_REFERENCES = 32
 MAX_PARTS = 64
+MAX_LEVELS = 200
 MAX_REFERENCED = 100_000
 REFERENCE = re.compile(r"\$\{([A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*)\}\Z")
 
@@ -65,10 +66,16 @@ class Config(Mapping[str, Any]):
     """
 
     def __init__(
-        self, values: dict[str, Any], where: str, path: str = "", root: Root | None = None
+        self,
+        values: dict[str, Any],
+        where: str,
+        path: str = "",
+        root: Root | None = None,
+        depth: int = 0,
     ) -> None:
         self._values = values
         self._root = Root(values) if root is None else root
+        self._depth = depth
         self.where = where
         self.path = path
 
@@ -281,7 +288,12 @@ class Config(Mapping[str, Any]):
                     "references, got more"
                 )
         if isinstance(value, dict):
-            return Config(value, self.where, place, self._root)
+            if self._depth >= MAX_LEVELS:
+                raise ConfigError(
+                    f"{self.where}: {shorten(place)}: expected at most {MAX_LEVELS} levels, got "
+                    "more (a cycle of references?)"
+                )
+            return Config(value, self.where, place, self._root, self._depth + 1)
         if isinstance(value, list):
             return [
                 self._resolve(each, f"{place}.{index}", chain) for index, each in enumerate(value)
@@ -309,7 +321,7 @@ class Config(Mapping[str, Any]):
 
     def _follow(self, target: str, place: str, chain: tuple[str, ...]) -> Any:
         """Returns the resolved value of a reference's key."""
-        here: Any = Config(self._root.values, self.where, root=self._root)
+        here: Any = Config(self._root.values, self.where, root=self._root, depth=self._depth)
         at: list[str] = []
         for part in target.split("."):
             at.append(part)

@@ -258,6 +258,18 @@ def test_limits(monkeypatch: pytest.MonkeyPatch) -> None:
         read_pickle(b"\x80\x02" + b"N" * 20, "x")
 
 
+def test_containers_and_shared_shapes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    shape = b"(" + b"K\x01" * 50_000 + b"tq\x00"
+    storage = encode(("storage", Raw(named("torch", "FloatStorage")), "0", "cpu", 1)) + b"Q"
+    tensor = named("torch._utils", "_rebuild_tensor_v2") + b"(" + storage + b"K\0h\0h\0\x89}tR"
+    found = read_pickle(b"\x80\x02" + shape + b"0" + tensor + b".", "x")
+    assert len(found.shape) == 17
+    monkeypatch.setattr(pickle_machine, "MAX_CONTAINERS", 10)
+    for raw in (b"]0" * 20, b"}0" * 20, b")0" * 20, b"ccollections\nOrderedDict\n)R0" * 20):
+        with pytest.raises(FormatError, match="at most 10 tuples, lists, dicts and calls"):
+            read_pickle(b"\x80\x02" + raw + b"N.", "x")
+
+
 def test_messages_shorten_long_text_from_the_file() -> None:
     with pytest.raises(FormatError) as caught:
         read_pickle(stream(Raw(named("m" * 900, "n\x1b[31m"))), "x")

@@ -166,6 +166,26 @@ def test_the_expansion_of_references_is_limited() -> None:
         Config.parse("\n".join(chain), "x").get_int("a99")
 
 
+def test_sections_inside_themselves_end() -> None:
+    """Each step is a plain reference, so only the number of levels shows the cycle."""
+    for text in ("a:\n  x: ${a}\n", "a:\n  x: ${b}\nb:\n  x: ${a}\n"):
+        found = Config.parse(text, "x.yaml")
+        with pytest.raises(ConfigError, match="at most 200 levels"):
+            for _ in range(300):
+                found = found[next(iter(found))]
+
+
+def test_references_are_resolved_in_linear_work() -> None:
+    text = "".join(f"k{n}: 1\n" for n in range(3000))
+    found = Config.parse(f"{text}all: [{','.join([chr(34) + '${k0}' + chr(34)] * 3000)}]\n", "x.yaml")
+    assert found.get_ints("all") == [1] * 3000
+    doubling = "".join(f"a{n}: ['${{a{n - 1}}}', '${{a{n - 1}}}']\n" for n in range(1, 25))
+    with pytest.raises(ConfigError, match="at most 100000 values from references"):
+        Config.parse(f"a0: 1\n{doubling}", "x.yaml").get_list("a24")
+    with pytest.raises(ConfigError, match="at most 64 parts, got 101"):
+        Config.parse(f"a: ${{{'b.' * 100}c}}\n", "x.yaml").get_int("a")
+
+
 def test_a_config_is_a_mapping() -> None:
     found = config()
     assert found["speakers"]["0"] == "Aria"

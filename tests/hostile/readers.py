@@ -1,0 +1,87 @@
+"""Reads one file to its end, as users of the package do, and says how that ended."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ttsrt_rt.array_file import NpzFile, read_npy
+from ttsrt_rt.cli.files import load_array
+from ttsrt_rt.convert import open_weights
+from ttsrt_rt.convert.pickle_machine import read_pickle
+from ttsrt_rt.convert.yaml_config import Config
+from ttsrt_rt.errors import ConfigError, Error, FormatError
+
+__all__ = ["outcome"]
+
+MAX_MESSAGE = 700
+
+
+def read_weights(path: Path) -> None:
+    """Reads all names, tensors and artifacts."""
+    with open_weights(path) as weights:
+        for tensor in weights.values():
+            assert tensor.read().shape == tensor.shape
+        if weights.kind == "nemo":
+            walk(weights.config)
+            for name in weights.artifacts:
+                weights.artifact(name)
+
+
+def read_yaml(path: Path) -> None:
+    """Reads all values; a reference that leads nowhere is an error only where it is read."""
+    walk(Config.load(path))
+
+
+def walk(config: Config) -> None:
+    """Reads every value of a configuration."""
+    for name in config:
+        try:
+            value = config[name]
+        except ConfigError:
+            continue
+        if isinstance(value, Config):
+            walk(value)
+
+
+def read_npz(path: Path) -> None:
+    """Reads every array."""
+    dict(NpzFile(path))
+
+
+READERS: dict[str, Callable[[Path], Any]] = {
+    "torch": read_weights,
+    "nemo": read_weights,
+    "nemo.gz": read_weights,
+    "safetensors": read_weights,
+    "yaml": read_yaml,
+    "json": lambda path: load_array(str(path)),
+    "npy": read_npy,
+    "npz": read_npz,
+    "pickle": lambda path: read_pickle(path.read_bytes(), path.name),
+}
+
+
+def outcome(kind: str, data: bytes, folder: Path) -> str:
+    """Reads a file of these bytes; returns "read" or the error.
+
+    Raises:
+        AssertionError: the error is not of the package's kinds, quotes too much, or the reader left
+            a file behind. Other exceptions of the reader are passed on.
+    """
+    path = folder / f"x.{kind.partition('.')[0]}"
+    path.write_bytes(data)
+    found = "read"
+    try:
+        READERS[kind](path)
+    except Error as error:
+        assert isinstance(error, (ConfigError, FormatError)), type(error)
+        found = f"{type(error).__name__}: {error}"
+        assert len(found) < MAX_MESSAGE, found
+        assert all(letter.isprintable() for letter in found), found
+    path.unlink()
+    left = os.listdir(folder)
+    assert not left, left
+    return found

@@ -1,0 +1,136 @@
+"""Small valid files of every kind that is read, and changes that keep their containers whole.
+
+A change of bytes of an archive mostly breaks a checksum. The changes here repair checksums and
+lengths, so that they reach the code behind them.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import random
+from collections.abc import Callable
+
+import numpy as np
+
+from tests.python.convert.builders import (
+    Tensor,
+    entry,
+    make_safetensors,
+    make_tar,
+    make_torch,
+    small_nemo,
+    small_safetensors,
+    small_torch,
+    stream,
+    tar_member,
+)
+
+from .mutations import mutate, mutate_text
+
+__all__ = ["CHANGES", "SEEDS"]
+
+Change = Callable[[bytes, random.Random], bytes]
+
+STATE = {
+    "state_dict": {"w": Tensor("0", (2, 3)), "n": Tensor("1", (), "int64")},
+    "hyper_parameters": {"a": [1, (2.5, "x")], "b": None},
+    "epoch": 3,
+}
+STORAGES = {"0": np.arange(6, dtype="<f4").tobytes(), "1": np.array(7, "<i8").tobytes()}
+YAML = b"""model_type: decoder_ce
+dim: 768
+rate: 1e-5
+layers: [4, 5, '${dim}']
+decoder: &d
+  n_layers: 12
+  d_model: ${dim}
+  again: ${decoder.d_model}
+other: *d
+speakers: {0: Aria, b.c: "Jason"}
+text: |
+  two
+  lines
+"""
+JSON = json.dumps([[1, 2, 3], [4, 5, 6]]).encode()
+
+
+def npy() -> bytes:
+    """Returns a `.npy` of a matrix."""
+    made = io.BytesIO()
+    np.save(made, np.arange(6, dtype=np.int32).reshape(2, 3))
+    return made.getvalue()
+
+
+def npz() -> bytes:
+    """Returns a compressed `.npz` of two arrays."""
+    made = io.BytesIO()
+    np.savez_compressed(made, ids=np.arange(40), rows=np.ones((2, 3), np.float32))
+    return made.getvalue()
+
+
+SEEDS: dict[str, bytes] = {
+    "torch": small_torch(),
+    "nemo": small_nemo(),
+    "nemo.gz": gzip.compress(small_nemo(), mtime=0),
+    "safetensors": small_safetensors(),
+    "yaml": YAML,
+    "json": JSON,
+    "npy": npy(),
+    "npz": npz(),
+    "pickle": stream(STATE),
+}
+
+
+def change_pickle_inside(_: bytes, numbers: random.Random) -> bytes:
+    """Returns a torch archive whose pickle was changed, with its checksum."""
+    return make_torch(mutate(stream(STATE, numbers.choice((2, 4))), numbers), STORAGES)
+
+
+def change_tar_headers(data: bytes, numbers: random.Random) -> bytes:
+    """Returns a tar of which one header was changed, with the checksum of the header."""
+    made = bytearray(data)
+    headers = [at for at in range(0, len(made), 512) if made[at + 257 : at + 262] == b"ustar"]
+    at = numbers.choice(headers)
+    block = bytearray(mutate(bytes(made[at : at + 512]), numbers)[:512].ljust(512, b"\0"))
+    block[148:156] = b" " * 8
+    block[148:156] = f"{sum(block):06o}\0 ".encode()
+    made[at : at + 512] = block
+    return bytes(made)
+
+
+def change_members(_: bytes, numbers: random.Random) -> bytes:
+    """Returns a tar with a changed configuration or changed weights, and right headers."""
+    config, weights = YAML, small_torch()
+    if numbers.random() < 0.5:
+        config = mutate_text(config, numbers)
+    else:
+        weights = change_pickle_inside(weights, numbers)
+    return make_tar(
+        tar_member("model_config.yaml", config), tar_member("model_weights.ckpt", weights)
+    )
+
+
+def change_header(_: bytes, numbers: random.Random) -> bytes:
+    """Returns a `.safetensors` whose header was changed as text, with its length."""
+    header = {"w": entry("F32", [2, 3], 0, 24), "b": entry("BF16", [2], 24, 28)}
+    return make_safetensors(mutate_text(json.dumps(header).encode(), numbers), bytes(28))
+
+
+def change_packed(data: bytes, numbers: random.Random) -> bytes:
+    """Returns a gzip of a changed tar."""
+    return gzip.compress(change_tar_headers(gzip.decompress(data), numbers), 1, mtime=0)
+
+
+CHANGES: dict[str, tuple[Change, ...]] = {
+    "torch": (mutate, change_pickle_inside, change_pickle_inside),
+    "nemo": (mutate, change_tar_headers, change_members),
+    "nemo.gz": (mutate, change_packed),
+    "safetensors": (mutate, change_header, change_header),
+    "yaml": (mutate_text,),
+    "json": (mutate_text,),
+    "npy": (mutate,),
+    "npz": (mutate,),
+    "pickle": (mutate,),
+}
