@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 
 from ttsrt_rt.bench.prepare import MAX_DIM, MAX_LENGTH, MAX_SAMPLES, MAX_VOCAB, MAX_VOCABS
 from ttsrt_rt.errors import ConfigError, FormatError
+from ttsrt_rt.quoting import shorten, show
+from ttsrt_rt.regular_file import read_regular
 
 __all__ = ["Dataset", "DatasetShape", "Sample", "read_dataset"]
 
@@ -106,15 +108,14 @@ def read_dataset(
 
 
 def _read_json(path: Path) -> Any:
-    if not path.is_file():
+    if not path.exists():
         raise ConfigError(f"{path}: no such file")
-    size = path.stat().st_size
-    if size > MAX_FILE_BYTES:
-        raise FormatError(f"{path}: expected at most {MAX_FILE_BYTES} bytes, got {size}")
     try:
-        return json.loads(path.read_bytes())
+        return json.loads(read_regular(path, MAX_FILE_BYTES))
+    except (ConfigError, FormatError):
+        raise
     except (ValueError, RecursionError) as error:
-        raise FormatError(f"{path}: expected JSON: {error}") from error
+        raise FormatError(f"{path}: expected JSON: {shorten(str(error))}") from error
 
 
 def _audio_vocab(path: Path, metadata: Any, shape: DatasetShape) -> int:
@@ -153,7 +154,9 @@ def _read_sample(where: str, sample: Any, shape: DatasetShape, vocab: int) -> Sa
     text_len = 0 if text is None else len(text)
     stated = sample.get("input_len")
     if stated is not None and stated != text_len:
-        raise FormatError(f"{where}.input_len: expected the {text_len} of its text, got {stated!r}")
+        raise FormatError(
+            f"{where}.input_len: expected the {text_len} of its text, got {show(stated)}"
+        )
     codes, features = sample.get("context_ids"), sample.get("context_feat")
     return Sample(
         where=where,

@@ -20,7 +20,7 @@ from ttsrt_rt.convert.magpie_config import BAKED
 from ttsrt_rt.convert.magpie_model import MagpieModel
 from ttsrt_rt.convert.manifest import DeclaredTensor, check_tensors
 from ttsrt_rt.errors import ConfigError, FormatError
-from ttsrt_rt.quoting import list_names, quote
+from ttsrt_rt.quoting import list_names, quote, show
 
 MAX_VOICE_ROWS = 1 << 20
 
@@ -264,4 +264,4 @@ def check_dtype(dtype: str | None) -> None:
     """
     known = ("float32", "float16", "bfloat16")
     if dtype is not None and dtype not in known:
-        raise ConfigError(f"dtype: expected one of {', '.join(known)}, got {dtype!r}")
+        raise ConfigError(f"dtype: expected one of {', '.join(known)}, got {show(dtype)}")

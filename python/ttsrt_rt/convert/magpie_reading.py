@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from ttsrt_rt.convert.fields import Block
 from ttsrt_rt.errors import ConfigError, FormatError
+from ttsrt_rt.quoting import show
 
 GENERATIONS = ("2503", "nemo3")
 
@@ -107,7 +108,7 @@ def is_2503(reading: Reading) -> bool:
         if reading.options.generation not in GENERATIONS:
             raise ConfigError(
                 f"generation: expected one of {', '.join(GENERATIONS)}, "
-                f"got {reading.options.generation!r}"
+                f"got {show(reading.options.generation)}"
             )
         return reading.options.generation == "2503"
     config = reading.config

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ttsrt_rt.convert.magpie_convert import convert_magpie, looks_like_magpie
 from ttsrt_rt.errors import ConfigError
+from ttsrt_rt.quoting import show
 
 Detector = Callable[[Path], bool]
 Converter = Callable[..., Path]
@@ -27,7 +28,7 @@ def find_converter(path: Path, family: str | None) -> Converter:
         FormatError: The source is damaged or holds code.
     """
     if family is not None and family not in FAMILIES:
-        raise ConfigError(f"family: expected one of {', '.join(FAMILIES)}, got {family!r}")
+        raise ConfigError(f"family: expected one of {', '.join(FAMILIES)}, got {show(family)}")
     for name, (detect, converter) in FAMILIES.items():
         if family == name or (family is None and detect(path)):
             return converter

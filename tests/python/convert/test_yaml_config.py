@@ -177,7 +177,9 @@ def test_sections_inside_themselves_end() -> None:
 
 def test_references_are_resolved_in_linear_work() -> None:
     text = "".join(f"k{n}: 1\n" for n in range(3000))
-    found = Config.parse(f"{text}all: [{','.join([chr(34) + '${k0}' + chr(34)] * 3000)}]\n", "x.yaml")
+    found = Config.parse(
+        f"{text}all: [{','.join([chr(34) + '${k0}' + chr(34)] * 3000)}]\n", "x.yaml"
+    )
     assert found.get_ints("all") == [1] * 3000
     doubling = "".join(f"a{n}: ['${{a{n - 1}}}', '${{a{n - 1}}}']\n" for n in range(1, 25))
     with pytest.raises(ConfigError, match="at most 100000 values from references"):
