@@ -36,6 +36,8 @@ async def main(engine: str) -> None:
                 for i, request in enumerate(requests)
             )
         )
+        result = await executor.agenerate(requests[1], chunk_frames=1)  # the whole at once
+        print(f"request 1, whole: {len(result.codes)} frames")
 
 
 if __name__ == "__main__":

@@ -3,22 +3,44 @@
 
 #include <pybind11/functional.h>
 
+#include <exception>
 #include <optional>
 
 #include "bindings.h"
+#include "interruptible.h"
 
 namespace ttsrt::python {
 namespace {
 
+using Call = BackgroundCall<bool>;
+
+// Packs on a thread of its own. `progress` is called on this one, between two tensors; if it or a
+// signal handler raises, the build stops after the tensor that is being packed, removes what it
+// wrote, and then the error leaves.
 void build_engine(const std::string& checkpoint_dir, const std::string& output_dir,
                   const BuildOptions& options, const std::optional<BuildProgress>& progress) {
-  const WithoutGil release;
-  build(checkpoint_dir, output_dir, options,
-        [&](std::int32_t done, std::int32_t total, const std::string& name) {
-          const py::gil_scoped_acquire acquire;
-          check_signals();
-          if (progress) (*progress)(done, total, name);
-        });
+  const BuildProgress* tell = progress ? &*progress : nullptr;
+  const auto call = Call::start([=](Call& self) {
+    build(checkpoint_dir, output_dir, options,
+          [&](std::int32_t done, std::int32_t total, const std::string& name) {
+            self.ask([&] {
+              if (tell != nullptr) (*tell)(done, total, name);
+            });
+          });
+    return true;
+  });
+  std::exception_ptr interruption;
+  for (Call::State state{}; (state = call->wait_slice()) != Call::State::ended;) {
+    try {
+      if (state == Call::State::asks) call->answer();
+      check_signals();
+    } catch (...) {
+      interruption = std::current_exception();
+      call->leave();
+    }
+  }
+  if (interruption) std::rethrow_exception(interruption);
+  call->take();
 }
 
 }  // namespace

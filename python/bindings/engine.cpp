@@ -2,6 +2,7 @@
 #include "ttsrt/engine.h"
 
 #include "bindings.h"
+#include "interruptible.h"
 
 namespace ttsrt::python {
 namespace {
@@ -29,6 +30,17 @@ void register_engine_info(py::module_& module) {
       .def_readonly("weight_bytes", &EngineInfo::weight_bytes);
 }
 
+Engine open(const std::string& path) {
+  return run_interruptible([path] { return Engine::open(path); });
+}
+
+void verify(const Engine& self) {
+  run_interruptible([engine = self] {
+    engine.verify();
+    return true;
+  });
+}
+
 }  // namespace
 
 void register_engines(py::module_& module) {
@@ -41,14 +53,14 @@ void register_engines(py::module_& module) {
       .def_readonly("bytes", &EngineTensor::bytes)
       .def_readonly("sha256", &EngineTensor::sha256);
   py::class_<Engine>(module, "Engine", "An opened engine; copies share it. Thread safe.")
-      .def_static("open", &Engine::open, py::arg("path"), py::call_guard<WithoutGil>(),
+      .def_static("open", &open, py::arg("path"),
                   "Maps the folder's weights. Raises FormatError naming the file and what is wrong "
                   "with it.")
       .def_property_readonly("info", &Engine::info, py::return_value_policy::reference_internal)
       .def_property_readonly("path", [](const Engine& self) { return path_text(self.path()); })
       .def_property_readonly("description", &Engine::description, "engine.json, as text.")
       .def("tensors", &Engine::tensors, "Every stored tensor, in the order of the file.")
-      .def("verify", &Engine::verify, py::call_guard<WithoutGil>(),
+      .def("verify", &verify,
            "Compares every weight with its recorded hash. Raises FormatError naming the first that "
            "differs.");
 }

@@ -1,10 +1,13 @@
-// Bindings of ttsrt::Executor. Every call that may wait releases the GIL.
+// Bindings of ttsrt::Executor. Every call that may wait releases the GIL, and signal handlers run
+// while the executor is made and closed.
 #include "ttsrt/executor.h"
 
+#include <exception>
 #include <memory>
 #include <utility>
 
 #include "bindings.h"
+#include "interruptible.h"
 
 namespace ttsrt::python {
 namespace {
@@ -19,8 +22,29 @@ struct DeleteWithoutGil {
 using ExecutorHolder = std::unique_ptr<Executor, DeleteWithoutGil>;
 
 ExecutorHolder make_executor(const Engine& engine, const ExecutorOptions& options) {
-  const WithoutGil release;
-  return ExecutorHolder(new Executor(engine, options));
+  auto made =
+      run_interruptible([engine, options] { return std::make_unique<Executor>(engine, options); });
+  return ExecutorHolder(made.release());
+}
+
+// The first signal handler that raises makes a drain a cancellation; its error leaves when the
+// executor has ended. The next one leaves at once.
+void close(Executor& self, bool drain) {
+  std::exception_ptr interruption;
+  const auto wait_slice = [&] {
+    const WithoutGil release;
+    return self.close_for(kSlice, drain);
+  };
+  while (!wait_slice()) {
+    try {
+      check_signals();
+    } catch (const py::error_already_set&) {
+      if (interruption) throw;
+      interruption = std::current_exception();
+      drain = false;
+    }
+  }
+  if (interruption) std::rethrow_exception(interruption);
 }
 
 template <typename T, void (Executor::*add)(const std::string&, Matrix<T>)>
@@ -52,7 +76,7 @@ void register_executors(py::module_& module) {
   py::class_<Executor, ExecutorHolder>(module, "Executor",
                                        "Runs requests, many at once. Thread safe.")
       .def(py::init(&make_executor), py::arg("engine"), py::arg("options"))
-      .def("submit", &Executor::submit, py::arg("request"), release,
+      .def("submit", py::overload_cast<Request>(&Executor::submit), py::arg("request"), release,
            "Checks the request and queues it. Raises ConfigError, CapacityError, ClosedError.")
       .def("add_voice", &add_voice<float, &Executor::add_voice>, py::arg("name"),
            py::arg("embeddings"), "Names a voice: rows as the decoder takes them [rows, dim].")
@@ -64,7 +88,7 @@ void register_executors(py::module_& module) {
       .def_property_readonly("info", &Executor::info, py::return_value_policy::reference_internal)
       .def_property_readonly("engine", &Executor::engine,
                              py::return_value_policy::reference_internal)
-      .def("close", &Executor::close, py::arg("drain") = false, release,
+      .def("close", &close, py::arg("drain") = false,
            "Accepts no more requests and waits for the executor to end. Accepted requests are "
            "finished with `drain`, otherwise cancelled. Idempotent.");
 }

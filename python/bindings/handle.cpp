@@ -7,6 +7,7 @@
 #include <string>
 
 #include "bindings.h"
+#include "interruptible.h"
 #include "ttsrt/error.h"
 #include "ttsrt/executor.h"
 
@@ -15,8 +16,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 using Seconds = std::chrono::duration<double>;
-
-constexpr Seconds kSlice{0.1};
 
 // The moment at which a wait ends, if it has one. Throws ConfigError for a wrong timeout as the
 // library would, which sees only the slices.
@@ -88,8 +87,7 @@ void register_handles(py::module_& module) {
            "The next event, or None after the last; and whether the wait ended for lack of time.")
       .def("result", &whole_result, py::arg("timeout") = py::none(),
            "The whole result, or None if the time is up.")
-      .def("cancel", &Handle::cancel, py::call_guard<WithoutGil>(),
-           "Prefetches for the end; idempotent.")
+      .def("cancel", &Handle::cancel, py::call_guard<WithoutGil>(), "Asks for the end; idempotent.")
       .def_property_readonly("is_done", &Handle::is_done)
       .def_property_readonly("id", &Handle::id);
 }

@@ -1,55 +1,88 @@
-"""One thread that wakes the event loops of all of an executor's asyncio streams."""
+"""One thread that tells when an executor's requests have events, or have ended."""
 
 from __future__ import annotations
 
-import asyncio
 import itertools
+import logging
+import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from ttsrt_rt import _core
+from ttsrt_rt.errors import ClosedError
 
 __all__ = ["Dispatcher"]
 
+_LOG = logging.getLogger(__name__)
+
 
 class Dispatcher:
-    """Waits, in one daemon thread, until watched requests have events, and tells their event loops.
+    """Waits, in one daemon thread, for all watched requests, and calls who watches them.
 
     The thread starts with the first watched request. After `close()` it ends as soon as nothing is
-    watched any more. The event loops may run in different threads.
+    watched any more. In a forked child, where the thread does not exist and its lock may be held
+    for ever, nothing can be watched, and `forget()` and `close()` do nothing.
     """
 
     def __init__(self) -> None:
+        self._process = os.getpid()
         self._selector = _core.Selector()
         self._keys = itertools.count()
         # Reentrant, because the garbage collector may end a stream while this thread holds it.
         self._lock = threading.RLock()
-        self._streams: dict[int, tuple[asyncio.AbstractEventLoop, asyncio.Event]] = {}
+        self._watchers: dict[int, Callable[[], None]] = {}
+        self._ends: set[int] = set()  # keys of watchers that are called once
         self._thread: threading.Thread | None = None
         self._is_closed = False
 
-    @contextmanager
-    def watch(self, request: _core.Handle) -> Iterator[asyncio.Event]:
-        """An event that is set in the running event loop whenever `request` has something to take.
+    @property
+    def is_here(self) -> bool:
+        """Whether this is the process that made the dispatcher, and not one forked from it."""
+        return os.getpid() == self._process
 
-        It is set once for all that arrives until the request has nothing more, so clear it, take
-        everything, and only then wait for it.
+    def check_here(self, call: str) -> None:
+        """Raises ClosedError, naming the call, in a forked child."""
+        if not self.is_here:
+            raise ClosedError(
+                f"{call}: this Executor belongs to process {self._process}, and its threads do not "
+                f"exist in the forked process {os.getpid()}; create a new Executor in this process"
+            )
+
+    def watch(
+        self, request: _core.Handle, notify: Callable[[], None], *, until_end: bool = False
+    ) -> int:
+        """Calls `notify` in the dispatcher's thread; returns a key for `forget`.
+
+        Args:
+            request: The request.
+            notify: Called once for all that arrives until the request has nothing more to take: so
+                take everything, and only then wait for the next call. An exception is logged.
+            until_end: Whether `notify` is called only once, when the request has ended.
         """
-        key = next(self._keys)
-        ready = asyncio.Event()
+        self.check_here("watch")
         with self._lock:
-            self._streams[key] = (asyncio.get_running_loop(), ready)
+            key = next(self._keys)
+            self._watchers[key] = notify
+            if until_end:
+                self._ends.add(key)
             self._ensure_thread()
         try:
-            self._selector.add(request, key)
-            yield ready
-        finally:
-            self._selector.remove(request)
-            self._forget(key)
+            self._selector.add(request, key, until_end)
+        except BaseException:
+            self._drop(key)
+            raise
+        return key
+
+    def forget(self, request: _core.Handle, key: int) -> None:
+        """Stops calling the watcher of this key. Idempotent."""
+        if self.is_here:
+            self._selector.remove(request, key)
+            self._drop(key)
 
     def close(self) -> None:
         """Lets the thread end once no request is watched. Does not wait for that."""
+        if not self.is_here:
+            return
         with self._lock:
             self._is_closed = True
             if self._thread is not None:
@@ -64,25 +97,28 @@ class Dispatcher:
     def _run(self) -> None:
         while True:
             for key in self._selector.select():
-                self._announce(key)
+                self._notify(key)
             with self._lock:
-                if self._is_closed and not self._streams:
+                if self._is_closed and not self._watchers:
                     self._thread = None
                     return
 
-    def _announce(self, key: int) -> None:
+    def _notify(self, key: int) -> None:
         with self._lock:
-            stream = self._streams.get(key)
-        if stream is None:
+            notify = self._watchers.get(key)
+            if key in self._ends:
+                self._watchers.pop(key, None)
+                self._ends.discard(key)
+        if notify is None:
             return
-        loop, ready = stream
         try:
-            loop.call_soon_threadsafe(ready.set)
-        except RuntimeError:  # the event loop was closed without closing the stream
-            self._forget(key)
+            notify()
+        except BaseException:  # the thread goes on for the other requests
+            _LOG.exception("exception in %r, which was told of a request", notify)
 
-    def _forget(self, key: int) -> None:
+    def _drop(self, key: int) -> None:
         with self._lock:
-            self._streams.pop(key, None)
-            if self._is_closed and not self._streams and self._thread is not None:
+            self._watchers.pop(key, None)
+            self._ends.discard(key)
+            if self._is_closed and not self._watchers and self._thread is not None:
                 self._selector.wake()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import weakref
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Any, Literal, overload
 
@@ -15,9 +15,11 @@ from ttsrt_rt import _core
 from ttsrt_rt.arrays import float_matrix, id_matrix, most_numbers
 from ttsrt_rt.dispatcher import Dispatcher
 from ttsrt_rt.errors import CapacityError, ConfigError
+from ttsrt_rt.event_stream import EventStream
 from ttsrt_rt.handle import Handle
 from ttsrt_rt.native_request import set_options, to_native
 from ttsrt_rt.request import ArrayInput, Request
+from ttsrt_rt.request_forms import one_request, requests_of
 from ttsrt_rt.result import Event, Result
 
 __all__ = ["Executor"]
@@ -27,6 +29,9 @@ _LOG = logging.getLogger(__name__)
 
 class Executor:
     """Runs requests on one device, many at once. Thread safe; a context manager.
+
+    A forked child has none of the executor's threads: there every method raises `ClosedError`,
+    except `close`, which does nothing. A new executor on the same `Engine` works in the child.
 
     Example:
         >>> with Executor("magpie-engine") as executor:  # doctest: +SKIP
@@ -133,24 +138,31 @@ class Executor:
         return self._native.info
 
     @overload
-    def generate(self, request: Request, /) -> Result: ...
+    def generate(self, request: Request, /, **fields: Any) -> Result: ...
     @overload
-    def generate(self, requests: Sequence[Request], /) -> list[Result]: ...
+    def generate(
+        self, requests: Iterable[Request] | Iterable[ArrayInput], /, **fields: Any
+    ) -> list[Result]: ...
     @overload
     def generate(self, /, **fields: Any) -> Result: ...
-    def generate(
-        self, request: Request | Sequence[Request] | None = None, /, **fields: Any
-    ) -> Result | list[Result]:
+    def generate(self, request: Any = None, /, **fields: Any) -> Result | list[Result]:
         """Runs one request, or many together, and waits for the results.
 
+            executor.generate(text_ids=ids, voice=0, seed=7)   # one
+            executor.generate(request, seed=8)                 # one: the request with another seed
+            executor.generate([request, other])                # many
+            executor.generate([ids, other_ids], voice=0)       # many: texts that share the fields
+
+        If Ctrl-C, or a signal handler that raises, ends the wait, the requests are cancelled.
+
         Args:
-            request: A request, or a sequence of them; or none, and the request's fields as
-                keywords.
-            **fields: Fields of `Request`.
+            request: A request; several of them; several arrays of text ids; or none.
+            **fields: Fields of `Request`, which replace those of a request that is given. With
+                several requests or texts they apply to each.
 
         Returns:
-            The result of one request; for a sequence, the results in its order. A request of a
-            sequence that failed, or was not accepted, has the finish reason "error" and `error`.
+            The result of one request; of several, the results in their order. One of several that
+            failed, or was not accepted, has the finish reason "error" and `error`.
 
         Raises:
             ConfigError: One request, and it cannot be served as it stands.
@@ -160,21 +172,42 @@ class Executor:
             ClosedError: The executor was closed.
             DeviceError: The device failed.
         """
-        if request is None or isinstance(request, Request):
-            return self._submit(_one(request, fields)).result()
-        if fields:
-            raise ConfigError(
-                f"generate: expected requests or fields, got both: {', '.join(fields)}"
-            )
-        requests = list(request)
-        is_text = isinstance(request, str)
-        if is_text or (requests and not any(isinstance(each, Request) for each in requests)):
-            kinds = sorted({type(each).__name__ for each in requests})
-            raise ConfigError(
-                "generate: expected a Request, several of them, or fields (text_ids=...), got "
-                f"{type(request).__name__} of {', '.join(kinds)}"
-            )
-        return self._generate_all(requests)
+        wanted = requests_of(request, fields, "generate")
+        if isinstance(wanted, Request):
+            return self._generate_one(wanted)
+        handles: list[Handle | Result] = []
+        try:
+            for handle in self._fill(wanted, handles):
+                handle.wait()
+            return [each if isinstance(each, Result) else each.wait() for each in handles]
+        except BaseException:
+            _let_go(handles)
+            raise
+
+    @overload
+    async def agenerate(self, request: Request, /, **fields: Any) -> Result: ...
+    @overload
+    async def agenerate(
+        self, requests: Iterable[Request] | Iterable[ArrayInput], /, **fields: Any
+    ) -> list[Result]: ...
+    @overload
+    async def agenerate(self, /, **fields: Any) -> Result: ...
+    async def agenerate(self, request: Any = None, /, **fields: Any) -> Result | list[Result]:
+        """As `generate`, for asyncio. Cancelling the task cancels the requests."""
+        wanted = requests_of(request, fields, "agenerate")
+        if isinstance(wanted, Request):
+            return await self._submit(wanted)
+        handles: list[Handle | Result] = []
+        try:
+            for handle in self._fill(wanted, handles):
+                await handle._end()
+            for each in handles:
+                if isinstance(each, Handle):
+                    await each._end()
+            return [each if isinstance(each, Result) else each.wait() for each in handles]
+        except BaseException:
+            _let_go(handles)
+            raise
 
     def stream(self, request: Request | None = None, /, **fields: Any) -> Iterator[Event]:
         """Submits a request and yields its events as frames are made.
@@ -185,7 +218,7 @@ class Executor:
             ConfigError, CapacityError, ClosedError, DeviceError: At once, as `submit`.
             InternalError: While iterating: the request failed.
         """
-        return iter(self._submit(_one(request, fields)))
+        return iter(self._submit(one_request(request, fields, "stream")))
 
     def submit(self, request: Request | None = None, /, **fields: Any) -> Handle:
         """Checks a request, queues it and returns at once.
@@ -196,11 +229,11 @@ class Executor:
             ClosedError: The executor was closed.
             DeviceError: The device failed before.
         """
-        return self._submit(_one(request, fields))
+        return self._submit(one_request(request, fields, "submit"))
 
-    def astream(self, request: Request | None = None, /, **fields: Any) -> AsyncIterator[Event]:
+    def astream(self, request: Request | None = None, /, **fields: Any) -> EventStream:
         """As `stream`, errors included, for asyncio. Cancelling the task cancels the request."""
-        return aiter(self._submit(_one(request, fields)))
+        return aiter(self._submit(one_request(request, fields, "astream")))
 
     def stats(self) -> _core.ExecutorStats:
         """Counters since the start, the latest iterations, and the requests in flight.
@@ -256,11 +289,17 @@ class Executor:
     def close(self, *, drain: bool = False) -> None:
         """Accepts no more requests and waits for the executor's threads to end. Idempotent.
 
+        If Ctrl-C, or a signal handler that raises, interrupts a drain, the requests that are left
+        are cancelled, and the error is raised once they have ended. In a forked child it does
+        nothing.
+
         Args:
             drain: Whether accepted requests are finished first; otherwise they are cancelled.
         """
-        self._native.close(drain)
-        self._dispatcher.close()
+        try:
+            self._native.close(drain)
+        finally:
+            self._dispatcher.close()
 
     def __enter__(self) -> Executor:
         return self
@@ -276,9 +315,16 @@ class Executor:
     def _submit(self, request: Request) -> Handle:
         return Handle(self._native.submit(to_native(request, self._most_numbers)), self._dispatcher)
 
-    def _generate_all(self, requests: list[Request]) -> list[Result]:
-        """Keeps the queue as full as possible; results are in the order of requests."""
-        handles: list[Handle | Result] = []
+    def _generate_one(self, request: Request) -> Result:
+        handle = self._submit(request)
+        try:
+            return handle.result()
+        except BaseException:  # the traceback may keep the handle
+            handle._let_go()
+            raise
+
+    def _fill(self, requests: list[Request], handles: list[Handle | Result]) -> Iterator[Handle]:
+        """Submits the requests, and yields one to wait for whenever the queue is full."""
         num_waited = 0
         for request in requests:
             while True:
@@ -289,13 +335,14 @@ class Executor:
                         # None of these requests is in the queue, so waiting would not help.
                         handles.append(self._refused(error))
                     else:
-                        _wait(handles[num_waited])
+                        waited = handles[num_waited]
                         num_waited += 1
+                        if isinstance(waited, Handle):
+                            yield waited
                         continue
                 except ConfigError as error:
                     handles.append(self._refused(error))
                 break
-        return [_wait(handle) for handle in handles]
 
     def _refused(self, error: Exception) -> Result:
         codes = np.zeros((0, self.engine.info.codebooks), np.int32)
@@ -311,18 +358,7 @@ def _warn_of_threads(num_threads: int) -> None:
         )
 
 
-def _one(request: Request | None, fields: dict[str, Any]) -> Request:
-    if request is not None:
-        if fields:
-            raise ConfigError(
-                f"request: expected a Request or fields, got both: {', '.join(fields)}"
-            )
-        return request
-    try:
-        return Request(**fields)
-    except TypeError as error:
-        raise ConfigError(f"request: {error}") from error
-
-
-def _wait(handle: Handle | Result) -> Result:
-    return handle if isinstance(handle, Result) else handle.wait()
+def _let_go(handles: list[Handle | Result]) -> None:
+    for handle in handles:
+        if isinstance(handle, Handle):
+            handle._let_go()

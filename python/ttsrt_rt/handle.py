@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+import logging
+from collections.abc import Callable, Generator, Iterator
+from typing import Any
 
 from ttsrt_rt import _core
 from ttsrt_rt.dispatcher import Dispatcher
 from ttsrt_rt.errors import InternalError
+from ttsrt_rt.event_stream import EventStream
 from ttsrt_rt.result import Event, Result
 
 __all__ = ["Handle"]
+
+_LOG = logging.getLogger(__name__)
 
 
 class Handle:
     """One request in flight. Dropping the handle cancels the request; Ctrl-C ends a wait.
 
     Iterating, with `for` or with `async for`, yields the events that were not taken yet. Leaving
-    the iteration early, by cancelling its task too, cancels the request.
+    the iteration early, by cancelling its task too, cancels the request. `await handle` waits for
+    the whole result, as `result()` does; cancelling the task cancels the request.
+
+    In a forked child every method but `id` raises `ClosedError`, and dropping the handle does
+    nothing.
     """
 
     def __init__(self, native: _core.Handle, dispatcher: Dispatcher) -> None:
@@ -33,6 +43,23 @@ class Handle:
     def is_done(self) -> bool:
         """Whether the request has ended."""
         return self._native.is_done
+
+    def done(self) -> bool:
+        """Whether the request has ended, as `is_done`, for callers that know futures."""
+        return self.is_done
+
+    def add_done_callback(self, callback: Callable[[Handle], object]) -> None:
+        """Calls `callback(handle)` once, when the request has ended; at once if it already has.
+
+        Later calls are made in one thread of the executor, which all of its callbacks and asyncio
+        streams share: a callback should be short. There, callbacks of one request are called in the
+        order in which they were added. An exception of a callback is logged. A request with a
+        callback runs to its end even if the handle is dropped.
+        """
+        if self.is_done:
+            self._call(callback)
+            return
+        self._dispatcher.watch(self._native, lambda: self._call(callback), until_end=True)
 
     def cancel(self) -> None:
         """Asks for the end of the request; idempotent. `result()` has the frames made so far."""
@@ -84,22 +111,56 @@ class Handle:
             while (event := self.next()) is not None:
                 yield event
         finally:
-            self.cancel()
+            self._let_go()
 
-    async def __aiter__(self) -> AsyncIterator[Event]:
+    def __aiter__(self) -> EventStream:
+        return EventStream(
+            self._native, self._dispatcher, take=lambda: self._next(0), let_go=self._let_go
+        )
+
+    def __await__(self) -> Generator[Any, None, Result]:
+        return self._finish().__await__()
+
+    async def _finish(self) -> Result:
+        await self._end()
+        return self.result()
+
+    async def _end(self) -> None:
+        """Waits until the request has ended. Cancelling the task cancels it."""
+        self._dispatcher.check_here("await")
+        loop = asyncio.get_running_loop()
+        ended = loop.create_future()
+
+        def tell() -> None:
+            if not ended.done():
+                ended.set_result(None)
+
+        def notify() -> None:
+            try:
+                loop.call_soon_threadsafe(tell)
+            except RuntimeError:  # the event loop was closed, so nobody waits any more
+                _LOG.debug("request %d: its event loop was closed", self.id)
+
         try:
-            with self._dispatcher.watch(self._native) as ready:
-                while True:
-                    ready.clear()
-                    event, has_none_yet = self._next(0)
-                    if has_none_yet:
-                        await ready.wait()
-                    elif event is None:
-                        return
-                    else:
-                        yield event
-        finally:
-            self.cancel()
+            key = self._dispatcher.watch(self._native, notify, until_end=True)
+            try:
+                await ended
+            finally:
+                self._dispatcher.forget(self._native, key)
+        except BaseException:
+            self._let_go()
+            raise
+
+    def _call(self, callback: Callable[[Handle], object]) -> None:
+        try:
+            callback(self)
+        except Exception:
+            _LOG.exception("request %d: exception in %r", self.id, callback)
+
+    def _let_go(self) -> None:
+        """Cancels the request; does nothing in a forked child."""
+        if self._dispatcher.is_here:
+            self._native.cancel()
 
     def _next(self, timeout: float | None) -> tuple[Event | None, bool]:
         """The next event, or None after the last; and whether the wait ended for lack of time."""

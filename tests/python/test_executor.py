@@ -138,11 +138,6 @@ def test_an_unknown_field_is_a_config_error(executor: rt.Executor) -> None:
         executor.generate(text_idz=[1])
 
 
-def test_request_and_fields_together_are_refused(executor: rt.Executor, text_ids: Ids) -> None:
-    with pytest.raises(rt.ConfigError, match="both: seed"):
-        executor.submit(request(text_ids), seed=3)
-
-
 @pytest.mark.parametrize("chunk_frames", [1, 4])
 def test_streaming_equals_the_whole(
     executor: rt.Executor, text_ids: Ids, chunk_frames: int

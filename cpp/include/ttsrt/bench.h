@@ -76,7 +76,8 @@ struct OpBenchOptions {
 TTSRT_API std::vector<std::string> op_bench_families();
 
 /// Runs one operation on random data many times. An iteration is one launch of `num_ops` ops. The
-/// class is not thread safe.
+/// class is not thread safe, except for stop(). In a forked child run() and check() throw
+/// ClosedError.
 class TTSRT_API OpBench {
  public:
   /// Creates weights, caches and their contents. Throws ConfigError for options it cannot run.
@@ -87,6 +88,8 @@ class TTSRT_API OpBench {
 
   /// Runs 1 to 1000000 iterations and returns the total time in seconds.
   double run(std::int64_t iterations);
+  /// For another thread: ends the run that goes on, or else the next one, after an iteration.
+  void stop();
 
   /// Returns the largest difference between the results of this device and of device "reference",
   /// relative to the largest value of the result; 1 if codes differ. It runs the same op, but with

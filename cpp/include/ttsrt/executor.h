@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -19,7 +20,8 @@ namespace ttsrt {
 class ExecutorImpl;
 struct Ticketed;
 
-/// One request in flight. Copies share it. Dropping every copy cancels the request.
+/// One request in flight. Copies share it. Dropping every copy cancels the request. In a forked
+/// child every method but id() throws ClosedError.
 class TTSRT_API Handle {
  public:
   Handle() = default;
@@ -46,6 +48,9 @@ class TTSRT_API Handle {
   std::shared_ptr<Ticketed> ticketed_;
 };
 
+/// Takes the events of a request as they are made; see Executor::submit.
+using EventCallback = std::function<void(Handle&, Event)>;
+
 /// The device and the memory of an executor.
 struct ExecutorInfo {
   std::string device;       ///< the chosen device if the option was "auto"
@@ -60,6 +65,10 @@ struct ExecutorInfo {
 };
 
 /// Runs many requests at once. All methods are thread safe.
+///
+/// A forked child has none of the executor's threads. There every method throws ClosedError, except
+/// info(), engine() and close(), which does nothing; destroying the executor is safe, and leaks it.
+/// A new executor on the same engine works in the child.
 class TTSRT_API Executor {
  public:
   explicit Executor(const Engine& engine, const ExecutorOptions& options = {});
@@ -71,6 +80,14 @@ class TTSRT_API Executor {
   /// invalid), CapacityError (the queue is full, or the request may need more cache than exists),
   /// ClosedError, or DeviceError (the device failed before).
   Handle submit(Request request);
+  /// As above, and passes each event to `on_event`, which next() then does not return. All
+  /// callbacks of an executor run one after another on a thread of their own, which the first such
+  /// call starts: one that takes long delays the others, but never the decoding. A callback may
+  /// call any method of the handle and of the executor; close() does not wait for the callback that
+  /// calls it. The request runs to its end even if every handle is dropped; cancel() ends it. The
+  /// last event has `is_last`, and handle.result() then returns at once. A callback should not
+  /// throw: if it does, the request is cancelled, and it gets no further event.
+  Handle submit(Request request, EventCallback on_event);
   /// Submits a request and waits for its result; throws InternalError if the request failed.
   Result generate(Request request);
 
@@ -89,8 +106,13 @@ class TTSRT_API Executor {
   const Engine& engine() const;
 
   /// Stops accepting requests and waits until all accepted requests have ended. With `drain` they
-  /// run to their end; otherwise they are cancelled. May be called again.
+  /// run to their end; otherwise they are cancelled. Also waits until every event has been passed
+  /// to its callback. May be called again.
   void close(bool drain = false);
+  /// As close(), but waits for at most `timeout`, and returns whether all of that has ended. Call
+  /// it again to go on waiting; without `drain`, what still runs is then cancelled. Throws
+  /// ConfigError if the timeout is negative or not a number.
+  bool close_for(std::chrono::duration<double> timeout, bool drain = false);
 
  private:
   std::unique_ptr<ExecutorImpl> impl_;

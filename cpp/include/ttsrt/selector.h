@@ -12,8 +12,15 @@ namespace ttsrt {
 
 class ReadyList;
 
+/// What of a request a selector reports.
+enum class Watch : std::int32_t {
+  events,  ///< that it has something to take
+  end      ///< that it has ended, once; its events may be taken or not
+};
+
 /// Waits for many requests at once and says which of them have something to take: one thread can
 /// then serve any number of streams, of one executor or of several. All methods are thread safe.
+/// In a forked child they throw ClosedError.
 class TTSRT_API Selector {
  public:
   Selector();
@@ -21,12 +28,14 @@ class TTSRT_API Selector {
   Selector(const Selector&) = delete;
   Selector& operator=(const Selector&) = delete;
 
-  /// Watches a request under a key that the caller chooses. A request is watched by one selector,
-  /// the last that added it, until remove() or until the request is gone. Throws ConfigError where
-  /// the handle is empty.
-  void add(const Handle& handle, std::uint64_t key);
-  /// Stops watching a request. Throws ConfigError where the handle is empty.
+  /// Watches a request under a key that the caller chooses, until remove() or until the request is
+  /// gone. A request may be watched under several keys and by several selectors; adding it again
+  /// under the same key replaces what was there. Throws ConfigError if the handle is empty.
+  void add(const Handle& handle, std::uint64_t key, Watch watch = Watch::events);
+  /// Stops watching a request, under all keys or under one. Throws ConfigError if the handle is
+  /// empty.
   void remove(const Handle& handle);
+  void remove(const Handle& handle, std::uint64_t key);
 
   /// Waits until a watched request has something to take, or until wake(), and returns the keys.
   /// A key is reported when the first event arrives after there was none, so take events with

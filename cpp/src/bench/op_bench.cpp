@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cmath>
 
@@ -6,6 +7,7 @@
 #include "bench/op_case.h"
 #include "bench/op_options.h"
 #include "core/check.h"
+#include "core/process.h"
 
 namespace ttsrt {
 namespace {
@@ -66,9 +68,19 @@ class Prepared {
   }
 
   void run(std::int64_t iterations) {
+    std::atomic<bool> is_stopped{false};
+    run(iterations, is_stopped);
+  }
+
+  // Ends after the iteration in which `is_stopped` becomes true, and takes it back.
+  void run(std::int64_t iterations, std::atomic<bool>& is_stopped) {
     for (std::int64_t i = 0; i < iterations; ++i) {
       executable_->launch(case_->batch);
       run_queued();
+      if (is_stopped.load(std::memory_order_relaxed)) {
+        is_stopped = false;
+        return;
+      }
     }
   }
 
@@ -124,8 +136,10 @@ struct OpBench::Impl {
   explicit Impl(const OpBenchOptions& chosen)
       : options(chosen), prepared(chosen.device, chosen.num_threads, make_case(chosen)) {}
 
+  const HomeProcess home;
   OpBenchOptions options;
   Prepared prepared;
+  std::atomic<bool> is_stopped{false};
 };
 
 OpBench::OpBench(const OpBenchOptions& options) : impl_(std::make_unique<Impl>(options)) {}
@@ -136,12 +150,16 @@ OpBench& OpBench::operator=(OpBench&&) noexcept = default;
 double OpBench::run(std::int64_t iterations) {
   TTSRT_CHECK(ConfigError, iterations >= 1 && iterations <= kMaxIterations,
               "iterations: expected 1 to ", kMaxIterations, ", got ", iterations);
+  impl_->home.check("run", "OpBench");
   const auto begin = std::chrono::steady_clock::now();
-  impl_->prepared.run(iterations);
+  impl_->prepared.run(iterations, impl_->is_stopped);
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
+void OpBench::stop() { impl_->is_stopped = true; }
+
 double OpBench::check() {
+  impl_->home.check("check", "OpBench");
   const OpBenchOptions& options = impl_->options;
   const Family& family = family_of(options.family);
   const CaseOptions checked = checked_options(options, family);

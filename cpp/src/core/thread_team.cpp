@@ -143,16 +143,16 @@ ThreadTeam::ThreadTeam(std::int32_t num_threads, bool is_pinned)
 }
 
 void ThreadTeam::start_workers() {
-  workers_.reserve(static_cast<std::size_t>(num_threads_ - 1));
+  workers_->reserve(static_cast<std::size_t>(num_threads_ - 1));
   for (std::int32_t t = 1; t < num_threads_; ++t) {
     try {
-      workers_.emplace_back([this, t] { work(t); });
+      workers_->emplace_back([this, t] { work(t); });
     } catch (const std::system_error& problem) {
-      throw CapacityError(message("num_threads: the system gave ", workers_.size() + 1, " of ",
+      throw CapacityError(message("num_threads: the system gave ", workers_->size() + 1, " of ",
                                   num_threads_, " threads: ", problem.what()));
     }
 #ifdef __linux__
-    if (!cores_.empty()) pin(workers_.back().native_handle(), cores_[static_cast<std::size_t>(t)]);
+    if (!cores_.empty()) pin(workers_->back().native_handle(), cores_[static_cast<std::size_t>(t)]);
 #endif
   }
 }
@@ -166,9 +166,10 @@ void ThreadTeam::pin_caller() const {
 ThreadTeam::~ThreadTeam() { dismiss(); }
 
 void ThreadTeam::dismiss() {
+  if (!workers_.get_deleter().home.is_here()) return;
   is_closing_.store(true, std::memory_order_relaxed);
   job_.set(job_.get() + 1);
-  for (auto& worker : workers_) worker.join();
+  for (auto& worker : *workers_) worker.join();
 }
 
 void ThreadTeam::work(std::int32_t thread) {

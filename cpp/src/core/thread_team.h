@@ -5,15 +5,18 @@
 // to be 10 to 100 times slower on shared cores). The bound is a time and not a count, because a
 // pause instruction takes 40 cycles on some processors and 140 on others. A warm run neither
 // allocates nor locks. When a thread throws, every other thread leaves at its next barrier, and
-// run() rethrows the first error.
+// run() rethrows the first error. In a forked child a team has no workers: its destructor leaves
+// them alone, and run() must not be called.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 #include <exception>
+#include <memory>
 #include <thread>
 #include <vector>
 
+#include "core/process.h"
 #include "ttsrt/device.h"
 
 namespace ttsrt {
@@ -76,7 +79,7 @@ class ThreadTeam {
   alignas(64) std::atomic<bool> failing_{false};
   std::atomic<bool> is_closing_{false};
   std::exception_ptr error_;  // of the thread that set failing_ first
-  std::vector<std::thread> workers_;
+  std::unique_ptr<std::vector<std::thread>, DeleteAtHome> workers_{new std::vector<std::thread>};
 };
 
 }  // namespace ttsrt

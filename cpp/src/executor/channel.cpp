@@ -1,33 +1,19 @@
 #include "executor/channel.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "core/check.h"
+#include "executor/timed_wait.h"
 
 namespace ttsrt {
-namespace {
+std::shared_ptr<Channel> make_channel(std::uint64_t id) { return make_shared_at_home<Channel>(id); }
 
-// Waits on `changed` until `is_ready`, for at most `timeout` seconds where given; whether it became
-// ready.
-template <typename Ready>
-bool wait_until(std::condition_variable& changed, std::unique_lock<std::mutex>& lock,
-                std::optional<double> timeout, Ready is_ready) {
-  constexpr double kForever = 1e8;  // seconds: beyond it the clock could overflow
-  if (!timeout.has_value() || *timeout >= kForever) {
-    changed.wait(lock, is_ready);
-    return true;
-  }
-  TTSRT_CHECK(ConfigError, *timeout >= 0.0, "timeout: expected seconds of 0 or more, got ",
-              *timeout);
-  return changed.wait_for(lock, std::chrono::duration<double>(*timeout), is_ready);
-}
-
-}  // namespace
-
-const std::shared_ptr<Channel>& channel_of(const std::shared_ptr<Ticketed>& ticketed) {
-  TTSRT_CHECK(ConfigError, ticketed != nullptr,
-              "handle: expected one that submit() gave, got an empty one");
-  return ticketed->channel;
+Channel& channel_of(const std::shared_ptr<Ticketed>& ticketed, const char* call) {
+  TTSRT_CHECK(ConfigError, ticketed != nullptr, call,
+              ": handle: expected one that submit() gave, got an empty one");
+  ticketed->channel->home().check(call);
+  return *ticketed->channel;
 }
 
 void Channel::push(Event event) {
@@ -64,15 +50,27 @@ void Channel::abandon() noexcept {
   changed_.notify_all();
 }
 
-void Channel::report_to(std::unique_ptr<ReadyList::Entry> entry) {
+void Channel::report_to(std::unique_ptr<ReadyList::Entry> entry, Watch watch) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  entry_ = std::move(entry);
-  if (has_something()) entry_->mark_ready();
+  const auto is_earlier = [&](const Watcher& watcher) { return watcher.entry->is_same(*entry); };
+  watchers_.erase(std::remove_if(watchers_.begin(), watchers_.end(), is_earlier), watchers_.end());
+  watchers_.push_back({std::move(entry), watch});
+  const bool is_due = watch == Watch::end ? result_.has_value() : has_something();
+  if (is_due) watchers_.back().entry->mark_ready();
 }
 
 void Channel::stop_reporting_to(const ReadyList& list) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  if (entry_ != nullptr && entry_->belongs_to(list)) entry_.reset();
+  const auto is_of_list = [&](const Watcher& watcher) { return watcher.entry->belongs_to(list); };
+  watchers_.erase(std::remove_if(watchers_.begin(), watchers_.end(), is_of_list), watchers_.end());
+}
+
+void Channel::stop_reporting_to(const ReadyList& list, std::uint64_t key) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const auto is_it = [&](const Watcher& watcher) {
+    return watcher.entry->belongs_to(list) && watcher.entry->key() == key;
+  };
+  watchers_.erase(std::remove_if(watchers_.begin(), watchers_.end(), is_it), watchers_.end());
 }
 
 std::optional<Event> Channel::next(std::optional<double> timeout_seconds, bool& timed_out) {
@@ -105,21 +103,25 @@ bool Channel::is_done() const {
 
 std::optional<Event> Handle::next() {
   bool timed_out = false;
-  return channel_of(ticketed_)->next(std::nullopt, timed_out);
+  return channel_of(ticketed_, "next").next(std::nullopt, timed_out);
 }
 
 std::optional<Event> Handle::next_for(std::chrono::duration<double> timeout, bool& timed_out) {
-  return channel_of(ticketed_)->next(timeout.count(), timed_out);
+  return channel_of(ticketed_, "next_for").next(timeout.count(), timed_out);
 }
 
 std::optional<Result> Handle::result(std::optional<double> timeout_seconds) {
-  return channel_of(ticketed_)->result(timeout_seconds);
+  return channel_of(ticketed_, "result").result(timeout_seconds);
 }
 
-void Handle::cancel() { channel_of(ticketed_)->cancel(); }
+void Handle::cancel() { channel_of(ticketed_, "cancel").cancel(); }
 
-bool Handle::is_done() const { return channel_of(ticketed_)->is_done(); }
+bool Handle::is_done() const { return channel_of(ticketed_, "is_done").is_done(); }
 
-std::uint64_t Handle::id() const { return channel_of(ticketed_)->id(); }
+std::uint64_t Handle::id() const {
+  TTSRT_CHECK(ConfigError, ticketed_ != nullptr,
+              "id: handle: expected one that submit() gave, got an empty one");
+  return ticketed_->channel->id();
+}
 
 }  // namespace ttsrt

@@ -8,10 +8,13 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <vector>
 
+#include "core/process.h"
 #include "executor/ready_list.h"
 #include "ttsrt/executor.h"
 #include "ttsrt/request.h"
+#include "ttsrt/selector.h"
 
 namespace ttsrt {
 
@@ -20,6 +23,7 @@ class Channel {
   explicit Channel(std::uint64_t id) : id_(id) {}
 
   std::uint64_t id() const { return id_; }
+  const HomeProcess& home() const { return home_; }
   void cancel() { is_cancelled_.store(true, std::memory_order_relaxed); }
   bool is_cancelled() const { return is_cancelled_.load(std::memory_order_relaxed); }
 
@@ -34,29 +38,42 @@ class Channel {
   std::optional<Event> next(std::optional<double> timeout_seconds, bool& timed_out);
   std::optional<Result> result(std::optional<double> timeout_seconds);
   bool is_done() const;
-  // Marks `entry` ready now if there is something to take, and each time something arrives after
-  // there was nothing. Replaces an earlier entry.
-  void report_to(std::unique_ptr<ReadyList::Entry> entry);
+  // Watch::events: marks `entry` ready now if there is something to take, and each time something
+  // arrives after there was nothing. Watch::end: marks it ready once, now or when the request ends.
+  // Replaces an earlier entry of the same list and key.
+  void report_to(std::unique_ptr<ReadyList::Entry> entry, Watch watch = Watch::events);
   void stop_reporting_to(const ReadyList& list);
+  void stop_reporting_to(const ReadyList& list, std::uint64_t key);
 
  private:
   bool has_something() const { return !events_.empty() || result_.has_value(); }
-  // Tells the selector, if there is one, that the channel is no longer empty. Needs the lock.
+  // Tells the selectors that the channel is no longer empty, or that the request has ended. Needs
+  // the lock.
   void report_arrival(bool had_something) noexcept {
-    if (entry_ != nullptr && !had_something) entry_->mark_ready();
+    for (const Watcher& watcher : watchers_) {
+      if (watcher.watch == Watch::end ? result_.has_value() : !had_something)
+        watcher.entry->mark_ready();
+    }
   }
 
+  struct Watcher {
+    std::unique_ptr<ReadyList::Entry> entry;
+    Watch watch;
+  };
+
   const std::uint64_t id_;
+  const HomeProcess home_;
   std::atomic<bool> is_cancelled_{false};
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Event> events_;
   std::optional<Result> result_;
-  std::unique_ptr<ReadyList::Entry> entry_;
+  std::vector<Watcher> watchers_;
   bool has_last_to_tell_ = false;  // an abandoned request whose last event is still to be made
 };
 
-// What Handle copies share: when the last one goes, the request is cancelled.
+// What Handle copies share: when the last one goes, the request is cancelled. A channel must come
+// from make_channel, which keeps forked children from destroying it.
 struct Ticketed {
   explicit Ticketed(std::shared_ptr<Channel> the_channel) : channel(std::move(the_channel)) {}
   ~Ticketed() { channel->cancel(); }
@@ -66,7 +83,10 @@ struct Ticketed {
   std::shared_ptr<Channel> channel;
 };
 
-// The channel of a handle; throws ConfigError where the handle is empty.
-const std::shared_ptr<Channel>& channel_of(const std::shared_ptr<Ticketed>& ticketed);
+std::shared_ptr<Channel> make_channel(std::uint64_t id);
+
+// The channel of a handle. Throws ConfigError where the handle is empty, and ClosedError, naming
+// the call, in a forked child.
+Channel& channel_of(const std::shared_ptr<Ticketed>& ticketed, const char* call);
 
 }  // namespace ttsrt

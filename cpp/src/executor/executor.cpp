@@ -1,10 +1,13 @@
 // The public Executor: composes voices, checks and the loop.
 #include "ttsrt/executor.h"
 
+#include <algorithm>
 #include <atomic>
 
 #include "backends.h"
 #include "core/check.h"
+#include "core/process.h"
+#include "executor/courier.h"
 #include "executor/loop.h"
 #include "executor/request_check.h"
 #include "executor/voices.h"
@@ -62,11 +65,26 @@ class ExecutorImpl {
   ExecutorImpl(const Engine& the_engine, const ExecutorOptions& options)
       : ExecutorImpl(the_engine, options, open_model(the_engine, options)) {}
 
+  // Whether the loop has ended and all callbacks have run; waits for that, at most `timeout`
+  // seconds if given. Does nothing in a forked child.
+  bool close(bool drain, std::optional<double> timeout) {
+    if (!home.is_here()) return true;
+    const executor::Clock::time_point begin = executor::Clock::now();
+    if (!loop.close(drain, timeout)) return false;
+    if (timeout.has_value()) {
+      const std::chrono::duration<double> waited = executor::Clock::now() - begin;
+      timeout = std::max(*timeout - waited.count(), 0.0);
+    }
+    return courier.close(timeout);
+  }
+
+  const HomeProcess home;
   const Engine engine;  // keeps the weights mapped
   const std::unique_ptr<const model::Itineraries> itineraries;
   executor::Loop loop;
   executor::VoiceBook voices;
   const ExecutorInfo info;
+  executor::Courier courier;
   std::atomic<std::uint64_t> next_id{1};
 
  private:
@@ -83,16 +101,30 @@ Executor::Executor(const Engine& engine, const ExecutorOptions& options) {
   impl_ = std::make_unique<ExecutorImpl>(engine, options);
 }
 
-Executor::~Executor() = default;
+Executor::~Executor() {
+  if (impl_->home.is_here()) {
+    impl_->close(false, std::nullopt);
+  } else {
+    static_cast<void>(impl_.release());
+  }
+}
 
 Handle Executor::submit(Request request) {
+  impl_->home.check("submit");
   impl_->loop.check_accepts();
   executor::Pending pending;
   pending.submitted = executor::Clock::now();
   pending.request = executor::prepare(std::move(request), *impl_->itineraries, impl_->voices);
-  pending.channel = std::make_shared<Channel>(impl_->next_id.fetch_add(1));
+  pending.channel = make_channel(impl_->next_id.fetch_add(1));
   Handle handle(std::make_shared<Ticketed>(pending.channel));
   impl_->loop.submit(std::move(pending));
+  return handle;
+}
+
+Handle Executor::submit(Request request, EventCallback on_event) {
+  TTSRT_CHECK(ConfigError, on_event != nullptr, "submit: on_event: expected a callback, got none");
+  Handle handle = submit(std::move(request));
+  impl_->courier.add(handle, std::move(on_event));
   return handle;
 }
 
@@ -106,16 +138,25 @@ Result Executor::generate(Request request) {
 }
 
 void Executor::add_voice(const std::string& name, Matrix<float> embeddings) {
+  impl_->home.check("add_voice");
   impl_->loop.check_open("add_voice");
   impl_->voices.add(name, std::move(embeddings));
 }
 void Executor::add_voice_codes(const std::string& name, Matrix<std::int32_t> codes) {
+  impl_->home.check("add_voice_codes");
   impl_->loop.check_open("add_voice_codes");
   impl_->voices.add_codes(name, std::move(codes));
 }
-void Executor::remove_voice(const std::string& name) { impl_->voices.remove(name); }
-std::vector<std::string> Executor::voices() const { return impl_->voices.names(); }
+void Executor::remove_voice(const std::string& name) {
+  impl_->home.check("remove_voice");
+  impl_->voices.remove(name);
+}
+std::vector<std::string> Executor::voices() const {
+  impl_->home.check("voices");
+  return impl_->voices.names();
+}
 ExecutorStats Executor::stats() const {
+  impl_->home.check("stats");
   ExecutorStats stats = impl_->loop.stats();
   stats.num_voices = impl_->voices.count();
   stats.voice_bytes = impl_->voices.bytes();
@@ -123,6 +164,11 @@ ExecutorStats Executor::stats() const {
 }
 const ExecutorInfo& Executor::info() const { return impl_->info; }
 const Engine& Executor::engine() const { return impl_->engine; }
-void Executor::close(bool drain) { impl_->loop.close(drain); }
+
+void Executor::close(bool drain) { impl_->close(drain, std::nullopt); }
+
+bool Executor::close_for(std::chrono::duration<double> timeout, bool drain) {
+  return impl_->close(drain, timeout.count());
+}
 
 }  // namespace ttsrt

@@ -7,6 +7,7 @@
 #include "core/check.h"
 #include "executor/batch_builder.h"
 #include "executor/commit.h"
+#include "executor/timed_wait.h"
 
 namespace ttsrt::executor {
 
@@ -51,10 +52,12 @@ ExecutorStats Loop::stats() const {
   return stats;
 }
 
-void Loop::close(bool drain) {
+bool Loop::close(bool drain, std::optional<double> timeout) {
   intake_.close(drain);
-  const std::lock_guard<std::mutex> lock(close_mutex_);
+  std::unique_lock<std::mutex> lock(close_mutex_);
+  if (!wait_until(ended_, lock, timeout, [&] { return has_ended_; })) return false;
   if (thread_.joinable()) thread_.join();
+  return true;
 }
 
 // What escapes a pass (out of memory, a broken promise) costs the requests in flight, not the
@@ -67,6 +70,11 @@ void Loop::run() {
       fail_running(problem.what());
     }
   }
+  {
+    const std::lock_guard<std::mutex> lock(close_mutex_);
+    has_ended_ = true;
+  }
+  ended_.notify_all();
 }
 
 void Loop::pass() {

@@ -14,6 +14,7 @@
 // been launched for its first step.
 #pragma once
 
+#include <condition_variable>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -53,7 +54,8 @@ class Loop {
   void check_accepts() { intake_.check_accepts(); }
   void check_open(const char* call) const { intake_.check_open(call); }
   ExecutorStats stats() const;
-  void close(bool drain);
+  // Waits for the end of the loop, for at most `timeout` seconds if given; whether it has ended.
+  bool close(bool drain, std::optional<double> timeout = std::nullopt);
 
  private:
   // A launch that isn't collected.
@@ -124,6 +126,8 @@ class Loop {
 
   Intake intake_;
   std::mutex close_mutex_;
+  std::condition_variable ended_;
+  bool has_ended_ = false;  // the loop's thread has nothing more to do
   std::thread thread_;
 };
 

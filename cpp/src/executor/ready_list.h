@@ -22,7 +22,9 @@ class ReadyList {
     Entry(const Entry&) = delete;
     Entry& operator=(const Entry&) = delete;
 
+    std::uint64_t key() const { return node_->key; }
     bool belongs_to(const ReadyList& list) const { return list_.get() == &list; }
+    bool is_same(const Entry& other) const { return list_ == other.list_ && key() == other.key(); }
     void mark_ready() noexcept;
 
    private:

@@ -1,25 +1,43 @@
 // The public Selector: a ReadyList, and the channels that report to it.
 #include "ttsrt/selector.h"
 
-#include <utility>
-
+#include "core/process.h"
 #include "executor/channel.h"
 #include "executor/ready_list.h"
 
 namespace ttsrt {
+namespace {
 
-Selector::Selector() : list_(std::make_shared<ReadyList>()) {}
+const HomeProcess& home_of(const std::shared_ptr<ReadyList>& list) {
+  return std::get_deleter<DeleteAtHome>(list)->home;
+}
+
+}  // namespace
+
+Selector::Selector() : list_(make_shared_at_home<ReadyList>()) {}
 Selector::~Selector() = default;
 
-void Selector::add(const Handle& handle, std::uint64_t key) {
-  channel_of(handle.ticketed_)->report_to(std::make_unique<ReadyList::Entry>(list_, key));
+void Selector::add(const Handle& handle, std::uint64_t key, Watch watch) {
+  Channel& channel = channel_of(handle.ticketed_, "Selector::add");
+  channel.report_to(std::make_unique<ReadyList::Entry>(list_, key), watch);
 }
 
 void Selector::remove(const Handle& handle) {
-  channel_of(handle.ticketed_)->stop_reporting_to(*list_);
+  channel_of(handle.ticketed_, "Selector::remove").stop_reporting_to(*list_);
 }
 
-std::vector<std::uint64_t> Selector::select() { return list_->wait(); }
-void Selector::wake() { list_->wake(); }
+void Selector::remove(const Handle& handle, std::uint64_t key) {
+  channel_of(handle.ticketed_, "Selector::remove").stop_reporting_to(*list_, key);
+}
+
+std::vector<std::uint64_t> Selector::select() {
+  home_of(list_).check("select", "Selector");
+  return list_->wait();
+}
+
+void Selector::wake() {
+  home_of(list_).check("wake", "Selector");
+  list_->wake();
+}
 
 }  // namespace ttsrt

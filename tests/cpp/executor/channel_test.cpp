@@ -121,6 +121,41 @@ TEST(Channel, ReportsToAReadyListWhenSomethingArrivesAfterNothing) {
   EXPECT_EQ(reported(), std::vector<std::uint64_t>{8});
 }
 
+TEST(Channel, ReportsItsEndOnceToThoseWhoWaitForIt) {
+  const auto list = std::make_shared<ReadyList>();
+  const auto reported = [&] {
+    list->wake();
+    return list->wait();
+  };
+  Channel channel(1);
+  channel.report_to(std::make_unique<ReadyList::Entry>(list, 7), Watch::end);
+  channel.report_to(std::make_unique<ReadyList::Entry>(list, 8), Watch::end);
+  channel.report_to(std::make_unique<ReadyList::Entry>(list, 9), Watch::events);
+  channel.report_to(std::make_unique<ReadyList::Entry>(list, 9), Watch::end);  // replaces it
+  channel.push(event_at(0));
+  EXPECT_TRUE(reported().empty());
+  channel.stop_reporting_to(*list, 8);
+  channel.finish(event_at(1, true), stopped());  // no event was taken
+  EXPECT_EQ(reported(), (std::vector<std::uint64_t>{7, 9}));
+  bool timed_out = false;
+  while (channel.next(0.0, timed_out)) {
+  }
+  EXPECT_TRUE(reported().empty());
+  channel.report_to(std::make_unique<ReadyList::Entry>(list, 10), Watch::end);
+  EXPECT_EQ(reported(), std::vector<std::uint64_t>{10});
+}
+
+TEST(Channel, ReportsToSeveralLists) {
+  const auto one = std::make_shared<ReadyList>();
+  const auto other = std::make_shared<ReadyList>();
+  Channel channel(1);
+  channel.report_to(std::make_unique<ReadyList::Entry>(one, 7));
+  channel.report_to(std::make_unique<ReadyList::Entry>(other, 7));
+  channel.push(event_at(0));
+  EXPECT_EQ(one->wait(), std::vector<std::uint64_t>{7});
+  EXPECT_EQ(other->wait(), std::vector<std::uint64_t>{7});
+}
+
 TEST(Channel, StopsReportingToTheNamedListOnly) {
   const auto list = std::make_shared<ReadyList>();
   Channel channel(1);
@@ -137,7 +172,7 @@ TEST(Channel, StopsReportingToTheNamedListOnly) {
 }
 
 TEST(Ticketed, DroppingTheLastCancels) {
-  const auto channel = std::make_shared<Channel>(1);
+  const auto channel = make_channel(1);
   auto ticketed = std::make_shared<Ticketed>(channel);
   auto copy = ticketed;
   ticketed.reset();

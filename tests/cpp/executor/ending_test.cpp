@@ -83,7 +83,7 @@ TEST_F(Ending, OfOneThatNeverRan) {
   at_.facts.sample_rate = 22050;
   Pending pending;
   pending.request = test::prepared(test::small_request(), test::small_model());
-  pending.channel = std::make_shared<Channel>(1);
+  pending.channel = make_channel(1);
   pending.submitted = Clock::now() - std::chrono::seconds(2);
   const std::shared_ptr<Channel> channel = pending.channel;
   end(std::move(pending), FinishReason::error, "why", at_.facts);

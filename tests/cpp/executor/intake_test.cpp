@@ -22,7 +22,7 @@ class IntakeTest : public ::testing::Test {
     Pending pending;
     pending.request.priority = priority;
     pending.request.deadline = deadline;
-    pending.channel = std::make_shared<Channel>(id);
+    pending.channel = make_channel(id);
     pending.submitted = Clock::now();
     std::shared_ptr<Channel> channel = pending.channel;
     intake_.submit(std::move(pending));

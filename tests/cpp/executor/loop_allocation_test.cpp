@@ -83,7 +83,7 @@ TEST_P(LoopAllocation, NoneInAWarmStep) {
     if (id > 1) request.cfg_scale = 2.0F;
     Pending pending;
     pending.request = prepare(std::move(request), itineraries, voices);
-    pending.channel = std::make_shared<Channel>(id);
+    pending.channel = make_channel(id);
     pending.submitted = Clock::now();
     channels.push_back(pending.channel);
     loop.submit(std::move(pending));

@@ -275,6 +275,19 @@ TEST(LoopClose, DestructionCancels) {
   EXPECT_EQ(handle.result().finish_reason, FinishReason::cancelled);
 }
 
+TEST(LoopClose, AWaitForTheEndCanTimeOut) {
+  LoopRig rig;
+  rig.control->hold();
+  const FakeHandle handle = rig.submit(request_of(1, 4));
+  EXPECT_FALSE(rig.loop.close(true, 0.0));
+  EXPECT_FALSE(rig.loop.close(true, 0.01));
+  EXPECT_FALSE(handle.is_done());
+  rig.control->release();
+  EXPECT_TRUE(rig.loop.close(true, 60.0));
+  EXPECT_TRUE(rig.loop.close(false, 0.0));
+  EXPECT_EQ(handle.result().finish_reason, FinishReason::length);
+}
+
 TEST(LoopClose, AnIdleOneCloses) {
   LoopRig rig;
   rig.loop.close(true);

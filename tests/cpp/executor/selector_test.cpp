@@ -70,6 +70,17 @@ TEST_F(SelectorTest, ARequestThatEndedBeforeItWasAddedIsReported) {
   EXPECT_EQ(selector.select(), std::vector<std::uint64_t>{5});
 }
 
+TEST_F(SelectorTest, TheEndIsReportedThoughNoEventIsTaken) {
+  Executor executor(engine_, test::Place{"cpu", 1}.options());
+  Handle handle = executor.submit(spoken({1, 2, 3}, 1));
+  Selector selector;
+  selector.add(handle, 5, Watch::end);
+  selector.add(handle, 6, Watch::end);
+  selector.remove(handle, 6);
+  EXPECT_EQ(selector.select(), std::vector<std::uint64_t>{5});
+  EXPECT_TRUE(handle.is_done());
+}
+
 TEST_F(SelectorTest, ARemovedRequestIsNotReported) {
   Executor executor(engine_, test::Place{"cpu", 1}.options());
   Handle handle = executor.submit(spoken({1, 2, 3}, 1));

@@ -45,7 +45,7 @@ class LoopRig {
     executor::Pending pending;
     pending.submitted = executor::Clock::now();
     pending.request = executor::prepare(std::move(request), *itineraries, voices);
-    pending.channel = std::make_shared<Channel>(++last_id_);
+    pending.channel = make_channel(++last_id_);
     FakeHandle handle{std::make_shared<Ticketed>(pending.channel)};
     loop.submit(std::move(pending));
     return handle;

@@ -66,7 +66,7 @@ struct Sequencer {
     const auto slot = static_cast<std::int32_t>(slots.size());
     executor::Pending pending;
     pending.request = std::move(request);
-    pending.channel = std::make_shared<Channel>(slots.size() + 1);
+    pending.channel = make_channel(slots.size() + 1);
     pending.submitted = executor::Clock::now();
     auto sequence = std::make_unique<executor::Sequence>(std::move(pending), slot, site, is_traced);
     sequence->started = executor::Clock::now();

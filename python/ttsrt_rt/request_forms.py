@@ -1,0 +1,79 @@
+"""The forms in which callers may name one request or many, turned into `Request`s.
+
+A form that could mean two things is refused: a flat list of ids, requests and ids in one list, a
+text that is given twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from numbers import Real
+from typing import Any
+
+from ttsrt_rt.errors import ConfigError
+from ttsrt_rt.request import Request
+
+__all__ = ["one_request", "requests_of"]
+
+_TEXTS = ("text_ids", "text_features", "encoder_output")
+_FORMS = "expected a Request, several of them, lists of text ids, or fields (text_ids=...)"
+
+
+def one_request(request: Request | None, fields: Mapping[str, Any], call: str) -> Request:
+    """The request, with the fields in place of its own; or a request of the fields alone.
+
+    Raises:
+        ConfigError: It is not a request, or a field is unknown.
+    """
+    if request is not None and not isinstance(request, Request):
+        raise ConfigError(f"{call}: expected a Request or fields, got {type(request).__name__}")
+    try:
+        if request is None:
+            return Request(**fields)
+        return replace(request, **fields) if fields else request
+    except TypeError as error:
+        raise ConfigError(f"{call}: {error}") from error
+
+
+def requests_of(given: object, fields: Mapping[str, Any], call: str) -> Request | list[Request]:
+    """One request, or a list of them where `given` is several requests or several texts.
+
+    Args:
+        given: A `Request`, an iterable of them, an iterable of arrays of text ids, or None.
+        fields: Fields of `Request`, for every request; they replace those that a request has.
+        call: The caller's method, for messages.
+
+    Raises:
+        ConfigError: It is none of these, or a field is unknown.
+    """
+    if given is None or isinstance(given, Request):
+        return one_request(given, fields, call)
+    if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
+        raise ConfigError(f"{call}: {_FORMS}, got {type(given).__name__}")
+    items = list(given)
+    kinds = ", ".join(sorted({type(each).__name__ for each in items}))
+    if all(isinstance(each, Request) for each in items):
+        return [one_request(each, fields, call) for each in items]
+    if any(isinstance(each, Request) for each in items):
+        raise ConfigError(f"{call}: expected requests or lists of text ids, got both: {kinds}")
+    if any(isinstance(each, Real) or getattr(each, "ndim", 1) == 0 for each in items):
+        raise ConfigError(
+            f"{call}: expected lists of text ids, got {type(given).__name__} of {kinds}; for one "
+            "request write text_ids=ids, and for a list of one write [ids]"
+        )
+    if not all(_may_be_ids(each) for each in items):
+        raise ConfigError(f"{call}: {_FORMS}, got {type(given).__name__} of {kinds}")
+    twice = [name for name in _TEXTS if fields.get(name) is not None]
+    if twice:
+        raise ConfigError(f"{call}: expected one text per request, got lists of ids and {twice[0]}")
+    return [one_request(None, {**fields, "text_ids": each}, call) for each in items]
+
+
+def _may_be_ids(value: object) -> bool:
+    """Whether it may be an array, which the conversion to the library's request then checks."""
+    if isinstance(value, (str, bytes, Mapping)):
+        return False
+    return (
+        isinstance(value, Iterable) or hasattr(value, "__dlpack__") or hasattr(value, "__array__")
+    )
