@@ -16,6 +16,7 @@ from ttsrt_rt.request import Request
 
 __all__ = ["one_request", "requests_of"]
 
+MAX_REQUESTS = 1 << 18  # of one call
 _TEXTS = ("text_ids", "text_features", "encoder_output")
 _FORMS = "expected a Request, several of them, lists of text ids, or fields (text_ids=...)"
 
@@ -51,7 +52,7 @@ def requests_of(given: object, fields: Mapping[str, Any], call: str) -> Request 
         return one_request(given, fields, call)
     if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
         raise ConfigError(f"{call}: {_FORMS}, got {type(given).__name__}")
-    items = list(given)
+    items = _read(given, call)
     kinds = ", ".join(sorted({type(each).__name__ for each in items}))
     if all(isinstance(each, Request) for each in items):
         return [one_request(each, fields, call) for each in items]
@@ -68,6 +69,24 @@ def requests_of(given: object, fields: Mapping[str, Any], call: str) -> Request 
     if twice:
         raise ConfigError(f"{call}: expected one text per request, got lists of ids and {twice[0]}")
     return [one_request(None, {**fields, "text_ids": each}, call) for each in items]
+
+
+def _read(given: Iterable[Any], call: str) -> list[Any]:
+    """The items up to the first that is no request and no array, which the caller then refuses."""
+    items: list[Any] = []
+    try:
+        for each in given:
+            items.append(each)
+            is_number = isinstance(each, Real)
+            if is_number or not (isinstance(each, Request) or _may_be_ids(each)):
+                break
+            if len(items) > MAX_REQUESTS:
+                raise ConfigError(f"{call}: expected at most {MAX_REQUESTS} requests, got more")
+    except ConfigError:
+        raise
+    except Exception as error:  # whatever an iterator of the caller's raises
+        raise ConfigError(f"{call}: {_FORMS}, got {type(given).__name__}") from error
+    return items
 
 
 def _may_be_ids(value: object) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -111,3 +113,26 @@ def test_the_executor_takes_all_forms(executor: rt.Executor, text_ids: Ids) -> N
     assert executor.submit(other, seed=3).result().codes.tolist() == codes
     streamed = [row for event in executor.stream(other, seed=3) for row in event.codes.tolist()]
     assert streamed == codes
+
+
+class Raising:
+    """An iterable whose iterator can't be had."""
+
+    def __iter__(self) -> Iterator[object]:
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        itertools.count(),
+        itertools.repeat("text"),
+        range(10**12),
+        np.broadcast_to(np.int32(1), (1 << 31,)),
+        np.broadcast_to(np.int32(1), (1 << 31, 8)),
+        Raising(),
+    ],
+)
+def test_endless_iterables_are_refused(given: object) -> None:
+    with pytest.raises(rt.ConfigError, match="generate: expected"):
+        requests_of(given, {"voice": 0}, "generate")
