@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 from pathlib import Path
 from typing import Any
@@ -60,3 +61,21 @@ def test_objects_are_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     with pytest.raises(FormatError, match=r"expected a \.npy array"):
         load_array(str(tmp_path / "a.npy"))
+
+
+def test_pipes_and_devices_are_refused_without_waiting(tmp_path: Path) -> None:
+    for ending in (".npy", ".npz", ".json", ".safetensors"):
+        os.mkfifo(tmp_path / f"pipe{ending}")
+        (tmp_path / f"device{ending}").symlink_to("/dev/zero")
+        for name, kind in (("pipe", "a pipe"), ("device", "a device")):
+            with pytest.raises(ConfigError, match=f"expected a regular file, got {kind}"):
+                load_array(str(tmp_path / f"{name}{ending}"))
+
+
+def test_json_of_anything_but_numbers_is_refused(tmp_path: Path) -> None:
+    """NumPy would give each of the short texts the width of the longest one."""
+    for text in ('["' + "a" * 100_000 + '"' + ', "b"' * 100_000 + "]", "[null]", "[[[[1]]]]"):
+        (tmp_path / "a.json").write_text(text)
+        with pytest.raises(FormatError, match="expected a list of numbers") as caught:
+            load_array(str(tmp_path / "a.json"))
+        assert len(str(caught.value)) < 400

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -374,3 +375,27 @@ def test_averaged_weights_beside_the_state_dict_are_mentioned(
     assert "(EMA) seem to be in 'made-EMA.ckpt'" in caplog.text
     with pytest.raises(FormatError, match="expected a dict at 'ema_state_dict'"):
         convert(source, tmp_path / "out2", root="ema_state_dict", progress=False)
+
+
+def test_messages_quote_little_of_the_source(tmp_path: Path) -> None:
+    arrays = load("tiny2503lt.ckpt")
+    config = load_config("tiny2503lt.hparams.yaml")
+    long_names = {f"{letter * 3000}\n": np.ones(1, "f4") for letter in "xyz"}
+    config["unknown" * 500] = {"a": ["b" * 1000] * 100}
+    with pytest.raises(FormatError, match="3 unexpected tensors") as caught:
+        convert(write(tmp_path, {**arrays, **long_names}, config), tmp_path / "out")
+    assert len(str(caught.value)) < 300
+    config["decoder"]["n_layers"] = ["b" * 1000] * 100
+    with pytest.raises(ConfigError, match=r"decoder\.n_layers: expected an integer") as refused:
+        convert(write(tmp_path, arrays, config), tmp_path / "out")
+    assert len(str(refused.value)) < 300
+
+
+def test_pipes_are_refused_without_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.nemo")
+    with pytest.raises(ConfigError, match=r"x\.nemo: expected a regular file, got a pipe"):
+        convert(tmp_path / "x.nemo", tmp_path / "out")
+    source = write(tmp_path, load("tiny2503lt.ckpt"), {})
+    with pytest.raises(ConfigError, match=r"x\.nemo: expected a regular file, got a pipe"):
+        convert(source, tmp_path / "out", config=tmp_path / "x.nemo")
+    assert not (tmp_path / "out").exists()
