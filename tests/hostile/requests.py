@@ -20,7 +20,7 @@ import random
 import resource
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -271,8 +271,8 @@ class Case:
     values: tuple[tuple[str, str], ...]
 
 
-def make_case(draw: random.Random) -> Case:
-    call = draw.choice(CALLS)
+def make_case(draw: random.Random, calls: Sequence[str] = CALLS) -> Case:
+    call = draw.choice(calls)
     if call in ("positional", "remove_voice", "timeout"):
         return Case(call, (("value", draw.choice(list(VALUES))),))
     if call == "add_voice":
@@ -340,8 +340,10 @@ async def _read(executor: rt.Executor, values: dict[str, Any]) -> None:
         pass
 
 
-def run_cases(bench: Bench, *, count: int, seed: int) -> dict[str, int]:
-    """Runs so many cases; returns how often each outcome occurred.
+def run_cases(
+    bench: Bench, *, count: int, seed: int, calls: Sequence[str] = CALLS
+) -> dict[str, int]:
+    """Runs so many cases of these calls; returns how often each outcome occurred.
 
     Raises:
         AssertionError: A case ended in another way, or the executor was disturbed; the message has
@@ -354,7 +356,7 @@ def run_cases(bench: Bench, *, count: int, seed: int) -> dict[str, int]:
     with bench.executor(engine) as executor:
         good = executor.submit(GOOD.request(executor.engine.info)).result(STUCK)
         for number in range(count):
-            case = make_case(draw)
+            case = make_case(draw, calls)
             begin = time.process_time()
             try:
                 outcome = run_case(executor, case)
