@@ -62,6 +62,7 @@ void Lowering::run() {
     if (part < begins.size() && static_cast<std::size_t>(begins[part]) == i)
       part_stages_.push_back(static_cast<std::int64_t>(stages_.size()));
     const std::size_t first = stages_.size();
+    if (rows_.local == nullptr) list_.site.op = i;  // a nested Program belongs to its PickCodes
     if (can_fuse(i)) {
       const auto& norm = std::get<ops::Norm>(program_.ops[i]);
       const auto& linear = std::get<ops::Linear>(program_.ops[++i]);

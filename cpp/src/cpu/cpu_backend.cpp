@@ -134,14 +134,16 @@ class CpuBackend : public ops::Backend {
     commands.push_back(command);
   }
 
-  // Collects the seconds and taps of the flight that has run.
+  // Collects the seconds, faults and taps of the flight that has run.
   void read_launches(step::StepOutput& output) const {
     output.seconds.assign(num_programs_, 0.0);
     output.taps.clear();
+    output.faults.clear();
     for (const Command& command : submitted_.commands) {
       if (command.compiled == nullptr) continue;
       const ops::ProgramLimits& limits = command.compiled->limits();
       output.seconds[static_cast<std::size_t>(limits.index)] += command.seconds;
+      command.compiled->append_faults(*command.rows, output.faults);
       if (!limits.trace) continue;
       const auto values_of = [&command](ops::BufferId buffer) {
         return command.compiled->activation(buffer);

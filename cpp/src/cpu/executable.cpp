@@ -53,11 +53,12 @@ Compiled::Compiled(const ops::Program& program, const ops::ProgramLimits& limits
     : program_(program),
       limits_(limits),
       slots_(slots),
+      launch_(limits.max_rows),
       ranges_(static_cast<std::size_t>(num_threads)) {
   ops::check_program(program, slots.spec());
   TTSRT_CHECK(InternalError, limits.max_rows > 0 && limits.max_draws >= 0, program.name, ": ",
               limits.max_rows, " rows, ", limits.max_draws, " draws");
-  list_.site = {&kernels, &slots, &launch_, ranges_.data()};
+  list_.site = {&kernels, &slots, &launch_, ranges_.data(), 0};
   list_.limits = limits;
   needs_ = ops::needs_of(program_, limits, slots.spec());
   launch_.size(
@@ -139,6 +140,7 @@ void Compiled::walk(const Stages& stages, const Range& range, const Worker& work
 
 void Compiled::prepare(const step::RowBatch& rows) {
   launch_.fill(rows);
+  if (rows.first_part == 0) launch_.faults.clear();
   if (launch_.draws > 0) slots_.start_outcome(launch_.draws);
   const auto rules_of = [this](std::int32_t slot) -> const rules::SlotRules& {
     return slots_.rules[static_cast<std::size_t>(slot)];
@@ -158,6 +160,10 @@ const float* Compiled::activation(ops::BufferId buffer) const {
               buffer >= 0 && static_cast<std::size_t>(buffer) < rows_.activations.size(),
               program_.name, ": buffer ", buffer, " of ", rows_.activations.size());
   return rows_.activations[static_cast<std::size_t>(buffer)].data;
+}
+
+void Compiled::append_faults(const step::RowBatch& rows, std::vector<step::Fault>& faults) const {
+  launch_.faults.append(program_, limits_.index, rows.rows, faults);
 }
 
 std::size_t Compiled::activation_bytes() const { return activation_bytes_; }

@@ -29,6 +29,8 @@ class Compiled {
   const ops::Program& program() const { return program_; }
   const ops::ProgramLimits& limits() const { return limits_; }
   const float* activation(ops::BufferId buffer) const;
+  // Appends what the last run, over `rows`, found not finite.
+  void append_faults(const step::RowBatch& rows, std::vector<step::Fault>& faults) const;
   std::size_t activation_bytes() const;
   std::size_t scratch_bytes() const;           // per thread
   std::size_t buffer_bytes() const;            // beside activations

@@ -322,6 +322,7 @@ void Loop::collect_oldest() {
   std::int64_t frames = 0;
   try {
     const step::StepOutput& output = network_->collect(flight.ticket);
+    end_faulty(flight.plan, output);
     frames = commit(flight.plan, flight.batch, output, slots_, site_);
     learn_row_seconds(flight, output);
   } catch (const DeviceError&) {

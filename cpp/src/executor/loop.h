@@ -94,6 +94,8 @@ class Loop {
   void mark(Sequence& sequence, FinishReason reason, const std::string& why = "");
   void fail_plan(const step::StepPlan& plan, const std::string& why);
   void break_prefixes(const step::StepPlan& plan, const std::string& why);
+  void break_prefix(Prefix& broken, const std::string& why);
+  void end_faulty(const step::StepPlan& plan, const step::StepOutput& output);
   void fail_running(const std::string& why);
   void fail_device(const std::string& why);
   void abandon_flights();

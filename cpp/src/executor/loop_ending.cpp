@@ -53,20 +53,12 @@ void Loop::fail_plan(const step::StepPlan& plan, const std::string& why) {
   }
 }
 
-// A shared prefix that a failed launch should have filled holds nothing that can be trusted, and
-// later launches may have read it: every request that uses it fails.
+// The shared prefixes that a failed launch should have filled.
 void Loop::break_prefixes(const step::StepPlan& plan, const std::string& why) {
   for (const step::PlanItem& item : plan.items) {
     if (item.slot == step::kNoSlot) continue;
     Prefix* broken = slots_[static_cast<std::size_t>(item.slot)]->prefix_of(item.stop);
-    if (broken == nullptr) continue;
-    broken->is_broken = true;
-    for (const std::int32_t slot : order_) {
-      Sequence& sequence = *slots_[static_cast<std::size_t>(slot)];
-      const auto& used = sequence.prefixes;
-      if (std::find(used.begin(), used.end(), broken) != used.end())
-        mark(sequence, FinishReason::error, why);
-    }
+    if (broken != nullptr) break_prefix(*broken, why);
   }
 }
 

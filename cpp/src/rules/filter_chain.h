@@ -8,6 +8,10 @@
 // so that equal logits give equal draws.
 //
 // Temperature 0 means argmax after the penalty, with ties to the lowest id; filters are ignored.
+//
+// Masked logits are finite, or -inf where an id is forbidden. A row without any id left, and a
+// penalty that makes a score infinite, are faults of the draw: its code is then some id below
+// vocab.
 #pragma once
 
 #include <cmath>
@@ -30,7 +34,10 @@ struct DrawRow {
   const std::uint32_t* seen = nullptr;  // ids that the penalty counts, or null
 };
 
+enum class DrawFault : std::int32_t { none, not_finite, no_choice };
+
 struct DrawOutcome {
+  DrawFault fault = DrawFault::none;
   std::int32_t code = 0;
   float probability = 1.0F;      // of the drawn code, after filters and temperature
   float max_probability = 1.0F;  // of the most likely code
@@ -68,20 +75,36 @@ struct PlainPrimitives {
   }
 };
 
+// What is wrong with a row whose largest score is this.
+TTSRT_RULE DrawFault fault_of_largest(float largest) {
+  if (largest - largest == 0.0F) return DrawFault::none;
+  return largest == kNever ? DrawFault::no_choice : DrawFault::not_finite;
+}
+
 // Applies the penalty to a score, once per id of the set.
 TTSRT_RULE float penalise(float score, float penalty) {
   return score < 0.0F ? score * penalty : score / penalty;
 }
 
-TTSRT_RULE void penalise_row(const SamplerRules& sampler, const DrawRow& row) {
+// Whether a score stayed finite, or was forbidden before.
+TTSRT_RULE bool stays_finite(float before, float after) {
+  return after - after == 0.0F || before == kNever;
+}
+
+// Returns whether every score that it changed stayed finite.
+TTSRT_RULE bool penalise_row(const SamplerRules& sampler, const DrawRow& row) {
+  bool is_sound = true;
   for (std::int32_t w = 0; w < seen_words(row.vocab); ++w) {
     if (row.seen[w] == 0) continue;
     const std::int32_t end = w * 32 + 32 < row.vocab ? w * 32 + 32 : row.vocab;
     for (std::int32_t id = w * 32; id < end; ++id) {
-      if (is_seen(row.seen, id))
-        row.logits[id] = penalise(row.logits[id], sampler.repetition_penalty);
+      if (!is_seen(row.seen, id)) continue;
+      const float score = row.logits[id];
+      row.logits[id] = penalise(score, sampler.repetition_penalty);
+      is_sound = is_sound && stays_finite(score, row.logits[id]);
     }
   }
+  return is_sound;
 }
 
 TTSRT_RULE bool penalises(const SamplerRules& sampler, const DrawRow& row) {
@@ -98,15 +121,21 @@ struct FilterChain {
   float inverse_temperature = 1.0F;
   std::int32_t count = -1;  // survivors; -1: not gathered yet
   float sum = 0.0F;         // of their weights
+  DrawFault fault = DrawFault::none;
 
   TTSRT_RULE void add_up() {
     sum = 0.0F;
     for (std::int32_t i = 0; i < count; ++i) sum += row.weights[i];
   }
 
+  TTSRT_RULE void find_fault(float largest) {
+    if (fault == DrawFault::none) fault = fault_of_largest(largest);
+  }
+
   TTSRT_RULE void gather() {
     if (count >= 0) return;
     const float largest = row.logits[primitives.argmax(row.logits, row.vocab)];
+    find_fault(largest);
     count = primitives.survivors(row.logits, row.vocab, threshold, largest, inverse_temperature,
                                  row.weights, row.indices);
     add_up();
@@ -119,6 +148,7 @@ struct FilterChain {
       const float logit = row.logits[row.indices[i]];
       largest = logit > largest ? logit : largest;
     }
+    find_fault(largest);
     for (std::int32_t i = 0; i < count; ++i)
       row.weights[i] = (row.logits[row.indices[i]] - largest) * inverse_temperature;
     primitives.exponentials(row.weights, count);
@@ -175,12 +205,15 @@ struct FilterChain {
     // after the temperature. A threshold must be compared with the scores before the penalty.
     if (count < 0 && threshold > kNever) gather();
     if (count < 0) {
-      penalise_row(sampler, row);
+      if (!penalise_row(sampler, row)) fault = DrawFault::not_finite;
       return;
     }
     for (std::int32_t i = 0; i < count; ++i) {
       float& logit = row.logits[row.indices[i]];
-      if (is_seen(row.seen, row.indices[i])) logit = penalise(logit, sampler.repetition_penalty);
+      if (!is_seen(row.seen, row.indices[i])) continue;
+      const float score = logit;
+      logit = penalise(score, sampler.repetition_penalty);
+      if (!stays_finite(score, logit)) fault = DrawFault::not_finite;
     }
     weigh();
   }
@@ -210,6 +243,7 @@ TTSRT_RULE DrawOutcome draw_warm(const Primitives& primitives, const SamplerRule
   FilterChain<Primitives> chain{primitives, sampler, row};
   chain.run();
   DrawOutcome outcome;
+  outcome.fault = chain.fault;
   if (chain.count == 0) return outcome;  // every logit is NaN
   const std::int32_t index = draw_index(row.weights, chain.count, chain.sum, uniform_number);
   outcome.code = row.indices[index];
@@ -223,9 +257,10 @@ template <typename Primitives>
 TTSRT_RULE DrawOutcome draw_code(const Primitives& primitives, const SamplerRules& sampler,
                                  const DrawRow& row, float uniform_number) {
   if (sampler.temperature > 0.0F) return draw_warm(primitives, sampler, row, uniform_number);
-  if (penalises(sampler, row)) penalise_row(sampler, row);
+  const bool is_sound = !penalises(sampler, row) || penalise_row(sampler, row);
   DrawOutcome outcome;
   outcome.code = primitives.argmax(row.logits, row.vocab);
+  outcome.fault = is_sound ? fault_of_largest(row.logits[outcome.code]) : DrawFault::not_finite;
   return outcome;
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "step/batch.h"
+#include "step/fault.h"
 
 namespace ttsrt::step {
 
@@ -41,6 +42,8 @@ struct StepOutput {
   std::vector<RowsOutput> rows;
   std::vector<TapOutput> taps;  // only under trace
   std::vector<double> seconds;  // [programs] that each one ran, 0: it didn't
+  // Rows that are not finite, by Program and row. Their codes, scores and rows mean nothing.
+  std::vector<Fault> faults;
 };
 
 }  // namespace ttsrt::step

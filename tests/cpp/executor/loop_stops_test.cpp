@@ -2,6 +2,7 @@
 // goes on, evaluations that repeat over whole items, a prefix that both branches share.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <string>
 
 #include "executor/loop.h"
@@ -133,6 +134,27 @@ TEST(LoopCodecEnds, ACancelledStreamKeepsWhatItHeard) {
   EXPECT_EQ(result.finish_reason, FinishReason::cancelled);
   EXPECT_EQ(result.audio, samples_of(3, static_cast<std::int32_t>(result.audio.size())));
   EXPECT_FALSE(result.audio.empty());
+}
+
+TEST(LoopCodecEnds, SoundThatIsNotFiniteEndsItsRequest) {
+  FakeOptions options = with_codec(2);
+  options.change = [](const step::StepBatch& batch, step::StepOutput& output) {
+    for (step::RowsOutput& rows : output.rows) {
+      for (const step::Segment& segment : batch.programs[kCodec].segments) {
+        float& first = rows.values[static_cast<std::size_t>(segment.first_row)];
+        if (first == fake_sample(fake_code(2, 3, 0))) first = INFINITY;
+      }
+    }
+  };
+  LoopRig rig(options, LoopRig::kDefaults, std::make_unique<WithCodec>(0));
+  const FakeHandle sound = rig.submit(request_of(4, 3));
+  const FakeHandle failing = rig.submit(request_of(2, 12));
+  const Result failed = failing.result();
+  EXPECT_EQ(failed.finish_reason, FinishReason::error);
+  EXPECT_EQ(failed.error.rfind("codec, step ", 0), 0U) << failed.error;
+  EXPECT_NE(failed.error.find("output: expected finite numbers"), std::string::npos);
+  for (const float sample : failed.audio) EXPECT_LT(sample, 100.0F);
+  EXPECT_EQ(sound.result().audio, samples_of(4, 3));
 }
 
 // Text, then k evaluations over a whole item, then a vocoder: nothing makes steps.

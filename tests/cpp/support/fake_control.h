@@ -14,6 +14,7 @@
 
 #include "core/check.h"
 #include "step/batch.h"
+#include "step/output.h"
 #include "support/facts.h"
 
 namespace ttsrt::test {
@@ -33,6 +34,8 @@ struct FakeOptions {
   // Step of a seed at which speech ends, and the frame of that stack; -1: never.
   std::function<std::int32_t(std::uint64_t)> end_step = [](std::uint64_t) { return -1; };
   std::int32_t end_frame = 0;
+  // Changes what a launch gives.
+  std::function<void(const step::StepBatch&, step::StepOutput&)> change = [](const auto&, auto&) {};
   bool is_any_branch_shared = false;  // zeros that any branch may read; else the unconditional one
 };
 

@@ -57,6 +57,7 @@ class FakeDevice {
       if (rows.rows == 0) continue;
       run_program(static_cast<std::int32_t>(p), rows, output);
     }
+    options_.change(batch, output);
     return output;
   }
 

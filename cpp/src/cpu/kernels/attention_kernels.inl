@@ -2,8 +2,9 @@
 //
 // Keys are transposed inside a block, so that the scores of 16 positions are one vector. The order
 // over positions is fixed: scores by block, one maximum, then values in the order of positions; it
-// does not depend on other rows. The scales of int8 elements multiply the scores and a copy of each
-// weight, so that sums run over integers and the returned weights stay probabilities.
+// does not depend on other rows, nor on what an earlier request left behind the last position. The
+// scales of int8 elements multiply the scores and a copy of each weight, so that sums run over
+// integers and the returned weights stay probabilities.
 
 namespace ttsrt::cpu {
 namespace {
@@ -50,16 +51,23 @@ void score_blocks(const AttendArgs& args, int32_t first, int32_t blocks) {
   }
 }
 
-// Converts scores to unnormalised probabilities, after adding the prior; returns their sum.
+// Converts scores to unnormalised probabilities, after adding the prior; returns their sum, which
+// is NaN if a score is not finite. Neither the maximum nor exp_of would notice that.
 inline float soften(const AttendArgs& args, int32_t blocks) {
   for (int32_t b = 0; b < blocks && args.prior != nullptr; ++b) {
     const Vec prior = read_floats(args.prior + b * kLanes, lanes_left(args.length, b * kLanes));
     store(args.weights + b * kLanes, load(args.weights + b * kLanes) + prior);
   }
   float* last = args.weights + (blocks - 1) * kLanes;
-  store(last, keep_first(load(last), args.length - (blocks - 1) * kLanes, -__builtin_inff()));
-  Vec largest = load(args.weights);
-  for (int32_t b = 1; b < blocks; ++b) largest = larger(largest, load(args.weights + b * kLanes));
+  const int32_t left = args.length - (blocks - 1) * kLanes;
+  Vec poison = poisoned_by(read_floats(last, left), zero());
+  Vec largest = keep_first(load(last), left, -__builtin_inff());
+  store(last, largest);
+  for (int32_t b = 0; b + 1 < blocks; ++b) {
+    const Vec scores = load(args.weights + b * kLanes);
+    largest = larger(largest, scores);
+    poison = poisoned_by(scores, poison);
+  }
   largest = set(reduce_max(largest));
   Vec sum = zero();
   for (int32_t b = 0; b < blocks; ++b) {
@@ -67,7 +75,7 @@ inline float soften(const AttendArgs& args, int32_t blocks) {
     store(args.weights + b * kLanes, weight);
     sum = sum + weight;
   }
-  return reduce_add(sum);
+  return reduce_add(sum + poison);
 }
 
 // Computes the weighted sums of `Count` vectors of values from dimension `first` on; a single
@@ -209,8 +217,29 @@ void attend_rows_kernel(const AttendArgs* rows) {
   for (; first < rows[0].head_dim; first += kLanes) gather_rows<E, 1>(rows, first, inverse);
 }
 
+// The largest number that does not round to infinity.
 template <Element E>
-void store_kernel(const float* key, const float* value, void* keys, void* values, int32_t place,
+constexpr float kLargest = E == Element::float16    ? 0x1.ffdffep15F
+                           : E == Element::bfloat16 ? 0x1.fefffep127F
+                                                    : 0x1.fffffep127F;
+
+// Whether a key and a value are finite as stored elements.
+template <Element E>
+bool is_storable(const float* key, const float* value, int32_t head_dim) {
+  Vec largest = zero();
+  Vec poison = zero();
+  for (int32_t d = 0; d < head_dim; d += kLanes) {
+    const int32_t lanes = lanes_left(head_dim, d);
+    const Vec k = read_floats(key + d, lanes);
+    const Vec v = read_floats(value + d, lanes);
+    largest = larger(largest, larger(larger(k, zero() - k), larger(v, zero() - v)));
+    poison = poisoned_by(v, poisoned_by(k, poison));
+  }
+  return mask_not_less(set(kLargest<E>), largest + poison) == (1U << kLanes) - 1U;
+}
+
+template <Element E>
+bool store_kernel(const float* key, const float* value, void* keys, void* values, int32_t place,
                   int32_t head_dim) {
   auto* k = static_cast<typename Stored<E>::Type*>(keys) + place;
   auto* v = static_cast<typename Stored<E>::Type*>(values) + static_cast<int64_t>(place) * head_dim;
@@ -218,6 +247,7 @@ void store_kernel(const float* key, const float* value, void* keys, void* values
     k[d * kLanes] = Stored<E>::round(key[d]);
     v[d] = Stored<E>::round(value[d]);
   }
+  return is_storable<E>(key, value, head_dim);
 }
 
 // Returns the scale of a vector: its largest magnitude / 127, or NaN if a number is not finite.
@@ -244,7 +274,7 @@ inline int8_t whole_of(float x, float scale) {
   return static_cast<int8_t>(bits & 0xFF);
 }
 
-void store_int8_kernel(const float* key, const float* value, void* keys, void* values,
+bool store_int8_kernel(const float* key, const float* value, void* keys, void* values,
                        int32_t place, int32_t head_dim) {
   auto* k = static_cast<int8_t*>(keys) + place;
   auto* v = static_cast<int8_t*>(values) + static_cast<int64_t>(place) * head_dim;
@@ -256,6 +286,7 @@ void store_int8_kernel(const float* key, const float* value, void* keys, void* v
   const int64_t behind = static_cast<int64_t>(head_dim) * kLanes;
   memcpy(static_cast<int8_t*>(keys) + behind + place * 4, &scales[0], sizeof(float));
   memcpy(static_cast<int8_t*>(values) + behind + place * 4, &scales[1], sizeof(float));
+  return scales[0] + scales[1] < __builtin_inff();  // not true for NaN
 }
 
 }  // namespace

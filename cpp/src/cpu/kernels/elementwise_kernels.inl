@@ -85,6 +85,10 @@ inline void write_floats(float* p, Vec x, int32_t lanes) {
   }
 }
 
+// Numbers are checked by a vector of poison: x * 0 is NaN if x is infinite or NaN, else 0 or -0.
+inline Vec poisoned_by(Vec x, Vec poison) { return fma(x, zero(), poison); }
+inline bool is_pure(Vec poison) { return mask_not_less(zero(), poison) == (1U << kLanes) - 1U; }
+
 // Computes e^x = 2^n e^r with n = round(x / ln 2) and |r| <= ln(2) / 2; e^r is its series up to
 // r^7.
 inline Vec exp_of(Vec x) {
@@ -161,23 +165,49 @@ void add_kernel(const float* x, int64_t count, float* out) {
   }
 }
 
-void mix_kernel(const float* conditional, const float* unconditional, float scale, int64_t count,
+bool is_finite_kernel(const float* x, int64_t count) {
+  Vec poison = zero();
+  for (int64_t i = 0; i < count; i += kLanes)
+    poison = poisoned_by(read_floats(x + i, lanes_left(count, i)), poison);
+  return is_pure(poison);
+}
+
+bool copy_kernel(const float* x, int64_t count, float* out) {
+  Vec poison = zero();
+  for (int64_t i = 0; i < count; i += kLanes) {
+    const int32_t lanes = lanes_left(count, i);
+    const Vec part = read_floats(x + i, lanes);
+    poison = poisoned_by(part, poison);
+    write_floats(out + i, part, lanes);
+  }
+  return is_pure(poison);
+}
+
+bool mix_kernel(const float* conditional, const float* unconditional, float scale, int64_t count,
                 float* out) {
+  Vec poison = zero();
   for (int64_t i = 0; i < count; i += kLanes) {
     const int32_t lanes = lanes_left(count, i);
     const Vec kept = set(1.0F - scale) * read_floats(unconditional + i, lanes);
-    write_floats(out + i, set(scale) * read_floats(conditional + i, lanes) + kept, lanes);
+    const Vec mixed = set(scale) * read_floats(conditional + i, lanes) + kept;
+    poison = poisoned_by(mixed, poison);
+    write_floats(out + i, mixed, lanes);
   }
+  return is_pure(poison);
 }
 
-void extrapolate_kernel(const float* conditional, const float* unconditional, float scale,
+bool extrapolate_kernel(const float* conditional, const float* unconditional, float scale,
                         int64_t count, float* out) {
+  Vec poison = zero();
   for (int64_t i = 0; i < count; i += kLanes) {
     const int32_t lanes = lanes_left(count, i);
     const Vec kept = read_floats(conditional + i, lanes);
     const Vec difference = kept - read_floats(unconditional + i, lanes);
-    write_floats(out + i, kept + set(scale) * difference, lanes);
+    const Vec mixed = kept + set(scale) * difference;
+    poison = poisoned_by(mixed, poison);
+    write_floats(out + i, mixed, lanes);
   }
+  return is_pure(poison);
 }
 
 template <Element E>

@@ -110,13 +110,15 @@ struct AttendArgs {
 };
 
 struct AttentionKernels {
-  // Returns the inverse of the sum of `weights`.
+  // Returns the inverse of the sum of `weights`. If a score is not finite, the inverse and with it
+  // the output are NaN.
   float (*attend)(const AttendArgs& args);
   // Handles Kernels::query_rows queries at once, which differ in query, out, weights and length and
   // have no prior. Each has weights for the longest query; those beyond its own blocks are scratch.
   void (*attend_rows)(const AttendArgs* rows);
-  // Rounds the key and value of one head and stores them at position `place` of a block.
-  void (*store)(const float* key, const float* value, void* keys, void* values, int32_t place,
+  // Rounds the key and value of one head and stores them at position `place` of a block; returns
+  // whether what was stored is finite.
+  bool (*store)(const float* key, const float* value, void* keys, void* values, int32_t place,
                 int32_t head_dim);
 };
 
@@ -152,6 +154,7 @@ struct Kernels {
                      uint32_t* out);
   int32_t query_rows;  // queries of AttentionKernels::attend_rows
   AttentionKernels attention[kCacheElements];
+  // All outputs are NaN if the mean square is not finite.
   void (*norm)(const float* x, const NormArgs& args, float* out);
   // Turns the pairs (j, j + dims / 2) of the first `dims` values of x [count] by angles: their
   // cosines [dims / 2], then their sines. The other values are copied.
@@ -162,10 +165,14 @@ struct Kernels {
   // Writes the mean of `count` table rows, summed in order.
   void (*mean_rows[kElements])(const void* const* rows, int32_t count, int64_t width, float* out);
   void (*add)(const float* x, int64_t count, float* out);  // out += x
+  // Whether all numbers are finite.
+  bool (*is_finite)(const float* x, int64_t count);
+  // The next three return whether everything they wrote is finite.
+  bool (*copy)(const float* x, int64_t count, float* out);
   // Guidance's two forms: scale * c + (1 - scale) * u, and c + scale * (c - u).
-  void (*mix)(const float* conditional, const float* unconditional, float scale, int64_t count,
+  bool (*mix)(const float* conditional, const float* unconditional, float scale, int64_t count,
               float* out);
-  void (*extrapolate)(const float* conditional, const float* unconditional, float scale,
+  bool (*extrapolate)(const float* conditional, const float* unconditional, float scale,
                       int64_t count, float* out);
   int32_t (*argmax)(const float* values, int32_t count);
   float (*kth_largest)(const float* values, int32_t count, int32_t k);

@@ -50,6 +50,8 @@ constexpr Kernels table_of(const char* name) {
           {mean_rows_kernel<Element::float32>, mean_rows_kernel<Element::bfloat16>,
            mean_rows_kernel<Element::float16>},
           add_kernel,
+          is_finite_kernel,
+          copy_kernel,
           mix_kernel,
           extrapolate_kernel,
           argmax_kernel,

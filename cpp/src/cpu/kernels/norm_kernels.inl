@@ -1,5 +1,6 @@
 // Normalisation of a row in float32: a pass for the mean if it is subtracted, one for the mean
-// square, and one that writes.
+// square, and one that writes. If the mean square is not finite, every output is NaN: dividing by
+// an infinite root would turn a row of huge numbers into zeros.
 
 namespace ttsrt::cpu {
 namespace {
@@ -21,7 +22,8 @@ void norm_kernel(const float* x, const NormArgs& args, float* out) {
     squares = fma(centred, centred, squares);
   }
   const float variance = reduce_add(squares) / static_cast<float>(width);
-  const Vec scale = set(1.0F / __builtin_sqrtf(variance + args.epsilon));
+  const float poison = variance * 0.0F;  // 0, or NaN
+  const Vec scale = set(1.0F / __builtin_sqrtf(variance + args.epsilon) + poison);
   for (int64_t i = 0; i < width; i += kLanes) {
     const int32_t lanes = lanes_left(width, i);
     Vec value = (read_floats(x + i, lanes) - mean) * scale * read_floats(args.weight + i, lanes);

@@ -69,8 +69,10 @@ class SelfAttentionPart : public Stage {
         base() + block_of(row, place) * layout_.block_bytes + head * layout_.head_bytes;
     const float* key = qkv_.row(row) + std::int64_t{op_.heads + head} * op_.head_dim;
     const float* value = key + std::int64_t{kv_heads()} * op_.head_dim;
-    kernels_->store(turned(segment, row, key, scratch), value, keys, keys + layout_.value_offset(),
-                    place % kLanes, op_.head_dim);
+    const bool is_finite =
+        kernels_->store(turned(segment, row, key, scratch), value, keys,
+                        keys + layout_.value_offset(), place % kLanes, op_.head_dim);
+    if (!is_finite && is_cached()) site_.add_fault(row);
   }
 
   std::int32_t length_of(const step::Segment& segment, std::int32_t row) const {

@@ -33,8 +33,9 @@ class StoreMemoryStage : public Stage {
       for (std::int32_t head = 0; head < layout.heads; ++head) {
         const float* key = kv_.row(row) + std::int64_t{head} * layout.head_dim;
         std::byte* at = keys + head * layout.head_bytes;
-        store(key, key + kv_.width / 2, at, at + layout.value_offset(), place % kLanes,
-              layout.head_dim);
+        if (!store(key, key + kv_.width / 2, at, at + layout.value_offset(), place % kLanes,
+                   layout.head_dim))
+          site_.add_fault(static_cast<std::int32_t>(row));
       }
     }
   }

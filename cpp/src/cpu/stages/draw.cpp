@@ -1,7 +1,5 @@
 #include "cpu/stages/draw.h"
 
-#include <cstring>
-
 namespace ttsrt::cpu {
 namespace {
 
@@ -20,16 +18,13 @@ DrawScratch DrawScratch::at(std::byte* memory, std::int32_t vocab) {
   return scratch;
 }
 
-void guide_logits(const Kernels& kernels, rules::Guidance form, const float* conditional,
+bool guide_logits(const Kernels& kernels, rules::Guidance form, const float* conditional,
                   const float* unconditional, float scale, std::int32_t vocab,
                   const DrawScratch& scratch) {
-  if (unconditional == nullptr) {
-    std::memcpy(scratch.logits, conditional, static_cast<std::size_t>(vocab) * sizeof(float));
-  } else if (form == rules::Guidance::extrapolate) {
-    kernels.extrapolate(conditional, unconditional, scale, vocab, scratch.logits);
-  } else {
-    kernels.mix(conditional, unconditional, scale, vocab, scratch.logits);
-  }
+  if (unconditional == nullptr) return kernels.copy(conditional, vocab, scratch.logits);
+  return form == rules::Guidance::extrapolate
+             ? kernels.extrapolate(conditional, unconditional, scale, vocab, scratch.logits)
+             : kernels.mix(conditional, unconditional, scale, vocab, scratch.logits);
 }
 
 rules::DrawOutcome draw_code(const Kernels& kernels, const rules::SamplerRules& sampler,

@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "cpu/kernels/kernels.h"
+#include "cpu/stages/stage.h"
 #include "rules/filter_chain.h"
 
 namespace ttsrt::cpu {
@@ -46,9 +47,17 @@ struct DrawScratch {
 };
 
 // Writes guided logits from `vocab` raw logits to scratch.logits; `unconditional` may be null.
-void guide_logits(const Kernels& kernels, rules::Guidance form, const float* conditional,
+// Returns whether all of them are finite, which they are only if the raw ones are.
+bool guide_logits(const Kernels& kernels, rules::Guidance form, const float* conditional,
                   const float* unconditional, float scale, std::int32_t vocab,
                   const DrawScratch& scratch);
+
+// Says what was wrong with a draw of this op, if anything was.
+inline void add_fault_of(const Site& site, const rules::DrawOutcome& drawn, std::int32_t row) {
+  if (drawn.fault == rules::DrawFault::none) return;
+  site.add_fault(row, drawn.fault == rules::DrawFault::no_choice ? ops::FaultKind::no_choice
+                                                                 : ops::FaultKind::not_finite);
+}
 
 // Draws a code from the masked logits in scratch.logits; `seen` is as in rules::DrawRow.
 rules::DrawOutcome draw_code(const Kernels& kernels, const rules::SamplerRules& sampler,

@@ -40,6 +40,7 @@ class UpdatePriorStage : public DrawStage {
     const Range draws = share_of(site_.launch->draws, worker);
     for (std::int64_t d = draws.begin; d < draws.end; ++d) {
       const std::int32_t slot = draw(d).slot;
+      if (!are_scores_sound(slot, d)) site_.add_fault(draw(d).conditional_row);
       rules::update_prior(rules(slot), state(slot), site_.slots->counts(slot), scores_.row(d));
       if (!rules(slot).keep_scores) continue;
       std::copy_n(scores_.row(d), scores_.width,
@@ -48,6 +49,13 @@ class UpdatePriorStage : public DrawStage {
   }
 
  private:
+  // Whether the scores of a draw are finite, or are used for nothing.
+  bool are_scores_sound(std::int32_t slot, std::int64_t index) const {
+    const rules::SlotRules& of = rules(slot);
+    const bool are_used = of.keep_scores || of.prior.mode != rules::PriorMode::off;
+    return !are_used || site_.kernels->is_finite(scores_.row(index), of.text_len);
+  }
+
   Rows scores_;
 };
 
@@ -77,8 +85,9 @@ class SampleCodesStage : public DrawStage {
     const std::int64_t begin = std::int64_t{slice} * op_.vocab;
     const float* unconditional =
         at.unconditional_row < 0 ? nullptr : logits_.row(at.unconditional_row) + begin;
-    guide_logits(*site_.kernels, slot_rules.guidance, logits_.row(at.conditional_row) + begin,
-                 unconditional, slot_rules.cfg_scale, op_.vocab, scratch);
+    if (!guide_logits(*site_.kernels, slot_rules.guidance, logits_.row(at.conditional_row) + begin,
+                      unconditional, slot_rules.cfg_scale, op_.vocab, scratch))
+      site_.add_fault(at.conditional_row);
     if (guided_.data != nullptr) {
       std::memcpy(guided_.row(index) + begin, scratch.logits,
                   static_cast<std::size_t>(op_.vocab) * sizeof(float));
@@ -90,9 +99,10 @@ class SampleCodesStage : public DrawStage {
     if (slot_rules.use_local_transformer) return;
     const float number =
         rules::uniform(slot_rules.sampler.seed, slot_state.step, slice, 0, rules::DrawKind::code);
-    outcome.sampled[place] = draw_code(*site_.kernels, slot_rules.sampler, op_.vocab,
-                                       site_.slots->seen(at.slot, slice), number, scratch)
-                                 .code;
+    const rules::DrawOutcome drawn = draw_code(*site_.kernels, slot_rules.sampler, op_.vocab,
+                                               site_.slots->seen(at.slot, slice), number, scratch);
+    add_fault_of(site_, drawn, at.conditional_row);
+    outcome.sampled[place] = drawn.code;
   }
 
   ops::SampleCodes op_;

@@ -61,14 +61,16 @@ class PickDrawStage : public Stage {
     const auto& rules = site_.slots->rules[static_cast<std::size_t>(at.slot)];
     const auto& state = site_.slots->states[static_cast<std::size_t>(at.slot)];
     const float* unconditional = last > first ? buffers_.logits.row(last) : nullptr;
-    guide_logits(*site_.kernels, rules.guidance, buffers_.logits.row(first), unconditional,
-                 rules.cfg_scale, vocab_, scratch);
+    if (!guide_logits(*site_.kernels, rules.guidance, buffers_.logits.row(first), unconditional,
+                      rules.cfg_scale, vocab_, scratch))
+      site_.add_fault(at.conditional_row);
     rules::mask_logits(rules, state, scratch.logits, vocab_);
     const float number =
         rules::uniform(rules.sampler.seed, state.step, place_, 0, rules::DrawKind::code);
-    const std::int32_t code = draw_code(*site_.kernels, rules.sampler, vocab_,
-                                        site_.slots->seen(at.slot, place_), number, scratch)
-                                  .code;
+    const rules::DrawOutcome drawn = draw_code(*site_.kernels, rules.sampler, vocab_,
+                                               site_.slots->seen(at.slot, place_), number, scratch);
+    add_fault_of(site_, drawn, at.conditional_row);
+    const std::int32_t code = drawn.code;
     site_.slots->outcome
         .sampled[index * static_cast<std::size_t>(codebooks_) + static_cast<std::size_t>(place_)] =
         code;

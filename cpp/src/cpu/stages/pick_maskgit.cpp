@@ -150,14 +150,16 @@ class GuessStage : public MaskGitStage {
     const auto& state = site_.slots->states[static_cast<std::size_t>(draw.slot)];
     const std::int32_t group = site_.launch->pick_first[static_cast<std::size_t>(pick)];
     const float* unconditional = draw.unconditional_row >= 0 ? logits(group + 1, place) : nullptr;
-    guide_logits(*site_.kernels, rules.guidance, logits(group, place), unconditional,
-                 rules::maskgit_scale(rules, pass), op_.vocab, scratch);
+    if (!guide_logits(*site_.kernels, rules.guidance, logits(group, place), unconditional,
+                      rules::maskgit_scale(rules, pass), op_.vocab, scratch))
+      site_.add_fault(draw.conditional_row);
     rules::mask_logits(rules, state, scratch.logits, op_.vocab);
     const float number =
         rules::uniform(rules.sampler.seed, state.step, place, pass, rules::DrawKind::code);
     const rules::DrawOutcome outcome =
         draw_guess(*site_.kernels, rules.sampler, op_.vocab, site_.slots->seen(draw.slot, place),
                    number, scratch);
+    add_fault_of(site_, outcome, draw.conditional_row);
     guesses_->guessed[at] = outcome.code;
     guesses_->confidences[at] = rules::maskgit_confidence(rules, state, pass, place, outcome);
   }

@@ -253,8 +253,8 @@ class StoreContextStage : public Stage {
           segment.kept_offset + static_cast<std::int32_t>(row) - segment.first_row;
       TTSRT_CHECK(InternalError, at >= 0 && at < site_.slots->spec().max_context_rows,
                   "context row ", at, " of ", site_.slots->spec().max_context_rows);
-      std::memcpy(site_.slots->context_row(segment.slot, at), x_.row(row),
-                  static_cast<std::size_t>(x_.width) * sizeof(float));
+      if (!site_.kernels->copy(x_.row(row), x_.width, site_.slots->context_row(segment.slot, at)))
+        site_.add_fault(static_cast<std::int32_t>(row));
     }
   }
 

@@ -13,12 +13,16 @@
 #include "cpu/stages/shared_range.h"
 #include "cpu/stages/stage_clock.h"
 #include "ops/backend.h"
+#include "ops/faults.h"
 #include "step/packed_rows.h"
 
 namespace ttsrt::cpu {
 
 // One launch, prepared for the stages by Compiled::prepare.
 struct Launch : step::PackedRows {
+  explicit Launch(std::int32_t max_rows) : faults(max_rows) {}
+
+  ops::RowFaults faults;
   std::int32_t pick_places = 0;  // MaskGit: rows of all places of all pick rows
   std::int32_t pick_passes = 0;  // MaskGit: the largest number of passes of any draw
 };
@@ -48,6 +52,12 @@ struct Site {
   Slots* slots = nullptr;
   Launch* launch = nullptr;
   SharedRange* ranges = nullptr;  // one per thread, empty between stages
+  std::size_t op = 0;             // of the Program, which the stage is a part of
+
+  // Says that what this op stored or drew for a row is not finite. Any thread may call it.
+  void add_fault(std::int32_t row, ops::FaultKind kind = ops::FaultKind::not_finite) const {
+    launch->faults.add(row, ops::fault_word(op, kind));
+  }
 };
 
 class Stage;

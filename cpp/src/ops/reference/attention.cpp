@@ -18,6 +18,8 @@ std::vector<double> attention_probabilities(const HeadShape& shape, std::int32_t
     } else {
       scores[j] /= std::sqrt(static_cast<double>(shape.head_dim));
     }
+    // Where others compute in float32, a score beyond its range is infinite.
+    if (!std::isfinite(static_cast<float>(scores[j]))) scores[j] = NAN;
   }
   if (scores.empty()) return scores;
   const double largest = *std::max_element(scores.begin(), scores.end());

@@ -130,6 +130,7 @@ void run(const StoreMemory& op, Run& at) {
       for (std::int32_t part = 0; part < 2; ++part) {
         float* kept = at.state.memory_row(slot, op.memory, op.layer, segment.position + i, part);
         at.state.keep(row + part * width, spec.memory_heads, spec.memory_head_dim, kept);
+        at.check_finite(segment.first_row + i, kept, width);
       }
     }
   }

@@ -97,6 +97,8 @@ void run(const StoreContext& op, Run& at) {
     Slot& slot = at.state.slot(segment.slot);
     std::copy(from, from + std::int64_t{segment.rows} * spec.dim,
               slot.context_rows.data() + std::int64_t{segment.kept_offset} * spec.dim);
+    for (std::int32_t i = 0; i < segment.rows; ++i)
+      at.check_finite(segment.first_row + i, from + i * spec.dim, spec.dim);
   }
 }
 

@@ -126,11 +126,14 @@ void normalize(const Norm& norm, const float* x, std::int64_t rows, float* out) 
     const float* row = x + r * width;
     double mean = 0.0;  // RMS norms subtract no mean
     for (std::int64_t d = 0; d < width && norm.kind == NormKind::layer; ++d) mean += row[d];
+    const bool has_mean = std::isfinite(static_cast<float>(mean));
     mean /= static_cast<double>(width);
     double variance = 0.0;
     for (std::int64_t d = 0; d < width; ++d) variance += (row[d] - mean) * (row[d] - mean);
     variance /= static_cast<double>(width);
-    const double inverse = 1.0 / std::sqrt(variance + norm.epsilon);
+    // Statistics beyond the range of float32 make every output NaN, as they do elsewhere.
+    const bool is_finite = has_mean && std::isfinite(static_cast<float>(variance));
+    const double inverse = is_finite ? 1.0 / std::sqrt(variance + norm.epsilon) : NAN;
     for (std::int64_t d = 0; d < width; ++d) {
       const double value = (row[d] - mean) * inverse * scale[d];
       out[r * width + d] = static_cast<float>(bias == nullptr ? value : value + bias[d]);

@@ -53,7 +53,7 @@ std::vector<float> LocalTransformer::forward(std::vector<float> rows) const {
   for (const Activation& activation : program.activations)
     activations.emplace_back(static_cast<std::size_t>(count * activation.width), NAN);
   activations[static_cast<std::size_t>(op_.network.input)] = std::move(rows);
-  Run at{program, batch, state_, activations};
+  Run at{program, batch, state_, activations, nullptr, 0};
   run_ops(at, 0, program.ops.size());
   return std::move(activations[static_cast<std::size_t>(op_.network.output)]);
 }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "ops/program.h"
+#include "ops/reference/run.h"
 #include "ops/reference/state.h"
 #include "rules/slot_rules.h"
 
@@ -42,6 +43,8 @@ struct Pick {
   std::vector<const float*> hidden;        // per branch, conditional first
   std::vector<float*> logits;              // per branch
   std::vector<const std::uint32_t*> seen;  // per place, null without a penalty
+  const Run& run;
+  std::int32_t row;  // of the launch, to which faults belong
 
   // Returns the guided, masked logits of a slice, from `logits`.
   std::vector<float> masked(std::int32_t place, float scale) const;

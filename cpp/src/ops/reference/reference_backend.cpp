@@ -30,7 +30,8 @@ class ReferenceExecutable : public Executable {
       : program_(std::move(program)),
         limits_(limits),
         needs_(needs_of(program_, limits, spec)),
-        backend_(backend) {
+        backend_(backend),
+        faults_(limits.max_rows) {
     for (const Activation& activation : program_.activations) {
       const std::int64_t rows =
           activation.space == RowSpace::rows ? limits.max_rows : limits.max_draws;
@@ -40,17 +41,19 @@ class ReferenceExecutable : public Executable {
 
   void launch(const step::RowBatch& rows) override;
 
-  // Runs a launch and adds its seconds and taps to `output`.
+  // Runs a launch and adds its seconds, faults and taps to `output`.
   void run(const step::RowBatch& rows, State& state, step::StepOutput& output) {
     const auto begin = std::chrono::steady_clock::now();
     if (rows.first_part == 0) {
+      faults_.clear();
       for (auto& values : activations_) std::fill(values.begin(), values.end(), NAN);
     }
     if (!rows.draws.empty()) state.start_outcome(rows.draws.size());
-    Run at{program_, rows, state, activations_};
+    Run at{program_, rows, state, activations_, &faults_, 0};
     reference::run_ops(at, op_at(rows.first_part), op_at(rows.last_part));
     const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - begin;
     output.seconds[static_cast<std::size_t>(limits_.index)] += spent.count();
+    faults_.append(program_, limits_.index, rows.rows, output.faults);
     if (!limits_.trace) return;
     const auto values_of = [this](BufferId buffer) { return activation(buffer); };
     append_taps(program_, limits_.index, rows, values_of, output);
@@ -81,6 +84,7 @@ class ReferenceExecutable : public Executable {
   ProgramLimits limits_;
   BatchNeeds needs_;
   ReferenceBackend& backend_;
+  RowFaults faults_;
   std::vector<std::vector<float>> activations_;
 };
 

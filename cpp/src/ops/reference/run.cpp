@@ -1,5 +1,7 @@
 #include "ops/reference/run.h"
 
+#include <algorithm>
+#include <cmath>
 #include <variant>
 
 #include "core/check.h"
@@ -28,9 +30,19 @@ std::vector<std::int32_t> Run::branch_rows(const step::Draw& draw) const {
   return found;
 }
 
+void Run::check_finite(std::int32_t row, const float* values, std::int64_t count) const {
+  const auto is_finite = [](float value) { return std::isfinite(value); };
+  if (!std::all_of(values, values + count, is_finite)) add_fault(row);
+}
+
+void Run::add_fault_of(const rules::DrawOutcome& drawn, std::int32_t row) const {
+  if (drawn.fault == rules::DrawFault::not_finite) add_fault(row);
+  if (drawn.fault == rules::DrawFault::no_choice) add_fault(row, FaultKind::no_choice);
+}
+
 void run_ops(Run& at, std::size_t begin, std::size_t end) {
-  for (std::size_t i = begin; i < end; ++i)
-    std::visit([&at](const auto& op) { run(op, at); }, at.program.ops[i]);
+  for (at.op = begin; at.op < end; ++at.op)
+    std::visit([&at](const auto& op) { run(op, at); }, at.program.ops[at.op]);
 }
 
 }  // namespace ttsrt::ops::reference

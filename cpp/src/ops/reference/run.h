@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "ops/faults.h"
 #include "ops/program.h"
 #include "ops/reference/state.h"
 #include "rules/filter_chain.h"
@@ -18,6 +19,17 @@ struct Run {
   const step::RowBatch& batch;
   State& state;
   std::vector<std::vector<float>>& activations;
+  RowFaults* faults = nullptr;  // null in a nested Program, whose faults show in what it returns
+  std::size_t op = 0;           // that runs
+
+  // Says that what this op stored or drew for a row is not finite.
+  void add_fault(std::int32_t row, FaultKind kind = FaultKind::not_finite) const {
+    if (faults != nullptr) faults->add(row, fault_word(op, kind));
+  }
+  // Does so where one of these values is not finite.
+  void check_finite(std::int32_t row, const float* values, std::int64_t count) const;
+  // Says what was wrong with a draw, if anything was.
+  void add_fault_of(const rules::DrawOutcome& drawn, std::int32_t row) const;
 
   // Returns the values of an activation, and checks that its shape is [rows or draws, width].
   float* values(BufferId buffer, RowSpace space, std::int64_t width) const;

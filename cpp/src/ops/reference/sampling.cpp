@@ -30,8 +30,9 @@ void sample_slice(const SampleCodes& op, Run& at, std::size_t d, std::int32_t i,
   if (slot.rules.use_local_transformer) return;
   const float number =
       rules::uniform(slot.rules.sampler.seed, slot.state.step, i, 0, rules::DrawKind::code);
-  at.state.outcome.sampled[place] =
-      draw(slot.rules.sampler, mix, at.state.seen(slot, i), number).code;
+  const rules::DrawOutcome drawn = draw(slot.rules.sampler, mix, at.state.seen(slot, i), number);
+  at.add_fault_of(drawn, at.batch.draws[d].conditional_row);
+  at.state.outcome.sampled[place] = drawn.code;
 }
 
 // A row to draw from, with the memory that it needs.
@@ -73,6 +74,8 @@ void run(const UpdatePrior& op, Run& at) {
   for (std::size_t d = 0; d < at.batch.draws.size(); ++d) {
     Slot& slot = at.state.slot(at.batch.draws[d].slot);
     const float* row = scores + static_cast<std::int64_t>(d) * width;
+    if (slot.rules.keep_scores || slot.rules.prior.mode != rules::PriorMode::off)
+      at.check_finite(at.batch.draws[d].conditional_row, row, slot.rules.text_len);
     rules::update_prior(slot.rules, slot.state, slot.counts.data(), row);
     if (!slot.rules.keep_scores) continue;
     at.state.outcome.keeps_scores = true;
@@ -102,6 +105,7 @@ void run(const SampleCodes& op, Run& at) {
         if (guided != nullptr) guided[static_cast<std::int64_t>(d) * width + at_logit] = value;
         mix[static_cast<std::size_t>(v)] = value;
       }
+      at.check_finite(draw.conditional_row, mix.data(), op.vocab);
       sample_slice(op, at, d, i, mix);
     }
   }

@@ -60,7 +60,8 @@ SegmentRows rows_of(const SelfAttention& op, const step::Segment& segment, const
 }
 
 // Appends the segment's keys and values.
-void append(const SegmentRows& rows, State& state) {
+void append(const SegmentRows& rows, Run& at) {
+  State& state = at.state;
   const SelfAttention& op = rows.op;
   for (std::int32_t i = 0; i < rows.segment.rows; ++i) {
     const std::int32_t position = rows.segment.position + i;
@@ -68,6 +69,7 @@ void append(const SegmentRows& rows, State& state) {
     for (std::int32_t part = 0; part < 2; ++part) {
       float* kept = state.cache_row(op.cache_layer, block, position % kBlockSize, part);
       state.keep(rows.kept(i, part), op.num_kv_heads(), op.head_dim, kept);
+      at.check_finite(rows.segment.first_row + i, kept, rows.kv_width());
     }
   }
 }
@@ -101,7 +103,7 @@ void run(const SelfAttention& op, Run& at) {
   const bool is_cached = op.cache_layer >= 0;
   for (const step::Segment& segment : at.batch.segments) {
     const SegmentRows rows = rows_of(op, segment, qkv);
-    if (is_cached) append(rows, at.state);
+    if (is_cached) append(rows, at);
     const Seen seen = is_cached ? cached_rows(op, segment, at.state) : own_rows(rows);
     const std::int64_t before = is_cached ? segment.position : 0;
     for (std::int32_t i = 0; i < segment.rows; ++i) {

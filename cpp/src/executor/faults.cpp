@@ -1,0 +1,81 @@
+#include "executor/faults.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/check.h"
+
+namespace ttsrt::executor {
+namespace {
+
+const char* name_of(step::FaultStage stage) {
+  switch (stage) {
+    case step::FaultStage::self_attention:
+      return "self-attention keys and values";
+    case step::FaultStage::cross_attention:
+      return "cross-attention keys and values";
+    case step::FaultStage::kept_rows:
+      return "encoded context";
+    case step::FaultStage::scores:
+      return "attention scores";
+    case step::FaultStage::logits:
+      return "logits";
+    case step::FaultStage::local_logits:
+      return "logits of the local transformer";
+    case step::FaultStage::choice:
+      return "codes";
+    case step::FaultStage::emitted:
+      return "output";
+  }
+  return "unknown";
+}
+
+// Rows of an item in its launch: a step has one for each branch.
+std::int32_t rows_of(const step::PlanItem& item, const Slots& slots) {
+  if (item.slot == step::kNoSlot) return item.rows;
+  return item.rows * slots[static_cast<std::size_t>(item.slot)]->stop(item.stop).num_branches;
+}
+
+}  // namespace
+
+FaultyRow find_row(const step::StepPlan& plan, const step::Fault& fault, const Slots& slots) {
+  std::int32_t before = 0;
+  for (const step::PlanItem& item : plan.items) {
+    if (item.program != fault.program) continue;
+    const std::int32_t row = fault.row - before;
+    before += rows_of(item, slots);
+    if (fault.row >= before) continue;
+    return item.slot == step::kNoSlot ? FaultyRow{} : FaultyRow{&item, row};
+  }
+  return {};
+}
+
+void append_emitted(const std::vector<step::RowsOutput>& rows, std::vector<step::Fault>& faults) {
+  for (const step::RowsOutput& of : rows) {
+    const auto count = static_cast<std::int32_t>(static_cast<std::int64_t>(of.values.size()) /
+                                                 std::max<std::int64_t>(of.width, 1));
+    for (std::int32_t row = 0; row < count; ++row) {
+      const auto first = of.values.begin() + row * of.width;
+      const bool is_finite =
+          std::all_of(first, first + of.width, [](float value) { return std::isfinite(value); });
+      if (!is_finite) faults.push_back({of.program, row, step::FaultStage::emitted, -1});
+    }
+  }
+}
+
+std::string describe(const step::Fault& fault, const FaultyRow& at, const Sequence& sequence,
+                     const Site& site) {
+  const step::ProgramInfo& program = site.programs[static_cast<std::size_t>(fault.program)];
+  const bool is_step = program.pace == step::Pace::stepwise;
+  const std::string where = is_step ? message(program.name, ", step ", at.item->first)
+                                    : message(program.name, ", step ", sequence.steps(), ", row ",
+                                              at.item->first + at.row);
+  if (fault.stage == step::FaultStage::choice)
+    return message(where, ": ", name_of(fault.stage),
+                   ": expected an id to draw, got masks that forbid every id");
+  const std::string layer = fault.layer < 0 ? std::string() : message(" of layer ", fault.layer);
+  return message(where, ": ", name_of(fault.stage), layer,
+                 ": expected finite numbers, got infinity or NaN");
+}
+
+}  // namespace ttsrt::executor

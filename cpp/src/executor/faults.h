@@ -1,0 +1,29 @@
+// Rows that came back not finite (step/fault.h): whose they are, and what their requests are told.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "executor/sequence.h"
+#include "step/output.h"
+#include "step/plan.h"
+
+namespace ttsrt::executor {
+
+// A faulty row as one of an item of the plan.
+struct FaultyRow {
+  const step::PlanItem* item = nullptr;  // null: nobody's, as its request ended while it was paused
+  std::int32_t row = 0;                  // of the item
+};
+
+FaultyRow find_row(const step::StepPlan& plan, const step::Fault& fault, const Slots& slots);
+
+// Appends a fault for every emitted row that is not finite.
+void append_emitted(const std::vector<step::RowsOutput>& rows, std::vector<step::Fault>& faults);
+
+// "decode, step 12: logits: expected finite numbers, got infinity or NaN". The step is that of the
+// request, 0 before its first one.
+std::string describe(const step::Fault& fault, const FaultyRow& at, const Sequence& sequence,
+                     const Site& site);
+
+}  // namespace ttsrt::executor
