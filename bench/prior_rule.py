@@ -45,7 +45,7 @@ class PriorState:
         """
         if step < self.config.start_step:
             return
-        if self.config.mode == "nemo":
+        if self.config.mode != "window":
             self._update_nemo(scores)
         else:
             self._update_window(step, scores)
@@ -71,7 +71,7 @@ class PriorState:
             row[focus] = 1.0
             for distance in range(1, config.left + 1):
                 row[min(max(1, focus - distance), text_len - 1)] = 1.0
-            for distance in range(1, config.right + 1):
+            for distance in range(1, config.reach + 1):
                 row[min(focus + distance, text_len - 1)] = 1.0
         for position in self.counts:
             if self._is_counted(position, config.suppress_after):
@@ -93,7 +93,7 @@ class PriorState:
 
     def _update_window(self, step: int, scores: FloatArray) -> None:
         config = self.config
-        last = max(1, self.text_len - config.right - 1)
+        last = max(1, self.text_len - config.reach - 1)
         if step == config.start_step:  # the prefill: its scores are not read
             focus = 1
         else:
@@ -110,7 +110,7 @@ class PriorState:
             self.end_count += 1
         self.is_over = self._reached(self.end_count, config.end_after)
         row = np.full(self.text_len, config.epsilon, np.float32)
-        row[max(0, focus - config.left) : focus + config.right + 1] = 1.0
+        row[max(0, focus - config.left) : focus + config.reach + 1] = 1.0
         self.weights = row
 
     def _is_counted(self, position: int, limit: int) -> bool:

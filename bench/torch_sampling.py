@@ -70,11 +70,15 @@ def mask_logits(logits: Tensor, tokens: TokenIds, marks: EndMarks) -> Tensor:
     """A copy of float32 [..., V] in which ids that must not be drawn are -inf."""
     logits = logits.clone()
     end = tokens.audio_eos
-    if marks.forbid or marks.below_minimum:
+    early = end if tokens.minimum_forbids is None else tokens.minimum_forbids
+    if marks.forbid:
         logits[..., end] = -math.inf
-    if marks.force and not marks.below_minimum:
+    if marks.below_minimum:
+        logits[..., early] = -math.inf
+    if marks.force and not (marks.below_minimum and early == end):
         logits.fill_(-math.inf)
         logits[..., end] = 0.0
+        return logits
     if tokens.forbidden:
         logits[..., list(tokens.forbidden)] = -math.inf
     return logits

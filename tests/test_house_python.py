@@ -23,7 +23,7 @@ PYTHON_IMPORTS = {
     "quoting": set(),
     "regular_file": {"errors"},
     "synth": {"errors", "convert", "synth", "writing"},
-    "request": {"_core"},
+    "request": {"_core", "errors"},
     "result": {"_core"},
     "arrays": {"_core", "errors", "quoting", "request"},
     "writing": {"errors"},

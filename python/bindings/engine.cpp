@@ -25,6 +25,7 @@ void register_engine_info(py::module_& module) {
       .def_readonly("max_input_len", &EngineInfo::max_input_len)
       .def_readonly("max_encoder_input_len", &EngineInfo::max_encoder_input_len)
       .def_readonly("max_num_tokens", &EngineInfo::max_num_tokens)
+      .def_readonly("default_prior", &EngineInfo::default_prior)
       .def_readonly("num_voices", &EngineInfo::num_voices)
       .def_readonly("voice_names", &EngineInfo::voice_names)
       .def_readonly("weight_bytes", &EngineInfo::weight_bytes);

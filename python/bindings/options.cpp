@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
 
 #include "bindings.h"
 
@@ -18,6 +19,17 @@ double as_written(float value) {
     if (std::strtof(digits, nullptr) == value) break;
   }
   return std::strtod(digits, nullptr);
+}
+
+template <typename Class>
+void def_float(py::class_<Class>& bound, const char* name, std::optional<float> Class::* field) {
+  bound.def_property(
+      name,
+      [field](const Class& self) -> std::optional<double> {
+        if (!(self.*field).has_value()) return std::nullopt;
+        return as_written(*(self.*field));
+      },
+      [field](Class& self, std::optional<float> value) { self.*field = value; });
 }
 
 template <typename Class>
@@ -60,6 +72,7 @@ void register_maskgit(py::module_& module) {
       .def_readwrite("dynamic_cfg_scale", &MaskGit::dynamic_cfg_scale)
       .def_readwrite("sampling", &MaskGit::sampling);
   def_float(bound, "noise_scale", &MaskGit::noise_scale);
+  def_float(bound, "confidence_temperature", &MaskGit::confidence_temperature);
 }
 
 }  // namespace

@@ -37,6 +37,7 @@ void register_requests(py::module_& module) {
   def_matrix(bound, "context_codes", &Request::context_codes);
   def_matrix(bound, "context_embeddings", &Request::context_embeddings);
   def_ids(bound, "context_text_ids", &Request::context_text_ids);
+  def_matrix(bound, "forced_codes", &Request::forced_codes);
   bound.def_readwrite("voice", &Request::voice)
       .def_readwrite("cfg_scale", &Request::cfg_scale)
       .def_readwrite("temperature", &Request::temperature)
@@ -52,6 +53,7 @@ void register_requests(py::module_& module) {
       .def_readwrite("eos_method", &Request::eos_method)
       .def_readwrite("use_local_transformer", &Request::use_local_transformer)
       .def_readwrite("maskgit", &Request::maskgit)
+      .def_readwrite("strict_end", &Request::strict_end)
       .def_readwrite("return_alignment", &Request::return_alignment)
       .def_readwrite("chunk_frames", &Request::chunk_frames)
       .def_readwrite("priority", &Request::priority)

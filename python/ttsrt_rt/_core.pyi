@@ -20,25 +20,25 @@ def list_devices() -> list[DeviceInfo]: ...
 def describe_products(dtype: str, quantization: str) -> str: ...
 
 class AttentionPrior:
-    mode: str
-    epsilon: float
-    lookahead: int
-    left: int
-    right: int
-    estimate_layers: list[int]
-    apply_layers: list[int]
-    start_step: int
-    skip_after: int
-    suppress_after: int
-    suppress: str
-    short_text: int
-    end_margin: int
-    count_end: bool
-    track_finish: bool
-    unfinished_grace: int
-    force_after: int
-    end_after: int
-    recompute: bool
+    mode: str | None
+    epsilon: float | None
+    lookahead: int | None
+    left: int | None
+    right: int | None
+    estimate_layers: list[int] | None
+    apply_layers: list[int] | None
+    start_step: int | None
+    skip_after: int | None
+    suppress_after: int | None
+    suppress: str | None
+    short_text: int | None
+    end_margin: int | None
+    count_end: bool | None
+    track_finish: bool | None
+    unfinished_grace: int | None
+    force_after: int | None
+    end_after: int | None
+    recompute: bool | None
     def __init__(self) -> None: ...
 
 class MaskGit:
@@ -47,6 +47,7 @@ class MaskGit:
     schedule: list[int]
     dynamic_cfg_scale: bool
     sampling: str
+    confidence_temperature: float | None
     def __init__(self) -> None: ...
 
 class ExecutorOptions:
@@ -101,7 +102,9 @@ class Request:
     prior: AttentionPrior | None
     eos_method: str | None
     use_local_transformer: bool | None
-    maskgit: MaskGit
+    maskgit: MaskGit | None
+    strict_end: bool
+    forced_codes: NDArray[np.int32]
     return_alignment: bool
     chunk_frames: int
     priority: int
@@ -193,6 +196,8 @@ class EngineInfo:
     def max_encoder_input_len(self) -> int: ...
     @property
     def max_num_tokens(self) -> int: ...
+    @property
+    def default_prior(self) -> AttentionPrior | None: ...
     @property
     def num_voices(self) -> int: ...
     @property

@@ -83,14 +83,21 @@ def build(
     )
     with reporting(progress, "build") as report:
         _core.build(os.fsencode(checkpoint_dir), os.fsencode(output_dir), options, report)
-    if _LOG.isEnabledFor(logging.INFO):
-        _log(Path(output_dir))
+    _log(Path(output_dir))
 
 
 def _log(folder: Path) -> None:
-    """Tells what was chosen where the caller left it open."""
-    _LOG.info("wrote %s", folder.resolve())
+    """Tells what was chosen where the caller left it open, and warns of what was guessed."""
     description = json.loads((folder / "engine.json").read_bytes())
+    source = description.get("source")
+    guess = source.get("codebook_size_guess") if isinstance(source, dict) else None
+    if guess is not None:
+        _LOG.warning(
+            "codebook_size was guessed as %s when this checkpoint was converted; convert it again "
+            "with codebook_size if the codec has another number of codes",
+            str(guess)[:20],
+        )
+    _LOG.info("wrote %s", folder.resolve())
     components = description.pop("components")
     for name, value in description.items():
         _LOG.info("%s: %s", name, json.dumps(value)[:500])

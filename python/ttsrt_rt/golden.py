@@ -8,6 +8,7 @@ together until the last one had ended; the caller ignores the rows of a request 
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +20,6 @@ from numpy.typing import NDArray
 
 from ttsrt_rt.array_file import NpzFile
 from ttsrt_rt.errors import ConfigError, FormatError
-from ttsrt_rt.inspection import default_prior
 from ttsrt_rt.json_text import read_json
 from ttsrt_rt.quoting import list_names, quote, shorten
 from ttsrt_rt.request import AttentionPrior, MaskGit, Request
@@ -31,6 +31,24 @@ if TYPE_CHECKING:
 __all__ = ["Golden", "Stage"]
 
 Array = NDArray[Any]
+
+
+# Names of options of the prior and of MaskGit in a run, and ours.
+_PRIOR_NAMES = {
+    "prior_epsilon": "epsilon",
+    "attention_prior_epsilon": "epsilon",
+    "lookahead_window_size": "lookahead",
+    "attention_prior_lookahead_window": "lookahead",
+    "estimate_alignment_from_layers": "estimate_layers",
+    "apply_prior_to_layers": "apply_layers",
+}
+_MASKGIT_NAMES = {
+    "maskgit_n_steps": "steps",
+    "maskgit_noise_scale": "noise_scale",
+    "maskgit_fixed_schedule": "schedule",
+    "maskgit_dynamic_cfg_scale": "dynamic_cfg_scale",
+    "maskgit_sampling_type": "sampling",
+}
 
 
 @dataclass(frozen=True)
@@ -55,15 +73,24 @@ class _Knobs:
             knobs = {"steps": run["steps"], "cfg_scale": run["cfg"], "kv_cache": run["kv"]}
             knobs |= {"local_transformer": run.get("lt", False), "topk": spec["topk"]}
             knobs["prior"] = run["prior"]
-        passes = knobs.get("maskgit", {}).get("maskgit_n_steps")
+            knobs["maskgit"] = {name: run[name] for name in _MASKGIT_NAMES if name in run}
+        parameters = dict(knobs.get("parameters", {}))
+        for place in (case.get("spec", {}), run, knobs, knobs["prior"] or {}):
+            if "track" in place:  # whether progress through the text forbids and forces the end
+                parameters["ignore_finished_sentence_tracking"] = not place["track"]
+        given = {
+            ours: knobs["maskgit"][name]
+            for name, ours in _MASKGIT_NAMES.items()
+            if knobs.get("maskgit", {}).get(name) is not None
+        }
         return cls(
             steps=int(knobs["steps"]),
             cfg_scale=1.0 if knobs["cfg_scale"] is None else float(knobs["cfg_scale"]),
             is_cached=bool(knobs["kv_cache"]),
             use_local_transformer=bool(knobs["local_transformer"]),
             prior=knobs["prior"],
-            parameters=knobs.get("parameters", {}),
-            maskgit={} if passes is None else {"steps": passes},
+            parameters=parameters,
+            maskgit=given,
             top_k=int(knobs["topk"]),
             text_offset=int(case.get("sizes", {}).get("context_text_offset", 0)),
         )
@@ -73,24 +100,15 @@ class _Knobs:
         both = {**self.parameters, **(self.prior or {})}
         return int(both.get("start_prior_after_n_audio_steps", 0))
 
-    def attention_prior(self, default: dict[str, Any] | None) -> AttentionPrior | None:
+    def attention_prior(self) -> AttentionPrior | None:
         """The checkpoint's prior, changed by the options of the run."""
         if self.prior is None:
             return None
-        names = {
-            "prior_epsilon": "epsilon",
-            "lookahead_window_size": "lookahead",
-            "estimate_alignment_from_layers": "estimate_layers",
-            "apply_prior_to_layers": "apply_layers",
-        }
-        fields = {**(default or {}), "start_step": self.start_step, "recompute": not self.is_cached}
-        fields |= {ours: self.prior[given] for given, ours in names.items() if given in self.prior}
-        if "lookahead_window_size" in self.prior and fields.get("suppress") != "single":
-            fields["right"] = fields[
-                "lookahead"
-            ]  # as the 2503 generation, which has one window for both
-        if "ignore_finished_sentence_tracking" in self.parameters:
-            fields["track_finish"] = not self.parameters["ignore_finished_sentence_tracking"]
+        given = {**self.parameters, **self.prior}
+        fields: dict[str, Any] = {"start_step": self.start_step, "recompute": not self.is_cached}
+        fields |= {ours: given[name] for name, ours in _PRIOR_NAMES.items() if name in given}
+        if "ignore_finished_sentence_tracking" in given:
+            fields["track_finish"] = not given["ignore_finished_sentence_tracking"]
         if self.prior.get("fork"):
             fields |= {name: self.prior[name] for name in ("lookahead", "left", "right")}
             fields |= {"mode": "window", "epsilon": self.prior["floor"], "track_finish": False}
@@ -152,11 +170,45 @@ class Golden:
 
     def requests(self, executor: Executor) -> list[Request]:
         """Requests that repeat the run greedily; its options override the engine's prior."""
-        prior = self._knobs.attention_prior(default_prior(executor.engine))
         stacking = executor.engine.info.frame_stacking
-        return [self._request(index, prior, stacking) for index in range(self.num_requests)]
+        local = json.loads(executor.engine.description)["model"].get("local_transformer") or {}
+        maskgit = self._maskgit() if local.get("kind") == "maskgit" else None
+        return [self._request(index, maskgit, stacking) for index in range(self.num_requests)]
 
-    def _request(self, index: int, prior: AttentionPrior | None, frame_stacking: int) -> Request:
+    def _maskgit(self) -> MaskGit | None:
+        if not self._knobs.use_local_transformer:
+            return None
+        fields = dict(self._knobs.maskgit)
+        if "schedule" not in fields:
+            fields.setdefault("steps", self._passes())
+        # The runs are greedy but rank codes by their probabilities at this temperature.
+        temperature = self._knobs.parameters.get("temperature")
+        if temperature is not None and temperature > 0:
+            fields["confidence_temperature"] = temperature
+        return MaskGit(**fields)
+
+    def _passes(self) -> int:
+        """How many MaskGit passes a step has: as the run says, else as the arrays have."""
+        known = self._knobs.maskgit
+        if "schedule" in known:
+            return len(known["schedule"])
+        if "steps" in known:
+            return int(known["steps"])
+        if "lt_logits" not in self._arrays:
+            return MaskGit().steps
+        picks = self._arrays["lt_logits"]
+        width = max(
+            (
+                self._arrays[name].shape[-1]
+                for name in ("logits", "logits_cond")
+                if name in self._arrays
+            ),
+            default=picks.shape[1] * picks.shape[-1],
+        )
+        in_all = picks.shape[0] * picks.shape[1] * picks.shape[-1]
+        return int(max(in_all // (len(self._array("dec_hidden")) * width), 1))
+
+    def _request(self, index: int, maskgit: MaskGit | None, frame_stacking: int) -> Request:
         knobs = self._knobs
         return Request(
             text_ids=self._array("text")[index, : self._text_len(index)],
@@ -166,10 +218,10 @@ class Golden:
             top_k=knobs.top_k,
             max_frames=knobs.steps * frame_stacking,
             min_frames=knobs.parameters.get("min_generated_frames"),
-            prior=prior,
+            prior=knobs.attention_prior(),
             eos_method=knobs.parameters.get("eos_detection_method"),
             use_local_transformer=knobs.use_local_transformer,
-            maskgit=MaskGit(**knobs.maskgit),
+            maskgit=maskgit,
         )
 
     def codes(self, index: int) -> NDArray[np.int64]:
@@ -177,6 +229,17 @@ class Golden:
         length = int(self._array("codes_lens")[index])
         codes: NDArray[np.int64] = self._array("codes")[index, :, :length].T
         return codes
+
+    def forced_codes(self, index: int, frame_stacking: int) -> NDArray[np.int64]:
+        """int64 [frames, codebooks] to force, in whole steps up to the one that ended the request.
+
+        Frames behind the end, which nothing is computed from, are zeros.
+        """
+        codes = self.codes(index)
+        limit = self._knobs.steps * frame_stacking
+        frames = min((len(codes) // frame_stacking + 1) * frame_stacking, limit)
+        frames = min(frames, len(self._array("dec_hidden")) * frame_stacking)
+        return np.pad(codes, ((0, max(frames - len(codes), 0)), (0, 0)))[:frames]
 
     def finish_reason(self, index: int, frame_stacking: int) -> FinishReason:
         """Whether the request ended by itself or at the last step of the run."""
@@ -228,10 +291,23 @@ class Golden:
         if "align_scores" in arrays:
             yield Stage("align_scores", step, arrays["align_scores"][step, one, :text_len])
         if "lt_logits" in arrays:
-            passes = int(self._knobs.maskgit.get("steps", 1))  # a trace has the last pass
-            picks = arrays["lt_logits"][step]  # [passes*C*S, R, V]
-            picked = picks[-(len(picks) // passes) :, rows]  # [C*S, branches, V]
+            # [C*S, branches, V]
+            picked = self._last_picks(step)[:, rows]
             yield Stage("lt_logits", step, picked.swapaxes(0, 1).reshape(len(rows), -1))
+
+    def _last_picks(self, step: int) -> Array:
+        """[C*S, R, V] of a step: of MaskGit, the last pass, which is what a trace has.
+
+        The array is [N, C*S, R, V], [N, passes * C*S, R, V] or [N * passes, C*S, R, V].
+        """
+        picks: Array = self._arrays["lt_logits"]
+        steps = len(self._array("dec_hidden"))
+        if len(picks) > steps:
+            last: Array = picks[(step + 1) * (len(picks) // steps) - 1]
+            return last
+        passes = self._passes() if self._knobs.maskgit or picks.shape[1] > 1 else 1
+        kept: Array = picks[step, -(picks.shape[1] // passes) :]
+        return kept
 
     def _branches(self, index: int) -> list[int]:
         count = self.num_requests

@@ -6,14 +6,11 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ttsrt_rt.errors import ConfigError
 
-if TYPE_CHECKING:
-    from ttsrt_rt import _core
-
-__all__ = ["Contents", "TensorLine", "default_prior", "inspect_folder"]
+__all__ = ["Contents", "TensorLine", "inspect_folder"]
 
 
 @dataclass(frozen=True)
@@ -61,12 +58,6 @@ def inspect_folder(path: str | os.PathLike[str], *, verify: bool = False) -> Con
     if (folder / "config.json").is_file():
         return _checkpoint(folder)
     raise ConfigError(f"{folder}: expected a folder with engine.json or config.json")
-
-
-def default_prior(engine: _core.Engine) -> dict[str, Any] | None:
-    """The options of the prior that a request gets by default; None if the checkpoint has none."""
-    prior: dict[str, Any] | None = json.loads(engine.description)["defaults"].get("prior")
-    return prior
 
 
 def _engine(folder: Path, verify: bool) -> Contents:

@@ -26,6 +26,7 @@ _ARRAYS = {
     "context_codes": id_matrix,
     "context_embeddings": float_matrix,
     "context_text_ids": id_vector,
+    "forced_codes": id_matrix,
 }
 
 
@@ -50,7 +51,8 @@ def to_native(request: Request, most: int = MAX_NUMBERS) -> _core.Request:
         elif field.name == "prior":
             _set_prior(native, value)
         elif field.name == "maskgit":
-            native.maskgit = _to_native_struct(value, MaskGit, _core.MaskGit(), "maskgit")
+            if value is not None:
+                native.maskgit = _to_native_struct(value, MaskGit, _core.MaskGit(), "maskgit")
         else:
             _set(native, field.name, value, str(field.type), field.name)
     return native
@@ -80,7 +82,7 @@ def _to_native_struct(value: Any, kind: type, native: Any, where: str) -> Any:
         raise ConfigError(f"{where}: expected {kind.__name__}, got {show(value)}")
     for field in fields(value):  # type: ignore[arg-type]
         item = getattr(value, field.name)
-        if str(field.type).startswith("Sequence"):
+        if item is not None and str(field.type).startswith("Sequence"):
             item = _short_list(item, f"{where}.{field.name}")
         _set(native, field.name, item, str(field.type), f"{where}.{field.name}")
     return native

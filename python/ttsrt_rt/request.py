@@ -8,10 +8,11 @@ be anything that numpy can read: arrays, lists, the buffer protocol, DLPack.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from ttsrt_rt import _core
+from ttsrt_rt.errors import ConfigError
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -20,60 +21,104 @@ __all__ = ["ArrayInput", "AttentionPrior", "MaskGit", "Request"]
 
 ArrayInput: TypeAlias = "ArrayLike | Any"
 
-_PRIOR = _core.AttentionPrior()
 _MASKGIT = _core.MaskGit()
+
+
+class HasEngine(Protocol):
+    """What runs an engine: an `Executor`."""
+
+    @property
+    def engine(self) -> _core.Engine:
+        """The engine that it runs."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AttentionPrior:
     """The attention prior, which keeps cross-attention moving along the text.
 
-    Positions are text positions, layers are decoder layers, counts are decoder steps. The defaults
-    are NeMo 3's; a checkpoint brings its own, which `Request(prior="default")` takes.
+    An option that is None takes the value of the checkpoint's prior: `AttentionPrior(lookahead=8)`
+    changes one thing. If the checkpoint has no prior, or `mode` is another than the checkpoint's,
+    it takes the value that the mode has by itself; those given below are of "nemo". Positions are
+    text positions, layers are decoder layers, counts are decoder steps.
+
+    The modes:
+        "nemo": The rule of NVIDIA NeMo 3's MagpieTTS.
+        "nemo_2503": The rule of the generation before: `epsilon` 1e-5, `lookahead` 10, `right` 5,
+            `start_step` 10, `suppress` "single", `count_end` False, `track_finish` True,
+            `unfinished_grace` 10.
+        "window": The rule of the TensorRT-LLM fork, with `right` 5 and `end_after` 20. It has no
+            `start_step`, `suppress_after`, `suppress`, `short_text`, `end_margin`, `count_end`,
+            `track_finish`, `unfinished_grace` and `force_after`.
 
     Attributes:
-        mode: "nemo", the rule of NVIDIA NeMo's MagpieTTS, or "window", the rule of the TensorRT-LLM
-            fork.
-        epsilon: Weight outside the favoured positions, 0 to 1.
-        lookahead: Positions searched for the next focus, from the current one on.
-        left: Favoured positions before the focus.
-        right: Favoured positions after the focus.
+        mode: "nemo", "nemo_2503" or "window".
+        epsilon: Weight outside the favoured positions, 0 to 1; 0.1.
+        lookahead: Positions searched for the next focus, from the current one on; 5.
+        left: Favoured positions before the focus; 1.
+        right: Favoured positions after the focus; in mode "nemo", as many as `lookahead`.
         estimate_layers: Layers whose attention finds the focus; empty for all text layers.
         apply_layers: Layers the prior acts in; empty for all text layers.
-        start_step: First decoder step after which the focus moves.
-        skip_after: After so many steps on one position the focus moves past it.
-        suppress_after: After so many steps a position's weight falls to epsilon; 0 for never.
+        start_step: First decoder step after which the focus moves; 0.
+        skip_after: After so many steps on one position the focus moves past it; 8.
+        suppress_after: After so many steps a position's weight falls to epsilon; 0 for never; 10.
         suppress: Which positions then fall: "upto" that one and all before it, "single" only it.
-        short_text: Texts up to this length get weight 1 everywhere.
-        end_margin: Tokens at the end of the text where the focus is not searched.
-        count_end: Whether the end reached by an empty search is counted.
-        track_finish: Whether progress through the text forbids and forces end of speech.
-        unfinished_grace: Steps near the end during which end of speech stays forbidden.
-        force_after: Steps near the end after which end of speech is forced.
+        short_text: Texts up to this length get weight 1 everywhere; 5.
+        end_margin: Tokens at the end of the text where the focus is not searched; 3.
+        count_end: Whether the end reached by an empty search is counted; True.
+        track_finish: Whether progress through the text forbids and forces end of speech; False.
+        unfinished_grace: Steps near the end during which end of speech stays forbidden; 5.
+        force_after: Steps near the end after which end of speech is forced; 20.
         end_after: "window": the request ends after so many steps at the end; 0 for never.
         recompute: Whether each step recomputes all positions under the newest prior, as the
-            original does without its cache: slow.
+            original does without its cache: slow. False.
     """
 
-    mode: str = _PRIOR.mode
-    epsilon: float = _PRIOR.epsilon
-    lookahead: int = _PRIOR.lookahead
-    left: int = _PRIOR.left
-    right: int = _PRIOR.right
-    estimate_layers: Sequence[int] = tuple(_PRIOR.estimate_layers)
-    apply_layers: Sequence[int] = tuple(_PRIOR.apply_layers)
-    start_step: int = _PRIOR.start_step
-    skip_after: int = _PRIOR.skip_after
-    suppress_after: int = _PRIOR.suppress_after
-    suppress: str = _PRIOR.suppress
-    short_text: int = _PRIOR.short_text
-    end_margin: int = _PRIOR.end_margin
-    count_end: bool = _PRIOR.count_end
-    track_finish: bool = _PRIOR.track_finish
-    unfinished_grace: int = _PRIOR.unfinished_grace
-    force_after: int = _PRIOR.force_after
-    end_after: int = _PRIOR.end_after
-    recompute: bool = _PRIOR.recompute
+    mode: str | None = None
+    epsilon: float | None = None
+    lookahead: int | None = None
+    left: int | None = None
+    right: int | None = None
+    estimate_layers: Sequence[int] | None = None
+    apply_layers: Sequence[int] | None = None
+    start_step: int | None = None
+    skip_after: int | None = None
+    suppress_after: int | None = None
+    suppress: str | None = None
+    short_text: int | None = None
+    end_margin: int | None = None
+    count_end: bool | None = None
+    track_finish: bool | None = None
+    unfinished_grace: int | None = None
+    force_after: int | None = None
+    end_after: int | None = None
+    recompute: bool | None = None
+
+    @classmethod
+    def of(cls, engine: HasEngine | _core.Engine, **options: Any) -> AttentionPrior:
+        """Returns the prior of an engine's checkpoint, with some options changed.
+
+        `Request(prior=AttentionPrior.of(engine))` gives what `Request(prior="default")` gives.
+
+        Args:
+            engine: An executor, or an engine.
+            options: The options to change.
+
+        Raises:
+            ConfigError: The checkpoint has no prior, or an option is unknown.
+        """
+        opened = engine if isinstance(engine, _core.Engine) else getattr(engine, "engine", None)
+        if not isinstance(opened, _core.Engine):
+            raise ConfigError(f"engine: expected an Executor or an Engine, got {engine!r}")
+        native = opened.info.default_prior
+        if native is None:
+            raise ConfigError(f"{opened.path}: this checkpoint has no attention prior")
+        names = [field.name for field in fields(cls)]
+        unknown = sorted(set(options) - set(names))
+        if unknown:
+            raise ConfigError(
+                f"prior.{unknown[0]}: no such option; expected some of {', '.join(names)}"
+            )
+        return cls(**{name: getattr(native, name) for name in names} | options)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +132,8 @@ class MaskGit:
             passes. Empty for the cosine schedule.
         dynamic_cfg_scale: Whether guidance rises linearly from 1 to `cfg_scale` over the passes.
         sampling: "default", "causal", "purity_default" or "purity_causal".
+        confidence_temperature: Temperature of the probabilities by which codes are ranked, above 0;
+            None for the request's temperature, or the checkpoint's where the request's is 0.
     """
 
     steps: int = _MASKGIT.steps
@@ -94,6 +141,7 @@ class MaskGit:
     schedule: Sequence[int] = tuple(_MASKGIT.schedule)
     dynamic_cfg_scale: bool = _MASKGIT.dynamic_cfg_scale
     sampling: str = _MASKGIT.sampling
+    confidence_temperature: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -120,11 +168,19 @@ class Request:
         seed: Of this request's own random numbers, 0 to 2**64 - 1. The same seed gives the same
             result.
         max_frames: Codec frames after which the request ends with "length".
-        min_frames: Codec frames before which end of speech is impossible.
+        min_frames: Codec frames before which end of speech is impossible; see `strict_end`.
+        strict_end: Only for checkpoints whose configuration forces the id that ends speech. The
+            original forbids special ids by their place after the codec's K codes: K+1 before
+            `min_frames`, the others always, whichever id ends speech. False does as the original;
+            with True the id that ends speech is impossible before `min_frames`, and possible from
+            then on.
         prior: "default" for the checkpoint's, None for off, or these options.
         eos_method: How end of speech is detected, e.g. "argmax_or_multinomial_any".
         use_local_transformer: False draws from the independent heads.
-        maskgit: For checkpoints with a MaskGit local transformer.
+        maskgit: Options of a MaskGit local transformer, for checkpoints that have one.
+        forced_codes: Codes of the whole result, in whole decoder steps: integers [frames,
+            codebooks]. Each step draws as usual and then goes on from these codes instead, and
+            nothing ends it early. For comparing the stages of a given utterance.
         return_alignment: Whether the result has `alignment`.
         chunk_frames: Streaming: the smallest number of frames in one event, except the last.
         priority: Of the requests that wait, those with a larger priority start first; they may
@@ -148,10 +204,12 @@ class Request:
     seed: int = 0
     max_frames: int | None = None
     min_frames: int | None = None
+    strict_end: bool = False
     prior: AttentionPrior | Literal["default"] | None = "default"
     eos_method: str | None = None
     use_local_transformer: bool | None = None
-    maskgit: MaskGit = MaskGit()
+    maskgit: MaskGit | None = None
+    forced_codes: ArrayInput | None = None
     return_alignment: bool = False
     chunk_frames: int = 1
     priority: int = 0

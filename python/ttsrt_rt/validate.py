@@ -42,6 +42,8 @@ class StageReport:
         worst: Where the difference is largest, what was expected there and what was found.
         tolerance: What is allowed; 0 for exact.
         magnitude: Largest absolute value expected.
+        by_step: Largest absolute difference of each decoder step, 0 where it has no values;
+            encoders count as step 0.
     """
 
     stage: str
@@ -51,6 +53,7 @@ class StageReport:
     worst: str
     tolerance: float
     magnitude: float = 0.0
+    by_step: tuple[float, ...] = ()
 
     @property
     def is_ok(self) -> bool:
@@ -66,8 +69,10 @@ def validate(
     run_name: str | None = None,
     tolerance: float | None = None,
     max_steps: int | None = None,
+    teacher_forced: bool = False,
     device: str | None = None,
     num_threads: int | None = None,
+    kv_cache_dtype: str | None = None,
 ) -> list[StageReport]:
     """Repeats a golden run, all its requests together, and compares every recorded stage.
 
@@ -81,8 +86,12 @@ def validate(
             exact codes.
         max_steps: Compares only so many decoder steps, because a reduced precision soon picks
             another code, after which the utterances differ. None for all.
+        teacher_forced: Whether every step goes on from the codes of the original instead of those
+            that it drew, so that whole utterances of a reduced precision can be compared. The
+            codes are then not a stage.
         device: As of `Executor`.
         num_threads: As of `Executor`.
+        kv_cache_dtype: As of `Executor`.
 
     Returns:
         A report for every stage, in the order of computation.
@@ -94,18 +103,33 @@ def validate(
     from ttsrt_rt.executor import Executor
 
     run = Golden(golden, case=case, run_name=run_name)
-    with Executor(engine, device=device, num_threads=num_threads, trace=True) as executor:
+    options: dict[str, Any] = {"device": device, "num_threads": num_threads}
+    options["kv_cache_dtype"] = kv_cache_dtype
+    with Executor(engine, trace=True, **options) as executor:
         most = None
+        stacking = executor.engine.info.frame_stacking
         if max_steps is not None:
             if max_steps < 1:
                 raise ConfigError(f"max_steps: expected 1 or more, got {max_steps}")
-            most = max_steps * executor.engine.info.frame_stacking
+            most = max_steps * stacking
         requests = [_shortened(request, most) for request in run.requests(executor)]
+        if teacher_forced:
+            requests = [
+                replace(
+                    request,
+                    max_frames=None,
+                    forced_codes=run.forced_codes(index, stacking)[:most],
+                )
+                for index, request in enumerate(requests)
+            ]
         handles = [executor.submit(request) for request in requests]
         results = [handle.result() for handle in handles]
     tallies: dict[str, _Tally] = {}
     for index, result in enumerate(results):
-        _compare_request(tallies, run, index, result, most)
+        _compare_request(tallies, run, index, result)
+        if not teacher_forced:
+            codes = run.codes(index)[:most]
+            tallies.setdefault("codes", _Tally()).add(f"request {index}", codes, result.codes)
     return [tally.report(stage, _allowed(stage, tolerance)) for stage, tally in tallies.items()]
 
 
@@ -122,24 +146,20 @@ def _allowed(stage: str, tolerance: float | None) -> float:
     return float("inf") if stage in PICKS else tolerance
 
 
-def _compare_request(
-    tallies: dict[str, _Tally], run: Golden, index: int, result: Result, most: int | None
-) -> None:
+def _compare_request(tallies: dict[str, _Tally], run: Golden, index: int, result: Result) -> None:
     traced = {(entry.name, entry.step): entry.values for entry in result.trace}
     for stage in run.stages(index, result.metrics.steps):
         got = traced.get((stage.name, stage.step))
         if got is not None and stage.is_first_branch:
             got = got[:1]
         where = f"request {index}, step {stage.step}"
-        tallies.setdefault(stage.name, _Tally()).add(where, stage.values, got)
+        tallies.setdefault(stage.name, _Tally()).add(where, stage.values, got, stage.step)
     expected = run.focus(index)
     if expected is not None:
         first, positions = expected
         positions = positions[: max(result.metrics.steps - first, 0)]
         focus = None if result.focus is None else result.focus[first:]
         tallies.setdefault("focus", _Tally()).add(f"request {index}", positions, focus)
-    codes = run.codes(index)[:most]
-    tallies.setdefault("codes", _Tally()).add(f"request {index}", codes, result.codes)
 
 
 @dataclass
@@ -153,8 +173,11 @@ class _Tally:
     magnitude: float = 0.0
     worst: str = ""
     missing: list[str] = field(default_factory=list)
+    by_step: dict[int, float] = field(default_factory=dict)
 
-    def add(self, where: str, expected: NDArray[Any] | None, got: NDArray[Any] | None) -> None:
+    def add(
+        self, where: str, expected: NDArray[Any] | None, got: NDArray[Any] | None, step: int = 0
+    ) -> None:
         if expected is None and got is None:
             self.count += 1
             return
@@ -165,6 +188,8 @@ class _Tally:
         difference = np.abs(expected.astype(np.float64) - got)
         difference[np.isnan(difference)] = np.inf
         self.count += 1
+        here = float(difference.max(initial=0.0))
+        self.by_step[step] = max(self.by_step.get(step, 0.0), here)
         self.total += float(difference.sum())
         self.elements += difference.size
         self.magnitude = max(self.magnitude, float(np.abs(expected).max(initial=0.0)))
@@ -178,6 +203,7 @@ class _Tally:
         largest = np.inf if self.missing else self.largest
         mean = self.total / self.elements if self.elements else 0.0
         worst = self.missing[0] if self.missing else self.worst
+        steps = tuple(self.by_step.get(s, 0.0) for s in range(max(self.by_step, default=-1) + 1))
         return StageReport(
-            stage, self.count, float(largest), mean, worst, tolerance, self.magnitude
+            stage, self.count, float(largest), mean, worst, tolerance, self.magnitude, steps
         )

@@ -137,6 +137,8 @@ def _spec(draw: random.Random, kind: Kind) -> Spec:
     for name, values in choices.items():
         if draw.random() < 0.4:
             options[name] = draw.choice(values)
+    if not options.get("use_local_transformer", True):
+        options.pop("maskgit", None)  # independent heads refuse it
     options["max_frames"] = draw.randint(2, MAX_FRAMES)
     contexts = [*kind.contexts]
     if GUEST in contexts or RECORDING in contexts:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shutil
 from collections.abc import Callable
@@ -120,7 +119,8 @@ def asked_by(engine: Path, ids: Path, tmp_path: Path, *flags: str) -> rt.Request
         asked.append(request)
         return submit(self, request)
 
-    command = ["run", str(engine), "--text_ids", str(ids), "--max_frames", "4", *flags]
+    limit = () if "--forced_codes" in flags else ("--max_frames", "4")
+    command = ["run", str(engine), "--text_ids", str(ids), *limit, *flags]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rt.Executor, "submit", keep)
         assert main([*command, "--output", str(tmp_path / "codes.npy")]) == 0
@@ -133,6 +133,11 @@ def test_run_passes_every_option(
     flags = ["--voice", "0", "--use_local_transformer", "false", "--chunk_frames", "3"]
     asked = asked_by(engine, ids, tmp_path, *flags, "--kv_cache_dtype", "bfloat16", "--streaming")
     assert asked.use_local_transformer is False and asked.chunk_frames == 3
+    assert asked.strict_end is False
+    np.save(tmp_path / "forced.npy", np.ones((4, 4), np.int32))
+    forced = ["--strict_end", "--forced_codes", str(tmp_path / "forced.npy")]
+    asked = asked_by(engine, ids, tmp_path, "--voice", "0", *forced)
+    assert asked.strict_end is True and np.shape(asked.forced_codes) == (4, 4)
     asked = asked_by(engine, ids, tmp_path, "--voice", "0")
     assert asked.use_local_transformer is None and asked.prior == "default"
     np.save(tmp_path / "context.npy", np.ones((6, 4), np.int32))
@@ -145,14 +150,12 @@ def test_options_override_the_checkpoints_prior(
     engine_of: Callable[[str], Path], ids: Path, tmp_path: Path
 ) -> None:
     engine = engine_of("tiny2503")
-    own = rt.AttentionPrior(**json.loads((engine / "engine.json").read_text())["defaults"]["prior"])
-    assert own.suppress == "single" and not own.count_end  # behaviour of the 2503 generation
     np.save(tmp_path / "context.npy", np.ones((6, 4), np.int32))
     context = ["--context_codes", str(tmp_path / "context.npy")]
     for knobs, expected in (
-        ("{}", own),
-        ('{"lookahead": 8}', dataclasses.replace(own, lookahead=8)),
-        ('{"mode": "nemo", "left": 2}', dataclasses.replace(own, left=2)),
+        ("{}", rt.AttentionPrior()),
+        ('{"lookahead": 8}', rt.AttentionPrior(lookahead=8)),
+        ('{"mode": "nemo_2503", "left": 2}', rt.AttentionPrior(mode="nemo_2503", left=2)),
         ('{"mode": "window"}', rt.AttentionPrior(mode="window")),
     ):
         assert asked_by(engine, ids, tmp_path, *context, "--prior", knobs).prior == expected

@@ -13,6 +13,8 @@ import ttsrt_rt as rt
 from ttsrt_rt import _core
 from ttsrt_rt.native_request import to_native
 
+PRIOR_FIELDS = dataclasses.fields(rt.AttentionPrior)
+
 
 class DlpackOnly:
     """An array that supports only DLPack."""
@@ -88,8 +90,11 @@ def test_a_request_owns_its_values() -> None:
         ({"temperature": "hot"}, r"temperature: expected float \| None in range, got 'hot'"),
         ({"voice": 1.5}, r"voice: expected int \| str \| None in range, got 1.5"),
         ({"prior": "off"}, r"prior: expected AttentionPrior, got 'off'"),
-        ({"prior": rt.AttentionPrior(lookahead="far")}, r"prior\.lookahead: expected int in range"),  # type: ignore[arg-type]
-        ({"maskgit": None}, r"maskgit: expected MaskGit, got None"),
+        (
+            {"prior": rt.AttentionPrior(lookahead="far")},  # type: ignore[arg-type]
+            r"prior\.lookahead: expected int \| None in range",
+        ),
+        ({"maskgit": {"steps": 3}}, r"maskgit: expected MaskGit, got \{'steps': 3\}"),
     ],
 )
 def test_a_wrong_field_is_named(fields: dict[str, Any], message: str) -> None:
@@ -107,7 +112,9 @@ def test_defaults_are_the_librarys() -> None:
         same = left.tolist() == right.tolist() if isinstance(left, np.ndarray) else left == right
         assert same, field.name
     assert ours.use_default_prior and ours.prior is None
-    assert rt.AttentionPrior().epsilon == 0.1
+    assert ours.maskgit is None and theirs.maskgit is None
+    assert all(getattr(_core.AttentionPrior(), f.name) is None for f in PRIOR_FIELDS)
+    assert all(getattr(rt.AttentionPrior(), f.name) is None for f in PRIOR_FIELDS)
 
 
 def test_every_field_of_the_library_is_in_the_request() -> None:

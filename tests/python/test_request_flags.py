@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 import ttsrt_rt as rt
-from ttsrt_rt import _core
 from ttsrt_rt.cli.parser import Parser
 from ttsrt_rt.cli.request_flags import add_request_flags, given_fields, make_request
 
@@ -24,17 +23,12 @@ def parser() -> Parser:
     return made
 
 
-@pytest.fixture(scope="module")
-def opened(engine: Path) -> _core.Engine:
-    return _core.Engine.open(str(engine))
-
-
 @pytest.fixture
-def asked(parser: Parser, opened: _core.Engine) -> Callable[..., rt.Request]:
+def asked(parser: Parser) -> Callable[..., rt.Request]:
     """The request that flags make."""
 
     def make(*flags: str) -> rt.Request:
-        return make_request(given_fields(parser.parse_args(list(flags))), opened)
+        return make_request(given_fields(parser.parse_args(list(flags))))
 
     return make
 
@@ -86,11 +80,8 @@ def test_arrays_arrive(asked: Callable[..., rt.Request], tmp_path: Path) -> None
         assert np.asarray(getattr(request, name)).tolist() == [3, 4, 5]
 
 
-def test_options_of_prior_and_maskgit(
-    asked: Callable[..., rt.Request], opened: _core.Engine
-) -> None:
-    own = json.loads(opened.description)["defaults"]["prior"]
-    expected = rt.AttentionPrior(**{**own, "lookahead": 9, "apply_layers": [0, 1]})
+def test_options_of_prior_and_maskgit(asked: Callable[..., rt.Request]) -> None:
+    expected = rt.AttentionPrior(lookahead=9, apply_layers=[0, 1])
     flags = ["--prior_lookahead", "9", "--prior_apply_layers", "0", "1"]
     assert asked(*flags).prior == expected
     assert asked("--prior", '{"lookahead": 9}', "--prior_apply_layers", "0", "1").prior == expected
@@ -115,11 +106,11 @@ def test_mistakes(asked: Callable[..., rt.Request], flags: list[str], message: s
         asked(*flags)
 
 
-def test_unknown_fields_of_lines(opened: _core.Engine) -> None:
+def test_unknown_fields_of_lines() -> None:
     with pytest.raises(rt.ConfigError, match=r"request: expected some of text_ids.*'text'"):
-        make_request({"text": "hello"}, opened)
+        make_request({"text": "hello"})
     with pytest.raises(rt.ConfigError, match="prior: expected default, off or options, got 3"):
-        make_request({"prior": 3}, opened)
+        make_request({"prior": 3})
 
 
 @pytest.mark.parametrize("name", ["voice", "seed", "top_k", "priority", "max_frames", "cfg_scale"])

@@ -3,10 +3,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "ttsrt/export.h"
+#include "ttsrt/options.h"
 #include "ttsrt/tensor.h"
 
 namespace ttsrt {
@@ -30,6 +32,9 @@ struct EngineInfo {
   std::int32_t max_input_len = 0;
   std::int32_t max_encoder_input_len = 0;
   std::int32_t max_num_tokens = 0;
+  /// The prior of requests that ask for no other, with every option that its mode has. Copy it to
+  /// change single options. Absent: the checkpoint has none.
+  std::optional<AttentionPrior> default_prior;
   std::int32_t num_voices = 0;
   std::vector<std::string> voice_names;
   std::uint64_t weight_bytes = 0;

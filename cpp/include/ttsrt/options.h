@@ -13,33 +13,45 @@ namespace ttsrt {
 
 /// The attention prior keeps cross-attention moving along the text.
 ///
-/// "nemo" is the rule of NVIDIA NeMo's MagpieTTS, for both generations; "window" is the rule of the
-/// TensorRT-LLM fork. Positions are text positions; layers are decoder layers. The defaults are
-/// those of NeMo 3; a checkpoint has its own.
+/// An absent option takes the value of the checkpoint's prior. If the checkpoint has no prior, or
+/// one of another mode, it takes the value that its mode has by itself; the comments give those of
+/// "nemo". Positions are text positions; layers are decoder layers.
+///
+/// The modes are "nemo", the rule of NVIDIA NeMo 3's MagpieTTS; "nemo_2503", that of the generation
+/// before (epsilon 1e-5, lookahead 10, right 5, start_step 10, suppress "single", count_end false,
+/// track_finish true, unfinished_grace 10); and "window", that of the TensorRT-LLM fork (right 5,
+/// end_after 20), which has no start_step, suppress_after, suppress, short_text, end_margin,
+/// count_end, track_finish, unfinished_grace and force_after.
 struct AttentionPrior {
-  std::string mode = "nemo";   ///< "nemo" or "window"
-  float epsilon = 0.1F;        ///< weight outside the favoured positions, in [0, 1]
-  std::int32_t lookahead = 5;  ///< positions searched for the next focus, from the current one on
-  std::int32_t left = 1;       ///< favoured positions before the focus
-  std::int32_t right = 5;      ///< favoured positions after the focus
-  std::vector<std::int32_t>
+  std::optional<std::string> mode;  ///< "nemo", "nemo_2503" or "window"; absent: the checkpoint's
+  std::optional<float> epsilon;     ///< 0.1: weight outside the favoured positions, in [0, 1]
+  std::optional<std::int32_t>
+      lookahead;  ///< 5: positions searched for the next focus, from the current one on
+  std::optional<std::int32_t> left;   ///< 1: favoured positions before the focus
+  std::optional<std::int32_t> right;  ///< favoured positions after the focus; "nemo": as lookahead
+  std::optional<std::vector<std::int32_t>>
       estimate_layers;  ///< layers whose attention finds the focus; empty: all text layers
-  std::vector<std::int32_t> apply_layers;  ///< layers the prior acts in; empty: all text layers
-  std::int32_t start_step = 0;             ///< first decoder step after which the focus moves
-  std::int32_t skip_after = 8;             ///< a focus counted this many times is skipped
-  std::int32_t suppress_after = 10;  ///< a position counted this many times gets epsilon; 0: never
-  std::string suppress = "upto";     ///< "upto": it and all positions before; "single": only it
-  std::int32_t short_text = 5;       ///< texts up to this length get weight 1 everywhere
-  std::int32_t end_margin = 3;       ///< tokens at the end that the search leaves out
-  bool count_end = true;  ///< whether the end reached by an empty search is counted (2503: not)
-  bool track_finish =
-      false;  ///< whether progress through the text forbids and forces end of speech
-  std::int32_t unfinished_grace =
-      5;                          ///< steps near the end during which end of speech stays forbidden
-  std::int32_t force_after = 20;  ///< steps near the end after which end of speech is forced
-  std::int32_t end_after =
-      0;  ///< "window": the request ends after this many steps at the end; 0: never
-  bool recompute = false;  ///< each step recomputes all positions with the newest prior (slow)
+  std::optional<std::vector<std::int32_t>>
+      apply_layers;                        ///< layers the prior acts in; empty: all text layers
+  std::optional<std::int32_t> start_step;  ///< 0: first decoder step after which the focus moves
+  std::optional<std::int32_t> skip_after;  ///< 8: a focus counted this many times is skipped
+  std::optional<std::int32_t>
+      suppress_after;  ///< 10: a position counted this many times gets epsilon; 0: never
+  std::optional<std::string> suppress;  ///< "upto": it and all positions before; "single": only it
+  std::optional<std::int32_t> short_text;  ///< 5: texts up to this length get weight 1 everywhere
+  std::optional<std::int32_t> end_margin;  ///< 3: tokens at the end that the search leaves out
+  std::optional<bool>
+      count_end;  ///< true: whether the end reached by an empty search is counted (2503: not)
+  std::optional<bool> track_finish;  ///< false: whether progress through the text forbids and
+                                     ///< forces end of speech
+  std::optional<std::int32_t>
+      unfinished_grace;  ///< 5: steps near the end during which end of speech stays forbidden
+  std::optional<std::int32_t>
+      force_after;  ///< 20: steps near the end after which end of speech is forced
+  std::optional<std::int32_t>
+      end_after;  ///< "window": the request ends after this many steps at the end; 0: never
+  std::optional<bool>
+      recompute;  ///< false: each step recomputes all positions with the newest prior (slow)
 };
 
 /// How a MaskGit local transformer unmasks a stack of codes.
@@ -50,6 +62,9 @@ struct MaskGit {
                                        ///< overrides `steps`; empty: cosine
   bool dynamic_cfg_scale = false;  ///< guidance rises linearly from 1 to cfg_scale over the passes
   std::string sampling = "default";  ///< "default", "causal", "purity_default", "purity_causal"
+  /// Temperature of the probabilities by which codes are ranked, above 0. Absent: the request's
+  /// temperature, or the checkpoint's if the request's is 0.
+  std::optional<float> confidence_temperature;
 };
 
 /// Options of an executor. Zero means the limit of the engine, or everything that is available.

@@ -41,14 +41,24 @@ struct Request {
   std::optional<float> repetition_penalty;  ///< Magpie accepts only 1: no penalty
   std::uint64_t seed = 0;
   std::optional<std::int32_t> max_frames;  ///< codec frames
-  std::optional<std::int32_t>
-      min_frames;  ///< codec frames before which end of speech is impossible
+  /// Codec frames before which end of speech is impossible; see strict_end.
+  std::optional<std::int32_t> min_frames;
+  /// Only for checkpoints whose configuration forces the id that ends speech. The original forbids
+  /// special ids by their place after the codec's K codes: K+1 before min_frames, the others
+  /// always, whichever id ends speech. False: as the original. True: the id that ends speech is
+  /// impossible before min_frames and possible from then on.
+  bool strict_end = false;
 
   bool use_default_prior = true;        ///< true: the checkpoint's prior; false: `prior`
   std::optional<AttentionPrior> prior;  ///< if use_default_prior is false: this prior, or none
   std::optional<std::string> eos_method;
   std::optional<bool> use_local_transformer;  ///< false: independent heads
-  MaskGit maskgit;
+  std::optional<MaskGit> maskgit;             ///< only for models that have one
+
+  /// Codes of the whole result, [frames, codebooks] in whole decoder steps: each step draws as
+  /// usual and then goes on from these codes instead, and nothing ends it early. For comparing the
+  /// stages of a given utterance (ExecutorOptions::trace, return_alignment). Empty: none.
+  Matrix<std::int32_t> forced_codes;
 
   bool return_alignment = false;
   std::int32_t chunk_frames = 1;  ///< streaming: least number of frames in one event

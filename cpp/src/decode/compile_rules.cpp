@@ -1,14 +1,13 @@
 #include "decode/compile_rules.h"
 
 #include "decode/eos_method.h"
+#include "decode/forced_codes.h"
 #include "decode/maskgit_schedule.h"
 #include "decode/options_check.h"
 #include "decode/prior_options.h"
 
 namespace ttsrt::decode {
 namespace {
-
-constexpr std::int32_t kMaxFrames = 1 << 20;
 
 void compile_sampler(const Request& request, const RuleFacts& facts, rules::SlotRules& rules) {
   rules.cfg_scale =
@@ -40,11 +39,50 @@ void compile_stop(const Request& request, const RuleFacts& facts, rules::SlotRul
   rules.eos_id = facts.eos_id;
   rules.min_frames =
       checked_int("min_frames", request.min_frames.value_or(facts.min_frames), 0, kMaxFrames);
-  rules.num_forbidden = static_cast<std::int32_t>(facts.forbidden.size());
-  TTSRT_CHECK(InternalError, rules.num_forbidden <= rules::kMaxForbidden,
-              "too many forbidden ids: ", rules.num_forbidden);
-  for (std::int32_t i = 0; i < rules.num_forbidden; ++i)
-    rules.forbidden[i] = facts.forbidden[static_cast<std::size_t>(i)];
+  const bool is_as_original = !request.strict_end && facts.minimum_id != facts.eos_id;
+  rules.minimum_id = is_as_original ? facts.minimum_id : -1;
+  TTSRT_CHECK(InternalError, facts.forbidden.size() <= rules::kMaxForbidden,
+              "too many forbidden ids: ", facts.forbidden.size());
+  for (const std::int32_t id : facts.forbidden) {
+    if (!request.strict_end || id != facts.eos_id) rules.forbidden[rules.num_forbidden++] = id;
+  }
+}
+
+// The prior and the alignment.
+void compile_attention(const Request& request, const RuleFacts& facts, CompiledRules& compiled) {
+  rules::SlotRules& rules = compiled.slot;
+  TTSRT_CHECK(
+      ConfigError, !request.use_default_prior || !request.prior.has_value(),
+      "prior: expected none while use_default_prior is true; set it to false to use this one");
+  std::optional<AttentionPrior> prior = request.use_default_prior ? facts.prior : request.prior;
+  if (prior.has_value()) {
+    prior = resolve_prior(*prior, facts.prior, facts.prior_mode);
+    rules.prior = compile_prior(*prior, facts.text_layers, facts.decoder_layers);
+    compiled.recomputes_prior = prior->recompute.value_or(false);
+  } else if (request.return_alignment) {
+    rules.prior.estimate_layers =
+        layer_mask("prior.estimate_layers", {}, facts.text_layers, facts.decoder_layers);
+  }
+  rules.keep_scores = request.return_alignment;
+}
+
+void compile_local_transformer(const Request& request, const RuleFacts& facts,
+                               rules::SlotRules& rules) {
+  rules.use_local_transformer = request.use_local_transformer.value_or(facts.use_local_transformer);
+  TTSRT_CHECK(ConfigError, !rules.use_local_transformer || facts.has_local_transformer,
+              "use_local_transformer: this model has no local transformer");
+  TTSRT_CHECK(ConfigError, !request.maskgit || facts.is_maskgit,
+              "maskgit: expected none, as this model has no MaskGit local transformer");
+  TTSRT_CHECK(
+      ConfigError, !request.maskgit || rules.use_local_transformer,
+      "maskgit: expected use_local_transformer with it, as independent heads have no passes");
+  if (!rules.use_local_transformer || !facts.is_maskgit) return;
+  const MaskGit maskgit = request.maskgit.value_or(MaskGit{});
+  rules.maskgit = compile_maskgit(maskgit, facts.stack_codes());
+  if (!maskgit.confidence_temperature) return;
+  rules.sampler.confidence_temperature = checked_float(
+      "maskgit.confidence_temperature", *maskgit.confidence_temperature, 1e-6F, 100.0F);
+  rules.sampler.ranks_apart = true;
 }
 
 }  // namespace
@@ -62,24 +100,13 @@ CompiledRules compile_rules(const Request& request, const RuleFacts& facts, std:
   TTSRT_CHECK(
       ConfigError, !request.use_default_prior || !request.prior.has_value(),
       "prior: expected none while use_default_prior is true; set it to false to use this one");
-  const std::optional<AttentionPrior>& prior =
-      request.use_default_prior ? facts.prior : request.prior;
-  if (prior.has_value()) {
-    rules.prior = compile_prior(*prior, facts.text_layers, facts.decoder_layers);
-    compiled.recomputes_prior = prior->recompute;
-  } else if (request.return_alignment) {
-    rules.prior.estimate_layers =
-        layer_mask("prior.estimate_layers", {}, facts.text_layers, facts.decoder_layers);
-  }
-  rules.keep_scores = request.return_alignment;
-  rules.use_local_transformer = request.use_local_transformer.value_or(facts.use_local_transformer);
-  TTSRT_CHECK(ConfigError, !rules.use_local_transformer || facts.has_local_transformer,
-              "use_local_transformer: this model has no local transformer");
-  if (rules.use_local_transformer && facts.is_maskgit) {
-    rules.maskgit = compile_maskgit(request.maskgit, facts.stack_codes());
-  }
+  compile_attention(request, facts, compiled);
+  compile_local_transformer(request, facts, rules);
+  compiled.forced_codes = compile_forced_codes(request, facts);
   const std::int32_t max_frames =
-      checked_int("max_frames", request.max_frames.value_or(facts.max_frames), 1, kMaxFrames);
+      compiled.forced_codes != nullptr
+          ? static_cast<std::int32_t>(request.forced_codes.rows)
+          : checked_int("max_frames", request.max_frames.value_or(facts.max_frames), 1, kMaxFrames);
   compiled.max_steps = max_frames / facts.frame_stacking;  // whole steps, as in the original
   TTSRT_CHECK(ConfigError, compiled.max_steps >= 1, "max_frames: expected at least the ",
               facts.frame_stacking, " frames of one decoder step, got ", max_frames);

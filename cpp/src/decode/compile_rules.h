@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <vector>
 
 #include "decode/rule_facts.h"
 #include "rules/slot_rules.h"
@@ -16,6 +18,7 @@ struct CompiledRules {
   bool is_guided = false;         // a second, unconditional branch runs
   bool recomputes_prior = false;  // AttentionPrior::recompute
   std::int32_t max_steps = 0;     // decoder steps
+  std::shared_ptr<const std::vector<std::int32_t>> forced_codes;  // [max_steps, C*S], or null
 };
 
 // `text_len` and `context_len` (rows of a context memory, else 0) must already be checked. Throws

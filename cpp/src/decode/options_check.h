@@ -8,6 +8,8 @@
 
 namespace ttsrt::decode {
 
+constexpr std::int32_t kMaxFrames = 1 << 20;
+
 inline float checked_float(const char* what, float value, float minimum, float maximum) {
   TTSRT_CHECK(ConfigError, std::isfinite(value) && value >= minimum && value <= maximum, what,
               ": expected a number in [", minimum, ", ", maximum, "], got ", value);

@@ -14,8 +14,10 @@ namespace ttsrt::decode {
 struct RuleFacts {
   std::int32_t codebooks = 1;       // C
   std::int32_t frame_stacking = 1;  // S
+  std::int32_t vocab = 0;           // ids of one codebook
   std::int32_t eos_id = 0;
   std::vector<std::int32_t> forbidden;  // ids that are never sampled
+  std::int32_t minimum_id = -1;         // the id that min_frames forbids; -1: those that end speech
   std::int32_t decoder_layers = 0;
   std::vector<std::int32_t> text_layers;  // decoder layers that cross-attend to the text
   bool has_local_transformer = false;
@@ -31,7 +33,8 @@ struct RuleFacts {
   std::int32_t min_frames = 0;
   std::string eos_method = "argmax_or_multinomial_any";
   bool use_local_transformer = false;
-  std::optional<AttentionPrior> prior;
+  std::string prior_mode = "nemo";      // of a prior that names none
+  std::optional<AttentionPrior> prior;  // resolved, where the checkpoint has one
 
   std::int32_t stack_codes() const { return codebooks * frame_stacking; }  // C*S
 };

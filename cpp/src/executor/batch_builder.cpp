@@ -177,6 +177,9 @@ class Builder {
       draw.unconditional_row = rows.rows;
       push(rows, step_of(item, sequence, stop, Branch::unconditional));
     }
+    const auto& forced = sequence.request.itinerary.forced_codes;
+    if (forced != nullptr)
+      draw.forced = forced->data() + std::int64_t{item.first} * site_.facts.stack_codes();
     rows.draws.push_back(draw);
   }
 

@@ -47,6 +47,7 @@ void take_rows(Sequence& sequence, const step::RowsOutput& rows, std::int32_t fi
   if (emits == step::Emits::spectrogram) sequence.bands = rows.width;
   const auto from = rows.values.begin() + first * rows.width;
   into.insert(into.end(), from, from + count * rows.width);
+  sequence.sound_rows += count;
   if (sequence.first_frame == Clock::time_point{}) sequence.first_frame = Clock::now();
 }
 
@@ -124,9 +125,9 @@ class Committer {
       sequence.end = sequence.steps_end.value_or(FinishReason::stop);
       return;
     }
-    const bool has_sound = sequence.samples.size() > sequence.samples_sent ||
-                           sequence.spectrogram.size() > sequence.spectrogram_sent;
-    const bool has_codes = sequence.frames - sequence.frames_sent >= sequence.request.chunk_frames;
+    const std::int32_t enough = sequence.request.chunk_frames;
+    const bool has_sound = sequence.sound_rows - sequence.sound_rows_sent >= enough;
+    const bool has_codes = sequence.frames - sequence.frames_sent >= enough;
     if (has_sound || has_codes) sequence.channel->push(next_event(sequence, site_.facts));
   }
 
@@ -147,6 +148,7 @@ Event next_event(Sequence& sequence, const step::Facts& facts) {
   event.codes = frames_of(sequence, facts.codebooks, sequence.frames_sent,
                           sequence.frames - sequence.frames_sent);
   sequence.frames_sent = sequence.frames;
+  sequence.sound_rows_sent = sequence.sound_rows;
   const auto sent = static_cast<std::ptrdiff_t>(sequence.samples_sent);
   event.audio.assign(sequence.samples.begin() + sent, sequence.samples.end());
   sequence.samples_sent = sequence.samples.size();

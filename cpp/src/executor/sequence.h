@@ -80,6 +80,8 @@ struct Sequence {
   std::vector<std::int32_t> stacks;
   std::int32_t frames = 0;       // codec frames made so far
   std::int32_t frames_sent = 0;  // of them, in events
+  std::int32_t sound_rows = 0;   // rows that became samples or spectrogram rows
+  std::int32_t sound_rows_sent = 0;
   std::vector<float> samples;
   std::size_t samples_sent = 0;
   std::vector<float> spectrogram;  // [rows, bands]

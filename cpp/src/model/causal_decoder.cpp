@@ -110,10 +110,14 @@ step::Facts facts_of(const char* family, std::int32_t vocab, double frame_rate,
 }
 
 void refuse_encoder_options(const Request& request) {
-  TTSRT_CHECK(ConfigError, !is_given(request.text_features) && !is_given(request.encoder_output),
-              "text: this model has no text encoder; give text_ids");
-  TTSRT_CHECK(ConfigError, !is_given(request.context_codes) && request.context_text_ids.empty(),
-              "context: this model takes neither context_codes nor context_text_ids");
+  TTSRT_CHECK(ConfigError, !is_given(request.text_features),
+              "text_features: expected none, as this model has no text encoder; give text_ids");
+  TTSRT_CHECK(ConfigError, !is_given(request.encoder_output),
+              "encoder_output: expected none, as this model has no text encoder; give text_ids");
+  TTSRT_CHECK(ConfigError, !is_given(request.context_codes),
+              "context_codes: expected none, as this model takes no codes as its context");
+  TTSRT_CHECK(ConfigError, request.context_text_ids.empty(),
+              "context_text_ids: expected none, as this model takes no text as its context");
   TTSRT_CHECK(ConfigError, !request.prior.has_value(),
               "prior: this model has no cross-attention to weigh");
   TTSRT_CHECK(ConfigError, !request.return_alignment,

@@ -1,5 +1,6 @@
 #include "model/request_rows.h"
 
+#include <algorithm>
 #include <cmath>
 #include <memory>
 
@@ -43,6 +44,16 @@ step::RowSource rows_of_ids(const std::string& what, std::vector<std::int32_t>&&
   source.table = table;
   source.ids = std::make_shared<const std::vector<std::int32_t>>(std::move(ids));
   return source;
+}
+
+std::int32_t steps_in_room(const Request& request, std::int32_t steps, std::int32_t room,
+                           std::int32_t stacking) {
+  const bool is_forced = is_given(request.forced_codes);
+  TTSRT_CHECK(ConfigError, steps <= room || (!is_forced && !request.max_frames.has_value()),
+              is_forced ? "forced_codes" : "max_frames", ": expected at most ",
+              std::int64_t{room} * stacking, " frames behind the rows before them, got ",
+              is_forced ? request.forced_codes.rows : std::int64_t{*request.max_frames});
+  return std::min(steps, room);
 }
 
 }  // namespace ttsrt::model

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "step/itinerary.h"
+#include "ttsrt/request.h"
 #include "ttsrt/tensor.h"
 
 namespace ttsrt::model {
@@ -21,6 +22,11 @@ step::RowSource rows_of_ids(const std::string& what, std::vector<std::int32_t>&&
                             std::int32_t vocab, std::int32_t max_rows, std::int32_t table = 0);
 
 void check_ids(const std::string& what, const std::vector<std::int32_t>& ids, std::int32_t vocab);
+
+// Returns how many decoder steps run: those of the request, or fewer where only the checkpoint asks
+// for more than the `room` for steps. `steps` are those asked for, of `stacking` frames each.
+std::int32_t steps_in_room(const Request& request, std::int32_t steps, std::int32_t room,
+                           std::int32_t stacking);
 
 // Whatever isn't an empty matrix was meant, even where its sizes are wrong.
 template <typename T>

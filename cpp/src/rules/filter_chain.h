@@ -264,14 +264,35 @@ TTSRT_RULE DrawOutcome draw_code(const Primitives& primitives, const SamplerRule
   return outcome;
 }
 
-// Does the same, with probabilities that serve as MaskGit's confidences (rules/maskgit.h); at
+// Returns the probability of a code at the temperature of `sampler`: 0 if a filter drops it.
+template <typename Primitives>
+TTSRT_RULE DrawOutcome weigh_code(const Primitives& primitives, const SamplerRules& sampler,
+                                  const DrawRow& row, std::int32_t code) {
+  FilterChain<Primitives> chain{primitives, sampler, row};
+  chain.run();
+  DrawOutcome outcome;
+  outcome.fault = chain.fault;
+  outcome.code = code;
+  outcome.probability = 0.0F;
+  for (std::int32_t i = 0; i < chain.count; ++i) {
+    if (row.indices[i] == code) outcome.probability = row.weights[i] / chain.sum;
+  }
+  if (chain.count > 0) outcome.max_probability = 1.0F / chain.sum;
+  return outcome;
+}
+
+// Does the same, with probabilities that serve as MaskGit's confidences (rules/maskgit.h): those of
+// the draw, or those at the confidence temperature if the rules rank codes apart from the draw. At
 // temperature 0, it is the probability of the argmax at the confidence temperature.
 template <typename Primitives>
 TTSRT_RULE DrawOutcome draw_guess(const Primitives& primitives, const SamplerRules& sampler,
                                   const DrawRow& row, float uniform_number) {
-  if (sampler.temperature > 0.0F) return draw_warm(primitives, sampler, row, uniform_number);
   SamplerRules warm = sampler;
   warm.temperature = sampler.confidence_temperature;
+  if (sampler.temperature > 0.0F) {
+    const DrawOutcome drawn = draw_warm(primitives, sampler, row, uniform_number);
+    return sampler.ranks_apart ? weigh_code(primitives, warm, row, drawn.code) : drawn;
+  }
   DrawOutcome outcome = draw_warm(primitives, warm, row, 0.0F);
   outcome.code = primitives.argmax(row.logits, row.vocab);
   outcome.probability = outcome.max_probability;

@@ -20,13 +20,14 @@ TTSRT_RULE float guide(Guidance form, float conditional, float unconditional, fl
   return scale * conditional + (1.0F - scale) * unconditional;
 }
 
-TTSRT_RULE bool forbids_end(const SlotRules& rules, const SlotState& state) {
+TTSRT_RULE bool is_below_minimum(const SlotRules& rules, const SlotState& state) {
   return state.step * rules.frame_stacking < rules.min_frames;
 }
 
 TTSRT_RULE bool forces_end(const SlotRules& rules, const SlotState& state) {
   const bool is_due = rules.prior.track_finish && state.finish_count >= rules.prior.force_after;
-  return is_due && !forbids_end(rules, state);  // min_frames takes precedence
+  // A minimum that forbids the end takes precedence.
+  return is_due && (rules.minimum_id >= 0 || !is_below_minimum(rules, state));
 }
 
 TTSRT_RULE void mask_ends(const SlotRules& rules, float* logits) {
@@ -34,16 +35,23 @@ TTSRT_RULE void mask_ends(const SlotRules& rules, float* logits) {
   for (std::int32_t i = 0; i < rules.num_stop_ids; ++i) logits[rules.stop_ids[i]] = kNever;
 }
 
-// Masks one row of logits [vocab] in place.
+// Masks one row of logits [vocab] in place. A forced end holds also where the end is a forbidden
+// id; the original then has nothing to draw and fails.
 TTSRT_RULE void mask_logits(const SlotRules& rules, const SlotState& state, float* logits,
                             std::int32_t vocab) {
   if (rules.prior.track_finish && state.is_unfinished) mask_ends(rules, logits);
   if (forces_end(rules, state)) {
     for (std::int32_t i = 0; i < vocab; ++i) logits[i] = kNever;
     logits[rules.eos_id] = 0.0F;
+    return;
   }
   for (std::int32_t i = 0; i < rules.num_forbidden; ++i) logits[rules.forbidden[i]] = kNever;
-  if (forbids_end(rules, state)) mask_ends(rules, logits);
+  if (!is_below_minimum(rules, state)) return;
+  if (rules.minimum_id >= 0) {
+    logits[rules.minimum_id] = kNever;
+  } else {
+    mask_ends(rules, logits);
+  }
 }
 
 TTSRT_RULE std::int32_t argmax(const float* values, std::int32_t count) {

@@ -63,8 +63,10 @@ struct SamplerRules {
   // Ids that are in the seen sets from the beginning, such as a start id.
   std::int32_t num_seen_first = 0;
   std::int32_t seen_first[kMaxSeenFirst] = {};
-  bool forgets_first = false;           // from the second step on, the sets hold only drawn ids
-  float confidence_temperature = 1.0F;  // for MaskGit's confidences if temperature is 0; > 0
+  bool forgets_first = false;  // from the second step on, the sets hold only drawn ids
+  // For MaskGit's confidences, above 0: used if temperature is 0 or if ranks_apart is set.
+  float confidence_temperature = 1.0F;
+  bool ranks_apart = false;
   std::uint64_t seed = 0;
 };
 
@@ -96,6 +98,7 @@ struct SlotRules {
   std::int32_t codebooks = 0;       // C of one frame
   std::int32_t frame_stacking = 1;  // S
   std::int32_t min_frames = 0;
+  std::int32_t minimum_id = -1;  // the id that min_frames forbids; -1: those that end speech
   std::int32_t num_forbidden = 0;
   std::int32_t forbidden[kMaxForbidden] = {};
 };

@@ -53,7 +53,13 @@ struct Segment {
 struct Draw {
   std::int32_t slot = 0;
   std::int32_t conditional_row = 0;
-  std::int32_t unconditional_row = -1;  // -1: no guidance
+  std::int32_t unconditional_row = -1;   // -1: no guidance
+  const std::int32_t* forced = nullptr;  // [C*S] codes that replace the drawn ones; null: none
+
+  // The code of a place of the stack, of which `drawn` was drawn.
+  std::int32_t code(std::int32_t place, std::int32_t drawn) const {
+    return forced != nullptr ? forced[place] : drawn;
+  }
 };
 
 // A cache block whose contents are copied: the tail of a prefix that is forked.

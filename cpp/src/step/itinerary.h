@@ -89,6 +89,8 @@ struct Itinerary {
   std::vector<Stop> stops;  // at most kMaxStops, at most one of them stepwise
   rules::SlotRules rules;
   std::int32_t text_len = 0;  // columns of an alignment
+  // [steps, C*S] codes that replace the drawn ones; null: none.
+  std::shared_ptr<const std::vector<std::int32_t>> forced_codes;
 
   bool is_guided() const { return rules.cfg_scale != 1.0F; }
 };

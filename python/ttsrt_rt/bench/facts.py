@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ttsrt_rt.inspection import default_prior
 from ttsrt_rt.request import AttentionPrior
 
 if TYPE_CHECKING:
@@ -62,10 +60,9 @@ class EngineFacts:
         """Reads them from an opened engine."""
         info = engine.info
         model: dict[str, Any] = json.loads(engine.description)["model"]
-        knobs = default_prior(engine)
         prior: AttentionPrior | Literal["default"] = "default"
-        if knobs is not None and knobs["end_after"] > 0:
-            prior = dataclasses.replace(AttentionPrior(**knobs), end_after=0)
+        if info.default_prior is not None and (info.default_prior.end_after or 0) > 0:
+            prior = AttentionPrior(end_after=0)
         return cls(
             codebooks=info.codebooks,
             codebook_vocab=info.codebook_vocab,

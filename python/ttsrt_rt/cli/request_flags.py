@@ -18,7 +18,6 @@ from ttsrt_rt.json_text import parse_json
 from ttsrt_rt.quoting import show
 
 if TYPE_CHECKING:
-    from ttsrt_rt import _core
     from ttsrt_rt.request import AttentionPrior, Request
 
 __all__ = ["add_request_flags", "given_fields", "make_request", "read_object"]
@@ -43,7 +42,7 @@ def add_request_flags(parser: argparse.ArgumentParser) -> None:
     fields.add_argument(
         "--prior",
         help='"default" (the checkpoint\'s), "off", or options as JSON: {"lookahead": 8}; other '
-        "options are the checkpoint's, or the library's if the mode is another",
+        "options are the checkpoint's, or the mode's own if the mode is another",
     )
     fields.add_argument(
         "--maskgit", help='options of a MaskGit local transformer as JSON: {"steps": 3}'
@@ -113,13 +112,12 @@ def given_fields(args: argparse.Namespace) -> dict[str, Any]:
     return given
 
 
-def make_request(fields: Mapping[str, Any], engine: _core.Engine) -> Request:
+def make_request(fields: Mapping[str, Any]) -> Request:
     """A request of named fields, as flags or a line of JSON give them.
 
     Args:
         fields: Values by the names of `Request`. An array may be FILE or FILE:KEY, `prior` and
             `maskgit` mappings of their options; `prior` may also be "off" or None.
-        engine: Whose default prior such options override.
 
     Raises:
         ConfigError: A name is unknown, or an array can't be read.
@@ -135,7 +133,7 @@ def make_request(fields: Mapping[str, Any], engine: _core.Engine) -> Request:
         for name, value in fields.items()
     }
     if "prior" in values:
-        values["prior"] = _prior(values["prior"], engine)
+        values["prior"] = _prior(values["prior"])
     if "maskgit" in values:
         if not isinstance(values["maskgit"], dict):
             raise ConfigError(f"maskgit: expected options, got {show(values['maskgit'])}")
@@ -143,9 +141,7 @@ def make_request(fields: Mapping[str, Any], engine: _core.Engine) -> Request:
     return _make("request", Request, values)
 
 
-def _prior(value: Any, engine: _core.Engine) -> AttentionPrior | Any:
-    """Options override the checkpoint's prior, whose other options stay."""
-    from ttsrt_rt.inspection import default_prior
+def _prior(value: Any) -> AttentionPrior | Any:
     from ttsrt_rt.request import AttentionPrior
 
     if value is None or value == "off":
@@ -154,10 +150,7 @@ def _prior(value: Any, engine: _core.Engine) -> AttentionPrior | Any:
         return value
     if not isinstance(value, dict):
         raise ConfigError(f"prior: expected default, off or options, got {show(value)}")
-    own = default_prior(engine) or {}
-    if value.get("mode", own.get("mode")) != own.get("mode"):
-        own = {}
-    return _make("prior", AttentionPrior, {**own, **value})
+    return _make("prior", AttentionPrior, value)
 
 
 def read_object(text: str | bytes, where: str) -> dict[str, Any]:

@@ -91,7 +91,7 @@ def _run_one(args: argparse.Namespace) -> int:
         check_array_output("--alignment_output", args.alignment_output)
         fields["return_alignment"] = True
     engine = _core.Engine.open(os.fsencode(args.engine))
-    request = make_request(fields, engine)
+    request = make_request(fields)
     with Executor(engine, **_executor_options(args)) as executor:
         handle = executor.submit(request)
         tell(format_memory(executor.info))

@@ -133,7 +133,7 @@ def _submit(
             raise ConfigError(f"line {number}: expected at most {_MAX_LINE} bytes")
         fields = read_object(line, f"line {number}")
         item.name = fields.pop("id", None)
-        request = make_request({**defaults, **fields}, executor.engine)
+        request = make_request({**defaults, **fields})
         while item.handle is None:
             while running and running[0].is_done:
                 running.popleft()

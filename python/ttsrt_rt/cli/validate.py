@@ -40,8 +40,18 @@ def add_parser(commands: Subparsers) -> None:
     parser.add_argument(
         "--max_steps", type=int, help="compare only so many decoder steps; default: all"
     )
+    parser.add_argument(
+        "--teacher_forced",
+        action="store_true",
+        help="go on from the original's codes at every step, to compare whole utterances of a "
+        "reduced precision",
+    )
     parser.add_argument("--device", help='"auto", "cpu", "reference"')
     parser.add_argument("--num_threads", type=int, help="CPU threads; 0: one per core")
+    parser.add_argument(
+        "--kv_cache_dtype",
+        help="float32, bfloat16, float16, int8; default: as the engine computes",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=_run)
 
@@ -56,8 +66,10 @@ def _run(args: argparse.Namespace) -> int:
         run_name=args.run_name,
         tolerance=args.tolerance,
         max_steps=args.max_steps,
+        teacher_forced=args.teacher_forced,
         device=args.device,
         num_threads=args.num_threads,
+        kv_cache_dtype=args.kv_cache_dtype,
     )
     if args.json:
         print(json.dumps([dataclasses.asdict(report) for report in reports], indent=1))
@@ -73,11 +85,15 @@ def _text(reports: list[StageReport]) -> str:
             report.count,
             f"{report.max_difference:.3g}",
             f"{report.mean_difference:.3g}",
+            f"{report.max_difference / report.magnitude:.3g}" if report.magnitude else "-",
+            f"{report.by_step[0]:.3g}" if report.by_step else "-",
+            f"{report.by_step[-1]:.3g}" if report.by_step else "-",
             _ALLOWED.get(report.tolerance, f"{report.tolerance:.3g}"),
             "ok" if report.is_ok else "FAIL",
             report.worst,
         ]
         for report in reports
     ]
-    header = ["stage", "arrays", "max", "mean", "allowed", "", "worst element"]
+    header = ["stage", "arrays", "max", "mean", "relative", "first step", "last step"]
+    header += ["allowed", "", "worst element"]
     return format_table(header, rows)

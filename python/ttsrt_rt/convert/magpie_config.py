@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from ttsrt_rt.convert import magpie_model as m
 from ttsrt_rt.convert.fields import Block
 from ttsrt_rt.convert.magpie_known_fields import unknown_fields
-from ttsrt_rt.convert.magpie_reading import Reading, Shapes, agree, is_2503
+from ttsrt_rt.convert.magpie_reading import Reading, Shapes, agree
 from ttsrt_rt.convert.magpie_tokens import read_tokens
 from ttsrt_rt.errors import ConfigError, FormatError
 from ttsrt_rt.quoting import list_names, shorten
@@ -278,9 +278,7 @@ def read_model(reading: Reading) -> m.MagpieModel:
         frame_stacking=stacking,
         text_vocab=text_vocab,
         frame_rate=_read_frame_rate(reading),
-        tokens=read_tokens(
-            config, kind, vocab, text_vocab, reading.options.codebook_size, is_2503(reading)
-        ),
+        tokens=read_tokens(reading, kind, vocab, text_vocab),
         context=context,
         context_text=context_text,
         context_text_vocab=context_text_vocab,

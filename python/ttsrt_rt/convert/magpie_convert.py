@@ -123,6 +123,7 @@ def convert_magpie(
         blocks = {"model": to_json(model), "defaults": to_json(defaults)}
         if opened.window is not None:
             blocks["defaults"]["prior"] = to_json(window_prior(opened.window, model))
+            blocks["defaults"]["prior_mode"] = "window"
         _check_readable(blocks)
         declared = declared_tensors({"family": "magpie", **blocks})
         mapped = map_tensors(model, declared, opened.tensors, dtype, reading.notices)
@@ -132,7 +133,7 @@ def convert_magpie(
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
             "family": "magpie",
-            "source": _describe_source(Path(source), opened.block),
+            "source": {**_describe_source(Path(source), opened.block), **reading.remarks},
             **blocks,
         }
         _log(model, mapped)

@@ -69,6 +69,7 @@ def read_defaults(reading: Reading, model: m.MagpieModel) -> m.RequestDefaults:
             old_eos if old else "argmax_or_multinomial_any",
         ),
         use_local_transformer=model.local_transformer is not None,
+        prior_mode="nemo_2503" if old else "nemo",
         prior=_prior(block, model, old),
     )
 
@@ -103,11 +104,11 @@ def _prior(block: Block, model: m.MagpieModel, old: bool) -> m.PriorConfig | Non
         lookahead_name = "lookahead_window_size"
     lookahead = block.integer(lookahead_name, 1, 1 << 16, 10 if old else 5)
     return m.PriorConfig(
-        mode="nemo",
+        mode="nemo_2503" if old else "nemo",
         epsilon=block.number(epsilon_name, 0.0, 1.0, 1e-5 if old else 0.1),
         lookahead=lookahead,
         left=1,
-        right=5 if old else lookahead,
+        right=5 if old else None,
         estimate_layers=_layers(
             block, "estimate_alignment_from_layers", model, PUBLISHED_ESTIMATE if old else None
         ),

@@ -85,6 +85,9 @@ def _read_tokens(block: Block, vocab: int, text_vocab: int) -> m.TokenIds:
         context_eos=block.integer("context_eos", 0, vocab - 1),
         mask=block.integer("mask", 0, vocab - 1),
         forbidden=forbidden,
+        minimum_forbids=(
+            block.integer("minimum_forbids", 0, vocab - 1) if block.has("minimum_forbids") else None
+        ),
         text_bos=block.integer("text_bos", 0, text_vocab - 1),
         text_eos=block.integer("text_eos", 0, text_vocab - 1),
     )
@@ -177,7 +180,7 @@ def _read_prior(block: Block, layers: int) -> m.PriorConfig:
         epsilon=block.number("epsilon", 0.0, 1.0),
         lookahead=block.integer("lookahead", 1, m.MAX_COUNT),
         left=block.integer("left", 0, m.MAX_COUNT),
-        right=block.integer("right", 0, m.MAX_COUNT),
+        right=block.integer("right", 0, m.MAX_COUNT) if block.has("right") else None,
         estimate_layers=block.integers("estimate_layers", 0, layers - 1),
         apply_layers=block.integers("apply_layers", 0, layers - 1),
         start_step=block.integer("start_step", 0, m.MAX_COUNT),
@@ -210,5 +213,6 @@ def read_defaults(block: Block, model: m.MagpieModel) -> m.RequestDefaults:
         min_frames=block.integer("min_frames", 0, m.MAX_COUNT),
         eos_method=block.word("eos_method", m.EOS_METHODS),
         use_local_transformer=block.flag("use_local_transformer"),
+        prior_mode=block.word("prior_mode", m.PRIOR_MODES, "nemo"),
         prior=None if prior is None else _read_prior(prior, model.decoder.layers),
     )

@@ -34,7 +34,7 @@ MAX_SCALE = 100.0  # guidance, temperature
 CONTEXTS = ("codes", "encoder", "voices", "memory")
 CONTEXT_TEXTS = ("none", "shared", "own")
 LOCAL_KINDS = ("autoregressive", "maskgit")
-PRIOR_MODES = ("nemo", "window")
+PRIOR_MODES = ("nemo", "nemo_2503", "window")
 SUPPRESSIONS = ("upto", "single")
 EOS_METHODS = tuple(
     f"{stream}_{where}"
@@ -99,7 +99,11 @@ class LocalConfig:
 
 @dataclass(frozen=True)
 class TokenIds:
-    """The special ids of a codebook table, and the two special ids of the text table."""
+    """The special ids of a codebook table, and the two special ids of the text table.
+
+    `minimum_forbids` is the id that the minimum number of frames forbids where it is not
+    `audio_eos`, else None.
+    """
 
     audio_bos: int
     audio_eos: int
@@ -107,6 +111,7 @@ class TokenIds:
     context_eos: int
     mask: int
     forbidden: tuple[int, ...]
+    minimum_forbids: int | None
     text_bos: int
     text_eos: int
 
@@ -148,7 +153,7 @@ class PriorConfig:
     epsilon: float
     lookahead: int
     left: int
-    right: int
+    right: int | None  # None: as lookahead
     estimate_layers: tuple[int, ...]
     apply_layers: tuple[int, ...]
     start_step: int
@@ -164,6 +169,11 @@ class PriorConfig:
     end_after: int
     recompute: bool
 
+    @property
+    def reach(self) -> int:
+        """Returns how many positions after the focus are favoured."""
+        return self.lookahead if self.right is None else self.right
+
 
 @dataclass(frozen=True)
 class RequestDefaults:
@@ -176,6 +186,7 @@ class RequestDefaults:
     min_frames: int
     eos_method: str
     use_local_transformer: bool
+    prior_mode: str
     prior: PriorConfig | None
 
 

@@ -59,13 +59,16 @@ class Shapes:
 
 @dataclass
 class Reading:
-    """The inputs of reading one configuration; readers add warnings for the caller to `notices`."""
+    """The inputs of reading one configuration; readers add warnings for the caller to `notices`,
+    and to `remarks` what the checkpoint's `source` block shall tell.
+    """
 
     config: Block
     shapes: Shapes
     options: MagpieOptions
     speakers: Mapping[str, int] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
+    remarks: dict[str, str | int] = field(default_factory=dict)
 
 
 def find_model_block(config: Mapping[str, object], where: str) -> Block:

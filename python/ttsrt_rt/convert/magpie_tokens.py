@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 from ttsrt_rt.convert import magpie_model as m
 from ttsrt_rt.convert.fields import Block
+from ttsrt_rt.convert.magpie_reading import Reading, is_2503
 from ttsrt_rt.errors import ConfigError
 
 SPECIALS = 8
@@ -27,23 +28,23 @@ FORCED = {
 }
 
 
-def read_tokens(
-    config: Block, kind: str, vocab: int, text_vocab: int, codebook_size: int | None, is_2503: bool
-) -> m.TokenIds:
+def read_tokens(reading: Reading, kind: str, vocab: int, text_vocab: int) -> m.TokenIds:
     """Returns the special ids for tables of `vocab` rows.
 
-    `codebook_size` is the caller's K, or None. The 2503 code forbids no id; the later code forbids
-    all special ids except the end of speech.
+    The 2503 code forbids no id. The later code forbids the special ids by their place after the K
+    codes, wherever the configuration moves the special ids: all of K .. K+7 except K+1, which it
+    forbids before the minimum number of frames.
 
     Raises:
         ConfigError: K cannot be determined, or an id is outside the table.
     """
+    config = reading.config
     oldest = config.has("num_audio_tokens_per_codebook")
     if oldest and config.values["num_audio_tokens_per_codebook"] != vocab:
         raise config.fail("num_audio_tokens_per_codebook", f"{vocab} as in the tensors")
     if config.has(FORCED_VOCAB) and config.values[FORCED_VOCAB] != vocab:
         raise config.fail(FORCED_VOCAB, f"{vocab} as in the tensors")
-    base = _codebook_size(config, vocab, codebook_size, oldest)
+    base, is_guess = _codebook_size(config, vocab, reading.options.codebook_size, oldest)
     if oldest:
         ids = _oldest_ids(kind, vocab)
     else:
@@ -51,11 +52,15 @@ def read_tokens(
     for name, field in FORCED.items():
         ids[name] = config.integer(field, 0, vocab - 1, min(ids[name], vocab - 1))
     forbidden: tuple[int, ...] = ()
-    if not is_2503:
-        # As in the later code, K decides which ids are forbidden even if the configuration moves
-        # the special ids elsewhere; BOS and MASK can then be sampled.
-        forbidden = tuple(i for i in range(base, base + SPECIALS) if i != base + 1 and i < vocab)
-        forbidden = tuple(i for i in forbidden if i != ids["audio_eos"])
+    minimum_forbids = None
+    if not is_2503(reading):
+        special = range(base, min(base + SPECIALS, vocab))
+        forbidden = tuple(i for i in special if i != base + 1)
+        if base + 1 < vocab and base + 1 != ids["audio_eos"]:
+            minimum_forbids = base + 1
+        _tell_end(reading, base, ids["audio_eos"], forbidden)
+    if is_guess and (forbidden or not all(config.has(field) for field in FORCED.values())):
+        _tell_guess(reading, base)
     return m.TokenIds(
         audio_bos=ids["audio_bos"],
         audio_eos=ids["audio_eos"],
@@ -63,8 +68,34 @@ def read_tokens(
         context_eos=ids["context_eos"],
         mask=ids["mask"],
         forbidden=forbidden,
+        minimum_forbids=minimum_forbids,
         text_bos=text_vocab - 2,
         text_eos=text_vocab - 1,
+    )
+
+
+def _tell_guess(reading: Reading, base: int) -> None:
+    reading.remarks["codebook_size_guess"] = base
+    reading.notices.append(
+        f"codebook_size: the configuration moves the special ids and doesn't say how many codes a "
+        f"codebook has; guessed {base}, so that ids {base} to {base + SPECIALS - 1} are special; "
+        f"give codebook_size if the codec has another number"
+    )
+
+
+def _tell_end(reading: Reading, base: int, end: int, forbidden: tuple[int, ...]) -> None:
+    """Says what follows where another id than K+1 ends speech."""
+    if end == base + 1:
+        return
+    reading.remarks["forced_audio_eos"] = end
+    never = (
+        f"{end} is one of the ids that it never draws, so that speech ends only at max_frames"
+        if end in forbidden
+        else f"{end} may end speech before min_frames"
+    )
+    reading.notices.append(
+        f"the configuration forces {end} as the end of speech; as in the original, min_frames "
+        f"forbids id {base + 1} instead, and {never}; requests with strict_end=True go by {end}"
     )
 
 
@@ -82,12 +113,14 @@ def _oldest_ids(kind: str, vocab: int) -> dict[str, int]:
     }
 
 
-def _codebook_size(config: Block, vocab: int, given: int | None, oldest: bool) -> int:
-    """Returns K: the caller's, else the quantizer's, else the table's rows less the special ids."""
+def _codebook_size(config: Block, vocab: int, given: int | None, oldest: bool) -> tuple[int, bool]:
+    """Returns K, and whether it is a guess: the caller's, else the quantizer's, else the table's
+    rows less the special ids, which is a guess if the configuration moves them.
+    """
     if given is not None:
         if not 1 <= given <= vocab:
             raise ConfigError(f"codebook_size: expected 1..{vocab}, got {given}")
-        return given
+        return given, False
     quantizer = config.values.get("vector_quantizer")
     if isinstance(quantizer, Mapping) and isinstance(
         quantizer.get("num_levels_per_group"), (list, tuple)
@@ -100,12 +133,12 @@ def _codebook_size(config: Block, vocab: int, given: int | None, oldest: bool) -
             size = min(size * level, vocab + 1)
         if size > vocab:
             raise config.fail("vector_quantizer", f"at most {vocab} codes as in the tensors")
-        return size
+        return size, False
     if config.has(FORCED_VOCAB) or oldest or all(config.has(field) for field in FORCED.values()):
-        return LEGACY_CODEBOOK if vocab == LEGACY_VOCAB else max(1, vocab - SPECIALS)
+        return LEGACY_CODEBOOK if vocab == LEGACY_VOCAB else max(1, vocab - SPECIALS), True
     if vocab == LEGACY_VOCAB or vocab <= SPECIALS:
         raise ConfigError(
             f"{config.path.rstrip(': ')}: tables of {vocab} rows have the legacy layout: give its "
             "forced_* ids in the configuration, or codebook_size"
         )
-    return vocab - SPECIALS
+    return vocab - SPECIALS, False

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <limits>
 
 #include "support/errors.h"
@@ -119,15 +120,70 @@ TEST(CompileRules, LocalTransformer) {
       throws_naming<ConfigError>("use_local_transformer", [&] { compile(request, facts); }));
   facts.has_local_transformer = true;
   EXPECT_TRUE(compile(request, facts).slot.use_local_transformer);
-  facts.is_maskgit = true;
-  request.maskgit.steps = 0;
-  EXPECT_TRUE(throws_naming<ConfigError>("maskgit.steps", [&] { compile(request, facts); }));
-  request.maskgit.steps = 2;
-  EXPECT_EQ(compile(request, facts).slot.maskgit.steps, 2);
-  facts.use_local_transformer = true;
   request.use_local_transformer = false;
-  request.maskgit.steps = 0;  // not used
   EXPECT_FALSE(compile(request, facts).slot.use_local_transformer);
+}
+
+TEST(CompileRules, MaskGitIsForModelsThatHaveIt) {
+  RuleFacts facts = small_facts();
+  facts.has_local_transformer = true;
+  facts.use_local_transformer = true;
+  Request request;
+  const auto refuses = [&](const char* what) {
+    return throws_naming<ConfigError>(what, [&] { compile(request, facts); });
+  };
+  request.maskgit.emplace();
+  EXPECT_TRUE(refuses("maskgit: expected none"));
+  facts.is_maskgit = true;
+  request.maskgit->steps = 2;
+  EXPECT_EQ(compile(request, facts).slot.maskgit.steps, 2);
+  request.use_local_transformer = false;
+  EXPECT_TRUE(refuses("maskgit: expected use_local_transformer"));
+  request.use_local_transformer.reset();
+  request.maskgit->steps = 0;
+  EXPECT_TRUE(refuses("maskgit.steps"));
+  request.maskgit.reset();
+  EXPECT_EQ(compile(request, facts).slot.maskgit.steps, 3);
+}
+
+TEST(CompileRules, TheConfidenceTemperatureIsTheRequestsOrTheModels) {
+  RuleFacts facts = small_facts();
+  facts.has_local_transformer = facts.use_local_transformer = facts.is_maskgit = true;
+  Request request;
+  EXPECT_EQ(compile(request, facts).slot.sampler.confidence_temperature, 0.6F);
+  EXPECT_FALSE(compile(request, facts).slot.sampler.ranks_apart);
+  request.maskgit.emplace();
+  request.maskgit->confidence_temperature = 1.5F;
+  EXPECT_EQ(compile(request, facts).slot.sampler.confidence_temperature, 1.5F);
+  EXPECT_TRUE(compile(request, facts).slot.sampler.ranks_apart);
+  for (const float wrong : {0.0F, -1.0F, kNan, kInfinity}) {
+    request.maskgit->confidence_temperature = wrong;
+    EXPECT_TRUE(throws_naming<ConfigError>("maskgit.confidence_temperature",
+                                           [&] { compile(request, facts); }));
+  }
+}
+
+// The current original forbids ids K, K+2 .. K+7 always and K+1 before the minimum, wherever the
+// configuration moves the end of speech (`clear_forbidden_logits` of NeMo 3.0.0).
+TEST(CompileRules, AForcedEndIsMaskedAsInTheOriginalOrStrictly) {
+  RuleFacts facts = small_facts();
+  facts.forbidden = {8, 10, 11, 12, 13, 14, 15};
+  facts.minimum_id = 9;
+  facts.eos_id = 14;
+  const auto forbids = [](const CompiledRules& rules, std::int32_t id) {
+    const std::int32_t* end = rules.slot.forbidden + rules.slot.num_forbidden;
+    return std::find(rules.slot.forbidden, end, id) != end;
+  };
+  Request request;
+  EXPECT_EQ(compile(request, facts).slot.minimum_id, 9);
+  EXPECT_TRUE(forbids(compile(request, facts), 14));
+  request.strict_end = true;
+  EXPECT_EQ(compile(request, facts).slot.minimum_id, -1);
+  EXPECT_FALSE(forbids(compile(request, facts), 14));
+  EXPECT_EQ(compile(request, facts).slot.num_forbidden, 6);
+  request.strict_end = false;
+  facts.eos_id = 9;  // not forced: both are the same
+  EXPECT_EQ(compile(request, facts).slot.minimum_id, -1);
 }
 
 TEST(CompileRules, RefusesEachOptionByName) {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -98,6 +99,19 @@ TEST_F(BatchBuilder, TheNextStepIsOneRow) {
   EXPECT_EQ(decode.position, 4);
   EXPECT_EQ(decode.input, Input::last_codes);
   EXPECT_EQ(decode.num_blocks, 2);
+}
+
+TEST_F(BatchBuilder, ForcedCodesGoWithTheirStep) {
+  const std::int32_t width = at_.facts.stack_codes();
+  const auto codes = std::make_shared<const std::vector<std::int32_t>>(std::size_t{64}, 3);
+  at_.add(test::small_request()).request.itinerary.forced_codes = codes;
+  build();
+  EXPECT_EQ(rows(test::kDecode).draws.at(0).forced, codes->data());
+  step();
+  build();
+  EXPECT_EQ(rows(test::kDecode).draws.at(0).forced, codes->data() + width);
+  EXPECT_EQ(rows(test::kDecode).draws.at(0).code(0, 7), 3);
+  EXPECT_EQ(step::Draw{}.code(0, 7), 7);
 }
 
 // The second launch is built while the first is in flight: its codes come from the slot.

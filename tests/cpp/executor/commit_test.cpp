@@ -217,6 +217,19 @@ TEST_F(CommitSound, SamplesFollowTheFramesTheyComeFrom) {
   EXPECT_EQ(sequence.samples, (std::vector<float>{0, 1, 10, 11}));
 }
 
+TEST_F(CommitSound, EventsWaitForEnoughRowsOfSound) {
+  PreparedRequest request = test::sound_request(10, 1);
+  request.chunk_frames = 3;
+  const Sequence& sequence = at_.start(std::move(request));
+  std::vector<std::size_t> sizes;
+  for (int i = 0; i < 6; ++i) {
+    step();
+    const std::optional<Event> event = next_event_of(sequence);
+    if (event.has_value()) sizes.push_back(event->audio.size() / 2);
+  }
+  EXPECT_EQ(sizes, (std::vector<std::size_t>{0, 3}));  // three codes, then their sound
+}
+
 TEST_F(CommitSound, TheCodecGoesOnToItsOwnEnd) {
   const Sequence& sequence = at_.start(test::sound_request(3, 2));
   step();

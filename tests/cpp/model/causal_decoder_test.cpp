@@ -88,10 +88,10 @@ TEST(CausalRequests, OptionsOfAnEncoderAreRefused) {
     change(request);
     return throws_naming<ConfigError>(field, [&request] { refuse_encoder_options(request); });
   };
-  EXPECT_TRUE(refuses("text:", [](Request& of) { of.text_features = {1, 1, {0.0F}}; }));
-  EXPECT_TRUE(refuses("text:", [](Request& of) { of.encoder_output = {1, 1, {0.0F}}; }));
-  EXPECT_TRUE(refuses("context:", [](Request& of) { of.context_codes = {1, 1, {0}}; }));
-  EXPECT_TRUE(refuses("context:", [](Request& of) { of.context_text_ids = {1}; }));
+  EXPECT_TRUE(refuses("text_features:", [](Request& of) { of.text_features = {1, 1, {0.0F}}; }));
+  EXPECT_TRUE(refuses("encoder_output:", [](Request& of) { of.encoder_output = {1, 1, {0.0F}}; }));
+  EXPECT_TRUE(refuses("context_codes:", [](Request& of) { of.context_codes = {1, 1, {0}}; }));
+  EXPECT_TRUE(refuses("context_text_ids:", [](Request& of) { of.context_text_ids = {1}; }));
   EXPECT_TRUE(refuses("prior:", [](Request& of) { of.prior = AttentionPrior{}; }));
   EXPECT_TRUE(refuses("return_alignment:", [](Request& of) { of.return_alignment = true; }));
 }

@@ -297,5 +297,21 @@ TEST(FilterChain, GreedyGuessesAreConfidentByTheirSoftmax) {
   EXPECT_NEAR(test::guess(greedy, logits, 0.0F).probability, 9.0F / 14.0F, 1e-6);
 }
 
+TEST(FilterChain, GuessesMayBeRankedApartFromTheDraw) {
+  const std::vector<float> logits = {0.0F, std::log(3.0F), kNever, std::log(2.0F)};
+  SamplerRules warm;
+  warm.temperature = 1.0F;
+  warm.confidence_temperature = 0.5F;
+  EXPECT_NEAR(test::guess(warm, logits, 0.5F).probability, 0.5F, 1e-6);  // that of the draw
+  warm.ranks_apart = true;
+  const DrawOutcome outcome = test::guess(warm, logits, 0.999F);
+  EXPECT_EQ(outcome.code, 3);  // the draw is the same
+  EXPECT_NEAR(outcome.probability, 4.0F / 14.0F, 1e-6);
+  EXPECT_NEAR(outcome.max_probability, 9.0F / 14.0F, 1e-6);
+  warm.min_p = 0.5F;  // at the confidence temperature, this drops the code that was drawn
+  EXPECT_EQ(test::guess(warm, logits, 0.999F).code, 3);
+  EXPECT_EQ(test::guess(warm, logits, 0.999F).probability, 0.0F);
+}
+
 }  // namespace
 }  // namespace ttsrt::rules

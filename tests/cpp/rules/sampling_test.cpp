@@ -63,6 +63,45 @@ TEST(Masks, UnfinishedTextForbidsTheEndOnlyWhereItIsTracked) {
   EXPECT_EQ(logits[kEos], kNever);
 }
 
+// NeMo 3.0.0 with a forced end: K is 32, so 33 is forbidden before the minimum, whichever id ends
+// speech.
+TEST(Masks, AMinimumMayForbidAnotherIdThanTheEnd) {
+  SlotRules rules = rules_with_specials();
+  rules.eos_id = 39;
+  rules.minimum_id = 33;
+  rules.min_frames = 4;
+  SlotState state;
+  state.step = 3;
+  std::vector<float> logits = logits_of(1);
+  mask_logits(rules, state, logits.data(), kVocab);
+  EXPECT_EQ(logits[33], kNever);
+  EXPECT_NE(logits[39], kNever);
+  rules.minimum_id = -1;  // strictly
+  logits = logits_of(1);
+  mask_logits(rules, state, logits.data(), kVocab);
+  EXPECT_NE(logits[33], kNever);
+  EXPECT_EQ(logits[39], kNever);
+  state.step = 4;
+  rules.minimum_id = 33;
+  logits = logits_of(1);
+  mask_logits(rules, state, logits.data(), kVocab);
+  EXPECT_NE(logits[33], kNever);
+}
+
+TEST(Masks, AForcedEndHoldsBelowAMinimumThatDoesNotForbidIt) {
+  SlotRules rules = rules_with_specials();
+  rules.eos_id = 35;  // also a forbidden id
+  rules.minimum_id = 33;
+  rules.min_frames = 100;
+  rules.prior.track_finish = true;
+  SlotState state;
+  state.finish_count = 20;
+  std::vector<float> logits = logits_of(1);
+  mask_logits(rules, state, logits.data(), kVocab);
+  for (std::int32_t v = 0; v < kVocab; ++v)
+    EXPECT_EQ(logits[static_cast<std::size_t>(v)], v == 35 ? 0.0F : kNever);
+}
+
 TEST(Masks, AFinishedTextForcesTheEnd) {
   SlotRules rules = rules_with_specials();
   rules.prior.track_finish = true;

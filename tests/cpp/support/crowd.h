@@ -12,8 +12,9 @@ inline AttentionPrior prior_of(const std::string& mode, bool recompute = false) 
   AttentionPrior prior;
   prior.mode = mode;
   prior.recompute = recompute;
-  prior.short_text = 2;
   prior.lookahead = 3;
+  if (mode == "window") return prior;
+  prior.short_text = 2;
   prior.end_margin = 1;
   return prior;
 }
@@ -87,7 +88,6 @@ inline std::vector<Request> crowd_with_rows(std::int64_t codebooks) {
   all.back().encoder_output = random_rows(5, 8, 42);
   all.back().use_local_transformer = true;
   all.back().chunk_frames = 3;
-  all.back().maskgit.sampling = "causal";
   all.push_back(all[4]);
   all.back().cfg_scale = 2.0F;
   all.back().use_local_transformer = true;
@@ -124,6 +124,11 @@ inline std::vector<CrowdModel> crowd_models() {
   maskgit["model"]["local_transformer"]["kind"] = "maskgit";
   maskgit["model"]["frame_stacking"] = 2;
   models.push_back({"maskgit", maskgit, crowd_limits(), crowd_with_rows(2)});
+  for (Request& request : models.back().requests) {
+    if (request.chunk_frames != 3) continue;
+    request.maskgit.emplace();
+    request.maskgit->sampling = "causal";
+  }
   BuildOptions half = crowd_limits();
   half.dtype = DType::bfloat16;
   models.push_back({"bfloat16", tiny_config(), half, crowd_with_rows(2)});

@@ -187,7 +187,8 @@ def test_first_hugging_face_parameter_names(tmp_path: Path) -> None:
     path = write(tmp_path, load("tinyhf.nemo"), config)
     defaults = open_checkpoint(convert(path, tmp_path / "o", progress=False)).defaults
     assert defaults.prior is not None
-    assert (defaults.prior.epsilon, defaults.prior.lookahead, defaults.prior.right) == (0.25, 7, 7)
+    prior = defaults.prior
+    assert (prior.epsilon, prior.lookahead, prior.right, prior.reach) == (0.25, 7, None, 7)
     assert defaults.max_frames == 100
 
 

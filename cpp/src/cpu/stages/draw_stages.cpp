@@ -102,7 +102,7 @@ class SampleCodesStage : public DrawStage {
     const rules::DrawOutcome drawn = draw_code(*site_.kernels, slot_rules.sampler, op_.vocab,
                                                site_.slots->seen(at.slot, slice), number, scratch);
     add_fault_of(site_, drawn, at.conditional_row);
-    outcome.sampled[place] = drawn.code;
+    outcome.sampled[place] = at.code(slice, drawn.code);
   }
 
   ops::SampleCodes op_;
@@ -139,7 +139,9 @@ class FinishStepStage : public DrawStage {
         "slot ", slot, ": no codes were drawn in this step");
     step::DrawOutput& output = outcome.outputs[static_cast<std::size_t>(index)];
     output.slot = slot;
-    output.end_frame = rules::end_frame(slot_rules, state(slot), sampled, likeliest);
+    output.end_frame = draw(index).forced != nullptr
+                           ? -1
+                           : rules::end_frame(slot_rules, state(slot), sampled, likeliest);
     output.focus = slot_rules.prior.mode == rules::PriorMode::off ? -1 : state(slot).focus;
     std::copy_n(sampled, op_.codebooks, site_.slots->last_codes(slot));
     for (std::int32_t place = 0; place < op_.codebooks; ++place) {

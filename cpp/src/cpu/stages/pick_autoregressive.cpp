@@ -70,7 +70,7 @@ class PickDrawStage : public Stage {
     const rules::DrawOutcome drawn = draw_code(*site_.kernels, rules.sampler, vocab_,
                                                site_.slots->seen(at.slot, place_), number, scratch);
     add_fault_of(site_, drawn, at.conditional_row);
-    const std::int32_t code = drawn.code;
+    const std::int32_t code = at.code(place_, drawn.code);
     site_.slots->outcome
         .sampled[index * static_cast<std::size_t>(codebooks_) + static_cast<std::size_t>(place_)] =
         code;

@@ -160,7 +160,7 @@ class GuessStage : public MaskGitStage {
         draw_guess(*site_.kernels, rules.sampler, op_.vocab, site_.slots->seen(draw.slot, place),
                    number, scratch);
     add_fault_of(site_, outcome, draw.conditional_row);
-    guesses_->guessed[at] = outcome.code;
+    guesses_->guessed[at] = draw.code(place, outcome.code);
     guesses_->confidences[at] = rules::maskgit_confidence(rules, state, pass, place, outcome);
   }
 

@@ -14,6 +14,7 @@ constexpr std::int32_t kBranches = 1;
 
 LlmFamily::LlmFamily(const JsonReader& model, const JsonReader& defaults)
     : config_(read_config(model)), rules_(read_code_defaults(defaults)) {
+  rules_.vocab = config_.vocab;
   rules_.eos_id = config_.eos_id;
   rules_.decoder_layers = config_.decoder.layers;
   TTSRT_CHECK(FormatError, rules_.repetition_penalty == 1.0F, defaults.where(),

@@ -46,7 +46,9 @@ RowSource Itineraries::voice_of_codes(Matrix<std::int32_t>&& /*codes*/) const {
 
 step::Itinerary Itineraries::itinerary(Request&& request, const VoiceFinder& /*voices*/) const {
   refuse_encoder_options(request);
-  TTSRT_CHECK(ConfigError, !request.voice && !is_given(request.context_embeddings), kNoVoices);
+  TTSRT_CHECK(ConfigError, !request.voice, kNoVoices);
+  TTSRT_CHECK(ConfigError, !is_given(request.context_embeddings),
+              "context_embeddings: expected none, as language models have no context");
   TTSRT_CHECK(ConfigError, !request.text_ids.empty(), "text_ids: expected at least one id");
   const RowSource prompt =
       rows_of_ids("text_ids", std::move(request.text_ids), config_.vocab, limits_.max_input_len);
@@ -58,18 +60,16 @@ step::Itinerary Itineraries::itinerary(Request&& request, const VoiceFinder& /*v
   const std::int32_t room = limits_.max_seq_len - last;
   TTSRT_CHECK(ConfigError, room >= 1, "text_ids: expected at most max_seq_len ",
               limits_.max_seq_len, " ids, got ", prompt.rows);
-  TTSRT_CHECK(ConfigError, rules.max_steps <= room || !request.max_frames.has_value(),
-              "max_frames: expected at most ", room, ", got ", rules.max_steps);
-
   step::Itinerary itinerary;
   itinerary.rules = rules.slot;
+  itinerary.forced_codes = rules.forced_codes;
   if (last > 0) {
     itinerary.stops.push_back(rows_from(prompt, 0, last, config_.decoder.has_positions));
     itinerary.stops.back().program = kPrefillProgram;
   }
   Stop decode = rows_from(prompt, last, 1, config_.decoder.has_positions);
   decode.program = kDecodeProgram;
-  decode.repeats = std::min(rules.max_steps, room);
+  decode.repeats = steps_in_room(request, rules.max_steps, room, 1);
   if (last > 0) decode.follows = {0};
   itinerary.stops.push_back(std::move(decode));
   return itinerary;

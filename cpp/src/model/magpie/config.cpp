@@ -27,6 +27,8 @@ Tokens read_tokens(const JsonReader& reader, std::int32_t vocab, std::int32_t te
   tokens.text_bos = reader.int32("text_bos", 0, text_vocab - 1);
   tokens.text_eos = reader.int32("text_eos", 0, text_vocab - 1);
   tokens.forbidden = reader.integers("forbidden", 0, vocab - 1, 16);
+  if (reader.has("minimum_forbids"))
+    tokens.minimum_forbids = reader.int32("minimum_forbids", 0, vocab - 1);
   return tokens;
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,8 @@ struct Tokens {
   std::int32_t context_bos = 0;
   std::int32_t context_eos = 0;
   std::int32_t mask = 0;
+  // The id that min_frames forbids, if it is not audio_eos.
+  std::optional<std::int32_t> minimum_forbids;
   std::int32_t text_bos = 0;
   std::int32_t text_eos = 0;
   std::vector<std::int32_t> forbidden;

@@ -19,6 +19,7 @@ struct Defaults {
   std::int32_t min_frames = 0;
   std::string eos_method = "argmax_or_multinomial_any";
   bool use_local_transformer = false;
+  std::string prior_mode = "nemo";  // of the checkpoint's generation
   std::optional<AttentionPrior> prior;
 };
 

@@ -18,7 +18,7 @@ namespace {
 // length, and one shared unconditional prefix per slot.
 std::int32_t num_blocks(const Limits& limits, std::int32_t asked_positions) {
   const std::int64_t most = limits.num_slots() * (2 * ops::blocks_for(limits.max_seq_len) +
-                                                     ops::blocks_for(limits.max_input_len));
+                                                  ops::blocks_for(limits.max_input_len));
   const std::int64_t asked = asked_positions == 0 ? most : ops::blocks_for(asked_positions);
   return static_cast<std::int32_t>(std::min(most, asked));
 }
@@ -32,8 +32,10 @@ decode::RuleFacts rule_facts(const Config& config, const Defaults& defaults) {
   decode::RuleFacts facts;
   facts.codebooks = config.codebooks;
   facts.frame_stacking = config.frame_stacking;
+  facts.vocab = config.codebook_vocab;
   facts.eos_id = config.tokens.audio_eos;
   facts.forbidden = config.tokens.forbidden;
+  facts.minimum_id = config.tokens.minimum_forbids.value_or(-1);
   facts.decoder_layers = config.decoder.layers;
   for (std::int32_t l = 0; l < config.decoder.layers; ++l) {
     if (config.cross.sees_text[static_cast<std::size_t>(l)]) facts.text_layers.push_back(l);
@@ -47,6 +49,7 @@ decode::RuleFacts rule_facts(const Config& config, const Defaults& defaults) {
   facts.min_frames = defaults.min_frames;
   facts.eos_method = defaults.eos_method;
   facts.use_local_transformer = defaults.use_local_transformer;
+  facts.prior_mode = defaults.prior_mode;
   facts.prior = defaults.prior;
   return facts;
 }
@@ -85,6 +88,7 @@ void MagpieFamily::describe(EngineInfo& info) const {
   info.frame_stacking = config_.frame_stacking;
   info.text_vocab = config_.text_vocab;
   info.frame_rate = config_.frame_rate;
+  info.default_prior = defaults_.prior;
 }
 
 StoredVoices MagpieFamily::read_voices(const Weights& weights) const {

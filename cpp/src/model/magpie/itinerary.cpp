@@ -93,9 +93,11 @@ RowSource context_of(Request& request, const Facts& facts, const VoiceFinder& vo
 void prepare_context(Request& request, const Facts& facts, const VoiceFinder& voices,
                      Prompt& prompt) {
   const bool is_memory = facts.context_route == ContextRoute::memory;
+  const bool is_voice = request.voice.has_value();
   RowSource source = context_of(request, facts, voices);
   TTSRT_CHECK(ConfigError, !is_memory || source.input != Input::vectors,
-              "context: this model reads its context through an encoder; give context_codes");
+              is_voice ? "voice" : "context_embeddings",
+              ": this model reads its context through an encoder; give context_codes");
   if (facts.context_route == ContextRoute::rows || source.input == Input::vectors) {
     prompt.context = std::move(source);
     return;
@@ -112,11 +114,7 @@ void check_length(const Request& request, const Facts& facts, std::int32_t conte
   const std::int32_t room = facts.max_seq_len - context_rows;
   TTSRT_CHECK(ConfigError, room >= 1, "context: expected fewer rows than max_seq_len ",
               facts.max_seq_len, ", got ", context_rows);
-  TTSRT_CHECK(ConfigError, steps <= room || !request.max_frames.has_value(),
-              "max_frames: expected at most ", room * facts.rules.frame_stacking, " (max_seq_len ",
-              facts.max_seq_len, " less ", context_rows, " context rows), got ",
-              *request.max_frames);
-  steps = std::min(steps, room);  // the checkpoint's default gives way to the limit
+  steps = steps_in_room(request, steps, room, facts.rules.frame_stacking);
 }
 
 // Adds learned positions from 0 on.
@@ -216,6 +214,7 @@ step::Itinerary Itineraries::itinerary(Request&& request, const VoiceFinder& voi
   step::Itinerary itinerary;
   itinerary.rules = rules.slot;
   itinerary.text_len = prompt.text.rows;
+  itinerary.forced_codes = rules.forced_codes;
   itinerary.stops = stops_of(std::move(prompt), facts_, rules);
   return itinerary;
 }

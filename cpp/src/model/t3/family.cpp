@@ -18,6 +18,7 @@ constexpr std::int32_t kUsualText = 512;  // tokens
 
 T3Family::T3Family(const JsonReader& model, const JsonReader& defaults)
     : config_(read_config(model)), rules_(read_code_defaults(defaults)) {
+  rules_.vocab = config_.speech_vocab;
   rules_.eos_id = config_.eos_id;
   rules_.decoder_layers = config_.decoder.layers;
 }

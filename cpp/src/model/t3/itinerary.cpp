@@ -128,9 +128,7 @@ std::int32_t steps_in(const Request& request, const Config& config, const Limits
   TTSRT_CHECK(ConfigError, room >= 1,
               "text_ids: expected prefix and text to leave room for speech ", "in max_seq_len ",
               limits.max_seq_len, ", got ", position, " rows");
-  TTSRT_CHECK(ConfigError, steps <= room || !request.max_frames.has_value(),
-              "max_frames: expected at most ", room, ", got ", steps);
-  return std::min(steps, room);  // the checkpoint's default gives way to the limit
+  return steps_in_room(request, steps, room, 1);
 }
 
 // The penalty comes before the temperature, and BOS counts as seen.
@@ -167,6 +165,7 @@ step::Itinerary Itineraries::itinerary(Request&& request, const VoiceFinder& voi
 
   step::Itinerary itinerary;
   itinerary.rules = rules.slot;
+  itinerary.forced_codes = rules.forced_codes;
   order_processors(config_, itinerary.rules.sampler);
   std::vector<Stop>& stops = itinerary.stops;
   for (const Branch branch : {Branch::conditional, Branch::unconditional}) {

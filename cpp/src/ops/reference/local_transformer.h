@@ -38,6 +38,7 @@ class LocalTransformer {
 struct Pick {
   const PickCodes& op;
   const LocalTransformer& network;
+  const step::Draw& draw;
   const rules::SlotRules& rules;
   const rules::SlotState& state;
   std::vector<const float*> hidden;        // per branch, conditional first

@@ -55,7 +55,7 @@ void guess(const Pick& pick, std::int32_t pass, std::int32_t place, Guesses& gue
       rules::uniform(pick.rules.sampler.seed, pick.state.step, place, pass, rules::DrawKind::code);
   const rules::DrawOutcome outcome = draw_guess(pick.rules.sampler, mix, pick.seen[i], number);
   pick.run.add_fault_of(outcome, pick.row);
-  guesses.guessed[i] = outcome.code;
+  guesses.guessed[i] = pick.draw.code(place, outcome.code);
   guesses.confidences[i] = rules::maskgit_confidence(pick.rules, pick.state, pass, place, outcome);
 }
 

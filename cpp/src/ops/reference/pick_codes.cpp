@@ -36,7 +36,7 @@ void pick_autoregressive(const Pick& pick, std::int32_t* codes) {
     const rules::DrawOutcome drawn =
         draw(pick.rules.sampler, mix, pick.seen[static_cast<std::size_t>(i)], number);
     pick.run.add_fault_of(drawn, pick.row);
-    codes[i] = drawn.code;
+    codes[i] = pick.draw.code(i, drawn.code);
     for (std::vector<float>& branch : rows) pick.network.append_code(i, codes[i], branch);
   }
 }
@@ -53,7 +53,7 @@ void run(const PickCodes& op, Run& at) {
     if (!slot.rules.use_local_transformer) continue;
     const std::vector<std::int32_t> branches = at.branch_rows(draw);
     std::vector<float> scratch(static_cast<std::size_t>(width) * branches.size());
-    Pick pick{op, network, slot.rules, slot.state, {}, {}, {}, at, draw.conditional_row};
+    Pick pick{op, network, draw, slot.rules, slot.state, {}, {}, {}, at, draw.conditional_row};
     for (std::int32_t i = 0; i < op.codebooks; ++i) pick.seen.push_back(at.state.seen(slot, i));
     for (std::size_t b = 0; b < branches.size(); ++b) {
       pick.hidden.push_back(hidden + std::int64_t{branches[b]} * op.dim);

@@ -32,7 +32,7 @@ void sample_slice(const SampleCodes& op, Run& at, std::size_t d, std::int32_t i,
       rules::uniform(slot.rules.sampler.seed, slot.state.step, i, 0, rules::DrawKind::code);
   const rules::DrawOutcome drawn = draw(slot.rules.sampler, mix, at.state.seen(slot, i), number);
   at.add_fault_of(drawn, at.batch.draws[d].conditional_row);
-  at.state.outcome.sampled[place] = drawn.code;
+  at.state.outcome.sampled[place] = at.batch.draws[d].code(i, drawn.code);
 }
 
 // A row to draw from, with the memory that it needs.
@@ -133,7 +133,8 @@ void run(const FinishStep& op, Run& at) {
         "slot ", index, ": no codes were drawn in this step");
     step::DrawOutput draw;
     draw.slot = index;
-    draw.end_frame = rules::end_frame(slot.rules, slot.state, sampled, likeliest);
+    if (at.batch.draws[d].forced == nullptr)
+      draw.end_frame = rules::end_frame(slot.rules, slot.state, sampled, likeliest);
     draw.focus = slot.rules.prior.mode == rules::PriorMode::off ? -1 : slot.state.focus;
     outcome.draws.push_back(draw);
     std::copy(sampled, sampled + op.codebooks, slot.last_codes.begin());

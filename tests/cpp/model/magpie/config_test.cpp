@@ -206,6 +206,20 @@ TEST(Defaults, ThePriorFieldByField) {
   const auto read_them = [&] { return read_defaults(JsonReader(defaults, "defaults")); };
   defaults["prior"] = prior;
   EXPECT_EQ(read_them().prior->apply_layers, (std::vector<std::int32_t>{0, 1}));
+  EXPECT_EQ(read_them().prior->right, std::nullopt);  // as lookahead: it follows
+  defaults["prior"]["right"] = nullptr;
+  EXPECT_EQ(read_them().prior->right, std::nullopt);
+  defaults["prior"]["right"] = 3;
+  EXPECT_EQ(read_them().prior->right, 3);
+  // Engines of earlier versions call both generations "nemo".
+  defaults["prior"]["suppress"] = "single";
+  EXPECT_EQ(read_them().prior->mode, "nemo_2503");
+  EXPECT_EQ(read_them().prior_mode, "nemo_2503");
+  defaults["prior"]["mode"] = "window";  // which has no suppression
+  EXPECT_EQ(read_them().prior->suppress, std::nullopt);
+  defaults["prior_mode"] = "nemo_3";
+  EXPECT_TRUE(throws_naming<FormatError>("defaults.prior_mode: expected", read_them));
+  defaults.erase("prior_mode");
   for (const auto& [key, value] : prior.items()) {
     defaults["prior"] = prior;
     defaults["prior"][key] = -1;
