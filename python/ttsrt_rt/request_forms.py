@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from numbers import Real
-from typing import Any
+from typing import Any, cast
 
 from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.request import Request
@@ -57,7 +57,11 @@ def requests_of(given: object, fields: Mapping[str, Any], call: str) -> Request 
     if all(isinstance(each, Request) for each in items):
         return [one_request(each, fields, call) for each in items]
     if any(isinstance(each, Request) for each in items):
-        raise ConfigError(f"{call}: expected requests or lists of text ids, got both: {kinds}")
+        # Whatever else is among them fails alone, as any bad request does.
+        made = [
+            one_request(each, fields, call) if isinstance(each, Request) else each for each in items
+        ]
+        return cast("list[Request]", made)
     if any(isinstance(each, Real) or getattr(each, "ndim", 1) == 0 for each in items):
         raise ConfigError(
             f"{call}: expected lists of text ids, got {type(given).__name__} of {kinds}; for one "

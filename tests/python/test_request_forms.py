@@ -68,7 +68,6 @@ REQUEST = rt.Request(text_ids=[1])
         ([5, 6, 7], {"voice": 0}, r"text_ids=ids, and for a list of one write \[ids\]"),
         (np.array([5, 6, 7]), {}, "text_ids=ids"),
         ([[1, 2], 3], {}, "text_ids=ids"),
-        ([REQUEST, [1, 2]], {"voice": 0}, "got both: Request, list"),
         ([[1, 2]], {"text_ids": [3]}, "lists of ids and text_ids"),
         ([[1, 2]], {"encoder_output": [[1.0]]}, "lists of ids and encoder_output"),
         ("hello", {}, "got str"),
