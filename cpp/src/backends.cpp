@@ -3,9 +3,11 @@
 #include <algorithm>
 
 #include "core/check.h"
+#include "core/quote.h"
 #include "cpu/cpu_backend.h"
 #include "cpu/isa.h"
 #include "cpu/stages/linear_stage.h"
+#include "model/checkpoint.h"
 #include "model/engine_data.h"
 #include "model/native_network.h"
 #include "model/quantize.h"
@@ -34,8 +36,9 @@ DType cache_dtype_of(const std::string& name, DType engine) {
   for (const DType known : {DType::float32, DType::bfloat16, DType::float16, DType::int8}) {
     if (name == name_of(known)) return known;
   }
-  throw ConfigError(message(
-      "kv_cache_dtype: expected float32, bfloat16, float16, int8 or nothing, got \"", name, "\""));
+  throw ConfigError(
+      message("kv_cache_dtype: expected float32, bfloat16, float16, int8 or nothing, got ",
+              in_quotes(name)));
 }
 
 // Requests that may be paused beside max_batch_size running ones.
@@ -63,7 +66,7 @@ void check_device(const std::string& device, std::int32_t num_threads) {
   TTSRT_CHECK(ConfigError, num_threads >= 0 && num_threads <= 1024,
               "num_threads: expected 0 to 1024, got ", num_threads);
   TTSRT_CHECK(ConfigError, device == "cpu" || device == "auto" || is_reference(device),
-              "device: expected \"auto\", \"cpu\" or \"reference\", got \"", device, "\"");
+              "device: expected \"auto\", \"cpu\" or \"reference\", got ", in_quotes(device));
 }
 
 }  // namespace
@@ -105,11 +108,8 @@ OpenedModel open_model(const Engine& engine, const ExecutorOptions& options) {
   OpenedModel opened;
   opened.network = std::make_unique<model::NativeNetwork>(
       data, open_backend(options.device, options.num_threads, options.pin_threads), network);
-  try {
-    opened.itineraries = data.family->itineraries(network.limits);
-  } catch (const ConfigError& problem) {  // defaults that no request could be served with
-    throw FormatError(message(data.path, "/engine.json: defaults: ", problem.what()));
-  }
+  opened.itineraries =
+      model::itineraries_of(*data.family, network.limits, data.path + "/engine.json");
   opened.voices = data.voices;
   return opened;
 }

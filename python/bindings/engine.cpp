@@ -55,8 +55,8 @@ void register_engines(py::module_& module) {
       .def_readonly("sha256", &EngineTensor::sha256);
   py::class_<Engine>(module, "Engine", "An opened engine; copies share it. Thread safe.")
       .def_static("open", &open, py::arg("path"),
-                  "Maps the folder's weights. Raises FormatError naming the file and what is wrong "
-                  "with it.")
+                  "Reads the folder's descriptions; executors read its weights. Raises FormatError "
+                  "naming the file and what is wrong with it.")
       .def_property_readonly("info", &Engine::info, py::return_value_policy::reference_internal)
       .def_property_readonly("path", [](const Engine& self) { return path_text(self.path()); })
       .def_property_readonly("description", &Engine::description, "engine.json, as text.")

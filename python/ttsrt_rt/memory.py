@@ -27,7 +27,7 @@ class MemoryPlan:
         max_seq_len: Decoder positions of each.
         kv_cache_dtype: Type of keys and values.
         max_paused_requests: Requests that may be paused besides; 0 without preemption.
-        weights: Weights, mapped from the engine's file.
+        weights: Weights, read from the engine's file once for all executors of an Engine.
         kv_cache: Self-attention: two branches and a shared prefix of every request, paused ones
             included.
         cross_memory: Cross-attention: keys and values of texts and contexts.

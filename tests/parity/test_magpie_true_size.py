@@ -1,6 +1,6 @@
 """Converts, builds and runs models of full size with random weights, from the original formats.
 
-`pytest -rP` prints how long an engine takes to open; engine files are mapped, not read.
+`pytest -rP` prints how long an engine takes to open, its weights included.
 """
 
 from __future__ import annotations

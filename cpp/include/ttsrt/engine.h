@@ -1,4 +1,4 @@
-// Opens an engine on disk; the weights are mapped into memory, not read.
+// Opens an engine on disk. Opening reads descriptions; executors read the weights.
 #pragma once
 
 #include <cstdint>
@@ -53,7 +53,9 @@ struct EngineTensor {
 /// A handle of an opened engine; copies share it. Thread safe.
 class TTSRT_API Engine {
  public:
-  /// Maps the weights of the folder. Throws FormatError with the file and what is wrong with it.
+  /// Reads the folder's descriptions, not its weights: the first executor of this engine reads
+  /// those, all of its executors share them, and from then on changes of the files have no effect.
+  /// Throws FormatError with the file and what is wrong with it.
   static Engine open(const std::string& path);
 
   const EngineInfo& info() const;

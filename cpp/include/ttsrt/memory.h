@@ -27,7 +27,7 @@ struct MemoryPlan {
   std::int32_t max_seq_len = 0;
   std::string kv_cache_dtype;
   std::int32_t max_paused_requests = 0;  ///< 0 without preemption
-  std::uint64_t weights = 0;             ///< mapped from the engine's file
+  std::uint64_t weights = 0;             ///< read from the engine's file, once per Engine
   std::uint64_t kv_cache = 0;  ///< self-attention: two branches and a shared prefix per request,
                                ///< paused ones included
   std::uint64_t cross_memory = 0;  ///< cross-attention: keys and values of texts and contexts

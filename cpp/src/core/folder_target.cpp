@@ -9,8 +9,9 @@
 #include <system_error>
 
 #include "core/check.h"
+#include "core/folder_entries.h"
+#include "core/input_file.h"
 #include "core/json.h"
-#include "core/mapped_file.h"
 #include "core/output_file.h"
 #include "core/sha256.h"
 
@@ -169,19 +170,20 @@ FolderTarget find_target(const std::string& output_dir) {
 bool check_contents(const FolderTarget& target, const FolderKind& kind, bool overwrite) {
   if (!target.exists) return false;
   bool is_empty = true;
-  std::error_code problem;
-  fs::directory_iterator entries(target.path, problem);
-  if (problem)
-    throw_write_error("output_dir: " + target.path.string(), "can't be read", problem.value());
-  for (const fs::directory_entry& entry : entries) {
-    const std::string name = entry.path().filename().string();
+  std::vector<std::string> names;
+  try {
+    names = names_in(target.path.string());
+  } catch (const ConfigError& problem) {
+    throw ConfigError(message("output_dir: ", problem.what()));
+  }
+  for (const std::string& name : names) {
     if (target.may_hold(name)) continue;
     TTSRT_CHECK(ConfigError, is_file_of(kind, name), "output_dir: ", target.path.string(),
                 " exists and isn't ", with_article(kind.noun), ": it holds ", name,
                 "; what is not ", with_article(kind.noun), " is never replaced");
     std::error_code unknown;
-    TTSRT_CHECK(ConfigError, fs::is_regular_file(entry.path(), unknown),
-                "output_dir: ", entry.path().string(), " isn't a regular file");
+    TTSRT_CHECK(ConfigError, fs::is_regular_file(target.path / name, unknown),
+                "output_dir: ", (target.path / name).string(), " isn't a regular file");
     is_empty = false;
   }
   if (is_empty) return false;

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "core/check.h"
+#include "core/folder_entries.h"
 #include "core/output_file.h"
 
 namespace ttsrt {
@@ -40,13 +41,6 @@ bool says_occupied(int problem) {
 
 int rename_error(const fs::path& from, const fs::path& to) {
   return ::rename(from.c_str(), to.c_str()) == 0 ? 0 : errno;
-}
-
-std::vector<std::string> names_in(const fs::path& folder) {
-  std::vector<std::string> names;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder))
-    names.push_back(entry.path().filename().string());
-  return names;
 }
 
 }  // namespace
@@ -120,8 +114,7 @@ void FolderWork::make_folder() {
 
 void FolderWork::clean_up() noexcept {
   if (::getpid() != process_) return;
-  std::error_code ignored;
-  if (!folder_.empty()) fs::remove_all(folder_, ignored);
+  if (!folder_.empty()) remove_folder(folder_);
   folder_.clear();
   lock_.reset();
   if (is_published_) return;
@@ -130,12 +123,11 @@ void FolderWork::clean_up() noexcept {
 }
 
 void FolderWork::remove_leftovers() {
-  for (const std::string& name : names_in(target_.home)) {
+  for (const std::string& name : names_in(target_.home.string())) {
     const fs::path leftover = target_.home / name;
     if (!target_.is_temporary(name) || !fs::is_directory(fs::symlink_status(leftover))) continue;
     roll_back(leftover);
-    std::error_code ignored;  // another user's
-    fs::remove_all(leftover, ignored);
+    remove_folder(leftover.string());  // unless it is another user's
   }
 }
 
@@ -182,7 +174,7 @@ void FolderWork::sync_files() const {
   const fs::path folder = folder_;
   TTSRT_CHECK(InternalError, fs::exists(folder / kind_.description), folder_, ": ",
               kind_.description, " was not written");
-  for (const std::string& name : names_in(folder)) sync_path((folder / name).string());
+  for (const std::string& name : names_in(folder.string())) sync_path((folder / name).string());
   sync_path(folder_);
 }
 
@@ -254,7 +246,7 @@ void FolderWork::exchange() {
 // Moves the files into the target, which keeps its place.
 void FolderWork::fill() {
   if (!is_as_before(path_)) refuse_what_appeared();
-  for (const std::string& name : names_in(target_.path)) {
+  for (const std::string& name : names_in(target_.path.string())) {
     const bool is_replaced = replaces_ && is_file_of(kind_, name);
     if (!target_.may_hold(name) && !is_replaced) refuse_what_appeared();
   }

@@ -1,9 +1,9 @@
 #include "core/safetensors.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "core/check.h"
+#include "core/quote.h"
 
 namespace ttsrt {
 namespace {
@@ -16,6 +16,7 @@ constexpr NamedType kTypes[] = {{"F32", DType::float32}, {"BF16", DType::bfloat1
                                 {"F16", DType::float16}, {"I8", DType::int8},
                                 {"I32", DType::int32},   {"U8", DType::uint8},
                                 {"I64", DType::int64}};
+constexpr std::size_t kMaxName = 200;
 constexpr std::size_t kMaxDims = 8;
 constexpr std::int64_t kMaxElements = std::int64_t{1} << 40;
 
@@ -37,26 +38,31 @@ const char* safetensors_name_of(DType dtype) {
 SafetensorsFile::SafetensorsFile(const std::string& path) : file_(path) {
   TTSRT_CHECK(FormatError, file_.size() >= 8, path, ": expected a safetensors file, got ",
               file_.size(), " bytes");
+  std::byte length[8];
+  file_.read(0, length, sizeof(length));
   std::uint64_t header_bytes = 0;
   for (int i = 7; i >= 0; --i)
-    header_bytes = header_bytes << 8 | static_cast<std::uint8_t>(file_.data()[i]);
+    header_bytes = header_bytes << 8 | static_cast<std::uint8_t>(length[i]);
   TTSRT_CHECK(FormatError,
               header_bytes <= kMaxSafetensorsHeader && header_bytes <= file_.size() - 8, path,
               ": header: expected at most ", std::min(kMaxSafetensorsHeader, file_.size() - 8),
               " bytes, got ", header_bytes);
-  const auto* text = reinterpret_cast<const char*>(file_.data()) + 8;
-  const Json header = parse_json({text, static_cast<std::size_t>(header_bytes)}, path + ": header");
+  std::string text(static_cast<std::size_t>(header_bytes), '\0');
+  file_.read(8, reinterpret_cast<std::byte*>(text.data()), text.size());
+  file_.check_unchanged();
+  Json header = parse_json(text, path + ": header");
+  const JsonGuard guard(header);
   TTSRT_CHECK(FormatError, header.is_object(), path, ": header: expected an object");
-  const std::byte* body = file_.data() + 8 + header_bytes;
-  const std::size_t body_bytes = file_.size() - 8 - header_bytes;
+  const std::size_t body = 8 + text.size();
   for (const auto& [name, entry] : header.items()) {
-    if (name != "__metadata__") read_tensor(name, entry, body, body_bytes);
+    TTSRT_CHECK(FormatError, name.size() <= kMaxName, path, ": header: ", in_quotes(name),
+                ": expected a name of at most ", kMaxName, " bytes, got ", name.size());
+    if (name != "__metadata__") read_tensor(name, entry, body);
   }
-  check_coverage(body_bytes);
+  check_coverage(body);
 }
 
-void SafetensorsFile::read_tensor(const std::string& name, const Json& entry, const std::byte* body,
-                                  std::size_t body_bytes) {
+void SafetensorsFile::read_tensor(const std::string& name, const Json& entry, std::size_t body) {
   const JsonReader reader(entry, path() + ": " + name);
   StoredTensor tensor;
   tensor.name = name;
@@ -64,7 +70,7 @@ void SafetensorsFile::read_tensor(const std::string& name, const Json& entry, co
   const auto* type = std::find_if(std::begin(kTypes), std::end(kTypes),
                                   [&](const NamedType& known) { return type_name == known.name; });
   TTSRT_CHECK(FormatError, type != std::end(kTypes), reader.where(),
-              ".dtype: expected F32, BF16, F16, I8, I32, U8 or I64, got ", type_name);
+              ".dtype: expected F32, BF16, F16, I8, I32, U8 or I64, got ", in_quotes(type_name));
   tensor.dtype = type->dtype;
   const Json& shape = reader.value("shape");
   TTSRT_CHECK(FormatError, shape.is_array() && shape.size() <= kMaxDims, reader.where(),
@@ -85,6 +91,7 @@ void SafetensorsFile::read_tensor(const std::string& name, const Json& entry, co
   TTSRT_CHECK(FormatError, are_offsets, reader.where(), ".data_offsets: expected two offsets");
   const auto begin = offsets[0].get<std::uint64_t>();
   const auto end = offsets[1].get<std::uint64_t>();
+  const std::size_t body_bytes = file_.size() - body;
   TTSRT_CHECK(FormatError, begin <= end && end <= body_bytes, reader.where(),
               ".data_offsets: expected inside [0, ", body_bytes, "], got [", begin, ", ", end, "]");
   tensor.bytes = static_cast<std::size_t>(end - begin);
@@ -92,25 +99,31 @@ void SafetensorsFile::read_tensor(const std::string& name, const Json& entry, co
       FormatError, tensor.bytes == static_cast<std::size_t>(elements) * size_of(tensor.dtype),
       reader.where(), ": expected ", static_cast<std::size_t>(elements) * size_of(tensor.dtype),
       " bytes by its shape, got ", tensor.bytes);
-  tensor.data = body + begin;
+  tensor.offset = body + static_cast<std::size_t>(begin);
   tensors_.emplace(name, std::move(tensor));
 }
 
-void SafetensorsFile::check_coverage(std::size_t body_bytes) const {
+void SafetensorsFile::check_coverage(std::size_t body) const {
   std::vector<const StoredTensor*> by_place;
   by_place.reserve(tensors_.size());
   for (const auto& [name, tensor] : tensors_) by_place.push_back(&tensor);
   std::sort(by_place.begin(), by_place.end(), [](const StoredTensor* a, const StoredTensor* b) {
-    return a->data != b->data ? a->data < b->data : a->bytes < b->bytes;
+    return a->offset != b->offset ? a->offset < b->offset : a->bytes < b->bytes;
   });
-  const std::byte* reached = file_.data() + (file_.size() - body_bytes);
+  std::size_t reached = body;
   for (const StoredTensor* tensor : by_place) {
-    TTSRT_CHECK(FormatError, tensor->data == reached, path(), ": ", tensor->name, ": its bytes ",
-                tensor->data < reached ? "overlap another tensor's" : "leave a hole before them");
-    reached = tensor->data + tensor->bytes;
+    TTSRT_CHECK(FormatError, tensor->offset == reached, path(), ": ", tensor->name, ": its bytes ",
+                tensor->offset < reached ? "overlap another tensor's" : "leave a hole before them");
+    reached = tensor->offset + tensor->bytes;
   }
-  TTSRT_CHECK(FormatError, reached == file_.data() + file_.size(), path(),
-              ": bytes behind the last tensor");
+  TTSRT_CHECK(FormatError, reached == file_.size(), path(), ": bytes behind the last tensor");
+}
+
+std::vector<std::byte> SafetensorsFile::read(const StoredTensor& tensor) const {
+  std::vector<std::byte> bytes(tensor.bytes);
+  file_.read_large(tensor.offset, bytes.data(), bytes.size());
+  file_.check_unchanged();
+  return bytes;
 }
 
 const StoredTensor& SafetensorsFile::at(const std::string& name) const {

@@ -18,13 +18,14 @@ std::size_t padding_after(std::size_t bytes) {
 
 SafetensorsWriter::SafetensorsWriter(const std::string& path, const std::vector<Entry>& entries)
     : path_(path), file_(path) {
-  nlohmann::ordered_json header = nlohmann::ordered_json::object();
+  std::string header = "{";
   std::size_t offset = 0;
   const auto place = [&](const std::string& name, DType dtype,
                          const std::vector<std::int64_t>& shape, std::size_t bytes) {
-    header[name] = {{"dtype", safetensors_name_of(dtype)},
-                    {"shape", shape},
-                    {"data_offsets", {offset, offset + bytes}}};
+    const nlohmann::ordered_json entry = {{"dtype", safetensors_name_of(dtype)},
+                                          {"shape", shape},
+                                          {"data_offsets", {offset, offset + bytes}}};
+    header += (header.size() > 1 ? "," : "") + nlohmann::json(name).dump() + ":" + entry.dump();
     offset += bytes;
   };
   for (const Entry& entry : entries) {
@@ -38,12 +39,12 @@ SafetensorsWriter::SafetensorsWriter(const std::string& path, const std::vector<
             padding);
     }
   }
-  std::string text = header.dump();
-  text.append(padding_after(text.size() + 8), ' ');
+  header += "}";
+  header.append(padding_after(header.size() + 8), ' ');
   std::uint8_t length[8];
-  for (int i = 0; i < 8; ++i) length[i] = static_cast<std::uint8_t>(text.size() >> (8 * i));
+  for (int i = 0; i < 8; ++i) length[i] = static_cast<std::uint8_t>(header.size() >> (8 * i));
   file_.write(length, sizeof(length));
-  file_.write(text.data(), text.size());
+  file_.write(header.data(), header.size());
 }
 
 void SafetensorsWriter::write(const std::byte* data, std::size_t bytes) {

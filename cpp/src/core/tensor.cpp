@@ -1,6 +1,7 @@
 #include "ttsrt/tensor.h"
 
 #include "core/check.h"
+#include "core/quote.h"
 
 namespace ttsrt {
 namespace {
@@ -32,7 +33,7 @@ DType dtype_from_name(const std::string& name) {
   for (const Entry& entry : kEntries) {
     if (name == entry.name) return entry.dtype;
   }
-  throw ConfigError(message("dtype: expected float32, bfloat16 or float16, got \"", name, "\""));
+  throw ConfigError(message("dtype: expected float32, bfloat16 or float16, got ", in_quotes(name)));
 }
 
 }  // namespace ttsrt

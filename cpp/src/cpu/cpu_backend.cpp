@@ -244,7 +244,7 @@ ops::MemoryUse CpuBackend::memory_use(const ops::StateSpec& spec,
   Slots slots(least);
   std::size_t most_scratch = 0;
   for (const ops::SizedProgram& of : programs) {
-    const Compiled compiled(*of.program, of.limits, kernels_, slots, team_.num_threads());
+    const Compiled compiled(*of.program, of.limits, kernels_, slots, team_.num_threads(), false);
     use.activations += compiled.activation_bytes();
     use.scratch += compiled.buffer_bytes();
     most_scratch = std::max(most_scratch, compiled.scratch_bytes());

@@ -49,7 +49,7 @@ void start_clocks(const Stages& stages, std::int32_t num_threads) {
 }  // namespace
 
 Compiled::Compiled(const ops::Program& program, const ops::ProgramLimits& limits,
-                   const Kernels& kernels, Slots& slots, std::int32_t num_threads)
+                   const Kernels& kernels, Slots& slots, std::int32_t num_threads, bool has_weights)
     : program_(program),
       limits_(limits),
       slots_(slots),
@@ -60,6 +60,7 @@ Compiled::Compiled(const ops::Program& program, const ops::ProgramLimits& limits
               limits.max_rows, " rows, ", limits.max_draws, " draws");
   list_.site = {&kernels, &slots, &launch_, ranges_.data(), 0};
   list_.limits = limits;
+  list_.has_weights = has_weights;
   needs_ = ops::needs_of(program_, limits, slots.spec());
   launch_.size(
       {limits.max_rows, limits.max_draws, needs_.uses_cache ? ops::most_blocks(slots.spec()) : 0});

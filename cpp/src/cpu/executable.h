@@ -17,7 +17,7 @@ namespace ttsrt::cpu {
 class Compiled {
  public:
   Compiled(const ops::Program& program, const ops::ProgramLimits& limits, const Kernels& kernels,
-           Slots& slots, std::int32_t num_threads);
+           Slots& slots, std::int32_t num_threads, bool has_weights = true);
   Compiled(const Compiled&) = delete;
   Compiled& operator=(const Compiled&) = delete;
 

@@ -1,6 +1,7 @@
 #include "decode/eos_method.h"
 
 #include "core/check.h"
+#include "core/quote.h"
 
 namespace ttsrt::decode {
 namespace {
@@ -31,7 +32,7 @@ EosMethod parse_eos_method(const std::string& name) {
     if (name == method.name) return method.method;
     known += known.empty() ? method.name : std::string(", ") + method.name;
   }
-  throw ConfigError(message("eos_method: expected one of ", known, ", got \"", name, "\""));
+  throw ConfigError(message("eos_method: expected one of ", known, ", got ", in_quotes(name)));
 }
 
 }  // namespace ttsrt::decode

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <string>
 
+#include "core/quote.h"
 #include "decode/options_check.h"
 
 namespace ttsrt::decode {
@@ -18,8 +19,8 @@ MaskGitSampling parse_sampling(const std::string& name) {
   if (name == "purity_default") return MaskGitSampling::purity;
   if (name == "purity_causal") return MaskGitSampling::purity_causal;
   throw ConfigError(
-      message("maskgit.sampling: expected default, causal, purity_default or purity_causal, got \"",
-              name, "\""));
+      message("maskgit.sampling: expected default, causal, purity_default or purity_causal, got ",
+              in_quotes(name)));
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "core/quote.h"
 #include "decode/options_check.h"
 
 namespace ttsrt::decode {
@@ -157,7 +158,7 @@ rules::PriorRules compile_prior(const AttentionPrior& prior,
   };
   const std::string suppress = prior.suppress.value_or("upto");
   TTSRT_CHECK(ConfigError, suppress == "upto" || suppress == "single",
-              "prior.suppress: expected \"upto\" or \"single\", got \"", suppress, "\"");
+              "prior.suppress: expected \"upto\" or \"single\", got ", in_quotes(suppress));
   rules.mode = prior.mode == kWindowMode ? PriorMode::window : PriorMode::nemo;
   rules.epsilon = checked_float("prior.epsilon", prior.epsilon.value_or(0.1F), 0.0F, 1.0F);
   rules.lookahead = count("prior.lookahead", prior.lookahead, 5, 1);

@@ -79,7 +79,7 @@ class ExecutorImpl {
   }
 
   const HomeProcess home;
-  const Engine engine;  // keeps the weights mapped
+  const Engine engine;
   const std::unique_ptr<const model::Itineraries> itineraries;
   executor::Loop loop;
   executor::VoiceBook voices;

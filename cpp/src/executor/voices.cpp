@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/check.h"
+#include "core/quote.h"
 
 namespace ttsrt::executor {
 
@@ -46,8 +47,8 @@ std::shared_ptr<const RowSource> VoiceBook::find(const VoiceRef& voice) const {
   }
   const std::lock_guard<std::mutex> lock(mutex_);
   const auto found = by_name_.find(std::get<std::string>(voice));
-  TTSRT_CHECK(ConfigError, found != by_name_.end(), "voice: expected one of: ", known(), "; got \"",
-              std::get<std::string>(voice), "\"");
+  TTSRT_CHECK(ConfigError, found != by_name_.end(), "voice: expected one of: ", known(), "; got ",
+              in_quotes(std::get<std::string>(voice)));
   return found->second;
 }
 
@@ -66,7 +67,7 @@ void VoiceBook::keep(const std::string& name, RowSource&& source) {
   auto voice = std::make_shared<const RowSource>(std::move(source));
   const std::lock_guard<std::mutex> lock(mutex_);
   const bool is_new = by_name_.emplace(name, std::move(voice)).second;
-  TTSRT_CHECK(ConfigError, is_new, "add_voice: \"", name, "\" is in use; remove it first");
+  TTSRT_CHECK(ConfigError, is_new, "add_voice: ", in_quotes(name), " is in use; remove it first");
   bytes_ += bytes;
 }
 
@@ -74,7 +75,7 @@ void VoiceBook::remove(const std::string& name) {
   const std::lock_guard<std::mutex> lock(mutex_);
   const auto found = by_name_.find(name);
   TTSRT_CHECK(ConfigError, found != by_name_.end(), "remove_voice: expected one of: ", known(),
-              "; got \"", name, "\"");
+              "; got ", in_quotes(name));
   const bool is_stored = std::find(stored_.begin(), stored_.end(), found->second) != stored_.end();
   if (!is_stored) bytes_ -= bytes_of(name, *found->second);
   by_name_.erase(found);

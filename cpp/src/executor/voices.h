@@ -29,7 +29,7 @@ class VoiceBook final : public model::VoiceFinder {
   void remove(const std::string& name);
   std::vector<std::string> names() const;
   std::int32_t count() const;
-  // What added voices take; the engine's own lie in its mapping.
+  // What added voices take; those of the engine are not counted.
   std::size_t bytes() const;
 
  private:

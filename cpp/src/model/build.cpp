@@ -15,6 +15,7 @@
 #include "core/safetensors.h"
 #include "core/safetensors_writer.h"
 #include "core/sha256.h"
+#include "model/checkpoint.h"
 #include "model/engine_data.h"
 #include "model/limits.h"
 #include "model/pack.h"
@@ -28,40 +29,19 @@ namespace {
 
 namespace fs = std::filesystem;
 using OrderedJson = nlohmann::ordered_json;
-constexpr std::size_t kMaxConfig = 16U << 20;
 constexpr float kMaxFloat16 = 65504.0F;
 
-struct Checkpoint {
-  explicit Checkpoint(const std::string& folder)
-      : where(folder + "/config.json"),
-        json(parse_json(read_text(where, kMaxConfig), where)),
-        weights(folder + "/model.safetensors") {
-    const JsonReader reader(json, where);
-    const std::string format = reader.string("format");
-    TTSRT_CHECK(FormatError, format == "ttsrt.checkpoint", where,
-                ".format: expected \"ttsrt.checkpoint\", got \"", format, "\"");
-    reader.integer("format_version", 1, 1);
-    family = model::read_family(reader);
-    manifest = family->manifest();
-    manifest.fill_sizes(weights);
-    manifest.check(weights);
-  }
-
-  std::string where;
-  Json json;
-  SafetensorsFile weights;
-  std::unique_ptr<const model::Family> family;
-  model::Manifest manifest;
-};
+using model::Checkpoint;
 
 // The rows an item takes from its source, taps of a convolution first.
-std::vector<float> gather(const StoredTensor& source, const model::PackItem& item) {
+std::vector<float> gather(const SafetensorsFile& file, const model::PackItem& item) {
   const auto rows = static_cast<std::size_t>(item.weight.rows);
   const auto cols = static_cast<std::size_t>(item.weight.cols);
-  StoredTensor part = source;
+  StoredTensor part = file.at(item.source.name);
   part.shape = {item.weight.rows, item.weight.cols};
-  part.data += static_cast<std::size_t>(item.first_row) * cols * size_of(source.dtype);
-  std::vector<float> first = model::read_floats(part);
+  part.offset += static_cast<std::size_t>(item.first_row) * cols * size_of(part.dtype);
+  part.bytes = rows * cols * size_of(part.dtype);
+  std::vector<float> first = model::read_floats(part, file.read(part));
   if (item.taps == 1) return first;
   std::vector<float> values(first.size());
   const auto taps = static_cast<std::size_t>(item.taps);
@@ -84,10 +64,9 @@ struct Piece {
 
 // What an item becomes: a tensor, and beside a quantized one its scales and zero points.
 std::vector<Piece> pieces_of(const Checkpoint& checkpoint, const model::PackItem& item) {
-  const StoredTensor& stored = checkpoint.weights.at(item.source.name);
   if (item.weight.dtype == DType::int32)
-    return {{item.weight, {stored.data, stored.data + stored.bytes}}};
-  const std::vector<float> values = gather(stored, item);
+    return {{item.weight, checkpoint.weights.read(checkpoint.weights.at(item.source.name))}};
+  const std::vector<float> values = gather(checkpoint.weights, item);
   for (const float value : values) {
     TTSRT_CHECK(FormatError, std::isfinite(value), checkpoint.weights.path(), ": ",
                 item.source.name, ": expected finite numbers, got ", value);
@@ -182,6 +161,9 @@ void write_engine(const Checkpoint& checkpoint, const fs::path& folder, const mo
   write_text(
       (folder / "engine.json").string(),
       describe(checkpoint, limits, options, quantization, std::move(components)).dump(1) + "\n");
+  // Whatever the checkpoint holds: what was written opens, and an executor can run it.
+  const EngineData written(folder.string());
+  model::check_programs(*written.family, written.weights, written.limits, checkpoint.where);
 }
 
 }  // namespace
@@ -216,6 +198,7 @@ void build(const std::string& checkpoint_dir, const std::string& output_dir,
   const Checkpoint checkpoint(checkpoint_dir);
   const model::Limits limits =
       model::resolve_limits(options, checkpoint.family->limit_bounds(checkpoint.manifest));
+  model::itineraries_of(*checkpoint.family, limits, checkpoint.where);
   const FolderKind kind = {"engine", "ttsrt.engine", "engine.json", {"weights.safetensors"}};
   FolderWriter writer(output_dir, kind, options.overwrite);
   write_engine(checkpoint, writer.folder(), limits, options, progress);

@@ -1,5 +1,7 @@
 #include "model/engine_data.h"
 
+#include <algorithm>
+
 #include "core/check.h"
 #include "core/sha256.h"
 #include "model/quantize.h"
@@ -8,7 +10,7 @@
 namespace ttsrt {
 namespace {
 
-constexpr std::size_t kMaxDescription = 64U << 20;
+constexpr std::size_t kPiece = 4U << 20;  // bytes hashed at once
 
 DType read_dtype(const JsonReader& reader) {
   const std::string name = reader.string("dtype");
@@ -50,13 +52,31 @@ void fill_info(EngineData& data, const model::QuantizationChoice& quantization) 
   for (const EngineTensor& tensor : data.weights.tensors()) info.weight_bytes += tensor.bytes;
 }
 
+// A piece at a time, so that no tensor is in memory as a whole.
+std::string hash_of(const SafetensorsFile& file, const StoredTensor& tensor) {
+  Sha256 hash;
+  StoredTensor piece = tensor;
+  for (std::size_t done = 0; done < tensor.bytes; done += piece.bytes) {
+    piece.offset = tensor.offset + done;
+    piece.bytes = std::min(kPiece, tensor.bytes - done);
+    const std::vector<std::byte> bytes = file.read(piece);
+    hash.update(bytes.data(), bytes.size());
+  }
+  return hash.hex_digest();
+}
+
 }  // namespace
 
 EngineData::EngineData(const std::string& folder)
+    : EngineData(folder, InputFile(folder + "/engine.json")) {}
+
+EngineData::EngineData(const std::string& folder, const InputFile& description_file)
     : path(folder),
-      description(read_text(folder + "/engine.json", kMaxDescription)),
+      description(description_file.text(kMaxJson)),
       weights(folder + "/weights.safetensors") {
-  const Json json = parse_json(description, folder + "/engine.json");
+  description_file.check_in_place();  // both files are of one engine
+  Json json = parse_json(description, folder + "/engine.json");
+  const JsonGuard guard(json);
   const JsonReader reader(json, folder + "/engine.json");
   const std::string format = reader.string("format");
   TTSRT_CHECK(FormatError, format == "ttsrt.engine", reader.where(),
@@ -64,7 +84,9 @@ EngineData::EngineData(const std::string& folder)
   const std::int64_t version = reader.integer("format_version", 1, 1 << 20);
   TTSRT_CHECK(FormatError, version == kEngineVersion, reader.where(), ".format_version: expected ",
               kEngineVersion, ", got ", version,
-              version < kEngineVersion ? "; build the engine again from its checkpoint" : "");
+              "; build the engine again from its checkpoint: ttsrt build --checkpoint_dir "
+              "CHECKPOINT --output_dir ",
+              folder, " --overwrite");
   family = model::read_family(reader);
   manifest = family->manifest();
   manifest.fill_sizes(weights.file());
@@ -89,8 +111,7 @@ std::vector<EngineTensor> Engine::tensors() const { return data_->weights.tensor
 void Engine::verify() const {
   const SafetensorsFile file(data_->path + "/weights.safetensors");
   for (const EngineTensor& tensor : data_->weights.tensors()) {
-    const StoredTensor& stored = file.at(tensor.name);
-    const std::string got = sha256_hex(stored.data, stored.bytes);
+    const std::string got = hash_of(file, file.at(tensor.name));
     TTSRT_CHECK(FormatError, got == tensor.sha256, file.path(), ": ", tensor.name,
                 ": expected SHA-256 ", tensor.sha256, ", got ", got);
   }

@@ -1,11 +1,13 @@
-// An opened engine's insides: its family, the limits it was built for, the mapped weights by name
-// and the stored voices. Nothing here depends on which family it is.
+// An opened engine's insides: its family, the limits it was built for, the weights by name and
+// the stored voices. Opening reads headers and voices; weights are read by those that use them.
+// Nothing here depends on which family it is.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <string>
 
+#include "core/input_file.h"
 #include "model/family.h"
 #include "model/limits.h"
 #include "model/manifest.h"
@@ -27,6 +29,9 @@ struct EngineData {
   model::Weights weights;
   model::StoredVoices voices;
   EngineInfo info;
+
+ private:
+  EngineData(const std::string& folder, const InputFile& description_file);
 };
 
 }  // namespace ttsrt

@@ -25,6 +25,7 @@ NativeNetwork::NativeNetwork(const EngineData& engine, std::unique_ptr<ops::Back
   const Family& family = *engine.family;
   const ops::StateSpec state = family.state(limits, options.state);
   backend_->create_state(state);
+  weights_ = engine.weights.use();
   for (const FamilyProgram& program : family.programs(engine.weights, limits, trace_))
     compile(program);
 

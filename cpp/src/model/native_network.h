@@ -19,7 +19,7 @@ struct NetworkOptions {
 
 class NativeNetwork final : public Network {
  public:
-  // Compiles every Program the model has. The engine's mapping must outlive the network.
+  // Reads the weights and compiles every Program the model has.
   NativeNetwork(const EngineData& engine, std::unique_ptr<ops::Backend> backend,
                 const NetworkOptions& options);
 
@@ -36,6 +36,7 @@ class NativeNetwork final : public Network {
   NetworkInfo info_;
   bool profile_ = false;
   bool trace_ = false;
+  std::shared_ptr<const void> weights_;  // in memory while the network exists
   std::unique_ptr<ops::Backend> backend_;
   std::vector<std::unique_ptr<ops::Executable>> executables_;  // [programs]
   step::StepOutput output_;

@@ -59,18 +59,20 @@ std::size_t packed_bytes(const ops::Weight& weight) {
   return static_cast<std::size_t>(values) * size_of(weight.dtype);
 }
 
-std::vector<float> read_floats(const StoredTensor& tensor) {
+std::vector<float> read_floats(const StoredTensor& tensor, const std::vector<std::byte>& bytes) {
   const auto count = static_cast<std::size_t>(tensor.elements());
+  TTSRT_CHECK(InternalError, bytes.size() == count * size_of(tensor.dtype), tensor.name,
+              ": expected ", count * size_of(tensor.dtype), " bytes, got ", bytes.size());
   std::vector<float> values(count);
   if (tensor.dtype == DType::float32) {
-    std::memcpy(values.data(), tensor.data, 4 * count);
+    std::memcpy(values.data(), bytes.data(), 4 * count);
     return values;
   }
   TTSRT_CHECK(FormatError, tensor.dtype == DType::bfloat16 || tensor.dtype == DType::float16,
               tensor.name, ": expected float32, bfloat16 or float16, got ", name_of(tensor.dtype));
   for (std::size_t i = 0; i < count; ++i) {
     std::uint16_t half = 0;
-    std::memcpy(&half, tensor.data + 2 * i, 2);
+    std::memcpy(&half, bytes.data() + 2 * i, 2);
     values[i] = tensor.dtype == DType::bfloat16 ? from_bfloat16(half) : from_float16(half);
   }
   return values;

@@ -16,8 +16,8 @@ std::string layout_name(const ops::Weight& weight);
 // Bytes a weight of this type, layout and shape takes.
 std::size_t packed_bytes(const ops::Weight& weight);
 
-// Values of a stored float tensor as float32. Throws FormatError for other types.
-std::vector<float> read_floats(const StoredTensor& tensor);
+// Values of a stored float tensor, given its bytes, as float32. Throws FormatError for other types.
+std::vector<float> read_floats(const StoredTensor& tensor, const std::vector<std::byte>& bytes);
 
 // Row-major floats [rows, cols] packed as `weight` says (its data is ignored).
 std::vector<std::byte> pack(const std::vector<float>& values, const ops::Weight& weight);

@@ -7,6 +7,7 @@
 
 #include "core/check.h"
 #include "core/half.h"
+#include "core/quote.h"
 #include "model/pack.h"
 
 namespace ttsrt::model {
@@ -191,7 +192,7 @@ QuantizationChoice resolve_quantization(const std::string& name, std::int64_t gr
   const auto* found =
       std::find(std::begin(ops::kQuantizationNames), std::end(ops::kQuantizationNames), name);
   TTSRT_CHECK(ConfigError, found != std::end(ops::kQuantizationNames),
-              "quantization: expected one of ", known_quantizations(), ", got \"", name, "\"");
+              "quantization: expected one of ", known_quantizations(), ", got ", in_quotes(name));
   QuantizationChoice plan;
   plan.quantization =
       static_cast<Quantization>(std::distance(std::begin(ops::kQuantizationNames), found));

@@ -86,9 +86,9 @@ void Weights::read_tensor(const std::string& name, const JsonReader& entry) {
   TTSRT_CHECK(FormatError, stored.bytes == expected, entry.where(), ": expected ", expected,
               " bytes for [", weight.rows, ", ", weight.cols, "] ", layout_name(weight), ", got ",
               stored.bytes);
-  TTSRT_CHECK(FormatError, reinterpret_cast<std::uintptr_t>(stored.data) % 64 == 0, entry.where(),
+  TTSRT_CHECK(FormatError, stored.offset % 64 == 0, entry.where(),
               ": its bytes don't start on a 64-byte boundary");
-  weight.data = stored.data;
+  weight.data = memory_->data() + stored.offset;
   TTSRT_CHECK(FormatError, weights_.emplace(name, weight).second, entry.where(),
               ": stands in two components");
   tensors_.push_back({name, safetensors_name_of(stored.dtype), stored.shape, layout_name(weight),

@@ -2,12 +2,14 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "core/json.h"
 #include "core/safetensors.h"
 #include "model/manifest.h"
+#include "model/weight_memory.h"
 #include "ops/weight.h"
 #include "ttsrt/engine.h"
 
@@ -15,8 +17,9 @@ namespace ttsrt::model {
 
 class Weights {
  public:
-  // Maps the file. Throws FormatError.
-  explicit Weights(const std::string& path) : file_(path) {}
+  // Reads the file's header. Throws FormatError.
+  explicit Weights(const std::string& path)
+      : file_(path), memory_(std::make_shared<WeightMemory>(file_.file())) {}
 
   const SafetensorsFile& file() const { return file_; }
 
@@ -26,7 +29,12 @@ class Weights {
   // Throws FormatError.
   void read(const JsonReader& components, const Manifest& manifest);
 
-  // A weight the manifest declares. Throws FormatError where it has none of that name.
+  // Reads the bytes of all weights unless they are here already, and keeps them while the result
+  // exists. Throws FormatError if the file has changed since it was opened.
+  std::shared_ptr<const void> use() const { return memory_->use(file_.file()); }
+
+  // A weight the manifest declares; its data may be read while weights are in use. Throws
+  // FormatError where it has none of that name.
   const ops::Weight& at(const std::string& name) const;
   // A tensor of Role::data.
   const StoredTensor& data(const std::string& name) const { return file_.at(name); }
@@ -36,10 +44,11 @@ class Weights {
  private:
   void read_tensor(const std::string& name, const JsonReader& entry);
   void check_role(const TensorSpec& source, const ops::Weight& weight) const;
-  // The bytes of a tensor of that name, type and shape, dense.
+  // The place of a tensor of that name, type and shape, dense.
   const std::byte* find_dense(const ops::Weight& expected) const;
 
   SafetensorsFile file_;
+  std::shared_ptr<WeightMemory> memory_;
   std::map<std::string, ops::Weight> weights_;
   std::vector<EngineTensor> tensors_;
 };

@@ -1,4 +1,5 @@
-// A weight as a Program refers to it: bytes in the mapped engine file, with their layout.
+// A weight as a Program refers to it: a place in memory with its layout. The bytes are
+// there while the engine's weights are in use.
 //
 // There are two layouts. `dense` is row-major. `panel16` is for matrix products: outputs are in
 // panels of 16, and a panel has, for each small piece of K, the values of its 16 outputs, so that
@@ -51,7 +52,7 @@ struct Weight {
   Layout layout = Layout::dense;
   std::int64_t rows = 0;  // N, logical: outputs of a product, rows of a table, 1 for a vector
   std::int64_t cols = 0;  // K, logical
-  const std::byte* data = nullptr;                 // 64-byte aligned, valid as long as the engine
+  const std::byte* data = nullptr;                 // 64-byte aligned
   Quantization quantization = Quantization::none;  // only for panel16
   std::int64_t group_size = 0;                     // w4: inputs that share a scale
   const std::byte* scales = nullptr;               // [N/16][groups][16], 64-byte aligned

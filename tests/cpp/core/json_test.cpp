@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <ctime>
+
 #include "support/errors.h"
 
 namespace ttsrt {
@@ -46,6 +48,46 @@ TEST(ParseJson, RefusesADuplicateKey) {
       "\"x\" appears twice", [] { parse_json(R"({"a": [{"x": 1, "x": 2}]})", "file"); }));
   EXPECT_NO_THROW(
       parse_json(R"({"a": {"x": 1}, "b": {"x": 1}, "c": [{"x": 1}, {"x": 1}]})", "file"));
+}
+
+// The cost of a text is in proportion to its length, and what could cost more is refused first.
+TEST(ParseJson, BoundsItsCost) {
+  std::string names = "{";
+  for (int i = 0; i < 20000; ++i) {
+    names += (i > 0 ? ",\"name" : "\"name") + std::to_string(i) +
+             R"(":{"dtype":"U8","shape":[0],"data_offsets":[0,0]})";
+  }
+  names += "}";
+  const std::clock_t begin = std::clock();
+  EXPECT_EQ(parse_json(names, "file").size(), 20000U);
+  EXPECT_LT(std::clock() - begin, 10 * CLOCKS_PER_SEC);  // optimized, it takes 0.05 s
+  std::string lists = "[[]";
+  for (int i = 0; i < (1 << 19); ++i) lists += ",[]";
+  lists += "]";
+  EXPECT_TRUE(
+      throws_naming<FormatError>("at most 524288 values", [&] { parse_json(lists, "file"); }));
+  EXPECT_TRUE(throws_naming<FormatError>(
+      "at most 16777216 bytes", [] { parse_json(std::string(kMaxJson + 1, ' '), "file"); }));
+}
+
+TEST(ParseJson, RefusesNamesThatAreNone) {
+  const auto refuses = [](const std::string& key, const char* part) {
+    return throws_naming<FormatError>(part, [&] { parse_json("{\"" + key + "\": 1}", "file"); });
+  };
+  EXPECT_TRUE(refuses(std::string(1025, 'a'), "a name of at most 1024 bytes, got 1025"));
+  EXPECT_TRUE(refuses("a\\u0000b", "file: \"a\\x00b\": expected a name without control"));
+  EXPECT_TRUE(refuses("a\\nb", "without control characters"));
+  EXPECT_TRUE(throws_naming<FormatError>("a byte of zero at offset 2",
+                                         [] { parse_json(std::string("{}\0{}", 5), "file"); }));
+}
+
+TEST(ParseJson, QuotesLittle) {
+  try {
+    parse_json("\"" + std::string(1000000, 'x'), "file");
+    ADD_FAILURE() << "a string without an end";
+  } catch (const FormatError& problem) {
+    EXPECT_LT(std::string(problem.what()).size(), 300U);
+  }
 }
 
 class Reader : public ::testing::Test {
@@ -100,6 +142,11 @@ TEST_F(Reader, RefusesNumbersOutOfRange) {
 TEST_F(Reader, RefusesOtherTypes) {
   EXPECT_THROW(reader_.boolean("int"), FormatError);
   EXPECT_THROW(reader_.string("int"), FormatError);
+  const Json texts = {{"long", std::string(201, 'x')}, {"lines", "a\nb"}};
+  const JsonReader text(texts, "file");
+  EXPECT_TRUE(throws_naming<FormatError>("file.long: expected a string of at most 200 bytes",
+                                         [&] { text.string("long"); }));
+  EXPECT_TRUE(throws_naming<FormatError>("a\\x0ab", [&] { text.string("lines"); }));
   EXPECT_THROW(reader_.object("list"), FormatError);
   EXPECT_TRUE(throws_naming<FormatError>("file: expected an object, got [1]", [] {
     const Json list = Json::array({1});

@@ -27,7 +27,7 @@ int sum_of(const SafetensorsFile& file) {
   int sum = 0;
   for (const auto& [name, tensor] : file.tensors()) {
     EXPECT_EQ(tensor.bytes, static_cast<std::size_t>(tensor.elements()) * size_of(tensor.dtype));
-    for (std::size_t i = 0; i < tensor.bytes; ++i) sum += static_cast<int>(tensor.data[i]);
+    for (const std::byte value : file.read(tensor)) sum += static_cast<int>(value);
   }
   return sum;
 }
@@ -100,6 +100,16 @@ TEST_F(Attack, HugeHeaders) {
   EXPECT_TRUE(refuses(std::string(4096, '['), 0, "deeper"));
   EXPECT_TRUE(refuses("[]", 0, "expected an object"));
   EXPECT_TRUE(refuses("", 0, "not JSON"));
+}
+
+TEST_F(Attack, LargeHeadersAreRefusedUnread) {
+  test::write_file(folder_.file("a"), length_prefix(95U << 20) + "{");
+  std::filesystem::resize_file(folder_.file("a"), 8 + (95U << 20));
+  EXPECT_TRUE(throws_naming<FormatError>("header: expected at most 16777216 bytes, got 99614720",
+                                         [&] { SafetensorsFile file(folder_.file("a")); }));
+  const std::string name(201, 'n');
+  EXPECT_TRUE(refuses("{\"" + name + R"(":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}})", 0,
+                      "expected a name of at most 200 bytes, got 201"));
 }
 
 TEST_F(Attack, OverlapsGapsAndTrailingBytes) {

@@ -103,7 +103,7 @@ TEST_F(Voices, RefusesBadCodes) {
 
 TEST_F(Voices, ThousandsAreCounted) {
   EXPECT_EQ(book_->count(), 2);
-  EXPECT_EQ(book_->bytes(), 0U);  // the engine's own cost nothing beside its mapping
+  EXPECT_EQ(book_->bytes(), 0U);  // the engine's own are not counted
   for (int i = 0; i < 5000; ++i)
     book_->add_codes("voice" + std::to_string(i), Matrix<std::int32_t>{2, 2, {1, 2, 3, i % 16}});
   EXPECT_EQ(book_->count(), 5002);

@@ -71,6 +71,7 @@ TEST_F(Build, TheValuesArrive) {
   write();
   make();
   const EngineData data(engine_);
+  const auto in_use = data.weights.use();
   // A convolution's taps come first: row n holds [tap][channel].
   const test::TinyTensor& source = tensor("text_encoder.layers.0.ffn_in");  // [12, 8, 3]
   const ops::Weight conv = data.weights.at("text_encoder.layers.0.ffn_in");
@@ -122,6 +123,7 @@ TEST_F(Build, Quantized) {
     EXPECT_EQ(engine.info().dtype, DType::bfloat16);
     EXPECT_EQ(engine.info().quantization, options.quantization);
     EXPECT_EQ(engine.info().group_size, options.group_size);
+    const auto in_use = engine.data()->weights.use();
     const ops::Weight final_proj = engine.data()->weights.at("final_proj");
     EXPECT_EQ(final_proj.quantization, kind.quantization);
     EXPECT_EQ(final_proj.group_size, kind.group_size);

@@ -72,8 +72,9 @@ TEST_P(Pack, StoredFloatsAreRead) {
   const DType dtype = GetParam();
   const std::vector<std::byte> bytes =
       pack({1.5F, -2.0F, 0.1F}, {"w", dtype, ops::Layout::dense, 1, 3, nullptr});
-  const StoredTensor stored = {"w", dtype, {3}, bytes.data(), bytes.size()};
-  EXPECT_EQ(read_floats(stored), (std::vector<float>{1.5F, -2.0F, test::round_to(dtype, 0.1F)}));
+  const StoredTensor stored = {"w", dtype, {3}, 0, bytes.size()};
+  EXPECT_EQ(read_floats(stored, bytes),
+            (std::vector<float>{1.5F, -2.0F, test::round_to(dtype, 0.1F)}));
 }
 
 INSTANTIATE_TEST_SUITE_P(DTypes, Pack,
@@ -81,9 +82,10 @@ INSTANTIATE_TEST_SUITE_P(DTypes, Pack,
                          [](const auto& of) { return std::string(name_of(of.param)); });
 
 TEST(PackErrors, OtherTypesAndSizes) {
-  const std::byte byte{};
+  const std::vector<std::byte> byte(1);
   EXPECT_TRUE(test::throws_naming<FormatError>(
-      "w: expected float32", [&] { read_floats({"w", DType::int8, {1}, &byte, 1}); }));
+      "w: expected float32", [&] { read_floats({"w", DType::int8, {1}, 0, 1}, byte); }));
+  EXPECT_THROW(read_floats({"w", DType::float32, {1}, 0, 4}, byte), InternalError);
   EXPECT_THROW(pack({1.0F}, {"w", DType::float32, ops::Layout::dense, 1, 2, nullptr}),
                InternalError);
 }

@@ -1,4 +1,5 @@
-// How often this thread has asked for memory: what may not allocate is measured by it.
+// Counts the allocations of the calling thread, for tests of code that may not allocate, and makes
+// one of them fail.
 #pragma once
 
 #include <cstdint>
@@ -9,5 +10,19 @@ namespace ttsrt::test {
 // brings its own: see counts_allocations().
 std::uint64_t num_allocations();
 bool counts_allocations();
+
+enum class Threads : std::uint8_t { this_one, all };
+
+// While it exists, allocation `number` from now on (0: the next) throws std::bad_alloc.
+class FailingAllocation {
+ public:
+  FailingAllocation(std::uint64_t number, Threads threads);
+  ~FailingAllocation();
+  FailingAllocation(const FailingAllocation&) = delete;
+  FailingAllocation& operator=(const FailingAllocation&) = delete;
+
+  // Whether so many allocations were asked for.
+  bool has_failed() const;
+};
 
 }  // namespace ttsrt::test

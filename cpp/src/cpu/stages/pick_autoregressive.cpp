@@ -98,7 +98,7 @@ class PickDrawStage : public Stage {
 const float* projected_positions(StageList& list, const ops::PickCodes& op, std::int64_t width) {
   const float* bias = vector_of(op.in_proj_bias, width);
   const Rows sums = list.allocate(op.codebooks, width);
-  for (std::int32_t place = 0; place < op.codebooks; ++place) {
+  for (std::int32_t place = 0; list.has_weights && place < op.codebooks; ++place) {
     const auto* learned =
         reinterpret_cast<const float*>(op.positions.data) + std::int64_t{place} * width;
     for (std::int64_t i = 0; i < width; ++i)

@@ -13,6 +13,7 @@ namespace ttsrt::cpu {
 struct StageList {
   Site site;
   ops::ProgramLimits limits;
+  bool has_weights = true;  // false if only sizes are asked for: weights may not be read then
   Stages stages;
   std::vector<AlignedBuffer> buffers;
   // Packed inputs of products, in one buffer for all, which is allocated when every product is

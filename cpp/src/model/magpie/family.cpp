@@ -100,8 +100,10 @@ StoredVoices MagpieFamily::read_voices(const Weights& weights) const {
   const StoredTensor& lengths = weights.data("voice_lengths");
   const auto most = static_cast<std::size_t>(rows.shape.at(1));
   const auto dim = static_cast<std::size_t>(config_.dim);
-  const auto* values = reinterpret_cast<const float*>(rows.data);
-  const auto* counts = reinterpret_cast<const std::int32_t*>(lengths.data);
+  const std::vector<std::byte> row_bytes = weights.file().read(rows);
+  const std::vector<std::byte> length_bytes = weights.file().read(lengths);
+  const auto* values = reinterpret_cast<const float*>(row_bytes.data());
+  const auto* counts = reinterpret_cast<const std::int32_t*>(length_bytes.data());
   for (std::size_t voice = 0; voice < static_cast<std::size_t>(config_.num_voices); ++voice) {
     TTSRT_CHECK(FormatError, counts[voice] >= 1 && counts[voice] <= rows.shape[1], where,
                 ": voice_lengths[", voice, "]: expected 1 to ", most, ", got ", counts[voice]);

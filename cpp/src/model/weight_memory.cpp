@@ -1,0 +1,86 @@
+#include "model/weight_memory.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <utility>
+
+#include "core/check.h"
+
+namespace ttsrt::model {
+namespace {
+
+constexpr std::size_t kHugePage = 2U << 20;
+
+std::size_t up_to(std::size_t bytes, std::size_t multiple) {
+  return (bytes + multiple - 1) / multiple * multiple;
+}
+
+}  // namespace
+
+WeightMemory::WeightMemory(const InputFile& file) {
+  bytes_ = up_to(file.size(), static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)));
+  reserved_bytes_ = bytes_ + kHugePage;
+  void* memory = ::mmap(nullptr, reserved_bytes_, PROT_NONE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  TTSRT_CHECK(CapacityError, memory != MAP_FAILED, file.path(), ": no addresses for ", file.size(),
+              " bytes");
+  reserved_ = static_cast<std::byte*>(memory);
+  const auto address = reinterpret_cast<std::uintptr_t>(memory);
+  data_ = reserved_ + (up_to(address, kHugePage) - address);
+}
+
+WeightMemory::~WeightMemory() { ::munmap(reserved_, reserved_bytes_); }
+
+// Counts one user while it exists.
+class WeightMemory::User {
+ public:
+  ~User() {
+    if (memory_) memory_->release();
+  }
+  void use(std::shared_ptr<WeightMemory> memory) { memory_ = std::move(memory); }
+
+ private:
+  std::shared_ptr<WeightMemory> memory_;
+};
+
+std::shared_ptr<const void> WeightMemory::use(const InputFile& file) {
+  auto user = std::make_shared<User>();
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (users_ == 0) fill(file);
+  ++users_;
+  user->use(shared_from_this());
+  return user;
+}
+
+void WeightMemory::fill(const InputFile& file) {
+  const auto pages = static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES));
+  const std::uint64_t memory = pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  TTSRT_CHECK(CapacityError, bytes_ <= memory, file.path(), ": its ", file.size(),
+              " bytes are more than the ", memory, " bytes of memory of this machine");
+  TTSRT_CHECK(CapacityError, ::mprotect(data_, bytes_, PROT_READ | PROT_WRITE) == 0, file.path(),
+              ": no memory for ", file.size(), " bytes");
+  ::madvise(data_, bytes_, MADV_HUGEPAGE);  // without huge pages it only gets slower
+  try {
+    file.read_large(0, data_, file.size());
+    file.check_unchanged();
+  } catch (...) {
+    empty();
+    throw;
+  }
+  ::mprotect(data_, bytes_, PROT_READ);  // a stray write must not change a weight
+}
+
+// Gives the pages back and keeps the addresses.
+void WeightMemory::empty() noexcept {
+  ::madvise(data_, bytes_, MADV_DONTNEED);
+  ::mprotect(data_, bytes_, PROT_NONE);
+}
+
+void WeightMemory::release() noexcept {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (--users_ == 0) empty();
+}
+
+}  // namespace ttsrt::model
