@@ -84,7 +84,7 @@ CHANGED = [
     Changed(r"--repeats \d+", "--repeats 1", "minutes"),
     Changed(r"--frames 32 --text_len 32", "--frames 8 --text_len 32", "seconds"),
     Changed(
-        r"engine-w8a16 --golden CASE\.RUN", "golden.w8a16 --golden case.lt_cfg_prior_kv", "names"
+        r"engine-w8a16 --golden CASE\.RUN", "golden.w8a16 --golden case.lt_cfg_noprior_kv", "names"
     ),
     Changed(r"(bench crowd --size .*\d)$", r"\1 --folder engines", "a model of full size"),
 ]

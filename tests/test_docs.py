@@ -59,7 +59,7 @@ def write_golden_case(folder: Path) -> None:
     rt.convert(source_of("tinyhf"), folder / "golden.checkpoint", progress=False)
     rt.build(folder / "golden.checkpoint", folder / "golden.w8a16", quantization="w8a16")
     (folder / "case.json").symlink_to(DATA / "tinyhf.json")
-    (folder / "case.lt_cfg_prior_kv.npz").symlink_to(DATA / "tinyhf.lt_cfg_prior_kv.npz")
+    (folder / "case.lt_cfg_noprior_kv.npz").symlink_to(DATA / "tinyhf.lt_cfg_noprior_kv.npz")
 
 
 def build_engines(folder: Path) -> None:
