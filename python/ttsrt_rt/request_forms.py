@@ -76,13 +76,16 @@ def requests_of(given: object, fields: Mapping[str, Any], call: str) -> Request 
 
 
 def _read(given: Iterable[Any], call: str) -> list[Any]:
-    """The items up to the first that is no request and no array, which the caller then refuses."""
+    """The items. Without requests among them, only up to the first that is no array, which the
+    caller then refuses.
+    """
     items: list[Any] = []
+    has_requests = False
     try:
         for each in given:
             items.append(each)
-            is_number = isinstance(each, Real)
-            if is_number or not (isinstance(each, Request) or _may_be_ids(each)):
+            has_requests = has_requests or isinstance(each, Request)
+            if not has_requests and (isinstance(each, Real) or not _may_be_ids(each)):
                 break
             if len(items) > MAX_REQUESTS:
                 raise ConfigError(f"{call}: expected at most {MAX_REQUESTS} requests, got more")

@@ -162,11 +162,6 @@ def measure_overload(
     frames = facts.whole_frames(options.shape.frames)
     slots = server.stats().max_num_active_requests
     capacity = _measure_capacity(server, facts, options, clock)
-    if capacity <= 0:
-        raise ConfigError(
-            f"capacity_seconds: expected enough for a request to end, got "
-            f"{options.capacity_seconds}"
-        )
     rate = options.factor * capacity / frames
     tally = _Tally(frames)
     before = memory()
@@ -250,6 +245,11 @@ def _measure_capacity(
         made = server.stats().num_frames - frames
 
     run_closed(load, requests(), 2 * slots)
+    if made == 0:
+        raise ConfigError(
+            f"capacity_seconds: expected enough for a request to end, got "
+            f"{options.capacity_seconds}"
+        )
     return made / seconds
 
 
