@@ -59,7 +59,7 @@ INCLUDES = {
         "model/quantize.h",
         "backends.h",
     ],
-    "python/bindings": ["ttsrt/", "bindings.h", "interruptible.h"],
+    "python/bindings": ["ttsrt/", "bindings.h", "interruptible.h", "values.h"],
     "examples": [],
 }
 REFERENCE_USERS = ("cpp/src/ops/reference/", "cpp/src/backends.cpp")

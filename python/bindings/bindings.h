@@ -79,10 +79,9 @@ py::array view_of(const std::vector<T>& values, py::handle owner) {
   return py::array_t<T>({static_cast<py::ssize_t>(values.size())}, values.data(), owner);
 }
 
-// A matrix with a copy of a dense [rows, cols] array; pybind11 has checked the element type.
+// A matrix with a copy of a dense [rows, cols] array, as array_from of values.h gives it.
 template <typename T>
 Matrix<T> matrix_from(const py::array_t<T, py::array::c_style>& array) {
-  if (array.ndim() != 2) throw py::type_error("expected an array of two axes");
   return {array.shape(0), array.shape(1),
           std::vector<T>(array.data(), array.data() + array.size())};
 }
@@ -90,7 +89,6 @@ Matrix<T> matrix_from(const py::array_t<T, py::array::c_style>& array) {
 // As matrix_from, for an array of one axis.
 template <typename T>
 std::vector<T> vector_from(const py::array_t<T, py::array::c_style>& array) {
-  if (array.ndim() != 1) throw py::type_error("expected an array of one axis");
   return std::vector<T>(array.data(), array.data() + array.size());
 }
 

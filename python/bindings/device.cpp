@@ -1,20 +1,19 @@
 // Bindings of ttsrt/device.h.
 #include "ttsrt/device.h"
 
-#include "bindings.h"
+#include "values.h"
 
 namespace ttsrt::python {
 
 void register_devices(py::module_& module) {
-  py::class_<DeviceInfo>(module, "DeviceInfo", "A device that can run engines.")
-      .def_readonly("name", &DeviceInfo::name)
-      .def_readonly("description", &DeviceInfo::description)
-      .def_readonly("available", &DeviceInfo::available)
-      .def_readonly("reason", &DeviceInfo::reason)
-      .def("__repr__", [](const DeviceInfo& info) {
-        return py::str("DeviceInfo(name={!r}, description={!r}, available={!r}, reason={!r})")
-            .format(info.name, info.description, info.available, info.reason);
-      });
+  py::class_<DeviceInfo> bound(module, "DeviceInfo", "A device that can run engines.");
+  def_plain(bound);
+  bound
+      .def_readonly("name", &DeviceInfo::name,
+                    "The value for ExecutorOptions.device: \"cpu\", \"reference\".")
+      .def_readonly("description", &DeviceInfo::description, "For people: instruction set, cores.")
+      .def_readonly("available", &DeviceInfo::available, "Whether an executor can run on it.")
+      .def_readonly("reason", &DeviceInfo::reason, "Why the device is unavailable, if it is.");
   module.def("list_devices", &list_devices, py::call_guard<WithoutGil>(),
              "Every device this build knows, available or not.");
   module.def("usable_cores", &usable_cores, py::call_guard<WithoutGil>(),

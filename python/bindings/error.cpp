@@ -22,6 +22,8 @@ void raise(const char* kind, const std::exception& error) {
 void translate(std::exception_ptr thrown) {
   try {
     if (thrown) std::rethrow_exception(thrown);
+  } catch (const NotFoundError& error) {
+    raise("NotFoundError", error);
   } catch (const ConfigError& error) {
     raise("ConfigError", error);
   } catch (const FormatError& error) {

@@ -6,8 +6,8 @@
 #include <memory>
 #include <utility>
 
-#include "bindings.h"
 #include "interruptible.h"
+#include "values.h"
 
 namespace ttsrt::python {
 namespace {
@@ -29,7 +29,8 @@ ExecutorHolder make_executor(const Engine& engine, const ExecutorOptions& option
 
 // The first signal handler that raises makes a drain a cancellation; its error leaves when the
 // executor has ended. The next one leaves at once.
-void close(Executor& self, bool drain) {
+void close(Executor& self, const py::object& wants_drain) {
+  bool drain = value_from<bool>(wants_drain, "drain");
   std::exception_ptr interruption;
   const auto wait_slice = [&] {
     const WithoutGil release;
@@ -48,24 +49,37 @@ void close(Executor& self, bool drain) {
 }
 
 template <typename T, void (Executor::*add)(const std::string&, Matrix<T>)>
-void add_voice(Executor& self, const std::string& name,
-               const py::array_t<T, py::array::c_style>& values) {
-  Matrix<T> matrix = matrix_from<T>(values);
+void add_voice(Executor& self, const py::object& name, const py::object& values) {
+  const std::string text = value_from<std::string>(name, "name");
+  Matrix<T> matrix = matrix_from<T>(array_from<T>(values, 2, "values"));
   const WithoutGil release_for_lock;
-  (self.*add)(name, std::move(matrix));
+  (self.*add)(text, std::move(matrix));
+}
+
+void remove_voice(Executor& self, const py::object& name) {
+  const std::string text = value_from<std::string>(name, "name");
+  const WithoutGil release_for_lock;
+  self.remove_voice(text);
 }
 
 void register_info(py::module_& module) {
-  py::class_<ExecutorInfo>(module, "ExecutorInfo", "The device and the memory of an executor.")
-      .def_readonly("device", &ExecutorInfo::device)
-      .def_readonly("description", &ExecutorInfo::description)
-      .def_readonly("kv_cache_dtype", &ExecutorInfo::kv_cache_dtype)
-      .def_readonly("max_batch_size", &ExecutorInfo::max_batch_size)
-      .def_readonly("max_paused_requests", &ExecutorInfo::max_paused_requests)
-      .def_readonly("weight_bytes", &ExecutorInfo::weight_bytes)
-      .def_readonly("scratch_bytes", &ExecutorInfo::scratch_bytes)
-      .def_readonly("state_bytes", &ExecutorInfo::state_bytes)
-      .def_readonly("activation_bytes", &ExecutorInfo::activation_bytes);
+  py::class_<ExecutorInfo> bound(module, "ExecutorInfo",
+                                 "The device and the memory of an executor.");
+  def_plain(bound);
+  bound
+      .def_readonly("device", &ExecutorInfo::device,
+                    "The chosen device if the option was \"auto\".")
+      .def_readonly("description", &ExecutorInfo::description, "Instruction set, threads.")
+      .def_readonly("kv_cache_dtype", &ExecutorInfo::kv_cache_dtype, "Type of keys and values.")
+      .def_readonly("max_batch_size", &ExecutorInfo::max_batch_size, "Most requests in flight.")
+      .def_readonly("max_paused_requests", &ExecutorInfo::max_paused_requests,
+                    "Most requests that may be paused at once.")
+      .def_readonly("weight_bytes", &ExecutorInfo::weight_bytes, "Weights.")
+      .def_readonly("scratch_bytes", &ExecutorInfo::scratch_bytes,
+                    "Packed inputs and what threads need beside activations.")
+      .def_readonly("state_bytes", &ExecutorInfo::state_bytes, "Caches and slots.")
+      .def_readonly("activation_bytes", &ExecutorInfo::activation_bytes,
+                    "Activations of all Programs.");
 }
 
 }  // namespace
@@ -75,19 +89,21 @@ void register_executors(py::module_& module) {
   const auto release = py::call_guard<WithoutGil>();
   py::class_<Executor, ExecutorHolder>(module, "Executor",
                                        "Runs requests, many at once. Thread safe.")
-      .def(py::init(&make_executor), py::arg("engine"), py::arg("options"))
+      .def(py::init(&make_executor), py::arg("engine"), py::arg("options"), "Opens the device.")
       .def("submit", py::overload_cast<Request>(&Executor::submit), py::arg("request"), release,
            "Checks the request and queues it. Raises ConfigError, CapacityError, ClosedError.")
       .def("add_voice", &add_voice<float, &Executor::add_voice>, py::arg("name"),
            py::arg("embeddings"), "Names a voice: rows as the decoder takes them [rows, dim].")
       .def("add_voice_codes", &add_voice<std::int32_t, &Executor::add_voice_codes>, py::arg("name"),
            py::arg("codes"), "Names a voice: codec codes [frames, codebooks].")
-      .def("remove_voice", &Executor::remove_voice, py::arg("name"), release)
-      .def("voices", &Executor::voices, release)
-      .def("stats", &Executor::stats, release)
-      .def_property_readonly("info", &Executor::info, py::return_value_policy::reference_internal)
+      .def("remove_voice", &remove_voice, py::arg("name"),
+           "Removes a voice; requests that use it go on.")
+      .def("voices", &Executor::voices, release, "The names of all voices, sorted.")
+      .def("stats", &Executor::stats, release, "Counters and the requests in flight.")
+      .def_property_readonly("info", &Executor::info, py::return_value_policy::reference_internal,
+                             "The device and the memory of the executor.")
       .def_property_readonly("engine", &Executor::engine,
-                             py::return_value_policy::reference_internal)
+                             py::return_value_policy::reference_internal, "The engine that runs.")
       .def("close", &close, py::arg("drain") = false,
            "Accepts no more requests and waits for the executor to end. Accepted requests are "
            "finished with `drain`, otherwise cancelled. Idempotent.");

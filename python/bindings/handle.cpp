@@ -6,10 +6,10 @@
 #include <optional>
 #include <string>
 
-#include "bindings.h"
 #include "interruptible.h"
 #include "ttsrt/error.h"
 #include "ttsrt/executor.h"
+#include "values.h"
 
 namespace ttsrt::python {
 namespace {
@@ -48,9 +48,8 @@ class Deadline {
 };
 
 // (event or None, whether the wait ended for lack of time).
-std::pair<std::optional<Event>, bool> next_event(Handle& self,
-                                                 std::optional<double> timeout_seconds) {
-  const Deadline deadline(timeout_seconds);
+std::pair<std::optional<Event>, bool> next_event(Handle& self, const py::object& timeout) {
+  const Deadline deadline(value_from<std::optional<double>>(timeout, "timeout"));
   while (true) {
     bool timed_out = false;
     std::optional<Event> event;
@@ -65,8 +64,8 @@ std::pair<std::optional<Event>, bool> next_event(Handle& self,
 }
 
 // The result, or None if the time is up.
-std::optional<Result> whole_result(Handle& self, std::optional<double> timeout_seconds) {
-  const Deadline deadline(timeout_seconds);
+std::optional<Result> whole_result(Handle& self, const py::object& timeout) {
+  const Deadline deadline(value_from<std::optional<double>>(timeout, "timeout"));
   while (true) {
     std::optional<Result> result;
     {
@@ -87,9 +86,10 @@ void register_handles(py::module_& module) {
            "The next event, or None after the last; and whether the wait ended for lack of time.")
       .def("result", &whole_result, py::arg("timeout") = py::none(),
            "The whole result, or None if the time is up.")
-      .def("cancel", &Handle::cancel, py::call_guard<WithoutGil>(), "Asks for the end; idempotent.")
-      .def_property_readonly("is_done", &Handle::is_done)
-      .def_property_readonly("id", &Handle::id);
+      .def("cancel", &Handle::cancel, py::call_guard<WithoutGil>(),
+           "Asks for the end of the request; idempotent.")
+      .def_property_readonly("is_done", &Handle::is_done, "Whether the request has ended.")
+      .def_property_readonly("id", &Handle::id, "The request's number, unique in its executor.");
 }
 
 }  // namespace ttsrt::python

@@ -1,32 +1,43 @@
 // Bindings of ttsrt/memory.h.
 #include "ttsrt/memory.h"
 
-#include "bindings.h"
+#include "values.h"
 
 namespace ttsrt::python {
 
 void register_memory(py::module_& module) {
-  py::class_<MemoryOptions>(module, "MemoryOptions", "Limits to plan memory for.")
-      .def(py::init<>())
-      .def_readwrite("device", &MemoryOptions::device)
-      .def_readwrite("num_threads", &MemoryOptions::num_threads)
-      .def_readwrite("max_batch_size", &MemoryOptions::max_batch_size)
-      .def_readwrite("max_seq_len", &MemoryOptions::max_seq_len)
-      .def_readwrite("kv_cache_dtype", &MemoryOptions::kv_cache_dtype)
-      .def_readwrite("preempt", &MemoryOptions::preempt)
-      .def_readwrite("max_paused_requests", &MemoryOptions::max_paused_requests);
-  py::class_<MemoryPlan>(module, "MemoryPlan", "Bytes for one choice of limits.")
-      .def_readonly("max_batch_size", &MemoryPlan::max_batch_size)
-      .def_readonly("max_seq_len", &MemoryPlan::max_seq_len)
-      .def_readonly("kv_cache_dtype", &MemoryPlan::kv_cache_dtype)
-      .def_readonly("max_paused_requests", &MemoryPlan::max_paused_requests)
-      .def_readonly("weights", &MemoryPlan::weights)
-      .def_readonly("kv_cache", &MemoryPlan::kv_cache)
-      .def_readonly("cross_memory", &MemoryPlan::cross_memory)
-      .def_readonly("slots", &MemoryPlan::slots)
-      .def_readonly("activations", &MemoryPlan::activations)
-      .def_readonly("scratch", &MemoryPlan::scratch)
-      .def_readonly("is_served", &MemoryPlan::is_served);
+  py::class_<MemoryOptions> bound(module, "MemoryOptions", "Limits to plan memory for.");
+  bound.def(py::init<>(), "The library's defaults.");
+  def_repr(bound);
+  def_field(bound, "device", &MemoryOptions::device, "As ExecutorOptions.device.");
+  def_field(bound, "num_threads", &MemoryOptions::num_threads, "As ExecutorOptions.num_threads.");
+  def_field(bound, "max_batch_size", &MemoryOptions::max_batch_size,
+            "Requests in flight; 0: the engine's.");
+  def_field(bound, "max_seq_len", &MemoryOptions::max_seq_len,
+            "Decoder positions; 0: the engine's.");
+  def_field(bound, "kv_cache_dtype", &MemoryOptions::kv_cache_dtype,
+            "As ExecutorOptions.kv_cache_dtype.");
+  def_field(bound, "preempt", &MemoryOptions::preempt, "As ExecutorOptions.preempt.");
+  def_field(bound, "max_paused_requests", &MemoryOptions::max_paused_requests,
+            "As ExecutorOptions.max_paused_requests.");
+  py::class_<MemoryPlan> plan(module, "MemoryPlan", "Bytes for one choice of limits.");
+  def_plain(plan);
+  plan.def_readonly("max_batch_size", &MemoryPlan::max_batch_size, "Requests in flight.")
+      .def_readonly("max_seq_len", &MemoryPlan::max_seq_len, "Decoder positions of each.")
+      .def_readonly("kv_cache_dtype", &MemoryPlan::kv_cache_dtype, "Type of keys and values.")
+      .def_readonly("max_paused_requests", &MemoryPlan::max_paused_requests,
+                    "Requests that may be paused besides; 0 without preemption.")
+      .def_readonly("weights", &MemoryPlan::weights, "Mapped from the engine's file.")
+      .def_readonly("kv_cache", &MemoryPlan::kv_cache,
+                    "Self-attention: two branches and a shared prefix per request.")
+      .def_readonly("cross_memory", &MemoryPlan::cross_memory,
+                    "Cross-attention: keys and values of texts and contexts.")
+      .def_readonly("slots", &MemoryPlan::slots, "Everything else that a request keeps.")
+      .def_readonly("activations", &MemoryPlan::activations, "Activations of all Programs.")
+      .def_readonly("scratch", &MemoryPlan::scratch,
+                    "Packed inputs and what threads need beside activations.")
+      .def_readonly("is_served", &MemoryPlan::is_served,
+                    "Whether this engine, as it was built, can be opened so.");
   module.def("plan_memory", &plan_memory, py::arg("engine"), py::arg("options"),
              py::call_guard<WithoutGil>(),
              "What an executor with these limits takes, to the byte. Raises ConfigError for limits "

@@ -3,6 +3,8 @@
 #include "bindings.h"
 
 PYBIND11_MODULE(_core, module) {
+  pybind11::options options;
+  options.disable_function_signatures();  // _core.pyi has them
   module.doc() = "The C++ library as Python sees it; use the package ttsrt_rt instead.";
   ttsrt::python::register_errors(module);
   ttsrt::python::register_devices(module);

@@ -6,7 +6,7 @@
 #include <cstdlib>
 #include <optional>
 
-#include "bindings.h"
+#include "values.h"
 
 namespace ttsrt::python {
 namespace {
@@ -22,57 +22,162 @@ double as_written(float value) {
 }
 
 template <typename Class>
-void def_float(py::class_<Class>& bound, const char* name, std::optional<float> Class::* field) {
+void def_float(py::class_<Class>& bound, const char* name, std::optional<float> Class::* field,
+               const char* doc) {
   bound.def_property(
       name,
       [field](const Class& self) -> std::optional<double> {
         if (!(self.*field).has_value()) return std::nullopt;
         return as_written(*(self.*field));
       },
-      [field](Class& self, std::optional<float> value) { self.*field = value; });
+      [field, name](Class& self, const py::object& value) {
+        self.*field = value_from<std::optional<float>>(value, name);
+      },
+      doc);
 }
 
 template <typename Class>
-void def_float(py::class_<Class>& bound, const char* name, float Class::* field) {
+void def_float(py::class_<Class>& bound, const char* name, float Class::* field, const char* doc) {
   bound.def_property(
       name, [field](const Class& self) { return as_written(self.*field); },
-      [field](Class& self, float value) { self.*field = value; });
+      [field, name](Class& self, const py::object& value) {
+        self.*field = value_from<float>(value, name);
+      },
+      doc);
 }
 
 void register_attention_prior(py::module_& module) {
   py::class_<AttentionPrior> bound(module, "AttentionPrior", "Options of the attention prior.");
-  bound.def(py::init<>())
-      .def_readwrite("mode", &AttentionPrior::mode)
-      .def_readwrite("lookahead", &AttentionPrior::lookahead)
-      .def_readwrite("left", &AttentionPrior::left)
-      .def_readwrite("right", &AttentionPrior::right)
-      .def_readwrite("estimate_layers", &AttentionPrior::estimate_layers)
-      .def_readwrite("apply_layers", &AttentionPrior::apply_layers)
-      .def_readwrite("start_step", &AttentionPrior::start_step)
-      .def_readwrite("skip_after", &AttentionPrior::skip_after)
-      .def_readwrite("suppress_after", &AttentionPrior::suppress_after)
-      .def_readwrite("suppress", &AttentionPrior::suppress)
-      .def_readwrite("short_text", &AttentionPrior::short_text)
-      .def_readwrite("end_margin", &AttentionPrior::end_margin)
-      .def_readwrite("count_end", &AttentionPrior::count_end)
-      .def_readwrite("track_finish", &AttentionPrior::track_finish)
-      .def_readwrite("unfinished_grace", &AttentionPrior::unfinished_grace)
-      .def_readwrite("force_after", &AttentionPrior::force_after)
-      .def_readwrite("end_after", &AttentionPrior::end_after)
-      .def_readwrite("recompute", &AttentionPrior::recompute);
-  def_float(bound, "epsilon", &AttentionPrior::epsilon);
+  bound.def(py::init<>(), "The library's defaults.");
+  def_plain(bound);
+  def_field(bound, "mode", &AttentionPrior::mode, "The rule: \"nemo\" or \"window\".");
+  def_field(bound, "lookahead", &AttentionPrior::lookahead,
+            "Positions searched for the next focus, from the current one on.");
+  def_field(bound, "left", &AttentionPrior::left, "Favoured positions before the focus.");
+  def_field(bound, "right", &AttentionPrior::right, "Favoured positions after the focus.");
+  def_field(bound, "estimate_layers", &AttentionPrior::estimate_layers,
+            "Layers whose attention finds the focus; empty: all text layers.");
+  def_field(bound, "apply_layers", &AttentionPrior::apply_layers,
+            "Layers the prior acts in; empty: all text layers.");
+  def_field(bound, "start_step", &AttentionPrior::start_step,
+            "First decoder step after which the focus moves.");
+  def_field(bound, "skip_after", &AttentionPrior::skip_after,
+            "A focus counted this many times is skipped.");
+  def_field(bound, "suppress_after", &AttentionPrior::suppress_after,
+            "A position counted this many times gets epsilon; 0: never.");
+  def_field(bound, "suppress", &AttentionPrior::suppress,
+            "\"upto\": it and all positions before; \"single\": only it.");
+  def_field(bound, "short_text", &AttentionPrior::short_text,
+            "Texts up to this length get weight 1 everywhere.");
+  def_field(bound, "end_margin", &AttentionPrior::end_margin,
+            "Tokens at the end that the search leaves out.");
+  def_field(bound, "count_end", &AttentionPrior::count_end,
+            "Whether the end reached by an empty search is counted (2503: not).");
+  def_field(bound, "track_finish", &AttentionPrior::track_finish,
+            "Whether progress through the text forbids and forces end of speech.");
+  def_field(bound, "unfinished_grace", &AttentionPrior::unfinished_grace,
+            "Steps near the end during which end of speech stays forbidden.");
+  def_field(bound, "force_after", &AttentionPrior::force_after,
+            "Steps near the end after which end of speech is forced.");
+  def_field(bound, "end_after", &AttentionPrior::end_after,
+            "\"window\": the request ends after this many steps at the end; 0: never.");
+  def_field(bound, "recompute", &AttentionPrior::recompute,
+            "Each step recomputes all positions with the newest prior (slow).");
+  def_float(bound, "epsilon", &AttentionPrior::epsilon,
+            "Weight outside the favoured positions, in [0, 1].");
 }
 
 void register_maskgit(py::module_& module) {
   py::class_<MaskGit> bound(module, "MaskGit",
                             "How a MaskGit local transformer unmasks a stack of codes.");
-  bound.def(py::init<>())
-      .def_readwrite("steps", &MaskGit::steps)
-      .def_readwrite("schedule", &MaskGit::schedule)
-      .def_readwrite("dynamic_cfg_scale", &MaskGit::dynamic_cfg_scale)
-      .def_readwrite("sampling", &MaskGit::sampling);
-  def_float(bound, "noise_scale", &MaskGit::noise_scale);
-  def_float(bound, "confidence_temperature", &MaskGit::confidence_temperature);
+  bound.def(py::init<>(), "The library's defaults.");
+  def_repr(bound);
+  def_field(bound, "steps", &MaskGit::steps, "Number of passes.");
+  def_field(bound, "schedule", &MaskGit::schedule,
+            "Codes already unmasked at the start of each pass; overrides steps; empty: cosine.");
+  def_field(bound, "dynamic_cfg_scale", &MaskGit::dynamic_cfg_scale,
+            "Guidance rises linearly from 1 to cfg_scale over the passes.");
+  def_field(bound, "sampling", &MaskGit::sampling,
+            "\"default\", \"causal\", \"purity_default\", \"purity_causal\".");
+  def_float(bound, "noise_scale", &MaskGit::noise_scale, "Noise added to confidences.");
+  def_float(bound, "confidence_temperature", &MaskGit::confidence_temperature,
+            "Divides logits for the confidences; None: the checkpoint's.");
+}
+
+void register_executor_options(py::module_& module) {
+  py::class_<ExecutorOptions> bound(module, "ExecutorOptions", "Options of an executor.");
+  bound.def(py::init<>(), "The library's defaults.");
+  def_repr(bound);
+  def_field(bound, "device", &ExecutorOptions::device,
+            "Its name: \"auto\", \"cpu\", \"reference\".");
+  def_field(bound, "num_threads", &ExecutorOptions::num_threads,
+            "CPU threads; 0: one per core this process may use.");
+  def_field(bound, "pin_threads", &ExecutorOptions::pin_threads,
+            "On the CPU, binds thread t of the executor to the t-th core that the process may use. "
+            "It binds only the executor's own threads, needs Linux and at least as many cores as "
+            "threads, and is for processes that have their cores to themselves.");
+  def_field(bound, "max_batch_size", &ExecutorOptions::max_batch_size,
+            "Requests in flight; at most the engine's.");
+  def_field(bound, "max_queue_size", &ExecutorOptions::max_queue_size,
+            "Accepted requests that may wait; else CapacityError.");
+  def_field(bound, "preempt", &ExecutorOptions::preempt,
+            "\"none\", or \"priority\": a larger priority pauses a smaller one.");
+  def_field(bound, "max_paused_requests", &ExecutorOptions::max_paused_requests,
+            "Requests that may be paused at once; 0: as many as may run.");
+  def_field(bound, "max_num_tokens", &ExecutorOptions::max_num_tokens,
+            "Rows of one Program in one launch; at most the engine's.");
+  def_field(
+      bound, "max_tokens_in_paged_kv_cache", &ExecutorOptions::max_tokens_in_paged_kv_cache,
+      "Positions of the paged self-attention cache for both branches of all requests; 0: enough "
+      "for max_batch_size guided requests of full length. A request reserves its worst case.");
+  def_field(
+      bound, "prefill_slice_seconds", &ExecutorOptions::prefill_slice_seconds,
+      "Approximate limit on the time of encoders and prefill per iteration while other requests "
+      "decode; 0: no limit, as with trace. The next iteration continues where this one stopped.");
+  def_field(bound, "kv_cache_dtype", &ExecutorOptions::kv_cache_dtype,
+            "\"float32\", \"bfloat16\", \"float16\" or \"int8\" (with a float32 scale per position "
+            "and head); empty: the dtype of the engine's weights.");
+  def_field(bound, "iter_stats_max_iterations", &ExecutorOptions::iter_stats_max_iterations,
+            "Iterations that stats() keeps.");
+  def_field(bound, "profile", &ExecutorOptions::profile,
+            "Record each stage's times for stats(); costs about 0.1 us per stage.");
+  def_field(bound, "trace", &ExecutorOptions::trace,
+            "Record every stage's values in Result.trace (slow; for validation).");
+}
+
+void register_build_options(py::module_& module) {
+  py::class_<BuildOptions> bound(module, "BuildOptions", "Options of building an engine.");
+  bound.def(py::init<>(), "The library's defaults.");
+  def_repr(bound);
+  bound.def_property(
+      "dtype", [](const BuildOptions& self) { return name_of(self.dtype); },
+      [](BuildOptions& self, const py::object& name) {
+        self.dtype = dtype_from_name(value_from<std::string>(name, "dtype"));
+      },
+      "Of weights and cache: \"float32\", \"bfloat16\" or \"float16\".");
+  def_field(bound, "quantization", &BuildOptions::quantization,
+            "Quantization of the matrices to integers with scales: \"none\", \"w8a16\", \"w4a16\", "
+            "\"w8a8\", \"w4a8\" (bits of the weights, bits of the activations). Tables, norms and "
+            "biases stay floats.");
+  def_field(bound, "group_size", &BuildOptions::group_size,
+            "For w4: inputs that share a scale: 32, 64 or 128; 0: 64.");
+  def_field(
+      bound, "zero_points", &BuildOptions::zero_points,
+      "For w4: a zero point for each scale, so that a group's range needn't be symmetric about 0.");
+  def_field(bound, "wide_heads", &BuildOptions::wide_heads,
+            "Matrices that give logits stay floats of dtype.");
+  def_field(bound, "max_batch_size", &BuildOptions::max_batch_size, "Requests in flight; 0: 8.");
+  def_field(bound, "max_seq_len", &BuildOptions::max_seq_len,
+            "Decoder positions, including the context; 0: max_input_len plus the steps of the "
+            "checkpoint's default max_frames.");
+  def_field(bound, "max_input_len", &BuildOptions::max_input_len,
+            "Context rows; 0: 256, or the longest stored voice if longer.");
+  def_field(bound, "max_encoder_input_len", &BuildOptions::max_encoder_input_len,
+            "Text tokens; 0: 512.");
+  def_field(bound, "max_num_tokens", &BuildOptions::max_num_tokens,
+            "Rows of one Program in one launch; 0: 512, or more if the longest text, the longest "
+            "context or two rows per request need more.");
+  def_field(bound, "overwrite", &BuildOptions::overwrite, "Replace an existing engine.");
 }
 
 }  // namespace
@@ -80,37 +185,8 @@ void register_maskgit(py::module_& module) {
 void register_options(py::module_& module) {
   register_attention_prior(module);
   register_maskgit(module);
-  py::class_<ExecutorOptions>(module, "ExecutorOptions", "Options of an executor.")
-      .def(py::init<>())
-      .def_readwrite("device", &ExecutorOptions::device)
-      .def_readwrite("num_threads", &ExecutorOptions::num_threads)
-      .def_readwrite("pin_threads", &ExecutorOptions::pin_threads)
-      .def_readwrite("max_batch_size", &ExecutorOptions::max_batch_size)
-      .def_readwrite("max_queue_size", &ExecutorOptions::max_queue_size)
-      .def_readwrite("preempt", &ExecutorOptions::preempt)
-      .def_readwrite("max_paused_requests", &ExecutorOptions::max_paused_requests)
-      .def_readwrite("max_num_tokens", &ExecutorOptions::max_num_tokens)
-      .def_readwrite("max_tokens_in_paged_kv_cache", &ExecutorOptions::max_tokens_in_paged_kv_cache)
-      .def_readwrite("prefill_slice_seconds", &ExecutorOptions::prefill_slice_seconds)
-      .def_readwrite("kv_cache_dtype", &ExecutorOptions::kv_cache_dtype)
-      .def_readwrite("iter_stats_max_iterations", &ExecutorOptions::iter_stats_max_iterations)
-      .def_readwrite("profile", &ExecutorOptions::profile)
-      .def_readwrite("trace", &ExecutorOptions::trace);
-  py::class_<BuildOptions>(module, "BuildOptions", "Options of building an engine.")
-      .def(py::init<>())
-      .def_property(
-          "dtype", [](const BuildOptions& self) { return name_of(self.dtype); },
-          [](BuildOptions& self, const std::string& name) { self.dtype = dtype_from_name(name); })
-      .def_readwrite("quantization", &BuildOptions::quantization)
-      .def_readwrite("group_size", &BuildOptions::group_size)
-      .def_readwrite("zero_points", &BuildOptions::zero_points)
-      .def_readwrite("wide_heads", &BuildOptions::wide_heads)
-      .def_readwrite("max_batch_size", &BuildOptions::max_batch_size)
-      .def_readwrite("max_seq_len", &BuildOptions::max_seq_len)
-      .def_readwrite("max_input_len", &BuildOptions::max_input_len)
-      .def_readwrite("max_encoder_input_len", &BuildOptions::max_encoder_input_len)
-      .def_readwrite("max_num_tokens", &BuildOptions::max_num_tokens)
-      .def_readwrite("overwrite", &BuildOptions::overwrite);
+  register_executor_options(module);
+  register_build_options(module);
 }
 
 }  // namespace ttsrt::python

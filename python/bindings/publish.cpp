@@ -3,8 +3,8 @@
 
 #include <memory>
 
-#include "bindings.h"
 #include "ttsrt/error.h"
+#include "values.h"
 
 namespace ttsrt::python {
 namespace {

@@ -2,62 +2,91 @@
 // values.
 #include "ttsrt/request.h"
 
-#include "bindings.h"
+#include "values.h"
 
 namespace ttsrt::python {
 namespace {
 
 template <typename T>
-using Array = py::array_t<T, py::array::c_style>;
-
-template <typename T>
-void def_matrix(py::class_<Request>& bound, const char* name, Matrix<T> Request::* field) {
+void def_matrix(py::class_<Request>& bound, const char* name, Matrix<T> Request::* field,
+                const char* doc) {
   bound.def_property(
       name, [field](py::object self) { return view_of(self.cast<const Request&>().*field, self); },
-      [field](Request& self, const Array<T>& array) { self.*field = matrix_from<T>(array); });
+      [field, name](Request& self, const py::object& value) {
+        self.*field = matrix_from<T>(array_from<T>(value, 2, name));
+      },
+      doc);
 }
 
 void def_ids(py::class_<Request>& bound, const char* name,
-             std::vector<std::int32_t> Request::* field) {
+             std::vector<std::int32_t> Request::* field, const char* doc) {
   bound.def_property(
       name, [field](py::object self) { return view_of(self.cast<const Request&>().*field, self); },
-      [field](Request& self, const Array<std::int32_t>& array) {
-        self.*field = vector_from<std::int32_t>(array);
-      });
+      [field, name](Request& self, const py::object& value) {
+        self.*field = vector_from<std::int32_t>(array_from<std::int32_t>(value, 1, name));
+      },
+      doc);
+}
+
+// Strings with surrogates are no names.
+bool may_name_a_voice(const py::str& name) {
+  Py_ssize_t size = 0;
+  const char* text = PyUnicode_AsUTF8AndSize(name.ptr(), &size);
+  if (text == nullptr) PyErr_Clear();
+  return text != nullptr && is_voice_name(std::string(text, static_cast<std::size_t>(size)));
 }
 
 }  // namespace
 
 void register_requests(py::module_& module) {
   py::class_<Request> bound(module, "Request", "One utterance, as the library takes it.");
-  bound.def(py::init<>());
-  def_ids(bound, "text_ids", &Request::text_ids);
-  def_matrix(bound, "text_features", &Request::text_features);
-  def_matrix(bound, "encoder_output", &Request::encoder_output);
-  def_matrix(bound, "context_codes", &Request::context_codes);
-  def_matrix(bound, "context_embeddings", &Request::context_embeddings);
-  def_ids(bound, "context_text_ids", &Request::context_text_ids);
-  def_matrix(bound, "forced_codes", &Request::forced_codes);
-  bound.def_readwrite("voice", &Request::voice)
-      .def_readwrite("cfg_scale", &Request::cfg_scale)
-      .def_readwrite("temperature", &Request::temperature)
-      .def_readwrite("top_k", &Request::top_k)
-      .def_readwrite("top_p", &Request::top_p)
-      .def_readwrite("min_p", &Request::min_p)
-      .def_readwrite("repetition_penalty", &Request::repetition_penalty)
-      .def_readwrite("seed", &Request::seed)
-      .def_readwrite("max_frames", &Request::max_frames)
-      .def_readwrite("min_frames", &Request::min_frames)
-      .def_readwrite("use_default_prior", &Request::use_default_prior)
-      .def_readwrite("prior", &Request::prior)
-      .def_readwrite("eos_method", &Request::eos_method)
-      .def_readwrite("use_local_transformer", &Request::use_local_transformer)
-      .def_readwrite("maskgit", &Request::maskgit)
-      .def_readwrite("strict_end", &Request::strict_end)
-      .def_readwrite("return_alignment", &Request::return_alignment)
-      .def_readwrite("chunk_frames", &Request::chunk_frames)
-      .def_readwrite("priority", &Request::priority)
-      .def_readwrite("deadline", &Request::deadline);
+  bound.def(py::init<>(), "Nothing is set but the library's defaults.");
+  def_repr(bound);
+  def_ids(bound, "text_ids", &Request::text_ids, "Ids, used unchanged [text_len].");
+  def_matrix(bound, "text_features", &Request::text_features,
+             "Rows before the encoder [text_len, dim].");
+  def_matrix(bound, "encoder_output", &Request::encoder_output,
+             "Rows after the encoder [text_len, dim].");
+  def_matrix(bound, "context_codes", &Request::context_codes,
+             "Codec codes, with special columns [frames, codebooks].");
+  def_matrix(bound, "context_embeddings", &Request::context_embeddings,
+             "Rows as the decoder takes them [rows, dim].");
+  def_ids(bound, "context_text_ids", &Request::context_text_ids,
+          "Ids of a text that describes the voice [context_text_len].");
+  def_matrix(bound, "forced_codes", &Request::forced_codes,
+             "Codes that are taken instead of the sampled ones [frames, codebooks].");
+  def_field(bound, "voice", &Request::voice, "A stored voice, by index or name.");
+  def_field(bound, "cfg_scale", &Request::cfg_scale, "1: no guidance, one branch.");
+  def_field(bound, "temperature", &Request::temperature, "0: argmax after masks.");
+  def_field(bound, "top_k", &Request::top_k, "0: all.");
+  def_field(bound, "top_p", &Request::top_p, "Draws among the likeliest that sum to this.");
+  def_field(bound, "min_p", &Request::min_p,
+            "Draws among those at least this likely, relative to the likeliest.");
+  def_field(bound, "repetition_penalty", &Request::repetition_penalty,
+            "Divides or multiplies logits of seen ids; 1: none.");
+  def_field(bound, "seed", &Request::seed, "Of this request's random numbers.");
+  def_field(bound, "max_frames", &Request::max_frames, "Codec frames.");
+  def_field(bound, "min_frames", &Request::min_frames,
+            "Codec frames before which end of speech is impossible.");
+  def_field(bound, "use_default_prior", &Request::use_default_prior,
+            "True: the checkpoint's prior; false: prior.");
+  def_field(bound, "prior", &Request::prior, "If use_default_prior is false: this prior, or none.");
+  def_field(bound, "eos_method", &Request::eos_method, "How the end of speech is detected.");
+  def_field(bound, "use_local_transformer", &Request::use_local_transformer,
+            "False: independent heads.");
+  def_field(bound, "maskgit", &Request::maskgit, "How a MaskGit local transformer unmasks.");
+  def_field(bound, "strict_end", &Request::strict_end,
+            "Whether min_frames forbids the end id itself where the checkpoint moved it.");
+  def_field(bound, "return_alignment", &Request::return_alignment,
+            "Whether the result has the alignment.");
+  def_field(bound, "chunk_frames", &Request::chunk_frames,
+            "Streaming: least number of frames in one event.");
+  def_field(bound, "priority", &Request::priority,
+            "Among waiting requests, larger values go first.");
+  def_field(bound, "deadline", &Request::deadline, "Seconds from submit.");
+  module.def("is_voice_name", &may_name_a_voice, py::arg("name"),
+             "Whether a voice may have this name: 1 to 64 letters of any script, digits, _, - and "
+             "dots.");
 }
 
 }  // namespace ttsrt::python

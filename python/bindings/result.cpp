@@ -1,16 +1,17 @@
 // Bindings of the result part of ttsrt/request.h. Arrays are views that keep their result alive;
 // nothing is copied.
-#include "bindings.h"
 #include "ttsrt/request.h"
+#include "values.h"
 
 namespace ttsrt::python {
 namespace {
 
 // A property whose array is a view of memory that `self` owns.
 template <typename Class, typename Values>
-void def_view(py::class_<Class>& bound, const char* name, Values Class::* field) {
+void def_view(py::class_<Class>& bound, const char* name, Values Class::* field, const char* doc) {
   bound.def_property_readonly(
-      name, [field](py::object self) { return view_of(self.cast<const Class&>().*field, self); });
+      name, [field](py::object self) { return view_of(self.cast<const Class&>().*field, self); },
+      doc);
 }
 
 template <typename Class>
@@ -21,35 +22,52 @@ const char* finish_reason_of(const Class& self) {
 }  // namespace
 
 void register_results(py::module_& module) {
-  py::class_<Metrics>(module, "Metrics", "Times of one request, in seconds.")
-      .def_readonly("queue_seconds", &Metrics::queue_seconds)
-      .def_readonly("first_frame_seconds", &Metrics::first_frame_seconds)
-      .def_readonly("total_seconds", &Metrics::total_seconds)
-      .def_readonly("frames_per_second", &Metrics::frames_per_second)
-      .def_readonly("x_real_time", &Metrics::x_real_time)
-      .def_readonly("rtf", &Metrics::rtf)
-      .def_readonly("steps", &Metrics::steps);
+  py::class_<Metrics> metrics(module, "Metrics", "Times of one request, in seconds.");
+  def_repr(metrics);
+  metrics.def_readonly("queue_seconds", &Metrics::queue_seconds, "Submit until it gets a slot.")
+      .def_readonly("first_frame_seconds", &Metrics::first_frame_seconds,
+                    "Submit to the first frame.")
+      .def_readonly("total_seconds", &Metrics::total_seconds, "Submit to the end.")
+      .def_readonly("frames_per_second", &Metrics::frames_per_second, "Frames / total_seconds.")
+      .def_readonly("x_real_time", &Metrics::x_real_time,
+                    "Seconds of audio per second: frames_per_second / frame rate.")
+      .def_readonly("rtf", &Metrics::rtf, "Total_seconds per second of audio; 0 without frames.")
+      .def_readonly("steps", &Metrics::steps, "Decoder steps.");
 
   py::class_<TraceEntry> entry(module, "TraceEntry", "Values of one stage of one step.");
-  entry.def_readonly("name", &TraceEntry::name).def_readonly("step", &TraceEntry::step);
-  def_view(entry, "values", &TraceEntry::values);
+  def_repr(entry);
+  entry
+      .def_readonly("name", &TraceEntry::name,
+                    "The stage: \"encoder_out\", \"decoder.hidden\" and so on.")
+      .def_readonly("step", &TraceEntry::step, "Decoder step; 0 for encoders.");
+  def_view(entry, "values", &TraceEntry::values, "Float32 [rows, columns].");
 
   py::class_<Event> event(module, "Event", "A part of a result.");
-  event.def_readonly("first_frame", &Event::first_frame)
-      .def_readonly("is_last", &Event::is_last)
-      .def_property_readonly("finish_reason", &finish_reason_of<Event>);
-  def_view(event, "codes", &Event::codes);
+  def_repr(event);
+  event
+      .def_readonly("first_frame", &Event::first_frame,
+                    "Index of the first of these frames in the result.")
+      .def_readonly("is_last", &Event::is_last, "Whether the request ends with this event.")
+      .def_property_readonly("finish_reason", &finish_reason_of<Event>,
+                             "Why the request ended, in the last event.");
+  def_view(event, "codes", &Event::codes, "Int32 [new frames, codebooks].");
 
   py::class_<Result> result(module, "Result", "Everything that a request made.");
-  result.def_property_readonly("finish_reason", &finish_reason_of<Result>)
-      .def_readonly("error", &Result::error)
-      .def_readonly("metrics", &Result::metrics)
-      .def_readonly("sample_rate", &Result::sample_rate)
-      .def_readonly("trace", &Result::trace);
-  def_view(result, "codes", &Result::codes);
-  def_view(result, "alignment", &Result::alignment);
-  def_view(result, "focus", &Result::focus);
-  def_view(result, "audio", &Result::audio);
+  def_repr(result);
+  result
+      .def_property_readonly("finish_reason", &finish_reason_of<Result>,
+                             "\"stop\", \"length\", \"cancelled\", \"deadline\" or \"error\".")
+      .def_readonly("error", &Result::error, "The message if finish_reason is error.")
+      .def_readonly("metrics", &Result::metrics, "Times.")
+      .def_readonly("sample_rate", &Result::sample_rate,
+                    "Of audio, in Hz; 0: the model makes no sound.")
+      .def_readonly("trace", &Result::trace, "Values of every stage, with ExecutorOptions.trace.");
+  def_view(result, "codes", &Result::codes, "Int32 [frames, codebooks].");
+  def_view(result, "alignment", &Result::alignment,
+           "Float32 [steps, text_len], if it was requested.");
+  def_view(result, "focus", &Result::focus,
+           "Int32 [steps]: text position in focus after each step; empty without a prior.");
+  def_view(result, "audio", &Result::audio, "Samples, of models that end in sound.");
 }
 
 }  // namespace ttsrt::python

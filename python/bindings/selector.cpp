@@ -16,7 +16,7 @@ void add(Selector& self, const Handle& handle, std::uint64_t key, bool until_end
 void register_selectors(py::module_& module) {
   const auto release = py::call_guard<WithoutGil>();
   py::class_<Selector>(module, "Selector", "Waits for many requests at once.")
-      .def(py::init<>())
+      .def(py::init<>(), "Watches nothing yet.")
       .def("add", &add, py::arg("handle"), py::arg("key"), py::arg("until_end") = false, release,
            "Watches a request under a key: for what it has to take, or only for its end.")
       .def("remove", py::overload_cast<const Handle&, std::uint64_t>(&Selector::remove),

@@ -27,6 +27,7 @@ from ttsrt_rt.errors import (
     Error,
     FormatError,
     InternalError,
+    NotFoundError,
 )
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ __all__ = [
     "InternalError",
     "MaskGit",
     "Metrics",
+    "NotFoundError",
     "Request",
     "Result",
     "__version__",

@@ -1,26 +1,64 @@
-"""The C++ library as Python sees it; kept by hand, checked by stubtest."""
+"""The C++ library as Python sees it.
 
+Types are kept by hand and checked by stubtest. Docstrings are those of the bindings:
+scripts/document_stubs.py copies them here.
+"""
+
+import os
 from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-class DeviceInfo:
-    @property
-    def name(self) -> str: ...
-    @property
-    def description(self) -> str: ...
-    @property
-    def available(self) -> bool: ...
-    @property
-    def reason(self) -> str: ...
+from ttsrt_rt.options import (
+    CacheDType,
+    DType,
+    EosMethod,
+    MaskGitSampling,
+    Preempt,
+    PriorMode,
+    Quantization,
+    Suppress,
+)
+from ttsrt_rt.result import FinishReason
 
-def usable_cores() -> int: ...
-def list_devices() -> list[DeviceInfo]: ...
-def describe_products(dtype: str, quantization: str) -> str: ...
+_Path: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
+
+class DeviceInfo:
+    """A device that can run engines."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as plain values, nested, as json.dumps takes them."""
+
+    @property
+    def name(self) -> str:
+        """The value for ExecutorOptions.device: "cpu", "reference"."""
+
+    @property
+    def description(self) -> str:
+        """For people: instruction set, cores."""
+
+    @property
+    def available(self) -> bool:
+        """Whether an executor can run on it."""
+
+    @property
+    def reason(self) -> str:
+        """Why the device is unavailable, if it is."""
+
+def usable_cores() -> int:
+    """The cores that this process may use, by its affinity and by the quota of its control
+    groups: the default number of threads."""
+
+def list_devices() -> list[DeviceInfo]:
+    """Every device this build knows, available or not."""
+
+def describe_products(dtype: str, quantization: str) -> str:
+    """How this machine's CPU multiplies matrices of this type."""
 
 class AttentionPrior:
-    mode: str | None
+    mode: PriorMode | None
     epsilon: float | None
     lookahead: int | None
     left: int | None
@@ -30,7 +68,7 @@ class AttentionPrior:
     start_step: int | None
     skip_after: int | None
     suppress_after: int | None
-    suppress: str | None
+    suppress: Suppress | None
     short_text: int | None
     end_margin: int | None
     count_end: bool | None
@@ -39,249 +77,524 @@ class AttentionPrior:
     force_after: int | None
     end_after: int | None
     recompute: bool | None
+    def to_dict(self) -> dict[str, Any]: ...
     def __init__(self) -> None: ...
 
 class MaskGit:
+    """How a MaskGit local transformer unmasks a stack of codes."""
+
     steps: int
+    """Number of passes."""
     noise_scale: float
+    """Noise added to confidences."""
     schedule: list[int]
+    """Codes already unmasked at the start of each pass; overrides steps; empty: cosine."""
     dynamic_cfg_scale: bool
-    sampling: str
+    sampling: MaskGitSampling
     confidence_temperature: float | None
     def __init__(self) -> None: ...
 
 class ExecutorOptions:
+    """Options of an executor."""
+
     device: str
+    """Its name: "auto", "cpu", "reference"."""
     num_threads: int
+    """CPU threads; 0: one per core this process may use."""
     pin_threads: bool
+    """On the CPU, binds thread t of the executor to the t-th core that the process may use. It
+    binds only the executor's own threads, needs Linux and at least as many cores as threads,
+    and is for processes that have their cores to themselves."""
     max_batch_size: int
+    """Requests in flight; at most the engine's."""
     max_queue_size: int
-    preempt: str
+    """Accepted requests that may wait; else CapacityError."""
+    preempt: Preempt
+    """"none", or "priority": a larger priority pauses a smaller one."""
     max_paused_requests: int
+    """Requests that may be paused at once; 0: as many as may run."""
     max_num_tokens: int
+    """Rows of one Program in one launch; at most the engine's."""
     max_tokens_in_paged_kv_cache: int
+    """Positions of the paged self-attention cache for both branches of all requests; 0: enough
+    for max_batch_size guided requests of full length. A request reserves its worst case."""
     prefill_slice_seconds: float
+    """Approximate limit on the time of encoders and prefill per iteration while other requests
+    decode; 0: no limit, as with trace. The next iteration continues where this one stopped."""
     kv_cache_dtype: str
+    """"float32", "bfloat16", "float16" or "int8" (with a float32 scale per position and head);
+    empty: the dtype of the engine's weights."""
     iter_stats_max_iterations: int
+    """Iterations that stats() keeps."""
     profile: bool
+    """Record each stage's times for stats(); costs about 0.1 us per stage."""
     trace: bool
-    def __init__(self) -> None: ...
+    """Record every stage's values in Result.trace (slow; for validation)."""
+
+    def __init__(self) -> None:
+        """The library's defaults."""
 
 class BuildOptions:
-    dtype: str
-    quantization: str
+    """Options of building an engine."""
+
+    dtype: DType
+    """Of weights and cache: "float32", "bfloat16" or "float16"."""
+    quantization: Quantization
+    """Quantization of the matrices to integers with scales: "none", "w8a16", "w4a16", "w8a8",
+    "w4a8" (bits of the weights, bits of the activations). Tables, norms and biases stay
+    floats."""
     group_size: int
+    """For w4: inputs that share a scale: 32, 64 or 128; 0: 64."""
     zero_points: bool
+    """For w4: a zero point for each scale, so that a group's range needn't be symmetric about 0."""
     wide_heads: bool
+    """Matrices that give logits stay floats of dtype."""
     max_batch_size: int
+    """Requests in flight; 0: 8."""
     max_seq_len: int
+    """Decoder positions, including the context; 0: max_input_len plus the steps of the
+    checkpoint's default max_frames."""
     max_input_len: int
+    """Context rows; 0: 256, or the longest stored voice if longer."""
     max_encoder_input_len: int
+    """Text tokens; 0: 512."""
     max_num_tokens: int
+    """Rows of one Program in one launch; 0: 512, or more if the longest text, the longest
+    context or two rows per request need more."""
     overwrite: bool
-    def __init__(self) -> None: ...
+    """Replace an existing engine."""
+
+    def __init__(self) -> None:
+        """The library's defaults."""
 
 class Request:
+    """One utterance, as the library takes it."""
+
     text_ids: NDArray[np.int32]
+    """Ids, used unchanged [text_len]."""
     text_features: NDArray[np.float32]
+    """Rows before the encoder [text_len, dim]."""
     encoder_output: NDArray[np.float32]
+    """Rows after the encoder [text_len, dim]."""
     context_codes: NDArray[np.int32]
+    """Codec codes, with special columns [frames, codebooks]."""
     context_embeddings: NDArray[np.float32]
+    """Rows as the decoder takes them [rows, dim]."""
     context_text_ids: NDArray[np.int32]
+    """Ids of a text that describes the voice [context_text_len]."""
     voice: int | str | None
+    """A stored voice, by index or name."""
     cfg_scale: float | None
+    """1: no guidance, one branch."""
     temperature: float | None
+    """0: argmax after masks."""
     top_k: int | None
+    """0: all."""
     top_p: float | None
+    """Draws among the likeliest that sum to this."""
     min_p: float | None
+    """Draws among those at least this likely, relative to the likeliest."""
     repetition_penalty: float | None
+    """Divides or multiplies logits of seen ids; 1: none."""
     seed: int
+    """Of this request's random numbers."""
     max_frames: int | None
+    """Codec frames."""
     min_frames: int | None
+    """Codec frames before which end of speech is impossible."""
     use_default_prior: bool
+    """True: the checkpoint's prior; false: prior."""
     prior: AttentionPrior | None
-    eos_method: str | None
+    """If use_default_prior is false: this prior, or none."""
+    eos_method: EosMethod | None
+    """How the end of speech is detected."""
     use_local_transformer: bool | None
     maskgit: MaskGit | None
     strict_end: bool
     forced_codes: NDArray[np.int32]
     return_alignment: bool
+    """Whether the result has the alignment."""
     chunk_frames: int
+    """Streaming: least number of frames in one event."""
     priority: int
+    """Among waiting requests, larger values go first."""
     deadline: float | None
-    def __init__(self) -> None: ...
+    """Seconds from submit."""
+
+    def __init__(self) -> None:
+        """Nothing is set but the library's defaults."""
+
+def is_voice_name(name: str) -> bool:
+    """Whether a voice may have this name: 1 to 64 letters of any script, digits, _, - and dots."""
 
 class Metrics:
+    """Times of one request, in seconds."""
+
     @property
-    def queue_seconds(self) -> float: ...
+    def queue_seconds(self) -> float:
+        """Submit until it gets a slot."""
+
     @property
-    def first_frame_seconds(self) -> float: ...
+    def first_frame_seconds(self) -> float:
+        """Submit to the first frame."""
+
     @property
-    def total_seconds(self) -> float: ...
+    def total_seconds(self) -> float:
+        """Submit to the end."""
+
     @property
-    def frames_per_second(self) -> float: ...
+    def frames_per_second(self) -> float:
+        """Frames / total_seconds."""
+
     @property
-    def x_real_time(self) -> float: ...
+    def x_real_time(self) -> float:
+        """Seconds of audio per second: frames_per_second / frame rate."""
+
     @property
-    def rtf(self) -> float: ...
+    def rtf(self) -> float:
+        """Total_seconds per second of audio; 0 without frames."""
+
     @property
-    def steps(self) -> int: ...
+    def steps(self) -> int:
+        """Decoder steps."""
 
 class TraceEntry:
+    """Values of one stage of one step."""
+
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The stage: "encoder_out", "decoder.hidden" and so on."""
+
     @property
-    def step(self) -> int: ...
+    def step(self) -> int:
+        """Decoder step; 0 for encoders."""
+
     @property
-    def values(self) -> NDArray[np.float32]: ...
+    def values(self) -> NDArray[np.float32]:
+        """Float32 [rows, columns]."""
 
 class Event:
+    """A part of a result."""
+
     @property
-    def codes(self) -> NDArray[np.int32]: ...
+    def codes(self) -> NDArray[np.int32]:
+        """Int32 [new frames, codebooks]."""
+
     @property
-    def first_frame(self) -> int: ...
+    def first_frame(self) -> int:
+        """Index of the first of these frames in the result."""
+
     @property
-    def is_last(self) -> bool: ...
+    def is_last(self) -> bool:
+        """Whether the request ends with this event."""
+
     @property
-    def finish_reason(self) -> str: ...
+    def finish_reason(self) -> FinishReason:
+        """Why the request ended, in the last event."""
 
 class Result:
+    """Everything that a request made."""
+
     @property
-    def codes(self) -> NDArray[np.int32]: ...
+    def codes(self) -> NDArray[np.int32]:
+        """Int32 [frames, codebooks]."""
+
     @property
-    def finish_reason(self) -> str: ...
+    def finish_reason(self) -> FinishReason:
+        """ "stop", "length", "cancelled", "deadline" or "error"."""
+
     @property
-    def error(self) -> str: ...
+    def error(self) -> str:
+        """The message if finish_reason is error."""
+
     @property
-    def alignment(self) -> NDArray[np.float32]: ...
+    def alignment(self) -> NDArray[np.float32]:
+        """Float32 [steps, text_len], if it was requested."""
+
     @property
-    def focus(self) -> NDArray[np.int32]: ...
+    def focus(self) -> NDArray[np.int32]:
+        """Int32 [steps]: text position in focus after each step; empty without a prior."""
+
     @property
-    def metrics(self) -> Metrics: ...
+    def metrics(self) -> Metrics:
+        """Times."""
+
     @property
-    def audio(self) -> NDArray[np.float32]: ...
+    def audio(self) -> NDArray[np.float32]:
+        """Samples, of models that end in sound."""
+
     @property
-    def sample_rate(self) -> int: ...
+    def sample_rate(self) -> int:
+        """Of audio, in Hz; 0: the model makes no sound."""
+
     @property
-    def trace(self) -> list[TraceEntry]: ...
+    def trace(self) -> list[TraceEntry]:
+        """Values of every stage, with ExecutorOptions.trace."""
 
 class EngineInfo:
+    """The numbers of an engine that callers need for their requests."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as plain values, nested, as json.dumps takes them."""
+
     @property
-    def family(self) -> str: ...
+    def family(self) -> str:
+        """The kind of model: "magpie", "t3", "llm"."""
+
     @property
-    def dtype(self) -> str: ...
+    def dtype(self) -> DType:
+        """Of the weights that are not quantized."""
+
     @property
-    def quantization(self) -> str: ...
+    def quantization(self) -> Quantization:
+        """Quantization of the matrices."""
+
     @property
-    def group_size(self) -> int: ...
+    def group_size(self) -> int:
+        """Inputs that share a scale; 0: no groups."""
+
     @property
-    def dim(self) -> int: ...
+    def dim(self) -> int:
+        """Width of the decoder."""
+
     @property
-    def codebooks(self) -> int: ...
+    def codebooks(self) -> int:
+        """Codes of one codec frame."""
+
     @property
-    def codebook_vocab(self) -> int: ...
+    def codebook_vocab(self) -> int:
+        """Ids of one codebook, special ids included."""
+
     @property
-    def frame_stacking(self) -> int: ...
+    def frame_stacking(self) -> int:
+        """Codec frames of one decoder step."""
+
     @property
-    def text_vocab(self) -> int: ...
+    def text_vocab(self) -> int:
+        """Ids of the text table."""
+
     @property
-    def frame_rate(self) -> float: ...
+    def frame_rate(self) -> float:
+        """Codec frames per second of audio."""
+
     @property
-    def max_batch_size(self) -> int: ...
+    def special_ids(self) -> dict[str, int]:
+        """Ids with a meaning of their own, by name: audio_eos, text_eos and so on; which there
+        are depends on the family."""
+
     @property
-    def max_seq_len(self) -> int: ...
+    def forbidden_ids(self) -> list[int]:
+        """Codes that are never sampled."""
+
     @property
-    def max_input_len(self) -> int: ...
+    def eos_id(self) -> int:
+        """The code that ends the speech."""
+
     @property
-    def max_encoder_input_len(self) -> int: ...
+    def codec(self) -> str | None:
+        """The codec as the checkpoint names it; None where it names none."""
+
     @property
-    def max_num_tokens(self) -> int: ...
+    def sample_rate(self) -> int | None:
+        """Of the codec's audio, in Hz; None where the checkpoint does not say it."""
+
     @property
     def default_prior(self) -> AttentionPrior | None: ...
     @property
-    def num_voices(self) -> int: ...
-    @property
-    def voice_names(self) -> list[str]: ...
-    @property
-    def weight_bytes(self) -> int: ...
-
-class EngineTensor:
-    @property
-    def name(self) -> str: ...
-    @property
-    def dtype(self) -> str: ...
-    @property
-    def shape(self) -> list[int]: ...
-    @property
-    def layout(self) -> str: ...
-    @property
-    def bytes(self) -> int: ...
-    @property
-    def sha256(self) -> str: ...
-
-class Engine:
-    @staticmethod
-    def open(path: str | bytes) -> Engine: ...
-    @property
-    def info(self) -> EngineInfo: ...
-    @property
-    def path(self) -> str: ...
-    @property
-    def description(self) -> str: ...
-    def tensors(self) -> list[EngineTensor]: ...
-    def verify(self) -> None: ...
-
-class TensorDescription:
-    @property
-    def component(self) -> str: ...
-    @property
-    def name(self) -> str: ...
-    @property
-    def role(self) -> str: ...
-    @property
-    def shape(self) -> list[int]: ...
-    @property
-    def dtypes(self) -> list[str]: ...
-
-def describe_manifest(config: str) -> list[TensorDescription]: ...
-
-class MemoryOptions:
-    device: str
-    num_threads: int
-    max_batch_size: int
-    max_seq_len: int
-    kv_cache_dtype: str
-    preempt: str
-    max_paused_requests: int
-    def __init__(self) -> None: ...
-
-class MemoryPlan:
-    @property
     def max_batch_size(self) -> int: ...
     @property
-    def max_seq_len(self) -> int: ...
-    @property
-    def kv_cache_dtype(self) -> str: ...
-    @property
-    def max_paused_requests(self) -> int: ...
-    @property
-    def weights(self) -> int: ...
-    @property
-    def kv_cache(self) -> int: ...
-    @property
-    def cross_memory(self) -> int: ...
-    @property
-    def slots(self) -> int: ...
-    @property
-    def activations(self) -> int: ...
-    @property
-    def scratch(self) -> int: ...
-    @property
-    def is_served(self) -> bool: ...
+    def max_seq_len(self) -> int:
+        """Most decoder positions, context included."""
 
-def plan_memory(engine: Engine, options: MemoryOptions) -> MemoryPlan: ...
+    @property
+    def max_input_len(self) -> int:
+        """Most context rows."""
+
+    @property
+    def max_encoder_input_len(self) -> int:
+        """Most text tokens."""
+
+    @property
+    def max_num_tokens(self) -> int:
+        """Most rows of one Program in one launch."""
+
+    @property
+    def num_voices(self) -> int:
+        """Voices stored in the engine."""
+
+    @property
+    def voice_names(self) -> list[str]:
+        """Their names, sorted."""
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of all tensors."""
+
+class EngineTensor:
+    """One stored tensor, for inspection."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as plain values, nested, as json.dumps takes them."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def dtype(self) -> str:
+        """Its type: "float32", "int8" and so on."""
+
+    @property
+    def shape(self) -> list[int]:
+        """As stored, padding included."""
+
+    @property
+    def layout(self) -> str:
+        """ "dense", "panel16", or "panel16_w8a16" and the like."""
+
+    @property
+    def bytes(self) -> int:
+        """Its size."""
+
+    @property
+    def sha256(self) -> str:
+        """The hash of its bytes that the build recorded."""
+
+class Engine:
+    """An opened engine; copies share it. Thread safe."""
+
+    @staticmethod
+    def open(path: _Path) -> Engine:
+        """Maps the folder's weights. Raises FormatError naming the file and what is wrong with
+        it."""
+
+    @property
+    def info(self) -> EngineInfo:
+        """What callers must know for their requests."""
+
+    @property
+    def path(self) -> str:
+        """The engine's folder."""
+
+    @property
+    def description(self) -> str:
+        """engine.json, as text."""
+
+    def tensors(self) -> list[EngineTensor]:
+        """Every stored tensor, in the order of the file."""
+
+    def verify(self) -> None:
+        """Compares every weight with its recorded hash. Raises FormatError naming the first that
+        differs."""
+
+class TensorDescription:
+    """A tensor that a checkpoint holds."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as plain values, nested, as json.dumps takes them."""
+
+    @property
+    def component(self) -> str:
+        """The part of the model it belongs to: "decoder", ..."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def role(self) -> str:
+        """Table, vector, matrix, convolution, heads, data or unused."""
+
+    @property
+    def shape(self) -> list[int]:
+        """-1: a size that the configuration doesn't fix."""
+
+    @property
+    def dtypes(self) -> list[str]:
+        """The types that it may have."""
+
+def describe_manifest(config: str) -> list[TensorDescription]:
+    """Every tensor that a checkpoint with this config.json holds, in the order of the file.
+    Raises FormatError."""
+
+class MemoryOptions:
+    """Limits to plan memory for."""
+
+    device: str
+    """As ExecutorOptions.device."""
+    num_threads: int
+    """As ExecutorOptions.num_threads."""
+    max_batch_size: int
+    """Requests in flight; 0: the engine's."""
+    max_seq_len: int
+    """Decoder positions; 0: the engine's."""
+    kv_cache_dtype: str
+    """As ExecutorOptions.kv_cache_dtype."""
+    preempt: Preempt
+    """As ExecutorOptions.preempt."""
+    max_paused_requests: int
+    """As ExecutorOptions.max_paused_requests."""
+
+    def __init__(self) -> None:
+        """The library's defaults."""
+
+class MemoryPlan:
+    """Bytes for one choice of limits."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as plain values, nested, as json.dumps takes them."""
+
+    @property
+    def max_batch_size(self) -> int:
+        """Requests in flight."""
+
+    @property
+    def max_seq_len(self) -> int:
+        """Decoder positions of each."""
+
+    @property
+    def kv_cache_dtype(self) -> CacheDType:
+        """Type of keys and values."""
+
+    @property
+    def max_paused_requests(self) -> int:
+        """Requests that may be paused besides; 0 without preemption."""
+
+    @property
+    def weights(self) -> int:
+        """Mapped from the engine's file."""
+
+    @property
+    def kv_cache(self) -> int:
+        """Self-attention: two branches and a shared prefix per request."""
+
+    @property
+    def cross_memory(self) -> int:
+        """Cross-attention: keys and values of texts and contexts."""
+
+    @property
+    def slots(self) -> int:
+        """Everything else that a request keeps."""
+
+    @property
+    def activations(self) -> int:
+        """Activations of all Programs."""
+
+    @property
+    def scratch(self) -> int:
+        """Packed inputs and what threads need beside activations."""
+
+    @property
+    def is_served(self) -> bool:
+        """Whether this engine, as it was built, can be opened so."""
+
+def plan_memory(engine: Engine, options: MemoryOptions) -> MemoryPlan:
+    """What an executor with these limits takes, to the byte. Raises ConfigError for limits that
+    no engine of this checkpoint could be built for."""
 
 class FolderWriter:
+    """Writes a folder that appears under its name only when it is complete."""
+
     def __init__(
         self,
         output_dir: str | bytes,
@@ -291,243 +604,511 @@ class FolderWriter:
         description: str,
         others: list[str],
         overwrite: bool,
-    ) -> None: ...
+    ) -> None:
+        """Decides everything before the work starts, locks the target and makes a temporary
+        folder."""
+
     @property
-    def folder(self) -> str: ...
+    def folder(self) -> str:
+        """Where the files are to be written."""
+
     @property
-    def target(self) -> str: ...
-    def publish(self) -> None: ...
-    def close(self) -> None: ...
+    def target(self) -> str:
+        """Where they will be: absolute, links followed."""
+
+    def publish(self) -> None:
+        """Moves the files to the target."""
+
+    def close(self) -> None:
+        """Removes what was not published, and releases the lock."""
 
 def build(
-    checkpoint_dir: str | bytes,
-    output_dir: str | bytes,
+    checkpoint_dir: _Path,
+    output_dir: _Path,
     options: BuildOptions,
     progress: Callable[[int, int, str], None] | None = None,
-) -> None: ...
+) -> None:
+    """Packs a checkpoint into an engine; progress(done, total, name) is called as tensors are
+    packed."""
 
 class Handle:
-    def next(self, timeout: float | None = None) -> tuple[Event | None, bool]: ...
-    def result(self, timeout: float | None = None) -> Result | None: ...
-    def cancel(self) -> None: ...
+    """One request in flight."""
+
+    def next(self, timeout: float | None = None) -> tuple[Event | None, bool]:
+        """The next event, or None after the last; and whether the wait ended for lack of time."""
+
+    def result(self, timeout: float | None = None) -> Result | None:
+        """The whole result, or None if the time is up."""
+
+    def cancel(self) -> None:
+        """Asks for the end of the request; idempotent."""
+
     @property
-    def is_done(self) -> bool: ...
+    def is_done(self) -> bool:
+        """Whether the request has ended."""
+
     @property
-    def id(self) -> int: ...
+    def id(self) -> int:
+        """The request's number, unique in its executor."""
 
 class Selector:
-    def __init__(self) -> None: ...
-    def add(self, handle: Handle, key: int, until_end: bool = False) -> None: ...
-    def remove(self, handle: Handle, key: int) -> None: ...
-    def select(self) -> list[int]: ...
-    def wake(self) -> None: ...
+    """Waits for many requests at once."""
+
+    def __init__(self) -> None:
+        """Watches nothing yet."""
+
+    def add(self, handle: Handle, key: int, until_end: bool = False) -> None:
+        """Watches a request under a key: for what it has to take, or only for its end."""
+
+    def remove(self, handle: Handle, key: int) -> None:
+        """Stops watching a request under a key."""
+
+    def select(self) -> list[int]:
+        """Waits until a watched request has something to take, or for wake(); the keys."""
+
+    def wake(self) -> None:
+        """Ends the wait of select()."""
 
 class KvCacheStats:
+    """The paged self-attention cache."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as plain values, nested, as json.dumps takes them."""
+
     @property
-    def max_num_blocks(self) -> int: ...
+    def max_num_blocks(self) -> int:
+        """Blocks that the cache has."""
+
     @property
-    def free_num_blocks(self) -> int: ...
+    def free_num_blocks(self) -> int:
+        """Blocks that nobody uses."""
+
     @property
-    def used_num_blocks(self) -> int: ...
+    def used_num_blocks(self) -> int:
+        """By requests in flight, and by prefixes kept for later ones."""
+
     @property
-    def tokens_per_block(self) -> int: ...
+    def tokens_per_block(self) -> int:
+        """Positions of one block."""
+
     @property
-    def alloc_total_blocks(self) -> int: ...
+    def alloc_total_blocks(self) -> int:
+        """Allocated since the start, new or shared."""
+
     @property
-    def alloc_new_blocks(self) -> int: ...
+    def alloc_new_blocks(self) -> int:
+        """Of these, new blocks."""
+
     @property
-    def reused_blocks(self) -> int: ...
+    def reused_blocks(self) -> int:
+        """Of these, blocks shared with a prefix."""
 
 class InflightBatchingStats:
+    """The contents of the iteration's launch."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as plain values, nested, as json.dumps takes them."""
+
     @property
-    def num_scheduled_requests(self) -> int: ...
+    def num_scheduled_requests(self) -> int:
+        """Requests with rows in the launch."""
+
     @property
-    def num_context_requests(self) -> int: ...
+    def num_context_requests(self) -> int:
+        """Of these, in encoders or prefill."""
+
     @property
-    def num_gen_requests(self) -> int: ...
+    def num_gen_requests(self) -> int:
+        """Of these, decoding."""
+
     @property
-    def num_paused_requests(self) -> int: ...
+    def num_paused_requests(self) -> int:
+        """In flight, but not scheduled."""
+
     @property
-    def num_ctx_tokens(self) -> int: ...
+    def num_ctx_tokens(self) -> int:
+        """Rows of encoders and prefill."""
 
 class IterationStats:
+    """One iteration of the loop: plan, launch, commit."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as plain values, nested, as json.dumps takes them."""
+
     @property
-    def timestamp(self) -> float: ...
+    def timestamp(self) -> float:
+        """Seconds since 1970, at its end."""
+
     @property
-    def iter(self) -> int: ...
+    def iter(self) -> int:
+        """Counts from 1."""
+
     @property
-    def iter_latency_ms(self) -> float: ...
+    def iter_latency_ms(self) -> float:
+        """Milliseconds of the iteration."""
+
     @property
-    def new_active_requests_queue_latency_ms(self) -> float: ...
+    def new_active_requests_queue_latency_ms(self) -> float:
+        """Sum over requests taken from the queue."""
+
     @property
-    def num_new_active_requests(self) -> int: ...
+    def num_new_active_requests(self) -> int:
+        """Requests taken from the queue."""
+
     @property
-    def num_active_requests(self) -> int: ...
+    def num_active_requests(self) -> int:
+        """Requests in flight."""
+
     @property
-    def num_queued_requests(self) -> int: ...
+    def num_queued_requests(self) -> int:
+        """Requests that wait."""
+
     @property
-    def num_completed_requests(self) -> int: ...
+    def num_completed_requests(self) -> int:
+        """Ended in this iteration, for any reason."""
+
     @property
-    def num_frames(self) -> int: ...
+    def num_frames(self) -> int:
+        """Codec frames produced."""
+
     @property
-    def kv_cache_stats(self) -> KvCacheStats: ...
+    def kv_cache_stats(self) -> KvCacheStats:
+        """The cache at its end."""
+
     @property
-    def inflight_batching_stats(self) -> InflightBatchingStats: ...
+    def inflight_batching_stats(self) -> InflightBatchingStats:
+        """The contents of its launch."""
 
 class RequestStats:
+    """One request in flight or waiting, as of the last iteration."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as plain values, nested, as json.dumps takes them."""
+
     @property
-    def id(self) -> int: ...
+    def id(self) -> int:
+        """The request's number, as Handle.id."""
+
     @property
-    def stage(self) -> str: ...
+    def stage(self) -> str:
+        """ "queued", "encoder_in_progress", "context_in_progress" or "generation_in_progress"."""
+
     @property
-    def context_prefill_position(self) -> int: ...
+    def context_prefill_position(self) -> int:
+        """Context rows in the cache."""
+
     @property
-    def num_generated_tokens(self) -> int: ...
+    def num_generated_tokens(self) -> int:
+        """Codes: frames times codebooks."""
+
     @property
-    def scheduled(self) -> bool: ...
+    def scheduled(self) -> bool:
+        """Whether the last launch included it."""
+
     @property
-    def paused(self) -> bool: ...
+    def paused(self) -> bool:
+        """In flight, but not in the last launch."""
 
 class StageTimes:
+    """The time that launches spent in one stage."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as plain values, nested, as json.dumps takes them."""
+
     @property
-    def program(self) -> str: ...
+    def program(self) -> str:
+        """Name of the Program: "encode_text", "decode"."""
+
     @property
-    def stage(self) -> str: ...
+    def stage(self) -> str:
+        """The stage, such as "linear 2304 x 768 bfloat16"."""
+
     @property
-    def runs(self) -> int: ...
+    def runs(self) -> int:
+        """Since the start."""
+
     @property
-    def seconds(self) -> float: ...
+    def seconds(self) -> float:
+        """Mean over threads, including the wait for the last thread."""
+
     @property
-    def busy_seconds(self) -> float: ...
+    def busy_seconds(self) -> float:
+        """Of these, inside kernels."""
 
 class ExecutorStats:
+    """Counters since the start, and the requests in flight."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as plain values, nested, as json.dumps takes them."""
+
     @property
-    def num_submitted(self) -> int: ...
+    def num_submitted(self) -> int:
+        """Requests that were accepted."""
+
     @property
-    def num_completed(self) -> int: ...
+    def num_completed(self) -> int:
+        """Requests that ended whole: "stop" or "length"."""
+
     @property
-    def num_failed(self) -> int: ...
+    def num_failed(self) -> int:
+        """Requests that ended with "error"."""
+
     @property
-    def num_cancelled(self) -> int: ...
+    def num_cancelled(self) -> int:
+        """By callers, by close() or by their deadline."""
+
     @property
-    def num_refused(self) -> int: ...
+    def num_refused(self) -> int:
+        """Submissions refused because the queue was full."""
+
     @property
-    def num_iterations(self) -> int: ...
+    def num_iterations(self) -> int:
+        """Iterations of the loop."""
+
     @property
-    def num_frames(self) -> int: ...
+    def num_frames(self) -> int:
+        """Codec frames produced."""
+
     @property
-    def iteration_seconds(self) -> float: ...
+    def iteration_seconds(self) -> float:
+        """Sum over iterations."""
+
     @property
-    def num_active_requests(self) -> int: ...
+    def num_active_requests(self) -> int:
+        """Requests in flight."""
+
     @property
-    def num_queued_requests(self) -> int: ...
+    def num_queued_requests(self) -> int:
+        """Requests that wait."""
+
     @property
-    def num_paused_requests(self) -> int: ...
+    def num_paused_requests(self) -> int:
+        """Of those in flight, paused for a larger priority."""
+
     @property
-    def num_preemptions(self) -> int: ...
+    def num_preemptions(self) -> int:
+        """Times that a request was paused for a larger priority."""
+
     @property
-    def max_num_active_requests(self) -> int: ...
+    def max_num_active_requests(self) -> int:
+        """Most requests in flight at once: the limit of the executor."""
+
     @property
-    def kv_cache_stats(self) -> KvCacheStats: ...
+    def kv_cache_stats(self) -> KvCacheStats:
+        """The cache."""
+
     @property
-    def num_voices(self) -> int: ...
+    def num_voices(self) -> int:
+        """Named voices, of the engine and added ones."""
+
     @property
-    def voice_bytes(self) -> int: ...
+    def voice_bytes(self) -> int:
+        """Of the added voices."""
+
     @property
-    def iterations(self) -> list[IterationStats]: ...
+    def iterations(self) -> list[IterationStats]:
+        """The latest iterations, oldest first; at most
+        ExecutorOptions.iter_stats_max_iterations."""
+
     @property
-    def requests(self) -> list[RequestStats]: ...
+    def requests(self) -> list[RequestStats]:
+        """Requests in flight, oldest first, then waiting requests in order of arrival."""
+
     @property
-    def stages(self) -> list[StageTimes]: ...
+    def stages(self) -> list[StageTimes]:
+        """Stages in the order of their first runs in a program; empty without
+        ExecutorOptions.profile and on devices that do not record times."""
 
 class ExecutorInfo:
+    """The device and the memory of an executor."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as plain values, nested, as json.dumps takes them."""
+
     @property
-    def device(self) -> str: ...
+    def device(self) -> str:
+        """The chosen device if the option was "auto"."""
+
     @property
-    def description(self) -> str: ...
+    def description(self) -> str:
+        """Instruction set, threads."""
+
     @property
-    def kv_cache_dtype(self) -> str: ...
+    def kv_cache_dtype(self) -> CacheDType:
+        """Type of keys and values."""
+
     @property
-    def max_batch_size(self) -> int: ...
+    def max_batch_size(self) -> int:
+        """Most requests in flight."""
+
     @property
-    def max_paused_requests(self) -> int: ...
+    def max_paused_requests(self) -> int:
+        """Most requests that may be paused at once."""
+
     @property
-    def weight_bytes(self) -> int: ...
+    def weight_bytes(self) -> int:
+        """Weights."""
+
     @property
-    def scratch_bytes(self) -> int: ...
+    def scratch_bytes(self) -> int:
+        """Packed inputs and what threads need beside activations."""
+
     @property
-    def state_bytes(self) -> int: ...
+    def state_bytes(self) -> int:
+        """Caches and slots."""
+
     @property
-    def activation_bytes(self) -> int: ...
+    def activation_bytes(self) -> int:
+        """Activations of all Programs."""
 
 class Executor:
-    def __init__(self, engine: Engine, options: ExecutorOptions) -> None: ...
-    def submit(self, request: Request) -> Handle: ...
-    def add_voice(self, name: str, embeddings: NDArray[np.float32]) -> None: ...
-    def add_voice_codes(self, name: str, codes: NDArray[np.int32]) -> None: ...
-    def remove_voice(self, name: str) -> None: ...
-    def voices(self) -> list[str]: ...
-    def stats(self) -> ExecutorStats: ...
+    """Runs requests, many at once. Thread safe."""
+
+    def __init__(self, engine: Engine, options: ExecutorOptions) -> None:
+        """Opens the device."""
+
+    def submit(self, request: Request) -> Handle:
+        """Checks the request and queues it. Raises ConfigError, CapacityError, ClosedError."""
+
+    def add_voice(self, name: str, embeddings: NDArray[np.float32]) -> None:
+        """Names a voice: rows as the decoder takes them [rows, dim]."""
+
+    def add_voice_codes(self, name: str, codes: NDArray[np.int32]) -> None:
+        """Names a voice: codec codes [frames, codebooks]."""
+
+    def remove_voice(self, name: str) -> None:
+        """Removes a voice; requests that use it go on."""
+
+    def voices(self) -> list[str]:
+        """The names of all voices, sorted."""
+
+    def stats(self) -> ExecutorStats:
+        """Counters and the requests in flight."""
+
     @property
-    def info(self) -> ExecutorInfo: ...
+    def info(self) -> ExecutorInfo:
+        """The device and the memory of the executor."""
+
     @property
-    def engine(self) -> Engine: ...
-    def close(self, drain: bool = False) -> None: ...
+    def engine(self) -> Engine:
+        """The engine that runs."""
+
+    def close(self, drain: bool = False) -> None:
+        """Accepts no more requests and waits for the executor to end. Accepted requests are
+        finished with `drain`, otherwise cancelled. Idempotent."""
 
 class MachinePeaks:
-    @property
-    def isa(self) -> str: ...
-    @property
-    def num_threads(self) -> int: ...
-    @property
-    def read_gb_per_s(self) -> float: ...
-    @property
-    def cached_gb_per_s(self) -> float: ...
-    @property
-    def float32_gflop_per_s(self) -> float: ...
-    @property
-    def bfloat16_gflop_per_s(self) -> float: ...
-    @property
-    def int8_gop_per_s(self) -> float: ...
+    """The peak figures of a device."""
 
-def measure_peaks(
-    device: str = "cpu", num_threads: int = 0, seconds: float = 1.0
-) -> MachinePeaks: ...
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as plain values, nested, as json.dumps takes them."""
+
+    @property
+    def isa(self) -> str:
+        """Instruction set, such as "avx512_bf16"."""
+
+    @property
+    def num_threads(self) -> int:
+        """The threads that were measured."""
+
+    @property
+    def read_gb_per_s(self) -> float:
+        """From memory, as measure_read; 1 GB is 1e9 bytes."""
+
+    @property
+    def cached_gb_per_s(self) -> float:
+        """From the shared cache: measure_read of 16 MiB."""
+
+    @property
+    def float32_gflop_per_s(self) -> float:
+        """A multiply-add counts 2."""
+
+    @property
+    def bfloat16_gflop_per_s(self) -> float:
+        """Products of bfloat16, sums in float32."""
+
+    @property
+    def int8_gop_per_s(self) -> float:
+        """Products of int8, sums in int32."""
+
+def measure_peaks(device: str = "cpu", num_threads: int = 0, seconds: float = 1.0) -> MachinePeaks:
+    """Measures them for about so many seconds; nothing else should run."""
+
 def measure_read(
     device: str = "cpu", num_threads: int = 0, bytes: int = 0, seconds: float = 0.25
-) -> float: ...
+) -> float:
+    """GB/s of reading so many bytes again and again; 0: beyond all caches."""
 
 class OpBenchOptions:
-    family: str
-    device: str
-    num_threads: int
-    rows: int
-    outputs: int
-    inputs: int
-    heads: int
-    head_dim: int
-    length: int
-    layers: int
-    codebooks: int
-    vocab: int
-    dtype: str
-    cache_dtype: str
-    quantization: str
-    group_size: int
-    resident: bool
-    def __init__(self) -> None: ...
+    """One operation at one shape."""
 
-def op_bench_families() -> list[str]: ...
+    family: str
+    """One of op_bench_families()."""
+    device: str
+    """As in ExecutorOptions."""
+    num_threads: int
+    """As in ExecutorOptions."""
+    rows: int
+    """Rows, or requests, of one op."""
+    outputs: int
+    """Outputs of a product, N."""
+    inputs: int
+    """Inputs of a product, K."""
+    heads: int
+    """Heads of attention."""
+    head_dim: int
+    """Width of a head."""
+    length: int
+    """Positions of a cache or a text."""
+    layers: int
+    """Layers of a local transformer."""
+    codebooks: int
+    """Codes of one draw."""
+    vocab: int
+    """Ids of one code."""
+    dtype: str
+    """Of weights: "float32", "bfloat16", "float16"."""
+    cache_dtype: str
+    """Of keys and values: the same, or "int8"."""
+    quantization: str
+    """Of the weights, as BuildOptions.quantization."""
+    group_size: int
+    """As BuildOptions.group_size."""
+    resident: bool
+    """Whether all ops use the same weight or cache, which then stays in the processor's caches.
+    If not, each op of an iteration has its own, and together they are larger than all caches
+    (with at most 256 ops, 64 layers of cross-attention and 4e9 operations)."""
+
+    def __init__(self) -> None:
+        """The library's defaults."""
+
+def op_bench_families() -> list[str]:
+    """The families of operations."""
 
 class OpBench:
-    def __init__(self, options: OpBenchOptions) -> None: ...
-    def run(self, iterations: int) -> float: ...
-    def check(self) -> float: ...
+    """Runs one operation on random data, many times."""
+
+    def __init__(self, options: OpBenchOptions) -> None:
+        """Creates weights, caches and their contents."""
+
+    def run(self, iterations: int) -> float:
+        """Seconds that so many iterations took together."""
+
+    def check(self) -> float:
+        """Largest relative difference to the reference; 1 if codes differ."""
+
     @property
-    def num_ops(self) -> int: ...
+    def num_ops(self) -> int:
+        """Ops per iteration."""
+
     @property
-    def bytes(self) -> int: ...
+    def bytes(self) -> int:
+        """Bytes that an op reads and writes: weights, caches, rows."""
+
     @property
-    def operations(self) -> int: ...
+    def operations(self) -> int:
+        """Arithmetic operations of an op; a multiply-add counts 2."""
+
     @property
-    def description(self) -> str: ...
+    def description(self) -> str:
+        """Of the device: instruction set, threads."""

@@ -6,8 +6,14 @@ import json
 import logging
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING, get_args
 
-from ttsrt_rt.progress import Progress, reporting
+from ttsrt_rt.options import BuildOptions, DType, check_names, dtype_name, path_of
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from ttsrt_rt.progress import Progress
 
 _LOG = logging.getLogger(__name__)
 
@@ -18,18 +24,9 @@ def build(
     checkpoint_dir: str | os.PathLike[str],
     output_dir: str | os.PathLike[str],
     *,
-    dtype: str | None = None,
-    quantization: str | None = None,
-    group_size: int | None = None,
-    zero_points: bool | None = None,
-    wide_heads: bool | None = None,
-    max_batch_size: int | None = None,
-    max_seq_len: int | None = None,
-    max_input_len: int | None = None,
-    max_encoder_input_len: int | None = None,
-    max_num_tokens: int | None = None,
     overwrite: bool = False,
     progress: Progress = None,
+    **options: Unpack[BuildOptions],
 ) -> None:
     """Packs a checkpoint into an engine folder, written atomically.
 
@@ -40,7 +37,12 @@ def build(
     Args:
         checkpoint_dir: A folder that `convert` wrote.
         output_dir: The engine's folder.
-        dtype: Of weights and cache: "float32", "bfloat16" or "float16".
+        overwrite: Whether an engine that is there is replaced.
+        progress: A function that is called as tensors are packed, with (done, of, name of the one
+            just done); True shows a bar if standard error is a terminal.
+        **options: The following.
+        dtype: Of weights and cache: "float32", "bfloat16" or "float16", or such a type of NumPy or
+            PyTorch.
         quantization: Of matrices: "none", or weights of 8 or 4 bits times activations of 16 or 8:
             "w8a16", "w4a16", "w8a8", "w4a8". Tables, norms and biases are then still `dtype`'s.
         group_size: Of w4: inputs that share a scale, 32, 64 or 128; 64.
@@ -54,9 +56,6 @@ def build(
         max_encoder_input_len: Text tokens; 512.
         max_num_tokens: Rows of one Program in one launch; 512, or what the longest text, the
             longest context or two rows per request need if that is more.
-        overwrite: Whether an engine that is there is replaced.
-        progress: A function that is called as tensors are packed, with (done, of, name of the one
-            just done); True shows a bar if standard error is a terminal.
 
     Raises:
         ConfigError: A limit that the model cannot meet, an unknown dtype or quantization, or an
@@ -66,24 +65,17 @@ def build(
     """
     from ttsrt_rt import _core
     from ttsrt_rt.native_request import set_options
+    from ttsrt_rt.progress import reporting
 
-    options = set_options(
-        _core.BuildOptions(),
-        dtype=dtype,
-        quantization=quantization,
-        group_size=group_size,
-        zero_points=zero_points,
-        wide_heads=wide_heads,
-        max_batch_size=max_batch_size,
-        max_seq_len=max_seq_len,
-        max_input_len=max_input_len,
-        max_encoder_input_len=max_encoder_input_len,
-        max_num_tokens=max_num_tokens,
-        overwrite=overwrite,
-    )
+    check_names("build", options, BuildOptions.__annotations__)
+    values: dict[str, object] = {**options}
+    if options.get("dtype") is not None:
+        values["dtype"] = dtype_name(options["dtype"], "dtype", get_args(DType))
+    native = set_options(_core.BuildOptions(), **values, overwrite=overwrite)
+    folder = path_of(output_dir, "output_dir")
     with reporting(progress, "build") as report:
-        _core.build(os.fsencode(checkpoint_dir), os.fsencode(output_dir), options, report)
-    _log(Path(output_dir))
+        _core.build(path_of(checkpoint_dir, "checkpoint_dir"), folder, native, report)
+    _log(folder)
 
 
 def _log(folder: Path) -> None:

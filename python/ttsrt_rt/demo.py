@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
     from ttsrt_rt._core import EngineInfo
+    from ttsrt_rt.options import DType
     from ttsrt_rt.result import Result
 
 __all__ = ["DemoOptions", "generate_together", "make_engine", "make_requests"]
@@ -35,7 +36,7 @@ class DemoOptions:
     """The model and the requests of the demo; the flags of `ttsrt demo` describe them."""
 
     size: str = "mid"
-    dtype: str = "bfloat16"
+    dtype: DType = "bfloat16"
     num_requests: int = 8
     max_frames: int = 160
     cfg_scale: float = 2.5

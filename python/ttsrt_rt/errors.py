@@ -2,8 +2,9 @@
 
 `ConfigError` and `FormatError` are also `ValueError` (the caller or the file is wrong), the others
 are also `RuntimeError`. The bindings raise the same classes for the C++ errors of the same names,
-so one `except` catches both. A message says what is wrong, where, what was expected and what was
-found.
+so one `except` catches both. A path that does not exist is a `NotFoundError`, a kind of
+`ConfigError` that is also a `FileNotFoundError`. A message says what is wrong, where, what was
+expected and what was found.
 """
 
 from __future__ import annotations
@@ -29,7 +30,10 @@ class ConfigError(Error, ValueError):
 
 
 class NotFoundError(ConfigError, FileNotFoundError):
-    """A path that was given does not exist."""
+    """A path names no file or folder. It is also a FileNotFoundError."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
 
 
 class FormatError(Error, ValueError):

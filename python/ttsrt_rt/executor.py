@@ -7,20 +7,27 @@ import os
 import weakref
 from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, cast, get_args, overload
 
 import numpy as np
 
 from ttsrt_rt import _core
 from ttsrt_rt.arrays import float_matrix, id_matrix, most_numbers
 from ttsrt_rt.dispatcher import Dispatcher
+from ttsrt_rt.engine_cache import cached_engine, run_options
 from ttsrt_rt.errors import CapacityError, ConfigError
 from ttsrt_rt.event_stream import EventStream
 from ttsrt_rt.handle import Handle
 from ttsrt_rt.native_request import set_options, to_native
-from ttsrt_rt.request import ArrayInput, Request
+from ttsrt_rt.options import CacheDType, CheckpointOptions, ExecutorOptions, check_names, dtype_name
+from ttsrt_rt.request import ArrayInput, Request, RequestFields
 from ttsrt_rt.request_forms import one_request, requests_of
 from ttsrt_rt.result import Event, Result
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from ttsrt_rt.progress import Progress
 
 __all__ = ["Executor"]
 
@@ -41,26 +48,13 @@ class Executor:
     def __init__(
         self,
         engine: str | os.PathLike[str] | _core.Engine,
-        *,
-        device: str | None = None,
-        num_threads: int | None = None,
-        pin_threads: bool | None = None,
-        max_batch_size: int | None = None,
-        max_queue_size: int | None = None,
-        preempt: Literal["none", "priority"] | None = None,
-        max_paused_requests: int | None = None,
-        max_num_tokens: int | None = None,
-        max_tokens_in_paged_kv_cache: int | None = None,
-        prefill_slice_seconds: float | None = None,
-        kv_cache_dtype: str | None = None,
-        iter_stats_max_iterations: int | None = None,
-        profile: bool = False,
-        trace: bool = False,
+        **options: Unpack[ExecutorOptions],
     ) -> None:
         """Opens the engine and the device. None stands for the library's default of an option.
 
         Args:
             engine: An engine folder, or an opened engine.
+            **options: The following.
             device: "auto" (the default), or a name of `list_devices()`. `info` has what "auto"
                 chose.
             num_threads: CPU threads; 0 (the default) for one per core this process may use, by its
@@ -95,28 +89,16 @@ class Executor:
             ConfigError: The engine cannot run with one of the options.
             DeviceError: The device is absent; the message says why.
         """
-        options = set_options(
-            _core.ExecutorOptions(),
-            device=device,
-            num_threads=num_threads,
-            pin_threads=pin_threads,
-            max_batch_size=max_batch_size,
-            max_queue_size=max_queue_size,
-            preempt=preempt,
-            max_paused_requests=max_paused_requests,
-            max_num_tokens=max_num_tokens,
-            max_tokens_in_paged_kv_cache=max_tokens_in_paged_kv_cache,
-            prefill_slice_seconds=prefill_slice_seconds,
-            kv_cache_dtype=kv_cache_dtype,
-            iter_stats_max_iterations=iter_stats_max_iterations,
-            profile=profile,
-            trace=trace,
-        )
-        opened = (
-            engine if isinstance(engine, _core.Engine) else _core.Engine.open(os.fsencode(engine))
-        )
-        _warn_of_threads(options.num_threads)
-        self._native = _core.Executor(opened, options)
+        check_names("Executor", options, ExecutorOptions.__annotations__)
+        values: dict[str, object] = {**options}
+        if options.get("kv_cache_dtype"):
+            values["kv_cache_dtype"] = dtype_name(
+                options["kv_cache_dtype"], "kv_cache_dtype", get_args(CacheDType)
+            )
+        native = set_options(_core.ExecutorOptions(), **values)
+        opened = engine if isinstance(engine, _core.Engine) else _core.Engine.open(engine)
+        _warn_of_threads(native.num_threads)
+        self._native = _core.Executor(opened, native)
         self._most_numbers = most_numbers(opened.info)
         self._dispatcher = Dispatcher()
         weakref.finalize(self, self._dispatcher.close).atexit = False
@@ -126,6 +108,37 @@ class Executor:
             *(info.device, info.description),
             *(info.weight_bytes, info.state_bytes, info.activation_bytes),
         )
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        path: str | os.PathLike[str],
+        /,
+        *,
+        cache_dir: str | os.PathLike[str] | None = None,
+        progress: Progress = True,
+        **options: Unpack[CheckpointOptions],
+    ) -> Executor:
+        """Runs a checkpoint: converts and builds it the first time, and keeps the engine.
+
+        The kept engine is found by the contents of the checkpoint's files, the options and the
+        version of this package. Several processes may ask for it at once; one makes it.
+
+        Args:
+            path: What `convert` reads, or a checkpoint that it wrote.
+            cache_dir: Where engines are kept; by default the folder that TTSRT_CACHE_DIR in the
+                environment names, or `ttsrt_rt/engines` in XDG_CACHE_HOME or `~/.cache`.
+            progress: As `convert` and `build` take it: True shows bars on a terminal.
+            **options: Those of `convert`, `build` and `Executor`. `dtype`, `max_batch_size` and
+                `max_num_tokens` are the build's.
+
+        Raises:
+            NotFoundError: There is no such file or folder.
+            ConfigError, FormatError, DeviceError: As `convert`, `build` and `Executor`; or the
+                cache cannot be written.
+        """
+        engine = cached_engine(path, options, cache_dir=cache_dir, progress=progress)
+        return cls(engine, **cast(ExecutorOptions, run_options(options)))
 
     @property
     def engine(self) -> _core.Engine:
@@ -137,15 +150,24 @@ class Executor:
         """The device and the memory that the executor uses."""
         return self._native.info
 
+    def __repr__(self) -> str:
+        info, engine = self.info, self.engine
+        return (
+            f"Executor({engine!r}, device={info.device!r}, kv_cache_dtype={info.kv_cache_dtype!r}, "
+            f"{info.description})"
+        )
+
     @overload
-    def generate(self, request: Request, /, **fields: Any) -> Result: ...
+    def generate(self, request: Request, /, **fields: Unpack[RequestFields]) -> Result: ...
     @overload
     def generate(
-        self, requests: Iterable[Request] | Iterable[ArrayInput], /, **fields: Any
+        self, requests: Iterable[Request] | Iterable[ArrayInput], /, **fields: Unpack[RequestFields]
     ) -> list[Result]: ...
     @overload
-    def generate(self, /, **fields: Any) -> Result: ...
-    def generate(self, request: Any = None, /, **fields: Any) -> Result | list[Result]:
+    def generate(self, /, **fields: Unpack[RequestFields]) -> Result: ...
+    def generate(
+        self, request: Any = None, /, **fields: Unpack[RequestFields]
+    ) -> Result | list[Result]:
         """Runs one request, or many together, and waits for the results.
 
             executor.generate(text_ids=ids, voice=0, seed=7)   # one
@@ -185,14 +207,16 @@ class Executor:
             raise
 
     @overload
-    async def agenerate(self, request: Request, /, **fields: Any) -> Result: ...
+    async def agenerate(self, request: Request, /, **fields: Unpack[RequestFields]) -> Result: ...
     @overload
     async def agenerate(
-        self, requests: Iterable[Request] | Iterable[ArrayInput], /, **fields: Any
+        self, requests: Iterable[Request] | Iterable[ArrayInput], /, **fields: Unpack[RequestFields]
     ) -> list[Result]: ...
     @overload
-    async def agenerate(self, /, **fields: Any) -> Result: ...
-    async def agenerate(self, request: Any = None, /, **fields: Any) -> Result | list[Result]:
+    async def agenerate(self, /, **fields: Unpack[RequestFields]) -> Result: ...
+    async def agenerate(
+        self, request: Any = None, /, **fields: Unpack[RequestFields]
+    ) -> Result | list[Result]:
         """As `generate`, for asyncio. Cancelling the task cancels the requests."""
         wanted = requests_of(request, fields, "agenerate")
         if isinstance(wanted, Request):
@@ -209,7 +233,9 @@ class Executor:
             _let_go(handles)
             raise
 
-    def stream(self, request: Request | None = None, /, **fields: Any) -> Iterator[Event]:
+    def stream(
+        self, request: Request | None = None, /, **fields: Unpack[RequestFields]
+    ) -> Iterator[Event]:
         """Submits a request and yields its events as frames are made.
 
         Leaving the iterator cancels the request. A failure is raised, not yielded.
@@ -220,7 +246,7 @@ class Executor:
         """
         return iter(self._submit(one_request(request, fields, "stream")))
 
-    def submit(self, request: Request | None = None, /, **fields: Any) -> Handle:
+    def submit(self, request: Request | None = None, /, **fields: Unpack[RequestFields]) -> Handle:
         """Checks a request, queues it and returns at once.
 
         Raises:
@@ -231,7 +257,9 @@ class Executor:
         """
         return self._submit(one_request(request, fields, "submit"))
 
-    def astream(self, request: Request | None = None, /, **fields: Any) -> EventStream:
+    def astream(
+        self, request: Request | None = None, /, **fields: Unpack[RequestFields]
+    ) -> EventStream:
         """As `stream`, errors included, for asyncio. Cancelling the task cancels the request."""
         return aiter(self._submit(one_request(request, fields, "astream")))
 

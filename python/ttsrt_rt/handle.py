@@ -34,6 +34,9 @@ class Handle:
         self._dispatcher = dispatcher
         self._result: Result | None = None
 
+    def __repr__(self) -> str:
+        return f"Handle(id={self.id}, {'done' if self.is_done else 'in flight'})"
+
     @property
     def id(self) -> int:
         """The request's number, unique within its executor."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ttsrt_rt.errors import ConfigError
+from ttsrt_rt.errors import ConfigError, NotFoundError
 
 __all__ = ["Contents", "TensorLine", "inspect_folder"]
 
@@ -49,6 +49,7 @@ def inspect_folder(path: str | os.PathLike[str], *, verify: bool = False) -> Con
             configuration.
 
     Raises:
+        NotFoundError: There is no such folder.
         ConfigError: The folder is neither a checkpoint nor an engine.
         FormatError: It is damaged; the message names the file and the first thing that is wrong.
     """
@@ -57,13 +58,16 @@ def inspect_folder(path: str | os.PathLike[str], *, verify: bool = False) -> Con
         return _engine(folder, verify)
     if (folder / "config.json").is_file():
         return _checkpoint(folder)
-    raise ConfigError(f"{folder}: expected a folder with engine.json or config.json")
+    told = f"{folder}: expected a folder with engine.json or config.json"
+    if not folder.exists():
+        raise NotFoundError(f"{told}, got no file or folder of this name")
+    raise ConfigError(told)
 
 
 def _engine(folder: Path, verify: bool) -> Contents:
     from ttsrt_rt import _core
 
-    engine = _core.Engine.open(os.fsencode(folder))
+    engine = _core.Engine.open(folder)
     if verify:
         engine.verify()
     tensors = tuple(

@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import get_args
 
 from ttsrt_rt.errors import ConfigError
+from ttsrt_rt.options import CacheDType, Device, DTypeObject, Preempt, dtype_name
 
 __all__ = ["CACHE_DTYPES", "MemoryPlan", "plan_memory"]
 
-CACHE_DTYPES = ("float32", "bfloat16", "float16", "int8")
+CACHE_DTYPES: tuple[str, ...] = get_args(CacheDType)
 
 
 @dataclass(frozen=True)
@@ -65,10 +66,10 @@ def plan_memory(
     *,
     batch_sizes: Sequence[int] = (),
     seq_lens: Sequence[int] = (),
-    kv_cache_dtypes: Sequence[str] = (),
-    device: str = "auto",
+    kv_cache_dtypes: Sequence[CacheDType | DTypeObject] = (),
+    device: Device = "auto",
     num_threads: int = 0,
-    preempt: Literal["none", "priority"] = "none",
+    preempt: Preempt = "none",
     max_paused_requests: int = 0,
 ) -> list[MemoryPlan]:
     """Plans every combination, in the order dtype, length, batch size.
@@ -91,12 +92,13 @@ def plan_memory(
     from ttsrt_rt import _core
     from ttsrt_rt.native_request import set_options
 
-    opened = _core.Engine.open(os.fsencode(engine))
+    opened = _core.Engine.open(engine)
     for name, values in (("max_batch_size", batch_sizes), ("max_seq_len", seq_lens)):
         if any(value < 1 for value in values):
             raise ConfigError(f"{name}: expected 1 or more, got {list(values)}")
     plans = []
-    for dtype in kv_cache_dtypes or ("",):
+    dtypes = [dtype_name(each, "kv_cache_dtype", CACHE_DTYPES) for each in kv_cache_dtypes]
+    for dtype in dtypes or ("",):
         for length in seq_lens or (0,):
             for batch in batch_sizes or _usual_batch_sizes(opened.info.max_batch_size):
                 options = set_options(

@@ -54,7 +54,7 @@ def to_native(request: Request, most: int = MAX_NUMBERS) -> _core.Request:
             if value is not None:
                 native.maskgit = _to_native_struct(value, MaskGit, _core.MaskGit(), "maskgit")
         else:
-            _set(native, field.name, value, str(field.type), field.name)
+            _set(native, field.name, value, field.name)
     return native
 
 
@@ -66,8 +66,7 @@ def set_options(native: Options, **values: object) -> Options:
     """
     for name, value in values.items():
         if value is not None:
-            expected = type(getattr(native, name)).__name__
-            _set(native, name, value, expected, name)
+            _set(native, name, value, name)
     return native
 
 
@@ -84,7 +83,7 @@ def _to_native_struct(value: Any, kind: type, native: Any, where: str) -> Any:
         item = getattr(value, field.name)
         if item is not None and str(field.type).startswith("Sequence"):
             item = _short_list(item, f"{where}.{field.name}")
-        _set(native, field.name, item, str(field.type), f"{where}.{field.name}")
+        _set(native, field.name, item, f"{where}.{field.name}")
     return native
 
 
@@ -101,16 +100,14 @@ def _short_list(value: Any, where: str) -> list[Any]:
     return items
 
 
-def _set(native: object, name: str, value: object, expected: str, where: str) -> None:
+def _set(native: object, name: str, value: object, where: str) -> None:
     if isinstance(value, str) and len(value) > MAX_NAME:
         raise ConfigError(
             f"{where}: expected at most {MAX_NAME} characters, got {len(value)}: {show(value)}"
         )
     try:
-        if type(value).__name__ in ("bool", "bool_") and "bool" not in expected.split(" | "):
-            raise TypeError(f"{name}: a bool is no {expected}")
         setattr(native, name, value)
-    except ConfigError:
-        raise
-    except Exception as error:  # TypeError, or whatever a conversion of the caller's raises
-        raise ConfigError(f"{where}: expected {expected} in range, got {show(value)}") from error
+    except ConfigError as error:  # begins with the name
+        raise ConfigError(f"{where}{str(error).removeprefix(name)}") from None
+    except Exception as error:  # whatever a conversion of the caller's raises
+        raise ConfigError(f"{where}: expected another kind of value, got {show(value)}") from error

@@ -7,19 +7,29 @@ be anything that numpy can read: arrays, lists, the buffer protocol, DLPack.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypedDict
 
 from ttsrt_rt import _core
 from ttsrt_rt.errors import ConfigError
+from ttsrt_rt.quoting import show
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-__all__ = ["ArrayInput", "AttentionPrior", "MaskGit", "Request"]
+    from ttsrt_rt.options import EosMethod, MaskGitSampling, PriorMode, Suppress
+
+__all__ = ["NEEDS_FRONT_END", "ArrayInput", "AttentionPrior", "MaskGit", "Request", "RequestFields"]
 
 ArrayInput: TypeAlias = "ArrayLike | Any"
+
+NEEDS_FRONT_END = (
+    "expected a Request or fields such as text_ids=, got text. A text needs a front end: "
+    "this library takes the ids of the model's own tokenizer. docs/bridge.md gets them from NeMo: "
+    "text_ids=tokenizer.encode(text, tokenizer_name=...) + [engine.info.special_ids['text_eos']]"
+)
 
 _MASKGIT = _core.MaskGit()
 
@@ -73,7 +83,7 @@ class AttentionPrior:
             original does without its cache: slow. False.
     """
 
-    mode: str | None = None
+    mode: PriorMode | None = None
     epsilon: float | None = None
     lookahead: int | None = None
     left: int | None = None
@@ -83,7 +93,7 @@ class AttentionPrior:
     start_step: int | None = None
     skip_after: int | None = None
     suppress_after: int | None = None
-    suppress: str | None = None
+    suppress: Suppress | None = None
     short_text: int | None = None
     end_margin: int | None = None
     count_end: bool | None = None
@@ -140,7 +150,7 @@ class MaskGit:
     noise_scale: float = _MASKGIT.noise_scale
     schedule: Sequence[int] = tuple(_MASKGIT.schedule)
     dynamic_cfg_scale: bool = _MASKGIT.dynamic_cfg_scale
-    sampling: str = _MASKGIT.sampling
+    sampling: MaskGitSampling = _MASKGIT.sampling
     confidence_temperature: float | None = None
 
 
@@ -206,7 +216,7 @@ class Request:
     min_frames: int | None = None
     strict_end: bool = False
     prior: AttentionPrior | Literal["default"] | None = "default"
-    eos_method: str | None = None
+    eos_method: EosMethod | None = None
     use_local_transformer: bool | None = None
     maskgit: MaskGit | None = None
     forced_codes: ArrayInput | None = None
@@ -214,3 +224,53 @@ class Request:
     chunk_frames: int = 1
     priority: int = 0
     deadline: float | None = None
+
+    def __repr__(self) -> str:
+        given = (
+            f"{field.name}={_shown(value)}"
+            for field in dataclasses.fields(self)
+            if _is_given(value := getattr(self, field.name), field.default)
+        )
+        return f"Request({', '.join(given)})"
+
+
+class RequestFields(TypedDict, total=False):
+    """The fields of `Request`, as keyword arguments of `generate`, `stream`, `submit` and so on."""
+
+    text_ids: ArrayInput | None
+    text_features: ArrayInput | None
+    encoder_output: ArrayInput | None
+    voice: int | str | None
+    context_codes: ArrayInput | None
+    context_embeddings: ArrayInput | None
+    context_text_ids: ArrayInput | None
+    cfg_scale: float | None
+    temperature: float | None
+    top_k: int | None
+    top_p: float | None
+    min_p: float | None
+    repetition_penalty: float | None
+    seed: int
+    max_frames: int | None
+    min_frames: int | None
+    strict_end: bool
+    prior: AttentionPrior | Literal["default"] | None
+    eos_method: EosMethod | None
+    use_local_transformer: bool | None
+    maskgit: MaskGit | None
+    forced_codes: ArrayInput | None
+    return_alignment: bool
+    chunk_frames: int
+    priority: int
+    deadline: float | None
+
+
+def _is_given(value: object, default: object) -> bool:
+    # An array is not compared with a default, which would be done element by element.
+    return value is not default and not (type(value) is type(default) and value == default)
+
+
+def _shown(value: object) -> str:
+    """A value of a field: an array as its type and shape."""
+    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
+    return show(value) if shape is None else f"{dtype}{list(shape)}"

@@ -12,7 +12,8 @@ from numbers import Real
 from typing import Any, cast
 
 from ttsrt_rt.errors import ConfigError
-from ttsrt_rt.request import Request
+from ttsrt_rt.options import check_names
+from ttsrt_rt.request import NEEDS_FRONT_END, Request, RequestFields
 
 __all__ = ["one_request", "requests_of"]
 
@@ -27,14 +28,14 @@ def one_request(request: Request | None, fields: Mapping[str, Any], call: str) -
     Raises:
         ConfigError: It is not a request, or a field is unknown.
     """
+    if isinstance(request, str):
+        raise ConfigError(f"{call}: {NEEDS_FRONT_END}")
     if request is not None and not isinstance(request, Request):
         raise ConfigError(f"{call}: expected a Request or fields, got {type(request).__name__}")
-    try:
-        if request is None:
-            return Request(**fields)
-        return replace(request, **fields) if fields else request
-    except TypeError as error:
-        raise ConfigError(f"{call}: {error}") from error
+    check_names(call, fields, RequestFields.__annotations__)
+    if request is None:
+        return Request(**fields)
+    return replace(request, **fields) if fields else request
 
 
 def requests_of(given: object, fields: Mapping[str, Any], call: str) -> Request | list[Request]:
@@ -50,10 +51,14 @@ def requests_of(given: object, fields: Mapping[str, Any], call: str) -> Request 
     """
     if given is None or isinstance(given, Request):
         return one_request(given, fields, call)
-    if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
+    if isinstance(given, str):
+        raise ConfigError(f"{call}: {NEEDS_FRONT_END}")
+    if isinstance(given, (bytes, Mapping)) or not isinstance(given, Iterable):
         raise ConfigError(f"{call}: {_FORMS}, got {type(given).__name__}")
     items = _read(given, call)
     kinds = ", ".join(sorted({type(each).__name__ for each in items}))
+    if items and all(isinstance(each, str) for each in items):
+        raise ConfigError(f"{call}: {NEEDS_FRONT_END}")
     if all(isinstance(each, Request) for each in items):
         return [one_request(each, fields, call) for each in items]
     if any(isinstance(each, Request) for each in items):

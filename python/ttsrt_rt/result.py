@@ -5,8 +5,10 @@ Arrays are views of memory that the library filled; nothing is copied.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias, cast
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from ttsrt_rt.quoting import show
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,9 +76,12 @@ class Event:
     finish_reason: FinishReason | None
     audio: NDArray[np.float32] | None = None
 
+    def __repr__(self) -> str:
+        return _short_repr(self)
+
     @classmethod
     def _from_native(cls, native: _core.Event) -> Event:
-        reason = cast(FinishReason, native.finish_reason) if native.is_last else None
+        reason = native.finish_reason if native.is_last else None
         return cls(
             codes=native.codes,
             first_frame=native.first_frame,
@@ -112,14 +117,35 @@ class Result:
     sample_rate: int | None = None
     trace: tuple[_core.TraceEntry, ...] = ()
 
+    def __repr__(self) -> str:
+        return _short_repr(self)
+
     @classmethod
     def _from_native(cls, native: _core.Result) -> Result:
         return cls(
             codes=native.codes,
-            finish_reason=cast(FinishReason, native.finish_reason),
+            finish_reason=native.finish_reason,
             error=native.error or None,
             alignment=native.alignment if native.alignment.size else None,
             focus=native.focus if native.focus.size else None,
             metrics=Metrics._from_native(native.metrics),
             trace=tuple(native.trace),
         )
+
+
+def _short_repr(value: Event | Result) -> str:
+    """The fields that are set; arrays as their types and shapes, a trace as its length."""
+    parts = []
+    for field in fields(value):
+        item = getattr(value, field.name)
+        if item is None or (isinstance(item, tuple) and not item):
+            continue
+        shape = getattr(item, "shape", None)
+        if shape is not None:
+            shown = f"{item.dtype}{list(shape)}"
+        elif isinstance(item, tuple):
+            shown = f"<{len(item)} entries>"
+        else:
+            shown = show(item) if isinstance(item, str) else repr(item)
+        parts.append(f"{field.name}={shown}")
+    return f"{type(value).__name__}({', '.join(parts)})"

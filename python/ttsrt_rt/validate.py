@@ -18,6 +18,7 @@ from ttsrt_rt.result import Result
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from ttsrt_rt.options import Device
     from ttsrt_rt.request import Request
 
 __all__ = ["StageReport", "validate"]
@@ -70,7 +71,7 @@ def validate(
     tolerance: float | None = None,
     max_steps: int | None = None,
     teacher_forced: bool = False,
-    device: str | None = None,
+    device: Device | None = None,
     num_threads: int | None = None,
     kv_cache_dtype: str | None = None,
 ) -> list[StageReport]:

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -26,7 +27,14 @@ struct EngineInfo {
   std::int32_t codebook_vocab = 0;
   std::int32_t frame_stacking = 1;
   std::int32_t text_vocab = 0;
-  double frame_rate = 0.0;
+  double frame_rate = 0.0;  ///< codec frames per second of audio
+  /// Ids with a meaning of their own, by their names in engine.json: "audio_eos", "text_eos" and so
+  /// on. Which there are depends on the family.
+  std::map<std::string, std::int32_t> special_ids;
+  std::vector<std::int32_t> forbidden_ids;  ///< codes that are never sampled
+  std::int32_t eos_id = -1;                 ///< the code that ends the speech
+  std::string codec;             ///< the codec as the checkpoint names it; empty: it doesn't
+  std::int32_t sample_rate = 0;  ///< of the codec's audio, in Hz; 0: the checkpoint doesn't say
   std::int32_t max_batch_size = 0;
   std::int32_t max_seq_len = 0;
   std::int32_t max_input_len = 0;
@@ -43,7 +51,7 @@ struct EngineInfo {
 /// One stored tensor, for inspection.
 struct EngineTensor {
   std::string name;
-  std::string dtype;  ///< as the safetensors header names it
+  std::string dtype;  ///< "float32", "int8" and so on
   std::vector<std::int64_t> shape;
   std::string layout;  ///< "dense", "panel16", or "panel16_w8a16" and the like
   std::uint64_t bytes = 0;

@@ -22,6 +22,12 @@ class TTSRT_API ConfigError : public Error {
   using Error::Error;
 };
 
+/// A path names no file or folder. In Python also a FileNotFoundError.
+class TTSRT_API NotFoundError : public ConfigError {
+ public:
+  using ConfigError::ConfigError;
+};
+
 /// A file is damaged or not of the expected format. In Python also a ValueError.
 class TTSRT_API FormatError : public Error {
  public:

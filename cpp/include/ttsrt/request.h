@@ -17,6 +17,10 @@ namespace ttsrt {
 /// A stored voice, by index or by name.
 using VoiceRef = std::variant<std::int32_t, std::string>;
 
+/// Whether a voice may have this name: 1 to 64 letters of any script, digits, "_", "-" and ".", in
+/// UTF-8; not "." or "..".
+TTSRT_API bool is_voice_name(const std::string& name);
+
 /// One utterance to generate. An absent option takes the checkpoint's default.
 struct Request {
   /// The text is exactly one of: ids, used unchanged (nothing is appended) [text_len]; rows before

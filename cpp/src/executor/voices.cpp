@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "core/check.h"
-#include "core/quote.h"
+#include "core/voice_name.h"
 
 namespace ttsrt::executor {
 
@@ -15,6 +15,11 @@ std::size_t bytes_of(const std::string& name, const RowSource& source) {
   const std::size_t values = source.vectors ? source.vectors->size() * sizeof(float) : 0;
   const std::size_t ids = source.ids ? source.ids->size() * sizeof(std::int32_t) : 0;
   return name.size() + sizeof(RowSource) + ids + values;
+}
+
+void check_name(const std::string& name) {
+  TTSRT_CHECK(ConfigError, is_voice_name(name), "add_voice: name: expected ", kVoiceNameRule,
+              ", got ", shown_name(name));
 }
 
 }  // namespace
@@ -45,29 +50,30 @@ std::shared_ptr<const RowSource> VoiceBook::find(const VoiceRef& voice) const {
                 count - 1, "], got ", *index);
     return stored_[static_cast<std::size_t>(*index)];
   }
+  const auto& name = std::get<std::string>(voice);
   const std::lock_guard<std::mutex> lock(mutex_);
-  const auto found = by_name_.find(std::get<std::string>(voice));
+  const auto found = by_name_.find(name);
   TTSRT_CHECK(ConfigError, found != by_name_.end(), "voice: expected one of: ", known(), "; got ",
-              in_quotes(std::get<std::string>(voice)));
+              shown_name(name));
   return found->second;
 }
 
 void VoiceBook::add(const std::string& name, Matrix<float> embeddings) {
+  check_name(name);
   keep(name, itineraries_.voice_of_vectors(std::move(embeddings)));
 }
 
 void VoiceBook::add_codes(const std::string& name, Matrix<std::int32_t> codes) {
+  check_name(name);
   keep(name, itineraries_.voice_of_codes(std::move(codes)));
 }
 
 void VoiceBook::keep(const std::string& name, RowSource&& source) {
-  TTSRT_CHECK(ConfigError, !name.empty() && name.size() <= 256,
-              "add_voice: name: expected 1 to 256 bytes, got ", name.size());
   const std::size_t bytes = bytes_of(name, source);
   auto voice = std::make_shared<const RowSource>(std::move(source));
   const std::lock_guard<std::mutex> lock(mutex_);
   const bool is_new = by_name_.emplace(name, std::move(voice)).second;
-  TTSRT_CHECK(ConfigError, is_new, "add_voice: ", in_quotes(name), " is in use; remove it first");
+  TTSRT_CHECK(ConfigError, is_new, "add_voice: ", shown_name(name), " is in use; remove it first");
   bytes_ += bytes;
 }
 
@@ -75,7 +81,7 @@ void VoiceBook::remove(const std::string& name) {
   const std::lock_guard<std::mutex> lock(mutex_);
   const auto found = by_name_.find(name);
   TTSRT_CHECK(ConfigError, found != by_name_.end(), "remove_voice: expected one of: ", known(),
-              "; got ", in_quotes(name));
+              "; got ", shown_name(name));
   const bool is_stored = std::find(stored_.begin(), stored_.end(), found->second) != stored_.end();
   if (!is_stored) bytes_ -= bytes_of(name, *found->second);
   by_name_.erase(found);

@@ -17,6 +17,7 @@
 #include "core/sha256.h"
 #include "model/checkpoint.h"
 #include "model/engine_data.h"
+#include "model/folder_kind.h"
 #include "model/limits.h"
 #include "model/pack.h"
 #include "model/pack_items.h"
@@ -123,7 +124,7 @@ OrderedJson describe(const Checkpoint& checkpoint, const model::Limits& limits,
                       {"max_input_len", limits.max_input_len},
                       {"max_encoder_input_len", limits.max_encoder_input_len},
                       {"max_num_tokens", limits.max_num_tokens}};
-  for (const char* kept : {"source", "model", "defaults"}) {
+  for (const char* kept : {"source", "codec", "model", "defaults"}) {
     if (checkpoint.json.contains(kept)) engine[kept] = checkpoint.json.at(kept);
   }
   engine["components"] = std::move(components);
@@ -195,6 +196,7 @@ void build(const std::string& checkpoint_dir, const std::string& output_dir,
               name_of(options.dtype));
   model::resolve_quantization(options.quantization, options.group_size,
                               options.zero_points);  // before any file
+  model::check_is_checkpoint(checkpoint_dir);
   const Checkpoint checkpoint(checkpoint_dir);
   const model::Limits limits =
       model::resolve_limits(options, checkpoint.family->limit_bounds(checkpoint.manifest));

@@ -1,6 +1,7 @@
 #include "model/checkpoint.h"
 
 #include "core/check.h"
+#include "model/engine_data.h"
 #include "model/registry.h"
 #include "ops/check.h"
 
@@ -25,6 +26,8 @@ Checkpoint::Checkpoint(const std::string& folder, const InputFile& config)
   manifest = family->manifest();
   manifest.fill_sizes(weights);
   manifest.check(weights);
+  EngineInfo unused;
+  read_codec(reader, unused);
 }
 
 std::unique_ptr<Itineraries> itineraries_of(const Family& family, const Limits& limits,

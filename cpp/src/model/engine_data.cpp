@@ -4,6 +4,7 @@
 
 #include "core/check.h"
 #include "core/sha256.h"
+#include "model/folder_kind.h"
 #include "model/quantize.h"
 #include "model/registry.h"
 
@@ -11,6 +12,8 @@ namespace ttsrt {
 namespace {
 
 constexpr std::size_t kPiece = 4U << 20;  // bytes hashed at once
+constexpr std::size_t kMaxCodecName = 400;
+constexpr std::int64_t kMaxSampleRate = 10'000'000;
 
 DType read_dtype(const JsonReader& reader) {
   const std::string name = reader.string("dtype");
@@ -67,6 +70,15 @@ std::string hash_of(const SafetensorsFile& file, const StoredTensor& tensor) {
 
 }  // namespace
 
+void read_codec(const JsonReader& reader, EngineInfo& info) {
+  if (!reader.has("codec")) return;
+  const JsonReader codec = reader.object("codec");
+  if (codec.has("name")) info.codec = codec.string("name");
+  TTSRT_CHECK(FormatError, info.codec.size() <= kMaxCodecName, codec.where(),
+              ".name: expected at most ", kMaxCodecName, " bytes, got ", info.codec.size());
+  if (codec.has("sample_rate")) info.sample_rate = codec.int32("sample_rate", 1, kMaxSampleRate);
+}
+
 EngineData::EngineData(const std::string& folder)
     : EngineData(folder, InputFile(folder + "/engine.json")) {}
 
@@ -97,9 +109,11 @@ EngineData::EngineData(const std::string& folder, const InputFile& description_f
   weights.read(reader.object("components"), manifest);
   voices = family->read_voices(weights);
   fill_info(*this, quantization);
+  read_codec(reader, info);
 }
 
 Engine Engine::open(const std::string& path) {
+  model::check_is_engine(path);
   return Engine(std::make_shared<const EngineData>(path));
 }
 

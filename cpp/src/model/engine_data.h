@@ -8,6 +8,7 @@
 #include <string>
 
 #include "core/input_file.h"
+#include "core/json.h"
 #include "model/family.h"
 #include "model/limits.h"
 #include "model/manifest.h"
@@ -17,6 +18,10 @@
 namespace ttsrt {
 
 constexpr std::int64_t kEngineVersion = 2;  // "format_version" of engine.json
+
+// The codec as the checkpoint tells it; a file that doesn't leaves `info` as it is. Throws
+// FormatError.
+void read_codec(const JsonReader& reader, EngineInfo& info);
 
 struct EngineData {
   explicit EngineData(const std::string& folder);

@@ -91,7 +91,7 @@ void Weights::read_tensor(const std::string& name, const JsonReader& entry) {
   weight.data = memory_->data() + stored.offset;
   TTSRT_CHECK(FormatError, weights_.emplace(name, weight).second, entry.where(),
               ": stands in two components");
-  tensors_.push_back({name, safetensors_name_of(stored.dtype), stored.shape, layout_name(weight),
+  tensors_.push_back({name, ttsrt::name_of(stored.dtype), stored.shape, layout_name(weight),
                       stored.bytes, entry.string("sha256")});
 }
 

@@ -10,7 +10,7 @@ import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,6 +26,9 @@ from ttsrt_rt.bench.step_turns import (
     take_turns,
 )
 from ttsrt_rt.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ttsrt_rt.options import DType, Quantization
 
 __all__ = ["CompareOptions", "Comparison", "compare"]
 
@@ -43,8 +46,8 @@ class CompareOptions:
         turns: Measured turns of each.
     """
 
-    dtypes: tuple[str, ...] = ("float32", "bfloat16")
-    quantizations: tuple[str, ...] = ("none",)
+    dtypes: tuple[DType, ...] = ("float32", "bfloat16")
+    quantizations: tuple[Quantization, ...] = ("none",)
     turns: int = 5
 
     def __post_init__(self) -> None:
@@ -52,9 +55,9 @@ class CompareOptions:
         if unknown or not self.dtypes:
             raise ConfigError(f"dtype: expected some of {', '.join(ITEM_BYTES)}, got {unknown}")
         known = ("none", *QUANTIZED_BYTES)
-        unknown = [name for name in self.quantizations if name not in known]
-        if unknown or not self.quantizations:
-            raise ConfigError(f"quantization: expected some of {', '.join(known)}, got {unknown}")
+        others = [name for name in self.quantizations if name not in known]
+        if others or not self.quantizations:
+            raise ConfigError(f"quantization: expected some of {', '.join(known)}, got {others}")
         if not 1 <= self.turns <= 1000:
             raise ConfigError(f"turns: expected 1 to 1000, got {self.turns}")
 

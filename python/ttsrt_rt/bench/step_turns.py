@@ -13,13 +13,16 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ttsrt_rt.bench.machine import OtherWork, busy_note
 from ttsrt_rt.bench.ops import read_bandwidth
+
+if TYPE_CHECKING:
+    from ttsrt_rt.options import DType, Quantization
 
 __all__ = [
     "ITEM_BYTES",
@@ -151,8 +154,8 @@ Runner = tuple[Turns, Callable[[], float]]  # where its turns are kept, and one 
 class Case:
     """One engine of a checkpoint that is measured."""
 
-    dtype: str
-    quantization: str = "none"
+    dtype: DType
+    quantization: Quantization = "none"
 
     @property
     def name(self) -> str:
@@ -163,7 +166,7 @@ class Case:
         return QUANTIZED_BYTES.get(self.quantization, ITEM_BYTES[self.dtype])
 
 
-def cases_of(dtypes: list[str], quantizations: list[str]) -> list[Case]:
+def cases_of(dtypes: list[DType], quantizations: list[Quantization]) -> list[Case]:
     """Every dtype where "none" is among the quantizations, then the others with the last dtype."""
     plain = [Case(dtype) for dtype in dtypes] if "none" in quantizations else []
     return plain + [Case(dtypes[-1], name) for name in quantizations if name != "none"]

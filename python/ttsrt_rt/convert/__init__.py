@@ -10,10 +10,16 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ttsrt_rt.options import ConvertOptions, check_names, path_of
+
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from ttsrt_rt.convert.archive import open_weights
 
 __all__ = ["convert", "open_weights"]
+
+_OUR_FILES = ("engine.json", "weights.safetensors", "config.json", "model.safetensors")
 
 
 def convert(
@@ -21,7 +27,7 @@ def convert(
     output_dir: str | os.PathLike[str],
     *,
     family: str | None = None,
-    **options: Any,
+    **options: Unpack[ConvertOptions],
 ) -> Path:
     """Converts a checkpoint of another program to our format and returns the new folder.
 
@@ -34,16 +40,21 @@ def convert(
             `ttsrt_rt.convert.magpie_convert.convert_magpie`.
 
     Raises:
-        ConfigError: The source does not exist, the family is unknown, the configuration is not
-            supported, or the output folder is in use.
+        NotFoundError: The source does not exist.
+        ConfigError: The source is an engine or converted already, the family or an option is
+            unknown, the configuration is not supported, or the output folder is in use.
         FormatError: The source is damaged or holds code, or its tensors do not match its
             configuration.
     """
     from ttsrt_rt.convert.registry import find_converter
-    from ttsrt_rt.convert.sources import find_source
+    from ttsrt_rt.convert.sources import find_source, refuse_ours
 
-    found = find_source(Path(source))
-    return find_converter(found, family)(found, output_dir, **options)
+    check_names("convert", options, ("family", *ConvertOptions.__annotations__))
+    path = path_of(source, "source")
+    if path.name in _OUR_FILES and path.is_file():
+        refuse_ours(path.parent)
+    found = find_source(path)
+    return find_converter(found, family)(found, path_of(output_dir, "output_dir"), **options)
 
 
 def __getattr__(name: str) -> Any:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 
@@ -19,8 +20,9 @@ from ttsrt_rt.convert.lazy_tensor import DTYPES, Array, LazyTensor
 from ttsrt_rt.convert.magpie_config import BAKED
 from ttsrt_rt.convert.magpie_model import MagpieModel
 from ttsrt_rt.convert.manifest import DeclaredTensor, check_tensors
-from ttsrt_rt.errors import ConfigError, FormatError
-from ttsrt_rt.quoting import list_names, quote, show
+from ttsrt_rt.errors import FormatError
+from ttsrt_rt.options import DType, dtype_name
+from ttsrt_rt.quoting import list_names, quote
 
 MAX_VOICE_ROWS = 1 << 20
 
@@ -256,12 +258,10 @@ def _map_voice_lengths(source: LazyTensor, shape: tuple[int, ...], rows: int) ->
     return MappedTensor("voice_lengths", "int32", shape, lambda: values)
 
 
-def check_dtype(dtype: str | None) -> None:
-    """Checks that weights can be cast to `dtype`.
+def check_dtype(dtype: object) -> str | None:
+    """Returns the name of a type that weights can be cast to, or None for None.
 
     Raises:
         ConfigError: they cannot.
     """
-    known = ("float32", "float16", "bfloat16")
-    if dtype is not None and dtype not in known:
-        raise ConfigError(f"dtype: expected one of {', '.join(known)}, got {show(dtype)}")
+    return None if dtype is None else dtype_name(dtype, "dtype", get_args(DType))

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ttsrt_rt._core import is_voice_name
 from ttsrt_rt.convert import magpie_json
 from ttsrt_rt.convert.archive import Weights, open_weights
 from ttsrt_rt.convert.checkpoint import FORMAT, FORMAT_VERSION, CheckpointWriter
@@ -39,6 +40,8 @@ from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.json_text import parse_json
 from ttsrt_rt.progress import Progress, ProgressCallback, reporting
 from ttsrt_rt.quoting import list_names, quote, show
+
+MAX_SAMPLE_RATE = 10_000_000
 
 LOGGER = logging.getLogger(__name__)
 
@@ -110,7 +113,7 @@ def convert_magpie(
         FormatError: the source is damaged, or tensors are missing, unexpected, of a wrong shape, or
             not finite.
     """
-    check_dtype(dtype)
+    dtype = check_dtype(dtype)
     options = MagpieOptions(generation, encoder_causal, codebook_size, frame_rate, cross_heads)
     with ExitStack() as files:
         report = files.enter_context(reporting(progress, "convert"))
@@ -134,6 +137,7 @@ def convert_magpie(
             "format_version": FORMAT_VERSION,
             "family": "magpie",
             "source": {**_describe_source(Path(source), opened.block), **reading.remarks},
+            **_describe_codec(opened.block),
             **blocks,
         }
         _log(model, mapped)
@@ -159,6 +163,25 @@ def _describe_source(path: Path, block: Block) -> dict[str, str | None]:
     """Returns the `source` field of config.json, which tells people what was converted."""
     names = ("model_type", "nemo_version")
     return {"file": path.name, **{name: _short_text(block.values.get(name)) for name in names}}
+
+
+def _describe_codec(block: Block) -> dict[str, dict[str, object]]:
+    """Returns the `codec` field of config.json: what the configuration tells of the codec that its
+    codes are for. It is absent where nothing is told.
+    """
+    codec: dict[str, object] = {}
+    for field in ("codecmodel_path", "codec_model_path", "codec_model_name"):
+        name = block.values.get(field)
+        if isinstance(name, str) and name.strip():
+            is_repository = name.count("/") == 1 and not name.endswith(".nemo")
+            codec["name"] = (name if is_repository else name.rsplit("/", 1)[-1])[:100]
+            break
+    for field in ("output_sample_rate", "sample_rate"):
+        rate = block.values.get(field)
+        if isinstance(rate, int) and not isinstance(rate, bool) and 1 <= rate <= MAX_SAMPLE_RATE:
+            codec["sample_rate"] = rate
+            break
+    return {"codec": codec} if codec else {}
 
 
 def _write(path: Path, mapped: Mapping[str, MappedTensor], report: ProgressCallback) -> None:
@@ -260,4 +283,26 @@ def _read_speakers(block: Block, weights: Weights) -> tuple[dict[str, int], tupl
     )
     if not good:
         return {}, ("the speaker map does not map names to numbers, so the voices have no names",)
-    return {str(name): index for name, index in value.items()}, ()
+    return _voice_names(value)
+
+
+def _voice_names(speakers: Mapping[object, int]) -> tuple[dict[str, int], tuple[str, ...]]:
+    """Returns speakers under names that voices may have: every other character becomes "_". A
+    voice whose name is then empty or taken has none.
+    """
+    names: dict[str, int] = {}
+    changed: list[str] = []
+    for speaker, index in speakers.items():
+        name = str(speaker)
+        if not is_voice_name(name):
+            changed.append(name)
+            name = "".join(c if is_voice_name(f"a{c}") else "_" for c in name)[:64]
+            if name in speakers or not is_voice_name(name):
+                continue
+        names.setdefault(name, index)
+    if not changed:
+        return names, ()
+    return names, (
+        f"{len(changed)} voices were renamed, as names are letters, digits, '_', '-' and '.': "
+        f"{list_names(changed)}",
+    )

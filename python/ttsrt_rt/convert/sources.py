@@ -16,7 +16,7 @@ from ttsrt_rt.errors import ConfigError, FormatError, NotFoundError
 from ttsrt_rt.json_text import read_json
 from ttsrt_rt.quoting import list_names
 
-__all__ = ["find_source", "is_fork_folder"]
+__all__ = ["find_source", "is_fork_folder", "refuse_ours"]
 
 MAX_ENTRIES = 10_000
 ENDINGS = (".nemo", ".ckpt")
@@ -36,9 +36,14 @@ def find_source(path: Path) -> Path:
         ConfigError: the path does not exist, or is a folder without a checkpoint or with several;
             the message names what is there.
     """
-    text = str(path)
-    if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
-        raise ConfigError(f"{text!r}: expected a readable file, got a name that no file can have")
+    try:
+        is_name = b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:  # some surrogates stand for bytes that are not UTF-8, not all
+        is_name = False
+    if not is_name:
+        raise ConfigError(
+            f"{str(path)!r}: expected a readable file, got a name that no file can have"
+        )
     if not path.exists():
         if path.is_symlink():
             raise NotFoundError(
@@ -54,7 +59,7 @@ def find_source(path: Path) -> Path:
         return path.parent if is_part else path
     if is_fork_folder(path) or is_nemo_folder(path):
         return path
-    _refuse_ours(path)
+    refuse_ours(path)
     if (path / "snapshots").is_dir():
         return find_source(_find_snapshot(path))
     names = _entries(path)
@@ -72,7 +77,7 @@ def find_source(path: Path) -> Path:
     )
 
 
-def _refuse_ours(path: Path) -> None:
+def refuse_ours(path: Path) -> None:
     """Refuses what `convert` and `build` wrote, and says what it is for."""
     if (path / "engine.json").is_file():
         raise ConfigError(

@@ -101,6 +101,20 @@ TEST_F(Voices, RefusesBadCodes) {
   }));
 }
 
+TEST_F(Voices, NamesFollowOneRule) {
+  const Matrix<std::int32_t> codes{1, 2, {1, 2}};
+  for (const char* name : {"", "a b", "../x", "a\n", "\xFF"}) {
+    EXPECT_TRUE(throws_naming<ConfigError>("add_voice: name: expected 1 to 64 letters",
+                                           [&] { book_->add_codes(name, codes); }));
+    EXPECT_THROW(book_->add(name, Matrix<float>{1, 4, std::vector<float>(4)}), ConfigError);
+    EXPECT_THROW(book_->find(std::string(name)), ConfigError);
+  }
+  book_->add_codes("小明", codes);
+  EXPECT_EQ(book_->find(std::string("小明"))->rows, 1);
+  EXPECT_TRUE(throws_naming<ConfigError>("got \"a\\x0ab\"",
+                                         [&] { book_->find(std::string("a\nb")); }));
+}
+
 TEST_F(Voices, ThousandsAreCounted) {
   EXPECT_EQ(book_->count(), 2);
   EXPECT_EQ(book_->bytes(), 0U);  // the engine's own are not counted

@@ -287,8 +287,8 @@ TEST_F(Build, ConfigsThatArent) {
   config_["model"]["dim"] = 8;
   config_.erase("defaults");
   EXPECT_TRUE(refuses("defaults: missing"));
-  EXPECT_TRUE(throws_naming<FormatError>("can't be opened",
-                                         [&] { build(folder_.file("absent"), engine_); }));
+  EXPECT_TRUE(throws_naming<NotFoundError>("no file or folder",
+                                           [&] { build(folder_.file("absent"), engine_); }));
 }
 
 }  // namespace

@@ -242,8 +242,8 @@ TEST_F(EngineAttack, VoiceLengths) {
 }
 
 TEST_F(EngineAttack, AFolderThatIsNone) {
-  EXPECT_TRUE(throws_naming<FormatError>("can't be opened",
-                                         [&] { Engine::open(engine_.path() + "/absent"); }));
+  EXPECT_TRUE(throws_naming<NotFoundError>("no file or folder",
+                                           [&] { Engine::open(engine_.path() + "/absent"); }));
   std::filesystem::remove(engine_.weights());
   EXPECT_TRUE(
       throws_naming<FormatError>("weights.safetensors", [&] { Engine::open(engine_.path()); }));

@@ -51,6 +51,8 @@ void LlmFamily::describe(EngineInfo& info) const {
   info.frame_stacking = 1;
   info.text_vocab = config_.vocab;
   info.frame_rate = 1.0;
+  info.special_ids = {{"eos", config_.eos_id}};
+  info.eos_id = config_.eos_id;
 }
 
 StoredVoices LlmFamily::read_voices(const Weights& /*weights*/) const { return {}; }

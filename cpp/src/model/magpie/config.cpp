@@ -1,6 +1,7 @@
 #include "model/magpie/config.h"
 
 #include "core/check.h"
+#include "core/voice_name.h"
 
 namespace ttsrt::model::magpie {
 namespace {
@@ -36,6 +37,8 @@ void read_speakers(const JsonReader& reader, Config& config) {
   config.num_voices = reader.int32("num_voices", 0, 1 << 16);
   const JsonReader speakers = reader.object("speakers");
   for (const auto& [name, index] : reader.value("speakers").items()) {
+    TTSRT_CHECK(FormatError, is_voice_name(name), speakers.where(), ": expected names of ",
+                kVoiceNameRule, ", got ", shown_name(name), "; convert the checkpoint again");
     config.speakers[name] = speakers.int32(name.c_str(), 0, config.num_voices - 1);
   }
 }

@@ -89,6 +89,16 @@ void MagpieFamily::describe(EngineInfo& info) const {
   info.text_vocab = config_.text_vocab;
   info.frame_rate = config_.frame_rate;
   info.default_prior = defaults_.prior;
+  const Tokens& tokens = config_.tokens;
+  info.special_ids = {{"audio_bos", tokens.audio_bos},
+                      {"audio_eos", tokens.audio_eos},
+                      {"context_bos", tokens.context_bos},
+                      {"context_eos", tokens.context_eos},
+                      {"mask", tokens.mask},
+                      {"text_bos", tokens.text_bos},
+                      {"text_eos", tokens.text_eos}};
+  info.forbidden_ids = tokens.forbidden;
+  info.eos_id = tokens.audio_eos;
 }
 
 StoredVoices MagpieFamily::read_voices(const Weights& weights) const {

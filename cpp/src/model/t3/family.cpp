@@ -57,6 +57,8 @@ void T3Family::describe(EngineInfo& info) const {
   info.frame_stacking = 1;
   info.text_vocab = config_.text_vocab;
   info.frame_rate = config_.frame_rate;
+  info.special_ids = {{"bos", config_.bos_id}, {"eos", config_.eos_id}};
+  info.eos_id = config_.eos_id;
 }
 
 StoredVoices T3Family::read_voices(const Weights& /*weights*/) const { return {}; }

@@ -29,6 +29,7 @@ TEST(LlmFamily, ManifestAndBounds) {
   family.describe(info);
   EXPECT_EQ(info.text_vocab, 30);
   EXPECT_EQ(info.codebooks, 1);
+  EXPECT_EQ(info.eos_id, test::llm_config().at("model").at("eos").get<int>());
 }
 
 TEST(LlmFamily, HasNoGuidance) {

@@ -127,6 +127,15 @@ TEST(MagpieConfig, RefusesOtherTypesAndNames) {
   EXPECT_TRUE(refuses("/speakers/ann", 2));
 }
 
+TEST(MagpieConfig, NamesOfVoicesFollowTheirRule) {
+  for (const char* name : {"", "a b", "a/b", "a\n"}) {
+    Json config = test::tiny_config();
+    config["model"]["speakers"][name] = 0;
+    EXPECT_TRUE(throws_naming<FormatError>("speakers: expected names of 1 to 64 letters",
+                                           [&] { read(config); }));
+  }
+}
+
 TEST(MagpieConfig, RefusesWhatDoesntFitTogether) {
   EXPECT_TRUE(refuses("/text_encoder/heads", 3));
   EXPECT_TRUE(refuses("/text_encoder/kernel", 4));  // even, and not causal

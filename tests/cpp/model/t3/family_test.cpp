@@ -29,6 +29,10 @@ TEST(T3Family, ManifestAndBounds) {
   family.describe(info);
   EXPECT_EQ(info.codebook_vocab, 40);
   EXPECT_EQ(info.frame_rate, 25.0);
+  const Json model = test::t3_config().at("model");
+  EXPECT_EQ(info.special_ids.at("bos"), model.at("bos").get<int>());
+  EXPECT_EQ(info.special_ids.at("eos"), info.eos_id);
+  EXPECT_EQ(info.eos_id, model.at("eos").get<int>());
 }
 
 TEST(T3Family, ProgramsOfABuiltEngine) {

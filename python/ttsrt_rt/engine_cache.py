@@ -1,0 +1,285 @@
+"""Engines made from checkpoints once and kept: what `Executor.from_checkpoint` opens.
+
+The cache is a folder. An engine's name in it is a hash of the contents of the checkpoint's files,
+of the options and of this version, so that a changed checkpoint makes a new engine. A file is
+hashed once: `files/` keeps the hash under the file's place, size, times and inode.
+
+Whoever makes an engine holds a lock that ends with its process, works in a folder of its own, and
+renames the finished engine into place. A killed process leaves a working folder that the next one
+removes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast, get_args
+
+from ttsrt_rt.errors import ConfigError, FormatError, NotFoundError
+from ttsrt_rt.options import BuildOptions, CheckpointOptions, DType, check_names, dtype_name
+from ttsrt_rt.options import path_of as _path_of
+from ttsrt_rt.regular_file import open_regular
+
+if TYPE_CHECKING:
+    from ttsrt_rt import _core
+    from ttsrt_rt.progress import Progress
+
+__all__ = ["cache_folder", "cached_engine", "run_options"]
+
+LOGGER = logging.getLogger(__name__)
+
+VARIABLE = "TTSRT_CACHE_DIR"
+MAX_FILES = 10_000  # of a checkpoint
+CONVERT_OPTIONS = (
+    "config",
+    "generation",
+    "encoder_causal",
+    "codebook_size",
+    "frame_rate",
+    "cross_heads",
+    "root",
+)
+SETTLED_NS = 2_000_000_000  # a file that changed since may change again without another time
+
+
+def cache_folder(given: str | os.PathLike[str] | None = None) -> Path:
+    """The folder of cached engines: the given one, or that of TTSRT_CACHE_DIR in the environment,
+    or `ttsrt_rt/engines` in XDG_CACHE_HOME, or in `~/.cache`.
+    """
+    if given is not None:
+        return _path_of(given, "cache_dir")
+    if os.environ.get(VARIABLE):
+        return Path(os.environ[VARIABLE])
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "ttsrt_rt" / "engines"
+
+
+def run_options(options: CheckpointOptions) -> dict[str, Any]:
+    """The options of `from_checkpoint` that are an executor's."""
+    made = {*CONVERT_OPTIONS, *BuildOptions.__annotations__}
+    return {name: value for name, value in options.items() if name not in made}
+
+
+def cached_engine(
+    source: str | os.PathLike[str],
+    options: CheckpointOptions,
+    *,
+    cache_dir: str | os.PathLike[str] | None = None,
+    progress: Progress = True,
+) -> _core.Engine:
+    """Opens the engine of a checkpoint; makes it first if it is not in the cache.
+
+    Args:
+        source: What `convert` reads, or a checkpoint that it wrote.
+        options: Those of the conversion and the build count.
+        cache_dir: See `cache_folder`.
+        progress: As `convert` and `build` take it: True shows bars on a terminal.
+
+    Raises:
+        ConfigError, FormatError: As `convert` and `build`; or the cache cannot be written.
+    """
+    from ttsrt_rt import _core
+
+    check_names("from_checkpoint", options, CheckpointOptions.__annotations__)
+    path, settings = _found(_path_of(source, "path")), _settings(options)
+    cache = cache_folder(cache_dir)
+    files = _files_of(path, settings)
+    with _told(cache):
+        (cache / "files").mkdir(parents=True, exist_ok=True)
+        key = _key(cache, files, settings, progress)
+        stem = "".join(c if c.isalnum() and c.isascii() else "-" for c in path.resolve().stem)[:40]
+        engine = cache / f"{stem}-{key}"
+        with contextlib.suppress(NotFoundError, FormatError):
+            return _core.Engine.open(engine)
+        with _locked(cache / f"{key}.lock"):
+            # Another process may have made it meanwhile. What cannot be opened is made again.
+            with contextlib.suppress(NotFoundError, FormatError):
+                return _core.Engine.open(engine)
+            _remove_leftovers(cache)
+            _make(path, engine, cache / f"{key}.work", settings, progress)
+    return _core.Engine.open(engine)
+
+
+def _settings(options: CheckpointOptions) -> dict[str, Any]:
+    """The options that decide what the engine is, without those that are None."""
+    names = (*CONVERT_OPTIONS, *BuildOptions.__annotations__)
+    settings = {
+        name: value for name, value in options.items() if name in names and value is not None
+    }
+    if "dtype" in settings:
+        settings["dtype"] = dtype_name(settings["dtype"], "dtype", get_args(DType))
+    if "config" in settings:
+        settings["config"] = os.fspath(_path_of(settings["config"], "config"))
+    return settings
+
+
+def _files_of(path: Path, settings: Mapping[str, Any]) -> dict[str, Path]:
+    """The files whose contents decide what the engine is, by a name that is part of the key."""
+    files: dict[str, Path] = {}
+    if path.is_dir():
+        for folder, _, names in os.walk(path):
+            for name in sorted(names):
+                file = Path(folder, name)
+                files[file.relative_to(path).as_posix()] = file
+                if len(files) > MAX_FILES:
+                    raise ConfigError(f"{path}: expected at most {MAX_FILES} files, got more")
+    else:
+        files[""] = path
+        for name in (f"{path.stem}.hparams.yaml", f"{path.stem}.yaml", "hparams.yaml"):
+            if path.suffix != ".nemo" and (path.parent / name).is_file():
+                files[name] = path.parent / name
+    if "config" in settings:
+        files["config="] = Path(settings["config"])
+    return files
+
+
+def _found(path: Path) -> Path:
+    """The checkpoint that a path means; one of ours is itself."""
+    from ttsrt_rt.convert.sources import find_source
+
+    return path if _is_converted(path) else find_source(path)
+
+
+def _is_converted(path: Path) -> bool:
+    """Whether it is a checkpoint of ours, which is only built."""
+    from ttsrt_rt.convert.checkpoint import read_config
+
+    try:
+        read_config(path)
+    except FormatError:
+        return False
+    return True
+
+
+def _key(
+    cache: Path, files: Mapping[str, Path], settings: Mapping[str, Any], progress: Progress
+) -> str:
+    from ttsrt_rt import __version__
+    from ttsrt_rt.convert.checkpoint import FORMAT_VERSION
+
+    contents = {name: _file_hash(cache, files[name], progress) for name in sorted(files)}
+    rest = {name: value for name, value in settings.items() if name != "config"}
+    text = json.dumps([__version__, FORMAT_VERSION, contents, rest], sort_keys=True, default=repr)
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+
+
+def _file_hash(cache: Path, path: Path, progress: Progress) -> str:
+    """The SHA-256 of a file: the one that was kept, if the file is still the same."""
+    with os.fdopen(open_regular(path), "rb", buffering=0) as file:
+        descriptor = file.fileno()
+        place = _identity(path, os.fstat(descriptor))
+        kept = (
+            cache / "files" / hashlib.sha256(place.encode("utf-8", "surrogateescape")).hexdigest()
+        )
+        with contextlib.suppress(OSError):
+            value = kept.read_text("ascii")
+            if len(value) == 64:
+                return value
+        value = _hash(descriptor, path.name, progress)
+        after = os.fstat(descriptor)
+    changed = max(after.st_mtime_ns, after.st_ctime_ns)
+    if _identity(path, after) == place and time.time_ns() - changed > SETTLED_NS:
+        part = kept.with_name(f"{kept.name}.{os.getpid()}.part")
+        part.write_text(value, "ascii")
+        part.replace(kept)
+    return value
+
+
+def _identity(path: Path, status: os.stat_result) -> str:
+    numbers = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    return f"{path.resolve()}\n{numbers}"
+
+
+def _hash(descriptor: int, name: str, progress: Progress) -> str:
+    from tqdm import tqdm
+
+    digest = hashlib.sha256()
+    size = os.fstat(descriptor).st_size
+    hidden = None if progress is True else True  # None: shown on a terminal
+    with tqdm(
+        total=size, desc=f"hash {name}"[:40], unit="B", unit_scale=True, disable=hidden
+    ) as bar:
+        while block := os.read(descriptor, 1 << 22):
+            digest.update(block)
+            bar.update(len(block))
+    return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def _told(cache: Path) -> Iterator[None]:
+    """A folder that cannot be written is an error that names it and how to choose another."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, ConfigError):  # a NotFoundError is both
+            raise
+        raise ConfigError(
+            f"{error.filename or cache}: {error.strerror or error}; the cache of engines is "
+            f"{cache}, choose another with cache_dir= or {VARIABLE}"
+        ) from error
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Holds the lock of a file, which ends with the process. The file stays."""
+    descriptor = _open_lock(path)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            LOGGER.info("%s: another process makes this engine; waiting for it", path)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _open_lock(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+
+
+def _remove_leftovers(cache: Path) -> None:
+    """Removes the working folders of processes that were killed: nobody holds their locks."""
+    for work in cache.glob("*.work"):
+        descriptor = os.open(
+            work.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666
+        )
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            continue
+        else:
+            shutil.rmtree(work, ignore_errors=True)
+        finally:
+            os.close(descriptor)
+
+
+def _make(
+    source: Path, engine: Path, work: Path, settings: Mapping[str, Any], progress: Progress
+) -> None:
+    """Converts, builds and moves the engine into place. The caller holds the lock of `work`."""
+    from ttsrt_rt.build import build
+    from ttsrt_rt.convert import convert
+
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
+    try:
+        checkpoint = source
+        if not _is_converted(source):
+            given = {name: settings[name] for name in CONVERT_OPTIONS if name in settings}
+            checkpoint = convert(source, work / "checkpoint", progress=progress, **cast(Any, given))
+        given = {name: settings[name] for name in BuildOptions.__annotations__ if name in settings}
+        build(checkpoint, work / "engine", progress=progress, **cast(Any, given))
+        shutil.rmtree(engine, ignore_errors=True)  # one that could not be opened
+        (work / "engine").rename(engine)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    LOGGER.info("%s: made from %s", engine, source)

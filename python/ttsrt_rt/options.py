@@ -1,0 +1,212 @@
+"""The options of `convert`, `build` and `Executor`, and the words that they take, as types.
+
+The functions take their options as `**options: Unpack[...]` of these classes, so that a type
+checker refuses a misspelt option and an unknown word. At run time the same is a ConfigError.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypedDict
+
+from ttsrt_rt.errors import ConfigError
+from ttsrt_rt.quoting import show
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ttsrt_rt.progress import Progress
+
+__all__ = [
+    "BuildOptions",
+    "CacheDType",
+    "CheckpointOptions",
+    "ConvertOptions",
+    "DType",
+    "DTypeObject",
+    "Device",
+    "EosMethod",
+    "ExecutorOptions",
+    "MaskGitSampling",
+    "Preempt",
+    "PriorMode",
+    "Quantization",
+    "Suppress",
+    "check_names",
+    "dtype_name",
+    "path_of",
+]
+
+DType: TypeAlias = Literal["float32", "bfloat16", "float16"]
+CacheDType: TypeAlias = Literal["float32", "bfloat16", "float16", "int8"]
+Quantization: TypeAlias = Literal["none", "w8a16", "w4a16", "w8a8", "w4a8"]
+Device: TypeAlias = Literal["auto", "cpu", "reference", "reference:2"]
+Generation: TypeAlias = Literal["2503", "nemo3"]
+PriorMode: TypeAlias = Literal["nemo", "nemo_2503", "window"]
+Preempt: TypeAlias = Literal["none", "priority"]
+Suppress: TypeAlias = Literal["upto", "single"]
+MaskGitSampling: TypeAlias = Literal["default", "causal", "purity_default", "purity_causal"]
+EosMethod: TypeAlias = Literal[
+    "argmax_any",
+    "argmax_all",
+    "argmax_zero_cb",
+    "argmax_or_multinomial_any",
+    "argmax_or_multinomial_all",
+    "argmax_or_multinomial_zero_cb",
+    "multinomial_any",
+    "multinomial_all",
+    "multinomial_zero_cb",
+]
+
+
+class _ForeignDType(Protocol):
+    """A data type of PyTorch, as far as it can be told without PyTorch."""
+
+    @property
+    def is_floating_point(self) -> bool: ...
+
+
+DTypeObject: TypeAlias = "np.dtype[Any] | type[np.generic] | _ForeignDType"
+
+
+class ConvertOptions(TypedDict, total=False):
+    """Options of `convert`."""
+
+    config: str | os.PathLike[str] | None
+    dtype: DType | DTypeObject | None
+    overwrite: bool
+    progress: Progress
+    generation: Generation | None
+    encoder_causal: bool | None
+    codebook_size: int | None
+    frame_rate: float | None
+    cross_heads: int | None
+    root: str | None
+
+
+class BuildOptions(TypedDict, total=False):
+    """Options of `build`, but for `overwrite` and `progress`."""
+
+    dtype: DType | DTypeObject | None
+    quantization: Quantization | None
+    group_size: int | None
+    zero_points: bool | None
+    wide_heads: bool | None
+    max_batch_size: int | None
+    max_seq_len: int | None
+    max_input_len: int | None
+    max_encoder_input_len: int | None
+    max_num_tokens: int | None
+
+
+class _RunOptions(TypedDict, total=False):
+    """Options of an executor that are not limits of its engine."""
+
+    device: Device | None
+    num_threads: int | None
+    pin_threads: bool | None
+    max_queue_size: int | None
+    preempt: Preempt | None
+    max_paused_requests: int | None
+    max_tokens_in_paged_kv_cache: int | None
+    prefill_slice_seconds: float | None
+    kv_cache_dtype: CacheDType | DTypeObject | None
+    iter_stats_max_iterations: int | None
+    profile: bool | None
+    trace: bool | None
+
+
+class ExecutorOptions(_RunOptions, total=False):
+    """Options of `Executor`."""
+
+    max_batch_size: int | None
+    max_num_tokens: int | None
+
+
+class CheckpointOptions(BuildOptions, _RunOptions, total=False):
+    """Options of `Executor.from_checkpoint`: of the conversion, the build and the executor."""
+
+    config: str | os.PathLike[str] | None
+    generation: Generation | None
+    encoder_causal: bool | None
+    codebook_size: int | None
+    frame_rate: float | None
+    cross_heads: int | None
+    root: str | None
+
+
+_OTHER_SPELLINGS = {
+    **dict.fromkeys(("fp32", "f32", "float", "single"), "float32"),
+    **dict.fromkeys(("fp16", "f16", "half"), "float16"),
+    **dict.fromkeys(("bf16", "bfp16"), "bfloat16"),
+    **dict.fromkeys(("i8", "s8"), "int8"),
+}
+
+
+def dtype_name(value: object, where: str, known: Collection[str]) -> str:
+    """The name of a data type: of a string, which is that name, or of a NumPy or PyTorch type.
+
+    Args:
+        value: "float32" and the like, `np.float32`, `np.dtype("float16")`, `torch.bfloat16`.
+        where: The option's name, for messages.
+        known: The names that the option takes.
+
+    Raises:
+        ConfigError: It is none of the known ones. Other spellings, such as "fp16", are refused with
+            the right one.
+    """
+    name = value if isinstance(value, str) else _name_of(value)
+    if name in known:
+        return name
+    right = _OTHER_SPELLINGS.get(name.lower(), name.lower())
+    hint = f"; write {right!r}" if right in known else ""
+    raise ConfigError(f"{where}: expected {_one_of(known)}, got {show(value)}{hint}")
+
+
+def path_of(value: object, where: str) -> Path:
+    """A path from a string, bytes or an `os.PathLike`.
+
+    Raises:
+        ConfigError: It is something else, or has a zero byte.
+    """
+    try:
+        name = os.fsdecode(value)  # type: ignore[arg-type]
+    except TypeError:
+        name = "\0"
+    if "\0" in name:
+        raise ConfigError(f"{where}: expected a path, got {show(value)}")
+    return Path(name)
+
+
+def check_names(where: str, given: Mapping[str, object], known: Iterable[str]) -> None:
+    """Checks the names of keyword arguments.
+
+    Raises:
+        ConfigError: One is unknown; the message lists the known ones.
+    """
+    names = list(known)
+    for name in given:
+        if name not in names:
+            raise ConfigError(
+                f"{where}: expected options among {', '.join(names)}; got {show(name)}"
+            )
+
+
+def _name_of(value: object) -> str:
+    kind = type(value)
+    if kind.__module__ == "torch" and kind.__name__ == "dtype":
+        return str(value).removeprefix("torch.")
+    import numpy as np
+
+    if isinstance(value, np.dtype):
+        return str(value.name)
+    if isinstance(value, type) and issubclass(value, np.generic):
+        return str(np.dtype(value).name)
+    return ""
+
+
+def _one_of(names: Iterable[str]) -> str:
+    *first, last = [f'"{name}"' for name in names]
+    return f"{', '.join(first)} or {last}" if first else last
