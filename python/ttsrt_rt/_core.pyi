@@ -58,27 +58,52 @@ def describe_products(dtype: str, quantization: str) -> str:
     """How this machine's CPU multiplies matrices of this type."""
 
 class AttentionPrior:
+    """Options of the attention prior."""
+
     mode: PriorMode | None
+    """The rule: "nemo" or "window"."""
     epsilon: float | None
+    """Weight outside the favoured positions, in [0, 1]."""
     lookahead: int | None
+    """Positions searched for the next focus, from the current one on."""
     left: int | None
+    """Favoured positions before the focus."""
     right: int | None
+    """Favoured positions after the focus."""
     estimate_layers: list[int] | None
+    """Layers whose attention finds the focus; empty: all text layers."""
     apply_layers: list[int] | None
+    """Layers the prior acts in; empty: all text layers."""
     start_step: int | None
+    """First decoder step after which the focus moves."""
     skip_after: int | None
+    """A focus counted this many times is skipped."""
     suppress_after: int | None
+    """A position counted this many times gets epsilon; 0: never."""
     suppress: Suppress | None
+    """"upto": it and all positions before; "single": only it."""
     short_text: int | None
+    """Texts up to this length get weight 1 everywhere."""
     end_margin: int | None
+    """Tokens at the end that the search leaves out."""
     count_end: bool | None
+    """Whether the end reached by an empty search is counted (2503: not)."""
     track_finish: bool | None
+    """Whether progress through the text forbids and forces end of speech."""
     unfinished_grace: int | None
+    """Steps near the end during which end of speech stays forbidden."""
     force_after: int | None
+    """Steps near the end after which end of speech is forced."""
     end_after: int | None
+    """"window": the request ends after this many steps at the end; 0: never."""
     recompute: bool | None
-    def to_dict(self) -> dict[str, Any]: ...
-    def __init__(self) -> None: ...
+    """Each step recomputes all positions with the newest prior (slow)."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as plain values, nested, as json.dumps takes them."""
+
+    def __init__(self) -> None:
+        """The library's defaults."""
 
 class MaskGit:
     """How a MaskGit local transformer unmasks a stack of codes."""
@@ -90,9 +115,14 @@ class MaskGit:
     schedule: list[int]
     """Codes already unmasked at the start of each pass; overrides steps; empty: cosine."""
     dynamic_cfg_scale: bool
+    """Guidance rises linearly from 1 to cfg_scale over the passes."""
     sampling: MaskGitSampling
+    """"default", "causal", "purity_default", "purity_causal"."""
     confidence_temperature: float | None
-    def __init__(self) -> None: ...
+    """Divides logits for the confidences; None: the checkpoint's."""
+
+    def __init__(self) -> None:
+        """The library's defaults."""
 
 class ExecutorOptions:
     """Options of an executor."""
@@ -209,9 +239,13 @@ class Request:
     eos_method: EosMethod | None
     """How the end of speech is detected."""
     use_local_transformer: bool | None
+    """False: independent heads."""
     maskgit: MaskGit | None
+    """How a MaskGit local transformer unmasks."""
     strict_end: bool
+    """Whether min_frames forbids the end id itself where the checkpoint moved it."""
     forced_codes: NDArray[np.int32]
+    """Codes that are taken instead of the sampled ones [frames, codebooks]."""
     return_alignment: bool
     """Whether the result has the alignment."""
     chunk_frames: int
@@ -399,9 +433,13 @@ class EngineInfo:
         """Of the codec's audio, in Hz; None where the checkpoint does not say it."""
 
     @property
-    def default_prior(self) -> AttentionPrior | None: ...
+    def default_prior(self) -> AttentionPrior | None:
+        """The checkpoint's attention prior; None where it has none."""
+
     @property
-    def max_batch_size(self) -> int: ...
+    def max_batch_size(self) -> int:
+        """Most requests in flight."""
+
     @property
     def max_seq_len(self) -> int:
         """Most decoder positions, context included."""

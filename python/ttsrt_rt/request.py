@@ -18,10 +18,19 @@ from ttsrt_rt.quoting import show
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
+    from typing_extensions import Unpack
 
     from ttsrt_rt.options import EosMethod, MaskGitSampling, PriorMode, Suppress
 
-__all__ = ["NEEDS_FRONT_END", "ArrayInput", "AttentionPrior", "MaskGit", "Request", "RequestFields"]
+__all__ = [
+    "NEEDS_FRONT_END",
+    "ArrayInput",
+    "AttentionPrior",
+    "MaskGit",
+    "PriorFields",
+    "Request",
+    "RequestFields",
+]
 
 ArrayInput: TypeAlias = "ArrayLike | Any"
 
@@ -40,6 +49,30 @@ class HasEngine(Protocol):
     @property
     def engine(self) -> _core.Engine:
         """The engine that it runs."""
+
+
+class PriorFields(TypedDict, total=False):
+    """The fields of `AttentionPrior`, as keyword arguments of `AttentionPrior.of`."""
+
+    mode: PriorMode | None
+    epsilon: float | None
+    lookahead: int | None
+    left: int | None
+    right: int | None
+    estimate_layers: Sequence[int] | None
+    apply_layers: Sequence[int] | None
+    start_step: int | None
+    skip_after: int | None
+    suppress_after: int | None
+    suppress: Suppress | None
+    short_text: int | None
+    end_margin: int | None
+    count_end: bool | None
+    track_finish: bool | None
+    unfinished_grace: int | None
+    force_after: int | None
+    end_after: int | None
+    recompute: bool | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +137,7 @@ class AttentionPrior:
     recompute: bool | None = None
 
     @classmethod
-    def of(cls, engine: HasEngine | _core.Engine, **options: Any) -> AttentionPrior:
+    def of(cls, engine: HasEngine | _core.Engine, **options: Unpack[PriorFields]) -> AttentionPrior:
         """Returns the prior of an engine's checkpoint, with some options changed.
 
         `Request(prior=AttentionPrior.of(engine))` gives what `Request(prior="default")` gives.
@@ -128,7 +161,7 @@ class AttentionPrior:
             raise ConfigError(
                 f"prior.{unknown[0]}: no such option; expected some of {', '.join(names)}"
             )
-        return cls(**{name: getattr(native, name) for name in names} | options)
+        return cls(**{**{name: getattr(native, name) for name in names}, **options})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from ttsrt_rt import _core, options
 from ttsrt_rt.convert import magpie_model
 from ttsrt_rt.convert.magpie_convert import convert_magpie
 from ttsrt_rt.options import check_names, dtype_name, path_of
-from ttsrt_rt.request import MaskGit, Request, RequestFields
+from ttsrt_rt.request import MaskGit, PriorFields, RequestFields
 
 KNOWN = ("float32", "bfloat16", "float16")
 
@@ -124,8 +124,9 @@ def test_options_are_the_converters() -> None:
 
 
 def test_fields_are_those_of_a_request() -> None:
-    typed = {name: of.__forward_arg__ for name, of in RequestFields.__annotations__.items()}
-    assert typed == {field.name: field.type for field in dataclasses.fields(Request)}
+    for typed, kind in ((RequestFields, rt.Request), (PriorFields, rt.AttentionPrior)):
+        names = {name: of.__forward_arg__ for name, of in typed.__annotations__.items()}
+        assert names == {field.name: field.type for field in dataclasses.fields(kind)}
 
 
 def test_words_are_the_librarys(engine: Path) -> None:

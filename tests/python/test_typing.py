@@ -42,6 +42,8 @@ rt.Request(text_ids=[1], prior=rt.AttentionPrior(mode="window", suppress="upto")
 rt.Request(text_ids=[1], prior="off")  # error
 rt.AttentionPrior(mode="nemo3")  # error
 rt.MaskGit(sampling="bogus")  # error
+rt.AttentionPrior.of(executor, lookahead=8)
+rt.AttentionPrior.of(executor, look_ahead=8)  # error
 rt.Engine.open("engine").info.sample_rates  # error
 if executor.generate(text_ids=[1]).finish_reason == "done":  # error
     pass

@@ -111,8 +111,8 @@ TEST_F(Voices, NamesFollowOneRule) {
   }
   book_->add_codes("小明", codes);
   EXPECT_EQ(book_->find(std::string("小明"))->rows, 1);
-  EXPECT_TRUE(throws_naming<ConfigError>("got \"a\\x0ab\"",
-                                         [&] { book_->find(std::string("a\nb")); }));
+  EXPECT_TRUE(
+      throws_naming<ConfigError>("got \"a\\x0ab\"", [&] { book_->find(std::string("a\nb")); }));
 }
 
 TEST_F(Voices, ThousandsAreCounted) {
