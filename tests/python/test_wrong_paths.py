@@ -37,7 +37,11 @@ def test_a_path_that_does_not_exist(opener: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("opener", OPENERS)
-@pytest.mark.parametrize("value", [None, 5, 1.5, ["engine"], "a\0b", object()], ids=repr)
+@pytest.mark.parametrize(
+    "value",
+    [None, 5, 1.5, ["engine"], "a\0b", object()],
+    ids=["None", "int", "float", "list", "null", "object"],
+)
 def test_what_is_no_path(opener: str, value: object, tmp_path: Path) -> None:
     with pytest.raises(rt.ConfigError, match="expected a path, got "):
         OPENERS[opener](value, tmp_path / "out")
