@@ -124,7 +124,7 @@ def test_every_field_of_the_library_is_in_the_request() -> None:
     """Fails for a field that was added in options.h or request.h but not in request.py."""
 
     def names(kind: type) -> set[str]:
-        return {name for name in vars(kind) if not name.startswith("_")}
+        return {name for name in vars(kind) if not name.startswith("_")} - {"to_dict"}
 
     def fields(kind: Any) -> set[str]:
         return {field.name for field in dataclasses.fields(kind)}
