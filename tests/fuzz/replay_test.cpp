@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,8 @@ struct Named {
   const char* name;
   Target run;
 };
+
+void PrintTo(const Named& target, std::ostream* stream) { *stream << target.name; }
 
 class Replay : public testing::TestWithParam<Named> {
  protected:
