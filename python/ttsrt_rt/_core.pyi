@@ -503,8 +503,8 @@ class Engine:
 
     @staticmethod
     def open(path: _Path) -> Engine:
-        """Maps the folder's weights. Raises FormatError naming the file and what is wrong with
-        it."""
+        """Reads the folder's descriptions; executors read its weights. Raises FormatError naming
+        the file and what is wrong with it."""
 
     @property
     def info(self) -> EngineInfo:
