@@ -97,9 +97,6 @@ CompiledRules compile_rules(const Request& request, const RuleFacts& facts, std:
   rules.frame_stacking = facts.frame_stacking;
   compile_sampler(request, facts, rules);
   compile_stop(request, facts, rules);
-  TTSRT_CHECK(
-      ConfigError, !request.use_default_prior || !request.prior.has_value(),
-      "prior: expected none while use_default_prior is true; set it to false to use this one");
   compile_attention(request, facts, compiled);
   compile_local_transformer(request, facts, rules);
   compiled.forced_codes = compile_forced_codes(request, facts);

@@ -12,7 +12,6 @@ namespace ttsrt {
 namespace {
 
 constexpr std::size_t kPiece = 4U << 20;  // bytes hashed at once
-constexpr std::size_t kMaxCodecName = 400;
 constexpr std::int64_t kMaxSampleRate = 10'000'000;
 
 DType read_dtype(const JsonReader& reader) {
@@ -74,8 +73,6 @@ void read_codec(const JsonReader& reader, EngineInfo& info) {
   if (!reader.has("codec")) return;
   const JsonReader codec = reader.object("codec");
   if (codec.has("name")) info.codec = codec.string("name");
-  TTSRT_CHECK(FormatError, info.codec.size() <= kMaxCodecName, codec.where(),
-              ".name: expected at most ", kMaxCodecName, " bytes, got ", info.codec.size());
   if (codec.has("sample_rate")) info.sample_rate = codec.int32("sample_rate", 1, kMaxSampleRate);
 }
 
