@@ -45,7 +45,7 @@ DType cache_dtype_of(const std::string& name, DType engine) {
 std::int32_t paused_limit(const std::string& preempt, std::int32_t asked,
                           std::int32_t max_batch_size) {
   TTSRT_CHECK(ConfigError, preempt == "none" || preempt == "priority",
-              "preempt: expected \"none\" or \"priority\", got \"", preempt, "\"");
+              "preempt: expected \"none\" or \"priority\", got ", in_quotes(preempt));
   const std::int32_t most = model::kMaxBatch - max_batch_size;
   TTSRT_CHECK(ConfigError, asked >= 0 && asked <= most,
               "max_paused_requests: expected 0 (max_batch_size) to ", most, ", got ", asked);

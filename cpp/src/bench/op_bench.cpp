@@ -8,6 +8,7 @@
 #include "bench/op_options.h"
 #include "core/check.h"
 #include "core/process.h"
+#include "core/quote.h"
 
 namespace ttsrt {
 namespace {
@@ -41,7 +42,7 @@ const Family& family_of(const std::string& name) {
     if (name == family.name) return family;
     known += (known.empty() ? "" : ", ") + std::string(family.name);
   }
-  throw ConfigError(message("family: expected one of ", known, ", got \"", name, "\""));
+  throw ConfigError(message("family: expected one of ", known, ", got ", in_quotes(name)));
 }
 
 // A case on a device, with its state filled and its Program compiled.

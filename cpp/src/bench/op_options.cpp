@@ -1,6 +1,7 @@
 #include "bench/op_options.h"
 
 #include "core/check.h"
+#include "core/quote.h"
 
 namespace ttsrt::bench {
 namespace {
@@ -18,7 +19,7 @@ DType dtype_of(const char* what, const std::string& name, bool has_int8) {
   }
   if (has_int8 && name == name_of(DType::int8)) return DType::int8;
   throw ConfigError(message(what, ": expected float32, bfloat16", has_int8 ? ", float16" : "",
-                            has_int8 ? " or int8" : " or float16", ", got \"", name, "\""));
+                            has_int8 ? " or int8" : " or float16", ", got ", in_quotes(name)));
 }
 
 }  // namespace

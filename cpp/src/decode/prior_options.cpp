@@ -15,8 +15,8 @@ const std::vector<std::int32_t> kAll;  // no layers: all of them
 // "nemo_2503" those of the code of that release; absent options do not exist in the mode.
 AttentionPrior values_of(const std::string& mode) {
   TTSRT_CHECK(ConfigError, mode == kNemoMode || mode == kNemo2503Mode || mode == kWindowMode,
-              "prior.mode: expected \"nemo\", \"nemo_2503\" or \"window\", got \"", mode,
-              "\" (no prior at all: prior=None)");
+              "prior.mode: expected \"nemo\", \"nemo_2503\" or \"window\", got ", in_quotes(mode),
+              " (no prior at all: prior=None)");
   const bool is_2503 = mode == kNemo2503Mode;
   AttentionPrior values;
   values.mode = mode;
