@@ -21,7 +21,6 @@ namespace {
 namespace fs = std::filesystem;
 constexpr int kMaxLinks = 40;
 constexpr std::size_t kMaxStem = 120;  // bytes of the target's name in names of temporary folders
-constexpr std::size_t kMaxDescription = 16U << 20;
 constexpr std::size_t kRandomDigits = 12;
 constexpr const char* kTemporaryEnd = ".tmp";
 
@@ -121,7 +120,8 @@ std::string with_article(const std::string& noun) {
 void check_description(const FolderTarget& target, const FolderKind& kind) {
   const std::string path = (target.path / kind.description).string();
   try {
-    const Json json = parse_json(read_text(path, kMaxDescription), path);
+    Json json = parse_json(read_text(path, kMaxJson), path);
+    const JsonGuard guard(json);
     const std::string format = JsonReader(json, path).string("format");
     TTSRT_CHECK(FormatError, format == kind.format, path, ".format: expected \"", kind.format,
                 "\", got \"", format.substr(0, 100), "\"");
