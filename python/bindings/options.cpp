@@ -50,7 +50,8 @@ void register_attention_prior(py::module_& module) {
   py::class_<AttentionPrior> bound(module, "AttentionPrior", "Options of the attention prior.");
   bound.def(py::init<>(), "The library's defaults.");
   def_plain(bound);
-  def_field(bound, "mode", &AttentionPrior::mode, "The rule: \"nemo\" or \"window\".");
+  def_field(bound, "mode", &AttentionPrior::mode,
+            "The rule: \"nemo\", \"nemo_2503\" or \"window\".");
   def_field(bound, "lookahead", &AttentionPrior::lookahead,
             "Positions searched for the next focus, from the current one on.");
   def_field(bound, "left", &AttentionPrior::left, "Favoured positions before the focus.");
@@ -128,8 +129,9 @@ void register_executor_options(py::module_& module) {
             "Rows of one Program in one launch; at most the engine's.");
   def_field(
       bound, "max_tokens_in_paged_kv_cache", &ExecutorOptions::max_tokens_in_paged_kv_cache,
-      "Positions of the paged self-attention cache for both branches of all requests; 0: enough "
-      "for max_batch_size guided requests of full length. A request reserves its worst case.");
+      "Positions of the paged self-attention cache for both branches of all requests, paused ones "
+      "included; 0: enough for all of them guided and of full length. A request reserves its worst "
+      "case.");
   def_field(
       bound, "prefill_slice_seconds", &ExecutorOptions::prefill_slice_seconds,
       "Approximate limit on the time of encoders and prefill per iteration while other requests "

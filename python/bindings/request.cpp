@@ -82,7 +82,7 @@ void register_requests(py::module_& module) {
   def_field(bound, "chunk_frames", &Request::chunk_frames,
             "Streaming: least number of frames in one event.");
   def_field(bound, "priority", &Request::priority,
-            "Among waiting requests, larger values go first.");
+            "Larger values start first, and may pause smaller ones.");
   def_field(bound, "deadline", &Request::deadline, "Seconds from submit.");
   module.def("is_voice_name", &may_name_a_voice, py::arg("name"),
              "Whether a voice may have this name: 1 to 64 letters of any script, digits, _, - and "

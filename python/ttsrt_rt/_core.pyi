@@ -61,7 +61,7 @@ class AttentionPrior:
     """Options of the attention prior."""
 
     mode: PriorMode | None
-    """The rule: "nemo" or "window"."""
+    """The rule: "nemo", "nemo_2503" or "window"."""
     epsilon: float | None
     """Weight outside the favoured positions, in [0, 1]."""
     lookahead: int | None
@@ -146,8 +146,9 @@ class ExecutorOptions:
     max_num_tokens: int
     """Rows of one Program in one launch; at most the engine's."""
     max_tokens_in_paged_kv_cache: int
-    """Positions of the paged self-attention cache for both branches of all requests; 0: enough
-    for max_batch_size guided requests of full length. A request reserves its worst case."""
+    """Positions of the paged self-attention cache for both branches of all requests, paused ones
+    included; 0: enough for all of them guided and of full length. A request reserves its worst
+    case."""
     prefill_slice_seconds: float
     """Approximate limit on the time of encoders and prefill per iteration while other requests
     decode; 0: no limit, as with trace. The next iteration continues where this one stopped."""
@@ -251,7 +252,7 @@ class Request:
     chunk_frames: int
     """Streaming: least number of frames in one event."""
     priority: int
-    """Among waiting requests, larger values go first."""
+    """Larger values start first, and may pause smaller ones."""
     deadline: float | None
     """Seconds from submit."""
 
@@ -600,11 +601,11 @@ class MemoryPlan:
 
     @property
     def weights(self) -> int:
-        """Mapped from the engine's file."""
+        """Read from the engine's file, once per Engine."""
 
     @property
     def kv_cache(self) -> int:
-        """Self-attention: two branches and a shared prefix per request."""
+        """Self-attention: two branches and a shared prefix per request, paused ones included."""
 
     @property
     def cross_memory(self) -> int:

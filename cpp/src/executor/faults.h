@@ -12,8 +12,9 @@ namespace ttsrt::executor {
 
 // A faulty row as one of an item of the plan.
 struct FaultyRow {
-  const step::PlanItem* item = nullptr;  // null: nobody's, as its request ended while it was paused
-  std::int32_t row = 0;                  // of the item
+  // Null: nobody's, as its request ended between two parts of the batch.
+  const step::PlanItem* item = nullptr;
+  std::int32_t row = 0;  // of the item
 };
 
 FaultyRow find_row(const step::StepPlan& plan, const step::Fault& fault, const Slots& slots);
