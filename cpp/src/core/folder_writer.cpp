@@ -113,7 +113,10 @@ void FolderWork::make_folder() {
 }
 
 void FolderWork::clean_up() noexcept {
-  if (::getpid() != process_) return;
+  if (::getpid() != process_) {
+    static_cast<void>(lock_.release());  // the lock file is the parent's
+    return;
+  }
   if (!folder_.empty()) remove_folder(folder_);
   folder_.clear();
   lock_.reset();
@@ -233,7 +236,12 @@ void FolderWork::exchange() {
   if (may_be_filled(problem)) return fill();
   if (problem == ENOENT) return move_new();  // removed meanwhile
   if (problem != 0) throw_write_error("output_dir: " + path_, "can't be written", problem);
-  if (is_as_before(folder_) && holds_only_known(folder_)) return;  // clean_up removes the old one
+  bool is_known = false;
+  try {
+    is_known = is_as_before(folder_) && holds_only_known(folder_);
+  } catch (const std::exception&) {  // what can't be looked at is not removed
+  }
+  if (is_known) return;  // clean_up removes the old one
   const int back = renames_.exchange(folder_, path_);
   if (back != 0) {
     const std::string kept = std::exchange(folder_, std::string());
@@ -255,7 +263,13 @@ void FolderWork::fill() {
   try {
     move_files();
   } catch (...) {
-    roll_back(folder_);
+    try {
+      roll_back(folder_);
+    } catch (const fs::filesystem_error& problem) {  // the next writer rolls it back
+      const std::string kept = std::exchange(folder_, std::string());
+      throw_write_error("output_dir: " + path_ + ": what was there is now in " + kept,
+                        "can't be moved back", problem.code().value());
+    }
     throw;
   }
 }

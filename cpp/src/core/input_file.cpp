@@ -90,6 +90,8 @@ void InputFile::read(std::size_t offset, std::byte* into, std::size_t bytes) con
   while (bytes > 0) {
     const ssize_t got = ::pread(file_, into, bytes, static_cast<off_t>(offset));
     if (got < 0 && errno == EINTR) continue;
+    TTSRT_CHECK(DeviceError, got >= 0 || errno != EIO, path_,
+                ": can't be read: ", std::strerror(EIO));
     TTSRT_CHECK(FormatError, got >= 0, path_, ": can't be read: ", std::strerror(errno));
     TTSRT_CHECK(FormatError, got > 0, path_, ": changed while it was in use: expected ", size(),
                 " bytes, got ", offset);

@@ -4,7 +4,7 @@
 // These are files that `convert` and `build` wrote, with a few thousand tensors at most; bounds are
 // far above that and far below what other programs accept.
 // The reader checks the whole header before it uses any of it: size and nesting, names, types,
-// shapes (with overflow), and offsets, which must be inside the file, in order, without overlaps
+// shapes (with overflow), and offsets, which must be inside the file and cover it without overlaps
 // and without gaps.
 #pragma once
 

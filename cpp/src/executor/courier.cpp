@@ -96,6 +96,7 @@ void Courier::add(const Handle& handle, EventCallback on_event) {
   } catch (...) {
     const std::lock_guard<std::mutex> lock(deliveries_->mutex);
     deliveries_->open.erase(key);
+    deliveries_->selector.wake();  // the thread may wait for this one before it ends
     throw;
   }
 }

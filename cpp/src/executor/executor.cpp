@@ -168,6 +168,8 @@ const Engine& Executor::engine() const { return impl_->engine; }
 void Executor::close(bool drain) { impl_->close(drain, std::nullopt); }
 
 bool Executor::close_for(std::chrono::duration<double> timeout, bool drain) {
+  TTSRT_CHECK(ConfigError, timeout.count() >= 0.0,
+              "close_for: timeout: expected seconds of 0 or more, got ", timeout.count());
   return impl_->close(drain, timeout.count());
 }
 

@@ -45,9 +45,31 @@ class WeightMemory::User {
   std::shared_ptr<WeightMemory> memory_;
 };
 
+// Holds the mutex. A child that was forked while a thread of its parent held it can't have it.
+class WeightMemory::Locked {
+ public:
+  explicit Locked(WeightMemory& memory) : memory_(memory), is_home_(memory.home_.is_here()) {
+    TTSRT_CHECK(ClosedError, is_home_ || memory.num_locking_ == 0,
+                "Executor: the engine's weights were being read when this process was forked; open "
+                "the engine again in this process");
+    if (is_home_) ++memory.num_locking_;
+    memory.mutex_.lock();
+  }
+  ~Locked() {
+    memory_.mutex_.unlock();
+    if (is_home_) --memory_.num_locking_;
+  }
+  Locked(const Locked&) = delete;
+  Locked& operator=(const Locked&) = delete;
+
+ private:
+  WeightMemory& memory_;
+  const bool is_home_;
+};
+
 std::shared_ptr<const void> WeightMemory::use(const InputFile& file) {
   auto user = std::make_shared<User>();
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const Locked lock(*this);
   if (users_ == 0) fill(file);
   ++users_;
   user->use(shared_from_this());
@@ -79,7 +101,8 @@ void WeightMemory::empty() noexcept {
 }
 
 void WeightMemory::release() noexcept {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  if (!home_.is_here() && num_locking_ > 0) return;  // a forked child leaves the memory as it is
+  const Locked lock(*this);
   if (--users_ == 0) empty();
 }
 

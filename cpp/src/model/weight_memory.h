@@ -5,11 +5,13 @@
 // they are read, and filled while at least one executor uses them.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <memory>
 #include <mutex>
 
 #include "core/input_file.h"
+#include "core/process.h"
 
 namespace ttsrt::model {
 
@@ -26,11 +28,13 @@ class WeightMemory : public std::enable_shared_from_this<WeightMemory> {
 
   // Reads the file unless it is already here, and keeps it here while the result exists. Throws
   // FormatError if the file has changed since it was opened, CapacityError if it is larger than the
-  // machine's memory. Thread safe.
+  // machine's memory, ClosedError in a child that was forked while another thread was in here.
+  // Thread safe.
   std::shared_ptr<const void> use(const InputFile& file);
 
  private:
   class User;
+  class Locked;
 
   void fill(const InputFile& file);
   void empty() noexcept;
@@ -40,6 +44,8 @@ class WeightMemory : public std::enable_shared_from_this<WeightMemory> {
   std::size_t reserved_bytes_ = 0;
   std::byte* data_ = nullptr;
   std::size_t bytes_ = 0;  // whole pages
+  const HomeProcess home_;
+  std::atomic<int> num_locking_{0};  // threads of the home process that hold the mutex or want it
   std::mutex mutex_;
   std::size_t users_ = 0;
 };

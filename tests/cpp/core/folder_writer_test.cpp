@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "support/errors.h"
+#include "support/fork.h"
 #include "support/temp_dir.h"
 
 namespace ttsrt {
@@ -70,6 +71,18 @@ TEST_P(Writer, WhatIsNotPublishedIsRemoved) {
     EXPECT_TRUE(fs::exists(folder_.file("new/deep")));
   }
   EXPECT_TRUE(names().empty());
+}
+
+TEST_P(Writer, AForkedChildRemovesNothing) {
+  auto writer = open();
+  const std::vector<std::string> before = names();
+  EXPECT_EQ(before.size(), 2U);  // the temporary folder and the lock
+  EXPECT_TRUE(test::holds_in_child([&] {
+    writer.reset();
+    return names() == before;
+  }));
+  EXPECT_EQ(names(), before);
+  EXPECT_TRUE(throws_naming<ConfigError>("is being written by", [&] { open(); }));
 }
 
 TEST_P(Writer, AnEmptyFolderKeepsItsPermissions) {

@@ -70,6 +70,7 @@ TEST_F(CourierTest, ASlowCallbackDelaysNoStep) {
     if (std::exchange(is_first, false)) may_go_on.get_future().wait();
   });
   EXPECT_EQ(executor.generate(spoken({1, 2, 3}, 1)).finish_reason, FinishReason::length);
+  EXPECT_THROW(executor.close_for(std::chrono::duration<double>(-1.0)), ConfigError);
   EXPECT_FALSE(executor.close_for(std::chrono::duration<double>(0.01), true));  // for the callback
   may_go_on.set_value();
   EXPECT_TRUE(executor.close_for(std::chrono::duration<double>(60.0), true));

@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <limits>
+#include <optional>
 #include <thread>
 
 #include "support/errors.h"
@@ -22,10 +24,11 @@ class TimedWait : public ::testing::Test {
     changed_.notify_all();
   }
 
+  bool is_ready_ = false;
+
  private:
   std::mutex mutex_;
   std::condition_variable changed_;
-  bool is_ready_ = false;
 };
 
 TEST_F(TimedWait, TellsWhetherItBecameReady) {
@@ -37,10 +40,16 @@ TEST_F(TimedWait, TellsWhetherItBecameReady) {
 }
 
 TEST_F(TimedWait, WaitsWithoutEndForNoTimeoutAndAHugeOne) {
-  std::thread other([&] { make_ready(); });
-  EXPECT_TRUE(wait(std::nullopt));
-  EXPECT_TRUE(wait(std::numeric_limits<double>::infinity()));
-  other.join();
+  for (const std::optional<double> endless :
+       {std::optional<double>(), std::optional(std::numeric_limits<double>::infinity())}) {
+    is_ready_ = false;
+    std::thread other([&] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));  // the wait has begun
+      make_ready();
+    });
+    EXPECT_TRUE(wait(endless));
+    other.join();
+  }
 }
 
 TEST_F(TimedWait, ANegativeTimeoutIsRefused) {
