@@ -32,8 +32,9 @@ def convert(
     """Converts a checkpoint of another program to our format and returns the new folder.
 
     Args:
-        source: A `.nemo` file, a `.ckpt` file with its YAML file in the same folder, or a folder in
-            the layout of the TensorRT-LLM fork.
+        source: A `.nemo` file, a `.ckpt` file with its YAML file in the same folder, or a folder:
+            in the layout of the TensorRT-LLM fork, an unpacked `.nemo`, one with exactly one
+            `.nemo` or `.ckpt`, or a model in the cache of Hugging Face.
         output_dir: The folder to create.
         family: The name of the converter to use; None detects it from the source.
         **options: The options of that family; see
@@ -45,6 +46,7 @@ def convert(
             unknown, the configuration is not supported, or the output folder is in use.
         FormatError: The source is damaged or holds code, or its tensors do not match its
             configuration.
+        CapacityError: The disk is full.
     """
     from ttsrt_rt.convert.registry import find_converter
     from ttsrt_rt.convert.sources import find_source, refuse_ours

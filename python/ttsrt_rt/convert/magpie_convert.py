@@ -90,7 +90,7 @@ def convert_magpie(
     """Converts a Magpie checkpoint and returns the new folder.
 
     Args:
-        source: a `.nemo`, a `.ckpt`, or a folder in the fork's layout.
+        source: what `ttsrt_rt.convert` takes.
         output_dir: the folder to create; see `overwrite`.
         config: the YAML file of a `.ckpt`, if it is not in the same folder.
         dtype: "float32", "float16" or "bfloat16" casts the weights; None keeps the dtype of the
