@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ttsrt_rt.options import (
     CacheDType,
+    Device,
     DType,
     EosMethod,
     MaskGitSampling,
@@ -32,7 +33,7 @@ class DeviceInfo:
         """All fields as plain values, nested, as json.dumps takes them."""
 
     @property
-    def name(self) -> str:
+    def name(self) -> Device:
         """The value for ExecutorOptions.device: "cpu", "reference"."""
 
     @property
@@ -965,7 +966,7 @@ class ExecutorInfo:
         """All fields as plain values, nested, as json.dumps takes them."""
 
     @property
-    def device(self) -> str:
+    def device(self) -> Device:
         """The chosen device if the option was "auto"."""
 
     @property

@@ -19,6 +19,7 @@ import numpy as np
 import ttsrt_rt as rt
 
 executor = rt.Executor("engine", device="cpu", kv_cache_dtype=np.float32)
+rt.Executor("engine", device=rt.list_devices()[0].name)
 executor.generate(text_ids=[1, 2], voice=0, cfg_scale=2.5, eos_method="argmax_any")
 executor.generate(text_ids=[1, 2], voice=0, cgf_scale=2.5)  # error
 executor.generate(text_ids=[1, 2], eos_method="argmax")  # error
