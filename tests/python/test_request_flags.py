@@ -64,6 +64,8 @@ def test_numbers_and_names_arrive(asked: Callable[..., rt.Request]) -> None:
     assert {name: getattr(request, name) for name in values} == values
     assert request.voice == "Aria" and request.return_alignment
     assert asked("--voice", "2").voice == 2
+    for name in ("true", "--2", "2b"):
+        assert asked(f"--voice={name}").voice == name
     assert asked().seed == rt.Request().seed
 
 

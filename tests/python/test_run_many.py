@@ -102,9 +102,11 @@ def test_files(engine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str])
         (["--output", "a.json"], "ends in .jsonl, or -"),
         (["--output", str(output), "--streaming"], "--streaming: expected without"),
         (["--output", str(tmp_path / "absent" / "a.jsonl")], "expected a folder that exists"),
+        (["--output", str(tmp_path / "in.jsonl")], "expected another file than --requests"),
     ):
         assert main([*command, *flags]) == 2
         assert message in capsys.readouterr().err
+    assert (tmp_path / "in.jsonl").stat().st_size > 0
     assert main([*command[:3], str(tmp_path / "none.jsonl")]) == 2
     assert "none.jsonl: no such file" in capsys.readouterr().err
 

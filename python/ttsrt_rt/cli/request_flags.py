@@ -91,13 +91,16 @@ def given_fields(args: argparse.Namespace) -> dict[str, Any]:
     """The fields that flags gave, as `make_request` takes them."""
     from ttsrt_rt.request import AttentionPrior, MaskGit, Request
 
-    fields = {field.name: getattr(args, field.name) for field in dataclasses.fields(Request)}
-    given = {name: _bool_of(value) for name, value in fields.items() if value is not None}
-    if "voice" in given and given["voice"].lstrip("-").isdecimal():
+    given = {
+        field.name: _bool_of(getattr(args, field.name), str(field.type))
+        for field in dataclasses.fields(Request)
+        if getattr(args, field.name) is not None
+    }
+    if re.fullmatch(r"-?[0-9]+", given.get("voice", "")):
         given["voice"] = int(given["voice"])
     for name, kind in (("prior", AttentionPrior), ("maskgit", MaskGit)):
         options = {
-            field.name: _bool_of(getattr(args, f"{name}_{field.name}"))
+            field.name: _bool_of(getattr(args, f"{name}_{field.name}"), str(field.type))
             for field in dataclasses.fields(kind)
             if getattr(args, f"{name}_{field.name}") is not None
         }
@@ -180,5 +183,6 @@ def _make(what: str, kind: Callable[..., Made], values: Mapping[str, Any]) -> Ma
     return kind(**values)
 
 
-def _bool_of(value: Any) -> Any:
-    return value == "true" if value in ("true", "false") else value
+def _bool_of(value: Any, annotation: str) -> Any:
+    is_bool = "bool" in annotation and value in ("true", "false")
+    return value == "true" if is_bool else value

@@ -125,7 +125,9 @@ def _run_many(args: argparse.Namespace) -> int:
     defaults = given_fields(args)
     begin = time.perf_counter()
     with ExitStack() as files:
-        lines = sys.stdin.buffer if args.requests == "-" else _open_lines(args.requests, files)
+        lines = (
+            sys.stdin.buffer if args.requests == "-" else _open_lines(args.requests, output, files)
+        )
         executor = files.enter_context(Executor(args.engine, **_executor_options(args)))
         tell(format_memory(executor.info))
         if output == "-":
@@ -140,12 +142,14 @@ def _run_many(args: argparse.Namespace) -> int:
     return 1 if counts.failed else 0
 
 
-def _open_lines(name: str, files: ExitStack) -> Any:
+def _open_lines(name: str, output: str, files: ExitStack) -> Any:
     path = Path(name)
     if not path.exists():
         raise ConfigError(f"--requests: {path}: no such file")
     if path.is_dir():
         raise ConfigError(f"--requests: {path}: expected a file, got {kind_of(path)}")
+    if output != "-" and os.path.exists(output) and path.samefile(output):
+        raise ConfigError(f"--output: expected another file than --requests, got {output} for both")
     return files.enter_context(path.open("rb"))
 
 
