@@ -163,7 +163,7 @@ def open_weights(
         ConfigError: the file does not exist, the folder has none or several, or `root` was given
             for a kind of file without one.
         FormatError: the kind of file is unknown, or the file is damaged or holds anything but data.
-        OSError: there is no space for the unpacked copy of a gzipped `.nemo`.
+        CapacityError: there is no space for the unpacked copy of a gzipped `.nemo`.
     """
     found = find_source(Path(path))
     if is_nemo_folder(found):

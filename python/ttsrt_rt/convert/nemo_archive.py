@@ -21,6 +21,7 @@ from ttsrt_rt.convert.yaml_config import Config
 from ttsrt_rt.convert.yaml_values import MAX_BYTES
 from ttsrt_rt.errors import ConfigError, FormatError
 from ttsrt_rt.quoting import list_names, quote
+from ttsrt_rt.writing import writing
 
 __all__ = ["MAX_UNPACKED_BYTES", "NemoArchive", "Progress", "unpack_gzip"]
 
@@ -118,12 +119,12 @@ def unpack_gzip(
 
     Raises:
         FormatError: the file is damaged or its unpacked size exceeds the limit.
-        OSError: there is no space for the temporary file.
+        CapacityError: there is no space for the temporary file.
     """
     source = Source(packed.all)
     free = FREE_UNPACKED_BYTES
     written = 0
-    with tempfile.TemporaryFile() as spool:
+    with writing(tempfile.gettempdir()), tempfile.TemporaryFile() as spool:
         try:
             with gzip.GzipFile(fileobj=cast(BinaryIO, source), mode="rb") as unpacker:
                 while chunk := unpacker.read(CHUNK):
