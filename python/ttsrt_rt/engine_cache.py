@@ -17,6 +17,7 @@ import hashlib
 import json
 import logging
 import os
+import secrets
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -187,7 +188,7 @@ def _file_hash(cache: Path, path: Path, progress: Progress) -> str:
         after = os.fstat(descriptor)
     changed = max(after.st_mtime_ns, after.st_ctime_ns)
     if _identity(path, after) == place and time.time_ns() - changed > SETTLED_NS:
-        part = kept.with_name(f"{kept.name}.{os.getpid()}.part")
+        part = kept.with_name(f"{kept.name}.{secrets.token_hex(8)}.part")  # of this call
         part.write_text(value, "ascii")
         part.replace(kept)
     return value
