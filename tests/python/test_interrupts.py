@@ -23,7 +23,7 @@ from ttsrt_rt import _core
 from ttsrt_rt.synth import write_random_nemo
 from ttsrt_rt.synth.magpie_layout import SynthModel
 
-CEILING = 0.5  # seconds
+CEILING = 1.0  # seconds
 DELAY = 0.2  # until the signal: the call has begun to wait by then
 FRAMES = 30_000  # take longer than any wait of these tests
 

@@ -207,4 +207,4 @@ def test_requests_that_the_engine_cannot_run(engine: Path) -> None:
 
 
 def test_cores_are_those_of_this_process() -> None:
-    assert usable_cores() == len(os.sched_getaffinity(0)) >= 1
+    assert 1 <= usable_cores() <= len(os.sched_getaffinity(0))  # fewer with a CPU quota
