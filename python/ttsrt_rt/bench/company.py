@@ -8,15 +8,12 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ttsrt_rt import _core
 from ttsrt_rt.bench.facts import EngineFacts
 from ttsrt_rt.bench.requests import RequestShape, random_requests
 from ttsrt_rt.errors import InternalError
-
-if TYPE_CHECKING:
-    from ttsrt_rt import _core
 
 __all__ = ["Company", "executors", "processes", "repeated", "usable_cores"]
 
