@@ -102,7 +102,8 @@ void register_maskgit(py::module_& module) {
             "\"default\", \"causal\", \"purity_default\", \"purity_causal\".");
   def_float(bound, "noise_scale", &MaskGit::noise_scale, "Noise added to confidences.");
   def_float(bound, "confidence_temperature", &MaskGit::confidence_temperature,
-            "Divides logits for the confidences; None: the checkpoint's.");
+            "Divides logits for the confidences; None: the request's temperature, or the "
+            "checkpoint's if that is 0.");
 }
 
 void register_executor_options(py::module_& module) {

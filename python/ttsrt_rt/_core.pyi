@@ -120,7 +120,8 @@ class MaskGit:
     sampling: MaskGitSampling
     """"default", "causal", "purity_default", "purity_causal"."""
     confidence_temperature: float | None
-    """Divides logits for the confidences; None: the checkpoint's."""
+    """Divides logits for the confidences; None: the request's temperature, or the checkpoint's if
+    that is 0."""
 
     def __init__(self) -> None:
         """The library's defaults."""
