@@ -126,7 +126,7 @@ def _files_of(path: Path, settings: Mapping[str, Any]) -> dict[str, Path]:
     """The files whose contents decide what the engine is, by a name that is part of the key."""
     files: dict[str, Path] = {}
     if path.is_dir():
-        for folder, _, names in os.walk(path):
+        for folder, _, names in os.walk(path, followlinks=True):
             for name in sorted(names):
                 file = Path(folder, name)
                 files[file.relative_to(path).as_posix()] = file
