@@ -29,8 +29,9 @@ void register_memory(py::module_& module) {
                     "Requests that may be paused besides; 0 without preemption.")
       .def_readonly("weights", &MemoryPlan::weights,
                     "Read from the engine's file, once per Engine.")
-      .def_readonly("kv_cache", &MemoryPlan::kv_cache,
-                    "Self-attention: two branches and a shared prefix per request.")
+      .def_readonly(
+          "kv_cache", &MemoryPlan::kv_cache,
+          "Self-attention: two branches and a shared prefix per request, paused ones included.")
       .def_readonly("cross_memory", &MemoryPlan::cross_memory,
                     "Cross-attention: keys and values of texts and contexts.")
       .def_readonly("slots", &MemoryPlan::slots, "Everything else that a request keeps.")

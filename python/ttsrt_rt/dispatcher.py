@@ -65,8 +65,9 @@ class Dispatcher:
             self._watchers[key] = notify
             if until_end:
                 self._ends.add(key)
-            self._ensure_thread()
         try:
+            with self._lock:
+                self._ensure_thread()
             self._selector.add(request, key, until_end)
         except BaseException:
             self._drop(key)

@@ -91,6 +91,9 @@ def cached_engine(
 
     check_names("from_checkpoint", options, CheckpointOptions.__annotations__)
     path, settings = _found(_path_of(source, "path")), _settings(options)
+    given = [name for name in CONVERT_OPTIONS if name in settings]
+    if given and _is_converted(path):
+        raise ConfigError(f"{given[0]}: expected none, because {path} is converted already")
     cache = cache_folder(cache_dir)
     files = _files_of(path, settings)
     with _told(cache):
@@ -105,7 +108,16 @@ def cached_engine(
             with contextlib.suppress(NotFoundError, FormatError):
                 return _core.Engine.open(engine)
             _remove_leftovers(cache)
-            _make(path, engine, cache / f"{key}.work", settings, progress)
+            work = cache / f"{key}.work"
+            try:
+                _make(path, work, settings, progress)
+                if _key(cache, _files_of(path, settings), settings, False) != key:
+                    raise FormatError(f"{path}: changed while its engine was made; try again")
+                shutil.rmtree(engine, ignore_errors=True)  # one that could not be opened
+                (work / "engine").rename(engine)
+            finally:
+                shutil.rmtree(work, ignore_errors=True)
+            LOGGER.info("%s: made from %s", engine, path)
     return _core.Engine.open(engine)
 
 
@@ -263,24 +275,16 @@ def _remove_leftovers(cache: Path) -> None:
             os.close(descriptor)
 
 
-def _make(
-    source: Path, engine: Path, work: Path, settings: Mapping[str, Any], progress: Progress
-) -> None:
-    """Converts, builds and moves the engine into place. The caller holds the lock of `work`."""
+def _make(source: Path, work: Path, settings: Mapping[str, Any], progress: Progress) -> None:
+    """Converts, and builds `work`/engine. The caller holds the lock of `work` and removes it."""
     from ttsrt_rt.build import build
     from ttsrt_rt.convert import convert
 
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
-    try:
-        checkpoint = source
-        if not _is_converted(source):
-            given = {name: settings[name] for name in CONVERT_OPTIONS if name in settings}
-            checkpoint = convert(source, work / "checkpoint", progress=progress, **cast(Any, given))
-        given = {name: settings[name] for name in BuildOptions.__annotations__ if name in settings}
-        build(checkpoint, work / "engine", progress=progress, **cast(Any, given))
-        shutil.rmtree(engine, ignore_errors=True)  # one that could not be opened
-        (work / "engine").rename(engine)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-    LOGGER.info("%s: made from %s", engine, source)
+    checkpoint = source
+    if not _is_converted(source):
+        given = {name: settings[name] for name in CONVERT_OPTIONS if name in settings}
+        checkpoint = convert(source, work / "checkpoint", progress=progress, **cast(Any, given))
+    given = {name: settings[name] for name in BuildOptions.__annotations__ if name in settings}
+    build(checkpoint, work / "engine", progress=progress, **cast(Any, given))

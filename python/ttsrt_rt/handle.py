@@ -35,6 +35,8 @@ class Handle:
         self._result: Result | None = None
 
     def __repr__(self) -> str:
+        if not self._dispatcher.is_here:
+            return f"Handle(id={self.id}, of another process)"
         return f"Handle(id={self.id}, {'done' if self.is_done else 'in flight'})"
 
     @property

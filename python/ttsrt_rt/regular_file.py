@@ -10,7 +10,7 @@ import os
 import stat
 from pathlib import Path
 
-from ttsrt_rt.errors import ConfigError, FormatError
+from ttsrt_rt.errors import ConfigError, FormatError, NotFoundError
 
 __all__ = ["check_regular", "open_regular", "read_regular"]
 
@@ -27,7 +27,8 @@ def open_regular(path: str | os.PathLike[str]) -> int:
     """Opens a regular file for reading and returns its descriptor, which the caller closes.
 
     Raises:
-        ConfigError: the file does not exist, cannot be read, or is not a regular file.
+        NotFoundError: the file does not exist.
+        ConfigError: the file cannot be read, or is not a regular file.
     """
     text = os.fspath(path)
     if "\0" in text:
@@ -37,7 +38,8 @@ def open_regular(path: str | os.PathLike[str]) -> int:
         handle = os.open(text, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     except OSError as error:
         reason = error.strerror or error
-        raise ConfigError(f"{path}: expected a readable file, got: {reason}") from error
+        kind = NotFoundError if isinstance(error, FileNotFoundError) else ConfigError
+        raise kind(f"{path}: expected a readable file, got: {reason}") from error
     except UnicodeEncodeError as error:
         raise ConfigError(f"{text!r}: expected a readable file, got a surrogate") from error
     try:

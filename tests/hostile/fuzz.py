@@ -24,7 +24,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .arguments import read_request
-from .mutants import MAX_BYTES, MAX_SECONDS, empty, too_slow
+from .mutants import MAX_BYTES, MAX_SECONDS, TooSlow, empty, too_slow
 from .mutations import mutate, mutate_text
 from .readers import outcome
 from .seeds import CHANGES, SEEDS
@@ -115,7 +115,7 @@ def fuzz(target: str, seconds: float, seed: int, failures: Path | None) -> bool:
             while time.monotonic() < end:
                 signal.setitimer(signal.ITIMER_PROF, MAX_SECONDS)
                 fuzzer.step()
-        except Exception:
+        except (Exception, TooSlow):
             print(f"{target}: run {fuzzer.num_runs}\n{traceback.format_exc()}")
             if failures is not None and TARGETS[target] is not None:
                 failures.mkdir(parents=True, exist_ok=True)

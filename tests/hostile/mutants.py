@@ -67,7 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
                 else:
                     found = outcome(*mutant(number), Path(folder))
                 ends[found.partition(":")[0]] += 1
-            except Exception:
+            except (Exception, TooSlow):
                 wrong += 1
                 print(f"mutant {number}\n{traceback.format_exc()}")
                 empty(Path(folder))
@@ -83,9 +83,13 @@ def empty(folder: Path) -> None:
         shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
+class TooSlow(BaseException):
+    """No `Exception`, because readers name those of the system."""
+
+
 def too_slow(*_: Any) -> NoReturn:
     """Ends the reading of a mutant that takes too long."""
-    raise TimeoutError(f"took more than {MAX_SECONDS} s of CPU time")
+    raise TooSlow(f"took more than {MAX_SECONDS} s of CPU time")
 
 
 if __name__ == "__main__":

@@ -113,13 +113,13 @@ def test_paused_requests_end_as_others_do(bench: Bench, endless: Path) -> None:
         info = executor.engine.info
         handles = [
             executor.submit(low.request(info)),
-            executor.submit(low.request(info, deadline=0.2)),
+            executor.submit(low.request(info, deadline=2.0)),
             executor.submit(guest.request(info)),
         ]
         for handle in handles:
             assert handle.next(STUCK) is not None
         # So many that some of them wait until after the deadline, however fast the machine is.
-        holders = [executor.submit(holding(low).request(info, priority=2)) for _ in range(30)]
+        holders = [executor.submit(holding(low).request(info, priority=2)) for _ in range(200)]
         for holder in holders[:3]:
             assert holder.next(STUCK) is not None
         wait_for_pauses(executor, 3)

@@ -111,9 +111,12 @@ def run_lines(
             writer.items.put(item)
         writer.items.put(None)
         thread.join()
-    except BaseException:
+    except BaseException as error:
         for handle in running:
             handle.cancel()
+        writer.failure = writer.failure or error  # it takes what is left without writing it
+        writer.items.put(None)
+        thread.join()
         raise
     if writer.failure is not None:
         raise writer.failure
