@@ -65,6 +65,7 @@ LEFT = [
     Left(r"^\.venv/bin/pip install", INSTALLED),
     Left(r"^\.ci/run", "it runs this test"),
     Left(r"^scripts/slow_checks", "it takes an hour"),
+    Left(r"^scripts/fuzz", ".ci/run fuzz runs it"),
     Left(r"pytest tests/stress", "the suite runs it with smaller numbers"),
     Left(r"pytest tests/bench --benchmark-only", "the suite runs it with tiny shapes"),
     Left(r"magpie-tts\.cpp|peer-env|peer_gguf", "needs a build of magpie-tts.cpp"),
