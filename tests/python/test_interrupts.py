@@ -44,6 +44,10 @@ MODEL = SynthModel(
 )
 
 
+# What a handler raises in a finalizer is only reported; expect_interruption tries again.
+REPORTED = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
 class Interruption(Exception):
     """What the signal handler of these tests raises."""
 
@@ -81,9 +85,17 @@ def request() -> rt.Request:
 
 
 def expect_interruption(
-    call: Callable[[], object], delay: float = DELAY, leaves_within: float = CEILING
+    call: Callable[[], object],
+    delay: float = DELAY,
+    leaves_within: float = CEILING,
+    *,
+    is_repeated: bool = False,
 ) -> None:
-    """The handler runs soon, and what it raises leaves the call soon."""
+    """The handler runs soon, and what it raises leaves the call soon.
+
+    A repeated call is made until then. Python only reports what a handler raises in a finalizer, so
+    such a call is then interrupted again.
+    """
     ran: list[float] = []
 
     def handler(number: int, frame: FrameType | None) -> None:
@@ -91,13 +103,21 @@ def expect_interruption(
         raise Interruption
 
     signal.signal(signal.SIGALRM, handler)
-    begin = time.monotonic()
-    signal.setitimer(signal.ITIMER_REAL, delay)
-    try:
-        with pytest.raises(Interruption):
+    for _ in range(5 if is_repeated else 1):
+        ran.clear()
+        begin = time.monotonic()
+        signal.setitimer(signal.ITIMER_REAL, delay)
+        is_interrupted = False
+        try:
             call()
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+            while is_repeated and not ran:
+                call()
+        except Interruption:
+            is_interrupted = True
+            break
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    assert is_interrupted
     assert ran[0] - begin - delay < CEILING
     assert time.monotonic() - ran[0] < leaves_within
 
@@ -203,33 +223,34 @@ def num_threads() -> int:
     return len(list(Path("/proc/self/task").iterdir()))
 
 
+@REPORTED
 def test_opening_and_verifying(engine: Path) -> None:
     """Wherever the handler raises, nothing is left of what was begun."""
 
     def work() -> None:
-        while True:
-            opened = rt.Engine.open(str(engine))
-            opened.verify()
-            executor = rt.Executor(opened, device="cpu", num_threads=2)
-            executor.add_voice("me", np.zeros((3, MODEL.dim), np.float32))
-            executor.close()
+        opened = rt.Engine.open(str(engine))
+        opened.verify()
+        executor = rt.Executor(opened, device="cpu", num_threads=2)
+        executor.add_voice("me", np.zeros((3, MODEL.dim), np.float32))
+        executor.close()
 
     before = num_threads()
     for attempt in range(10):
-        expect_interruption(work, delay=0.01 + 0.003 * attempt)
+        expect_interruption(work, delay=0.01 + 0.003 * attempt, is_repeated=True)
     end = time.monotonic() + 20
     while num_threads() > before and time.monotonic() < end:
         time.sleep(0.01)
     assert num_threads() <= before
 
 
+@REPORTED
 def test_build_leaves_no_litter(checkpoint: Path, tmp_path: Path) -> None:
     def work() -> None:
-        while True:
-            rt.build(checkpoint, tmp_path / "engine", max_seq_len=1000, overwrite=True)
+        rt.build(checkpoint, tmp_path / "engine", max_seq_len=1000, overwrite=True)
 
     for attempt in range(10):  # it ends with a tensor, and what it wrote is removed first
-        expect_interruption(work, delay=0.01 + 0.003 * attempt, leaves_within=20)
+        delay = 0.01 + 0.003 * attempt
+        expect_interruption(work, delay=delay, leaves_within=20, is_repeated=True)
         assert {path.name for path in tmp_path.iterdir()} <= {"engine"}
 
 
@@ -249,15 +270,15 @@ def test_a_progress_callback_that_raises(checkpoint: Path, tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == []
 
 
+@REPORTED
 def test_convert_leaves_no_litter(checkpoint: Path, tmp_path: Path) -> None:
     names = itertools.count()
 
     def work() -> None:
-        while True:
-            target = tmp_path / str(next(names))
-            rt.convert(checkpoint.parent / "endless.nemo", target, progress=False)
+        target = tmp_path / str(next(names))
+        rt.convert(checkpoint.parent / "endless.nemo", target, progress=False)
 
     for attempt in range(5):
-        expect_interruption(work, delay=0.02 + 0.005 * attempt)
+        expect_interruption(work, delay=0.02 + 0.005 * attempt, is_repeated=True)
         for path in tmp_path.iterdir():
             assert path.name.isdecimal()
