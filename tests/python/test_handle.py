@@ -23,7 +23,7 @@ SECONDS = 20.0  # no wait of these tests takes longer
 
 @pytest.fixture
 def own_executor(engine: Path) -> Iterator[rt.Executor]:
-    with rt.Executor(engine, device="cpu", num_threads=1, max_queue_size=3) as executor:
+    with rt.Executor(engine, device="reference", max_queue_size=3) as executor:
         yield executor
 
 
