@@ -120,8 +120,8 @@ class MaskGit:
     sampling: MaskGitSampling
     """"default", "causal", "purity_default", "purity_causal"."""
     confidence_temperature: float | None
-    """Divides logits for the confidences; None: the request's temperature, or the checkpoint's if
-    that is 0."""
+    """Divides logits for the confidences; None: the request's temperature, or the checkpoint's
+    if that is 0."""
 
     def __init__(self) -> None:
         """The library's defaults."""
@@ -149,8 +149,8 @@ class ExecutorOptions:
     """Rows of one Program in one launch; at most the engine's."""
     max_tokens_in_paged_kv_cache: int
     """Positions of the paged self-attention cache for both branches of all requests, paused ones
-    included; 0: enough for all of them guided and of full length. A request reserves its worst
-    case."""
+    included; 0: enough for all of them guided and of full length. A request reserves its
+    worst case."""
     prefill_slice_seconds: float
     """Approximate limit on the time of encoders and prefill per iteration while other requests
     decode; 0: no limit, as with trace. The next iteration continues where this one stopped."""
