@@ -30,7 +30,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using OrderedJson = nlohmann::ordered_json;
-constexpr float kMaxFloat16 = 65504.0F;
 
 using model::Checkpoint;
 
