@@ -19,30 +19,13 @@ import numpy as np
 import pytest
 
 import ttsrt_rt as rt
+from tests.stress.mixing import ENDLESS
 from ttsrt_rt import _core
 from ttsrt_rt.synth import write_random_nemo
-from ttsrt_rt.synth.magpie_layout import SynthModel
 
 CEILING = 1.0  # seconds
 DELAY = 0.2  # until the signal: the call has begun to wait by then
 FRAMES = 30_000  # take longer than any wait of these tests
-
-MODEL = SynthModel(
-    model_type="decoder_ce",
-    dim=16,
-    heads=1,
-    encoder_layers=1,
-    decoder_layers=1,
-    codebooks=2,
-    codebook_size=24,
-    frame_stacking=1,
-    text_vocab=12,
-    max_positions=1 << 15,
-    cross_head_dim=16,
-    voices=3,
-    voice_rows=5,
-)
-
 
 # What a handler raises in a finalizer is only reported; expect_interruption tries again.
 REPORTED = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -55,14 +38,14 @@ class Interruption(Exception):
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("interrupts")
-    source = write_random_nemo(folder / "endless.nemo", MODEL, seed=3)
+    source = write_random_nemo(folder / "endless.nemo", ENDLESS, seed=3)
     rt.convert(source, folder / "checkpoint", progress=False)
     return folder / "checkpoint"
 
 
 @pytest.fixture(scope="module")
 def engine(checkpoint: Path) -> Path:
-    rt.build(checkpoint, checkpoint.parent / "engine", max_seq_len=MODEL.max_positions)
+    rt.build(checkpoint, checkpoint.parent / "engine", max_seq_len=ENDLESS.max_positions)
     return checkpoint.parent / "engine"
 
 
@@ -231,7 +214,7 @@ def test_opening_and_verifying(engine: Path) -> None:
         opened = rt.Engine.open(str(engine))
         opened.verify()
         executor = rt.Executor(opened, device="cpu", num_threads=2)
-        executor.add_voice("me", np.zeros((3, MODEL.dim), np.float32))
+        executor.add_voice("me", np.zeros((3, ENDLESS.dim), np.float32))
         executor.close()
 
     before = num_threads()

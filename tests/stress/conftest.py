@@ -9,27 +9,8 @@ import pytest
 
 import ttsrt_rt as rt
 from ttsrt_rt.synth import write_random_nemo
-from ttsrt_rt.synth.magpie_layout import SynthModel
 
-from .mixing import Bench
-
-# A step takes microseconds, and a request takes thousands of steps, or tens of thousands if it only
-# occupies a slot. Cancels and closes therefore always happen while it runs.
-ENDLESS = SynthModel(
-    model_type="decoder_ce",
-    dim=16,
-    heads=1,
-    encoder_layers=1,
-    decoder_layers=1,
-    codebooks=2,
-    codebook_size=24,
-    frame_stacking=1,
-    text_vocab=12,
-    max_positions=1 << 15,
-    cross_head_dim=16,
-    voices=3,
-    voice_rows=5,
-)
+from .mixing import ENDLESS, Bench
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import gzip
 import os
 import tempfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Container, Sequence
 from typing import BinaryIO, cast
 
 from ttsrt_rt.convert.file_bytes import FileBytes, Region
@@ -36,6 +36,25 @@ MAX_RATIO = 20
 CHUNK = 4 << 20
 
 Progress = Callable[[int, int], None]
+
+
+def find_artifact(name: str, among: Container[str], artifacts: Sequence[str], where: str) -> str:
+    """The plain name of an artifact, which a configuration may write with the prefix `nemo:`.
+
+    Args:
+        name: as the caller has it.
+        among: the names that are there.
+        artifacts: those to suggest.
+        where: the archive or folder, for the message.
+
+    Raises:
+        ConfigError: there is none of this name.
+    """
+    name = name.removeprefix("nemo:").removeprefix("./")
+    if name not in among:
+        known = list_names(artifacts, is_quoted=True)
+        raise ConfigError(f"{where}: expected one of the artifacts {known}, got {quote(name)}")
+    return name
 
 
 class NemoArchive:
@@ -79,12 +98,7 @@ class NemoArchive:
             ConfigError: there is no such artifact.
             FormatError: the artifact exceeds the size limit.
         """
-        name = name.removeprefix("nemo:").removeprefix("./")
-        if name not in self._members:
-            known = list_names(self.artifacts, is_quoted=True)
-            raise ConfigError(
-                f"{self._file.name}: expected one of the artifacts {known}, got {quote(name)}"
-            )
+        name = find_artifact(name, self._members, self.artifacts, self._file.name)
         return self._read(name, max_bytes)
 
     def _find(self, name: str) -> TarMember:

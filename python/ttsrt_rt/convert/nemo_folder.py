@@ -8,11 +8,14 @@ import os
 from pathlib import Path
 
 from ttsrt_rt.convert.file_bytes import FileBytes
-from ttsrt_rt.convert.nemo_archive import CONFIG, MAX_ARTIFACT_BYTES, WEIGHTS
+from ttsrt_rt.convert.nemo_archive import (
+    CONFIG,
+    MAX_ARTIFACT_BYTES,
+    WEIGHTS,
+    find_artifact,
+)
 from ttsrt_rt.convert.torch_zip import TorchArchive, check_torch_head
 from ttsrt_rt.convert.yaml_config import Config
-from ttsrt_rt.errors import ConfigError
-from ttsrt_rt.quoting import list_names, quote
 from ttsrt_rt.regular_file import read_regular
 
 __all__ = ["NemoFolder", "is_nemo_folder"]
@@ -68,10 +71,5 @@ class NemoFolder:
             ConfigError: there is no such artifact.
             FormatError: the artifact exceeds the size limit.
         """
-        name = name.removeprefix("nemo:").removeprefix("./")
-        if name not in self.artifacts:
-            known = list_names(self.artifacts, is_quoted=True)
-            raise ConfigError(
-                f"{self._folder.name}: expected one of the artifacts {known}, got {quote(name)}"
-            )
+        name = find_artifact(name, self.artifacts, self.artifacts, self._folder.name)
         return read_regular(self._folder / name, max_bytes)
