@@ -54,7 +54,7 @@ void Scheduler::start(const std::vector<SequenceView>& sequences) {
   prefix_rows_.clear();
   completion_.clear();
   seconds_left_ = budget_->seconds;
-  is_limited_ = false;
+  is_limited_ = budget_->is_preemptible && budget_->seconds > 0.0;
   for (std::size_t i = 0; i < sequences.size(); ++i) {
     const SequenceView& sequence = sequences[i];
     Completion& completion = completion_.emplace_back();
@@ -98,7 +98,8 @@ void Scheduler::complete(std::int32_t slot, std::int32_t stop, std::int32_t prog
 void Scheduler::choose(std::int32_t program) {
   members_.clear();
   std::int32_t room = budget_->max_rows;
-  const double row = budget_->row_seconds[at(program)];
+  double row = budget_->row_seconds[at(program)];
+  if (budget_->is_preemptible) row *= programs_[at(program)].num_parts;
   if (is_limited_ && row > 0.0)
     room = static_cast<std::int32_t>(std::min<double>(room, budget_->seconds / row));
   for (std::size_t i = 0; i < sequences_->size(); ++i) {

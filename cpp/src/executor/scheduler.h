@@ -55,6 +55,10 @@ struct PausedBatch {
 struct StepBudget {
   std::int32_t max_rows = 0;        // of one Program
   double seconds = 0.0;             // for whole and chunked rows while others step; 0: no limit
+  // The time is limited even if nobody steps, and a batch of a whole Program takes no more rows
+  // than all of its parts can run in that time: a request of a larger priority may arrive meanwhile
+  // and waits for the launch, and for that batch if it needs the same Program.
+  bool is_preemptible = false;
   std::vector<double> row_seconds;  // [programs] of a row in one part; 0: not known yet
 };
 

@@ -285,6 +285,22 @@ TEST_F(SchedulerTest, PrefillTakesWhatIsLeftOfTheSlice) {
   EXPECT_EQ(std::get<4>(plan({decoding(0, 5), fresh(1, 0, 90)}, 8).at(0)), 8);
 }
 
+// A larger priority may arrive while this launch runs, so its time is limited even if nobody steps,
+// and no batch of a whole Program, which has three parts here, takes longer than a slice in all.
+TEST_F(SchedulerTest, PreemptionLimitsEveryLaunch) {
+  slice_of_ten();
+  budget_.is_preemptible = true;
+  EXPECT_EQ(plan({fresh(0, 2, 3), fresh(1, 1, 3), fresh(2, 1, 3)}),
+            (Items{{0, kText, 0, 0, 2},
+                   {1, kText, 0, 0, 1},
+                   {0, kPrefill, 1, 0, 3},
+                   {1, kPrefill, 1, 0, 3},
+                   {0, kDecode, 2, 0, 1},
+                   {1, kDecode, 2, 0, 1}}));
+  EXPECT_EQ(plan({fresh(0, 9, 3), fresh(1, 1, 3)}), (Items{{0, kText, 0, 0, 9}}));
+  EXPECT_EQ(parts(kText).last, 1);
+}
+
 // Several evaluations of a whole Program, and what follows them.
 class FlowScheduler : public SchedulerTest {
  protected:
