@@ -108,8 +108,8 @@ OpenedModel open_model(const Engine& engine, const ExecutorOptions& options) {
   OpenedModel opened;
   opened.network = std::make_unique<model::NativeNetwork>(
       data, open_backend(options.device, options.num_threads, options.pin_threads), network);
-  opened.itineraries =
-      model::itineraries_of(*data.family, network.limits, data.path + "/engine.json");
+  opened.itineraries = model::itineraries_of(*data.family, network.limits, &data.weights,
+                                             data.path + "/engine.json");
   opened.voices = data.voices;
   return opened;
 }

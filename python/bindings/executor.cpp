@@ -56,6 +56,28 @@ void add_voice(Executor& self, const py::object& name, const py::object& values)
   (self.*add)(text, std::move(matrix));
 }
 
+void add_voice_speaker(Executor& self, const py::object& name, const py::object& embedding,
+                       const py::object& prompt_codes, const py::object& emotion) {
+  const std::string text = value_from<std::string>(name, "name");
+  Speaker speaker;
+  speaker.embedding = vector_from<float>(array_from<float>(embedding, 1, "embedding"));
+  speaker.prompt_codes =
+      vector_from<std::int32_t>(array_from<std::int32_t>(prompt_codes, 1, "prompt_codes"));
+  speaker.emotion = value_from<std::optional<float>>(emotion, "emotion");
+  const WithoutGil release_for_lock;
+  self.add_voice_speaker(text, std::move(speaker));
+}
+
+py::object voice_embeddings(const Executor& self, const py::object& voice) {
+  const auto which = value_from<VoiceRef>(voice, "voice");
+  Matrix<float> rows;
+  {
+    const WithoutGil release_for_lock;
+    rows = self.voice_embeddings(which);
+  }
+  return py::array_t<float>({rows.rows, rows.cols}, rows.values.data());
+}
+
 void remove_voice(Executor& self, const py::object& name) {
   const std::string text = value_from<std::string>(name, "name");
   const WithoutGil release_for_lock;
@@ -96,6 +118,12 @@ void register_executors(py::module_& module) {
            py::arg("embeddings"), "Names a voice: rows as the decoder takes them [rows, dim].")
       .def("add_voice_codes", &add_voice<std::int32_t, &Executor::add_voice_codes>, py::arg("name"),
            py::arg("codes"), "Names a voice: codec codes [frames, codebooks].")
+      .def("add_voice_speaker", &add_voice_speaker, py::arg("name"), py::arg("embedding"),
+           py::arg("prompt_codes"), py::arg("emotion"),
+           "Names a voice that is made of a speaker embedding [speaker_dim] and speech "
+           "tokens [tokens].")
+      .def("voice_embeddings", &voice_embeddings, py::arg("voice"),
+           "The rows of a voice as the decoder takes them [rows, dim].")
       .def("remove_voice", &remove_voice, py::arg("name"),
            "Removes a voice; requests that use it go on.")
       .def("voices", &Executor::voices, release, "The names of all voices, sorted.")

@@ -56,6 +56,11 @@ void register_requests(py::module_& module) {
   def_matrix(bound, "forced_codes", &Request::forced_codes,
              "Codes that are taken instead of the sampled ones [frames, codebooks].");
   def_field(bound, "voice", &Request::voice, "A stored voice, by index or name.");
+  def_field(bound, "emotion", &Request::emotion, "Instead of the voice's; of Chatterbox T3.");
+  def_matrix(bound, "prompt_embeddings", &Request::prompt_embeddings,
+             "The whole prompt instead of a text and a context [rows, dim].");
+  def_matrix(bound, "unconditional_embeddings", &Request::unconditional_embeddings,
+             "The unconditional branch's, with prompt_embeddings and guidance [rows, dim].");
   def_field(bound, "cfg_scale", &Request::cfg_scale, "1: no guidance, one branch.");
   def_field(bound, "temperature", &Request::temperature, "0: argmax after masks.");
   def_field(bound, "top_k", &Request::top_k, "0: all.");

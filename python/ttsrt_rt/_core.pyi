@@ -217,6 +217,12 @@ class Request:
     """Ids of a text that describes the voice [context_text_len]."""
     voice: int | str | None
     """A stored voice, by index or name."""
+    emotion: float | None
+    """Instead of the voice's; of Chatterbox T3."""
+    prompt_embeddings: NDArray[np.float32]
+    """The whole prompt instead of a text and a context [rows, dim]."""
+    unconditional_embeddings: NDArray[np.float32]
+    """The unconditional branch's, with prompt_embeddings and guidance [rows, dim]."""
     cfg_scale: float | None
     """1: no guidance, one branch."""
     temperature: float | None
@@ -1016,6 +1022,19 @@ class Executor:
 
     def add_voice_codes(self, name: str, codes: NDArray[np.int32]) -> None:
         """Names a voice: codec codes [frames, codebooks]."""
+
+    def add_voice_speaker(
+        self,
+        name: str,
+        embedding: NDArray[np.float32],
+        prompt_codes: NDArray[np.int32],
+        emotion: float | None,
+    ) -> None:
+        """Names a voice that is made of a speaker embedding [speaker_dim] and speech tokens
+        [tokens]."""
+
+    def voice_embeddings(self, voice: int | str) -> NDArray[np.float32]:
+        """The rows of a voice as the decoder takes them [rows, dim]."""
 
     def remove_voice(self, name: str) -> None:
         """Removes a voice; requests that use it go on."""

@@ -54,6 +54,21 @@ def id_matrix(value: ArrayInput, where: str, most: int = MAX_NUMBERS) -> NDArray
     return _ids(_array(value, where, most), where, axes=2)
 
 
+def id_row(value: ArrayInput, where: str, most: int = MAX_NUMBERS) -> NDArray[np.int32]:
+    """As `id_vector`, for [n] or [1, n]."""
+    array = _array(value, where, most)
+    return _ids(_row_of(array), where, axes=1)
+
+
+def float_row(value: ArrayInput, where: str, most: int = MAX_NUMBERS) -> NDArray[np.float32]:
+    """Floats as dense float32 [n], of an array [n] or [1, n].
+
+    Raises:
+        ConfigError: It is not an array of floats, has other axes, or is empty or too long.
+    """
+    return float_matrix(np.atleast_2d(_row_of(_array(value, where, most))), where, most)[0]
+
+
 def float_matrix(value: ArrayInput, where: str, most: int = MAX_NUMBERS) -> NDArray[np.float32]:
     """Floats of two axes as dense float32 [rows, columns]; not copied if they already are that.
 
@@ -89,6 +104,11 @@ def _array(value: Any, where: str, most: int) -> NDArray[Any]:
         ) from error
     _check_size(array.size, where, most)
     return array
+
+
+def _row_of(array: NDArray[Any]) -> NDArray[Any]:
+    """The row of [1, n]; other arrays as they are."""
+    return array[0] if array.ndim == 2 and array.shape[0] == 1 else array
 
 
 def _text_of(error: Exception) -> str:

@@ -26,6 +26,8 @@ _ARRAYS = {
     "context_codes": id_matrix,
     "context_embeddings": float_matrix,
     "context_text_ids": id_vector,
+    "prompt_embeddings": float_matrix,
+    "unconditional_embeddings": float_matrix,
     "forced_codes": id_matrix,
 }
 

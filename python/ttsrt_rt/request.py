@@ -195,14 +195,25 @@ class Request:
     one of `voice`, `context_codes`, `context_embeddings` and `context_text_ids`.
 
     Attributes:
-        text_ids: Ids as given, nothing is appended: integers [text_len].
-        text_features: Rows before the encoder: floats [text_len, dim].
+        text_ids: Ids as given, nothing is appended: integers [text_len]. Chatterbox T3: an id -1
+            stands for the next row of `text_features`, so that ids and rows may be mixed.
+        text_features: Rows before the encoder: floats [text_len, dim]. Chatterbox T3: rows in place
+            of token embeddings; the text's learned positions are added.
         encoder_output: Rows after the encoder: floats [text_len, dim].
         voice: A stored voice, by index or by name.
         context_codes: Codec codes, special columns included: integers [frames, codebooks].
         context_embeddings: Rows as the decoder takes them: floats [rows, dim].
         context_text_ids: Ids of a text that describes the voice: integers [context_text_len].
-        cfg_scale: Guidance, `uncond + cfg_scale * (cond - uncond)` on logits; 1 for none.
+        emotion: Chatterbox T3: how strong the emotion is, instead of the voice's; the original's
+            `exaggeration`.
+        prompt_embeddings: Models whose prompt is rows in front of what they generate (Chatterbox
+            T3): the whole prompt as the decoder takes it, the row behind which the first token is
+            drawn included, instead of a text and a context: floats [rows, dim]. Nothing is added to
+            these rows but the positions of a decoder that has learned ones of its own (GPT-2).
+        unconditional_embeddings: With `prompt_embeddings` and guidance, the prompt of the
+            unconditional branch: floats, as many rows.
+        cfg_scale: Guidance, `uncond + cfg_scale * (cond - uncond)` on logits; 1 for none. It is 1 +
+            `cfg_weight` of Chatterbox.
         temperature: Divides logits before a draw; 0 takes the largest.
         top_k: Draws among the k likeliest; 0 for all.
         top_p: Draws among the likeliest whose probabilities sum to this.
@@ -238,6 +249,9 @@ class Request:
     context_codes: ArrayInput | None = None
     context_embeddings: ArrayInput | None = None
     context_text_ids: ArrayInput | None = None
+    emotion: float | None = None
+    prompt_embeddings: ArrayInput | None = None
+    unconditional_embeddings: ArrayInput | None = None
     cfg_scale: float | None = None
     temperature: float | None = None
     top_k: int | None = None
@@ -277,6 +291,9 @@ class RequestFields(TypedDict, total=False):
     context_codes: ArrayInput | None
     context_embeddings: ArrayInput | None
     context_text_ids: ArrayInput | None
+    emotion: float | None
+    prompt_embeddings: ArrayInput | None
+    unconditional_embeddings: ArrayInput | None
     cfg_scale: float | None
     temperature: float | None
     top_k: int | None

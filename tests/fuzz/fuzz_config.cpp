@@ -48,7 +48,7 @@ void read(const Json& config, const std::string& path) {
   manifest.fill_sizes(file);
   manifest.check(file);
   const model::Limits limits = model::resolve_limits({}, family->limit_bounds(manifest));
-  model::itineraries_of(*family, limits, "config.json");
+  model::itineraries_of(*family, limits, nullptr, "config.json");
   family->state(limits, {});
   family->facts(limits);
   EngineInfo info;

@@ -22,7 +22,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   fuzz::write_old_file(engine.description(), text);
   try {
     const EngineData opened(engine.path());
-    model::itineraries_of(*opened.family, opened.limits, "engine.json");
+    model::itineraries_of(*opened.family, opened.limits, &opened.weights, "engine.json");
     model::check_programs(*opened.family, opened.weights, opened.limits, "engine.json");
   } catch (const FormatError&) {
   }

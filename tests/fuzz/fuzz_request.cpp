@@ -103,7 +103,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static const test::TinyEngine engine;
   static const EngineData opened(engine.path());
   static const auto itineraries =
-      model::itineraries_of(*opened.family, opened.limits, "engine.json");
+      model::itineraries_of(*opened.family, opened.limits, &opened.weights, "engine.json");
   static const executor::VoiceBook voices(*itineraries, opened.voices);
   fuzz::Input input(data, size);
   Request request;

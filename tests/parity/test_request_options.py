@@ -64,6 +64,7 @@ MAGPIE = {
     "tinyold": ("codes", {"context_text_ids", "voice"}),
 }
 CASES = [*MAGPIE, "t3", "llm"]
+SPEAKER = {"emotion", "prompt_embeddings", "unconditional_embeddings"}
 ENCODER = {"text_features", "encoder_output", "context_codes", "context_text_ids"}
 
 
@@ -87,14 +88,17 @@ def model(
             rows = np.random.default_rng(2).normal(size=(6, made.dim)).astype(np.float32)
             made.base = replace(made.base, context_embeddings=rows)
             made.refuses = ENCODER | PRIOR | {"voice", "use_local_transformer", "maskgit"}
+            made.refuses -= {"text_features"}
+            made.refuses |= {"unconditional_embeddings"}  # by itself
         elif case == "llm":
             made.refuses = ENCODER | PRIOR | {"voice", "use_local_transformer", "maskgit"}
+            made.refuses |= SPEAKER
             made.refuses |= {"context_embeddings", "cfg_scale", "repetition_penalty"}
         else:
             kind, refused = MAGPIE[case]
             context = {"voice": 0} if kind == "voice" else {"context_codes": codes_of(made, 8)}
             made.base = replace(made.base, **context)
-            made.refuses = refused | {"repetition_penalty"}
+            made.refuses = refused | {"repetition_penalty"} | SPEAKER
             if made.local_kind is None:
                 made.refuses |= {"use_local_transformer"}
             if made.local_kind != "maskgit":
@@ -129,6 +133,9 @@ WALK: dict[str, tuple[Callable[[Model], Any], Check]] = {
     "context_codes": (lambda model: codes_of(model, 6), changes),
     "context_embeddings": (rows_of, changes),
     "context_text_ids": (lambda _: [5, 6, 7], changes),
+    "emotion": (lambda _: 40.0, changes),
+    "prompt_embeddings": (rows_of, changes),
+    "unconditional_embeddings": (rows_of, changes),
     "cfg_scale": (lambda _: 3.5, changes),
     "temperature": (lambda _: 0.0, changes),
     "top_k": (lambda _: 1, changes),
@@ -165,9 +172,9 @@ def test_a_field_is_obeyed_or_refused(model: Model, name: str) -> None:
     request = model.base
     if name == "forced_codes":
         request = replace(request, max_frames=None)
-    if name in CONTEXTS:
+    if name in CONTEXTS or name == "prompt_embeddings":
         request = replace(request, **dict.fromkeys(CONTEXTS))
-    if name in TEXTS:
+    if name in TEXTS or name == "prompt_embeddings":
         request = replace(request, **dict.fromkeys(TEXTS))
     request = replace(request, **{name: value(model)})
     if name in model.refuses:

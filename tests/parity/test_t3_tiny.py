@@ -1,8 +1,8 @@
-"""T3 against `chatterbox-tts`: equal greedy tokens, alone and in a crowd.
+"""T3 against `chatterbox-tts`: voice prefixes, logits and greedy tokens, alone and in a crowd.
 
-`tiny` is the Llama kind: guidance, a second BOS row, learned positions that restart beside a rope.
-Our cfg_scale is 1 + the original's cfg_weight. Its file holds what the test reads; the tensors that
-only training uses are left out.
+`tiny` is the Llama kind: guidance, a second BOS row, learned positions that restart beside a rope,
+a perceiver. `tiny_turbo` is the GPT-2 kind. Our cfg_scale is 1 + the original's cfg_weight. In the
+packed weights, rows of tables that no case reads are zeros.
 """
 
 from __future__ import annotations
@@ -10,51 +10,74 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import ttsrt_rt as rt
 from tests.parity.block_checkpoint import (
     defaults_of,
     engines_of,
+    gpt2_stack,
+    gpt2_tensors,
     llama_stack,
     llama_tensors,
     read_tensors,
+    t3_conditioning,
     write_checkpoint,
 )
 
 DATA = Path(__file__).resolve().parents[1] / "data" / "chatterbox"
-CASES = ["tiny"]
+CASES = ["tiny", "tiny_turbo"]
 STEPS = 30
+TOLERANCE = 1e-4  # of the largest magnitude
 
 EngineOf = Callable[[str], Path]
 
 
 def convert_case(case: str, folder: Path) -> Path:
     described = json.loads((DATA / case / "case.json").read_text())
-    backbone = described["backbone"]
-    path = DATA / case / "model.safetensors"
+    path = DATA / case / "model.safetensors.gz"
     if not path.is_file():
         pytest.skip(f"needs {path}, from a checkout")
     source = read_tensors(DATA / case)
-    decoder = llama_stack(backbone)
-    tensors = llama_tensors(source, "tfmr.", decoder["layers"])
-    tensors["text_positions"] = source["text_pos_emb.emb.weight"]
-    tensors["speech_positions"] = source["speech_pos_emb.emb.weight"]
+    is_llama = case == "tiny"
+    decoder = (llama_stack if is_llama else gpt2_stack)(described["backbone"])
+    split = llama_tensors if is_llama else gpt2_tensors
+    tensors = split(source, "tfmr.", decoder["layers"]) | t3_conditioning(source)
     tensors["text_embedding"] = source["text_emb.weight"]
     tensors["speech_embedding"] = source["speech_emb.weight"]
     tensors["head"] = source["speech_head.weight"]
+    if is_llama:
+        tensors["text_positions"] = source["text_pos_emb.emb.weight"]
+        tensors["speech_positions"] = source["speech_pos_emb.emb.weight"]
+    else:
+        tensors["head_bias"] = source["speech_head.bias"]
     model = {
-        "speech_vocab": len(source["speech_emb.weight"]),
+        "variant": "english" if is_llama else "turbo",
+        "speech_vocab": len(source["speech_head.weight"]),
+        "speech_rows": len(source["speech_emb.weight"]),
         "text_vocab": len(source["text_emb.weight"]),
         "frame_rate": 25.0,
         "bos": described["hp"]["start_speech_token"],
         "eos": described["hp"]["stop_speech_token"],
-        "start_rows": 2,
-        "text_positions": len(tensors["text_positions"]),
-        "speech_positions": len(tensors["speech_positions"]),
-        "head_bias": False,
+        "start_rows": 2 if is_llama else 1,
+        "text_start": 255 if is_llama else None,
+        "text_stop": 0 if is_llama else None,
+        "text_positions": len(tensors.get("text_positions", ())),
+        "speech_positions": len(tensors.get("speech_positions", ())),
+        "head_bias": not is_llama,
+        "processors": "t3" if is_llama else "turbo",
+        "conditioning": {
+            "speaker_dim": 256,
+            "queries": 32 if is_llama else 0,
+            "heads": 4 if is_llama else 0,
+            "norm_epsilon": 1e-5,
+            "emotion": is_llama,
+            "max_prompt": 150 if is_llama else 375,
+        },
         "decoder": decoder,
     }
     return write_checkpoint(folder, "t3", model, defaults_of(1.0), tensors)
@@ -70,16 +93,25 @@ class Golden:
 
     def __init__(self, case: str) -> None:
         self.case = json.loads((DATA / case / "case.json").read_text())
-        self.text_ids = np.load(DATA / case / "prefill.npz")["text_tokens"][0].tolist()
-        self.prefix = np.load(DATA / case / "cond.npz")["prefix"][0]
+        self.conditioning = np.load(DATA / case / "cond.npz")
+        self.prefill = np.load(DATA / case / "prefill.npz")
+        self.text_ids = self.prefill["text_tokens"][0].tolist()
+        self.prefix = self.conditioning["prefix"][0]
+
+    def speaker(self) -> dict[str, Any]:
+        """The arguments of `add_voice`, as the original stores them."""
+        names = ("speaker_emb", "cond_prompt_speech_tokens")
+        speaker: dict[str, Any] = {name: self.conditioning[name] for name in names}
+        if self.case["hp"]["emotion_adv"]:
+            speaker["emotion"] = float(self.conditioning["emotion_adv"].ravel()[0])
+        return speaker
 
     def request(self, run: str, steps: int = STEPS) -> rt.Request:
         options = self.case["runs"][run]["options"]
-        weight = options.get("cfg_weight", 0.0)
         return rt.Request(
             text_ids=self.text_ids,
             context_embeddings=self.prefix,
-            cfg_scale=1.0 + weight,
+            cfg_scale=1.0 + options.get("cfg_weight", 0.0),
             repetition_penalty=options["repetition_penalty"],
             max_frames=steps,
             prior=None,
@@ -91,7 +123,56 @@ class Golden:
 
 # Runs whose largest score temperature and filters leave the largest: the originals' draws were
 # replaced by an argmax. The default run also has a repetition penalty.
-GREEDY_RUNS = ["cfg0.5_greedy", "cfg0.0_greedy", "cfg0.5_default"]
+GREEDY_RUNS = {
+    "tiny": [
+        "cfg0.5_greedy",
+        "cfg0.0_greedy",
+        "cfg1.0_greedy",
+        "cfg0.5_default",
+        "cfg0.0_default",
+        "cfg0.5_rep1.5_nofilter",
+        "cfg0.5_top_p0.8_rep2",
+    ],
+    "tiny_turbo": ["greedy", "rep1.5_nofilter"],
+}
+RAW_RUN = {"tiny": "cfg0.5_greedy", "tiny_turbo": "greedy"}
+
+
+def distance(got: NDArray[np.float32], wanted: NDArray[np.float32]) -> float:
+    assert got.shape == wanted.shape
+    return float(np.abs(got - wanted).max() / np.abs(wanted).max())
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_voice_is_the_originals_prefix(case: str, engine_of: EngineOf) -> None:
+    golden = Golden(case)
+    with rt.Executor(engine_of(case), device="cpu") as executor:
+        executor.add_voice("golden", **golden.speaker())
+        assert distance(executor.voice_embeddings("golden"), golden.prefix) < TOLERANCE
+        if case == "tiny":
+            bare = golden.speaker() | {"cond_prompt_speech_tokens": None}
+            executor.add_voice("bare", **bare)
+            wanted = golden.conditioning["prefix_no_prompt"][0]
+            assert distance(executor.voice_embeddings("bare"), wanted) < TOLERANCE
+            executor.add_voice("eager", **golden.speaker() | {"emotion": 0.8})
+            wanted = golden.conditioning["prefix_emotion_0p8"][0]
+            assert distance(executor.voice_embeddings("eager"), wanted) < TOLERANCE
+
+
+@pytest.mark.parametrize("device", ["reference", "cpu"])
+@pytest.mark.parametrize("case", CASES)
+def test_raw_logits(case: str, device: str, engine_of: EngineOf) -> None:
+    """Of both branches, from the first step on, behind a voice that was made here."""
+    golden = Golden(case)
+    run = RAW_RUN[case]
+    wanted = np.load(DATA / case / f"run_{run}.npz")["raw_logits"]
+    with rt.Executor(engine_of(case), device=device, trace=True) as executor:
+        executor.add_voice("golden", **golden.speaker())
+        request = golden.request(run, len(wanted))
+        result = executor.generate(request, context_embeddings=None, voice="golden")
+    logits = [entry.values for entry in result.trace if entry.name == "logits"]
+    assert distance(np.stack(logits), wanted) < TOLERANCE
+    assert distance(logits[0], golden.prefill["logits_last"]) < TOLERANCE
 
 
 @pytest.mark.parametrize("device", ["reference", "cpu"])
@@ -99,7 +180,7 @@ GREEDY_RUNS = ["cfg0.5_greedy", "cfg0.0_greedy", "cfg0.5_default"]
 def test_greedy_tokens(case: str, device: str, engine_of: EngineOf) -> None:
     golden = Golden(case)
     with rt.Executor(engine_of(case), device=device) as executor:
-        for run in GREEDY_RUNS:
+        for run in GREEDY_RUNS[case]:
             result = executor.generate(golden.request(run))
             assert result.codes[:, 0].tolist() == golden.tokens(run), run
 
@@ -109,27 +190,79 @@ def test_greedy_tokens(case: str, device: str, engine_of: EngineOf) -> None:
 def test_greedy_tokens_in_a_crowd(case: str, device: str, engine_of: EngineOf) -> None:
     """Guided and plain requests of several lengths share the prefix while others come and go."""
     golden = Golden(case)
-    wanted = [(run, STEPS - 6 * i) for i in range(4) for run in GREEDY_RUNS]
+    wanted = [(run, STEPS - 6 * i) for i in range(4) for run in GREEDY_RUNS[case]]
     requests = [golden.request(run, steps) for run, steps in wanted]
     with rt.Executor(engine_of(case), device=device, max_batch_size=3) as executor:
-        executor.add_voice("golden", embeddings=golden.prefix)
         for (run, steps), result in zip(wanted, executor.generate(requests), strict=True):
             assert result.codes[:, 0].tolist() == golden.tokens(run)[:steps], (run, steps)
 
 
+def test_a_request_changes_the_emotion(engine_of: EngineOf) -> None:
+    golden = Golden("tiny")
+    request = golden.request("cfg0.5_greedy")
+    with rt.Executor(engine_of("tiny"), device="cpu") as executor:
+        executor.add_voice("calm", **golden.speaker())
+        executor.add_voice("eager", **golden.speaker() | {"emotion": 0.8})
+        eager = executor.generate(request, context_embeddings=None, voice="eager")
+        changed = executor.generate(request, context_embeddings=None, voice="calm", emotion=0.8)
+        calm = executor.generate(request, context_embeddings=None, voice="calm")
+    assert changed.codes.tolist() == eager.codes.tolist() != calm.codes.tolist()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_prompt_of_embeddings_gives_the_same_tokens(case: str, engine_of: EngineOf) -> None:
+    """The original's inputs_embeds, of both branches where there are two."""
+    golden = Golden(case)
+    run = RAW_RUN[case]
+    embeddings = golden.prefill["inputs_embeds"]
+    request = golden.request(run)
+    with rt.Executor(engine_of(case), device="cpu") as executor:
+        result = executor.generate(
+            request,
+            text_ids=None,
+            context_embeddings=None,
+            prompt_embeddings=embeddings[0],
+            unconditional_embeddings=embeddings[1] if len(embeddings) > 1 else None,
+        )
+    assert result.codes[:, 0].tolist() == golden.tokens(run)
+
+
+def test_ids_and_rows_mixed_in_a_text(engine_of: EngineOf) -> None:
+    golden = Golden("tiny")
+    request = golden.request("cfg0.5_greedy")
+    table = read_tensors(DATA / "tiny")["text_emb.weight"]
+    given = [2, 3, 7, len(golden.text_ids) - 1]
+    ids = [-1 if i in given else token for i, token in enumerate(golden.text_ids)]
+    rows = table[[golden.text_ids[i] for i in given]]
+    with rt.Executor(engine_of("tiny"), device="cpu") as executor:
+        mixed = executor.generate(request, text_ids=ids, text_features=rows)
+        whole = executor.generate(request, text_ids=None, text_features=table[golden.text_ids])
+    assert mixed.codes[:, 0].tolist() == golden.tokens("cfg0.5_greedy")
+    assert whole.codes[:, 0].tolist() == golden.tokens("cfg0.5_greedy")
+
+
 def test_bad_requests_are_refused(engine_of: EngineOf) -> None:
     golden = Golden("tiny")
+    context = {"context_embeddings": golden.prefix, "prior": None}
     with rt.Executor(engine_of("tiny"), device="cpu") as executor:
         with pytest.raises(rt.ConfigError, match="context"):
-            executor.generate(rt.Request(text_ids=golden.text_ids, prior=None))
+            executor.generate(text_ids=golden.text_ids, prior=None)
         with pytest.raises(rt.ConfigError, match="text_ids"):
-            executor.generate(rt.Request(text_ids=[704], context_embeddings=golden.prefix))
+            executor.generate(text_ids=[704], **context)
         with pytest.raises(rt.ConfigError, match="return_alignment"):
-            executor.generate(
-                rt.Request(
-                    text_ids=golden.text_ids,
-                    context_embeddings=golden.prefix,
-                    prior=None,
-                    return_alignment=True,
-                )
+            executor.generate(text_ids=golden.text_ids, return_alignment=True, **context)
+        with pytest.raises(rt.ConfigError, match="prompt_embeddings"):
+            executor.generate(text_ids=golden.text_ids, prompt_embeddings=golden.prefix, **context)
+        with pytest.raises(rt.ConfigError, match="at most 150 speech tokens"):
+            executor.add_voice(
+                "long", **golden.speaker() | {"cond_prompt_speech_tokens": [1] * 151}
             )
+        with pytest.raises(rt.ConfigError, match=r"expected \[256\], got \[255\]"):
+            executor.add_voice("thin", speaker_emb=np.zeros(255, np.float32))
+        with pytest.raises(rt.ConfigError, match="exactly one"):
+            executor.add_voice("both", golden.prefix, speaker_emb=np.zeros(256, np.float32))
+    with (
+        rt.Executor(engine_of("tiny_turbo"), device="cpu") as executor,
+        pytest.raises(rt.ConfigError, match="emotion"),
+    ):
+        executor.add_voice("felt", speaker_emb=np.zeros(256, np.float32), emotion=0.5)

@@ -97,6 +97,12 @@ class TTSRT_API Executor {
   /// Adds a voice of codec codes, including special columns [frames, codebooks], like a request's
   /// context_codes. It takes a hundredth of the memory of embeddings. Throws as add_voice.
   void add_voice_codes(const std::string& name, Matrix<std::int32_t> codes);
+  /// Adds a voice that is made of a speaker embedding, in models that are conditioned on one.
+  /// Throws as add_voice.
+  void add_voice_speaker(const std::string& name, Speaker speaker);
+  /// The rows of a voice as the decoder takes them [rows, dim]; add_voice takes them again. Throws
+  /// ConfigError if there is no such voice, or it is kept as codec codes; or ClosedError.
+  Matrix<float> voice_embeddings(const VoiceRef& voice) const;
   /// Removes a voice; requests that use it go on. Throws ConfigError if there is no such voice.
   void remove_voice(const std::string& name);
   std::vector<std::string> voices() const;

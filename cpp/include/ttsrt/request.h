@@ -21,10 +21,18 @@ using VoiceRef = std::variant<std::int32_t, std::string>;
 /// UTF-8; not "." or "..".
 TTSRT_API bool is_voice_name(const std::string& name);
 
+/// What a voice is made of in models that are conditioned on a speaker embedding (Chatterbox T3).
+struct Speaker {
+  std::vector<float> embedding;            ///< of the voice encoder [speaker_dim]
+  std::vector<std::int32_t> prompt_codes;  ///< speech tokens of the reference; may be empty
+  std::optional<float> emotion;            ///< absent: the checkpoint's default
+};
+
 /// One utterance to generate. An absent option takes the checkpoint's default.
 struct Request {
   /// The text is exactly one of: ids, used unchanged (nothing is appended) [text_len]; rows before
-  /// the encoder [text_len, dim]; rows after it [text_len, dim].
+  /// the encoder [text_len, dim]; rows after it [text_len, dim]. Chatterbox T3 takes ids and rows
+  /// together: each id -1 stands for the next row of text_features.
   std::vector<std::int32_t> text_ids;
   Matrix<float> text_features;
   Matrix<float> encoder_output;
@@ -36,6 +44,19 @@ struct Request {
   Matrix<std::int32_t> context_codes;
   Matrix<float> context_embeddings;
   std::vector<std::int32_t> context_text_ids;
+
+  /// Chatterbox T3: how strong the emotion is (the original's `exaggeration`), instead of the
+  /// voice's.
+  std::optional<float> emotion;
+
+  /// Models whose prompt is rows in front of what they generate (Chatterbox T3): the whole prompt
+  /// as the decoder takes it, the row behind which the first token is drawn included, instead of a
+  /// text and a context [rows, dim]. Nothing is added to these rows but the positions of a decoder
+  /// that has learned ones of its own (GPT-2).
+  Matrix<float> prompt_embeddings;
+  /// With prompt_embeddings and guidance: the prompt of the unconditional branch [rows, dim], of
+  /// as many rows.
+  Matrix<float> unconditional_embeddings;
 
   std::optional<float> cfg_scale;     ///< 1: no guidance, one branch
   std::optional<float> temperature;   ///< 0: argmax after masks

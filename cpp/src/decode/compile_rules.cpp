@@ -18,7 +18,7 @@ void compile_sampler(const Request& request, const RuleFacts& facts, rules::Slot
   TTSRT_CHECK(ConfigError, sampler.temperature == 0.0F || sampler.temperature >= 1e-6F,
               "temperature: expected 0 (argmax) or at least 1e-6, got ", sampler.temperature);
   sampler.top_k = checked_int("top_k", request.top_k.value_or(facts.top_k), 0, kMaxFrames);
-  sampler.top_p = checked_float("top_p", request.top_p.value_or(1.0F), 0.0F, 1.0F);
+  sampler.top_p = checked_float("top_p", request.top_p.value_or(facts.top_p), 0.0F, 1.0F);
   TTSRT_CHECK(ConfigError, sampler.top_p > 0.0F, "top_p: expected a number in (0, 1], got ",
               sampler.top_p);
   sampler.min_p = checked_float("min_p", request.min_p.value_or(facts.min_p), 0.0F, 1.0F);

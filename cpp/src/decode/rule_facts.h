@@ -27,6 +27,7 @@ struct RuleFacts {
   float cfg_scale = 1.0F;
   float temperature = 0.7F;
   std::int32_t top_k = 80;
+  float top_p = 1.0F;
   float min_p = 0.0F;
   float repetition_penalty = 0.0F;  // 0: the family has none
   std::int32_t max_frames = 500;

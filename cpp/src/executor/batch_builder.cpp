@@ -102,8 +102,9 @@ class Builder {
     for (std::size_t i = 0; i < sequence.prefixes.size(); ++i) {
       const Prefix* prefix = sequence.prefixes[i];
       const Stop& stop = sequence.stops()[i];
-      if (prefix != nullptr && stop.branch == branch)
-        sequence.table(branch).fork_from(prefix->table, prefix->rows(), rows.copies);
+      if (prefix == nullptr || stop.branch != branch) continue;
+      const std::int32_t forked = stop.forked_rows > 0 ? stop.forked_rows : prefix->rows();
+      sequence.table(branch).fork_from(prefix->table, forked, rows.copies);
     }
   }
 
@@ -159,8 +160,9 @@ class Builder {
   Segment step_of(const PlanItem& item, Sequence& sequence, const Stop& stop, Branch branch) {
     const std::int32_t step = item.first;
     Segment segment = start(sequence, branch, stop.position + step);
-    feed(segment, stop.rows.front(), 0, 1);
-    segment.first_position += step;
+    const RowSource& source = step > 0 ? stop.rows.back() : stop.rows.front();
+    feed(segment, source, std::min(source.rows - 1, static_cast<std::int32_t>(branch)), 1);
+    segment.first_position = source.first_position + step;
     if (step > 0) segment.input = Input::last_codes;
     segment.apply_prior = stop.applies_prior && branch == Branch::conditional;
     place(segment, sequence, item.stop, segment.position + 1, rows_of(item));

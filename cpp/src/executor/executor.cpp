@@ -147,6 +147,16 @@ void Executor::add_voice_codes(const std::string& name, Matrix<std::int32_t> cod
   impl_->loop.check_open("add_voice_codes");
   impl_->voices.add_codes(name, std::move(codes));
 }
+void Executor::add_voice_speaker(const std::string& name, Speaker speaker) {
+  impl_->home.check("add_voice_speaker");
+  impl_->loop.check_open("add_voice_speaker");
+  impl_->voices.add_speaker(name, std::move(speaker));
+}
+Matrix<float> Executor::voice_embeddings(const VoiceRef& voice) const {
+  impl_->home.check("voice_embeddings");
+  impl_->loop.check_open("voice_embeddings");
+  return impl_->itineraries->rows_of_voice(*impl_->voices.find(voice));
+}
 void Executor::remove_voice(const std::string& name) {
   impl_->home.check("remove_voice");
   impl_->voices.remove(name);

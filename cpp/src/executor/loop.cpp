@@ -156,6 +156,7 @@ void Loop::pause(std::int32_t slot) {
 std::int32_t Loop::worst_case(const PreparedRequest& request) const {
   std::int32_t positions[2] = {0, 0};
   std::int32_t blocks = 0;
+  std::int32_t shared = 0;
   const std::vector<step::Stop>& stops = request.itinerary.stops;
   for (const step::Stop& stop : stops) {
     if (!site_.program(stop).uses_cache) continue;
@@ -165,11 +166,18 @@ std::int32_t Loop::worst_case(const PreparedRequest& request) const {
     most = std::max(most, end);
     if (stop.num_branches > 1) positions[1] = std::max(positions[1], end);
     if (!stop.shared.has_value()) continue;
+    shared += shared_blocks(stop);
     const bool is_first = std::none_of(
         stops.data(), &stop, [&](const step::Stop& other) { return other.shared == stop.shared; });
     if (is_first) blocks += pool_.blocks_for(stop.shared->rows);
   }
-  return blocks + pool_.blocks_for(positions[0]) + pool_.blocks_for(positions[1]);
+  return blocks + pool_.blocks_for(positions[0]) + pool_.blocks_for(positions[1]) - shared;
+}
+
+// Blocks of a shared prefix that a branch has in common with it once it is forked.
+std::int32_t Loop::shared_blocks(const step::Stop& stop) const {
+  const std::int32_t forked = stop.forked_rows > 0 ? stop.forked_rows : stop.shared->rows;
+  return forked / pool_.block_size();
 }
 
 // Whether the worst case of a request fits beside the worst cases of those that run. Kept always:
@@ -184,7 +192,10 @@ bool Loop::reserve(const PreparedRequest& request) {
     // Its prefixes have all their blocks since it started; equal keys are one prefix.
     const std::vector<Prefix*>& prefixes = sequence.prefixes;
     for (auto at = prefixes.begin(); at != prefixes.end(); ++at) {
-      if (*at != nullptr && std::find(prefixes.begin(), at, *at) == at) held += (*at)->table.size();
+      if (*at == nullptr) continue;
+      if (std::find(prefixes.begin(), at, *at) == at) held += (*at)->table.size();
+      const step::Stop& stop = sequence.stops()[static_cast<std::size_t>(at - prefixes.begin())];
+      if (sequence.is_forked[index_of(stop.branch)]) held -= shared_blocks(stop);
     }
   }
   if (promised > pool_.num_blocks()) return false;

@@ -75,6 +75,7 @@ class Loop {
   void pause(std::int32_t slot);
   void start(Pending&& pending);
   std::int32_t worst_case(const PreparedRequest& request) const;
+  std::int32_t shared_blocks(const step::Stop& stop) const;
   bool reserve(const PreparedRequest& request);
 
   // Launches.

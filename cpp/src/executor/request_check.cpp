@@ -26,6 +26,9 @@ void check_itinerary(const step::Itinerary& itinerary) {
     TTSRT_CHECK(InternalError, !stop.shared || stop.shared->rows == rows_in(stop.rows),
                 "itinerary: stop ", i, ": expected a key of ", rows_in(stop.rows), " rows, got ",
                 stop.shared ? stop.shared->rows : 0);
+    TTSRT_CHECK(InternalError,
+                stop.forked_rows >= 0 && stop.forked_rows <= (stop.shared ? stop.shared->rows : 0),
+                "itinerary: stop ", i, " forks ", stop.forked_rows, " rows, more than it shares");
   }
 }
 

@@ -7,14 +7,16 @@
 
 namespace ttsrt::executor {
 
-using step::RowSource;
-
 namespace {
 
-std::size_t bytes_of(const std::string& name, const RowSource& source) {
-  const std::size_t values = source.vectors ? source.vectors->size() * sizeof(float) : 0;
-  const std::size_t ids = source.ids ? source.ids->size() * sizeof(std::int32_t) : 0;
-  return name.size() + sizeof(RowSource) + ids + values;
+std::size_t bytes_of(const std::string& name, const model::Voice& voice) {
+  std::size_t bytes = name.size() + sizeof(model::Voice);
+  for (const step::RowSource& part : voice.parts) {
+    bytes += sizeof(part);
+    if (part.vectors) bytes += part.vectors->size() * sizeof(float);
+    if (part.ids) bytes += part.ids->size() * sizeof(std::int32_t);
+  }
+  return bytes;
 }
 
 void check_name(const std::string& name) {
@@ -25,7 +27,7 @@ void check_name(const std::string& name) {
 }  // namespace
 
 VoiceBook::VoiceBook(const model::Itineraries& itineraries, model::StoredVoices stored)
-    : itineraries_(itineraries), stored_(std::move(stored.rows)) {
+    : itineraries_(itineraries), stored_(std::move(stored.voices)) {
   for (const auto& [name, index] : stored.names)
     by_name_[name] = stored_[static_cast<std::size_t>(index)];
 }
@@ -39,7 +41,7 @@ std::string VoiceBook::known() const {
   return names.empty() ? "none by name" : names;
 }
 
-std::shared_ptr<const RowSource> VoiceBook::find(const VoiceRef& voice) const {
+std::shared_ptr<const model::Voice> VoiceBook::find(const VoiceRef& voice) const {
   if (const auto* index = std::get_if<std::int32_t>(&voice)) {
     const auto count = static_cast<std::int32_t>(stored_.size());
     TTSRT_CHECK(
@@ -68,9 +70,14 @@ void VoiceBook::add_codes(const std::string& name, Matrix<std::int32_t> codes) {
   keep(name, itineraries_.voice_of_codes(std::move(codes)));
 }
 
-void VoiceBook::keep(const std::string& name, RowSource&& source) {
-  const std::size_t bytes = bytes_of(name, source);
-  auto voice = std::make_shared<const RowSource>(std::move(source));
+void VoiceBook::add_speaker(const std::string& name, Speaker speaker) {
+  check_name(name);
+  keep(name, itineraries_.voice_of_speaker(std::move(speaker)));
+}
+
+void VoiceBook::keep(const std::string& name, model::Voice&& made) {
+  const std::size_t bytes = bytes_of(name, made);
+  auto voice = std::make_shared<const model::Voice>(std::move(made));
   const std::lock_guard<std::mutex> lock(mutex_);
   const bool is_new = by_name_.emplace(name, std::move(voice)).second;
   TTSRT_CHECK(ConfigError, is_new, "add_voice: ", shown_name(name), " is in use; remove it first");

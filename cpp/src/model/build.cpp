@@ -199,7 +199,7 @@ void build(const std::string& checkpoint_dir, const std::string& output_dir,
   const Checkpoint checkpoint(checkpoint_dir);
   const model::Limits limits =
       model::resolve_limits(options, checkpoint.family->limit_bounds(checkpoint.manifest));
-  model::itineraries_of(*checkpoint.family, limits, checkpoint.where);
+  model::itineraries_of(*checkpoint.family, limits, nullptr, checkpoint.where);
   const FolderKind kind = {"engine", "ttsrt.engine", "engine.json", {"weights.safetensors"}};
   FolderWriter writer(output_dir, kind, options.overwrite);
   write_engine(checkpoint, writer.folder(), limits, options, progress);

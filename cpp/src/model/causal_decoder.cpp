@@ -76,9 +76,10 @@ std::vector<FamilyProgram> programs_of(const CausalDecoder& decoder, const Limit
 }
 
 ops::StateSpec state_of(const StackConfig& config, const Limits& limits,
-                        const StateOptions& options, std::int32_t branches, std::int32_t vocab) {
-  const std::int64_t most = limits.num_slots() * (branches * ops::blocks_for(limits.max_seq_len) +
-                                                  ops::blocks_for(limits.max_input_len));
+                        const StateOptions& options, const CacheNeeds& needs) {
+  const std::int64_t most =
+      limits.num_slots() * (needs.branches * ops::blocks_for(limits.max_seq_len) +
+                            ops::blocks_for(needs.prefix_positions));
   const std::int64_t asked =
       options.cache_positions == 0 ? most : ops::blocks_for(options.cache_positions);
   ops::StateSpec spec;
@@ -91,7 +92,7 @@ ops::StateSpec state_of(const StackConfig& config, const Limits& limits,
   spec.max_positions = limits.max_seq_len;
   spec.dim = config.dim;
   spec.codebooks = 1;
-  spec.seen_vocab = vocab;
+  spec.seen_vocab = needs.vocab;
   return spec;
 }
 
@@ -110,8 +111,6 @@ step::Facts facts_of(const char* family, std::int32_t vocab, double frame_rate,
 }
 
 void refuse_encoder_options(const Request& request) {
-  TTSRT_CHECK(ConfigError, !is_given(request.text_features),
-              "text_features: expected none, as this model has no text encoder; give text_ids");
   TTSRT_CHECK(ConfigError, !is_given(request.encoder_output),
               "encoder_output: expected none, as this model has no text encoder; give text_ids");
   TTSRT_CHECK(ConfigError, !is_given(request.context_codes),
@@ -129,6 +128,7 @@ decode::RuleFacts read_code_defaults(const JsonReader& defaults) {
   facts.cfg_scale = static_cast<float>(defaults.number("cfg_scale", 0.0, 100.0));
   facts.temperature = static_cast<float>(defaults.number("temperature", 0.0, 100.0));
   facts.top_k = defaults.int32("top_k", 0, kMaxCount);
+  if (defaults.has("top_p")) facts.top_p = static_cast<float>(defaults.number("top_p", 0.0, 1.0));
   facts.min_p = static_cast<float>(defaults.number("min_p", 0.0, 1.0));
   facts.repetition_penalty = static_cast<float>(defaults.number("repetition_penalty", 0.01, 100.0));
   facts.max_frames = defaults.int32("max_frames", 1, kMaxCount);

@@ -29,10 +29,17 @@ std::vector<FamilyProgram> programs_of(const CausalDecoder& decoder, const Limit
 constexpr std::int32_t kPrefillProgram = 0;
 constexpr std::int32_t kDecodeProgram = 1;
 
-// Blocks for every slot's branches at full length and one shared prefix per slot, or as many as
+// What a slot needs of the state.
+struct CacheNeeds {
+  std::int32_t branches = 1;          // each at full length
+  std::int32_t prefix_positions = 0;  // of shared prefixes, beside those
+  std::int32_t vocab = 0;             // ids that may be seen
+};
+
+// Blocks for every slot's branches at full length and its share of shared prefixes, or as many as
 // were asked for. The slots keep which ids of the vocabulary were seen.
 ops::StateSpec state_of(const StackConfig& config, const Limits& limits,
-                        const StateOptions& options, std::int32_t branches, std::int32_t vocab);
+                        const StateOptions& options, const CacheNeeds& needs);
 
 // What a step of one code yields, and the limits.
 step::Facts facts_of(const char* family, std::int32_t vocab, double frame_rate,

@@ -31,9 +31,9 @@ Checkpoint::Checkpoint(const std::string& folder, const InputFile& config)
 }
 
 std::unique_ptr<Itineraries> itineraries_of(const Family& family, const Limits& limits,
-                                            const std::string& where) {
+                                            const Weights* weights, const std::string& where) {
   try {
-    return family.itineraries(limits);
+    return family.itineraries(limits, weights);
   } catch (const ConfigError& problem) {
     throw FormatError(message(where, ": defaults: ", problem.what()));
   }

@@ -32,7 +32,7 @@ struct Checkpoint {
 // How requests to a network with these limits become itineraries. Throws FormatError naming `where`
 // for defaults that no request could be served with.
 std::unique_ptr<Itineraries> itineraries_of(const Family& family, const Limits& limits,
-                                            const std::string& where);
+                                            const Weights* weights, const std::string& where);
 
 // Writes every Program that an executor would run and checks it against the state that it would
 // have, without memory for either. Throws FormatError naming `where`.

@@ -49,7 +49,7 @@ void fill_info(EngineData& data, const model::QuantizationChoice& quantization) 
   info.max_input_len = data.limits.max_input_len;
   info.max_encoder_input_len = data.limits.max_encoder_input_len;
   info.max_num_tokens = data.limits.max_num_tokens;
-  info.num_voices = static_cast<std::int32_t>(data.voices.rows.size());
+  info.num_voices = static_cast<std::int32_t>(data.voices.voices.size());
   for (const auto& [name, index] : data.voices.names) info.voice_names.push_back(name);
   for (const EngineTensor& tensor : data.weights.tensors()) info.weight_bytes += tensor.bytes;
 }

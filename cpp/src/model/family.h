@@ -54,8 +54,10 @@ class Family {
   virtual step::Facts facts(const Limits& limits) const = 0;
   // How requests to a network with these limits become itineraries, whose stops name Programs by
   // their index in programs(). Throws ConfigError for defaults that no request could be served
-  // with.
-  virtual std::unique_ptr<Itineraries> itineraries(const Limits& limits) const = 0;
+  // with. `weights`, which outlive the result, are read while requests and voices come; they may be
+  // null where none will.
+  virtual std::unique_ptr<Itineraries> itineraries(const Limits& limits,
+                                                   const Weights* weights) const = 0;
   // What a backend keeps per slot.
   virtual ops::StateSpec state(const Limits& limits, const StateOptions& options) const = 0;
   // In the order in which the Programs of one launch run. `trace`: with taps.

@@ -46,6 +46,16 @@ step::RowSource rows_of_ids(const std::string& what, std::vector<std::int32_t>&&
   return source;
 }
 
+void refuse_speaker_options(const Request& request) {
+  TTSRT_CHECK(ConfigError, !request.emotion.has_value(),
+              "emotion: expected none, as this model is not conditioned on an emotion");
+  TTSRT_CHECK(ConfigError, !is_given(request.prompt_embeddings),
+              "prompt_embeddings: expected none, as this model takes no prompt of embeddings");
+  TTSRT_CHECK(ConfigError, !is_given(request.unconditional_embeddings),
+              "unconditional_embeddings: expected none, as this model takes no prompt of "
+              "embeddings");
+}
+
 std::int32_t steps_in_room(const Request& request, std::int32_t steps, std::int32_t room,
                            std::int32_t stacking) {
   const bool is_forced = is_given(request.forced_codes);

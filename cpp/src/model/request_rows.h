@@ -34,4 +34,7 @@ bool is_given(const Matrix<T>& matrix) {
   return matrix.rows != 0 || !matrix.values.empty();
 }
 
+// Throws ConfigError for the options of a request that only models conditioned on a speaker have.
+void refuse_speaker_options(const Request& request);
+
 }  // namespace ttsrt::model

@@ -95,6 +95,7 @@ struct SlotRules {
   std::int32_t num_stop_ids = 0;  // more ids that end speech like eos_id
   std::int32_t stop_ids[kMaxStopIds] = {};
   bool keeps_end = false;           // the frame that ends speech is kept, as the last
+  std::int32_t first_end_step = 0;  // an id that ends speech may be drawn before, but ends nothing
   std::int32_t codebooks = 0;       // C of one frame
   std::int32_t frame_stacking = 1;  // S
   std::int32_t min_frames = 0;

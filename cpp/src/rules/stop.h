@@ -34,6 +34,7 @@ TTSRT_RULE std::int32_t first_end(const SlotRules& rules, const std::int32_t* st
 // end of the text for long enough ends speech after this stack.
 TTSRT_RULE std::int32_t end_frame(const SlotRules& rules, const SlotState& state,
                                   const std::int32_t* sampled, const std::int32_t* likeliest) {
+  if (state.step < rules.first_end_step) return -1;
   const std::int32_t by_sampled =
       rules.eos_streams == EosStreams::argmax ? -1 : first_end(rules, sampled);
   const std::int32_t by_likeliest =

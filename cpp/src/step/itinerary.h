@@ -67,8 +67,13 @@ struct Stop {
   Branch branch = Branch::conditional;
   std::int32_t num_branches = 1;  // stepwise: 2 under guidance, the second unconditional
   std::int32_t position = 0;
+  // Stepwise: the first source feeds the first step, with a row for each branch or one for both;
+  // the last one says which learned positions later steps add, from its first_position + step on.
   std::vector<RowSource> rows;
   std::optional<PrefixKey> shared;  // chunked: these rows are a shared prefix
+  // With `shared`: of these rows, the request forks the first so many; 0: all of them. A prefix may
+  // be longer than a request needs, so that requests of several lengths share one.
+  std::int32_t forked_rows = 0;
   // Whole: evaluations, one per launch. Stepwise: steps at most; the rules may end it before.
   std::int32_t repeats = 1;
   std::vector<std::int32_t> follows;  // earlier stops, of which every row must have run before

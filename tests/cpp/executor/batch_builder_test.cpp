@@ -206,6 +206,43 @@ TEST_F(BatchBuilder, GuidedRequestsShareAPrefix) {
   EXPECT_EQ(decode.segments[1].blocks, first.tables[1].data());
 }
 
+// A prefix of 5 rows of which this request needs 4: all of them are whole blocks.
+TEST_F(BatchBuilder, ARequestForksAsMuchOfAPrefixAsItNeeds) {
+  PreparedRequest request = test::prepared(guided(1), test::small_model(at_.facts));
+  request.itinerary.stops[2].forked_rows = 4;
+  const Sequence& sequence = at_.start(std::move(request));
+  at_.facts.max_rows = 32;
+  build();
+  EXPECT_EQ(segments(test::kPrefill).at(1).rows, 5);
+  EXPECT_TRUE(rows(test::kDecode).copies.empty());
+  EXPECT_EQ(sequence.tables[1].data()[0], sequence.prefix_of(2)->table.data()[0]);
+}
+
+// The first source feeds the first step, with a row for each branch; the last one says which
+// positions later steps add.
+TEST_F(BatchBuilder, TheFirstStepMayHaveARowForEachBranch) {
+  PreparedRequest request = test::prepared(guided(1), test::small_model(at_.facts));
+  step::Stop& decode = request.itinerary.stops.back();
+  step::RowSource first;
+  first.input = Input::vectors;
+  first.rows = 2;
+  first.vectors = std::make_shared<const std::vector<float>>(std::size_t{2 * 4}, 0.5F);
+  decode.rows.insert(decode.rows.begin(), first);
+  decode.rows.back().position_table = 1;
+  const Sequence& sequence = at_.start(std::move(request));
+  at_.facts.max_rows = 32;
+  build();
+  const float* vectors = sequence.stops().back().rows.front().vectors->data();
+  ASSERT_EQ(segments(test::kDecode).size(), 2U);
+  EXPECT_EQ(segments(test::kDecode)[0].vectors, vectors);
+  EXPECT_EQ(segments(test::kDecode)[1].vectors, vectors + 4);
+  EXPECT_EQ(segments(test::kDecode)[0].position_table, -1);
+  step();
+  build();
+  EXPECT_EQ(segments(test::kDecode)[0].input, Input::last_codes);
+  EXPECT_EQ(segments(test::kDecode)[0].position_table, 1);
+}
+
 TEST_F(BatchBuilder, LaterRequestsFindThePrefixFilled) {
   at_.add(guided(1));
   step();

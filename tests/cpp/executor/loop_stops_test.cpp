@@ -33,10 +33,10 @@ class Changed : public model::Itineraries {
     change(itinerary);
     return itinerary;
   }
-  step::RowSource voice_of_vectors(Matrix<float>&& rows) const override {
+  model::Voice voice_of_vectors(Matrix<float>&& rows) const override {
     return model_.voice_of_vectors(std::move(rows));
   }
-  step::RowSource voice_of_codes(Matrix<std::int32_t>&& codes) const override {
+  model::Voice voice_of_codes(Matrix<std::int32_t>&& codes) const override {
     return model_.voice_of_codes(std::move(codes));
   }
 
@@ -181,8 +181,8 @@ class Flow final : public model::Itineraries {
     }
     return itinerary;
   }
-  step::RowSource voice_of_vectors(Matrix<float>&&) const override { return {}; }
-  step::RowSource voice_of_codes(Matrix<std::int32_t>&&) const override { return {}; }
+  model::Voice voice_of_vectors(Matrix<float>&&) const override { return {}; }
+  model::Voice voice_of_codes(Matrix<std::int32_t>&&) const override { return {}; }
 };
 
 class LoopFlow : public ::testing::TestWithParam<std::int32_t> {};

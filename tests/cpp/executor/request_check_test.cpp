@@ -65,8 +65,8 @@ class FixedItineraries final : public model::Itineraries {
   step::Itinerary itinerary(Request&&, const model::VoiceFinder&) const override {
     return itinerary_;
   }
-  step::RowSource voice_of_vectors(Matrix<float>&&) const override { return {}; }
-  step::RowSource voice_of_codes(Matrix<std::int32_t>&&) const override { return {}; }
+  model::Voice voice_of_vectors(Matrix<float>&&) const override { return {}; }
+  model::Voice voice_of_codes(Matrix<std::int32_t>&&) const override { return {}; }
 
  private:
   step::Itinerary itinerary_;

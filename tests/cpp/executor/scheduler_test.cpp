@@ -290,13 +290,12 @@ TEST_F(SchedulerTest, PrefillTakesWhatIsLeftOfTheSlice) {
 TEST_F(SchedulerTest, PreemptionLimitsEveryLaunch) {
   slice_of_ten();
   budget_.is_preemptible = true;
-  EXPECT_EQ(plan({fresh(0, 2, 3), fresh(1, 1, 3), fresh(2, 1, 3)}),
-            (Items{{0, kText, 0, 0, 2},
-                   {1, kText, 0, 0, 1},
-                   {0, kPrefill, 1, 0, 3},
-                   {1, kPrefill, 1, 0, 3},
-                   {0, kDecode, 2, 0, 1},
-                   {1, kDecode, 2, 0, 1}}));
+  EXPECT_EQ(plan({fresh(0, 2, 3), fresh(1, 1, 3), fresh(2, 1, 3)}), (Items{{0, kText, 0, 0, 2},
+                                                                           {1, kText, 0, 0, 1},
+                                                                           {0, kPrefill, 1, 0, 3},
+                                                                           {1, kPrefill, 1, 0, 3},
+                                                                           {0, kDecode, 2, 0, 1},
+                                                                           {1, kDecode, 2, 0, 1}}));
   EXPECT_EQ(plan({fresh(0, 9, 3), fresh(1, 1, 3)}), (Items{{0, kText, 0, 0, 9}}));
   EXPECT_EQ(parts(kText).last, 1);
 }

@@ -29,10 +29,10 @@ class Voices : public ::testing::Test {
 };
 
 TEST_F(Voices, StoredOnesByIndexAndName) {
-  EXPECT_EQ(book_->find(0)->rows, 3);
-  EXPECT_EQ(book_->find(std::string("bob"))->rows, 5);
-  EXPECT_EQ(*book_->find(0)->vectors, std::vector<float>(12, 0.5F));
-  EXPECT_EQ(book_->find(0)->input, step::Input::vectors);
+  EXPECT_EQ(book_->find(0)->rows(), 3);
+  EXPECT_EQ(book_->find(std::string("bob"))->rows(), 5);
+  EXPECT_EQ(*book_->find(0)->parts[0].vectors, std::vector<float>(12, 0.5F));
+  EXPECT_EQ(book_->find(0)->parts[0].input, step::Input::vectors);
   EXPECT_EQ(book_->find(std::string("ann")), book_->find(0));
   EXPECT_EQ(book_->names(), (std::vector<std::string>{"ann", "bob"}));
 }
@@ -52,7 +52,7 @@ TEST_F(Voices, AddAndRemove) {
   EXPECT_TRUE(throws_naming<ConfigError>(
       "in use", [&] { book_->add("carl", {1, 4, std::vector<float>(4)}); }));
   book_->remove("carl");
-  EXPECT_EQ(held->vectors->size(), 8U);  // whoever speaks with it keeps it
+  EXPECT_EQ(held->parts[0].vectors->size(), 8U);  // whoever speaks with it keeps it
   EXPECT_THROW(book_->find(std::string("carl")), ConfigError);
   EXPECT_THROW(book_->remove("carl"), ConfigError);
 }
@@ -80,11 +80,12 @@ TEST_F(Voices, CodesAreKeptAsStacks) {
   open(model);
   book_->add_codes("carl", Matrix<std::int32_t>{3, 2, {1, 2, 3, 4, 5, 6}});
   const auto voice = book_->find(std::string("carl"));
-  EXPECT_EQ(voice->input, step::Input::codes);
-  EXPECT_EQ(voice->rows, 2);
-  EXPECT_EQ(voice->ids_per_row, 4);
-  EXPECT_EQ(*voice->ids, (std::vector<std::int32_t>{1, 2, 3, 4, 5, 6, 0, 0}));
-  EXPECT_EQ(voice->vectors, nullptr);
+  EXPECT_EQ(voice->rows(), 2);
+  const step::RowSource& rows = voice->parts.at(0);
+  EXPECT_EQ(rows.input, step::Input::codes);
+  EXPECT_EQ(rows.ids_per_row, 4);
+  EXPECT_EQ(*rows.ids, (std::vector<std::int32_t>{1, 2, 3, 4, 5, 6, 0, 0}));
+  EXPECT_EQ(rows.vectors, nullptr);
 }
 
 TEST_F(Voices, RefusesBadCodes) {
@@ -110,9 +111,15 @@ TEST_F(Voices, NamesFollowOneRule) {
     EXPECT_THROW(book_->find(std::string(name)), ConfigError);
   }
   book_->add_codes("小明", codes);
-  EXPECT_EQ(book_->find(std::string("小明"))->rows, 1);
+  EXPECT_EQ(book_->find(std::string("小明"))->rows(), 1);
   EXPECT_TRUE(
       throws_naming<ConfigError>("got \"a\\x0ab\"", [&] { book_->find(std::string("a\nb")); }));
+}
+
+TEST_F(Voices, ASpeakerMakesAVoiceOnlyWhereTheModelTakesOne) {
+  EXPECT_TRUE(throws_naming<ConfigError>("not conditioned on a speaker",
+                                         [&] { book_->add_speaker("x", {{1.0F}, {}, {}}); }));
+  EXPECT_EQ(book_->count(), 2);
 }
 
 TEST_F(Voices, ThousandsAreCounted) {
@@ -122,7 +129,7 @@ TEST_F(Voices, ThousandsAreCounted) {
     book_->add_codes("voice" + std::to_string(i), Matrix<std::int32_t>{2, 2, {1, 2, 3, i % 16}});
   EXPECT_EQ(book_->count(), 5002);
   EXPECT_GE(book_->bytes(), 5000U * 16);
-  EXPECT_EQ(book_->find(std::string("voice4999"))->ids->back(), 4999 % 16);
+  EXPECT_EQ(book_->find(std::string("voice4999"))->parts[0].ids->back(), 4999 % 16);
   for (int i = 0; i < 5000; ++i) book_->remove("voice" + std::to_string(i));
   book_->remove("ann");
   EXPECT_EQ(book_->bytes(), 0U);

@@ -86,9 +86,9 @@ TEST_F(Build, TheValuesArrive) {
   const ops::Weight head = data.weights.at("local_transformer.heads.1");
   EXPECT_EQ(reinterpret_cast<const float*>(head.data)[0],
             tensor("local_transformer.heads").values[80]);
-  EXPECT_EQ(data.voices.rows.at(0)->vectors->size(), 16U);  // two rows of three
-  EXPECT_EQ(data.voices.rows.at(1)->vectors->size(), 24U);
-  EXPECT_EQ(data.voices.rows.at(1)->vectors->at(0), tensor("voices").values[24]);
+  EXPECT_EQ(data.voices.voices.at(0)->parts[0].vectors->size(), 16U);  // two rows of three
+  EXPECT_EQ(data.voices.voices.at(1)->parts[0].vectors->size(), 24U);
+  EXPECT_EQ(data.voices.voices.at(1)->parts[0].vectors->at(0), tensor("voices").values[24]);
 }
 
 TEST_F(Build, ReducedPrecision) {

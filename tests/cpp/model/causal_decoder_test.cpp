@@ -61,7 +61,7 @@ TEST_F(CausalDecoderTest, ProgramsInTheOrderTheyRun) {
 }
 
 TEST_F(CausalDecoderTest, StateHoldsBothBranchesAndAPrefixOfEverySlot) {
-  const ops::StateSpec spec = state_of(config_, limits_, {}, 2, 30);
+  const ops::StateSpec spec = state_of(config_, limits_, {}, {2, limits_.max_input_len, 30});
   EXPECT_EQ(spec.cache_heads, 2);
   EXPECT_EQ(spec.cache_head_dim, 6);
   EXPECT_EQ(spec.num_blocks, 4 * (2 * 3 + 2));
@@ -70,7 +70,7 @@ TEST_F(CausalDecoderTest, StateHoldsBothBranchesAndAPrefixOfEverySlot) {
   EXPECT_EQ(spec.seen_vocab, 30);
   StateOptions options;
   options.cache_positions = 33;
-  EXPECT_EQ(state_of(config_, limits_, options, 2, 30).num_blocks, 3);
+  EXPECT_EQ(state_of(config_, limits_, options, {2, limits_.max_input_len, 30}).num_blocks, 3);
 }
 
 TEST_F(CausalDecoderTest, FactsOfOneCodePerStep) {
@@ -88,7 +88,6 @@ TEST(CausalRequests, OptionsOfAnEncoderAreRefused) {
     change(request);
     return throws_naming<ConfigError>(field, [&request] { refuse_encoder_options(request); });
   };
-  EXPECT_TRUE(refuses("text_features:", [](Request& of) { of.text_features = {1, 1, {0.0F}}; }));
   EXPECT_TRUE(refuses("encoder_output:", [](Request& of) { of.encoder_output = {1, 1, {0.0F}}; }));
   EXPECT_TRUE(refuses("context_codes:", [](Request& of) { of.context_codes = {1, 1, {0}}; }));
   EXPECT_TRUE(refuses("context_text_ids:", [](Request& of) { of.context_text_ids = {1}; }));

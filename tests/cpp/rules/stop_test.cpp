@@ -50,6 +50,15 @@ TEST(Stop, TheCodebooksThatCount) {
   EXPECT_EQ(end_of(sampled, EosCodebooks::all, kAllInFrame1, kSpeech), 1);
 }
 
+TEST(Stop, BeforeTheFirstEndStepNothingEnds) {
+  SlotRules rules = stacked(EosStreams::sampled, EosCodebooks::any);
+  rules.first_end_step = 1;
+  SlotState state;
+  EXPECT_EQ(end_frame(rules, state, kZeroInFrame0.data(), kSpeech.data()), -1);
+  state.step = 1;
+  EXPECT_EQ(end_frame(rules, state, kZeroInFrame0.data(), kSpeech.data()), 0);
+}
+
 TEST(Stop, TheStreamsThatCount) {
   EXPECT_EQ(end_of(EosStreams::argmax, EosCodebooks::any, kZeroInFrame0, kSpeech), -1);
   EXPECT_EQ(end_of(EosStreams::argmax, EosCodebooks::any, kSpeech, kAnyInFrame1), 1);

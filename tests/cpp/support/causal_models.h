@@ -59,11 +59,28 @@ inline Json llm_config(const Json& stack = llama_stack_json()) {
   return causal_config("llm", model, 1.0);
 }
 
+inline Json conditioning_json() {
+  return {{"speaker_dim", 5},     {"queries", 4},    {"heads", 2},
+          {"norm_epsilon", 1e-5}, {"emotion", true}, {"max_prompt", 6}};
+}
+
 inline Json t3_config(const Json& stack = llama_stack_json()) {
-  const Json model = {
-      {"speech_vocab", 40}, {"text_vocab", 9}, {"frame_rate", 25.0},   {"bos", 38},
-      {"eos", 39},          {"start_rows", 2}, {"text_positions", 24}, {"speech_positions", 30},
-      {"head_bias", false}, {"decoder", stack}};
+  const Json model = {{"variant", "english"},
+                      {"speech_vocab", 40},
+                      {"speech_rows", 40},
+                      {"text_vocab", 9},
+                      {"frame_rate", 25.0},
+                      {"bos", 38},
+                      {"eos", 39},
+                      {"text_start", 7},
+                      {"text_stop", 0},
+                      {"start_rows", 2},
+                      {"text_positions", 24},
+                      {"speech_positions", 30},
+                      {"head_bias", false},
+                      {"processors", "t3"},
+                      {"decoder", stack},
+                      {"conditioning", conditioning_json()}};
   return causal_config("t3", model, 1.5);
 }
 

@@ -77,7 +77,8 @@ inline model::StoredVoices small_voices(std::int32_t dim = 4) {
     source.rows = rows;
     source.vectors =
         std::make_shared<const std::vector<float>>(static_cast<std::size_t>(rows * dim), 0.5F);
-    voices.rows.push_back(std::make_shared<const step::RowSource>(std::move(source)));
+    voices.voices.push_back(
+        std::make_shared<const model::Voice>(model::Voice{{std::move(source)}}));
   }
   voices.names = {{"ann", 0}, {"bob", 1}};
   return voices;

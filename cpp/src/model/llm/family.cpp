@@ -61,13 +61,15 @@ step::Facts LlmFamily::facts(const Limits& limits) const {
   return facts_of("llm", config_.vocab, 1.0, limits);
 }
 
-std::unique_ptr<model::Itineraries> LlmFamily::itineraries(const Limits& limits) const {
+std::unique_ptr<model::Itineraries> LlmFamily::itineraries(const Limits& limits,
+                                                           const Weights* /*weights*/) const {
   decode::compile_rules(Request{}, rules_, 0, 0);
   return std::make_unique<Itineraries>(config_, rules_, limits);
 }
 
 ops::StateSpec LlmFamily::state(const Limits& limits, const StateOptions& options) const {
-  return state_of(config_.decoder, limits, options, kBranches, config_.vocab);
+  return state_of(config_.decoder, limits, options,
+                  {kBranches, limits.max_input_len, config_.vocab});
 }
 
 std::vector<FamilyProgram> LlmFamily::programs(const Weights& weights, const Limits& limits,

@@ -36,16 +36,19 @@ Stop rows_from(const RowSource& prompt, std::int32_t first, std::int32_t rows, b
 
 }  // namespace
 
-RowSource Itineraries::voice_of_vectors(Matrix<float>&& /*rows*/) const {
+Voice Itineraries::voice_of_vectors(Matrix<float>&& /*rows*/) const {
   throw ConfigError(kNoVoices);
 }
 
-RowSource Itineraries::voice_of_codes(Matrix<std::int32_t>&& /*codes*/) const {
+Voice Itineraries::voice_of_codes(Matrix<std::int32_t>&& /*codes*/) const {
   throw ConfigError(kNoVoices);
 }
 
 step::Itinerary Itineraries::itinerary(Request&& request, const VoiceFinder& /*voices*/) const {
   refuse_encoder_options(request);
+  refuse_speaker_options(request);
+  TTSRT_CHECK(ConfigError, !is_given(request.text_features),
+              "text_features: expected none, as this model has no text encoder; give text_ids");
   TTSRT_CHECK(ConfigError, !request.voice, kNoVoices);
   TTSRT_CHECK(ConfigError, !is_given(request.context_embeddings),
               "context_embeddings: expected none, as language models have no context");

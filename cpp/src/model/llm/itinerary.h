@@ -16,8 +16,8 @@ class Itineraries final : public model::Itineraries {
       : config_(config), rules_(rules), limits_(limits) {}
 
   step::Itinerary itinerary(Request&& request, const VoiceFinder& voices) const override;
-  step::RowSource voice_of_vectors(Matrix<float>&& rows) const override;
-  step::RowSource voice_of_codes(Matrix<std::int32_t>&& codes) const override;
+  Voice voice_of_vectors(Matrix<float>&& rows) const override;
+  Voice voice_of_codes(Matrix<std::int32_t>&& codes) const override;
 
  private:
   const Config config_;

@@ -117,8 +117,8 @@ StoredVoices MagpieFamily::read_voices(const Weights& weights) const {
   for (std::size_t voice = 0; voice < static_cast<std::size_t>(config_.num_voices); ++voice) {
     TTSRT_CHECK(FormatError, counts[voice] >= 1 && counts[voice] <= rows.shape[1], where,
                 ": voice_lengths[", voice, "]: expected 1 to ", most, ", got ", counts[voice]);
-    voices.rows.push_back(std::make_shared<const step::RowSource>(
-        voice_rows(values + voice * most * dim, counts[voice], dim)));
+    voices.voices.push_back(std::make_shared<const Voice>(
+        Voice{{voice_rows(values + voice * most * dim, counts[voice], dim)}}));
   }
   return voices;
 }
@@ -138,7 +138,8 @@ step::Facts MagpieFamily::facts(const Limits& limits) const {
   return facts;
 }
 
-std::unique_ptr<model::Itineraries> MagpieFamily::itineraries(const Limits& limits) const {
+std::unique_ptr<model::Itineraries> MagpieFamily::itineraries(const Limits& limits,
+                                                              const Weights* /*weights*/) const {
   const bool has_own_table = config_.context_text == ContextText::own;
   Facts facts;
   facts.dim = config_.dim;

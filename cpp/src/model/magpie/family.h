@@ -21,7 +21,8 @@ class MagpieFamily final : public Family {
   void describe(EngineInfo& info) const override;
   StoredVoices read_voices(const Weights& weights) const override;
   step::Facts facts(const Limits& limits) const override;
-  std::unique_ptr<model::Itineraries> itineraries(const Limits& limits) const override;
+  std::unique_ptr<model::Itineraries> itineraries(const Limits& limits,
+                                                  const Weights* weights) const override;
   ops::StateSpec state(const Limits& limits, const StateOptions& options) const override;
   std::vector<FamilyProgram> programs(const Weights& weights, const Limits& limits,
                                       bool trace) const override;

@@ -76,7 +76,7 @@ RowSource context_of(Request& request, const Facts& facts, const VoiceFinder& vo
               "context: expected exactly one of voice, context_codes, context_embeddings, "
               "context_text_ids; got ",
               given);
-  if (request.voice) return *voices.find(*request.voice);
+  if (request.voice) return voices.find(*request.voice)->parts.front();
   if (is_given(request.context_embeddings)) {
     return rows_of_vectors("context_embeddings", std::move(request.context_embeddings), facts.dim,
                            facts.max_input_len);
@@ -191,18 +191,19 @@ std::vector<Stop> stops_of(Prompt&& prompt, const Facts& facts,
 
 }  // namespace
 
-RowSource Itineraries::voice_of_vectors(Matrix<float>&& rows) const {
+Voice Itineraries::voice_of_vectors(Matrix<float>&& rows) const {
   TTSRT_CHECK(ConfigError, facts_.context_route != ContextRoute::memory,
               "add_voice: embeddings: this model takes no context rows; give codes");
-  return rows_of_vectors("add_voice: embeddings", std::move(rows), facts_.dim,
-                         facts_.max_input_len);
+  return {{rows_of_vectors("add_voice: embeddings", std::move(rows), facts_.dim,
+                           facts_.max_input_len)}};
 }
 
-RowSource Itineraries::voice_of_codes(Matrix<std::int32_t>&& codes) const {
-  return rows_of_codes("add_voice: codes", std::move(codes), facts_);
+Voice Itineraries::voice_of_codes(Matrix<std::int32_t>&& codes) const {
+  return {{rows_of_codes("add_voice: codes", std::move(codes), facts_)}};
 }
 
 step::Itinerary Itineraries::itinerary(Request&& request, const VoiceFinder& voices) const {
+  refuse_speaker_options(request);
   Prompt prompt;
   prepare_text(request, facts_, prompt);
   prepare_context(request, facts_, voices, prompt);

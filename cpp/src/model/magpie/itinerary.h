@@ -17,11 +17,11 @@ class Itineraries final : public model::Itineraries {
   explicit Itineraries(Facts facts) : facts_(std::move(facts)) {}
 
   step::Itinerary itinerary(Request&& request, const VoiceFinder& voices) const override;
-  step::RowSource voice_of_vectors(Matrix<float>&& rows) const override;
+  Voice voice_of_vectors(Matrix<float>&& rows) const override;
   // Codes are laid out as stacks [rows, C*S], index c + C*f; the last stack is padded with code 0,
   // as the original pads. Models with text conditioning count context rows in frames: behind the
   // stacks stand rows of zeros (NeMo 3's `_get_context_embeddings`).
-  step::RowSource voice_of_codes(Matrix<std::int32_t>&& codes) const override;
+  Voice voice_of_codes(Matrix<std::int32_t>&& codes) const override;
 
  private:
   const Facts facts_;

@@ -3,25 +3,65 @@
 #include "core/check.h"
 
 namespace ttsrt::model::t3 {
+namespace {
 
-Config read_config(const JsonReader& model) {
-  Config config;
-  config.speech_vocab = model.int32("speech_vocab", 2, kMaxVocab);
-  config.text_vocab = model.int32("text_vocab", 1, kMaxVocab);
-  config.frame_rate = model.number("frame_rate", 1e-3, 1e6);
-  config.bos_id = model.int32("bos", 0, config.speech_vocab - 1);
-  config.eos_id = model.int32("eos", 0, config.speech_vocab - 1);
-  config.start_rows = model.int32("start_rows", 1, 2);
+constexpr std::int64_t kMaxSpeakerDim = 4096;
+constexpr std::int64_t kMaxQueries = 1024;
+
+Conditioning read_conditioning(const JsonReader& reader, std::int32_t dim) {
+  Conditioning conditioning;
+  conditioning.speaker_dim = reader.int32("speaker_dim", 1, kMaxSpeakerDim);
+  conditioning.queries = reader.int32("queries", 0, kMaxQueries);
+  conditioning.heads = reader.int32("heads", 0, 256);
+  conditioning.norm_epsilon = static_cast<float>(reader.number("norm_epsilon", 0.0, 1.0));
+  conditioning.has_emotion = reader.boolean("emotion");
+  conditioning.max_prompt = reader.int32("max_prompt", 0, kMaxPositions);
+  const std::int32_t heads = conditioning.heads;
+  TTSRT_CHECK(FormatError,
+              conditioning.has_perceiver() ? heads > 0 && dim % heads == 0 : heads == 0,
+              reader.where(), ".heads: expected ",
+              conditioning.has_perceiver() ? message("a divisor of ", dim) : "0 without queries",
+              ", got ", heads);
+  return conditioning;
+}
+
+void read_positions(const JsonReader& model, Config& config) {
   config.text_positions = model.int32("text_positions", 0, kMaxPositions);
   config.speech_positions = model.int32("speech_positions", 0, kMaxPositions);
-  config.has_head_bias = model.boolean("head_bias");
-  config.decoder = read_causal_stack(model.object("decoder"));
   TTSRT_CHECK(FormatError, (config.text_positions > 0) == (config.speech_positions > 0),
               model.where(), ".speech_positions: expected some exactly where text_positions are, ",
               "got ", config.speech_positions);
   TTSRT_CHECK(FormatError, !config.restarts_positions() || !config.decoder.has_positions,
               model.where(),
               ".decoder.learned_positions: expected false beside text_positions, got true");
+  TTSRT_CHECK(FormatError,
+              !config.conditioning.has_perceiver() ||
+                  config.conditioning.max_prompt <= config.speech_positions,
+              model.where(), ".conditioning.max_prompt: expected at most speech_positions ",
+              config.speech_positions, ", got ", config.conditioning.max_prompt);
+}
+
+}  // namespace
+
+Config read_config(const JsonReader& model) {
+  Config config;
+  config.variant = model.string("variant");
+  config.speech_vocab = model.int32("speech_vocab", 2, kMaxVocab);
+  config.speech_rows = model.int32("speech_rows", config.speech_vocab, kMaxVocab);
+  config.text_vocab = model.int32("text_vocab", 1, kMaxVocab);
+  config.frame_rate = model.number("frame_rate", 1e-3, 1e6);
+  config.bos_id = model.int32("bos", 0, config.speech_vocab - 1);
+  config.eos_id = model.int32("eos", 0, config.speech_vocab - 1);
+  if (model.has("text_start"))
+    config.text_start = model.int32("text_start", 0, config.text_vocab - 1);
+  if (model.has("text_stop")) config.text_stop = model.int32("text_stop", 0, config.text_vocab - 1);
+  config.start_rows = model.int32("start_rows", 1, 2);
+  config.has_head_bias = model.boolean("head_bias");
+  config.processors = read_kind<ProcessorOrder>(
+      model, "processors", {{"t3", ProcessorOrder::t3}, {"turbo", ProcessorOrder::turbo}});
+  config.decoder = read_causal_stack(model.object("decoder"));
+  config.conditioning = read_conditioning(model.object("conditioning"), config.decoder.dim);
+  read_positions(model, config);
   return config;
 }
 

@@ -13,14 +13,19 @@ namespace {
 
 constexpr std::int32_t kBranches = 2;
 constexpr std::int32_t kUsualText = 512;  // tokens
+// Positions of shared prefixes beyond a voice's: the ends of their last blocks, and of the text
+// that is shared beyond what a request needs.
+constexpr std::int32_t kPrefixMargin = 112;
 
 }  // namespace
 
 T3Family::T3Family(const JsonReader& model, const JsonReader& defaults)
-    : config_(read_config(model)), rules_(read_code_defaults(defaults)) {
-  rules_.vocab = config_.speech_vocab;
-  rules_.eos_id = config_.eos_id;
-  rules_.decoder_layers = config_.decoder.layers;
+    : config_(read_config(model)), defaults_{read_code_defaults(defaults)} {
+  defaults_.rules.vocab = config_.speech_vocab;
+  defaults_.rules.eos_id = config_.eos_id;
+  defaults_.rules.decoder_layers = config_.decoder.layers;
+  if (defaults.has("emotion"))
+    defaults_.emotion = static_cast<float>(defaults.number("emotion", -100.0, 100.0));
 }
 
 Manifest T3Family::manifest() const {
@@ -28,7 +33,7 @@ Manifest T3Family::manifest() const {
   Manifest manifest;
   manifest.begin("decoder");
   manifest.add(Role::table, "text_embedding", {config_.text_vocab, dim});
-  manifest.add(Role::table, "speech_embedding", {config_.speech_vocab, dim});
+  manifest.add(Role::table, "speech_embedding", {config_.speech_rows, dim});
   if (config_.restarts_positions()) {
     manifest.add(Role::vector, "text_positions", {config_.text_positions, dim});
     manifest.add(Role::vector, "speech_positions", {config_.speech_positions, dim});
@@ -36,7 +41,26 @@ Manifest T3Family::manifest() const {
   declare_stack(manifest, "decoder", config_.decoder);
   manifest.add_head("head", {config_.speech_vocab, dim});
   if (config_.has_head_bias) manifest.add(Role::vector, "head_bias", {config_.speech_vocab});
+  declare_conditioning(manifest);
   return manifest;
+}
+
+// All of it in float32, whatever the build's type: it makes voices, and no step reads it.
+void T3Family::declare_conditioning(Manifest& manifest) const {
+  const Conditioning& facts = config_.conditioning;
+  const std::int64_t dim = config_.decoder.dim;
+  manifest.begin("conditioning");
+  manifest.add(Role::vector, "conditioning.speaker", {dim, facts.speaker_dim});
+  manifest.add(Role::vector, "conditioning.speaker_bias", {dim});
+  if (facts.has_emotion) manifest.add(Role::vector, "conditioning.emotion", {dim});
+  if (!facts.has_perceiver()) return;
+  manifest.add(Role::vector, "conditioning.query", {facts.queries, dim});
+  manifest.add(Role::vector, "conditioning.norm", {dim});
+  manifest.add(Role::vector, "conditioning.norm_bias", {dim});
+  manifest.add(Role::vector, "conditioning.qkv", {3 * dim, dim});
+  manifest.add(Role::vector, "conditioning.qkv_bias", {3 * dim});
+  manifest.add(Role::vector, "conditioning.out", {dim, dim});
+  manifest.add(Role::vector, "conditioning.out_bias", {dim});
 }
 
 LimitBounds T3Family::limit_bounds(const Manifest& /*stored*/) const {
@@ -46,7 +70,7 @@ LimitBounds T3Family::limit_bounds(const Manifest& /*stored*/) const {
   bounds.most_text = config_.restarts_positions() ? config_.text_positions : bounds.most_input;
   bounds.input_takes_positions = true;
   bounds.usual_steps =
-      rules_.max_frames + config_.start_rows + std::min(kUsualText, bounds.most_text);
+      defaults_.rules.max_frames + config_.start_rows + std::min(kUsualText, bounds.most_text);
   return bounds;
 }
 
@@ -58,6 +82,8 @@ void T3Family::describe(EngineInfo& info) const {
   info.text_vocab = config_.text_vocab;
   info.frame_rate = config_.frame_rate;
   info.special_ids = {{"bos", config_.bos_id}, {"eos", config_.eos_id}};
+  if (config_.text_start >= 0) info.special_ids["text_start"] = config_.text_start;
+  if (config_.text_stop >= 0) info.special_ids["text_stop"] = config_.text_stop;
   info.eos_id = config_.eos_id;
 }
 
@@ -67,13 +93,15 @@ step::Facts T3Family::facts(const Limits& limits) const {
   return facts_of("t3", config_.speech_vocab, config_.frame_rate, limits);
 }
 
-std::unique_ptr<model::Itineraries> T3Family::itineraries(const Limits& limits) const {
-  decode::compile_rules(Request{}, rules_, 0, 0);
-  return std::make_unique<Itineraries>(config_, rules_, limits);
+std::unique_ptr<model::Itineraries> T3Family::itineraries(const Limits& limits,
+                                                          const Weights* weights) const {
+  decode::compile_rules(Request{}, defaults_.rules, 0, 0);
+  return std::make_unique<Itineraries>(config_, defaults_, limits, weights);
 }
 
 ops::StateSpec T3Family::state(const Limits& limits, const StateOptions& options) const {
-  return state_of(config_.decoder, limits, options, kBranches, config_.speech_vocab);
+  return state_of(config_.decoder, limits, options,
+                  {kBranches, limits.max_input_len + kPrefixMargin, config_.speech_vocab});
 }
 
 std::vector<FamilyProgram> T3Family::programs(const Weights& weights, const Limits& limits,
@@ -81,7 +109,7 @@ std::vector<FamilyProgram> T3Family::programs(const Weights& weights, const Limi
   CausalDecoder decoder{config_.decoder, load_stack(weights, "decoder", config_.decoder)};
   decoder.embed.code_tables = weights.at("speech_embedding");
   decoder.embed.codebooks = 1;
-  decoder.embed.vocab = config_.speech_vocab;
+  decoder.embed.vocab = config_.speech_rows;
   decoder.embed.id_tables = {weights.at("text_embedding")};
   if (config_.restarts_positions()) {
     decoder.embed.position_tables = {weights.at("text_positions"), weights.at("speech_positions")};

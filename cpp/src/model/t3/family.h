@@ -8,6 +8,7 @@
 #include "decode/rule_facts.h"
 #include "model/family.h"
 #include "model/t3/config.h"
+#include "model/t3/itinerary.h"
 
 namespace ttsrt::model::t3 {
 
@@ -20,7 +21,8 @@ class T3Family final : public Family {
   void describe(EngineInfo& info) const override;
   StoredVoices read_voices(const Weights& weights) const override;
   step::Facts facts(const Limits& limits) const override;
-  std::unique_ptr<model::Itineraries> itineraries(const Limits& limits) const override;
+  std::unique_ptr<model::Itineraries> itineraries(const Limits& limits,
+                                                  const Weights* weights) const override;
   ops::StateSpec state(const Limits& limits, const StateOptions& options) const override;
   std::vector<FamilyProgram> programs(const Weights& weights, const Limits& limits,
                                       bool trace) const override;
@@ -28,8 +30,10 @@ class T3Family final : public Family {
   const Config& config() const { return config_; }
 
  private:
+  void declare_conditioning(Manifest& manifest) const;
+
   Config config_;
-  decode::RuleFacts rules_;
+  Defaults defaults_;
 };
 
 }  // namespace ttsrt::model::t3

@@ -1,6 +1,7 @@
 #include "model/t3/itinerary.h"
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 #include <memory>
 #include <string>
@@ -8,177 +9,174 @@
 #include <vector>
 
 #include "core/check.h"
-#include "core/sha256.h"
 #include "decode/compile_rules.h"
 #include "model/causal_decoder.h"
 #include "model/request_rows.h"
+#include "model/t3/prompt.h"
 
 namespace ttsrt::model::t3 {
 namespace {
 
-using step::Branch;
-using step::Input;
 using step::RowSource;
-using step::Stop;
 
-// Position tables of models whose learned positions restart.
-constexpr std::int32_t kTextPositions = 0;
-constexpr std::int32_t kSpeechPositions = 1;
+constexpr float kMaxEmotion = 100.0F;
 
-RowSource prefix_of(Request& request, const VoiceFinder& voices, const Config& config,
-                    const Limits& limits) {
-  const int given = (request.voice ? 1 : 0) + (is_given(request.context_embeddings) ? 1 : 0);
-  TTSRT_CHECK(ConfigError, given == 1,
-              "context: expected exactly one of voice, context_embeddings; got ", given);
-  if (request.voice) return *voices.find(*request.voice);
-  return rows_of_vectors("context_embeddings", std::move(request.context_embeddings),
-                         config.decoder.dim, limits.max_input_len);
+RowSource vectors_of(std::vector<float>&& values, std::int32_t rows) {
+  RowSource source;
+  source.input = step::Input::vectors;
+  source.rows = rows;
+  source.vectors = std::make_shared<const std::vector<float>>(std::move(values));
+  return source;
 }
 
-// Equal rows give equal keys and values, whoever sends them and whichever branch they stand in.
-step::PrefixKey key_of(const RowSource& prefix) {
-  const std::vector<float>& values = *prefix.vectors;
-  const auto* bytes = reinterpret_cast<const std::byte*>(values.data());
-  return {"prefix " + sha256_hex(bytes, values.size() * sizeof(float)), prefix.rows};
+float checked_emotion(const std::string& what, float emotion) {
+  TTSRT_CHECK(ConfigError, emotion >= -kMaxEmotion && emotion <= kMaxEmotion, what,
+              "emotion: expected a number from -", kMaxEmotion, " to ", kMaxEmotion, ", got ",
+              emotion);
+  return emotion;
 }
-
-// The rows of one request.
-class Rows {
- public:
-  Rows(const Config& config, RowSource prefix, RowSource text)
-      : config_(config), prefix_(std::move(prefix)), text_(std::move(text)) {}
-
-  std::int32_t text_begin() const { return prefix_.rows; }
-  std::int32_t decode_begin() const { return prefix_.rows + text_.rows + config_.start_rows - 1; }
-
-  Stop prefix(Branch branch) const {
-    Stop stop = stop_at(0, branch);
-    stop.rows = {placed(prefix_, 0)};
-    stop.shared = key_of(prefix_);
-    return stop;
-  }
-
-  // Text and the start rows before the last. The unconditional branch has zeros for the text; the
-  // learned positions stay.
-  Stop text(Branch branch) const {
-    Stop stop = stop_at(text_begin(), branch);
-    RowSource rows = text_;
-    if (branch == Branch::unconditional) {
-      rows = {};
-      rows.rows = text_.rows;
-    }
-    stop.rows = {placed(with_restart(rows, kTextPositions), text_begin())};
-    if (config_.start_rows > 1) {
-      RowSource start = start_row(config_.start_rows - 1);
-      stop.rows.push_back(placed(std::move(start), text_begin() + text_.rows));
-    }
-    return stop;
-  }
-
-  Stop decode(const decode::CompiledRules& rules) const {
-    Stop stop = stop_at(decode_begin(), Branch::conditional);
-    stop.program = kDecodeProgram;
-    stop.rows = {placed(start_row(1), decode_begin())};
-    stop.num_branches = rules.is_guided ? 2 : 1;
-    stop.repeats = rules.max_steps;
-    return stop;
-  }
-
- private:
-  static Stop stop_at(std::int32_t position, Branch branch) {
-    Stop stop;
-    stop.program = kPrefillProgram;
-    stop.branch = branch;
-    stop.position = position;
-    return stop;
-  }
-
-  RowSource with_restart(RowSource source, std::int32_t table) const {
-    if (config_.restarts_positions()) source.position_table = table;
-    return source;
-  }
-
-  RowSource start_row(std::int32_t rows) const {
-    RowSource source;
-    source.input = Input::codes;
-    source.rows = rows;
-    source.ids = std::make_shared<const std::vector<std::int32_t>>(static_cast<std::size_t>(rows),
-                                                                   config_.bos_id);
-    return with_restart(std::move(source), kSpeechPositions);
-  }
-
-  // Where the decoder has learned positions of its own, they count every row.
-  RowSource placed(RowSource source, std::int32_t position) const {
-    if (config_.decoder.has_positions) {
-      source.position_table = 0;
-      source.first_position = position;
-    }
-    return source;
-  }
-
-  const Config& config_;
-  RowSource prefix_;
-  RowSource text_;
-};
 
 std::int32_t steps_in(const Request& request, const Config& config, const Limits& limits,
                       std::int32_t position, std::int32_t steps) {
   std::int32_t room = limits.max_seq_len - position;
   if (config.restarts_positions()) room = std::min(room, config.speech_positions);
-  TTSRT_CHECK(ConfigError, room >= 1,
-              "text_ids: expected prefix and text to leave room for speech ", "in max_seq_len ",
-              limits.max_seq_len, ", got ", position, " rows");
+  TTSRT_CHECK(ConfigError, room >= 1, "prompt: expected voice and text to leave room for speech ",
+              "in max_seq_len ", limits.max_seq_len, ", got ", position, " rows");
   return steps_in_room(request, steps, room, 1);
 }
 
-// The penalty comes before the temperature, and BOS counts as seen.
-void order_processors(const Config& config, rules::SamplerRules& sampler) {
+void order_processors(const Config& config, rules::SlotRules& slot) {
   using rules::Processor;
-  constexpr Processor kOrder[rules::kMaxProcessors] = {Processor::repetition_penalty,
-                                                       Processor::temperature, Processor::top_k,
-                                                       Processor::min_p, Processor::top_p};
-  std::copy(std::begin(kOrder), std::end(kOrder), sampler.order);
-  sampler.num_seen_first = 1;
-  sampler.seen_first[0] = config.bos_id;
+  // The penalty comes before the temperature, and BOS counts as seen.
+  constexpr Processor kT3[rules::kMaxProcessors] = {Processor::repetition_penalty,
+                                                    Processor::temperature, Processor::min_p,
+                                                    Processor::top_p, Processor::top_k};
+  // The penalty comes last: filters see the scores before it. BOS counts as seen in the first step
+  // only, and an end id that is drawn there ends nothing.
+  constexpr Processor kTurbo[rules::kMaxProcessors] = {Processor::temperature, Processor::top_k,
+                                                       Processor::top_p, Processor::min_p,
+                                                       Processor::repetition_penalty};
+  const bool is_turbo = config.processors == ProcessorOrder::turbo;
+  const Processor* order = is_turbo ? kTurbo : kT3;
+  std::copy(order, order + rules::kMaxProcessors, slot.sampler.order);
+  slot.sampler.num_seen_first = 1;
+  slot.sampler.seen_first[0] = config.bos_id;
+  slot.sampler.forgets_first = is_turbo;
+  slot.first_end_step = is_turbo ? 1 : 0;
+}
+
+void check_no_prompt(const Request& request) {
+  const bool has_text = !request.text_ids.empty() || is_given(request.text_features);
+  const bool has_context = request.voice.has_value() || is_given(request.context_embeddings);
+  TTSRT_CHECK(ConfigError, !has_text && !has_context && !request.emotion.has_value(),
+              "prompt_embeddings: expected neither a text nor a voice beside the whole prompt");
 }
 
 }  // namespace
 
-RowSource Itineraries::voice_of_vectors(Matrix<float>&& rows) const {
-  return rows_of_vectors("add_voice: embeddings", std::move(rows), config_.decoder.dim,
-                         limits_.max_input_len);
+Voice Itineraries::voice_of_vectors(Matrix<float>&& matrix) const {
+  RowSource rows = rows_of_vectors("add_voice: embeddings", std::move(matrix), config_.decoder.dim,
+                                   limits_.max_input_len);
+  if (!config_.conditioning.has_emotion) return {{std::move(rows)}};
+  TTSRT_CHECK(ConfigError, rows.rows >= 2,
+              "add_voice: embeddings: expected at least 2 rows, the last for the emotion, got 1");
+  const auto last = rows.vectors->end() - config_.decoder.dim;
+  return {{vectors_of({rows.vectors->begin(), last}, rows.rows - 1),
+           vectors_of({last, rows.vectors->end()}, 1)}};
 }
 
-RowSource Itineraries::voice_of_codes(Matrix<std::int32_t>&& /*codes*/) const {
-  throw ConfigError("add_voice: codes: this model's voices are embeddings");
+Voice Itineraries::voice_of_codes(Matrix<std::int32_t>&& /*codes*/) const {
+  throw ConfigError(
+      "add_voice: codes: expected embeddings or a speaker, as this model takes no "
+      "codes as its context");
+}
+
+Voice Itineraries::voice_of_speaker(Speaker&& speaker) const {
+  const Conditioning& facts = config_.conditioning;
+  const auto speaker_dim = static_cast<std::size_t>(facts.speaker_dim);
+  TTSRT_CHECK(ConfigError, speaker.embedding.size() == speaker_dim,
+              "add_voice: speaker embedding: expected [", speaker_dim, "], got [",
+              speaker.embedding.size(), "]");
+  for (std::size_t i = 0; i < speaker_dim; ++i) {
+    TTSRT_CHECK(ConfigError, std::isfinite(speaker.embedding[i]), "add_voice: speaker embedding[",
+                i, "]: expected a finite number, got ", speaker.embedding[i]);
+  }
+  TTSRT_CHECK(ConfigError,
+              speaker.prompt_codes.size() <= static_cast<std::size_t>(facts.max_prompt),
+              "add_voice: prompt codes: expected at most ", facts.max_prompt,
+              " speech tokens, got ", speaker.prompt_codes.size());
+  check_ids("add_voice: prompt codes", speaker.prompt_codes, config_.speech_vocab);
+  TTSRT_CHECK(ConfigError, facts.has_emotion || !speaker.emotion.has_value(),
+              "add_voice: emotion: expected none, as this model has no emotion");
+  const auto in_use = weights_->use();
+  const Conditioner conditioner(config_, *weights_);
+  std::vector<float> rows = conditioner.speaker_row(speaker.embedding);
+  std::int32_t count = 1;
+  if (!speaker.prompt_codes.empty()) {
+    std::vector<float> prompt = conditioner.prompt_rows(speaker.prompt_codes);
+    if (facts.has_perceiver()) prompt = conditioner.perceive(prompt);
+    rows.insert(rows.end(), prompt.begin(), prompt.end());
+    count += static_cast<std::int32_t>(prompt.size()) / config_.decoder.dim;
+  }
+  const std::int32_t emotion_rows = facts.has_emotion ? 1 : 0;
+  TTSRT_CHECK(ConfigError, count + emotion_rows <= limits_.max_input_len,
+              "add_voice: expected at most max_input_len ", limits_.max_input_len,
+              " rows of a prefix, got ", count + emotion_rows);
+  Voice voice{{vectors_of(std::move(rows), count)}};
+  if (facts.has_emotion) {
+    const float emotion =
+        checked_emotion("add_voice: ", speaker.emotion.value_or(defaults_.emotion));
+    voice.parts.push_back(vectors_of(conditioner.emotion_row(emotion), 1));
+  }
+  return voice;
+}
+
+Voice Itineraries::voice_of(Request& request, const VoiceFinder& voices) const {
+  const int given = (request.voice ? 1 : 0) + (is_given(request.context_embeddings) ? 1 : 0);
+  TTSRT_CHECK(ConfigError, given == 1,
+              "context: expected exactly one of voice, context_embeddings; got ", given);
+  if (request.voice) return *voices.find(*request.voice);
+  try {
+    return voice_of_vectors(std::move(request.context_embeddings));
+  } catch (const ConfigError& problem) {
+    const std::string why = problem.what();
+    const std::string begin = "add_voice: embeddings";
+    throw ConfigError("context_embeddings" + why.substr(std::min(begin.size(), why.size())));
+  }
+}
+
+// Gives a voice another emotion.
+void Itineraries::feel(float emotion, Voice& voice) const {
+  TTSRT_CHECK(ConfigError, config_.conditioning.has_emotion,
+              "emotion: expected none, as this model has no emotion");
+  const auto in_use = weights_->use();
+  voice.parts.back() =
+      vectors_of(Conditioner(config_, *weights_).emotion_row(checked_emotion("", emotion)), 1);
 }
 
 step::Itinerary Itineraries::itinerary(Request&& request, const VoiceFinder& voices) const {
   refuse_encoder_options(request);
-  TTSRT_CHECK(ConfigError, !request.text_ids.empty(), "text_ids: expected at least one id");
-  RowSource prefix = prefix_of(request, voices, config_, limits_);
-  RowSource text = rows_of_ids("text_ids", std::move(request.text_ids), config_.text_vocab,
-                               limits_.max_encoder_input_len);
-  decode::CompiledRules rules = decode::compile_rules(request, rules_, 0, 0);
-  const Rows rows(config_, std::move(prefix), std::move(text));
-  rules.max_steps = steps_in(request, config_, limits_, rows.decode_begin(), rules.max_steps);
-
+  decode::CompiledRules rules = decode::compile_rules(request, defaults_.rules, 0, 0);
   step::Itinerary itinerary;
   itinerary.rules = rules.slot;
   itinerary.forced_codes = rules.forced_codes;
-  order_processors(config_, itinerary.rules.sampler);
-  std::vector<Stop>& stops = itinerary.stops;
-  for (const Branch branch : {Branch::conditional, Branch::unconditional}) {
-    if (branch == Branch::unconditional && !rules.is_guided) continue;
-    const auto first = static_cast<std::int32_t>(stops.size());
-    stops.push_back(rows.prefix(branch));
-    stops.push_back(rows.text(branch));
-    stops.back().follows = {first};
+  order_processors(config_, itinerary.rules);
+  if (is_given(request.prompt_embeddings)) {
+    check_no_prompt(request);
+    rules.max_steps = steps_in(request, config_, limits_,
+                               static_cast<std::int32_t>(std::min<std::int64_t>(
+                                   request.prompt_embeddings.rows - 1, limits_.max_seq_len)),
+                               rules.max_steps);
+    itinerary.stops = stops_of_embeddings(request, config_, limits_, rules);
+    return itinerary;
   }
-  Stop decode = rows.decode(rules);
-  for (std::size_t i = 0; i < stops.size(); ++i)
-    decode.follows.push_back(static_cast<std::int32_t>(i));
-  stops.push_back(std::move(decode));
+  TTSRT_CHECK(ConfigError, !is_given(request.unconditional_embeddings),
+              "unconditional_embeddings: expected none without prompt_embeddings");
+  Voice voice = voice_of(request, voices);
+  if (request.emotion.has_value()) feel(*request.emotion, voice);
+  const Prompt prompt(config_, limits_, voice, text_of(request, config_, limits_));
+  rules.max_steps = steps_in(request, config_, limits_, prompt.decode_begin(), rules.max_steps);
+  itinerary.stops = prompt.stops(rules);
   return itinerary;
 }
 

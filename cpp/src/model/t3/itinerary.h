@@ -1,29 +1,52 @@
-// From a request to what it runs: prefill of the voice prefix, which both branches and all requests
-// of a voice share, prefill of the text and all but the last start row, decode.
+// From a request to what it runs: prefill of the voice prefix, which all requests of a voice share,
+// prefill of the text and all but the last start row, decode.
+//
+// Under guidance the unconditional branch has the same voice, zeros for the text and the text's
+// learned positions. Its rows depend on the voice, the emotion and the length of the text alone, so
+// they are a shared prefix too: of a few lengths per voice, of which a request forks as much as its
+// own text needs. Only the emotion and the text are computed for each request.
+//
+// Our cfg_scale is 1 + the original's cfg_weight: c + weight (c - u) = u + cfg_scale (c - u).
 #pragma once
 
 #include "decode/rule_facts.h"
 #include "model/itineraries.h"
 #include "model/limits.h"
+#include "model/t3/condition.h"
 #include "model/t3/config.h"
+#include "model/weights.h"
 #include "step/itinerary.h"
 #include "ttsrt/request.h"
 
 namespace ttsrt::model::t3 {
 
+// Defaults of a checkpoint beyond those that rules have.
+struct Defaults {
+  decode::RuleFacts rules;
+  float emotion = 0.5F;
+};
+
 class Itineraries final : public model::Itineraries {
  public:
-  Itineraries(const Config& config, const decode::RuleFacts& rules, const Limits& limits)
-      : config_(config), rules_(rules), limits_(limits) {}
+  // Without weights, it only checks.
+  Itineraries(const Config& config, const Defaults& defaults, const Limits& limits,
+              const Weights* weights)
+      : config_(config), defaults_(defaults), limits_(limits), weights_(weights) {}
 
   step::Itinerary itinerary(Request&& request, const VoiceFinder& voices) const override;
-  step::RowSource voice_of_vectors(Matrix<float>&& rows) const override;
-  step::RowSource voice_of_codes(Matrix<std::int32_t>&& codes) const override;
+  // Where the model has an emotion row, it is the last of the rows.
+  Voice voice_of_vectors(Matrix<float>&& rows) const override;
+  Voice voice_of_codes(Matrix<std::int32_t>&& codes) const override;
+  Voice voice_of_speaker(Speaker&& speaker) const override;
 
  private:
+  Voice voice_of(Request& request, const VoiceFinder& voices) const;
+  void feel(float emotion, Voice& voice) const;
+
   const Config config_;
-  const decode::RuleFacts rules_;
+  const Defaults defaults_;
   const Limits limits_;
+  const Weights* const weights_;
 };
 
 }  // namespace ttsrt::model::t3

@@ -14,7 +14,7 @@ using test::throws_naming;
 
 class NoVoices final : public VoiceFinder {
  public:
-  std::shared_ptr<const step::RowSource> find(const VoiceRef& /*voice*/) const override {
+  std::shared_ptr<const Voice> find(const VoiceRef& /*voice*/) const override {
     throw ConfigError("voice: there are none");
   }
 };
@@ -29,7 +29,7 @@ class LlmItinerary : public ::testing::Test {
     const Json config = test::llm_config();
     const LlmFamily family{JsonReader(config.at("model"), "model"),
                            JsonReader(config.at("defaults"), "defaults")};
-    itineraries_ = family.itineraries(limits_);
+    itineraries_ = family.itineraries(limits_, nullptr);
   }
 
   step::Itinerary of(const Request& request) const {
@@ -84,6 +84,15 @@ TEST_F(LlmItinerary, BadRequestsNameTheField) {
   request.max_frames.reset();
   request.voice = VoiceRef{0};
   EXPECT_TRUE(refuses("voice", request));
+  request.voice.reset();
+  request.text_features = {1, 1, {0.0F}};
+  EXPECT_TRUE(refuses("text_features", request));
+  request.text_features = {};
+  request.emotion = 0.5F;
+  EXPECT_TRUE(refuses("emotion", request));
+  request.emotion.reset();
+  request.prompt_embeddings = {1, 1, {0.0F}};
+  EXPECT_TRUE(refuses("prompt_embeddings", request));
   EXPECT_THROW(itineraries_->voice_of_vectors({}), ConfigError);
   EXPECT_THROW(itineraries_->voice_of_codes({}), ConfigError);
 }

@@ -74,8 +74,8 @@ TEST(MagpieFamily, ProgramsInTheirOrder) {
 TEST(MagpieFamily, StoredVoices) {
   const test::TinyEngine engine;
   const EngineData data(engine.path());
-  ASSERT_EQ(data.voices.rows.size(), 2U);
-  EXPECT_EQ(data.voices.rows[0]->vectors->size(), 16U);  // two of three rows
+  ASSERT_EQ(data.voices.voices.size(), 2U);
+  EXPECT_EQ(data.voices.voices[0]->parts[0].vectors->size(), 16U);  // two of three rows
   EXPECT_EQ(data.voices.names.at("bob"), 1);
   EXPECT_EQ(data.info.num_voices, 2);
   EXPECT_EQ(data.info.dim, 8);

@@ -250,10 +250,10 @@ TEST(MagpieItinerary, CodesNeedAModelThatReadsThem) {
 TEST(MagpieItinerary, VoicesAreRowsThatRequestsTake) {
   Facts model = small_model();
   model.rules.frame_stacking = 2;
-  const RowSource codes = Itineraries(model).voice_of_codes(codes_of(3, 2));
+  const RowSource codes = Itineraries(model).voice_of_codes(codes_of(3, 2)).parts.at(0);
   EXPECT_EQ(codes.input, Input::codes);
   EXPECT_EQ(*codes.ids, (std::vector<std::int32_t>{0, 1, 2, 3, 4, 5, 0, 0}));
-  EXPECT_EQ(Itineraries(model).voice_of_vectors(rows_of(2, 4)).rows, 2);
+  EXPECT_EQ(Itineraries(model).voice_of_vectors(rows_of(2, 4)).rows(), 2);
   EXPECT_TRUE(throws_naming<ConfigError>(
       "add_voice: embeddings", [&] { Itineraries(model).voice_of_vectors(rows_of(2, 3)); }));
   EXPECT_TRUE(throws_naming<ConfigError>(

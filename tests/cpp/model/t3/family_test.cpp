@@ -19,6 +19,8 @@ TEST(T3Family, ManifestAndBounds) {
   EXPECT_EQ(manifest.find("speech_embedding")->shape, (std::vector<std::int64_t>{40, 12}));
   EXPECT_EQ(manifest.find("text_positions")->role, Role::vector);
   EXPECT_EQ(manifest.find("head_bias"), nullptr);
+  EXPECT_EQ(manifest.find("conditioning.qkv")->shape, (std::vector<std::int64_t>{36, 12}));
+  EXPECT_EQ(manifest.find("conditioning.qkv")->role, Role::vector);  // float32 in every build
   EXPECT_EQ(manifest.find("decoder.positions"), nullptr);
   const LimitBounds bounds = family.limit_bounds(manifest);
   EXPECT_EQ(bounds.most_positions, 64);
@@ -52,6 +54,7 @@ TEST(T3Family, PositionsOfItsOwnCountEveryRow) {
   config["model"]["text_positions"] = config["model"]["speech_positions"] = 0;
   config["model"]["decoder"]["learned_positions"] = true;
   config["model"]["decoder"]["rope"] = nullptr;
+  config["model"]["conditioning"]["queries"] = config["model"]["conditioning"]["heads"] = 0;
   config["model"]["head_bias"] = true;
   const test::TinyEngine engine(config);
   const EngineData data(engine.path());

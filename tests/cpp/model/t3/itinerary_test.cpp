@@ -16,12 +16,17 @@ using test::throws_naming;
 
 class OneVoice final : public VoiceFinder {
  public:
-  std::shared_ptr<const step::RowSource> find(const VoiceRef& /*voice*/) const override {
-    step::RowSource voice;
-    voice.input = Input::vectors;
-    voice.rows = 3;
-    voice.vectors = std::make_shared<const std::vector<float>>(3 * 12, 0.5F);
-    return std::make_shared<const step::RowSource>(voice);
+  std::shared_ptr<const Voice> find(const VoiceRef& /*voice*/) const override {
+    Voice voice;
+    for (const std::int32_t rows : {2, 1}) {
+      step::RowSource part;
+      part.input = Input::vectors;
+      part.rows = rows;
+      part.vectors =
+          std::make_shared<const std::vector<float>>(static_cast<std::size_t>(rows) * 12, 0.5F);
+      voice.parts.push_back(part);
+    }
+    return std::make_shared<const Voice>(voice);
   }
 };
 
@@ -38,7 +43,7 @@ class T3Itinerary : public ::testing::Test {
   step::Itinerary of(const Request& request, const Json& config = test::t3_config()) const {
     const T3Family family{JsonReader(config.at("model"), "model"),
                           JsonReader(config.at("defaults"), "defaults")};
-    return family.itineraries(limits_)->itinerary(Request(request), OneVoice());
+    return family.itineraries(limits_, nullptr)->itinerary(Request(request), OneVoice());
   }
   static Request spoken() {
     Request request;
@@ -50,36 +55,96 @@ class T3Itinerary : public ::testing::Test {
   Limits limits_;
 };
 
-TEST_F(T3Itinerary, BothBranchesShareThePrefixAndKeepTheTextPositions) {
+TEST_F(T3Itinerary, RowsOfAGuidedRequest) {
   const step::Itinerary itinerary = of(spoken());  // guided by default
   ASSERT_EQ(itinerary.stops.size(), 5U);
   EXPECT_TRUE(itinerary.is_guided());
-  const step::Stop& prefix = itinerary.stops[0];
-  EXPECT_EQ(prefix.program, kPrefillProgram);
-  EXPECT_EQ(prefix.rows.at(0).input, Input::vectors);
-  EXPECT_EQ(prefix.rows.at(0).position_table, -1);
-  ASSERT_TRUE(prefix.shared.has_value());
-  EXPECT_EQ(prefix.shared->rows, 3);
-  EXPECT_EQ(prefix.shared, itinerary.stops[2].shared);
-  EXPECT_EQ(itinerary.stops[2].branch, Branch::unconditional);
-  for (const std::size_t index : {1U, 3U}) {
-    const step::Stop& text = itinerary.stops[index];
-    EXPECT_EQ(text.position, 3);
-    EXPECT_EQ(text.follows, std::vector<std::int32_t>{static_cast<std::int32_t>(index) - 1});
-    ASSERT_EQ(text.rows.size(), 2U);
-    EXPECT_EQ(text.rows[0].input, index == 1 ? Input::ids : Input::zeros);
-    EXPECT_EQ(text.rows[0].rows, 4);
-    EXPECT_EQ(text.rows[0].position_table, 0);
-    EXPECT_EQ(*text.rows[1].ids, std::vector<std::int32_t>{38});
-    EXPECT_EQ(text.rows[1].position_table, 1);
-    EXPECT_EQ(text.rows[1].first_position, 0);
-  }
+  const step::Stop& voice = itinerary.stops[0];
+  EXPECT_EQ(voice.program, kPrefillProgram);
+  EXPECT_EQ(voice.rows.at(0).input, Input::vectors);
+  EXPECT_EQ(voice.rows.at(0).position_table, -1);
+  ASSERT_TRUE(voice.shared.has_value());
+  EXPECT_EQ(voice.shared->rows, 2);  // the emotion isn't shared
+  const step::Stop& text = itinerary.stops[1];
+  EXPECT_EQ(text.position, 2);
+  EXPECT_EQ(text.follows, std::vector<std::int32_t>{0});
+  ASSERT_EQ(text.rows.size(), 3U);
+  EXPECT_EQ(text.rows[0].rows, 1);
+  EXPECT_EQ(text.rows[1].input, Input::ids);
+  EXPECT_EQ(text.rows[1].rows, 4);
+  EXPECT_EQ(text.rows[1].position_table, 0);
+  EXPECT_EQ(*text.rows[2].ids, std::vector<std::int32_t>{38});
+  EXPECT_EQ(text.rows[2].position_table, 1);
+  EXPECT_EQ(text.rows[2].first_position, 0);
   const step::Stop& decode = itinerary.stops[4];
   EXPECT_EQ(decode.program, kDecodeProgram);
   EXPECT_EQ(decode.num_branches, 2);
   EXPECT_EQ(decode.position, 8);
   EXPECT_EQ(decode.rows.at(0).first_position, 0);  // the second start row has the same position
   EXPECT_EQ(decode.repeats, 20);
+}
+
+// Its rows depend on the voice and the length alone: of several lengths, one prefix.
+TEST_F(T3Itinerary, TheUnconditionalTextIsSharedAndForkedAsFarAsNeeded) {
+  Request longer = spoken();
+  longer.text_ids = {1, 2, 3, 4, 5, 6};
+  const step::Itinerary itineraries[] = {of(spoken()), of(longer)};
+  for (const step::Itinerary& itinerary : itineraries) {
+    const step::Stop& prefix = itinerary.stops[2];
+    EXPECT_EQ(prefix.branch, Branch::unconditional);
+    EXPECT_EQ(prefix.position, 0);
+    ASSERT_EQ(prefix.rows.size(), 3U);
+    EXPECT_EQ(prefix.rows[2].input, Input::zeros);
+    EXPECT_EQ(prefix.rows[2].position_table, 0);
+    EXPECT_EQ(prefix.rows[2].rows, 10);  // max_encoder_input_len
+    EXPECT_EQ(prefix.shared, itineraries[0].stops[2].shared);
+    const step::Stop& start = itinerary.stops[3];
+    EXPECT_EQ(start.branch, Branch::unconditional);
+    EXPECT_EQ(start.follows, std::vector<std::int32_t>{2});
+    EXPECT_EQ(start.position, prefix.forked_rows);
+  }
+  EXPECT_EQ(itineraries[0].stops[2].forked_rows, 3 + 4);
+  EXPECT_EQ(itineraries[1].stops[2].forked_rows, 3 + 6);
+}
+
+TEST_F(T3Itinerary, TextMixesIdsAndRows) {
+  Request request = spoken();
+  request.cfg_scale = 1.0F;
+  request.text_ids = {7, -1, -1, 4, -1};
+  request.text_features = {3, 12, std::vector<float>(3 * 12, 0.5F)};
+  request.text_features.values[2 * 12] = 8.0F;
+  const std::vector<step::RowSource> rows = of(request).stops[1].rows;
+  ASSERT_EQ(rows.size(), 1U + 4U + 1U);
+  EXPECT_EQ(*rows[1].ids, std::vector<std::int32_t>{7});
+  EXPECT_EQ(rows[2].input, Input::vectors);
+  EXPECT_EQ(rows[2].rows, 2);
+  EXPECT_EQ(rows[2].first_position, 1);
+  EXPECT_EQ(rows[2].position_table, 0);
+  EXPECT_EQ(*rows[3].ids, std::vector<std::int32_t>{4});
+  EXPECT_EQ(rows[4].vectors->front(), 8.0F);
+  EXPECT_EQ(rows[4].first_position, 4);
+  request.text_ids = {};  // rows alone
+  EXPECT_EQ(of(request).stops[1].rows.at(1).rows, 3);
+}
+
+TEST_F(T3Itinerary, APromptOfEmbeddings) {
+  Request request;
+  request.prompt_embeddings = {5, 12, std::vector<float>(5 * 12, 0.5F)};
+  request.unconditional_embeddings = {5, 12, std::vector<float>(5 * 12, 0.25F)};
+  const step::Itinerary guided = of(request);
+  ASSERT_EQ(guided.stops.size(), 3U);
+  EXPECT_EQ(guided.stops[1].branch, Branch::unconditional);
+  EXPECT_EQ(guided.stops[1].rows.at(0).rows, 4);
+  const step::Stop& decode = guided.stops[2];
+  EXPECT_EQ(decode.position, 4);
+  ASSERT_EQ(decode.rows.size(), 2U);
+  EXPECT_EQ(decode.rows[0].rows, 2);  // a row for each branch
+  EXPECT_EQ(decode.rows[0].position_table, -1);
+  EXPECT_EQ(decode.rows[0].vectors->at(12), 0.25F);
+  EXPECT_EQ(decode.rows[1].position_table, 1);
+  request.cfg_scale = 1.0F;
+  request.unconditional_embeddings = {};
+  EXPECT_EQ(of(request).stops.size(), 2U);
 }
 
 TEST_F(T3Itinerary, WithoutGuidanceOneBranchRuns) {
@@ -97,8 +162,21 @@ TEST_F(T3Itinerary, BosCountsAsSeenFromTheStart) {
   EXPECT_EQ(sampler.repetition_penalty, 1.2F);
   EXPECT_EQ(sampler.order[0], rules::Processor::repetition_penalty);
   EXPECT_EQ(sampler.order[1], rules::Processor::temperature);
+  EXPECT_EQ(sampler.order[2], rules::Processor::min_p);
+  EXPECT_FALSE(sampler.forgets_first);
   EXPECT_EQ(sampler.num_seen_first, 1);
   EXPECT_EQ(sampler.seen_first[0], 38);
+}
+
+TEST_F(T3Itinerary, TurboPenalizesLastAndForgetsTheStart) {
+  Json config = test::t3_config();
+  config["model"]["processors"] = "turbo";
+  const rules::SlotRules rules = of(spoken(), config).rules;
+  EXPECT_EQ(rules.sampler.order[0], rules::Processor::temperature);
+  EXPECT_EQ(rules.sampler.order[1], rules::Processor::top_k);
+  EXPECT_EQ(rules.sampler.order[4], rules::Processor::repetition_penalty);
+  EXPECT_TRUE(rules.sampler.forgets_first);
+  EXPECT_EQ(rules.first_end_step, 1);
 }
 
 TEST_F(T3Itinerary, EqualRowsShareAPrefixWhoeverSendsThem) {
@@ -116,6 +194,8 @@ TEST_F(T3Itinerary, PositionsOfTheDecoderCountEveryRow) {
   config["model"]["text_positions"] = config["model"]["speech_positions"] = 0;
   config["model"]["start_rows"] = 1;
   config["model"]["decoder"]["learned_positions"] = true;
+  config["model"]["conditioning"]["queries"] = config["model"]["conditioning"]["heads"] = 0;
+  config["model"]["conditioning"]["emotion"] = false;
   config["defaults"]["cfg_scale"] = 1.0;
   const step::Itinerary itinerary = of(spoken(), config);
   ASSERT_EQ(itinerary.stops.size(), 3U);
@@ -137,15 +217,33 @@ TEST_F(T3Itinerary, BadRequestsNameTheField) {
   EXPECT_TRUE(refuses("context", [](Request& of) { of.context_embeddings = {}; }));
   EXPECT_TRUE(refuses("context", [](Request& of) { of.voice = VoiceRef{0}; }));
   EXPECT_TRUE(refuses("context_embeddings", [](Request& of) { of.context_embeddings.cols = 6; }));
+  EXPECT_TRUE(refuses("text_features: expected 1 rows", [](Request& of) { of.text_ids = {-1}; }));
+  EXPECT_TRUE(refuses("prompt_embeddings", [](Request& of) {
+    of.prompt_embeddings = {2, 12, std::vector<float>(24, 0.5F)};
+  }));
+  EXPECT_TRUE(refuses("unconditional_embeddings", [](Request& of) {
+    of.unconditional_embeddings = {2, 12, std::vector<float>(24, 0.5F)};
+  }));
   EXPECT_TRUE(refuses("max_frames: expected at most 22", [](Request& of) { of.max_frames = 23; }));
+}
+
+TEST_F(T3Itinerary, APromptNeedsOneForEachBranch) {
+  Request request;
+  request.prompt_embeddings = {5, 12, std::vector<float>(5 * 12, 0.5F)};
+  EXPECT_TRUE(throws_naming<ConfigError>("unconditional_embeddings: expected 5 rows",
+                                         [&] { of(request); }));
+  request.unconditional_embeddings = request.prompt_embeddings;
+  request.cfg_scale = 1.0F;
+  EXPECT_TRUE(
+      throws_naming<ConfigError>("unconditional_embeddings: expected none", [&] { of(request); }));
 }
 
 TEST_F(T3Itinerary, VoicesAreEmbeddings) {
   const Json config = test::t3_config();
   const T3Family family{JsonReader(config.at("model"), "model"),
                         JsonReader(config.at("defaults"), "defaults")};
-  const auto itineraries = family.itineraries(limits_);
-  EXPECT_EQ(itineraries->voice_of_vectors({2, 12, std::vector<float>(24, 1.0F)}).rows, 2);
+  const auto itineraries = family.itineraries(limits_, nullptr);
+  EXPECT_EQ(itineraries->voice_of_vectors({2, 12, std::vector<float>(24, 1.0F)}).rows(), 2);
   EXPECT_TRUE(throws_naming<ConfigError>("embeddings", [&] { itineraries->voice_of_codes({}); }));
 }
 
