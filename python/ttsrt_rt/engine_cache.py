@@ -47,6 +47,9 @@ CONVERT_OPTIONS = (
     "frame_rate",
     "cross_heads",
     "root",
+    "variant",
+    "heads",
+    "conds",
 )
 SETTLED_NS = 2_000_000_000  # a file that changed since may change again without another time
 
@@ -129,8 +132,9 @@ def _settings(options: CheckpointOptions) -> dict[str, Any]:
     }
     if "dtype" in settings:
         settings["dtype"] = dtype_name(settings["dtype"], "dtype", get_args(DType))
-    if "config" in settings:
-        settings["config"] = os.fspath(_path_of(settings["config"], "config"))
+    for name in ("config", "conds"):
+        if name in settings:
+            settings[name] = os.fspath(_path_of(settings[name], name))
     return settings
 
 
@@ -146,11 +150,13 @@ def _files_of(path: Path, settings: Mapping[str, Any]) -> dict[str, Path]:
                     raise ConfigError(f"{path}: expected at most {MAX_FILES} files, got more")
     else:
         files[""] = path
-        for name in (f"{path.stem}.hparams.yaml", f"{path.stem}.yaml", "hparams.yaml"):
+        beside = (f"{path.stem}.hparams.yaml", f"{path.stem}.yaml", "hparams.yaml", "conds.pt")
+        for name in beside:
             if path.suffix != ".nemo" and (path.parent / name).is_file():
                 files[name] = path.parent / name
-    if "config" in settings:
-        files["config="] = Path(settings["config"])
+    for name in ("config", "conds"):
+        if name in settings:
+            files[f"{name}="] = Path(settings[name])
     return files
 
 

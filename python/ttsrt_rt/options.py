@@ -34,6 +34,7 @@ __all__ = [
     "PriorMode",
     "Quantization",
     "Suppress",
+    "T3Variant",
     "check_names",
     "dtype_name",
     "path_of",
@@ -44,6 +45,7 @@ CacheDType: TypeAlias = Literal["float32", "bfloat16", "float16", "int8"]
 Quantization: TypeAlias = Literal["none", "w8a16", "w4a16", "w8a8", "w4a8"]
 Device: TypeAlias = Literal["auto", "cpu", "reference", "reference:2"]
 Generation: TypeAlias = Literal["2503", "nemo3"]
+T3Variant: TypeAlias = Literal["english", "multilingual", "turbo", "nano", "flash"]
 PriorMode: TypeAlias = Literal["nemo", "nemo_2503", "window"]
 Preempt: TypeAlias = Literal["none", "priority"]
 Suppress: TypeAlias = Literal["upto", "single"]
@@ -84,6 +86,9 @@ class ConvertOptions(TypedDict, total=False):
     frame_rate: float | None
     cross_heads: int | None
     root: str | None
+    variant: T3Variant | None
+    heads: int | None
+    conds: str | os.PathLike[str] | None
 
 
 class BuildOptions(TypedDict, total=False):
@@ -135,6 +140,9 @@ class CheckpointOptions(BuildOptions, _RunOptions, total=False):
     frame_rate: float | None
     cross_heads: int | None
     root: str | None
+    variant: T3Variant | None
+    heads: int | None
+    conds: str | os.PathLike[str] | None
 
 
 _OTHER_SPELLINGS = {

@@ -7,6 +7,7 @@ stay cheap.
 from __future__ import annotations
 
 import os
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,13 +33,15 @@ def convert(
     """Converts a checkpoint of another program to our format and returns the new folder.
 
     Args:
-        source: A `.nemo` file, a `.ckpt` file with its YAML file in the same folder, or a folder:
-            in the layout of the TensorRT-LLM fork, an unpacked `.nemo`, one with exactly one
-            `.nemo` or `.ckpt`, or a model in the cache of Hugging Face.
+        source: A `.nemo` file, a `.ckpt` file with its YAML file in the same folder, a T3 file of
+            Chatterbox (`t3_*.safetensors` or `.pt`), or a folder: in the layout of the TensorRT-LLM
+            fork, an unpacked `.nemo`, one with exactly one of these files, or a model in the cache
+            of Hugging Face.
         output_dir: The folder to create.
         family: The name of the converter to use; None detects it from the source.
         **options: The options of that family; see
-            `ttsrt_rt.convert.magpie_convert.convert_magpie`.
+            `ttsrt_rt.convert.magpie_convert.convert_magpie` and
+            `ttsrt_rt.convert.t3_convert.convert_t3`. An option of another family is refused.
 
     Raises:
         NotFoundError: The source does not exist.
@@ -56,7 +59,10 @@ def convert(
     if path.name in _OUR_FILES and path.is_file():
         refuse_ours(path.parent)
     found = find_source(path)
-    return find_converter(found, family)(found, path_of(output_dir, "output_dir"), **options)
+    converter = find_converter(found, family)
+    given = {name: value for name, value in options.items() if value is not None}
+    check_names(f"{path.name}: convert", given, signature(converter).parameters)
+    return converter(found, path_of(output_dir, "output_dir"), **given)
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,5 @@
-"""Reads and writes the checkpoint folder: `config.json` and `model.safetensors`.
+"""Reads and writes the checkpoint folder: `config.json`, `model.safetensors`, and `voices` where
+the model brings voice files.
 
 A checkpoint is written into a temporary folder and takes its name at the end, so an incomplete
 checkpoint never has the final name (ttsrt/publish.h of the library, which `build` uses too). An
@@ -33,6 +34,7 @@ FORMAT = "ttsrt.checkpoint"
 FORMAT_VERSION = 1
 CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "model.safetensors"
+VOICES_NAME = "voices"
 MAX_CONFIG_BYTES = 16 << 20
 
 
@@ -118,7 +120,7 @@ class CheckpointWriter:
             noun="checkpoint",
             format=FORMAT,
             description=CONFIG_NAME,
-            others=[WEIGHTS_NAME],
+            others=[WEIGHTS_NAME, VOICES_NAME],
             overwrite=self._overwrite,
         )
         _LOG.info("writing %s in %s", self._native.target, self._native.folder)
@@ -127,8 +129,18 @@ class CheckpointWriter:
     def __exit__(self, *_error: object) -> None:
         self._native.close()
 
-    def write(self, config: Mapping[str, Any], write_weights: Callable[[Path], object]) -> None:
-        """Writes both files and publishes them; `write_weights` writes the one at the given path.
+    def write(
+        self,
+        config: Mapping[str, Any],
+        write_weights: Callable[[Path], object],
+        others: Mapping[str, Callable[[Path], object]] | None = None,
+    ) -> None:
+        """Writes all files and publishes them.
+
+        Args:
+            config: the contents of config.json.
+            write_weights: writes model.safetensors at the given path.
+            others: what writes other files, by their names below the folder.
 
         Raises:
             ConfigError: Something appeared at the target meanwhile.
@@ -139,4 +151,9 @@ class CheckpointWriter:
         text = json.dumps(config, indent=2) + "\n"
         with writing(folder / CONFIG_NAME), (folder / CONFIG_NAME).open("wb") as file:
             file.write(text.encode("utf-8"))
+        for name, write_file in (others or {}).items():
+            path = folder / name
+            with writing(path):
+                path.parent.mkdir(exist_ok=True)
+            write_file(path)
         self._native.publish()

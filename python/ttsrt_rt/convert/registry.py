@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ttsrt_rt.convert.magpie_convert import convert_magpie, looks_like_magpie
+from ttsrt_rt.convert.t3_convert import convert_t3, looks_like_t3
 from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.quoting import show
 
@@ -17,6 +18,7 @@ Converter = Callable[..., Path]
 
 FAMILIES: dict[str, tuple[Detector, Converter]] = {
     "magpie": (looks_like_magpie, convert_magpie),
+    "t3": (looks_like_t3, convert_t3),
 }
 
 

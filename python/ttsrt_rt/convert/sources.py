@@ -1,12 +1,15 @@
 """Finds the checkpoint that a path of the user means, or says which file to pass instead.
 
 People have a `.nemo`, a folder with one inside, a folder it was unpacked into, or a snapshot in the
-cache of Hugging Face. A folder with exactly one checkpoint stands for that checkpoint.
+cache of Hugging Face. A folder with exactly one checkpoint stands for that checkpoint. Snapshots of
+Chatterbox have several models beside each other: `t3_cfg.safetensors`, `t3_mtl23ls_v3.safetensors`,
+some of them as `.pt` too.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +23,7 @@ __all__ = ["find_source", "is_fork_folder", "refuse_ours"]
 
 MAX_ENTRIES = 10_000
 ENDINGS = (".nemo", ".ckpt")
+T3_FILE = re.compile(r"t3_.+\.(?:safetensors|pt)")
 FOREIGN_WEIGHTS = ("model.safetensors", "pytorch_model.bin", "model.safetensors.index.json")
 
 
@@ -72,9 +76,26 @@ def find_source(path: Path) -> Path:
                 f"{path}: expected a folder with one {ending} file, got {len(found)}; pass one of "
                 f"them: {list_names(found)}"
             )
+    models = _t3_files(names)
+    if len(models) == 1:
+        return path / models[0]
+    if models:
+        raise ConfigError(
+            f"{path}: expected a folder with one t3_*.safetensors or t3_*.pt, got {len(models)}; "
+            f"pass one of them: {list_names(models)}"
+        )
     raise ConfigError(
         f"{path}: expected a checkpoint of a known family, got a folder {_describe(path, names)}"
     )
+
+
+def _t3_files(names: Sequence[str]) -> list[str]:
+    """Returns the T3 models among the names of files, without a `.pt` that is there as
+    `.safetensors`, too.
+    """
+    found = [name for name in names if T3_FILE.fullmatch(name)]
+    safe = {name.removesuffix(".safetensors") for name in found if name.endswith(".safetensors")}
+    return [name for name in found if not name.endswith(".pt") or name[:-3] not in safe]
 
 
 def refuse_ours(path: Path) -> None:
@@ -126,13 +147,15 @@ def _describe(path: Path, names: Sequence[str]) -> str:
     foreign = [name for name in FOREIGN_WEIGHTS if name in names]
     if foreign:
         return (
-            f"with {foreign[0]}, which is not a .nemo, a .ckpt or a folder of the TensorRT-LLM fork"
+            f"with {foreign[0]}, which is not a .nemo, a .ckpt, a t3_*.safetensors or a folder of "
+            "the TensorRT-LLM fork"
         )
     inside = _candidates(path, names)
     if inside:
         return f"without one; pass one of those inside: {list_names(inside)}"
     return (
-        "without one: no .nemo, no .ckpt, no model_config.yaml, no encoder/config.json; it has "
+        "without one: no .nemo, no .ckpt, no t3_*.safetensors, no model_config.yaml, no "
+        "encoder/config.json; it has "
         f"{list_names(names, 'nothing')}"
     )
 
@@ -146,7 +169,9 @@ def _candidates(path: Path, names: Sequence[str]) -> list[str]:
             continue
         if is_nemo_folder(folder) or is_fork_folder(folder) or (folder / "snapshots").is_dir():
             found.append(name)
-        found += [f"{name}/{each}" for each in _entries(folder) if each.endswith(ENDINGS)]
+        inner = _entries(folder)
+        found += [f"{name}/{each}" for each in inner if each.endswith(ENDINGS)]
+        found += [f"{name}/{each}" for each in _t3_files(inner)]
     return found
 
 

@@ -6,8 +6,9 @@ may share one; a storage is accessed only by `read()`. The bounds of all tensors
 are checked when the archive is opened.
 
 The state dict is the entry `state_dict` of the top-level dict, or that dict itself if it holds a
-tensor, or the entry that the caller names. Each of its values must be a tensor. All other entries
-of the archive are ignored as inert data.
+tensor, or its only entry if that is `model`, or the entry that the caller names. A list of one dict
+stands for that dict. Each of its values must be a tensor. All other entries of the archive are
+ignored as inert data. `TorchFile` gives the whole structure to readers of other files.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from ttsrt_rt.errors import ClosedError, FormatError
 from ttsrt_rt.foreign_file import HEAD_BYTES, describe_foreign
 from ttsrt_rt.quoting import list_names, quote
 
-__all__ = ["TorchArchive", "check_torch_head", "refuse_legacy"]
+__all__ = ["TorchArchive", "TorchFile", "check_torch_head", "refuse_legacy"]
 
 # A view with zero strides may have more values than its storage, but at most this many bytes.
 MAX_EXPANDED_BYTES = 1 << 28
@@ -69,23 +70,21 @@ def check_torch_head(data: Region, where: str) -> None:
         raise FormatError(f"{where}: expected a torch zip archive, got {foreign}")
 
 
-class TorchArchive:
-    """The tensors of one archive.
+class TorchFile:
+    """One archive, with the structure that it holds.
 
     Args:
         data: all bytes of the archive.
         where: the name of the archive in errors.
-        root: the key of the state dict in the top-level dict; None detects it.
 
     Attributes:
-        tensors: name -> tensor, in the order of the file.
-        averages: the paths of other entries that seem to hold averaged weights (EMA).
+        top: the value that was saved, as `pickle_values` describes it.
 
     Raises:
         FormatError: the bytes are not such an archive, are damaged, or hold anything but data.
     """
 
-    def __init__(self, data: Region, where: str, root: str | None = None) -> None:
+    def __init__(self, data: Region, where: str) -> None:
         self._file = data.file
         self._where = where
         self._zip = ZipEntries(data, where)
@@ -93,17 +92,7 @@ class TorchArchive:
         self._check_byteorder()
         pickle_where = f"{where}: {self._folder}data.pkl"
         stream = self._zip.read(self._folder + "data.pkl", MAX_STREAM_BYTES)
-        top = read_pickle(stream, pickle_where)
-        state, path = self._find_state(top, root)
-        if len(state.items) > MAX_TENSORS:
-            raise FormatError(
-                f"{where}: expected at most {MAX_TENSORS} tensors, got {len(state.items)}"
-            )
-        self.averages = tuple(find_averages(top, state))
-        self.tensors = {
-            name: self._make_tensor(name, value, f"{where}: {path}[{quote(name)}]")
-            for name, value in state.items.items()
-        }
+        self.top = read_pickle(stream, pickle_where)
 
     def _find_folder(self) -> str:
         """Returns the name of the archive's only folder, with its slash."""
@@ -125,29 +114,17 @@ class TorchArchive:
             if order != b"little":
                 raise FormatError(f"{self._where}: byteorder: expected 'little', got {order!r}")
 
-    def _find_state(self, top: Any, root: str | None) -> tuple[Dict, str]:
-        """Returns the state dict and its name in errors."""
-        if not isinstance(top, Dict):
-            raise FormatError(f"{self._where}: expected a dict of tensors, got {describe(top)}")
-        if root is None:
-            holds_tensors = any(isinstance(value, TensorRef) for value in top.items.values())
-            is_wrapped = isinstance(top.items.get("state_dict"), Dict)
-            root = "state_dict" if is_wrapped or not (holds_tensors or top.is_empty) else ""
-        found = top.items.get(root) if root else top
-        path = root or "state dict"
-        if not isinstance(found, Dict):
-            got = (
-                describe(found)
-                if root in top.items
-                else f"the keys {list_names(top.items, is_quoted=True)}"
-            )
-            raise FormatError(f"{self._where}: expected a dict at {quote(root)}, got {got}")
-        if found.num_others:
-            raise FormatError(f"{self._where}: {path}: expected text keys, got others")
-        return found, path
+    def tensor(self, name: str, value: object, where: str) -> LazyTensor:
+        """Checks shape, strides and storage of a tensor and returns it.
 
-    def _make_tensor(self, name: str, value: object, where: str) -> LazyTensor:
-        """Checks shape, strides and storage of a tensor and returns it."""
+        Args:
+            name: the name that it gets.
+            value: a value of the structure.
+            where: its place, for errors.
+
+        Raises:
+            FormatError: it is no tensor, or not within its storage.
+        """
         if not isinstance(value, TensorRef):
             raise FormatError(f"{where}: expected a tensor, got {describe(value)}")
         itemsize = DTYPES[value.dtype].itemsize
@@ -229,6 +206,62 @@ class TorchArchive:
             gathered = gathered.view(dtype)
         gathered.flags.writeable = False
         return gathered
+
+
+class TorchArchive(TorchFile):
+    """The tensors of the state dict in one archive.
+
+    Args:
+        data: all bytes of the archive.
+        where: the name of the archive in errors.
+        root: the key of the state dict in the top-level dict; None detects it.
+
+    Attributes:
+        tensors: name -> tensor, in the order of the file.
+        averages: the paths of other entries that seem to hold averaged weights (EMA).
+
+    Raises:
+        FormatError: as for `TorchFile`, or there is no state dict.
+    """
+
+    def __init__(self, data: Region, where: str, root: str | None = None) -> None:
+        super().__init__(data, where)
+        state, path = self._find_state(self.top, root)
+        if len(state.items) > MAX_TENSORS:
+            raise FormatError(
+                f"{where}: expected at most {MAX_TENSORS} tensors, got {len(state.items)}"
+            )
+        self.averages = tuple(find_averages(self.top, state))
+        self.tensors = {
+            name: self.tensor(name, value, f"{where}: {path}[{quote(name)}]")
+            for name, value in state.items.items()
+        }
+
+    def _find_state(self, top: Any, root: str | None) -> tuple[Dict, str]:
+        """Returns the state dict and its name in errors."""
+        if not isinstance(top, Dict):
+            raise FormatError(f"{self._where}: expected a dict of tensors, got {describe(top)}")
+        if root is None:
+            holds_tensors = any(isinstance(value, TensorRef) for value in top.items.values())
+            is_wrapped = isinstance(top.items.get("state_dict"), Dict)
+            is_model = list(top.items) == ["model"] and not top.num_others and not holds_tensors
+            wrapper = "model" if is_model else "state_dict"
+            root = wrapper if is_wrapped or not (holds_tensors or top.is_empty) else ""
+        found = top.items.get(root) if root else top
+        path = root or "state dict"
+        is_list = isinstance(found, Sequence) and not found.is_tuple and len(found.items) == 1
+        if is_list and isinstance(found.items[0], Dict):
+            found, path = found.items[0], f"{path}[0]"
+        if not isinstance(found, Dict):
+            got = (
+                describe(found)
+                if root in top.items
+                else f"the keys {list_names(top.items, is_quoted=True)}"
+            )
+            raise FormatError(f"{self._where}: expected a dict at {quote(root)}, got {got}")
+        if found.num_others:
+            raise FormatError(f"{self._where}: {path}: expected text keys, got others")
+        return found, path
 
 
 def find_averages(top: Any, state: Dict) -> Iterator[str]:

@@ -171,11 +171,16 @@ def test_the_state_dict_is_found(tmp_path: Path) -> None:
         ({"w": tensor}, None),
         ({"state_dict": {"w": tensor}, "extra": tensor, "epoch": 1}, None),
         ({"ema": {"w": tensor}, "step": 1}, "ema"),
+        ({"model": {"w": tensor}}, None),
+        ({"model": [{"w": tensor}]}, None),
+        ({"model": [{"w": tensor}], "step": 1}, "model"),
     ):
         with open_weights(write(tmp_path, make_torch(value, storages)), root=root) as weights:
             assert list(weights) == ["w"]
     refuse(tmp_path, make_torch({"ema": {"w": tensor}, "step": 1}, storages), "'ema'", "'step'")
     refuse(tmp_path, make_torch({"state_dict": [tensor]}, storages), "a list")
+    refuse(tmp_path, make_torch({"model": [{"w": tensor}, {}]}, storages), "'model'", "a list")
+    refuse(tmp_path, make_torch({"model": [{"w": tensor}], "step": 1}, storages), "'state_dict'")
     refuse(tmp_path, make_torch([tensor], storages), "a list")
     refuse(tmp_path, make_torch({"w": tensor}, storages), "'ema'", root="ema")
     state = Raw(b"}(" + encode("w") + encode(tensor) + encode(3) + encode(tensor) + b"u")

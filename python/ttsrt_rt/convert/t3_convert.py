@@ -1,0 +1,169 @@
+"""Runs a conversion of Chatterbox's T3: tells the model from its tensors, maps them, and writes.
+
+The source is one file with the original keys, `.safetensors` or `.pt`: English, multilingual, a
+single-language pack, Turbo, Nano or Flash. A `conds.pt` beside it, the voice that the release
+brings, becomes a voice file in the checkpoint.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import json
+import logging
+import os
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import get_args
+
+from ttsrt_rt.convert.archive import open_weights
+from ttsrt_rt.convert.checkpoint import FORMAT, FORMAT_VERSION, CheckpointWriter
+from ttsrt_rt.convert.lazy_tensor import Array
+from ttsrt_rt.convert.magpie_model import to_json
+from ttsrt_rt.convert.manifest import check_tensors, declared_tensors
+from ttsrt_rt.convert.safetensors_write import write_safetensors
+from ttsrt_rt.convert.sources import find_source
+from ttsrt_rt.convert.t3_model import Shapes, T3Model, T3Options, read_defaults, read_model
+from ttsrt_rt.convert.t3_tensors import ROOTS, T3Tensor, is_unused, map_tensors, plan_tensors
+from ttsrt_rt.convert.t3_voice import CONDS_NAME, read_conds
+from ttsrt_rt.convert.wrapped_names import unwrap_names
+from ttsrt_rt.options import DType, dtype_name
+from ttsrt_rt.progress import Progress, ProgressCallback, reporting
+from ttsrt_rt.quoting import list_names, quote
+from ttsrt_rt.voice_file import BUILT_IN_VOICE, VoiceFile, write_voice
+
+__all__ = ["convert_t3", "looks_like_t3"]
+
+LOGGER = logging.getLogger(__name__)
+
+# Parts of names that every variant has.
+TOLD_BY = ("speech_emb.weight", "tfmr.")
+
+
+def looks_like_t3(path: Path) -> bool:
+    """Whether this converter accepts `path`: a file with the tensors of T3."""
+    if path.is_dir():
+        return False
+    with open_weights(path) as weights:
+        return all(any(part in name for name in weights) for part in TOLD_BY)
+
+
+def convert_t3(
+    source: str | os.PathLike[str],
+    output_dir: str | os.PathLike[str],
+    *,
+    dtype: str | None = None,
+    overwrite: bool = False,
+    progress: Progress = True,
+    root: str | None = None,
+    variant: str | None = None,
+    heads: int | None = None,
+    conds: str | os.PathLike[str] | None = None,
+) -> Path:
+    """Converts a T3 model and returns the new folder.
+
+    Args:
+        source: what `ttsrt_rt.convert` takes.
+        output_dir: the folder to create; see `overwrite`.
+        dtype: "float32", "float16" or "bfloat16" casts the weights; None keeps the dtype of the
+            source.
+        overwrite: whether to replace an existing checkpoint. Other folders are never replaced.
+        progress: True shows a bar if standard error is a terminal; a function is called with
+            (tensors done, of all, name of the one just done).
+        root: the entry of a `.pt` that holds the weights, if it is not `state_dict` or `model`.
+        variant: "english" or "multilingual", if the rows of the text table are none of the
+            published numbers; "turbo" or "nano" for a model of their kind. None detects it.
+        heads: attention heads of the backbone. None: heads of 64, or of 16 in miniature models.
+        conds: the `conds.pt` of the built-in voice. None takes one in the folder of the source.
+
+    Raises:
+        ConfigError: the variant or the heads cannot be told or contradict the tensors; or the
+            output folder is in use or cannot be written.
+        CapacityError: the disk is full.
+        FormatError: the source is damaged, or tensors are missing, unexpected, of a wrong shape, or
+            not finite; or the voice is damaged.
+    """
+    dtype = None if dtype is None else dtype_name(dtype, "dtype", get_args(DType))
+    with ExitStack() as files:
+        report = files.enter_context(reporting(progress, "convert"))
+        writer = files.enter_context(CheckpointWriter(output_dir, overwrite=overwrite))
+        path = find_source(Path(source))
+        weights = files.enter_context(open_weights(path, root=root))
+        tensors, prefix = unwrap_names(weights, ROOTS)
+        shapes = Shapes({name: tensor.shape for name, tensor in tensors.items()})
+        model = read_model(shapes, T3Options(variant, heads))
+        blocks = {"model": to_json(model), "defaults": to_json(read_defaults(model, path.name))}
+        mapped = map_tensors(plan_tensors(model), tensors, dtype)
+        check_tensors(
+            declared_tensors({"family": "t3", **blocks}),
+            {name: (made.dtype, made.shape) for name, made in mapped.items()},
+        )
+        if prefix:
+            LOGGER.warning(
+                "%s: all names of tensors begin with %s, which was removed",
+                path.name,
+                quote(f"{prefix}."),
+            )
+        _log(path, model, mapped, [name for name in tensors if is_unused(name)])
+        voice = _built_in_voice(path, conds, model.variant)
+        config = {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "family": "t3",
+            "source": {"file": path.name},
+            **blocks,
+        }
+        writer.write(config, lambda made: _write(made, mapped, report), _voice_files(voice))
+    return Path(output_dir)
+
+
+def _built_in_voice(
+    path: Path, conds: str | os.PathLike[str] | None, variant: str
+) -> VoiceFile | None:
+    """Returns the voice to store with the model, if there is one."""
+    if conds is not None:
+        return read_conds(conds, [variant])
+    beside = path.parent / CONDS_NAME
+    if not beside.is_file():
+        return None
+    LOGGER.info("%s: its voice is stored with the model", beside)
+    return read_conds(beside, [variant])
+
+
+def _voice_files(voice: VoiceFile | None) -> Mapping[str, Callable[[Path], object]]:
+    if voice is None:
+        return {}
+    return {BUILT_IN_VOICE: functools.partial(write_voice, voice=voice)}
+
+
+def _log(path: Path, model: T3Model, mapped: Mapping[str, T3Tensor], unused: list[str]) -> None:
+    """Tells what was found in the source and what is written."""
+    if unused:
+        LOGGER.info(
+            "%s: %d tensors have no use after training and were left out: %s",
+            path.name,
+            len(unused),
+            list_names(unused),
+        )
+    dtypes = sorted({tensor.dtype for tensor in mapped.values()})
+    LOGGER.info("%d tensors of %s", len(mapped), ", ".join(dtypes))
+    for name, value in to_json(model).items():
+        LOGGER.info("model.%s: %s", name, json.dumps(value)[:200])
+
+
+def _write(path: Path, mapped: Mapping[str, T3Tensor], report: ProgressCallback) -> None:
+    done = itertools.count(1)
+
+    def read(name: str, tensor: T3Tensor) -> Array:
+        values = tensor.read()
+        report(next(done), len(mapped), name)
+        return values
+
+    write_safetensors(
+        path,
+        {
+            name: (tensor.dtype, tensor.shape, functools.partial(read, name, tensor))
+            for name, tensor in mapped.items()
+        },
+    )
