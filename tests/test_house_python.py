@@ -14,7 +14,7 @@ PYTHON_IMPORTS = {
     "errors": set(),
     "convert": {
         *("_core", "errors", "convert", "foreign_file", "json_text", "options", "progress"),
-        *("quoting", "regular_file", "writing"),
+        *("quoting", "regular_file", "voice_file", "writing"),
     },
     "foreign_file": {"quoting"},
     "json_text": {"errors", "foreign_file", "quoting", "regular_file"},
@@ -26,10 +26,12 @@ PYTHON_IMPORTS = {
     "request": {"_core", "errors", "options", "quoting"},
     "result": {"_core", "quoting"},
     "arrays": {"_core", "errors", "quoting", "request"},
+    "text": {"errors", "json_text", "options", "quoting", "regular_file", "text"},
+    "voice_file": {"convert", "errors", "foreign_file", "quoting"},
     "writing": {"errors"},
 }
 RUN_TIME_PACKAGES = {"numpy", "yaml", "tqdm", "ttsrt_rt"}
-FOREIGN_PACKAGES = {"bench": {"matplotlib"}}
+FOREIGN_PACKAGES = {"bench": {"matplotlib"}, "text": {"tokenizers"}}
 # Packages that the benchmarks outside the package may also import.
 BENCH_PACKAGES = {"bench", "gguf", "matplotlib", "torch"}
 

@@ -146,7 +146,9 @@ def find_built_in_voice(folder: str | os.PathLike[str]) -> Path | None:
 
 def _read(file: FileBytes, where: str) -> VoiceFile:
     if file.size > MAX_BYTES:
-        raise FormatError(f"{where}: expected at most {MAX_BYTES} bytes, got {file.size}")
+        raise FormatError(
+            f"{where}: expected a voice file of at most {MAX_BYTES} bytes, got {file.size}"
+        )
     head = file.all.read(0, min(HEAD_BYTES, file.size))
     if not looks_like_safetensors(head):
         got = describe_foreign(head) or f"a file that starts with {head[:8]!r}"

@@ -14,7 +14,7 @@ import pytest
 import ttsrt_rt as rt
 from ttsrt_rt import _core, options
 from ttsrt_rt.convert import magpie_model
-from ttsrt_rt.convert.magpie_convert import convert_magpie
+from ttsrt_rt.convert.registry import FAMILIES
 from ttsrt_rt.options import check_names, dtype_name, path_of
 from ttsrt_rt.request import MaskGit, PriorFields, RequestFields
 
@@ -118,8 +118,10 @@ def test_options_are_the_librarys() -> None:
 
 
 def test_options_are_the_converters() -> None:
-    parameters = inspect.signature(convert_magpie).parameters.values()
-    names = {each.name for each in parameters if each.kind is each.KEYWORD_ONLY}
+    names = set()
+    for _, converter in FAMILIES.values():
+        parameters = inspect.signature(converter).parameters.values()
+        names |= {each.name for each in parameters if each.kind is each.KEYWORD_ONLY}
     assert names == set(options.ConvertOptions.__annotations__)
 
 

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from ttsrt_rt import __version__
-from ttsrt_rt.cli import bench, build, convert, demo, inspect, run, validate
+from ttsrt_rt.cli import bench, build, convert, demo, inspect, run, validate, voice
 from ttsrt_rt.cli.parser import Parser, in_flags, parse, with_underscores
 from ttsrt_rt.cli.signals import Terminated, raising_on_signals
 from ttsrt_rt.cli.streams import drop_output, finish_output, lose_output, prepare_streams, tell
@@ -20,7 +20,7 @@ from ttsrt_rt.errors import Error
 
 __all__ = ["main"]
 
-_COMMANDS = (convert, build, run, inspect, validate, demo, bench)
+_COMMANDS = (convert, build, run, inspect, validate, demo, voice, bench)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

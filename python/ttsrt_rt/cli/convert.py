@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import argparse
+from typing import get_args
 
 from ttsrt_rt.cli.types import Subparsers
+from ttsrt_rt.options import T3Variant
 
 __all__ = ["add_parser"]
 
-# Options of the Magpie converter that only some sources need, with their types.
+# Options of the converters that only some sources need, with their types.
 _FAMILY_OPTIONS: dict[str, tuple[type, str]] = {
     "codebook_size": (int, "entries of one codebook without special ids"),
     "frame_rate": (float, "codec frames per second"),
     "cross_heads": (int, "heads of cross-attention"),
-    "root": (str, "the entry of a .ckpt with the weights, if it is not state_dict"),
+    "root": (str, "the entry of a .ckpt or .pt with the weights, if it is not state_dict"),
+    "heads": (int, "T3: attention heads of the backbone"),
+    "conds": (str, "T3: the conds.pt of the built-in voice, if it is not beside the source"),
 }
 
 
@@ -22,8 +26,8 @@ def add_parser(commands: Subparsers) -> None:
     parser = commands.add_parser("convert", help="convert a checkpoint; nothing in it is executed")
     parser.add_argument(
         "source",
-        help="a .nemo, a .ckpt with its YAML beside it, or a folder: of the TensorRT-LLM fork, an "
-        "unpacked .nemo, or one with a single checkpoint",
+        help="a .nemo, a .ckpt with its YAML beside it, a t3_*.safetensors or .pt of Chatterbox, or "
+        "a folder: of the TensorRT-LLM fork, an unpacked .nemo, or one with a single checkpoint",
     )
     parser.add_argument("output_dir", help="folder to write")
     parser.add_argument("--config", help="the YAML of a .ckpt, if it is not beside it")
@@ -41,6 +45,11 @@ def add_parser(commands: Subparsers) -> None:
         choices=["2503", "nemo3"],
         help="the generation whose behaviour requests get, if the configuration does not say it",
     )
+    parser.add_argument(
+        "--variant",
+        choices=get_args(T3Variant),
+        help="T3: the variant, if the rows of the text table are none of the published numbers",
+    )
     for name, (kind, text) in _FAMILY_OPTIONS.items():
         parser.add_argument(f"--{name}", type=kind, help=text)
     parser.set_defaults(run=_run)
@@ -50,7 +59,8 @@ def _run(args: argparse.Namespace) -> int:
     from ttsrt_rt.convert import convert
 
     options = {
-        name: getattr(args, name) for name in (*_FAMILY_OPTIONS, "generation", "config", "dtype")
+        name: getattr(args, name)
+        for name in (*_FAMILY_OPTIONS, "generation", "variant", "config", "dtype")
     }
     given = {name: value for name, value in options.items() if value is not None}
     if args.encoder_causal is not None:

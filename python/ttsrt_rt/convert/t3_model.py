@@ -18,8 +18,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import get_args
 
 from ttsrt_rt.errors import ConfigError, FormatError
+from ttsrt_rt.options import T3Variant
 from ttsrt_rt.quoting import show
 
 __all__ = [
@@ -34,7 +36,7 @@ __all__ = [
     "read_model",
 ]
 
-VARIANTS = ("english", "multilingual", "turbo", "nano", "flash")
+VARIANTS: tuple[str, ...] = get_args(T3Variant)
 GPT2_VARIANTS = ("turbo", "nano")
 
 BOS, EOS = 6561, 6562
@@ -256,6 +258,7 @@ def _variant(
             f"speech_emb.weight: expected {vocab} rows, as the head has, "
             f"{'' if is_gpt2 else 'or one more (Flash), '}got {rows}"
         )
+    known: tuple[str, ...]
     if is_gpt2:
         found, known = ("nano" if size == NANO_SIZE else "turbo"), GPT2_VARIANTS
     elif extra:

@@ -247,11 +247,11 @@ class TorchArchive(TorchFile):
             is_model = list(top.items) == ["model"] and not top.num_others and not holds_tensors
             wrapper = "model" if is_model else "state_dict"
             root = wrapper if is_wrapped or not (holds_tensors or top.is_empty) else ""
-        found = top.items.get(root) if root else top
+        found: Any = top.items.get(root) if root else top
         path = root or "state dict"
-        is_list = isinstance(found, Sequence) and not found.is_tuple and len(found.items) == 1
-        if is_list and isinstance(found.items[0], Dict):
-            found, path = found.items[0], f"{path}[0]"
+        if isinstance(found, Sequence) and not found.is_tuple and len(found.items) == 1:
+            inner = found.items[0]
+            found, path = (inner, f"{path}[0]") if isinstance(inner, Dict) else (found, path)
         if not isinstance(found, Dict):
             got = (
                 describe(found)

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from ttsrt_rt.synth.magpie_random import write_random_ckpt, write_random_nemo
+from ttsrt_rt.synth.t3_random import write_random_conds, write_random_t3
 
-__all__ = ["write_random_ckpt", "write_random_nemo"]
+__all__ = ["write_random_ckpt", "write_random_conds", "write_random_nemo", "write_random_t3"]

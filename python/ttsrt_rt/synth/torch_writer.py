@@ -11,9 +11,10 @@ from __future__ import annotations
 import math
 import struct
 import zlib
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +37,10 @@ class SynthTensor:
     dtype: str
     shape: tuple[int, ...]
     make: Callable[[], Array]
+
+
+# Without a recursive type: the values of a mapping or a list are trees again.
+Tree: TypeAlias = "SynthTensor | Mapping[str, Any] | list[Any] | str | int | None"
 
 
 def _text(value: str) -> bytes:
@@ -67,20 +72,29 @@ def _tensor(key: int, tensor: SynthTensor) -> bytes:
     return b"ctorch._utils\n_rebuild_tensor_v2\n(" + arguments + b"tR"
 
 
-def pickle_of(tensors: Mapping[str, SynthTensor], entries: Mapping[str, int | str] | None) -> bytes:
-    """Returns data.pkl: the state dict itself or, with `entries`, a dict of these entries and of
-    `state_dict`, as Lightning writes it.
-    """
-    state = b"ccollections\nOrderedDict\n)R("
-    for key, (name, tensor) in enumerate(tensors.items()):
-        state += _text(name) + _tensor(key, tensor)
-    state += b"u"
-    if entries is None:
-        return b"\x80\x02" + state + b"."
-    body = b""
-    for name, value in entries.items():
-        body += _text(name) + (_text(value) if isinstance(value, str) else _integer(value))
-    return b"\x80\x02}(" + body + _text("state_dict") + state + b"u."
+class _Pickle:
+    """Encodes a tree of plain values and tensors, and collects the tensors in their order."""
+
+    def __init__(self) -> None:
+        self.tensors: list[tuple[str, SynthTensor]] = []
+
+    def encode(self, value: Tree, name: str = "") -> bytes:
+        """Returns the opcodes of a value; `name` is its path, for errors."""
+        if isinstance(value, SynthTensor):
+            self.tensors.append((name, value))
+            return _tensor(len(self.tensors) - 1, value)
+        if value is None:
+            return b"N"
+        if isinstance(value, str):
+            return _text(value)
+        if isinstance(value, int):
+            return _integer(value)
+        if isinstance(value, list):
+            return b"](" + b"".join(self.encode(each, name) for each in value) + b"e"
+        made = b"ccollections\nOrderedDict\n)R(" if isinstance(value, OrderedDict) else b"}("
+        for key, each in value.items():
+            made += _text(key) + self.encode(each, key)
+        return made + b"u"
 
 
 class StoredZip:
@@ -131,22 +145,40 @@ def write_torch_archive(
     folder: str = "archive",
     entries: Mapping[str, int | str] | None = None,
 ) -> None:
-    """Appends a torch archive to an open file.
+    """Appends a torch archive of a state dict to an open file.
 
     Args:
         file: a file that is open for writing and supports `tell`.
         tensors: the state dict, written in its order.
         folder: the name of the archive's only folder.
-        entries: other entries of the top-level dict; None makes the state dict the top level.
+        entries: other entries of the top-level dict, as Lightning writes them before `state_dict`;
+            None makes the state dict the top level.
+
+    Raises:
+        ConfigError: as for `write_torch_tree`.
+    """
+    state: OrderedDict[str, Tree] = OrderedDict(tensors)
+    tree: Tree = state if entries is None else {**entries, "state_dict": state}
+    write_torch_tree(file, tree, folder=folder)
+
+
+def write_torch_tree(file: BinaryIO, tree: Tree, *, folder: str = "archive") -> None:
+    """Appends a torch archive of dicts, lists, plain values and tensors to an open file.
+
+    Args:
+        file: a file that is open for writing and supports `tell`.
+        tree: what `torch.save` would have been given; an OrderedDict stays one.
+        folder: the name of the archive's only folder.
 
     Raises:
         ConfigError: generated values are not of the stated dtype and shape, or the archive would be
             4 GiB or larger.
     """
+    pickle = _Pickle()
     archive = StoredZip(file)
-    archive.add(f"{folder}/data.pkl", pickle_of(tensors, entries))
+    archive.add(f"{folder}/data.pkl", b"\x80\x02" + pickle.encode(tree) + b".")
     archive.add(f"{folder}/byteorder", b"little")
-    for key, (name, tensor) in enumerate(tensors.items()):
+    for key, (name, tensor) in enumerate(pickle.tensors):
         values = tensor.make()
         if values.shape != tensor.shape or values.dtype.name != tensor.dtype:
             raise ConfigError(
