@@ -26,8 +26,8 @@ def add_parser(commands: Subparsers) -> None:
     parser = commands.add_parser("convert", help="convert a checkpoint; nothing in it is executed")
     parser.add_argument(
         "source",
-        help="a .nemo, a .ckpt with its YAML beside it, a t3_*.safetensors or .pt of Chatterbox, or "
-        "a folder: of the TensorRT-LLM fork, an unpacked .nemo, or one with a single checkpoint",
+        help="a .nemo, a .ckpt with its YAML beside it, a t3_*.safetensors or .pt of Chatterbox, "
+        "or a folder: of the TensorRT-LLM fork, an unpacked .nemo, or one with a single checkpoint",
     )
     parser.add_argument("output_dir", help="folder to write")
     parser.add_argument("--config", help="the YAML of a .ckpt, if it is not beside it")
