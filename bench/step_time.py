@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 
 from ttsrt_rt.bench.step_turns import Peer
 from ttsrt_rt.cli.bench_speed import add_compare_flags, run_compare
+from ttsrt_rt.cli.outputs import check_outputs
+from ttsrt_rt.cli.parser import Parser, parse
 from ttsrt_rt.errors import ConfigError, Error
 
 __all__ = ["main", "torch_peer"]
@@ -65,13 +67,14 @@ def torch_peer() -> Peer:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; the exit code is 2 if something is not as expected."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="step_time", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     add_compare_flags(parser)
     parser.add_argument("--no_torch", action="store_true", help="measure without PyTorch")
-    args = parser.parse_args(arguments)
+    args = parse(parser, sys.argv[1:] if arguments is None else arguments)
     try:
+        check_outputs(args)
         return run_compare(args, None if args.no_torch else torch_peer())
     except Error as error:
         print(f"step_time: error: {error}", file=sys.stderr)

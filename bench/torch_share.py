@@ -14,6 +14,8 @@ from contextlib import ExitStack, contextmanager
 
 from ttsrt_rt.bench.company import Company, repeated
 from ttsrt_rt.cli.bench_share import add_share_flags, run_share
+from ttsrt_rt.cli.outputs import check_outputs
+from ttsrt_rt.cli.parser import Parser, parse
 from ttsrt_rt.errors import ConfigError, Error
 
 __all__ = ["main", "torch_threads"]
@@ -45,12 +47,13 @@ def torch_threads() -> Company:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; the exit code is 2 if something is not as expected."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="torch_share", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     add_share_flags(parser)
-    args = parser.parse_args(arguments)
+    args = parse(parser, sys.argv[1:] if arguments is None else arguments)
     try:
+        check_outputs(args)
         company = torch_threads()
         return run_share(args, lambda executor: company)
     except Error as error:

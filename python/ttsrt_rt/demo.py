@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, get_args
 
 import numpy as np
 
@@ -18,17 +21,29 @@ from ttsrt_rt.build import build
 from ttsrt_rt.convert import convert
 from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.executor import Executor
+from ttsrt_rt.options import DType, dtype_name
+from ttsrt_rt.quoting import show
 from ttsrt_rt.request import Request
-from ttsrt_rt.synth import write_random_nemo
+from ttsrt_rt.synth import write_random_ckpt, write_random_nemo
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
     from ttsrt_rt._core import EngineInfo
-    from ttsrt_rt.options import DType
     from ttsrt_rt.result import Result
 
-__all__ = ["DemoOptions", "generate_together", "make_engine", "make_requests"]
+__all__ = [
+    "SIZES",
+    "DemoOptions",
+    "generate_together",
+    "make_engine",
+    "make_requests",
+    "removing_on_failure",
+]
+
+_CKPT_SIZES = {"2503": "true"}  # of those written as .ckpt, and their names in `synth`
+SIZES = ("tiny", "mid", "v2607", *_CKPT_SIZES)
+CONTEXT_FRAMES = 110
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,47 +57,90 @@ class DemoOptions:
     cfg_scale: float = 2.5
     seed: int = 7
 
+    def __post_init__(self) -> None:
+        if self.size not in SIZES:
+            raise ConfigError(f"size: expected one of {', '.join(SIZES)}, got {show(self.size)}")
+        for name, most in (("num_requests", 4096), ("max_frames", 1 << 20)):
+            value = getattr(self, name)
+            if not 1 <= value <= most:
+                raise ConfigError(f"{name}: expected 1 to {most}, got {value}")
+        dtype_name(self.dtype, "dtype", get_args(DType))
+
+
+def kept_in(folder: Path, options: DemoOptions) -> tuple[Path, Path, Path]:
+    """The files and folders that a demo keeps: the original layout, the checkpoint, the engine."""
+    source = "demo.ckpt" if options.size in _CKPT_SIZES else "demo.nemo"
+    return folder / source, folder / "checkpoint", folder / "engine"
+
 
 def make_engine(folder: Path, options: DemoOptions, *, overwrite: bool = False) -> Path:
-    """Writes a random `.nemo` in `folder`, converts and builds it; returns the engine's folder.
+    """Writes a random model in `folder`, converts and builds it; returns the engine's folder.
 
     Raises:
         ConfigError: `folder` has one of the three already, and `overwrite` is false.
     """
-    source = folder / "demo.nemo"
-    for made in (source, folder / "checkpoint", folder / "engine"):
+    source, checkpoint, engine = kept_in(folder, options)
+    for made in (source, checkpoint, engine):
         if os.path.lexists(made) and not overwrite:
             raise ConfigError(
                 f"output_dir: {made.absolute()} exists already; pass overwrite to replace it"
             )
-    write_random_nemo(source, options.size, options.seed)
-    convert(source, folder / "checkpoint", overwrite=overwrite, progress=False)
+    if options.size in _CKPT_SIZES:
+        write_random_ckpt(source, _CKPT_SIZES[options.size], options.seed)
+    else:
+        write_random_nemo(source, options.size, options.seed)
+    convert(source, checkpoint, overwrite=overwrite, progress=False)
     build(
-        folder / "checkpoint",
-        folder / "engine",
+        checkpoint,
+        engine,
         dtype=options.dtype,
         max_batch_size=options.num_requests,
         overwrite=overwrite,
     )
-    return folder / "engine"
+    return engine
+
+
+@contextmanager
+def removing_on_failure(folder: Path, options: DemoOptions) -> Iterator[None]:
+    """Removes from `folder`, where the block ends early, what was not there before; and the folders
+    that were made for it.
+    """
+    kept = (*kept_in(folder, options), folder / "demo.hparams.yaml")  # the last is of a .ckpt
+    made = [each for each in kept if not os.path.lexists(each)]
+    folders = [each for each in (folder, *folder.parents) if not os.path.lexists(each)]
+    try:
+        yield
+    except BaseException:
+        for each in made:
+            if each.is_dir():
+                shutil.rmtree(each, ignore_errors=True)
+            else:
+                each.unlink(missing_ok=True)
+        for each in folders:
+            with suppress(OSError):  # somebody else has put something there
+                each.rmdir()
+        raise
 
 
 def make_requests(info: EngineInfo, options: DemoOptions) -> list[Request]:
-    """Guided requests of different lengths, voices and seeds.
-
-    Raises:
-        ConfigError: The engine has no stored voices to speak with.
+    """Guided requests of different lengths, voices and seeds. Without stored voices, their contexts
+    are random codes.
     """
-    if info.num_voices == 0:
-        raise ConfigError("demo: expected an engine with stored voices, got none")
     random = np.random.default_rng(options.seed)
+    size = (min(CONTEXT_FRAMES, info.max_input_len), info.codebooks)
+    contexts: list[dict[str, Any]] = [
+        {"voice": index % info.num_voices}
+        if info.num_voices
+        else {"context_codes": random.integers(0, info.codebook_vocab - 8, size)}
+        for index in range(options.num_requests)
+    ]
     longest = min(info.max_encoder_input_len, 120)
     return [
         Request(
             text_ids=random.integers(
                 0, info.text_vocab - 2, size=max(1, longest - 4 * (index % 8))
             ),
-            voice=index % info.num_voices,
+            **contexts[index],
             cfg_scale=options.cfg_scale,
             seed=options.seed + index,
             max_frames=options.max_frames,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ttsrt_rt.errors import ConfigError, NotFoundError
+from ttsrt_rt.errors import ConfigError, FormatError, NotFoundError
+from ttsrt_rt.options import path_of
 
 __all__ = ["Contents", "TensorLine", "inspect_folder"]
 
@@ -53,15 +55,28 @@ def inspect_folder(path: str | os.PathLike[str], *, verify: bool = False) -> Con
         ConfigError: The folder is neither a checkpoint nor an engine.
         FormatError: It is damaged; the message names the file and the first thing that is wrong.
     """
-    folder = Path(path)
-    if (folder / "engine.json").is_file():
-        return _engine(folder, verify)
-    if (folder / "config.json").is_file():
-        return _checkpoint(folder)
-    told = f"{folder}: expected a folder with engine.json or config.json"
-    if not folder.exists():
-        raise NotFoundError(f"{told}, got no file or folder of this name")
-    raise ConfigError(told)
+    from ttsrt_rt import _core
+
+    folder = path_of(path, "folder")
+    try:
+        if (folder / "engine.json").is_file():
+            return _engine(folder, verify)
+        if (folder / "config.json").is_file():
+            return _checkpoint(folder)
+    except PermissionError as error:
+        raise ConfigError(f"{error.filename or folder}: can't be read: no permission") from error
+    try:
+        _core.Engine.open(folder)  # says what is there, and which command comes next
+    except NotFoundError as error:
+        raise NotFoundError(_for_both(str(error))) from error
+    except (ConfigError, FormatError) as error:
+        raise ConfigError(_for_both(str(error))) from error
+    raise ConfigError(f"{folder}: expected a checkpoint or an engine, got neither")
+
+
+def _for_both(message: str) -> str:
+    both = "expected a folder with engine.json or config.json, an engine or a checkpoint"
+    return re.sub(r"expected an engine(?: folder \([^()]*\))?", both, message, count=1)
 
 
 def _engine(folder: Path, verify: bool) -> Contents:

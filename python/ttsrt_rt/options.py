@@ -177,13 +177,14 @@ def path_of(value: object, where: str) -> Path:
     """A path from a string, bytes or an `os.PathLike`.
 
     Raises:
-        ConfigError: It is something else, or has a zero byte.
+        ConfigError: It is something else, is empty, or has a zero byte. An empty name is nothing
+            that anybody means by the current folder.
     """
     try:
         name = os.fsdecode(value)  # type: ignore[arg-type]
     except TypeError:
         name = "\0"
-    if "\0" in name:
+    if "\0" in name or not name:
         raise ConfigError(f"{where}: expected a path, got {show(value)}")
     return Path(name)
 

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from ttsrt_rt.errors import CapacityError, ConfigError, DeviceError, Error
 
-__all__ = ["replacing", "write_text", "writing"]
+__all__ = ["LateFile", "replacing", "write_text", "writing"]
 
 _KINDS: dict[int, type[Error]] = {
     errno.ENOSPC: CapacityError,
@@ -23,8 +23,12 @@ _KINDS: dict[int, type[Error]] = {
 
 
 @contextmanager
-def writing(path: str | os.PathLike[str]) -> Iterator[None]:
+def writing(path: str | os.PathLike[str], flag: str = "") -> Iterator[None]:
     """Turns failures of the system inside the block into errors that name `path`.
+
+    Args:
+        path: What is written.
+        flag: The option that named it, which then begins the message.
 
     Raises:
         CapacityError: The disk, a quota or the limit of a file's size is full.
@@ -38,7 +42,8 @@ def writing(path: str | os.PathLike[str]) -> Iterator[None]:
     except OSError as error:
         kind = _KINDS.get(error.errno or 0, ConfigError)
         reason = error.strerror or str(error)
-        raise kind(f"{os.path.abspath(path)}: can't be written: {reason}") from error
+        where = f"{flag}: " if flag else ""
+        raise kind(f"{where}{os.path.abspath(path)}: can't be written: {reason}") from error
 
 
 @contextmanager
@@ -69,6 +74,50 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         except BaseException:
             made.unlink(missing_ok=True)
             raise
+
+
+class LateFile:
+    """A file that is replaced by the first write, so that a run that makes nothing keeps it.
+
+    What was written stays if the run ends early. A context manager; a run that ends well leaves a
+    file, if an empty one.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Keeps the name; nothing is opened yet."""
+        self._path = path
+        self._file: BinaryIO | None = None
+
+    def __enter__(self) -> LateFile:
+        return self
+
+    def __exit__(self, kind: object, *_error: object) -> None:
+        if kind is None:
+            self._open()
+        if self._file is not None:
+            with writing(self._path):
+                self._file.close()
+
+    def write(self, data: bytes) -> int:
+        """Writes to the end of the file.
+
+        Raises:
+            CapacityError, DeviceError, ConfigError: As `writing`.
+        """
+        with writing(self._path):
+            return self._open().write(data)
+
+    def flush(self) -> None:
+        """Hands what was written to the system."""
+        if self._file is not None:
+            with writing(self._path):
+                self._file.flush()
+
+    def _open(self) -> BinaryIO:
+        if self._file is None:
+            with writing(self._path):
+                self._file = open(self._path, "wb")  # noqa: SIM115 - closed on leaving
+        return self._file
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

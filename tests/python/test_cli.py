@@ -270,6 +270,44 @@ def test_validate(engine: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["validate", str(engine), "--golden", golden, "--run_name", "other"]) == 2
 
 
+@pytest.mark.parametrize("step", ["convert", "build", "generate_together"])
+def test_a_demo_that_ends_early_leaves_nothing(
+    tmp_path: Path, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"ttsrt_rt.demo.{step}", interrupt)
+    command = ["demo", "--size", "tiny", "--output_dir", str(tmp_path / "a" / "b")]
+    assert main(command) == 130
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "other").touch()
+    assert main(command) == 130
+    assert [each.name for each in (tmp_path / "a" / "b").iterdir()] == ["other"]
+
+
+def test_demo_refuses_before_it_works(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for flags, told in (
+        (["--size", "large"], "--size: expected one of tiny, mid, v2607, 2503, got 'large'"),
+        (["--dtype", "fp16"], "--dtype: expected "),
+        (["--num_requests", "0"], "--num_requests: expected 1 to"),
+        (["--max_frames", "-1"], "--max_frames: expected 1 to"),
+    ):
+        assert main(["demo", "--output_dir", str(tmp_path / "demo"), *flags]) == 2
+        assert told in capsys.readouterr().err
+        assert list(tmp_path.iterdir()) == []
+    assert main(["demo", "--overwrite"]) == 2
+    assert "--overwrite: expected --output_dir" in capsys.readouterr().err
+
+
+def test_demo_of_a_model_without_voices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ttsrt_rt.demo._CKPT_SIZES", {"2503": "tiny"})
+    command = ["demo", "--size", "2503", "--max_frames", "8", "--num_requests", "2"]
+    assert main([*command, "--output_dir", str(tmp_path / "demo")]) == 0
+    assert (tmp_path / "demo" / "demo.ckpt").is_file()
+
+
 def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["demo", "--size", "tiny", "--max_frames", "16", "--num_requests", "3"]
     assert main([*command, "--output_dir", str(tmp_path / "demo")]) == 0

@@ -127,3 +127,56 @@ def test_a_client_may_wait_for_each_answer(engine: Path) -> None:
             assert json.loads(process.stdout.readline())["id"] == "\u30dc\u30a4\u30b9"
         process.stdin.close()
         assert process.wait() == 0
+
+
+def test_the_old_output_stays_until_there_is_a_new_one(
+    engine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in.jsonl").write_text(line() * 3)
+    (tmp_path / "binary.jsonl").write_bytes(b"PK\x03\x04\0\0\n\0\n" * 9)
+    (tmp_path / "page.jsonl").write_text("<!DOCTYPE html>\n<html>\n<body>\n")
+    output = tmp_path / "out.jsonl"
+    output.write_text("kept")
+    command = ["run", str(engine), "--output", str(output), "--requests"]
+    for flags, told in (
+        (["in.jsonl", "--cfg_scale", "nan"], "--cfg_scale: expected"),
+        (["in.jsonl", "--top_k", "-3"], "--top_k: expected"),
+        (["in.jsonl", "--prior_lookahead", "-1"], "--prior_lookahead: expected"),
+        (["in.jsonl", "--context_codes", "absent.npy"], "absent.npy: no such file"),
+        (["binary.jsonl"], "--requests: expected a JSON object on each line, got"),
+        (["page.jsonl"], "--requests: expected a JSON object on each line, got an HTML page"),
+    ):
+        assert main([*command, str(tmp_path / flags[0]), *flags[1:]]) == 2
+        errors = capsys.readouterr().err.splitlines()
+        assert told in errors[-1] and errors[-1].startswith("ttsrt: error: ")
+        assert output.read_text() == "kept"
+    assert main([*command, str(tmp_path / "in.jsonl")]) == 0
+    assert len(output.read_text().splitlines()) == 3
+    (tmp_path / "in.jsonl").write_text("")
+    assert main([*command, str(tmp_path / "in.jsonl")]) == 0
+    assert output.read_text() == ""
+
+
+def test_a_common_field_that_a_line_replaces_is_no_error(executor: rt.Executor) -> None:
+    made = run(executor, line(top_k=2) + line(), top_k=-3)
+    assert [each["finish_reason"] for each in made] == ["length", "error"]
+
+
+def test_an_interrupt_tells_what_was_written(
+    engine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    output = tmp_path / "out.jsonl"
+
+    class Interrupted(io.BytesIO):
+        def readline(self, _: Any = -1, /) -> bytes:
+            if not output.exists():
+                return line().encode()
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("ttsrt_rt.cli.run._open_lines", lambda *_: Interrupted())
+    monkeypatch.setattr("ttsrt_rt.cli.run.tell", told.append)
+    command = ["run", str(engine), "--requests", "x.jsonl", "--output", str(output)]
+    assert main(command) == 130
+    written = len(output.read_text().splitlines())
+    assert written > 0 and f"{written} requests were done and written to {output}" in told[-1]

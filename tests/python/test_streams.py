@@ -49,8 +49,10 @@ def test_a_reader_that_leaves(engine: Path, command: list[str]) -> None:
     assert done.returncode == 0 and done.stderr == b""
 
 
-def test_a_full_standard_output(engine: Path) -> None:
-    done = shell('"$@" > /dev/full', "inspect", str(engine))
+@pytest.mark.parametrize("command", [["inspect", "{engine}"], ["--help"], ["run", "--help"]])
+def test_a_full_standard_output(engine: Path, command: list[str]) -> None:
+    filled = [part.replace("{engine}", str(engine)) for part in command]
+    done = shell('"$@" > /dev/full', *filled)
     assert done.returncode == 1
     assert done.stderr == b"ttsrt: error: standard output: No space left on device\n"
 

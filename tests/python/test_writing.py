@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ttsrt_rt.errors import CapacityError, ConfigError, DeviceError, Error
-from ttsrt_rt.writing import replacing, writing
+from ttsrt_rt.writing import LateFile, replacing, writing
 
 
 @pytest.mark.parametrize(
@@ -57,3 +57,20 @@ def test_devices_are_written_in_place() -> None:
     assert Path("/dev/null").is_char_device()
     with pytest.raises(CapacityError, match="/dev/full"), replacing("/dev/full") as file:
         file.write(b"one")
+
+
+def test_a_late_file_replaces_nothing_before_its_first_write(tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    path.write_text("old")
+    with pytest.raises(ZeroDivisionError), LateFile(path):
+        raise ZeroDivisionError
+    assert path.read_text() == "old"
+    with pytest.raises(ZeroDivisionError), LateFile(path) as file:
+        file.write(b"new")
+        raise ZeroDivisionError
+    assert path.read_text() == "new"
+    with LateFile(path):
+        pass
+    assert path.read_text() == ""
+    with pytest.raises(ConfigError, match="can't be written"), LateFile(tmp_path) as file:
+        file.write(b"x")

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 import ttsrt_rt as rt
+from ttsrt_rt.cli import main
+from ttsrt_rt.convert.checkpoint import check_checkpoint
 from ttsrt_rt.inspection import inspect_folder
 from ttsrt_rt.memory import plan_memory
 
@@ -99,3 +101,49 @@ def test_what_comes_next(
 def test_inspecting_nothing(tmp_path: Path) -> None:
     with pytest.raises(rt.NotFoundError):
         inspect_folder(tmp_path / "absent")
+    with pytest.raises(rt.ConfigError, match="expected a path"):
+        inspect_folder("")
+
+
+def test_inspecting_something_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nemo = tmp_path / "x.nemo"
+    nemo.write_bytes(b"x")
+    told = f"an engine or a checkpoint, got a .nemo archive; .*ttsrt convert {nemo}"
+    with pytest.raises(rt.ConfigError, match=told):
+        inspect_folder(nemo)
+
+    def refuse(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    with pytest.raises(rt.ConfigError, match="can't be read: no permission"):
+        inspect_folder(tmp_path)
+
+
+def test_comparing_something_else(
+    engine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nemo = tmp_path / "x.nemo"
+    nemo.write_bytes(b"x")
+    for path, told in (
+        (engine, "got an engine; pass the checkpoint"),
+        (nemo, f"got a file; .*ttsrt convert {nemo} CHECKPOINT"),
+        (tmp_path, "got a folder without config.json; .*ttsrt convert"),
+        (tmp_path / "absent", "got no file or folder of this name"),
+    ):
+        with pytest.raises(rt.ConfigError, match=told):
+            check_checkpoint(path)
+        assert main(["bench", "compare", str(path)]) == 2
+        errors = capsys.readouterr().err
+        assert f"{path}: expected a checkpoint, which ttsrt convert writes" in errors
+
+
+def test_errors_of_the_system_name_the_path_and_the_reason(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", "/x/y")
+
+    monkeypatch.setattr("ttsrt_rt.inspection.inspect_folder", refuse)
+    assert main(["inspect", "engine"]) == 2
+    assert capsys.readouterr().err == "ttsrt: error: /x/y: Permission denied\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -17,7 +18,13 @@ from ttsrt_rt.errors import InternalError
 
 __all__ = ["Company", "executors", "processes", "repeated", "usable_cores"]
 
-_SPIN = "print(flush=True)\nwhile True: pass"
+# It ends with its parent, also if that was killed: from then on another process is its parent.
+_SPIN = """
+import os, sys
+print(flush=True)
+while os.getppid() == int(sys.argv[1]):
+    for _ in range(1000000): pass
+"""
 
 
 @dataclass(frozen=True)
@@ -75,12 +82,17 @@ def usable_cores() -> int:
 
 @contextmanager
 def _spinning(count: int) -> Iterator[None]:
-    """Waits until all of the processes say that they run."""
-    started = [
-        subprocess.Popen([sys.executable, "-S", "-E", "-c", _SPIN], stdout=subprocess.PIPE)
-        for _ in range(count)
-    ]
+    """Waits until all of the processes say that they run.
+
+    They are in sessions of their own: Ctrl-C is for this process, which then ends them.
+    """
+    command = [sys.executable, "-S", "-E", "-c", _SPIN, str(os.getpid())]
+    started: list[subprocess.Popen[bytes]] = []
     try:
+        for _ in range(count):
+            started.append(
+                subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
+            )
         for process in started:
             if process.stdout is None or not process.stdout.readline():
                 raise InternalError(f"busy process {process.pid} ended at its start")

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Sequence
 
 from ttsrt_rt import __version__
 from ttsrt_rt.cli import bench, build, convert, demo, inspect, run, validate, voice
+from ttsrt_rt.cli.outputs import check_outputs
 from ttsrt_rt.cli.parser import Parser, in_flags, parse, with_underscores
 from ttsrt_rt.cli.signals import Terminated, raising_on_signals
 from ttsrt_rt.cli.streams import drop_output, finish_output, lose_output, prepare_streams, tell
@@ -46,17 +48,17 @@ def _main(arguments: list[str]) -> int:
         logging.basicConfig(
             level=logging.INFO if args.verbose else logging.WARNING, format="ttsrt: %(message)s"
         )
+        check_outputs(args)
         return finish_output(args.run(args))
-    except SystemExit:  # of the parser: help, version, a mistake
-        finish_output(0)
-        raise
+    except SystemExit as end:  # of the parser: help, version, a mistake
+        raise SystemExit(finish_output(end.code if isinstance(end.code, int) else 0)) from None
     except BrokenPipeError:  # the reader of the output has closed it
         drop_output()
         return 0
     except OSError as error:
         if error.filename is None and not isinstance(error, Error):  # of print: files have names
             return lose_output(error)
-        return _fail(in_flags(str(error), flags, arguments), 2)
+        return _fail(in_flags(_text_of(error), flags, arguments), 2)
     except ValueError as error:  # ConfigError and FormatError are ValueErrors
         return _fail(in_flags(str(error), flags, arguments), 2)
     except Error as error:
@@ -79,6 +81,13 @@ def _parser() -> Parser:
     for command in _COMMANDS:
         command.add_parser(commands)
     return parser
+
+
+def _text_of(error: OSError) -> str:
+    """One of our messages as it is; of the system's, the path and the reason."""
+    if isinstance(error, Error):
+        return str(error)
+    return f"{os.path.abspath(error.filename)}: {error.strerror or error}"
 
 
 def _fail(error: str, code: int) -> int:

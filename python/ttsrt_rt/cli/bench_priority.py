@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from ttsrt_rt.cli.bench_run import add_executor_flags, executor_options
 from ttsrt_rt.cli.bench_speed import (
@@ -13,7 +12,6 @@ from ttsrt_rt.cli.bench_speed import (
     told_shape,
     write_json,
 )
-from ttsrt_rt.cli.files import check_output
 from ttsrt_rt.cli.tables import format_markdown
 from ttsrt_rt.cli.types import Subparsers
 
@@ -45,7 +43,9 @@ def add_priority(commands: Subparsers) -> None:
     )
     add_shape_flags(parser, frames=256)
     add_executor_flags(parser)
-    parser.add_argument("--output_json", type=Path, help="all times")
+    parser.add_argument("--output_json", help="all times")
+    parser.reads("engine")
+    parser.writes("output_json")
     parser.set_defaults(run=_priority)
 
 
@@ -54,7 +54,6 @@ def _priority(args: argparse.Namespace) -> int:
     from ttsrt_rt.bench.run import describe
     from ttsrt_rt.executor import Executor
 
-    check_output(args.output_json)
     options = PriorityOptions(
         rounds=args.rounds,
         requests=args.requests,

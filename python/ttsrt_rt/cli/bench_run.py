@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ttsrt_rt.cli.files import check_output
+from ttsrt_rt.cli.parser import OutputKind
 from ttsrt_rt.cli.tables import format_table
 from ttsrt_rt.cli.types import Subparsers
 from ttsrt_rt.writing import write_text
@@ -45,7 +45,11 @@ def add_prepare(commands: Subparsers) -> None:
         "prepare", help="write a data set of random requests, as the fork's script does"
     )
     parser.add_argument("--samples", type=int, default=10, help="requests; default: %(default)s")
-    parser.add_argument("--output", default="samples.json", help="default: %(default)s")
+    parser.add_argument(
+        "--output",
+        help="default: samples.json, which must not exist; a file named here is replaced",
+    )
+    parser.writes("output", kind=OutputKind(lambda _: "samples.json"))
     parser.add_argument(
         "--num_vocabs", type=int, default=8, help="codes of one column; default: %(default)s"
     )
@@ -114,12 +118,12 @@ def add_run(commands: Subparsers) -> None:
     parser.add_argument("--max_num_samples", type=int, help="use only so many from the start")
     parser.add_argument("--num_vocabs", type=int, help="codes of one column; default: a frame's")
     add_executor_flags(parser)
-    parser.add_argument(
-        "--output_csv", type=Path, help="the fork's columns and ours, a line per load"
-    )
-    parser.add_argument("--output_json", type=Path, help="all figures")
-    parser.add_argument("--output_plot", type=Path, help="latency and throughput: .png, .svg, .pdf")
-    parser.add_argument("--responses_json", type=Path, help="codes of every request, last load")
+    parser.add_argument("--output_csv", help="the fork's columns and ours, a line per load")
+    parser.add_argument("--output_json", help="all figures")
+    parser.add_argument("--output_plot", help="latency and throughput: .png, .svg, .pdf")
+    parser.add_argument("--responses_json", help="codes of every request, last load")
+    parser.reads("engine", "dataset")
+    parser.writes("output_csv", "output_json", "output_plot", "responses_json")
     parser.set_defaults(run=_run)
 
 
@@ -129,8 +133,6 @@ def _run(args: argparse.Namespace) -> int:
     from ttsrt_rt.bench.plot import check_plot
     from ttsrt_rt.bench.run import run_dataset
 
-    for path in (args.output_csv, args.output_json, args.output_plot, args.responses_json):
-        check_output(path)
     if args.output_plot is not None:
         check_plot(args.output_plot)
     with tqdm(unit="request", disable=None) as bar:

@@ -15,7 +15,7 @@ from ttsrt_rt.cli.bench_speed import (
     told_shape,
     write_json,
 )
-from ttsrt_rt.cli.files import check_output
+from ttsrt_rt.cli.parser import Parser
 from ttsrt_rt.cli.tables import format_markdown
 from ttsrt_rt.cli.types import Subparsers
 
@@ -43,7 +43,7 @@ def add_share(commands: Subparsers) -> None:
     parser.set_defaults(run=_share)
 
 
-def add_share_flags(parser: argparse.ArgumentParser) -> None:
+def add_share_flags(parser: Parser) -> None:
     """Adds the flags that do not choose what runs beside the executor."""
     parser.add_argument("engine", help="what build wrote")
     parser.add_argument(
@@ -53,8 +53,10 @@ def add_share_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--repeats", type=int, default=5, help="default: %(default)s")
     add_shape_flags(parser, frames=128)
     add_executor_flags(parser)
-    parser.add_argument("--output_json", type=Path, help="all figures")
-    parser.add_argument("--output_plot", type=Path, help="shares and steps: .png, .svg, .pdf")
+    parser.add_argument("--output_json", help="all figures")
+    parser.add_argument("--output_plot", help="shares and steps: .png, .svg, .pdf")
+    parser.reads("engine")
+    parser.writes("output_json", "output_plot")
 
 
 def _share(args: argparse.Namespace) -> int:
@@ -80,8 +82,6 @@ def run_share(args: argparse.Namespace, company_of: Callable[[Executor], Company
     from ttsrt_rt.bench.share import ShareOptions, iterations_needed, measure_shares
     from ttsrt_rt.executor import Executor
 
-    for path in (args.output_json, args.output_plot):
-        check_output(path)
     if args.output_plot is not None:
         check_plot(args.output_plot)
     options = ShareOptions(

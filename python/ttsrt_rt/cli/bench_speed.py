@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ttsrt_rt.cli.bench_run import add_executor_flags, executor_options
-from ttsrt_rt.cli.files import check_output
+from ttsrt_rt.cli.outputs import make_folder
+from ttsrt_rt.cli.parser import Parser
 from ttsrt_rt.cli.tables import format_markdown, format_size
 from ttsrt_rt.cli.types import Subparsers
 from ttsrt_rt.errors import ConfigError
@@ -50,12 +51,14 @@ def add_crowd(commands: Subparsers) -> None:
     parser.add_argument("engine", nargs="?", help="what build wrote")
     parser.add_argument("--size", choices=_SIZES, help="use a random engine of full size")
     parser.add_argument("--dtype", default="bfloat16", help="of --size; default: %(default)s")
-    parser.add_argument("--folder", type=Path, help="keeps checkpoint and engine of --size here")
+    parser.add_argument("--folder", help="keeps checkpoint and engine of --size here")
     parser.add_argument("--concurrency", type=int, nargs="+", default=[1, 2, 4, 8, 16, 32])
     parser.add_argument("--repeats", type=int, default=3, help="default: %(default)s")
     add_shape_flags(parser, frames=128)
     add_executor_flags(parser)
-    parser.add_argument("--output_json", type=Path, help="all figures")
+    parser.add_argument("--output_json", help="all figures")
+    parser.reads("engine")
+    parser.writes("output_json")
     parser.set_defaults(run=_crowd)
 
 
@@ -66,7 +69,6 @@ def _crowd(args: argparse.Namespace) -> int:
     from ttsrt_rt.bench.run import describe
     from ttsrt_rt.executor import Executor
 
-    check_output(args.output_json)
     counts = list(args.concurrency)
     with _engine(args, max(counts)) as engine, Executor(engine, **executor_options(args)) as opened:
         with tqdm(total=args.repeats * len(counts), unit="crowd", disable=None) as bar:
@@ -109,9 +111,9 @@ def add_compare(commands: Subparsers) -> None:
     parser.set_defaults(run=run_compare)
 
 
-def add_compare_flags(parser: argparse.ArgumentParser) -> None:
+def add_compare_flags(parser: Parser) -> None:
     """Adds the flags of `bench compare`, which another command may share."""
-    parser.add_argument("checkpoint", nargs="?", type=Path, help="what convert wrote")
+    parser.add_argument("checkpoint", nargs="?", help="what convert wrote")
     parser.add_argument(
         "--size", nargs="+", choices=_SIZES, default=[], help="use random models of full size"
     )
@@ -125,8 +127,10 @@ def add_compare_flags(parser: argparse.ArgumentParser) -> None:
         help="none (the engines of --dtype), w8a16, w4a16, w8a8, w4a8; default: none",
     )
     parser.add_argument("--turns", type=int, default=5, help="default: %(default)s")
-    parser.add_argument("--folder", type=Path, help="keeps checkpoints and engines of --size here")
-    parser.add_argument("--output_json", type=Path, help="all figures")
+    parser.add_argument("--folder", help="keeps checkpoints and engines of --size here")
+    parser.add_argument("--output_json", help="all figures")
+    parser.reads("checkpoint")
+    parser.writes("output_json")
 
 
 def run_compare(args: argparse.Namespace, peer: Peer | None = None) -> int:
@@ -135,17 +139,18 @@ def run_compare(args: argparse.Namespace, peer: Peer | None = None) -> int:
 
     from ttsrt_rt.bench.compare import CompareOptions, compare
     from ttsrt_rt.bench.step_turns import make_checkpoint, step_table
+    from ttsrt_rt.convert.checkpoint import check_checkpoint
 
-    check_output(args.output_json)
-    if (args.checkpoint is None) == (not args.size):
-        raise ConfigError("compare: expected a checkpoint or --size")
+    _check_one_model(args, "checkpoint")
+    if args.checkpoint is not None:
+        check_checkpoint(args.checkpoint)
     options = CompareOptions(
         dtypes=tuple(args.dtype), quantizations=tuple(args.quantization), turns=args.turns
     )
     results: list[Comparison] = []
-    with _folder(None if args.checkpoint else args.folder) as folder:
+    with _folder(args.folder) as folder:
         for source in args.size or [args.checkpoint]:
-            checkpoint = source if args.checkpoint else make_checkpoint(source, folder)
+            checkpoint = Path(source) if args.checkpoint else make_checkpoint(source, folder)
             with tqdm(unit="turn", desc=str(source), disable=None) as bar:
                 result = compare(checkpoint, folder, options, peer=peer, progress=bar.update)
             print("\n" + step_table(result.name, result.turns))
@@ -176,7 +181,9 @@ def add_overload(commands: Subparsers) -> None:
     )
     add_shape_flags(parser, frames=32)
     add_executor_flags(parser)
-    parser.add_argument("--output_json", type=Path, help="all figures")
+    parser.add_argument("--output_json", help="all figures")
+    parser.reads("engine")
+    parser.writes("output_json")
     parser.set_defaults(run=_overload)
 
 
@@ -186,7 +193,6 @@ def _overload(args: argparse.Namespace) -> int:
     from ttsrt_rt.bench.run import describe
     from ttsrt_rt.executor import Executor
 
-    check_output(args.output_json)
     options = OverloadOptions(
         seconds=args.seconds,
         factor=args.factor,
@@ -267,8 +273,7 @@ def _engine(args: argparse.Namespace, max_batch_size: int) -> Iterator[str]:
     from ttsrt_rt.bench.step_turns import make_checkpoint
     from ttsrt_rt.build import build
 
-    if (args.engine is None) == (args.size is None):
-        raise ConfigError("crowd: expected an engine or --size")
+    _check_one_model(args, "engine")
     if args.engine is not None:
         yield args.engine
         return
@@ -280,18 +285,29 @@ def _engine(args: argparse.Namespace, max_batch_size: int) -> Iterator[str]:
         yield str(engine)
 
 
+def _check_one_model(args: argparse.Namespace, name: str) -> None:
+    """Checks that a model is named in one way, and that --folder has something to keep."""
+    given = getattr(args, name)
+    size = " ".join(args.size) if isinstance(args.size, list) else args.size
+    if given is None and not size:
+        raise ConfigError(f"{name}: expected the folder of one, or --size for a random model")
+    if given is not None and size:
+        raise ConfigError(f"--size: expected it without the {name} {given}, got {size} beside it")
+    if given is not None and args.folder is not None:
+        raise ConfigError("--folder: expected --size with it, whose engines it keeps")
+
+
 @contextmanager
-def _folder(path: Path | None) -> Iterator[Path]:
+def _folder(path: str | None) -> Iterator[Path]:
     """The given folder, or a temporary one."""
     if path is not None:
-        path.mkdir(parents=True, exist_ok=True)
-        yield path
+        yield make_folder("--folder", path)
         return
     with tempfile.TemporaryDirectory(prefix="ttsrt-bench-") as folder:
         yield Path(folder)
 
 
-def write_json(path: Path | None, values: Any) -> None:
+def write_json(path: str | None, values: Any) -> None:
     """Writes the values if a file was asked for."""
     if path is not None:
         write_text(path, json.dumps(values, indent=1) + "\n")

@@ -8,8 +8,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ttsrt_rt.cli.outputs import make_folder
 from ttsrt_rt.cli.tables import format_memory, format_table
 from ttsrt_rt.cli.types import Subparsers
+from ttsrt_rt.errors import ConfigError
 
 if TYPE_CHECKING:
     from ttsrt_rt.demo import DemoOptions
@@ -26,7 +28,7 @@ def add_parser(commands: Subparsers) -> None:
         description="Writes a random checkpoint in the original layout, converts and builds it, "
         "and generates guided requests together. The codes are noise; the work is real.",
     )
-    parser.add_argument("--size", help="of the random model: tiny, mid, v2607")
+    parser.add_argument("--size", help="of the random model: tiny, mid, v2607, 2503")
     parser.add_argument("--dtype", help="of weights and cache: float32, bfloat16, float16")
     parser.add_argument("--num_requests", type=int, help="how many run together")
     parser.add_argument("--max_frames", type=int, help="codec frames of each request, at most")
@@ -34,7 +36,7 @@ def add_parser(commands: Subparsers) -> None:
     parser.add_argument("--seed", type=int, help="seed of weights, texts and sampling")
     parser.add_argument("--device", help='"auto", "cpu", "reference"')
     parser.add_argument("--num_threads", type=int, help="CPU threads; 0: one per core")
-    parser.add_argument("--output_dir", type=Path, help="keep checkpoint and engine here")
+    parser.add_argument("--output_dir", help="keep checkpoint and engine here")
     parser.add_argument(
         "--overwrite", action="store_true", help="replace what an earlier demo kept there"
     )
@@ -42,15 +44,17 @@ def add_parser(commands: Subparsers) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from ttsrt_rt.demo import DemoOptions
+    from ttsrt_rt.demo import DemoOptions, removing_on_failure
 
     names = DemoOptions.__dataclass_fields__
     options = DemoOptions(
         **{name: getattr(args, name) for name in names if getattr(args, name) is not None}
     )
     if args.output_dir is not None:
-        args.output_dir.mkdir(parents=True, exist_ok=True)
-        return _run_in(args.output_dir, options, args)
+        with removing_on_failure(Path(args.output_dir), options):
+            return _run_in(make_folder("--output_dir", args.output_dir), options, args)
+    if args.overwrite:
+        raise ConfigError("--overwrite: expected --output_dir with it")
     with tempfile.TemporaryDirectory(prefix="ttsrt-demo-") as folder:
         return _run_in(Path(folder), options, args)
 

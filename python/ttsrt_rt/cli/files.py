@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ttsrt_rt.errors import ConfigError, FormatError
 from ttsrt_rt.json_text import read_json
 from ttsrt_rt.quoting import list_names, quote, shorten, show
-from ttsrt_rt.writing import writing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["check_output", "load_array"]
+__all__ = ["load_array"]
 
 MAX_JSON_BYTES = 32 << 20
 MAX_JSON_VALUES = 1_000_000
@@ -42,11 +40,12 @@ def load_array(text: str) -> NDArray[np.generic]:
         ".npz": _read_npz,
         ".safetensors": _read_safetensors,
     }
-    if path.suffix not in readers:
+    ending = path.suffix.lower()
+    if ending not in readers:
         raise ConfigError(f"{path}: expected a file that ends in {', '.join(readers)}")
     if not path.exists():
         raise ConfigError(f"{path}: no such file")
-    return readers[path.suffix](path, key)
+    return readers[ending](path, key)
 
 
 def _split(text: str) -> tuple[Path, str | None]:
@@ -114,38 +113,3 @@ def _pick(arrays: Mapping[str, Any], path: Path, key: str | None) -> Any:
             f"{path}: expected {path.name}:KEY with one of {list_names(names)}; got {asked}"
         )
     return arrays[key]
-
-
-def check_output(path: Path | None) -> None:
-    """Checks, before a long run, that a file can be written there.
-
-    Raises:
-        ConfigError: The folder does not exist or can't be written, or something else than a file is
-            there.
-    """
-    if path is None:
-        return
-    real = Path(os.path.realpath(path))
-    if not real.parent.is_dir():
-        raise ConfigError(
-            f"{os.path.abspath(path)}: expected a folder that exists, got {real.parent}"
-        )
-    if real.exists():
-        if not (real.is_file() or real.is_char_device()):
-            raise ConfigError(
-                f"{os.path.abspath(path)}: expected a file to write, got {kind_of(real)}"
-            )
-        if not os.access(real, os.W_OK):
-            raise ConfigError(f"{os.path.abspath(path)}: can't be written: no permission")
-        return
-    with writing(path):
-        descriptor, name = tempfile.mkstemp(prefix=".ttsrt-", dir=real.parent)
-        os.close(descriptor)
-        os.unlink(name)
-
-
-def kind_of(path: Path) -> str:
-    """A word for what is there, if it is no file."""
-    if path.is_dir():
-        return "a folder"
-    return "a pipe" if path.is_fifo() else "a device or socket"

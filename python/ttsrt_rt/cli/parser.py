@@ -6,14 +6,51 @@ import argparse
 import difflib
 import re
 import sys
-from collections.abc import Sequence
-from typing import NoReturn
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
 
-__all__ = ["Parser", "in_flags", "parse", "with_underscores"]
+from ttsrt_rt.cli.streams import tell
+
+__all__ = ["OutputKind", "Parser", "in_flags", "parse", "with_underscores"]
+
+
+@dataclass(frozen=True)
+class OutputKind:
+    """What an output may be.
+
+    Attributes:
+        default: The name where none is given, from the other arguments; None for no output.
+        takes_stdout: Whether `-` stands for standard output.
+    """
+
+    default: Callable[[argparse.Namespace], str] | None = None
+    takes_stdout: bool = False
 
 
 class Parser(argparse.ArgumentParser):
-    """Prints one line and a hint where argparse prints all flags of a command."""
+    """Prints one line and a hint where argparse prints all flags of a command.
+
+    A flag is not abbreviated, because a new flag would change what the short form means.
+
+    Attributes:
+        inputs: The arguments that name files or folders to read.
+        outputs: The arguments that name files to write.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        """Takes the options of `argparse.ArgumentParser`."""
+        super().__init__(**{"allow_abbrev": False, **options})
+        self.inputs: list[str] = []
+        self.outputs: dict[str, OutputKind] = {}
+
+    def reads(self, *names: str) -> None:
+        """Declares arguments that name files or folders to read."""
+        self.inputs += names
+
+    def writes(self, *names: str, kind: OutputKind | None = None) -> None:
+        """Declares arguments that name files to write."""
+        self.outputs.update(dict.fromkeys(names, kind or OutputKind()))
 
     def error(self, message: str) -> NoReturn:
         """Ends the process with exit code 2."""
@@ -21,6 +58,13 @@ class Parser(argparse.ArgumentParser):
             f"ttsrt: error: {' '.join(message.split())}\n{self._hint(message)}\n", sys.stderr
         )
         sys.exit(2)
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Prints help, or a mistake. The help is output: a failure to print it is told."""
+        if file is None or file is sys.stderr:
+            tell(message.removesuffix("\n"))
+        else:
+            file.write(message)
 
     def flags(self) -> list[str]:
         """The long flags."""

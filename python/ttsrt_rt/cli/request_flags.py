@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ttsrt_rt.cli.files import load_array
+from ttsrt_rt.cli.parser import Parser
 from ttsrt_rt.errors import ConfigError, FormatError
 from ttsrt_rt.json_text import parse_json
 from ttsrt_rt.quoting import show
@@ -20,7 +21,7 @@ from ttsrt_rt.quoting import show
 if TYPE_CHECKING:
     from ttsrt_rt.request import AttentionPrior, Request
 
-__all__ = ["add_request_flags", "given_fields", "make_request", "read_object"]
+__all__ = ["add_request_flags", "given_fields", "load_arrays", "make_request", "read_object"]
 
 Made = TypeVar("Made")
 
@@ -28,8 +29,8 @@ _GROUPS = ("prior", "maskgit")
 _MAX_VALUES = 4_000_000  # of one JSON object: arrays may stand in it
 
 
-def add_request_flags(parser: argparse.ArgumentParser) -> None:
-    """Adds a flag for each field of a request."""
+def add_request_flags(parser: Parser) -> None:
+    """Adds a flag for each field of a request; those of arrays read files."""
     from ttsrt_rt.request import AttentionPrior, MaskGit, Request
 
     fields = parser.add_argument_group(
@@ -37,6 +38,8 @@ def add_request_flags(parser: argparse.ArgumentParser) -> None:
     )
     help_of = _field_docs(Request)
     for field in dataclasses.fields(Request):
+        if "ArrayInput" in str(field.type):
+            parser.reads(field.name)
         if field.name not in _GROUPS:
             _add_flag(fields, field.name, str(field.type), help_of.get(field.name, ""))
     fields.add_argument(
@@ -115,6 +118,23 @@ def given_fields(args: argparse.Namespace) -> dict[str, Any]:
     return given
 
 
+def load_arrays(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The same fields, with arrays in the place of the names of their files.
+
+    Raises:
+        ConfigError, FormatError: An array can't be read.
+    """
+    from ttsrt_rt.request import Request
+
+    arrays = {
+        field.name for field in dataclasses.fields(Request) if "ArrayInput" in str(field.type)
+    }
+    return {
+        name: load_array(value) if name in arrays and isinstance(value, str) else value
+        for name, value in fields.items()
+    }
+
+
 def make_request(fields: Mapping[str, Any]) -> Request:
     """A request of named fields, as flags or a line of JSON give them.
 
@@ -128,13 +148,7 @@ def make_request(fields: Mapping[str, Any]) -> Request:
     """
     from ttsrt_rt.request import MaskGit, Request
 
-    arrays = {
-        field.name for field in dataclasses.fields(Request) if "ArrayInput" in str(field.type)
-    }
-    values = {
-        name: load_array(value) if name in arrays and isinstance(value, str) else value
-        for name, value in fields.items()
-    }
+    values = load_arrays(fields)
     if "prior" in values:
         values["prior"] = _prior(values["prior"])
     if "maskgit" in values:

@@ -10,7 +10,6 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ttsrt_rt.cli.files import check_output
 from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.writing import replacing
 
@@ -32,10 +31,10 @@ _ENDINGS = (".npy", ".npz", ".json", ".csv")
 
 
 def check_result_output(flag: str, name: str) -> None:
-    """Checks, before a long run, that a result can be written under this name.
+    """Checks, before a long run, that there is a format for this name.
 
     Raises:
-        ConfigError: The ending is none of those known, or the file can't be written.
+        ConfigError: The ending is none of those known.
     """
     if name != "-":
         check_array_output(flag, name, more=", or - for standard output")
@@ -47,7 +46,6 @@ def check_array_output(flag: str, name: str, more: str = "") -> None:
         raise ConfigError(
             f"{flag}: expected a name that ends in {', '.join(_ENDINGS)}{more}; got {name}"
         )
-    check_output(Path(name))
 
 
 def result_fields(result: Result) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ttsrt_rt.cli.files import check_output, kind_of
+from ttsrt_rt.cli.parser import OutputKind
 from ttsrt_rt.cli.request_flags import add_request_flags, given_fields, make_request
 from ttsrt_rt.cli.results import (
     check_array_output,
@@ -19,11 +19,12 @@ from ttsrt_rt.cli.results import (
     write_array,
     write_result,
 )
+from ttsrt_rt.cli.signals import Terminated
 from ttsrt_rt.cli.streams import tell
 from ttsrt_rt.cli.tables import format_memory
 from ttsrt_rt.cli.types import Subparsers
-from ttsrt_rt.errors import ConfigError
-from ttsrt_rt.writing import writing
+from ttsrt_rt.errors import ConfigError, NotFoundError
+from ttsrt_rt.writing import LateFile
 
 if TYPE_CHECKING:
     from ttsrt_rt.handle import Handle
@@ -50,7 +51,8 @@ def add_parser(commands: Subparsers) -> None:
     parser.add_argument(
         "--output",
         help="int32 [frames, codebooks] as .npy, .npz, .json or .csv; - for JSON on standard "
-        "output; with --requests .jsonl or -; default: codes.npy, codes.jsonl",
+        "output; with --requests .jsonl or -; a file is replaced; default: codes.npy or "
+        "codes.jsonl, which must not exist",
     )
     parser.add_argument(
         "--alignment_output", help="float32 [steps, text_len] as .npy, .npz, .json or .csv"
@@ -60,6 +62,9 @@ def add_parser(commands: Subparsers) -> None:
     )
     _add_executor_flags(parser)
     add_request_flags(parser)
+    parser.reads("engine", "requests")
+    parser.writes("output", kind=OutputKind(_default_output, takes_stdout=True))
+    parser.writes("alignment_output")
     parser.set_defaults(run=_run)
 
 
@@ -76,6 +81,10 @@ def _add_executor_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _default_output(args: argparse.Namespace) -> str:
+    return "codes.npy" if args.requests is None else "codes.jsonl"
+
+
 def _run(args: argparse.Namespace) -> int:
     return _run_one(args) if args.requests is None else _run_many(args)
 
@@ -84,7 +93,7 @@ def _run_one(args: argparse.Namespace) -> int:
     from ttsrt_rt import _core
     from ttsrt_rt.executor import Executor
 
-    output = args.output or "codes.npy"
+    output = args.output
     check_result_output("--output", output)
     fields = given_fields(args)
     if args.alignment_output is not None:
@@ -109,32 +118,33 @@ def _run_one(args: argparse.Namespace) -> int:
 
 
 def _run_many(args: argparse.Namespace) -> int:
-    from ttsrt_rt.cli.run_many import run_lines
+    from tqdm import tqdm
+
+    from ttsrt_rt.cli.run_many import Counts, run_lines
     from ttsrt_rt.executor import Executor
 
     for name in ("alignment_output", "streaming"):
         if getattr(args, name):
             raise ConfigError(f"--{name}: expected without --requests; lines have fields for it")
-    output = args.output or "codes.jsonl"
+    output = args.output
     if output != "-" and Path(output).suffix.lower() != ".jsonl":
         raise ConfigError(
             f"--output: expected a name that ends in .jsonl, or - for standard output; got {output}"
         )
-    if output != "-":
-        check_output(Path(output))
     defaults = given_fields(args)
     begin = time.perf_counter()
-    with ExitStack() as files:
-        lines = (
-            sys.stdin.buffer if args.requests == "-" else _open_lines(args.requests, output, files)
-        )
-        executor = files.enter_context(Executor(args.engine, **_executor_options(args)))
-        tell(format_memory(executor.info))
-        if output == "-":
-            counts = run_lines(executor, lines, sys.stdout.buffer, defaults)
-        else:
-            with writing(output), open(output, "wb") as file:
-                counts = run_lines(executor, lines, file, defaults)
+    counts = Counts()
+    try:
+        with ExitStack() as files:
+            lines = sys.stdin.buffer if args.requests == "-" else _open_lines(args.requests, files)
+            executor = files.enter_context(Executor(args.engine, **_executor_options(args)))
+            tell(format_memory(executor.info))
+            file = sys.stdout.buffer if output == "-" else files.enter_context(LateFile(output))
+            bar = files.enter_context(tqdm(unit="request", disable=None))
+            run_lines(executor, lines, file, defaults, counts=counts, progress=bar.update)
+    except (KeyboardInterrupt, Terminated):
+        tell(f"{counts.requests} requests were done and written to {output} before the interrupt")
+        raise
     tell(
         f"{counts.requests} requests, {counts.failed} failed; {counts.frames} frames in "
         f"{time.perf_counter() - begin:.1f} s"
@@ -142,15 +152,16 @@ def _run_many(args: argparse.Namespace) -> int:
     return 1 if counts.failed else 0
 
 
-def _open_lines(name: str, output: str, files: ExitStack) -> Any:
-    path = Path(name)
-    if not path.exists():
-        raise ConfigError(f"--requests: {path}: no such file")
-    if path.is_dir():
-        raise ConfigError(f"--requests: {path}: expected a file, got {kind_of(path)}")
-    if output != "-" and os.path.exists(output) and path.samefile(output):
-        raise ConfigError(f"--output: expected another file than --requests, got {output} for both")
-    return files.enter_context(path.open("rb"))
+def _open_lines(name: str, files: ExitStack) -> Any:
+    try:
+        return files.enter_context(open(name, "rb"))
+    except FileNotFoundError as error:
+        raise NotFoundError(f"--requests: {name}: no such file") from error
+    except OSError as error:
+        got = "a folder" if isinstance(error, IsADirectoryError) else error.strerror
+        raise ConfigError(
+            f"--requests: {name}: expected a file with a JSON object on each line, got: {got}"
+        ) from error
 
 
 def _executor_options(args: argparse.Namespace) -> dict[str, Any]:

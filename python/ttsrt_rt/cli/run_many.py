@@ -7,29 +7,47 @@ from __future__ import annotations
 
 import json
 import queue
+import re
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
-from ttsrt_rt.cli.request_flags import make_request, read_object
+from ttsrt_rt.cli.request_flags import load_arrays, make_request, read_object
 from ttsrt_rt.cli.results import result_fields
-from ttsrt_rt.errors import CapacityError, ClosedError, ConfigError, DeviceError, Error
+from ttsrt_rt.errors import (
+    CapacityError,
+    ClosedError,
+    ConfigError,
+    DeviceError,
+    Error,
+    FormatError,
+)
+from ttsrt_rt.foreign_file import HEAD_BYTES, describe_foreign
+from ttsrt_rt.native_request import to_native
 
 if TYPE_CHECKING:
     from ttsrt_rt.executor import Executor
     from ttsrt_rt.handle import Handle
 
-__all__ = ["Counts", "run_lines"]
+__all__ = ["Counts", "Output", "run_lines"]
 
 _MAX_LINE = 32 << 20
 _MAX_AHEAD = 1024  # lines whose results wait to be written
+_HEAD = re.compile(r"([a-z_]+)[.:]")  # the field that an error is about
+
+
+class Output(Protocol):
+    """Where lines are written."""
+
+    def write(self, data: bytes, /) -> int: ...
+    def flush(self) -> None: ...
 
 
 @dataclass
 class Counts:
-    """What became of the lines."""
+    """What became of the lines that were written."""
 
     requests: int = 0
     failed: int = 0
@@ -53,8 +71,9 @@ class _Writer:
     The reader of lines may wait for input that depends on earlier results.
     """
 
-    output: BinaryIO
-    counts: Counts = field(default_factory=Counts)
+    output: Output
+    counts: Counts
+    progress: Callable[[], object] | None = None
     items: queue.Queue[_Item | None] = field(default_factory=lambda: queue.Queue(_MAX_AHEAD))
     failure: BaseException | None = None
 
@@ -76,15 +95,23 @@ class _Writer:
             fields.update(finish_reason="error", error=item.error)
         else:
             fields.update(result_fields(item.handle.wait()))
+        self.output.write(f"{json.dumps(fields)}\n".encode())
+        self.output.flush()
         self.counts.requests += 1
         self.counts.failed += fields["finish_reason"] == "error"
         self.counts.frames += fields.get("frames", 0)
-        self.output.write(f"{json.dumps(fields)}\n".encode())
-        self.output.flush()
+        if self.progress is not None:
+            self.progress()
 
 
 def run_lines(
-    executor: Executor, lines: BinaryIO, output: BinaryIO, defaults: Mapping[str, Any]
+    executor: Executor,
+    lines: BinaryIO,
+    output: Output,
+    defaults: Mapping[str, Any],
+    *,
+    counts: Counts | None = None,
+    progress: Callable[[], object] | None = None,
 ) -> Counts:
     """Runs the request of each line.
 
@@ -94,20 +121,31 @@ def run_lines(
             field `id` comes back in the result.
         output: A JSON object a line: `line`, `id`, and the result's fields.
         defaults: Fields that lines override.
+        counts: Counts the lines as they are written; None for new ones.
+        progress: Called after each line that was written, by another thread.
+
+    Returns:
+        The counts.
 
     Raises:
+        ConfigError, FormatError: One of the defaults can't be served, or the lines are the bytes of
+            another kind of file.
         DeviceError, ClosedError: The executor can serve no more.
         OSError: The output can't be written.
     """
-    writer = _Writer(output)
+    defaults = load_arrays(defaults)
+    to_native(make_request(defaults))
+    writer = _Writer(output, counts or Counts(), progress)
     thread = threading.Thread(target=writer.work, name="ttsrt-lines", daemon=True)
     thread.start()
     running: deque[Handle] = deque()
+    is_begun = False
     try:
         for number, line in _read_lines(lines):
             if writer.failure is not None:
                 break
-            item = _submit(executor, number, line, defaults, running)
+            item = _submit(executor, number, line, defaults, running, is_begun)
+            is_begun = is_begun or item.handle is not None
             writer.items.put(item)
         writer.items.put(None)
         thread.join()
@@ -129,8 +167,13 @@ def _submit(
     line: bytes,
     defaults: Mapping[str, Any],
     running: deque[Handle],
+    is_begun: bool,
 ) -> _Item:
+    """Submits the request of a line. Before the first one is accepted, an error of a common field
+    is raised: it would be that of every line.
+    """
     item = _Item(number)
+    fields: dict[str, Any] = {}
     try:
         if len(line) > _MAX_LINE:
             raise ConfigError(f"line {number}: expected at most {_MAX_LINE} bytes")
@@ -150,13 +193,17 @@ def _submit(
     except (ClosedError, DeviceError):
         raise
     except (Error, ValueError, OSError) as error:
+        head = _HEAD.match(str(error))
+        is_common = head is not None and head[1] in defaults and head[1] not in fields
+        if is_common and not is_begun:
+            raise
         item.error = str(error)
     return item
 
 
 def _read_lines(lines: BinaryIO) -> Iterator[tuple[int, bytes]]:
     """Yields lines that are not blank, with their numbers; too long ones lose their ends."""
-    number = 0
+    number, is_first = 0, True
     while line := lines.readline(_MAX_LINE + 1):
         number += 1
         if len(line) > _MAX_LINE:
@@ -164,4 +211,20 @@ def _read_lines(lines: BinaryIO) -> Iterator[tuple[int, bytes]]:
             while rest and not rest.endswith(b"\n"):
                 rest = lines.readline(_MAX_LINE)
         if line.strip():
+            if is_first:
+                _refuse_foreign(line)
+            is_first = False
             yield number, line
+
+
+def _refuse_foreign(line: bytes) -> None:
+    """Refuses the first line of a file of another kind, every line of which would be an error."""
+    head = line[:HEAD_BYTES]
+    found = describe_foreign(head)
+    if found is not None and found.startswith(("a JSON text", "a text")):
+        return
+    if found is None and b"\0" not in head:
+        return
+    raise FormatError(
+        f"requests: expected a JSON object on each line, got {found or 'a file of other bytes'}"
+    )

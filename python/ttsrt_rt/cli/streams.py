@@ -6,7 +6,18 @@ import io
 import os
 import sys
 
-__all__ = ["drop_output", "finish_output", "lose_output", "prepare_streams", "tell"]
+__all__ = [
+    "drop_output",
+    "finish_output",
+    "is_closed",
+    "lose_output",
+    "prepare_streams",
+    "tell",
+]
+
+
+class _NullStream(io.TextIOWrapper):
+    """Stands for a standard stream that was closed when the process began."""
 
 
 def prepare_streams() -> None:
@@ -23,12 +34,16 @@ def prepare_streams() -> None:
                 os.dup2(opened, descriptor)
                 os.close(opened)
         if getattr(sys, name) is None:
-            mode = "r" if name == "stdin" else "w"
-            null = open(os.devnull, mode, encoding="utf-8")  # noqa: SIM115 - it stays open
-            setattr(sys, name, null)
+            null = open(os.devnull, "rb" if name == "stdin" else "wb")  # noqa: SIM115 - stays open
+            setattr(sys, name, _NullStream(null, encoding="utf-8"))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def is_closed(stream: object) -> bool:
+    """Whether a standard stream was closed when the process began."""
+    return isinstance(stream, _NullStream)
 
 
 def finish_output(code: int) -> int:

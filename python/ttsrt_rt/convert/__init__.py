@@ -55,14 +55,14 @@ def convert(
     from ttsrt_rt.convert.sources import find_source, refuse_ours
 
     check_names("convert", options, ("family", *ConvertOptions.__annotations__))
-    path = path_of(source, "source")
+    path, folder = path_of(source, "source"), path_of(output_dir, "output_dir")
     if path.name in _OUR_FILES and path.is_file():
         refuse_ours(path.parent)
     found = find_source(path)
     converter = find_converter(found, family)
     given = {name: value for name, value in options.items() if value is not None}
     check_names(f"{path.name}: convert", given, signature(converter).parameters)
-    return converter(found, path_of(output_dir, "output_dir"), **given)
+    return converter(found, folder, **given)
 
 
 def __getattr__(name: str) -> Any:

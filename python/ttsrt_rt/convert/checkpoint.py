@@ -23,8 +23,9 @@ from ttsrt_rt.convert.lazy_tensor import LazyTensor
 from ttsrt_rt.convert.magpie_json import read_defaults, read_model
 from ttsrt_rt.convert.magpie_model import MagpieModel, RequestDefaults
 from ttsrt_rt.convert.manifest import check_tensors, declared_tensors
-from ttsrt_rt.errors import ConfigError, FormatError
+from ttsrt_rt.errors import ConfigError, FormatError, NotFoundError
 from ttsrt_rt.json_text import read_json
+from ttsrt_rt.options import path_of
 from ttsrt_rt.quoting import show
 from ttsrt_rt.writing import writing
 
@@ -67,6 +68,30 @@ def read_config(folder: str | os.PathLike[str]) -> dict[str, Any]:
             f"got {show(config.get('format_version'))}"
         )
     return config
+
+
+def check_checkpoint(path: str | os.PathLike[str]) -> Path:
+    """Returns the folder of a checkpoint that `convert` wrote.
+
+    Raises:
+        NotFoundError: there is no such folder.
+        ConfigError: it is something else; the message says what comes next.
+        FormatError: it is a checkpoint of another version, or damaged.
+    """
+    folder = path_of(path, "checkpoint")
+    told = f"{folder}: expected a checkpoint, which ttsrt convert writes"
+    if not folder.exists():
+        raise NotFoundError(f"{told}, got no file or folder of this name")
+    if (folder / "engine.json").is_file():
+        raise ConfigError(f"{told}, got an engine; pass the checkpoint that it was built from")
+    if not (folder / CONFIG_NAME).is_file():
+        kind = "a folder without config.json" if folder.is_dir() else "a file"
+        raise ConfigError(
+            f"{told}, got {kind}; a checkpoint of another program becomes one by: "
+            f"ttsrt convert {folder} CHECKPOINT"
+        )
+    read_config(folder)
+    return folder
 
 
 def open_checkpoint(folder: str | os.PathLike[str]) -> Checkpoint:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -208,3 +211,32 @@ def test_requests_that_the_engine_cannot_run(engine: Path) -> None:
 
 def test_cores_are_those_of_this_process() -> None:
     assert 1 <= usable_cores() <= len(os.sched_getaffinity(0))  # fewer with a CPU quota
+
+
+def test_busy_processes_end_with_their_parent() -> None:
+    """A parent that is killed can end nobody, and Ctrl-C is for the parent alone."""
+    script = """
+import os, signal
+from ttsrt_rt.bench.company import processes
+with processes().at_work(2):
+    print(" ".join(open(f"/proc/self/task/{os.getpid()}/children").read().split()), flush=True)
+    signal.pause()
+"""
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        children = [int(pid) for pid in parent.stdout.readline().split()]
+        assert len(children) == 2
+        assert all(os.getsid(pid) == pid for pid in children)
+        parent.kill()
+    end = time.monotonic() + 60
+    while any(is_running(pid) for pid in children):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
