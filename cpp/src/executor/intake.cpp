@@ -34,12 +34,20 @@ void Intake::check_accepts() {
   check_room();
 }
 
-// The lock is held.
+// The lock is held. Requests that were cancelled while they waited take no room, although the loop
+// removes them only between two steps; but so that callers who submit and cancel in turns can't
+// make the queue grow, they count once there are as many of them as there is room.
 void Intake::check_room() {
   TTSRT_CHECK(DeviceError, device_failure_.empty(),
               "submit: the device failed before: ", device_failure_);
   TTSRT_CHECK(ClosedError, state_ == State::running, "submit: the executor is closed");
-  const bool is_full = waiting_.size() >= static_cast<std::size_t>(max_queue_size_);
+  const auto room = static_cast<std::size_t>(max_queue_size_);
+  const auto is_live = [](const Pending& of) { return !of.channel->is_cancelled(); };
+  const auto num_live = [&] {
+    return static_cast<std::size_t>(std::count_if(waiting_.begin(), waiting_.end(), is_live));
+  };
+  const bool is_full =
+      waiting_.size() >= room && (waiting_.size() >= 2 * room || num_live() >= room);
   if (is_full) stats_.count_refused();
   TTSRT_CHECK(CapacityError, !is_full, "submit: the queue is full: ", max_queue_size_,
               " requests wait (max_queue_size)");

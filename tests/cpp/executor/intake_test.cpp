@@ -55,6 +55,18 @@ TEST_F(IntakeTest, LargerPriorityFirstThenOlder) {
   EXPECT_EQ(take(), 0U);
 }
 
+TEST_F(IntakeTest, CancelledRequestsTakeNoRoomInTheQueue) {
+  std::vector<std::shared_ptr<Channel>> channels;
+  for (std::uint64_t id = 1; id <= 3; ++id) channels.push_back(submit(id));
+  for (const auto& channel : channels) channel->cancel();
+  for (std::uint64_t id = 4; id <= 6; ++id) submit(id)->cancel();
+  // Nobody has removed the six yet, and more than twice the room is never held.
+  EXPECT_TRUE(throws_naming<CapacityError>("3 requests wait", [&] { submit(7); }));
+  EXPECT_EQ(take_ended().size(), 6U);
+  for (std::uint64_t id = 8; id <= 10; ++id) submit(id);
+  EXPECT_TRUE(throws_naming<CapacityError>("3 requests wait", [&] { submit(11); }));
+}
+
 TEST_F(IntakeTest, AFullQueueRefusesByNumber) {
   for (std::uint64_t id = 1; id <= 3; ++id) submit(id);
   EXPECT_TRUE(throws_naming<CapacityError>("3 requests wait (max_queue_size)", [&] { submit(4); }));
