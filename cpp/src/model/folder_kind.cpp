@@ -10,8 +10,10 @@
 #include <fstream>
 #include <memory>
 #include <system_error>
+#include <vector>
 
 #include "core/check.h"
+#include "core/quote.h"
 
 namespace ttsrt::model {
 namespace {
@@ -23,11 +25,12 @@ enum class Kind {
   checkpoint,
   engine_file,  // a file of such a folder
   checkpoint_file,
-  archive,       // .nemo
-  weights,       // .ckpt and the like
-  unpacked,      // the files of a .nemo
-  fork,          // TensorRT-LLM's layout
-  holds_source,  // a folder with a .nemo or .ckpt in it
+  archive,        // .nemo
+  weights,        // .ckpt and the like
+  unpacked,       // the files of a .nemo
+  fork,           // TensorRT-LLM's layout
+  holds_source,   // a folder with a .nemo or .ckpt in it
+  holds_sources,  // a folder with several
   empty,
   folder,
   file,
@@ -60,10 +63,21 @@ bool is_checkpoint(const std::string& folder) {
   return start.find("\"ttsrt.checkpoint\"") != std::string::npos;
 }
 
-// The first name, in order, with one of the endings that `convert` takes; empty if there is none.
-std::string first_source(const std::string& folder, bool& is_empty) {
+// Whether a file begins as the page of a download site or the pointer of Git LFS does.
+bool is_page(const std::string& path) {
+  std::string start(64, '\0');
+  std::ifstream file(path, std::ios::binary);
+  file.read(start.data(), static_cast<std::streamsize>(start.size()));
+  start.resize(static_cast<std::size_t>(file.gcount()));
+  const std::size_t letter = start.find_first_not_of(" \t\r\n");
+  return letter != std::string::npos &&
+         (start[letter] == '<' || start.compare(letter, 24, "version https://git-lfs.") == 0);
+}
+
+// The names with one of the endings that `convert` takes, in order.
+std::vector<std::string> sources_in(const std::string& folder, bool& is_empty) {
   const std::unique_ptr<DIR, int (*)(DIR*)> entries(::opendir(folder.c_str()), &::closedir);
-  std::string first;
+  std::vector<std::string> sources;
   is_empty = entries != nullptr;
   for (int count = 0; entries && count < kMaxEntries; ++count) {
     const dirent* entry = ::readdir(entries.get());
@@ -72,9 +86,20 @@ std::string first_source(const std::string& folder, bool& is_empty) {
     if (name == "." || name == "..") continue;
     is_empty = false;
     const bool is_source = has_ending(name, ".nemo") || has_ending(name, ".ckpt");
-    if (is_source && (first.empty() || name < first)) first = name;
+    if (is_source && !is_page(message(folder, "/", name))) sources.push_back(name);
   }
-  return first;
+  std::sort(sources.begin(), sources.end());
+  return sources;
+}
+
+// The first names, as many as a message has room for.
+std::string listed(const std::vector<std::string>& names) {
+  constexpr std::size_t kMost = 5;
+  std::string all;
+  for (std::size_t i = 0; i < std::min(names.size(), kMost); ++i) {
+    all += (i > 0 ? ", " : "") + in_quotes(names[i]);
+  }
+  return names.size() > kMost ? all + ", ..." : all;
 }
 
 Found look_at_folder(const std::string& path) {
@@ -83,8 +108,9 @@ Found look_at_folder(const std::string& path) {
   if (is_file(path + "/model_config.yaml")) return {Kind::unpacked, path};
   if (is_folder(path + "/encoder") && is_folder(path + "/decoder")) return {Kind::fork, path};
   bool is_empty = false;
-  const std::string source = first_source(path, is_empty);
-  if (!source.empty()) return {Kind::holds_source, message(path, "/", source)};
+  const std::vector<std::string> sources = sources_in(path, is_empty);
+  if (sources.size() == 1) return {Kind::holds_source, message(path, "/", sources.front())};
+  if (!sources.empty()) return {Kind::holds_sources, listed(sources)};
   return {is_empty ? Kind::empty : Kind::folder, ""};
 }
 
@@ -136,6 +162,8 @@ const char* name_of(Kind kind) {
       return "a checkpoint in TensorRT-LLM's layout";
     case Kind::holds_source:
       return "a folder with a checkpoint of another program";
+    case Kind::holds_sources:
+      return "a folder with several checkpoints of other programs";
     case Kind::empty:
       return "an empty folder";
     case Kind::file:
@@ -187,6 +215,8 @@ std::string advice(const Found& found, const std::string& path, Kind wanted) {
     case Kind::fork:
     case Kind::holds_source:
       return conversion(found.source);
+    case Kind::holds_sources:
+      return message("convert one of them with ttsrt convert, and build it: ", found.source);
     default:
       break;
   }

@@ -81,7 +81,15 @@ TEST_F(FolderKind, CheckpointsOfOtherPrograms) {
   file("snapshot/b.nemo");
   file("snapshot/a.nemo");
   file("snapshot/README.md");
-  EXPECT_TRUE(no_engine("snapshot", "ttsrt convert " + path("snapshot/a.nemo")));
+  EXPECT_TRUE(no_engine("snapshot", "got a folder with several checkpoints of other programs"));
+  EXPECT_TRUE(no_engine("snapshot", "convert one of them with ttsrt convert, and build it: "));
+  EXPECT_TRUE(no_engine("snapshot", "a.nemo"));
+  file("one/b.ckpt");
+  file("one/page.nemo", "\n<!DOCTYPE html>");
+  file("one/pointer.nemo", "version https://git-lfs.github.com/spec/v1");
+  EXPECT_TRUE(no_engine("one", "ttsrt convert " + path("one/b.ckpt")));
+  file("pages/h.nemo", "<html>");
+  EXPECT_TRUE(no_engine("pages", "got a folder of another kind"));
 }
 
 TEST_F(FolderKind, OurOwnFolders) {
