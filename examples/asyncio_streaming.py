@@ -41,4 +41,6 @@ async def main(engine: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        raise SystemExit("usage: python examples/asyncio_streaming.py ENGINE")
     asyncio.run(main(sys.argv[1]))

@@ -6,14 +6,30 @@
 #include <cstdlib>
 #include <exception>
 #include <iostream>
+#include <stdexcept>
 #include <string>
 
 namespace {
 
+// The whole text as a number; std::stoi alone would take "7x" for 7.
+int number_from(const char* what, const std::string& text) {
+  std::size_t end = 0;
+  int number = 0;
+  try {
+    number = std::stoi(text, &end);
+  } catch (const std::logic_error&) {
+    end = 0;
+  }
+  if (end == 0 || end != text.size()) {
+    throw std::invalid_argument(std::string(what) + ": expected an integer, got '" + text + "'");
+  }
+  return number;
+}
+
 ttsrt::Request request_from(int argc, char** argv) {
   ttsrt::Request request;
-  request.voice = std::stoi(argv[2]);
-  for (int i = 3; i < argc; ++i) request.text_ids.push_back(std::stoi(argv[i]));
+  request.voice = number_from("VOICE", argv[2]);
+  for (int i = 3; i < argc; ++i) request.text_ids.push_back(number_from("TEXT_ID", argv[i]));
   request.cfg_scale = 2.5F;
   request.seed = 7;
   request.max_frames = 16;

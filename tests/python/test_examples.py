@@ -40,6 +40,11 @@ def test_cpp_service(engine: Path, tmp_path: Path) -> None:
     run("cmake", "-S", EXAMPLES / "cpp_service", "-B", tmp_path, found)
     run("cmake", "--build", tmp_path)
     ids = [str(i) for i in range(3, 20)]
+    wrong = subprocess.run(
+        [tmp_path / "cpp_service", engine, "0", "5x"], capture_output=True, text=True, check=False
+    )
+    assert wrong.returncode == 1
+    assert wrong.stderr == "cpp_service: TEXT_ID: expected an integer, got '5x'\n"
     lines = run(tmp_path / "cpp_service", engine, "0", *ids).splitlines()
     assert lines[-1].startswith("ended by ")
     with rt.Executor(engine, device="cpu") as executor:
@@ -54,3 +59,11 @@ def test_asyncio_streaming(engine: Path) -> None:
     lines = run(sys.executable, EXAMPLES / "asyncio_streaming.py", engine).splitlines()
     assert "request 0: heard enough" in lines
     assert sum(": ended by " in line for line in lines) == 2
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / "asyncio_streaming.py")],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1 and done.stderr.startswith("usage: ")
