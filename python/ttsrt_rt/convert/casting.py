@@ -15,7 +15,7 @@ import numpy.typing as npt
 from ttsrt_rt.convert.lazy_tensor import DTYPES, Array
 from ttsrt_rt.errors import FormatError
 
-SLICE = 1 << 22
+SLICE = 1 << 20  # signal handlers run between two slices
 
 
 def check_finite(name: str, values: Array, dtype: str) -> None:

@@ -23,7 +23,7 @@ from ttsrt_rt.regular_file import check_regular, open_regular
 __all__ = ["FileBytes", "Region"]
 
 CHUNK = 1 << 20
-MAX_READ = 1 << 30  # the system reads less than 2 GiB at once
+MAX_READ = 16 << 20  # of one call: signal handlers run between two calls
 
 
 class FileBytes:

@@ -30,6 +30,7 @@ __all__ = [
 Array = npt.NDArray[Any]
 
 MAX_DIMENSIONS = 16
+SLICE = 1 << 24  # bytes; signal handlers run between two slices
 MAX_TENSOR_BYTES = 1 << 46
 
 # Tag -> the NumPy dtype that holds it. Files are little-endian on every machine.
@@ -137,8 +138,10 @@ def array_from_bytes(
 
 def check_bools(where: str, values: npt.NDArray[np.uint8]) -> None:
     """Rejects bytes other than 0 and 1: NumPy would keep such a bool as neither true nor false."""
-    if values.size and int(values.max()) > 1:
-        raise FormatError(f"{where}: expected bool bytes 0 or 1, got {int(values.max())}")
+    for begin in range(0, values.size, SLICE):
+        largest = int(values[begin : begin + SLICE].max())
+        if largest > 1:
+            raise FormatError(f"{where}: expected bool bytes 0 or 1, got {largest}")
 
 
 def dtype_of_array(array: Array) -> str:

@@ -27,6 +27,7 @@ from ttsrt_rt.writing import writing
 __all__ = ["TensorSource", "tensor_of_array", "write_safetensors"]
 
 ALIGNMENT = 64
+MAX_WRITE = 16 << 20  # of one call: signal handlers run between two calls
 
 Data = Array | bytes | bytearray | memoryview
 
@@ -130,7 +131,7 @@ def write_all(file: RawIOBase, data: bytes | memoryview, path: Path) -> None:
     view = view.cast("B") if view.nbytes else view
     while view.nbytes > 0:
         with writing(path):
-            written = file.write(view)
+            written = file.write(view[:MAX_WRITE])
         view = view[written:]
 
 

@@ -24,6 +24,8 @@ __all__ = ["find_source", "is_fork_folder", "refuse_ours"]
 MAX_ENTRIES = 10_000
 ENDINGS = (".nemo", ".ckpt")
 T3_FILE = re.compile(r"t3_.+\.(?:safetensors|pt)")
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # a path has lost the second slash
+HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 FOREIGN_WEIGHTS = ("model.safetensors", "pytorch_model.bin", "model.safetensors.index.json")
 
 
@@ -56,7 +58,7 @@ def find_source(path: Path) -> Path:
             )
         raise NotFoundError(
             f"{path}: expected a checkpoint, got no file or folder of this name "
-            "(No such file or directory)"
+            f"(No such file or directory){_hint_of_elsewhere(str(path))}"
         )
     if not path.is_dir():
         is_part = path.name in (CONFIG, WEIGHTS) and is_nemo_folder(path.parent)
@@ -67,22 +69,14 @@ def find_source(path: Path) -> Path:
     if (path / "snapshots").is_dir():
         return find_source(_find_snapshot(path))
     names = _entries(path)
-    for ending in ENDINGS:
-        found = [name for name in names if name.endswith(ending)]
-        if len(found) == 1 and (path / found[0]).is_file() and found[0] != WEIGHTS:
-            return path / found[0]
-        if len(found) > 1:
-            raise ConfigError(
-                f"{path}: expected a folder with one {ending} file, got {len(found)}; pass one of "
-                f"them: {list_names(found)}"
-            )
-    models = _t3_files(names)
-    if len(models) == 1:
-        return path / models[0]
-    if models:
+    found = [name for name in names if name.endswith(ENDINGS) and name != WEIGHTS]
+    found += _t3_files(names)
+    if len(found) == 1 and (path / found[0]).is_file():
+        return path / found[0]
+    if len(found) > 1:
         raise ConfigError(
-            f"{path}: expected a folder with one t3_*.safetensors or t3_*.pt, got {len(models)}; "
-            f"pass one of them: {list_names(models)}"
+            f"{path}: expected a folder with one {', '.join(ENDINGS)} or t3_* file, got "
+            f"{len(found)}; pass one of them: {list_names(found)}"
         )
     raise ConfigError(
         f"{path}: expected a checkpoint of a known family, got a folder {_describe(path, names)}"
@@ -96,6 +90,18 @@ def _t3_files(names: Sequence[str]) -> list[str]:
     found = [name for name in names if T3_FILE.fullmatch(name)]
     safe = {name.removesuffix(".safetensors") for name in found if name.endswith(".safetensors")}
     return [name for name in found if not name.endswith(".pt") or name[:-3] not in safe]
+
+
+def _hint_of_elsewhere(name: str) -> str:
+    """Returns what to do with an address, or a name that may be one of a model hub."""
+    if ADDRESS.match(name):
+        return "; nothing is downloaded here: download it first, and pass the file"
+    if HUB_NAME.fullmatch(name) and not name.endswith(ENDINGS):
+        return (
+            "; if it is a model on Hugging Face, download it first: hf download "
+            f"{name} --local-dir FOLDER, and pass FOLDER"
+        )
+    return ""
 
 
 def refuse_ours(path: Path) -> None:

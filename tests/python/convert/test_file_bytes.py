@@ -120,3 +120,22 @@ def test_memory_stays_near_the_largest_tensor(tmp_path: Path) -> None:
     command = [sys.executable, "-c", CONVERT, str(tmp_path / "x.ckpt"), str(tmp_path / "out")]
     grown = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     assert grown << 10 < 3 * each
+
+
+def test_large_reads_are_made_of_small_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signal handler waits for one call of the system at most."""
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(40 << 20)
+    sizes: list[int] = []
+    real = os.preadv
+
+    def preadv(handle: int, parts: list[memoryview], at: int) -> int:
+        sizes.append(sum(part.nbytes for part in parts))
+        return real(handle, parts, at)
+
+    monkeypatch.setattr(os, "preadv", preadv)
+    opened = FileBytes.open(tmp_path / "large")
+    assert opened.all.read_array(0, opened.size).nbytes == 40 << 20
+    assert sum(sizes) == 40 << 20 and max(sizes) <= 16 << 20

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import struct
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from ttsrt_rt.convert.archive import open_weights
 from ttsrt_rt.convert.lazy_tensor import DTYPES, LazyTensor
 from ttsrt_rt.convert.safetensors_file import MAX_HEADER_BYTES, SafetensorsFile
-from ttsrt_rt.convert.safetensors_write import tensor_of_array, write_safetensors
+from ttsrt_rt.convert.safetensors_write import tensor_of_array, write_all, write_safetensors
 from ttsrt_rt.errors import ClosedError, ConfigError, Error, FormatError
 
 from .builders import entry, make_safetensors, outcome, small_safetensors
@@ -314,3 +315,16 @@ def test_what_is_written_is_read(
     for name, tensor in made.items():
         assert found[name].dtype == tensor.dtype
         np.testing.assert_array_equal(found[name].read(), tensor.read())
+
+
+def test_large_tensors_are_written_by_small_calls(tmp_path: Path) -> None:
+    """A signal handler waits for one call of the system at most."""
+    sizes: list[int] = []
+
+    class Counting(io.RawIOBase):
+        def write(self, data: Any, /) -> int:
+            sizes.append(memoryview(data).nbytes)
+            return sizes[-1]
+
+    write_all(Counting(), memoryview(bytearray(40 << 20)), tmp_path / "x")
+    assert sum(sizes) == 40 << 20 and max(sizes) <= 16 << 20

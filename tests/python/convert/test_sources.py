@@ -7,9 +7,11 @@ import shutil
 import tarfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ttsrt_rt.convert import convert, open_weights
+from ttsrt_rt.convert.safetensors_write import tensor_of_array, write_safetensors
 from ttsrt_rt.convert.sources import find_source
 from ttsrt_rt.errors import ConfigError, FormatError
 
@@ -88,6 +90,7 @@ def test_other_folders_say_what_to_pass(tmp_path: Path) -> None:
         find_source(model)
     cases = {
         "two": (["a.nemo", "b.nemo"], r"got 2; pass one of them: a\.nemo, b\.nemo"),
+        "mixed": (["a.nemo", "b.ckpt", "c.ckpt"], r"got 3; pass one of them: a\.nemo, b\.ckpt, c"),
         "empty": ([], "got a folder without one.*it has nothing"),
         "half": (["model_config.yaml"], r"an unpacked \.nemo without model_weights\.ckpt"),
         "llama": (["config.json", "model.safetensors"], r"with model\.safetensors, which is not"),
@@ -125,3 +128,27 @@ def test_a_pointer_inside_an_unpacked_nemo_is_named(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match=r"unpacked: model_weights\.ckpt.*a Git LFS pointer"):
         open_weights(folder)
     shutil.rmtree(folder)
+
+
+def test_what_is_somewhere_else_is_downloaded_first() -> None:
+    for name, hint in (
+        ("https://example.org/magpie.nemo", "nothing is downloaded here: download it first"),
+        ("hf://nvidia/magpie", "download it first"),
+        ("nvidia/magpie_tts_357m", "hf download nvidia/magpie_tts_357m --local-dir FOLDER"),
+    ):
+        with pytest.raises(ConfigError, match=hint):
+            convert(name, "out", progress=False)
+    with pytest.raises(ConfigError) as caught:
+        convert("folder/x.nemo", "out", progress=False)
+    assert "download" not in str(caught.value)
+
+
+def test_a_codec_is_named(tmp_path: Path) -> None:
+    (tmp_path / "codec.ckpt").write_bytes(small_torch())
+    with pytest.raises(ConfigError, match="got another one, with tensors ") as caught:
+        convert(tmp_path / "codec.ckpt", tmp_path / "out", progress=False)
+    assert "family=" not in str(caught.value)
+    weights = {"audio_decoder.x": tensor_of_array("audio_decoder.x", np.zeros(3, np.float32))}
+    write_safetensors(tmp_path / "codec.safetensors", weights)
+    with pytest.raises(ConfigError, match="got an audio codec, which turns codes into sound"):
+        convert(tmp_path / "codec.safetensors", tmp_path / "out", progress=False)
