@@ -6,6 +6,7 @@ import array
 import itertools
 import sys
 from collections.abc import Mapping
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,8 +20,21 @@ if TYPE_CHECKING:
     from ttsrt_rt import _core
     from ttsrt_rt.request import ArrayInput
 
-__all__ = ["MAX_NUMBERS", "float_matrix", "id_matrix", "id_vector", "most_numbers"]
+__all__ = [
+    "MAX_NUMBERS",
+    "NEEDS_FRONT_END",
+    "float_matrix",
+    "id_matrix",
+    "id_vector",
+    "most_numbers",
+    "text_of",
+]
 
+NEEDS_FRONT_END = (
+    "A text needs a front end: this library takes the ids of the model's own tokenizer. "
+    "docs/bridge.md gets them from NeMo: text_ids=tokenizer.encode(text, tokenizer_name=...) + "
+    "[engine.info.special_ids['text_eos']]"
+)
 _INT32 = np.iinfo(np.int32)
 # Lengths are checked before a conversion makes a copy. An executor passes what its engine takes.
 MAX_NUMBERS = 1 << 24
@@ -100,7 +114,7 @@ def _array(value: Any, where: str, most: int) -> NDArray[Any]:
         raise
     except Exception as error:  # of any kind: each library has its own for what it cannot convert
         raise ConfigError(
-            f"{where}: expected an array, got {type(value).__name__}: {_text_of(error)}"
+            f"{where}: expected an array, got {type(value).__name__}: {text_of(error)}"
         ) from error
     _check_size(array.size, where, most)
     return array
@@ -111,7 +125,8 @@ def _row_of(array: NDArray[Any]) -> NDArray[Any]:
     return array[0] if array.ndim == 2 and array.shape[0] == 1 else array
 
 
-def _text_of(error: Exception) -> str:
+def text_of(error: Exception) -> str:
+    """The text of any error, on one line."""
     try:
         return shorten(str(error))
     except Exception:  # an error of the caller's that has no text
@@ -135,7 +150,11 @@ def _bounded(value: Any, where: str, most: int, axes: int) -> tuple[Any, int]:
     here, of which no more items are read than they say they have. What holds an array is kept.
     """
     if isinstance(value, (str, bytes)):  # NumPy gives every text of a list the room of the longest
-        raise ConfigError(f"{where}: expected an array of numbers, got text: {show(value)}")
+        is_speech = isinstance(value, str) and where in ("text_ids", "context_text_ids")
+        raise ConfigError(
+            f"{where}: expected an array of numbers, got text: {show(value)}"
+            f"{f'. {NEEDS_FRONT_END}' if is_speech else ''}"
+        )
     if isinstance(value, (np.ndarray, *_BUFFERS)):
         count = value.size if isinstance(value, np.ndarray) else len(value)
         _check_size(count, where, most)
@@ -152,7 +171,10 @@ def _bounded(value: Any, where: str, most: int, axes: int) -> tuple[Any, int]:
     if isinstance(value, range):
         return value, count
     read = list(itertools.islice(iter(value), count))
-    if set(map(type, read)) <= {int, float, bool}:
+    kinds = set(map(type, read))
+    if bool in kinds and len(kinds) > 1:
+        raise ConfigError(f"{where}: expected numbers, got a bool among them: {show(read)}")
+    if kinds <= {int, float, bool}:
         return read, len(read)
     items, total = [], 0
     for item in read:
@@ -160,7 +182,24 @@ def _bounded(value: Any, where: str, most: int, axes: int) -> tuple[Any, int]:
         items.append(bounded)
         total += size
         _check_size(total, where, most)
+    _check_rows(read, where)
     return items, total
+
+
+def _check_rows(items: list[Any], where: str) -> None:
+    """Refuses rows of unequal length, of which NumPy makes no array."""
+    sizes = [len(item) if isinstance(item, (list, tuple, range)) else -1 for item in items]
+    for index, size in enumerate(sizes):
+        if size != sizes[0]:
+            names = ["a number" if of < 0 else f"{of} numbers" for of in (sizes[0], size)]
+            if min(sizes[0], size) < 0 and not all(
+                isinstance(items[at], (list, tuple, range, Real)) for at in (0, index)
+            ):
+                return  # of other kinds: the conversion says what is wrong
+            raise ConfigError(
+                f"{where}: expected an array, got list of rows of unequal length: {names[0]} in "
+                f"row 0, {names[1]} in row {index}"
+            )
 
 
 def _is_sequence(value: Any) -> bool:

@@ -25,7 +25,7 @@ def build(
     output_dir: str | os.PathLike[str],
     *,
     overwrite: bool = False,
-    progress: Progress = None,
+    progress: Progress = True,
     **options: Unpack[BuildOptions],
 ) -> None:
     """Packs a checkpoint into an engine folder, written atomically.
@@ -38,8 +38,8 @@ def build(
         checkpoint_dir: A folder that `convert` wrote.
         output_dir: The engine's folder.
         overwrite: Whether an engine that is there is replaced.
-        progress: A function that is called as tensors are packed, with (done, of, name of the one
-            just done); True shows a bar if standard error is a terminal.
+        progress: True shows a bar if standard error is a terminal; a function is called with
+            (tensors done, of all, name of the one just done); False or None is silent.
         **options: The following.
         dtype: Of weights and cache: "float32", "bfloat16" or "float16", or such a type of NumPy or
             PyTorch.

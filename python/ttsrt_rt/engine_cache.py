@@ -91,8 +91,10 @@ def cached_engine(
         ConfigError, FormatError: As `convert` and `build`; or the cache cannot be written.
     """
     from ttsrt_rt import _core
+    from ttsrt_rt.native_request import check_run_options
 
     check_names("from_checkpoint", options, CheckpointOptions.__annotations__)
+    check_run_options(run_options(options))
     path, settings = _found(_path_of(source, "path")), _settings(options)
     given = [name for name in CONVERT_OPTIONS if name in settings]
     if given and _is_converted(path):

@@ -7,7 +7,7 @@ import os
 import weakref
 from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, cast, get_args, overload
+from typing import TYPE_CHECKING, Any, cast, overload
 
 import numpy as np
 
@@ -15,11 +15,11 @@ from ttsrt_rt import _core
 from ttsrt_rt.arrays import float_matrix, float_row, id_matrix, id_row, most_numbers
 from ttsrt_rt.dispatcher import Dispatcher
 from ttsrt_rt.engine_cache import cached_engine, run_options
-from ttsrt_rt.errors import CapacityError, ConfigError
+from ttsrt_rt.errors import CapacityError, ClosedError, ConfigError
 from ttsrt_rt.event_stream import EventStream
 from ttsrt_rt.handle import Handle
-from ttsrt_rt.native_request import set_options, to_native
-from ttsrt_rt.options import CacheDType, CheckpointOptions, ExecutorOptions, check_names, dtype_name
+from ttsrt_rt.native_request import native_executor_options, to_native
+from ttsrt_rt.options import CheckpointOptions, ExecutorOptions
 from ttsrt_rt.request import ArrayInput, Request, RequestFields
 from ttsrt_rt.request_forms import one_request, requests_of
 from ttsrt_rt.result import Event, Result
@@ -90,17 +90,12 @@ class Executor:
             ConfigError: The engine cannot run with one of the options.
             DeviceError: The device is absent; the message says why.
         """
-        check_names("Executor", options, ExecutorOptions.__annotations__)
-        values: dict[str, object] = {**options}
-        if options.get("kv_cache_dtype"):
-            values["kv_cache_dtype"] = dtype_name(
-                options["kv_cache_dtype"], "kv_cache_dtype", get_args(CacheDType)
-            )
-        native = set_options(_core.ExecutorOptions(), **values)
+        native = native_executor_options("Executor", options)
         opened = engine if isinstance(engine, _core.Engine) else _core.Engine.open(engine)
-        _warn_of_threads(native.num_threads)
         self._native = _core.Executor(opened, native)
+        _warn_of_threads(native.num_threads)
         self._most_numbers = most_numbers(opened.info)
+        self._is_closed = False
         self._dispatcher = Dispatcher()
         weakref.finalize(self, self._dispatcher.close).atexit = False
         info = self._native.info
@@ -366,12 +361,15 @@ class Executor:
         Args:
             drain: Whether accepted requests are finished first; otherwise they are cancelled.
         """
+        self._is_closed = True
         try:
             self._native.close(drain)
         finally:
             self._dispatcher.close()
 
     def __enter__(self) -> Executor:
+        if self._is_closed:
+            raise ClosedError("Executor: it was closed, and doesn't open again; create a new one")
         return self
 
     def __exit__(

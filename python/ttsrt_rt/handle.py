@@ -9,8 +9,9 @@ from typing import Any
 
 from ttsrt_rt import _core
 from ttsrt_rt.dispatcher import Dispatcher
-from ttsrt_rt.errors import InternalError
+from ttsrt_rt.errors import ConfigError, InternalError
 from ttsrt_rt.event_stream import EventStream
+from ttsrt_rt.quoting import show
 from ttsrt_rt.result import Event, Result
 
 __all__ = ["Handle"]
@@ -60,7 +61,12 @@ class Handle:
         streams share: a callback should be short. There, callbacks of one request are called in the
         order in which they were added. An exception of a callback is logged. A request with a
         callback runs to its end even if the handle is dropped.
+
+        Raises:
+            ConfigError: It can't be called.
         """
+        if not callable(callback):
+            raise ConfigError(f"callback: expected a function of a handle, got {show(callback)}")
         if self.is_done:
             self._call(callback)
             return

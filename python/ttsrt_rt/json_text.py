@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from ttsrt_rt.errors import FormatError
 from ttsrt_rt.foreign_file import HEAD_BYTES, describe_foreign
-from ttsrt_rt.quoting import shorten
+from ttsrt_rt.quoting import quote, shorten
 from ttsrt_rt.regular_file import read_regular
 
 __all__ = ["parse_json", "read_json"]
@@ -44,7 +45,7 @@ def parse_json(
             "got more"
         )
     try:
-        return json.loads(raw.decode("utf-8-sig"))
+        return json.loads(raw.decode("utf-8-sig"), object_pairs_hook=_unique)
     except UnicodeDecodeError as error:
         raise FormatError(
             f"{where}: expected JSON in UTF-8, got other bytes at {error.start}"
@@ -53,6 +54,15 @@ def parse_json(
         foreign = describe_foreign(raw[:HEAD_BYTES]) if raw[:1] not in b"[{" else None
         got = foreign or f"an error: {shorten(str(error))}"
         raise FormatError(f"{where}: expected JSON, got {got}") from error
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object, whose keys must differ: of two values, nobody can say which one is meant."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
+        raise ValueError(f"the key {quote(twice)} stands twice in one object")
+    return made
 
 
 def read_json(

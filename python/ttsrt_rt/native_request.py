@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import itertools
+import re
+from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from ttsrt_rt import _core
 from ttsrt_rt.arrays import MAX_NUMBERS, float_matrix, id_matrix, id_vector
 from ttsrt_rt.errors import ConfigError
+from ttsrt_rt.options import (
+    CacheDType,
+    Device,
+    ExecutorOptions,
+    Preempt,
+    check_names,
+    dtype_name,
+)
 from ttsrt_rt.quoting import show
 from ttsrt_rt.request import AttentionPrior, MaskGit, Request
 
-__all__ = ["set_options", "to_native"]
+__all__ = ["check_run_options", "native_executor_options", "set_options", "to_native"]
 
 Options = TypeVar("Options", _core.BuildOptions, _core.ExecutorOptions, _core.MemoryOptions)
 
@@ -72,6 +82,37 @@ def set_options(native: Options, **values: object) -> Options:
     return native
 
 
+def native_executor_options(call: str, options: Mapping[str, Any]) -> _core.ExecutorOptions:
+    """The library's options of an executor.
+
+    Raises:
+        ConfigError: As `set_options`, or an option is unknown.
+    """
+    check_names(call, options, ExecutorOptions.__annotations__)
+    values = dict(options)
+    if values.get("kv_cache_dtype"):
+        known = get_args(CacheDType)
+        values["kv_cache_dtype"] = dtype_name(values["kv_cache_dtype"], "kv_cache_dtype", known)
+    return set_options(_core.ExecutorOptions(), **values)
+
+
+def check_run_options(options: Mapping[str, Any]) -> None:
+    """Checks what can be known of an executor's options without its engine, before one is made.
+
+    Raises:
+        ConfigError: As `native_executor_options`, or a word is unknown, or a number negative.
+    """
+    native = native_executor_options("from_checkpoint", options)
+    words = {"device": (*get_args(Device), "reference:N"), "preempt": get_args(Preempt)}
+    for name, known in words.items():
+        value = re.sub(r"^(reference):[0-9]+$", r"\1:N", getattr(native, name))
+        if value not in known:
+            raise ConfigError(f"{name}: expected one of {', '.join(known)}, got {show(value)}")
+    for name, value in options.items():
+        if isinstance(value, (int, float)) and not value >= 0:
+            raise ConfigError(f"{name}: expected 0 or more, got {value}")
+
+
 def _set_prior(native: _core.Request, prior: object) -> None:
     native.use_default_prior = isinstance(prior, str) and prior == "default"
     if not native.use_default_prior and prior is not None:
@@ -107,6 +148,8 @@ def _set(native: object, name: str, value: object, where: str) -> None:
         raise ConfigError(
             f"{where}: expected at most {MAX_NAME} characters, got {len(value)}: {show(value)}"
         )
+    if isinstance(value, (bytes, bytearray)):  # the bindings would take them for text
+        raise ConfigError(f"{where}: expected text or a number, got bytes: {show(value)}")
     try:
         setattr(native, name, value)
     except ConfigError as error:  # begins with the name

@@ -6,10 +6,12 @@ checker refuses a misspelt option and an unknown word. At run time the same is a
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypedDict, TypeVar
 
 from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.quoting import show
@@ -37,13 +39,16 @@ __all__ = [
     "T3Variant",
     "check_names",
     "dtype_name",
+    "named_fields",
     "path_of",
 ]
+
+Made = TypeVar("Made")
 
 DType: TypeAlias = Literal["float32", "bfloat16", "float16"]
 CacheDType: TypeAlias = Literal["float32", "bfloat16", "float16", "int8"]
 Quantization: TypeAlias = Literal["none", "w8a16", "w4a16", "w8a8", "w4a8"]
-Device: TypeAlias = Literal["auto", "cpu", "reference", "reference:2"]
+Device: TypeAlias = Literal["auto", "cpu", "reference"]
 Generation: TypeAlias = Literal["2503", "nemo3"]
 T3Variant: TypeAlias = Literal["english", "multilingual", "turbo", "nano", "flash"]
 PriorMode: TypeAlias = Literal["nemo", "nemo_2503", "window"]
@@ -201,6 +206,20 @@ def check_names(where: str, given: Mapping[str, object], known: Iterable[str]) -
             raise ConfigError(
                 f"{where}: expected options among {', '.join(names)}; got {show(name)}"
             )
+
+
+def named_fields(kind: type[Made]) -> type[Made]:
+    """Makes a dataclass refuse unknown fields as `check_names` does, and not as a TypeError."""
+    made = kind.__init__
+    names = [each.name for each in fields(kind)]  # type: ignore[arg-type]
+
+    @functools.wraps(made)
+    def __init__(self: Made, /, **given: Any) -> None:
+        check_names(kind.__name__, given, names)
+        made(self, **given)
+
+    kind.__init__ = __init__  # type: ignore[assignment]
+    return kind
 
 
 def _name_of(value: object) -> str:

@@ -14,16 +14,17 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypedDict
 
 from ttsrt_rt import _core
 from ttsrt_rt.errors import ConfigError
+from ttsrt_rt.options import named_fields
 from ttsrt_rt.quoting import show
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    from array import array
+
     from typing_extensions import Unpack
 
     from ttsrt_rt.options import EosMethod, MaskGitSampling, PriorMode, Suppress
 
 __all__ = [
-    "NEEDS_FRONT_END",
     "ArrayInput",
     "AttentionPrior",
     "MaskGit",
@@ -32,13 +33,19 @@ __all__ = [
     "RequestFields",
 ]
 
-ArrayInput: TypeAlias = "ArrayLike | Any"
 
-NEEDS_FRONT_END = (
-    "expected a Request or fields such as text_ids=, got text. A text needs a front end: "
-    "this library takes the ids of the model's own tokenizer. docs/bridge.md gets them from NeMo: "
-    "text_ids=tokenizer.encode(text, tokenizer_name=...) + [engine.info.special_ids['text_eos']]"
-)
+class _HasArray(Protocol):
+    def __array__(self, *args: Any, **options: Any) -> Any: ...
+
+
+class _HasDLPack(Protocol):
+    def __dlpack__(self, *args: Any, **options: Any) -> Any: ...
+
+
+Row: TypeAlias = "Sequence[int] | Sequence[float] | _HasArray | _HasDLPack"
+
+ArrayInput: TypeAlias = "Row | Sequence[Row] | bytearray | memoryview | array[Any]"
+"""What numpy can read as an array of numbers; not a text, although numpy reads that, too."""
 
 _MASKGIT = _core.MaskGit()
 
@@ -75,6 +82,7 @@ class PriorFields(TypedDict, total=False):
     recompute: bool | None
 
 
+@named_fields
 @dataclass(frozen=True, kw_only=True)
 class AttentionPrior:
     """The attention prior, which keeps cross-attention moving along the text.
@@ -164,6 +172,7 @@ class AttentionPrior:
         return cls(**{**{name: getattr(native, name) for name in names}, **options})
 
 
+@named_fields
 @dataclass(frozen=True, kw_only=True)
 class MaskGit:
     """How a MaskGit local transformer unmasks a stack of codes.
@@ -187,6 +196,7 @@ class MaskGit:
     confidence_temperature: float | None = None
 
 
+@named_fields
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Request:
     """One utterance to speak.

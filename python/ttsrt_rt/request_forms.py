@@ -11,14 +11,16 @@ from dataclasses import replace
 from numbers import Real
 from typing import Any, cast
 
+from ttsrt_rt.arrays import NEEDS_FRONT_END, text_of
 from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.options import check_names
-from ttsrt_rt.request import NEEDS_FRONT_END, Request, RequestFields
+from ttsrt_rt.request import Request, RequestFields
 
 __all__ = ["one_request", "requests_of"]
 
 MAX_REQUESTS = 1 << 18  # of one call
 _TEXTS = ("text_ids", "text_features", "encoder_output")
+_TEXT = f"expected a Request or fields such as text_ids=, got text. {NEEDS_FRONT_END}"
 _FORMS = "expected a Request, several of them, lists of text ids, or fields (text_ids=...)"
 
 
@@ -29,7 +31,7 @@ def one_request(request: Request | None, fields: Mapping[str, Any], call: str) -
         ConfigError: It is not a request, or a field is unknown.
     """
     if isinstance(request, str):
-        raise ConfigError(f"{call}: {NEEDS_FRONT_END}")
+        raise ConfigError(f"{call}: {_TEXT}")
     if request is not None and not isinstance(request, Request):
         raise ConfigError(f"{call}: expected a Request or fields, got {type(request).__name__}")
     check_names(call, fields, RequestFields.__annotations__)
@@ -52,16 +54,22 @@ def requests_of(given: object, fields: Mapping[str, Any], call: str) -> Request 
     if given is None or isinstance(given, Request):
         return one_request(given, fields, call)
     if isinstance(given, str):
-        raise ConfigError(f"{call}: {NEEDS_FRONT_END}")
+        raise ConfigError(f"{call}: {_TEXT}")
     if isinstance(given, (bytes, Mapping)) or not isinstance(given, Iterable):
         raise ConfigError(f"{call}: {_FORMS}, got {type(given).__name__}")
     items = _read(given, call)
     kinds = ", ".join(sorted({type(each).__name__ for each in items}))
     if items and all(isinstance(each, str) for each in items):
-        raise ConfigError(f"{call}: {NEEDS_FRONT_END}")
+        raise ConfigError(f"{call}: {_TEXT}")
     if all(isinstance(each, Request) for each in items):
         return [one_request(each, fields, call) for each in items]
     if any(isinstance(each, Request) for each in items):
+        others = [each for each in items if not isinstance(each, Request)]
+        if any(isinstance(each, (Real, str)) or _may_be_ids(each) for each in others):
+            raise ConfigError(
+                f"{call}: expected requests or lists of text ids, got both in one "
+                f"{type(given).__name__}: {kinds}"
+            )
         # Whatever else is among them fails alone, as any bad request does.
         made = [
             one_request(each, fields, call) if isinstance(each, Request) else each for each in items
@@ -97,7 +105,10 @@ def _read(given: Iterable[Any], call: str) -> list[Any]:
     except ConfigError:
         raise
     except Exception as error:  # whatever an iterator of the caller's raises
-        raise ConfigError(f"{call}: {_FORMS}, got {type(given).__name__}") from error
+        raise ConfigError(
+            f"{call}: {_FORMS}, got {type(given).__name__}, whose iterator raised "
+            f"{type(error).__name__}: {text_of(error)}"
+        ) from error
     return items
 
 

@@ -99,3 +99,29 @@ def test_a_list_inside_itself_is_refused() -> None:
     loop.append(loop)
     with pytest.raises(ConfigError, match="x: expected"):
         id_vector(loop, "x")
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (
+            [[1], [1, 2]],
+            "rows of unequal length: 1 numbers in row 0, 2 numbers in row 1",
+        ),
+        ([[1, 2], 3], "got list of rows of unequal length: 2 numbers in row 0, a number in row 1"),
+        ([True, 6], "expected numbers, got a bool among them"),
+        ([[3, 4], [False, 5]], "expected numbers, got a bool among them"),
+        ([True, False], "expected integers, got bool"),
+        (b"hello", "expected an array of numbers, got text"),
+    ],
+)
+def test_lists_that_are_no_arrays(value: Any, message: str) -> None:
+    for convert in (id_vector, id_matrix):
+        with pytest.raises(ConfigError, match=message):
+            convert(value, "context_codes")
+
+
+@pytest.mark.parametrize("where", ["text_ids", "context_text_ids"])
+def test_a_text_gets_help(where: str) -> None:
+    with pytest.raises(ConfigError, match=f"{where}: .*A text needs a front end: .*docs/bridge.md"):
+        id_vector("hello", where)

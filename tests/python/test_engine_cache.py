@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -134,6 +135,43 @@ def test_a_failure_leaves_nothing(source: Path, cache: Path) -> None:
     assert not engines(cache) and not list(cache.glob("*.work"))
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"device": "gpu"}, "device: expected one of auto, cpu"),
+        ({"preempt": "always"}, "preempt: expected one of none, priority"),
+        ({"kv_cache_dtype": "fp8"}, "kv_cache_dtype: expected"),
+        ({"num_threads": "2"}, "num_threads: expected"),
+        ({"num_threads": -1}, "num_threads: expected 0 or more, got -1"),
+        ({"prefill_slice_seconds": float("nan")}, "prefill_slice_seconds: expected 0 or more"),
+    ],
+)
+def test_options_of_the_executor_are_checked_first(
+    source: Path, cache: Path, made: list[str], options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(rt.ConfigError, match=message):
+        rt.Executor.from_checkpoint(source, **options)
+    assert made == [] and not cache.exists()
+
+
+def test_linked_folders(
+    tmp_path: Path, cache: Path, made: list[str], checkpoint_of: Callable[[str], Path]
+) -> None:
+    checkpoint = checkpoint_of("tiny2503")
+    (tmp_path / "link").symlink_to(checkpoint)
+    (tmp_path / "files").mkdir()
+    for each in checkpoint.iterdir():
+        (tmp_path / "files" / each.name).symlink_to(each)
+    keys = {
+        Path(path_after(path)).name.split("-")[-1]
+        for path in (checkpoint, tmp_path / "link", tmp_path / "files")
+    }
+    assert len(keys) == 1
+    (tmp_path / "files" / "loop").symlink_to(tmp_path / "files")
+    with pytest.raises(rt.Error):
+        path_after(tmp_path / "files")
+
+
 def test_a_pipe_is_refused(tmp_path: Path, cache: Path) -> None:
     os.mkfifo(tmp_path / "pipe.nemo")
     with pytest.raises((rt.FormatError, rt.ConfigError), match="pipe"):
@@ -179,4 +217,4 @@ def test_two_processes_at_once_and_a_killed_one(source: Path, cache: Path) -> No
     told = {child.communicate(timeout=120)[0].strip() for child in both}
     assert [child.returncode for child in both] == [0, 0]
     assert [Path(path).name for path in told] == engines(cache)
-    assert not list(cache.glob("*.work/*"))
+    assert not list(cache.glob("*.work"))

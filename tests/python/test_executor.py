@@ -379,3 +379,11 @@ def test_threads_far_above_the_cores_are_warned_of(
         with rt.Executor(engine, device="cpu", num_threads=num_threads):
             pass
         assert ("num_threads" in caplog.text) == is_warned
+
+
+def test_a_closed_executor_is_not_entered(engine: Path) -> None:
+    executor = rt.Executor(engine, device="cpu")
+    with executor:
+        pass
+    with pytest.raises(rt.ClosedError, match="doesn't open again"), executor:
+        pass

@@ -219,6 +219,23 @@ in_child(leave)
 may_go_on.set()
 thread.join()
 """,
+    "fork while another thread loads the weights": """
+with make() as executor:
+    codes = executor.generate(request).codes.tolist()
+is_over = False
+
+def load():  # the weights are freed with the last executor, and read again by the next one
+    while not is_over:
+        with make():
+            pass
+
+thread = threading.Thread(target=load)
+thread.start()
+for _ in range(15):
+    in_child(lambda: works(codes))
+is_over = True
+thread.join()
+""",
     "multiprocessing": """
 context = multiprocessing.get_context("fork")
 executor = make()

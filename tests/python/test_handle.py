@@ -221,3 +221,24 @@ def test_callbacks_of_cancelled_and_failed_requests(
     for _ in range(3):
         assert ended.acquire(timeout=SECONDS)
     assert reasons == {"late": "deadline", "cancelled": "cancelled", "closed": "cancelled"}
+
+
+def test_a_callback_must_be_callable(executor: rt.Executor, text_ids: Any) -> None:
+    handle = executor.submit(text_ids=text_ids, voice=0, max_frames=2)
+    with pytest.raises(rt.ConfigError, match="callback: expected a function of a handle, got 5"):
+        handle.add_done_callback(5)  # type: ignore[arg-type]
+
+
+def test_requests_that_were_cancelled_leave_room_in_the_queue(engine: Path) -> None:
+    with rt.Executor(engine, max_batch_size=1, max_queue_size=2, num_threads=1) as executor:
+        fields: dict[str, Any] = {"text_ids": [3, 4, 5], "voice": 0, "max_frames": 200}
+        for _ in range(30):
+            handles = []
+            with pytest.raises(rt.CapacityError):
+                for _ in range(10):
+                    handles.append(executor.submit(**fields, min_frames=200))
+            for handle in handles:
+                handle.cancel()
+            executor.submit(**fields).cancel()
+            for handle in handles:
+                handle.wait()

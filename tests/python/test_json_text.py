@@ -39,3 +39,10 @@ def test_large_and_missing_files_are_refused(tmp_path: Path) -> None:
         read_json(tmp_path / "x.json", max_bytes=5)
     with pytest.raises(ConfigError, match="No such file"):
         read_json(tmp_path / "nope.json")
+
+
+def test_a_key_that_stands_twice_is_refused() -> None:
+    assert parse_json(b'{"a": {"b": 1}, "b": 2}', "x") == {"a": {"b": 1}, "b": 2}
+    for text in (b'{"a": 1, "a": 2}', b'[{"b": 0, "a": 1, "a": 1}]'):
+        with pytest.raises(FormatError, match=r"x: .*the key 'a' stands twice in one object"):
+            parse_json(text, "x")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import dataclasses
+import inspect
 from typing import Any
 
 import numpy as np
@@ -148,3 +149,20 @@ def test_requests_are_frozen_and_keyword_only() -> None:
         rt.Request(text_ids=[1]).seed = 3  # type: ignore[misc]
     with pytest.raises(TypeError):
         rt.Request([1])  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [(rt.Request, "cgf_scale"), (rt.AttentionPrior, "lookahed"), (rt.MaskGit, "step")],
+)
+def test_a_misspelt_field_lists_those_known(kind: Any, name: str) -> None:
+    with pytest.raises(rt.ConfigError, match=rf"{kind.__name__}: expected .*; got '{name}'"):
+        kind(**{name: 2})
+    assert "text_ids" in inspect.signature(rt.Request).parameters
+
+
+@pytest.mark.parametrize("name", ["voice", "eos_method", "seed", "max_frames"])
+def test_bytes_are_no_text(executor: rt.Executor, name: str) -> None:
+    fields: dict[str, Any] = {"text_ids": [3, 4], "voice": 0, name: b"x"}
+    with pytest.raises(rt.ConfigError, match=f"{name}: expected .*got bytes"):
+        executor.submit(**fields)

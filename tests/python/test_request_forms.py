@@ -76,6 +76,9 @@ REQUEST = rt.Request(text_ids=[1])
         ([{"text_ids": [1]}], {}, "got list of dict"),
         ([None], {}, "got list of NoneType"),
         (7, {}, "got int"),
+        ([REQUEST, [5, 6, 7]], {}, "got both in one list"),
+        ([[5, 6, 7], REQUEST], {"voice": 0}, "got both in one list"),
+        ([REQUEST, "hello"], {}, "got both in one list"),
         (REQUEST, {"sed": 3}, "sed"),
         (None, {"sed": 3}, "sed"),
         ([REQUEST], {"sed": 3}, "sed"),
@@ -114,11 +117,19 @@ def test_the_executor_takes_all_forms(executor: rt.Executor, text_ids: Ids) -> N
     assert streamed == codes
 
 
+def test_an_error_of_the_iterator_is_told() -> None:
+    with pytest.raises(
+        rt.ConfigError, match="whose iterator raised ZeroDivisionError: by zero"
+    ) as caught:
+        requests_of(Raising(), {}, "generate")
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+
 class Raising:
     """An iterable whose iterator can't be had."""
 
     def __iter__(self) -> Iterator[object]:
-        raise ZeroDivisionError
+        raise ZeroDivisionError("by zero")
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,8 @@ from tests.house import ROOT
 
 # A line that ends in a comment "error" must be refused, every other one accepted.
 SNIPPET = """
+import array
+
 import numpy as np
 import ttsrt_rt as rt
 
@@ -24,6 +26,17 @@ executor.generate(text_ids=[1, 2], voice=0, cfg_scale=2.5, eos_method="argmax_an
 executor.generate(text_ids=[1, 2], voice=0, cgf_scale=2.5)  # error
 executor.generate(text_ids=[1, 2], eos_method="argmax")  # error
 executor.submit(text_id=[1, 2])  # error
+executor.generate("hello")  # error
+executor.generate(text_ids="hello", voice=0)  # error
+rt.Request(text_ids="hello", voice=0)  # error
+rt.Request(text_ids=["hello"], voice=0)  # error
+executor.generate([[1, 2], [3]], voice=0)
+executor.generate([np.arange(4), np.arange(2)], voice=0)
+executor.generate((range(4), range(2)), voice=0)
+executor.generate(text_ids=array.array("i", [1]), context_codes=np.zeros((2, 4), np.int32))
+executor.generate(text_ids=(1, 2), context_embeddings=[[0.5, 1], [2.0, 3]])
+rt.Executor("engine", device="reference:2")  # error
+rt.Request([1, 2], 0)  # error
 executor.submit(text_ids=[1, 2], seed="x")  # error
 executor.stream(text_ids=[1, 2], max_frame=5)  # error
 executor.astream(text_ids=[1, 2], priorty=5)  # error
