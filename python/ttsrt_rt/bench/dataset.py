@@ -73,7 +73,11 @@ class Dataset:
 
 
 def read_dataset(
-    path: str | os.PathLike[str], shape: DatasetShape, *, max_samples: int | None = None
+    path: str | os.PathLike[str],
+    shape: DatasetShape,
+    *,
+    max_samples: int | None = None,
+    has_contexts: bool = True,
 ) -> Dataset:
     """Reads a data set; nothing in it is executed.
 
@@ -81,6 +85,7 @@ def read_dataset(
         path: A JSON file of `ttsrt bench prepare`, or of the fork's scripts.
         shape: How its flat lists are divided.
         max_samples: Reads only so many from the start; None for all.
+        has_contexts: Whether the contexts of the samples are read; without, they have none.
 
     Raises:
         ConfigError: There is no such file, or `shape` or `max_samples` is out of range.
@@ -97,7 +102,14 @@ def read_dataset(
     samples = contents["samples"]
     if not 1 <= len(samples) <= MAX_SAMPLES:
         raise FormatError(f"{path}: samples: expected 1 to {MAX_SAMPLES}, got {len(samples)}")
-    vocab = _audio_vocab(path, contents.get("metadata", {}), shape)
+    vocab = 0
+    if has_contexts:
+        vocab = _audio_vocab(path, contents.get("metadata", {}), shape)
+    else:
+        for sample in samples:
+            if isinstance(sample, dict):
+                sample.pop("context_ids", None)
+                sample.pop("context_feat", None)
     return Dataset(
         path,
         tuple(
@@ -131,7 +143,7 @@ def _audio_vocab(path: Path, metadata: Any, shape: DatasetShape) -> int:
     if rest or vocab > MAX_VOCAB:
         raise FormatError(
             f"{where}: expected a multiple of the {shape.num_vocabs} codebooks (--num_vocabs), "
-            f"got {total}"
+            f"got {total}{_cause(shape)}"
         )
     return vocab
 
@@ -170,13 +182,22 @@ def _read_sample(where: str, sample: Any, shape: DatasetShape, vocab: int) -> Sa
     )
 
 
+def _cause(shape: DatasetShape) -> str:
+    """What usually explains codes that are not this model's."""
+    return (
+        "; the data set seems to be for another model: make one with bench prepare --num_vocabs "
+        f"{shape.num_vocabs} --audio_vocab_size {shape.audio_vocab_size}"
+    )
+
+
 def _codes(where: str, values: Any, shape: DatasetShape, vocab: int) -> NDArray[np.int32]:
     """Columns of codes without their offsets, [columns, num_vocabs]."""
     where = f"{where}.context_ids"
     flat = _ids(where, values, MAX_LENGTH * shape.num_vocabs)
     if flat.size % shape.num_vocabs:
         raise FormatError(
-            f"{where}: expected columns of {shape.num_vocabs} codes (--num_vocabs), got {flat.size}"
+            f"{where}: expected columns of {shape.num_vocabs} codes (--num_vocabs), got "
+            f"{flat.size}{_cause(shape)}"
         )
     codes = flat.reshape(-1, shape.num_vocabs) - np.arange(shape.num_vocabs) * vocab
     wrong = np.argwhere((codes < 0) | (codes >= vocab))
@@ -185,7 +206,7 @@ def _codes(where: str, values: Any, shape: DatasetShape, vocab: int) -> NDArray[
         raise FormatError(
             f"{where}[{column * shape.num_vocabs + book}]: expected {book * vocab} to "
             f"{(book + 1) * vocab - 1} in codebook {book}, got "
-            f"{int(codes[column, book]) + book * vocab}"
+            f"{int(codes[column, book]) + book * vocab}{_cause(shape)}"
         )
     return codes.astype(np.int32)
 

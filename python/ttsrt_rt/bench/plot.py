@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ttsrt_rt.errors import ConfigError
+from ttsrt_rt.writing import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 __all__ = ["check_plot", "write_plot", "write_share_plot"]
 
@@ -23,7 +25,7 @@ def check_plot(path: str | os.PathLike[str]) -> None:
     Raises:
         ConfigError: matplotlib is absent, or the ending is not known.
     """
-    if Path(path).suffix not in _ENDINGS:
+    if Path(path).suffix.lower() not in _ENDINGS:
         raise ConfigError(f"{path}: expected a file that ends in {', '.join(_ENDINGS)}")
     try:
         import matplotlib.figure  # noqa: F401
@@ -57,7 +59,7 @@ def write_plot(path: str | os.PathLike[str], runs: Sequence[dict[str, Any]], tit
         axes.set_xticks(range(len(runs)), [_label(run) for run in runs])
         axes.set_xlabel("requests in flight" if is_closed else "load")
         _finish(axes)
-    figure.savefig(path)
+    _save(figure, path)
 
 
 def write_share_plot(
@@ -101,7 +103,12 @@ def write_share_plot(
         axes.set_xticks(range(len(shares)), [str(share["busy"]) for share in shares])
         axes.set_xlabel(others)
         _finish(axes)
-    figure.savefig(path)
+    _save(figure, path)
+
+
+def _save(figure: Figure, path: str | os.PathLike[str]) -> None:
+    with replacing(path) as file:
+        figure.savefig(file, format=Path(path).suffix.lower().removeprefix("."))
 
 
 def _label(run: dict[str, Any]) -> str:

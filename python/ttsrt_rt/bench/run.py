@@ -120,8 +120,13 @@ def run_dataset(
     opened = _core.Engine.open(os.fspath(engine))
     facts = EngineFacts.of(opened)
     shape = dataset_shape(facts, options.num_vocabs)
-    samples = read_dataset(dataset, shape, max_samples=options.max_num_samples)
     shared = options.requests
+    samples = read_dataset(
+        dataset,
+        shape,
+        max_samples=options.max_num_samples,
+        has_contexts=shared.voice is None,
+    )
     if not options.streaming:
         shared = replace(shared, chunk_frames=_NO_CHUNKS)
     requests = sample_requests(samples, facts, shared)
