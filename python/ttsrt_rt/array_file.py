@@ -26,6 +26,8 @@ __all__ = ["NpzFile", "read_npy"]
 
 Array = NDArray[Any]
 
+MAGIC = b"\x93NUMPY"
+ZIP_BEGINNINGS = (b"PK\x03\x04", b"PK\x05\x06")  # the second is of an empty archive
 MAX_HEADER_BYTES = 4096
 MAX_ARRAYS = 1000
 MAX_AXES = 16
@@ -69,8 +71,9 @@ class NpzFile(Mapping[str, Array]):
         self._where = str(path)
         file = FileBytes.open(path)
         foreign = describe_foreign(file.all.read(0, HEAD_BYTES))
-        if foreign is not None:
-            raise FormatError(f"{path}: expected an .npz archive of arrays, got {foreign}")
+        if file.all.read(0, 4) not in ZIP_BEGINNINGS:
+            got = foreign or f"a file of another kind, of {file.size} bytes"
+            raise FormatError(f"{path}: expected an .npz archive of arrays, got {got}")
         self._zip = ZipEntries(file.all, self._where, allow_deflate=True)
         entries = self._zip.entries
         if len(entries) > MAX_ARRAYS:
@@ -106,13 +109,17 @@ def _parse_header(
     version = head[6:8]
     width = {b"\1\0": 2, b"\2\0": 4}.get(version, 0)
     begin = 8 + width + int.from_bytes(head[8 : 8 + width], "little")
-    if head[:6] != b"\x93NUMPY" or not width or begin > min(size, len(head)):
+    if head[:6] != MAGIC:
         got = describe_foreign(head[:HEAD_BYTES]) or "other bytes"
+        raise FormatError(f"{where}: expected a .npy array, got {got}")
+    if not width or begin > min(size, len(head)):
+        cut = f"one that ends in its header, after {size} bytes: it was cut off"
+        got = cut if size < MAX_HEADER_BYTES else "one with a damaged header"
         raise FormatError(f"{where}: expected a .npy array, got {got}")
     text = head[8 + width : begin].decode("latin-1")
     match = HEADER.fullmatch(text)
     if match is None:
-        raise FormatError(f"{where}: expected a .npy array of numbers, got {quote(text)}")
+        raise FormatError(f"{where}: expected a .npy array of numbers, got {_kind_of(text)}")
     dtype = np.dtype(match["dtype"])
     parts = [part.strip() for part in match["shape"].rstrip(", ").split(",")]
     axes = [int(part) for part in parts if part.isdecimal() and len(part) < 16]
@@ -123,6 +130,17 @@ def _parse_header(
             f"header, got shape {show(axes)} of {dtype}"
         )
     return begin, dtype, tuple(axes), match["order"] == "True"
+
+
+def _kind_of(header: str) -> str:
+    """What a header tells that is not of an array of numbers."""
+    found = re.search(r"'descr':\s*(?:'[<>|=]?([A-Za-z?])\d*|(\[))", header)
+    if found is None:
+        return f"a header that is not NumPy's: {quote(header)}"
+    names = {"O": "of Python objects", "U": "of text", "S": "of bytes", "a": "of bytes"}
+    names |= {"M": "of dates", "m": "of times", "V": "of raw bytes"}
+    kind = "of records" if found[2] else names.get(found[1], "of another type")
+    return f"an array {kind}"
 
 
 def _shaped(

@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ttsrt_rt.array_file import NpzFile
-from ttsrt_rt.errors import ConfigError, FormatError
+from ttsrt_rt.errors import ConfigError, FormatError, NotFoundError
 from ttsrt_rt.json_text import read_json
-from ttsrt_rt.quoting import list_names, quote, shorten
+from ttsrt_rt.quoting import list_names, quote, show
 from ttsrt_rt.request import AttentionPrior, MaskGit, Request
 from ttsrt_rt.result import FinishReason
 
@@ -157,6 +157,11 @@ class Golden:
         stem, _, last = self.path.stem.rpartition(".")
         self._arrays = _read_arrays(self.path)
         name = run_name if run_name is not None else last
+        if case is None and not stem:
+            raise ConfigError(
+                f"{self.path}: expected a name CASE.RUN.npz, beside CASE.json with the options of "
+                "the run; or pass case= and run_name="
+            )
         if case is not None:
             files = [Path(case)]
         else:
@@ -341,7 +346,7 @@ class Golden:
 
 def _read_arrays(path: Path) -> dict[str, Array]:
     if not path.exists():
-        raise ConfigError(f"{path}: no such file")
+        raise NotFoundError(f"{path}: no such file; expected golden arrays, CASE.RUN.npz")
     return dict(NpzFile(path))
 
 
@@ -350,8 +355,8 @@ def _read_knobs(files: list[Path], name: str) -> _Knobs:
     for path in files:
         if not path.exists():
             continue
+        case = read_json(path)
         try:
-            case = read_json(path)
             runs = case["runs"] if "runs" in case else case["spec"]["runs"]
             known += runs
             if name in runs:
@@ -360,8 +365,12 @@ def _read_knobs(files: list[Path], name: str) -> _Knobs:
             raise
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise FormatError(
-                f"{path}: expected JSON of a golden case: {shorten(repr(error))}"
+                f"{path}: expected the JSON of a golden case, with `runs` or `spec.runs`; "
+                f"got {f'one without {error}' if isinstance(error, KeyError) else show(case)}"
             ) from error
     if not known:
-        raise ConfigError(f"{files[-1]}: no such file; it has the knobs of the runs")
+        raise ConfigError(
+            f"{files[-1].absolute()}: expected the options of the runs, got no file of this name; "
+            "arrays are named CASE.RUN.npz and stand beside CASE.json; pass its name as case="
+        )
     raise ConfigError(f"{files[-1]}: run: expected one of {list_names(known)}, got {quote(name)}")

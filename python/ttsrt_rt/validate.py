@@ -103,6 +103,10 @@ def validate(
     """
     from ttsrt_rt.executor import Executor
 
+    if tolerance is not None and not tolerance >= 0:
+        raise ConfigError(f"tolerance: expected 0 or more, got {tolerance}")
+    if max_steps is not None and max_steps < 1:
+        raise ConfigError(f"max_steps: expected 1 or more, got {max_steps}")
     run = Golden(golden, case=case, run_name=run_name)
     options: dict[str, Any] = {"device": device, "num_threads": num_threads}
     options["kv_cache_dtype"] = kv_cache_dtype
@@ -110,8 +114,6 @@ def validate(
         most = None
         stacking = executor.engine.info.frame_stacking
         if max_steps is not None:
-            if max_steps < 1:
-                raise ConfigError(f"max_steps: expected 1 or more, got {max_steps}")
             most = max_steps * stacking
         requests = [_shortened(request, most) for request in run.requests(executor)]
         if teacher_forced:

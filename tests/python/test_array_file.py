@@ -136,3 +136,25 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         file.truncate(1 << 40)
     with pytest.raises(FormatError, match="at most"):
         read_npy(tmp_path / "sparse.npy")
+
+
+def test_files_that_are_no_arrays_of_numbers_are_called_what_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "a.npy"
+    np.save(path, np.arange(5))
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(FormatError, match="got one that ends in its header, after 40 bytes"):
+        read_npy(path)
+    records = np.zeros(2, [("x", "<f4")])
+    for values, kind in (
+        (np.array([{}], dtype=object), "an array of Python objects"),
+        (np.array(["text"]), "an array of text"),
+        (np.array([b"text"]), "an array of bytes"),
+        (np.array(["2020-01-01"], "datetime64[D]"), "an array of dates"),
+        (records, "an array of records"),
+    ):
+        np.save(path, values, allow_pickle=True)
+        with pytest.raises(FormatError, match=f"expected a .npy array of numbers, got {kind}"):
+            read_npy(path)
+    (tmp_path / "a.npz").write_bytes(b"\0" * 700)
+    with pytest.raises(FormatError, match=r"a\.npz: expected an \.npz archive of arrays, got"):
+        NpzFile(tmp_path / "a.npz")

@@ -175,3 +175,41 @@ def test_overload(engine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     report = json.loads(output.read_text())
     assert report["offered"] == report["accepted"] + report["refused"]
     assert main([*command, "--factor", "0"]) == 2
+
+
+def test_a_data_set_for_another_model_says_what_to_change(
+    engine_of: Callable[[str], Path],
+    engine: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The defaults of prepare are for 8 codebooks; the engine has 4."""
+    path = tmp_path / "samples.json"
+    command = ["bench", "prepare", "--samples", "2", "--output", str(path)]
+    for name in ("input_len", "context_len", "output_len"):
+        command += [f"--{name}", "4", "0", "4", "4"]
+    assert main([*command, "--text_vocab_size", "20"]) == 0
+    run = ["bench", "run", str(engine_of("tiny2503")), "--dataset", str(path)]
+    assert main(run) == 2
+    assert (
+        "make one with bench prepare --num_vocabs 4 --audio_vocab_size" in capsys.readouterr().err
+    )
+    assert main(["bench", "run", str(engine), "--dataset", str(path), "--voice", "0"]) == 0
+
+
+def test_flags_that_would_be_ignored_are_refused(
+    engine: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for flags, told in (
+        (["bench", "crowd", str(engine), "--folder", "x"], "--folder: expected --size with it"),
+        (["bench", "compare", str(engine), "--folder", "x"], "--folder: expected --size with it"),
+        (["bench", "crowd"], "engine: expected the folder of one, or --size"),
+        (["inspect", str(engine), "--memory", "--batch_size", "0"], "--batch_size: expected 1"),
+    ):
+        assert main(flags) == 2
+        assert told in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["run", str(engine), "--max", "3"])
+    assert "unrecognized arguments: --max" in capsys.readouterr().err
+    assert main(["run", str(engine)]) == 2
+    assert "--requests FILE.jsonl for many" in capsys.readouterr().err

@@ -170,7 +170,10 @@ def test_options_override_the_checkpoints_prior(
         (["--text_ids", "{ids}", "--prior", "strong"], "--prior"),
         (["--text_ids", "{ids}", "--prior", '{"look": 3}'], "--prior"),
         (["--text_ids", "{ids}", "--prior", "[1]"], "--prior"),
-        (["--text_ids", "{ids}", "--voice", "0", "--prior", '{"left": "x"}'], "prior.left"),
+        (
+            ["--text_ids", "{ids}", "--voice", "0", "--prior", '{"left": "x"}'],
+            "--prior: left:",
+        ),
         (["--text_ids", "{ids}", "--maskgit", '{"look": 3}'], "--maskgit"),
         (["--text_ids", "{ids}", "--kv_cache_dtype", "int3"], "int3"),
         (["--text_ids", "{ids}", "--device", "tpu"], "tpu"),
@@ -258,6 +261,34 @@ def test_inspect_verifies(engine: Path, tmp_path: Path, capsys: pytest.CaptureFi
 def test_inspect_of_an_unknown_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", str(tmp_path)]) == 2
     assert "engine.json or config.json" in capsys.readouterr().err
+
+
+def test_validate_names_what_is_wrong(
+    engine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    golden = str(DATA / "tinyhf.lt_cfg_prior_kv.npz")
+    shutil.copy(golden, tmp_path / "x.npz")
+    shutil.copy(golden, tmp_path / "x.y.npz")
+    (tmp_path / "ids.json").write_text("[3, 4]")
+    (tmp_path / "x.nemo").write_bytes(b"x" * 600)
+    for flags, told in (
+        (["--golden", f"{tmp_path}/x.npz"], "expected a name CASE.RUN.npz, beside CASE.json"),
+        (["--golden", f"{tmp_path}/x.y.npz"], "expected the options of the runs, got no file"),
+        (["--golden", f"{tmp_path}/x.nemo"], "expected an .npz archive of arrays, got a text"),
+        (
+            ["--golden", f"{tmp_path}/none.npz"],
+            "expected golden arrays, CASE.RUN.npz",
+        ),
+        (
+            ["--golden", golden, "--case", f"{tmp_path}/ids.json"],
+            "expected the JSON of a golden case",
+        ),
+        (["--golden", golden, "--tolerance", "-1"], "--tolerance: expected 0 or more, got -1"),
+        (["--golden", golden, "--tolerance", "nan"], "--tolerance: expected 0 or more, got nan"),
+    ):
+        assert main(["validate", str(engine), *flags]) == 2
+        errors = capsys.readouterr().err
+        assert told in errors and (str(tmp_path) in errors or "tolerance" in told)
 
 
 def test_validate(engine: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -46,6 +46,20 @@ def test_a_missing_key_gives_a_list_of_keys(tmp_path: Path) -> None:
             load_array(str(tmp_path / asked))
 
 
+def test_files_without_keys(tmp_path: Path) -> None:
+    (tmp_path / "list.json").write_text("[1, 2]")
+    (tmp_path / "empty.json").write_text("{}")
+    with pytest.raises(ConfigError, match=r"expected no key for a file of one list, got 'nokey'"):
+        load_array(str(tmp_path / "list.json:nokey"))
+    with pytest.raises(FormatError, match="got a file without any"):
+        load_array(str(tmp_path / "empty.json"))
+
+
+def test_endings_of_any_case(tmp_path: Path) -> None:
+    (tmp_path / "IDS.JSON").write_text("[1, 2]")
+    assert load_array(str(tmp_path / "IDS.JSON")).tolist() == [1, 2]
+
+
 def test_bad_files(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such file"):
         load_array(str(tmp_path / "none.npy"))
@@ -74,7 +88,12 @@ def test_pipes_and_devices_are_refused_without_waiting(tmp_path: Path) -> None:
 
 def test_json_of_anything_but_numbers_is_refused(tmp_path: Path) -> None:
     """NumPy would give each of the short texts the width of the longest one."""
-    for text in ('["' + "a" * 100_000 + '"' + ', "b"' * 100_000 + "]", "[null]", "[[[[1]]]]"):
+    for text in (
+        '["' + "a" * 100_000 + '"' + ', "b"' * 100_000 + "]",
+        "[null]",
+        "[[[[1]]]]",
+        "[1, true]",
+    ):
         (tmp_path / "a.json").write_text(text)
         with pytest.raises(FormatError, match="expected a list of numbers") as caught:
             load_array(str(tmp_path / "a.json"))

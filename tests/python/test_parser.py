@@ -14,7 +14,11 @@ FLAGS = ["--top_k", "--max_frames", "--prior", "--prior_left", "--overwrite", "-
     ("message", "shown"),
     [
         ("top_k: expected 0 or more", "--top_k: expected 0 or more"),
-        ("prior.left: expected int", "--prior.left: expected int"),
+        ("prior.left: expected int", "--prior: left: expected int"),
+        ("one of voice, max_frames, top_k", "one of --voice, --max_frames, --top_k"),
+        ("max_frames or voice, got none", "--max_frames or --voice, got none"),
+        ("max_frames, top_k, and config", "--max_frames, --top_k, and --config"),
+        ("the voice of max_frames", "the voice of --max_frames"),
         ("voice: unknown", "--voice: unknown"),
         ("set max_frames below 3", "set --max_frames below 3"),
         ("pass overwrite=True to replace it", "pass --overwrite to replace it"),

@@ -13,7 +13,12 @@ import pytest
 
 import ttsrt_rt as rt
 from ttsrt_rt.cli.parser import Parser
-from ttsrt_rt.cli.request_flags import add_request_flags, given_fields, make_request
+from ttsrt_rt.cli.request_flags import (
+    add_request_flags,
+    given_fields,
+    make_request,
+    read_object,
+)
 
 
 @pytest.fixture(scope="module")
@@ -96,16 +101,27 @@ def test_options_of_prior_and_maskgit(asked: Callable[..., rt.Request]) -> None:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--prior", "strong"], "--prior: expected a JSON object"),
+        (["--prior", "strong"], "--prior: expected default, off or options as JSON: .*'strong'"),
+        (["--prior", "{]"], "--prior: expected a JSON object"),
+        (["--prior", '{"left": 3}', "--prior_left", "3"], "--prior_left: expected it once"),
+        (["--text_ids", "hello world"], "text_ids: .*A text needs a front end"),
+        (["--text_ids", "hello"], "text_ids: .*A text needs a front end"),
+        (["--text_ids", "ids.pkl"], r"ids\.pkl: expected a file that ends in"),
         (["--prior", '{"look": 3}'], "prior: expected some of mode"),
         (["--prior", "off", "--prior_left", "3"], "--prior_left beside off"),
-        (["--maskgit", "[1]"], "--maskgit: expected a JSON object"),
+        (["--maskgit", "[1]"], "--maskgit: expected options as JSON"),
         (["--text_ids", "none.json"], "none.json: no such file"),
     ],
 )
 def test_mistakes(asked: Callable[..., rt.Request], flags: list[str], message: str) -> None:
     with pytest.raises(rt.ConfigError, match=message):
         asked(*flags)
+
+
+def test_what_is_no_object_is_named() -> None:
+    for text, got in (("[1, 2]", "a list"), ("3", "a number"), ("null", "null"), ('"x"', "a text")):
+        with pytest.raises(rt.ConfigError, match=f"line 1: expected a JSON object, got {got}"):
+            read_object(text.encode(), "line 1")
 
 
 def test_unknown_fields_of_lines() -> None:

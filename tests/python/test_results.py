@@ -26,7 +26,8 @@ def run(engine: Path, tmp_path: Path) -> Run:
 
 def test_each_ending(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("a.npy", "a.npz", "a.json", "a.csv"):
-        assert run("--output", tmp_path / name, "--return_alignment") == 0
+        flags = ["--return_alignment"] if name in ("a.npz", "a.json") else []
+        assert run("--output", tmp_path / name, *flags) == 0
         assert f"{tmp_path / name}: 4 frames" in capsys.readouterr().out
     codes = np.load(tmp_path / "a.npy")
     assert codes.dtype == np.int32 and len(codes) == 4
@@ -97,3 +98,9 @@ def test_links_stay(run: Run, tmp_path: Path) -> None:
         assert run("--output", tmp_path / "link.npy") == 0
     assert (tmp_path / "link.npy").is_symlink()
     assert os.listdir(tmp_path / "store") == ["real.npy"]
+
+
+def test_an_alignment_needs_room(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a.npy", "a.csv", "a.NPY"):
+        assert run("--output", name, "--return_alignment") == 2
+        assert "--return_alignment: expected --alignment_output with it" in capsys.readouterr().err

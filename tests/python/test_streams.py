@@ -121,3 +121,34 @@ sys.exit(main(sys.argv[1:]))
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 128 + number and errors.count(b"\n") == 1
     assert os.listdir(tmp_path) == ["checkpoint"]
+
+
+def test_a_current_folder_that_was_removed(engine: Path, tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    (tmp_path / "ids.json").write_text("[3, 4, 5]")
+    flags = ["--text_ids", str(tmp_path / "ids.json"), "--voice", "0", "--max_frames", "2"]
+    script = f'mkdir -p {tmp_path}/gone && cd {tmp_path}/gone && rmdir {tmp_path}/gone && "$@"'
+    for output in ([], ["--output", "x.npy"]):
+        done = shell(script, "run", str(engine), *flags, *output)
+        assert done.returncode == 2
+        told = done.stderr.splitlines()[-1]
+        assert told == b"ttsrt: error: the current folder was removed; change to another one"
+    done = shell(script, "run", str(engine), *flags, "--output", str(tmp_path / "x.npy"))
+    assert done.returncode == 0 and (tmp_path / "x.npy").is_file()
+
+
+def test_names_that_are_not_utf8_look_the_same_everywhere(
+    checkpoint_of: Callable[[str], Path], tmp_path: Path
+) -> None:
+    flags = ["--checkpoint_dir", str(checkpoint_of("tiny2503"))]
+    name = os.fsdecode(os.fsencode(tmp_path) + b"/e\xff")
+    done = shell('"$@"', "build", *flags, "--output_dir", name)
+    assert done.stdout.endswith(b"/e\\xff\n")
+    done = shell('"$@"', "build", *flags, "--output_dir", name)
+    assert done.returncode == 2 and b"/e\\xff" in done.stderr and b"udc" not in done.stderr
+
+
+def test_names_of_voices_are_utf8_in_any_locale(engine: Path, run_flags: list[str]) -> None:
+    flags = [*run_flags[:4], "--voice", "\u79c1", *run_flags[6:]]
+    done = shell('"$@"', *flags, LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
+    assert done.returncode == 2 and b"\\u79c1" in done.stderr and b"udc" not in done.stderr

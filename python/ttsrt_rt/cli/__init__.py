@@ -56,6 +56,8 @@ def _main(arguments: list[str]) -> int:
         drop_output()
         return 0
     except OSError as error:
+        if _lost_folder():
+            return _fail("the current folder was removed; change to another one", 2)
         if error.filename is None and not isinstance(error, Error):  # of print: files have names
             return lose_output(error)
         return _fail(in_flags(_text_of(error), flags, arguments), 2)
@@ -81,6 +83,15 @@ def _parser() -> Parser:
     for command in _COMMANDS:
         command.add_parser(commands)
     return parser
+
+
+def _lost_folder() -> bool:
+    """Whether there is no current folder any more, so that a relative name means nothing."""
+    try:
+        os.getcwd()
+    except OSError:
+        return True
+    return False
 
 
 def _text_of(error: OSError) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-from ttsrt_rt.cli.bench_run import add_executor_flags, executor_options
 from ttsrt_rt.cli.bench_speed import (
     add_shape_flags,
     request_shape,
@@ -12,6 +11,7 @@ from ttsrt_rt.cli.bench_speed import (
     told_shape,
     write_json,
 )
+from ttsrt_rt.cli.executor_flags import add_executor_flags, executor_options
 from ttsrt_rt.cli.tables import format_markdown
 from ttsrt_rt.cli.types import Subparsers
 

@@ -10,7 +10,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ttsrt_rt.cli.executor_flags import add_executor_flags, executor_options
 from ttsrt_rt.cli.parser import OutputKind
+from ttsrt_rt.cli.request_flags import voice_of
 from ttsrt_rt.cli.tables import format_table
 from ttsrt_rt.cli.types import Subparsers
 from ttsrt_rt.writing import write_text
@@ -18,24 +20,12 @@ from ttsrt_rt.writing import write_text
 if TYPE_CHECKING:
     from ttsrt_rt.bench.run import RunOptions, RunReport
 
-__all__ = ["add_executor_flags", "add_prepare", "add_run", "executor_options"]
+__all__ = ["add_prepare", "add_run"]
 
 _LENGTHS = {
     "input_len": ([128, 0, 128, 128], "text tokens"),
     "context_len": ([225, 0, 225, 225], "context columns"),
     "output_len": ([375, 0, 375, 375], "decoder iterations"),
-}
-_EXECUTOR: dict[str, tuple[type, str]] = {
-    "device": (str, '"auto", "cpu", "reference"'),
-    "num_threads": (int, "CPU threads; 0: one per core"),
-    "kv_cache_dtype": (str, "default: as the engine computes"),
-    "max_batch_size": (int, "requests that run at once; default: the engine's"),
-    "max_queue_size": (int, "requests that wait; one more is refused"),
-    "preempt": (str, '"none", or "priority": larger priorities pause smaller ones'),
-    "max_paused_requests": (int, "paused at once with --preempt priority; 0: max_batch_size"),
-    "max_num_tokens": (int, "rows of one Program in one launch; default: the engine's"),
-    "max_tokens_in_paged_kv_cache": (int, "positions of the cache; default: enough for all"),
-    "prefill_slice_seconds": (float, "for encoders and prefill while others decode; 0: no limit"),
 }
 
 
@@ -153,9 +143,6 @@ def _options(args: argparse.Namespace) -> RunOptions:
     from ttsrt_rt.bench.requests import RequestOptions
     from ttsrt_rt.bench.run import RunOptions
 
-    voice = args.voice
-    if voice is not None and voice.lstrip("-").isdecimal():
-        voice = int(voice)
     return RunOptions(
         concurrency=tuple(args.concurrency),
         request_rate=args.request_rate,
@@ -165,7 +152,7 @@ def _options(args: argparse.Namespace) -> RunOptions:
         max_num_samples=args.max_num_samples,
         num_vocabs=args.num_vocabs,
         requests=RequestOptions(
-            voice=voice,
+            voice=None if args.voice is None else voice_of(args.voice),
             cfg_scale=args.cfg_scale,
             temperature=args.temperature,
             eos_id=args.eos_id,
@@ -240,18 +227,3 @@ def _write(args: argparse.Namespace, report: RunReport) -> None:
             for outcome in report.runs[-1].outcomes
         ]
         write_text(args.responses_json, json.dumps(responses) + "\n")
-
-
-def add_executor_flags(parser: argparse.ArgumentParser) -> None:
-    """Adds the executor's options."""
-    for name, (kind, text) in _EXECUTOR.items():
-        parser.add_argument(f"--{name}", type=kind, help=text)
-    parser.add_argument(
-        "--pin_threads", action="store_true", default=None, help="each CPU thread on its own core"
-    )
-
-
-def executor_options(args: argparse.Namespace) -> dict[str, Any]:
-    """The executor's options that were given on the command line."""
-    names = (*_EXECUTOR, "pin_threads")
-    return {name: getattr(args, name) for name in names if getattr(args, name) is not None}

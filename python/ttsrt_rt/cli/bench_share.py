@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ttsrt_rt.cli.bench_run import add_executor_flags, executor_options
 from ttsrt_rt.cli.bench_speed import (
     add_shape_flags,
     request_shape,
@@ -15,6 +14,7 @@ from ttsrt_rt.cli.bench_speed import (
     told_shape,
     write_json,
 )
+from ttsrt_rt.cli.executor_flags import add_executor_flags, executor_options
 from ttsrt_rt.cli.parser import Parser
 from ttsrt_rt.cli.tables import format_markdown
 from ttsrt_rt.cli.types import Subparsers

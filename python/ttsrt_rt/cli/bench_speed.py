@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ttsrt_rt.cli.bench_run import add_executor_flags, executor_options
+from ttsrt_rt.cli.executor_flags import add_executor_flags, executor_options
 from ttsrt_rt.cli.outputs import make_folder
 from ttsrt_rt.cli.parser import Parser
 from ttsrt_rt.cli.tables import format_markdown, format_size

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ttsrt_rt.errors import ConfigError, FormatError
+from ttsrt_rt.errors import ConfigError, FormatError, NotFoundError
 from ttsrt_rt.json_text import read_json
 from ttsrt_rt.quoting import list_names, quote, shorten, show
 
@@ -42,9 +42,9 @@ def load_array(text: str) -> NDArray[np.generic]:
     }
     ending = path.suffix.lower()
     if ending not in readers:
-        raise ConfigError(f"{path}: expected a file that ends in {', '.join(readers)}")
+        raise ConfigError(f"{shorten(text)}: expected a file that ends in {', '.join(readers)}")
     if not path.exists():
-        raise ConfigError(f"{path}: no such file")
+        raise NotFoundError(f"{path}: no such file")
     return readers[ending](path, key)
 
 
@@ -59,8 +59,10 @@ def _read_json(path: Path, key: str | None) -> NDArray[Any]:
     import numpy as np
 
     values = read_json(path, max_bytes=MAX_JSON_BYTES, max_values=MAX_JSON_VALUES)
-    if key is not None or isinstance(values, dict):
-        values = _pick(values if isinstance(values, dict) else {}, path, key)
+    if isinstance(values, dict):
+        values = _pick(values, path, key)
+    elif key is not None:
+        raise ConfigError(f"{path}: expected no key for a file of one list, got {quote(key)}")
     if not _is_numeric(values, axes=3):
         raise FormatError(f"{path}: expected a list of numbers, got {show(values)}")
     try:
@@ -75,7 +77,7 @@ def _is_numeric(values: Any, axes: int) -> bool:
     """
     if isinstance(values, list):
         return axes > 0 and all(_is_numeric(each, axes - 1) for each in values)
-    return isinstance(values, (int, float))
+    return isinstance(values, (int, float)) and not isinstance(values, bool)
 
 
 def _read_npy(path: Path, key: str | None) -> NDArray[Any]:
@@ -105,6 +107,8 @@ def _read_safetensors(path: Path, key: str | None) -> NDArray[Any]:
 
 def _pick(arrays: Mapping[str, Any], path: Path, key: str | None) -> Any:
     names = list(arrays)
+    if not names:
+        raise FormatError(f"{path}: expected an array under a key, got a file without any")
     if key is None and len(names) == 1:
         key = names[0]
     if key not in names:

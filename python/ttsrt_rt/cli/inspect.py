@@ -74,6 +74,10 @@ def _run_memory(args: argparse.Namespace) -> int:
 
     if args.verify:
         raise ConfigError("--verify: expected without --memory, which reads no weight")
+    for name in ("batch_size", "seq_len"):
+        for value in getattr(args, name):
+            if value < 1:
+                raise ConfigError(f"--{name}: expected 1 or more, got {value}")
     plans = plan_memory(
         args.folder,
         batch_sizes=args.batch_size,

@@ -117,6 +117,9 @@ def with_underscores(arguments: Sequence[str]) -> list[str]:
 _KEYWORD = re.compile(r"(?<![\w./'\"-])([a-z_]+)=(?:True|False|None)?(?![\w./'\"=])")
 _NAME = re.compile(r"(?<![\w./'\"=:-])([a-z]+(?:_[a-z]+)+)(?![\w/'\"=-]|[.:]\w)")
 _ASKED = re.compile(r"\b(pass) ([a-z_]+)(?= )")
+# A name of one word is a flag only beside another one, as it may be a word of the sentence.
+_LISTED = re.compile(r"(?<![\w./'\"=:-])([a-z]+)(?=(?:,| and| or) --[a-z])")
+_LAST = re.compile(r"(--[a-z_]+(?:,? and|,? or|,) )([a-z]+)(?![\w/'\"=.:-])")
 _HEAD = re.compile(r"([a-z_]+)(\.[a-z_]+)?(?=:)")
 
 
@@ -143,8 +146,13 @@ def in_flags(message: str, flags: Sequence[str], arguments: Sequence[str] = ()) 
             shown = whole
         else:
             is_part = head[1] in names and whole[2:] in names
-            shown = f"--{head[0]}" if is_part else head[0]
+            shown = f"--{head[1]}: {head[0].partition('.')[2]}" if is_part else head[0]
         message = message[head.end() :]
     message = _KEYWORD.sub(flag_of, message)
     message = _NAME.sub(flag_of, message)
+    before = ""
+    while before != message:
+        before = message
+        message = _LISTED.sub(flag_of, message)
+        message = _LAST.sub(lambda match: flag_of(match, match[1]), message)
     return shown + _ASKED.sub(lambda match: flag_of(match, f"{match[1]} "), message)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,7 +22,14 @@ from ttsrt_rt.quoting import show
 if TYPE_CHECKING:
     from ttsrt_rt.request import AttentionPrior, Request
 
-__all__ = ["add_request_flags", "given_fields", "load_arrays", "make_request", "read_object"]
+__all__ = [
+    "add_request_flags",
+    "given_fields",
+    "load_arrays",
+    "make_request",
+    "read_object",
+    "voice_of",
+]
 
 Made = TypeVar("Made")
 
@@ -99,8 +107,8 @@ def given_fields(args: argparse.Namespace) -> dict[str, Any]:
         for field in dataclasses.fields(Request)
         if getattr(args, field.name) is not None
     }
-    if re.fullmatch(r"-?[0-9]+", given.get("voice", "")):
-        given["voice"] = int(given["voice"])
+    if "voice" in given:
+        given["voice"] = voice_of(given["voice"])
     for name, kind in (("prior", AttentionPrior), ("maskgit", MaskGit)):
         options = {
             field.name: _bool_of(getattr(args, f"{name}_{field.name}"), str(field.type))
@@ -109,13 +117,36 @@ def given_fields(args: argparse.Namespace) -> dict[str, Any]:
         }
         text = given.get(name)
         if text is not None and not (name == "prior" and text in ("default", "off")):
-            given[name] = read_object(text, f"--{name}")
+            given[name] = _options_of(name, text)
         if options:
             if given.get(name) == "off":
                 raise ConfigError(f"--prior: expected no --prior_{next(iter(options))} beside off")
             base = given.get(name)
-            given[name] = {**(base if isinstance(base, dict) else {}), **options}
+            base = base if isinstance(base, dict) else {}
+            for option in options:
+                if option in base:
+                    raise ConfigError(
+                        f"--{name}_{option}: expected it once, got it in --{name} too: "
+                        f"{show(base[option])}"
+                    )
+            given[name] = {**base, **options}
     return given
+
+
+def voice_of(text: str) -> int | str:
+    """The number or the name of a voice. Names are UTF-8, whatever the locale of the terminal."""
+    if re.fullmatch(r"-?[0-9]+", text):
+        return int(text)
+    return os.fsencode(text).decode("utf-8", "surrogateescape")
+
+
+def _options_of(name: str, text: str) -> dict[str, Any]:
+    """The options that a flag has as JSON."""
+    if text.lstrip().startswith("{"):
+        return read_object(text, f"--{name}")
+    example = {"prior": '{"lookahead": 8}', "maskgit": '{"steps": 3}'}[name]
+    words = "default, off or " if name == "prior" else ""
+    raise ConfigError(f"--{name}: expected {words}options as JSON: {example}; got {show(text)}")
 
 
 def load_arrays(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -130,9 +161,23 @@ def load_arrays(fields: Mapping[str, Any]) -> dict[str, Any]:
         field.name for field in dataclasses.fields(Request) if "ArrayInput" in str(field.type)
     }
     return {
-        name: load_array(value) if name in arrays and isinstance(value, str) else value
+        name: _load(name, value) if name in arrays and isinstance(value, str) else value
         for name, value in fields.items()
     }
+
+
+def _load(name: str, text: str) -> Any:
+    from ttsrt_rt.arrays import NEEDS_FRONT_END
+
+    if name in ("text_ids", "context_text_ids") and _is_sentence(text):
+        raise ConfigError(f"{name}: expected FILE or FILE:KEY, got text. {NEEDS_FRONT_END}")
+    return load_array(text)
+
+
+def _is_sentence(text: str) -> bool:
+    """Whether this is no name of a file: without an ending, and nothing of this name is there."""
+    has_ending = re.search(r"\.[A-Za-z]+(?::[^/]*)?$", text.rstrip())
+    return bool(text.strip()) and has_ending is None and not os.path.exists(text)
 
 
 def make_request(fields: Mapping[str, Any]) -> Request:
@@ -183,8 +228,13 @@ def read_object(text: str | bytes, where: str) -> dict[str, Any]:
         told = str(error).replace("expected JSON", "expected a JSON object", 1)
         raise ConfigError(told) from error
     if not isinstance(values, dict):
-        raise ConfigError(f"{where}: expected a JSON object, got {show(text)}")
+        raise ConfigError(f"{where}: expected a JSON object, got {_kind(values)}: {show(values)}")
     return values
+
+
+def _kind(value: Any) -> str:
+    names = {list: "a list", str: "a text", bool: "a bool", int: "a number", float: "a number"}
+    return names.get(type(value), "null")
 
 
 def _make(what: str, kind: Callable[..., Made], values: Mapping[str, Any]) -> Made:

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ttsrt_rt.cli.executor_flags import add_executor_flags, executor_options
 from ttsrt_rt.cli.parser import OutputKind
 from ttsrt_rt.cli.request_flags import add_request_flags, given_fields, make_request
 from ttsrt_rt.cli.results import (
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_parser"]
 
-_EXECUTOR = ("device", "num_threads", "pin_threads", "kv_cache_dtype")
+_TEXTS = ("text_ids", "text_features", "encoder_output")
 
 
 def add_parser(commands: Subparsers) -> None:
@@ -60,25 +61,12 @@ def add_parser(commands: Subparsers) -> None:
     parser.add_argument(
         "--streaming", action="store_true", help="show the number of frames while they are made"
     )
-    _add_executor_flags(parser)
+    add_executor_flags(parser.add_argument_group("the executor"))
     add_request_flags(parser)
     parser.reads("engine", "requests")
     parser.writes("output", kind=OutputKind(_default_output, takes_stdout=True))
     parser.writes("alignment_output")
     parser.set_defaults(run=_run)
-
-
-def _add_executor_flags(parser: argparse.ArgumentParser) -> None:
-    executor = parser.add_argument_group("the executor")
-    executor.add_argument("--device", help='"auto", "cpu", "reference"')
-    executor.add_argument("--num_threads", type=int, help="CPU threads; 0: one per core")
-    executor.add_argument(
-        "--pin_threads", action="store_true", help="each CPU thread on its own core"
-    )
-    executor.add_argument(
-        "--kv_cache_dtype",
-        help="float32, bfloat16, float16, int8; default: as the engine computes",
-    )
 
 
 def _default_output(args: argparse.Namespace) -> str:
@@ -96,12 +84,23 @@ def _run_one(args: argparse.Namespace) -> int:
     output = args.output
     check_result_output("--output", output)
     fields = given_fields(args)
+    if not fields.keys() & _TEXTS:
+        raise ConfigError(
+            "run: expected a text, --text_ids FILE for one, or --requests FILE.jsonl for many "
+            f"requests; got none (a text is one of {', '.join(f'--{name}' for name in _TEXTS)})"
+        )
+    is_one_array = output.lower().endswith((".npy", ".csv"))
+    if args.return_alignment and is_one_array and args.alignment_output is None:
+        raise ConfigError(
+            f"--return_alignment: expected --alignment_output with it, or an --output that has "
+            f"room for the alignment (.npz, .json, -); got --output {output}"
+        )
     if args.alignment_output is not None:
         check_array_output("--alignment_output", args.alignment_output)
         fields["return_alignment"] = True
     engine = _core.Engine.open(os.fsencode(args.engine))
     request = make_request(fields)
-    with Executor(engine, **_executor_options(args)) as executor:
+    with Executor(engine, **executor_options(args)) as executor:
         handle = executor.submit(request)
         tell(format_memory(executor.info))
         if args.streaming:
@@ -137,7 +136,7 @@ def _run_many(args: argparse.Namespace) -> int:
     try:
         with ExitStack() as files:
             lines = sys.stdin.buffer if args.requests == "-" else _open_lines(args.requests, files)
-            executor = files.enter_context(Executor(args.engine, **_executor_options(args)))
+            executor = files.enter_context(Executor(args.engine, **executor_options(args)))
             tell(format_memory(executor.info))
             file = sys.stdout.buffer if output == "-" else files.enter_context(LateFile(output))
             bar = files.enter_context(tqdm(unit="request", disable=None))
@@ -162,10 +161,6 @@ def _open_lines(name: str, files: ExitStack) -> Any:
         raise ConfigError(
             f"--requests: {name}: expected a file with a JSON object on each line, got: {got}"
         ) from error
-
-
-def _executor_options(args: argparse.Namespace) -> dict[str, Any]:
-    return {name: getattr(args, name) for name in _EXECUTOR}
 
 
 def _show_frames(handle: Handle) -> None:

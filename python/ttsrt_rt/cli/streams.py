@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 import sys
@@ -36,9 +37,23 @@ def prepare_streams() -> None:
         if getattr(sys, name) is None:
             null = open(os.devnull, "rb" if name == "stdin" else "wb")  # noqa: SIM115 - stays open
             setattr(sys, name, _NullStream(null, encoding="utf-8"))
+    codecs.register_error("ttsrt_escape", _escape)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(errors="ttsrt_escape")
+
+
+def _escape(error: UnicodeError) -> tuple[str, int]:
+    """Shows what a stream can't: bytes of names that are not UTF-8 as `\\xff`, letters by code."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    shown = "".join(
+        f"\\x{ord(letter) - 0xDC00:02x}"
+        if "\udc80" <= letter <= "\udcff"
+        else letter.encode("ascii", "backslashreplace").decode("ascii")
+        for letter in error.object[error.start : error.end]
+    )
+    return shown, error.end
 
 
 def is_closed(stream: object) -> bool:

@@ -37,7 +37,8 @@ def format_memory(info: ExecutorInfo) -> str:
     """The memory of an executor, in one line."""
     return (
         f"memory: weights {format_size(info.weight_bytes)}, caches and slots "
-        f"{format_size(info.state_bytes)}, activations {format_size(info.activation_bytes)}"
+        f"{format_size(info.state_bytes)}, activations {format_size(info.activation_bytes)}, "
+        f"scratch {format_size(info.scratch_bytes)}"
     )
 
 

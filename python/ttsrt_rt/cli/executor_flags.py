@@ -1,0 +1,36 @@
+"""The options of an executor as flags, the same for every command that runs one."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+__all__ = ["add_executor_flags", "executor_options"]
+
+_EXECUTOR: dict[str, tuple[type, str]] = {
+    "device": (str, '"auto", "cpu", "reference"'),
+    "num_threads": (int, "CPU threads; 0: one per core"),
+    "kv_cache_dtype": (str, "default: as the engine computes"),
+    "max_batch_size": (int, "requests that run at once; default: the engine's"),
+    "max_queue_size": (int, "requests that wait; one more is refused"),
+    "preempt": (str, '"none", or "priority": larger priorities pause smaller ones'),
+    "max_paused_requests": (int, "paused at once with --preempt priority; 0: max_batch_size"),
+    "max_num_tokens": (int, "rows of one Program in one launch; default: the engine's"),
+    "max_tokens_in_paged_kv_cache": (int, "positions of the cache; default: enough for all"),
+    "prefill_slice_seconds": (float, "for encoders and prefill while others decode; 0: no limit"),
+}
+
+
+def add_executor_flags(parser: argparse._ActionsContainer) -> None:
+    """Adds the executor's options."""
+    for name, (kind, text) in _EXECUTOR.items():
+        parser.add_argument(f"--{name}", type=kind, help=text)
+    parser.add_argument(
+        "--pin_threads", action="store_true", default=None, help="each CPU thread on its own core"
+    )
+
+
+def executor_options(args: argparse.Namespace) -> dict[str, Any]:
+    """The executor's options that were given on the command line."""
+    names = (*_EXECUTOR, "pin_threads")
+    return {name: getattr(args, name) for name in names if getattr(args, name) is not None}

@@ -1,0 +1,48 @@
+"""Every option of an executor is a flag of every command that runs requests with one."""
+
+from __future__ import annotations
+
+import argparse
+
+import pytest
+
+from ttsrt_rt.cli import _parser
+from ttsrt_rt.cli.executor_flags import add_executor_flags, executor_options
+from ttsrt_rt.cli.parser import Parser
+from ttsrt_rt.options import ExecutorOptions
+
+# What commands set themselves, or have no way to show.
+NO_FLAGS = {"iter_stats_max_iterations", "profile", "trace"}
+
+
+def test_every_option_arrives() -> None:
+    parser = Parser(prog="x")
+    add_executor_flags(parser)
+    names = set(ExecutorOptions.__annotations__) - NO_FLAGS
+    assert {flag.removeprefix("--") for flag in parser.flags()} - {"help"} == names
+    assert executor_options(parser.parse_args([])) == {}
+    given = parser.parse_args(["--pin_threads", "--preempt", "priority", "--max_batch_size", "2"])
+    assert executor_options(given) == {
+        "pin_threads": True,
+        "preempt": "priority",
+        "max_batch_size": 2,
+    }
+
+
+@pytest.mark.parametrize("name", ["run", "crowd", "overload", "priority", "share"])
+def test_commands_have_them(name: str) -> None:
+    def commands(parser: argparse.ArgumentParser) -> list[Parser]:
+        found = []
+        for action in parser._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                found += [choice for key, choice in action.choices.items() if key == name]
+                for choice in action.choices.values():
+                    found += commands(choice)
+        return found
+
+    found = commands(_parser())
+    assert found
+    for command in found:
+        assert {f"--{each}" for each in ExecutorOptions.__annotations__} - {
+            f"--{each}" for each in NO_FLAGS
+        } <= set(command.flags())
