@@ -72,7 +72,7 @@ FOLDERS = {
         *("model", "ops", "rules", "step", "tensorrt"),
     },
     "python": {"bindings", "ttsrt_rt"},
-    "python/ttsrt_rt": {"bench", "cli", "convert", "synth", "text"},
+    "python/ttsrt_rt": {"bench", "cli", "convert", "export", "synth", "text"},
 }
 
 MAX_FILE_LINES = 400

@@ -16,6 +16,10 @@ PYTHON_IMPORTS = {
         *("_core", "errors", "convert", "foreign_file", "json_text", "options", "progress"),
         *("quoting", "regular_file", "voice_file", "writing"),
     },
+    "export": {
+        *("_core", "build", "convert", "errors", "executor", "export", "json_text", "options"),
+        *("progress", "quoting", "regular_file", "writing"),
+    },
     "foreign_file": {"quoting"},
     "json_text": {"errors", "foreign_file", "quoting", "regular_file"},
     "array_file": {"convert", "errors", "foreign_file", "quoting"},

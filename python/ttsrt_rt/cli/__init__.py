@@ -13,7 +13,17 @@ import sys
 from collections.abc import Sequence
 
 from ttsrt_rt import __version__
-from ttsrt_rt.cli import bench, build, convert, demo, inspect, run, validate, voice
+from ttsrt_rt.cli import (
+    bench,
+    build,
+    convert,
+    demo,
+    export_trtllm,
+    inspect,
+    run,
+    validate,
+    voice,
+)
 from ttsrt_rt.cli.outputs import check_outputs
 from ttsrt_rt.cli.parser import Parser, in_flags, parse, with_underscores
 from ttsrt_rt.cli.signals import Terminated, raising_on_signals
@@ -22,7 +32,7 @@ from ttsrt_rt.errors import Error
 
 __all__ = ["main"]
 
-_COMMANDS = (convert, build, run, inspect, validate, demo, voice, bench)
+_COMMANDS = (convert, build, run, inspect, validate, export_trtllm, demo, voice, bench)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

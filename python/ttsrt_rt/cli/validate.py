@@ -1,4 +1,4 @@
-"""`ttsrt validate ENGINE --golden FILE`: compares an engine with golden arrays."""
+"""`ttsrt validate`: compares an engine with golden arrays, or an export with its checkpoint."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ttsrt_rt.cli.tables import format_table
 from ttsrt_rt.cli.types import Subparsers
+from ttsrt_rt.cli.validate_trtllm import refuse_trtllm, run_trtllm
 
 if TYPE_CHECKING:
     from ttsrt_rt.validate import StageReport
@@ -21,12 +22,12 @@ _ALLOWED = {0.0: "exact", float("inf"): "any"}
 def add_parser(commands: Subparsers) -> None:
     """Adds the command's arguments."""
     parser = commands.add_parser(
-        "validate", help="compare an engine with golden arrays, stage by stage"
+        "validate",
+        help="compare an engine with golden arrays, stage by stage; or a TensorRT-LLM export with "
+        "its checkpoint",
     )
-    parser.add_argument("engine", help="what build wrote")
-    parser.add_argument(
-        "--golden", required=True, metavar="CASE.RUN.npz", help="arrays of the original"
-    )
+    parser.add_argument("engine", nargs="?", help="what build wrote; not with --trtllm")
+    parser.add_argument("--golden", metavar="CASE.RUN.npz", help="arrays of the original")
     parser.add_argument(
         "--case", metavar="CASE.json", help="options of its runs; default: beside the arrays"
     )
@@ -53,10 +54,24 @@ def add_parser(commands: Subparsers) -> None:
         help="float32, bfloat16, float16, int8; default: as the engine computes",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--trtllm", metavar="DIR", help="check what export-trtllm wrote, instead of an engine"
+    )
+    parser.add_argument("--checkpoint_dir", metavar="DIR", help="the checkpoint of that export")
+    parser.add_argument(
+        "--prompt_table", metavar="FILE.npz", help="a prompt table to check instead of the export's"
+    )
     parser.set_defaults(run=_run)
 
 
 def _run(args: argparse.Namespace) -> int:
+    if args.trtllm is not None:
+        return run_trtllm(args)
+    refuse_trtllm(args)
+    return _run_golden(args)
+
+
+def _run_golden(args: argparse.Namespace) -> int:
     from ttsrt_rt.validate import validate
 
     reports = validate(

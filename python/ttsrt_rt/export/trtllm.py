@@ -1,0 +1,184 @@
+"""`export_trtllm`: writes a T3 checkpoint and its voices as a TensorRT-LLM checkpoint."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+import numpy as np
+
+from ttsrt_rt.convert.casting import cast
+from ttsrt_rt.convert.lazy_tensor import Array
+from ttsrt_rt.convert.safetensors_write import Source, write_safetensors
+from ttsrt_rt.errors import ConfigError
+from ttsrt_rt.export.prompt_table import pack_prompt_table, write_prompt_table
+from ttsrt_rt.export.t3_checkpoint import T3Checkpoint, open_t3
+from ttsrt_rt.export.t3_prefix import prefix_rows, read_prefix_weights
+from ttsrt_rt.export.trtllm_bias import logits_bias
+from ttsrt_rt.export.trtllm_layout import ExportTensor, config_of, rank_tensors
+from ttsrt_rt.export.trtllm_metadata import (
+    BIAS,
+    CONFIG,
+    FORMAT,
+    METADATA,
+    POSITIONS,
+    PROMPT_TABLE,
+    SCRIPT,
+    SPEECH_POSITIONS,
+    TEXT_POSITIONS,
+    VOICES,
+    WEIGHTS,
+    metadata_of,
+)
+from ttsrt_rt.export.trtllm_script import build_script
+from ttsrt_rt.export.voices import read_voices, write_stored_voices
+from ttsrt_rt.options import DType, DTypeObject, dtype_name, path_of
+from ttsrt_rt.progress import ProgressCallback, reporting
+from ttsrt_rt.writing import writing
+
+if TYPE_CHECKING:
+    from ttsrt_rt.progress import Progress
+
+__all__ = ["export_trtllm", "position_tensors"]
+
+_LOG = logging.getLogger(__name__)
+
+
+def export_trtllm(
+    checkpoint: str | os.PathLike[str],
+    output_dir: str | os.PathLike[str],
+    *,
+    voices: Sequence[str | os.PathLike[str]],
+    dtype: DType | DTypeObject = "float16",
+    overwrite: bool = False,
+    progress: Progress = None,
+) -> Path:
+    """Writes a T3 checkpoint in TensorRT-LLM's layout and returns the new folder.
+
+    The folder holds `config.json` and `rank0.safetensors` of TensorRT-LLM's LLaMA or GPT,
+    `prompt_table.npz` with the rows of every voice, `logits_bias.npy`, `positions.safetensors`
+    where the model has learned positions that restart, `voices.safetensors`, `build_engine.sh` and
+    `t3_metadata.json` with what a driver must know (docs/export.md).
+
+    Args:
+        checkpoint: A folder that `convert` wrote, of the family "t3".
+        output_dir: The folder to create.
+        voices: Voice files, one or more; each is a task of the prompt table.
+        dtype: Of the weights and the rows: "float16", "bfloat16" or "float32".
+        overwrite: Whether an export that is there is replaced.
+        progress: As `convert` takes it.
+
+    Raises:
+        ConfigError: TensorRT-LLM can't run the model, a voice is for another variant, a file can't
+            be read, or the output folder can't be written or is in use.
+        FormatError: The checkpoint or a voice is damaged, or a value is too large for the dtype.
+        CapacityError: The disk is full.
+    """
+    from ttsrt_rt import _core
+
+    if isinstance(voices, (str, bytes, os.PathLike)):
+        raise ConfigError(f"voices: expected a list of voice files, got {voices!r}")
+    name = dtype_name(dtype, "dtype", get_args(DType))
+    source = open_t3(path_of(checkpoint, "checkpoint"))
+    config = config_of(source.fields, name)
+    named = read_voices(voices, source.fields)
+    weights = read_prefix_weights(source)
+    rows = [prefix_rows(weights, voice) for voice in named]
+    native = _core.FolderWriter(
+        os.fsencode(path_of(output_dir, "output_dir")),
+        noun="TensorRT-LLM export",
+        format=FORMAT,
+        description=METADATA,
+        others=[CONFIG, WEIGHTS, PROMPT_TABLE, VOICES, BIAS, POSITIONS, SCRIPT],
+        overwrite=overwrite,
+    )
+    try:
+        folder = Path(native.folder)
+        metadata = metadata_of(
+            source.fields,
+            named,
+            [len(each) for each in rows],
+            dtype=name,
+            conditioning_hash=source.conditioning_hash(),
+        )
+        table = pack_prompt_table(rows, name)
+        write_prompt_table(folder / PROMPT_TABLE, table)
+        write_stored_voices(folder / VOICES, named)
+        _write_text(folder / SCRIPT, build_script(source.fields, name, len(table.table)), 0o777)
+        _write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")
+        with writing(folder / BIAS):
+            np.save(folder / BIAS, logits_bias(source))
+        with reporting(progress, "export") as report:
+            _write_tensors(source, folder, name, report)
+        _write_text(folder / METADATA, json.dumps(metadata, indent=2) + "\n")
+        native.publish()
+        target = Path(native.target)
+    finally:
+        native.close()
+    _warn(source, target)
+    return target
+
+
+def position_tensors(source: T3Checkpoint) -> dict[str, ExportTensor]:
+    """Returns the tensors of positions.safetensors by name; empty where nothing restarts."""
+    fields, dim = source.fields, source.fields.dim
+    if not fields.text_positions:
+        return {}
+    text, speech = (fields.text_positions, dim), (fields.speech_positions, dim)
+    return {
+        TEXT_POSITIONS: ExportTensor(text, lambda: source.floats("text_positions", *text)),
+        SPEECH_POSITIONS: ExportTensor(speech, lambda: source.floats("speech_positions", *speech)),
+    }
+
+
+def _write_tensors(
+    source: T3Checkpoint, folder: Path, dtype: str, report: ProgressCallback
+) -> None:
+    files = {WEIGHTS: rank_tensors(source), POSITIONS: position_tensors(source)}
+    total = sum(len(tensors) for tensors in files.values())
+    done = 0
+
+    def reader(name: str, tensor: ExportTensor) -> Callable[[], Array]:
+        def read() -> Array:
+            nonlocal done
+            values = cast(name, np.ascontiguousarray(tensor.read()), "float32", dtype)
+            done += 1
+            report(done, total, name)
+            return values
+
+        return read
+
+    for file, tensors in files.items():
+        if not tensors:
+            continue
+        sources: dict[str, Source] = {
+            name: (dtype, tensor.shape, reader(name, tensor)) for name, tensor in tensors.items()
+        }
+        write_safetensors(folder / file, sources, {"format": "pt"})
+
+
+def _write_text(path: Path, text: str, mode: int = 0o666) -> None:
+    with writing(path):
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)  # less the umask
+        with os.fdopen(handle, "wb") as file:
+            file.write(text.encode("utf-8"))
+
+
+def _warn(source: T3Checkpoint, target: Path) -> None:
+    if source.fields.has_head_bias:
+        _LOG.warning(
+            "TensorRT-LLM's GPT has no bias of the head: it is in %s, which the driver passes as "
+            "embedding_bias",
+            target / BIAS,
+        )
+    if source.fields.text_positions:
+        _LOG.warning(
+            "TensorRT-LLM's LLaMA adds no learned positions: they are in %s, and %s says which row "
+            "needs which",
+            target / POSITIONS,
+            METADATA,
+        )

@@ -1,0 +1,114 @@
+"""The voices of an export: read from voice files, and kept beside the table that holds their rows.
+
+`voices.safetensors` has for the voice of task t the tensors `t.speaker_emb` (float32
+[speaker_dim]), `t.cond_prompt_speech_tokens` (int32 [n]) and `t.emotion` (float32 [1]), so that its
+rows can be computed again: to check them, or for another emotion.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ttsrt_rt.convert.lazy_tensor import LazyTensor
+from ttsrt_rt.convert.safetensors_file import SafetensorsFile
+from ttsrt_rt.convert.safetensors_write import tensor_of_array, write_safetensors
+from ttsrt_rt.errors import ConfigError, FormatError
+from ttsrt_rt.export.t3_checkpoint import T3Fields
+from ttsrt_rt.export.t3_prefix import Voice
+from ttsrt_rt.options import path_of
+from ttsrt_rt.quoting import quote, show
+
+__all__ = ["read_stored_voices", "read_voices", "write_stored_voices"]
+
+_SPEAKER, _TOKENS, _EMOTION = "speaker_emb", "cond_prompt_speech_tokens", "emotion"
+
+
+def read_voices(paths: Sequence[str | os.PathLike[str]], fields: T3Fields) -> list[Voice]:
+    """Reads voice files; a voice is named like its file.
+
+    Raises:
+        ConfigError: There is no file, one can't be read, two have one name, or one was made for
+            another variant.
+        FormatError: A file is not a voice.
+    """
+    voices: list[Voice] = []
+    for each in paths:
+        path = path_of(each, "voices")
+        voice = _read_voice_file(path, fields.variant)
+        if any(voice.name == other.name for other in voices):
+            raise ConfigError(f"voices: expected files of different names, got two {voice.name}")
+        voices.append(voice)
+    if not voices:
+        raise ConfigError("voices: expected one voice file or more, got none")
+    return voices
+
+
+def write_stored_voices(path: Path, voices: Sequence[Voice]) -> None:
+    """Writes what the voices are made from.
+
+    Raises:
+        ConfigError: The file can't be written.
+        CapacityError: The disk is full.
+    """
+    tensors: dict[str, LazyTensor] = {}
+    for task, voice in enumerate(voices):
+        arrays: dict[str, NDArray[np.generic]] = {
+            _SPEAKER: np.asarray(voice.speaker, np.float32),
+            _TOKENS: np.asarray(voice.tokens, np.int32),
+            _EMOTION: np.array([voice.emotion], np.float32),
+        }
+        for name, values in arrays.items():
+            tensors[f"{task}.{name}"] = tensor_of_array(f"{task}.{name}", values)
+    write_safetensors(path, tensors, {"format": "ttsrt.voices"})
+
+
+def read_stored_voices(path: Path, names: Sequence[str]) -> list[Voice]:
+    """Reads what `write_stored_voices` wrote, in the order of `names`.
+
+    Raises:
+        ConfigError: The file can't be read.
+        FormatError: A tensor is missing, or of another kind.
+    """
+    tensors = SafetensorsFile.open(path).tensors
+    return [_voice_of(tensors, f"{task}.", name, path) for task, name in enumerate(names)]
+
+
+def _read_voice_file(path: Path, variant: str) -> Voice:
+    """Reads a voice file and checks that it was made for this variant."""
+    file = SafetensorsFile.open(path)
+    if file.metadata.get("format") != "ttsrt.voice":
+        raise FormatError(
+            f"{path}: format: expected 'ttsrt.voice', got {show(file.metadata.get('format'))}"
+        )
+    made_for = file.metadata.get("variant")
+    if made_for != variant:
+        raise ConfigError(f"{path}: expected a voice for {variant}, got one for {show(made_for)}")
+    return _voice_of(file.tensors, "", path.stem, path)
+
+
+def _voice_of(tensors: dict[str, LazyTensor], prefix: str, name: str, path: Path) -> Voice:
+    def read(key: str, dtype: str) -> NDArray[np.generic]:
+        tensor = tensors.get(prefix + key)
+        where = f"{path}: {quote(prefix + key)}"
+        if tensor is None:
+            raise FormatError(f"{where}: expected {dtype} [n], got nothing")
+        if tensor.dtype != dtype or len(tensor.shape) != 1:
+            raise FormatError(
+                f"{where}: expected {dtype} [n], got {tensor.dtype} {list(tensor.shape)}"
+            )
+        return tensor.read()
+
+    emotion = read(_EMOTION, "float32")
+    if emotion.shape != (1,):
+        raise FormatError(f"{path}: {_EMOTION}: expected [1], got {list(emotion.shape)}")
+    return Voice(
+        name,
+        np.asarray(read(_SPEAKER, "float32"), np.float32),
+        np.asarray(read(_TOKENS, "int32"), np.int32),
+        float(emotion[0]),
+    )
