@@ -6,13 +6,15 @@ TTSRT_TRACES sets the number of new traces; `python -m tests.hostile.traces` run
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import ttsrt_rt as rt
 from tests.hostile.trace_data import Trace, make_trace, spec_data, spec_from
-from tests.hostile.trace_run import failure_of, shrink
+from tests.hostile.trace_run import Run, failure_of, shrink
 from tests.hostile.traces import CORPUS, fuzz
 from tests.stress.mixing import Bench
 
@@ -61,6 +63,31 @@ def test_a_failing_trace_shrinks_to_what_it_needs() -> None:
     assert smallest.events == [{**event, "client": 0} for event in needed]
     assert (smallest.options, smallest.end, smallest.device) == ({}, "wait", "reference")
     assert runs < 500
+
+
+@pytest.mark.parametrize("is_closed", [True, False])
+def test_a_close_while_a_voice_is_added_is_no_failure(
+    trace_bench: Bench, monkeypatch: pytest.MonkeyPatch, is_closed: bool
+) -> None:
+    """A voice may be refused by an executor that another client closes, but not by an open one."""
+    voice = {"do": "add_voice", "client": 0, "voice": 0}
+    trace = replace(Trace.load(KEPT[0]), kind="tinyhf", events=[voice], end="wait")
+    add_voice = rt.Executor.add_voice
+    runs: list[Run] = []
+
+    def close_first(executor: rt.Executor, *args: Any, **kwargs: Any) -> None:
+        if is_closed:
+            runs[0]._close({"drain": False})
+            add_voice(executor, *args, **kwargs)
+        raise rt.ClosedError("add_voice: the executor is closed")
+
+    runs.append(Run(trace_bench, trace))
+    monkeypatch.setattr(rt.Executor, "add_voice", close_first)
+    if is_closed:
+        runs[0].run()
+    else:
+        with pytest.raises(AssertionError, match="the executor is closed"):
+            runs[0].run()
 
 
 def test_a_wrong_code_is_found_shrunk_and_kept(

@@ -144,15 +144,16 @@ class Run:
         if not {GUEST, RECORDING} & set(CONTEXTS[kind]):
             return
         name, content = named_voice(kind, event["voice"], info)
-        with suppress(rt.ConfigError, *self._closed()):  # it is there already
-            self._executor.add_voice(name, **content)
+        try:
+            with suppress(rt.ConfigError):  # it is there already
+                self._executor.add_voice(name, **content)
+        except rt.ClosedError:
+            if not self._may_be_closed:  # asked afterwards: another client closes at any moment
+                raise
 
     def _remove_voice(self, event: Event) -> None:
         with suppress(rt.ConfigError):  # it is not there
             self._executor.remove_voice(f"{NAMED}{event['voice']}")
-
-    def _closed(self) -> tuple[type[Exception], ...]:
-        return (rt.ClosedError,) if self._may_be_closed else ()
 
     def _stats(self, event: Event) -> None:
         stats = self._executor.stats()
