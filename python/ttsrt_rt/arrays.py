@@ -80,7 +80,8 @@ def float_row(value: ArrayInput, where: str, most: int = MAX_NUMBERS) -> NDArray
     Raises:
         ConfigError: It is not an array of floats, has other axes, or is empty or too long.
     """
-    return float_matrix(np.atleast_2d(_row_of(_array(value, where, most))), where, most)[0]
+    rows = float_matrix(np.atleast_2d(_row_of(_array(value, where, most))), where, most)
+    return rows.reshape(-1) if len(rows) == 1 else _refuse_rows(rows, where)
 
 
 def float_matrix(value: ArrayInput, where: str, most: int = MAX_NUMBERS) -> NDArray[np.float32]:
@@ -118,6 +119,10 @@ def _array(value: Any, where: str, most: int) -> NDArray[Any]:
         ) from error
     _check_size(array.size, where, most)
     return array
+
+
+def _refuse_rows(rows: NDArray[np.float32], where: str) -> NDArray[np.float32]:
+    raise ConfigError(f"{where}: expected [n] or [1, n], got {list(rows.shape)}")
 
 
 def _row_of(array: NDArray[Any]) -> NDArray[Any]:

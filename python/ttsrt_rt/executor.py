@@ -299,11 +299,10 @@ class Executor:
                 context of that kind, or not exactly one of the three is given.
             ClosedError: The executor was closed.
         """
-        given = [value is not None for value in (embeddings, codes, speaker_emb)]
-        if sum(given) != 1:
+        given = sum(value is not None for value in (embeddings, codes, speaker_emb))
+        if given != 1:
             raise ConfigError(
-                "add_voice: expected exactly one of embeddings, codes and speaker_emb, got "
-                f"{sum(given)}"
+                f"add_voice: expected exactly one of embeddings, codes and speaker_emb, got {given}"
             )
         if speaker_emb is None and (cond_prompt_speech_tokens is not None or emotion is not None):
             raise ConfigError(
@@ -314,11 +313,10 @@ class Executor:
             self._native.add_voice(name, float_matrix(embeddings, "embeddings", most))
         elif codes is not None:
             self._native.add_voice_codes(name, id_matrix(codes, "codes", most))
-        else:
-            where = "cond_prompt_speech_tokens"
+        elif speaker_emb is not None:
             tokens = np.zeros(0, np.int32)
             if cond_prompt_speech_tokens is not None:
-                tokens = id_row(cond_prompt_speech_tokens, where, most)
+                tokens = id_row(cond_prompt_speech_tokens, "cond_prompt_speech_tokens", most)
             speaker = float_row(speaker_emb, "speaker_emb", most)
             self._native.add_voice_speaker(name, speaker, tokens, emotion)
         if _LOG.isEnabledFor(logging.INFO):

@@ -52,17 +52,16 @@ def add_parser(commands: Subparsers) -> None:
         help="a variant of T3 that the voice is for; may be given several times",
     )
     parser.add_argument("--output", type=Path, help="the voice file to write (.safetensors)")
+    parser.reads("source", "speaker_emb", "cond_prompt_speech_tokens")
+    parser.writes("output")
     parser.set_defaults(run=_run)
 
 
 def _run(args: argparse.Namespace) -> int:
-    from ttsrt_rt.cli.files import check_output
     from ttsrt_rt.voice_file import write_voice
 
-    if args.output is not None:
-        if args.output.suffix != ".safetensors":
-            raise ConfigError(f"output: expected a name in .safetensors, got {args.output}")
-        check_output(args.output)
+    if args.output is not None and args.output.suffix != ".safetensors":
+        raise ConfigError(f"output: expected a name in .safetensors, got {args.output}")
     voice = _voice(args)
     if args.emotion is not None:
         voice = replace(voice, emotion=args.emotion)
