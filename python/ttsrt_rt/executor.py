@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast, overload
 import numpy as np
 
 from ttsrt_rt import _core
-from ttsrt_rt.arrays import float_matrix, float_row, id_matrix, id_row, most_numbers
+from ttsrt_rt.arrays import most_numbers
 from ttsrt_rt.dispatcher import Dispatcher
 from ttsrt_rt.engine_cache import cached_engine, run_options
 from ttsrt_rt.errors import CapacityError, ClosedError, ConfigError
@@ -23,9 +23,9 @@ from ttsrt_rt.options import CheckpointOptions, ExecutorOptions
 from ttsrt_rt.request import ArrayInput, Request, RequestFields
 from ttsrt_rt.request_forms import one_request, requests_of
 from ttsrt_rt.result import Event, Result
+from ttsrt_rt.voice_methods import VoiceMethods
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from typing_extensions import Unpack
 
     from ttsrt_rt.progress import Progress
@@ -35,7 +35,7 @@ __all__ = ["Executor"]
 _LOG = logging.getLogger(__name__)
 
 
-class Executor:
+class Executor(VoiceMethods):
     """Runs requests on one device, many at once. Thread safe; a context manager.
 
     A forked child has none of the executor's threads: there every method raises `ClosedError`,
@@ -266,88 +266,6 @@ class Executor:
         .kv_cache_stats.used_num_blocks`, `stats().requests[0].stage`. Its tokens are single codes.
         """
         return self._native.stats()
-
-    def add_voice(
-        self,
-        name: str,
-        embeddings: ArrayInput | None = None,
-        *,
-        codes: ArrayInput | None = None,
-        speaker_emb: ArrayInput | None = None,
-        cond_prompt_speech_tokens: ArrayInput | None = None,
-        emotion: float | None = None,
-    ) -> None:
-        """Adds a voice for `Request(voice=name)`; as many as memory holds.
-
-        Exactly one of `embeddings`, `codes` and `speaker_emb` is given.
-
-        Args:
-            name: A name that is not in use yet.
-            embeddings: Rows as the decoder takes them: floats [rows, dim].
-            codes: Codec codes, special columns included: integers [frames, codebooks], as a
-                request's `context_codes`. They are kept as codes, which need a hundredth of the
-                memory.
-            speaker_emb: Models that are conditioned on a speaker (Chatterbox T3): the voice
-                encoder's embedding: floats [speaker_dim], or [1, speaker_dim].
-            cond_prompt_speech_tokens: With `speaker_emb`: speech tokens of the reference: integers
-                [tokens], or [1, tokens]; None for none.
-            emotion: With `speaker_emb`: how strong the emotion is; None for the checkpoint's
-                default. A request may change it.
-
-        Raises:
-            ConfigError: The name is in use, an array has the wrong shape, the model takes no
-                context of that kind, or not exactly one of the three is given.
-            ClosedError: The executor was closed.
-        """
-        given = sum(value is not None for value in (embeddings, codes, speaker_emb))
-        if given != 1:
-            raise ConfigError(
-                f"add_voice: expected exactly one of embeddings, codes and speaker_emb, got {given}"
-            )
-        if speaker_emb is None and (cond_prompt_speech_tokens is not None or emotion is not None):
-            raise ConfigError(
-                "add_voice: expected speaker_emb with cond_prompt_speech_tokens and emotion"
-            )
-        most = self._most_numbers
-        if embeddings is not None:
-            self._native.add_voice(name, float_matrix(embeddings, "embeddings", most))
-        elif codes is not None:
-            self._native.add_voice_codes(name, id_matrix(codes, "codes", most))
-        elif speaker_emb is not None:
-            tokens = np.zeros(0, np.int32)
-            if cond_prompt_speech_tokens is not None:
-                tokens = id_row(cond_prompt_speech_tokens, "cond_prompt_speech_tokens", most)
-            speaker = float_row(speaker_emb, "speaker_emb", most)
-            self._native.add_voice_speaker(name, speaker, tokens, emotion)
-        if _LOG.isEnabledFor(logging.INFO):
-            stats = self._native.stats()
-            _LOG.info(
-                "voice %r added: %d voices, %d bytes of those added",
-                *(name, stats.num_voices, stats.voice_bytes),
-            )
-
-    def voice_embeddings(self, voice: int | str) -> NDArray[np.float32]:
-        """Returns the rows of a voice as the decoder takes them, float32 [rows, dim].
-
-        `add_voice(name, rows)` takes them again.
-
-        Raises:
-            ConfigError: There is no such voice, or it is kept as codec codes.
-            ClosedError: The executor was closed.
-        """
-        return self._native.voice_embeddings(voice)
-
-    def remove_voice(self, name: str) -> None:
-        """Removes a voice; requests that use it continue.
-
-        Raises:
-            ConfigError: There is no such voice.
-        """
-        self._native.remove_voice(name)
-
-    def voices(self) -> list[str]:
-        """The names of the engine's voices and of those added."""
-        return self._native.voices()
 
     def close(self, *, drain: bool = False) -> None:
         """Accepts no more requests and waits for the executor's threads to end. Idempotent.

@@ -141,7 +141,7 @@ WALK: dict[str, tuple[Callable[[Model], Any], Check]] = {
     "top_k": (lambda _: 1, changes),
     "top_p": (lambda _: 0.01, changes),
     "min_p": (lambda _: 1.0, changes),
-    "repetition_penalty": (lambda _: 50.0, changes),
+    "repetition_penalty": (lambda _: 0.02, changes),
     "seed": (lambda _: 2, changes),
     "max_frames": (lambda _: 4, lambda _, __, result: len(result.codes) == 4),
     "prior": (lambda _: rt.AttentionPrior(epsilon=0.0, lookahead=1, start_step=0), changes),
