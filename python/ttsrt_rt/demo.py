@@ -112,10 +112,11 @@ def removing_on_failure(folder: Path, options: DemoOptions) -> Iterator[None]:
         yield
     except BaseException:
         for each in made:
-            if each.is_dir():
-                shutil.rmtree(each, ignore_errors=True)
-            else:
-                each.unlink(missing_ok=True)
+            with suppress(OSError):  # there is none, or its folder is a file
+                if each.is_dir():
+                    shutil.rmtree(each, ignore_errors=True)
+                else:
+                    each.unlink()
         for each in folders:
             with suppress(OSError):  # somebody else has put something there
                 each.rmdir()

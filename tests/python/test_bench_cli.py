@@ -205,6 +205,8 @@ def test_flags_that_would_be_ignored_are_refused(
         (["bench", "compare", str(engine), "--folder", "x"], "--folder: expected --size with it"),
         (["bench", "crowd"], "engine: expected the folder of one, or --size"),
         (["inspect", str(engine), "--memory", "--batch_size", "0"], "--batch_size: expected 1"),
+        (["inspect", str(engine), "--memory", "--batch_size", "9999"], "--batch_size: expected 1"),
+        (["demo", "--output_dir", f"{engine}/engine.json"], "--output_dir: "),
     ):
         assert main(flags) == 2
         assert told in capsys.readouterr().err

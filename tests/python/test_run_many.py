@@ -143,8 +143,8 @@ def test_the_old_output_stays_until_there_is_a_new_one(
         (["in.jsonl", "--top_k", "-3"], "--top_k: expected"),
         (["in.jsonl", "--prior_lookahead", "-1"], "--prior_lookahead: expected"),
         (["in.jsonl", "--context_codes", "absent.npy"], "absent.npy: no such file"),
-        (["binary.jsonl"], "--requests: expected a JSON object on each line, got"),
-        (["page.jsonl"], "--requests: expected a JSON object on each line, got an HTML page"),
+        (["binary.jsonl"], "binary.jsonl: expected a JSON object on each line, got"),
+        (["page.jsonl"], "expected a JSON object on each line, got an HTML page"),
     ):
         assert main([*command, str(tmp_path / flags[0]), *flags[1:]]) == 2
         errors = capsys.readouterr().err.splitlines()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from ttsrt_rt.cli.tables import format_size, format_table
@@ -78,14 +79,18 @@ def _run_memory(args: argparse.Namespace) -> int:
         for value in getattr(args, name):
             if value < 1:
                 raise ConfigError(f"--{name}: expected 1 or more, got {value}")
-    plans = plan_memory(
-        args.folder,
-        batch_sizes=args.batch_size,
-        seq_lens=args.seq_len,
-        kv_cache_dtypes=args.kv_cache_dtype,
-        preempt=args.preempt or "none",
-        max_paused_requests=args.max_paused_requests,
-    )
+    try:
+        plans = plan_memory(
+            args.folder,
+            batch_sizes=args.batch_size,
+            seq_lens=args.seq_len,
+            kv_cache_dtypes=args.kv_cache_dtype,
+            preempt=args.preempt or "none",
+            max_paused_requests=args.max_paused_requests,
+        )
+    except ConfigError as error:  # which names the engine's limits, for which the flags stand
+        told = re.sub(r"^max_(batch_size|seq_len)(?=:)", r"--\1", str(error))
+        raise type(error)(told) from error
     if args.json:
         values = [
             {**dataclasses.asdict(plan), "state": plan.state, "total": plan.total} for plan in plans

@@ -212,12 +212,12 @@ def _read_lines(lines: BinaryIO) -> Iterator[tuple[int, bytes]]:
                 rest = lines.readline(_MAX_LINE)
         if line.strip():
             if is_first:
-                _refuse_foreign(line)
+                _refuse_foreign(line, getattr(lines, "name", ""))
             is_first = False
             yield number, line
 
 
-def _refuse_foreign(line: bytes) -> None:
+def _refuse_foreign(line: bytes, name: object) -> None:
     """Refuses the first line of a file of another kind, every line of which would be an error."""
     head = line[:HEAD_BYTES]
     found = describe_foreign(head)
@@ -226,5 +226,6 @@ def _refuse_foreign(line: bytes) -> None:
     if found is None and b"\0" not in head:
         return
     raise FormatError(
-        f"requests: expected a JSON object on each line, got {found or 'a file of other bytes'}"
+        f"requests: {name}: expected a JSON object on each line, got "
+        f"{found or 'bytes of another kind of file'}"
     )
