@@ -212,13 +212,14 @@ def test_callbacks_of_cancelled_and_failed_requests(
 
     late = own_executor.submit(request(text_ids, 200, deadline=1e-6))
     late.add_done_callback(lambda of: tell("late", of))
+    assert ended.acquire(timeout=SECONDS)  # before the executor is closed
     cancelled = own_executor.submit(request(text_ids, 200))
     cancelled.add_done_callback(lambda of: tell("cancelled", of))
     cancelled.cancel()
     closed = own_executor.submit(request(text_ids, 200))
     closed.add_done_callback(lambda of: tell("closed", of))
     own_executor.close()
-    for _ in range(3):
+    for _ in range(2):
         assert ended.acquire(timeout=SECONDS)
     assert reasons == {"late": "deadline", "cancelled": "cancelled", "closed": "cancelled"}
 
