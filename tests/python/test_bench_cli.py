@@ -168,7 +168,7 @@ def test_priority(engine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 def test_overload(engine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output = tmp_path / "overload.json"
-    command = ["bench", "overload", str(engine), "--seconds", "0.1", "--capacity_seconds", "0.1"]
+    command = ["bench", "overload", str(engine), "--seconds", "0.1", "--capacity_seconds", "1"]
     command += ["--max_queue_size", "2", "--max_batch_size", "2", *SHAPE]
     assert main([*command, "--output_json", str(output)]) == 0
     assert "| accepted and lost | 0 |" in capsys.readouterr().out

@@ -109,7 +109,7 @@ def test_bad_requests_among_good_ones(bench: Bench, entries: list[str | int], qu
             assert result.codes.shape == (0, info.codebooks) and result.codes.dtype == np.int32
 
 
-@pytest.mark.parametrize("stranger", [None, 3, "text", {"text_ids": [1]}, object()])
+@pytest.mark.parametrize("stranger", [None, {"text_ids": [1]}, object()])
 def test_objects_that_are_not_requests_fail_alone(bench: Bench, stranger: Any) -> None:
     engine = bench.engine("tiny2512")
     with bench.executor(engine, num_threads=1) as executor:
