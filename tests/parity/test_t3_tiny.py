@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -195,6 +196,46 @@ def test_greedy_tokens_in_a_crowd(case: str, device: str, engine_of: EngineOf) -
     with rt.Executor(engine_of(case), device=device, max_batch_size=3) as executor:
         for (run, steps), result in zip(wanted, executor.generate(requests), strict=True):
             assert result.codes[:, 0].tolist() == golden.tokens(run)[:steps], (run, steps)
+
+
+def expected_draw(logits: NDArray[np.float32], options: dict[str, Any]) -> NDArray[np.float64]:
+    """Probabilities of Turbo's first draw: its filters see the scores before the penalty, which
+    then applies to BOS alone.
+    """
+    scores = logits.astype(np.float64) / options["temperature"]
+    if options["top_k"] > 0:
+        scores[scores < np.sort(scores)[-options["top_k"]]] = -np.inf
+    order = np.argsort(scores)
+    weights = np.exp(scores - scores.max())
+    below = np.cumsum(weights[order]) / weights.sum() <= 1.0 - options["top_p"]
+    if options["top_p"] < 1.0:
+        below[-1] = False
+        scores[order[below]] = -np.inf
+    penalty = options["repetition_penalty"]
+    bos = scores[6561]
+    scores[6561] = bos * penalty if bos < 0 else bos / penalty
+    weights = np.exp(scores - scores.max())
+    return weights / weights.sum()
+
+
+@pytest.mark.parametrize("run", ["default", "topk50_topp0.9_rep1.5"])
+def test_turbo_draws_as_its_processors_say(run: str, engine_of: EngineOf) -> None:
+    """Drawn ids are among those that the filters keep, as often as their probabilities say."""
+    golden = Golden("tiny_turbo")
+    options = golden.case["runs"][run]["options"]
+    expected = expected_draw(golden.prefill["logits_last"][0], options)
+    count = 700
+    with rt.Executor(engine_of("tiny_turbo"), device="cpu", max_queue_size=count) as executor:
+        executor.add_voice("golden", **golden.speaker())
+        base = rt.Request(
+            text_ids=golden.text_ids, voice="golden", max_frames=1, prior=None, **options
+        )
+        results = executor.generate([replace(base, seed=seed) for seed in range(count)])
+    drawn = np.array([result.codes[0, 0] for result in results])
+    assert (expected[drawn] > 0.0).all()
+    half = np.argsort(-expected)[: int((np.sort(expected)[::-1].cumsum() < 0.5).sum()) + 1]
+    share = float(np.isin(drawn, half).mean())
+    assert abs(share - float(expected[half].sum())) < 0.08  # over four standard deviations
 
 
 def test_a_request_changes_the_emotion(engine_of: EngineOf) -> None:

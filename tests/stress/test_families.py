@@ -23,7 +23,7 @@ from ttsrt_rt.synth import write_random_t3
 
 from .mixing import DEVICE, DTYPES, STUCK, expect_events, expect_same
 
-NUM_MIXES = int(os.environ.get("TTSRT_MIXES", "30"))
+NUM_MIXES = int(os.environ.get("TTSRT_MIXES", "12"))
 MODELS = ("t3", "turbo", "magpie")
 VOICES = ("ann", "bob")
 LIMITS = {"max_batch_size": 3, "max_seq_len": 128, "max_input_len": 40}
