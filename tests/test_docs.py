@@ -19,8 +19,15 @@ import pytest
 
 import ttsrt_rt as rt
 from ttsrt_rt.convert.safetensors_write import tensor_of_array, write_safetensors
-from ttsrt_rt.synth import write_random_ckpt, write_random_nemo
+from ttsrt_rt.convert.t3_voice import read_conds
+from ttsrt_rt.synth import (
+    write_random_ckpt,
+    write_random_conds,
+    write_random_nemo,
+    write_random_t3,
+)
 from ttsrt_rt.synth.magpie_layout import CKPT_SIZES, NEMO_SIZES
+from ttsrt_rt.voice_file import write_voice
 
 from . import docs_commands
 from .conftest import DATA, source_of
@@ -40,6 +47,9 @@ def write_sources(folder: Path) -> None:
     write_random_ckpt(folder / "t5tts.ckpt", ckpt, seed=1)
     (folder / "t5tts.hparams.yaml").rename(folder / "hparams.yaml")
     write_fork(folder / "trtllm_checkpoint")
+    write_random_t3(folder / "t3_cfg.safetensors", "tiny", seed=1)
+    conds = write_random_conds(folder / "conds.pt", "tiny", seed=1)
+    write_voice(folder / "me.safetensors", read_conds(conds, ["english"]))
 
 
 def write_arrays(folder: Path, dim: int) -> None:
@@ -51,6 +61,8 @@ def write_arrays(folder: Path, dim: int) -> None:
     np.save(folder / "prompt.npy", random.integers(0, 2016, (10, 8)).astype(np.int32))
     rows = random.normal(size=(10, dim)).astype(np.float32)
     np.savez(folder / "stages.npz", encoder_out=random.normal(size=(TEXT_LEN, dim)), other=ids)
+    np.save(folder / "speaker.npy", random.normal(size=256).astype(np.float32))
+    np.save(folder / "prompt_tokens.npy", random.integers(0, 6561, 150))
     write_safetensors(folder / "voice.safetensors", {"rows": tensor_of_array("rows", rows)})
 
 

@@ -11,8 +11,10 @@ from ttsrt_rt.array_file import NpzFile, read_npy
 from ttsrt_rt.cli.files import load_array
 from ttsrt_rt.convert import open_weights
 from ttsrt_rt.convert.pickle_machine import read_pickle
+from ttsrt_rt.convert.t3_voice import read_conds
 from ttsrt_rt.convert.yaml_config import Config
 from ttsrt_rt.errors import ConfigError, Error, FormatError
+from ttsrt_rt.voice_file import read_voice
 
 __all__ = ["outcome"]
 
@@ -60,6 +62,8 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "json": lambda path: load_array(str(path)),
     "npy": read_npy,
     "npz": read_npz,
+    "voice": read_voice,
+    "conds": lambda path: read_conds(path, ["english"]),
     "pickle": lambda path: read_pickle(path.read_bytes(), path.name),
 }
 

@@ -56,6 +56,27 @@ text: |
 JSON = json.dumps([[1, 2, 3], [4, 5, 6]]).encode()
 
 
+VOICE_HEADER = {
+    "__metadata__": {
+        "format": "ttsrt.voice", "format_version": "1", "family": "t3",
+        "variant": "english",
+    },
+    "speaker_emb": entry("F32", [256], 0, 1024),
+    "emotion": entry("F32", [1], 1024, 1028),
+    "cond_prompt_speech_tokens": entry("I32", [3], 1028, 1040),
+}
+CONDS = {
+    "t3": {
+        "speaker_emb": Tensor("0", (1, 256)),
+        "clap_emb": None,
+        "cond_prompt_speech_tokens": Tensor("1", (1, 3), "int64"),
+        "emotion_adv": Tensor("2", (1, 1, 1)),
+    },
+    "gen": {},
+}
+CONDS_STORAGES = {"0": bytes(1024), "1": bytes(24), "2": bytes(4)}
+
+
 def npy() -> bytes:
     """Returns a `.npy` of a matrix."""
     made = io.BytesIO()
@@ -79,6 +100,8 @@ SEEDS: dict[str, bytes] = {
     "json": JSON,
     "npy": npy(),
     "npz": npz(),
+    "voice": make_safetensors(VOICE_HEADER, bytes(1040)),
+    "conds": make_torch(CONDS, CONDS_STORAGES),
     "pickle": stream(STATE),
 }
 
@@ -118,6 +141,16 @@ def change_header(_: bytes, numbers: random.Random) -> bytes:
     return make_safetensors(mutate_text(json.dumps(header).encode(), numbers), bytes(28))
 
 
+def change_voice(_: bytes, numbers: random.Random) -> bytes:
+    """Returns a voice file whose header was changed as text, with its length."""
+    return make_safetensors(mutate_text(json.dumps(VOICE_HEADER).encode(), numbers), bytes(1040))
+
+
+def change_conds(_: bytes, numbers: random.Random) -> bytes:
+    """Returns a `conds.pt` whose pickle was changed, with its checksum."""
+    return make_torch(mutate(stream(CONDS, numbers.choice((2, 4))), numbers), CONDS_STORAGES)
+
+
 def change_packed(data: bytes, numbers: random.Random) -> bytes:
     """Returns a gzip of a changed tar."""
     return gzip.compress(change_tar_headers(gzip.decompress(data), numbers), 1, mtime=0)
@@ -132,5 +165,7 @@ CHANGES: dict[str, tuple[Change, ...]] = {
     "json": (mutate_text,),
     "npy": (mutate,),
     "npz": (mutate,),
+    "voice": (mutate, change_voice, change_voice),
+    "conds": (mutate, change_conds, change_conds),
     "pickle": (mutate,),
 }
