@@ -58,7 +58,9 @@ JSON = json.dumps([[1, 2, 3], [4, 5, 6]]).encode()
 
 VOICE_HEADER = {
     "__metadata__": {
-        "format": "ttsrt.voice", "format_version": "1", "family": "t3",
+        "format": "ttsrt.voice",
+        "format_version": "1",
+        "family": "t3",
         "variant": "english",
     },
     "speaker_emb": entry("F32", [256], 0, 1024),

@@ -16,6 +16,7 @@ from ttsrt_rt.errors import ConfigError, FormatError
 from ttsrt_rt.synth import write_random_conds, write_random_nemo, write_random_t3
 from ttsrt_rt.voice_file import BUILT_IN_VOICE, find_built_in_voice, read_voice
 
+DATA = Path(__file__).parents[2] / "data" / "chatterbox"
 WEIGHTS = "model.safetensors"
 
 
@@ -175,3 +176,45 @@ def test_memory_stays_near_the_largest_tensor(tmp_path: Path) -> None:
         text=True,
     )
     assert int(found.stdout) < total * 2 // 3
+
+
+def test_the_packed_conditioning_gives_the_originals_prefix(tmp_path: Path) -> None:
+    """Speaker row, perceiver and emotion row, computed from our tensors as docs/format.md says."""
+    source = DATA / "tiny" / "model.safetensors"
+    if not source.is_file():
+        pytest.skip(f"needs {source}, from a checkout")
+    made = convert(source, tmp_path / "ckpt", progress=False)
+    case = np.load(DATA / "tiny" / "cond.npz")
+    with open_weights(made / WEIGHTS) as weights:
+        w = {name: tensor.read().astype(np.float64) for name, tensor in weights.items()}
+    dim, heads = 64, 4
+
+    def block(queries: np.ndarray, memory: np.ndarray) -> np.ndarray:
+        def norm(x: np.ndarray) -> np.ndarray:
+            x = x - x.mean(-1, keepdims=True)
+            x = x / np.sqrt((x * x).mean(-1, keepdims=True) + 1e-5)
+            return np.asarray(x * w["conditioning.norm"] + w["conditioning.norm_bias"])
+
+        parts = [
+            rows @ weight.T + bias
+            for rows, weight, bias in zip(
+                (norm(queries), norm(memory), norm(memory)),
+                np.split(w["conditioning.qkv"], 3),
+                np.split(w["conditioning.qkv_bias"], 3),
+                strict=True,
+            )
+        ]
+        q, k, v = (part.reshape(len(part), heads, -1).transpose(1, 0, 2) for part in parts)
+        scores = q @ k.transpose(0, 2, 1) / np.sqrt(dim // heads)
+        weight = np.exp(scores - scores.max(-1, keepdims=True))
+        mixed = (weight / weight.sum(-1, keepdims=True)) @ v
+        mixed = mixed.transpose(1, 0, 2).reshape(len(queries), dim)
+        return np.asarray(queries + mixed @ w["conditioning.out"].T + w["conditioning.out_bias"])
+
+    tokens = case["cond_prompt_speech_tokens"][0]
+    memory = w["speech_embedding"][tokens] + w["speech_positions"][: len(tokens)]
+    rows = block(w["conditioning.query"], memory)
+    speaker = case["speaker_emb"] @ w["conditioning.speaker"].T + w["conditioning.speaker_bias"]
+    emotion = case["emotion_adv"].reshape(1, 1) * w["conditioning.emotion"]
+    prefix = np.concatenate([speaker, block(rows, rows), emotion])
+    np.testing.assert_allclose(prefix, case["prefix"][0], rtol=1e-4, atol=1e-5)
