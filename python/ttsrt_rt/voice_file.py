@@ -35,7 +35,7 @@ BUILT_IN_VOICE = "voices/default.safetensors"  # in a folder of a checkpoint or 
 
 SPEAKER_DIM = 256
 NUM_CODES = 6561  # codes of real sound; the ids above are special or unused
-MAX_EMOTION = 10.0
+MAX_EMOTION = 100.0  # of either sign, as in requests
 USUAL_EMOTION = 0.5
 MEL_BANDS = 80
 GENERATOR_EMBEDDING = 192
@@ -61,7 +61,7 @@ class VoiceFile:
         speaker_emb: float32 [256].
         cond_prompt_speech_tokens: int32 [n], ids below 6561; n may be 0. At most 150, or 375 for
             turbo and nano.
-        emotion: 0 to 10; 0.5 is the original's usual value.
+        emotion: -100 to 100; 0.5 is the original's usual value.
         generator: what the vocoder needs: empty, or all of prompt_token int32 [T],
             prompt_token_len int32 [1], prompt_feat float32 [2T, 80] (one row more is allowed) and
             embedding float32 [192].
@@ -203,8 +203,10 @@ def _settled(voice: VoiceFile) -> dict[str, object]:
     most = min(MAX_PROMPT[variant] for variant in variants)
     emotion = voice.emotion
     is_number = isinstance(emotion, (int, float, np.number)) and not isinstance(emotion, bool)
-    if not is_number or not 0.0 <= float(emotion) <= MAX_EMOTION:
-        raise ConfigError(f"emotion: expected 0 to {MAX_EMOTION}, got {show(emotion)}")
+    if not is_number or not -MAX_EMOTION <= float(emotion) <= MAX_EMOTION:
+        raise ConfigError(
+            f"emotion: expected -{MAX_EMOTION:g} to {MAX_EMOTION:g}, got {show(emotion)}"
+        )
     return {
         "variants": variants,
         "speaker_emb": _floats(voice.speaker_emb, (SPEAKER_DIM,), "speaker_emb"),

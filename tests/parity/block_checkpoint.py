@@ -1,7 +1,7 @@
 """Checkpoints in our layout of models without a converter yet, made from the original files.
 
 The rearranging is plain NumPy: query, key and value rows side by side in one matrix, gate rows
-above up rows, GPT-2's transposed matrices turned back (docs/format.md lists the names).
+above up rows (docs/format.md lists the names).
 """
 
 from __future__ import annotations
@@ -137,76 +137,6 @@ def llama_tensors(source: Tensors, prefix: str, layers: int) -> Tensors:
         tensors[ours + "ffn_in"] = np.concatenate(gate_up)
         tensors[ours + "ffn_out"] = source[theirs + "mlp.down_proj.weight"]
     tensors["decoder.norm_out"] = source[prefix + "norm.weight"]
-    return tensors
-
-
-def gpt2_stack(config: dict[str, Any]) -> dict[str, Any]:
-    """Returns our block fields of a GPT-2 config."""
-    dim = config["n_embd"]
-    return {
-        "layers": config["n_layer"],
-        "dim": dim,
-        "ffn_dim": 4 * dim,
-        "heads": config["n_head"],
-        "kv_heads": config["n_head"],
-        "head_dim": dim // config["n_head"],
-        "max_positions": config["n_positions"],
-        "learned_positions": True,
-        "parallel": False,
-        "norm": "layer",
-        "norm_bias": True,
-        "norm_epsilon": config["layer_norm_epsilon"],
-        "attention_bias": True,
-        "attention_scale": None,
-        "rope": None,
-        "activation": "gelu_tanh",
-        "gated": False,
-        "ffn_bias": True,
-    }
-
-
-GPT2_PRODUCTS = {
-    "attn.c_attn": "self_qkv",
-    "attn.c_proj": "self_out",
-    "mlp.c_fc": "ffn_in",
-    "mlp.c_proj": "ffn_out",
-}
-
-
-def gpt2_tensors(source: Tensors, prefix: str, layers: int) -> Tensors:
-    """Returns our stack "decoder" of GPT-2's layers, whose names begin with `prefix`."""
-    tensors: Tensors = {"decoder.positions": source[prefix + "wpe.weight"]}
-    for layer in range(layers):
-        theirs = f"{prefix}h.{layer}."
-        ours = f"decoder.layers.{layer}."
-        for norm, name in (("ln_1", "self_norm"), ("ln_2", "ffn_norm")):
-            tensors[ours + name] = source[f"{theirs}{norm}.weight"]
-            tensors[f"{ours}{name}_bias"] = source[f"{theirs}{norm}.bias"]
-        for product, name in GPT2_PRODUCTS.items():
-            tensors[ours + name] = np.ascontiguousarray(source[f"{theirs}{product}.weight"].T)
-            tensors[f"{ours}{name}_bias"] = source[f"{theirs}{product}.bias"]
-    tensors["decoder.norm_out"] = source[prefix + "ln_f.weight"]
-    tensors["decoder.norm_out_bias"] = source[prefix + "ln_f.bias"]
-    return tensors
-
-
-def t3_conditioning(source: Tensors) -> Tensors:
-    """Returns the tensors that make a voice's prefix."""
-    tensors = {
-        "conditioning.speaker": source["cond_enc.spkr_enc.weight"],
-        "conditioning.speaker_bias": source["cond_enc.spkr_enc.bias"],
-    }
-    attention = "cond_enc.perceiver.attn."
-    if attention + "to_q.weight" not in source:
-        return tensors
-    tensors["conditioning.emotion"] = source["cond_enc.emotion_adv_fc.weight"][:, 0].copy()
-    tensors["conditioning.query"] = source["cond_enc.perceiver.pre_attention_query"][0]
-    for end, ours in (("weight", ""), ("bias", "_bias")):
-        tensors["conditioning.norm" + ours] = source[f"{attention}norm.{end}"]
-        tensors["conditioning.out" + ours] = source[f"{attention}proj_out.{end}"]
-        tensors["conditioning.qkv" + ours] = np.concatenate(
-            [source[f"{attention}to_{part}.{end}"] for part in "qkv"]
-        )
     return tensors
 
 

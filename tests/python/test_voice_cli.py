@@ -76,7 +76,10 @@ def test_a_voice_of_arrays(tmp_path: Path, arrays: dict[str, np.ndarray]) -> Non
         (["--variant", "english"], "--speaker_emb: expected an array of 256 numbers, got none"),
         (["missing.safetensors"], "missing.safetensors"),
         (["voice.txt"], "expected a file that ends in .safetensors, .pt, .npz"),
-        (["conds.pt", "--variant", "english", "--emotion", "11"], "--emotion: expected 0 to 10"),
+        (
+            ["conds.pt", "--variant", "english", "--emotion", "101"],
+            "--emotion: expected -100 to 100",
+        ),
         (["conds.pt", "--variant", "english", "--output", "v.bin"], "--output: expected a name in"),
         (
             ["conds.pt", "--variant", "english", "--speaker_emb", "x.npy"],

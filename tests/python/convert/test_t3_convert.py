@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import subprocess
 import sys
@@ -180,9 +181,11 @@ def test_memory_stays_near_the_largest_tensor(tmp_path: Path) -> None:
 
 def test_the_packed_conditioning_gives_the_originals_prefix(tmp_path: Path) -> None:
     """Speaker row, perceiver and emotion row, computed from our tensors as docs/format.md says."""
-    source = DATA / "tiny" / "model.safetensors"
-    if not source.is_file():
-        pytest.skip(f"needs {source}, from a checkout")
+    packed = DATA / "tiny" / "model.safetensors.gz"
+    if not packed.is_file():
+        pytest.skip(f"needs {packed}, from a checkout")
+    source = tmp_path / "t3_cfg.safetensors"
+    source.write_bytes(gzip.decompress(packed.read_bytes()))
     made = convert(source, tmp_path / "ckpt", progress=False)
     case = np.load(DATA / "tiny" / "cond.npz")
     with open_weights(made / WEIGHTS) as weights:
