@@ -63,3 +63,15 @@ def test_mistakes_in_flags(
     with pytest.raises(SystemExit, match="2"):
         main(["validate", *arguments])
     assert message in capsys.readouterr().err
+
+
+def test_export_triton(engine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["export-triton", str(engine), str(tmp_path / "repository")]
+    assert main(command) == 0
+    assert f"tritonserver --model-repository {tmp_path / 'repository'}" in capsys.readouterr().out
+    assert (tmp_path / "repository" / "ttsrt" / "config.pbtxt").is_file()
+    assert main(command) == 2
+    assert "pass --overwrite to replace it" in capsys.readouterr().err
+    assert main([*command, "--overwrite"]) == 0
+    assert main([*command, "--overwrite", "--codec", "opus"]) == 2
+    assert "--codec: expected one of none, chatterbox" in capsys.readouterr().err

@@ -18,6 +18,7 @@ from ttsrt_rt.cli import (
     build,
     convert,
     demo,
+    export_triton,
     export_trtllm,
     inspect,
     run,
@@ -32,7 +33,18 @@ from ttsrt_rt.errors import Error
 
 __all__ = ["main"]
 
-_COMMANDS = (convert, build, run, inspect, validate, export_trtllm, demo, voice, bench)
+_COMMANDS = (
+    convert,
+    build,
+    run,
+    inspect,
+    validate,
+    export_trtllm,
+    export_triton,
+    demo,
+    voice,
+    bench,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ from ttsrt_rt.export.t3_prefix import Voice
 from ttsrt_rt.options import path_of
 from ttsrt_rt.quoting import quote, show
 
-__all__ = ["read_stored_voices", "read_voices", "write_stored_voices"]
+__all__ = ["read_stored_voices", "read_voice_fields", "read_voices", "write_stored_voices"]
 
 _SPEAKER, _TOKENS, _EMOTION = "speaker_emb", "cond_prompt_speech_tokens", "emotion"
 
@@ -76,6 +77,17 @@ def read_stored_voices(path: Path, names: Sequence[str]) -> list[Voice]:
     """
     tensors = SafetensorsFile.open(path).tensors
     return [_voice_of(tensors, f"{task}.", name, path) for task, name in enumerate(names)]
+
+
+def read_voice_fields(path: Path) -> dict[str, Any]:
+    """Reads a voice file as the arguments of `Executor.add_voice`.
+
+    Raises:
+        ConfigError: The file can't be read.
+        FormatError: It is not a voice.
+    """
+    voice = _voice_of(SafetensorsFile.open(path).tensors, "", path.stem, path)
+    return {_SPEAKER: voice.speaker, _TOKENS: voice.tokens, _EMOTION: voice.emotion}
 
 
 def _read_voice_file(path: Path, variant: str) -> Voice:

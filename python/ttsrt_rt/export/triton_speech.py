@@ -1,0 +1,77 @@
+"""The Triton model `ttsrt_speech`: text ids in, one waveform out.
+
+It asks the model `ttsrt` for codes and then the vocoder for the waveform, inside the server: an
+ensemble can't hold a decoupled model. Clients that want codes as they are made ask `ttsrt`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ttsrt_rt.errors import InternalError
+from ttsrt_rt.export.triton_fields import CODE_OUTPUTS, INPUTS, Tensor
+from ttsrt_rt.export.triton_model import parameters_of
+from ttsrt_rt.export.triton_s3gen import S3GEN_OUTPUTS
+
+__all__ = ["SPEECH_OUTPUTS", "Speech"]
+
+SPEECH_OUTPUTS = (*S3GEN_OUTPUTS, Tensor("codes", "INT32", (-1, -1)))
+
+
+class Speech:
+    """What Triton calls; `utils` is the module `triton_python_backend_utils`."""
+
+    utils: ClassVar[Any] = None
+
+    def initialize(self, args: dict[str, str]) -> None:
+        """Reads the names of the two models."""
+        given = parameters_of(args)
+        self._model, self._vocoder = given["model"], given["vocoder"]
+
+    def execute(self, requests: Sequence[Any]) -> list[Any]:
+        """Speaks each request, one after another."""
+        return [self._speak(request) for request in requests]
+
+    def _speak(self, request: Any) -> Any:
+        utils = self.utils
+        try:
+            codes = self._codes(request)
+            tensors = [utils.Tensor("codes", codes)]
+            voice = utils.get_input_tensor_by_name(request, "voice")
+            wanted = [each.name for each in S3GEN_OUTPUTS]
+            inner = utils.InferenceRequest(
+                model_name=self._vocoder,
+                requested_output_names=wanted,
+                inputs=tensors if voice is None else [*tensors, voice],
+            )
+            spoken = inner.exec()
+            _check(spoken)
+            outputs = [utils.get_output_tensor_by_name(spoken, name) for name in wanted]
+        except InternalError as error:
+            problem = utils.TritonError(str(error), utils.TritonError.INTERNAL)
+            return utils.InferenceResponse(output_tensors=[], error=problem)
+        return utils.InferenceResponse(output_tensors=[*outputs, *tensors])
+
+    def _codes(self, request: Any) -> Any:
+        utils = self.utils
+        given = [utils.get_input_tensor_by_name(request, each.name) for each in INPUTS]
+        inner = utils.InferenceRequest(
+            model_name=self._model,
+            requested_output_names=[each.name for each in CODE_OUTPUTS],
+            inputs=[each for each in given if each is not None],
+        )
+        chunks = []
+        for response in inner.exec(decoupled=True):
+            _check(response)
+            part = utils.get_output_tensor_by_name(response, "codes")
+            if part is not None and part.as_numpy().size:
+                chunks.append(part.as_numpy())
+        return np.concatenate(chunks) if chunks else np.zeros((0, 1), np.int32)
+
+
+def _check(response: Any) -> None:
+    if response.has_error():
+        raise InternalError(response.error().message())
