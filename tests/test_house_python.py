@@ -17,8 +17,8 @@ PYTHON_IMPORTS = {
         *("quoting", "regular_file", "voice_file", "writing"),
     },
     "export": {
-        *("_core", "build", "convert", "errors", "executor", "export", "json_text", "options"),
-        *("progress", "quoting", "regular_file", "writing"),
+        *("_core", "build", "convert", "errors", "executor", "export", "handle", "json_text"),
+        *("options", "progress", "quoting", "regular_file", "result", "voice_file", "writing"),
     },
     "foreign_file": {"quoting"},
     "json_text": {"errors", "foreign_file", "quoting", "regular_file"},

@@ -19,9 +19,10 @@ def add_parser(commands: Subparsers) -> None:
     parser.add_argument(
         "--voice",
         nargs="+",
-        required=True,
+        default=[],
         metavar="FILE",
-        help="voice files; each is a task of the prompt table, named like its file",
+        help="voice files; each is a task of the prompt table, named like its file; default: the "
+        "voice that the checkpoint brings",
     )
     parser.add_argument(
         "--dtype",

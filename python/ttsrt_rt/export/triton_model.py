@@ -25,6 +25,7 @@ from ttsrt_rt.executor import Executor
 from ttsrt_rt.export.triton_fields import INPUTS
 from ttsrt_rt.export.voices import read_voice_fields
 from ttsrt_rt.handle import Handle
+from ttsrt_rt.json_text import read_json
 from ttsrt_rt.quoting import show
 from ttsrt_rt.result import Event
 
@@ -174,7 +175,8 @@ def add_voice(executor: Executor, path: Path) -> None:
     """
     file = SafetensorsFile.open(path)
     if file.metadata.get("format") == "ttsrt.voice":
-        executor.add_voice(path.stem, **read_voice_fields(path))
+        model = read_json(Path(executor.engine.path) / "engine.json").get("model", {})
+        executor.add_voice(path.stem, **read_voice_fields(path, model))
         return
     if len(file.tensors) != 1:
         raise FormatError(
@@ -182,8 +184,10 @@ def add_voice(executor: Executor, path: Path) -> None:
             f"{len(file.tensors)} arrays"
         )
     values = next(iter(file.tensors.values())).read()
-    kind = "codes" if values.dtype.kind == "i" else "embeddings"
-    executor.add_voice(path.stem, **{kind: values})
+    if values.dtype.kind == "i":
+        executor.add_voice(path.stem, codes=values)
+    else:
+        executor.add_voice(path.stem, values)
 
 
 def _voice(value: object) -> int | str:

@@ -52,7 +52,7 @@ def export_trtllm(
     checkpoint: str | os.PathLike[str],
     output_dir: str | os.PathLike[str],
     *,
-    voices: Sequence[str | os.PathLike[str]],
+    voices: Sequence[str | os.PathLike[str]] = (),
     dtype: DType | DTypeObject = "float16",
     overwrite: bool = False,
     progress: Progress = None,
@@ -67,7 +67,8 @@ def export_trtllm(
     Args:
         checkpoint: A folder that `convert` wrote, of the family "t3".
         output_dir: The folder to create.
-        voices: Voice files, one or more; each is a task of the prompt table.
+        voices: Voice files; each is a task of the prompt table, named like its file. None stands
+            for the voice that the checkpoint brings.
         dtype: Of the weights and the rows: "float16", "bfloat16" or "float32".
         overwrite: Whether an export that is there is replaced.
         progress: As `convert` takes it.
@@ -85,7 +86,7 @@ def export_trtllm(
     name = dtype_name(dtype, "dtype", get_args(DType))
     source = open_t3(path_of(checkpoint, "checkpoint"))
     config = config_of(source.fields, name)
-    named = read_voices(voices, source.fields)
+    named = read_voices(voices, source)
     weights = read_prefix_weights(source)
     rows = [prefix_rows(weights, voice) for voice in named]
     native = _core.FolderWriter(

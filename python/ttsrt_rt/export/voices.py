@@ -8,9 +8,9 @@ rows can be computed again: to check them, or for another emotion.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,33 +19,58 @@ from ttsrt_rt.convert.lazy_tensor import LazyTensor
 from ttsrt_rt.convert.safetensors_file import SafetensorsFile
 from ttsrt_rt.convert.safetensors_write import tensor_of_array, write_safetensors
 from ttsrt_rt.errors import ConfigError, FormatError
-from ttsrt_rt.export.t3_checkpoint import T3Fields
+from ttsrt_rt.export.t3_checkpoint import T3Checkpoint
 from ttsrt_rt.export.t3_prefix import Voice
 from ttsrt_rt.options import path_of
-from ttsrt_rt.quoting import quote, show
+from ttsrt_rt.quoting import quote
+from ttsrt_rt.voice_file import find_built_in_voice, read_voice
 
-__all__ = ["read_stored_voices", "read_voice_fields", "read_voices", "write_stored_voices"]
+__all__ = [
+    "VoiceFields",
+    "read_stored_voices",
+    "read_voice_fields",
+    "read_voices",
+    "write_stored_voices",
+]
+
+
+class VoiceFields(TypedDict):
+    """Arguments of `Executor.add_voice`."""
+
+    speaker_emb: NDArray[np.float32]
+    cond_prompt_speech_tokens: NDArray[np.int32]
+    emotion: float | None
+
 
 _SPEAKER, _TOKENS, _EMOTION = "speaker_emb", "cond_prompt_speech_tokens", "emotion"
 
 
-def read_voices(paths: Sequence[str | os.PathLike[str]], fields: T3Fields) -> list[Voice]:
+def read_voices(paths: Sequence[str | os.PathLike[str]], source: T3Checkpoint) -> list[Voice]:
     """Reads voice files; a voice is named like its file.
 
+    Args:
+        paths: The files; none stands for the voice that the checkpoint brings.
+        source: The checkpoint that is to speak with them.
+
     Raises:
-        ConfigError: There is no file, one can't be read, two have one name, or one was made for
+        ConfigError: There is no voice, one can't be read, two have one name, or one was made for
             another variant.
         FormatError: A file is not a voice.
     """
+    if not paths:
+        built_in = find_built_in_voice(source.folder)
+        if built_in is None:
+            raise ConfigError(
+                f"voices: expected one voice file or more, got none; {source.folder} brings none"
+            )
+        paths = [built_in]
     voices: list[Voice] = []
     for each in paths:
         path = path_of(each, "voices")
-        voice = _read_voice_file(path, fields.variant)
+        voice = _read_voice_file(path, source.fields.variant)
         if any(voice.name == other.name for other in voices):
             raise ConfigError(f"voices: expected files of different names, got two {voice.name}")
         voices.append(voice)
-    if not voices:
-        raise ConfigError("voices: expected one voice file or more, got none")
     return voices
 
 
@@ -79,28 +104,30 @@ def read_stored_voices(path: Path, names: Sequence[str]) -> list[Voice]:
     return [_voice_of(tensors, f"{task}.", name, path) for task, name in enumerate(names)]
 
 
-def read_voice_fields(path: Path) -> dict[str, Any]:
+def read_voice_fields(path: Path, model: Mapping[str, Any]) -> VoiceFields:
     """Reads a voice file as the arguments of `Executor.add_voice`.
 
+    Args:
+        path: The file.
+        model: The description of the engine's model, as engine.json has it.
+
     Raises:
-        ConfigError: The file can't be read.
+        ConfigError: The file can't be read, or the voice is made for another variant.
         FormatError: It is not a voice.
     """
-    voice = _voice_of(SafetensorsFile.open(path).tensors, "", path.stem, path)
-    return {_SPEAKER: voice.speaker, _TOKENS: voice.tokens, _EMOTION: voice.emotion}
+    file = read_voice(path, variant=model.get("variant"))
+    has_emotion = bool(model.get("conditioning", {}).get("emotion"))
+    return {
+        "speaker_emb": file.speaker_emb,
+        "cond_prompt_speech_tokens": file.cond_prompt_speech_tokens,
+        "emotion": file.emotion if has_emotion else None,
+    }
 
 
 def _read_voice_file(path: Path, variant: str) -> Voice:
     """Reads a voice file and checks that it was made for this variant."""
-    file = SafetensorsFile.open(path)
-    if file.metadata.get("format") != "ttsrt.voice":
-        raise FormatError(
-            f"{path}: format: expected 'ttsrt.voice', got {show(file.metadata.get('format'))}"
-        )
-    made_for = file.metadata.get("variant")
-    if made_for != variant:
-        raise ConfigError(f"{path}: expected a voice for {variant}, got one for {show(made_for)}")
-    return _voice_of(file.tensors, "", path.stem, path)
+    file = read_voice(path, variant=variant)
+    return Voice(path.stem, file.speaker_emb, file.cond_prompt_speech_tokens, file.emotion)
 
 
 def _voice_of(tensors: dict[str, LazyTensor], prefix: str, name: str, path: Path) -> Voice:

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ttsrt_rt import voice_file
 from ttsrt_rt.convert.safetensors_write import tensor_of_array, write_safetensors
+from ttsrt_rt.voice_file import VoiceFile
 
 Floats = NDArray[np.float32]
 
@@ -181,14 +183,12 @@ def write_voice(
 ) -> Path:
     """Writes a random voice file."""
     random = np.random.default_rng(seed)
-    arrays: dict[str, NDArray[Any]] = {
-        "speaker_emb": random.normal(size=SPEAKER).astype(np.float32) / 16,
-        "cond_prompt_speech_tokens": random.integers(0, BOS, tokens).astype(np.int32),
-        "emotion": np.array([emotion], np.float32),
-    }
-    write_safetensors(
-        path,
-        {name: tensor_of_array(name, values) for name, values in arrays.items()},
-        {"format": "ttsrt.voice", "variant": variant},
+    voice = VoiceFile(
+        variants=(variant,),
+        speaker_emb=random.normal(size=SPEAKER).astype(np.float32) / 16,
+        cond_prompt_speech_tokens=random.integers(0, BOS, tokens).astype(np.int32),
+        emotion=emotion,
     )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    voice_file.write_voice(path, voice)
     return path

@@ -131,3 +131,20 @@ def test_bad_voices_are_refused(change: dict[str, object], message: str, tmp_pat
     weights = read_prefix_weights(open_t3(write_t3(tmp_path / "checkpoint", "english")))
     with pytest.raises(rt.ConfigError, match=message):
         prefix_rows(weights, dataclasses.replace(make_voice(), **change))
+
+
+@pytest.mark.parametrize("variant", ["english", "turbo"])
+def test_rows_are_those_of_the_executor(variant: str, tmp_path: Path) -> None:
+    checkpoint = write_t3(tmp_path / "checkpoint", variant)
+    rt.build(checkpoint, tmp_path / "engine", dtype="float32")
+    voice = make_voice(emotion=0.75)
+    rows = prefix_rows(read_prefix_weights(open_t3(checkpoint)), voice)
+    with rt.Executor(tmp_path / "engine", device="cpu") as executor:
+        executor.add_voice(
+            "one",
+            speaker_emb=voice.speaker,
+            cond_prompt_speech_tokens=voice.tokens,
+            emotion=voice.emotion if variant == "english" else None,
+        )
+        expected = executor.voice_embeddings("one")
+    np.testing.assert_allclose(rows, expected, atol=1e-5 * np.abs(expected).max())

@@ -11,8 +11,10 @@ import pytest
 import ttsrt_rt as rt
 from tests.python.export import fake_triton
 from tests.python.export.fake_triton import Request, TritonError, arguments
+from tests.python.export.t3_random import write_t3, write_voice
 from ttsrt_rt.convert.safetensors_write import tensor_of_array, write_safetensors
 from ttsrt_rt.export.triton_model import Model
+from ttsrt_rt.voice_file import read_voice
 
 TEXT = list(range(3, 20))
 
@@ -148,3 +150,29 @@ def test_a_damaged_voice_is_named(engine: Path, tmp_path: Path) -> None:
     write_safetensors(path, {"a": both, "b": both})
     with pytest.raises(rt.FormatError, match=r"anna\.safetensors: expected a voice file, or one"):
         TritonModel().initialize(arguments(tmp_path, engine=str(engine), device="cpu"))
+
+
+@pytest.mark.parametrize("variant", ["english", "turbo"])
+def test_t3_with_voice_files(variant: str, tmp_path: Path) -> None:
+    """Voice files become voices; a request may change the emotion where the model has one."""
+    rt.build(write_t3(tmp_path / "checkpoint", variant), tmp_path / "engine", dtype="float32")
+    voice = write_voice(tmp_path / "1" / "voices" / "anna.safetensors", variant)
+    file = read_voice(voice)
+    model = TritonModel()
+    model.initialize(arguments(tmp_path, engine=str(tmp_path / "engine"), device="cpu"))
+    fields = {"text_ids": [5, 6, 7], "max_frames": 8, "seed": 3, "temperature": 1.0}
+    changes = [{}, {"emotion": 1.5, "cfg_scale": 1.5}] if variant == "english" else [{}]
+    requests = [Request(voice="anna", **fields, **change) for change in changes]
+    model.execute(requests)
+    with rt.Executor(tmp_path / "engine", device="cpu") as executor:
+        executor.add_voice(
+            "anna",
+            speaker_emb=file.speaker_emb,
+            cond_prompt_speech_tokens=file.cond_prompt_speech_tokens,
+            emotion=file.emotion if variant == "english" else None,
+        )
+        for request, change in zip(requests, changes, strict=True):
+            codes = [response.values("codes") for response in request.sender.all()]
+            expected = executor.generate(voice="anna", **fields, **change).codes
+            assert np.array_equal(np.concatenate(codes), expected)
+    model.finalize()

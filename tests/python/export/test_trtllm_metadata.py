@@ -15,9 +15,9 @@ from ttsrt_rt.export.voices import read_voices
 
 
 def metadata_for(variant: str, folder: Path) -> dict[str, object]:
-    fields = open_t3(write_t3(folder / "checkpoint", variant)).fields
-    voices = read_voices([write_voice(folder / "anna.safetensors", variant)], fields)
-    return metadata_of(fields, voices, [7], dtype="float16", conditioning_hash="c")
+    source = open_t3(write_t3(folder / "checkpoint", variant))
+    voices = read_voices([write_voice(folder / "anna.safetensors", variant)], source)
+    return metadata_of(source.fields, voices, [7], dtype="float16", conditioning_hash="c")
 
 
 def test_the_llama_kind(tmp_path: Path) -> None:
