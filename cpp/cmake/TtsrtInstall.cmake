@@ -10,11 +10,7 @@ set(namelink)
 if(building_wheel)
     set(namelink NAMELINK_SKIP)
 endif()
-install(
-    TARGETS ttsrt
-    EXPORT ttsrtTargets
-    LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}" ${namelink}
-)
+install(TARGETS ttsrt EXPORT ttsrtTargets LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}" ${namelink})
 install(
     DIRECTORY cpp/include/ttsrt
     DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}"

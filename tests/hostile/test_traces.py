@@ -41,8 +41,8 @@ def test_traces_are_data() -> None:
         for event in trace.events:
             if event["do"] == "submit":
                 assert spec_data(spec_from(event["spec"])) == event["spec"]
-    whats = {event["do"] for seed in range(200) for event in make_trace(seed).events}
-    assert len(whats) == 9
+    kinds = {event["do"] for seed in range(200) for event in make_trace(seed).events}
+    assert len(kinds) == 9
     assert {make_trace(seed).device for seed in range(200)} == {"cpu", "reference", "reference:2"}
 
 
