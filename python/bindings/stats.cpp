@@ -109,7 +109,7 @@ void register_stats(py::module_& module) {
                     "Requests in flight.")
       .def_readonly("num_queued_requests", &ExecutorStats::num_queued_requests,
                     "Requests that wait.")
-      .def_readonly("num_paused_requests", &ExecutorStats::num_paused_requests,
+      .def_readonly("num_preempted_requests", &ExecutorStats::num_preempted_requests,
                     "Of those in flight, paused for a larger priority.")
       .def_readonly("num_preemptions", &ExecutorStats::num_preemptions,
                     "Times that a request was paused for a larger priority.")

@@ -929,7 +929,7 @@ class ExecutorStats:
         """Requests that wait."""
 
     @property
-    def num_paused_requests(self) -> int:
+    def num_preempted_requests(self) -> int:
         """Of those in flight, paused for a larger priority."""
 
     @property

@@ -67,7 +67,7 @@ class Run:
             assert not self._problems, "; ".join(self._problems)
             expect_idle(self._executor, [sent.spec for sent in self._sent.values()])
             stats = self._executor.stats()
-            assert stats.num_paused_requests == 0
+            assert stats.num_preempted_requests == 0
             assert stats.num_submitted == len(self._sent)
             assert stats.num_failed == 0
         finally:
@@ -158,7 +158,7 @@ class Run:
     def _stats(self, event: Event) -> None:
         stats = self._executor.stats()
         assert stats.num_active_requests <= stats.max_num_active_requests
-        assert stats.num_paused_requests <= self._executor.info.max_paused_requests
+        assert stats.num_preempted_requests <= self._executor.info.max_paused_requests
 
     def _sleep(self, event: Event) -> None:
         time.sleep(event["ms"] / 1000)

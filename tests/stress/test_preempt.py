@@ -48,7 +48,7 @@ def wait_for_pauses(executor: rt.Executor, count: int) -> None:
     """Waits until so many requests are paused at once."""
     waited = threading.Event()
     for _ in range(int(STUCK * 1000)):
-        if executor.stats().num_paused_requests >= count:
+        if executor.stats().num_preempted_requests >= count:
             return
         waited.wait(0.001)
     raise AssertionError(f"expected {count} paused requests, got {executor.stats().requests}")
@@ -130,7 +130,7 @@ def test_paused_requests_end_as_others_do(bench: Bench, endless: Path) -> None:
             assert result.finish_reason == reason
             expect_beginning(result, bench.alone(endless, low))
         assert not handles[2].is_done
-        assert executor.stats().num_paused_requests == 1
+        assert executor.stats().num_preempted_requests == 1
         for holder in holders:
             holder.cancel()
         expect_same(end_of(handles[2]), bench.alone(endless, guest))

@@ -89,8 +89,8 @@ struct ExecutorStats {
   double iteration_seconds = 0.0;        ///< sum over iterations
   std::int32_t num_active_requests = 0;  ///< in flight, paused ones included
   std::int32_t num_queued_requests = 0;
-  std::int32_t num_paused_requests = 0;  ///< of those in flight, paused for a larger priority
-  std::uint64_t num_preemptions = 0;     ///< times that a request was paused for a larger priority
+  std::int32_t num_preempted_requests = 0;  ///< of those in flight, paused for a larger priority
+  std::uint64_t num_preemptions = 0;  ///< times that a request was paused for a larger priority
   std::int32_t max_num_active_requests = 0;
   KvCacheStats kv_cache_stats;
   std::int32_t num_voices = 0;    ///< named voices, of the engine and added ones

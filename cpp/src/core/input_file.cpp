@@ -16,13 +16,15 @@
 #include <vector>
 
 #include "core/check.h"
+#include "core/stop_flag.h"
+#include "core/thread_team.h"
 
 namespace ttsrt {
 namespace {
 
 constexpr std::size_t kPiece = 16U << 20;         // bytes that a thread reads at once
 constexpr std::size_t kManyThreads = 128U << 20;  // bytes from which several threads read
-constexpr unsigned kMaxThreads = 4;
+constexpr std::int32_t kMaxThreads = 4;
 
 bool is_before(const timespec& a, const timespec& b) {
   return a.tv_sec != b.tv_sec ? a.tv_sec < b.tv_sec : a.tv_nsec < b.tv_nsec;
@@ -102,8 +104,7 @@ void InputFile::read(std::size_t offset, std::byte* into, std::size_t bytes) con
 }
 
 void InputFile::read_large(std::size_t offset, std::byte* into, std::size_t bytes) const {
-  const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
-  const unsigned helpers = bytes < kManyThreads ? 0 : std::min(kMaxThreads, cores) - 1;
+  const std::int32_t helpers = bytes < kManyThreads ? 0 : std::min(kMaxThreads, usable_cores()) - 1;
   std::atomic<std::size_t> next{0};
   std::mutex mutex;
   std::exception_ptr problem;
@@ -112,6 +113,7 @@ void InputFile::read_large(std::size_t offset, std::byte* into, std::size_t byte
       for (;;) {
         const std::size_t at = next.fetch_add(kPiece);
         if (at >= bytes) return;
+        check_stop();  // of the calling thread alone
         read(offset + at, into + at, std::min(kPiece, bytes - at));
       }
     } catch (...) {
@@ -121,9 +123,9 @@ void InputFile::read_large(std::size_t offset, std::byte* into, std::size_t byte
     }
   };
   std::vector<std::thread> threads;
-  threads.reserve(helpers);
+  threads.reserve(static_cast<std::size_t>(helpers));
   try {
-    for (unsigned i = 0; i < helpers; ++i) threads.emplace_back(work);
+    for (std::int32_t i = 0; i < helpers; ++i) threads.emplace_back(work);
   } catch (const std::exception&) {  // the system gives no more threads: those that run suffice
   }
   work();

@@ -4,8 +4,12 @@
 #include <bit>
 #include <cstring>
 
+#include "core/stop_flag.h"
+
 namespace ttsrt {
 namespace {
+
+constexpr std::size_t kBetweenStops = std::size_t{1} << 18;  // bytes
 
 constexpr std::uint32_t kRound[64] = {
     0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
@@ -49,6 +53,7 @@ void Sha256::update(const std::byte* data, std::size_t bytes) {
   std::size_t held = total_ % 64;
   total_ += bytes;
   while (bytes > 0) {
+    if (bytes % kBetweenStops < 64) check_stop();
     if (held == 0 && bytes >= 64) {
       process(source);
       source += 64;

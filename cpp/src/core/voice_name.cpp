@@ -5,13 +5,13 @@
 #include <iterator>
 
 #include "core/check.h"
+#include "core/utf8.h"
 
 namespace ttsrt {
 namespace {
 
 constexpr std::size_t kMaxCharacters = 64;
 constexpr std::size_t kMaxBytes = 4 * kMaxCharacters;
-constexpr std::uint32_t kInvalid = 0xFFFFFFFF;
 
 struct Range {
   std::uint32_t first;
@@ -103,29 +103,6 @@ bool is_letter(std::uint32_t point) {
   return range != std::begin(kLetters) && point <= std::prev(range)->last;
 }
 
-// Takes one code point off the front of valid UTF-8; kInvalid for anything else: overlong forms,
-// surrogates, truncated sequences.
-std::uint32_t take_point(std::string_view& text) {
-  const auto byte = [&](std::size_t at) { return static_cast<std::uint8_t>(text[at]); };
-  const std::uint8_t lead = byte(0);
-  const std::size_t length = lead < 0x80   ? 1
-                             : lead < 0xC2 ? 0
-                             : lead < 0xE0 ? 2
-                             : lead < 0xF0 ? 3
-                             : lead < 0xF5 ? 4
-                                           : 0;
-  if (length == 0 || text.size() < length) return kInvalid;
-  std::uint32_t point = length == 1 ? lead : lead & (0x7FU >> length);
-  for (std::size_t at = 1; at < length; ++at) {
-    if ((byte(at) & 0xC0) != 0x80) return kInvalid;
-    point = (point << 6) | (byte(at) & 0x3FU);
-  }
-  text.remove_prefix(length);
-  const bool is_overlong = (length == 3 && point < 0x800) || (length == 4 && point < 0x10000);
-  const bool is_surrogate = point >= 0xD800 && point <= 0xDFFF;
-  return is_overlong || is_surrogate || point > 0x10FFFF ? kInvalid : point;
-}
-
 }  // namespace
 
 bool is_voice_name(const std::string& name) {
@@ -133,8 +110,9 @@ bool is_voice_name(const std::string& name) {
   std::string_view rest = name;
   std::size_t characters = 0;
   while (!rest.empty()) {
-    const std::uint32_t point = take_point(rest);
-    if (point == kInvalid || ++characters > kMaxCharacters) return false;
+    const auto [point, bytes] = first_character(rest);
+    if (point == kNoCharacter || ++characters > kMaxCharacters) return false;
+    rest.remove_prefix(bytes);
     if (!is_letter(point) && point != '_' && point != '-' && point != '.') return false;
   }
   return true;

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/start_thread.h"
 #include "executor/timed_wait.h"
 #include "ttsrt/selector.h"
 
@@ -111,7 +112,7 @@ void Courier::start_thread() {
   }
   if (thread_.joinable()) thread_.join();
   try {
-    thread_ = std::thread([deliveries = deliveries_] { deliveries->run(); });
+    thread_ = ttsrt::start_thread("submit", [deliveries = deliveries_] { deliveries->run(); });
   } catch (...) {
     const std::lock_guard<std::mutex> lock(deliveries_->mutex);
     deliveries_->is_running = false;

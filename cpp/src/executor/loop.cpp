@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/check.h"
+#include "core/start_thread.h"
 #include "executor/batch_builder.h"
 #include "executor/commit.h"
 #include "executor/timed_wait.h"
@@ -21,7 +22,7 @@ Loop::Loop(std::unique_ptr<model::Network> network, const LoopOptions& options)
       ranking_(
           {network_->info().slots - network_->info().paused_slots, network_->info().paused_slots}),
       scheduler_(site_.programs, network_->info().slots),
-      paused_(site_.programs.size()),
+      split_(site_.programs.size()),
       flights_(static_cast<std::size_t>(std::max(network_->info().pipeline_depth, 1))),
       intake_(options.max_queue_size,
               StatsBook(network_->info().slots, options.iter_stats_max_iterations, pool_)) {
@@ -29,12 +30,12 @@ Loop::Loop(std::unique_ptr<model::Network> network, const LoopOptions& options)
     free_slots_.push_back(slot);
   order_.reserve(slots_.size());
   views_.reserve(slots_.size());
-  for (PausedBatch& paused : paused_) paused.members.reserve(slots_.size() * step::kMaxStops);
+  for (SplitBatch& split : split_) split.members.reserve(slots_.size() * step::kMaxStops);
   budget_.max_rows = site_.facts.max_rows;
   budget_.seconds = options.prefill_slice_seconds;
   budget_.is_preemptible = network_->info().paused_slots > 0;
   budget_.row_seconds.assign(site_.programs.size(), 0.0);
-  thread_ = std::thread([this] { run(); });
+  thread_ = start_thread("executor", [this] { run(); });
 }
 
 Loop::~Loop() { close(false); }
@@ -260,7 +261,7 @@ void Loop::plan_from(std::int32_t priority, step::StepPlan& plan) {
     const bool is_wanted = !of.is_paused && of.priority >= priority && !sequence.end.has_value();
     if (is_wanted) views_.push_back(sequence.view());
   }
-  scheduler_.plan(views_, paused_, budget_, plan);
+  scheduler_.plan(views_, split_, budget_, plan);
 }
 
 // Under preemption, the largest priority of those that have not been launched for their first step:
@@ -295,20 +296,20 @@ void Loop::book_launch(const Flight& flight) {
       ++progress.planned_repeats;
     }
   }
-  book_paused(flight.plan);
+  book_split(flight.plan);
 }
 
 // Whole Programs that stopped between two parts go on from there.
-void Loop::book_paused(const step::StepPlan& plan) {
-  for (std::size_t program = 0; program < paused_.size(); ++program) {
-    PausedBatch& paused = paused_[program];
-    paused.members.clear();
-    paused.next_part = 0;
+void Loop::book_split(const step::StepPlan& plan) {
+  for (std::size_t program = 0; program < split_.size(); ++program) {
+    SplitBatch& split = split_[program];
+    split.members.clear();
+    split.next_part = 0;
     if (!plan.programs[program].pauses) continue;
-    paused.next_part = plan.programs[program].last;
+    split.next_part = plan.programs[program].last;
     for (const step::PlanItem& item : plan.items) {
       if (static_cast<std::size_t>(item.program) == program)
-        paused.members.push_back({item.slot, item.stop, item.rows});
+        split.members.push_back({item.slot, item.stop, item.rows});
     }
   }
 }

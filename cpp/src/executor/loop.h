@@ -84,7 +84,7 @@ class Loop {
   void plan_from(std::int32_t priority, step::StepPlan& plan);
   std::optional<std::int32_t> urgent_priority() const;
   void book_launch(const Flight& flight);
-  void book_paused(const step::StepPlan& plan);
+  void book_split(const step::StepPlan& plan);
   void adopt_thread();
   void collect_oldest();
   void learn_row_seconds(const Flight& flight, const step::StepOutput& output);
@@ -120,8 +120,8 @@ class Loop {
   Scheduler scheduler_;
   StepBudget budget_;
   std::vector<SequenceView> views_;
-  std::vector<PausedBatch> paused_;  // of every Program
-  std::vector<Flight> flights_;      // a ring of pipeline_depth
+  std::vector<SplitBatch> split_;  // batches between two parts, of every Program
+  std::vector<Flight> flights_;    // a ring of pipeline_depth
   std::size_t first_flight_ = 0;
   std::size_t num_flights_ = 0;
   Clock::time_point last_commit_;

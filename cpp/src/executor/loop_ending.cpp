@@ -28,20 +28,20 @@ void Loop::end_cancelled() {
 }
 
 // Ends a running request, once: nothing is launched for it any more, and what is in flight is
-// dropped. Rows that it has in a paused batch become nobody's.
+// dropped. Rows that it has in a split batch become nobody's.
 void Loop::mark(Sequence& sequence, FinishReason reason, const std::string& why) {
   if (sequence.end.has_value()) return;
   sequence.end = reason;
   sequence.error = why;
-  for (PausedBatch& paused : paused_) {
+  for (SplitBatch& split : split_) {
     bool is_wanted = false;
-    for (PausedBatch::Member& member : paused.members) {
+    for (SplitBatch::Member& member : split.members) {
       if (member.slot == sequence.slot) member.slot = step::kNoSlot;
       is_wanted |= member.slot != step::kNoSlot;
     }
     if (is_wanted) continue;
-    paused.members.clear();
-    paused.next_part = 0;
+    split.members.clear();
+    split.next_part = 0;
   }
 }
 

@@ -28,7 +28,7 @@ Scheduler::Scheduler(const std::vector<step::ProgramInfo>& programs, std::int32_
 }
 
 void Scheduler::plan(const std::vector<SequenceView>& sequences,
-                     const std::vector<PausedBatch>& paused, const StepBudget& budget,
+                     const std::vector<SplitBatch>& split, const StepBudget& budget,
                      step::StepPlan& plan) {
   budget_ = &budget;
   plan_ = &plan;
@@ -37,7 +37,7 @@ void Scheduler::plan(const std::vector<SequenceView>& sequences,
   for (std::int32_t program = 0; at(program) < programs_.size(); ++program) {
     switch (programs_[at(program)].pace) {
       case Pace::whole:
-        plan_whole(program, paused[at(program)]);
+        plan_whole(program, split[at(program)]);
         break;
       case Pace::chunked:
         plan_chunked(program);
@@ -115,24 +115,24 @@ void Scheduler::choose(std::int32_t program) {
   }
 }
 
-void Scheduler::plan_whole(std::int32_t program, const PausedBatch& paused) {
-  if (paused.is_empty()) {
+void Scheduler::plan_whole(std::int32_t program, const SplitBatch& split) {
+  if (split.is_empty()) {
     choose(program);
   } else {
-    members_.assign(paused.members.begin(), paused.members.end());
+    members_.assign(split.members.begin(), split.members.end());
   }
   if (members_.empty()) return;
   std::int32_t rows = 0;
-  for (const PausedBatch::Member& member : members_) {
+  for (const SplitBatch::Member& member : members_) {
     rows += member.rows;
     plan_->items.push_back({program, member.slot, member.stop, 0, member.rows});
   }
   step::ProgramParts& parts = plan_->programs[at(program)];
-  parts.first = paused.next_part;
-  parts.last = last_part(program, paused.next_part, rows);
+  parts.first = split.next_part;
+  parts.last = last_part(program, split.next_part, rows);
   parts.pauses = parts.last < programs_[at(program)].num_parts;
   if (parts.pauses) return;
-  for (const PausedBatch::Member& member : members_) {
+  for (const SplitBatch::Member& member : members_) {
     if (member.slot != step::kNoSlot) complete(member.slot, member.stop, program);
   }
 }

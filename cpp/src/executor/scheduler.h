@@ -39,7 +39,7 @@ struct SequenceView {
 };
 
 // The batch of a whole Program that stopped between two parts.
-struct PausedBatch {
+struct SplitBatch {
   struct Member {
     std::int32_t slot = 0;  // or kNoSlot
     std::int32_t stop = 0;
@@ -53,8 +53,8 @@ struct PausedBatch {
 
 // What one launch may take.
 struct StepBudget {
-  std::int32_t max_rows = 0;        // of one Program
-  double seconds = 0.0;             // for whole and chunked rows while others step; 0: no limit
+  std::int32_t max_rows = 0;  // of one Program
+  double seconds = 0.0;       // for whole and chunked rows while others step; 0: no limit
   // The time is limited even if nobody steps, and a batch of a whole Program takes no more rows
   // than all of its parts can run in that time: a request of a larger priority may arrive meanwhile
   // and waits for the launch, and for that batch if it needs the same Program.
@@ -66,8 +66,8 @@ class Scheduler {
  public:
   Scheduler(const std::vector<step::ProgramInfo>& programs, std::int32_t max_sequences);
 
-  // `sequences`: larger priority first, then older ones. `paused`: of every Program.
-  void plan(const std::vector<SequenceView>& sequences, const std::vector<PausedBatch>& paused,
+  // `sequences`: larger priority first, then older ones. `split`: of every Program.
+  void plan(const std::vector<SequenceView>& sequences, const std::vector<SplitBatch>& split,
             const StepBudget& budget, step::StepPlan& plan);
 
  private:
@@ -76,7 +76,7 @@ class Scheduler {
 
   void start(const std::vector<SequenceView>& sequences);
   bool is_ready(std::size_t sequence, const StopView& stop, std::int32_t program) const;
-  void plan_whole(std::int32_t program, const PausedBatch& paused);
+  void plan_whole(std::int32_t program, const SplitBatch& split);
   void choose(std::int32_t program);
   std::int32_t last_part(std::int32_t program, std::int32_t next, std::int32_t rows);
   void plan_chunked(std::int32_t program);
@@ -93,7 +93,7 @@ class Scheduler {
   bool is_limited_ = false;  // a request could step, and would wait
   double seconds_left_ = 0.0;
   std::vector<Completion> completion_;                               // [sequences]
-  std::vector<PausedBatch::Member> members_;                         // of a whole Program
+  std::vector<SplitBatch::Member> members_;                          // of a whole Program
   std::vector<std::pair<std::uint64_t, std::int32_t>> prefix_rows_;  // planned of each prefix
 };
 

@@ -33,7 +33,7 @@ class StatsBook {
   void count_started(std::uint64_t id, double queue_seconds);
   void count_ended(std::uint64_t id, FinishReason reason, std::int32_t num_active);
   void count_preempted() { ++totals_.num_preemptions; }
-  void count_paused(std::int32_t num_paused) { totals_.num_paused_requests = num_paused; }
+  void count_paused(std::int32_t num_paused) { totals_.num_preempted_requests = num_paused; }
   // Books an iteration, and where those that run stand now.
   void publish(const Iteration& iteration);
   // All of it, without the requests that wait.

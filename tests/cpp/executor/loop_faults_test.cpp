@@ -124,7 +124,7 @@ TEST_P(LoopFaults, AStepBehindTheEndChangesNothing) {
   EXPECT_EQ(result.codes.values, fake_codes(2, 2));
 }
 
-TEST_P(LoopFaults, APausedBatchGoesOnWithoutTheFaultyRequest) {
+TEST_P(LoopFaults, ASplitBatchGoesOnWithoutTheFaultyRequest) {
   FakeOptions options = faulty_network(GetParam(), [](auto program, auto seed, const auto&) {
     return program == test::kEncodeText && seed == 2;
   });

@@ -69,7 +69,7 @@ TEST_P(LoopPreempt, ALargerPriorityRunsFirstAndThePausedOneGoesOn) {
   EXPECT_EQ(rig.control->most_draws(), 1);  // they never run together
   const ExecutorStats stats = rig.loop.stats();
   EXPECT_EQ(stats.num_preemptions, 1U);
-  EXPECT_EQ(stats.num_paused_requests, 0);
+  EXPECT_EQ(stats.num_preempted_requests, 0);
   EXPECT_EQ(stats.num_active_requests, 0);
 }
 
@@ -113,7 +113,7 @@ TEST_P(LoopPreempt, LowerPrioritiesStayOutUntilTheFirstStep) {
   const ExecutorStats stats = rig.loop.stats();
   ASSERT_EQ(stats.requests.size(), 2U);
   EXPECT_EQ(stats.requests[0].num_generated_tokens, 2 * 3);
-  EXPECT_EQ(stats.num_paused_requests, 0);
+  EXPECT_EQ(stats.num_preempted_requests, 0);
   rig.control->release();
   EXPECT_EQ(high.result().codes.values, fake_codes(2, 20));
   EXPECT_EQ(low.result().codes.values, fake_codes(1, 20));
@@ -128,7 +128,7 @@ TEST_P(LoopPreempt, StatsNameThePaused) {
   EXPECT_EQ(high.next()->codes.values, fake_codes(2, 1));
   rig.control->await_launches(6);
   const ExecutorStats stats = rig.loop.stats();
-  EXPECT_EQ(stats.num_paused_requests, 1);
+  EXPECT_EQ(stats.num_preempted_requests, 1);
   EXPECT_EQ(stats.num_active_requests, 2);
   EXPECT_EQ(stats.max_num_active_requests, 2);
   ASSERT_EQ(stats.requests.size(), 2U);
@@ -149,7 +149,7 @@ TEST_P(LoopPreempt, APausedOneMayBeCancelled) {
   EXPECT_EQ(cancelled.finish_reason, FinishReason::cancelled);
   EXPECT_EQ(cancelled.codes.values, fake_codes(1, static_cast<std::int32_t>(cancelled.codes.rows)));
   EXPECT_FALSE(high.is_done());
-  EXPECT_EQ(rig.loop.stats().num_paused_requests, 0);
+  EXPECT_EQ(rig.loop.stats().num_preempted_requests, 0);
   rig.control->release();
   EXPECT_EQ(high.result().codes.values, fake_codes(2, 20));
 }
@@ -213,7 +213,7 @@ TEST_P(LoopPreempt, AFailedDeviceEndsPausedOnes) {
   rig.control->release();
   EXPECT_EQ(low.result().finish_reason, FinishReason::error);
   EXPECT_EQ(high.result().finish_reason, FinishReason::error);
-  EXPECT_EQ(rig.loop.stats().num_paused_requests, 0);
+  EXPECT_EQ(rig.loop.stats().num_preempted_requests, 0);
 }
 
 // A paused request may be part of a batch between two parts, and may have brought the rows of a

@@ -79,7 +79,7 @@ TEST(LoopSlices, WhoEndsWhilePausedLeavesTheOthers) {
   EXPECT_EQ(at.rig.loop.stats().kv_cache_stats.used_num_blocks, 0);
 }
 
-TEST(LoopSlices, APausedBatchOfNobodyIsForgotten) {
+TEST(LoopSlices, ASplitBatchOfNobodyIsForgotten) {
   Decoding at;
   const FakeHandle gone = at.rig.submit(request_of(2, 3));
   at.go(1);

@@ -72,7 +72,7 @@ SequenceView guided(std::int32_t slot, std::int32_t rows, std::uint64_t prefix) 
 class SchedulerTest : public ::testing::Test {
  protected:
   explicit SchedulerTest(std::vector<step::ProgramInfo> programs = test::small_programs(3))
-      : scheduler_(programs, 16), paused_(programs.size()) {
+      : scheduler_(programs, 16), split_(programs.size()) {
     budget_.row_seconds.assign(programs.size(), 0.0);
   }
 
@@ -81,7 +81,7 @@ class SchedulerTest : public ::testing::Test {
     return plan(views);
   }
   Items plan(const std::vector<SequenceView>& views) {
-    scheduler_.plan(views, paused_, budget_, planned_);
+    scheduler_.plan(views, split_, budget_, planned_);
     return items_of(planned_);
   }
 
@@ -97,7 +97,7 @@ class SchedulerTest : public ::testing::Test {
   }
 
   Scheduler scheduler_;
-  std::vector<PausedBatch> paused_;
+  std::vector<SplitBatch> split_;
   StepBudget budget_;
   step::StepPlan planned_;
 };
@@ -251,9 +251,9 @@ TEST_F(SchedulerTest, AnEncoderPausesBetweenLayersWhileOthersStep) {
   EXPECT_EQ(parts(kText).last, 1);
 }
 
-TEST_F(SchedulerTest, APausedBatchGoesOnWithTheSameRows) {
+TEST_F(SchedulerTest, ASplitBatchGoesOnWithTheSameRows) {
   slice_of_ten();
-  paused_[kText] = {{{1, 0, 2}, {step::kNoSlot, 0, 2}}, 1};
+  split_[kText] = {{{1, 0, 2}, {step::kNoSlot, 0, 2}}, 1};
   // Two parts of four rows end it; what remains is the least that prefill goes on by.
   EXPECT_EQ(plan({decoding(0, 5), fresh(1, 2, 3), fresh(2, 3, 3)}),
             (Items{{1, kText, 0, 0, 2},
@@ -319,7 +319,7 @@ TEST_F(FlowScheduler, WhatFollowsWaitsForTheLastEvaluation) {
 }
 
 TEST_F(FlowScheduler, EvaluationsOfOneBatchPauseTogether) {
-  paused_[test::kFlow] = {{{0, 1, 4}, {1, 1, 3}}, 2};
+  split_[test::kFlow] = {{{0, 1, 4}, {1, 1, 3}}, 2};
   EXPECT_EQ(
       plan({flowing(0, 4, false), flowing(1, 3, true), flowing(2, 1, true)}, 8),
       (Items{{0, test::kFlow, 1, 0, 4}, {1, test::kFlow, 1, 0, 3}, {1, test::kVocoder, 2, 0, 3}}));
@@ -342,19 +342,19 @@ TEST_P(SchedulerArrival, EveryoneArrives) {
   for (std::int32_t i = 1; i < 7; ++i) views.push_back(fresh(i, 1 + i % 5, 3 * (i - 1)));
   std::vector<bool> has_stepped(views.size(), false);
   step::StepPlan planned;
-  std::vector<PausedBatch> paused(programs.size());
+  std::vector<SplitBatch> split(programs.size());
   for (int launch = 0; launch < 100; ++launch) {
-    scheduler.plan(views, paused, budget, planned);
+    scheduler.plan(views, split, budget, planned);
     ASSERT_FALSE(planned.is_empty());
     std::vector<std::int32_t> rows(programs.size(), 0);
-    paused[kText] = {};
-    if (planned.pauses_in(kText)) paused[kText].next_part = planned.programs[kText].last;
+    split[kText] = {};
+    if (planned.pauses_in(kText)) split[kText].next_part = planned.programs[kText].last;
     for (const step::PlanItem& item : planned.items) {
       rows[static_cast<std::size_t>(item.program)] += item.rows;
       SequenceView& view = views[static_cast<std::size_t>(item.slot)];
       StopView& stop = view.stops[static_cast<std::size_t>(item.stop)];
       if (item.program == kText && planned.pauses_in(kText)) {
-        paused[kText].members.push_back({item.slot, item.stop, item.rows});
+        split[kText].members.push_back({item.slot, item.stop, item.rows});
         continue;
       }
       stop.first += item.rows;

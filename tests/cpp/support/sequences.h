@@ -47,7 +47,7 @@ struct Sequencer {
         programs(std::move(the_programs)),
         pool(blocks, 4),
         prefixes(pool),
-        paused(programs.size()),
+        split(programs.size()),
         scheduler(programs, kMaxSequences) {
     slots.reserve(kMaxSequences);
     views.reserve(kMaxSequences);
@@ -91,7 +91,7 @@ struct Sequencer {
       if (!sequence.end.has_value()) views.push_back(sequence.view());
     }
     budget.max_rows = facts.max_rows;
-    scheduler.plan(views, paused, budget, into);
+    scheduler.plan(views, split, budget, into);
   }
 
   // Plans, builds and books as Loop::launch_next.
@@ -125,7 +125,7 @@ struct Sequencer {
         ++progress.planned_repeats;
       }
     }
-    book_paused(of);
+    book_split(of);
   }
 
   // As Loop::collect_oldest; the codec frames made.
@@ -155,20 +155,20 @@ struct Sequencer {
   executor::Slots slots;
   std::vector<std::int32_t> order;
   std::vector<executor::SequenceView> views;
-  std::vector<executor::PausedBatch> paused;  // of every Program
+  std::vector<executor::SplitBatch> split;  // of every Program
   executor::StepBudget budget;
   executor::Scheduler scheduler;
 
  private:
-  void book_paused(const step::StepPlan& of) {
-    for (std::size_t program = 0; program < paused.size(); ++program) {
-      paused[program].members.clear();
-      paused[program].next_part = 0;
+  void book_split(const step::StepPlan& of) {
+    for (std::size_t program = 0; program < split.size(); ++program) {
+      split[program].members.clear();
+      split[program].next_part = 0;
       if (!of.programs[program].pauses) continue;
-      paused[program].next_part = of.programs[program].last;
+      split[program].next_part = of.programs[program].last;
       for (const step::PlanItem& item : of.items) {
         if (static_cast<std::size_t>(item.program) == program)
-          paused[program].members.push_back({item.slot, item.stop, item.rows});
+          split[program].members.push_back({item.slot, item.stop, item.rows});
       }
     }
   }
