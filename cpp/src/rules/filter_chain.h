@@ -283,15 +283,18 @@ TTSRT_RULE DrawOutcome weigh_code(const Primitives& primitives, const SamplerRul
 
 // Does the same, with probabilities that serve as MaskGit's confidences (rules/maskgit.h): those of
 // the draw, or those at the confidence temperature if the rules rank codes apart from the draw. At
-// temperature 0, it is the probability of the argmax at the confidence temperature.
+// temperature 0, it is the probability of the argmax at the confidence temperature. A guess has no
+// repetition penalty: its ids are drawn again in every pass, and a row may be weighed twice here.
 template <typename Primitives>
 TTSRT_RULE DrawOutcome draw_guess(const Primitives& primitives, const SamplerRules& sampler,
-                                  const DrawRow& row, float uniform_number) {
+                                  DrawRow row, float uniform_number) {
+  row.seen = nullptr;
   SamplerRules warm = sampler;
   warm.temperature = sampler.confidence_temperature;
   if (sampler.temperature > 0.0F) {
     const DrawOutcome drawn = draw_warm(primitives, sampler, row, uniform_number);
-    return sampler.ranks_apart ? weigh_code(primitives, warm, row, drawn.code) : drawn;
+    const bool is_final = !sampler.ranks_apart || drawn.fault != DrawFault::none;
+    return is_final ? drawn : weigh_code(primitives, warm, row, drawn.code);
   }
   DrawOutcome outcome = draw_warm(primitives, warm, row, 0.0F);
   outcome.code = primitives.argmax(row.logits, row.vocab);

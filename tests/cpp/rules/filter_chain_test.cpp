@@ -297,6 +297,37 @@ TEST(FilterChain, GreedyGuessesAreConfidentByTheirSoftmax) {
   EXPECT_NEAR(test::guess(greedy, logits, 0.0F).probability, 9.0F / 14.0F, 1e-6);
 }
 
+// A row may be weighed twice, so a penalty on it would count twice.
+TEST(FilterChain, GuessesHaveNoPenalty) {
+  SamplerRules rules;
+  rules.temperature = 1.0F;
+  rules.confidence_temperature = 0.5F;
+  rules.repetition_penalty = 2.0F;
+  rules.order[0] = Processor::repetition_penalty;
+  const std::vector<float> logits = {0.0F, std::log(3.0F), kNever, std::log(2.0F)};
+  for (const bool ranks_apart : {false, true}) {
+    rules.ranks_apart = ranks_apart;
+    for (const float number : {0.1F, 0.6F, 0.999F}) {
+      test::Draws draws(logits);
+      draws.see({1, 3});
+      const DrawOutcome outcome = draw_guess(PlainPrimitives{}, rules, draws.row(), number);
+      const DrawOutcome plain = test::guess(rules, logits, number);
+      EXPECT_EQ(outcome.code, plain.code);
+      EXPECT_EQ(outcome.probability, plain.probability);
+      EXPECT_EQ(draws.logits, logits);
+    }
+  }
+}
+
+TEST(FilterChain, AFaultOfTheDrawStays) {
+  SamplerRules rules;
+  rules.temperature = 1.0F;
+  rules.confidence_temperature = 0.5F;
+  rules.ranks_apart = true;
+  EXPECT_EQ(test::guess(rules, std::vector<float>(4, kNever), 0.5F).fault, DrawFault::no_choice);
+  EXPECT_EQ(test::guess(rules, {1.0F, INFINITY, 0.0F, 0.0F}, 0.5F).fault, DrawFault::not_finite);
+}
+
 TEST(FilterChain, GuessesMayBeRankedApartFromTheDraw) {
   const std::vector<float> logits = {0.0F, std::log(3.0F), kNever, std::log(2.0F)};
   SamplerRules warm;
