@@ -3,7 +3,9 @@
 
 #include <pybind11/functional.h>
 
+#include <atomic>
 #include <exception>
+#include <memory>
 #include <optional>
 
 #include "interruptible.h"
@@ -22,21 +24,24 @@ std::optional<BuildProgress> progress_from(const py::object& callback) {
 }
 
 // Packs on a thread of its own. `progress` is called on this one, between two tensors; if it or a
-// signal handler raises, the build stops after the tensor that is being packed, removes what it
-// wrote, and then the error leaves.
+// signal handler raises, the build stops within some milliseconds, removes what it wrote, and then
+// the error leaves.
 void build_engine(const py::object& checkpoint_dir, const py::object& output_dir,
                   const BuildOptions& options, const py::object& callback) {
   const std::string source = path_from(checkpoint_dir, "checkpoint_dir");
   const std::string target = path_from(output_dir, "output_dir");
   const std::optional<BuildProgress> progress = progress_from(callback);
   const BuildProgress* tell = progress ? &*progress : nullptr;
+  const auto stops = std::make_shared<std::atomic<bool>>(false);
   const auto call = Call::start([=](Call& self) {
-    build(source, target, options,
-          [&](std::int32_t done, std::int32_t total, const std::string& name) {
-            self.ask([&] {
-              if (tell != nullptr) (*tell)(done, total, name);
-            });
+    build(
+        source, target, options,
+        [&](std::int32_t done, std::int32_t total, const std::string& name) {
+          self.ask([&] {
+            if (tell != nullptr) (*tell)(done, total, name);
           });
+        },
+        stops.get());
     return true;
   });
   std::exception_ptr interruption;
@@ -46,6 +51,8 @@ void build_engine(const py::object& checkpoint_dir, const py::object& output_dir
       check_signals();
     } catch (...) {
       interruption = std::current_exception();
+      if (!call->is_here()) break;  // a forked child; the build is its parent's
+      *stops = true;
       call->leave();
     }
   }

@@ -12,6 +12,8 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -36,7 +38,7 @@ class BackgroundCall {
   template <typename Work>
   static std::shared_ptr<BackgroundCall> start(Work work) {
     auto call = std::make_shared<BackgroundCall>();
-    std::thread([call, work = std::move(work)]() mutable {
+    auto run = [call, work = std::move(work)]() mutable {
       std::optional<Value> value;
       std::exception_ptr error;
       try {
@@ -49,7 +51,12 @@ class BackgroundCall {
       call->error_ = std::move(error);
       call->state_ = State::ended;
       call->changed_.notify_all();
-    }).detach();
+    };
+    try {
+      std::thread(std::move(run)).detach();
+    } catch (const std::system_error& problem) {
+      throw CapacityError(std::string("the system gave no thread: ") + problem.what());
+    }
     return call;
   }
 
@@ -69,7 +76,7 @@ class BackgroundCall {
   State wait_slice() {
     const WithoutGil release;
     // A signal handler may have forked, and the thread of the call is the parent's.
-    if (::getpid() != process_)
+    if (!is_here())
       throw ClosedError("the call goes on in the process that this one was forked from");
     std::unique_lock<std::mutex> lock(mutex_);
     changed_.wait_for(lock, kSlice, [&] { return state_ != State::running; });
@@ -84,8 +91,13 @@ class BackgroundCall {
     changed_.notify_all();
   }
 
-  // Answers no more questions, which ends a call that asks.
+  // Whether the call runs in this process, and not in the one that it was forked from.
+  bool is_here() const { return ::getpid() == process_; }
+
+  // Answers no more questions, which ends a call that asks. A forked child leaves nothing: the
+  // thread of the call is its parent's, which may hold the lock for ever.
   void leave() {
+    if (!is_here()) return;
     const std::lock_guard<std::mutex> lock(mutex_);
     has_left_ = true;
     if (state_ == State::asks) state_ = State::running;

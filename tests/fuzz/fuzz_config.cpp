@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "fuzz/input.h"
-#include "model/checkpoint.h"
 #include "model/registry.h"
+#include "model/servable.h"
 #include "support/causal_models.h"
 #include "support/tiny_checkpoint.h"
 #include "ttsrt/error.h"

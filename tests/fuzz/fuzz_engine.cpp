@@ -1,8 +1,8 @@
 // engine.json, by edits of a whole one or as text: the engine opens and its Programs are sound, or
 // it is refused with a FormatError.
 #include "fuzz/input.h"
-#include "model/checkpoint.h"
 #include "model/engine_data.h"
+#include "model/servable.h"
 #include "support/tiny_engine.h"
 #include "ttsrt/error.h"
 

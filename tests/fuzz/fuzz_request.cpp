@@ -3,8 +3,8 @@
 #include "executor/request_check.h"
 #include "executor/voices.h"
 #include "fuzz/input.h"
-#include "model/checkpoint.h"
 #include "model/engine_data.h"
+#include "model/servable.h"
 #include "support/tiny_engine.h"
 #include "ttsrt/error.h"
 
@@ -35,16 +35,74 @@ Matrix<T> matrix_of(fuzz::Input& input) {
 AttentionPrior prior_of(fuzz::Input& input) {
   AttentionPrior prior;
   prior.mode = input.byte() % 2 == 0 ? "nemo" : "window";
+  if (input.byte() % 8 == 0) prior.mode = "nemo_2503";
   prior.epsilon = input.take<float>();
   prior.lookahead = input.take<std::int32_t>();
   prior.left = input.byte();
   if (input.byte() % 8 == 0) prior.estimate_layers = ids_of(input);
   if (input.byte() % 8 == 0) prior.apply_layers = ids_of(input);
+  for (auto* option : {&prior.right, &prior.start_step, &prior.skip_after, &prior.suppress_after,
+                       &prior.short_text, &prior.end_margin, &prior.unfinished_grace,
+                       &prior.force_after, &prior.end_after}) {
+    if (input.byte() % 8 == 0) *option = input.take<std::int32_t>();
+  }
+  for (auto* option : {&prior.count_end, &prior.track_finish, &prior.recompute}) {
+    if (input.byte() % 8 == 0) *option = input.byte() % 2 == 0;
+  }
+  if (input.byte() % 8 == 0) prior.suppress = input.byte() % 2 == 0 ? "upto" : "single";
   return prior;
 }
 
+MaskGit maskgit_of(fuzz::Input& input) {
+  MaskGit maskgit;
+  maskgit.steps = input.take<std::int32_t>();
+  maskgit.noise_scale = input.take<float>();
+  if (input.byte() % 4 == 0) maskgit.schedule = ids_of(input);
+  maskgit.dynamic_cfg_scale = input.byte() % 2 == 0;
+  if (input.byte() % 4 == 0) maskgit.sampling = "purity_causal";
+  if (input.byte() % 4 == 0) maskgit.confidence_temperature = input.take<float>();
+  return maskgit;
+}
+
+// Fields that came later have numbers of their own, so that kept inputs mean what they meant.
+void read_later_field(Request& request, fuzz::Input& input) {
+  switch (input.byte() % 10) {
+    case 0:
+      request.top_p = input.take<float>();
+      break;
+    case 1:
+      request.min_p = input.take<float>();
+      break;
+    case 2:
+      request.repetition_penalty = input.take<float>();
+      break;
+    case 3:
+      request.seed = input.take<std::uint64_t>();
+      break;
+    case 4:
+      request.strict_end = true;
+      break;
+    case 5:
+      request.use_local_transformer = input.byte() % 2 == 0;
+      break;
+    case 6:
+      request.maskgit = maskgit_of(input);
+      break;
+    case 7:
+      request.forced_codes = matrix_of<std::int32_t>(input);
+      break;
+    case 8:
+      request.return_alignment = true;
+      break;
+    default:
+      request.priority = input.take<std::int32_t>();
+  }
+}
+
 void read_field(Request& request, fuzz::Input& input) {
-  switch (input.byte() % 16) {
+  const std::uint8_t field = input.byte();
+  if (field >= 128) return read_later_field(request, input);
+  switch (field % 16) {
     case 0:
       request.text_ids = ids_of(input);
       break;

@@ -1,8 +1,8 @@
 // weights.safetensors against a whole engine.json, by edits of its header or of its bytes: the
 // weights are read, or refused with a FormatError.
 #include "fuzz/input.h"
-#include "model/checkpoint.h"
 #include "model/engine_data.h"
+#include "model/servable.h"
 #include "support/tiny_engine.h"
 #include "ttsrt/error.h"
 

@@ -267,6 +267,34 @@ with context.Pool(2, initializer=begin) as pool:
     assert pool.map(work, [7, 8, 7]) == [work_of.codes.tolist() for work_of in executor.generate(
         [rt.Request(**{**vars(request), "seed": seed}) for seed in (7, 8, 7)])]
 """,
+    "a signal handler that forks a build and raises in the child": """
+folder = os.path.dirname(sys.argv[1])
+checkpoint, target = os.path.join(folder, "checkpoint"), os.path.join(folder, "forked")
+children = []
+
+class Left(Exception):
+    pass
+
+def fork(number, frame):
+    child = os.fork()
+    if child == 0:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(40)
+        raise Left
+    children.append(child)
+
+signal.signal(signal.SIGALRM, fork)
+for attempt in range(8):
+    signal.setitimer(signal.ITIMER_REAL, 0.002 * (attempt + 1))
+    try:
+        while len(children) <= attempt:
+            rt.build(checkpoint, target, overwrite=True)
+    except Left:
+        sys.exit(0)
+for child in children:
+    assert os.waitpid(child, 0)[1] == 0
+assert rt.Engine.open(target).info.family == engine.info.family
+""",
     "a signal handler that forks": """
 executor = make()
 children = []

@@ -1,6 +1,7 @@
 // Packs a checkpoint into an engine.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -30,8 +31,11 @@ using BuildProgress = std::function<void(std::int32_t, std::int32_t, const std::
 /// Reads `checkpoint_dir` and publishes `output_dir` whole, as FolderWriter does. Throws
 /// ConfigError for limits that the model does not support and for an output folder that can't be
 /// written, FormatError for an invalid checkpoint, and CapacityError if the disk is full. It packs
-/// one tensor at a time, so memory stays near the size of the largest one.
+/// one tensor at a time, so memory stays near the size of the largest one. Another thread may end
+/// it by setting `stop`: it then removes what it wrote within some milliseconds, and throws
+/// ClosedError; null: nothing ends it.
 TTSRT_API void build(const std::string& checkpoint_dir, const std::string& output_dir,
-                     const BuildOptions& options = {}, const BuildProgress& progress = {});
+                     const BuildOptions& options = {}, const BuildProgress& progress = {},
+                     const std::atomic<bool>* stop = nullptr);
 
 }  // namespace ttsrt

@@ -22,10 +22,11 @@ SafetensorsWriter::SafetensorsWriter(const std::string& path, const std::vector<
   std::size_t offset = 0;
   const auto place = [&](const std::string& name, DType dtype,
                          const std::vector<std::int64_t>& shape, std::size_t bytes) {
-    const nlohmann::ordered_json entry = {{"dtype", safetensors_name_of(dtype)},
-                                          {"shape", shape},
-                                          {"data_offsets", {offset, offset + bytes}}};
-    header += (header.size() > 1 ? "," : "") + nlohmann::json(name).dump() + ":" + entry.dump();
+    std::string sizes;
+    for (const std::int64_t size : shape) sizes += message(sizes.empty() ? "" : ",", size);
+    header += message(header.size() > 1 ? "," : "", nlohmann::json(name).dump(), R"(:{"dtype":")",
+                      safetensors_name_of(dtype), R"(","shape":[)", sizes, R"(],"data_offsets":[)",
+                      offset, ",", offset + bytes, "]}");
     offset += bytes;
   };
   for (const Entry& entry : entries) {

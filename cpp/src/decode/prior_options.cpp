@@ -14,9 +14,8 @@ const std::vector<std::int32_t> kAll;  // no layers: all of them
 // The values of each mode by itself. The numbers of "nemo" are those of NeMo 3.0.0 and those of
 // "nemo_2503" those of the code of that release; absent options do not exist in the mode.
 AttentionPrior values_of(const std::string& mode) {
-  TTSRT_CHECK(ConfigError, mode == kNemoMode || mode == kNemo2503Mode || mode == kWindowMode,
-              "prior.mode: expected \"nemo\", \"nemo_2503\" or \"window\", got ", in_quotes(mode),
-              " (no prior at all: prior=None)");
+  TTSRT_CHECK(ConfigError, is_prior_mode(mode), "prior.mode: expected ", kPriorModes, ", got ",
+              in_quotes(mode), " (no prior at all: prior=None)");
   const bool is_2503 = mode == kNemo2503Mode;
   AttentionPrior values;
   values.mode = mode;
@@ -113,6 +112,10 @@ void for_each_option(AttentionPrior& to, const AttentionPrior& from, const Visit
 }
 
 }  // namespace
+
+bool is_prior_mode(const std::string& mode) {
+  return mode == kNemoMode || mode == kNemo2503Mode || mode == kWindowMode;
+}
 
 std::uint64_t layer_mask(const char* what, const std::vector<std::int32_t>& layers,
                          const std::vector<std::int32_t>& text_layers,

@@ -15,6 +15,10 @@ namespace ttsrt::decode {
 inline constexpr const char* kNemoMode = "nemo";
 inline constexpr const char* kNemo2503Mode = "nemo_2503";
 inline constexpr const char* kWindowMode = "window";
+// All of them, as messages list them.
+inline constexpr const char* kPriorModes = "\"nemo\", \"nemo_2503\" or \"window\"";
+
+bool is_prior_mode(const std::string& mode);
 
 // Fills the absent options: from the checkpoint's prior `own` where the mode is the same, otherwise
 // with the values of the mode. `own_mode` is the mode of a prior that names none. Options that the

@@ -7,7 +7,9 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
-#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "core/check.h"
 #include "core/half.h"
@@ -15,23 +17,60 @@
 #include "core/safetensors.h"
 #include "core/safetensors_writer.h"
 #include "core/sha256.h"
+#include "core/stop_flag.h"
 #include "model/checkpoint.h"
 #include "model/engine_data.h"
-#include "model/folder_kind.h"
 #include "model/limits.h"
 #include "model/pack.h"
 #include "model/pack_items.h"
 #include "model/quantize.h"
 #include "model/registry.h"
+#include "model/servable.h"
+#include "model/wrong_path.h"
 #include "ttsrt/publish.h"
 
 namespace ttsrt {
 namespace {
 
 namespace fs = std::filesystem;
-using OrderedJson = nlohmann::ordered_json;
 
 using model::Checkpoint;
+
+constexpr std::size_t kBetweenStops = std::size_t{1} << 18;  // values, or bytes that are hashed
+
+// Writes objects as nlohmann's dump(1) does, member by member. A tree of ordered members would ask
+// for memory in destructors, and the process would end where there is none.
+class ObjectText {
+ public:
+  explicit ObjectText(int depth) : depth_(depth) {}
+
+  // `value`: JSON text of one line.
+  void put(const std::string& key, const std::string& value) {
+    text_ += message(text_.empty() ? "{\n" : ",\n", std::string(indent(), ' '), Json(key).dump(),
+                     ": ", value);
+  }
+  void put_string(const std::string& key, const std::string& value) {
+    put(key, Json(value).dump());
+  }
+  // JSON text of several lines, as dump(1) writes it at the beginning of a line.
+  void put_lines(const std::string& key, const std::string& lines) {
+    std::string shifted;
+    for (const char letter : lines) {
+      shifted += letter;
+      if (letter == '\n') shifted.append(indent(), ' ');
+    }
+    put(key, shifted);
+  }
+  std::string closed() const {
+    return text_.empty() ? "{}" : text_ + "\n" + std::string(indent() - 1, ' ') + "}";
+  }
+
+ private:
+  std::size_t indent() const { return static_cast<std::size_t>(depth_) + 1; }
+
+  int depth_;
+  std::string text_;
+};
 
 // The rows an item takes from its source, taps of a convolution first.
 std::vector<float> gather(const SafetensorsFile& file, const model::PackItem& item) {
@@ -47,6 +86,7 @@ std::vector<float> gather(const SafetensorsFile& file, const model::PackItem& it
   const auto taps = static_cast<std::size_t>(item.taps);
   const std::size_t channels = cols / taps;
   for (std::size_t row = 0; row < rows; ++row) {
+    check_stop();
     for (std::size_t channel = 0; channel < channels; ++channel) {
       for (std::size_t tap = 0; tap < taps; ++tap) {
         values[row * cols + tap * channels + channel] = first[row * cols + channel * taps + tap];
@@ -67,7 +107,9 @@ std::vector<Piece> pieces_of(const Checkpoint& checkpoint, const model::PackItem
   if (item.weight.dtype == DType::int32)
     return {{item.weight, checkpoint.weights.read(checkpoint.weights.at(item.source.name))}};
   const std::vector<float> values = gather(checkpoint.weights, item);
-  for (const float value : values) {
+  for (std::size_t at = 0; at < values.size(); ++at) {
+    if (at % kBetweenStops == 0) check_stop();
+    const float value = values[at];
     TTSRT_CHECK(FormatError, std::isfinite(value), checkpoint.weights.path(), ": ",
                 item.source.name, ": expected finite numbers, got ", value);
     const bool fits =
@@ -106,39 +148,63 @@ std::vector<SafetensorsWriter::Entry> entries_of(const std::vector<model::PackIt
   return entries;
 }
 
-OrderedJson describe(const Checkpoint& checkpoint, const model::Limits& limits,
-                     const BuildOptions& options, const model::QuantizationChoice& quantization,
-                     OrderedJson components) {
-  OrderedJson engine;
-  engine["format"] = "ttsrt.engine";
-  engine["format_version"] = kEngineVersion;
-  engine["family"] = JsonReader(checkpoint.json, checkpoint.where).string("family");
-  engine["dtype"] = name_of(options.dtype);
-  engine["quantization"] = ops::name_of(quantization.quantization);
-  if (quantization.group_size != 0) engine["group_size"] = quantization.group_size;
-  if (quantization.has_zeros) engine["zero_points"] = true;
-  if (options.wide_heads) engine["wide_heads"] = true;
-  engine["limits"] = {{"max_batch_size", limits.max_batch_size},
-                      {"max_seq_len", limits.max_seq_len},
-                      {"max_input_len", limits.max_input_len},
-                      {"max_encoder_input_len", limits.max_encoder_input_len},
-                      {"max_num_tokens", limits.max_num_tokens}};
+void describe(ObjectText& engine, const Checkpoint& checkpoint, const model::Limits& limits,
+              const BuildOptions& options, const model::QuantizationChoice& quantization) {
+  engine.put_string("format", "ttsrt.engine");
+  engine.put("format_version", std::to_string(kEngineVersion));
+  engine.put_string("family", JsonReader(checkpoint.json, checkpoint.where).string("family"));
+  engine.put_string("dtype", name_of(options.dtype));
+  engine.put_string("quantization", ops::name_of(quantization.quantization));
+  if (quantization.group_size != 0)
+    engine.put("group_size", std::to_string(quantization.group_size));
+  if (quantization.has_zeros) engine.put("zero_points", "true");
+  if (options.wide_heads) engine.put("wide_heads", "true");
+  ObjectText bounds(1);
+  bounds.put("max_batch_size", std::to_string(limits.max_batch_size));
+  bounds.put("max_seq_len", std::to_string(limits.max_seq_len));
+  bounds.put("max_input_len", std::to_string(limits.max_input_len));
+  bounds.put("max_encoder_input_len", std::to_string(limits.max_encoder_input_len));
+  bounds.put("max_num_tokens", std::to_string(limits.max_num_tokens));
+  engine.put("limits", bounds.closed());
   for (const char* kept : {"source", "codec", "model", "defaults"}) {
-    if (checkpoint.json.contains(kept)) engine[kept] = checkpoint.json.at(kept);
+    if (checkpoint.json.contains(kept)) engine.put_lines(kept, checkpoint.json.at(kept).dump(1));
   }
-  engine["components"] = std::move(components);
-  return engine;
 }
 
-OrderedJson describe(const Piece& piece) {
-  OrderedJson entry = {{"layout", model::layout_name(piece.weight)}};
-  if (piece.weight.group_size != 0) entry["group_size"] = piece.weight.group_size;
-  if (piece.weight.has_zeros) entry["zero_points"] = true;
-  entry["rows"] = piece.weight.rows;
-  entry["cols"] = piece.weight.cols;
-  entry["sha256"] = sha256_hex(piece.bytes.data(), piece.bytes.size());
-  return entry;
+std::string describe(const Piece& piece) {
+  ObjectText entry(4);
+  entry.put_string("layout", model::layout_name(piece.weight));
+  if (piece.weight.group_size != 0)
+    entry.put("group_size", std::to_string(piece.weight.group_size));
+  if (piece.weight.has_zeros) entry.put("zero_points", "true");
+  entry.put("rows", std::to_string(piece.weight.rows));
+  entry.put("cols", std::to_string(piece.weight.cols));
+  entry.put_string("sha256", sha256_hex(piece.bytes.data(), piece.bytes.size()));
+  return entry.closed();
 }
+
+// The tensors of each component, in the order in which components come first.
+class ComponentTexts {
+ public:
+  ObjectText& tensors_of(const std::string& component) {
+    for (auto& [name, tensors] : components_) {
+      if (name == component) return tensors;
+    }
+    return components_.emplace_back(component, ObjectText(3)).second;
+  }
+  std::string text() const {
+    ObjectText all(1);
+    for (const auto& [name, tensors] : components_) {
+      ObjectText component(2);
+      component.put("tensors", tensors.closed());
+      all.put(name, component.closed());
+    }
+    return all.closed();
+  }
+
+ private:
+  std::vector<std::pair<std::string, ObjectText>> components_;
+};
 
 void write_engine(const Checkpoint& checkpoint, const fs::path& folder, const model::Limits& limits,
                   const BuildOptions& options, const BuildProgress& progress) {
@@ -147,20 +213,21 @@ void write_engine(const Checkpoint& checkpoint, const fs::path& folder, const mo
   const auto items =
       model::pack_items(checkpoint.manifest, {options.dtype, quantization, options.wide_heads});
   SafetensorsWriter writer((folder / "weights.safetensors").string(), entries_of(items));
-  OrderedJson components = OrderedJson::object();
+  ComponentTexts components;
   std::int32_t done = 0;
   for (const auto& item : items) {
-    OrderedJson& component = components[item.source.component];
+    ObjectText& tensors = components.tensors_of(item.source.component);
     for (const Piece& piece : pieces_of(checkpoint, item)) {
       writer.write(piece.bytes.data(), piece.bytes.size());
-      component["tensors"][piece.weight.name] = describe(piece);
+      tensors.put(piece.weight.name, describe(piece));
     }
     if (progress) progress(++done, static_cast<std::int32_t>(items.size()), item.weight.name);
   }
   writer.finish();
-  write_text(
-      (folder / "engine.json").string(),
-      describe(checkpoint, limits, options, quantization, std::move(components)).dump(1) + "\n");
+  ObjectText engine(0);
+  describe(engine, checkpoint, limits, options, quantization);
+  engine.put("components", components.text());
+  write_text((folder / "engine.json").string(), engine.closed() + "\n");
   // Whatever the checkpoint holds: what was written opens, and an executor can run it.
   const EngineData written(folder.string());
   model::check_programs(*written.family, written.weights, written.limits, checkpoint.where);
@@ -170,7 +237,8 @@ void write_engine(const Checkpoint& checkpoint, const fs::path& folder, const mo
 
 std::vector<TensorDescription> describe_manifest(const std::string& config) {
   const std::string where = "config.json";
-  const Json json = parse_json(config, where);
+  Json json = parse_json(config, where);
+  const JsonGuard guard(json);
   const auto family = model::read_family(JsonReader(json, where));
   const model::Manifest manifest = family->manifest();
   std::vector<TensorDescription> tensors;
@@ -188,7 +256,9 @@ std::vector<TensorDescription> describe_manifest(const std::string& config) {
 }
 
 void build(const std::string& checkpoint_dir, const std::string& output_dir,
-           const BuildOptions& options, const BuildProgress& progress) {
+           const BuildOptions& options, const BuildProgress& progress,
+           const std::atomic<bool>* stop) {
+  const StopScope scope(stop);
   const bool is_known = options.dtype == DType::float32 || options.dtype == DType::bfloat16 ||
                         options.dtype == DType::float16;
   TTSRT_CHECK(ConfigError, is_known, "dtype: expected float32, bfloat16 or float16, got ",

@@ -1,4 +1,4 @@
-// An opened checkpoint, and whether an executor could serve what is built from it.
+// An opened checkpoint.
 #pragma once
 
 #include <memory>
@@ -7,7 +7,6 @@
 #include "core/json.h"
 #include "core/safetensors.h"
 #include "model/family.h"
-#include "model/limits.h"
 #include "model/manifest.h"
 #include "model/weights.h"
 
@@ -28,15 +27,5 @@ struct Checkpoint {
  private:
   Checkpoint(const std::string& folder, const InputFile& config);
 };
-
-// How requests to a network with these limits become itineraries. Throws FormatError naming `where`
-// for defaults that no request could be served with.
-std::unique_ptr<Itineraries> itineraries_of(const Family& family, const Limits& limits,
-                                            const Weights* weights, const std::string& where);
-
-// Writes every Program that an executor would run and checks it against the state that it would
-// have, without memory for either. Throws FormatError naming `where`.
-void check_programs(const Family& family, const Weights& weights, const Limits& limits,
-                    const std::string& where);
 
 }  // namespace ttsrt::model

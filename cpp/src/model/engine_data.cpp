@@ -4,9 +4,9 @@
 
 #include "core/check.h"
 #include "core/sha256.h"
-#include "model/folder_kind.h"
 #include "model/quantize.h"
 #include "model/registry.h"
+#include "model/wrong_path.h"
 
 namespace ttsrt {
 namespace {

@@ -36,6 +36,10 @@ Limits resolve_limits(const BuildOptions& options, const LimitBounds& bounds) {
   const std::int32_t rows =
       (bounds.input_takes_positions ? limits.max_input_len : 0) + bounds.usual_steps;
   limits.max_seq_len = chosen("max_seq_len", options.max_seq_len, rows, bounds.most_positions);
+  const std::int32_t least_rows = bounds.input_takes_positions ? bounds.least_input : 0;
+  TTSRT_CHECK(ConfigError, limits.max_seq_len > std::min(least_rows, bounds.most_positions - 1),
+              "max_seq_len: expected more than the ", least_rows,
+              " rows of the stored voices, got ", limits.max_seq_len);
   limits.max_encoder_input_len = chosen("max_encoder_input_len", options.max_encoder_input_len,
                                         kDefaultText, bounds.most_text);
   const std::int32_t least = least_tokens(limits);

@@ -5,15 +5,21 @@
 
 #include "core/check.h"
 #include "core/half.h"
+#include "core/stop_flag.h"
 
 namespace ttsrt::model {
 namespace {
+
+constexpr std::size_t kBetweenStops = std::size_t{1} << 18;  // values
 
 float same(float value) { return value; }
 
 template <typename Stored, Stored (*convert)(float)>
 void pack_dense(const std::vector<float>& values, Stored* out) {
-  for (std::size_t i = 0; i < values.size(); ++i) out[i] = convert(values[i]);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (i % kBetweenStops == 0) check_stop();
+    out[i] = convert(values[i]);
+  }
 }
 
 // Panel by panel, so that writing is in order and reading is 16 streams. `Pair` values of one
@@ -25,6 +31,7 @@ void pack_panels(const std::vector<float>& values, const ops::Weight& weight, St
   const auto stored_cols = static_cast<std::size_t>(ops::padded_cols(weight));
   constexpr auto kPanel = static_cast<std::size_t>(ops::kPanel);
   for (std::size_t first = 0; first < rows; first += kPanel) {
+    check_stop();
     Stored* panel = out + first * stored_cols;
     const std::size_t lanes = std::min(kPanel, rows - first);
     for (std::size_t k = 0; k < cols; ++k) {
@@ -71,6 +78,7 @@ std::vector<float> read_floats(const StoredTensor& tensor, const std::vector<std
   TTSRT_CHECK(FormatError, tensor.dtype == DType::bfloat16 || tensor.dtype == DType::float16,
               tensor.name, ": expected float32, bfloat16 or float16, got ", name_of(tensor.dtype));
   for (std::size_t i = 0; i < count; ++i) {
+    if (i % kBetweenStops == 0) check_stop();
     std::uint16_t half = 0;
     std::memcpy(&half, bytes.data() + 2 * i, 2);
     values[i] = tensor.dtype == DType::bfloat16 ? from_bfloat16(half) : from_float16(half);

@@ -8,6 +8,7 @@
 #include "core/check.h"
 #include "core/half.h"
 #include "core/quote.h"
+#include "core/stop_flag.h"
 #include "model/pack.h"
 
 namespace ttsrt::model {
@@ -246,6 +247,7 @@ Quantized quantize(const std::vector<float>& values, const ops::Weight& weight) 
       ops::kPanel * ops::padded_cols(weight) * ops::weight_bits(weight.quantization) / 8;
   std::vector<std::int8_t> q(static_cast<std::size_t>(weight.cols));
   for (std::int64_t row = 0; row < weight.rows; ++row) {
+    check_stop();
     const float* from = values.data() + row * weight.cols;
     for (std::int64_t g = 0; g < groups; ++g) {
       const std::int64_t first = g * group;

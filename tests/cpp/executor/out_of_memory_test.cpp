@@ -8,6 +8,7 @@
 
 #include "support/allocations.h"
 #include "support/tiny_executor.h"
+#include "ttsrt/build.h"
 #include "ttsrt/error.h"
 
 namespace ttsrt {
@@ -49,6 +50,7 @@ class OutOfMemory : public testing::Test {
   }
   static Request request() { return test::spoken({1, 2, 3}, 5); }
 
+  test::TempDir folder_;
   test::TinyEngine engine_;
 };
 
@@ -58,6 +60,17 @@ TEST_F(OutOfMemory, OpeningAndVerifying) {
   const Engine engine = Engine::open(engine_.path());
   walk(Threads::this_one, [&] { engine.verify(); }, nothing);
   EXPECT_NO_THROW(Engine::open(engine_.path()).verify());
+}
+
+TEST_F(OutOfMemory, Building) {
+  const Json config = test::tiny_config();
+  const std::string checkpoint = folder_.file("checkpoint");
+  test::write_checkpoint(checkpoint, config, test::tiny_tensors(config));
+  BuildOptions over;
+  over.overwrite = true;
+  const auto make = [&] { build(checkpoint, folder_.file("engine"), over); };
+  walk(Threads::this_one, make, [](std::uint64_t) {});
+  EXPECT_NO_THROW(Engine::open(folder_.file("engine")).verify());
 }
 
 TEST_F(OutOfMemory, CreatingExecutors) {

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -65,6 +66,35 @@ TEST_F(Build, AnEngineThatOpensAndVerifies) {
   EXPECT_EQ(engine.tensors().size(), static_cast<std::size_t>(done));
   EXPECT_EQ(parse_json(engine.description(), "x").at("source").at("made"), "by a test");
   EXPECT_EQ(engine.path(), engine_);
+}
+
+// The text is what a JSON library writes of the same members in the same order.
+TEST_F(Build, ADescriptionIsPlainlyIndented) {
+  config_["source"] = {{"lists", {1, {{"a", "\"\n\u00e9"}}}}, {"none", Json::object()}};
+  write();
+  BuildOptions options;
+  options.quantization = "w4a16";
+  options.zero_points = true;
+  options.wide_heads = true;
+  make(options);
+  const std::string text = test::read_file(engine_ + "/engine.json");
+  EXPECT_EQ(nlohmann::ordered_json::parse(text).dump(1) + "\n", text);
+}
+
+TEST_F(Build, AnotherThreadMayStopIt) {
+  write();
+  std::atomic<bool> stop{false};
+  std::int32_t last = 0;
+  const auto stop_at_third = [&](std::int32_t done, std::int32_t, const std::string&) {
+    last = done;
+    stop = done == 3;
+  };
+  EXPECT_TRUE(throws_naming<ClosedError>(
+      "stopped", [&] { build(checkpoint_, engine_, {}, stop_at_third, &stop); }));
+  EXPECT_EQ(last, 3);
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder_.path()), {}), 1);
+  stop = false;
+  EXPECT_NO_THROW(build(checkpoint_, engine_, {}, {}, &stop));
 }
 
 TEST_F(Build, TheValuesArrive) {

@@ -70,6 +70,12 @@ TEST_F(LimitsTest, RefusesByName) {
   options.max_input_len = 2;
   EXPECT_TRUE(throws_naming<ConfigError>("3 rows of the stored voices", [&] { resolve(options); }));
   options = {};
+  options.max_seq_len = 3;  // a voice fits, but no speech behind it
+  EXPECT_TRUE(throws_naming<ConfigError>("max_seq_len: expected more than the 3 rows",
+                                         [&] { resolve(options); }));
+  options.max_seq_len = 4;
+  EXPECT_NO_THROW(resolve(options));
+  options = {};
   options.max_num_tokens = 39;
   EXPECT_TRUE(throws_naming<ConfigError>("max_num_tokens: expected at least 40",
                                          [&] { resolve(options); }));

@@ -1,6 +1,7 @@
 #include "model/magpie/defaults.h"
 
 #include "core/check.h"
+#include "core/quote.h"
 #include "decode/prior_options.h"
 #include "model/config.h"
 
@@ -59,12 +60,9 @@ Defaults read_defaults(const JsonReader& reader) {
   if (reader.has("prior")) defaults.prior = read_prior(reader.object("prior"));
   if (defaults.prior) defaults.prior_mode = *defaults.prior->mode;
   if (reader.has("prior_mode")) defaults.prior_mode = reader.string("prior_mode");
-  const std::string& mode = defaults.prior_mode;
-  TTSRT_CHECK(
-      FormatError,
-      mode == decode::kNemoMode || mode == decode::kNemo2503Mode || mode == decode::kWindowMode,
-      reader.where(), ".prior_mode: expected \"nemo\", \"nemo_2503\" or \"window\", got \"",
-      mode.substr(0, 50), "\"");
+  TTSRT_CHECK(FormatError, decode::is_prior_mode(defaults.prior_mode), reader.where(),
+              ".prior_mode: expected ", decode::kPriorModes, ", got ",
+              in_quotes(defaults.prior_mode, 50));
   return defaults;
 }
 

@@ -1,9 +1,11 @@
 // The kinds are told by names, and by the first bytes of config.json, which other programs write,
 // too. Nothing is parsed: readers check the contents.
-#include "model/folder_kind.h"
+#include "model/wrong_path.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -102,11 +104,20 @@ std::string listed(const std::vector<std::string>& names) {
   return names.size() > kMost ? all + ", ..." : all;
 }
 
-Found look_at_folder(const std::string& path) {
+// A folder that may not be entered or listed is not one of another kind.
+void check_may(int access, const std::string& path, const char* expected) {
+  if (::faccessat(AT_FDCWD, path.c_str(), access, AT_EACCESS) == 0) return;
+  throw ConfigError(
+      message(path, ": expected ", expected, ", got: ", std::generic_category().message(errno)));
+}
+
+Found look_at_folder(const std::string& path, const char* expected) {
+  check_may(X_OK, path, expected);
   if (is_file(path + "/engine.json")) return {Kind::engine, ""};
   if (is_checkpoint(path)) return {Kind::checkpoint, ""};
   if (is_file(path + "/model_config.yaml")) return {Kind::unpacked, path};
   if (is_folder(path + "/encoder") && is_folder(path + "/decoder")) return {Kind::fork, path};
+  check_may(R_OK, path, expected);
   bool is_empty = false;
   const std::vector<std::string> sources = sources_in(path, is_empty);
   if (sources.size() == 1) return {Kind::holds_source, message(path, "/", sources.front())};
@@ -137,7 +148,7 @@ Found look_at(const std::string& path, const char* expected) {
     throw ConfigError(
         message(path, ": expected ", expected, ", got: ", std::generic_category().message(reason)));
   }
-  if (type == S_IFDIR) return look_at_folder(path);
+  if (type == S_IFDIR) return look_at_folder(path, expected);
   if (type == S_IFREG) return look_at_file(path);
   return {Kind::neither, ""};
 }

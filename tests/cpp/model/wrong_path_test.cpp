@@ -1,7 +1,8 @@
-#include "model/folder_kind.h"
+#include "model/wrong_path.h"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 
@@ -14,7 +15,7 @@ namespace {
 
 using test::throws_naming;
 
-class FolderKind : public ::testing::Test {
+class WrongPath : public ::testing::Test {
  protected:
   std::string path(const std::string& name) { return folder_.file(name); }
   std::string file(const std::string& name, const std::string& text = "x") {
@@ -33,7 +34,7 @@ class FolderKind : public ::testing::Test {
   test::TempDir folder_;
 };
 
-TEST_F(FolderKind, WhatIsAskedFor) {
+TEST_F(WrongPath, WhatIsAskedFor) {
   file("engine/engine.json");
   EXPECT_NO_THROW(check_is_engine(path("engine")));
   EXPECT_NO_THROW(check_is_engine(path("engine/")));
@@ -41,7 +42,7 @@ TEST_F(FolderKind, WhatIsAskedFor) {
   EXPECT_NO_THROW(check_is_checkpoint(path("ckpt")));
 }
 
-TEST_F(FolderKind, NothingThere) {
+TEST_F(WrongPath, NothingThere) {
   EXPECT_TRUE(throws_naming<NotFoundError>("absent: expected an engine folder",
                                            [&] { check_is_engine(path("absent")); }));
   EXPECT_TRUE(throws_naming<NotFoundError>("no file or folder of this name",
@@ -52,7 +53,7 @@ TEST_F(FolderKind, NothingThere) {
   EXPECT_TRUE(throws_naming<NotFoundError>("link", [&] { check_is_engine(path("link")); }));
 }
 
-TEST_F(FolderKind, NamesThatAreNoPath) {
+TEST_F(WrongPath, NamesThatAreNoPath) {
   EXPECT_TRUE(throws_naming<ConfigError>("an empty name", [&] { check_is_engine(""); }));
   file("engine/engine.json");
   const std::string zero = path("engine") + std::string("\0x", 2);
@@ -62,7 +63,7 @@ TEST_F(FolderKind, NamesThatAreNoPath) {
   EXPECT_TRUE(throws_naming<ConfigError>("loop: expected", [&] { check_is_engine(loop); }));
 }
 
-TEST_F(FolderKind, CheckpointsOfOtherPrograms) {
+TEST_F(WrongPath, CheckpointsOfOtherPrograms) {
   const std::string archive = file("magpie.nemo");
   const std::string command = "ttsrt convert " + archive + " CHECKPOINT && ttsrt build";
   EXPECT_TRUE(no_engine("magpie.nemo", "got a .nemo archive; convert and build it first"));
@@ -92,7 +93,7 @@ TEST_F(FolderKind, CheckpointsOfOtherPrograms) {
   EXPECT_TRUE(no_engine("pages", "got a folder of another kind"));
 }
 
-TEST_F(FolderKind, OurOwnFolders) {
+TEST_F(WrongPath, OurOwnFolders) {
   file("ckpt/config.json", R"({"format": "ttsrt.checkpoint"})");
   file("ckpt/model.safetensors");
   EXPECT_TRUE(no_engine("ckpt",
@@ -108,7 +109,7 @@ TEST_F(FolderKind, OurOwnFolders) {
   EXPECT_TRUE(no_engine("engine/weights.safetensors", "pass its folder: " + path("engine")));
 }
 
-TEST_F(FolderKind, AnythingElse) {
+TEST_F(WrongPath, AnythingElse) {
   std::filesystem::create_directory(path("empty"));
   EXPECT_TRUE(no_engine("empty", "got an empty folder; ttsrt build writes engines"));
   EXPECT_TRUE(no_checkpoint("empty", "ttsrt convert writes checkpoints"));
@@ -120,7 +121,30 @@ TEST_F(FolderKind, AnythingElse) {
   EXPECT_TRUE(no_engine("pipe", "got neither a file nor a folder"));
 }
 
-TEST_F(FolderKind, CommandsCanBePasted) {
+// Root may enter every folder, so a child that is nobody looks.
+TEST_F(WrongPath, FoldersThatMayNotBeEntered) {
+  file("shut/engine.json");
+  file("unlisted/other");
+  ASSERT_EQ(::chmod(folder_.path().c_str(), 0755), 0);
+  ASSERT_EQ(::chmod(path("shut").c_str(), 0600), 0);
+  ASSERT_EQ(::chmod(path("unlisted").c_str(), 0711), 0);
+  const auto denied = [&](const char* name) {
+    return bool(
+        throws_naming<ConfigError>("got: Permission denied", [&] { check_is_engine(path(name)); }));
+  };
+  const auto look = [&] {
+    if (::geteuid() == 0 && ::setuid(65534) != 0) ::_exit(3);
+    ::_exit(denied("shut") && denied("unlisted") ? 0 : 1);
+  };
+  if (::geteuid() != 0) {
+    ASSERT_EQ(::chmod(path("unlisted").c_str(), 0311), 0);
+  }
+  EXPECT_EXIT(look(), ::testing::ExitedWithCode(0), "");
+  ::chmod(path("shut").c_str(), 0755);
+  ::chmod(path("unlisted").c_str(), 0755);
+}
+
+TEST_F(WrongPath, CommandsCanBePasted) {
   file("my model's.nemo");
   EXPECT_TRUE(no_engine("my model's.nemo", "my model'\\''s.nemo' CHECKPOINT"));
 }
