@@ -96,6 +96,9 @@ void register_engines(py::module_& module) {
       .def_readonly("sha256", &EngineTensor::sha256,
                     "The hash of its bytes that the build recorded.");
   py::class_<Engine>(module, "Engine", "An opened engine; copies share it. Thread safe.")
+      .def(py::init([](const py::args&, const py::kwargs&) -> Engine {
+        throw ConfigError("Engine: expected Engine.open(path), which opens an engine's folder");
+      }))
       .def_static("open", &open_engine, py::arg("path"),
                   "Reads the folder's descriptions; executors read its weights. Raises FormatError "
                   "naming the file and what is wrong with it.")

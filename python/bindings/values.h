@@ -39,11 +39,11 @@ inline bool is_bool(py::handle value) {
          std::strcmp(type, "numpy.bool_") == 0;
 }
 
-// What a T is called in messages, and whether a value may become one: bool is no number, bytes are
-// no string.
+// What a T is called in messages that refuse a value, and whether a value may become one: bool is
+// no number, bytes are no string. A range is named only where a whole number is outside it.
 template <typename T>
 struct Kind {
-  static std::string name() {
+  static std::string name(py::handle value) {
     if constexpr (std::is_same_v<T, bool>) {
       return "True or False";
     } else if constexpr (std::is_same_v<T, std::string>) {
@@ -51,6 +51,7 @@ struct Kind {
     } else if constexpr (std::is_floating_point_v<T>) {
       return "a number";
     } else if constexpr (std::is_integral_v<T>) {
+      if (is_bool(value) || PyIndex_Check(value.ptr()) == 0) return "an integer";
       return "an integer from " + std::to_string(std::numeric_limits<T>::min()) + " to " +
              std::to_string(std::numeric_limits<T>::max());
     } else {
@@ -70,33 +71,73 @@ struct Kind {
 
 template <typename T>
 struct Kind<std::optional<T>> {
-  static std::string name() { return Kind<T>::name() + " or None"; }
+  static std::string name(py::handle value) { return Kind<T>::name(value) + " or None"; }
   static bool allows(py::handle value) { return value.is_none() || Kind<T>::allows(value); }
 };
 
 template <typename T>
 struct Kind<std::vector<T>> {
-  static std::string name() { return "a list, each " + Kind<T>::name(); }
-  static bool allows(py::handle /*value*/) { return true; }
+  static std::string name(py::handle /*value*/) {
+    return "a list, each " + Kind<T>::name(py::none());
+  }
+  static bool allows(py::handle value) {
+    if (PyUnicode_Check(value.ptr()) || PyBytes_Check(value.ptr())) return false;
+    if (!PyList_Check(value.ptr()) && !PyTuple_Check(value.ptr())) return true;
+    for (const py::handle item : value) {
+      if (!Kind<T>::allows(item)) return false;
+    }
+    return true;
+  }
 };
 
 template <typename A, typename B>
 struct Kind<std::variant<A, B>> {
-  static std::string name() { return Kind<A>::name() + " or " + Kind<B>::name(); }
+  static std::string name(py::handle value) {
+    return Kind<A>::name(value) + " or " + Kind<B>::name(value);
+  }
   static bool allows(py::handle value) { return Kind<A>::allows(value) || Kind<B>::allows(value); }
 };
+
+template <typename T>
+T cast_as(py::handle value, T* /*kind*/) {
+  return value.cast<T>();
+}
+
+// Of two kinds, the first that allows the value: pybind11 would take bytes for a string.
+template <typename A, typename B>
+std::variant<A, B> cast_as(py::handle value, std::variant<A, B>* /*kind*/) {
+  if (Kind<A>::allows(value) && !Kind<B>::allows(value)) return value.cast<A>();
+  return Kind<B>::allows(value) ? std::variant<A, B>(value.cast<B>()) : value.cast<A>();
+}
+
+template <typename T>
+std::optional<T> cast_as(py::handle value, std::optional<T>* /*kind*/) {
+  if (value.is_none()) return std::nullopt;
+  return cast_as(value, static_cast<T*>(nullptr));
+}
+
+// Whether a list or a list of lists holds True or False, which NumPy takes for 1 and 0 beside
+// numbers.
+inline bool holds_bool(py::handle value, py::ssize_t depth) {
+  if (!PyList_Check(value.ptr()) && !PyTuple_Check(value.ptr())) return is_bool(value);
+  if (depth == 0) return false;
+  for (const py::handle item : value) {
+    if (holds_bool(item, depth - 1)) return true;
+  }
+  return false;
+}
 
 // The C++ value of a Python value; throws ConfigError naming `where`.
 template <typename T>
 T value_from(py::handle value, const std::string& where) {
   if (Kind<T>::allows(value)) {
     try {
-      return value.cast<T>();
+      return cast_as(value, static_cast<T*>(nullptr));
     } catch (const py::cast_error&) {
     }
     PyErr_Clear();
   }
-  throw ConfigError(where + ": expected " + Kind<T>::name() + ", got " + shown(value));
+  throw ConfigError(where + ": expected " + Kind<T>::name(value) + ", got " + shown(value));
 }
 
 // A dense array of T with so many axes; throws ConfigError naming `where` where a conversion would
@@ -107,7 +148,8 @@ py::array_t<T, py::array::c_style> array_from(py::handle value, py::ssize_t axes
   // A list of numbers would be converted in silence: [0.5] to int32 zeros.
   const auto plain = py::array::ensure(value);
   const char kind = plain ? plain.dtype().kind() : ' ';
-  if (kind == 'i' || kind == 'u' || (kind == 'f' && std::is_floating_point_v<T>)) {
+  const bool is_number = kind == 'i' || kind == 'u' || (kind == 'f' && std::is_floating_point_v<T>);
+  if (is_number && !holds_bool(value, axes)) {
     auto array = py::array_t<T, py::array::c_style>::ensure(value);
     if (array && array.ndim() == axes) return array;
   }

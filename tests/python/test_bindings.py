@@ -97,10 +97,26 @@ def test_unknown_fields_list_the_known_ones(executor: rt.Executor) -> None:
             call(textids=[3])
 
 
+def test_engines_are_opened_not_constructed(engine: Path) -> None:
+    with pytest.raises(rt.ConfigError, match=r"expected Engine\.open\(path\)"):
+        rt.Engine(engine)  # type: ignore[call-arg]
+
+
+def test_lists_of_layers_hold_no_bools() -> None:
+    prior = _core.AttentionPrior()
+    prior.estimate_layers = [1, 2]
+    assert prior.estimate_layers == [1, 2]
+    for wrong in ([1, True], (False,), "12", b"12"):
+        with pytest.raises(rt.ConfigError, match="estimate_layers: expected a list, each an integ"):
+            prior.estimate_layers = wrong  # type: ignore[assignment]
+
+
 def test_native_requests_refuse_wrong_arrays() -> None:
     native = _core.Request()
     for name, value in {
         "text_ids": [0.5],
+        "context_text_ids": [True, 6],  # NumPy makes integers of it
+        "forced_codes": [[1, 2], (3, np.True_)],
         "context_codes": [1, 2],
         "text_features": "abc",
         "context_embeddings": None,
@@ -148,7 +164,7 @@ def test_names_in_any_script(engine_of: Callable[[str], Path]) -> None:
             executor.add_voice(name, codes=codes)
             assert name in executor.voices()
             executor.remove_voice(name)
-        with pytest.raises(rt.ConfigError, match=r"voice: expected one of: .*; got \"a\\x0ab\""):
+        with pytest.raises(rt.ConfigError, match=r"voice: expected .*; got \"a\\x0ab\""):
             executor.submit(text_ids=[3, 4], voice="a\nb")
 
 

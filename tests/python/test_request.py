@@ -87,16 +87,21 @@ def test_a_request_owns_its_values() -> None:
         ),
         (
             {"top_k": 2.5},
-            r"top_k: expected an integer from -2147483648 to 2147483647 or None, got 2.5",
+            r"top_k: expected an integer or None, got 2.5",
         ),
-        ({"top_k": 2**40}, r"top_k: expected an integer from .* or None, got 1099511627776"),
+        (
+            {"top_k": 2**40},
+            r"top_k: expected an integer from -2147483648 to 2147483647 or None, got 1099511627776",
+        ),
         ({"seed": -1}, r"seed: expected an integer from 0 to 18446744073709551615, got -1"),
         ({"temperature": "hot"}, r"temperature: expected a number or None, got 'hot'"),
-        ({"voice": 1.5}, r"voice: expected an integer from .* or a string or None, got 1.5"),
+        ({"voice": b"x"}, r"voice: expected an integer or a string or None, got b'x'"),
+        ({"voice": True}, r"voice: expected an integer or a string or None, got True"),
+        ({"voice": 1.5}, r"voice: expected an integer or a string or None, got 1.5"),
         ({"prior": "off"}, r"prior: expected AttentionPrior, got 'off'"),
         (
             {"prior": rt.AttentionPrior(lookahead="far")},  # type: ignore[arg-type]
-            r"prior\.lookahead: expected an integer from .*, got 'far'",
+            r"prior\.lookahead: expected an integer or None, got 'far'",
         ),
         ({"maskgit": {"steps": 3}}, r"maskgit: expected MaskGit, got \{'steps': 3\}"),
     ],

@@ -34,7 +34,12 @@ fs::path follow_links(const std::string& output_dir) {
   TTSRT_CHECK(ConfigError, !output_dir.empty(), "output_dir: expected a folder, got an empty path");
   TTSRT_CHECK(ConfigError, output_dir.find('\0') == std::string::npos,
               "output_dir: expected a path without null characters");
-  fs::path at = without_end(fs::absolute(output_dir));
+  std::error_code gone;
+  const fs::path whole = fs::absolute(output_dir, gone);
+  TTSRT_CHECK(ConfigError, gone != std::errc::no_such_file_or_directory, "output_dir: ", output_dir,
+              ": the current folder doesn't exist any more; pass an absolute path");
+  if (gone) throw_write_error("output_dir: " + output_dir, "can't be used", gone.value());
+  fs::path at = without_end(whole);
   for (int links = 0;; ++links) {
     TTSRT_CHECK(ConfigError, links < kMaxLinks, "output_dir: ", output_dir,
                 ": expected a folder, got a circle of links");
@@ -162,7 +167,8 @@ FolderTarget find_target(const std::string& output_dir) {
       throw_write_error("output_dir: " + target.path.string(), "can't be written", errno);
     choose_home(target);
   } catch (const fs::filesystem_error& problem) {
-    throw ConfigError(message("output_dir: ", problem.what()));
+    const std::string named = problem.path1().empty() ? output_dir : problem.path1().string();
+    throw_write_error("output_dir: " + named, "can't be used", problem.code().value());
   }
   return target;
 }

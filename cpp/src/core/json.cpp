@@ -71,7 +71,12 @@ class Builder final : public nlohmann::json_sax<Json> {
 
   bool parse_error(std::size_t /*position*/, const std::string& /*token*/,
                    const Json::exception& problem) override {
-    throw FormatError(message(where_, ": not JSON: ", clipped(problem.what())));
+    const std::string_view text =
+        problem.what();  // "[json.exception...] parse error at line 1, ..."
+    const std::size_t name = text.find("] ");
+    throw FormatError(message(
+        where_,
+        ": not JSON: ", clipped(name == std::string_view::npos ? text : text.substr(name + 2))));
   }
 
  private:

@@ -107,7 +107,7 @@ std::optional<Event> Handle::next() {
 }
 
 std::optional<Event> Handle::next_for(std::chrono::duration<double> timeout, bool& timed_out) {
-  return channel_of(ticketed_, "next_for").next(timeout.count(), timed_out);
+  return channel_of(ticketed_, "next").next(timeout.count(), timed_out);
 }
 
 std::optional<Result> Handle::result(std::optional<double> timeout_seconds) {

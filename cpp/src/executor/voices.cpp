@@ -38,7 +38,16 @@ std::string VoiceBook::known() const {
     if (names.size() > 200) return names + ", ...";
     names += names.empty() ? name : ", " + name;
   }
-  return names.empty() ? "none by name" : names;
+  return names;
+}
+
+std::string VoiceBook::choices() const {
+  const std::string names = known();
+  if (stored_.empty())
+    return names.empty() ? "no voice, as there is none" : message("one of: ", names);
+  const std::string indices = message("an index from 0 to ", stored_.size() - 1);
+  return names.empty() ? message(indices, ", as no voice has a name")
+                       : message("one of: ", names, "; or ", indices);
 }
 
 std::shared_ptr<const model::Voice> VoiceBook::find(const VoiceRef& voice) const {
@@ -55,7 +64,7 @@ std::shared_ptr<const model::Voice> VoiceBook::find(const VoiceRef& voice) const
   const auto& name = std::get<std::string>(voice);
   const std::lock_guard<std::mutex> lock(mutex_);
   const auto found = by_name_.find(name);
-  TTSRT_CHECK(ConfigError, found != by_name_.end(), "voice: expected one of: ", known(), "; got ",
+  TTSRT_CHECK(ConfigError, found != by_name_.end(), "voice: expected ", choices(), "; got ",
               shown_name(name));
   return found->second;
 }
@@ -87,8 +96,9 @@ void VoiceBook::keep(const std::string& name, model::Voice&& made) {
 void VoiceBook::remove(const std::string& name) {
   const std::lock_guard<std::mutex> lock(mutex_);
   const auto found = by_name_.find(name);
-  TTSRT_CHECK(ConfigError, found != by_name_.end(), "remove_voice: expected one of: ", known(),
-              "; got ", shown_name(name));
+  TTSRT_CHECK(ConfigError, found != by_name_.end(), "remove_voice: expected ",
+              by_name_.empty() ? "a voice that was added" : "one of: ", known(), "; got ",
+              shown_name(name));
   const bool is_stored = std::find(stored_.begin(), stored_.end(), found->second) != stored_.end();
   if (!is_stored) bytes_ -= bytes_of(name, *found->second);
   by_name_.erase(found);

@@ -36,7 +36,9 @@ class VoiceBook final : public model::VoiceFinder {
 
  private:
   void keep(const std::string& name, model::Voice&& made);
-  std::string known() const;  // for messages; the lock is held
+  // For messages; the lock is held.
+  std::string known() const;    // names
+  std::string choices() const;  // what a request may name
 
   const model::Itineraries& itineraries_;
   std::vector<std::shared_ptr<const model::Voice>> stored_;

@@ -50,8 +50,22 @@ TEST_F(Target, WhatCantBeAFolder) {
   }
   EXPECT_TRUE(throws_naming<ConfigError>("empty path", [] { find_target(""); }));
   EXPECT_TRUE(throws_naming<ConfigError>("null", [] { find_target(std::string("a\0b", 3)); }));
-  EXPECT_TRUE(throws_naming<ConfigError>(
-      "output_dir", [&] { find_target(folder_.file(std::string(5000, 'x'))); }));
+  const std::string long_name = folder_.file(std::string(300, 'x'));
+  EXPECT_TRUE(
+      throws_naming<ConfigError>("output_dir: " + long_name + ": can't be used: File name too long",
+                                 [&] { find_target(long_name); }));
+}
+
+TEST_F(Target, ACurrentFolderThatIsGone) {
+  const fs::path before = fs::current_path();
+  fs::create_directory(file("gone"));
+  fs::current_path(file("gone"));
+  fs::remove(file("gone"));
+  const auto refused =
+      throws_naming<ConfigError>("output_dir: engine: the current folder doesn't exist any more",
+                                 [] { find_target("engine"); });
+  fs::current_path(before);
+  EXPECT_TRUE(refused);
 }
 
 TEST_F(Target, FoldersThatCantBeRenamed) {

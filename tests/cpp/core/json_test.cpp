@@ -30,6 +30,13 @@ TEST(ParseJson, RefusesInvalidJson) {
   }
 }
 
+TEST(ParseJson, SaysWhereTheTextBreaks) {
+  EXPECT_TRUE(throws_naming<FormatError>("file: not JSON: parse error at line 2, column 1",
+                                         [] { parse_json("{\n", "file"); }));
+  EXPECT_TRUE(throws_naming<FormatError>("file: not JSON: number overflow",
+                                         [] { parse_json("1e999", "file"); }));
+}
+
 TEST(ParseJson, BoundsTheNesting) {
   EXPECT_NO_THROW(parse_json(nested(16, "1"), "file"));
   EXPECT_TRUE(

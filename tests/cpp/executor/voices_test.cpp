@@ -38,12 +38,22 @@ TEST_F(Voices, StoredOnesByIndexAndName) {
 }
 
 TEST_F(Voices, UnknownOnesListTheKnown) {
-  EXPECT_TRUE(throws_naming<ConfigError>("ann, bob", [&] { book_->find(std::string("carl")); }));
+  EXPECT_TRUE(throws_naming<ConfigError>("one of: ann, bob; or an index from 0 to 1; got \"carl\"",
+                                         [&] { book_->find(std::string("carl")); }));
   EXPECT_TRUE(throws_naming<ConfigError>("[0, 1], got 2", [&] { book_->find(2); }));
   EXPECT_THROW(book_->find(-1), ConfigError);
   open(test::small_model(), {});
   EXPECT_TRUE(throws_naming<ConfigError>("stores no voices", [&] { book_->find(0); }));
-  EXPECT_TRUE(throws_naming<ConfigError>("none by name", [&] { book_->find(std::string("ann")); }));
+  EXPECT_TRUE(throws_naming<ConfigError>("no voice, as there is none; got \"ann\"",
+                                         [&] { book_->find(std::string("ann")); }));
+  EXPECT_TRUE(throws_naming<ConfigError>("a voice that was added; got \"ann\"",
+                                         [&] { book_->remove("ann"); }));
+  model::StoredVoices unnamed = test::small_voices();
+  unnamed.names.clear();
+  open(test::small_model(), std::move(unnamed));
+  EXPECT_TRUE(
+      throws_naming<ConfigError>("an index from 0 to 1, as no voice has a name; got \"ann\"",
+                                 [&] { book_->find(std::string("ann")); }));
 }
 
 TEST_F(Voices, AddAndRemove) {
