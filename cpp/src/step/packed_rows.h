@@ -4,6 +4,7 @@
 // allocation. A backend on another device copies them there as they are.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -128,7 +129,8 @@ struct PackedRows {
     const Segment& from = batch->segments[s];
     if (continues(batch->segments, s)) has_single_rows = false;
     for (std::int32_t i = 0; i < from.rows; ++i) {
-      const auto row = static_cast<std::size_t>(from.first_row + i);
+      const std::size_t row =
+          static_cast<std::size_t>(from.first_row) + static_cast<std::size_t>(i);
       segment_of[row] = index;
       slot_of[row] = from.slot;
       position_of[row] = from.position + i;
@@ -141,8 +143,7 @@ struct PackedRows {
     if (!has_tables) return;
     const auto used =
         static_cast<std::int32_t>(blocks_for(std::int64_t{from.position} + from.rows));
-    for (std::int32_t b = 0; b < used; ++b)
-      blocks[static_cast<std::size_t>(first_table[s] + b)] = from.blocks[b];
+    std::copy(from.blocks, from.blocks + used, blocks.begin() + first_table[s]);
     first_table[s + 1] = first_table[s] + used;
   }
 };
