@@ -168,7 +168,7 @@ void register_build_options(py::module_& module) {
       bound, "zero_points", &BuildOptions::zero_points,
       "For w4: a zero point for each scale, so that a group's range needn't be symmetric about 0.");
   def_field(bound, "wide_heads", &BuildOptions::wide_heads,
-            "Matrices that give logits stay floats of dtype.");
+            "Matrices that give logits stay floats of dtype; None: as the family says.");
   def_field(bound, "max_batch_size", &BuildOptions::max_batch_size, "Requests in flight; 0: 8.");
   def_field(bound, "max_seq_len", &BuildOptions::max_seq_len,
             "Decoder positions, including the context; 0: max_input_len plus the steps of the "

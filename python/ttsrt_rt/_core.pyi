@@ -180,7 +180,7 @@ class BuildOptions:
     """For w4: inputs that share a scale: 32, 64 or 128; 0: 64."""
     zero_points: bool
     """For w4: a zero point for each scale, so that a group's range needn't be symmetric about 0."""
-    wide_heads: bool
+    wide_heads: bool | None
     """Matrices that give logits stay floats of dtype."""
     max_batch_size: int
     """Requests in flight; 0: 8."""

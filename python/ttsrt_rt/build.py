@@ -48,7 +48,8 @@ def build(
         group_size: Of w4: inputs that share a scale, 32, 64 or 128; 64.
         zero_points: Of w4: whether each scale has a zero point, so that the range of a group need
             not be symmetric about 0; no.
-        wide_heads: Whether matrices that give logits stay `dtype`'s; no.
+        wide_heads: Whether matrices that give logits stay `dtype`'s; yes for Chatterbox T3, no for
+            the others.
         max_batch_size: Requests in flight; 8.
         max_seq_len: Decoder positions, context included; `max_input_len` and the checkpoint's
             default `max_frames`.

@@ -96,6 +96,7 @@ class Executor(VoiceMethods):
         _warn_of_threads(native.num_threads)
         self._most_numbers = most_numbers(opened.info)
         self._is_closed = False
+        self._add_built_in_voices()
         self._dispatcher = Dispatcher()
         weakref.finalize(self, self._dispatcher.close).atexit = False
         info = self._native.info

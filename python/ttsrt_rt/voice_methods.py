@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from typing import TYPE_CHECKING
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
 
     from ttsrt_rt import _core
     from ttsrt_rt.request import ArrayInput
+    from ttsrt_rt.voice_file import VoiceFile
 
 __all__ = ["VoiceMethods"]
 
@@ -36,10 +40,11 @@ class VoiceMethods:
         speaker_emb: ArrayInput | None = None,
         cond_prompt_speech_tokens: ArrayInput | None = None,
         emotion: float | None = None,
+        file: str | os.PathLike[str] | None = None,
     ) -> None:
         """Adds a voice for `Request(voice=name)`; as many as memory holds.
 
-        Exactly one of `embeddings`, `codes` and `speaker_emb` is given.
+        Exactly one of `embeddings`, `codes`, `speaker_emb` and `file` is given.
 
         Args:
             name: A name that is not in use yet.
@@ -52,22 +57,34 @@ class VoiceMethods:
             cond_prompt_speech_tokens: With `speaker_emb`: speech tokens of the reference: integers
                 [tokens], or [1, tokens]; None for none.
             emotion: With `speaker_emb`: how strong the emotion is; None for the checkpoint's
-                default. A request may change it.
+                default, or with `file` for that of the file. A request may change it.
+            file: Chatterbox T3: a voice file, as `ttsrt voice` and `convert` write it.
 
         Raises:
             ConfigError: The name is in use, an array has the wrong shape, the model takes no
-                context of that kind, or not exactly one of the three is given.
+                context of that kind, the file is made for another variant, or not exactly one of
+                the four is given.
+            NotFoundError: The file does not exist.
+            FormatError: The file is no voice file, or damaged.
             ClosedError: The executor was closed.
         """
-        given = sum(value is not None for value in (embeddings, codes, speaker_emb))
+        given = sum(value is not None for value in (embeddings, codes, speaker_emb, file))
         if given != 1:
             raise ConfigError(
-                f"add_voice: expected exactly one of embeddings, codes and speaker_emb, got {given}"
+                "add_voice: expected exactly one of embeddings, codes, speaker_emb and file, got "
+                f"{given}"
             )
-        if speaker_emb is None and (cond_prompt_speech_tokens is not None or emotion is not None):
-            raise ConfigError(
-                "add_voice: expected speaker_emb with cond_prompt_speech_tokens and emotion"
-            )
+        if speaker_emb is None and cond_prompt_speech_tokens is not None:
+            raise ConfigError("add_voice: expected speaker_emb with cond_prompt_speech_tokens")
+        if emotion is not None and (embeddings is not None or codes is not None):
+            raise ConfigError("add_voice: expected emotion only with speaker_emb or file")
+        if file is not None:
+            voice = self._read_voice(file)
+            speaker_emb = voice.speaker_emb
+            if len(voice.cond_prompt_speech_tokens) > 0:
+                cond_prompt_speech_tokens = voice.cond_prompt_speech_tokens
+            if emotion is None and self._model.get("conditioning", {}).get("emotion"):
+                emotion = voice.emotion
         most = self._most_numbers
         if embeddings is not None:
             self._native.add_voice(name, float_matrix(embeddings, "embeddings", most))
@@ -85,6 +102,28 @@ class VoiceMethods:
                 "voice %r added: %d voices, %d bytes of those added",
                 *(name, stats.num_voices, stats.voice_bytes),
             )
+
+    @property
+    def _model(self) -> dict[str, Any]:
+        """The engine's description of its model."""
+        model: dict[str, Any] = json.loads(self._native.engine.description)["model"]
+        return model
+
+    def _read_voice(self, file: str | os.PathLike[str]) -> VoiceFile:
+        from ttsrt_rt.voice_file import read_voice
+
+        family = self._native.engine.info.family
+        if family != "t3":
+            raise ConfigError(f"{os.fspath(file)}: expected an engine of Chatterbox, got {family}")
+        return read_voice(file, variant=self._model["variant"])
+
+    def _add_built_in_voices(self) -> None:
+        """Adds the voice files that came with the checkpoint, by their names."""
+        folder = Path(os.fsdecode(self._native.engine.path), "voices")
+        if self._native.engine.info.family != "t3" or not folder.is_dir():
+            return
+        for path in sorted(folder.glob("*.safetensors")):
+            self.add_voice(path.stem, file=path)
 
     def voice_embeddings(self, voice: int | str) -> NDArray[np.float32]:
         """Returns the rows of a voice as the decoder takes them, float32 [rows, dim].

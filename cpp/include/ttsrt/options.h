@@ -110,7 +110,9 @@ struct BuildOptions {
   std::int32_t group_size = 0;  ///< w4: inputs that share a scale: 32, 64 or 128; 0: 64
   /// w4: a zero point for each scale, so that a group's range needn't be symmetric about 0.
   bool zero_points = false;
-  bool wide_heads = false;          ///< matrices that give logits stay floats of `dtype`
+  /// Matrices that give logits stay floats of `dtype`; absent: as the model's family says, which is
+  /// yes for Chatterbox T3 and no for the others.
+  std::optional<bool> wide_heads;
   std::int32_t max_batch_size = 8;  ///< requests in flight; 0: 8
   /// Decoder positions, including the context; 0: max_input_len plus the steps of the checkpoint's
   /// default max_frames.

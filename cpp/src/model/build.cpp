@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/check.h"
+#include "core/folder_entries.h"
 #include "core/half.h"
 #include "core/output_file.h"
 #include "core/safetensors.h"
@@ -36,6 +37,9 @@ namespace fs = std::filesystem;
 
 using model::Checkpoint;
 
+constexpr const char* kVoices = "voices";  // a folder of voice files
+constexpr std::size_t kMaxVoices = 1000;
+constexpr std::size_t kMaxVoiceBytes = std::size_t{16} << 20;
 constexpr std::size_t kBetweenStops = std::size_t{1} << 18;  // values, or bytes that are hashed
 
 // Writes objects as nlohmann's dump(1) does, member by member. A tree of ordered members would ask
@@ -148,6 +152,10 @@ std::vector<SafetensorsWriter::Entry> entries_of(const std::vector<model::PackIt
   return entries;
 }
 
+bool has_wide_heads(const Checkpoint& checkpoint, const BuildOptions& options) {
+  return options.wide_heads.value_or(checkpoint.manifest.keeps_heads_wide());
+}
+
 void describe(ObjectText& engine, const Checkpoint& checkpoint, const model::Limits& limits,
               const BuildOptions& options, const model::QuantizationChoice& quantization) {
   engine.put_string("format", "ttsrt.engine");
@@ -158,7 +166,8 @@ void describe(ObjectText& engine, const Checkpoint& checkpoint, const model::Lim
   if (quantization.group_size != 0)
     engine.put("group_size", std::to_string(quantization.group_size));
   if (quantization.has_zeros) engine.put("zero_points", "true");
-  if (options.wide_heads) engine.put("wide_heads", "true");
+  if (has_wide_heads(checkpoint, options) && quantization.quantization != ops::Quantization::none)
+    engine.put("wide_heads", "true");
   ObjectText bounds(1);
   bounds.put("max_batch_size", std::to_string(limits.max_batch_size));
   bounds.put("max_seq_len", std::to_string(limits.max_seq_len));
@@ -210,8 +219,8 @@ void write_engine(const Checkpoint& checkpoint, const fs::path& folder, const mo
                   const BuildOptions& options, const BuildProgress& progress) {
   const model::QuantizationChoice quantization =
       model::resolve_quantization(options.quantization, options.group_size, options.zero_points);
-  const auto items =
-      model::pack_items(checkpoint.manifest, {options.dtype, quantization, options.wide_heads});
+  const auto items = model::pack_items(
+      checkpoint.manifest, {options.dtype, quantization, has_wide_heads(checkpoint, options)});
   SafetensorsWriter writer((folder / "weights.safetensors").string(), entries_of(items));
   ComponentTexts components;
   std::int32_t done = 0;
@@ -231,6 +240,19 @@ void write_engine(const Checkpoint& checkpoint, const fs::path& folder, const mo
   // Whatever the checkpoint holds: what was written opens, and an executor can run it.
   const EngineData written(folder.string());
   model::check_programs(*written.family, written.weights, written.limits, checkpoint.where);
+}
+
+// Voice files that come with a checkpoint go with its engines, as they are.
+void copy_voices(const std::string& checkpoint, const std::string& folder) {
+  const std::string from = checkpoint + "/" + kVoices;
+  if (!fs::exists(fs::symlink_status(from))) return;
+  const std::vector<std::string> names = names_in(from);
+  TTSRT_CHECK(FormatError, names.size() <= kMaxVoices, from, ": expected at most ", kMaxVoices,
+              " voice files, got ", names.size());
+  const std::string to = folder + "/" + kVoices;
+  fs::create_directory(to);
+  for (const std::string& name : names)
+    write_text(to + "/" + name, read_text(from + "/" + name, kMaxVoiceBytes));
 }
 
 }  // namespace
@@ -270,9 +292,11 @@ void build(const std::string& checkpoint_dir, const std::string& output_dir,
   const model::Limits limits =
       model::resolve_limits(options, checkpoint.family->limit_bounds(checkpoint.manifest));
   model::itineraries_of(*checkpoint.family, limits, nullptr, checkpoint.where);
-  const FolderKind kind = {"engine", "ttsrt.engine", "engine.json", {"weights.safetensors"}};
+  const FolderKind kind = {
+      "engine", "ttsrt.engine", "engine.json", {"weights.safetensors", kVoices}};
   FolderWriter writer(output_dir, kind, options.overwrite);
   write_engine(checkpoint, writer.folder(), limits, options, progress);
+  copy_voices(checkpoint_dir, writer.folder());
   writer.publish();
 }
 

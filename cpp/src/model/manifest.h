@@ -44,6 +44,9 @@ class Manifest {
   // The component of the tensors that are added next.
   void begin(const std::string& component) { component_ = component; }
   void add(Role role, const std::string& name, std::vector<std::int64_t> shape);
+  // Products that give logits aren't quantized unless a build asks for it.
+  void keep_heads_wide() { keeps_heads_wide_ = true; }
+  bool keeps_heads_wide() const { return keeps_heads_wide_; }
   // A matrix [outputs, inputs] or several [heads, outputs, inputs] that give logits.
   void add_head(const std::string& name, std::vector<std::int64_t> shape);
   void add_data(const std::string& name, std::vector<std::int64_t> shape, DType dtype);
@@ -61,6 +64,7 @@ class Manifest {
   void check(const SafetensorsFile& checkpoint) const;
 
  private:
+  bool keeps_heads_wide_ = false;
   std::string component_;
   std::vector<TensorSpec> tensors_;
 };

@@ -39,7 +39,17 @@ def add_parser(commands: Subparsers) -> None:
         "--zero_points", action="store_true", help="w4: a zero point for each scale"
     )
     parser.add_argument(
-        "--wide_heads", action="store_true", help="matrices that give logits are not quantized"
+        "--wide_heads",
+        action="store_true",
+        default=None,
+        help="matrices that give logits are not quantized: the default for T3",
+    )
+    parser.add_argument(
+        "--no_wide_heads",
+        action="store_false",
+        dest="wide_heads",
+        default=None,
+        help="they are quantized: the default for other models",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing engine")
     for name, text in _LIMITS.items():

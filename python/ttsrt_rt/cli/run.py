@@ -28,10 +28,12 @@ from ttsrt_rt.errors import ConfigError, NotFoundError
 from ttsrt_rt.writing import LateFile
 
 if TYPE_CHECKING:
+    from ttsrt_rt.executor import Executor
     from ttsrt_rt.handle import Handle
 
 __all__ = ["add_parser"]
 
+_CONTEXTS = ("voice", "context_codes", "context_embeddings", "prompt_embeddings")
 _TEXTS = ("text_ids", "text_features", "encoder_output")
 
 
@@ -59,11 +61,19 @@ def add_parser(commands: Subparsers) -> None:
         "--alignment_output", help="float32 [steps, text_len] as .npy, .npz, .json or .csv"
     )
     parser.add_argument(
+        "--voice_file",
+        action="append",
+        default=[],
+        metavar="FILE.safetensors",
+        help="a voice of T3, by the name of the file for --voice; where it is the only one, it "
+        "speaks; may be given several times",
+    )
+    parser.add_argument(
         "--streaming", action="store_true", help="show the number of frames while they are made"
     )
     add_executor_flags(parser.add_argument_group("the executor"))
     add_request_flags(parser)
-    parser.reads("engine", "requests")
+    parser.reads("engine", "requests", "voice_file")
     parser.writes("output", kind=OutputKind(_default_output, takes_stdout=True))
     parser.writes("alignment_output")
     parser.set_defaults(run=_run)
@@ -99,8 +109,9 @@ def _run_one(args: argparse.Namespace) -> int:
         check_array_output("--alignment_output", args.alignment_output)
         fields["return_alignment"] = True
     engine = _core.Engine.open(os.fsencode(args.engine))
-    request = make_request(fields)
+    request = make_request(fields | _only_voice(args, fields))
     with Executor(engine, **executor_options(args)) as executor:
+        _add_voices(args, executor)
         handle = executor.submit(request)
         tell(format_memory(executor.info))
         if args.streaming:
@@ -114,6 +125,17 @@ def _run_one(args: argparse.Namespace) -> int:
     else:
         print(f"{output}: {summary(result)}")
     return 0
+
+
+def _only_voice(args: argparse.Namespace, fields: dict[str, Any]) -> dict[str, Any]:
+    """The voice of the only voice file, where the flags give no other context."""
+    is_chosen = len(args.voice_file) == 1 and not fields.keys() & set(_CONTEXTS)
+    return {"voice": Path(args.voice_file[0]).stem} if is_chosen else {}
+
+
+def _add_voices(args: argparse.Namespace, executor: Executor) -> None:
+    for path in args.voice_file:
+        executor.add_voice(Path(path).stem, file=path)
 
 
 def _run_many(args: argparse.Namespace) -> int:
@@ -131,12 +153,14 @@ def _run_many(args: argparse.Namespace) -> int:
             f"--output: expected a name that ends in .jsonl, or - for standard output; got {output}"
         )
     defaults = given_fields(args)
+    defaults |= _only_voice(args, defaults)
     begin = time.perf_counter()
     counts = Counts()
     try:
         with ExitStack() as files:
             lines = sys.stdin.buffer if args.requests == "-" else _open_lines(args.requests, files)
             executor = files.enter_context(Executor(args.engine, **executor_options(args)))
+            _add_voices(args, executor)
             tell(format_memory(executor.info))
             file = sys.stdout.buffer if output == "-" else files.enter_context(LateFile(output))
             bar = files.enter_context(tqdm(unit="request", disable=None))

@@ -6,6 +6,8 @@
 #include <atomic>
 #include <cmath>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <limits>
 
 #include "model/engine_data.h"
@@ -66,6 +68,22 @@ TEST_F(Build, AnEngineThatOpensAndVerifies) {
   EXPECT_EQ(engine.tensors().size(), static_cast<std::size_t>(done));
   EXPECT_EQ(parse_json(engine.description(), "x").at("source").at("made"), "by a test");
   EXPECT_EQ(engine.path(), engine_);
+}
+
+TEST_F(Build, VoiceFilesGoWithTheEngine) {
+  write();
+  namespace fs = std::filesystem;
+  fs::create_directory(checkpoint_ + "/voices");
+  std::ofstream(checkpoint_ + "/voices/ann.safetensors") << "rows";
+  build(checkpoint_, engine_, {});
+  std::string text;
+  std::ifstream(engine_ + "/voices/ann.safetensors") >> text;
+  EXPECT_EQ(text, "rows");
+  BuildOptions again;
+  again.overwrite = true;
+  EXPECT_NO_THROW(build(checkpoint_, engine_, again));
+  fs::create_directory(checkpoint_ + "/voices/inner");
+  EXPECT_THROW(build(checkpoint_, engine_, again), Error);
 }
 
 // The text is what a JSON library writes of the same members in the same order.

@@ -40,6 +40,7 @@ Manifest T3Family::manifest() const {
   }
   declare_stack(manifest, "decoder", config_.decoder);
   manifest.add_head("head", {config_.speech_vocab, dim});
+  manifest.keep_heads_wide();
   if (config_.has_head_bias) manifest.add(Role::vector, "head_bias", {config_.speech_vocab});
   declare_conditioning(manifest);
   return manifest;

@@ -1,0 +1,135 @@
+"""Voices of T3 from arrays and files: added, stored with an engine, thousands at a time."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import ttsrt_rt as rt
+from ttsrt_rt.cli import main
+from ttsrt_rt.synth import write_random_conds, write_random_t3
+from ttsrt_rt.voice_file import VoiceFile, write_voice
+
+IDS = [255, 5, 6, 7, 0]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A converted model with its built-in voice, and its engine."""
+    folder = tmp_path_factory.mktemp("t3")
+    write_random_t3(folder / "t3_cfg.safetensors", "tiny", seed=2)
+    write_random_conds(folder / "conds.pt", seed=3)
+    rt.convert(folder / "t3_cfg.safetensors", folder / "checkpoint", progress=False)
+    rt.build(folder / "checkpoint", folder / "engine", max_batch_size=64, max_seq_len=96)
+    return folder
+
+
+def voice_of(seed: int, variant: str = "english") -> VoiceFile:
+    content = np.random.default_rng(seed)
+    return VoiceFile(
+        variants=(variant,),
+        speaker_emb=content.standard_normal(256).astype(np.float32),
+        cond_prompt_speech_tokens=content.integers(0, 6561, 40),
+        emotion=0.7,
+    )
+
+
+def test_the_built_in_voice_goes_with_its_engines(folder: Path) -> None:
+    with rt.Executor(folder / "engine") as executor:
+        assert executor.voices() == ["default"]
+        stored = executor.voice_embeddings("default")
+        executor.add_voice("again", file=folder / "checkpoint" / "voices" / "default.safetensors")
+        assert stored.shape == (34, 64)
+        assert stored.tobytes() == executor.voice_embeddings("again").tobytes()
+        assert len(executor.generate(text_ids=IDS, voice="default", max_frames=3).codes) == 3
+
+
+def test_a_voice_of_a_file_is_that_of_its_arrays(folder: Path, tmp_path: Path) -> None:
+    voice = voice_of(1)
+    write_voice(tmp_path / "me.safetensors", voice)
+    with rt.Executor(folder / "engine") as executor:
+        executor.add_voice("file", file=tmp_path / "me.safetensors")
+        executor.add_voice(
+            "arrays",
+            speaker_emb=voice.speaker_emb[None],
+            cond_prompt_speech_tokens=voice.cond_prompt_speech_tokens[None],
+            emotion=0.7,
+        )
+        executor.add_voice("calm", file=tmp_path / "me.safetensors", emotion=0.0)
+        rows = {name: executor.voice_embeddings(name) for name in ("file", "arrays", "calm")}
+        executor.add_voice("rows", rows["file"])
+        assert executor.voice_embeddings("rows").tobytes() == rows["file"].tobytes()
+    assert rows["file"].tobytes() == rows["arrays"].tobytes()
+    assert (rows["calm"][-1] == 0.0).all() and (rows["calm"][:-1] == rows["file"][:-1]).all()
+
+
+def test_voices_that_do_not_fit_are_refused(
+    folder: Path, tmp_path: Path, engine_of: object
+) -> None:
+    write_voice(tmp_path / "turbo.safetensors", voice_of(1, "turbo"))
+    (tmp_path / "text.safetensors").write_text("no voice")
+    with rt.Executor(folder / "engine") as executor:
+        with pytest.raises(rt.ConfigError, match="expected a voice for english, got one for turbo"):
+            executor.add_voice("x", file=tmp_path / "turbo.safetensors")
+        with pytest.raises(rt.FormatError, match=r"text\.safetensors"):
+            executor.add_voice("x", file=tmp_path / "text.safetensors")
+        with pytest.raises(FileNotFoundError):
+            executor.add_voice("x", file=tmp_path / "none.safetensors")
+        with pytest.raises(rt.ConfigError, match="exactly one"):
+            executor.add_voice("x", np.zeros((2, 64), np.float32), file=tmp_path / "x")
+        with pytest.raises(rt.ConfigError, match="emotion only with"):
+            executor.add_voice("x", np.zeros((2, 64), np.float32), emotion=0.5)
+        assert executor.voices() == ["default"]
+
+
+def test_a_thousand_voices(folder: Path) -> None:
+    """64 of them speak at once, each as it does alone."""
+    with rt.Executor(folder / "engine", max_queue_size=64) as executor:
+        for seed in range(1000):
+            voice = voice_of(seed)
+            executor.add_voice(
+                f"voice{seed}",
+                speaker_emb=voice.speaker_emb,
+                cond_prompt_speech_tokens=voice.cond_prompt_speech_tokens[:2],
+            )
+        stats = executor.stats()
+        assert stats.num_voices == 1001
+        assert 34 * 64 * 4 <= stats.voice_bytes / 1001 <= 34 * 64 * 4 + 1024
+        asked = [rt.Request(text_ids=IDS, voice=f"voice{seed}", max_frames=4) for seed in range(64)]
+        together = [result.codes.tolist() for result in executor.generate(asked)]
+        alone = [executor.generate(request).codes.tolist() for request in asked[::9]]
+        assert together[::9] == alone
+        assert len({str(codes) for codes in together}) > 32
+        for seed in range(1000):
+            executor.remove_voice(f"voice{seed}")
+        assert executor.voices() == ["default"]
+
+
+def test_heads_stay_wide_unless_asked(folder: Path, tmp_path: Path) -> None:
+    for options, layout in (({}, "panel16"), ({"wide_heads": False}, "panel16_w8a8")):
+        engine = tmp_path / f"engine-{layout}"
+        rt.build(folder / "checkpoint", engine, dtype="bfloat16", quantization="w8a8", **options)
+        described = json.loads((engine / "engine.json").read_text())
+        assert described["components"]["decoder"]["tensors"]["head"]["layout"] == layout
+        assert described.get("wide_heads", False) is (layout == "panel16")
+
+
+def test_run_speaks_with_voice_files(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_voice(tmp_path / "me.safetensors", voice_of(4))
+    np.save(tmp_path / "ids.npy", np.array(IDS, np.int32))
+    command = ["run", str(folder / "engine"), "--text_ids", str(tmp_path / "ids.npy")]
+    command += ["--max_frames", "4", "--seed", "1"]
+    me = ["--voice_file", str(tmp_path / "me.safetensors")]
+    outputs = []
+    for index, flags in enumerate(([], ["--voice", "me"], ["--voice", "default"])):
+        outputs.append(tmp_path / f"codes{index}.npy")
+        assert main([*command, *me, *flags, "--output", str(outputs[-1])]) == 0
+    codes = [np.load(output).tolist() for output in outputs]
+    assert codes[0] == codes[1] != codes[2]
+    assert main([*command, *me, "--output", str(tmp_path / "me.safetensors")]) == 2
+    assert "--output" in capsys.readouterr().err
