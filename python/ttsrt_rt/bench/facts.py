@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.request import AttentionPrior
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ class EngineFacts:
         text_vocab: Text ids.
         dim: Width of rows.
         frame_rate: Codec frames per second.
-        context: The kind of its context: "codes", "voices", "encoder" or "memory".
+        context: The kind of its context: "codes", "voices", "encoder", "memory", or "rows" of a
+            model whose voices are rows in front of the text (Chatterbox T3).
         pads_context: Whether context rows are counted in frames, not in stacks.
         num_voices: Stored voices.
         eos_id: The code that ends speech.
@@ -60,6 +62,11 @@ class EngineFacts:
         """Reads them from an opened engine."""
         info = engine.info
         model: dict[str, Any] = json.loads(engine.description)["model"]
+        is_rows = info.family == "t3"
+        if not is_rows and "context" not in model:
+            raise ConfigError(
+                f"{engine.path}: expected an engine of magpie or t3, got one of {info.family}"
+            )
         prior: AttentionPrior | Literal["default"] = "default"
         if info.default_prior is not None and (info.default_prior.end_after or 0) > 0:
             prior = AttentionPrior(end_after=0)
@@ -70,10 +77,10 @@ class EngineFacts:
             text_vocab=info.text_vocab,
             dim=info.dim,
             frame_rate=info.frame_rate,
-            context=model["context"],
-            pads_context=model["context_text"] != "none",
+            context="rows" if is_rows else model["context"],
+            pads_context=is_rows or model["context_text"] != "none",
             num_voices=info.num_voices,
-            eos_id=model["tokens"]["audio_eos"],
+            eos_id=info.eos_id,
             max_batch_size=info.max_batch_size,
             max_seq_len=info.max_seq_len,
             max_input_len=info.max_input_len,
@@ -84,7 +91,7 @@ class EngineFacts:
     @property
     def takes_codes(self) -> bool:
         """Whether codec codes can be a context."""
-        return self.context != "voices"
+        return self.context not in ("voices", "rows")
 
     def context_rows(self, frames: int) -> int:
         """Decoder positions, or rows of memory, that a context of codec frames takes."""

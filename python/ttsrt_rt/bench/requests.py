@@ -49,7 +49,8 @@ class RequestShape:
 
     Attributes:
         text_len: Text tokens.
-        context_len: Codec frames of context; has no effect if the engine has stored voices.
+        context_len: Codec frames of context, or rows of a voice of T3; has no effect if the engine
+            has stored voices.
         frames: Codec frames made.
         cfg_scale: Guidance; 1 for none.
     """
@@ -104,19 +105,24 @@ def random_requests(facts: EngineFacts, shape: RequestShape, seed: int = 7) -> I
     """
     _check_limit("text_len", shape.text_len, facts.max_text_len, "max_encoder_input_len")
     rows = 0
-    if facts.takes_codes:
+    if facts.takes_codes or facts.context == "rows":
         rows = facts.context_rows(shape.context_len)
         _check_limit("context_len", rows, facts.max_input_len, "max_input_len")
     frames = facts.whole_frames(shape.frames)
     held = 0 if facts.context == "memory" else rows
+    if facts.context == "rows":
+        held += shape.text_len + 1  # the text and the first start row stand in front of the speech
     room = (facts.max_seq_len - held) * facts.frame_stacking
-    _check_limit("frames", frames, room, f"max_seq_len less {held} context rows")
+    _check_limit("frames", frames, room, f"max_seq_len less {held} rows before them")
+    voice_rows = np.random.default_rng(seed).standard_normal((max(rows, 1), facts.dim))
     random = np.random.default_rng(seed)
     while True:
         fields: dict[str, Any] = {"voice": 0}
         if facts.takes_codes:
             size = (shape.context_len, facts.codebooks)
             fields = {"context_codes": random.integers(0, facts.codebook_vocab, size)}
+        if facts.context == "rows":
+            fields = {"context_embeddings": voice_rows.astype(np.float32)}  # one voice for all
         yield Request(
             text_ids=random.integers(0, facts.text_vocab, shape.text_len),
             cfg_scale=shape.cfg_scale,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ttsrt_rt.cli import bench_priority, bench_run, bench_share, bench_speed
+from ttsrt_rt.cli import bench_distance, bench_priority, bench_run, bench_share, bench_speed
 from ttsrt_rt.cli.types import Subparsers
 
 __all__ = ["add_parser"]
@@ -20,5 +20,6 @@ def add_parser(commands: Subparsers) -> None:
         bench_speed.add_overload,
         bench_priority.add_priority,
         bench_share.add_share,
+        bench_distance.add_distance,
     ):
         add(inner)
