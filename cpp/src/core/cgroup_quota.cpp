@@ -124,7 +124,10 @@ std::optional<std::int32_t> quota_cores(const std::string& root) {
     if (group.empty()) continue;
     // A parent's quota limits all groups below it.
     for (std::string path = path_below(hierarchy, group);; path.erase(path.find_last_of('/'))) {
-      const auto quota = quota_of(root + hierarchy.mount_point + path, hierarchy.is_unified);
+      std::string folder = root;
+      folder += hierarchy.mount_point;
+      folder += path;
+      const auto quota = quota_of(folder, hierarchy.is_unified);
       if (quota) least = std::min(least.value_or(kMost), *quota);
       if (path.empty()) break;
     }

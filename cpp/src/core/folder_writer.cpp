@@ -114,7 +114,8 @@ void FolderWork::make_folder() {
 
 void FolderWork::clean_up() noexcept {
   if (::getpid() != process_) {
-    static_cast<void>(lock_.release());  // the lock file is the parent's
+    const FolderLock* left = lock_.release();  // the lock file is the parent's
+    static_cast<void>(left);
     return;
   }
   if (!folder_.empty()) remove_folder(folder_);
@@ -239,7 +240,8 @@ void FolderWork::exchange() {
   bool is_known = false;
   try {
     is_known = is_as_before(folder_) && holds_only_known(folder_);
-  } catch (const std::exception&) {  // what can't be looked at is not removed
+  } catch (const std::exception&) {
+    is_known = false;  // what can't be looked at is not removed
   }
   if (is_known) return;  // clean_up removes the old one
   const int back = renames_.exchange(folder_, path_);

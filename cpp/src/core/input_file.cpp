@@ -124,9 +124,12 @@ void InputFile::read_large(std::size_t offset, std::byte* into, std::size_t byte
   };
   std::vector<std::thread> threads;
   threads.reserve(static_cast<std::size_t>(helpers));
-  try {
-    for (std::int32_t i = 0; i < helpers; ++i) threads.emplace_back(work);
-  } catch (const std::exception&) {  // the system gives no more threads: those that run suffice
+  for (std::int32_t i = 0; i < helpers; ++i) {
+    try {
+      threads.emplace_back(work);
+    } catch (const std::exception&) {
+      break;  // the system gives no more threads: those that run suffice
+    }
   }
   work();
   for (std::thread& thread : threads) thread.join();

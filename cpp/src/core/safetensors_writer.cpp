@@ -40,7 +40,7 @@ SafetensorsWriter::SafetensorsWriter(const std::string& path, const std::vector<
             padding);
     }
   }
-  header += "}";
+  header += '}';
   header.append(padding_after(header.size() + 8), ' ');
   std::uint8_t length[8];
   for (int i = 0; i < 8; ++i) length[i] = static_cast<std::uint8_t>(header.size() >> (8 * i));

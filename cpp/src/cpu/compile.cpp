@@ -72,8 +72,8 @@ void Lowering::run() {
       std::visit([this](const auto& op) { lower(op); }, program_.ops[i]);
       const bool is_local =
           rows_.local != nullptr && std::holds_alternative<ops::SelfAttention>(program_.ops[i]);
-      ops::Uses of = ops::uses_of(program_.ops[i]);
-      add_uses(is_local ? local_uses(std::move(of)) : of, stages_, first, uses);
+      const ops::Uses of = ops::uses_of(program_.ops[i]);
+      add_uses(is_local ? local_uses(of) : of, stages_, first, uses);
     }
   }
   ops::check_stages(uses);

@@ -27,7 +27,7 @@ void feed(Segment& segment, const RowSource& source, std::int32_t first, std::in
   segment.vectors = nullptr;
   if (source.ids != nullptr)
     segment.ids = source.ids->data() + std::int64_t{first} * source.ids_per_row;
-  if (source.vectors != nullptr) {
+  if (source.vectors != nullptr && source.rows > 0) {
     const auto width = static_cast<std::int64_t>(source.vectors->size()) / source.rows;
     segment.vectors = source.vectors->data() + first * width;
   }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <exception>
 #include <map>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -36,7 +37,8 @@ void Courier::Deliveries::run() {
   for (;;) {
     try {
       for (const std::uint64_t key : selector.select()) deliver(key);
-    } catch (const std::exception&) {  // no memory: the keys are reported again
+    } catch (const std::exception&) {
+      std::this_thread::yield();  // no memory: the keys are reported again
     }
     const std::lock_guard<std::mutex> lock(mutex);
     if (!is_over()) continue;
@@ -73,6 +75,7 @@ void Courier::Deliveries::deliver(std::uint64_t key) {
 
 Courier::Courier() : deliveries_(std::make_shared<Deliveries>()) {}
 
+// There is no timeout that could be refused. NOLINTNEXTLINE(bugprone-exception-escape)
 Courier::~Courier() {
   close(std::nullopt);
   if (!thread_.joinable()) return;

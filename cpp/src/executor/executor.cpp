@@ -105,7 +105,8 @@ Executor::~Executor() {
   if (impl_->home.is_here()) {
     impl_->close(false, std::nullopt);
   } else {
-    static_cast<void>(impl_.release());
+    const ExecutorImpl* left = impl_.release();
+    static_cast<void>(left);
   }
 }
 

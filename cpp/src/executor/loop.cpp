@@ -38,6 +38,7 @@ Loop::Loop(std::unique_ptr<model::Network> network, const LoopOptions& options)
   thread_ = start_thread("executor", [this] { run(); });
 }
 
+// There is no timeout that could be refused. NOLINTNEXTLINE(bugprone-exception-escape)
 Loop::~Loop() { close(false); }
 
 void Loop::submit(Pending pending) {

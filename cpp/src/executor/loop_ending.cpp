@@ -75,7 +75,8 @@ void Loop::abandon_flights() {
     first_flight_ = (first_flight_ + 1) % flights_.size();
     try {
       network_->collect(ticket);
-    } catch (const std::exception&) {  // the device has failed: the launch is over
+    } catch (const std::exception&) {
+      continue;  // the device has failed: the launch is over
     }
   }
 }
@@ -113,11 +114,12 @@ void Loop::release(std::int32_t slot) {
     if (prefix != nullptr) prefixes_.release(*prefix);
   }
   free_slots_.push_back(slot);
+  const FinishReason reason = ended->end.value_or(FinishReason::error);  // always there
   intake_.count([&](StatsBook& stats) {
-    stats.count_ended(ended->channel->id(), *ended->end, num_active());
+    stats.count_ended(ended->channel->id(), reason, num_active());
     stats.count_paused(ranking_.num_paused());
   });
-  end(*ended, *ended->end, ended->error, site_.facts);
+  end(*ended, reason, ended->error, site_.facts);
 }
 
 void Loop::end_pending(Pending&& pending, FinishReason reason, const std::string& why) {

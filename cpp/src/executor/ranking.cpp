@@ -7,7 +7,8 @@
 namespace ttsrt::executor {
 
 Ranking::Ranking(Places places) : places_(places) {
-  entries_.reserve(static_cast<std::size_t>(places.running + places.paused));
+  entries_.reserve(static_cast<std::size_t>(places.running) +
+                   static_cast<std::size_t>(places.paused));
 }
 
 void Ranking::add(std::int32_t slot, std::int32_t priority) {

@@ -100,6 +100,7 @@ void WeightMemory::empty() noexcept {
   ::mprotect(data_, bytes_, PROT_NONE);
 }
 
+// The lock throws only where this has returned before. NOLINTNEXTLINE(bugprone-exception-escape)
 void WeightMemory::release() noexcept {
   if (!home_.is_here() && num_locking_ > 0) return;  // a forked child leaves the memory as it is
   const Locked lock(*this);

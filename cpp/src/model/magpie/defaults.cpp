@@ -58,7 +58,7 @@ Defaults read_defaults(const JsonReader& reader) {
   defaults.eos_method = reader.string("eos_method");
   defaults.use_local_transformer = reader.boolean("use_local_transformer");
   if (reader.has("prior")) defaults.prior = read_prior(reader.object("prior"));
-  if (defaults.prior) defaults.prior_mode = *defaults.prior->mode;
+  if (defaults.prior) defaults.prior_mode = defaults.prior->mode.value_or(defaults.prior_mode);
   if (reader.has("prior_mode")) defaults.prior_mode = reader.string("prior_mode");
   TTSRT_CHECK(FormatError, decode::is_prior_mode(defaults.prior_mode), reader.where(),
               ".prior_mode: expected ", decode::kPriorModes, ", got ",

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <numeric>
 #include <utility>
 #include <vector>
 
@@ -169,8 +170,8 @@ std::vector<Stop> stops_of(Prompt&& prompt, const Facts& facts,
     stops.push_back(stop_of(facts.programs.encode_context));
     stops.back().rows = {positioned(std::move(prompt.context_encoder))};
   }
-  std::vector<std::int32_t> encoded;
-  for (std::size_t i = 0; i < stops.size(); ++i) encoded.push_back(static_cast<std::int32_t>(i));
+  std::vector<std::int32_t> encoded(stops.size());
+  std::iota(encoded.begin(), encoded.end(), 0);
   std::int32_t replaying = -1;
   if (context_rows > 0 || rules.recomputes_prior) {
     Stop stop = stop_of(facts.programs.prefill);

@@ -50,6 +50,7 @@ std::vector<float> LocalTransformer::forward(std::vector<float> rows) const {
   batch.segments.push_back(segment);
   const Program& program = *op_.network.program;
   std::vector<std::vector<float>> activations;
+  activations.reserve(program.activations.size());
   for (const Activation& activation : program.activations)
     activations.emplace_back(static_cast<std::size_t>(count * activation.width), NAN);
   activations[static_cast<std::size_t>(op_.network.input)] = std::move(rows);

@@ -194,7 +194,7 @@ class ReferenceBackend : public Backend {
     try {
       if (state_) state_->start_outcome(0);
       for (const Command& command : flight.commands) run(command, flight.output);
-      if (state_) read_outcome(flight.output);
+      if (state_) read_outcome(*state_, flight.output);
     } catch (...) {
       flight.failure = std::current_exception();
     }
@@ -211,11 +211,11 @@ class ReferenceBackend : public Backend {
     }
   }
 
-  void read_outcome(step::StepOutput& output) const {
-    const reference::Outcome& outcome = state_->outcome;
+  static void read_outcome(const State& state, step::StepOutput& output) {
+    const reference::Outcome& outcome = state.outcome;
     output.draws = outcome.draws;
     output.codes = outcome.sampled;
-    output.max_text_len = state_->spec().max_text_len;
+    output.max_text_len = state.spec().max_text_len;
     if (outcome.keeps_scores) output.scores = outcome.scores;
   }
 
