@@ -34,6 +34,7 @@ from .conftest import DATA, source_of
 from .docs_commands import CHANGED, LEFT, PAGES, commands, prepared, write_programs
 from .house import ROOT
 from .python.convert.test_magpie_fork import write_fork
+from .python.export.t3_random import write_t3, write_voice
 
 SIZES = {"codebooks": 8, "codebook_size": 2016, "max_positions": 1024, "max_frames": 60}
 TEXT_LEN = 20
@@ -99,6 +100,9 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_arrays(folder, NEMO_SIZES["tiny"].dim)
     build_engines(folder)
     write_golden_case(folder)
+    write_t3(folder / "t3.checkpoint", "english")
+    for name in ("anna", "ben"):
+        write_voice(folder / f"{name}.safetensors", "english")
     return folder
 
 
@@ -125,6 +129,8 @@ def make_what_earlier_commands_make(folder: Path, text: str) -> None:
         if not (folder / path).exists():
             checkpoint = folder / "engines" / f"{name}.checkpoint"
             rt.build(checkpoint, folder / path, dtype="bfloat16", max_batch_size=int(size or 1))
+    if "--trtllm trtllm" in text and not (folder / "trtllm").exists():
+        run(folder, next(each.text for each in commands() if "export-trtllm" in each.text))
     if "--dataset samples.json" in text and not (folder / "samples.json").exists():
         run(folder, next(each.text for each in commands() if "bench prepare" in each.text))
 
