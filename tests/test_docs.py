@@ -34,7 +34,8 @@ from .conftest import DATA, source_of
 from .docs_commands import CHANGED, LEFT, PAGES, commands, prepared, write_programs
 from .house import ROOT
 from .python.convert.test_magpie_fork import write_fork
-from .python.export.t3_random import write_t3, write_voice
+from .python.export.t3_random import write_t3
+from .python.export.t3_random import write_voice as write_random_voice
 
 SIZES = {"codebooks": 8, "codebook_size": 2016, "max_positions": 1024, "max_frames": 60}
 TEXT_LEN = 20
@@ -102,7 +103,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_golden_case(folder)
     write_t3(folder / "t3.checkpoint", "english")
     for name in ("anna", "ben"):
-        write_voice(folder / f"{name}.safetensors", "english")
+        write_random_voice(folder / f"{name}.safetensors", "english")
     return folder
 
 
