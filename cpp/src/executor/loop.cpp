@@ -178,6 +178,7 @@ std::int32_t Loop::worst_case(const PreparedRequest& request) const {
 
 // Blocks of a shared prefix that a branch has in common with it once it is forked.
 std::int32_t Loop::shared_blocks(const step::Stop& stop) const {
+  if (!stop.shared.has_value()) return 0;
   const std::int32_t forked = stop.forked_rows > 0 ? stop.forked_rows : stop.shared->rows;
   return forked / pool_.block_size();
 }
