@@ -27,10 +27,11 @@ class Writer {
 
 std::unique_ptr<Writer> open_writer(const std::string& output_dir, const std::string& noun,
                                     const std::string& format, const std::string& description,
-                                    const std::vector<std::string>& others, bool overwrite) {
+                                    const std::vector<std::string>& others, bool overwrite,
+                                    const std::vector<std::string>& folders) {
   const WithoutGil release;
-  return std::make_unique<Writer>(output_dir, FolderKind{noun, format, description, others},
-                                  overwrite);
+  return std::make_unique<Writer>(
+      output_dir, FolderKind{noun, format, description, others, folders}, overwrite);
 }
 
 }  // namespace
@@ -40,6 +41,7 @@ void register_publishing(py::module_& module) {
                      "Writes a folder that appears under its name only when it is complete.")
       .def(py::init(&open_writer), py::arg("output_dir"), py::kw_only(), py::arg("noun"),
            py::arg("format"), py::arg("description"), py::arg("others"), py::arg("overwrite"),
+           py::arg("folders") = std::vector<std::string>(),
            "Decides everything before the work starts, locks the target and makes a temporary "
            "folder.")
       .def_property_readonly(

@@ -651,6 +651,7 @@ class FolderWriter:
         description: str,
         others: list[str],
         overwrite: bool,
+        folders: list[str] = [],
     ) -> None:
         """Decides everything before the work starts, locks the target and makes a temporary
         folder."""

@@ -137,6 +137,10 @@ void check_description(const FolderTarget& target, const FolderKind& kind) {
   }
 }
 
+bool is_folder_of(const FolderKind& kind, const std::string& name) {
+  return std::find(kind.folders.begin(), kind.folders.end(), name) != kind.folders.end();
+}
+
 }  // namespace
 
 bool FolderTarget::is_temporary(const std::string& name) const {
@@ -153,9 +157,10 @@ bool FolderTarget::may_hold(const std::string& name) const {
   return is_own || (is_filled && name == "lost+found");
 }
 
-bool is_file_of(const FolderKind& kind, const std::string& name) {
+bool is_entry_of(const FolderKind& kind, const std::string& name) {
   return name == kind.description ||
-         std::find(kind.others.begin(), kind.others.end(), name) != kind.others.end();
+         std::find(kind.others.begin(), kind.others.end(), name) != kind.others.end() ||
+         is_folder_of(kind, name);
 }
 
 FolderTarget find_target(const std::string& output_dir) {
@@ -184,12 +189,15 @@ bool check_contents(const FolderTarget& target, const FolderKind& kind, bool ove
   }
   for (const std::string& name : names) {
     if (target.may_hold(name)) continue;
-    TTSRT_CHECK(ConfigError, is_file_of(kind, name), "output_dir: ", target.path.string(),
+    TTSRT_CHECK(ConfigError, is_entry_of(kind, name), "output_dir: ", target.path.string(),
                 " exists and isn't ", with_article(kind.noun), ": it holds ", name,
                 "; what is not ", with_article(kind.noun), " is never replaced");
     std::error_code unknown;
-    TTSRT_CHECK(ConfigError, fs::is_regular_file(target.path / name, unknown),
-                "output_dir: ", (target.path / name).string(), " isn't a regular file");
+    const bool is_folder = is_folder_of(kind, name);
+    const fs::file_type wanted = is_folder ? fs::file_type::directory : fs::file_type::regular;
+    TTSRT_CHECK(ConfigError, fs::status(target.path / name, unknown).type() == wanted,
+                "output_dir: ", (target.path / name).string(), " isn't a ",
+                is_folder ? "folder" : "regular file");
     is_empty = false;
   }
   if (is_empty) return false;

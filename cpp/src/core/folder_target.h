@@ -26,7 +26,7 @@ struct FolderTarget {
 };
 
 // Whether a folder of this kind has a file of this name.
-bool is_file_of(const FolderKind& kind, const std::string& name);
+bool is_entry_of(const FolderKind& kind, const std::string& name);
 
 // Follows links and chooses `home`. Throws ConfigError if nothing can be written there.
 FolderTarget find_target(const std::string& output_dir);

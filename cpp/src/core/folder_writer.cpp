@@ -139,6 +139,7 @@ void FolderWork::remove_leftovers() {
 void FolderWork::roll_back(const fs::path& leftover) {
   if (!fs::exists(leftover / kMoving) || fs::exists(target_.path / kind_.description)) return;
   std::vector<std::string> names = kind_.others;
+  names.insert(names.end(), kind_.folders.begin(), kind_.folders.end());
   names.push_back(kind_.description);
   for (const std::string& name : names) {
     const fs::path old = leftover / (kOld + name);
@@ -196,7 +197,7 @@ bool FolderWork::is_as_before(const std::string& path) const {
 bool FolderWork::holds_only_known(const std::string& folder) const {
   const std::vector<std::string> names = names_in(folder);
   return std::all_of(names.begin(), names.end(),
-                     [&](const std::string& name) { return is_file_of(kind_, name); });
+                     [&](const std::string& name) { return is_entry_of(kind_, name); });
 }
 
 // A folder that takes another's place has its permissions and group.
@@ -257,7 +258,7 @@ void FolderWork::exchange() {
 void FolderWork::fill() {
   if (!is_as_before(path_)) refuse_what_appeared();
   for (const std::string& name : names_in(target_.path.string())) {
-    const bool is_replaced = replaces_ && is_file_of(kind_, name);
+    const bool is_replaced = replaces_ && is_entry_of(kind_, name);
     if (!target_.may_hold(name) && !is_replaced) refuse_what_appeared();
   }
   write_text((fs::path(folder_) / kMoving).string(), "");
@@ -280,6 +281,7 @@ void FolderWork::move_files() {
   const fs::path folder = folder_;
   std::vector<std::string> names = {kind_.description};
   names.insert(names.end(), kind_.others.begin(), kind_.others.end());
+  names.insert(names.end(), kind_.folders.begin(), kind_.folders.end());
   for (const std::string& name : names) {
     if (replaces_ && fs::exists(target_.path / name))
       fs::rename(target_.path / name, folder / (kOld + name));

@@ -293,7 +293,7 @@ void build(const std::string& checkpoint_dir, const std::string& output_dir,
       model::resolve_limits(options, checkpoint.family->limit_bounds(checkpoint.manifest));
   model::itineraries_of(*checkpoint.family, limits, nullptr, checkpoint.where);
   const FolderKind kind = {
-      "engine", "ttsrt.engine", "engine.json", {"weights.safetensors", kVoices}};
+      "engine", "ttsrt.engine", "engine.json", {"weights.safetensors"}, {kVoices}};
   FolderWriter writer(output_dir, kind, options.overwrite);
   write_engine(checkpoint, writer.folder(), limits, options, progress);
   copy_voices(checkpoint_dir, writer.folder());

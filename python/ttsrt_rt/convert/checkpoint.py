@@ -145,7 +145,8 @@ class CheckpointWriter:
             noun="checkpoint",
             format=FORMAT,
             description=CONFIG_NAME,
-            others=[WEIGHTS_NAME, VOICES_NAME],
+            others=[WEIGHTS_NAME],
+            folders=[VOICES_NAME],
             overwrite=self._overwrite,
         )
         _LOG.info("writing %s in %s", self._native.target, self._native.folder)

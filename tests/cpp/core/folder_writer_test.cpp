@@ -106,6 +106,30 @@ TEST_P(Writer, Overwriting) {
   EXPECT_EQ(names_in(target_), files_);
 }
 
+TEST_P(Writer, AFolderInsideIsReplacedWithAllThatItHolds) {
+  const FolderKind kind = {
+      "engine", "ttsrt.engine", "engine.json", {"weights.safetensors"}, {"voices"}};
+  const Renames renames = GetParam() ? Renames{has_none, has_none} : system_renames();
+  for (const char* voice : {"one", "two", ""}) {
+    const auto writer = std::make_unique<FolderWork>(target_, kind, true, renames);
+    fill(*writer, "weights");
+    if (*voice != 0) {
+      fs::create_directory(writer->folder() + "/voices");
+      test::write_file(writer->folder() + "/voices/" + voice, voice);
+    }
+    writer->publish();
+    if (*voice != 0) {
+      EXPECT_EQ(names_in(target_ + "/voices"), std::vector<std::string>{voice});
+    } else {
+      EXPECT_EQ(names_in(target_), files_);
+    }
+  }
+  test::write_file(target_ + "/voices", "no folder");
+  EXPECT_TRUE(throws_naming<ConfigError>("voices isn't a folder", [&] {
+    std::make_unique<FolderWork>(target_, kind, true, renames);
+  }));
+}
+
 TEST_P(Writer, ALinkStaysAndItsTargetIsWritten) {
   fs::create_directories(folder_.file("store"));
   fs::create_symlink("store/engine", target_);

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ttsrt_rt import build
 from ttsrt_rt.cli import main
 from ttsrt_rt.convert import convert, open_weights
 from ttsrt_rt.errors import ConfigError, FormatError
@@ -100,6 +101,23 @@ def test_the_voice_beside_the_weights_is_stored(tmp_path: Path) -> None:
     assert voice.generator["prompt_feat"].shape == (500, 80)
     with pytest.raises(ConfigError, match="expected a voice for turbo, got one for english"):
         read_voice(made / BUILT_IN_VOICE, variant="turbo")
+
+
+def test_the_voice_goes_on_to_the_engine_and_both_are_replaced(tmp_path: Path) -> None:
+    source = write_random_t3(tmp_path / "t3_cfg.safetensors", "tiny")
+    for emotion in (0.25, 0.75):
+        write_random_conds(tmp_path / "conds.pt", "tiny", emotion=emotion)
+        made = convert(source, tmp_path / "ckpt", overwrite=True, progress=False)
+        build(made, tmp_path / "engine", overwrite=True, max_seq_len=200)
+        for folder in (made, tmp_path / "engine"):
+            voice = find_built_in_voice(folder)
+            assert voice is not None
+            assert read_voice(voice, variant="english").emotion == emotion
+    (tmp_path / "conds.pt").unlink()
+    convert(source, made, overwrite=True, progress=False)
+    build(made, tmp_path / "engine", overwrite=True, max_seq_len=200)
+    assert not (made / "voices").exists()
+    assert not (tmp_path / "engine" / "voices").exists()
 
 
 def test_a_voice_that_is_passed_comes_first(tmp_path: Path) -> None:
