@@ -37,7 +37,7 @@ PYTHON_IMPORTS = {
 RUN_TIME_PACKAGES = {"numpy", "yaml", "tqdm", "ttsrt_rt"}
 FOREIGN_PACKAGES = {"bench": {"matplotlib"}, "text": {"tokenizers"}}
 # Packages that the benchmarks outside the package may also import.
-BENCH_PACKAGES = {"bench", "gguf", "matplotlib", "torch"}
+BENCH_PACKAGES = {"bench", "gguf", "matplotlib", "torch", "transformers"}
 
 
 def python_modules() -> list[Path]:
