@@ -46,6 +46,8 @@ TTSRT_RULE void mask_logits(const SlotRules& rules, const SlotState& state, floa
     return;
   }
   for (std::int32_t i = 0; i < rules.num_forbidden; ++i) logits[rules.forbidden[i]] = kNever;
+  for (std::int32_t i = rules.first_invalid; i < vocab && rules.first_invalid > 0; ++i)
+    logits[i] = kNever;
   if (!is_below_minimum(rules, state)) return;
   if (rules.minimum_id >= 0) {
     logits[rules.minimum_id] = kNever;

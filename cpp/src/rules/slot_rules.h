@@ -70,6 +70,12 @@ struct SamplerRules {
   std::uint64_t seed = 0;
 };
 
+// What the analyzer of the alignment may do (rules/analyzer.h).
+struct AnalyzerRules {
+  bool acts = false;            // it forbids and forces the end of speech
+  std::int32_t text_begin = 0;  // cache position of the first of the text's rows
+};
+
 struct MaskGitRules {
   std::int32_t steps = 3;
   float noise_scale = 0.0F;
@@ -88,6 +94,7 @@ struct SlotRules {
   bool keep_scores = false;  // return the alignment scores
   SamplerRules sampler;
   PriorRules prior;
+  AnalyzerRules analyzer;
   MaskGitRules maskgit;
   EosStreams eos_streams = EosStreams::either;
   EosCodebooks eos_codebooks = EosCodebooks::any;
@@ -102,6 +109,19 @@ struct SlotRules {
   std::int32_t minimum_id = -1;  // the id that min_frames forbids; -1: those that end speech
   std::int32_t num_forbidden = 0;
   std::int32_t forbidden[kMaxForbidden] = {};
+  std::int32_t first_invalid = 0;     // ids from here on are never sampled; 0: there are none
+  std::int32_t stop_after_equal = 0;  // so many equal stacks in a row end speech; 0: none do
+};
+
+enum class Verdict : std::int32_t { none, forbid_end, force_end };
+
+// What the analyzer remembers of the steps before (rules/analyzer.h).
+struct AnalyzerState {
+  std::int32_t position = 0;  // in the text
+  bool is_complete = false;   // whether the position has come to the end of the text
+  float tail[3] = {};         // since then: the sum of each of the last columns
+  float repeated = 0.0F;      // since then: the sum of the rows' largest scores of earlier text
+  Verdict verdict = Verdict::none;  // on the end of speech in the step that runs
 };
 
 // The state of a slot that changes from step to step. Counts and codes are in separate arrays
@@ -114,6 +134,8 @@ struct SlotState {
   std::int32_t finish_count = 0;  // steps since the focus came near the end of the text; 0: not yet
   std::int32_t near_end = 0;      // "window": steps at the end position
   std::int32_t suppressed_upto = -1;  // positions 0..this get epsilon
+  std::int32_t equal_stacks = 0;      // how many of the last stacks of codes are equal
+  AnalyzerState analyzer;
 };
 
 }  // namespace ttsrt::rules

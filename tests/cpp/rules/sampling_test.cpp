@@ -39,6 +39,16 @@ TEST(Guidance, EachFormRoundsAsItsOriginal) {
   EXPECT_EQ(guide(Guidance::extrapolate, c, u, 0.3F), c + 0.3F * (c - u));
 }
 
+TEST(Masks, InvalidIdsReachToTheEndOfTheVocabulary) {
+  SlotRules rules;
+  rules.first_invalid = 30;
+  std::vector<float> logits = logits_of(1);
+  const std::vector<float> before = logits;
+  mask_logits(rules, SlotState{}, logits.data(), kVocab);
+  for (std::size_t v = 0; v < logits.size(); ++v)
+    EXPECT_EQ(logits[v], v >= 30 ? kNever : before[v]) << v;
+}
+
 TEST(Masks, SpecialsAreForbiddenAndTheRestStays) {
   const SlotRules rules = rules_with_specials();
   std::vector<float> logits = logits_of(1);

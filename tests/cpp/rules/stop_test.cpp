@@ -91,6 +91,32 @@ TEST(Stop, FurtherIdsEndToo) {
   EXPECT_EQ(end_frame(rules, SlotState{}, kSpeech.data(), kSpeech.data()), -1);
 }
 
+TEST(Stop, EqualStacksAreCounted) {
+  SlotState state;
+  const Stack other = {1, 2, 3, 4, 5, 7};
+  count_equal(state, kSpeech.data(), kSpeech.data(), 6);
+  EXPECT_EQ(state.equal_stacks, 1);  // nothing came before the first step
+  state.step = 1;
+  count_equal(state, kSpeech.data(), kSpeech.data(), 6);
+  EXPECT_EQ(state.equal_stacks, 2);
+  count_equal(state, kSpeech.data(), other.data(), 6);
+  EXPECT_EQ(state.equal_stacks, 1);
+}
+
+TEST(Stop, EnoughEqualStacksEndAfterTheLast) {
+  SlotRules rules = stacked(EosStreams::either, EosCodebooks::any);
+  SlotState state;
+  state.step = 4;
+  state.equal_stacks = 3;
+  EXPECT_EQ(end_frame(rules, state, kSpeech.data(), kSpeech.data()), -1);
+  rules.stop_after_equal = 4;
+  EXPECT_EQ(end_frame(rules, state, kSpeech.data(), kSpeech.data()), -1);
+  rules.stop_after_equal = 3;
+  EXPECT_EQ(end_frame(rules, state, kSpeech.data(), kSpeech.data()), 2);
+  rules.min_frames = 9;  // of 2 a step, so the steps up to the fourth can't end it
+  EXPECT_EQ(end_frame(rules, state, kSpeech.data(), kSpeech.data()), -1);
+}
+
 TEST(Stop, LingeringAtTheEndOfTheTextEndsAfterTheStack) {
   SlotRules rules = stacked(EosStreams::either, EosCodebooks::any);
   rules.prior.end_after = 20;
