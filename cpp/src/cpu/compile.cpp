@@ -176,8 +176,9 @@ void Lowering::lower(const ops::SelfAttention& op) {
         list_.segment_room,
         rows_.max_rows * segments.layout.block_bytes);  // at worst, every segment has one row
   }
-  add_self_attention(list_.site, op, rows_of(op.qkv), rows_of(op.out), segments, rows_.max_rows,
-                     stages_);
+  const Rows scores = op.scores == ops::kNoBuffer ? Rows{} : scores_of(op.scores);
+  add_self_attention(list_.site, op, {rows_of(op.qkv), rows_of(op.out), scores}, segments,
+                     rows_.max_rows, stages_);
 }
 
 void Lowering::lower(const ops::StoreMemory& op) {

@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "core/check.h"
+#include "rules/analyzer.h"
 
 namespace ttsrt::cpu {
 namespace {
@@ -146,6 +147,11 @@ void Compiled::prepare(const step::RowBatch& rows) {
   const auto rules_of = [this](std::int32_t slot) -> const rules::SlotRules& {
     return slots_.rules[static_cast<std::size_t>(slot)];
   };
+  launch_.reads_scores =
+      std::any_of(rows.draws.begin(), rows.draws.end(), [&](const step::Draw& draw) {
+        const rules::SlotRules& of = rules_of(draw.slot);
+        return rules::reads_scores(of) || of.prior.estimate_layers != 0;
+      });
   launch_.fill_picks([&](std::int32_t slot) { return rules_of(slot).use_local_transformer; });
   launch_.pick_places = launch_.pick_rows * (slots_.spec().codebooks + 1);
   launch_.pick_passes = 0;

@@ -39,6 +39,13 @@ void check_reset(const step::SlotReset& reset, const StateSpec& spec) {
   TTSRT_CHECK(
       InternalError, rules.num_forbidden >= 0 && rules.num_forbidden <= rules::kMaxForbidden,
       "num_forbidden: expected at most ", rules::kMaxForbidden, ", got ", rules.num_forbidden);
+  TTSRT_CHECK(InternalError, rules.first_invalid >= 0 && rules.stop_after_equal >= 0,
+              "first_invalid and stop_after_equal: expected at least 0, got ", rules.first_invalid,
+              " and ", rules.stop_after_equal);
+  TTSRT_CHECK(InternalError,
+              rules.analyzer.text_begin >= 0 && (!rules.analyzer.acts || rules.text_len > 0),
+              "analyzer: expected a text, got ", rules.text_len, " rows from ",
+              rules.analyzer.text_begin, " on");
   TTSRT_CHECK(InternalError, rules.num_stop_ids >= 0 && rules.num_stop_ids <= rules::kMaxStopIds,
               "num_stop_ids: expected at most ", rules::kMaxStopIds, ", got ", rules.num_stop_ids);
   TTSRT_CHECK(

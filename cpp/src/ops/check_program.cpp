@@ -60,6 +60,7 @@ class Shapes {
                 op.head_dim == spec_.cache_head_dim && op.causal),
            "self-attention: expected a causal layer of the cache, got layer ", op.cache_layer,
            " of ", spec_.cache_layers);
+    check_scores(op);
     const Weight& rope = op.rope;
     if (!rope.is_present()) return;
     expect(rope.dtype == DType::float32 && rope.layout == Layout::dense && rope.cols % 2 == 0 &&
@@ -115,6 +116,15 @@ class Shapes {
   }
 
  private:
+  void check_scores(const SelfAttention& op) const {
+    if (op.scores == kNoBuffer) return;
+    expect_width(op.scores, spec_.max_text_len, RowSpace::draws);
+    const std::uint64_t beyond = op.heads < 64 ? op.score_heads >> op.heads : 0;
+    expect(op.cache_layer >= 0 && op.score_heads != 0 && beyond == 0,
+           "self-attention: expected scores of some of the ", op.heads,
+           " heads of a layer of the cache");
+  }
+
   template <typename... Parts>
   void expect(bool holds, const Parts&... parts) const {
     TTSRT_CHECK(InternalError, holds, program_.name, ": ", parts...);

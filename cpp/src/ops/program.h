@@ -103,6 +103,11 @@ struct Unfold {
 // to that layer of the paged cache through the segment's block table, and row at position p sees
 // positions 0..p. -1: nothing is kept; a row sees its own segment (all of it, or up to itself if
 // causal).
+//
+// `scores` asks for the alignment of draws whose rules read it (rules::reads_scores): to the row of
+// such a draw, each head in the mask `score_heads` adds `score_share` times the probabilities with
+// which the conditional row attends to the positions of the text, [text_begin, text_begin +
+// text_len). Nothing else changes by that. Needs a cache layer.
 struct SelfAttention {
   BufferId qkv = kNoBuffer;  // [rows, (heads + 2 * kv_heads) * head_dim]
   BufferId out = kNoBuffer;  // [rows, heads * head_dim]
@@ -110,9 +115,12 @@ struct SelfAttention {
   std::int32_t head_dim = 0;
   std::int32_t cache_layer = -1;
   bool causal = true;
-  std::int32_t kv_heads = 0;  // 0: as many as heads
-  float scale = 0.0F;         // of the scores; 0: 1 / sqrt(head_dim)
-  Weight rope = {};           // [positions, r] dense float32, or absent
+  std::int32_t kv_heads = 0;      // 0: as many as heads
+  float scale = 0.0F;             // of the scores; 0: 1 / sqrt(head_dim)
+  Weight rope = {};               // [positions, r] dense float32, or absent
+  BufferId scores = kNoBuffer;    // [draws, max text_len], or none
+  std::uint64_t score_heads = 0;  // bit h: query head h
+  float score_share = 1.0F;
 
   std::int32_t num_kv_heads() const { return kv_heads > 0 ? kv_heads : heads; }
 };
@@ -147,19 +155,20 @@ struct StoreContext {
   BufferId x = kNoBuffer;  // [rows, dim]
 };
 
-// Sets the draws' rows of `scores` to zero, before the first CrossAttention that adds to them.
+// Sets the draws' rows of `scores` to zero, before the first attention that adds to them.
 struct ClearScores {
   BufferId scores = kNoBuffer;  // [draws, max text_len]
 };
 
-// Updates focus, counts and marks of each draw from its scores (rules/prior.h).
+// Updates focus, counts and marks of each draw from its scores (rules/prior.h), and what its
+// analyzer says (rules/analyzer.h); keeps the scores of draws that return them.
 struct UpdatePrior {
   BufferId scores = kNoBuffer;  // [draws, max text_len]
 };
 
-// Samples from independent heads: guidance, masks, filters and a draw per slice, for draws whose
-// rules do not use a local transformer. For every draw, it also takes the argmax of each slice
-// after guidance and masks.
+// Samples from independent heads: guidance, the analyzer's verdict, masks, filters and a draw per
+// slice, for draws whose rules do not use a local transformer. For every draw, it also takes the
+// argmax of each slice after guidance and masks.
 struct SampleCodes {
   BufferId logits = kNoBuffer;  // [rows, C*S*V], rows of both branches
   BufferId guided = kNoBuffer;  // [draws, C*S*V]: the guided mix before masks (kept for traces)

@@ -110,7 +110,8 @@ inline Uses uses_of(const Unfold& op) {
 }
 
 inline Uses uses_of(const SelfAttention& op) {
-  const auto& [qkv, out, heads, head_dim, cache_layer, causal, kv_heads, scale, rope] = op;
+  const auto& [qkv, out, heads, head_dim, cache_layer, causal, kv_heads, scale, rope, scores,
+               score_heads, score_share] = op;
   const Part keys = cache_layer >= 0 ? Part::cache : Part::segment_blocks;
   const std::int32_t layer = cache_layer >= 0 ? cache_layer : 0;
   Uses uses = {{keys, layer, Access::write, Share::row}};
@@ -118,6 +119,10 @@ inline Uses uses_of(const SelfAttention& op) {
   uses.push_back({keys, layer, Access::read, Share::whole, 1});
   add_buffer(uses, qkv, Access::read, Share::row, 1);
   add_buffer(uses, out, Access::write, Share::row, 1);
+  if (scores == kNoBuffer) return uses;
+  uses.push_back({keys, layer, Access::read, Share::whole, 2});
+  add_buffer(uses, qkv, Access::read, Share::whole, 2);
+  add_buffer(uses, scores, Access::update, Share::draw, 2);
   return uses;
 }
 

@@ -169,6 +169,64 @@ TEST_P(CpuAttentionForms, SameBitsOverNarrowCaches) {
   expect_same_bits(isa(), kForms[1], DType::bfloat16);
 }
 
+// A step of four draws, of which two read their scores, one of them guided.
+TestBatch scored_step(const Form& form, std::uint64_t seed) {
+  TestBatch batch;
+  for (std::int32_t row = 0; row < 5; ++row) {
+    auto& segment = batch.add_vectors(std::min(row, 3), 1, rows_of(form, 1, ++seed));
+    if (row == 4) segment.branch = step::Branch::unconditional;
+    segment.position = 25 + row;
+    batch.set_blocks({2 * row, 40 + row});
+    if (row < 4) batch.add_draw(row, row, row == 3 ? 4 : -1);
+  }
+  return batch;
+}
+
+void fill_cache(const Form& form, PairExecutable& both) {
+  TestBatch prefill;
+  for (std::int32_t row = 0; row < 5; ++row) {
+    prefill.add_vectors(std::min(row, 3), 30, rows_of(form, 30, 90U + static_cast<unsigned>(row)));
+    prefill.set_blocks({2 * row, 40 + row});
+  }
+  both.run(prefill.batch, 2e-2F, "prefill");
+}
+
+// Every head that adds to the scores is attended once more; nothing else may change by that.
+TEST_P(CpuAttentionForms, ScoresAsTheReferenceAndNothingElseChanges) {
+  for (const Form& form : kForms) {
+    for (const DType dtype : kCacheTypes) {
+      std::vector<float> outs[2];
+      for (const bool is_scored : {false, true}) {
+        FormProgram made(form, 1, true);
+        ops::StateSpec spec = state_of(form, dtype);
+        spec.slots = 4;
+        auto& op = std::get<ops::SelfAttention>(made.program.ops.back());
+        if (is_scored) {
+          op.scores = made.program.add("scores", spec.max_text_len, ops::RowSpace::draws);
+          op.score_heads = 1U | (std::uint64_t{1} << (form.heads - 1));
+          op.score_share = 0.5F;
+          made.program.ops.emplace(made.program.ops.begin() + 1, ops::ClearScores{op.scores});
+        }
+        Pair pair(isa(), 3, spec);
+        for (const std::int32_t slot : {1, 3}) {
+          step::SlotReset reset{slot, {}};
+          reset.rules.text_len = 17 + slot;
+          reset.rules.analyzer = {slot == 1, 6};
+          reset.rules.keep_scores = slot == 3;
+          pair.reset_slot(reset);
+        }
+        PairExecutable both(pair, made.program, test::traced(150));
+        fill_cache(form, both);
+        const TestBatch batch = scored_step(form, 50);
+        both.run(batch.batch, tolerance_of(form, dtype), "scores");
+        const float* out = both.cpu->activation(made.out);
+        outs[is_scored ? 1 : 0].assign(out, out + 5 * form.out_width());
+      }
+      EXPECT_EQ(std::memcmp(outs[0].data(), outs[1].data(), outs[0].size() * sizeof(float)), 0);
+    }
+  }
+}
+
 TEST_P(CpuAttentionForms, FormsThatDoNotFitAreRefused) {
   const auto refuses = [this](auto change) {
     FormProgram made(kForms[0], 0, true);

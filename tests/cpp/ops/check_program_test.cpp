@@ -77,6 +77,33 @@ TEST(CheckProgram, WhatIsReadWasWritten) {
   expect_refused("tap", [](Sound& at) { at.program.taps[0].buffer = 40; });
 }
 
+TEST(CheckProgram, ScoresOfSelfAttentionNeedHeadsAndACache) {
+  const auto with_scores = [](Sound& at, std::uint64_t heads) {
+    auto& attention = at.at<SelfAttention>(3);
+    attention.scores = at.scores;
+    attention.score_heads = heads;
+    at.program.ops.insert(at.program.ops.begin() + 1, ClearScores{at.scores});
+    at.program.part_begins.clear();
+  };
+  Sound sound;
+  with_scores(sound, 0b11);
+  EXPECT_NO_THROW(check_program(sound.program, sound.spec));
+  expect_refused("scores", [&](Sound& at) { with_scores(at, 0); });
+  expect_refused("scores", [&](Sound& at) { with_scores(at, 0b100); });
+  expect_refused("scores", [&](Sound& at) {
+    with_scores(at, 1);
+    at.at<SelfAttention>(4).cache_layer = -1;
+  });
+  expect_refused("one row per draw", [&](Sound& at) {
+    with_scores(at, 1);
+    at.at<SelfAttention>(4).scores = at.x;
+  });
+  expect_refused("reads scores", [&](Sound& at) {
+    with_scores(at, 1);
+    std::swap(at.program.ops[1], at.program.ops[4]);
+  });
+}
+
 TEST(CheckProgram, InputsAreNotWrittenOver) {
   expect_refused("write over its input attended",
                  [](Sound& at) { at.at<Linear>(4).out = at.attended; });

@@ -105,6 +105,52 @@ TEST_P(AttentionForms, FollowTheirFormulas) {
   }
 }
 
+// Probability of row `seen` for query head `head` of row `row`, over rows [0, row].
+double expected_probability(const std::vector<float>& qkv, std::int32_t row, std::int32_t head,
+                            std::int32_t seen) {
+  const std::vector<double> q = head_of(qkv, row, head);
+  double sum = 0.0;
+  double found = 0.0;
+  for (std::int32_t j = 0; j <= row; ++j) {
+    const std::vector<double> key = head_of(qkv, j, kHeads + head / (kHeads / kKvHeads));
+    double dot = 0.0;
+    for (std::size_t d = 0; d < kHeadDim; ++d) dot += q[d] * key[d];
+    sum += std::exp(dot * kScale);
+    if (j == seen) found = std::exp(dot * kScale);
+  }
+  return found / sum;
+}
+
+// Of two draws, one reads its scores: of the text in rows 1 to 3, from heads 1 and 4.
+TEST_P(AttentionForms, ScoresAreAShareOfTheHeadsProbabilities) {
+  if (!is_cached()) return;
+  const std::int32_t width = test::small_state().max_text_len;
+  op_.scores = program_.add("scores", width, RowSpace::draws);
+  op_.score_heads = 0b10010;
+  op_.score_share = 0.5F;
+  program_.ops.emplace_back(ClearScores{op_.scores});
+  program_.ops.emplace_back(op_);
+  step::SlotReset reset{1, {}};
+  reset.rules.text_len = 3;
+  reset.rules.analyzer = {true, 1};
+  backend_->reset_slot(reset);
+  const std::vector<float> qkv = test::random_vector(kRows * kWidth, 3);
+  TestBatch batch;
+  batch.add_vectors(1, kRows, qkv);
+  batch.set_blocks({4});
+  batch.add_draw(0, 2);
+  batch.add_draw(1, kRows - 1);
+  const std::vector<float> scores =
+      test::values_of(*test::run_program(*backend_, program_, batch.batch), op_.scores, 2 * width);
+  for (std::int32_t i = 0; i < width; ++i) {
+    const double expected = i >= 3 ? 0.0
+                                   : 0.5 * (expected_probability(qkv, kRows - 1, 1, 1 + i) +
+                                            expected_probability(qkv, kRows - 1, 4, 1 + i));
+    EXPECT_NEAR(scores[static_cast<std::size_t>(width + i)], expected, 1e-6) << i;
+    EXPECT_EQ(scores[static_cast<std::size_t>(i)], 0.0F) << i;
+  }
+}
+
 TEST_P(AttentionForms, RefuseWhatDoesNotFit) {
   const auto refuses = [this](auto change) {
     Program program = program_;

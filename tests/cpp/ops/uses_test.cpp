@@ -41,6 +41,19 @@ TEST(Uses, RowsOfANormMayBeWrittenInPlace) {
   EXPECT_TRUE(may_meet(use_of(op, 1), in_place));
 }
 
+TEST(Uses, ScoresOfSelfAttentionAreAPhaseBehind) {
+  SelfAttention op;
+  op.qkv = 0;
+  op.out = 1;
+  op.cache_layer = 5;
+  const std::size_t without = uses_of(op).size();
+  op.scores = 2;
+  EXPECT_EQ(uses_of(op).size(), without + 3);
+  EXPECT_EQ(use_of(op, 2, 2).share, Share::draw);
+  EXPECT_EQ(use_of(op, 2, 2).access, Access::update);
+  EXPECT_EQ(use_of(op, 0, 2).share, Share::whole);  // rows of draws are any thread's
+}
+
 TEST(Uses, AttentionReadsInASecondPhaseWhatTheFirstStored) {
   SelfAttention op;
   op.qkv = 0;

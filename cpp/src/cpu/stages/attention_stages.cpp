@@ -1,9 +1,11 @@
 #include "cpu/stages/attention_stages.h"
 
+#include <bit>
 #include <cmath>
 #include <cstring>
 
 #include "core/check.h"
+#include "rules/analyzer.h"
 
 namespace ttsrt::cpu {
 namespace {
@@ -12,12 +14,12 @@ namespace {
 // for this launch.
 class SelfAttentionPart : public Stage {
  public:
-  SelfAttentionPart(const Site& site, const ops::SelfAttention& op, const Rows& qkv,
-                    const Rows& out, const SegmentBlocks& segments)
+  SelfAttentionPart(const Site& site, const ops::SelfAttention& op, const SelfAttentionRows& rows,
+                    const SegmentBlocks& segments)
       : site_(site),
         op_(op),
-        qkv_(qkv),
-        out_(out),
+        qkv_(rows.qkv),
+        out_(rows.out),
         segments_(segments),
         kv_heads_(op.num_kv_heads()),
         group_(op.heads / op.num_kv_heads()) {
@@ -79,6 +81,22 @@ class SelfAttentionPart : public Stage {
     return op_.causal ? place_of(segment, row) + 1 : segment.rows;
   }
 
+  std::int64_t head_floats() const { return ops::padded_to(op_.head_dim, kLanes); }
+
+  // Of a query head of a row, without its output; turned_query: [head_dim].
+  AttendArgs query_args(const step::Segment& segment, std::int32_t row, std::int32_t query,
+                        float* weights, float* turned_query) const {
+    AttendArgs args = attend_over(layout_, length_of(segment, row), weights);
+    const std::int64_t begin = std::int64_t{query} * op_.head_dim;
+    args.query = turned(segment, row, qkv_.row(row) + begin, turned_query);
+    if (op_.scale > 0.0F) args.scale = op_.scale;
+    const std::byte* first = base() + query / group() * layout_.head_bytes;
+    if (!is_cached()) first += block_of(row, 0) * layout_.block_bytes;
+    args.cache = reinterpret_cast<const unsigned char*>(first);
+    if (is_cached()) args.blocks = site_.launch->table(row);
+    return args;
+  }
+
   Site site_;
   ops::SelfAttention op_;
   Rows qkv_;
@@ -121,9 +139,9 @@ class StoreRowsStage : public SelfAttentionPart {
 
 class AttendRowsStage : public SelfAttentionPart {
  public:
-  AttendRowsStage(const Site& site, const ops::SelfAttention& op, const Rows& qkv, const Rows& out,
+  AttendRowsStage(const Site& site, const ops::SelfAttention& op, const SelfAttentionRows& rows,
                   const SegmentBlocks& segments, std::int32_t max_positions)
-      : SelfAttentionPart(site, op, qkv, out, segments), max_positions_(max_positions) {}
+      : SelfAttentionPart(site, op, rows, segments), max_positions_(max_positions) {}
 
   std::string label() const override { return "self-attention"; }
   // Weights and a turned query for each query that is attended at once.
@@ -163,7 +181,6 @@ class AttendRowsStage : public SelfAttentionPart {
   };
 
   std::int32_t query_rows() const { return site_.kernels->query_rows; }
-  std::int64_t head_floats() const { return ops::padded_to(op_.head_dim, kLanes); }
 
   // The units of a share that read this head, whose first unit begins at key `before`.
   void attend_head(std::int32_t head, std::int64_t before, const Range& share,
@@ -210,19 +227,60 @@ class AttendRowsStage : public SelfAttentionPart {
     const std::int32_t row = run.row + (run.query + index) / group();
     const std::int32_t query = head * group() + (run.query + index) % group();
     float* weights = scratch + place * (weight_floats(max_positions_) + head_floats());
-    float* turned_query = weights + weight_floats(max_positions_);
-    AttendArgs args = attend_over(layout_, length_of(segment, row), weights);
-    const std::int64_t begin = std::int64_t{query} * op_.head_dim;
-    args.query = turned(segment, row, qkv_.row(row) + begin, turned_query);
-    args.out = out_.row(row) + begin;
-    if (op_.scale > 0.0F) args.scale = op_.scale;
-    const std::byte* first = base() + head * layout_.head_bytes;
-    if (!is_cached()) first += block_of(row, 0) * layout_.block_bytes;
-    args.cache = reinterpret_cast<const unsigned char*>(first);
-    if (is_cached()) args.blocks = site_.launch->table(row);
+    AttendArgs args =
+        query_args(segment, row, query, weights, weights + weight_floats(max_positions_));
+    args.out = out_.row(row) + std::int64_t{query} * op_.head_dim;
     return args;
   }
 
+  std::int32_t max_positions_;
+};
+
+// The heads that add to the scores of a draw are attended once more, by one thread and in order, so
+// that neither the row's output nor other rows depend on whether a draw reads its scores.
+class ScoreTextStage : public SelfAttentionPart {
+ public:
+  ScoreTextStage(const Site& site, const ops::SelfAttention& op, const SelfAttentionRows& rows,
+                 const SegmentBlocks& segments, std::int32_t max_positions)
+      : SelfAttentionPart(site, op, rows, segments),
+        scores_(rows.scores),
+        max_positions_(max_positions) {}
+
+  std::string label() const override { return "alignment scores"; }
+  bool is_needed() const override { return site_.launch->reads_scores; }
+  // Weights, a turned query and an output that nothing reads.
+  std::size_t scratch_bytes() const override {
+    return static_cast<std::size_t>(weight_floats(max_positions_) + 2 * head_floats()) *
+           sizeof(float);
+  }
+
+  void run(const Worker& worker) override {
+    const Range draws = share_of(site_.launch->draws, worker);
+    for (std::int64_t d = draws.begin; d < draws.end; ++d) {
+      const step::Draw& draw = site_.launch->batch->draws[static_cast<std::size_t>(d)];
+      const rules::SlotRules& rules = site_.slots->rules[static_cast<std::size_t>(draw.slot)];
+      if (!rules::reads_scores(rules)) continue;
+      for (std::uint64_t heads = op_.score_heads; heads != 0; heads &= heads - 1) {
+        add_head(draw.conditional_row, std::countr_zero(heads), rules, scores_.row(d),
+                 reinterpret_cast<float*>(worker.scratch));
+      }
+    }
+  }
+
+ private:
+  void add_head(std::int32_t row, std::int32_t head, const rules::SlotRules& rules, float* scores,
+                float* scratch) const {
+    float* turned_query = scratch + weight_floats(max_positions_);
+    AttendArgs args = query_args(site_.launch->segment(row), row, head, scratch, turned_query);
+    args.out = turned_query + head_floats();
+    const std::int32_t begin = rules.analyzer.text_begin;
+    TTSRT_CHECK(InternalError, begin + rules.text_len <= args.length, "scores: text from position ",
+                begin, " on of ", rules.text_len, " rows, of which ", args.length, " are seen");
+    const float share = op_.score_share * kernels_->attend(args);
+    for (std::int32_t i = 0; i < rules.text_len; ++i) scores[i] += args.weights[begin + i] * share;
+  }
+
+  Rows scores_;
   std::int32_t max_positions_;
 };
 
@@ -239,17 +297,19 @@ AttendArgs attend_over(const BlockLayout& layout, std::int32_t length, float* we
   return args;
 }
 
-void add_self_attention(const Site& site, const ops::SelfAttention& op, const Rows& qkv,
-                        const Rows& out, const SegmentBlocks& segments, std::int32_t max_rows,
-                        Stages& stages) {
+void add_self_attention(const Site& site, const ops::SelfAttention& op,
+                        const SelfAttentionRows& rows, const SegmentBlocks& segments,
+                        std::int32_t max_rows, Stages& stages) {
   const ops::StateSpec& spec = site.slots->spec();
   const bool is_cached = op.cache_layer >= 0;
-  stages.push_back(std::make_unique<StoreRowsStage>(site, op, qkv, out, segments));
+  stages.push_back(std::make_unique<StoreRowsStage>(site, op, rows, segments));
   const std::int64_t cached = std::int64_t{spec.num_blocks} * ops::kBlockSize;
   const std::int64_t most =
       spec.max_positions > 0 ? std::min<std::int64_t>(cached, spec.max_positions) : cached;
   const auto max_positions = is_cached ? static_cast<std::int32_t>(most) : max_rows;
-  stages.push_back(std::make_unique<AttendRowsStage>(site, op, qkv, out, segments, max_positions));
+  stages.push_back(std::make_unique<AttendRowsStage>(site, op, rows, segments, max_positions));
+  if (rows.scores.data == nullptr) return;
+  stages.push_back(std::make_unique<ScoreTextStage>(site, op, rows, segments, max_positions));
 }
 
 }  // namespace ttsrt::cpu

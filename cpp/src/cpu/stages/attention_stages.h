@@ -3,7 +3,8 @@
 //
 // Storing and attending are two stages with a barrier between them. If every segment is one row,
 // they are one stage: no row then needs another row's key of this launch, and each thread stores
-// the keys of the heads that it attends to.
+// the keys of the heads that it attends to. If the op has scores, they are a third stage: one pass
+// more over the heads that add to them, for draws that read them only.
 #pragma once
 
 #include "cpu/stages/row_stages.h"
@@ -25,10 +26,17 @@ struct SegmentBlocks {
   BlockLayout layout;
 };
 
+// What self-attention reads and writes. `scores.data` is null if the op has no scores.
+struct SelfAttentionRows {
+  Rows qkv;
+  Rows out;
+  Rows scores;
+};
+
 // `segments` is used if the op does not use the cache.
-void add_self_attention(const Site& site, const ops::SelfAttention& op, const Rows& qkv,
-                        const Rows& out, const SegmentBlocks& segments, std::int32_t max_rows,
-                        Stages& stages);
+void add_self_attention(const Site& site, const ops::SelfAttention& op,
+                        const SelfAttentionRows& rows, const SegmentBlocks& segments,
+                        std::int32_t max_rows, Stages& stages);
 void add_store_memory(const Site& site, const ops::StoreMemory& op, const Rows& kv, Stages& stages);
 // `scores.data` is null if the op has no scores.
 void add_cross_attention(const Site& site, const ops::CrossAttention& op, const Rows& q,

@@ -155,7 +155,7 @@ class ClearScoresStage : public Stage {
   ClearScoresStage(const Site& site, const Rows& scores) : site_(site), scores_(scores) {}
 
   std::string label() const override { return "clear scores"; }
-  bool is_needed() const override { return site_.launch->draws > 0; }
+  bool is_needed() const override { return site_.launch->reads_scores; }
   void run(const Worker& worker) override {
     const Range draws = share_of(site_.launch->draws, worker);
     std::fill(scores_.row(draws.begin), scores_.row(draws.end), 0.0F);

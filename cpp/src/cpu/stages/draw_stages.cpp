@@ -5,6 +5,7 @@
 
 #include "core/check.h"
 #include "cpu/stages/draw.h"
+#include "rules/analyzer.h"
 #include "rules/philox.h"
 #include "rules/prior.h"
 #include "rules/stop.h"
@@ -36,12 +37,14 @@ class UpdatePriorStage : public DrawStage {
   UpdatePriorStage(const Site& site, const Rows& scores) : DrawStage(site), scores_(scores) {}
 
   std::string label() const override { return "update prior"; }
+  bool is_needed() const override { return site_.launch->reads_scores; }
   void run(const Worker& worker) override {
     const Range draws = share_of(site_.launch->draws, worker);
     for (std::int64_t d = draws.begin; d < draws.end; ++d) {
       const std::int32_t slot = draw(d).slot;
       if (!are_scores_sound(slot, d)) site_.add_fault(draw(d).conditional_row);
       rules::update_prior(rules(slot), state(slot), site_.slots->counts(slot), scores_.row(d));
+      rules::update_analyzer(rules(slot), state(slot), scores_.row(d));
       if (!rules(slot).keep_scores) continue;
       std::copy_n(scores_.row(d), scores_.width,
                   site_.slots->outcome.scores.begin() + d * scores_.width);
@@ -52,8 +55,7 @@ class UpdatePriorStage : public DrawStage {
   // Whether the scores of a draw are finite, or are used for nothing.
   bool are_scores_sound(std::int32_t slot, std::int64_t index) const {
     const rules::SlotRules& of = rules(slot);
-    const bool are_used = of.keep_scores || of.prior.mode != rules::PriorMode::off;
-    return !are_used || site_.kernels->is_finite(scores_.row(index), of.text_len);
+    return !rules::reads_scores(of) || site_.kernels->is_finite(scores_.row(index), of.text_len);
   }
 
   Rows scores_;
@@ -92,6 +94,7 @@ class SampleCodesStage : public DrawStage {
       std::memcpy(guided_.row(index) + begin, scratch.logits,
                   static_cast<std::size_t>(op_.vocab) * sizeof(float));
     }
+    rules::apply_verdict(slot_rules, slot_state, scratch.logits, op_.vocab);
     rules::mask_logits(slot_rules, slot_state, scratch.logits, op_.vocab);
     Outcome& outcome = site_.slots->outcome;
     const auto place = static_cast<std::size_t>(index * op_.codebooks + slice);
@@ -139,6 +142,7 @@ class FinishStepStage : public DrawStage {
         "slot ", slot, ": no codes were drawn in this step");
     step::DrawOutput& output = outcome.outputs[static_cast<std::size_t>(index)];
     output.slot = slot;
+    rules::count_equal(state(slot), site_.slots->last_codes(slot), sampled, op_.codebooks);
     output.end_frame = draw(index).forced != nullptr
                            ? -1
                            : rules::end_frame(slot_rules, state(slot), sampled, likeliest);

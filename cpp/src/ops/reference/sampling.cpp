@@ -6,6 +6,7 @@
 
 #include "core/check.h"
 #include "ops/reference/run.h"
+#include "rules/analyzer.h"
 #include "rules/philox.h"
 #include "rules/prior.h"
 #include "rules/stop.h"
@@ -18,13 +19,14 @@ void check_codebooks(std::int32_t codebooks, const StateSpec& spec) {
               " tables as the slots have, got ", codebooks);
 }
 
-// Does guidance, masks, argmax and draw for slice `i` of draw `d`. `mix` [vocab] is scratch memory
-// for the guided logits.
+// Does the analyzer's verdict, masks, argmax and draw for slice `i` of draw `d`. `mix` [vocab] is
+// scratch memory for the guided logits.
 void sample_slice(const SampleCodes& op, Run& at, std::size_t d, std::int32_t i,
                   std::vector<float>& mix) {
   Slot& slot = at.state.slot(at.batch.draws[d].slot);
   const std::size_t place =
       d * static_cast<std::size_t>(op.codebooks) + static_cast<std::size_t>(i);
+  rules::apply_verdict(slot.rules, slot.state, mix.data(), op.vocab);
   rules::mask_logits(slot.rules, slot.state, mix.data(), op.vocab);
   at.state.outcome.likeliest[place] = rules::argmax(mix.data(), op.vocab);
   if (slot.rules.use_local_transformer) return;
@@ -74,9 +76,10 @@ void run(const UpdatePrior& op, Run& at) {
   for (std::size_t d = 0; d < at.batch.draws.size(); ++d) {
     Slot& slot = at.state.slot(at.batch.draws[d].slot);
     const float* row = scores + static_cast<std::int64_t>(d) * width;
-    if (slot.rules.keep_scores || slot.rules.prior.mode != rules::PriorMode::off)
+    if (rules::reads_scores(slot.rules))
       at.check_finite(at.batch.draws[d].conditional_row, row, slot.rules.text_len);
     rules::update_prior(slot.rules, slot.state, slot.counts.data(), row);
+    rules::update_analyzer(slot.rules, slot.state, row);
     if (!slot.rules.keep_scores) continue;
     at.state.outcome.keeps_scores = true;
     std::copy(row, row + width,
@@ -133,6 +136,7 @@ void run(const FinishStep& op, Run& at) {
         "slot ", index, ": no codes were drawn in this step");
     step::DrawOutput draw;
     draw.slot = index;
+    rules::count_equal(slot.state, slot.last_codes.data(), sampled, op.codebooks);
     if (at.batch.draws[d].forced == nullptr)
       draw.end_frame = rules::end_frame(slot.rules, slot.state, sampled, likeliest);
     draw.focus = slot.rules.prior.mode == rules::PriorMode::off ? -1 : slot.state.focus;

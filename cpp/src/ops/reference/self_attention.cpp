@@ -5,6 +5,7 @@
 #include "ops/reference/attention.h"
 #include "ops/reference/run.h"
 #include "ops/reference/weight_reader.h"
+#include "rules/analyzer.h"
 
 namespace ttsrt::ops::reference {
 namespace {
@@ -93,6 +94,43 @@ Seen own_rows(const SegmentRows& rows) {
   return seen;
 }
 
+// Adds what the conditional row of each draw attends to in its text to the draw's scores.
+struct Scorer {
+  const SelfAttention& op;
+  HeadShape shape;
+  Run& at;
+
+  void add(const SegmentRows& rows, const Seen& seen) const {
+    for (std::size_t d = 0; d < at.batch.draws.size(); ++d) {
+      const step::Draw& draw = at.batch.draws[d];
+      const std::int32_t i = draw.conditional_row - rows.segment.first_row;
+      const rules::SlotRules& rules = at.state.slot(draw.slot).rules;
+      if (i < 0 || i >= rows.segment.rows || !rules::reads_scores(rules)) continue;
+      const std::int64_t width = at.state.spec().max_text_len;
+      float* scores = at.draws(op.scores, width) + static_cast<std::int64_t>(d) * width;
+      for (std::int32_t head = 0; head < op.heads; ++head) {
+        if (((op.score_heads >> head) & 1U) != 0)
+          add_head(head, rules, rows.queries(i), seen, rows.segment.position + i + 1, scores);
+      }
+    }
+  }
+
+ private:
+  void add_head(std::int32_t head, const rules::SlotRules& rules, const float* query,
+                const Seen& seen, std::int64_t count, float* scores) const {
+    const auto probabilities = attention_probabilities(shape, head, query, seen, count);
+    const auto begin = static_cast<std::size_t>(rules.analyzer.text_begin);
+    TTSRT_CHECK(InternalError,
+                begin + static_cast<std::size_t>(rules.text_len) <= probabilities.size(),
+                "scores: text from position ", begin, " on of ", rules.text_len, " rows, of which ",
+                probabilities.size(), " are seen");
+    for (std::int32_t j = 0; j < rules.text_len; ++j) {
+      const double share = probabilities[begin + static_cast<std::size_t>(j)] * op.score_share;
+      scores[j] = static_cast<float>(scores[j] + share);
+    }
+  }
+};
+
 }  // namespace
 
 void run(const SelfAttention& op, Run& at) {
@@ -110,6 +148,7 @@ void run(const SelfAttention& op, Run& at) {
       const std::int64_t count = op.causal ? before + i + 1 : segment.rows;
       attend(shape, rows.queries(i), seen, count, out + (segment.first_row + i) * width);
     }
+    if (op.scores != kNoBuffer) Scorer{op, shape, at}.add(rows, seen);
   }
 }
 
