@@ -84,6 +84,12 @@ void register_requests(py::module_& module) {
             "Whether min_frames forbids the end id itself where the checkpoint moved it.");
   def_field(bound, "return_alignment", &Request::return_alignment,
             "Whether the result has the alignment.");
+  def_field(bound, "analyze_alignment", &Request::analyze_alignment,
+            "Whether the alignment forbids and forces the end of speech; of Chatterbox T3.");
+  def_field(bound, "mask_invalid", &Request::mask_invalid,
+            "Whether only speech tokens and the end of speech may be drawn; of Chatterbox T3.");
+  def_field(bound, "stop_after_equal", &Request::stop_after_equal,
+            "So many equal steps in a row end speech; absent: none do.");
   def_field(bound, "chunk_frames", &Request::chunk_frames,
             "Streaming: least number of frames in one event.");
   def_field(bound, "priority", &Request::priority,

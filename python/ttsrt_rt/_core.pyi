@@ -257,6 +257,12 @@ class Request:
     """Codes that are taken instead of the sampled ones [frames, codebooks]."""
     return_alignment: bool
     """Whether the result has the alignment."""
+    analyze_alignment: bool | None
+    """Whether the alignment forbids and forces the end of speech; of Chatterbox T3."""
+    mask_invalid: bool
+    """Whether only speech tokens and the end of speech may be drawn; of Chatterbox T3."""
+    stop_after_equal: int | None
+    """So many equal steps in a row end speech; absent: none do."""
     chunk_frames: int
     """Streaming: least number of frames in one event."""
     priority: int

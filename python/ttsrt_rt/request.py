@@ -246,6 +246,12 @@ class Request:
             codebooks]. Each step draws as usual and then goes on from these codes instead, and
             nothing ends it early. For comparing the stages of a given utterance.
         return_alignment: Whether the result has `alignment`.
+        analyze_alignment: Chatterbox T3 with alignment heads: True lets the alignment forbid an end
+            of speech before the end of the text, and force one that is overdue (`chatterbox-tts`
+            0.1.3 to 0.1.7, AlignmentStreamAnalyzer); None for the checkpoint's default.
+        mask_invalid: Chatterbox T3: True lets only speech tokens and the end of speech be drawn.
+        stop_after_equal: So many equal steps in a row end speech, not before `min_frames`; None for
+            any number.
         chunk_frames: Streaming: the smallest number of frames in one event, except the last.
         priority: Of the requests that wait, those with a larger priority start first; they may
             pause those with a smaller one, see `preempt` of `Executor`.
@@ -278,6 +284,9 @@ class Request:
     maskgit: MaskGit | None = None
     forced_codes: ArrayInput | None = None
     return_alignment: bool = False
+    analyze_alignment: bool | None = None
+    mask_invalid: bool = False
+    stop_after_equal: int | None = None
     chunk_frames: int = 1
     priority: int = 0
     deadline: float | None = None
@@ -320,6 +329,9 @@ class RequestFields(TypedDict, total=False):
     maskgit: MaskGit | None
     forced_codes: ArrayInput | None
     return_alignment: bool
+    analyze_alignment: bool | None
+    mask_invalid: bool
+    stop_after_equal: int | None
     chunk_frames: int
     priority: int
     deadline: float | None

@@ -54,6 +54,8 @@ def codes_of(model: Model, frames: int) -> Any:
 # Case: the context it takes, and the fields that it refuses beside those that follow from its local
 # transformer. Every Magpie model has texts of three kinds and no penalty.
 PRIOR = {"prior", "return_alignment"}
+# Of the models here none has heads for it; test_t3_analyzer.py has one that does.
+ANALYZER = {"analyze_alignment"}
 MAGPIE = {
     "tiny2503": ("codes", {"context_text_ids", "voice"}),
     "tinyhf": ("voice", {"context_text_ids", "context_codes"}),
@@ -64,7 +66,7 @@ MAGPIE = {
     "tinyold": ("codes", {"context_text_ids", "voice"}),
 }
 CASES = [*MAGPIE, "t3", "llm"]
-SPEAKER = {"emotion", "prompt_embeddings", "unconditional_embeddings"}
+SPEAKER = {"emotion", "prompt_embeddings", "unconditional_embeddings", "mask_invalid"}
 ENCODER = {"text_features", "encoder_output", "context_codes", "context_text_ids"}
 
 
@@ -87,18 +89,20 @@ def model(
         if case == "t3":
             rows = np.random.default_rng(2).normal(size=(6, made.dim)).astype(np.float32)
             made.base = replace(made.base, context_embeddings=rows)
-            made.refuses = ENCODER | PRIOR | {"voice", "use_local_transformer", "maskgit"}
+            made.refuses = ENCODER | PRIOR | ANALYZER
+            made.refuses |= {"voice", "use_local_transformer", "maskgit"}
             made.refuses -= {"text_features"}
             made.refuses |= {"unconditional_embeddings"}  # by itself
         elif case == "llm":
-            made.refuses = ENCODER | PRIOR | {"voice", "use_local_transformer", "maskgit"}
+            made.refuses = ENCODER | PRIOR | ANALYZER
+            made.refuses |= {"voice", "use_local_transformer", "maskgit"}
             made.refuses |= SPEAKER
             made.refuses |= {"context_embeddings", "cfg_scale", "repetition_penalty"}
         else:
             kind, refused = MAGPIE[case]
             context = {"voice": 0} if kind == "voice" else {"context_codes": codes_of(made, 8)}
             made.base = replace(made.base, **context)
-            made.refuses = refused | {"repetition_penalty"} | SPEAKER
+            made.refuses = refused | {"repetition_penalty"} | SPEAKER | ANALYZER
             if made.local_kind is None:
                 made.refuses |= {"use_local_transformer"}
             if made.local_kind != "maskgit":
@@ -154,6 +158,15 @@ WALK: dict[str, tuple[Callable[[Model], Any], Check]] = {
     "return_alignment": (
         lambda _: True,
         lambda _, base, result: result.alignment is not None and not differs(base, result),
+    ),
+    "analyze_alignment": (lambda _: True, changes),
+    "mask_invalid": (lambda _: True, changes),
+    "stop_after_equal": (
+        lambda _: 1,
+        lambda model, _, result: (
+            result.finish_reason == "stop"
+            and len(result.codes) == model.executor.engine.info.frame_stacking
+        ),
     ),
     "chunk_frames": (lambda _: 5, lambda _, base, result: not differs(base, result)),
     "priority": (lambda _: 3, lambda _, base, result: not differs(base, result)),

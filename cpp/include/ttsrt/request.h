@@ -85,7 +85,16 @@ struct Request {
   /// stages of a given utterance (ExecutorOptions::trace, return_alignment). Empty: none.
   Matrix<std::int32_t> forced_codes;
 
+  /// The result has `alignment`: for each step, how much it attended to each row of the text.
   bool return_alignment = false;
+  /// Chatterbox T3 with alignment heads: whether the alignment forbids an end of speech before the
+  /// end of the text, and forces one that is overdue (the original's alignment stream analyzer).
+  std::optional<bool> analyze_alignment;
+  /// Chatterbox T3: whether only speech tokens and the end of speech may be drawn.
+  bool mask_invalid = false;
+  /// So many equal steps in a row end speech, at least 1; absent: none do. Such an end is never
+  /// before min_frames.
+  std::optional<std::int32_t> stop_after_equal;
   std::int32_t chunk_frames = 1;  ///< streaming: least number of frames in one event
   /// Larger values start first, and may pause smaller ones (ExecutorOptions::preempt).
   std::int32_t priority = 0;

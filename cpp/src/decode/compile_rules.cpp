@@ -41,6 +41,9 @@ void compile_stop(const Request& request, const RuleFacts& facts, rules::SlotRul
       checked_int("min_frames", request.min_frames.value_or(facts.min_frames), 0, kMaxFrames);
   const bool is_as_original = !request.strict_end && facts.minimum_id != facts.eos_id;
   rules.minimum_id = is_as_original ? facts.minimum_id : -1;
+  if (request.stop_after_equal.has_value())
+    rules.stop_after_equal =
+        checked_int("stop_after_equal", *request.stop_after_equal, 1, kMaxFrames);
   TTSRT_CHECK(InternalError, facts.forbidden.size() <= rules::kMaxForbidden,
               "too many forbidden ids: ", facts.forbidden.size());
   for (const std::int32_t id : facts.forbidden) {

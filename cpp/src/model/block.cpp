@@ -23,7 +23,8 @@ ops::Norm BlockWriter::norm(const ops::Weight& weight, const ops::Weight& bias,
   return {x_, out, weight, config_.norm_epsilon, config_.norm, bias};
 }
 
-void BlockWriter::self_attention(const LayerWeights& weights, std::int32_t layer) {
+void BlockWriter::self_attention(const LayerWeights& weights, std::int32_t layer,
+                                 const ScoredHeads& scored) {
   program_.ops.emplace_back(norm(weights.self_norm, weights.self_norm_bias, normed_));
   program_.ops.emplace_back(ops::Linear{normed_, qkv_, weights.self_qkv, weights.self_qkv_bias});
   ops::SelfAttention attention;
@@ -36,6 +37,11 @@ void BlockWriter::self_attention(const LayerWeights& weights, std::int32_t layer
   attention.kv_heads = config_.kv_heads;
   attention.scale = config_.attention_scale;
   attention.rope = rope_;
+  if (scored.heads != 0) {
+    attention.scores = scored.scores;
+    attention.score_heads = scored.heads;
+    attention.score_share = scored.share;
+  }
   program_.ops.emplace_back(attention);
   const bool is_branch = config_.is_parallel;
   program_.ops.emplace_back(ops::Linear{attended_, is_branch ? branch_ : x_, weights.self_out,

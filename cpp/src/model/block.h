@@ -22,6 +22,14 @@ struct StackState {
   bool keeps_convs = false;  // conv histories 2l and 2l + 1 of the slot
 };
 
+// Where the self-attention of a layer adds its alignment with the text
+// (ops::SelfAttention::scores).
+struct ScoredHeads {
+  ops::BufferId scores = ops::kNoBuffer;
+  std::uint64_t heads = 0;
+  float share = 1.0F;
+};
+
 // Writes the layers of one stack into a Program. Buffers are shared by all layers.
 class BlockWriter {
  public:
@@ -33,7 +41,8 @@ class BlockWriter {
 
   ops::BufferId residual() const { return x_; }     // [rows, dim]
   ops::BufferId normed() const { return normed_; }  // scratch [rows, dim]
-  void self_attention(const LayerWeights& weights, std::int32_t layer);
+  void self_attention(const LayerWeights& weights, std::int32_t layer,
+                      const ScoredHeads& scored = {});
   void cross_attention(const CrossWeights& weights, const CrossConfig& cross, std::int32_t layer,
                        ops::Memory memory, ops::BufferId scores);
   void feed_forward(const LayerWeights& weights, std::int32_t layer);

@@ -21,6 +21,16 @@ BlockWriter start(const CausalDecoder& decoder, ops::Program& program) {
   return block;
 }
 
+// The heads of a layer that add to the alignment.
+ScoredHeads scored_heads(const CausalDecoder& decoder, std::int32_t layer, ops::BufferId scores) {
+  ScoredHeads scored{scores, 0, 1.0F};
+  for (const AlignmentHead& of : decoder.alignment) {
+    if (of.layer == layer) scored.heads |= std::uint64_t{1} << of.head;
+  }
+  if (scored.heads != 0) scored.share = 1.0F / static_cast<float>(decoder.alignment.size());
+  return scored;
+}
+
 }  // namespace
 
 ops::Program write_prefill(const CausalDecoder& decoder) {
@@ -43,9 +53,14 @@ ops::Program write_decode(const CausalDecoder& decoder, bool trace) {
   ops::Program program;
   program.name = "decode";
   BlockWriter block = start(decoder, program);
+  ops::BufferId scores = ops::kNoBuffer;
+  if (!decoder.alignment.empty()) {
+    scores = program.add("scores", decoder.max_text_len, ops::RowSpace::draws);
+    program.ops.emplace_back(ops::ClearScores{scores});
+  }
   for (std::int32_t l = 0; l < decoder.config.layers; ++l) {
     const LayerWeights& layer = decoder.stack.layers[static_cast<std::size_t>(l)];
-    block.self_attention(layer, l);
+    block.self_attention(layer, l, scored_heads(decoder, l, scores));
     block.feed_forward(layer, l);
     if (trace) block.tap("decoder.layers." + std::to_string(l));
   }
@@ -55,6 +70,7 @@ ops::Program write_decode(const CausalDecoder& decoder, bool trace) {
   const ops::BufferId guided =
       trace ? program.add("guided", vocab, ops::RowSpace::draws) : ops::kNoBuffer;
   program.ops.emplace_back(ops::Linear{hidden, logits, decoder.head, decoder.head_bias});
+  if (scores != ops::kNoBuffer) program.ops.emplace_back(ops::UpdatePrior{scores});
   program.ops.emplace_back(ops::SampleCodes{logits, guided, 1, vocab});
   program.ops.emplace_back(ops::FinishStep{1, 1});
   if (trace) {
@@ -93,6 +109,7 @@ ops::StateSpec state_of(const StackConfig& config, const Limits& limits,
   spec.dim = config.dim;
   spec.codebooks = 1;
   spec.seen_vocab = needs.vocab;
+  spec.max_text_len = needs.max_text_len;
   return spec;
 }
 
@@ -119,8 +136,13 @@ void refuse_encoder_options(const Request& request) {
               "context_text_ids: expected none, as this model takes no text as its context");
   TTSRT_CHECK(ConfigError, !request.prior.has_value(),
               "prior: this model has no cross-attention to weigh");
+}
+
+void refuse_alignment_options(const Request& request) {
   TTSRT_CHECK(ConfigError, !request.return_alignment,
-              "return_alignment: this model has no cross-attention");
+              "return_alignment: this model has no cross-attention and no alignment heads");
+  TTSRT_CHECK(ConfigError, !request.analyze_alignment.value_or(false),
+              "analyze_alignment: this model has no alignment heads");
 }
 
 decode::RuleFacts read_code_defaults(const JsonReader& defaults) {

@@ -9,6 +9,12 @@
 
 namespace ttsrt::model {
 
+// A query head whose attention to the text tells where in it speech is.
+struct AlignmentHead {
+  std::int32_t layer = 0;
+  std::int32_t head = 0;
+};
+
 struct CausalDecoder {
   const StackConfig& config;
   StackWeights stack = {};
@@ -16,6 +22,9 @@ struct CausalDecoder {
   ops::Weight head = {};      // [vocab, dim]
   ops::Weight head_bias = {};
   RopeTable rope = {};  // of every position of a sequence, where the stack has a rope
+  // Their mean is the alignment; none: there is no alignment.
+  std::vector<AlignmentHead> alignment = {};
+  std::int32_t max_text_len = 0;  // columns of an alignment
 };
 
 // Keys and values of the prompt but its last row, which is the first decode row.
@@ -34,6 +43,7 @@ struct CacheNeeds {
   std::int32_t branches = 1;          // each at full length
   std::int32_t prefix_positions = 0;  // of shared prefixes, beside those
   std::int32_t vocab = 0;             // ids that may be seen
+  std::int32_t max_text_len = 0;      // columns of an alignment; 0: there is none
 };
 
 // Blocks for every slot's branches at full length and its share of shared prefixes, or as many as
@@ -47,6 +57,9 @@ step::Facts facts_of(const char* family, std::int32_t vocab, double frame_rate,
 
 // Throws ConfigError for the options of a request that only models with an encoder have.
 void refuse_encoder_options(const Request& request);
+
+// Throws ConfigError for the options of a request that need alignment heads.
+void refuse_alignment_options(const Request& request);
 
 // Sampling defaults of a checkpoint whose steps pick one code.
 decode::RuleFacts read_code_defaults(const JsonReader& defaults);

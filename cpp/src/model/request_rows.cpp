@@ -47,6 +47,10 @@ step::RowSource rows_of_ids(const std::string& what, std::vector<std::int32_t>&&
 }
 
 void refuse_speaker_options(const Request& request) {
+  TTSRT_CHECK(ConfigError, !request.analyze_alignment.value_or(false),
+              "analyze_alignment: expected false, as this model has no analyzer");
+  TTSRT_CHECK(ConfigError, !request.mask_invalid,
+              "mask_invalid: expected false, as every id of this model that may be drawn is valid");
   TTSRT_CHECK(ConfigError, !request.emotion.has_value(),
               "emotion: expected none, as this model is not conditioned on an emotion");
   TTSRT_CHECK(ConfigError, !is_given(request.prompt_embeddings),

@@ -24,7 +24,8 @@ from ttsrt_rt.convert.magpie_model import to_json
 from ttsrt_rt.convert.manifest import check_tensors, declared_tensors
 from ttsrt_rt.convert.safetensors_write import write_safetensors
 from ttsrt_rt.convert.sources import find_source
-from ttsrt_rt.convert.t3_model import Shapes, T3Model, T3Options, read_defaults, read_model
+from ttsrt_rt.convert.t3_defaults import read_defaults
+from ttsrt_rt.convert.t3_model import Shapes, T3Model, T3Options, read_model
 from ttsrt_rt.convert.t3_tensors import ROOTS, T3Tensor, is_unused, map_tensors, plan_tensors
 from ttsrt_rt.convert.t3_voice import CONDS_NAME, read_conds
 from ttsrt_rt.convert.wrapped_names import unwrap_names

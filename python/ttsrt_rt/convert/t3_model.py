@@ -1,4 +1,4 @@
-"""The `model` and `defaults` blocks of a T3 checkpoint's config.json, told from names and shapes.
+"""The `model` block of a T3 checkpoint's config.json, told from names and shapes.
 
 T3's files carry no configuration, so everything comes from the tensors: the kind of the backbone
 from its names, the variant from the rows of the tables, all sizes from shapes. Three facts have no
@@ -8,9 +8,6 @@ backbone, and the heads.
 Heads: every published model has heads of 64, so a width that is a larger multiple of 64 is divided
 by 64. Miniature models of width 64 or less exist only for tests, and one head would test little, so
 their heads have 16. `heads=` says it for models of other shapes.
-
-File names are read for one thing only: multilingual v2 and v3 have the same shapes and different
-defaults.
 """
 
 from __future__ import annotations
@@ -26,13 +23,12 @@ from ttsrt_rt.quoting import show
 
 __all__ = [
     "VARIANTS",
+    "Analyzer",
     "CausalStack",
     "Conditioning",
     "Rope",
-    "T3Defaults",
     "T3Model",
     "T3Options",
-    "read_defaults",
     "read_model",
 ]
 
@@ -46,13 +42,14 @@ NORM_EPSILON = 1e-5
 LLAMA_POSITIONS = 131_072
 CONDITIONING_HEADS = 4
 MAX_PROMPT = {"english": 150, "multilingual": 150, "flash": 150, "turbo": 375, "nano": 375}
+# Of the multilingual models: the original's LLAMA_ALIGNED_HEADS, [layer, head].
+ALIGNMENT_HEADS = ((12, 15), (13, 11), (9, 2))
 # Rows of the text table. The first multilingual release has 2352.
 ENGLISH_TEXT, MULTILINGUAL_TEXT, FIRST_MULTILINGUAL_TEXT = 704, 2454, 2352
 NANO_SIZE = (12, 768)  # layers and width; every other size of its kind counts as Turbo
 
 USUAL_HEAD_DIM, SMALL_HEAD_DIM = 64, 16
 LAYER = re.compile(r"tfmr\.(layers|h)\.(\d{1,4})\.")
-V2_NAME = re.compile(r"_v2(?![0-9a-z])", re.IGNORECASE)
 
 Shape = tuple[int, ...]
 
@@ -117,6 +114,13 @@ class Conditioning:
 
 
 @dataclass(frozen=True)
+class Analyzer:
+    """The query heads [layer, head] whose attention tells where in the text speech is."""
+
+    heads: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
 class T3Model:
     """The `model` block of config.json."""
 
@@ -134,23 +138,9 @@ class T3Model:
     text_start: int | None
     text_stop: int | None
     processors: str
+    analyzer: Analyzer | None
     conditioning: Conditioning
     decoder: CausalStack
-
-
-@dataclass(frozen=True)
-class T3Defaults:
-    """The `defaults` block: the values of request fields that a request leaves out."""
-
-    cfg_scale: float
-    temperature: float
-    top_k: int
-    top_p: float
-    min_p: float
-    repetition_penalty: float
-    max_frames: int
-    min_frames: int
-    emotion: float | None
 
 
 class Shapes:
@@ -220,7 +210,10 @@ def read_model(shapes: Shapes, options: T3Options) -> T3Model:
             f"text_emb.weight: expected more than {TEXT_START} rows, as {TEXT_START} begins a "
             f"text, got {text_vocab}"
         )
-    decoder = _gpt2_stack(shapes, layers, dim, options) if is_gpt2 else None
+    if is_gpt2:
+        decoder = _gpt2_stack(shapes, layers, dim, options)
+    else:
+        decoder = _llama_stack(shapes, layers, dim, options)
     return T3Model(
         variant=variant,
         speech_vocab=speech_vocab,
@@ -236,9 +229,18 @@ def read_model(shapes: Shapes, options: T3Options) -> T3Model:
         text_start=None if is_gpt2 else TEXT_START,
         text_stop=None if is_gpt2 else TEXT_STOP,
         processors="turbo" if is_gpt2 else "t3",
+        analyzer=_analyzer(variant, decoder),
         conditioning=_conditioning(shapes, variant),
-        decoder=decoder or _llama_stack(shapes, layers, dim, options),
+        decoder=decoder,
     )
+
+
+def _analyzer(variant: str, decoder: CausalStack) -> Analyzer | None:
+    """Only multilingual models were published with heads that tell the alignment."""
+    has_heads = all(
+        layer < decoder.layers and head < decoder.heads for layer, head in ALIGNMENT_HEADS
+    )
+    return Analyzer(ALIGNMENT_HEADS) if variant == "multilingual" and has_heads else None
 
 
 def _variant(
@@ -371,20 +373,3 @@ def _conditioning(shapes: Shapes, variant: str) -> Conditioning:
         emotion="cond_enc.emotion_adv_fc.weight" in shapes,
         max_prompt=MAX_PROMPT[variant],
     )
-
-
-def read_defaults(model: T3Model, file_name: str) -> T3Defaults:
-    """Returns the defaults of the original's public interface for this model.
-
-    Args:
-        model: what `read_model` returned.
-        file_name: of the source; multilingual files of v2 are told by their name.
-    """
-    emotion = 0.5 if model.conditioning.emotion else None
-    if model.variant == "flash":
-        return T3Defaults(2.0, 0.6, 0, 1.0, 0.0, 1.0, 1000, 0, emotion)
-    if model.variant in GPT2_VARIANTS:
-        return T3Defaults(1.0, 0.8, 1000, 0.95, 0.0, 1.2, 1000, 0, emotion)
-    is_older = model.text_vocab == FIRST_MULTILINGUAL_TEXT or bool(V2_NAME.search(file_name))
-    penalty = 2.0 if model.variant == "multilingual" and is_older else 1.2
-    return T3Defaults(1.5, 0.8, 0, 1.0, 0.05, penalty, 1000, 0, emotion)

@@ -102,6 +102,15 @@ TEST(CompileRules, ThePriorComesFromTheModelOrTheRequestOrIsOff) {
   EXPECT_TRUE(throws_naming<ConfigError>("prior.mode", [&] { compile(request, facts); }));
 }
 
+TEST(CompileRules, EqualStepsMayEndSpeech) {
+  Request request;
+  EXPECT_EQ(compile(request).slot.stop_after_equal, 0);
+  request.stop_after_equal = 5;
+  EXPECT_EQ(compile(request).slot.stop_after_equal, 5);
+  request.stop_after_equal = 0;
+  EXPECT_TRUE(throws_naming<ConfigError>("stop_after_equal", [&] { compile(request); }));
+}
+
 TEST(CompileRules, AnAlignmentNeedsNoPrior) {
   Request request;
   EXPECT_EQ(compile(request).slot.prior.estimate_layers, 0U);

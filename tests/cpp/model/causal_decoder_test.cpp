@@ -50,6 +50,27 @@ TEST_F(CausalDecoderTest, DecodePicksOneCode) {
   EXPECT_EQ(taps.back().name, "logits_guided");
 }
 
+TEST_F(CausalDecoderTest, AlignmentHeadsAddToScores) {
+  decoder_.alignment = {{1, 3}, {0, 2}, {1, 0}};
+  decoder_.max_text_len = 10;
+  const ops::Program program = write_decode(decoder_, false);
+  std::vector<std::uint64_t> heads;
+  for (const ops::Op& op : program.ops) {
+    const auto* attention = std::get_if<ops::SelfAttention>(&op);
+    if (attention == nullptr) continue;
+    heads.push_back(attention->score_heads);
+    EXPECT_FLOAT_EQ(attention->score_share, 1.0F / 3);
+    EXPECT_NE(attention->scores, ops::kNoBuffer);
+  }
+  EXPECT_EQ(heads, (std::vector<std::uint64_t>{0b100, 0b1001}));
+  EXPECT_TRUE(std::holds_alternative<ops::ClearScores>(program.ops[1]));
+  EXPECT_TRUE(std::holds_alternative<ops::UpdatePrior>(program.ops[program.ops.size() - 3]));
+  for (const ops::Op& op : write_prefill(decoder_).ops) {
+    const auto* attention = std::get_if<ops::SelfAttention>(&op);
+    EXPECT_TRUE(attention == nullptr || attention->scores == ops::kNoBuffer);
+  }
+}
+
 TEST_F(CausalDecoderTest, ProgramsInTheOrderTheyRun) {
   const auto programs = programs_of(decoder_, limits_, 2, false);
   ASSERT_EQ(programs.size(), 2U);
@@ -92,7 +113,19 @@ TEST(CausalRequests, OptionsOfAnEncoderAreRefused) {
   EXPECT_TRUE(refuses("context_codes:", [](Request& of) { of.context_codes = {1, 1, {0}}; }));
   EXPECT_TRUE(refuses("context_text_ids:", [](Request& of) { of.context_text_ids = {1}; }));
   EXPECT_TRUE(refuses("prior:", [](Request& of) { of.prior = AttentionPrior{}; }));
-  EXPECT_TRUE(refuses("return_alignment:", [](Request& of) { of.return_alignment = true; }));
+}
+
+TEST(CausalRequests, OptionsOfAnAlignmentAreRefused) {
+  Request request;
+  request.analyze_alignment = false;
+  refuse_alignment_options(request);
+  request.analyze_alignment = true;
+  EXPECT_TRUE(throws_naming<ConfigError>("analyze_alignment:",
+                                         [&request] { refuse_alignment_options(request); }));
+  request = {};
+  request.return_alignment = true;
+  EXPECT_TRUE(throws_naming<ConfigError>("return_alignment:",
+                                         [&request] { refuse_alignment_options(request); }));
 }
 
 TEST(CausalRequests, Defaults) {

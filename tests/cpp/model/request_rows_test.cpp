@@ -63,5 +63,17 @@ TEST(RequestRows, WhatIsntEmptyIsGiven) {
   EXPECT_TRUE(is_given(Matrix<float>{0, 4, {1}}));
 }
 
+TEST(RequestRows, OptionsOfASpeakerAreRefused) {
+  refuse_speaker_options(Request{});
+  const auto refuses = [](const char* field, auto change) {
+    Request request;
+    change(request);
+    return throws_naming<ConfigError>(field, [&request] { refuse_speaker_options(request); });
+  };
+  EXPECT_TRUE(refuses("emotion:", [](Request& of) { of.emotion = 0.5F; }));
+  EXPECT_TRUE(refuses("analyze_alignment:", [](Request& of) { of.analyze_alignment = true; }));
+  EXPECT_TRUE(refuses("mask_invalid:", [](Request& of) { of.mask_invalid = true; }));
+}
+
 }  // namespace
 }  // namespace ttsrt::model

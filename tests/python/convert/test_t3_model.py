@@ -1,4 +1,4 @@
-"""The model, its variant and its defaults are told from names and shapes."""
+"""The model and its variant are told from names and shapes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from ttsrt_rt.convert.t3_model import (
     Shapes,
     T3Model,
     T3Options,
-    read_defaults,
     read_model,
 )
 from ttsrt_rt.errors import ConfigError, FormatError
@@ -60,6 +59,18 @@ def test_the_llama_kind() -> None:
         True,
     )
     assert not model.decoder.learned_positions
+
+
+def test_only_multilingual_models_have_alignment_heads() -> None:
+    model = model_of(ORIGINALS["multilingual"])
+    assert model.analyzer is not None and model.analyzer.heads == ((12, 15), (13, 11), (9, 2))
+    for other in ("english", "turbo", "nano", "flash"):
+        assert model_of(ORIGINALS[other]).analyzer is None
+    small = ORIGINALS["english"] | {"text_emb.weight": (2454, 1024)}
+    small = {k: v for k, v in small.items() if not k.startswith("tfmr.layers.")} | {
+        k: v for k, v in small.items() if k.startswith("tfmr.layers.0.")
+    }
+    assert model_of(small).analyzer is None  # has a single layer
 
 
 def test_the_gpt2_kind() -> None:
@@ -135,38 +146,3 @@ def test_missing_tensors_that_sizes_come_from_are_named() -> None:
         shapes = {each: shape for each, shape in ORIGINALS["english"].items() if each != name}
         with pytest.raises(FormatError, match=f"{name}: expected a tensor"):
             model_of(shapes)
-
-
-@pytest.mark.parametrize(
-    ("variant", "file", "penalty"),
-    [
-        ("english", "t3_cfg.safetensors", 1.2),
-        ("english", "t3_v2.safetensors", 1.2),
-        ("multilingual", "t3_mtl23ls_v3.safetensors", 1.2),
-        ("multilingual", "t3_mtl23ls_v2.safetensors", 2.0),
-        ("multilingual", "t3_mtl_v20.safetensors", 1.2),
-        ("multilingual", "renamed.safetensors", 1.2),
-        ("turbo", "t3_turbo_v1.safetensors", 1.2),
-        ("flash", "t3_flash.safetensors", 1.0),
-    ],
-)
-def test_repetition_penalty_of_each_release(variant: str, file: str, penalty: float) -> None:
-    assert read_defaults(model_of(ORIGINALS[variant]), file).repetition_penalty == penalty
-
-
-def test_the_first_multilingual_release_penalizes_more() -> None:
-    model = model_of(ORIGINALS["multilingual"] | {"text_emb.weight": (2352, 1024)})
-    assert model.variant == "multilingual"
-    assert read_defaults(model, "t3_23lang.safetensors").repetition_penalty == 2.0
-
-
-def test_defaults_are_those_of_the_public_interface() -> None:
-    english = read_defaults(model_of(ORIGINALS["english"]), "x")
-    assert (english.cfg_scale, english.temperature, english.emotion) == (1.5, 0.8, 0.5)
-    assert (english.top_k, english.top_p, english.min_p) == (0, 1.0, 0.05)
-    turbo = read_defaults(model_of(ORIGINALS["turbo"]), "x")
-    assert (turbo.cfg_scale, turbo.temperature, turbo.emotion) == (1.0, 0.8, None)
-    assert (turbo.top_k, turbo.top_p, turbo.min_p) == (1000, 0.95, 0.0)
-    flash = read_defaults(model_of(ORIGINALS["flash"]), "x")
-    assert (flash.cfg_scale, flash.temperature) == (2.0, 0.6)
-    assert {each.max_frames for each in (english, turbo, flash)} == {1000}

@@ -10,7 +10,8 @@ import pytest
 from ttsrt_rt.convert.lazy_tensor import LazyTensor
 from ttsrt_rt.convert.magpie_model import to_json
 from ttsrt_rt.convert.manifest import check_tensors, declared_tensors
-from ttsrt_rt.convert.t3_model import Shapes, T3Options, read_defaults, read_model
+from ttsrt_rt.convert.t3_defaults import read_defaults
+from ttsrt_rt.convert.t3_model import Shapes, T3Options, read_model
 from ttsrt_rt.convert.t3_tensors import is_unused, map_tensors, plan_tensors
 from ttsrt_rt.errors import FormatError
 from ttsrt_rt.synth.t3_layout import T3_SIZES, t3_layout

@@ -46,6 +46,7 @@ Voice Itineraries::voice_of_codes(Matrix<std::int32_t>&& /*codes*/) const {
 
 step::Itinerary Itineraries::itinerary(Request&& request, const VoiceFinder& /*voices*/) const {
   refuse_encoder_options(request);
+  refuse_alignment_options(request);
   refuse_speaker_options(request);
   TTSRT_CHECK(ConfigError, !is_given(request.text_features),
               "text_features: expected none, as this model has no text encoder; give text_ids");

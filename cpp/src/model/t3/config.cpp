@@ -1,5 +1,8 @@
 #include "model/t3/config.h"
 
+#include <algorithm>
+#include <string>
+
 #include "core/check.h"
 
 namespace ttsrt::model::t3 {
@@ -41,6 +44,38 @@ void read_positions(const JsonReader& model, Config& config) {
               config.speech_positions, ", got ", config.conditioning.max_prompt);
 }
 
+constexpr std::size_t kMostHeads = 64;  // in all
+constexpr std::int32_t kLastHead = 63;  // of a layer (ops::SelfAttention::score_heads)
+
+std::vector<AlignmentHead> read_alignment(const JsonReader& analyzer, const StackConfig& decoder) {
+  const Json& heads = analyzer.value("heads");
+  const std::string where = analyzer.where() + ".heads";
+  TTSRT_CHECK(FormatError, heads.is_array() && !heads.empty() && heads.size() <= kMostHeads, where,
+              ": expected 1 to ", kMostHeads, " pairs of a layer and a head, got ",
+              heads.is_array() ? message(heads.size()) : "no list");
+  const std::int32_t last_head = std::min(decoder.heads - 1, kLastHead);
+  std::vector<AlignmentHead> found;
+  for (std::size_t i = 0; i < heads.size(); ++i) {
+    const Json& pair = heads[i];
+    const bool is_pair = pair.is_array() && pair.size() == 2 && pair[0].is_number_integer() &&
+                         pair[1].is_number_integer();
+    TTSRT_CHECK(FormatError, is_pair, where, "[", i, "]: expected a layer and a head");
+    const auto layer = pair[0].get<std::int64_t>();
+    const auto head = pair[1].get<std::int64_t>();
+    TTSRT_CHECK(FormatError, layer >= 0 && layer < decoder.layers && head >= 0 && head <= last_head,
+                where, "[", i, "]: expected a layer in [0, ", decoder.layers - 1,
+                "] and a head in [0, ", last_head, "], got ", layer, " and ", head);
+    const AlignmentHead read{static_cast<std::int32_t>(layer), static_cast<std::int32_t>(head)};
+    const bool is_new = std::none_of(found.begin(), found.end(), [&read](const auto& other) {
+      return other.layer == read.layer && other.head == read.head;
+    });
+    TTSRT_CHECK(FormatError, is_new, where, "[", i, "]: expected each head once, got layer ", layer,
+                " and head ", head, " again");
+    found.push_back(read);
+  }
+  return found;
+}
+
 }  // namespace
 
 Config read_config(const JsonReader& model) {
@@ -61,6 +96,8 @@ Config read_config(const JsonReader& model) {
       model, "processors", {{"t3", ProcessorOrder::t3}, {"turbo", ProcessorOrder::turbo}});
   config.decoder = read_causal_stack(model.object("decoder"));
   config.conditioning = read_conditioning(model.object("conditioning"), config.decoder.dim);
+  if (model.has("analyzer"))
+    config.alignment = read_alignment(model.object("analyzer"), config.decoder);
   read_positions(model, config);
   return config;
 }

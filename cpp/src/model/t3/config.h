@@ -4,8 +4,10 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "core/json.h"
+#include "model/causal_decoder.h"
 #include "model/config.h"
 
 namespace ttsrt::model::t3 {
@@ -43,7 +45,8 @@ struct Config {
   bool has_head_bias = false;
   ProcessorOrder processors = ProcessorOrder::t3;
   Conditioning conditioning;
-  StackConfig decoder;  // its own learned positions, if any, count every row
+  std::vector<AlignmentHead> alignment;  // what the analyzer reads (rules/analyzer.h), or none
+  StackConfig decoder;                   // its own learned positions, if any, count every row
 
   bool restarts_positions() const { return text_positions > 0; }
 };

@@ -26,6 +26,9 @@ T3Family::T3Family(const JsonReader& model, const JsonReader& defaults)
   defaults_.rules.decoder_layers = config_.decoder.layers;
   if (defaults.has("emotion"))
     defaults_.emotion = static_cast<float>(defaults.number("emotion", -100.0, 100.0));
+  if (defaults.has("analyzer")) defaults_.analyzes = defaults.boolean("analyzer");
+  TTSRT_CHECK(FormatError, !defaults_.analyzes || !config_.alignment.empty(), defaults.where(),
+              ".analyzer: expected false, as the model has no analyzer, got true");
 }
 
 Manifest T3Family::manifest() const {
@@ -102,7 +105,8 @@ std::unique_ptr<model::Itineraries> T3Family::itineraries(const Limits& limits,
 
 ops::StateSpec T3Family::state(const Limits& limits, const StateOptions& options) const {
   return state_of(config_.decoder, limits, options,
-                  {kBranches, limits.max_input_len + kPrefixMargin, config_.speech_vocab});
+                  {kBranches, limits.max_input_len + kPrefixMargin, config_.speech_vocab,
+                   config_.alignment.empty() ? 0 : limits.max_encoder_input_len});
 }
 
 std::vector<FamilyProgram> T3Family::programs(const Weights& weights, const Limits& limits,
@@ -121,6 +125,8 @@ std::vector<FamilyProgram> T3Family::programs(const Weights& weights, const Limi
   if (config_.has_head_bias) decoder.head_bias = weights.at("head_bias");
   if (config_.decoder.rope.is_present())
     decoder.rope = make_rope_table(config_.decoder.rope, limits.max_seq_len);
+  decoder.alignment = config_.alignment;
+  decoder.max_text_len = limits.max_encoder_input_len;
   return programs_of(decoder, limits, kBranches, trace);
 }
 

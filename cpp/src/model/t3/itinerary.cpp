@@ -72,6 +72,18 @@ void check_no_prompt(const Request& request) {
               "prompt_embeddings: expected neither a text nor a voice beside the whole prompt");
 }
 
+// BOS and the ids behind the end of speech are no speech. A draw of them is rare.
+void mask_invalid(const Config& config, rules::SlotRules& slot) {
+  if (config.bos_id < config.eos_id) slot.forbidden[slot.num_forbidden++] = config.bos_id;
+  slot.first_invalid = config.eos_id + 1;
+}
+
+void check_no_alignment(const Request& request) {
+  TTSRT_CHECK(ConfigError, !request.return_alignment && !request.analyze_alignment.value_or(false),
+              request.return_alignment ? "return_alignment" : "analyze_alignment",
+              ": expected none with prompt_embeddings, as nothing says where in them the text is");
+}
+
 }  // namespace
 
 Voice Itineraries::voice_of_vectors(Matrix<float>&& matrix) const {
@@ -156,13 +168,16 @@ void Itineraries::feel(float emotion, Voice& voice) const {
 
 step::Itinerary Itineraries::itinerary(Request&& request, const VoiceFinder& voices) const {
   refuse_encoder_options(request);
+  if (config_.alignment.empty()) refuse_alignment_options(request);
   decode::CompiledRules rules = decode::compile_rules(request, defaults_.rules, 0, 0);
   step::Itinerary itinerary;
   itinerary.rules = rules.slot;
   itinerary.forced_codes = rules.forced_codes;
   order_processors(config_, itinerary.rules);
+  if (request.mask_invalid) mask_invalid(config_, itinerary.rules);
   if (is_given(request.prompt_embeddings)) {
     check_no_prompt(request);
+    check_no_alignment(request);
     rules.max_steps = steps_in(request, config_, limits_,
                                static_cast<std::int32_t>(std::min<std::int64_t>(
                                    request.prompt_embeddings.rows - 1, limits_.max_seq_len)),
@@ -177,6 +192,10 @@ step::Itinerary Itineraries::itinerary(Request&& request, const VoiceFinder& voi
   const Prompt prompt(config_, limits_, voice, text_of(request, config_, limits_));
   rules.max_steps = steps_in(request, config_, limits_, prompt.decode_begin(), rules.max_steps);
   itinerary.stops = prompt.stops(rules);
+  if (config_.alignment.empty()) return itinerary;
+  itinerary.text_len = itinerary.rules.text_len = prompt.text_rows();
+  itinerary.rules.analyzer = {request.analyze_alignment.value_or(defaults_.analyzes),
+                              prompt.text_begin()};
   return itinerary;
 }
 

@@ -24,6 +24,7 @@ namespace ttsrt::model::t3 {
 struct Defaults {
   decode::RuleFacts rules;
   float emotion = 0.5F;
+  bool analyzes = false;  // the alignment of requests that don't say whether to
 };
 
 class Itineraries final : public model::Itineraries {

@@ -24,6 +24,9 @@ class Prompt {
 
   // Of the last start row, which is the first that decode runs.
   std::int32_t decode_begin() const { return text_end_ + config_.start_rows - 1; }
+  // The rows of the text stand in the cache from here on.
+  std::int32_t text_begin() const { return text_begin_; }
+  std::int32_t text_rows() const { return text_end_ - text_begin_; }
   // The stops up to decode, which follows them all.
   std::vector<step::Stop> stops(const decode::CompiledRules& rules) const;
 

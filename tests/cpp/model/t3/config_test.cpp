@@ -39,5 +39,29 @@ TEST(T3Config, RefusesFieldsThatDoNotFit) {
       throws_naming<FormatError>("model.decoder.learned_positions", [&model] { read(model); }));
 }
 
+TEST(T3Config, HeadsOfTheAnalyzer) {
+  Json model = test::t3_config().at("model");
+  EXPECT_TRUE(read(model).alignment.empty());
+  model["analyzer"] = nullptr;
+  EXPECT_TRUE(read(model).alignment.empty());
+  model["analyzer"] = {{"heads", {{1, 3}, {0, 2}}}};
+  const Config config = read(model);
+  ASSERT_EQ(config.alignment.size(), 2U);
+  EXPECT_EQ(config.alignment[0].layer, 1);
+  EXPECT_EQ(config.alignment[0].head, 3);
+  const auto refuses = [&model](const Json& heads) {
+    model["analyzer"] = {{"heads", heads}};
+    return throws_naming<FormatError>("model.analyzer.heads", [&model] { read(model); });
+  };
+  EXPECT_TRUE(refuses(Json::array()));
+  EXPECT_TRUE(refuses(7));
+  EXPECT_TRUE(refuses({{2, 0}}));  // of two layers
+  EXPECT_TRUE(refuses({{0, 4}}));  // of four heads
+  EXPECT_TRUE(refuses({{0, -1}}));
+  EXPECT_TRUE(refuses({{0, 1, 2}}));
+  EXPECT_TRUE(refuses({{0, 1.5}}));
+  EXPECT_TRUE(refuses({{0, 1}, {0, 1}}));
+}
+
 }  // namespace
 }  // namespace ttsrt::model::t3

@@ -4,6 +4,7 @@
 
 #include "model/engine_data.h"
 #include "support/causal_models.h"
+#include "support/errors.h"
 #include "support/tiny_engine.h"
 
 namespace ttsrt::model::t3 {
@@ -63,6 +64,18 @@ TEST(T3Family, PositionsOfItsOwnCountEveryRow) {
   ASSERT_EQ(embed.position_tables.size(), 1U);
   EXPECT_EQ(embed.position_tables[0].data, data.weights.at("decoder.positions").data);
   EXPECT_TRUE(programs[0].program.constants.empty());
+}
+
+TEST(T3Family, AnAnalyzerNeedsHeads) {
+  Json config = test::t3_config();
+  config["defaults"]["analyzer"] = false;
+  const test::TinyEngine engine(config);
+  const Limits limits = EngineData(engine.path()).limits;
+  EXPECT_EQ(family_of(config).state(limits, {}).max_text_len, 0);
+  config["defaults"]["analyzer"] = true;
+  EXPECT_TRUE(test::throws_naming<FormatError>("defaults.analyzer", [&] { family_of(config); }));
+  config["model"]["analyzer"] = {{"heads", {{1, 3}}}};
+  EXPECT_EQ(family_of(config).state(limits, {}).max_text_len, limits.max_encoder_input_len);
 }
 
 }  // namespace

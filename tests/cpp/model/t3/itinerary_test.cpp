@@ -107,6 +107,52 @@ TEST_F(T3Itinerary, TheUnconditionalTextIsSharedAndForkedAsFarAsNeeded) {
   EXPECT_EQ(itineraries[1].stops[2].forked_rows, 3 + 6);
 }
 
+TEST_F(T3Itinerary, TheAnalyzerReadsTheRowsOfTheText) {
+  Json config = test::t3_config();
+  Request request = spoken();
+  EXPECT_EQ(of(request).rules.text_len, 0);
+  request.analyze_alignment = true;
+  EXPECT_TRUE(throws_naming<ConfigError>("analyze_alignment", [&] { of(request); }));
+  config["model"]["analyzer"] = {{"heads", {{1, 3}, {0, 2}}}};
+  const step::Itinerary itinerary = of(request, config);
+  EXPECT_TRUE(itinerary.rules.analyzer.acts);
+  EXPECT_EQ(itinerary.rules.analyzer.text_begin, 3);
+  EXPECT_EQ(itinerary.rules.text_len, 4);
+  EXPECT_EQ(itinerary.text_len, 4);
+  request.analyze_alignment.reset();
+  EXPECT_FALSE(of(request, config).rules.analyzer.acts);
+  config["defaults"]["analyzer"] = true;
+  EXPECT_TRUE(of(request, config).rules.analyzer.acts);
+  request.analyze_alignment = false;
+  request.return_alignment = true;
+  EXPECT_FALSE(of(request, config).rules.analyzer.acts);
+  EXPECT_TRUE(of(request, config).rules.keep_scores);
+}
+
+TEST_F(T3Itinerary, APromptOfEmbeddingsHasNoAlignment) {
+  Json config = test::t3_config();
+  config["model"]["analyzer"] = {{"heads", {{1, 3}}}};
+  config["defaults"]["analyzer"] = true;
+  Request request;
+  request.cfg_scale = 1.0F;
+  request.prompt_embeddings = {3, 12, std::vector<float>(3 * 12, 0.5F)};
+  EXPECT_FALSE(of(request, config).rules.analyzer.acts);
+  request.analyze_alignment = true;
+  EXPECT_TRUE(throws_naming<ConfigError>("analyze_alignment", [&] { of(request, config); }));
+  request.return_alignment = true;
+  EXPECT_TRUE(throws_naming<ConfigError>("return_alignment", [&] { of(request, config); }));
+}
+
+TEST_F(T3Itinerary, InvalidIdsAreMaskedWhereAsked) {
+  Request request = spoken();
+  EXPECT_EQ(of(request).rules.first_invalid, 0);
+  request.mask_invalid = true;
+  const step::Itinerary itinerary = of(request);
+  EXPECT_EQ(itinerary.rules.first_invalid, 40);  // the end of speech is 39
+  ASSERT_EQ(itinerary.rules.num_forbidden, 1);
+  EXPECT_EQ(itinerary.rules.forbidden[0], 38);
+}
+
 TEST_F(T3Itinerary, TextMixesIdsAndRows) {
   Request request = spoken();
   request.cfg_scale = 1.0F;
