@@ -28,6 +28,26 @@ void def_ids(py::class_<Request>& bound, const char* name,
       doc);
 }
 
+void def_arrays(py::class_<Request>& bound) {
+  def_ids(bound, "text_ids", &Request::text_ids, "Ids, used unchanged [text_len].");
+  def_matrix(bound, "text_features", &Request::text_features,
+             "Rows before the encoder [text_len, dim].");
+  def_matrix(bound, "encoder_output", &Request::encoder_output,
+             "Rows after the encoder [text_len, dim].");
+  def_matrix(bound, "context_codes", &Request::context_codes,
+             "Codec codes, with special columns [frames, codebooks].");
+  def_matrix(bound, "context_embeddings", &Request::context_embeddings,
+             "Rows as the decoder takes them [rows, dim].");
+  def_ids(bound, "context_text_ids", &Request::context_text_ids,
+          "Ids of a text that describes the voice [context_text_len].");
+  def_matrix(bound, "forced_codes", &Request::forced_codes,
+             "Codes that are taken instead of the sampled ones [frames, codebooks].");
+  def_matrix(bound, "prompt_embeddings", &Request::prompt_embeddings,
+             "The whole prompt instead of a text and a context [rows, dim].");
+  def_matrix(bound, "unconditional_embeddings", &Request::unconditional_embeddings,
+             "The unconditional branch's, with prompt_embeddings and guidance [rows, dim].");
+}
+
 // Strings with surrogates are no names.
 bool may_name_a_voice(const py::str& name) {
   Py_ssize_t size = 0;
@@ -42,25 +62,9 @@ void register_requests(py::module_& module) {
   py::class_<Request> bound(module, "Request", "One utterance, as the library takes it.");
   bound.def(py::init<>(), "Nothing is set but the library's defaults.");
   def_repr(bound);
-  def_ids(bound, "text_ids", &Request::text_ids, "Ids, used unchanged [text_len].");
-  def_matrix(bound, "text_features", &Request::text_features,
-             "Rows before the encoder [text_len, dim].");
-  def_matrix(bound, "encoder_output", &Request::encoder_output,
-             "Rows after the encoder [text_len, dim].");
-  def_matrix(bound, "context_codes", &Request::context_codes,
-             "Codec codes, with special columns [frames, codebooks].");
-  def_matrix(bound, "context_embeddings", &Request::context_embeddings,
-             "Rows as the decoder takes them [rows, dim].");
-  def_ids(bound, "context_text_ids", &Request::context_text_ids,
-          "Ids of a text that describes the voice [context_text_len].");
-  def_matrix(bound, "forced_codes", &Request::forced_codes,
-             "Codes that are taken instead of the sampled ones [frames, codebooks].");
+  def_arrays(bound);
   def_field(bound, "voice", &Request::voice, "A stored voice, by index or name.");
   def_field(bound, "emotion", &Request::emotion, "Instead of the voice's; of Chatterbox T3.");
-  def_matrix(bound, "prompt_embeddings", &Request::prompt_embeddings,
-             "The whole prompt instead of a text and a context [rows, dim].");
-  def_matrix(bound, "unconditional_embeddings", &Request::unconditional_embeddings,
-             "The unconditional branch's, with prompt_embeddings and guidance [rows, dim].");
   def_field(bound, "cfg_scale", &Request::cfg_scale, "1: no guidance, one branch.");
   def_field(bound, "temperature", &Request::temperature, "0: argmax after masks.");
   def_field(bound, "top_k", &Request::top_k, "0: all.");

@@ -181,7 +181,7 @@ class BuildOptions:
     zero_points: bool
     """For w4: a zero point for each scale, so that a group's range needn't be symmetric about 0."""
     wide_heads: bool | None
-    """Matrices that give logits stay floats of dtype."""
+    """Matrices that give logits stay floats of dtype; None: as the family says."""
     max_batch_size: int
     """Requests in flight; 0: 8."""
     max_seq_len: int

@@ -95,7 +95,7 @@ def test_a_request_owns_its_values() -> None:
         ),
         ({"seed": -1}, r"seed: expected an integer from 0 to 18446744073709551615, got -1"),
         ({"temperature": "hot"}, r"temperature: expected a number or None, got 'hot'"),
-        ({"voice": b"x"}, r"voice: expected an integer or a string or None, got b'x'"),
+        ({"voice": b"x"}, r"voice: expected text or a number, got bytes: b'x'"),
         ({"voice": True}, r"voice: expected an integer or a string or None, got True"),
         ({"voice": 1.5}, r"voice: expected an integer or a string or None, got 1.5"),
         ({"prior": "off"}, r"prior: expected AttentionPrior, got 'off'"),

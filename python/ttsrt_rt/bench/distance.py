@@ -76,7 +76,7 @@ def measure_distances(
     with tempfile.TemporaryDirectory() as folder:
         progress("float32")
         wanted: dict[str, list[tuple[NDArray[np.int32], Logits]]] = {}
-        with _executor(checkpoint, Path(folder), Case("float32")) as executor:
+        with _executor(checkpoint, Path(folder, "reference"), Case("float32")) as executor:
             limit = steps * executor.engine.info.frame_stacking
             for group, some in texts.items():
                 spoken = [
@@ -86,7 +86,8 @@ def measure_distances(
                 wanted[group] = spoken
         for case in cases:
             progress(case.name)
-            with _executor(checkpoint, Path(folder), case) as executor:
+            name = case.name.replace(" ", "-")
+            with _executor(checkpoint, Path(folder, name), case) as executor:
                 for group, some in texts.items():
                     got = [
                         _speak(executor, ids, fields, forced_codes=codes)[1]
@@ -97,11 +98,10 @@ def measure_distances(
     return distances
 
 
-def _executor(checkpoint: Path, folder: Path, case: Case) -> Executor:
+def _executor(checkpoint: Path, engine: Path, case: Case) -> Executor:
     from ttsrt_rt.build import build
     from ttsrt_rt.executor import Executor
 
-    engine = folder / case.name.replace(" ", "-")
     build(
         checkpoint,
         engine,
