@@ -6,6 +6,7 @@ many rows as the longest one; what is left of a shorter one is zeros. The arrays
     prompt_embedding_table   [voices * rows_per_task, hidden], float16, or float32
     prompt_vocab_size        int32 [1]: rows per task
     prompt_lengths           int32 [voices]: rows of each voice
+    voice_names              text [voices]
 
 NumPy has no bfloat16, so values rounded to it are stored as float32, which holds them exactly.
 """
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,16 +32,17 @@ from ttsrt_rt.writing import writing
 
 __all__ = ["PromptTable", "pack_prompt_table", "read_prompt_table", "rounded", "write_prompt_table"]
 
-KEYS = ("prompt_embedding_table", "prompt_vocab_size", "prompt_lengths")
+KEYS = ("prompt_embedding_table", "prompt_vocab_size", "prompt_lengths", "voice_names")
 
 
 @dataclass(frozen=True, eq=False)
 class PromptTable:
-    """The three arrays."""
+    """The four arrays."""
 
     table: NDArray[Any]
     rows_per_task: NDArray[np.int32]
     lengths: NDArray[np.int32]
+    names: NDArray[np.str_]
 
 
 def rounded(name: str, values: Floats, dtype: str) -> Floats:
@@ -55,20 +57,21 @@ def rounded(name: str, values: Floats, dtype: str) -> Floats:
     return made.astype(np.float32)
 
 
-def pack_prompt_table(rows: Sequence[Floats], dtype: str) -> PromptTable:
-    """Puts the rows of voices ([rows, hidden] each, at least one) into one table.
+def pack_prompt_table(rows: Mapping[str, Floats], dtype: str) -> PromptTable:
+    """Puts the rows of voices ([rows, hidden] each, at least one) into one table, by their names.
 
     Raises:
         FormatError: A value is too large for the dtype.
     """
-    most = max(len(each) for each in rows)
+    most = max(len(each) for each in rows.values())
     stored = np.float16 if dtype == "float16" else np.float32
-    table = np.zeros((len(rows) * most, rows[0].shape[1]), stored)
-    for task, each in enumerate(rows):
+    width = next(iter(rows.values())).shape[1]
+    table = np.zeros((len(rows) * most, width), stored)
+    for task, (name, each) in enumerate(rows.items()):
         begin = task * most
-        table[begin : begin + len(each)] = rounded(f"rows of voice {task}", each, dtype)
-    lengths = np.array([len(each) for each in rows], np.int32)
-    return PromptTable(table, np.array([most], np.int32), lengths)
+        table[begin : begin + len(each)] = rounded(f"rows of voice {name}", each, dtype)
+    lengths = np.array([len(each) for each in rows.values()], np.int32)
+    return PromptTable(table, np.array([most], np.int32), lengths, np.array(list(rows)))
 
 
 def write_prompt_table(path: Path, table: PromptTable) -> None:
@@ -84,6 +87,7 @@ def write_prompt_table(path: Path, table: PromptTable) -> None:
             prompt_embedding_table=table.table,
             prompt_vocab_size=table.rows_per_task,
             prompt_lengths=table.lengths,
+            voice_names=table.names,
         )
 
 

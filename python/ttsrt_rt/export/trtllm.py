@@ -88,7 +88,7 @@ def export_trtllm(
     config = config_of(source.fields, name)
     named = read_voices(voices, source)
     weights = read_prefix_weights(source)
-    rows = [prefix_rows(weights, voice) for voice in named]
+    rows = {voice.name: prefix_rows(weights, voice) for voice in named}
     native = _core.FolderWriter(
         os.fsencode(path_of(output_dir, "output_dir")),
         noun="TensorRT-LLM export",
@@ -102,7 +102,7 @@ def export_trtllm(
         metadata = metadata_of(
             source.fields,
             named,
-            [len(each) for each in rows],
+            [len(each) for each in rows.values()],
             dtype=name,
             conditioning_hash=source.conditioning_hash(),
         )

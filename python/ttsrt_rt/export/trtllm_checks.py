@@ -207,6 +207,9 @@ def check_prompt_table(export: Exported) -> str:
             f"{where}: prompt_lengths: expected int32 [{len(entries)}], got {lengths.dtype} "
             f"{list(lengths.shape)}"
         )
+    names = [each["name"] for each in entries]
+    if table.names.tolist() != names:
+        raise FormatError(f"{where}: voice_names: expected {show(names)}, got others")
     wanted = [int(each["rows"]) for each in entries]
     if lengths.tolist() != wanted:
         raise FormatError(f"{where}: prompt_lengths: expected {wanted}, got {lengths.tolist()}")

@@ -16,9 +16,11 @@ from ttsrt_rt.export.prompt_table import (
 )
 
 
-def rows_of(*lengths: int) -> list[np.ndarray]:
+def rows_of(*lengths: int) -> dict[str, np.ndarray]:
     random = np.random.default_rng(3)
-    return [random.normal(size=(length, 6)).astype(np.float32) for length in lengths]
+    return {
+        f"voice-{length}": random.normal(size=(length, 6)).astype(np.float32) for length in lengths
+    }
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
@@ -30,7 +32,8 @@ def test_rows_stand_where_the_builder_reads_them(dtype: str, tmp_path: Path) -> 
     assert table.table.shape == (15, 6)
     assert table.rows_per_task.tolist() == [5]
     assert table.lengths.tolist() == [3, 1, 5]
-    for task, each in enumerate(rows):
+    assert table.names.tolist() == ["voice-3", "voice-1", "voice-5"]
+    for task, each in enumerate(rows.values()):
         found = table.table[5 * task : 5 * task + 5].astype(np.float32)
         assert np.array_equal(found[: len(each)], rounded("rows", each, dtype))
         assert not found[len(each) :].any()
@@ -39,12 +42,14 @@ def test_rows_stand_where_the_builder_reads_them(dtype: str, tmp_path: Path) -> 
 def test_bfloat16_is_rounded_to_bfloat16() -> None:
     values = np.array([[1.0 + 2.0**-9, 1.0 + 2.0**-7]], np.float32)
     assert rounded("x", values, "bfloat16").tolist() == [[1.0, 1.0 + 2.0**-7]]
-    assert pack_prompt_table([values], "bfloat16").table.tolist() == [[1.0, 1.0 + 2.0**-7]]
+    assert pack_prompt_table({"a": values}, "bfloat16").table.tolist() == [[1.0, 1.0 + 2.0**-7]]
 
 
 def test_values_beyond_float16_are_refused() -> None:
-    with pytest.raises(rt.FormatError, match="rows of voice 0: has values too large for float16"):
-        pack_prompt_table([np.full((1, 2), 1e6, np.float32)], "float16")
+    with pytest.raises(
+        rt.FormatError, match="rows of voice anna: has values too large for float16"
+    ):
+        pack_prompt_table({"anna": np.full((1, 2), 1e6, np.float32)}, "float16")
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
@@ -61,6 +66,8 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(rt.FormatError, match="not compressed"):
         read_prompt_table(path)
     objects = np.array([None], dtype=object)
-    np.savez(path, prompt_embedding_table=objects, prompt_vocab_size=1, prompt_lengths=1)
+    np.savez(
+        path, prompt_embedding_table=objects, prompt_vocab_size=1, prompt_lengths=1, voice_names="a"
+    )
     with pytest.raises(rt.FormatError, match="plain arrays"):
         read_prompt_table(path)

@@ -122,6 +122,7 @@ DAMAGES: list[tuple[Callable[[Exported], str], Damage, str]] = [
     (check_prompt_table, with_arrays(prompt_lengths=None), "expected prompt_lengths, got nothing"),
     (check_prompt_table, with_arrays(prompt_vocab_size=put(0, 1)), "expected 7, got 1"),
     (check_prompt_table, with_arrays(prompt_vocab_size=lambda v: v[0]), r"expected int32 \[1\]"),
+    (check_prompt_table, with_arrays(voice_names=lambda v: v[::-1]), "voice_names: expected"),
     (check_prompt_table, with_arrays(prompt_lengths=put(1, 7)), r"\[7, 2\], got \[7, 7\]"),
     (check_prompt_table, with_arrays(prompt_lengths=lambda v: v[:1]), r"int32 \[2\]"),
     (check_prompt_table, with_arrays(**{TABLE: lambda v: v[:-1]}), r"\[14, 32\], got .* \[13, 32"),
