@@ -127,14 +127,16 @@ class Ours:
         """Milliseconds of a step in which the whole crowd decodes and nothing else runs.
 
         Raises:
-            InternalError: There was no such step.
+            InternalError: There was no such step, or a request failed.
         """
         from ttsrt_rt.request import Request
 
         for _ in range(_TRIES):
             before = self._executor.stats().num_iterations
             fields = [self._fields(self._prompt, self._steps) for _ in range(CROWD)]
-            self._executor.generate([Request(**each) for each in fields])
+            for done in self._executor.generate([Request(**each) for each in fields]):
+                if done.error:
+                    raise InternalError(f"a request of the crowd failed: {done.error}")
             own = [found for found in self._executor.stats().iterations if found.iter > before]
             rate, _ = split_iterations(own, CROWD)
             if rate > 0.0:
