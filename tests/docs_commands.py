@@ -71,6 +71,10 @@ LEFT = [
     Left(r"magpie-tts\.cpp|peer-env|peer_gguf", "needs a build of magpie-tts.cpp"),
     Left(r"cmake --preset aarch64|qemu-aarch64", "scripts/slow_checks runs it"),
     Left(r"triton-env|\$site/", "needs a server; test_triton_server.py starts one"),
+    Left(
+        r"bench\.t3_peers|llama_cpp_python|--build llama",
+        "needs a build of llama.cpp; tests/bench runs tiny models",
+    ),
     Left(r"bench\.step_time", "needs PyTorch; tests/bench runs it with tiny models"),
 ]
 
