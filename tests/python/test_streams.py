@@ -97,8 +97,10 @@ def test_verbose_is_obeyed(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_signals_leave_no_litter(tmp_path: Path, number: signal.Signals) -> None:
+    # A shell's background jobs ignore SIGINT, and so would what they start.
     code = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 import ttsrt_rt
 from ttsrt_rt.cli import main
 module = sys.modules["ttsrt_rt.build"]
