@@ -67,12 +67,13 @@ class TorchLlama:
 
     def tokens(self, steps: int, seed: int) -> list[int]:
         """The greedy tokens of the prompt with this seed."""
-        return self._run(self._prompt, steps, seed)[0]
+        drawn: list[int] = self._run(self._prompt, steps, seed)[0]
+        return drawn
 
     def step_ms(self) -> float:
         """Milliseconds of a step after the first."""
-        return 1e3 * self._run(self._prompt, self._steps, 1)[2] / (self._steps - 1)
+        return 1e3 * float(self._run(self._prompt, self._steps, 1)[2]) / (self._steps - 1)
 
     def prompt_ms(self, rows: int) -> float:
         """Milliseconds of a prompt."""
-        return 1e3 * self._run(rows, 1, 1)[1]
+        return 1e3 * float(self._run(rows, 1, 1)[1])
