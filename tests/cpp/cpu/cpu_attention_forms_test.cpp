@@ -194,7 +194,7 @@ void fill_cache(const Form& form, PairExecutable& both) {
 // Every head that adds to the scores is attended once more; nothing else may change by that.
 TEST_P(CpuAttentionForms, ScoresAsTheReferenceAndNothingElseChanges) {
   for (const Form& form : kForms) {
-    for (const DType dtype : kCacheTypes) {
+    for (const DType dtype : {DType::float32, DType::int8}) {
       std::vector<float> outs[2];
       for (const bool is_scored : {false, true}) {
         FormProgram made(form, 1, true);
