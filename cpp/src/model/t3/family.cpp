@@ -68,6 +68,10 @@ void T3Family::declare_conditioning(Manifest& manifest) const {
 }
 
 LimitBounds T3Family::limit_bounds(const Manifest& /*stored*/) const {
+  TTSRT_CHECK(ConfigError, config_.speech_rows == config_.speech_vocab, "variant ", config_.variant,
+              ": expected a model that makes one token after another, ",
+              "got one of block diffusion (", config_.speech_rows, " rows of speech_embedding, ",
+              config_.speech_vocab, " outputs of the head), which can't be run yet");
   LimitBounds bounds;
   bounds.most_positions = config_.decoder.max_positions;
   bounds.most_input = config_.decoder.max_positions - 1;
