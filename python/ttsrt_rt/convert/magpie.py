@@ -9,17 +9,16 @@ the file is written; they are checked to be finite, and cast if the caller asks 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import get_args
 
 import numpy as np
 
-from ttsrt_rt.convert.casting import cast, check_finite
 from ttsrt_rt.convert.lazy_tensor import DTYPES, Array, LazyTensor
 from ttsrt_rt.convert.magpie_config import BAKED
 from ttsrt_rt.convert.magpie_model import MagpieModel
 from ttsrt_rt.convert.manifest import DeclaredTensor, check_tensors
+from ttsrt_rt.convert.mapped_tensor import MappedTensor, read_as, target_dtype
 from ttsrt_rt.errors import FormatError
 from ttsrt_rt.options import DType, dtype_name
 from ttsrt_rt.quoting import list_names, quote
@@ -83,18 +82,6 @@ ROOTS = frozenset(
 )
 BAKED_NAMES = (BAKED, "_baked_embedding_T", "_baked_embedding_D", "baked_context_embedding_len")
 OUR_LAYER = re.compile(r"(\w+)\.layers\.(\d+)\.(\w+)")
-
-
-@dataclass(frozen=True)
-class MappedTensor:
-    """One tensor of the checkpoint to be written: our name, dtype tag, shape, and a function that
-    reads its values.
-    """
-
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-    read: Callable[[], Array]
 
 
 def normalize_names(tensors: Mapping[str, LazyTensor]) -> dict[str, LazyTensor]:
@@ -200,19 +187,14 @@ def _map_tensor(
                 f"{source.name}: expected {sources[0].dtype} like the other tensors of the stack, "
                 f"got {source.dtype}"
             )
-    target = dtype or ("float32" if sources[0].dtype == "float64" else sources[0].dtype)
-
-    def part(source: LazyTensor) -> Array:
-        values = source.read()
-        check_finite(source.name, values, source.dtype)
-        return cast(source.name, values, source.dtype, target)
+    target = target_dtype(sources[0].dtype, dtype)
 
     def read() -> Array:
         if not stacked:
-            return part(sources[0]).reshape(shape)
+            return read_as(sources[0], target).reshape(shape)
         whole = np.empty(shape, DTYPES[target])
         for index, source in enumerate(sources):
-            whole[index] = part(source)
+            whole[index] = read_as(source, target)
         return whole
 
     return MappedTensor(name, target, shape, read)

@@ -7,8 +7,6 @@ TensorRT-LLM fork. The configuration of a `.ckpt` is searched in its folder as
 
 from __future__ import annotations
 
-import functools
-import itertools
 import json
 import logging
 import os
@@ -24,21 +22,21 @@ from ttsrt_rt.convert.archive import Weights, open_weights
 from ttsrt_rt.convert.checkpoint import FORMAT, FORMAT_VERSION, CheckpointWriter
 from ttsrt_rt.convert.fields import Block
 from ttsrt_rt.convert.file_bytes import FileBytes
-from ttsrt_rt.convert.lazy_tensor import Array, LazyTensor
-from ttsrt_rt.convert.magpie import ROOTS, MappedTensor, check_dtype, map_tensors, normalize_names
+from ttsrt_rt.convert.lazy_tensor import LazyTensor
+from ttsrt_rt.convert.magpie import ROOTS, check_dtype, map_tensors, normalize_names
 from ttsrt_rt.convert.magpie_config import read_model
 from ttsrt_rt.convert.magpie_defaults import read_defaults, window_prior
 from ttsrt_rt.convert.magpie_fork import read_fork_folder
 from ttsrt_rt.convert.magpie_model import MagpieModel, to_json
 from ttsrt_rt.convert.magpie_reading import MagpieOptions, Reading, Shapes, find_model_block
 from ttsrt_rt.convert.manifest import declared_tensors
-from ttsrt_rt.convert.safetensors_write import write_safetensors
+from ttsrt_rt.convert.mapped_tensor import MappedTensor, write_mapped
 from ttsrt_rt.convert.sources import find_source, is_fork_folder
 from ttsrt_rt.convert.wrapped_names import unwrap_names
 from ttsrt_rt.convert.yaml_config import Config
 from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.json_text import parse_json
-from ttsrt_rt.progress import Progress, ProgressCallback, reporting
+from ttsrt_rt.progress import Progress, reporting
 from ttsrt_rt.quoting import list_names, quote, show
 
 MAX_SAMPLE_RATE = 10_000_000
@@ -141,7 +139,7 @@ def convert_magpie(
             **blocks,
         }
         _log(model, mapped)
-        writer.write(written, lambda path: _write(path, mapped, report))
+        writer.write(written, lambda path: write_mapped(path, mapped, report))
     return Path(output_dir)
 
 
@@ -182,23 +180,6 @@ def _describe_codec(block: Block) -> dict[str, dict[str, object]]:
             codec["sample_rate"] = rate
             break
     return {"codec": codec} if codec else {}
-
-
-def _write(path: Path, mapped: Mapping[str, MappedTensor], report: ProgressCallback) -> None:
-    done = itertools.count(1)
-
-    def read(name: str, tensor: MappedTensor) -> Array:
-        values = tensor.read()
-        report(next(done), len(mapped), name)
-        return values
-
-    write_safetensors(
-        path,
-        {
-            name: (tensor.dtype, tensor.shape, functools.partial(read, name, tensor))
-            for name, tensor in mapped.items()
-        },
-    )
 
 
 def _short_text(value: object) -> str | None:

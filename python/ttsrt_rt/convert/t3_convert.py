@@ -8,7 +8,6 @@ brings, becomes a voice file in the checkpoint.
 from __future__ import annotations
 
 import functools
-import itertools
 import json
 import logging
 import os
@@ -19,18 +18,17 @@ from typing import get_args
 
 from ttsrt_rt.convert.archive import open_weights
 from ttsrt_rt.convert.checkpoint import FORMAT, FORMAT_VERSION, CheckpointWriter
-from ttsrt_rt.convert.lazy_tensor import Array
 from ttsrt_rt.convert.magpie_model import to_json
 from ttsrt_rt.convert.manifest import check_tensors, declared_tensors
-from ttsrt_rt.convert.safetensors_write import write_safetensors
+from ttsrt_rt.convert.mapped_tensor import MappedTensor, write_mapped
 from ttsrt_rt.convert.sources import find_source
 from ttsrt_rt.convert.t3_defaults import read_defaults
 from ttsrt_rt.convert.t3_model import Shapes, T3Model, T3Options, read_model
-from ttsrt_rt.convert.t3_tensors import ROOTS, T3Tensor, is_unused, map_tensors, plan_tensors
+from ttsrt_rt.convert.t3_tensors import ROOTS, is_unused, map_tensors, plan_tensors
 from ttsrt_rt.convert.t3_voice import CONDS_NAME, read_conds
 from ttsrt_rt.convert.wrapped_names import unwrap_names
 from ttsrt_rt.options import DType, dtype_name
-from ttsrt_rt.progress import Progress, ProgressCallback, reporting
+from ttsrt_rt.progress import Progress, reporting
 from ttsrt_rt.quoting import list_names, quote
 from ttsrt_rt.voice_file import BUILT_IN_VOICE, VoiceFile, write_voice
 
@@ -115,7 +113,7 @@ def convert_t3(
             "source": {"file": path.name},
             **blocks,
         }
-        writer.write(config, lambda made: _write(made, mapped, report), _voice_files(voice))
+        writer.write(config, lambda made: write_mapped(made, mapped, report), _voice_files(voice))
     return Path(output_dir)
 
 
@@ -138,7 +136,7 @@ def _voice_files(voice: VoiceFile | None) -> Mapping[str, Callable[[Path], objec
     return {BUILT_IN_VOICE: functools.partial(write_voice, voice=voice)}
 
 
-def _log(path: Path, model: T3Model, mapped: Mapping[str, T3Tensor], unused: list[str]) -> None:
+def _log(path: Path, model: T3Model, mapped: Mapping[str, MappedTensor], unused: list[str]) -> None:
     """Tells what was found in the source and what is written."""
     if unused:
         LOGGER.info(
@@ -151,20 +149,3 @@ def _log(path: Path, model: T3Model, mapped: Mapping[str, T3Tensor], unused: lis
     LOGGER.info("%d tensors of %s", len(mapped), ", ".join(dtypes))
     for name, value in to_json(model).items():
         LOGGER.info("model.%s: %s", name, json.dumps(value)[:200])
-
-
-def _write(path: Path, mapped: Mapping[str, T3Tensor], report: ProgressCallback) -> None:
-    done = itertools.count(1)
-
-    def read(name: str, tensor: T3Tensor) -> Array:
-        values = tensor.read()
-        report(next(done), len(mapped), name)
-        return values
-
-    write_safetensors(
-        path,
-        {
-            name: (tensor.dtype, tensor.shape, functools.partial(read, name, tensor))
-            for name, tensor in mapped.items()
-        },
-    )

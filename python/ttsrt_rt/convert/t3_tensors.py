@@ -12,18 +12,18 @@ text head) and are left out, as are buffers that other versions of the backbones
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from ttsrt_rt.convert.casting import cast, check_finite
 from ttsrt_rt.convert.lazy_tensor import DTYPES, Array, LazyTensor
+from ttsrt_rt.convert.mapped_tensor import MappedTensor, read_as, target_dtype
 from ttsrt_rt.convert.t3_model import T3Model
 from ttsrt_rt.errors import FormatError
 from ttsrt_rt.quoting import list_names
 
-__all__ = ["ROOTS", "Plan", "T3Tensor", "is_unused", "map_tensors", "plan_tensors"]
+__all__ = ["ROOTS", "Plan", "is_unused", "map_tensors", "plan_tensors"]
 
 # The first parts of original names; another one that all tensors share is that of a wrapper.
 ROOTS = frozenset(
@@ -54,18 +54,6 @@ class Plan:
     shape: Shape
     sources: tuple[tuple[str, Shape], ...]
     is_transposed: bool = False
-
-
-@dataclass(frozen=True)
-class T3Tensor:
-    """One tensor of the checkpoint to be written: our name, dtype tag, shape, and a function that
-    reads its values.
-    """
-
-    name: str
-    dtype: str
-    shape: Shape
-    read: Callable[[], Array]
 
 
 def is_unused(name: str) -> bool:
@@ -171,7 +159,7 @@ def _gpt2(model: T3Model) -> Iterator[tuple[str, Plan]]:
 
 def map_tensors(
     plans: Mapping[str, Plan], tensors: Mapping[str, LazyTensor], dtype: str | None
-) -> dict[str, T3Tensor]:
+) -> dict[str, MappedTensor]:
     """Maps `tensors`, keyed by original names without wrappers, to ours.
 
     Args:
@@ -197,7 +185,9 @@ def map_tensors(
     return {name: _map(name, plan, tensors, dtype) for name, plan in plans.items()}
 
 
-def _map(name: str, plan: Plan, tensors: Mapping[str, LazyTensor], dtype: str | None) -> T3Tensor:
+def _map(
+    name: str, plan: Plan, tensors: Mapping[str, LazyTensor], dtype: str | None
+) -> MappedTensor:
     sources = [tensors[source] for source, _ in plan.sources]
     for source in sources:
         if source.dtype != sources[0].dtype:
@@ -205,24 +195,19 @@ def _map(name: str, plan: Plan, tensors: Mapping[str, LazyTensor], dtype: str | 
                 f"{source.name}: expected {sources[0].dtype} like {sources[0].name}, got "
                 f"{source.dtype}"
             )
-    target = dtype or ("float32" if sources[0].dtype == "float64" else sources[0].dtype)
-
-    def part(source: LazyTensor) -> Array:
-        values = source.read()
-        check_finite(source.name, values, source.dtype)
-        return cast(source.name, values, source.dtype, target)
+    target = target_dtype(sources[0].dtype, dtype)
 
     def read() -> Array:
         if len(sources) == 1:
-            values = part(sources[0])
+            values = read_as(sources[0], target)
             return np.ascontiguousarray(values.T if plan.is_transposed else values).reshape(
                 plan.shape
             )
         whole = np.empty(plan.shape, DTYPES[target])
         begin = 0
         for source in sources:
-            whole[begin : begin + source.shape[0]] = part(source)
+            whole[begin : begin + source.shape[0]] = read_as(source, target)
             begin += source.shape[0]
         return whole
 
-    return T3Tensor(name, target, plan.shape, read)
+    return MappedTensor(name, target, plan.shape, read)

@@ -32,7 +32,7 @@ from ttsrt_rt.synth.magpie_layout import (
     layout,
     named_size,
 )
-from ttsrt_rt.synth.torch_writer import SynthTensor, write_torch_archive
+from ttsrt_rt.synth.torch_writer import SynthTensor, normal_tensor, write_torch_archive
 from ttsrt_rt.writing import replacing, write_text
 
 MASK = ".self_attention.causal_mask"
@@ -81,7 +81,9 @@ def random_tensors(model: SynthModel, seed: int, *, masks: bool = False) -> dict
             value = model.dim if name.endswith("_D") else model.voice_rows
             tensors[name] = _constant(shape, value)
         else:
-            tensors[name] = _normal(shape, [seed, index], _spread(name, shape, _depth(model, name)))
+            tensors[name] = normal_tensor(
+                shape, [seed, index], _spread(name, shape, _depth(model, name))
+            )
     return tensors
 
 
@@ -92,20 +94,6 @@ def _constant(shape: tuple[int, ...], value: int) -> SynthTensor:
 def _mask(shape: tuple[int, ...]) -> SynthTensor:
     def make() -> npt.NDArray[np.float32]:
         return np.tri(shape[-1], dtype=np.float32).reshape(shape)
-
-    return SynthTensor("float32", shape, make)
-
-
-def _normal(shape: tuple[int, ...], seed: list[int], spread: tuple[float, float]) -> SynthTensor:
-    mean, deviation = spread
-
-    def make() -> npt.NDArray[np.float32]:
-        generator = np.random.Generator(np.random.SFC64(seed))
-        values = generator.standard_normal(shape, np.float32)
-        values *= np.float32(deviation)
-        if mean:
-            values += np.float32(mean)
-        return values
 
     return SynthTensor("float32", shape, make)
 

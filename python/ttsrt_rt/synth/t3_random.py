@@ -22,6 +22,7 @@ from ttsrt_rt.synth.t3_layout import SPEAKER_DIM, SynthT3, t3_layout, t3_size
 from ttsrt_rt.synth.torch_writer import (
     SynthTensor,
     Tree,
+    normal_tensor,
     write_torch_archive,
     write_torch_tree,
 )
@@ -62,21 +63,9 @@ def random_t3_tensors(model: SynthT3, seed: int) -> dict[str, SynthTensor]:
     tensor has its own random stream, so the order of reading does not matter.
     """
     return {
-        name: _normal(shape, [seed, index], *_spread(name, shape, model.layers))
+        name: normal_tensor(shape, [seed, index], _spread(name, shape, model.layers))
         for index, (name, shape) in enumerate(t3_layout(model).items())
     }
-
-
-def _normal(shape: tuple[int, ...], seed: list[int], mean: float, deviation: float) -> SynthTensor:
-    def make() -> npt.NDArray[np.float32]:
-        generator = np.random.Generator(np.random.SFC64(seed))
-        values = generator.standard_normal(shape, np.float32)
-        values *= np.float32(deviation)
-        if mean:
-            values += np.float32(mean)
-        return values
-
-    return SynthTensor("float32", shape, make)
 
 
 def write_random_t3(

@@ -39,6 +39,23 @@ class SynthTensor:
     make: Callable[[], Array]
 
 
+def normal_tensor(
+    shape: tuple[int, ...], seed: list[int], spread: tuple[float, float]
+) -> SynthTensor:
+    """Returns a float32 tensor of normal numbers; `spread` is their mean and deviation."""
+    mean, deviation = spread
+
+    def make() -> npt.NDArray[np.float32]:
+        generator = np.random.Generator(np.random.SFC64(seed))
+        values = generator.standard_normal(shape, np.float32)
+        values *= np.float32(deviation)
+        if mean:
+            values += np.float32(mean)
+        return values
+
+    return SynthTensor("float32", shape, make)
+
+
 # Without a recursive type: the values of a mapping or a list are trees again.
 Tree: TypeAlias = "SynthTensor | Mapping[str, Any] | list[Any] | str | int | None"
 
