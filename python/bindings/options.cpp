@@ -106,6 +106,20 @@ void register_maskgit(py::module_& module) {
             "checkpoint's if that is 0.");
 }
 
+void register_block(py::module_& module) {
+  py::class_<BlockDiffusion> bound(module, "BlockDiffusion",
+                                   "How a model decides the codes of a block together.");
+  bound.def(py::init<>(), "Nothing given: as the checkpoint says.");
+  def_repr(bound);
+  def_field(bound, "steps", &BlockDiffusion::steps, "Steps that decide a block, at most.");
+  def_float(bound, "early", &BlockDiffusion::early,
+            "How early a step decides codes beyond its schedule; 0: never.");
+  def_float(bound, "shift", &BlockDiffusion::shift,
+            "Of the schedule: 1 decides evenly, less decides more codes late.");
+  def_float(bound, "noise", &BlockDiffusion::noise,
+            "Factor of the noise in the scores by which codes are decided.");
+}
+
 void register_executor_options(py::module_& module) {
   py::class_<ExecutorOptions> bound(module, "ExecutorOptions", "Options of an executor.");
   bound.def(py::init<>(), "The library's defaults.");
@@ -188,6 +202,7 @@ void register_build_options(py::module_& module) {
 void register_options(py::module_& module) {
   register_attention_prior(module);
   register_maskgit(module);
+  register_block(module);
   register_executor_options(module);
   register_build_options(module);
 }

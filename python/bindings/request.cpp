@@ -56,15 +56,8 @@ bool may_name_a_voice(const py::str& name) {
   return text != nullptr && is_voice_name(std::string(text, static_cast<std::size_t>(size)));
 }
 
-}  // namespace
-
-void register_requests(py::module_& module) {
-  py::class_<Request> bound(module, "Request", "One utterance, as the library takes it.");
-  bound.def(py::init<>(), "Nothing is set but the library's defaults.");
-  def_repr(bound);
-  def_arrays(bound);
-  def_field(bound, "voice", &Request::voice, "A stored voice, by index or name.");
-  def_field(bound, "emotion", &Request::emotion, "Instead of the voice's; of Chatterbox T3.");
+// The options of draws and of what decides them.
+void def_sampling(py::class_<Request>& bound) {
   def_field(bound, "cfg_scale", &Request::cfg_scale, "1: no guidance, one branch.");
   def_field(bound, "temperature", &Request::temperature, "0: argmax after masks.");
   def_field(bound, "top_k", &Request::top_k, "0: all.");
@@ -84,6 +77,19 @@ void register_requests(py::module_& module) {
   def_field(bound, "use_local_transformer", &Request::use_local_transformer,
             "False: independent heads.");
   def_field(bound, "maskgit", &Request::maskgit, "How a MaskGit local transformer unmasks.");
+  def_field(bound, "block", &Request::block, "How the codes of a block are decided together.");
+}
+
+}  // namespace
+
+void register_requests(py::module_& module) {
+  py::class_<Request> bound(module, "Request", "One utterance, as the library takes it.");
+  bound.def(py::init<>(), "Nothing is set but the library's defaults.");
+  def_repr(bound);
+  def_arrays(bound);
+  def_field(bound, "voice", &Request::voice, "A stored voice, by index or name.");
+  def_field(bound, "emotion", &Request::emotion, "Instead of the voice's; of Chatterbox T3.");
+  def_sampling(bound);
   def_field(bound, "strict_end", &Request::strict_end,
             "Whether min_frames forbids the end id itself where the checkpoint moved it.");
   def_field(bound, "return_alignment", &Request::return_alignment,

@@ -42,11 +42,12 @@ if TYPE_CHECKING:
     from ttsrt_rt.executor import Executor
     from ttsrt_rt.handle import Handle
     from ttsrt_rt.paths import get_cmake_dir, get_include
-    from ttsrt_rt.request import AttentionPrior, MaskGit, Request
+    from ttsrt_rt.request import AttentionPrior, BlockDiffusion, MaskGit, Request
     from ttsrt_rt.result import Event, Metrics, Result
 
 __all__ = [
     "AttentionPrior",
+    "BlockDiffusion",
     "CapacityError",
     "ClosedError",
     "ConfigError",
@@ -79,6 +80,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "AttentionPrior": "request",
+    "BlockDiffusion": "request",
     "DeviceInfo": "_core",
     "Engine": "_core",
     "EngineInfo": "_core",

@@ -126,6 +126,21 @@ class MaskGit:
     def __init__(self) -> None:
         """The library's defaults."""
 
+class BlockDiffusion:
+    """How a model decides the codes of a block together."""
+
+    steps: int | None
+    """Steps that decide a block, at most."""
+    early: float | None
+    """How early a step decides codes beyond its schedule; 0: never."""
+    shift: float | None
+    """Of the schedule: 1 decides evenly, less decides more codes late."""
+    noise: float | None
+    """Factor of the noise in the scores by which codes are decided."""
+
+    def __init__(self) -> None:
+        """Nothing given: as the checkpoint says."""
+
 class ExecutorOptions:
     """Options of an executor."""
 
@@ -251,6 +266,8 @@ class Request:
     """False: independent heads."""
     maskgit: MaskGit | None
     """How a MaskGit local transformer unmasks."""
+    block: BlockDiffusion | None
+    """How the codes of a block are decided together."""
     strict_end: bool
     """Whether min_frames forbids the end id itself where the checkpoint moved it."""
     forced_codes: NDArray[np.int32]

@@ -20,7 +20,7 @@ from ttsrt_rt.options import (
     dtype_name,
 )
 from ttsrt_rt.quoting import show
-from ttsrt_rt.request import AttentionPrior, MaskGit, Request
+from ttsrt_rt.request import AttentionPrior, BlockDiffusion, MaskGit, Request
 
 __all__ = ["check_run_options", "native_executor_options", "set_options", "to_native"]
 
@@ -65,6 +65,11 @@ def to_native(request: Request, most: int = MAX_NUMBERS) -> _core.Request:
         elif field.name == "maskgit":
             if value is not None:
                 native.maskgit = _to_native_struct(value, MaskGit, _core.MaskGit(), "maskgit")
+        elif field.name == "block":
+            if value is not None:
+                native.block = _to_native_struct(
+                    value, BlockDiffusion, _core.BlockDiffusion(), "block"
+                )
         else:
             _set(native, field.name, value, field.name)
     return native

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ArrayInput",
     "AttentionPrior",
+    "BlockDiffusion",
     "MaskGit",
     "PriorFields",
     "Request",
@@ -197,6 +198,30 @@ class MaskGit:
 
 
 @named_fields
+@dataclass(frozen=True, kw_only=True)
+class BlockDiffusion:
+    """How a model decides the codes of a block together (block diffusion: Chatterbox-Flash).
+
+    What is None is as the checkpoint says.
+
+    Attributes:
+        steps: Steps that decide a block, at most; the original's `num_steps`.
+        early: How early a step decides codes beyond its schedule: those whose score is among the
+            best `early * step / steps` of the undecided; 0 for never. The original's
+            `time_shift_tau`.
+        shift: Of the schedule: 1 decides evenly, less decides more codes late. The original's
+            `omnivoice_schedule_t_shift`.
+        noise: Factor of the noise in the scores by which codes are decided; 0 for none. The
+            original's is 1 whatever its `position_temperature` above 0.
+    """
+
+    steps: int | None = None
+    early: float | None = None
+    shift: float | None = None
+    noise: float | None = None
+
+
+@named_fields
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Request:
     """One utterance to speak.
@@ -242,6 +267,7 @@ class Request:
         eos_method: How end of speech is detected, e.g. "argmax_or_multinomial_any".
         use_local_transformer: False draws from the independent heads.
         maskgit: Options of a MaskGit local transformer, for checkpoints that have one.
+        block: Options of block diffusion, for models that decide codes in blocks.
         forced_codes: Codes of the whole result, in whole decoder steps: integers [frames,
             codebooks]. Each step draws as usual and then goes on from these codes instead, and
             nothing ends it early. For comparing the stages of a given utterance.
@@ -282,6 +308,7 @@ class Request:
     eos_method: EosMethod | None = None
     use_local_transformer: bool | None = None
     maskgit: MaskGit | None = None
+    block: BlockDiffusion | None = None
     forced_codes: ArrayInput | None = None
     return_alignment: bool = False
     analyze_alignment: bool | None = None
@@ -327,6 +354,7 @@ class RequestFields(TypedDict, total=False):
     eos_method: EosMethod | None
     use_local_transformer: bool | None
     maskgit: MaskGit | None
+    block: BlockDiffusion | None
     forced_codes: ArrayInput | None
     return_alignment: bool
     analyze_alignment: bool | None

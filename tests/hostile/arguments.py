@@ -12,7 +12,7 @@ import numpy as np
 
 from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.native_request import to_native
-from ttsrt_rt.request import AttentionPrior, MaskGit, Request
+from ttsrt_rt.request import AttentionPrior, BlockDiffusion, MaskGit, Request
 
 __all__ = ["read_request"]
 
@@ -68,7 +68,7 @@ def any_value(numbers: random.Random) -> Any:
         return numbers.choice(PLAIN)
     if kind < 7:
         return any_array(numbers)
-    made = numbers.choice((AttentionPrior, MaskGit))
+    made = numbers.choice((AttentionPrior, BlockDiffusion, MaskGit))
     chosen = numbers.sample(fields(made), 2)
     return made(**{field.name: numbers.choice(PLAIN) for field in chosen})
 

@@ -192,6 +192,7 @@ SCALARS: dict[str, Callable[[], Any]] = {
         estimate_layers=Raising(ZeroDivisionError)  # type: ignore[arg-type]
     ),
     "wrong MaskGit": lambda: rt.MaskGit(schedule=range(10**9), steps="many"),  # type: ignore[arg-type]
+    "odd BlockDiffusion": lambda: rt.BlockDiffusion(steps=-(2**31), shift=float("nan")),
     "odd MaskGit": lambda: rt.MaskGit(
         steps=-(2**31), noise_scale=float("nan"), schedule=[-1, 5, 5]
     ),

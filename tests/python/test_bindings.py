@@ -76,6 +76,8 @@ FIELDS: dict[str, dict[str, Any]] = {
     "prior.estimate_layers": {"prior": rt.AttentionPrior(estimate_layers="abc")},  # type: ignore[arg-type]
     "prior.recompute": {"prior": rt.AttentionPrior(recompute=2)},  # type: ignore[arg-type]
     "maskgit": {"maskgit": 3},
+    "block": {"block": 3},
+    "block.early": {"block": rt.BlockDiffusion(early="x")},  # type: ignore[arg-type]
     "maskgit.sampling": {"maskgit": rt.MaskGit(sampling=b"x")},  # type: ignore[arg-type]
     "text_ids": {"text_ids": "hello"},
     "context_codes": {"voice": None, "context_codes": object()},

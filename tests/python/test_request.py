@@ -104,6 +104,7 @@ def test_a_request_owns_its_values() -> None:
             r"prior\.lookahead: expected an integer or None, got 'far'",
         ),
         ({"maskgit": {"steps": 3}}, r"maskgit: expected MaskGit, got \{'steps': 3\}"),
+        ({"block": {"steps": 3}}, r"block: expected BlockDiffusion, got \{'steps': 3\}"),
     ],
 )
 def test_a_wrong_field_is_named(fields: dict[str, Any], message: str) -> None:
@@ -115,13 +116,15 @@ def test_defaults_are_the_librarys() -> None:
     """A request with defaults equals the library's request with defaults."""
     ours, theirs = to_native(rt.Request()), _core.Request()
     for field in dataclasses.fields(rt.Request):
-        if field.name in ("maskgit", "prior"):
+        if field.name in ("block", "maskgit", "prior"):
             continue
         left, right = getattr(ours, field.name), getattr(theirs, field.name)
         same = left.tolist() == right.tolist() if isinstance(left, np.ndarray) else left == right
         assert same, field.name
     assert ours.use_default_prior and ours.prior is None
     assert ours.maskgit is None and theirs.maskgit is None
+    assert ours.block is None and theirs.block is None
+    assert to_native(rt.Request(block=rt.BlockDiffusion(steps=6))).block.steps == 6
     assert all(getattr(_core.AttentionPrior(), f.name) is None for f in PRIOR_FIELDS)
     assert all(getattr(rt.AttentionPrior(), f.name) is None for f in PRIOR_FIELDS)
 
@@ -138,6 +141,7 @@ def test_every_field_of_the_library_is_in_the_request() -> None:
     assert names(_core.Request) - {"use_default_prior"} == fields(rt.Request)
     assert names(_core.AttentionPrior) == fields(rt.AttentionPrior)
     assert names(_core.MaskGit) == fields(rt.MaskGit)
+    assert names(_core.BlockDiffusion) == fields(rt.BlockDiffusion)
     assert names(_core.Metrics) == fields(rt.Metrics)
 
 

@@ -40,7 +40,12 @@ def asked(parser: Parser) -> Callable[..., rt.Request]:
 
 @pytest.mark.parametrize(
     ("kind", "prefix"),
-    [(rt.Request, "--"), (rt.AttentionPrior, "--prior_"), (rt.MaskGit, "--maskgit_")],
+    [
+        (rt.Request, "--"),
+        (rt.AttentionPrior, "--prior_"),
+        (rt.MaskGit, "--maskgit_"),
+        (rt.BlockDiffusion, "--block_"),
+    ],
 )
 def test_every_field_is_a_flag_with_its_text(parser: Parser, kind: Any, prefix: str) -> None:
     helps = {flag: action.help for action in parser._actions for flag in action.option_strings}
@@ -96,6 +101,9 @@ def test_options_of_prior_and_maskgit(asked: Callable[..., rt.Request]) -> None:
     assert asked("--maskgit_steps", "2", "--maskgit_dynamic_cfg_scale", "true").maskgit == (
         rt.MaskGit(steps=2, dynamic_cfg_scale=True)
     )
+    expected = rt.BlockDiffusion(steps=6, early=0.75)
+    assert asked("--block_steps", "6", "--block_early", "0.75").block == expected
+    assert asked("--block", '{"steps": 6, "early": 0.75}').block == expected
 
 
 @pytest.mark.parametrize(
@@ -110,6 +118,7 @@ def test_options_of_prior_and_maskgit(asked: Callable[..., rt.Request]) -> None:
         (["--prior", '{"look": 3}'], "prior: expected some of mode"),
         (["--prior", "off", "--prior_left", "3"], "--prior_left beside off"),
         (["--maskgit", "[1]"], "--maskgit: expected options as JSON"),
+        (["--block", "6"], "--block: expected options as JSON"),
         (["--text_ids", "none.json"], "none.json: no such file"),
     ],
 )

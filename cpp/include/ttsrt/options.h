@@ -67,6 +67,17 @@ struct MaskGit {
   std::optional<float> confidence_temperature;
 };
 
+/// How a model decides the codes of a block together (block diffusion: Chatterbox-Flash). What is
+/// absent is as the checkpoint says.
+struct BlockDiffusion {
+  std::optional<std::int32_t> steps;  ///< that decide a block, at most
+  /// How early a step decides codes beyond its schedule: those whose score is among the best
+  /// early * step / steps of the undecided. 0: never.
+  std::optional<float> early;
+  std::optional<float> shift;  ///< of the schedule: 1 decides evenly, less decides more codes late
+  std::optional<float> noise;  ///< factor of the noise in the scores by which codes are decided
+};
+
 /// Options of an executor. Zero means the limit of the engine, or everything that is available.
 struct ExecutorOptions {
   std::string device = "auto";   ///< "auto", "cpu", "reference"

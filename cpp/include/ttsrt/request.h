@@ -79,6 +79,7 @@ struct Request {
   std::optional<std::string> eos_method;
   std::optional<bool> use_local_transformer;  ///< false: independent heads
   std::optional<MaskGit> maskgit;             ///< only for models that have one
+  std::optional<BlockDiffusion> block;        ///< only for models that decide codes in blocks
 
   /// Codes of the whole result, [frames, codebooks] in whole decoder steps: each step draws as
   /// usual and then goes on from these codes instead, and nothing ends it early. For comparing the

@@ -5,6 +5,7 @@
 
 #include "core/check.h"
 #include "cpu/stages/attention_stages.h"
+#include "cpu/stages/block_stages.h"
 #include "cpu/stages/draw_stages.h"
 #include "cpu/stages/pick_stages.h"
 #include "ops/check.h"
@@ -219,5 +220,18 @@ void Lowering::lower(const ops::PickCodes& op) {
 }
 
 void Lowering::lower(const ops::FinishStep& op) { add_finish_step(list_.site, op, stages_); }
+
+void Lowering::lower(const ops::ShiftBlock& op) {
+  add_shift_block(list_.site, rows_of(op.x), rows_of(op.out), stages_);
+}
+
+void Lowering::lower(const ops::GuessBlock& op) {
+  add_guess_block(list_.site, op, rows_of(op.logits), rows_of(op.scores, ops::RowSpace::draws),
+                  stages_);
+}
+
+void Lowering::lower(const ops::FinishBlock& op) {
+  add_finish_block(list_.site, op, rows_of(op.scores, ops::RowSpace::draws), stages_);
+}
 
 }  // namespace ttsrt::cpu

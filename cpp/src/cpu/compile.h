@@ -51,6 +51,9 @@ class Lowering {
   void lower(const ops::SampleCodes& op);
   void lower(const ops::PickCodes& op);
   void lower(const ops::FinishStep& op);
+  void lower(const ops::ShiftBlock& op);
+  void lower(const ops::GuessBlock& op);
+  void lower(const ops::FinishBlock& op);
   void add_linear_after(const ops::Linear& op, const ops::Norm* norm);
   bool can_fuse(std::size_t index) const;
 

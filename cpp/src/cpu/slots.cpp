@@ -86,7 +86,8 @@ void Slots::reset(const step::SlotReset& reset) {
   rules[slot] = reset.rules;
   states[slot] = {};
   std::fill_n(counts(reset.slot), spec_.max_text_len + 2, 0);
-  std::fill_n(last_codes(reset.slot), spec_.codebooks, 0);
+  std::fill_n(last_codes(reset.slot), spec_.codebooks,
+              reset.rules.block.steps > 0 ? reset.rules.block.mask_id : 0);
   for (std::int32_t place = 0; place < spec_.codebooks; ++place) {
     if (std::uint32_t* set = seen(reset.slot, place))
       ttsrt::rules::start_seen(reset.rules.sampler, set, spec_.seen_vocab);

@@ -88,6 +88,23 @@ void compile_local_transformer(const Request& request, const RuleFacts& facts,
   rules.sampler.ranks_apart = true;
 }
 
+void compile_block(const Request& request, const RuleFacts& facts, rules::SlotRules& rules) {
+  rules.block = facts.block;
+  if (!request.block) return;
+  TTSRT_CHECK(ConfigError, facts.block.steps > 0,
+              "block: expected none, as this model decides no blocks of codes");
+  const BlockDiffusion& asked = *request.block;
+  rules::BlockRules& block = rules.block;
+  block.steps =
+      checked_int("block.steps", asked.steps.value_or(block.steps), 1, rules::kMaxBlockSteps);
+  block.early =
+      checked_float("block.early", asked.early.value_or(block.early), 0.0F, kMaxBlockOption);
+  block.shift = checked_float("block.shift", asked.shift.value_or(block.shift), kMinBlockShift,
+                              kMaxBlockOption);
+  block.noise =
+      checked_float("block.noise", asked.noise.value_or(block.noise), 0.0F, kMaxBlockOption);
+}
+
 }  // namespace
 
 CompiledRules compile_rules(const Request& request, const RuleFacts& facts, std::int32_t text_len,
@@ -102,6 +119,7 @@ CompiledRules compile_rules(const Request& request, const RuleFacts& facts, std:
   compile_stop(request, facts, rules);
   compile_attention(request, facts, compiled);
   compile_local_transformer(request, facts, rules);
+  compile_block(request, facts, rules);
   compiled.forced_codes = compile_forced_codes(request, facts);
   const std::int32_t max_frames =
       compiled.forced_codes != nullptr

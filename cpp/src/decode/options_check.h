@@ -9,6 +9,8 @@
 namespace ttsrt::decode {
 
 constexpr std::int32_t kMaxFrames = 1 << 20;
+constexpr float kMinBlockShift = 1e-3F;
+constexpr float kMaxBlockOption = 1000.0F;
 
 inline float checked_float(const char* what, float value, float minimum, float maximum) {
   TTSRT_CHECK(ConfigError, std::isfinite(value) && value >= minimum && value <= maximum, what,

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "rules/slot_rules.h"
 #include "ttsrt/options.h"
 
 namespace ttsrt::decode {
@@ -36,6 +37,7 @@ struct RuleFacts {
   bool use_local_transformer = false;
   std::string prior_mode = "nemo";      // of a prior that names none
   std::optional<AttentionPrior> prior;  // resolved, where the checkpoint has one
+  rules::BlockRules block;              // without steps: the model decides no blocks
 
   std::int32_t stack_codes() const { return codebooks * frame_stacking; }  // C*S
 };

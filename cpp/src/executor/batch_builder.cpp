@@ -157,7 +157,16 @@ class Builder {
                   std::int64_t{frame} * site_.facts.codebooks;
   }
 
+  // All rows of the block in which the sequence is.
+  Segment block_of(const PlanItem& item, Sequence& sequence, const Stop& stop, Branch branch) {
+    Segment segment = start(sequence, branch, stop.position + sequence.final_rows);
+    feed(segment, stop.rows.front(), 0, sequence.step_rows());
+    place(segment, sequence, item.stop, segment.position + segment.rows, rows_of(item));
+    return segment;
+  }
+
   Segment step_of(const PlanItem& item, Sequence& sequence, const Stop& stop, Branch branch) {
+    if (stop.block_rows > 0) return block_of(item, sequence, stop, branch);
     const std::int32_t step = item.first;
     Segment segment = start(sequence, branch, stop.position + step);
     const RowSource& source = step > 0 ? stop.rows.back() : stop.rows.front();
@@ -173,6 +182,7 @@ class Builder {
     RowBatch& rows = rows_of(item);
     step::Draw draw;
     draw.slot = sequence.slot;
+    draw.rows = sequence.step_rows();
     draw.conditional_row = rows.rows;
     push(rows, step_of(item, sequence, stop, Branch::conditional));
     if (stop.num_branches > 1) {

@@ -11,10 +11,18 @@ namespace {
 using step::Pace;
 using step::PlanItem;
 
-// Appends one stack; whether the steps are at their end, and why.
+// Appends one stack, unless the step only went on with a block; whether the steps are at their end,
+// and why.
 std::optional<FinishReason> take_step(Sequence& sequence, const step::StepOutput& output,
                                       std::size_t index, const step::Facts& facts) {
   const step::DrawOutput& draw = output.draws[index];
+  StopProgress& progress = sequence.progress_of(sequence.stepwise);
+  const step::Stop& stop = sequence.stop(sequence.stepwise);
+  sequence.final_rows += draw.final_rows;
+  if (!draw.has_codes) {
+    ++progress.committed_repeats;
+    return std::nullopt;
+  }
   const auto width = static_cast<std::size_t>(facts.stack_codes());
   const auto first = output.codes.begin() + static_cast<std::ptrdiff_t>(index * width);
   sequence.stacks.insert(sequence.stacks.end(), first, first + static_cast<std::ptrdiff_t>(width));
@@ -25,17 +33,18 @@ std::optional<FinishReason> take_step(Sequence& sequence, const step::StepOutput
                               scores + sequence.request.itinerary.text_len);
   }
   if (draw.focus >= 0) sequence.focus.push_back(draw.focus);
-  if (sequence.steps() == 0) sequence.first_frame = Clock::now();
-  StopProgress& progress = sequence.progress_of(sequence.stepwise);
+  if (sequence.first_frame == Clock::time_point{}) sequence.first_frame = Clock::now();
   ++progress.committed_repeats;
-  sequence.frames += draw.end_frame >= 0 ? draw.end_frame : facts.frame_stacking;
+  const std::int32_t made = stop.block_rows > 0 ? sequence.step_rows() : facts.frame_stacking;
+  sequence.frames += draw.end_frame >= 0 ? draw.end_frame : made;
   // Rows that are replayed before every step start again.
   for (std::size_t i = 0; i < sequence.progress.size(); ++i) {
     if (sequence.stops()[i].replays == sequence.stepwise) sequence.progress[i] = {};
   }
   if (draw.end_frame >= 0) return FinishReason::stop;
-  if (progress.committed_repeats >= sequence.stop(sequence.stepwise).repeats)
-    return FinishReason::length;
+  const bool is_full = stop.block_rows > 0 ? sequence.frames >= stop.block_frames
+                                           : progress.committed_repeats >= stop.repeats;
+  if (is_full) return FinishReason::length;
   return std::nullopt;
 }
 

@@ -30,10 +30,12 @@ const char* name_of(step::FaultStage stage) {
   return "unknown";
 }
 
-// Rows of an item in its launch: a step has one for each branch.
+// Rows of an item in its launch: a step has one, or a block of them, for each branch.
 std::int32_t rows_of(const step::PlanItem& item, const Slots& slots) {
   if (item.slot == step::kNoSlot) return item.rows;
-  return item.rows * slots[static_cast<std::size_t>(item.slot)]->stop(item.stop).num_branches;
+  const Sequence& sequence = *slots[static_cast<std::size_t>(item.slot)];
+  const std::int32_t rows = item.stop == sequence.stepwise ? sequence.step_rows() : item.rows;
+  return rows * sequence.stop(item.stop).num_branches;
 }
 
 }  // namespace

@@ -163,7 +163,8 @@ std::int32_t Loop::worst_case(const PreparedRequest& request) const {
   for (const step::Stop& stop : stops) {
     if (!site_.program(stop).uses_cache) continue;
     const bool is_step = site_.program(stop).pace == step::Pace::stepwise;
-    const std::int32_t end = stop.position + (is_step ? stop.repeats : rows_in(stop.rows));
+    const std::int32_t steps = stop.block_rows > 0 ? stop.block_frames : stop.repeats;
+    const std::int32_t end = stop.position + (is_step ? steps : rows_in(stop.rows));
     std::int32_t& most = positions[index_of(stop.branch)];
     most = std::max(most, end);
     if (stop.num_branches > 1) positions[1] = std::max(positions[1], end);

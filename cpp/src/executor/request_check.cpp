@@ -21,7 +21,8 @@ void check_itinerary(const step::Itinerary& itinerary) {
                   other, ", expected one before it");
     TTSRT_CHECK(InternalError,
                 stop.program >= 0 && stop.repeats >= 1 && stop.replays < count &&
-                    stop.reads < count && stop.num_branches >= 1 && stop.num_branches <= 2,
+                    stop.reads < count && stop.num_branches >= 1 && stop.num_branches <= 2 &&
+                    stop.block_rows >= 0 && (stop.block_rows > 0) == (stop.block_frames > 0),
                 "itinerary: stop ", i, " is malformed");
     TTSRT_CHECK(InternalError, !stop.shared || stop.shared->rows == rows_in(stop.rows),
                 "itinerary: stop ", i, ": expected a key of ", rows_in(stop.rows), " rows, got ",

@@ -33,10 +33,13 @@ Sequence::Sequence(Pending&& pending, std::int32_t the_slot, const Site& site, b
       submitted(pending.submitted) {
   if (stepwise < 0) return;
   const auto width = static_cast<std::size_t>(site.facts.stack_codes());
-  const auto steps = static_cast<std::size_t>(stop(stepwise).repeats);
+  const step::Stop& of = stop(stepwise);
+  const auto steps = static_cast<std::size_t>(
+      of.block_rows > 0 ? (of.block_frames + of.block_rows - 1) / of.block_rows : of.repeats);
   stacks.reserve((steps + 1) * width);
-  const std::vector<std::int32_t> start = first_stack(stop(stepwise), width);
+  const std::vector<std::int32_t> start = first_stack(of, width);
   stacks.insert(stacks.end(), start.begin(), start.end());
+  fed_codes = start.size();
   focus.reserve(steps);
   if (request.return_alignment)
     alignment.reserve(steps * static_cast<std::size_t>(request.itinerary.text_len));
@@ -47,6 +50,11 @@ std::int32_t rows_in(const std::vector<step::RowSource>& sources) {
   return std::accumulate(
       sources.begin(), sources.end(), 0,
       [](std::int32_t rows, const step::RowSource& source) { return rows + source.rows; });
+}
+
+std::int32_t Sequence::step_rows() const {
+  const step::Stop& of = stop(stepwise);
+  return of.block_rows > 0 ? std::min(of.block_rows, of.block_frames - final_rows) : 1;
 }
 
 std::int32_t Sequence::rows_of(std::int32_t index) const {
@@ -108,7 +116,7 @@ SequenceView Sequence::view() const {
     const bool is_last_repeat = progress_of(i).planned_repeats + 1 >= of.repeats;
     into.is_final = is_last_repeat && (of.reads < 0 || steps_end.has_value());
     // Replayed rows are the outputs of steps: known once those are collected.
-    if (of.replays >= 0) into.can_go_on = steps() == planned_steps();
+    if (of.replays >= 0 || of.block_rows > 0) into.can_go_on = steps() == planned_steps();
   }
   return view;
 }
@@ -143,8 +151,8 @@ Matrix<std::int32_t> frames_of(const Sequence& sequence, std::int32_t codebooks,
   codes.cols = codebooks;
   if (count == 0) return codes;
   // Frames lie one behind the other, behind the stack that fed the first step.
-  const auto stack = static_cast<std::int64_t>(sequence.stacks.size()) / (1 + sequence.steps());
-  const auto from = sequence.stacks.begin() + stack + std::int64_t{first} * codebooks;
+  const auto from = sequence.stacks.begin() + static_cast<std::ptrdiff_t>(sequence.fed_codes) +
+                    std::int64_t{first} * codebooks;
   codes.values.assign(from, from + std::int64_t{count} * codebooks);
   return codes;
 }

@@ -78,6 +78,8 @@ struct Sequence {
   // What it made: the stack that fed its first step, then one stack per step, [1 + steps, C*S];
   // never reallocated.
   std::vector<std::int32_t> stacks;
+  std::size_t fed_codes = 0;     // of the stack that fed the first step
+  std::int32_t final_rows = 0;   // of blocks: rows of those that are final, before the current one
   std::int32_t frames = 0;       // codec frames made so far
   std::int32_t frames_sent = 0;  // of them, in events
   std::int32_t sound_rows = 0;   // rows that became samples or spectrogram rows
@@ -114,6 +116,8 @@ struct Sequence {
   std::int32_t planned_steps() const {
     return stepwise < 0 ? 0 : progress_of(stepwise).planned_repeats;
   }
+  // Rows per branch of the step that is next, or that is launched and not collected.
+  std::int32_t step_rows() const;
   // Rows of a stop as it stands now: those it brings, those it replays, those it reads.
   std::int32_t rows_of(std::int32_t index) const;
   // Whether every row of it is launched, or collected. Steps that came to their end are both.

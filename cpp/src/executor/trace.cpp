@@ -70,10 +70,12 @@ void trace_step(Sequence& sequence, const step::StepBatch& batch, const step::St
     if (tap.program != program) continue;
     const bool is_scores = tap.name == kScores;
     if (is_scores && itinerary.rules.prior.estimate_layers == 0) continue;
-    std::vector<std::int64_t> rows = {tap.is_per_draw ? static_cast<std::int64_t>(draw)
-                                                      : rows_of.conditional_row};
-    if (!tap.is_per_draw && rows_of.unconditional_row >= 0)
-      rows.push_back(rows_of.unconditional_row);
+    std::vector<std::int64_t> rows;
+    if (tap.is_per_draw) rows.push_back(static_cast<std::int64_t>(draw));
+    for (const std::int32_t first : {rows_of.conditional_row, rows_of.unconditional_row}) {
+      for (std::int32_t i = 0; !tap.is_per_draw && first >= 0 && i < rows_of.rows; ++i)
+        rows.push_back(std::int64_t{first} + i);
+    }
     add_entry(sequence, tap, rows, is_scores ? itinerary.text_len : tap.width, sequence.steps());
   }
   trace_prior(sequence, output, draw);

@@ -51,6 +51,8 @@ void check_reset(const step::SlotReset& reset, const StateSpec& spec) {
   TTSRT_CHECK(
       InternalError, rules.maskgit.steps >= 1 && rules.maskgit.steps <= rules::kMaxMaskGitSteps,
       "maskgit.steps: expected 1 to ", rules::kMaxMaskGitSteps, ", got ", rules.maskgit.steps);
+  TTSRT_CHECK(InternalError, rules.block.steps >= 0 && rules.block.steps <= rules::kMaxBlockSteps,
+              "block.steps: expected at most ", rules::kMaxBlockSteps, ", got ", rules.block.steps);
   check_seen(rules.sampler, spec);
 }
 
@@ -65,7 +67,8 @@ namespace {
 
 void check_embedding(const step::Segment& segment, const BatchNeeds::Embedding& needs) {
   using step::Input;
-  const bool needs_codes = segment.input == Input::codes || segment.input == Input::last_codes;
+  const bool needs_codes = segment.input == Input::codes || segment.input == Input::last_codes ||
+                           segment.input == Input::block_codes;
   TTSRT_CHECK(InternalError, !needs_codes || needs.has_codes, "segment: codes without code tables");
   const bool needs_ids = segment.input == Input::codes || segment.input == Input::ids;
   TTSRT_CHECK(InternalError, !needs_ids || segment.ids != nullptr, "segment: no ids");
@@ -110,6 +113,9 @@ void check_segment(const step::Segment& segment, const step::RowBatch& batch,
   }
   if (is_gone) return;
   if (needs.uses_cache) check_blocks(segment, spec);
+  TTSRT_CHECK(InternalError,
+              segment.input != step::Input::block_codes || segment.rows <= spec.codebooks,
+              "segment: ", segment.rows, " rows of a block of ", spec.codebooks);
   TTSRT_CHECK(
       InternalError,
       needs.memory_rows < 0 || std::int64_t{segment.position} + segment.rows <= needs.memory_rows,
@@ -171,10 +177,12 @@ void check_batch(const step::RowBatch& batch, const BatchNeeds& needs, const Sta
   for (const step::Draw& draw : batch.draws) {
     TTSRT_CHECK(InternalError,
                 draw.slot >= 0 && draw.slot < spec.slots && draw.conditional_row >= 0 &&
-                    draw.conditional_row < batch.rows && draw.unconditional_row >= -1 &&
-                    draw.unconditional_row < batch.rows,
-                "draw: slot ", draw.slot, ", rows ", draw.conditional_row, " and ",
-                draw.unconditional_row, " of ", batch.rows);
+                    draw.rows >= 1 && draw.rows <= std::max(spec.codebooks, 1) &&
+                    draw.conditional_row + draw.rows <= batch.rows &&
+                    draw.unconditional_row >= -1 &&
+                    draw.unconditional_row + draw.rows <= batch.rows,
+                "draw of slot ", draw.slot, ": expected ", draw.rows, " of ", batch.rows,
+                " rows, got first rows ", draw.conditional_row, " and ", draw.unconditional_row);
   }
 }
 

@@ -57,9 +57,9 @@ class Shapes {
     expect_width(op.out, std::int64_t{op.heads} * op.head_dim);
     expect(op.cache_layer < 0 ||
                (op.cache_layer < spec_.cache_layers && kv_heads == spec_.cache_heads &&
-                op.head_dim == spec_.cache_head_dim && op.causal),
-           "self-attention: expected a causal layer of the cache, got layer ", op.cache_layer,
-           " of ", spec_.cache_layers);
+                op.head_dim == spec_.cache_head_dim),
+           "self-attention: expected a layer of the cache with its heads, got layer ",
+           op.cache_layer, " of ", spec_.cache_layers);
     check_scores(op);
     const Weight& rope = op.rope;
     if (!rope.is_present()) return;
@@ -115,6 +115,25 @@ class Shapes {
            "finish step: ", op.codebooks, " codes in ", op.frame_stacking, " frames");
   }
 
+  void check(const ShiftBlock& op) const {
+    expect_width(op.x, spec_.dim);
+    expect_width(op.out, spec_.dim);
+    expect(spec_.max_context_rows >= 2, "blocks: expected 2 kept rows of a slot, got ",
+           spec_.max_context_rows);
+  }
+
+  void check(const GuessBlock& op) const {
+    expect_places(op.places);
+    expect_width(op.logits, op.vocab);
+    expect_width(op.scores, op.places, RowSpace::draws);
+    expect_vector(op.prior, op.vocab);
+  }
+
+  void check(const FinishBlock& op) const {
+    expect_places(op.places);
+    expect_width(op.scores, op.places, RowSpace::draws);
+  }
+
  private:
   void check_scores(const SelfAttention& op) const {
     if (op.scores == kNoBuffer) return;
@@ -154,6 +173,12 @@ class Shapes {
   void expect_layer(std::int32_t layer) const {
     expect(layer >= 0 && layer < spec_.memory_layers, "cross-attention: layer ", layer, " of ",
            spec_.memory_layers);
+  }
+
+  void expect_places(std::int32_t places) const {
+    expect(places == spec_.codebooks && places <= rules::kMaxBlockRows, "blocks: expected at most ",
+           rules::kMaxBlockRows, " places, as many as the slots' ", spec_.codebooks, " codes, got ",
+           places);
   }
 
   void expect_codes(std::int32_t codebooks, std::int32_t vocab) const {

@@ -22,6 +22,10 @@ struct StageOf {
   }
   step::Fault operator()(const UpdatePrior&) const { return {0, 0, step::FaultStage::scores, -1}; }
   step::Fault operator()(const SampleCodes&) const { return drawn(step::FaultStage::logits); }
+  step::Fault operator()(const ShiftBlock&) const {
+    return {0, 0, step::FaultStage::kept_rows, -1};
+  }
+  step::Fault operator()(const GuessBlock&) const { return drawn(step::FaultStage::logits); }
   step::Fault operator()(const PickCodes&) const { return drawn(step::FaultStage::local_logits); }
   template <typename Other>
   step::Fault operator()(const Other&) const {

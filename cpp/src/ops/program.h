@@ -34,8 +34,9 @@ struct Activation {
 };
 
 // Fills rows from the sources that their segments name (step/batch.h): codec codes (the mean over
-// the C*S tables), ids of one of the id tables, given vectors, zeros, the slot's last codes, the
-// slot's kept rows. If a segment names a table of learned positions, their vectors are added.
+// the C*S tables), ids of one of the id tables, given vectors, zeros, the slot's last codes (one
+// stack for one row, or a code for each row of a block), the slot's kept rows. If a segment names a
+// table of learned positions, their vectors are added.
 struct EmbedRows {
   BufferId out = kNoBuffer;             // [rows, dim]
   Weight code_tables;                   // [codebooks * V, dim] dense, or absent
@@ -101,8 +102,8 @@ struct Unfold {
 // cosines, then the sines, of the pairs (j, j + r / 2) of each head's first r dimensions:
 // (a, b) becomes (a cos - b sin, b cos + a sin). `cache_layer` >= 0: keys and values are appended
 // to that layer of the paged cache through the segment's block table, and row at position p sees
-// positions 0..p. -1: nothing is kept; a row sees its own segment (all of it, or up to itself if
-// causal).
+// positions 0..p, or, if not causal, 0 to the last of its segment. -1: nothing is kept; a row sees
+// its own segment (all of it, or up to itself if causal).
 //
 // `scores` asks for the alignment of draws whose rules read it (rules::reads_scores): to the row of
 // such a draw, each head in the mask `score_heads` adds `score_share` times the probabilities with
@@ -222,9 +223,34 @@ struct FinishStep {
   std::int32_t frame_stacking = 1;
 };
 
-using Op =
-    std::variant<EmbedRows, Norm, Linear, Gate, Unfold, SelfAttention, StoreMemory, CrossAttention,
-                 StoreContext, ClearScores, UpdatePrior, SampleCodes, PickCodes, FinishStep>;
+// Of each branch of a draw that decides a block: moves its rows back by one. The first becomes the
+// row of that branch that the slot has kept: kept row 0, or 1 of the unconditional branch. If the
+// codes of the block were decided before this step, its last row is kept for the next block.
+struct ShiftBlock {
+  BufferId x = kNoBuffer;    // [rows, dim]
+  BufferId out = kNoBuffer;  // [rows, dim]
+};
+
+// Draws a guess for every place of a block that is masked, and scores it (rules/block_diffusion.h).
+// Guidance, masks and filters are those of SampleCodes.
+struct GuessBlock {
+  BufferId logits = kNoBuffer;  // [rows, V], rows of both branches
+  BufferId scores = kNoBuffer;  // [draws, places]
+  Weight prior;                 // [V] float32, a probability for each code without any context
+  std::int32_t places = 0;      // of the slots' blocks
+  std::int32_t vocab = 0;
+};
+
+// Decides places of each draw's block by the scores of their guesses. A step that finds the block
+// decided leaves its keys and values as they are and begins the next one.
+struct FinishBlock {
+  BufferId scores = kNoBuffer;  // [draws, places]
+  std::int32_t places = 0;
+};
+
+using Op = std::variant<EmbedRows, Norm, Linear, Gate, Unfold, SelfAttention, StoreMemory,
+                        CrossAttention, StoreContext, ClearScores, UpdatePrior, SampleCodes,
+                        PickCodes, FinishStep, ShiftBlock, GuessBlock, FinishBlock>;
 
 // An activation whose values a trace keeps.
 struct Tap {

@@ -195,6 +195,36 @@ inline Uses uses_of(const FinishStep& op) {
           {Part::outcome, 0, Access::update, Share::draw}};
 }
 
+inline Uses uses_of(const ShiftBlock& op) {
+  const auto& [x, out] = op;
+  Uses uses = {{Part::prior, 0, Access::read, Share::whole},
+               {Part::kept_rows, 0, Access::update, Share::draw}};
+  add_buffer(uses, x, Access::read, Share::whole);
+  add_buffer(uses, out, Access::write, Share::draw);
+  return uses;
+}
+
+inline Uses uses_of(const GuessBlock& op) {
+  const auto& [logits, scores, prior, places, vocab] = op;
+  static_cast<void>(places);
+  Uses uses = {{Part::prior, 0, Access::read, Share::whole},
+               {Part::codes, 0, Access::read, Share::whole},
+               {Part::outcome, 0, Access::update, Share::column}};
+  add_buffer(uses, logits, Access::read, Share::whole);
+  add_buffer(uses, scores, Access::write, Share::column);
+  return uses;
+}
+
+inline Uses uses_of(const FinishBlock& op) {
+  const auto& [scores, places] = op;
+  static_cast<void>(places);
+  Uses uses = {{Part::prior, 0, Access::update, Share::draw},
+               {Part::codes, 0, Access::update, Share::draw},
+               {Part::outcome, 0, Access::update, Share::draw}};
+  add_buffer(uses, scores, Access::read, Share::draw);
+  return uses;
+}
+
 inline Uses uses_of(const Op& op) {
   return std::visit([](const auto& record) { return uses_of(record); }, op);
 }

@@ -30,6 +30,8 @@ constexpr std::int32_t kMaxSeenFirst = 4;
 constexpr std::int32_t kMaxStopIds = 8;
 constexpr std::int32_t kMaxForbidden = 16;
 constexpr std::int32_t kMaxMaskGitSteps = 64;
+constexpr std::int32_t kMaxBlockRows = 64;
+constexpr std::int32_t kMaxBlockSteps = 64;
 
 struct PriorRules {
   PriorMode mode = PriorMode::off;
@@ -85,6 +87,15 @@ struct MaskGitRules {
       {};  // codes already fixed at the start of each pass
 };
 
+// How steps decide the codes of a block together (rules/block_diffusion.h).
+struct BlockRules {
+  std::int32_t steps = 0;    // that decide a block, at most; 0: a step draws its codes at once
+  float early = 0.0F;        // 0: as many places in each step as the schedule has
+  float shift = 1.0F;        // of the schedule, above 0; below 1: late steps decide more places
+  float noise = 0.0F;        // factor of the Gumbel noise that is added to scores
+  std::int32_t mask_id = 0;  // stands for a code that is not decided yet
+};
+
 struct SlotRules {
   std::int32_t text_len = 0;
   std::int32_t context_len = 0;  // rows of the context memory ("memory" models), else 0
@@ -96,6 +107,7 @@ struct SlotRules {
   PriorRules prior;
   AnalyzerRules analyzer;
   MaskGitRules maskgit;
+  BlockRules block;
   EosStreams eos_streams = EosStreams::either;
   EosCodebooks eos_codebooks = EosCodebooks::any;
   std::int32_t eos_id = 0;
@@ -127,7 +139,9 @@ struct AnalyzerState {
 // The state of a slot that changes from step to step. Counts and codes are in separate arrays
 // (slots.h of each backend).
 struct SlotState {
-  std::int32_t step = 0;          // decoder steps done
+  std::int32_t step = 0;          // decoder steps done; of blocks, the blocks that are final
+  std::int32_t pass = 0;          // steps done in this block
+  bool is_decided = false;        // all codes of this block are; its next step keeps them
   std::int32_t focus = 1;         // text position in focus
   bool has_prior = false;         // whether the next step's cross-attention is weighted
   bool is_unfinished = false;     // end of speech is forbidden

@@ -22,8 +22,9 @@ enum class Input : std::int32_t {
   ids,      // ids [rows], in the id table that `table` names
   vectors,  // vectors [rows, dim]
   zeros,
-  last_codes,  // the slot's
-  kept_rows,   // rows that an earlier Program kept in the slot, from kept_offset on
+  last_codes,   // the slot's
+  block_codes,  // of the slot's last codes, one for each row
+  kept_rows,    // rows that an earlier Program kept in the slot, from kept_offset on
 };
 
 enum class Branch : std::int32_t { conditional, unconditional };
@@ -48,13 +49,14 @@ struct Segment {
   bool apply_prior = false;  // cross-attention multiplies the slot's current prior row in
 };
 
-// A request that picks one stack of codes in this launch; its rows are rows of the stepwise
-// Program.
+// A request that picks one stack of codes in this launch, or goes on with deciding one; its rows
+// are rows of the stepwise Program.
 struct Draw {
   std::int32_t slot = 0;
   std::int32_t conditional_row = 0;
   std::int32_t unconditional_row = -1;   // -1: no guidance
   const std::int32_t* forced = nullptr;  // [C*S] codes that replace the drawn ones; null: none
+  std::int32_t rows = 1;                 // of each branch, from those above on
 
   // The code of a place of the stack, of which `drawn` was drawn.
   std::int32_t code(std::int32_t place, std::int32_t drawn) const {

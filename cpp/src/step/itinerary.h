@@ -4,6 +4,7 @@
 //
 //   an encoder-decoder   encode -> prefill of both branches, one shared by length -> decode*
 //   a prefix decoder     prefill of both branches over a shared voice -> decode*
+//   block diffusion      the same -> the start row of both branches -> blocks*
 //   flow matching        encode -> flow x k -> vocoder
 //   a codec              frames*, following decode while it goes on
 #pragma once
@@ -23,7 +24,7 @@ namespace ttsrt::step {
 enum class Pace : std::int32_t {
   whole,     // all rows of an item in one launch, pausable between parts (encoders, flow, vocoders)
   chunked,   // any number of rows at a time, in order (prefill, codec frames)
-  stepwise,  // one row per branch at a time, fed by the step before (decode)
+  stepwise,  // one row or block per branch at a time, fed by the step before (decode)
 };
 
 // What the rows of a Program become, beside what it leaves in the slots.
@@ -76,6 +77,11 @@ struct Stop {
   std::int32_t forked_rows = 0;
   // Whole: evaluations, one per launch. Stepwise: steps at most; the rules may end it before.
   std::int32_t repeats = 1;
+  // Stepwise: a step runs the rows of a block, and several steps decide its codes together; 0: a
+  // step is one row per branch. Where the next step stands follows from what this one gave, so it
+  // is planned once that is collected.
+  std::int32_t block_rows = 0;
+  std::int32_t block_frames = 0;      // with block_rows: rows of all blocks together, at most
   std::vector<std::int32_t> follows;  // earlier stops, of which every row must have run before
   // Chunked: a stepwise stop whose inputs so far are appended to these rows, all of which run again
   // before each of its steps (an attention prior that is recomputed). -1: none.

@@ -15,6 +15,9 @@ struct DrawOutput {
   std::int32_t slot = 0;
   std::int32_t end_frame = -1;  // frames of the stack that are kept where speech ended, -1: not yet
   std::int32_t focus = -1;      // text position in focus after this step, -1: no prior
+  bool has_codes = true;        // false: a step in a block, which gave no codes
+  std::int32_t final_rows =
+      0;  // of a block: rows whose keys and values stay as this step left them
 };
 
 // A traced stage: the values of one buffer of one Program.

@@ -1,6 +1,6 @@
 """Requests on the command line: a flag for each field of `Request`, and the same names in JSON.
 
-Flags are made from the fields of `Request`, `AttentionPrior` and `MaskGit` and from their
+Flags are made from the fields of `Request` and of the options in it, and from their
 docstrings, so that a new field is a flag at once. `prior.lookahead` is `--prior_lookahead`.
 """
 
@@ -33,13 +33,13 @@ __all__ = [
 
 Made = TypeVar("Made")
 
-_GROUPS = ("prior", "maskgit")
+_GROUPS = ("prior", "maskgit", "block")
 _MAX_VALUES = 4_000_000  # of one JSON object: arrays may stand in it
 
 
 def add_request_flags(parser: Parser) -> None:
     """Adds a flag for each field of a request; those of arrays read files."""
-    from ttsrt_rt.request import AttentionPrior, MaskGit, Request
+    from ttsrt_rt.request import Request
 
     fields = parser.add_argument_group(
         "the request", "Arrays are FILE or FILE:KEY, of .npy, .npz, .safetensors or .json."
@@ -58,12 +58,20 @@ def add_request_flags(parser: Parser) -> None:
     fields.add_argument(
         "--maskgit", help='options of a MaskGit local transformer as JSON: {"steps": 3}'
     )
-    for name, kind in (("prior", AttentionPrior), ("maskgit", MaskGit)):
+    fields.add_argument("--block", help='options of block diffusion as JSON: {"steps": 6}')
+    for name, kind in _kinds().items():
         group = parser.add_argument_group(f"options of --{name}, one by one")
         help_of = _field_docs(kind)
         for field in dataclasses.fields(kind):
             text = help_of.get(field.name, "")
             _add_flag(group, f"{name}_{field.name}", str(field.type), text)
+
+
+def _kinds() -> dict[str, type[Any]]:
+    """The fields that hold options, and what they hold."""
+    from ttsrt_rt.request import AttentionPrior, BlockDiffusion, MaskGit
+
+    return {"prior": AttentionPrior, "maskgit": MaskGit, "block": BlockDiffusion}
 
 
 def _add_flag(group: argparse._ArgumentGroup, name: str, annotation: str, text: str) -> None:
@@ -100,7 +108,7 @@ def _field_docs(kind: type) -> dict[str, str]:
 
 def given_fields(args: argparse.Namespace) -> dict[str, Any]:
     """The fields that flags gave, as `make_request` takes them."""
-    from ttsrt_rt.request import AttentionPrior, MaskGit, Request
+    from ttsrt_rt.request import Request
 
     given = {
         field.name: _bool_of(getattr(args, field.name), str(field.type))
@@ -109,7 +117,7 @@ def given_fields(args: argparse.Namespace) -> dict[str, Any]:
     }
     if "voice" in given:
         given["voice"] = voice_of(given["voice"])
-    for name, kind in (("prior", AttentionPrior), ("maskgit", MaskGit)):
+    for name, kind in _kinds().items():
         options = {
             field.name: _bool_of(getattr(args, f"{name}_{field.name}"), str(field.type))
             for field in dataclasses.fields(kind)
@@ -144,7 +152,9 @@ def _options_of(name: str, text: str) -> dict[str, Any]:
     """The options that a flag has as JSON."""
     if text.lstrip().startswith("{"):
         return read_object(text, f"--{name}")
-    example = {"prior": '{"lookahead": 8}', "maskgit": '{"steps": 3}'}[name]
+    example = {"prior": '{"lookahead": 8}', "maskgit": '{"steps": 3}', "block": '{"steps": 6}'}[
+        name
+    ]
     words = "default, off or " if name == "prior" else ""
     raise ConfigError(f"--{name}: expected {words}options as JSON: {example}; got {show(text)}")
 
@@ -184,22 +194,24 @@ def make_request(fields: Mapping[str, Any]) -> Request:
     """A request of named fields, as flags or a line of JSON give them.
 
     Args:
-        fields: Values by the names of `Request`. An array may be FILE or FILE:KEY, `prior` and
-            `maskgit` mappings of their options; `prior` may also be "off" or None.
+        fields: Values by the names of `Request`. An array may be FILE or FILE:KEY, `prior`,
+            `maskgit` and `block` mappings of their options; `prior` may also be "off" or None.
 
     Raises:
         ConfigError: A name is unknown, or an array can't be read.
         FormatError: A file is damaged.
     """
-    from ttsrt_rt.request import MaskGit, Request
+    from ttsrt_rt.request import Request
 
     values = load_arrays(fields)
     if "prior" in values:
         values["prior"] = _prior(values["prior"])
-    if "maskgit" in values:
-        if not isinstance(values["maskgit"], dict):
-            raise ConfigError(f"maskgit: expected options, got {show(values['maskgit'])}")
-        values["maskgit"] = _make("maskgit", MaskGit, values["maskgit"])
+    for name in ("maskgit", "block"):
+        if name not in values:
+            continue
+        if not isinstance(values[name], dict):
+            raise ConfigError(f"{name}: expected options, got {show(values[name])}")
+        values[name] = _make(name, _kinds()[name], values[name])
     return _make("request", Request, values)
 
 

@@ -24,6 +24,7 @@ from ttsrt_rt.convert.mapped_tensor import MappedTensor, write_mapped
 from ttsrt_rt.convert.sources import find_source
 from ttsrt_rt.convert.t3_defaults import read_defaults
 from ttsrt_rt.convert.t3_model import Shapes, T3Model, T3Options, read_model
+from ttsrt_rt.convert.t3_prior import block_prior
 from ttsrt_rt.convert.t3_tensors import ROOTS, is_unused, map_tensors, plan_tensors
 from ttsrt_rt.convert.t3_voice import CONDS_NAME, read_conds
 from ttsrt_rt.convert.wrapped_names import unwrap_names
@@ -94,6 +95,10 @@ def convert_t3(
         model = read_model(shapes, T3Options(variant, heads))
         blocks = {"model": to_json(model), "defaults": to_json(read_defaults(model, path.name))}
         mapped = map_tensors(plan_tensors(model), tensors, dtype)
+        if model.block_size is not None:  # last: by then, all weights were found to be finite
+            prior = functools.partial(block_prior, tensors, model)
+            shape = (model.speech_vocab,)
+            mapped["block_prior"] = MappedTensor("block_prior", "float32", shape, prior)
         check_tensors(
             declared_tensors({"family": "t3", **blocks}),
             {name: (made.dtype, made.shape) for name, made in mapped.items()},

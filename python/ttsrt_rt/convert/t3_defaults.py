@@ -11,9 +11,21 @@ from dataclasses import dataclass
 
 from ttsrt_rt.convert.t3_model import FIRST_MULTILINGUAL_TEXT, GPT2_VARIANTS, T3Model
 
-__all__ = ["T3Defaults", "read_defaults"]
+__all__ = ["BlockDefaults", "T3Defaults", "read_defaults"]
 
 V2_NAME = re.compile(r"_v2(?![0-9a-z])", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class BlockDefaults:
+    """How steps decide the codes of a block together: at most `steps` of them, `early` and `shift`
+    of their schedule, and the factor of the noise in their scores (docs/format.md).
+    """
+
+    steps: int
+    early: float
+    shift: float
+    noise: float
 
 
 @dataclass(frozen=True)
@@ -30,6 +42,12 @@ class T3Defaults:
     min_frames: int
     emotion: float | None
     analyzer: bool | None
+    block: BlockDefaults | None = None
+
+
+# The original's `position_temperature` of 5 divides zeros before the noise is added to them, so the
+# noise has factor 1 whatever it is.
+FLASH_BLOCK = BlockDefaults(steps=10, early=0.1, shift=0.5, noise=1.0)
 
 
 def read_defaults(model: T3Model, file_name: str) -> T3Defaults:
@@ -43,7 +61,7 @@ def read_defaults(model: T3Model, file_name: str) -> T3Defaults:
     # The original gave up its analyzer for a smaller penalty, so no request has it unasked.
     analyzer = None if model.analyzer is None else False
     if model.variant == "flash":
-        return T3Defaults(2.0, 0.6, 0, 1.0, 0.0, 1.0, 1000, 0, emotion, analyzer)
+        return T3Defaults(2.0, 0.6, 0, 1.0, 0.0, 1.0, 1000, 0, emotion, analyzer, FLASH_BLOCK)
     if model.variant in GPT2_VARIANTS:
         return T3Defaults(1.0, 0.8, 1000, 0.95, 0.0, 1.2, 1000, 0, emotion, analyzer)
     is_older = model.text_vocab == FIRST_MULTILINGUAL_TEXT or bool(V2_NAME.search(file_name))

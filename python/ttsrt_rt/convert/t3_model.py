@@ -46,6 +46,7 @@ MAX_PROMPT = {"english": 150, "multilingual": 150, "flash": 150, "turbo": 375, "
 ALIGNMENT_HEADS = ((12, 15), (13, 11), (9, 2))
 # Rows of the text table. The first multilingual release has 2352.
 ENGLISH_TEXT, MULTILINGUAL_TEXT, FIRST_MULTILINGUAL_TEXT = 704, 2454, 2352
+BLOCK_SIZE = 16  # codes that Flash's checkpoint was trained to decide together
 NANO_SIZE = (12, 768)  # layers and width; every other size of its kind counts as Turbo
 
 USUAL_HEAD_DIM, SMALL_HEAD_DIM = 64, 16
@@ -139,6 +140,7 @@ class T3Model:
     text_stop: int | None
     processors: str
     analyzer: Analyzer | None
+    block_size: int | None
     conditioning: Conditioning
     decoder: CausalStack
 
@@ -230,6 +232,7 @@ def read_model(shapes: Shapes, options: T3Options) -> T3Model:
         text_stop=None if is_gpt2 else TEXT_STOP,
         processors="turbo" if is_gpt2 else "t3",
         analyzer=_analyzer(variant, decoder),
+        block_size=BLOCK_SIZE if variant == "flash" else None,
         conditioning=_conditioning(shapes, variant),
         decoder=decoder,
     )

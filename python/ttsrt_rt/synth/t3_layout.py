@@ -50,6 +50,7 @@ class SynthT3:
 T3_SIZES = {
     "tiny": SynthT3(False, 3, 64, 160, 704, 8194, 8194),
     "tiny_turbo": SynthT3(True, 3, 64, 256, 320, 6563, 6563),
+    "tiny_flash": SynthT3(False, 3, 64, 160, 704, 8194, 8195),
     "english": SynthT3(False, 30, 1024, 4096, 704, 8194, 8194),
     "multilingual": SynthT3(False, 30, 1024, 4096, 2454, 8194, 8194),
     "turbo": SynthT3(True, 24, 1024, 4096, 50276, 6563, 6563),

@@ -80,8 +80,8 @@ def write_random_t3(
 
     Args:
         path: the file to create; it ends in .safetensors or .pt.
-        size: "tiny", "tiny_turbo", one of the published models ("english", "multilingual",
-            "turbo", "nano", "flash"), or a `SynthT3`.
+        size: "tiny", "tiny_turbo", "tiny_flash", one of the published models ("english",
+            "multilingual", "turbo", "nano", "flash"), or a `SynthT3`.
         seed: the seed of the weights.
         prefix: what stands before every key, as wrappers leave it: "module.".
         is_listed: whether a .pt holds a list of one state dict under `model`, as some releases do.

@@ -134,11 +134,13 @@ TEST(CheckBatch, WhatIsKeptHasRoom) {
 
 TEST(CheckBatch, DrawsNameRows) {
   expect_batch_refused("draws", [](Fitting& at) { at.needs.max_draws = 0; });
-  expect_batch_refused("draw: slot 3", [](Fitting& at) { at.made.batch.draws[0].slot = 3; });
-  expect_batch_refused("rows 4 and",
+  expect_batch_refused("draw of slot 3", [](Fitting& at) { at.made.batch.draws[0].slot = 3; });
+  expect_batch_refused("first rows 4 and",
                        [](Fitting& at) { at.made.batch.draws[0].conditional_row = 4; });
-  expect_batch_refused("and 4 of 4",
-                       [](Fitting& at) { at.made.batch.draws[0].unconditional_row = 4; });
+  expect_batch_refused("and 4", [](Fitting& at) { at.made.batch.draws[0].unconditional_row = 4; });
+  expect_batch_refused("0 of 4 rows", [](Fitting& at) { at.made.batch.draws[0].rows = 0; });
+  expect_batch_refused("2 of 4 rows", [](Fitting& at) { at.made.batch.draws[0].rows = 2; });
+  expect_batch_refused("5 of 4 rows", [](Fitting& at) { at.made.batch.draws[0].rows = 5; });
 }
 
 TEST(CheckBatch, OnlyALaterPartMayHaveNobody) {

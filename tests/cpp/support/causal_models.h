@@ -84,4 +84,16 @@ inline Json t3_config(const Json& stack = llama_stack_json()) {
   return causal_config("t3", model, 1.5);
 }
 
+// The same that decides four tokens together.
+inline Json block_config() {
+  Json config = t3_config();
+  Json& model = config["model"];
+  model["variant"] = "flash";
+  model["speech_rows"] = 41;
+  model["start_rows"] = 1;
+  model["block_size"] = 4;
+  config["defaults"]["block"] = {{"steps", 3}, {"early", 0.1}, {"shift", 0.5}, {"noise", 1.0}};
+  return config;
+}
+
 }  // namespace ttsrt::test

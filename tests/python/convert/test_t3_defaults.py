@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ttsrt_rt.convert.t3_defaults import read_defaults
+from ttsrt_rt.convert.t3_defaults import BlockDefaults, read_defaults
 
 from .test_t3_model import ORIGINALS, model_of
 
@@ -49,3 +49,10 @@ def test_defaults_are_those_of_the_public_interface() -> None:
     flash = read_defaults(model_of(ORIGINALS["flash"]), "x")
     assert (flash.cfg_scale, flash.temperature) == (2.0, 0.6)
     assert {each.max_frames for each in (english, turbo, flash)} == {1000}
+
+
+def test_only_flash_decides_codes_in_blocks() -> None:
+    for variant, shapes in ORIGINALS.items():
+        block = read_defaults(model_of(shapes), "x").block
+        wanted = BlockDefaults(steps=10, early=0.1, shift=0.5, noise=1.0)
+        assert block == (wanted if variant == "flash" else None)

@@ -4,13 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ttsrt_rt.convert.t3_model import (
-    VARIANTS,
-    Shapes,
-    T3Model,
-    T3Options,
-    read_model,
-)
+from ttsrt_rt.convert.t3_model import VARIANTS, Shapes, T3Model, T3Options, read_model
 from ttsrt_rt.errors import ConfigError, FormatError
 from ttsrt_rt.synth.t3_layout import T3_SIZES, t3_layout
 
@@ -91,6 +85,8 @@ def test_the_gpt2_kind() -> None:
 def test_flash_has_a_row_for_its_mask() -> None:
     model = model_of(ORIGINALS["flash"])
     assert (model.speech_rows, model.speech_vocab, model.start_rows) == (8195, 8194, 1)
+    assert model.block_size == 16
+    assert model_of(ORIGINALS["english"]).block_size is None
 
 
 @pytest.mark.parametrize(("size", "variant"), [("tiny", "english"), ("tiny_turbo", "turbo")])

@@ -21,7 +21,7 @@ def test_layouts_match_the_original(variant: str) -> None:
     assert t3_layout(T3_SIZES[variant]) == expected
 
 
-@pytest.mark.parametrize("size", ["tiny", "tiny_turbo"])
+@pytest.mark.parametrize("size", ["tiny", "tiny_turbo", "tiny_flash"])
 def test_both_formats_hold_the_same_values(size: str, tmp_path: Path) -> None:
     first = write_random_t3(tmp_path / "a.safetensors", size, 5)
     second = write_random_t3(tmp_path / "a.pt", size, 5)
@@ -46,7 +46,7 @@ def test_equal_seeds_write_equal_files(tmp_path: Path) -> None:
 
 
 def test_unknown_sizes_and_endings_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="size: expected one of tiny, tiny_turbo, english"):
+    with pytest.raises(ConfigError, match="size: expected one of tiny, tiny_turbo, tiny_flash"):
         write_random_t3(tmp_path / "a.pt", "huge")
     with pytest.raises(ConfigError, match=r"ends in \.safetensors or \.pt"):
         write_random_t3(tmp_path / "a.ckpt")

@@ -78,7 +78,8 @@ class SelfAttentionPart : public Stage {
   }
 
   std::int32_t length_of(const step::Segment& segment, std::int32_t row) const {
-    return op_.causal ? place_of(segment, row) + 1 : segment.rows;
+    const std::int32_t last = segment.first_row + segment.rows - 1;
+    return place_of(segment, op_.causal ? row : last) + 1;
   }
 
   std::int64_t head_floats() const { return ops::padded_to(op_.head_dim, kLanes); }

@@ -44,6 +44,8 @@ class EmbedStage : public Stage {
         return embed_codes(segment.ids + std::int64_t{index} * op_.codebooks, out);
       case step::Input::last_codes:
         return embed_codes(site_.slots->last_codes(segment.slot), out);
+      case step::Input::block_codes:
+        return embed_codes(site_.slots->last_codes(segment.slot) + index, out);
       case step::Input::ids:
         return copy_row(table_of(op_.id_tables, segment.table, "id"), segment.ids[index], out);
       case step::Input::vectors:

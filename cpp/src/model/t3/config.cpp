@@ -4,6 +4,7 @@
 #include <string>
 
 #include "core/check.h"
+#include "rules/slot_rules.h"
 
 namespace ttsrt::model::t3 {
 namespace {
@@ -76,6 +77,26 @@ std::vector<AlignmentHead> read_alignment(const JsonReader& analyzer, const Stac
   return found;
 }
 
+void read_blocks(const JsonReader& model, Config& config) {
+  if (model.has("block_size"))
+    config.block_rows = model.int32("block_size", 1, rules::kMaxBlockRows);
+  TTSRT_CHECK(FormatError, config.has_blocks() == (config.speech_rows == config.speech_vocab + 1),
+              model.where(), ".block_size: expected ",
+              config.has_blocks() ? message("speech_rows ", config.speech_vocab + 1,
+                                            " with it, one for a token that is not decided")
+                                  : message("a number of tokens, as speech_rows is one more than "
+                                            "speech_vocab"),
+              ", got ", config.has_blocks() ? config.speech_rows : 0);
+  if (!config.has_blocks()) return;
+  TTSRT_CHECK(FormatError, config.alignment.empty(), model.where(),
+              ".analyzer: expected none beside block_size, as it follows one code after another");
+  TTSRT_CHECK(FormatError,
+              config.restarts_positions() && config.start_rows == 1 &&
+                  config.block_rows <= config.speech_positions,
+              model.where(), ".block_size: expected one start row, and speech_positions for each ",
+              "token of a block, got ", config.start_rows, " and ", config.speech_positions);
+}
+
 }  // namespace
 
 Config read_config(const JsonReader& model) {
@@ -99,6 +120,7 @@ Config read_config(const JsonReader& model) {
   if (model.has("analyzer"))
     config.alignment = read_alignment(model.object("analyzer"), config.decoder);
   read_positions(model, config);
+  read_blocks(model, config);
   return config;
 }
 

@@ -44,11 +44,16 @@ struct Config {
   std::int32_t speech_positions = 0;
   bool has_head_bias = false;
   ProcessorOrder processors = ProcessorOrder::t3;
+  // Speech tokens that steps decide together; 0: each step draws one. The row of the speech table
+  // behind the head's stands for a token that is not decided yet.
+  std::int32_t block_rows = 0;
   Conditioning conditioning;
   std::vector<AlignmentHead> alignment;  // what the analyzer reads (rules/analyzer.h), or none
   StackConfig decoder;                   // its own learned positions, if any, count every row
 
   bool restarts_positions() const { return text_positions > 0; }
+  bool has_blocks() const { return block_rows > 0; }
+  std::int32_t mask_id() const { return speech_vocab; }
 };
 
 // Throws FormatError naming the field.

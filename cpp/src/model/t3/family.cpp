@@ -5,7 +5,8 @@
 
 #include "core/check.h"
 #include "decode/compile_rules.h"
-#include "model/causal_decoder.h"
+#include "decode/options_check.h"
+#include "model/block_decoder.h"
 #include "model/t3/itinerary.h"
 
 namespace ttsrt::model::t3 {
@@ -29,6 +30,19 @@ T3Family::T3Family(const JsonReader& model, const JsonReader& defaults)
   if (defaults.has("analyzer")) defaults_.analyzes = defaults.boolean("analyzer");
   TTSRT_CHECK(FormatError, !defaults_.analyzes || !config_.alignment.empty(), defaults.where(),
               ".analyzer: expected false, as the model has no analyzer, got true");
+  if (config_.has_blocks()) read_blocks(defaults.object("block"));
+}
+
+// A penalty would need an order of codes, which a block has not.
+void T3Family::read_blocks(const JsonReader& defaults) {
+  defaults_.rules.repetition_penalty = 0.0F;
+  rules::BlockRules& block = defaults_.rules.block;
+  block.steps = defaults.int32("steps", 1, rules::kMaxBlockSteps);
+  block.early = static_cast<float>(defaults.number("early", 0.0, decode::kMaxBlockOption));
+  block.shift =
+      static_cast<float>(defaults.number("shift", decode::kMinBlockShift, decode::kMaxBlockOption));
+  block.noise = static_cast<float>(defaults.number("noise", 0.0, decode::kMaxBlockOption));
+  block.mask_id = config_.mask_id();
 }
 
 Manifest T3Family::manifest() const {
@@ -45,6 +59,7 @@ Manifest T3Family::manifest() const {
   manifest.add_head("head", {config_.speech_vocab, dim});
   manifest.keep_heads_wide();
   if (config_.has_head_bias) manifest.add(Role::vector, "head_bias", {config_.speech_vocab});
+  if (config_.has_blocks()) manifest.add(Role::vector, "block_prior", {config_.speech_vocab});
   declare_conditioning(manifest);
   return manifest;
 }
@@ -68,10 +83,6 @@ void T3Family::declare_conditioning(Manifest& manifest) const {
 }
 
 LimitBounds T3Family::limit_bounds(const Manifest& /*stored*/) const {
-  TTSRT_CHECK(ConfigError, config_.speech_rows == config_.speech_vocab, "variant ", config_.variant,
-              ": expected a model that makes one token after another, ",
-              "got one of block diffusion (", config_.speech_rows, " rows of speech_embedding, ",
-              config_.speech_vocab, " outputs of the head), which can't be run yet");
   LimitBounds bounds;
   bounds.most_positions = config_.decoder.max_positions;
   bounds.most_input = config_.decoder.max_positions - 1;
@@ -86,10 +97,11 @@ void T3Family::describe(EngineInfo& info) const {
   info.dim = config_.decoder.dim;
   info.codebooks = 1;
   info.codebook_vocab = config_.speech_vocab;
-  info.frame_stacking = 1;
+  info.frame_stacking = std::max(config_.block_rows, 1);
   info.text_vocab = config_.text_vocab;
   info.frame_rate = config_.frame_rate;
   info.special_ids = {{"bos", config_.bos_id}, {"eos", config_.eos_id}};
+  if (config_.has_blocks()) info.special_ids["mask"] = config_.mask_id();
   if (config_.text_start >= 0) info.special_ids["text_start"] = config_.text_start;
   if (config_.text_stop >= 0) info.special_ids["text_stop"] = config_.text_stop;
   info.eos_id = config_.eos_id;
@@ -98,7 +110,9 @@ void T3Family::describe(EngineInfo& info) const {
 StoredVoices T3Family::read_voices(const Weights& /*weights*/) const { return {}; }
 
 step::Facts T3Family::facts(const Limits& limits) const {
-  return facts_of("t3", config_.speech_vocab, config_.frame_rate, limits);
+  step::Facts facts = facts_of("t3", config_.speech_vocab, config_.frame_rate, limits);
+  facts.frame_stacking = std::max(config_.block_rows, 1);
+  return facts;
 }
 
 std::unique_ptr<model::Itineraries> T3Family::itineraries(const Limits& limits,
@@ -108,9 +122,15 @@ std::unique_ptr<model::Itineraries> T3Family::itineraries(const Limits& limits,
 }
 
 ops::StateSpec T3Family::state(const Limits& limits, const StateOptions& options) const {
-  return state_of(config_.decoder, limits, options,
-                  {kBranches, limits.max_input_len + kPrefixMargin, config_.speech_vocab,
-                   config_.alignment.empty() ? 0 : limits.max_encoder_input_len});
+  ops::StateSpec spec =
+      state_of(config_.decoder, limits, options,
+               {kBranches, limits.max_input_len + kPrefixMargin, config_.speech_vocab,
+                config_.alignment.empty() ? 0 : limits.max_encoder_input_len});
+  if (!config_.has_blocks()) return spec;
+  spec.codebooks = config_.block_rows;
+  spec.seen_vocab = 0;
+  spec.max_context_rows = kBlockContextRows;
+  return spec;
 }
 
 std::vector<FamilyProgram> T3Family::programs(const Weights& weights, const Limits& limits,
@@ -131,7 +151,9 @@ std::vector<FamilyProgram> T3Family::programs(const Weights& weights, const Limi
     decoder.rope = make_rope_table(config_.decoder.rope, limits.max_seq_len);
   decoder.alignment = config_.alignment;
   decoder.max_text_len = limits.max_encoder_input_len;
-  return programs_of(decoder, limits, kBranches, trace);
+  if (!config_.has_blocks()) return programs_of(decoder, limits, kBranches, trace);
+  const BlockDecoder blocks{decoder, weights.at("block_prior"), config_.block_rows};
+  return programs_of(blocks, limits, kBranches, trace);
 }
 
 }  // namespace ttsrt::model::t3

@@ -31,6 +31,7 @@ class T3Family final : public Family {
 
  private:
   void declare_conditioning(Manifest& manifest) const;
+  void read_blocks(const JsonReader& defaults);
 
   Config config_;
   Defaults defaults_;

@@ -36,10 +36,14 @@ float checked_emotion(const std::string& what, float emotion) {
   return emotion;
 }
 
+// Speech tokens of a request that says none: what the original allows a text.
+std::int32_t usual_frames(std::int32_t text_rows) { return std::max(6 * text_rows, 300); }
+
 std::int32_t steps_in(const Request& request, const Config& config, const Limits& limits,
                       std::int32_t position, std::int32_t steps) {
   std::int32_t room = limits.max_seq_len - position;
-  if (config.restarts_positions()) room = std::min(room, config.speech_positions);
+  if (config.restarts_positions() && !config.has_blocks())
+    room = std::min(room, config.speech_positions);
   TTSRT_CHECK(ConfigError, room >= 1, "prompt: expected voice and text to leave room for speech ",
               "in max_seq_len ", limits.max_seq_len, ", got ", position, " rows");
   return steps_in_room(request, steps, room, 1);
@@ -166,6 +170,16 @@ void Itineraries::feel(float emotion, Voice& voice) const {
       vectors_of(Conditioner(config_, *weights_).emotion_row(checked_emotion("", emotion)), 1);
 }
 
+void Itineraries::use_blocks(const Request& request, rules::SlotRules& slot) const {
+  TTSRT_CHECK(ConfigError, !is_given(request.forced_codes),
+              "forced_codes: expected none, as this model decides codes in blocks");
+  TTSRT_CHECK(ConfigError, !is_given(request.prompt_embeddings),
+              "prompt_embeddings: expected none, as this model decides codes in blocks");
+  TTSRT_CHECK(ConfigError, !request.stop_after_equal.has_value(),
+              "stop_after_equal: expected none, as this model decides codes in blocks");
+  slot.frame_stacking = config_.block_rows;
+}
+
 step::Itinerary Itineraries::itinerary(Request&& request, const VoiceFinder& voices) const {
   refuse_encoder_options(request);
   if (config_.alignment.empty()) refuse_alignment_options(request);
@@ -175,6 +189,7 @@ step::Itinerary Itineraries::itinerary(Request&& request, const VoiceFinder& voi
   itinerary.forced_codes = rules.forced_codes;
   order_processors(config_, itinerary.rules);
   if (request.mask_invalid) mask_invalid(config_, itinerary.rules);
+  if (config_.has_blocks()) use_blocks(request, itinerary.rules);
   if (is_given(request.prompt_embeddings)) {
     check_no_prompt(request);
     check_no_alignment(request);
@@ -190,6 +205,8 @@ step::Itinerary Itineraries::itinerary(Request&& request, const VoiceFinder& voi
   Voice voice = voice_of(request, voices);
   if (request.emotion.has_value()) feel(*request.emotion, voice);
   const Prompt prompt(config_, limits_, voice, text_of(request, config_, limits_));
+  if (config_.has_blocks() && !request.max_frames.has_value())
+    rules.max_steps = usual_frames(prompt.text_rows());
   rules.max_steps = steps_in(request, config_, limits_, prompt.decode_begin(), rules.max_steps);
   itinerary.stops = prompt.stops(rules);
   if (config_.alignment.empty()) return itinerary;

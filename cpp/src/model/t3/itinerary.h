@@ -6,6 +6,9 @@
 // they are a shared prefix too: of a few lengths per voice, of which a request forks as much as its
 // own text needs. Only the emotion and the text are computed for each request.
 //
+// Where steps decide blocks, the unconditional branch has zeros for the voice too and no positions,
+// and both branches run their start row before the first block.
+//
 // Our cfg_scale is 1 + the original's cfg_weight: c + weight (c - u) = u + cfg_scale (c - u).
 #pragma once
 
@@ -43,6 +46,7 @@ class Itineraries final : public model::Itineraries {
  private:
   Voice voice_of(Request& request, const VoiceFinder& voices) const;
   void feel(float emotion, Voice& voice) const;
+  void use_blocks(const Request& request, rules::SlotRules& slot) const;
 
   const Config config_;
   const Defaults defaults_;

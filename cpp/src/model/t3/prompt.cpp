@@ -7,7 +7,7 @@
 
 #include "core/check.h"
 #include "core/sha256.h"
-#include "model/causal_decoder.h"
+#include "model/block_decoder.h"
 #include "model/request_rows.h"
 
 namespace ttsrt::model::t3 {
@@ -207,7 +207,57 @@ Stop Prompt::unconditional_start(std::int32_t prefix) const {
   return stop;
 }
 
+// The unconditional branch of blocks: as many zeros as the voice and the text have rows, without
+// positions, whoever speaks.
+Stop Prompt::zeros() const {
+  Stop stop = stop_at(0, Branch::unconditional);
+  RowSource zeros;
+  zeros.rows = text_begin_ + shared_text();
+  add(stop, zeros);
+  stop.shared = key_of("zeros", {zeros});
+  stop.forked_rows = text_end_;
+  return stop;
+}
+
+// The row whose hidden state gives the first logits of the first block.
+Stop Prompt::start(Branch branch) const {
+  Stop stop = stop_at(text_end_, branch);
+  stop.program = kStartProgram;
+  RowSource source = start_rows(config_, 1);
+  source.kept_offset = static_cast<std::int32_t>(branch);
+  add(stop, source);
+  return stop;
+}
+
+std::vector<Stop> Prompt::stops_of_blocks(const decode::CompiledRules& rules) const {
+  std::vector<Stop> stops = {voice(), text(), start(Branch::conditional)};
+  stops[1].follows = {0};
+  stops[2].follows = {0, 1};
+  if (rules.is_guided) {
+    stops.push_back(zeros());
+    stops.push_back(start(Branch::unconditional));
+    stops.back().follows = {3};
+  }
+  Stop blocks = stop_at(decode_begin(), Branch::conditional);
+  blocks.program = kBlocksProgram;
+  RowSource source;
+  source.input = Input::block_codes;
+  source.rows = config_.block_rows;
+  source.position_table = kSpeechPositions;
+  add(blocks, source);
+  blocks.num_branches = rules.is_guided ? 2 : 1;
+  blocks.block_rows = config_.block_rows;
+  blocks.block_frames = rules.max_steps;
+  const std::int32_t count = (rules.max_steps + config_.block_rows - 1) / config_.block_rows;
+  blocks.repeats = count * (rules::kMaxBlockSteps + 1);  // their codes end them before
+  for (std::size_t i = 0; i < stops.size(); ++i)
+    blocks.follows.push_back(static_cast<std::int32_t>(i));
+  stops.push_back(std::move(blocks));
+  return stops;
+}
+
 std::vector<Stop> Prompt::stops(const decode::CompiledRules& rules) const {
+  if (config_.has_blocks()) return stops_of_blocks(rules);
   std::vector<Stop> stops = {voice(), text()};
   stops[1].follows = {0};
   if (rules.is_guided) {

@@ -22,8 +22,10 @@ class Prompt {
   Prompt(const Config& config, const Limits& limits, const Voice& voice,
          std::vector<step::RowSource>&& text);
 
-  // Of the last start row, which is the first that decode runs.
-  std::int32_t decode_begin() const { return text_end_ + config_.start_rows - 1; }
+  // Of the last start row, which is the first that decode runs; of blocks, of the row behind it.
+  std::int32_t decode_begin() const {
+    return text_end_ + config_.start_rows - (config_.has_blocks() ? 0 : 1);
+  }
   // The rows of the text stand in the cache from here on.
   std::int32_t text_begin() const { return text_begin_; }
   std::int32_t text_rows() const { return text_end_ - text_begin_; }
@@ -35,6 +37,9 @@ class Prompt {
   step::Stop text() const;
   step::Stop unconditional() const;
   step::Stop unconditional_start(std::int32_t prefix) const;
+  step::Stop zeros() const;
+  step::Stop start(step::Branch branch) const;
+  std::vector<step::Stop> stops_of_blocks(const decode::CompiledRules& rules) const;
   std::int32_t shared_text() const;
   step::Stop stop_at(std::int32_t position, step::Branch branch) const;
   void add(step::Stop& stop, step::RowSource source) const;

@@ -52,6 +52,8 @@ void embed_row(const EmbedRows& op, Run& at, const step::Segment& segment, std::
       TTSRT_CHECK(InternalError, op.codebooks == at.state.spec().codebooks, "last codes: expected ",
                   op.codebooks, " tables, got ", at.state.spec().codebooks);
       return embed_codes(op, slot.last_codes.data(), dim, out);
+    case step::Input::block_codes:
+      return embed_codes(op, slot.last_codes.data() + i, dim, out);
     case step::Input::ids:
       return WeightReader(table_of(op.id_tables, segment.table, "id")).row(segment.ids[i], out);
     case step::Input::vectors:

@@ -69,5 +69,8 @@ void run(const UpdatePrior& op, Run& at);
 void run(const SampleCodes& op, Run& at);
 void run(const PickCodes& op, Run& at);
 void run(const FinishStep& op, Run& at);
+void run(const ShiftBlock& op, Run& at);
+void run(const GuessBlock& op, Run& at);
+void run(const FinishBlock& op, Run& at);
 
 }  // namespace ttsrt::ops::reference

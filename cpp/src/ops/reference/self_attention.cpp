@@ -145,7 +145,7 @@ void run(const SelfAttention& op, Run& at) {
     const Seen seen = is_cached ? cached_rows(op, segment, at.state) : own_rows(rows);
     const std::int64_t before = is_cached ? segment.position : 0;
     for (std::int32_t i = 0; i < segment.rows; ++i) {
-      const std::int64_t count = op.causal ? before + i + 1 : segment.rows;
+      const std::int64_t count = before + (op.causal ? i + 1 : segment.rows);
       attend(shape, rows.queries(i), seen, count, out + (segment.first_row + i) * width);
     }
     if (op.scores != kNoBuffer) Scorer{op, shape, at}.add(rows, seen);

@@ -100,6 +100,8 @@ void State::reset_slot(const step::SlotReset& reset) {
   Slot& taken = slot(reset.slot);
   taken = make_slot(spec_);
   taken.rules = reset.rules;
+  if (reset.rules.block.steps > 0)
+    std::fill(taken.last_codes.begin(), taken.last_codes.end(), reset.rules.block.mask_id);
   for (std::int32_t place = 0; place < spec_.codebooks; ++place) {
     if (std::uint32_t* set = seen(taken, place))
       rules::start_seen(taken.rules.sampler, set, spec_.seen_vocab);

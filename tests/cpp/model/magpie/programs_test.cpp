@@ -11,10 +11,10 @@
 namespace ttsrt::model::magpie {
 namespace {
 
-const char* const kOpNames[] = {"EmbedRows",    "Norm",          "Linear",      "Gate",
-                                "Unfold",       "SelfAttention", "StoreMemory", "CrossAttention",
-                                "StoreContext", "ClearScores",   "UpdatePrior", "SampleCodes",
-                                "PickCodes",    "FinishStep"};
+const char* const kOpNames[] = {
+    "EmbedRows",   "Norm",           "Linear",       "Gate",        "Unfold",      "SelfAttention",
+    "StoreMemory", "CrossAttention", "StoreContext", "ClearScores", "UpdatePrior", "SampleCodes",
+    "PickCodes",   "FinishStep",     "ShiftBlock",   "GuessBlock",  "FinishBlock"};
 static_assert(std::variant_size_v<ops::Op> == std::size(kOpNames));
 
 using Names = std::vector<std::string>;

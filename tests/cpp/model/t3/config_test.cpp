@@ -63,5 +63,20 @@ TEST(T3Config, HeadsOfTheAnalyzer) {
   EXPECT_TRUE(refuses({{0, 1}, {0, 1}}));
 }
 
+TEST(T3Config, BlocksNeedARowForWhatIsNotDecided) {
+  const Config config = read(test::block_config().at("model"));
+  EXPECT_EQ(config.block_rows, 4);
+  EXPECT_EQ(config.mask_id(), 40);
+  const auto refuses = [](const char* field, const Json& value) {
+    Json model = test::block_config().at("model");
+    model[field] = value;
+    return throws_naming<FormatError>("model.block_size", [&model] { read(model); });
+  };
+  EXPECT_TRUE(refuses("block_size", 65));
+  EXPECT_TRUE(refuses("block_size", nullptr));
+  EXPECT_TRUE(refuses("speech_rows", 40));
+  EXPECT_TRUE(refuses("start_rows", 2));
+}
+
 }  // namespace
 }  // namespace ttsrt::model::t3

@@ -38,15 +38,6 @@ TEST(T3Family, ManifestAndBounds) {
   EXPECT_EQ(info.eos_id, model.at("eos").get<int>());
 }
 
-// Block diffusion has a row more, for the mask. Nothing is made of it rather than something else.
-TEST(T3Family, BlockDiffusionIsNotBuilt) {
-  Json config = test::t3_config();
-  config["model"]["speech_rows"] = 41;
-  const T3Family family = family_of(config);
-  EXPECT_TRUE(test::throws_naming<ConfigError>("block diffusion",
-                                               [&] { family.limit_bounds(family.manifest()); }));
-}
-
 TEST(T3Family, ProgramsOfABuiltEngine) {
   const test::TinyEngine engine(test::t3_config());
   const EngineData data(engine.path());

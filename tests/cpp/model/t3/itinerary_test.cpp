@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "model/causal_decoder.h"
+#include "model/block_decoder.h"
 #include "model/t3/family.h"
 #include "support/causal_models.h"
 #include "support/errors.h"
@@ -199,6 +199,60 @@ TEST_F(T3Itinerary, WithoutGuidanceOneBranchRuns) {
   const step::Itinerary itinerary = of(request);
   ASSERT_EQ(itinerary.stops.size(), 3U);
   EXPECT_EQ(itinerary.stops[2].num_branches, 1);
+}
+
+TEST_F(T3Itinerary, RowsOfAGuidedRequestOfBlocks) {
+  const step::Itinerary itinerary = of(spoken(), test::block_config());
+  ASSERT_EQ(itinerary.stops.size(), 6U);
+  EXPECT_EQ(itinerary.rules.frame_stacking, 4);
+  EXPECT_EQ(itinerary.rules.block.steps, 3);
+  EXPECT_EQ(itinerary.rules.block.mask_id, 40);
+  EXPECT_EQ(itinerary.stops[1].rows.size(), 2U);  // emotion and text, no start row
+  const step::Stop& zeros = itinerary.stops[3];
+  EXPECT_EQ(zeros.branch, Branch::unconditional);
+  ASSERT_EQ(zeros.rows.size(), 1U);
+  EXPECT_EQ(zeros.rows[0].input, Input::zeros);
+  EXPECT_EQ(zeros.rows[0].position_table, -1);
+  EXPECT_EQ(zeros.forked_rows, 3 + 4);
+  EXPECT_GE(zeros.shared->rows, 3 + 4);
+  for (const std::size_t start : {std::size_t{2}, std::size_t{4}}) {
+    const step::Stop& stop = itinerary.stops[start];
+    EXPECT_EQ(stop.program, kStartProgram);
+    EXPECT_EQ(stop.position, 7);
+    EXPECT_EQ(*stop.rows.at(0).ids, std::vector<std::int32_t>{38});
+    EXPECT_EQ(stop.rows[0].position_table, 1);
+    EXPECT_EQ(stop.rows[0].kept_offset, start == 4 ? 1 : 0);
+  }
+  const step::Stop& blocks = itinerary.stops[5];
+  EXPECT_EQ(blocks.program, kBlocksProgram);
+  EXPECT_EQ(blocks.position, 8);
+  EXPECT_EQ(blocks.num_branches, 2);
+  EXPECT_EQ(blocks.rows.at(0).input, Input::block_codes);
+  EXPECT_EQ(blocks.block_rows, 4);
+  EXPECT_EQ(blocks.block_frames, 30 - 8);  // what max_seq_len leaves of the usual number
+}
+
+TEST_F(T3Itinerary, OptionsOfBlocks) {
+  Request request = spoken();
+  request.cfg_scale = 1.0F;
+  request.max_frames = 6;
+  request.block = BlockDiffusion{7, 0.5F, {}, 0.0F};
+  const step::Itinerary itinerary = of(request, test::block_config());
+  ASSERT_EQ(itinerary.stops.size(), 4U);
+  EXPECT_EQ(itinerary.stops.back().block_frames, 6);
+  EXPECT_EQ(itinerary.rules.block.steps, 7);
+  EXPECT_EQ(itinerary.rules.block.early, 0.5F);
+  EXPECT_EQ(itinerary.rules.block.shift, 0.5F);
+  EXPECT_EQ(itinerary.rules.block.noise, 0.0F);
+  const auto asked = [this](const Request& of_blocks) { of(of_blocks, test::block_config()); };
+  request.block->steps = 65;
+  EXPECT_TRUE(throws_naming<ConfigError>("block.steps", [&] { asked(request); }));
+  request.block = {};
+  request.repetition_penalty = 1.2F;
+  EXPECT_TRUE(throws_naming<ConfigError>("repetition_penalty", [&] { asked(request); }));
+  Request other = spoken();
+  other.block.emplace();
+  EXPECT_TRUE(throws_naming<ConfigError>("block", [&] { of(other); }));
 }
 
 TEST_F(T3Itinerary, BosCountsAsSeenFromTheStart) {
