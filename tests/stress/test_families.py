@@ -24,7 +24,7 @@ from ttsrt_rt.synth import write_random_t3
 from .mixing import DEVICE, DTYPES, STUCK, expect_events, expect_same
 
 NUM_MIXES = int(os.environ.get("TTSRT_MIXES", "12"))
-MODELS = ("t3", "turbo", "magpie")
+MODELS = ("t3", "turbo", "flash", "magpie")
 VOICES = ("ann", "bob")
 LIMITS = {"max_batch_size": 3, "max_seq_len": 128, "max_input_len": 40}
 # Blocks of the cache that serve one guided request of full length at a time, or many short ones.
@@ -53,6 +53,12 @@ class Ask:
             voice = self.voice
         if self.model == "turbo":
             fields.pop("emotion", None)
+        if self.model == "flash":
+            fields.pop("repetition_penalty", None)
+            fields["max_frames"] *= 3  # up to three blocks
+        block = fields.pop("block", None)
+        if self.model == "flash" and block is not None:
+            fields["block"] = rt.BlockDiffusion(steps=block[0], early=block[1])
         ids = content.integers(0, 30, self.text_len).tolist()
         if fields.pop("mixes_rows", False):
             ids[-1] = -1
@@ -60,7 +66,7 @@ class Ask:
         return rt.Request(text_ids=ids, voice=voice, **fields)
 
 
-T3_ONLY = {"emotion", "repetition_penalty", "mixes_rows"}
+T3_ONLY = {"emotion", "repetition_penalty", "mixes_rows", "block"}
 
 
 @st.composite
@@ -78,6 +84,7 @@ def asks(draw: st.DrawFn) -> Ask:
                 "repetition_penalty": st.sampled_from((1.2, 2.0)),
                 "emotion": st.sampled_from((0.25, 0.8)),
                 "mixes_rows": st.just(True),
+                "block": st.sampled_from(((1, 0.0), (4, 0.1), (10, 2.0))),
             },
         )
     )
@@ -113,7 +120,7 @@ class House:
             return self.checkpoint_of("tinyhf")
         folder = self.folder / f"{model}-checkpoint"
         if not folder.exists():
-            size = {"t3": "tiny", "turbo": "tiny_turbo"}[model]
+            size = {"t3": "tiny", "turbo": "tiny_turbo", "flash": "tiny_flash"}[model]
             source = write_random_t3(self.folder / f"t3_{model}.safetensors", size, seed=3)
             rt.convert(source, folder, progress=False)
         return folder
