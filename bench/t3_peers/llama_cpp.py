@@ -68,8 +68,13 @@ class LlamaCpp:
         return self._test_ms("-p", rows, "-n", 0)
 
     def crowd_ms(self, count: int) -> float:
-        """Milliseconds of a step of `count` sequences."""
+        """Milliseconds of a step of `count` sequences.
+
+        A second test, of one token, follows: the program can end before it has printed its last
+        line.
+        """
         context = count * (self._prompt + self._steps)
-        shape = ("-npp", self._prompt, "-ntg", self._steps, "-npl", count, "-c", context)
-        (found,) = self._lines(self._batched, *shape, "--output-format", "jsonl")
+        tokens = f"{self._steps},1"
+        shape = ("-npp", self._prompt, "-ntg", tokens, "-npl", count, "-c", context)
+        found = self._lines(self._batched, *shape, "--output-format", "jsonl")[0]
         return 1e3 * float(found["t_tg"]) / self._steps

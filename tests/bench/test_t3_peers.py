@@ -38,7 +38,8 @@ assert flags["-t"] == "1" and flags["-m"].endswith(".gguf")
 if "-npl" in flags:
     assert int(flags["-c"]) == 8 * (40 + 400) and flags["--output-format"] == "jsonl"
     print("some text")
-    print(json.dumps({{"t_tg": 0.003 * int(flags["-ntg"]), "speed_tg": 1.0}}))
+    for count in map(int, flags["-ntg"].split(",")):
+        print(json.dumps({{"t_tg": 0.003 * count, "speed_tg": 1.0}}))
 else:
     assert flags["-r"] == "1" and flags["-o"] == "jsonl"
     count = int(flags["-n"]) or int(flags["-p"])
