@@ -126,7 +126,8 @@ def _verdict(entry: Entry, peer: Entry, bound: float | None, figures: dict[str, 
 
 
 def _guided(entries: list[Entry], turns: int) -> Table:
-    plain = {entry.kind: entry for entry in entries if entry.table == "one"}
+    own = [entry for entry in entries if entry.program not in (LLAMA, TORCH)]
+    plain = {entry.kind: entry for entry in own if entry.table == "one"}
     cases = []
     for entry in entries:
         if entry.table != "guided":

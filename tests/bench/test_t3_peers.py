@@ -194,6 +194,9 @@ ENTRIES = [
     entry("prefill", LLAMA, "bf16", 128, [150.0, 110.0]),
     entry("prefill", LLAMA, "bf16", 512, [400.0, 400.0]),
     entry("prefill", TORCH, "bfloat16", 512, [200.0, 200.0]),
+    entry("one", "ttsrt_rt", "bfloat16", 1, [10.0, 10.0]),
+    entry("guided", "ttsrt_rt", "bfloat16", 1, [10.0, 10.0]),
+    entry("one", TORCH, "bfloat16", 1, [40.0, 40.0]),
 ]
 
 
@@ -210,7 +213,9 @@ def test_the_faster_precision_of_a_class_competes() -> None:
     assert [case.cells[-1] for case in guided.cases] == [
         "<= 1.1x: met",
         "<= 1.1x: missed by 36 %",
+        "<= 1.1x: met",
     ]
+    assert guided.cases[-1].figures["unguided_ms"] == [10.0, 10.0]
     short, long = (case for case in prefill.cases if case.name.startswith("ttsrt_rt"))
     assert "met" in short.cells[-2] and "missed by 50 %" in long.cells[-2]
     assert short.cells[-1] == "" and long.cells[-1] == "0.25 (0.25 to 0.25) of bfloat16"
