@@ -6,17 +6,25 @@ The library plans it (cpp/include/ttsrt/memory.h). A plan is exact, not an estim
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.options import CacheDType, Device, DTypeObject, Preempt, dtype_name
 
+if TYPE_CHECKING:
+    from ttsrt_rt import _core
+
 __all__ = ["CACHE_DTYPES", "MemoryPlan", "plan_memory"]
 
 CACHE_DTYPES: tuple[str, ...] = get_args(CacheDType)
+
+_BLOCK = 16  # positions of a block of the cache
+# Bytes of a cached number, and of the scale that each key and each value of a head has.
+_CACHED = {"float32": (4, 0), "bfloat16": (2, 0), "float16": (2, 0), "int8": (1, 4)}
 
 
 @dataclass(frozen=True)
@@ -36,6 +44,10 @@ class MemoryPlan:
         activations: Activations of all Programs.
         scratch: Packed inputs, and what threads need beside activations.
         is_served: Whether this engine, as it was built, can be opened with these limits.
+        voice_rows: T3: rows of a voice, with the longest prompt; 0 for other families.
+        voice: Bytes of these rows, which an added voice takes besides (and its name).
+        voice_kv_cache: Of `kv_cache`, what a voice takes while requests use it, shared by all of
+            them: whole blocks with the keys and values of its rows, all but the emotion's.
     """
 
     max_batch_size: int
@@ -49,6 +61,9 @@ class MemoryPlan:
     activations: int
     scratch: int
     is_served: bool
+    voice_rows: int = 0
+    voice: int = 0
+    voice_kv_cache: int = 0
 
     @property
     def state(self) -> int:
@@ -93,6 +108,7 @@ def plan_memory(
     from ttsrt_rt.native_request import set_options
 
     opened = _core.Engine.open(engine)
+    named = [of.name for of in fields(MemoryPlan) if not of.name.startswith("voice")]
     for name, values in (("max_batch_size", batch_sizes), ("max_seq_len", seq_lens)):
         if any(value < 1 for value in values):
             raise ConfigError(f"{name}: expected 1 or more, got {list(values)}")
@@ -112,10 +128,26 @@ def plan_memory(
                     max_paused_requests=max_paused_requests,
                 )
                 plan = _core.plan_memory(opened, options)
-                plans.append(
-                    MemoryPlan(**{of.name: getattr(plan, of.name) for of in fields(MemoryPlan)})
-                )
+                numbers = {name: getattr(plan, name) for name in named}
+                plans.append(MemoryPlan(**numbers, **_voice(opened, plan.kv_cache_dtype)))
     return plans
+
+
+def _voice(opened: _core.Engine, kv_cache_dtype: str) -> dict[str, Any]:
+    """The bytes of a voice of T3; nothing for other families."""
+    if opened.info.family != "t3":
+        return {}
+    model: dict[str, Any] = json.loads(opened.description)["model"]
+    of, decoder = model["conditioning"], model["decoder"]
+    shared = 1 + (of["queries"] or of["max_prompt"])
+    rows = shared + int(of["emotion"])
+    item, scale = _CACHED[kv_cache_dtype]
+    position = 2 * decoder["layers"] * decoder["kv_heads"] * (decoder["head_dim"] * item + scale)
+    return {
+        "voice_rows": rows,
+        "voice": rows * decoder["dim"] * 4,
+        "voice_kv_cache": -(-shared // _BLOCK) * _BLOCK * position,
+    }
 
 
 def _usual_batch_sizes(most: int) -> list[int]:

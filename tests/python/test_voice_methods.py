@@ -10,6 +10,8 @@ import pytest
 
 import ttsrt_rt as rt
 from ttsrt_rt.cli import main
+from ttsrt_rt.memory import CACHE_DTYPES, plan_memory
+from ttsrt_rt.options import CacheDType
 from ttsrt_rt.synth import write_random_conds, write_random_t3
 from ttsrt_rt.voice_file import VoiceFile, write_voice
 
@@ -106,6 +108,33 @@ def test_a_thousand_voices(folder: Path) -> None:
         for seed in range(1000):
             executor.remove_voice(f"voice{seed}")
         assert executor.voices() == ["default"]
+
+
+@pytest.mark.parametrize("kv_cache_dtype", CACHE_DTYPES)
+def test_memory_of_a_voice(
+    folder: Path, capsys: pytest.CaptureFixture[str], kv_cache_dtype: CacheDType
+) -> None:
+    """The plan says what an added voice and its first request take."""
+    (plan,) = plan_memory(folder / "engine", batch_sizes=[4], kv_cache_dtypes=[kv_cache_dtype])
+    voice = voice_of(1)
+    with rt.Executor(
+        folder / "engine", max_batch_size=4, kv_cache_dtype=kv_cache_dtype
+    ) as executor:
+        before = executor.stats().voice_bytes
+        executor.add_voice(
+            "me",
+            speaker_emb=voice.speaker_emb,
+            cond_prompt_speech_tokens=voice.cond_prompt_speech_tokens,
+        )
+        assert plan.voice <= executor.stats().voice_bytes - before <= plan.voice + 512
+        assert executor.voice_embeddings("me").shape == (plan.voice_rows, 64)
+        executor.generate(text_ids=IDS, voice="me", cfg_scale=1.0, max_frames=2)
+        blocks = executor.stats().kv_cache_stats
+    assert plan.voice_kv_cache * blocks.max_num_blocks == plan.kv_cache * blocks.used_num_blocks
+    command = ["inspect", str(folder / "engine"), "--memory", "--kv_cache_dtype", kv_cache_dtype]
+    assert main(command) == 0
+    told = capsys.readouterr().out.splitlines()[-1]
+    assert told.startswith("A voice of 34 rows takes 8.5 KiB besides. ") and kv_cache_dtype in told
 
 
 def test_heads_stay_wide_unless_asked(folder: Path, tmp_path: Path) -> None:

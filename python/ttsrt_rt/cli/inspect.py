@@ -13,7 +13,10 @@ from ttsrt_rt.cli.types import Subparsers
 from ttsrt_rt.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ttsrt_rt.inspection import Contents
+    from ttsrt_rt.memory import MemoryPlan
 
 __all__ = ["add_parser"]
 
@@ -97,6 +100,11 @@ def _run_memory(args: argparse.Namespace) -> int:
         ]
         print(json.dumps(values, indent=1))
         return 0
+    print(_memory_text(plans))
+    return 0
+
+
+def _memory_text(plans: Sequence[MemoryPlan]) -> str:
     rows = [
         [
             plan.kv_cache_dtype,
@@ -124,8 +132,15 @@ def _run_memory(args: argparse.Namespace) -> int:
         "in all",
         "this engine",
     ]
-    print(format_table(header, rows))
-    return 0
+    lines = [format_table(header, rows)]
+    voices = {plan.kv_cache_dtype: plan for plan in plans if plan.voice_rows}
+    lines += [
+        f"A voice of {plan.voice_rows} rows takes {format_size(plan.voice)} besides. Of the keys "
+        f"and values, it takes {format_size(plan.voice_kv_cache)} in {dtype} while requests use "
+        "it, which share them."
+        for dtype, plan in voices.items()
+    ]
+    return "\n".join(lines)
 
 
 def _text(contents: Contents) -> str:
