@@ -13,7 +13,8 @@ namespace ttsrt::cpu {
 std::vector<std::string> supported_levels();
 
 // Returns the kernels of a level; an empty name means the level in TTSRT_CPU_ISA, or else the
-// highest. Throws ConfigError for an unknown or unsupported name.
+// highest, which on some processors multiplies some formats with the kernels of another
+// (Kernels::a16). Throws ConfigError for an unknown or unsupported name.
 const Kernels& choose_kernels(const std::string& level);
 
 }  // namespace ttsrt::cpu

@@ -243,5 +243,18 @@ TEST(CpuIsa, TheEnvironmentForcesALevel) {
   EXPECT_EQ(std::string(cpu::choose_kernels("").name), cpu::supported_levels().back());
 }
 
+TEST(CpuIsa, IntelWidensTheInputsOfQuantizedWeights) {
+  unsetenv("TTSRT_CPU_ISA");
+  const cpu::Kernels* expected = nullptr;
+#ifdef __x86_64__
+  __builtin_cpu_init();
+  if (__builtin_cpu_is("intel") != 0 && cpu::supported_levels().back() == "avx512_bf16")
+    expected = &cpu::choose_kernels("avx512_vnni");
+#endif
+  EXPECT_EQ(cpu::choose_kernels("").a16, expected);
+  for (const std::string& level : cpu::supported_levels())
+    EXPECT_EQ(cpu::choose_kernels(level).a16, nullptr) << level;
+}
+
 }  // namespace
 }  // namespace ttsrt

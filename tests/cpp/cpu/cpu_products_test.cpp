@@ -32,6 +32,22 @@ TEST(CpuProducts, EveryLevelNamesItsInstructions) {
   }
 }
 
+TEST(CpuProducts, AnotherTableMayMultiplyQuantizedWeights) {
+  const Kernels& other = choose_kernels("generic");
+  Kernels kernels = choose_kernels(supported_levels().back());
+  const Kernels own = kernels;
+  kernels.a16 = &other;
+  for (const ops::Quantization each : {ops::Quantization::w8a16, ops::Quantization::w4a16}) {
+    std::string expected = describe_products(other, DType::bfloat16, each);
+    expected.replace(0, std::string(other.name).size(), own.name);
+    EXPECT_EQ(describe_products(kernels, DType::bfloat16, each), expected);
+  }
+  for (const ops::Quantization each : {ops::Quantization::none, ops::Quantization::w8a8}) {
+    EXPECT_EQ(describe_products(kernels, DType::bfloat16, each),
+              describe_products(own, DType::bfloat16, each));
+  }
+}
+
 TEST(CpuProducts, UnknownNamesAreRefused) {
   EXPECT_THROW(ttsrt::describe_products("float32", "w2a2"), ConfigError);
   EXPECT_THROW(ttsrt::describe_products("float8", "none"), Error);

@@ -184,6 +184,8 @@ struct Kernels {
   // For tests: an activation of each value.
   void (*activate)(const float* x, Activation activation, int64_t count, float* out);
   PeakKernels peaks;
+  // Another table that multiplies quantized weights by inputs of 16 bits faster; null: none does.
+  const Kernels* a16 = nullptr;
 };
 
 const Kernels& kernels_generic();

@@ -23,6 +23,13 @@ Format format_of(const ops::Weight& weight) {
   return element == Element::bfloat16 ? Format::bfloat16 : Format::float16;
 }
 
+// The table that multiplies such weights.
+const Kernels& kernels_for(const Kernels& kernels, ops::Quantization quantization) {
+  const bool is_a16 =
+      quantization == ops::Quantization::w8a16 || quantization == ops::Quantization::w4a16;
+  return is_a16 && kernels.a16 != nullptr ? *kernels.a16 : kernels;
+}
+
 RowShape shape_of(const Kernels& kernels, const ops::Weight& weight) {
   const std::int64_t depth = ops::padded_cols(weight);
   const bool is_whole = ops::quantizes_inputs(weight.quantization);
@@ -208,14 +215,16 @@ class ProductStage : public Stage {
 
 }  // namespace
 
-std::size_t packed_bytes(const Kernels& kernels, const LinearSpec& plan) {
+std::size_t packed_bytes(const Kernels& level, const LinearSpec& plan) {
+  const Kernels& kernels = kernels_for(level, plan.weight->quantization);
   const std::int64_t tiles = (plan.max_rows + kernels.tile_rows - 1) / kernels.tile_rows;
   return static_cast<std::size_t>(tiles * kernels.tile_rows *
                                   shape_of(kernels, *plan.weight).words) *
          sizeof(std::uint32_t);
 }
 
-std::string describe_products(const Kernels& kernels, DType dtype, ops::Quantization quantization) {
+std::string describe_products(const Kernels& level, DType dtype, ops::Quantization quantization) {
+  const Kernels& kernels = kernels_for(level, quantization);
   const bool is_float = quantization == ops::Quantization::none;
   const char* by = "multiply-add of float32";
   if (ops::quantizes_inputs(quantization)) {
@@ -223,7 +232,7 @@ std::string describe_products(const Kernels& kernels, DType dtype, ops::Quantiza
   } else if (!is_float || dtype == DType::bfloat16) {
     by = kernels.pairs_by;
   }
-  return message(kernels.name, ": ", is_float ? name_of(dtype) : ops::name_of(quantization), " by ",
+  return message(level.name, ": ", is_float ? name_of(dtype) : ops::name_of(quantization), " by ",
                  by, ", in tiles of up to ", kernels.tile_rows, " rows by ",
                  kernels.panels_in_flight(kernels.tile_rows) * kLanes, " outputs",
                  kernels.wide_rows > kernels.tile_rows
@@ -249,14 +258,15 @@ void add_linear(const Site& site, const LinearSpec& plan, std::uint32_t* const* 
               ": expected zero points where the layout has them, and only there");
   Packing packing;
   packing.site = site;
+  packing.site.kernels = &kernels_for(*site.kernels, weight.quantization);
   packing.plan = plan;
   const Format format = format_of(weight);
-  packing.kernels = &site.kernels->linear[static_cast<int>(format)];
-  packing.shape = shape_of(*site.kernels, weight);
+  packing.kernels = &packing.site.kernels->linear[static_cast<int>(format)];
+  packing.shape = shape_of(*packing.site.kernels, weight);
   packing.is_copied = (format == Format::float32 || format == Format::float16) &&
                       packing.shape.depth == packing.shape.words;
   packing.packed = packed;
-  if (plan.max_rows > site.kernels->wide_rows)
+  if (plan.max_rows > packing.site.kernels->wide_rows)
     stages.push_back(std::make_unique<PackStage>(packing));
   stages.push_back(std::make_unique<ProductStage>(packing));
 }
