@@ -38,13 +38,29 @@ TTSRT_RULE bool reads_scores(const SlotRules& rules) {
   return rules.keep_scores || rules.analyzer.acts || rules.prior.mode != PriorMode::off;
 }
 
-// Adds a row of scores, of which the first `visible` count, to the sums since the end of the text.
-TTSRT_RULE void add_late_row(AnalyzerState& state, const float* scores, std::int32_t visible,
-                             std::int32_t text_len) {
-  const std::int32_t earlier = smaller(visible, text_len - kCloseColumns);
+// Returns how many scores of the step that runs count: columns behind the number of the step don't.
+TTSRT_RULE std::int32_t visible_scores(const SlotRules& rules, const SlotState& state) {
+  return smaller(state.step + 1, rules.text_len);
+}
+
+// Returns how many of the visible scores belong to earlier text.
+TTSRT_RULE std::int32_t earlier_scores(const SlotRules& rules, const SlotState& state) {
+  return smaller(visible_scores(rules, state), rules.text_len - kCloseColumns);
+}
+
+// Returns the largest score of earlier text, at least 0.
+TTSRT_RULE float largest_earlier(const SlotRules& rules, const SlotState& state,
+                                 const float* scores) {
+  const std::int32_t earlier = earlier_scores(rules, state);
   float largest = 0.0F;
   for (std::int32_t i = 0; i < earlier; ++i) largest = scores[i] > largest ? scores[i] : largest;
-  state.repeated += largest;
+  return largest;
+}
+
+// Adds a row of scores, of which the first `visible` count, to the sums since the end of the text.
+TTSRT_RULE void add_late_row(AnalyzerState& state, const float* scores, std::int32_t visible,
+                             std::int32_t text_len, float repeated) {
+  state.repeated += repeated;
   const std::int32_t first = larger(text_len - kEndColumns, 0);
   for (std::int32_t i = first; i < visible; ++i) state.tail[i - first] += scores[i];
 }
@@ -56,21 +72,30 @@ TTSRT_RULE bool is_overdue(const SlotState& state) {
   return lingers || analyzer.repeated > kMostRepeated || state.equal_stacks >= 2;
 }
 
-// Takes the scores [text_len] of the step that runs, and says what follows for its logits.
-TTSRT_RULE void update_analyzer(const SlotRules& rules, SlotState& state, const float* scores) {
-  if (!rules.analyzer.acts) return;
+// Goes on from the scores [text_len] of the step that runs, of which `current` is the first largest
+// of the visible ones and `repeated` the largest of earlier text; this only counts once the text is
+// complete. Says what follows for the step's logits.
+TTSRT_RULE void follow_scores(const SlotRules& rules, SlotState& state, const float* scores,
+                              std::int32_t current, float repeated) {
   AnalyzerState& analyzer = state.analyzer;
   const std::int32_t text_len = rules.text_len;
-  const std::int32_t visible = smaller(state.step + 1, text_len);
-  const std::int32_t current = first_largest(scores, 0, visible);
   const std::int32_t moved = current - analyzer.position;
   if (moved >= -kMostBack && moved <= kMostAhead) analyzer.position = current;
-  if (analyzer.is_complete) add_late_row(analyzer, scores, visible, text_len);
+  if (analyzer.is_complete)
+    add_late_row(analyzer, scores, visible_scores(rules, state), text_len, repeated);
   const std::int32_t end = text_len - kEndColumns;
   analyzer.is_complete = analyzer.is_complete || analyzer.position >= end;
   analyzer.verdict = Verdict::none;
   if (current < end && text_len > kCloseColumns) analyzer.verdict = Verdict::forbid_end;
   if (is_overdue(state)) analyzer.verdict = Verdict::force_end;
+}
+
+// Takes the scores [text_len] of the step that runs, and says what follows for its logits.
+TTSRT_RULE void update_analyzer(const SlotRules& rules, SlotState& state, const float* scores) {
+  if (!rules.analyzer.acts) return;
+  const std::int32_t current = first_largest(scores, 0, visible_scores(rules, state));
+  const float repeated = state.analyzer.is_complete ? largest_earlier(rules, state, scores) : 0.0F;
+  follow_scores(rules, state, scores, current, repeated);
 }
 
 // Changes the guided logits [vocab] of the step, before masks and processors. A minimum of frames

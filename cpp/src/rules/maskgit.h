@@ -13,6 +13,7 @@
 #include "rules/filter_chain.h"
 #include "rules/inline.h"
 #include "rules/philox.h"
+#include "rules/sampling.h"
 #include "rules/slot_rules.h"
 
 namespace ttsrt::rules {
@@ -47,14 +48,8 @@ TTSRT_RULE float maskgit_scale(const SlotRules& rules, std::int32_t pass) {
 // lower place.
 TTSRT_RULE void maskgit_choose(const float* confidences, std::int32_t count, std::int32_t num_fixed,
                                std::uint8_t* chosen) {
-  for (std::int32_t i = 0; i < count; ++i) {
-    std::int32_t ahead = 0;
-    for (std::int32_t j = 0; j < count; ++j) {
-      ahead +=
-          confidences[j] > confidences[i] || (confidences[j] == confidences[i] && j < i) ? 1 : 0;
-    }
-    chosen[i] = ahead < num_fixed ? 1 : 0;
-  }
+  for (std::int32_t i = 0; i < count; ++i)
+    chosen[i] = is_among_largest(confidences, count, num_fixed, i) ? 1 : 0;
 }
 
 // Returns the confidence of a sampled code; `place` is its place in the stack.

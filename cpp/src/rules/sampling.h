@@ -64,6 +64,15 @@ TTSRT_RULE std::int32_t argmax(const float* values, std::int32_t count) {
   return best;
 }
 
+// Whether values[index] is among the `num` largest of values [count]. Ties go to the lower index.
+TTSRT_RULE bool is_among_largest(const float* values, std::int32_t count, std::int32_t num,
+                                 std::int32_t index) {
+  std::int32_t ahead = 0;
+  for (std::int32_t i = 0; i < count; ++i)
+    ahead += values[i] > values[index] || (values[i] == values[index] && i < index) ? 1 : 0;
+  return ahead < num;
+}
+
 // Returns an unsigned number with the same order as the float.
 TTSRT_RULE std::uint32_t order_key(float value) {
   std::uint32_t bits = 0;
