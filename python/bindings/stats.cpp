@@ -44,6 +44,8 @@ void register_iterations(py::module_& module) {
       .def_readonly("iter", &IterationStats::iter, "Counts from 1.")
       .def_readonly("iter_latency_ms", &IterationStats::iter_latency_ms,
                     "Milliseconds of the iteration.")
+      .def_readonly("device_latency_ms", &IterationStats::device_latency_ms,
+                    "Milliseconds that its launches took on the device; 0 where none is told.")
       .def_readonly("new_active_requests_queue_latency_ms",
                     &IterationStats::new_active_requests_queue_latency_ms,
                     "Sum over requests taken from the queue.")

@@ -819,6 +819,10 @@ class IterationStats:
         """Milliseconds of the iteration."""
 
     @property
+    def device_latency_ms(self) -> float:
+        """Milliseconds that its launches took on the device; 0 where none is told."""
+
+    @property
     def new_active_requests_queue_latency_ms(self) -> float:
         """Sum over requests taken from the queue."""
 

@@ -36,6 +36,7 @@ struct IterationStats {
   double timestamp = 0.0;  ///< seconds since 1970, at its end
   std::uint64_t iter = 0;  ///< counts from 1
   double iter_latency_ms = 0.0;
+  double device_latency_ms = 0.0;  ///< that its launches took on the device; 0 where none is told
   double new_active_requests_queue_latency_ms = 0.0;  ///< sum over requests taken from the queue
   std::int32_t num_new_active_requests = 0;
   std::int32_t num_active_requests = 0;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
 #include <utility>
 
 #include "core/check.h"
@@ -336,18 +337,20 @@ void Loop::collect_oldest() {
     if (item.slot != step::kNoSlot) --slots_[static_cast<std::size_t>(item.slot)]->flights;
   }
   std::int64_t frames = 0;
+  double device_seconds = 0.0;
   try {
     const step::StepOutput& output = network_->collect(flight.ticket);
     end_faulty(flight.plan, output);
     frames = commit(flight.plan, flight.batch, output, slots_, site_);
     learn_row_seconds(flight, output);
+    device_seconds = std::accumulate(output.seconds.begin(), output.seconds.end(), 0.0);
   } catch (const DeviceError&) {
     throw;
   } catch (const std::exception& problem) {
     break_prefixes(flight.plan, problem.what());
     fail_plan(flight.plan, problem.what());
   }
-  publish(flight.plan, frames, std::max(flight.begin, last_commit_));
+  publish(flight, frames, device_seconds);
   last_commit_ = Clock::now();
 }
 
@@ -365,10 +368,11 @@ void Loop::learn_row_seconds(const Flight& flight, const step::StepOutput& outpu
   }
 }
 
-void Loop::publish(const step::StepPlan& plan, std::int64_t frames, Clock::time_point begin) {
+void Loop::publish(const Flight& flight, std::int64_t frames, double device_seconds) {
+  const Clock::time_point begin = std::max(flight.begin, last_commit_);
   const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
-  intake_.count(
-      [&](StatsBook& stats) { stats.publish({plan, site_, slots_, order_, frames, seconds}); });
+  const Iteration iteration{flight.plan, site_, slots_, order_, frames, seconds, device_seconds};
+  intake_.count([&](StatsBook& stats) { stats.publish(iteration); });
 }
 
 }  // namespace ttsrt::executor

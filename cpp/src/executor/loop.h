@@ -88,7 +88,7 @@ class Loop {
   void adopt_thread();
   void collect_oldest();
   void learn_row_seconds(const Flight& flight, const step::StepOutput& output);
-  void publish(const step::StepPlan& plan, std::int64_t frames, Clock::time_point begin);
+  void publish(const Flight& flight, std::int64_t frames, double device_seconds);
 
   // Requests out.
   void end_cancelled();

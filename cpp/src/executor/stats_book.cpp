@@ -88,6 +88,7 @@ void StatsBook::publish(const Iteration& iteration) {
   next_.timestamp = std::chrono::duration<double>(now).count();
   next_.iter = totals_.num_iterations;
   next_.iter_latency_ms = iteration.seconds * 1e3;
+  next_.device_latency_ms = iteration.device_seconds * 1e3;
   next_.num_active_requests = num_active;
   next_.num_queued_requests = totals_.num_queued_requests;
   next_.num_frames = static_cast<std::int32_t>(iteration.frames);

@@ -20,6 +20,7 @@ struct Iteration {
   const std::vector<std::int32_t>& order;  // slots of running requests
   std::int64_t frames = 0;                 // codec frames made
   double seconds = 0.0;
+  double device_seconds = 0.0;  // that its launches took, as the network tells it
 };
 
 class StatsBook {

@@ -127,6 +127,7 @@ TEST(LoopStats, IterationsAndRequests) {
   EXPECT_EQ(first.num_frames, 1);
   EXPECT_EQ(first.inflight_batching_stats.num_gen_requests, 1);
   EXPECT_EQ(first.inflight_batching_stats.num_ctx_tokens, 3 + 3);  // text and voice
+  EXPECT_GT(first.device_latency_ms, 0.0);
   const IterationStats& last = stats.iterations.back();
   EXPECT_EQ(last.inflight_batching_stats.num_scheduled_requests, 2);
   EXPECT_EQ(last.inflight_batching_stats.num_context_requests, 1);

@@ -11,7 +11,7 @@ class StatsBookTest : public ::testing::Test {
  protected:
   void publish(std::int64_t frames = 1) { publish(step::StepPlan{}, frames); }
   void publish(const step::StepPlan& plan, std::int64_t frames = 1) {
-    book_.publish({plan, at_.site, at_.slots, at_.order, frames, 0.5});
+    book_.publish({plan, at_.site, at_.slots, at_.order, frames, 0.5, 0.25});
   }
 
   test::Sequencer at_;
@@ -35,6 +35,7 @@ TEST_F(StatsBookTest, TheRingKeepsTheLatest) {
     EXPECT_EQ(stats.iterations[i].iter, i + 3);
     EXPECT_EQ(stats.iterations[i].num_frames, static_cast<std::int32_t>(i) + 2);
     EXPECT_DOUBLE_EQ(stats.iterations[i].iter_latency_ms, 500.0);
+    EXPECT_DOUBLE_EQ(stats.iterations[i].device_latency_ms, 250.0);
   }
   EXPECT_EQ(stats.num_frames, 15U);
   EXPECT_DOUBLE_EQ(stats.iteration_seconds, 3.0);
