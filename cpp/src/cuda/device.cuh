@@ -1,0 +1,146 @@
+// Small device functions that several kernels share: reductions in a fixed order, conversions of
+// pairs, activation functions, loads that stream, and the wait for the kernel before.
+//
+// All threads of a warp (or of a block) take part in a reduction. Its order depends on the number
+// of threads only, and every thread gets the result. Maxima keep NaN, which fmaxf would drop.
+#pragma once
+
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+
+#include <cstdint>
+
+#include "cuda/check.h"
+#include "cuda/launch.h"
+
+namespace ttsrt::cuda {
+
+constexpr int kWarp = 32;
+constexpr unsigned kAllLanes = 0xFFFFFFFFU;
+
+template <class T>
+__host__ __device__ constexpr T ceil_div(T size, T unit) {
+  return (size + unit - 1) / unit;
+}
+
+// Waits until the kernels before have finished, where this one was launched early (programmatic
+// dependent launch); otherwise it does nothing. What comes before it may read constants only. The
+// kernel behind may then be launched as soon as all blocks of this one have come here.
+__device__ inline void wait_for_previous_kernel() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;");
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
+// Launches a kernel that calls wait_for_previous_kernel() before it reads or writes anything that
+// is no constant: where the device can, its blocks begin while the kernel before still runs.
+template <typename... Params, typename... Args>
+void launch_early(void (*kernel)(Params...), dim3 grid, dim3 threads, std::size_t shared_bytes,
+                  cudaStream_t stream, const Args&... args) {
+  int device = 0;
+  int major = 0;
+  check(cudaGetDevice(&device), "cudaGetDevice");
+  check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device),
+        "cudaDeviceGetAttribute");
+  cudaLaunchAttribute early = {};
+  early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  early.val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchConfig_t config = {};
+  config.gridDim = grid;
+  config.blockDim = threads;
+  config.dynamicSmemBytes = shared_bytes;
+  config.stream = stream;
+  config.attrs = &early;
+  config.numAttrs = major >= 9 ? 1 : 0;
+  check(cudaLaunchKernelEx(&config, kernel, static_cast<Params>(args)...), "a launch");
+}
+
+// --- reductions ---------------------------------------------------------------------------------
+
+__device__ inline float warp_sum(float value) {
+#pragma unroll
+  for (int apart = kWarp / 2; apart > 0; apart /= 2)
+    value += __shfl_xor_sync(kAllLanes, value, apart);
+  return value;
+}
+
+__device__ inline std::int32_t warp_sum(std::int32_t value) {
+#pragma unroll
+  for (int apart = kWarp / 2; apart > 0; apart /= 2)
+    value += __shfl_xor_sync(kAllLanes, value, apart);
+  return value;
+}
+
+// The larger of two numbers, or NaN if one is.
+__device__ inline float larger_or_nan(float a, float b) { return a > b || isnan(a) ? a : b; }
+
+__device__ inline float warp_max(float value) {
+#pragma unroll
+  for (int apart = kWarp / 2; apart > 0; apart /= 2)
+    value = larger_or_nan(value, __shfl_xor_sync(kAllLanes, value, apart));
+  return value;
+}
+
+// Reductions over a block of whole warps. `shared` has 32 values; a call leaves them free for the
+// next one.
+template <class T>
+__device__ inline T block_sum(T value, T* shared) {
+  value = warp_sum(value);
+  const int warps = static_cast<int>(blockDim.x) / kWarp;
+  const int lane = static_cast<int>(threadIdx.x) % kWarp;
+  if (lane == 0) shared[threadIdx.x / kWarp] = value;
+  __syncthreads();
+  value = warp_sum(lane < warps ? shared[lane] : T(0));
+  __syncthreads();
+  return value;
+}
+
+// Of numbers that are not negative, as fabsf gives them.
+__device__ inline float block_max_magnitude(float value, float* shared) {
+  value = warp_max(value);
+  const int warps = static_cast<int>(blockDim.x) / kWarp;
+  const int lane = static_cast<int>(threadIdx.x) % kWarp;
+  if (lane == 0) shared[threadIdx.x / kWarp] = value;
+  __syncthreads();
+  value = warp_max(lane < warps ? shared[lane] : 0.0F);
+  __syncthreads();
+  return value;
+}
+
+// --- values -------------------------------------------------------------------------------------
+
+// Rounds two numbers to nearest even; the first is in the low half.
+__device__ inline std::uint32_t pack_bfloat16(float low, float high) {
+  const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
+  return *reinterpret_cast<const std::uint32_t*>(&pair);
+}
+// Numbers beyond the range of float16 become infinite.
+__device__ inline std::uint32_t pack_float16(float low, float high) {
+  const __half2 pair = __floats2half2_rn(low, high);
+  return *reinterpret_cast<const std::uint32_t*>(&pair);
+}
+
+// gelu(x) = x / 2 (1 + tanh(u)) is x / (1 + exp(-2 u)), which keeps its digits where tanh is near
+// -1. Both functions hand on NaN, and minus infinity gives NaN, as in the plain form. Products and
+// sums are explicit, so that they are fused in the same way in every kernel.
+__device__ inline float activated(Activation activate, float x) {
+  constexpr float kSqrtTwoOverPi = 0.797884560802865F;
+  if (activate == Activation::none) return x;
+  if (activate == Activation::silu) return x / (1.0F + expf(-x));
+  const float slope = __fmul_rn(0.044715F, __fmul_rn(x, x));
+  const float u = __fmul_rn(kSqrtTwoOverPi, fmaf(slope, x, x));
+  return x / (1.0F + expf(-2.0F * u));
+}
+
+// Loads 16 bytes of a weight that are read once: they do not push activations out of the L1 cache.
+// Loads of the kind ld.global.nc would be moved behind the wait for the kernel before.
+__device__ inline uint4 load_streaming(const void* from) {
+  uint4 value;
+  asm volatile("ld.global.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];"
+               : "=r"(value.x), "=r"(value.y), "=r"(value.z), "=r"(value.w)
+               : "l"(from));
+  return value;
+}
+
+}  // namespace ttsrt::cuda

@@ -1,0 +1,93 @@
+// Ends a step of each draw (ops::FinishStep): whether speech ended in the stack, the last codes,
+// the seen sets and the number of steps. A block per draw; one thread applies the rules of the end.
+#include "cuda/check.h"
+#include "cuda/kernels/draw_block.cuh"
+#include "cuda/launch.h"
+#include "rules/seen.h"
+#include "rules/stop.h"
+
+namespace ttsrt::cuda {
+namespace {
+
+constexpr std::int32_t kThreads = 128;
+
+// --- kernels ------------------------------------------------------------------------------------
+
+// Codes in shared memory: [codebooks] each.
+struct StackCodes {
+  const std::int32_t* sampled;
+  const std::int32_t* likeliest;
+  const std::int32_t* last;
+};
+
+__device__ StackCodes copy_codes(std::byte* dynamic, const std::int32_t* sampled,
+                                 const std::int32_t* likeliest, const std::int32_t* last,
+                                 std::int32_t codebooks) {
+  const std::int32_t bytes = codebooks * static_cast<std::int32_t>(sizeof(std::int32_t));
+  copy_words(dynamic, sampled, bytes);
+  copy_words(dynamic + bytes, likeliest, bytes);
+  copy_words(dynamic + 2 * bytes, last, bytes);
+  __syncthreads();
+  const auto* codes = reinterpret_cast<const std::int32_t*>(dynamic);
+  return {codes, codes + codebooks, codes + 2 * codebooks};
+}
+
+// Applies rules::add_seen to the set of every place; each warp takes some of the places.
+__device__ void add_seen(const SlotsView& slots, const DrawSlot& slot, std::int32_t index,
+                         const std::int32_t* sampled) {
+  const rules::SamplerRules& sampler = slot.rules.sampler;
+  if (!rules::counts_seen(sampler)) return;
+  const std::int32_t words = rules::seen_words(slots.seen_vocab);
+  const auto lane = static_cast<std::int32_t>(threadIdx.x) % 32;
+  for (std::int32_t place = static_cast<std::int32_t>(threadIdx.x) / 32; place < slots.codebooks;
+       place += kThreads / 32) {
+    std::uint32_t* set = slots.seen + (std::int64_t{index} * slots.codebooks + place) * words;
+    const bool forgets = slot.state.step == 0 && sampler.forgets_first;
+    for (std::int32_t w = lane; forgets && w < words; w += 32) set[w] = 0;
+    __syncwarp();
+    if (lane == 0 && sampled[place] >= 0) rules::mark_seen(set, sampled[place]);
+  }
+}
+
+__global__ void finish_step_kernel(const __grid_constant__ FinishStepArgs args) {
+  __shared__ DrawShared shared;
+  extern __shared__ __align__(16) std::byte dynamic[];
+  wait_for_previous_kernel();
+  const auto d = static_cast<std::int32_t>(blockIdx.x);
+  if (d >= count_of(args.rows, Count::draws)) return;
+  const SlotsView& slots = args.slots;
+  const std::int32_t index = args.rows.draw_slot[d];
+  const std::int64_t at = std::int64_t{d} * slots.codebooks;
+  std::int32_t* last = slots.last_codes + std::int64_t{index} * slots.codebooks;
+  const StackCodes codes = copy_codes(dynamic, args.outcome.sampled + at,
+                                      args.outcome.likeliest + at, last, slots.codebooks);
+  const DrawSlot slot(shared, slots, index);
+  add_seen(slots, slot, index, codes.sampled);
+  for (std::int32_t i = static_cast<std::int32_t>(threadIdx.x); i < slots.codebooks; i += kThreads)
+    last[i] = codes.sampled[i];
+  if (threadIdx.x != 0) return;
+  rules::SlotState state = slot.state;
+  rules::count_equal(state, codes.last, codes.sampled, slots.codebooks);
+  DrawResult result;
+  result.slot = index;
+  if (args.rows.draw_forced[d] < 0)
+    result.end_frame = rules::end_frame(slot.rules, state, codes.sampled, codes.likeliest);
+  result.focus = slot.rules.prior.mode == rules::PriorMode::off ? -1 : state.focus;
+  args.outcome.results[d] = result;
+  ++state.step;
+  slots.states[index] = state;
+}
+
+}  // namespace
+
+// --- launchers ----------------------------------------------------------------------------------
+
+void finish_step(const FinishStepArgs& args, cudaStream_t stream) {
+  if (args.max_draws <= 0) return;
+  const std::size_t bytes = 3U * sizeof(std::int32_t) * static_cast<unsigned>(args.slots.codebooks);
+  launch_early(finish_step_kernel, static_cast<unsigned>(args.max_draws), kThreads, bytes, stream,
+               args);
+  check_launch("finish_step_kernel");
+}
+
+}  // namespace ttsrt::cuda

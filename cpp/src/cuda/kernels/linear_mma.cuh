@@ -1,0 +1,381 @@
+// The product of rows with a weight on tensor cores: out^T = W x^T.
+//
+// A warp has one or more tiles of 16 outputs and a slice of K; the warps of a block have the slices
+// of the same tiles. Their sums are added in the order of the slices, through shared memory. Slices
+// are cut by the weight's size and format alone, so that an output is summed in one order whatever
+// the number of rows. The number of rows only decides how many tiles (kTiles) and groups of 8 rows
+// (kGroups) a warp works on: more of both read weights and inputs less often.
+//
+// Few rows are bound by memory. Each warp then asks for several fragments of its weights before it
+// reads anything else, and for the next one as soon as it has used one.
+#pragma once
+
+#include <type_traits>
+
+#include "cuda/check.h"
+#include "cuda/kernels/linear_formats.cuh"
+#include "cuda/kernels/linear_products.cuh"
+
+namespace ttsrt::cuda {
+
+// How many loads are ahead of their use.
+template <Format kFormat, int kGroups, int kTiles>
+struct Ahead {
+  using K = Kind<kFormat>;
+  static constexpr int smaller(int a, int b) { return a < b ? a : b; }
+  // Fragments of a tile. The sums of groups take registers, too.
+  static constexpr int kMany = K::kHasGroups && kGroups == 4 ? 2 : 4;
+  static constexpr int kUnits = kGroups == 1 && K::kSteps == 1 ? 8 : kMany / kTiles;
+  // Steps whose inputs are loaded together: 8 loads, or 4 with the scales of w4a8.
+  static constexpr int kBudget =
+      kFormat == Format::w4a8 || kTiles == 4 || (K::kHasGroups && kTiles == 2) ? 4 : 8;
+  static constexpr int kInputs = smaller(kUnits * K::kSteps, smaller(8, kBudget / kGroups));
+};
+
+template <Format kFormat, int kGroups, int kTiles, bool kGuarded>
+struct Product {
+  using K = Kind<kFormat>;
+  using Loads = Ahead<kFormat, kGroups, kTiles>;
+  static constexpr int kUnitInputs = K::kSteps * K::kStepInputs;
+  static constexpr int kGroupSteps = 32 / K::kStepInputs;  // the shortest group of w4
+  static constexpr int kConstants = ceil_div(Loads::kInputs, kGroupSteps);
+  static constexpr int kPitch = kTiles * kTile + 4;  // of a row in shared memory, without conflicts
+
+  const ProductArgs& args;
+  int lane, slice, first_tile, first_row, num_rows;
+  int begin, end;  // units of this warp
+  // This lane's words of the first tile's next unit to load.
+  const uint4* weights_from;
+  // This lane's inputs of the units in `weights`, of the first group of rows; and how many inputs
+  // and rows are left from there on.
+  const typename K::Input* inputs_from;
+  int inputs_left, rows_left;
+  uint4 weights[Loads::kUnits][kTiles];
+  typename K::Sum sums[kTiles][kGroups][4];
+  float totals[K::kHasGroups ? kTiles : 1][K::kHasGroups ? kGroups : 1][4];
+
+  __device__ __forceinline__ explicit Product(const ProductArgs& a) : args(a) {
+    lane = static_cast<int>(threadIdx.x) % kWarp;
+    slice = static_cast<int>(threadIdx.x) / kWarp;
+    first_tile = static_cast<int>(blockIdx.x) * kTiles;
+    first_row = static_cast<int>(blockIdx.y) * kGroups * kColumns;
+    begin = min(slice * args.slice, args.units);
+    end = min(begin + args.slice, args.units);
+    weights_from = static_cast<const uint4*>(args.linear.weight.data) +
+                   (static_cast<std::int64_t>(first_tile) * args.units + begin) * kWarp + lane;
+    const int lane_inputs = lane % 4 * (K::kStepInputs / 4);
+    const int first_input = begin * kUnitInputs + lane_inputs;
+    inputs_from = inputs() + (first_row + lane / 4) * input_stride() + first_input;
+    inputs_left = end * kUnitInputs - first_input;
+    if constexpr (!K::kIsWhole)
+      inputs_left = min(inputs_left, static_cast<int>(args.linear.weight.inputs) - first_input);
+    rows_left = args.linear.max_rows - first_row - lane / 4;
+#pragma unroll
+    for (int m = 0; m < kTiles; ++m) {
+#pragma unroll
+      for (int n = 0; n < kGroups; ++n) {
+#pragma unroll
+        for (int c = 0; c < 4; ++c) sums[m][n][c] = 0;
+        if constexpr (K::kHasGroups) {
+#pragma unroll
+          for (int c = 0; c < 4; ++c) totals[m][n][c] = 0.0F;
+        }
+      }
+    }
+  }
+
+  // Loads the fragment of each tile that is `ahead` units behind `weights_from`, which is a number
+  // that the compiler knows; zeros behind the slice, of which `num_left` units are left, and behind
+  // the last output.
+  __device__ __forceinline__ void load_weights(uint4 (&out)[kTiles], int ahead,
+                                               int num_left) const {
+    const int tiles = static_cast<int>(ceil_div<std::int64_t>(args.linear.weight.outputs, kTile));
+#pragma unroll
+    for (int m = 0; m < kTiles; ++m) {
+      out[m] = uint4{};
+      if (ahead >= num_left || first_tile + m >= tiles) continue;
+      const std::int64_t tile_at = static_cast<std::int64_t>(m) * args.units * kWarp;
+      out[m] = load_streaming(weights_from + tile_at + ahead * kWarp);
+    }
+  }
+
+  __device__ __forceinline__ const typename K::Input* inputs() const {
+    if constexpr (K::kIsWhole) {
+      return args.inputs.q;
+    } else {
+      return args.linear.x;
+    }
+  }
+  __device__ __forceinline__ std::int64_t input_stride() const {
+    return K::kIsWhole ? args.linear.weight.padded_inputs : args.linear.x_stride;
+  }
+
+  // Loads this lane's inputs of a step of the units in `weights`; zeros behind the last input and
+  // the slice. Rows are loaded up to the bound of the launch, because the true number is not there
+  // yet; what a column of a product has does not get into the others.
+  __device__ __forceinline__ typename K::Raw load_inputs(int n, int step) const {
+    const bool is_row = n * kColumns < rows_left;
+    const int k = step * K::kStepInputs;
+    const auto* from = inputs_from + n * kColumns * input_stride() + k;
+    if constexpr (!kGuarded) {
+      return is_row && k < inputs_left ? *reinterpret_cast<const typename K::Raw*>(from)
+                                       : typename K::Raw{};
+    } else {
+      float4 x = {};
+      if (is_row && k < inputs_left) x.x = from[0];
+      if (is_row && k + 1 < inputs_left) x.y = from[1];
+      if (is_row && k + 2 < inputs_left) x.z = from[2];
+      if (is_row && k + 3 < inputs_left) x.w = from[3];
+      return x;
+    }
+  }
+
+  // Loads scales and zero points of the group of a step.
+  __device__ __forceinline__ void load_constants(GroupConstants (&out)[kTiles], int step) const {
+    const ProductWeight& weight = args.linear.weight;
+    const int groups = static_cast<int>(weight.padded_inputs) >> args.group_bits;
+    const int group = step * K::kStepInputs >> args.group_bits;
+    const int tiles = static_cast<int>(ceil_div<std::int64_t>(weight.outputs, kTile));
+#pragma unroll
+    for (int m = 0; m < kTiles; ++m) {
+      out[m] = {0, 0x0808U};
+      if (step >= end * K::kSteps || first_tile + m >= tiles) continue;
+      const std::int64_t at =
+          (static_cast<std::int64_t>(first_tile + m) * groups + group) * 8 + lane / 4;
+      out[m].scales = static_cast<const std::uint32_t*>(weight.scales)[at];
+      if (weight.zeros != nullptr)
+        out[m].zeros = reinterpret_cast<const std::uint16_t*>(weight.zeros)[at];
+    }
+  }
+
+  // Loads scales and sums of the inputs of a step's group, for this lane's two result columns.
+  __device__ __forceinline__ uint4 load_scaled(int n, int step) const {
+    const int row = first_row + n * kColumns + lane % 4 * 2;
+    if (step >= end * K::kSteps || row >= args.linear.max_rows) return {};
+    const int group = step * K::kStepInputs >> args.group_bits;
+    const std::int64_t at = static_cast<std::int64_t>(group) * args.inputs.row_pitch + row;
+    return *reinterpret_cast<const uint4*>(args.inputs.scaled + at);
+  }
+
+  // Adds a group's sums to the totals.
+  __device__ __forceinline__ void close_group(int m, int n, const GroupConstants& constants,
+                                              const uint4& scaled) {
+    if constexpr (K::kHasGroups) {
+#pragma unroll
+      for (int c = 0; c < 4; ++c) {
+        float sum = 0.0F;
+        if constexpr (K::kIsWhole) {
+          const auto inputs = static_cast<std::int32_t>(c % 2 == 0 ? scaled.y : scaled.w);
+          const float scale = __uint_as_float(c % 2 == 0 ? scaled.x : scaled.z);
+          sum = static_cast<float>(sums[m][n][c] - constants.zero(c / 2) * inputs) * scale;
+        } else {
+          sum = sums[m][n][c];
+        }
+        totals[m][n][c] = fmaf(constants.scale(c / 2), sum, totals[m][n][c]);
+        sums[m][n][c] = 0;
+      }
+    }
+  }
+
+  // Multiplies kInputs steps, from step kFirst of the units in `weights` on. `first_unit` is the
+  // first of these.
+  template <int kFirst>
+  __device__ __forceinline__ void multiply_steps(int first_unit) {
+    typename K::Raw raw[Loads::kInputs][kGroups];
+    uint4 scaled[Loads::kInputs][kGroups] = {};
+    GroupConstants constants[kConstants][kTiles] = {};
+    const int base = first_unit * K::kSteps + kFirst;
+#pragma unroll
+    for (int i = 0; i < Loads::kInputs; ++i) {
+      if constexpr (K::kHasGroups) {
+        if (i % kGroupSteps == 0) load_constants(constants[i / kGroupSteps], base + i);
+      }
+#pragma unroll
+      for (int n = 0; n < kGroups; ++n) {
+        raw[i][n] = load_inputs(n, kFirst + i);
+        if constexpr (K::kHasGroups && K::kIsWhole) scaled[i][n] = load_scaled(n, base + i);
+      }
+    }
+#pragma unroll
+    for (int i = 0; i < Loads::kInputs; ++i) {
+      constexpr int kSteps = K::kSteps;
+      const int unit = (kFirst + i) / kSteps;
+      if (first_unit + unit >= end) return;
+      uint2 inputs[kGroups];
+#pragma unroll
+      for (int n = 0; n < kGroups; ++n) inputs[n] = K::inputs(raw[i][n]);
+#pragma unroll
+      for (int m = 0; m < kTiles; ++m) {
+        const GroupConstants& group = constants[i / kGroupSteps][m];
+        const Operand operand = K::weights(weights[unit][m], (kFirst + i) % kSteps, group);
+#pragma unroll
+        for (int n = 0; n < kGroups; ++n) K::multiply(operand, inputs[n], sums[m][n]);
+      }
+      if ((kFirst + i) % kSteps == kSteps - 1)
+        load_weights(weights[unit], unit, end - first_unit - Loads::kUnits);
+      if constexpr (K::kHasGroups) {
+        const int group_mask = (1 << args.group_bits) - 1;
+        if (((base + i + 1) * K::kStepInputs & group_mask) != 0) continue;
+#pragma unroll
+        for (int m = 0; m < kTiles; ++m) {
+#pragma unroll
+          for (int n = 0; n < kGroups; ++n)
+            close_group(m, n, constants[i / kGroupSteps][m], scaled[i][n]);
+        }
+      }
+    }
+  }
+
+  // Multiplies the units that `weights` holds and loads those behind them.
+  template <int kFirst = 0>
+  __device__ __forceinline__ void multiply_units(int first_unit) {
+    if constexpr (kFirst < Loads::kUnits * K::kSteps) {
+      if (first_unit + kFirst / K::kSteps >= end) return;
+      multiply_steps<kFirst>(first_unit);
+      multiply_units<kFirst + Loads::kInputs>(first_unit);
+    }
+  }
+};
+
+// What a thread needs of its output before the sums are there.
+struct OutputConstants {
+  float bias = 0.0F;
+  float scale = 1.0F;
+};
+
+template <Format kFormat>
+__device__ OutputConstants load_output_constants(const LinearArgs& args, std::int64_t output) {
+  OutputConstants constants;
+  if (output >= args.weight.outputs) return constants;
+  if (args.bias != nullptr) constants.bias = args.bias[output];
+  if constexpr (kFormat == Format::w8a16 || kFormat == Format::w8a8)
+    constants.scale = static_cast<const float*>(args.weight.scales)[output];
+  return constants;
+}
+
+// Adds the sums of all slices and writes the outputs. With one tile and one group of rows, a thread
+// has one output at most, of which the caller loaded the residual. In shared memory, sums are
+// [slices][8 rows][kPitch], one group of rows at a time.
+template <Format kFormat, int kGroups, int kTiles, bool kGuarded>
+__device__ __forceinline__ void combine_slices(
+    const Product<kFormat, kGroups, kTiles, kGuarded>& product, const OutputConstants& constants,
+    Residual residual, std::uint32_t* shared) {
+  using P = Product<kFormat, kGroups, kTiles, kGuarded>;
+  using Sum = typename P::K::Sum;
+  using Partial = std::conditional_t<P::K::kHasGroups, float, Sum>;
+  constexpr int kOutputs = kTiles * kTile;
+  const LinearArgs& args = product.args.linear;
+  auto* partial = reinterpret_cast<Partial*>(shared);
+  Partial* mine = partial + product.slice * kColumns * P::kPitch;
+#pragma unroll
+  for (int n = 0; n < kGroups; ++n) {
+    if (n > 0) __syncthreads();
+#pragma unroll
+    for (int m = 0; m < kTiles; ++m) {
+#pragma unroll
+      for (int c = 0; c < 4; ++c) {
+        const int row = product.lane % 4 * 2 + c % 2;
+        const int output = m * kTile + product.lane / 4 + c / 2 * 8;
+        if constexpr (P::K::kHasGroups) {
+          mine[row * P::kPitch + output] = product.totals[m][n][c];
+        } else {
+          mine[row * P::kPitch + output] = product.sums[m][n][c];
+        }
+      }
+    }
+    __syncthreads();
+    for (int i = static_cast<int>(threadIdx.x); i < kOutputs * kColumns;
+         i += static_cast<int>(blockDim.x)) {
+      const std::int64_t row = product.first_row + n * kColumns + i / kOutputs;
+      const std::int64_t output = product.first_tile * kTile + i % kOutputs;
+      if (row >= product.num_rows || output >= args.weight.outputs) continue;
+      const std::int64_t at = row * args.out_stride + output;
+      if constexpr (kGroups * kTiles > 1) residual = load_residual(args, row, output);
+      const Partial* from = partial + i / kOutputs * P::kPitch + i % kOutputs;
+      Partial total = 0;
+      for (int s = 0; s < product.args.slices; ++s) total += from[s * kColumns * P::kPitch];
+      float sum = static_cast<float>(total);
+      if constexpr (kFormat == Format::w8a16) sum = __fmul_rn(sum, constants.scale);
+      if constexpr (kFormat == Format::w8a8)
+        sum = __fmul_rn(__fmul_rn(sum, constants.scale), product.args.inputs.scaled[row].scale);
+      args.out[at] = finished(args, sum, constants.bias, residual);
+    }
+  }
+}
+
+template <Format kFormat, int kGroups, int kTiles, bool kGuarded>
+__global__ void __launch_bounds__(kMaxSlices* kWarp) product_kernel(ProductArgs args) {
+  extern __shared__ std::uint32_t shared[];
+  using P = Product<kFormat, kGroups, kTiles, kGuarded>;
+  if (blockIdx.y > 0) {  // weights are not asked for in vain
+    wait_for_previous_kernel();
+    if (static_cast<int>(blockIdx.y) * kGroups * kColumns >= *args.linear.num_rows) return;
+  }
+  P product(args);
+#pragma unroll
+  for (int u = 0; u < P::Loads::kUnits; ++u)
+    product.load_weights(product.weights[u], u, product.end - product.begin);
+  // A block has whole multiples of the outputs' number of threads: a thread's output is one.
+  const int output = product.first_tile * kTile + static_cast<int>(threadIdx.x) % (kTiles * kTile);
+  const OutputConstants constants = load_output_constants<kFormat>(args.linear, output);
+  wait_for_previous_kernel();
+  product.num_rows = *args.linear.num_rows;  // not used before the sums are there
+  Residual residual;
+  if constexpr (kGroups * kTiles == 1) {
+    const int row = static_cast<int>(threadIdx.x) / kTile;
+    if (row < kColumns && row < args.linear.max_rows)
+      residual = load_residual(args.linear, row + product.first_row, output);
+  }
+  for (int unit = product.begin; unit < product.end; unit += P::Loads::kUnits) {
+    product.weights_from += P::Loads::kUnits * kWarp;
+    product.multiply_units(unit);
+    product.inputs_from += P::Loads::kUnits * P::kUnitInputs;
+    product.inputs_left -= P::Loads::kUnits * P::kUnitInputs;
+  }
+  combine_slices<kFormat, kGroups, kTiles, kGuarded>(product, constants, residual, shared);
+}
+
+template <Format kFormat, int kGroups, int kTiles, bool kGuarded>
+void launch_product(const ProductArgs& args, cudaStream_t stream) {
+  constexpr int kPitch = Product<kFormat, kGroups, kTiles, kGuarded>::kPitch;
+  const auto blocks =
+      static_cast<unsigned>(ceil_div<std::int64_t>(args.linear.weight.outputs, kTiles * kTile));
+  const auto row_blocks = static_cast<unsigned>(ceil_div(args.linear.max_rows, kGroups * kColumns));
+  const std::size_t shared_bytes =
+      static_cast<std::size_t>(args.slices) * kColumns * kPitch * sizeof(std::uint32_t);
+  launch_early(product_kernel<kFormat, kGroups, kTiles, kGuarded>, dim3(blocks, row_blocks),
+               args.slices * kWarp, shared_bytes, stream, args);
+  check_launch("product");
+}
+
+// Chooses how many tiles and groups of rows a warp has: more tiles only where that leaves work for
+// all multiprocessors.
+template <Format kFormat>
+void launch_product(const ProductArgs& args, cudaStream_t stream) {
+  constexpr std::int64_t kEnoughBlocks = 96;
+  const LinearArgs& linear = args.linear;
+  const bool is_wide =
+      Kind<kFormat>::kIsWhole || (linear.weight.inputs % 4 == 0 && linear.x_stride % 4 == 0 &&
+                                  reinterpret_cast<std::uintptr_t>(linear.x) % 16 == 0);
+  if (!is_wide) {
+    if constexpr (!Kind<kFormat>::kIsWhole) {
+      if (linear.max_rows <= kColumns) return launch_product<kFormat, 1, 1, true>(args, stream);
+      return launch_product<kFormat, 4, 1, true>(args, stream);
+    }
+  }
+  if (linear.max_rows <= kColumns) return launch_product<kFormat, 1, 1, false>(args, stream);
+  if (linear.max_rows <= 2 * kColumns) return launch_product<kFormat, 2, 1, false>(args, stream);
+  // Formats whose fragments are several steps need registers for their conversion.
+  constexpr int kGroups = Kind<kFormat>::kSteps == 1 ? 4 : 2;
+  const std::int64_t tiles = ceil_div<std::int64_t>(linear.weight.outputs, kTile);
+  const std::int64_t row_blocks = ceil_div(linear.max_rows, kGroups * kColumns);
+  if constexpr (!Kind<kFormat>::kHasGroups) {
+    if (ceil_div<std::int64_t>(tiles, 4) * row_blocks >= kEnoughBlocks)
+      return launch_product<kFormat, kGroups, 4, false>(args, stream);
+  }
+  if (ceil_div<std::int64_t>(tiles, 2) * row_blocks >= kEnoughBlocks)
+    return launch_product<kFormat, kGroups, 2, false>(args, stream);
+  return launch_product<kFormat, 4, 1, false>(args, stream);
+}
+
+}  // namespace ttsrt::cuda

@@ -1,0 +1,166 @@
+// Layer norm and RMS norm. A block has one row and keeps it in registers; a row that is too wide
+// for that is read again for each pass.
+//
+// The statistics are those of the plain form in float32: the mean first, then the mean of squared
+// differences. Statistics beyond the range of float32 make every output NaN.
+#include <cmath>
+
+#include "cuda/check.h"
+#include "cuda/device.cuh"
+
+namespace ttsrt::cuda {
+namespace {
+
+constexpr int kMaxThreads = 256;
+constexpr int kQuad = 4;  // consecutive values that a thread takes at once
+
+// Values [quad * 4, quad * 4 + 4) of a row, zeros behind its end.
+template <bool kAligned>
+__device__ float4 load_quad(const float* row, std::int64_t quad, std::int64_t width) {
+  const std::int64_t at = quad * kQuad;
+  if constexpr (kAligned) {
+    return at < width ? *reinterpret_cast<const float4*>(row + at) : float4{};
+  } else {
+    float4 value = {};
+    if (at < width) value.x = row[at];
+    if (at + 1 < width) value.y = row[at + 1];
+    if (at + 2 < width) value.z = row[at + 2];
+    if (at + 3 < width) value.w = row[at + 3];
+    return value;
+  }
+}
+
+template <bool kAligned>
+__device__ void store_quad(float* row, std::int64_t quad, std::int64_t width, float4 value) {
+  const std::int64_t at = quad * kQuad;
+  if constexpr (kAligned) {
+    if (at < width) *reinterpret_cast<float4*>(row + at) = value;
+  } else {
+    if (at < width) row[at] = value.x;
+    if (at + 1 < width) row[at + 1] = value.y;
+    if (at + 2 < width) row[at + 2] = value.z;
+    if (at + 3 < width) row[at + 3] = value.w;
+  }
+}
+
+// The quads of a thread of a row, or zeros where there is no row: thread t has t, t + threads, and
+// so on. kQuads of them are in registers; with 0, they are read each time.
+template <int kQuads, bool kAligned>
+struct RowQuads {
+  const float* row;
+  std::int64_t width;
+  float4 held[kQuads == 0 ? 1 : kQuads];
+
+  __device__ RowQuads(const float* values, std::int64_t size) : row(values), width(size) {
+    if constexpr (kQuads > 0) {
+#pragma unroll
+      for (int i = 0; i < kQuads; ++i) held[i] = load(i);
+    }
+  }
+  __device__ static std::int64_t quad_of(int i) {
+    return threadIdx.x + static_cast<std::int64_t>(i) * blockDim.x;
+  }
+  __device__ float4 load(int i) const {
+    return row == nullptr ? float4{} : load_quad<kAligned>(row, quad_of(i), width);
+  }
+
+  // Calls visit(i, values) for each quad of the thread, in order.
+  template <class Visit>
+  __device__ void each(Visit visit) const {
+    if constexpr (kQuads > 0) {
+#pragma unroll
+      for (int i = 0; i < kQuads; ++i) visit(i, held[i]);
+    } else {
+      for (int i = 0; quad_of(i) * kQuad < width; ++i) visit(i, load(i));
+    }
+  }
+  __device__ float4 get(int i) const {
+    if constexpr (kQuads > 0) return held[i];
+    return load(i);
+  }
+};
+
+__device__ float sum_of(float4 v) { return (v.x + v.y) + (v.z + v.w); }
+
+// The sum of squared differences from `mean` of those of the four values that are in the row.
+__device__ float squares_of(float4 v, float mean, std::int64_t num_left) {
+  const float x = v.x - mean;
+  const float y = num_left > 1 ? v.y - mean : 0.0F;
+  const float z = num_left > 2 ? v.z - mean : 0.0F;
+  const float w = num_left > 3 ? v.w - mean : 0.0F;
+  return num_left > 0 ? (x * x + y * y) + (z * z + w * w) : 0.0F;
+}
+
+template <int kQuads, bool kAligned>
+__global__ void norm_kernel(NormArgs args) {
+  using Quads = RowQuads<kQuads, kAligned>;
+  __shared__ float shared[kWarp];
+  const std::int64_t width = args.width;
+  const Quads weights(args.weight, width);
+  const Quads biases(args.bias, width);
+  wait_for_previous_kernel();
+  const std::int64_t row = blockIdx.x;
+  if (row >= *args.num_rows) return;
+  const Quads quads(args.x + row * width, width);
+
+  float mean = 0.0F;  // RMS norms subtract no mean
+  bool is_finite = true;
+  if (!args.is_rms) {
+    float sum = 0.0F;
+    quads.each([&](int, float4 v) { sum += sum_of(v); });
+    sum = block_sum(sum, shared);
+    is_finite = isfinite(sum);
+    mean = sum / static_cast<float>(width);
+  }
+  float squares = 0.0F;
+  quads.each(
+      [&](int i, float4 v) { squares += squares_of(v, mean, width - Quads::quad_of(i) * kQuad); });
+  const float variance = block_sum(squares, shared) / static_cast<float>(width);
+  is_finite = is_finite && isfinite(variance);
+  const float inverse = is_finite ? 1.0F / sqrtf(variance + args.epsilon) : NAN;
+
+  float* out = args.out + row * width;
+  quads.each([&](int i, float4 v) {
+    const float4 weight = weights.get(i);
+    const float4 bias = biases.get(i);
+    const float4 value = {
+        (v.x - mean) * inverse * weight.x + bias.x, (v.y - mean) * inverse * weight.y + bias.y,
+        (v.z - mean) * inverse * weight.z + bias.z, (v.w - mean) * inverse * weight.w + bias.w};
+    store_quad<kAligned>(out, Quads::quad_of(i), width, value);
+  });
+}
+
+template <bool kAligned>
+void launch_norm(const NormArgs& args, cudaStream_t stream) {
+  const std::int64_t quads = ceil_div<std::int64_t>(args.width, kQuad);
+  const std::int64_t warps = ceil_div<std::int64_t>(quads, kWarp);
+  const int threads = warps * kWarp < kMaxThreads ? static_cast<int>(warps) * kWarp : kMaxThreads;
+  const std::int64_t per_thread = ceil_div<std::int64_t>(quads, threads);
+  if (per_thread <= 1) {
+    launch_early(norm_kernel<1, kAligned>, args.max_rows, threads, 0, stream, args);
+  } else if (per_thread <= 2) {
+    launch_early(norm_kernel<2, kAligned>, args.max_rows, threads, 0, stream, args);
+  } else if (per_thread <= 4) {
+    launch_early(norm_kernel<4, kAligned>, args.max_rows, threads, 0, stream, args);
+  } else {
+    launch_early(norm_kernel<0, kAligned>, args.max_rows, threads, 0, stream, args);
+  }
+  check_launch("norm");
+}
+
+bool is_aligned(const void* at) { return reinterpret_cast<std::uintptr_t>(at) % 16 == 0; }
+
+}  // namespace
+
+void norm(const NormArgs& args, cudaStream_t stream) {
+  if (args.max_rows <= 0) return;
+  const bool aligned = args.width % kQuad == 0 && is_aligned(args.x) && is_aligned(args.out) &&
+                       is_aligned(args.weight) && is_aligned(args.bias);
+  if (aligned) {
+    launch_norm<true>(args, stream);
+  } else {
+    launch_norm<false>(args, stream);
+  }
+}
+
+}  // namespace ttsrt::cuda

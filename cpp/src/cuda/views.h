@@ -1,0 +1,162 @@
+// What the kernels of a launch read and write, as raw pointers into device memory: the rows of the
+// launch, the state of the slots, the paged cache, the outcome of the draws and a weight.
+//
+// Kernels know no Tensor, Backend or Program. All views are plain values that stay the same from
+// launch to launch, so that a captured graph can hold them; what changes per launch are the numbers
+// they point to. Grids are sized by a bound on the rows, and kernels leave where a row or a draw is
+// not below the counts in device memory.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "rules/inline.h"
+#include "rules/slot_rules.h"
+
+namespace ttsrt::cuda {
+
+enum class Element : std::int32_t { float32, bfloat16, float16, int8 };
+
+constexpr std::int32_t kCacheBlock = 16;  // positions of a cache block
+constexpr std::int32_t kDimUnit = 4;      // vectors of keys and values are padded to whole units
+constexpr std::int32_t kMaxTables = 8;    // id tables, and position tables, of one embedding
+constexpr std::uint32_t kNoFault = 0xFFFFFFFFU;
+
+// Elements of a kept key or value; those behind head_dim are zeros.
+TTSRT_RULE constexpr std::int32_t padded_dims(std::int32_t head_dim) {
+  return (head_dim + kDimUnit - 1) / kDimUnit * kDimUnit;
+}
+
+// Where the rows of a launch come from; the values are those of step::Input.
+enum class Source : std::int32_t { codes, ids, vectors, zeros, last_codes, block_codes, kept_rows };
+
+// Counts of a launch, in this order at RowsView::counts.
+enum class Count : std::int32_t { rows, draws, picks, pick_rows, pick_places, num_counts };
+
+// The rows of one launch, one entry per row. Rows of one segment are consecutive.
+struct RowsView {
+  const std::int32_t* counts = nullptr;     // [Count::num_counts]
+  const std::int32_t* slot = nullptr;       // [rows] or -1: computed, kept nowhere
+  const std::int32_t* position = nullptr;   // [rows] in the sequence of the row's branch
+  const std::int32_t* branch = nullptr;     // [rows] 0: conditional, 1: unconditional
+  const std::int32_t* source = nullptr;     // [rows] a Source
+  const std::int32_t* source_at = nullptr;  // [rows] first id in `ids`; row of `vectors`; kept row;
+                                            // place in the last codes (block_codes)
+  const std::int32_t* id_table = nullptr;   // [rows]
+  const std::int32_t* position_table = nullptr;  // [rows] or -1
+  const std::int32_t* position_row = nullptr;    // [rows] in that table
+  const std::int32_t* kept_row = nullptr;        // [rows] where StoreContext keeps the row
+  const std::int32_t* applies_prior = nullptr;   // [rows] 0 or 1
+  const std::int32_t* draw = nullptr;            // [rows] draw of a conditional row, or -1
+  const std::int32_t* segment_begin = nullptr;   // [rows] first row of the row's segment
+  const std::int32_t* segment_end = nullptr;     // [rows] one past its last row
+  const std::int32_t* chain_begin = nullptr;     // [rows] first row of the segments that this one
+                                                 // continues in this launch, itself included
+  const std::int32_t* chain_end = nullptr;       // [rows] one past the last row of that chain
+  const std::int32_t* table_at = nullptr;        // [rows] the sequence's first block in `blocks`
+  const std::int32_t* blocks = nullptr;          // block tables, one behind the other
+  const std::int32_t* ids = nullptr;             // codes [codebooks] per row, or one id per row
+  const float* vectors = nullptr;                // [given rows, dim]
+
+  const std::int32_t* draw_slot = nullptr;           // [draws]
+  const std::int32_t* draw_conditional = nullptr;    // [draws] row
+  const std::int32_t* draw_unconditional = nullptr;  // [draws] row, or -1: no guidance
+  const std::int32_t* draw_forced = nullptr;  // [draws] first forced code in `ids`, or -1: none
+  const std::int32_t* draw_rows = nullptr;    // [draws] rows of each branch, from those above on
+
+  const std::int32_t* pick_draw = nullptr;    // [picks] draws that use the local transformer
+  const std::int32_t* pick_first = nullptr;   // [picks] the conditional row's place in pick_source;
+                                              // the unconditional one follows
+  const std::int32_t* pick_source = nullptr;  // [pick_rows] row of the launch
+};
+
+// What the slots keep; [slots] unless said otherwise.
+struct SlotsView {
+  rules::SlotRules* rules = nullptr;
+  rules::SlotState* states = nullptr;
+  std::int32_t* counts = nullptr;      // [slots, max_text_len]
+  std::int32_t* last_codes = nullptr;  // [slots, codebooks]
+  std::uint32_t* seen = nullptr;       // [slots, codebooks, seen_words]
+  float* context_rows = nullptr;       // [slots, max_context_rows, dim]
+  std::int32_t num_slots = 0;
+  std::int32_t max_text_len = 0;
+  std::int32_t codebooks = 0;
+  std::int32_t seen_vocab = 0;
+  std::int32_t max_context_rows = 0;
+  std::int32_t dim = 0;
+};
+
+// The history of one convolution: [slots, 2 branches, kernel - 1, width], oldest row first.
+struct HistoryView {
+  float* data = nullptr;
+  std::int32_t kernel = 1;
+  std::int32_t width = 0;
+};
+
+// Keys and values of one layer of the paged cache: [blocks][kv_heads][2] parts, keys first, each
+// [16 positions][padded_dims(head_dim)] and, if int8, the 16 float32 scales of its positions behind
+// them.
+struct CacheView {
+  std::byte* data = nullptr;
+  Element element = Element::float32;
+  std::int32_t heads = 0;
+  std::int32_t head_dim = 0;
+  std::int64_t part_bytes = 0;   // keys or values of one head in one block, with their scales
+  std::int64_t block_bytes = 0;  // 2 * heads * part_bytes
+};
+
+// Keys and values of cross-attention, of one decoder layer and memory of every slot: as the blocks
+// of CacheView, consecutive, with `slot_bytes` from slot to slot.
+struct MemoryView {
+  CacheView blocks;
+  std::int64_t slot_bytes = 0;
+  bool is_context = false;  // rows are SlotRules::context_len, not text_len
+};
+
+// The outcome of a draw, beside its codes; as step::DrawOutput.
+struct DrawResult {
+  std::int32_t slot = 0;
+  std::int32_t end_frame = -1;
+  std::int32_t focus = -1;
+  std::int32_t has_codes = 1;
+  std::int32_t final_rows = 0;
+};
+
+struct OutcomeView {
+  std::int32_t* sampled = nullptr;    // [draws, codebooks], -1: not drawn
+  std::int32_t* likeliest = nullptr;  // [draws, codebooks], -1: unknown
+  float* scores = nullptr;            // [draws, max_text_len], zeros if a slot does not keep them
+  DrawResult* results = nullptr;      // [draws]
+};
+
+// Where an op says that a row is not finite: the smallest word of each row stays (ops/faults.h).
+struct FaultsView {
+  std::uint32_t* words = nullptr;       // [rows], kNoFault where all is well
+  std::uint32_t not_finite = kNoFault;  // the op's words
+  std::uint32_t no_choice = kNoFault;
+};
+
+// A row-major table of float32, bfloat16 or float16.
+struct TableView {
+  const void* data = nullptr;
+  Element element = Element::float32;
+  std::int64_t rows = 0;
+  std::int64_t cols = 0;
+};
+
+// How the weight of a product is stored on the device (fragments.h).
+enum class Format : std::int32_t { float32, bfloat16, float16, w8a16, w4a16, w8a8, w4a8 };
+
+// The weight of a product [outputs, inputs] in the order in which the products' kernels read it.
+struct ProductWeight {
+  const void* data = nullptr;
+  const void* scales = nullptr;  // w8: float32 [outputs]; w4: float16 [outputs, groups]; padded
+  const std::uint8_t* zeros = nullptr;  // w4: [outputs, groups], or none: 8 everywhere
+  Format format = Format::float32;
+  std::int64_t outputs = 0;
+  std::int64_t inputs = 0;
+  std::int64_t padded_inputs = 0;
+  std::int64_t group_size = 0;  // w4
+};
+
+}  // namespace ttsrt::cuda
