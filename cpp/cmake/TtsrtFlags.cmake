@@ -18,14 +18,16 @@ function(ttsrt_set_flags target)
     # No -ffast-math and no contraction: results must not depend on which operations the compiler fuses.
     target_compile_options(
         ${target}
-        PRIVATE -Wall -Wextra -ffp-contract=off $<$<BOOL:${TTSRT_WERROR}>:-Werror>
+        PRIVATE
+            "$<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-ffp-contract=off>"
+            $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<BOOL:${TTSRT_WERROR}>>:-Werror>
     )
     if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
-        target_compile_options(${target} PRIVATE -Wno-restrict) # false positive of GCC 12 in std::string + (GCC bug 105651)
+        target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Wno-restrict>) # false positive of GCC 12 in std::string + (GCC bug 105651)
     endif()
     if(TTSRT_SANITIZE)
         set(sanitize -fsanitize=${TTSRT_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
-        target_compile_options(${target} PRIVATE ${sanitize})
+        target_compile_options(${target} PRIVATE "$<$<COMPILE_LANGUAGE:CXX>:${sanitize}>")
         target_link_options(${target} PRIVATE ${sanitize})
     endif()
 endfunction()

@@ -1,12 +1,16 @@
 #include "backends.h"
 
 #include <algorithm>
+#include <charconv>
+#include <string_view>
+#include <utility>
 
 #include "core/check.h"
 #include "core/quote.h"
 #include "cpu/cpu_backend.h"
 #include "cpu/isa.h"
 #include "cpu/stages/linear_stage.h"
+#include "cuda/cuda_backend.h"
 #include "model/engine_data.h"
 #include "model/native_network.h"
 #include "model/quantize.h"
@@ -62,18 +66,45 @@ bool is_reference(const std::string& device) {
   return device == "reference" || device == kPipelined;
 }
 
+// The GPU that "cuda" or "cuda:1" names, or -1 for another device.
+std::int32_t cuda_index(const std::string& device) {
+  constexpr std::string_view kPrefix = "cuda:";
+  if (device == "cuda") return 0;
+  if (!device.starts_with(kPrefix)) return -1;
+  std::int32_t index = -1;
+  const char* end = device.data() + device.size();
+  const auto read = std::from_chars(device.data() + kPrefix.size(), end, index);
+  return read.ec == std::errc() && read.ptr == end && index >= 0 ? index : -1;
+}
+
+// What "auto" stands for: a GPU where this build can use one, else the CPU.
+std::string resolve_device(const std::string& device) {
+  if (device != "auto") return device;
+  return num_cuda_devices() > 0 ? "cuda:0" : "cpu";
+}
+
 void check_device(const std::string& device, std::int32_t num_threads) {
   TTSRT_CHECK(ConfigError, num_threads >= 0 && num_threads <= 1024,
               "num_threads: expected 0 to 1024, got ", num_threads);
-  TTSRT_CHECK(ConfigError, device == "cpu" || device == "auto" || is_reference(device),
-              "device: expected \"auto\", \"cpu\" or \"reference\", got ", in_quotes(device));
+  TTSRT_CHECK(
+      ConfigError,
+      device == "cpu" || device == "auto" || is_reference(device) || cuda_index(device) >= 0,
+      "device: expected \"auto\", \"cpu\", \"cuda\", \"cuda:0\" and so on, or "
+      "\"reference\", got ",
+      in_quotes(device));
 }
 
 }  // namespace
 
-std::unique_ptr<ops::Backend> open_backend(const std::string& device, std::int32_t num_threads,
+std::unique_ptr<ops::Backend> open_backend(const std::string& asked, std::int32_t num_threads,
                                            bool pin_threads) {
-  check_device(device, num_threads);
+  check_device(asked, num_threads);
+  const std::string device = resolve_device(asked);
+  if (cuda_index(device) >= 0) {
+    TTSRT_CHECK(ConfigError, !pin_threads, "pin_threads: expected off on device ",
+                in_quotes(device));
+    return make_cuda_backend(cuda_index(device));
+  }
   if (!is_reference(device)) return make_cpu_backend({num_threads, "", pin_threads});
   TTSRT_CHECK(ConfigError, !pin_threads,
               "pin_threads: expected off on device \"reference\", which has no threads of its own");
@@ -84,6 +115,9 @@ std::unique_ptr<ops::Machine> open_machine(const std::string& device, std::int32
   check_device(device, num_threads);
   TTSRT_CHECK(ConfigError, !is_reference(device),
               "peaks: device \"reference\" has none, its loops are plain");
+  TTSRT_CHECK(ConfigError, cuda_index(device) < 0,
+              "peaks: expected the device \"cpu\", as no peaks of a GPU are measured, got ",
+              in_quotes(device));
   return make_cpu_machine({num_threads, ""});
 }
 
@@ -160,9 +194,11 @@ std::vector<DeviceInfo> list_devices() {
   std::string levels;
   for (const std::string& level : cpu::supported_levels())
     levels += (levels.empty() ? "" : ", ") + level;
-  return {
-      {"cpu", "instruction sets: " + levels, true, ""},
-      {"reference", "plain interpreter of every operation, for tests and validation", true, ""}};
+  std::vector<DeviceInfo> devices = {{"cpu", "instruction sets: " + levels, true, ""}};
+  for (DeviceInfo& device : list_cuda_devices()) devices.push_back(std::move(device));
+  devices.push_back(
+      {"reference", "plain interpreter of every operation, for tests and validation", true, ""});
+  return devices;
 }
 
 }  // namespace ttsrt

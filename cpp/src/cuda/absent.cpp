@@ -1,0 +1,21 @@
+// Stands for the CUDA backend in builds without it.
+#include "cuda/cuda_backend.h"
+#include "ttsrt/error.h"
+
+namespace ttsrt {
+namespace {
+
+constexpr const char* kReason =
+    "this build has no CUDA backend; build it with TTSRT_CUDA=ON, which needs nvcc";
+
+}  // namespace
+
+std::unique_ptr<ops::Backend> make_cuda_backend(std::int32_t) {
+  throw DeviceError(std::string("device cuda: ") + kReason);
+}
+
+std::vector<DeviceInfo> list_cuda_devices() { return {{"cuda", "NVIDIA GPUs", false, kReason}}; }
+
+std::int32_t num_cuda_devices() { return 0; }
+
+}  // namespace ttsrt

@@ -1,0 +1,27 @@
+// The CUDA backend: every Program as kernels on one NVIDIA GPU, captured in graphs.
+//
+// A flight is queued on one stream at submit() and never waited for before collect(), so that the
+// device goes from one flight to the next; what a step feeds to the next stays on the device. Where
+// no CUDA is built in, absent.cpp stands here.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ops/backend.h"
+#include "ttsrt/device.h"
+
+namespace ttsrt {
+
+// Throws DeviceError, with the reason, if the device `index` can't be used.
+std::unique_ptr<ops::Backend> make_cuda_backend(std::int32_t index);
+
+// The GPUs of this machine, "cuda:0" and so on; without any, one entry "cuda" with the reason.
+std::vector<DeviceInfo> list_cuda_devices();
+
+// The number of usable GPUs.
+std::int32_t num_cuda_devices();
+
+}  // namespace ttsrt

@@ -1,0 +1,126 @@
+#include "cuda/device_slots.h"
+
+#include <algorithm>
+
+#include "core/check.h"
+#include "cuda/check.h"
+#include "rules/seen.h"
+
+namespace ttsrt::cuda {
+namespace {
+
+CacheView layout_of(DType dtype, std::int32_t heads, std::int32_t head_dim) {
+  CacheView view;
+  const bool has_scales = dtype == DType::int8;
+  view.element = has_scales ? Element::int8 : element_of(dtype);
+  view.heads = heads;
+  view.head_dim = head_dim;
+  view.part_bytes =
+      std::int64_t{ops::kBlockSize} *
+      (padded_dims(head_dim) * static_cast<std::int64_t>(size_of(dtype)) + (has_scales ? 4 : 0));
+  view.block_bytes = view.part_bytes * heads * 2;
+  return view;
+}
+
+std::size_t product(std::int64_t a, std::int64_t b, std::int64_t c = 1) {
+  return static_cast<std::size_t>(a * b * c);
+}
+
+}  // namespace
+
+static_assert(kCacheBlock == ops::kBlockSize);
+
+Element element_of(DType dtype) {
+  if (dtype == DType::float32) return Element::float32;
+  if (dtype == DType::bfloat16) return Element::bfloat16;
+  TTSRT_CHECK(InternalError, dtype == DType::float16,
+              "cuda backend: expected float32, bfloat16 or float16, got type ",
+              static_cast<int>(dtype));
+  return Element::float16;
+}
+
+DeviceSlots::DeviceSlots(const ops::StateSpec& spec, DeviceMemory::Mode mode)
+    : spec_(spec),
+      memory_(mode),
+      outcome_memory_(mode),
+      cache_(layout_of(spec.cache_dtype, spec.cache_heads, spec.cache_head_dim)),
+      cross_(layout_of(spec.cache_dtype, spec.memory_heads, spec.memory_head_dim)) {
+  TTSRT_CHECK(InternalError, spec.slots > 0, "state: expected at least one slot, got ", spec.slots);
+  const std::int64_t slots = spec.slots;
+  cache_.data = memory_.take_bytes_of(
+      product(spec.cache_layers, spec.num_blocks, cache_.block_bytes), "keys and values");
+  use_.kv_cache = memory_.bytes();
+  cross_.data = memory_.take_bytes_of(
+      product(slots, spec.memory_layers, memory_blocks() * cross_.block_bytes),
+      "cross-attention memories");
+  use_.cross_memory = memory_.bytes() - use_.kv_cache;
+  view_.rules = memory_.take<rules::SlotRules>(product(slots, 1), "slots");
+  view_.states = memory_.take<rules::SlotState>(product(slots, 1), "slots");
+  view_.counts = memory_.take<std::int32_t>(product(slots, spec.max_text_len), "slots");
+  view_.last_codes = memory_.take<std::int32_t>(product(slots, spec.codebooks), "slots");
+  view_.seen = memory_.take<std::uint32_t>(
+      product(slots, spec.codebooks, rules::seen_words(spec.seen_vocab)), "slots");
+  view_.context_rows =
+      memory_.take<float>(product(slots, spec.max_context_rows, spec.dim), "slots");
+  view_.num_slots = spec.slots;
+  view_.max_text_len = spec.max_text_len;
+  view_.codebooks = spec.codebooks;
+  view_.seen_vocab = spec.seen_vocab;
+  view_.max_context_rows = spec.max_context_rows;
+  view_.dim = spec.dim;
+  for (const ops::StateSpec::Conv& conv : spec.convs) {
+    float* data = memory_.take<float>(product(2 * slots, conv.kernel - 1, conv.width), "slots");
+    histories_.push_back({data, conv.kernel, conv.width});
+  }
+  device_histories_ = memory_.take<HistoryView>(histories_.size(), "slots");
+  use_.slots = memory_.bytes() - use_.kv_cache - use_.cross_memory;
+  if (mode == DeviceMemory::Mode::count) return;
+  // Elements behind head_dim stay zeros.
+  if (use_.kv_cache > 0) check(cudaMemset(cache_.data, 0, use_.kv_cache), "cudaMemset");
+  if (use_.cross_memory > 0) check(cudaMemset(cross_.data, 0, use_.cross_memory), "cudaMemset");
+  if (!histories_.empty()) {
+    check(cudaMemcpy(device_histories_, histories_.data(), histories_.size() * sizeof(HistoryView),
+                     cudaMemcpyHostToDevice),
+          "cudaMemcpy");
+  }
+}
+
+CacheView DeviceSlots::cache(std::int32_t layer) const {
+  CacheView view = cache_;
+  if (view.data != nullptr) view.data += layer * cache_layer_bytes();
+  return view;
+}
+
+std::int64_t DeviceSlots::cache_layer_bytes() const {
+  return std::int64_t{spec_.num_blocks} * cache_.block_bytes;
+}
+
+std::int64_t DeviceSlots::memory_blocks() const {
+  return ops::blocks_for(spec_.max_text_len) + ops::blocks_for(spec_.max_context_memory);
+}
+
+MemoryView DeviceSlots::memory(std::int32_t layer, ops::Memory memory) const {
+  MemoryView view;
+  view.blocks = cross_;
+  view.is_context = memory == ops::Memory::context;
+  view.slot_bytes = spec_.memory_layers * memory_blocks() * cross_.block_bytes;
+  const std::int64_t first = view.is_context ? ops::blocks_for(spec_.max_text_len) : 0;
+  if (view.blocks.data != nullptr)
+    view.blocks.data += (layer * memory_blocks() + first) * cross_.block_bytes;
+  return view;
+}
+
+void DeviceSlots::make_room(std::int32_t max_draws) {
+  if (max_draws <= max_draws_) return;
+  max_draws_ = max_draws;
+  const auto codes = product(max_draws, spec_.codebooks);
+  const std::size_t result_bytes = product(max_draws, sizeof(DrawResult));
+  auto* copied =
+      outcome_memory_.take_bytes_of(result_bytes + codes * sizeof(std::int32_t), "draws");
+  outcome_.results = reinterpret_cast<DrawResult*>(copied);
+  if (copied != nullptr) outcome_.sampled = reinterpret_cast<std::int32_t*>(copied + result_bytes);
+  outcome_.likeliest = outcome_memory_.take<std::int32_t>(codes, "draws");
+  outcome_.scores = outcome_memory_.take<float>(product(max_draws, spec_.max_text_len), "draws");
+}
+
+}  // namespace ttsrt::cuda

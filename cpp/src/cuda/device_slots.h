@@ -1,0 +1,57 @@
+// The state of the slots in device memory, and the outcome of the flight that runs: what
+// cpu/slots.h is to the CPU backend. The host keeps a copy of the rules, because they decide which
+// kernels a launch needs.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "cuda/device_memory.h"
+#include "cuda/views.h"
+#include "ops/backend.h"
+
+namespace ttsrt::cuda {
+
+// Throws InternalError for a type that is no float.
+Element element_of(DType dtype);
+
+class DeviceSlots {
+ public:
+  DeviceSlots(const ops::StateSpec& spec, DeviceMemory::Mode mode);
+
+  const ops::StateSpec& spec() const { return spec_; }
+  ops::MemoryUse use() const { return use_; }
+  const SlotsView& view() const { return view_; }
+  CacheView cache(std::int32_t layer) const;
+  std::int64_t cache_layer_bytes() const;
+  MemoryView memory(std::int32_t layer, ops::Memory memory) const;
+  HistoryView history(std::int32_t conv) const {
+    return histories_[static_cast<std::size_t>(conv)];
+  }
+  const HistoryView* device_histories() const { return device_histories_; }
+  std::int32_t num_histories() const { return static_cast<std::int32_t>(histories_.size()); }
+
+  // Allocates the outcome of so many draws, once more if a later Program has more. The sampled
+  // codes are right behind the results of all draws, so that one copy takes both.
+  void make_room(std::int32_t max_draws);
+  const OutcomeView* outcome() const { return &outcome_; }
+  std::int32_t max_draws() const { return max_draws_; }
+  std::size_t outcome_bytes() const { return outcome_memory_.bytes(); }
+
+ private:
+  std::int64_t memory_blocks() const;  // of one slot and layer, text and context
+
+  ops::StateSpec spec_;
+  DeviceMemory memory_;
+  DeviceMemory outcome_memory_;
+  ops::MemoryUse use_;
+  CacheView cache_;
+  CacheView cross_;
+  SlotsView view_;
+  std::vector<HistoryView> histories_;
+  HistoryView* device_histories_ = nullptr;
+  OutcomeView outcome_;
+  std::int32_t max_draws_ = 0;
+};
+
+}  // namespace ttsrt::cuda

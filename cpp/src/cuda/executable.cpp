@@ -1,0 +1,273 @@
+#include "cuda/executable.h"
+
+#include <algorithm>
+#include <variant>
+
+#include "core/check.h"
+#include "cuda/launch.h"
+#include "ops/faults.h"
+#include "ops/taps.h"
+
+namespace ttsrt::cuda {
+namespace {
+
+// The smallest power of two that holds `count`, at most `most`.
+std::int32_t bucket(std::int32_t count, std::int32_t most) {
+  std::int32_t size = 1;
+  while (size < count) size *= 2;
+  return std::min(size, most);
+}
+
+RowLimits row_limits(const ops::Program& program, const ops::ProgramLimits& limits,
+                     const ops::BatchNeeds& needs, const ops::StateSpec& spec) {
+  RowLimits of;
+  of.max_rows = limits.max_rows;
+  of.max_draws = limits.max_draws;
+  of.max_blocks = needs.uses_cache ? ops::most_blocks(spec) : 0;
+  of.codebooks = spec.codebooks;
+  for (const ops::Op& op : program.ops) {
+    const auto* embed = std::get_if<ops::EmbedRows>(&op);
+    if (embed == nullptr) continue;
+    of.code_width = std::max(of.code_width, embed->codebooks);
+    of.dim = std::max(of.dim, program.activations[static_cast<std::size_t>(embed->out)].width);
+  }
+  return of;
+}
+
+}  // namespace
+
+Compiled::Compiled(const ops::Program& program, const ops::ProgramLimits& limits,
+                   DeviceSlots& slots, DeviceWeights& weights, DeviceMemory::Mode mode)
+    : program_(program),
+      limits_(limits),
+      slots_(slots),
+      needs_((ops::check_program(program, slots.spec()),
+              ops::needs_of(program_, limits, slots.spec()))),
+      memory_(mode),
+      faults_(memory_.take<std::uint32_t>(static_cast<std::size_t>(limits.max_rows), "rows")),
+      rows_(row_limits(program_, limits_, needs_, slots.spec()), memory_) {
+  TTSRT_CHECK(InternalError, limits.max_rows > 0 && limits.max_draws >= 0, program.name, ": ",
+              limits.max_rows, " rows, ", limits.max_draws, " draws");
+  slots.make_room(limits.max_draws);
+  const Site site{slots, weights, memory_, rows_.view(), faults_, &scratch_};
+  lowered_ = Lowering(program_, limits_, site).run();
+  scratch_ = memory_.take_bytes_of(lowered_.scratch_bytes, "scratch");
+  if (mode == DeviceMemory::Mode::count) return;
+  launches_.resize(LaunchRows::kStages);
+  for (OnItsWay& launch : launches_) {
+    launch.begin = make_event();
+    launch.end = make_event();
+    launch.faults = PinnedBuffer(static_cast<std::size_t>(limits.max_rows) * sizeof(std::uint32_t));
+    if (!limits.profile) continue;
+    for (std::size_t i = 0; i < lowered_.steps.size(); ++i)
+      launch.step_ends.push_back(make_event());
+  }
+  sums_.resize(lowered_.steps.size());
+  copies_.resize(program_.activations.size());
+}
+
+void Compiled::check(const step::RowBatch& rows) const {
+  ops::check_batch(rows, needs_, slots_.spec());
+}
+
+std::int32_t Compiled::open_launch() {
+  const std::int32_t index = next_launch_;
+  TTSRT_CHECK(InternalError, !launches_[static_cast<std::size_t>(index)].is_open, program_.name,
+              ": ", LaunchRows::kStages, " launches are on their way already");
+  next_launch_ = (index + 1) % LaunchRows::kStages;
+  launches_[static_cast<std::size_t>(index)].is_open = true;
+  return index;
+}
+
+Bounds Compiled::bounds_of(const LaunchCounts& counts, const step::RowBatch& rows,
+                           const std::vector<rules::SlotRules>& rules) const {
+  Bounds bounds;
+  bounds.rows = bucket(counts.rows, limits_.max_rows);
+  bounds.draws = counts.draws == 0 ? 0 : std::min(limits_.max_draws, bounds.rows);
+  bounds.has_single_rows = counts.has_single_rows;
+  if (counts.picks == 0) return bounds;
+  bounds.picks = bounds.draws;
+  for (const step::Draw& draw : rows.draws) {
+    const rules::SlotRules& of = rules[static_cast<std::size_t>(draw.slot)];
+    if (of.use_local_transformer) bounds.passes = std::max(bounds.passes, of.maskgit.steps);
+  }
+  return bounds;
+}
+
+// Stacks of another size than the Program's can't be finished.
+void Compiled::check_rules(const step::RowBatch& rows,
+                           const std::vector<rules::SlotRules>& rules) const {
+  for (const ops::Op& op : program_.ops) {
+    const bool finishes_blocks = std::holds_alternative<ops::FinishBlock>(op);
+    for (std::size_t d = 0; finishes_blocks && d < rows.draws.size(); ++d) {
+      const std::int32_t slot = rows.draws[d].slot;
+      TTSRT_CHECK(InternalError, rules[static_cast<std::size_t>(slot)].block.steps > 0, "slot ",
+                  slot, ": expected rules of a block");
+    }
+    const auto* finish = std::get_if<ops::FinishStep>(&op);
+    for (std::size_t d = 0; finish != nullptr && d < rows.draws.size(); ++d) {
+      const std::int32_t slot = rows.draws[d].slot;
+      const rules::SlotRules& of = rules[static_cast<std::size_t>(slot)];
+      TTSRT_CHECK(InternalError,
+                  of.frame_stacking == finish->frame_stacking &&
+                      of.codebooks * of.frame_stacking == finish->codebooks,
+                  "slot ", slot, ": expected ", finish->codebooks, " codes in ",
+                  finish->frame_stacking, " frames, got ", of.codebooks, " in each of ",
+                  of.frame_stacking);
+    }
+  }
+}
+
+std::int32_t Compiled::step_at(std::int32_t part) const {
+  if (part >= program_.num_parts()) return static_cast<std::int32_t>(lowered_.steps.size());
+  return lowered_.part_steps[static_cast<std::size_t>(part)];
+}
+
+std::int32_t Compiled::launch(const step::RowBatch& rows,
+                              const std::vector<rules::SlotRules>& rules, cudaStream_t stream) {
+  check_rules(rows, rules);
+  const std::int32_t index = open_launch();
+  OnItsWay& launch = launches_[static_cast<std::size_t>(index)];
+  launch.rows = rows.rows;
+  launch.taps.clear();
+  const auto uses_picks = [&rules](std::int32_t slot) {
+    return rules[static_cast<std::size_t>(slot)].use_local_transformer;
+  };
+  cuda::check(cudaEventRecord(launch.begin.get(), stream), "cudaEventRecord");
+  const LaunchCounts counts = rows_.copy(rows, uses_picks, index, stream);
+  const Bounds bounds = bounds_of(counts, rows, rules);
+  const std::int32_t first = step_at(rows.first_part);
+  const std::int32_t last = step_at(rows.last_part);
+  if (limits_.profile) {
+    run_profiled(bounds, first, last, launch, stream);
+  } else {
+    cuda::check(cudaGraphLaunch(graph_of(bounds, first, last, stream).get(), stream),
+                "cudaGraphLaunch");
+  }
+  cuda::check(cudaMemcpyAsync(launch.faults.as<std::uint32_t>(), faults_,
+                              static_cast<std::size_t>(rows.rows) * sizeof(std::uint32_t),
+                              cudaMemcpyDeviceToHost, stream),
+              "cudaMemcpyAsync");
+  if (limits_.trace) keep_taps(rows, launch, stream);
+  cuda::check(cudaEventRecord(launch.end.get(), stream), "cudaEventRecord");
+  return index;
+}
+
+void Compiled::run_steps(const Bounds& bounds, std::int32_t first, std::int32_t last,
+                         cudaStream_t stream) {
+  if (first == 0) {
+    clear_faults(faults_, limits_.max_rows, stream);
+    start_outcome(*slots_.outcome(), bounds.draws, slots_.spec().codebooks,
+                  slots_.spec().max_text_len, stream);
+  }
+  for (std::int32_t i = first; i < last; ++i)
+    lowered_.steps[static_cast<std::size_t>(i)].run(bounds, stream);
+}
+
+void Compiled::run_profiled(const Bounds& bounds, std::int32_t first, std::int32_t last,
+                            OnItsWay& launch, cudaStream_t stream) {
+  for (std::int32_t i = first; i < last; ++i) {
+    run_steps(bounds, i, i + 1, stream);  // the first also clears faults and the outcome
+    cuda::check(cudaEventRecord(launch.step_ends[static_cast<std::size_t>(i)].get(), stream),
+                "cudaEventRecord");
+  }
+}
+
+const Graph& Compiled::graph_of(const Bounds& bounds, std::int32_t first, std::int32_t last,
+                                cudaStream_t stream) {
+  for (const Captured& known : graphs_) {
+    if (known.bounds == bounds && known.first_step == first && known.last_step == last &&
+        known.room == slots_.max_draws())
+      return known.graph;
+  }
+  Captured captured;
+  captured.bounds = bounds;
+  captured.first_step = first;
+  captured.last_step = last;
+  captured.room = slots_.max_draws();
+  captured.graph = capture(stream, [&, this] { run_steps(bounds, first, last, stream); });
+  graphs_.push_back(std::move(captured));
+  return graphs_.back().graph;
+}
+
+void Compiled::keep_taps(const step::RowBatch& rows, OnItsWay& launch, cudaStream_t stream) {
+  step::StepOutput kept;
+  const auto values_of = [this, stream](ops::BufferId buffer) {
+    return activation(buffer, stream);
+  };
+  ops::append_taps(program_, limits_.index, rows, values_of, kept);
+  launch.taps = std::move(kept.taps);
+}
+
+void Compiled::finish(std::int32_t index, step::StepOutput& output) {
+  OnItsWay& launch = launches_[static_cast<std::size_t>(index)];
+  float milliseconds = 0.0F;
+  cuda::check(cudaEventElapsedTime(&milliseconds, launch.begin.get(), launch.end.get()),
+              "cudaEventElapsedTime");
+  output.seconds[static_cast<std::size_t>(limits_.index)] += 1e-3 * milliseconds;
+  const auto* words = launch.faults.as<std::uint32_t>();
+  for (std::int32_t row = 0; row < launch.rows; ++row) {
+    if (words[row] == kNoFault) continue;
+    step::Fault fault = ops::fault_of(program_, words[row]);
+    fault.program = limits_.index;
+    fault.row = row;
+    output.faults.push_back(fault);
+  }
+  for (step::TapOutput& tap : launch.taps) output.taps.push_back(std::move(tap));
+  launch.taps.clear();
+  if (limits_.profile) add_step_times(launch);
+}
+
+void Compiled::close(std::int32_t launch) {
+  launches_[static_cast<std::size_t>(launch)].is_open = false;
+}
+
+void Compiled::add_step_times(OnItsWay& launch) {
+  cudaEvent_t before = launch.begin.get();
+  for (std::size_t i = 0; i < sums_.size(); ++i) {
+    float milliseconds = 0.0F;
+    const cudaEvent_t end = launch.step_ends[i].get();
+    if (cudaEventElapsedTime(&milliseconds, before, end) != cudaSuccess || milliseconds < 0.0F) {
+      static_cast<void>(cudaGetLastError());  // a step of a part that did not run
+      continue;
+    }
+    before = end;
+    sums_[i].runs += 1;
+    sums_[i].seconds += 1e-3 * milliseconds;
+  }
+}
+
+std::vector<StageTimes> Compiled::stage_times() const {
+  std::vector<StageTimes> times;
+  for (std::size_t i = 0; limits_.profile && i < sums_.size(); ++i) {
+    if (sums_[i].runs == 0) continue;
+    const std::string& label = lowered_.steps[i].label;
+    const auto found = std::find_if(times.begin(), times.end(), [&label](const StageTimes& known) {
+      return known.stage == label;
+    });
+    StageTimes& entry = found == times.end() ? times.emplace_back() : *found;
+    entry.stage = label;
+    entry.runs += sums_[i].runs;
+    entry.seconds += sums_[i].seconds;
+    entry.busy_seconds += sums_[i].seconds;
+  }
+  return times;
+}
+
+const float* Compiled::activation(ops::BufferId buffer, cudaStream_t stream) {
+  const auto index = static_cast<std::size_t>(buffer);
+  TTSRT_CHECK(InternalError, buffer >= 0 && index < copies_.size(), program_.name, ": buffer ",
+              buffer, " of ", copies_.size());
+  const ops::Activation& of = program_.activations[index];
+  const std::int64_t rows =
+      of.space == ops::RowSpace::rows ? limits_.max_rows : std::max(limits_.max_draws, 1);
+  std::vector<float>& copy = copies_[index];
+  copy.resize(static_cast<std::size_t>(rows * of.width));
+  cuda::check(cudaMemcpyAsync(copy.data(), lowered_.activations[index], copy.size() * sizeof(float),
+                              cudaMemcpyDeviceToHost, stream),
+              "cudaMemcpyAsync");
+  cuda::check(cudaStreamSynchronize(stream), "cudaStreamSynchronize");
+  return copy.data();
+}
+
+}  // namespace ttsrt::cuda

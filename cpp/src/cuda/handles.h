@@ -1,0 +1,72 @@
+// Streams, events and graphs of the CUDA runtime, owned.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <utility>
+
+#include "cuda/check.h"
+
+namespace ttsrt::cuda {
+
+// Owns a handle that `Destroy` gives back.
+template <typename T, cudaError_t (*Destroy)(T)>
+class Handle {
+ public:
+  Handle() = default;
+  explicit Handle(T handle) : handle_(handle) {}
+  ~Handle() {
+    if (handle_ != nullptr) static_cast<void>(Destroy(handle_));
+  }
+  Handle(Handle&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+  Handle& operator=(Handle&& other) noexcept {
+    std::swap(handle_, other.handle_);
+    return *this;
+  }
+  Handle(const Handle&) = delete;
+  Handle& operator=(const Handle&) = delete;
+
+  T get() const { return handle_; }
+
+ private:
+  T handle_ = nullptr;
+};
+
+using Stream = Handle<cudaStream_t, cudaStreamDestroy>;
+using Event = Handle<cudaEvent_t, cudaEventDestroy>;
+using Graph = Handle<cudaGraphExec_t, cudaGraphExecDestroy>;
+
+inline Stream make_stream() {
+  cudaStream_t stream = nullptr;
+  check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreate");
+  return Stream(stream);
+}
+
+// Events that record times.
+inline Event make_event() {
+  cudaEvent_t event = nullptr;
+  check(cudaEventCreate(&event), "cudaEventCreate");
+  return Event(event);
+}
+
+// Captures what `queue` puts on the stream. If it throws, the capture ends without a graph.
+template <typename Queue>
+Graph capture(cudaStream_t stream, const Queue& queue) {
+  check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "begin of a capture");
+  cudaGraph_t graph = nullptr;
+  try {
+    queue();
+  } catch (...) {
+    static_cast<void>(cudaStreamEndCapture(stream, &graph));
+    if (graph != nullptr) static_cast<void>(cudaGraphDestroy(graph));
+    throw;
+  }
+  check(cudaStreamEndCapture(stream, &graph), "end of a capture");
+  cudaGraphExec_t executable = nullptr;
+  const cudaError_t error = cudaGraphInstantiate(&executable, graph, 0);
+  static_cast<void>(cudaGraphDestroy(graph));
+  check(error, "cudaGraphInstantiate");
+  return Graph(executable);
+}
+
+}  // namespace ttsrt::cuda

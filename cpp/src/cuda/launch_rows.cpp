@@ -1,0 +1,248 @@
+#include "cuda/launch_rows.h"
+
+#include <algorithm>
+
+#include "core/check.h"
+#include "cuda/check.h"
+#include "step/packed_rows.h"
+
+namespace ttsrt::cuda {
+namespace {
+
+constexpr std::int64_t kRowArrays = 16;
+constexpr std::int64_t kDrawArrays = 7;
+
+static_assert(static_cast<int>(Source::codes) == static_cast<int>(step::Input::codes));
+static_assert(static_cast<int>(Source::ids) == static_cast<int>(step::Input::ids));
+static_assert(static_cast<int>(Source::vectors) == static_cast<int>(step::Input::vectors));
+
+Source source_of(step::Input input) {
+  switch (input) {
+    case step::Input::codes:
+      return Source::codes;
+    case step::Input::ids:
+      return Source::ids;
+    case step::Input::vectors:
+      return Source::vectors;
+    case step::Input::zeros:
+      return Source::zeros;
+    case step::Input::last_codes:
+      return Source::last_codes;
+    case step::Input::block_codes:
+      return Source::block_codes;
+    case step::Input::kept_rows:
+      return Source::kept_rows;
+  }
+  throw InternalError("launch: an unknown input of a segment");
+}
+
+// Arrays of int32 handed out one behind the other, for the device and for the host alike.
+struct Cutter {
+  std::int32_t* at;
+
+  std::int32_t* cut(std::int64_t count) {
+    std::int32_t* begin = at;
+    at = at == nullptr ? nullptr : at + count;
+    return begin;
+  }
+};
+
+std::int32_t* writable(const std::int32_t* array) { return const_cast<std::int32_t*>(array); }
+
+// Fills the host's arrays from a batch.
+class Packer {
+ public:
+  Packer(const step::RowBatch& batch, const RowsView& view, const RowLimits& limits,
+         std::int32_t* ids, float* vectors)
+      : batch_(batch), view_(view), limits_(limits), ids_(ids), vectors_(vectors) {}
+
+  void pack(const std::function<bool(std::int32_t)>& uses_picks) {
+    for (std::size_t s = 0; s < batch_.segments.size(); ++s) pack_segment(s);
+    for (std::size_t s = batch_.segments.size(); s-- > 0;) close_chain(s);
+    for (std::size_t d = 0; d < batch_.draws.size(); ++d) pack_draw(static_cast<std::int32_t>(d));
+    std::int32_t pick_rows = 0;
+    for (std::int32_t d = 0; d < num_draws(); ++d) {
+      const step::Draw& draw = batch_.draws[static_cast<std::size_t>(d)];
+      if (!uses_picks(draw.slot)) continue;
+      writable(view_.pick_draw)[picks] = d;
+      writable(view_.pick_first)[picks++] = pick_rows;
+      writable(view_.pick_source)[pick_rows++] = draw.conditional_row;
+      if (draw.unconditional_row >= 0)
+        writable(view_.pick_source)[pick_rows++] = draw.unconditional_row;
+    }
+    std::int32_t* counts = writable(view_.counts);
+    counts[static_cast<int>(Count::rows)] = batch_.rows;
+    counts[static_cast<int>(Count::draws)] = num_draws();
+    counts[static_cast<int>(Count::picks)] = picks;
+    counts[static_cast<int>(Count::pick_rows)] = pick_rows;
+    counts[static_cast<int>(Count::pick_places)] = pick_rows * (limits_.codebooks + 1);
+  }
+
+  std::int32_t picks = 0;
+  std::int64_t used_ids = 0;
+  std::int64_t used_blocks = 0;
+  std::int64_t used_rows = 0;
+
+ private:
+  std::int32_t num_draws() const { return static_cast<std::int32_t>(batch_.draws.size()); }
+
+  void pack_segment(std::size_t index) {
+    const step::Segment& from = batch_.segments[index];
+    const bool continues = step::continues(batch_.segments, index);
+    const std::int32_t chain = continues ? view_.chain_begin[from.first_row - 1] : from.first_row;
+    const auto table = static_cast<std::int32_t>(used_blocks);
+    if (limits_.max_blocks > 0 && from.slot != step::kNoSlot) {
+      const std::int64_t used = step::blocks_for(std::int64_t{from.position} + from.rows);
+      std::copy_n(from.blocks, used, writable(view_.blocks) + used_blocks);
+      used_blocks += used;
+    }
+    for (std::int32_t i = 0; i < from.rows; ++i) {
+      const std::int32_t row = from.first_row + i;
+      writable(view_.slot)[row] = from.slot;
+      writable(view_.position)[row] = from.position + i;
+      writable(view_.branch)[row] = from.branch == step::Branch::conditional ? 0 : 1;
+      writable(view_.source)[row] = static_cast<std::int32_t>(source_of(from.input));
+      writable(view_.source_at)[row] = source_at(from, i);
+      writable(view_.id_table)[row] = from.table;
+      writable(view_.position_table)[row] = from.position_table;
+      writable(view_.position_row)[row] = from.first_position + i;
+      writable(view_.kept_row)[row] = from.kept_offset + i;
+      writable(view_.applies_prior)[row] = from.apply_prior ? 1 : 0;
+      writable(view_.draw)[row] = -1;
+      writable(view_.segment_begin)[row] = from.first_row;
+      writable(view_.segment_end)[row] = from.first_row + from.rows;
+      writable(view_.chain_begin)[row] = chain;
+      writable(view_.table_at)[row] = table;
+    }
+  }
+
+  // Where row `i` of a segment comes from; copies its ids or its vector.
+  std::int32_t source_at(const step::Segment& from, std::int32_t i) {
+    if (from.input == step::Input::kept_rows) return from.kept_offset + i;
+    if (from.input == step::Input::block_codes) return i;
+    if (from.input == step::Input::vectors) {
+      if (from.vectors == nullptr || limits_.dim == 0) return 0;
+      std::copy_n(from.vectors + i * limits_.dim, limits_.dim, vectors_ + used_rows * limits_.dim);
+      return static_cast<std::int32_t>(used_rows++);
+    }
+    const bool is_codes = from.input == step::Input::codes;
+    if ((!is_codes && from.input != step::Input::ids) || from.ids == nullptr) return 0;
+    const std::int64_t count = is_codes ? limits_.code_width : 1;
+    std::copy_n(from.ids + i * count, count, ids_ + used_ids);
+    used_ids += count;
+    return static_cast<std::int32_t>(used_ids - count);
+  }
+
+  // A chain ends where its last segment ends.
+  void close_chain(std::size_t index) {
+    const step::Segment& from = batch_.segments[index];
+    const std::int32_t end = from.first_row + from.rows;
+    const bool goes_on =
+        index + 1 < batch_.segments.size() && step::continues(batch_.segments, index + 1);
+    const std::int32_t last = goes_on ? view_.chain_end[end] : end;
+    std::fill_n(writable(view_.chain_end) + from.first_row, from.rows, last);
+  }
+
+  void pack_draw(std::int32_t d) {
+    const step::Draw& from = batch_.draws[static_cast<std::size_t>(d)];
+    writable(view_.draw_slot)[d] = from.slot;
+    writable(view_.draw_conditional)[d] = from.conditional_row;
+    writable(view_.draw_unconditional)[d] = from.unconditional_row;
+    writable(view_.draw_rows)[d] = from.rows;
+    writable(view_.draw_forced)[d] = -1;
+    writable(view_.draw)[from.conditional_row] = d;
+    if (from.forced == nullptr) return;
+    writable(view_.draw_forced)[d] = static_cast<std::int32_t>(used_ids);
+    std::copy_n(from.forced, limits_.codebooks, ids_ + used_ids);
+    used_ids += limits_.codebooks;
+  }
+
+  const step::RowBatch& batch_;
+  const RowsView& view_;
+  const RowLimits& limits_;
+  std::int32_t* ids_;
+  float* vectors_;
+};
+
+void copy_up(void* to, const void* from, std::int64_t bytes, cudaStream_t stream) {
+  if (bytes == 0) return;
+  check(cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), cudaMemcpyHostToDevice, stream),
+        "cudaMemcpyAsync");
+}
+
+}  // namespace
+
+LaunchRows::LaunchRows(const RowLimits& limits, DeviceMemory& memory) : limits_(limits) {
+  const std::int64_t rows = limits.max_rows;
+  const std::int64_t draws = std::max(limits.max_draws, 1);
+  sizes_.numbers =
+      static_cast<std::int64_t>(Count::num_counts) + kRowArrays * rows + (kDrawArrays + 2) * draws;
+  sizes_.blocks = rows * limits.max_blocks;
+  sizes_.ids = rows * std::max(limits.code_width, 1) + draws * limits.codebooks;
+  sizes_.values = rows * limits.dim;
+  const std::int64_t numbers = num_numbers();
+  device_numbers_ = memory.take<std::int32_t>(static_cast<std::size_t>(numbers), "rows");
+  device_vectors_ = memory.take<float>(static_cast<std::size_t>(sizes_.values), "rows");
+  view_ = view_at(device_numbers_, device_vectors_);
+  if (memory.counts_only()) return;
+  for (std::int32_t stage = 0; stage < kStages; ++stage) {
+    numbers_.emplace_back(static_cast<std::size_t>(numbers) * sizeof(std::int32_t));
+    vectors_.emplace_back(static_cast<std::size_t>(sizes_.values) * sizeof(float));
+  }
+}
+
+RowsView LaunchRows::view_at(std::int32_t* numbers, float* vectors) const {
+  const std::int64_t rows = limits_.max_rows;
+  const std::int64_t draws = std::max(limits_.max_draws, 1);
+  Cutter cutter{numbers};
+  RowsView view;
+  view.counts = cutter.cut(static_cast<std::int64_t>(Count::num_counts));
+  for (const std::int32_t** array :
+       {&view.slot, &view.position, &view.branch, &view.source, &view.source_at, &view.id_table,
+        &view.position_table, &view.position_row, &view.kept_row, &view.applies_prior, &view.draw,
+        &view.segment_begin, &view.segment_end, &view.chain_begin, &view.chain_end, &view.table_at})
+    *array = cutter.cut(rows);
+  for (const std::int32_t** array :
+       {&view.draw_slot, &view.draw_conditional, &view.draw_unconditional, &view.draw_forced,
+        &view.draw_rows, &view.pick_draw, &view.pick_first})
+    *array = cutter.cut(draws);
+  view.pick_source = cutter.cut(2 * draws);
+  view.blocks = cutter.cut(sizes_.blocks);
+  view.ids = cutter.cut(sizes_.ids);
+  view.vectors = vectors;
+  return view;
+}
+
+RowsView LaunchRows::pack(const step::RowBatch& batch,
+                          const std::function<bool(std::int32_t)>& uses_picks,
+                          std::int32_t* numbers, float* vectors) {
+  const RowsView view = view_at(numbers, vectors);
+  Packer packer(batch, view, limits_, writable(view.ids), vectors);
+  packer.pack(uses_picks);
+  used_blocks_ = packer.used_blocks;
+  used_ids_ = packer.used_ids;
+  used_rows_ = packer.used_rows;
+  return view;
+}
+
+LaunchCounts LaunchRows::copy(const step::RowBatch& batch,
+                              const std::function<bool(std::int32_t)>& uses_picks,
+                              std::int32_t stage, cudaStream_t stream) {
+  const auto at = static_cast<std::size_t>(stage);
+  const RowsView host =
+      pack(batch, uses_picks, numbers_[at].as<std::int32_t>(), vectors_[at].as<float>());
+  const auto width = static_cast<std::int64_t>(sizeof(std::int32_t));
+  copy_up(device_numbers_, host.counts, (sizes_.numbers + used_blocks_) * width, stream);
+  copy_up(writable(view_.ids), host.ids, used_ids_ * width, stream);
+  copy_up(device_vectors_, host.vectors, used_rows_ * limits_.dim * width, stream);
+  LaunchCounts counts;
+  counts.rows = batch.rows;
+  counts.draws = static_cast<std::int32_t>(batch.draws.size());
+  counts.picks = host.counts[static_cast<int>(Count::picks)];
+  counts.has_single_rows = batch.segments.size() == static_cast<std::size_t>(batch.rows);
+  for (std::int32_t row = 0; counts.has_single_rows && row < batch.rows; ++row)
+    counts.has_single_rows = host.chain_begin[row] == row;
+  return counts;
+}
+
+}  // namespace ttsrt::cuda

@@ -1,0 +1,79 @@
+// A RowBatch as the kernels read it (RowsView): packed into pinned memory on the host, and copied
+// to arrays that an Executable keeps on the device.
+//
+// Several launches may be packed ahead of the device, each into a staging buffer of its own. The
+// arrays on the device are written in the order of the stream.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "cuda/device_memory.h"
+#include "cuda/views.h"
+#include "step/batch.h"
+
+namespace ttsrt::cuda {
+
+struct RowLimits {
+  std::int32_t max_rows = 0;
+  std::int32_t max_draws = 0;
+  std::int32_t max_blocks = 0;  // of one segment's block table; 0: the Program reads no cache
+  std::int32_t codebooks = 0;   // of the slots: forced codes of a draw
+  std::int32_t code_width = 0;  // ids of a row of codes
+  std::int64_t dim = 0;         // of given vectors; 0: there are none
+};
+
+// What a launch has, for the choice of kernels and grids.
+struct LaunchCounts {
+  std::int32_t rows = 0;
+  std::int32_t draws = 0;
+  std::int32_t picks = 0;
+  bool has_single_rows = false;  // every segment is one row and continues no other
+};
+
+class LaunchRows {
+ public:
+  static constexpr std::int32_t kStages = 4;  // launches packed and not yet collected
+
+  LaunchRows(const RowLimits& limits, DeviceMemory& memory);
+
+  const RowsView& view() const { return view_; }
+
+  // Packs a batch that ops::check_batch accepted into staging buffer `stage`, and queues the
+  // copies. `uses_picks(slot)` says whether draws of the slot use the local transformer.
+  LaunchCounts copy(const step::RowBatch& batch,
+                    const std::function<bool(std::int32_t)>& uses_picks, std::int32_t stage,
+                    cudaStream_t stream);
+
+  // Packs without a device: into `numbers` [num_numbers()] and `vectors` [max_rows, dim], of which
+  // the result is the view.
+  RowsView pack(const step::RowBatch& batch, const std::function<bool(std::int32_t)>& uses_picks,
+                std::int32_t* numbers, float* vectors);
+  std::int64_t num_numbers() const { return sizes_.numbers + sizes_.blocks + sizes_.ids; }
+
+ private:
+  struct Sizes {
+    std::int64_t numbers = 0;  // int32 of all arrays before the blocks
+    std::int64_t blocks = 0;
+    std::int64_t ids = 0;
+    std::int64_t values = 0;  // float32 of given vectors
+  };
+
+  RowsView view_at(std::int32_t* numbers, float* vectors) const;
+
+  RowLimits limits_;
+  Sizes sizes_;
+  RowsView view_;  // on the device
+  std::int32_t* device_numbers_ = nullptr;
+  float* device_vectors_ = nullptr;
+  std::vector<PinnedBuffer> numbers_;  // [kStages]
+  std::vector<PinnedBuffer> vectors_;
+  std::int64_t used_blocks_ = 0;  // of the batch packed last
+  std::int64_t used_ids_ = 0;
+  std::int64_t used_rows_ = 0;  // of vectors
+};
+
+}  // namespace ttsrt::cuda

@@ -1,0 +1,113 @@
+// Lowering turns the ops of a Program into launches of kernels, with every pointer and size fixed.
+//
+// A step is a launch of one or more kernels. Its arguments are kept by value; only the bounds of
+// its grids differ from launch to launch, so a list of steps can be captured once per bound.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "cuda/device_memory.h"
+#include "cuda/device_slots.h"
+#include "cuda/device_weights.h"
+#include "cuda/launch.h"
+#include "ops/backend.h"
+#include "ops/program.h"
+
+namespace ttsrt::cuda {
+
+// Bounds on what a launch has.
+struct Bounds {
+  std::int32_t rows = 0;
+  std::int32_t draws = 0;
+  std::int32_t picks = 0;        // 0: no draw uses the local transformer
+  std::int32_t passes = 0;       // of MaskGit, at most
+  bool has_single_rows = false;  // as SelfAttentionArgs
+
+  bool operator==(const Bounds&) const = default;
+  std::int32_t pick_rows() const { return rows < 2 * picks ? rows : 2 * picks; }
+};
+
+struct Step {
+  std::string label;  // "linear 2304 x 768 bfloat16"
+  std::function<void(const Bounds&, cudaStream_t)> run;
+};
+
+// What a lowered Program is made of.
+struct Lowered {
+  std::vector<Step> steps;
+  std::vector<std::int32_t> part_steps;  // [parts] the first step of each part
+  std::vector<float*> activations;       // [activations]
+  std::size_t activation_bytes = 0;
+  std::size_t scratch_bytes = 0;  // that one step needs at most
+};
+
+// The places that a Program's launches use.
+struct Site {
+  const DeviceSlots& slots;
+  DeviceWeights& weights;
+  DeviceMemory& memory;  // of the Executable
+  RowsView rows;
+  std::uint32_t* faults = nullptr;  // [max_rows]
+  std::byte** scratch = nullptr;    // set once the size is known
+};
+
+class Lowering {
+ public:
+  Lowering(const ops::Program& program, const ops::ProgramLimits& limits, const Site& site)
+      : program_(program), limits_(limits), site_(site) {}
+
+  Lowered run();
+
+ private:
+  friend class PickLowering;
+
+  void allocate();
+  void lower(const ops::EmbedRows& op);
+  void lower(const ops::Norm& op);
+  void lower(const ops::Linear& op);
+  void lower(const ops::Gate& op);
+  void lower(const ops::Unfold& op);
+  void lower(const ops::SelfAttention& op);
+  void lower(const ops::StoreMemory& op);
+  void lower(const ops::CrossAttention& op);
+  void lower(const ops::StoreContext& op);
+  void lower(const ops::ClearScores& op);
+  void lower(const ops::UpdatePrior& op);
+  void lower(const ops::SampleCodes& op);
+  void lower(const ops::PickCodes& op);
+  void lower(const ops::FinishStep& op);
+  void lower(const ops::ShiftBlock& op);
+  void lower(const ops::GuessBlock& op);
+  void lower(const ops::FinishBlock& op);
+
+  void add(std::string label, std::function<void(const Bounds&, cudaStream_t)> run);
+  void need_scratch(std::size_t bytes);
+  void share_head_scores(std::int32_t heads);
+  float* buffer(ops::BufferId id) const;
+  std::int64_t width_of(ops::BufferId id) const;
+  FaultsView faults() const;  // of the op that is lowered
+  const std::int32_t* count(Count which) const {
+    return site_.rows.counts == nullptr ? nullptr
+                                        : site_.rows.counts + static_cast<std::int32_t>(which);
+  }
+
+  const ops::Program& program_;
+  const ops::ProgramLimits& limits_;
+  Site site_;
+  Lowered lowered_;
+  std::size_t op_ = 0;
+  float* head_scores_ = nullptr;  // of all cross-attentions: [draws, heads, max_text_len]
+  std::uint32_t* heads_done_ = nullptr;
+  std::int32_t scored_heads_ = 0;
+};
+
+Activation activation_of(ops::Activate activate);
+std::string label_of(const ops::Weight& weight);  // "linear 2304 x 768 bfloat16"
+float attention_scale(float scale, std::int32_t head_dim);
+
+}  // namespace ttsrt::cuda
