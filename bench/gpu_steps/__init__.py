@@ -1,0 +1,1 @@
+"""Measures decoder steps on a GPU beside PyTorch, for docs/gpu.md."""
