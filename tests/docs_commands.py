@@ -76,6 +76,8 @@ LEFT = [
         "needs a build of llama.cpp; tests/bench runs tiny models",
     ),
     Left(r"bench\.step_time", "needs PyTorch; tests/bench runs it with tiny models"),
+    Left(r"^scripts/gpu", "needs a GPU"),
+    Left(r"bench\.gpu_steps", "needs a GPU; tests/bench runs it with tiny models on the CPU"),
 ]
 
 CHANGED = [
