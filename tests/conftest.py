@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 import ttsrt_rt as rt
+from tests.devices import NATIVE
 
 DATA = Path(__file__).resolve().parent / "data" / "magpie"
 
@@ -59,7 +60,7 @@ def engine(engine_of: Callable[[str], Path]) -> Path:
 
 @pytest.fixture(scope="module")
 def executor(engine: Path) -> Iterator[rt.Executor]:
-    with rt.Executor(engine, device="cpu") as opened:
+    with rt.Executor(engine, device=NATIVE) as opened:
         yield opened
 
 

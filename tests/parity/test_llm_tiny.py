@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import ttsrt_rt as rt
+from tests.devices import DEVICES, NATIVE
 from tests.parity.block_checkpoint import (
     Tensors,
     defaults_of,
@@ -112,7 +113,7 @@ def request_of(ids: list[int], max_frames: int) -> rt.Request:
     return rt.Request(text_ids=ids, max_frames=max_frames, prior=None)
 
 
-@pytest.mark.parametrize("device", ["reference", "cpu"])
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("case", CASES)
 def test_greedy_tokens(case: str, device: str, engine_of: EngineOf) -> None:
     with rt.Executor(engine_of(case), device=device) as executor:
@@ -122,7 +123,7 @@ def test_greedy_tokens(case: str, device: str, engine_of: EngineOf) -> None:
             assert result.finish_reason == "length"
 
 
-@pytest.mark.parametrize("device", ["reference", "cpu"])
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("case", CASES)
 def test_greedy_tokens_in_a_crowd(case: str, device: str, engine_of: EngineOf) -> None:
     """Prompts of mixed lengths that start and end at different steps."""
@@ -135,7 +136,7 @@ def test_greedy_tokens_in_a_crowd(case: str, device: str, engine_of: EngineOf) -
 
 
 def test_bad_requests_are_refused(engine_of: EngineOf) -> None:
-    with rt.Executor(engine_of("tiny_llama"), device="cpu") as executor:
+    with rt.Executor(engine_of("tiny_llama"), device=NATIVE) as executor:
         with pytest.raises(rt.ConfigError, match="text_ids"):
             executor.generate(request_of([320], 4))
         with pytest.raises(rt.ConfigError, match="cfg_scale"):

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 import ttsrt_rt as rt
+from tests.devices import EXACT_DEVICES, NATIVE
 from ttsrt_rt.golden import Golden
 from ttsrt_rt.validate import StageReport, validate
 
@@ -26,7 +27,6 @@ DATA = Path(__file__).resolve().parents[1] / "data" / "magpie"
 RUNS = [path for path in sorted(DATA.glob("*.npz")) if ".units" not in path.name]
 CASES = sorted({path.name.split(".")[0] for path in RUNS})
 # "reference:2" keeps two launches in flight.
-DEVICES = ["reference", "reference:2", "cpu"]
 LEVELS = {
     "x86_64": ["generic", "avx2", "avx512", "avx512_vnni", "avx512_bf16"],
     "aarch64": ["generic", "neon", "neon_dot"],
@@ -39,7 +39,7 @@ EngineOf = Callable[[str], Path]
 ExpectSame = Callable[[rt.Result, rt.Result], None]
 
 each_run = pytest.mark.parametrize("golden", RUNS, ids=lambda path: path.stem)
-each_device = pytest.mark.parametrize("device", DEVICES)
+each_device = pytest.mark.parametrize("device", EXACT_DEVICES)
 
 
 def case_of(golden: Path) -> str:
@@ -150,6 +150,6 @@ def test_instruction_sets(
 def test_the_number_of_threads_changes_nothing(num_threads: int, engine_of: EngineOf) -> None:
     for golden in LEVEL_RUNS:
         engine = engine_of(case_of(golden))
-        with rt.Executor(engine, device="cpu", num_threads=num_threads) as executor:
+        with rt.Executor(engine, device=NATIVE, num_threads=num_threads) as executor:
             results = executor.generate(Golden(golden).requests(executor))
             expect_golden(golden, results, executor.engine.info.frame_stacking)

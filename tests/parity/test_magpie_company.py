@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import ttsrt_rt as rt
+from tests.devices import NATIVE
 from ttsrt_rt.convert.checkpoint import open_checkpoint
 
 DATA = Path(__file__).resolve().parents[1] / "data" / "magpie"
@@ -43,7 +44,7 @@ def test_stored_voices_of_unequal_length(
         )
         for voice, rows in ((0, 9), (golden["voice"], golden["rows"]), (2, 9))
     ]
-    with rt.Executor(engine_of("tiny2512"), device="cpu", max_batch_size=3) as executor:
+    with rt.Executor(engine_of("tiny2512"), device=NATIVE, max_batch_size=3) as executor:
         for result in (executor.generate(requests)[1], executor.generate(requests[1])):
             np.testing.assert_array_equal(result.codes, golden["alone"])
 
@@ -55,7 +56,9 @@ def test_texts_of_unequal_length_through_an_encoder_that_is_not_causal(engine_of
         rt.Request(text_ids=ids, context_codes=golden["context_codes"], max_frames=2, seed=1)
         for ids in (golden["longer_ids"], golden["text_ids"])
     ]
-    with rt.Executor(engine_of("tinyfork"), device="cpu", max_batch_size=2, trace=True) as executor:
+    with rt.Executor(
+        engine_of("tinyfork"), device=NATIVE, max_batch_size=2, trace=True
+    ) as executor:
         for result in (executor.generate(requests)[1], executor.generate(requests[1])):
             encoded = next(each.values for each in result.trace if each.name == "encoder_out")
             np.testing.assert_allclose(encoded[-1], golden["last_row_alone"], atol=2e-5, rtol=0)

@@ -21,6 +21,7 @@ import yaml
 
 import ttsrt_rt as rt
 from tests.conftest import source_of
+from tests.devices import DEVICES
 from ttsrt_rt.golden import Golden
 
 DATA = Path(__file__).resolve().parents[1] / "data" / "magpie"
@@ -61,7 +62,7 @@ def requests_of(run: dict[str, Any], executor: rt.Executor) -> list[rt.Request]:
     ]
 
 
-@pytest.mark.parametrize("device", ["reference", "cpu"])
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("name", list(RUNS))
 def test_codes_are_the_originals(name: str, device: str, tmp_path: Path) -> None:
     run = RUNS[name]

@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 import ttsrt_rt as rt
+from tests.devices import DEVICES
 from ttsrt_rt.convert.checkpoint import open_checkpoint
 from ttsrt_rt.golden import Golden
 
@@ -39,7 +40,7 @@ Opened = tuple[rt.Executor, rt.Request, rt.Result]
 ExpectSame = Callable[[rt.Result, rt.Result], None]
 
 
-@pytest.fixture(params=["reference", "cpu"])
+@pytest.fixture(params=DEVICES)
 def device(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

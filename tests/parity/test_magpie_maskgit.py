@@ -11,8 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import ttsrt_rt as rt
+from tests.devices import NATIVE
 from ttsrt_rt.golden import Golden
 
 DATA = Path(__file__).resolve().parents[1] / "data" / "magpie"
@@ -39,13 +41,15 @@ def test_variants(case: str, run_name: str, engine_of: Callable[[str], Path]) ->
     run = Golden(DATA / f"{case}.{run_name}.npz")
     variants = variants_of(case)
     assert len(variants) >= 6
-    codes = []
-    for device in ("reference", "cpu"):
+    codes: dict[str, list[NDArray[np.int32]]] = {}
+    for device in ("reference", *sorted({"cpu", NATIVE})):
         with rt.Executor(engine_of(case), device=device) as executor:
             request = run.requests(executor)[0]
             results = executor.generate([replace(request, maskgit=each) for each in variants])
         assert [result.error for result in results] == [None] * len(results)
-        codes.append([result.codes for result in results])
-    for expected, got, variant in zip(*codes, variants, strict=True):
-        np.testing.assert_array_equal(got, expected, str(variant))
-    assert len({each.tobytes() for each in codes[0]}) > 1  # the options have an effect
+        codes[device] = [result.codes for result in results]
+    expected = codes.pop("reference")
+    for device, all_codes in codes.items():
+        for variant, wanted, got in zip(variants, expected, all_codes, strict=True):
+            np.testing.assert_array_equal(got, wanted, f"{device}: {variant}")
+    assert len({each.tobytes() for each in expected}) > 1  # the options have an effect

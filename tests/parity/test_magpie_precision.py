@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import ttsrt_rt as rt
+from tests.devices import DEVICES, NATIVE
 from ttsrt_rt.golden import Golden
 from ttsrt_rt.validate import validate
 
@@ -49,7 +50,7 @@ SCORES = 2.0  # factor for alignment scores, which are softmaxes of large logits
 SKIPPED = {"prior", "lt_logits"}  # the codes of one step depend on each other
 
 
-@pytest.mark.parametrize("device", ["reference", "cpu"])
+@pytest.mark.parametrize("device", DEVICES)
 @PRECISIONS
 @pytest.mark.parametrize("name", RUNS)
 def test_first_step(
@@ -91,7 +92,7 @@ def test_alone_and_batched(
     for name in RUNS:
         run = Golden(DATA / f"{name}.npz")
         engine = narrow_engine_of(name.split(".")[0], dtype)
-        with rt.Executor(engine, device="cpu", kv_cache_dtype=cache, max_batch_size=4) as executor:
+        with rt.Executor(engine, device=NATIVE, kv_cache_dtype=cache, max_batch_size=4) as executor:
             requests = run.requests(executor)
             together = executor.generate([*requests, *requests])
             for request, first, second in zip(requests, together, together[2:], strict=False):
@@ -107,13 +108,13 @@ def test_validate_prints_the_distance(
     golden = DATA / "tiny2503.cfg_prior_kv.npz"
     reports = {
         report.stage: report
-        for report in validate(engine, golden, max_steps=1, tolerance=1e3, device="cpu")
+        for report in validate(engine, golden, max_steps=1, tolerance=1e3, device=NATIVE)
     }
     for stage in ("encoder_out", "dec_hidden", "logits"):
         report = reports[stage]
         assert 0.0 < report.max_difference <= BOUNDS[dtype, None] * report.magnitude
     assert reports["codes"].tolerance == np.inf and reports["codes"].is_ok
-    strict = validate(engine, golden, max_steps=1, device="cpu")
+    strict = validate(engine, golden, max_steps=1, device=NATIVE)
     assert not all(report.is_ok for report in strict)
     with pytest.raises(rt.ConfigError, match="max_steps"):
         validate(engine, golden, max_steps=0)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import ttsrt_rt as rt
+from tests.devices import NATIVE
 
 IDS = [3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8, 9, 7, 9, 3, 2, 3, 8, 4, 6]
 FRAMES = 40
@@ -21,7 +22,7 @@ FRAMES = 40
 def executor(
     request: pytest.FixtureRequest, engine_of: Callable[[str], Path]
 ) -> Iterator[rt.Executor]:
-    with rt.Executor(engine_of(request.param), device="cpu") as opened:
+    with rt.Executor(engine_of(request.param), device=NATIVE) as opened:
         yield opened
 
 

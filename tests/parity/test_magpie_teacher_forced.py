@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import ttsrt_rt as rt
+from tests.devices import DEVICES, NATIVE
 from tests.parity import test_llm_tiny, test_t3_tiny
 from tests.parity.block_checkpoint import engines_of
 from ttsrt_rt.golden import Golden
@@ -30,7 +31,7 @@ each_run = pytest.mark.parametrize("name", RUNS)
 EngineOf = Callable[[str], Path]
 
 
-@pytest.mark.parametrize("device", ["reference", "cpu"])
+@pytest.mark.parametrize("device", DEVICES)
 @each_run
 def test_float32_is_exact(name: str, device: str, engine_of: EngineOf) -> None:
     engine = engine_of(name.split(".")[0])
@@ -43,7 +44,7 @@ def test_float32_is_exact(name: str, device: str, engine_of: EngineOf) -> None:
     assert len(hidden.by_step) >= len(drawn["dec_hidden"].by_step) > 1
 
 
-@pytest.mark.parametrize("device", ["reference", "cpu"])
+@pytest.mark.parametrize("device", DEVICES)
 @each_run
 def test_other_codes_are_gone_on_from(name: str, device: str, engine_of: EngineOf) -> None:
     """Forcing what it drew changes nothing; forcing something else changes what follows it."""
@@ -94,7 +95,7 @@ def test_reduced_precision_over_whole_utterances(
             tolerance=1e3,
             teacher_forced=True,
             kv_cache_dtype=cache,
-            device="cpu",
+            device=NATIVE,
         )
     }
     for stage in ("dec_hidden", "logits"):
@@ -126,13 +127,13 @@ def test_the_older_layout_of_maskgit(engine_of: EngineOf, tmp_path: Path) -> Non
             "track": track,
         }
         (tmp_path / "old.json").write_text(json.dumps({"spec": spec}))
-        with rt.Executor(engine_of("tinymaskgit2"), device="cpu") as executor:
+        with rt.Executor(engine_of("tinymaskgit2"), device=NATIVE) as executor:
             request = Golden(tmp_path / "old.run.npz").requests(executor)[0]
         assert isinstance(request.prior, rt.AttentionPrior)
         assert request.prior.track_finish is track
         assert request.maskgit == rt.MaskGit(steps=3)
         if not track:  # as the run was recorded
-            reports = validate(engine_of("tinymaskgit2"), tmp_path / "old.run.npz", device="cpu")
+            reports = validate(engine_of("tinymaskgit2"), tmp_path / "old.run.npz", device=NATIVE)
             assert "lt_logits" in {report.stage for report in reports}
             assert [report.stage for report in reports if not report.is_ok] == []
 
@@ -154,7 +155,7 @@ def test_models_of_one_codebook(tmp_path_factory: pytest.TempPathFactory) -> Non
             tokens,
         ),
     ):
-        with rt.Executor(engines(case), device="cpu", trace=True) as executor:
+        with rt.Executor(engines(case), device=NATIVE, trace=True) as executor:
             drawn = executor.generate(replace(request, max_frames=len(expected)))
             codes = np.array(expected)[:, None]
             forced = executor.generate(replace(request, max_frames=None, forced_codes=codes))
@@ -165,7 +166,7 @@ def test_models_of_one_codebook(tmp_path_factory: pytest.TempPathFactory) -> Non
 
 
 def test_forced_codes_are_checked(engine_of: EngineOf) -> None:
-    with rt.Executor(engine_of("tinyhf"), device="cpu") as executor:
+    with rt.Executor(engine_of("tinyhf"), device=NATIVE) as executor:
         base = rt.Request(text_ids=[1, 2, 3], voice=0)
         for codes, message in (
             (np.zeros((3, 4), int), r"forced_codes: expected \[frames, 4\] with a multiple of 2"),

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import ttsrt_rt as rt
+from tests.devices import NATIVE
 from ttsrt_rt.synth import write_random_ckpt, write_random_nemo
 
 CONTEXT_FRAMES = 110  # five seconds
@@ -42,7 +43,7 @@ def test_true_size(
     begin = time.perf_counter()
     opened = rt.Engine.open(str(engine))
     print(f"opened {opened.info.weight_bytes >> 20} MiB in {time.perf_counter() - begin:.3f} s")
-    with rt.Executor(opened, device="cpu") as executor:
+    with rt.Executor(opened, device=NATIVE) as executor:
         info = executor.engine.info
         assert (info.codebooks, info.frame_stacking) == (8, stacking)
         request = rt.Request(text_ids=np.arange(5, 45), max_frames=8, seed=1, **context_of(kind))

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import ttsrt_rt as rt
+from tests.devices import NATIVE
 from tests.parity import test_llm_tiny, test_t3_tiny
 from tests.parity.block_checkpoint import engines_of
 
@@ -83,7 +84,7 @@ def model(
         engine = engines_of(tmp_path_factory, test_llm_tiny.convert_case, 128)("tiny_llama")
     else:
         engine = engine_of(case)
-    with rt.Executor(engine, device="cpu") as executor:
+    with rt.Executor(engine, device=NATIVE) as executor:
         made = Model(executor, rt.Request(text_ids=IDS, seed=1, temperature=0.9, top_k=0))
         made.base = replace(made.base, max_frames=FRAMES)
         if case == "t3":
@@ -232,7 +233,7 @@ def test_fields_of_the_end_are_obeyed_by_t3(tmp_path: Path) -> None:
 
     def run(request: rt.Request, folder: Path) -> rt.Result:
         rt.build(checkpoint, folder, dtype="float32", max_seq_len=160)
-        with rt.Executor(folder, device="cpu", trace=True) as executor:
+        with rt.Executor(folder, device=NATIVE, trace=True) as executor:
             return executor.generate(request)
 
     free = run(base, tmp_path / "free")
@@ -244,7 +245,7 @@ def test_fields_of_the_end_are_obeyed_by_t3(tmp_path: Path) -> None:
     (checkpoint / "config.json").write_text(json.dumps(config))
     result = run(base, tmp_path / "engine")
     assert result.finish_reason == "stop" and len(result.codes) == drawn.index(end)
-    with rt.Executor(tmp_path / "engine", device="cpu") as executor:
+    with rt.Executor(tmp_path / "engine", device=NATIVE) as executor:
         expect_fields_of_the_end(executor, base, result)
 
 

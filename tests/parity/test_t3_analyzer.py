@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 import ttsrt_rt as rt
+from tests.devices import DEVICES, NATIVE
 from tests.parity.alignment_analyzer import Analyzer, Floats, Rows
 from tests.parity.block_checkpoint import read_tensors
 from tests.parity.test_t3_tiny import DATA, Golden, convert_case
@@ -24,7 +25,6 @@ from tests.parity.test_t3_tiny import DATA, Golden, convert_case
 GOLDENS = Path(__file__).parents[1] / "cpp" / "rules" / "analyzer_goldens.json"
 HEADS = ([0, 0], [0, 2], [0, 3])  # of the layer that NumPy computes below
 OTHER_HEADS = ([2, 1], [0, 3], [1, 0], [1, 2])
-DEVICES = ("reference", "cpu")
 # A greedy run that draws the same token in steps 19 and 20, and one that doesn't repeat any.
 REPEATS, PLAIN = "cfg1.0_greedy", "cfg0.5_greedy"
 TWICE = 21  # tokens up to the second of the two
@@ -197,11 +197,12 @@ def test_alone_as_in_a_crowd(device: str, other_engine: Path) -> None:
         assert same(one, two) and same(one, three)
 
 
-def test_the_backends_agree(other_engine: Path) -> None:
+@pytest.mark.parametrize("device", sorted({"cpu", NATIVE}))
+def test_the_backends_agree(device: str, other_engine: Path) -> None:
     requests = [replace(each, return_alignment=True) for each in mixed_requests(12)]
     results = []
-    for device in DEVICES:
-        with rt.Executor(other_engine, device=device) as executor:
+    for opened in ("reference", device):
+        with rt.Executor(other_engine, device=opened) as executor:
             results.append(executor.generate(requests))
     for expected, got in zip(*results, strict=True):
         assert got.codes.tolist() == expected.codes.tolist()
@@ -213,9 +214,9 @@ def test_the_backends_agree(other_engine: Path) -> None:
 def test_requests_without_it_keep_every_bit(other_engine: Path, tmp_path: Path) -> None:
     """As in an engine that has no analyzer, beside requests that have one."""
     request = asked(PLAIN)
-    with rt.Executor(engine_with(tmp_path, None), device="cpu", trace=True) as executor:
+    with rt.Executor(engine_with(tmp_path, None), device=NATIVE, trace=True) as executor:
         expected = executor.generate(request)
-    with rt.Executor(other_engine, device="cpu", trace=True) as executor:
+    with rt.Executor(other_engine, device=NATIVE, trace=True) as executor:
         first, *_ = executor.generate([request, *mixed_requests(6)])
     taps = [
         [entry.values for entry in result.trace if entry.name == "logits"]
@@ -227,7 +228,7 @@ def test_requests_without_it_keep_every_bit(other_engine: Path, tmp_path: Path) 
 
 def test_a_slot_remembers_nothing(other_engine: Path) -> None:
     """The state is each request's own: the hundredth is like the first."""
-    with rt.Executor(other_engine, device="cpu", max_batch_size=1) as executor:
+    with rt.Executor(other_engine, device=NATIVE, max_batch_size=1) as executor:
         request = asked(REPEATS, analyze_alignment=True, return_alignment=True, max_frames=24)
         first = executor.generate(request)
         for number in range(100):
@@ -265,12 +266,12 @@ def test_what_has_no_alignment_refuses_it(engine: Path, tmp_path: Path) -> None:
     for field in ("analyze_alignment", "return_alignment"):
         request = asked("cfg0.0_greedy", **{field: True})
         with (
-            rt.Executor(engine, device="cpu") as executor,
+            rt.Executor(engine, device=NATIVE) as executor,
             pytest.raises(rt.ConfigError, match=f"{field}: expected none with prompt_embeddings"),
         ):
             executor.generate(request, prompt_embeddings=prompt[0], **nothing)
         with (
-            rt.Executor(engine_with(tmp_path / field, None), device="cpu") as executor,
+            rt.Executor(engine_with(tmp_path / field, None), device=NATIVE) as executor,
             pytest.raises(rt.ConfigError, match=f"{field}: this model has no"),
         ):
             executor.generate(request)

@@ -15,6 +15,7 @@ import pytest
 from numpy.typing import NDArray
 
 import ttsrt_rt as rt
+from tests.devices import NATIVE
 from tests.parity.flash_reference import BOS, FlashModel, FlashOptions, generate
 from ttsrt_rt.convert import convert, open_weights
 from ttsrt_rt.synth import write_random_t3
@@ -55,7 +56,7 @@ def model(checkpoint: Path) -> FlashModel:
 
 @pytest.fixture(scope="module")
 def prefix(engine: Path) -> NDArray[np.float32]:
-    with rt.Executor(engine, device="cpu") as executor:
+    with rt.Executor(engine, device=NATIVE) as executor:
         executor.add_voice("golden", **speaker())
         return executor.voice_embeddings("golden")
 
@@ -102,7 +103,7 @@ def test_the_checkpoint_has_the_originals_prior(checkpoint: Path, model: FlashMo
     assert prior.sum() == pytest.approx(1.0, abs=1e-5)
 
 
-@pytest.mark.parametrize(("device", "runs"), [("reference", BRIEF), ("cpu", WHOLE)])
+@pytest.mark.parametrize(("device", "runs"), [("reference", BRIEF), (NATIVE, WHOLE)])
 def test_tokens(device: str, runs: list[str], engine: Path) -> None:
     """Greedy and drawn, guided and plain, with and without noise, in blocks that end short."""
     with rt.Executor(engine, device=device) as executor:
@@ -118,7 +119,7 @@ def test_the_first_logits(engine: Path, model: FlashModel, prefix: NDArray[np.fl
     options = FlashOptions(**RUNS["guided"]["options"])
     ids = RUNS["guided"]["text_ids"]
     wanted = generate(model, prefix.astype(np.float64), ids, options).logits
-    for device in ("reference", "cpu"):
+    for device in ("reference", NATIVE):
         with rt.Executor(engine, device=device, trace=True) as executor:
             executor.add_voice("golden", **speaker())
             result = executor.generate(request("guided", frames=16))
@@ -127,7 +128,7 @@ def test_the_first_logits(engine: Path, model: FlashModel, prefix: NDArray[np.fl
         assert np.abs(got - np.concatenate(wanted)).max() < 1e-4 * np.abs(wanted).max()
 
 
-@pytest.mark.parametrize("device", ["cpu", "reference:2"])
+@pytest.mark.parametrize("device", [NATIVE, "reference:2"])
 @pytest.mark.parametrize("run", ENDED)
 def test_the_end_of_speech(run: str, device: str, checkpoint: Path, tmp_path: Path) -> None:
     """Where a block decides the id before other places, these stay masked, as in the original."""
@@ -146,7 +147,7 @@ def test_the_end_of_speech(run: str, device: str, checkpoint: Path, tmp_path: Pa
     assert (MASK in result.codes) == (run == "ended_drawn")
 
 
-@pytest.mark.parametrize(("device", "runs"), [("reference:2", BRIEF), ("cpu", 2 * WHOLE)])
+@pytest.mark.parametrize(("device", "runs"), [("reference:2", BRIEF), (NATIVE, 2 * WHOLE)])
 def test_tokens_in_a_crowd(device: str, runs: list[str], engine: Path) -> None:
     """Requests of several lengths and steps share prefixes while others come and go."""
     with rt.Executor(engine, device=device, max_batch_size=3) as executor:
@@ -161,7 +162,7 @@ def test_a_crowd_changes_no_bit_of_reduced_weights(checkpoint: Path, tmp_path: P
     for kind, name in (("dtype", "bfloat16"), ("quantization", "w8a16"), ("quantization", "w8a8")):
         engine = build_engine(checkpoint, tmp_path / name, **{kind: name})
         requests = [request(run) for run in ("guided", "drawn", "early", "plain")]
-        with rt.Executor(engine, device="cpu", max_batch_size=4) as executor:
+        with rt.Executor(engine, device=NATIVE, max_batch_size=4) as executor:
             executor.add_voice("golden", **speaker())
             together = executor.generate(requests)
             for asked, result in zip(requests, together, strict=True):
@@ -169,7 +170,7 @@ def test_a_crowd_changes_no_bit_of_reduced_weights(checkpoint: Path, tmp_path: P
 
 
 def test_a_stream_gives_whole_blocks(engine: Path) -> None:
-    with rt.Executor(engine, device="cpu") as executor:
+    with rt.Executor(engine, device=NATIVE) as executor:
         executor.add_voice("golden", **speaker())
         events = list(executor.stream(request("early")))
         metrics = executor.generate(request("early")).metrics
@@ -182,7 +183,7 @@ def test_a_stream_gives_whole_blocks(engine: Path) -> None:
 def test_the_usual_length_is_the_originals(checkpoint: Path, tmp_path: Path) -> None:
     engine = build_engine(checkpoint, tmp_path / "engine", dtype="float32", max_seq_len=512)
     asked = request("one_step")
-    with rt.Executor(engine, device="cpu") as executor:
+    with rt.Executor(engine, device=NATIVE) as executor:
         executor.add_voice("golden", **speaker())
         result = executor.generate(asked, max_frames=None)
         assert len(result.codes) == 300
@@ -191,7 +192,7 @@ def test_the_usual_length_is_the_originals(checkpoint: Path, tmp_path: Path) -> 
 
 
 def test_bad_requests_are_refused(engine: Path) -> None:
-    with rt.Executor(engine, device="cpu") as executor:
+    with rt.Executor(engine, device=NATIVE) as executor:
         executor.add_voice("golden", **speaker())
         asked = request("guided")
         for changed in (

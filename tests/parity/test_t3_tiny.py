@@ -19,6 +19,7 @@ import pytest
 from numpy.typing import NDArray
 
 import ttsrt_rt as rt
+from tests.devices import DEVICES, NATIVE
 from tests.parity.block_checkpoint import defaults_of, engines_of, read_tensors
 
 DATA = Path(__file__).resolve().parents[1] / "data" / "chatterbox"
@@ -107,7 +108,7 @@ def distance(got: NDArray[np.float32], wanted: NDArray[np.float32]) -> float:
 @pytest.mark.parametrize("case", CASES)
 def test_a_voice_is_the_originals_prefix(case: str, engine_of: EngineOf) -> None:
     golden = Golden(case)
-    with rt.Executor(engine_of(case), device="cpu") as executor:
+    with rt.Executor(engine_of(case), device=NATIVE) as executor:
         executor.add_voice("golden", **golden.speaker())
         assert distance(executor.voice_embeddings("golden"), golden.prefix) < TOLERANCE
         if case == "tiny":
@@ -120,7 +121,7 @@ def test_a_voice_is_the_originals_prefix(case: str, engine_of: EngineOf) -> None
             assert distance(executor.voice_embeddings("eager"), wanted) < TOLERANCE
 
 
-@pytest.mark.parametrize("device", ["reference", "cpu"])
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("case", CASES)
 def test_raw_logits(case: str, device: str, engine_of: EngineOf) -> None:
     """Of both branches, from the first step on, behind a voice that was made here."""
@@ -136,7 +137,7 @@ def test_raw_logits(case: str, device: str, engine_of: EngineOf) -> None:
     assert distance(logits[0], golden.prefill["logits_last"]) < TOLERANCE
 
 
-@pytest.mark.parametrize("device", ["reference", "cpu"])
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("case", CASES)
 def test_greedy_tokens(case: str, device: str, engine_of: EngineOf) -> None:
     golden = Golden(case)
@@ -146,7 +147,7 @@ def test_greedy_tokens(case: str, device: str, engine_of: EngineOf) -> None:
             assert result.codes[:, 0].tolist() == golden.tokens(run), run
 
 
-@pytest.mark.parametrize("device", ["reference", "cpu"])
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("case", CASES)
 def test_greedy_tokens_in_a_crowd(case: str, device: str, engine_of: EngineOf) -> None:
     """Guided and plain requests of several lengths share the prefix while others come and go."""
@@ -185,7 +186,7 @@ def test_turbo_draws_as_its_processors_say(run: str, engine_of: EngineOf) -> Non
     options = golden.case["runs"][run]["options"]
     expected = expected_draw(golden.prefill["logits_last"][0], options)
     count = 700
-    with rt.Executor(engine_of("tiny_turbo"), device="cpu", max_queue_size=count) as executor:
+    with rt.Executor(engine_of("tiny_turbo"), device=NATIVE, max_queue_size=count) as executor:
         executor.add_voice("golden", **golden.speaker())
         base = rt.Request(
             text_ids=golden.text_ids, voice="golden", max_frames=1, prior=None, **options
@@ -201,7 +202,7 @@ def test_turbo_draws_as_its_processors_say(run: str, engine_of: EngineOf) -> Non
 def test_a_request_changes_the_emotion(engine_of: EngineOf) -> None:
     golden = Golden("tiny")
     request = golden.request("cfg0.5_greedy")
-    with rt.Executor(engine_of("tiny"), device="cpu") as executor:
+    with rt.Executor(engine_of("tiny"), device=NATIVE) as executor:
         executor.add_voice("calm", **golden.speaker())
         executor.add_voice("eager", **golden.speaker() | {"emotion": 0.8})
         eager = executor.generate(request, context_embeddings=None, voice="eager")
@@ -217,7 +218,7 @@ def test_a_prompt_of_embeddings_gives_the_same_tokens(case: str, engine_of: Engi
     run = RAW_RUN[case]
     embeddings = golden.prefill["inputs_embeds"]
     request = golden.request(run)
-    with rt.Executor(engine_of(case), device="cpu") as executor:
+    with rt.Executor(engine_of(case), device=NATIVE) as executor:
         result = executor.generate(
             request,
             text_ids=None,
@@ -235,7 +236,7 @@ def test_ids_and_rows_mixed_in_a_text(engine_of: EngineOf) -> None:
     given = [2, 3, 7, len(golden.text_ids) - 1]
     ids = [-1 if i in given else token for i, token in enumerate(golden.text_ids)]
     rows = table[[golden.text_ids[i] for i in given]]
-    with rt.Executor(engine_of("tiny"), device="cpu") as executor:
+    with rt.Executor(engine_of("tiny"), device=NATIVE) as executor:
         mixed = executor.generate(request, text_ids=ids, text_features=rows)
         whole = executor.generate(request, text_ids=None, text_features=table[golden.text_ids])
     assert mixed.codes[:, 0].tolist() == golden.tokens("cfg0.5_greedy")
@@ -245,7 +246,7 @@ def test_ids_and_rows_mixed_in_a_text(engine_of: EngineOf) -> None:
 def test_bad_requests_are_refused(engine_of: EngineOf) -> None:
     golden = Golden("tiny")
     context = {"context_embeddings": golden.prefix, "prior": None}
-    with rt.Executor(engine_of("tiny"), device="cpu") as executor:
+    with rt.Executor(engine_of("tiny"), device=NATIVE) as executor:
         with pytest.raises(rt.ConfigError, match="context"):
             executor.generate(text_ids=golden.text_ids, prior=None)
         with pytest.raises(rt.ConfigError, match="text_ids"):
@@ -263,7 +264,7 @@ def test_bad_requests_are_refused(engine_of: EngineOf) -> None:
         with pytest.raises(rt.ConfigError, match="exactly one"):
             executor.add_voice("both", golden.prefix, speaker_emb=np.zeros(256, np.float32))
     with (
-        rt.Executor(engine_of("tiny_turbo"), device="cpu") as executor,
+        rt.Executor(engine_of("tiny_turbo"), device=NATIVE) as executor,
         pytest.raises(rt.ConfigError, match="emotion"),
     ):
         executor.add_voice("felt", speaker_emb=np.zeros(256, np.float32), emotion=0.5)

@@ -15,6 +15,7 @@ import pytest
 from numpy.typing import NDArray
 
 import ttsrt_rt as rt
+from tests.devices import EXACT_DEVICES
 
 PRECISIONS = ["float32", "bfloat16", "float16", "w8a16", "w4a16", "w8a8", "w4a8"]
 CACHES = ["float32", "bfloat16", "float16", "int8"]
@@ -93,7 +94,7 @@ def test_huge_contexts_and_texts(
             expect_ends_by_name(executor, faulty(executor, text_ids), good)
 
 
-@pytest.mark.parametrize("device", ["cpu", "reference", "reference:2"])
+@pytest.mark.parametrize("device", EXACT_DEVICES)
 def test_maskgit(
     device: str, engine_of: Callable[[str], Path], text_ids: NDArray[np.int32]
 ) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import ttsrt_rt as rt
+from tests.devices import NATIVE
 from ttsrt_rt.cli import main
 from ttsrt_rt.memory import CACHE_DTYPES, plan_memory
 
@@ -18,9 +19,11 @@ CASES = ["tiny2503", "tinyhf", "tinyce", "tinycetext", "tinymulti", "tinyold", "
 
 @pytest.mark.parametrize("case", CASES)
 def test_plans_agree_with_executors(engine_of: Callable[[str], Path], case: str) -> None:
-    for plan in plan_memory(engine_of(case), kv_cache_dtypes=CACHE_DTYPES, num_threads=1):
+    for plan in plan_memory(
+        engine_of(case), kv_cache_dtypes=CACHE_DTYPES, num_threads=1, device=NATIVE
+    ):
         limits = {"max_batch_size": plan.max_batch_size, "kv_cache_dtype": plan.kv_cache_dtype}
-        with rt.Executor(engine_of(case), device="cpu", num_threads=1, **limits) as executor:
+        with rt.Executor(engine_of(case), device=NATIVE, num_threads=1, **limits) as executor:
             info = executor.info
         assert plan.state == info.state_bytes
         assert plan.activations == info.activation_bytes
@@ -39,21 +42,21 @@ def test_plans_agree_with_engines_built_anew(
     small, large = tmp_path / "small", tmp_path / "large"
     rt.build(checkpoint_of(case), small, max_batch_size=4, max_seq_len=64, **built)
     rt.build(checkpoint_of(case), large, max_batch_size=9, max_seq_len=47, **built)
-    (plan,) = plan_memory(small, batch_sizes=[9], seq_lens=[47])
+    (plan,) = plan_memory(small, batch_sizes=[9], seq_lens=[47], device=NATIVE)
     assert not plan.is_served
-    with rt.Executor(large, device="cpu") as executor:
+    with rt.Executor(large, device=NATIVE) as executor:
         assert plan.state == executor.info.state_bytes
         assert plan.activations == executor.info.activation_bytes
 
 
 @pytest.mark.parametrize("case", ["tiny2503", "tinyce", "tinyold"])
 def test_paused_requests_are_planned(engine_of: Callable[[str], Path], case: str) -> None:
-    (none,) = plan_memory(engine_of(case), batch_sizes=[3], num_threads=1)
+    (none,) = plan_memory(engine_of(case), batch_sizes=[3], num_threads=1, device=NATIVE)
     assert none.max_paused_requests == 0
     for paused in (0, 1, 5):
         options = {"preempt": "priority", "max_paused_requests": paused, "num_threads": 1}
-        (plan,) = plan_memory(engine_of(case), batch_sizes=[3], **options)  # type: ignore[arg-type]
-        with rt.Executor(engine_of(case), device="cpu", max_batch_size=3, **options) as executor:
+        (plan,) = plan_memory(engine_of(case), batch_sizes=[3], device=NATIVE, **options)  # type: ignore[arg-type]
+        with rt.Executor(engine_of(case), device=NATIVE, max_batch_size=3, **options) as executor:
             info = executor.info
         assert plan.max_paused_requests == info.max_paused_requests == (paused or 3)
         assert plan.state == info.state_bytes and plan.total > none.total
@@ -74,9 +77,9 @@ def test_more_requests_than_the_tokens_of_a_launch(
 ) -> None:
     """The plan is that of an engine whose launches hold two rows of each request."""
     rt.build(checkpoint_of("tiny2503"), tmp_path / "engine", max_batch_size=300)
-    (plan,) = plan_memory(tmp_path / "engine", batch_sizes=[400], num_threads=1)
+    (plan,) = plan_memory(tmp_path / "engine", batch_sizes=[400], num_threads=1, device=NATIVE)
     rt.build(checkpoint_of("tiny2503"), tmp_path / "more", max_batch_size=400)
-    with rt.Executor(tmp_path / "more", device="cpu", num_threads=1) as executor:
+    with rt.Executor(tmp_path / "more", device=NATIVE, num_threads=1) as executor:
         assert plan.activations == executor.info.activation_bytes
         assert plan.scratch == executor.info.scratch_bytes
     assert not plan.is_served
@@ -111,7 +114,7 @@ def test_the_command(engine: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "max_batch_size" in lines[0] and lines[2].endswith("no")
     assert main(["inspect", str(engine), "--memory", "--json"]) == 0
     plans = json.loads(capsys.readouterr().out)
-    with rt.Executor(engine, device="cpu") as executor:
+    with rt.Executor(engine, device=NATIVE) as executor:
         assert plans[-1]["state"] == executor.info.state_bytes
     assert main(["inspect", str(engine.parent / "checkpoint"), "--memory"]) == 2
     assert "error" in capsys.readouterr().err

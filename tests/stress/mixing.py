@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import ttsrt_rt as rt
+from tests.devices import NATIVE
 from ttsrt_rt.synth import write_random_ckpt, write_random_nemo
 from ttsrt_rt.synth.magpie_layout import SynthModel
 
@@ -69,7 +70,7 @@ HOLDING_FRAMES = 32_000  # of a request that only occupies a slot
 
 # A wait of this many seconds counts as a hang, and the test fails. No test comes near it otherwise.
 # "reference:2" keeps two launches in flight.
-DEVICE = os.environ.get("TTSRT_STRESS_DEVICE", "cpu")
+DEVICE = os.environ.get("TTSRT_STRESS_DEVICE", NATIVE)
 STUCK = 60.0
 
 ROWED_CONTEXTS = ("codes", "text", "embeddings")  # contexts that have a number of rows

@@ -130,7 +130,7 @@ void expect_same_bits(const std::string& isa, const Form& form, DType cache_dtyp
   const std::vector<float> vectors = rows_of(form, kRows, 6);
   std::vector<float> whole;
   for (const std::int32_t threads : {1, 2, 3}) {
-    const auto backend = make_cpu_backend({threads, isa});
+    const auto backend = test::open_native(isa, threads);
     backend->create_state(state_of(form, cache_dtype));
     const auto executable = backend->compile(made.program, test::traced(kRows + 5));
     for (const std::int32_t piece : {kRows, 1, 2, 3, 8, 17, 64, 128}) {
@@ -231,7 +231,7 @@ TEST_P(CpuAttentionForms, FormsThatDoNotFitAreRefused) {
   const auto refuses = [this](auto change) {
     FormProgram made(kForms[0], 0, true);
     change(std::get<ops::SelfAttention>(made.program.ops.back()));
-    const auto backend = make_cpu_backend({1, isa()});
+    const auto backend = test::open_native(isa(), 1);
     backend->create_state(state_of(kForms[0], DType::float32));
     EXPECT_THROW(backend->compile(made.program, test::traced(4)), InternalError);
   };
@@ -240,7 +240,7 @@ TEST_P(CpuAttentionForms, FormsThatDoNotFitAreRefused) {
   refuses([](ops::SelfAttention& op) { op.rope.cols = 10; });
 }
 
-INSTANTIATE_TEST_SUITE_P(Levels, CpuAttentionForms, testing::ValuesIn(cpu::supported_levels()),
+INSTANTIATE_TEST_SUITE_P(Levels, CpuAttentionForms, testing::ValuesIn(test::native_backends()),
                          test::isa_name);
 
 }  // namespace

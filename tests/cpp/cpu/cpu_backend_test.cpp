@@ -42,7 +42,7 @@ TEST_P(CpuOps, Linear) {
         TestBatch batch;
         batch.add_vectors(0, rows,
                           test::random_vector(static_cast<std::size_t>(rows * shape.inputs), 6));
-        both.run(batch.batch, test::tolerance_of(kind),
+        both.run(batch.batch, test::tolerance_of(kind, isa()),
                  kind.name() + ", " + std::to_string(rows) + " rows, [" +
                      std::to_string(shape.outputs) + ", " + std::to_string(shape.inputs) + "]");
       }
@@ -246,7 +246,7 @@ TEST_P(CpuOps, PagedSelfAttention) {
 // int8 blocks include the scales of their positions.
 TEST_P(CpuOps, Int8CachesCountTheirScales) {
   const auto bytes_of = [this](DType dtype) {
-    const auto backend = make_cpu_backend({1, isa()});
+    const auto backend = test::open_native(isa(), 1);
     ops::StateSpec spec = attention_state({dtype, 2, 8});
     spec.num_blocks = 4096;
     backend->create_state(spec);
@@ -287,7 +287,7 @@ TEST_P(CpuOps, BadBatchesAreRefused) {
   ops::Program program;
   const ops::BufferId qkv = test::add_input(program, 48);
   program.ops.emplace_back(ops::SelfAttention{qkv, program.add("out", 16), 2, 8, 0, true});
-  const auto backend = make_cpu_backend({2, isa()});
+  const auto backend = test::open_native(isa(), 2);
   backend->create_state(test::small_state());
   const auto executable = backend->compile(program, test::traced(20));
   TestBatch no_blocks;
@@ -299,7 +299,7 @@ TEST_P(CpuOps, BadBatchesAreRefused) {
   EXPECT_THROW(executable->launch(too_many.batch), InternalError);
 }
 
-INSTANTIATE_TEST_SUITE_P(Levels, CpuOps, testing::ValuesIn(cpu::supported_levels()),
+INSTANTIATE_TEST_SUITE_P(Levels, CpuOps, testing::ValuesIn(test::native_backends()),
                          test::isa_name);
 
 }  // namespace

@@ -75,7 +75,7 @@ TEST_P(CpuBlock, RowsThatAreNotFiniteAreTold) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Levels, CpuBlock, testing::ValuesIn(cpu::supported_levels()),
+INSTANTIATE_TEST_SUITE_P(Levels, CpuBlock, testing::ValuesIn(test::native_backends()),
                          test::isa_name);
 
 }  // namespace

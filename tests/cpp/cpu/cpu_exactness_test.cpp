@@ -82,7 +82,7 @@ void expect_same_products(const std::string& isa, const test::WeightKind& kind, 
   const std::vector<float> vectors = test::random_vector(512 * kInputs, 5);
   std::vector<float> whole;
   for (const std::int32_t threads : {1, 2, 3}) {
-    const auto backend = make_cpu_backend({threads, isa});
+    const auto backend = test::open_native(isa, threads);
     backend->create_state(test::small_state());
     ops::ProgramLimits limits = test::traced(512);
     limits.trace = false;
@@ -125,7 +125,7 @@ void expect_same_attention(const std::string& isa, DType cache_dtype, std::int32
       test::random_vector(static_cast<std::size_t>(512 * 3 * width), 6);
   std::vector<float> whole(static_cast<std::size_t>(512 * width));
   for (const std::int32_t threads : {1, 2, 3}) {
-    const auto backend = make_cpu_backend({threads, isa});
+    const auto backend = test::open_native(isa, threads);
     backend->create_state(spec);
     const auto executable = backend->compile(program, test::traced(600));
     for (const std::int32_t piece : {512, 1, 2, 3, 8, 16, 17, 64, 128}) {
@@ -179,7 +179,7 @@ TEST_P(CpuExactness, OneRowSegmentsThatContinue) {
   ops::StateSpec spec = test::small_state();
   spec.cache_heads = 1;
   for (const std::int32_t threads : {2, 3}) {
-    const auto backend = make_cpu_backend({threads, isa()});
+    const auto backend = test::open_native(isa(), threads);
     backend->create_state(spec);
     const auto executable = backend->compile(program, test::traced(8));
     for (std::uint64_t round = 0; round < 60; ++round) {
@@ -208,7 +208,7 @@ TEST_P(CpuExactness, OneRowSegmentsThatContinue) {
 // Compares guided logits and codes of a request alone and in a batch, over several steps.
 std::vector<float> run_crowd(const std::string& isa, const SmallModel& model, DType cache_dtype,
                              std::int32_t threads, std::int32_t others) {
-  const auto backend = make_cpu_backend({threads, isa});
+  const auto backend = test::open_native(isa, threads);
   backend->create_state(SmallModel::state(cache_dtype, 4));
   ops::ProgramLimits limits = test::traced(300);
   limits.trace = false;
@@ -284,7 +284,7 @@ TEST_P(CpuExactness, AloneOrInACrowd) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Levels, CpuExactness, testing::ValuesIn(cpu::supported_levels()),
+INSTANTIATE_TEST_SUITE_P(Levels, CpuExactness, testing::ValuesIn(test::native_backends()),
                          test::isa_name);
 
 }  // namespace

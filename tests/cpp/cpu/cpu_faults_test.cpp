@@ -233,7 +233,7 @@ TEST_P(CpuFaults, AttentionHandsScoresOn) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Reference, CpuFaults, testing::Values("reference"), test::isa_name);
-INSTANTIATE_TEST_SUITE_P(Levels, CpuFaults, testing::ValuesIn(cpu::supported_levels()),
+INSTANTIATE_TEST_SUITE_P(Levels, CpuFaults, testing::ValuesIn(test::native_backends()),
                          test::isa_name);
 
 }  // namespace

@@ -305,7 +305,7 @@ TEST_P(CpuFaultyDraws, NeitherCompanyNorSuccessorsNotice) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Reference, CpuFaultyDraws, testing::Values("reference"), test::isa_name);
-INSTANTIATE_TEST_SUITE_P(Levels, CpuFaultyDraws, testing::ValuesIn(cpu::supported_levels()),
+INSTANTIATE_TEST_SUITE_P(Levels, CpuFaultyDraws, testing::ValuesIn(test::native_backends()),
                          test::isa_name);
 
 }  // namespace

@@ -84,7 +84,7 @@ void expect_same_alone_and_beside(const std::string& isa, const ModelShape& shap
   const SmallModel model(shape);
   Picked whole;
   for (const std::int32_t threads : {1, 2, 3}) {
-    const auto backend = make_cpu_backend({threads, isa});
+    const auto backend = test::open_native(isa, threads);
     backend->create_state(SmallModel::state(DType::float32, kSlots));
     ops::ProgramLimits limits = test::traced(2 * kSlots, kSlots);
     limits.trace = false;
@@ -154,7 +154,7 @@ TEST_P(CpuLocalAttention, AgreesWithTheReferenceAtAnyDepth) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Levels, CpuLocalAttention, testing::ValuesIn(cpu::supported_levels()),
+INSTANTIATE_TEST_SUITE_P(Levels, CpuLocalAttention, testing::ValuesIn(test::native_backends()),
                          test::isa_name);
 
 }  // namespace

@@ -119,7 +119,7 @@ TEST_P(CpuQuantized, InputsThatAreNotNumbers) {
     const ops::BufferId in = test::add_input(program, 200);
     const ops::BufferId out = program.add("out", 20);
     program.ops.emplace_back(ops::Linear{in, out, weight, {}});
-    const auto backend = make_cpu_backend({2, isa()});
+    const auto backend = test::open_native(isa(), 2);
     backend->create_state(test::small_state());
     TestBatch batch;
     batch.add_vectors(0, 4, x);
@@ -140,7 +140,7 @@ TEST_P(CpuQuantized, MissingScalesAreRefused) {
   ops::Program program;
   const ops::BufferId in = test::add_input(program, 200);
   program.ops.emplace_back(ops::Linear{in, program.add("out", 20), weight, {}});
-  const auto backend = make_cpu_backend({1, isa()});
+  const auto backend = test::open_native(isa(), 1);
   backend->create_state(test::small_state());
   EXPECT_THROW(backend->compile(program, test::traced(1)), InternalError);
 }
@@ -168,12 +168,12 @@ TEST_P(CpuQuantized, ZeroPointsMustBeThere) {
   ops::Program program;
   const ops::BufferId in = test::add_input(program, 200);
   program.ops.emplace_back(ops::Linear{in, program.add("out", 20), weight, {}});
-  const auto backend = make_cpu_backend({1, isa()});
+  const auto backend = test::open_native(isa(), 1);
   backend->create_state(test::small_state());
   EXPECT_THROW(backend->compile(program, test::traced(1)), InternalError);
 }
 
-INSTANTIATE_TEST_SUITE_P(Levels, CpuQuantized, testing::ValuesIn(cpu::supported_levels()),
+INSTANTIATE_TEST_SUITE_P(Levels, CpuQuantized, testing::ValuesIn(test::native_backends()),
                          test::isa_name);
 
 }  // namespace

@@ -37,9 +37,17 @@ class ExecutorOptionsTest : public ::testing::Test {
 TEST_F(ExecutorOptionsTest, UnknownNames) {
   EXPECT_TRUE(refuses("\"reference\", got \"tpu\"", [](auto& of) { of.device = "tpu"; }));
   EXPECT_TRUE(refuses("device", [](auto& of) { of.device = ""; }));
-  EXPECT_TRUE(refuses("device", [](auto& of) { of.device = "cuda:0"; }));
+  EXPECT_TRUE(refuses("device", [](auto& of) { of.device = "cuda:"; }));
+  EXPECT_TRUE(refuses("device", [](auto& of) { of.device = "cuda:-1"; }));
+  EXPECT_TRUE(refuses("device", [](auto& of) { of.device = "cuda:0x"; }));
   EXPECT_TRUE(refuses("bfloat16", [](auto& of) { of.kv_cache_dtype = "fp8"; }));
   EXPECT_TRUE(refuses("kv_cache_dtype", [](auto& of) { of.kv_cache_dtype = "int32"; }));
+}
+
+TEST_F(ExecutorOptionsTest, AnAbsentGpuIsADeviceError) {
+  ExecutorOptions options;
+  options.device = "cuda:4095";
+  EXPECT_TRUE(throws_naming<DeviceError>("cuda", [&] { Executor(engine_, options); }));
 }
 
 TEST_F(ExecutorOptionsTest, NumbersOutOfRange) {

@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "cpu/cpu_backend.h"
 #include "ops/reference/reference_backend.h"
 #include "support/backend.h"
+#include "support/native_backends.h"
 #include "support/weights.h"
 #include "ttsrt/error.h"
 
@@ -28,10 +28,14 @@ struct Opener {
 };
 
 std::vector<Opener> openers() {
-  return {{"cpu", [] { return make_cpu_backend({2, ""}); }},
-          {"reference", [] { return make_reference_backend(); }},
-          {"reference_depth2", [] { return make_reference_backend({2, false}); }},
-          {"reference_depth2_ahead", [] { return make_reference_backend({2, true}); }}};
+  std::vector<Opener> all = {
+      {"cpu", [] { return test::open_native("", 2); }},
+      {"reference", [] { return make_reference_backend(); }},
+      {"reference_depth2", [] { return make_reference_backend({2, false}); }},
+      {"reference_depth2_ahead", [] { return make_reference_backend({2, true}); }}};
+  if (num_cuda_devices() > 0)
+    all.push_back({test::kCuda, [] { return test::open_native(test::kCuda, 0); }});
+  return all;
 }
 
 // A Program that draws codes from given logits, and one that only embeds.

@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "cpu/cpu_backend.h"
 #include "ops/reference/reference_backend.h"
 #include "step/output.h"
+#include "support/native_backends.h"
 
 namespace ttsrt::test {
 
@@ -29,7 +29,7 @@ inline Told told(const step::StepOutput& output) {
 // The reference, or the CPU with an instruction set and two threads.
 inline std::unique_ptr<ops::Backend> open_backend(const std::string& name,
                                                   const ops::StateSpec& spec) {
-  auto backend = name == "reference" ? ops::make_reference_backend() : make_cpu_backend({2, name});
+  auto backend = name == "reference" ? ops::make_reference_backend() : open_native(name, 2);
   backend->create_state(spec);
   return backend;
 }

@@ -1,0 +1,103 @@
+// Rows of a launch as the kernels read them. Packing needs no GPU.
+#include "cuda/launch_rows.h"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "support/backend.h"
+
+namespace ttsrt::cuda {
+namespace {
+
+using test::TestBatch;
+
+std::vector<std::int32_t> first(const std::int32_t* values, std::int32_t count) {
+  return {values, values + count};
+}
+
+class LaunchRowsTest : public testing::Test {
+ protected:
+  RowsView pack(const step::RowBatch& batch, std::int32_t picks_of = -1) {
+    numbers_.assign(static_cast<std::size_t>(rows_.num_numbers()), -7);
+    return rows_.pack(
+        batch, [picks_of](std::int32_t slot) { return slot == picks_of; }, numbers_.data(),
+        vectors_.data());
+  }
+
+  DeviceMemory memory_{DeviceMemory::Mode::count};
+  LaunchRows rows_{
+      {.max_rows = 12, .max_draws = 4, .max_blocks = 3, .codebooks = 2, .code_width = 2, .dim = 3},
+      memory_};
+  std::vector<std::int32_t> numbers_;
+  std::vector<float> vectors_ = std::vector<float>(36);
+};
+
+using Numbers = std::vector<std::int32_t>;
+
+TEST_F(LaunchRowsTest, SegmentsBecomeRows) {
+  TestBatch batch;
+  batch.add_ids(2, 2, step::Input::codes, {1, 2, 3, 4}).position = 15;
+  batch.set_blocks({5, 6});
+  batch.set_learned(1, 7);
+  step::Segment& second = batch.add_vectors(1, 1, {0.5F, 1.5F, 2.5F});
+  second.branch = step::Branch::unconditional;
+  second.apply_prior = true;
+  batch.set_blocks({9});
+  step::Segment& third = batch.add(0, 1, step::Input::kept_rows);
+  third.kept_offset = 4;
+  batch.set_blocks({8});
+  const RowsView view = pack(batch.batch);
+  EXPECT_EQ(first(view.counts, 5), (Numbers{4, 0, 0, 0, 0}));
+  EXPECT_EQ(first(view.slot, 4), (Numbers{2, 2, 1, 0}));
+  EXPECT_EQ(first(view.position, 4), (Numbers{15, 16, 0, 0}));
+  EXPECT_EQ(first(view.branch, 4), (Numbers{0, 0, 1, 0}));
+  EXPECT_EQ(first(view.source_at, 4), (Numbers{0, 2, 0, 4}));
+  EXPECT_EQ(first(view.ids, 4), (Numbers{1, 2, 3, 4}));
+  EXPECT_EQ(view.vectors[2], 2.5F);
+  EXPECT_EQ(first(view.position_table, 4), (Numbers{1, 1, -1, -1}));
+  EXPECT_EQ(first(view.position_row, 2), (Numbers{7, 8}));
+  EXPECT_EQ(first(view.applies_prior, 4), (Numbers{0, 0, 1, 0}));
+  EXPECT_EQ(first(view.segment_begin, 4), (Numbers{0, 0, 2, 3}));
+  EXPECT_EQ(first(view.segment_end, 4), (Numbers{2, 2, 3, 4}));
+  EXPECT_EQ(first(view.table_at, 4), (Numbers{0, 0, 2, 3}));
+  EXPECT_EQ(first(view.blocks, 4), (Numbers{5, 6, 9, 8}));
+}
+
+TEST_F(LaunchRowsTest, SegmentsThatContinueFormAChain) {
+  TestBatch batch;
+  batch.add(0, 2, step::Input::zeros);
+  batch.set_blocks({1});
+  batch.add(0, 3, step::Input::zeros).position = 2;
+  batch.set_blocks({1});
+  batch.add(0, 1, step::Input::zeros).position = 7;  // position 5 and 6 lie between
+  batch.set_blocks({1});
+  const RowsView view = pack(batch.batch);
+  EXPECT_EQ(first(view.chain_begin, 6), (Numbers{0, 0, 0, 0, 0, 5}));
+  EXPECT_EQ(first(view.chain_end, 6), (Numbers{5, 5, 5, 5, 5, 6}));
+  EXPECT_EQ(first(view.segment_begin, 6), (Numbers{0, 0, 2, 2, 2, 5}));
+}
+
+TEST_F(LaunchRowsTest, DrawsAndPicksNameTheirRows) {
+  TestBatch batch;
+  for (const std::int32_t slot : {0, 0, 1, 2, 2}) {
+    batch.add(slot, 1, step::Input::last_codes);
+    batch.set_blocks({slot});
+  }
+  const std::vector<std::int32_t> forced = {11, 12};
+  batch.add_draw(0, 0, 1);
+  batch.add_draw(1, 2);
+  batch.batch.draws.back().forced = forced.data();
+  batch.add_draw(2, 3, 4);
+  const RowsView view = pack(batch.batch, 2);
+  EXPECT_EQ(first(view.counts, 5), (Numbers{5, 3, 1, 2, 6}));
+  EXPECT_EQ(first(view.draw, 5), (Numbers{0, -1, 1, 2, -1}));
+  EXPECT_EQ(first(view.draw_unconditional, 3), (Numbers{1, -1, 4}));
+  EXPECT_EQ(first(view.draw_forced, 3), (Numbers{-1, 0, -1}));
+  EXPECT_EQ(first(view.ids, 2), forced);
+  EXPECT_EQ(first(view.pick_draw, 1), (Numbers{2}));
+  EXPECT_EQ(first(view.pick_source, 2), (Numbers{3, 4}));
+}
+
+}  // namespace
+}  // namespace ttsrt::cuda

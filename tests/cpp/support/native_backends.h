@@ -1,0 +1,30 @@
+// The backends that run kernels of their own, by name: the instruction sets of this CPU and, where
+// there is a GPU, "cuda". Suites that take a name run the same tests on all of them.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cpu/cpu_backend.h"
+#include "cpu/isa.h"
+#include "cuda/cuda_backend.h"
+
+namespace ttsrt::test {
+
+constexpr const char* kCuda = "cuda";
+
+inline std::vector<std::string> native_backends() {
+  std::vector<std::string> names = cpu::supported_levels();
+  if (num_cuda_devices() > 0) names.emplace_back(kCuda);
+  return names;
+}
+
+// `num_threads` is for the CPU; "" is its best instruction set.
+inline std::unique_ptr<ops::Backend> open_native(const std::string& name,
+                                                 std::int32_t num_threads) {
+  if (name == kCuda) return make_cuda_backend(0);
+  return make_cpu_backend({num_threads, name});
+}
+
+}  // namespace ttsrt::test
