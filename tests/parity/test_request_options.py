@@ -108,6 +108,7 @@ def model(
                 made.refuses |= {"use_local_transformer"}
             if made.local_kind != "maskgit":
                 made.refuses |= {"maskgit"}
+        made.refuses |= {"block"}
         yield made
 
 
@@ -152,6 +153,7 @@ WALK: dict[str, tuple[Callable[[Model], Any], Check]] = {
     "prior": (lambda _: rt.AttentionPrior(epsilon=0.0, lookahead=1, start_step=0), changes),
     "use_local_transformer": (lambda model: model.local_kind is None, changes),
     "maskgit": (lambda _: rt.MaskGit(steps=1), changes),
+    "block": (lambda _: rt.BlockDiffusion(steps=1), changes),  # tests/parity/test_t3_flash.py
     "forced_codes": (
         lambda model: codes_of(model, 6),
         lambda model, _, result: (result.codes == codes_of(model, 6)).all(),
