@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/check.h"
+#include "core/device_list.h"
 #include "core/quote.h"
 #include "cpu/cpu_backend.h"
 #include "cpu/isa.h"
@@ -94,6 +95,27 @@ void check_device(const std::string& device, std::int32_t num_threads) {
       in_quotes(device));
 }
 
+constexpr std::int32_t kNumGpus = 0;  // that this build can use
+
+// The replicas of an executor on these devices, and how many threads each gets.
+struct Team {
+  std::vector<std::string> devices;
+  std::int32_t num_threads = 0;
+};
+
+Team team_of(const std::string& devices, std::int32_t num_threads, bool pin_threads) {
+  Team team{split_devices(devices, kNumGpus), num_threads};
+  for (const std::string& device : team.devices) check_device(device, num_threads);
+  const auto num_cpu = static_cast<std::int32_t>(
+      std::count_if(team.devices.begin(), team.devices.end(),
+                    [](const std::string& of) { return of == "cpu" || of == "auto"; }));
+  TTSRT_CHECK(ConfigError, !pin_threads || num_cpu <= 1,
+              "pin_threads: expected off with several replicas on the CPU, device ",
+              in_quotes(devices));
+  if (num_threads == 0 && num_cpu > 1) team.num_threads = std::max(usable_cores() / num_cpu, 1);
+  return team;
+}
+
 }  // namespace
 
 std::unique_ptr<ops::Backend> open_backend(const std::string& asked, std::int32_t num_threads,
@@ -140,13 +162,30 @@ OpenedModel open_model(const Engine& engine, const ExecutorOptions& options) {
   network.profile = options.profile;
   network.trace = options.trace;
   OpenedModel opened;
-  opened.network = std::make_unique<model::NativeNetwork>(
-      data, open_backend(options.device, options.num_threads, options.pin_threads), network);
+  const Team team = team_of(options.device, options.num_threads, options.pin_threads);
+  for (const std::string& device : team.devices) {
+    opened.networks.push_back(std::make_unique<model::NativeNetwork>(
+        data, open_backend(device, team.num_threads, options.pin_threads), network));
+  }
   opened.itineraries = model::itineraries_of(*data.family, network.limits, &data.weights,
                                              data.path + "/engine.json");
   opened.voices = data.voices;
   return opened;
 }
+
+namespace {
+
+void add(MemoryPlan& plan, const std::string& device, const ops::MemoryUse& use) {
+  plan.kv_cache += use.kv_cache;
+  plan.cross_memory += use.cross_memory;
+  plan.slots += use.slots;
+  plan.activations += use.activations;
+  plan.scratch += use.scratch;
+  plan.replicas.push_back(
+      {device, use.kv_cache, use.cross_memory, use.slots, use.activations, use.scratch});
+}
+
+}  // namespace
 
 MemoryPlan plan_memory(const Engine& engine, const MemoryOptions& options) {
   const EngineData& data = *engine.data();
@@ -167,19 +206,17 @@ MemoryPlan plan_memory(const Engine& engine, const MemoryOptions& options) {
     const auto index = static_cast<std::int32_t>(sized.size());
     sized.push_back({&of.program, {of.max_rows, of.max_draws, false, false, index}});
   }
-  const auto backend = open_backend(options.device, options.num_threads);
-  const ops::MemoryUse use = backend->memory_use(state, sized);
   MemoryPlan plan;
   plan.max_batch_size = limits.max_batch_size;
   plan.max_seq_len = limits.max_seq_len;
   plan.max_paused_requests = limits.max_paused;
   plan.kv_cache_dtype = name_of(cache_dtype);
   plan.weights = data.info.weight_bytes;
-  plan.kv_cache = use.kv_cache;
-  plan.cross_memory = use.cross_memory;
-  plan.slots = use.slots;
-  plan.activations = use.activations;
-  plan.scratch = use.scratch;
+  const Team team = team_of(options.device, options.num_threads, false);
+  for (const std::string& device : team.devices) {
+    const auto backend = open_backend(device, team.num_threads);
+    add(plan, backend->info().device, backend->memory_use(state, sized));
+  }
   plan.is_served = limits.max_batch_size <= data.limits.max_batch_size &&
                    limits.max_seq_len == data.limits.max_seq_len;
   return plan;

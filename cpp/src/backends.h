@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "model/itineraries.h"
 #include "model/network.h"
@@ -23,14 +24,14 @@ std::unique_ptr<ops::Backend> open_backend(const std::string& device, std::int32
 // device whose speed says nothing.
 std::unique_ptr<ops::Machine> open_machine(const std::string& device, std::int32_t num_threads);
 
-// An engine's model on a device, and how requests to it become itineraries.
+// An engine's model on a device or several, and how requests to it become itineraries.
 struct OpenedModel {
-  std::unique_ptr<model::Network> network;
+  std::vector<std::unique_ptr<model::Network>> networks;  // one of each device
   std::unique_ptr<model::Itineraries> itineraries;
   model::StoredVoices voices;
 };
 
-// The engine on the device the options name. Throws ConfigError for an unknown device or limits
+// The engine on the devices the options name. Throws ConfigError for an unknown device or limits
 // beyond the engine's, DeviceError where the device is absent.
 OpenedModel open_model(const Engine& engine, const ExecutorOptions& options);
 

@@ -51,20 +51,34 @@ class TTSRT_API Handle {
 /// Takes the events of a request as they are made; see Executor::submit.
 using EventCallback = std::function<void(Handle&, Event)>;
 
-/// The device and the memory of an executor.
+/// The device and the memory of one replica, the weights apart.
+struct ReplicaInfo {
+  std::string device;
+  std::string description;
+  std::uint64_t state_bytes = 0;
+  std::uint64_t activation_bytes = 0;
+  std::uint64_t scratch_bytes = 0;
+};
+
+/// The devices and the memory of an executor; sums over its replicas.
 struct ExecutorInfo {
-  std::string device;       ///< the chosen device if the option was "auto"
-  std::string description;  ///< instruction set, threads
+  std::string device;       ///< the chosen device if the option was "auto"; "cpu,cpu" for two
+  std::string description;  ///< instruction set, threads; of each replica
   std::string kv_cache_dtype;
   std::int32_t max_batch_size = 0;       ///< requests that run at once
   std::int32_t max_paused_requests = 0;  ///< requests that may be paused besides
-  std::uint64_t weight_bytes = 0;
-  std::uint64_t state_bytes = 0;  ///< caches and slots
+  std::uint64_t weight_bytes = 0;        ///< in the engine's file, which all replicas read
+  std::uint64_t state_bytes = 0;         ///< caches and slots
   std::uint64_t activation_bytes = 0;
-  std::uint64_t scratch_bytes = 0;  ///< packed inputs and what threads need beside activations
+  std::uint64_t scratch_bytes = 0;    ///< packed inputs and what threads need beside activations
+  std::vector<ReplicaInfo> replicas;  ///< in the order of ExecutorOptions::device
 };
 
 /// Runs many requests at once. All methods are thread safe.
+///
+/// With several devices (ExecutorOptions::device), each has a replica of the model, and all share
+/// one queue and the voices. If a device fails, the requests that it ran end with an error that
+/// names it; those that wait go to the others.
 ///
 /// A forked child has none of the executor's threads. There every method throws ClosedError, except
 /// info(), engine() and close(), which does nothing; destroying the executor is safe, and leaks it.
@@ -78,7 +92,7 @@ class TTSRT_API Executor {
 
   /// Checks the request against the engine and queues it. Throws ConfigError (the request is
   /// invalid), CapacityError (the queue is full, or the request may need more cache than exists),
-  /// ClosedError, or DeviceError (the device failed before).
+  /// ClosedError, or DeviceError (the device failed before; of several, all did).
   Handle submit(Request request);
   /// As above, and passes each event to `on_event`, which next() then does not return. All
   /// callbacks of an executor run one after another on a thread of their own, which the first such

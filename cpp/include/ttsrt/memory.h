@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "ttsrt/engine.h"
 #include "ttsrt/export.h"
@@ -21,7 +22,17 @@ struct MemoryOptions {
   std::int32_t max_paused_requests = 0;  ///< as ExecutorOptions::max_paused_requests
 };
 
-/// Bytes for one choice of limits.
+/// Bytes of one replica, the weights apart.
+struct ReplicaMemory {
+  std::string device;
+  std::uint64_t kv_cache = 0;
+  std::uint64_t cross_memory = 0;
+  std::uint64_t slots = 0;
+  std::uint64_t activations = 0;
+  std::uint64_t scratch = 0;
+};
+
+/// Bytes for one choice of limits; sums over the replicas, while the limits are of each.
 struct MemoryPlan {
   std::int32_t max_batch_size = 0;
   std::int32_t max_seq_len = 0;
@@ -33,8 +44,9 @@ struct MemoryPlan {
   std::uint64_t cross_memory = 0;  ///< cross-attention: keys and values of texts and contexts
   std::uint64_t slots = 0;         ///< everything else that a request keeps
   std::uint64_t activations = 0;
-  std::uint64_t scratch = 0;  ///< packed inputs and what threads need beside activations
-  bool is_served = false;     ///< whether this engine, as it was built, can be opened so
+  std::uint64_t scratch = 0;            ///< packed inputs and what threads need beside activations
+  bool is_served = false;               ///< whether this engine, as it was built, can be opened so
+  std::vector<ReplicaMemory> replicas;  ///< in the order of MemoryOptions::device
 };
 
 /// What an executor with these limits takes, to the byte, as its ExecutorInfo reports it. Throws

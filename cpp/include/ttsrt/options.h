@@ -80,13 +80,18 @@ struct BlockDiffusion {
 
 /// Options of an executor. Zero means the limit of the engine, or everything that is available.
 struct ExecutorOptions {
-  std::string device = "auto";   ///< "auto", "cpu", "reference"
-  std::int32_t num_threads = 0;  ///< CPU threads; 0: one per core this process may use
+  /// "auto", "cpu", "reference"; or several of them, as in "cpu,cpu": then each has a replica of
+  /// the model, with the limits below for itself, and all of them take their requests from one
+  /// queue. "cuda:all" stands for all GPUs, one after the other.
+  std::string device = "auto";
+  /// CPU threads of a replica; 0: one per core this process may use, of several replicas on the CPU
+  /// each its share of the cores.
+  std::int32_t num_threads = 0;
   /// On the CPU, binds thread t of the executor to the t-th core that the process may use. It binds
   /// only the executor's own threads, needs Linux and at least as many cores as threads, and is for
-  /// processes that have their cores to themselves.
+  /// processes that have their cores to themselves. Only one replica may run on the CPU then.
   bool pin_threads = false;
-  std::int32_t max_batch_size = 0;    ///< requests in flight; at most the engine's
+  std::int32_t max_batch_size = 0;    ///< requests in flight on a replica; at most the engine's
   std::int32_t max_queue_size = 256;  ///< accepted requests that may wait; else CapacityError
   /// What a request does that finds all places taken: "none": it waits; "priority": it pauses the
   /// youngest of the running requests with the lowest priority if that is below its own. A paused

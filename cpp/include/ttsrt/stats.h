@@ -33,17 +33,18 @@ struct InflightBatchingStats {
 
 /// One iteration of the loop: plan, launch, commit.
 struct IterationStats {
-  double timestamp = 0.0;  ///< seconds since 1970, at its end
-  std::uint64_t iter = 0;  ///< counts from 1
+  double timestamp = 0.0;    ///< seconds since 1970, at its end
+  std::uint64_t iter = 0;    ///< counts from 1, over all replicas
+  std::int32_t replica = 0;  ///< index in ExecutorStats::replicas of the one that ran it
   double iter_latency_ms = 0.0;
   double device_latency_ms = 0.0;  ///< that its launches took on the device; 0 where none is told
   double new_active_requests_queue_latency_ms = 0.0;  ///< sum over requests taken from the queue
   std::int32_t num_new_active_requests = 0;
-  std::int32_t num_active_requests = 0;
+  std::int32_t num_active_requests = 0;  ///< of the replica
   std::int32_t num_queued_requests = 0;
   std::int32_t num_completed_requests = 0;  ///< ended in this iteration, for any reason
   std::int32_t num_frames = 0;              ///< codec frames produced
-  KvCacheStats kv_cache_stats;
+  KvCacheStats kv_cache_stats;              ///< of the replica
   InflightBatchingStats inflight_batching_stats;
 };
 
@@ -66,6 +67,7 @@ struct RequestStats {
   std::int32_t num_generated_tokens = 0;      ///< codes: frames times codebooks
   bool scheduled = false;                     ///< whether the last launch included it
   bool paused = false;                        ///< in flight, but not in the last launch
+  std::int32_t replica = -1;  ///< index in ExecutorStats::replicas; -1: the request waits
 };
 
 /// The time of one stage, recorded with ExecutorOptions::profile. All threads of the device run a
@@ -76,9 +78,24 @@ struct StageTimes {
   std::uint64_t runs = 0;     ///< since the start
   double seconds = 0.0;       ///< mean over threads, including the wait for the last thread
   double busy_seconds = 0.0;  ///< of these, inside kernels
+  std::int32_t replica = 0;   ///< index in ExecutorStats::replicas
 };
 
-/// Counters since the start, and the requests in flight now.
+/// One replica: a network on one device with a loop of its own.
+struct ReplicaStats {
+  std::string device;
+  std::string description;                  ///< as ExecutorInfo::description
+  std::int32_t num_active_requests = 0;     ///< in flight, paused ones included
+  std::int32_t num_preempted_requests = 0;  ///< of these, paused for a larger priority
+  std::int32_t max_num_active_requests = 0;
+  std::uint64_t num_iterations = 0;
+  std::uint64_t num_frames = 0;
+  KvCacheStats kv_cache_stats;
+  std::string failure;  ///< why its device has failed; empty: it works
+};
+
+/// Counters since the start, and the requests in flight now; sums over all replicas, failed ones
+/// included.
 struct ExecutorStats {
   std::uint64_t num_submitted = 0;
   std::uint64_t num_completed = 0;
@@ -98,11 +115,14 @@ struct ExecutorStats {
   std::uint64_t voice_bytes = 0;  ///< of the added voices
   /// The latest iterations, oldest first; at most ExecutorOptions::iter_stats_max_iterations.
   std::vector<IterationStats> iterations;
-  /// Requests in flight, oldest first, then waiting requests in order of arrival.
+  /// Requests in flight, replica by replica and oldest first, then waiting requests in order of
+  /// arrival.
   std::vector<RequestStats> requests;
   /// Stages in the order of their first runs in a program; empty without ExecutorOptions::profile
   /// and on devices that do not record times.
   std::vector<StageTimes> stages;
+  /// In the order of ExecutorOptions::device; one where it names one device.
+  std::vector<ReplicaStats> replicas;
 };
 
 }  // namespace ttsrt

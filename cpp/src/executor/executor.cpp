@@ -1,4 +1,4 @@
-// The public Executor: composes voices, checks and the loop.
+// The public Executor: composes voices, checks and the replicas.
 #include "ttsrt/executor.h"
 
 #include <algorithm>
@@ -8,7 +8,7 @@
 #include "core/check.h"
 #include "core/process.h"
 #include "executor/courier.h"
-#include "executor/loop.h"
+#include "executor/replicas.h"
 #include "executor/request_check.h"
 #include "executor/voices.h"
 
@@ -44,17 +44,33 @@ executor::LoopOptions loop_options(const ExecutorOptions& options) {
           .trace = options.trace};
 }
 
-ExecutorInfo describe(const Engine& engine, const model::NetworkInfo& network) {
-  ExecutorInfo info;
+ReplicaInfo describe(const model::NetworkInfo& network) {
+  ReplicaInfo info;
   info.device = network.device;
   info.description = network.description;
-  info.kv_cache_dtype = name_of(network.cache_dtype);
-  info.max_batch_size = network.slots - network.paused_slots;
-  info.max_paused_requests = network.paused_slots;
-  info.weight_bytes = engine.info().weight_bytes;
   info.state_bytes = network.state_bytes;
   info.activation_bytes = network.activation_bytes;
   info.scratch_bytes = network.scratch_bytes;
+  return info;
+}
+
+ExecutorInfo describe(const Engine& engine,
+                      const std::vector<const model::NetworkInfo*>& networks) {
+  ExecutorInfo info;
+  info.kv_cache_dtype = name_of(networks.front()->cache_dtype);
+  info.weight_bytes = engine.info().weight_bytes;
+  for (const model::NetworkInfo* network : networks) {
+    const bool is_first = info.replicas.empty();
+    const ReplicaInfo replica = describe(*network);
+    info.device += (is_first ? "" : ",") + replica.device;
+    info.description += (is_first ? "" : "; ") + replica.description;
+    info.max_batch_size += network->slots - network->paused_slots;
+    info.max_paused_requests += network->paused_slots;
+    info.state_bytes += replica.state_bytes;
+    info.activation_bytes += replica.activation_bytes;
+    info.scratch_bytes += replica.scratch_bytes;
+    info.replicas.push_back(replica);
+  }
   return info;
 }
 
@@ -65,12 +81,12 @@ class ExecutorImpl {
   ExecutorImpl(const Engine& the_engine, const ExecutorOptions& options)
       : ExecutorImpl(the_engine, options, open_model(the_engine, options)) {}
 
-  // Whether the loop has ended and all callbacks have run; waits for that, at most `timeout`
+  // Whether all loops have ended and all callbacks have run; waits for that, at most `timeout`
   // seconds if given. Does nothing in a forked child.
   bool close(bool drain, std::optional<double> timeout) {
     if (!home.is_here()) return true;
     const executor::Clock::time_point begin = executor::Clock::now();
-    if (!loop.close(drain, timeout)) return false;
+    if (!replicas.close(drain, timeout)) return false;
     if (timeout.has_value()) {
       const std::chrono::duration<double> waited = executor::Clock::now() - begin;
       timeout = std::max(*timeout - waited.count(), 0.0);
@@ -81,7 +97,7 @@ class ExecutorImpl {
   const HomeProcess home;
   const Engine engine;
   const std::unique_ptr<const model::Itineraries> itineraries;
-  executor::Loop loop;
+  executor::Replicas replicas;
   executor::VoiceBook voices;
   const ExecutorInfo info;
   executor::Courier courier;
@@ -91,9 +107,9 @@ class ExecutorImpl {
   ExecutorImpl(const Engine& the_engine, const ExecutorOptions& options, OpenedModel model)
       : engine(the_engine),
         itineraries(std::move(model.itineraries)),
-        loop(std::move(model.network), loop_options(options)),
+        replicas(std::move(model.networks), loop_options(options)),
         voices(*itineraries, std::move(model.voices)),
-        info(describe(the_engine, loop.network())) {}
+        info(describe(the_engine, replicas.networks())) {}
 };
 
 Executor::Executor(const Engine& engine, const ExecutorOptions& options) {
@@ -112,13 +128,13 @@ Executor::~Executor() {
 
 Handle Executor::submit(Request request) {
   impl_->home.check("submit");
-  impl_->loop.check_accepts();
+  impl_->replicas.check_accepts();
   executor::Pending pending;
   pending.submitted = executor::Clock::now();
   pending.request = executor::prepare(std::move(request), *impl_->itineraries, impl_->voices);
   pending.channel = make_channel(impl_->next_id.fetch_add(1));
   Handle handle(std::make_shared<Ticketed>(pending.channel));
-  impl_->loop.submit(std::move(pending));
+  impl_->replicas.submit(std::move(pending));
   return handle;
 }
 
@@ -140,22 +156,22 @@ Result Executor::generate(Request request) {
 
 void Executor::add_voice(const std::string& name, Matrix<float> embeddings) {
   impl_->home.check("add_voice");
-  impl_->loop.check_open("add_voice");
+  impl_->replicas.check_open("add_voice");
   impl_->voices.add(name, std::move(embeddings));
 }
 void Executor::add_voice_codes(const std::string& name, Matrix<std::int32_t> codes) {
   impl_->home.check("add_voice_codes");
-  impl_->loop.check_open("add_voice_codes");
+  impl_->replicas.check_open("add_voice_codes");
   impl_->voices.add_codes(name, std::move(codes));
 }
 void Executor::add_voice_speaker(const std::string& name, Speaker speaker) {
   impl_->home.check("add_voice_speaker");
-  impl_->loop.check_open("add_voice_speaker");
+  impl_->replicas.check_open("add_voice_speaker");
   impl_->voices.add_speaker(name, std::move(speaker));
 }
 Matrix<float> Executor::voice_embeddings(const VoiceRef& voice) const {
   impl_->home.check("voice_embeddings");
-  impl_->loop.check_open("voice_embeddings");
+  impl_->replicas.check_open("voice_embeddings");
   return impl_->itineraries->rows_of_voice(*impl_->voices.find(voice));
 }
 void Executor::remove_voice(const std::string& name) {
@@ -168,7 +184,7 @@ std::vector<std::string> Executor::voices() const {
 }
 ExecutorStats Executor::stats() const {
   impl_->home.check("stats");
-  ExecutorStats stats = impl_->loop.stats();
+  ExecutorStats stats = impl_->replicas.stats();
   stats.num_voices = impl_->voices.count();
   stats.voice_bytes = impl_->voices.bytes();
   return stats;

@@ -14,19 +14,34 @@ bool has_ended(const Pending& pending, Clock::time_point now) {
          is_expired(pending.request.deadline, pending.submitted, now);
 }
 
+Demand demand_of(const Pending& pending) { return {pending.request.priority, pending.blocks}; }
+
 }  // namespace
 
-Intake::Intake(std::int32_t max_queue_size, StatsBook stats)
-    : max_queue_size_(max_queue_size), stats_(std::move(stats)) {}
+Intake::Intake(std::int32_t max_queue_size, std::int32_t max_iterations)
+    : max_queue_size_(max_queue_size), stats_(max_iterations) {}
+
+std::int32_t Intake::add_replica(const std::string& device, const std::string& description,
+                                 const Load& idle, const BlockPool& pool) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  loads_.push_back(idle);
+  foreseen_.reserve(loads_.size());
+  replicas_.emplace_back().device = device;
+  return stats_.add_replica(device, description, idle.slots, pool);
+}
 
 void Intake::submit(Pending pending) {
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    check_room();
-    waiting_.push_back(std::move(pending));
-    stats_.count_submitted(waiting_.size());
-  }
-  changed_.notify_one();
+  const std::lock_guard<std::mutex> lock(mutex_);
+  check_room();
+  TTSRT_CHECK(CapacityError, pending.blocks <= most_blocks(), "submit: the request may need ",
+              pending.blocks, " cache blocks, there are ", most_blocks());
+  const std::int32_t priority = pending.request.priority;
+  const auto behind = std::find_if(waiting_.rbegin(), waiting_.rend(), [&](const Pending& of) {
+    return of.request.priority >= priority;
+  });
+  waiting_.insert(behind.base(), std::move(pending));
+  stats_.count_submitted(waiting_.size());
+  wake();
 }
 
 void Intake::check_accepts() {
@@ -34,12 +49,11 @@ void Intake::check_accepts() {
   check_room();
 }
 
-// The lock is held. Requests that were cancelled while they waited take no room, although the loop
-// removes them only between two steps; but so that callers who submit and cancel in turns can't
-// make the queue grow, they count once there are as many of them as there is room.
+// Requests that were cancelled while they waited take no room, although a loop removes them only
+// between two steps; but so that callers who submit and cancel in turns can't make the queue grow,
+// they count once there are as many of them as there is room.
 void Intake::check_room() {
-  TTSRT_CHECK(DeviceError, device_failure_.empty(),
-              "submit: the device failed before: ", device_failure_);
+  TTSRT_CHECK(DeviceError, !is_failed(), "submit: the device failed before: ", failures());
   TTSRT_CHECK(ClosedError, state_ == State::running, "submit: the executor is closed");
   const auto room = static_cast<std::size_t>(max_queue_size_);
   const auto is_live = [](const Pending& of) { return !of.channel->is_cancelled(); };
@@ -61,23 +75,28 @@ void Intake::check_open(const char* call) const {
 ExecutorStats Intake::stats() const {
   const std::lock_guard<std::mutex> lock(mutex_);
   ExecutorStats stats = stats_.snapshot();
+  const auto running = static_cast<std::ptrdiff_t>(stats.requests.size());
   stats.requests.reserve(stats.requests.size() + waiting_.size());
   for (const Pending& pending : waiting_) stats.requests.push_back({.id = pending.channel->id()});
+  std::sort(stats.requests.begin() + running, stats.requests.end(),
+            [](const RequestStats& a, const RequestStats& b) { return a.id < b.id; });
   return stats;
 }
 
 void Intake::close(bool drain) {
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (state_ != State::closing) state_ = drain ? State::draining : State::closing;
-  }
-  changed_.notify_one();
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (state_ != State::closing) state_ = drain ? State::draining : State::closing;
+  wake();
 }
 
-bool Intake::wait_for_work(bool is_busy) {
+bool Intake::wait_for_work(std::int32_t replica, bool is_busy) {
+  if (is_busy) return true;
   std::unique_lock<std::mutex> lock(mutex_);
-  changed_.wait(lock, [&] { return is_busy || !waiting_.empty() || state_ != State::running; });
-  return is_busy || !waiting_.empty();
+  Replica& of = replicas_[static_cast<std::size_t>(replica)];
+  of.is_asleep = true;
+  of.changed.wait(lock, [&] { return must_wake(replica); });
+  of.is_asleep = false;
+  return !of.failure.has_value() && !waiting_.empty();
 }
 
 bool Intake::is_closing() const {
@@ -85,19 +104,53 @@ bool Intake::is_closing() const {
   return state_ == State::closing;
 }
 
-std::optional<Pending> Intake::take_next(const std::function<bool(const PreparedRequest&)>& fits) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  if (waiting_.empty()) return std::nullopt;
-  auto best = waiting_.begin();
-  for (auto at = waiting_.begin(); at != waiting_.end(); ++at) {
-    if (at->request.priority > best->request.priority) best = at;
+// Whether an idle replica has something to do, or nothing any more. While the executor drains, it
+// stays for the requests that wait for others, which may fail.
+bool Intake::must_wake(std::int32_t replica) {
+  if (replicas_[static_cast<std::size_t>(replica)].failure.has_value()) return true;
+  if (waiting_.empty()) return state_ != State::running;
+  return state_ == State::closing || next_task(replica).kind != Task::Kind::nothing;
+}
+
+// Wakes the idle replicas that have something to do.
+void Intake::wake() {
+  for (std::size_t i = 0; i < replicas_.size(); ++i) {
+    if (replicas_[i].is_asleep && must_wake(static_cast<std::int32_t>(i)))
+      replicas_[i].changed.notify_one();
   }
-  if (has_ended(*best, Clock::now()) || !fits(best->request)) return std::nullopt;
-  std::optional<Pending> taken = std::move(*best);
-  waiting_.erase(best);
+}
+
+// Gives the requests, first one first, to the replicas that would take them, until one falls to
+// this replica or to nobody.
+Intake::Task Intake::next_task(std::int32_t replica) {
+  if (waiting_.empty()) return {};
+  const Clock::time_point now = Clock::now();
+  foreseen_ = loads_;
+  for (std::size_t i = 0; i < waiting_.size(); ++i) {
+    if (has_ended(waiting_[i], now)) return {Task::Kind::remove_ended, i};
+    const Demand demand = demand_of(waiting_[i]);
+    const std::int32_t taker = choose_replica(foreseen_, demand);
+    if (taker == replica) return {Task::Kind::run, i};
+    if (taker < 0) return {};
+    foreseen_[static_cast<std::size_t>(taker)].take(demand);
+  }
+  return {};
+}
+
+std::optional<Pending> Intake::take_next(std::int32_t replica, const Load& load) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  Load& known = loads_[static_cast<std::size_t>(replica)];
+  known = load;
+  const Task task = next_task(replica);
+  if (task.kind != Task::Kind::run) return std::nullopt;
+  const auto at = waiting_.begin() + static_cast<std::ptrdiff_t>(task.index);
+  known.take(demand_of(*at));
+  std::optional<Pending> taken = std::move(*at);
+  waiting_.erase(at);
   stats_.count_queued(waiting_.size());
-  stats_.count_started(taken->channel->id(),
+  stats_.count_started(replica, taken->channel->id(),
                        std::chrono::duration<double>(Clock::now() - taken->submitted).count());
+  wake();
   return taken;
 }
 
@@ -114,16 +167,53 @@ std::vector<Pending> Intake::take_ended(Clock::time_point now) {
   std::move(first, waiting_.end(), std::back_inserter(ended));
   waiting_.erase(first, waiting_.end());
   stats_.count_queued(waiting_.size());
+  wake();
   return ended;
 }
 
-std::deque<Pending> Intake::fail_device(const std::string& why) {
-  std::deque<Pending> waiting;
+Intake::Loss Intake::fail_device(std::int32_t replica, const std::string& why) {
+  const auto index = static_cast<std::size_t>(replica);
   const std::lock_guard<std::mutex> lock(mutex_);
-  device_failure_ = why;
-  waiting.swap(waiting_);
-  stats_.count_queued(0);
-  return waiting;
+  Loss loss;
+  loss.of_running = why;
+  if (replicas_.size() > 1)
+    loss.of_running = message("replica ", replica, " (", replicas_[index].device, "): ", why);
+  replicas_[index].failure = loss.of_running;
+  loads_[index] = {};
+  stats_.count_failed(replica, why);
+  loss.of_waiting = failures();
+  const bool is_last = is_failed();
+  const std::int32_t most = most_blocks();
+  const auto first =
+      std::stable_partition(waiting_.begin(), waiting_.end(),
+                            [&](const Pending& of) { return !is_last && of.blocks <= most; });
+  std::move(first, waiting_.end(), std::back_inserter(loss.waiting));
+  waiting_.erase(first, waiting_.end());
+  stats_.count_queued(waiting_.size());
+  wake();
+  return loss;
+}
+
+// Why devices have failed.
+std::string Intake::failures() const {
+  std::string all;
+  for (const Replica& of : replicas_) {
+    if (of.failure.has_value()) all += (all.empty() ? "" : "; ") + *of.failure;
+  }
+  return all;
+}
+
+// Whether every device has.
+bool Intake::is_failed() const {
+  return std::all_of(replicas_.begin(), replicas_.end(),
+                     [](const Replica& of) { return of.failure.has_value(); });
+}
+
+// The largest cache of a device that works.
+std::int32_t Intake::most_blocks() const {
+  std::int32_t most = 0;
+  for (const Load& load : loads_) most = std::max(most, load.blocks);
+  return most;
 }
 
 }  // namespace ttsrt::executor

@@ -1,16 +1,21 @@
-// Where requests wait: the bounded queue between callers and the loop, and with it all that both
-// sides touch (the executor's state, its statistics), behind one lock.
+// Where requests wait: the bounded queue between callers and the replicas' loops, and with it all
+// that more than one of them touches (the executor's state, its statistics), behind one lock.
+//
+// A loop asks for the next request when it has room. It gets one only if the queue's order and the
+// loads of all replicas make it the one that should run it; the others wait for theirs. So the
+// first request never waits for a replica that is busier than another, and what doesn't fit
+// anywhere yet holds back what is behind it.
 #pragma once
 
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
-#include <functional>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "executor/load.h"
 #include "executor/sequence.h"
 #include "executor/stats_book.h"
 
@@ -18,12 +23,19 @@ namespace ttsrt::executor {
 
 class Intake {
  public:
-  Intake(std::int32_t max_queue_size, StatsBook stats);
+  // What a failed device leaves behind.
+  struct Loss {
+    std::string of_running;  // why the requests that it ran have failed
+    std::string of_waiting;
+    std::deque<Pending> waiting;  // requests that no other replica can ever run
+  };
+
+  Intake(std::int32_t max_queue_size, std::int32_t max_iterations);
 
   // Callers' side.
 
-  // Throws CapacityError where the queue is full, ClosedError, or DeviceError once the device has
-  // failed.
+  // Throws CapacityError where the queue is full or the request could never fit, ClosedError, or
+  // DeviceError once every device has failed.
   void submit(Pending pending);
   // Throws as submit would for any request: a full queue refuses before it looks at one.
   void check_accepts();
@@ -34,19 +46,22 @@ class Intake {
   // No request is taken from now on. Without `drain`, those that run and wait are cancelled.
   void close(bool drain);
 
-  // The loop's side.
+  // The loops' side.
 
-  // Waits until there is something to do; false: closed, and nothing is left. `is_busy`: requests
-  // run.
-  bool wait_for_work(bool is_busy);
+  // Before the first request: a replica, which is named by the number that is returned.
+  std::int32_t add_replica(const std::string& device, const std::string& description,
+                           const Load& idle, const BlockPool& pool);
+  // Waits until there is something to do for the replica; false: its device has failed, or the
+  // executor is closed and nothing is left. `is_busy`: requests run.
+  bool wait_for_work(std::int32_t replica, bool is_busy);
   bool is_closing() const;
-  // The request that is next: larger priority first, older first among equals. None where none
-  // waits, where the next one has already ended, or where `fits` says no.
-  std::optional<Pending> take_next(const std::function<bool(const PreparedRequest&)>& fits);
+  // The next request that the replica should run: larger priority first, older first among equals.
+  // None where there is none for it, or the next one has already ended.
+  std::optional<Pending> take_next(std::int32_t replica, const Load& load);
   // Those that were cancelled or whose time is up while they waited; all of them once closing.
   std::vector<Pending> take_ended(Clock::time_point now);
-  // The device is gone: what waits, and no more is accepted.
-  std::deque<Pending> fail_device(const std::string& why);
+  // The replica's device is gone. Those that wait are left to the other replicas.
+  Loss fail_device(std::int32_t replica, const std::string& why);
 
   // Changes the statistics under the lock.
   template <typename Change>
@@ -54,18 +69,47 @@ class Intake {
     const std::lock_guard<std::mutex> lock(mutex_);
     change(stats_);
   }
+  // The same, where the load of a replica has changed.
+  template <typename Change>
+  void count(std::int32_t replica, const Load& load, Change change) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    loads_[static_cast<std::size_t>(replica)] = load;
+    change(stats_);
+  }
 
  private:
   enum class State { running, draining, closing };
 
+  struct Replica {
+    std::string device;
+    std::optional<std::string> failure;
+    std::condition_variable changed;
+    bool is_asleep = false;
+  };
+
+  // What a replica has to do for the queue.
+  struct Task {
+    enum class Kind { nothing, remove_ended, run };
+    Kind kind = Kind::nothing;
+    std::size_t index = 0;  // of the request that it should run
+  };
+
+  // The lock is held.
   void check_room();
+  Task next_task(std::int32_t replica);
+  bool must_wake(std::int32_t replica);
+  void wake();
+  std::string failures() const;
+  bool is_failed() const;
+  std::int32_t most_blocks() const;
 
   const std::int32_t max_queue_size_;
   mutable std::mutex mutex_;
-  std::condition_variable changed_;
-  std::deque<Pending> waiting_;
+  std::deque<Pending> waiting_;  // larger priority first, older first among equals
   State state_ = State::running;
-  std::string device_failure_;  // empty: the device works
+  std::deque<Replica> replicas_;
+  std::vector<Load> loads_;     // [replicas]
+  std::vector<Load> foreseen_;  // of next_task()
   StatsBook stats_;
 };
 

@@ -10,13 +10,15 @@
 #include "executor/batch_builder.h"
 #include "executor/commit.h"
 #include "executor/timed_wait.h"
+#include "executor/worst_case.h"
 
 namespace ttsrt::executor {
 
-Loop::Loop(std::unique_ptr<model::Network> network, const LoopOptions& options)
+Loop::Loop(std::unique_ptr<model::Network> network, const LoopOptions& options, Intake& intake)
     : network_(std::move(network)),
       options_(options),
       site_{network_->info().facts, network_->info().programs},
+      intake_(intake),
       pool_(network_->info().num_blocks, network_->info().block_size),
       prefixes_(pool_),
       slots_(static_cast<std::size_t>(network_->info().slots)),
@@ -24,9 +26,7 @@ Loop::Loop(std::unique_ptr<model::Network> network, const LoopOptions& options)
           {network_->info().slots - network_->info().paused_slots, network_->info().paused_slots}),
       scheduler_(site_.programs, network_->info().slots),
       split_(site_.programs.size()),
-      flights_(static_cast<std::size_t>(std::max(network_->info().pipeline_depth, 1))),
-      intake_(options.max_queue_size,
-              StatsBook(network_->info().slots, options.iter_stats_max_iterations, pool_)) {
+      flights_(static_cast<std::size_t>(std::max(network_->info().pipeline_depth, 1))) {
   for (std::int32_t slot = network_->info().slots - 1; slot >= 0; --slot)
     free_slots_.push_back(slot);
   order_.reserve(slots_.size());
@@ -36,28 +36,24 @@ Loop::Loop(std::unique_ptr<model::Network> network, const LoopOptions& options)
   budget_.seconds = options.prefill_slice_seconds;
   budget_.is_preemptible = network_->info().paused_slots > 0;
   budget_.row_seconds.assign(site_.programs.size(), 0.0);
+  replica_ =
+      intake_.add_replica(network_->info().device, network_->info().description, load(), pool_);
   thread_ = start_thread("executor", [this] { run(); });
 }
 
 // There is no timeout that could be refused. NOLINTNEXTLINE(bugprone-exception-escape)
-Loop::~Loop() { close(false); }
-
-void Loop::submit(Pending pending) {
-  const std::int32_t blocks = worst_case(pending.request);
-  TTSRT_CHECK(CapacityError, blocks <= pool_.num_blocks(), "submit: the request may need ", blocks,
-              " cache blocks, there are ", pool_.num_blocks());
-  intake_.submit(std::move(pending));
+Loop::~Loop() {
+  intake_.close(false);
+  join();
 }
 
-ExecutorStats Loop::stats() const {
-  std::vector<StageTimes> stages = network_->stage_times();  // while the lock is free
-  ExecutorStats stats = intake_.stats();
-  stats.stages = std::move(stages);
-  return stats;
+std::vector<StageTimes> Loop::stage_times() const {
+  std::vector<StageTimes> stages = network_->stage_times();
+  for (StageTimes& times : stages) times.replica = replica_;
+  return stages;
 }
 
-bool Loop::close(bool drain, std::optional<double> timeout) {
-  intake_.close(drain);
+bool Loop::join(std::optional<double> timeout) {
   std::unique_lock<std::mutex> lock(close_mutex_);
   if (!wait_until(ended_, lock, timeout, [&] { return has_ended_; })) return false;
   if (thread_.joinable()) thread_.join();
@@ -67,7 +63,7 @@ bool Loop::close(bool drain, std::optional<double> timeout) {
 // What escapes a pass (out of memory, a broken promise) costs the requests in flight, not the
 // process.
 void Loop::run() {
-  while (intake_.wait_for_work(!order_.empty())) {
+  while (intake_.wait_for_work(replica_, !order_.empty())) {
     try {
       pass();
     } catch (const std::exception& problem) {
@@ -116,27 +112,26 @@ void Loop::take_in() {
     const std::optional<Ranking::Entry> paused = ranking_.next_resumed();
     if (!paused.has_value()) return;
     ranking_.resume(paused->slot);
-    intake_.count([&](StatsBook& stats) { stats.count_paused(ranking_.num_paused()); });
+    intake_.count(replica_, load(),
+                  [&](StatsBook& stats) { stats.count_paused(replica_, ranking_.num_paused()); });
   }
 }
 
-// Takes the first request that waits if it may go before those that are paused and there is a
-// place, or one of a lower priority that pauses for it, and blocks; whether it has left the queue.
+// Takes a request that waits if the intake has one for this replica: one that may go before those
+// that are paused, and for which there is a place, or one of a lower priority that pauses for it,
+// and blocks. Whether it has left the queue.
 bool Loop::take_waiting() {
-  if (free_slots_.empty()) return false;
-  const std::optional<Ranking::Entry> loser =
-      ranking_.has_place() ? ranking_.next_resumed() : ranking_.next_paused();
-  if (!ranking_.has_place() && !loser.has_value()) return false;
-  std::optional<Pending> pending = intake_.take_next([&](const PreparedRequest& request) {
-    return (!loser.has_value() || request.priority > loser->priority) && reserve(request);
-  });
+  const Load before = load();
+  if (!before.has_room()) return false;
+  const bool pauses = before.free_places == 0;
+  std::optional<Pending> pending = intake_.take_next(replica_, before);
   if (!pending.has_value()) return false;
   const std::shared_ptr<Channel> channel = pending->channel;
   const Clock::time_point submitted = pending->submitted;
   try {
-    const bool pauses = !ranking_.has_place();
+    const std::optional<Ranking::Entry> loser = ranking_.next_paused();
     start(std::move(*pending));
-    if (pauses) pause(loser->slot);
+    if (pauses && loser.has_value()) pause(loser->slot);
   } catch (const std::exception& problem) {  // no memory for it
     Pending failed;
     failed.channel = channel;
@@ -149,50 +144,34 @@ bool Loop::take_waiting() {
 // Leaves a request out of the plans from the next one on.
 void Loop::pause(std::int32_t slot) {
   ranking_.pause(slot);
-  intake_.count([&](StatsBook& stats) {
+  intake_.count(replica_, load(), [&](StatsBook& stats) {
     stats.count_preempted();
-    stats.count_paused(ranking_.num_paused());
+    stats.count_paused(replica_, ranking_.num_paused());
   });
 }
 
-// Blocks a request may come to hold: its branches at full length, and the prefixes they fork.
-std::int32_t Loop::worst_case(const PreparedRequest& request) const {
-  std::int32_t positions[2] = {0, 0};
-  std::int32_t blocks = 0;
-  std::int32_t shared = 0;
-  const std::vector<step::Stop>& stops = request.itinerary.stops;
-  for (const step::Stop& stop : stops) {
-    if (!site_.program(stop).uses_cache) continue;
-    const bool is_step = site_.program(stop).pace == step::Pace::stepwise;
-    const std::int32_t steps = stop.block_rows > 0 ? stop.block_frames : stop.repeats;
-    const std::int32_t end = stop.position + (is_step ? steps : rows_in(stop.rows));
-    std::int32_t& most = positions[index_of(stop.branch)];
-    most = std::max(most, end);
-    if (stop.num_branches > 1) positions[1] = std::max(positions[1], end);
-    if (!stop.shared.has_value()) continue;
-    shared += shared_blocks(stop);
-    const bool is_first = std::none_of(
-        stops.data(), &stop, [&](const step::Stop& other) { return other.shared == stop.shared; });
-    if (is_first) blocks += pool_.blocks_for(stop.shared->rows);
-  }
-  return blocks + pool_.blocks_for(positions[0]) + pool_.blocks_for(positions[1]) - shared;
+// What the intake must know to choose a replica.
+Load Loop::load() const {
+  if (has_failed_) return {};
+  Load load;
+  load.slots = static_cast<std::int32_t>(slots_.size());
+  load.used_slots = num_active();
+  load.free_places = ranking_.num_places();
+  load.blocks = pool_.num_blocks();
+  load.promised_blocks = promised_blocks_;
+  const std::optional<Ranking::Entry> rival =
+      load.free_places > 0 ? ranking_.next_resumed() : ranking_.next_paused();
+  if (rival.has_value()) load.rival = rival->priority;
+  return load;
 }
 
-// Blocks of a shared prefix that a branch has in common with it once it is forked.
-std::int32_t Loop::shared_blocks(const step::Stop& stop) const {
-  if (!stop.shared.has_value()) return 0;
-  const std::int32_t forked = stop.forked_rows > 0 ? stop.forked_rows : stop.shared->rows;
-  return forked / pool_.block_size();
-}
-
-// Whether the worst case of a request fits beside the worst cases of those that run. Kept always:
-// free blocks + idle prefixes >= what those that run may still take. So taking never fails.
-bool Loop::reserve(const PreparedRequest& request) {
-  std::int32_t promised = worst_case(request);
+// Drops idle prefixes so that a request of so many blocks at worst, which fits, finds its blocks.
+// Kept always: free blocks + idle prefixes >= what those that run may still take. So taking never
+// fails.
+void Loop::make_room(std::int32_t blocks) {
   std::int32_t held = 0;  // by those that run
   for (const std::int32_t slot : order_) {
     const Sequence& sequence = *slots_[static_cast<std::size_t>(slot)];
-    promised += worst_case(sequence.request);
     held += sequence.tables[0].size() + sequence.tables[1].size();
     // Its prefixes have all their blocks since it started; equal keys are one prefix.
     const std::vector<Prefix*>& prefixes = sequence.prefixes;
@@ -200,19 +179,19 @@ bool Loop::reserve(const PreparedRequest& request) {
       if (*at == nullptr) continue;
       if (std::find(prefixes.begin(), at, *at) == at) held += (*at)->table.size();
       const step::Stop& stop = sequence.stops()[static_cast<std::size_t>(at - prefixes.begin())];
-      if (sequence.is_forked[index_of(stop.branch)]) held -= shared_blocks(stop);
+      if (sequence.is_forked[index_of(stop.branch)])
+        held -= shared_blocks(stop, pool_.block_size());
     }
   }
-  if (promised > pool_.num_blocks()) return false;
-  prefixes_.make_room(std::max(promised - held, 0));
-  return true;
+  prefixes_.make_room(std::max(promised_blocks_ + blocks - held, 0));
 }
 
 void Loop::start(Pending&& pending) {
+  const std::int32_t blocks = pending.blocks;
+  make_room(blocks);
   const std::int32_t slot = free_slots_.back();
   auto sequence = std::make_unique<Sequence>(std::move(pending), slot, site_, options_.trace);
   sequence->started = Clock::now();
-  const std::int32_t blocks = worst_case(sequence->request);
   for (BlockTable& table : sequence->tables) {
     table = BlockTable(pool_);
     table.reserve(blocks * pool_.block_size());
@@ -225,6 +204,7 @@ void Loop::start(Pending&& pending) {
   order_.push_back(slot);
   ranking_.add(slot, slots_[static_cast<std::size_t>(slot)]->request.priority);
   free_slots_.pop_back();
+  promised_blocks_ += blocks;
 }
 
 // Plans and launches; false where there is nothing to launch before a launch is collected.
@@ -372,7 +352,7 @@ void Loop::publish(const Flight& flight, std::int64_t frames, double device_seco
   const Clock::time_point begin = std::max(flight.begin, last_commit_);
   const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
   const Iteration iteration{flight.plan, site_, slots_, order_, frames, seconds, device_seconds};
-  intake_.count([&](StatsBook& stats) { stats.publish(iteration); });
+  intake_.count([&](StatsBook& stats) { stats.publish(replica_, iteration); });
 }
 
 }  // namespace ttsrt::executor

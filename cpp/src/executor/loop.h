@@ -1,5 +1,5 @@
-// The loop: plan, launch, collect, commit; on a thread of its own, which alone touches the network,
-// the cache books and the running requests.
+// The loop of a replica: plan, launch, collect, commit; on a thread of its own, which alone touches
+// the network, the cache books and the running requests.
 //
 // It keeps as many launches in flight as the network takes (NetworkInfo::pipeline_depth). A launch
 // is planned from what is launched before it, not from what came back; what came back is committed
@@ -24,6 +24,7 @@
 
 #include "executor/intake.h"
 #include "executor/kv_cache.h"
+#include "executor/load.h"
 #include "executor/ranking.h"
 #include "executor/scheduler.h"
 #include "executor/sequence.h"
@@ -33,7 +34,7 @@
 
 namespace ttsrt::executor {
 
-// What of ExecutorOptions is the loop's.
+// What of ExecutorOptions is of the loops and their queue.
 struct LoopOptions {
   std::int32_t max_queue_size = 256;
   double prefill_slice_seconds = 0.0;  // 0: no limit
@@ -43,19 +44,18 @@ struct LoopOptions {
 
 class Loop {
  public:
-  Loop(std::unique_ptr<model::Network> network, const LoopOptions& options);
-  ~Loop();
+  // Takes its requests from `intake`, which must outlive it.
+  Loop(std::unique_ptr<model::Network> network, const LoopOptions& options, Intake& intake);
+  ~Loop();  // closes the intake
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
 
   const model::NetworkInfo& network() const { return network_->info(); }
-  // As Intake::submit; also throws CapacityError for a request that could never fit the cache.
-  void submit(Pending pending);
-  void check_accepts() { intake_.check_accepts(); }
-  void check_open(const char* call) const { intake_.check_open(call); }
-  ExecutorStats stats() const;
+  const Site& site() const { return site_; }
+  std::vector<StageTimes> stage_times() const;
   // Waits for the end of the loop, for at most `timeout` seconds if given; whether it has ended.
-  bool close(bool drain, std::optional<double> timeout = std::nullopt);
+  // The intake must be closed, or the device have failed.
+  bool join(std::optional<double> timeout = std::nullopt);
 
  private:
   // A launch that isn't collected.
@@ -74,9 +74,8 @@ class Loop {
   bool take_waiting();
   void pause(std::int32_t slot);
   void start(Pending&& pending);
-  std::int32_t worst_case(const PreparedRequest& request) const;
-  std::int32_t shared_blocks(const step::Stop& stop) const;
-  bool reserve(const PreparedRequest& request);
+  Load load() const;
+  void make_room(std::int32_t blocks);
 
   // Launches.
   bool launch_next();
@@ -109,6 +108,7 @@ class Loop {
   std::unique_ptr<model::Network> network_;
   const LoopOptions options_;
   const Site site_;
+  Intake& intake_;
 
   // The loop thread's own.
   BlockPool pool_;
@@ -117,6 +117,7 @@ class Loop {
   std::vector<std::int32_t> order_;  // slots of running requests, oldest first
   Ranking ranking_;                  // of those that had not ended when settle() ran last
   std::vector<std::int32_t> free_slots_;
+  std::int32_t promised_blocks_ = 0;  // worst cases of running requests
   Scheduler scheduler_;
   StepBudget budget_;
   std::vector<SequenceView> views_;
@@ -125,9 +126,10 @@ class Loop {
   std::size_t first_flight_ = 0;
   std::size_t num_flights_ = 0;
   Clock::time_point last_commit_;
+  bool has_failed_ = false;  // the device has
   bool is_adopted_ = false;  // by the network, as the thread that launches
 
-  Intake intake_;
+  std::int32_t replica_ = 0;  // the number that the intake gave
   std::mutex close_mutex_;
   std::condition_variable ended_;
   bool has_ended_ = false;  // the loop's thread has nothing more to do

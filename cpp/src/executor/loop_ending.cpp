@@ -83,12 +83,14 @@ void Loop::abandon_flights() {
 
 // The device is gone: nothing can run here any more, and what is in flight is lost.
 void Loop::fail_device(const std::string& why) {
-  std::deque<Pending> waiting = intake_.fail_device(why);
+  Intake::Loss loss = intake_.fail_device(replica_, why);
+  has_failed_ = true;
   abandon_flights();
   for (const std::int32_t slot : order_) slots_[static_cast<std::size_t>(slot)]->flights = 0;
-  fail_running(why);
+  fail_running(loss.of_running);
   settle();
-  for (Pending& pending : waiting) end_pending(std::move(pending), FinishReason::error, why);
+  for (Pending& pending : loss.waiting)
+    end_pending(std::move(pending), FinishReason::error, loss.of_waiting);
 }
 
 // Lets go of the requests that have ended and that no launch names any more.
@@ -114,17 +116,19 @@ void Loop::release(std::int32_t slot) {
     if (prefix != nullptr) prefixes_.release(*prefix);
   }
   free_slots_.push_back(slot);
+  promised_blocks_ -= ended->blocks;
   const FinishReason reason = ended->end.value_or(FinishReason::error);  // always there
-  intake_.count([&](StatsBook& stats) {
-    stats.count_ended(ended->channel->id(), reason, num_active());
-    stats.count_paused(ranking_.num_paused());
+  intake_.count(replica_, load(), [&](StatsBook& stats) {
+    stats.count_ended(replica_, ended->channel->id(), reason, num_active());
+    stats.count_paused(replica_, ranking_.num_paused());
   });
   end(*ended, reason, ended->error, site_.facts);
 }
 
 void Loop::end_pending(Pending&& pending, FinishReason reason, const std::string& why) {
-  intake_.count(
-      [&](StatsBook& stats) { stats.count_ended(pending.channel->id(), reason, num_active()); });
+  intake_.count(replica_, load(), [&](StatsBook& stats) {
+    stats.count_ended(replica_, pending.channel->id(), reason, num_active());
+  });
   end(std::move(pending), reason, why, site_.facts);
 }
 

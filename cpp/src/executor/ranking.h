@@ -40,7 +40,8 @@ class Ranking {
     return static_cast<std::int32_t>(entries_.size()) - num_paused_;
   }
   std::int32_t num_paused() const { return num_paused_; }
-  bool has_place() const { return num_running() < places_.running; }
+  std::int32_t num_places() const { return places_.running - num_running(); }  // that are free
+  bool has_place() const { return num_places() > 0; }
 
   // Who resumes while there is a place, or nothing.
   std::optional<Entry> next_resumed() const;

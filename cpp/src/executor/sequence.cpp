@@ -30,6 +30,7 @@ Sequence::Sequence(Pending&& pending, std::int32_t the_slot, const Site& site, b
       progress(request.itinerary.stops.size()),
       prefixes(request.itinerary.stops.size(), nullptr),
       stepwise(index_of_stepwise(request.itinerary.stops, site)),
+      blocks(pending.blocks),
       submitted(pending.submitted) {
   if (stepwise < 0) return;
   const auto width = static_cast<std::size_t>(site.facts.stack_codes());

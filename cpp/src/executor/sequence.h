@@ -31,6 +31,7 @@ struct Pending {
   PreparedRequest request;
   std::shared_ptr<Channel> channel;
   Clock::time_point submitted;
+  std::int32_t blocks = 0;  // of the cache that it may come to hold
 };
 
 // What of a stop is launched, and what of that is collected. A shared prefix keeps its own rows.
@@ -71,7 +72,8 @@ struct Sequence {
   std::optional<FinishReason> end;        // of the whole request; its later launches are dropped
   std::string error;                      // with FinishReason::error
 
-  // Cache blocks, by branch.
+  // Cache blocks: those it may come to hold, and those of each branch.
+  std::int32_t blocks = 0;
   std::array<BlockTable, 2> tables;
   std::array<bool, 2> is_forked = {false, false};
 

@@ -26,26 +26,47 @@ InflightBatchingStats carried(const Iteration& of) {
   return stats;
 }
 
+void add(KvCacheStats& sum, const KvCacheStats& of) {
+  sum.max_num_blocks += of.max_num_blocks;
+  sum.free_num_blocks += of.free_num_blocks;
+  sum.used_num_blocks += of.used_num_blocks;
+  sum.tokens_per_block = of.tokens_per_block;
+  sum.alloc_total_blocks += of.alloc_total_blocks;
+  sum.alloc_new_blocks += of.alloc_new_blocks;
+  sum.reused_blocks += of.reused_blocks;
+}
+
 }  // namespace
 
-StatsBook::StatsBook(std::int32_t slots, std::int32_t max_iterations, const BlockPool& pool)
-    : pool_(pool), ring_(static_cast<std::size_t>(max_iterations)) {
-  totals_.max_num_active_requests = slots;
-  requests_.reserve(static_cast<std::size_t>(slots));
-  book_occupancy(0);
+StatsBook::StatsBook(std::int32_t max_iterations)
+    : ring_(static_cast<std::size_t>(max_iterations)) {}
+
+std::int32_t StatsBook::add_replica(const std::string& device, const std::string& description,
+                                    std::int32_t slots, const BlockPool& pool) {
+  const auto number = static_cast<std::int32_t>(replicas_.size());
+  Replica& added = replicas_.emplace_back();
+  added.pool = &pool;
+  added.stats.device = device;
+  added.stats.description = description;
+  added.stats.max_num_active_requests = slots;
+  added.requests.reserve(static_cast<std::size_t>(slots));
+  added.next.replica = number;
+  book_occupancy(added, 0);
+  return number;
 }
 
 // What is taken of slots and blocks.
-void StatsBook::book_occupancy(std::int32_t num_active) {
-  totals_.num_active_requests = num_active;
-  KvCacheStats& cache = totals_.kv_cache_stats;
-  cache.max_num_blocks = pool_.num_blocks();
-  cache.free_num_blocks = pool_.num_free();
-  cache.used_num_blocks = pool_.num_blocks() - pool_.num_free();
-  cache.tokens_per_block = pool_.block_size();
-  cache.alloc_new_blocks = pool_.num_taken();
-  cache.reused_blocks = pool_.num_shared();
-  cache.alloc_total_blocks = pool_.num_taken() + pool_.num_shared();
+void StatsBook::book_occupancy(Replica& of, std::int32_t num_active) {
+  of.stats.num_active_requests = num_active;
+  KvCacheStats& cache = of.stats.kv_cache_stats;
+  const BlockPool& pool = *of.pool;
+  cache.max_num_blocks = pool.num_blocks();
+  cache.free_num_blocks = pool.num_free();
+  cache.used_num_blocks = pool.num_blocks() - pool.num_free();
+  cache.tokens_per_block = pool.block_size();
+  cache.alloc_new_blocks = pool.num_taken();
+  cache.reused_blocks = pool.num_shared();
+  cache.alloc_total_blocks = pool.num_taken() + pool.num_shared();
 }
 
 void StatsBook::count_submitted(std::size_t num_queued) {
@@ -57,15 +78,18 @@ void StatsBook::count_queued(std::size_t num_queued) {
   totals_.num_queued_requests = static_cast<std::int32_t>(num_queued);
 }
 
-void StatsBook::count_started(std::uint64_t id, double queue_seconds) {
-  ++totals_.num_active_requests;  // from when it leaves the queue on: it is never in neither
-  requests_.push_back({.id = id, .stage = RequestStage::encoder_in_progress});
-  ++next_.num_new_active_requests;
-  next_.new_active_requests_queue_latency_ms += queue_seconds * 1e3;
+void StatsBook::count_started(std::int32_t replica, std::uint64_t id, double queue_seconds) {
+  Replica& of = at(replica);
+  ++of.stats.num_active_requests;  // from when it leaves the queue on: it is never in neither
+  of.requests.push_back({.id = id, .stage = RequestStage::encoder_in_progress, .replica = replica});
+  ++of.next.num_new_active_requests;
+  of.next.new_active_requests_queue_latency_ms += queue_seconds * 1e3;
 }
 
-void StatsBook::count_ended(std::uint64_t id, FinishReason reason, std::int32_t num_active) {
-  std::erase_if(requests_, [id](const RequestStats& request) { return request.id == id; });
+void StatsBook::count_ended(std::int32_t replica, std::uint64_t id, FinishReason reason,
+                            std::int32_t num_active) {
+  Replica& of = at(replica);
+  std::erase_if(of.requests, [id](const RequestStats& request) { return request.id == id; });
   if (reason == FinishReason::error) {
     ++totals_.num_failed;
   } else if (reason == FinishReason::cancelled || reason == FinishReason::deadline) {
@@ -74,36 +98,50 @@ void StatsBook::count_ended(std::uint64_t id, FinishReason reason, std::int32_t 
     ++totals_.num_completed;
   }
   const bool is_own_end = reason == FinishReason::stop || reason == FinishReason::length;
-  if (!is_own_end) ++next_.num_completed_requests;  // publish() has counted the others
-  book_occupancy(num_active);
+  if (!is_own_end) ++of.next.num_completed_requests;  // publish() has counted the others
+  book_occupancy(of, num_active);
 }
 
-void StatsBook::publish(const Iteration& iteration) {
+void StatsBook::count_paused(std::int32_t replica, std::int32_t num_paused) {
+  at(replica).stats.num_preempted_requests = num_paused;
+}
+
+void StatsBook::count_failed(std::int32_t replica, const std::string& why) {
+  at(replica).stats.failure = why;
+}
+
+void StatsBook::publish(std::int32_t replica, const Iteration& iteration) {
+  Replica& of = at(replica);
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   const auto num_active = static_cast<std::int32_t>(iteration.order.size());
   totals_.num_iterations += 1;
   totals_.num_frames += static_cast<std::uint64_t>(iteration.frames);
   totals_.iteration_seconds += iteration.seconds;
-  book_occupancy(num_active);
-  next_.timestamp = std::chrono::duration<double>(now).count();
-  next_.iter = totals_.num_iterations;
-  next_.iter_latency_ms = iteration.seconds * 1e3;
-  next_.device_latency_ms = iteration.device_seconds * 1e3;
-  next_.num_active_requests = num_active;
-  next_.num_queued_requests = totals_.num_queued_requests;
-  next_.num_frames = static_cast<std::int32_t>(iteration.frames);
-  next_.kv_cache_stats = totals_.kv_cache_stats;
-  next_.inflight_batching_stats = carried(iteration);
-  requests_.clear();
+  of.stats.num_iterations += 1;
+  of.stats.num_frames += static_cast<std::uint64_t>(iteration.frames);
+  book_occupancy(of, num_active);
+  IterationStats& next = of.next;
+  next.timestamp = std::chrono::duration<double>(now).count();
+  next.iter = totals_.num_iterations;
+  next.iter_latency_ms = iteration.seconds * 1e3;
+  next.device_latency_ms = iteration.device_seconds * 1e3;
+  next.num_active_requests = num_active;
+  next.num_queued_requests = totals_.num_queued_requests;
+  next.num_frames = static_cast<std::int32_t>(iteration.frames);
+  next.kv_cache_stats = of.stats.kv_cache_stats;
+  next.inflight_batching_stats = carried(iteration);
+  of.requests.clear();
   for (const std::int32_t slot : iteration.order) {
     const Sequence& sequence = *iteration.slots[static_cast<std::size_t>(slot)];
     const bool is_own_end =
         sequence.end == FinishReason::stop || sequence.end == FinishReason::length;
-    if (is_own_end && sequence.flights == 0) ++next_.num_completed_requests;
-    requests_.push_back(sequence.stats(iteration.site));
+    if (is_own_end && sequence.flights == 0) ++next.num_completed_requests;
+    of.requests.push_back(sequence.stats(iteration.site));
+    of.requests.back().replica = replica;
   }
-  if (!ring_.empty()) ring_[static_cast<std::size_t>(next_.iter - 1) % ring_.size()] = next_;
-  next_ = {};
+  if (!ring_.empty()) ring_[static_cast<std::size_t>(next.iter - 1) % ring_.size()] = next;
+  next = {};
+  next.replica = replica;
 }
 
 ExecutorStats StatsBook::snapshot() const {
@@ -112,7 +150,14 @@ ExecutorStats StatsBook::snapshot() const {
   const auto made = static_cast<std::size_t>(totals_.num_iterations);
   for (std::size_t i = made - std::min(made, size); i < made; ++i)
     stats.iterations.push_back(ring_[i % size]);
-  stats.requests = requests_;
+  for (const Replica& of : replicas_) {
+    stats.num_active_requests += of.stats.num_active_requests;
+    stats.num_preempted_requests += of.stats.num_preempted_requests;
+    stats.max_num_active_requests += of.stats.max_num_active_requests;
+    add(stats.kv_cache_stats, of.stats.kv_cache_stats);
+    stats.requests.insert(stats.requests.end(), of.requests.begin(), of.requests.end());
+    stats.replicas.push_back(of.stats);
+  }
   return stats;
 }
 

@@ -75,7 +75,9 @@ TEST_P(LoopAllocation, NoneInAWarmStep) {
   step::Facts facts = network->info().facts;
   const model::magpie::Itineraries itineraries(test::small_model(facts));
   const VoiceBook voices(itineraries, test::small_voices());
-  Loop loop(std::move(network), {.max_queue_size = 8, .iter_stats_max_iterations = 16});
+  std::vector<std::unique_ptr<model::Network>> networks;
+  networks.push_back(std::move(network));
+  Replicas loop(std::move(networks), {.max_queue_size = 8, .iter_stats_max_iterations = 16});
   std::vector<std::shared_ptr<Channel>> channels;
   for (std::uint64_t id = 1; id <= 3; ++id) {
     Request request = test::request_of(id, 150);

@@ -19,7 +19,7 @@ using test::FakeOptions;
 using test::LoopRig;
 using test::request_of;
 
-bool is_open(const Loop& loop) {
+bool is_open(const Replicas& loop) {
   try {
     loop.check_open("is_open");
   } catch (const ClosedError&) {

@@ -11,12 +11,14 @@ class StatsBookTest : public ::testing::Test {
  protected:
   void publish(std::int64_t frames = 1) { publish(step::StepPlan{}, frames); }
   void publish(const step::StepPlan& plan, std::int64_t frames = 1) {
-    book_.publish({plan, at_.site, at_.slots, at_.order, frames, 0.5, 0.25});
+    book_.publish(0, {plan, at_.site, at_.slots, at_.order, frames, 0.5, 0.25});
   }
 
   test::Sequencer at_;
+  void SetUp() override { EXPECT_EQ(book_.add_replica("cpu", "a fake", 3, pool_), 0); }
+
   BlockPool pool_{8, 4};
-  StatsBook book_{3, 4, pool_};
+  StatsBook book_{4};
 };
 
 TEST_F(StatsBookTest, ANewOneKnowsThePool) {
@@ -25,6 +27,46 @@ TEST_F(StatsBookTest, ANewOneKnowsThePool) {
   EXPECT_EQ(stats.kv_cache_stats.max_num_blocks, 8);
   EXPECT_EQ(stats.kv_cache_stats.free_num_blocks, 8);
   EXPECT_TRUE(stats.iterations.empty() && stats.requests.empty());
+  ASSERT_EQ(stats.replicas.size(), 1U);
+  EXPECT_EQ(stats.replicas[0].device, "cpu");
+  EXPECT_EQ(stats.replicas[0].description, "a fake");
+  EXPECT_EQ(stats.replicas[0].max_num_active_requests, 3);
+}
+
+TEST_F(StatsBookTest, ReplicasAreCountedEachAndTogether) {
+  BlockPool other_pool(16, 4);
+  EXPECT_EQ(book_.add_replica("cuda:0", "another", 5, other_pool), 1);
+  book_.count_started(0, 7, 0.0);
+  book_.count_started(1, 8, 0.0);
+  book_.count_started(1, 9, 0.0);
+  book_.count_paused(1, 1);
+  book_.count_failed(0, "it fell off");
+  other_pool.take();
+  book_.count_ended(1, 9, FinishReason::cancelled, 1);
+  book_.publish(1, {{}, at_.site, at_.slots, at_.order, 6, 0.5});
+  publish(2);
+  const ExecutorStats stats = book_.snapshot();
+  EXPECT_EQ(stats.max_num_active_requests, 8);
+  EXPECT_EQ(stats.num_preempted_requests, 1);
+  EXPECT_EQ(stats.kv_cache_stats.max_num_blocks, 24);
+  EXPECT_EQ(stats.kv_cache_stats.used_num_blocks, 1);
+  EXPECT_EQ(stats.kv_cache_stats.tokens_per_block, 4);
+  EXPECT_EQ(stats.num_iterations, 2U);
+  EXPECT_EQ(stats.num_frames, 8U);
+  ASSERT_EQ(stats.iterations.size(), 2U);
+  EXPECT_EQ(stats.iterations[0].replica, 1);
+  EXPECT_EQ(stats.iterations[0].num_new_active_requests, 2);
+  EXPECT_EQ(stats.iterations[0].num_completed_requests, 1);
+  EXPECT_EQ(stats.iterations[0].kv_cache_stats.max_num_blocks, 16);
+  EXPECT_EQ(stats.iterations[1].replica, 0);
+  EXPECT_EQ(stats.iterations[1].iter, 2U);
+  ASSERT_EQ(stats.replicas.size(), 2U);
+  EXPECT_EQ(stats.replicas[0].failure, "it fell off");
+  EXPECT_EQ(stats.replicas[1].failure, "");
+  EXPECT_EQ(stats.replicas[1].device, "cuda:0");
+  EXPECT_EQ(stats.replicas[1].num_preempted_requests, 1);
+  EXPECT_EQ(stats.replicas[1].num_frames, 6U);
+  EXPECT_EQ(stats.replicas[0].num_iterations, 1U);
 }
 
 TEST_F(StatsBookTest, TheRingKeepsTheLatest) {
@@ -42,8 +84,8 @@ TEST_F(StatsBookTest, TheRingKeepsTheLatest) {
 }
 
 TEST_F(StatsBookTest, LatenciesOfTheQueueAddUpOverOneIteration) {
-  book_.count_started(7, 0.25);
-  book_.count_started(8, 0.5);
+  book_.count_started(0, 7, 0.25);
+  book_.count_started(0, 8, 0.5);
   EXPECT_EQ(book_.snapshot().requests.size(), 2U);
   publish();
   publish();
@@ -54,11 +96,11 @@ TEST_F(StatsBookTest, LatenciesOfTheQueueAddUpOverOneIteration) {
 }
 
 TEST_F(StatsBookTest, EndsAreCountedByTheirReason) {
-  book_.count_started(7, 0.0);
-  book_.count_started(8, 0.0);
-  book_.count_ended(7, FinishReason::cancelled, 1);
+  book_.count_started(0, 7, 0.0);
+  book_.count_started(0, 8, 0.0);
+  book_.count_ended(0, 7, FinishReason::cancelled, 1);
   EXPECT_EQ(book_.snapshot().requests[0].id, 8U);
-  book_.count_ended(8, FinishReason::error, 0);
+  book_.count_ended(0, 8, FinishReason::error, 0);
   publish();
   const ExecutorStats stats = book_.snapshot();
   EXPECT_EQ(stats.num_cancelled, 1U);
@@ -71,7 +113,7 @@ TEST_F(StatsBookTest, AnOwnEndBelongsToItsIteration) {
   at_.add(test::small_request()).end = FinishReason::stop;
   publish();
   at_.order.clear();
-  book_.count_ended(1, FinishReason::stop, 0);
+  book_.count_ended(0, 1, FinishReason::stop, 0);
   publish();
   const ExecutorStats stats = book_.snapshot();
   EXPECT_EQ(stats.iterations[0].num_completed_requests, 1);
@@ -88,7 +130,7 @@ TEST_F(StatsBookTest, AnOwnEndWithLaunchesInFlightIsCountedOnce) {
   sequence.flights = 0;
   publish();
   at_.order.clear();
-  book_.count_ended(1, FinishReason::length, 0);
+  book_.count_ended(0, 1, FinishReason::length, 0);
   publish();
   const ExecutorStats stats = book_.snapshot();
   EXPECT_EQ(stats.iterations[0].num_completed_requests, 0);

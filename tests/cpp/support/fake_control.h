@@ -8,6 +8,7 @@
 #include <functional>
 #include <mutex>
 #include <stdexcept>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -23,6 +24,7 @@ namespace ttsrt::test {
 enum class Fail { none, launch, run, device };
 
 struct FakeOptions {
+  std::string device = "fake";
   step::Facts facts = small_facts();
   std::vector<step::ProgramInfo> programs = small_programs();
   std::int32_t depth = 1;  // launches in flight

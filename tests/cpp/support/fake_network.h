@@ -25,7 +25,7 @@ class FakeNetwork final : public model::Network {
  public:
   FakeNetwork(FakeOptions options, std::shared_ptr<Control> control)
       : control_(std::move(control)), device_(options) {
-    info_.device = "fake";
+    info_.device = options.device;
     info_.pipeline_depth = options.depth;
     info_.slots = options.slots;
     info_.paused_slots = options.paused_slots;

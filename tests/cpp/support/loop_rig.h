@@ -1,11 +1,12 @@
-// A Loop on a FakeNetwork, with requests submitted as Executor submits them.
+// Loops on FakeNetworks with requests submitted as Executor submits them.
 #pragma once
 
 #include <atomic>
 #include <memory>
 #include <utility>
+#include <vector>
 
-#include "executor/loop.h"
+#include "executor/replicas.h"
 #include "support/fake_network.h"
 
 namespace ttsrt::test {
@@ -33,13 +34,10 @@ class LoopRig {
   // With other itineraries than those of the small model.
   LoopRig(FakeOptions options, const executor::LoopOptions& loop_options,
           std::unique_ptr<model::Itineraries> other)
-      : facts(options.facts),
-        control(std::make_shared<Control>()),
-        itineraries(other ? std::move(other)
-                          : std::make_unique<model::magpie::Itineraries>(small_model(facts))),
-        voices(*itineraries, small_voices()),
-        loop(std::make_unique<FakeNetwork>(std::move(options), control), loop_options) {}
-  ~LoopRig() { control->release(); }  // so that a failed test ends
+      : LoopRig({std::move(options)}, loop_options, controls_of(1), std::move(other)) {}
+  ~LoopRig() {  // so that a failed test ends
+    for (const auto& each : controls) each->release();
+  }
 
   FakeHandle submit(Request request) {
     executor::Pending pending;
@@ -52,13 +50,49 @@ class LoopRig {
   }
 
   const step::Facts facts;
-  const std::shared_ptr<Control> control;
+  const std::vector<std::shared_ptr<Control>> controls;  // [replicas]
+  const std::shared_ptr<Control> control;                // of the first replica
   const std::unique_ptr<model::Itineraries> itineraries;
   executor::VoiceBook voices;
-  executor::Loop loop;
+  executor::Replicas loop;
+
+ protected:
+  LoopRig(const std::vector<FakeOptions>& replicas, const executor::LoopOptions& loop_options,
+          std::vector<std::shared_ptr<Control>> the_controls,
+          std::unique_ptr<model::Itineraries> other)
+      : facts(replicas.front().facts),
+        controls(std::move(the_controls)),
+        control(controls.front()),
+        itineraries(other ? std::move(other)
+                          : std::make_unique<model::magpie::Itineraries>(small_model(facts))),
+        voices(*itineraries, small_voices()),
+        loop(networks_of(replicas, controls), loop_options) {}
+
+  static std::vector<std::shared_ptr<Control>> controls_of(std::size_t count) {
+    std::vector<std::shared_ptr<Control>> all;
+    while (all.size() < count) all.push_back(std::make_shared<Control>());
+    return all;
+  }
 
  private:
+  static std::vector<std::unique_ptr<model::Network>> networks_of(
+      const std::vector<FakeOptions>& options,
+      const std::vector<std::shared_ptr<Control>>& controls) {
+    std::vector<std::unique_ptr<model::Network>> all;
+    for (std::size_t i = 0; i < options.size(); ++i)
+      all.push_back(std::make_unique<FakeNetwork>(options[i], controls[i]));
+    return all;
+  }
+
   std::atomic<std::uint64_t> last_id_{0};
+};
+
+// With several replicas, each with a Control of its own.
+class ReplicaRig : public LoopRig {
+ public:
+  explicit ReplicaRig(const std::vector<FakeOptions>& replicas,
+                      const executor::LoopOptions& loop_options = kDefaults)
+      : LoopRig(replicas, loop_options, controls_of(replicas.size()), nullptr) {}
 };
 
 // The codes of a request with this seed: frames [0, frames) of small_facts() without stacking.
