@@ -85,23 +85,36 @@ void remove_voice(Executor& self, const py::object& name) {
 }
 
 void register_info(py::module_& module) {
-  py::class_<ExecutorInfo> bound(module, "ExecutorInfo",
-                                 "The device and the memory of an executor.");
+  py::class_<ReplicaInfo> replica(module, "ReplicaInfo",
+                                  "The device and the memory of one replica, the weights apart.");
+  def_plain(replica);
+  replica.def_readonly("device", &ReplicaInfo::device, "Its device.")
+      .def_readonly("description", &ReplicaInfo::description, "Instruction set, threads.")
+      .def_readonly("state_bytes", &ReplicaInfo::state_bytes, "Caches and slots.")
+      .def_readonly("activation_bytes", &ReplicaInfo::activation_bytes,
+                    "Activations of all Programs.")
+      .def_readonly("scratch_bytes", &ReplicaInfo::scratch_bytes,
+                    "Packed inputs and what threads need beside activations.");
+  py::class_<ExecutorInfo> bound(
+      module, "ExecutorInfo", "The devices and the memory of an executor; sums over its replicas.");
   def_plain(bound);
   bound
       .def_readonly("device", &ExecutorInfo::device,
-                    "The chosen device if the option was \"auto\".")
-      .def_readonly("description", &ExecutorInfo::description, "Instruction set, threads.")
+                    "The chosen device if the option was \"auto\"; \"cpu,cpu\" for two.")
+      .def_readonly("description", &ExecutorInfo::description,
+                    "Instruction set, threads; of each replica.")
       .def_readonly("kv_cache_dtype", &ExecutorInfo::kv_cache_dtype, "Type of keys and values.")
       .def_readonly("max_batch_size", &ExecutorInfo::max_batch_size, "Most requests in flight.")
       .def_readonly("max_paused_requests", &ExecutorInfo::max_paused_requests,
                     "Most requests that may be paused at once.")
-      .def_readonly("weight_bytes", &ExecutorInfo::weight_bytes, "Weights.")
+      .def_readonly("weight_bytes", &ExecutorInfo::weight_bytes,
+                    "In the engine's file, which all replicas read.")
       .def_readonly("scratch_bytes", &ExecutorInfo::scratch_bytes,
                     "Packed inputs and what threads need beside activations.")
       .def_readonly("state_bytes", &ExecutorInfo::state_bytes, "Caches and slots.")
       .def_readonly("activation_bytes", &ExecutorInfo::activation_bytes,
-                    "Activations of all Programs.");
+                    "Activations of all Programs.")
+      .def_readonly("replicas", &ExecutorInfo::replicas, "In the order of ExecutorOptions.device.");
 }
 
 }  // namespace

@@ -20,7 +20,19 @@ void register_memory(py::module_& module) {
   def_field(bound, "preempt", &MemoryOptions::preempt, "As ExecutorOptions.preempt.");
   def_field(bound, "max_paused_requests", &MemoryOptions::max_paused_requests,
             "As ExecutorOptions.max_paused_requests.");
-  py::class_<MemoryPlan> plan(module, "MemoryPlan", "Bytes for one choice of limits.");
+  py::class_<ReplicaMemory> replica(module, "ReplicaMemory",
+                                    "Bytes of one replica, the weights apart.");
+  def_plain(replica);
+  replica.def_readonly("device", &ReplicaMemory::device, "The device.")
+      .def_readonly("kv_cache", &ReplicaMemory::kv_cache, "Self-attention.")
+      .def_readonly("cross_memory", &ReplicaMemory::cross_memory, "Cross-attention.")
+      .def_readonly("slots", &ReplicaMemory::slots, "Everything else that a request keeps.")
+      .def_readonly("activations", &ReplicaMemory::activations, "Activations of all Programs.")
+      .def_readonly("scratch", &ReplicaMemory::scratch,
+                    "Packed inputs and what threads need beside activations.");
+  py::class_<MemoryPlan> plan(module, "MemoryPlan",
+                              "Bytes for one choice of limits; sums over the replicas, while the "
+                              "limits are of each.");
   def_plain(plan);
   plan.def_readonly("max_batch_size", &MemoryPlan::max_batch_size, "Requests in flight.")
       .def_readonly("max_seq_len", &MemoryPlan::max_seq_len, "Decoder positions of each.")
@@ -39,7 +51,9 @@ void register_memory(py::module_& module) {
       .def_readonly("scratch", &MemoryPlan::scratch,
                     "Packed inputs and what threads need beside activations.")
       .def_readonly("is_served", &MemoryPlan::is_served,
-                    "Whether this engine, as it was built, can be opened so.");
+                    "Whether this engine, as it was built, can be opened so.")
+      .def_readonly("replicas", &MemoryPlan::replicas,
+                    "What each replica takes, in the order of MemoryOptions.device.");
   module.def("plan_memory", &plan_memory, py::arg("engine"), py::arg("options"),
              py::call_guard<WithoutGil>(),
              "What an executor with these limits takes, to the byte. Raises ConfigError for limits "

@@ -41,7 +41,9 @@ void register_iterations(py::module_& module) {
                                        "One iteration of the loop: plan, launch, commit.");
   def_plain(iteration);
   iteration.def_readonly("timestamp", &IterationStats::timestamp, "Seconds since 1970, at its end.")
-      .def_readonly("iter", &IterationStats::iter, "Counts from 1.")
+      .def_readonly("iter", &IterationStats::iter, "Counts from 1, over all replicas.")
+      .def_readonly("replica", &IterationStats::replica,
+                    "Index in ExecutorStats.replicas of the one that ran it.")
       .def_readonly("iter_latency_ms", &IterationStats::iter_latency_ms,
                     "Milliseconds of the iteration.")
       .def_readonly("device_latency_ms", &IterationStats::device_latency_ms,
@@ -52,13 +54,14 @@ void register_iterations(py::module_& module) {
       .def_readonly("num_new_active_requests", &IterationStats::num_new_active_requests,
                     "Requests taken from the queue.")
       .def_readonly("num_active_requests", &IterationStats::num_active_requests,
-                    "Requests in flight.")
+                    "Requests in flight on the replica.")
       .def_readonly("num_queued_requests", &IterationStats::num_queued_requests,
                     "Requests that wait.")
       .def_readonly("num_completed_requests", &IterationStats::num_completed_requests,
                     "Ended in this iteration, for any reason.")
       .def_readonly("num_frames", &IterationStats::num_frames, "Codec frames produced.")
-      .def_readonly("kv_cache_stats", &IterationStats::kv_cache_stats, "The cache at its end.")
+      .def_readonly("kv_cache_stats", &IterationStats::kv_cache_stats,
+                    "The replica's cache at its end.")
       .def_readonly("inflight_batching_stats", &IterationStats::inflight_batching_stats,
                     "The contents of its launch.");
   py::class_<RequestStats> request(module, "RequestStats",
@@ -74,7 +77,28 @@ void register_iterations(py::module_& module) {
       .def_readonly("num_generated_tokens", &RequestStats::num_generated_tokens,
                     "Codes: frames times codebooks.")
       .def_readonly("scheduled", &RequestStats::scheduled, "Whether the last launch included it.")
-      .def_readonly("paused", &RequestStats::paused, "In flight, but not in the last launch.");
+      .def_readonly("paused", &RequestStats::paused, "In flight, but not in the last launch.")
+      .def_readonly("replica", &RequestStats::replica,
+                    "Index in ExecutorStats.replicas; -1: the request waits.");
+}
+
+void register_replicas(py::module_& module) {
+  py::class_<ReplicaStats> replica(module, "ReplicaStats",
+                                   "One replica: a network on one device with a loop of its own.");
+  def_plain(replica);
+  replica.def_readonly("device", &ReplicaStats::device, "Its device.")
+      .def_readonly("description", &ReplicaStats::description, "As ExecutorInfo.description.")
+      .def_readonly("num_active_requests", &ReplicaStats::num_active_requests,
+                    "Requests in flight, paused ones included.")
+      .def_readonly("num_preempted_requests", &ReplicaStats::num_preempted_requests,
+                    "Of these, paused for a larger priority.")
+      .def_readonly("max_num_active_requests", &ReplicaStats::max_num_active_requests,
+                    "Most requests in flight at once.")
+      .def_readonly("num_iterations", &ReplicaStats::num_iterations, "Iterations of its loop.")
+      .def_readonly("num_frames", &ReplicaStats::num_frames, "Codec frames produced.")
+      .def_readonly("kv_cache_stats", &ReplicaStats::kv_cache_stats, "Its cache.")
+      .def_readonly("failure", &ReplicaStats::failure,
+                    "Why its device has failed; empty: it works.");
 }
 
 }  // namespace
@@ -82,6 +106,7 @@ void register_iterations(py::module_& module) {
 void register_stats(py::module_& module) {
   register_parts(module);
   register_iterations(module);
+  register_replicas(module);
   py::class_<StageTimes> times(module, "StageTimes", "The time that launches spent in one stage.");
   def_plain(times);
   times
@@ -92,9 +117,11 @@ void register_stats(py::module_& module) {
       .def_readonly("runs", &StageTimes::runs, "Since the start.")
       .def_readonly("seconds", &StageTimes::seconds,
                     "Mean over threads, including the wait for the last thread.")
-      .def_readonly("busy_seconds", &StageTimes::busy_seconds, "Of these, inside kernels.");
+      .def_readonly("busy_seconds", &StageTimes::busy_seconds, "Of these, inside kernels.")
+      .def_readonly("replica", &StageTimes::replica, "Index in ExecutorStats.replicas.");
   py::class_<ExecutorStats> stats(module, "ExecutorStats",
-                                  "Counters since the start, and the requests in flight.");
+                                  "Counters since the start, and the requests in flight; sums over "
+                                  "all replicas, failed ones included.");
   def_plain(stats);
   stats.def_readonly("num_submitted", &ExecutorStats::num_submitted, "Requests that were accepted.")
       .def_readonly("num_completed", &ExecutorStats::num_completed,
@@ -124,11 +151,15 @@ void register_stats(py::module_& module) {
       .def_readonly(
           "iterations", &ExecutorStats::iterations,
           "The latest iterations, oldest first; at most ExecutorOptions.iter_stats_max_iterations.")
-      .def_readonly("requests", &ExecutorStats::requests,
-                    "Requests in flight, oldest first, then waiting requests in order of arrival.")
+      .def_readonly(
+          "requests", &ExecutorStats::requests,
+          "Requests in flight, replica by replica and oldest first, then waiting requests in "
+          "order of arrival.")
       .def_readonly("stages", &ExecutorStats::stages,
                     "Stages in the order of their first runs in a program; empty without "
-                    "ExecutorOptions.profile and on devices that do not record times.");
+                    "ExecutorOptions.profile and on devices that do not record times.")
+      .def_readonly("replicas", &ExecutorStats::replicas,
+                    "In the order of ExecutorOptions.device; one where it names one device.");
 }
 
 }  // namespace ttsrt::python

@@ -608,8 +608,38 @@ class MemoryOptions:
     def __init__(self) -> None:
         """The library's defaults."""
 
+class ReplicaMemory:
+    """Bytes of one replica, the weights apart."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as plain values, nested, as json.dumps takes them."""
+
+    @property
+    def device(self) -> Device:
+        """The device."""
+
+    @property
+    def kv_cache(self) -> int:
+        """Self-attention."""
+
+    @property
+    def cross_memory(self) -> int:
+        """Cross-attention."""
+
+    @property
+    def slots(self) -> int:
+        """Everything else that a request keeps."""
+
+    @property
+    def activations(self) -> int:
+        """Activations of all Programs."""
+
+    @property
+    def scratch(self) -> int:
+        """Packed inputs and what threads need beside activations."""
+
 class MemoryPlan:
-    """Bytes for one choice of limits."""
+    """Bytes for one choice of limits; sums over the replicas, while the limits are of each."""
 
     def to_dict(self) -> dict[str, Any]:
         """All fields as plain values, nested, as json.dumps takes them."""
@@ -657,6 +687,10 @@ class MemoryPlan:
     @property
     def is_served(self) -> bool:
         """Whether this engine, as it was built, can be opened so."""
+
+    @property
+    def replicas(self) -> list[ReplicaMemory]:
+        """What each replica takes, in the order of MemoryOptions.device."""
 
 def plan_memory(engine: Engine, options: MemoryOptions) -> MemoryPlan:
     """What an executor with these limits takes, to the byte. Raises ConfigError for limits that
@@ -812,7 +846,11 @@ class IterationStats:
 
     @property
     def iter(self) -> int:
-        """Counts from 1."""
+        """Counts from 1, over all replicas."""
+
+    @property
+    def replica(self) -> int:
+        """Index in ExecutorStats.replicas of the one that ran it."""
 
     @property
     def iter_latency_ms(self) -> float:
@@ -832,7 +870,7 @@ class IterationStats:
 
     @property
     def num_active_requests(self) -> int:
-        """Requests in flight."""
+        """Requests in flight on the replica."""
 
     @property
     def num_queued_requests(self) -> int:
@@ -848,7 +886,7 @@ class IterationStats:
 
     @property
     def kv_cache_stats(self) -> KvCacheStats:
-        """The cache at its end."""
+        """The replica's cache at its end."""
 
     @property
     def inflight_batching_stats(self) -> InflightBatchingStats:
@@ -884,6 +922,10 @@ class RequestStats:
     def paused(self) -> bool:
         """In flight, but not in the last launch."""
 
+    @property
+    def replica(self) -> int:
+        """Index in ExecutorStats.replicas; -1: the request waits."""
+
 class StageTimes:
     """The time that launches spent in one stage."""
 
@@ -910,8 +952,55 @@ class StageTimes:
     def busy_seconds(self) -> float:
         """Of these, inside kernels."""
 
+    @property
+    def replica(self) -> int:
+        """Index in ExecutorStats.replicas."""
+
+class ReplicaStats:
+    """One replica: a network on one device with a loop of its own."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as plain values, nested, as json.dumps takes them."""
+
+    @property
+    def device(self) -> Device:
+        """Its device."""
+
+    @property
+    def description(self) -> str:
+        """As ExecutorInfo.description."""
+
+    @property
+    def num_active_requests(self) -> int:
+        """Requests in flight, paused ones included."""
+
+    @property
+    def num_preempted_requests(self) -> int:
+        """Of these, paused for a larger priority."""
+
+    @property
+    def max_num_active_requests(self) -> int:
+        """Most requests in flight at once."""
+
+    @property
+    def num_iterations(self) -> int:
+        """Iterations of its loop."""
+
+    @property
+    def num_frames(self) -> int:
+        """Codec frames produced."""
+
+    @property
+    def kv_cache_stats(self) -> KvCacheStats:
+        """Its cache."""
+
+    @property
+    def failure(self) -> str:
+        """Why its device has failed; empty: it works."""
+
 class ExecutorStats:
-    """Counters since the start, and the requests in flight."""
+    """Counters since the start, and the requests in flight; sums over all replicas, failed ones
+    included."""
 
     def to_dict(self) -> dict[str, Any]:
         """All fields as plain values, nested, as json.dumps takes them."""
@@ -987,26 +1076,57 @@ class ExecutorStats:
 
     @property
     def requests(self) -> list[RequestStats]:
-        """Requests in flight, oldest first, then waiting requests in order of arrival."""
+        """Requests in flight, replica by replica and oldest first, then waiting requests in order
+        of arrival."""
 
     @property
     def stages(self) -> list[StageTimes]:
         """Stages in the order of their first runs in a program; empty without
         ExecutorOptions.profile and on devices that do not record times."""
 
-class ExecutorInfo:
-    """The device and the memory of an executor."""
+    @property
+    def replicas(self) -> list[ReplicaStats]:
+        """In the order of ExecutorOptions.device; one where it names one device."""
+
+class ReplicaInfo:
+    """The device and the memory of one replica, the weights apart."""
 
     def to_dict(self) -> dict[str, Any]:
         """All fields as plain values, nested, as json.dumps takes them."""
 
     @property
     def device(self) -> Device:
-        """The chosen device if the option was "auto"."""
+        """Its device."""
 
     @property
     def description(self) -> str:
         """Instruction set, threads."""
+
+    @property
+    def state_bytes(self) -> int:
+        """Caches and slots."""
+
+    @property
+    def activation_bytes(self) -> int:
+        """Activations of all Programs."""
+
+    @property
+    def scratch_bytes(self) -> int:
+        """Packed inputs and what threads need beside activations."""
+
+class ExecutorInfo:
+    """The devices and the memory of an executor; sums over its replicas."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as plain values, nested, as json.dumps takes them."""
+
+    @property
+    def device(self) -> Device:
+        """The chosen device if the option was "auto"; "cpu,cpu" for two."""
+
+    @property
+    def description(self) -> str:
+        """Instruction set, threads; of each replica."""
 
     @property
     def kv_cache_dtype(self) -> CacheDType:
@@ -1022,7 +1142,7 @@ class ExecutorInfo:
 
     @property
     def weight_bytes(self) -> int:
-        """Weights."""
+        """In the engine's file, which all replicas read."""
 
     @property
     def scratch_bytes(self) -> int:
@@ -1035,6 +1155,10 @@ class ExecutorInfo:
     @property
     def activation_bytes(self) -> int:
         """Activations of all Programs."""
+
+    @property
+    def replicas(self) -> list[ReplicaInfo]:
+        """In the order of ExecutorOptions.device."""
 
 class Executor:
     """Runs requests, many at once. Thread safe."""

@@ -36,7 +36,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class Executor(VoiceMethods):
-    """Runs requests on one device, many at once. Thread safe; a context manager.
+    """Runs requests on a device, or on several, many at once. Thread safe; a context manager.
 
     A forked child has none of the executor's threads: there every method raises `ClosedError`,
     except `close`, which does nothing. A new executor on the same `Engine` works in the child.
@@ -57,10 +57,13 @@ class Executor(VoiceMethods):
             engine: An engine folder, or an opened engine.
             **options: The following.
             device: "auto" (the default), or a name of `list_devices()`. `info` has what "auto"
-                chose.
-            num_threads: CPU threads; 0 (the default) for one per core this process may use, by its
-                affinity and the CPU quota of its container. More than twice as many are logged as a
-                warning: threads that share cores wait for each other.
+                chose. Several names, as in "cpu,cpu", give a replica on each: they share one queue,
+                and every limit below but `max_queue_size` is one replica's. "cuda:all" stands for
+                all GPUs.
+            num_threads: CPU threads of a replica; 0 (the default) for one per core this process may
+                use, by its affinity and the CPU quota of its container; replicas on the CPU share
+                the cores out. More than twice as many are logged as a warning: threads that share
+                cores wait for each other.
             pin_threads: Keeps thread t of the executor on the t-th core this process may use; for a
                 process that has its cores to itself. Only on Linux, with at most one thread per
                 core.
@@ -93,7 +96,8 @@ class Executor(VoiceMethods):
         native = native_executor_options("Executor", options)
         opened = engine if isinstance(engine, _core.Engine) else _core.Engine.open(engine)
         self._native = _core.Executor(opened, native)
-        _warn_of_threads(native.num_threads)
+        cpu_teams = self._native.info.device.split(",").count("cpu")
+        _warn_of_threads(native.num_threads * max(cpu_teams, 1))
         self._most_numbers = most_numbers(opened.info)
         self._is_closed = False
         self._add_built_in_voices()

@@ -18,7 +18,7 @@ from ttsrt_rt.options import CacheDType, Device, DTypeObject, Preempt, dtype_nam
 if TYPE_CHECKING:
     from ttsrt_rt import _core
 
-__all__ = ["CACHE_DTYPES", "MemoryPlan", "plan_memory"]
+__all__ = ["CACHE_DTYPES", "MemoryPlan", "ReplicaMemory", "plan_memory"]
 
 CACHE_DTYPES: tuple[str, ...] = get_args(CacheDType)
 
@@ -28,8 +28,20 @@ _CACHED = {"float32": (4, 0), "bfloat16": (2, 0), "float16": (2, 0), "int8": (1,
 
 
 @dataclass(frozen=True)
+class ReplicaMemory:
+    """Bytes of one replica, the weights apart; the attributes are those of `MemoryPlan`."""
+
+    device: str
+    kv_cache: int
+    cross_memory: int
+    slots: int
+    activations: int
+    scratch: int
+
+
+@dataclass(frozen=True)
 class MemoryPlan:
-    """Bytes for one choice of limits.
+    """Bytes for one choice of limits. Bytes are sums over the replicas, limits are of each.
 
     Attributes:
         max_batch_size: Requests in flight.
@@ -48,6 +60,7 @@ class MemoryPlan:
         voice: Bytes of these rows, which an added voice takes besides (and its name).
         voice_kv_cache: Of `kv_cache`, what a voice takes while requests use it, shared by all of
             them: whole blocks with the keys and values of its rows, all but the emotion's.
+        replicas: What each replica takes, in the order of the devices.
     """
 
     max_batch_size: int
@@ -61,6 +74,7 @@ class MemoryPlan:
     activations: int
     scratch: int
     is_served: bool
+    replicas: tuple[ReplicaMemory, ...]
     voice_rows: int = 0
     voice: int = 0
     voice_kv_cache: int = 0
@@ -94,8 +108,8 @@ def plan_memory(
         batch_sizes: Requests in flight; none for 1, 2, 4, ... up to the engine's.
         seq_lens: Decoder positions; none for the engine's.
         kv_cache_dtypes: float32, bfloat16, float16, int8; none for the engine's own.
-        device: The device that would run it.
-        num_threads: Its threads; 0 for one for each core.
+        device: The device that would run it, or several, as `Executor` takes them.
+        num_threads: As `Executor` takes it.
         preempt: As `Executor` takes it.
         max_paused_requests: As `Executor` takes it.
 
@@ -108,7 +122,6 @@ def plan_memory(
     from ttsrt_rt.native_request import set_options
 
     opened = _core.Engine.open(engine)
-    named = [of.name for of in fields(MemoryPlan) if not of.name.startswith("voice")]
     for name, values in (("max_batch_size", batch_sizes), ("max_seq_len", seq_lens)):
         if any(value < 1 for value in values):
             raise ConfigError(f"{name}: expected 1 or more, got {list(values)}")
@@ -128,12 +141,25 @@ def plan_memory(
                     max_paused_requests=max_paused_requests,
                 )
                 plan = _core.plan_memory(opened, options)
-                numbers = {name: getattr(plan, name) for name in named}
-                plans.append(MemoryPlan(**numbers, **_voice(opened, plan.kv_cache_dtype)))
+                plans.append(_plan_of(plan, _voice(opened, plan.kv_cache_dtype)))
     return plans
 
 
-def _voice(opened: _core.Engine, kv_cache_dtype: str) -> dict[str, Any]:
+def _plan_of(native: _core.MemoryPlan, voice: dict[str, int]) -> MemoryPlan:
+    values: dict[str, Any] = {
+        of.name: getattr(native, of.name)
+        for of in fields(MemoryPlan)
+        if not of.name.startswith("voice")
+    }
+    names = [of.name for of in fields(ReplicaMemory)]
+    values["replicas"] = tuple(
+        ReplicaMemory(**{name: getattr(replica, name) for name in names})
+        for replica in native.replicas
+    )
+    return MemoryPlan(**values, **voice)
+
+
+def _voice(opened: _core.Engine, kv_cache_dtype: str) -> dict[str, int]:
     """The bytes of a voice of T3; nothing for other families."""
     if opened.info.family != "t3":
         return {}

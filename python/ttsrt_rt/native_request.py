@@ -12,8 +12,8 @@ from ttsrt_rt import _core
 from ttsrt_rt.arrays import MAX_NUMBERS, float_matrix, id_matrix, id_vector
 from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.options import (
+    DEVICES,
     CacheDType,
-    Device,
     ExecutorOptions,
     Preempt,
     check_names,
@@ -108,11 +108,14 @@ def check_run_options(options: Mapping[str, Any]) -> None:
         ConfigError: As `native_executor_options`, or a word is unknown, or a number negative.
     """
     native = native_executor_options("from_checkpoint", options)
-    words = {"device": (*get_args(Device), "reference:N"), "preempt": get_args(Preempt)}
-    for name, known in words.items():
-        value = re.sub(r"^(reference):[0-9]+$", r"\1:N", getattr(native, name))
-        if value not in known:
-            raise ConfigError(f"{name}: expected one of {', '.join(known)}, got {show(value)}")
+    devices = [re.sub(r":[0-9]+$", ":N", device) for device in native.device.split(",")]
+    for name, values, known in (
+        ("device", devices, DEVICES),
+        ("preempt", [native.preempt], get_args(Preempt)),
+    ):
+        for value in values:
+            if value not in known:
+                raise ConfigError(f"{name}: expected one of {', '.join(known)}, got {show(value)}")
     for name, value in options.items():
         if isinstance(value, (int, float)) and not value >= 0:
             raise ConfigError(f"{name}: expected 0 or more, got {value}")

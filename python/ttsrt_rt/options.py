@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ttsrt_rt.progress import Progress
 
 __all__ = [
+    "DEVICES",
     "BuildOptions",
     "CacheDType",
     "CheckpointOptions",
@@ -48,7 +49,7 @@ Made = TypeVar("Made")
 DType: TypeAlias = Literal["float32", "bfloat16", "float16"]
 CacheDType: TypeAlias = Literal["float32", "bfloat16", "float16", "int8"]
 Quantization: TypeAlias = Literal["none", "w8a16", "w4a16", "w8a8", "w4a8"]
-Device: TypeAlias = Literal["auto", "cpu", "cuda", "reference"]
+Device: TypeAlias = str  # one of DEVICES, or several joined by commas, as in "cpu,cpu"
 Generation: TypeAlias = Literal["2503", "nemo3"]
 T3Variant: TypeAlias = Literal["english", "multilingual", "turbo", "nano", "flash"]
 PriorMode: TypeAlias = Literal["nemo", "nemo_2503", "window"]
@@ -66,6 +67,12 @@ EosMethod: TypeAlias = Literal[
     "multinomial_all",
     "multinomial_zero_cb",
 ]
+
+# Names of devices; N stands for a number.
+DEVICES: tuple[str, ...] = (
+    *("auto", "cpu", "cuda", "cuda:N", "cuda:all"),
+    *("reference", "reference:N"),
+)
 
 
 class _ForeignDType(Protocol):

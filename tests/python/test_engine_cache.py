@@ -139,6 +139,7 @@ def test_a_failure_leaves_nothing(source: Path, cache: Path) -> None:
     ("options", "message"),
     [
         ({"device": "gpu"}, "device: expected one of auto, cpu"),
+        ({"device": "cpu,gpu"}, "device: expected one of auto, cpu"),
         ({"preempt": "always"}, "preempt: expected one of none, priority"),
         ({"kv_cache_dtype": "fp8"}, "kv_cache_dtype: expected"),
         ({"num_threads": "2"}, "num_threads: expected"),

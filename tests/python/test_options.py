@@ -139,4 +139,4 @@ def test_words_are_the_librarys(engine: Path) -> None:
     assert rt.AttentionPrior.of(rt.Engine.open(engine)).mode in get_args(options.PriorMode)
     assert MaskGit().sampling in get_args(options.MaskGitSampling)
     devices = {device.name.partition(":")[0] for device in rt.list_devices()}
-    assert devices | {"auto"} <= set(get_args(options.Device))
+    assert devices | {"auto"} <= set(options.DEVICES)

@@ -35,13 +35,13 @@ executor.generate([np.arange(4), np.arange(2)], voice=0)
 executor.generate((range(4), range(2)), voice=0)
 executor.generate(text_ids=array.array("i", [1]), context_codes=np.zeros((2, 4), np.int32))
 executor.generate(text_ids=(1, 2), context_embeddings=[[0.5, 1], [2.0, 3]])
-rt.Executor("engine", device="reference:2")  # error
+rt.Executor("engine", device="cpu,cpu")
 rt.Request([1, 2], 0)  # error
 executor.submit(text_ids=[1, 2], seed="x")  # error
 executor.stream(text_ids=[1, 2], max_frame=5)  # error
 executor.astream(text_ids=[1, 2], priorty=5)  # error
 rt.Executor("engine", devise="cpu")  # error
-rt.Executor("engine", device="gpu")  # error
+rt.Executor("engine", device=("cpu", "cpu"))  # error
 rt.Executor("engine", kv_cache_dtype="fp16")  # error
 rt.Executor.from_checkpoint("x.nemo", dtype="bfloat16", device="cpu", generation="nemo3")
 rt.Executor.from_checkpoint("x.nemo", quantisation="w8a8")  # error

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 import ttsrt_rt as rt
 
 from .mixing import (
+    DEVICE,
     DTYPES,
     GUEST,
     KINDS,
@@ -160,6 +161,7 @@ def options() -> st.SearchStrategy[tuple[Any, ...]]:
     least = max(LIMITS["max_input_len"], LIMITS["max_encoder_input_len"])
     return pairs(
         {
+            "device": st.sampled_from((DEVICE, f"{DEVICE},{DEVICE}")),
             "num_threads": st.integers(1, 2),
             "max_batch_size": st.integers(1, MAX_BATCH_SIZE),
             "max_num_tokens": st.integers(least, 3 * least),

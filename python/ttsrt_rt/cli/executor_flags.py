@@ -8,8 +8,8 @@ from typing import Any
 __all__ = ["add_executor_flags", "executor_options"]
 
 _EXECUTOR: dict[str, tuple[type, str]] = {
-    "device": (str, '"auto", "cpu", "reference"'),
-    "num_threads": (int, "CPU threads; 0: one per core"),
+    "device": (str, '"auto", "cpu", "reference"; or several, with a replica on each: "cpu,cpu"'),
+    "num_threads": (int, "CPU threads of a replica; 0: one per core"),
     "kv_cache_dtype": (str, "default: as the engine computes"),
     "max_batch_size": (int, "requests that run at once; default: the engine's"),
     "max_queue_size": (int, "requests that wait; one more is refused"),
