@@ -95,8 +95,6 @@ void check_device(const std::string& device, std::int32_t num_threads) {
       in_quotes(device));
 }
 
-constexpr std::int32_t kNumGpus = 0;  // that this build can use
-
 // The replicas of an executor on these devices, and how many threads each gets.
 struct Team {
   std::vector<std::string> devices;
@@ -104,11 +102,12 @@ struct Team {
 };
 
 Team team_of(const std::string& devices, std::int32_t num_threads, bool pin_threads) {
-  Team team{split_devices(devices, kNumGpus), num_threads};
+  const bool names_all = devices.find(":all") != std::string::npos;
+  Team team{split_devices(devices, names_all ? num_cuda_devices() : 0), num_threads};
   for (const std::string& device : team.devices) check_device(device, num_threads);
   const auto num_cpu = static_cast<std::int32_t>(
       std::count_if(team.devices.begin(), team.devices.end(),
-                    [](const std::string& of) { return of == "cpu" || of == "auto"; }));
+                    [](const std::string& of) { return resolve_device(of) == "cpu"; }));
   TTSRT_CHECK(ConfigError, !pin_threads || num_cpu <= 1,
               "pin_threads: expected off with several replicas on the CPU, device ",
               in_quotes(devices));

@@ -69,8 +69,9 @@ ENDLESS_FRAMES = 4000  # in the engine whose requests hardly end
 HOLDING_FRAMES = 32_000  # of a request that only occupies a slot
 
 # A wait of this many seconds counts as a hang, and the test fails. No test comes near it otherwise.
-# "reference:2" keeps two launches in flight.
+# "reference:2" keeps two launches in flight, "cpu,cpu" has two replicas.
 DEVICE = os.environ.get("TTSRT_STRESS_DEVICE", NATIVE)
+SINGLE_DEVICE = DEVICE.partition(",")[0]  # for tests that count on one replica's places
 STUCK = 60.0
 
 ROWED_CONTEXTS = ("codes", "text", "embeddings")  # contexts that have a number of rows

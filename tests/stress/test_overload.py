@@ -16,6 +16,7 @@ import ttsrt_rt as rt
 
 from .mixing import (
     ENDLESS_FRAMES,
+    SINGLE_DEVICE,
     STUCK,
     Bench,
     Spec,
@@ -125,7 +126,8 @@ def expect_counted(executor: rt.Executor, floods: list[Flood]) -> None:
 def test_a_full_queue_refuses_at_once(bench: Bench, endless: Path) -> None:
     """The refusal does not wait for another request: none can end while all slots are occupied."""
     holder, waiter = holding(endless_specs()[0]), short_specs()[0]
-    with bench.executor(endless, max_queue_size=MAX_QUEUE_SIZE, num_threads=1) as executor:
+    options = {"device": SINGLE_DEVICE, "max_queue_size": MAX_QUEUE_SIZE, "num_threads": 1}
+    with bench.executor(endless, **options) as executor:
         info = executor.engine.info
         holders = [executor.submit(holder.request(info, priority=1)) for _ in range(NUM_SLOTS)]
         for handle in holders:

@@ -12,6 +12,7 @@ import ttsrt_rt as rt
 from .mixing import (
     ENDLESS_FRAMES,
     GUEST,
+    SINGLE_DEVICE,
     STUCK,
     Bench,
     Spec,
@@ -83,9 +84,8 @@ def test_a_paused_request_gives_what_it_gives_alone(bench: Bench, kind: str) -> 
 def test_a_paused_stream_is_whole(bench: Bench, endless: Path) -> None:
     spec = endless_specs()[1]
     whole = bench.alone(endless, spec)
-    with bench.executor(
-        endless, max_batch_size=1, preempt="priority", max_paused_requests=1, num_threads=1
-    ) as executor:
+    options = {"preempt": "priority", "max_paused_requests": 1, "num_threads": 1}
+    with bench.executor(endless, device=SINGLE_DEVICE, max_batch_size=1, **options) as executor:
         info = executor.engine.info
         low = executor.submit(spec.request(info, chunk_frames=7))
         events = [low.next(STUCK)]
@@ -107,9 +107,8 @@ def test_paused_requests_end_as_others_do(bench: Bench, endless: Path) -> None:
     """A cancel, a deadline and the removal of its voice reach a request while it is paused."""
     low = endless_specs()[0]
     guest = Spec(("ids", 4), (GUEST, 0), 6, low.options)
-    with bench.executor(
-        endless, max_batch_size=3, preempt="priority", max_paused_requests=3, num_threads=1
-    ) as executor:
+    options = {"preempt": "priority", "max_paused_requests": 3, "num_threads": 1}
+    with bench.executor(endless, device=SINGLE_DEVICE, max_batch_size=3, **options) as executor:
         info = executor.engine.info
         handles = [
             executor.submit(low.request(info)),
@@ -143,7 +142,8 @@ def test_paused_requests_end_as_others_do(bench: Bench, endless: Path) -> None:
 def test_close_ends_paused_requests(bench: Bench, endless: Path, drain: bool) -> None:
     spec = endless_specs()[2]
     whole = bench.alone(endless, spec)
-    executor = bench.executor(endless, max_batch_size=1, preempt="priority", num_threads=1)
+    options = {"max_batch_size": 1, "preempt": "priority", "num_threads": 1}
+    executor = bench.executor(endless, device=SINGLE_DEVICE, **options)
     info = executor.engine.info
     low = executor.submit(spec.request(info))
     assert low.next(STUCK) is not None
@@ -172,7 +172,9 @@ def test_names_and_bounds(bench: Bench, endless: Path) -> None:
     ):
         with pytest.raises(rt.ConfigError, match=message):
             bench.executor(endless, **options)
-    with bench.executor(endless, preempt="priority", num_threads=1) as executor:
+    with bench.executor(
+        endless, device=SINGLE_DEVICE, preempt="priority", num_threads=1
+    ) as executor:
         assert (executor.info.max_batch_size, executor.info.max_paused_requests) == (4, 4)
     with bench.executor(endless, num_threads=1) as executor:
         assert executor.info.max_paused_requests == 0

@@ -59,9 +59,9 @@ def test_a_thousand_requests_in_a_tenth_of_the_blocks(
     wholes = {spec: bench.alone(engine, spec) for spec in specs}
     draw = random.Random(9)
     with bench.executor(engine, max_tokens_in_paged_kv_cache=POOL, num_threads=1) as executor:
-        cache = executor.stats().kv_cache_stats
-        assert cache.max_num_blocks == POOL // TOKENS_PER_BLOCK
-        assert cache.tokens_per_block == TOKENS_PER_BLOCK
+        for replica in executor.stats().replicas:
+            assert replica.kv_cache_stats.max_num_blocks == POOL // TOKENS_PER_BLOCK
+            assert replica.kv_cache_stats.tokens_per_block == TOKENS_PER_BLOCK
         chosen = draw.choices(specs, k=NUM_REQUESTS)
         requests = [
             spec.request(executor.engine.info, priority=draw.randint(-1, 1)) for spec in chosen
