@@ -20,6 +20,8 @@ Ids = NDArray[np.int32]
 
 LISTS = ["cpu,cpu", "reference,reference", "cpu,cpu,cpu"]
 
+MOST_ROUNDS = 1000  # until each replica has run something
+
 
 def requests_of(text_ids: Ids) -> list[rt.Request]:
     return [
@@ -50,6 +52,7 @@ def test_a_request_gives_the_same_on_every_replica(
         rounds = 0
         while not have_all_run(executor):
             rounds += 1
+            assert rounds < MOST_ROUNDS
             for one, other in zip(alone, executor.generate(requests), strict=True):
                 assert one.codes.tolist() == other.codes.tolist()
                 assert one.finish_reason == other.finish_reason
@@ -85,12 +88,14 @@ def test_what_is_told_of_replicas(engine: Path, text_ids: Ids) -> None:
         assert len(info.replicas) == 2
         assert info.state_bytes == sum(replica.state_bytes for replica in info.replicas)
         assert "cpu,cpu" in repr(executor)
-        while not have_all_run(executor):
+        for _ in range(MOST_ROUNDS):
             executor.generate(requests_of(text_ids))
+            if have_all_run(executor):
+                break
         told = json.loads(json.dumps(executor.stats().to_dict()))
         assert {stage["replica"] for stage in told["stages"]} == {0, 1}
     assert [replica["device"] for replica in told["replicas"]] == ["cpu", "cpu"]
-    assert told["replicas"][0]["kv_cache_stats"]["used_num_blocks"] >= 0
+    assert told["replicas"][0]["kv_cache_stats"]["max_num_blocks"] > 0
     assert told["max_num_active_requests"] == 4
 
 
@@ -98,8 +103,8 @@ def test_a_closed_one_cancels_on_all(engine: Path, text_ids: Ids) -> None:
     executor = open_on(engine, "cpu,cpu", max_batch_size=1)
     handles = [executor.submit(each, max_frames=40) for each in requests_of(text_ids)]
     executor.close()
-    for handle in handles:
-        assert handle.result(timeout=0).finish_reason in ("stop", "length", "cancelled")
+    ends = [handle.result(timeout=0).finish_reason for handle in handles]
+    assert set(ends) <= {"stop", "length", "cancelled"} and "cancelled" in ends
     with pytest.raises(rt.ClosedError):
         executor.submit(text_ids=text_ids, voice=0)
 
@@ -111,6 +116,7 @@ def test_added_voices_are_on_all(engine: Path, text_ids: Ids) -> None:
         fields: dict[str, Any] = {"text_ids": text_ids, "voice": "me", "seed": 1, "max_frames": 6}
         results = []
         while not have_all_run(executor):
+            assert len(results) < 4 * MOST_ROUNDS
             results += executor.generate([rt.Request(**fields) for _ in range(4)])
     assert len({result.codes.tobytes() for result in results}) == 1
 

@@ -2,8 +2,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cctype>
 #include <set>
+#include <string>
+#include <vector>
 
+#include "cuda/cuda_backend.h"
 #include "support/crowd.h"
 #include "support/errors.h"
 #include "ttsrt/device.h"
@@ -149,10 +153,22 @@ TEST_P(ExecutorReplicas, InfoAndPlanAreSums) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Devices, ExecutorReplicas,
-                         ::testing::Values(Devices{"cpu", "cpu,cpu"},
-                                           Devices{"reference", "reference,reference"},
-                                           Devices{"reference", "reference,reference:2"}));
+std::vector<Devices> device_lists() {
+  std::vector<Devices> lists = {{"cpu", "cpu,cpu"},
+                                {"reference", "reference,reference"},
+                                {"reference", "reference,reference:2"}};
+  if (num_cuda_devices() > 0) lists.push_back({"cuda:0", "cuda:0,cuda:0"});
+  if (num_cuda_devices() > 1) lists.push_back({"cuda:0", "cuda:all"});
+  return lists;
+}
+
+std::string list_name(const ::testing::TestParamInfo<Devices>& info) {
+  std::string name = info.param.several;
+  for (char& at : name) at = std::isalnum(static_cast<unsigned char>(at)) != 0 ? at : '_';
+  return name;
+}
+
+INSTANTIATE_TEST_SUITE_P(Devices, ExecutorReplicas, ::testing::ValuesIn(device_lists()), list_name);
 
 TEST(ExecutorDevices, StagesTellTheirReplica) {
   const test::TinyEngine folder;
