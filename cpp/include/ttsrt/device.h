@@ -11,7 +11,7 @@ namespace ttsrt {
 
 /// One device.
 struct DeviceInfo {
-  std::string name;         ///< the value for ExecutorOptions::device: "cpu", "reference"
+  std::string name;         ///< the value for ExecutorOptions::device: "cpu", "cuda:0", "reference"
   std::string description;  ///< for people: instruction set, cores
   bool available = false;
   std::string reason;  ///< why the device is unavailable, if it is

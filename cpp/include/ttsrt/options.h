@@ -80,9 +80,10 @@ struct BlockDiffusion {
 
 /// Options of an executor. Zero means the limit of the engine, or everything that is available.
 struct ExecutorOptions {
-  /// "auto", "cpu", "reference"; or several of them, as in "cpu,cpu": then each has a replica of
-  /// the model, with the limits below for itself, and all of them take their requests from one
-  /// queue. "cuda:all" stands for all GPUs, one after the other.
+  /// "auto" (a GPU where there is one), "cpu", "cuda:0", "reference"; or several of them, as in
+  /// "cuda:0,cuda:1": then each has a replica of the model, with the limits below for itself, and
+  /// all of them take their requests from one queue. "cuda:all" stands for all GPUs, one after the
+  /// other.
   std::string device = "auto";
   /// CPU threads of a replica; 0: one per core this process may use, of several replicas on the CPU
   /// each its share of the cores.

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ttsrt_rt.cli.executor_flags import DEVICE_HELP
 from ttsrt_rt.cli.outputs import make_folder
 from ttsrt_rt.cli.tables import format_memory, format_table
 from ttsrt_rt.cli.types import Subparsers
@@ -34,7 +35,7 @@ def add_parser(commands: Subparsers) -> None:
     parser.add_argument("--max_frames", type=int, help="codec frames of each request, at most")
     parser.add_argument("--cfg_scale", type=float, help="guidance; 1: none")
     parser.add_argument("--seed", type=int, help="seed of weights, texts and sampling")
-    parser.add_argument("--device", help='"auto", "cpu", "reference"')
+    parser.add_argument("--device", help=DEVICE_HELP)
     parser.add_argument("--num_threads", type=int, help="CPU threads; 0: one per core")
     parser.add_argument("--output_dir", help="keep checkpoint and engine here")
     parser.add_argument(

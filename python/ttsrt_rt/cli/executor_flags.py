@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-__all__ = ["add_executor_flags", "executor_options"]
+__all__ = ["DEVICE_HELP", "add_executor_flags", "executor_options"]
+
+DEVICE_HELP = '"auto", "cpu", "cuda:0", "reference"'
 
 _EXECUTOR: dict[str, tuple[type, str]] = {
-    "device": (str, '"auto", "cpu", "reference"; or several, with a replica on each: "cpu,cpu"'),
+    "device": (str, f'{DEVICE_HELP}; or several, a replica on each: "cuda:0,cuda:1", "cuda:all"'),
     "num_threads": (int, "CPU threads of a replica; 0: one per core"),
     "kv_cache_dtype": (str, "default: as the engine computes"),
     "max_batch_size": (int, "requests that run at once; default: the engine's"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from ttsrt_rt.cli.executor_flags import DEVICE_HELP
 from ttsrt_rt.cli.types import Subparsers
 
 __all__ = ["add_parser"]
@@ -29,7 +30,7 @@ def add_parser(commands: Subparsers) -> None:
         metavar="FILE",
         help="voice files, or .safetensors of one array of rows or codes; named like their files",
     )
-    parser.add_argument("--device", help='"auto", "cpu", "reference"')
+    parser.add_argument("--device", help=DEVICE_HELP)
     parser.add_argument("--num_threads", type=int, help="CPU threads; 0: one per core")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing repository")
     parser.set_defaults(run=_run)

@@ -7,6 +7,7 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING
 
+from ttsrt_rt.cli.executor_flags import DEVICE_HELP
 from ttsrt_rt.cli.tables import format_table
 from ttsrt_rt.cli.types import Subparsers
 from ttsrt_rt.cli.validate_trtllm import refuse_trtllm, run_trtllm
@@ -47,7 +48,7 @@ def add_parser(commands: Subparsers) -> None:
         help="go on from the original's codes at every step, to compare whole utterances of a "
         "reduced precision",
     )
-    parser.add_argument("--device", help='"auto", "cpu", "reference"')
+    parser.add_argument("--device", help=DEVICE_HELP)
     parser.add_argument("--num_threads", type=int, help="CPU threads; 0: one per core")
     parser.add_argument(
         "--kv_cache_dtype",
