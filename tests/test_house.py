@@ -36,7 +36,14 @@ INCLUDES = {
     "cpp/src/step": ["ttsrt/", "core/", "step/", "rules/"],
     "cpp/src/cpu": ["ttsrt/", "core/", "rules/", "step/", "ops/", "cpu/"],
     "cpp/src/cuda": ["ttsrt/", "core/", "rules/", "step/", "ops/", "cuda/"],
-    "cpp/src/cuda/kernels": ["rules/", "cuda/"],
+    "cpp/src/cuda/kernels": [
+        "rules/",
+        "cuda/launch.h",
+        "cuda/views.h",
+        "cuda/device.cuh",
+        "cuda/check.h",
+        "cuda/kernels/",
+    ],
     "cpp/src/model": ["ttsrt/", "core/", "rules/", "step/", "ops/", "decode/", "model/"],
     "cpp/src/decode": ["ttsrt/", "core/", "step/", "rules/", "decode/"],
     "cpp/src/executor": [

@@ -81,7 +81,7 @@ std::int32_t cuda_index(const std::string& device) {
 // What "auto" stands for: a GPU where this build can use one, else the CPU.
 std::string resolve_device(const std::string& device) {
   if (device != "auto") return device;
-  return num_cuda_devices() > 0 ? "cuda:0" : "cpu";
+  return can_use_cuda() ? "cuda:0" : "cpu";
 }
 
 void check_device(const std::string& device, std::int32_t num_threads) {

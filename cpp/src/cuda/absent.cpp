@@ -18,4 +18,6 @@ std::vector<DeviceInfo> list_cuda_devices() { return {{"cuda", "NVIDIA GPUs", fa
 
 std::int32_t num_cuda_devices() { return 0; }
 
+bool can_use_cuda() { return false; }
+
 }  // namespace ttsrt

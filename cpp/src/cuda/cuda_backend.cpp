@@ -1,7 +1,6 @@
 #include "cuda/cuda_backend.h"
 
 #include <algorithm>
-#include <cstring>
 #include <exception>
 
 #include "core/check.h"
@@ -52,17 +51,16 @@ struct Flight {
 
 class CudaBackend : public ops::Backend {
  public:
-  explicit CudaBackend(std::int32_t index)
-      : device_(index), stream_((use_device(index), make_stream())) {
+  explicit CudaBackend(std::int32_t index) : device_(index), stream_(make_stream_on(index)) {
     info_.device = message("cuda:", index);
     info_.description = message("cuda:", index, ": ", describe_device(index));
     info_.pipeline_depth = kDepth;
   }
 
-  ~CudaBackend() override {
-    static_cast<void>(cudaSetDevice(device_));
-    static_cast<void>(cudaStreamSynchronize(stream_.get()));
-  }
+  ~CudaBackend() override { wait(); }
+
+  // Waits for all that is queued, so that its memory may be given back.
+  void wait() const { static_cast<void>(cudaStreamSynchronize(stream_.get())); }
 
   const ops::BackendInfo& info() const override { return info_; }
 
@@ -70,7 +68,7 @@ class CudaBackend : public ops::Backend {
 
   void create_state(const ops::StateSpec& spec) override {
     TTSRT_CHECK(InternalError, slots_ == nullptr, "cuda backend: the state exists already");
-    use_device(device_);
+    const DeviceScope scope(device_);
     slots_ = std::make_unique<DeviceSlots>(spec, DeviceMemory::Mode::take);
     rules_.resize(static_cast<std::size_t>(spec.slots));
     device_resets_ = memory_.take<SlotResetEntry>(rules_.size(), "slots");
@@ -82,6 +80,7 @@ class CudaBackend : public ops::Backend {
       flight.copies = PinnedBuffer(2 * blocks * sizeof(std::int32_t));
       flight.end = make_event();
     }
+    finish_uploads();
   }
 
   std::size_t state_bytes() const override { return slots_ == nullptr ? 0 : slots_->use().state(); }
@@ -139,8 +138,8 @@ class CudaBackend : public ops::Backend {
   ops::Ticket submit() override {
     const ops::Ticket ticket = tickets_.give();
     Flight& flight = queued();
-    use_device(device_);
-    if (slots_ != nullptr) flight.outcome.start(*slots_);
+    const DeviceScope scope(device_);
+    flight.outcome.start();
     try {
       for (Command& command : flight.commands) issue(flight, command);
     } catch (...) {
@@ -164,8 +163,9 @@ class CudaBackend : public ops::Backend {
         flight.clear();
       }
     } const clearing{flight};
+    const cudaError_t error = cudaEventSynchronize(flight.end.get());
     if (flight.failure) std::rethrow_exception(flight.failure);
-    check(cudaEventSynchronize(flight.end.get()), "the launches of a step");
+    check(error, "the launches of a step");
     output.seconds.assign(num_programs_, 0.0);
     output.taps.clear();
     output.faults.clear();
@@ -176,12 +176,22 @@ class CudaBackend : public ops::Backend {
   }
 
   const float* activation(Compiled& compiled, ops::BufferId buffer) const {
-    use_device(device_);
+    const DeviceScope scope(device_);
     return compiled.activation(buffer, stream_.get());
   }
 
  private:
   static constexpr std::size_t kFlights = kDepth + 1;  // outstanding ones, and the one in the queue
+
+  static Stream make_stream_on(std::int32_t index) {
+    const DeviceScope scope(index);
+    return make_stream();
+  }
+
+  // Uploads and fills use the default stream, which the stream of the launches doesn't wait for.
+  static void finish_uploads() {
+    check(cudaStreamSynchronize(cudaStreamLegacy), "the uploads of an engine");
+  }
 
   DeviceSlots& slots() const {
     TTSRT_CHECK(InternalError, slots_ != nullptr, "cuda backend: create_state() comes first");
@@ -267,6 +277,7 @@ class CudaExecutable : public ops::Executable {
   CudaExecutable(const ops::Program& program, const ops::ProgramLimits& limits, DeviceSlots& slots,
                  DeviceWeights& weights, CudaBackend& backend)
       : compiled_(program, limits, slots, weights, DeviceMemory::Mode::take), backend_(backend) {}
+  ~CudaExecutable() override { backend_.wait(); }
 
   void launch(const step::RowBatch& rows) override {
     compiled_.check(rows);
@@ -286,11 +297,12 @@ class CudaExecutable : public ops::Executable {
 
 std::unique_ptr<ops::Executable> CudaBackend::compile(const ops::Program& program,
                                                       const ops::ProgramLimits& limits) {
-  use_device(device_);
+  const DeviceScope scope(device_);
   num_programs_ = std::max(num_programs_, static_cast<std::size_t>(limits.index) + 1);
   auto executable = std::make_unique<CudaExecutable>(program, limits, slots(), weights_, *this);
   buffer_bytes_ += executable->buffer_bytes();
   for (Flight& flight : flights_) flight.outcome.make_room(*slots_);
+  finish_uploads();
   return executable;
 }
 

@@ -21,7 +21,10 @@ std::unique_ptr<ops::Backend> make_cuda_backend(std::int32_t index);
 // The GPUs of this machine, "cuda:0" and so on; without any, one entry "cuda" with the reason.
 std::vector<DeviceInfo> list_cuda_devices();
 
-// The number of usable GPUs.
+// The number of GPUs that the driver shows.
 std::int32_t num_cuda_devices();
+
+// Whether cuda:0 is there and this build has kernels for it.
+bool can_use_cuda();
 
 }  // namespace ttsrt

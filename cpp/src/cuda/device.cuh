@@ -38,11 +38,9 @@ __device__ inline void wait_for_previous_kernel() {
 template <typename... Params, typename... Args>
 void launch_early(void (*kernel)(Params...), dim3 grid, dim3 threads, std::size_t shared_bytes,
                   cudaStream_t stream, const Args&... args) {
-  int device = 0;
-  int major = 0;
-  check(cudaGetDevice(&device), "cudaGetDevice");
-  check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device),
-        "cudaDeviceGetAttribute");
+  cudaFuncAttributes compiled = {};
+  check(cudaFuncGetAttributes(&compiled, reinterpret_cast<const void*>(kernel)),
+        "cudaFuncGetAttributes");
   cudaLaunchAttribute early = {};
   early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
   early.val.programmaticStreamSerializationAllowed = 1;
@@ -52,7 +50,7 @@ void launch_early(void (*kernel)(Params...), dim3 grid, dim3 threads, std::size_
   config.dynamicSmemBytes = shared_bytes;
   config.stream = stream;
   config.attrs = &early;
-  config.numAttrs = major >= 9 ? 1 : 0;
+  config.numAttrs = compiled.ptxVersion >= 90 ? 1 : 0;  // else the wait is compiled away
   check(cudaLaunchKernelEx(&config, kernel, static_cast<Params>(args)...), "a launch");
 }
 

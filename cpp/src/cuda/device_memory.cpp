@@ -14,9 +14,15 @@ constexpr std::size_t kAlignment = 256;  // of a piece, as cudaMalloc gives
 
 }  // namespace
 
-PinnedBuffer::PinnedBuffer(std::size_t bytes) : bytes_(bytes) {
+PinnedBuffer::PinnedBuffer(std::size_t bytes) {
   if (bytes == 0) return;
-  check(cudaMallocHost(&data_, bytes), "cudaMallocHost");
+  const cudaError_t error = cudaMallocHost(&data_, bytes);
+  if (error == cudaErrorMemoryAllocation) {
+    static_cast<void>(cudaGetLastError());  // the error isn't sticky
+    throw CapacityError(message("cuda: the system can't pin ", bytes >> 10,
+                                " KiB of the host's memory; lower max_num_tokens"));
+  }
+  check(error, "cudaMallocHost");
   std::memset(data_, 0, bytes);
 }
 

@@ -22,20 +22,15 @@ class PinnedBuffer {
   PinnedBuffer(const PinnedBuffer&) = delete;
   PinnedBuffer& operator=(const PinnedBuffer&) = delete;
 
-  std::size_t bytes() const { return bytes_; }
   template <typename T>
   T* as() const {
     return static_cast<T*>(data_);
   }
 
  private:
-  void swap(PinnedBuffer& other) {
-    std::swap(data_, other.data_);
-    std::swap(bytes_, other.bytes_);
-  }
+  void swap(PinnedBuffer& other) { std::swap(data_, other.data_); }
 
   void* data_ = nullptr;
-  std::size_t bytes_ = 0;
 };
 
 // Takes device memory piece by piece and frees all of it at the end. A book that only counts gives

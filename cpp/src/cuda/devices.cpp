@@ -5,6 +5,7 @@
 #include "core/check.h"
 #include "cuda/check.h"
 #include "cuda/cuda_backend.h"
+#include "cuda/launch.h"
 
 namespace ttsrt::cuda {
 namespace {
@@ -22,6 +23,14 @@ std::int32_t count_devices(std::string& reason) {
   return count;
 }
 
+// Why the library can't run on a GPU that is there; empty if it can.
+std::string why_unusable(std::int32_t index) {
+  const DeviceScope scope(index);
+  if (has_kernels()) return "";
+  return message("this build has no kernels for it (", describe_device(index),
+                 "); set CMAKE_CUDA_ARCHITECTURES, of 80 or above");
+}
+
 }  // namespace
 
 void require_device(std::int32_t index) {
@@ -31,9 +40,18 @@ void require_device(std::int32_t index) {
   TTSRT_CHECK(DeviceError, index >= 0 && index < count, "device cuda:", index, ": expected cuda:0",
               count > 1 ? message(" to cuda:", count - 1) : std::string(), ", as this machine has ",
               count, " GPUs");
+  reason = why_unusable(index);
+  TTSRT_CHECK(DeviceError, reason.empty(), "device cuda:", index, ": ", reason);
 }
 
 void use_device(std::int32_t index) { check(cudaSetDevice(index), "cudaSetDevice"); }
+
+DeviceScope::DeviceScope(std::int32_t index) {
+  check(cudaGetDevice(&before_), "cudaGetDevice");
+  if (before_ != index) use_device(index);
+}
+
+DeviceScope::~DeviceScope() { static_cast<void>(cudaSetDevice(before_)); }
 
 std::string describe_device(std::int32_t index) {
   cudaDeviceProp properties{};
@@ -52,13 +70,17 @@ std::int32_t num_cuda_devices() {
   return cuda::count_devices(reason);
 }
 
+bool can_use_cuda() { return num_cuda_devices() > 0 && cuda::why_unusable(0).empty(); }
+
 std::vector<DeviceInfo> list_cuda_devices() {
   std::string reason;
   const std::int32_t count = cuda::count_devices(reason);
   if (count == 0) return {{"cuda", "NVIDIA GPUs", false, reason}};
   std::vector<DeviceInfo> devices;
-  for (std::int32_t i = 0; i < count; ++i)
-    devices.push_back({message("cuda:", i), cuda::describe_device(i), true, ""});
+  for (std::int32_t i = 0; i < count; ++i) {
+    const std::string why = cuda::why_unusable(i);
+    devices.push_back({message("cuda:", i), cuda::describe_device(i), why.empty(), why});
+  }
   return devices;
 }
 

@@ -30,6 +30,7 @@ void Lowering::lower(const ops::UpdatePrior& op) {
 }
 
 void Lowering::lower(const ops::SampleCodes& op) {
+  check_vocab(program_, op.vocab);
   SampleArgs args;
   args.rows = site_.rows;
   args.slots = site_.slots.view();
@@ -75,6 +76,7 @@ void Lowering::lower(const ops::ShiftBlock& op) {
 }
 
 void Lowering::lower(const ops::GuessBlock& op) {
+  check_vocab(program_, op.vocab);
   GuessBlockArgs args;
   args.rows = site_.rows;
   args.slots = site_.slots.view();

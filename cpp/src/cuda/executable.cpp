@@ -11,6 +11,8 @@
 namespace ttsrt::cuda {
 namespace {
 
+constexpr std::int32_t kMaxRows = 65535;  // of a grid's second dimension
+
 // The smallest power of two that holds `count`, at most `most`.
 std::int32_t bucket(std::int32_t count, std::int32_t most) {
   std::int32_t size = 1;
@@ -48,13 +50,20 @@ Compiled::Compiled(const ops::Program& program, const ops::ProgramLimits& limits
       rows_(row_limits(program_, limits_, needs_, slots.spec()), memory_) {
   TTSRT_CHECK(InternalError, limits.max_rows > 0 && limits.max_draws >= 0, program.name, ": ",
               limits.max_rows, " rows, ", limits.max_draws, " draws");
+  TTSRT_CHECK(ConfigError, limits.max_rows <= kMaxRows, program.name, ": expected at most ",
+              kMaxRows, " rows in a launch on a GPU, got ", limits.max_rows,
+              "; lower max_num_tokens");
+  for (const ops::Op& op : program_.ops) {
+    if (const auto* finish = std::get_if<ops::FinishStep>(&op)) finish_ = *finish;
+    finishes_blocks_ |= std::holds_alternative<ops::FinishBlock>(op);
+  }
   slots.make_room(limits.max_draws);
   const Site site{slots, weights, memory_, rows_.view(), faults_, &scratch_};
   lowered_ = Lowering(program_, limits_, site).run();
   scratch_ = memory_.take_bytes_of(lowered_.scratch_bytes, "scratch");
   if (mode == DeviceMemory::Mode::count) return;
   launches_.resize(LaunchRows::kStages);
-  for (OnItsWay& launch : launches_) {
+  for (InFlight& launch : launches_) {
     launch.begin = make_event();
     launch.end = make_event();
     launch.faults = PinnedBuffer(static_cast<std::size_t>(limits.max_rows) * sizeof(std::uint32_t));
@@ -62,7 +71,7 @@ Compiled::Compiled(const ops::Program& program, const ops::ProgramLimits& limits
     for (std::size_t i = 0; i < lowered_.steps.size(); ++i)
       launch.step_ends.push_back(make_event());
   }
-  sums_.resize(lowered_.steps.size());
+  sums_ = std::vector<StageSum>(lowered_.steps.size());
   copies_.resize(program_.activations.size());
 }
 
@@ -97,24 +106,16 @@ Bounds Compiled::bounds_of(const LaunchCounts& counts, const step::RowBatch& row
 // Stacks of another size than the Program's can't be finished.
 void Compiled::check_rules(const step::RowBatch& rows,
                            const std::vector<rules::SlotRules>& rules) const {
-  for (const ops::Op& op : program_.ops) {
-    const bool finishes_blocks = std::holds_alternative<ops::FinishBlock>(op);
-    for (std::size_t d = 0; finishes_blocks && d < rows.draws.size(); ++d) {
-      const std::int32_t slot = rows.draws[d].slot;
-      TTSRT_CHECK(InternalError, rules[static_cast<std::size_t>(slot)].block.steps > 0, "slot ",
-                  slot, ": expected rules of a block");
-    }
-    const auto* finish = std::get_if<ops::FinishStep>(&op);
-    for (std::size_t d = 0; finish != nullptr && d < rows.draws.size(); ++d) {
-      const std::int32_t slot = rows.draws[d].slot;
-      const rules::SlotRules& of = rules[static_cast<std::size_t>(slot)];
-      TTSRT_CHECK(InternalError,
-                  of.frame_stacking == finish->frame_stacking &&
-                      of.codebooks * of.frame_stacking == finish->codebooks,
-                  "slot ", slot, ": expected ", finish->codebooks, " codes in ",
-                  finish->frame_stacking, " frames, got ", of.codebooks, " in each of ",
-                  of.frame_stacking);
-    }
+  for (const step::Draw& draw : rows.draws) {
+    const rules::SlotRules& of = rules[static_cast<std::size_t>(draw.slot)];
+    TTSRT_CHECK(InternalError, !finishes_blocks_ || of.block.steps > 0, "slot ", draw.slot,
+                ": expected rules of a block");
+    TTSRT_CHECK(InternalError,
+                finish_.codebooks == 0 || (of.frame_stacking == finish_.frame_stacking &&
+                                           of.codebooks * of.frame_stacking == finish_.codebooks),
+                "slot ", draw.slot, ": expected ", finish_.codebooks, " codes in ",
+                finish_.frame_stacking, " frames, got ", of.codebooks, " in each of ",
+                of.frame_stacking);
   }
 }
 
@@ -127,7 +128,18 @@ std::int32_t Compiled::launch(const step::RowBatch& rows,
                               const std::vector<rules::SlotRules>& rules, cudaStream_t stream) {
   check_rules(rows, rules);
   const std::int32_t index = open_launch();
-  OnItsWay& launch = launches_[static_cast<std::size_t>(index)];
+  try {
+    queue(rows, rules, index, stream);
+  } catch (...) {
+    close(index);
+    throw;
+  }
+  return index;
+}
+
+void Compiled::queue(const step::RowBatch& rows, const std::vector<rules::SlotRules>& rules,
+                     std::int32_t index, cudaStream_t stream) {
+  InFlight& launch = launches_[static_cast<std::size_t>(index)];
   launch.rows = rows.rows;
   launch.taps.clear();
   const auto uses_picks = [&rules](std::int32_t slot) {
@@ -150,7 +162,6 @@ std::int32_t Compiled::launch(const step::RowBatch& rows,
               "cudaMemcpyAsync");
   if (limits_.trace) keep_taps(rows, launch, stream);
   cuda::check(cudaEventRecord(launch.end.get(), stream), "cudaEventRecord");
-  return index;
 }
 
 void Compiled::run_steps(const Bounds& bounds, std::int32_t first, std::int32_t last,
@@ -165,7 +176,7 @@ void Compiled::run_steps(const Bounds& bounds, std::int32_t first, std::int32_t 
 }
 
 void Compiled::run_profiled(const Bounds& bounds, std::int32_t first, std::int32_t last,
-                            OnItsWay& launch, cudaStream_t stream) {
+                            InFlight& launch, cudaStream_t stream) {
   for (std::int32_t i = first; i < last; ++i) {
     run_steps(bounds, i, i + 1, stream);  // the first also clears faults and the outcome
     cuda::check(cudaEventRecord(launch.step_ends[static_cast<std::size_t>(i)].get(), stream),
@@ -190,7 +201,7 @@ const Graph& Compiled::graph_of(const Bounds& bounds, std::int32_t first, std::i
   return graphs_.back().graph;
 }
 
-void Compiled::keep_taps(const step::RowBatch& rows, OnItsWay& launch, cudaStream_t stream) {
+void Compiled::keep_taps(const step::RowBatch& rows, InFlight& launch, cudaStream_t stream) {
   step::StepOutput kept;
   const auto values_of = [this, stream](ops::BufferId buffer) {
     return activation(buffer, stream);
@@ -200,7 +211,7 @@ void Compiled::keep_taps(const step::RowBatch& rows, OnItsWay& launch, cudaStrea
 }
 
 void Compiled::finish(std::int32_t index, step::StepOutput& output) {
-  OnItsWay& launch = launches_[static_cast<std::size_t>(index)];
+  InFlight& launch = launches_[static_cast<std::size_t>(index)];
   float milliseconds = 0.0F;
   cuda::check(cudaEventElapsedTime(&milliseconds, launch.begin.get(), launch.end.get()),
               "cudaEventElapsedTime");
@@ -222,7 +233,7 @@ void Compiled::close(std::int32_t launch) {
   launches_[static_cast<std::size_t>(launch)].is_open = false;
 }
 
-void Compiled::add_step_times(OnItsWay& launch) {
+void Compiled::add_step_times(InFlight& launch) {
   cudaEvent_t before = launch.begin.get();
   for (std::size_t i = 0; i < sums_.size(); ++i) {
     float milliseconds = 0.0F;
@@ -232,8 +243,9 @@ void Compiled::add_step_times(OnItsWay& launch) {
       continue;
     }
     before = end;
-    sums_[i].runs += 1;
-    sums_[i].seconds += 1e-3 * milliseconds;
+    const double seconds = sums_[i].seconds.load(std::memory_order_relaxed) + 1e-3 * milliseconds;
+    sums_[i].seconds.store(seconds, std::memory_order_relaxed);
+    sums_[i].runs.fetch_add(1, std::memory_order_relaxed);
   }
 }
 
@@ -247,9 +259,10 @@ std::vector<StageTimes> Compiled::stage_times() const {
     });
     StageTimes& entry = found == times.end() ? times.emplace_back() : *found;
     entry.stage = label;
-    entry.runs += sums_[i].runs;
-    entry.seconds += sums_[i].seconds;
-    entry.busy_seconds += sums_[i].seconds;
+    const double seconds = sums_[i].seconds.load(std::memory_order_relaxed);
+    entry.runs += sums_[i].runs.load(std::memory_order_relaxed);
+    entry.seconds += seconds;
+    entry.busy_seconds += seconds;
   }
   return times;
 }

@@ -4,6 +4,7 @@
 
 #include <cuda_runtime_api.h>
 
+#include <atomic>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -26,8 +27,6 @@ class Compiled {
   Compiled(const ops::Program& program, const ops::ProgramLimits& limits, DeviceSlots& slots,
            DeviceWeights& weights, DeviceMemory::Mode mode);
 
-  const ops::Program& program() const { return program_; }
-  const ops::ProgramLimits& limits() const { return limits_; }
   std::size_t activation_bytes() const { return lowered_.activation_bytes; }
   std::size_t buffer_bytes() const { return memory_.bytes() - lowered_.activation_bytes; }
 
@@ -46,8 +45,8 @@ class Compiled {
   std::vector<StageTimes> stage_times() const;
 
  private:
-  // A launch on its way; its place is a staging buffer of LaunchRows.
-  struct OnItsWay {
+  // A launch that was not collected yet; its place is a staging buffer of LaunchRows.
+  struct InFlight {
     bool is_open = false;
     std::int32_t rows = 0;
     Event begin;
@@ -63,38 +62,43 @@ class Compiled {
     std::int32_t room = 0;  // DeviceSlots::max_draws() when it was captured
     Graph graph;
   };
+  // Written by the thread that collects, and read by any.
   struct StageSum {
-    std::uint64_t runs = 0;
-    double seconds = 0.0;
+    std::atomic<std::uint64_t> runs{0};
+    std::atomic<double> seconds{0.0};
   };
 
   std::int32_t open_launch();
+  void queue(const step::RowBatch& rows, const std::vector<rules::SlotRules>& rules,
+             std::int32_t index, cudaStream_t stream);
   void check_rules(const step::RowBatch& rows, const std::vector<rules::SlotRules>& rules) const;
   Bounds bounds_of(const LaunchCounts& counts, const step::RowBatch& rows,
                    const std::vector<rules::SlotRules>& rules) const;
   std::int32_t step_at(std::int32_t part) const;
   void run_steps(const Bounds& bounds, std::int32_t first, std::int32_t last, cudaStream_t stream);
-  void run_profiled(const Bounds& bounds, std::int32_t first, std::int32_t last, OnItsWay& launch,
+  void run_profiled(const Bounds& bounds, std::int32_t first, std::int32_t last, InFlight& launch,
                     cudaStream_t stream);
   const Graph& graph_of(const Bounds& bounds, std::int32_t first, std::int32_t last,
                         cudaStream_t stream);
-  void keep_taps(const step::RowBatch& rows, OnItsWay& launch, cudaStream_t stream);
-  void add_step_times(OnItsWay& launch);
+  void keep_taps(const step::RowBatch& rows, InFlight& launch, cudaStream_t stream);
+  void add_step_times(InFlight& launch);
 
   ops::Program program_;
   ops::ProgramLimits limits_;
   DeviceSlots& slots_;
   ops::BatchNeeds needs_;
+  ops::FinishStep finish_;  // of the Program; no codebooks: it has none
+  bool finishes_blocks_ = false;
   DeviceMemory memory_;
   std::uint32_t* faults_ = nullptr;  // [max_rows]
   LaunchRows rows_;
   std::byte* scratch_ = nullptr;
   Lowered lowered_;
-  std::vector<OnItsWay> launches_;  // [LaunchRows::kStages]
+  std::vector<InFlight> launches_;  // [LaunchRows::kStages]
   std::int32_t next_launch_ = 0;
   std::vector<Captured> graphs_;
-  std::vector<StageSum> sums_;                      // [steps]
-  mutable std::vector<std::vector<float>> copies_;  // of activations, for activation()
+  std::vector<StageSum> sums_;              // [steps]
+  std::vector<std::vector<float>> copies_;  // of activations, for activation()
 };
 
 }  // namespace ttsrt::cuda

@@ -13,6 +13,9 @@
 
 namespace ttsrt::cuda {
 
+// Whether the library has kernels for the current device.
+bool has_kernels();
+
 enum class Activation : std::int32_t { none, gelu_tanh, silu };
 
 // --- rows ---------------------------------------------------------------------------------------

@@ -34,6 +34,16 @@ float attention_scale(float scale, std::int32_t head_dim) {
   return scale > 0.0F ? scale : 1.0F / std::sqrt(static_cast<float>(head_dim));
 }
 
+void check_head_dim(const ops::Program& program, std::int32_t head_dim) {
+  TTSRT_CHECK(ConfigError, head_dim <= kMaxHeadDim, program.name, ": head_dim: expected at most ",
+              kMaxHeadDim, " on a GPU, got ", head_dim);
+}
+
+void check_vocab(const ops::Program& program, std::int32_t vocab) {
+  TTSRT_CHECK(ConfigError, vocab <= kMaxDrawnVocab, program.name, ": vocab: expected at most ",
+              kMaxDrawnVocab, " ids to draw from on a GPU, got ", vocab);
+}
+
 Lowered Lowering::run() {
   allocate();
   std::size_t next_part = 0;
@@ -170,6 +180,7 @@ void Lowering::lower(const ops::Unfold& op) {
 }
 
 void Lowering::lower(const ops::SelfAttention& op) {
+  check_head_dim(program_, op.head_dim);
   SelfAttentionArgs args;
   args.rows = site_.rows;
   args.slots = site_.slots.view();
@@ -221,6 +232,7 @@ void Lowering::share_head_scores(std::int32_t heads) {
 }
 
 void Lowering::lower(const ops::CrossAttention& op) {
+  check_head_dim(program_, op.head_dim);
   CrossAttentionArgs args;
   args.rows = site_.rows;
   args.slots = site_.slots.view();

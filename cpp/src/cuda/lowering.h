@@ -109,5 +109,8 @@ class Lowering {
 Activation activation_of(ops::Activate activate);
 std::string label_of(const ops::Weight& weight);  // "linear 2304 x 768 bfloat16"
 float attention_scale(float scale, std::int32_t head_dim);
+// Throw ConfigError for sizes that the kernels don't take.
+void check_head_dim(const ops::Program& program, std::int32_t head_dim);
+void check_vocab(const ops::Program& program, std::int32_t vocab);
 
 }  // namespace ttsrt::cuda

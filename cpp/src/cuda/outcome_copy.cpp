@@ -25,7 +25,7 @@ void OutcomeCopy::make_room(const DeviceSlots& slots) {
   scores_ = PinnedBuffer(draws * static_cast<std::size_t>(spec.max_text_len) * sizeof(float));
 }
 
-void OutcomeCopy::start(const DeviceSlots&) {
+void OutcomeCopy::start() {
   draws_ = 0;
   keeps_scores_ = false;
 }

@@ -17,7 +17,7 @@ class OutcomeCopy {
   // Sizes the memory for DeviceSlots::max_draws().
   void make_room(const DeviceSlots& slots);
   // Begins a flight without draws.
-  void start(const DeviceSlots& slots);
+  void start();
   // Queues the copies behind the launch that has the draws. `rules` [slots] are those it found.
   void queue(const DeviceSlots& slots, const step::RowBatch& rows,
              const std::vector<rules::SlotRules>& rules, cudaStream_t stream);

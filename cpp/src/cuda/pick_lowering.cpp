@@ -31,7 +31,7 @@ class PickLowering {
         nested_rows_(op.maskgit ? std::int64_t{rows_} * places_ : rows_) {}
 
   void run() {
-    TTSRT_CHECK(InternalError, op_.vocab > 0, "picks: no vocabulary");
+    check_vocab(parent_.program_, op_.vocab);
     const auto& activations = op_.network.program->activations;
     for (const ops::Activation& activation : activations)
       buffers_.push_back(take<float>(nested_rows_ * activation.width));
@@ -62,19 +62,16 @@ class PickLowering {
   const std::int32_t* num_rows() const {
     return parent_.count(op_.maskgit ? Count::pick_places : Count::pick_rows);
   }
-  std::int32_t bound(const Bounds& bounds) const {
-    return op_.maskgit ? bounds.pick_rows() * places_ : bounds.pick_rows();
-  }
 
   template <typename Args>
   void add_linear(Args args, const ops::Weight& weight) {
     args.weight = parent_.site_.weights.product(weight);
     parent_.need_scratch(
         linear_scratch_bytes(args.weight, static_cast<std::int32_t>(nested_rows_)));
-    steps_.push_back([this_ = Shape{op_.maskgit, places_}, args, scratch = parent_.site_.scratch](
+    steps_.push_back([of = Shape{op_.maskgit, places_}, args, scratch = parent_.site_.scratch](
                          const Bounds& bounds, std::int32_t, cudaStream_t stream) mutable {
       args.scratch = *scratch;
-      args.max_rows = this_.bound(bounds);
+      args.max_rows = of.bound(bounds);
       linear(args, stream);
     });
   }
@@ -179,6 +176,7 @@ class PickLowering {
   }
 
   void lower(const ops::SelfAttention& op) {
+    check_head_dim(parent_.program_, op.head_dim);
     LocalAttentionArgs args;
     args.num_groups = parent_.count(Count::pick_rows);
     args.qkv = buffer(op.qkv);

@@ -18,8 +18,10 @@ namespace ttsrt::cuda {
 enum class Element : std::int32_t { float32, bfloat16, float16, int8 };
 
 constexpr std::int32_t kCacheBlock = 16;  // positions of a cache block
-constexpr std::int32_t kDimUnit = 4;      // vectors of keys and values are padded to whole units
-constexpr std::int32_t kMaxTables = 8;    // id tables, and position tables, of one embedding
+constexpr std::int32_t kMaxHeadDim = 256;
+constexpr std::int32_t kMaxDrawnVocab = 1 << 18;  // sums of draws are whole numbers of 2^-40
+constexpr std::int32_t kDimUnit = 4;    // vectors of keys and values are padded to whole units
+constexpr std::int32_t kMaxTables = 8;  // id tables, and position tables, of one embedding
 constexpr std::uint32_t kNoFault = 0xFFFFFFFFU;
 
 // Elements of a kept key or value; those behind head_dim are zeros.

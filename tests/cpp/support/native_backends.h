@@ -2,6 +2,7 @@
 // there is a GPU, "cuda". Suites that take a name run the same tests on all of them.
 #pragma once
 
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <vector>
@@ -18,6 +19,13 @@ inline std::vector<std::string> native_backends() {
   std::vector<std::string> names = cpu::supported_levels();
   if (num_cuda_devices() > 0) names.emplace_back(kCuda);
   return names;
+}
+
+// Whether TTSRT_REQUIRE names "cuda": tests that need a GPU then fail without one.
+inline bool requires_cuda() {
+  const char* required = std::getenv("TTSRT_REQUIRE");
+  const std::string list = required == nullptr ? "" : "," + std::string(required) + ",";
+  return list.find(",cuda,") != std::string::npos;
 }
 
 // `num_threads` is for the CPU; "" is its best instruction set.

@@ -12,7 +12,6 @@
 
 namespace ttsrt::cuda {
 
-constexpr int kMaxHeadDim = 256;
 constexpr float kLargestWhole = 127.0F;  // of an int8 element
 
 // Launched by self_attention().

@@ -84,7 +84,8 @@ __global__ void __launch_bounds__(kMostDrawThreads)
   const float* other = args.logits + (std::int64_t{unconditional} + place) * args.vocab;
   const RawLogits raw{args.logits + std::int64_t{conditional} * args.vocab,
                       unconditional < 0 ? nullptr : other, slot.rules.cfg_scale};
-  mask_row(block, slot.rules, slot.state, raw, false, nullptr, row.logits, args.vocab);
+  if (!mask_row(block, slot.rules, slot.state, raw, false, nullptr, row.logits, args.vocab))
+    add_fault(args.faults, conditional, args.faults.not_finite);
   const rules::DrawOutcome drawn = draw_code(block, slot.rules.sampler, row, shared.number, 0);
   const float score = score_of(block, args, slot, raw, drawn.code, conditional);
   if (block.rank() != 0) return;

@@ -102,6 +102,13 @@ __global__ void __launch_bounds__(kThreads)
 
 // --- launchers ----------------------------------------------------------------------------------
 
+bool has_kernels() {
+  cudaFuncAttributes attributes = {};
+  const cudaError_t error = cudaFuncGetAttributes(&attributes, clear_faults_kernel);
+  if (error != cudaSuccess) static_cast<void>(cudaGetLastError());
+  return error == cudaSuccess;
+}
+
 void reset_slots(const SlotResetEntry* entries, std::int32_t count, const SlotsView& slots,
                  const HistoryView* histories, std::int32_t num_histories, cudaStream_t stream) {
   if (count <= 0) return;

@@ -1,0 +1,124 @@
+// What the CUDA backend does beside running Programs, which the suites of all backends test.
+#include "cuda/cuda_backend.h"
+
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "support/backend.h"
+#include "support/errors.h"
+#include "support/native_backends.h"
+#include "support/weights.h"
+
+namespace ttsrt {
+namespace {
+
+// Everything that takes "cuda" as a backend is left out without a GPU; this test tells.
+TEST(CudaDevices, AGpuIsThere) {
+  if (can_use_cuda()) return;
+  const std::string reason = list_cuda_devices().front().reason;
+  if (test::requires_cuda()) FAIL() << reason;
+  GTEST_SKIP() << "needs an NVIDIA GPU: " << reason;
+}
+
+TEST(CudaDevices, AnAbsentOneIsADeviceErrorWithItsReason) {
+  EXPECT_TRUE(test::throws_naming<DeviceError>("cuda", [] { make_cuda_backend(4095); }));
+  for (const DeviceInfo& device : list_cuda_devices()) {
+    EXPECT_EQ(device.available, device.reason.empty()) << device.name;
+  }
+}
+
+class CudaFlights : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!can_use_cuda()) GTEST_SKIP() << list_cuda_devices().front().reason;
+    backend = make_cuda_backend(0);
+    backend->create_state(test::small_state());
+  }
+
+  std::unique_ptr<ops::Backend> backend;
+};
+
+// A flight whose issue failed is over, gives its staging memory back, and the next ones run.
+TEST_F(CudaFlights, AFailedOneLeavesNothingBehind) {
+  ops::Program program;
+  program.name = "draws";
+  const ops::BufferId x = test::add_input(program, 24);
+  program.ops.emplace_back(ops::SampleCodes{x, ops::kNoBuffer, 4, 6});
+  program.ops.emplace_back(ops::FinishStep{4, 1});
+  ops::ProgramLimits limits;
+  limits.max_rows = 2;
+  limits.max_draws = 2;
+  const auto executable = backend->compile(program, limits);
+  rules::SlotRules rules;
+  rules.codebooks = 3;  // not the Program's
+  backend->reset_slot({1, rules});
+  rules.codebooks = 4;
+  backend->reset_slot({0, rules});
+  test::run_queued(*backend);
+  for (std::int32_t turn = 0; turn < 6; ++turn) {
+    test::TestBatch batch;
+    batch.add_vectors(turn % 2, 1, test::random_vector(24, 3));
+    batch.add_draw(turn % 2, 0);
+    executable->launch(batch.batch);
+    if (turn % 2 == 1) {
+      EXPECT_THROW(test::run_queued(*backend), InternalError);
+    } else {
+      EXPECT_EQ(test::run_queued(*backend).codes.size(), 4U);
+    }
+  }
+}
+
+// A later Program may have more draws: graphs that were captured before must not keep the memory.
+TEST_F(CudaFlights, ALaterProgramMayHaveMoreDraws) {
+  ops::Program program;
+  program.name = "draws";
+  const ops::BufferId x = test::add_input(program, 24);
+  program.ops.emplace_back(ops::SampleCodes{x, ops::kNoBuffer, 4, 6});
+  program.ops.emplace_back(ops::FinishStep{4, 1});
+  rules::SlotRules rules;
+  rules.codebooks = 4;
+  backend->reset_slot({0, rules});
+  test::TestBatch batch;
+  batch.add_vectors(0, 1, test::random_vector(24, 3));
+  batch.add_draw(0, 0);
+  ops::ProgramLimits limits;
+  limits.max_rows = 1;
+  limits.max_draws = 1;
+  const auto first = backend->compile(program, limits);
+  first->launch(batch.batch);
+  const std::vector<std::int32_t> expected = test::run_queued(*backend).codes;
+  limits.max_draws = 3;
+  limits.index = 1;
+  const auto second = backend->compile(program, limits);
+  for (ops::Executable* executable : {first.get(), second.get(), first.get()}) {
+    executable->launch(batch.batch);
+    EXPECT_EQ(test::run_queued(*backend).codes, expected);
+  }
+}
+
+// Times may be read while steps are timed.
+TEST_F(CudaFlights, StageTimesMayBeReadByAnyThread) {
+  ops::Program program;
+  program.name = "rows";
+  test::add_input(program, 8);
+  ops::ProgramLimits limits;
+  limits.max_rows = 1;
+  limits.profile = true;
+  const auto executable = backend->compile(program, limits);
+  std::thread reader([&] {
+    for (std::int32_t i = 0; i < 100; ++i) executable->stage_times();
+  });
+  for (std::int32_t i = 0; i < 20; ++i) {
+    test::TestBatch batch;
+    batch.add_vectors(0, 1, test::random_vector(8, 3));
+    executable->launch(batch.batch);
+    test::run_queued(*backend);
+  }
+  reader.join();
+  ASSERT_EQ(executable->stage_times().size(), 1U);
+  EXPECT_EQ(executable->stage_times()[0].runs, 20U);
+}
+
+}  // namespace
+}  // namespace ttsrt
