@@ -282,7 +282,7 @@ def gpu_rates(executor: Executor, maker: Maker, case: Case, scale: Scale) -> lis
     short = long // 4
     told: dict[str, Any] = {"is_guided": case.is_guided, "text_len": scale.text_len}
     found = []
-    for turn in range(_PASSES + 2):
+    for turn in range(_PASSES + 1):
         seconds = []
         for steps in (short, long):
             requests = [maker.request(0, steps, voice=i, **told) for i in range(count)]

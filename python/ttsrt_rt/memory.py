@@ -156,7 +156,7 @@ def _plan_of(native: _core.MemoryPlan, voice: dict[str, int]) -> MemoryPlan:
         ReplicaMemory(**{name: getattr(replica, name) for name in names})
         for replica in native.replicas
     )
-    return MemoryPlan(**values, **voice)
+    return MemoryPlan(**values | voice)
 
 
 def _voice(opened: _core.Engine, kv_cache_dtype: str) -> dict[str, int]:
