@@ -2,6 +2,7 @@
 // the same bits whatever the launch.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstring>
 
 #include "cpu_support.h"
@@ -31,6 +32,8 @@ constexpr Form kForms[] = {{8, 2, 8, 8, 0.0F},    // groups of 4
                            {9, 1, 20, 10, 0.3F},  // one head of keys for all, half of it turned
                            {3, 3, 80, 32, 0.0F},  // no groups, part of it turned
                            {4, 2, 64, 0, 0.5F}};  // no rope
+// Of 64 and 128 dimensions, which GPUs attend to on tensor cores if the cache is bfloat16.
+constexpr Form kWideForms[] = {{8, 1, 64, 64, 0.0F}, {6, 2, 128, 128, 0.0F}, {4, 4, 64, 32, 0.0F}};
 constexpr DType kCacheTypes[] = {DType::float32, DType::bfloat16, DType::float16, DType::int8};
 
 ops::StateSpec state_of(const Form& form, DType cache_dtype) {
@@ -74,33 +77,36 @@ std::vector<float> rows_of(const Form& form, std::int32_t rows, std::uint64_t se
 }
 
 // Scattered blocks, prefill in pieces and single rows, both branches.
-TEST_P(CpuAttentionForms, PagedAsTheReference) {
+void expect_as_the_reference(const std::string& isa, const Form& form, DType dtype) {
   const std::vector<std::int32_t> tables[3] = {
       {7, 2, 19, 4, 28}, {0, 11, 3, 9, 1}, {5, 6, 8, 10, 29}};
-  for (const Form& form : kForms) {
-    for (const DType dtype : kCacheTypes) {
-      FormProgram made(form, 1, true);
-      Pair pair(isa(), 3, state_of(form, dtype));
-      PairExecutable both(pair, made.program, test::traced(60));
-      std::int32_t position[3] = {0, 0, 0};
-      std::uint64_t seed = 0;
-      for (const std::vector<std::int32_t>& counts :
-           {std::vector<std::int32_t>{13, 4, 30}, {1, 1, 1}, {9, 1, 17}, {1, 1, 1}}) {
-        TestBatch batch;
-        for (std::size_t s = 0; s < 3; ++s) {
-          auto& segment = batch.add_vectors(static_cast<std::int32_t>(s % 2), counts[s],
-                                            rows_of(form, counts[s], ++seed));
-          segment.branch = s == 2 ? step::Branch::unconditional : step::Branch::conditional;
-          segment.position = position[s];
-          batch.set_blocks(tables[s]);
-          position[s] += counts[s];
-        }
-        both.run(
-            batch.batch, tolerance_of(form, dtype),
-            std::to_string(form.heads) + " heads, type " + std::to_string(static_cast<int>(dtype)));
-      }
+  FormProgram made(form, 1, true);
+  Pair pair(isa, 3, state_of(form, dtype));
+  PairExecutable both(pair, made.program, test::traced(60));
+  std::int32_t position[3] = {0, 0, 0};
+  std::uint64_t seed = 0;
+  for (const std::vector<std::int32_t>& counts :
+       {std::vector<std::int32_t>{13, 4, 30}, {1, 1, 1}, {9, 1, 17}, {1, 1, 1}}) {
+    TestBatch batch;
+    for (std::size_t s = 0; s < 3; ++s) {
+      auto& segment = batch.add_vectors(static_cast<std::int32_t>(s % 2), counts[s],
+                                        rows_of(form, counts[s], ++seed));
+      segment.branch = s == 2 ? step::Branch::unconditional : step::Branch::conditional;
+      segment.position = position[s];
+      batch.set_blocks(tables[s]);
+      position[s] += counts[s];
     }
+    both.run(
+        batch.batch, tolerance_of(form, dtype),
+        std::to_string(form.heads) + " heads, type " + std::to_string(static_cast<int>(dtype)));
   }
+}
+
+TEST_P(CpuAttentionForms, PagedAsTheReference) {
+  for (const DType dtype : kCacheTypes) {
+    for (const Form& form : kForms) expect_as_the_reference(isa(), form, dtype);
+  }
+  for (const Form& form : kWideForms) expect_as_the_reference(isa(), form, DType::bfloat16);
 }
 
 TEST_P(CpuAttentionForms, SegmentsAsTheReference) {
@@ -136,11 +142,12 @@ void expect_same_bits(const std::string& isa, const Form& form, DType cache_dtyp
     for (const std::int32_t piece : {kRows, 1, 2, 3, 8, 17, 64, 128}) {
       for (std::int32_t first = 0; first < kRows; first += piece) {
         const std::int32_t rows = std::min(piece, kRows - first);
-        const std::int32_t others = first % 4;  // sequences of one row each
+        // Sequences of one row each: few, or a crowd.
+        const std::int32_t others = first == 51 ? 70 : first % 4;
         TestBatch batch;
         for (std::int32_t other = 0; other < others; ++other) {
           batch.add_vectors(1, 1, rows_of(form, 1, 8));
-          batch.set_blocks({65 + other});
+          batch.set_blocks({65 + other % 4});
         }
         const auto begin = vectors.begin() + first * form.width();
         batch.add_vectors(0, rows, std::vector<float>(begin, begin + rows * form.width()))
@@ -167,6 +174,36 @@ TEST_P(CpuAttentionForms, SameBitsWhateverTheLaunch) {
 TEST_P(CpuAttentionForms, SameBitsOverNarrowCaches) {
   expect_same_bits(isa(), kForms[0], DType::int8);
   expect_same_bits(isa(), kForms[1], DType::bfloat16);
+  for (const Form& form : kWideForms) expect_same_bits(isa(), form, DType::bfloat16);
+}
+
+// Rows of a launch do not see what comes behind them.
+TEST_P(CpuAttentionForms, RowsBeforeOneThatIsNotFiniteKeepTheirBits) {
+  constexpr std::int32_t kRows = 40;
+  constexpr std::int32_t kBroken = 21;
+  for (const Form& form : kWideForms) {
+    FormProgram made(form, 0, true);
+    const auto backend = test::open_native(isa(), 2);
+    backend->create_state(state_of(form, DType::bfloat16));
+    const auto executable = backend->compile(made.program, test::traced(kRows));
+    const auto outs_of = [&](const std::vector<float>& rows) {
+      TestBatch batch;
+      batch.add_vectors(0, kRows, rows);
+      batch.set_blocks({3, 1, 2});
+      executable->launch(batch.batch);
+      test::run_queued(*backend);
+      const float* out = executable->activation(made.out);
+      return std::vector<float>(out, out + kRows * form.out_width());
+    };
+    std::vector<float> rows = rows_of(form, kRows, 7);
+    const std::vector<float> finite = outs_of(rows);
+    const std::int64_t values = form.width() - std::int64_t{form.kv_heads} * form.head_dim;
+    rows[static_cast<std::size_t>(kBroken * form.width() + values)] = NAN;
+    const std::vector<float> broken = outs_of(rows);
+    const auto before = static_cast<std::size_t>(kBroken * form.out_width());
+    EXPECT_EQ(std::memcmp(finite.data(), broken.data(), before * sizeof(float)), 0);
+    EXPECT_TRUE(std::isnan(broken[before])) << form.heads << " heads";
+  }
 }
 
 // A step of four draws, of which two read their scores, one of them guided.

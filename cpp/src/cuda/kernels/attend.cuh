@@ -1,10 +1,11 @@
 // Attention of one query head over keys and values in blocks of 16 positions.
 //
-// Decided: warp w of W takes blocks w, w + W, ..., a lane takes fixed positions of each block, and
-// every lane keeps a running softmax of its positions in float32. Lanes are merged by a fixed tree
-// and warps in order. So the result depends on the positions and their contents only, never on
-// other rows or on how a prefill was cut. The first loads of a warp are issued before the query is
-// there (Sweep::start), and each lane has several loads of 16 bytes under way.
+// Decided: a sweep takes every kStride-th block, a lane takes fixed positions of each block, and
+// every lane keeps a running softmax of its positions in float32. Lanes are merged by a fixed tree,
+// and sweeps in order (attend_slices.cuh). So the result depends on the positions and their
+// contents only, never on other rows or on how a prefill was cut. The first loads of a warp are
+// issued before the query is there (Sweep::start), and each lane has several loads of 16 bytes
+// under way.
 //
 // A score that is not finite becomes NaN. A maximum that drops NaN does no harm, because the
 // weight, exp(NaN - maximum), is NaN again. Positions that are not seen are never loaded.
@@ -267,9 +268,9 @@ struct PlainScores {
   __device__ float operator()(int /*position*/, float score) const { return score; }
 };
 
-// The way of one warp over the positions 0..seen-1 of one head. If kHasOwn, the last of them is not
-// read from the source.
-template <typename S, typename Source, int kWarps, bool kHasOwn>
+// The way of one warp over every kStride-th block of the positions 0..seen-1 of one head. If
+// kHasOwn, the last of them is not read from the source.
+template <typename S, typename Source, int kStride, bool kHasOwn>
 struct Sweep {
   Source source;
   int seen = 0;
@@ -280,8 +281,8 @@ struct Sweep {
   Part part;
   Window<S> window;
 
-  __device__ void start(int warp) {
-    block = warp;
+  __device__ void start(int first) {
+    block = first;
     window_at = 0;
     if (!is_active()) return;
     next_id = source.id(block);
@@ -293,7 +294,7 @@ struct Sweep {
   __device__ void next() {
     if (++window_at == S::kWindows) {
       window_at = 0;
-      block += kWarps;
+      block += kStride;
     }
     if (is_active()) fetch();
   }
@@ -330,7 +331,7 @@ struct Sweep {
   __device__ void fetch() {
     if (window_at == 0) {
       part = source.part(next_id);
-      const int after = block + kWarps;
+      const int after = block + kStride;
       if (after * kCacheBlock < seen) next_id = source.id(after);
     }
     const int readable = seen - (kHasOwn ? 1 : 0) - block * kCacheBlock;

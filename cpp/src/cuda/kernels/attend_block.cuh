@@ -1,83 +1,91 @@
-// One thread block attends with one query head: its shared memory, the merge of its warps, and the
-// choice of a shape.
+// One thread block attends with one query head on the plain arithmetic units: its shared memory,
+// its way over the positions, and the choice of a shape.
 #pragma once
 
 #include "cuda/check.h"
-#include "cuda/kernels/attend.cuh"
+#include "cuda/kernels/attend_slices.cuh"
 
 namespace ttsrt::cuda {
 
-constexpr int kAttendWarps = 16;
-constexpr int kAttendThreads = kAttendWarps * 32;
-
 template <typename S>
 struct AttendShared {
-  alignas(16) float query[S::kDims];
-  alignas(16) float mixed[kAttendWarps][S::kDims];
-  alignas(16) std::byte own[2][S::kDims * sizeof(typename S::Type)];  // key and value
-  float own_scales[2];
-  float largest[kAttendWarps];
-  float sum[kAttendWarps];
+  alignas(16) float query[1][S::kDims];
+  OwnShared<S::kDims* static_cast<int>(sizeof(typename S::Type))> own;
+  SliceSums<1, S::kDims> sums;
 
-  // Writes element d of the query; elements behind head_dim are zeros.
-  __device__ void set_query(const float* x, int head_dim, const Angles& angles) {
-    const auto d = static_cast<int>(threadIdx.x);
-    if (d < S::kDims) query[d] = d < head_dim ? turned(x, d, angles) : 0.0F;
-  }
-
-  // Called by a warp for each part: elements behind head_dim are zeros.
-  __device__ void clear_behind(int part, int head_dim) {
-    constexpr int kBytes = static_cast<int>(sizeof(typename S::Type));
-    for (int at = head_dim * kBytes + static_cast<int>(threadIdx.x % 32); at < S::kDims * kBytes;
-         at += 32)
-      own[part][at] = std::byte{0};
-  }
-
-  __device__ OwnVectors own_vectors() const {
-    return {{own[0], own[1]}, {&own_scales[0], &own_scales[1]}};
+  // Writes the query as it stands at its position; elements behind head_dim are zeros.
+  __device__ void set_queries(const float* x, int /*queries*/, int head_dim, const Angles& angles) {
+    for (int d = static_cast<int>(threadIdx.x); d < S::kDims; d += static_cast<int>(blockDim.x))
+      query[0][d] = d < head_dim ? turned(x, d, angles) : 0.0F;
   }
 };
 
-// What all warps found: weights are exp(score - largest) / sum.
-struct Merged {
-  float largest = -INFINITY;
-  float sum = 0.0F;
-};
+// Attends with one query head, which is in shared memory when run() is called. AttendMma
+// (attend_mma_block.cuh) has the same functions.
+template <typename S, int kWarpCount, bool kHasOwn>
+struct AttendHead {
+  using Shape = S;
+  using Shared = AttendShared<S>;
+  static constexpr int kWarps = kWarpCount;
+  static constexpr int kThreads = kWarps * 32;
+  static constexpr int kQueries = 1;
+  static constexpr int kResident = 16 / kWarps;  // thread blocks per multiprocessor
 
-// Merges the warps in order and writes out [head_dim]. Called by all threads of the block; every
-// thread gets the same result.
-template <typename S>
-__device__ Merged merge_warps(Softmax<S>& softmax, int seen, int head_dim, AttendShared<S>& shared,
-                              float* out) {
-  const auto warp = static_cast<int>(threadIdx.x / 32);
-  softmax.merge_groups();
-  if (S::group() == 0) {
-#pragma unroll
-    for (int c = 0; c < S::kChunks; ++c) {
-#pragma unroll
-      for (int i = 0; i < S::kVec; ++i)
-        shared.mixed[warp][S::first(c) + i] = softmax.mixed[c * S::kVec + i];
+  Sweep<S, BlockSource, kSlices, kHasOwn> sweep;
+
+  // True of one of the lanes that share a position.
+  __device__ static bool speaks() { return S::place() == 0; }
+
+  // Starts to load. A row sees the positions below `seen`.
+  __device__ void start(const BlockSource& source, int seen, int head_dim) {
+    sweep.source = source;
+    sweep.seen = seen;
+    sweep.head_dim = head_dim;
+    sweep.start(static_cast<int>(threadIdx.x / 32));
+  }
+
+  template <typename Change>
+  __device__ void run(Shared& shared, float scale, const Change& change) {
+    float query[S::kFloats];
+    read_query<S>(shared.query[0], query);
+    for (int slice = static_cast<int>(threadIdx.x / 32); slice < kSlices; slice += kWarps) {
+      if (slice * kCacheBlock >= sweep.seen) break;
+      if (slice >= kWarps) sweep.start(slice);
+      Softmax<S> softmax;
+      for (; sweep.is_active(); sweep.next())
+        sweep.add(query, scale, shared.own.vectors(), change, softmax);
+      leave(softmax, slice, shared.sums);
     }
   }
-  if (threadIdx.x % 32 == 0) {
-    shared.largest[warp] = softmax.largest;
-    shared.sum[warp] = softmax.sum;
+
+  // Merges the slices and writes out [head_dim]. Every thread gets the result.
+  __device__ Merged finish(const Shared& shared, int /*queries*/, float* out) const {
+    __syncthreads();
+    Merged all;
+    const int begin = static_cast<int>(threadIdx.x / 32) * 32;
+    for (int first = begin; first < S::kDims; first += kThreads)
+      all = shared.sums.write(0, sweep.seen, first, sweep.head_dim, out);
+    float share = 0.0F;
+    return begin < S::kDims ? all : shared.sums.weigh(0, sweep.seen, share);
   }
-  __syncthreads();
-  const int blocks = (seen + kCacheBlock - 1) / kCacheBlock;
-  const int used = blocks < kAttendWarps ? blocks : kAttendWarps;
-  Merged merged;
-  for (int w = 0; w < used; ++w) merged.largest = fmaxf(merged.largest, shared.largest[w]);
-  const auto d = static_cast<int>(threadIdx.x);
-  float mixed = 0.0F;
-  for (int w = 0; w < used; ++w) {
-    const float share = share_of(shared.largest[w], merged.largest);
-    merged.sum = __fmaf_rn(shared.sum[w], share, merged.sum);
-    if (d < head_dim) mixed = __fmaf_rn(shared.mixed[w][d], share, mixed);
+
+ private:
+  __device__ static void leave(Softmax<S>& softmax, int slice, SliceSums<1, S::kDims>& sums) {
+    softmax.merge_groups();
+    if (S::group() == 0) {
+#pragma unroll
+      for (int c = 0; c < S::kChunks; ++c) {
+#pragma unroll
+        for (int i = 0; i < S::kVec; ++i)
+          sums.mixed[slice][0][S::first(c) + i] = softmax.mixed[c * S::kVec + i];
+      }
+    }
+    if (threadIdx.x % 32 == 0) {
+      sums.largest[slice][0] = softmax.largest;
+      sums.sum[slice][0] = softmax.sum;
+    }
   }
-  if (d < head_dim) out[d] = mixed / merged.sum;
-  return merged;
-}
+};
 
 // --- choice of a shape --------------------------------------------------------------------------
 

@@ -22,6 +22,14 @@ __device__ inline std::int32_t num_rows(const RowsView& rows) {
   return rows.counts[static_cast<int>(Count::rows)];
 }
 
+// Loads a number here, and not only where it is used: what a kernel reads about its row comes in
+// one round trip to memory, although not all of it may be needed.
+__device__ inline std::int32_t load_now(const std::int32_t* from) {
+  std::int32_t value;
+  asm volatile("ld.global.s32 %0, [%1];" : "=r"(value) : "l"(from));
+  return value;
+}
+
 // --- rows of queries, keys and values -----------------------------------------------------------
 
 // Angles [width] of a position: the cosines, then the sines, of its pairs; null: nothing turns.

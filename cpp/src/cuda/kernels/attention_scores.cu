@@ -10,6 +10,8 @@
 namespace ttsrt::cuda {
 namespace {
 
+constexpr int kThreads = kMostWarps * 32;
+
 // --- helpers ------------------------------------------------------------------------------------
 
 // Merges what the lanes found, in a fixed order. Called by all threads; each gets the result.
@@ -24,14 +26,15 @@ __device__ Merged merge_lanes(Merged mine, AttendShared<S>& shared) {
     mine.largest = top;
   }
   if (threadIdx.x % 32 == 0) {
-    shared.largest[threadIdx.x / 32] = mine.largest;
-    shared.sum[threadIdx.x / 32] = mine.sum;
+    shared.sums.largest[threadIdx.x / 32][0] = mine.largest;
+    shared.sums.sum[threadIdx.x / 32][0] = mine.sum;
   }
   __syncthreads();
   Merged all;
-  for (int w = 0; w < kAttendWarps; ++w) all.largest = fmaxf(all.largest, shared.largest[w]);
-  for (int w = 0; w < kAttendWarps; ++w)
-    all.sum = __fmaf_rn(shared.sum[w], share_of(shared.largest[w], all.largest), all.sum);
+  for (int w = 0; w < kMostWarps; ++w) all.largest = fmaxf(all.largest, shared.sums.largest[w][0]);
+  for (int w = 0; w < kMostWarps; ++w)
+    all.sum =
+        __fmaf_rn(shared.sums.sum[w][0], share_of(shared.sums.largest[w][0], all.largest), all.sum);
   return all;
 }
 
@@ -40,7 +43,7 @@ template <typename S, typename Use>
 __device__ void for_scores(const BlockSource& source, const float (&query)[S::kFloats],
                            const SelfAttentionArgs& args, int seen, int begin, int end,
                            const Use& use) {
-  for (int block = begin + static_cast<int>(threadIdx.x / 32); block < end; block += kAttendWarps) {
+  for (int block = begin + static_cast<int>(threadIdx.x / 32); block < end; block += kMostWarps) {
     const Part part = source.part(source.id(block));
     for (int index = 0; index < S::kWindows; ++index) {
       Window<S> window;
@@ -61,7 +64,7 @@ template <typename S>
 __device__ void add_head(const SelfAttentionArgs& args, const BlockSource& source, int seen,
                          const rules::SlotRules& rules, AttendShared<S>& shared, float* scores) {
   float query[S::kFloats];
-  read_query<S>(shared.query, query);
+  read_query<S>(shared.query[0], query);
   Merged mine;
   const int blocks = (seen + kCacheBlock - 1) / kCacheBlock;
   for_scores<S>(source, query, args, seen, 0, blocks, [&mine](int /*position*/, float score) {
@@ -86,7 +89,7 @@ __device__ void add_head(const SelfAttentionArgs& args, const BlockSource& sourc
 
 // One block per draw. Positions of the text that the row does not see become NaN.
 template <typename S>
-__global__ void __launch_bounds__(kAttendThreads, 1)
+__global__ void __launch_bounds__(kThreads, 1)
     score_text_kernel(const __grid_constant__ SelfAttentionArgs args) {
   __shared__ AttendShared<S> shared;
   wait_for_previous_kernel();
@@ -106,13 +109,13 @@ __global__ void __launch_bounds__(kAttendThreads, 1)
     const auto source = BlockSource::of<S>(args.cache, args.cache.data, kv_head,
                                            args.rows.blocks + args.rows.table_at[row]);
     __syncthreads();
-    shared.set_query(QkvRow::of(args, row).queries + std::int64_t{head} * args.head_dim,
-                     args.head_dim, angles);
+    shared.set_queries(QkvRow::of(args, row).queries + std::int64_t{head} * args.head_dim, 1,
+                       args.head_dim, angles);
     __syncthreads();
     add_head<S>(args, source, seen, rules, shared, scores);
   }
   const int unseen = seen > rules.analyzer.text_begin ? seen - rules.analyzer.text_begin : 0;
-  for (int i = unseen + static_cast<int>(threadIdx.x); i < rules.text_len; i += kAttendThreads)
+  for (int i = unseen + static_cast<int>(threadIdx.x); i < rules.text_len; i += kThreads)
     scores[i] = NAN;
 }
 
@@ -122,8 +125,8 @@ struct ScoreText {
 
   template <typename S>
   void operator()() const {
-    launch_early(score_text_kernel<S>, static_cast<unsigned>(args.max_draws), kAttendThreads, 0,
-                 stream, args);
+    launch_early(score_text_kernel<S>, static_cast<unsigned>(args.max_draws), kThreads, 0, stream,
+                 args);
     check_launch("self_attention: scores");
   }
 };

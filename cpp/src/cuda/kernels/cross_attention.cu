@@ -4,7 +4,7 @@
 // no sum of probabilities can become zero. A block takes one head of one row. Where a row adds to
 // the scores of its draw, each block leaves its probabilities in `head_scores`, and the block that
 // comes last adds them up in the order of heads, so that the order of blocks does not matter.
-#include "cuda/kernels/attend_block.cuh"
+#include "cuda/kernels/attend_mma_block.cuh"
 #include "rules/prior.h"
 
 namespace ttsrt::cuda {
@@ -67,7 +67,7 @@ __device__ void add_scores(const CrossAttentionArgs& args, std::int32_t draw, in
                            const rules::SlotRules& rules, float* kept, const Merged& merged) {
   __shared__ bool is_last;
   const auto thread = static_cast<int>(threadIdx.x);
-  for (int j = thread; j < length; j += kAttendThreads)
+  for (int j = thread; j < length; j += static_cast<int>(blockDim.x))
     kept[j] = expf(kept[j] - merged.largest) / merged.sum;
   __threadfence();
   __syncthreads();
@@ -81,7 +81,7 @@ __device__ void add_scores(const CrossAttentionArgs& args, std::int32_t draw, in
   const std::int64_t width = args.slots.max_text_len;
   const float* heads = args.head_scores + draw * args.heads * width;
   const auto shares = static_cast<float>(args.heads * __popcll(rules.prior.estimate_layers));
-  for (int j = thread; j < length; j += kAttendThreads) {
+  for (int j = thread; j < length; j += static_cast<int>(blockDim.x)) {
     float sum = 0.0F;
     for (int head = 0; head < args.heads; ++head) sum += __ldcg(heads + head * width + j);
     args.scores[draw * width + j] += sum / shares;
@@ -118,10 +118,10 @@ __global__ void __launch_bounds__(kStoreWarps * 32)
 
 // Grid: rows, heads. Rows of an unconditional branch, an empty memory and rows whose request is
 // gone give zeros.
-template <typename S>
-__global__ void __launch_bounds__(kAttendThreads)
+template <typename A>
+__global__ void __launch_bounds__(A::kThreads, A::kResident)
     cross_attention_kernel(const __grid_constant__ CrossAttentionArgs args) {
-  __shared__ AttendShared<S> shared;
+  __shared__ typename A::Shared shared;
   if (!args.has_kept_memory) wait_for_previous_kernel();
   const auto row = static_cast<std::int32_t>(blockIdx.x);
   if (row >= num_rows(args.rows)) return;
@@ -136,16 +136,14 @@ __global__ void __launch_bounds__(kAttendThreads)
   }
   if (length <= 0) {
     if (args.has_kept_memory) wait_for_previous_kernel();
-    if (thread < args.head_dim) args.out[at + thread] = 0.0F;
+    for (int d = thread; d < args.head_dim; d += A::kThreads) args.out[at + d] = 0.0F;
     return;
   }
   const CacheView& blocks = args.memory.blocks;
-  Sweep<S, BlockSource, kAttendWarps, false> sweep;
-  sweep.source =
-      BlockSource::of<S>(blocks, blocks.data + slot * args.memory.slot_bytes, head, nullptr);
-  sweep.seen = length;
-  sweep.head_dim = args.head_dim;
-  sweep.start(thread / 32);
+  A attend;
+  attend.start(BlockSource::of<typename A::Shape>(
+                   blocks, blocks.data + slot * args.memory.slot_bytes, head, nullptr),
+               length, args.head_dim);
   if (args.has_kept_memory) wait_for_previous_kernel();
   const rules::SlotRules& rules = args.slots.rules[slot];
   const std::int32_t draw = scored_draw(args, row, rules);
@@ -153,16 +151,12 @@ __global__ void __launch_bounds__(kAttendThreads)
   if (draw >= 0) {
     weighed.kept =
         args.head_scores + (std::int64_t{draw} * args.heads + head) * args.slots.max_text_len;
-    weighed.keeps = S::place() == 0;
+    weighed.keeps = A::speaks();
   }
-  shared.set_query(args.q + at, args.head_dim, Angles{});
+  shared.set_queries(args.q + at, 1, args.head_dim, Angles{});
   __syncthreads();
-  float query[S::kFloats];
-  read_query<S>(shared.query, query);
-  Softmax<S> softmax;
-  const float scale = 1.0F / sqrtf(static_cast<float>(args.head_dim));
-  for (; sweep.is_active(); sweep.next()) sweep.add(query, scale, OwnVectors{}, weighed, softmax);
-  const Merged merged = merge_warps<S>(softmax, length, args.head_dim, shared, args.out + at);
+  attend.run(shared, 1.0F / sqrtf(static_cast<float>(args.head_dim)), weighed);
+  const Merged merged = attend.finish(shared, 1, args.out + at);
   if (draw >= 0) add_scores(args, draw, length, rules, weighed.kept, merged);
 }
 
@@ -180,11 +174,27 @@ struct AttendMemory {
   const CrossAttentionArgs& args;
   cudaStream_t stream;
 
+  template <typename A>
+  void launch() const {
+    const dim3 grid(static_cast<unsigned>(args.max_rows), static_cast<unsigned>(args.heads));
+    launch_early(cross_attention_kernel<A>, grid, A::kThreads, 0, stream, args);
+    check_launch("cross_attention");
+  }
+
+  // Plain arithmetic.
   template <typename S>
   void operator()() const {
-    const dim3 grid(static_cast<unsigned>(args.max_rows), static_cast<unsigned>(args.heads));
-    launch_early(cross_attention_kernel<S>, grid, kAttendThreads, 0, stream, args);
-    check_launch("cross_attention");
+    if constexpr (!kHasMma<S>) {
+      with_warps<kMostWarps>(args.max_rows * args.heads,
+                             [this]<int kWarps>() { launch<AttendHead<S, kWarps, false>>(); });
+    }
+  }
+
+  // Tensor cores.
+  template <typename M>
+  void with_mma() const {
+    with_warps<M::kBlockWarps>(args.max_rows * args.heads,
+                               [this]<int kWarps>() { launch<AttendMma<M, kWarps, false>>(); });
   }
 };
 
@@ -201,7 +211,11 @@ void store_memory(const StoreMemoryArgs& args, cudaStream_t stream) {
 
 void cross_attention(const CrossAttentionArgs& args, cudaStream_t stream) {
   if (args.max_rows <= 0) return;
-  with_shape(args.memory.blocks, AttendMemory{args, stream});
+  const AttendMemory attend{args, stream};
+  const bool has_mma = args.memory.blocks.element == Element::bfloat16;
+  if (has_mma && args.head_dim == 64) return attend.with_mma<MmaShape<64, 2>>();
+  if (has_mma && args.head_dim == 128) return attend.with_mma<MmaShape<128, 2>>();
+  with_shape(args.memory.blocks, attend);
 }
 
 }  // namespace ttsrt::cuda

@@ -54,6 +54,11 @@ __device__ float embed(const EmbedArgs& args, std::int32_t row, std::int64_t d) 
       return value_at(args.id_tables[rows.id_table[row]], rows.ids[at], d);
     case Source::vectors:
       return rows.vectors[at * args.dim + d];
+    case Source::unchecked_vectors: {
+      const float value = rows.vectors[at * args.dim + d];
+      if (!isfinite(value)) atomicMin(&args.faults.words[row], args.faults.not_finite);
+      return value;
+    }
     case Source::last_codes:
       if (slot < 0) return 0.0F;
       return embed_codes(args, slots.last_codes + std::int64_t{slot} * slots.codebooks, d);
