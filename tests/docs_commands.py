@@ -77,6 +77,7 @@ LEFT = [
     ),
     Left(r"bench\.step_time", "needs PyTorch; tests/bench runs it with tiny models"),
     Left(r"^scripts/gpu", "needs a GPU"),
+    Left(r"--device cuda", "needs a GPU; tests/python has the same on the CPU"),
     Left(r"bench\.gpu_steps", "needs a GPU; tests/bench runs it with tiny models on the CPU"),
 ]
 

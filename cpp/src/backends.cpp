@@ -13,6 +13,7 @@
 #include "cpu/stages/linear_stage.h"
 #include "cuda/cuda_backend.h"
 #include "model/engine_data.h"
+#include "model/memory_fit.h"
 #include "model/native_network.h"
 #include "model/quantize.h"
 #include "model/servable.h"
@@ -34,6 +35,16 @@ std::int32_t within(const char* what, std::int32_t asked, std::int32_t otherwise
   TTSRT_CHECK(ConfigError, asked >= 0 && asked <= most, what, ": expected 1 to ", most,
               " or 0 (the engine's), got ", asked);
   return asked == 0 ? otherwise : asked;
+}
+
+// Rows of a launch that a plan is made for: at least what an executor asks for.
+std::int32_t planned_tokens(std::int32_t asked, const model::Limits& limits) {
+  if (asked == 0) return std::max(limits.max_num_tokens, model::least_tokens(limits));
+  const std::int32_t least = std::max(limits.max_encoder_input_len, limits.max_input_len);
+  TTSRT_CHECK(ConfigError, asked >= least && asked <= model::kMaxRows,
+              "max_num_tokens: expected 0 (the engine's) or ", least,
+              " (the longest text and context) to ", model::kMaxRows, ", got ", asked);
+  return asked;
 }
 
 DType cache_dtype_of(const std::string& name, DType engine) {
@@ -144,6 +155,8 @@ std::unique_ptr<ops::Machine> open_machine(const std::string& device, std::int32
 
 OpenedModel open_model(const Engine& engine, const ExecutorOptions& options) {
   const EngineData& data = *engine.data();
+  model::check_cache_limits(options.max_tokens_in_paged_kv_cache,
+                            options.kv_cache_free_gpu_mem_fraction);
   model::NetworkOptions network;
   network.limits = data.limits;
   network.limits.max_batch_size =
@@ -158,6 +171,7 @@ OpenedModel open_model(const Engine& engine, const ExecutorOptions& options) {
               network.limits.max_num_tokens);
   network.state.cache_dtype = cache_dtype_of(options.kv_cache_dtype, data.info.dtype);
   network.state.cache_positions = options.max_tokens_in_paged_kv_cache;
+  network.cache_fraction = options.kv_cache_free_gpu_mem_fraction;
   network.profile = options.profile;
   network.trace = options.trace;
   OpenedModel opened;
@@ -175,6 +189,7 @@ OpenedModel open_model(const Engine& engine, const ExecutorOptions& options) {
 namespace {
 
 void add(MemoryPlan& plan, const std::string& device, const ops::MemoryUse& use) {
+  plan.weights += use.weights;
   plan.kv_cache += use.kv_cache;
   plan.cross_memory += use.cross_memory;
   plan.slots += use.slots;
@@ -188,6 +203,8 @@ void add(MemoryPlan& plan, const std::string& device, const ops::MemoryUse& use)
 
 MemoryPlan plan_memory(const Engine& engine, const MemoryOptions& options) {
   const EngineData& data = *engine.data();
+  model::check_cache_limits(options.max_tokens_in_paged_kv_cache,
+                            options.kv_cache_free_gpu_mem_fraction);
   const std::int32_t most_positions = data.family->limit_bounds(data.manifest).most_positions;
   model::Limits limits = data.limits;
   limits.max_batch_size = within("max_batch_size", options.max_batch_size,
@@ -196,9 +213,8 @@ MemoryPlan plan_memory(const Engine& engine, const MemoryOptions& options) {
       paused_limit(options.preempt, options.max_paused_requests, limits.max_batch_size);
   limits.max_seq_len =
       within("max_seq_len", options.max_seq_len, data.limits.max_seq_len, most_positions);
-  limits.max_num_tokens = std::max(limits.max_num_tokens, model::least_tokens(limits));
+  limits.max_num_tokens = planned_tokens(options.max_num_tokens, limits);
   const DType cache_dtype = cache_dtype_of(options.kv_cache_dtype, data.info.dtype);
-  const ops::StateSpec state = data.family->state(limits, {cache_dtype, 0});
   const auto programs = data.family->programs(data.weights, limits, false);
   std::vector<ops::SizedProgram> sized;
   for (const model::FamilyProgram& of : programs) {
@@ -210,14 +226,24 @@ MemoryPlan plan_memory(const Engine& engine, const MemoryOptions& options) {
   plan.max_seq_len = limits.max_seq_len;
   plan.max_paused_requests = limits.max_paused;
   plan.kv_cache_dtype = name_of(cache_dtype);
-  plan.weights = data.info.weight_bytes;
+  plan.max_num_tokens = limits.max_num_tokens;
   const Team team = team_of(options.device, options.num_threads, false);
+  bool reads_host = false;
   for (const std::string& device : team.devices) {
     const auto backend = open_backend(device, team.num_threads);
-    add(plan, backend->info().device, backend->memory_use(state, sized));
+    const ops::StateSpec state = model::fitted_state(
+        *data.family, limits, {cache_dtype, options.max_tokens_in_paged_kv_cache},
+        options.kv_cache_free_gpu_mem_fraction, *backend, sized);
+    plan.cache_tokens += static_cast<std::uint64_t>(state.num_blocks) * ops::kBlockSize;
+    plan.free += backend->free_bytes().value_or(0);
+    const ops::MemoryUse use = backend->memory_use(state, sized);
+    reads_host |= use.weights == 0;
+    add(plan, backend->info().device, use);
   }
+  if (reads_host) plan.weights += data.info.weight_bytes;
   plan.is_served = limits.max_batch_size <= data.limits.max_batch_size &&
-                   limits.max_seq_len == data.limits.max_seq_len;
+                   limits.max_seq_len == data.limits.max_seq_len &&
+                   limits.max_num_tokens <= data.limits.max_num_tokens;
   return plan;
 }
 

@@ -20,6 +20,12 @@ void register_memory(py::module_& module) {
   def_field(bound, "preempt", &MemoryOptions::preempt, "As ExecutorOptions.preempt.");
   def_field(bound, "max_paused_requests", &MemoryOptions::max_paused_requests,
             "As ExecutorOptions.max_paused_requests.");
+  def_field(bound, "max_num_tokens", &MemoryOptions::max_num_tokens,
+            "Rows of one Program in one launch; 0: the engine's.");
+  def_field(bound, "max_tokens_in_paged_kv_cache", &MemoryOptions::max_tokens_in_paged_kv_cache,
+            "As ExecutorOptions.max_tokens_in_paged_kv_cache.");
+  def_field(bound, "kv_cache_free_gpu_mem_fraction", &MemoryOptions::kv_cache_free_gpu_mem_fraction,
+            "As in ExecutorOptions: on a GPU, of the memory that is free there now.");
   py::class_<ReplicaMemory> replica(module, "ReplicaMemory",
                                     "Bytes of one replica, the weights apart.");
   def_plain(replica);
@@ -39,8 +45,14 @@ void register_memory(py::module_& module) {
       .def_readonly("kv_cache_dtype", &MemoryPlan::kv_cache_dtype, "Type of keys and values.")
       .def_readonly("max_paused_requests", &MemoryPlan::max_paused_requests,
                     "Requests that may be paused besides; 0 without preemption.")
+      .def_readonly("max_num_tokens", &MemoryPlan::max_num_tokens,
+                    "Rows of one Program in one launch.")
+      .def_readonly("cache_tokens", &MemoryPlan::cache_tokens, "Positions of the paged cache.")
       .def_readonly("weights", &MemoryPlan::weights,
-                    "Read from the engine's file, once per Engine.")
+                    "On the CPU as in the engine's file, once per Engine; on a GPU its own copy, "
+                    "once per executor.")
+      .def_readonly("free", &MemoryPlan::free,
+                    "Of the GPU's memory, while it was planned; 0: the device is the CPU.")
       .def_readonly(
           "kv_cache", &MemoryPlan::kv_cache,
           "Self-attention: two branches and a shared prefix per request, paused ones included.")

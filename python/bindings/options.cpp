@@ -147,6 +147,10 @@ void register_executor_options(py::module_& module) {
       "Positions of the paged self-attention cache for both branches of all requests, paused ones "
       "included; 0: enough for all of them guided and of full length. A request reserves its worst "
       "case.");
+  def_field(bound, "kv_cache_free_gpu_mem_fraction",
+            &ExecutorOptions::kv_cache_free_gpu_mem_fraction,
+            "On a GPU, limits the paged cache to this share of the memory that is free beside "
+            "everything else; None: no such limit.");
   def_field(
       bound, "prefill_slice_seconds", &ExecutorOptions::prefill_slice_seconds,
       "Approximate limit on the time of encoders and prefill per iteration while other requests "

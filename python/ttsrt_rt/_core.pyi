@@ -166,6 +166,9 @@ class ExecutorOptions:
     """Positions of the paged self-attention cache for both branches of all requests, paused ones
     included; 0: enough for all of them guided and of full length. A request reserves its
     worst case."""
+    kv_cache_free_gpu_mem_fraction: float | None
+    """On a GPU, limits the paged cache to this share of the memory that is free beside everything
+    else; None: no such limit."""
     prefill_slice_seconds: float
     """Approximate limit on the time of encoders and prefill per iteration while other requests
     decode; 0: no limit, as with trace. The next iteration continues where this one stopped."""
@@ -604,6 +607,12 @@ class MemoryOptions:
     """As ExecutorOptions.preempt."""
     max_paused_requests: int
     """As ExecutorOptions.max_paused_requests."""
+    max_num_tokens: int
+    """Rows of one Program in one launch; 0: the engine's."""
+    max_tokens_in_paged_kv_cache: int
+    """As ExecutorOptions.max_tokens_in_paged_kv_cache."""
+    kv_cache_free_gpu_mem_fraction: float | None
+    """As in ExecutorOptions: on a GPU, of the memory that is free there now."""
 
     def __init__(self) -> None:
         """The library's defaults."""
@@ -661,8 +670,21 @@ class MemoryPlan:
         """Requests that may be paused besides; 0 without preemption."""
 
     @property
+    def max_num_tokens(self) -> int:
+        """Rows of one Program in one launch."""
+
+    @property
+    def cache_tokens(self) -> int:
+        """Positions of the paged cache."""
+
+    @property
     def weights(self) -> int:
-        """Read from the engine's file, once per Engine."""
+        """On the CPU as in the engine's file, once per Engine; on a GPU its own copy, once per
+        executor."""
+
+    @property
+    def free(self) -> int:
+        """Of the GPU's memory, while it was planned; 0: the device is the CPU."""
 
     @property
     def kv_cache(self) -> int:

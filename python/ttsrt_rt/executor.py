@@ -80,6 +80,10 @@ class Executor(VoiceMethods):
                 all requests together, paused ones included; 0 (the default) for enough for all of
                 them guided and at full length. A request waits until as much is free as it may
                 need. One that may need more than the whole cache is a `CapacityError`.
+            kv_cache_free_gpu_mem_fraction: On a GPU, limits that cache to this share, above 0 and at
+                most 1, of the memory that is free on the device beside weights, activations and
+                everything else. With `max_tokens_in_paged_kv_cache` the smaller limit counts. None
+                (the default) for no such limit.
             prefill_slice_seconds: About how long encoders and prefill may take per iteration while
                 other requests decode; 0 for no limit. The next iteration continues them.
             kv_cache_dtype: "float32", "bfloat16", "float16" or "int8" (keys and values as multiples
@@ -92,6 +96,7 @@ class Executor(VoiceMethods):
             FormatError: The folder is not an engine, or it is damaged.
             ConfigError: The engine cannot run with one of the options.
             DeviceError: The device is absent; the message says why.
+            CapacityError: A GPU's memory is too small; the message has the numbers.
         """
         native = native_executor_options("Executor", options)
         opened = engine if isinstance(engine, _core.Engine) else _core.Engine.open(engine)

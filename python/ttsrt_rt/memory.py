@@ -48,7 +48,11 @@ class MemoryPlan:
         max_seq_len: Decoder positions of each.
         kv_cache_dtype: Type of keys and values.
         max_paused_requests: Requests that may be paused besides; 0 without preemption.
-        weights: Weights, read from the engine's file once for all executors of an Engine.
+        max_num_tokens: Rows of one Program in one launch.
+        cache_tokens: Positions of the paged cache, of all requests together.
+        weights: Weights: on the CPU as in the engine's file, once for all executors of an Engine;
+            on a GPU its own copy, once for each executor.
+        free: Bytes of the GPU's memory that were free while this was planned; 0 for the CPU.
         kv_cache: Self-attention: two branches and a shared prefix of every request, paused ones
             included.
         cross_memory: Cross-attention: keys and values of texts and contexts.
@@ -67,7 +71,10 @@ class MemoryPlan:
     max_seq_len: int
     kv_cache_dtype: str
     max_paused_requests: int
+    max_num_tokens: int
+    cache_tokens: int
     weights: int
+    free: int
     kv_cache: int
     cross_memory: int
     slots: int
@@ -100,6 +107,9 @@ def plan_memory(
     num_threads: int = 0,
     preempt: Preempt = "none",
     max_paused_requests: int = 0,
+    max_num_tokens: int = 0,
+    max_tokens_in_paged_kv_cache: int = 0,
+    kv_cache_free_gpu_mem_fraction: float | None = None,
 ) -> list[MemoryPlan]:
     """Plans every combination, in the order dtype, length, batch size.
 
@@ -112,10 +122,15 @@ def plan_memory(
         num_threads: As `Executor` takes it.
         preempt: As `Executor` takes it.
         max_paused_requests: As `Executor` takes it.
+        max_num_tokens: Rows of one Program in one launch; 0 for the engine's.
+        max_tokens_in_paged_kv_cache: As `Executor` takes it.
+        kv_cache_free_gpu_mem_fraction: As `Executor` takes it, of the memory that is free on the
+            GPU now.
 
     Raises:
         ConfigError: A value that no engine of this checkpoint could be built for, or an unknown
             device.
+        CapacityError: A fraction leaves too little for one request.
         FormatError: The engine is damaged, or not one.
     """
     from ttsrt_rt import _core
@@ -139,6 +154,9 @@ def plan_memory(
                     kv_cache_dtype=dtype,
                     preempt=preempt,
                     max_paused_requests=max_paused_requests,
+                    max_num_tokens=max_num_tokens,
+                    max_tokens_in_paged_kv_cache=max_tokens_in_paged_kv_cache,
+                    kv_cache_free_gpu_mem_fraction=kv_cache_free_gpu_mem_fraction,
                 )
                 plan = _core.plan_memory(opened, options)
                 plans.append(_plan_of(plan, _voice(opened, plan.kv_cache_dtype)))

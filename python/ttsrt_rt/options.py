@@ -128,6 +128,7 @@ class _RunOptions(TypedDict, total=False):
     preempt: Preempt | None
     max_paused_requests: int | None
     max_tokens_in_paged_kv_cache: int | None
+    kv_cache_free_gpu_mem_fraction: float | None
     prefill_slice_seconds: float | None
     kv_cache_dtype: CacheDType | DTypeObject | None
     iter_stats_max_iterations: int | None

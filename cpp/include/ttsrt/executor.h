@@ -67,7 +67,8 @@ struct ExecutorInfo {
   std::string kv_cache_dtype;
   std::int32_t max_batch_size = 0;       ///< requests that run at once
   std::int32_t max_paused_requests = 0;  ///< requests that may be paused besides
-  std::uint64_t weight_bytes = 0;        ///< in the engine's file, which all replicas read
+  /// Of the engine's file, which all replicas on the CPU read, or of the copies of the GPUs.
+  std::uint64_t weight_bytes = 0;
   std::uint64_t state_bytes = 0;         ///< caches and slots
   std::uint64_t activation_bytes = 0;
   std::uint64_t scratch_bytes = 0;    ///< packed inputs and what threads need beside activations

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,10 @@ struct MemoryOptions {
   std::string kv_cache_dtype;            ///< as ExecutorOptions::kv_cache_dtype
   std::string preempt = "none";          ///< as ExecutorOptions::preempt
   std::int32_t max_paused_requests = 0;  ///< as ExecutorOptions::max_paused_requests
+  std::int32_t max_num_tokens = 0;       ///< rows of one Program in one launch; 0: the engine's
+  std::int32_t max_tokens_in_paged_kv_cache = 0;  ///< as in ExecutorOptions
+  /// As in ExecutorOptions: on a GPU, of the memory that is free there while it is planned.
+  std::optional<double> kv_cache_free_gpu_mem_fraction;
 };
 
 /// Bytes of one replica, the weights apart.
@@ -38,7 +43,11 @@ struct MemoryPlan {
   std::int32_t max_seq_len = 0;
   std::string kv_cache_dtype;
   std::int32_t max_paused_requests = 0;  ///< 0 without preemption
-  std::uint64_t weights = 0;             ///< read from the engine's file, once per Engine
+  std::int32_t max_num_tokens = 0;
+  std::uint64_t cache_tokens = 0;  ///< positions of the paged cache
+  std::uint64_t weights = 0;  ///< on the CPU as in the engine's file, once per Engine; on a GPU
+                              ///< its own copy, once per executor
+  std::uint64_t free = 0;  ///< of the GPU's memory, while it was planned; 0: the device is the CPU
   std::uint64_t kv_cache = 0;  ///< self-attention: two branches and a shared prefix per request,
                                ///< paused ones included
   std::uint64_t cross_memory = 0;  ///< cross-attention: keys and values of texts and contexts
@@ -51,7 +60,7 @@ struct MemoryPlan {
 
 /// What an executor with these limits takes, to the byte, as its ExecutorInfo reports it. Throws
 /// ConfigError for limits that no engine of this checkpoint could be built for and for an unknown
-/// device.
+/// device, and CapacityError for a fraction that leaves too little for one request.
 TTSRT_API MemoryPlan plan_memory(const Engine& engine, const MemoryOptions& options = {});
 
 }  // namespace ttsrt

@@ -106,6 +106,11 @@ struct ExecutorOptions {
   /// included; 0: enough for all of them guided and of full length. A request reserves its worst
   /// case.
   std::int32_t max_tokens_in_paged_kv_cache = 0;
+  /// On a GPU, limits the paged cache to this share, above 0 and at most 1, of the memory that is
+  /// free on the device beside weights, activations and everything else; together with
+  /// max_tokens_in_paged_kv_cache the smaller limit counts. Absent: no such limit. A share that is
+  /// too small for one request is a CapacityError. Elsewhere a ConfigError.
+  std::optional<double> kv_cache_free_gpu_mem_fraction;
   /// Approximate limit on the time of encoders and prefill per iteration while other requests
   /// decode; 0: no limit, as with `trace`. The next iteration continues where this one stopped.
   double prefill_slice_seconds = 0.02;

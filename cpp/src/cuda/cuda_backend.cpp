@@ -91,6 +91,13 @@ class CudaBackend : public ops::Backend {
   std::unique_ptr<ops::Executable> compile(const ops::Program& program,
                                            const ops::ProgramLimits& limits) override;
 
+  std::size_t weight_bytes() const override { return weights_.bytes(); }
+
+  std::optional<std::size_t> free_bytes() const override {
+    use_device(device_);
+    return free_memory().free;
+  }
+
   std::size_t scratch_bytes() const override {
     return buffer_bytes_ + memory_.bytes() + (slots_ == nullptr ? 0 : slots_->outcome_bytes());
   }
@@ -320,6 +327,7 @@ ops::MemoryUse CudaBackend::memory_use(const ops::StateSpec& spec,
     use.scratch += compiled.buffer_bytes();
   }
   use.scratch += memory.bytes() + slots.outcome_bytes();
+  use.weights = weights.bytes();
   return use;
 }
 

@@ -12,6 +12,8 @@ namespace {
 
 constexpr std::size_t kAlignment = 256;  // of a piece, as cudaMalloc gives
 
+std::size_t mebibytes(std::size_t bytes) { return (bytes + (1U << 20) - 1) >> 20; }
+
 }  // namespace
 
 PinnedBuffer::PinnedBuffer(std::size_t bytes) {
@@ -19,8 +21,8 @@ PinnedBuffer::PinnedBuffer(std::size_t bytes) {
   const cudaError_t error = cudaMallocHost(&data_, bytes);
   if (error == cudaErrorMemoryAllocation) {
     static_cast<void>(cudaGetLastError());  // the error isn't sticky
-    throw CapacityError(message("cuda: the system can't pin ", bytes >> 10,
-                                " KiB of the host's memory; lower max_num_tokens"));
+    throw CapacityError(message("cuda: the host has no ", mebibytes(bytes),
+                                " MiB to pin for copies; lower max_batch_size or max_num_tokens"));
   }
   check(error, "cudaMallocHost");
   std::memset(data_, 0, bytes);
@@ -28,6 +30,12 @@ PinnedBuffer::PinnedBuffer(std::size_t bytes) {
 
 PinnedBuffer::~PinnedBuffer() {
   if (data_ != nullptr) static_cast<void>(cudaFreeHost(data_));
+}
+
+FreeMemory free_memory() {
+  FreeMemory memory;
+  check(cudaMemGetInfo(&memory.free, &memory.total), "cudaMemGetInfo");
+  return memory;
 }
 
 DeviceMemory::~DeviceMemory() {
@@ -45,14 +53,14 @@ void* DeviceMemory::take_bytes(std::size_t bytes, const char* what) {
   const cudaError_t error = cudaMalloc(&piece, rounded);
   if (error == cudaErrorMemoryAllocation) {
     static_cast<void>(cudaGetLastError());  // the error isn't sticky
-    std::size_t free = 0;
-    std::size_t total = 0;
-    check(cudaMemGetInfo(&free, &total), "cudaMemGetInfo");
+    const FreeMemory memory = free_memory();
     throw CapacityError(
-        message("cuda: ", what, " take ", bytes >> 20, " MiB, beside ", bytes_ >> 20,
-                " MiB that were taken, but of the device's ", total >> 20, " MiB ", free >> 20,
-                " MiB are free; lower max_batch_size, max_seq_len, max_num_tokens or ",
-                "max_tokens_in_paged_kv_cache, or choose a smaller kv_cache_dtype"));
+        message("cuda: ", what, " take ", mebibytes(rounded), " MiB more, but only ",
+                memory.free >> 20, " of the device's ", memory.total >> 20,
+                " MiB are free; lower max_batch_size, max_paused_requests, max_num_tokens, "
+                "max_tokens_in_paged_kv_cache or kv_cache_free_gpu_mem_fraction, choose a smaller "
+                "kv_cache_dtype, or build the engine with a smaller max_seq_len or with a "
+                "quantization"));
   }
   check(error, "cudaMalloc");
   pieces_.push_back(piece);

@@ -8,10 +8,18 @@
 
 namespace ttsrt::cuda {
 
+// Bytes of the current device.
+struct FreeMemory {
+  std::size_t free = 0;
+  std::size_t total = 0;
+};
+FreeMemory free_memory();
+
 // Pinned host memory, zeroed.
 class PinnedBuffer {
  public:
   PinnedBuffer() = default;
+  // Throws CapacityError if the host has no such memory.
   explicit PinnedBuffer(std::size_t bytes);
   ~PinnedBuffer();
   PinnedBuffer(PinnedBuffer&& other) noexcept { swap(other); }

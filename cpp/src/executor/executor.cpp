@@ -24,9 +24,6 @@ void check_options(const ExecutorOptions& options) {
       options.iter_stats_max_iterations >= 0 && options.iter_stats_max_iterations <= kMaxIterations,
       "iter_stats_max_iterations: expected 0 to ", kMaxIterations, ", got ",
       options.iter_stats_max_iterations);
-  TTSRT_CHECK(ConfigError, options.max_tokens_in_paged_kv_cache >= 0,
-              "max_tokens_in_paged_kv_cache: expected 0 (enough for all) or more, got ",
-              options.max_tokens_in_paged_kv_cache);
   TTSRT_CHECK(ConfigError,
               options.prefill_slice_seconds >= 0.0 &&  // not true of NaN
                   options.prefill_slice_seconds <= kMaxSlice,
@@ -58,7 +55,7 @@ ExecutorInfo describe(const Engine& engine,
                       const std::vector<const model::NetworkInfo*>& networks) {
   ExecutorInfo info;
   info.kv_cache_dtype = name_of(networks.front()->cache_dtype);
-  info.weight_bytes = engine.info().weight_bytes;
+  bool reads_host = false;
   for (const model::NetworkInfo* network : networks) {
     const bool is_first = info.replicas.empty();
     const ReplicaInfo replica = describe(*network);
@@ -66,11 +63,14 @@ ExecutorInfo describe(const Engine& engine,
     info.description += (is_first ? "" : "; ") + replica.description;
     info.max_batch_size += network->slots - network->paused_slots;
     info.max_paused_requests += network->paused_slots;
+    info.weight_bytes += network->weight_bytes;
+    reads_host |= network->weight_bytes == 0;
     info.state_bytes += replica.state_bytes;
     info.activation_bytes += replica.activation_bytes;
     info.scratch_bytes += replica.scratch_bytes;
     info.replicas.push_back(replica);
   }
+  if (reads_host) info.weight_bytes += engine.info().weight_bytes;
   return info;
 }
 

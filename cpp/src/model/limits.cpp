@@ -7,7 +7,6 @@
 namespace ttsrt::model {
 namespace {
 
-constexpr std::int32_t kMaxRows = 1 << 20;
 constexpr std::int32_t kDefaultInput = 256;   // context rows: 10 s of frames and then some
 constexpr std::int32_t kDefaultText = 512;    // text tokens
 constexpr std::int32_t kDefaultTokens = 512;  // rows of a launch

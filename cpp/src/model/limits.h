@@ -9,6 +9,7 @@
 namespace ttsrt::model {
 
 constexpr std::int32_t kMaxBatch = 4096;
+constexpr std::int32_t kMaxRows = 1 << 20;  // of a launch
 
 struct Limits {
   std::int32_t max_batch_size = 0;         // requests in flight

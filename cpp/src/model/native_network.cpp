@@ -5,6 +5,7 @@
 #include <variant>
 
 #include "core/check.h"
+#include "model/memory_fit.h"
 
 namespace ttsrt::model {
 namespace {
@@ -23,11 +24,21 @@ NativeNetwork::NativeNetwork(const EngineData& engine, std::unique_ptr<ops::Back
     : profile_(options.profile), trace_(options.trace), backend_(std::move(backend)) {
   const Limits& limits = options.limits;
   const Family& family = *engine.family;
-  const ops::StateSpec state = family.state(limits, options.state);
+  const std::vector<FamilyProgram> programs = family.programs(engine.weights, limits, trace_);
+  std::vector<ops::SizedProgram> sized;
+  for (const FamilyProgram& of : programs) {
+    const auto index = static_cast<std::int32_t>(sized.size());
+    sized.push_back({&of.program, {of.max_rows, of.max_draws, trace_, profile_, index}});
+  }
+  const ops::StateSpec state =
+      fitted_state(family, limits, options.state, options.cache_fraction, *backend_, sized);
+  if (const std::optional<std::size_t> free = backend_->free_bytes())
+    check_fits(backend_->info().device, backend_->memory_use(state, sized), *free);
   backend_->create_state(state);
   weights_ = engine.weights.use();
-  for (const FamilyProgram& program : family.programs(engine.weights, limits, trace_))
-    compile(program);
+  for (std::size_t p = 0; p < programs.size(); ++p) compile(programs[p], sized[p].limits);
+  info_.weight_bytes = backend_->weight_bytes();
+  if (info_.weight_bytes > 0) weights_.reset();
 
   info_.device = backend_->info().device;
   info_.description = backend_->info().description;
@@ -49,10 +60,8 @@ NativeNetwork::NativeNetwork(const EngineData& engine, std::unique_ptr<ops::Back
   output_.seconds.reserve(executables_.size());
 }
 
-void NativeNetwork::compile(const FamilyProgram& of) {
-  const auto index = static_cast<std::int32_t>(executables_.size());
-  executables_.push_back(
-      backend_->compile(of.program, {of.max_rows, of.max_draws, trace_, profile_, index}));
+void NativeNetwork::compile(const FamilyProgram& of, const ops::ProgramLimits& limits) {
+  executables_.push_back(backend_->compile(of.program, limits));
   info_.programs.push_back({.name = of.name,
                             .pace = of.pace,
                             .num_parts = of.program.num_parts(),

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "model/engine_data.h"
@@ -13,13 +14,15 @@ namespace ttsrt::model {
 struct NetworkOptions {
   Limits limits;  // the executor's, at most the engine's
   StateOptions state;
+  std::optional<double> cache_fraction;  // ExecutorOptions::kv_cache_free_gpu_mem_fraction
   bool profile = false;
   bool trace = false;
 };
 
 class NativeNetwork final : public Network {
  public:
-  // Reads the weights and compiles every Program the model has.
+  // Reads the weights and compiles every Program the model has. Throws as fitted_state, and
+  // CapacityError before anything is allocated if the device has too little memory.
   NativeNetwork(const EngineData& engine, std::unique_ptr<ops::Backend> backend,
                 const NetworkOptions& options);
 
@@ -30,13 +33,13 @@ class NativeNetwork final : public Network {
   std::vector<StageTimes> stage_times() const override;
 
  private:
-  void compile(const FamilyProgram& program);
+  void compile(const FamilyProgram& program, const ops::ProgramLimits& limits);
   void queue(const step::StepBatch& batch);
 
   NetworkInfo info_;
   bool profile_ = false;
   bool trace_ = false;
-  std::shared_ptr<const void> weights_;  // in memory while the network exists
+  std::shared_ptr<const void> weights_;  // in memory while the network reads them there
   std::unique_ptr<ops::Backend> backend_;
   std::vector<std::unique_ptr<ops::Executable>> executables_;  // [programs]
   step::StepOutput output_;

@@ -25,6 +25,7 @@ struct NetworkInfo {
   std::int32_t block_size = 0;    // positions
   step::Facts facts;
   std::vector<step::ProgramInfo> programs;  // in the order they run in
+  std::size_t weight_bytes = 0;             // of a copy on its device; 0: it reads the host's
   std::size_t state_bytes = 0;
   std::size_t activation_bytes = 0;
   std::size_t scratch_bytes = 0;

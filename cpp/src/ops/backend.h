@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -79,8 +80,10 @@ struct MemoryUse {
   std::size_t slots = 0;         // everything else a slot keeps
   std::size_t activations = 0;
   std::size_t scratch = 0;  // of Executables and threads
+  std::size_t weights = 0;  // Backend::weight_bytes()
 
   std::size_t state() const { return kv_cache + cross_memory + slots; }
+  std::size_t total() const { return state() + activations + scratch + weights; }
 };
 
 // A Program that would be compiled with these limits.
@@ -131,6 +134,11 @@ class Backend {
 
   virtual std::unique_ptr<Executable> compile(const Program& program,
                                               const ProgramLimits& limits) = 0;
+  // What the compiled Programs keep of weights as a copy of their own; those that were passed to
+  // compile() are then no longer read. 0: they are read where they are, while Programs run.
+  virtual std::size_t weight_bytes() const { return 0; }
+  // The memory of the device that nobody has taken; nothing where the device is the host.
+  virtual std::optional<std::size_t> free_bytes() const { return std::nullopt; }
   // What the compiled Programs and the threads that run them take beside activations.
   virtual std::size_t scratch_bytes() const { return 0; }
 

@@ -19,6 +19,10 @@ _EXECUTOR: dict[str, tuple[type, str]] = {
     "max_paused_requests": (int, "paused at once with --preempt priority; 0: max_batch_size"),
     "max_num_tokens": (int, "rows of one Program in one launch; default: the engine's"),
     "max_tokens_in_paged_kv_cache": (int, "positions of the cache; default: enough for all"),
+    "kv_cache_free_gpu_mem_fraction": (
+        float,
+        "of a GPU's memory that is free beside everything else, for the cache; default: no limit",
+    ),
     "prefill_slice_seconds": (float, "for encoders and prefill while others decode; 0: no limit"),
 }
 

@@ -20,6 +20,18 @@ if TYPE_CHECKING:
 
 __all__ = ["add_parser"]
 
+_MEMORY = (  # flags that --memory takes
+    "batch_size",
+    "seq_len",
+    "kv_cache_dtype",
+    "preempt",
+    "max_paused_requests",
+    "device",
+    "max_num_tokens",
+    "max_tokens_in_paged_kv_cache",
+    "kv_cache_free_gpu_mem_fraction",
+)
+
 
 def add_parser(commands: Subparsers) -> None:
     """Adds the command's arguments."""
@@ -55,6 +67,21 @@ def add_parser(commands: Subparsers) -> None:
     memory.add_argument(
         "--max_paused_requests", type=int, default=0, help="default: as many as may run"
     )
+    memory.add_argument("--device", default="", help='default: "auto"')
+    memory.add_argument(
+        "--max_num_tokens", type=int, default=0, help="rows of one Program in one launch"
+    )
+    memory.add_argument(
+        "--max_tokens_in_paged_kv_cache",
+        type=int,
+        default=0,
+        help="positions of the cache; default: enough for all",
+    )
+    memory.add_argument(
+        "--kv_cache_free_gpu_mem_fraction",
+        type=float,
+        help="of a GPU's memory that is free beside everything else, for the cache",
+    )
     parser.set_defaults(run=_run)
 
 
@@ -63,7 +90,7 @@ def _run(args: argparse.Namespace) -> int:
 
     if args.memory:
         return _run_memory(args)
-    for name in ("batch_size", "seq_len", "kv_cache_dtype", "preempt", "max_paused_requests"):
+    for name in _MEMORY:
         if getattr(args, name):
             raise ConfigError(f"--{name}: expected --memory with it")
     contents = inspect_folder(args.folder, verify=args.verify)
@@ -90,6 +117,10 @@ def _run_memory(args: argparse.Namespace) -> int:
             kv_cache_dtypes=args.kv_cache_dtype,
             preempt=args.preempt or "none",
             max_paused_requests=args.max_paused_requests,
+            device=args.device or "auto",
+            max_num_tokens=args.max_num_tokens,
+            max_tokens_in_paged_kv_cache=args.max_tokens_in_paged_kv_cache,
+            kv_cache_free_gpu_mem_fraction=args.kv_cache_free_gpu_mem_fraction,
         )
     except ConfigError as error:  # which names the engine's limits, for which the flags stand
         told = re.sub(r"^max_(batch_size|seq_len)(?=:)", r"--\1", str(error))
@@ -111,6 +142,7 @@ def _memory_text(plans: Sequence[MemoryPlan]) -> str:
             plan.max_seq_len,
             plan.max_batch_size,
             plan.max_paused_requests,
+            plan.cache_tokens,
             format_size(plan.weights),
             format_size(plan.kv_cache),
             format_size(plan.cross_memory),
@@ -122,7 +154,7 @@ def _memory_text(plans: Sequence[MemoryPlan]) -> str:
         ]
         for plan in plans
     ]
-    header = ["kv cache", "max_seq_len", "max_batch_size", "paused", "weights"]
+    header = ["kv cache", "max_seq_len", "max_batch_size", "paused", "positions", "weights"]
     header += [
         "keys and values",
         "cross-attention",
@@ -133,6 +165,8 @@ def _memory_text(plans: Sequence[MemoryPlan]) -> str:
         "this engine",
     ]
     lines = [format_table(header, rows)]
+    if free := max((plan.free for plan in plans), default=0):
+        lines.append(f"{format_size(free)} are free on the device.")
     voices = {plan.kv_cache_dtype: plan for plan in plans if plan.voice_rows}
     lines += [
         f"A voice of {plan.voice_rows} rows takes {format_size(plan.voice)} besides. Of the keys "

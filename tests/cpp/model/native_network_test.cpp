@@ -2,11 +2,13 @@
 #include "model/native_network.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <limits>
 
 #include "cpu/cpu_backend.h"
 #include "ops/reference/reference_backend.h"
+#include "support/device_backend.h"
 #include "support/errors.h"
 #include "support/tiny_engine.h"
 
@@ -206,6 +208,45 @@ TEST_F(NativeNetworkTest, OnlyALaterPartMayHaveNobody) {
   fill(batch);
   batch.programs[kEncodeText].segments[0].slot = step::kNoSlot;
   EXPECT_THROW(network->launch(batch), InternalError);
+}
+
+// A page that isn't there can't be written to a pipe. Reading it would end the process.
+bool is_readable(const std::byte* data) {
+  int ends[2] = {};
+  EXPECT_EQ(::pipe(ends), 0);
+  const bool is_written = ::write(ends[1], data, 1) == 1;
+  ::close(ends[0]);
+  ::close(ends[1]);
+  return is_written;
+}
+
+TEST_F(NativeNetworkTest, WeightsLeaveTheHostWhereTheDeviceHasItsOwn) {
+  NetworkOptions options;
+  options.limits = data_.limits;
+  const std::byte* weight = data_.weights.at(data_.weights.tensors().front().name).data;
+  EXPECT_FALSE(is_readable(weight));
+  const std::size_t plenty = std::size_t{1} << 40;
+  for (const std::size_t own : {std::size_t{0}, std::size_t{12345}}) {
+    const NativeNetwork network(data_, std::make_unique<test::DeviceBackend>(plenty, own), options);
+    EXPECT_EQ(is_readable(weight), own == 0);
+    EXPECT_EQ(network.info().weight_bytes, own == 0 ? data_.info.weight_bytes : own);
+  }
+  EXPECT_FALSE(is_readable(weight));
+}
+
+TEST_F(NativeNetworkTest, NothingIsAllocatedOnADeviceThatIsTooSmall) {
+  NetworkOptions options;
+  options.limits = data_.limits;
+  const auto open_on = [&](std::size_t free) {
+    return NativeNetwork(data_, std::make_unique<test::DeviceBackend>(free), options);
+  };
+  const NetworkInfo info = open_on(std::size_t{1} << 40).info();
+  const std::size_t needed = info.state_bytes + info.activation_bytes + info.scratch_bytes;
+  EXPECT_EQ(open_on(needed).info().num_blocks, info.num_blocks);
+  EXPECT_TRUE(test::throws_naming<CapacityError>("device reference: the executor takes",
+                                                 [&] { open_on(needed - 1); }));
+  options.cache_fraction = 0.75;
+  EXPECT_LT(open_on(needed - 1).info().num_blocks, info.num_blocks);
 }
 
 TEST_F(NativeNetworkTest, ThePoolMayBeSmaller) {

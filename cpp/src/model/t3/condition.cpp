@@ -92,6 +92,18 @@ Floats attend(const Floats& q, const Floats& kv, std::size_t dim, std::size_t he
   return out;
 }
 
+std::vector<std::string> names_of(const Config& config) {
+  std::vector<std::string> names = {"conditioning.speaker", "conditioning.speaker_bias",
+                                    "speech_embedding"};
+  if (config.conditioning.has_emotion) names.emplace_back("conditioning.emotion");
+  if (!config.conditioning.has_perceiver()) return names;
+  for (const char* name : {"speech_positions", "conditioning.qkv", "conditioning.qkv_bias",
+                           "conditioning.norm", "conditioning.norm_bias", "conditioning.out",
+                           "conditioning.out_bias", "conditioning.query"})
+    names.emplace_back(name);
+  return names;
+}
+
 }  // namespace
 
 void multiply(const Floats& x, std::int64_t inputs, const float* weight, const float* bias,
@@ -105,6 +117,9 @@ void multiply(const Floats& x, std::int64_t inputs, const float* weight, const f
       out[row * n + output] = dot(&x[row * k], weight + output * k, k) + bias[output];
   }
 }
+
+Conditioner::Conditioner(const Config& config, const Weights& weights)
+    : config_(config), weights_(weights, names_of(config)) {}
 
 Floats Conditioner::speaker_row(const Floats& embedding) const {
   Floats row;

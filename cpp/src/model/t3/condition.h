@@ -15,16 +15,17 @@
 
 #include <vector>
 
+#include "model/held_weights.h"
 #include "model/t3/config.h"
-#include "model/weights.h"
 #include "ttsrt/request.h"
 
 namespace ttsrt::model::t3 {
 
-// All of its methods read weights, which must be in use. Throws nothing but what the system does.
+// Keeps the weights that it needs. Its methods throw nothing but what the system does.
 class Conditioner {
  public:
-  Conditioner(const Config& config, const Weights& weights) : config_(config), weights_(weights) {}
+  // Reads them from the engine's file; throws FormatError if that has changed since it was opened.
+  Conditioner(const Config& config, const Weights& weights);
 
   std::vector<float> speaker_row(const std::vector<float>& embedding) const;  // [dim]
   std::vector<float> emotion_row(float emotion) const;                        // [dim]
@@ -35,7 +36,7 @@ class Conditioner {
 
  private:
   const Config& config_;
-  const Weights& weights_;
+  const HeldWeights weights_;
 };
 
 // out[r] = x[r] W^T + bias, of x [rows, inputs] and `outputs` rows of W: the plain product that

@@ -90,6 +90,11 @@ void check_no_alignment(const Request& request) {
 
 }  // namespace
 
+const Conditioner& Itineraries::conditioner() const {
+  std::call_once(once_, [&] { conditioner_ = std::make_unique<Conditioner>(config_, *weights_); });
+  return *conditioner_;
+}
+
 Voice Itineraries::voice_of_vectors(Matrix<float>&& matrix) const {
   RowSource rows = rows_of_vectors("add_voice: embeddings", std::move(matrix), config_.decoder.dim,
                                    limits_.max_input_len);
@@ -124,8 +129,7 @@ Voice Itineraries::voice_of_speaker(Speaker&& speaker) const {
   check_ids("add_voice: prompt codes", speaker.prompt_codes, config_.speech_vocab);
   TTSRT_CHECK(ConfigError, facts.has_emotion || !speaker.emotion.has_value(),
               "add_voice: emotion: expected none, as this model has no emotion");
-  const auto in_use = weights_->use();
-  const Conditioner conditioner(config_, *weights_);
+  const Conditioner& conditioner = this->conditioner();
   std::vector<float> rows = conditioner.speaker_row(speaker.embedding);
   std::int32_t count = 1;
   if (!speaker.prompt_codes.empty()) {
@@ -165,9 +169,7 @@ Voice Itineraries::voice_of(Request& request, const VoiceFinder& voices) const {
 void Itineraries::feel(float emotion, Voice& voice) const {
   TTSRT_CHECK(ConfigError, config_.conditioning.has_emotion,
               "emotion: expected none, as this model has no emotion");
-  const auto in_use = weights_->use();
-  voice.parts.back() =
-      vectors_of(Conditioner(config_, *weights_).emotion_row(checked_emotion("", emotion)), 1);
+  voice.parts.back() = vectors_of(conditioner().emotion_row(checked_emotion("", emotion)), 1);
 }
 
 void Itineraries::use_blocks(const Request& request, rules::SlotRules& slot) const {

@@ -12,6 +12,9 @@
 // Our cfg_scale is 1 + the original's cfg_weight: c + weight (c - u) = u + cfg_scale (c - u).
 #pragma once
 
+#include <memory>
+#include <mutex>
+
 #include "decode/rule_facts.h"
 #include "model/itineraries.h"
 #include "model/limits.h"
@@ -44,6 +47,7 @@ class Itineraries final : public model::Itineraries {
   Voice voice_of_speaker(Speaker&& speaker) const override;
 
  private:
+  const Conditioner& conditioner() const;
   Voice voice_of(Request& request, const VoiceFinder& voices) const;
   void feel(float emotion, Voice& voice) const;
   void use_blocks(const Request& request, rules::SlotRules& slot) const;
@@ -52,6 +56,8 @@ class Itineraries final : public model::Itineraries {
   const Defaults defaults_;
   const Limits limits_;
   const Weights* const weights_;
+  mutable std::once_flag once_;
+  mutable std::unique_ptr<const Conditioner> conditioner_;  // made once it is needed
 };
 
 }  // namespace ttsrt::model::t3
