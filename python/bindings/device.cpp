@@ -1,6 +1,7 @@
 // Bindings of ttsrt/device.h.
 #include "ttsrt/device.h"
 
+#include "dlpack.h"
 #include "values.h"
 
 namespace ttsrt::python {
@@ -19,6 +20,20 @@ void register_devices(py::module_& module) {
   module.def("usable_cores", &usable_cores, py::call_guard<WithoutGil>(),
              "The cores that this process may use, by its affinity and by the quota of its control "
              "groups: the default number of threads.");
+  module.def(
+      "gpu_of",
+      [](std::uintptr_t address) { return gpu_of(reinterpret_cast<const void*>(address)); },
+      py::arg("address"), py::call_guard<WithoutGil>(),
+      "The index of the GPU in whose memory an address lies. Raises ConfigError if it lies in "
+      "none, DeviceError where this build or machine can't use GPUs.");
+  module.def("wait_for_cuda_stream", &wait_for_cuda_stream, py::arg("gpu"), py::arg("stream"),
+             py::call_guard<WithoutGil>(),
+             "Waits until the work that was queued on a stream of a GPU has ended. The stream is a "
+             "cudaStream_t as a number, 1 for the default stream, 2 for that of this thread, or 0 "
+             "for all streams of the GPU.");
+  module.def("read_dlpack", &read_dlpack, py::arg("capsule"),
+             "Device type, device id, address, (type code, bits, lanes), shape, and strides in "
+             "elements or None, of a DLPack capsule, which keeps the array.");
   module.def("describe_products", &describe_products, py::arg("dtype"), py::arg("quantization"),
              "How this machine's CPU multiplies matrices of this type.");
 }

@@ -1,7 +1,8 @@
-// Bindings of the request part of ttsrt/request.h. Arrays are copied, because a request owns its
-// values.
+// Bindings of the request part of ttsrt/request.h. Arrays of the host are copied, because a request
+// owns its values; those of a GPU are kept where they are.
 #include "ttsrt/request.h"
 
+#include "owner.h"
 #include "values.h"
 
 namespace ttsrt::python {
@@ -18,6 +19,22 @@ void def_matrix(py::class_<Request>& bound, const char* name, Matrix<T> Request:
       doc);
 }
 
+void def_rows(py::class_<Request>& bound, const char* name, InputRows Request::* field,
+              const char* doc) {
+  bound.def_property(
+      name,
+      [field](py::object self) -> py::object {
+        const InputRows& rows = self.cast<const Request&>().*field;
+        return rows.is_on_gpu() ? py::cast(rows) : view_of(rows, self);
+      },
+      [field, name](Request& self, const py::object& value) {
+        self.*field = py::isinstance<InputRows>(value)
+                          ? value.cast<InputRows>()
+                          : InputRows(matrix_from<float>(array_from<float>(value, 2, name)));
+      },
+      doc);
+}
+
 void def_ids(py::class_<Request>& bound, const char* name,
              std::vector<std::int32_t> Request::* field, const char* doc) {
   bound.def_property(
@@ -30,22 +47,22 @@ void def_ids(py::class_<Request>& bound, const char* name,
 
 void def_arrays(py::class_<Request>& bound) {
   def_ids(bound, "text_ids", &Request::text_ids, "Ids, used unchanged [text_len].");
-  def_matrix(bound, "text_features", &Request::text_features,
-             "Rows before the encoder [text_len, dim].");
-  def_matrix(bound, "encoder_output", &Request::encoder_output,
-             "Rows after the encoder [text_len, dim].");
+  def_rows(bound, "text_features", &Request::text_features,
+           "Rows before the encoder [text_len, dim].");
+  def_rows(bound, "encoder_output", &Request::encoder_output,
+           "Rows after the encoder [text_len, dim].");
   def_matrix(bound, "context_codes", &Request::context_codes,
              "Codec codes, with special columns [frames, codebooks].");
-  def_matrix(bound, "context_embeddings", &Request::context_embeddings,
-             "Rows as the decoder takes them [rows, dim].");
+  def_rows(bound, "context_embeddings", &Request::context_embeddings,
+           "Rows as the decoder takes them [rows, dim].");
   def_ids(bound, "context_text_ids", &Request::context_text_ids,
           "Ids of a text that describes the voice [context_text_len].");
   def_matrix(bound, "forced_codes", &Request::forced_codes,
              "Codes that are taken instead of the sampled ones [frames, codebooks].");
-  def_matrix(bound, "prompt_embeddings", &Request::prompt_embeddings,
-             "The whole prompt instead of a text and a context [rows, dim].");
-  def_matrix(bound, "unconditional_embeddings", &Request::unconditional_embeddings,
-             "The unconditional branch's, with prompt_embeddings and guidance [rows, dim].");
+  def_rows(bound, "prompt_embeddings", &Request::prompt_embeddings,
+           "The whole prompt instead of a text and a context [rows, dim].");
+  def_rows(bound, "unconditional_embeddings", &Request::unconditional_embeddings,
+           "The unconditional branch's, with prompt_embeddings and guidance [rows, dim].");
 }
 
 // Strings with surrogates are no names.
@@ -80,9 +97,32 @@ void def_sampling(py::class_<Request>& bound) {
   def_field(bound, "block", &Request::block, "How the codes of a block are decided together.");
 }
 
+void register_gpu_rows(py::module_& module) {
+  py::class_<InputRows> bound(
+      module, "GpuRows", "Rows of float32 in the memory of a GPU, where a request reads them.");
+  bound.def(py::init([](std::int32_t gpu, std::uintptr_t address, std::int64_t rows,
+                        std::int64_t cols, py::object owner) {
+              auto data = keep(reinterpret_cast<const float*>(address), std::move(owner));
+              return InputRows::on_gpu(gpu, std::move(data), rows, cols);
+            }),
+            py::arg("gpu"), py::arg("address"), py::arg("rows"), py::arg("cols"), py::arg("owner"),
+            "Dense float32 [rows, cols] from an address on, which exist as long as the owner.");
+  def_repr(bound);
+  bound.def_readonly("gpu", &InputRows::gpu, "The index of the GPU.")
+      .def_property_readonly(
+          "address",
+          [](const InputRows& self) {
+            return reinterpret_cast<std::uintptr_t>(self.gpu_data.get());
+          },
+          "Of the first number.")
+      .def_readonly("rows", &InputRows::rows, "Their number.")
+      .def_readonly("cols", &InputRows::cols, "Numbers of each.");
+}
+
 }  // namespace
 
 void register_requests(py::module_& module) {
+  register_gpu_rows(module);
   py::class_<Request> bound(module, "Request", "One utterance, as the library takes it.");
   bound.def(py::init<>(), "Nothing is set but the library's defaults.");
   def_repr(bound);

@@ -55,6 +55,21 @@ def usable_cores() -> int:
 def list_devices() -> list[DeviceInfo]:
     """Every device this build knows, available or not."""
 
+def gpu_of(address: int) -> int:
+    """The index of the GPU in whose memory an address lies. Raises ConfigError if it lies in none,
+    DeviceError where this build or machine can't use GPUs."""
+
+def wait_for_cuda_stream(gpu: int, stream: int) -> None:
+    """Waits until the work that was queued on a stream of a GPU has ended. The stream is a
+    cudaStream_t as a number, 1 for the default stream, 2 for that of this thread, or 0 for all
+    streams of the GPU."""
+
+def read_dlpack(
+    capsule: object,
+) -> tuple[int, int, int, tuple[int, int, int], tuple[int, ...], tuple[int, ...] | None]:
+    """Device type, device id, address, (type code, bits, lanes), shape, and strides in elements or
+    None, of a DLPack capsule, which keeps the array."""
+
 def describe_products(dtype: str, quantization: str) -> str:
     """How this machine's CPU multiplies matrices of this type."""
 
@@ -218,18 +233,40 @@ class BuildOptions:
     def __init__(self) -> None:
         """The library's defaults."""
 
+class GpuRows:
+    """Rows of float32 in the memory of a GPU, where a request reads them."""
+
+    def __init__(self, gpu: int, address: int, rows: int, cols: int, owner: object) -> None:
+        """Dense float32 [rows, cols] from an address on, which exist as long as the owner."""
+
+    @property
+    def gpu(self) -> int:
+        """The index of the GPU."""
+
+    @property
+    def address(self) -> int:
+        """Of the first number."""
+
+    @property
+    def rows(self) -> int:
+        """Their number."""
+
+    @property
+    def cols(self) -> int:
+        """Numbers of each."""
+
 class Request:
     """One utterance, as the library takes it."""
 
     text_ids: NDArray[np.int32]
     """Ids, used unchanged [text_len]."""
-    text_features: NDArray[np.float32]
+    text_features: NDArray[np.float32] | GpuRows
     """Rows before the encoder [text_len, dim]."""
-    encoder_output: NDArray[np.float32]
+    encoder_output: NDArray[np.float32] | GpuRows
     """Rows after the encoder [text_len, dim]."""
     context_codes: NDArray[np.int32]
     """Codec codes, with special columns [frames, codebooks]."""
-    context_embeddings: NDArray[np.float32]
+    context_embeddings: NDArray[np.float32] | GpuRows
     """Rows as the decoder takes them [rows, dim]."""
     context_text_ids: NDArray[np.int32]
     """Ids of a text that describes the voice [context_text_len]."""
@@ -237,9 +274,9 @@ class Request:
     """A stored voice, by index or name."""
     emotion: float | None
     """Instead of the voice's; of Chatterbox T3."""
-    prompt_embeddings: NDArray[np.float32]
+    prompt_embeddings: NDArray[np.float32] | GpuRows
     """The whole prompt instead of a text and a context [rows, dim]."""
-    unconditional_embeddings: NDArray[np.float32]
+    unconditional_embeddings: NDArray[np.float32] | GpuRows
     """The unconditional branch's, with prompt_embeddings and guidance [rows, dim]."""
     cfg_scale: float | None
     """1: no guidance, one branch."""

@@ -27,6 +27,7 @@ __all__ = [
     "id_matrix",
     "id_vector",
     "most_numbers",
+    "place_of",
     "text_of",
 ]
 
@@ -40,6 +41,7 @@ _INT32 = np.iinfo(np.int32)
 MAX_NUMBERS = 1 << 24
 MAX_AXES = 3
 _BUFFERS = (bytearray, memoryview, array.array)
+_DLPACK_GPUS = (2, 13)  # kDLCUDA, kDLCUDAManaged
 
 
 def most_numbers(info: _core.EngineInfo) -> int:
@@ -105,7 +107,29 @@ def float_matrix(value: ArrayInput, where: str, most: int = MAX_NUMBERS) -> NDAr
         return np.ascontiguousarray(array, dtype=np.float32)
 
 
+def place_of(value: Any) -> str:
+    """Where the numbers of an array are that is not in the memory of the host.
+
+    Returns:
+        "cuda:0" or "a GPU", or an empty text for everything that NumPy may read.
+    """
+    if isinstance(value, (np.ndarray, list, tuple, *_BUFFERS)):
+        return ""
+    try:
+        if hasattr(value, "__dlpack_device__"):
+            kind, index = value.__dlpack_device__()
+            return f"cuda:{int(index)}" if int(kind) in _DLPACK_GPUS else ""
+        return "a GPU" if hasattr(value, "__cuda_array_interface__") else ""
+    except Exception:  # of any kind: the conversion says what is wrong with it
+        return ""
+
+
 def _array(value: Any, where: str, most: int) -> NDArray[Any]:
+    if place := place_of(value):
+        raise ConfigError(
+            f"{where}: expected an array in the memory of the host, got one in that of {place}; "
+            "copy it first"
+        )
     try:
         if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
             array = np.from_dlpack(value)

@@ -80,8 +80,8 @@ class Executor(VoiceMethods):
                 all requests together, paused ones included; 0 (the default) for enough for all of
                 them guided and at full length. A request waits until as much is free as it may
                 need. One that may need more than the whole cache is a `CapacityError`.
-            kv_cache_free_gpu_mem_fraction: On a GPU, limits that cache to this share, above 0 and at
-                most 1, of the memory that is free on the device beside weights, activations and
+            kv_cache_free_gpu_mem_fraction: On a GPU, limits that cache to this share, above 0 and
+                at most 1, of the memory that is free on the device beside weights, activations and
                 everything else. With `max_tokens_in_paged_kv_cache` the smaller limit counts. None
                 (the default) for no such limit.
             prefill_slice_seconds: About how long encoders and prefill may take per iteration while
@@ -307,7 +307,8 @@ class Executor(VoiceMethods):
         self.close()
 
     def _submit(self, request: Request) -> Handle:
-        return Handle(self._native.submit(to_native(request, self._most_numbers)), self._dispatcher)
+        native = to_native(request, self._most_numbers, self._native.info.device)
+        return Handle(self._native.submit(native), self._dispatcher)
 
     def _generate_one(self, request: Request) -> Result:
         handle = self._submit(request)

@@ -9,8 +9,9 @@ from dataclasses import fields
 from typing import Any, TypeVar, get_args
 
 from ttsrt_rt import _core
-from ttsrt_rt.arrays import MAX_NUMBERS, float_matrix, id_matrix, id_vector
+from ttsrt_rt.arrays import MAX_NUMBERS, float_matrix, id_matrix, id_vector, place_of
 from ttsrt_rt.errors import ConfigError
+from ttsrt_rt.gpu_arrays import gpu_rows
 from ttsrt_rt.options import (
     DEVICES,
     CacheDType,
@@ -42,15 +43,17 @@ _ARRAYS = {
 }
 
 
-def to_native(request: Request, most: int = MAX_NUMBERS) -> _core.Request:
+def to_native(request: Request, most: int = MAX_NUMBERS, device: str = "cpu") -> _core.Request:
     """Converts a request to the library's.
 
     Args:
         request: Of any content.
         most: How many numbers one of its arrays may have.
+        device: Where it will run, "cuda:0" or "cpu": rows of floats may be there, too.
 
     Raises:
-        ConfigError: A field has the wrong type or shape; the message says which.
+        ConfigError: A field has the wrong type or shape, or is in the memory of another device; the
+            message says which.
     """
     if not isinstance(request, Request):
         raise ConfigError(f"request: expected a Request, got {type(request).__name__}")
@@ -59,7 +62,11 @@ def to_native(request: Request, most: int = MAX_NUMBERS) -> _core.Request:
         value = getattr(request, field.name)
         if field.name in _ARRAYS:
             if value is not None:
-                setattr(native, field.name, _ARRAYS[field.name](value, field.name, most))
+                convert = _ARRAYS[field.name]
+                if convert is float_matrix and place_of(value):
+                    setattr(native, field.name, gpu_rows(value, field.name, device, most))
+                else:
+                    setattr(native, field.name, convert(value, field.name, most))
         elif field.name == "prior":
             _set_prior(native, value)
         elif field.name == "maskgit":

@@ -43,10 +43,16 @@ class _HasDLPack(Protocol):
     def __dlpack__(self, *args: Any, **options: Any) -> Any: ...
 
 
-Row: TypeAlias = "Sequence[int] | Sequence[float] | _HasArray | _HasDLPack"
+class _HasCudaArray(Protocol):
+    @property
+    def __cuda_array_interface__(self) -> Any: ...
+
+
+Row: TypeAlias = "Sequence[int] | Sequence[float] | _HasArray | _HasDLPack | _HasCudaArray"
 
 ArrayInput: TypeAlias = "Row | Sequence[Row] | bytearray | memoryview | array[Any]"
-"""What numpy can read as an array of numbers; not a text, although numpy reads that, too."""
+"""What numpy can read as an array of numbers; not a text, although numpy reads that, too. Rows of
+floats may be in the memory of the GPU that the executor runs on (docs/gpu.md)."""
 
 _MASKGIT = _core.MaskGit()
 
@@ -246,7 +252,9 @@ class Request:
             drawn included, instead of a text and a context: floats [rows, dim]. Nothing is added to
             these rows but the positions of a decoder that has learned ones of its own (GPT-2).
         unconditional_embeddings: With `prompt_embeddings` and guidance, the prompt of the
-            unconditional branch: floats, as many rows.
+            unconditional branch: floats, as many rows. It and the other rows of floats may be
+            float32 arrays on the GPU that the executor runs on, which must not change until the
+            request has ended (docs/gpu.md).
         cfg_scale: Guidance, `uncond + cfg_scale * (cond - uncond)` on logits; 1 for none. It is 1 +
             `cfg_weight` of Chatterbox.
         temperature: Divides logits before a draw; 0 takes the largest.

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import ttsrt_rt as rt
-from tests.devices import NATIVE
+from tests.devices import NATIVE, NEEDS_GPU
+from tests.gpu_memory import GpuBytes, free_bytes
 from ttsrt_rt.cli import main
 from ttsrt_rt.memory import CACHE_DTYPES, plan_memory
 
@@ -92,16 +94,82 @@ def test_every_combination_in_order(engine: Path) -> None:
     assert [plan.max_batch_size for plan in plan_memory(engine)] == [1, 2, 4, 8]
 
 
+@pytest.mark.parametrize("case", ["tiny2503", "tinyce"])
+def test_options_that_make_it_smaller(engine_of: Callable[[str], Path], case: str) -> None:
+    """Fewer rows of a launch and fewer positions are planned as an executor has them."""
+    (all_of,) = plan_memory(engine_of(case), batch_sizes=[4], num_threads=1, device=NATIVE)
+    least = rt.Engine.open(engine_of(case)).info
+    rows = max(least.max_encoder_input_len, least.max_input_len)
+    options = {"max_num_tokens": rows, "max_tokens_in_paged_kv_cache": 100, "num_threads": 1}
+    (plan,) = plan_memory(engine_of(case), batch_sizes=[4], device=NATIVE, **options)  # type: ignore[arg-type]
+    assert (plan.max_num_tokens, plan.cache_tokens) == (rows, 112)  # whole blocks
+    assert plan.kv_cache < all_of.kv_cache and plan.cache_tokens < all_of.cache_tokens
+    with rt.Executor(engine_of(case), device=NATIVE, max_batch_size=4, **options) as executor:
+        info = executor.info
+    assert (plan.state, plan.activations) == (info.state_bytes, info.activation_bytes)
+    assert (plan.scratch, plan.weights) == (info.scratch_bytes, info.weight_bytes)
+
+
+@pytest.mark.parametrize("device", ["cpu", "reference"])
+def test_a_fraction_of_the_memory_of_a_gpu_needs_one(engine: Path, device: str) -> None:
+    message = f"kv_cache_free_gpu_mem_fraction: expected none on device .{device}."
+    with pytest.raises(rt.ConfigError, match=message):
+        rt.Executor(engine, device=device, kv_cache_free_gpu_mem_fraction=0.9)
+    with pytest.raises(rt.ConfigError, match=message):
+        plan_memory(engine, device=device, kv_cache_free_gpu_mem_fraction=0.9)
+    for wrong in (0.0, -1.0, 1.5):
+        with pytest.raises(rt.ConfigError, match="fraction: expected more than 0 and at most 1"):
+            rt.Executor(engine, device=device, kv_cache_free_gpu_mem_fraction=wrong)
+
+
+def fill(left: int) -> list[GpuBytes]:
+    """Takes the memory of the GPU but for about so many bytes."""
+    taken = []
+    while (spare := free_bytes() - left) > 4 << 20:
+        taken.append(GpuBytes(spare // 2))
+    return taken
+
+
+@NEEDS_GPU
+def test_the_cache_is_fitted_to_a_gpu(checkpoint_of: Callable[[str], Path], tmp_path: Path) -> None:
+    """A plan says before an executor is opened how many positions its cache gets."""
+    rt.build(checkpoint_of("tiny2503"), tmp_path / "engine", max_batch_size=4096)
+    (whole,) = plan_memory(tmp_path / "engine", batch_sizes=[4096], device="cuda:0")
+    others = whole.total - whole.kv_cache
+    taken = fill(others + whole.kv_cache // 2)
+    with pytest.raises(
+        rt.CapacityError, match=r"device cuda:0: the executor takes \d+ MiB"
+    ) as told:
+        rt.Executor(tmp_path / "engine", device="cuda:0")
+    for word in ("weights", "keys and values", "activations", "max_batch_size", "kv_cache_dtype"):
+        assert word in str(told.value)
+    options = {"device": "cuda:0", "kv_cache_free_gpu_mem_fraction": 0.5}
+    (plan,) = plan_memory(tmp_path / "engine", batch_sizes=[4096], **options)  # type: ignore[arg-type]
+    assert others < plan.free < whole.total
+    assert 0 < plan.kv_cache <= (plan.free - others) * 0.5
+    with rt.Executor(tmp_path / "engine", **options) as executor:  # type: ignore[arg-type]
+        assert executor.info.state_bytes < whole.state
+        assert len(executor.generate(text_ids=[1, 2, 3], voice=0, max_frames=4).codes) > 0
+    small = {**options, "kv_cache_free_gpu_mem_fraction": 1e-6}
+    with pytest.raises(rt.CapacityError, match="that one request may need; cuda:0 has"):
+        rt.Executor(tmp_path / "engine", **small)  # type: ignore[arg-type]
+    taken.clear()
+    with rt.Executor(tmp_path / "engine", device="cuda:0") as executor:
+        assert executor.info.state_bytes == whole.state
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
         ({"batch_sizes": [0]}, r"max_batch_size: expected 1 or more, got \[0\]"),
         ({"batch_sizes": [4097]}, "max_batch_size: expected 1 to 4096"),
         ({"seq_lens": [1 << 20]}, "max_seq_len: expected 1 to"),
+        ({"max_num_tokens": 1}, "max_num_tokens: expected 0 .the engine's. or"),
+        ({"max_tokens_in_paged_kv_cache": -1}, "max_tokens_in_paged_kv_cache: expected 0"),
         ({"kv_cache_dtypes": ["int3"]}, 'kv_cache_dtype: expected "float32", .* got .int3.'),
     ],
 )
-def test_limits_out_of_range(engine: Path, values: dict[str, list[int]], message: str) -> None:
+def test_limits_out_of_range(engine: Path, values: dict[str, Any], message: str) -> None:
     with pytest.raises(rt.ConfigError, match=message):
         plan_memory(engine, **values)
 
@@ -120,5 +188,11 @@ def test_the_command(engine: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "error" in capsys.readouterr().err
     assert main(["inspect", str(engine), "--memory", "--verify"]) == 2
     assert "--verify: expected without --memory" in capsys.readouterr().err
+    flags = ["--device", NATIVE, "--max_tokens_in_paged_kv_cache", "64", "--batch_size", "2"]
+    assert main(["inspect", str(engine), "--memory", "--json", *flags]) == 0
+    assert [plan["cache_tokens"] for plan in json.loads(capsys.readouterr().out)] == [64]
+    flags = ["--device", "reference", "--kv_cache_free_gpu_mem_fraction", "0.5"]
+    assert main(["inspect", str(engine), "--memory", *flags]) == 2
+    assert "kv_cache_free_gpu_mem_fraction: expected none on" in capsys.readouterr().err
     assert main(["inspect", str(engine), "--batch_size", "2"]) == 2
     assert "--batch_size: expected --memory" in capsys.readouterr().err

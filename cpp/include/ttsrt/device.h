@@ -20,6 +20,15 @@ struct DeviceInfo {
 /// Returns every device that this build knows, available or not. Thread safe.
 TTSRT_API std::vector<DeviceInfo> list_devices();
 
+/// Returns the index of the GPU in whose memory `address` lies (InputRows::on_gpu). Throws
+/// ConfigError if it lies in none, DeviceError where this build or machine can't use GPUs.
+TTSRT_API std::int32_t gpu_of(const void* address);
+
+/// Waits until the work that was queued on a stream of a GPU has ended. `stream` is a cudaStream_t,
+/// 1 for the default stream, 2 for that of this thread, or 0 for all streams of the GPU. Throws
+/// DeviceError.
+TTSRT_API void wait_for_cuda_stream(std::int32_t gpu, std::uintptr_t stream);
+
 /// Returns the number of cores that this process may use, at least 1: those of its affinity mask,
 /// or fewer if the CPU quota of its control groups (a container's limit) allows fewer, rounded up.
 /// It is the default number of threads. Thread safe.

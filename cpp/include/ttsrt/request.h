@@ -3,8 +3,10 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -21,6 +23,32 @@ using VoiceRef = std::variant<std::int32_t, std::string>;
 /// UTF-8; not "." or "..".
 TTSRT_API bool is_voice_name(const std::string& name);
 
+/// Rows of floats that a request takes: as `values`, or where they are in the memory of a GPU. Rows
+/// on a GPU are not copied through the host. They must not change until the request has ended, and
+/// whatever was to write them must have ended before submit() (wait_for_cuda_stream).
+struct InputRows : Matrix<float> {
+  InputRows() = default;
+  InputRows(Matrix<float> matrix) : Matrix<float>(std::move(matrix)) {}  // NOLINT: as a Matrix
+  InputRows(std::int64_t num_rows, std::int64_t num_cols, std::vector<float> given)
+      : Matrix<float>{num_rows, num_cols, std::move(given)} {}
+  /// Float32 [num_rows, num_cols], dense, on the GPU `cuda:index`, which lives at least as long as
+  /// `data` is shared: `std::shared_ptr<const float>(owner, pointer)` keeps `owner`. The request
+  /// drops it when it has ended, on a thread of the executor.
+  static InputRows on_gpu(std::int32_t index, std::shared_ptr<const float> data,
+                          std::int64_t num_rows, std::int64_t num_cols) {
+    InputRows of;
+    of.rows = num_rows;
+    of.cols = num_cols;
+    of.gpu = index;
+    of.gpu_data = std::move(data);
+    return of;
+  }
+  bool is_on_gpu() const { return gpu_data != nullptr; }
+
+  std::int32_t gpu = -1;                  ///< index of the GPU that has the rows
+  std::shared_ptr<const float> gpu_data;  ///< [rows, cols] there, instead of `values`; or null
+};
+
 /// What a voice is made of in models that are conditioned on a speaker embedding (Chatterbox T3).
 struct Speaker {
   std::vector<float> embedding;            ///< of the voice encoder [speaker_dim]
@@ -34,15 +62,15 @@ struct Request {
   /// the encoder [text_len, dim]; rows after it [text_len, dim]. Chatterbox T3 takes ids and rows
   /// together: each id -1 stands for the next row of text_features.
   std::vector<std::int32_t> text_ids;
-  Matrix<float> text_features;
-  Matrix<float> encoder_output;
+  InputRows text_features;
+  InputRows encoder_output;
 
   /// The context is exactly one of: a stored voice; codec codes, including special columns [frames,
   /// codebooks]; rows as the decoder takes them [rows, dim]; the ids of a text that describes the
   /// voice.
   std::optional<VoiceRef> voice;
   Matrix<std::int32_t> context_codes;
-  Matrix<float> context_embeddings;
+  InputRows context_embeddings;
   std::vector<std::int32_t> context_text_ids;
 
   /// Chatterbox T3: how strong the emotion is (the original's `exaggeration`), instead of the
@@ -53,10 +81,10 @@ struct Request {
   /// as the decoder takes it, the row behind which the first token is drawn included, instead of a
   /// text and a context [rows, dim]. Nothing is added to these rows but the positions of a decoder
   /// that has learned ones of its own (GPT-2).
-  Matrix<float> prompt_embeddings;
+  InputRows prompt_embeddings;
   /// With prompt_embeddings and guidance: the prompt of the unconditional branch [rows, dim], of
   /// as many rows.
-  Matrix<float> unconditional_embeddings;
+  InputRows unconditional_embeddings;
 
   std::optional<float> cfg_scale;     ///< 1: no guidance, one branch
   std::optional<float> temperature;   ///< 0: argmax after masks

@@ -20,4 +20,10 @@ std::int32_t num_cuda_devices() { return 0; }
 
 bool can_use_cuda() { return false; }
 
+std::int32_t gpu_of(const void*) { throw DeviceError(std::string("device cuda: ") + kReason); }
+
+void wait_for_cuda_stream(std::int32_t, std::uintptr_t) {
+  throw DeviceError(std::string("device cuda: ") + kReason);
+}
+
 }  // namespace ttsrt

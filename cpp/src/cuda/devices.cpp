@@ -72,6 +72,31 @@ std::int32_t num_cuda_devices() {
 
 bool can_use_cuda() { return num_cuda_devices() > 0 && cuda::why_unusable(0).empty(); }
 
+std::int32_t gpu_of(const void* address) {
+  std::string reason;
+  TTSRT_CHECK(DeviceError, cuda::count_devices(reason) > 0, "device cuda: ", reason);
+  cudaPointerAttributes attributes{};
+  const cudaError_t error = cudaPointerGetAttributes(&attributes, address);
+  if (error != cudaSuccess) static_cast<void>(cudaGetLastError());
+  const bool is_on_gpu = error == cudaSuccess && (attributes.type == cudaMemoryTypeDevice ||
+                                                  attributes.type == cudaMemoryTypeManaged);
+  TTSRT_CHECK(ConfigError, is_on_gpu, "expected the address of memory of a GPU, got ", address);
+  return attributes.device;
+}
+
+void wait_for_cuda_stream(std::int32_t gpu, std::uintptr_t stream) {
+  cuda::require_device(gpu);
+  int current = 0;
+  cuda::check(cudaGetDevice(&current), "cudaGetDevice");
+  cuda::use_device(gpu);
+  // 1 and 2 are cudaStreamLegacy and cudaStreamPerThread.
+  const cudaError_t error = stream == 0
+                                ? cudaDeviceSynchronize()
+                                : cudaStreamSynchronize(reinterpret_cast<cudaStream_t>(stream));
+  cuda::use_device(current);
+  cuda::check(error, "the work that writes an input");
+}
+
 std::vector<DeviceInfo> list_cuda_devices() {
   std::string reason;
   const std::int32_t count = cuda::count_devices(reason);

@@ -57,6 +57,7 @@ Compiled::Compiled(const ops::Program& program, const ops::ProgramLimits& limits
     if (const auto* finish = std::get_if<ops::FinishStep>(&op)) finish_ = *finish;
     finishes_blocks_ |= std::holds_alternative<ops::FinishBlock>(op);
   }
+  for (ops::BatchNeeds::Embedding& of : needs_.embeddings) of.takes_device_vectors = true;
   slots.make_room(limits.max_draws);
   const Site site{slots, weights, memory_, rows_.view(), faults_, &scratch_};
   lowered_ = Lowering(program_, limits_, site).run();

@@ -24,6 +24,7 @@ enum class Activation : std::int32_t { none, gelu_tanh, silu };
 struct EmbedArgs {
   RowsView rows;
   SlotsView slots;
+  FaultsView faults;
   float* out = nullptr;
   std::int64_t dim = 0;
   TableView code_tables;  // [codebooks * vocab, dim]

@@ -53,8 +53,13 @@ std::int32_t* writable(const std::int32_t* array) { return const_cast<std::int32
 class Packer {
  public:
   Packer(const step::RowBatch& batch, const RowsView& view, const RowLimits& limits,
-         std::int32_t* ids, float* vectors)
-      : batch_(batch), view_(view), limits_(limits), ids_(ids), vectors_(vectors) {}
+         std::int32_t* ids, float* vectors, std::vector<DeviceRows>& device_rows)
+      : batch_(batch),
+        view_(view),
+        limits_(limits),
+        ids_(ids),
+        vectors_(vectors),
+        device_rows_(device_rows) {}
 
   void pack(const std::function<bool(std::int32_t)>& uses_picks) {
     for (std::size_t s = 0; s < batch_.segments.size(); ++s) pack_segment(s);
@@ -82,6 +87,7 @@ class Packer {
   std::int64_t used_ids = 0;
   std::int64_t used_blocks = 0;
   std::int64_t used_rows = 0;
+  std::int64_t used_device_rows = 0;  // at the end of the vectors
 
  private:
   std::int32_t num_draws() const { return static_cast<std::int32_t>(batch_.draws.size()); }
@@ -96,13 +102,16 @@ class Packer {
       std::copy_n(from.blocks, used, writable(view_.blocks) + used_blocks);
       used_blocks += used;
     }
+    const bool on_device = is_on_device(from);
+    const std::int32_t device_at = on_device ? take_device_rows(from) : 0;
     for (std::int32_t i = 0; i < from.rows; ++i) {
       const std::int32_t row = from.first_row + i;
       writable(view_.slot)[row] = from.slot;
       writable(view_.position)[row] = from.position + i;
       writable(view_.branch)[row] = from.branch == step::Branch::conditional ? 0 : 1;
-      writable(view_.source)[row] = static_cast<std::int32_t>(source_of(from.input));
-      writable(view_.source_at)[row] = source_at(from, i);
+      const Source source = on_device ? Source::unchecked_vectors : source_of(from.input);
+      writable(view_.source)[row] = static_cast<std::int32_t>(source);
+      writable(view_.source_at)[row] = on_device ? device_at + i : source_at(from, i);
       writable(view_.id_table)[row] = from.table;
       writable(view_.position_table)[row] = from.position_table;
       writable(view_.position_row)[row] = from.first_position + i;
@@ -114,6 +123,18 @@ class Packer {
       writable(view_.chain_begin)[row] = chain;
       writable(view_.table_at)[row] = table;
     }
+  }
+
+  bool is_on_device(const step::Segment& from) const {
+    return from.input == step::Input::vectors && from.device_vectors != nullptr && limits_.dim > 0;
+  }
+
+  // Vectors on the device go to the end of the array, where the host's never come.
+  std::int32_t take_device_rows(const step::Segment& from) {
+    used_device_rows += from.rows;
+    const std::int64_t at = limits_.max_rows - used_device_rows;
+    device_rows_.push_back({from.device_vectors, at, from.rows});
+    return static_cast<std::int32_t>(at);
   }
 
   // Where row `i` of a segment comes from; copies its ids or its vector.
@@ -162,6 +183,7 @@ class Packer {
   const RowLimits& limits_;
   std::int32_t* ids_;
   float* vectors_;
+  std::vector<DeviceRows>& device_rows_;
 };
 
 void copy_up(void* to, const void* from, std::int64_t bytes, cudaStream_t stream) {
@@ -184,6 +206,7 @@ LaunchRows::LaunchRows(const RowLimits& limits, DeviceMemory& memory) : limits_(
   device_numbers_ = memory.take<std::int32_t>(static_cast<std::size_t>(numbers), "rows");
   device_vectors_ = memory.take<float>(static_cast<std::size_t>(sizes_.values), "rows");
   view_ = view_at(device_numbers_, device_vectors_);
+  device_rows_.reserve(static_cast<std::size_t>(rows));
   if (memory.counts_only()) return;
   for (std::int32_t stage = 0; stage < kStages; ++stage) {
     numbers_.emplace_back(static_cast<std::size_t>(numbers) * sizeof(std::int32_t));
@@ -217,7 +240,8 @@ RowsView LaunchRows::pack(const step::RowBatch& batch,
                           const std::function<bool(std::int32_t)>& uses_picks,
                           std::int32_t* numbers, float* vectors) {
   const RowsView view = view_at(numbers, vectors);
-  Packer packer(batch, view, limits_, writable(view.ids), vectors);
+  device_rows_.clear();
+  Packer packer(batch, view, limits_, writable(view.ids), vectors, device_rows_);
   packer.pack(uses_picks);
   used_blocks_ = packer.used_blocks;
   used_ids_ = packer.used_ids;
@@ -235,6 +259,12 @@ LaunchCounts LaunchRows::copy(const step::RowBatch& batch,
   copy_up(device_numbers_, host.counts, (sizes_.numbers + used_blocks_) * width, stream);
   copy_up(writable(view_.ids), host.ids, used_ids_ * width, stream);
   copy_up(device_vectors_, host.vectors, used_rows_ * limits_.dim * width, stream);
+  for (const DeviceRows& of : device_rows_) {
+    check(cudaMemcpyAsync(device_vectors_ + of.to * limits_.dim, of.from,
+                          static_cast<std::size_t>(of.rows * limits_.dim) * sizeof(float),
+                          cudaMemcpyDeviceToDevice, stream),
+          "a copy of rows of a request");
+  }
   LaunchCounts counts;
   counts.rows = batch.rows;
   counts.draws = static_cast<std::int32_t>(batch.draws.size());

@@ -34,6 +34,13 @@ struct LaunchCounts {
   bool has_single_rows = false;  // every segment is one row and continues no other
 };
 
+// Vectors of a segment that are on the device already: row `to` of the launch's vectors and behind.
+struct DeviceRows {
+  const float* from = nullptr;  // [rows, dim]
+  std::int64_t to = 0;
+  std::int64_t rows = 0;
+};
+
 class LaunchRows {
  public:
   static constexpr std::int32_t kStages = 4;  // launches packed and not yet collected
@@ -49,9 +56,10 @@ class LaunchRows {
                     cudaStream_t stream);
 
   // Packs without a device: into `numbers` [num_numbers()] and `vectors` [max_rows, dim], of which
-  // the result is the view.
+  // the result is the view. Vectors that are on the device are left out: device_rows() has them.
   RowsView pack(const step::RowBatch& batch, const std::function<bool(std::int32_t)>& uses_picks,
                 std::int32_t* numbers, float* vectors);
+  const std::vector<DeviceRows>& device_rows() const { return device_rows_; }
   std::int64_t num_numbers() const { return sizes_.numbers + sizes_.blocks + sizes_.ids; }
 
  private:
@@ -74,6 +82,7 @@ class LaunchRows {
   std::int64_t used_blocks_ = 0;  // of the batch packed last
   std::int64_t used_ids_ = 0;
   std::int64_t used_rows_ = 0;  // of vectors
+  std::vector<DeviceRows> device_rows_;
 };
 
 }  // namespace ttsrt::cuda

@@ -95,6 +95,7 @@ void Lowering::lower(const ops::EmbedRows& op) {
   EmbedArgs args;
   args.rows = site_.rows;
   args.slots = site_.slots.view();
+  args.faults = faults();
   args.out = buffer(op.out);
   args.dim = width_of(op.out);
   args.code_tables = site_.weights.table(op.code_tables);

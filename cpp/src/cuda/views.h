@@ -29,8 +29,18 @@ TTSRT_RULE constexpr std::int32_t padded_dims(std::int32_t head_dim) {
   return (head_dim + kDimUnit - 1) / kDimUnit * kDimUnit;
 }
 
-// Where the rows of a launch come from; the values are those of step::Input.
-enum class Source : std::int32_t { codes, ids, vectors, zeros, last_codes, block_codes, kept_rows };
+// Where the rows of a launch come from; the first values are those of step::Input. Vectors that the
+// host has not seen may be infinite or NaN.
+enum class Source : std::int32_t {
+  codes,
+  ids,
+  vectors,
+  zeros,
+  last_codes,
+  block_codes,
+  kept_rows,
+  unchecked_vectors
+};
 
 // Counts of a launch, in this order at RowsView::counts.
 enum class Count : std::int32_t { rows, draws, picks, pick_rows, pick_places, num_counts };

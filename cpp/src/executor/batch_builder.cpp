@@ -31,6 +31,9 @@ void feed(Segment& segment, const RowSource& source, std::int32_t first, std::in
     const auto width = static_cast<std::int64_t>(source.vectors->size()) / source.rows;
     segment.vectors = source.vectors->data() + first * width;
   }
+  segment.device_vectors = nullptr;
+  if (source.device_vectors != nullptr)
+    segment.device_vectors = source.device_vectors.get() + first * source.device_width;
 }
 
 class Builder {
@@ -169,7 +172,8 @@ class Builder {
     if (stop.block_rows > 0) return block_of(item, sequence, stop, branch);
     const std::int32_t step = item.first;
     Segment segment = start(sequence, branch, stop.position + step);
-    const RowSource& source = step > 0 ? stop.rows.back() : stop.rows.front();
+    const std::size_t first = branch == Branch::unconditional && stop.rows.size() > 2 ? 1 : 0;
+    const RowSource& source = step > 0 ? stop.rows.back() : stop.rows[first];
     feed(segment, source, std::min(source.rows - 1, static_cast<std::int32_t>(branch)), 1);
     segment.first_position = source.first_position + step;
     if (step > 0) segment.input = Input::last_codes;

@@ -129,6 +129,7 @@ Executor::~Executor() {
 Handle Executor::submit(Request request) {
   impl_->home.check("submit");
   impl_->replicas.check_accepts();
+  executor::check_places(request, impl_->info.device);
   executor::Pending pending;
   pending.submitted = executor::Clock::now();
   pending.request = executor::prepare(std::move(request), *impl_->itineraries, impl_->voices);

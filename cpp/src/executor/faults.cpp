@@ -10,6 +10,8 @@ namespace {
 
 const char* name_of(step::FaultStage stage) {
   switch (stage) {
+    case step::FaultStage::given_rows:
+      return "rows of the request";
     case step::FaultStage::self_attention:
       return "self-attention keys and values";
     case step::FaultStage::cross_attention:

@@ -35,6 +35,22 @@ void check_itinerary(const step::Itinerary& itinerary) {
 
 }  // namespace
 
+void check_places(const Request& request, const std::string& device) {
+  const std::pair<const char*, const InputRows*> all[] = {
+      {"text_features", &request.text_features},
+      {"encoder_output", &request.encoder_output},
+      {"context_embeddings", &request.context_embeddings},
+      {"prompt_embeddings", &request.prompt_embeddings},
+      {"unconditional_embeddings", &request.unconditional_embeddings}};
+  for (const auto& [name, rows] : all) {
+    const std::string place = message("cuda:", rows->gpu);
+    TTSRT_CHECK(ConfigError, !rows->is_on_gpu() || place == device, name,
+                ": expected rows in the memory of the host",
+                device == "cpu" ? std::string() : message(" or of ", device), ", as this executor ",
+                "runs on ", device, ", got rows in the memory of ", place, "; copy them first");
+  }
+}
+
 PreparedRequest prepare(Request&& request, const model::Itineraries& itineraries,
                         const model::VoiceFinder& voices) {
   PreparedRequest prepared;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "model/itineraries.h"
 #include "step/itinerary.h"
@@ -18,6 +19,10 @@ struct PreparedRequest {
   std::int32_t priority = 0;
   std::optional<double> deadline;  // seconds from submit
 };
+
+// Throws ConfigError for rows that are in the memory of another device than the one that the
+// request runs on, "cuda:0" or "cpu": nothing is copied in silence.
+void check_places(const Request& request, const std::string& device);
 
 // Throws ConfigError naming the field.
 PreparedRequest prepare(Request&& request, const model::Itineraries& itineraries,

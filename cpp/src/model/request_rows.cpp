@@ -15,10 +15,12 @@ void check_ids(const std::string& what, const std::vector<std::int32_t>& ids, st
   }
 }
 
-step::RowSource rows_of_vectors(const std::string& what, Matrix<float>&& matrix, std::int32_t dim,
+step::RowSource rows_of_vectors(const std::string& what, InputRows&& matrix, std::int32_t dim,
                                 std::int32_t max_rows) {
-  const bool fits = matrix.cols == dim && matrix.rows >= 1 && matrix.rows <= max_rows &&
-                    static_cast<std::int64_t>(matrix.values.size()) == matrix.rows * matrix.cols;
+  const auto given = static_cast<std::int64_t>(matrix.values.size());
+  const bool fits =
+      matrix.cols == dim && matrix.rows >= 1 && matrix.rows <= max_rows &&
+      (matrix.is_on_gpu() ? matrix.values.empty() : given == matrix.rows * matrix.cols);
   TTSRT_CHECK(ConfigError, fits, what, ": expected [1 to ", max_rows, ", ", dim, "], got [",
               matrix.rows, ", ", matrix.cols, "]");
   for (std::size_t i = 0; i < matrix.values.size(); ++i) {
@@ -29,8 +31,34 @@ step::RowSource rows_of_vectors(const std::string& what, Matrix<float>&& matrix,
   step::RowSource source;
   source.input = step::Input::vectors;
   source.rows = static_cast<std::int32_t>(matrix.rows);
+  if (matrix.is_on_gpu()) {
+    source.device_vectors = std::move(matrix.gpu_data);
+    source.device_width = dim;
+    return source;
+  }
   source.vectors = std::make_shared<const std::vector<float>>(std::move(matrix.values));
   return source;
+}
+
+step::RowSource slice(const step::RowSource& source, std::int32_t first, std::int32_t rows) {
+  step::RowSource part = source;
+  part.rows = rows;
+  part.first_position = source.first_position + first;
+  if (source.vectors != nullptr) {
+    const auto width = static_cast<std::ptrdiff_t>(source.vectors->size()) / source.rows;
+    const auto from = source.vectors->begin() + first * width;
+    part.vectors = std::make_shared<const std::vector<float>>(from, from + rows * width);
+  }
+  if (source.device_vectors != nullptr) {
+    part.device_vectors = std::shared_ptr<const float>(
+        source.device_vectors, source.device_vectors.get() + first * source.device_width);
+  }
+  if (source.ids != nullptr) {
+    const auto from = source.ids->begin() + std::ptrdiff_t{first} * source.ids_per_row;
+    part.ids = std::make_shared<const std::vector<std::int32_t>>(
+        from, from + std::ptrdiff_t{rows} * source.ids_per_row);
+  }
+  return part;
 }
 
 step::RowSource rows_of_ids(const std::string& what, std::vector<std::int32_t>&& ids,

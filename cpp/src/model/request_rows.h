@@ -13,9 +13,12 @@ namespace ttsrt::model {
 
 // All throw ConfigError beginning with `what`, the field that the rows come from.
 
-// Finite numbers [1 to max_rows, dim].
-step::RowSource rows_of_vectors(const std::string& what, Matrix<float>&& matrix, std::int32_t dim,
+// Finite numbers [1 to max_rows, dim]. Those of rows on a GPU are checked as they are read there.
+step::RowSource rows_of_vectors(const std::string& what, InputRows&& matrix, std::int32_t dim,
                                 std::int32_t max_rows);
+
+// Rows [first, first + rows) of a source. Rows on a GPU are not copied.
+step::RowSource slice(const step::RowSource& source, std::int32_t first, std::int32_t rows);
 
 // At most max_rows ids in [0, vocab), for one of the Program's id tables.
 step::RowSource rows_of_ids(const std::string& what, std::vector<std::int32_t>&& ids,

@@ -72,7 +72,9 @@ void check_embedding(const step::Segment& segment, const BatchNeeds::Embedding& 
   TTSRT_CHECK(InternalError, !needs_codes || needs.has_codes, "segment: codes without code tables");
   const bool needs_ids = segment.input == Input::codes || segment.input == Input::ids;
   TTSRT_CHECK(InternalError, !needs_ids || segment.ids != nullptr, "segment: no ids");
-  TTSRT_CHECK(InternalError, segment.input != Input::vectors || segment.vectors != nullptr,
+  const bool is_on_device = needs.takes_device_vectors && segment.device_vectors != nullptr;
+  TTSRT_CHECK(InternalError,
+              segment.input != Input::vectors || segment.vectors != nullptr || is_on_device,
               "segment: no vectors");
   TTSRT_CHECK(
       InternalError,

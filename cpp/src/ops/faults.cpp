@@ -11,6 +11,9 @@ namespace {
 struct StageOf {
   bool has_choice = true;
 
+  step::Fault operator()(const EmbedRows&) const {
+    return {0, 0, step::FaultStage::given_rows, -1};
+  }
   step::Fault operator()(const SelfAttention& op) const {
     return {0, 0, step::FaultStage::self_attention, op.cache_layer};
   }

@@ -20,7 +20,7 @@ enum class Input : std::int32_t {
   codes,    // ids [rows, C*S], the mean over the code tables; a row whose first id is kZeroRow is
             // zeros
   ids,      // ids [rows], in the id table that `table` names
-  vectors,  // vectors [rows, dim]
+  vectors,  // vectors or device_vectors [rows, dim]
   zeros,
   last_codes,   // the slot's
   block_codes,  // of the slot's last codes, one for each row
@@ -42,9 +42,10 @@ struct Segment {
   std::int32_t position_table = -1;  // which learned positions are added to the rows; -1: none
   std::int32_t first_position = 0;   // of the first row in that table
   std::int32_t kept_offset = 0;  // Input::kept_rows, StoreContext: first of the slot's kept rows
-  const std::int32_t* ids = nullptr;     // codes or ids
-  const float* vectors = nullptr;        // [rows, dim]
-  const std::int32_t* blocks = nullptr;  // block table of this branch, from position 0 on
+  const std::int32_t* ids = nullptr;      // codes or ids
+  const float* vectors = nullptr;         // [rows, dim]
+  const float* device_vectors = nullptr;  // or in the memory of the backend's device: [rows, dim]
+  const std::int32_t* blocks = nullptr;   // block table of this branch, from position 0 on
   std::int32_t num_blocks = 0;
   bool apply_prior = false;  // cross-attention multiplies the slot's current prior row in
 };

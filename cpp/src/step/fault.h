@@ -1,8 +1,9 @@
 // A row of a launch whose values are not finite, as a plain value.
 //
 // Infinity and NaN are never hidden: every op hands on a row that has them as a row that has them.
-// Only where rows leave the Program are they looked for: where something is stored in a slot or in
-// the cache, where scores move the prior or become a result, and where codes are drawn.
+// Only where rows enter or leave the Program are they looked for: where the device reads rows that
+// the host has not checked, where something is stored in a slot or in the cache, where scores move
+// the prior or become a result, and where codes are drawn.
 #pragma once
 
 #include <cstdint>
@@ -10,6 +11,7 @@
 namespace ttsrt::step {
 
 enum class FaultStage : std::int32_t {
+  given_rows,       // rows of the request that were given on the device
   self_attention,   // keys and values of the paged cache, as stored
   cross_attention,  // keys and values of the memory, as stored
   kept_rows,        // rows kept in the slot, inputs of a later Program

@@ -51,6 +51,8 @@ struct RowSource {
   std::int32_t ids_per_row = 1;      // Input::codes: as many as the Program has code tables
   std::shared_ptr<const std::vector<std::int32_t>> ids;  // [rows * ids_per_row]
   std::shared_ptr<const std::vector<float>> vectors;     // [rows * dim]
+  std::shared_ptr<const float> device_vectors;  // or in the memory of the network's device:
+  std::int64_t device_width = 0;                // [rows, device_width], not known to be finite
 };
 
 // What makes the start of a branch's prompt equal to another request's, which may then fork its
@@ -68,8 +70,9 @@ struct Stop {
   Branch branch = Branch::conditional;
   std::int32_t num_branches = 1;  // stepwise: 2 under guidance, the second unconditional
   std::int32_t position = 0;
-  // Stepwise: the first source feeds the first step, with a row for each branch or one for both;
-  // the last one says which learned positions later steps add, from its first_position + step on.
+  // Stepwise: the first source feeds the first step, with a row for each branch or one for both; of
+  // three sources, the second feeds the unconditional branch of that step. The last one says which
+  // learned positions later steps add, from its first_position + step on.
   std::vector<RowSource> rows;
   std::optional<PrefixKey> shared;  // chunked: these rows are a shared prefix
   // With `shared`: of these rows, the request forks the first so many; 0: all of them. A prefix may

@@ -64,6 +64,35 @@ TEST_F(LaunchRowsTest, SegmentsBecomeRows) {
   EXPECT_EQ(first(view.blocks, 4), (Numbers{5, 6, 9, 8}));
 }
 
+// Vectors of the host begin in front, those of the device at the end: neither moves the other.
+TEST_F(LaunchRowsTest, VectorsOnTheDeviceAreLeftToTheDevice) {
+  const auto* far = reinterpret_cast<const float*>(std::uintptr_t{4096});
+  TestBatch batch;
+  batch.add_vectors(0, 1, {1, 2, 3});
+  batch.set_blocks({1});
+  batch.add(1, 3, step::Input::vectors).device_vectors = far;
+  batch.set_blocks({2});
+  batch.add_vectors(2, 1, {4, 5, 6});
+  batch.set_blocks({3});
+  batch.add(3, 1, step::Input::vectors).device_vectors = far + 30;
+  batch.set_blocks({4});
+  const RowsView view = pack(batch.batch);
+  const auto host = static_cast<std::int32_t>(Source::vectors);
+  const auto device = static_cast<std::int32_t>(Source::unchecked_vectors);
+  EXPECT_EQ(first(view.source, 6), (Numbers{host, device, device, device, host, device}));
+  EXPECT_EQ(first(view.source_at, 6), (Numbers{0, 9, 10, 11, 1, 8}));
+  EXPECT_EQ(std::vector<float>(view.vectors, view.vectors + 6),
+            (std::vector<float>{1, 2, 3, 4, 5, 6}));
+  ASSERT_EQ(rows_.device_rows().size(), 2U);
+  EXPECT_EQ(rows_.device_rows()[0].from, far);
+  EXPECT_EQ(rows_.device_rows()[0].to, 9);
+  EXPECT_EQ(rows_.device_rows()[0].rows, 3);
+  EXPECT_EQ(rows_.device_rows()[1].from, far + 30);
+  EXPECT_EQ(rows_.device_rows()[1].to, 8);
+  pack(TestBatch().batch);
+  EXPECT_TRUE(rows_.device_rows().empty());
+}
+
 TEST_F(LaunchRowsTest, SegmentsThatContinueFormAChain) {
   TestBatch batch;
   batch.add(0, 2, step::Input::zeros);

@@ -22,6 +22,31 @@ std::vector<std::int32_t> ids_of(const Segment& segment, std::int32_t per_row) {
   return {segment.ids, segment.ids + segment.rows * per_row};
 }
 
+// Rows on the device of the network are named where they are.
+TEST(BatchSources, RowsOnTheDevice) {
+  const auto data = std::shared_ptr<const float>(
+      std::make_shared<int>(), reinterpret_cast<const float*>(std::uintptr_t{4096}));
+  step::RowSource source;
+  source.input = Input::vectors;
+  source.rows = 6;
+  source.device_vectors = data;
+  source.device_width = 8;
+  step::RowSource zeros;
+  zeros.rows = 1;
+  test::Sequencer at;
+  at.facts.max_rows = 4;
+  at.start(test::request_for({test::stop_of(test::kPrefill, {source, zeros})}));
+  Launch launched = at.launch();
+  const std::vector<Segment>& segments = launched.batch.programs[test::kPrefill].segments;
+  ASSERT_EQ(segments.size(), 1U);
+  EXPECT_EQ(segments[0].device_vectors, data.get());
+  EXPECT_EQ(segments[0].vectors, nullptr);
+  at.launch(launched);
+  ASSERT_EQ(segments.size(), 2U);
+  EXPECT_EQ(segments[0].device_vectors, data.get() + 4 * 8);
+  EXPECT_EQ(segments[1].device_vectors, nullptr);
+}
+
 // A prompt of several sources: ids of one table, then of another with positions that start again,
 // then rows that the slot keeps.
 TEST(BatchSources, APromptIsAListOfSources) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <limits>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -32,6 +33,28 @@ TEST(Prepare, KeepsWhatConcernsWaitingAndStreaming) {
   EXPECT_EQ(ready.deadline, 2.5);
   EXPECT_TRUE(ready.return_alignment);
   EXPECT_FALSE(prepared(small_request(), small_model()).deadline.has_value());
+}
+
+TEST(Prepare, RowsMayBeOnTheDeviceThatRunsThem) {
+  const auto owner = std::make_shared<float>();
+  Request request;
+  check_places(request, "cpu");
+  request.encoder_output = InputRows::on_gpu(1, owner, 1, 1);
+  check_places(request, "cuda:1");
+  EXPECT_TRUE(throws_naming<ConfigError>(
+      "encoder_output: expected rows in the memory of the host or of cuda:0, as this executor runs "
+      "on cuda:0, got rows in the memory of cuda:1; copy them first",
+      [&] { check_places(request, "cuda:0"); }));
+  EXPECT_TRUE(throws_naming<ConfigError>("in the memory of the host, as this executor runs on cpu",
+                                         [&] { check_places(request, "cpu"); }));
+  InputRows Request::* const fields[] = {&Request::text_features, &Request::encoder_output,
+                                         &Request::context_embeddings, &Request::prompt_embeddings,
+                                         &Request::unconditional_embeddings};
+  for (InputRows Request::* const field : fields) {
+    Request other;
+    other.*field = InputRows::on_gpu(0, owner, 1, 1);
+    EXPECT_THROW(check_places(other, "reference"), ConfigError);
+  }
 }
 
 struct Refusal {

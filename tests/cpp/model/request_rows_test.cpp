@@ -36,6 +36,44 @@ TEST(RequestRows, VectorsAreCheckedByName) {
   }));
 }
 
+// An address that nothing here may read.
+std::shared_ptr<const float> far_away(const std::shared_ptr<int>& owner) {
+  return {owner, reinterpret_cast<const float*>(std::uintptr_t{0x1000})};
+}
+
+TEST(RequestRows, RowsOnAGpuStayWhereTheyAre) {
+  const auto owner = std::make_shared<int>(1);
+  {
+    const step::RowSource source =
+        rows_of_vectors("x", InputRows::on_gpu(0, far_away(owner), 4, 3), 3, 4);
+    EXPECT_EQ(source.input, step::Input::vectors);
+    EXPECT_EQ(source.rows, 4);
+    EXPECT_EQ(source.vectors, nullptr);
+    EXPECT_EQ(source.device_vectors, far_away(owner));
+    EXPECT_EQ(source.device_width, 3);
+    const step::RowSource part = slice(source, 1, 2);
+    EXPECT_EQ(part.rows, 2);
+    EXPECT_EQ(part.device_vectors.get() - source.device_vectors.get(), 3);
+    EXPECT_EQ(owner.use_count(), 3);
+  }
+  EXPECT_EQ(owner.use_count(), 1);
+  EXPECT_TRUE(throws_naming<ConfigError>("x: expected [1 to 4, 3], got [5, 3]", [&] {
+    rows_of_vectors("x", InputRows::on_gpu(0, far_away(owner), 5, 3), 3, 4);
+  }));
+  InputRows both = InputRows::on_gpu(0, far_away(owner), 1, 1);
+  both.values = {1.0F};
+  EXPECT_THROW(rows_of_vectors("x", std::move(both), 1, 4), ConfigError);
+}
+
+TEST(RequestRows, APartOfASourceHasItsRowsAndPositions) {
+  step::RowSource source = rows_of_vectors("x", {3, 2, {1, 2, 3, 4, 5, 6}}, 2, 4);
+  source.first_position = 7;
+  const step::RowSource part = slice(source, 1, 2);
+  EXPECT_EQ(part.first_position, 8);
+  EXPECT_EQ(*part.vectors, (std::vector<float>{3, 4, 5, 6}));
+  EXPECT_EQ(*slice(rows_of_ids("t", {4, 5, 6}, 10, 3), 2, 1).ids, std::vector<std::int32_t>{6});
+}
+
 TEST(RequestRows, IdsNameTheirTable) {
   const step::RowSource source = rows_of_ids("t", {0, 9}, 10, 2, 3);
   EXPECT_EQ(source.input, step::Input::ids);

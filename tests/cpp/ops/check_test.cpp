@@ -122,6 +122,11 @@ TEST(CheckBatch, InputsAreThere) {
   expect_batch_refused("38 to 41 of 40", [](Fitting& at) { at.segment(0).first_position = 38; });
   expect_batch_refused("no vectors",
                        [](Fitting& at) { at.segment(0).input = step::Input::vectors; });
+  static const float kOnDevice[] = {0.0F};  // which this backend can't read
+  expect_batch_refused("no vectors", [](Fitting& at) {
+    at.segment(0).input = step::Input::vectors;
+    at.segment(0).device_vectors = kOnDevice;
+  });
   expect_batch_refused("code tables",
                        [](Fitting& at) { at.needs.embeddings[0].has_codes = false; });
 }

@@ -11,7 +11,7 @@ namespace {
 Program checked_program() {
   Program program;
   program.name = "checked";
-  program.ops.emplace_back(EmbedRows{});
+  program.ops.emplace_back(Gate{});
   SelfAttention attention;
   attention.cache_layer = 5;
   program.ops.emplace_back(attention);
@@ -39,6 +39,13 @@ TEST(Faults, NameTheOpThatFoundThem) {
   EXPECT_EQ(fault_at(5).layer, -1);
   EXPECT_EQ(fault_at(5, FaultKind::no_choice).stage, FaultStage::choice);
   EXPECT_EQ(fault_at(6, FaultKind::no_choice).stage, FaultStage::choice);
+}
+
+TEST(Faults, AnEmbeddingChecksRowsThatTheHostHasNotSeen) {
+  Program program;
+  program.ops.emplace_back(EmbedRows{});
+  EXPECT_EQ(fault_of(program, fault_word(0, FaultKind::not_finite)).stage,
+            step::FaultStage::given_rows);
 }
 
 TEST(Faults, RefuseWordsThatNoOpWrites) {

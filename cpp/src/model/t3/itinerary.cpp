@@ -96,14 +96,18 @@ const Conditioner& Itineraries::conditioner() const {
 }
 
 Voice Itineraries::voice_of_vectors(Matrix<float>&& matrix) const {
+  return voice_of_rows(std::move(matrix));
+}
+
+Voice Itineraries::voice_of_rows(InputRows&& matrix) const {
   RowSource rows = rows_of_vectors("add_voice: embeddings", std::move(matrix), config_.decoder.dim,
                                    limits_.max_input_len);
   if (!config_.conditioning.has_emotion) return {{std::move(rows)}};
   TTSRT_CHECK(ConfigError, rows.rows >= 2,
               "add_voice: embeddings: expected at least 2 rows, the last for the emotion, got 1");
-  const auto last = rows.vectors->end() - config_.decoder.dim;
-  return {{vectors_of({rows.vectors->begin(), last}, rows.rows - 1),
-           vectors_of({last, rows.vectors->end()}, 1)}};
+  Voice voice{{slice(rows, 0, rows.rows - 1), slice(rows, rows.rows - 1, 1)}};
+  voice.parts.back().first_position = 0;
+  return voice;
 }
 
 Voice Itineraries::voice_of_codes(Matrix<std::int32_t>&& /*codes*/) const {
@@ -157,7 +161,7 @@ Voice Itineraries::voice_of(Request& request, const VoiceFinder& voices) const {
               "context: expected exactly one of voice, context_embeddings; got ", given);
   if (request.voice) return *voices.find(*request.voice);
   try {
-    return voice_of_vectors(std::move(request.context_embeddings));
+    return voice_of_rows(std::move(request.context_embeddings));
   } catch (const ConfigError& problem) {
     const std::string why = problem.what();
     const std::string begin = "add_voice: embeddings";

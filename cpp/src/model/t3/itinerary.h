@@ -47,6 +47,7 @@ class Itineraries final : public model::Itineraries {
   Voice voice_of_speaker(Speaker&& speaker) const override;
 
  private:
+  Voice voice_of_rows(InputRows&& rows) const;
   const Conditioner& conditioner() const;
   Voice voice_of(Request& request, const VoiceFinder& voices) const;
   void feel(float emotion, Voice& voice) const;

@@ -32,21 +32,10 @@ std::int32_t count_rows(const std::vector<RowSource>& sources) {
   return rows;
 }
 
-RowSource slice(const RowSource& source, std::int32_t first, std::int32_t rows) {
-  RowSource part = source;
-  part.rows = rows;
-  part.first_position = source.first_position + first;
-  if (source.vectors != nullptr) {
-    const auto width = static_cast<std::ptrdiff_t>(source.vectors->size()) / source.rows;
-    const auto from = source.vectors->begin() + first * width;
-    part.vectors = std::make_shared<const std::vector<float>>(from, from + rows * width);
-  }
-  if (source.ids != nullptr) {
-    const auto from = source.ids->begin() + std::ptrdiff_t{first} * source.ids_per_row;
-    part.ids = std::make_shared<const std::vector<std::int32_t>>(
-        from, from + std::ptrdiff_t{rows} * source.ids_per_row);
-  }
-  return part;
+// Nobody has looked at rows on a device, so nobody knows whose rows they equal.
+bool is_on_device(const std::vector<RowSource>& sources) {
+  return std::any_of(sources.begin(), sources.end(),
+                     [](const RowSource& source) { return source.device_vectors != nullptr; });
 }
 
 // Equal rows give equal keys and values, whoever sends them and whichever branch they stand in.
@@ -162,7 +151,7 @@ void Prompt::add(Stop& stop, RowSource source) const {
 Stop Prompt::voice() const {
   Stop stop = stop_at(0, Branch::conditional);
   for (const RowSource& source : shared_) add(stop, source);
-  stop.shared = key_of("voice", shared_);
+  if (!is_on_device(shared_)) stop.shared = key_of("voice", shared_);
   return stop;
 }
 
@@ -189,12 +178,14 @@ Stop Prompt::unconditional() const {
   for (const RowSource& source : shared_) add(stop, source);
   for (const RowSource& source : emotion_) add(stop, source);
   RowSource zeros;
-  zeros.rows = shared_text();
-  if (config_.restarts_positions()) zeros.position_table = kTextPositions;
   std::vector<RowSource> content = shared_;
   content.insert(content.end(), emotion_.begin(), emotion_.end());
+  const bool is_shared = !is_on_device(content);
+  zeros.rows = is_shared ? shared_text() : text_rows();
+  if (config_.restarts_positions()) zeros.position_table = kTextPositions;
   content.push_back(zeros);
   add(stop, zeros);
+  if (!is_shared) return stop;
   stop.shared = key_of("unconditional", content);
   stop.forked_rows = text_end_;
   return stop;
@@ -300,12 +291,11 @@ std::vector<Stop> stops_of_embeddings(Request& request, const Config& config, co
   decode.num_branches = static_cast<std::int32_t>(prompts.size());
   decode.repeats = rules.max_steps;
   std::vector<Stop> stops;
-  std::vector<float> first;  // of each branch
   for (std::size_t branch = 0; branch < prompts.size(); ++branch) {
     RowSource& prompt = prompts[branch];
     if (config.decoder.has_positions) prompt.position_table = 0;
-    const std::vector<float>& values = *prompt.vectors;
-    first.insert(first.end(), values.end() - config.decoder.dim, values.end());
+    decode.rows.push_back(slice(prompt, last, 1));
+    decode.rows.back().first_position = config.decoder.has_positions ? last : 0;
     if (last == 0) continue;
     Stop stop;
     stop.program = kPrefillProgram;
@@ -314,16 +304,12 @@ std::vector<Stop> stops_of_embeddings(Request& request, const Config& config, co
     decode.follows.push_back(static_cast<std::int32_t>(stops.size()));
     stops.push_back(std::move(stop));
   }
-  RowSource start = prompts.front();
-  start.rows = decode.num_branches;
-  start.first_position = config.decoder.has_positions ? last : 0;
-  start.vectors = std::make_shared<const std::vector<float>>(std::move(first));
   RowSource later = start_rows(config, 1);
   if (config.decoder.has_positions) {
     later.position_table = 0;
     later.first_position = last;
   }
-  decode.rows = {std::move(start), std::move(later)};
+  decode.rows.push_back(std::move(later));
   stops.push_back(std::move(decode));
   return stops;
 }

@@ -183,14 +183,47 @@ TEST_F(T3Itinerary, APromptOfEmbeddings) {
   EXPECT_EQ(guided.stops[1].rows.at(0).rows, 4);
   const step::Stop& decode = guided.stops[2];
   EXPECT_EQ(decode.position, 4);
-  ASSERT_EQ(decode.rows.size(), 2U);
-  EXPECT_EQ(decode.rows[0].rows, 2);  // a row for each branch
-  EXPECT_EQ(decode.rows[0].position_table, -1);
-  EXPECT_EQ(decode.rows[0].vectors->at(12), 0.25F);
-  EXPECT_EQ(decode.rows[1].position_table, 1);
+  ASSERT_EQ(decode.rows.size(), 3U);
+  for (std::size_t branch = 0; branch < 2; ++branch) {
+    EXPECT_EQ(decode.rows[branch].rows, 1);
+    EXPECT_EQ(decode.rows[branch].position_table, -1);
+    EXPECT_EQ(decode.rows[branch].vectors->at(11), branch == 0 ? 0.5F : 0.25F);
+  }
+  EXPECT_EQ(decode.rows[2].position_table, 1);
   request.cfg_scale = 1.0F;
   request.unconditional_embeddings = {};
   EXPECT_EQ(of(request).stops.size(), 2U);
+}
+
+// Rows on a device are read there, each where it is, and never shared, as nobody knows them.
+TEST_F(T3Itinerary, RowsOnADevice) {
+  const auto data = std::shared_ptr<const float>(
+      std::make_shared<int>(), reinterpret_cast<const float*>(std::uintptr_t{4096}));
+  Request prompt;
+  prompt.prompt_embeddings = InputRows::on_gpu(0, data, 5, 12);
+  prompt.unconditional_embeddings = {5, 12, std::vector<float>(5 * 12, 0.25F)};
+  const step::Itinerary given = of(prompt);
+  EXPECT_EQ(given.stops[0].rows.at(0).device_vectors, data);
+  EXPECT_EQ(given.stops[0].rows.at(0).rows, 4);
+  EXPECT_EQ(given.stops[2].rows.at(0).device_vectors.get(), data.get() + 4 * 12);
+  EXPECT_EQ(given.stops[2].rows.at(1).device_vectors, nullptr);
+
+  Request request = spoken();
+  const step::Itinerary shared = of(request);
+  request.context_embeddings = InputRows::on_gpu(0, data, 3, 12);
+  const step::Itinerary own = of(request);
+  ASSERT_EQ(own.stops.size(), shared.stops.size());
+  EXPECT_TRUE(shared.stops[0].shared.has_value());
+  for (const step::Stop& stop : own.stops) {
+    EXPECT_FALSE(stop.shared.has_value());
+    EXPECT_EQ(stop.forked_rows, 0);
+  }
+  EXPECT_EQ(own.stops[0].rows.at(0).device_vectors, data);
+  EXPECT_EQ(own.stops[0].rows.at(0).rows, 2);
+  EXPECT_EQ(own.stops[1].rows.at(0).device_vectors.get(), data.get() + 2 * 12);  // the emotion's
+  EXPECT_EQ(own.stops[1].position, shared.stops[1].position);
+  // No more zeros than the text has tokens, as nobody forks them.
+  EXPECT_EQ(own.stops[2].rows.back().rows, static_cast<std::int32_t>(request.text_ids.size()));
 }
 
 TEST_F(T3Itinerary, WithoutGuidanceOneBranchRuns) {
