@@ -67,7 +67,14 @@ INCLUDES = {
         "model/quantize.h",
         "backends.h",
     ],
-    "python/bindings": ["ttsrt/", "bindings.h", "interruptible.h", "values.h"],
+    "python/bindings": [
+        "ttsrt/",
+        "bindings.h",
+        "dlpack.h",
+        "interruptible.h",
+        "owner.h",
+        "values.h",
+    ],
     "examples": [],
 }
 REFERENCE_USERS = ("cpp/src/ops/reference/", "cpp/src/backends.cpp")

@@ -133,7 +133,7 @@ def fill(left: int) -> list[GpuBytes]:
 @NEEDS_GPU
 def test_the_cache_is_fitted_to_a_gpu(checkpoint_of: Callable[[str], Path], tmp_path: Path) -> None:
     """A plan says before an executor is opened how many positions its cache gets."""
-    rt.build(checkpoint_of("tiny2503"), tmp_path / "engine", max_batch_size=4096)
+    rt.build(checkpoint_of("tinyhf"), tmp_path / "engine", max_batch_size=4096)
     (whole,) = plan_memory(tmp_path / "engine", batch_sizes=[4096], device="cuda:0")
     others = whole.total - whole.kv_cache
     taken = fill(others + whole.kv_cache // 2)
@@ -176,11 +176,11 @@ def test_limits_out_of_range(engine: Path, values: dict[str, Any], message: str)
 
 def test_the_command(engine: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags = ["--batch_size", "2", "4", "--seq_len", "32", "--kv_cache_dtype", "int8", "float32"]
-    assert main(["inspect", str(engine), "--memory", *flags]) == 0
+    assert main(["inspect", str(engine), "--memory", "--device", "cpu", *flags]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2 + 4
     assert "max_batch_size" in lines[0] and lines[2].endswith("no")
-    assert main(["inspect", str(engine), "--memory", "--json"]) == 0
+    assert main(["inspect", str(engine), "--memory", "--json", "--device", NATIVE]) == 0
     plans = json.loads(capsys.readouterr().out)
     with rt.Executor(engine, device=NATIVE) as executor:
         assert plans[-1]["state"] == executor.info.state_bytes

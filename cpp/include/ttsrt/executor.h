@@ -69,7 +69,7 @@ struct ExecutorInfo {
   std::int32_t max_paused_requests = 0;  ///< requests that may be paused besides
   /// Of the engine's file, which all replicas on the CPU read, or of the copies of the GPUs.
   std::uint64_t weight_bytes = 0;
-  std::uint64_t state_bytes = 0;         ///< caches and slots
+  std::uint64_t state_bytes = 0;  ///< caches and slots
   std::uint64_t activation_bytes = 0;
   std::uint64_t scratch_bytes = 0;    ///< packed inputs and what threads need beside activations
   std::vector<ReplicaInfo> replicas;  ///< in the order of ExecutorOptions::device

@@ -40,9 +40,9 @@ struct BatchNeeds {
   struct Embedding {
     std::int32_t part = 0;
     bool has_codes = false;
-    bool takes_device_vectors = false;    // set by a backend that reads them
     std::vector<std::int64_t> ids;        // rows of each id table
     std::vector<std::int64_t> positions;  // rows of each position table
+    bool takes_device_vectors = false;    // set by a backend that reads them
   };
   std::string name;
   std::int32_t max_rows = 0;

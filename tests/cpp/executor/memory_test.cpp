@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "cuda/cuda_backend.h"
 #include "support/errors.h"
 #include "support/tiny_engine.h"
 #include "ttsrt/executor.h"
@@ -39,6 +40,27 @@ TEST_P(Memory, OfAnOpenedExecutor) {
       }
     }
   }
+}
+
+TEST_P(Memory, OfASmallerCacheAndSmallerLaunches) {
+  const test::TinyEngine engine;
+  const Engine opened = Engine::open(engine.path());
+  ExecutorOptions asked;
+  asked.device = GetParam();
+  asked.num_threads = 2;
+  asked.max_tokens_in_paged_kv_cache = 33;
+  asked.max_num_tokens = opened.info().max_num_tokens - 1;
+  const Executor executor(opened, asked);
+  MemoryOptions options;
+  options.device = GetParam();
+  options.num_threads = 2;
+  options.max_tokens_in_paged_kv_cache = 33;
+  options.max_num_tokens = asked.max_num_tokens;
+  const MemoryPlan plan = plan_memory(opened, options);
+  EXPECT_TRUE(plan.is_served);
+  EXPECT_EQ(plan.cache_tokens, 48U);  // three blocks
+  EXPECT_EQ(plan.max_num_tokens, asked.max_num_tokens);
+  expect_same(plan, executor.info());
 }
 
 TEST_P(Memory, OfPausedRequests) {
@@ -88,7 +110,13 @@ TEST_P(Memory, OfAnEngineBuiltForOtherLimits) {
   expect_same(plan, executor.info());
 }
 
-INSTANTIATE_TEST_SUITE_P(Devices, Memory, ::testing::Values("cpu", "reference"),
+std::vector<const char*> devices() {
+  std::vector<const char*> names = {"cpu", "reference"};
+  if (num_cuda_devices() > 0) names.push_back("cuda");
+  return names;
+}
+
+INSTANTIATE_TEST_SUITE_P(Devices, Memory, ::testing::ValuesIn(devices()),
                          [](const auto& of) { return std::string(of.param); });
 
 TEST(MemoryErrors, LimitsThatNoEngineHas) {
@@ -107,6 +135,16 @@ TEST(MemoryErrors, LimitsThatNoEngineHas) {
   EXPECT_TRUE(throws_naming<ConfigError>("because preempt is \"none\"",
                                          [&] { plan({"cpu", 1, 0, 0, "", "none", 1}); }));
   EXPECT_TRUE(throws_naming<ConfigError>("device", [&] { plan({"abacus", 1, 0, 0, ""}); }));
+  MemoryOptions options;
+  options.device = "cpu";
+  options.max_tokens_in_paged_kv_cache = -1;
+  EXPECT_TRUE(throws_naming<ConfigError>("max_tokens_in_paged_kv_cache", [&] { plan(options); }));
+  options.max_tokens_in_paged_kv_cache = 0;
+  options.max_num_tokens = 1;
+  EXPECT_TRUE(throws_naming<ConfigError>("max_num_tokens: expected", [&] { plan(options); }));
+  options.max_num_tokens = 0;
+  options.kv_cache_free_gpu_mem_fraction = 0.5;
+  EXPECT_TRUE(throws_naming<ConfigError>("kv_cache_free_gpu_mem_fraction", [&] { plan(options); }));
 }
 
 }  // namespace
