@@ -59,23 +59,31 @@ def build(
             longest context or two rows per request need if that is more.
 
     Raises:
-        ConfigError: A limit that the model cannot meet, an unknown dtype or quantization, or an
-            output folder that exists, is in use or cannot be written.
-        FormatError: The checkpoint is not one.
+        ConfigError: A limit that the model cannot meet or that a stored voice exceeds, an unknown
+            dtype or quantization, or an output folder that exists, is in use or cannot be written.
+        FormatError: The checkpoint is not one, or a voice in it is damaged.
         CapacityError: The disk is full.
     """
     from ttsrt_rt import _core
     from ttsrt_rt.native_request import set_options
     from ttsrt_rt.progress import reporting
+    from ttsrt_rt.stored_voices import limits_for_voices
 
     check_names("build", options, BuildOptions.__annotations__)
     values: dict[str, object] = {**options}
     if options.get("dtype") is not None:
         values["dtype"] = dtype_name(options["dtype"], "dtype", get_args(DType))
-    native = set_options(_core.BuildOptions(), **values, overwrite=overwrite)
+    set_options(_core.BuildOptions(), **values)  # checks types before any file
     folder = path_of(output_dir, "output_dir")
+    checkpoint = path_of(checkpoint_dir, "checkpoint_dir")
+    values |= limits_for_voices(
+        checkpoint,
+        max_input_len=options.get("max_input_len"),
+        max_seq_len=options.get("max_seq_len"),
+    )
+    native = set_options(_core.BuildOptions(), **values, overwrite=overwrite)
     with reporting(progress, "build") as report:
-        _core.build(path_of(checkpoint_dir, "checkpoint_dir"), folder, native, report)
+        _core.build(checkpoint, folder, native, report)
     _log(folder)
 
 

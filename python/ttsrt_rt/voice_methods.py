@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -119,10 +118,11 @@ class VoiceMethods:
 
     def _add_built_in_voices(self) -> None:
         """Adds the voice files that came with the checkpoint, by their names."""
-        folder = Path(os.fsdecode(self._native.engine.path), "voices")
-        if self._native.engine.info.family != "t3" or not folder.is_dir():
+        from ttsrt_rt.stored_voices import stored_voice_files
+
+        if self._native.engine.info.family != "t3":
             return
-        for path in sorted(folder.glob("*.safetensors")):
+        for path in stored_voice_files(self._native.engine.path):
             self.add_voice(path.stem, file=path)
 
     def voice_embeddings(self, voice: int | str) -> NDArray[np.float32]:
