@@ -162,3 +162,30 @@ def test_run_speaks_with_voice_files(
     assert codes[0] == codes[1] != codes[2]
     assert main([*command, *me, "--output", str(tmp_path / "me.safetensors")]) == 2
     assert "--output" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("weight", [1.0, 1.5])
+def test_run_takes_a_whole_prompt(folder: Path, tmp_path: Path, weight: float) -> None:
+    """The command needs no text beside it, as the Python call needs none."""
+    content = np.random.default_rng(4)
+    rows = {
+        name: content.standard_normal((9, 64)).astype(np.float32)
+        for name in ("prompt_embeddings", "unconditional_embeddings")[: 1 if weight == 1 else 2]
+    }
+    flags = ["--cfg_scale", str(weight), "--max_frames", "4", "--seed", "3"]
+    for name, array in rows.items():
+        np.save(tmp_path / f"{name}.npy", array)
+        flags += [f"--{name}", str(tmp_path / f"{name}.npy")]
+    output = tmp_path / "codes.npy"
+    assert main(["run", str(folder / "engine"), *flags, "--output", str(output)]) == 0
+    with rt.Executor(folder / "engine") as executor:
+        expected = executor.generate(cfg_scale=weight, max_frames=4, seed=3, **rows).codes
+    assert len(expected) > 0
+    np.testing.assert_array_equal(np.load(output), expected)
+
+
+def test_run_names_the_prompt_where_a_text_is_missing(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", str(folder / "engine"), "--output", "-"]) == 2
+    assert "or part of --prompt_embeddings" in capsys.readouterr().err

@@ -35,6 +35,7 @@ __all__ = ["add_parser"]
 
 _CONTEXTS = ("voice", "context_codes", "context_embeddings", "prompt_embeddings")
 _TEXTS = ("text_ids", "text_features", "encoder_output")
+_PROMPT = "prompt_embeddings"  # the context and the text in one
 
 
 def add_parser(commands: Subparsers) -> None:
@@ -94,10 +95,11 @@ def _run_one(args: argparse.Namespace) -> int:
     output = args.output
     check_result_output("--output", output)
     fields = given_fields(args)
-    if not fields.keys() & _TEXTS:
+    if not fields.keys() & {*_TEXTS, _PROMPT}:
         raise ConfigError(
             "run: expected a text, --text_ids FILE for one, or --requests FILE.jsonl for many "
-            f"requests; got none (a text is one of {', '.join(f'--{name}' for name in _TEXTS)})"
+            f"requests; got none (a text is one of {', '.join(f'--{name}' for name in _TEXTS)}, "
+            f"or part of --{_PROMPT})"
         )
     is_one_array = output.lower().endswith((".npy", ".csv"))
     if args.return_alignment and is_one_array and args.alignment_output is None:
