@@ -33,8 +33,10 @@ __all__ = [
 
 NEEDS_FRONT_END = (
     "A text needs a front end: this library takes the ids of the model's own tokenizer. "
-    "docs/bridge.md gets them from NeMo: text_ids=tokenizer.encode(text, tokenizer_name=...) + "
-    "[engine.info.special_ids['text_eos']]"
+    "For Chatterbox, ttsrt_rt.text.T3Tokenizer makes them (docs/chatterbox.md): "
+    "text_ids=T3Tokenizer.open(folder, variant).encode(text). For MagpieTTS, docs/bridge.md gets "
+    "them from NeMo: "
+    "text_ids=tokenizer.encode(text, tokenizer_name=...) + [engine.info.special_ids['text_eos']]"
 )
 _INT32 = np.iinfo(np.int32)
 # Lengths are checked before a conversion makes a copy. An executor passes what its engine takes.

@@ -123,5 +123,8 @@ def test_lists_that_are_no_arrays(value: Any, message: str) -> None:
 
 @pytest.mark.parametrize("where", ["text_ids", "context_text_ids"])
 def test_a_text_gets_help(where: str) -> None:
-    with pytest.raises(ConfigError, match=f"{where}: .*A text needs a front end: .*docs/bridge.md"):
+    words = (
+        f"{where}: .*A text needs a front end: .*T3Tokenizer.*docs/chatterbox.md.*docs/bridge.md"
+    )
+    with pytest.raises(ConfigError, match=words):
         id_vector("hello", where)
