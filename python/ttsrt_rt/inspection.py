@@ -32,6 +32,7 @@ class Contents:
     """A folder's contents: `kind` is "checkpoint" or "engine"; `description` its JSON.
 
     `products`: how this machine's CPU multiplies an engine's matrices; empty for a checkpoint.
+    `voice_files`: names of the voices that are files in the folder, as those of Chatterbox are.
     """
 
     kind: str
@@ -39,6 +40,7 @@ class Contents:
     description: dict[str, Any]
     tensors: tuple[TensorLine, ...]
     products: str = ""
+    voice_files: tuple[str, ...] = ()
 
 
 def inspect_folder(path: str | os.PathLike[str], *, verify: bool = False) -> Contents:
@@ -46,14 +48,16 @@ def inspect_folder(path: str | os.PathLike[str], *, verify: bool = False) -> Con
 
     Args:
         path: A folder that `convert` or `build` wrote.
-        verify: Whether to read every weight of an engine and compare it with its recorded hash. A
-            checkpoint has no hashes; its names and shapes are always checked against its
-            configuration.
+        verify: Whether to read every weight of an engine and compare it with its recorded hash,
+            and to read every voice file and check its values. A checkpoint has no hashes; its names
+            and shapes are always checked against its configuration.
 
     Raises:
         NotFoundError: There is no such folder.
-        ConfigError: The folder is neither a checkpoint nor an engine.
-        FormatError: It is damaged; the message names the file and the first thing that is wrong.
+        ConfigError: The folder is neither a checkpoint nor an engine, or a voice file was made for
+            another variant.
+        FormatError: It, or a voice file, is damaged; the message names the file and the first
+            thing that is wrong.
     """
     from ttsrt_rt import _core
 
@@ -62,7 +66,7 @@ def inspect_folder(path: str | os.PathLike[str], *, verify: bool = False) -> Con
         if (folder / "engine.json").is_file():
             return _engine(folder, verify)
         if (folder / "config.json").is_file():
-            return _checkpoint(folder)
+            return _checkpoint(folder, verify)
     except PermissionError as error:
         raise ConfigError(f"{error.filename or folder}: can't be read: no permission") from error
     try:
@@ -92,12 +96,28 @@ def _engine(folder: Path, verify: bool) -> Contents:
     description = json.loads(engine.description)
     description.pop("components", None)  # the list of tensors has the same
     products = _core.describe_products(description["dtype"], description["quantization"])
-    return Contents("engine", os.fspath(folder), description, tensors, products)
+    voices = _voice_files(folder, description, verify)
+    return Contents("engine", os.fspath(folder), description, tensors, products, voices)
 
 
-def _checkpoint(folder: Path) -> Contents:
-    from ttsrt_rt.convert.checkpoint import open_checkpoint, read_config
+def _checkpoint(folder: Path, verify: bool) -> Contents:
+    from ttsrt_rt.convert.checkpoint import open_checkpoint, open_tensors, read_config
 
-    weights = open_checkpoint(folder).weights
+    config = read_config(folder)
+    if config.get("family") == "magpie":
+        weights = open_checkpoint(folder).weights
+    else:
+        weights = open_tensors(folder, config)
     tensors = tuple(TensorLine(t.name, t.dtype, t.shape, t.nbytes) for t in weights.values())
-    return Contents("checkpoint", os.fspath(folder), read_config(folder), tensors)
+    voices = _voice_files(folder, config, verify)
+    return Contents("checkpoint", os.fspath(folder), config, tensors, voice_files=voices)
+
+
+def _voice_files(folder: Path, description: dict[str, Any], verify: bool) -> tuple[str, ...]:
+    from ttsrt_rt.stored_voices import read_stored_voices, stored_voice_files
+
+    if description["family"] != "t3":
+        return ()
+    if verify:
+        read_stored_voices(folder, description["model"])
+    return tuple(path.stem for path in stored_voice_files(folder))

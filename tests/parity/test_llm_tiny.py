@@ -26,6 +26,7 @@ from tests.parity.block_checkpoint import (
     read_tensors,
     write_checkpoint,
 )
+from ttsrt_rt.inspection import inspect_folder
 
 DATA = Path(__file__).resolve().parents[1] / "data" / "llm"
 CASES = ["tiny_llama", "tiny_llama_tied", "tiny_phi"]
@@ -111,6 +112,13 @@ def prompts_of(case: str) -> list[tuple[list[int], list[int]]]:
 
 def request_of(ids: list[int], max_frames: int) -> rt.Request:
     return rt.Request(text_ids=ids, max_frames=max_frames, prior=None)
+
+
+def test_a_checkpoint_is_described(tmp_path: Path) -> None:
+    contents = inspect_folder(convert_case(CASES[0], tmp_path / "checkpoint"), verify=True)
+    assert (contents.kind, contents.description["family"]) == ("checkpoint", "llm")
+    assert {"embedding", "head"} <= {tensor.name for tensor in contents.tensors}
+    assert contents.voice_files == ()
 
 
 @pytest.mark.parametrize("device", DEVICES)

@@ -38,7 +38,9 @@ def add_parser(commands: Subparsers) -> None:
     parser = commands.add_parser("inspect", help="show the contents of a checkpoint or an engine")
     parser.add_argument("folder", help="what convert or build wrote")
     parser.add_argument(
-        "--verify", action="store_true", help="compare every weight with its recorded hash"
+        "--verify",
+        action="store_true",
+        help="compare every weight of an engine with its recorded hash, and read the voice files",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     memory = parser.add_argument_group("memory of an engine")
@@ -96,7 +98,9 @@ def _run(args: argparse.Namespace) -> int:
     contents = inspect_folder(args.folder, verify=args.verify)
     print(json.dumps(dataclasses.asdict(contents), indent=1) if args.json else _text(contents))
     if args.verify and not args.json:
-        print(f"verified: {len(contents.tensors)} tensors")
+        files = len(contents.voice_files)
+        voices = f", {files} voice file{'s' if files > 1 else ''}" if files else ""
+        print(f"verified: {len(contents.tensors)} tensors{voices}")
     return 0
 
 
@@ -182,6 +186,8 @@ def _text(contents: Contents) -> str:
     lines += [f"{name}: {value}" for name, value in _flat("", contents.description)]
     if contents.products:
         lines.append(f"products on this machine: {contents.products}")
+    if contents.voice_files:
+        lines.append(f"voice files: {', '.join(contents.voice_files)}")
     rows = [
         [
             t.name,

@@ -106,6 +106,23 @@ def open_checkpoint(folder: str | os.PathLike[str]) -> Checkpoint:
         raise FormatError(f"{folder}: family: expected 'magpie', got {show(config.get('family'))}")
     model = read_model(Block(config.get("model"), "model"))
     defaults = read_defaults(Block(config.get("defaults"), "defaults"), model)
+    return Checkpoint(model, defaults, open_tensors(folder, config))
+
+
+def open_tensors(
+    folder: str | os.PathLike[str], config: Mapping[str, Any]
+) -> Mapping[str, LazyTensor]:
+    """Opens the tensors of a checkpoint of any family and checks every name and shape; no values
+    are read.
+
+    Args:
+        folder: the checkpoint.
+        config: its configuration, as `read_config` returns it.
+
+    Raises:
+        FormatError: the library refuses the configuration, or a tensor is missing, unexpected or
+            of a wrong shape.
+    """
     weights = open_weights(Path(folder) / WEIGHTS_NAME)
     try:
         check_tensors(
@@ -114,7 +131,7 @@ def open_checkpoint(folder: str | os.PathLike[str]) -> Checkpoint:
         )
     except FormatError as error:
         raise FormatError(f"{folder}: {error}") from error
-    return Checkpoint(model, defaults, weights)
+    return weights
 
 
 class CheckpointWriter:
