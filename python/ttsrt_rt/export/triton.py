@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.export.tree_writer import write_tree
@@ -18,9 +19,13 @@ from ttsrt_rt.export.triton_fields import (
 )
 from ttsrt_rt.export.triton_s3gen import S3GEN_INPUTS, S3GEN_OUTPUTS, find_weights, require_package
 from ttsrt_rt.export.triton_speech import SPEECH_OUTPUTS
+from ttsrt_rt.export.voices import read_voice_arguments
 from ttsrt_rt.options import path_of
 from ttsrt_rt.quoting import show
 from ttsrt_rt.regular_file import read_regular
+
+if TYPE_CHECKING:
+    from ttsrt_rt import _core
 
 __all__ = ["export_triton"]
 
@@ -59,14 +64,18 @@ def export_triton(
         overwrite: Whether a repository that is there is replaced.
 
     Raises:
-        ConfigError: The engine or a file does not exist, the codec is unknown or its package is
+        ConfigError: The engine or a file does not exist, the engine does not take a voice, the
+            device is none that an executor knows, the codec is unknown or its package is
             not installed, or the folder can't be written or holds something else.
-        FormatError: The engine is damaged.
+        FormatError: The engine or a voice is damaged.
         CapacityError: The disk is full.
     """
     from ttsrt_rt import _core
+    from ttsrt_rt.native_request import check_run_options
 
     opened = _core.Engine.open(os.fspath(path_of(engine, "engine")))
+    options = {"device": device, "num_threads": num_threads}
+    check_run_options({name: value for name, value in options.items() if value is not None})
     parameters = {"engine": os.path.realpath(opened.path)}
     if device is not None:
         parameters["device"] = device
@@ -77,7 +86,7 @@ def export_triton(
             MODEL_NAME, INPUTS, CODE_OUTPUTS, parameters, is_decoupled=True
         ).encode(),
         f"{MODEL_NAME}/1/model.py": _program("triton_model", "Model"),
-        **_voice_files(voices),
+        **_voice_files(voices, opened),
         **_codec_files(codec, codec_dir),
     }
     return write_tree(
@@ -103,7 +112,10 @@ class TritonPythonModel({name}):
 '''.encode()
 
 
-def _voice_files(voices: Sequence[str | os.PathLike[str]]) -> dict[str, bytes]:
+def _voice_files(
+    voices: Sequence[str | os.PathLike[str]], engine: _core.Engine
+) -> dict[str, bytes]:
+    """The voices as files of the repository, once it is known that the engine takes them."""
     if isinstance(voices, (str, bytes, os.PathLike)):
         raise ConfigError(f"voices: expected a list of files, got {show(voices)}")
     files: dict[str, bytes] = {}
@@ -115,6 +127,7 @@ def _voice_files(voices: Sequence[str | os.PathLike[str]]) -> dict[str, bytes]:
         if name in files:
             raise ConfigError(f"voices: expected files of different names, got two {path.stem}")
         files[name] = read_regular(path, _MAX_VOICE_BYTES)
+        read_voice_arguments(path, engine)
     return files
 
 

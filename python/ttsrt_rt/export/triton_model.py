@@ -19,13 +19,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ttsrt_rt.convert.safetensors_file import SafetensorsFile
-from ttsrt_rt.errors import CapacityError, ClosedError, ConfigError, FormatError
+from ttsrt_rt.errors import CapacityError, ClosedError, ConfigError
 from ttsrt_rt.executor import Executor
 from ttsrt_rt.export.triton_fields import INPUTS
-from ttsrt_rt.export.voices import read_voice_fields
+from ttsrt_rt.export.voices import read_voice_arguments
 from ttsrt_rt.handle import Handle
-from ttsrt_rt.json_text import read_json
 from ttsrt_rt.quoting import show
 from ttsrt_rt.result import Event
 
@@ -173,21 +171,7 @@ def add_voice(executor: Executor, path: Path) -> None:
     Raises:
         ConfigError, FormatError: It is none of these, or the model does not take it.
     """
-    file = SafetensorsFile.open(path)
-    if file.metadata.get("format") == "ttsrt.voice":
-        model = read_json(Path(executor.engine.path) / "engine.json").get("model", {})
-        executor.add_voice(path.stem, **read_voice_fields(path, model))
-        return
-    if len(file.tensors) != 1:
-        raise FormatError(
-            f"{path}: expected a voice file, or one array of rows or codes, got "
-            f"{len(file.tensors)} arrays"
-        )
-    values = next(iter(file.tensors.values())).read()
-    if values.dtype.kind == "i":
-        executor.add_voice(path.stem, codes=values)
-    else:
-        executor.add_voice(path.stem, values)
+    executor.add_voice(path.stem, **read_voice_arguments(path, executor.engine))
 
 
 def _voice(value: object) -> int | str:

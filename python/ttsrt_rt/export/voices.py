@@ -7,10 +7,12 @@ rows can be computed again: to check them, or for another emotion.
 
 from __future__ import annotations
 
+import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,11 +25,16 @@ from ttsrt_rt.export.t3_checkpoint import T3Checkpoint
 from ttsrt_rt.export.t3_prefix import Voice
 from ttsrt_rt.options import path_of
 from ttsrt_rt.quoting import quote
+from ttsrt_rt.stored_voices import prefix_rows
 from ttsrt_rt.voice_file import find_built_in_voice, read_voice
+
+if TYPE_CHECKING:
+    from ttsrt_rt import _core
 
 __all__ = [
     "VoiceFields",
     "read_stored_voices",
+    "read_voice_arguments",
     "read_voice_fields",
     "read_voices",
     "write_stored_voices",
@@ -122,6 +129,58 @@ def read_voice_fields(path: Path, model: Mapping[str, Any]) -> VoiceFields:
         "cond_prompt_speech_tokens": file.cond_prompt_speech_tokens,
         "emotion": file.emotion if has_emotion else None,
     }
+
+
+def read_voice_arguments(path: Path, engine: _core.Engine) -> dict[str, Any]:
+    """Reads a voice for an engine of any family as the arguments of `Executor.add_voice`.
+
+    Args:
+        path: A voice file, or a .safetensors of one array of rows or of codec codes.
+        engine: The engine that is to speak with it.
+
+    Raises:
+        ConfigError: The file can't be read, or the engine does not take such a voice.
+        FormatError: The file is none of these.
+    """
+    info = engine.info
+    description = json.loads(engine.description)
+    file = SafetensorsFile.open(path)
+    if info.family == "llm":
+        raise ConfigError(f"{path}: expected no voice for a language model")
+    if file.metadata.get("format") == "ttsrt.voice":
+        if info.family != "t3":
+            raise ConfigError(
+                f"{path}: expected one array of rows or codes for an engine of {info.family}, got "
+                "a voice file of Chatterbox T3"
+            )
+        fields = read_voice_fields(path, description["model"])
+        rows = prefix_rows(read_voice(path), description["model"])
+        _check_rows(path, rows, info.max_input_len)
+        return {**fields}
+    if len(file.tensors) != 1:
+        raise FormatError(
+            f"{path}: expected a voice file, or one array of rows or codes, got "
+            f"{len(file.tensors)} arrays"
+        )
+    (tensor,) = file.tensors.values()
+    if tensor.dtype.startswith(("int", "uint")):
+        if info.family == "t3":
+            raise ConfigError(
+                f"{path}: expected a voice file or an array of rows, got {tensor.dtype}: "
+                "this model takes no codes"
+            )
+        return {"codes": tensor.read()}
+    if tensor.dtype not in ("float32", "float16", "float64"):
+        raise ConfigError(f"{path}: expected float32 rows or integer codes, got {tensor.dtype}")
+    if tensor.shape[-1:] != (info.dim,):
+        raise ConfigError(f"{path}: expected [rows, {info.dim}], got {list(tensor.shape)}")
+    _check_rows(path, math.prod(tensor.shape[:-1]), info.max_input_len)
+    return {"embeddings": tensor.read()}
+
+
+def _check_rows(path: Path, rows: int, most: int) -> None:
+    if rows > most:
+        raise ConfigError(f"{path}: expected at most max_input_len {most} rows, got {rows}")
 
 
 def _read_voice_file(path: Path, variant: str) -> Voice:
