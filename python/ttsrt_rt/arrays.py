@@ -72,10 +72,14 @@ def id_matrix(value: ArrayInput, where: str, most: int = MAX_NUMBERS) -> NDArray
     return _ids(_array(value, where, most), where, axes=2)
 
 
-def id_row(value: ArrayInput, where: str, most: int = MAX_NUMBERS) -> NDArray[np.int32]:
-    """As `id_vector`, for [n] or [1, n]."""
-    array = _array(value, where, most)
-    return _ids(_row_of(array), where, axes=1)
+def id_row(
+    value: ArrayInput, where: str, most: int = MAX_NUMBERS, *, may_be_empty: bool = False
+) -> NDArray[np.int32]:
+    """As `id_vector`, for [n] or [1, n]; n may be 0 if the caller says so."""
+    array = _row_of(_array(value, where, most))
+    if may_be_empty and array.shape == (0,):
+        return np.zeros(0, np.int32)
+    return _ids(array, where, axes=1)
 
 
 def float_row(value: ArrayInput, where: str, most: int = MAX_NUMBERS) -> NDArray[np.float32]:

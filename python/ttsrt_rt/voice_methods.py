@@ -54,7 +54,8 @@ class VoiceMethods:
             speaker_emb: Models that are conditioned on a speaker (Chatterbox T3): the voice
                 encoder's embedding: floats [speaker_dim], or [1, speaker_dim].
             cond_prompt_speech_tokens: With `speaker_emb`: speech tokens of the reference: integers
-                [tokens], or [1, tokens]; None for none.
+                [tokens], or [1, tokens], each 0 to 6560, as those above are no sound; at most 150,
+                or 375 for Turbo and Nano; None or an empty array for none.
             emotion: With `speaker_emb`: how strong the emotion is; None for the checkpoint's
                 default, or with `file` for that of the file. A request may change it.
             file: Chatterbox T3: a voice file, as `ttsrt voice` and `convert` write it.
@@ -80,8 +81,7 @@ class VoiceMethods:
         if file is not None:
             voice = self._read_voice(file)
             speaker_emb = voice.speaker_emb
-            if len(voice.cond_prompt_speech_tokens) > 0:
-                cond_prompt_speech_tokens = voice.cond_prompt_speech_tokens
+            cond_prompt_speech_tokens = voice.cond_prompt_speech_tokens
             if emotion is None and self._model.get("conditioning", {}).get("emotion"):
                 emotion = voice.emotion
         most = self._most_numbers
@@ -92,7 +92,7 @@ class VoiceMethods:
         elif speaker_emb is not None:
             tokens = np.zeros(0, np.int32)
             if cond_prompt_speech_tokens is not None:
-                tokens = id_row(cond_prompt_speech_tokens, "cond_prompt_speech_tokens", most)
+                tokens = _prompt_codes(cond_prompt_speech_tokens, most)
             speaker = float_row(speaker_emb, "speaker_emb", most)
             self._native.add_voice_speaker(name, speaker, tokens, emotion)
         if _LOG.isEnabledFor(logging.INFO):
@@ -147,3 +147,15 @@ class VoiceMethods:
     def voices(self) -> list[str]:
         """The names of the engine's voices and of those added."""
         return self._native.voices()
+
+
+def _prompt_codes(value: ArrayInput, most: int) -> NDArray[np.int32]:
+    """Speech tokens of a voice, under the rule of voice files; there may be none."""
+    from ttsrt_rt.voice_file import NUM_CODES
+
+    name = "cond_prompt_speech_tokens"
+    tokens = id_row(value, name, most, may_be_empty=True)
+    bad = tokens[(tokens < 0) | (tokens >= NUM_CODES)]
+    if bad.size:
+        raise ConfigError(f"{name}: expected ids in 0..{NUM_CODES - 1}, got {bad[0]}")
+    return tokens

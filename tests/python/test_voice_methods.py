@@ -87,6 +87,36 @@ def test_voices_that_do_not_fit_are_refused(
         assert executor.voices() == ["default"]
 
 
+@pytest.mark.parametrize("bad", [6561, 6562, 8193, -1])
+def test_prompt_tokens_are_sound_in_every_form(folder: Path, bad: int) -> None:
+    speaker = np.ones(256, np.float32)
+    told = rf"cond_prompt_speech_tokens: expected ids in 0\.\.6560, got {bad}"
+    with rt.Executor(folder / "engine") as executor:
+        with pytest.raises(rt.ConfigError, match=told):
+            executor.add_voice("x", speaker_emb=speaker, cond_prompt_speech_tokens=[1, bad])
+        executor.add_voice("x", speaker_emb=speaker, cond_prompt_speech_tokens=[0, 6560])
+    with pytest.raises(rt.ConfigError, match=told):
+        VoiceFile(("english",), speaker, np.array([1, bad]))
+
+
+def test_a_voice_may_have_no_prompt_tokens(folder: Path, tmp_path: Path) -> None:
+    speaker = np.ones(256, np.float32)
+    write_voice(tmp_path / "file.safetensors", VoiceFile(("english",), speaker))
+    with rt.Executor(folder / "engine") as executor:
+        executor.add_voice("file", file=tmp_path / "file.safetensors")
+        for name, tokens in (("none", None), ("list", []), ("row", np.zeros((1, 0), np.int32))):
+            executor.add_voice(name, speaker_emb=speaker, cond_prompt_speech_tokens=tokens)
+        rows = [executor.voice_embeddings(name) for name in ("file", "none", "list", "row")]
+        assert rows[0].shape == (2, 64)  # the speaker and the emotion
+        assert all(each.tobytes() == rows[0].tobytes() for each in rows)
+        with pytest.raises(
+            rt.ConfigError, match=r"tokens: expected \[n\], not empty, got \[2, 0\]"
+        ):
+            executor.add_voice(
+                "x", speaker_emb=speaker, cond_prompt_speech_tokens=np.zeros((2, 0), np.int32)
+            )
+
+
 def test_a_thousand_voices(folder: Path) -> None:
     """64 of them speak at once, each as it does alone."""
     with rt.Executor(folder / "engine", max_queue_size=64) as executor:
