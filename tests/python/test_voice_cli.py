@@ -74,7 +74,15 @@ def test_a_voice_of_arrays(tmp_path: Path, arrays: dict[str, np.ndarray]) -> Non
         (["conds.pt"], "--variant: expected the variant of T3 that the voice is for"),
         (["conds.pt", "--variant", "klingon"], "invalid choice: 'klingon'"),
         (["--variant", "english"], "--speaker_emb: expected an array of 256 numbers, got none"),
+        ([], "--speaker_emb: expected an array of 256 numbers, got none; or name a file (.safet"),
         (["missing.safetensors"], "missing.safetensors"),
+        (["missing.pt"], "missing.pt: expected a readable file"),
+        (["missing.npz"], "missing.npz: expected a readable file"),
+        (["short.pt"], "short.pt: "),
+        (["short.npz"], "short.npz: "),
+        (["long.pt"], "--variant: expected the variant of T3 that the voice is for"),
+        (["empty.npz"], "empty.npz: expected 256 numbers as 'speaker_emb', got none"),
+        (["--speaker_emb", "missing.npy"], "missing.npy: no such file"),
         (["voice.txt"], "expected a file that ends in .safetensors, .pt, .npz"),
         (
             ["conds.pt", "--variant", "english", "--emotion", "101"],
@@ -95,11 +103,17 @@ def test_mistakes_are_one_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     write_random_conds(tmp_path / "conds.pt")
+    write_random_conds(tmp_path / "long.pt", "tiny_turbo")
+    (tmp_path / "short.pt").write_bytes((tmp_path / "conds.pt").read_bytes()[:500])
+    np.savez(tmp_path / "empty.npz", other=np.ones(3))
+    (tmp_path / "short.npz").write_bytes((tmp_path / "empty.npz").read_bytes()[:50])
     monkeypatch.chdir(tmp_path)
     try:
         code = main(["voice", *arguments])
     except SystemExit as ended:  # of the parser
         code = int(ended.code or 0)
     assert code == 2
-    assert words in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert words in told
+    assert ("--variant" in told) == ("--variant: expected" in words or "klingon" in words)
     assert not (tmp_path / "v.bin").exists()

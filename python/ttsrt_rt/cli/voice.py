@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["add_parser"]
 
 SOURCES = (".safetensors", ".pt", ".npz")
+_ENDINGS = ", ".join(SOURCES)
 ARRAYS = ("speaker_emb", "cond_prompt_speech_tokens")
+_ANY_VARIANT = "turbo"  # takes the longest prompt
 
 
 def add_parser(commands: Subparsers) -> None:
@@ -83,7 +85,7 @@ def _voice(args: argparse.Namespace) -> VoiceFile:
     if source is None:
         return _of_arrays(args, {})
     if source.suffix not in SOURCES:
-        raise ConfigError(f"{source}: expected a file that ends in {', '.join(SOURCES)}")
+        raise ConfigError(f"{source}: expected a file that ends in {_ENDINGS}")
     if given:
         raise ConfigError(f"{given[0]}: expected none beside {source}")
     if source.suffix == ".npz":
@@ -91,9 +93,11 @@ def _voice(args: argparse.Namespace) -> VoiceFile:
 
         return _of_arrays(args, NpzFile(source))
     if source.suffix == ".pt":
-        return read_conds(source, _variants(args))
+        known = args.variant or [_ANY_VARIANT]  # so that a bad file is told first
+        read = read_conds(source, tuple(dict.fromkeys(known)))
+        return replace(read, variants=_variants(args))
     voice = read_voice(source)
-    return voice if args.variant is None else replace(voice, variants=tuple(args.variant))
+    return voice if args.variant is None else replace(voice, variants=_variants(args))
 
 
 def _variants(args: argparse.Namespace) -> tuple[str, ...]:
@@ -110,13 +114,17 @@ def _of_arrays(args: argparse.Namespace, arrays: Mapping[str, Any]) -> VoiceFile
     from ttsrt_rt.cli.files import load_array
     from ttsrt_rt.voice_file import GENERATOR_TENSORS, USUAL_EMOTION, VoiceFile
 
-    variants = _variants(args)
     found = {name: arrays[name] for name in ARRAYS if name in arrays}
     for name in ARRAYS:
         if getattr(args, name) is not None:
             found[name] = load_array(getattr(args, name))
     if "speaker_emb" not in found:
-        raise ConfigError("speaker_emb: expected an array of 256 numbers, got none")
+        if args.source is not None:
+            raise ConfigError(f"{args.source}: expected 256 numbers as 'speaker_emb', got none")
+        raise ConfigError(
+            "speaker_emb: expected an array of 256 numbers, got none; or name a file "
+            f"({_ENDINGS}) to read the voice from"
+        )
     emotion = USUAL_EMOTION
     for name in ("emotion", "emotion_adv"):
         if name in arrays and arrays[name].size == 1:
@@ -124,7 +132,7 @@ def _of_arrays(args: argparse.Namespace, arrays: Mapping[str, Any]) -> VoiceFile
     generator = {
         name: arrays[f"gen.{name}"] for name in GENERATOR_TENSORS if f"gen.{name}" in arrays
     }
-    return VoiceFile(variants=variants, emotion=emotion, generator=generator, **found)
+    return VoiceFile(variants=_variants(args), emotion=emotion, generator=generator, **found)
 
 
 def _describe(voice: VoiceFile) -> str:
