@@ -184,3 +184,10 @@ def test_links_lead_somewhere(page: str) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text):
         if "://" not in target:
             assert ((ROOT / page).parent / target).exists(), f"{page}: {target}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_installs_are_of_the_checkout(page: str) -> None:
+    """The package is on no index, so no page installs it from one."""
+    text = (ROOT / page).read_text("utf-8")
+    assert re.findall(r"pip install[^\n`]*\bttsrt_rt\b[^\n`]*", text) == []

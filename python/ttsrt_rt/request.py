@@ -246,7 +246,8 @@ class Request:
         context_embeddings: Rows as the decoder takes them: floats [rows, dim].
         context_text_ids: Ids of a text that describes the voice: integers [context_text_len].
         emotion: Chatterbox T3: how strong the emotion is, instead of the voice's; the original's
-            `exaggeration`.
+            `exaggeration`. Its row takes the place of the last row of the voice, also of
+            `context_embeddings`, whose last row is that of the emotion.
         prompt_embeddings: Models whose prompt is rows in front of what they generate (Chatterbox
             T3): the whole prompt as the decoder takes it, the row behind which the first token is
             drawn included, instead of a text and a context: floats [rows, dim]. Nothing is added to

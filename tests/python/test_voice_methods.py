@@ -117,6 +117,23 @@ def test_a_voice_may_have_no_prompt_tokens(folder: Path, tmp_path: Path) -> None
             )
 
 
+def test_an_emotion_replaces_the_last_row_of_context_embeddings(folder: Path) -> None:
+    asked = {"text_ids": IDS, "max_frames": 4, "seed": 1}
+    with rt.Executor(folder / "engine") as executor:
+        executor.add_voice(
+            "angry", file=folder / "checkpoint/voices/default.safetensors", emotion=9
+        )
+        rows = executor.voice_embeddings("default")
+        angry = executor.voice_embeddings("angry")
+        assert (rows[:-1] == angry[:-1]).all() and (rows[-1] != angry[-1]).any()
+        lost = np.concatenate([rows[:-1], np.full_like(rows[-1:], 3.0)])
+        expected = executor.generate(context_embeddings=angry, **asked)
+        changed = executor.generate(context_embeddings=lost, emotion=9.0, **asked)
+        assert changed.codes.tolist() == expected.codes.tolist()
+        kept = executor.generate(context_embeddings=lost, **asked)
+        assert kept.codes.tolist() != expected.codes.tolist()
+
+
 def test_a_thousand_voices(folder: Path) -> None:
     """64 of them speak at once, each as it does alone."""
     with rt.Executor(folder / "engine", max_queue_size=64) as executor:

@@ -31,7 +31,7 @@ def check_plot(path: str | os.PathLike[str]) -> None:
         import matplotlib.figure  # noqa: F401
     except ImportError as error:
         raise ConfigError(
-            "plot: expected matplotlib, which isn't installed: pip install 'ttsrt_rt[bench]'"
+            "plot: expected matplotlib, which isn't installed: pip install matplotlib"
         ) from error
 
 

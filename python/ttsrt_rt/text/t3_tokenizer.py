@@ -104,7 +104,7 @@ def _library() -> Any:
         import tokenizers
     except ImportError as error:
         raise ConfigError(
-            "text: expected the package tokenizers, got none; pip install 'ttsrt_rt[text]'"
+            "text: expected the package tokenizers, got none; pip install tokenizers"
         ) from error
     return tokenizers
 
