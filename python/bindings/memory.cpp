@@ -4,6 +4,42 @@
 #include "values.h"
 
 namespace ttsrt::python {
+namespace {
+
+void register_plan(py::module_& module) {
+  py::class_<MemoryPlan> plan(module, "MemoryPlan",
+                              "Bytes for one choice of limits; sums over the replicas, while the "
+                              "limits are of each.");
+  def_plain(plan);
+  plan.def_readonly("max_batch_size", &MemoryPlan::max_batch_size, "Requests in flight.")
+      .def_readonly("max_seq_len", &MemoryPlan::max_seq_len, "Decoder positions of each.")
+      .def_readonly("kv_cache_dtype", &MemoryPlan::kv_cache_dtype, "Type of keys and values.")
+      .def_readonly("max_paused_requests", &MemoryPlan::max_paused_requests,
+                    "Requests that may be paused besides; 0 without preemption.")
+      .def_readonly("max_num_tokens", &MemoryPlan::max_num_tokens,
+                    "Rows of one Program in one launch.")
+      .def_readonly("cache_tokens", &MemoryPlan::cache_tokens, "Positions of the paged cache.")
+      .def_readonly("weights", &MemoryPlan::weights,
+                    "On the CPU as in the engine's file, once per Engine; on a GPU its own copy, "
+                    "once per executor.")
+      .def_readonly("free", &MemoryPlan::free,
+                    "Of the GPU's memory, while it was planned; 0: the device is the CPU.")
+      .def_readonly(
+          "kv_cache", &MemoryPlan::kv_cache,
+          "Self-attention: two branches and a shared prefix per request, paused ones included.")
+      .def_readonly("cross_memory", &MemoryPlan::cross_memory,
+                    "Cross-attention: keys and values of texts and contexts.")
+      .def_readonly("slots", &MemoryPlan::slots, "Everything else that a request keeps.")
+      .def_readonly("activations", &MemoryPlan::activations, "Activations of all Programs.")
+      .def_readonly("scratch", &MemoryPlan::scratch,
+                    "Packed inputs and what threads need beside activations.")
+      .def_readonly("is_served", &MemoryPlan::is_served,
+                    "Whether this engine, as it was built, can be opened so.")
+      .def_readonly("replicas", &MemoryPlan::replicas,
+                    "What each replica takes, in the order of MemoryOptions.device.");
+}
+
+}  // namespace
 
 void register_memory(py::module_& module) {
   py::class_<MemoryOptions> bound(module, "MemoryOptions", "Limits to plan memory for.");
@@ -36,36 +72,7 @@ void register_memory(py::module_& module) {
       .def_readonly("activations", &ReplicaMemory::activations, "Activations of all Programs.")
       .def_readonly("scratch", &ReplicaMemory::scratch,
                     "Packed inputs and what threads need beside activations.");
-  py::class_<MemoryPlan> plan(module, "MemoryPlan",
-                              "Bytes for one choice of limits; sums over the replicas, while the "
-                              "limits are of each.");
-  def_plain(plan);
-  plan.def_readonly("max_batch_size", &MemoryPlan::max_batch_size, "Requests in flight.")
-      .def_readonly("max_seq_len", &MemoryPlan::max_seq_len, "Decoder positions of each.")
-      .def_readonly("kv_cache_dtype", &MemoryPlan::kv_cache_dtype, "Type of keys and values.")
-      .def_readonly("max_paused_requests", &MemoryPlan::max_paused_requests,
-                    "Requests that may be paused besides; 0 without preemption.")
-      .def_readonly("max_num_tokens", &MemoryPlan::max_num_tokens,
-                    "Rows of one Program in one launch.")
-      .def_readonly("cache_tokens", &MemoryPlan::cache_tokens, "Positions of the paged cache.")
-      .def_readonly("weights", &MemoryPlan::weights,
-                    "On the CPU as in the engine's file, once per Engine; on a GPU its own copy, "
-                    "once per executor.")
-      .def_readonly("free", &MemoryPlan::free,
-                    "Of the GPU's memory, while it was planned; 0: the device is the CPU.")
-      .def_readonly(
-          "kv_cache", &MemoryPlan::kv_cache,
-          "Self-attention: two branches and a shared prefix per request, paused ones included.")
-      .def_readonly("cross_memory", &MemoryPlan::cross_memory,
-                    "Cross-attention: keys and values of texts and contexts.")
-      .def_readonly("slots", &MemoryPlan::slots, "Everything else that a request keeps.")
-      .def_readonly("activations", &MemoryPlan::activations, "Activations of all Programs.")
-      .def_readonly("scratch", &MemoryPlan::scratch,
-                    "Packed inputs and what threads need beside activations.")
-      .def_readonly("is_served", &MemoryPlan::is_served,
-                    "Whether this engine, as it was built, can be opened so.")
-      .def_readonly("replicas", &MemoryPlan::replicas,
-                    "What each replica takes, in the order of MemoryOptions.device.");
+  register_plan(module);
   module.def("plan_memory", &plan_memory, py::arg("engine"), py::arg("options"),
              py::call_guard<WithoutGil>(),
              "What an executor with these limits takes, to the byte. Raises ConfigError for limits "
