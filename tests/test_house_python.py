@@ -18,7 +18,8 @@ PYTHON_IMPORTS = {
     },
     "export": {
         *("_core", "build", "convert", "errors", "executor", "export", "handle", "json_text"),
-        *("options", "progress", "quoting", "regular_file", "result", "voice_file", "writing"),
+        *("native_request", "options", "progress", "quoting", "regular_file", "result"),
+        *("stored_voices", "voice_file", "writing"),
     },
     "foreign_file": {"quoting"},
     "json_text": {"errors", "foreign_file", "quoting", "regular_file"},
@@ -31,6 +32,7 @@ PYTHON_IMPORTS = {
     "result": {"_core", "quoting"},
     "arrays": {"_core", "errors", "quoting", "request"},
     "text": {"errors", "json_text", "options", "quoting", "regular_file", "text"},
+    "stored_voices": {"convert", "errors", "voice_file"},
     "voice_file": {"convert", "errors", "foreign_file", "quoting"},
     "writing": {"errors"},
 }
