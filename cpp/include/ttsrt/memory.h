@@ -24,7 +24,7 @@ struct MemoryOptions {
   std::int32_t max_num_tokens = 0;       ///< rows of one Program in one launch; 0: the engine's
   std::int32_t max_tokens_in_paged_kv_cache = 0;  ///< as in ExecutorOptions
   /// As in ExecutorOptions: on a GPU, of the memory that is free there while it is planned.
-  std::optional<double> kv_cache_free_gpu_mem_fraction;
+  std::optional<double> kv_cache_free_gpu_mem_fraction = std::nullopt;
 };
 
 /// Bytes of one replica, the weights apart.
