@@ -86,15 +86,11 @@ std::int32_t gpu_of(const void* address) {
 
 void wait_for_cuda_stream(std::int32_t gpu, std::uintptr_t stream) {
   cuda::require_device(gpu);
-  int current = 0;
-  cuda::check(cudaGetDevice(&current), "cudaGetDevice");
-  cuda::use_device(gpu);
-  // 1 and 2 are cudaStreamLegacy and cudaStreamPerThread.
-  const cudaError_t error = stream == 0
-                                ? cudaDeviceSynchronize()
-                                : cudaStreamSynchronize(reinterpret_cast<cudaStream_t>(stream));
-  cuda::use_device(current);
-  cuda::check(error, "the work that writes an input");
+  const cuda::DeviceScope scope(gpu);
+  // The numbers 1 and 2 are cudaStreamLegacy and cudaStreamPerThread. A device is never waited for,
+  // because that would break the capture of a graph on another thread.
+  cuda::check(cudaStreamSynchronize(reinterpret_cast<cudaStream_t>(stream)),
+              "the work that writes an input");
 }
 
 std::vector<DeviceInfo> list_cuda_devices() {
