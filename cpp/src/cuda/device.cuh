@@ -106,7 +106,33 @@ __device__ inline float block_max_magnitude(float value, float* shared) {
   return value;
 }
 
+// --- launches -----------------------------------------------------------------------------------
+
+__device__ inline std::int32_t count_of(const RowsView& rows, Count count) {
+  return rows.counts[static_cast<std::int32_t>(count)];
+}
+
+// Says that an op found something about a row: the smallest word of a row stays. Called by any
+// lane.
+__device__ inline void add_fault(const FaultsView& faults, std::int32_t row, std::uint32_t word) {
+  if (faults.words != nullptr) atomicMin(faults.words + row, word);
+}
+
+// Consecutive floats that a thread reads at once where their addresses are multiples of 16.
+constexpr int kQuad = 4;
+inline bool is_aligned(const void* at) { return reinterpret_cast<std::uintptr_t>(at) % 16 == 0; }
+
 // --- values -------------------------------------------------------------------------------------
+
+// Returns the number at (row, col) of a table of any type.
+__device__ inline float value_at(const TableView& table, std::int64_t row, std::int64_t col) {
+  const std::int64_t at = row * table.cols + col;
+  if (table.element == Element::bfloat16)
+    return __bfloat162float(static_cast<const __nv_bfloat16*>(table.data)[at]);
+  if (table.element == Element::float16)
+    return __half2float(static_cast<const __half*>(table.data)[at]);
+  return static_cast<const float*>(table.data)[at];
+}
 
 // Rounds two numbers to nearest even; the first is in the low half.
 __device__ inline std::uint32_t pack_bfloat16(float low, float high) {

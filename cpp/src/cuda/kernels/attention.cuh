@@ -18,10 +18,6 @@ constexpr float kLargestWhole = 127.0F;  // of an int8 element
 void segment_attention(const SelfAttentionArgs& args, cudaStream_t stream);
 void add_text_scores(const SelfAttentionArgs& args, cudaStream_t stream);
 
-__device__ inline std::int32_t num_rows(const RowsView& rows) {
-  return rows.counts[static_cast<int>(Count::rows)];
-}
-
 // Loads a number here, and not only where it is used: what a kernel reads about its row comes in
 // one round trip to memory, although not all of it may be needed.
 __device__ inline std::int32_t load_now(const std::int32_t* from) {
@@ -167,11 +163,6 @@ __device__ KeptVector kept_at(const CacheView& cache, std::byte* block, int head
       std::int64_t{padded_dims(cache.head_dim)} * sizeof(typename Stored<kElement>::Type);
   return {begin + place * row_bytes,
           reinterpret_cast<float*>(begin + kCacheBlock * row_bytes) + place};
-}
-
-// Called by one lane.
-__device__ inline void add_fault(const FaultsView& faults, std::int32_t row) {
-  if (faults.words != nullptr) atomicMin(&faults.words[row], faults.not_finite);
 }
 
 }  // namespace ttsrt::cuda

@@ -94,7 +94,7 @@ __global__ void __launch_bounds__(kThreads, 1)
   __shared__ AttendShared<S> shared;
   wait_for_previous_kernel();
   const auto draw = static_cast<std::int32_t>(blockIdx.x);
-  if (draw >= args.rows.counts[static_cast<int>(Count::draws)]) return;
+  if (draw >= count_of(args.rows, Count::draws)) return;
   const std::int32_t slot = args.rows.draw_slot[draw];
   const std::int32_t row = args.rows.draw_conditional[draw];
   if (slot < 0 || args.rows.slot[row] < 0) return;

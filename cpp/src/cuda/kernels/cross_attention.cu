@@ -99,7 +99,7 @@ __global__ void __launch_bounds__(kStoreWarps * 32)
   const int parts = 2 * blocks.heads;
   const auto unit = static_cast<std::int32_t>(blockIdx.x * kStoreWarps + threadIdx.x / 32);
   const std::int32_t row = unit / parts;
-  if (row >= num_rows(args.rows)) return;
+  if (row >= count_of(args.rows, Count::rows)) return;
   const std::int32_t slot = args.rows.slot[row];
   if (slot < 0) return;
   const int part = unit % 2;
@@ -113,7 +113,7 @@ __global__ void __launch_bounds__(kStoreWarps * 32)
   const bool is_finite =
       keep_vector<kElement>(x, Angles{}, blocks.head_dim,
                             kept_at<kElement>(blocks, block, head, part, position % kCacheBlock));
-  if (!is_finite && threadIdx.x % 32 == 0) add_fault(args.faults, row);
+  if (!is_finite && threadIdx.x % 32 == 0) add_fault(args.faults, row, args.faults.not_finite);
 }
 
 // Grid: rows, heads. Rows of an unconditional branch, an empty memory and rows whose request is
@@ -124,7 +124,7 @@ __global__ void __launch_bounds__(A::kThreads, A::kResident)
   __shared__ typename A::Shared shared;
   if (!args.has_kept_memory) wait_for_previous_kernel();
   const auto row = static_cast<std::int32_t>(blockIdx.x);
-  if (row >= num_rows(args.rows)) return;
+  if (row >= count_of(args.rows, Count::rows)) return;
   const auto head = static_cast<int>(blockIdx.y);
   const std::int64_t at = (std::int64_t{row} * args.heads + head) * args.head_dim;
   const auto thread = static_cast<int>(threadIdx.x);

@@ -59,18 +59,10 @@ __device__ inline void copy_words(std::byte* to, const void* from, std::int32_t 
     to_words[i] = words[i];
 }
 
-__device__ inline void add_fault(const FaultsView& faults, std::int32_t row, std::uint32_t word) {
-  atomicMin(faults.words + row, word);
-}
-
 __device__ inline void add_fault_of(const FaultsView& faults, std::int32_t row,
                                     rules::DrawFault fault) {
   if (fault == rules::DrawFault::not_finite) add_fault(faults, row, faults.not_finite);
   if (fault == rules::DrawFault::no_choice) add_fault(faults, row, faults.no_choice);
-}
-
-__device__ inline std::int32_t count_of(const RowsView& rows, Count count) {
-  return rows.counts[static_cast<std::int32_t>(count)];
 }
 
 // The code of place `place` of draw `d`, of which `drawn` was drawn.

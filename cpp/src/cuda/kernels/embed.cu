@@ -16,15 +16,6 @@ constexpr std::int32_t kZeroRow = -1;  // first code of a row of zeros, as step:
 
 // --- helpers ------------------------------------------------------------------------------------
 
-__device__ float value_at(const TableView& table, std::int64_t row, std::int64_t col) {
-  const std::int64_t at = row * table.cols + col;
-  if (table.element == Element::bfloat16)
-    return __bfloat162float(static_cast<const __nv_bfloat16*>(table.data)[at]);
-  if (table.element == Element::float16)
-    return __half2float(static_cast<const __half*>(table.data)[at]);
-  return static_cast<const float*>(table.data)[at];
-}
-
 // Returns one number of the mean over the tables of a stack of codes. A code that no table has
 // gives NaN, which the checks behind report.
 __device__ float embed_codes(const EmbedArgs& args, const std::int32_t* codes, std::int64_t d) {
@@ -56,7 +47,7 @@ __device__ float embed(const EmbedArgs& args, std::int32_t row, std::int64_t d) 
       return rows.vectors[at * args.dim + d];
     case Source::unchecked_vectors: {
       const float value = rows.vectors[at * args.dim + d];
-      if (!isfinite(value)) atomicMin(&args.faults.words[row], args.faults.not_finite);
+      if (!isfinite(value)) add_fault(args.faults, row, args.faults.not_finite);
       return value;
     }
     case Source::last_codes:
@@ -80,7 +71,7 @@ __global__ void __launch_bounds__(kThreads)
   wait_for_previous_kernel();
   const auto row = static_cast<std::int32_t>(blockIdx.x);
   const std::int64_t d = std::int64_t{blockIdx.y} * kThreads + threadIdx.x;
-  if (row >= args.rows.counts[static_cast<int>(Count::rows)] || d >= args.dim) return;
+  if (row >= count_of(args.rows, Count::rows) || d >= args.dim) return;
   float value = embed(args, row, d);
   const std::int32_t table = args.rows.position_table[row];
   if (args.adds_positions && table >= 0)
@@ -94,14 +85,14 @@ __global__ void __launch_bounds__(kThreads)
   const auto row = static_cast<std::int32_t>(blockIdx.x);
   const std::int64_t dim = args.slots.dim;
   const std::int64_t d = std::int64_t{blockIdx.y} * kThreads + threadIdx.x;
-  if (row >= args.rows.counts[static_cast<int>(Count::rows)] || d >= dim) return;
+  if (row >= count_of(args.rows, Count::rows) || d >= dim) return;
   const std::int32_t slot = args.rows.slot[row];
   if (slot < 0) return;
   const std::int64_t to =
       std::int64_t{slot} * args.slots.max_context_rows + args.rows.kept_row[row];
   const float value = args.x[row * dim + d];
   args.slots.context_rows[to * dim + d] = value;
-  if (!isfinite(value)) atomicMin(&args.faults.words[row], args.faults.not_finite);
+  if (!isfinite(value)) add_fault(args.faults, row, args.faults.not_finite);
 }
 
 // --- launchers ----------------------------------------------------------------------------------

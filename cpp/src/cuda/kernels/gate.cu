@@ -7,7 +7,6 @@ namespace ttsrt::cuda {
 namespace {
 
 constexpr int kThreads = 128;
-constexpr int kQuad = 4;
 
 template <bool kAligned>
 __global__ void gate_kernel(GateArgs args) {
@@ -30,8 +29,6 @@ __global__ void gate_kernel(GateArgs args) {
       out[i] = activated(args.activate, gates[i]) * ups[i];
   }
 }
-
-bool is_aligned(const void* at) { return reinterpret_cast<std::uintptr_t>(at) % 16 == 0; }
 
 }  // namespace
 

@@ -11,7 +11,6 @@ namespace {
 
 constexpr int kWarps = 8;
 constexpr int kThreads = kWarps * kWarp;
-constexpr int kQuad = 4;
 
 __device__ __forceinline__ float add_products(float4 w, float4 x, float sum) {
   sum = fmaf(w.x, x.x, sum);

@@ -12,7 +12,6 @@ namespace ttsrt::cuda {
 namespace {
 
 constexpr int kMaxThreads = 256;
-constexpr int kQuad = 4;  // consecutive values that a thread takes at once
 
 // Values [quad * 4, quad * 4 + 4) of a row, zeros behind its end.
 template <bool kAligned>
@@ -147,8 +146,6 @@ void launch_norm(const NormArgs& args, cudaStream_t stream) {
   }
   check_launch("norm");
 }
-
-bool is_aligned(const void* at) { return reinterpret_cast<std::uintptr_t>(at) % 16 == 0; }
 
 }  // namespace
 

@@ -1,9 +1,6 @@
 // What picks of codes do around the local transformer's Program (ops::PickCodes): the inputs of its
 // places, the draws of autoregressive picks, and the raw logits that traces keep. maskgit.cu has
 // the passes of MaskGit.
-#include <cuda_bf16.h>
-#include <cuda_fp16.h>
-
 #include "cuda/check.h"
 #include "cuda/kernels/draw_block.cuh"
 #include "cuda/kernels/pick_block.cuh"
@@ -15,15 +12,6 @@ namespace {
 constexpr std::int32_t kThreads = 256;
 
 // --- kernels ------------------------------------------------------------------------------------
-
-// Element `at` of a table of any type.
-__device__ float table_value(const TableView& table, std::int64_t at) {
-  if (table.element == Element::bfloat16)
-    return __bfloat162float(static_cast<const __nv_bfloat16*>(table.data)[at]);
-  if (table.element == Element::float16)
-    return __half2float(static_cast<const __half*>(table.data)[at]);
-  return static_cast<const float*>(table.data)[at];
-}
 
 // The code that feeds place `place` > 0 of pick `p`.
 __device__ std::int32_t code_before(const PickInputArgs& args, std::int32_t p, std::int32_t place) {
@@ -50,7 +38,7 @@ __global__ void pick_inputs_kernel(const __grid_constant__ PickInputArgs args) {
     float* out = args.out + (row * places + (has_all_places ? place : 0)) * args.dim;
     const float* hidden = args.hidden + rows.pick_source[row] * args.dim;
     for (std::int64_t i = threadIdx.x; i < args.dim; i += kThreads)
-      out[i] = place > 0 ? table_value(args.code_tables, table_row * args.dim + i) : hidden[i];
+      out[i] = place > 0 ? value_at(args.code_tables, table_row, i) : hidden[i];
   }
 }
 

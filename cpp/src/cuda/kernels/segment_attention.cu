@@ -7,7 +7,7 @@ namespace {
 struct SegmentSpans {
   RowsView rows;
 
-  __device__ std::int32_t num_rows() const { return rows.counts[static_cast<int>(Count::rows)]; }
+  __device__ std::int32_t num_rows() const { return count_of(rows, Count::rows); }
   __device__ Span of(std::int32_t row) const {
     return {rows.segment_begin[row], rows.segment_end[row]};
   }

@@ -74,7 +74,7 @@ __device__ void keep_own(const SelfAttentionArgs& args, std::int32_t row, int he
   keep_vector<kElement>(
       x, angles, args.head_dim,
       kept_at<kElement>(args.cache, block_of(args, row, position), head, part, place));
-  if (!is_finite && threadIdx.x % 32 == 0) add_fault(args.faults, row);
+  if (!is_finite && threadIdx.x % 32 == 0) add_fault(args.faults, row, args.faults.not_finite);
 }
 
 // What a block of several rows knows of them: lane r has row `first` + r. All lanes take part.
@@ -154,7 +154,7 @@ __global__ void __launch_bounds__(kStoreWarps * 32)
   const int parts = 2 * args.kv_heads;
   const auto unit = static_cast<std::int32_t>(blockIdx.x * kStoreWarps + threadIdx.x / 32);
   const std::int32_t row = unit / parts;
-  if (row >= num_rows(args.rows) || args.rows.slot[row] < 0) return;
+  if (row >= count_of(args.rows, Count::rows) || args.rows.slot[row] < 0) return;
   const int part = unit % 2;
   const int head = unit % parts / 2;
   const int position = args.rows.position[row];
@@ -164,7 +164,7 @@ __global__ void __launch_bounds__(kStoreWarps * 32)
   const KeptVector to = kept_at<kElement>(args.cache, block_of(args, row, position), head, part,
                                           position % kCacheBlock);
   const bool is_finite = keep_vector<kElement>(x, angles, args.head_dim, to);
-  if (!is_finite && threadIdx.x % 32 == 0) add_fault(args.faults, row);
+  if (!is_finite && threadIdx.x % 32 == 0) add_fault(args.faults, row, args.faults.not_finite);
 }
 
 // Grid: rows, spans of query heads. A row whose request is gone has no block table; it gets zeros.
@@ -177,7 +177,7 @@ __global__ void __launch_bounds__(A::kThreads, A::kResident)
   const std::int32_t slot = load_now(args.rows.slot + row);
   const std::int32_t table_at = load_now(args.rows.table_at + row);
   const std::int32_t position = load_now(args.rows.position + row);
-  if (row >= num_rows(args.rows)) return;
+  if (row >= count_of(args.rows, Count::rows)) return;
   const HeadSpan span = HeadSpan::of(args, A::kQueries);
   const int heads = span.heads();
   const std::int64_t first = std::int64_t{span.first()} * args.head_dim;
@@ -212,7 +212,7 @@ __global__ void __launch_bounds__(A::kThreads, A::kResident)
   const HeadSpan span = HeadSpan::of(args, A::kQueries);
   const int most = A::kQueries / span.most;
   const auto first = static_cast<std::int32_t>(gridDim.x - 1 - blockIdx.x) * most;  // longest first
-  const int count = min(most, num_rows(args.rows) - first);
+  const int count = min(most, count_of(args.rows, Count::rows) - first);
   const TileRows rows(args, first, count);
   for (int row = 0; row < count;) {
     const int end = rows.run_end(row, count);

@@ -39,7 +39,7 @@ __device__ const float* neighbour(const UnfoldArgs& args, std::int64_t row, std:
 __global__ void unfold_kernel(UnfoldArgs args) {
   wait_for_previous_kernel();
   const std::int64_t row = blockIdx.x;
-  if (row >= args.rows.counts[static_cast<int>(Count::rows)]) return;
+  if (row >= count_of(args.rows, Count::rows)) return;
   const std::int64_t before = args.is_causal ? args.kernel - 1 : (args.kernel - 1) / 2;
   const std::int64_t tap = blockIdx.y;
   const float* from = neighbour(args, row, row - before + tap);
@@ -52,7 +52,7 @@ __global__ void unfold_kernel(UnfoldArgs args) {
 __global__ void keep_history_kernel(UnfoldArgs args) {
   wait_for_previous_kernel();
   const std::int64_t row = blockIdx.x;
-  if (row >= args.rows.counts[static_cast<int>(Count::rows)]) return;
+  if (row >= count_of(args.rows, Count::rows)) return;
   if (args.rows.chain_begin[row] != row || args.rows.slot[row] < 0) return;
   const std::int64_t column = static_cast<std::int64_t>(blockIdx.y) * kThreads + threadIdx.x;
   if (column >= args.width) return;
