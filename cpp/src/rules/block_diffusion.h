@@ -16,6 +16,7 @@
 #include "rules/philox.h"
 #include "rules/sampling.h"
 #include "rules/slot_rules.h"
+#include "rules/stop.h"
 
 namespace ttsrt::rules {
 
@@ -145,10 +146,7 @@ TTSRT_RULE void decide_block(const SlotRules& rules, const SlotState& state, std
   }
   const std::int32_t decided = block_decided(rules.block, state.pass, count, masked, sorted);
   for (std::int32_t i = 0; i < masked; ++i) {
-    std::int32_t ahead = 0;
-    for (std::int32_t j = 0; j < masked; ++j)
-      ahead += noisy[j] > noisy[i] || (noisy[j] == noisy[i] && j < i) ? 1 : 0;
-    if (ahead < decided) codes[places[i]] = guesses[places[i]];
+    if (is_among_largest(noisy, masked, decided, i)) codes[places[i]] = guesses[places[i]];
   }
 }
 
@@ -159,6 +157,24 @@ TTSRT_RULE bool is_block_decided(const SlotRules& rules, const std::int32_t* cod
     if (codes[place] == rules.block.mask_id) return has_end;
   }
   return true;
+}
+
+// Begins the next block: all `places` of the slot's codes are masked.
+TTSRT_RULE void begin_block(const SlotRules& rules, SlotState& state, std::int32_t places,
+                            std::int32_t* codes) {
+  for (std::int32_t place = 0; place < places; ++place) codes[place] = rules.block.mask_id;
+  state.is_decided = false;
+  state.pass = 0;
+  ++state.step;
+}
+
+// Ends a step that decided places of a block of `count` codes; returns its end_frame().
+TTSRT_RULE std::int32_t end_pass(const SlotRules& rules, SlotState& state, std::int32_t count,
+                                 const std::int32_t* codes) {
+  const std::int32_t end = end_frame(rules, state, codes, codes);
+  state.is_decided = is_block_decided(rules, codes, count, end >= 0);
+  ++state.pass;
+  return end;
 }
 
 }  // namespace ttsrt::rules

@@ -4,35 +4,16 @@
 
 #include "core/check.h"
 #include "cpu/stages/draw.h"
+#include "cpu/stages/draw_stages.h"
 #include "rules/block_diffusion.h"
-#include "rules/stop.h"
 
 namespace ttsrt::cpu {
 namespace {
 
-class BlockStage : public Stage {
- public:
-  explicit BlockStage(const Site& site) : site_(site) {}
-  bool is_needed() const override { return site_.launch->draws > 0; }
-
- protected:
-  const step::Draw& draw(std::int64_t index) const {
-    return site_.launch->batch->draws[static_cast<std::size_t>(index)];
-  }
-  const rules::SlotRules& rules(std::int32_t slot) const {
-    return site_.slots->rules[static_cast<std::size_t>(slot)];
-  }
-  rules::SlotState& state(std::int32_t slot) const {
-    return site_.slots->states[static_cast<std::size_t>(slot)];
-  }
-
-  Site site_;
-};
-
-class ShiftBlockStage : public BlockStage {
+class ShiftBlockStage : public DrawStage {
  public:
   ShiftBlockStage(const Site& site, const Rows& x, const Rows& out)
-      : BlockStage(site), x_(x), out_(out) {}
+      : DrawStage(site), x_(x), out_(out) {}
 
   std::string label() const override { return "shift block"; }
   void run(const Worker& worker) override {
@@ -58,11 +39,11 @@ class ShiftBlockStage : public BlockStage {
   Rows out_;
 };
 
-class GuessBlockStage : public BlockStage {
+class GuessBlockStage : public DrawStage {
  public:
   GuessBlockStage(const Site& site, const ops::GuessBlock& op, const Rows& logits,
                   const Rows& scores)
-      : BlockStage(site),
+      : DrawStage(site),
         op_(op),
         prior_(vector_of(op.prior, op.vocab)),
         logits_(logits),
@@ -114,10 +95,10 @@ class GuessBlockStage : public BlockStage {
   Rows scores_;
 };
 
-class FinishBlockStage : public BlockStage {
+class FinishBlockStage : public DrawStage {
  public:
   FinishBlockStage(const Site& site, const ops::FinishBlock& op, const Rows& scores)
-      : BlockStage(site), op_(op), scores_(scores) {}
+      : DrawStage(site), op_(op), scores_(scores) {}
 
   std::string label() const override { return "finish block"; }
   void run(const Worker& worker) override {
@@ -140,17 +121,11 @@ class FinishBlockStage : public BlockStage {
     if (slot_state.is_decided) {  // its keys and values stay: the next block begins
       output.has_codes = false;
       output.final_rows = at.rows;
-      std::fill_n(codes, op_.places, slot_rules.block.mask_id);
-      slot_state.is_decided = false;
-      slot_state.pass = 0;
-      ++slot_state.step;
+      rules::begin_block(slot_rules, slot_state, op_.places, codes);
     } else {
       rules::decide_block(slot_rules, slot_state, at.rows, sampled, scores_.row(index), codes);
-      output.end_frame = rules::end_frame(slot_rules, slot_state, codes, codes);
-      slot_state.is_decided =
-          rules::is_block_decided(slot_rules, codes, at.rows, output.end_frame >= 0);
+      output.end_frame = rules::end_pass(slot_rules, slot_state, at.rows, codes);
       output.has_codes = slot_state.is_decided;
-      ++slot_state.pass;
     }
     std::copy_n(codes, op_.places, sampled);
     site_.slots->outcome.outputs[static_cast<std::size_t>(index)] = output;

@@ -13,25 +13,6 @@
 namespace ttsrt::cpu {
 namespace {
 
-class DrawStage : public Stage {
- public:
-  explicit DrawStage(const Site& site) : site_(site) {}
-  bool is_needed() const override { return site_.launch->draws > 0; }
-
- protected:
-  const step::Draw& draw(std::int64_t index) const {
-    return site_.launch->batch->draws[static_cast<std::size_t>(index)];
-  }
-  const rules::SlotRules& rules(std::int32_t slot) const {
-    return site_.slots->rules[static_cast<std::size_t>(slot)];
-  }
-  rules::SlotState& state(std::int32_t slot) const {
-    return site_.slots->states[static_cast<std::size_t>(slot)];
-  }
-
-  Site site_;
-};
-
 class UpdatePriorStage : public DrawStage {
  public:
   UpdatePriorStage(const Site& site, const Rows& scores) : DrawStage(site), scores_(scores) {}

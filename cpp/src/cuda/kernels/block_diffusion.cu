@@ -4,7 +4,6 @@
 #include "cuda/kernels/draw_block.cuh"
 #include "cuda/launch.h"
 #include "rules/block_diffusion.h"
-#include "rules/stop.h"
 
 namespace ttsrt::cuda {
 namespace {
@@ -94,25 +93,6 @@ __global__ void __launch_bounds__(kMostDrawThreads)
   args.scores[at] = score;
 }
 
-// Leaves a block that was decided before as it is, and begins the next one.
-__device__ void begin_block(const rules::SlotRules& rules, rules::SlotState& state,
-                            std::int32_t* codes, std::int32_t count, DrawResult& result) {
-  result.has_codes = 0;
-  for (std::int32_t i = 0; i < count; ++i) codes[i] = rules.block.mask_id;
-  state.is_decided = false;
-  state.pass = 0;
-  ++state.step;
-}
-
-// Says what the codes of a block mean after this step.
-__device__ void end_pass(const rules::SlotRules& rules, rules::SlotState& state,
-                         const std::int32_t* codes, std::int32_t rows, DrawResult& result) {
-  result.end_frame = rules::end_frame(rules, state, codes, codes);
-  state.is_decided = rules::is_block_decided(rules, codes, rows, result.end_frame >= 0);
-  result.has_codes = state.is_decided ? 1 : 0;
-  ++state.pass;
-}
-
 // The codes of the slot are in dynamic shared memory, [places].
 __global__ void finish_block_kernel(const __grid_constant__ FinishBlockArgs args) {
   __shared__ DrawShared shared;
@@ -141,10 +121,11 @@ __global__ void finish_block_kernel(const __grid_constant__ FinishBlockArgs args
     result.slot = index;
     result.final_rows = was_decided ? rows : 0;
     if (was_decided) {
-      begin_block(slot.rules, state, codes, args.places, result);
+      rules::begin_block(slot.rules, state, args.places, codes);
     } else {
-      end_pass(slot.rules, state, codes, rows, result);
+      result.end_frame = rules::end_pass(slot.rules, state, rows, codes);
     }
+    result.has_codes = state.is_decided ? 1 : 0;
     args.outcome.results[d] = result;
     args.slots.states[index] = state;
   }

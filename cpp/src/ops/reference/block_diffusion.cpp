@@ -6,7 +6,6 @@
 #include "core/check.h"
 #include "ops/reference/run.h"
 #include "ops/reference/weight_reader.h"
-#include "rules/stop.h"
 
 namespace ttsrt::ops::reference {
 namespace {
@@ -27,16 +26,6 @@ rules::BlockGuess guess_place(const Slot& slot, std::int32_t place,
   const rules::DrawRow row{mix.data(), vocab, weights.data(), indices.data(), nullptr};
   return rules::guess_block(rules::PlainPrimitives{}, slot.rules, slot.state, place, row, rows[0],
                             rows.size() > 1 ? rows[1] : nullptr, prior.data());
-}
-
-// Leaves a block that was decided before as it is, and begins the next one.
-void begin_block(Slot& slot, step::DrawOutput& output, std::int32_t rows) {
-  output.has_codes = false;
-  output.final_rows = rows;
-  std::fill(slot.last_codes.begin(), slot.last_codes.end(), slot.rules.block.mask_id);
-  slot.state.is_decided = false;
-  slot.state.pass = 0;
-  ++slot.state.step;
 }
 
 }  // namespace
@@ -102,19 +91,17 @@ void run(const FinishBlock& op, Run& at) {
     output.slot = draw.slot;
     const auto first = static_cast<std::int64_t>(d) * op.places;
     std::int32_t* sampled = outcome.sampled.data() + first;
-    if (slot.state.is_decided) {
-      begin_block(slot, output, draw.rows);
-      std::copy(slot.last_codes.begin(), slot.last_codes.end(), sampled);
-      continue;
+    std::int32_t* codes = slot.last_codes.data();
+    if (slot.state.is_decided) {  // its keys and values stay as they are
+      output.has_codes = false;
+      output.final_rows = draw.rows;
+      rules::begin_block(slot.rules, slot.state, op.places, codes);
+    } else {
+      rules::decide_block(slot.rules, slot.state, draw.rows, sampled, scores + first, codes);
+      output.end_frame = rules::end_pass(slot.rules, slot.state, draw.rows, codes);
+      output.has_codes = slot.state.is_decided;
     }
-    rules::decide_block(slot.rules, slot.state, draw.rows, sampled, scores + first,
-                        slot.last_codes.data());
     std::copy(slot.last_codes.begin(), slot.last_codes.end(), sampled);
-    output.end_frame = rules::end_frame(slot.rules, slot.state, sampled, sampled);
-    slot.state.is_decided =
-        rules::is_block_decided(slot.rules, sampled, draw.rows, output.end_frame >= 0);
-    output.has_codes = slot.state.is_decided;
-    ++slot.state.pass;
   }
 }
 
