@@ -44,6 +44,44 @@ void check_vocab(const ops::Program& program, std::int32_t vocab) {
               kMaxDrawnVocab, " ids to draw from on a GPU, got ", vocab);
 }
 
+NormArgs norm_args(const ops::Norm& op, const RowBuffers& rows, DeviceWeights& weights) {
+  NormArgs args;
+  args.num_rows = rows.num_rows;
+  args.x = rows.buffer(op.x);
+  args.out = rows.buffer(op.out);
+  args.weight = weights.vector(op.weight);
+  args.bias = weights.vector(op.bias);
+  args.width = rows.width_of(op.x);
+  args.epsilon = op.epsilon;
+  args.is_rms = op.kind == ops::NormKind::rms;
+  return args;
+}
+
+LinearArgs linear_args(const ops::Linear& op, const RowBuffers& rows, DeviceWeights& weights) {
+  LinearArgs args;
+  args.num_rows = rows.num_rows;
+  args.x = rows.buffer(op.x);
+  args.x_stride = rows.width_of(op.x);
+  args.out = rows.buffer(op.out);
+  args.out_stride = rows.width_of(op.out);
+  args.weight = weights.product(op.weight);
+  args.bias = weights.vector(op.bias);
+  args.addend = rows.buffer(op.addend);
+  args.activate = activation_of(op.activate);
+  args.accumulates = op.accumulate;
+  return args;
+}
+
+GateArgs gate_args(const ops::Gate& op, const RowBuffers& rows) {
+  GateArgs args;
+  args.num_rows = rows.num_rows;
+  args.x = rows.buffer(op.x);
+  args.out = rows.buffer(op.out);
+  args.width = rows.width_of(op.out);
+  args.activate = activation_of(op.activate);
+  return args;
+}
+
 Lowered Lowering::run() {
   allocate();
   std::size_t next_part = 0;
@@ -78,14 +116,6 @@ void Lowering::need_scratch(std::size_t bytes) {
   lowered_.scratch_bytes = std::max(lowered_.scratch_bytes, bytes);
 }
 
-float* Lowering::buffer(ops::BufferId id) const {
-  return id == ops::kNoBuffer ? nullptr : lowered_.activations[static_cast<std::size_t>(id)];
-}
-
-std::int64_t Lowering::width_of(ops::BufferId id) const {
-  return program_.activations[static_cast<std::size_t>(id)].width;
-}
-
 FaultsView Lowering::faults() const {
   return {site_.faults, ops::fault_word(op_, ops::FaultKind::not_finite),
           ops::fault_word(op_, ops::FaultKind::no_choice)};
@@ -116,15 +146,7 @@ void Lowering::lower(const ops::EmbedRows& op) {
 }
 
 void Lowering::lower(const ops::Norm& op) {
-  NormArgs args;
-  args.num_rows = count(Count::rows);
-  args.x = buffer(op.x);
-  args.out = buffer(op.out);
-  args.weight = site_.weights.vector(op.weight);
-  args.bias = site_.weights.vector(op.bias);
-  args.width = width_of(op.x);
-  args.epsilon = op.epsilon;
-  args.is_rms = op.kind == ops::NormKind::rms;
+  NormArgs args = norm_args(op, row_buffers(), site_.weights);
   add("norm", [args](const Bounds& bounds, cudaStream_t stream) mutable {
     args.max_rows = bounds.rows;
     norm(args, stream);
@@ -132,17 +154,7 @@ void Lowering::lower(const ops::Norm& op) {
 }
 
 void Lowering::lower(const ops::Linear& op) {
-  LinearArgs args;
-  args.num_rows = count(Count::rows);
-  args.x = buffer(op.x);
-  args.x_stride = width_of(op.x);
-  args.out = buffer(op.out);
-  args.out_stride = width_of(op.out);
-  args.weight = site_.weights.product(op.weight);
-  args.bias = site_.weights.vector(op.bias);
-  args.addend = buffer(op.addend);
-  args.activate = activation_of(op.activate);
-  args.accumulates = op.accumulate;
+  LinearArgs args = linear_args(op, row_buffers(), site_.weights);
   need_scratch(linear_scratch_bytes(args.weight, limits_.max_rows));
   add(label_of(op.weight),
       [args, scratch = site_.scratch](const Bounds& bounds, cudaStream_t stream) mutable {
@@ -153,12 +165,7 @@ void Lowering::lower(const ops::Linear& op) {
 }
 
 void Lowering::lower(const ops::Gate& op) {
-  GateArgs args;
-  args.num_rows = count(Count::rows);
-  args.x = buffer(op.x);
-  args.out = buffer(op.out);
-  args.width = width_of(op.out);
-  args.activate = activation_of(op.activate);
+  GateArgs args = gate_args(op, row_buffers());
   add("gate", [args](const Bounds& bounds, cudaStream_t stream) mutable {
     args.max_rows = bounds.rows;
     gate(args, stream);

@@ -56,6 +56,20 @@ struct Site {
   std::byte** scratch = nullptr;    // set once the size is known
 };
 
+// Where a Program's rows are: its activations, their widths, and how many rows a launch has.
+struct RowBuffers {
+  const ops::Program& program;
+  const std::vector<float*>& buffers;  // [activations]
+  const std::int32_t* num_rows = nullptr;
+
+  float* buffer(ops::BufferId id) const {
+    return id == ops::kNoBuffer ? nullptr : buffers[static_cast<std::size_t>(id)];
+  }
+  std::int64_t width_of(ops::BufferId id) const {
+    return program.activations[static_cast<std::size_t>(id)].width;
+  }
+};
+
 class Lowering {
  public:
   Lowering(const ops::Program& program, const ops::ProgramLimits& limits, const Site& site)
@@ -88,8 +102,9 @@ class Lowering {
   void add(std::string label, std::function<void(const Bounds&, cudaStream_t)> run);
   void need_scratch(std::size_t bytes);
   void share_head_scores(std::int32_t heads);
-  float* buffer(ops::BufferId id) const;
-  std::int64_t width_of(ops::BufferId id) const;
+  RowBuffers row_buffers() const { return {program_, lowered_.activations, count(Count::rows)}; }
+  float* buffer(ops::BufferId id) const { return row_buffers().buffer(id); }
+  std::int64_t width_of(ops::BufferId id) const { return row_buffers().width_of(id); }
   FaultsView faults() const;  // of the op that is lowered
   const std::int32_t* count(Count which) const {
     return site_.rows.counts == nullptr ? nullptr
@@ -105,6 +120,11 @@ class Lowering {
   std::uint32_t* heads_done_ = nullptr;
   std::int32_t scored_heads_ = 0;
 };
+
+// The arguments of ops that a nested Program has, too; bounds and scratch memory come per launch.
+NormArgs norm_args(const ops::Norm& op, const RowBuffers& rows, DeviceWeights& weights);
+LinearArgs linear_args(const ops::Linear& op, const RowBuffers& rows, DeviceWeights& weights);
+GateArgs gate_args(const ops::Gate& op, const RowBuffers& rows);
 
 Activation activation_of(ops::Activate activate);
 std::string label_of(const ops::Weight& weight);  // "linear 2304 x 768 bfloat16"

@@ -59,16 +59,15 @@ class PickLowering {
   float* buffer(ops::BufferId id) const { return buffers_[static_cast<std::size_t>(id)]; }
   std::int64_t width_of(ops::BufferId id) const { return ops::width_of(op_.network, id); }
   std::int64_t logits_width() const { return std::int64_t{op_.codebooks} * op_.vocab; }
+  RowBuffers row_buffers() const { return {*op_.network.program, buffers_, num_rows()}; }
   const std::int32_t* num_rows() const {
     return parent_.count(op_.maskgit ? Count::pick_places : Count::pick_rows);
   }
 
-  template <typename Args>
-  void add_linear(Args args, const ops::Weight& weight) {
-    args.weight = parent_.site_.weights.product(weight);
+  void add_linear(LinearArgs args) {
     parent_.need_scratch(
         linear_scratch_bytes(args.weight, static_cast<std::int32_t>(nested_rows_)));
-    steps_.push_back([of = Shape{op_.maskgit, places_}, args, scratch = parent_.site_.scratch](
+    steps_.push_back([of = shape(), args, scratch = parent_.site_.scratch](
                          const Bounds& bounds, std::int32_t, cudaStream_t stream) mutable {
       args.scratch = *scratch;
       args.max_rows = of.bound(bounds);
@@ -114,7 +113,8 @@ class PickLowering {
       linear.out = buffer(op_.network.input);
       linear.out_stride = width_of(op_.network.input);
       linear.bias = parent_.site_.weights.vector(op_.in_proj_bias);
-      add_linear(linear, op_.in_proj);
+      linear.weight = parent_.site_.weights.product(op_.in_proj);
+      add_linear(linear);
     }
     AddPositionsArgs positions;
     positions.num_rows = num_rows();
@@ -131,15 +131,7 @@ class PickLowering {
   }
 
   void lower(const ops::Norm& op) {
-    NormArgs args;
-    args.num_rows = num_rows();
-    args.x = buffer(op.x);
-    args.out = buffer(op.out);
-    args.weight = parent_.site_.weights.vector(op.weight);
-    args.bias = parent_.site_.weights.vector(op.bias);
-    args.width = width_of(op.x);
-    args.epsilon = op.epsilon;
-    args.is_rms = op.kind == ops::NormKind::rms;
+    NormArgs args = norm_args(op, row_buffers(), parent_.site_.weights);
     steps_.push_back(
         [args, of = shape()](const Bounds& bounds, std::int32_t, cudaStream_t stream) mutable {
           args.max_rows = of.bound(bounds);
@@ -148,26 +140,11 @@ class PickLowering {
   }
 
   void lower(const ops::Linear& op) {
-    LinearArgs args;
-    args.num_rows = num_rows();
-    args.x = buffer(op.x);
-    args.x_stride = width_of(op.x);
-    args.out = buffer(op.out);
-    args.out_stride = width_of(op.out);
-    args.bias = parent_.site_.weights.vector(op.bias);
-    args.addend = op.addend == ops::kNoBuffer ? nullptr : buffer(op.addend);
-    args.activate = activation_of(op.activate);
-    args.accumulates = op.accumulate;
-    add_linear(args, op.weight);
+    add_linear(linear_args(op, row_buffers(), parent_.site_.weights));
   }
 
   void lower(const ops::Gate& op) {
-    GateArgs args;
-    args.num_rows = num_rows();
-    args.x = buffer(op.x);
-    args.out = buffer(op.out);
-    args.width = width_of(op.out);
-    args.activate = activation_of(op.activate);
+    GateArgs args = gate_args(op, row_buffers());
     steps_.push_back(
         [args, of = shape()](const Bounds& bounds, std::int32_t, cudaStream_t stream) mutable {
           args.max_rows = of.bound(bounds);
