@@ -137,7 +137,8 @@ def test_share(engine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str])
     output, plot = tmp_path / "share.json", tmp_path / "share.svg"
     command = ["bench", "share", str(engine), "--busy", "0", "1", "--repeats", "1"]
     command += ["--text_len", "8", "--context_len", "6", "--frames", "8"]
-    command += ["--num_threads", "1", "--pin_threads", "--output_plot", str(plot)]
+    command += ["--device", "cpu", "--num_threads", "1", "--pin_threads"]
+    command += ["--output_plot", str(plot)]
     assert main([*command, "--output_json", str(output)]) == 0
     told = capsys.readouterr().out
     assert "| busy processes | codec frames/s | over alone | fair share |" in told

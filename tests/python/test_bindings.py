@@ -219,7 +219,7 @@ def test_reprs_are_short_and_useful(executor: rt.Executor, handle: rt.Handle) ->
         "Engine('": executor.engine,
         "EngineInfo(family='magpie', dtype='float32'": executor.engine.info,
         "EngineTensor(name=": executor.engine.tensors()[0],
-        "ExecutorInfo(device='cpu'": executor.info,
+        "ExecutorInfo(device='": executor.info,
         "ExecutorStats(num_submitted=": executor.stats(),
         "KvCacheStats(max_num_blocks=": executor.stats().kv_cache_stats,
         "IterationStats(": executor.stats().iterations[-1],

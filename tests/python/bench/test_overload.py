@@ -44,7 +44,7 @@ def test_a_request_that_ends_early_is_told(engine: Path) -> None:
 
 
 def test_a_tiny_engine(engine_of: Callable[[str], Path]) -> None:
-    options = OverloadOptions(seconds=0.2, capacity_seconds=0.1, factor=10.0, shape=SHAPE)
+    options = OverloadOptions(seconds=0.2, capacity_seconds=0.5, factor=10.0, shape=SHAPE)
     with rt.Executor(
         engine_of("tiny2503"), device="cpu", max_batch_size=2, max_queue_size=2
     ) as executor:

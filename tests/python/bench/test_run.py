@@ -38,7 +38,7 @@ def tiny(engine_of: Callable[[str], Path]) -> Path:
 
 def test_closed_loops_side_by_side(tiny: Path, samples: Path) -> None:
     shown: list[tuple[str, int, int]] = []
-    options = RunOptions(concurrency=(1, 3), streaming=True)
+    options = RunOptions(concurrency=(1, 3), streaming=True, executor={"device": "cpu"})
     report = run_dataset(
         tiny, samples, options, progress=lambda load, done, of: shown.append((load, done, of))
     )
