@@ -81,7 +81,7 @@ void expect_same_products(const std::string& isa, const test::WeightKind& kind, 
   const ops::BufferId x = 0;
   const std::vector<float> vectors = test::random_vector(512 * kInputs, 5);
   std::vector<float> whole;
-  for (const std::int32_t threads : {1, 2, 3}) {
+  for (const std::int32_t threads : test::thread_counts(isa)) {
     const auto backend = test::open_native(isa, threads);
     backend->create_state(test::small_state());
     ops::ProgramLimits limits = test::traced(512);
@@ -124,7 +124,7 @@ void expect_same_attention(const std::string& isa, DType cache_dtype, std::int32
   const std::vector<float> vectors =
       test::random_vector(static_cast<std::size_t>(512 * 3 * width), 6);
   std::vector<float> whole(static_cast<std::size_t>(512 * width));
-  for (const std::int32_t threads : {1, 2, 3}) {
+  for (const std::int32_t threads : test::thread_counts(isa)) {
     const auto backend = test::open_native(isa, threads);
     backend->create_state(spec);
     const auto executable = backend->compile(program, test::traced(600));
@@ -256,32 +256,41 @@ std::vector<float> run_crowd(const std::string& isa, const SmallModel& model, DT
   return seen;
 }
 
-TEST_P(CpuExactness, AloneOrInACrowd) {
-  using ops::Quantization;
-  struct Types {
-    test::WeightKind weights;
-    DType cache = DType::bfloat16;
-  };
-  for (const Types& types :
-       {Types{test::WeightKind(DType::float32)}, Types{test::WeightKind(DType::bfloat16)},
-        Types{test::WeightKind(DType::bfloat16), DType::int8},
-        Types{test::WeightKind(Quantization::w8a16)},
-        Types{test::WeightKind(Quantization::w4a16, 32)},
-        Types{test::WeightKind(Quantization::w8a8)},
-        Types{test::WeightKind(Quantization::w4a8, 64)}}) {
-    const test::WeightKind& kind = types.weights;
-    const SmallModel model({kind.dtype, true, false, 14, kind});
-    const std::vector<float> alone = run_crowd(isa(), model, types.cache, 1, 0);
-    for (const std::int32_t threads : {1, 2, 3}) {
-      for (const std::int32_t others : {0, 1, 3}) {
-        const std::vector<float> got = run_crowd(isa(), model, types.cache, threads, others);
-        ASSERT_EQ(got.size(), alone.size());
-        expect_same_bits(got, alone.data(),
-                         kind.name() + ", " + std::to_string(threads) + " threads, " +
-                             std::to_string(others) + " others");
-      }
+void expect_same_in_a_crowd(const std::string& isa, const test::WeightKind& kind,
+                            DType cache = DType::bfloat16) {
+  const SmallModel model({kind.dtype, true, false, 14, kind});
+  const std::vector<float> alone = run_crowd(isa, model, cache, 1, 0);
+  for (const std::int32_t threads : test::thread_counts(isa)) {
+    for (const std::int32_t others : {0, 1, 3}) {
+      const std::vector<float> got = run_crowd(isa, model, cache, threads, others);
+      ASSERT_EQ(got.size(), alone.size());
+      expect_same_bits(got, alone.data(),
+                       kind.name() + ", " + std::to_string(threads) + " threads, " +
+                           std::to_string(others) + " others");
     }
   }
+}
+
+TEST_P(CpuExactness, AloneOrInACrowd) {
+  expect_same_in_a_crowd(isa(), test::WeightKind(DType::float32));
+}
+
+TEST_P(CpuExactness, AloneOrInACrowdInBfloat16) {
+  expect_same_in_a_crowd(isa(), test::WeightKind(DType::bfloat16));
+}
+
+TEST_P(CpuExactness, AloneOrInACrowdOverInt8) {
+  expect_same_in_a_crowd(isa(), test::WeightKind(DType::bfloat16), DType::int8);
+}
+
+TEST_P(CpuExactness, AloneOrInACrowdWithInt8Weights) {
+  expect_same_in_a_crowd(isa(), test::WeightKind(ops::Quantization::w8a16));
+  expect_same_in_a_crowd(isa(), test::WeightKind(ops::Quantization::w8a8));
+}
+
+TEST_P(CpuExactness, AloneOrInACrowdWithInt4Weights) {
+  expect_same_in_a_crowd(isa(), test::WeightKind(ops::Quantization::w4a16, 32));
+  expect_same_in_a_crowd(isa(), test::WeightKind(ops::Quantization::w4a8, 64));
 }
 
 INSTANTIATE_TEST_SUITE_P(Levels, CpuExactness, testing::ValuesIn(test::native_backends()),

@@ -83,7 +83,7 @@ Picked run_picks(ops::Backend& backend, ops::Executable& executable, const Small
 void expect_same_alone_and_beside(const std::string& isa, const ModelShape& shape) {
   const SmallModel model(shape);
   Picked whole;
-  for (const std::int32_t threads : {1, 2, 3}) {
+  for (const std::int32_t threads : test::thread_counts(isa)) {
     const auto backend = test::open_native(isa, threads);
     backend->create_state(SmallModel::state(DType::float32, kSlots));
     ops::ProgramLimits limits = test::traced(2 * kSlots, kSlots);
@@ -108,29 +108,39 @@ void expect_same_alone_and_beside(const std::string& isa, const ModelShape& shap
 
 class CpuLocalAttention : public test::CpuIsaTest {};
 
-TEST_P(CpuLocalAttention, AloneOrInACrowd) {
-  for (const bool maskgit : {false, true}) {
-    for (const std::int32_t layers : {1, 2, 3}) {
-      SCOPED_TRACE(std::to_string(layers) + (maskgit ? " layers, MaskGit" : " layers"));
-      ModelShape shape{DType::float32, true, maskgit, layers == 2 ? SmallModel::kDim : 14};
-      shape.local_layers = layers;
-      shape.local_norm_out = layers == 3;
-      expect_same_alone_and_beside(isa(), shape);
-    }
+void expect_same_at_any_depth(const std::string& isa, bool maskgit) {
+  for (const std::int32_t layers : {1, 2, 3}) {
+    SCOPED_TRACE(std::to_string(layers) + " layers");
+    ModelShape shape{DType::float32, true, maskgit, layers == 2 ? SmallModel::kDim : 14};
+    shape.local_layers = layers;
+    shape.local_norm_out = layers == 3;
+    expect_same_alone_and_beside(isa, shape);
   }
 }
 
-TEST_P(CpuLocalAttention, AloneOrInACrowdInNarrowTypes) {
-  for (const test::WeightKind& kind :
-       {test::WeightKind(DType::bfloat16), test::WeightKind(ops::Quantization::w8a8),
-        test::WeightKind(ops::Quantization::w4a16, 32)}) {
-    for (const bool maskgit : {false, true}) {
-      SCOPED_TRACE(kind.name() + (maskgit ? ", MaskGit" : ""));
-      ModelShape shape{kind.dtype, true, maskgit, 14, kind};
-      shape.local_layers = 3;
-      expect_same_alone_and_beside(isa(), shape);
-    }
+void expect_same_in(const std::string& isa, const test::WeightKind& kind) {
+  for (const bool maskgit : {false, true}) {
+    SCOPED_TRACE(kind.name() + (maskgit ? ", MaskGit" : ""));
+    ModelShape shape{kind.dtype, true, maskgit, 14, kind};
+    shape.local_layers = 3;
+    expect_same_alone_and_beside(isa, shape);
   }
+}
+
+TEST_P(CpuLocalAttention, AloneOrInACrowd) { expect_same_at_any_depth(isa(), false); }
+
+TEST_P(CpuLocalAttention, AloneOrInACrowdWithMaskGit) { expect_same_at_any_depth(isa(), true); }
+
+TEST_P(CpuLocalAttention, AloneOrInACrowdInBfloat16) {
+  expect_same_in(isa(), test::WeightKind(DType::bfloat16));
+}
+
+TEST_P(CpuLocalAttention, AloneOrInACrowdWithInt8Weights) {
+  expect_same_in(isa(), test::WeightKind(ops::Quantization::w8a8));
+}
+
+TEST_P(CpuLocalAttention, AloneOrInACrowdWithInt4Weights) {
+  expect_same_in(isa(), test::WeightKind(ops::Quantization::w4a16, 32));
 }
 
 TEST_P(CpuLocalAttention, AgreesWithTheReferenceAtAnyDepth) {

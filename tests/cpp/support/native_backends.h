@@ -21,6 +21,11 @@ inline std::vector<std::string> native_backends() {
   return names;
 }
 
+// Numbers of threads with which a backend is to give the same bits; a GPU has none to choose.
+inline std::vector<std::int32_t> thread_counts(const std::string& name) {
+  return name == kCuda ? std::vector<std::int32_t>{1} : std::vector<std::int32_t>{1, 2, 3};
+}
+
 // Whether TTSRT_REQUIRE names "cuda": tests that need a GPU then fail without one.
 inline bool requires_cuda() {
   const char* required = std::getenv("TTSRT_REQUIRE");
