@@ -3,6 +3,7 @@
 // Decided: autoregressive places run one after the other and keep their keys and values in float32;
 // a warp takes one head of one group. The places of a MaskGit pass are a span of rows.
 #include "cuda/kernels/attend_block.cuh"
+#include "cuda/kernels/place_attention.cuh"
 #include "cuda/kernels/segment_attention.cuh"
 
 namespace ttsrt::cuda {
@@ -23,26 +24,6 @@ struct GroupSpans {
     return {begin, begin + places};
   }
   __device__ std::int32_t position(std::int32_t row) const { return row % places; }
-};
-
-// The kept places of one head of a group.
-struct KeptSource {
-  float* head = nullptr;      // the key of place 0
-  std::int64_t kv_width = 0;  // from a key to its value; twice that to the next key
-
-  __device__ std::int32_t id(int block) const { return block; }
-  __device__ Part part(std::int32_t id) const {
-    const float* keys = head + std::int64_t{id} * kCacheBlock * 2 * kv_width;
-    return {reinterpret_cast<const std::byte*>(keys),
-            reinterpret_cast<const std::byte*>(keys + kv_width),
-            2 * kv_width * std::int64_t{sizeof(float)}};
-  }
-};
-
-template <typename S>
-struct LocalShared {
-  alignas(16) float query[S::kDims];
-  alignas(16) float own[2][S::kDims];  // key and value
 };
 
 // --- kernels ------------------------------------------------------------------------------------
@@ -68,42 +49,17 @@ __global__ void __launch_bounds__(kLocalWarps * 32)
   const std::int64_t kept_width = std::int64_t{args.kv_heads} * padded_dims(args.head_dim);
   float* kept = args.kept + std::int64_t{group} * args.places * 2 * kept_width +
                 head / sharing * padded_dims(args.head_dim);
-  Sweep<S, KeptSource, 1, true> sweep;
-  sweep.source = {kept, kept_width};
-  sweep.seen = args.place + 1;
-  sweep.head_dim = args.head_dim;
-  sweep.start(0);
+  PlaceAttention<S> attention;
+  attention.start({kept, kept_width}, args.place, args.head_dim);
   const Angles angles = Angles::of(args.rope, args.rope_width, args.place);
-  float* to = kept + args.place * 2 * kept_width;
-  for (int d = static_cast<int>(threadIdx.x % 32); d < S::kDims; d += 32) {
-    const bool is_there = d < args.head_dim;
-    shared.query[d] = is_there ? turned(query, d, angles) : 0.0F;
-    shared.own[0][d] = is_there ? turned(key, d, angles) : 0.0F;
-    shared.own[1][d] = is_there ? key[kv_width + d] : 0.0F;
-    if (!is_there || head % sharing != 0) continue;
-    to[d] = shared.own[0][d];
-    to[kept_width + d] = shared.own[1][d];
-  }
-  __syncwarp();
-  float floats[S::kFloats];
-  read_query<S>(shared.query, floats);
-  const OwnVectors own = {{reinterpret_cast<const std::byte*>(shared.own[0]),
-                           reinterpret_cast<const std::byte*>(shared.own[1])},
-                          {}};
-  Softmax<S> softmax;
-  for (; sweep.is_active(); sweep.next())
-    sweep.add(floats, args.scale, own, PlainScores{}, softmax);
-  softmax.merge_groups();
+  attention.turn(query, key, key + kv_width, angles, shared, head % sharing == 0);
   float* out = args.out + group * width + head * args.head_dim;
-  if (S::group() != 0) return;
-#pragma unroll
-  for (int c = 0; c < S::kChunks; ++c) {
+  attention.mix(shared, args.scale, [&](int first, const float (&values)[S::kVec]) {
 #pragma unroll
     for (int i = 0; i < S::kVec; ++i) {
-      if (S::first(c) + i < args.head_dim)
-        out[S::first(c) + i] = softmax.mixed[c * S::kVec + i] / softmax.sum;
+      if (first + i < args.head_dim) out[first + i] = values[i];
     }
-  }
+  });
 }
 
 struct AttendPlaces {

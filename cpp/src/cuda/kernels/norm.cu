@@ -3,10 +3,9 @@
 //
 // The statistics are those of the plain form in float32: the mean first, then the mean of squared
 // differences. Statistics beyond the range of float32 make every output NaN.
-#include <cmath>
-
 #include "cuda/check.h"
 #include "cuda/device.cuh"
+#include "cuda/kernels/norm_quad.cuh"
 
 namespace ttsrt::cuda {
 namespace {
@@ -79,17 +78,6 @@ struct RowQuads {
   }
 };
 
-__device__ float sum_of(float4 v) { return (v.x + v.y) + (v.z + v.w); }
-
-// The sum of squared differences from `mean` of those of the four values that are in the row.
-__device__ float squares_of(float4 v, float mean, std::int64_t num_left) {
-  const float x = v.x - mean;
-  const float y = num_left > 1 ? v.y - mean : 0.0F;
-  const float z = num_left > 2 ? v.z - mean : 0.0F;
-  const float w = num_left > 3 ? v.w - mean : 0.0F;
-  return num_left > 0 ? (x * x + y * y) + (z * z + w * w) : 0.0F;
-}
-
 template <int kQuads, bool kAligned>
 __global__ void norm_kernel(NormArgs args) {
   using Quads = RowQuads<kQuads, kAligned>;
@@ -106,25 +94,23 @@ __global__ void norm_kernel(NormArgs args) {
   bool is_finite = true;
   if (!args.is_rms) {
     float sum = 0.0F;
-    quads.each([&](int, float4 v) { sum += sum_of(v); });
+    quads.each([&](int, float4 v) { sum = __fadd_rn(sum, sum_of(v)); });
     sum = block_sum(sum, shared);
     is_finite = isfinite(sum);
     mean = sum / static_cast<float>(width);
   }
   float squares = 0.0F;
-  quads.each(
-      [&](int i, float4 v) { squares += squares_of(v, mean, width - Quads::quad_of(i) * kQuad); });
+  quads.each([&](int i, float4 v) {
+    squares = __fadd_rn(squares, squares_of(v, mean, width - Quads::quad_of(i) * kQuad));
+  });
   const float variance = block_sum(squares, shared) / static_cast<float>(width);
-  is_finite = is_finite && isfinite(variance);
-  const float inverse = is_finite ? 1.0F / sqrtf(variance + args.epsilon) : NAN;
+  const float inverse = inverse_of(variance, args.epsilon, is_finite);
 
   float* out = args.out + row * width;
   quads.each([&](int i, float4 v) {
     const float4 weight = weights.get(i);
     const float4 bias = biases.get(i);
-    const float4 value = {
-        (v.x - mean) * inverse * weight.x + bias.x, (v.y - mean) * inverse * weight.y + bias.y,
-        (v.z - mean) * inverse * weight.z + bias.z, (v.w - mean) * inverse * weight.w + bias.w};
+    const float4 value = normed(v, mean, inverse, weight, bias);
     store_quad<kAligned>(out, Quads::quad_of(i), width, value);
   });
 }
