@@ -126,10 +126,12 @@ __device__ const std::uint32_t* copy_seen(std::byte* dynamic, const SlotsView& s
 
 // --- launchers ----------------------------------------------------------------------------------
 
-// Launches a kernel in the form that the vocabulary asks for, with a block per code.
+// Launches a kernel in the form that the vocabulary asks for, with a block per code of at least
+// `least_threads`.
 template <typename Args>
 void launch_draws(void (*in_shared)(Args), void (*in_scratch)(Args), dim3 grid, std::int32_t vocab,
-                  const Args& args, const char* name, cudaStream_t stream) {
+                  const Args& args, const char* name, cudaStream_t stream,
+                  std::int32_t least_threads = 0) {
   const bool fits = draws_in_shared(vocab);
   const std::size_t bytes = (fits ? draw_row_bytes(vocab) : 0) + seen_bytes(vocab);
   const auto kernel = fits ? in_shared : in_scratch;
@@ -137,7 +139,9 @@ void launch_draws(void (*in_shared)(Args), void (*in_scratch)(Args), dim3 grid, 
                              cudaFuncAttributeMaxDynamicSharedMemorySize,
                              static_cast<int>(kMostDynamicShared)),
         name);
-  launch_early(kernel, grid, static_cast<unsigned>(draw_threads(vocab)), bytes, stream, args);
+  const std::int32_t usual = draw_threads(vocab);
+  const std::int32_t threads = usual < least_threads ? least_threads : usual;
+  launch_early(kernel, grid, static_cast<unsigned>(threads), bytes, stream, args);
   check_launch(name);
 }
 

@@ -62,6 +62,19 @@ TTSRT_DEVICE std::int32_t masked_id(const rules::SlotRules& rules, const rules::
   return forbidden < rules.num_forbidden ? rules.forbidden[forbidden] : -1;
 }
 
+// Returns rules::guide. On the device its roundings are explicit, so that all kernels give the same
+// bits.
+TTSRT_DEVICE float guided_logit(rules::Guidance form, float conditional, float unconditional,
+                                float scale) {
+#ifdef __CUDA_ARCH__
+  if (form == rules::Guidance::extrapolate)
+    return __fmaf_rn(scale, __fsub_rn(conditional, unconditional), conditional);
+  return __fmaf_rn(scale, conditional, __fmul_rn(__fsub_rn(1.0F, scale), unconditional));
+#else
+  return rules::guide(form, conditional, unconditional, scale);
+#endif
+}
+
 // Writes the masked row to `logits` [vocab], for all threads to read, and the mix before verdict
 // and masks to `guided`, if that is not null. Returns whether all that this thread mixed is finite.
 template <typename Block>
@@ -83,7 +96,7 @@ TTSRT_DEVICE bool mask_row(Block& block, const rules::SlotRules& rules,
     for (std::int32_t i = 0; i < kBatch; ++i) {
       const std::int32_t id = first + i * block.size();
       if (id >= vocab) break;
-      if (is_guided) mix[i] = rules::guide(rules.guidance, mix[i], unconditional[i], raw.scale);
+      if (is_guided) mix[i] = guided_logit(rules.guidance, mix[i], unconditional[i], raw.scale);
       if (guided != nullptr) guided[id] = mix[i];
       is_finite = is_finite && mix[i] - mix[i] == 0.0F;
       logits[id] = mask.apply(id, mix[i]);

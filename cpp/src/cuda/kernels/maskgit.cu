@@ -71,7 +71,8 @@ __global__ void __launch_bounds__(kMostDrawThreads)
   slot.write_number(shared, place, args.pass);
   ThreadBlock block(shared.room);
   const BlockRow row = draw_row<kInShared>(dynamic, args.scratch, at, args.vocab);
-  mask_pick(block, args, slot, p, place, rules::maskgit_scale(slot.rules, args.pass), row);
+  const float scale = rules::maskgit_scale(slot.rules, args.pass);
+  mask_pick(block, args, slot, p, raw_of_pick(args, p, place, scale), row);
   const rules::DrawOutcome drawn = draw_guess(block, slot.rules.sampler, row, shared.number, 0);
   if (block.rank() != 0) return;
   add_fault_of(args.faults, args.rows.draw_conditional[d], drawn.fault);

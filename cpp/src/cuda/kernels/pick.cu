@@ -4,6 +4,7 @@
 #include "cuda/check.h"
 #include "cuda/kernels/draw_block.cuh"
 #include "cuda/kernels/pick_block.cuh"
+#include "cuda/kernels/top_k_draw.cuh"
 #include "cuda/launch.h"
 
 namespace ttsrt::cuda {
@@ -52,11 +53,39 @@ __global__ void add_positions_kernel(const __grid_constant__ AddPositionsArgs ar
   for (std::int64_t i = threadIdx.x; i < args.width; i += kThreads) x[i] += position[i];
 }
 
+// Draws as pick_code_kernel where top_k_draw.cuh can; returns whether it did.
+__device__ bool draw_top_k(const PickDrawArgs& args, DrawShared& shared, TopKShared& top_k,
+                           const DrawSlot& slot, std::int32_t p) {
+  if (blockDim.x != kTopKThreads || !draws_top_k(slot.rules.sampler, args.vocab)) return false;
+  const TopKDraw draw{top_k, slot, args.vocab, shared.number};
+  draw.prepare();
+  const RawLogits raw = raw_of_pick(args, p, args.place, slot.rules.cfg_scale);
+  float mixed[kTopKValues] = {};
+#pragma unroll
+  for (int i = 0; i < kTopKValues; ++i) {
+    const int id = TopKDraw::first_id() + i;
+    if (id >= args.vocab) continue;
+    mixed[i] = raw.conditional[id];
+    if (raw.unconditional != nullptr)
+      mixed[i] = guided_logit(slot.rules.guidance, mixed[i], raw.unconditional[id], raw.scale);
+  }
+  std::int32_t code = -1;
+  const bool is_drawn = draw.draw(mixed, code);
+  const std::int32_t d = args.rows.pick_draw[p];
+  if (is_drawn && code >= 0) {
+    args.outcome.sampled[std::int64_t{d} * args.slots.codebooks + args.place] =
+        code_of(args.rows, d, args.place, code);
+  }
+  __syncthreads();
+  return is_drawn;
+}
+
 // A block per pick draws the code of args.place.
 template <bool kInShared>
 __global__ void __launch_bounds__(kMostDrawThreads)
     pick_code_kernel(const __grid_constant__ PickDrawArgs args) {
   __shared__ DrawShared shared;
+  __shared__ TopKShared top_k;
   extern __shared__ __align__(16) std::byte dynamic[];
   wait_for_previous_kernel();
   const auto p = static_cast<std::int32_t>(blockIdx.x);
@@ -65,11 +94,12 @@ __global__ void __launch_bounds__(kMostDrawThreads)
   const std::int32_t index = args.rows.draw_slot[d];
   const DrawSlot slot(shared, args.slots, index);
   slot.write_number(shared, args.place, 0);
+  if (draw_top_k(args, shared, top_k, slot, p)) return;
   ThreadBlock block(shared.room);
   BlockRow row = draw_row<kInShared>(dynamic, args.scratch, p, args.vocab);
   row.seen =
       copy_seen<kInShared>(dynamic, args.slots, slot.rules.sampler, index, args.place, args.vocab);
-  mask_pick(block, args, slot, p, args.place, slot.rules.cfg_scale, row);
+  mask_pick(block, args, slot, p, raw_of_pick(args, p, args.place, slot.rules.cfg_scale), row);
   const rules::DrawOutcome drawn = draw_code(block, slot.rules.sampler, row, shared.number, 0);
   if (block.rank() != 0) return;
   add_fault_of(args.faults, args.rows.draw_conditional[d], drawn.fault);
@@ -117,7 +147,7 @@ void pick_code(const PickDrawArgs& args, cudaStream_t stream) {
   if (args.max_picks <= 0) return;
   launch_draws(pick_code_kernel<true>, pick_code_kernel<false>,
                dim3(static_cast<unsigned>(args.max_picks)), args.vocab, args, "pick_code_kernel",
-               stream);
+               stream, kTopKThreads);
 }
 
 void keep_pick_logits(const RowsView& rows, const float* logits, float* kept, std::int64_t width,
