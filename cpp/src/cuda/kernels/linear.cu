@@ -1,6 +1,7 @@
 // The product Linear: chooses the kernel for a weight's format and how K is cut.
 #include "cuda/check.h"
 #include "cuda/kernels/linear_products.cuh"
+#include "cuda/places.h"
 
 namespace ttsrt::cuda {
 namespace {
@@ -59,6 +60,21 @@ std::size_t linear_scratch_bytes(const ProductWeight& weight, std::int32_t max_r
   const auto row_bytes = static_cast<std::size_t>(weight.padded_inputs) +
                          static_cast<std::size_t>(scales) * sizeof(WholeInputs::Scaled);
   return static_cast<std::size_t>(row_pitch(max_rows)) * row_bytes;
+}
+
+bool place_product(const LinearArgs& args, PlaceProduct& out) {
+  const ProductWeight& weight = args.weight;
+  if (weight.format != Format::bfloat16 || weight.inputs != weight.padded_inputs) return false;
+  const ProductArgs product = cut(args);
+  if (product.slice > kMostPlaceUnits || product.slices > kPlaceWarps) return false;
+  out.data = weight.data;
+  out.bias = args.bias;
+  out.outputs = static_cast<std::int32_t>(weight.outputs);
+  out.units = product.units;
+  out.slice = product.slice;
+  out.slices = product.slices;
+  out.activate = args.activate;
+  return args.addend == nullptr;
 }
 
 void linear(const LinearArgs& args, cudaStream_t stream) {
