@@ -2,6 +2,7 @@
 // heads, and the draw, place after place; or, of MaskGit, pass after pass over all places.
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <variant>
 
@@ -9,6 +10,7 @@
 #include "cuda/check.h"
 #include "cuda/launch.h"
 #include "cuda/lowering.h"
+#include "cuda/place_lowering.h"
 #include "ops/nested.h"
 
 namespace ttsrt::cuda {
@@ -42,7 +44,9 @@ class PickLowering {
     }
     add_heads();
     prepare_draw();
-    parent_.add("picks", finished());
+    std::optional<PlacesArgs> in_one_launch = places();
+    parent_.add(in_one_launch.has_value() ? "picks, few rows in one launch" : "picks",
+                finished(std::move(in_one_launch)));
   }
 
  private:
@@ -98,6 +102,7 @@ class PickLowering {
       fed_ = take<std::int32_t>(std::int64_t{rows_} * op_.codebooks);
       args.fed = fed_;
     }
+    parts_.input = args;
     steps_.push_back([args, outcome = parent_.site_.slots.outcome()](
                          const Bounds& bounds, std::int32_t place, cudaStream_t stream) mutable {
       args.outcome = *outcome;
@@ -122,6 +127,7 @@ class PickLowering {
     positions.positions = parent_.site_.weights.vector(op_.positions);
     positions.width = width_of(op_.network.input);
     positions.places = places_;
+    parts_.positions = positions.positions;
     steps_.push_back([positions, of = shape()](const Bounds& bounds, std::int32_t place,
                                                cudaStream_t stream) mutable {
       positions.place = place;
@@ -132,6 +138,7 @@ class PickLowering {
 
   void lower(const ops::Norm& op) {
     NormArgs args = norm_args(op, row_buffers(), parent_.site_.weights);
+    parts_.norms.push_back(args);
     steps_.push_back(
         [args, of = shape()](const Bounds& bounds, std::int32_t, cudaStream_t stream) mutable {
           args.max_rows = of.bound(bounds);
@@ -140,7 +147,8 @@ class PickLowering {
   }
 
   void lower(const ops::Linear& op) {
-    add_linear(linear_args(op, row_buffers(), parent_.site_.weights));
+    parts_.products.push_back(linear_args(op, row_buffers(), parent_.site_.weights));
+    add_linear(parts_.products.back());
   }
 
   void lower(const ops::Gate& op) {
@@ -170,6 +178,7 @@ class PickLowering {
       args.kept = take_zeros(std::int64_t{rows_} * places_ * 2 * op.num_kv_heads() *
                              padded_dims(op.head_dim));
     }
+    parts_.attentions.push_back(args);
     steps_.push_back([args](const Bounds& bounds, std::int32_t place, cudaStream_t stream) mutable {
       args.place = place;
       args.max_groups = bounds.pick_rows();
@@ -220,11 +229,20 @@ class PickLowering {
         std::int64_t{std::max(parent_.limits_.max_draws, 1)} * op_.codebooks, op_.vocab));
   }
 
+  std::optional<PlacesArgs> places() {
+    parts_.heads = heads_;
+    parts_.head_biases = parent_.site_.weights.vector(op_.head_biases);
+    parts_.draw = draw_;
+    parts_.keeps_logits = op_.pick_logits != ops::kNoBuffer;
+    return lower_places(op_, parts_, parent_.site_.memory);
+  }
+
   // What one launch of all picks needs, by value.
   struct Walk {
     std::vector<PickStep> steps;
     std::vector<LinearArgs> heads;
     PickDrawArgs draw;
+    std::optional<PlacesArgs> places;  // if few rows may run in one launch
     const OutcomeView* outcome = nullptr;
     std::byte** scratch = nullptr;
     float* kept = nullptr;  // raw logits by rows of the launch, or none
@@ -243,7 +261,13 @@ class PickLowering {
       draw.max_picks = bounds.picks;
     }
 
+    // Rows are as many as a launch has at most, which chooses between two ways to the same bits.
     void pick_in_order(const Bounds& bounds, cudaStream_t stream) {
+      if (places.has_value() && bounds.pick_rows() <= most_place_rows(places->width)) {
+        places->input.outcome = draw.outcome;
+        places->draw = draw;
+        return pick_places(*places, stream);
+      }
       const auto places = static_cast<std::int32_t>(heads.size());
       for (std::int32_t place = 0; place < places; ++place) {
         for (const PickStep& step : steps) step(bounds, place, stream);
@@ -267,8 +291,9 @@ class PickLowering {
     }
   };
 
-  std::function<void(const Bounds&, cudaStream_t)> finished() {
+  std::function<void(const Bounds&, cudaStream_t)> finished(std::optional<PlacesArgs> places) {
     auto walk = std::make_shared<Walk>();
+    walk->places = std::move(places);
     walk->steps = std::move(steps_);
     walk->heads = std::move(heads_);
     walk->draw = draw_;
@@ -302,6 +327,7 @@ class PickLowering {
   std::vector<PickStep> steps_;
   std::vector<LinearArgs> heads_;
   PickDrawArgs draw_;
+  PlaceParts parts_;
 };
 
 void Lowering::lower(const ops::PickCodes& op) { PickLowering(*this, op).run(); }
