@@ -8,6 +8,7 @@
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
+#include <cmath>
 #include <cstdint>
 
 #include "cuda/check.h"
@@ -132,6 +133,19 @@ __device__ inline float value_at(const TableView& table, std::int64_t row, std::
   if (table.element == Element::float16)
     return __half2float(static_cast<const __half*>(table.data)[at]);
   return static_cast<const float*>(table.data)[at];
+}
+
+// Returns the row of a code of `table` in tables of so many rows each, or -1: the table has no such
+// code. Its numbers are then NaN, which the checks behind report.
+__device__ inline std::int64_t row_of_code(std::int32_t table, std::int32_t vocab,
+                                           std::int32_t code) {
+  return code >= 0 && code < vocab ? std::int64_t{table} * vocab + code : -1;
+}
+
+// Returns a number of that row.
+__device__ inline float code_value_at(const TableView& tables, std::int64_t row, std::int64_t col) {
+  const float value = value_at(tables, row < 0 ? 0 : row, col);
+  return row < 0 ? NAN : value;
 }
 
 // Rounds two numbers to nearest even; the first is in the low half.

@@ -249,6 +249,15 @@ TEST_P(Places, NotFiniteInputsAreFaultsOfTheirOwnRequest) {
   }
 }
 
+// The host checks forced codes; a kernel must not read behind a table all the same.
+TEST_P(Places, ACodeThatNoTableHasIsAFault) {
+  for (const std::vector<std::int32_t>& requests : {std::vector<std::int32_t>{3}, everyone()}) {
+    Company company(requests, GetParam());
+    company.forced = {5, kVocab + 9, 17, -3, 118, 44};
+    EXPECT_EQ(run_on_gpu(company).faults, kSteps * requests.size());
+  }
+}
+
 // Large devices from sm_90 on have room for this model in one launch; the others run launches.
 TEST_P(Places, TheStageSaysThatFewRowsRunInOneLaunch) {
   int major = 0;

@@ -16,18 +16,14 @@ constexpr std::int32_t kZeroRow = -1;  // first code of a row of zeros, as step:
 
 // --- helpers ------------------------------------------------------------------------------------
 
-// Returns one number of the mean over the tables of a stack of codes. A code that no table has
-// gives NaN, which the checks behind report.
+// Returns one number of the mean over the tables of a stack of codes.
 __device__ float embed_codes(const EmbedArgs& args, const std::int32_t* codes, std::int64_t d) {
   if (codes[0] == kZeroRow) return 0.0F;
   float sum = 0.0F;
 #pragma unroll 8
   for (std::int32_t table = 0; table < args.codebooks; ++table) {
-    const std::int32_t code = codes[table];
-    const bool is_known = code >= 0 && code < args.vocab;
-    const std::int64_t row = std::int64_t{table} * args.vocab + (is_known ? code : 0);
-    const float value = value_at(args.code_tables, row, d);
-    sum += is_known ? value : NAN;
+    const std::int64_t row = row_of_code(table, args.vocab, codes[table]);
+    sum += code_value_at(args.code_tables, row, d);
   }
   return sum / static_cast<float>(args.codebooks);
 }

@@ -32,14 +32,14 @@ __global__ void pick_inputs_kernel(const __grid_constant__ PickInputArgs args) {
   const std::int32_t place = has_all_places ? static_cast<std::int32_t>(blockIdx.y) : args.place;
   const std::int64_t places = has_all_places ? args.codebooks + 1 : 1;
   const std::int32_t code = place > 0 ? code_before(args, p, place) : 0;
-  const std::int64_t table_row = std::int64_t{place - 1} * args.vocab + code;
+  const std::int64_t code_row = row_of_code(place - 1, args.vocab, code);
   const std::int32_t first = rows.pick_first[p];
   for (std::int32_t b = 0; b < num_branches(rows, p); ++b) {
     const std::int64_t row = first + b;
     float* out = args.out + (row * places + (has_all_places ? place : 0)) * args.dim;
     const float* hidden = args.hidden + rows.pick_source[row] * args.dim;
     for (std::int64_t i = threadIdx.x; i < args.dim; i += kThreads)
-      out[i] = place > 0 ? value_at(args.code_tables, table_row, i) : hidden[i];
+      out[i] = place > 0 ? code_value_at(args.code_tables, code_row, i) : hidden[i];
   }
 }
 

@@ -12,8 +12,9 @@
 
 namespace ttsrt::cuda {
 
-// Four values of a row of a bfloat16 table.
-__device__ inline float4 table_quad(const TableView& table, std::int64_t row, std::int64_t col) {
+// As code_value_at(), four numbers of a bfloat16 table.
+__device__ inline float4 code_quad_at(const TableView& table, std::int64_t row, std::int64_t col) {
+  if (row < 0) return {NAN, NAN, NAN, NAN};
   const std::int64_t at = row * table.cols + col;
   const auto pairs =
       *reinterpret_cast<const uint2*>(static_cast<const std::byte*>(table.data) + at * 2);
@@ -97,11 +98,11 @@ struct PlaceWalk {
 
   // --- inputs of a place ------------------------------------------------------------------------
 
-  // The row of the code tables that feeds this place.
-  __device__ std::int64_t table_row(int row) const {
+  // The row of the code that feeds this place, as row_of_code().
+  __device__ std::int64_t code_row(int row) const {
     const auto code =
         static_cast<std::int32_t>(await_word(args.codes + room.pick_of[row], tag - 1));
-    return std::int64_t{place - 1} * args.input.vocab + code;
+    return row_of_code(place - 1, args.input.vocab, code);
   }
   __device__ const float* hidden_of(int row) const {
     return args.input.hidden + std::int64_t{room.source_of[row]} * args.width;
@@ -112,14 +113,14 @@ struct PlaceWalk {
   __device__ float4 input_quad(int row, int at) const {
     const float4 position = quad_at(positions(), at);
     const float4 value = place == 0 ? quad_at(hidden_of(row), at)
-                                    : table_quad(args.input.code_tables, table_row(row), at);
+                                    : code_quad_at(args.input.code_tables, code_row(row), at);
     return {__fadd_rn(value.x, position.x), __fadd_rn(value.y, position.y),
             __fadd_rn(value.z, position.z), __fadd_rn(value.w, position.w)};
   }
   __device__ float input_value(int row, int i) const {
     const float position = positions()[i];
     const float value =
-        place == 0 ? hidden_of(row)[i] : value_at(args.input.code_tables, table_row(row), i);
+        place == 0 ? hidden_of(row)[i] : code_value_at(args.input.code_tables, code_row(row), i);
     return __fadd_rn(value, position);
   }
 
