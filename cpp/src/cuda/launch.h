@@ -315,7 +315,7 @@ struct PickInputArgs {
   std::int32_t codebooks = 0;
   std::int32_t vocab = 0;
   std::int64_t dim = 0;
-  std::int32_t max_pick_rows = 0;
+  std::int32_t max_picks = 0;
 };
 void pick_inputs(const PickInputArgs& args, cudaStream_t stream);
 

@@ -107,7 +107,7 @@ class PickLowering {
                          const Bounds& bounds, std::int32_t place, cudaStream_t stream) mutable {
       args.outcome = *outcome;
       args.place = place;
-      args.max_pick_rows = bounds.pick_rows();
+      args.max_picks = bounds.picks;
       pick_inputs(args, stream);
     });
     if (projects) {

@@ -129,9 +129,9 @@ __global__ void keep_pick_logits_kernel(const __grid_constant__ RowsView rows, c
 // --- launchers ----------------------------------------------------------------------------------
 
 void pick_inputs(const PickInputArgs& args, cudaStream_t stream) {
-  if (args.max_pick_rows <= 0) return;
+  if (args.max_picks <= 0) return;
   const std::int32_t places = args.place < 0 ? args.codebooks + 1 : 1;
-  const dim3 grid(static_cast<unsigned>(args.max_pick_rows), static_cast<unsigned>(places));
+  const dim3 grid(static_cast<unsigned>(args.max_picks), static_cast<unsigned>(places));
   launch_early(pick_inputs_kernel, grid, kThreads, 0, stream, args);
   check_launch("pick_inputs_kernel");
 }
