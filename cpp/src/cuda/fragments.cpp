@@ -11,8 +11,9 @@ using ops::kPanel;
 using ops::Weight;
 
 constexpr std::int64_t kLanes = 32;
-constexpr std::int64_t kWords = 4;                                // of a lane in a fragment
-constexpr std::int64_t kRowBytes = kLanes * kWords * 4 / kPanel;  // of an output in a fragment
+constexpr std::int64_t kWords = 4;                           // of a lane in a fragment
+constexpr std::int64_t kRowBytes = kFragmentBytes / kPanel;  // of an output in a fragment
+static_assert(kTile == kPanel && kFragmentBytes == kLanes * kWords * 4);
 
 Format format_of(const Weight& weight) {
   switch (weight.quantization) {
@@ -32,24 +33,6 @@ Format format_of(const Weight& weight) {
   TTSRT_CHECK(InternalError, weight.dtype == DType::float32, weight.name,
               ": expected a float type, got ", name_of(weight.dtype));
   return Format::float32;
-}
-
-// Inputs of one fragment.
-std::int64_t unit_of(Format format) {
-  switch (format) {
-    case Format::float32:
-      return 4;
-    case Format::bfloat16:
-    case Format::float16:
-      return 16;
-    case Format::w8a16:
-    case Format::w8a8:
-      return 32;
-    case Format::w4a16:
-    case Format::w4a8:
-      return 64;
-  }
-  throw InternalError("fragments: unknown format");
 }
 
 // Reads stored values of a panel16, and zeros where it has none.

@@ -108,7 +108,7 @@ bool describe(const PlaceParts& parts, PlacesArgs& args) {
     for (std::size_t k = 0; k < kPlacePhases; ++k) {
       PlaceProduct& product = layer.products[k];
       if (!place_product(parts.products[at * kPlacePhases + k], product) ||
-          product.outputs % kPlaceTileOutputs != 0)
+          product.outputs % kTile != 0)
         return false;
     }
   }
@@ -167,7 +167,7 @@ void each_array(PlacesArgs& args, const Visit& visit) {
     visit(layer.hidden, layer.products[2].outputs / 2);
     visit(layer.output, args.width);
   }
-  visit(args.logits, tiles_of(args.head) * kPlaceTileOutputs);
+  visit(args.logits, tiles_of(args.head) * kTile);
   visit(args.codes, 2);  // two words, so that what follows is aligned to 16 bytes
 }
 

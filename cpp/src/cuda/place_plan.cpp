@@ -6,7 +6,7 @@
 namespace ttsrt::cuda {
 namespace {
 
-std::int32_t bytes_of(const PlaceProduct& product) { return product.units * kPlaceFragmentBytes; }
+std::int32_t bytes_of(const PlaceProduct& product) { return product.units * kFragmentBytes; }
 
 struct Block {
   std::int64_t free_bytes = 0;

@@ -18,8 +18,6 @@ constexpr std::int32_t kMostPlaceWidth = 1024;   // of the residual
 constexpr std::int32_t kMostPlaceHeadDim = 128;
 constexpr std::int32_t kPlaceWarps = 16;
 constexpr std::int32_t kPlacePhases = 4;  // products of a layer
-constexpr std::int32_t kPlaceTileOutputs = 16;
-constexpr std::int32_t kPlaceFragmentBytes = 512;
 
 // Rows that a launch may have: their norms are computed at once, 128 values by a warp.
 inline std::int32_t most_place_rows(std::int32_t width) {
@@ -44,7 +42,7 @@ struct PlaceProduct {
   Activation activate = Activation::none;
 };
 inline std::int32_t tiles_of(const PlaceProduct& product) {
-  return (product.outputs + kPlaceTileOutputs - 1) / kPlaceTileOutputs;
+  return (product.outputs + kTile - 1) / kTile;
 }
 // Describes the product of these arguments; false if it has another arithmetic.
 bool place_product(const LinearArgs& args, PlaceProduct& out);

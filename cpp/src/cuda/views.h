@@ -159,6 +159,15 @@ struct TableView {
 // How the weight of a product is stored on the device (fragments.h).
 enum class Format : std::int32_t { float32, bfloat16, float16, w8a16, w4a16, w8a8, w4a8 };
 
+// A fragment has the weights of a tile's outputs for so many inputs.
+constexpr std::int32_t kTile = 16;  // outputs
+constexpr std::int32_t kFragmentBytes = 512;
+TTSRT_RULE constexpr std::int32_t unit_of(Format format) {
+  if (format == Format::float32) return 4;
+  if (format == Format::bfloat16 || format == Format::float16) return 16;
+  return format == Format::w4a16 || format == Format::w4a8 ? 64 : 32;
+}
+
 // The weight of a product [outputs, inputs] in the order in which the products' kernels read it.
 struct ProductWeight {
   const void* data = nullptr;

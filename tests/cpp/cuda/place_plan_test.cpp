@@ -42,7 +42,7 @@ void check_plan(const PlacePlan& plan, const std::vector<PlaceProduct>& products
       for (std::int32_t i = begins[phase]; i < begins[phase + 1]; ++i) {
         EXPECT_TRUE(found.insert({phase, tiles[i].tile}).second);
         EXPECT_EQ(tiles[i].offset, offset);
-        offset += products[static_cast<std::size_t>(phase)].units * kPlaceFragmentBytes;
+        offset += products[static_cast<std::size_t>(phase)].units * kFragmentBytes;
       }
     }
     EXPECT_LE(begins[phases], plan.most_tiles);

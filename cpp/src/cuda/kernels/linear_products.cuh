@@ -5,7 +5,6 @@
 
 namespace ttsrt::cuda {
 
-constexpr int kTile = 16;       // outputs of a tile
 constexpr int kColumns = 8;     // rows of x that one product on tensor cores takes
 constexpr int kMaxSlices = 16;  // of K; as many warps has a block at most
 
@@ -29,13 +28,6 @@ struct ProductArgs {
   std::int32_t group_bits = 0;  // w4: the group's size is 1 << group_bits
   std::int32_t slices = 0;      // warps of a block
 };
-
-// Inputs of a fragment.
-__host__ __device__ constexpr int unit_of(Format format) {
-  if (format == Format::float32) return 4;
-  if (format == Format::bfloat16 || format == Format::float16) return 16;
-  return format == Format::w4a16 || format == Format::w4a8 ? 64 : 32;
-}
 
 WholeInputs place_inputs(const ProductWeight& weight, std::int32_t max_rows, std::byte* scratch);
 void quantize_inputs(const LinearArgs& args, const WholeInputs& out, cudaStream_t stream);

@@ -16,7 +16,6 @@ namespace ttsrt::cuda {
 constexpr int kPlaceThreads = kPlaceWarps * kWarp;
 constexpr int kPartialPitch = kTile + 4;  // of a row, without conflicts
 constexpr int kPartialBytes = kPlaceWarps * kMostPlaceRows * kPartialPitch * 4;
-static_assert(kTile == kPlaceTileOutputs && kWarp * 16 == kPlaceFragmentBytes);
 static_assert(kPlaceWarps == kMaxSlices && kMostPlaceRows == kColumns);
 constexpr int kNormWarps = 8;  // warps of norm.cu at most, and sums of a row
 
@@ -74,7 +73,7 @@ __device__ inline void await_tile(const PlaceRoom& room, int tile) {
 // Has one thread ask for a tile.
 __device__ inline void copy_tile(const PlaceRoom& room, int index, const PlaceProduct& product) {
   const PlaceTile tile = room.tiles[index];
-  const std::uint32_t bytes = static_cast<std::uint32_t>(product.units) * kPlaceFragmentBytes;
+  const std::uint32_t bytes = static_cast<std::uint32_t>(product.units) * kFragmentBytes;
   const std::uint32_t arrival = shared_address(room.arrivals + index);
   const std::byte* from =
       static_cast<const std::byte*>(product.data) + static_cast<std::int64_t>(tile.tile) * bytes;

@@ -326,7 +326,7 @@ struct PlaceWalk {
 
   __device__ const std::byte* head_tile() const {
     return static_cast<const std::byte*>(args.heads[place]) +
-           std::int64_t{blockIdx.x} * args.head.units * kPlaceFragmentBytes;
+           std::int64_t{blockIdx.x} * args.head.units * kFragmentBytes;
   }
   __device__ bool has_head() const {
     return static_cast<int>(blockIdx.x) * kTile < args.head.outputs;
@@ -335,7 +335,7 @@ struct PlaceWalk {
   // Brings this block's tile of the place's head to the L2 cache.
   __device__ void fetch_head() const {
     const int at = static_cast<int>(threadIdx.x) * 128;
-    if (!has_head() || at >= args.head.units * kPlaceFragmentBytes) return;
+    if (!has_head() || at >= args.head.units * kFragmentBytes) return;
     asm volatile("prefetch.global.L2 [%0];" ::"l"(head_tile() + at));
   }
 
