@@ -13,6 +13,7 @@ using ops::Weight;
 constexpr std::int64_t kLanes = 32;
 constexpr std::int64_t kWords = 4;                           // of a lane in a fragment
 constexpr std::int64_t kRowBytes = kFragmentBytes / kPanel;  // of an output in a fragment
+static_assert(kLeastInput == ops::kLeastInput);
 static_assert(kTile == kPanel && kFragmentBytes == kLanes * kWords * 4);
 
 Format format_of(const Weight& weight) {

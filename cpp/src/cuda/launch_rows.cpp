@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "core/check.h"
 #include "cuda/check.h"
 #include "step/packed_rows.h"
 
@@ -12,29 +11,18 @@ namespace {
 constexpr std::int64_t kRowArrays = 16;
 constexpr std::int64_t kDrawArrays = 7;
 
-static_assert(static_cast<int>(Source::codes) == static_cast<int>(step::Input::codes));
-static_assert(static_cast<int>(Source::ids) == static_cast<int>(step::Input::ids));
-static_assert(static_cast<int>(Source::vectors) == static_cast<int>(step::Input::vectors));
+static_assert(kZeroRow == step::kZeroRow);
 
-Source source_of(step::Input input) {
-  switch (input) {
-    case step::Input::codes:
-      return Source::codes;
-    case step::Input::ids:
-      return Source::ids;
-    case step::Input::vectors:
-      return Source::vectors;
-    case step::Input::zeros:
-      return Source::zeros;
-    case step::Input::last_codes:
-      return Source::last_codes;
-    case step::Input::block_codes:
-      return Source::block_codes;
-    case step::Input::kept_rows:
-      return Source::kept_rows;
-  }
-  throw InternalError("launch: an unknown input of a segment");
+constexpr bool is_source(step::Input input, Source source) {
+  return static_cast<std::int32_t>(input) == static_cast<std::int32_t>(source);
 }
+static_assert(is_source(step::Input::codes, Source::codes));
+static_assert(is_source(step::Input::ids, Source::ids));
+static_assert(is_source(step::Input::vectors, Source::vectors));
+static_assert(is_source(step::Input::zeros, Source::zeros));
+static_assert(is_source(step::Input::last_codes, Source::last_codes));
+static_assert(is_source(step::Input::block_codes, Source::block_codes));
+static_assert(is_source(step::Input::kept_rows, Source::kept_rows));
 
 // Arrays of int32 handed out one behind the other, for the device and for the host alike.
 struct Cutter {
@@ -104,13 +92,14 @@ class Packer {
     }
     const bool on_device = is_on_device(from);
     const std::int32_t device_at = on_device ? take_device_rows(from) : 0;
+    const std::int32_t source = on_device ? static_cast<std::int32_t>(Source::unchecked_vectors)
+                                          : static_cast<std::int32_t>(from.input);
     for (std::int32_t i = 0; i < from.rows; ++i) {
       const std::int32_t row = from.first_row + i;
       writable(view_.slot)[row] = from.slot;
       writable(view_.position)[row] = from.position + i;
       writable(view_.branch)[row] = from.branch == step::Branch::conditional ? 0 : 1;
-      const Source source = on_device ? Source::unchecked_vectors : source_of(from.input);
-      writable(view_.source)[row] = static_cast<std::int32_t>(source);
+      writable(view_.source)[row] = source;
       writable(view_.source_at)[row] = on_device ? device_at + i : source_at(from, i);
       writable(view_.id_table)[row] = from.table;
       writable(view_.position_table)[row] = from.position_table;

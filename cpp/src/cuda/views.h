@@ -23,6 +23,9 @@ constexpr std::int32_t kMaxDrawnVocab = 1 << 18;  // sums of draws are whole num
 constexpr std::int32_t kDimUnit = 4;    // vectors of keys and values are padded to whole units
 constexpr std::int32_t kMaxTables = 8;  // id tables, and position tables, of one embedding
 constexpr std::uint32_t kNoFault = 0xFFFFFFFFU;
+constexpr std::int32_t kZeroRow = -1;    // first code of a row of zeros
+constexpr float kLargestWhole = 127.0F;  // of an int8 input, key or value
+constexpr float kLeastInput = 1e-30F;    // inputs of which none is as large become int8 zeros
 
 // Elements of a kept key or value; those behind head_dim are zeros.
 TTSRT_RULE constexpr std::int32_t padded_dims(std::int32_t head_dim) {

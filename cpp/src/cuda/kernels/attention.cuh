@@ -12,8 +12,6 @@
 
 namespace ttsrt::cuda {
 
-constexpr float kLargestWhole = 127.0F;  // of an int8 element
-
 // Launched by self_attention().
 void segment_attention(const SelfAttentionArgs& args, cudaStream_t stream);
 void add_text_scores(const SelfAttentionArgs& args, cudaStream_t stream);

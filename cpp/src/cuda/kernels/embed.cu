@@ -12,7 +12,6 @@ namespace ttsrt::cuda {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr std::int32_t kZeroRow = -1;  // first code of a row of zeros, as step::kZeroRow
 
 // --- helpers ------------------------------------------------------------------------------------
 

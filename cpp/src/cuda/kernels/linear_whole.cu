@@ -12,8 +12,6 @@ namespace ttsrt::cuda {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr float kMostWhole = 127.0F;
-constexpr float kLeastInput = 1e-30F;  // ops::kLeastInput
 
 struct InputScale {
   float inverse = 0.0F;
@@ -21,8 +19,8 @@ struct InputScale {
 
   __device__ explicit InputScale(float largest) {
     if (isfinite(largest) && largest >= kLeastInput) {
-      inverse = kMostWhole / largest;
-      scale = largest / kMostWhole;
+      inverse = kLargestWhole / largest;
+      scale = largest / kLargestWhole;
     } else if (!isfinite(largest)) {
       scale = NAN;
     }
