@@ -1,10 +1,36 @@
 // Lowering of the ops of draws: scores, codes of independent heads, blocks, and the end of a step.
 #include <algorithm>
+#include <utility>
 
 #include "cuda/launch.h"
 #include "cuda/lowering.h"
 
 namespace ttsrt::cuda {
+
+template <typename Args>
+Args Lowering::draw_args() const {
+  Args args;
+  args.rows = site_.rows;
+  args.slots = site_.slots.view();
+  if constexpr (requires { args.faults; }) args.faults = faults();
+  return args;
+}
+
+// The places of outcome and scratch memory are known once all Programs are lowered.
+template <typename Args>
+void Lowering::add_draws(std::string label, Args args, void (*launch)(const Args&, cudaStream_t)) {
+  add(std::move(label), [args, launch, scratch = site_.scratch, outcome = site_.slots.outcome()](
+                            const Bounds& bounds, cudaStream_t stream) mutable {
+    if constexpr (requires { args.outcome; }) args.outcome = *outcome;
+    if constexpr (requires { args.scratch; }) args.scratch = *scratch;
+    args.max_draws = bounds.draws;
+    launch(args, stream);
+  });
+}
+
+void Lowering::need_draw_scratch(std::int32_t places, std::int32_t vocab) {
+  need_scratch(draw_scratch_bytes(std::int64_t{std::max(limits_.max_draws, 1)} * places, vocab));
+}
 
 void Lowering::lower(const ops::ClearScores& op) {
   float* scores = buffer(op.scores);
@@ -16,99 +42,50 @@ void Lowering::lower(const ops::ClearScores& op) {
 }
 
 void Lowering::lower(const ops::UpdatePrior& op) {
-  UpdatePriorArgs args;
-  args.rows = site_.rows;
-  args.slots = site_.slots.view();
-  args.faults = faults();
+  auto args = draw_args<UpdatePriorArgs>();
   args.scores = buffer(op.scores);
-  add("update prior",
-      [args, outcome = site_.slots.outcome()](const Bounds& bounds, cudaStream_t stream) mutable {
-        args.outcome = *outcome;
-        args.max_draws = bounds.draws;
-        update_prior(args, stream);
-      });
+  add_draws("update prior", args, update_prior);
 }
 
 void Lowering::lower(const ops::SampleCodes& op) {
   check_vocab(program_, op.vocab);
-  SampleArgs args;
-  args.rows = site_.rows;
-  args.slots = site_.slots.view();
-  args.faults = faults();
+  auto args = draw_args<SampleArgs>();
   args.logits = buffer(op.logits);
   args.guided = buffer(op.guided);
   args.vocab = op.vocab;
-  need_scratch(
-      draw_scratch_bytes(std::int64_t{std::max(limits_.max_draws, 1)} * op.codebooks, op.vocab));
-  add("sample codes", [args, scratch = site_.scratch, outcome = site_.slots.outcome()](
-                          const Bounds& bounds, cudaStream_t stream) mutable {
-    args.outcome = *outcome;
-    args.scratch = *scratch;
-    args.max_draws = bounds.draws;
-    sample_codes(args, stream);
-  });
+  need_draw_scratch(op.codebooks, op.vocab);
+  add_draws("sample codes", args, sample_codes);
 }
 
 void Lowering::lower(const ops::FinishStep&) {
-  FinishStepArgs args;
-  args.rows = site_.rows;
-  args.slots = site_.slots.view();
-  add("finish step",
-      [args, outcome = site_.slots.outcome()](const Bounds& bounds, cudaStream_t stream) mutable {
-        args.outcome = *outcome;
-        args.max_draws = bounds.draws;
-        finish_step(args, stream);
-      });
+  add_draws("finish step", draw_args<FinishStepArgs>(), finish_step);
 }
 
 void Lowering::lower(const ops::ShiftBlock& op) {
-  ShiftBlockArgs args;
-  args.rows = site_.rows;
-  args.slots = site_.slots.view();
-  args.faults = faults();
+  auto args = draw_args<ShiftBlockArgs>();
   args.x = buffer(op.x);
   args.out = buffer(op.out);
   args.places = site_.slots.spec().codebooks;
-  add("shift block", [args](const Bounds& bounds, cudaStream_t stream) mutable {
-    args.max_draws = bounds.draws;
-    shift_block(args, stream);
-  });
+  add_draws("shift block", args, shift_block);
 }
 
 void Lowering::lower(const ops::GuessBlock& op) {
   check_vocab(program_, op.vocab);
-  GuessBlockArgs args;
-  args.rows = site_.rows;
-  args.slots = site_.slots.view();
-  args.faults = faults();
+  auto args = draw_args<GuessBlockArgs>();
   args.logits = buffer(op.logits);
   args.scores = buffer(op.scores);
   args.prior = site_.weights.vector(op.prior);
   args.places = op.places;
   args.vocab = op.vocab;
-  need_scratch(
-      draw_scratch_bytes(std::int64_t{std::max(limits_.max_draws, 1)} * op.places, op.vocab));
-  add("guess block", [args, scratch = site_.scratch, outcome = site_.slots.outcome()](
-                         const Bounds& bounds, cudaStream_t stream) mutable {
-    args.outcome = *outcome;
-    args.scratch = *scratch;
-    args.max_draws = bounds.draws;
-    guess_block(args, stream);
-  });
+  need_draw_scratch(op.places, op.vocab);
+  add_draws("guess block", args, guess_block);
 }
 
 void Lowering::lower(const ops::FinishBlock& op) {
-  FinishBlockArgs args;
-  args.rows = site_.rows;
-  args.slots = site_.slots.view();
+  auto args = draw_args<FinishBlockArgs>();
   args.scores = buffer(op.scores);
   args.places = op.places;
-  add("finish block",
-      [args, outcome = site_.slots.outcome()](const Bounds& bounds, cudaStream_t stream) mutable {
-        args.outcome = *outcome;
-        args.max_draws = bounds.draws;
-        finish_block(args, stream);
-      });
+  add_draws("finish block", args, finish_block);
 }
 
 }  // namespace ttsrt::cuda

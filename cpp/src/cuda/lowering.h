@@ -100,6 +100,13 @@ class Lowering {
   void lower(const ops::FinishBlock& op);
 
   void add(std::string label, std::function<void(const Bounds&, cudaStream_t)> run);
+  // The arguments of an op over draws, with what all such ops take.
+  template <typename Args>
+  Args draw_args() const;
+  // Adds the launch of such an op.
+  template <typename Args>
+  void add_draws(std::string label, Args args, void (*launch)(const Args&, cudaStream_t));
+  void need_draw_scratch(std::int32_t places, std::int32_t vocab);  // for so many draws of each
   void need_scratch(std::size_t bytes);
   void share_head_scores(std::int32_t heads);
   RowBuffers row_buffers() const { return {program_, lowered_.activations, count(Count::rows)}; }

@@ -225,8 +225,7 @@ class PickLowering {
       draw_.guesses = {fed_, take<std::int32_t>(codes), take<float>(codes),
                        take<std::uint8_t>(codes)};
     }
-    parent_.need_scratch(draw_scratch_bytes(
-        std::int64_t{std::max(parent_.limits_.max_draws, 1)} * op_.codebooks, op_.vocab));
+    parent_.need_draw_scratch(op_.codebooks, op_.vocab);
   }
 
   std::optional<PlacesArgs> places() {
