@@ -15,8 +15,8 @@
 namespace ttsrt::cuda {
 namespace {
 
-constexpr std::int32_t kDepth = 2;       // flights outstanding
-constexpr std::size_t kQueueRoom = 128;  // commands, besides one reset per slot
+constexpr std::int32_t kDepth = LaunchRows::kStages;  // flights outstanding
+constexpr std::size_t kQueueRoom = 128;               // commands, besides one reset per slot
 
 // One command of a flight.
 struct Command {

@@ -43,7 +43,9 @@ struct DeviceRows {
 
 class LaunchRows {
  public:
-  static constexpr std::int32_t kStages = 4;  // launches packed and not yet collected
+  // Launches packed and not yet collected: two flights may be outstanding, and a network launches a
+  // Program once in each.
+  static constexpr std::int32_t kStages = 2;
 
   LaunchRows(const RowLimits& limits, DeviceMemory& memory);
 

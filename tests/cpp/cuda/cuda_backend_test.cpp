@@ -69,6 +69,27 @@ TEST_F(CudaFlights, AFailedOneLeavesNothingBehind) {
   }
 }
 
+// Each launch of a Program packs its rows into memory of its own until it is collected.
+TEST_F(CudaFlights, MoreLaunchesOfAProgramThanItHasRoomForAreRefused) {
+  ops::Program program;
+  program.name = "rows";
+  const ops::BufferId x = test::add_input(program, 24);
+  ops::ProgramLimits limits;
+  limits.max_rows = 1;
+  const auto executable = backend->compile(program, limits);
+  test::TestBatch batch;
+  batch.add_vectors(0, 1, test::random_vector(24, 3));
+  for (std::int32_t turn = 0; turn < 2; ++turn) {
+    for (std::int32_t i = 0; i <= backend->info().pipeline_depth; ++i)
+      executable->launch(batch.batch);
+    EXPECT_TRUE(
+        test::throws_naming<InternalError>("on their way", [&] { test::run_queued(*backend); }));
+    executable->launch(batch.batch);
+    test::run_queued(*backend);
+    EXPECT_EQ(test::values_of(*executable, x, 24), test::random_vector(24, 3));
+  }
+}
+
 // A later Program may have more draws: graphs that were captured before must not keep the memory.
 TEST_F(CudaFlights, ALaterProgramMayHaveMoreDraws) {
   ops::Program program;
