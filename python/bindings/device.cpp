@@ -29,8 +29,8 @@ void register_devices(py::module_& module) {
   module.def("wait_for_cuda_stream", &wait_for_cuda_stream, py::arg("gpu"), py::arg("stream"),
              py::call_guard<WithoutGil>(),
              "Waits until the work that was queued on a stream of a GPU has ended. The stream is a "
-             "cudaStream_t as a number, 1 for the default stream, 2 for that of this thread, or 0 "
-             "for all streams of the GPU.");
+             "cudaStream_t as a number: 0 or 1 for the default stream, which waits for all streams "
+             "that weren't created as non-blocking, and 2 for that of this thread.");
   module.def("read_dlpack", &read_dlpack, py::arg("capsule"),
              "Device type, device id, address, (type code, bits, lanes), shape, and strides in "
              "elements or None, of a DLPack capsule, which keeps the array.");

@@ -17,7 +17,6 @@ from ttsrt_rt.quoting import show
 __all__ = ["gpu_rows"]
 
 _DEFAULT_STREAM = 1
-_ALL_STREAMS = 0
 _FLOAT = 2  # kDLFloat
 _DLPACK_NAMES = {0: "int", 1: "uint", 2: "float", 4: "bfloat", 5: "complex", 6: "bool"}
 
@@ -74,7 +73,7 @@ def _of_interface(value: Any, where: str, device: str, most: int) -> _core.GpuRo
     gpu = _core.gpu_of(address)
     _check_place(where, f"cuda:{gpu}", device)
     # Without the entry, nothing is said about the producer's work; with None, it has ended.
-    stream = interface.get("stream", _ALL_STREAMS)
+    stream = interface.get("stream", _DEFAULT_STREAM)
     if stream is not None:
         _core.wait_for_cuda_stream(gpu, int(stream))
     rows, cols = shape

@@ -172,11 +172,11 @@ def test_the_interface_names_a_stream(
     assert waits == waited
 
 
-def test_without_a_stream_all_of_them_are_waited_for(waits: list[tuple[int, int]]) -> None:
+def test_without_a_stream_the_default_one_is_waited_for(waits: list[tuple[int, int]]) -> None:
     exporter = Exporter(version=2)
     del exporter.__cuda_array_interface__["stream"]
     gpu_rows(exporter, "x", "cuda:0")
-    assert waits == [(0, 0)]
+    assert waits == [(0, 1)]
 
 
 @pytest.mark.parametrize(

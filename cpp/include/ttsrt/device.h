@@ -24,9 +24,9 @@ TTSRT_API std::vector<DeviceInfo> list_devices();
 /// ConfigError if it lies in none, DeviceError where this build or machine can't use GPUs.
 TTSRT_API std::int32_t gpu_of(const void* address);
 
-/// Waits until the work that was queued on a stream of a GPU has ended. `stream` is a cudaStream_t,
-/// 1 for the default stream, 2 for that of this thread, or 0 for all streams of the GPU. Throws
-/// DeviceError.
+/// Waits until the work that was queued on a stream of a GPU has ended. `stream` is a cudaStream_t:
+/// 0 or 1 for the default stream, which waits for all streams that weren't created as non-blocking,
+/// and 2 for that of this thread. Throws DeviceError.
 TTSRT_API void wait_for_cuda_stream(std::int32_t gpu, std::uintptr_t stream);
 
 /// Returns the number of cores that this process may use, at least 1: those of its affinity mask,
