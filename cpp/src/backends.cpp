@@ -126,6 +126,31 @@ Team team_of(const std::string& devices, std::int32_t num_threads, bool pin_thre
   return team;
 }
 
+using Backends = std::vector<std::unique_ptr<ops::Backend>>;
+
+Backends open_backends(const Team& team, bool pin_threads) {
+  Backends backends;
+  for (const std::string& device : team.devices)
+    backends.push_back(open_backend(device, team.num_threads, pin_threads));
+  return backends;
+}
+
+// The shares of the replicas' caches, while nothing of any replica is allocated: those on one
+// device get equal parts of what is free there.
+std::vector<model::CacheShare> cache_shares(std::optional<double> fraction,
+                                            const Backends& backends) {
+  std::vector<model::CacheShare> shares;
+  for (const auto& backend : backends) {
+    const auto replicas = std::count_if(backends.begin(), backends.end(), [&](const auto& other) {
+      return other->info().device == backend->info().device;
+    });
+    model::CacheShare share{fraction, backend->free_bytes()};
+    if (share.free.has_value()) *share.free /= static_cast<std::size_t>(replicas);
+    shares.push_back(share);
+  }
+  return shares;
+}
+
 }  // namespace
 
 std::unique_ptr<ops::Backend> open_backend(const std::string& asked, std::int32_t num_threads,
@@ -171,14 +196,17 @@ OpenedModel open_model(const Engine& engine, const ExecutorOptions& options) {
               network.limits.max_num_tokens);
   network.state.cache_dtype = cache_dtype_of(options.kv_cache_dtype, data.info.dtype);
   network.state.cache_positions = options.max_tokens_in_paged_kv_cache;
-  network.cache_fraction = options.kv_cache_free_gpu_mem_fraction;
   network.profile = options.profile;
   network.trace = options.trace;
   OpenedModel opened;
   const Team team = team_of(options.device, options.num_threads, options.pin_threads);
-  for (const std::string& device : team.devices) {
-    opened.networks.push_back(std::make_unique<model::NativeNetwork>(
-        data, open_backend(device, team.num_threads, options.pin_threads), network));
+  Backends backends = open_backends(team, options.pin_threads);
+  const auto shares = cache_shares(options.kv_cache_free_gpu_mem_fraction, backends);
+  const auto in_use = backends.size() > 1 ? data.weights.use() : nullptr;  // read once for all
+  for (std::size_t i = 0; i < backends.size(); ++i) {
+    network.cache = shares[i];
+    opened.networks.push_back(
+        std::make_unique<model::NativeNetwork>(data, std::move(backends[i]), network));
   }
   opened.itineraries = model::itineraries_of(*data.family, network.limits, &data.weights,
                                              data.path + "/engine.json");
@@ -188,15 +216,20 @@ OpenedModel open_model(const Engine& engine, const ExecutorOptions& options) {
 
 namespace {
 
-void add(MemoryPlan& plan, const std::string& device, const ops::MemoryUse& use) {
+void add(MemoryPlan& plan, const ops::Backend& backend, const ops::StateSpec& state,
+         const std::vector<ops::SizedProgram>& programs) {
+  const ops::MemoryUse use = backend.memory_use(state, programs);
+  const auto cache_tokens = static_cast<std::uint64_t>(state.num_blocks) * ops::kBlockSize;
+  plan.cache_tokens += cache_tokens;
   plan.weights += use.weights;
   plan.kv_cache += use.kv_cache;
   plan.cross_memory += use.cross_memory;
   plan.slots += use.slots;
   plan.activations += use.activations;
   plan.scratch += use.scratch;
-  plan.replicas.push_back(
-      {device, use.kv_cache, use.cross_memory, use.slots, use.activations, use.scratch});
+  plan.replicas.push_back({backend.info().device, use.kv_cache, use.cross_memory, use.slots,
+                           use.activations, use.scratch, use.weights,
+                           backend.free_bytes().value_or(0), cache_tokens});
 }
 
 }  // namespace
@@ -228,19 +261,18 @@ MemoryPlan plan_memory(const Engine& engine, const MemoryOptions& options) {
   plan.kv_cache_dtype = name_of(cache_dtype);
   plan.max_num_tokens = limits.max_num_tokens;
   const Team team = team_of(options.device, options.num_threads, false);
-  bool reads_host = false;
-  for (const std::string& device : team.devices) {
-    const auto backend = open_backend(device, team.num_threads);
+  const Backends backends = open_backends(team, false);
+  const auto shares = cache_shares(options.kv_cache_free_gpu_mem_fraction, backends);
+  for (std::size_t i = 0; i < backends.size(); ++i) {
     const ops::StateSpec state = model::fitted_state(
-        *data.family, limits, {cache_dtype, options.max_tokens_in_paged_kv_cache},
-        options.kv_cache_free_gpu_mem_fraction, *backend, sized);
-    plan.cache_tokens += static_cast<std::uint64_t>(state.num_blocks) * ops::kBlockSize;
-    plan.free += backend->free_bytes().value_or(0);
-    const ops::MemoryUse use = backend->memory_use(state, sized);
-    reads_host |= use.weights == 0;
-    add(plan, backend->info().device, use);
+        *data.family, limits, {cache_dtype, options.max_tokens_in_paged_kv_cache}, shares[i],
+        *backends[i], sized);
+    add(plan, *backends[i], state, sized);
   }
-  if (reads_host) plan.weights += data.info.weight_bytes;
+  const bool reads_host =
+      std::any_of(plan.replicas.begin(), plan.replicas.end(),
+                  [](const ReplicaMemory& replica) { return replica.weights == 0; });
+  plan.weights += reads_host ? data.info.weight_bytes : 0;
   plan.is_served = limits.max_batch_size <= data.limits.max_batch_size &&
                    limits.max_seq_len == data.limits.max_seq_len &&
                    limits.max_num_tokens <= data.limits.max_num_tokens;

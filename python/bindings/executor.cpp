@@ -86,15 +86,20 @@ void remove_voice(Executor& self, const py::object& name) {
 
 void register_info(py::module_& module) {
   py::class_<ReplicaInfo> replica(module, "ReplicaInfo",
-                                  "The device and the memory of one replica, the weights apart.");
+                                  "The device and the memory of one replica.");
   def_plain(replica);
   replica.def_readonly("device", &ReplicaInfo::device, "Its device.")
       .def_readonly("description", &ReplicaInfo::description, "Instruction set, threads.")
+      .def_readonly("weight_bytes", &ReplicaInfo::weight_bytes,
+                    "Of its own copy on a GPU; 0: it reads those of the host.")
       .def_readonly("state_bytes", &ReplicaInfo::state_bytes, "Caches and slots.")
       .def_readonly("activation_bytes", &ReplicaInfo::activation_bytes,
                     "Activations of all Programs.")
       .def_readonly("scratch_bytes", &ReplicaInfo::scratch_bytes,
-                    "Packed inputs and what threads need beside activations.");
+                    "Packed inputs and what threads need beside activations.")
+      .def_readonly("cache_tokens", &ReplicaInfo::cache_tokens, "Positions of its paged cache.")
+      .def_readonly("free_bytes", &ReplicaInfo::free_bytes,
+                    "Of the GPU's memory, once the replica had started; 0: the device is the CPU.");
   py::class_<ExecutorInfo> bound(
       module, "ExecutorInfo", "The devices and the memory of an executor; sums over its replicas.");
   def_plain(bound);
@@ -108,12 +113,14 @@ void register_info(py::module_& module) {
       .def_readonly("max_paused_requests", &ExecutorInfo::max_paused_requests,
                     "Most requests that may be paused at once.")
       .def_readonly("weight_bytes", &ExecutorInfo::weight_bytes,
-                    "In the engine's file, which all replicas read.")
+                    "Of the copies that GPUs keep, and of the engine's file once if a replica "
+                    "reads it on the host.")
       .def_readonly("scratch_bytes", &ExecutorInfo::scratch_bytes,
                     "Packed inputs and what threads need beside activations.")
       .def_readonly("state_bytes", &ExecutorInfo::state_bytes, "Caches and slots.")
       .def_readonly("activation_bytes", &ExecutorInfo::activation_bytes,
                     "Activations of all Programs.")
+      .def_readonly("cache_tokens", &ExecutorInfo::cache_tokens, "Positions of the paged cache.")
       .def_readonly("replicas", &ExecutorInfo::replicas, "In the order of ExecutorOptions.device.");
 }
 

@@ -20,10 +20,8 @@ void register_plan(py::module_& module) {
                     "Rows of one Program in one launch.")
       .def_readonly("cache_tokens", &MemoryPlan::cache_tokens, "Positions of the paged cache.")
       .def_readonly("weights", &MemoryPlan::weights,
-                    "On the CPU as in the engine's file, once per Engine; on a GPU its own copy, "
-                    "once per executor.")
-      .def_readonly("free", &MemoryPlan::free,
-                    "Of the GPU's memory, while it was planned; 0: the device is the CPU.")
+                    "The copies that GPUs keep, and the engine's file once if a replica reads it "
+                    "on the host.")
       .def_readonly(
           "kv_cache", &MemoryPlan::kv_cache,
           "Self-attention: two branches and a shared prefix per request, paused ones included.")
@@ -39,9 +37,7 @@ void register_plan(py::module_& module) {
                     "What each replica takes, in the order of MemoryOptions.device.");
 }
 
-}  // namespace
-
-void register_memory(py::module_& module) {
+void register_memory_options(py::module_& module) {
   py::class_<MemoryOptions> bound(module, "MemoryOptions", "Limits to plan memory for.");
   bound.def(py::init<>(), "The library's defaults.");
   def_repr(bound);
@@ -62,8 +58,13 @@ void register_memory(py::module_& module) {
             "As ExecutorOptions.max_tokens_in_paged_kv_cache.");
   def_field(bound, "kv_cache_free_gpu_mem_fraction", &MemoryOptions::kv_cache_free_gpu_mem_fraction,
             "As in ExecutorOptions: on a GPU, of the memory that is free there now.");
-  py::class_<ReplicaMemory> replica(module, "ReplicaMemory",
-                                    "Bytes of one replica, the weights apart.");
+}
+
+}  // namespace
+
+void register_memory(py::module_& module) {
+  register_memory_options(module);
+  py::class_<ReplicaMemory> replica(module, "ReplicaMemory", "Bytes of one replica.");
   def_plain(replica);
   replica.def_readonly("device", &ReplicaMemory::device, "The device.")
       .def_readonly("kv_cache", &ReplicaMemory::kv_cache, "Self-attention.")
@@ -71,7 +72,12 @@ void register_memory(py::module_& module) {
       .def_readonly("slots", &ReplicaMemory::slots, "Everything else that a request keeps.")
       .def_readonly("activations", &ReplicaMemory::activations, "Activations of all Programs.")
       .def_readonly("scratch", &ReplicaMemory::scratch,
-                    "Packed inputs and what threads need beside activations.");
+                    "Packed inputs and what threads need beside activations.")
+      .def_readonly("weights", &ReplicaMemory::weights,
+                    "Of its own copy on a GPU; 0: it reads those of the host.")
+      .def_readonly("free", &ReplicaMemory::free,
+                    "Of the GPU's memory, while this was planned; 0: the device is the CPU.")
+      .def_readonly("cache_tokens", &ReplicaMemory::cache_tokens, "Positions of its paged cache.");
   register_plan(module);
   module.def("plan_memory", &plan_memory, py::arg("engine"), py::arg("options"),
              py::call_guard<WithoutGil>(),

@@ -61,8 +61,8 @@ def gpu_of(address: int) -> int:
 
 def wait_for_cuda_stream(gpu: int, stream: int) -> None:
     """Waits until the work that was queued on a stream of a GPU has ended. The stream is a
-    cudaStream_t as a number, 1 for the default stream, 2 for that of this thread, or 0 for all
-    streams of the GPU."""
+    cudaStream_t as a number: 0 or 1 for the default stream, which waits for all streams that
+    weren't created as non-blocking, and 2 for that of this thread."""
 
 def read_dlpack(
     capsule: object,
@@ -655,7 +655,7 @@ class MemoryOptions:
         """The library's defaults."""
 
 class ReplicaMemory:
-    """Bytes of one replica, the weights apart."""
+    """Bytes of one replica."""
 
     def to_dict(self) -> dict[str, Any]:
         """All fields as plain values, nested, as json.dumps takes them."""
@@ -683,6 +683,18 @@ class ReplicaMemory:
     @property
     def scratch(self) -> int:
         """Packed inputs and what threads need beside activations."""
+
+    @property
+    def weights(self) -> int:
+        """Of its own copy on a GPU; 0: it reads those of the host."""
+
+    @property
+    def free(self) -> int:
+        """Of the GPU's memory, while this was planned; 0: the device is the CPU."""
+
+    @property
+    def cache_tokens(self) -> int:
+        """Positions of its paged cache."""
 
 class MemoryPlan:
     """Bytes for one choice of limits; sums over the replicas, while the limits are of each."""
@@ -716,12 +728,8 @@ class MemoryPlan:
 
     @property
     def weights(self) -> int:
-        """On the CPU as in the engine's file, once per Engine; on a GPU its own copy, once per
-        executor."""
-
-    @property
-    def free(self) -> int:
-        """Of the GPU's memory, while it was planned; 0: the device is the CPU."""
+        """The copies that GPUs keep, and the engine's file once if a replica reads it on the
+        host."""
 
     @property
     def kv_cache(self) -> int:
@@ -1148,7 +1156,7 @@ class ExecutorStats:
         """In the order of ExecutorOptions.device; one where it names one device."""
 
 class ReplicaInfo:
-    """The device and the memory of one replica, the weights apart."""
+    """The device and the memory of one replica."""
 
     def to_dict(self) -> dict[str, Any]:
         """All fields as plain values, nested, as json.dumps takes them."""
@@ -1162,6 +1170,10 @@ class ReplicaInfo:
         """Instruction set, threads."""
 
     @property
+    def weight_bytes(self) -> int:
+        """Of its own copy on a GPU; 0: it reads those of the host."""
+
+    @property
     def state_bytes(self) -> int:
         """Caches and slots."""
 
@@ -1172,6 +1184,14 @@ class ReplicaInfo:
     @property
     def scratch_bytes(self) -> int:
         """Packed inputs and what threads need beside activations."""
+
+    @property
+    def cache_tokens(self) -> int:
+        """Positions of its paged cache."""
+
+    @property
+    def free_bytes(self) -> int:
+        """Of the GPU's memory, once the replica had started; 0: the device is the CPU."""
 
 class ExecutorInfo:
     """The devices and the memory of an executor; sums over its replicas."""
@@ -1201,7 +1221,8 @@ class ExecutorInfo:
 
     @property
     def weight_bytes(self) -> int:
-        """In the engine's file, which all replicas read."""
+        """Of the copies that GPUs keep, and of the engine's file once if a replica reads it on the
+        host."""
 
     @property
     def scratch_bytes(self) -> int:
@@ -1214,6 +1235,10 @@ class ExecutorInfo:
     @property
     def activation_bytes(self) -> int:
         """Activations of all Programs."""
+
+    @property
+    def cache_tokens(self) -> int:
+        """Positions of the paged cache."""
 
     @property
     def replicas(self) -> list[ReplicaInfo]:

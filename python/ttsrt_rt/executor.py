@@ -104,6 +104,8 @@ class Executor(VoiceMethods):
         cpu_teams = self._native.info.device.split(",").count("cpu")
         _warn_of_threads(native.num_threads * max(cpu_teams, 1))
         self._most_numbers = most_numbers(opened.info)
+        places = {replica.device for replica in self._native.info.replicas}
+        self._place = places.pop() if len(places) == 1 else self._native.info.device
         self._is_closed = False
         self._add_built_in_voices()
         self._dispatcher = Dispatcher()
@@ -307,7 +309,7 @@ class Executor(VoiceMethods):
         self.close()
 
     def _submit(self, request: Request) -> Handle:
-        native = to_native(request, self._most_numbers, self._native.info.device)
+        native = to_native(request, self._most_numbers, self._place)
         return Handle(self._native.submit(native), self._dispatcher)
 
     def _generate_one(self, request: Request) -> Result:

@@ -29,7 +29,13 @@ _CACHED = {"float32": (4, 0), "bfloat16": (2, 0), "float16": (2, 0), "int8": (1,
 
 @dataclass(frozen=True)
 class ReplicaMemory:
-    """Bytes of one replica, the weights apart; the attributes are those of `MemoryPlan`."""
+    """Bytes of one replica; most attributes are those of `MemoryPlan`.
+
+    Attributes:
+        weights: Of its own copy on a GPU; 0 where it reads those of the host.
+        free: Of the GPU's memory, while this was planned; 0 for the CPU.
+        cache_tokens: Positions of its paged cache.
+    """
 
     device: str
     kv_cache: int
@@ -37,6 +43,9 @@ class ReplicaMemory:
     slots: int
     activations: int
     scratch: int
+    weights: int
+    free: int
+    cache_tokens: int
 
 
 @dataclass(frozen=True)
@@ -50,9 +59,8 @@ class MemoryPlan:
         max_paused_requests: Requests that may be paused besides; 0 without preemption.
         max_num_tokens: Rows of one Program in one launch.
         cache_tokens: Positions of the paged cache, of all requests together.
-        weights: Weights: on the CPU as in the engine's file, once for all executors of an Engine;
-            on a GPU its own copy, once for each executor.
-        free: Bytes of the GPU's memory that were free while this was planned; 0 for the CPU.
+        weights: Weights: the copies that GPUs keep, and the engine's file once if a replica reads
+            it on the host, where all executors of an Engine share it.
         kv_cache: Self-attention: two branches and a shared prefix of every request, paused ones
             included.
         cross_memory: Cross-attention: keys and values of texts and contexts.
@@ -74,7 +82,6 @@ class MemoryPlan:
     max_num_tokens: int
     cache_tokens: int
     weights: int
-    free: int
     kv_cache: int
     cross_memory: int
     slots: int

@@ -145,10 +145,13 @@ def test_the_cache_is_fitted_to_a_gpu(checkpoint_of: Callable[[str], Path], tmp_
         assert word in str(told.value)
     options = {"device": "cuda:0", "kv_cache_free_gpu_mem_fraction": 0.5}
     (plan,) = plan_memory(tmp_path / "engine", batch_sizes=[4096], **options)  # type: ignore[arg-type]
-    assert others < plan.free < whole.total
-    assert 0 < plan.kv_cache <= (plan.free - others) * 0.5
+    (free,) = [replica.free for replica in plan.replicas]
+    assert others < free < whole.total
+    assert 0 < plan.kv_cache <= (free - others) * 0.5
     with rt.Executor(tmp_path / "engine", **options) as executor:  # type: ignore[arg-type]
         assert executor.info.state_bytes < whole.state
+        assert executor.info.cache_tokens < whole.cache_tokens
+        assert executor.info.replicas[0].free_bytes < free - executor.info.state_bytes
         assert len(executor.generate(text_ids=[1, 2, 3], voice=0, max_frames=4).codes) > 0
     small = {**options, "kv_cache_free_gpu_mem_fraction": 1e-6}
     with pytest.raises(rt.CapacityError, match="that one request may need; cuda:0 has"):
@@ -156,6 +159,50 @@ def test_the_cache_is_fitted_to_a_gpu(checkpoint_of: Callable[[str], Path], tmp_
     taken.clear()
     with rt.Executor(tmp_path / "engine", device="cuda:0") as executor:
         assert executor.info.state_bytes == whole.state
+
+
+@NEEDS_GPU
+def test_replicas_on_one_gpu_get_equal_parts(
+    checkpoint_of: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """Neither has the memory that the other leaves, whatever the fraction."""
+    rt.build(checkpoint_of("tinyhf"), tmp_path / "engine", max_batch_size=4096)
+    (whole,) = plan_memory(tmp_path / "engine", batch_sizes=[4096], device="cuda:0")
+    others = whole.total - whole.kv_cache
+    taken = fill(2 * others + whole.kv_cache)
+    options = {"device": "cuda:0,cuda:0", "kv_cache_free_gpu_mem_fraction": 0.5}
+    (plan,) = plan_memory(tmp_path / "engine", batch_sizes=[4096], **options)  # type: ignore[arg-type]
+    first, second = plan.replicas
+    assert first.cache_tokens == second.cache_tokens < whole.cache_tokens // 2
+    with rt.Executor(tmp_path / "engine", **options) as executor:  # type: ignore[arg-type]
+        first, second = executor.info.replicas
+        assert first.cache_tokens == second.cache_tokens
+        assert first.weight_bytes == second.weight_bytes == executor.info.weight_bytes // 2
+        assert second.free_bytes < first.free_bytes
+    taken.clear()
+
+
+@NEEDS_GPU
+def test_weights_are_read_once_for_all_replicas(
+    checkpoint_of: Callable[[str], Path], tmp_path: Path
+) -> None:
+    rt.build(checkpoint_of("tinyhf"), tmp_path / "engine")
+    size = (tmp_path / "engine" / "weights.safetensors").stat().st_size
+
+    def bytes_read(device: str) -> int:
+        begin = _bytes_read()
+        rt.Executor(tmp_path / "engine", device=device).close()
+        return _bytes_read() - begin
+
+    bytes_read("cuda:0")  # loads the driver's files
+    assert bytes_read("cuda:0,cuda:0") < bytes_read("cuda:0") + size // 2
+
+
+def _bytes_read() -> int:
+    """What this process has read from files."""
+    lines = Path("/proc/self/io").read_text().splitlines()
+    (line,) = [line for line in lines if line.startswith("rchar:")]
+    return int(line.split()[1])
 
 
 @pytest.mark.parametrize(

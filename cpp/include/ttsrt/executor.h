@@ -51,13 +51,16 @@ class TTSRT_API Handle {
 /// Takes the events of a request as they are made; see Executor::submit.
 using EventCallback = std::function<void(Handle&, Event)>;
 
-/// The device and the memory of one replica, the weights apart.
+/// The device and the memory of one replica.
 struct ReplicaInfo {
   std::string device;
   std::string description;
+  std::uint64_t weight_bytes = 0;  ///< of its own copy on a GPU; 0: it reads those of the host
   std::uint64_t state_bytes = 0;
   std::uint64_t activation_bytes = 0;
   std::uint64_t scratch_bytes = 0;
+  std::uint64_t cache_tokens = 0;  ///< positions of its paged cache
+  std::uint64_t free_bytes = 0;  ///< of the GPU's memory, once the replica had started; 0: the CPU
 };
 
 /// The devices and the memory of an executor; sums over its replicas.
@@ -67,11 +70,12 @@ struct ExecutorInfo {
   std::string kv_cache_dtype;
   std::int32_t max_batch_size = 0;       ///< requests that run at once
   std::int32_t max_paused_requests = 0;  ///< requests that may be paused besides
-  /// Of the engine's file, which all replicas on the CPU read, or of the copies of the GPUs.
+  /// Of the copies that GPUs keep, and of the engine's file once if a replica reads it on the host.
   std::uint64_t weight_bytes = 0;
   std::uint64_t state_bytes = 0;  ///< caches and slots
   std::uint64_t activation_bytes = 0;
   std::uint64_t scratch_bytes = 0;    ///< packed inputs and what threads need beside activations
+  std::uint64_t cache_tokens = 0;     ///< positions of the paged cache
   std::vector<ReplicaInfo> replicas;  ///< in the order of ExecutorOptions::device
 };
 

@@ -27,7 +27,7 @@ struct MemoryOptions {
   std::optional<double> kv_cache_free_gpu_mem_fraction = std::nullopt;
 };
 
-/// Bytes of one replica, the weights apart.
+/// Bytes of one replica.
 struct ReplicaMemory {
   std::string device;
   std::uint64_t kv_cache = 0;
@@ -35,6 +35,9 @@ struct ReplicaMemory {
   std::uint64_t slots = 0;
   std::uint64_t activations = 0;
   std::uint64_t scratch = 0;
+  std::uint64_t weights = 0;       ///< of its own copy on a GPU; 0: it reads those of the host
+  std::uint64_t free = 0;          ///< of the GPU's memory, while this was planned; 0 for the CPU
+  std::uint64_t cache_tokens = 0;  ///< positions of its paged cache
 };
 
 /// Bytes for one choice of limits; sums over the replicas, while the limits are of each.
@@ -45,9 +48,8 @@ struct MemoryPlan {
   std::int32_t max_paused_requests = 0;  ///< 0 without preemption
   std::int32_t max_num_tokens = 0;
   std::uint64_t cache_tokens = 0;  ///< positions of the paged cache
-  std::uint64_t weights = 0;  ///< on the CPU as in the engine's file, once per Engine; on a GPU
-                              ///< its own copy, once per executor
-  std::uint64_t free = 0;  ///< of the GPU's memory, while it was planned; 0: the device is the CPU
+  std::uint64_t weights = 0;       ///< the copies that GPUs keep, and the engine's file once if a
+                                   ///< replica reads it on the host
   std::uint64_t kv_cache = 0;  ///< self-attention: two branches and a shared prefix per request,
                                ///< paused ones included
   std::uint64_t cross_memory = 0;  ///< cross-attention: keys and values of texts and contexts

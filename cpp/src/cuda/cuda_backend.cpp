@@ -94,7 +94,7 @@ class CudaBackend : public ops::Backend {
   std::size_t weight_bytes() const override { return weights_.bytes(); }
 
   std::optional<std::size_t> free_bytes() const override {
-    use_device(device_);
+    const DeviceScope scope(device_);
     return free_memory().free;
   }
 

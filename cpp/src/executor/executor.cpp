@@ -45,9 +45,13 @@ ReplicaInfo describe(const model::NetworkInfo& network) {
   ReplicaInfo info;
   info.device = network.device;
   info.description = network.description;
+  info.weight_bytes = network.weight_bytes;
   info.state_bytes = network.state_bytes;
   info.activation_bytes = network.activation_bytes;
   info.scratch_bytes = network.scratch_bytes;
+  info.cache_tokens = static_cast<std::uint64_t>(network.num_blocks) *
+                      static_cast<std::uint64_t>(network.block_size);
+  info.free_bytes = network.free_bytes;
   return info;
 }
 
@@ -63,15 +67,24 @@ ExecutorInfo describe(const Engine& engine,
     info.description += (is_first ? "" : "; ") + replica.description;
     info.max_batch_size += network->slots - network->paused_slots;
     info.max_paused_requests += network->paused_slots;
-    info.weight_bytes += network->weight_bytes;
-    reads_host |= network->weight_bytes == 0;
+    info.weight_bytes += replica.weight_bytes;
+    reads_host = reads_host || replica.weight_bytes == 0;
     info.state_bytes += replica.state_bytes;
     info.activation_bytes += replica.activation_bytes;
     info.scratch_bytes += replica.scratch_bytes;
+    info.cache_tokens += replica.cache_tokens;
     info.replicas.push_back(replica);
   }
   if (reads_host) info.weight_bytes += engine.info().weight_bytes;
   return info;
+}
+
+// The device of all replicas, or a list of several devices.
+std::string place_of(const ExecutorInfo& info) {
+  const std::string& first = info.replicas.front().device;
+  const bool is_one = std::all_of(info.replicas.begin(), info.replicas.end(),
+                                  [&](const ReplicaInfo& of) { return of.device == first; });
+  return is_one ? first : info.device;
 }
 
 }  // namespace
@@ -100,6 +113,7 @@ class ExecutorImpl {
   executor::Replicas replicas;
   executor::VoiceBook voices;
   const ExecutorInfo info;
+  const std::string place;  // where the rows of a request may be besides the host
   executor::Courier courier;
   std::atomic<std::uint64_t> next_id{1};
 
@@ -109,7 +123,8 @@ class ExecutorImpl {
         itineraries(std::move(model.itineraries)),
         replicas(std::move(model.networks), loop_options(options)),
         voices(*itineraries, std::move(model.voices)),
-        info(describe(the_engine, replicas.networks())) {}
+        info(describe(the_engine, replicas.networks())),
+        place(place_of(info)) {}
 };
 
 Executor::Executor(const Engine& engine, const ExecutorOptions& options) {
@@ -129,7 +144,7 @@ Executor::~Executor() {
 Handle Executor::submit(Request request) {
   impl_->home.check("submit");
   impl_->replicas.check_accepts();
-  executor::check_places(request, impl_->info.device);
+  executor::check_places(request, impl_->place);
   executor::Pending pending;
   pending.submitted = executor::Clock::now();
   pending.request = executor::prepare(std::move(request), *impl_->itineraries, impl_->voices);

@@ -42,11 +42,12 @@ void check_places(const Request& request, const std::string& device) {
       {"context_embeddings", &request.context_embeddings},
       {"prompt_embeddings", &request.prompt_embeddings},
       {"unconditional_embeddings", &request.unconditional_embeddings}};
+  const bool is_one_gpu = device.rfind("cuda:", 0) == 0 && device.find(',') == std::string::npos;
   for (const auto& [name, rows] : all) {
     const std::string place = message("cuda:", rows->gpu);
     TTSRT_CHECK(ConfigError, !rows->is_on_gpu() || place == device, name,
                 ": expected rows in the memory of the host",
-                device == "cpu" ? std::string() : message(" or of ", device), ", as this executor ",
+                !is_one_gpu ? std::string() : message(" or of ", device), ", as this executor ",
                 "runs on ", device, ", got rows in the memory of ", place, "; copy them first");
   }
 }

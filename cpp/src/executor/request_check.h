@@ -21,7 +21,8 @@ struct PreparedRequest {
 };
 
 // Throws ConfigError for rows that are in the memory of another device than the one that the
-// request runs on, "cuda:0" or "cpu": nothing is copied in silence.
+// request runs on, "cuda:0" or "cpu": nothing is copied in silence. An executor on several devices,
+// "cuda:0,cuda:1", takes rows of the host only, as it chooses among them later.
 void check_places(const Request& request, const std::string& device);
 
 // Throws ConfigError naming the field.

@@ -40,7 +40,7 @@ std::int32_t fitting_blocks(const CacheRoom& room, double fraction) {
               size_text(left), " is less than the ",
               size_text(static_cast<std::size_t>(least) * room.block_bytes),
               " of cache that one request may need; ", room.device, " has ", size_text(room.free),
-              " free, and everything but the cache takes ", size_text(room.others),
+              " free for this replica, and everything but the cache takes ", size_text(room.others),
               "; raise the fraction, ", kRemedy);
   return blocks;
 }
@@ -56,28 +56,28 @@ void check_fits(const std::string& device, const ops::MemoryUse& use, std::size_
 }
 
 ops::StateSpec fitted_state(const Family& family, const Limits& limits, const StateOptions& options,
-                            std::optional<double> cache_fraction, const ops::Backend& backend,
+                            const CacheShare& share, const ops::Backend& backend,
                             const std::vector<ops::SizedProgram>& programs) {
   ops::StateSpec state = family.state(limits, options);
-  if (!cache_fraction.has_value()) return state;
+  if (!share.fraction.has_value()) return state;
   CacheRoom room;
   room.device = backend.info().device;
   const std::optional<std::size_t> free = backend.free_bytes();
   TTSRT_CHECK(ConfigError, free.has_value(),
               "kv_cache_free_gpu_mem_fraction: expected none on device ", in_quotes(room.device),
-              ", which has no memory of its own, got ", *cache_fraction);
+              ", which has no memory of its own, got ", *share.fraction);
   if (state.num_blocks == 0) return state;
   const ops::MemoryUse use = backend.memory_use(state, programs);
   const auto wanted = static_cast<std::size_t>(state.num_blocks);
   Limits one = limits;
   one.max_batch_size = 1;
   one.max_paused = 0;
-  room.free = *free;
+  room.free = std::min(*free, share.free.value_or(*free));
   room.others = use.total() - use.kv_cache;
   room.block_bytes = (use.kv_cache + wanted - 1) / wanted;
   room.wanted = state.num_blocks;
   room.least = family.state(one, {options.cache_dtype, 0}).num_blocks;
-  state.num_blocks = fitting_blocks(room, *cache_fraction);
+  state.num_blocks = fitting_blocks(room, *share.fraction);
   return state;
 }
 

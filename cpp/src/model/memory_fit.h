@@ -35,11 +35,18 @@ std::int32_t fitting_blocks(const CacheRoom& room, double fraction);
 // bytes.
 void check_fits(const std::string& device, const ops::MemoryUse& use, std::size_t free);
 
+// The share of a device's free memory that the paged cache of one replica may take.
+struct CacheShare {
+  std::optional<double> fraction =
+      std::nullopt;  // kv_cache_free_gpu_mem_fraction; absent: no limit
+  std::optional<std::size_t> free = std::nullopt;  // bytes of it, where others get the rest
+};
+
 // The state of an executor with these limits on a backend that would run these Programs, its paged
-// cache reduced to `cache_fraction` (absent: not reduced). Throws as fitting_blocks, and
-// ConfigError for a fraction on a backend whose device has no memory of its own.
+// cache reduced to its share. Throws as fitting_blocks, and ConfigError for a fraction on a backend
+// whose device has no memory of its own.
 ops::StateSpec fitted_state(const Family& family, const Limits& limits, const StateOptions& options,
-                            std::optional<double> cache_fraction, const ops::Backend& backend,
+                            const CacheShare& share, const ops::Backend& backend,
                             const std::vector<ops::SizedProgram>& programs);
 
 }  // namespace ttsrt::model

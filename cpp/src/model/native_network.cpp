@@ -5,7 +5,6 @@
 #include <variant>
 
 #include "core/check.h"
-#include "model/memory_fit.h"
 
 namespace ttsrt::model {
 namespace {
@@ -31,7 +30,7 @@ NativeNetwork::NativeNetwork(const EngineData& engine, std::unique_ptr<ops::Back
     sized.push_back({&of.program, {of.max_rows, of.max_draws, trace_, profile_, index}});
   }
   const ops::StateSpec state =
-      fitted_state(family, limits, options.state, options.cache_fraction, *backend_, sized);
+      fitted_state(family, limits, options.state, options.cache, *backend_, sized);
   if (const std::optional<std::size_t> free = backend_->free_bytes())
     check_fits(backend_->info().device, backend_->memory_use(state, sized), *free);
   backend_->create_state(state);
@@ -53,6 +52,7 @@ NativeNetwork::NativeNetwork(const EngineData& engine, std::unique_ptr<ops::Back
   for (const auto& executable : executables_)
     info_.activation_bytes += executable->activation_bytes();
   info_.scratch_bytes = backend_->scratch_bytes();
+  info_.free_bytes = backend_->free_bytes().value_or(0);
   const auto draws = static_cast<std::size_t>(limits.max_batch_size);
   output_.draws.reserve(draws);
   output_.codes.reserve(draws * static_cast<std::size_t>(state.codebooks));

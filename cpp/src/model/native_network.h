@@ -2,10 +2,10 @@
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <vector>
 
 #include "model/engine_data.h"
+#include "model/memory_fit.h"
 #include "model/network.h"
 #include "ops/backend.h"
 
@@ -14,7 +14,7 @@ namespace ttsrt::model {
 struct NetworkOptions {
   Limits limits;  // the executor's, at most the engine's
   StateOptions state;
-  std::optional<double> cache_fraction;  // ExecutorOptions::kv_cache_free_gpu_mem_fraction
+  CacheShare cache;
   bool profile = false;
   bool trace = false;
 };

@@ -25,10 +25,12 @@ struct NetworkInfo {
   std::int32_t block_size = 0;    // positions
   step::Facts facts;
   std::vector<step::ProgramInfo> programs;  // in the order they run in
-  std::size_t weight_bytes = 0;             // of a copy on its device; 0: it reads the host's
+  std::size_t weight_bytes = 0;             // of its own copy; 0: it reads the engine's on the host
   std::size_t state_bytes = 0;
   std::size_t activation_bytes = 0;
   std::size_t scratch_bytes = 0;
+  std::size_t free_bytes =
+      0;  // of the device's memory once all is there; 0: the device is the host
 };
 
 using Ticket = std::uint64_t;

@@ -169,8 +169,8 @@ def _memory_text(plans: Sequence[MemoryPlan]) -> str:
         "this engine",
     ]
     lines = [format_table(header, rows)]
-    if free := max((plan.free for plan in plans), default=0):
-        lines.append(f"{format_size(free)} are free on the device.")
+    free = {of.device: of.free for plan in plans for of in plan.replicas if of.free}
+    lines += [f"{device} has {format_size(size)} free." for device, size in free.items()]
     voices = {plan.kv_cache_dtype: plan for plan in plans if plan.voice_rows}
     lines += [
         f"A voice of {plan.voice_rows} rows takes {format_size(plan.voice)} besides. Of the keys "

@@ -129,11 +129,8 @@ TEST_P(ExecutorReplicas, InfoAndPlanAreSums) {
   EXPECT_EQ(info.device, info.replicas[0].device + "," + info.replicas[1].device);
   EXPECT_EQ(info.description, info.replicas[0].description + "; " + info.replicas[1].description);
   EXPECT_EQ(info.state_bytes, info.replicas[0].state_bytes + info.replicas[1].state_bytes);
-  if (options.device.find("cuda") == std::string::npos) {
-    EXPECT_EQ(info.weight_bytes, engine.info().weight_bytes);  // which both read
-  } else {
-    EXPECT_GE(info.weight_bytes, 2 * engine.info().weight_bytes);
-  }
+  const std::uint64_t own = info.replicas[0].weight_bytes + info.replicas[1].weight_bytes;
+  EXPECT_EQ(info.weight_bytes, own > 0 ? own : engine.info().weight_bytes);
   MemoryOptions asked;
   asked.device = options.device;
   asked.num_threads = options.num_threads;
@@ -146,6 +143,8 @@ TEST_P(ExecutorReplicas, InfoAndPlanAreSums) {
   EXPECT_EQ(plan.kv_cache + plan.cross_memory + plan.slots, info.state_bytes);
   EXPECT_EQ(plan.activations, info.activation_bytes);
   EXPECT_EQ(plan.scratch, info.scratch_bytes);
+  EXPECT_EQ(plan.cache_tokens, info.cache_tokens);
+  EXPECT_EQ(info.cache_tokens, info.replicas[0].cache_tokens + info.replicas[1].cache_tokens);
   ASSERT_EQ(plan.replicas.size(), 2U);
   for (std::size_t i = 0; i < 2; ++i) {
     const ReplicaMemory& replica = plan.replicas[i];
@@ -154,6 +153,11 @@ TEST_P(ExecutorReplicas, InfoAndPlanAreSums) {
               info.replicas[i].state_bytes);
     EXPECT_EQ(replica.activations, info.replicas[i].activation_bytes);
     EXPECT_EQ(replica.scratch, info.replicas[i].scratch_bytes);
+    EXPECT_EQ(replica.weights, info.replicas[i].weight_bytes);
+    EXPECT_GT(replica.cache_tokens, 0U);
+    EXPECT_EQ(replica.cache_tokens, info.replicas[i].cache_tokens);
+    EXPECT_EQ(replica.free > 0, own > 0);
+    EXPECT_EQ(info.replicas[i].free_bytes > 0, own > 0);
   }
 }
 

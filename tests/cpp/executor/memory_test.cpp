@@ -18,6 +18,7 @@ void expect_same(const MemoryPlan& plan, const ExecutorInfo& info) {
   EXPECT_EQ(plan.kv_cache + plan.cross_memory + plan.slots, info.state_bytes);
   EXPECT_EQ(plan.activations, info.activation_bytes);
   EXPECT_EQ(plan.scratch, info.scratch_bytes);
+  EXPECT_EQ(plan.cache_tokens, info.cache_tokens);
   EXPECT_EQ(plan.kv_cache_dtype, info.kv_cache_dtype);
 }
 

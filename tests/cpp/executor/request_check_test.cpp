@@ -47,6 +47,9 @@ TEST(Prepare, RowsMayBeOnTheDeviceThatRunsThem) {
       [&] { check_places(request, "cuda:0"); }));
   EXPECT_TRUE(throws_naming<ConfigError>("in the memory of the host, as this executor runs on cpu",
                                          [&] { check_places(request, "cpu"); }));
+  EXPECT_TRUE(throws_naming<ConfigError>(
+      "in the memory of the host, as this executor runs on cuda:1,cuda:2, got rows",
+      [&] { check_places(request, "cuda:1,cuda:2"); }));
   InputRows Request::* const fields[] = {&Request::text_features, &Request::encoder_output,
                                          &Request::context_embeddings, &Request::prompt_embeddings,
                                          &Request::unconditional_embeddings};

@@ -83,10 +83,11 @@ class FittedState : public ::testing::Test {
   }
 
   ops::StateSpec fit(std::optional<std::size_t> free, std::optional<double> fraction,
-                     std::int32_t positions = 0) const {
+                     std::int32_t positions = 0,
+                     std::optional<std::size_t> part = std::nullopt) const {
     const test::DeviceBackend backend(free);
-    return fitted_state(*data_.family, data_.limits, {DType::float32, positions}, fraction, backend,
-                        sized_);
+    return fitted_state(*data_.family, data_.limits, {DType::float32, positions}, {fraction, part},
+                        backend, sized_);
   }
 
   test::TinyEngine engine_;
@@ -109,6 +110,8 @@ TEST_F(FittedState, TheSmallerLimitCounts) {
   const std::int32_t tokens = all * ops::kBlockSize;
   EXPECT_EQ(fit(half, 1.0, tokens).num_blocks, all / 2);
   EXPECT_THROW(fit(half, 0.01), CapacityError);
+  EXPECT_EQ(fit(2 * half, 1.0, 0, half).num_blocks, all / 2);  // of two replicas on the device
+  EXPECT_EQ(fit(half, 1.0, 0, 2 * half).num_blocks, all / 2);  // others took some of its part
 }
 
 TEST_F(FittedState, NeedsADeviceWithMemoryOfItsOwn) {

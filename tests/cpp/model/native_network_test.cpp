@@ -245,7 +245,7 @@ TEST_F(NativeNetworkTest, NothingIsAllocatedOnADeviceThatIsTooSmall) {
   EXPECT_EQ(open_on(needed).info().num_blocks, info.num_blocks);
   EXPECT_TRUE(test::throws_naming<CapacityError>("device reference: the executor takes",
                                                  [&] { open_on(needed - 1); }));
-  options.cache_fraction = 0.75;
+  options.cache.fraction = 0.75;
   EXPECT_LT(open_on(needed - 1).info().num_blocks, info.num_blocks);
 }
 
