@@ -121,20 +121,24 @@ void Intake::wake() {
 }
 
 // Gives the requests, first one first, to the replicas that would take them, until one falls to
-// this replica or to nobody.
+// this replica or to nobody. Those that have ended hold back nobody.
 Intake::Task Intake::next_task(std::int32_t replica) {
   if (waiting_.empty()) return {};
   const Clock::time_point now = Clock::now();
+  Task task;
   foreseen_ = loads_;
   for (std::size_t i = 0; i < waiting_.size(); ++i) {
-    if (has_ended(waiting_[i], now)) return {Task::Kind::remove_ended, i};
+    if (has_ended(waiting_[i], now)) {
+      task.kind = Task::Kind::remove_ended;
+      continue;
+    }
     const Demand demand = demand_of(waiting_[i]);
     const std::int32_t taker = choose_replica(foreseen_, demand);
     if (taker == replica) return {Task::Kind::run, i};
-    if (taker < 0) return {};
+    if (taker < 0) break;
     foreseen_[static_cast<std::size_t>(taker)].take(demand);
   }
-  return {};
+  return task;
 }
 
 std::optional<Pending> Intake::take_next(std::int32_t replica, const Load& load) {

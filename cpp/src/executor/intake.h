@@ -56,7 +56,7 @@ class Intake {
   bool wait_for_work(std::int32_t replica, bool is_busy);
   bool is_closing() const;
   // The next request that the replica should run: larger priority first, older first among equals.
-  // None where there is none for it, or the next one has already ended.
+  // Those that have ended are passed over. None where there is none for it.
   std::optional<Pending> take_next(std::int32_t replica, const Load& load);
   // Those that were cancelled or whose time is up while they waited; all of them once closing.
   std::vector<Pending> take_ended(Clock::time_point now);

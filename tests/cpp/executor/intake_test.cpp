@@ -138,11 +138,23 @@ TEST_F(IntakeTest, ThoseThatEndedWhileTheyWaited) {
   submit(3);
   EXPECT_TRUE(take_ended().empty());
   cancelled->cancel();
-  EXPECT_EQ(take(), 0U);  // the first one has ended: it isn't started, and nobody overtakes it
   EXPECT_EQ(take_ended(), std::vector<std::uint64_t>{1});
   EXPECT_EQ(take_ended(Clock::now() + std::chrono::seconds(101)), std::vector<std::uint64_t>{2});
   EXPECT_EQ(intake_.stats().num_queued_requests, 1);
   EXPECT_EQ(take(), 3U);
+}
+
+// A loop that gets nothing resumes a paused request, here of priority 1.
+TEST_F(IntakeTest, ThoseThatEndedHoldBackNobody) {
+  submit(1, 3)->cancel();
+  submit(2, 3, 0.0);
+  submit(3, 2);
+  Load load = kIdle;
+  load.rival = 1;
+  EXPECT_EQ(take(load), 3U);
+  EXPECT_EQ(take(load), 0U);                     // those that have ended are never started
+  EXPECT_TRUE(intake_.wait_for_work(0, false));  // but someone must remove them
+  EXPECT_EQ(take_ended(), (std::vector<std::uint64_t>{1, 2}));
 }
 
 TEST_F(IntakeTest, StatsNameThoseThatWaitBehindThoseThatRun) {
