@@ -34,6 +34,8 @@ using BuildProgress = std::function<void(std::int32_t, std::int32_t, const std::
 /// one tensor at a time, so memory stays near the size of the largest one. Another thread may end
 /// it by setting `stop`: it then removes what it wrote within some milliseconds, and throws
 /// ClosedError; null: nothing ends it.
+/// Voice files of the checkpoint (`voices/`) are copied and not read: `max_input_len` must have
+/// room for the longest of them where that is more than the default. Python's `build` sees to it.
 TTSRT_API void build(const std::string& checkpoint_dir, const std::string& output_dir,
                      const BuildOptions& options = {}, const BuildProgress& progress = {},
                      const std::atomic<bool>* stop = nullptr);

@@ -51,9 +51,10 @@ struct InputRows : Matrix<float> {
 
 /// What a voice is made of in models that are conditioned on a speaker embedding (Chatterbox T3).
 struct Speaker {
-  std::vector<float> embedding;            ///< of the voice encoder [speaker_dim]
-  std::vector<std::int32_t> prompt_codes;  ///< speech tokens of the reference; may be empty
-  std::optional<float> emotion;            ///< absent: the checkpoint's default
+  std::vector<float> embedding;  ///< of the voice encoder [speaker_dim]
+  /// Speech tokens of the reference, below BOS; may be empty.
+  std::vector<std::int32_t> prompt_codes;
+  std::optional<float> emotion;  ///< absent: the checkpoint's default
 };
 
 /// One utterance to generate. An absent option takes the checkpoint's default.

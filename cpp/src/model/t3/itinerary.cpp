@@ -130,7 +130,9 @@ Voice Itineraries::voice_of_speaker(Speaker&& speaker) const {
               speaker.prompt_codes.size() <= static_cast<std::size_t>(facts.max_prompt),
               "add_voice: prompt codes: expected at most ", facts.max_prompt,
               " speech tokens, got ", speaker.prompt_codes.size());
-  check_ids("add_voice: prompt codes", speaker.prompt_codes, config_.speech_vocab);
+  // BOS and the ids behind it are no speech.
+  check_ids("add_voice: prompt codes", speaker.prompt_codes,
+            std::min(config_.speech_vocab, config_.bos_id));
   TTSRT_CHECK(ConfigError, facts.has_emotion || !speaker.emotion.has_value(),
               "add_voice: emotion: expected none, as this model has no emotion");
   const Conditioner& conditioner = this->conditioner();

@@ -94,6 +94,12 @@ TEST_F(T3Voice, BadSpeakersNameTheField) {
   EXPECT_TRUE(refuses("embedding[1]", [](Speaker& of) { of.embedding[1] = NAN; }));
   EXPECT_TRUE(refuses("at most 6 speech tokens", [](Speaker& of) { of.prompt_codes.resize(7); }));
   EXPECT_TRUE(refuses("prompt codes[2]", [](Speaker& of) { of.prompt_codes[2] = 40; }));
+  const std::int32_t bos = config().bos_id;  // no sound, although the table has a row for it
+  EXPECT_TRUE(refuses("prompt codes[1]: expected an id in [0, 37], got 38",
+                      [bos](Speaker& of) { of.prompt_codes[1] = bos; }));
+  Speaker last = speaker();
+  last.prompt_codes[1] = bos - 1;
+  EXPECT_EQ(itineraries()->voice_of_speaker(std::move(last)).parts.size(), 2U);
   EXPECT_TRUE(refuses("emotion", [](Speaker& of) { of.emotion = NAN; }));
 }
 
