@@ -271,9 +271,10 @@ class Request:
             original forbids special ids by their place after the codec's K codes: K+1 before
             `min_frames`, the others always, whichever id ends speech. False does as the original;
             with True the id that ends speech is impossible before `min_frames`, and possible from
-            then on.
+            then on. Chatterbox T3 and language models accept only False.
         prior: "default" for the checkpoint's, None for off, or these options.
-        eos_method: How end of speech is detected, e.g. "argmax_or_multinomial_any".
+        eos_method: How end of speech is detected, e.g. "argmax_or_multinomial_any". Models that
+            decide codes in blocks accept only None.
         use_local_transformer: False draws from the independent heads.
         maskgit: Options of a MaskGit local transformer, for checkpoints that have one.
         block: Options of block diffusion, for models that decide codes in blocks.

@@ -204,6 +204,8 @@ def test_bad_requests_are_refused(engine: Path) -> None:
             {"forced_codes": [[BOS]] * 16},
             {"max_frames": 150},
             {"stop_after_equal": 3},
+            {"eos_method": "argmax_any"},
+            {"strict_end": True},
             {"analyze_alignment": True},
         ):
             with pytest.raises(rt.ConfigError, match=next(iter(changed))):

@@ -100,12 +100,12 @@ struct Request {
   /// Only for checkpoints whose configuration forces the id that ends speech. The original forbids
   /// special ids by their place after the codec's K codes: K+1 before min_frames, the others
   /// always, whichever id ends speech. False: as the original. True: the id that ends speech is
-  /// impossible before min_frames and possible from then on.
+  /// impossible before min_frames and possible from then on. Models without an encoder refuse it.
   bool strict_end = false;
 
-  bool use_default_prior = true;        ///< true: the checkpoint's prior; false: `prior`
-  std::optional<AttentionPrior> prior;  ///< if use_default_prior is false: this prior, or none
-  std::optional<std::string> eos_method;
+  bool use_default_prior = true;          ///< true: the checkpoint's prior; false: `prior`
+  std::optional<AttentionPrior> prior;    ///< if use_default_prior is false: this prior, or none
+  std::optional<std::string> eos_method;  ///< not for models that decide codes in blocks
   std::optional<bool> use_local_transformer;  ///< false: independent heads
   std::optional<MaskGit> maskgit;             ///< only for models that have one
   std::optional<BlockDiffusion> block;        ///< only for models that decide codes in blocks

@@ -136,6 +136,9 @@ void refuse_encoder_options(const Request& request) {
               "context_text_ids: expected none, as this model takes no text as its context");
   TTSRT_CHECK(ConfigError, !request.prior.has_value(),
               "prior: this model has no cross-attention to weigh");
+  TTSRT_CHECK(ConfigError, !request.strict_end,
+              "strict_end: expected false, as no checkpoint of this model forces the id that ends "
+              "speech");
 }
 
 void refuse_alignment_options(const Request& request) {

@@ -55,7 +55,8 @@ ops::StateSpec state_of(const StackConfig& config, const Limits& limits,
 step::Facts facts_of(const char* family, std::int32_t vocab, double frame_rate,
                      const Limits& limits);
 
-// Throws ConfigError for the options of a request that only models with an encoder have.
+// Throws ConfigError for the options of a request that only models with an encoder have, among them
+// strict_end: only their checkpoints force ids.
 void refuse_encoder_options(const Request& request);
 
 // Throws ConfigError for the options of a request that need alignment heads.

@@ -113,6 +113,7 @@ TEST(CausalRequests, OptionsOfAnEncoderAreRefused) {
   EXPECT_TRUE(refuses("context_codes:", [](Request& of) { of.context_codes = {1, 1, {0}}; }));
   EXPECT_TRUE(refuses("context_text_ids:", [](Request& of) { of.context_text_ids = {1}; }));
   EXPECT_TRUE(refuses("prior:", [](Request& of) { of.prior = AttentionPrior{}; }));
+  EXPECT_TRUE(refuses("strict_end:", [](Request& of) { of.strict_end = true; }));
 }
 
 TEST(CausalRequests, OptionsOfAnAlignmentAreRefused) {

@@ -185,6 +185,9 @@ void Itineraries::use_blocks(const Request& request, rules::SlotRules& slot) con
               "prompt_embeddings: expected none, as this model decides codes in blocks");
   TTSRT_CHECK(ConfigError, !request.stop_after_equal.has_value(),
               "stop_after_equal: expected none, as this model decides codes in blocks");
+  TTSRT_CHECK(ConfigError, !request.eos_method.has_value(),
+              "eos_method: expected none, as this model decides codes in blocks, which have no "
+              "likeliest codes beside those that are drawn");
   slot.frame_stacking = config_.block_rows;
 }
 

@@ -283,6 +283,10 @@ TEST_F(T3Itinerary, OptionsOfBlocks) {
   request.block = {};
   request.repetition_penalty = 1.2F;
   EXPECT_TRUE(throws_naming<ConfigError>("repetition_penalty", [&] { asked(request); }));
+  request = spoken();
+  request.eos_method = "argmax_any";
+  EXPECT_TRUE(throws_naming<ConfigError>("eos_method: expected none", [&] { asked(request); }));
+  of(request);  // steps of one code have a likeliest one
   Request other = spoken();
   other.block.emplace();
   EXPECT_TRUE(throws_naming<ConfigError>("block", [&] { of(other); }));
