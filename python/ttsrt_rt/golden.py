@@ -373,4 +373,7 @@ def _read_knobs(files: list[Path], name: str) -> _Knobs:
             f"{files[-1].absolute()}: expected the options of the runs, got no file of this name; "
             "arrays are named CASE.RUN.npz and stand beside CASE.json; pass its name as case="
         )
-    raise ConfigError(f"{files[-1]}: run: expected one of {list_names(known)}, got {quote(name)}")
+    raise ConfigError(
+        f"run_name: expected one of {list_names(dict.fromkeys(known))} of {files[-1]}, "
+        f"got {quote(name)}"
+    )

@@ -29,6 +29,12 @@ FLAGS = ["--top_k", "--max_frames", "--prior", "--prior_left", "--overwrite", "-
         ("a 'max_frames' b", "a 'max_frames' b"),
         ("other_name: wrong", "other_name: wrong"),
         ("a voice of max_frames_more", "a voice of max_frames_more"),
+        ("voices: expected two", "--voice: expected two"),
+        ("left: wrong (none: prior=None)", "left: wrong (none: --prior off)"),
+        ('0, because prior is "off"', '0, because --prior is "off"'),
+        ("a/b.pt: config: expected none", "a/b.pt: --config: expected none"),
+        ("a/b.pt: other: expected none", "a/b.pt: other: expected none"),
+        ("takes the options config, other, top_k", "takes the options --config, other, --top_k"),
     ],
 )
 def test_messages_name_flags(message: str, shown: str) -> None:

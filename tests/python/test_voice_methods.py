@@ -207,6 +207,16 @@ def test_run_speaks_with_voice_files(
         assert main([*command, *me, *flags, "--output", str(outputs[-1])]) == 0
     codes = [np.load(output).tolist() for output in outputs]
     assert codes[0] == codes[1] != codes[2]
+    write_voice(tmp_path / "you.safetensors", voice_of(5))
+    you = ["--voice_file", str(tmp_path / "you.safetensors")]
+    assert main([*command, *me, *you, "--output", str(tmp_path / "two.npy")]) == 2
+    told = "--voice_file: expected --voice NAME with several of them (me, you), got no --voice"
+    assert told in capsys.readouterr().err
+    flags = ["--voice", "you", "--output", str(tmp_path / "two.npy")]
+    assert main([*command, *me, *you, *flags]) == 0
+    assert main([*command, *me, *me, "--voice", "me", "--output", str(tmp_path / "x.npy")]) == 2
+    told = "me.safetensors: expected a file of another name, as there is a voice 'me' already"
+    assert told in capsys.readouterr().err
     assert main([*command, *me, "--output", str(tmp_path / "me.safetensors")]) == 2
     assert "--output" in capsys.readouterr().err
 

@@ -6,7 +6,7 @@ import argparse
 import difflib
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -121,6 +121,19 @@ _ASKED = re.compile(r"\b(pass) ([a-z_]+)(?= )")
 _LISTED = re.compile(r"(?<![\w./'\"=:-])([a-z]+)(?=(?:,| and| or) --[a-z])")
 _LAST = re.compile(r"(--[a-z_]+(?:,? and|,? or|,) )([a-z]+)(?![\w/'\"=.:-])")
 _HEAD = re.compile(r"([a-z_]+)(\.[a-z_]+)?(?=:)")
+_BEHIND_FILE = re.compile(r"([^\s:]*[./][^\s:]*: )([a-z_]+)(?=: )")
+_IS = re.compile(r"(?<![\w./'\"=:-])([a-z]+)(?= is \")")
+_OPTIONS = re.compile(r"(?<=the options )[a-z_]+(?:, [a-z_]+)*")
+
+
+def _flag(name: str, names: Collection[str]) -> str:
+    return f"--{name}" if name in names else name
+
+
+def _singular(name: str, names: Collection[str]) -> str:
+    """The name of an argument, or the flag that may be given several times for it."""
+    is_plural = name not in names and name.removesuffix("s") in names
+    return name.removesuffix("s") if is_plural else name
 
 
 def in_flags(message: str, flags: Sequence[str], arguments: Sequence[str] = ()) -> str:
@@ -135,12 +148,12 @@ def in_flags(message: str, flags: Sequence[str], arguments: Sequence[str] = ()) 
 
     def flag_of(match: re.Match[str], before: str = "") -> str:
         name = match[match.lastindex or 0]
-        return f"{before}--{name}" if name in names else match[0]
+        return f"{before}{_flag(name, names)}" if name in names else match[0]
 
     head = _HEAD.match(message)
     shown = ""
     if head is not None:
-        whole = f"--{head[0].replace('.', '_')}"
+        whole = f"--{_singular(head[0].replace('.', '_'), names)}"
         is_given = head[2] is None or any(each.partition("=")[0] == whole for each in arguments)
         if whole[2:] in names and is_given:
             shown = whole
@@ -148,7 +161,18 @@ def in_flags(message: str, flags: Sequence[str], arguments: Sequence[str] = ()) 
             is_part = head[1] in names and whole[2:] in names
             shown = f"--{head[1]}: {head[0].partition('.')[2]}" if is_part else head[0]
         message = message[head.end() :]
+    else:
+        behind = _BEHIND_FILE.match(message)
+        if behind is not None:
+            shown = behind[1] + _flag(behind[2], names)
+            message = message[behind.end() :]
+    if "prior" in names:
+        message = message.replace("prior=None", "--prior off")
     message = _KEYWORD.sub(flag_of, message)
+    message = _OPTIONS.sub(
+        lambda match: re.sub("[a-z_]+", lambda name: _flag(name[0], names), match[0]), message
+    )
+    message = _IS.sub(flag_of, message)
     message = _NAME.sub(flag_of, message)
     before = ""
     while before != message:

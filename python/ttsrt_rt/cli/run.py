@@ -25,6 +25,7 @@ from ttsrt_rt.cli.streams import tell
 from ttsrt_rt.cli.tables import format_memory
 from ttsrt_rt.cli.types import Subparsers
 from ttsrt_rt.errors import ConfigError, NotFoundError
+from ttsrt_rt.quoting import show
 from ttsrt_rt.writing import LateFile
 
 if TYPE_CHECKING:
@@ -111,7 +112,13 @@ def _run_one(args: argparse.Namespace) -> int:
         check_array_output("--alignment_output", args.alignment_output)
         fields["return_alignment"] = True
     engine = _core.Engine.open(os.fsencode(args.engine))
-    request = make_request(fields | _only_voice(args, fields))
+    fields |= _only_voice(args, fields)
+    if args.voice_file and not fields.keys() & set(_CONTEXTS):
+        names = ", ".join(Path(path).stem for path in args.voice_file)
+        raise ConfigError(
+            f"--voice_file: expected --voice NAME with several of them ({names}), got no --voice"
+        )
+    request = make_request(fields)
     with Executor(engine, **executor_options(args)) as executor:
         _add_voices(args, executor)
         handle = executor.submit(request)
@@ -137,7 +144,13 @@ def _only_voice(args: argparse.Namespace, fields: dict[str, Any]) -> dict[str, A
 
 def _add_voices(args: argparse.Namespace, executor: Executor) -> None:
     for path in args.voice_file:
-        executor.add_voice(Path(path).stem, file=path)
+        name = Path(path).stem
+        if name in executor.voices():
+            raise ConfigError(
+                f"--voice_file: {path}: expected a file of another name, as there is a voice "
+                f"{show(name)} already"
+            )
+        executor.add_voice(name, file=path)
 
 
 def _run_many(args: argparse.Namespace) -> int:

@@ -11,6 +11,7 @@ from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.options import ConvertOptions, check_names, path_of
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["convert", "open_weights"]
 
+_NOT_OF_A_FAMILY = ("source", "output_dir", "progress")
 _OUR_FILES = ("engine.json", "weights.safetensors", "config.json", "model.safetensors")
 
 
@@ -61,7 +63,12 @@ def convert(
     found = find_source(path)
     converter = find_converter(found, family)
     given = {name: value for name, value in options.items() if value is not None}
-    check_names(f"{path.name}: convert", given, signature(converter).parameters)
+    known = [name for name in signature(converter).parameters if name not in _NOT_OF_A_FAMILY]
+    for name in given:
+        if name not in (*known, *_NOT_OF_A_FAMILY):
+            raise ConfigError(
+                f"{name}: expected none for {path.name}, which takes the options {', '.join(known)}"
+            )
     return converter(found, folder, **given)
 
 

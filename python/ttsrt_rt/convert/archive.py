@@ -84,7 +84,7 @@ class Weights(Mapping[str, LazyTensor]):
             )
         if root is not None and self.kind != "torch":
             raise ConfigError(
-                f"{file.name}: root: expected None for a {self.kind} file, got {show(root)}"
+                f"{file.name}: root: expected none for a {self.kind} file, got {show(root)}"
             )
 
     @property
