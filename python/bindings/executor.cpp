@@ -98,6 +98,10 @@ void register_info(py::module_& module) {
       .def_readonly("scratch_bytes", &ReplicaInfo::scratch_bytes,
                     "Packed inputs and what threads need beside activations.")
       .def_readonly("cache_tokens", &ReplicaInfo::cache_tokens, "Positions of its paged cache.")
+      .def_readonly("graph_bytes", &ReplicaInfo::graph_bytes,
+                    "What CUDA took for the graphs of the launches and the code of the kernels, as "
+                    "measured while the replica started; others that used the GPU meanwhile change "
+                    "the number. 0: the device is the CPU.")
       .def_readonly("free_bytes", &ReplicaInfo::free_bytes,
                     "Of the GPU's memory, once the replica had started; 0: the device is the CPU.");
   py::class_<ExecutorInfo> bound(
@@ -121,6 +125,7 @@ void register_info(py::module_& module) {
       .def_readonly("activation_bytes", &ExecutorInfo::activation_bytes,
                     "Activations of all Programs.")
       .def_readonly("cache_tokens", &ExecutorInfo::cache_tokens, "Positions of the paged cache.")
+      .def_readonly("graph_bytes", &ExecutorInfo::graph_bytes, "As in ReplicaInfo.")
       .def_readonly("replicas", &ExecutorInfo::replicas, "In the order of ExecutorOptions.device.");
 }
 

@@ -1190,6 +1190,12 @@ class ReplicaInfo:
         """Positions of its paged cache."""
 
     @property
+    def graph_bytes(self) -> int:
+        """What CUDA took for the graphs of the launches and the code of the kernels, as measured
+        while the replica started; others that used the GPU meanwhile change the number. 0: the
+        device is the CPU."""
+
+    @property
     def free_bytes(self) -> int:
         """Of the GPU's memory, once the replica had started; 0: the device is the CPU."""
 
@@ -1239,6 +1245,10 @@ class ExecutorInfo:
     @property
     def cache_tokens(self) -> int:
         """Positions of the paged cache."""
+
+    @property
+    def graph_bytes(self) -> int:
+        """As in ReplicaInfo."""
 
     @property
     def replicas(self) -> list[ReplicaInfo]:

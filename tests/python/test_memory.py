@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import ttsrt_rt as rt
@@ -159,6 +161,69 @@ def test_the_cache_is_fitted_to_a_gpu(checkpoint_of: Callable[[str], Path], tmp_
     taken.clear()
     with rt.Executor(tmp_path / "engine", device="cuda:0") as executor:
         assert executor.info.state_bytes == whole.state
+
+
+def take_all() -> list[GpuBytes]:
+    """Takes the memory of the GPU until not even 64 KiB can be had."""
+    taken = []
+    for size in (1 << 30, 1 << 26, 1 << 22, 1 << 16):
+        with contextlib.suppress(RuntimeError):
+            while True:
+                taken.append(GpuBytes(size))
+    return taken
+
+
+@NEEDS_GPU
+@pytest.mark.parametrize("case", ["tiny2503", "tinyhf", "tinymaskgit2", "tinyce", "tinyold"])
+def test_requests_take_no_memory_of_a_gpu(engine_of: Callable[[str], Path], case: str) -> None:
+    """Whatever number runs at once. Passes of MaskGit in an unusual number, whose graph is made as
+    it first occurs, do without one.
+    """
+    with rt.Executor(engine_of(case), device="cuda:0") as executor:
+        info = executor.engine.info
+        codes = np.arange(8 * info.codebooks).reshape(8, info.codebooks) % 7
+        context = {"voice": 0} if case == "tinyhf" else {"context_codes": codes}
+        fields: dict[str, Any] = {"text_ids": [1, 2, 3], "max_frames": 8, **context}
+        if case == "tinymaskgit2":
+            fields["maskgit"] = rt.MaskGit(steps=5)
+        scales = (1.0, 2.0, 2.0)  # with and without guidance
+        requests = [
+            rt.Request(seed=i, cfg_scale=scales[i % 3], **fields)
+            for i in range(info.max_batch_size)
+        ]
+        taken = take_all()
+        results = [executor.generate(requests[:n]) for n in range(1, len(requests) + 1)]
+        taken.clear()
+        for request, expected in zip(requests, executor.generate(requests), strict=True):
+            assert expected.error is None
+            assert executor.generate(request).codes.tolist() == expected.codes.tolist()
+            for some in results:
+                for result in some[request.seed : request.seed + 1]:
+                    assert result.error is None
+                    assert result.codes.tolist() == expected.codes.tolist()
+
+
+@NEEDS_GPU
+def test_graphs_that_do_not_fit_are_told_at_the_start(
+    checkpoint_of: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """The cache takes all that the plan leaves, so that nothing is left for graphs."""
+    rt.build(checkpoint_of("tinyhf"), tmp_path / "engine", max_batch_size=4096)
+    (plan,) = plan_memory(tmp_path / "engine", batch_sizes=[4096], device="cuda:0")
+    taken = fill(plan.total - plan.kv_cache // 2)
+    try:
+        executor = rt.Executor(
+            tmp_path / "engine", device="cuda:0", kv_cache_free_gpu_mem_fraction=1.0
+        )
+    except rt.CapacityError as error:
+        assert "more" in str(error) and "MiB are free" in str(error)
+        assert "kv_cache_free_gpu_mem_fraction" in str(error)
+    else:  # the pages of CUDA had room for them
+        assert len(executor.generate(text_ids=[1, 2, 3], voice=0, max_frames=4).codes) > 0
+        executor.close()
+    taken.clear()
+    with rt.Executor(tmp_path / "engine", device="cuda:0") as executor:
+        assert len(executor.generate(text_ids=[1, 2, 3], voice=0, max_frames=4).codes) > 0
 
 
 @NEEDS_GPU

@@ -60,6 +60,9 @@ struct ReplicaInfo {
   std::uint64_t activation_bytes = 0;
   std::uint64_t scratch_bytes = 0;
   std::uint64_t cache_tokens = 0;  ///< positions of its paged cache
+  /// What CUDA took for the graphs of the launches and the code of the kernels, as measured while
+  /// the replica started; others that used the GPU meanwhile change the number. 0: the CPU.
+  std::uint64_t graph_bytes = 0;
   std::uint64_t free_bytes = 0;  ///< of the GPU's memory, once the replica had started; 0: the CPU
 };
 
@@ -76,6 +79,7 @@ struct ExecutorInfo {
   std::uint64_t activation_bytes = 0;
   std::uint64_t scratch_bytes = 0;    ///< packed inputs and what threads need beside activations
   std::uint64_t cache_tokens = 0;     ///< positions of the paged cache
+  std::uint64_t graph_bytes = 0;      ///< as in ReplicaInfo
   std::vector<ReplicaInfo> replicas;  ///< in the order of ExecutorOptions::device
 };
 

@@ -102,6 +102,19 @@ class CudaBackend : public ops::Backend {
     return buffer_bytes_ + memory_.bytes() + (slots_ == nullptr ? 0 : slots_->outcome_bytes());
   }
 
+  std::size_t graph_bytes() const override { return graph_bytes_; }
+
+  // Counts what the device has less afterwards, as nobody says what CUDA takes for a graph.
+  void prepare(Compiled& compiled) {
+    const DeviceScope scope(device_);
+    const std::size_t before = free_memory().free;
+    load_copies();
+    compiled.prepare(stream_.get());
+    check(cudaStreamSynchronize(stream_.get()), "the upload of graphs");
+    const std::size_t after = free_memory().free;
+    graph_bytes_ += before > after ? before - after : 0;
+  }
+
   void reset_slot(const step::SlotReset& reset) override {
     ops::check_reset(reset, slots().spec());
     Flight& flight = queued();
@@ -206,6 +219,18 @@ class CudaBackend : public ops::Backend {
   }
   Flight& queued() { return flights_[next_]; }
 
+  // Captures the kernels that no graph has, once: their code is loaded before the first request.
+  void load_copies() {
+    if (has_loaded_copies_) return;
+    capture(stream_.get(), [this] {
+      reset_slots(device_resets_, 1, slots_->view(), slots_->device_histories(),
+                  slots_->num_histories(), stream_.get());
+      cuda::copy_blocks(device_copies_, 1, slots_->cache(0), slots_->cache_layer_bytes(),
+                        slots_->spec().cache_layers, stream_.get());
+    });
+    has_loaded_copies_ = true;
+  }
+
   void push(const Command& command) {
     std::vector<Command>& commands = queued().commands;
     TTSRT_CHECK(InternalError, commands.size() < commands.capacity(),
@@ -273,6 +298,8 @@ class CudaBackend : public ops::Backend {
   std::int32_t* device_copies_ = nullptr;
   std::size_t num_programs_ = 0;
   std::size_t buffer_bytes_ = 0;  // of Executables, beside activations
+  std::size_t graph_bytes_ = 0;   // of their graphs
+  bool has_loaded_copies_ = false;
   Flight flights_[kFlights];
   std::size_t next_ = 0;    // the flight in the queue
   std::size_t oldest_ = 0;  // that is outstanding
@@ -286,6 +313,7 @@ class CudaExecutable : public ops::Executable {
       : compiled_(program, limits, slots, weights, DeviceMemory::Mode::take), backend_(backend) {}
   ~CudaExecutable() override { backend_.wait(); }
 
+  void prepare() override { backend_.prepare(compiled_); }
   void launch(const step::RowBatch& rows) override {
     compiled_.check(rows);
     if (rows.rows > 0) backend_.push(compiled_, rows);

@@ -32,6 +32,19 @@ PinnedBuffer::~PinnedBuffer() {
   if (data_ != nullptr) static_cast<void>(cudaFreeHost(data_));
 }
 
+void throw_no_memory(const std::string& what) {
+  static_cast<void>(cudaGetLastError());  // the error isn't sticky
+  FreeMemory memory;
+  if (cudaMemGetInfo(&memory.free, &memory.total) != cudaSuccess)
+    static_cast<void>(cudaGetLastError());  // there is no memory for a context either
+  throw CapacityError(message(
+      "cuda: ", what, ", but only ", memory.free >> 20, " of the device's ", memory.total >> 20,
+      " MiB are free; lower max_batch_size, max_paused_requests, max_num_tokens, "
+      "max_tokens_in_paged_kv_cache or kv_cache_free_gpu_mem_fraction, choose a smaller "
+      "kv_cache_dtype, or build the engine with a smaller max_seq_len or with a "
+      "quantization"));
+}
+
 FreeMemory free_memory() {
   FreeMemory memory;
   check(cudaMemGetInfo(&memory.free, &memory.total), "cudaMemGetInfo");
@@ -51,17 +64,8 @@ void* DeviceMemory::take_bytes(std::size_t bytes, const char* what) {
   }
   void* piece = nullptr;
   const cudaError_t error = cudaMalloc(&piece, rounded);
-  if (error == cudaErrorMemoryAllocation) {
-    static_cast<void>(cudaGetLastError());  // the error isn't sticky
-    const FreeMemory memory = free_memory();
-    throw CapacityError(
-        message("cuda: ", what, " take ", mebibytes(rounded), " MiB more, but only ",
-                memory.free >> 20, " of the device's ", memory.total >> 20,
-                " MiB are free; lower max_batch_size, max_paused_requests, max_num_tokens, "
-                "max_tokens_in_paged_kv_cache or kv_cache_free_gpu_mem_fraction, choose a smaller "
-                "kv_cache_dtype, or build the engine with a smaller max_seq_len or with a "
-                "quantization"));
-  }
+  if (error == cudaErrorMemoryAllocation)
+    throw_no_memory(message(what, " take ", mebibytes(rounded), " MiB more"));
   check(error, "cudaMalloc");
   pieces_.push_back(piece);
   bytes_ += rounded;

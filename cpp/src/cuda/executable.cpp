@@ -13,13 +13,6 @@ namespace {
 
 constexpr std::int32_t kMaxRows = 65535;  // of a grid's second dimension
 
-// The smallest power of two that holds `count`, at most `most`.
-std::int32_t bucket(std::int32_t count, std::int32_t most) {
-  std::int32_t size = 1;
-  while (size < count) size *= 2;
-  return std::min(size, most);
-}
-
 RowLimits row_limits(const ops::Program& program, const ops::ProgramLimits& limits,
                      const ops::BatchNeeds& needs, const ops::StateSpec& spec) {
   RowLimits of;
@@ -34,6 +27,29 @@ RowLimits row_limits(const ops::Program& program, const ops::ProgramLimits& limi
     of.dim = std::max(of.dim, program.activations[static_cast<std::size_t>(embed->out)].width);
   }
   return of;
+}
+
+BoundsLimits bounds_limits(const ops::Program& program, const ops::ProgramLimits& limits,
+                           const ops::BatchNeeds& needs) {
+  BoundsLimits of;
+  of.max_rows = limits.max_rows;
+  of.max_draws = limits.max_draws;
+  of.uses_cache = needs.uses_cache;
+  for (const ops::Op& op : program.ops) {
+    if (const auto* block = std::get_if<ops::FinishBlock>(&op)) of.rows_per_draw = block->places;
+    of.has_picks |= std::holds_alternative<ops::PickCodes>(op);
+  }
+  return of;
+}
+
+// The most passes of MaskGit that a draw makes.
+std::int32_t most_passes(const step::RowBatch& rows, const std::vector<rules::SlotRules>& rules) {
+  std::int32_t most = 0;
+  for (const step::Draw& draw : rows.draws) {
+    const rules::SlotRules& of = rules[static_cast<std::size_t>(draw.slot)];
+    if (of.use_local_transformer) most = std::max(most, of.maskgit.steps);
+  }
+  return most;
 }
 
 }  // namespace
@@ -57,6 +73,7 @@ Compiled::Compiled(const ops::Program& program, const ops::ProgramLimits& limits
     if (const auto* finish = std::get_if<ops::FinishStep>(&op)) finish_ = *finish;
     finishes_blocks_ |= std::holds_alternative<ops::FinishBlock>(op);
   }
+  bounds_limits_ = bounds_limits(program_, limits_, needs_);
   for (ops::BatchNeeds::Embedding& of : needs_.embeddings) of.takes_device_vectors = true;
   slots.make_room(limits.max_draws);
   const Site site{slots, weights, memory_, rows_.view(), faults_, &scratch_};
@@ -89,19 +106,20 @@ std::int32_t Compiled::open_launch() {
   return index;
 }
 
-Bounds Compiled::bounds_of(const LaunchCounts& counts, const step::RowBatch& rows,
-                           const std::vector<rules::SlotRules>& rules) const {
-  Bounds bounds;
-  bounds.rows = bucket(counts.rows, limits_.max_rows);
-  bounds.draws = counts.draws == 0 ? 0 : std::min(limits_.max_draws, bounds.rows);
-  bounds.has_single_rows = counts.has_single_rows;
-  if (counts.picks == 0) return bounds;
-  bounds.picks = bounds.draws;
-  for (const step::Draw& draw : rows.draws) {
-    const rules::SlotRules& of = rules[static_cast<std::size_t>(draw.slot)];
-    if (of.use_local_transformer) bounds.passes = std::max(bounds.passes, of.maskgit.steps);
+void Compiled::prepare(cudaStream_t stream) {
+  if (limits_.profile) return;  // stages are launched one by one
+  const std::vector<Bounds> all = usual_bounds(bounds_limits_);
+  graphs_.reserve(all.size());
+  const auto last = static_cast<std::int32_t>(lowered_.steps.size());
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    try {
+      cuda::check(cudaGraphUpload(graph_of(all[i], 0, last, stream).get(), stream),
+                  "cudaGraphUpload");
+    } catch (const CapacityError& problem) {
+      throw CapacityError(message(program_.name, ": graph ", i + 1, " of ", all.size(),
+                                  ", for launches of ", all[i].rows, " rows: ", problem.what()));
+    }
   }
-  return bounds;
 }
 
 // Stacks of another size than the Program's can't be finished.
@@ -147,15 +165,15 @@ void Compiled::queue(const step::RowBatch& rows, const std::vector<rules::SlotRu
     return rules[static_cast<std::size_t>(slot)].use_local_transformer;
   };
   cuda::check(cudaEventRecord(launch.begin.get(), stream), "cudaEventRecord");
-  const LaunchCounts counts = rows_.copy(rows, uses_picks, index, stream);
-  const Bounds bounds = bounds_of(counts, rows, rules);
+  LaunchCounts counts = rows_.copy(rows, uses_picks, index, stream);
+  counts.passes = most_passes(rows, rules);
+  const Bounds bounds = bounds_of(counts, bounds_limits_);
   const std::int32_t first = step_at(rows.first_part);
   const std::int32_t last = step_at(rows.last_part);
   if (limits_.profile) {
     run_profiled(bounds, first, last, launch, stream);
   } else {
-    cuda::check(cudaGraphLaunch(graph_of(bounds, first, last, stream).get(), stream),
-                "cudaGraphLaunch");
+    run_graph(bounds, first, last, stream);
   }
   cuda::check(cudaMemcpyAsync(launch.faults.as<std::uint32_t>(), faults_,
                               static_cast<std::size_t>(rows.rows) * sizeof(std::uint32_t),
@@ -182,6 +200,17 @@ void Compiled::run_profiled(const Bounds& bounds, std::int32_t first, std::int32
     run_steps(bounds, i, i + 1, stream);  // the first also clears faults and the outcome
     cuda::check(cudaEventRecord(launch.step_ends[static_cast<std::size_t>(i)].get(), stream),
                 "cudaEventRecord");
+  }
+}
+
+// Where there is no memory for a graph that was not prepared, its kernels are launched one by one.
+void Compiled::run_graph(const Bounds& bounds, std::int32_t first, std::int32_t last,
+                         cudaStream_t stream) {
+  try {
+    cuda::check(cudaGraphLaunch(graph_of(bounds, first, last, stream).get(), stream),
+                "cudaGraphLaunch");
+  } catch (const CapacityError&) {
+    run_steps(bounds, first, last, stream);
   }
 }
 

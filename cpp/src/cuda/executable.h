@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "cuda/bounds.h"
 #include "cuda/device_memory.h"
 #include "cuda/device_slots.h"
 #include "cuda/device_weights.h"
@@ -31,6 +32,10 @@ class Compiled {
   std::size_t buffer_bytes() const { return memory_.bytes() - lowered_.activation_bytes; }
 
   void check(const step::RowBatch& rows) const;
+
+  // Makes the graphs of the launches that an executor makes (usual_bounds), in device memory, so
+  // that these take none later. All Programs of the slots must be compiled. Throws CapacityError.
+  void prepare(cudaStream_t stream);
 
   // Queues the launch on the stream and returns its number, for finish(). `rules` [slots] are those
   // of the slots as this launch finds them.
@@ -72,12 +77,11 @@ class Compiled {
   void queue(const step::RowBatch& rows, const std::vector<rules::SlotRules>& rules,
              std::int32_t index, cudaStream_t stream);
   void check_rules(const step::RowBatch& rows, const std::vector<rules::SlotRules>& rules) const;
-  Bounds bounds_of(const LaunchCounts& counts, const step::RowBatch& rows,
-                   const std::vector<rules::SlotRules>& rules) const;
   std::int32_t step_at(std::int32_t part) const;
   void run_steps(const Bounds& bounds, std::int32_t first, std::int32_t last, cudaStream_t stream);
   void run_profiled(const Bounds& bounds, std::int32_t first, std::int32_t last, InFlight& launch,
                     cudaStream_t stream);
+  void run_graph(const Bounds& bounds, std::int32_t first, std::int32_t last, cudaStream_t stream);
   const Graph& graph_of(const Bounds& bounds, std::int32_t first, std::int32_t last,
                         cudaStream_t stream);
   void keep_taps(const step::RowBatch& rows, InFlight& launch, cudaStream_t stream);
@@ -89,6 +93,7 @@ class Compiled {
   ops::BatchNeeds needs_;
   ops::FinishStep finish_;  // of the Program; no codebooks: it has none
   bool finishes_blocks_ = false;
+  BoundsLimits bounds_limits_;
   DeviceMemory memory_;
   std::uint32_t* faults_ = nullptr;  // [max_rows]
   LaunchRows rows_;

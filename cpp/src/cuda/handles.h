@@ -58,6 +58,7 @@ Graph capture(cudaStream_t stream, const Queue& queue) {
     queue();
   } catch (...) {
     static_cast<void>(cudaStreamEndCapture(stream, &graph));
+    static_cast<void>(cudaGetLastError());  // that the capture is invalid
     if (graph != nullptr) static_cast<void>(cudaGraphDestroy(graph));
     throw;
   }

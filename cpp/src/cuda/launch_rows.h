@@ -11,6 +11,7 @@
 #include <functional>
 #include <vector>
 
+#include "cuda/bounds.h"
 #include "cuda/device_memory.h"
 #include "cuda/views.h"
 #include "step/batch.h"
@@ -24,14 +25,6 @@ struct RowLimits {
   std::int32_t codebooks = 0;   // of the slots: forced codes of a draw
   std::int32_t code_width = 0;  // ids of a row of codes
   std::int64_t dim = 0;         // of given vectors; 0: there are none
-};
-
-// What a launch has, for the choice of kernels and grids.
-struct LaunchCounts {
-  std::int32_t rows = 0;
-  std::int32_t draws = 0;
-  std::int32_t picks = 0;
-  bool has_single_rows = false;  // every segment is one row and continues no other
 };
 
 // Vectors of a segment that are on the device already: row `to` of the launch's vectors and behind.
@@ -52,7 +45,8 @@ class LaunchRows {
   const RowsView& view() const { return view_; }
 
   // Packs a batch that ops::check_batch accepted into staging buffer `stage`, and queues the
-  // copies. `uses_picks(slot)` says whether draws of the slot use the local transformer.
+  // copies. `uses_picks(slot)` says whether draws of the slot use the local transformer. The passes
+  // are not counted.
   LaunchCounts copy(const step::RowBatch& batch,
                     const std::function<bool(std::int32_t)>& uses_picks, std::int32_t stage,
                     cudaStream_t stream);

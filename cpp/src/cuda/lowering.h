@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "cuda/bounds.h"
 #include "cuda/device_memory.h"
 #include "cuda/device_slots.h"
 #include "cuda/device_weights.h"
@@ -19,18 +20,6 @@
 #include "ops/program.h"
 
 namespace ttsrt::cuda {
-
-// Bounds on what a launch has.
-struct Bounds {
-  std::int32_t rows = 0;
-  std::int32_t draws = 0;
-  std::int32_t picks = 0;        // 0: no draw uses the local transformer
-  std::int32_t passes = 0;       // of MaskGit, at most
-  bool has_single_rows = false;  // as SelfAttentionArgs
-
-  bool operator==(const Bounds&) const = default;
-  std::int32_t pick_rows() const { return rows < 2 * picks ? rows : 2 * picks; }
-};
 
 struct Step {
   std::string label;  // "linear 2304 x 768 bfloat16"

@@ -51,6 +51,7 @@ ReplicaInfo describe(const model::NetworkInfo& network) {
   info.scratch_bytes = network.scratch_bytes;
   info.cache_tokens = static_cast<std::uint64_t>(network.num_blocks) *
                       static_cast<std::uint64_t>(network.block_size);
+  info.graph_bytes = network.graph_bytes;
   info.free_bytes = network.free_bytes;
   return info;
 }
@@ -72,6 +73,7 @@ ExecutorInfo describe(const Engine& engine,
     info.state_bytes += replica.state_bytes;
     info.activation_bytes += replica.activation_bytes;
     info.scratch_bytes += replica.scratch_bytes;
+    info.graph_bytes += replica.graph_bytes;
     info.cache_tokens += replica.cache_tokens;
     info.replicas.push_back(replica);
   }

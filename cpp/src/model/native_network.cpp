@@ -36,6 +36,7 @@ NativeNetwork::NativeNetwork(const EngineData& engine, std::unique_ptr<ops::Back
   backend_->create_state(state);
   weights_ = engine.weights.use();
   for (std::size_t p = 0; p < programs.size(); ++p) compile(programs[p], sized[p].limits);
+  for (const auto& executable : executables_) executable->prepare();
   info_.weight_bytes = backend_->weight_bytes();
   if (info_.weight_bytes > 0) weights_.reset();
 
@@ -52,6 +53,7 @@ NativeNetwork::NativeNetwork(const EngineData& engine, std::unique_ptr<ops::Back
   for (const auto& executable : executables_)
     info_.activation_bytes += executable->activation_bytes();
   info_.scratch_bytes = backend_->scratch_bytes();
+  info_.graph_bytes = backend_->graph_bytes();
   info_.free_bytes = backend_->free_bytes().value_or(0);
   const auto draws = static_cast<std::size_t>(limits.max_batch_size);
   output_.draws.reserve(draws);

@@ -29,8 +29,9 @@ struct NetworkInfo {
   std::size_t state_bytes = 0;
   std::size_t activation_bytes = 0;
   std::size_t scratch_bytes = 0;
-  std::size_t free_bytes =
-      0;  // of the device's memory once all is there; 0: the device is the host
+  // Of the device's memory: what prepared launches took, as measured, and what was free at the end.
+  std::size_t graph_bytes = 0;
+  std::size_t free_bytes = 0;  // 0: the device is the host
 };
 
 using Ticket = std::uint64_t;

@@ -96,6 +96,10 @@ struct SizedProgram {
 class Executable {
  public:
   virtual ~Executable() = default;
+  // Makes what the launches of an executor need besides, so that none of them takes memory of the
+  // device. Called once, when all Programs are compiled and before the first launch; nobody must
+  // call it. Throws CapacityError if there is no memory for it.
+  virtual void prepare() {}
   // Queues one run over `rows`, which must not change until the flight is collected. One launch of
   // a flight may have draws. It neither waits nor allocates.
   virtual void launch(const step::RowBatch& rows) = 0;
@@ -141,6 +145,10 @@ class Backend {
   virtual std::optional<std::size_t> free_bytes() const { return std::nullopt; }
   // What the compiled Programs and the threads that run them take beside activations.
   virtual std::size_t scratch_bytes() const { return 0; }
+
+  // What prepare() of all Executables took of the device's memory, as measured: the number isn't in
+  // memory_use(), and others that take or free memory there meanwhile change it.
+  virtual std::size_t graph_bytes() const { return 0; }
 
   // These are queued in order with launches.
   virtual void reset_slot(const step::SlotReset& reset) = 0;  // resets the slot

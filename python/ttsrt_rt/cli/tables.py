@@ -35,10 +35,11 @@ def format_markdown(header: Sequence[str], rows: Sequence[Sequence[object]]) -> 
 
 def format_memory(info: ExecutorInfo) -> str:
     """The memory of an executor, in one line."""
+    graphs = f", graphs {format_size(info.graph_bytes)}" if info.graph_bytes else ""
     return (
         f"memory: weights {format_size(info.weight_bytes)}, caches and slots "
         f"{format_size(info.state_bytes)}, activations {format_size(info.activation_bytes)}, "
-        f"scratch {format_size(info.scratch_bytes)}"
+        f"scratch {format_size(info.scratch_bytes)}{graphs}"
     )
 
 

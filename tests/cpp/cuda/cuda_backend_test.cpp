@@ -90,6 +90,58 @@ TEST_F(CudaFlights, MoreLaunchesOfAProgramThanItHasRoomForAreRefused) {
   }
 }
 
+// A Program whose launches differ in all that a graph is captured for, but for picks.
+ops::Program attending_program() {
+  ops::Program program;
+  program.name = "decode";
+  ops::SelfAttention attention;
+  attention.qkv = test::add_input(program, 64);
+  attention.out = program.add("logits", 32);
+  attention.heads = 4;
+  attention.kv_heads = 2;
+  attention.head_dim = 8;
+  attention.cache_layer = 0;
+  program.ops.emplace_back(attention);
+  program.ops.emplace_back(ops::SampleCodes{attention.out, ops::kNoBuffer, 4, 8});
+  program.ops.emplace_back(ops::FinishStep{4, 1});
+  return program;
+}
+
+// Prepared launches give what those give that capture a graph as they come.
+TEST_F(CudaFlights, PreparedOnesEqualLateOnes) {
+  const ops::Program program = attending_program();
+  ops::ProgramLimits limits;
+  limits.max_rows = 3;
+  limits.max_draws = 3;
+  const auto prepared = backend->compile(program, limits);
+  limits.index = 1;
+  const auto late = backend->compile(program, limits);
+  EXPECT_EQ(backend->graph_bytes(), 0U);
+  prepared->prepare();
+  const std::size_t graphs = backend->graph_bytes();
+  const auto codes_of = [this](ops::Executable& executable, std::int32_t rows) {
+    rules::SlotRules rules;
+    rules.codebooks = 4;
+    test::TestBatch batch;
+    for (std::int32_t row = 0; row < rows; ++row) {
+      backend->reset_slot({row, rules});
+      batch.add_vectors(row, 1, test::random_vector(64, 3 + static_cast<std::uint64_t>(row)));
+      batch.set_blocks({row});
+      batch.add_draw(row, row);
+    }
+    executable.launch(batch.batch);
+    return test::run_queued(*backend).codes;
+  };
+  std::vector<std::vector<std::int32_t>> codes;
+  for (std::int32_t rows = 1; rows <= 3; ++rows) {
+    codes.push_back(codes_of(*prepared, rows));
+    EXPECT_EQ(codes.back().size(), 4U * static_cast<std::size_t>(rows));
+  }
+  for (std::int32_t rows = 1; rows <= 3; ++rows)
+    EXPECT_EQ(codes_of(*late, rows), codes[static_cast<std::size_t>(rows) - 1]);
+  EXPECT_EQ(backend->graph_bytes(), graphs);
+}
+
 // A later Program may have more draws: graphs that were captured before must not keep the memory.
 TEST_F(CudaFlights, ALaterProgramMayHaveMoreDraws) {
   ops::Program program;

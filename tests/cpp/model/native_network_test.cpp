@@ -249,6 +249,35 @@ TEST_F(NativeNetworkTest, NothingIsAllocatedOnADeviceThatIsTooSmall) {
   EXPECT_LT(open_on(needed - 1).info().num_blocks, info.num_blocks);
 }
 
+// What launches take besides is taken at the start, and counted apart: nobody can plan it.
+TEST_F(NativeNetworkTest, EveryProgramIsPrepared) {
+  NetworkOptions options;
+  options.limits = data_.limits;
+  const auto open_on = [&](std::size_t free) {
+    return NativeNetwork(data_, std::make_unique<test::DeviceBackend>(free), options);
+  };
+  const std::size_t plenty = std::size_t{1} << 40;
+  const NetworkInfo info = open_on(plenty).info();
+  EXPECT_EQ(info.graph_bytes, info.programs.size() * test::DeviceBackend::kGraphBytes);
+  EXPECT_EQ(info.free_bytes, plenty - info.graph_bytes);
+}
+
+TEST_F(NativeNetworkTest, WithoutMemoryForGraphsNothingOpens) {
+  NetworkOptions options;
+  options.limits = data_.limits;
+  options.limits.max_batch_size = 1;
+  class FullBackend : public test::DeviceBackend {
+   public:
+    FullBackend() : DeviceBackend(std::nullopt) {}
+    std::optional<std::size_t> free_bytes() const override {
+      return graph_bytes() > kGraphBytes ? std::size_t{0} : std::size_t{1} << 40;
+    }
+  };
+  EXPECT_TRUE(test::throws_naming<CapacityError>("graphs take 1000 bytes more", [&] {
+    const NativeNetwork network(data_, std::make_unique<FullBackend>(), options);
+  }));
+}
+
 TEST_F(NativeNetworkTest, ThePoolMayBeSmaller) {
   NetworkOptions options;
   options.limits = data_.limits;

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/check.h"
 #include "ops/backend.h"
 #include "ops/reference/reference_backend.h"
 
@@ -15,7 +16,10 @@ namespace ttsrt::test {
 
 class DeviceBackend : public ops::Backend {
  public:
-  // A device with `free` bytes (absent: it is the host), which keeps weights of so many bytes.
+  static constexpr std::size_t kGraphBytes = 1000;
+
+  // A device with `free` bytes (absent: it is the host), which keeps weights of so many bytes. Of
+  // these, each compiled Program takes kGraphBytes as it is prepared.
   explicit DeviceBackend(std::optional<std::size_t> free, std::size_t weight_bytes = 0)
       : free_(free), weight_bytes_(weight_bytes) {}
 
@@ -30,10 +34,14 @@ class DeviceBackend : public ops::Backend {
   }
   std::unique_ptr<ops::Executable> compile(const ops::Program& program,
                                            const ops::ProgramLimits& limits) override {
-    return plain_->compile(program, limits);
+    return std::make_unique<Prepared>(plain_->compile(program, limits), *this);
   }
+  std::size_t graph_bytes() const override { return graph_bytes_; }
   std::size_t weight_bytes() const override { return weight_bytes_; }
-  std::optional<std::size_t> free_bytes() const override { return free_; }
+  std::optional<std::size_t> free_bytes() const override {
+    if (!free_.has_value()) return free_;
+    return *free_ - graph_bytes_;
+  }
   std::size_t scratch_bytes() const override { return plain_->scratch_bytes(); }
   void reset_slot(const step::SlotReset& reset) override { plain_->reset_slot(reset); }
   void copy_blocks(const std::vector<step::BlockCopy>& copies) override {
@@ -46,9 +54,32 @@ class DeviceBackend : public ops::Backend {
   }
 
  private:
+  class Prepared : public ops::Executable {
+   public:
+    Prepared(std::unique_ptr<ops::Executable> plain, DeviceBackend& backend)
+        : plain_(std::move(plain)), backend_(backend) {}
+
+    void prepare() override {
+      TTSRT_CHECK(CapacityError, backend_.free_bytes().value_or(kGraphBytes) >= kGraphBytes,
+                  "graphs take ", kGraphBytes, " bytes more");
+      backend_.graph_bytes_ += kGraphBytes;
+    }
+    void launch(const step::RowBatch& rows) override { plain_->launch(rows); }
+    const float* activation(ops::BufferId buffer) const override {
+      return plain_->activation(buffer);
+    }
+    std::size_t activation_bytes() const override { return plain_->activation_bytes(); }
+    std::vector<StageTimes> stage_times() const override { return plain_->stage_times(); }
+
+   private:
+    const std::unique_ptr<ops::Executable> plain_;
+    DeviceBackend& backend_;
+  };
+
   const std::unique_ptr<ops::Backend> plain_ = ops::make_reference_backend();
   const std::optional<std::size_t> free_;
   const std::size_t weight_bytes_;
+  std::size_t graph_bytes_ = 0;
 };
 
 }  // namespace ttsrt::test
