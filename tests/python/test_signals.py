@@ -13,10 +13,13 @@ from ttsrt_rt.cli.signals import Terminated, raising_on_signals
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_is_raised(number: signal.Signals) -> None:
-    before = signal.getsignal(number)
-    with pytest.raises(Terminated) as raised, raising_on_signals():
-        os.kill(os.getpid(), number)
-    assert raised.value.number == number and signal.getsignal(number) is before
+    before = signal.signal(number, signal.SIG_DFL)  # nohup ignores SIGHUP
+    try:
+        with pytest.raises(Terminated) as raised, raising_on_signals():
+            os.kill(os.getpid(), number)
+        assert raised.value.number == number and signal.getsignal(number) is signal.SIG_DFL
+    finally:
+        signal.signal(number, before)
 
 
 def test_handlers_of_the_program_stay() -> None:
