@@ -60,6 +60,13 @@ struct NormArgs {
   std::int32_t max_rows = 0;
 };
 void norm(const NormArgs& args, cudaStream_t stream);
+// Warps that share a row, which decide the order of its sums: a warp has 128 values of it, or more
+// where the row is wide.
+constexpr std::int32_t kNormWarps = 8;
+TTSRT_RULE constexpr std::int32_t norm_warps_of(std::int64_t width) {
+  const std::int64_t warps = (width + 127) / 128;
+  return warps < kNormWarps ? static_cast<std::int32_t>(warps) : kNormWarps;
+}
 
 // As ops::Gate. `x` [rows, 2 * width], `out` [rows, width].
 struct GateArgs {

@@ -19,9 +19,10 @@ constexpr std::int32_t kMostPlaceHeadDim = 128;
 constexpr std::int32_t kPlaceWarps = 16;
 constexpr std::int32_t kPlacePhases = 4;  // products of a layer
 
-// Rows that a launch may have: their norms are computed at once, 128 values by a warp.
+// Rows that a launch may have: their norms are computed at once.
+static_assert(kMostPlaceWidth <= kNormWarps * 128);  // a thread has four values of a row at most
 inline std::int32_t most_place_rows(std::int32_t width) {
-  const std::int32_t rows = kPlaceWarps / ((width + 127) / 128);
+  const std::int32_t rows = kPlaceWarps / norm_warps_of(width);
   return rows < kMostPlaceRows ? rows : kMostPlaceRows;
 }
 

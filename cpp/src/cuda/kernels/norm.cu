@@ -10,8 +10,6 @@
 namespace ttsrt::cuda {
 namespace {
 
-constexpr int kMaxThreads = 256;
-
 // Values [quad * 4, quad * 4 + 4) of a row, zeros behind its end.
 template <bool kAligned>
 __device__ float4 load_quad(const float* row, std::int64_t quad, std::int64_t width) {
@@ -118,8 +116,7 @@ __global__ void norm_kernel(NormArgs args) {
 template <bool kAligned>
 void launch_norm(const NormArgs& args, cudaStream_t stream) {
   const std::int64_t quads = ceil_div<std::int64_t>(args.width, kQuad);
-  const std::int64_t warps = ceil_div<std::int64_t>(quads, kWarp);
-  const int threads = warps * kWarp < kMaxThreads ? static_cast<int>(warps) * kWarp : kMaxThreads;
+  const int threads = norm_warps_of(args.width) * kWarp;
   const std::int64_t per_thread = ceil_div<std::int64_t>(quads, threads);
   if (per_thread <= 1) {
     launch_early(norm_kernel<1, kAligned>, args.max_rows, threads, 0, stream, args);

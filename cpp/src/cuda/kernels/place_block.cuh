@@ -17,7 +17,6 @@ constexpr int kPlaceThreads = kPlaceWarps * kWarp;
 constexpr int kPartialPitch = kTile + 4;  // of a row, without conflicts
 constexpr int kPartialBytes = kPlaceWarps * kMostPlaceRows * kPartialPitch * 4;
 static_assert(kPlaceWarps == kMaxSlices && kMostPlaceRows == kColumns);
-constexpr int kNormWarps = 8;  // warps of norm.cu at most, and sums of a row
 
 // Inputs of a warp: those of column g = lane / 4, as the B operand of each of its fragments.
 struct PlaceInputs {

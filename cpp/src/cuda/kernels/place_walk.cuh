@@ -60,7 +60,7 @@ struct PlaceWalk {
     lane = static_cast<int>(threadIdx.x) % kWarp;
     const RowsView& view = args.draw.rows;
     rows = min(count_of(view, Count::pick_rows), kMostPlaceRows);
-    norm_warps = ceil_div(args.width, 4 * kWarp);
+    norm_warps = norm_warps_of(args.width);
     norm_row = warp / norm_warps;
     norm_at = (warp % norm_warps * kWarp + lane) * 4;
     sum_at = min(norm_row, kMostPlaceRows - 1) * kNormWarps + warp % norm_warps;
