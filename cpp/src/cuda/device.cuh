@@ -71,6 +71,18 @@ __device__ inline std::int32_t warp_sum(std::int32_t value) {
   return value;
 }
 
+// The sum of the values of this lane and of those before it.
+template <class T>
+__device__ inline T warp_sum_up_to(T value) {
+  const auto lane = threadIdx.x % kWarp;
+#pragma unroll
+  for (unsigned apart = 1; apart < kWarp; apart *= 2) {
+    const T lower = __shfl_up_sync(kAllLanes, value, apart);
+    if (lane >= apart) value += lower;
+  }
+  return value;
+}
+
 // The larger of two numbers, or NaN if one is.
 __device__ inline float larger_or_nan(float a, float b) { return a > b || isnan(a) ? a : b; }
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "cuda/device.cuh"
 #include "cuda/kernels/cooperate.cuh"
 
 namespace ttsrt::cuda {
@@ -32,11 +33,7 @@ class ThreadBlock {
   }
 
   TTSRT_DEVICE Prefix before(std::uint64_t value) {
-    std::uint64_t reached = value;
-    for (std::uint32_t distance = 1; distance < 32; distance *= 2) {
-      const std::uint64_t lower = __shfl_up_sync(kAll, reached, distance);
-      if (lane() >= distance) reached += lower;
-    }
+    const std::uint64_t reached = warp_sum_up_to(value);
     const std::uint64_t partial = exchange(__shfl_sync(kAll, reached, 31));
     const std::uint64_t earlier = warp_sum(lane() < warp() ? partial : 0);
     return {earlier + reached - value, warp_sum(partial)};

@@ -36,17 +36,6 @@ __device__ inline bool draws_top_k(const rules::SamplerRules& sampler, std::int3
          vocab <= kTopKVocab;
 }
 
-template <typename T>
-__device__ inline T sum_up_to(T value) {
-  const int lane = static_cast<int>(threadIdx.x) % kWarp;
-#pragma unroll
-  for (int apart = 1; apart < kWarp; apart *= 2) {
-    const T lower = __shfl_up_sync(kAllLanes, value, apart);
-    if (lane >= apart) value += lower;
-  }
-  return value;
-}
-
 // All threads of the block call its functions together.
 struct TopKDraw {
   TopKShared& shared;
@@ -114,7 +103,7 @@ struct TopKDraw {
     std::uint32_t mine = 0;
 #pragma unroll
     for (int i = 0; i < kPer; ++i) mine += shared.bins[lane * kPer + i];
-    const std::uint32_t sum = sum_up_to(mine);
+    const std::uint32_t sum = warp_sum_up_to(mine);
     const int found = __ffs(static_cast<int>(__ballot_sync(kAllLanes, sum >= rest))) - 1;
     if (found < 0) return -1;
     rest -= __shfl_sync(kAllLanes, sum - mine, found);
@@ -178,7 +167,7 @@ struct TopKDraw {
       weights[i] = logits[i] >= kth ? to_fixed(expf((logits[i] - largest) * inverse)) : 0;
       own += weights[i];
     }
-    const std::uint64_t in_warp = sum_up_to(own);
+    const std::uint64_t in_warp = warp_sum_up_to(own);
     if (lane == kWarp - 1) shared.totals[warp] = in_warp;
     __syncthreads();
     std::uint64_t before = in_warp - own;
