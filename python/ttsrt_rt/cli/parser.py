@@ -148,7 +148,7 @@ def in_flags(message: str, flags: Sequence[str], arguments: Sequence[str] = ()) 
 
     def flag_of(match: re.Match[str], before: str = "") -> str:
         name = match[match.lastindex or 0]
-        return f"{before}{_flag(name, names)}" if name in names else match[0]
+        return f"{before}--{name}" if name in names else match[0]
 
     head = _HEAD.match(message)
     shown = ""
