@@ -61,12 +61,20 @@ struct AttendHead {
   // Merges the slices and writes out [head_dim]. Every thread gets the result.
   __device__ Merged finish(const Shared& shared, int /*queries*/, float* out) const {
     __syncthreads();
+    const Merged all = write(shared, 1, out);
+    const bool has_written = static_cast<int>(threadIdx.x / 32) * 32 < S::kDims;
+    float share = 0.0F;
+    return has_written ? all : shared.sums.weigh(0, sweep.seen, share);
+  }
+
+  // Merges the slices, which all threads see, and writes out [head_dim]. Threads that wrote
+  // something get the result.
+  __device__ Merged write(const Shared& shared, int /*queries*/, float* out) const {
     Merged all;
     const int begin = static_cast<int>(threadIdx.x / 32) * 32;
     for (int first = begin; first < S::kDims; first += kThreads)
       all = shared.sums.write(0, sweep.seen, first, sweep.head_dim, out);
-    float share = 0.0F;
-    return begin < S::kDims ? all : shared.sums.weigh(0, sweep.seen, share);
+    return all;
   }
 
  private:

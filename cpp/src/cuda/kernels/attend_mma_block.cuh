@@ -146,13 +146,18 @@ struct AttendMma {
   // there is one query.
   __device__ Merged finish(const Shared& shared, int queries, float* out) const {
     __syncthreads();
+    write(shared, queries, out);
+    float share = 0.0F;
+    return shared.sums.weigh(0, sweep.seen, share);
+  }
+
+  // Merges the slices, which all threads see, and writes out [queries, dims].
+  __device__ void write(const Shared& shared, int queries, float* out) const {
     const int warp = static_cast<int>(threadIdx.x / 32);
     for (int at = warp * 32; at < queries * M::kDims; at += kThreads) {
       const int query = at / M::kDims;
       shared.sums.write(query, sweep.seen, at % M::kDims, M::kDims, out + query * M::kDims);
     }
-    float share = 0.0F;
-    return shared.sums.weigh(0, sweep.seen, share);
   }
 
  private:

@@ -72,7 +72,8 @@ struct SliceSums {
   }
 
   // Merges the sums of a query in the order of slices; lane s gets the share of slice s. Called by
-  // all lanes of a warp.
+  // all lanes of a warp. Loops have a fixed length, here and below, so that only additions wait for
+  // each other.
   __device__ Merged weigh(int query, int seen, float& share) const {
     const auto lane = static_cast<int>(threadIdx.x % 32);
     const bool is_used = lane < used(seen);
@@ -81,9 +82,12 @@ struct SliceSums {
     Merged all;
     all.largest = max_of_lanes(found);
     share = is_used ? share_of(found, all.largest) : 0.0F;
-    for (int s = 0; s < used(seen); ++s) {
+    const int count = used(seen);
+#pragma unroll
+    for (int s = 0; s < kSlices; ++s) {
       const float other = __shfl_sync(kAllLanes, found_sum, s);
-      all.sum = __fmaf_rn(other, __shfl_sync(kAllLanes, share, s), all.sum);
+      const float its_share = __shfl_sync(kAllLanes, share, s);
+      if (s < count) all.sum = __fmaf_rn(other, its_share, all.sum);
     }
     return all;
   }
@@ -94,9 +98,16 @@ struct SliceSums {
     float share = 0.0F;
     const Merged all = weigh(query, seen, share);
     const int d = first + static_cast<int>(threadIdx.x % 32);
+    const int count = used(seen);
+    float found[kSlices];
+#pragma unroll
+    for (int s = 0; s < kSlices; ++s) found[s] = s < count ? mixed[s][query][d] : 0.0F;
     float mean = 0.0F;
-    for (int s = 0; s < used(seen); ++s)
-      mean = __fmaf_rn(mixed[s][query][d], __shfl_sync(kAllLanes, share, s), mean);
+#pragma unroll
+    for (int s = 0; s < kSlices; ++s) {
+      const float its_share = __shfl_sync(kAllLanes, share, s);
+      if (s < count) mean = __fmaf_rn(found[s], its_share, mean);
+    }
     if (d < head_dim) out[d] = mean / all.sum;
     return all;
   }

@@ -199,7 +199,8 @@ __global__ void __launch_bounds__(A::kThreads, A::kResident)
     keep_own<A::Shape::kElement>(args, row, span.kv_head(), span.part() == 0, shared.own);
   __syncthreads();
   attend.run(shared, args.scale, PlainScores{});
-  attend.finish(shared, heads, out);
+  __syncthreads();
+  attend.write(shared, heads, out);
 }
 
 // Grid: tiles of consecutive rows, spans of query heads. Rows of a tile may be of several
