@@ -34,25 +34,46 @@ __device__ inline void wait_for_previous_kernel() {
 #endif
 }
 
-// Launches a kernel that calls wait_for_previous_kernel() before it reads or writes anything that
-// is no constant: where the device can, its blocks begin while the kernel before still runs.
-template <typename... Params, typename... Args>
-void launch_early(void (*kernel)(Params...), dim3 grid, dim3 threads, std::size_t shared_bytes,
-                  cudaStream_t stream, const Args&... args) {
+// Whether a kernel is compiled for devices that have programmatic dependent launch and clusters, as
+// it is if this device has them.
+inline bool has_clusters(const void* kernel) {
   cudaFuncAttributes compiled = {};
-  check(cudaFuncGetAttributes(&compiled, reinterpret_cast<const void*>(kernel)),
-        "cudaFuncGetAttributes");
-  cudaLaunchAttribute early = {};
-  early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  early.val.programmaticStreamSerializationAllowed = 1;
+  check(cudaFuncGetAttributes(&compiled, kernel), "cudaFuncGetAttributes");
+  return compiled.ptxVersion >= 90;
+}
+
+// Launches a kernel that calls wait_for_previous_kernel() before it reads or writes anything that
+// is no constant: where the device can, its blocks begin while the kernel before still runs. So
+// many blocks that are consecutive in x are a cluster; more than 1 are only for has_clusters().
+template <typename... Params, typename... Args>
+void launch_early_clusters(int cluster, void (*kernel)(Params...), dim3 grid, dim3 threads,
+                           std::size_t shared_bytes, cudaStream_t stream, const Args&... args) {
+  cudaLaunchAttribute attributes[2] = {};
+  unsigned count = 0;
+  if (has_clusters(reinterpret_cast<const void*>(kernel))) {  // else the wait is compiled away
+    attributes[count].id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    attributes[count++].val.programmaticStreamSerializationAllowed = 1;
+  }
+  if (cluster > 1) {
+    attributes[count].id = cudaLaunchAttributeClusterDimension;
+    attributes[count].val.clusterDim.x = static_cast<unsigned>(cluster);
+    attributes[count].val.clusterDim.y = 1;
+    attributes[count++].val.clusterDim.z = 1;
+  }
   cudaLaunchConfig_t config = {};
   config.gridDim = grid;
   config.blockDim = threads;
   config.dynamicSmemBytes = shared_bytes;
   config.stream = stream;
-  config.attrs = &early;
-  config.numAttrs = compiled.ptxVersion >= 90 ? 1 : 0;  // else the wait is compiled away
+  config.attrs = attributes;
+  config.numAttrs = count;
   check(cudaLaunchKernelEx(&config, kernel, static_cast<Params>(args)...), "a launch");
+}
+
+template <typename... Params, typename... Args>
+void launch_early(void (*kernel)(Params...), dim3 grid, dim3 threads, std::size_t shared_bytes,
+                  cudaStream_t stream, const Args&... args) {
+  launch_early_clusters(1, kernel, grid, threads, shared_bytes, stream, args...);
 }
 
 // --- reductions ---------------------------------------------------------------------------------

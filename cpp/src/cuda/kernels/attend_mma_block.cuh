@@ -50,6 +50,7 @@ struct MmaShared {
 // If kHasOwn, the last position is not read from the source.
 template <typename M, int kWarps, bool kHasOwn>
 struct MmaSweep {
+  static constexpr int kResidentWarps = M::kResidentWarps;
   BlockSource source;
   int seen = 0;
   int blocks = 0;
@@ -95,7 +96,8 @@ struct MmaSweep {
 // Attends with the queries in shared memory, which are of one row. If kIsTile, they see different
 // numbers of positions, which are in shared memory, too. AttendHead has the same functions for one
 // query head.
-template <typename M, int kWarpCount, bool kHasOwn, bool kIsTile = false>
+template <typename M, int kWarpCount, bool kHasOwn, bool kIsTile = false,
+          typename Sweep = MmaSweep<M, kWarpCount, kHasOwn>>
 struct AttendMma {
   using Shape = M;
   using Shared = MmaShared<M>;
@@ -103,9 +105,10 @@ struct AttendMma {
   static constexpr int kThreads = kWarps * 32;
   static constexpr int kQueries = M::kQueries;
   // Thread blocks per multiprocessor.
-  static constexpr int kResident = M::kResidentWarps < kWarps ? 1 : M::kResidentWarps / kWarps;
+  static constexpr int kResident =
+      Sweep::kResidentWarps < kWarps ? 1 : Sweep::kResidentWarps / kWarps;
 
-  MmaSweep<M, kWarps, kHasOwn> sweep;
+  Sweep sweep;
 
   __device__ static bool speaks() { return fragment_pair() == 0; }
 
@@ -118,6 +121,13 @@ struct AttendMma {
 
   template <typename Change>
   __device__ void run(Shared& shared, float scale, const Change& change) {
+    run_into(shared.sums, shared, scale, change);
+  }
+
+  // Leaves what the slices found in `sums`.
+  template <typename Change>
+  __device__ void run_into(SliceSums<M::kQueries, M::kDims>& sums, const Shared& shared,
+                           float scale, const Change& change) {
     int least = sweep.seen;
     if constexpr (kIsTile) {
       for (int q = 0; q < M::kQueries; ++q) least = min(least, shared.seen[q]);
@@ -138,7 +148,7 @@ struct AttendMma {
         softmax.mix(sweep.at_hand, weights);
       }
       sweep.ask_values();
-      if (sweep.ends_slice()) softmax.leave(shared.sums, sweep.block % kSlices);
+      if (sweep.ends_slice()) softmax.leave(sums, sweep.block % kSlices);
     }
   }
 

@@ -8,11 +8,13 @@
 // from the cache was stored by earlier launches, so it is loaded before the kernel before has
 // finished.
 #include "cuda/kernels/attend_mma_block.cuh"
+#include "cuda/kernels/attend_spread.cuh"
 
 namespace ttsrt::cuda {
 namespace {
 
 constexpr int kStoreWarps = 4;
+constexpr int kSpreadBlocks = 4;           // thread blocks of a cluster
 constexpr int kDeclaredBytes = 48 * 1024;  // of shared memory, without an attribute
 
 // --- helpers ------------------------------------------------------------------------------------
@@ -203,6 +205,47 @@ __global__ void __launch_bounds__(A::kThreads, A::kResident)
   attend.write(shared, heads, out);
 }
 
+// As attend_row_kernel for single rows, with a cluster for each row and span. Grid: blocks of the
+// clusters of all rows, spans of query heads.
+template <typename A, int kCluster>
+__global__ void __launch_bounds__(A::kThreads, A::kResident)
+    attend_spread_kernel(const __grid_constant__ SelfAttentionArgs args) {
+  auto& shared = shared_of<A>();
+  const auto row = static_cast<std::int32_t>(blockIdx.x) / kCluster;
+  const bool is_first = blockIdx.x % kCluster == 0;
+  const std::int32_t slot = load_now(args.rows.slot + row);
+  const std::int32_t table_at = load_now(args.rows.table_at + row);
+  const std::int32_t position = load_now(args.rows.position + row);
+  if (row >= count_of(args.rows, Count::rows)) return;
+  const HeadSpan span = HeadSpan::of(args, A::kQueries);
+  const int heads = span.heads();
+  const std::int64_t first = std::int64_t{span.first()} * args.head_dim;
+  float* out = args.out + std::int64_t{row} * args.heads * args.head_dim + first;
+  if (slot < 0) {
+    wait_for_previous_kernel();
+    for (int i = static_cast<int>(threadIdx.x); is_first && i < heads * args.head_dim;
+         i += A::kThreads)
+      out[i] = 0.0F;
+    return;
+  }
+  arrive_at_cluster();
+  A attend;
+  attend.start(BlockSource::of<typename A::Shape>(args.cache, args.cache.data, span.kv_head(),
+                                                  args.rows.blocks + table_at),
+               position + 1, args.head_dim);
+  wait_for_previous_kernel();
+  shared.set_queries(QkvRow::of(args, row).queries + first, heads, args.head_dim,
+                     Angles::of(args.rope, args.rope_width, position));
+  if (attend.sweep.has(position))
+    keep_own<A::Shape::kElement>(args, row, span.kv_head(), span.part() == 0, shared.own);
+  __syncthreads();
+  wait_for_cluster();
+  attend.run_into(shared_of_block(shared.sums, 0), shared, args.scale, PlainScores{});
+  arrive_at_cluster();
+  wait_for_cluster();
+  if (is_first) attend.write(shared, heads, out);
+}
+
 // Grid: tiles of consecutive rows, spans of query heads. Rows of a tile may be of several
 // sequences, which it handles one after the other.
 template <typename A>
@@ -252,15 +295,16 @@ int spans_of(const SelfAttentionArgs& args, int queries) {
 
 template <typename A>
 void launch_attend(void (*kernel)(SelfAttentionArgs), const SelfAttentionArgs& args,
-                   std::int32_t rows, cudaStream_t stream) {
+                   std::int32_t rows, cudaStream_t stream, int cluster = 1) {
   constexpr auto kBytes = static_cast<int>(sizeof(typename A::Shared));
   if (kBytes > kDeclaredBytes) {
     check(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
                                cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes),
           "shared memory of attention");
   }
-  const dim3 grid(static_cast<unsigned>(rows), static_cast<unsigned>(spans_of(args, A::kQueries)));
-  launch_early(kernel, grid, A::kThreads, kBytes, stream, args);
+  const dim3 grid(static_cast<unsigned>(rows * cluster),
+                  static_cast<unsigned>(spans_of(args, A::kQueries)));
+  launch_early_clusters(cluster, kernel, grid, A::kThreads, kBytes, stream, args);
   check_launch("self_attention");
 }
 
@@ -294,8 +338,22 @@ struct AttendQueries {
   const SelfAttentionArgs& args;
   cudaStream_t stream;
 
+  // Clusters are for launches of which they fill half of a large device at most: 5 rows of 12 heads
+  // of 64, or 1 row of 8 groups of 4 heads of 128. With more rows, a block each is as fast.
+  template <int kCluster>
+  bool spread_rows() const {
+    using A = AttendSpread<Two, kCluster>;
+    const auto kernel = &attend_spread_kernel<A, kCluster>;
+    constexpr int kMostBlocks = kMultiprocessors * A::kResident / 2;
+    const int blocks = args.max_rows * spans_of(args, A::kQueries) * kCluster;
+    if (blocks > kMostBlocks || !has_clusters(reinterpret_cast<const void*>(kernel))) return false;
+    launch_attend<A>(kernel, args, args.max_rows, stream, kCluster);
+    return true;
+  }
+
   template <typename M>
   void single_rows() const {
+    if (spread_rows<kSpreadBlocks>()) return;
     with_warps<M::kBlockWarps>(args.max_rows * spans_of(args, M::kQueries), [this]<int kWarps>() {
       using A = AttendMma<M, kWarps, true>;
       launch_attend<A>(&attend_row_kernel<A, true>, args, args.max_rows, stream);
