@@ -48,7 +48,7 @@ constexpr std::int32_t kMostDrawThreads = 1024;
 
 // More threads only help rows that give each some ids; results don't depend on their number.
 inline std::int32_t draw_threads(std::int32_t vocab) {
-  return vocab <= 1024 ? 128 : vocab <= 4096 ? 256 : vocab <= 16384 ? 512 : 1024;
+  return vocab <= 1024 ? 128 : vocab <= 4096 ? 256 : 1024;
 }
 
 __device__ inline void copy_words(std::byte* to, const void* from, std::int32_t bytes) {
@@ -79,12 +79,22 @@ struct DrawSlot {
 
   // Copies both; all threads call it.
   __device__ DrawSlot(DrawShared& shared, const SlotsView& slots, std::int32_t slot)
+      : DrawSlot(shared) {
+    copy_rules(shared, slots, slot);
+    copy_words(shared.state, slots.states + slot, sizeof(rules::SlotState));
+    __syncthreads();
+  }
+  // For kernels that copy both themselves.
+  __device__ explicit DrawSlot(DrawShared& shared)
       : rules(*reinterpret_cast<const rules::SlotRules*>(shared.rules)),
         state(*reinterpret_cast<const rules::SlotState*>(shared.state)) {
     static_assert(sizeof(rules::SlotRules) % 4 == 0 && sizeof(rules::SlotState) % 4 == 0);
+  }
+
+  // Rules are those of before the launch, so they may be copied before the kernel before has
+  // finished.
+  __device__ static void copy_rules(DrawShared& shared, const SlotsView& slots, std::int32_t slot) {
     copy_words(shared.rules, slots.rules + slot, sizeof(rules::SlotRules));
-    copy_words(shared.state, slots.states + slot, sizeof(rules::SlotState));
-    __syncthreads();
   }
 
   // Has thread 0 write the uniform number of a place, for all to read after the next barrier.

@@ -28,6 +28,7 @@ struct TopKShared {
   std::uint32_t largest[kTopKWarps];  // keys
   std::uint32_t num_listed;
   std::uint32_t kth;
+  std::int32_t likeliest;
 };
 
 __device__ inline bool draws_top_k(const rules::SamplerRules& sampler, std::int32_t vocab) {
@@ -41,7 +42,8 @@ struct TopKDraw {
   TopKShared& shared;
   const DrawSlot& slot;
   std::int32_t vocab;
-  const float& number;  // written before prepare()
+  const float& number;       // written before prepare()
+  bool has_verdict = false;  // of the analyzer
 
   __device__ static int first_id() { return static_cast<int>(threadIdx.x) * kTopKValues; }
 
@@ -51,7 +53,10 @@ struct TopKDraw {
     if (t < kTopKBins) shared.bins[t] = 0;
     if (t < kTopKList) shared.list[t] = 0;
     if (t < kTopKVocab / 32) shared.masked[t] = 0;
-    if (t == 0) shared.num_listed = 0;
+    if (t == 0) {
+      shared.num_listed = 0;
+      shared.likeliest = vocab;
+    }
     __syncthreads();
     if (t < kMaskedIds) {
       const std::int32_t id = masked_id(slot.rules, slot.state, t);
@@ -60,7 +65,8 @@ struct TopKDraw {
     __syncthreads();
   }
 
-  // Draws from the mixed logits. Returns whether it did; then one thread has code >= 0.
+  // Draws from the mixed logits. Returns whether it did; then one thread has code >= 0, and
+  // shared.likeliest is the id of the largest logit.
   __device__ bool draw(float (&logits)[kTopKValues], std::int32_t& code) const {
     code = -1;
     mask(logits);
@@ -69,6 +75,10 @@ struct TopKDraw {
         __reduce_max_sync(kAllLanes, shared.largest[threadIdx.x % kTopKWarps]);
     const float largest = rules::from_order_key(key);
     if (key == kNotFiniteKey || !(largest > rules::kNever)) return false;
+#pragma unroll
+    for (int i = kTopKValues - 1; i >= 0; --i) {
+      if (logits[i] == largest) atomicMin(&shared.likeliest, first_id() + i);
+    }
     float kth = 0.0F;
     if (!find_kth(logits, largest, kth)) return false;
     return pick(logits, largest, kth, code);
@@ -77,7 +87,7 @@ struct TopKDraw {
  private:
   // Masks the row, and finds each warp's largest value. Behind the vocabulary is minus infinity.
   __device__ void mask(float (&logits)[kTopKValues]) const {
-    const RowMask mask(slot.rules, slot.state, false);
+    const RowMask mask(slot.rules, slot.state, has_verdict);
     const std::uint32_t word = shared.masked[first_id() / 32] >> (first_id() % 32);
     const std::uint32_t masked = mask.ends ? 0 : word;
     bool is_finite = true;
