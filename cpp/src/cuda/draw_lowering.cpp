@@ -1,9 +1,11 @@
 // Lowering of the ops of draws: scores, codes of independent heads, blocks, and the end of a step.
 #include <algorithm>
+#include <cstddef>
 #include <utility>
 
 #include "cuda/launch.h"
 #include "cuda/lowering.h"
+#include "ops/uses.h"
 
 namespace ttsrt::cuda {
 
@@ -32,8 +34,23 @@ void Lowering::need_draw_scratch(std::int32_t places, std::int32_t vocab) {
   need_scratch(draw_scratch_bytes(std::int64_t{std::max(limits_.max_draws, 1)} * places, vocab));
 }
 
+bool Lowering::is_first_use(ops::BufferId id) const {
+  const auto begin = program_.ops.begin();
+  return std::none_of(begin, begin + static_cast<std::ptrdiff_t>(op_), [id](const ops::Op& op) {
+    const ops::Uses uses = ops::uses_of(op);
+    return std::any_of(uses.begin(), uses.end(), [id](const ops::Use& use) {
+      return use.part == ops::Part::buffer && use.index == id;
+    });
+  });
+}
+
+// Scores that nothing has used before are cleared with everything else as a launch begins.
 void Lowering::lower(const ops::ClearScores& op) {
   float* scores = buffer(op.scores);
+  if (lowered_.cleared_scores == nullptr && is_first_use(op.scores)) {
+    lowered_.cleared_scores = scores;
+    return;
+  }
   const RowsView rows = site_.rows;
   const std::int32_t width = site_.slots.spec().max_text_len;
   add("clear scores", [rows, scores, width](const Bounds& bounds, cudaStream_t stream) {

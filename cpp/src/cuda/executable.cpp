@@ -186,9 +186,15 @@ void Compiled::queue(const step::RowBatch& rows, const std::vector<rules::SlotRu
 void Compiled::run_steps(const Bounds& bounds, std::int32_t first, std::int32_t last,
                          cudaStream_t stream) {
   if (first == 0) {
-    clear_faults(faults_, limits_.max_rows, stream);
-    start_outcome(*slots_.outcome(), bounds.draws, slots_.spec().codebooks,
-                  slots_.spec().max_text_len, stream);
+    BeginArgs args;
+    args.faults = faults_;
+    args.outcome = *slots_.outcome();
+    args.scores = lowered_.cleared_scores;
+    args.codebooks = slots_.spec().codebooks;
+    args.max_text_len = slots_.spec().max_text_len;
+    args.max_rows = limits_.max_rows;
+    args.max_draws = bounds.draws;
+    begin_launch(args, stream);
   }
   for (std::int32_t i = first; i < last; ++i)
     lowered_.steps[static_cast<std::size_t>(i)].run(bounds, stream);

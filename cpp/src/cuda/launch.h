@@ -214,11 +214,18 @@ void reset_slots(const SlotResetEntry* entries, std::int32_t count, const SlotsV
 void copy_blocks(const std::int32_t* pairs, std::int32_t count, const CacheView& first_layer,
                  std::int64_t layer_bytes, std::int32_t layers, cudaStream_t stream);
 
-// Prepares the outcome of a launch: codes -1, scores 0. Clears the fault words of `max_rows` rows
-// where `words` is there.
-void start_outcome(const OutcomeView& outcome, std::int32_t max_draws, std::int32_t codebooks,
-                   std::int32_t max_text_len, cudaStream_t stream);
-void clear_faults(std::uint32_t* words, std::int32_t max_rows, cudaStream_t stream);
+// Begins a launch: clears the fault words of `max_rows` rows, prepares the outcome of its draws
+// (codes -1, scores 0), and clears the scores of ops::ClearScores where they are there.
+struct BeginArgs {
+  std::uint32_t* faults = nullptr;  // [max_rows]
+  OutcomeView outcome;
+  float* scores = nullptr;  // [draws, max_text_len], or none
+  std::int32_t codebooks = 0;
+  std::int32_t max_text_len = 0;
+  std::int32_t max_rows = 0;
+  std::int32_t max_draws = 0;
+};
+void begin_launch(const BeginArgs& args, cudaStream_t stream);
 
 // --- draws --------------------------------------------------------------------------------------
 

@@ -52,16 +52,19 @@ __device__ void add_seen(const SlotsView& slots, const DrawSlot& slot, std::int3
 __global__ void finish_step_kernel(const __grid_constant__ FinishStepArgs args) {
   __shared__ DrawShared shared;
   extern __shared__ __align__(16) std::byte dynamic[];
-  wait_for_previous_kernel();
   const auto d = static_cast<std::int32_t>(blockIdx.x);
-  if (d >= count_of(args.rows, Count::draws)) return;
+  const bool is_draw = d < count_of(args.rows, Count::draws);
   const SlotsView& slots = args.slots;
-  const std::int32_t index = args.rows.draw_slot[d];
+  const std::int32_t index = is_draw ? args.rows.draw_slot[d] : 0;
+  const DrawSlot slot(shared);
+  DrawSlot::copy_rules(shared, slots, index);
+  wait_for_previous_kernel();
+  if (!is_draw) return;
+  copy_words(shared.state, slots.states + index, sizeof(rules::SlotState));
   const std::int64_t at = std::int64_t{d} * slots.codebooks;
   std::int32_t* last = slots.last_codes + std::int64_t{index} * slots.codebooks;
   const StackCodes codes = copy_codes(dynamic, args.outcome.sampled + at,
                                       args.outcome.likeliest + at, last, slots.codebooks);
-  const DrawSlot slot(shared, slots, index);
   add_seen(slots, slot, index, codes.sampled);
   for (std::int32_t i = static_cast<std::int32_t>(threadIdx.x); i < slots.codebooks; i += kThreads)
     last[i] = codes.sampled[i];

@@ -45,17 +45,21 @@ __device__ void update_analyzer(ThreadBlock& block, const rules::SlotRules& rule
 __global__ void update_prior_kernel(const __grid_constant__ UpdatePriorArgs args, bool copies) {
   __shared__ DrawShared shared;
   extern __shared__ __align__(16) std::byte dynamic[];
-  wait_for_previous_kernel();
   const auto d = static_cast<std::int32_t>(blockIdx.x);
-  if (d >= count_of(args.rows, Count::draws)) return;
-  const std::int32_t index = args.rows.draw_slot[d];
-  const DrawSlot slot(shared, args.slots, index);
+  const bool is_draw = d < count_of(args.rows, Count::draws);
+  const std::int32_t index = is_draw ? args.rows.draw_slot[d] : 0;
+  const DrawSlot slot(shared);
+  DrawSlot::copy_rules(shared, args.slots, index);
+  __syncthreads();
+  wait_for_previous_kernel();
+  if (!is_draw) return;
   ThreadBlock block(shared.room);
   const rules::SlotRules& rules = slot.rules;
   auto& state = *reinterpret_cast<rules::SlotState*>(shared.state);
   const std::int64_t width = args.slots.max_text_len;
   const float* scores = args.scores + d * width;
   if (!rules::reads_scores(rules)) return;
+  copy_words(shared.state, args.slots.states + index, sizeof(rules::SlotState));
   bool is_finite = true;
   for (std::int32_t i = block.rank(); i < rules.text_len; i += kThreads) {
     is_finite = is_finite && scores[i] - scores[i] == 0.0F;

@@ -79,23 +79,22 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-// One block per draw. A result without a slot has not been finished.
+// A block has a draw and the fault words of kThreads rows, where there are such. A result without a
+// slot has not been finished.
 __global__ void __launch_bounds__(kThreads)
-    start_outcome_kernel(const OutcomeView outcome, std::int32_t codebooks,
-                         std::int32_t max_text_len) {
-  wait_for_previous_kernel();
-  const std::int64_t draw = blockIdx.x;
-  fill(outcome.sampled + draw * codebooks, codebooks, -1);
-  fill(outcome.likeliest + draw * codebooks, codebooks, -1);
-  if (threadIdx.x == 0) outcome.results[draw].slot = -1;
-  if (outcome.scores != nullptr) fill(outcome.scores + draw * max_text_len, max_text_len, 0.0F);
-}
-
-__global__ void __launch_bounds__(kThreads)
-    clear_faults_kernel(std::uint32_t* words, std::int32_t max_rows) {
+    begin_launch_kernel(const __grid_constant__ BeginArgs args) {
   wait_for_previous_kernel();
   const auto row = static_cast<std::int32_t>(blockIdx.x * kThreads + threadIdx.x);
-  if (row < max_rows) words[row] = kNoFault;
+  if (row < args.max_rows) args.faults[row] = kNoFault;
+  const std::int64_t draw = blockIdx.x;
+  if (draw >= args.max_draws) return;
+  const OutcomeView& outcome = args.outcome;
+  const std::int64_t width = args.max_text_len;
+  fill(outcome.sampled + draw * args.codebooks, args.codebooks, -1);
+  fill(outcome.likeliest + draw * args.codebooks, args.codebooks, -1);
+  if (threadIdx.x == 0) outcome.results[draw].slot = -1;
+  if (outcome.scores != nullptr) fill(outcome.scores + draw * width, width, 0.0F);
+  if (args.scores != nullptr) fill(args.scores + draw * width, width, 0.0F);
 }
 
 }  // namespace
@@ -104,7 +103,7 @@ __global__ void __launch_bounds__(kThreads)
 
 bool has_kernels() {
   cudaFuncAttributes attributes = {};
-  const cudaError_t error = cudaFuncGetAttributes(&attributes, clear_faults_kernel);
+  const cudaError_t error = cudaFuncGetAttributes(&attributes, begin_launch_kernel);
   if (error != cudaSuccess) static_cast<void>(cudaGetLastError());
   return error == cudaSuccess;
 }
@@ -126,19 +125,12 @@ void copy_blocks(const std::int32_t* pairs, std::int32_t count, const CacheView&
   check_launch("copy_blocks");
 }
 
-void start_outcome(const OutcomeView& outcome, std::int32_t max_draws, std::int32_t codebooks,
-                   std::int32_t max_text_len, cudaStream_t stream) {
-  if (max_draws <= 0) return;
-  launch_early(start_outcome_kernel, static_cast<unsigned>(max_draws), kThreads, 0, stream, outcome,
-               codebooks, max_text_len);
-  check_launch("start_outcome");
-}
-
-void clear_faults(std::uint32_t* words, std::int32_t max_rows, cudaStream_t stream) {
-  if (max_rows <= 0 || words == nullptr) return;
-  const auto grid = static_cast<unsigned>((max_rows + kThreads - 1) / kThreads);
-  launch_early(clear_faults_kernel, grid, kThreads, 0, stream, words, max_rows);
-  check_launch("clear_faults");
+void begin_launch(const BeginArgs& args, cudaStream_t stream) {
+  const int row_blocks = ceil_div(args.max_rows, kThreads);
+  const int blocks = row_blocks < args.max_draws ? args.max_draws : row_blocks;
+  if (blocks <= 0) return;
+  launch_early(begin_launch_kernel, static_cast<unsigned>(blocks), kThreads, 0, stream, args);
+  check_launch("begin_launch");
 }
 
 }  // namespace ttsrt::cuda
