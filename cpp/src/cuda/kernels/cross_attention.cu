@@ -3,7 +3,8 @@
 // Decided: logarithms of the prior are added to the scores, which multiplies the probabilities; so
 // no sum of probabilities can become zero. A block takes one head of one row. Where a row adds to
 // the scores of its draw, each block leaves its probabilities in `head_scores`, and the block that
-// comes last adds them up in the order of heads, so that the order of blocks does not matter.
+// comes last adds them up in the order of heads, so that the order of blocks does not matter. A
+// head that is alone adds its probabilities itself.
 #include "cuda/kernels/attend_mma_block.cuh"
 #include "rules/prior.h"
 
@@ -18,26 +19,33 @@ __device__ bool names_layer(std::uint64_t layers, std::int32_t layer) {
   return layer < 64 && ((layers >> layer) & 1U) != 0;
 }
 
-// The prior of a row; it does nothing where `rules` is null.
+// The prior of a row; it does nothing where it does not act. Rules and state are those of before
+// the launch.
 struct Prior {
-  const rules::SlotRules* rules = nullptr;
-  const rules::SlotState* state = nullptr;
+  bool acts = false;
+  rules::PriorRules rules;
+  rules::SlotState state;
+  std::int32_t text_len = 0;
   const std::int32_t* counts = nullptr;
 
   __device__ static Prior of(const CrossAttentionArgs& args, std::int32_t row, std::int32_t slot) {
     const rules::SlotRules& rules = args.slots.rules[slot];
-    const rules::SlotState& state = args.slots.states[slot];
-    const bool acts = !args.memory.is_context && args.rows.applies_prior[row] != 0 &&
-                      rules.prior.mode != rules::PriorMode::off && state.has_prior &&
-                      names_layer(rules.prior.apply_layers, args.layer);
-    if (!acts) return {};
-    return {&rules, &state, args.slots.counts + std::int64_t{slot} * args.slots.max_text_len};
+    Prior prior;
+    prior.rules = rules.prior;
+    prior.state.has_prior = args.slots.states[slot].has_prior;
+    prior.state.focus = args.slots.states[slot].focus;
+    prior.state.suppressed_upto = args.slots.states[slot].suppressed_upto;
+    prior.text_len = rules.text_len;
+    prior.counts = args.slots.counts + std::int64_t{slot} * args.slots.max_text_len;
+    prior.acts = !args.memory.is_context && args.rows.applies_prior[row] != 0 &&
+                 prior.rules.mode != rules::PriorMode::off && prior.state.has_prior &&
+                 names_layer(prior.rules.apply_layers, args.layer);
+    return prior;
   }
 
   __device__ float weighed(int position, float score) const {
-    if (rules == nullptr) return score;
-    const float weight =
-        rules::prior_weight(rules->prior, *state, counts, rules->text_len, position);
+    if (!acts) return score;
+    const float weight = rules::prior_weight(rules, state, counts, text_len, position);
     return __fadd_rn(score, logf(weight + rules::kTinyWeight));
   }
 };
@@ -57,18 +65,25 @@ struct WeighedScores {
 
 // Returns the draw to whose scores a row adds, or -1.
 __device__ std::int32_t scored_draw(const CrossAttentionArgs& args, std::int32_t row,
-                                    const rules::SlotRules& rules) {
+                                    const rules::PriorRules& rules) {
   if (args.scores == nullptr || args.memory.is_context) return -1;
-  return names_layer(rules.prior.estimate_layers, args.layer) ? args.rows.draw[row] : -1;
+  return names_layer(rules.estimate_layers, args.layer) ? args.rows.draw[row] : -1;
+}
+
+__device__ float probability(float score, const Merged& merged) {
+  return expf(score - merged.largest) / merged.sum;
+}
+__device__ float shares_of(const CrossAttentionArgs& args, const rules::PriorRules& rules) {
+  return static_cast<float>(args.heads * __popcll(rules.estimate_layers));
 }
 
 // Turns the kept scores of this head into probabilities; the last head of the draw adds them all.
 __device__ void add_scores(const CrossAttentionArgs& args, std::int32_t draw, int length,
-                           const rules::SlotRules& rules, float* kept, const Merged& merged) {
+                           const rules::PriorRules& rules, float* kept, const Merged& merged) {
   __shared__ bool is_last;
   const auto thread = static_cast<int>(threadIdx.x);
   for (int j = thread; j < length; j += static_cast<int>(blockDim.x))
-    kept[j] = expf(kept[j] - merged.largest) / merged.sum;
+    kept[j] = probability(kept[j], merged);
   __threadfence();
   __syncthreads();
   if (thread == 0) {
@@ -80,7 +95,7 @@ __device__ void add_scores(const CrossAttentionArgs& args, std::int32_t draw, in
   __threadfence();
   const std::int64_t width = args.slots.max_text_len;
   const float* heads = args.head_scores + draw * args.heads * width;
-  const auto shares = static_cast<float>(args.heads * __popcll(rules.prior.estimate_layers));
+  const float shares = shares_of(args, rules);
   for (int j = thread; j < length; j += static_cast<int>(blockDim.x)) {
     float sum = 0.0F;
     for (int head = 0; head < args.heads; ++head) sum += __ldcg(heads + head * width + j);
@@ -122,6 +137,7 @@ template <typename A>
 __global__ void __launch_bounds__(A::kThreads, A::kResident)
     cross_attention_kernel(const __grid_constant__ CrossAttentionArgs args) {
   __shared__ typename A::Shared shared;
+  __shared__ float own_scores[A::kThreads];
   if (!args.has_kept_memory) wait_for_previous_kernel();
   const auto row = static_cast<std::int32_t>(blockIdx.x);
   if (row >= count_of(args.rows, Count::rows)) return;
@@ -144,20 +160,27 @@ __global__ void __launch_bounds__(A::kThreads, A::kResident)
   attend.start(BlockSource::of<typename A::Shape>(
                    blocks, blocks.data + slot * args.memory.slot_bytes, head, nullptr),
                length, args.head_dim);
-  if (args.has_kept_memory) wait_for_previous_kernel();
-  const rules::SlotRules& rules = args.slots.rules[slot];
-  const std::int32_t draw = scored_draw(args, row, rules);
   WeighedScores weighed{Prior::of(args, row, slot)};
+  const std::int32_t draw = scored_draw(args, row, weighed.prior.rules);
+  const bool adds_alone = draw >= 0 && args.heads == 1 && length <= A::kThreads;
   if (draw >= 0) {
-    weighed.kept =
-        args.head_scores + (std::int64_t{draw} * args.heads + head) * args.slots.max_text_len;
+    weighed.kept = adds_alone ? own_scores
+                              : args.head_scores + (std::int64_t{draw} * args.heads + head) *
+                                                       args.slots.max_text_len;
     weighed.keeps = A::speaks();
   }
+  if (args.has_kept_memory) wait_for_previous_kernel();
+  float* own = args.scores + std::int64_t{draw} * args.slots.max_text_len + thread;
+  const float before = adds_alone && thread < length ? *own : 0.0F;
   shared.set_queries(args.q + at, 1, args.head_dim, Angles{});
   __syncthreads();
   attend.run(shared, 1.0F / sqrtf(static_cast<float>(args.head_dim)), weighed);
   const Merged merged = attend.finish(shared, 1, args.out + at);
-  if (draw >= 0) add_scores(args, draw, length, rules, weighed.kept, merged);
+  if (!adds_alone) {
+    if (draw >= 0) add_scores(args, draw, length, weighed.prior.rules, weighed.kept, merged);
+  } else if (thread < length) {
+    *own = before + probability(own_scores[thread], merged) / shares_of(args, weighed.prior.rules);
+  }
 }
 
 // --- launchers ----------------------------------------------------------------------------------
