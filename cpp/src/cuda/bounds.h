@@ -26,6 +26,7 @@ struct LaunchCounts {
   std::int32_t picks = 0;
   std::int32_t passes = 0;       // of MaskGit: the most that a pick makes
   bool has_single_rows = false;  // every segment is one row and continues no other
+  bool keeps_scores = false;     // of any draw
 };
 
 // What the launches of a Program may have.

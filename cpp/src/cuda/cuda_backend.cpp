@@ -8,15 +8,14 @@
 #include "cuda/devices.h"
 #include "cuda/executable.h"
 #include "cuda/launch.h"
-#include "cuda/outcome_copy.h"
 #include "ops/check.h"
 #include "ops/tickets.h"
 
 namespace ttsrt::cuda {
 namespace {
 
-constexpr std::int32_t kDepth = LaunchRows::kStages;  // flights outstanding
-constexpr std::size_t kQueueRoom = 128;               // commands, besides one reset per slot
+constexpr std::int32_t kDepth = kStages;  // flights outstanding
+constexpr std::size_t kQueueRoom = 128;   // commands, besides one reset per slot
 
 // One command of a flight.
 struct Command {
@@ -36,7 +35,6 @@ struct Flight {
   PinnedBuffer copies;  // pairs [num_blocks, 2]
   std::int32_t num_copies = 0;
   bool has_draws = false;
-  OutcomeCopy outcome;
   Event end;
   std::exception_ptr failure;  // of a launch that was refused as it was issued
 
@@ -159,7 +157,6 @@ class CudaBackend : public ops::Backend {
     const ops::Ticket ticket = tickets_.give();
     Flight& flight = queued();
     const DeviceScope scope(device_);
-    flight.outcome.start();
     try {
       for (Command& command : flight.commands) issue(flight, command);
     } catch (...) {
@@ -187,12 +184,15 @@ class CudaBackend : public ops::Backend {
     if (flight.failure) std::rethrow_exception(flight.failure);
     check(error, "the launches of a step");
     output.seconds.assign(num_programs_, 0.0);
+    output.codes.clear();
+    output.draws.clear();
+    output.scores.clear();
     output.taps.clear();
     output.faults.clear();
+    if (slots_ != nullptr) output.max_text_len = slots_->spec().max_text_len;
     for (const Command& command : flight.commands) {
       if (command.compiled != nullptr) command.compiled->finish(command.launch, output);
     }
-    if (slots_ != nullptr) flight.outcome.read(slots_->spec(), output);
   }
 
   const float* activation(Compiled& compiled, ops::BufferId buffer) const {
@@ -242,8 +242,6 @@ class CudaBackend : public ops::Backend {
     cudaStream_t stream = stream_.get();
     if (command.compiled != nullptr) {
       command.launch = command.compiled->launch(*command.rows, rules_, stream);
-      if (!command.rows->draws.empty())
-        flight.outcome.queue(*slots_, *command.rows, rules_, stream);
     } else if (command.is_reset) {
       issue_resets(flight, command, stream);
     } else {
@@ -336,7 +334,6 @@ std::unique_ptr<ops::Executable> CudaBackend::compile(const ops::Program& progra
   num_programs_ = std::max(num_programs_, static_cast<std::size_t>(limits.index) + 1);
   auto executable = std::make_unique<CudaExecutable>(program, limits, slots(), weights_, *this);
   buffer_bytes_ += executable->buffer_bytes();
-  for (Flight& flight : flights_) flight.outcome.make_room(*slots_);
   finish_uploads();
   return executable;
 }

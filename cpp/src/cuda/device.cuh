@@ -76,6 +76,13 @@ void launch_early(void (*kernel)(Params...), dim3 grid, dim3 threads, std::size_
   launch_early_clusters(1, kernel, grid, threads, shared_bytes, stream, args...);
 }
 
+// Nanoseconds of the device's clock.
+__device__ inline std::uint64_t nanoseconds() {
+  std::uint64_t now;
+  asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(now));
+  return now;
+}
+
 // --- reductions ---------------------------------------------------------------------------------
 
 __device__ inline float warp_sum(float value) {

@@ -18,14 +18,15 @@ std::size_t mebibytes(std::size_t bytes) { return (bytes + (1U << 20) - 1) >> 20
 
 PinnedBuffer::PinnedBuffer(std::size_t bytes) {
   if (bytes == 0) return;
-  const cudaError_t error = cudaMallocHost(&data_, bytes);
+  const cudaError_t error = cudaHostAlloc(&data_, bytes, cudaHostAllocMapped);
   if (error == cudaErrorMemoryAllocation) {
     static_cast<void>(cudaGetLastError());  // the error isn't sticky
     throw CapacityError(message("cuda: the host has no ", mebibytes(bytes),
                                 " MiB to pin for copies; lower max_batch_size or max_num_tokens"));
   }
-  check(error, "cudaMallocHost");
+  check(error, "cudaHostAlloc");
   std::memset(data_, 0, bytes);
+  check(cudaHostGetDevicePointer(&mapped_, data_, 0), "cudaHostGetDevicePointer");
 }
 
 PinnedBuffer::~PinnedBuffer() {

@@ -15,7 +15,7 @@ struct FreeMemory {
 };
 FreeMemory free_memory();
 
-// Pinned host memory, zeroed.
+// Pinned host memory, zeroed, which kernels of the current device can read and write.
 class PinnedBuffer {
  public:
   PinnedBuffer() = default;
@@ -34,11 +34,20 @@ class PinnedBuffer {
   T* as() const {
     return static_cast<T*>(data_);
   }
+  // The same memory, as kernels know it.
+  template <typename T>
+  T* on_device() const {
+    return static_cast<T*>(mapped_);
+  }
 
  private:
-  void swap(PinnedBuffer& other) { std::swap(data_, other.data_); }
+  void swap(PinnedBuffer& other) {
+    std::swap(data_, other.data_);
+    std::swap(mapped_, other.mapped_);
+  }
 
   void* data_ = nullptr;
+  void* mapped_ = nullptr;
 };
 
 // Takes device memory piece by piece and frees all of it at the end. A book that only counts gives

@@ -114,11 +114,8 @@ void DeviceSlots::make_room(std::int32_t max_draws) {
   if (max_draws <= max_draws_) return;
   max_draws_ = max_draws;
   const auto codes = product(max_draws, spec_.codebooks);
-  const std::size_t result_bytes = product(max_draws, sizeof(DrawResult));
-  auto* copied =
-      outcome_memory_.take_bytes_of(result_bytes + codes * sizeof(std::int32_t), "draws");
-  outcome_.results = reinterpret_cast<DrawResult*>(copied);
-  if (copied != nullptr) outcome_.sampled = reinterpret_cast<std::int32_t*>(copied + result_bytes);
+  outcome_.results = outcome_memory_.take<DrawResult>(product(max_draws, 1), "draws");
+  outcome_.sampled = outcome_memory_.take<std::int32_t>(codes, "draws");
   outcome_.likeliest = outcome_memory_.take<std::int32_t>(codes, "draws");
   outcome_.scores = outcome_memory_.take<float>(product(max_draws, spec_.max_text_len), "draws");
 }

@@ -31,8 +31,7 @@ class DeviceSlots {
   const HistoryView* device_histories() const { return device_histories_; }
   std::int32_t num_histories() const { return static_cast<std::int32_t>(histories_.size()); }
 
-  // Allocates the outcome of so many draws, once more if a later Program has more. The sampled
-  // codes are right behind the results of all draws, so that one copy takes both.
+  // Allocates the outcome of so many draws, once more if a later Program has more.
   void make_room(std::int32_t max_draws);
   const OutcomeView* outcome() const { return &outcome_; }
   std::int32_t max_draws() const { return max_draws_; }

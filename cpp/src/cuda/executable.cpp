@@ -80,12 +80,11 @@ Compiled::Compiled(const ops::Program& program, const ops::ProgramLimits& limits
   lowered_ = Lowering(program_, limits_, site).run();
   scratch_ = memory_.take_bytes_of(lowered_.scratch_bytes, "scratch");
   if (mode == DeviceMemory::Mode::count) return;
-  launches_.resize(LaunchRows::kStages);
-  for (InFlight& launch : launches_) {
-    launch.begin = make_event();
-    launch.end = make_event();
-    launch.faults = PinnedBuffer(static_cast<std::size_t>(limits.max_rows) * sizeof(std::uint32_t));
+  for (std::int32_t stage = 0; stage < kStages; ++stage) {
+    InFlight& launch =
+        launches_.emplace_back(LaunchResults(slots.spec(), limits.max_rows, limits.max_draws));
     if (!limits.profile) continue;
+    launch.begin = make_event();
     for (std::size_t i = 0; i < lowered_.steps.size(); ++i)
       launch.step_ends.push_back(make_event());
   }
@@ -100,8 +99,8 @@ void Compiled::check(const step::RowBatch& rows) const {
 std::int32_t Compiled::open_launch() {
   const std::int32_t index = next_launch_;
   TTSRT_CHECK(InternalError, !launches_[static_cast<std::size_t>(index)].is_open, program_.name,
-              ": ", LaunchRows::kStages, " launches are on their way already");
-  next_launch_ = (index + 1) % LaunchRows::kStages;
+              ": ", kStages, " launches are on their way already");
+  next_launch_ = (index + 1) % kStages;
   launches_[static_cast<std::size_t>(index)].is_open = true;
   return index;
 }
@@ -161,11 +160,13 @@ void Compiled::queue(const step::RowBatch& rows, const std::vector<rules::SlotRu
   InFlight& launch = launches_[static_cast<std::size_t>(index)];
   launch.rows = rows.rows;
   launch.taps.clear();
-  const auto uses_picks = [&rules](std::int32_t slot) {
-    return rules[static_cast<std::size_t>(slot)].use_local_transformer;
-  };
-  cuda::check(cudaEventRecord(launch.begin.get(), stream), "cudaEventRecord");
-  LaunchCounts counts = rows_.copy(rows, uses_picks, index, stream);
+  const SlotUses uses{
+      [&rules](std::int32_t slot) {
+        return rules[static_cast<std::size_t>(slot)].use_local_transformer;
+      },
+      [&rules](std::int32_t slot) { return rules[static_cast<std::size_t>(slot)].keep_scores; }};
+  LaunchCounts counts = rows_.copy(rows, uses, index, stream);
+  launch.results.start(counts.draws, counts.keeps_scores);
   counts.passes = most_passes(rows, rules);
   const Bounds bounds = bounds_of(counts, bounds_limits_);
   const std::int32_t first = step_at(rows.first_part);
@@ -175,38 +176,58 @@ void Compiled::queue(const step::RowBatch& rows, const std::vector<rules::SlotRu
   } else {
     run_graph(bounds, first, last, stream);
   }
-  cuda::check(cudaMemcpyAsync(launch.faults.as<std::uint32_t>(), faults_,
-                              static_cast<std::size_t>(rows.rows) * sizeof(std::uint32_t),
-                              cudaMemcpyDeviceToHost, stream),
-              "cudaMemcpyAsync");
   if (limits_.trace) keep_taps(rows, launch, stream);
-  cuda::check(cudaEventRecord(launch.end.get(), stream), "cudaEventRecord");
+}
+
+void Compiled::begin(const Bounds& bounds, std::int32_t first, cudaStream_t stream) const {
+  BeginArgs args;
+  for (std::int32_t stage = 0; stage < kStages; ++stage)
+    args.times[stage] = launches_[static_cast<std::size_t>(stage)].results.view().times;
+  args.counts = rows_.view().counts;
+  args.starts = first == 0;
+  args.faults = faults_;
+  args.outcome = *slots_.outcome();
+  args.scores = lowered_.cleared_scores;
+  args.codebooks = slots_.spec().codebooks;
+  args.max_text_len = slots_.spec().max_text_len;
+  args.max_rows = limits_.max_rows;
+  args.max_draws = bounds.draws;
+  begin_launch(args, stream);
+}
+
+void Compiled::give(const Bounds& bounds, cudaStream_t stream) const {
+  GiveArgs args;
+  for (std::int32_t stage = 0; stage < kStages; ++stage)
+    args.results[stage] = launches_[static_cast<std::size_t>(stage)].results.view();
+  args.counts = rows_.view().counts;
+  args.faults = faults_;
+  args.outcome = *slots_.outcome();
+  args.codebooks = slots_.spec().codebooks;
+  args.max_text_len = slots_.spec().max_text_len;
+  args.max_rows = bounds.rows;
+  args.max_draws = bounds.draws;
+  give_results(args, stream);
 }
 
 void Compiled::run_steps(const Bounds& bounds, std::int32_t first, std::int32_t last,
                          cudaStream_t stream) {
-  if (first == 0) {
-    BeginArgs args;
-    args.faults = faults_;
-    args.outcome = *slots_.outcome();
-    args.scores = lowered_.cleared_scores;
-    args.codebooks = slots_.spec().codebooks;
-    args.max_text_len = slots_.spec().max_text_len;
-    args.max_rows = limits_.max_rows;
-    args.max_draws = bounds.draws;
-    begin_launch(args, stream);
-  }
+  begin(bounds, first, stream);
   for (std::int32_t i = first; i < last; ++i)
     lowered_.steps[static_cast<std::size_t>(i)].run(bounds, stream);
+  give(bounds, stream);
 }
 
+// The first step has the time of the kernel that begins the launch, too.
 void Compiled::run_profiled(const Bounds& bounds, std::int32_t first, std::int32_t last,
                             InFlight& launch, cudaStream_t stream) {
+  cuda::check(cudaEventRecord(launch.begin.get(), stream), "cudaEventRecord");
+  begin(bounds, first, stream);
   for (std::int32_t i = first; i < last; ++i) {
-    run_steps(bounds, i, i + 1, stream);  // the first also clears faults and the outcome
+    lowered_.steps[static_cast<std::size_t>(i)].run(bounds, stream);
     cuda::check(cudaEventRecord(launch.step_ends[static_cast<std::size_t>(i)].get(), stream),
                 "cudaEventRecord");
   }
+  give(bounds, stream);
 }
 
 // Where there is no memory for a graph that was not prepared, its kernels are launched one by one.
@@ -248,11 +269,9 @@ void Compiled::keep_taps(const step::RowBatch& rows, InFlight& launch, cudaStrea
 
 void Compiled::finish(std::int32_t index, step::StepOutput& output) {
   InFlight& launch = launches_[static_cast<std::size_t>(index)];
-  float milliseconds = 0.0F;
-  cuda::check(cudaEventElapsedTime(&milliseconds, launch.begin.get(), launch.end.get()),
-              "cudaEventElapsedTime");
-  output.seconds[static_cast<std::size_t>(limits_.index)] += 1e-3 * milliseconds;
-  const auto* words = launch.faults.as<std::uint32_t>();
+  output.seconds[static_cast<std::size_t>(limits_.index)] += launch.results.seconds();
+  launch.results.read_draws(slots_.spec(), output);
+  const std::uint32_t* words = launch.results.faults();
   for (std::int32_t row = 0; row < launch.rows; ++row) {
     if (words[row] == kNoFault) continue;
     step::Fault fault = ops::fault_of(program_, words[row]);

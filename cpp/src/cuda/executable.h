@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cuda/bounds.h"
@@ -14,6 +15,7 @@
 #include "cuda/device_slots.h"
 #include "cuda/device_weights.h"
 #include "cuda/handles.h"
+#include "cuda/launch_results.h"
 #include "cuda/launch_rows.h"
 #include "cuda/lowering.h"
 #include "ops/backend.h"
@@ -41,7 +43,7 @@ class Compiled {
   // of the slots as this launch finds them.
   std::int32_t launch(const step::RowBatch& rows, const std::vector<rules::SlotRules>& rules,
                       cudaStream_t stream);
-  // Adds the seconds, the faults and the taps of a launch that has run.
+  // Adds the seconds, the faults and the taps of a launch that has run, and sets its draws.
   void finish(std::int32_t launch, step::StepOutput& output);
   // Gives the place of a launch free.
   void close(std::int32_t launch);
@@ -52,12 +54,13 @@ class Compiled {
  private:
   // A launch that was not collected yet; its place is a staging buffer of LaunchRows.
   struct InFlight {
+    explicit InFlight(LaunchResults of) : results(std::move(of)) {}
+
     bool is_open = false;
     std::int32_t rows = 0;
-    Event begin;
-    Event end;
-    PinnedBuffer faults;                // [max_rows]
+    LaunchResults results;
     std::vector<step::TapOutput> taps;  // under trace
+    Event begin;                        // under profile
     std::vector<Event> step_ends;       // [steps] under profile
   };
   struct Captured {
@@ -78,6 +81,8 @@ class Compiled {
              std::int32_t index, cudaStream_t stream);
   void check_rules(const step::RowBatch& rows, const std::vector<rules::SlotRules>& rules) const;
   std::int32_t step_at(std::int32_t part) const;
+  void begin(const Bounds& bounds, std::int32_t first, cudaStream_t stream) const;
+  void give(const Bounds& bounds, cudaStream_t stream) const;
   void run_steps(const Bounds& bounds, std::int32_t first, std::int32_t last, cudaStream_t stream);
   void run_profiled(const Bounds& bounds, std::int32_t first, std::int32_t last, InFlight& launch,
                     cudaStream_t stream);
@@ -99,7 +104,7 @@ class Compiled {
   LaunchRows rows_;
   std::byte* scratch_ = nullptr;
   Lowered lowered_;
-  std::vector<InFlight> launches_;  // [LaunchRows::kStages]
+  std::vector<InFlight> launches_;  // [kStages]
   std::int32_t next_launch_ = 0;
   std::vector<Captured> graphs_;
   std::vector<StageSum> sums_;              // [steps]

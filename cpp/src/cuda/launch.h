@@ -214,9 +214,13 @@ void reset_slots(const SlotResetEntry* entries, std::int32_t count, const SlotsV
 void copy_blocks(const std::int32_t* pairs, std::int32_t count, const CacheView& first_layer,
                  std::int64_t layer_bytes, std::int32_t layers, cudaStream_t stream);
 
-// Begins a launch: clears the fault words of `max_rows` rows, prepares the outcome of its draws
-// (codes -1, scores 0), and clears the scores of ops::ClearScores where they are there.
+// The first kernel of a launch: tells the time, and, where the launch begins with the first part of
+// its Program, clears the fault words of `max_rows` rows, prepares the outcome of its draws (codes
+// -1, scores 0), and clears the scores of ops::ClearScores where they are there.
 struct BeginArgs {
+  const std::int32_t* counts = nullptr;  // [Count::num_counts]
+  LaunchTimes* times[kStages] = {};
+  bool starts = true;
   std::uint32_t* faults = nullptr;  // [max_rows]
   OutcomeView outcome;
   float* scores = nullptr;  // [draws, max_text_len], or none
@@ -226,6 +230,19 @@ struct BeginArgs {
   std::int32_t max_draws = 0;
 };
 void begin_launch(const BeginArgs& args, cudaStream_t stream);
+
+// The last kernel of a launch: writes what the host reads to the buffers of its stage.
+struct GiveArgs {
+  ResultsView results[kStages];
+  const std::int32_t* counts = nullptr;   // [Count::num_counts]
+  const std::uint32_t* faults = nullptr;  // [max_rows]
+  OutcomeView outcome;
+  std::int32_t codebooks = 0;
+  std::int32_t max_text_len = 0;
+  std::int32_t max_rows = 0;
+  std::int32_t max_draws = 0;
+};
+void give_results(const GiveArgs& args, cudaStream_t stream);
 
 // --- draws --------------------------------------------------------------------------------------
 

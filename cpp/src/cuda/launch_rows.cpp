@@ -49,14 +49,16 @@ class Packer {
         vectors_(vectors),
         device_rows_(device_rows) {}
 
-  void pack(const std::function<bool(std::int32_t)>& uses_picks) {
+  void pack(const SlotUses& uses, std::int32_t stage) {
     for (std::size_t s = 0; s < batch_.segments.size(); ++s) pack_segment(s);
     for (std::size_t s = batch_.segments.size(); s-- > 0;) close_chain(s);
     for (std::size_t d = 0; d < batch_.draws.size(); ++d) pack_draw(static_cast<std::int32_t>(d));
     std::int32_t pick_rows = 0;
+    bool keeps_scores = false;
     for (std::int32_t d = 0; d < num_draws(); ++d) {
       const step::Draw& draw = batch_.draws[static_cast<std::size_t>(d)];
-      if (!uses_picks(draw.slot)) continue;
+      keeps_scores = keeps_scores || uses.keeps_scores(draw.slot);
+      if (!uses.uses_picks(draw.slot)) continue;
       writable(view_.pick_draw)[picks] = d;
       writable(view_.pick_first)[picks++] = pick_rows;
       writable(view_.pick_source)[pick_rows++] = draw.conditional_row;
@@ -69,6 +71,8 @@ class Packer {
     counts[static_cast<int>(Count::picks)] = picks;
     counts[static_cast<int>(Count::pick_rows)] = pick_rows;
     counts[static_cast<int>(Count::pick_places)] = pick_rows * (limits_.codebooks + 1);
+    counts[static_cast<int>(Count::keeps_scores)] = keeps_scores ? 1 : 0;
+    counts[static_cast<int>(Count::stage)] = stage;
   }
 
   std::int32_t picks = 0;
@@ -225,25 +229,23 @@ RowsView LaunchRows::view_at(std::int32_t* numbers, float* vectors) const {
   return view;
 }
 
-RowsView LaunchRows::pack(const step::RowBatch& batch,
-                          const std::function<bool(std::int32_t)>& uses_picks,
+RowsView LaunchRows::pack(const step::RowBatch& batch, const SlotUses& uses, std::int32_t stage,
                           std::int32_t* numbers, float* vectors) {
   const RowsView view = view_at(numbers, vectors);
   device_rows_.clear();
   Packer packer(batch, view, limits_, writable(view.ids), vectors, device_rows_);
-  packer.pack(uses_picks);
+  packer.pack(uses, stage);
   used_blocks_ = packer.used_blocks;
   used_ids_ = packer.used_ids;
   used_rows_ = packer.used_rows;
   return view;
 }
 
-LaunchCounts LaunchRows::copy(const step::RowBatch& batch,
-                              const std::function<bool(std::int32_t)>& uses_picks,
-                              std::int32_t stage, cudaStream_t stream) {
+LaunchCounts LaunchRows::copy(const step::RowBatch& batch, const SlotUses& uses, std::int32_t stage,
+                              cudaStream_t stream) {
   const auto at = static_cast<std::size_t>(stage);
   const RowsView host =
-      pack(batch, uses_picks, numbers_[at].as<std::int32_t>(), vectors_[at].as<float>());
+      pack(batch, uses, stage, numbers_[at].as<std::int32_t>(), vectors_[at].as<float>());
   const auto width = static_cast<std::int64_t>(sizeof(std::int32_t));
   copy_up(device_numbers_, host.counts, (sizes_.numbers + used_blocks_) * width, stream);
   copy_up(writable(view_.ids), host.ids, used_ids_ * width, stream);
@@ -258,6 +260,7 @@ LaunchCounts LaunchRows::copy(const step::RowBatch& batch,
   counts.rows = batch.rows;
   counts.draws = static_cast<std::int32_t>(batch.draws.size());
   counts.picks = host.counts[static_cast<int>(Count::picks)];
+  counts.keeps_scores = host.counts[static_cast<int>(Count::keeps_scores)] != 0;
   counts.has_single_rows = batch.segments.size() == static_cast<std::size_t>(batch.rows);
   for (std::int32_t row = 0; counts.has_single_rows && row < batch.rows; ++row)
     counts.has_single_rows = host.chain_begin[row] == row;

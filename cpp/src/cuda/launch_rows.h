@@ -34,26 +34,26 @@ struct DeviceRows {
   std::int64_t rows = 0;
 };
 
+// What rows depend on beside their batch, by slot.
+struct SlotUses {
+  std::function<bool(std::int32_t)> uses_picks;  // draws use the local transformer
+  std::function<bool(std::int32_t)> keeps_scores;
+};
+
 class LaunchRows {
  public:
-  // Launches packed and not yet collected: two flights may be outstanding, and a network launches a
-  // Program once in each.
-  static constexpr std::int32_t kStages = 2;
-
   LaunchRows(const RowLimits& limits, DeviceMemory& memory);
 
   const RowsView& view() const { return view_; }
 
   // Packs a batch that ops::check_batch accepted into staging buffer `stage`, and queues the
-  // copies. `uses_picks(slot)` says whether draws of the slot use the local transformer. The passes
-  // are not counted.
-  LaunchCounts copy(const step::RowBatch& batch,
-                    const std::function<bool(std::int32_t)>& uses_picks, std::int32_t stage,
+  // copies. The passes are not counted.
+  LaunchCounts copy(const step::RowBatch& batch, const SlotUses& uses, std::int32_t stage,
                     cudaStream_t stream);
 
   // Packs without a device: into `numbers` [num_numbers()] and `vectors` [max_rows, dim], of which
   // the result is the view. Vectors that are on the device are left out: device_rows() has them.
-  RowsView pack(const step::RowBatch& batch, const std::function<bool(std::int32_t)>& uses_picks,
+  RowsView pack(const step::RowBatch& batch, const SlotUses& uses, std::int32_t stage,
                 std::int32_t* numbers, float* vectors);
   const std::vector<DeviceRows>& device_rows() const { return device_rows_; }
   std::int64_t num_numbers() const { return sizes_.numbers + sizes_.blocks + sizes_.ids; }

@@ -46,7 +46,20 @@ enum class Source : std::int32_t {
 };
 
 // Counts of a launch, in this order at RowsView::counts.
-enum class Count : std::int32_t { rows, draws, picks, pick_rows, pick_places, num_counts };
+enum class Count : std::int32_t {
+  rows,
+  draws,
+  picks,
+  pick_rows,
+  pick_places,
+  keeps_scores,  // 1 if the scores of any draw are kept, or 0
+  stage,         // which of kStages buffers the launch uses
+  num_counts
+};
+
+// Launches of a Program that may be packed and not yet collected: two flights may be outstanding,
+// and a network launches a Program once in each. Each has buffers of its own in pinned memory.
+constexpr std::int32_t kStages = 2;
 
 // The rows of one launch, one entry per row. Rows of one segment are consecutive.
 struct RowsView {
@@ -142,6 +155,21 @@ struct OutcomeView {
   std::int32_t* likeliest = nullptr;  // [draws, codebooks], -1: unknown
   float* scores = nullptr;            // [draws, max_text_len], zeros if a slot does not keep them
   DrawResult* results = nullptr;      // [draws]
+};
+
+// Nanoseconds of the device's clock.
+struct LaunchTimes {
+  std::uint64_t begin = 0;
+  std::uint64_t end = 0;
+};
+
+// What the host reads of a launch, in pinned memory that the last kernel of the launch writes.
+struct ResultsView {
+  LaunchTimes* times = nullptr;
+  std::uint32_t* faults = nullptr;  // [max_rows]
+  DrawResult* draws = nullptr;      // [max_draws]
+  std::int32_t* codes = nullptr;    // [max_draws, codebooks]
+  float* scores = nullptr;          // [max_draws, max_text_len], where Count::keeps_scores is 1
 };
 
 // Where an op says that a row is not finite: the smallest word of each row stays (ops/faults.h).

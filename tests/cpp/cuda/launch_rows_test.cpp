@@ -20,9 +20,10 @@ class LaunchRowsTest : public testing::Test {
  protected:
   RowsView pack(const step::RowBatch& batch, std::int32_t picks_of = -1) {
     numbers_.assign(static_cast<std::size_t>(rows_.num_numbers()), -7);
-    return rows_.pack(
-        batch, [picks_of](std::int32_t slot) { return slot == picks_of; }, numbers_.data(),
-        vectors_.data());
+    return rows_.pack(batch,
+                      {[picks_of](std::int32_t slot) { return slot == picks_of; },
+                       [picks_of](std::int32_t slot) { return slot == picks_of; }},
+                      1, numbers_.data(), vectors_.data());
   }
 
   DeviceMemory memory_{DeviceMemory::Mode::count};
@@ -48,7 +49,7 @@ TEST_F(LaunchRowsTest, SegmentsBecomeRows) {
   third.kept_offset = 4;
   batch.set_blocks({8});
   const RowsView view = pack(batch.batch);
-  EXPECT_EQ(first(view.counts, 5), (Numbers{4, 0, 0, 0, 0}));
+  EXPECT_EQ(first(view.counts, 7), (Numbers{4, 0, 0, 0, 0, 0, 1}));
   EXPECT_EQ(first(view.slot, 4), (Numbers{2, 2, 1, 0}));
   EXPECT_EQ(first(view.position, 4), (Numbers{15, 16, 0, 0}));
   EXPECT_EQ(first(view.branch, 4), (Numbers{0, 0, 1, 0}));
@@ -119,7 +120,7 @@ TEST_F(LaunchRowsTest, DrawsAndPicksNameTheirRows) {
   batch.batch.draws.back().forced = forced.data();
   batch.add_draw(2, 3, 4);
   const RowsView view = pack(batch.batch, 2);
-  EXPECT_EQ(first(view.counts, 5), (Numbers{5, 3, 1, 2, 6}));
+  EXPECT_EQ(first(view.counts, 7), (Numbers{5, 3, 1, 2, 6, 1, 1}));
   EXPECT_EQ(first(view.draw, 5), (Numbers{0, -1, 1, 2, -1}));
   EXPECT_EQ(first(view.draw_unconditional, 3), (Numbers{1, -1, 4}));
   EXPECT_EQ(first(view.draw_forced, 3), (Numbers{-1, 0, -1}));

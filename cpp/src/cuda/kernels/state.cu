@@ -85,6 +85,9 @@ __global__ void __launch_bounds__(kThreads)
     begin_launch_kernel(const __grid_constant__ BeginArgs args) {
   wait_for_previous_kernel();
   const auto row = static_cast<std::int32_t>(blockIdx.x * kThreads + threadIdx.x);
+  if (row == 0)
+    args.times[args.counts[static_cast<std::int32_t>(Count::stage)]]->begin = nanoseconds();
+  if (!args.starts) return;
   if (row < args.max_rows) args.faults[row] = kNoFault;
   const std::int64_t draw = blockIdx.x;
   if (draw >= args.max_draws) return;
@@ -127,8 +130,8 @@ void copy_blocks(const std::int32_t* pairs, std::int32_t count, const CacheView&
 
 void begin_launch(const BeginArgs& args, cudaStream_t stream) {
   const int row_blocks = ceil_div(args.max_rows, kThreads);
-  const int blocks = row_blocks < args.max_draws ? args.max_draws : row_blocks;
-  if (blocks <= 0) return;
+  const int all_blocks = row_blocks < args.max_draws ? args.max_draws : row_blocks;
+  const int blocks = args.starts ? all_blocks : 1;
   launch_early(begin_launch_kernel, static_cast<unsigned>(blocks), kThreads, 0, stream, args);
   check_launch("begin_launch");
 }
