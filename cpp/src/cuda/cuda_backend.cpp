@@ -76,7 +76,7 @@ class CudaBackend : public ops::Backend {
       flight.commands.reserve(kQueueRoom + rules_.size());
       flight.resets = PinnedBuffer(rules_.size() * sizeof(SlotResetEntry));
       flight.copies = PinnedBuffer(2 * blocks * sizeof(std::int32_t));
-      flight.end = make_event();
+      flight.end = make_plain_event();
     }
     finish_uploads();
   }

@@ -49,6 +49,13 @@ inline Event make_event() {
   return Event(event);
 }
 
+// Events that are only waited for.
+inline Event make_plain_event() {
+  cudaEvent_t event = nullptr;
+  check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "cudaEventCreate");
+  return Event(event);
+}
+
 // Captures what `queue` puts on the stream. If it throws, the capture ends without a graph.
 template <typename Queue>
 Graph capture(cudaStream_t stream, const Queue& queue) {
