@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -59,11 +60,12 @@ class BackendFlights : public ::testing::TestWithParam<Opener> {
     test::run_queued(*backend);
   }
 
-  // One draw of slot 1, in which every code is `code`.
-  static TestBatch drawing_of(std::int32_t code) {
+  // One draw of slot 1, in which every code is `code`, or whose row is not finite.
+  static TestBatch drawing_of(std::int32_t code, bool is_faulty = false) {
     std::vector<float> logits(kWidth, 0.0F);
     for (std::int32_t i = 0; i < kTables; ++i)
       logits[static_cast<std::size_t>(i * kVocab + code)] = 1.0F;
+    if (is_faulty) logits[0] = std::numeric_limits<float>::quiet_NaN();
     TestBatch rows;
     rows.add_vectors(1, 1, logits);
     rows.add_draw(1, 0);
@@ -108,6 +110,39 @@ TEST_P(BackendFlights, EachHasItsOwnOutcome) {
   }
   backend->collect(backend->submit(), output);  // the work that the refused submit left queued
   EXPECT_EQ(output.codes, stack_of(4));
+}
+
+// Flights take turns with memory that they share: with draws and without, of one row and of two,
+// and with a row that is not finite.
+TEST_P(BackendFlights, ManyInTurnHaveTheirOwnRowsAndFaults) {
+  const std::int32_t depth = backend->info().pipeline_depth;
+  constexpr std::int32_t kTurns = 9;
+  const auto draws_in = [](std::int32_t turn) { return turn % 3 != 1; };
+  const auto is_faulty = [](std::int32_t turn) { return turn % 4 == 3; };
+  std::vector<TestBatch> batches(kTurns);
+  std::vector<Ticket> tickets;
+  const auto collect = [&](std::int32_t turn) {
+    backend->collect(tickets[static_cast<std::size_t>(turn)], output);
+    EXPECT_EQ(output.draws.size(), draws_in(turn) ? 1U : 0U) << turn;
+    ASSERT_EQ(output.faults.size(), draws_in(turn) && is_faulty(turn) ? 1U : 0U) << turn;
+    if (!draws_in(turn)) {
+      EXPECT_TRUE(output.codes.empty()) << turn;
+    } else if (is_faulty(turn)) {
+      EXPECT_EQ(output.faults[0].row, 0) << turn;
+    } else {
+      EXPECT_EQ(output.codes, stack_of(turn % (kVocab - 1))) << turn;
+    }
+  };
+  for (std::int32_t turn = 0; turn < kTurns; ++turn) {
+    if (turn >= depth) collect(turn - depth);
+    TestBatch& rows = batches[static_cast<std::size_t>(turn)];
+    rows = drawing_of(turn % (kVocab - 1), is_faulty(turn));
+    if (turn % 2 == 1) rows.add_vectors(0, 1, std::vector<float>(kWidth, 0.5F));
+    if (!draws_in(turn)) rows.batch.draws.clear();
+    (draws_in(turn) ? draw : embed)->launch(rows.batch);
+    tickets.push_back(backend->submit());
+  }
+  for (std::int32_t turn = kTurns - depth; turn < kTurns; ++turn) collect(turn);
 }
 
 TEST_P(BackendFlights, AreCollectedOnceAndInOrder) {
