@@ -8,8 +8,8 @@
 // kept full across tiles: while one tile's slices are added up, the weights of the next are on
 // their way.
 //
-// A weight is streamed if a tile has the size of the ring, 64 KiB, and there are more tiles than
-// multiprocessors (streams()). On an H200, with 2 rows, 11264 x 2048 takes 12.0 us instead of 15.9,
+// A weight is streamed if a warp's slice of a tile fills the warp's part of the ring, 4 KiB, as with
+// K of 2048, and there are more tiles than multiprocessors (streams()). On an H200, with 2 rows, 11264 x 2048 takes 12.0 us instead of 15.9,
 // 32000 x 2048 takes 31.6 us instead of 38.5, and 2560 x 2048 takes 4.2 us instead of 4.9. Smaller
 // tiles gain nothing (8192 x 1024, 16192 x 768) or lose a third (2304 x 768), and so do weights of
 // which a block has one tile (2048 x 2048: 3.8 us instead of 3.7) and those of deeper tiles
