@@ -42,6 +42,16 @@ inline bool has_clusters(const void* kernel) {
   return compiled.ptxVersion >= 90;
 }
 
+// Whether a block may have so much shared memory on the current device.
+inline bool has_shared_memory(int bytes) {
+  int device = 0;
+  int most = 0;
+  check(cudaGetDevice(&device), "cudaGetDevice");
+  check(cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device),
+        "cudaDeviceGetAttribute");
+  return bytes <= most;
+}
+
 // Launches a kernel that calls wait_for_previous_kernel() before it reads or writes anything that
 // is no constant: where the device can, its blocks begin while the kernel before still runs. So
 // many blocks that are consecutive in x are a cluster; more than 1 are only for has_clusters().

@@ -15,6 +15,7 @@
 #include "cuda/check.h"
 #include "cuda/kernels/linear_formats.cuh"
 #include "cuda/kernels/linear_products.cuh"
+#include "cuda/kernels/linear_rows.cuh"
 #include "cuda/kernels/linear_stream.cuh"
 
 namespace ttsrt::cuda {
@@ -364,7 +365,7 @@ void launch_product(const ProductArgs& args, cudaStream_t stream) {
       return launch_product<kFormat, 4, 1, true>(args, stream);
     }
   }
-  if (stream_product<kFormat>(args, stream)) return;
+  if (stream_product<kFormat>(args, stream) || rows_product<kFormat>(args, stream)) return;
   if (linear.max_rows <= kColumns) return launch_product<kFormat, 1, 1, false>(args, stream);
   if (linear.max_rows <= 2 * kColumns) return launch_product<kFormat, 2, 1, false>(args, stream);
   // Formats whose fragments are several steps need registers for their conversion.

@@ -8,15 +8,16 @@
 // kept full across tiles: while one tile's slices are added up, the weights of the next are on
 // their way.
 //
-// A weight is streamed if a warp's slice of a tile fills the warp's part of the ring, 4 KiB, as with
-// K of 2048, and there are more tiles than multiprocessors (streams()). On an H200, with 2 rows, 11264 x 2048 takes 12.0 us instead of 15.9,
-// 32000 x 2048 takes 31.6 us instead of 38.5, and 2560 x 2048 takes 4.2 us instead of 4.9. Smaller
-// tiles gain nothing (8192 x 1024, 16192 x 768) or lose a third (2304 x 768), and so do weights of
-// which a block has one tile (2048 x 2048: 3.8 us instead of 3.7) and those of deeper tiles
-// (2048 x 5632: 7.7 us instead of 6.8).
+// A weight is streamed if a warp's slice of a tile fills the warp's part of the ring, 4 KiB, as
+// with K of 2048, and there are more tiles than multiprocessors (streams()). On an H200, with 2
+// rows, 11264 x 2048 takes 12.0 us instead of 15.9, 32000 x 2048 takes 31.6 us instead of 38.5, and
+// 2560 x 2048 takes 4.2 us instead of 4.9. Smaller tiles gain nothing (8192 x 1024, 16192 x 768) or
+// lose a third (2304 x 768), and so do weights of which a block has one tile (2048 x 2048: 3.8 us
+// instead of 3.7) and those of deeper tiles (2048 x 5632: 7.7 us instead of 6.8).
 #pragma once
 
 #include "cuda/check.h"
+#include "cuda/kernels/copies.cuh"
 #include "cuda/kernels/linear_formats.cuh"
 #include "cuda/kernels/linear_products.cuh"
 
@@ -25,17 +26,6 @@ namespace ttsrt::cuda {
 constexpr int kStreamWarps = kMaxSlices;
 constexpr int kRingDepth = 8;  // units of a warp, 512 bytes each: its slice of one tile
 constexpr int kRingUnits = kStreamWarps * kRingDepth;
-
-// Copies 16 bytes to shared memory; at most kOpen groups of copies may be open behind the wait.
-__device__ inline void copy_ahead(uint4* to, const uint4* from) {
-  const auto at = static_cast<std::uint32_t>(__cvta_generic_to_shared(to));
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(at), "l"(from) : "memory");
-}
-__device__ inline void close_copies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
-template <int kOpen>
-__device__ void wait_for_copies() {
-  asm volatile("cp.async.wait_group %0;" ::"n"(kOpen) : "memory");
-}
 
 // A lane's weights: those of its warp's slice in each tile of the block, one unit behind the other.
 // Every unit is a group of copies.

@@ -1,0 +1,232 @@
+// The product of more than 16 rows with a bfloat16 or float16 weight on tensor cores: out^T = W
+// x^T, with the bits of linear_mma.cuh.
+//
+// Decided: many rows are bound by the latency of loads, because the sums leave a warp no registers
+// for operands that are far ahead of their use. So weights and inputs come through a ring in shared
+// memory, in which each lane copies what it will read itself. As in linear_mma.cuh, the warps of a
+// block have the slices of K of the same tiles, each warp's ring takes its sums in the end, and the
+// sums are added in the order of slices.
+//
+// On an H200, without the ring: 1024 x 4096 and 64 rows 11.9 us, with it 9.5; 3072 x 1024 9.9, with
+// it 6.5; 3072 x 768 and 128 rows 9.5, with it 7.8.
+#pragma once
+
+#include "cuda/check.h"
+#include "cuda/kernels/copies.cuh"
+#include "cuda/kernels/linear_formats.cuh"
+#include "cuda/kernels/linear_products.cuh"
+
+namespace ttsrt::cuda {
+
+// A block's share of a product: kTiles of outputs, kGroups of 8 rows, and kDepth units of each warp
+// on their way.
+template <int kTiles, int kDepth>
+struct RowsShape {
+  static constexpr int kGroups = 4;
+  static constexpr int kRows = kGroups * kColumns;
+  static constexpr int kOutputs = kTiles * kTile;
+  static constexpr int kPitch = kOutputs + 4;  // of a row's sums, without conflicts
+  static constexpr int kUnitWords = (kTiles + kGroups) * kWarp;  // of 16 bytes
+  static constexpr int kRingBytes = kDepth * kUnitWords * 16;
+  static constexpr int kSumBytes = kRows * kPitch * static_cast<int>(sizeof(float));
+  static constexpr int kWarpBytes = kRingBytes > kSumBytes ? kRingBytes : kSumBytes;
+};
+
+// A lane's operands of the units of its warp's slice.
+template <Format kFormat, int kTiles, int kDepth>
+struct OperandRing {
+  using K = Kind<kFormat>;
+  using Shape = RowsShape<kTiles, kDepth>;
+  uint4* words;          // [kDepth][tiles, then groups][32 lanes], this lane's
+  const uint4* weights;  // of the slice's first unit
+  const float* inputs;
+  std::int64_t next_tile, next_group;
+  int tiles, groups;  // that there are
+  int units;
+
+  __device__ void ask_weights(int slot, int unit) const {
+    if (unit >= units) return;
+#pragma unroll
+    for (int m = 0; m < kTiles; ++m)
+      if (m < tiles) copy_ahead(at(slot, m), weights + m * next_tile + unit * kWarp);
+  }
+  __device__ void ask_inputs(int slot, int unit) const {
+    if (unit >= units) return;
+#pragma unroll
+    for (int n = 0; n < Shape::kGroups; ++n)
+      if (n < groups)
+        copy_ahead(at(slot, kTiles + n), inputs + n * next_group + unit * K::kStepInputs);
+  }
+  // What a row or a tile that is not there has does not get into the sums of others.
+  __device__ void multiply(int slot, float (&sums)[kTiles][Shape::kGroups][4]) const {
+    uint4 fragments[kTiles];
+    uint2 x[Shape::kGroups];
+#pragma unroll
+    for (int m = 0; m < kTiles; ++m) fragments[m] = *at(slot, m);
+#pragma unroll
+    for (int n = 0; n < Shape::kGroups; ++n)
+      x[n] = K::inputs(reinterpret_cast<const float4&>(*at(slot, kTiles + n)));
+#pragma unroll
+    for (int m = 0; m < kTiles; ++m) {
+#pragma unroll
+      for (int n = 0; n < Shape::kGroups; ++n)
+        K::multiply(K::weights(fragments[m], 0, {}), x[n], sums[m][n]);
+    }
+  }
+
+ private:
+  __device__ uint4* at(int slot, int operand) const {
+    return words + slot * Shape::kUnitWords + operand * kWarp;
+  }
+};
+
+// Grid: tiles of outputs, tiles of rows; a warp for each slice.
+template <Format kFormat, int kTiles, int kDepth, int kSlices>
+__global__ void __launch_bounds__(kSlices* kWarp)
+    rows_product_kernel(const __grid_constant__ ProductArgs args) {
+  using Shape = RowsShape<kTiles, kDepth>;
+  constexpr int kThreads = kSlices * kWarp;
+  constexpr int kOwn = Shape::kOutputs * Shape::kRows / kThreads;  // outputs that a thread finishes
+  constexpr int kRowsApart = kThreads / Shape::kOutputs;
+  constexpr int kWarpFloats = Shape::kWarpBytes / static_cast<int>(sizeof(float));
+  extern __shared__ uint4 rows_memory[];
+  const LinearArgs& linear = args.linear;
+  const int thread = static_cast<int>(threadIdx.x);
+  const int lane = thread % kWarp;
+  const int slice = thread / kWarp;
+  const int first_tile = static_cast<int>(blockIdx.x) * kTiles;
+  const int first_row = static_cast<int>(blockIdx.y) * Shape::kRows;
+  const int begin = min(slice * args.slice, args.units);
+  const int all_tiles = static_cast<int>(ceil_div<std::int64_t>(linear.weight.outputs, kTile));
+
+  OperandRing<kFormat, kTiles, kDepth> ring;
+  ring.words = rows_memory + slice * (Shape::kWarpBytes / 16) + lane;
+  ring.weights = static_cast<const uint4*>(linear.weight.data) +
+                 (std::int64_t{first_tile} * args.units + begin) * kWarp + lane;
+  ring.inputs = linear.x + (first_row + lane / 4) * linear.x_stride +
+                begin * Kind<kFormat>::kStepInputs + lane % 4 * 4;
+  ring.next_tile = std::int64_t{args.units} * kWarp;
+  ring.next_group = kColumns * linear.x_stride;
+  ring.tiles = all_tiles - first_tile;
+  ring.groups = ceil_div(linear.max_rows - first_row - lane / 4, kColumns);
+  ring.units = min(begin + args.slice, args.units) - begin;
+#pragma unroll
+  for (int u = 0; u < kDepth; ++u) ring.ask_weights(u, u);
+  const int own_row = thread / Shape::kOutputs;
+  const std::int64_t output = first_tile * kTile + thread % Shape::kOutputs;
+  const bool has_output = output < linear.weight.outputs;
+  const float bias = linear.bias != nullptr && has_output ? linear.bias[output] : 0.0F;
+
+  wait_for_previous_kernel();
+  const int num_rows = *linear.num_rows - first_row;
+  if (num_rows <= 0) return;
+#pragma unroll
+  for (int u = 0; u < kDepth; ++u) {
+    ring.ask_inputs(u, u);
+    close_copies();
+  }
+  Residual residuals[kOwn];
+#pragma unroll
+  for (int i = 0; i < kOwn; ++i) {
+    const int row = own_row + i * kRowsApart;
+    if (row < num_rows) residuals[i] = load_residual(linear, first_row + row, output);
+  }
+  float sums[kTiles][Shape::kGroups][4] = {};
+  int slot = 0;
+  for (int unit = 0; unit < ring.units; ++unit) {
+    wait_for_copies<kDepth - 1>();
+    ring.multiply(slot, sums);
+    ring.ask_weights(slot, unit + kDepth);
+    ring.ask_inputs(slot, unit + kDepth);
+    close_copies();
+    slot = slot + 1 == kDepth ? 0 : slot + 1;
+  }
+
+  // The warp's ring is used up and takes its sums.
+  __syncwarp();
+  auto* const partial = reinterpret_cast<float*>(rows_memory);
+#pragma unroll
+  for (int m = 0; m < kTiles; ++m) {
+#pragma unroll
+    for (int n = 0; n < Shape::kGroups; ++n) {
+#pragma unroll
+      for (int c = 0; c < 4; ++c) {
+        const int row = n * kColumns + lane % 4 * 2 + c % 2;
+        const int at = m * kTile + lane / 4 + c / 2 * 8;
+        partial[slice * kWarpFloats + row * Shape::kPitch + at] = sums[m][n][c];
+      }
+    }
+  }
+  __syncthreads();
+#pragma unroll
+  for (int i = 0; i < kOwn; ++i) {
+    const int row = own_row + i * kRowsApart;
+    if (row >= num_rows || !has_output) continue;
+    const float* from = partial + row * Shape::kPitch + thread % Shape::kOutputs;
+    float total = 0.0F;
+#pragma unroll
+    for (int s = 0; s < kSlices; ++s) total += from[s * kWarpFloats];
+    linear.out[(first_row + row) * linear.out_stride + output] =
+        finished(linear, total, bias, residuals[i]);
+  }
+}
+
+// --- launchers
+// ------------------------------------------------------------------------------------
+
+template <Format kFormat, int kTiles, int kDepth, int kSlices>
+bool launch_rows(const ProductArgs& args, cudaStream_t stream) {
+  using Shape = RowsShape<kTiles, kDepth>;
+  constexpr int kBytes = kSlices * Shape::kWarpBytes;
+  const auto kernel = &rows_product_kernel<kFormat, kTiles, kDepth, kSlices>;
+  if (!has_shared_memory(kBytes)) return false;
+  check(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
+                             cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes),
+        "shared memory of a product");
+  const auto blocks =
+      static_cast<unsigned>(ceil_div<std::int64_t>(args.linear.weight.outputs, Shape::kOutputs));
+  const auto row_blocks = static_cast<unsigned>(ceil_div(args.linear.max_rows, Shape::kRows));
+  launch_early(kernel, dim3(blocks, row_blocks), kSlices * kWarp, kBytes, stream, args);
+  check_launch("rows_product_kernel");
+  return true;
+}
+
+// Launches a product that these kernels take; returns whether they do. Rows of inputs are aligned.
+// A block has more tiles where there are blocks enough, which reads inputs less often. Blocks that
+// all run at once have deep rings; of more, two share a multiprocessor.
+template <Format kFormat>
+bool rows_product(const ProductArgs& args, cudaStream_t stream) {
+  if constexpr (kFormat != Format::bfloat16 && kFormat != Format::float16) {
+    return false;
+  } else {
+    constexpr std::int64_t kAtOnce = 132;       // multiprocessors of a large device
+    constexpr std::int64_t kEnoughBlocks = 96;  // to have two tiles each
+    constexpr std::int64_t kManyBlocks = 128;   // to have four tiles each
+    const LinearArgs& linear = args.linear;
+    if (linear.max_rows <= 2 * kColumns || linear.weight.inputs != linear.weight.padded_inputs)
+      return false;
+    const std::int64_t tiles = ceil_div<std::int64_t>(linear.weight.outputs, kTile);
+    const std::int64_t row_blocks = ceil_div(linear.max_rows, RowsShape<1, 1>::kRows);
+    const auto blocks = [&](std::int64_t each) { return ceil_div(tiles, each) * row_blocks; };
+    switch (args.slices) {
+      case 4:
+        if (blocks(2) >= kEnoughBlocks) return launch_rows<kFormat, 2, 4, 4>(args, stream);
+        return launch_rows<kFormat, 1, 8, 4>(args, stream);
+      case 8:
+        if (blocks(4) > kAtOnce) return launch_rows<kFormat, 4, 3, 8>(args, stream);
+        if (blocks(4) >= kManyBlocks) return launch_rows<kFormat, 4, 6, 8>(args, stream);
+        if (blocks(2) > kAtOnce) return launch_rows<kFormat, 2, 4, 8>(args, stream);
+        if (blocks(2) >= kEnoughBlocks) return launch_rows<kFormat, 2, 8, 8>(args, stream);
+        if (blocks(1) > kAtOnce) return launch_rows<kFormat, 1, 5, 8>(args, stream);
+        return launch_rows<kFormat, 1, 8, 8>(args, stream);
+      case 16:
+        if (blocks(4) >= kManyBlocks) return launch_rows<kFormat, 4, 3, 16>(args, stream);
+        if (blocks(2) >= kEnoughBlocks) return launch_rows<kFormat, 2, 4, 16>(args, stream);
+        return launch_rows<kFormat, 1, 4, 16>(args, stream);
+      default:
+        return false;
+    }
+  }
+}
+
+}  // namespace ttsrt::cuda
