@@ -35,6 +35,13 @@ struct MmaShape {
   static constexpr int kBlockWarps = kDims > 64 && kApart ? 8 : kMostWarps;
 };
 
+// As MmaShape with fewer registers, so that more warps run at once: for launches of so many rows
+// that the blocks at the end would leave a device half idle.
+template <int kHeadDim, int kQueryCount>
+struct DenseMmaShape : MmaShape<kHeadDim, kQueryCount> {
+  static constexpr int kResidentWarps = 24;
+};
+
 // The place of a lane in fragments: a row (also the column of B) and a pair of columns.
 __device__ inline int fragment_row() { return static_cast<int>(threadIdx.x) % 32 / 4; }
 __device__ inline int fragment_pair() { return static_cast<int>(threadIdx.x) % 4; }

@@ -15,9 +15,9 @@ constexpr int kSlices = 16;
 constexpr int kMostWarps = 16;
 constexpr int kMultiprocessors = 132;  // of a large device
 
-// Calls launch.operator()<kWarps>() with the number of warps for so many thread blocks, kMost at
-// most.
-template <int kMost, typename Launch>
+// Calls launch.operator()<kWarps>() with the number of warps for so many thread blocks, at most
+// kMost and at least kLeast.
+template <int kMost, int kLeast = 4, typename Launch>
 void with_warps(int blocks, const Launch& launch) {
   if (kMost >= 16 && blocks <= kMultiprocessors) {
     launch.template operator()<(kMost >= 16 ? 16 : 8)>();

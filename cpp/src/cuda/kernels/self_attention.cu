@@ -7,6 +7,8 @@
 // shared memory, rounded as they are stored. Both ways give the same bits. What such a row reads
 // from the cache was stored by earlier launches, so it is loaded before the kernel before has
 // finished.
+#include <type_traits>
+
 #include "cuda/kernels/attend_mma_block.cuh"
 #include "cuda/kernels/attend_spread.cuh"
 
@@ -35,14 +37,16 @@ struct HeadSpan {
   int group;  // query heads of a key
   int most;   // heads of a block
   int parts;  // blocks of a key
+  int at;     // of all spans
 
-  __host__ __device__ static HeadSpan of(const SelfAttentionArgs& args, int queries) {
+  __host__ __device__ static HeadSpan of(const SelfAttentionArgs& args, int queries,
+                                         unsigned at = 0) {
     const int group = args.heads / args.kv_heads;
     const int most = group < queries ? group : queries;
-    return {group, most, ceil_div(group, most)};
+    return {group, most, ceil_div(group, most), static_cast<int>(at)};
   }
-  __device__ int kv_head() const { return static_cast<int>(blockIdx.y) / parts; }
-  __device__ int part() const { return static_cast<int>(blockIdx.y) % parts; }
+  __device__ int kv_head() const { return at / parts; }
+  __device__ int part() const { return at % parts; }
   __device__ int first() const { return kv_head() * group + part() * most; }
   __device__ int heads() const {
     const int left = group - part() * most;
@@ -169,18 +173,19 @@ __global__ void __launch_bounds__(kStoreWarps * 32)
   if (!is_finite && threadIdx.x % 32 == 0) add_fault(args.faults, row, args.faults.not_finite);
 }
 
-// Grid: rows, spans of query heads. A row whose request is gone has no block table; it gets zeros.
+// Grid: spans of query heads, rows: the keys of a row's heads are neighbours in memory. A row whose
+// request is gone has no block table; it gets zeros.
 template <typename A, bool kStores>
 __global__ void __launch_bounds__(A::kThreads, A::kResident)
     attend_row_kernel(const __grid_constant__ SelfAttentionArgs args) {
   auto& shared = shared_of<A>();
   if constexpr (!kStores) wait_for_previous_kernel();
-  const auto row = static_cast<std::int32_t>(blockIdx.x);
+  const auto row = static_cast<std::int32_t>(blockIdx.y);
   const std::int32_t slot = load_now(args.rows.slot + row);
   const std::int32_t table_at = load_now(args.rows.table_at + row);
   const std::int32_t position = load_now(args.rows.position + row);
   if (row >= count_of(args.rows, Count::rows)) return;
-  const HeadSpan span = HeadSpan::of(args, A::kQueries);
+  const HeadSpan span = HeadSpan::of(args, A::kQueries, blockIdx.x);
   const int heads = span.heads();
   const std::int64_t first = std::int64_t{span.first()} * args.head_dim;
   float* out = args.out + std::int64_t{row} * args.heads * args.head_dim + first;
@@ -217,7 +222,7 @@ __global__ void __launch_bounds__(A::kThreads, A::kResident)
   const std::int32_t table_at = load_now(args.rows.table_at + row);
   const std::int32_t position = load_now(args.rows.position + row);
   if (row >= count_of(args.rows, Count::rows)) return;
-  const HeadSpan span = HeadSpan::of(args, A::kQueries);
+  const HeadSpan span = HeadSpan::of(args, A::kQueries, blockIdx.y);
   const int heads = span.heads();
   const std::int64_t first = std::int64_t{span.first()} * args.head_dim;
   float* out = args.out + std::int64_t{row} * args.heads * args.head_dim + first;
@@ -253,7 +258,7 @@ __global__ void __launch_bounds__(A::kThreads, A::kResident)
     attend_rows_kernel(const __grid_constant__ SelfAttentionArgs args) {
   auto& shared = shared_of<A>();
   wait_for_previous_kernel();
-  const HeadSpan span = HeadSpan::of(args, A::kQueries);
+  const HeadSpan span = HeadSpan::of(args, A::kQueries, blockIdx.y);
   const int most = A::kQueries / span.most;
   const auto first = static_cast<std::int32_t>(gridDim.x - 1 - blockIdx.x) * most;  // longest first
   const int count = min(most, count_of(args.rows, Count::rows) - first);
@@ -289,21 +294,21 @@ void store_rows_as(const SelfAttentionArgs& args, cudaStream_t stream) {
   if (args.cache.element == Element::int8) store_rows<Element::int8>(args, stream);
 }
 
+dim3 grid_of(int x, int y) { return {static_cast<unsigned>(x), static_cast<unsigned>(y)}; }
+
 int spans_of(const SelfAttentionArgs& args, int queries) {
   return args.kv_heads * HeadSpan::of(args, queries).parts;
 }
 
 template <typename A>
-void launch_attend(void (*kernel)(SelfAttentionArgs), const SelfAttentionArgs& args,
-                   std::int32_t rows, cudaStream_t stream, int cluster = 1) {
+void launch_attend(void (*kernel)(SelfAttentionArgs), const SelfAttentionArgs& args, dim3 grid,
+                   cudaStream_t stream, int cluster = 1) {
   constexpr auto kBytes = static_cast<int>(sizeof(typename A::Shared));
   if (kBytes > kDeclaredBytes) {
     check(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
                                cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes),
           "shared memory of attention");
   }
-  const dim3 grid(static_cast<unsigned>(rows * cluster),
-                  static_cast<unsigned>(spans_of(args, A::kQueries)));
   launch_early_clusters(cluster, kernel, grid, A::kThreads, kBytes, stream, args);
   check_launch("self_attention");
 }
@@ -325,7 +330,8 @@ struct AttendHeads {
   void launch() const {
     with_warps<kMostWarps>(args.max_rows * args.heads, [this]<int kWarps>() {
       using A = AttendHead<S, kWarps, kStores>;
-      launch_attend<A>(&attend_row_kernel<A, kStores>, args, args.max_rows, stream);
+      const dim3 grid = grid_of(spans_of(args, A::kQueries), args.max_rows);
+      launch_attend<A>(&attend_row_kernel<A, kStores>, args, grid, stream);
     });
   }
 };
@@ -347,24 +353,37 @@ struct AttendQueries {
     constexpr int kMostBlocks = kMultiprocessors * A::kResident / 2;
     const int blocks = args.max_rows * spans_of(args, A::kQueries) * kCluster;
     if (blocks > kMostBlocks || !has_clusters(reinterpret_cast<const void*>(kernel))) return false;
-    launch_attend<A>(kernel, args, args.max_rows, stream, kCluster);
+    const dim3 grid = grid_of(args.max_rows * kCluster, spans_of(args, A::kQueries));
+    launch_attend<A>(kernel, args, grid, stream, kCluster);
     return true;
+  }
+
+  template <typename M, int kWarps>
+  void launch_rows() const {
+    using A = AttendMma<M, kWarps, true>;
+    const dim3 grid = grid_of(spans_of(args, A::kQueries), args.max_rows);
+    launch_attend<A>(&attend_row_kernel<A, true>, args, grid, stream);
   }
 
   template <typename M>
   void single_rows() const {
     if (spread_rows<kSpreadBlocks>()) return;
-    with_warps<M::kBlockWarps>(args.max_rows * spans_of(args, M::kQueries), [this]<int kWarps>() {
-      using A = AttendMma<M, kWarps, true>;
-      launch_attend<A>(&attend_row_kernel<A, true>, args, args.max_rows, stream);
-    });
+    const int blocks = args.max_rows * spans_of(args, M::kQueries);
+    if constexpr (std::is_same_v<M, Two> && kDims == 64) {
+      // Many small blocks leave a device less idle when the last of them end.
+      constexpr int kManyBlocks = 4 * kMultiprocessors;
+      constexpr int kAtOnce = M::kResidentWarps / 2 * kMultiprocessors;
+      if (blocks > kAtOnce) return launch_rows<DenseMmaShape<kDims, 2>, 2>();
+      if (blocks > kManyBlocks) return launch_rows<M, 2>();
+    }
+    with_warps<M::kBlockWarps>(blocks, [this]<int kWarps>() { launch_rows<M, kWarps>(); });
   }
 
   void tiles() const {
     const int tiles = ceil_div(args.max_rows, Eight::kQueries / HeadSpan::of(args, 8).most);
     with_warps<Eight::kBlockWarps>(tiles * spans_of(args, 8), [this, tiles]<int kWarps>() {
       using A = AttendMma<Eight, kWarps, false, true>;
-      launch_attend<A>(&attend_rows_kernel<A>, args, tiles, stream);
+      launch_attend<A>(&attend_rows_kernel<A>, args, grid_of(tiles, spans_of(args, 8)), stream);
     });
   }
 
