@@ -222,7 +222,7 @@ class CudaBackend : public ops::Backend {
   // Captures the kernels that no graph has, once: their code is loaded before the first request.
   void load_copies() {
     if (has_loaded_copies_) return;
-    capture(stream_.get(), [this] {
+    capture(stream_.get(), false, [this] {
       reset_slots(device_resets_, 1, slots_->view(), slots_->device_histories(),
                   slots_->num_histories(), stream_.get());
       cuda::copy_blocks(device_copies_, 1, slots_->cache(0), slots_->cache_layer_bytes(),

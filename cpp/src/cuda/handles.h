@@ -4,6 +4,7 @@
 #include <cuda_runtime_api.h>
 
 #include <utility>
+#include <vector>
 
 #include "cuda/check.h"
 
@@ -56,9 +57,30 @@ inline Event make_plain_event() {
   return Event(event);
 }
 
-// Captures what `queue` puts on the stream. If it throws, the capture ends without a graph.
+// Asks for the largest shared memory in all kernels of a graph. A multiprocessor is idle while it
+// changes the split of its shared memory and L1 cache, so that the blocks of a kernel which has
+// another split cannot begin while those of the kernel before run.
+inline void share_one_split(cudaGraph_t graph) {
+  std::size_t count = 0;
+  check(cudaGraphGetNodes(graph, nullptr, &count), "cudaGraphGetNodes");
+  std::vector<cudaGraphNode_t> nodes(count);
+  check(cudaGraphGetNodes(graph, nodes.data(), &count), "cudaGraphGetNodes");
+  cudaKernelNodeAttrValue split = {};
+  split.sharedMemCarveout = cudaSharedmemCarveoutMaxShared;
+  for (cudaGraphNode_t node : nodes) {
+    cudaGraphNodeType type = {};
+    check(cudaGraphNodeGetType(node, &type), "cudaGraphNodeGetType");
+    if (type != cudaGraphNodeTypeKernel) continue;
+    check(cudaGraphKernelNodeSetAttribute(
+              node, cudaKernelNodeAttributePreferredSharedMemoryCarveout, &split),
+          "the shared memory of a graph");
+  }
+}
+
+// Captures what `queue` puts on the stream, with one split for all kernels if `has_one_split`. If
+// it throws, the capture ends without a graph.
 template <typename Queue>
-Graph capture(cudaStream_t stream, const Queue& queue) {
+Graph capture(cudaStream_t stream, bool has_one_split, const Queue& queue) {
   check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "begin of a capture");
   cudaGraph_t graph = nullptr;
   try {
@@ -70,10 +92,10 @@ Graph capture(cudaStream_t stream, const Queue& queue) {
     throw;
   }
   check(cudaStreamEndCapture(stream, &graph), "end of a capture");
+  const Handle<cudaGraph_t, cudaGraphDestroy> captured(graph);
+  if (has_one_split) share_one_split(graph);
   cudaGraphExec_t executable = nullptr;
-  const cudaError_t error = cudaGraphInstantiate(&executable, graph, 0);
-  static_cast<void>(cudaGraphDestroy(graph));
-  check(error, "cudaGraphInstantiate");
+  check(cudaGraphInstantiate(&executable, graph, 0), "cudaGraphInstantiate");
   return Graph(executable);
 }
 
