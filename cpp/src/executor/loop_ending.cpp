@@ -13,9 +13,11 @@ void Loop::end_cancelled() {
   const Clock::time_point now = Clock::now();
   const bool closes = intake_.is_closing();
   for (Pending& pending : intake_.take_ended(now)) {
-    const bool is_cancelled = closes || pending.channel->is_cancelled();
-    end_pending(std::move(pending), is_cancelled ? FinishReason::cancelled : FinishReason::deadline,
-                "");
+    // A request in time that nobody cancelled was taken because the executor began to close just
+    // now.
+    const bool is_late = !closes && !pending.channel->is_cancelled() &&
+                         is_expired(pending.request.deadline, pending.submitted, now);
+    end_pending(std::move(pending), is_late ? FinishReason::deadline : FinishReason::cancelled, "");
   }
   for (const std::int32_t slot : order_) {
     Sequence& sequence = *slots_[static_cast<std::size_t>(slot)];
