@@ -13,6 +13,7 @@
 namespace ttsrt::cuda {
 
 // Launched by self_attention().
+void store_rows(const SelfAttentionArgs& args, cudaStream_t stream);
 void segment_attention(const SelfAttentionArgs& args, cudaStream_t stream);
 void add_text_scores(const SelfAttentionArgs& args, cudaStream_t stream);
 
@@ -22,6 +23,13 @@ __device__ inline std::int32_t load_now(const std::int32_t* from) {
   std::int32_t value;
   asm volatile("ld.global.s32 %0, [%1];" : "=r"(value) : "l"(from));
   return value;
+}
+
+// Returns the block of the cache that has a position of a row's sequence.
+__device__ inline std::byte* block_of(const SelfAttentionArgs& args, std::int32_t row,
+                                      int position) {
+  const std::int32_t* table = args.rows.blocks + args.rows.table_at[row];
+  return args.cache.data + table[position / kCacheBlock] * args.cache.block_bytes;
 }
 
 // --- rows of queries, keys and values -----------------------------------------------------------

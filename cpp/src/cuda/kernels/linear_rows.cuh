@@ -32,6 +32,21 @@ struct RowsShape {
   static constexpr int kWarpBytes = kRingBytes > kSumBytes ? kRingBytes : kSumBytes;
 };
 
+// Where a thread is: its block's tiles and rows, and its warp's slice of K.
+struct RowsPlace {
+  int lane, slice, first_tile, first_row;
+  int begin, units;  // of the slice
+
+  __device__ RowsPlace(const ProductArgs& args, int tiles, int rows) {
+    lane = static_cast<int>(threadIdx.x) % kWarp;
+    slice = static_cast<int>(threadIdx.x) / kWarp;
+    first_tile = static_cast<int>(blockIdx.x) * tiles;
+    first_row = static_cast<int>(blockIdx.y) * rows;
+    begin = min(slice * args.slice, args.units);
+    units = min(begin + args.slice, args.units) - begin;
+  }
+};
+
 // A lane's operands of the units of its warp's slice.
 template <Format kFormat, int kTiles, int kDepth>
 struct OperandRing {
@@ -43,6 +58,21 @@ struct OperandRing {
   std::int64_t next_tile, next_group;
   int tiles, groups;  // that there are
   int units;
+
+  __device__ OperandRing(const ProductArgs& args, const RowsPlace& place, uint4* memory) {
+    const LinearArgs& linear = args.linear;
+    words = memory + place.slice * (Shape::kWarpBytes / 16) + place.lane;
+    weights = static_cast<const uint4*>(linear.weight.data) +
+              (std::int64_t{place.first_tile} * args.units + place.begin) * kWarp + place.lane;
+    inputs = linear.x + (place.first_row + place.lane / 4) * linear.x_stride +
+             place.begin * K::kStepInputs + place.lane % 4 * 4;
+    next_tile = std::int64_t{args.units} * kWarp;
+    next_group = kColumns * linear.x_stride;
+    tiles =
+        static_cast<int>(ceil_div<std::int64_t>(linear.weight.outputs, kTile)) - place.first_tile;
+    groups = ceil_div(linear.max_rows - place.first_row - place.lane / 4, kColumns);
+    units = place.units;
+  }
 
   __device__ void ask_weights(int slot, int unit) const {
     if (unit >= units) return;
@@ -80,57 +110,90 @@ struct OperandRing {
   }
 };
 
+// The outputs that a thread finishes: one of the block's outputs, of every kApart-th row.
+template <typename Shape, int kSlices>
+struct OwnOutputs {
+  static constexpr int kThreads = kSlices * kWarp;
+  static constexpr int kCount = Shape::kOutputs * Shape::kRows / kThreads;
+  static constexpr int kApart = kThreads / Shape::kOutputs;
+  static constexpr int kWarpFloats = Shape::kWarpBytes / static_cast<int>(sizeof(float));
+  int first_row, column;  // in the block
+  std::int64_t output;
+  bool is_there;
+  float bias = 0.0F;
+  Residual residuals[kCount];
+
+  __device__ OwnOutputs(const LinearArgs& args, const RowsPlace& place) {
+    first_row = static_cast<int>(threadIdx.x) / Shape::kOutputs;
+    column = static_cast<int>(threadIdx.x) % Shape::kOutputs;
+    output = place.first_tile * kTile + column;
+    is_there = output < args.weight.outputs;
+    if (args.bias != nullptr && is_there) bias = args.bias[output];
+  }
+
+  __device__ void load(const LinearArgs& args, const RowsPlace& place, int num_rows) {
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) {
+      const int row = first_row + i * kApart;
+      if (row < num_rows) residuals[i] = load_residual(args, place.first_row + row, output);
+    }
+  }
+
+  // Adds the sums of all slices, `partial` [kSlices][kWarpFloats], and writes the outputs.
+  __device__ void finish(const LinearArgs& args, const RowsPlace& place, int num_rows,
+                         const float* partial) const {
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) {
+      const int row = first_row + i * kApart;
+      if (row >= num_rows || !is_there) continue;
+      const float* from = partial + row * Shape::kPitch + column;
+      float total = 0.0F;
+#pragma unroll
+      for (int s = 0; s < kSlices; ++s) total += from[s * kWarpFloats];
+      args.out[(place.first_row + row) * args.out_stride + output] =
+          finished(args, total, bias, residuals[i]);
+    }
+  }
+};
+
+// Leaves a warp's sums in its part of the shared memory, [rows][kPitch].
+template <typename Shape, int kTiles>
+__device__ void leave_sums(const float (&sums)[kTiles][Shape::kGroups][4], int lane, float* mine) {
+#pragma unroll
+  for (int m = 0; m < kTiles; ++m) {
+#pragma unroll
+    for (int n = 0; n < Shape::kGroups; ++n) {
+#pragma unroll
+      for (int c = 0; c < 4; ++c) {
+        const int row = n * kColumns + lane % 4 * 2 + c % 2;
+        mine[row * Shape::kPitch + m * kTile + lane / 4 + c / 2 * 8] = sums[m][n][c];
+      }
+    }
+  }
+}
+
 // Grid: tiles of outputs, tiles of rows; a warp for each slice.
 template <Format kFormat, int kTiles, int kDepth, int kSlices>
 __global__ void __launch_bounds__(kSlices* kWarp)
     rows_product_kernel(const __grid_constant__ ProductArgs args) {
   using Shape = RowsShape<kTiles, kDepth>;
-  constexpr int kThreads = kSlices * kWarp;
-  constexpr int kOwn = Shape::kOutputs * Shape::kRows / kThreads;  // outputs that a thread finishes
-  constexpr int kRowsApart = kThreads / Shape::kOutputs;
-  constexpr int kWarpFloats = Shape::kWarpBytes / static_cast<int>(sizeof(float));
+  using Own = OwnOutputs<Shape, kSlices>;
   extern __shared__ uint4 rows_memory[];
-  const LinearArgs& linear = args.linear;
-  const int thread = static_cast<int>(threadIdx.x);
-  const int lane = thread % kWarp;
-  const int slice = thread / kWarp;
-  const int first_tile = static_cast<int>(blockIdx.x) * kTiles;
-  const int first_row = static_cast<int>(blockIdx.y) * Shape::kRows;
-  const int begin = min(slice * args.slice, args.units);
-  const int all_tiles = static_cast<int>(ceil_div<std::int64_t>(linear.weight.outputs, kTile));
-
-  OperandRing<kFormat, kTiles, kDepth> ring;
-  ring.words = rows_memory + slice * (Shape::kWarpBytes / 16) + lane;
-  ring.weights = static_cast<const uint4*>(linear.weight.data) +
-                 (std::int64_t{first_tile} * args.units + begin) * kWarp + lane;
-  ring.inputs = linear.x + (first_row + lane / 4) * linear.x_stride +
-                begin * Kind<kFormat>::kStepInputs + lane % 4 * 4;
-  ring.next_tile = std::int64_t{args.units} * kWarp;
-  ring.next_group = kColumns * linear.x_stride;
-  ring.tiles = all_tiles - first_tile;
-  ring.groups = ceil_div(linear.max_rows - first_row - lane / 4, kColumns);
-  ring.units = min(begin + args.slice, args.units) - begin;
+  const RowsPlace place(args, kTiles, Shape::kRows);
+  const OperandRing<kFormat, kTiles, kDepth> ring(args, place, rows_memory);
 #pragma unroll
   for (int u = 0; u < kDepth; ++u) ring.ask_weights(u, u);
-  const int own_row = thread / Shape::kOutputs;
-  const std::int64_t output = first_tile * kTile + thread % Shape::kOutputs;
-  const bool has_output = output < linear.weight.outputs;
-  const float bias = linear.bias != nullptr && has_output ? linear.bias[output] : 0.0F;
+  Own own(args.linear, place);
 
   wait_for_previous_kernel();
-  const int num_rows = *linear.num_rows - first_row;
+  const int num_rows = *args.linear.num_rows - place.first_row;
   if (num_rows <= 0) return;
 #pragma unroll
   for (int u = 0; u < kDepth; ++u) {
     ring.ask_inputs(u, u);
     close_copies();
   }
-  Residual residuals[kOwn];
-#pragma unroll
-  for (int i = 0; i < kOwn; ++i) {
-    const int row = own_row + i * kRowsApart;
-    if (row < num_rows) residuals[i] = load_residual(linear, first_row + row, output);
-  }
+  own.load(args.linear, place, num_rows);
   float sums[kTiles][Shape::kGroups][4] = {};
   int slot = 0;
   for (int unit = 0; unit < ring.units; ++unit) {
@@ -142,33 +205,11 @@ __global__ void __launch_bounds__(kSlices* kWarp)
     slot = slot + 1 == kDepth ? 0 : slot + 1;
   }
 
-  // The warp's ring is used up and takes its sums.
-  __syncwarp();
+  __syncwarp();  // the warp's ring is used up and takes its sums
   auto* const partial = reinterpret_cast<float*>(rows_memory);
-#pragma unroll
-  for (int m = 0; m < kTiles; ++m) {
-#pragma unroll
-    for (int n = 0; n < Shape::kGroups; ++n) {
-#pragma unroll
-      for (int c = 0; c < 4; ++c) {
-        const int row = n * kColumns + lane % 4 * 2 + c % 2;
-        const int at = m * kTile + lane / 4 + c / 2 * 8;
-        partial[slice * kWarpFloats + row * Shape::kPitch + at] = sums[m][n][c];
-      }
-    }
-  }
+  leave_sums<Shape>(sums, place.lane, partial + place.slice * Own::kWarpFloats);
   __syncthreads();
-#pragma unroll
-  for (int i = 0; i < kOwn; ++i) {
-    const int row = own_row + i * kRowsApart;
-    if (row >= num_rows || !has_output) continue;
-    const float* from = partial + row * Shape::kPitch + thread % Shape::kOutputs;
-    float total = 0.0F;
-#pragma unroll
-    for (int s = 0; s < kSlices; ++s) total += from[s * kWarpFloats];
-    linear.out[(first_row + row) * linear.out_stride + output] =
-        finished(linear, total, bias, residuals[i]);
-  }
+  own.finish(args.linear, place, num_rows, partial);
 }
 
 // --- launchers

@@ -1,4 +1,5 @@
-// SelfAttention over the paged cache: a kernel that stores keys and values, and one that attends.
+// SelfAttention over the paged cache: kernels that attend (store_rows.cu has the one that stores
+// keys and values beforehand).
 //
 // Decided: bfloat16 keys of 64 or 128 dimensions are attended to on tensor cores, where query heads
 // that share keys, and rows of a prefill, share a thread block; others on the plain units, each
@@ -15,16 +16,10 @@
 namespace ttsrt::cuda {
 namespace {
 
-constexpr int kStoreWarps = 4;
 constexpr int kSpreadBlocks = 4;           // thread blocks of a cluster
 constexpr int kDeclaredBytes = 48 * 1024;  // of shared memory, without an attribute
 
 // --- helpers ------------------------------------------------------------------------------------
-
-__device__ std::byte* block_of(const SelfAttentionArgs& args, std::int32_t row, int position) {
-  const std::int32_t* table = args.rows.blocks + args.rows.table_at[row];
-  return args.cache.data + table[position / kCacheBlock] * args.cache.block_bytes;
-}
 
 // How many positions a row sees: those up to itself or, if not causal, up to its segment's last.
 __device__ int seen_by(const SelfAttentionArgs& args, std::int32_t row) {
@@ -152,27 +147,6 @@ __device__ void attend_run(const SelfAttentionArgs& args, const HeadSpan& span, 
 
 // --- kernels ------------------------------------------------------------------------------------
 
-// A warp stores one head's key or value of one row.
-template <Element kElement>
-__global__ void __launch_bounds__(kStoreWarps * 32)
-    store_rows_kernel(const __grid_constant__ SelfAttentionArgs args) {
-  wait_for_previous_kernel();
-  const int parts = 2 * args.kv_heads;
-  const auto unit = static_cast<std::int32_t>(blockIdx.x * kStoreWarps + threadIdx.x / 32);
-  const std::int32_t row = unit / parts;
-  if (row >= count_of(args.rows, Count::rows) || args.rows.slot[row] < 0) return;
-  const int part = unit % 2;
-  const int head = unit % parts / 2;
-  const int position = args.rows.position[row];
-  const QkvRow qkv = QkvRow::of(args, row);
-  const float* x = (part == 0 ? qkv.keys : qkv.values) + std::int64_t{head} * args.head_dim;
-  const Angles angles = part == 0 ? Angles::of(args.rope, args.rope_width, position) : Angles{};
-  const KeptVector to = kept_at<kElement>(args.cache, block_of(args, row, position), head, part,
-                                          position % kCacheBlock);
-  const bool is_finite = keep_vector<kElement>(x, angles, args.head_dim, to);
-  if (!is_finite && threadIdx.x % 32 == 0) add_fault(args.faults, row, args.faults.not_finite);
-}
-
 // Grid: spans of query heads, rows: the keys of a row's heads are neighbours in memory. A row whose
 // request is gone has no block table; it gets zeros.
 template <typename A, bool kStores>
@@ -278,21 +252,6 @@ __global__ void __launch_bounds__(A::kThreads, A::kResident)
 }
 
 // --- launchers ----------------------------------------------------------------------------------
-
-template <Element kElement>
-void store_rows(const SelfAttentionArgs& args, cudaStream_t stream) {
-  const std::int64_t units = std::int64_t{args.max_rows} * args.kv_heads * 2;
-  const auto grid = static_cast<unsigned>((units + kStoreWarps - 1) / kStoreWarps);
-  launch_early(store_rows_kernel<kElement>, grid, kStoreWarps * 32, 0, stream, args);
-  check_launch("self_attention: store");
-}
-
-void store_rows_as(const SelfAttentionArgs& args, cudaStream_t stream) {
-  if (args.cache.element == Element::float32) store_rows<Element::float32>(args, stream);
-  if (args.cache.element == Element::bfloat16) store_rows<Element::bfloat16>(args, stream);
-  if (args.cache.element == Element::float16) store_rows<Element::float16>(args, stream);
-  if (args.cache.element == Element::int8) store_rows<Element::int8>(args, stream);
-}
 
 dim3 grid_of(int x, int y) { return {static_cast<unsigned>(x), static_cast<unsigned>(y)}; }
 
@@ -409,7 +368,7 @@ void attend(const SelfAttentionArgs& args, cudaStream_t stream) {
 void self_attention(const SelfAttentionArgs& args, cudaStream_t stream) {
   if (args.max_rows <= 0) return;
   if (args.cache.data == nullptr) return segment_attention(args, stream);
-  if (!args.has_single_rows) store_rows_as(args, stream);
+  if (!args.has_single_rows) store_rows(args, stream);
   attend(args, stream);
   if (args.scores != nullptr && args.max_draws > 0) add_text_scores(args, stream);
 }
