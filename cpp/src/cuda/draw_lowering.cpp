@@ -44,10 +44,12 @@ bool Lowering::is_first_use(ops::BufferId id) const {
   });
 }
 
-// Scores that nothing has used before are cleared with everything else as a launch begins.
+// Scores that nothing has used before are cleared with everything else as a launch begins, which a
+// launch does only where it starts with the first part.
 void Lowering::lower(const ops::ClearScores& op) {
   float* scores = buffer(op.scores);
-  if (lowered_.cleared_scores == nullptr && is_first_use(op.scores)) {
+  const bool is_in_first_part = lowered_.part_steps.size() == 1;
+  if (lowered_.cleared_scores == nullptr && is_in_first_part && is_first_use(op.scores)) {
     lowered_.cleared_scores = scores;
     return;
   }

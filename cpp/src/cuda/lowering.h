@@ -31,7 +31,7 @@ struct Lowered {
   std::vector<Step> steps;
   std::vector<std::int32_t> part_steps;  // [parts] the first step of each part
   std::vector<float*> activations;       // [activations]
-  float* cleared_scores = nullptr;       // that the begin of a launch clears
+  float* cleared_scores = nullptr;       // cleared by the first kernel of a launch
   std::size_t activation_bytes = 0;
   std::size_t scratch_bytes = 0;  // that one step needs at most
 };
@@ -99,7 +99,7 @@ class Lowering {
   void need_draw_scratch(std::int32_t places, std::int32_t vocab);  // for so many draws of each
   void need_scratch(std::size_t bytes);
   void share_head_scores(std::int32_t heads);
-  bool is_first_use(ops::BufferId id) const;  // in the op that is lowered
+  bool is_first_use(ops::BufferId id) const;  // no op before the one being lowered uses it
   RowBuffers row_buffers() const { return {program_, lowered_.activations, count(Count::rows)}; }
   float* buffer(ops::BufferId id) const { return row_buffers().buffer(id); }
   std::int64_t width_of(ops::BufferId id) const { return row_buffers().width_of(id); }
