@@ -273,7 +273,7 @@ void Compiled::keep_taps(const step::RowBatch& rows, InFlight& launch, cudaStrea
 void Compiled::finish(std::int32_t index, step::StepOutput& output) {
   InFlight& launch = launches_[static_cast<std::size_t>(index)];
   output.seconds[static_cast<std::size_t>(limits_.index)] += launch.results.seconds();
-  launch.results.read_draws(slots_.spec(), output);
+  launch.results.read_draws(output);
   const std::uint32_t* words = launch.results.faults();
   for (std::int32_t row = 0; row < launch.rows; ++row) {
     if (words[row] == kNoFault) continue;

@@ -31,7 +31,7 @@ double LaunchResults::seconds() const {
   return times.end > times.begin ? 1e-9 * static_cast<double>(times.end - times.begin) : 1e-9;
 }
 
-void LaunchResults::read_draws(const ops::StateSpec& spec, step::StepOutput& output) const {
+void LaunchResults::read_draws(step::StepOutput& output) const {
   if (draws_ == 0) return;
   const ResultsView view = view_at(memory_.as<std::byte>());
   output.codes.assign(view.codes, view.codes + draws_ * codebooks_);
@@ -48,7 +48,7 @@ void LaunchResults::read_draws(const ops::StateSpec& spec, step::StepOutput& out
     output.draws.push_back(draw);
   }
   output.scores.clear();
-  if (keeps_scores_) output.scores.assign(view.scores, view.scores + draws_ * spec.max_text_len);
+  if (keeps_scores_) output.scores.assign(view.scores, view.scores + draws_ * max_text_len_);
 }
 
 }  // namespace ttsrt::cuda

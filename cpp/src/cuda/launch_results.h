@@ -1,5 +1,5 @@
-// What came of a launch, in pinned memory of the host that the kernels of the launch write: times,
-// faults, and the outcome of its draws.
+// The results of a launch, in pinned memory of the host that the kernels of the launch write:
+// times, faults, and the outcome of its draws.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +28,7 @@ class LaunchResults {
   double seconds() const;
   const std::uint32_t* faults() const { return view_at(memory_.as<std::byte>()).faults; }
   // Sets codes, draws and scores, if the launch has draws.
-  void read_draws(const ops::StateSpec& spec, step::StepOutput& output) const;
+  void read_draws(step::StepOutput& output) const;
 
  private:
   ResultsView view_at(std::byte* memory) const;
