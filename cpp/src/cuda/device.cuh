@@ -18,6 +18,7 @@ namespace ttsrt::cuda {
 
 constexpr int kWarp = 32;
 constexpr unsigned kAllLanes = 0xFFFFFFFFU;
+constexpr int kMultiprocessors = 132;  // of a large device; only decides shapes of launches
 
 template <class T>
 __host__ __device__ constexpr T ceil_div(T size, T unit) {
@@ -25,8 +26,9 @@ __host__ __device__ constexpr T ceil_div(T size, T unit) {
 }
 
 // Waits until the kernels before have finished, where this one was launched early (programmatic
-// dependent launch); otherwise it does nothing. What comes before it may read constants only. The
-// kernel behind may then be launched as soon as all blocks of this one have come here.
+// dependent launch); otherwise it does nothing. Before it, a kernel may read only what no earlier
+// kernel of the same launch writes, and may write nothing. The kernel behind may be launched as
+// soon as all blocks of this one have come here.
 __device__ inline void wait_for_previous_kernel() {
 #if __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.launch_dependents;");
@@ -34,8 +36,8 @@ __device__ inline void wait_for_previous_kernel() {
 #endif
 }
 
-// Whether a kernel is compiled for devices that have programmatic dependent launch and clusters, as
-// it is if this device has them.
+// Whether the code of a kernel that the current device runs was compiled for sm_90 or later, which
+// has programmatic dependent launch and clusters.
 inline bool has_clusters(const void* kernel) {
   cudaFuncAttributes compiled = {};
   check(cudaFuncGetAttributes(&compiled, kernel), "cudaFuncGetAttributes");
@@ -52,9 +54,9 @@ inline bool has_shared_memory(int bytes) {
   return bytes <= most;
 }
 
-// Launches a kernel that calls wait_for_previous_kernel() before it reads or writes anything that
-// is no constant: where the device can, its blocks begin while the kernel before still runs. So
-// many blocks that are consecutive in x are a cluster; more than 1 are only for has_clusters().
+// Launches a kernel that keeps the rule of wait_for_previous_kernel(): where the device can, its
+// blocks begin while the kernel before still runs. Clusters have `cluster` blocks, consecutive in
+// x; more than 1 only if has_clusters().
 template <typename... Params, typename... Args>
 void launch_early_clusters(int cluster, void (*kernel)(Params...), dim3 grid, dim3 threads,
                            std::size_t shared_bytes, cudaStream_t stream, const Args&... args) {

@@ -163,7 +163,8 @@ struct LaunchTimes {
   std::uint64_t end = 0;
 };
 
-// What the host reads of a launch, in pinned memory that the last kernel of the launch writes.
+// What the host reads of a launch, in pinned memory: the first kernel of the launch writes when it
+// began, the last kernel all else.
 struct ResultsView {
   LaunchTimes* times = nullptr;
   std::uint32_t* faults = nullptr;  // [max_rows]

@@ -1,4 +1,4 @@
-// What the threads of the last kernel of a launch give, one after the other on the host.
+// What the threads of the last kernel of a launch copy, run one after the other on the host.
 #include "cuda/launch_results.h"
 
 #include <gtest/gtest.h>
@@ -12,7 +12,7 @@
 namespace ttsrt::cuda {
 namespace {
 
-// A launch with 2 draws of 3 rows, in arrays for 4 draws and 5 rows.
+// Arrays for 5 rows and 4 draws; the launch has 3 rows and 2 draws.
 struct Outcome {
   static constexpr std::int32_t kCodebooks = 3;
   static constexpr std::int32_t kTextLen = 6;
@@ -25,7 +25,7 @@ struct Outcome {
   OutcomeView view() { return {sampled.data(), likeliest.data(), scores.data(), results.data()}; }
 };
 
-TEST(CudaLaunchResults, GiveAllThatTheBoundsAllow) {
+TEST(CudaLaunchResults, AreCopiedWithinTheBounds) {
   for (const bool keeps_scores : {false, true}) {
     for (const std::int64_t threads : {1, 4, 100}) {
       Outcome from;

@@ -13,7 +13,6 @@ namespace ttsrt::cuda {
 
 constexpr int kSlices = 16;
 constexpr int kMostWarps = 16;
-constexpr int kMultiprocessors = 132;  // of a large device
 
 // Calls launch.operator()<kWarps>() with the number of warps for so many thread blocks, at most
 // kMost and at least kLeast.

@@ -13,8 +13,8 @@ namespace ttsrt::cuda {
 
 // --- clusters -----------------------------------------------------------------------------------
 
-// Says that this thread has come, and waits for all threads of the cluster. The first meeting makes
-// sure that all blocks have begun, which has to be before one writes to the memory of another.
+// The two halves of a barrier over all threads of the cluster. The first barrier of a kernel makes
+// sure that all blocks have begun, because none may write to the shared memory of another before.
 __device__ inline void arrive_at_cluster() {
 #if __CUDA_ARCH__ >= 900
   asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory");

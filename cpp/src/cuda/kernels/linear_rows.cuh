@@ -1,14 +1,14 @@
 // The product of more than 16 rows with a bfloat16 or float16 weight on tensor cores: out^T = W
 // x^T, with the bits of linear_mma.cuh.
 //
-// Decided: many rows are bound by the latency of loads, because the sums leave a warp no registers
-// for operands that are far ahead of their use. So weights and inputs come through a ring in shared
-// memory, in which each lane copies what it will read itself. As in linear_mma.cuh, the warps of a
-// block have the slices of K of the same tiles, each warp's ring takes its sums in the end, and the
-// sums are added in the order of slices.
+// Decided: products of many rows are bound by the latency of loads, because the accumulators leave
+// a warp no registers in which to prefetch operands. So weights and inputs come through a ring
+// buffer in shared memory, into which each lane copies what it will read itself (cp.async). As in
+// linear_mma.cuh, the warps of a block have the slices of K of the same tiles. At the end each warp
+// overwrites its ring with its sums, and the sums are added in the order of slices.
 //
-// On an H200, without the ring: 1024 x 4096 and 64 rows 11.9 us, with it 9.5; 3072 x 1024 9.9, with
-// it 6.5; 3072 x 768 and 128 rows 9.5, with it 7.8.
+// On an H200, without the ring and with it (docs/gpu.md has the tables): 1024 x 4096 and 64 rows
+// 11.9 and 9.1 us, 3072 x 1024 and 64 rows 9.9 and 6.7 us, 3072 x 768 and 128 rows 9.5 and 7.7 us.
 #pragma once
 
 #include "cuda/check.h"
@@ -18,8 +18,8 @@
 
 namespace ttsrt::cuda {
 
-// A block's share of a product: kTiles of outputs, kGroups of 8 rows, and kDepth units of each warp
-// on their way.
+// A block's share of a product: kTiles tiles of outputs and kGroups groups of 8 rows; each warp
+// prefetches kDepth units.
 template <int kTiles, int kDepth>
 struct RowsShape {
   static constexpr int kGroups = 4;
@@ -87,7 +87,8 @@ struct OperandRing {
       if (n < groups)
         copy_ahead(at(slot, kTiles + n), inputs + n * next_group + unit * K::kStepInputs);
   }
-  // What a row or a tile that is not there has does not get into the sums of others.
+  // Rows and tiles that do not exist were not copied: whatever shared memory holds for them reaches
+  // no other row's or tile's sums.
   __device__ void multiply(int slot, float (&sums)[kTiles][Shape::kGroups][4]) const {
     uint4 fragments[kTiles];
     uint2 x[Shape::kGroups];
@@ -205,15 +206,14 @@ __global__ void __launch_bounds__(kSlices* kWarp)
     slot = slot + 1 == kDepth ? 0 : slot + 1;
   }
 
-  __syncwarp();  // the warp's ring is used up and takes its sums
+  __syncwarp();  // all lanes have read the ring, which the sums overwrite
   auto* const partial = reinterpret_cast<float*>(rows_memory);
   leave_sums<Shape>(sums, place.lane, partial + place.slice * Own::kWarpFloats);
   __syncthreads();
   own.finish(args.linear, place, num_rows, partial);
 }
 
-// --- launchers
-// ------------------------------------------------------------------------------------
+// --- launchers ----------------------------------------------------------------------------------
 
 template <Format kFormat, int kTiles, int kDepth, int kSlices>
 bool launch_rows(const ProductArgs& args, cudaStream_t stream) {
@@ -232,15 +232,16 @@ bool launch_rows(const ProductArgs& args, cudaStream_t stream) {
   return true;
 }
 
-// Launches a product that these kernels take; returns whether they do. Rows of inputs are aligned.
-// A block has more tiles where there are blocks enough, which reads inputs less often. Blocks that
-// all run at once have deep rings; of more, two share a multiprocessor.
+// Launches a product if these kernels take it; returns whether they do. Rows of inputs must be
+// aligned to 16 bytes. A block has more tiles where there are enough blocks, which reads inputs
+// less often. With 8 slices, rings are deep if all blocks run at once, and else small enough for
+// two blocks to share a multiprocessor.
 template <Format kFormat>
 bool rows_product(const ProductArgs& args, cudaStream_t stream) {
   if constexpr (kFormat != Format::bfloat16 && kFormat != Format::float16) {
     return false;
   } else {
-    constexpr std::int64_t kAtOnce = 132;       // multiprocessors of a large device
+    constexpr std::int64_t kAtOnce = kMultiprocessors;
     constexpr std::int64_t kEnoughBlocks = 96;  // to have two tiles each
     constexpr std::int64_t kManyBlocks = 128;   // to have four tiles each
     const LinearArgs& linear = args.linear;

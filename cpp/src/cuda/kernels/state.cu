@@ -1,5 +1,5 @@
-// Changes of the state between launches: resets of slots, copies of cache blocks, a fresh outcome
-// and cleared faults.
+// Changes of the state between launches (resets of slots, copies of cache blocks), and the first
+// kernel of a launch, which clears faults and the outcome.
 #include "cuda/check.h"
 #include "cuda/device.cuh"
 #include "cuda/launch.h"
