@@ -1,5 +1,5 @@
-// Attention of few rows, which a GPU spreads over clusters of thread blocks: its results have the
-// bits of whole sequences and of many rows.
+// Attention of single rows, which a GPU spreads over clusters of thread blocks if they are few, and
+// gives to small blocks if they are many: the results have the bits of whole sequences.
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::int32_t kLengths[] = {300, 1, 16, 17, 255, 256, 257, 33, 511, 513, 15, 600};
 constexpr std::int32_t kSequences = 12;
+constexpr std::int32_t kSlots = 112;  // slot s has sequence s % kSequences and shares its blocks
 constexpr std::int32_t kBlocks = 38;  // of the longest sequence
 
 struct Heads {
@@ -28,7 +29,7 @@ class CudaAttendSpread : public testing::TestWithParam<Heads> {
   void SetUp() override {
     if (!can_use_cuda()) GTEST_SKIP() << list_cuda_devices().front().reason;
     const Heads& of = GetParam();
-    ops::StateSpec spec = test::small_state(kSequences);
+    ops::StateSpec spec = test::small_state(kSlots);
     spec.cache_dtype = DType::bfloat16;
     spec.cache_layers = 1;
     spec.cache_heads = of.kv_heads;
@@ -49,16 +50,18 @@ class CudaAttendSpread : public testing::TestWithParam<Heads> {
     ops::ProgramLimits limits;
     limits.max_rows = kBlocks * ops::kBlockSize;
     executable = backend->compile(program, limits);
+    for (std::int32_t s = 0; s < kSequences; ++s)
+      values_of_sequences.push_back(test::random_vector(
+          static_cast<std::size_t>(kLengths[s] * of.width()), static_cast<std::uint64_t>(s) + 10));
   }
 
-  // Adds rows [first, end) of a sequence.
-  void add(test::TestBatch& batch, std::int32_t sequence, std::int32_t first) const {
+  // Adds rows [first, end) of a slot's sequence.
+  void add(test::TestBatch& batch, std::int32_t slot, std::int32_t first) const {
+    const std::int32_t sequence = slot % kSequences;
     const std::int32_t end = kLengths[sequence];
-    const auto values = test::random_vector(static_cast<std::size_t>(end * GetParam().width()),
-                                            static_cast<std::uint64_t>(sequence) + 10);
+    const auto& values = values_of_sequences[static_cast<std::size_t>(sequence)];
     batch
-        .add_vectors(sequence, end - first,
-                     {values.begin() + first * GetParam().width(), values.end()})
+        .add_vectors(slot, end - first, {values.begin() + first * GetParam().width(), values.end()})
         .position = first;
     std::vector<std::int32_t> table;
     for (std::int32_t b = 0; b < kBlocks; ++b)
@@ -72,6 +75,20 @@ class CudaAttendSpread : public testing::TestWithParam<Heads> {
     return test::values_of(*executable, out, batch.batch.rows * GetParam().out_width());
   }
 
+  // Runs the sequences whole; returns their last rows.
+  std::vector<float> last_rows() {
+    std::vector<float> last;
+    for (std::int32_t s = 0; s < kSequences; ++s) {
+      test::TestBatch batch;
+      add(batch, s, 0);
+      const std::vector<float> got = run(batch);
+      last.insert(last.end(), got.end() - static_cast<std::ptrdiff_t>(GetParam().out_width()),
+                  got.end());
+    }
+    return last;
+  }
+
+  std::vector<std::vector<float>> values_of_sequences;
   std::unique_ptr<ops::Backend> backend = can_use_cuda() ? make_cuda_backend(0) : nullptr;
   std::unique_ptr<ops::Executable> executable;
   ops::BufferId out = 0;
@@ -79,13 +96,7 @@ class CudaAttendSpread : public testing::TestWithParam<Heads> {
 
 TEST_P(CudaAttendSpread, HasTheBitsOfWholeSequences) {
   const auto width = static_cast<std::size_t>(GetParam().out_width());
-  std::vector<float> last;  // rows of all sequences
-  for (std::int32_t s = 0; s < kSequences; ++s) {
-    test::TestBatch batch;
-    add(batch, s, 0);
-    const std::vector<float> got = run(batch);
-    last.insert(last.end(), got.end() - static_cast<std::ptrdiff_t>(width), got.end());
-  }
+  const std::vector<float> last = last_rows();
   for (const std::int32_t rows : {1, 2, 3, 4, 5, 6, 8, 12}) {
     for (std::int32_t first = 0; first + rows <= kSequences; first += rows) {
       test::TestBatch batch;
@@ -95,6 +106,25 @@ TEST_P(CudaAttendSpread, HasTheBitsOfWholeSequences) {
                             got.size() * sizeof(float)),
                 0)
           << rows << " rows from " << first;
+    }
+  }
+}
+
+// With heads of 64 that share no keys, launches of 64 rows have blocks of 2 warps, and those of 112
+// rows blocks of 2 warps with fewer registers.
+TEST_P(CudaAttendSpread, ManyRowsHaveTheBitsOfWholeSequences) {
+  const auto width = static_cast<std::size_t>(GetParam().out_width());
+  const std::vector<float> last = last_rows();
+  for (const std::int32_t rows : {64, kSlots}) {
+    test::TestBatch batch;
+    for (std::int32_t s = 0; s < rows; ++s) add(batch, s, kLengths[s % kSequences] - 1);
+    const std::vector<float> got = run(batch);
+    for (std::int32_t s = 0; s < rows; ++s) {
+      const auto row = static_cast<std::size_t>(s);
+      EXPECT_EQ(std::memcmp(got.data() + row * width, last.data() + row % kSequences * width,
+                            width * sizeof(float)),
+                0)
+          << "row " << s << " of " << rows;
     }
   }
 }
