@@ -1,7 +1,6 @@
 #include "executor/intake.h"
 
 #include <algorithm>
-#include <iterator>
 #include <utility>
 
 #include "core/check.h"
@@ -158,17 +157,20 @@ std::optional<Pending> Intake::take_next(std::int32_t replica, const Load& load)
   return taken;
 }
 
-std::vector<Pending> Intake::take_ended(Clock::time_point now) {
-  std::vector<Pending> ended;
+std::vector<Intake::Ended> Intake::take_ended(Clock::time_point now) {
+  std::vector<Ended> ended;
   const std::lock_guard<std::mutex> lock(mutex_);
-  const auto is_over = [&](const Pending& of) {
-    return state_ == State::closing || has_ended(of, now);
-  };
+  const bool closes = state_ == State::closing;
+  const auto is_over = [&](const Pending& of) { return closes || has_ended(of, now); };
   if (std::none_of(waiting_.begin(), waiting_.end(), is_over)) return ended;
   ended.reserve(waiting_.size());  // before any of them moves
   const auto first = std::stable_partition(waiting_.begin(), waiting_.end(),
                                            [&](const Pending& of) { return !is_over(of); });
-  std::move(first, waiting_.end(), std::back_inserter(ended));
+  for (auto pending = first; pending != waiting_.end(); ++pending) {
+    const bool is_cancelled = closes || pending->channel->is_cancelled();
+    ended.push_back(
+        {std::move(*pending), is_cancelled ? FinishReason::cancelled : FinishReason::deadline});
+  }
   waiting_.erase(first, waiting_.end());
   stats_.count_queued(waiting_.size());
   wake();

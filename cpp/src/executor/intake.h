@@ -30,6 +30,12 @@ class Intake {
     std::deque<Pending> waiting;  // requests that no other replica can ever run
   };
 
+  // A request that ends without having run.
+  struct Ended {
+    Pending pending;
+    FinishReason reason;
+  };
+
   Intake(std::int32_t max_queue_size, std::int32_t max_iterations);
 
   // Callers' side.
@@ -58,8 +64,9 @@ class Intake {
   // The next request that the replica should run: larger priority first, older first among equals.
   // Those that have ended are passed over. None where there is none for it.
   std::optional<Pending> take_next(std::int32_t replica, const Load& load);
-  // Those that were cancelled or whose time is up while they waited; all of them once closing.
-  std::vector<Pending> take_ended(Clock::time_point now);
+  // Those that were cancelled or whose time is up while they waited; all of them, as cancelled,
+  // once closing.
+  std::vector<Ended> take_ended(Clock::time_point now);
   // The replica's device is gone. Those that wait are left to the other replicas.
   Loss fail_device(std::int32_t replica, const std::string& why);
 

@@ -12,13 +12,8 @@ namespace ttsrt::executor {
 void Loop::end_cancelled() {
   const Clock::time_point now = Clock::now();
   const bool closes = intake_.is_closing();
-  for (Pending& pending : intake_.take_ended(now)) {
-    // A request in time that nobody cancelled was taken because the executor began to close just
-    // now.
-    const bool is_late = !closes && !pending.channel->is_cancelled() &&
-                         is_expired(pending.request.deadline, pending.submitted, now);
-    end_pending(std::move(pending), is_late ? FinishReason::deadline : FinishReason::cancelled, "");
-  }
+  for (Intake::Ended& ended : intake_.take_ended(now))
+    end_pending(std::move(ended.pending), ended.reason, "");
   for (const std::int32_t slot : order_) {
     Sequence& sequence = *slots_[static_cast<std::size_t>(slot)];
     if (closes || sequence.channel->is_cancelled()) {

@@ -39,7 +39,11 @@ class IntakeTest : public ::testing::Test {
 
   std::vector<std::uint64_t> take_ended(Clock::time_point now = Clock::now()) {
     std::vector<std::uint64_t> ids;
-    for (const Pending& pending : intake_.take_ended(now)) ids.push_back(pending.channel->id());
+    reasons_.clear();
+    for (const Intake::Ended& ended : intake_.take_ended(now)) {
+      ids.push_back(ended.pending.channel->id());
+      reasons_.push_back(ended.reason);
+    }
     return ids;
   }
 
@@ -49,6 +53,7 @@ class IntakeTest : public ::testing::Test {
 
   BlockPool pool_{8, 4};
   Intake intake_{3, 4};
+  std::vector<FinishReason> reasons_;  // of those that take_ended() returned
 };
 
 // Two replicas of two places each.
@@ -139,9 +144,20 @@ TEST_F(IntakeTest, ThoseThatEndedWhileTheyWaited) {
   EXPECT_TRUE(take_ended().empty());
   cancelled->cancel();
   EXPECT_EQ(take_ended(), std::vector<std::uint64_t>{1});
+  EXPECT_EQ(reasons_, std::vector{FinishReason::cancelled});
   EXPECT_EQ(take_ended(Clock::now() + std::chrono::seconds(101)), std::vector<std::uint64_t>{2});
+  EXPECT_EQ(reasons_, std::vector{FinishReason::deadline});
   EXPECT_EQ(intake_.stats().num_queued_requests, 1);
   EXPECT_EQ(take(), 3U);
+}
+
+TEST_F(IntakeTest, ThoseThatWaitWhenItClosesAreCancelled) {
+  submit(1, 0, 100.0);
+  submit(2, 0, 0.0);
+  submit(3);
+  intake_.close(false);
+  EXPECT_EQ(take_ended(), (std::vector<std::uint64_t>{1, 2, 3}));
+  EXPECT_EQ(reasons_, std::vector(3, FinishReason::cancelled));
 }
 
 // A loop that gets nothing resumes a paused request, here of priority 1.
