@@ -253,7 +253,7 @@ const Graph& Compiled::graph_of(const Bounds& bounds, std::int32_t first, std::i
   captured.first_step = first;
   captured.last_step = last;
   captured.room = slots_.max_draws();
-  // With more rows, attention and norms are faster with what the split leaves to the L1 cache.
+  // With more rows, attention and sampling are faster with what the split leaves to the L1 cache.
   constexpr std::int32_t kMostRows = 4;
   captured.graph = capture(stream, bounds.rows <= kMostRows,
                            [&, this] { run_steps(bounds, first, last, stream); });

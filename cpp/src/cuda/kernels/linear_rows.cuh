@@ -188,7 +188,11 @@ __global__ void __launch_bounds__(kSlices* kWarp)
 
   wait_for_previous_kernel();
   const int num_rows = *args.linear.num_rows - place.first_row;
-  if (num_rows <= 0) return;
+  if (num_rows <= 0) {  // weights are still on their way
+    close_copies();
+    wait_for_copies<0>();
+    return;
+  }
 #pragma unroll
   for (int u = 0; u < kDepth; ++u) {
     ring.ask_inputs(u, u);
