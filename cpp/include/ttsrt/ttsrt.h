@@ -1,6 +1,7 @@
 // Includes the whole public API of ttsrt.
 #pragma once
 
+#include "ttsrt/audio.h"
 #include "ttsrt/bench.h"
 #include "ttsrt/build.h"
 #include "ttsrt/device.h"

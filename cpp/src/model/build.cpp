@@ -175,7 +175,7 @@ void describe(ObjectText& engine, const Checkpoint& checkpoint, const model::Lim
   bounds.put("max_encoder_input_len", std::to_string(limits.max_encoder_input_len));
   bounds.put("max_num_tokens", std::to_string(limits.max_num_tokens));
   engine.put("limits", bounds.closed());
-  for (const char* kept : {"source", "codec", "model", "defaults"}) {
+  for (const char* kept : {"source", "codec", "model", "defaults", "front_end"}) {
     if (checkpoint.json.contains(kept)) engine.put_lines(kept, checkpoint.json.at(kept).dump(1));
   }
 }
