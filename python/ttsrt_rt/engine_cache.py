@@ -50,6 +50,10 @@ CONVERT_OPTIONS = (
     "variant",
     "heads",
     "conds",
+    "vocab",
+    "vocoder",
+    "use_ema",
+    "tokenizer",
 )
 SETTLED_NS = 2_000_000_000  # a file that changed since may change again without another time
 

@@ -32,6 +32,8 @@ __all__ = [
     "Device",
     "EosMethod",
     "ExecutorOptions",
+    "F5Tokenizer",
+    "F5Variant",
     "MaskGitSampling",
     "Preempt",
     "PriorMode",
@@ -52,6 +54,8 @@ Quantization: TypeAlias = Literal["none", "w8a16", "w4a16", "w8a8", "w4a8"]
 Device: TypeAlias = str  # one of DEVICES, or several joined by commas, as in "cpu,cpu"
 Generation: TypeAlias = Literal["2503", "nemo3"]
 T3Variant: TypeAlias = Literal["english", "multilingual", "turbo", "nano", "flash"]
+F5Variant: TypeAlias = Literal["v0", "v1", "indicf5"]
+F5Tokenizer: TypeAlias = Literal["pinyin", "char", "byte"]
 PriorMode: TypeAlias = Literal["nemo", "nemo_2503", "window"]
 Preempt: TypeAlias = Literal["none", "priority"]
 Suppress: TypeAlias = Literal["upto", "single"]
@@ -98,9 +102,13 @@ class ConvertOptions(TypedDict, total=False):
     frame_rate: float | None
     cross_heads: int | None
     root: str | None
-    variant: T3Variant | None
+    variant: T3Variant | F5Variant | None
     heads: int | None
     conds: str | os.PathLike[str] | None
+    vocab: str | os.PathLike[str] | None
+    vocoder: str | os.PathLike[str] | None
+    use_ema: bool | None
+    tokenizer: F5Tokenizer | None
 
 
 class BuildOptions(TypedDict, total=False):
@@ -153,9 +161,13 @@ class CheckpointOptions(BuildOptions, _RunOptions, total=False):
     frame_rate: float | None
     cross_heads: int | None
     root: str | None
-    variant: T3Variant | None
+    variant: T3Variant | F5Variant | None
     heads: int | None
     conds: str | os.PathLike[str] | None
+    vocab: str | os.PathLike[str] | None
+    vocoder: str | os.PathLike[str] | None
+    use_ema: bool | None
+    tokenizer: F5Tokenizer | None
 
 
 _OTHER_SPELLINGS = {

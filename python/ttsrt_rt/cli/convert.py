@@ -6,7 +6,7 @@ import argparse
 from typing import get_args
 
 from ttsrt_rt.cli.types import Subparsers
-from ttsrt_rt.options import T3Variant
+from ttsrt_rt.options import F5Tokenizer, F5Variant, T3Variant
 
 __all__ = ["add_parser"]
 
@@ -18,6 +18,8 @@ _FAMILY_OPTIONS: dict[str, tuple[type, str]] = {
     "root": (str, "the entry of a .ckpt or .pt with the weights, if it is not state_dict"),
     "heads": (int, "T3: attention heads of the backbone"),
     "conds": (str, "T3: the conds.pt of the built-in voice, if it is not beside the source"),
+    "vocab": (str, "F5-TTS: its vocab.txt, if it is not beside the source"),
+    "vocoder": (str, "F5-TTS: a Vocos to store with the model: its folder"),
 }
 
 
@@ -47,8 +49,23 @@ def add_parser(commands: Subparsers) -> None:
     )
     parser.add_argument(
         "--variant",
-        choices=get_args(T3Variant),
-        help="T3: the variant, if the rows of the text table are none of the published numbers",
+        choices=(*get_args(F5Variant), *get_args(T3Variant)),
+        help="F5-TTS: v1 for F5TTS_v1_*, v0 for older models, indicf5; must be given. T3: the "
+        "variant, if the rows of the text table are none of the published numbers",
+    )
+    parser.add_argument(
+        "--family",
+        help="the kind of model, if it is not told from the source: magpie, t3, f5, vocos",
+    )
+    parser.add_argument(
+        "--use_ema",
+        choices=["true", "false"],
+        help="F5-TTS: whether to take averaged weights; default: where there are some",
+    )
+    parser.add_argument(
+        "--tokenizer",
+        choices=get_args(F5Tokenizer),
+        help="F5-TTS: how text becomes tokens; default: pinyin",
     )
     for name, (kind, text) in _FAMILY_OPTIONS.items():
         parser.add_argument(f"--{name}", type=kind, help=text)
@@ -60,11 +77,20 @@ def _run(args: argparse.Namespace) -> int:
 
     options = {
         name: getattr(args, name)
-        for name in (*_FAMILY_OPTIONS, "generation", "variant", "config", "dtype")
+        for name in (
+            *_FAMILY_OPTIONS,
+            "generation",
+            "variant",
+            "config",
+            "dtype",
+            "tokenizer",
+            "family",
+        )
     }
     given = {name: value for name, value in options.items() if value is not None}
-    if args.encoder_causal is not None:
-        given["encoder_causal"] = args.encoder_causal == "true"
+    for name in ("encoder_causal", "use_ema"):
+        if getattr(args, name) is not None:
+            given[name] = getattr(args, name) == "true"
     folder = convert(args.source, args.output_dir, overwrite=args.overwrite, **given)
     print(f"checkpoint: {folder}")
     return 0

@@ -9,8 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ttsrt_rt.convert.archive import open_weights
+from ttsrt_rt.convert.f5_convert import convert_f5, looks_like_f5
 from ttsrt_rt.convert.magpie_convert import convert_magpie, looks_like_magpie
 from ttsrt_rt.convert.t3_convert import convert_t3, looks_like_t3
+from ttsrt_rt.convert.vocos_convert import convert_vocos, looks_like_vocos
 from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.quoting import list_names, show
 
@@ -20,6 +22,8 @@ Converter = Callable[..., Path]
 CODEC_PARTS = ("audio_encoder.", "audio_decoder.", "vector_quantizer.")
 
 FAMILIES: dict[str, tuple[Detector, Converter]] = {
+    "f5": (looks_like_f5, convert_f5),
+    "vocos": (looks_like_vocos, convert_vocos),
     "magpie": (looks_like_magpie, convert_magpie),
     "t3": (looks_like_t3, convert_t3),
 }

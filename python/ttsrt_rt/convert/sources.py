@@ -3,7 +3,8 @@
 People have a `.nemo`, a folder with one inside, a folder it was unpacked into, or a snapshot in the
 cache of Hugging Face. A folder with exactly one checkpoint stands for that checkpoint. Snapshots of
 Chatterbox have several models beside each other: `t3_cfg.safetensors`, `t3_mtl23ls_v3.safetensors`,
-some of them as `.pt` too.
+some of them as `.pt` too. F5-TTS names its files by updates: `model_1250000.safetensors`. IndicF5
+is a folder of `config.json` and `model.safetensors`, a Vocos one of `config.yaml` and its weights.
 """
 
 from __future__ import annotations
@@ -19,13 +20,15 @@ from ttsrt_rt.errors import ConfigError, FormatError, NotFoundError
 from ttsrt_rt.json_text import read_json
 from ttsrt_rt.quoting import list_names
 
-__all__ = ["find_source", "is_fork_folder", "refuse_ours"]
+__all__ = ["find_source", "is_fork_folder", "is_vocos_folder", "refuse_ours"]
 
 MAX_ENTRIES = 10_000
 ENDINGS = (".nemo", ".ckpt")
 T3_FILE = re.compile(r"t3_.+\.(?:safetensors|pt)")
+F5_FILE = re.compile(r"model_(?:\d+|last|best)\.(?:safetensors|pt)")
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # a path has lost the second slash
 HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
+VOCOS_CONFIG, VOCOS_WEIGHTS = "config.yaml", ("pytorch_model.bin", "model.safetensors")
 FOREIGN_WEIGHTS = ("model.safetensors", "pytorch_model.bin", "model.safetensors.index.json")
 
 
@@ -34,9 +37,27 @@ def is_fork_folder(path: Path) -> bool:
     return all((path / part / "config.json").is_file() for part in ("encoder", "decoder"))
 
 
+def is_vocos_folder(path: Path) -> bool:
+    """Whether a folder has the files of a Vocos vocoder."""
+    return (path / VOCOS_CONFIG).is_file() and any(
+        (path / name).is_file() for name in VOCOS_WEIGHTS
+    )
+
+
+def _is_indic_folder(path: Path) -> bool:
+    """Whether a folder is a release of IndicF5, as its config.json says."""
+    if not (path / "config.json").is_file() or not (path / "model.safetensors").is_file():
+        return False
+    try:
+        config = read_json(path / "config.json")
+    except (ConfigError, FormatError):
+        return False
+    return isinstance(config, dict) and config.get("model_type") == "inf5"
+
+
 def find_source(path: Path) -> Path:
-    """Returns the file to read, or a folder that is a checkpoint itself: an unpacked `.nemo`, or
-    one in the layout of the TensorRT-LLM fork.
+    """Returns the file to read, or a folder that is a checkpoint itself: an unpacked `.nemo`, a
+    Vocos, or one in the layout of the TensorRT-LLM fork.
 
     Raises:
         ConfigError: the path does not exist, or is a folder without a checkpoint or with several;
@@ -63,19 +84,21 @@ def find_source(path: Path) -> Path:
     if not path.is_dir():
         is_part = path.name in (CONFIG, WEIGHTS) and is_nemo_folder(path.parent)
         return path.parent if is_part else path
-    if is_fork_folder(path) or is_nemo_folder(path):
+    if is_fork_folder(path) or is_nemo_folder(path) or is_vocos_folder(path):
         return path
     refuse_ours(path)
+    if _is_indic_folder(path):
+        return path / "model.safetensors"
     if (path / "snapshots").is_dir():
         return find_source(_find_snapshot(path))
     names = _entries(path)
     found = [name for name in names if name.endswith(ENDINGS) and name != WEIGHTS]
-    found += _t3_files(names)
+    found += _model_files(names)
     if len(found) == 1 and (path / found[0]).is_file():
         return path / found[0]
     if len(found) > 1:
         raise ConfigError(
-            f"{path}: expected a folder with one {', '.join(ENDINGS)} or t3_* file, got "
+            f"{path}: expected a folder with one {', '.join(ENDINGS)}, t3_* or model_* file, got "
             f"{len(found)}; pass one of them: {list_names(found)}"
         )
     raise ConfigError(
@@ -83,11 +106,11 @@ def find_source(path: Path) -> Path:
     )
 
 
-def _t3_files(names: Sequence[str]) -> list[str]:
-    """Returns the T3 models among the names of files, without a `.pt` that is there as
-    `.safetensors`, too.
+def _model_files(names: Sequence[str]) -> list[str]:
+    """Returns the models of T3 and F5-TTS among the names of files, without a `.pt` that is there
+    as `.safetensors`, too.
     """
-    found = [name for name in names if T3_FILE.fullmatch(name)]
+    found = [name for name in names if T3_FILE.fullmatch(name) or F5_FILE.fullmatch(name)]
     safe = {name.removesuffix(".safetensors") for name in found if name.endswith(".safetensors")}
     return [name for name in found if not name.endswith(".pt") or name[:-3] not in safe]
 
@@ -153,14 +176,14 @@ def _describe(path: Path, names: Sequence[str]) -> str:
     foreign = [name for name in FOREIGN_WEIGHTS if name in names]
     if foreign:
         return (
-            f"with {foreign[0]}, which is not a .nemo, a .ckpt, a t3_*.safetensors or a folder of "
-            "the TensorRT-LLM fork"
+            f"with {foreign[0]}, which is not a .nemo, a .ckpt, a t3_*.safetensors, a "
+            "model_*.safetensors or a folder of the TensorRT-LLM fork, IndicF5 or Vocos"
         )
     inside = _candidates(path, names)
     if inside:
         return f"without one; pass one of those inside: {list_names(inside)}"
     return (
-        "without one: no .nemo, no .ckpt, no t3_*.safetensors, no model_config.yaml, no "
+        "without one: no .nemo, no .ckpt, no t3_* or model_*.safetensors, no model_config.yaml, no "
         "encoder/config.json; it has "
         f"{list_names(names, 'nothing')}"
     )
@@ -177,7 +200,7 @@ def _candidates(path: Path, names: Sequence[str]) -> list[str]:
             found.append(name)
         inner = _entries(folder)
         found += [f"{name}/{each}" for each in inner if each.endswith(ENDINGS)]
-        found += [f"{name}/{each}" for each in _t3_files(inner)]
+        found += [f"{name}/{each}" for each in _model_files(inner)]
     return found
 
 
