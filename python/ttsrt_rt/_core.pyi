@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ttsrt_rt.options import (
     CacheDType,
@@ -72,6 +72,26 @@ def read_dlpack(
 
 def describe_products(dtype: str, quantization: str) -> str:
     """How this machine's CPU multiplies matrices of this type."""
+
+def read_wav(path: _Path) -> tuple[NDArray[np.float32], int]:
+    """x"""
+
+def parse_wav(data: bytes, name: str) -> tuple[NDArray[np.float32], int]:
+    """x"""
+
+def resample(samples: ArrayLike, from_rate: int, to_rate: int) -> NDArray[np.float32]:
+    """x"""
+
+def log_mel(
+    samples: ArrayLike,
+    *,
+    kind: str = "vocos",
+    sample_rate: int = 24000,
+    window: int = 1024,
+    hop: int = 256,
+    bands: int = 100,
+) -> NDArray[np.float32]:
+    """x"""
 
 class AttentionPrior:
     """Options of the attention prior."""

@@ -1,0 +1,156 @@
+"""Reads sound from files and writes WAV.
+
+WAV is read by the library. Other formats (FLAC, Ogg, MP3) need `soundfile`, the extra `audio`.
+Nothing is resampled here; a rate is part of a sound.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ttsrt_rt.errors import ConfigError, FormatError, NotFoundError
+from ttsrt_rt.options import path_of
+from ttsrt_rt.quoting import shorten
+from ttsrt_rt.regular_file import read_regular
+from ttsrt_rt.writing import replacing
+
+__all__ = ["Samples", "Sound", "read_audio", "wav_bytes", "write_wav"]
+
+Samples = npt.NDArray[np.float32]
+
+MAX_BYTES = 1 << 31
+MAX_SAMPLES = 1 << 28
+INSTALL = "pip install 'ttsrt_rt[audio]'"
+
+
+@dataclass(frozen=True)
+class Sound:
+    """The samples of a sound.
+
+    Attributes:
+        samples: float32 [frames, channels], usually in [-1, 1).
+        sample_rate: frames per second.
+    """
+
+    samples: Samples
+    sample_rate: int
+
+    @property
+    def seconds(self) -> float:
+        """How long it lasts."""
+        return len(self.samples) / self.sample_rate
+
+
+def read_audio(source: str | os.PathLike[str] | bytes) -> Sound:
+    """Reads a sound.
+
+    Args:
+        source: a file, or the bytes of one. WAV needs nothing else.
+
+    Raises:
+        NotFoundError: there is no such file.
+        ConfigError: it is of another format than WAV, and `soundfile` is not installed.
+        FormatError: it is damaged, or has no sound that can be read.
+    """
+    from ttsrt_rt import _core
+
+    if isinstance(source, bytes):
+        data, name = source, "audio"
+    else:
+        path = path_of(source, "audio")
+        if not path.exists():
+            raise NotFoundError(f"{path}: expected a sound, got no file of this name")
+        data, name = read_regular(path, MAX_BYTES), str(path)
+    if data[:4] == b"RIFF" and data[8:12] == b"WAVE":
+        samples, rate = _core.parse_wav(data, name)
+        return Sound(samples, rate)
+    return _read_other(data, name)
+
+
+def _read_other(data: bytes, name: str) -> Sound:
+    import io
+
+    try:
+        soundfile: Any = importlib.import_module("soundfile")
+    except ImportError as error:
+        raise ConfigError(
+            f"{name}: expected a WAV file, got something else; other formats need soundfile: "
+            f"{INSTALL}"
+        ) from error
+    try:
+        with soundfile.SoundFile(io.BytesIO(data)) as file:
+            if not 0 < file.frames * file.channels <= MAX_SAMPLES:
+                raise FormatError(
+                    f"{name}: expected 1 to {MAX_SAMPLES} samples, got "
+                    f"{file.frames * file.channels}"
+                )
+            samples = file.read(dtype="float32", always_2d=True)
+            rate = int(file.samplerate)
+    except (RuntimeError, ValueError, TypeError) as error:
+        if isinstance(error, FormatError):
+            raise
+        raise FormatError(
+            f"{name}: expected a sound, got one that soundfile refuses: {shorten(str(error))}"
+        ) from error
+    if not np.isfinite(samples).all():
+        raise FormatError(f"{name}: expected finite samples, got NaN or infinity")
+    return Sound(samples, rate)
+
+
+def wav_bytes(samples: npt.ArrayLike, sample_rate: int, *, width: int = 16) -> bytes:
+    """Returns the bytes of a WAV file.
+
+    Args:
+        samples: floats in [-1, 1], [frames] or [frames, channels]; those outside are clipped
+            where integers are written.
+        sample_rate: frames per second.
+        width: 16 for integers of 16 bits, 32 for floats.
+
+    Raises:
+        ConfigError: the samples are not finite or have another shape, or the width is another one.
+    """
+    values = np.asarray(samples, np.float32)
+    if values.ndim == 1:
+        values = values[:, None]
+    if values.ndim != 2 or not 1 <= values.shape[1] <= 64:
+        raise ConfigError(
+            f"samples: expected [frames] or [frames, channels], got {list(np.shape(samples))}"
+        )
+    if width not in (16, 32):
+        raise ConfigError(f"width: expected 16 or 32, got {width}")
+    if not np.isfinite(values).all():
+        raise ConfigError("samples: expected finite numbers, got NaN or infinity")
+    channels, frame = values.shape[1], values.shape[1] * width // 8
+    if width == 16:
+        kind, body = 1, np.rint(values.clip(-1, 1) * 32767).astype("<i2").tobytes()
+    else:
+        kind, body = 3, values.astype("<f4").tobytes()
+    layout = struct.pack("<HHIIHH", kind, channels, sample_rate, sample_rate * frame, frame, width)
+    head = b"fmt " + struct.pack("<I", len(layout)) + layout
+    data = b"data" + struct.pack("<I", len(body)) + body
+    whole: bytes = b"RIFF" + struct.pack("<I", 4 + len(head) + len(data)) + b"WAVE" + head + data
+    return whole
+
+
+def write_wav(
+    path: str | os.PathLike[str], samples: npt.ArrayLike, sample_rate: int, *, width: int = 16
+) -> Path:
+    """Writes a WAV file, as `wav_bytes`; an existing file is replaced at the end.
+
+    Raises:
+        ConfigError: as for `wav_bytes`, or the file cannot be written.
+        CapacityError: the disk is full.
+    """
+    made = wav_bytes(samples, sample_rate, width=width)
+    target = path_of(path, "output")
+    with replacing(target) as file:
+        file.write(made)
+    return target

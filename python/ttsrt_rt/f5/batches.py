@@ -1,0 +1,185 @@
+"""Turns the arguments of F5-TTS's `sample` into one request per sample: batches of spectrograms or
+waves, texts as ids or tokens, and durations.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from ttsrt_rt.errors import ConfigError
+from ttsrt_rt.f5.rules import chunk_seed
+from ttsrt_rt.quoting import show
+from ttsrt_rt.request import Flow, Request
+from ttsrt_rt.text.f5_tokenizer import F5Tokenizer
+
+__all__ = ["Batch", "Texts", "conditions_of", "ids_of", "requests_of"]
+
+Texts: TypeAlias = "Sequence[str] | Sequence[Sequence[str]] | npt.ArrayLike"
+Mel = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The arguments of `sample` that differ between the samples of a batch.
+
+    Attributes:
+        conditions: the prompts, float32 [frames, bands] each.
+        ids: of the texts.
+        duration: frames, prompt included, of all or of each.
+        lens: prompt frames that count, of all or of each; None: all of them.
+        edit_mask: bool [batch, frames]: prompt frames to keep; or None.
+        noise: float32 [batch, frames, bands]; None: drawn.
+        seed: of the noise of every sample; None: drawn anew for each.
+    """
+
+    conditions: Sequence[Mel]
+    ids: Sequence[Sequence[int]]
+    duration: Any
+    lens: Any = None
+    edit_mask: Any = None
+    noise: Any = None
+    seed: int | None = None
+
+
+def requests_of(batch: Batch, flow: Mapping[str, Any]) -> list[Request]:
+    """Returns a request for each sample, which makes a spectrogram.
+
+    Args:
+        batch: what differs between the samples.
+        flow: fields of `Flow` for all of them.
+
+    Raises:
+        ConfigError: an argument is for another number of samples.
+    """
+    size = len(batch.conditions)
+    if len(batch.ids) != size:
+        raise ConfigError(f"text: expected {size} texts, one per prompt, got {len(batch.ids)}")
+    durations = _numbers(batch.duration, size, "duration")
+    lengths = [None] * size if batch.lens is None else _numbers(batch.lens, size, "lens")
+    masks, noises = (
+        [None] * size if rows is None else _rows(rows, size, where)
+        for rows, where in ((batch.edit_mask, "edit_mask"), (batch.noise, "noise"))
+    )
+    drawn = secrets.randbits(62)
+    return [
+        Request(
+            text_ids=batch.ids[index],
+            context_embeddings=batch.conditions[index],
+            seed=chunk_seed(drawn, index) if batch.seed is None else batch.seed,
+            noise=noises[index],
+            flow=Flow(
+                **flow, duration=durations[index], lens=lengths[index], edit_mask=masks[index]
+            ),
+            return_audio=False,
+            return_spectrogram=True,
+        )
+        for index in range(size)
+    ]
+
+
+def _floats(value: Any, where: str) -> Mel:
+    try:
+        array = np.asarray(value, np.float32)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ConfigError(f"{where}: expected numbers, got {show(value)}") from error
+    return array
+
+
+def conditions_of(cond: Any, *, sample_rate: int, hop: int, bands: int, mel: str) -> list[Mel]:
+    """Returns the spectrograms of a batch, float32 [frames, bands] each.
+
+    Args:
+        cond: waves [batch, samples] or [samples] at the model's rate, or spectrograms [batch,
+            frames, bands].
+        sample_rate: the model's.
+        hop: samples from one frame to the next.
+        bands: of a spectrogram.
+        mel: how waves become spectrograms.
+
+    Raises:
+        ConfigError: it has another shape.
+    """
+    from ttsrt_rt import _core
+
+    array = _floats(cond, "cond")
+    if array.ndim == 3 and array.shape[2] == bands:
+        return list(array)
+    if array.ndim in (1, 2):
+        waves = array[None] if array.ndim == 1 else array
+        return [
+            _core.log_mel(wave, kind=mel, sample_rate=sample_rate, hop=hop, bands=bands)
+            for wave in waves
+        ]
+    raise ConfigError(
+        f"cond: expected waves [batch, samples] or spectrograms [batch, frames, {bands}], got the "
+        f"shape {list(array.shape)}"
+    )
+
+
+def ids_of(text: Texts, tokenizer: F5Tokenizer | None) -> list[list[int]]:
+    """Returns the ids of each text of a batch.
+
+    Args:
+        text: ids [batch, length] with -1 behind shorter ones, or texts as strings or as lists of
+            tokens. Strings are taken character by character, as the original does.
+        tokenizer: of the engine; None if its checkpoint was converted without a vocabulary.
+
+    Raises:
+        ConfigError: it is something else, or there is no vocabulary for texts.
+    """
+    if isinstance(text, (list, tuple)) and text and all(map(_is_text, text)):
+        if tokenizer is None:
+            raise ConfigError(
+                "text: expected ids, as the model was converted without a vocab.txt, got text"
+            )
+        return [_encode(each, tokenizer) for each in text]
+    try:
+        array = np.asarray(text)
+    except ValueError as error:
+        raise ConfigError(f"text: expected ids [batch, length], got {show(text)}") from error
+    if array.ndim != 2 or array.dtype.kind not in "iu":
+        raise ConfigError(f"text: expected ids [batch, length] or texts, got {show(text)}")
+    return [[int(index) for index in row if index != -1] for row in array]
+
+
+def _is_text(value: object) -> bool:
+    """Whether a value is a string, or a list of them."""
+    return isinstance(value, str) or (
+        isinstance(value, (list, tuple)) and all(isinstance(each, str) for each in value)
+    )
+
+
+def _encode(text: Any, tokenizer: F5Tokenizer) -> list[int]:
+    if tokenizer.kind == "byte":
+        return list("".join(text).encode("utf-8"))
+    return tokenizer.ids_of(text)
+
+
+def _numbers(value: Any, batch: int, where: str) -> list[int]:
+    """Returns one whole number per sample, of one for all or of one each.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    array = np.asarray(value)
+    if array.dtype.kind not in "iu" or array.shape not in ((), (batch,)):
+        raise ConfigError(f"{where}: expected a whole number or {batch} of them, got {show(value)}")
+    return [int(each) for each in np.broadcast_to(array, (batch,))]
+
+
+def _rows(value: Any, batch: int, where: str) -> list[Any]:
+    """Returns the rows of an array with one for each sample.
+
+    Raises:
+        ConfigError: it has another number of rows.
+    """
+    array = np.asarray(value)
+    if array.ndim < 2 or len(array) != batch:
+        raise ConfigError(f"{where}: expected {batch} rows, got the shape {list(array.shape)}")
+    return list(array)

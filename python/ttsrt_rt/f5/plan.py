@@ -1,0 +1,137 @@
+"""What is said in which pass: the chunks of a text, and the frames of each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ttsrt_rt.errors import ConfigError
+from ttsrt_rt.f5.prompt import Prompt
+from ttsrt_rt.f5.rules import (
+    FrontEndRules,
+    chunk_text,
+    end_reference,
+    frames_of,
+    max_chunk_bytes,
+    share_duration,
+    spaced_reference,
+)
+from ttsrt_rt.quoting import shorten, show
+from ttsrt_rt.text.f5_tokenizer import check_text
+
+__all__ = ["Chunk", "PlanOptions", "Room", "plan_speech"]
+
+MIN_SPEED, MAX_SPEED = 0.05, 20.0
+MAX_SECONDS = 3600.0
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """One pass of the network.
+
+    Attributes:
+        text: reference text and chunk, as the tokenizer gets them.
+        frames: of prompt and speech together.
+    """
+
+    text: str
+    frames: int
+
+
+@dataclass(frozen=True)
+class PlanOptions:
+    """What a caller may choose.
+
+    Attributes:
+        speed: of the speech.
+        fix_duration: seconds of prompt and speech; None: estimated from the texts.
+        cross_fade: seconds in which chunks overlap.
+        boundaries: see `chunk_text`.
+    """
+
+    speed: float = 1.0
+    fix_duration: float | None = None
+    cross_fade: float = 0.15
+    boundaries: str = "original"
+
+
+@dataclass(frozen=True)
+class Room:
+    """What an engine takes: frames per second, and frames of one pass at most."""
+
+    frame_rate: float
+    max_frames: int
+
+
+def plan_speech(
+    text: str,
+    ref_text: str,
+    prompt: Prompt,
+    rules: FrontEndRules,
+    options: PlanOptions,
+    room: Room,
+) -> list[Chunk]:
+    """Returns the chunks of a text.
+
+    Args:
+        text: what to say.
+        ref_text: what is said in the prompt.
+        prompt: the prepared reference.
+        rules: those of the front end.
+        options: the caller's.
+        room: the engine's.
+
+    Raises:
+        ConfigError: a text is empty, an option is out of its limits, the prompt is too long, or a
+            chunk is longer than the engine takes: it is never squeezed into less time.
+    """
+    for name, given in (("text", text), ("ref_text", ref_text)):
+        check_text(given, name)
+        if not given.strip():
+            raise ConfigError(f"{name}: expected text, got none")
+    _check(options)
+    ended = end_reference(ref_text)
+    budget = max_chunk_bytes(ended, prompt.seconds, rules, options.speed)
+    spaced = spaced_reference(ended)
+    parts = chunk_text(text, budget, boundaries=options.boundaries)
+    frames = _frames(parts, spaced, prompt, rules, options, room)
+    for part, length in zip(parts, frames, strict=True):
+        if length > room.max_frames:
+            raise ConfigError(
+                f"text: expected chunks of at most {room.max_frames} frames with the prompt, got "
+                f'one of {length}: "{shorten(part, 60)}"; cut it at punctuation, pass boundaries='
+                '"extended", or build the engine with a larger max_seq_len'
+            )
+    return [Chunk(spaced + part, length) for part, length in zip(parts, frames, strict=True)]
+
+
+def _check(options: PlanOptions) -> None:
+    if not MIN_SPEED <= options.speed <= MAX_SPEED:
+        raise ConfigError(
+            f"speed: expected {MIN_SPEED:g} to {MAX_SPEED:g}, got {show(options.speed)}"
+        )
+    if not 0 <= options.cross_fade <= MAX_SECONDS:
+        raise ConfigError(
+            f"cross_fade: expected 0 to {MAX_SECONDS:g}, got {show(options.cross_fade)}"
+        )
+    if options.fix_duration is not None and not 0 < options.fix_duration <= MAX_SECONDS:
+        raise ConfigError(
+            f"fix_duration: expected 0 to {MAX_SECONDS:g}, got {show(options.fix_duration)}"
+        )
+
+
+def _frames(
+    parts: Sequence[str],
+    spaced: str,
+    prompt: Prompt,
+    rules: FrontEndRules,
+    options: PlanOptions,
+    room: Room,
+) -> list[int]:
+    """Returns the frames of each chunk, prompt included."""
+    if options.fix_duration is None:
+        return [frames_of(prompt.ref_frames, spaced, part, rules, options.speed) for part in parts]
+    seconds = share_duration(
+        options.fix_duration, prompt.ref_frames / room.frame_rate, parts, options.cross_fade
+    )
+    return [int(each * room.frame_rate) for each in seconds]
