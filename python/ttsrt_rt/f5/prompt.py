@@ -25,7 +25,8 @@ __all__ = ["Prompt", "PromptCache", "clip_reference", "prepare_prompt"]
 
 TARGET_RMS = 0.1
 ENOUGH_SECONDS = 6
-TAIL_MILLISECONDS = 50
+# The original appends 50 ms of silence at 11,025 samples per second, resampled.
+TAIL_SAMPLES, TAIL_RATE = 551, 11025
 EDGE_THRESHOLD = -42.0
 LONG_SILENCE = SilenceRule(1000, -50.0, 1000)
 SHORT_SILENCE = SilenceRule(100, -40.0, 1000)
@@ -83,7 +84,7 @@ def clip_reference(sound: Sound, rules: FrontEndRules) -> Sound:
     made = trim_silence(made, EDGE_THRESHOLD)
     if not len(made.samples):
         raise ConfigError("ref_audio: expected a sound, got silence")
-    tail = int(TAIL_MILLISECONDS * (made.sample_rate / 1000.0))
+    tail = (TAIL_SAMPLES - 1) * made.sample_rate // TAIL_RATE + 1
     silence = np.zeros((tail, made.samples.shape[1]), np.float32)
     return Sound(np.concatenate([made.samples, silence]), made.sample_rate)
 
