@@ -38,12 +38,13 @@ std::int32_t within(const char* what, std::int32_t asked, std::int32_t otherwise
 }
 
 // Rows of a launch that a plan is made for: at least what an executor asks for.
-std::int32_t planned_tokens(std::int32_t asked, const model::Limits& limits) {
-  if (asked == 0) return std::max(limits.max_num_tokens, model::least_tokens(limits));
-  const std::int32_t least = std::max(limits.max_encoder_input_len, limits.max_input_len);
+std::int32_t planned_tokens(std::int32_t asked, const model::Limits& limits,
+                            const model::LimitBounds& bounds) {
+  if (asked == 0) return std::max(limits.max_num_tokens, model::least_tokens(limits, bounds));
+  const std::int32_t least = model::longest_launch(limits, bounds);
   TTSRT_CHECK(ConfigError, asked >= least && asked <= model::kMaxRows,
               "max_num_tokens: expected 0 (the engine's) or ", least,
-              " (the longest text and context) to ", model::kMaxRows, ", got ", asked);
+              " (the longest text, context and whole item) to ", model::kMaxRows, ", got ", asked);
   return asked;
 }
 
@@ -190,10 +191,11 @@ OpenedModel open_model(const Engine& engine, const ExecutorOptions& options) {
       reduced_limit("max_num_tokens", options.max_num_tokens, data.limits.max_num_tokens);
   network.limits.max_paused =
       paused_limit(options.preempt, options.max_paused_requests, network.limits.max_batch_size);
-  const std::int32_t least = std::max(data.limits.max_encoder_input_len, data.limits.max_input_len);
+  const std::int32_t least =
+      model::longest_launch(data.limits, data.family->limit_bounds(data.manifest));
   TTSRT_CHECK(ConfigError, network.limits.max_num_tokens >= least,
-              "max_num_tokens: expected at least ", least, " (the longest text and context), got ",
-              network.limits.max_num_tokens);
+              "max_num_tokens: expected at least ", least,
+              " (the longest text, context and whole item), got ", network.limits.max_num_tokens);
   network.state.cache_dtype = cache_dtype_of(options.kv_cache_dtype, data.info.dtype);
   network.state.cache_positions = options.max_tokens_in_paged_kv_cache;
   network.profile = options.profile;
@@ -238,15 +240,15 @@ MemoryPlan plan_memory(const Engine& engine, const MemoryOptions& options) {
   const EngineData& data = *engine.data();
   model::check_cache_limits(options.max_tokens_in_paged_kv_cache,
                             options.kv_cache_free_gpu_mem_fraction);
-  const std::int32_t most_positions = data.family->limit_bounds(data.manifest).most_positions;
+  const model::LimitBounds bounds = data.family->limit_bounds(data.manifest);
   model::Limits limits = data.limits;
   limits.max_batch_size = within("max_batch_size", options.max_batch_size,
                                  data.limits.max_batch_size, model::kMaxBatch);
   limits.max_paused =
       paused_limit(options.preempt, options.max_paused_requests, limits.max_batch_size);
   limits.max_seq_len =
-      within("max_seq_len", options.max_seq_len, data.limits.max_seq_len, most_positions);
-  limits.max_num_tokens = planned_tokens(options.max_num_tokens, limits);
+      within("max_seq_len", options.max_seq_len, data.limits.max_seq_len, bounds.most_positions);
+  limits.max_num_tokens = planned_tokens(options.max_num_tokens, limits, bounds);
   const DType cache_dtype = cache_dtype_of(options.kv_cache_dtype, data.info.dtype);
   const auto programs = data.family->programs(data.weights, limits, false);
   std::vector<ops::SizedProgram> sized;

@@ -13,7 +13,7 @@ void register_engine_info(py::module_& module) {
   def_plain(bound);
   bound
       .def_readonly("family", &EngineInfo::family,
-                    "The kind of model: \"magpie\", \"t3\", \"llm\".")
+                    "The kind of model: \"magpie\", \"t3\", \"llm\", \"f5\", \"vocos\".")
       .def_property_readonly(
           "dtype", [](const EngineInfo& self) { return name_of(self.dtype); },
           "Of the weights that are not quantized.")
@@ -46,6 +46,9 @@ void register_engine_info(py::module_& module) {
             return self.sample_rate == 0 ? std::nullopt : std::optional(self.sample_rate);
           },
           "Of the codec's audio, in Hz; None where the checkpoint does not say it.")
+      .def_readonly("has_vocoder", &EngineInfo::has_vocoder, "Whether results have audio.")
+      .def_readonly("mel_bins", &EngineInfo::mel_bins,
+                    "Columns of spectrograms; 0: the model has none.")
       .def_readonly("max_batch_size", &EngineInfo::max_batch_size, "Most requests in flight.")
       .def_readonly("max_seq_len", &EngineInfo::max_seq_len,
                     "Most decoder positions, context included.")

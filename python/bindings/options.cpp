@@ -120,6 +120,23 @@ void register_block(py::module_& module) {
             "Factor of the noise in the scores by which codes are decided.");
 }
 
+void register_flow(py::module_& module) {
+  py::class_<Flow> bound(module, "Flow", "How flow matching makes a spectrogram.");
+  bound.def(py::init<>(), "Nothing given: as the checkpoint says.");
+  def_repr(bound);
+  def_field(bound, "steps", &Flow::steps, "Of the integration.");
+  def_float(bound, "cfg_strength", &Flow::cfg_strength,
+            "Guidance: cond + cfg_strength * (cond - uncond) on velocities.");
+  def_float(bound, "sway_sampling_coef", &Flow::sway_sampling_coef,
+            "Bends the steps towards the beginning (-1) or the end; 0: it does not.");
+  def_field(bound, "use_epss", &Flow::use_epss, "Whether few steps are the pruned ones of EPSS.");
+  def_field(bound, "method", &Flow::method, "\"euler\" or \"midpoint\".");
+  def_field(bound, "duration", &Flow::duration, "Frames of the utterance, prompt included.");
+  def_field(bound, "max_duration", &Flow::max_duration, "The most frames.");
+  def_field(bound, "lens", &Flow::lens, "Frames of the prompt.");
+  def_field(bound, "no_ref_audio", &Flow::no_ref_audio, "The prompt is not heard.");
+}
+
 void register_executor_options(py::module_& module) {
   py::class_<ExecutorOptions> bound(module, "ExecutorOptions", "Options of an executor.");
   bound.def(py::init<>(), "The library's defaults.");
@@ -207,6 +224,7 @@ void register_options(py::module_& module) {
   register_attention_prior(module);
   register_maskgit(module);
   register_block(module);
+  register_flow(module);
   register_executor_options(module);
   register_build_options(module);
 }

@@ -61,6 +61,11 @@ void def_arrays(py::class_<Request>& bound) {
              "Codes that are taken instead of the sampled ones [frames, codebooks].");
   def_rows(bound, "prompt_embeddings", &Request::prompt_embeddings,
            "The whole prompt instead of a text and a context [rows, dim].");
+  def_rows(bound, "noise", &Request::noise, "Where an integration begins [frames, mel_bins].");
+  def_ids(bound, "edit_mask", &Request::edit_mask,
+          "1 for frames of the prompt that stay as they are, else 0 [frames].");
+  def_rows(bound, "mel", &Request::mel,
+           "The spectrogram that a vocoder turns into sound [frames, mel_bins].");
   def_rows(bound, "unconditional_embeddings", &Request::unconditional_embeddings,
            "The unconditional branch's, with prompt_embeddings and guidance [rows, dim].");
 }
@@ -95,6 +100,7 @@ void def_sampling(py::class_<Request>& bound) {
             "False: independent heads.");
   def_field(bound, "maskgit", &Request::maskgit, "How a MaskGit local transformer unmasks.");
   def_field(bound, "block", &Request::block, "How the codes of a block are decided together.");
+  def_field(bound, "flow", &Request::flow, "How flow matching makes a spectrogram.");
 }
 
 void register_gpu_rows(py::module_& module) {
@@ -132,6 +138,10 @@ void register_requests(py::module_& module) {
   def_sampling(bound);
   def_field(bound, "strict_end", &Request::strict_end,
             "Whether min_frames forbids the end id itself where the checkpoint moved it.");
+  def_field(bound, "return_audio", &Request::return_audio, "Whether a spectrogram becomes sound.");
+  def_field(bound, "return_spectrogram", &Request::return_spectrogram,
+            "Whether the result has the spectrogram.");
+  def_field(bound, "audio_start", &Request::audio_start, "The first frame that becomes sound.");
   def_field(bound, "return_alignment", &Request::return_alignment,
             "Whether the result has the alignment.");
   def_field(bound, "analyze_alignment", &Request::analyze_alignment,

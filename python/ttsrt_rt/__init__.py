@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from ttsrt_rt.executor import Executor
     from ttsrt_rt.handle import Handle
     from ttsrt_rt.paths import get_cmake_dir, get_include
-    from ttsrt_rt.request import AttentionPrior, BlockDiffusion, MaskGit, Request
+    from ttsrt_rt.request import AttentionPrior, BlockDiffusion, Flow, MaskGit, Request
     from ttsrt_rt.result import Event, Metrics, Result
 
 __all__ = [
@@ -60,6 +60,7 @@ __all__ = [
     "Executor",
     "ExecutorInfo",
     "ExecutorStats",
+    "Flow",
     "FormatError",
     "Handle",
     "InternalError",
@@ -88,6 +89,7 @@ _HOMES = {
     "Executor": "executor",
     "ExecutorInfo": "_core",
     "ExecutorStats": "_core",
+    "Flow": "request",
     "Handle": "handle",
     "MaskGit": "request",
     "Metrics": "result",

@@ -16,6 +16,7 @@ from ttsrt_rt.options import (
     Device,
     DType,
     EosMethod,
+    FlowMethod,
     MaskGitSampling,
     Preempt,
     PriorMode,
@@ -176,6 +177,31 @@ class BlockDiffusion:
     def __init__(self) -> None:
         """Nothing given: as the checkpoint says."""
 
+class Flow:
+    """How flow matching makes a spectrogram."""
+
+    steps: int | None
+    """Of the integration."""
+    cfg_strength: float | None
+    """Guidance: cond + cfg_strength * (cond - uncond) on velocities."""
+    sway_sampling_coef: float | None
+    """Bends the steps towards the beginning (-1) or the end; 0: it does not."""
+    use_epss: bool | None
+    """Whether few steps are the pruned ones of EPSS."""
+    method: FlowMethod | None
+    """"euler" or "midpoint"."""
+    duration: int | None
+    """Frames of the utterance, prompt included."""
+    max_duration: int | None
+    """The most frames."""
+    lens: int | None
+    """Frames of the prompt."""
+    no_ref_audio: bool
+    """The prompt is not heard."""
+
+    def __init__(self) -> None:
+        """Nothing given: as the checkpoint says."""
+
 class ExecutorOptions:
     """Options of an executor."""
 
@@ -298,6 +324,20 @@ class Request:
     """The whole prompt instead of a text and a context [rows, dim]."""
     unconditional_embeddings: NDArray[np.float32] | GpuRows
     """The unconditional branch's, with prompt_embeddings and guidance [rows, dim]."""
+    flow: Flow | None
+    """How flow matching makes a spectrogram."""
+    noise: NDArray[np.float32] | GpuRows
+    """Where an integration begins [frames, mel_bins]."""
+    edit_mask: NDArray[np.int32]
+    """1 for frames of the prompt that stay as they are, else 0 [frames]."""
+    mel: NDArray[np.float32] | GpuRows
+    """The spectrogram that a vocoder turns into sound [frames, mel_bins]."""
+    return_audio: bool | None
+    """Whether a spectrogram becomes sound."""
+    return_spectrogram: bool | None
+    """Whether the result has the spectrogram."""
+    audio_start: int | None
+    """The first frame that becomes sound."""
     cfg_scale: float | None
     """1: no guidance, one branch."""
     temperature: float | None
@@ -465,7 +505,7 @@ class EngineInfo:
 
     @property
     def family(self) -> str:
-        """The kind of model: "magpie", "t3", "llm"."""
+        """The kind of model: "magpie", "t3", "llm", "f5", "vocos"."""
 
     @property
     def dtype(self) -> DType:
@@ -523,6 +563,14 @@ class EngineInfo:
     @property
     def sample_rate(self) -> int | None:
         """Of the codec's audio, in Hz; None where the checkpoint does not say it."""
+
+    @property
+    def has_vocoder(self) -> bool:
+        """Whether results have audio."""
+
+    @property
+    def mel_bins(self) -> int:
+        """Columns of spectrograms; 0: the model has none."""
 
     @property
     def default_prior(self) -> AttentionPrior | None:

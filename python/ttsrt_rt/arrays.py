@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MAX_NUMBERS",
     "NEEDS_FRONT_END",
+    "flag_vector",
     "float_matrix",
     "id_matrix",
     "id_vector",
@@ -49,7 +50,8 @@ _DLPACK_GPUS = (2, 13)  # kDLCUDA, kDLCUDAManaged
 def most_numbers(info: _core.EngineInfo) -> int:
     """How many numbers an array for this engine can have, or more. The library checks shapes."""
     rows = max(info.max_encoder_input_len, info.max_input_len, info.max_seq_len)
-    return max(1 << 16, rows * max(info.dim, info.codebooks * info.frame_stacking))
+    columns = max(info.dim, info.codebooks * info.frame_stacking, info.mel_bins)
+    return max(1 << 16, rows * columns)
 
 
 def id_vector(value: ArrayInput, where: str, most: int = MAX_NUMBERS) -> NDArray[np.int32]:
@@ -65,6 +67,12 @@ def id_vector(value: ArrayInput, where: str, most: int = MAX_NUMBERS) -> NDArray
             long, or has a number outside int32.
     """
     return _ids(_array(value, where, most), where, axes=1)
+
+
+def flag_vector(value: ArrayInput, where: str, most: int = MAX_NUMBERS) -> NDArray[np.int32]:
+    """As `id_vector`, of truth values or of integers, which the library checks."""
+    array = _array(value, where, most)
+    return _ids(array.astype(np.int32) if array.dtype.kind == "b" else array, where, axes=1)
 
 
 def id_matrix(value: ArrayInput, where: str, most: int = MAX_NUMBERS) -> NDArray[np.int32]:

@@ -9,7 +9,7 @@ from dataclasses import fields
 from typing import Any, TypeVar, get_args
 
 from ttsrt_rt import _core
-from ttsrt_rt.arrays import MAX_NUMBERS, float_matrix, id_matrix, id_vector, place_of
+from ttsrt_rt.arrays import MAX_NUMBERS, flag_vector, float_matrix, id_matrix, id_vector, place_of
 from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.gpu_arrays import gpu_rows
 from ttsrt_rt.options import (
@@ -21,7 +21,7 @@ from ttsrt_rt.options import (
     dtype_name,
 )
 from ttsrt_rt.quoting import show
-from ttsrt_rt.request import AttentionPrior, BlockDiffusion, MaskGit, Request
+from ttsrt_rt.request import AttentionPrior, BlockDiffusion, Flow, MaskGit, Request
 
 __all__ = ["check_run_options", "native_executor_options", "set_options", "to_native"]
 
@@ -40,6 +40,14 @@ _ARRAYS = {
     "prompt_embeddings": float_matrix,
     "unconditional_embeddings": float_matrix,
     "forced_codes": id_matrix,
+    "noise": float_matrix,
+    "edit_mask": flag_vector,
+    "mel": float_matrix,
+}
+_STRUCTS: dict[str, tuple[type, type]] = {
+    "maskgit": (MaskGit, _core.MaskGit),
+    "block": (BlockDiffusion, _core.BlockDiffusion),
+    "flow": (Flow, _core.Flow),
 }
 
 
@@ -69,14 +77,10 @@ def to_native(request: Request, most: int = MAX_NUMBERS, device: str = "cpu") ->
                     setattr(native, field.name, convert(value, field.name, most))
         elif field.name == "prior":
             _set_prior(native, value)
-        elif field.name == "maskgit":
+        elif field.name in _STRUCTS:
             if value is not None:
-                native.maskgit = _to_native_struct(value, MaskGit, _core.MaskGit(), "maskgit")
-        elif field.name == "block":
-            if value is not None:
-                native.block = _to_native_struct(
-                    value, BlockDiffusion, _core.BlockDiffusion(), "block"
-                )
+                kind, made = _STRUCTS[field.name]
+                setattr(native, field.name, _to_native_struct(value, kind, made(), field.name))
         else:
             _set(native, field.name, value, field.name)
     return native

@@ -34,6 +34,7 @@ __all__ = [
     "ExecutorOptions",
     "F5Tokenizer",
     "F5Variant",
+    "FlowMethod",
     "MaskGitSampling",
     "Preempt",
     "PriorMode",
@@ -59,6 +60,7 @@ F5Tokenizer: TypeAlias = Literal["pinyin", "char", "byte"]
 PriorMode: TypeAlias = Literal["nemo", "nemo_2503", "window"]
 Preempt: TypeAlias = Literal["none", "priority"]
 Suppress: TypeAlias = Literal["upto", "single"]
+FlowMethod: TypeAlias = Literal["euler", "midpoint"]
 MaskGitSampling: TypeAlias = Literal["default", "causal", "purity_default", "purity_causal"]
 EosMethod: TypeAlias = Literal[
     "argmax_any",

@@ -9,25 +9,23 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypedDict
 
-from ttsrt_rt import _core
-from ttsrt_rt.errors import ConfigError
+from ttsrt_rt.decoding_options import AttentionPrior, BlockDiffusion, Flow, MaskGit, PriorFields
 from ttsrt_rt.options import named_fields
 from ttsrt_rt.quoting import show
 
 if TYPE_CHECKING:
     from array import array
 
-    from typing_extensions import Unpack
-
-    from ttsrt_rt.options import EosMethod, MaskGitSampling, PriorMode, Suppress
+    from ttsrt_rt.options import EosMethod
 
 __all__ = [
     "ArrayInput",
     "AttentionPrior",
     "BlockDiffusion",
+    "Flow",
     "MaskGit",
     "PriorFields",
     "Request",
@@ -53,178 +51,6 @@ Row: TypeAlias = "Sequence[int] | Sequence[float] | _HasArray | _HasDLPack | _Ha
 ArrayInput: TypeAlias = "Row | Sequence[Row] | bytearray | memoryview | array[Any]"
 """What numpy can read as an array of numbers; not a text, although numpy reads that, too. Rows of
 floats may be in the memory of the GPU that the executor runs on (docs/gpu.md)."""
-
-_MASKGIT = _core.MaskGit()
-
-
-class HasEngine(Protocol):
-    """What runs an engine: an `Executor`."""
-
-    @property
-    def engine(self) -> _core.Engine:
-        """The engine that it runs."""
-
-
-class PriorFields(TypedDict, total=False):
-    """The fields of `AttentionPrior`, as keyword arguments of `AttentionPrior.of`."""
-
-    mode: PriorMode | None
-    epsilon: float | None
-    lookahead: int | None
-    left: int | None
-    right: int | None
-    estimate_layers: Sequence[int] | None
-    apply_layers: Sequence[int] | None
-    start_step: int | None
-    skip_after: int | None
-    suppress_after: int | None
-    suppress: Suppress | None
-    short_text: int | None
-    end_margin: int | None
-    count_end: bool | None
-    track_finish: bool | None
-    unfinished_grace: int | None
-    force_after: int | None
-    end_after: int | None
-    recompute: bool | None
-
-
-@named_fields
-@dataclass(frozen=True, kw_only=True)
-class AttentionPrior:
-    """The attention prior, which keeps cross-attention moving along the text.
-
-    An option that is None takes the value of the checkpoint's prior: `AttentionPrior(lookahead=8)`
-    changes one thing. If the checkpoint has no prior, or `mode` is another than the checkpoint's,
-    it takes the value that the mode has by itself; those given below are of "nemo". Positions are
-    text positions, layers are decoder layers, counts are decoder steps.
-
-    The modes:
-        "nemo": The rule of NVIDIA NeMo 3's MagpieTTS.
-        "nemo_2503": The rule of the generation before: `epsilon` 1e-5, `lookahead` 10, `right` 5,
-            `start_step` 10, `suppress` "single", `count_end` False, `track_finish` True,
-            `unfinished_grace` 10.
-        "window": The rule of the TensorRT-LLM fork, with `right` 5 and `end_after` 20. It has no
-            `start_step`, `suppress_after`, `suppress`, `short_text`, `end_margin`, `count_end`,
-            `track_finish`, `unfinished_grace` and `force_after`.
-
-    Attributes:
-        mode: "nemo", "nemo_2503" or "window".
-        epsilon: Weight outside the favoured positions, 0 to 1; 0.1.
-        lookahead: Positions searched for the next focus, from the current one on; 5.
-        left: Favoured positions before the focus; 1.
-        right: Favoured positions after the focus; in mode "nemo", as many as `lookahead`.
-        estimate_layers: Layers whose attention finds the focus; empty for all text layers.
-        apply_layers: Layers the prior acts in; empty for all text layers.
-        start_step: First decoder step after which the focus moves; 0.
-        skip_after: After so many steps on one position the focus moves past it; 8.
-        suppress_after: After so many steps a position's weight falls to epsilon; 0 for never; 10.
-        suppress: Which positions then fall: "upto" that one and all before it, "single" only it.
-        short_text: Texts up to this length get weight 1 everywhere; 5.
-        end_margin: Tokens at the end of the text where the focus is not searched; 3.
-        count_end: Whether the end reached by an empty search is counted; True.
-        track_finish: Whether progress through the text forbids and forces end of speech; False.
-        unfinished_grace: Steps near the end during which end of speech stays forbidden; 5.
-        force_after: Steps near the end after which end of speech is forced; 20.
-        end_after: "window": the request ends after so many steps at the end; 0 for never.
-        recompute: Whether each step recomputes all positions under the newest prior, as the
-            original does without its cache: slow. False.
-    """
-
-    mode: PriorMode | None = None
-    epsilon: float | None = None
-    lookahead: int | None = None
-    left: int | None = None
-    right: int | None = None
-    estimate_layers: Sequence[int] | None = None
-    apply_layers: Sequence[int] | None = None
-    start_step: int | None = None
-    skip_after: int | None = None
-    suppress_after: int | None = None
-    suppress: Suppress | None = None
-    short_text: int | None = None
-    end_margin: int | None = None
-    count_end: bool | None = None
-    track_finish: bool | None = None
-    unfinished_grace: int | None = None
-    force_after: int | None = None
-    end_after: int | None = None
-    recompute: bool | None = None
-
-    @classmethod
-    def of(cls, engine: HasEngine | _core.Engine, **options: Unpack[PriorFields]) -> AttentionPrior:
-        """Returns the prior of an engine's checkpoint, with some options changed.
-
-        `Request(prior=AttentionPrior.of(engine))` gives what `Request(prior="default")` gives.
-
-        Args:
-            engine: An executor, or an engine.
-            options: The options to change.
-
-        Raises:
-            ConfigError: The checkpoint has no prior, or an option is unknown.
-        """
-        opened = engine if isinstance(engine, _core.Engine) else getattr(engine, "engine", None)
-        if not isinstance(opened, _core.Engine):
-            raise ConfigError(f"engine: expected an Executor or an Engine, got {engine!r}")
-        native = opened.info.default_prior
-        if native is None:
-            raise ConfigError(f"{opened.path}: this checkpoint has no attention prior")
-        names = [field.name for field in fields(cls)]
-        unknown = sorted(set(options) - set(names))
-        if unknown:
-            raise ConfigError(
-                f"prior.{unknown[0]}: no such option; expected some of {', '.join(names)}"
-            )
-        return cls(**{**{name: getattr(native, name) for name in names}, **options})
-
-
-@named_fields
-@dataclass(frozen=True, kw_only=True)
-class MaskGit:
-    """How a MaskGit local transformer unmasks a stack of codes.
-
-    Attributes:
-        steps: Passes.
-        noise_scale: Scale of the noise on confidences.
-        schedule: Codes that are unmasked at the start of each pass; its length is the number of
-            passes. Empty for the cosine schedule.
-        dynamic_cfg_scale: Whether guidance rises linearly from 1 to `cfg_scale` over the passes.
-        sampling: "default", "causal", "purity_default" or "purity_causal".
-        confidence_temperature: Temperature of the probabilities by which codes are ranked, above 0;
-            None for the request's temperature, or the checkpoint's where the request's is 0.
-    """
-
-    steps: int = _MASKGIT.steps
-    noise_scale: float = _MASKGIT.noise_scale
-    schedule: Sequence[int] = tuple(_MASKGIT.schedule)
-    dynamic_cfg_scale: bool = _MASKGIT.dynamic_cfg_scale
-    sampling: MaskGitSampling = _MASKGIT.sampling
-    confidence_temperature: float | None = None
-
-
-@named_fields
-@dataclass(frozen=True, kw_only=True)
-class BlockDiffusion:
-    """How a model decides the codes of a block together (block diffusion: Chatterbox-Flash).
-
-    What is None is as the checkpoint says.
-
-    Attributes:
-        steps: Steps that decide a block, at most; the original's `num_steps`.
-        early: How early a step decides codes beyond its schedule: those whose score is among the
-            best `early * step / steps` of the undecided; 0 for never. The original's
-            `time_shift_tau`.
-        shift: Of the schedule: 1 decides evenly, less decides more codes late. The original's
-            `omnivoice_schedule_t_shift`.
-        noise: Factor of the noise in the scores by which codes are decided; 0 for none. The
-            original's is 1 whatever its `position_temperature` above 0.
-    """
-
-    steps: int | None = None
-    early: float | None = None
-    shift: float | None = None
-    noise: float | None = None
 
 
 @named_fields
@@ -256,6 +82,19 @@ class Request:
             unconditional branch: floats, as many rows. It and the other rows of floats may be
             float32 arrays on the GPU that the executor runs on, which must not change until the
             request has ended (docs/gpu.md).
+        flow: Options of flow matching (F5-TTS, IndicF5). Such models take their text as `text_ids`
+            and their prompt as a log-mel spectrogram, `context_embeddings` [frames, mel_bins], or a
+            voice of such rows; they may have neither.
+        noise: Where the integration begins: floats [frames, mel_bins]; None draws it by `seed`.
+        edit_mask: For each frame of the prompt, True or 1 where it stays as it is, False or 0 where
+            it is made anew; None for all stay.
+        mel: Vocoders, alone or in another model: the log-mel spectrogram to turn into sound,
+            instead of a text: floats [at least 2 frames, mel_bins].
+        return_audio: Whether a spectrogram becomes sound; None for yes where there is a vocoder.
+        return_spectrogram: Whether the result has `spectrogram`; None for yes where it has no
+            audio.
+        audio_start: The first frame of the utterance that becomes sound; None for the last one of
+            the prompt, or 0.
         cfg_scale: Guidance, `uncond + cfg_scale * (cond - uncond)` on logits; 1 for none. It is 1 +
             `cfg_weight` of Chatterbox.
         temperature: Divides logits before a draw; 0 takes the largest.
@@ -304,6 +143,13 @@ class Request:
     emotion: float | None = None
     prompt_embeddings: ArrayInput | None = None
     unconditional_embeddings: ArrayInput | None = None
+    flow: Flow | None = None
+    noise: ArrayInput | None = None
+    edit_mask: ArrayInput | None = None
+    mel: ArrayInput | None = None
+    return_audio: bool | None = None
+    return_spectrogram: bool | None = None
+    audio_start: int | None = None
     cfg_scale: float | None = None
     temperature: float | None = None
     top_k: int | None = None
@@ -350,6 +196,13 @@ class RequestFields(TypedDict, total=False):
     emotion: float | None
     prompt_embeddings: ArrayInput | None
     unconditional_embeddings: ArrayInput | None
+    flow: Flow | None
+    noise: ArrayInput | None
+    edit_mask: ArrayInput | None
+    mel: ArrayInput | None
+    return_audio: bool | None
+    return_spectrogram: bool | None
+    audio_start: int | None
     cfg_scale: float | None
     temperature: float | None
     top_k: int | None

@@ -35,6 +35,8 @@ struct EngineInfo {
   std::int32_t eos_id = -1;                 ///< the code that ends the speech
   std::string codec;             ///< the codec as the checkpoint names it; empty: it doesn't
   std::int32_t sample_rate = 0;  ///< of the codec's audio, in Hz; 0: the checkpoint doesn't say
+  bool has_vocoder = false;      ///< whether results have audio
+  std::int32_t mel_bins = 0;     ///< columns of spectrograms; 0: the model has none
   std::int32_t max_batch_size = 0;
   std::int32_t max_seq_len = 0;
   std::int32_t max_input_len = 0;

@@ -78,6 +78,29 @@ struct BlockDiffusion {
   std::optional<float> noise;  ///< factor of the noise in the scores by which codes are decided
 };
 
+/// How a model of flow matching makes a spectrogram (F5-TTS). What is absent is as the checkpoint
+/// says.
+struct Flow {
+  std::optional<std::int32_t> steps;  ///< of the integration from noise to the spectrogram
+  /// Guidance: `cond + cfg_strength * (cond - uncond)` on velocities. Below 1e-5 only the
+  /// conditional branch is computed.
+  std::optional<float> cfg_strength;
+  /// Bends the steps towards the beginning (-1) or the end; 0: it does not. In [-1, 2 / (pi - 2)].
+  std::optional<float> sway_sampling_coef;
+  /// Whether 5, 6, 7, 10, 12 and 16 steps are the pruned ones of EPSS, and not even ones.
+  std::optional<bool> use_epss;
+  std::optional<std::string> method;  ///< "euler", or "midpoint": two evaluations a step
+  /// Frames of the whole utterance, prompt included. It has at least one frame more than the prompt
+  /// and than the text has ids. Absent: as many as `Request::noise` has rows.
+  std::optional<std::int32_t> duration;
+  /// The most frames; a text or a prompt that does not fit is refused. Absent: max_seq_len, and a
+  /// longer duration is refused.
+  std::optional<std::int32_t> max_duration;
+  std::optional<std::int32_t> lens;  ///< frames of the prompt; absent: all that are given
+  /// The prompt is not heard: its frames take part as silence, and come back as zeros.
+  bool no_ref_audio = false;
+};
+
 /// Options of an executor. Zero means the limit of the engine, or everything that is available.
 struct ExecutorOptions {
   /// "auto" (a GPU where there is one), "cpu", "cuda:0", "reference"; or several of them, as in

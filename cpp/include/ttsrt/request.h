@@ -87,6 +87,22 @@ struct Request {
   /// as many rows.
   InputRows unconditional_embeddings;
 
+  /// Models of flow matching (F5-TTS): what they integrate; their text is text_ids, and their
+  /// prompt the log-mel spectrogram `context_embeddings` [frames, mel_bins] or a voice of such
+  /// rows.
+  std::optional<Flow> flow;
+  InputRows noise;  ///< where the integration begins [frames, mel_bins]; absent: drawn by the seed
+  /// For each frame of the prompt, 1 if it stays as it is and 0 if it is made anew. Empty: all
+  /// stay.
+  std::vector<std::int32_t> edit_mask;
+  /// Vocoders, alone or in another model: the log-mel spectrogram to turn into sound, instead of a
+  /// text [at least 2 frames, mel_bins].
+  InputRows mel;
+  std::optional<bool> return_audio;        ///< absent: whether the model has a vocoder
+  std::optional<bool> return_spectrogram;  ///< absent: whether the result has no audio
+  /// The first frame of the utterance that becomes sound; absent: the last one of the prompt, or 0.
+  std::optional<std::int32_t> audio_start;
+
   std::optional<float> cfg_scale;     ///< 1: no guidance, one branch
   std::optional<float> temperature;   ///< 0: argmax after masks
   std::optional<std::int32_t> top_k;  ///< 0: all

@@ -33,6 +33,8 @@ class Lowering {
   // Adds the Program's stages.
   void run();
 
+  // After run(): the rows that leave the Program, or none.
+  ops::BufferId emitted() const { return emitted_; }
   // After run(): the first stage of each part of the Program.
   const std::vector<std::int64_t>& part_stages() const { return part_stages_; }
 
@@ -54,6 +56,20 @@ class Lowering {
   void lower(const ops::ShiftBlock& op);
   void lower(const ops::GuessBlock& op);
   void lower(const ops::FinishBlock& op);
+  void lower(const ops::LoadRows& op);
+  void lower(const ops::SaveRows& op);
+  void lower(const ops::StoreSchedule& op);
+  void lower(const ops::ModulatedNorm& op);
+  void lower(const ops::AddModulated& op);
+  void lower(const ops::ClearFiller& op);
+  void lower(const ops::StretchText& op);
+  void lower(const ops::DepthwiseConv& op);
+  void lower(const ops::GroupedConv& op);
+  void lower(const ops::ResponseNorm& op);
+  void lower(const ops::FlowStep& op);
+  void lower(const ops::PolarSpectrum& op);
+  void lower(const ops::OverlapAdd& op);
+  void lower(const ops::EmitRows& op);
   void add_linear_after(const ops::Linear& op, const ops::Norm* norm);
   bool can_fuse(std::size_t index) const;
 
@@ -67,6 +83,7 @@ class Lowering {
   Stages& stages_;
   std::size_t num_local_ = 0;  // SelfAttention ops of a nested Program so far
   std::vector<std::int64_t> part_stages_;
+  ops::BufferId emitted_ = ops::kNoBuffer;
 };
 
 }  // namespace ttsrt::cpu

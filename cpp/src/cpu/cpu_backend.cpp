@@ -139,17 +139,33 @@ class CpuBackend : public ops::Backend {
     output.seconds.assign(num_programs_, 0.0);
     output.taps.clear();
     output.faults.clear();
+    for (step::RowsOutput& rows : output.rows) rows.values.clear();
     for (const Command& command : submitted_.commands) {
       if (command.compiled == nullptr) continue;
       const ops::ProgramLimits& limits = command.compiled->limits();
       output.seconds[static_cast<std::size_t>(limits.index)] += command.seconds;
       command.compiled->append_faults(*command.rows, output.faults);
+      read_rows(command, output);
       if (!limits.trace) continue;
       const auto values_of = [&command](ops::BufferId buffer) {
         return command.compiled->activation(buffer);
       };
       ops::append_taps(command.compiled->program(), limits.index, *command.rows, values_of, output);
     }
+  }
+
+  // Copies the rows that a launch emitted, into memory that the output has from earlier ones.
+  static void read_rows(const Command& command, step::StepOutput& output) {
+    const float* values = command.compiled->emitted(*command.rows);
+    if (values == nullptr) return;
+    const std::int32_t index = command.compiled->limits().index;
+    const auto found =
+        std::find_if(output.rows.begin(), output.rows.end(),
+                     [index](const step::RowsOutput& rows) { return rows.program == index; });
+    step::RowsOutput& rows = found == output.rows.end() ? output.rows.emplace_back() : *found;
+    rows.program = index;
+    rows.width = command.compiled->emitted_width();
+    rows.values.assign(values, values + std::int64_t{command.rows->rows} * rows.width);
   }
 
   void read_draws(step::StepOutput& output) const {

@@ -65,6 +65,7 @@ Compiled::Compiled(const ops::Program& program, const ops::ProgramLimits& limits
   needs_ = ops::needs_of(program_, limits, slots.spec());
   launch_.size(
       {limits.max_rows, limits.max_draws, needs_.uses_cache ? ops::most_blocks(slots.spec()) : 0});
+  if (needs_.reads_schedule) launch_.schedule.resize(static_cast<std::size_t>(limits.max_rows));
   slots.make_room(limits.max_draws);
   for (const ops::Activation& activation : program_.activations) {
     const std::int64_t rows =
@@ -79,6 +80,7 @@ Compiled::Compiled(const ops::Program& program, const ops::ProgramLimits& limits
   lowering.run();
   list_.finish();
   part_stages_ = lowering.part_stages();
+  emitted_ = lowering.emitted();
   if (limits.profile) start_clocks(list_.stages, num_threads);
 }
 
@@ -144,6 +146,11 @@ void Compiled::prepare(const step::RowBatch& rows) {
   launch_.fill(rows);
   if (rows.first_part == 0) launch_.faults.clear();
   if (launch_.draws > 0) slots_.start_outcome(launch_.draws);
+  for (const step::Segment& segment : rows.segments) {
+    if (!needs_.reads_schedule) break;
+    std::fill_n(launch_.schedule.begin() + segment.first_row, segment.rows,
+                slots_.schedule_row(segment.schedule_row));
+  }
   const auto rules_of = [this](std::int32_t slot) -> const rules::SlotRules& {
     return slots_.rules[static_cast<std::size_t>(slot)];
   };
@@ -171,6 +178,15 @@ const float* Compiled::activation(ops::BufferId buffer) const {
 
 void Compiled::append_faults(const step::RowBatch& rows, std::vector<step::Fault>& faults) const {
   launch_.faults.append(program_, limits_.index, rows.rows, faults);
+}
+
+const float* Compiled::emitted(const step::RowBatch& rows) const {
+  const bool has_ended = rows.last_part >= program_.num_parts();
+  return emitted_ == ops::kNoBuffer || !has_ended ? nullptr : activation(emitted_);
+}
+
+std::int64_t Compiled::emitted_width() const {
+  return program_.activations[static_cast<std::size_t>(emitted_)].width;
 }
 
 std::size_t Compiled::activation_bytes() const { return activation_bytes_; }

@@ -31,6 +31,9 @@ class Compiled {
   const float* activation(ops::BufferId buffer) const;
   // Appends what the last run, over `rows`, found not finite.
   void append_faults(const step::RowBatch& rows, std::vector<step::Fault>& faults) const;
+  // The rows that leave the Program, where it has run to its end over `rows`; else null.
+  const float* emitted(const step::RowBatch& rows) const;
+  std::int64_t emitted_width() const;
   std::size_t activation_bytes() const;
   std::size_t scratch_bytes() const;           // per thread
   std::size_t buffer_bytes() const;            // beside activations
@@ -52,6 +55,7 @@ class Compiled {
   std::vector<SharedRange> ranges_;  // one per thread
   ProgramRows rows_;
   std::size_t activation_bytes_ = 0;
+  ops::BufferId emitted_ = ops::kNoBuffer;
   std::vector<std::int64_t> part_stages_;  // [num_parts] first stage of each
   double seconds_ = 0.0;
 };

@@ -48,12 +48,18 @@ Slots::Slots(const ops::StateSpec& spec)
       context_(product(spec.slots, spec.max_context_rows, spec.dim * std::int64_t{sizeof(float)})),
       counts_(product(spec.slots, spec.max_text_len + 2, sizeof(std::int32_t))),
       last_codes_(product(spec.slots, std::max(spec.codebooks, 1), sizeof(std::int32_t))),
-      seen_(product(
-          spec.slots, spec.codebooks,
-          ttsrt::rules::seen_words(spec.seen_vocab) * std::int64_t{sizeof(std::uint32_t)})) {
+      seen_(
+          product(spec.slots, spec.codebooks,
+                  ttsrt::rules::seen_words(spec.seen_vocab) * std::int64_t{sizeof(std::uint32_t)})),
+      schedule_(product(spec.num_blocks, ops::kBlockSize,
+                        spec.schedule_width * std::int64_t{sizeof(float)})) {
   for (const auto& conv : spec.convs) {
     convs_.emplace_back(product(std::int64_t{2} * spec.slots, conv.kernel - 1,
                                 conv.width * std::int64_t{sizeof(float)}));
+  }
+  for (const auto& array : spec.rows) {
+    arrays_.emplace_back(product(std::int64_t{array.has_branches ? 2 : 1} * spec.slots, array.rows,
+                                 array.width * std::int64_t{sizeof(float)}));
   }
 }
 
@@ -65,8 +71,12 @@ ops::MemoryUse Slots::memory_use(const ops::StateSpec& spec) {
   std::int64_t numbers = std::int64_t{spec.max_context_rows} * spec.dim + spec.max_text_len + 2 +
                          std::max(spec.codebooks, 1);
   for (const auto& conv : spec.convs) numbers += std::int64_t{2} * (conv.kernel - 1) * conv.width;
+  for (const auto& array : spec.rows)
+    numbers += std::int64_t{array.has_branches ? 2 : 1} * array.rows * array.width;
   ops::MemoryUse use;
-  use.kv_cache = product(spec.cache_layers, spec.num_blocks, cache.block_bytes);
+  use.kv_cache =
+      product(spec.cache_layers, spec.num_blocks, cache.block_bytes) +
+      product(spec.num_blocks, ops::kBlockSize, spec.schedule_width * std::int64_t{sizeof(float)});
   use.cross_memory = product(spec.slots, spec.memory_layers, memory_blocks * memory.block_bytes);
   use.slots = static_cast<std::size_t>(spec.slots) *
               (static_cast<std::size_t>(numbers) * sizeof(std::int32_t) + sizeof(rules::SlotRules) +
@@ -76,7 +86,8 @@ ops::MemoryUse Slots::memory_use(const ops::StateSpec& spec) {
 
 std::size_t Slots::bytes() const {
   std::size_t total = cache_.bytes() + memory_.bytes() + context_.bytes() + counts_.bytes() +
-                      last_codes_.bytes() + seen_.bytes();
+                      last_codes_.bytes() + seen_.bytes() + schedule_.bytes();
+  for (const auto& array : arrays_) total += array.bytes();
   for (const auto& conv : convs_) total += conv.bytes();
   return total + rules.size() * sizeof(rules[0]) + states.size() * sizeof(states[0]);
 }
@@ -122,6 +133,23 @@ void Slots::copy_block(const step::BlockCopy& copy) {
                 base + copy.from * cache_layout_.block_bytes,
                 static_cast<std::size_t>(cache_layout_.block_bytes));
   }
+  const std::int64_t count = std::int64_t{ops::kBlockSize} * spec_.schedule_width;
+  const float* from = schedule_.as<float>() + copy.from * count;
+  std::copy(from, from + count, schedule_.as<float>() + copy.to * count);
+}
+
+float* Slots::array_row(std::int32_t array, std::int32_t slot, step::Branch branch,
+                        std::int64_t row) const {
+  const auto& shape = spec_.rows[static_cast<std::size_t>(array)];
+  if (!shape.has_branches && branch == step::Branch::unconditional) return nullptr;
+  std::int64_t place = slot;
+  if (shape.has_branches) place = 2 * place + (branch == step::Branch::conditional ? 0 : 1);
+  return arrays_[static_cast<std::size_t>(array)].as<float>() +
+         (place * shape.rows + row) * shape.width;
+}
+
+float* Slots::schedule_row(std::int64_t row) const {
+  return schedule_.as<float>() + row * spec_.schedule_width;
 }
 
 std::byte* Slots::cache(std::int32_t layer) const {

@@ -63,6 +63,10 @@ class Slots {
   float* context_row(std::int32_t slot, std::int32_t row) const;
   float* conv_history(std::int32_t conv, std::int32_t slot,
                       step::Branch branch) const;  // [kernel - 1, width]
+  // Returns a row of an array of rows, or null where the array has no such branch.
+  float* array_row(std::int32_t array, std::int32_t slot, step::Branch branch,
+                   std::int64_t row) const;
+  float* schedule_row(std::int64_t row) const;
   std::int32_t* counts(std::int32_t slot) const;
   std::int32_t* last_codes(std::int32_t slot) const;
   // Returns the seen set of a place (rules/seen.h), or null if the slot's rules have no penalty.
@@ -86,6 +90,8 @@ class Slots {
   AlignedBuffer last_codes_;
   AlignedBuffer seen_;  // [slots, codebooks, seen_words]
   std::vector<AlignedBuffer> convs_;
+  std::vector<AlignedBuffer> arrays_;
+  AlignedBuffer schedule_;  // [num_blocks * kBlockSize, schedule_width]
 };
 
 }  // namespace ttsrt::cpu

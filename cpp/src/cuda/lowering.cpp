@@ -20,6 +20,9 @@ Activation activation_of(ops::Activate activate) {
       return Activation::gelu_tanh;
     case ops::Activate::silu:
       return Activation::silu;
+    case ops::Activate::gelu:
+    case ops::Activate::mish:
+      break;
   }
   throw InternalError("an unknown activation");
 }
@@ -82,7 +85,46 @@ GateArgs gate_args(const ops::Gate& op, const RowBuffers& rows) {
   return args;
 }
 
+namespace {
+
+template <typename... Kinds>
+bool is_one_of(const ops::Op& op) {
+  return (std::holds_alternative<Kinds>(op) || ...);
+}
+
+bool has_no_kernels(const ops::Op& op) {
+  return is_one_of<ops::LoadRows, ops::SaveRows, ops::StoreSchedule, ops::ModulatedNorm,
+                   ops::AddModulated, ops::ClearFiller, ops::StretchText, ops::DepthwiseConv,
+                   ops::GroupedConv, ops::ResponseNorm, ops::FlowStep, ops::PolarSpectrum,
+                   ops::OverlapAdd, ops::EmitRows>(op);
+}
+
+}  // namespace
+
+// Before anything is allocated: an op or a form of one that has no kernels here.
+void Lowering::check_ops() const {
+  for (const ops::Op& op : program_.ops) {
+    const auto* linear = std::get_if<ops::Linear>(&op);
+    if (linear != nullptr) check_activation(linear->activate);
+    const auto* attention = std::get_if<ops::SelfAttention>(&op);
+    if (attention != nullptr && (attention->rope_heads > 0 || attention->q_norm.is_present()))
+      refuse("SelfAttention with a rope of some heads or with norms of heads");
+    if (has_no_kernels(op)) refuse(ops::name_of(op));
+  }
+}
+
+void Lowering::check_activation(ops::Activate activate) const {
+  if (activate == ops::Activate::gelu) refuse("Linear with the exact GELU");
+  if (activate == ops::Activate::mish) refuse("Linear with Mish");
+}
+
+void Lowering::refuse(const char* op) const {
+  throw ConfigError(message("device cuda: ", program_.name, ": the kernels of ", op,
+                            " are missing on this device; use device \"cpu\""));
+}
+
 Lowered Lowering::run() {
+  check_ops();
   allocate();
   std::size_t next_part = 0;
   lowered_.part_steps.push_back(0);

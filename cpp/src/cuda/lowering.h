@@ -88,6 +88,14 @@ class Lowering {
   void lower(const ops::ShiftBlock& op);
   void lower(const ops::GuessBlock& op);
   void lower(const ops::FinishBlock& op);
+  // Ops that have no kernels here.
+  template <typename Other>
+  void lower(const Other& op) {
+    refuse(ops::name_of(op));
+  }
+  void check_ops() const;
+  void check_activation(ops::Activate activate) const;
+  [[noreturn]] void refuse(const char* op) const;
 
   void add(std::string label, std::function<void(const Bounds&, cudaStream_t)> run);
   // The arguments of an op over draws, with what all such ops take.

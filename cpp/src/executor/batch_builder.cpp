@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/check.h"
+#include "step/packed_rows.h"
 
 namespace ttsrt::executor {
 namespace {
@@ -56,7 +57,7 @@ class Builder {
     const Stop& stop = sequence.stop(item.stop);
     switch (site_.program(stop).pace) {
       case step::Pace::whole:
-        add_rows(item, sequence, stop, start(sequence, stop.branch, stop.position));
+        add_whole(item, sequence, stop);
         break;
       case step::Pace::chunked:
         add_chunk(item, sequence, stop);
@@ -111,6 +112,29 @@ class Builder {
     }
   }
 
+  void add_whole(const PlanItem& item, Sequence& sequence, const Stop& stop) {
+    Segment segment = start(sequence, stop.branch, stop.position);
+    if (stop.evaluations != nullptr) {
+      const std::int32_t index = sequence.progress_of(item.stop).planned_repeats;
+      const step::Evaluation& now = (*stop.evaluations)[static_cast<std::size_t>(index)];
+      segment.step_size = now.step_size;
+      segment.ends_step = now.ends_step;
+      segment.is_last = index + 1 == stop.repeats;
+      if (site_.program(stop).reads_schedule)
+        segment.schedule_row = schedule_row(sequence, index, rows_of(item));
+    }
+    add_rows(item, sequence, stop, segment);
+  }
+
+  // The row of an evaluation, in the blocks that the request has forked from its schedule.
+  static std::int32_t schedule_row(Sequence& sequence, std::int32_t index, RowBatch& rows) {
+    BlockTable& table = sequence.table(Branch::conditional);
+    bool& is_forked = sequence.is_forked[index_of(Branch::conditional)];
+    if (!is_forked) fork(sequence, Branch::conditional, rows);
+    is_forked = true;
+    return table.data()[index / step::kBlockSize] * step::kBlockSize + index % step::kBlockSize;
+  }
+
   void add_chunk(const PlanItem& item, Sequence& sequence, const Stop& stop) {
     Segment segment = start(sequence, stop.branch, stop.position + item.first);
     segment.apply_prior = stop.applies_prior;
@@ -128,6 +152,10 @@ class Builder {
     const std::int32_t end = item.first + item.rows;
     for (const RowSource& source : stop.rows) {
       const std::int32_t last = std::min(begin + source.rows, end);
+      if (source.is_unconditional && segment.branch == Branch::conditional) {
+        segment.branch = Branch::unconditional;
+        segment.position = stop.position;
+      }
       if (next < last) {
         feed(segment, source, next - begin, last - next);
         push(rows_of(item), segment);

@@ -115,8 +115,10 @@ class Committer {
     }
     if (program.emits == step::Emits::nothing) return;
     if (program.pace == Pace::whole && progress.committed_repeats < stop.repeats) return;
+    const std::int32_t first = row + stop.first_emitted;
+    const std::int32_t count = stop.emitted_rows > 0 ? stop.emitted_rows : item.rows;
     for (const step::RowsOutput& rows : output_.rows) {
-      if (rows.program == item.program) take_rows(sequence, rows, row, item.rows, program.emits);
+      if (rows.program == item.program) take_rows(sequence, rows, first, count, program.emits);
     }
   }
 

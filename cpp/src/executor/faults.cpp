@@ -18,6 +18,10 @@ const char* name_of(step::FaultStage stage) {
       return "cross-attention keys and values";
     case step::FaultStage::kept_rows:
       return "encoded context";
+    case step::FaultStage::item_rows:
+      return "rows of the item";
+    case step::FaultStage::schedule:
+      return "rows of the schedule";
     case step::FaultStage::scores:
       return "attention scores";
     case step::FaultStage::logits:

@@ -24,6 +24,14 @@ void check_itinerary(const step::Itinerary& itinerary) {
                     stop.reads < count && stop.num_branches >= 1 && stop.num_branches <= 2 &&
                     stop.block_rows >= 0 && (stop.block_rows > 0) == (stop.block_frames > 0),
                 "itinerary: stop ", i, " is malformed");
+    TTSRT_CHECK(InternalError,
+                stop.evaluations == nullptr ||
+                    stop.evaluations->size() == static_cast<std::size_t>(stop.repeats),
+                "itinerary: stop ", i, ": expected ", stop.repeats, " evaluations");
+    TTSRT_CHECK(InternalError,
+                stop.first_emitted >= 0 && stop.emitted_rows >= 0 &&
+                    stop.first_emitted + stop.emitted_rows <= rows_in(stop.rows),
+                "itinerary: stop ", i, " emits more rows than it has");
     TTSRT_CHECK(InternalError, !stop.shared || stop.shared->rows == rows_in(stop.rows),
                 "itinerary: stop ", i, ": expected a key of ", rows_in(stop.rows), " rows, got ",
                 stop.shared ? stop.shared->rows : 0);

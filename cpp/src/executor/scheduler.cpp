@@ -97,7 +97,7 @@ void Scheduler::complete(std::int32_t slot, std::int32_t stop, std::int32_t prog
 // Whose rows a new batch of a whole Program takes: in the order given, the first one always.
 void Scheduler::choose(std::int32_t program) {
   members_.clear();
-  std::int32_t room = budget_->max_rows;
+  std::int32_t room = max_rows(program);
   double row = budget_->row_seconds[at(program)];
   if (budget_->is_preemptible) row *= programs_[at(program)].num_parts;
   if (is_limited_ && row > 0.0)
@@ -107,7 +107,7 @@ void Scheduler::choose(std::int32_t program) {
     for (std::int32_t s = 0; s < sequence.num_stops; ++s) {
       const StopView& stop = sequence.stops[at(s)];
       if (stop.program != program || stop.is_complete || !stop.can_go_on) continue;
-      const std::int32_t most = members_.empty() ? budget_->max_rows : room;
+      const std::int32_t most = members_.empty() ? max_rows(program) : room;
       if (stop.rows > most || !is_ready(i, stop, program)) continue;
       room -= stop.rows;
       members_.push_back({sequence.slot, s, stop.rows});
@@ -151,13 +151,19 @@ std::int32_t Scheduler::last_part(std::int32_t program, std::int32_t next, std::
   return last;
 }
 
+// Rows that a launch of a Program may have.
+std::int32_t Scheduler::max_rows(std::int32_t program) const {
+  return std::min(budget_->max_rows, programs_[at(program)].max_rows);
+}
+
 // Rows that a chunked Program may take.
 std::int32_t Scheduler::chunk_rows(std::int32_t program) const {
-  if (!is_limited_) return budget_->max_rows;
+  const std::int32_t most = max_rows(program);
+  if (!is_limited_) return most;
   const double row = budget_->row_seconds[at(program)];
   const double fitting = row > 0.0 ? std::max(seconds_left_, 0.0) / row : kFirstChunk;
-  if (fitting >= budget_->max_rows) return budget_->max_rows;
-  return std::min(std::max(static_cast<std::int32_t>(fitting), kMinChunk), budget_->max_rows);
+  if (fitting >= most) return most;
+  return std::min(std::max(static_cast<std::int32_t>(fitting), kMinChunk), most);
 }
 
 // Rows of a stop that are launched, those of this plan included.

@@ -81,6 +81,7 @@ class Scheduler {
   std::int32_t last_part(std::int32_t program, std::int32_t next, std::int32_t rows);
   void plan_chunked(std::int32_t program);
   void plan_stepwise(std::int32_t program);
+  std::int32_t max_rows(std::int32_t program) const;
   std::int32_t chunk_rows(std::int32_t program) const;
   std::int32_t& prefix_rows(const StopView& stop);
   void complete(std::int32_t slot, std::int32_t stop, std::int32_t program);

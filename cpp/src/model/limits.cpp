@@ -20,15 +20,22 @@ std::int32_t chosen(const char* name, std::int32_t asked, std::int32_t otherwise
 
 }  // namespace
 
-std::int32_t least_tokens(const Limits& limits) {
-  return std::max({limits.max_encoder_input_len, limits.max_input_len, 2 * limits.max_batch_size});
+std::int32_t longest_launch(const Limits& limits, const LimitBounds& bounds) {
+  return std::max({limits.max_encoder_input_len, limits.max_input_len,
+                   bounds.item_branches * limits.max_seq_len});
+}
+
+std::int32_t least_tokens(const Limits& limits, const LimitBounds& bounds) {
+  return std::max(longest_launch(limits, bounds), 2 * limits.max_batch_size);
 }
 
 Limits resolve_limits(const BuildOptions& options, const LimitBounds& bounds) {
   Limits limits;
   limits.max_batch_size = chosen("max_batch_size", options.max_batch_size, 8, kMaxBatch);
-  limits.max_input_len = chosen("max_input_len", options.max_input_len,
-                                std::max(kDefaultInput, bounds.least_input), bounds.most_input);
+  limits.max_input_len = chosen(
+      "max_input_len", options.max_input_len,
+      std::max(bounds.usual_input > 0 ? bounds.usual_input : kDefaultInput, bounds.least_input),
+      bounds.most_input);
   TTSRT_CHECK(ConfigError, limits.max_input_len >= std::min(bounds.least_input, bounds.most_input),
               "max_input_len: expected at least the ", bounds.least_input,
               " rows of the stored voices, got ", limits.max_input_len);
@@ -41,11 +48,12 @@ Limits resolve_limits(const BuildOptions& options, const LimitBounds& bounds) {
               " rows of the stored voices, got ", limits.max_seq_len);
   limits.max_encoder_input_len = chosen("max_encoder_input_len", options.max_encoder_input_len,
                                         kDefaultText, bounds.most_text);
-  const std::int32_t least = least_tokens(limits);
+  const std::int32_t least = least_tokens(limits, bounds);
   limits.max_num_tokens =
       chosen("max_num_tokens", options.max_num_tokens, std::max(kDefaultTokens, least), kMaxRows);
   TTSRT_CHECK(ConfigError, limits.max_num_tokens >= least, "max_num_tokens: expected at least ",
-              least, " (the longest text, the longest context, two rows per request), got ",
+              least, " (the longest text, the longest context, two rows per request",
+              bounds.item_branches > 0 ? ", the branches of a whole item" : "", "), got ",
               limits.max_num_tokens);
   return limits;
 }
@@ -58,7 +66,7 @@ Limits read_limits(const JsonReader& reader, const LimitBounds& bounds) {
       "max_input_len", std::min(bounds.least_input, bounds.most_input), bounds.most_input);
   limits.max_encoder_input_len =
       reader.int32("max_encoder_input_len", std::min(1, bounds.most_text), bounds.most_text);
-  limits.max_num_tokens = reader.int32("max_num_tokens", least_tokens(limits), kMaxRows);
+  limits.max_num_tokens = reader.int32("max_num_tokens", least_tokens(limits, bounds), kMaxRows);
   return limits;
 }
 

@@ -30,12 +30,16 @@ struct LimitBounds {
   std::int32_t most_input = 1;         // of max_input_len
   std::int32_t most_text = 0;          // of max_encoder_input_len
   std::int32_t least_input = 1;        // rows of the longest stored voice
+  std::int32_t usual_input = 0;        // context rows of the usual longest context; 0: 256
   bool input_takes_positions = false;  // context rows stand in front of what is generated
   std::int32_t usual_steps = 1;        // decoder positions of a request of the usual length
+  std::int32_t item_branches = 0;      // whole items: branches of max_seq_len rows in one launch
 };
 
-// Rows that a launch must hold: the longest text, the longest context, two rows per request.
-std::int32_t least_tokens(const Limits& limits);
+// Rows that a launch must hold for one request: its text, its context, a whole item of it.
+std::int32_t longest_launch(const Limits& limits, const LimitBounds& bounds);
+// Those, and two rows per request.
+std::int32_t least_tokens(const Limits& limits, const LimitBounds& bounds);
 
 // Zeros become defaults. Throws ConfigError for what the bounds don't allow.
 Limits resolve_limits(const BuildOptions& options, const LimitBounds& bounds);

@@ -38,8 +38,9 @@ void check_shape(const TensorSpec& spec, const StoredTensor& stored, const std::
 
 const char* name_of(Role role) { return kRoleNames[static_cast<std::int32_t>(role)]; }
 
-void Manifest::add(Role role, const std::string& name, std::vector<std::int64_t> shape) {
-  tensors_.push_back({component_, name, role, std::move(shape), DType::float32, false});
+void Manifest::add(Role role, const std::string& name, std::vector<std::int64_t> shape,
+                   Precision precision) {
+  tensors_.push_back({component_, name, role, std::move(shape), DType::float32, false, precision});
 }
 
 void Manifest::add_head(const std::string& name, std::vector<std::int64_t> shape) {
@@ -49,7 +50,8 @@ void Manifest::add_head(const std::string& name, std::vector<std::int64_t> shape
 }
 
 void Manifest::add_data(const std::string& name, std::vector<std::int64_t> shape, DType dtype) {
-  tensors_.push_back({component_, name, Role::data, std::move(shape), dtype, false});
+  tensors_.push_back(
+      {component_, name, Role::data, std::move(shape), dtype, false, Precision::any});
 }
 
 const TensorSpec* Manifest::find(const std::string& name) const {

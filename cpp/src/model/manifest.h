@@ -28,6 +28,13 @@ constexpr bool is_product(Role role) {
   return role == Role::matrix || role == Role::convolution || role == Role::heads;
 }
 
+// How narrow a build may store a product.
+enum class Precision : std::int32_t {
+  any,      // in the build's type, or quantized
+  floats,   // in the build's type, never quantized
+  float32,  // whatever the build's type
+};
+
 constexpr std::int64_t kAnySize = -1;  // a size that the configuration doesn't fix
 
 struct TensorSpec {
@@ -37,13 +44,15 @@ struct TensorSpec {
   std::vector<std::int64_t> shape;  // in a checkpoint
   DType dtype = DType::float32;     // of data; the others are floats of any kind there
   bool is_head = false;             // a product that gives logits: it may stay wide
+  Precision precision = Precision::any;
 };
 
 class Manifest {
  public:
   // The component of the tensors that are added next.
   void begin(const std::string& component) { component_ = component; }
-  void add(Role role, const std::string& name, std::vector<std::int64_t> shape);
+  void add(Role role, const std::string& name, std::vector<std::int64_t> shape,
+           Precision precision = Precision::any);
   // Products that give logits aren't quantized unless a build asks for it.
   void keep_heads_wide() { keeps_heads_wide_ = true; }
   bool keeps_heads_wide() const { return keeps_heads_wide_; }

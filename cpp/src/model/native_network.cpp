@@ -9,10 +9,19 @@
 namespace ttsrt::model {
 namespace {
 
+// Whether some op writes keys and values, or rows of a schedule, to the blocks of the cache.
 bool uses_cache(const ops::Program& program) {
   return std::any_of(program.ops.begin(), program.ops.end(), [](const ops::Op& op) {
     const auto* attention = std::get_if<ops::SelfAttention>(&op);
-    return attention != nullptr && attention->cache_layer >= 0;
+    const bool is_cached = attention != nullptr && attention->cache_layer >= 0;
+    return is_cached || std::holds_alternative<ops::StoreSchedule>(op);
+  });
+}
+
+bool reads_schedule(const ops::Program& program) {
+  return std::any_of(program.ops.begin(), program.ops.end(), [](const ops::Op& op) {
+    return std::holds_alternative<ops::ModulatedNorm>(op) ||
+           std::holds_alternative<ops::AddModulated>(op);
   });
 }
 
@@ -60,6 +69,7 @@ NativeNetwork::NativeNetwork(const EngineData& engine, std::unique_ptr<ops::Back
   output_.codes.reserve(draws * static_cast<std::size_t>(state.codebooks));
   output_.scores.reserve(draws * static_cast<std::size_t>(state.max_text_len));
   output_.seconds.reserve(executables_.size());
+  for (std::size_t p = 0; p < programs.size(); ++p) reserve_rows(programs[p], p);
 }
 
 void NativeNetwork::compile(const FamilyProgram& of, const ops::ProgramLimits& limits) {
@@ -67,8 +77,22 @@ void NativeNetwork::compile(const FamilyProgram& of, const ops::ProgramLimits& l
   info_.programs.push_back({.name = of.name,
                             .pace = of.pace,
                             .num_parts = of.program.num_parts(),
+                            .max_rows = of.max_rows,
                             .uses_cache = uses_cache(of.program),
+                            .reads_schedule = reads_schedule(of.program),
                             .emits = of.emits});
+}
+
+// Room for the rows that a Program emits.
+void NativeNetwork::reserve_rows(const FamilyProgram& of, std::size_t index) {
+  for (const ops::Op& op : of.program.ops) {
+    const auto* emit = std::get_if<ops::EmitRows>(&op);
+    if (emit == nullptr) continue;
+    step::RowsOutput& rows = output_.rows.emplace_back();
+    rows.program = static_cast<std::int32_t>(index);
+    rows.width = of.program.activations[static_cast<std::size_t>(emit->x)].width;
+    rows.values.reserve(static_cast<std::size_t>(of.max_rows * rows.width));
+  }
 }
 
 Ticket NativeNetwork::launch(const step::StepBatch& batch) {

@@ -35,6 +35,7 @@ class NativeNetwork final : public Network {
  private:
   void compile(const FamilyProgram& program, const ops::ProgramLimits& limits);
   void queue(const step::StepBatch& batch);
+  void reserve_rows(const FamilyProgram& of, std::size_t index);
 
   NetworkInfo info_;
   bool profile_ = false;

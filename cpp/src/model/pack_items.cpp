@@ -62,7 +62,9 @@ std::vector<PackItem> pack_items(const Manifest& manifest, const PackOptions& op
   for (PackItem& item : items) {
     const TensorSpec& source = item.source;
     if (is_product(source.role)) {
-      be_product(item.weight, options, source.is_head && options.wide_heads);
+      const bool is_wide = source.precision != Precision::any;
+      be_product(item.weight, options, is_wide || (source.is_head && options.wide_heads));
+      if (source.precision == Precision::float32) item.weight.dtype = DType::float32;
     } else {
       item.weight.dtype = source.role == Role::table ? options.dtype : source.dtype;
     }

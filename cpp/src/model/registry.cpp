@@ -1,9 +1,11 @@
 #include "model/registry.h"
 
 #include "core/check.h"
+#include "model/f5/family.h"
 #include "model/llm/family.h"
 #include "model/magpie/family.h"
 #include "model/t3/family.h"
+#include "model/vocos/family.h"
 
 namespace ttsrt::model {
 namespace {
@@ -23,7 +25,9 @@ struct Entry {
 
 constexpr Entry kFamilies[] = {{"magpie", make<magpie::MagpieFamily>},
                                {"t3", make<t3::T3Family>},
-                               {"llm", make<llm::LlmFamily>}};
+                               {"llm", make<llm::LlmFamily>},
+                               {"f5", make<f5::F5Family>},
+                               {"vocos", make<vocos::VocosFamily>}};
 
 }  // namespace
 

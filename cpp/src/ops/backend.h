@@ -49,6 +49,16 @@ struct StateSpec {
     std::int32_t width = 0;
   };
   std::vector<Conv> convs;
+  // Rows that whole items keep: float32 [slot][branch][rows][width] each.
+  struct RowArray {
+    std::int32_t rows = 0;
+    std::int32_t width = 0;
+    bool has_branches = false;  // false: one for both
+  };
+  std::vector<RowArray> rows;
+  // Of a row that each position of a cache block holds beside keys and values: float32
+  // [block][kBlockSize][schedule_width].
+  std::int32_t schedule_width = 0;
   std::int32_t codebooks = 0;   // C*S last codes
   std::int32_t seen_vocab = 0;  // ids of each place that a repetition penalty counts; 0: none do
 };

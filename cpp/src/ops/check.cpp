@@ -115,6 +115,16 @@ void check_segment(const step::Segment& segment, const step::RowBatch& batch,
   }
   if (is_gone) return;
   if (needs.uses_cache) check_blocks(segment, spec);
+  const std::int64_t schedule_rows = std::int64_t{spec.num_blocks} * kBlockSize;
+  TTSRT_CHECK(
+      InternalError,
+      !needs.reads_schedule || (segment.schedule_row >= 0 && segment.schedule_row < schedule_rows),
+      "segment: schedule row ", segment.schedule_row, " of ", schedule_rows);
+  TTSRT_CHECK(
+      InternalError,
+      needs.array_rows < 0 || std::int64_t{segment.position} + segment.rows <= needs.array_rows,
+      "segment: ", segment.rows, " rows at position ", segment.position, " of arrays of ",
+      needs.array_rows);
   TTSRT_CHECK(InternalError,
               segment.input != step::Input::block_codes || segment.rows <= spec.codebooks,
               "segment: ", segment.rows, " rows of a block of ", spec.codebooks);
@@ -131,6 +141,15 @@ void check_segment(const step::Segment& segment, const step::RowBatch& batch,
               spec.max_context_rows);
 }
 
+void add_need(const Use& use, const StateSpec& spec, BatchNeeds& needs) {
+  const bool is_schedule = use.part == Part::schedule;
+  needs.uses_cache |= use.part == Part::cache || (is_schedule && use.writes());
+  needs.reads_schedule |= is_schedule && use.reads();
+  if (use.part != Part::rows) return;
+  const std::int32_t rows = spec.rows[static_cast<std::size_t>(use.index)].rows;
+  needs.array_rows = needs.array_rows < 0 ? rows : std::min(needs.array_rows, rows);
+}
+
 }  // namespace
 
 BatchNeeds needs_of(const Program& program, const ProgramLimits& limits, const StateSpec& spec) {
@@ -139,8 +158,9 @@ BatchNeeds needs_of(const Program& program, const ProgramLimits& limits, const S
   needs.max_rows = limits.max_rows;
   needs.max_draws = limits.max_draws;
   for (std::size_t i = 0; i < program.ops.size(); ++i) {
-    for (const Use& use : uses_of(program.ops[i])) needs.uses_cache |= use.part == Part::cache;
-    needs.keeps_rows |= std::holds_alternative<StoreContext>(program.ops[i]);
+    for (const Use& use : uses_of(program.ops[i])) add_need(use, spec, needs);
+    needs.keeps_rows |= std::holds_alternative<StoreContext>(program.ops[i]) ||
+                        std::holds_alternative<FlowStep>(program.ops[i]);
     if (const auto* store = std::get_if<StoreMemory>(&program.ops[i])) {
       const bool is_text = store->memory == Memory::text;
       const std::int32_t rows = is_text ? spec.max_text_len : spec.max_context_memory;

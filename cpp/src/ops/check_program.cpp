@@ -4,14 +4,16 @@
 #include "core/check.h"
 #include "ops/check.h"
 #include "ops/nested.h"
+#include "ops/shapes.h"
 
 namespace ttsrt::ops {
 namespace {
 
 // The shapes of one Program against its ops, its weights and the state.
-class Shapes {
+class Shapes : public WholeShapes {
  public:
-  Shapes(const Program& program, const StateSpec& spec) : program_(program), spec_(spec) {}
+  using WholeShapes::check;
+  using WholeShapes::WholeShapes;
 
   void check(const EmbedRows& op) const {
     const std::int64_t dim = width(op.out);
@@ -61,6 +63,14 @@ class Shapes {
            "self-attention: expected a layer of the cache with its heads, got layer ",
            op.cache_layer, " of ", spec_.cache_layers);
     check_scores(op);
+    expect(op.q_norm.is_present() == op.k_norm.is_present(),
+           "self-attention: expected norms of queries and of keys, or neither");
+    if (op.q_norm.is_present()) {
+      expect_vector(op.q_norm, std::int64_t{op.heads} * op.head_dim);
+      expect_vector(op.k_norm, std::int64_t{kv_heads} * op.head_dim);
+    }
+    expect(op.rope_heads >= 0 && op.rope_heads <= kv_heads, "self-attention: ", op.rope_heads,
+           " rotated heads of ", kv_heads);
     const Weight& rope = op.rope;
     if (!rope.is_present()) return;
     expect(rope.dtype == DType::float32 && rope.layout == Layout::dense && rope.cols % 2 == 0 &&
@@ -144,32 +154,6 @@ class Shapes {
            " heads of a layer of the cache");
   }
 
-  template <typename... Parts>
-  void expect(bool holds, const Parts&... parts) const {
-    TTSRT_CHECK(InternalError, holds, program_.name, ": ", parts...);
-  }
-
-  std::int64_t width(BufferId buffer, RowSpace space = RowSpace::rows) const {
-    expect(buffer >= 0 && static_cast<std::size_t>(buffer) < program_.activations.size(), "buffer ",
-           buffer, " of ", program_.activations.size());
-    const Activation& activation = program_.activations[static_cast<std::size_t>(buffer)];
-    expect(activation.space == space, activation.name, ": expected one row per ",
-           space == RowSpace::rows ? "row" : "draw");
-    return activation.width;
-  }
-
-  void expect_width(BufferId buffer, std::int64_t expected, RowSpace space = RowSpace::rows) const {
-    const std::int64_t got = width(buffer, space);
-    expect(got == expected, program_.activations[static_cast<std::size_t>(buffer)].name,
-           ": expected width ", expected, ", got ", got);
-  }
-
-  void expect_vector(const Weight& weight, std::int64_t size) const {
-    expect(
-        weight.is_present() && weight.dtype == DType::float32 && weight.rows * weight.cols == size,
-        weight.name, ": expected float32 [", size, "]");
-  }
-
   void expect_layer(std::int32_t layer) const {
     expect(layer >= 0 && layer < spec_.memory_layers, "cross-attention: layer ", layer, " of ",
            spec_.memory_layers);
@@ -187,14 +171,6 @@ class Shapes {
     expect(spec_.seen_vocab == 0 || vocab <= spec_.seen_vocab, "codes: ids below ", vocab,
            ", and seen ids below ", spec_.seen_vocab);
   }
-
-  void check_table(const Weight& table, std::int64_t dim) const {
-    expect(!table.is_present() || (table.layout == Layout::dense && table.cols == dim), table.name,
-           ": expected a dense table of width ", dim, ", got ", table.cols);
-  }
-
-  const Program& program_;
-  const StateSpec& spec_;
 };
 
 void check_parts(const Program& program) {

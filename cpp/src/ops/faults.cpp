@@ -23,6 +23,11 @@ struct StageOf {
   step::Fault operator()(const StoreContext&) const {
     return {0, 0, step::FaultStage::kept_rows, -1};
   }
+  step::Fault operator()(const FlowStep&) const { return {0, 0, step::FaultStage::item_rows, -1}; }
+  step::Fault operator()(const StoreSchedule&) const {
+    return {0, 0, step::FaultStage::schedule, -1};
+  }
+  step::Fault operator()(const SaveRows&) const { return {0, 0, step::FaultStage::item_rows, -1}; }
   step::Fault operator()(const UpdatePrior&) const { return {0, 0, step::FaultStage::scores, -1}; }
   step::Fault operator()(const SampleCodes&) const { return drawn(step::FaultStage::logits); }
   step::Fault operator()(const ShiftBlock&) const {

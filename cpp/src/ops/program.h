@@ -13,25 +13,11 @@
 #include <variant>
 #include <vector>
 
+#include "ops/activation.h"
 #include "ops/weight.h"
+#include "ops/whole_ops.h"
 
 namespace ttsrt::ops {
-
-using BufferId = std::int32_t;
-constexpr BufferId kNoBuffer = -1;
-
-// The number of rows that an activation has at run time.
-enum class RowSpace : std::int32_t {
-  rows,   // one per row of the launch
-  draws,  // one per draw (a request that picks codes in this launch)
-};
-
-// An activation buffer: float32 [rows of its space, width], owned by the Executable.
-struct Activation {
-  std::string name;  // for traces and messages
-  RowSpace space = RowSpace::rows;
-  std::int64_t width = 0;
-};
 
 // Fills rows from the sources that their segments name (step/batch.h): codec codes (the mean over
 // the C*S tables), ids of one of the id tables, given vectors, zeros, the slot's last codes (one
@@ -61,8 +47,6 @@ struct Norm {
   NormKind kind = NormKind::layer;
   Weight bias = {};  // [width] float32, or absent
 };
-
-enum class Activate : std::int32_t { none, gelu_tanh, silu };
 
 // Computes value = activate(x W^T + bias) + addend, and out = value or out += value. An addend
 // keeps the order of sums if two branches are added to one residual: out + (addend + product).
@@ -122,6 +106,12 @@ struct SelfAttention {
   BufferId scores = kNoBuffer;    // [draws, max text_len], or none
   std::uint64_t score_heads = 0;  // bit h: query head h
   float score_share = 1.0F;
+  std::int32_t rope_heads = 0;  // heads that the rope turns, from the first on; 0: all
+  // RMS norms of each head of queries and of keys, before the rope: float32 [heads * head_dim] and
+  // [kv_heads * head_dim], or both absent.
+  Weight q_norm = {};
+  Weight k_norm = {};
+  float head_norm_epsilon = 1e-6F;
 
   std::int32_t num_kv_heads() const { return kv_heads > 0 ? kv_heads : heads; }
 };
@@ -248,9 +238,15 @@ struct FinishBlock {
   std::int32_t places = 0;
 };
 
-using Op = std::variant<EmbedRows, Norm, Linear, Gate, Unfold, SelfAttention, StoreMemory,
-                        CrossAttention, StoreContext, ClearScores, UpdatePrior, SampleCodes,
-                        PickCodes, FinishStep, ShiftBlock, GuessBlock, FinishBlock>;
+using Op =
+    std::variant<EmbedRows, Norm, Linear, Gate, Unfold, SelfAttention, StoreMemory, CrossAttention,
+                 StoreContext, ClearScores, UpdatePrior, SampleCodes, PickCodes, FinishStep,
+                 ShiftBlock, GuessBlock, FinishBlock, LoadRows, SaveRows, StoreSchedule,
+                 ModulatedNorm, AddModulated, ClearFiller, StretchText, DepthwiseConv, GroupedConv,
+                 ResponseNorm, FlowStep, PolarSpectrum, OverlapAdd, EmitRows>;
+
+// "GroupedConv" and the like, for messages.
+const char* name_of(const Op& op);
 
 // An activation whose values a trace keeps.
 struct Tap {

@@ -10,7 +10,12 @@
 namespace ttsrt::rules {
 
 // The use of a random number, which is part of the counter.
-enum class DrawKind : std::uint32_t { code = 0, maskgit_noise = 1, block_noise = 2 };
+enum class DrawKind : std::uint32_t {
+  code = 0,
+  maskgit_noise = 1,
+  block_noise = 2,
+  flow_noise = 3
+};
 
 TTSRT_RULE void philox_round(std::uint32_t counter[4], std::uint32_t key0, std::uint32_t key1) {
   const std::uint64_t a = 0xD2511F53ULL * counter[0];

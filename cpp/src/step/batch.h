@@ -48,7 +48,22 @@ struct Segment {
   const std::int32_t* blocks = nullptr;   // block table of this branch, from position 0 on
   std::int32_t num_blocks = 0;
   bool apply_prior = false;  // cross-attention multiplies the slot's current prior row in
+  // Of an item that runs again and again (step/itinerary.h: Evaluation):
+  std::int32_t schedule_row = 0;  // block * kBlockSize + place in it
+  float step_size = 0.0F;
+  bool ends_step = true;
+  bool is_last = false;
 };
+
+// The rows of an item's unconditional branch follow those of its conditional branch. Returns them,
+// or null where the item has one branch.
+inline const Segment* partner_of(const std::vector<Segment>& segments, std::size_t index) {
+  if (index + 1 >= segments.size()) return nullptr;
+  const Segment& next = segments[index + 1];
+  const bool is_partner = segments[index].branch == Branch::conditional &&
+                          next.branch == Branch::unconditional && next.slot == segments[index].slot;
+  return is_partner ? &next : nullptr;
+}
 
 // A request that picks one stack of codes in this launch, or goes on with deciding one; its rows
 // are rows of the stepwise Program.

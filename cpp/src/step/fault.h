@@ -19,6 +19,8 @@ enum class FaultStage : std::int32_t {
   logits,           // of the heads, before masks; of both branches, and their guided mix
   local_logits,     // the same of a local transformer, in any of its passes
   choice,           // the masks of a request leave no id to draw
+  item_rows,        // rows that a whole item keeps, its state among them
+  schedule,         // rows kept in the blocks of the cache, for all evaluations
   emitted,          // samples and rows of a spectrogram
 };
 

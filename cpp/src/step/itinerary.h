@@ -27,6 +27,8 @@ enum class Pace : std::int32_t {
   stepwise,  // one row or block per branch at a time, fed by the step before (decode)
 };
 
+constexpr std::int32_t kAllRows = 1 << 30;
+
 // What the rows of a Program become, beside what it leaves in the slots.
 enum class Emits : std::int32_t { nothing, spectrogram, samples };
 
@@ -34,8 +36,10 @@ enum class Emits : std::int32_t { nothing, spectrogram, samples };
 struct ProgramInfo {
   std::string name;  // "prefill"
   Pace pace = Pace::whole;
-  std::int32_t num_parts = 1;  // a launch may stop between them (ops::Program::part_begins)
-  bool uses_cache = false;     // its rows need blocks of the paged cache
+  std::int32_t num_parts = 1;        // a launch may stop between them (ops::Program::part_begins)
+  std::int32_t max_rows = kAllRows;  // of one launch
+  bool uses_cache = false;           // its rows need blocks of the paged cache
+  bool reads_schedule = false;       // it reads rows in those of the conditional branch
   Emits emits = Emits::nothing;
 };
 
@@ -44,6 +48,8 @@ struct ProgramInfo {
 struct RowSource {
   Input input = Input::zeros;
   std::int32_t rows = 0;
+  // Whole: these rows are of the other branch, and their positions begin again at the stop's.
+  bool is_unconditional = false;
   std::int32_t table = 0;            // Input::ids: which of the Program's id tables
   std::int32_t position_table = -1;  // which learned positions are added; -1: none
   std::int32_t first_position = 0;   // of the first row in that table
@@ -64,6 +70,12 @@ struct PrefixKey {
   bool operator==(const PrefixKey&) const = default;
 };
 
+// One of the repeats of a stop that integrates: the state becomes base + velocity * step_size.
+struct Evaluation {
+  float step_size = 0.0F;
+  bool ends_step = true;  // the state is the base of the next step
+};
+
 // Rows of one Program. They stand in the branch's cache from `position` on.
 struct Stop {
   std::int32_t program = 0;
@@ -80,6 +92,10 @@ struct Stop {
   std::int32_t forked_rows = 0;
   // Whole: evaluations, one per launch. Stepwise: steps at most; the rules may end it before.
   std::int32_t repeats = 1;
+  std::shared_ptr<const std::vector<Evaluation>> evaluations;  // [repeats], or null
+  // Of the rows that the item emits, these become its result; 0: all of them.
+  std::int32_t first_emitted = 0;
+  std::int32_t emitted_rows = 0;
   // Stepwise: a step runs the rows of a block, and several steps decide its codes together; 0: a
   // step is one row per branch. Where the next step stands follows from what this one gave, so it
   // is planned once that is collected.

@@ -116,8 +116,31 @@ inline Vec gelu_of(Vec x) {
 // x / (1 + e^-x).
 inline Vec silu_of(Vec x) { return x / (set(1.0F) + exp_of(zero() - x)); }
 
+// Computes 0.5 x (1 + erf(x / sqrt 2)) by formula 7.1.26 of Abramowitz and Stegun, whose error is
+// below 1.5e-7: with P the polynomial, erf z = 1 - P(1 / (1 + 0.3275911 z)) e^(-z^2) for z >= 0.
+inline Vec exact_gelu_of(Vec x) {
+  const Vec magnitude = larger(x, zero() - x);
+  const Vec z = magnitude * set(0.70710678118654752F);
+  const Vec t = set(1.0F) / fma(z, set(0.3275911F), set(1.0F));
+  Vec series = fma(set(1.061405429F), t, set(-1.453152027F));
+  series = fma(series, t, set(1.421413741F));
+  series = fma(series, t, set(-0.284496736F));
+  series = fma(series, t, set(0.254829592F));
+  const Vec tail = series * t * exp_of(zero() - z * z);
+  return larger(zero(), x) - set(0.5F) * magnitude * tail;
+}
+
+// Computes x tanh(ln(1 + e^x)) = x n / (n + 2) with n = e^x (e^x + 2). Beyond 20 it is x.
+inline Vec mish_of(Vec x) {
+  const Vec power = exp_of(smaller(x, set(20.0F)));
+  const Vec n = power * (power + set(2.0F));
+  return x * (n / (n + set(2.0F)));
+}
+
 inline Vec activated(Activation activation, Vec x) {
   if (activation == Activation::gelu) return gelu_of(x);
+  if (activation == Activation::exact_gelu) return exact_gelu_of(x);
+  if (activation == Activation::mish) return mish_of(x);
   return activation == Activation::silu ? silu_of(x) : x;
 }
 

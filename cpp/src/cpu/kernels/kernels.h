@@ -47,7 +47,7 @@ struct RowShape {
 };
 
 // The activation that a product applies to a value after its bias.
-enum class Activation : int32_t { none, gelu, silu };
+enum class Activation : int32_t { none, gelu, silu, exact_gelu, mish };
 
 // A normalised row: x (minus its mean if is_centred), divided by the root of its mean square plus
 // epsilon, times weight, plus bias.
@@ -57,6 +57,7 @@ struct NormArgs {
   int64_t width;
   float epsilon;
   bool is_centred;
+  bool adds_one;  // it is multiplied by 1 + weight
 };
 
 // The rows of a product are packed before it: in one tile if they fit in wide_rows, else in tiles
@@ -83,6 +84,38 @@ struct LinearArgs {
   int32_t near_panels;  // panels below this, at least last_panel, may be prefetched
   Activation activation;
   bool accumulate;
+  const float* const* factors;  // of each row, or null: what outputs are multiplied by, from
+  int64_t first_factor;         // here on [outputs], after the activation
+};
+
+// A block of rows by the panels of one group of a convolution. The inputs of the group are packed
+// words of the rows [words][stride]: those of the taps before the block's first row, its own, those
+// of the taps behind it, and zeros up to whole tiles of tile_rows.
+struct ConvArgs {
+  const void* weight;      // panel16 of the group
+  const uint32_t* packed;  // [words][stride]
+  int64_t stride;
+  int64_t words;  // of the inputs of a row's group
+  int32_t taps;
+  int32_t rows;    // of the block
+  int32_t panels;  // of the group
+  float* out;      // of the block's first row and the group's first output
+  int64_t out_stride;
+  const float* bias;  // of the group
+  Activation activation;
+  bool accumulate;
+};
+
+// One step of an integration of a row: state = base + velocity * step_size, where velocity is
+// conditional + strength * (conditional - unconditional).
+struct IntegrateArgs {
+  const float* conditional;    // [count]
+  const float* unconditional;  // [count] or null
+  const float* base;
+  float* state;
+  float strength;
+  float step_size;
+  int64_t count;
 };
 
 struct LinearKernels {
@@ -181,6 +214,18 @@ struct Kernels {
   int32_t (*survivors)(const float* values, int32_t count, float threshold, float largest,
                        float inverse_temperature, const Survivors& out);
   void (*exp)(const float* x, int64_t count, float* out);  // out may be x
+  // Convolutions of float weights, by Format; the inputs are packed by `linear`'s prepare.
+  void (*convolve[kElements])(const ConvArgs& args);
+  // Adds to bias, for each tap whose row isn't null, weight [taps][width] times that row.
+  void (*depthwise)(const float* const* rows, const float* weight, const float* bias, int32_t taps,
+                    int64_t width, float* out);
+  void (*add_products)(const float* x, const float* y, int64_t count, float* out);  // out += x * y
+  float (*sum)(const float* x, int64_t count);
+  // Writes x = gamma * x * norms * inverse + beta + x.
+  void (*respond)(const float* norms, float inverse, const float* gamma, const float* beta,
+                  int64_t count, float* x);
+  // Returns whether the state is finite.
+  bool (*integrate)(const IntegrateArgs& args);
   // For tests: an activation of each value.
   void (*activate)(const float* x, Activation activation, int64_t count, float* out);
   PeakKernels peaks;

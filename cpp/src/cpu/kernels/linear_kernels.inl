@@ -51,6 +51,8 @@ inline void finish(const LinearArgs& args, Vec value, int32_t row, int32_t panel
   float* out = args.out + row * args.out_stride + first;
   if (args.bias != nullptr) value = value + read_floats(args.bias + first, lanes);
   value = activated(args.activation, value);
+  if (args.factors != nullptr)
+    value = value * read_floats(args.factors[row] + args.first_factor + first, lanes);
   if (args.addend != nullptr)
     value = read_floats(args.addend + row * args.addend_stride + first, lanes) + value;
   if (args.accumulate) value = read_floats(out, lanes) + value;

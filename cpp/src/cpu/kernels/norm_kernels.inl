@@ -26,7 +26,9 @@ void norm_kernel(const float* x, const NormArgs& args, float* out) {
   const Vec scale = set(1.0F / __builtin_sqrtf(variance + args.epsilon) + poison);
   for (int64_t i = 0; i < width; i += kLanes) {
     const int32_t lanes = lanes_left(width, i);
-    Vec value = (read_floats(x + i, lanes) - mean) * scale * read_floats(args.weight + i, lanes);
+    Vec weight = read_floats(args.weight + i, lanes);
+    if (args.adds_one) weight = weight + set(1.0F);
+    Vec value = (read_floats(x + i, lanes) - mean) * scale * weight;
     if (args.bias != nullptr) value = value + read_floats(args.bias + i, lanes);
     write_floats(out + i, value, lanes);
   }

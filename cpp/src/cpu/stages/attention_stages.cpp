@@ -25,6 +25,8 @@ class SelfAttentionPart : public Stage {
         group_(op.heads / op.num_kv_heads()) {
     layout_ = is_cached() ? site.slots->cache_layout() : segments.layout;
     kernels_ = &site.kernels->attention[static_cast<int>(layout_.element)];
+    q_norm_ = vector_of(op.q_norm, std::int64_t{op.heads} * op.head_dim);
+    k_norm_ = vector_of(op.k_norm, std::int64_t{kv_heads_} * op.head_dim);
   }
 
  protected:
@@ -50,11 +52,18 @@ class SelfAttentionPart : public Stage {
   // Query heads that read one head of keys and values.
   std::int32_t group() const { return group_; }
 
-  // A head [head_dim] of a row as it stands at its position: x, or what `scratch` then holds.
-  const float* turned(const step::Segment& segment, std::int32_t row, const float* x,
-                      float* scratch) const {
+  // Head `head` of queries or keys [head_dim] of a row as it stands at its position: x, or what
+  // `scratch` then holds. `norm`: of all heads, or null.
+  const float* turned(const step::Segment& segment, std::int32_t row, std::int32_t head,
+                      const float* norm, const float* x, float* scratch) const {
     const ops::Weight& rope = op_.rope;
-    if (!rope.is_present()) return x;
+    if (norm != nullptr) {
+      const float* weight = norm + std::int64_t{head} * op_.head_dim;
+      site_.kernels->norm(x, {weight, nullptr, op_.head_dim, op_.head_norm_epsilon, false, false},
+                          scratch);
+      x = scratch;
+    }
+    if (!rope.is_present() || (op_.rope_heads > 0 && head >= op_.rope_heads)) return x;
     const std::int32_t position = segment.position + row - segment.first_row;
     TTSRT_CHECK(InternalError, position < rope.rows, rope.name, ": position ", position, " of ",
                 rope.rows);
@@ -72,7 +81,7 @@ class SelfAttentionPart : public Stage {
     const float* key = qkv_.row(row) + std::int64_t{op_.heads + head} * op_.head_dim;
     const float* value = key + std::int64_t{kv_heads()} * op_.head_dim;
     const bool is_finite =
-        kernels_->store(turned(segment, row, key, scratch), value, keys,
+        kernels_->store(turned(segment, row, head, k_norm_, key, scratch), value, keys,
                         keys + layout_.value_offset(), place % kLanes, op_.head_dim);
     if (!is_finite && is_cached()) site_.add_fault(row);
   }
@@ -89,7 +98,7 @@ class SelfAttentionPart : public Stage {
                         float* weights, float* turned_query) const {
     AttendArgs args = attend_over(layout_, length_of(segment, row), weights);
     const std::int64_t begin = std::int64_t{query} * op_.head_dim;
-    args.query = turned(segment, row, qkv_.row(row) + begin, turned_query);
+    args.query = turned(segment, row, query, q_norm_, qkv_.row(row) + begin, turned_query);
     if (op_.scale > 0.0F) args.scale = op_.scale;
     const std::byte* first = base() + query / group() * layout_.head_bytes;
     if (!is_cached()) first += block_of(row, 0) * layout_.block_bytes;
@@ -107,6 +116,8 @@ class SelfAttentionPart : public Stage {
   const AttentionKernels* kernels_ = nullptr;
   std::int32_t kv_heads_;
   std::int32_t group_;
+  const float* q_norm_ = nullptr;  // [heads, head_dim], or null
+  const float* k_norm_ = nullptr;
 };
 
 class StoreRowsStage : public SelfAttentionPart {

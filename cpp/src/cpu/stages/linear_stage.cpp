@@ -81,6 +81,10 @@ struct Packing {
     if (plan.norm.weight != nullptr) {
       site.kernels->norm(x, plan.norm, normalised);
       x = normalised;
+    } else if (plan.modulation.width > 0) {
+      const float* columns = site.launch->schedule[static_cast<std::size_t>(row)];
+      site.kernels->norm(x, plan.modulation.args(columns), normalised);
+      x = normalised;
     }
     kernels->prepare(x, shape, out);
   }
@@ -149,6 +153,8 @@ class ProductStage : public Stage {
     args.addend_stride = plan.addend.stride;
     args.activation = plan.activation;
     args.accumulate = plan.accumulate;
+    args.factors = plan.factor < 0 ? nullptr : packing_.site.launch->schedule.data();
+    args.first_factor = plan.factor;
     const std::int32_t block = packing_.site.kernels->block_rows(packing_.shape.words);
     const std::int32_t blocks = (args.rows + block - 1) / block;
     const Range mine = share_of(std::int64_t{blocks} * panels(), worker);
@@ -202,7 +208,8 @@ class ProductStage : public Stage {
   const std::uint32_t* packed_rows(const Worker& worker) const {
     const LinearSpec& plan = packing_.plan;
     if (!packing_.fits_one_tile()) return *packing_.packed;
-    const bool is_ready = packing_.rows() == 1 && plan.norm.weight == nullptr && packing_.is_copied;
+    const bool has_norm = plan.norm.weight != nullptr || plan.modulation.width > 0;
+    const bool is_ready = packing_.rows() == 1 && !has_norm && packing_.is_copied;
     if (is_ready) return reinterpret_cast<const std::uint32_t*>(plan.x.data);
     auto* tile = reinterpret_cast<std::uint32_t*>(worker.scratch) + packing_.normalised_words() +
                  packing_.site.kernels->wide_rows * packing_.shape.words;

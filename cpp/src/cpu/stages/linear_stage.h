@@ -11,6 +11,19 @@
 
 namespace ttsrt::cpu {
 
+// A norm of rows that takes its weights from the schedule of each row.
+struct Modulation {
+  std::int64_t width = 0;  // 0: there is none
+  std::int64_t scale = 0;
+  std::int64_t shift = 0;
+  float epsilon = 0.0F;
+
+  // The arguments of a row whose schedule's row is `columns`.
+  NormArgs args(const float* columns) const {
+    return {columns + scale, columns + shift, width, epsilon, true, true};
+  }
+};
+
 struct LinearSpec {
   const char* owner = "";  // prefix of the stage's label: "local: "
   Rows x;
@@ -20,6 +33,8 @@ struct LinearSpec {
   const ops::Weight* weight = nullptr;  // [N, K] panel16
   const float* bias = nullptr;          // [N] or null
   NormArgs norm = {};                   // norm of x before the product; without a weight: none
+  Modulation modulation;                // or a norm whose weights each row's schedule has
+  std::int64_t factor = -1;  // column of the schedule by which outputs are multiplied; -1: none
   Activation activation = Activation::none;
   bool accumulate = false;
   Rows addend;  // without data: none

@@ -296,14 +296,20 @@ void add_embed_rows(const Site& site, const ops::EmbedRows& op, const Rows& out,
 }
 
 NormArgs norm_args(const ops::Norm& op, std::int64_t width) {
-  const NormArgs args{vector_of(op.weight, width), vector_of(op.bias, width), width, op.epsilon,
-                      op.kind == ops::NormKind::layer};
+  const NormArgs args{vector_of(op.weight, width),
+                      vector_of(op.bias, width),
+                      width,
+                      op.epsilon,
+                      op.kind == ops::NormKind::layer,
+                      false};
   TTSRT_CHECK(InternalError, args.weight != nullptr, op.weight.name, ": absent where it is needed");
   return args;
 }
 
 Activation activation_of(ops::Activate activate) {
   if (activate == ops::Activate::none) return Activation::none;
+  if (activate == ops::Activate::gelu) return Activation::exact_gelu;
+  if (activate == ops::Activate::mish) return Activation::mish;
   return activate == ops::Activate::silu ? Activation::silu : Activation::gelu;
 }
 

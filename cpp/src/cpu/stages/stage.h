@@ -23,9 +23,10 @@ struct Launch : step::PackedRows {
   explicit Launch(std::int32_t max_rows) : faults(max_rows) {}
 
   ops::RowFaults faults;
-  bool reads_scores = false;     // whether some draw adds to scores, or reads them
-  std::int32_t pick_places = 0;  // MaskGit: rows of all places of all pick rows
-  std::int32_t pick_passes = 0;  // MaskGit: the largest number of passes of any draw
+  bool reads_scores = false;           // whether some draw adds to scores, or reads them
+  std::vector<const float*> schedule;  // [max_rows] each row's, where the Program reads it
+  std::int32_t pick_places = 0;        // MaskGit: rows of all places of all pick rows
+  std::int32_t pick_passes = 0;        // MaskGit: the largest number of passes of any draw
 };
 
 // The data that a thread passes to a stage.

@@ -9,6 +9,7 @@
 #include "decode/compile_rules.h"
 #include "model/causal_decoder.h"
 #include "model/request_rows.h"
+#include "model/whole_request.h"
 
 namespace ttsrt::model::llm {
 namespace {
@@ -46,6 +47,7 @@ Voice Itineraries::voice_of_codes(Matrix<std::int32_t>&& /*codes*/) const {
 
 step::Itinerary Itineraries::itinerary(Request&& request, const VoiceFinder& /*voices*/) const {
   refuse_encoder_options(request);
+  refuse_flow_options(request);
   refuse_alignment_options(request);
   refuse_speaker_options(request);
   TTSRT_CHECK(ConfigError, !is_given(request.text_features),

@@ -9,6 +9,7 @@
 #include "core/check.h"
 #include "decode/compile_rules.h"
 #include "model/request_rows.h"
+#include "model/whole_request.h"
 
 namespace ttsrt::model::magpie {
 namespace {
@@ -205,6 +206,7 @@ Voice Itineraries::voice_of_codes(Matrix<std::int32_t>&& codes) const {
 
 step::Itinerary Itineraries::itinerary(Request&& request, const VoiceFinder& voices) const {
   refuse_speaker_options(request);
+  refuse_flow_options(request);
   Prompt prompt;
   prepare_text(request, facts_, prompt);
   prepare_context(request, facts_, voices, prompt);

@@ -13,6 +13,7 @@
 #include "model/causal_decoder.h"
 #include "model/request_rows.h"
 #include "model/t3/prompt.h"
+#include "model/whole_request.h"
 
 namespace ttsrt::model::t3 {
 namespace {
@@ -193,6 +194,7 @@ void Itineraries::use_blocks(const Request& request, rules::SlotRules& slot) con
 
 step::Itinerary Itineraries::itinerary(Request&& request, const VoiceFinder& voices) const {
   refuse_encoder_options(request);
+  refuse_flow_options(request);
   if (config_.alignment.empty()) refuse_alignment_options(request);
   decode::CompiledRules rules = decode::compile_rules(request, defaults_.rules, 0, 0);
   step::Itinerary itinerary;

@@ -17,11 +17,20 @@ namespace {
 
 constexpr double kSqrtTwoOverPi = 0.79788456080286535588;
 
+// ln(1 + e^x), also where e^x is beyond the range of numbers.
+double softplus(double x) { return std::fmax(x, 0.0) + std::log1p(std::exp(-std::fabs(x))); }
+
+}  // namespace
+
 double activated(Activate activate, double x) {
   if (activate == Activate::none) return x;
   if (activate == Activate::silu) return x / (1.0 + std::exp(-x));
+  if (activate == Activate::gelu) return 0.5 * x * (1.0 + std::erf(x / std::sqrt(2.0)));
+  if (activate == Activate::mish) return x * std::tanh(softplus(x));
   return 0.5 * x * (1.0 + std::tanh(kSqrtTwoOverPi * (x + 0.044715 * x * x * x)));
 }
+
+namespace {
 
 // Row `i` of a segment's neighbourhood: a row of x inside the segment, a row of the history (if
 // any) before it, else zeros.

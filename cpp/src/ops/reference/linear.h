@@ -20,6 +20,9 @@ void multiply(const Product& product, const float* x, std::int64_t rows, float* 
 // Normalises by the norm's kind, weights and epsilon; out may be x.
 void normalize(const Norm& norm, const float* x, std::int64_t rows, float* out);
 
+// Computes an activation.
+double activated(Activate activate, double x);
+
 // Returns the values of a float32 vector of this size, or null if it is absent.
 const float* vector_values(const Weight& weight, std::int64_t size);
 

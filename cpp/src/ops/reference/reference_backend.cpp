@@ -49,8 +49,11 @@ class ReferenceExecutable : public Executable {
       for (auto& values : activations_) std::fill(values.begin(), values.end(), NAN);
     }
     if (!rows.draws.empty()) state.start_outcome(rows.draws.size());
-    Run at{program_, rows, state, activations_, &faults_, 0};
+    step::RowsOutput emitted;
+    Run at{program_, rows, state, activations_, &faults_, 0, &emitted};
     reference::run_ops(at, op_at(rows.first_part), op_at(rows.last_part));
+    emitted.program = limits_.index;
+    if (emitted.width > 0) output.rows.push_back(std::move(emitted));
     const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - begin;
     output.seconds[static_cast<std::size_t>(limits_.index)] += spent.count();
     faults_.append(program_, limits_.index, rows.rows, output.faults);

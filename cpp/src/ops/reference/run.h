@@ -11,6 +11,7 @@
 #include "ops/reference/state.h"
 #include "rules/filter_chain.h"
 #include "step/batch.h"
+#include "step/output.h"
 
 namespace ttsrt::ops::reference {
 
@@ -21,6 +22,7 @@ struct Run {
   std::vector<std::vector<float>>& activations;
   RowFaults* faults = nullptr;  // null in a nested Program, whose faults show in what it returns
   std::size_t op = 0;           // that runs
+  step::RowsOutput* emitted = nullptr;  // that EmitRows fills
 
   // Says that what this op stored or drew for a row is not finite.
   void add_fault(std::int32_t row, FaultKind kind = FaultKind::not_finite) const {
@@ -72,5 +74,19 @@ void run(const FinishStep& op, Run& at);
 void run(const ShiftBlock& op, Run& at);
 void run(const GuessBlock& op, Run& at);
 void run(const FinishBlock& op, Run& at);
+void run(const LoadRows& op, Run& at);
+void run(const SaveRows& op, Run& at);
+void run(const StoreSchedule& op, Run& at);
+void run(const ModulatedNorm& op, Run& at);
+void run(const AddModulated& op, Run& at);
+void run(const ClearFiller& op, Run& at);
+void run(const StretchText& op, Run& at);
+void run(const DepthwiseConv& op, Run& at);
+void run(const GroupedConv& op, Run& at);
+void run(const ResponseNorm& op, Run& at);
+void run(const FlowStep& op, Run& at);
+void run(const PolarSpectrum& op, Run& at);
+void run(const OverlapAdd& op, Run& at);
+void run(const EmitRows& op, Run& at);
 
 }  // namespace ttsrt::ops::reference

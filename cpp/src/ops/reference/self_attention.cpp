@@ -3,6 +3,7 @@
 
 #include "core/check.h"
 #include "ops/reference/attention.h"
+#include "ops/reference/linear.h"
 #include "ops/reference/run.h"
 #include "ops/reference/weight_reader.h"
 #include "rules/analyzer.h"
@@ -46,16 +47,43 @@ void rotate(const std::vector<float>& angles, std::int32_t heads, std::int32_t h
   }
 }
 
+// Divides each head of x [heads * head_dim] by the root of its mean square.
+void normalize_heads(const Weight& weight, const SelfAttention& op, std::int32_t heads, float* x) {
+  const float* scales = vector_values(weight, std::int64_t{heads} * op.head_dim);
+  for (std::int32_t head = 0; head < heads; ++head) {
+    Norm norm;
+    norm.epsilon = op.head_norm_epsilon;
+    norm.kind = NormKind::rms;
+    norm.weight = weight;
+    norm.weight.rows = 1;
+    norm.weight.cols = op.head_dim;
+    norm.weight.data = reinterpret_cast<const std::byte*>(scales + head * op.head_dim);
+    normalize(norm, x + head * op.head_dim, 1, x + head * op.head_dim);
+  }
+}
+
+// Turns queries and keys of a row, or those heads of them that the rope turns.
+void rotate_row(const SelfAttention& op, const std::vector<float>& angles, float* row) {
+  const std::int32_t kv_heads = op.num_kv_heads();
+  if (op.rope_heads == 0) return rotate(angles, op.heads + kv_heads, op.head_dim, row);
+  rotate(angles, op.rope_heads, op.head_dim, row);
+  rotate(angles, op.rope_heads, op.head_dim, row + std::int64_t{op.heads} * op.head_dim);
+}
+
 SegmentRows rows_of(const SelfAttention& op, const step::Segment& segment, const float* qkv) {
   SegmentRows rows{op, segment, {}};
   rows.values.assign(qkv + segment.first_row * rows.width(),
                      qkv + (segment.first_row + segment.rows) * rows.width());
+  for (std::int32_t i = 0; i < segment.rows && op.q_norm.is_present(); ++i) {
+    float* row = rows.values.data() + i * rows.width();
+    normalize_heads(op.q_norm, op, op.heads, row);
+    normalize_heads(op.k_norm, op, op.num_kv_heads(), row + rows.keys_begin());
+  }
   if (!op.rope.is_present()) return rows;
   std::vector<float> angles(static_cast<std::size_t>(op.rope.cols));
   for (std::int32_t i = 0; i < segment.rows; ++i) {
     WeightReader(op.rope).row(segment.position + i, angles.data());
-    rotate(angles, op.heads + op.num_kv_heads(), op.head_dim,
-           rows.values.data() + i * rows.width());
+    rotate_row(op, angles, rows.values.data() + i * rows.width());
   }
   return rows;
 }

@@ -28,6 +28,8 @@ Slot make_slot(const StateSpec& spec) {
     for (const StateSpec::Conv& conv : spec.convs)
       histories.emplace_back(count_of(conv.kernel - 1, conv.width), 0.0F);
   }
+  for (const StateSpec::RowArray& array : spec.rows)
+    slot.arrays.emplace_back(count_of(array.has_branches ? 2 : 1, array.rows, array.width), NAN);
   return slot;
 }
 
@@ -38,6 +40,7 @@ std::size_t bytes_of(const Slot& slot) {
   for (const auto& histories : slot.histories) {
     for (const auto& history : histories) values += history.size();
   }
+  for (const auto& array : slot.arrays) values += array.size();
   return sizeof(Slot) + values * 4;
 }
 
@@ -61,6 +64,7 @@ State::State(const StateSpec& spec) : spec_(spec) {
   for (std::int32_t i = 0; i < spec.slots; ++i) slots_.push_back(make_slot(spec));
   const std::int64_t width = std::int64_t{2} * spec.cache_heads * spec.cache_head_dim;
   cache_.assign(count_of(spec.cache_layers, spec.num_blocks, kBlockSize, width), NAN);
+  schedule_.assign(count_of(spec.num_blocks, kBlockSize, spec.schedule_width), NAN);
 }
 
 MemoryUse State::memory_use(const StateSpec& spec) {
@@ -69,9 +73,13 @@ MemoryUse State::memory_use(const StateSpec& spec) {
   std::size_t values = count_of(spec.max_text_len + spec.codebooks, 1);
   values += count_of(spec.max_context_rows, spec.dim);
   for (const StateSpec::Conv& conv : spec.convs) values += count_of(2, conv.kernel - 1, conv.width);
+  for (const StateSpec::RowArray& array : spec.rows)
+    values += count_of(array.has_branches ? 2 : 1, array.rows, array.width);
   MemoryUse use;
-  use.kv_cache = sizeof(float) * count_of(spec.cache_layers, spec.num_blocks, kBlockSize,
-                                          std::int64_t{2} * spec.cache_heads * spec.cache_head_dim);
+  const std::int64_t cached =
+      std::int64_t{2} * spec.cache_layers * spec.cache_heads * spec.cache_head_dim;
+  use.kv_cache =
+      sizeof(float) * count_of(spec.num_blocks, kBlockSize, cached + spec.schedule_width);
   use.cross_memory =
       slots * sizeof(float) *
       count_of(spec.memory_layers, spec.max_text_len + spec.max_context_memory, memory_width);
@@ -80,7 +88,7 @@ MemoryUse State::memory_use(const StateSpec& spec) {
 }
 
 std::size_t State::bytes() const {
-  std::size_t bytes = cache_.size() * sizeof(float);
+  std::size_t bytes = (cache_.size() + schedule_.size()) * sizeof(float);
   for (const Slot& slot : slots_) bytes += bytes_of(slot);
   return bytes;
 }
@@ -115,6 +123,24 @@ void State::copy_block(const step::BlockCopy& copy) {
         std::int64_t{kBlockSize} * 2 * spec_.cache_heads * spec_.cache_head_dim;
     std::copy(from, from + count, cache_row(layer, copy.to, 0, 0));
   }
+  const std::int64_t count = std::int64_t{kBlockSize} * spec_.schedule_width;
+  const auto from = schedule_.begin() + copy.from * count;
+  std::copy(from, from + count, schedule_.begin() + copy.to * count);
+}
+
+float* State::array_row(Slot& slot, std::int32_t array, step::Branch branch, std::int64_t row) {
+  const StateSpec::RowArray& of = spec_.rows.at(static_cast<std::size_t>(array));
+  TTSRT_CHECK(InternalError, row >= 0 && row < of.rows, "array of rows ", array, ": row ", row,
+              " of ", of.rows);
+  if (!of.has_branches && branch == step::Branch::unconditional) return nullptr;
+  const std::int64_t first = branch == step::Branch::unconditional ? of.rows : 0;
+  return slot.arrays[static_cast<std::size_t>(array)].data() + (first + row) * of.width;
+}
+
+float* State::schedule_row(std::int64_t row) {
+  TTSRT_CHECK(InternalError, row >= 0 && row < std::int64_t{spec_.num_blocks} * kBlockSize,
+              "schedule row ", row, " of ", std::int64_t{spec_.num_blocks} * kBlockSize);
+  return schedule_.data() + row * spec_.schedule_width;
 }
 
 void State::start_outcome(std::size_t draws) {

@@ -26,6 +26,7 @@ struct Slot {
   std::vector<float> context_rows;       // [max_context_rows, dim]
   std::vector<std::vector<float>>
       histories[2];  // per branch and convolution: [kernel - 1, width], oldest first
+  std::vector<std::vector<float>> arrays;  // of StateSpec::rows: [branches, rows, width]
 };
 
 // The results of the draws of the running flight.
@@ -59,6 +60,10 @@ class State {
   // Returns keys or values of a row of a slot's cross-attention memory: [heads * head_dim].
   float* memory_row(Slot& slot, Memory memory, std::int32_t layer, std::int32_t row,
                     std::int32_t part);
+  // Returns a row of an array of a slot, or null where the array has no such branch.
+  float* array_row(Slot& slot, std::int32_t array, step::Branch branch, std::int64_t row);
+  // Returns a row that stands in the blocks of the cache [schedule_width].
+  float* schedule_row(std::int64_t row);
   // Rounds `row` [heads * head_dim] as storing it in the cache does.
   void keep(const float* row, std::int32_t heads, std::int32_t head_dim, float* kept) const;
 
@@ -67,7 +72,8 @@ class State {
  private:
   StateSpec spec_;
   std::vector<Slot> slots_;
-  std::vector<float> cache_;  // [layers, blocks, kBlockSize, 2, heads * head_dim]
+  std::vector<float> schedule_;  // [blocks * kBlockSize, schedule_width]
+  std::vector<float> cache_;     // [layers, blocks, kBlockSize, 2, heads * head_dim]
 };
 
 }  // namespace ttsrt::ops::reference

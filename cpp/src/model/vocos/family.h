@@ -1,0 +1,31 @@
+// Vocos, a vocoder that stands alone: a spectrogram in, samples out.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "model/family.h"
+#include "model/vocos/config.h"
+
+namespace ttsrt::model::vocos {
+
+class VocosFamily final : public Family {
+ public:
+  VocosFamily(const JsonReader& model, const JsonReader& defaults);
+
+  Manifest manifest() const override;
+  LimitBounds limit_bounds(const Manifest& stored) const override;
+  void describe(EngineInfo& info) const override;
+  StoredVoices read_voices(const Weights& weights) const override;
+  step::Facts facts(const Limits& limits) const override;
+  std::unique_ptr<Itineraries> itineraries(const Limits& limits,
+                                           const Weights* weights) const override;
+  ops::StateSpec state(const Limits& limits, const StateOptions& options) const override;
+  std::vector<FamilyProgram> programs(const Weights& weights, const Limits& limits,
+                                      bool trace) const override;
+
+ private:
+  Config config_;
+};
+
+}  // namespace ttsrt::model::vocos

@@ -1,0 +1,96 @@
+#include "model/whole_request.h"
+
+#include <utility>
+
+#include "core/check.h"
+#include "model/request_rows.h"
+
+namespace ttsrt::model {
+namespace {
+
+struct Option {
+  const char* name;
+  bool is_given;
+};
+
+template <std::size_t Count>
+void refuse(const Option (&options)[Count], const char* why) {
+  for (const Option& option : options)
+    TTSRT_CHECK(ConfigError, !option.is_given, option.name, ": expected none, as ", why);
+}
+
+}  // namespace
+
+void refuse_step_options(const Request& request) {
+  const Option options[] = {{"text_features", is_given(request.text_features)},
+                            {"encoder_output", is_given(request.encoder_output)},
+                            {"context_codes", is_given(request.context_codes)},
+                            {"context_text_ids", !request.context_text_ids.empty()},
+                            {"cfg_scale", request.cfg_scale.has_value()},
+                            {"temperature", request.temperature.has_value()},
+                            {"top_k", request.top_k.has_value()},
+                            {"top_p", request.top_p.has_value()},
+                            {"min_p", request.min_p.has_value()},
+                            {"repetition_penalty", request.repetition_penalty.has_value()},
+                            {"max_frames", request.max_frames.has_value()},
+                            {"min_frames", request.min_frames.has_value()},
+                            {"strict_end", request.strict_end},
+                            {"prior", request.prior.has_value()},
+                            {"eos_method", request.eos_method.has_value()},
+                            {"use_local_transformer", request.use_local_transformer.has_value()},
+                            {"maskgit", request.maskgit.has_value()},
+                            {"block", request.block.has_value()},
+                            {"forced_codes", is_given(request.forced_codes)},
+                            {"return_alignment", request.return_alignment},
+                            {"stop_after_equal", request.stop_after_equal.has_value()}};
+  refuse(options, "this model draws no codes step by step");
+  refuse_speaker_options(request);
+}
+
+void refuse_flow_options(const Request& request) {
+  const Option options[] = {{"flow", request.flow.has_value()},
+                            {"noise", is_given(request.noise)},
+                            {"edit_mask", !request.edit_mask.empty()},
+                            {"mel", is_given(request.mel)},
+                            {"return_audio", request.return_audio.value_or(false)},
+                            {"return_spectrogram", request.return_spectrogram.value_or(false)},
+                            {"audio_start", request.audio_start.has_value()}};
+  refuse(options, "this model makes codes and no spectrogram");
+}
+
+void refuse_beside_mel(const Request& request) {
+  refuse_step_options(request);
+  const Option options[] = {{"text_ids", !request.text_ids.empty()},
+                            {"voice", request.voice.has_value()},
+                            {"context_embeddings", is_given(request.context_embeddings)},
+                            {"flow", request.flow.has_value()},
+                            {"noise", is_given(request.noise)},
+                            {"edit_mask", !request.edit_mask.empty()},
+                            {"return_spectrogram", request.return_spectrogram.value_or(false)},
+                            {"audio_start", request.audio_start.has_value()}};
+  refuse(options, "a spectrogram becomes sound as it is");
+  TTSRT_CHECK(ConfigError, request.return_audio.value_or(true),
+              "return_audio: expected true, as nothing else becomes of mel");
+}
+
+step::RowSource rows_of_mel(InputRows&& mel, std::int32_t bins, std::int32_t most) {
+  TTSRT_CHECK(ConfigError, mel.rows >= 2, "mel: expected [2 to ", most, ", ", bins, "], got [",
+              mel.rows, ", ", mel.cols, "]");
+  return rows_of_vectors("mel", std::move(mel), bins, most);
+}
+
+step::Facts whole_facts(const char* family, const Limits& limits, double frame_rate,
+                        std::int32_t sample_rate) {
+  step::Facts facts;
+  facts.family = family;
+  facts.frame_rate = frame_rate;
+  facts.sample_rate = sample_rate;
+  facts.max_batch_size = limits.max_batch_size;
+  facts.max_seq_len = limits.max_seq_len;
+  facts.max_input_len = limits.max_input_len;
+  facts.max_text_len = limits.max_encoder_input_len;
+  facts.max_rows = limits.max_num_tokens;
+  return facts;
+}
+
+}  // namespace ttsrt::model

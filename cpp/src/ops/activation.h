@@ -1,0 +1,27 @@
+// What every op record is made of: buffers of rows, and the activations of products.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace ttsrt::ops {
+
+using BufferId = std::int32_t;
+constexpr BufferId kNoBuffer = -1;
+
+// The number of rows that an activation has at run time.
+enum class RowSpace : std::int32_t {
+  rows,   // one per row of the launch
+  draws,  // one per draw (a request that picks codes in this launch)
+};
+
+// An activation buffer: float32 [rows of its space, width], owned by the Executable.
+struct Activation {
+  std::string name;  // for traces and messages
+  RowSpace space = RowSpace::rows;
+  std::int64_t width = 0;
+};
+
+enum class Activate : std::int32_t { none, gelu_tanh, silu, gelu, mish };  // gelu: the exact one
+
+}  // namespace ttsrt::ops

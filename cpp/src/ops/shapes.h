@@ -1,0 +1,78 @@
+// The shapes of one Program, as the checks of its ops ask for them. Each check throws
+// InternalError.
+#pragma once
+
+#include <cstdint>
+
+#include "core/check.h"
+#include "ops/backend.h"
+#include "ops/program.h"
+
+namespace ttsrt::ops {
+
+class ShapeCheck {
+ public:
+  ShapeCheck(const Program& program, const StateSpec& spec) : program_(program), spec_(spec) {}
+
+ protected:
+  template <typename... Parts>
+  void expect(bool holds, const Parts&... parts) const {
+    TTSRT_CHECK(InternalError, holds, program_.name, ": ", parts...);
+  }
+
+  std::int64_t width(BufferId buffer, RowSpace space = RowSpace::rows) const {
+    expect(buffer >= 0 && static_cast<std::size_t>(buffer) < program_.activations.size(), "buffer ",
+           buffer, " of ", program_.activations.size());
+    const Activation& activation = program_.activations[static_cast<std::size_t>(buffer)];
+    expect(activation.space == space, activation.name, ": expected one row per ",
+           space == RowSpace::rows ? "row" : "draw");
+    return activation.width;
+  }
+
+  void expect_width(BufferId buffer, std::int64_t expected, RowSpace space = RowSpace::rows) const {
+    const std::int64_t got = width(buffer, space);
+    expect(got == expected, program_.activations[static_cast<std::size_t>(buffer)].name,
+           ": expected width ", expected, ", got ", got);
+  }
+
+  void expect_vector(const Weight& weight, std::int64_t size) const {
+    expect(
+        weight.is_present() && weight.dtype == DType::float32 && weight.rows * weight.cols == size,
+        weight.name, ": expected float32 [", size, "]");
+  }
+
+  void check_table(const Weight& table, std::int64_t dim) const {
+    expect(!table.is_present() || (table.layout == Layout::dense && table.cols == dim), table.name,
+           ": expected a dense table of width ", dim, ", got ", table.cols);
+  }
+
+  const Program& program_;
+  const StateSpec& spec_;
+};
+
+// Those of ops/whole_ops.h.
+class WholeShapes : public ShapeCheck {
+ public:
+  using ShapeCheck::ShapeCheck;
+
+  void check(const LoadRows& op) const;
+  void check(const SaveRows& op) const;
+  void check(const StoreSchedule& op) const;
+  void check(const ModulatedNorm& op) const;
+  void check(const AddModulated& op) const;
+  void check(const ClearFiller& op) const;
+  void check(const StretchText& op) const;
+  void check(const DepthwiseConv& op) const;
+  void check(const GroupedConv& op) const;
+  void check(const ResponseNorm& op) const;
+  void check(const FlowStep& op) const;
+  void check(const PolarSpectrum& op) const;
+  void check(const OverlapAdd& op) const;
+  void check(const EmitRows& op) const;
+
+ private:
+  void check_columns(std::int32_t first, std::int64_t count) const;
+  const StateSpec::RowArray& array_of(std::int32_t array, std::int64_t width) const;
+};
+
+}  // namespace ttsrt::ops

@@ -1,0 +1,131 @@
+// Ops of Programs that see all rows of an item: flow matching, the text in front of it, vocoders.
+//
+// An item's rows of one branch are one segment (step/batch.h). Nothing here looks beyond a segment
+// but FlowStep, which mixes the two branches of an item.
+#pragma once
+
+#include <cstdint>
+
+#include "ops/activation.h"
+#include "ops/weight.h"
+
+namespace ttsrt::ops {
+
+// Reads rows of an array of the slots (StateSpec::rows), those of the segment's positions and of
+// its branch. An array that has one branch gives zeros to the other.
+struct LoadRows {
+  BufferId out = kNoBuffer;  // [rows, width of the array]
+  std::int32_t array = 0;
+};
+
+// Keeps columns [first, first + width of the array) of rows in an array of the slots.
+struct SaveRows {
+  BufferId x = kNoBuffer;  // [rows, at least first + width]
+  std::int32_t array = 0;
+  std::int32_t first = 0;
+};
+
+// Keeps rows in the cache blocks of the segment, at its positions, beside keys and values. Row i is
+// what evaluation i of a schedule adds and multiplies (Segment::schedule_row).
+struct StoreSchedule {
+  BufferId x = kNoBuffer;  // [rows, StateSpec::schedule_width]
+};
+
+// Computes (x - mean) / sqrt(variance + epsilon) * (1 + s) + t, where s and t are columns
+// [scale, scale + width) and [shift, shift + width) of the segment's schedule row.
+struct ModulatedNorm {
+  BufferId x = kNoBuffer;    // [rows, width]
+  BufferId out = kNoBuffer;  // [rows, width]
+  std::int32_t scale = 0;
+  std::int32_t shift = 0;
+  float epsilon = 1e-6F;
+};
+
+// Computes out += x * g, where g is columns [gate, gate + width) of the segment's schedule row.
+struct AddModulated {
+  BufferId x = kNoBuffer;    // [rows, width]
+  BufferId out = kNoBuffer;  // [rows, width]
+  std::int32_t gate = 0;
+};
+
+// Sets the rows behind the text to zero: those of positions from the slot's text_len on, in both
+// branches.
+struct ClearFiller {
+  BufferId x = kNoBuffer;  // [rows, width]
+};
+
+// Stretches the L rows of the text over all N rows of the segment: each stands floor(N / L) times,
+// the last N mod L of them once more.
+struct StretchText {
+  BufferId x = kNoBuffer;    // [rows, width]
+  BufferId out = kNoBuffer;  // [rows, width]
+};
+
+// Convolves every column with taps of its own over the rows of the segment; rows outside are zeros.
+struct DepthwiseConv {
+  BufferId x = kNoBuffer;    // [rows, width]
+  BufferId out = kNoBuffer;  // [rows, width]
+  Weight weight;             // [kernel, width] float32, an odd number of taps
+  Weight bias;               // [width] float32
+};
+
+// Convolves groups of columns over the rows of the segment; rows outside are zeros. Outputs of
+// group g, of N / groups each, read the inputs of group g, of width / groups each. Then, as Linear,
+// out = activate(value + bias), or out += it.
+struct GroupedConv {
+  BufferId x = kNoBuffer;    // [rows, width]
+  BufferId out = kNoBuffer;  // [rows, N]
+  Weight weight;             // [N, kernel * width / groups] panel16, taps first
+  Weight bias;               // [N] float32
+  std::int32_t groups = 1;   // N / groups is a multiple of 16
+  std::int32_t kernel = 1;   // odd
+  Activate activate = Activate::none;
+  bool accumulate = false;
+};
+
+// Global response norm: with G_c the root of the sum of x^2 of column c over all rows of the
+// segment and n_c = G_c / (mean of G + epsilon), computes x = gamma * (x * n) + beta + x.
+struct ResponseNorm {
+  BufferId x = kNoBuffer;     // [rows, width]
+  BufferId sums = kNoBuffer;  // [rows, width], scratch: the segment's first row is used
+  Weight gamma;               // [width] float32
+  Weight beta;                // [width] float32
+  float epsilon = 1e-6F;
+};
+
+// One evaluation of an ordinary differential equation that each item integrates. With the
+// velocities c and u of its branches, v = c + cfg_scale * (c - u), or c where it has one branch.
+// The slot's kept rows become y = base + v * step_size of the segment; base becomes y as well where
+// the segment ends a step. Behind the last evaluation, rows whose `mask` is not 0 become those of
+// `fixed`.
+struct FlowStep {
+  BufferId velocity = kNoBuffer;  // [rows, StateSpec::dim]
+  std::int32_t base = 0;          // arrays of the slots: [rows, dim]
+  std::int32_t fixed = 0;         // [rows, dim]
+  std::int32_t mask = 0;          // [rows, 1]
+};
+
+// Turns the logarithm m of a magnitude and a phase p of each bin into the bin's real and imaginary
+// part: min(e^m, most) * (cos p, sin p).
+struct PolarSpectrum {
+  BufferId x = kNoBuffer;    // [rows, 2 * bins]: m of all bins, then p
+  BufferId out = kNoBuffer;  // [rows, 2 * bins]: real parts, then imaginary parts
+  float most = 100.0F;
+};
+
+// Adds up the frames of a segment at a distance of `hop` samples and divides by the sum of the
+// squared windows there: the end of an inverse short-time Fourier transform. Row r gets samples
+// [trim + r * hop, trim + (r + 1) * hop).
+struct OverlapAdd {
+  BufferId x = kNoBuffer;    // [rows, samples of a frame], windowed
+  BufferId out = kNoBuffer;  // [rows, hop]
+  Weight window;             // [samples of a frame] float32
+  std::int32_t trim = 0;
+};
+
+// The rows leave the Program: they come back as StepOutput::rows.
+struct EmitRows {
+  BufferId x = kNoBuffer;  // [rows, width]
+};
+
+}  // namespace ttsrt::ops
