@@ -51,6 +51,8 @@ void register_results(py::module_& module) {
       .def_property_readonly("finish_reason", &finish_reason_of<Event>,
                              "Why the request ended, in the last event.");
   def_view(event, "codes", &Event::codes, "Int32 [new frames, codebooks].");
+  def_view(event, "audio", &Event::audio, "New samples, of models that end in sound.");
+  def_view(event, "spectrogram", &Event::spectrogram, "New rows of a spectrogram.");
 
   py::class_<Result> result(module, "Result", "Everything that a request made.");
   def_repr(result);
@@ -68,6 +70,8 @@ void register_results(py::module_& module) {
   def_view(result, "focus", &Result::focus,
            "Int32 [steps]: text position in focus after each step; empty without a prior.");
   def_view(result, "audio", &Result::audio, "Samples, of models that end in sound.");
+  def_view(result, "spectrogram", &Result::spectrogram,
+           "Float32 [frames, mel_bins], of models that end in a spectrogram.");
 }
 
 }  // namespace ttsrt::python

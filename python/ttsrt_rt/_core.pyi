@@ -458,6 +458,14 @@ class Event:
     def finish_reason(self) -> FinishReason:
         """Why the request ended, in the last event."""
 
+    @property
+    def audio(self) -> NDArray[np.float32]:
+        """New samples, of models that end in sound."""
+
+    @property
+    def spectrogram(self) -> NDArray[np.float32]:
+        """New rows of a spectrogram."""
+
 class Result:
     """Everything that a request made."""
 
@@ -488,6 +496,10 @@ class Result:
     @property
     def audio(self) -> NDArray[np.float32]:
         """Samples, of models that end in sound."""
+
+    @property
+    def spectrogram(self) -> NDArray[np.float32]:
+        """Float32 [frames, mel_bins], of models that end in a spectrogram."""
 
     @property
     def sample_rate(self) -> int:

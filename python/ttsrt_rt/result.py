@@ -67,7 +67,8 @@ class Event:
         first_frame: Index of the first of these frames in the result.
         is_last: Whether the request ends with this event.
         finish_reason: Why it ended; None before the last event.
-        audio: Reserved: None until codecs land.
+        audio: float32 [new samples], of models that end in sound; else None.
+        spectrogram: float32 [new frames, mel_bins], of models that end in a spectrogram; else None.
     """
 
     codes: NDArray[np.int32]
@@ -75,6 +76,7 @@ class Event:
     is_last: bool
     finish_reason: FinishReason | None
     audio: NDArray[np.float32] | None = None
+    spectrogram: NDArray[np.float32] | None = None
 
     def __repr__(self) -> str:
         return _short_repr(self)
@@ -87,6 +89,8 @@ class Event:
             first_frame=native.first_frame,
             is_last=native.is_last,
             finish_reason=reason,
+            audio=native.audio if native.audio.size else None,
+            spectrogram=native.spectrogram if native.spectrogram.size else None,
         )
 
 
@@ -102,8 +106,10 @@ class Result:
         alignment: float32 [steps, text_len], if the request asked for it with `return_alignment`.
         focus: int32 [steps], the text position in focus after each step; None without a prior.
         metrics: Times.
-        audio: Reserved: None until codecs land.
-        sample_rate: Reserved: None until codecs land.
+        audio: float32 [samples], of models that end in sound; else None.
+        sample_rate: Samples of `audio` per second; None for models that make no sound.
+        spectrogram: float32 [frames, mel_bins], of models that end in a spectrogram, and of others
+            if the request asked for it with `return_spectrogram`; else None.
         trace: Values of every stage, if the executor was made with `trace=True`.
     """
 
@@ -115,6 +121,7 @@ class Result:
     metrics: Metrics = Metrics()
     audio: NDArray[np.float32] | None = None
     sample_rate: int | None = None
+    spectrogram: NDArray[np.float32] | None = None
     trace: tuple[_core.TraceEntry, ...] = ()
 
     def __repr__(self) -> str:
@@ -129,6 +136,9 @@ class Result:
             alignment=native.alignment if native.alignment.size else None,
             focus=native.focus if native.focus.size else None,
             metrics=Metrics._from_native(native.metrics),
+            audio=native.audio if native.audio.size else None,
+            sample_rate=native.sample_rate or None,
+            spectrogram=native.spectrogram if native.spectrogram.size else None,
             trace=tuple(native.trace),
         )
 

@@ -7,7 +7,9 @@
 #include "cpu/stages/attention_stages.h"
 #include "cpu/stages/block_stages.h"
 #include "cpu/stages/draw_stages.h"
+#include "cpu/stages/item_stages.h"
 #include "cpu/stages/pick_stages.h"
+#include "cpu/stages/tile_attention.h"
 #include "ops/check.h"
 
 namespace ttsrt::cpu {
@@ -28,12 +30,19 @@ void add_uses(const ops::Uses& uses, const Stages& stages, std::size_t first,
   }
 }
 
-// The uses of a Linear whose packing normalises its input: every thread reads all rows of that.
-ops::Uses fused_uses(const ops::Norm& norm, const ops::Linear& linear) {
-  ops::Uses uses = ops::uses_of(linear);
+// The uses of a Linear that normalises its input as it packs it, and multiplies and adds its outputs
+// as it writes them: every thread reads all rows of the norm's input.
+ops::Uses fused_uses(const Fusion& fusion) {
+  ops::Uses uses = ops::uses_of(*fusion.linear);
   for (ops::Use& use : uses) {
-    if (use.part == ops::Part::buffer && use.index == norm.out) use.index = norm.x;
+    if (use.part != ops::Part::buffer) continue;
+    if (fusion.norm_out != ops::kNoBuffer && use.index == fusion.norm_out) use.index = fusion.norm_x;
+    if (fusion.gate != nullptr && use.index == fusion.linear->out && use.writes())
+      use = {ops::Part::buffer, fusion.gate->out, ops::Access::update, ops::Share::column, 0};
   }
+  const bool reads_schedule = fusion.modulated != nullptr || fusion.gate != nullptr;
+  if (reads_schedule)
+    uses.push_back({ops::Part::schedule, 0, ops::Access::read, ops::Share::whole, 0});
   return uses;
 }
 
@@ -64,11 +73,11 @@ void Lowering::run() {
       part_stages_.push_back(static_cast<std::int64_t>(stages_.size()));
     const std::size_t first = stages_.size();
     if (rows_.local == nullptr) list_.site.op = i;  // a nested Program belongs to its PickCodes
-    if (can_fuse(i)) {
-      const auto& norm = std::get<ops::Norm>(program_.ops[i]);
-      const auto& linear = std::get<ops::Linear>(program_.ops[++i]);
-      add_linear_after(linear, &norm);
-      add_uses(fused_uses(norm, linear), stages_, first, uses);
+    const Fusion fusion = fusion_at(i);
+    if (fusion.linear != nullptr) {
+      i += fusion.count - 1;
+      add_fused(fusion);
+      add_uses(fused_uses(fusion), stages_, first, uses);
     } else {
       std::visit([this](const auto& op) { lower(op); }, program_.ops[i]);
       const bool is_local =
@@ -82,29 +91,60 @@ void Lowering::run() {
                       static_cast<std::int64_t>(stages_.size()));
 }
 
-// Whether op `index` is a Norm whose output only the next Linear reads before another op overwrites
-// it.
-bool Lowering::can_fuse(std::size_t index) const {
-  if (rows_.keeps_all || index + 1 >= program_.ops.size()) return false;
-  const auto* norm = std::get_if<ops::Norm>(&program_.ops[index]);
-  const auto* linear = std::get_if<ops::Linear>(&program_.ops[index + 1]);
-  if (norm == nullptr || linear == nullptr || linear->x != norm->out || linear->out == norm->x ||
-      norm->out == rows_.output)
-    return false;
-  if (linear->addend == norm->out) return false;
+// Whether op `index` + 1 is the only reader of what op `index` writes before another op overwrites
+// it, in the same part and in no trace.
+bool Lowering::is_for_next(std::size_t index, ops::BufferId buffer) const {
+  if (rows_.keeps_all || index + 1 >= program_.ops.size() || buffer == rows_.output) return false;
   for (const std::int32_t begin : program_.part_begins) {
     if (static_cast<std::size_t>(begin) == index + 1) return false;
   }
   for (std::size_t i = index + 2; i < program_.ops.size(); ++i) {
     bool is_overwritten = false;
     for (const ops::Use& use : ops::uses_of(program_.ops[i])) {
-      if (use.part != ops::Part::buffer || use.index != norm->out) continue;
+      if (use.part != ops::Part::buffer || use.index != buffer) continue;
       if (use.reads()) return false;
       is_overwritten = true;
     }
     if (is_overwritten) return true;
   }
   return true;
+}
+
+// A norm, a Linear and a gated sum that are one stage, from op `index` on; without a Linear: none.
+Fusion Lowering::fusion_at(std::size_t index) const {
+  Fusion fusion;
+  const auto op_at = [this](std::size_t at) {
+    return at < program_.ops.size() ? &program_.ops[at] : nullptr;
+  };
+  fusion.norm = std::get_if<ops::Norm>(op_at(index));
+  fusion.modulated = std::get_if<ops::ModulatedNorm>(op_at(index));
+  if (fusion.norm != nullptr) {
+    fusion.norm_x = fusion.norm->x;
+    fusion.norm_out = fusion.norm->out;
+  } else if (fusion.modulated != nullptr) {
+    fusion.norm_x = fusion.modulated->x;
+    fusion.norm_out = fusion.modulated->out;
+  }
+  const bool has_norm = fusion.norm_out != ops::kNoBuffer;
+  const std::size_t at = index + (has_norm ? 1 : 0);
+  const auto* linear = op_at(at) == nullptr ? nullptr : std::get_if<ops::Linear>(op_at(at));
+  if (linear == nullptr) return {};
+  const bool reads_norm = has_norm && linear->x == fusion.norm_out &&
+                          linear->out != fusion.norm_x && linear->addend != fusion.norm_out &&
+                          is_for_next(index, fusion.norm_out);
+  if (has_norm && !reads_norm) return {};
+  fusion.linear = linear;
+  fusion.count = at + 1 - index;
+  const auto* gate =
+      op_at(at + 1) == nullptr ? nullptr : std::get_if<ops::AddModulated>(op_at(at + 1));
+  const ops::BufferId input = has_norm ? fusion.norm_x : linear->x;
+  const bool is_plain = !linear->accumulate && linear->addend == ops::kNoBuffer;
+  if (gate != nullptr && gate->x == linear->out && is_plain && gate->out != input &&
+      is_for_next(at, linear->out)) {
+    fusion.gate = gate;
+    ++fusion.count;
+  }
+  return fusion.count > 1 ? fusion : Fusion{};
 }
 
 Rows Lowering::rows_of(ops::BufferId buffer, ops::RowSpace space) const {
@@ -137,21 +177,31 @@ void Lowering::lower(const ops::Norm& op) {
   add_norm(list_.site, op, rows_of(op.x), rows_of(op.out), rows_.rows, stages_);
 }
 
-void Lowering::lower(const ops::Linear& op) { add_linear_after(op, nullptr); }
+void Lowering::lower(const ops::Linear& op) {
+  Fusion fusion;
+  fusion.linear = &op;
+  add_fused(fusion);
+}
 
-void Lowering::add_linear_after(const ops::Linear& op, const ops::Norm* norm) {
+void Lowering::add_fused(const Fusion& fusion) {
+  const ops::Linear& op = *fusion.linear;
+  const bool has_norm = fusion.norm_out != ops::kNoBuffer;
   LinearSpec linear;
-  linear.x = rows_of(norm != nullptr ? norm->x : op.x);
-  linear.out = rows_of(op.out);
+  linear.x = rows_of(has_norm ? fusion.norm_x : op.x);
+  linear.out = rows_of(fusion.gate != nullptr ? fusion.gate->out : op.out);
   linear.owner = rows_.owner;
   linear.rows = rows_.rows;
   linear.max_rows = rows_.max_rows;
   linear.weight = &op.weight;
   linear.bias = vector_of(op.bias, op.weight.rows);
   linear.activation = activation_of(op.activate);
-  linear.accumulate = op.accumulate;
+  linear.accumulate = op.accumulate || fusion.gate != nullptr;
   linear.addend = optional(op.addend, ops::RowSpace::rows);
-  if (norm != nullptr) linear.norm = norm_args(*norm, linear.x.width);
+  linear.has_many_rows = program_.has_many_rows;
+  if (fusion.norm != nullptr) linear.norm = norm_args(*fusion.norm, linear.x.width);
+  if (fusion.modulated != nullptr)
+    linear.modulation = modulation_of(*fusion.modulated, linear.x.width);
+  if (fusion.gate != nullptr) linear.factor = fusion.gate->gate;
   list_.add_product(linear, stages_);
 }
 
@@ -169,13 +219,20 @@ void Lowering::lower(const ops::SelfAttention& op) {
                         rows_.local->caches.at(num_local_++), stages_);
     return;
   }
+  if (uses_tiles(list_, op)) {
+    list_.segment_room =
+        std::max(list_.segment_room, tile_segment_bytes(op, list_.limits));
+    add_tile_attention(list_.site, op, rows_of(op.qkv), rows_of(op.out),
+                       {&list_.segment_blocks, rows_.max_rows}, stages_);
+    return;
+  }
   SegmentBlocks segments;
   if (op.cache_layer < 0) {
     segments.data = &list_.segment_blocks;
-    segments.layout = BlockLayout::of(DType::float32, op.num_kv_heads(), op.head_dim);
-    list_.segment_room = std::max(
-        list_.segment_room,
-        rows_.max_rows * segments.layout.block_bytes);  // at worst, every segment has one row
+    segments.layout = BlockLayout::of(op.segment_dtype, op.num_kv_heads(), op.head_dim);
+    list_.segment_room =
+        std::max(list_.segment_room,
+                 list_.limits.segment_blocks(ops::kBlockSize) * segments.layout.block_bytes);
   }
   const Rows scores = op.scores == ops::kNoBuffer ? Rows{} : scores_of(op.scores);
   add_self_attention(list_.site, op, {rows_of(op.qkv), rows_of(op.out), scores}, segments,

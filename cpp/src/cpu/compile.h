@@ -1,7 +1,7 @@
 // Lowering converts the ops of a Program to the stages that the thread team runs.
 //
-// A Norm is fused into the packing of the next Linear if no other op reads its output and the
-// launch is not traced. A nested Program (ops/nested.h) is lowered like any other, on its own rows;
+// A norm is fused into the packing of the next Linear if no other op reads its output and the launch
+// is not traced; so is AddModulated into the Linear before it. A nested Program (ops/nested.h) is lowered like any other, on its own rows;
 // only the place where self-attention stores keys and values differs.
 #pragma once
 
@@ -23,6 +23,18 @@ struct ProgramRows {
   const char* owner = "";                 // prefix of the labels of its stages
   ops::BufferId output = ops::kNoBuffer;  // read after the Program has run
   const LocalRows* local = nullptr;       // its rows are places of groups
+};
+
+// Ops that become one stage: a Linear with the norm of its input before it, and behind it a sum
+// that multiplies its outputs.
+struct Fusion {
+  const ops::Norm* norm = nullptr;
+  const ops::ModulatedNorm* modulated = nullptr;  // or this one
+  ops::BufferId norm_x = ops::kNoBuffer;          // of either
+  ops::BufferId norm_out = ops::kNoBuffer;
+  const ops::Linear* linear = nullptr;
+  const ops::AddModulated* gate = nullptr;
+  std::size_t count = 0;  // ops
 };
 
 class Lowering {
@@ -70,8 +82,9 @@ class Lowering {
   void lower(const ops::PolarSpectrum& op);
   void lower(const ops::OverlapAdd& op);
   void lower(const ops::EmitRows& op);
-  void add_linear_after(const ops::Linear& op, const ops::Norm* norm);
-  bool can_fuse(std::size_t index) const;
+  void add_fused(const Fusion& fusion);
+  Fusion fusion_at(std::size_t index) const;
+  bool is_for_next(std::size_t index, ops::BufferId buffer) const;
 
   Rows rows_of(ops::BufferId buffer, ops::RowSpace space = ops::RowSpace::rows) const;
   Rows scores_of(ops::BufferId buffer) const;

@@ -5,6 +5,12 @@
 #include <sys/auxv.h>
 #endif
 
+#ifdef TTSRT_CPU_X86
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 #include <cstdlib>
 
 #include "core/check.h"
@@ -17,6 +23,21 @@ struct Level {
   bool is_supported;
   const Kernels& (*kernels)();
 };
+
+#ifdef TTSRT_CPU_X86
+// Whether this process may use tiles of bfloat16. Linux has to be asked, as their state is large.
+bool has_tiles() {
+  constexpr long kRequestPermission = 0x1023;  // ARCH_REQ_XCOMP_PERM
+  constexpr long kTileData = 18;
+  unsigned a = 0;
+  unsigned b = 0;
+  unsigned c = 0;
+  unsigned d = 0;
+  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return false;
+  const bool has_both = (d >> 24 & 1U) != 0 && (d >> 22 & 1U) != 0;  // AMX-TILE, AMX-BF16
+  return has_both && syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
+#endif
 
 std::vector<Level> levels() {
   std::vector<Level> all = {{"generic", true, kernels_generic}};
@@ -33,6 +54,8 @@ std::vector<Level> levels() {
   all.push_back({"avx512", avx512, kernels_avx512});
   all.push_back({"avx512_vnni", vnni, kernels_avx512_vnni});
   all.push_back({"avx512_bf16", bf16, kernels_avx512_bf16});
+  static const bool kHasTiles = bf16 && has_tiles();
+  all.push_back({"avx512_amx", kHasTiles, kernels_avx512_amx});
 #endif
 #ifdef TTSRT_CPU_ARM
   const unsigned long has = getauxval(AT_HWCAP);
@@ -47,12 +70,16 @@ std::vector<Level> levels() {
 // avx512_bf16 as Intel's processors run it best. They start a vdpbf16ps only every second cycle,
 // half as fast as two multiply-adds of widened pairs, and quantized weights have to be unpacked for
 // either. bfloat16 weights stay with it, because a product of one row is faster so.
+Kernels for_intel(Kernels table) {
+  table.a16 = &kernels_avx512_vnni();
+  return table;
+}
 const Kernels& kernels_intel_bf16() {
-  static const Kernels kTable = [] {
-    Kernels table = kernels_avx512_bf16();
-    table.a16 = &kernels_avx512_vnni();
-    return table;
-  }();
+  static const Kernels kTable = for_intel(kernels_avx512_bf16());
+  return kTable;
+}
+const Kernels& kernels_intel_amx() {
+  static const Kernels kTable = for_intel(kernels_avx512_amx());
   return kTable;
 }
 #endif
@@ -83,6 +110,7 @@ const Kernels& choose_kernels(const std::string& level) {
 #ifdef TTSRT_CPU_X86
   if (!is_asked && name == "avx512_bf16" && __builtin_cpu_is("intel") != 0)
     return kernels_intel_bf16();
+  if (!is_asked && name == "avx512_amx") return kernels_intel_amx();
 #else
   static_cast<void>(is_asked);
 #endif

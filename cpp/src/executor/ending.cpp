@@ -12,6 +12,15 @@ double seconds_between(Clock::time_point from, Clock::time_point to) {
   return std::chrono::duration<double>(to - from).count();
 }
 
+// Codec frames, or the time of as many that sound or a spectrogram takes.
+double frames_made(const Sequence& sequence, const step::Facts& facts) {
+  if (sequence.frames > 0) return sequence.frames;
+  const auto samples = static_cast<double>(sequence.samples.size());
+  if (samples > 0.0) return samples / std::max(facts.sample_rate, 1) * facts.frame_rate;
+  return static_cast<double>(sequence.spectrogram.size()) /
+         static_cast<double>(std::max<std::int64_t>(sequence.bands, 1));
+}
+
 Metrics measure(const Sequence& sequence, const step::Facts& facts) {
   const Clock::time_point now = Clock::now();
   Metrics metrics;
@@ -19,9 +28,10 @@ Metrics measure(const Sequence& sequence, const step::Facts& facts) {
   if (sequence.first_frame != Clock::time_point{})
     metrics.first_frame_seconds = seconds_between(sequence.submitted, sequence.first_frame);
   metrics.total_seconds = seconds_between(sequence.submitted, now);
-  metrics.frames_per_second = sequence.frames / std::max(metrics.total_seconds, 1e-9);
+  const double frames = frames_made(sequence, facts);
+  metrics.frames_per_second = frames / std::max(metrics.total_seconds, 1e-9);
   metrics.x_real_time = metrics.frames_per_second / facts.frame_rate;
-  if (sequence.frames > 0) metrics.rtf = metrics.total_seconds * facts.frame_rate / sequence.frames;
+  if (frames > 0.0) metrics.rtf = metrics.total_seconds * facts.frame_rate / frames;
   metrics.steps = sequence.steps();
   return metrics;
 }
@@ -30,6 +40,7 @@ Result result_of(Sequence& sequence, FinishReason reason, const std::string& err
                  const step::Facts& facts) {
   const std::int32_t text_len = sequence.request.itinerary.text_len;
   Result result;
+  result.metrics = measure(sequence, facts);  // before the rows are moved
   result.codes = frames_of(sequence, facts.codebooks, 0, sequence.frames);
   result.finish_reason = reason;
   result.error = error;
@@ -46,7 +57,6 @@ Result result_of(Sequence& sequence, FinishReason reason, const std::string& err
         static_cast<std::int64_t>(sequence.spectrogram.size()) / sequence.bands;
   result.spectrogram.values = std::move(sequence.spectrogram);
   result.trace = std::move(sequence.trace);
-  result.metrics = measure(sequence, facts);
   return result;
 }
 

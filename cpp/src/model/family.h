@@ -34,6 +34,7 @@ struct FamilyProgram {
   std::int32_t max_rows = 0;   // of one launch
   std::int32_t max_draws = 0;  // 0: it picks nothing
   step::Emits emits = step::Emits::nothing;
+  std::int32_t max_segments = 0;  // of one launch; 0: as many as rows
 };
 
 class Family {

@@ -81,6 +81,13 @@ struct ProgramLimits {
   bool trace = false;
   bool profile = false;
   std::int32_t index = 0;  // its place in StepOutput::seconds, and its number in TapOutput
+  std::int32_t max_segments = 0;  // 0: as many as rows
+
+  // Blocks that hold the positions of all segments of a launch, each beginning a block.
+  std::int64_t segment_blocks(std::int64_t positions) const {
+    if (max_segments == 0) return max_rows;
+    return (max_rows + positions - 1) / positions + max_segments;
+  }
 };
 
 // Bytes that a state and compiled Programs take on a device.

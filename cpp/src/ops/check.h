@@ -47,6 +47,7 @@ struct BatchNeeds {
   std::string name;
   std::int32_t max_rows = 0;
   std::int32_t max_draws = 0;
+  std::int32_t max_segments = 0;
   bool uses_cache = false;       // or keeps schedule rows in its blocks
   bool reads_schedule = false;   // a row of it in each segment
   std::int32_t array_rows = -1;  // most rows of a sequence in arrays of the slots; -1: it has none

@@ -1,4 +1,5 @@
 // Whether Programs and lists of stages are sound.
+#include <algorithm>
 #include <variant>
 
 #include "core/check.h"
@@ -189,6 +190,14 @@ std::string name_of(const Program& program, const Use& use) {
   return program.activations[static_cast<std::size_t>(use.index)].name;
 }
 
+// Whether an earlier phase of the op itself writes what this one reads.
+bool is_written_before(const Uses& uses, const Use& read) {
+  return std::any_of(uses.begin(), uses.end(), [&read](const Use& use) {
+    return use.part == read.part && use.index == read.index && use.access == Access::write &&
+           use.phase < read.phase;
+  });
+}
+
 // Every buffer an op reads was written by an op before it, or by the op that holds a nested
 // Program; taps and a nested Program's output are written somewhere.
 void check_order(const Program& program, const NestedProgram* nested) {
@@ -197,7 +206,7 @@ void check_order(const Program& program, const NestedProgram* nested) {
   for (std::size_t i = 0; i < program.ops.size(); ++i) {
     const Uses uses = uses_of(program.ops[i]);
     for (const Use& use : uses) {
-      if (use.part != Part::buffer || !use.reads()) continue;
+      if (use.part != Part::buffer || !use.reads() || is_written_before(uses, use)) continue;
       TTSRT_CHECK(InternalError, is_written[static_cast<std::size_t>(use.index)], program.name,
                   ": op ", i, " reads ", name_of(program, use), ", which nothing has written");
     }

@@ -112,6 +112,9 @@ struct SelfAttention {
   Weight q_norm = {};
   Weight k_norm = {};
   float head_norm_epsilon = 1e-6F;
+  // Without a cache layer: keys and values are rounded to this type, and where that is narrow, a
+  // backend may round queries and probabilities to it as well.
+  DType segment_dtype = DType::float32;
 
   std::int32_t num_kv_heads() const { return kv_heads > 0 ? kv_heads : heads; }
 };
@@ -256,6 +259,9 @@ struct Tap {
 
 struct Program {
   std::string name;  // "text_encoder", "prefill", ...
+  // Every launch has many rows, those of whole items: a backend may multiply them as it would not
+  // multiply single ones. Never both forms for one Program.
+  bool has_many_rows = false;
   std::vector<Activation> activations;
   std::vector<Op> ops;
   std::vector<Tap> taps;

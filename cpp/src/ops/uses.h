@@ -62,7 +62,8 @@ inline Uses uses_of(const Unfold& op) {
 
 inline Uses uses_of(const SelfAttention& op) {
   const auto& [qkv, out, heads, head_dim, cache_layer, causal, kv_heads, scale, rope, scores,
-               score_heads, score_share, rope_heads, q_norm, k_norm, head_norm_epsilon] = op;
+               score_heads, score_share, rope_heads, q_norm, k_norm, head_norm_epsilon,
+               segment_dtype] = op;
   const Part keys = cache_layer >= 0 ? Part::cache : Part::segment_blocks;
   const std::int32_t layer = cache_layer >= 0 ? cache_layer : 0;
   Uses uses = {{keys, layer, Access::write, Share::row}};

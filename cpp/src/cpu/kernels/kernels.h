@@ -170,6 +170,8 @@ struct PeakKernels {
   float (*read)(const float* data, int64_t count);                  // count: a multiple of 64
 };
 
+struct TileKernels;
+
 struct Kernels {
   const char* name;
   const char* pairs_by;  // the instruction that multiplies pairs of bfloat16, for people
@@ -231,6 +233,8 @@ struct Kernels {
   PeakKernels peaks;
   // Another table that multiplies quantized weights by inputs of 16 bits faster; null: none does.
   const Kernels* a16 = nullptr;
+  // Kernels over tiles (tile_kernels.h); null: the level has none.
+  const TileKernels* tiles = nullptr;
 };
 
 const Kernels& kernels_generic();
@@ -238,6 +242,7 @@ const Kernels& kernels_avx2();
 const Kernels& kernels_avx512();
 const Kernels& kernels_avx512_vnni();
 const Kernels& kernels_avx512_bf16();
+const Kernels& kernels_avx512_amx();
 const Kernels& kernels_neon();
 const Kernels& kernels_neon_dot();
 

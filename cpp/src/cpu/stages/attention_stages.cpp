@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "core/check.h"
+#include "cpu/stages/head_rows.h"
 #include "rules/analyzer.h"
 
 namespace ttsrt::cpu {
@@ -22,11 +23,10 @@ class SelfAttentionPart : public Stage {
         out_(rows.out),
         segments_(segments),
         kv_heads_(op.num_kv_heads()),
-        group_(op.heads / op.num_kv_heads()) {
+        group_(op.heads / op.num_kv_heads()),
+        turned_(site, op) {
     layout_ = is_cached() ? site.slots->cache_layout() : segments.layout;
     kernels_ = &site.kernels->attention[static_cast<int>(layout_.element)];
-    q_norm_ = vector_of(op.q_norm, std::int64_t{op.heads} * op.head_dim);
-    k_norm_ = vector_of(op.k_norm, std::int64_t{kv_heads_} * op.head_dim);
   }
 
  protected:
@@ -41,6 +41,10 @@ class SelfAttentionPart : public Stage {
     return row - segment.first_row + (is_cached() ? segment.position : 0);
   }
 
+  static std::int32_t position_of(const step::Segment& segment, std::int32_t row) {
+    return segment.position + row - segment.first_row;
+  }
+
   std::int64_t block_of(std::int32_t row, std::int32_t place) const {
     if (is_cached()) return site_.launch->table(row)[place / kLanes];
     const auto index =
@@ -52,26 +56,6 @@ class SelfAttentionPart : public Stage {
   // Query heads that read one head of keys and values.
   std::int32_t group() const { return group_; }
 
-  // Head `head` of queries or keys [head_dim] of a row as it stands at its position: x, or what
-  // `scratch` then holds. `norm`: of all heads, or null.
-  const float* turned(const step::Segment& segment, std::int32_t row, std::int32_t head,
-                      const float* norm, const float* x, float* scratch) const {
-    const ops::Weight& rope = op_.rope;
-    if (norm != nullptr) {
-      const float* weight = norm + std::int64_t{head} * op_.head_dim;
-      site_.kernels->norm(x, {weight, nullptr, op_.head_dim, op_.head_norm_epsilon, false, false},
-                          scratch);
-      x = scratch;
-    }
-    if (!rope.is_present() || (op_.rope_heads > 0 && head >= op_.rope_heads)) return x;
-    const std::int32_t position = segment.position + row - segment.first_row;
-    TTSRT_CHECK(InternalError, position < rope.rows, rope.name, ": position ", position, " of ",
-                rope.rows);
-    const auto* angles = reinterpret_cast<const float*>(table_row(rope, position));
-    site_.kernels->rotate(x, angles, static_cast<std::int32_t>(rope.cols), op_.head_dim, scratch);
-    return scratch;
-  }
-
   // Keeps a row's key and value of one of the kv_heads; scratch: [head_dim].
   void store(const step::Segment& segment, std::int32_t row, std::int32_t head,
              float* scratch) const {
@@ -81,7 +65,7 @@ class SelfAttentionPart : public Stage {
     const float* key = qkv_.row(row) + std::int64_t{op_.heads + head} * op_.head_dim;
     const float* value = key + std::int64_t{kv_heads()} * op_.head_dim;
     const bool is_finite =
-        kernels_->store(turned(segment, row, head, k_norm_, key, scratch), value, keys,
+        kernels_->store(turned_.key(position_of(segment, row), head, key, scratch), value, keys,
                         keys + layout_.value_offset(), place % kLanes, op_.head_dim);
     if (!is_finite && is_cached()) site_.add_fault(row);
   }
@@ -98,7 +82,7 @@ class SelfAttentionPart : public Stage {
                         float* weights, float* turned_query) const {
     AttendArgs args = attend_over(layout_, length_of(segment, row), weights);
     const std::int64_t begin = std::int64_t{query} * op_.head_dim;
-    args.query = turned(segment, row, query, q_norm_, qkv_.row(row) + begin, turned_query);
+    args.query = turned_.query(position_of(segment, row), query, qkv_.row(row) + begin, turned_query);
     if (op_.scale > 0.0F) args.scale = op_.scale;
     const std::byte* first = base() + query / group() * layout_.head_bytes;
     if (!is_cached()) first += block_of(row, 0) * layout_.block_bytes;
@@ -116,8 +100,7 @@ class SelfAttentionPart : public Stage {
   const AttentionKernels* kernels_ = nullptr;
   std::int32_t kv_heads_;
   std::int32_t group_;
-  const float* q_norm_ = nullptr;  // [heads, head_dim], or null
-  const float* k_norm_ = nullptr;
+  HeadRows turned_;
 };
 
 class StoreRowsStage : public SelfAttentionPart {

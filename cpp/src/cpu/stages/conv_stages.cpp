@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "core/check.h"
+#include "cpu/kernels/tile_kernels.h"
 #include "cpu/stages/row_stages.h"
 
 namespace ttsrt::cpu {
@@ -55,7 +56,8 @@ class DepthwiseStage : public Stage {
 // those of the taps around it for itself.
 class GroupedConvStage : public Stage {
  public:
-  GroupedConvStage(const Site& site, const ops::GroupedConv& op, const Rows& x, const Rows& out)
+  GroupedConvStage(const Site& site, const ops::GroupedConv& op, const Rows& x, const Rows& out,
+                   bool has_many_rows)
       : site_(site), op_(op), x_(x), out_(out), bias_(vector_of(op.bias, out.width)) {
     const Element element = element_of(op.weight.dtype);
     element_ = static_cast<int>(element);
@@ -64,7 +66,9 @@ class GroupedConvStage : public Stage {
     shape_.words =
         element == Element::bfloat16 ? shape_.depth / 2 * site.kernels->pair_words : shape_.depth;
     shape_.group_words = shape_.words;
-    block_ = kTiles * site.kernels->tile_rows;
+    uses_tiles_ = has_many_rows && site.kernels->tiles != nullptr &&
+                  element == Element::bfloat16 && shape_.depth % kTileInputs == 0;
+    block_ = uses_tiles_ ? kTileBlock : kTiles * site.kernels->tile_rows;
     stride_ = block_ + op.kernel - 1;
   }
 
@@ -92,7 +96,8 @@ class GroupedConvStage : public Stage {
   }
 
  private:
-  static constexpr std::int64_t kTiles = 8;  // of a block
+  static constexpr std::int64_t kTiles = 8;        // of a block
+  static constexpr std::int64_t kTileBlock = 128;  // rows of a block, by tiles of bfloat16
 
   std::int64_t blocks_of(const step::Segment& segment) const {
     return (segment.rows + block_ - 1) / block_;
@@ -101,15 +106,23 @@ class GroupedConvStage : public Stage {
   // Words [words][stride] of the rows from `first` - taps / 2 on; zeros outside the segment.
   void pack(const step::Segment& segment, std::int64_t first, std::int64_t group,
             std::uint32_t* prepared, std::uint32_t* packed) const {
+    // Of tiles, words lie behind each other; else those of a row are `stride_` words apart.
+    const std::int64_t row_step = uses_tiles_ ? shape_.words : 1;
+    const std::int64_t word_step = uses_tiles_ ? 1 : stride_;
     for (std::int64_t i = 0; i < stride_; ++i) {
+      std::uint32_t* to = packed + i * row_step;
       const std::int64_t at = first - op_.kernel / 2 + i;
       if (at < 0 || at >= segment.rows) {
-        for (std::int64_t w = 0; w < shape_.words; ++w) packed[w * stride_ + i] = 0;
+        for (std::int64_t w = 0; w < shape_.words; ++w) to[w * word_step] = 0;
         continue;
       }
       const float* x = x_.row(segment.first_row + at) + group * shape_.depth;
+      if (uses_tiles_) {
+        site_.kernels->tiles->round(x, shape_.depth, to);
+        continue;
+      }
       site_.kernels->linear[element_].prepare(x, shape_, prepared);
-      for (std::int64_t w = 0; w < shape_.words; ++w) packed[w * stride_ + i] = prepared[w];
+      for (std::int64_t w = 0; w < shape_.words; ++w) to[w * word_step] = prepared[w];
     }
   }
 
@@ -134,7 +147,16 @@ class GroupedConvStage : public Stage {
     args.bias = bias_ + group * outputs;
     args.activation = activation_of(op_.activate);
     args.accumulate = op_.accumulate;
-    site_.kernels->convolve[element_](args);
+    if (!uses_tiles_) return site_.kernels->convolve[element_](args);
+    TileProduct product = {};
+    product.rows = packed;
+    product.row_words = shape_.words;
+    product.weight = static_cast<const unsigned char*>(args.weight);
+    product.taps = op_.kernel;
+    product.steps = static_cast<std::int32_t>(shape_.depth / kTileInputs);
+    product.num_rows = args.rows;
+    product.panels = args.panels;
+    site_.kernels->tiles->convolve(product, args);
   }
 
   Site site_;
@@ -143,6 +165,7 @@ class GroupedConvStage : public Stage {
   Rows out_;
   const float* bias_;
   RowShape shape_ = {};
+  bool uses_tiles_ = false;
   int element_ = 0;
   std::int64_t block_ = 0;
   std::int64_t stride_ = 0;
@@ -229,8 +252,8 @@ void add_depthwise_conv(const Site& site, const ops::DepthwiseConv& op, const Ro
 }
 
 void add_grouped_conv(const Site& site, const ops::GroupedConv& op, const Rows& x, const Rows& out,
-                      Stages& stages) {
-  stages.push_back(std::make_unique<GroupedConvStage>(site, op, x, out));
+                      bool has_many_rows, Stages& stages) {
+  stages.push_back(std::make_unique<GroupedConvStage>(site, op, x, out, has_many_rows));
 }
 
 void add_response_norm(const Site& site, const ops::ResponseNorm& op, const Rows& x,

@@ -9,8 +9,9 @@ namespace ttsrt::cpu {
 
 void add_depthwise_conv(const Site& site, const ops::DepthwiseConv& op, const Rows& x,
                         const Rows& out, Stages& stages);
+// `has_many_rows`: in every launch (ops::Program).
 void add_grouped_conv(const Site& site, const ops::GroupedConv& op, const Rows& x, const Rows& out,
-                      Stages& stages);
+                      bool has_many_rows, Stages& stages);
 void add_response_norm(const Site& site, const ops::ResponseNorm& op, const Rows& x,
                        const Rows& sums, Stages& stages);
 

@@ -1,6 +1,7 @@
 #include "cpu/stages/linear_stage.h"
 
 #include "core/check.h"
+#include "cpu/stages/tile_linear.h"
 
 namespace ttsrt::cpu {
 namespace {
@@ -223,6 +224,7 @@ class ProductStage : public Stage {
 }  // namespace
 
 std::size_t packed_bytes(const Kernels& level, const LinearSpec& plan) {
+  if (uses_tiles(level, plan)) return tile_packed_bytes(plan);
   const Kernels& kernels = kernels_for(level, plan.weight->quantization);
   const std::int64_t tiles = (plan.max_rows + kernels.tile_rows - 1) / kernels.tile_rows;
   return static_cast<std::size_t>(tiles * kernels.tile_rows *
@@ -263,6 +265,7 @@ void add_linear(const Site& site, const LinearSpec& plan, std::uint32_t* const* 
               weight.name, ": scales and quantization come together");
   TTSRT_CHECK(InternalError, (weight.zeros != nullptr) == weight.has_zeros, weight.name,
               ": expected zero points where the layout has them, and only there");
+  if (uses_tiles(*site.kernels, plan)) return add_tile_linear(site, plan, packed, stages);
   Packing packing;
   packing.site = site;
   packing.site.kernels = &kernels_for(*site.kernels, weight.quantization);

@@ -38,6 +38,7 @@ struct LinearSpec {
   Activation activation = Activation::none;
   bool accumulate = false;
   Rows addend;  // without data: none
+  bool has_many_rows = false;  // in every launch
 };
 
 // Returns the bytes of the packed inputs; one buffer serves all Linears of a Program.

@@ -16,6 +16,7 @@ class FlowWriter {
   FlowWriter(const Config& config, const Weights& weights, bool trace)
       : config_(config), weights_(weights), is_traced_(trace) {
     program_.name = "flow";
+    program_.has_many_rows = true;
     state_ = program_.add("state", config.mel_bins);
     x_ = program_.add("x", config.dim);
     normed_ = program_.add("normed", config.dim);
@@ -91,6 +92,7 @@ class FlowWriter {
     attention.causal = false;
     attention.rope = rope_;
     attention.rope_heads = config_.rope_heads;
+    attention.segment_dtype = at("modulation").dtype;  // the build's
     if (config_.has_head_norms) {
       attention.q_norm = at(name + "q_norm");
       attention.k_norm = at(name + "k_norm");

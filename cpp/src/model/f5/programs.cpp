@@ -14,6 +14,7 @@ namespace ttsrt::model::f5 {
 namespace {
 
 constexpr float kTextEpsilon = 1e-6F;
+constexpr std::int32_t kBranches = 2;
 constexpr std::int32_t kScheduleRows = 32;  // of one launch
 
 // The absolute positions of a text [positions, width]: cosines, then sines.
@@ -190,8 +191,8 @@ std::vector<FamilyProgram> write_programs(const Config& config, const Weights& w
       {"schedule", Pace::chunked, write_schedule(config, weights, trace), kScheduleRows, 0});
   programs.push_back(
       {"text", Pace::whole, TextWriter(config, weights).write(limits.max_seq_len, trace), rows, 0});
-  programs.push_back(
-      {"flow", Pace::whole, write_flow(config, weights, limits.max_seq_len, trace), rows, 0});
+  programs.push_back({"flow", Pace::whole, write_flow(config, weights, limits.max_seq_len, trace),
+                      rows, 0, step::Emits::nothing, kBranches * limits.num_slots()});
   programs.push_back(
       {"spectrogram", Pace::whole, write_spectrogram(config), rows, 0, step::Emits::spectrogram});
   if (config.vocoder)

@@ -2,6 +2,7 @@
 #include <vector>
 
 #include "core/check.h"
+#include "core/half.h"
 #include "ops/reference/attention.h"
 #include "ops/reference/linear.h"
 #include "ops/reference/run.h"
@@ -70,6 +71,25 @@ void rotate_row(const SelfAttention& op, const std::vector<float>& angles, float
   rotate(angles, op.rope_heads, op.head_dim, row + std::int64_t{op.heads} * op.head_dim);
 }
 
+void rotate_rows(SegmentRows& rows) {
+  std::vector<float> angles(static_cast<std::size_t>(rows.op.rope.cols));
+  for (std::int32_t i = 0; i < rows.segment.rows; ++i) {
+    WeightReader(rows.op.rope).row(rows.segment.position + i, angles.data());
+    rotate_row(rows.op, angles, rows.values.data() + i * rows.width());
+  }
+}
+
+// Rounds keys and values that are not cached.
+void round_kept(SegmentRows& rows) {
+  const DType dtype = rows.op.segment_dtype;
+  for (std::int32_t i = 0; i < rows.segment.rows && dtype != DType::float32; ++i) {
+    float* kept = rows.values.data() + i * rows.width() + rows.keys_begin();
+    for (std::int64_t d = 0; d < 2 * rows.kv_width(); ++d)
+      kept[d] = dtype == DType::bfloat16 ? from_bfloat16(to_bfloat16(kept[d]))
+                                         : from_float16(to_float16(kept[d]));
+  }
+}
+
 SegmentRows rows_of(const SelfAttention& op, const step::Segment& segment, const float* qkv) {
   SegmentRows rows{op, segment, {}};
   rows.values.assign(qkv + segment.first_row * rows.width(),
@@ -79,15 +99,10 @@ SegmentRows rows_of(const SelfAttention& op, const step::Segment& segment, const
     normalize_heads(op.q_norm, op, op.heads, row);
     normalize_heads(op.k_norm, op, op.num_kv_heads(), row + rows.keys_begin());
   }
-  if (!op.rope.is_present()) return rows;
-  std::vector<float> angles(static_cast<std::size_t>(op.rope.cols));
-  for (std::int32_t i = 0; i < segment.rows; ++i) {
-    WeightReader(op.rope).row(segment.position + i, angles.data());
-    rotate_row(op, angles, rows.values.data() + i * rows.width());
-  }
+  if (op.rope.is_present()) rotate_rows(rows);
+  if (op.cache_layer < 0) round_kept(rows);
   return rows;
 }
-
 // Appends the segment's keys and values.
 void append(const SegmentRows& rows, Run& at) {
   State& state = at.state;

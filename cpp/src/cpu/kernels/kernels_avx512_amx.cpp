@@ -1,0 +1,21 @@
+// Compiles the kernels for "avx512_amx": those of "avx512_bf16", and kernels over tiles.
+// clang-format off: the table uses functions of the vector headers
+#include "cpu/kernels/tile_kernels.h"
+#include "cpu/kernels/vec_avx512_bf16.h"
+#include "cpu/kernels/vec_avx512_vnni.h"
+#include "cpu/kernels/kernels_table.inl"
+#include "cpu/kernels/tile_kernels.inl"
+// clang-format on
+
+namespace ttsrt::cpu {
+
+const Kernels& kernels_avx512_amx() {
+  static constexpr Kernels kTable = [] {
+    Kernels table = table_of("avx512_amx");
+    table.tiles = &kTiles;
+    return table;
+  }();
+  return kTable;
+}
+
+}  // namespace ttsrt::cpu

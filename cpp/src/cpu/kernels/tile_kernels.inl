@@ -1,0 +1,261 @@
+// The kernels of tile_kernels.h. Tiles 0 to 3 are sums of 2 x 2 blocks, 4 and 5 rows, 6 and 7 panels:
+// a step loads four tiles and multiplies four times.
+
+namespace ttsrt::cpu {
+namespace {
+
+constexpr int64_t kTileBytes = 1024;
+
+struct TileConfig {
+  uint8_t palette;
+  uint8_t start_row;
+  uint8_t reserved[14];
+  uint16_t row_bytes[16];
+  uint8_t rows[16];
+};
+
+// All tiles are 16 rows of 64 bytes.
+inline void open_tiles() {
+  alignas(64) static constexpr TileConfig kConfig = {
+      1,
+      0,
+      {},
+      {64, 64, 64, 64, 64, 64, 64, 64, 0, 0, 0, 0, 0, 0, 0, 0},
+      {16, 16, 16, 16, 16, 16, 16, 16, 0, 0, 0, 0, 0, 0, 0, 0}};
+  _tile_loadconfig(&kConfig);
+}
+
+// Sums of 32 rows by 32 outputs.
+struct TileSums {
+  alignas(64) float at[2][2][16][16];  // [rows / 16][outputs / 16]
+};
+
+// One block of RowTiles x Panels tiles, over `steps` of each of `taps`.
+template <int RowTiles, int Panels>
+inline void multiply_block(const unsigned char* rows, int64_t row_bytes, const unsigned char* w,
+                           int64_t panel_bytes, int32_t taps, int32_t steps, TileSums& sums) {
+  _tile_zero(0);
+  if constexpr (Panels > 1) _tile_zero(1);
+  if constexpr (RowTiles > 1) _tile_zero(2);
+  if constexpr (RowTiles > 1 && Panels > 1) _tile_zero(3);
+  for (int32_t tap = 0; tap < taps; ++tap) {
+    const unsigned char* x = rows + tap * row_bytes;
+    for (int32_t k = 0; k < steps; ++k) {
+      _tile_loadd(6, w, 64);
+      _tile_loadd(4, x, row_bytes);
+      _tile_dpbf16ps(0, 4, 6);
+      if constexpr (Panels > 1) {
+        _tile_loadd(7, w + panel_bytes, 64);
+        _tile_dpbf16ps(1, 4, 7);
+      }
+      if constexpr (RowTiles > 1) {
+        _tile_loadd(5, x + 16 * row_bytes, row_bytes);
+        _tile_dpbf16ps(2, 5, 6);
+        if constexpr (Panels > 1) _tile_dpbf16ps(3, 5, 7);
+      }
+      w += kTileBytes;
+      x += 64;
+    }
+  }
+  _tile_stored(0, sums.at[0][0], 64);
+  if constexpr (Panels > 1) _tile_stored(1, sums.at[0][1], 64);
+  if constexpr (RowTiles > 1) _tile_stored(2, sums.at[1][0], 64);
+  if constexpr (RowTiles > 1 && Panels > 1) _tile_stored(3, sums.at[1][1], 64);
+}
+
+// Calls `finish(sums, row, panel)` with the sums of row `row` of the product and panel `panel`.
+template <typename Finish>
+inline void multiply_tiles_of(const TileProduct& product, const Finish& finish_row) {
+  const auto* rows = reinterpret_cast<const unsigned char*>(product.rows);
+  const int64_t row_bytes = product.row_words * 4;
+  const int64_t panel_bytes = int64_t{product.taps} * product.steps * kTileBytes;
+  TileSums sums;
+  open_tiles();
+  for (int32_t panel = 0; panel < product.panels; panel += 2) {
+    const unsigned char* w = product.weight + panel * panel_bytes;
+    const int32_t panels = product.panels - panel < 2 ? 1 : 2;
+    for (int32_t row = 0; row < product.num_rows; row += 32) {
+      const unsigned char* x = rows + row * row_bytes;
+      const int32_t left = product.num_rows - row;
+      const int32_t taps = product.taps;
+      const int32_t steps = product.steps;
+      if (left > 16) {
+        panels > 1 ? multiply_block<2, 2>(x, row_bytes, w, panel_bytes, taps, steps, sums)
+                   : multiply_block<2, 1>(x, row_bytes, w, panel_bytes, taps, steps, sums);
+      } else {
+        panels > 1 ? multiply_block<1, 2>(x, row_bytes, w, panel_bytes, taps, steps, sums)
+                   : multiply_block<1, 1>(x, row_bytes, w, panel_bytes, taps, steps, sums);
+      }
+      const int32_t count = left < 32 ? left : 32;
+      for (int32_t r = 0; r < count; ++r) {
+        for (int32_t p = 0; p < panels; ++p)
+          finish_row(load(sums.at[r / 16][p][r % 16]), row + r, panel + p);
+      }
+    }
+  }
+  _tile_release();
+}
+
+void tile_linear(const TileProduct& product, const LinearArgs& args) {
+  multiply_tiles_of(product, [&args](Vec value, int32_t row, int32_t panel) {
+    finish(args, value, args.first_row + row, args.first_panel + panel);
+  });
+}
+
+void tile_convolve(const TileProduct& product, const ConvArgs& args) {
+  multiply_tiles_of(product, [&args](Vec value, int32_t row, int32_t panel) {
+    finish_conv(args, value, row, panel);
+  });
+}
+
+inline __m256i rounded(Vec x) { return reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(x.v)); }
+
+void tile_round(const float* x, int64_t count, uint32_t* out) {
+  auto* halves = reinterpret_cast<uint16_t*>(out);
+  for (int64_t i = 0; i < count; i += kLanes) {
+    const int32_t lanes = lanes_left(count, i);
+    _mm256_mask_storeu_epi16(halves + i, static_cast<__mmask16>((1U << lanes) - 1U),
+                             rounded(read_floats(x + i, lanes)));
+  }
+}
+
+void tile_store(const float* key, const float* value, unsigned char* keys, unsigned char* values,
+                int32_t position, int32_t head_dim) {
+  auto* k = reinterpret_cast<uint32_t*>(keys) + position / 16 * (head_dim / 2) * 16 + position % 16;
+  const __m512i apart = _mm512_mullo_epi32(
+      _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0), _mm512_set1_epi32(16));
+  for (int32_t d = 0; d < head_dim; d += 32) {  // 16 pairs at a time
+    const __m512i pairs = _mm512_inserti64x4(_mm512_castsi256_si512(rounded(load(key + d))),
+                                             rounded(load(key + d + 16)), 1);
+    _mm512_i32scatter_epi32(k + d / 2 * 16, apart, pairs, 4);
+  }
+  auto* v = reinterpret_cast<uint16_t*>(values) + position / 32 * 32 * head_dim +
+            position % 32 / 2 * 32 + position % 2;
+  for (int32_t d = 0; d < head_dim; d += 16) {
+    alignas(32) uint16_t part[16];
+    _mm256_store_si256(reinterpret_cast<__m256i*>(part), rounded(load(value + d)));
+    for (int32_t i = 0; i < 16; ++i) v[d / 16 * 512 + 2 * i] = part[i];
+  }
+}
+
+// Where the parts of an attention's scratch begin, for so many positions, a multiple of 32.
+struct AttendScratch {
+  uint32_t* queries;  // [32][head_dim / 2]
+  float* scores;      // [32][positions]
+  uint16_t* shares;   // [32][positions] probabilities, not divided by their sum
+  float* inverse;     // [32] of the sums
+
+  AttendScratch(const TileAttend& args, int64_t positions) {
+    unsigned char* at = args.scratch;
+    queries = reinterpret_cast<uint32_t*>(at);
+    at += int64_t{kTileQueries} * args.head_dim * 2;
+    scores = reinterpret_cast<float*>(at);
+    at += kTileQueries * positions * 4;
+    shares = reinterpret_cast<uint16_t*>(at);
+    at += kTileQueries * positions * 2;
+    inverse = reinterpret_cast<float*>(at);
+  }
+};
+
+// Turns the scores of a row into shares in bfloat16; returns the inverse of their sum, which is NaN
+// if a score is not finite.
+inline float soften_row(const TileAttend& args, float* scores, uint16_t* shares,
+                        int64_t positions) {
+  const int32_t length = args.length;
+  const Vec scale = set(args.scale);
+  Vec largest = set(-__builtin_inff());
+  Vec poison = zero();
+  for (int32_t j = 0; j < length; j += kLanes) {
+    const int32_t lanes = lanes_left(length, j);
+    Vec score = load(scores + j) * scale;
+    if (lanes < kLanes) score = keep_first(score, lanes, -__builtin_inff());
+    store(scores + j, score);
+    largest = larger(largest, score);
+    poison = poisoned_by(lanes < kLanes ? keep_first(score, lanes, 0.0F) : score, poison);
+  }
+  const Vec most = set(reduce_max(largest));
+  Vec sum = zero();
+  for (int32_t j = 0; j < positions; j += kLanes) {
+    Vec share = zero();
+    if (j < length) share = exp_of(load(scores + j) - most);
+    const __m256i narrow = rounded(share);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(shares + j), narrow);
+    sum = sum + load_bf16(shares + j);
+  }
+  return 1.0F / (reduce_add(sum) + reduce_add(poison));
+}
+
+// The scores of all rows: 16 or 32 queries by 32 positions at a time.
+template <int RowTiles>
+void score_tiles(const TileAttend& args, const AttendScratch& scratch, int64_t positions) {
+  const auto* queries = reinterpret_cast<const unsigned char*>(scratch.queries);
+  const int64_t block_bytes = int64_t{args.head_dim} * 32;  // keys of 16 positions
+  const int32_t steps = args.head_dim / kTileInputs;
+  TileSums sums;
+  for (int64_t j = 0; j < positions; j += 32) {
+    multiply_block<RowTiles, 2>(queries, int64_t{args.head_dim} * 2,
+                                args.keys + j / 16 * block_bytes, block_bytes, 1, steps, sums);
+    for (int r = 0; r < RowTiles * 16; ++r) {
+      store(scratch.scores + r * positions + j, load(sums.at[r / 16][0][r % 16]));
+      store(scratch.scores + r * positions + j + 16, load(sums.at[r / 16][1][r % 16]));
+    }
+  }
+}
+
+// The mix of values of all rows, 32 dimensions at a time: steps of 32 positions.
+template <int RowTiles>
+void mix_tiles(const TileAttend& args, const AttendScratch& scratch, int64_t positions) {
+  const auto* shares = reinterpret_cast<const unsigned char*>(scratch.shares);
+  const int64_t row_bytes = positions * 2;
+  const int64_t step_bytes = args.head_dim / 16 * kTileBytes;
+  for (int32_t d = 0; d < args.head_dim; d += 32) {
+    TileSums sums;
+    _tile_zero(0);
+    _tile_zero(1);
+    if constexpr (RowTiles > 1) _tile_zero(2);
+    if constexpr (RowTiles > 1) _tile_zero(3);
+    const unsigned char* v = args.values + d / 16 * kTileBytes;
+    for (int64_t j = 0; j < positions; j += 32) {
+      _tile_loadd(6, v, 64);
+      _tile_loadd(7, v + kTileBytes, 64);
+      _tile_loadd(4, shares + j * 2, row_bytes);
+      _tile_dpbf16ps(0, 4, 6);
+      _tile_dpbf16ps(1, 4, 7);
+      if constexpr (RowTiles > 1) {
+        _tile_loadd(5, shares + 16 * row_bytes + j * 2, row_bytes);
+        _tile_dpbf16ps(2, 5, 6);
+        _tile_dpbf16ps(3, 5, 7);
+      }
+      v += step_bytes;
+    }
+    _tile_stored(0, sums.at[0][0], 64);
+    _tile_stored(1, sums.at[0][1], 64);
+    if constexpr (RowTiles > 1) _tile_stored(2, sums.at[1][0], 64);
+    if constexpr (RowTiles > 1) _tile_stored(3, sums.at[1][1], 64);
+    for (int32_t r = 0; r < args.rows; ++r) {
+      const Vec inverse = set(scratch.inverse[r]);
+      store(args.outs[r] + d, load(sums.at[r / 16][0][r % 16]) * inverse);
+      store(args.outs[r] + d + 16, load(sums.at[r / 16][1][r % 16]) * inverse);
+    }
+  }
+}
+
+void tile_attend(const TileAttend& args) {
+  const int64_t positions = (int64_t{args.length} + 31) / 32 * 32;
+  const AttendScratch scratch(args, positions);
+  for (int32_t r = 0; r < args.rows; ++r)
+    tile_round(args.queries[r], args.head_dim, scratch.queries + r * (args.head_dim / 2));
+  const bool is_short = args.rows <= 16;
+  open_tiles();
+  is_short ? score_tiles<1>(args, scratch, positions) : score_tiles<2>(args, scratch, positions);
+  for (int32_t r = 0; r < args.rows; ++r)
+    scratch.inverse[r] = soften_row(args, scratch.scores + r * positions,
+                                    scratch.shares + r * positions, positions);
+  is_short ? mix_tiles<1>(args, scratch, positions) : mix_tiles<2>(args, scratch, positions);
+  _tile_release();
+}
+
+constexpr TileKernels kTiles = {tile_linear, tile_convolve, tile_round, tile_store, tile_attend};
+
+}  // namespace
+}  // namespace ttsrt::cpu
