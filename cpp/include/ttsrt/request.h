@@ -178,7 +178,7 @@ struct Event {
 /// The values of one stage in one step, recorded with ExecutorOptions::trace.
 struct TraceEntry {
   std::string name;       ///< "encoder_out", "decoder.hidden", ...
-  std::int32_t step = 0;  ///< decoder step; 0 for encoders
+  std::int32_t step = 0;  ///< decoder step; of whole items, the evaluation; 0 for encoders
   Matrix<float> values;
 };
 

@@ -1,5 +1,6 @@
 #include "executor/trace.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <numeric>
 #include <utility>
@@ -22,6 +23,13 @@ void add_entry(Sequence& sequence, const step::TapOutput& tap,
     entry.values.values.insert(entry.values.values.end(), first, first + width);
   }
   sequence.trace.push_back(std::move(entry));
+}
+
+// How often a whole item has run a stage: what is evaluated again has an entry each time.
+std::int32_t entries_of(const Sequence& sequence, const std::string& name) {
+  return static_cast<std::int32_t>(
+      std::count_if(sequence.trace.begin(), sequence.trace.end(),
+                    [&name](const TraceEntry& entry) { return entry.name == name; }));
 }
 
 void trace_prior(Sequence& sequence, const step::StepOutput& output, std::size_t draw) {
@@ -48,15 +56,19 @@ void trace_rows(const step::StepPlan& plan, const step::StepBatch& batch,
     const auto program = static_cast<std::size_t>(tap.program);
     if (site.programs[program].pace == step::Pace::stepwise || plan.programs[program].pauses)
       continue;
-    for (const step::Segment& segment : batch.programs[program].segments) {
+    const bool is_whole = site.programs[program].pace == step::Pace::whole;
+    const std::vector<step::Segment>& segments = batch.programs[program].segments;
+    for (std::size_t s = 0; s < segments.size(); ++s) {
+      const step::Segment& segment = segments[s];
       if (segment.slot == step::kNoSlot) continue;
       Sequence& sequence = *slots[static_cast<std::size_t>(segment.slot)];
       const bool is_told = segment.branch == step::Branch::conditional && sequence.steps() == 0 &&
                            !sequence.end.has_value();
       if (!is_told) continue;
-      std::vector<std::int64_t> rows(static_cast<std::size_t>(segment.rows));
+      const bool has_both = is_whole && step::partner_of(segments, s) != nullptr;
+      std::vector<std::int64_t> rows(static_cast<std::size_t>(segment.rows) * (has_both ? 2 : 1));
       std::iota(rows.begin(), rows.end(), std::int64_t{segment.first_row});
-      add_entry(sequence, tap, rows, tap.width, 0);
+      add_entry(sequence, tap, rows, tap.width, is_whole ? entries_of(sequence, tap.name) : 0);
     }
   }
 }
