@@ -130,7 +130,7 @@ def wav_bytes(samples: npt.ArrayLike, sample_rate: int, *, width: int = 16) -> b
         raise ConfigError("samples: expected finite numbers, got NaN or infinity")
     channels, frame = values.shape[1], values.shape[1] * width // 8
     if width == 16:
-        kind, body = 1, np.rint(values.clip(-1, 1) * 32767).astype("<i2").tobytes()
+        kind, body = 1, np.rint(values * 32768.0).clip(-32768, 32767).astype("<i2").tobytes()
     else:
         kind, body = 3, values.astype("<f4").tobytes()
     layout = struct.pack("<HHIIHH", kind, channels, sample_rate, sample_rate * frame, frame, width)
