@@ -78,7 +78,7 @@ def check_variant(variant: str | None, where: str) -> str:
         return variant
     told = "nothing" if variant is None else show(variant)
     raise ConfigError(
-        f"{where}: variant: expected one of {', '.join(known)}, got {told}; v0 and v1 have the "
+        f"variant: expected one of {', '.join(known)} for {where}, got {told}; v0 and v1 have the "
         "same tensors and nothing in the file tells them apart: F5TTS_v1_* is v1, F5TTS_Base and "
         "F5TTS_Small are v0, IndicF5 is indicf5"
     )
