@@ -132,7 +132,7 @@ def test_a_vocoder_may_be_given(tmp_path: Path) -> None:
 def test_the_variant_must_be_given(tmp_path: Path) -> None:
     source = write_random_f5(tmp_path / "model_1.safetensors")
     with pytest.raises(
-        ConfigError, match="variant: expected one of v0, v1, indicf5 for .*, got nothing"
+        ConfigError, match=r"variant: expected one of v0, v1, indicf5 for .*, got nothing"
     ):
         convert(source, tmp_path / "ckpt", progress=False)
     with pytest.raises(ConfigError, match="got 'turbo'"):
@@ -198,7 +198,7 @@ def test_foreign_tensors_are_named(tmp_path: Path) -> None:
             convert(path, tmp_path / "ckpt", variant="v1", family="f5", progress=False)
     del arrays["transformer.proj_out.bias"]
     write_safetensors(path, {key: tensor_of_array(key, value) for key, value in arrays.items()})
-    with pytest.raises(FormatError, match="1 tensors are missing: proj_out.bias"):
+    with pytest.raises(FormatError, match=r"1 tensors are missing: proj_out.bias"):
         convert(path, tmp_path / "ckpt", variant="v1", family="f5", progress=False)
 
 

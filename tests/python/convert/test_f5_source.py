@@ -51,7 +51,7 @@ def test_vocoders_and_counters_are_sorted_out() -> None:
 def test_names_that_clash_or_belong_nowhere_are_refused() -> None:
     with pytest.raises(FormatError, match="'a' twice without wrappers"):
         split_names(named("transformer.a", "ema_model.transformer.a"))
-    with pytest.raises(FormatError, match="unexpected tensors: other.a"):
+    with pytest.raises(FormatError, match=r"unexpected tensors: other.a"):
         split_names(named("transformer.a", "other.a"))
     with pytest.raises(FormatError, match="expected tensors of F5-TTS"):
         split_names(named("step"))

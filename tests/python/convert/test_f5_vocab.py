@@ -45,5 +45,5 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
 
 def test_rows_are_lines_and_one() -> None:
     check_vocab(("a", "b"), 3, "vocab.txt")
-    with pytest.raises(FormatError, match="vocab.txt: expected 4 lines.*got 2"):
+    with pytest.raises(FormatError, match=r"vocab.txt: expected 4 lines.*got 2"):
         check_vocab(("a", "b"), 5, "vocab.txt")

@@ -26,7 +26,7 @@ def test_sizes_come_from_tensors_and_are_compared(tmp_path: Path) -> None:
         *(32, 80, 2, 1024),
         256,
     )
-    with pytest.raises(ConfigError, match="backbone.init_args.dim: expected 32"):
+    with pytest.raises(ConfigError, match=r"backbone.init_args.dim: expected 32"):
         read_vocos_model(vocos_layout(SynthVocos()), config_of(tmp_path, "dim: 32,", "dim: 48,"))
 
 
