@@ -88,7 +88,7 @@ FOLDERS = {
         *("model", "ops", "rules", "step", "tensorrt"),
     },
     "python": {"bindings", "ttsrt_rt"},
-    "python/ttsrt_rt": {"bench", "cli", "convert", "export", "synth", "text"},
+    "python/ttsrt_rt": {"audio", "bench", "cli", "convert", "export", "f5", "synth", "text"},
 }
 
 MAX_FILE_LINES = 400

@@ -20,6 +20,7 @@ from ttsrt_rt.cli import (
     demo,
     export_triton,
     export_trtllm,
+    f5,
     inspect,
     run,
     validate,
@@ -42,6 +43,7 @@ _COMMANDS = (
     export_trtllm,
     export_triton,
     demo,
+    f5,
     voice,
     bench,
 )

@@ -73,9 +73,8 @@ def requests_of(batch: Batch, flow: Mapping[str, Any]) -> list[Request]:
             context_embeddings=batch.conditions[index],
             seed=chunk_seed(drawn, index) if batch.seed is None else batch.seed,
             noise=noises[index],
-            flow=Flow(
-                **flow, duration=durations[index], lens=lengths[index], edit_mask=masks[index]
-            ),
+            edit_mask=masks[index],
+            flow=Flow(**flow, duration=durations[index], lens=lengths[index]),
             return_audio=False,
             return_spectrogram=True,
         )

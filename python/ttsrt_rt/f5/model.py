@@ -59,6 +59,7 @@ class F5Model:
         *,
         backend: str | None = None,
         vocoder: str | os.PathLike[str] | None = None,
+        resampler: str = "sinc",
         **options: Any,
     ) -> None:
         """Opens an engine.
@@ -67,6 +68,7 @@ class F5Model:
             engine: the folder that `build` wrote.
             backend: "cpu", "cuda" or "trtllm"; see `device_of`.
             vocoder: an engine of Vocos, for models that were converted without one.
+            resampler: how references get the model's rate: "sinc", as the original, or "soxr".
             **options: those of `Executor`, but for `device`.
 
         Raises:
@@ -88,6 +90,7 @@ class F5Model:
         self._rules = f5_rules.RULES[front.get("rules") or "f5"]
         self._tokenizer = _tokenizer(front)
         self._prompts = PromptCache()
+        self._resampler = resampler
         self._executor = Executor(opened, device=device, **options)
         self._vocoder: Executor | None = None
         try:
@@ -309,6 +312,7 @@ class F5Model:
             sample_rate=self.sample_rate,
             hop=self._model["hop"],
             mel=self._mel,
+            resampler=self._resampler,
         )
 
     def _request(self, chunk: Chunk, prompt: Prompt, seed: int, flow: dict[str, Any]) -> Request:

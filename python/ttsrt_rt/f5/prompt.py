@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ttsrt_rt.audio.files import Sound, read_audio
+from ttsrt_rt.audio.rates import to_rate
 from ttsrt_rt.audio.silence import SilenceRule, split_on_silence, trim_silence
 from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.f5.rules import FrontEndRules
@@ -90,7 +91,12 @@ def clip_reference(sound: Sound, rules: FrontEndRules) -> Sound:
 
 
 def prepare_prompt(
-    sound: Sound, *, sample_rate: int = 24000, hop: int = 256, mel: str = "vocos"
+    sound: Sound,
+    *,
+    sample_rate: int = 24000,
+    hop: int = 256,
+    mel: str = "vocos",
+    resampler: str = "sinc",
 ) -> Prompt:
     """Returns the prompt of a clipped sound: one channel, at least a level of 0.1, at the model's
     rate.
@@ -100,6 +106,7 @@ def prepare_prompt(
         sample_rate: the model's.
         hop: samples from one frame to the next.
         mel: "vocos" or "bigvgan".
+        resampler: see `to_rate`.
 
     Raises:
         ConfigError: the sound is silent or too short.
@@ -111,7 +118,7 @@ def prepare_prompt(
     if level == 0.0:
         raise ConfigError("ref_audio: expected a sound, got silence")
     gain = min(level / TARGET_RMS, 1.0)
-    samples = _core.resample((mono / np.float32(gain)), sound.sample_rate, sample_rate)
+    samples = to_rate(mono / np.float32(gain), sound.sample_rate, sample_rate, resampler=resampler)
     if len(samples) < MIN_SAMPLES:
         raise ConfigError(
             f"ref_audio: expected at least {MIN_SAMPLES} samples at {sample_rate} per second, got "
@@ -140,6 +147,7 @@ class PromptCache:
         sample_rate: int,
         hop: int,
         mel: str,
+        resampler: str = "sinc",
     ) -> Prompt:
         """Returns the prompt of a reference: a file, the bytes of one, or samples.
 
@@ -148,14 +156,20 @@ class PromptCache:
         """
         sound = source if isinstance(source, Sound) else read_audio(source)
         key = hashlib.sha256(np.ascontiguousarray(sound.samples).tobytes())
-        key.update(repr((sound.samples.shape, sound.sample_rate, rules, hop, mel)).encode())
+        key.update(
+            repr((sound.samples.shape, sound.sample_rate, rules, hop, mel, resampler)).encode()
+        )
         with self._lock:
             found = self._prompts.get(key.digest())
             if found is not None:
                 self._prompts.move_to_end(key.digest())
                 return found
         made = prepare_prompt(
-            clip_reference(sound, rules), sample_rate=sample_rate, hop=hop, mel=mel
+            clip_reference(sound, rules),
+            sample_rate=sample_rate,
+            hop=hop,
+            mel=mel,
+            resampler=resampler,
         )
         with self._lock:
             self._prompts[key.digest()] = made

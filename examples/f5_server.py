@@ -1,0 +1,63 @@
+"""An HTTP server of F5-TTS or IndicF5, with the OpenAI speech route; needs the extra `serve`.
+
+    TTS_ENGINE=f5-engine TTS_REF_AUDIO=voice.wav TTS_REF_TEXT="What is said." \
+        uvicorn --app-dir examples f5_server:app
+
+POST /v1/audio/speech takes {"text": ...} or OpenAI's {"input": ..., "voice": ...} and gives a WAV.
+Requests run together on one engine; TTS_BACKEND and TTS_NFE_STEPS choose device and steps.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, HTTPException, Response
+from fastapi.concurrency import run_in_threadpool
+
+from ttsrt_rt import ConfigError
+from ttsrt_rt.audio import wav_bytes
+from ttsrt_rt.f5 import F5Model
+
+MODEL: dict[str, F5Model] = {}
+
+
+@asynccontextmanager
+async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    """Opens the engine once, and closes it at the end."""
+    if engine := os.environ.get("TTS_ENGINE"):
+        MODEL["f5"] = await run_in_threadpool(F5Model, engine)
+    yield
+    for model in MODEL.values():
+        model.close()
+    MODEL.clear()
+
+
+app = FastAPI(lifespan=lifespan)
+
+
+@app.get("/v1/health")
+async def health() -> dict[str, Any]:
+    """Whether the model is loaded, and on which device."""
+    model = MODEL.get("f5")
+    return {"loaded": model is not None, "device": model and model.executor.info.device}
+
+
+@app.post("/v1/audio/speech")
+async def speech(body: dict[str, Any]) -> Response:
+    """Speaks a text: 400 without one, 503 without a model."""
+    text = body.get("text", body.get("input"))
+    if not isinstance(text, str) or not text.strip():
+        raise HTTPException(400, "text: expected text, got none")
+    if body.get("response_format", "wav") != "wav":
+        raise HTTPException(400, "response_format: expected wav")
+    if "f5" not in MODEL:
+        raise HTTPException(503, "the model is not loaded: set TTS_ENGINE")
+    voice = os.environ["TTS_REF_AUDIO"], os.environ["TTS_REF_TEXT"]
+    try:
+        made = await run_in_threadpool(MODEL["f5"].synthesize, text, *voice, seed=body.get("seed"))
+    except ConfigError as error:
+        raise HTTPException(400, str(error)) from error
+    return Response(wav_bytes(made.samples, made.sample_rate), media_type="audio/wav")

@@ -1,0 +1,89 @@
+"""Reads and writes sound: WAV of all widths, other formats, damage."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ttsrt_rt import _core
+from ttsrt_rt.audio import Sound, read_audio, wav_bytes, write_wav
+from ttsrt_rt.errors import ConfigError, FormatError, NotFoundError
+
+TONE = np.sin(np.arange(500) / 9).astype(np.float32)
+
+
+def test_a_wav_comes_back_as_it_was(tmp_path: Path) -> None:
+    integers = np.rint(TONE * 32000) / 32768
+    path = write_wav(tmp_path / "a.wav", integers, 24000)
+    sound = read_audio(path)
+    np.testing.assert_array_equal(sound.samples[:, 0], integers.astype(np.float32))
+    assert (sound.sample_rate, sound.samples.shape) == (24000, (500, 1))
+    assert sound.seconds == 500 / 24000
+    floats = write_wav(path, np.stack([TONE, -TONE], 1), 48000, width=32)
+    np.testing.assert_array_equal(read_audio(floats).samples, np.stack([TONE, -TONE], 1))
+
+
+def test_bytes_are_a_file_too() -> None:
+    data = wav_bytes(TONE, 16000)
+    assert read_audio(data).sample_rate == 16000
+    samples, rate = _core.parse_wav(data, "name")
+    assert (samples.dtype, samples.shape, rate) == (np.float32, (500, 1), 16000)
+
+
+def test_loud_samples_are_clipped() -> None:
+    sound = read_audio(wav_bytes([2.0, -2.0, 0.5], 16000))
+    np.testing.assert_array_equal(sound.samples[:, 0], np.float32([32767 / 32768, -1.0, 0.5]))
+
+
+@pytest.mark.parametrize(
+    ("samples", "width", "message"),
+    [
+        (np.zeros((2, 2, 2)), 16, "got \\[2, 2, 2\\]"),
+        (np.zeros(2), 24, "width: expected 16 or 32, got 24"),
+        ([np.nan], 16, "expected finite numbers"),
+    ],
+)
+def test_wrong_samples_are_not_written(samples: object, width: int, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        wav_bytes(samples, 16000, width=width)  # type: ignore[arg-type]
+
+
+def test_damage_and_absence_are_named(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="expected a sound, got no file"):
+        read_audio(tmp_path / "none.wav")
+    path = tmp_path / "cut.wav"
+    path.write_bytes(wav_bytes(TONE, 16000)[:100])
+    with pytest.raises(FormatError, match=r"cut.wav: chunk at byte 36"):
+        read_audio(path)
+    with pytest.raises(FormatError, match=r"cut.wav"):
+        _core.read_wav(path)
+    with pytest.raises(ConfigError, match=r"a folder"):
+        read_audio(tmp_path)
+
+
+def test_other_formats_need_soundfile() -> None:
+    data = b"fLaC" + struct.pack(">I", 34) + bytes(60)
+    if importlib.util.find_spec("soundfile") is None:
+        with pytest.raises(ConfigError, match=r"pip install 'ttsrt_rt\[audio\]'"):
+            read_audio(data)
+    else:
+        with pytest.raises(FormatError, match="soundfile refuses"):
+            read_audio(data)
+
+
+def test_flac_through_soundfile() -> None:
+    soundfile = pytest.importorskip("soundfile", reason="needs soundfile: pip install '.[audio]'")
+    file = io.BytesIO()
+    soundfile.write(file, TONE, 22050, format="FLAC", subtype="PCM_16")
+    sound = read_audio(file.getvalue())
+    assert sound.sample_rate == 22050
+    np.testing.assert_allclose(sound.samples[:, 0], TONE, atol=1e-4)
+
+
+def test_a_sound_knows_its_length() -> None:
+    assert Sound(np.zeros((48000, 2), np.float32), 24000).seconds == 2.0
