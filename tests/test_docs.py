@@ -18,13 +18,16 @@ import numpy as np
 import pytest
 
 import ttsrt_rt as rt
+from ttsrt_rt.audio import write_wav
 from ttsrt_rt.convert.safetensors_write import tensor_of_array, write_safetensors
 from ttsrt_rt.convert.t3_voice import read_conds
 from ttsrt_rt.synth import (
     write_random_ckpt,
     write_random_conds,
+    write_random_f5,
     write_random_nemo,
     write_random_t3,
+    write_random_vocos,
 )
 from ttsrt_rt.synth.magpie_layout import CKPT_SIZES, NEMO_SIZES
 from ttsrt_rt.voice_file import write_voice
@@ -52,6 +55,18 @@ def write_sources(folder: Path) -> None:
     write_random_t3(folder / "t3_cfg.safetensors", "tiny", seed=1)
     conds = write_random_conds(folder / "conds.pt", "tiny", seed=1)
     write_voice(folder / "me.safetensors", read_conds(conds, ["english"]))
+
+
+def write_f5_sources(folder: Path) -> None:
+    """A release of F5-TTS, one of IndicF5, a vocoder and a reference."""
+    for name in ("F5TTS_v1_Base", "IndicF5"):
+        (folder / name).mkdir()
+    write_random_f5(folder / "F5TTS_v1_Base" / "model_1250000.safetensors", seed=1)
+    write_random_f5(folder / "IndicF5" / "model.safetensors", seed=1, layout="indicf5")
+    (folder / "IndicF5" / "config.json").write_text('{"model_type": "inf5"}', "utf-8")
+    write_random_vocos(folder / "vocos-mel-24khz", seed=1)
+    tone = 0.3 * np.sin(np.arange(3 * 24000) / 20)
+    write_wav(folder / "voice.wav", tone, 24000)
 
 
 def write_arrays(folder: Path, dim: int) -> None:
@@ -98,6 +113,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("docs")
     write_programs(folder, sys.executable, ROOT)
     write_sources(folder)
+    write_f5_sources(folder)
     write_arrays(folder, NEMO_SIZES["tiny"].dim)
     build_engines(folder)
     write_golden_case(folder)
