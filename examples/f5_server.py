@@ -51,7 +51,7 @@ async def speech(body: dict[str, Any]) -> Response:
     text = body.get("text", body.get("input"))
     if not isinstance(text, str) or not text.strip():
         raise HTTPException(400, "text: expected text, got none")
-    if body.get("response_format", "wav") != "wav":
+    if body.get("response_format") not in (None, "wav"):
         raise HTTPException(400, "response_format: expected wav")
     if "f5" not in MODEL:
         raise HTTPException(503, "the model is not loaded: set TTS_ENGINE")

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import sysconfig
+import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import ttsrt_rt as rt
+from tests.devices import NATIVE
+from ttsrt_rt.audio import read_audio, write_wav
+from ttsrt_rt.synth import write_random_f5
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 ENVIRONMENT = {
@@ -67,3 +76,55 @@ def test_asyncio_streaming(engine: Path) -> None:
         check=False,
     )
     assert done.returncode == 1 and done.stderr.startswith("usage: ")
+
+
+def test_f5_server(tmp_path: Path) -> None:
+    """A real client speaks with a real server: texts, OpenAI's body, errors."""
+    for name in ("fastapi", "uvicorn"):
+        pytest.importorskip(name, reason=f"needs {name}: pip install '.[serve]'")
+    source = write_random_f5(tmp_path / "model_1.safetensors", layout="indicf5")
+    checkpoint = rt.convert(source, tmp_path / "ckpt", variant="indicf5", progress=False)
+    engine = rt.build(checkpoint, tmp_path / "engine", max_seq_len=1200, progress=False)
+    tone = 0.2 * np.sin(np.arange(48000) / 17)
+    voice = write_wav(tmp_path / "voice.wav", tone, 24000)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    settings = {"TTS_ENGINE": engine, "TTS_REF_AUDIO": voice, "TTS_REF_TEXT": "what it says"}
+    server = subprocess.Popen(
+        [sys.executable, "-m", "uvicorn", "--app-dir", EXAMPLES, "f5_server:app"]
+        + ["--port", str(port), "--log-level", "warning"],
+        env=ENVIRONMENT
+        | {key: str(value) for key, value in settings.items()}
+        | {"TTS_BACKEND": NATIVE, "TTS_NFE_STEPS": "2"},
+    )
+    try:
+        address = f"http://127.0.0.1:{port}/v1"
+        assert ask(f"{address}/health")[0] == 200
+        status, data = ask(f"{address}/audio/speech", {"text": "a few words", "seed": 3})
+        assert status == 200
+        sound = read_audio(data)
+        assert sound.sample_rate == 24000 and len(sound.samples) > 256
+        spoken = {"input": "a few words", "voice": "any", "model": "f5", "seed": 3}
+        assert ask(f"{address}/audio/speech", spoken) == (200, data)
+        for wrong in ({"text": " "}, {}, {"text": "a", "response_format": "mp3"}):
+            assert ask(f"{address}/audio/speech", wrong)[0] == 400
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def ask(address: str, body: dict[str, object] | None = None) -> tuple[int, bytes]:
+    """Status and contents of an answer; waits until the server has started."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(address, data, {"Content-Type": "application/json"})
+    for _ in range(600):
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read()
+        except urllib.error.URLError:
+            time.sleep(0.1)
+    raise AssertionError("the server did not start")
