@@ -8,8 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from ttsrt_rt.array_file import NpzFile, read_npy
+from ttsrt_rt.audio import read_audio
 from ttsrt_rt.cli.files import load_array
 from ttsrt_rt.convert import open_weights
+from ttsrt_rt.convert.f5_config import read_f5_config
+from ttsrt_rt.convert.f5_source import F5Source, split_names
+from ttsrt_rt.convert.f5_vocab import read_vocab
 from ttsrt_rt.convert.pickle_machine import read_pickle
 from ttsrt_rt.convert.t3_voice import read_conds
 from ttsrt_rt.convert.yaml_config import Config
@@ -53,6 +57,21 @@ def read_npz(path: Path) -> None:
     dict(NpzFile(path))
 
 
+def read_f5(path: Path) -> None:
+    """Sorts the tensors of a file of F5-TTS and reads them."""
+    with F5Source(path, root=None, use_ema=None) as source:
+        names = split_names(source.tensors)
+        for tensor in (*names.network.values(), *names.vocoder.values()):
+            assert tensor.read().shape == tensor.shape
+
+
+def read_flags(path: Path) -> None:
+    """Reads a configuration of F5-TTS and its flags."""
+    config = read_f5_config(path)
+    config.flags(text_mask_padding=True, rope_heads=0)
+    config.check_sizes({"dim": 64, "ff_mult": 2.0})
+
+
 READERS: dict[str, Callable[[Path], Any]] = {
     "torch": read_weights,
     "nemo": read_weights,
@@ -64,6 +83,10 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "npz": read_npz,
     "voice": read_voice,
     "conds": lambda path: read_conds(path, ["english"]),
+    "wav": read_audio,
+    "vocab": read_vocab,
+    "f5": read_f5,
+    "arch": read_flags,
     "pickle": lambda path: read_pickle(path.read_bytes(), path.name),
 }
 

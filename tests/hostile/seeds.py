@@ -26,6 +26,7 @@ from tests.python.convert.builders import (
     stream,
     tar_member,
 )
+from ttsrt_rt.audio import wav_bytes
 
 from .mutations import mutate, mutate_text
 
@@ -56,6 +57,20 @@ text: |
 JSON = json.dumps([[1, 2, 3], [4, 5, 6]]).encode()
 
 
+F5 = {
+    "ema_model_state_dict": {
+        "ema_model.transformer.a": Tensor("0", (2, 3)),
+        "ema_model._orig_mod.transformer.b": Tensor("0", (3, 2)),
+        "step": Tensor("1", (), "int64"),
+    },
+    "update": 3,
+}
+ARCH = b"""model:
+  backbone: DiT
+  tokenizer: pinyin
+  arch: {dim: 64, ff_mult: 2, text_mask_padding: True, pe_attn_head: null, dropout: 0.1}
+  mel_spec: {n_fft: 1024, hop_length: 256, mel_spec_type: vocos, target_sample_rate: 24000}
+"""
 VOICE_HEADER = {
     "__metadata__": {
         "format": "ttsrt.voice",
@@ -104,6 +119,10 @@ SEEDS: dict[str, bytes] = {
     "npz": npz(),
     "voice": make_safetensors(VOICE_HEADER, bytes(1040)),
     "conds": make_torch(CONDS, CONDS_STORAGES),
+    "wav": wav_bytes([[0.5, -0.5], [0.25, 0.0]], 24000, width=32),
+    "vocab": " \n!\na\nzhong1\n\u0964\n".encode(),
+    "f5": make_torch(F5, STORAGES),
+    "arch": ARCH,
     "pickle": stream(STATE),
 }
 
@@ -158,6 +177,19 @@ def change_packed(data: bytes, numbers: random.Random) -> bytes:
     return gzip.compress(change_tar_headers(gzip.decompress(data), numbers), 1, mtime=0)
 
 
+def change_f5(_: bytes, numbers: random.Random) -> bytes:
+    """Returns a file of F5-TTS whose pickle was changed, with its checksum."""
+    return make_torch(mutate(stream(F5, numbers.choice((2, 4))), numbers), STORAGES)
+
+
+def change_sizes(data: bytes, numbers: random.Random) -> bytes:
+    """Returns a WAV of which a number of the formats or a size was changed."""
+    made = bytearray(data)
+    at = numbers.choice((4, 16, 20, 22, 24, 28, 32, 34, 40))
+    made[at : at + 2] = numbers.randbytes(2)
+    return bytes(made)
+
+
 CHANGES: dict[str, tuple[Change, ...]] = {
     "torch": (mutate, change_pickle_inside, change_pickle_inside),
     "nemo": (mutate, change_tar_headers, change_members),
@@ -169,5 +201,9 @@ CHANGES: dict[str, tuple[Change, ...]] = {
     "npz": (mutate,),
     "voice": (mutate, change_voice, change_voice),
     "conds": (mutate, change_conds, change_conds),
+    "wav": (mutate, change_sizes),
+    "vocab": (mutate,),
+    "f5": (mutate, change_f5),
+    "arch": (mutate_text,),
     "pickle": (mutate,),
 }

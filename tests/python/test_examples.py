@@ -92,8 +92,10 @@ def test_f5_server(tmp_path: Path) -> None:
         port = free.getsockname()[1]
     settings = {"TTS_ENGINE": engine, "TTS_REF_AUDIO": voice, "TTS_REF_TEXT": "what it says"}
     server = subprocess.Popen(
-        [sys.executable, "-m", "uvicorn", "--app-dir", EXAMPLES, "f5_server:app"]
-        + ["--port", str(port), "--log-level", "warning"],
+        [
+            *(sys.executable, "-m", "uvicorn", "--app-dir", EXAMPLES, "f5_server:app"),
+            *("--port", str(port), "--log-level", "warning"),
+        ],
         env=ENVIRONMENT
         | {key: str(value) for key, value in settings.items()}
         | {"TTS_BACKEND": NATIVE, "TTS_NFE_STEPS": "2"},

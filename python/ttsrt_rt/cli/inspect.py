@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_parser"]
 
+_MAX_SHOWN = 32  # values of a list
 _MEMORY = (  # flags that --memory takes
     "batch_size",
     "seq_len",
@@ -205,11 +206,14 @@ def _text(contents: Contents) -> str:
 
 
 def _flat(prefix: str, values: dict[str, Any]) -> list[tuple[str, str]]:
-    """Nested values under dotted names."""
+    """Nested values under dotted names; of long lists, the first values and the number."""
     lines: list[tuple[str, str]] = []
     for name, value in values.items():
         if isinstance(value, dict) and value:
             lines += _flat(f"{prefix}{name}.", value)
+        elif isinstance(value, list) and len(value) > _MAX_SHOWN:
+            first = json.dumps(value[:_MAX_SHOWN])[:-1]
+            lines.append((prefix + name, f"{first}, ...] ({len(value)} values)"))
         else:
             lines.append((prefix + name, json.dumps(value)))
     return lines

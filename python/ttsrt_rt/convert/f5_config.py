@@ -132,7 +132,7 @@ def read_f5_config(path: str | os.PathLike[str]) -> F5Config:
 
 def _read_run(name: str, model: Mapping[str, Any]) -> F5Config:
     block = Block(model, f"{name} model", ConfigError)
-    if model.get("backbone", "DiT") != "DiT":
+    if (model.get("backbone") or "DiT") != "DiT":
         raise ConfigError(f"{name}: model.backbone: expected DiT, got {show(model['backbone'])}")
     arch = model.get("arch", {})
     if not isinstance(arch, Mapping):
