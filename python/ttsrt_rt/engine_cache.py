@@ -55,6 +55,9 @@ CONVERT_OPTIONS = (
     "use_ema",
     "tokenizer",
 )
+_PATH_OPTIONS = ("config", "conds", "vocab", "vocoder")
+# What converters take from the folder of a source without being told.
+_BESIDE = ("hparams.yaml", "conds.pt", "vocab.txt", "checkpoints/vocab.txt", "config.json")
 SETTLED_NS = 2_000_000_000  # a file that changed since may change again without another time
 
 
@@ -138,7 +141,7 @@ def _settings(options: CheckpointOptions) -> dict[str, Any]:
     }
     if "dtype" in settings:
         settings["dtype"] = dtype_name(settings["dtype"], "dtype", get_args(DType))
-    for name in ("config", "conds"):
+    for name in _PATH_OPTIONS:
         if name in settings:
             settings[name] = os.fspath(_path_of(settings[name], name))
     return settings
@@ -156,13 +159,17 @@ def _files_of(path: Path, settings: Mapping[str, Any]) -> dict[str, Path]:
                     raise ConfigError(f"{path}: expected at most {MAX_FILES} files, got more")
     else:
         files[""] = path
-        beside = (f"{path.stem}.hparams.yaml", f"{path.stem}.yaml", "hparams.yaml", "conds.pt")
-        for name in beside:
+        for name in (f"{path.stem}.hparams.yaml", f"{path.stem}.yaml", *_BESIDE):
             if path.suffix != ".nemo" and (path.parent / name).is_file():
                 files[name] = path.parent / name
-    for name in ("config", "conds"):
-        if name in settings:
-            files[f"{name}="] = Path(settings[name])
+    for name in _PATH_OPTIONS:
+        if name not in settings:
+            continue
+        given = Path(settings[name])
+        if given.is_dir():  # of a vocoder
+            files |= {f"{name}={each.name}": each for each in given.iterdir() if each.is_file()}
+        else:
+            files[f"{name}="] = given
     return files
 
 

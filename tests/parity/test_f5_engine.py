@@ -1,29 +1,17 @@
-<<<<<<< HEAD
 """Runs random networks of flow matching and their vocoder through the public API, against the NumPy
 of f5_reference.py: every flag and every field of a request, alone and in a crowd, by threads.
-=======
-"""Engines of F5-TTS and Vocos against the original: every flag, sampler and guidance.
-
-Stored spectrograms and sounds are the original's (originals/f5.py), made from given noise; runs that
-are not stored are compared with the maths in NumPy (f5_reference.py), which test_f5_reference.py
-compares with the original.
->>>>>>> 73f442f (f5: engines against the original, and hostile files of F5-TTS and WAV)
 """
 
 from __future__ import annotations
 
-<<<<<<< HEAD
 import itertools
 import json
-=======
->>>>>>> 73f442f (f5: engines against the original, and hostile files of F5-TTS and WAV)
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-<<<<<<< HEAD
 from numpy.typing import NDArray
 
 import ttsrt_rt as rt
@@ -437,105 +425,3 @@ def test_families_refuse_each_others_fields(executor: rt.Executor) -> None:
         executor.generate(mel=np.zeros((4, BINS), np.float32), flow=rt.Flow(steps=3))
     with pytest.raises(rt.ConfigError, match="^mel: expected"):
         executor.generate(mel=np.zeros((1, BINS), np.float32))
-=======
-
-import ttsrt_rt as rt
-from tests.devices import NATIVE
-from tests.parity.f5_cases import (
-    DATA,
-    FRAMES,
-    NETWORKS,
-    PROMPT_FRAMES,
-    SAMPLES,
-    SEED,
-    inputs_of,
-    kept,
-)
-from tests.parity.f5_reference import Reference
-from tests.parity.test_f5_reference import converted, distance
-from ttsrt_rt.synth import write_random_vocos
-
-CASES = np.load(DATA / "cases.npz")
-NAMES = {"cfg": "cfg_strength", "sway": "sway_sampling_coef"}
-Opened = Callable[[str], tuple[rt.Executor, Reference]]
-
-
-@pytest.fixture(scope="module")
-def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
-    """Maps the name of a network to an executor of its float32 engine and to its reference."""
-    made: dict[str, tuple[rt.Executor, Reference]] = {}
-
-    def make(name: str) -> tuple[rt.Executor, Reference]:
-        if name not in made:
-            folder = tmp_path_factory.mktemp(name)
-            checkpoint = converted(name, folder)
-            engine = rt.build(checkpoint, folder / "engine", max_seq_len=64, progress=False)
-            made[name] = rt.Executor(engine, device=NATIVE), Reference(checkpoint)
-        return made[name]
-
-    yield make
-    for executor, _ in made.values():
-        executor.close()
-
-
-def request_of(run: dict[str, Any], **changes: Any) -> rt.Request:
-    """Returns the request of a stored run."""
-    given = inputs_of("tiny")
-    flow = {
-        NAMES.get(key, key): value
-        for key, value in run.items()
-        if key not in ("network", "edit_mask")
-    }
-    flow = {"cfg_strength": 2.0, "sway_sampling_coef": 0.0, "use_epss": True} | flow
-    fields: dict[str, Any] = {
-        "text_ids": given["ids"],
-        "context_embeddings": given["prompt"],
-        "noise": given["x"],
-        "edit_mask": run.get("edit_mask"),
-        "flow": rt.Flow(duration=FRAMES, **flow),
-    }
-    return rt.Request(**fields | changes)
-
-
-@pytest.mark.parametrize("name", SAMPLES)
-def test_whole_runs(name: str, opened: Opened) -> None:
-    run = SAMPLES[name]
-    executor, _ = opened(run["network"])
-    made = executor.generate(request_of(run)).spectrogram
-    assert made is not None
-    assert made.shape == (FRAMES, 100)
-    assert distance(kept(made), CASES[f"sample.{name}"]) < 1e-3
-    if name not in ("no_ref_audio", "lens", "edited"):
-        np.testing.assert_array_equal(made[:PROMPT_FRAMES], inputs_of("tiny")["prompt"])
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-def test_every_kind_of_network(name: str, opened: Opened) -> None:
-    executor, reference = opened(name)
-    given = inputs_of("tiny")
-    run = {"steps": 2, "use_epss": False, "cfg": 1.5}
-    made = executor.generate(request_of(run)).spectrogram
-    expected = reference.sample(given["prompt"], given["ids"], given["x"], **run)
-    assert distance(made, expected) < 2e-4
-
-
-def test_runs_in_company_are_those_alone(opened: Opened) -> None:
-    executor, _ = opened("v1")
-    runs = [run for run in SAMPLES.values() if run["network"] == "v1"]
-    together = executor.generate([request_of(run) for run in runs])
-    for run, result in zip(runs, together, strict=True):
-        alone = executor.generate(request_of(run))
-        np.testing.assert_array_equal(result.spectrogram, alone.spectrogram)
-
-
-def test_the_vocoder(tmp_path: Path) -> None:
-    source = write_random_vocos(tmp_path / "vocos", seed=SEED)
-    checkpoint = rt.convert(source, tmp_path / "ckpt", progress=False)
-    engine = rt.build(checkpoint, tmp_path / "engine", max_seq_len=64, progress=False)
-    with rt.Executor(engine, device=NATIVE) as executor:
-        result = executor.generate(mel=inputs_of("tiny")["x"])
-    assert result.audio is not None
-    assert result.sample_rate == 24000
-    assert len(result.audio) == (FRAMES - 1) * 256
-    assert distance(result.audio[::16], CASES["vocos"]) < 1e-5
->>>>>>> 73f442f (f5: engines against the original, and hostile files of F5-TTS and WAV)

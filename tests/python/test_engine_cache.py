@@ -18,7 +18,9 @@ import pytest
 import ttsrt_rt as rt
 from tests.conftest import source_of
 from ttsrt_rt import engine_cache
-from ttsrt_rt.engine_cache import cache_folder
+from ttsrt_rt.engine_cache import cache_folder, cached_engine
+from ttsrt_rt.options import CheckpointOptions
+from ttsrt_rt.synth import write_random_f5, write_random_vocos
 
 
 @pytest.fixture
@@ -219,3 +221,22 @@ def test_two_processes_at_once_and_a_killed_one(source: Path, cache: Path) -> No
     assert [child.returncode for child in both] == [0, 0]
     assert [Path(path).name for path in told] == engines(cache)
     assert not list(cache.glob("*.work"))
+
+
+def test_files_beside_a_source_and_given_ones_count(tmp_path: Path) -> None:
+    source = write_random_f5(tmp_path / "model_1.safetensors")
+    vocoder = write_random_vocos(tmp_path / "vocos")
+    options: CheckpointOptions = {"variant": "v1", "vocoder": vocoder, "max_seq_len": 64}
+
+    def made() -> str:
+        engine = cached_engine(source, options, cache_dir=tmp_path / "cache", progress=False)
+        return engine.path
+
+    first = made()
+    assert made() == first
+    vocab = tmp_path / "vocab.txt"
+    vocab.write_text(vocab.read_text("utf-8").replace("syllable", "token"), "utf-8")
+    second = made()
+    assert second != first
+    write_random_vocos(vocoder, seed=1)
+    assert made() not in (first, second)
