@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.needs_extras import needed
 from tests.parity.f5_cases import DATA, TEXTS
 from ttsrt_rt.f5.rules import chunk_text
 from ttsrt_rt.text.f5_tokenizer import to_tokens
@@ -26,8 +27,8 @@ LETTERS = (
 @pytest.mark.parametrize("text", TEXTS)
 def test_tokens(text: str) -> None:
     if has_han(text):
-        pytest.importorskip("rjieba", reason="needs rjieba: pip install '.[f5]'")
-        pytest.importorskip("pypinyin", reason="needs pypinyin: pip install '.[f5]'")
+        needed("rjieba", "f5")
+        needed("pypinyin", "f5")
     assert to_tokens(text) == GOLDEN["tokens"][text]
 
 
@@ -37,7 +38,7 @@ def test_chunks(text: str) -> None:
 
 
 def test_segments_without_han_are_those_of_jieba() -> None:
-    rjieba = pytest.importorskip("rjieba", reason="needs rjieba: pip install '.[f5]'")
+    rjieba = needed("rjieba", "f5")
     source = random.Random(5)
     for _ in range(20_000):
         text = "".join(source.choices(LETTERS, k=source.randint(1, 14)))

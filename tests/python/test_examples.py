@@ -19,6 +19,7 @@ import pytest
 
 import ttsrt_rt as rt
 from tests.devices import NATIVE
+from tests.needs_extras import needed
 from ttsrt_rt.audio import read_audio, write_wav
 from ttsrt_rt.synth import write_random_f5
 
@@ -81,7 +82,7 @@ def test_asyncio_streaming(engine: Path) -> None:
 def test_f5_server(tmp_path: Path) -> None:
     """A real client speaks with a real server: texts, OpenAI's body, errors."""
     for name in ("fastapi", "uvicorn"):
-        pytest.importorskip(name, reason=f"needs {name}: pip install '.[serve]'")
+        needed(name, "serve")
     source = write_random_f5(tmp_path / "model_1.safetensors", layout="indicf5")
     checkpoint = rt.convert(source, tmp_path / "ckpt", variant="indicf5", progress=False)
     engine = tmp_path / "engine"

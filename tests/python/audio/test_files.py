@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.needs_extras import needed
 from ttsrt_rt import _core
 from ttsrt_rt.audio import Sound, read_audio, wav_bytes, write_wav
 from ttsrt_rt.errors import ConfigError, FormatError, NotFoundError
@@ -77,7 +78,7 @@ def test_other_formats_need_soundfile() -> None:
 
 
 def test_flac_through_soundfile() -> None:
-    soundfile = pytest.importorskip("soundfile", reason="needs soundfile: pip install '.[audio]'")
+    soundfile = needed("soundfile", "audio")
     file = io.BytesIO()
     soundfile.write(file, TONE, 22050, format="FLAC", subtype="PCM_16")
     sound = read_audio(file.getvalue())

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from tests.needs_extras import needed
 from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.text import F5Tokenizer
 from ttsrt_rt.text.f5_tokenizer import to_tokens
@@ -42,8 +43,8 @@ def test_other_kinds() -> None:
 
 
 def test_syllables_are_whole_tokens() -> None:
-    pytest.importorskip("rjieba", reason="needs rjieba: pip install '.[f5]'")
-    pytest.importorskip("pypinyin", reason="needs pypinyin: pip install '.[f5]'")
+    needed("rjieba", "f5")
+    needed("pypinyin", "f5")
     assert F5Tokenizer(VOCAB).encode("a\u4e2d") == [1, 0, 4]
 
 
