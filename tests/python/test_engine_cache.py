@@ -235,7 +235,7 @@ def test_files_beside_a_source_and_given_ones_count(tmp_path: Path) -> None:
     first = made()
     assert made() == first
     vocab = tmp_path / "vocab.txt"
-    vocab.write_text(vocab.read_text("utf-8").replace("syllable", "token"), "utf-8")
+    vocab.write_text(vocab.read_text("utf-8").replace("z", "\u00e9"), "utf-8")
     second = made()
     assert second != first
     write_random_vocos(vocoder, seed=1)

@@ -324,7 +324,7 @@ class F5Model:
             flow=Flow(duration=chunk.frames, **flow),
             return_audio=has_own,
             return_spectrogram=not has_own,
-            audio_start=prompt.ref_frames,
+            audio_start=prompt.ref_frames if has_own else None,
         )
 
     def _waves(self, requests: Sequence[Request], prompt: Prompt) -> list[Floats]:
