@@ -1,8 +1,8 @@
 """Engines of F5-TTS and Vocos against the original: every flag, sampler and guidance.
 
-Stored spectrograms and sounds are the original's (originals/f5.py), made from given noise; runs that
-are not stored are compared with the maths in NumPy (f5_reference.py), which test_f5_reference.py
-compares with the original.
+Stored spectrograms and sounds are the original's (originals/f5.py), made from given noise; other
+runs are compared with the maths in NumPy (f5_reference.py), which test_f5_reference.py compares
+with the original.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
         if name not in made:
             folder = tmp_path_factory.mktemp(name)
             checkpoint = converted(name, folder)
-            engine = rt.build(checkpoint, folder / "engine", max_seq_len=64, progress=False)
-            made[name] = rt.Executor(engine, device=NATIVE), Reference(checkpoint)
+            rt.build(checkpoint, folder / "engine", max_seq_len=64)
+            made[name] = rt.Executor(folder / "engine", device=NATIVE), Reference(checkpoint)
         return made[name]
 
     yield make
@@ -106,8 +106,8 @@ def test_runs_in_company_are_those_alone(opened: Opened) -> None:
 def test_the_vocoder(tmp_path: Path) -> None:
     source = write_random_vocos(tmp_path / "vocos", seed=SEED)
     checkpoint = rt.convert(source, tmp_path / "ckpt", progress=False)
-    engine = rt.build(checkpoint, tmp_path / "engine", max_seq_len=64, progress=False)
-    with rt.Executor(engine, device=NATIVE) as executor:
+    rt.build(checkpoint, tmp_path / "engine", max_seq_len=64)
+    with rt.Executor(tmp_path / "engine", device=NATIVE) as executor:
         result = executor.generate(mel=inputs_of("tiny")["x"])
     assert result.audio is not None
     assert result.sample_rate == 24000
