@@ -394,7 +394,7 @@ def test_more_text_than_prompt_frames(
     executor: rt.Executor, checkpoint_of_f5: Callable[[str], Path]
 ) -> None:
     """Frames of the prompt's place are not silenced where the text has more ids than it frames."""
-    given = {**inputs(words=30, seed=2), **{"noise": inputs()["noise"]}}
+    given = {**inputs(words=30, seed=2), "noise": inputs()["noise"]}
     result = executor.generate(**given, flow=rt.Flow(steps=3), return_audio=False)
     network = Reference(checkpoint_of_f5("v1"))
     expected = network.sample(
@@ -421,7 +421,7 @@ def test_a_cancelled_request_ends_alone(executor: rt.Executor) -> None:
 
 
 def test_families_refuse_each_others_fields(executor: rt.Executor) -> None:
-    with pytest.raises(rt.ConfigError, match="^flow: expected none"):
+    with pytest.raises(rt.ConfigError, match=r"^flow: expected none"):
         executor.generate(mel=np.zeros((4, BINS), np.float32), flow=rt.Flow(steps=3))
-    with pytest.raises(rt.ConfigError, match="^mel: expected"):
+    with pytest.raises(rt.ConfigError, match=r"^mel: expected"):
         executor.generate(mel=np.zeros((1, BINS), np.float32))

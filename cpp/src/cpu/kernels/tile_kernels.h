@@ -48,16 +48,17 @@ struct TileKernels {
   void (*convolve)(const TileProduct& product, const ConvArgs& args);
   // Rounds `count` values to bfloat16.
   void (*round)(const float* x, int64_t count, uint32_t* out);
-  // Stores the key and value of one position.
-  void (*store)(const float* key, const float* value, unsigned char* keys, unsigned char* values,
-                int32_t position, int32_t head_dim);
+  // Stores the keys and values of kTileInputs positions, the first `count` of which are given; the
+  // others become zeros. `keys` and `values`: where the first position begins.
+  void (*store)(const float* const* key_rows, const float* const* value_rows, int32_t count,
+                unsigned char* keys, unsigned char* values, int32_t head_dim);
   // If a score is not finite, the row's output is NaN.
   void (*attend)(const TileAttend& args);
 };
 
 // Of TileAttend, for items of up to so many positions.
 constexpr int64_t tile_scratch_bytes(int64_t positions, int64_t head_dim) {
-  const int64_t padded = (positions + kTileInputs - 1) / kTileInputs * kTileInputs;
+  const int64_t padded = (positions + kTileInputs - 1) / kTileInputs * kTileInputs + 64;
   return kTileQueries * (2 * head_dim + 6 * padded + 4);
 }
 

@@ -119,65 +119,102 @@ void tile_round(const float* x, int64_t count, uint32_t* out) {
   }
 }
 
-void tile_store(const float* key, const float* value, unsigned char* keys, unsigned char* values,
-                int32_t position, int32_t head_dim) {
-  auto* k = reinterpret_cast<uint32_t*>(keys) + position / 16 * (head_dim / 2) * 16 + position % 16;
-  const __m512i apart = _mm512_mullo_epi32(
-      _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0), _mm512_set1_epi32(16));
-  for (int32_t d = 0; d < head_dim; d += 32) {  // 16 pairs at a time
-    const __m512i pairs = _mm512_inserti64x4(_mm512_castsi256_si512(rounded(load(key + d))),
-                                             rounded(load(key + d + 16)), 1);
-    _mm512_i32scatter_epi32(k + d / 2 * 16, apart, pairs, 4);
+// Two rows of 16 bfloat16 side by side, as pairs.
+inline __m512i paired(__m256i first, __m256i second) {
+  return _mm512_or_si512(_mm512_cvtepu16_epi32(first),
+                         _mm512_slli_epi32(_mm512_cvtepu16_epi32(second), 16));
+}
+
+void tile_store(const float* const* key_rows, const float* const* value_rows, int32_t count,
+                unsigned char* keys, unsigned char* values, int32_t head_dim) {
+  constexpr int32_t kMostWords = 64;  // of a piece of a key
+  const __m256i none = _mm256_setzero_si256();
+  for (int32_t half = 0; half < 2; ++half) {  // 16 positions
+    auto* to = reinterpret_cast<uint32_t*>(keys) + half * 8 * head_dim;
+    for (int32_t begin = 0; begin < head_dim; begin += 2 * kMostWords) {
+      const int32_t inputs = head_dim - begin < 2 * kMostWords ? head_dim - begin : 2 * kMostWords;
+      uint32_t words[16][kMostWords];
+      for (int32_t i = 0; i < 16; ++i) {
+        const int32_t position = half * 16 + i;
+        if (position < count) {
+          tile_round(key_rows[position] + begin, inputs, words[i]);
+        } else {
+          memset(words[i], 0, sizeof(words[i]));
+        }
+      }
+      for (int32_t w = 0; w < inputs / 2; ++w) {
+        for (int32_t i = 0; i < 16; ++i) to[(begin / 2 + w) * 16 + i] = words[i][w];
+      }
+    }
   }
-  auto* v = reinterpret_cast<uint16_t*>(values) + position / 32 * 32 * head_dim +
-            position % 32 / 2 * 32 + position % 2;
-  for (int32_t d = 0; d < head_dim; d += 16) {
-    alignas(32) uint16_t part[16];
-    _mm256_store_si256(reinterpret_cast<__m256i*>(part), rounded(load(value + d)));
-    for (int32_t i = 0; i < 16; ++i) v[d / 16 * 512 + 2 * i] = part[i];
+  for (int32_t pair = 0; pair < 16; ++pair) {
+    for (int32_t d = 0; d < head_dim; d += 16) {
+      const int32_t first = 2 * pair;
+      const __m256i even = first < count ? rounded(load(value_rows[first] + d)) : none;
+      const __m256i odd = first + 1 < count ? rounded(load(value_rows[first + 1] + d)) : none;
+      _mm512_storeu_si512(values + d / 16 * kTileBytes + pair * 64, paired(even, odd));
+    }
   }
 }
 
-// Where the parts of an attention's scratch begin, for so many positions, a multiple of 32.
+// Where the parts of an attention's scratch begin, for so many positions, a multiple of 32. Rows are
+// an odd number of cache lines apart, so that the rows of a tile lie in different sets of the cache.
 struct AttendScratch {
+  int64_t stride;     // positions from row to row
   uint32_t* queries;  // [32][head_dim / 2]
-  float* scores;      // [32][positions]
-  uint16_t* shares;   // [32][positions] probabilities, not divided by their sum
+  float* scores;      // [32][stride]
+  uint16_t* shares;   // [32][stride] probabilities, not divided by their sum
   float* inverse;     // [32] of the sums
 
-  AttendScratch(const TileAttend& args, int64_t positions) {
+  AttendScratch(const TileAttend& args, int64_t positions) : stride(positions + 32) {
+    if (stride / 32 % 2 == 0) stride += 32;
     unsigned char* at = args.scratch;
     queries = reinterpret_cast<uint32_t*>(at);
     at += int64_t{kTileQueries} * args.head_dim * 2;
     scores = reinterpret_cast<float*>(at);
-    at += kTileQueries * positions * 4;
+    at += kTileQueries * stride * 4;
     shares = reinterpret_cast<uint16_t*>(at);
-    at += kTileQueries * positions * 2;
+    at += kTileQueries * stride * 2;
     inverse = reinterpret_cast<float*>(at);
   }
 };
 
+// 2^x for x <= 0, with a relative error within 5e-5: its result is rounded to bfloat16.
+inline Vec rough_power(Vec x) {
+  const __m512 whole = _mm512_roundscale_ps(x.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  const Vec rest = {_mm512_sub_ps(x.v, whole)};
+  Vec series = fma(set(9.618129e-3F), rest, set(5.550411e-2F));
+  series = fma(series, rest, set(2.402265e-1F));
+  series = fma(series, rest, set(6.931472e-1F));
+  series = fma(series, rest, set(1.0F));
+  return {_mm512_scalef_ps(series.v, whole)};
+}
+
 // Turns the scores of a row into shares in bfloat16; returns the inverse of their sum, which is NaN
-// if a score is not finite.
-inline float soften_row(const TileAttend& args, float* scores, uint16_t* shares,
+// if a score is not finite. Shares behind the last position are zero.
+inline float soften_row(const TileAttend& args, const float* scores, uint16_t* shares,
                         int64_t positions) {
   const int32_t length = args.length;
-  const Vec scale = set(args.scale);
+  const int32_t whole = length / kLanes * kLanes;
   Vec largest = set(-__builtin_inff());
   Vec poison = zero();
-  for (int32_t j = 0; j < length; j += kLanes) {
-    const int32_t lanes = lanes_left(length, j);
-    Vec score = load(scores + j) * scale;
-    if (lanes < kLanes) score = keep_first(score, lanes, -__builtin_inff());
-    store(scores + j, score);
+  for (int32_t j = 0; j < whole; j += kLanes) {
+    const Vec score = load(scores + j);
     largest = larger(largest, score);
-    poison = poisoned_by(lanes < kLanes ? keep_first(score, lanes, 0.0F) : score, poison);
+    poison = poisoned_by(score, poison);
   }
-  const Vec most = set(reduce_max(largest));
+  if (whole < length) {
+    const Vec score = load(scores + whole);
+    largest = larger(largest, keep_first(score, length - whole, -__builtin_inff()));
+    poison = poisoned_by(keep_first(score, length - whole, 0.0F), poison);
+  }
+  const Vec scale = set(args.scale * 1.44269504F);  // to powers of 2
+  const Vec most = set(reduce_max(largest) * args.scale * -1.44269504F);
   Vec sum = zero();
   for (int32_t j = 0; j < positions; j += kLanes) {
     Vec share = zero();
-    if (j < length) share = exp_of(load(scores + j) - most);
+    if (j < length) share = rough_power(fma(load(scores + j), scale, most));
+    if (j + kLanes > length && j < length) share = keep_first(share, length - j, 0.0F);
     const __m256i narrow = rounded(share);
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(shares + j), narrow);
     sum = sum + load_bf16(shares + j);
@@ -189,16 +226,33 @@ inline float soften_row(const TileAttend& args, float* scores, uint16_t* shares,
 template <int RowTiles>
 void score_tiles(const TileAttend& args, const AttendScratch& scratch, int64_t positions) {
   const auto* queries = reinterpret_cast<const unsigned char*>(scratch.queries);
+  const int64_t query_bytes = int64_t{args.head_dim} * 2;
   const int64_t block_bytes = int64_t{args.head_dim} * 32;  // keys of 16 positions
+  const int64_t row_bytes = scratch.stride * 4;
   const int32_t steps = args.head_dim / kTileInputs;
-  TileSums sums;
   for (int64_t j = 0; j < positions; j += 32) {
-    multiply_block<RowTiles, 2>(queries, int64_t{args.head_dim} * 2,
-                                args.keys + j / 16 * block_bytes, block_bytes, 1, steps, sums);
-    for (int r = 0; r < RowTiles * 16; ++r) {
-      store(scratch.scores + r * positions + j, load(sums.at[r / 16][0][r % 16]));
-      store(scratch.scores + r * positions + j + 16, load(sums.at[r / 16][1][r % 16]));
+    const unsigned char* keys = args.keys + j / 16 * block_bytes;
+    _tile_zero(0);
+    _tile_zero(1);
+    if constexpr (RowTiles > 1) _tile_zero(2);
+    if constexpr (RowTiles > 1) _tile_zero(3);
+    for (int32_t k = 0; k < steps; ++k) {
+      _tile_loadd(6, keys + k * kTileBytes, 64);
+      _tile_loadd(7, keys + block_bytes + k * kTileBytes, 64);
+      _tile_loadd(4, queries + k * 64, query_bytes);
+      _tile_dpbf16ps(0, 4, 6);
+      _tile_dpbf16ps(1, 4, 7);
+      if constexpr (RowTiles > 1) {
+        _tile_loadd(5, queries + 16 * query_bytes + k * 64, query_bytes);
+        _tile_dpbf16ps(2, 5, 6);
+        _tile_dpbf16ps(3, 5, 7);
+      }
     }
+    float* scores = scratch.scores + j;
+    _tile_stored(0, scores, row_bytes);
+    _tile_stored(1, scores + 16, row_bytes);
+    if constexpr (RowTiles > 1) _tile_stored(2, scores + 16 * scratch.stride, row_bytes);
+    if constexpr (RowTiles > 1) _tile_stored(3, scores + 16 * scratch.stride + 16, row_bytes);
   }
 }
 
@@ -206,7 +260,7 @@ void score_tiles(const TileAttend& args, const AttendScratch& scratch, int64_t p
 template <int RowTiles>
 void mix_tiles(const TileAttend& args, const AttendScratch& scratch, int64_t positions) {
   const auto* shares = reinterpret_cast<const unsigned char*>(scratch.shares);
-  const int64_t row_bytes = positions * 2;
+  const int64_t row_bytes = scratch.stride * 2;
   const int64_t step_bytes = args.head_dim / 16 * kTileBytes;
   for (int32_t d = 0; d < args.head_dim; d += 32) {
     TileSums sums;
@@ -249,8 +303,8 @@ void tile_attend(const TileAttend& args) {
   open_tiles();
   is_short ? score_tiles<1>(args, scratch, positions) : score_tiles<2>(args, scratch, positions);
   for (int32_t r = 0; r < args.rows; ++r)
-    scratch.inverse[r] = soften_row(args, scratch.scores + r * positions,
-                                    scratch.shares + r * positions, positions);
+    scratch.inverse[r] = soften_row(args, scratch.scores + r * scratch.stride,
+                                    scratch.shares + r * scratch.stride, positions);
   is_short ? mix_tiles<1>(args, scratch, positions) : mix_tiles<2>(args, scratch, positions);
   _tile_release();
 }

@@ -42,47 +42,57 @@ class TileAttentionPart : public Stage {
   HeadRows heads_;
 };
 
-// A unit is a head of a segment.
+// A unit is a head of up to kTileInputs positions; those behind the last are filled with zeros.
 class TileStoreStage : public TileAttentionPart {
  public:
   using TileAttentionPart::TileAttentionPart;
 
   std::string label() const override { return "store keys and values in tiles"; }
   std::size_t scratch_bytes() const override {
-    return static_cast<std::size_t>(op_.head_dim) * sizeof(float);
+    return static_cast<std::size_t>(kTileInputs) * static_cast<std::size_t>(op_.head_dim) *
+           sizeof(float);
   }
 
   void run(const Worker& worker) override {
     const std::int32_t heads = op_.num_kv_heads();
-    const std::int64_t all = std::int64_t{site_.launch->rows} * heads;
-    const Range mine = share_of(all, worker);  // rows of heads: of one thread where they begin
+    const auto& segments = site_.launch->batch->segments;
+    std::int64_t units = 0;
+    for (const step::Segment& segment : segments) units += blocks_of(segment) * heads;
+    const Range mine = share_of(units, worker);
     std::int64_t at = 0;
     std::int64_t before = 0;
-    for (const step::Segment& segment : site_.launch->batch->segments) {
-      for (std::int32_t head = 0; head < heads; ++head) {
-        if (at >= mine.begin && at < mine.end) store(segment, before, head, worker);
-        at += segment.rows;
-      }
+    for (const step::Segment& segment : segments) {
+      const std::int64_t count = blocks_of(segment) * heads;
+      const std::int64_t end = std::min(mine.end - at, count);
+      for (std::int64_t unit = std::max<std::int64_t>(mine.begin - at, 0); unit < end; ++unit)
+        store(segment, before, static_cast<std::int32_t>(unit % heads),
+              static_cast<std::int32_t>(unit / heads) * kTileInputs, worker);
+      at += count;
       before += padded_positions(segment.rows);
     }
   }
 
  private:
+  static std::int64_t blocks_of(const step::Segment& segment) {
+    return padded_positions(segment.rows) / kTileInputs;
+  }
+
+  // The positions [first, first + kTileInputs) of a head.
   void store(const step::Segment& segment, std::int64_t before, std::int32_t head,
-             const Worker& worker) const {
-    auto* scratch = reinterpret_cast<float*>(worker.scratch);
-    unsigned char* to = keys(segment, before, head);
-    unsigned char* values = to + value_offset(segment);
-    for (std::int32_t i = 0; i < segment.rows; ++i) {
-      const float* key =
-          qkv_.row(segment.first_row + i) + std::int64_t{op_.heads + head} * op_.head_dim;
-      const float* value = key + std::int64_t{op_.num_kv_heads()} * op_.head_dim;
-      tiles().store(heads_.key(segment.position + i, head, key, scratch), value, to, values, i,
-                    op_.head_dim);
+             std::int32_t first, const Worker& worker) const {
+    auto* turned = reinterpret_cast<float*>(worker.scratch);
+    const float* key_rows[kTileInputs];
+    const float* value_rows[kTileInputs];
+    const std::int32_t count = std::min(kTileInputs, segment.rows - first);
+    for (std::int32_t i = 0; i < count; ++i) {
+      const float* key = qkv_.row(segment.first_row + first + i) +
+                         std::int64_t{op_.heads + head} * op_.head_dim;
+      key_rows[i] = heads_.key(segment.position + first + i, head, key,
+                               turned + std::int64_t{i} * op_.head_dim);
+      value_rows[i] = key + std::int64_t{op_.num_kv_heads()} * op_.head_dim;
     }
-    std::memset(scratch, 0, scratch_bytes());
-    for (auto i = segment.rows; i < padded_positions(segment.rows); ++i)
-      tiles().store(scratch, scratch, to, values, i, op_.head_dim);
+    unsigned char* to = keys(segment, before, head) + std::int64_t{first} * op_.head_dim * 2;
+    tiles().store(key_rows, value_rows, count, to, to + value_offset(segment), op_.head_dim);
   }
 };
 

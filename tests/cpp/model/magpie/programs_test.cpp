@@ -11,17 +11,11 @@
 namespace ttsrt::model::magpie {
 namespace {
 
-const char* const kOpNames[] = {
-    "EmbedRows",   "Norm",           "Linear",       "Gate",        "Unfold",      "SelfAttention",
-    "StoreMemory", "CrossAttention", "StoreContext", "ClearScores", "UpdatePrior", "SampleCodes",
-    "PickCodes",   "FinishStep",     "ShiftBlock",   "GuessBlock",  "FinishBlock"};
-static_assert(std::variant_size_v<ops::Op> == std::size(kOpNames));
-
 using Names = std::vector<std::string>;
 
 Names names_of(const ops::Program& program) {
   Names names;
-  for (const ops::Op& op : program.ops) names.emplace_back(kOpNames[op.index()]);
+  for (const ops::Op& op : program.ops) names.emplace_back(ops::name_of(op));
   return names;
 }
 
