@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from ttsrt_rt.errors import ConfigError, FormatError, NotFoundError
 from ttsrt_rt.options import path_of
-from ttsrt_rt.quoting import shorten
+from ttsrt_rt.quoting import shorten, show
 from ttsrt_rt.regular_file import read_regular
 from ttsrt_rt.writing import replacing
 
@@ -28,6 +28,7 @@ Samples = npt.NDArray[np.float32]
 
 MAX_BYTES = 1 << 31
 MAX_SAMPLES = 1 << 28
+MIN_RATE, MAX_RATE = 1000, 768000
 INSTALL = "pip install 'ttsrt_rt[audio]'"
 
 
@@ -37,11 +38,27 @@ class Sound:
 
     Attributes:
         samples: float32 [frames, channels], usually in [-1, 1).
-        sample_rate: frames per second.
+        sample_rate: frames per second, from 1,000 to 768,000.
+
+    Raises:
+        ConfigError: the samples have another shape or are no floats, or the rate is out of its
+            limits.
     """
 
     samples: Samples
     sample_rate: int
+
+    def __post_init__(self) -> None:
+        shape, dtype = self.samples.shape, self.samples.dtype
+        if len(shape) != 2 or shape[1] < 1 or dtype.kind != "f":
+            raise ConfigError(
+                f"sound: expected floats [frames, channels], got {dtype} {list(shape)}"
+            )
+        if not MIN_RATE <= self.sample_rate <= MAX_RATE:
+            raise ConfigError(
+                f"sound: expected {MIN_RATE} to {MAX_RATE} samples per second, got "
+                f"{show(self.sample_rate)}"
+            )
 
     @property
     def seconds(self) -> float:
@@ -91,6 +108,11 @@ def _read_other(data: bytes, name: str) -> Sound:
                 raise FormatError(
                     f"{name}: expected 1 to {MAX_SAMPLES} samples, got "
                     f"{file.frames * file.channels}"
+                )
+            if not MIN_RATE <= file.samplerate <= MAX_RATE:
+                raise FormatError(
+                    f"{name}: expected a sample rate from {MIN_RATE} to {MAX_RATE}, got "
+                    f"{file.samplerate}"
                 )
             samples = file.read(dtype="float32", always_2d=True)
             rate = int(file.samplerate)

@@ -6,6 +6,7 @@ import importlib.util
 import io
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -88,3 +89,21 @@ def test_flac_through_soundfile() -> None:
 
 def test_a_sound_knows_its_length() -> None:
     assert Sound(np.zeros((48000, 2), np.float32), 24000).seconds == 2.0
+
+
+@pytest.mark.parametrize(
+    ("samples", "rate", "message"),
+    [
+        (
+            np.zeros(9, np.float32),
+            24000,
+            r"expected floats \[frames, channels\], got float32 \[9\]",
+        ),
+        (np.zeros((9, 0), np.float32), 24000, "expected floats"),
+        (np.zeros((9, 1), np.int16), 24000, r"expected floats .* got int16 \[9, 1\]"),
+        (np.zeros((9, 1), np.float32), 0, "expected 1000 to 768000 samples per second, got 0"),
+    ],
+)
+def test_sounds_of_another_shape_are_refused(samples: Any, rate: int, message: str) -> None:
+    with pytest.raises(ConfigError, match=f"^sound: {message}"):
+        Sound(samples, rate)
