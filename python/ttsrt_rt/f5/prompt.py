@@ -74,8 +74,10 @@ def clip_reference(sound: Sound, rules: FrontEndRules) -> Sound:
     longer than the limit, and with 50 ms of silence behind it.
 
     Raises:
-        ConfigError: the sound is silent.
+        ConfigError: the sound is silent, or has samples that are not finite.
     """
+    if not np.isfinite(sound.samples).all():
+        raise ConfigError("ref_audio: expected finite samples, got NaN or infinity")
     limit = int(1000 * rules.prompt_seconds)
     made = _collect(sound, LONG_SILENCE, limit)
     if _milliseconds(made) > limit:

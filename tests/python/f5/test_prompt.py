@@ -59,6 +59,14 @@ def test_silence_is_refused(sound: Sound) -> None:
             action(sound)
 
 
+@pytest.mark.filterwarnings("error")
+def test_samples_that_are_not_finite_are_refused() -> None:
+    sound = tone(2)
+    sound.samples[5] = np.nan
+    with pytest.raises(ConfigError, match="ref_audio: expected finite samples"):
+        clip_reference(sound, RULES["f5"])
+
+
 def test_too_short_references_are_refused() -> None:
     with pytest.raises(ConfigError, match="expected at least 513 samples"):
         prepare_prompt(tone(0.02))
