@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 
 from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.f5.prompt import Prompt
@@ -82,8 +83,9 @@ def plan_speech(
         room: the engine's.
 
     Raises:
-        ConfigError: a text is empty, an option is out of its limits, the prompt is too long, or a
-            chunk is longer than the engine takes: it is never squeezed into less time.
+        ConfigError: a text is empty, an option is out of its limits, the prompt is too long, the
+            duration leaves no room for speech behind it, or a chunk is longer than the engine
+            takes: it is never squeezed into less time.
     """
     for name, given in (("text", text), ("ref_text", ref_text)):
         check_text(given, name)
@@ -99,25 +101,22 @@ def plan_speech(
         if length > room.max_frames:
             raise ConfigError(
                 f"text: expected chunks of at most {room.max_frames} frames with the prompt, got "
-                f'one of {length}: "{shorten(part, 60)}"; cut it at punctuation, pass boundaries='
-                '"extended", or build the engine with a larger max_seq_len'
+                f'one of {length}: "{shorten(part, 60)}"; cut it at punctuation, take "extended" '
+                "boundaries, or build the engine with a larger max_seq_len"
             )
     return [Chunk(spaced + part, length) for part, length in zip(parts, frames, strict=True)]
 
 
 def _check(options: PlanOptions) -> None:
-    if not MIN_SPEED <= options.speed <= MAX_SPEED:
-        raise ConfigError(
-            f"speed: expected {MIN_SPEED:g} to {MAX_SPEED:g}, got {show(options.speed)}"
-        )
-    if not 0 <= options.cross_fade <= MAX_SECONDS:
-        raise ConfigError(
-            f"cross_fade: expected 0 to {MAX_SECONDS:g}, got {show(options.cross_fade)}"
-        )
-    if options.fix_duration is not None and not 0 < options.fix_duration <= MAX_SECONDS:
-        raise ConfigError(
-            f"fix_duration: expected 0 to {MAX_SECONDS:g}, got {show(options.fix_duration)}"
-        )
+    _check_number("speed", options.speed, MIN_SPEED, MAX_SPEED)
+    _check_number("cross_fade", options.cross_fade, 0.0, MAX_SECONDS)
+    if options.fix_duration is not None:
+        _check_number("fix_duration", options.fix_duration, 0.0, MAX_SECONDS)
+
+
+def _check_number(name: str, value: object, least: float, most: float) -> None:
+    if not isinstance(value, Real) or not least <= float(value) <= most:
+        raise ConfigError(f"{name}: expected {least:g} to {most:g}, got {show(value)}")
 
 
 def _frames(
@@ -134,4 +133,10 @@ def _frames(
     seconds = share_duration(
         options.fix_duration, prompt.ref_frames / room.frame_rate, parts, options.cross_fade
     )
-    return [int(each * room.frame_rate) for each in seconds]
+    frames = [int(each * room.frame_rate) for each in seconds]
+    if min(frames) < prompt.ref_frames + 2:  # the prompt's and one more
+        raise ConfigError(
+            f"fix_duration: expected more than the {prompt.seconds:.2f} seconds of the reference, "
+            f"got {options.fix_duration:g}"
+        )
+    return frames

@@ -144,7 +144,7 @@ def chunk_text(text: str, max_bytes: int, *, boundaries: str = "original") -> li
         current = spaced
     if current:
         chunks.append(current.strip())
-    return chunks
+    return [chunk for chunk in chunks if chunk]
 
 
 def _by_words(piece: str, max_bytes: int) -> Iterator[str]:

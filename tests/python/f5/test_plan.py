@@ -43,7 +43,7 @@ def test_a_given_duration() -> None:
 
 def test_what_does_not_fit_is_refused_and_never_squeezed() -> None:
     text = "word " * 400
-    with pytest.raises(ConfigError, match=r"at most 3000 frames.*boundaries=.extended"):
+    with pytest.raises(ConfigError, match=r"at most 3000 frames.*take .extended. boundaries"):
         plan(text)
     chunks = plan(text, boundaries="extended")
     assert len(chunks) > 5
@@ -63,6 +63,12 @@ def test_what_does_not_fit_is_refused_and_never_squeezed() -> None:
         ({"speed": float("nan")}, "speed: expected"),
         ({"cross_fade": -1.0}, "cross_fade: expected"),
         ({"fix_duration": 0.0}, "fix_duration: expected"),
+        (
+            {"text": "Short enough.", "fix_duration": 5.0},
+            "fix_duration: expected more than the 4.99 seconds",
+        ),
+        ({"speed": "fast"}, "speed: expected 0.05 to 20, got 'fast'"),
+        ({"fix_duration": "9"}, "fix_duration: expected"),
         ({"boundaries": "none"}, "boundaries: expected"),
     ],
 )

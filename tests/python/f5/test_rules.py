@@ -112,3 +112,9 @@ def test_joins() -> None:
     short = join_waves([one, np.full(2, 5, np.float32)], 9, 10)
     np.testing.assert_allclose(short[8:], [1, 5])
     np.testing.assert_array_equal(join_waves([one], 0.4, 10), one)
+
+
+def test_spaces_alone_are_no_chunk() -> None:
+    """Where a chunk ends behind full-width punctuation, spaces may be all that is left."""
+    text = "a" * 40 + "\u3002  " + "b" * 40
+    assert chunk_text(text + "\u3002  ", 42) == ["a" * 40 + "\u3002", "b" * 40 + "\u3002"]
