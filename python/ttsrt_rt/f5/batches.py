@@ -18,7 +18,7 @@ from ttsrt_rt.quoting import show
 from ttsrt_rt.request import Flow, Request
 from ttsrt_rt.text.f5_tokenizer import F5Tokenizer
 
-__all__ = ["Batch", "Texts", "conditions_of", "ids_of", "requests_of"]
+__all__ = ["Batch", "Texts", "conditions_of", "float_array", "ids_of", "requests_of"]
 
 Texts: TypeAlias = "Sequence[str] | Sequence[Sequence[str]] | npt.ArrayLike"
 Mel = npt.NDArray[np.float32]
@@ -33,7 +33,7 @@ class Batch:
         ids: of the texts.
         duration: frames, prompt included, of all or of each.
         lens: prompt frames that count, of all or of each; None: all of them.
-        edit_mask: bool [batch, frames]: prompt frames to keep; or None.
+        edit_mask: bool [batch, frames of the longest prompt]: prompt frames to keep; or None.
         noise: float32 [batch, frames, bands]; None: drawn.
         seed: of the noise of every sample; None: drawn anew for each.
     """
@@ -61,11 +61,11 @@ def requests_of(batch: Batch, flow: Mapping[str, Any]) -> list[Request]:
     if len(batch.ids) != size:
         raise ConfigError(f"text: expected {size} texts, one per prompt, got {len(batch.ids)}")
     durations = _numbers(batch.duration, size, "duration")
-    lengths = [None] * size if batch.lens is None else _numbers(batch.lens, size, "lens")
-    masks, noises = (
-        [None] * size if rows is None else _rows(rows, size, where)
-        for rows, where in ((batch.edit_mask, "edit_mask"), (batch.noise, "noise"))
-    )
+    lengths = [len(each) for each in batch.conditions]
+    if batch.lens is not None:
+        lengths = _numbers(batch.lens, size, "lens")
+    masks = [None] * size if batch.edit_mask is None else _masks(batch.edit_mask, lengths)
+    noises = [None] * size if batch.noise is None else _rows(batch.noise, size, "noise")
     drawn = secrets.randbits(62)
     return [
         Request(
@@ -82,7 +82,12 @@ def requests_of(batch: Batch, flow: Mapping[str, Any]) -> list[Request]:
     ]
 
 
-def _floats(value: Any, where: str) -> Mel:
+def float_array(value: Any, where: str) -> Mel:
+    """Returns an array of float32.
+
+    Raises:
+        ConfigError: it has other values than numbers, or rows of unequal lengths.
+    """
     try:
         array = np.asarray(value, np.float32)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -102,11 +107,13 @@ def conditions_of(cond: Any, *, sample_rate: int, hop: int, bands: int, mel: str
         mel: how waves become spectrograms.
 
     Raises:
-        ConfigError: it has another shape.
+        ConfigError: it has another shape, or no prompts.
     """
     from ttsrt_rt import _core
 
-    array = _floats(cond, "cond")
+    array = float_array(cond, "cond")
+    if array.ndim and not len(array):
+        raise ConfigError("cond: expected at least one prompt, got none")
     if array.ndim == 3 and array.shape[2] == bands:
         return list(array)
     if array.ndim in (1, 2):
@@ -182,3 +189,14 @@ def _rows(value: Any, batch: int, where: str) -> list[Any]:
     if array.ndim < 2 or len(array) != batch:
         raise ConfigError(f"{where}: expected {batch} rows, got the shape {list(array.shape)}")
     return list(array)
+
+
+def _masks(value: Any, lengths: Sequence[int]) -> list[Any]:
+    """Returns the mask of each prompt. Where prompts have unequal lengths, each row is as long as
+    the longest one, as in the original, and what is behind a prompt has no meaning.
+    """
+    longest = max(lengths)
+    return [
+        row[:length] if len(row) == longest else row
+        for row, length in zip(_rows(value, len(lengths), "edit_mask"), lengths, strict=True)
+    ]

@@ -20,10 +20,12 @@ from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.executor import Executor
 from ttsrt_rt.f5 import rules as f5_rules
 from ttsrt_rt.f5.backend import device_of
-from ttsrt_rt.f5.batches import Batch, Texts, conditions_of, ids_of, requests_of
+from ttsrt_rt.f5.batches import Batch, Texts, conditions_of, float_array, ids_of, requests_of
 from ttsrt_rt.f5.finish import finish
+from ttsrt_rt.f5.front_end import read_front_end
 from ttsrt_rt.f5.plan import Chunk, PlanOptions, Room, plan_speech
 from ttsrt_rt.f5.prompt import Prompt, PromptCache
+from ttsrt_rt.f5.vocoder import open_vocoder
 from ttsrt_rt.handle import Handle
 from ttsrt_rt.quoting import show
 from ttsrt_rt.request import Flow, Request
@@ -35,6 +37,7 @@ __all__ = ["F5Model", "Speech"]
 Floats = npt.NDArray[np.float32]
 
 STEPS_VARIABLE = "TTS_NFE_STEPS"
+MAX_STEPS = 128  # of the library, which says so of a request only
 CROSS_FADE = 0.15
 
 
@@ -74,6 +77,7 @@ class F5Model:
         Raises:
             ConfigError: it is an engine of another family, or an option is wrong.
             DeviceError: the device is absent.
+            FormatError: the engine is damaged.
         """
         opened = _core.Engine.open(engine)
         description = json.loads(opened.description)
@@ -85,17 +89,15 @@ class F5Model:
         self._steps = _steps_of_environment()
         self._model = description["model"]
         self._max_frames = int(description["limits"]["max_seq_len"])
-        front = description.get("front_end") or {}
-        self._mel = front.get("mel") or "vocos"
-        self._rules = f5_rules.RULES[front.get("rules") or "f5"]
-        self._tokenizer = _tokenizer(front)
+        front = read_front_end(description, os.fspath(engine))
+        self._mel, self._rules, self._tokenizer = front.mel, front.rules, front.tokenizer
         self._prompts = PromptCache()
         self._resampler = resampler
         self._executor = Executor(opened, device=device, **options)
         self._vocoder: Executor | None = None
         try:
             if vocoder is not None:
-                self._vocoder = Executor(vocoder, device=device)
+                self._vocoder = Executor(open_vocoder(vocoder, self._model), device=device)
             elif self._model.get("vocoder"):
                 self._vocoder = self._executor
         except BaseException:
@@ -155,7 +157,7 @@ class F5Model:
         sway_sampling_coef: float | None = None,
         seed: int | None = None,
         max_duration: int | None = None,
-        use_epss: bool = True,
+        use_epss: bool | None = None,
         no_ref_audio: bool = False,
         edit_mask: npt.ArrayLike | None = None,
         noise: npt.ArrayLike | None = None,
@@ -175,9 +177,10 @@ class F5Model:
             sway_sampling_coef: -1 in all front ends; None for none.
             seed: of the noise, the same for every sample; None: drawn anew.
             max_duration: frames that no sample exceeds; None: the engine's limit.
-            use_epss: whether 5, 6, 7, 10, 12 and 16 steps take the grids made for so few.
+            use_epss: whether 5, 6, 7, 10, 12 and 16 steps take the grids made for so few; None:
+                the model's default, true but for IndicF5.
             no_ref_audio: whether the network does not get the prompt.
-            edit_mask: bool [batch, frames]: prompt frames to keep.
+            edit_mask: bool [batch, frames of the longest prompt]: prompt frames to keep.
             noise: float32 [batch, frames, bands] in place of drawn noise.
             method: "euler" or "midpoint".
 
@@ -228,8 +231,8 @@ class F5Model:
             ConfigError: it has another shape, or there is no vocoder.
         """
         bands = self._model["mel_bins"]
-        array = np.asarray(mel, np.float32)
-        if array.ndim not in (2, 3) or array.shape[-2] != bands:
+        array = float_array(mel, "mel")
+        if array.ndim not in (2, 3) or array.shape[-2] != bands or not len(array):
             hint = "; transpose it" if array.ndim >= 2 and array.shape[-1] == bands else ""
             raise ConfigError(
                 f"mel: expected [batch, {bands}, frames] or [{bands}, frames], got the shape "
@@ -357,19 +360,12 @@ class F5Model:
             raise
 
 
-def _tokenizer(front: dict[str, Any]) -> F5Tokenizer | None:
-    kind: Any = front.get("tokenizer") or "pinyin"
-    if kind != "byte" and not front.get("vocab"):
-        return None
-    return F5Tokenizer(front.get("vocab") or (), kind)
-
-
 def _steps_of_environment() -> int | None:
     given = os.environ.get(STEPS_VARIABLE)
     if not given:
         return None
-    if not given.isascii() or not given.isdigit() or not 1 <= int(given[:9]) <= 1024:
-        raise ConfigError(f"{STEPS_VARIABLE}: expected 1 to 1024, got {show(given)}")
+    if not given.isascii() or not given.isdigit() or not 1 <= int(given[:9]) <= MAX_STEPS:
+        raise ConfigError(f"{STEPS_VARIABLE}: expected 1 to {MAX_STEPS}, got {show(given)}")
     return int(given)
 
 

@@ -26,7 +26,7 @@ def test_prompts() -> None:
     waves = np.zeros((3, 2560), np.float32)
     assert [mel.shape for mel in conditions_of(waves, **MODEL)] == [(11, 100)] * 3
     assert len(conditions_of(waves[0], **MODEL)) == 1
-    for wrong in (np.zeros((1, 7, 80)), np.zeros(()), "text"):
+    for wrong in (np.zeros((1, 7, 80)), np.zeros(()), "text", np.zeros((0, 7, 100)), []):
         with pytest.raises(ConfigError, match="cond: expected"):
             conditions_of(wrong, **MODEL)
 
@@ -77,6 +77,13 @@ def test_requests() -> None:
     assert one.flow.steps == 4 and one.flow.no_ref_audio  # type: ignore[union-attr]
     assert (one.return_audio, one.return_spectrogram) == (False, True)
     np.testing.assert_array_equal(two.context_embeddings, MELS[1])
+
+
+def test_masks_are_as_long_as_the_longest_prompt() -> None:
+    mask = np.array([[1, 0, 1, 0, 0], [1, 1, 0, 1, 1]], bool)
+    one, two = requests_of(batch_of(lens=[3, 5], edit_mask=mask), {})
+    np.testing.assert_array_equal(one.edit_mask, mask[0, :3])
+    np.testing.assert_array_equal(two.edit_mask, mask[1])
 
 
 def test_without_a_seed_samples_differ() -> None:

@@ -148,6 +148,21 @@ def test_decode(model: F5Model) -> None:
     np.testing.assert_array_equal(model.decode(mel[1]), waves[1])
     with pytest.raises(ConfigError, match="transpose it"):
         model.decode(mel.transpose(0, 2, 1))
+    for wrong in ("mel", [[1], [2, 3]], np.zeros((0, 100, 9)), np.zeros(100)):
+        with pytest.raises(ConfigError, match="mel: expected"):
+            model.decode(wrong)
+
+
+def test_indicf5_has_only_even_grids(folder: Path) -> None:
+    """By default, as its sampler: those of few steps must be asked for."""
+    given = np.random.default_rng(4).normal(size=(1, 9, 100)).astype(np.float32)
+    with F5Model(folder / "indic", backend=NATIVE) as indic:
+        usual, even, pruned = (
+            indic.sample(given, [[1, 2]], 20, steps=5, seed=1, use_epss=each)[0]
+            for each in (None, False, True)
+        )
+    np.testing.assert_array_equal(usual, even)
+    assert not np.array_equal(usual, pruned)
 
 
 def test_texts_beyond_the_limit_are_refused_or_split(model: F5Model, folder: Path) -> None:
@@ -167,8 +182,11 @@ def test_wrong_engines_are_refused(folder: Path, tmp_path: Path) -> None:
 
 
 def test_steps_of_the_environment(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TTS_NFE_STEPS", "129")
+    with pytest.raises(ConfigError, match="TTS_NFE_STEPS: expected 1 to 128, got '129'"):
+        F5Model(folder / "whole", backend=NATIVE)
     monkeypatch.setenv("TTS_NFE_STEPS", "many")
-    with pytest.raises(ConfigError, match="TTS_NFE_STEPS: expected 1 to 1024, got 'many'"):
+    with pytest.raises(ConfigError, match="TTS_NFE_STEPS: expected 1 to 128, got 'many'"):
         F5Model(folder / "whole", backend=NATIVE)
     monkeypatch.setenv("TTS_NFE_STEPS", "4")
     with F5Model(folder / "whole", backend=NATIVE) as model:
