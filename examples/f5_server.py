@@ -17,7 +17,7 @@ from typing import Any
 from fastapi import FastAPI, HTTPException, Response
 from fastapi.concurrency import run_in_threadpool
 
-from ttsrt_rt import ConfigError
+from ttsrt_rt import CapacityError, ConfigError
 from ttsrt_rt.audio import wav_bytes
 from ttsrt_rt.f5 import F5Model
 
@@ -53,11 +53,11 @@ async def speech(body: dict[str, Any]) -> Response:
         raise HTTPException(400, "text: expected text, got none")
     if body.get("response_format") not in (None, "wav"):
         raise HTTPException(400, "response_format: expected wav")
-    if "f5" not in MODEL:
-        raise HTTPException(503, "the model is not loaded: set TTS_ENGINE")
-    voice = os.environ["TTS_REF_AUDIO"], os.environ["TTS_REF_TEXT"]
+    voice = os.environ.get("TTS_REF_AUDIO", ""), os.environ.get("TTS_REF_TEXT", "")
+    if "f5" not in MODEL or not all(voice):
+        raise HTTPException(503, "expected TTS_ENGINE, TTS_REF_AUDIO and TTS_REF_TEXT to be set")
     try:
         made = await run_in_threadpool(MODEL["f5"].synthesize, text, *voice, seed=body.get("seed"))
-    except ConfigError as error:
-        raise HTTPException(400, str(error)) from error
+    except (CapacityError, ConfigError) as error:
+        raise HTTPException(503 if isinstance(error, CapacityError) else 400, str(error)) from error
     return Response(wav_bytes(made.samples, made.sample_rate), media_type="audio/wav")

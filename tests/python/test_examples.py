@@ -111,7 +111,12 @@ def test_f5_server(tmp_path: Path) -> None:
         assert sound.sample_rate == 24000 and len(sound.samples) > 256
         spoken = {"input": "a few words", "voice": "any", "model": "f5", "seed": 3}
         assert ask(f"{address}/audio/speech", spoken) == (200, data)
-        for wrong in ({"text": " "}, {}, {"text": "a", "response_format": "mp3"}):
+        for wrong in (
+            {"text": " "},
+            {},
+            {"text": "a", "response_format": "mp3"},
+            {"text": "a", "seed": "b"},
+        ):
             assert ask(f"{address}/audio/speech", wrong)[0] == 400
     finally:
         server.terminate()
