@@ -101,7 +101,8 @@ def read_model(
         vocoder: the vocoder that is stored with it.
 
     Raises:
-        ConfigError: the configuration contradicts the variant or the tensors.
+        ConfigError: the configuration contradicts the variant or the tensors, or the vocoder is for
+            other spectrograms.
         FormatError: a tensor is missing or has an impossible shape.
     """
     rows, text_dim = _axes(shapes, "text_embed.text_embed.weight", 2)
@@ -142,7 +143,19 @@ def read_model(
         vocoder=vocoder,
     )
     config.check_sizes(_sizes(model))
+    if vocoder is not None:
+        _check_vocoder(model, vocoder)
     return model
+
+
+def _check_vocoder(model: F5Model, vocoder: VocosModel) -> None:
+    """Compares what both say of sound: a vocoder of another rate would speak too fast or slowly."""
+    for name in ("mel_bins", "hop", "sample_rate"):
+        expected, got = getattr(model, name), getattr(vocoder, name)
+        if got != expected:
+            raise ConfigError(
+                f"vocoder: {name}: expected {expected}, as the model has it, got {got}"
+            )
 
 
 def merged_groups(dim: int) -> int:

@@ -9,6 +9,7 @@ import pytest
 
 from ttsrt_rt.convert.f5_config import F5Config
 from ttsrt_rt.convert.f5_model import check_variant, merged_groups, read_defaults, read_model
+from ttsrt_rt.convert.vocos_model import VocosModel
 from ttsrt_rt.errors import ConfigError, FormatError
 from ttsrt_rt.synth.f5_layout import F5_SIZES, SynthVocos, f5_layout, vocos_layout
 
@@ -103,3 +104,15 @@ def test_variants_are_words() -> None:
     for wrong in (None, "v2", ""):
         with pytest.raises(ConfigError, match="variant: expected one of v0, v1, indicf5 for file"):
             check_variant(wrong, "file")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("mel_bins", 80), ("hop", 300), ("sample_rate", 22050)]
+)
+def test_a_vocoder_of_another_rate_is_refused(name: str, value: int) -> None:
+    vocoder = VocosModel(100, 32, 80, 2, 1024, 256, "center", 24000)
+    model = read_model(shapes_of("tiny"), "v1", F5Config(), vocoder)
+    assert model.vocoder == vocoder
+    other = replace(vocoder, **{name: value})
+    with pytest.raises(ConfigError, match=f"vocoder: {name}: expected .* got {value}"):
+        read_model(shapes_of("tiny"), "v1", F5Config(), other)
