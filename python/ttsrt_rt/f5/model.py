@@ -348,12 +348,18 @@ class F5Model:
 
     @staticmethod
     def _run(executor: Executor, requests: Sequence[Request]) -> list[Result]:
-        """Returns the results of requests that run together; the first error ends all."""
+        """Returns the results of requests that run together; the first error ends all. Many of
+        them leave room in the queue for other callers.
+        """
+        most = 2 * executor.info.max_batch_size
         handles: list[Handle] = []
+        results: list[Result] = []
         try:
             for request in requests:
+                if len(handles) - len(results) >= most:
+                    results.append(handles[len(results)].result())
                 handles.append(executor.submit(request))
-            return [handle.result() for handle in handles]
+            return results + [handle.result() for handle in handles[len(results) :]]
         except BaseException:
             for handle in handles:
                 handle.cancel()

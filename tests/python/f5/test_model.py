@@ -51,7 +51,8 @@ def model(folder: Path) -> Iterator[F5Model]:
 
 
 def speak(model: F5Model, folder: Path, text: str = "a few words here", **options: Any) -> Speech:
-    return model.synthesize(text, folder / "voice.wav", REF_TEXT, steps=4, **options)
+    options = {"steps": 4} | options
+    return model.synthesize(text, folder / "voice.wav", REF_TEXT, **options)
 
 
 def test_synthesize(model: F5Model, folder: Path) -> None:
@@ -72,6 +73,13 @@ def test_long_texts_repeat_exactly_with_a_seed_per_chunk(model: F5Model, folder:
     np.testing.assert_array_equal(one, two)
     plain = speak(model, folder, LONG, seed=9, cross_fade=0.0).samples
     assert len(plain) > len(one)
+
+
+def test_long_texts_do_not_fill_the_queue(model: F5Model, folder: Path) -> None:
+    expected = speak(model, folder, LONG * 2, seed=9, steps=1).samples
+    with F5Model(folder / "whole", backend=NATIVE, max_batch_size=1, max_queue_size=2) as small:
+        made = speak(small, folder, LONG * 2, seed=9, steps=1).samples
+    np.testing.assert_array_equal(made, expected)
 
 
 def test_quiet_references_make_quiet_results(model: F5Model, folder: Path) -> None:
