@@ -26,6 +26,8 @@ DISTANCES = {"float32": 1e-3, "float16": 1e-2, "bfloat16": 0.1}
 LOUDER: dict[str, tuple[tuple[str, ...], str, float]] = {
     "feed-forward": (("ff.ff.0.0.weight", "ff.ff.0.0.bias"), "ff.ff.2.weight", 2.0**16),
     "attention": (("attn.to_v.weight", "attn.to_v.bias"), "attn.to_out.0.weight", 2.0**16),
+    "values": (("attn.to_v.weight", "attn.to_v.bias"), "", 2.0**16),
+    "keys": (("attn.to_k.weight", "attn.to_k.bias"), "", 2.0**16),
     "residual": (("ff.ff.2.weight", "ff.ff.2.bias"), "", 2.0**16),
 }
 

@@ -92,7 +92,9 @@ class FlowWriter {
     attention.causal = false;
     attention.rope = rope_;
     attention.rope_heads = config_.rope_heads;
-    attention.segment_dtype = at("modulation").dtype;  // the build's
+    // Keys and values are rounded to the build's type, but not to float16: they may exceed its range.
+    const DType build = at("modulation").dtype;
+    attention.segment_dtype = build == DType::float16 ? DType::float32 : build;
     if (config_.has_head_norms) {
       attention.q_norm = at(name + "q_norm");
       attention.k_norm = at(name + "k_norm");
