@@ -76,9 +76,9 @@ def test_long_texts_repeat_exactly_with_a_seed_per_chunk(model: F5Model, folder:
 
 
 def test_long_texts_do_not_fill_the_queue(model: F5Model, folder: Path) -> None:
-    expected = speak(model, folder, LONG * 2, seed=9, steps=1).samples
+    expected = speak(model, folder, LONG * 6, seed=9, steps=1).samples
     with F5Model(folder / "whole", backend=NATIVE, max_batch_size=1, max_queue_size=2) as small:
-        made = speak(small, folder, LONG * 2, seed=9, steps=1).samples
+        made = speak(small, folder, LONG * 6, seed=9, steps=1).samples
     np.testing.assert_array_equal(made, expected)
 
 
