@@ -254,7 +254,8 @@ MemoryPlan plan_memory(const Engine& engine, const MemoryOptions& options) {
   std::vector<ops::SizedProgram> sized;
   for (const model::FamilyProgram& of : programs) {
     const auto index = static_cast<std::int32_t>(sized.size());
-    sized.push_back({&of.program, {of.max_rows, of.max_draws, false, false, index, of.max_segments}});
+    sized.push_back(
+        {&of.program, {of.max_rows, of.max_draws, false, false, index, of.max_segments}});
   }
   MemoryPlan plan;
   plan.max_batch_size = limits.max_batch_size;

@@ -1,40 +1,23 @@
 """Runs random networks of flow matching and their vocoder through the public API, against the NumPy
-of f5_reference.py: every flag and every field of a request, alone and in a crowd, by threads.
+of f5_reference.py: every flag, alone and in a crowd, by threads.
 """
 
 from __future__ import annotations
 
 import itertools
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 import ttsrt_rt as rt
-from ttsrt_rt.synth.f5_random import write_random_f5, write_random_vocos
+from ttsrt_rt.synth.f5_random import write_random_vocos
 
+from .f5_networks import BINS, FRAMES, NETWORKS, PROMPT, Array, distance, inputs, vocoder_of
 from .f5_reference import Reference, decode
 
-Array = NDArray[Any]
-BINS, FRAMES, PROMPT, WORDS = 100, 40, 14, 19
-LIMITS: dict[str, Any] = {
-    "max_seq_len": 128,
-    "max_input_len": 64,
-    "max_encoder_input_len": 64,
-    "max_num_tokens": 512,
-}
-V0: dict[str, Any] = {"text_mask_padding": False, "pe_attn_head": 1}
-V1: dict[str, Any] = {"text_mask_padding": True, "pe_attn_head": None}
-NETWORKS: dict[str, tuple[str, str, dict[str, Any]]] = {
-    "v0": ("tiny", "v0", V0),
-    "v1": ("tiny", "v1", V1),
-    "upsampled": ("tiny", "v1", {**V1, "text_embedding_average_upsampling": True}),
-    "normed": ("tiny_norm", "v1", V1),
-}
 EDITED = [index % 5 != 2 for index in range(PROMPT)]
 # Fields of Flow, and those of the request beside it; `reference` has other names for some.
 RUNS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -49,21 +32,6 @@ RUNS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "edited": ({"steps": 3}, {"edit_mask": EDITED}),
     "no_prompt": ({"steps": 3}, {"context_embeddings": None}),
 }
-
-
-def distance(got: Array, expected: Array) -> float:
-    """The largest difference, of the largest value."""
-    assert got.shape == expected.shape
-    return float(np.abs(got - expected).max() / np.abs(expected).max())
-
-
-def inputs(frames: int = FRAMES, words: int = WORDS, seed: int = 0) -> dict[str, Any]:
-    random = np.random.default_rng([seed, frames])
-    return {
-        "text_ids": random.integers(0, 64, words).astype(np.int32),
-        "context_embeddings": random.normal(-2, 2, (PROMPT, BINS)).astype(np.float32),
-        "noise": random.normal(size=(frames, BINS)).astype(np.float32),
-    }
 
 
 def expected_of(network: Reference, flow: dict[str, Any], fields: dict[str, Any]) -> Array:
@@ -82,51 +50,6 @@ def expected_of(network: Reference, flow: dict[str, Any], fields: dict[str, Any]
         no_ref_audio=flow.get("no_ref_audio", False),
         **({"lens": flow["lens"]} if "lens" in flow else {}),
     )
-
-
-@pytest.fixture(scope="session")
-def checkpoint_of_f5(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Maps a network of NETWORKS to a checkpoint, with a vocoder inside."""
-    made: dict[str, Path] = {}
-
-    def make(name: str) -> Path:
-        if name not in made:
-            folder = tmp_path_factory.mktemp(f"f5_{name}")
-            size, variant, flags = NETWORKS[name]
-            source = write_random_f5(folder / "model.safetensors", size, layout="reupload")
-            (folder / "flags.json").write_text(json.dumps({"arch": flags}), "utf-8")
-            rt.convert(
-                source,
-                folder / "checkpoint",
-                variant=variant,
-                config=folder / "flags.json",
-                progress=False,
-            )
-            made[name] = folder / "checkpoint"
-        return made[name]
-
-    return make
-
-
-@pytest.fixture(scope="session")
-def engine_of_f5(checkpoint_of_f5: Callable[[str], Path]) -> Callable[..., Path]:
-    """Maps a network and options of build to an engine."""
-
-    def make(name: str, **options: Any) -> Path:
-        checkpoint = checkpoint_of_f5(name)
-        words = "-".join(f"{value}" for value in options.values())
-        folder = checkpoint.parent / f"engine-{words}"
-        if not folder.exists():
-            rt.build(checkpoint, folder, **{**LIMITS, **options})
-        return folder
-
-    return make
-
-
-@pytest.fixture(scope="module")
-def executor(engine_of_f5: Callable[..., Path]) -> Iterator[rt.Executor]:
-    with rt.Executor(engine_of_f5("v1"), device="cpu", num_threads=2) as opened:
-        yield opened
 
 
 @pytest.mark.parametrize("device", ["reference", "cpu"])
@@ -202,14 +125,14 @@ def test_a_result_does_not_depend_on_others(dtype: str, engine_of_f5: Callable[.
             np.testing.assert_array_equal(one.audio, other.audio)
 
 
-def test_seeds_draw_normal_noise(executor: rt.Executor) -> None:
+def test_seeds_draw_normal_noise(f5_executor: rt.Executor) -> None:
     """A seed gives one result; another gives another. Without steps to speak of, noise remains."""
     fields: dict[str, Any] = {
         "text_ids": [1, 2, 3],
         "return_audio": False,
         "flow": rt.Flow(steps=2, duration=120),
     }
-    one, same, other = (executor.generate(**fields, seed=seed).spectrogram for seed in (7, 7, 8))
+    one, same, other = (f5_executor.generate(**fields, seed=seed).spectrogram for seed in (7, 7, 8))
     assert one is not None and same is not None and other is not None
     np.testing.assert_array_equal(one, same)
     assert distance(one, other) > 0.1
@@ -264,17 +187,6 @@ def test_only_attention_and_feed_forward_are_quantized(engine_of_f5: Callable[..
             assert tensor.dtype == "float32"
 
 
-def vocoder_of(folder: Path) -> tuple[dict[str, Array], dict[str, Any]]:
-    network = Reference(folder)
-    prefix = "vocoder." if "vocoder" in network.model else ""
-    weights = {
-        name.removeprefix(prefix): value
-        for name, value in network.weights.items()
-        if name.startswith(prefix)
-    }
-    return weights, network.model.get("vocoder", network.model)
-
-
 @pytest.mark.parametrize("device", ["reference", "cpu"])
 @pytest.mark.parametrize("padding", ["center", "same"])
 def test_vocos_stands_alone(padding: str, device: str, tmp_path: Path) -> None:
@@ -298,130 +210,41 @@ def test_vocos_stands_alone(padding: str, device: str, tmp_path: Path) -> None:
         assert results[2].metrics.rtf > 0
 
 
-def test_windows_with_a_halo_are_exact(executor: rt.Executor) -> None:
+def test_windows_with_a_halo_are_exact(f5_executor: rt.Executor) -> None:
     """30 frames on each side of a window give the samples of the whole, bit for bit."""
     mel = np.random.default_rng(5).normal(-2, 2, (128, BINS)).astype(np.float32)
-    whole = executor.generate(mel=mel).audio
-    part = executor.generate(mel=mel[20:110]).audio
+    whole = f5_executor.generate(mel=mel).audio
+    part = f5_executor.generate(mel=mel[20:110]).audio
     assert whole is not None and part is not None
     np.testing.assert_array_equal(part[30 * 256 : 59 * 256], whole[50 * 256 : 79 * 256])
 
 
 def test_audio_is_the_vocoders(
-    executor: rt.Executor, checkpoint_of_f5: Callable[[str], Path]
+    f5_executor: rt.Executor, checkpoint_of_f5: Callable[[str], Path]
 ) -> None:
     """The last frame of the prompt is the first that becomes sound, unless asked otherwise."""
     fields: dict[str, Any] = {"flow": rt.Flow(steps=2), "return_spectrogram": True}
     weights, model = vocoder_of(checkpoint_of_f5("v1"))
     for start in (None, 0, 20):
-        result = executor.generate(**inputs(), **fields, audio_start=start)
+        result = f5_executor.generate(**inputs(), **fields, audio_start=start)
         first = PROMPT - 1 if start is None else start
         assert result.spectrogram is not None and result.audio is not None
         assert len(result.audio) == (FRAMES - first - 1) * 256
         np.testing.assert_array_equal(result.spectrogram[:PROMPT], inputs()["context_embeddings"])
         assert distance(result.audio, decode(weights, model, result.spectrogram[first:])) <= 1e-5
-    events = list(executor.stream(rt.Request(**inputs(), **fields)))
+    events = list(f5_executor.stream(rt.Request(**inputs(), **fields)))
     sound = np.concatenate([each.audio for each in events if each.audio is not None])
-    np.testing.assert_array_equal(sound, executor.generate(**inputs(), **fields).audio)
+    np.testing.assert_array_equal(sound, f5_executor.generate(**inputs(), **fields).audio)
 
 
-def test_a_voice_is_a_prompt(executor: rt.Executor) -> None:
+def test_a_voice_is_a_prompt(f5_executor: rt.Executor) -> None:
     given = inputs()
     flow = rt.Flow(steps=2)
-    expected = executor.generate(**given, flow=flow).audio
-    executor.add_voice("prompt", embeddings=given.pop("context_embeddings"))
+    expected = f5_executor.generate(**given, flow=flow).audio
+    f5_executor.add_voice("prompt", embeddings=given.pop("context_embeddings"))
     try:
         np.testing.assert_array_equal(
-            executor.generate(**given, voice="prompt", flow=flow).audio, expected
+            f5_executor.generate(**given, voice="prompt", flow=flow).audio, expected
         )
     finally:
-        executor.remove_voice("prompt")
-
-
-REFUSED: dict[str, tuple[dict[str, Any], str]] = {
-    "no text": ({"text_ids": np.zeros(0, np.int32)}, "text_ids"),
-    "an id": ({"text_ids": [64]}, "text_ids[0]"),
-    "a padding id": ({"text_ids": [3, -1]}, "text_ids[1]"),
-    "a long text": ({"text_ids": [1] * 65}, "text_ids"),
-    "no duration": ({"noise": None}, "flow.duration"),
-    "a long duration": ({"noise": None, "flow": {"duration": 129}}, "flow.duration"),
-    "a squeezed text": (
-        {"noise": None, "flow": {"duration": 60, "max_duration": 19}},
-        "flow.max_duration",
-    ),
-    "other noise": ({"flow": {"duration": 41}}, "noise"),
-    "narrow noise": ({"noise": np.zeros((40, 99), np.float32)}, "noise"),
-    "infinite noise": ({"noise": np.full((40, 100), np.inf, np.float32)}, "noise"),
-    "infinite prompt": (
-        {"context_embeddings": np.full((3, 100), np.nan, np.float32)},
-        "context_embeddings",
-    ),
-    "a long prompt": (
-        {"context_embeddings": np.zeros((65, 100), np.float32)},
-        "context_embeddings",
-    ),
-    "no steps": ({"flow": {"steps": 0}}, "flow.steps"),
-    "many steps": ({"flow": {"steps": 129}}, "flow.steps"),
-    "many midpoints": ({"flow": {"steps": 65, "method": "midpoint"}}, "flow.steps"),
-    "a method": ({"flow": {"method": "rk4"}}, "flow.method"),
-    "strength": ({"flow": {"cfg_strength": -1.0}}, "flow.cfg_strength"),
-    "no strength": ({"flow": {"cfg_strength": float("nan")}}, "flow.cfg_strength"),
-    "sway": ({"flow": {"sway_sampling_coef": -1.5}}, "flow.sway_sampling_coef"),
-    "lens": ({"flow": {"lens": 15}}, "flow.lens"),
-    "a short mask": ({"edit_mask": [1] * 13}, "edit_mask"),
-    "a number in a mask": ({"edit_mask": [2] * 14}, "edit_mask[0]"),
-    "audio_start": ({"audio_start": 39}, "audio_start"),
-    "nothing asked": ({"return_audio": False, "return_spectrogram": False}, "return_audio"),
-    "temperature": ({"temperature": 0.5}, "temperature"),
-    "cfg_scale": ({"cfg_scale": 2.0}, "cfg_scale"),
-    "max_frames": ({"max_frames": 10}, "max_frames"),
-    "text and mel": ({"mel": np.zeros((4, 100), np.float32)}, "text_ids"),
-}
-
-
-@pytest.mark.parametrize("what", REFUSED)
-def test_what_makes_no_sense_is_refused(what: str, executor: rt.Executor) -> None:
-    changed, field = REFUSED[what]
-    fields = {**inputs(), **changed}
-    fields["flow"] = rt.Flow(**fields.get("flow", {}))
-    fields = {name: value for name, value in fields.items() if value is not None}
-    with pytest.raises(rt.ConfigError, match=rf"^{field.replace('[', '.').replace(']', '.')}"):
-        executor.generate(**fields)
-    assert executor.generate(**inputs(), flow=rt.Flow(steps=1)).finish_reason == "stop"
-
-
-def test_more_text_than_prompt_frames(
-    executor: rt.Executor, checkpoint_of_f5: Callable[[str], Path]
-) -> None:
-    """Frames of the prompt's place are not silenced where the text has more ids than it frames."""
-    given = {**inputs(words=30, seed=2), "noise": inputs()["noise"]}
-    result = executor.generate(**given, flow=rt.Flow(steps=3), return_audio=False)
-    network = Reference(checkpoint_of_f5("v1"))
-    expected = network.sample(
-        given["context_embeddings"], list(given["text_ids"]), given["noise"], steps=3, sway=-1.0
-    )
-    assert result.spectrogram is not None
-    assert distance(result.spectrogram, expected) <= 1e-3
-    assert np.abs(result.spectrogram[PROMPT:30]).min() > 0
-
-
-def test_a_cancelled_request_ends_alone(executor: rt.Executor) -> None:
-    """Requests that end between evaluations leave the others as they are."""
-    fields: dict[str, Any] = {**inputs(), "flow": rt.Flow(steps=16)}
-    expected = executor.generate(**fields).audio
-    kept = executor.submit(rt.Request(**fields))
-    dropped = [executor.submit(rt.Request(**{**fields, "flow": rt.Flow(steps=128)})) for _ in "12"]
-    for handle in dropped:
-        handle.cancel()
-    np.testing.assert_array_equal(kept.result().audio, expected)
-    for handle in dropped:
-        assert handle.result().finish_reason in ("cancelled", "stop")
-    late = executor.submit(rt.Request(**{**fields, "deadline": 1e-4}))
-    assert late.result().finish_reason in ("deadline", "stop")
-
-
-def test_families_refuse_each_others_fields(executor: rt.Executor) -> None:
-    with pytest.raises(rt.ConfigError, match=r"^flow: expected none"):
-        executor.generate(mel=np.zeros((4, BINS), np.float32), flow=rt.Flow(steps=3))
-    with pytest.raises(rt.ConfigError, match=r"^mel: expected"):
-        executor.generate(mel=np.zeros((1, BINS), np.float32))
+        f5_executor.remove_voice("prompt")

@@ -30,13 +30,14 @@ void add_uses(const ops::Uses& uses, const Stages& stages, std::size_t first,
   }
 }
 
-// The uses of a Linear that normalises its input as it packs it, and multiplies and adds its outputs
-// as it writes them: every thread reads all rows of the norm's input.
+// The uses of a Linear that normalises its input as it packs it, and multiplies and adds its
+// outputs as it writes them: every thread reads all rows of the norm's input.
 ops::Uses fused_uses(const Fusion& fusion) {
   ops::Uses uses = ops::uses_of(*fusion.linear);
   for (ops::Use& use : uses) {
     if (use.part != ops::Part::buffer) continue;
-    if (fusion.norm_out != ops::kNoBuffer && use.index == fusion.norm_out) use.index = fusion.norm_x;
+    if (fusion.norm_out != ops::kNoBuffer && use.index == fusion.norm_out)
+      use.index = fusion.norm_x;
     if (fusion.gate != nullptr && use.index == fusion.linear->out && use.writes())
       use = {ops::Part::buffer, fusion.gate->out, ops::Access::update, ops::Share::column, 0};
   }
@@ -220,8 +221,7 @@ void Lowering::lower(const ops::SelfAttention& op) {
     return;
   }
   if (uses_tiles(list_, op)) {
-    list_.segment_room =
-        std::max(list_.segment_room, tile_segment_bytes(op, list_.limits));
+    list_.segment_room = std::max(list_.segment_room, tile_segment_bytes(op, list_.limits));
     add_tile_attention(list_.site, op, rows_of(op.qkv), rows_of(op.out),
                        {&list_.segment_blocks, rows_.max_rows}, stages_);
     return;
@@ -230,9 +230,8 @@ void Lowering::lower(const ops::SelfAttention& op) {
   if (op.cache_layer < 0) {
     segments.data = &list_.segment_blocks;
     segments.layout = BlockLayout::of(op.segment_dtype, op.num_kv_heads(), op.head_dim);
-    list_.segment_room =
-        std::max(list_.segment_room,
-                 list_.limits.segment_blocks(ops::kBlockSize) * segments.layout.block_bytes);
+    list_.segment_room = std::max(list_.segment_room, list_.limits.segment_blocks(ops::kBlockSize) *
+                                                          segments.layout.block_bytes);
   }
   const Rows scores = op.scores == ops::kNoBuffer ? Rows{} : scores_of(op.scores);
   add_self_attention(list_.site, op, {rows_of(op.qkv), rows_of(op.out), scores}, segments,

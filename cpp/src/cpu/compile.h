@@ -1,8 +1,9 @@
 // Lowering converts the ops of a Program to the stages that the thread team runs.
 //
-// A norm is fused into the packing of the next Linear if no other op reads its output and the launch
-// is not traced; so is AddModulated into the Linear before it. A nested Program (ops/nested.h) is lowered like any other, on its own rows;
-// only the place where self-attention stores keys and values differs.
+// A norm is fused into the packing of the next Linear if no other op reads its output and the
+// launch is not traced; so is AddModulated into the Linear before it. A nested Program
+// (ops/nested.h) is lowered like any other, on its own rows; only the place where self-attention
+// stores keys and values differs.
 #pragma once
 
 #include <vector>

@@ -39,8 +39,7 @@ void Lowering::lower(const ops::DepthwiseConv& op) {
 }
 
 void Lowering::lower(const ops::GroupedConv& op) {
-  add_grouped_conv(list_.site, op, rows_of(op.x), rows_of(op.out), program_.has_many_rows,
-                   stages_);
+  add_grouped_conv(list_.site, op, rows_of(op.x), rows_of(op.out), program_.has_many_rows, stages_);
 }
 
 void Lowering::lower(const ops::ResponseNorm& op) {

@@ -36,7 +36,8 @@ NativeNetwork::NativeNetwork(const EngineData& engine, std::unique_ptr<ops::Back
   std::vector<ops::SizedProgram> sized;
   for (const FamilyProgram& of : programs) {
     const auto index = static_cast<std::int32_t>(sized.size());
-    sized.push_back({&of.program, {of.max_rows, of.max_draws, trace_, profile_, index, of.max_segments}});
+    sized.push_back(
+        {&of.program, {of.max_rows, of.max_draws, trace_, profile_, index, of.max_segments}});
   }
   const ops::StateSpec state =
       fitted_state(family, limits, options.state, options.cache, *backend_, sized);

@@ -80,7 +80,7 @@ struct ProgramLimits {
   std::int32_t max_draws = 0;
   bool trace = false;
   bool profile = false;
-  std::int32_t index = 0;  // its place in StepOutput::seconds, and its number in TapOutput
+  std::int32_t index = 0;         // its place in StepOutput::seconds, and its number in TapOutput
   std::int32_t max_segments = 0;  // 0: as many as rows
 
   // Blocks that hold the positions of all segments of a launch, each beginning a block.

@@ -157,7 +157,7 @@ BatchNeeds needs_of(const Program& program, const ProgramLimits& limits, const S
   needs.name = program.name;
   needs.max_rows = limits.max_rows;
   needs.max_draws = limits.max_draws;
-  needs.max_segments = limits.max_segments > 0 ? limits.max_segments : limits.max_rows;
+  needs.max_segments = limits.max_segments;
   for (std::size_t i = 0; i < program.ops.size(); ++i) {
     for (const Use& use : uses_of(program.ops[i])) add_need(use, spec, needs);
     needs.keeps_rows |= std::holds_alternative<StoreContext>(program.ops[i]) ||
@@ -186,7 +186,9 @@ void check_batch(const step::RowBatch& batch, const BatchNeeds& needs, const Sta
                   batch.draws.size() <= static_cast<std::size_t>(needs.max_draws),
               needs.name, ": expected at most ", needs.max_rows, " rows and ", needs.max_draws,
               " draws, got ", batch.rows, " and ", batch.draws.size());
-  TTSRT_CHECK(InternalError, batch.segments.size() <= static_cast<std::size_t>(needs.max_segments),
+  TTSRT_CHECK(InternalError,
+              needs.max_segments == 0 ||
+                  batch.segments.size() <= static_cast<std::size_t>(needs.max_segments),
               needs.name, ": expected at most ", needs.max_segments, " segments, got ",
               batch.segments.size());
   std::int32_t next = 0;

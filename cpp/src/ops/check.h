@@ -47,10 +47,10 @@ struct BatchNeeds {
   std::string name;
   std::int32_t max_rows = 0;
   std::int32_t max_draws = 0;
-  std::int32_t max_segments = 0;
-  bool uses_cache = false;       // or keeps schedule rows in its blocks
-  bool reads_schedule = false;   // a row of it in each segment
-  std::int32_t array_rows = -1;  // most rows of a sequence in arrays of the slots; -1: it has none
+  std::int32_t max_segments = 0;  // 0: as many as rows
+  bool uses_cache = false;        // or keeps schedule rows in its blocks
+  bool reads_schedule = false;    // a row of it in each segment
+  std::int32_t array_rows = -1;   // most rows of a sequence in arrays of the slots; -1: it has none
   bool keeps_rows = false;
   std::int32_t memory_rows =
       -1;  // most rows of a sequence that StoreMemory may keep; -1: it has none

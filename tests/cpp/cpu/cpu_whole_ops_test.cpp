@@ -66,7 +66,8 @@ class CpuWholeOps : public test::CpuIsaTest {
       for (std::int32_t branch = 0; branch < (slot == 1 ? 1 : 2); ++branch) {
         const auto count = static_cast<std::size_t>(rows * width);
         step::Segment& segment = batch.add_vectors(
-            slot, rows, test::random_vector(count, seed + static_cast<std::uint64_t>(2 * slot + branch)));
+            slot, rows,
+            test::random_vector(count, seed + static_cast<std::uint64_t>(2 * slot + branch)));
         segment.branch = branch == 0 ? step::Branch::conditional : step::Branch::unconditional;
         segment.schedule_row = 3 + 17 * slot;
         segment.step_size = 0.1F * static_cast<float>(slot + 1);
@@ -343,8 +344,9 @@ TEST_P(CpuWholeOps, GiveAnItemTheSameBitsAloneAndInACrowd) {
     both.cpu->launch(crowd.batch);
     test::run_queued(*pair_.oracle);
     test::run_queued(*pair_.cpu);
-    EXPECT_LE(test::distance(both.oracle->activation(block.x), both.cpu->activation(block.x), count),
-              dtype == DType::bfloat16 ? 2e-2F : 2e-5F);
+    EXPECT_LE(
+        test::distance(both.oracle->activation(block.x), both.cpu->activation(block.x), count),
+        dtype == DType::bfloat16 ? 2e-2F : 2e-5F);
   }
 }
 

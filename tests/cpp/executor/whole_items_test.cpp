@@ -1,5 +1,5 @@
-// Items that run whole, several times and with both branches: what the executor launches of them and
-// what becomes their result.
+// Items that run whole, several times and with both branches: what the executor launches of them
+// and what becomes their result.
 #include <gtest/gtest.h>
 
 #include <memory>

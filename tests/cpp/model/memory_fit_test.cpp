@@ -78,7 +78,8 @@ class FittedState : public ::testing::Test {
   FittedState() : programs_(data_.family->programs(data_.weights, data_.limits, false)) {
     for (const FamilyProgram& of : programs_) {
       const auto index = static_cast<std::int32_t>(sized_.size());
-      sized_.push_back({&of.program, {of.max_rows, of.max_draws, false, false, index, of.max_segments}});
+      sized_.push_back(
+          {&of.program, {of.max_rows, of.max_draws, false, false, index, of.max_segments}});
     }
   }
 

@@ -39,8 +39,7 @@ TEST(CheckWholeOps, ArraysAndColumnsMustBeThere) {
   expect_refused(16, "columns 16 to 32", [](Program& program, BufferId x) {
     return ModulatedNorm{x, program.add("out", 16), 0, 16, 1e-6F};
   });
-  expect_refused(16, "columns 9 to 25",
-                 [](Program&, BufferId x) { return AddModulated{x, x, 9}; });
+  expect_refused(16, "columns 9 to 25", [](Program&, BufferId x) { return AddModulated{x, x, 9}; });
   expect_refused(23, "expected width 24", [](Program&, BufferId x) { return StoreSchedule{x}; });
   expect_refused(5, "expected width 4", [](Program&, BufferId x) { return FlowStep{x, 0, 1, 2}; });
   expect_refused(4, "array of rows 3", [](Program&, BufferId x) { return FlowStep{x, 0, 1, 3}; });
@@ -51,8 +50,8 @@ TEST(CheckWholeOps, ConvolutionsFitTheirGroups) {
   const test::TestWeight panel = test::make_panel(32, 3 * 16, DType::float32, 2);
   const auto conv = [&](std::int32_t groups, std::int32_t kernel) {
     return [&bias, &panel, groups, kernel](Program& program, BufferId x) {
-      return GroupedConv{x,      program.add("out", 32), panel, bias, groups, kernel,
-                         Activate::none, false};
+      return GroupedConv{x,      program.add("out", 32), panel, bias, groups,
+                         kernel, Activate::none,         false};
     };
   };
   expect_refused(32, "odd number of taps", conv(2, 4));
@@ -62,9 +61,8 @@ TEST(CheckWholeOps, ConvolutionsFitTheirGroups) {
   expect_refused(8, "expected float32", [&](Program& program, BufferId x) {
     return DepthwiseConv{x, program.add("out", 8), taps, bias};
   });
-  expect_refused(8, "can't write over its input", [](Program&, BufferId x) {
-    return StretchText{x, x};
-  });
+  expect_refused(8, "can't write over its input",
+                 [](Program&, BufferId x) { return StretchText{x, x}; });
 }
 
 TEST(CheckWholeOps, BatchesStayInsideArraysAndSchedules) {

@@ -6,8 +6,8 @@
 namespace ttsrt::test {
 
 inline Json vocoder_json() {
-  return {{"mel_bins", 6}, {"dim", 8},  {"ffn_dim", 12},       {"layers", 1},
-          {"n_fft", 32},   {"hop", 8},  {"padding", "center"}, {"sample_rate", 800}};
+  return {{"mel_bins", 6}, {"dim", 8}, {"ffn_dim", 12},       {"layers", 1},
+          {"n_fft", 32},   {"hop", 8}, {"padding", "center"}, {"sample_rate", 800}};
 }
 
 inline Json flow_json() {
@@ -35,12 +35,8 @@ inline Json flow_json() {
 }
 
 inline Json whole_config(const char* family, const Json& model, const Json& defaults) {
-  return {{"format", "ttsrt.checkpoint"},
-          {"format_version", 1},
-          {"family", family},
-          {"source", {{"made", "by a test"}}},
-          {"model", model},
-          {"defaults", defaults}};
+  return {{"format", "ttsrt.checkpoint"},      {"format_version", 1}, {"family", family},
+          {"source", {{"made", "by a test"}}}, {"model", model},      {"defaults", defaults}};
 }
 
 inline Json flow_config(const Json& model = flow_json()) {
@@ -52,8 +48,6 @@ inline Json flow_config(const Json& model = flow_json()) {
   return whole_config("f5", model, defaults);
 }
 
-inline Json vocoder_config() {
-  return whole_config("vocos", vocoder_json(), Json::object());
-}
+inline Json vocoder_config() { return whole_config("vocos", vocoder_json(), Json::object()); }
 
 }  // namespace ttsrt::test

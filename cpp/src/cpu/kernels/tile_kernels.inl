@@ -1,5 +1,5 @@
-// The kernels of tile_kernels.h. Tiles 0 to 3 are sums of 2 x 2 blocks, 4 and 5 rows, 6 and 7 panels:
-// a step loads four tiles and multiplies four times.
+// The kernels of tile_kernels.h. Tiles 0 to 3 are sums of 2 x 2 blocks, 4 and 5 rows, 6 and 7
+// panels: a step loads four tiles and multiplies four times.
 
 namespace ttsrt::cpu {
 namespace {
@@ -157,8 +157,9 @@ void tile_store(const float* const* key_rows, const float* const* value_rows, in
   }
 }
 
-// Where the parts of an attention's scratch begin, for so many positions, a multiple of 32. Rows are
-// an odd number of cache lines apart, so that the rows of a tile lie in different sets of the cache.
+// Where the parts of an attention's scratch begin, for so many positions, a multiple of 32. Rows
+// are an odd number of cache lines apart, so that the rows of a tile lie in different sets of the
+// cache.
 struct AttendScratch {
   int64_t stride;     // positions from row to row
   uint32_t* queries;  // [32][head_dim / 2]

@@ -82,7 +82,8 @@ class SelfAttentionPart : public Stage {
                         float* weights, float* turned_query) const {
     AttendArgs args = attend_over(layout_, length_of(segment, row), weights);
     const std::int64_t begin = std::int64_t{query} * op_.head_dim;
-    args.query = turned_.query(position_of(segment, row), query, qkv_.row(row) + begin, turned_query);
+    args.query =
+        turned_.query(position_of(segment, row), query, qkv_.row(row) + begin, turned_query);
     if (op_.scale > 0.0F) args.scale = op_.scale;
     const std::byte* first = base() + query / group() * layout_.head_bytes;
     if (!is_cached()) first += block_of(row, 0) * layout_.block_bytes;

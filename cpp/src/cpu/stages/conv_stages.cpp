@@ -66,8 +66,8 @@ class GroupedConvStage : public Stage {
     shape_.words =
         element == Element::bfloat16 ? shape_.depth / 2 * site.kernels->pair_words : shape_.depth;
     shape_.group_words = shape_.words;
-    uses_tiles_ = has_many_rows && site.kernels->tiles != nullptr &&
-                  element == Element::bfloat16 && shape_.depth % kTileInputs == 0;
+    uses_tiles_ = has_many_rows && site.kernels->tiles != nullptr && element == Element::bfloat16 &&
+                  shape_.depth % kTileInputs == 0;
     block_ = uses_tiles_ ? kTileBlock : kTiles * site.kernels->tile_rows;
     stride_ = block_ + op.kernel - 1;
   }

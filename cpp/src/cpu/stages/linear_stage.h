@@ -37,7 +37,7 @@ struct LinearSpec {
   std::int64_t factor = -1;  // column of the schedule by which outputs are multiplied; -1: none
   Activation activation = Activation::none;
   bool accumulate = false;
-  Rows addend;  // without data: none
+  Rows addend;                 // without data: none
   bool has_many_rows = false;  // in every launch
 };
 

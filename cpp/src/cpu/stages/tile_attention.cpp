@@ -26,7 +26,8 @@ class TileAttentionPart : public Stage {
   // follow.
   unsigned char* keys(const step::Segment& segment, std::int64_t before, std::int32_t head) const {
     const std::int64_t position_bytes = std::int64_t{op_.head_dim} * 4;
-    const std::int64_t of_heads = before * op_.num_kv_heads() + padded_positions(segment.rows) * head;
+    const std::int64_t of_heads =
+        before * op_.num_kv_heads() + padded_positions(segment.rows) * head;
     return reinterpret_cast<unsigned char*>(*segments_.data) + of_heads * position_bytes;
   }
   std::int64_t value_offset(const step::Segment& segment) const {
@@ -85,8 +86,8 @@ class TileStoreStage : public TileAttentionPart {
     const float* value_rows[kTileInputs];
     const std::int32_t count = std::min(kTileInputs, segment.rows - first);
     for (std::int32_t i = 0; i < count; ++i) {
-      const float* key = qkv_.row(segment.first_row + first + i) +
-                         std::int64_t{op_.heads + head} * op_.head_dim;
+      const float* key =
+          qkv_.row(segment.first_row + first + i) + std::int64_t{op_.heads + head} * op_.head_dim;
       key_rows[i] = heads_.key(segment.position + first + i, head, key,
                                turned + std::int64_t{i} * op_.head_dim);
       value_rows[i] = key + std::int64_t{op_.num_kv_heads()} * op_.head_dim;
@@ -103,7 +104,8 @@ class TileAttendStage : public TileAttentionPart {
 
   std::string label() const override { return "self-attention by tiles"; }
   std::size_t scratch_bytes() const override {
-    return static_cast<std::size_t>(query_bytes() + tile_scratch_bytes(segments_.max_rows, op_.head_dim));
+    return static_cast<std::size_t>(query_bytes() +
+                                    tile_scratch_bytes(segments_.max_rows, op_.head_dim));
   }
 
   void run(const Worker& worker) override {
@@ -155,8 +157,7 @@ class TileAttendStage : public TileAttentionPart {
     args.scratch = reinterpret_cast<unsigned char*>(worker.scratch) + query_bytes();
     args.length = segment.rows;
     args.head_dim = op_.head_dim;
-    args.scale =
-        op_.scale > 0.0F ? op_.scale : 1.0F / std::sqrt(static_cast<float>(op_.head_dim));
+    args.scale = op_.scale > 0.0F ? op_.scale : 1.0F / std::sqrt(static_cast<float>(op_.head_dim));
     tiles().attend(args);
   }
 };

@@ -30,10 +30,9 @@ TEST(F5Config, ReadsWhatTheGenerationsDifferIn) {
 
 TEST(F5Config, RefusesByNameWhatCannotBe) {
   const std::pair<const char*, Json> wrong[] = {
-      {"variant", "v2"},     {"dim", 8},          {"rope_heads", 3},
-      {"conv_groups", 4},    {"conv_kernel", 4},  {"head_dim", 7},
-      {"text_vocab", 0},     {"max_frames", 1},   {"layers", 65},
-      {"mel_bins", 5},       {"hop", 0},          {"text_mask_padding", 1},
+      {"variant", "v2"},     {"dim", 8},          {"rope_heads", 3},  {"conv_groups", 4},
+      {"conv_kernel", 4},    {"head_dim", 7},     {"text_vocab", 0},  {"max_frames", 1},
+      {"layers", 65},        {"mel_bins", 5},     {"hop", 0},         {"text_mask_padding", 1},
       {"sample_rate", 1e12}, {"vocoder", "none"}, {"long_skip", "no"}};
   for (const auto& [key, value] : wrong) {
     Json model = test::flow_json();

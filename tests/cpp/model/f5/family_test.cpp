@@ -49,8 +49,8 @@ TEST(F5Family, ALaunchHoldsBothBranchesOfAnUtterance) {
   EXPECT_EQ(limits.max_seq_len, 64);
   EXPECT_EQ(least_tokens(limits, bounds), 128);
   options.max_num_tokens = 127;
-  EXPECT_TRUE(test::throws_naming<ConfigError>(
-      "max_num_tokens", [&] { resolve_limits(options, bounds); }));
+  EXPECT_TRUE(
+      test::throws_naming<ConfigError>("max_num_tokens", [&] { resolve_limits(options, bounds); }));
 }
 
 TEST(F5Family, ProgramsOfABuiltEngine) {
