@@ -104,6 +104,10 @@ def test_options_of_prior_and_maskgit(asked: Callable[..., rt.Request]) -> None:
     expected = rt.BlockDiffusion(steps=6, early=0.75)
     assert asked("--block_steps", "6", "--block_early", "0.75").block == expected
     assert asked("--block", '{"steps": 6, "early": 0.75}').block == expected
+    flow = rt.Flow(steps=5, duration=90, no_ref_audio=True)
+    flags = ["--flow_duration", "90", "--flow_no_ref_audio", "true"]
+    assert asked("--flow", '{"steps": 5}', *flags).flow == flow
+    assert make_request({"flow": {"steps": 5, "duration": 90, "no_ref_audio": True}}).flow == flow
 
 
 @pytest.mark.parametrize(
@@ -119,6 +123,7 @@ def test_options_of_prior_and_maskgit(asked: Callable[..., rt.Request]) -> None:
         (["--prior", "off", "--prior_left", "3"], "--prior_left beside off"),
         (["--maskgit", "[1]"], "--maskgit: expected options as JSON"),
         (["--block", "6"], "--block: expected options as JSON"),
+        (["--flow", "6"], "--flow: expected options as JSON"),
         (["--text_ids", "none.json"], "none.json: no such file"),
     ],
 )

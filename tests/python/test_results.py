@@ -13,6 +13,7 @@ import pytest
 
 import ttsrt_rt as rt
 from ttsrt_rt.cli import main
+from ttsrt_rt.synth import write_random_f5
 
 Run = Callable[..., int]
 
@@ -42,6 +43,36 @@ def test_each_ending(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str
     captured = capsys.readouterr()
     assert json.loads(captured.out)["codes"] == codes.tolist() and "4 frames" in captured.err
     assert sorted(os.listdir(tmp_path)) == ["a.csv", "a.json", "a.npy", "a.npz", "ids.json"]
+
+
+def test_sound_and_spectrograms(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Models without codes: the main array is the sound, or else the spectrogram."""
+    source = write_random_f5(tmp_path / "model_1.safetensors", layout="reupload")
+    checkpoint = rt.convert(source, tmp_path / "ckpt", variant="v1", progress=False)
+    rt.build(checkpoint, tmp_path / "engine", max_seq_len=64)
+    (tmp_path / "ids.json").write_text("[3, 4, 5]")
+    np.save(tmp_path / "mel.npy", np.zeros((5, 100), np.float32))
+    run = ["run", str(tmp_path / "engine"), "--device", "cpu"]
+    text = ["--text_ids", str(tmp_path / "ids.json"), "--flow", '{"steps": 1, "duration": 20}']
+    both = ["--return_spectrogram", "true"]
+    for name, flags in (
+        ("a.npy", text),
+        ("a.npz", [*text, *both]),
+        ("a.json", [*text, *both]),
+        ("b.npy", [*text, "--return_audio", "false"]),
+        ("c.npy", ["--mel", str(tmp_path / "mel.npy")]),
+    ):
+        assert main([*run, *flags, "--output", str(tmp_path / name)]) == 0
+    assert "4864 samples" in capsys.readouterr().out
+    sound = np.load(tmp_path / "a.npy")
+    assert sound.shape == (19 * 256,)
+    assert np.load(tmp_path / "b.npy").shape == (20, 100)
+    assert np.load(tmp_path / "c.npy").shape == (4 * 256,)
+    with np.load(tmp_path / "a.npz") as arrays:
+        assert sorted(arrays) == ["audio", "codes", "spectrogram"]
+        np.testing.assert_array_equal(arrays["audio"], sound)
+    fields = json.loads((tmp_path / "a.json").read_text())
+    assert fields["sample_rate"] == 24000 and len(fields["audio"]) == len(sound)
 
 
 def test_alignments_have_endings_too(run: Run, tmp_path: Path) -> None:

@@ -33,7 +33,14 @@ __all__ = [
 
 Made = TypeVar("Made")
 
-_GROUPS = ("prior", "maskgit", "block")
+_GROUPS = ("prior", "maskgit", "block", "flow")
+# Options of a group as JSON, for messages.
+_EXAMPLES = {
+    "prior": '{"lookahead": 8}',
+    "maskgit": '{"steps": 3}',
+    "block": '{"steps": 6}',
+    "flow": '{"steps": 16, "duration": 600}',
+}
 _MAX_VALUES = 4_000_000  # of one JSON object: arrays may stand in it
 
 
@@ -59,6 +66,9 @@ def add_request_flags(parser: Parser) -> None:
         "--maskgit", help='options of a MaskGit local transformer as JSON: {"steps": 3}'
     )
     fields.add_argument("--block", help='options of block diffusion as JSON: {"steps": 6}')
+    fields.add_argument(
+        "--flow", help='options of flow matching as JSON: {"steps": 16, "duration": 600}'
+    )
     for name, kind in _kinds().items():
         group = parser.add_argument_group(f"options of --{name}, one by one")
         help_of = _field_docs(kind)
@@ -69,9 +79,9 @@ def add_request_flags(parser: Parser) -> None:
 
 def _kinds() -> dict[str, type[Any]]:
     """The fields that hold options, and what they hold."""
-    from ttsrt_rt.request import AttentionPrior, BlockDiffusion, MaskGit
+    from ttsrt_rt.request import AttentionPrior, BlockDiffusion, Flow, MaskGit
 
-    return {"prior": AttentionPrior, "maskgit": MaskGit, "block": BlockDiffusion}
+    return {"prior": AttentionPrior, "maskgit": MaskGit, "block": BlockDiffusion, "flow": Flow}
 
 
 def _add_flag(group: argparse._ArgumentGroup, name: str, annotation: str, text: str) -> None:
@@ -152,11 +162,10 @@ def _options_of(name: str, text: str) -> dict[str, Any]:
     """The options that a flag has as JSON."""
     if text.lstrip().startswith("{"):
         return read_object(text, f"--{name}")
-    example = {"prior": '{"lookahead": 8}', "maskgit": '{"steps": 3}', "block": '{"steps": 6}'}[
-        name
-    ]
     words = "default, off or " if name == "prior" else ""
-    raise ConfigError(f"--{name}: expected {words}options as JSON: {example}; got {show(text)}")
+    raise ConfigError(
+        f"--{name}: expected {words}options as JSON: {_EXAMPLES[name]}; got {show(text)}"
+    )
 
 
 def load_arrays(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -195,7 +204,8 @@ def make_request(fields: Mapping[str, Any]) -> Request:
 
     Args:
         fields: Values by the names of `Request`. An array may be FILE or FILE:KEY, `prior`,
-            `maskgit` and `block` mappings of their options; `prior` may also be "off" or None.
+            `maskgit`, `block` and `flow` mappings of their options; `prior` may also be "off" or
+            None.
 
     Raises:
         ConfigError: A name is unknown, or an array can't be read.
@@ -206,7 +216,7 @@ def make_request(fields: Mapping[str, Any]) -> Request:
     values = load_arrays(fields)
     if "prior" in values:
         values["prior"] = _prior(values["prior"])
-    for name in ("maskgit", "block"):
+    for name in ("maskgit", "block", "flow"):
         if name not in values:
             continue
         if not isinstance(values[name], dict):

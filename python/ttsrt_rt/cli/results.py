@@ -55,20 +55,30 @@ def result_fields(result: Result) -> dict[str, Any]:
         return {**fields, "error": result.error}
     fields["frames"] = len(result.codes)
     fields["codes"] = result.codes.tolist()
-    if result.alignment is not None:
-        fields["alignment"] = result.alignment.tolist()
+    for name, array in _others(result).items():
+        fields[name] = array.tolist()
+    if result.sample_rate is not None:
+        fields["sample_rate"] = result.sample_rate
     return {**fields, "metrics": dataclasses.asdict(result.metrics)}
 
 
 def write_result(name: str, result: Result) -> None:
-    """Writes the codes; .npz and .json also have the alignment if the request asked for it."""
+    """Writes the codes, or the sound or the spectrogram of a model without codes; .npz and .json
+    have all that there is, and the alignment if the request asked for it.
+    """
     if name == "-":
         print(json.dumps(result_fields(result)))
         return
-    arrays: dict[str, NDArray[Any]] = {"codes": result.codes}
-    if result.alignment is not None:
-        arrays["alignment"] = result.alignment
-    _write(Path(name), result.codes, arrays, result_fields(result))
+    main: NDArray[Any] = result.codes
+    if not main.size:
+        main = next((each for each in (result.audio, result.spectrogram) if each is not None), main)
+    _write(Path(name), main, {"codes": result.codes, **_others(result)}, result_fields(result))
+
+
+def _others(result: Result) -> dict[str, NDArray[Any]]:
+    """The arrays of a result beside its codes."""
+    arrays = {name: getattr(result, name) for name in ("alignment", "audio", "spectrogram")}
+    return {name: array for name, array in arrays.items() if array is not None}
 
 
 def write_array(name: str, key: str, array: NDArray[Any]) -> None:
@@ -97,8 +107,13 @@ def _write(
 def summary(result: Result) -> str:
     """One line for people."""
     metrics = result.metrics
+    made = f"{len(result.codes)} frames"
+    if result.audio is not None:
+        made = f"{len(result.audio)} samples"
+    elif result.spectrogram is not None:
+        made = f"{len(result.spectrogram)} frames"
     return (
-        f"{len(result.codes)} frames, {result.finish_reason}; "
+        f"{made}, {result.finish_reason}; "
         f"first after {metrics.first_frame_seconds:.3f} s, "
         f"{metrics.frames_per_second:.1f} frames/s, {metrics.x_real_time:.2f} x real time "
         f"(RTF {metrics.rtf:.3f})"

@@ -96,11 +96,11 @@ def _run_one(args: argparse.Namespace) -> int:
     output = args.output
     check_result_output("--output", output)
     fields = given_fields(args)
-    if not fields.keys() & {*_TEXTS, _PROMPT}:
+    if not fields.keys() & {*_TEXTS, _PROMPT, "mel"}:
         raise ConfigError(
             "run: expected a text, --text_ids FILE for one, or --requests FILE.jsonl for many "
             f"requests; got none (a text is one of {', '.join(f'--{name}' for name in _TEXTS)}, "
-            f"or part of --{_PROMPT})"
+            f"or part of --{_PROMPT}; vocoders take --mel)"
         )
     is_one_array = output.lower().endswith((".npy", ".csv"))
     if args.return_alignment and is_one_array and args.alignment_output is None:
