@@ -28,7 +28,7 @@ RUNS = [path for path in sorted(DATA.glob("*.npz")) if ".units" not in path.name
 CASES = sorted({path.name.split(".")[0] for path in RUNS})
 # "reference:2" keeps two launches in flight.
 LEVELS = {
-    "x86_64": ["generic", "avx2", "avx512", "avx512_vnni", "avx512_bf16"],
+    "x86_64": ["generic", "avx2", "avx512", "avx512_vnni", "avx512_bf16", "avx512_amx"],
     "aarch64": ["generic", "neon", "neon_dot"],
 }.get(platform.machine(), ["generic"])
 LEVEL_RUNS = [

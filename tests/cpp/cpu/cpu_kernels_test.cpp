@@ -248,7 +248,8 @@ TEST(CpuIsa, IntelWidensTheInputsOfQuantizedWeights) {
   const cpu::Kernels* expected = nullptr;
 #ifdef __x86_64__
   __builtin_cpu_init();
-  if (__builtin_cpu_is("intel") != 0 && cpu::supported_levels().back() == "avx512_bf16")
+  const std::string best = cpu::supported_levels().back();
+  if (__builtin_cpu_is("intel") != 0 && (best == "avx512_bf16" || best == "avx512_amx"))
     expected = &cpu::choose_kernels("avx512_vnni");
 #endif
   EXPECT_EQ(cpu::choose_kernels("").a16, expected);
