@@ -11,6 +11,8 @@ namespace ttsrt::cpu {
 
 constexpr int32_t kTileInputs = 32;  // of one step over K
 
+constexpr int32_t kTileBlockRows = 256;
+
 // Rows by panels. Row r of tap t has its inputs at rows + (r + t) * row_words; a plain product has
 // one tap. Rows up to the next multiple of 32 must be there, with any values.
 struct TileProduct {
@@ -18,8 +20,8 @@ struct TileProduct {
   int64_t row_words;
   const unsigned char* weight;  // panel16 of bfloat16, [taps * inputs / 2][16][2] each
   int32_t taps;
-  int32_t steps;  // of a tap: inputs / 32
-  int32_t num_rows;
+  int32_t steps;     // of a tap: inputs / 32
+  int32_t num_rows;  // at most kTileBlockRows
   int32_t panels;
 };
 

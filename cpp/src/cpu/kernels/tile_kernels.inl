@@ -30,31 +30,52 @@ struct TileSums {
   alignas(64) float at[2][2][16][16];  // [rows / 16][outputs / 16]
 };
 
-// One block of RowTiles x Panels tiles, over `steps` of each of `taps`.
+// Steps over taps and inputs, in order.
+struct TileSteps {
+  int32_t begin;
+  int32_t end;
+};
+
+// Adds steps of a block of RowTiles x Panels tiles to its sums, which begin at zero.
 template <int RowTiles, int Panels>
-inline void multiply_block(const unsigned char* rows, int64_t row_bytes, const unsigned char* w,
-                           int64_t panel_bytes, int32_t taps, int32_t steps, TileSums& sums) {
-  _tile_zero(0);
-  if constexpr (Panels > 1) _tile_zero(1);
-  if constexpr (RowTiles > 1) _tile_zero(2);
-  if constexpr (RowTiles > 1 && Panels > 1) _tile_zero(3);
-  for (int32_t tap = 0; tap < taps; ++tap) {
-    const unsigned char* x = rows + tap * row_bytes;
-    for (int32_t k = 0; k < steps; ++k) {
-      _tile_loadd(6, w, 64);
-      _tile_loadd(4, x, row_bytes);
-      _tile_dpbf16ps(0, 4, 6);
-      if constexpr (Panels > 1) {
-        _tile_loadd(7, w + panel_bytes, 64);
-        _tile_dpbf16ps(1, 4, 7);
-      }
-      if constexpr (RowTiles > 1) {
-        _tile_loadd(5, x + 16 * row_bytes, row_bytes);
-        _tile_dpbf16ps(2, 5, 6);
-        if constexpr (Panels > 1) _tile_dpbf16ps(3, 5, 7);
-      }
-      w += kTileBytes;
-      x += 64;
+inline void add_steps(const TileProduct& product, const unsigned char* rows, const unsigned char* w,
+                      const TileSteps& chunk, TileSums& sums) {
+  const int64_t row_bytes = product.row_words * 4;
+  const int64_t panel_bytes = int64_t{product.taps} * product.steps * kTileBytes;
+  if (chunk.begin == 0) {
+    _tile_zero(0);
+    if constexpr (Panels > 1) _tile_zero(1);
+    if constexpr (RowTiles > 1) _tile_zero(2);
+    if constexpr (RowTiles > 1 && Panels > 1) _tile_zero(3);
+  } else {
+    _tile_loadd(0, sums.at[0][0], 64);
+    if constexpr (Panels > 1) _tile_loadd(1, sums.at[0][1], 64);
+    if constexpr (RowTiles > 1) _tile_loadd(2, sums.at[1][0], 64);
+    if constexpr (RowTiles > 1 && Panels > 1) _tile_loadd(3, sums.at[1][1], 64);
+  }
+  int32_t k = chunk.begin % product.steps;
+  const unsigned char* first = rows + chunk.begin / product.steps * row_bytes;
+  const unsigned char* x = first + k * 64;
+  w += int64_t{chunk.begin} * kTileBytes;
+  for (int32_t step = chunk.begin; step < chunk.end; ++step) {
+    _tile_loadd(6, w, 64);
+    _tile_loadd(4, x, row_bytes);
+    _tile_dpbf16ps(0, 4, 6);
+    if constexpr (Panels > 1) {
+      _tile_loadd(7, w + panel_bytes, 64);
+      _tile_dpbf16ps(1, 4, 7);
+    }
+    if constexpr (RowTiles > 1) {
+      _tile_loadd(5, x + 16 * row_bytes, row_bytes);
+      _tile_dpbf16ps(2, 5, 6);
+      if constexpr (Panels > 1) _tile_dpbf16ps(3, 5, 7);
+    }
+    w += kTileBytes;
+    x += 64;
+    if (++k == product.steps) {  // the next tap reads the next row
+      k = 0;
+      first += row_bytes;
+      x = first;
     }
   }
   _tile_stored(0, sums.at[0][0], 64);
@@ -63,33 +84,38 @@ inline void multiply_block(const unsigned char* rows, int64_t row_bytes, const u
   if constexpr (RowTiles > 1 && Panels > 1) _tile_stored(3, sums.at[1][1], 64);
 }
 
-// Calls `finish(sums, row, panel)` with the sums of row `row` of the product and panel `panel`.
+constexpr int32_t kMostBlocks = kTileBlockRows / 32;
+constexpr int32_t kChunkSteps = 16;  // whose two panels stay in the L1 cache for all rows
+
+// Calls `finish_row(sums, row, panel)` with the sums of row `row` of the product and panel `panel`.
 template <typename Finish>
 inline void multiply_tiles_of(const TileProduct& product, const Finish& finish_row) {
   const auto* rows = reinterpret_cast<const unsigned char*>(product.rows);
-  const int64_t row_bytes = product.row_words * 4;
   const int64_t panel_bytes = int64_t{product.taps} * product.steps * kTileBytes;
-  TileSums sums;
+  const int32_t all = product.taps * product.steps;
+  TileSums sums[kMostBlocks];
   open_tiles();
   for (int32_t panel = 0; panel < product.panels; panel += 2) {
     const unsigned char* w = product.weight + panel * panel_bytes;
-    const int32_t panels = product.panels - panel < 2 ? 1 : 2;
-    for (int32_t row = 0; row < product.num_rows; row += 32) {
-      const unsigned char* x = rows + row * row_bytes;
-      const int32_t left = product.num_rows - row;
-      const int32_t taps = product.taps;
-      const int32_t steps = product.steps;
-      if (left > 16) {
-        panels > 1 ? multiply_block<2, 2>(x, row_bytes, w, panel_bytes, taps, steps, sums)
-                   : multiply_block<2, 1>(x, row_bytes, w, panel_bytes, taps, steps, sums);
-      } else {
-        panels > 1 ? multiply_block<1, 2>(x, row_bytes, w, panel_bytes, taps, steps, sums)
-                   : multiply_block<1, 1>(x, row_bytes, w, panel_bytes, taps, steps, sums);
-      }
-      const int32_t count = left < 32 ? left : 32;
-      for (int32_t r = 0; r < count; ++r) {
-        for (int32_t p = 0; p < panels; ++p)
-          finish_row(load(sums.at[r / 16][p][r % 16]), row + r, panel + p);
+    const bool has_two = product.panels - panel > 1;
+    for (int32_t step = 0; step < all; step += kChunkSteps) {
+      const TileSteps chunk = {step, step + kChunkSteps < all ? step + kChunkSteps : all};
+      for (int32_t row = 0; row < product.num_rows; row += 32) {
+        const unsigned char* x = rows + row * product.row_words * 4;
+        TileSums& block = sums[row / 32];
+        if (product.num_rows - row > 16) {
+          has_two ? add_steps<2, 2>(product, x, w, chunk, block)
+                  : add_steps<2, 1>(product, x, w, chunk, block);
+        } else {
+          has_two ? add_steps<1, 2>(product, x, w, chunk, block)
+                  : add_steps<1, 1>(product, x, w, chunk, block);
+        }
+        if (chunk.end < all) continue;
+        const int32_t count = product.num_rows - row < 32 ? product.num_rows - row : 32;
+        for (int32_t r = 0; r < count; ++r) {
+          finish_row(load(block.at[r / 16][0][r % 16]), row + r, panel);
+          if (has_two) finish_row(load(block.at[r / 16][1][r % 16]), row + r, panel + 1);
+        }
       }
     }
   }

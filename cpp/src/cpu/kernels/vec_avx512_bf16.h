@@ -1,5 +1,6 @@
 // Products of bfloat16 pairs on AVX-512 BF16: one instruction multiplies 16 pairs and adds both
-// products of each.
+// products of each. The level that includes it says whether it prefetches panels for any number of
+// rows (kAlwaysPrefetches).
 #pragma once
 
 #include "cpu/kernels/vec_avx512.h"
@@ -13,7 +14,6 @@ constexpr const char* kPairsBy = "vdpbf16ps";
 // loads.
 constexpr int32_t kTileRows = 12;
 constexpr int32_t kWideRows = 16;
-constexpr bool kAlwaysPrefetches = true;  // prefetches panels for any number of rows
 constexpr int32_t panels_in_flight(int32_t rows) {
   return rows <= 4 ? 4 : rows == 8 ? 3 : rows == 12 ? 2 : 1;
 }

@@ -8,9 +8,8 @@
 namespace ttsrt::cpu {
 namespace {
 
-constexpr std::int64_t kTileRows = 32;    // of a block of tiles
-constexpr std::int64_t kBlockRows = 256;  // whose inputs stay in the L2 cache
-constexpr std::int32_t kPanels = 2;       // of a block of tiles
+constexpr std::int64_t kTileRows = 32;  // of a block of tiles
+constexpr std::int32_t kPanels = 2;     // of a block of tiles
 
 std::string label_of(const LinearSpec& plan) {
   return message(plan.owner, "linear ", plan.weight->rows, " x ", plan.weight->cols,
@@ -62,7 +61,8 @@ class TileProductStage : public Stage {
   bool is_needed() const override { return *plan_.rows > 0; }
 
   void run(const Worker& worker) override {
-    const std::int64_t blocks = (*plan_.rows + kBlockRows - 1) / kBlockRows;
+    const std::int64_t blocks =
+        (*plan_.rows + std::int64_t{kTileBlockRows} - 1) / std::int64_t{kTileBlockRows};
     const Range mine = share_of(blocks * groups(), worker);
     SharedRange* ranges = site_.ranges;
     SharedRange& own = ranges[worker.thread];
@@ -83,7 +83,7 @@ class TileProductStage : public Stage {
   std::int64_t groups() const { return (panels() + kPanels - 1) / kPanels; }
 
   void multiply(std::int64_t unit) const {
-    const std::int64_t first_row = unit / groups() * kBlockRows;
+    const std::int64_t first_row = unit / groups() * std::int64_t{kTileBlockRows};
     const auto panel = static_cast<std::int32_t>(unit % groups()) * kPanels;
     const std::int64_t words = plan_.x.width / 2;
     TileProduct product = {};
@@ -93,7 +93,8 @@ class TileProductStage : public Stage {
                      panel * plan_.weight->cols * ops::kPanel * 2;
     product.taps = 1;
     product.steps = static_cast<std::int32_t>(plan_.weight->cols / kTileInputs);
-    product.num_rows = static_cast<std::int32_t>(std::min(*plan_.rows - first_row, kBlockRows));
+    product.num_rows =
+        static_cast<std::int32_t>(std::min(*plan_.rows - first_row, std::int64_t{kTileBlockRows}));
     product.panels = std::min(kPanels, panels() - panel);
     site_.kernels->tiles->linear(product, args(static_cast<std::int32_t>(first_row), panel));
   }
