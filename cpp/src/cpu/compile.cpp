@@ -199,6 +199,7 @@ void Lowering::add_fused(const Fusion& fusion) {
   linear.accumulate = op.accumulate || fusion.gate != nullptr;
   linear.addend = optional(op.addend, ops::RowSpace::rows);
   linear.has_many_rows = program_.has_many_rows;
+  linear.leaves_settled = list_.site.op >= static_cast<std::size_t>(program_.settled_begin);
   if (fusion.norm != nullptr) linear.norm = norm_args(*fusion.norm, linear.x.width);
   if (fusion.modulated != nullptr)
     linear.modulation = modulation_of(*fusion.modulated, linear.x.width);

@@ -158,6 +158,10 @@ class Builder {
       }
       if (next < last) {
         feed(segment, source, next - begin, last - next);
+        if (segment.is_last) {
+          const std::int32_t settled = stop.position + stop.settled_rows - segment.position;
+          segment.settled_rows = std::clamp(settled, 0, segment.rows);
+        }
         push(rows_of(item), segment);
         segment.position += last - next;
         next = last;

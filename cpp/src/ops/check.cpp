@@ -125,6 +125,8 @@ void check_segment(const step::Segment& segment, const step::RowBatch& batch,
       needs.array_rows < 0 || std::int64_t{segment.position} + segment.rows <= needs.array_rows,
       "segment: ", segment.rows, " rows at position ", segment.position, " of arrays of ",
       needs.array_rows);
+  TTSRT_CHECK(InternalError, segment.settled_rows >= 0 && segment.settled_rows <= segment.rows,
+              "segment: ", segment.settled_rows, " settled rows of ", segment.rows);
   TTSRT_CHECK(InternalError,
               segment.input != step::Input::block_codes || segment.rows <= spec.codebooks,
               "segment: ", segment.rows, " rows of a block of ", spec.codebooks);

@@ -262,6 +262,10 @@ struct Program {
   // Every launch has many rows, those of whole items: a backend may multiply them as it would not
   // multiply single ones. Never both forms for one Program.
   bool has_many_rows = false;
+  // From this op on, rows that their segment calls settled are read by nothing but FlowStep, which
+  // replaces what becomes of them. kNoOp: all rows are needed.
+  static constexpr std::int32_t kNoOp = 1 << 30;
+  std::int32_t settled_begin = kNoOp;
   std::vector<Activation> activations;
   std::vector<Op> ops;
   std::vector<Tap> taps;

@@ -96,8 +96,8 @@ struct ResponseNorm {
 // One evaluation of an ordinary differential equation that each item integrates. With the
 // velocities c and u of its branches, v = c + cfg_scale * (c - u), or c where it has one branch.
 // The slot's kept rows become y = base + v * step_size of the segment; base becomes y as well where
-// the segment ends a step. Behind the last evaluation, rows whose `mask` is not 0 become those of
-// `fixed`.
+// the segment ends a step. In the last evaluation, rows whose `mask` is not 0 become those of
+// `fixed` instead, and their velocity isn't read.
 struct FlowStep {
   BufferId velocity = kNoBuffer;  // [rows, StateSpec::dim]
   std::int32_t base = 0;          // arrays of the slots: [rows, dim]

@@ -53,6 +53,9 @@ struct Segment {
   float step_size = 0.0F;
   bool ends_step = true;
   bool is_last = false;
+  // Of the segment's first rows, so many become known values at the end of this evaluation. From
+  // ops::Program::settled_begin on, a backend needn't compute them.
+  std::int32_t settled_rows = 0;
 };
 
 // The rows of an item's unconditional branch follow those of its conditional branch. Returns them,

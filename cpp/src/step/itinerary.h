@@ -93,6 +93,8 @@ struct Stop {
   // Whole: evaluations, one per launch. Stepwise: steps at most; the rules may end it before.
   std::int32_t repeats = 1;
   std::shared_ptr<const std::vector<Evaluation>> evaluations;  // [repeats], or null
+  // With evaluations: behind the last one, the first so many positions become known values.
+  std::int32_t settled_rows = 0;
   // Of the rows that the item emits, these become its result; 0: all of them.
   std::int32_t first_emitted = 0;
   std::int32_t emitted_rows = 0;

@@ -36,6 +36,7 @@ PreparedRequest request(std::int32_t rows, std::int32_t steps, const char* sched
   step::Stop flow = test::stop_of(kEvaluate, {test::zero_rows(rows), other}, {0});
   flow.position = 5;
   flow.repeats = steps;
+  flow.settled_rows = 3;
   std::vector<step::Evaluation> evaluations;
   for (std::int32_t i = 0; i < steps; ++i)
     evaluations.push_back({0.5F * static_cast<float>(i + 1), i % 2 == 1});
@@ -83,6 +84,18 @@ TEST_F(WholeItems, EachLaunchIsTheNextEvaluation) {
   EXPECT_TRUE(flow(launched)[0].ends_step);
   EXPECT_TRUE(flow(launched)[0].is_last);
   EXPECT_EQ(flow(launched)[0].schedule_row, row + 1);
+}
+
+TEST_F(WholeItems, RowsAreSettledInTheLastEvaluation) {
+  at_.start(request(4, 2, "a"));
+  at_.start(request(2, 2, "a"));
+  Launch launched = at_.launch();
+  for (const Segment& segment : flow(launched)) EXPECT_EQ(segment.settled_rows, 0);
+  at_.launch(launched);
+  ASSERT_EQ(flow(launched).size(), 4U);
+  EXPECT_EQ(flow(launched)[0].settled_rows, 3);
+  EXPECT_EQ(flow(launched)[1].settled_rows, 3);
+  EXPECT_EQ(flow(launched)[2].settled_rows, 2);  // all that it has
 }
 
 // Rows of a schedule are computed once, whoever brings them; whole blocks are shared.

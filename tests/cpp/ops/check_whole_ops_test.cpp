@@ -89,6 +89,11 @@ TEST(CheckWholeOps, BatchesStayInsideArraysAndSchedules) {
   EXPECT_TRUE(throws_naming<InternalError>("of arrays of 8",
                                            [&] { check_batch(batch.batch, needs, spec); }));
   batch.batch.segments[0].position = 0;
+  batch.batch.segments[0].settled_rows = 5;
+  EXPECT_TRUE(throws_naming<InternalError>("5 settled rows of 4",
+                                           [&] { check_batch(batch.batch, needs, spec); }));
+  batch.batch.segments[0].settled_rows = 4;
+  check_batch(batch.batch, needs, spec);
   batch.add_vectors(0, 1, std::vector<float>(16));
   batch.add_vectors(1, 1, std::vector<float>(16));
   EXPECT_TRUE(throws_naming<InternalError>("at most 2 segments, got 3",

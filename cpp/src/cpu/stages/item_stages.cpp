@@ -67,6 +67,10 @@ struct Integrator {
     float* base = array_row(op.base, of);
     float* state = site.slots->context_row(
         segment.slot, segment.kept_offset + static_cast<std::int32_t>(of.index()));
+    if (segment.is_last && *array_row(op.mask, of) != 0.0F) {
+      std::memcpy(state, array_row(op.fixed, of), bytes_of(velocity.width));
+      return;
+    }
     IntegrateArgs args = {};
     args.conditional = velocity.row(of.row);
     if (partner != nullptr) args.unconditional = velocity.row(partner->first_row + of.index());
@@ -77,8 +81,6 @@ struct Integrator {
     args.count = velocity.width;
     if (!site.kernels->integrate(args)) site.add_fault(static_cast<std::int32_t>(of.row));
     if (segment.ends_step) std::memcpy(base, state, bytes_of(velocity.width));
-    if (segment.is_last && *array_row(op.mask, of) != 0.0F)
-      std::memcpy(state, array_row(op.fixed, of), bytes_of(velocity.width));
   }
 
   float* array_row(std::int32_t array, const RowOf& of) const {

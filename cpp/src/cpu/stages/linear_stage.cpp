@@ -115,6 +115,7 @@ class PackStage : public Stage {
     const Range tiles = share_of((packing_.rows() + tile - 1) / tile, worker);
     for (std::int64_t t = tiles.begin; t < tiles.end; ++t) {
       const auto first = static_cast<std::int32_t>(t) * tile;
+      if (needed_rows(packing_.site, packing_.plan, {first, first + tile}).is_empty()) continue;
       packing_.pack(first, std::min(packing_.rows() - first, tile), worker.scratch,
                     *packing_.packed + t * tile * packing_.shape.words);
     }
@@ -195,14 +196,26 @@ class ProductStage : public Stage {
     for (std::int32_t unit = taken.begin; unit < taken.end;) {
       const std::int32_t first = unit % panels();
       const std::int32_t count = std::min(taken.end - unit, panels() - first);
-      args.first_row = unit / panels() * block;
-      args.last_row = std::min(args.rows, args.first_row + block);
+      set_rows(unit / panels() * block, block, args);
       args.first_panel = first;
       args.last_panel = first + count;
       args.near_panels = std::min(panels(), first + near - unit);
-      packing_.kernels->product(args);
+      if (args.first_row < args.last_row) packing_.kernels->product(args);
       unit += count;
     }
+  }
+
+  // The tiles of a block that have rows which are needed.
+  void set_rows(std::int32_t first, std::int32_t count, LinearArgs& args) const {
+    args.first_row = first;
+    args.last_row = std::min(args.rows, first + count);
+    if (packing_.fits_one_tile()) return;
+    const std::int64_t tile = packing_.site.kernels->tile_rows;
+    const Range rows = needed_rows(packing_.site, packing_.plan, {args.first_row, args.last_row});
+    args.first_row = static_cast<std::int32_t>(rows.begin / tile * tile);
+    if (rows.is_empty()) args.last_row = args.first_row;
+    args.last_row = static_cast<std::int32_t>(
+        std::min<std::int64_t>(args.last_row, ops::padded_to(rows.end, tile)));
   }
 
   // Every thread packs a single tile for itself, which is cheaper than a barrier.

@@ -37,9 +37,15 @@ struct LinearSpec {
   std::int64_t factor = -1;  // column of the schedule by which outputs are multiplied; -1: none
   Activation activation = Activation::none;
   bool accumulate = false;
-  Rows addend;                 // without data: none
-  bool has_many_rows = false;  // in every launch
+  Rows addend;                  // without data: none
+  bool has_many_rows = false;   // in every launch
+  bool leaves_settled = false;  // rows that nobody needs (Launch::needed_rows) aren't written
 };
+
+// Of these rows, those that a Linear computes.
+inline Range needed_rows(const Site& site, const LinearSpec& plan, const Range& rows) {
+  return plan.leaves_settled ? site.launch->needed_rows(rows) : rows;
+}
 
 // Returns the bytes of the packed inputs; one buffer serves all Linears of a Program.
 std::size_t packed_bytes(const Kernels& kernels, const LinearSpec& plan);

@@ -18,6 +18,13 @@
 
 namespace ttsrt::cpu {
 
+struct Range {
+  std::int64_t begin = 0;
+  std::int64_t end = 0;
+
+  bool is_empty() const { return begin >= end; }
+};
+
 // One launch, prepared for the stages by Compiled::prepare.
 struct Launch : step::PackedRows {
   explicit Launch(std::int32_t max_rows) : faults(max_rows) {}
@@ -27,6 +34,19 @@ struct Launch : step::PackedRows {
   std::vector<const float*> schedule;  // [max_rows] each row's, where the Program reads it
   std::int32_t pick_places = 0;        // MaskGit: rows of all places of all pick rows
   std::int32_t pick_passes = 0;        // MaskGit: the largest number of passes of any draw
+
+  // The smallest range that has all rows of `rows` but settled ones (step::Segment).
+  Range needed_rows(Range rows) const {
+    for (const step::Segment& segment : batch->segments) {
+      const std::int64_t settled = std::int64_t{segment.first_row} + segment.settled_rows;
+      if (segment.first_row <= rows.begin && rows.begin < settled) rows.begin = settled;
+    }
+    for (auto segment = batch->segments.rbegin(); segment != batch->segments.rend(); ++segment) {
+      const std::int64_t settled = std::int64_t{segment->first_row} + segment->settled_rows;
+      if (segment->first_row < rows.end && rows.end <= settled) rows.end = segment->first_row;
+    }
+    return rows;
+  }
 };
 
 // The data that a thread passes to a stage.
@@ -35,11 +55,6 @@ struct Worker {
   std::int32_t num_threads = 1;
   std::byte* scratch = nullptr;  // as many bytes as the largest scratch_bytes()
   std::int32_t pass = 0;         // pass of the enclosing loop of stages
-};
-
-struct Range {
-  std::int64_t begin = 0;
-  std::int64_t end = 0;
 };
 
 // Returns the thread's share of [0, count), which depends only on count and on the team.

@@ -32,6 +32,7 @@ class TilePackStage : public Stage {
     const Range rows = share_of(*plan_.rows, worker);
     auto* normalised = reinterpret_cast<float*>(worker.scratch);
     for (std::int64_t row = rows.begin; row < rows.end; ++row) {
+      if (needed_rows(site_, plan_, {row, row + 1}).is_empty()) continue;
       const float* x = plan_.x.row(row);
       if (plan_.norm.weight != nullptr) {
         site_.kernels->norm(x, plan_.norm, normalised);
@@ -83,20 +84,22 @@ class TileProductStage : public Stage {
   std::int64_t groups() const { return (panels() + kPanels - 1) / kPanels; }
 
   void multiply(std::int64_t unit) const {
-    const std::int64_t first_row = unit / groups() * std::int64_t{kTileBlockRows};
+    const std::int64_t block = unit / groups() * std::int64_t{kTileBlockRows};
+    const Range rows = needed_rows(
+        site_, plan_, {block, std::min<std::int64_t>(*plan_.rows, block + kTileBlockRows)});
+    if (rows.is_empty()) return;
     const auto panel = static_cast<std::int32_t>(unit % groups()) * kPanels;
     const std::int64_t words = plan_.x.width / 2;
     TileProduct product = {};
-    product.rows = *packed_ + first_row * words;
+    product.rows = *packed_ + rows.begin * words;
     product.row_words = words;
     product.weight = reinterpret_cast<const unsigned char*>(plan_.weight->data) +
                      panel * plan_.weight->cols * ops::kPanel * 2;
     product.taps = 1;
     product.steps = static_cast<std::int32_t>(plan_.weight->cols / kTileInputs);
-    product.num_rows =
-        static_cast<std::int32_t>(std::min(*plan_.rows - first_row, std::int64_t{kTileBlockRows}));
+    product.num_rows = static_cast<std::int32_t>(rows.end - rows.begin);
     product.panels = std::min(kPanels, panels() - panel);
-    site_.kernels->tiles->linear(product, args(static_cast<std::int32_t>(first_row), panel));
+    site_.kernels->tiles->linear(product, args(static_cast<std::int32_t>(rows.begin), panel));
   }
 
   LinearArgs args(std::int32_t first_row, std::int32_t panel) const {

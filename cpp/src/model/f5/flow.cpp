@@ -92,7 +92,8 @@ class FlowWriter {
     attention.causal = false;
     attention.rope = rope_;
     attention.rope_heads = config_.rope_heads;
-    // Keys and values are rounded to the build's type, but not to float16: they may exceed its range.
+    // Keys and values are rounded to the build's type, but not to float16: they may exceed its
+    // range.
     const DType build = at("modulation").dtype;
     attention.segment_dtype = build == DType::float16 ? DType::float32 : build;
     if (config_.has_head_norms) {
@@ -100,6 +101,8 @@ class FlowWriter {
       attention.k_norm = at(name + "k_norm");
     }
     program_.ops.emplace_back(std::move(attention));
+    if (layer + 1 == config_.layers && !is_traced_)
+      program_.settled_begin = static_cast<std::int32_t>(program_.ops.size());
     program_.ops.emplace_back(
         ops::Linear{attended_, branch_, at(name + "self_out"), at(name + "self_out_bias")});
     program_.ops.emplace_back(ops::AddModulated{branch_, x_, column(layer, kGate1)});
@@ -132,7 +135,7 @@ class FlowWriter {
     if (is_traced_) program_.taps.push_back({"flow.velocity", velocity_});
   }
 
-  // A copy that nothing overwrites.
+  // A copy that nothing overwrites: windows of one row.
   ops::BufferId tap(const std::string& name, ops::BufferId buffer, std::int64_t width) {
     const ops::BufferId copy = program_.add(name, width);
     program_.ops.emplace_back(ops::Unfold{buffer, copy, 1, true, -1});

@@ -89,6 +89,14 @@ Stop schedule_stop(const std::vector<float>& times) {
   return stop;
 }
 
+// The first frames, as many as stay those of the prompt: nobody needs what the last evaluation
+// makes of them.
+std::int32_t settled_frames(const Request& request, std::int32_t lens) {
+  const std::vector<std::int32_t>& stays = request.edit_mask;
+  const auto changed = std::find(stays.begin(), stays.end(), 0);
+  return stays.empty() ? lens : static_cast<std::int32_t>(changed - stays.begin());
+}
+
 Stop flow_stop(Schedule&& schedule, std::int32_t frames, bool is_guided) {
   Stop stop =
       stop_of(kFlowProgram, branches(kept(0, frames), is_guided, [](RowSource& /*same*/) {}),
@@ -285,6 +293,7 @@ step::Itinerary Itineraries::itinerary(Request&& request, const VoiceFinder& voi
   stops.push_back(schedule_stop(schedule.times));
   stops.push_back(text_stop(request.text_ids, frames, is_guided));
   stops.push_back(flow_stop(std::move(schedule), frames, is_guided));
+  stops.back().settled_rows = settled_frames(request, prompt.lens);
   add_outputs(request, frames, prompt.lens, itinerary);
   return itinerary;
 }

@@ -176,7 +176,10 @@ void run(const FlowStep& op, Run& at) {
       };
       float* base = row(op.base);
       float* kept = slot.context_rows.data() + (segment.kept_offset + i) * dim;
-      const bool is_fixed = segment.is_last && row(op.mask)[0] != 0.0F;
+      if (segment.is_last && row(op.mask)[0] != 0.0F) {
+        std::copy_n(row(op.fixed), dim, kept);
+        continue;
+      }
       for (std::int64_t d = 0; d < dim; ++d) {
         const double c = velocity[(segment.first_row + i) * dim + d];
         const double u = partner < 0 ? c : velocity[(partner + i) * dim + d];
@@ -185,7 +188,6 @@ void run(const FlowStep& op, Run& at) {
         if (segment.ends_step) base[d] = kept[d];
       }
       at.check_finite(segment.first_row + i, kept, dim);
-      if (is_fixed) std::copy_n(row(op.fixed), dim, kept);
     }
   }
 }

@@ -74,6 +74,7 @@ TEST_F(F5Itinerary, HasAStopForEachProgram) {
   ASSERT_NE(flow.evaluations, nullptr);
   EXPECT_EQ(flow.evaluations->size(), 4U);
   EXPECT_EQ(flow.rows.size(), 2U);
+  EXPECT_EQ(flow.settled_rows, 5);  // all frames of the prompt
   const step::Stop& sound = itinerary.stops[5];
   EXPECT_EQ(sound.rows[0].kept_offset, 4);  // the last frame of the prompt
   EXPECT_EQ(sound.rows[0].rows, 8);
@@ -113,6 +114,7 @@ TEST_F(F5Itinerary, MarksFramesOfThePromptThatStay) {
   EXPECT_EQ(rows[7], 0.0F);
   EXPECT_EQ(rows[13], 0.0F);
   EXPECT_EQ(prompt.rows[1].rows, 9);
+  EXPECT_EQ(of(request).stops[kFlowProgram].settled_rows, 1);  // before the first that changes
   request.flow->no_ref_audio = true;
   const step::Stop silent = of(request).stops[kPromptProgram];
   EXPECT_EQ((*silent.rows[0].vectors)[0], 0.0F);
