@@ -98,14 +98,16 @@ Prefix& PrefixCache::acquire(const step::PrefixKey& key) {
   } else {
     prefixes_.splice(prefixes_.begin(), prefixes_, found);
   }
-  ++prefixes_.front()->users;
-  return *prefixes_.front();
+  Prefix& prefix = *prefixes_.front();
+  if (++prefix.users == 1) used_blocks_ += prefix.table.size();
+  return prefix;
 }
 
 void PrefixCache::release(Prefix& prefix) {
   TTSRT_DCHECK(prefix.users > 0);
-  --prefix.users;
-  if (prefix.users > 0 || !prefix.is_broken) return;
+  if (--prefix.users > 0) return;
+  used_blocks_ -= prefix.table.size();
+  if (!prefix.is_broken) return;
   prefixes_.remove_if([&](const auto& of) { return of.get() == &prefix; });
 }
 

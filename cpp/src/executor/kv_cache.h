@@ -99,9 +99,12 @@ class PrefixCache {
   void release(Prefix& prefix);
   // Drops unused prefixes, longest unused first, until `blocks` are free; whether they are.
   bool make_room(std::int32_t blocks);
+  // Blocks of the prefixes that have users.
+  std::int32_t used_blocks() const { return used_blocks_; }
 
  private:
   BlockPool& pool_;
+  std::int32_t used_blocks_ = 0;
   std::list<std::unique_ptr<Prefix>> prefixes_;  // most recently used first
   std::uint64_t last_id_ = 0;
 };

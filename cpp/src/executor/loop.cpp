@@ -158,7 +158,7 @@ Load Loop::load() const {
   load.used_slots = num_active();
   load.free_places = ranking_.num_places();
   load.blocks = pool_.num_blocks();
-  load.promised_blocks = promised_blocks_;
+  load.promised_blocks = promised_blocks();
   const std::optional<Ranking::Entry> rival =
       load.free_places > 0 ? ranking_.next_resumed() : ranking_.next_paused();
   if (rival.has_value()) load.rival = rival->priority;
@@ -169,21 +169,16 @@ Load Loop::load() const {
 // Kept always: free blocks + idle prefixes >= what those that run may still take. So taking never
 // fails.
 void Loop::make_room(std::int32_t blocks) {
-  std::int32_t held = 0;  // by those that run
+  std::int32_t held = prefixes_.used_blocks();  // by those that run; all prefixes have theirs
   for (const std::int32_t slot : order_) {
     const Sequence& sequence = *slots_[static_cast<std::size_t>(slot)];
     held += sequence.tables[0].size() + sequence.tables[1].size();
-    // Its prefixes have all their blocks since it started; equal keys are one prefix.
-    const std::vector<Prefix*>& prefixes = sequence.prefixes;
-    for (auto at = prefixes.begin(); at != prefixes.end(); ++at) {
-      if (*at == nullptr) continue;
-      if (std::find(prefixes.begin(), at, *at) == at) held += (*at)->table.size();
-      const step::Stop& stop = sequence.stops()[static_cast<std::size_t>(at - prefixes.begin())];
+    for (const step::Stop& stop : sequence.stops()) {
       if (sequence.is_forked[index_of(stop.branch)])
         held -= shared_blocks(stop, pool_.block_size());
     }
   }
-  prefixes_.make_room(std::max(promised_blocks_ + blocks - held, 0));
+  prefixes_.make_room(std::max(promised_blocks() + blocks - held, 0));
 }
 
 void Loop::start(Pending&& pending) {
@@ -200,11 +195,11 @@ void Loop::start(Pending&& pending) {
     const std::optional<step::PrefixKey>& shared = sequence->stops()[i].shared;
     if (shared.has_value()) sequence->prefixes[i] = &prefixes_.acquire(*shared);
   }
+  own_blocks_ += sequence->own_blocks();
   slots_[static_cast<std::size_t>(slot)] = std::move(sequence);
   order_.push_back(slot);
   ranking_.add(slot, slots_[static_cast<std::size_t>(slot)]->request.priority);
   free_slots_.pop_back();
-  promised_blocks_ += blocks;
 }
 
 // Plans and launches; false where there is nothing to launch before a launch is collected.

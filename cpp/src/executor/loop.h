@@ -76,6 +76,8 @@ class Loop {
   void start(Pending&& pending);
   Load load() const;
   void make_room(std::int32_t blocks);
+  // What running requests may come to hold: a prefix that several of them share counts once.
+  std::int32_t promised_blocks() const { return own_blocks_ + prefixes_.used_blocks(); }
 
   // Launches.
   bool launch_next();
@@ -117,7 +119,7 @@ class Loop {
   std::vector<std::int32_t> order_;  // slots of running requests, oldest first
   Ranking ranking_;                  // of those that had not ended when settle() ran last
   std::vector<std::int32_t> free_slots_;
-  std::int32_t promised_blocks_ = 0;  // worst cases of running requests
+  std::int32_t own_blocks_ = 0;  // worst cases of running requests, without their prefixes
   Scheduler scheduler_;
   StepBudget budget_;
   std::vector<SequenceView> views_;

@@ -108,12 +108,12 @@ void Loop::settle() {
 // Its slot and blocks are free, and counted so, before its caller hears of it.
 void Loop::release(std::int32_t slot) {
   const std::unique_ptr<Sequence> ended = std::move(slots_[static_cast<std::size_t>(slot)]);
+  own_blocks_ -= ended->own_blocks();
   for (BlockTable& table : ended->tables) table.clear();
   for (Prefix* prefix : ended->prefixes) {
     if (prefix != nullptr) prefixes_.release(*prefix);
   }
   free_slots_.push_back(slot);
-  promised_blocks_ -= ended->blocks;
   const FinishReason reason = ended->end.value_or(FinishReason::error);  // always there
   intake_.count(replica_, load(), [&](StatsBook& stats) {
     stats.count_ended(replica_, ended->channel->id(), reason, num_active());

@@ -53,6 +53,15 @@ std::int32_t rows_in(const std::vector<step::RowSource>& sources) {
       [](std::int32_t rows, const step::RowSource& source) { return rows + source.rows; });
 }
 
+std::int32_t Sequence::own_blocks() const {
+  std::int32_t own = blocks;
+  for (auto at = prefixes.begin(); at != prefixes.end(); ++at) {
+    const bool is_first = *at != nullptr && std::find(prefixes.begin(), at, *at) == at;
+    if (is_first) own -= (*at)->table.size();
+  }
+  return own;
+}
+
 std::int32_t Sequence::step_rows() const {
   const step::Stop& of = stop(stepwise);
   return of.block_rows > 0 ? std::min(of.block_rows, of.block_frames - final_rows) : 1;

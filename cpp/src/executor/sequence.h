@@ -110,6 +110,8 @@ struct Sequence {
   const StopProgress& progress_of(std::int32_t index) const {
     return progress[static_cast<std::size_t>(index)];
   }
+  // Of `blocks`, those that are not of its prefixes. Equal keys are one prefix.
+  std::int32_t own_blocks() const;
   Prefix* prefix_of(std::int32_t index) const { return prefixes[static_cast<std::size_t>(index)]; }
   BlockTable& table(step::Branch branch) { return tables[index_of(branch)]; }
 

@@ -120,6 +120,25 @@ TEST(PrefixCache, OnePrefixForEachKey) {
   EXPECT_EQ((std::set<std::uint64_t>{five.id, six.id, voice.id}).size(), 3U);
 }
 
+TEST(PrefixCache, CountsTheBlocksOfThoseInUse) {
+  BlockPool pool(12, 4);
+  PrefixCache prefixes(pool);
+  Prefix& five = prefixes.acquire(key_of(5));
+  prefixes.acquire(key_of(5));
+  EXPECT_EQ(prefixes.used_blocks(), 2);
+  Prefix& other = prefixes.acquire(key_of(9, "voice 3"));
+  EXPECT_EQ(prefixes.used_blocks(), 5);
+  prefixes.release(five);
+  EXPECT_EQ(prefixes.used_blocks(), 5);
+  other.is_broken = true;
+  prefixes.release(other);
+  EXPECT_EQ(prefixes.used_blocks(), 2);
+  prefixes.release(five);
+  EXPECT_EQ(prefixes.used_blocks(), 0);
+  prefixes.acquire(key_of(5));  // it was kept
+  EXPECT_EQ(prefixes.used_blocks(), 2);
+}
+
 TEST(PrefixCache, UnusedOnesGoTheLongestUnusedFirst) {
   BlockPool pool(6, 4);
   PrefixCache prefixes(pool);

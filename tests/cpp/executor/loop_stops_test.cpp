@@ -287,6 +287,27 @@ TEST_P(LoopSharedVoice, IsFilledOnceForBothBranchesAndAllRequests) {
   EXPECT_EQ(rig.control->num_zero_rows(), 6);
 }
 
+// Each takes 7 blocks beside the 2 of the prefix, and 9 must be free for a request to start.
+TEST_P(LoopSharedVoice, CountsOnceInWhatRequestsMayTake) {
+  for (const std::int32_t blocks : {24, 25}) {
+    FakeOptions options;
+    options.depth = GetParam();
+    options.is_any_branch_shared = true;
+    options.num_blocks = blocks;
+    LoopRig rig(options, LoopRig::kDefaults, std::make_unique<SharedVoice>());
+    for (int round = 0; round < 2; ++round) {  // what they took comes back
+      rig.control->hold();
+      std::vector<FakeHandle> handles;
+      for (std::uint64_t seed = 0; seed < 4; ++seed)
+        handles.push_back(rig.submit(request_of(seed, 20)));
+      rig.control->release();
+      for (std::uint64_t seed = 0; seed < handles.size(); ++seed)
+        EXPECT_EQ(handles[seed].result().codes.values, fake_codes(seed, 20));
+    }
+    EXPECT_EQ(rig.control->most_draws(), blocks == 25 ? 3 : 2);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Depths, LoopSharedVoice, ::testing::Values(1, 2));
 
 }  // namespace
