@@ -11,8 +11,7 @@ namespace ttsrt::model::f5 {
 namespace {
 
 constexpr std::int32_t kBranches = 2;
-constexpr std::int32_t kUsualFrames = 3000;     // 32 seconds, the prompt's included
-constexpr std::int32_t kUsualEvaluations = 64;  // of a request, each slot has room for
+constexpr std::int32_t kUsualFrames = 3000;  // 32 seconds, the prompt's included
 
 }  // namespace
 
@@ -54,11 +53,12 @@ std::unique_ptr<model::Itineraries> F5Family::itineraries(const Limits& limits,
 }
 
 ops::StateSpec F5Family::state(const Limits& limits, const StateOptions& options) const {
-  const std::int64_t one = ops::blocks_for(kMaxEvaluations) + 1;
-  const std::int64_t most =
-      std::max<std::int64_t>(limits.num_slots() * ops::blocks_for(kUsualEvaluations), one);
+  // Requests of equal times share a schedule: there is room for the longest, or for four of 32
+  // evaluations, and for as many as there are slots if they are asked for.
+  const std::int64_t one = ops::blocks_for(kMaxEvaluations);
+  const std::int64_t most = one * limits.num_slots();
   const std::int64_t asked =
-      options.cache_positions == 0 ? most : ops::blocks_for(options.cache_positions);
+      options.cache_positions == 0 ? one : ops::blocks_for(options.cache_positions);
   ops::StateSpec spec;
   spec.slots = limits.num_slots();
   spec.cache_dtype = options.cache_dtype;

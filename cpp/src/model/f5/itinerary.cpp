@@ -13,6 +13,7 @@
 #include "model/f5/programs.h"
 #include "model/request_rows.h"
 #include "model/whole_request.h"
+#include "step/packed_rows.h"
 
 namespace ttsrt::model::f5 {
 namespace {
@@ -79,8 +80,12 @@ Stop text_stop(const std::vector<std::int32_t>& ids, std::int32_t frames, bool i
                  {kPromptProgram});
 }
 
-// The schedule's rows are shared by all requests of equal times.
-Stop schedule_stop(const std::vector<float>& times) {
+// The schedule's rows are shared by all requests of equal times. They fill whole blocks, so that no
+// request needs a copy of the last one.
+Stop schedule_stop(std::vector<float> times) {
+  const std::int64_t rows =
+      step::blocks_for(static_cast<std::int64_t>(times.size())) * std::int64_t{step::kBlockSize};
+  times.resize(static_cast<std::size_t>(rows), times.back());
   const auto count = static_cast<std::int32_t>(times.size());
   Stop stop = stop_of(kScheduleProgram, {vectors(time_features(times), count)}, {});
   std::string content(times.size() * sizeof(float), '\0');

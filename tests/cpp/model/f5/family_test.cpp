@@ -74,7 +74,10 @@ TEST(F5Family, ProgramsOfABuiltEngine) {
   ASSERT_EQ(state.rows.size(), static_cast<std::size_t>(kNumArrays));
   EXPECT_TRUE(state.rows[kInputRows].has_branches);
   EXPECT_EQ(state.max_context_rows, data.limits.max_seq_len);
-  EXPECT_GE(state.num_blocks, ops::blocks_for(kMaxEvaluations));
+  EXPECT_EQ(state.num_blocks, ops::blocks_for(kMaxEvaluations));
+  EXPECT_EQ(data.family->state(data.limits, {DType::float32, 17}).num_blocks, 2);
+  EXPECT_EQ(data.family->state(data.limits, {DType::float32, 1 << 20}).num_blocks,
+            ops::blocks_for(kMaxEvaluations) * data.limits.num_slots());
   EXPECT_EQ(data.family->facts(data.limits).sample_rate, 800);
 }
 
