@@ -18,6 +18,12 @@ std::int32_t chosen(const char* name, std::int32_t asked, std::int32_t otherwise
   return asked == 0 ? std::min(otherwise, maximum) : asked;
 }
 
+// The text and the context of a whole item have fewer rows than the item.
+std::int32_t within_item(std::int32_t usual, const LimitBounds& bounds, const Limits& limits) {
+  if (bounds.item_branches == 0) return usual;
+  return std::max(std::min(usual, limits.max_seq_len - 1), 1);
+}
+
 }  // namespace
 
 std::int32_t longest_launch(const Limits& limits, const LimitBounds& bounds) {
@@ -46,8 +52,11 @@ Limits resolve_limits(const BuildOptions& options, const LimitBounds& bounds) {
   TTSRT_CHECK(ConfigError, limits.max_seq_len > std::min(least_rows, bounds.most_positions - 1),
               "max_seq_len: expected more than the ", least_rows,
               " rows of the stored voices, got ", limits.max_seq_len);
+  if (options.max_input_len == 0)
+    limits.max_input_len = within_item(limits.max_input_len, bounds, limits);
+  const std::int32_t usual_text = bounds.usual_text > 0 ? bounds.usual_text : kDefaultText;
   limits.max_encoder_input_len = chosen("max_encoder_input_len", options.max_encoder_input_len,
-                                        kDefaultText, bounds.most_text);
+                                        within_item(usual_text, bounds, limits), bounds.most_text);
   const std::int32_t least = least_tokens(limits, bounds);
   limits.max_num_tokens =
       chosen("max_num_tokens", options.max_num_tokens, std::max(kDefaultTokens, least), kMaxRows);

@@ -32,6 +32,7 @@ struct LimitBounds {
   std::int32_t least_input = 1;        // rows of the longest stored voice
   std::int32_t usual_input = 0;        // context rows of the usual longest context; 0: 256
   bool input_takes_positions = false;  // context rows stand in front of what is generated
+  std::int32_t usual_text = 0;         // text tokens of the usual longest text; 0: 512
   std::int32_t usual_steps = 1;        // decoder positions of a request of the usual length
   std::int32_t item_branches = 0;      // whole items: branches of max_seq_len rows in one launch
 };

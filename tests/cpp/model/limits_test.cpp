@@ -32,6 +32,30 @@ TEST_F(LimitsTest, ZerosBecomeWhatTheModelCan) {
   EXPECT_EQ(limits.max_num_tokens, 512);
 }
 
+TEST(WholeItemLimits, TextAndContextAreShorterThanTheItem) {
+  const LimitBounds bounds = {.most_positions = 4000,
+                              .most_input = 3999,
+                              .most_text = 3999,
+                              .usual_input = 3000,
+                              .usual_text = 2999,
+                              .usual_steps = 3000,
+                              .item_branches = 2};
+  BuildOptions options;
+  EXPECT_EQ(resolve_limits(options, bounds).max_encoder_input_len, 2999);
+  EXPECT_EQ(resolve_limits(options, bounds).max_input_len, 2999);
+  options.max_seq_len = 100;
+  EXPECT_EQ(resolve_limits(options, bounds).max_input_len, 99);
+  EXPECT_EQ(least_tokens(resolve_limits(options, bounds), bounds), 200);
+  EXPECT_EQ(resolve_limits(options, bounds).max_encoder_input_len, 99);
+  options.max_seq_len = 1;
+  EXPECT_EQ(resolve_limits(options, bounds).max_encoder_input_len, 1);
+  options.max_seq_len = 100;
+  options.max_input_len = 300;
+  EXPECT_EQ(resolve_limits(options, bounds).max_input_len, 300);
+  options.max_encoder_input_len = 200;
+  EXPECT_EQ(resolve_limits(options, bounds).max_encoder_input_len, 200);
+}
+
 TEST_F(LimitsTest, AskedOnesAreTaken) {
   BuildOptions options;
   options.max_batch_size = 30;

@@ -25,6 +25,7 @@ LimitBounds F5Family::limit_bounds(const Manifest& /*stored*/) const {
   bounds.most_positions = config_.max_frames;
   bounds.most_input = config_.max_frames - 1;
   bounds.most_text = config_.max_frames - 1;
+  bounds.usual_text = kUsualFrames - 1;
   bounds.usual_steps = kUsualFrames;
   bounds.usual_input = kUsualFrames;
   bounds.item_branches = kBranches;

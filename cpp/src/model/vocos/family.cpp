@@ -11,7 +11,7 @@ namespace ttsrt::model::vocos {
 namespace {
 
 constexpr std::int32_t kMaxFrames = 1 << 16;  // of one request
-constexpr std::int32_t kUsualFrames = 2048;   // 22 seconds
+constexpr std::int32_t kUsualFrames = 3000;   // 32 seconds, as of F5-TTS
 constexpr const char* kNoVoices = "add_voice: vocoders have no voices";
 
 class VocosItineraries final : public Itineraries {

@@ -47,6 +47,7 @@ TEST(F5Family, ALaunchHoldsBothBranchesOfAnUtterance) {
   BuildOptions options;
   const Limits limits = resolve_limits(options, bounds);
   EXPECT_EQ(limits.max_seq_len, 64);
+  EXPECT_EQ(limits.max_encoder_input_len, 63);
   EXPECT_EQ(least_tokens(limits, bounds), 128);
   options.max_num_tokens = 127;
   EXPECT_TRUE(
