@@ -10,6 +10,20 @@ namespace {
 
 constexpr std::int64_t kMaxRate = 1'000'000;
 
+// Its sound begins where the spectrogram of the network does, at the same rate.
+void check_vocoder(const Config& config, const std::string& where) {
+  const vocos::Config& vocoder = *config.vocoder;
+  const struct {
+    const char* name;
+    std::int32_t expected, got;
+  } fields[] = {{"mel_bins", config.mel_bins, vocoder.mel_bins},
+                {"sample_rate", config.sample_rate, vocoder.sample_rate},
+                {"hop", config.hop, vocoder.hop}};
+  for (const auto& field : fields)
+    TTSRT_CHECK(FormatError, field.expected == field.got, where, ".vocoder.", field.name,
+                ": expected ", field.expected, ", got ", field.got);
+}
+
 void check_convolution(const Config& config, const std::string& where) {
   TTSRT_CHECK(FormatError, config.conv_kernel % 2 == 1, where,
               ".conv_kernel: expected an odd number of taps, got ", config.conv_kernel);
@@ -56,9 +70,7 @@ Config read_config(const JsonReader& model) {
               config.text_dim);
   TTSRT_CHECK(FormatError, !config.stretches_text || config.masks_padding, model.where(),
               ".text_average_upsampling: expected text_mask_padding beside it");
-  TTSRT_CHECK(FormatError, !config.vocoder || config.vocoder->mel_bins == config.mel_bins,
-              model.where(), ".vocoder.mel_bins: expected ", config.mel_bins, ", got ",
-              config.vocoder ? config.vocoder->mel_bins : 0);
+  if (config.vocoder) check_vocoder(config, model.where());
   return config;
 }
 

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+
 #include "support/errors.h"
 #include "support/flow_models.h"
 
@@ -38,6 +40,13 @@ TEST(F5Config, RefusesByNameWhatCannotBe) {
     Json model = test::flow_json();
     model[key] = value;
     EXPECT_THROW(config_of(model), FormatError) << key;
+  }
+  for (const auto& [key, value] :
+       {std::pair<const char*, Json>{"mel_bins", 7}, {"sample_rate", 801}, {"hop", 4}}) {
+    Json model = test::flow_json();
+    model["vocoder"][key] = value;
+    EXPECT_TRUE(
+        throws_naming<FormatError>(std::string("model.vocoder.") + key, [&] { config_of(model); }));
   }
   Json model = test::flow_json();
   model["text_average_upsampling"] = true;
