@@ -74,8 +74,8 @@ void refuse_beside_mel(const Request& request) {
 }
 
 step::RowSource rows_of_mel(InputRows&& mel, std::int32_t bins, std::int32_t most) {
-  TTSRT_CHECK(ConfigError, mel.rows >= 2, "mel: expected [2 to ", most, ", ", bins, "], got [",
-              mel.rows, ", ", mel.cols, "]");
+  TTSRT_CHECK(ConfigError, mel.rows >= 2 && mel.rows <= most && mel.cols == bins,
+              "mel: expected [2 to ", most, ", ", bins, "], got [", mel.rows, ", ", mel.cols, "]");
   return rows_of_vectors("mel", std::move(mel), bins, most);
 }
 

@@ -19,9 +19,9 @@ class VocosItineraries final : public Itineraries {
   VocosItineraries(const Config& config, const Limits& limits) : config_(config), limits_(limits) {}
 
   step::Itinerary itinerary(Request&& request, const VoiceFinder& /*voices*/) const override {
-    refuse_beside_mel(request);
     TTSRT_CHECK(ConfigError, is_given(request.mel),
                 "mel: expected the spectrogram to turn into sound, got none");
+    refuse_beside_mel(request);
     step::Itinerary itinerary;
     step::Stop& stop = itinerary.stops.emplace_back();
     stop.rows = {rows_of_mel(std::move(request.mel), config_.mel_bins, limits_.max_seq_len)};

@@ -63,6 +63,11 @@ TEST(VocosFamily, TakesASpectrogramAndNothingElse) {
   };
   Request request;
   EXPECT_TRUE(throws_naming<ConfigError>("mel", [&] { of(request); }));
+  request.text_ids = {1};  // what is missing is told before what is too much
+  EXPECT_TRUE(throws_naming<ConfigError>("mel: expected", [&] { of(request); }));
+  request.mel = InputRows(12, 6, std::vector<float>(72));
+  EXPECT_TRUE(throws_naming<ConfigError>("text_ids: expected none", [&] { of(request); }));
+  request.text_ids.clear();
   request.mel = InputRows(12, 6, std::vector<float>(72));
   EXPECT_EQ(of(request).stops.at(0).emitted_rows, 11);
   request.return_audio = false;
@@ -71,8 +76,10 @@ TEST(VocosFamily, TakesASpectrogramAndNothingElse) {
   request.flow = Flow{};
   EXPECT_TRUE(throws_naming<ConfigError>("flow", [&] { of(request); }));
   request.flow.reset();
-  request.mel = InputRows(13, 6, std::vector<float>(78));
-  EXPECT_TRUE(throws_naming<ConfigError>("mel", [&] { of(request); }));
+  for (const std::int32_t rows : {1, 13}) {
+    request.mel = InputRows(rows, 6, std::vector<float>(static_cast<std::size_t>(6 * rows)));
+    EXPECT_TRUE(throws_naming<ConfigError>("mel: expected [2 to 12, 6]", [&] { of(request); }));
+  }
   EXPECT_THROW(itineraries->voice_of_vectors({1, 6, std::vector<float>(6)}), ConfigError);
 }
 
