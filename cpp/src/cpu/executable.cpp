@@ -146,11 +146,7 @@ void Compiled::prepare(const step::RowBatch& rows) {
   launch_.fill(rows);
   if (rows.first_part == 0) launch_.faults.clear();
   if (launch_.draws > 0) slots_.start_outcome(launch_.draws);
-  for (const step::Segment& segment : rows.segments) {
-    if (!needs_.reads_schedule) break;
-    std::fill_n(launch_.schedule.begin() + segment.first_row, segment.rows,
-                slots_.schedule_row(segment.schedule_row));
-  }
+  if (needs_.reads_schedule) fill_schedule(rows);
   const auto rules_of = [this](std::int32_t slot) -> const rules::SlotRules& {
     return slots_.rules[static_cast<std::size_t>(slot)];
   };
@@ -167,6 +163,12 @@ void Compiled::prepare(const step::RowBatch& rows) {
     const std::int32_t steps = rules_of(rows.draws[draw].slot).maskgit.steps;
     launch_.pick_passes = std::max(launch_.pick_passes, steps);
   }
+}
+
+void Compiled::fill_schedule(const step::RowBatch& rows) {
+  for (const step::Segment& segment : rows.segments)
+    std::fill_n(launch_.schedule.begin() + segment.first_row, segment.rows,
+                slots_.schedule_row(segment.schedule_row));
 }
 
 const float* Compiled::activation(ops::BufferId buffer) const {

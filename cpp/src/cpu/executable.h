@@ -42,6 +42,7 @@ class Compiled {
 
  private:
   void prepare(const step::RowBatch& rows);
+  void fill_schedule(const step::RowBatch& rows);
   Range stages_of(const step::RowBatch& rows) const;
   void run_stage(Stage& stage, const Worker& worker, ThreadTeam& team) const;
   void walk(const Stages& stages, const Range& range, const Worker& worker, ThreadTeam& team) const;
