@@ -14,14 +14,14 @@ import numpy.typing as npt
 
 from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.f5.rules import chunk_seed
+from ttsrt_rt.f5.spectra import Mel, Spectra
 from ttsrt_rt.quoting import show
 from ttsrt_rt.request import Flow, Request
 from ttsrt_rt.text.f5_tokenizer import F5Tokenizer
 
-__all__ = ["Batch", "Texts", "conditions_of", "float_array", "ids_of", "requests_of"]
+__all__ = ["Batch", "Texts", "conditions_of", "float_array", "ids_of", "padded", "requests_of"]
 
 Texts: TypeAlias = "Sequence[str] | Sequence[Sequence[str]] | npt.ArrayLike"
-Mel = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,16 @@ def requests_of(batch: Batch, flow: Mapping[str, Any]) -> list[Request]:
     ]
 
 
+def padded(mels: Sequence[Mel]) -> Mel:
+    """Returns spectrograms as one array [batch, frames of the longest, bands], zeros behind the
+    shorter ones.
+    """
+    whole = np.zeros((len(mels), max(map(len, mels)), mels[0].shape[1]), np.float32)
+    for row, each in zip(whole, mels, strict=True):
+        row[: len(each)] = each
+    return whole
+
+
 def float_array(value: Any, where: str) -> Mel:
     """Returns an array of float32.
 
@@ -95,36 +105,27 @@ def float_array(value: Any, where: str) -> Mel:
     return array
 
 
-def conditions_of(cond: Any, *, sample_rate: int, hop: int, bands: int, mel: str) -> list[Mel]:
+def conditions_of(cond: Any, spectra: Spectra) -> list[Mel]:
     """Returns the spectrograms of a batch, float32 [frames, bands] each.
 
     Args:
         cond: waves [batch, samples] or [samples] at the model's rate, or spectrograms [batch,
             frames, bands].
-        sample_rate: the model's.
-        hop: samples from one frame to the next.
-        bands: of a spectrogram.
-        mel: how waves become spectrograms.
+        spectra: of the model.
 
     Raises:
         ConfigError: it has another shape, or no prompts.
     """
-    from ttsrt_rt import _core
-
     array = float_array(cond, "cond")
     if array.ndim and not len(array):
         raise ConfigError("cond: expected at least one prompt, got none")
-    if array.ndim == 3 and array.shape[2] == bands:
+    if array.ndim == 3 and array.shape[2] == spectra.bands:
         return list(array)
     if array.ndim in (1, 2):
-        waves = array[None] if array.ndim == 1 else array
-        return [
-            _core.log_mel(wave, kind=mel, sample_rate=sample_rate, hop=hop, bands=bands)
-            for wave in waves
-        ]
+        return [spectra.of(wave) for wave in (array[None] if array.ndim == 1 else array)]
     raise ConfigError(
-        f"cond: expected waves [batch, samples] or spectrograms [batch, frames, {bands}], got the "
-        f"shape {list(array.shape)}"
+        f"cond: expected waves [batch, samples] or spectrograms [batch, frames, {spectra.bands}], "
+        f"got the shape {list(array.shape)}"
     )
 
 

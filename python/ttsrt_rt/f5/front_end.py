@@ -13,6 +13,7 @@ from typing import Any
 
 from ttsrt_rt.errors import FormatError
 from ttsrt_rt.f5.rules import RULES, FrontEndRules
+from ttsrt_rt.f5.spectra import Spectra
 from ttsrt_rt.quoting import show
 from ttsrt_rt.text.f5_tokenizer import KINDS, F5Tokenizer
 
@@ -26,12 +27,12 @@ class FrontEnd:
     """The front end of an engine.
 
     Attributes:
-        mel: how its spectrograms are made: "vocos" or "bigvgan".
+        spectra: how its spectrograms are made.
         rules: its limits, and what it does with the result.
         tokenizer: None if the model was converted without a vocabulary.
     """
 
-    mel: str
+    spectra: Spectra
     rules: FrontEndRules
     tokenizer: F5Tokenizer | None
 
@@ -54,21 +55,27 @@ def read_front_end(description: Mapping[str, Any], where: str) -> FrontEnd:
     if not isinstance(block, Mapping):
         raise FormatError(f"{where}: front_end: expected an object, got {show(block)}")
     rules = RULES[_word(block, "rules", tuple(RULES), where)]
-    mel = _word(block, "mel", MEL_KINDS, where)
+    model = description["model"]
+    spectra = Spectra(
+        sample_rate=model["sample_rate"],
+        hop=model["hop"],
+        kind=_word(block, "mel", MEL_KINDS, where),
+        bands=model["mel_bins"],
+    )
     kind: Any = _word(block, "tokenizer", KINDS, where)
     if kind == "byte":
-        return FrontEnd(mel, rules, F5Tokenizer((), kind))
+        return FrontEnd(spectra, rules, F5Tokenizer((), kind))
     vocab = block.get("vocab")
     if vocab is None:
-        return FrontEnd(mel, rules, None)
+        return FrontEnd(spectra, rules, None)
     if not isinstance(vocab, list) or not all(isinstance(token, str) for token in vocab):
         raise FormatError(f"{where}: front_end.vocab: expected a list of texts, got {show(vocab)}")
-    size = description["model"]["text_vocab"]
+    size = model["text_vocab"]
     if len(vocab) != size:
         raise FormatError(
             f"{where}: front_end.vocab: expected {size} tokens, as the model has, got {len(vocab)}"
         )
-    return FrontEnd(mel, rules, F5Tokenizer(vocab, kind))
+    return FrontEnd(spectra, rules, F5Tokenizer(vocab, kind))
 
 
 def _word(block: Mapping[str, Any], name: str, known: tuple[str, ...], where: str) -> str:

@@ -20,21 +20,26 @@ from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.executor import Executor
 from ttsrt_rt.f5 import rules as f5_rules
 from ttsrt_rt.f5.backend import device_of
-from ttsrt_rt.f5.batches import Batch, Texts, conditions_of, float_array, ids_of, requests_of
+from ttsrt_rt.f5.batches import (
+    Batch,
+    Texts,
+    conditions_of,
+    float_array,
+    ids_of,
+    padded,
+    requests_of,
+)
 from ttsrt_rt.f5.finish import finish
 from ttsrt_rt.f5.front_end import read_front_end
 from ttsrt_rt.f5.plan import Chunk, PlanOptions, Room, plan_speech
 from ttsrt_rt.f5.prompt import Prompt, PromptCache
-from ttsrt_rt.f5.vocoder import open_vocoder
-from ttsrt_rt.handle import Handle
+from ttsrt_rt.f5.runs import Floats, audio_of, run_all, spectrogram_of
+from ttsrt_rt.f5.vocoder import Vocoder, open_vocoder
 from ttsrt_rt.quoting import show
 from ttsrt_rt.request import Flow, Request
-from ttsrt_rt.result import Result
 from ttsrt_rt.text.f5_tokenizer import F5Tokenizer
 
-__all__ = ["F5Model", "Speech"]
-
-Floats = npt.NDArray[np.float32]
+__all__ = ["F5Model", "Floats", "Speech"]
 
 STEPS_VARIABLE = "TTS_NFE_STEPS"
 MAX_STEPS = 128  # of the library, which says so of a request only
@@ -90,16 +95,17 @@ class F5Model:
         self._model = description["model"]
         self._max_frames = int(description["limits"]["max_seq_len"])
         front = read_front_end(description, os.fspath(engine))
-        self._mel, self._rules, self._tokenizer = front.mel, front.rules, front.tokenizer
+        self._spectra, self._rules, self._tokenizer = front.spectra, front.rules, front.tokenizer
         self._prompts = PromptCache()
         self._resampler = resampler
         self._executor = Executor(opened, device=device, **options)
-        self._vocoder: Executor | None = None
+        self._vocoder: Vocoder | None = None
         try:
             if vocoder is not None:
-                self._vocoder = Executor(open_vocoder(vocoder, self._model), device=device)
+                beside = open_vocoder(vocoder, self._model)
+                self._vocoder = Vocoder(Executor(beside, device=device), beside)
             elif self._model.get("vocoder"):
-                self._vocoder = self._executor
+                self._vocoder = Vocoder(self._executor, opened)
         except BaseException:
             self._executor.close()
             raise
@@ -112,7 +118,7 @@ class F5Model:
     @property
     def sample_rate(self) -> int:
         """Samples per second of what it makes."""
-        return int(self._model["sample_rate"])
+        return self._spectra.sample_rate
 
     @property
     def tokenizer(self) -> F5Tokenizer:
@@ -131,8 +137,8 @@ class F5Model:
     def close(self) -> None:
         """Ends all requests and releases the device; may be called again."""
         self._executor.close()
-        if self._vocoder is not None and self._vocoder is not self._executor:
-            self._vocoder.close()
+        if self._vocoder is not None and not self._has_own_vocoder:
+            self._vocoder.executor.close()
 
     def __enter__(self) -> F5Model:
         return self
@@ -177,8 +183,7 @@ class F5Model:
             sway_sampling_coef: -1 in all front ends; None for none.
             seed: of the noise, the same for every sample; None: drawn anew.
             max_duration: frames that no sample exceeds; None: the engine's limit.
-            use_epss: whether 5, 6, 7, 10, 12 and 16 steps take the grids made for so few; None:
-                the model's default, true but for IndicF5.
+            use_epss: whether few steps take the grids made for them; None: as the model does.
             no_ref_audio: whether the network does not get the prompt.
             edit_mask: bool [batch, frames of the longest prompt]: prompt frames to keep.
             noise: float32 [batch, frames, bands] in place of drawn noise.
@@ -191,17 +196,8 @@ class F5Model:
         Raises:
             ConfigError: an argument has another shape or is out of its limits.
         """
-        bands = self._model["mel_bins"]
-        shape = {"sample_rate": self.sample_rate, "hop": self._model["hop"], "bands": bands}
-        batch = Batch(
-            conditions=conditions_of(cond, mel=self._mel, **shape),
-            ids=ids_of(text, self._tokenizer),
-            duration=duration,
-            lens=lens,
-            edit_mask=edit_mask,
-            noise=noise,
-            seed=seed,
-        )
+        prompts, ids = conditions_of(cond, self._spectra), ids_of(text, self._tokenizer)
+        batch = Batch(prompts, ids, duration, lens, edit_mask, noise, seed)
         flow = {
             "steps": steps,
             "cfg_strength": cfg_strength,
@@ -211,15 +207,11 @@ class F5Model:
             "max_duration": max_duration,
             "no_ref_audio": no_ref_audio,
         }
-        requests = requests_of(batch, flow)
-        made = [_spectrogram(result) for result in self._run(self._executor, requests)]
-        whole = np.zeros((len(made), max(map(len, made)), bands), np.float32)
-        for row, each in zip(whole, made, strict=True):
-            row[: len(each)] = each
-        return whole, None
+        results = run_all(self._executor, requests_of(batch, flow))
+        return padded([spectrogram_of(result) for result in results]), None
 
     def decode(self, mel: npt.ArrayLike) -> Floats:
-        """Turns spectrograms into sound, as Vocos' `decode`.
+        """Turns spectrograms of any length into sound, as Vocos' `decode`.
 
         Args:
             mel: float32 [batch, bands, frames] or [bands, frames].
@@ -230,7 +222,7 @@ class F5Model:
         Raises:
             ConfigError: it has another shape, or there is no vocoder.
         """
-        bands = self._model["mel_bins"]
+        bands = self._spectra.bands
         array = float_array(mel, "mel")
         if array.ndim not in (2, 3) or array.shape[-2] != bands or not len(array):
             hint = "; transpose it" if array.ndim >= 2 and array.shape[-1] == bands else ""
@@ -239,8 +231,7 @@ class F5Model:
                 f"{list(array.shape)}{hint}"
             )
         batch = array[None] if array.ndim == 2 else array
-        requests = [Request(mel=np.ascontiguousarray(each.T)) for each in batch]
-        made = np.stack([_audio(result) for result in self._run(self._vocoder_of(), requests)])
+        made = np.stack(self._vocoder_of().sounds_of([each.T for each in batch]))
         return made[0] if array.ndim == 2 else made
 
     def synthesize(
@@ -270,7 +261,8 @@ class F5Model:
             steps: evaluations; None: TTS_NFE_STEPS of the environment, or the model's default.
             cfg_strength: of guidance; None: the model's default.
             sway_sampling_coef: None: the model's default; 0 for none.
-            use_epss: see `sample`; None: the model's default.
+            use_epss: whether 5, 6, 7, 10, 12 and 16 steps take the grids made for so few; None:
+                the model's default, true but for IndicF5.
             speed: of the speech.
             fix_duration: seconds of prompt and speech, in place of an estimate.
             cross_fade: seconds in which chunks overlap.
@@ -305,21 +297,15 @@ class F5Model:
         return Speech(finished, self.sample_rate)
 
     def _room(self) -> Room:
-        rate = self.sample_rate / self._model["hop"]
-        return Room(rate, self._max_frames)
+        return Room(self._spectra.frame_rate, self._max_frames)
 
     def _prompt(self, ref_audio: str | os.PathLike[str] | bytes | Sound) -> Prompt:
         return self._prompts.get(
-            ref_audio,
-            self._rules,
-            sample_rate=self.sample_rate,
-            hop=self._model["hop"],
-            mel=self._mel,
-            resampler=self._resampler,
+            ref_audio, self._rules, spectra=self._spectra, resampler=self._resampler
         )
 
     def _request(self, chunk: Chunk, prompt: Prompt, seed: int, flow: dict[str, Any]) -> Request:
-        has_own = self._vocoder is self._executor
+        has_own = self._has_own_vocoder
         return Request(
             text_ids=self.tokenizer.encode(chunk.text),
             context_embeddings=prompt.mel,
@@ -332,38 +318,22 @@ class F5Model:
 
     def _waves(self, requests: Sequence[Request], prompt: Prompt) -> list[Floats]:
         vocoder = self._vocoder_of()
-        results = self._run(self._executor, requests)
-        if vocoder is self._executor:
-            return [_audio(result) for result in results]
-        mels = [_spectrogram(result)[prompt.ref_frames :] for result in results]
-        return [_audio(each) for each in self._run(vocoder, [Request(mel=mel) for mel in mels])]
+        results = run_all(self._executor, requests)
+        if self._has_own_vocoder:
+            return [audio_of(result) for result in results]
+        return vocoder.sounds_of([spectrogram_of(each)[prompt.ref_frames :] for each in results])
 
-    def _vocoder_of(self) -> Executor:
+    @property
+    def _has_own_vocoder(self) -> bool:
+        return self._vocoder is not None and self._vocoder.executor is self._executor
+
+    def _vocoder_of(self) -> Vocoder:
         if self._vocoder is None:
             raise ConfigError(
                 "vocoder: expected an engine with a vocoder, or one of Vocos beside it, got none; "
                 "convert the model with --vocoder, or pass vocoder="
             )
         return self._vocoder
-
-    @staticmethod
-    def _run(executor: Executor, requests: Sequence[Request]) -> list[Result]:
-        """Returns the results of requests that run together; the first error ends all. Many of
-        them leave room in the queue for other callers.
-        """
-        most = 2 * executor.info.max_batch_size
-        handles: list[Handle] = []
-        results: list[Result] = []
-        try:
-            for request in requests:
-                if len(handles) - len(results) >= most:
-                    results.append(handles[len(results)].result())
-                handles.append(executor.submit(request))
-            return results + [handle.result() for handle in handles[len(results) :]]
-        except BaseException:
-            for handle in handles:
-                handle.cancel()
-            raise
 
 
 def _steps_of_environment() -> int | None:
@@ -373,15 +343,3 @@ def _steps_of_environment() -> int | None:
     if not given.isascii() or not given.isdigit() or not 1 <= int(given[:9]) <= MAX_STEPS:
         raise ConfigError(f"{STEPS_VARIABLE}: expected 1 to {MAX_STEPS}, got {show(given)}")
     return int(given)
-
-
-def _audio(result: Result) -> Floats:
-    if result.audio is None:
-        raise ConfigError("audio: expected an engine that makes sound, got none")
-    return result.audio
-
-
-def _spectrogram(result: Result) -> Floats:
-    if result.spectrogram is None:
-        raise ConfigError("spectrogram: expected an engine that makes one, got none")
-    return result.spectrogram

@@ -14,13 +14,13 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from ttsrt_rt.audio.files import Sound, read_audio
 from ttsrt_rt.audio.rates import to_rate
 from ttsrt_rt.audio.silence import SilenceRule, split_on_silence, trim_silence
 from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.f5.rules import FrontEndRules
+from ttsrt_rt.f5.spectra import USUAL, Mel, Spectra
 
 __all__ = ["Prompt", "PromptCache", "clip_reference", "prepare_prompt"]
 
@@ -32,8 +32,6 @@ EDGE_THRESHOLD = -42.0
 LONG_SILENCE = SilenceRule(1000, -50.0, 1000)
 SHORT_SILENCE = SilenceRule(100, -40.0, 1000)
 MIN_SAMPLES = 513  # the ends of a spectrogram are mirrored
-
-Mel = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -95,9 +93,7 @@ def clip_reference(sound: Sound, rules: FrontEndRules) -> Sound:
 def prepare_prompt(
     sound: Sound,
     *,
-    sample_rate: int = 24000,
-    hop: int = 256,
-    mel: str = "vocos",
+    spectra: Spectra = USUAL,
     resampler: str = "sinc",
 ) -> Prompt:
     """Returns the prompt of a clipped sound: one channel, at least a level of 0.1, at the model's
@@ -105,29 +101,25 @@ def prepare_prompt(
 
     Args:
         sound: the reference; see `clip_reference`.
-        sample_rate: the model's.
-        hop: samples from one frame to the next.
-        mel: "vocos" or "bigvgan".
+        spectra: of the model.
         resampler: see `to_rate`.
 
     Raises:
         ConfigError: the sound is silent or too short.
     """
-    from ttsrt_rt import _core
-
     mono = sound.samples.mean(axis=1, dtype=np.float32)
     level = float(np.sqrt(np.mean(np.square(mono.astype(np.float64))))) if len(mono) else 0.0
     if level == 0.0:
         raise ConfigError("ref_audio: expected a sound, got silence")
     gain = min(level / TARGET_RMS, 1.0)
-    samples = to_rate(mono / np.float32(gain), sound.sample_rate, sample_rate, resampler=resampler)
+    rate = spectra.sample_rate
+    samples = to_rate(mono / np.float32(gain), sound.sample_rate, rate, resampler=resampler)
     if len(samples) < MIN_SAMPLES:
         raise ConfigError(
-            f"ref_audio: expected at least {MIN_SAMPLES} samples at {sample_rate} per second, got "
+            f"ref_audio: expected at least {MIN_SAMPLES} samples at {rate} per second, got "
             f"{len(samples)}"
         )
-    frames = _core.log_mel(samples, kind=mel, sample_rate=sample_rate, hop=hop)
-    return Prompt(frames, len(samples) // hop, sound.seconds, gain)
+    return Prompt(spectra.of(samples), len(samples) // spectra.hop, sound.seconds, gain)
 
 
 class PromptCache:
@@ -146,9 +138,7 @@ class PromptCache:
         source: str | os.PathLike[str] | bytes | Sound,
         rules: FrontEndRules,
         *,
-        sample_rate: int,
-        hop: int,
-        mel: str,
+        spectra: Spectra = USUAL,
         resampler: str = "sinc",
     ) -> Prompt:
         """Returns the prompt of a reference: a file, the bytes of one, or samples.
@@ -159,20 +149,14 @@ class PromptCache:
         sound = source if isinstance(source, Sound) else read_audio(source)
         key = hashlib.sha256(np.ascontiguousarray(sound.samples).tobytes())
         key.update(
-            repr((sound.samples.shape, sound.sample_rate, rules, hop, mel, resampler)).encode()
+            repr((sound.samples.shape, sound.sample_rate, rules, spectra, resampler)).encode()
         )
         with self._lock:
             found = self._prompts.get(key.digest())
             if found is not None:
                 self._prompts.move_to_end(key.digest())
                 return found
-        made = prepare_prompt(
-            clip_reference(sound, rules),
-            sample_rate=sample_rate,
-            hop=hop,
-            mel=mel,
-            resampler=resampler,
-        )
+        made = prepare_prompt(clip_reference(sound, rules), spectra=spectra, resampler=resampler)
         with self._lock:
             self._prompts[key.digest()] = made
             while len(self._prompts) > self._most:

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from ttsrt_rt.errors import ConfigError
-from ttsrt_rt.f5.batches import Batch, conditions_of, ids_of, requests_of
+from ttsrt_rt.f5.batches import Batch, conditions_of, ids_of, padded, requests_of
+from ttsrt_rt.f5.spectra import USUAL
 from ttsrt_rt.text import F5Tokenizer
 
 TOKENIZER = F5Tokenizer((" ", "a", "b", "zhong1"))
-MODEL: dict[str, Any] = {"sample_rate": 24000, "hop": 256, "bands": 100, "mel": "vocos"}
 MELS = np.random.default_rng(1).normal(size=(2, 7, 100)).astype(np.float32)
 
 
@@ -22,13 +22,20 @@ def batch_of(**changes: Any) -> Batch:
 
 
 def test_prompts() -> None:
-    np.testing.assert_array_equal(conditions_of(MELS, **MODEL), MELS)
+    np.testing.assert_array_equal(conditions_of(MELS, USUAL), MELS)
     waves = np.zeros((3, 2560), np.float32)
-    assert [mel.shape for mel in conditions_of(waves, **MODEL)] == [(11, 100)] * 3
-    assert len(conditions_of(waves[0], **MODEL)) == 1
+    assert [mel.shape for mel in conditions_of(waves, USUAL)] == [(11, 100)] * 3
+    assert len(conditions_of(waves[0], USUAL)) == 1
     for wrong in (np.zeros((1, 7, 80)), np.zeros(()), "text", np.zeros((0, 7, 100)), []):
         with pytest.raises(ConfigError, match="cond: expected"):
-            conditions_of(wrong, **MODEL)
+            conditions_of(wrong, USUAL)
+
+
+def test_shorter_spectrograms_end_in_zeros() -> None:
+    whole = padded([MELS[0], MELS[1][:4]])
+    np.testing.assert_array_equal(whole[0], MELS[0])
+    np.testing.assert_array_equal(whole[1][:4], MELS[1][:4])
+    assert not whole[1][4:].any()
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,12 @@ import pytest
 from ttsrt_rt.errors import FormatError
 from ttsrt_rt.f5.front_end import read_front_end
 from ttsrt_rt.f5.rules import RULES
+from ttsrt_rt.f5.spectra import Spectra
 
 
 def description(front_end: Any) -> dict[str, Any]:
-    return {"model": {"text_vocab": 2}, "front_end": front_end}
+    model = {"text_vocab": 2, "sample_rate": 22050, "hop": 300, "mel_bins": 80}
+    return {"model": model, "front_end": front_end}
 
 
 def test_front_ends() -> None:
@@ -23,7 +25,8 @@ def test_front_ends() -> None:
         "engine",
     )
     assert made.tokenizer is not None
-    assert (made.mel, made.rules, made.tokenizer.kind) == ("bigvgan", RULES["indicf5"], "char")
+    assert (made.rules, made.tokenizer.kind) == (RULES["indicf5"], "char")
+    assert made.spectra == Spectra(22050, 300, "bigvgan", 80)
     assert made.tokenizer.encode("a?") == [1, 0]
     bytes_only = read_front_end(description({"tokenizer": "byte", "vocab": None}), "engine")
     assert bytes_only.tokenizer is not None
@@ -33,7 +36,7 @@ def test_front_ends() -> None:
 @pytest.mark.parametrize("front_end", [None, {}, {"tokenizer": "pinyin", "vocab": None}])
 def test_without_a_vocabulary(front_end: Any) -> None:
     made = read_front_end(description(front_end), "engine")
-    assert (made.mel, made.rules, made.tokenizer) == ("vocos", RULES["f5"], None)
+    assert (made.spectra.kind, made.rules, made.tokenizer) == ("vocos", RULES["f5"], None)
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,6 @@ from ttsrt_rt.f5 import prompt as prompts
 from ttsrt_rt.f5.prompt import PromptCache, clip_reference, prepare_prompt
 from ttsrt_rt.f5.rules import RULES
 
-MODEL: dict[str, Any] = {"sample_rate": 24000, "hop": 256, "mel": "vocos"}
-
 
 def tone(seconds: float, level: float = 0.3, rate: int = 24000, channels: int = 1) -> Sound:
     wave = level * np.sin(2 * np.pi * 200 * np.arange(int(seconds * rate)) / rate)
@@ -86,17 +84,17 @@ def test_the_same_contents_are_prepared_once(
     sound = tone(2)
     data = wav_bytes(sound.samples, 24000, width=32)
     path = write_wav(tmp_path / "a.wav", sound.samples, 24000, width=32)
-    made = [cache.get(source, RULES["f5"], **MODEL) for source in (sound, data, path)]
+    made = [cache.get(source, RULES["f5"]) for source in (sound, data, path)]
     assert made[0] is made[1] is made[2]
     assert len(calls) == 1
     for other in (RULES["indicf5"], RULES["f5"]):
-        cache.get(sound, other, **MODEL)
+        cache.get(sound, other)
     assert len(calls) == 2
-    cache.get(tone(3), RULES["f5"], **MODEL)
-    cache.get(sound, RULES["indicf5"], **MODEL)  # the one that was used least recently is gone
+    cache.get(tone(3), RULES["f5"])
+    cache.get(sound, RULES["indicf5"])  # the one that was used least recently is gone
     assert len(calls) == 4
     with pytest.raises(NotFoundError):
-        cache.get(tmp_path / "none.wav", RULES["f5"], **MODEL)
+        cache.get(tmp_path / "none.wav", RULES["f5"])
 
 
 def _counting(function: Any, calls: list[int]) -> Any:
@@ -111,7 +109,7 @@ def test_threads_share_a_cache() -> None:
     cache = PromptCache()
     made: list[Any] = []
     threads = [
-        threading.Thread(target=lambda: made.append(cache.get(tone(2), RULES["f5"], **MODEL)))
+        threading.Thread(target=lambda: made.append(cache.get(tone(2), RULES["f5"])))
         for _ in range(8)
     ]
     for thread in threads:
