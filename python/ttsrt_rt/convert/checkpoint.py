@@ -48,6 +48,18 @@ class Checkpoint:
     weights: Mapping[str, LazyTensor]
 
 
+def config_of(family: str, source: Mapping[str, Any], blocks: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns config.json of a checkpoint.
+
+    Args:
+        family: the kind of model.
+        source: what people may want to know of the source.
+        blocks: "model", "defaults" and what else the family has.
+    """
+    head = {"format": FORMAT, "format_version": FORMAT_VERSION, "family": family}
+    return {**head, "source": dict(source), **blocks}
+
+
 def read_config(folder: str | os.PathLike[str]) -> dict[str, Any]:
     """Reads config.json of a checkpoint folder as plain values and checks format and version.
 

@@ -16,17 +16,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
 
-from ttsrt_rt.convert.checkpoint import FORMAT, FORMAT_VERSION, CheckpointWriter
+from ttsrt_rt.convert.checkpoint import CheckpointWriter, config_of
 from ttsrt_rt.convert.f5_config import F5Config, read_f5_config
 from ttsrt_rt.convert.f5_model import F5Model, check_variant, read_defaults, read_model
 from ttsrt_rt.convert.f5_source import F5Names, F5Source, looks_like_f5, split_names
 from ttsrt_rt.convert.f5_tensors import is_unused, plan_tensors
 from ttsrt_rt.convert.f5_vocab import check_vocab, read_vocab
 from ttsrt_rt.convert.lazy_tensor import LazyTensor
-from ttsrt_rt.convert.manifest import check_tensors, declared_tensors
+from ttsrt_rt.convert.manifest import check_mapped
 from ttsrt_rt.convert.mapped_tensor import MappedTensor, write_mapped
 from ttsrt_rt.convert.sources import find_source
 from ttsrt_rt.convert.tensor_plan import make_tensors
+from ttsrt_rt.convert.tensor_shapes import shapes_of
 from ttsrt_rt.convert.vocos_convert import open_vocoder
 from ttsrt_rt.convert.vocos_model import VocosConfig, read_vocos_model
 from ttsrt_rt.convert.vocos_tensors import is_unused as is_unused_vocoder
@@ -62,13 +63,7 @@ def convert_f5(
     """Converts F5-TTS or IndicF5 and returns the new folder.
 
     Args:
-        source: what `ttsrt_rt.convert` takes.
-        output_dir: the folder to create; see `overwrite`.
-        dtype: "float32", "float16" or "bfloat16" casts the weights; None keeps the dtype of the
-            source.
-        overwrite: whether to replace an existing checkpoint. Other folders are never replaced.
-        progress: True shows a bar if standard error is a terminal; a function is called with
-            (tensors done, of all, name of the one just done).
+        source, output_dir, dtype, overwrite, progress: as of `ttsrt_rt.convert`.
         root: the entry of a `.pt` that holds the weights, if it is none of the usual ones.
         variant: "v0" (F5TTS_Base, F5TTS_Small), "v1" (F5TTS_v1_*) or "indicf5"; must be given.
         config: the YAML of the training run or the JSON of the model card, if single flags differ
@@ -99,32 +94,33 @@ def convert_f5(
         _check_average(path, names, opened.entry, use_ema)
         release = _find_config(path, config, variant)
         found, vocoder_config = _find_vocoder(files, names, vocoder)
-        inner = None if found is None else read_vocos_model(_shapes(found), vocoder_config)
-        model = read_model(_shapes(names.network), variant, release, inner)
-        mapped = make_tensors(plan_tensors(model), names.network, dtype, is_unused)
-        if found is not None and inner is not None:
-            mapped |= make_tensors(plan_vocoder(inner, "vocoder."), found, dtype, is_unused_vocoder)
-        blocks = {"model": asdict(model), "defaults": asdict(read_defaults(variant))}
-        front_end = _front_end(path, vocab, model, release, variant, tokenizer)
-        check_tensors(
-            declared_tensors({"family": "f5", **blocks}),
-            {name: (made.dtype, made.shape) for name, made in mapped.items()},
-        )
-        _log(path, opened.entry, model, mapped)
-        written = {
-            "format": FORMAT,
-            "format_version": FORMAT_VERSION,
-            "family": "f5",
-            "source": _source(path, opened.entry, names, variant),
-            **blocks,
-            "front_end": front_end,
+        inner = None if found is None else read_vocos_model(shapes_of(found), vocoder_config)
+        model = read_model(shapes_of(names.network), variant, release, inner)
+        mapped = _map(model, names, found, dtype)
+        blocks = {
+            "model": asdict(model),
+            "defaults": asdict(read_defaults(variant)),
+            "front_end": _front_end(path, vocab, model, release, variant, tokenizer),
         }
+        written = config_of("f5", _source(path, opened.entry, names, variant), blocks)
+        check_mapped(written, mapped)
+        _log(path, opened.entry, model, mapped)
         writer.write(written, lambda made: write_mapped(made, mapped, report))
     return Path(output_dir)
 
 
-def _shapes(tensors: Mapping[str, LazyTensor]) -> dict[str, tuple[int, ...]]:
-    return {name: tensor.shape for name, tensor in tensors.items()}
+def _map(
+    model: F5Model,
+    names: F5Names,
+    vocoder: Mapping[str, LazyTensor] | None,
+    dtype: str | None,
+) -> dict[str, MappedTensor]:
+    """Maps the tensors of the network, and of the vocoder if it has one."""
+    mapped = make_tensors(plan_tensors(model), names.network, dtype, is_unused)
+    if vocoder is None or model.vocoder is None:
+        return mapped
+    plans = plan_vocoder(model.vocoder, "vocoder.")
+    return mapped | make_tensors(plans, vocoder, dtype, is_unused_vocoder)
 
 
 def _source(path: Path, entry: str, names: F5Names, variant: str) -> dict[str, Any]:

@@ -8,12 +8,11 @@ never told from tensors. A configuration of the release may change single flags 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
 from ttsrt_rt.convert.f5_config import F5Config
+from ttsrt_rt.convert.tensor_shapes import TensorShapes, axes_of, num_layers
 from ttsrt_rt.convert.vocos_model import VocosModel
 from ttsrt_rt.errors import ConfigError, FormatError
 from ttsrt_rt.options import F5Variant
@@ -24,9 +23,6 @@ __all__ = ["HEAD_DIM", "F5Defaults", "F5Model", "check_variant", "read_defaults"
 HEAD_DIM = 64  # of all models; the originals have no option for it
 TIME_WIDTH = 256
 CONV_GROUPS = 16
-MAX_LAYERS = 256
-
-Shapes = Mapping[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
@@ -90,7 +86,7 @@ def read_defaults(variant: str) -> F5Defaults:
 
 
 def read_model(
-    shapes: Shapes, variant: str, config: F5Config, vocoder: VocosModel | None
+    shapes: TensorShapes, variant: str, config: F5Config, vocoder: VocosModel | None
 ) -> F5Model:
     """Returns the model that tensors of these shapes are.
 
@@ -105,12 +101,12 @@ def read_model(
             other spectrograms.
         FormatError: a tensor is missing or has an impossible shape.
     """
-    rows, text_dim = _axes(shapes, "text_embed.text_embed.weight", 2)
-    dim, inputs = _axes(shapes, "input_embed.proj.weight", 2)
-    mel_bins, _ = _axes(shapes, "proj_out.weight", 2)
-    width, _ = _axes(shapes, "transformer_blocks.0.attn.to_q.weight", 2)
-    ffn_dim, _ = _axes(shapes, "transformer_blocks.0.ff.ff.0.0.weight", 2)
-    _, _, kernel = _axes(shapes, "input_embed.conv_pos_embed.conv1d.0.weight", 3)
+    rows, text_dim = axes_of(shapes, "text_embed.text_embed.weight", 2)
+    dim, inputs = axes_of(shapes, "input_embed.proj.weight", 2)
+    mel_bins, _ = axes_of(shapes, "proj_out.weight", 2)
+    width, _ = axes_of(shapes, "transformer_blocks.0.attn.to_q.weight", 2)
+    ffn_dim, _ = axes_of(shapes, "transformer_blocks.0.ff.ff.0.0.weight", 2)
+    _, _, kernel = axes_of(shapes, "input_embed.conv_pos_embed.conv1d.0.weight", 3)
     if width % HEAD_DIM or dim % CONV_GROUPS or inputs != 2 * mel_bins + text_dim or rows < 2:
         raise FormatError(
             f"expected heads of {HEAD_DIM}, {CONV_GROUPS} groups and inputs of two mels of "
@@ -122,13 +118,13 @@ def read_model(
     model = F5Model(
         variant="v1" if is_v1 else "v0",
         dim=dim,
-        layers=_count(shapes, r"transformer_blocks\.(\d+)\."),
+        layers=num_layers(shapes, "transformer_blocks."),
         heads=width // HEAD_DIM,
         head_dim=HEAD_DIM,
         ffn_dim=ffn_dim,
         text_vocab=rows - 1,
         text_dim=text_dim,
-        text_layers=_count(shapes, r"text_embed\.text_blocks\.(\d+)\."),
+        text_layers=num_layers(shapes, "text_embed.text_blocks."),
         text_mask_padding=flags.text_mask_padding,
         text_average_upsampling=flags.average_upsampling,
         rope_heads=flags.rope_heads,
@@ -183,22 +179,3 @@ def _sizes(model: F5Model) -> dict[str, Any]:
         "qk_norm": "rms_norm" if model.qk_norm else None,
         "long_skip_connection": model.long_skip,
     }
-
-
-def _axes(shapes: Shapes, name: str, axes: int) -> tuple[int, ...]:
-    if name not in shapes:
-        raise FormatError(f"{name}: expected a tensor of this name, got none")
-    if len(shapes[name]) != axes or 0 in shapes[name]:
-        raise FormatError(f"{name}: expected {axes} axes, got the shape {list(shapes[name])}")
-    return shapes[name]
-
-
-def _count(shapes: Shapes, pattern: str) -> int:
-    """Returns how many layers are numbered from 0; the names are checked with the tensors."""
-    found = {int(match[1][:6]) for name in shapes if (match := re.match(pattern, name))}
-    if not found or max(found) >= MAX_LAYERS:
-        raise FormatError(
-            f"{pattern.split(chr(92))[0]}: expected 1 to {MAX_LAYERS} layers, got "
-            f"{max(found) + 1 if found else 0}"
-        )
-    return max(found) + 1

@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ttsrt_rt.convert.mapped_tensor import MappedTensor
 from ttsrt_rt.errors import FormatError
 from ttsrt_rt.quoting import list_names
 
-__all__ = ["DeclaredTensor", "check_tensors", "declared_tensors"]
+__all__ = ["DeclaredTensor", "check_mapped", "check_tensors", "declared_tensors"]
 
 ANY_SIZE = -1
 
@@ -63,6 +64,20 @@ def declared_tensors(config: Mapping[str, Any]) -> dict[str, DeclaredTensor]:
         )
         for tensor in _core.describe_manifest(json.dumps(config))
     }
+
+
+def check_mapped(config: Mapping[str, Any], mapped: Mapping[str, MappedTensor]) -> None:
+    """Checks what a converter is about to write against what the family declares.
+
+    Args:
+        config: the checkpoint's config.json.
+        mapped: its tensors by name.
+
+    Raises:
+        FormatError: as `declared_tensors` and `check_tensors`.
+    """
+    made = {name: (tensor.dtype, tensor.shape) for name, tensor in mapped.items()}
+    check_tensors(declared_tensors(config), made)
 
 
 def check_tensors(

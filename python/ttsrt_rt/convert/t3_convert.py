@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import get_args
 
 from ttsrt_rt.convert.archive import open_weights
-from ttsrt_rt.convert.checkpoint import FORMAT, FORMAT_VERSION, CheckpointWriter
+from ttsrt_rt.convert.checkpoint import CheckpointWriter, config_of
 from ttsrt_rt.convert.magpie_model import to_json
-from ttsrt_rt.convert.manifest import check_tensors, declared_tensors
+from ttsrt_rt.convert.manifest import check_mapped
 from ttsrt_rt.convert.mapped_tensor import MappedTensor, write_mapped
 from ttsrt_rt.convert.sources import find_source
 from ttsrt_rt.convert.t3_defaults import read_defaults
@@ -94,15 +94,13 @@ def convert_t3(
         shapes = Shapes({name: tensor.shape for name, tensor in tensors.items()})
         model = read_model(shapes, T3Options(variant, heads))
         blocks = {"model": to_json(model), "defaults": to_json(read_defaults(model, path.name))}
+        config = config_of("t3", {"file": path.name}, blocks)
         mapped = map_tensors(plan_tensors(model), tensors, dtype)
         if model.block_size is not None:  # last: by then, all weights were found to be finite
             prior = functools.partial(block_prior, tensors, model)
             shape = (model.speech_vocab,)
             mapped["block_prior"] = MappedTensor("block_prior", "float32", shape, prior)
-        check_tensors(
-            declared_tensors({"family": "t3", **blocks}),
-            {name: (made.dtype, made.shape) for name, made in mapped.items()},
-        )
+        check_mapped(config, mapped)
         if prefix:
             LOGGER.warning(
                 "%s: all names of tensors begin with %s, which was removed",
@@ -111,13 +109,6 @@ def convert_t3(
             )
         _log(path, model, mapped, [name for name in tensors if is_unused(name)])
         voice = _built_in_voice(path, conds, model.variant)
-        config = {
-            "format": FORMAT,
-            "format_version": FORMAT_VERSION,
-            "family": "t3",
-            "source": {"file": path.name},
-            **blocks,
-        }
         writer.write(config, lambda made: write_mapped(made, mapped, report), _voice_files(voice))
     return Path(output_dir)
 

@@ -20,8 +20,8 @@ import numpy as np
 from ttsrt_rt.convert.lazy_tensor import DTYPES, Array, LazyTensor
 from ttsrt_rt.convert.mapped_tensor import MappedTensor, read_as, target_dtype
 from ttsrt_rt.convert.t3_model import T3Model
+from ttsrt_rt.convert.tensor_plan import check_sources
 from ttsrt_rt.errors import FormatError
-from ttsrt_rt.quoting import list_names
 
 __all__ = ["ROOTS", "Plan", "is_unused", "map_tensors", "plan_tensors"]
 
@@ -36,7 +36,6 @@ UNUSED = re.compile(
     r"tfmr\.(?:embed_tokens|wte)\.weight|text_head\.(?:weight|bias)"
     r"|tfmr\.(?:.+\.)?rotary_emb\.inv_freq|tfmr\.h\.\d+\.attn\.(?:bias|masked_bias)"
 )
-FLOATS = ("float32", "float16", "bfloat16", "float64")
 
 Shape = tuple[int, ...]
 
@@ -170,18 +169,7 @@ def map_tensors(
     Raises:
         FormatError: a tensor is missing, unexpected, or of a wrong shape or dtype.
     """
-    wanted = {name: shape for plan in plans.values() for name, shape in plan.sources}
-    missing = [name for name in wanted if name not in tensors]
-    if missing:
-        raise FormatError(f"{len(missing)} tensors are missing: {list_names(missing)}")
-    others = sorted(name for name in tensors if name not in wanted and not is_unused(name))
-    if others:
-        raise FormatError(f"{len(others)} unexpected tensors: {list_names(others)}")
-    for name, shape in wanted.items():
-        if tensors[name].shape != shape:
-            raise FormatError(f"{name}: expected {list(shape)}, got {list(tensors[name].shape)}")
-        if tensors[name].dtype not in FLOATS:
-            raise FormatError(f"{name}: expected floating-point values, got {tensors[name].dtype}")
+    check_sources(plans, tensors, is_unused)
     return {name: _map(name, plan, tensors, dtype) for name, plan in plans.items()}
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -19,12 +20,20 @@ from ttsrt_rt.convert.mapped_tensor import MappedTensor, read_as, target_dtype
 from ttsrt_rt.errors import FormatError
 from ttsrt_rt.quoting import list_names
 
-__all__ = ["TensorPlan", "make_tensors", "same", "stacked"]
+__all__ = ["Planned", "TensorPlan", "check_sources", "make_tensors", "same", "stacked"]
 
 FLOATS = ("float32", "float16", "bfloat16", "float64")
 
 Shape = tuple[int, ...]
 Make = Callable[[Sequence[Array]], Array]
+
+
+class Planned(Protocol):
+    """Whatever names the original tensors of one of ours."""
+
+    @property
+    def sources(self) -> tuple[tuple[str, Shape], ...]:
+        """The original tensors, with their shapes."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +91,28 @@ def make_tensors(
     Raises:
         FormatError: a tensor is missing, unexpected, or of a wrong shape or dtype.
     """
+    check_sources(plans, tensors, is_unused)
+    return {
+        name: _mapped(name, plan, [tensors[source] for source, _ in plan.sources], dtype)
+        for name, plan in plans.items()
+    }
+
+
+def check_sources(
+    plans: Mapping[str, Planned],
+    tensors: Mapping[str, LazyTensor],
+    is_unused: Callable[[str], bool],
+) -> None:
+    """Compares the tensors of a source with those that plans take.
+
+    Args:
+        plans: how each of our tensors is made, by its name.
+        tensors: all tensors of the source.
+        is_unused: whether an original tensor has no use here.
+
+    Raises:
+        FormatError: a tensor is missing, unexpected, or of a wrong shape or dtype.
+    """
     wanted = {name: shape for plan in plans.values() for name, shape in plan.sources}
     missing = [name for name in wanted if name not in tensors]
     if missing:
@@ -94,10 +125,6 @@ def make_tensors(
             raise FormatError(f"{name}: expected {list(shape)}, got {list(tensors[name].shape)}")
         if tensors[name].dtype not in FLOATS:
             raise FormatError(f"{name}: expected floating-point values, got {tensors[name].dtype}")
-    return {
-        name: _mapped(name, plan, [tensors[source] for source, _ in plan.sources], dtype)
-        for name, plan in plans.items()
-    }
 
 
 def _mapped(

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import get_args
 
 from ttsrt_rt.convert.archive import Weights, open_weights
-from ttsrt_rt.convert.checkpoint import FORMAT, FORMAT_VERSION, CheckpointWriter
+from ttsrt_rt.convert.checkpoint import CheckpointWriter, config_of
 from ttsrt_rt.convert.lazy_tensor import LazyTensor
-from ttsrt_rt.convert.manifest import check_tensors, declared_tensors
+from ttsrt_rt.convert.manifest import check_mapped
 from ttsrt_rt.convert.mapped_tensor import write_mapped
 from ttsrt_rt.convert.tensor_plan import make_tensors
+from ttsrt_rt.convert.tensor_shapes import shapes_of
 from ttsrt_rt.convert.vocos_model import VocosConfig, read_vocos_config, read_vocos_model
 from ttsrt_rt.convert.vocos_tensors import is_unused, plan_vocoder
 from ttsrt_rt.errors import Error, NotFoundError
@@ -112,20 +113,11 @@ def convert_vocos(
         writer = files.enter_context(CheckpointWriter(output_dir, overwrite=overwrite))
         weights, told = open_vocoder(files, source, config)
         tensors: Mapping[str, LazyTensor] = weights
-        model = read_vocos_model({name: each.shape for name, each in tensors.items()}, told)
+        model = read_vocos_model(shapes_of(tensors), told)
         mapped = make_tensors(plan_vocoder(model), tensors, dtype, is_unused)
         blocks = {"model": asdict(model), "defaults": {}}
-        check_tensors(
-            declared_tensors({"family": "vocos", **blocks}),
-            {name: (made.dtype, made.shape) for name, made in mapped.items()},
-        )
+        written = config_of("vocos", {"file": weights.name}, blocks)
+        check_mapped(written, mapped)
         LOGGER.info("%s: %s", weights.name, model)
-        written = {
-            "format": FORMAT,
-            "format_version": FORMAT_VERSION,
-            "family": "vocos",
-            "source": {"file": weights.name},
-            **blocks,
-        }
         writer.write(written, lambda made: write_mapped(made, mapped, report))
     return Path(output_dir)

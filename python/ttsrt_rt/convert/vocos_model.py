@@ -5,24 +5,21 @@ one.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ttsrt_rt.convert.tensor_shapes import TensorShapes, axes_of, num_layers
 from ttsrt_rt.convert.yaml_config import Config
-from ttsrt_rt.errors import ConfigError, FormatError
+from ttsrt_rt.errors import ConfigError
 
 __all__ = ["VocosConfig", "VocosModel", "read_vocos_config", "read_vocos_model"]
 
-MAX_LAYERS = 256
 PARTS = {
     "feature_extractor": "vocos.feature_extractors.MelSpectrogramFeatures",
     "backbone": "vocos.models.VocosBackbone",
     "head": "vocos.heads.ISTFTHead",
 }
-
-Shapes = Mapping[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
@@ -98,26 +95,21 @@ def _padding(config: Config, place: str) -> str:
     return config.get_str(place, choices=("center", "same"), default="same")
 
 
-def read_vocos_model(shapes: Shapes, config: VocosConfig) -> VocosModel:
+def read_vocos_model(shapes: TensorShapes, config: VocosConfig) -> VocosModel:
     """Returns the vocoder that tensors of these original names and shapes are.
 
     Raises:
         ConfigError: the configuration states other sizes.
         FormatError: a tensor is missing or has an impossible shape.
     """
-    dim, mel_bins, _ = _axes(shapes, "backbone.embed.weight", 3)
-    ffn_dim, _ = _axes(shapes, "backbone.convnext.0.pwconv1.weight", 2)
-    bins, _ = _axes(shapes, "head.out.weight", 2)
-    found = {
-        int(match[1][:6])
-        for name in shapes
-        if (match := re.match(r"backbone\.convnext\.(\d+)\.", name))
-    }
+    dim, mel_bins, _ = axes_of(shapes, "backbone.embed.weight", 3)
+    ffn_dim, _ = axes_of(shapes, "backbone.convnext.0.pwconv1.weight", 2)
+    bins, _ = axes_of(shapes, "head.out.weight", 2)
     made: dict[str, Any] = {
         "mel_bins": mel_bins,
         "dim": dim,
         "ffn_dim": ffn_dim,
-        "layers": min(max(found), MAX_LAYERS) + 1,
+        "layers": num_layers(shapes, "backbone.convnext."),
         "n_fft": bins - 2,
     }
     for name, (place, stated) in (config.sizes or {}).items():
@@ -128,11 +120,3 @@ def read_vocos_model(shapes: Shapes, config: VocosConfig) -> VocosModel:
     return VocosModel(
         **made, hop=config.hop, padding=config.padding, sample_rate=config.sample_rate
     )
-
-
-def _axes(shapes: Shapes, name: str, axes: int) -> tuple[int, ...]:
-    if name not in shapes:
-        raise FormatError(f"{name}: expected a tensor of this name, got none")
-    if len(shapes[name]) != axes or 0 in shapes[name]:
-        raise FormatError(f"{name}: expected {axes} axes, got the shape {list(shapes[name])}")
-    return shapes[name]
