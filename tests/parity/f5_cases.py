@@ -57,6 +57,20 @@ SAMPLES: dict[str, dict[str, Any]] = {
     },
 }
 
+# Fields of `Flow` that have other names there.
+FLOW_NAMES = {"cfg": "cfg_strength", "sway": "sway_sampling_coef"}
+
+
+def flow_of(run: dict[str, Any]) -> dict[str, Any]:
+    """Returns the fields of `Flow` of a run."""
+    given = {
+        FLOW_NAMES.get(key, key): value
+        for key, value in run.items()
+        if key not in ("network", "edit_mask")
+    }
+    return {"cfg_strength": 2.0, "sway_sampling_coef": 0.0, "use_epss": True} | given
+
+
 # Texts of every rule of the original, and what people write.
 TEXTS: list[str] = json.loads((DATA / "texts.json").read_text("utf-8"))
 

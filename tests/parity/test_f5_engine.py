@@ -15,23 +15,16 @@ import pytest
 import ttsrt_rt as rt
 from ttsrt_rt.synth.f5_random import write_random_vocos
 
+from .f5_cases import SAMPLES, flow_of
 from .f5_networks import BINS, FRAMES, NETWORKS, PROMPT, Array, distance, inputs, vocoder_of
 from .f5_reference import Reference, decode
 
-EDITED = [index % 5 != 2 for index in range(PROMPT)]
-# Fields of Flow, and those of the request beside it; `reference` has other names for some.
+# Fields of Flow, and those of the request beside it.
 RUNS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "guided": ({"steps": 4, "sway_sampling_coef": -1.0}, {}),
-    "epss": ({"steps": 7, "use_epss": True, "sway_sampling_coef": -1.0}, {}),
-    "even": ({"steps": 5, "use_epss": False, "sway_sampling_coef": 0.0}, {}),
-    "plain": ({"steps": 3, "cfg_strength": 0.0}, {}),
-    "strong": ({"steps": 3, "cfg_strength": 3.5, "sway_sampling_coef": 0.4}, {}),
-    "midpoint": ({"steps": 3, "method": "midpoint"}, {}),
-    "no_ref_audio": ({"steps": 3, "no_ref_audio": True}, {}),
-    "lens": ({"steps": 3, "lens": 9}, {}),
-    "edited": ({"steps": 3}, {"edit_mask": EDITED}),
-    "no_prompt": ({"steps": 3}, {"context_embeddings": None}),
+    name: (flow_of(run), {key: run[key] for key in run if key == "edit_mask"})
+    for name, run in SAMPLES.items()
 }
+RUNS["no_prompt"] = (flow_of({"steps": 3}), {"context_embeddings": None})
 
 
 def expected_of(network: Reference, flow: dict[str, Any], fields: dict[str, Any]) -> Array:
@@ -42,9 +35,9 @@ def expected_of(network: Reference, flow: dict[str, Any], fields: dict[str, Any]
         list(given["text_ids"]),
         given["noise"],
         steps=flow["steps"],
-        cfg=flow.get("cfg_strength", 2.0),
-        sway=flow.get("sway_sampling_coef", -1.0),
-        use_epss=flow.get("use_epss", True),
+        cfg=flow["cfg_strength"],
+        sway=flow["sway_sampling_coef"],
+        use_epss=flow["use_epss"],
         method=flow.get("method", "euler"),
         edit_mask=fields.get("edit_mask"),
         no_ref_audio=flow.get("no_ref_audio", False),
@@ -61,7 +54,7 @@ def test_every_network_is_the_originals(
     checkpoint_of_f5: Callable[[str], Path],
 ) -> None:
     network = Reference(checkpoint_of_f5(name))
-    runs = RUNS if name == "v1" else {"guided": RUNS["guided"]}
+    runs = RUNS if name == "v1" else {"guided_v0": RUNS["guided_v0"]}
     with rt.Executor(engine_of_f5(name), device=device) as executor:
         for run, (flow, fields) in runs.items():
             result = executor.generate(

@@ -23,6 +23,7 @@ from tests.parity.f5_cases import (
     PROMPT_FRAMES,
     SAMPLES,
     SEED,
+    flow_of,
     inputs_of,
     kept,
 )
@@ -31,7 +32,6 @@ from tests.parity.test_f5_reference import converted, distance
 from ttsrt_rt.synth import write_random_vocos
 
 CASES = np.load(DATA / "cases.npz")
-NAMES = {"cfg": "cfg_strength", "sway": "sway_sampling_coef"}
 Opened = Callable[[str], tuple[rt.Executor, Reference]]
 
 
@@ -56,18 +56,12 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
 def request_of(run: dict[str, Any], **changes: Any) -> rt.Request:
     """Returns the request of a stored run."""
     given = inputs_of("tiny")
-    flow = {
-        NAMES.get(key, key): value
-        for key, value in run.items()
-        if key not in ("network", "edit_mask")
-    }
-    flow = {"cfg_strength": 2.0, "sway_sampling_coef": 0.0, "use_epss": True} | flow
     fields: dict[str, Any] = {
         "text_ids": given["ids"],
         "context_embeddings": given["prompt"],
         "noise": given["x"],
         "edit_mask": run.get("edit_mask"),
-        "flow": rt.Flow(duration=FRAMES, **flow),
+        "flow": rt.Flow(duration=FRAMES, **flow_of(run)),
     }
     return rt.Request(**fields | changes)
 
