@@ -1,0 +1,104 @@
+"""F5-TTS v1 beside the original in PyTorch, in one interleaved run on the CPU.
+
+    python -m bench.f5_peers --folder engines --json f5-peers.json
+
+Both get the same random weights of full size. Files that FOLDER lacks are written first (7 GB).
+Before anything is timed, the velocities of the first evaluation are compared. Without the package
+f5-tts, only ttsrt_rt is measured. Nothing else should run on the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+from bench.f5_peers.contest import flops, make_files, open_contest
+from bench.f5_peers.results import make_tables
+from ttsrt_rt.bench.company import usable_cores
+from ttsrt_rt.bench.ops import measure_peaks
+from ttsrt_rt.errors import ConfigError, Error
+from ttsrt_rt.synth.f5_layout import f5_size
+
+__all__ = ["main"]
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="f5_peers", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--folder", type=Path, help="keeps the models here")
+    parser.add_argument("--no_torch", action="store_true", help="measure without the original")
+    parser.add_argument("--size", choices=["tiny", "small", "base"], default="base")
+    parser.add_argument("--frames", type=int, default=600, help="prompt included; default: 600")
+    parser.add_argument("--threads", type=int, default=0, help="default: one per usable core")
+    parser.add_argument("--turns", type=int, default=3, help="samples of each; default: 3")
+    parser.add_argument("--json", type=Path, help="all samples")
+    parser.add_argument("--only_files", action="store_true", help="write the models and stop")
+    options = parser.parse_args(arguments)
+    bounds = {"turns": (1, 1000), "frames": (30, 4096), "threads": (0, 1024)}
+    for name, (least, most) in bounds.items():
+        value = getattr(options, name)
+        if not least <= value <= most:
+            parser.error(f"--{name}: expected {least} to {most}, got {value}")
+    return options
+
+
+def run(options: argparse.Namespace, folder: Path) -> None:
+    """Measures, prints and writes what was asked for."""
+    from tqdm import tqdm
+
+    threads = options.threads or usable_cores()
+    source = make_files(options, folder)
+    if options.only_files:
+        return
+    machine = f"{platform.machine()}, {measure_peaks(num_threads=threads, seconds=1.0)}"
+    print(f"Machine: {machine}\n", flush=True)
+    with ExitStack() as stack:
+        contest = open_contest(options, folder, source, threads, stack)
+        total = (options.turns + 1) * len(contest.entries)
+        bar = stack.enter_context(tqdm(total=total, unit="sample", disable=None))
+        for turn in range(options.turns + 1):
+            for entry in contest.entries:
+                entry.take(threads, is_kept=turn > 0)
+                bar.update()
+    work = flops(f5_size(options.size), options.frames)
+    tables = make_tables(contest.entries, work, options.frames, options.turns)
+    for table in tables:
+        print(table.markdown(), end="\n\n", flush=True)
+    print("\n\n".join(contest.notes), flush=True)
+    if options.json is not None:
+        values = {
+            "machine": machine,
+            "threads": threads,
+            "frames": options.frames,
+            "tables": [table.json() for table in tables],
+            "notes": contest.notes,
+        }
+        options.json.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; the exit code is 2 if something is not as expected."""
+    options = parse(arguments)
+    try:
+        if options.json is not None and not options.json.resolve().parent.is_dir():
+            raise ConfigError(f"--json: {options.json.parent} is not a folder")
+        with ExitStack() as stack:
+            folder = options.folder
+            if folder is None:
+                folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="f5-peers-")))
+            folder.mkdir(parents=True, exist_ok=True)
+            run(options, folder)
+    except Error as error:
+        print(f"f5_peers: {error}")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

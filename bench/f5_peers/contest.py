@@ -1,0 +1,143 @@
+"""Who takes part, and the samples that they give in turns."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from bench.f5_peers.ours import KINDS, Inputs, Ours, build_engine
+from ttsrt_rt.bench.ops import Peaks, measure_peaks
+from ttsrt_rt.errors import InternalError
+from ttsrt_rt.synth import write_random_f5
+from ttsrt_rt.synth.f5_layout import SynthF5, f5_size
+
+__all__ = ["CROWD", "ORIGINAL", "Contest", "Entry", "flops", "make_files", "open_contest"]
+
+ORIGINAL = "f5-tts"
+CROWD = 4
+_EXACT = 5e-5  # of the largest value
+_PEAK_SECONDS = 0.25
+
+
+@dataclass
+class Entry:
+    """One line of a table.
+
+    Attributes:
+        table: "one", or "packed" for several utterances at once.
+        program: "ttsrt_rt" or "f5-tts".
+        kind: The precision.
+        count: Utterances at once.
+        measure: Gives a sample: milliseconds of an evaluation.
+        samples: One per turn.
+        peaks: Around each sample.
+    """
+
+    table: str
+    program: str
+    kind: str
+    count: int
+    measure: Callable[[], float]
+    samples: list[float] = field(default_factory=list)
+    peaks: list[Peaks] = field(default_factory=list)
+
+    def take(self, threads: int, *, is_kept: bool) -> None:
+        """Takes one sample between two measurements of the peaks; or one that only warms up."""
+        if not is_kept:
+            self.measure()
+            return
+        before = measure_peaks(num_threads=threads, seconds=_PEAK_SECONDS)
+        self.samples.append(self.measure())
+        after = measure_peaks(num_threads=threads, seconds=_PEAK_SECONDS)
+        self.peaks.append(max(before, after, key=lambda peaks: peaks.float32_gflop_per_s))
+
+
+@dataclass
+class Contest:
+    """Everything that is measured in turns, and what is to be said about it."""
+
+    entries: list[Entry]
+    notes: list[str] = field(default_factory=list)
+
+
+def flops(size: SynthF5, frames: int) -> float:
+    """Floating-point operations of an evaluation of one guided utterance: products, the position
+    convolutions and attention, of both branches. Modulation and text are computed once for all.
+    """
+    dim, width = size.dim, 64 * size.heads
+    layer = 4 * dim * width + 2 * dim * size.ffn_dim
+    ends = 2 * dim * size.mel_bins + 2 * 31 * dim * (dim // 16)
+    attention = 2 * frames * width * size.layers
+    return 4.0 * frames * (size.layers * layer + ends + attention)
+
+
+def make_files(options: argparse.Namespace, folder: Path) -> Path:
+    """Writes the model and the engines that `folder` lacks, and returns the model."""
+    from ttsrt_rt.convert import convert
+
+    name = f"f5-{options.size}"
+    source = folder / name / "model_1.safetensors"
+    if not source.exists():
+        source.parent.mkdir(exist_ok=True)
+        write_random_f5(source, options.size, 1)
+    checkpoint = folder / f"{name}.checkpoint"
+    if not checkpoint.exists():
+        convert(source, checkpoint, variant="v1", family="f5", progress=False)
+    for kind in KINDS:
+        engine = _engine_of(options, folder, kind)
+        if not engine.exists():
+            build_engine(checkpoint, engine, kind, options.frames, CROWD)
+    return source
+
+
+def _engine_of(options: argparse.Namespace, folder: Path, kind: str) -> Path:
+    return folder / f"f5-{options.size}.{options.frames}.{kind}.engine"
+
+
+def open_contest(
+    options: argparse.Namespace, folder: Path, source: Path, threads: int, stack: ExitStack
+) -> Contest:
+    """Checks the results, and opens everything that takes part.
+
+    Raises:
+        InternalError: Velocities are not those of the original.
+    """
+    size = f5_size(options.size)
+    inputs = Inputs(options.frames, size.vocab)
+    contest = Contest([])
+    ours = {
+        kind: stack.enter_context(Ours(_engine_of(options, folder, kind), inputs, threads=threads))
+        for kind in KINDS
+    }
+    for kind, one in ours.items():
+        for table, count in (("one", 1), ("packed", CROWD)):
+            measure = partial(one.evaluation_ms, count)
+            contest.entries.append(Entry(table, "ttsrt_rt", kind, count, measure))
+    velocities = {kind: one.velocity() for kind, one in ours.items()}
+    if options.no_torch or find_spec("f5_tts") is None:
+        reason = "--no_torch" if options.no_torch else "the package f5-tts is not installed"
+        contest.notes.append(f"Without {ORIGINAL}: {reason}.")
+        return contest
+    from bench.f5_peers.torch_dit import TorchDit
+
+    exact = None
+    for kind in ("float32", "bfloat16"):
+        peer = TorchDit(source, size, inputs, dtype=kind, threads=threads)
+        exact = peer.velocity() if exact is None else exact
+        told = f"its own {np.abs(peer.velocity() - exact).max() / np.abs(exact).max():.1e}"
+        error = float(np.abs(velocities[kind] - exact).max() / np.abs(exact).max())
+        if kind == "float32" and error > _EXACT:
+            raise InternalError(f"float32 velocities differ from the original's by {error:.1e}")
+        contest.notes.append(
+            f"Largest difference of {kind} velocities from the original's in float32: "
+            f"{error:.1e} of the largest value ({told})."
+        )
+        contest.entries.append(Entry("one", ORIGINAL, kind, 1, peer.evaluation_ms))
+    return contest

@@ -1,0 +1,117 @@
+"""The comparison of F5-TTS with the original, with a tiny model. No time is asserted."""
+
+from __future__ import annotations
+
+import json
+import math
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import ttsrt_rt as rt
+from bench.f5_peers import __main__ as command
+from bench.f5_peers import contest
+from bench.f5_peers.contest import CROWD, ORIGINAL, Entry, flops
+from bench.f5_peers.ours import KINDS, Inputs, Ours
+from bench.f5_peers.results import make_tables
+from ttsrt_rt.bench.ops import Peaks
+from ttsrt_rt.synth.f5_layout import f5_size
+
+PEAKS = Peaks("any", 1, 10.0, 40.0, 100.0, 90.0, 400.0)
+RUN = ["--size", "tiny", "--turns", "1", "--frames", "60", "--threads", "1"]
+HAS_ORIGINAL = find_spec("f5_tts") is not None
+
+
+@pytest.fixture(autouse=True)
+def machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine whose limits need not be measured."""
+    for module in (command, contest):
+        monkeypatch.setattr(module, "measure_peaks", lambda **_: PEAKS)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    assert command.main([*RUN, "--folder", str(folder), "--only_files"]) == 0
+    return folder
+
+
+def test_the_work_of_the_true_size() -> None:
+    """0.38 GFLOP per frame in products and convolutions, 90 kFLOP per pair of frames."""
+    base = f5_size("base")
+    linear = flops(base, 1) / 2
+    assert linear == pytest.approx(0.375e9, rel=0.03)
+    pairs = (flops(base, 1000) / 2 / 1000 - linear) / 1000
+    assert pairs == pytest.approx(9.0e4, rel=0.02)
+
+
+def test_a_run_without_the_original(
+    models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out.json"
+    flags = ["--folder", str(models), "--no_torch", "--json", str(out)]
+    assert command.main([*RUN, *flags]) == 0
+    assert f"Without {ORIGINAL}: --no_torch" in capsys.readouterr().out
+    values = json.loads(out.read_text())
+    assert (values["frames"], values["threads"]) == (60, 1)
+    assert [len(table["cases"]) for table in values["tables"]] == [len(KINDS)] * 2
+    samples = [ms for table in values["tables"] for case in table["cases"] for ms in case["ms"]]
+    assert all(math.isfinite(ms) for ms in samples)
+
+
+@pytest.mark.skipif(not HAS_ORIGINAL, reason="needs the package f5-tts")
+def test_a_run_beside_the_original(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main([*RUN, "--folder", str(models)]) == 0
+    printed = capsys.readouterr().out
+    assert f"{ORIGINAL} float32 |" in printed
+    assert f"{ORIGINAL} bfloat16 |" in printed
+    assert "Largest difference of float32 velocities" in printed
+
+
+def test_what_is_timed_gives_the_velocities_of_every_thread_count(models: Path) -> None:
+    inputs = Inputs(60, f5_size("tiny").vocab)
+    made = []
+    for threads in (1, 2):
+        with Ours(models / "f5-tiny.60.float32.engine", inputs, threads=threads) as ours:
+            made.append(ours.velocity())
+    assert made[0].shape == (2 * 60, 100)
+    np.testing.assert_array_equal(made[0], made[1])
+
+
+def test_failed_requests_are_errors(models: Path) -> None:
+    inputs = Inputs(60, f5_size("tiny").vocab)
+    inputs.noise[5, 5] = np.inf
+    engine = models / "f5-tiny.60.float32.engine"
+    refused = pytest.raises((rt.InternalError, rt.ConfigError))
+    with Ours(engine, inputs, threads=1) as ours, refused:
+        ours.evaluation_ms(CROWD)
+
+
+def entry(table: str, program: str, kind: str, samples: list[float]) -> Entry:
+    count = CROWD if table == "packed" else 1
+    return Entry(table, program, kind, count, lambda: 0.0, samples, [PEAKS] * len(samples))
+
+
+def test_tables_compare_turn_by_turn() -> None:
+    entries = [
+        entry("one", "ttsrt_rt", "float32", [10.0, 20.0]),
+        entry("packed", "ttsrt_rt", "float32", [40.0, 60.0]),
+        entry("one", "ttsrt_rt", "w8a16", [10.0, 10.0]),
+        entry("one", ORIGINAL, "float32", [20.0, 30.0]),
+    ]
+    one, packed = make_tables(entries, 8e8, 600, 2)
+    assert one.cases[0].figures["share"] == pytest.approx([0.8, 0.4])
+    assert one.cases[0].figures["over original"] == [2.0, 1.5]
+    assert "1.75 (1.50 to 2.00), >= 1.5: met" in one.cases[0].cells[-1]
+    assert one.cases[1].cells[-1] == ""
+    assert packed.cases[0].figures["ratio"] == [1.0, 0.75]
+    assert packed.cases[0].cells[-1] == "<= 1: met"
+
+
+@pytest.mark.parametrize("flags", [["--frames", "29"], ["--turns", "0"], ["--threads", "-1"]])
+def test_flags_out_of_range_are_refused(flags: list[str]) -> None:
+    with pytest.raises(SystemExit):
+        command.main(flags)
+    assert command.main([*RUN, "--json", "/no/such/folder/out.json"]) == 2
