@@ -30,9 +30,8 @@ async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
     if engine := os.environ.get("TTS_ENGINE"):
         MODEL["f5"] = await run_in_threadpool(F5Model, engine)
     yield
-    for model in MODEL.values():
-        model.close()
-    MODEL.clear()
+    if MODEL:
+        MODEL.pop("f5").close()
 
 
 app = FastAPI(lifespan=lifespan)
@@ -41,15 +40,13 @@ app = FastAPI(lifespan=lifespan)
 @app.get("/v1/health")
 async def health() -> dict[str, Any]:
     """Whether the model is loaded, and on which device."""
-    model = MODEL.get("f5")
-    return {"loaded": model is not None, "device": model and model.executor.info.device}
+    return {"loaded": bool(MODEL), "device": MODEL["f5"].executor.info.device if MODEL else None}
 
 
 @app.post("/v1/audio/speech")
 async def speech(body: dict[str, Any]) -> Response:
     """Speaks a text: 400 without one, 503 without a model."""
-    text = body.get("text", body.get("input"))
-    if not isinstance(text, str) or not text.strip():
+    if not isinstance(text := body.get("text", body.get("input")), str) or not text.strip():
         raise HTTPException(400, "text: expected text, got none")
     if body.get("response_format") not in (None, "wav"):
         raise HTTPException(400, "response_format: expected wav")
