@@ -73,6 +73,7 @@ def test_sound_and_spectrograms(tmp_path: Path, capsys: pytest.CaptureFixture[st
         np.testing.assert_array_equal(arrays["audio"], sound)
     fields = json.loads((tmp_path / "a.json").read_text())
     assert fields["sample_rate"] == 24000 and len(fields["audio"]) == len(sound)
+    assert "frames" not in fields and "codes" not in fields
 
 
 def test_alignments_have_endings_too(run: Run, tmp_path: Path) -> None:

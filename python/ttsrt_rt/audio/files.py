@@ -29,7 +29,7 @@ Samples = npt.NDArray[np.float32]
 MAX_BYTES = 1 << 31
 MAX_SAMPLES = 1 << 28
 MIN_RATE, MAX_RATE = 1000, 768000
-INSTALL = "pip install 'ttsrt_rt[audio]'"
+INSTALL = "pip install soundfile soxr"
 
 
 @dataclass(frozen=True)

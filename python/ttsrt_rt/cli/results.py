@@ -49,12 +49,13 @@ def check_array_output(flag: str, name: str, more: str = "") -> None:
 
 
 def result_fields(result: Result) -> dict[str, Any]:
-    """A result as JSON has it."""
+    """A result as JSON has it; one of a model without codes has its sound or its spectrogram."""
     fields: dict[str, Any] = {"finish_reason": result.finish_reason}
     if result.error is not None:
         return {**fields, "error": result.error}
-    fields["frames"] = len(result.codes)
-    fields["codes"] = result.codes.tolist()
+    if result.audio is None and result.spectrogram is None:
+        fields["frames"] = len(result.codes)
+        fields["codes"] = result.codes.tolist()
     for name, array in _others(result).items():
         fields[name] = array.tolist()
     if result.sample_rate is not None:

@@ -22,7 +22,7 @@ KINDS = ("pinyin", "char", "byte")
 REPLACED = str.maketrans({";": ",", "\u201c": '"', "\u201d": '"', "\u2018": "'", "\u2019": "'"})
 NO_SPACE_AFTER = " :'\""
 MAX_LETTERS = 1 << 20
-INSTALL = "pip install 'ttsrt_rt[f5]'"
+INSTALL = "pip install rjieba pypinyin"
 
 
 def to_tokens(text: str) -> list[str]:
