@@ -254,8 +254,9 @@ TEST_F(EngineAttack, TheFamilyIsLookedAtFirst) {
   json["family"] = "parrot";
   json["model"] = 1;
   json.erase("defaults");
-  EXPECT_TRUE(throws_naming<FormatError>(".family: expected one of magpie, t3, llm, f5, vocos, got \"parrot\"",
-                                         [&] { open(json.dump()); }));
+  EXPECT_TRUE(throws_naming<FormatError>(
+      ".family: expected one of magpie, t3, llm, f5, vocos, got \"parrot\"",
+      [&] { open(json.dump()); }));
 }
 
 }  // namespace
