@@ -14,9 +14,10 @@ import json
 import platform
 import tempfile
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
-from bench.f5_peers.contest import flops, make_files, open_contest
+from bench.f5_peers.contest import flops, make_files, open_contest, peak_of
 from bench.f5_peers.results import make_tables
 from ttsrt_rt.bench.company import usable_cores
 from ttsrt_rt.bench.ops import measure_peaks
@@ -60,11 +61,12 @@ def run(options: argparse.Namespace, folder: Path) -> None:
     print(f"Machine: {machine}\n", flush=True)
     with ExitStack() as stack:
         contest = open_contest(options, folder, source, threads, stack)
+        peak = partial(peak_of, threads=threads, gemm=contest.gemm)
         total = (options.turns + 1) * len(contest.entries)
         bar = stack.enter_context(tqdm(total=total, unit="sample", disable=None))
         for turn in range(options.turns + 1):
             for entry in contest.entries:
-                entry.take(threads, is_kept=turn > 0)
+                entry.take(peak, is_kept=turn > 0)
                 bar.update()
     work = flops(f5_size(options.size), options.frames)
     tables = make_tables(contest.entries, work, options.frames, options.turns)

@@ -13,12 +13,21 @@ from pathlib import Path
 import numpy as np
 
 from bench.f5_peers.ours import KINDS, Inputs, Ours, build_engine
-from ttsrt_rt.bench.ops import Peaks, measure_peaks
+from ttsrt_rt.bench.ops import measure_peaks
 from ttsrt_rt.errors import InternalError
 from ttsrt_rt.synth import write_random_f5
 from ttsrt_rt.synth.f5_layout import SynthF5, f5_size
 
-__all__ = ["CROWD", "ORIGINAL", "Contest", "Entry", "flops", "make_files", "open_contest"]
+__all__ = [
+    "CROWD",
+    "ORIGINAL",
+    "Contest",
+    "Entry",
+    "flops",
+    "make_files",
+    "open_contest",
+    "peak_of",
+]
 
 ORIGINAL = "f5-tts"
 CROWD = 4
@@ -37,7 +46,7 @@ class Entry:
         count: Utterances at once.
         measure: Gives a sample: milliseconds of an evaluation.
         samples: One per turn.
-        peaks: Around each sample.
+        peaks: GFLOP/s, around each sample.
     """
 
     table: str
@@ -46,17 +55,16 @@ class Entry:
     count: int
     measure: Callable[[], float]
     samples: list[float] = field(default_factory=list)
-    peaks: list[Peaks] = field(default_factory=list)
+    peaks: list[float] = field(default_factory=list)
 
-    def take(self, threads: int, *, is_kept: bool) -> None:
+    def take(self, peak: Callable[[str], float], *, is_kept: bool) -> None:
         """Takes one sample between two measurements of the peaks; or one that only warms up."""
         if not is_kept:
             self.measure()
             return
-        before = measure_peaks(num_threads=threads, seconds=_PEAK_SECONDS)
+        before = peak(self.kind)
         self.samples.append(self.measure())
-        after = measure_peaks(num_threads=threads, seconds=_PEAK_SECONDS)
-        self.peaks.append(max(before, after, key=lambda peaks: peaks.float32_gflop_per_s))
+        self.peaks.append(max(before, peak(self.kind)))
 
 
 @dataclass
@@ -65,6 +73,17 @@ class Contest:
 
     entries: list[Entry]
     notes: list[str] = field(default_factory=list)
+    gemm: Callable[[], float] | None = None  # GFLOP/s of a large product of bfloat16
+
+
+def peak_of(kind: str, threads: int, gemm: Callable[[], float] | None) -> float:
+    """GFLOP/s of chains of the instructions that multiply a precision; of bfloat16, or of `gemm`,
+    a large product in PyTorch, where that is faster: it has tiles (AMX), and the chains don't.
+    """
+    peaks = measure_peaks(num_threads=threads, seconds=_PEAK_SECONDS)
+    if kind == "float32":
+        return peaks.float32_gflop_per_s
+    return max(peaks.bfloat16_gflop_per_s, 0.0 if gemm is None else gemm())
 
 
 def flops(size: SynthF5, frames: int) -> float:
@@ -125,8 +144,9 @@ def open_contest(
         reason = "--no_torch" if options.no_torch else "the package f5-tts is not installed"
         contest.notes.append(f"Without {ORIGINAL}: {reason}.")
         return contest
-    from bench.f5_peers.torch_dit import TorchDit
+    from bench.f5_peers.torch_dit import TorchDit, gemm_gflop_per_s
 
+    contest.gemm = gemm_gflop_per_s
     exact = None
     for kind in ("float32", "bfloat16"):
         peer = TorchDit(source, size, inputs, dtype=kind, threads=threads)

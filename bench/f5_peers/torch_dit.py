@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import importlib.machinery
+import sys
 import time
+import types
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +18,43 @@ from bench.f5_peers.ours import Inputs
 from ttsrt_rt.convert import open_weights
 from ttsrt_rt.synth.f5_layout import SynthF5
 
-__all__ = ["TorchDit"]
+__all__ = ["TorchDit", "gemm_gflop_per_s"]
 
 _RUNS = 3  # forwards of a sample
+_GEMM = 2048  # rows, columns and depth of a product
+# What the package imports for training, and this comparison doesn't need.
+_STAND_INS = (
+    *("wandb", "accelerate", "accelerate.utils", "transformers", "ema_pytorch", "datasets"),
+    *("f5_tts.model.trainer", "f5_tts.model.dataset"),
+)
+
+
+class _StandIn(types.ModuleType):
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return lambda *_arguments, **_options: None
+
+
+def _original() -> Any:
+    """The module of the original's network."""
+    for name in _STAND_INS:
+        module = _StandIn(name)
+        module.__spec__ = importlib.machinery.ModuleSpec(name, None)
+        sys.modules.setdefault(name, module)
+    return importlib.import_module("f5_tts.model.backbones.dit")
+
+
+@torch.inference_mode()
+def gemm_gflop_per_s() -> float:
+    """The fastest of several large products of bfloat16."""
+    a, b = (torch.randn(_GEMM, _GEMM).to(torch.bfloat16) for _ in range(2))
+    fastest = float("inf")
+    for _ in range(8):
+        begin = time.perf_counter()
+        torch.mm(a, b)
+        fastest = min(fastest, time.perf_counter() - begin)
+    return 2e-9 * _GEMM**3 / fastest
 
 
 class TorchDit:
@@ -32,7 +69,7 @@ class TorchDit:
     """
 
     def __init__(self, source: Path, size: SynthF5, inputs: Inputs, *, dtype: str, threads: int):
-        original: Any = importlib.import_module("f5_tts.model.backbones.dit")
+        original = _original()
         torch.set_num_threads(threads)
         model: Any = original.DiT(
             dim=size.dim,

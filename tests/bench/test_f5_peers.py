@@ -13,7 +13,7 @@ import pytest
 import ttsrt_rt as rt
 from bench.f5_peers import __main__ as command
 from bench.f5_peers import contest
-from bench.f5_peers.contest import CROWD, ORIGINAL, Entry, flops
+from bench.f5_peers.contest import CROWD, ORIGINAL, Entry, flops, peak_of
 from bench.f5_peers.ours import KINDS, Inputs, Ours
 from bench.f5_peers.results import make_tables
 from ttsrt_rt.bench.ops import Peaks
@@ -91,7 +91,13 @@ def test_failed_requests_are_errors(models: Path) -> None:
 
 def entry(table: str, program: str, kind: str, samples: list[float]) -> Entry:
     count = CROWD if table == "packed" else 1
-    return Entry(table, program, kind, count, lambda: 0.0, samples, [PEAKS] * len(samples))
+    return Entry(table, program, kind, count, lambda: 0.0, samples, [100.0] * len(samples))
+
+
+def test_peaks_are_those_of_the_precision() -> None:
+    assert peak_of("float32", 1, lambda: 900.0) == 100.0
+    assert peak_of("bfloat16", 1, lambda: 900.0) == 900.0
+    assert peak_of("w8a16", 1, None) == 90.0
 
 
 def test_tables_compare_turn_by_turn() -> None:
