@@ -7,10 +7,8 @@ scripts/document_stubs.py copies them here.
 import os
 from collections.abc import Callable
 from typing import Any, TypeAlias
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-
 from ttsrt_rt.options import (
     CacheDType,
     Device,
@@ -57,8 +55,8 @@ def list_devices() -> list[DeviceInfo]:
     """Every device this build knows, available or not."""
 
 def gpu_of(address: int) -> int:
-    """The index of the GPU in whose memory an address lies. Raises ConfigError if it lies in none,
-    DeviceError where this build or machine can't use GPUs."""
+    """The index of the GPU in whose memory an address lies. Raises ConfigError if it lies in
+    none, DeviceError where this build or machine can't use GPUs."""
 
 def wait_for_cuda_stream(gpu: int, stream: int) -> None:
     """Waits until the work that was queued on a stream of a GPU has ended. The stream is a
@@ -68,20 +66,20 @@ def wait_for_cuda_stream(gpu: int, stream: int) -> None:
 def read_dlpack(
     capsule: object,
 ) -> tuple[int, int, int, tuple[int, int, int], tuple[int, ...], tuple[int, ...] | None]:
-    """Device type, device id, address, (type code, bits, lanes), shape, and strides in elements or
-    None, of a DLPack capsule, which keeps the array."""
+    """Device type, device id, address, (type code, bits, lanes), shape, and strides in elements
+    or None, of a DLPack capsule, which keeps the array."""
 
 def describe_products(dtype: str, quantization: str) -> str:
     """How this machine's CPU multiplies matrices of this type."""
 
 def read_wav(path: _Path) -> tuple[NDArray[np.float32], int]:
-    """x"""
+    """The samples of a WAV file, float32 [frames, channels], and their rate."""
 
 def parse_wav(data: bytes, name: str) -> tuple[NDArray[np.float32], int]:
-    """x"""
+    """As read_wav, of the bytes of a file; `name` stands for it in messages."""
 
 def resample(samples: ArrayLike, from_rate: int, to_rate: int) -> NDArray[np.float32]:
-    """x"""
+    """The samples, float32 [count], at another rate, by torchaudio's default filter."""
 
 def log_mel(
     samples: ArrayLike,
@@ -92,7 +90,7 @@ def log_mel(
     hop: int = 256,
     bands: int = 100,
 ) -> NDArray[np.float32]:
-    """x"""
+    """The log-mel spectrogram of samples, float32 [frames, bands]."""
 
 class AttentionPrior:
     """Options of the attention prior."""
@@ -228,8 +226,8 @@ class ExecutorOptions:
     included; 0: enough for all of them guided and of full length. A request reserves its
     worst case."""
     kv_cache_free_gpu_mem_fraction: float | None
-    """On a GPU, limits the paged cache to this share of the memory that is free beside everything
-    else; None: no such limit."""
+    """On a GPU, limits the paged cache to this share of the memory that is free beside
+    everything else; None: no such limit."""
     prefill_slice_seconds: float
     """Approximate limit on the time of encoders and prefill per iteration while other requests
     decode; 0: no limit, as with trace. The next iteration continues where this one stopped."""
@@ -1223,8 +1221,8 @@ class ExecutorStats:
 
     @property
     def requests(self) -> list[RequestStats]:
-        """Requests in flight, replica by replica and oldest first, then waiting requests in order
-        of arrival."""
+        """Requests in flight, replica by replica and oldest first, then waiting requests in
+        order of arrival."""
 
     @property
     def stages(self) -> list[StageTimes]:
@@ -1272,8 +1270,8 @@ class ReplicaInfo:
     @property
     def graph_bytes(self) -> int:
         """What CUDA took for the graphs of the launches and the code of the kernels, as measured
-        while the replica started; others that used the GPU meanwhile change the number. 0: the
-        device is the CPU."""
+        while the replica started; others that used the GPU meanwhile change the number. 0:
+        the device is the CPU."""
 
     @property
     def free_bytes(self) -> int:
@@ -1307,8 +1305,8 @@ class ExecutorInfo:
 
     @property
     def weight_bytes(self) -> int:
-        """Of the copies that GPUs keep, and of the engine's file once if a replica reads it on the
-        host."""
+        """Of the copies that GPUs keep, and of the engine's file once if a replica reads it on
+        the host."""
 
     @property
     def scratch_bytes(self) -> int:

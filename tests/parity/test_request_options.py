@@ -177,9 +177,21 @@ WALK: dict[str, tuple[Callable[[Model], Any], Check]] = {
 }
 ENDINGS = {"min_frames", "strict_end", "eos_method"}
 
+# Of models that make whole utterances; test_f5_requests.py has them.
+ROWS = np.zeros((9, 100), np.float32)
+WHOLE: dict[str, Any] = {"flow": rt.Flow(duration=9), "noise": ROWS, "mel": ROWS, "audio_start": 1}
+WHOLE |= {"edit_mask": [True], "return_audio": True, "return_spectrogram": True}
+
 
 def test_the_walk_has_every_field() -> None:
-    assert set(WALK) | ENDINGS == {each.name for each in dataclasses.fields(rt.Request)}
+    names = {each.name for each in dataclasses.fields(rt.Request)}
+    assert set(WALK) | ENDINGS | set(WHOLE) == names
+
+
+@pytest.mark.parametrize("name", list(WHOLE))
+def test_fields_of_whole_utterances_are_refused(model: Model, name: str) -> None:
+    with pytest.raises(rt.ConfigError, match=f"{name}: expected none"):
+        model.executor.generate(replace(model.base, **{name: WHOLE[name]}))
 
 
 @pytest.mark.parametrize("name", list(WALK))
