@@ -12,16 +12,16 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import tempfile
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
+from bench.command import check_json, open_folder
 from bench.f5_peers.contest import flops, make_files, open_contest, peak_of
 from bench.f5_peers.results import make_tables
 from ttsrt_rt.bench.company import usable_cores
 from ttsrt_rt.bench.ops import measure_peaks
-from ttsrt_rt.errors import ConfigError, Error
+from ttsrt_rt.errors import Error
 from ttsrt_rt.synth.f5_layout import f5_size
 
 __all__ = ["main"]
@@ -88,13 +88,8 @@ def main(arguments: list[str] | None = None) -> int:
     """The command line; the exit code is 2 if something is not as expected."""
     options = parse(arguments)
     try:
-        if options.json is not None and not options.json.resolve().parent.is_dir():
-            raise ConfigError(f"--json: {options.json.parent} is not a folder")
-        with ExitStack() as stack:
-            folder = options.folder
-            if folder is None:
-                folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="f5-peers-")))
-            folder.mkdir(parents=True, exist_ok=True)
+        check_json(options.json)
+        with open_folder(options.folder, "f5-peers-") as folder:
             run(options, folder)
     except Error as error:
         print(f"f5_peers: {error}")

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import importlib.machinery
-import sys
 import time
-import types
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from bench.f5_peers.ours import Inputs
+from bench.f5_peers.stand_ins import install_stand_ins
 from ttsrt_rt.convert import open_weights
 from ttsrt_rt.synth.f5_layout import SynthF5
 
@@ -22,26 +20,11 @@ __all__ = ["TorchDit", "gemm_gflop_per_s"]
 
 _RUNS = 3  # forwards of a sample
 _GEMM = 2048  # rows, columns and depth of a product
-# What the package imports for training, and this comparison doesn't need.
-_STAND_INS = (
-    *("wandb", "accelerate", "accelerate.utils", "transformers", "ema_pytorch", "datasets"),
-    *("f5_tts.model.trainer", "f5_tts.model.dataset"),
-)
-
-
-class _StandIn(types.ModuleType):
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return lambda *_arguments, **_options: None
 
 
 def _original() -> Any:
     """The module of the original's network."""
-    for name in _STAND_INS:
-        module = _StandIn(name)
-        module.__spec__ = importlib.machinery.ModuleSpec(name, None)
-        sys.modules.setdefault(name, module)
+    install_stand_ins()
     return importlib.import_module("f5_tts.model.backbones.dit")
 
 

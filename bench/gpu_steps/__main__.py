@@ -13,13 +13,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
+from bench.command import open_folder
 from bench.gpu_steps.cases import CASES, SCALES, Case, choose
 from bench.gpu_steps.measure import Measured, measure_ours
 from bench.gpu_steps.peers import PEERS, measure_peer, peer_jobs
@@ -168,11 +167,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     try:
         check_outputs((options.json, options.table))
-        with ExitStack() as stack:
-            folder = options.folder
-            if folder is None:
-                folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gpu-steps-")))
-            folder.mkdir(parents=True, exist_ok=True)
+        with open_folder(options.folder, "gpu-steps-") as folder:
             return 0 if run(options, folder) else 1
     except Error as error:
         print(f"gpu_steps: {error}", file=sys.stderr)

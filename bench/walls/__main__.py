@@ -12,10 +12,9 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import tempfile
-from contextlib import ExitStack
 from pathlib import Path
 
+from bench.command import open_folder
 from bench.walls.crowds import crowd_table
 from bench.walls.phases import outside_table, phase_table
 from bench.walls.plot import write_walls
@@ -103,11 +102,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.plot is not None:
             check_plot(options.plot)
-        with ExitStack() as stack:
-            folder = options.folder
-            if folder is None:
-                folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="walls-")))
-            folder.mkdir(parents=True, exist_ok=True)
+        with open_folder(options.folder, "walls-") as folder:
             run(options, folder)
     except Error as error:
         print(f"walls: {error}")

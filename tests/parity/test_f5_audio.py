@@ -5,7 +5,6 @@ installed.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import math
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 import pytest
 
 from tests.parity.f5_cases import DATA, MEL_KINDS, RATES, SOUNDS, kept, sound_of, wave_of
+from tests.parity.f5_originals import find_originals
 from ttsrt_rt import _core
 from ttsrt_rt.f5.prompt import clip_reference
 from ttsrt_rt.f5.rules import RULES
@@ -27,12 +27,7 @@ NEEDED = ("f5_tts", "vocos", "torchaudio", "torchdiffeq", "x_transformers", "pyd
 @pytest.fixture(scope="module")
 def originals() -> Any:
     """The originals; the test is skipped where one is not installed."""
-    for name in NEEDED:
-        if importlib.util.find_spec(name) is None:
-            pytest.skip(f"needs {name} of the original (tests/parity/originals/f5.py lists all)")
-    from tests.parity.originals import f5
-
-    return f5
+    return find_originals(NEEDED)
 
 
 @pytest.mark.parametrize("kind", MEL_KINDS)

@@ -6,7 +6,6 @@ The original's seeds are of the process; ours are of the request, so noise is no
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import numpy as np
 import pytest
 
 from tests.parity.f5_cases import sound_of
+from tests.parity.f5_originals import find_originals
 from ttsrt_rt.f5.plan import PlanOptions, Room, plan_speech
 from ttsrt_rt.f5.prompt import clip_reference, prepare_prompt
 from ttsrt_rt.f5.rules import RULES, chunk_text, end_reference, join_waves, max_chunk_bytes
@@ -62,12 +62,7 @@ class Vocoder:
 @pytest.fixture(scope="module")
 def originals() -> Any:
     """The originals; the test is skipped where one is not installed."""
-    for name in NEEDED:
-        if importlib.util.find_spec(name) is None:
-            pytest.skip(f"needs {name} of the original (tests/parity/originals/f5.py lists all)")
-    from tests.parity.originals import f5
-
-    return f5.load()
+    return find_originals(NEEDED).load()
 
 
 @pytest.mark.parametrize("option", OPTIONS)

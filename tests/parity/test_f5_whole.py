@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import importlib.util
 import types
 from typing import Any
 
@@ -20,6 +19,7 @@ import pytest
 import ttsrt_rt as rt
 from tests.devices import NATIVE
 from tests.parity.f5_cases import NETWORKS, SEED, sound_of, wave_of
+from tests.parity.f5_originals import find_originals
 from tests.parity.test_f5_reference import converted, distance
 from ttsrt_rt.audio import read_audio, write_wav
 from ttsrt_rt.f5 import F5Model
@@ -65,12 +65,7 @@ class WithNoise(F5Model):
 @pytest.fixture(scope="module")
 def originals() -> Any:
     """The originals; the test is skipped where one is not installed."""
-    for name in NEEDED:
-        if importlib.util.find_spec(name) is None:
-            pytest.skip(f"needs {name} of the original (tests/parity/originals/f5.py lists all)")
-    from tests.parity.originals import f5
-
-    return f5
+    return find_originals(NEEDED)
 
 
 @pytest.fixture(scope="module", params=["v0", "v1"])

@@ -115,15 +115,8 @@ ops::StateSpec state_of(const StackConfig& config, const Limits& limits,
 
 step::Facts facts_of(const char* family, std::int32_t vocab, double frame_rate,
                      const Limits& limits) {
-  step::Facts facts;
-  facts.family = family;
+  step::Facts facts = facts_within(limits, family, frame_rate);
   facts.codebook_vocab = vocab;
-  facts.frame_rate = frame_rate;
-  facts.max_batch_size = limits.max_batch_size;
-  facts.max_seq_len = limits.max_seq_len;
-  facts.max_input_len = limits.max_input_len;
-  facts.max_text_len = limits.max_encoder_input_len;
-  facts.max_rows = limits.max_num_tokens;
   return facts;
 }
 

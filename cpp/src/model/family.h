@@ -66,4 +66,7 @@ class Family {
                                               bool trace) const = 0;
 };
 
+// The facts that every family has: its name, its frames per second, and the limits.
+step::Facts facts_within(const Limits& limits, const char* family, double frame_rate);
+
 }  // namespace ttsrt::model

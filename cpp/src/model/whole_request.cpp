@@ -79,18 +79,4 @@ step::RowSource rows_of_mel(InputRows&& mel, std::int32_t bins, std::int32_t mos
   return rows_of_vectors("mel", std::move(mel), bins, most);
 }
 
-step::Facts whole_facts(const char* family, const Limits& limits, double frame_rate,
-                        std::int32_t sample_rate) {
-  step::Facts facts;
-  facts.family = family;
-  facts.frame_rate = frame_rate;
-  facts.sample_rate = sample_rate;
-  facts.max_batch_size = limits.max_batch_size;
-  facts.max_seq_len = limits.max_seq_len;
-  facts.max_input_len = limits.max_input_len;
-  facts.max_text_len = limits.max_encoder_input_len;
-  facts.max_rows = limits.max_num_tokens;
-  return facts;
-}
-
 }  // namespace ttsrt::model

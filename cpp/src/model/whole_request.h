@@ -5,8 +5,6 @@
 #include <string>
 
 #include "model/itineraries.h"
-#include "model/limits.h"
-#include "step/facts.h"
 #include "step/itinerary.h"
 #include "ttsrt/request.h"
 
@@ -21,9 +19,5 @@ void refuse_beside_mel(const Request& request);
 
 // Rows of a spectrogram [least to most, bins] that a vocoder takes.
 step::RowSource rows_of_mel(InputRows&& mel, std::int32_t bins, std::int32_t most);
-
-// A family whose sound has so many frames per second.
-step::Facts whole_facts(const char* family, const Limits& limits, double frame_rate,
-                        std::int32_t sample_rate);
 
 }  // namespace ttsrt::model

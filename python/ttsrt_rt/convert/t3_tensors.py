@@ -20,8 +20,7 @@ import numpy as np
 from ttsrt_rt.convert.lazy_tensor import DTYPES, Array, LazyTensor
 from ttsrt_rt.convert.mapped_tensor import MappedTensor, read_as, target_dtype
 from ttsrt_rt.convert.t3_model import T3Model
-from ttsrt_rt.convert.tensor_plan import check_sources
-from ttsrt_rt.errors import FormatError
+from ttsrt_rt.convert.tensor_plan import check_sources, dtype_of
 
 __all__ = ["ROOTS", "Plan", "is_unused", "map_tensors", "plan_tensors"]
 
@@ -177,13 +176,7 @@ def _map(
     name: str, plan: Plan, tensors: Mapping[str, LazyTensor], dtype: str | None
 ) -> MappedTensor:
     sources = [tensors[source] for source, _ in plan.sources]
-    for source in sources:
-        if source.dtype != sources[0].dtype:
-            raise FormatError(
-                f"{source.name}: expected {sources[0].dtype} like {sources[0].name}, got "
-                f"{source.dtype}"
-            )
-    target = target_dtype(sources[0].dtype, dtype)
+    target = target_dtype(dtype_of(sources), dtype)
 
     def read() -> Array:
         if len(sources) == 1:

@@ -20,7 +20,15 @@ from ttsrt_rt.convert.mapped_tensor import MappedTensor, read_as, target_dtype
 from ttsrt_rt.errors import FormatError
 from ttsrt_rt.quoting import list_names
 
-__all__ = ["Planned", "TensorPlan", "check_sources", "make_tensors", "same", "stacked"]
+__all__ = [
+    "Planned",
+    "TensorPlan",
+    "check_sources",
+    "dtype_of",
+    "make_tensors",
+    "same",
+    "stacked",
+]
 
 FLOATS = ("float32", "float16", "bfloat16", "float64")
 
@@ -127,16 +135,25 @@ def check_sources(
             raise FormatError(f"{name}: expected floating-point values, got {tensors[name].dtype}")
 
 
-def _mapped(
-    name: str, plan: TensorPlan, sources: Sequence[LazyTensor], dtype: str | None
-) -> MappedTensor:
+def dtype_of(sources: Sequence[LazyTensor]) -> str:
+    """The one dtype of original tensors that become one of ours.
+
+    Raises:
+        FormatError: they have several.
+    """
     for source in sources:
         if source.dtype != sources[0].dtype:
             raise FormatError(
                 f"{source.name}: expected {sources[0].dtype} like {sources[0].name}, got "
                 f"{source.dtype}"
             )
-    target = target_dtype(sources[0].dtype, dtype)
+    return sources[0].dtype
+
+
+def _mapped(
+    name: str, plan: TensorPlan, sources: Sequence[LazyTensor], dtype: str | None
+) -> MappedTensor:
+    target = target_dtype(dtype_of(sources), dtype)
     between = "float32" if plan.computes else target
 
     def read() -> Array:

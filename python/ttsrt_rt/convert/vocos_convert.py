@@ -91,13 +91,7 @@ def convert_vocos(
     """Converts a Vocos vocoder and returns the new folder.
 
     Args:
-        source: what `ttsrt_rt.convert` takes.
-        output_dir: the folder to create; see `overwrite`.
-        dtype: "float32", "float16" or "bfloat16" casts the weights; None keeps the dtype of the
-            source.
-        overwrite: whether to replace an existing checkpoint. Other folders are never replaced.
-        progress: True shows a bar if standard error is a terminal; a function is called with
-            (tensors done, of all, name of the one just done).
+        source, output_dir, dtype, overwrite, progress: as of `ttsrt_rt.convert`.
         config: `config.yaml`, if it is not beside the weights.
 
     Raises:

@@ -34,6 +34,19 @@ ops::StateSpec state_of() {
   return spec;
 }
 
+// Rows 0 to 63 of the schedule, through the op that keeps them.
+struct Schedule {
+  Schedule() {
+    const ops::BufferId x = test::add_input(program, kSchedule);
+    program.ops.emplace_back(ops::StoreSchedule{x});
+    batch.add_vectors(0, 64, test::random_vector(64 * kSchedule, 5, 0.5F));
+    batch.set_blocks({0, 1, 2, 3});
+  }
+
+  ops::Program program;
+  TestBatch batch;
+};
+
 class CpuWholeOps : public test::CpuIsaTest {
  protected:
   CpuWholeOps() : pair_(isa(), 3, state_of()) {
@@ -46,15 +59,10 @@ class CpuWholeOps : public test::CpuIsaTest {
     fill_schedule();
   }
 
-  // Rows 0 to 63 of the schedule, through the op that keeps them.
   void fill_schedule() {
-    ops::Program program;
-    const ops::BufferId x = test::add_input(program, kSchedule);
-    program.ops.emplace_back(ops::StoreSchedule{x});
-    TestBatch batch;
-    batch.add_vectors(0, 64, test::random_vector(64 * kSchedule, 5, 0.5F));
-    batch.set_blocks({0, 1, 2, 3});
-    test::PairExecutable(pair_, program, test::traced(64)).run(batch.batch, 0.0F, "schedule");
+    const Schedule schedule;
+    test::PairExecutable(pair_, schedule.program, test::traced(64))
+        .run(schedule.batch.batch, 0.0F, "schedule");
   }
 
   // Items of several lengths; the first and the third have two branches.
@@ -317,13 +325,8 @@ TEST_P(CpuWholeOps, GiveAnItemTheSameBitsAloneAndInACrowd) {
       for (const std::int32_t threads : {1, 2}) {
         const auto backend = test::open_native(isa(), threads);
         backend->create_state(state_of());
-        ops::Program schedule;
-        const ops::BufferId rows = test::add_input(schedule, kSchedule);
-        schedule.ops.emplace_back(ops::StoreSchedule{rows});
-        TestBatch stored;
-        stored.add_vectors(0, 64, test::random_vector(64 * kSchedule, 5, 0.5F));
-        stored.set_blocks({0, 1, 2, 3});
-        test::run_program(*backend, schedule, stored.batch);
+        const Schedule schedule;
+        test::run_program(*backend, schedule.program, schedule.batch.batch);
         TestBatch alone;
         step::Segment& own = alone.add(segment.slot, segment.rows, step::Input::vectors);
         own.vectors = segment.vectors;

@@ -16,10 +16,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib.machinery
 import io
 import json
-import sys
 import tempfile
 import types
 import warnings
@@ -28,6 +26,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.f5_peers.stand_ins import install_stand_ins
 from tests.parity.f5_cases import (
     FRAMES,
     MEL_KINDS,
@@ -47,20 +46,6 @@ from ttsrt_rt.convert import open_weights
 from ttsrt_rt.synth import write_random_f5, write_random_vocos
 from ttsrt_rt.synth.f5_layout import f5_size
 
-STAND_INS = (
-    *("wandb", "accelerate", "accelerate.utils", "transformers", "ema_pytorch", "datasets"),
-    *("f5_tts.model.trainer", "f5_tts.model.dataset"),
-)
-
-
-class StandIn(types.ModuleType):
-    """A module in which every attribute is a function that does nothing."""
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return lambda *_arguments, **_options: None
-
 
 def load() -> types.SimpleNamespace:
     """Imports the originals.
@@ -68,10 +53,7 @@ def load() -> types.SimpleNamespace:
     Raises:
         ImportError: one is not installed.
     """
-    for name in STAND_INS:
-        module = StandIn(name)
-        module.__spec__ = importlib.machinery.ModuleSpec(name, None)
-        sys.modules.setdefault(name, module)
+    install_stand_ins()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import torch

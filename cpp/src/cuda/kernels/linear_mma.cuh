@@ -354,7 +354,6 @@ void launch_product(const ProductArgs& args, cudaStream_t stream) {
 // all multiprocessors.
 template <Format kFormat>
 void launch_product(const ProductArgs& args, cudaStream_t stream) {
-  constexpr std::int64_t kEnoughBlocks = 96;
   const LinearArgs& linear = args.linear;
   const bool is_wide =
       Kind<kFormat>::kIsWhole || (linear.weight.inputs % 4 == 0 && linear.x_stride % 4 == 0 &&

@@ -7,6 +7,8 @@ namespace ttsrt::cuda {
 
 constexpr int kColumns = 8;     // rows of x that one product on tensor cores takes
 constexpr int kMaxSlices = 16;  // of K; as many warps has a block at most
+// So many thread blocks leave work for all multiprocessors where each has several tiles.
+constexpr std::int64_t kEnoughBlocks = 96;
 
 // Inputs that became int8: q [max_rows, padded_inputs], and for each group (w8: one) and row a
 // scale and, as int32, the sum of q: [groups, row_pitch].

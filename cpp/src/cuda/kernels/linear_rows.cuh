@@ -246,8 +246,7 @@ bool rows_product(const ProductArgs& args, cudaStream_t stream) {
     return false;
   } else {
     constexpr std::int64_t kAtOnce = kMultiprocessors;
-    constexpr std::int64_t kEnoughBlocks = 96;  // to have two tiles each
-    constexpr std::int64_t kManyBlocks = 128;   // to have four tiles each
+    constexpr std::int64_t kManyBlocks = 128;  // to have four tiles each
     const LinearArgs& linear = args.linear;
     if (linear.max_rows <= 2 * kColumns || linear.weight.inputs != linear.weight.padded_inputs)
       return false;

@@ -44,8 +44,9 @@ void F5Family::describe(EngineInfo& info) const {
 StoredVoices F5Family::read_voices(const Weights& /*weights*/) const { return {}; }
 
 step::Facts F5Family::facts(const Limits& limits) const {
-  const std::int32_t rate = config_.vocoder ? config_.vocoder->sample_rate : 0;
-  return whole_facts("f5", limits, config_.frame_rate(), rate);
+  step::Facts facts = facts_within(limits, "f5", config_.frame_rate());
+  facts.sample_rate = config_.vocoder ? config_.vocoder->sample_rate : 0;
+  return facts;
 }
 
 std::unique_ptr<model::Itineraries> F5Family::itineraries(const Limits& limits,

@@ -124,17 +124,10 @@ StoredVoices MagpieFamily::read_voices(const Weights& weights) const {
 }
 
 step::Facts MagpieFamily::facts(const Limits& limits) const {
-  step::Facts facts;
-  facts.family = "magpie";
+  step::Facts facts = facts_within(limits, "magpie", config_.frame_rate);
   facts.codebooks = config_.codebooks;
   facts.codebook_vocab = config_.codebook_vocab;
   facts.frame_stacking = config_.frame_stacking;
-  facts.frame_rate = config_.frame_rate;
-  facts.max_batch_size = limits.max_batch_size;
-  facts.max_seq_len = limits.max_seq_len;
-  facts.max_input_len = limits.max_input_len;
-  facts.max_text_len = limits.max_encoder_input_len;
-  facts.max_rows = limits.max_num_tokens;
   return facts;
 }
 

@@ -70,7 +70,9 @@ void VocosFamily::describe(EngineInfo& info) const {
 StoredVoices VocosFamily::read_voices(const Weights& /*weights*/) const { return {}; }
 
 step::Facts VocosFamily::facts(const Limits& limits) const {
-  return whole_facts("vocos", limits, config_.frame_rate(), config_.sample_rate);
+  step::Facts facts = facts_within(limits, "vocos", config_.frame_rate());
+  facts.sample_rate = config_.sample_rate;
+  return facts;
 }
 
 std::unique_ptr<Itineraries> VocosFamily::itineraries(const Limits& limits,

@@ -100,17 +100,10 @@ void run(const ModulatedNorm& op, Run& at) {
     for (std::int32_t i = 0; i < segment.rows; ++i) {
       const float* row = x + (segment.first_row + i) * width;
       float* to = out + (segment.first_row + i) * width;
-      double mean = 0.0;
-      for (std::int64_t d = 0; d < width; ++d) mean += row[d];
-      const bool has_mean = std::isfinite(static_cast<float>(mean));
-      mean /= static_cast<double>(width);
-      double variance = 0.0;
-      for (std::int64_t d = 0; d < width; ++d) variance += (row[d] - mean) * (row[d] - mean);
-      variance /= static_cast<double>(width);
-      const bool is_finite = has_mean && std::isfinite(static_cast<float>(variance));
-      const double inverse = is_finite ? 1.0 / std::sqrt(variance + op.epsilon) : NAN;
+      const RowMoments moments(row, width, NormKind::layer, op.epsilon);
       for (std::int64_t d = 0; d < width; ++d)
-        to[d] = static_cast<float>((row[d] - mean) * inverse * (1.0 + columns[op.scale + d]) +
+        to[d] = static_cast<float>((row[d] - moments.mean) * moments.inverse *
+                                       (1.0 + columns[op.scale + d]) +
                                    columns[op.shift + d]);
     }
   }

@@ -126,6 +126,17 @@ void multiply(const Product& product, const float* x, std::int64_t rows, float* 
   }
 }
 
+RowMoments::RowMoments(const float* row, std::int64_t width, NormKind kind, double epsilon) {
+  for (std::int64_t d = 0; d < width && kind == NormKind::layer; ++d) mean += row[d];
+  const bool has_mean = std::isfinite(static_cast<float>(mean));
+  mean /= static_cast<double>(width);
+  double variance = 0.0;
+  for (std::int64_t d = 0; d < width; ++d) variance += (row[d] - mean) * (row[d] - mean);
+  variance /= static_cast<double>(width);
+  const bool is_finite = has_mean && std::isfinite(static_cast<float>(variance));
+  inverse = is_finite ? 1.0 / std::sqrt(variance + epsilon) : NAN;
+}
+
 void normalize(const Norm& norm, const float* x, std::int64_t rows, float* out) {
   const std::int64_t width = norm.weight.rows * norm.weight.cols;
   const float* scale = vector_values(norm.weight, width);
@@ -133,18 +144,9 @@ void normalize(const Norm& norm, const float* x, std::int64_t rows, float* out) 
   TTSRT_CHECK(InternalError, scale != nullptr, norm.weight.name, ": absent where it is needed");
   for (std::int64_t r = 0; r < rows; ++r) {
     const float* row = x + r * width;
-    double mean = 0.0;  // RMS norms subtract no mean
-    for (std::int64_t d = 0; d < width && norm.kind == NormKind::layer; ++d) mean += row[d];
-    const bool has_mean = std::isfinite(static_cast<float>(mean));
-    mean /= static_cast<double>(width);
-    double variance = 0.0;
-    for (std::int64_t d = 0; d < width; ++d) variance += (row[d] - mean) * (row[d] - mean);
-    variance /= static_cast<double>(width);
-    // Statistics beyond the range of float32 make every output NaN, as they do elsewhere.
-    const bool is_finite = has_mean && std::isfinite(static_cast<float>(variance));
-    const double inverse = is_finite ? 1.0 / std::sqrt(variance + norm.epsilon) : NAN;
+    const RowMoments moments(row, width, norm.kind, norm.epsilon);
     for (std::int64_t d = 0; d < width; ++d) {
-      const double value = (row[d] - mean) * inverse * scale[d];
+      const double value = (row[d] - moments.mean) * moments.inverse * scale[d];
       out[r * width + d] = static_cast<float>(bias == nullptr ? value : value + bias[d]);
     }
   }

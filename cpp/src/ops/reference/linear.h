@@ -17,6 +17,15 @@ struct Product {
 };
 void multiply(const Product& product, const float* x, std::int64_t rows, float* out);
 
+// The statistics by which a row is normalised; RMS norms subtract no mean. The inverse deviation is
+// NaN, and so is every output, where statistics are beyond the range of float32, as elsewhere.
+struct RowMoments {
+  double mean = 0.0;
+  double inverse = 0.0;
+
+  RowMoments(const float* row, std::int64_t width, NormKind kind, double epsilon);
+};
+
 // Normalises by the norm's kind, weights and epsilon; out may be x.
 void normalize(const Norm& norm, const float* x, std::int64_t rows, float* out);
 

@@ -6,18 +6,13 @@
 #include "model/f5/programs.h"
 #include "support/errors.h"
 #include "support/flow_models.h"
+#include "support/voices.h"
 
 namespace ttsrt::model::f5 {
 namespace {
 
+using test::NoVoices;
 using test::throws_naming;
-
-class NoVoices final : public VoiceFinder {
- public:
-  std::shared_ptr<const Voice> find(const VoiceRef& /*voice*/) const override {
-    throw ConfigError("voice: there are none");
-  }
-};
 
 class F5Itinerary : public ::testing::Test {
  protected:

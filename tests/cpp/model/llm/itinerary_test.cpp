@@ -6,18 +6,13 @@
 #include "model/llm/family.h"
 #include "support/causal_models.h"
 #include "support/errors.h"
+#include "support/voices.h"
 
 namespace ttsrt::model::llm {
 namespace {
 
+using test::NoVoices;
 using test::throws_naming;
-
-class NoVoices final : public VoiceFinder {
- public:
-  std::shared_ptr<const Voice> find(const VoiceRef& /*voice*/) const override {
-    throw ConfigError("voice: there are none");
-  }
-};
 
 class LlmItinerary : public ::testing::Test {
  protected:

@@ -6,10 +6,12 @@
 #include "support/errors.h"
 #include "support/flow_models.h"
 #include "support/tiny_engine.h"
+#include "support/voices.h"
 
 namespace ttsrt::model::vocos {
 namespace {
 
+using test::NoVoices;
 using test::throws_naming;
 
 Config config_of(const Json& model) { return read_config(JsonReader(model, "model")); }
@@ -43,13 +45,6 @@ TEST(VocosFamily, StandsAlone) {
   EXPECT_EQ(programs[0].emits, step::Emits::samples);
   EXPECT_EQ(data.weights.at("head").dtype, DType::float32);
 }
-
-class NoVoices final : public VoiceFinder {
- public:
-  std::shared_ptr<const Voice> find(const VoiceRef& /*voice*/) const override {
-    throw ConfigError("voice: there are none");
-  }
-};
 
 TEST(VocosFamily, TakesASpectrogramAndNothingElse) {
   const Json config = test::vocoder_config();
