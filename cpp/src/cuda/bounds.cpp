@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cuda/views.h"
 #include "rules/slot_rules.h"
 
 namespace ttsrt::cuda {
@@ -14,11 +15,22 @@ std::int32_t bucket(std::int32_t count, std::int32_t most) {
   return std::min(size, most);
 }
 
+// A multiple of a sixteenth of the next power of two, and of whole tiles.
+std::int32_t fine_bucket(std::int32_t count, std::int32_t most) {
+  const std::int32_t step = std::max(bucket(count, 1 << 30) / 16, kItemTile);
+  return std::min((count + step - 1) / step * step, most);
+}
+
+std::int32_t rows_bound(std::int32_t count, const BoundsLimits& limits) {
+  return limits.has_many_rows ? fine_bucket(count, limits.max_rows)
+                              : bucket(count, limits.max_rows);
+}
+
 }  // namespace
 
 Bounds bounds_of(const LaunchCounts& counts, const BoundsLimits& limits) {
   Bounds bounds;
-  bounds.rows = bucket(counts.rows, limits.max_rows);
+  bounds.rows = rows_bound(counts.rows, limits);
   bounds.draws = counts.draws == 0 ? 0 : std::min(limits.max_draws, bounds.rows);
   bounds.has_single_rows = counts.has_single_rows && limits.uses_cache;
   if (counts.picks == 0) return bounds;
@@ -34,9 +46,9 @@ std::vector<Bounds> usual_bounds(const BoundsLimits& limits) {
     if (std::find(all.begin(), all.end(), bounds) == all.end()) all.push_back(bounds);
   };
   const bool draws = limits.max_draws > 0;
-  for (std::int32_t rows = bucket(draws ? limits.rows_per_draw : 1, limits.max_rows);; rows *= 2) {
+  for (std::int32_t rows = draws ? limits.rows_per_draw : 1;;) {
     LaunchCounts counts;
-    counts.rows = std::min(rows, limits.max_rows);
+    counts.rows = rows_bound(rows, limits);
     counts.draws = draws ? 1 : 0;
     counts.has_single_rows = !draws || limits.rows_per_draw == 1;
     add(counts);
@@ -49,7 +61,8 @@ std::vector<Bounds> usual_bounds(const BoundsLimits& limits) {
       counts.passes = rules::MaskGitRules{}.steps;
       add(counts);
     }
-    if (rows >= limits.max_rows) return all;
+    if (counts.rows >= limits.max_rows) return all;
+    rows = counts.rows + 1;
   }
 }
 

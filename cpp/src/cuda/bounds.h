@@ -36,9 +36,11 @@ struct BoundsLimits {
   std::int32_t rows_per_draw = 1;  // of one branch: more than 1 for blocks
   bool uses_cache = false;         // else single rows are like any others
   bool has_picks = false;
+  bool has_many_rows = false;  // as ops::Program
 };
 
-// Powers of two, or the limits where these are smaller.
+// Powers of two, or the limits where these are smaller. Programs of many rows have eight sizes
+// between one power of two and the next: half of a grid would be empty else.
 Bounds bounds_of(const LaunchCounts& counts, const BoundsLimits& limits);
 
 // The bounds of the launches that an executor makes, so that their graphs can be made before the

@@ -190,6 +190,7 @@ class CudaBackend : public ops::Backend {
     output.taps.clear();
     output.faults.clear();
     if (slots_ != nullptr) output.max_text_len = slots_->spec().max_text_len;
+    for (step::RowsOutput& rows : output.rows) rows.values.clear();
     for (const Command& command : flight.commands) {
       if (command.compiled != nullptr) command.compiled->finish(command.launch, output);
     }
@@ -280,6 +281,8 @@ class CudaBackend : public ops::Backend {
       if (i > first) {
         cuda::copy_blocks(device_copies_ + 2 * first, i - first, slots_->cache(0),
                           slots_->cache_layer_bytes(), slots_->spec().cache_layers, stream);
+        cuda::copy_blocks(device_copies_ + 2 * first, i - first, slots_->schedule_blocks(), 0,
+                          slots_->spec().schedule_width > 0 ? 1 : 0, stream);
       }
       first = i;
     }
@@ -340,6 +343,7 @@ std::unique_ptr<ops::Executable> CudaBackend::compile(const ops::Program& progra
 
 ops::MemoryUse CudaBackend::memory_use(const ops::StateSpec& spec,
                                        const std::vector<ops::SizedProgram>& programs) const {
+  const DeviceScope scope(device_);
   DeviceSlots slots(spec, DeviceMemory::Mode::count);
   DeviceWeights weights(DeviceMemory::Mode::count);
   DeviceMemory memory(DeviceMemory::Mode::count);

@@ -211,13 +211,26 @@ __device__ inline std::uint32_t pack_float16(float low, float high) {
   return *reinterpret_cast<const std::uint32_t*>(&pair);
 }
 
-// gelu(x) = x / 2 (1 + tanh(u)) is x / (1 + exp(-2 u)), which keeps its digits where tanh is near
-// -1. Both functions hand on NaN, and minus infinity gives NaN, as in the plain form. Products and
-// sums are explicit, so that they are fused in the same way in every kernel.
+// The exact gelu, and mish: those of text layers, vocoders and convolutions over whole items. They
+// are calls, so that the kernels of products keep the registers that they need otherwise.
+static __device__ __noinline__ float activated_exactly(Activation activate, float x) {
+  constexpr float kSqrtHalf = 0.707106781186547524F;
+  if (activate == Activation::gelu) {
+    const float half = __fmul_rn(0.5F, x);
+    return __fmul_rn(half, __fadd_rn(1.0F, erff(__fmul_rn(x, kSqrtHalf))));
+  }
+  const float softplus = __fadd_rn(fmaxf(x, 0.0F), log1pf(expf(-fabsf(x))));
+  return __fmul_rn(x, tanhf(softplus));
+}
+
+// tanh's gelu(x) = x / 2 (1 + tanh(u)) is x / (1 + exp(-2 u)), which keeps its digits where tanh is
+// near -1. All functions hand on NaN, and minus infinity gives NaN, as in the plain form. Products
+// and sums are explicit, so that they are fused in the same way in every kernel.
 __device__ inline float activated(Activation activate, float x) {
   constexpr float kSqrtTwoOverPi = 0.797884560802865F;
   if (activate == Activation::none) return x;
   if (activate == Activation::silu) return x / (1.0F + expf(-x));
+  if (activate != Activation::gelu_tanh) return activated_exactly(activate, x);
   const float slope = __fmul_rn(0.044715F, __fmul_rn(x, x));
   const float u = __fmul_rn(kSqrtTwoOverPi, fmaf(slope, x, x));
   return x / (1.0F + expf(-2.0F * u));

@@ -47,8 +47,11 @@ DeviceSlots::DeviceSlots(const ops::StateSpec& spec, DeviceMemory::Mode mode)
       cross_(layout_of(spec.cache_dtype, spec.memory_heads, spec.memory_head_dim)) {
   TTSRT_CHECK(InternalError, spec.slots > 0, "state: expected at least one slot, got ", spec.slots);
   const std::int64_t slots = spec.slots;
-  cache_.data = memory_.take_bytes_of(
-      product(spec.cache_layers, spec.num_blocks, cache_.block_bytes), "keys and values");
+  const std::size_t cache_bytes = product(spec.cache_layers, spec.num_blocks, cache_.block_bytes);
+  cache_.data = memory_.take_bytes_of(cache_bytes, "keys and values");
+  view_.schedule = memory_.take<float>(
+      product(spec.num_blocks, ops::kBlockSize, spec.schedule_width), "rows of schedules");
+  view_.schedule_width = spec.schedule_width;
   use_.kv_cache = memory_.bytes();
   cross_.data = memory_.take_bytes_of(
       product(slots, spec.memory_layers, memory_blocks() * cross_.block_bytes),
@@ -72,11 +75,16 @@ DeviceSlots::DeviceSlots(const ops::StateSpec& spec, DeviceMemory::Mode mode)
     float* data = memory_.take<float>(product(2 * slots, conv.kernel - 1, conv.width), "slots");
     histories_.push_back({data, conv.kernel, conv.width});
   }
+  for (const ops::StateSpec::RowArray& array : spec.rows) {
+    const std::int64_t width = array.has_branches ? 2 * array.width : array.width;
+    float* data = memory_.take<float>(product(slots, array.rows, width), "slots");
+    arrays_.push_back({data, array.rows, array.width, array.has_branches});
+  }
   device_histories_ = memory_.take<HistoryView>(histories_.size(), "slots");
   use_.slots = memory_.bytes() - use_.kv_cache - use_.cross_memory;
   if (mode == DeviceMemory::Mode::count) return;
   // Elements behind head_dim stay zeros.
-  if (use_.kv_cache > 0) check(cudaMemset(cache_.data, 0, use_.kv_cache), "cudaMemset");
+  if (cache_bytes > 0) check(cudaMemset(cache_.data, 0, cache_bytes), "cudaMemset");
   if (use_.cross_memory > 0) check(cudaMemset(cross_.data, 0, use_.cross_memory), "cudaMemset");
   if (!histories_.empty()) {
     check(cudaMemcpy(device_histories_, histories_.data(), histories_.size() * sizeof(HistoryView),
@@ -88,6 +96,13 @@ DeviceSlots::DeviceSlots(const ops::StateSpec& spec, DeviceMemory::Mode mode)
 CacheView DeviceSlots::cache(std::int32_t layer) const {
   CacheView view = cache_;
   if (view.data != nullptr) view.data += layer * cache_layer_bytes();
+  return view;
+}
+
+CacheView DeviceSlots::schedule_blocks() const {
+  CacheView view;
+  view.data = reinterpret_cast<std::byte*>(view_.schedule);
+  view.block_bytes = view_.schedule_width * ops::kBlockSize * std::int64_t{sizeof(float)};
   return view;
 }
 

@@ -28,6 +28,10 @@ class DeviceSlots {
   HistoryView history(std::int32_t conv) const {
     return histories_[static_cast<std::size_t>(conv)];
   }
+  RowArrayView array(std::int32_t index) const { return arrays_[static_cast<std::size_t>(index)]; }
+  // The rows of the schedule as blocks of a cache of one layer, for copies; no data: there are
+  // none.
+  CacheView schedule_blocks() const;
   const HistoryView* device_histories() const { return device_histories_; }
   std::int32_t num_histories() const { return static_cast<std::int32_t>(histories_.size()); }
 
@@ -48,6 +52,7 @@ class DeviceSlots {
   CacheView cross_;
   SlotsView view_;
   std::vector<HistoryView> histories_;
+  std::vector<RowArrayView> arrays_;
   HistoryView* device_histories_ = nullptr;
   OutcomeView outcome_;
   std::int32_t max_draws_ = 0;

@@ -41,6 +41,17 @@ ProductWeight DeviceWeights::product(const ops::Weight& weight) {
   return product;
 }
 
+NarrowRows DeviceWeights::matrix(const ops::Weight& weight) {
+  const auto known = matrices_.find(weight.data);
+  if (known != matrices_.end()) return known->second;
+  NarrowRows rows;
+  rows.element = element_of(weight.dtype);
+  rows.stride = matrix_stride(weight);
+  rows.data = const_cast<std::byte*>(write(weight, matrix_bytes(weight), write_matrix));
+  matrices_.emplace(weight.data, rows);
+  return rows;
+}
+
 TableView DeviceWeights::table(const ops::Weight& weight) {
   if (!weight.is_present()) return {};
   TTSRT_CHECK(InternalError, weight.layout == ops::Layout::dense, weight.name,

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "cuda/device_memory.h"
+#include "cuda/launch_whole.h"
 #include "cuda/views.h"
 #include "ops/weight.h"
 
@@ -20,6 +21,8 @@ class DeviceWeights {
   // counted. Throws InternalError for a layout or type that has no kernel.
   ProductWeight product(const ops::Weight& weight);
   TableView table(const ops::Weight& weight);
+  // The rows of a narrow product's weight, for kernels that read them by a tensor map.
+  NarrowRows matrix(const ops::Weight& weight);
   const float* vector(const ops::Weight& weight) {  // float32, or none
     return static_cast<const float*>(table(weight).data);
   }
@@ -34,6 +37,7 @@ class DeviceWeights {
 
   DeviceMemory memory_;
   std::map<const std::byte*, ProductWeight> products_;
+  std::map<const std::byte*, NarrowRows> matrices_;
   std::map<const std::byte*, const std::byte*> tables_;
 };
 

@@ -20,6 +20,8 @@ RowLimits row_limits(const ops::Program& program, const ops::ProgramLimits& limi
   of.max_draws = limits.max_draws;
   of.max_blocks = needs.uses_cache ? ops::most_blocks(spec) : 0;
   of.codebooks = spec.codebooks;
+  of.has_items = asks_for_items(program);
+  of.tiles = item_tiles_of(limits);
   for (const ops::Op& op : program.ops) {
     const auto* embed = std::get_if<ops::EmbedRows>(&op);
     if (embed == nullptr) continue;
@@ -35,6 +37,7 @@ BoundsLimits bounds_limits(const ops::Program& program, const ops::ProgramLimits
   of.max_rows = limits.max_rows;
   of.max_draws = limits.max_draws;
   of.uses_cache = needs.uses_cache;
+  of.has_many_rows = program.has_many_rows;
   for (const ops::Op& op : program.ops) {
     if (const auto* block = std::get_if<ops::FinishBlock>(&op)) of.rows_per_draw = block->places;
     of.has_picks |= std::holds_alternative<ops::PickCodes>(op);
@@ -83,6 +86,9 @@ Compiled::Compiled(const ops::Program& program, const ops::ProgramLimits& limits
   for (std::int32_t stage = 0; stage < kStages; ++stage) {
     InFlight& launch =
         launches_.emplace_back(LaunchResults(slots.spec(), limits.max_rows, limits.max_draws));
+    if (lowered_.emitted != ops::kNoBuffer)
+      launch.emitted = PinnedBuffer(
+          static_cast<std::size_t>(limits.max_rows * width_of(lowered_.emitted)) * sizeof(float));
     if (!limits.profile) continue;
     launch.begin = make_event();
     for (std::size_t i = 0; i < lowered_.steps.size(); ++i)
@@ -168,14 +174,9 @@ void Compiled::queue(const step::RowBatch& rows, const std::vector<rules::SlotRu
   LaunchCounts counts = rows_.copy(rows, uses, index, stream);
   launch.results.start(counts.draws, counts.keeps_scores);
   counts.passes = most_passes(rows, rules);
-  const Bounds bounds = bounds_of(counts, bounds_limits_);
-  const std::int32_t first = step_at(rows.first_part);
-  const std::int32_t last = step_at(rows.last_part);
-  if (limits_.profile) {
-    run_profiled(bounds, first, last, launch, stream);
-  } else {
-    run_graph(bounds, first, last, stream);
-  }
+  run_parts(bounds_of(counts, bounds_limits_), rows, launch, stream);
+  launch.has_emitted = lowered_.emitted != ops::kNoBuffer && rows.last_part >= program_.num_parts();
+  if (launch.has_emitted) queue_emitted(launch, stream);
   if (limits_.trace) keep_taps(rows, launch, stream);
 }
 
@@ -209,11 +210,37 @@ void Compiled::give(const Bounds& bounds, cudaStream_t stream) const {
   give_results(args, stream);
 }
 
+void Compiled::queue_emitted(InFlight& launch, cudaStream_t stream) {
+  const std::int64_t width = width_of(lowered_.emitted);
+  cuda::check(cudaMemcpyAsync(launch.emitted.as<float>(),
+                              lowered_.activations[static_cast<std::size_t>(lowered_.emitted)],
+                              static_cast<std::size_t>(launch.rows * width) * sizeof(float),
+                              cudaMemcpyDeviceToHost, stream),
+              "cudaMemcpyAsync");
+}
+
+// All steps of a Program are a whole launch, which begins and gives its results.
 void Compiled::run_steps(const Bounds& bounds, std::int32_t first, std::int32_t last,
                          cudaStream_t stream) {
-  begin(bounds, first, stream);
+  const bool is_whole = first == 0 && last == static_cast<std::int32_t>(lowered_.steps.size());
+  if (is_whole) begin(bounds, first, stream);
   for (std::int32_t i = first; i < last; ++i)
     lowered_.steps[static_cast<std::size_t>(i)].run(bounds, stream);
+  if (is_whole) give(bounds, stream);
+}
+
+// A Program that runs whole is one graph, others are one for each part: where they stop differs
+// from launch to launch. Their begin and their results stand beside these graphs.
+void Compiled::run_parts(const Bounds& bounds, const step::RowBatch& rows, InFlight& launch,
+                         cudaStream_t stream) {
+  const std::int32_t last_part = std::min(rows.last_part, program_.num_parts());
+  if (limits_.profile)
+    return run_profiled(bounds, step_at(rows.first_part), step_at(last_part), launch, stream);
+  if (rows.first_part == 0 && last_part == program_.num_parts())
+    return run_graph(bounds, 0, step_at(last_part), stream);
+  begin(bounds, step_at(rows.first_part), stream);
+  for (std::int32_t part = rows.first_part; part < last_part; ++part)
+    run_graph(bounds, step_at(part), step_at(part + 1), stream);
   give(bounds, stream);
 }
 
@@ -282,9 +309,22 @@ void Compiled::finish(std::int32_t index, step::StepOutput& output) {
     fault.row = row;
     output.faults.push_back(fault);
   }
+  if (launch.has_emitted) read_emitted(launch, output);
   for (step::TapOutput& tap : launch.taps) output.taps.push_back(std::move(tap));
   launch.taps.clear();
   if (limits_.profile) add_step_times(launch);
+}
+
+// Into memory that the output has from earlier launches.
+void Compiled::read_emitted(const InFlight& launch, step::StepOutput& output) const {
+  const auto found =
+      std::find_if(output.rows.begin(), output.rows.end(),
+                   [this](const step::RowsOutput& rows) { return rows.program == limits_.index; });
+  step::RowsOutput& rows = found == output.rows.end() ? output.rows.emplace_back() : *found;
+  rows.program = limits_.index;
+  rows.width = width_of(lowered_.emitted);
+  const auto* values = launch.emitted.as<float>();
+  rows.values.assign(values, values + launch.rows * rows.width);
 }
 
 void Compiled::close(std::int32_t launch) {

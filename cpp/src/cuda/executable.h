@@ -59,6 +59,8 @@ class Compiled {
     bool is_open = false;
     std::int32_t rows = 0;
     LaunchResults results;
+    PinnedBuffer emitted;  // [max_rows, width], where the Program emits rows
+    bool has_emitted = false;
     std::vector<step::TapOutput> taps;  // under trace
     Event begin;                        // under profile
     std::vector<Event> step_ends;       // [steps] under profile
@@ -84,11 +86,18 @@ class Compiled {
   void begin(const Bounds& bounds, std::int32_t first, cudaStream_t stream) const;
   void give(const Bounds& bounds, cudaStream_t stream) const;
   void run_steps(const Bounds& bounds, std::int32_t first, std::int32_t last, cudaStream_t stream);
+  void run_parts(const Bounds& bounds, const step::RowBatch& rows, InFlight& launch,
+                 cudaStream_t stream);
   void run_profiled(const Bounds& bounds, std::int32_t first, std::int32_t last, InFlight& launch,
                     cudaStream_t stream);
   void run_graph(const Bounds& bounds, std::int32_t first, std::int32_t last, cudaStream_t stream);
   const Graph& graph_of(const Bounds& bounds, std::int32_t first, std::int32_t last,
                         cudaStream_t stream);
+  void queue_emitted(InFlight& launch, cudaStream_t stream);
+  void read_emitted(const InFlight& launch, step::StepOutput& output) const;
+  std::int64_t width_of(ops::BufferId buffer) const {
+    return program_.activations[static_cast<std::size_t>(buffer)].width;
+  }
   void keep_taps(const step::RowBatch& rows, InFlight& launch, cudaStream_t stream);
   void add_step_times(InFlight& launch);
 

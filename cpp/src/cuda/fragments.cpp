@@ -253,4 +253,31 @@ void write_zeros(const Weight& weight, std::byte* out) {
   write_pairs(weight, weight.zeros, 1, out);
 }
 
+std::int64_t matrix_stride(const ops::Weight& weight) {
+  constexpr std::int64_t kUnit = 8;
+  return ops::padded_to(weight.cols, kUnit);
+}
+
+std::size_t matrix_bytes(const ops::Weight& weight) {
+  return static_cast<std::size_t>(weight.rows * matrix_stride(weight)) * sizeof(std::uint16_t);
+}
+
+void write_matrix(const ops::Weight& weight, std::byte* out) {
+  TTSRT_CHECK(InternalError,
+              weight.is_present() && weight.layout == ops::Layout::panel16 &&
+                  (weight.dtype == DType::bfloat16 || weight.dtype == DType::float16),
+              weight.name, ": expected a matrix of bfloat16 or float16 in panels");
+  const PanelReader panel(weight);
+  const bool is_paired = weight.dtype == DType::bfloat16;
+  for (std::int64_t row = 0; row < weight.rows; ++row) {
+    for (std::int64_t k = 0; k < matrix_stride(weight); ++k) {
+      const std::uint32_t pair = is_paired ? panel.pair(row, k / 2 * 2) : 0;
+      const auto bits = is_paired ? static_cast<std::uint16_t>(k % 2 == 0 ? pair : pair >> 16)
+                                  : panel.value<std::uint16_t>(row, k);
+      std::memcpy(out, &bits, sizeof(bits));
+      out += sizeof(bits);
+    }
+  }
+}
+
 }  // namespace ttsrt::cuda

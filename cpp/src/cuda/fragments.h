@@ -41,4 +41,10 @@ void write_fragments(const ops::Weight& weight, std::byte* out);
 void write_scales(const ops::Weight& weight, std::byte* out);
 void write_zeros(const ops::Weight& weight, std::byte* out);
 
+// The same weight, bfloat16 or float16, as rows [N][stride], for kernels that take rows. Strides
+// are whole units of 16 bytes; what is behind K is zero.
+std::int64_t matrix_stride(const ops::Weight& weight);
+std::size_t matrix_bytes(const ops::Weight& weight);
+void write_matrix(const ops::Weight& weight, std::byte* out);
+
 }  // namespace ttsrt::cuda

@@ -1,6 +1,7 @@
 #include "cuda/launch_rows.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "cuda/check.h"
 #include "step/packed_rows.h"
@@ -10,6 +11,7 @@ namespace {
 
 constexpr std::int64_t kRowArrays = 16;
 constexpr std::int64_t kDrawArrays = 7;
+constexpr std::int64_t kItemArrays = 6;
 
 static_assert(kZeroRow == step::kZeroRow);
 
@@ -50,7 +52,10 @@ class Packer {
         device_rows_(device_rows) {}
 
   void pack(const SlotUses& uses, std::int32_t stage) {
-    for (std::size_t s = 0; s < batch_.segments.size(); ++s) pack_segment(s);
+    for (std::size_t s = 0; s < batch_.segments.size(); ++s) {
+      pack_segment(s);
+      if (limits_.has_items) pack_item(s);
+    }
     for (std::size_t s = batch_.segments.size(); s-- > 0;) close_chain(s);
     for (std::size_t d = 0; d < batch_.draws.size(); ++d) pack_draw(static_cast<std::int32_t>(d));
     std::int32_t pick_rows = 0;
@@ -73,6 +78,8 @@ class Packer {
     counts[static_cast<int>(Count::pick_places)] = pick_rows * (limits_.codebooks + 1);
     counts[static_cast<int>(Count::keeps_scores)] = keeps_scores ? 1 : 0;
     counts[static_cast<int>(Count::stage)] = stage;
+    counts[static_cast<int>(Count::segments)] = static_cast<std::int32_t>(batch_.segments.size());
+    counts[static_cast<int>(Count::tiles)] = tiles_;
   }
 
   std::int32_t picks = 0;
@@ -116,6 +123,24 @@ class Packer {
       writable(view_.chain_begin)[row] = chain;
       writable(view_.table_at)[row] = table;
     }
+  }
+
+  void pack_item(std::size_t index) {
+    const step::Segment& from = batch_.segments[index];
+    const step::Segment* partner = step::partner_of(batch_.segments, index);
+    std::int32_t step_bits = 0;
+    std::memcpy(&step_bits, &from.step_size, sizeof(step_bits));
+    for (std::int32_t i = 0; i < from.rows; ++i) {
+      const std::int32_t row = from.first_row + i;
+      writable(view_.segment)[row] = static_cast<std::int32_t>(index);
+      writable(view_.schedule_row)[row] = from.schedule_row;
+      writable(view_.step_size)[row] = step_bits;
+      writable(view_.ends_step)[row] = from.ends_step ? 1 : 0;
+      writable(view_.is_last)[row] = from.is_last ? 1 : 0;
+      writable(view_.partner)[row] = partner == nullptr ? -1 : partner->first_row + i;
+    }
+    for (std::int32_t i = 0; i < from.rows; i += kItemTile)
+      writable(view_.tile_row)[tiles_++] = from.first_row + i;
   }
 
   bool is_on_device(const step::Segment& from) const {
@@ -177,6 +202,7 @@ class Packer {
   std::int32_t* ids_;
   float* vectors_;
   std::vector<DeviceRows>& device_rows_;
+  std::int32_t tiles_ = 0;
 };
 
 void copy_up(void* to, const void* from, std::int64_t bytes, cudaStream_t stream) {
@@ -192,6 +218,7 @@ LaunchRows::LaunchRows(const RowLimits& limits, DeviceMemory& memory) : limits_(
   const std::int64_t draws = std::max(limits.max_draws, 1);
   sizes_.numbers =
       static_cast<std::int64_t>(Count::num_counts) + kRowArrays * rows + (kDrawArrays + 2) * draws;
+  if (limits.has_items) sizes_.numbers += kItemArrays * rows + limits.tiles.most(limits.max_rows);
   sizes_.blocks = rows * limits.max_blocks;
   sizes_.ids = rows * std::max(limits.code_width, 1) + draws * limits.codebooks;
   sizes_.values = rows * limits.dim;
@@ -223,6 +250,12 @@ RowsView LaunchRows::view_at(std::int32_t* numbers, float* vectors) const {
         &view.draw_rows, &view.pick_draw, &view.pick_first})
     *array = cutter.cut(draws);
   view.pick_source = cutter.cut(2 * draws);
+  if (limits_.has_items) {
+    for (const std::int32_t** array : {&view.segment, &view.schedule_row, &view.step_size,
+                                       &view.ends_step, &view.is_last, &view.partner})
+      *array = cutter.cut(rows);
+    view.tile_row = cutter.cut(limits_.tiles.most(limits_.max_rows));
+  }
   view.blocks = cutter.cut(sizes_.blocks);
   view.ids = cutter.cut(sizes_.ids);
   view.vectors = vectors;

@@ -18,6 +18,16 @@
 
 namespace ttsrt::cuda {
 
+// Pieces of kItemTile rows of segments, of which a launch has so many at most.
+struct ItemTiles {
+  std::int32_t max_segments = 0;
+
+  std::int32_t most(std::int32_t rows) const {
+    const std::int32_t pieces = rows / kItemTile + max_segments;
+    return pieces < rows ? pieces : rows;
+  }
+};
+
 struct RowLimits {
   std::int32_t max_rows = 0;
   std::int32_t max_draws = 0;
@@ -25,6 +35,8 @@ struct RowLimits {
   std::int32_t codebooks = 0;   // of the slots: forced codes of a draw
   std::int32_t code_width = 0;  // ids of a row of codes
   std::int64_t dim = 0;         // of given vectors; 0: there are none
+  bool has_items = false;       // ops of whole items ask for arrays of their own
+  ItemTiles tiles;              // with items
 };
 
 // Vectors of a segment that are on the device already: row `to` of the launch's vectors and behind.

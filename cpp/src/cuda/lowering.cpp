@@ -21,8 +21,9 @@ Activation activation_of(ops::Activate activate) {
     case ops::Activate::silu:
       return Activation::silu;
     case ops::Activate::gelu:
+      return Activation::gelu;
     case ops::Activate::mish:
-      break;
+      return Activation::mish;
   }
   throw InternalError("an unknown activation");
 }
@@ -85,47 +86,9 @@ GateArgs gate_args(const ops::Gate& op, const RowBuffers& rows) {
   return args;
 }
 
-namespace {
-
-template <typename... Kinds>
-bool is_one_of(const ops::Op& op) {
-  return (std::holds_alternative<Kinds>(op) || ...);
-}
-
-bool has_no_kernels(const ops::Op& op) {
-  return is_one_of<ops::LoadRows, ops::SaveRows, ops::StoreSchedule, ops::ModulatedNorm,
-                   ops::AddModulated, ops::ClearFiller, ops::StretchText, ops::DepthwiseConv,
-                   ops::GroupedConv, ops::ResponseNorm, ops::FlowStep, ops::PolarSpectrum,
-                   ops::OverlapAdd, ops::EmitRows>(op);
-}
-
-}  // namespace
-
-// Before anything is allocated: an op or a form of one that has no kernels here.
-void Lowering::check_ops() const {
-  for (const ops::Op& op : program_.ops) {
-    const auto* linear = std::get_if<ops::Linear>(&op);
-    if (linear != nullptr) check_activation(linear->activate);
-    const auto* attention = std::get_if<ops::SelfAttention>(&op);
-    if (attention != nullptr && (attention->rope_heads > 0 || attention->q_norm.is_present()))
-      refuse("SelfAttention with a rope of some heads or with norms of heads");
-    if (has_no_kernels(op)) refuse(ops::name_of(op));
-  }
-}
-
-void Lowering::check_activation(ops::Activate activate) const {
-  if (activate == ops::Activate::gelu) refuse("Linear with the exact GELU");
-  if (activate == ops::Activate::mish) refuse("Linear with Mish");
-}
-
-void Lowering::refuse(const char* op) const {
-  throw ConfigError(message("device cuda: ", program_.name, ": the kernels of ", op,
-                            " are missing on this device; use device \"cpu\""));
-}
-
 Lowered Lowering::run() {
-  check_ops();
   allocate();
+  start_narrow_rows();
   std::size_t next_part = 0;
   lowered_.part_steps.push_back(0);
   for (op_ = 0; op_ < program_.ops.size(); ++op_) {
@@ -134,6 +97,8 @@ Lowered Lowering::run() {
       lowered_.part_steps.push_back(static_cast<std::int32_t>(lowered_.steps.size()));
       ++next_part;
     }
+    if (std::exchange(next_is_taken_, false)) continue;
+    forget_narrow_rows(program_.ops[op_]);
     std::visit([this](const auto& op) { lower(op); }, program_.ops[op_]);
   }
   return std::move(lowered_);
@@ -196,6 +161,7 @@ void Lowering::lower(const ops::Norm& op) {
 }
 
 void Lowering::lower(const ops::Linear& op) {
+  if (lower_whole_product(op)) return;
   LinearArgs args = linear_args(op, row_buffers(), site_.weights);
   need_scratch(linear_scratch_bytes(args.weight, limits_.max_rows));
   add(label_of(op.weight),
@@ -231,6 +197,7 @@ void Lowering::lower(const ops::Unfold& op) {
 
 void Lowering::lower(const ops::SelfAttention& op) {
   check_head_dim(program_, op.head_dim);
+  if (lower_item_attention(op)) return;
   SelfAttentionArgs args;
   args.rows = site_.rows;
   args.slots = site_.slots.view();

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cuda/bounds.h"
@@ -16,6 +17,8 @@
 #include "cuda/device_slots.h"
 #include "cuda/device_weights.h"
 #include "cuda/launch.h"
+#include "cuda/launch_rows.h"
+#include "cuda/launch_whole.h"
 #include "ops/backend.h"
 #include "ops/program.h"
 
@@ -33,7 +36,8 @@ struct Lowered {
   std::vector<float*> activations;       // [activations]
   float* cleared_scores = nullptr;       // cleared by the first kernel of a launch
   std::size_t activation_bytes = 0;
-  std::size_t scratch_bytes = 0;  // that one step needs at most
+  std::size_t scratch_bytes = 0;           // that one step needs at most
+  ops::BufferId emitted = ops::kNoBuffer;  // rows that come back to the host
 };
 
 // The places that a Program's launches use.
@@ -59,6 +63,14 @@ struct RowBuffers {
     return program.activations[static_cast<std::size_t>(id)].width;
   }
 };
+
+constexpr std::int64_t kQuadOutputs = 4;  // that whole products write at once
+
+// Whether ops of a Program read the arrays of whole items in RowsView.
+bool asks_for_items(const ops::Program& program);
+inline ItemTiles item_tiles_of(const ops::ProgramLimits& limits) {
+  return {limits.max_segments > 0 ? limits.max_segments : limits.max_rows};
+}
 
 class Lowering {
  public:
@@ -88,16 +100,55 @@ class Lowering {
   void lower(const ops::ShiftBlock& op);
   void lower(const ops::GuessBlock& op);
   void lower(const ops::FinishBlock& op);
-  // Ops that have no kernels here.
-  template <typename Other>
-  void lower(const Other& op) {
-    refuse(ops::name_of(op));
-  }
-  void check_ops() const;
-  void check_activation(ops::Activate activate) const;
-  [[noreturn]] void refuse(const char* op) const;
+  void lower(const ops::LoadRows& op);
+  void lower(const ops::SaveRows& op);
+  void lower(const ops::StoreSchedule& op);
+  void lower(const ops::ModulatedNorm& op);
+  void lower(const ops::AddModulated& op);
+  void lower(const ops::ClearFiller& op);
+  void lower(const ops::StretchText& op);
+  void lower(const ops::DepthwiseConv& op);
+  void lower(const ops::GroupedConv& op);
+  void lower(const ops::ResponseNorm& op);
+  void lower(const ops::FlowStep& op);
+  void lower(const ops::PolarSpectrum& op);
+  void lower(const ops::OverlapAdd& op);
+  void lower(const ops::EmitRows& op);
+  bool lower_item_attention(const ops::SelfAttention& op);  // false: it is another attention
+
+  // Of Programs of many rows (whole_product_lowering.cpp): an activation as narrow rows, and who
+  // reads it before it is overwritten.
+  struct Narrow {
+    NarrowRows rows;
+    bool is_current = false;
+    bool is_prepared = false;  // as prepare_heads() leaves queries, keys and values
+  };
+  struct Readers {
+    bool wide = false;
+    bool narrow = false;
+  };
+  void start_narrow_rows();
+  void forget_narrow_rows(const ops::Op& op);
+  bool multiplies_whole(const ops::Linear& op) const;
+  Readers readers_of(ops::BufferId buffer, std::size_t op) const;
+  NarrowRows narrow_rows_of(ops::BufferId buffer, Element element);
+  NarrowRows leave_rows(ops::BufferId buffer, Element element, float*& out);
+  Element narrow_element_of(ops::BufferId buffer) const;
+  NarrowRows narrow_inputs(const ops::Linear& op);
+  const ops::Op* next_of(ops::BufferId between) const;
+  bool take_gate(const ops::Linear& op, WholeProductArgs& args);
+  bool take_heads(const ops::Linear& op, WholeProductArgs& args);
+  bool lower_whole_product(const ops::Linear& op);  // false: it is another product
 
   void add(std::string label, std::function<void(const Bounds&, cudaStream_t)> run);
+  // Adds the launch of an op over rows.
+  template <typename Args>
+  void add_rows(std::string label, Args args, void (*launch)(const Args&, cudaStream_t)) {
+    add(std::move(label), [args, launch](const Bounds& bounds, cudaStream_t stream) mutable {
+      args.max_rows = bounds.rows;
+      launch(args, stream);
+    });
+  }
   // The arguments of an op over draws, with what all such ops take.
   template <typename Args>
   Args draw_args() const;
@@ -108,6 +159,7 @@ class Lowering {
   void need_scratch(std::size_t bytes);
   void share_head_scores(std::int32_t heads);
   bool is_first_use(ops::BufferId id) const;  // no op before the one being lowered uses it
+  ItemTiles item_tiles() const { return item_tiles_of(limits_); }
   RowBuffers row_buffers() const { return {program_, lowered_.activations, count(Count::rows)}; }
   float* buffer(ops::BufferId id) const { return row_buffers().buffer(id); }
   std::int64_t width_of(ops::BufferId id) const { return row_buffers().width_of(id); }
@@ -125,6 +177,9 @@ class Lowering {
   float* head_scores_ = nullptr;  // of all cross-attentions: [draws, heads, max_text_len]
   std::uint32_t* heads_done_ = nullptr;
   std::int32_t scored_heads_ = 0;
+  bool uses_whole_products_ = false;
+  bool next_is_taken_ = false;  // the next op is part of the one that is lowered
+  std::vector<Narrow> narrow_;  // [activations]
 };
 
 // The arguments of ops that a nested Program has, too; bounds and scratch memory come per launch.

@@ -54,12 +54,17 @@ enum class Count : std::int32_t {
   pick_places,
   keeps_scores,  // 1 if the scores of any draw are kept, or 0
   stage,         // which of kStages buffers the launch uses
+  segments,
+  tiles,
   num_counts
 };
 
 // Launches of a Program that may be packed and not yet collected: two flights may be outstanding,
 // and a network launches a Program once in each. Each has buffers of its own in pinned memory.
 constexpr std::int32_t kStages = 2;
+
+// Rows of a segment that one thread block of whole items takes at most.
+constexpr std::int32_t kItemTile = 128;
 
 // The rows of one launch, one entry per row. Rows of one segment are consecutive.
 struct RowsView {
@@ -96,6 +101,17 @@ struct RowsView {
   const std::int32_t* pick_first = nullptr;   // [picks] the conditional row's place in pick_source;
                                               // the unconditional one follows
   const std::int32_t* pick_source = nullptr;  // [pick_rows] row of the launch
+
+  // Of whole items; absent where no op of the Program asks for them.
+  const std::int32_t* segment = nullptr;       // [rows] index of the row's segment
+  const std::int32_t* schedule_row = nullptr;  // [rows] as step::Segment
+  const std::int32_t* step_size = nullptr;     // [rows] the bits of a float32
+  const std::int32_t* ends_step = nullptr;     // [rows] 0 or 1
+  const std::int32_t* is_last = nullptr;       // [rows] 0 or 1
+  const std::int32_t* partner = nullptr;   // [rows] of a conditional row: that of the item's other
+                                           // branch, or -1
+  const std::int32_t* tile_row = nullptr;  // [tiles] first row of each piece of kItemTile rows of a
+                                           // segment
 };
 
 // What the slots keep; [slots] unless said otherwise.
@@ -110,8 +126,18 @@ struct SlotsView {
   std::int32_t max_text_len = 0;
   std::int32_t codebooks = 0;
   std::int32_t seen_vocab = 0;
+  float* schedule = nullptr;  // [blocks * kCacheBlock, schedule_width], beside keys and values
+  std::int64_t schedule_width = 0;
   std::int32_t max_context_rows = 0;
   std::int32_t dim = 0;
+};
+
+// Rows that whole items keep: [slots, branches, rows, width].
+struct RowArrayView {
+  float* data = nullptr;
+  std::int32_t rows = 0;
+  std::int32_t width = 0;
+  bool has_branches = false;  // false: one for both
 };
 
 // The history of one convolution: [slots, 2 branches, kernel - 1, width], oldest row first.

@@ -1,5 +1,5 @@
-// The ops of whole items on every instruction set against the reference, and their bits whatever
-// else is in the launch.
+// The ops of whole items on every instruction set and GPU against the reference, and their bits
+// whatever else is in the launch.
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -108,7 +108,7 @@ TEST_P(CpuWholeOps, ConvolveGroupsAsTheReference) {
           ops::GroupedConv{x, out, weight, bias, 2, 9, ops::Activate::mish, false});
       program.ops.emplace_back(
           ops::GroupedConv{x, out, weight, bias, 2, 9, ops::Activate::none, true});
-      compare(program, items(kWidth, 10), dtype == DType::bfloat16 ? 4e-3F : 2e-5F,
+      compare(program, items(kWidth, 10), test::tolerance_of(dtype, isa()),
               std::string("grouped ") + name_of(dtype));
     }
   }
@@ -322,7 +322,7 @@ TEST_P(CpuWholeOps, GiveAnItemTheSameBitsAloneAndInACrowd) {
     const std::int64_t count = std::int64_t{crowd.batch.rows} * kWidth;
     const std::vector<float> together = test::values_of(*executable, block.x, count);
     for (const step::Segment& segment : crowd.batch.segments) {
-      for (const std::int32_t threads : {1, 2}) {
+      for (const std::int32_t threads : test::thread_counts(isa())) {
         const auto backend = test::open_native(isa(), threads);
         backend->create_state(state_of());
         const Schedule schedule;
@@ -353,7 +353,7 @@ TEST_P(CpuWholeOps, GiveAnItemTheSameBitsAloneAndInACrowd) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Isa, CpuWholeOps, testing::ValuesIn(cpu::supported_levels()),
+INSTANTIATE_TEST_SUITE_P(Levels, CpuWholeOps, testing::ValuesIn(test::native_backends()),
                          test::isa_name);
 
 }  // namespace

@@ -66,6 +66,21 @@ TEST(Bounds, TheUsualOnesAreFew) {
   EXPECT_EQ(usual_bounds(limits).size(), 2U * 8U);
 }
 
+TEST(Bounds, ThoseOfManyRowsAreFine) {
+  BoundsLimits limits;
+  limits.max_rows = 6000;
+  limits.has_many_rows = true;
+  EXPECT_EQ(bounds_of({1, 0, 0, 0, false}, limits).rows, 128);
+  EXPECT_EQ(bounds_of({129, 0, 0, 0, false}, limits).rows, 256);
+  EXPECT_EQ(bounds_of({2400, 0, 0, 0, false}, limits).rows, 2560);
+  EXPECT_EQ(bounds_of({4097, 0, 0, 0, false}, limits).rows, 4608);
+  EXPECT_EQ(bounds_of({5999, 0, 0, 0, false}, limits).rows, 6000);
+  const std::vector<Bounds> usual = usual_bounds(limits);
+  EXPECT_LT(usual.size(), 40U);
+  for (std::int32_t rows = 1; rows <= limits.max_rows; ++rows)
+    ASSERT_TRUE(has(usual, bounds_of({rows, 0, 0, 0, false}, limits))) << rows;
+}
+
 // Whatever a decoder of so many requests launches, with one branch of each or two.
 TEST(Bounds, TheUsualOnesAreAllOfADecoder) {
   for (const std::int32_t requests : {1, 2, 3, 7, 8, 64}) {

@@ -2,19 +2,6 @@
 #include "cuda/kernels/segment_attention.cuh"
 
 namespace ttsrt::cuda {
-namespace {
-
-struct SegmentSpans {
-  RowsView rows;
-
-  __device__ std::int32_t num_rows() const { return count_of(rows, Count::rows); }
-  __device__ Span of(std::int32_t row) const {
-    return {rows.segment_begin[row], rows.segment_end[row]};
-  }
-  __device__ std::int32_t position(std::int32_t row) const { return rows.position[row]; }
-};
-
-}  // namespace
 
 void segment_attention(const SelfAttentionArgs& args, cudaStream_t stream) {
   SpanArgs<SegmentSpans> spans;

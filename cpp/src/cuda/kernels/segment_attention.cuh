@@ -22,6 +22,17 @@ struct Span {
   std::int32_t end = 0;
 };
 
+// The rows of the row's segment.
+struct SegmentSpans {
+  RowsView rows;
+
+  __device__ std::int32_t num_rows() const { return count_of(rows, Count::rows); }
+  __device__ Span of(std::int32_t row) const {
+    return {rows.segment_begin[row], rows.segment_end[row]};
+  }
+  __device__ std::int32_t position(std::int32_t row) const { return rows.position[row]; }
+};
+
 // `Spans` has num_rows(), of(row) and position(row).
 template <typename Spans>
 struct SpanArgs {

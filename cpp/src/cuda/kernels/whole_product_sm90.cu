@@ -1,0 +1,337 @@
+// Products of the rows of whole items on Hopper: out^T = W x^T by products of warpgroups.
+//
+// A thread block has 128 outputs and kRows rows. One warp asks for boxes of weights and of x, 64
+// inputs at a time, in a ring of stages; two warpgroups multiply them, each for 64 of the outputs.
+// Weights are the first operand, so that the rows of a tile may be any multiple of 32: how many a
+// launch takes decides how evenly its tiles fill the device, and changes no sum. Sums pass through
+// shared memory, so that their end (bias, activation, gate, rope) sees rows and reads and writes
+// whole lines.
+//
+// Two blocks share a multiprocessor: one multiplies while the other ends. Weights of the first
+// stages are asked for before the kernel before has finished.
+#include "cuda/check.h"
+#include "cuda/kernels/hopper.cuh"
+#include "cuda/kernels/item_attention.cuh"
+#include "cuda/kernels/wgmma.cuh"
+
+namespace ttsrt::cuda {
+namespace {
+
+constexpr int kOutputs = kWeightBoxRows;
+constexpr int kGroupOutputs = 64;  // of a warpgroup
+constexpr int kGroupThreads = 128;
+constexpr int kThreads = 256;
+constexpr int kWarps = kThreads / kWarp;
+constexpr int kPitch = kOutputs + 4;  // of a row of sums, without conflicts
+
+// --- helpers ------------------------------------------------------------------------------------
+
+template <int kRows>
+struct Tile {
+  static constexpr int kStages = kRows == 64 ? 4 : 3;
+  static constexpr int kWeightBytes = kOutputs * kBoxRowBytes;
+  static constexpr int kStageBytes = kWeightBytes + kRows * kBoxRowBytes;
+  static constexpr int kBytes = kStages * kStageBytes + kSwizzleBytes;  // with room to align
+  static_assert(kRows * kPitch * static_cast<int>(sizeof(float)) <= kStages * kStageBytes);
+};
+
+template <int kRows>
+struct Site {
+  using T = Tile<kRows>;
+  const WholeProductArgs& args;
+  std::byte* memory;  // stages, then sums
+  Barrier* full;      // [stages] boxes have come
+  Barrier* empty;     // [stages] all warps have multiplied them
+  int first_row, first_output, blocks;
+
+  __device__ std::byte* stage(int index) const { return memory + index * T::kStageBytes; }
+};
+
+// Asks for boxes of 64 inputs; the weights of a stage may be asked for first.
+template <int kRows>
+__device__ __forceinline__ void load_weights(const Site<kRows>& site, int stage, int block) {
+  arrive_and_expect(site.full[stage], Tile<kRows>::kStageBytes);
+  load_box(site.stage(stage), site.args.weights, block * kBoxColumns, site.first_output,
+           site.full[stage]);
+}
+
+template <int kRows>
+__device__ __forceinline__ void load_rows(const Site<kRows>& site, int stage, int block) {
+  std::byte* to = site.stage(stage) + Tile<kRows>::kWeightBytes;
+#pragma unroll
+  for (int row = 0; row < kRows; row += kProductBoxRows) {
+    load_box(to + row * kBoxRowBytes, site.args.x, block * kBoxColumns, site.first_row + row,
+             site.full[stage]);
+  }
+}
+
+// The first stages, by the thread that loads.
+template <int kRows>
+__device__ void load_first(const Site<kRows>& site) {
+  constexpr int kStages = Tile<kRows>::kStages;
+  const int blocks = site.blocks < kStages ? site.blocks : kStages;
+  for (int block = 0; block < blocks; ++block) load_weights(site, block, block);
+  wait_for_previous_kernel();
+  for (int block = 0; block < blocks; ++block) load_rows(site, block, block);
+}
+
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+// Gives back the stage of a block that has been multiplied; the thread that loads fills it again
+// once all warps have. The others already wait for a later stage, or multiply it.
+template <int kRows>
+__device__ __forceinline__ void refill(const Site<kRows>& site,
+                                       const Ring<Tile<kRows>::kStages>& of, int block) {
+  if (threadIdx.x % kWarp == 0) arrive(site.empty[of.stage]);
+  const int next = block + Tile<kRows>::kStages;
+  if (threadIdx.x == 0 && next < site.blocks) {
+    await(site.empty[of.stage], of.parity);
+    load_weights(site, of.stage, next);
+    load_rows(site, of.stage, next);
+  }
+  __syncwarp();
+}
+
+// Multiplies all blocks of inputs in order.
+template <Element kElement, int kRows>
+__device__ __forceinline__ void multiply_blocks(const Site<kRows>& site, float (&sums)[kRows / 2]) {
+  using T = Tile<kRows>;
+  const int group = static_cast<int>(threadIdx.x) / kGroupThreads;
+  Ring<T::kStages> ring;
+  Ring<T::kStages> before;
+  for (int block = 0; block < site.blocks; ++block) {
+    await(site.full[ring.stage], ring.parity);
+    const std::uint32_t at = shared_address(site.stage(ring.stage));
+    const std::uint64_t weights = operand_at(at + group * kGroupOutputs * kBoxRowBytes);
+    const std::uint64_t rows = operand_at(at + T::kWeightBytes);
+    begin_products();
+#pragma unroll
+    for (int k = 0; k < kBoxColumns / 16; ++k) {
+      Wgmma<kElement, kRows>::multiply(sums, weights + 2 * k, rows + 2 * k, block + k > 0 ? 1 : 0);
+    }
+    commit_products();
+    await_products<1>();
+    if (block > 0) refill(site, before, block - 1);
+    before = ring;
+    ring.advance();
+  }
+  await_products<0>();
+}
+#endif
+
+// Leaves the sums of a warpgroup as rows [kRows][kPitch] of outputs.
+template <int kRows>
+__device__ __forceinline__ void spread(const float (&sums)[kRows / 2], float* rows) {
+  const auto lane = static_cast<int>(threadIdx.x) % kWarp;
+  const int output = static_cast<int>(threadIdx.x) / kWarp * 16 + lane / 4;
+#pragma unroll
+  for (int i = 0; i < kRows / 2; ++i) {
+    const int row = i / 4 * 8 + lane % 4 * 2 + i % 2;
+    rows[row * kPitch + output + i % 4 / 2 * 8] = sums[i];
+  }
+}
+
+// Four outputs of a row, in the hands of one lane.
+struct Quad {
+  const WholeProductArgs& args;
+  int output;  // the first
+  float4 bias = {};
+
+  __device__ Quad(const WholeProductArgs& a, int first) : args(a), output(first) {
+    if (is_inside() && a.bias != nullptr) bias = *reinterpret_cast<const float4*>(a.bias + output);
+  }
+  __device__ bool is_inside() const { return output < args.outputs; }
+
+  __device__ float4 activated_of(float4 sum) const {
+    return {activated(args.activate, __fadd_rn(sum.x, bias.x)),
+            activated(args.activate, __fadd_rn(sum.y, bias.y)),
+            activated(args.activate, __fadd_rn(sum.z, bias.z)),
+            activated(args.activate, __fadd_rn(sum.w, bias.w))};
+  }
+
+  __device__ float4* out_of(std::int64_t row) const {
+    return reinterpret_cast<float4*>(args.out + row * args.outputs + output);
+  }
+
+  __device__ void store(std::int64_t row, float4 value) const {
+    if (args.accumulates) {
+      const float4 before = *out_of(row);
+      value = {__fadd_rn(before.x, value.x), __fadd_rn(before.y, value.y),
+               __fadd_rn(before.z, value.z), __fadd_rn(before.w, value.w)};
+    }
+    if (args.out != nullptr) *out_of(row) = value;
+    if (args.narrow.data != nullptr) store_narrow(args.narrow, row, output, value);
+  }
+
+  __device__ void add_gated(std::int64_t row, float4 value) const {
+    const float* gates = args.schedule + args.rows.schedule_row[row] * args.schedule_width;
+    const float4 gate = *reinterpret_cast<const float4*>(gates + args.gate + output);
+    const float4 before = *out_of(row);
+    *out_of(row) = {__fmaf_rn(value.x, gate.x, before.x), __fmaf_rn(value.y, gate.y, before.y),
+                    __fmaf_rn(value.z, gate.z, before.z), __fmaf_rn(value.w, gate.w, before.w)};
+  }
+
+  // The other half of a head of 64 dimensions is 8 lanes away; all lanes of the warp take part.
+  __device__ void store_head(std::int64_t row, float4 value) const {
+    const float4 other = {
+        __shfl_xor_sync(kAllLanes, value.x, 8), __shfl_xor_sync(kAllLanes, value.y, 8),
+        __shfl_xor_sync(kAllLanes, value.z, 8), __shfl_xor_sync(kAllLanes, value.w, 8)};
+    if (!is_inside()) return;
+    const int head = output / kItemHead;
+    const bool is_value = head >= args.heads + args.kv_heads;
+    const int in_kind = head < args.heads ? head : head - args.heads;
+    if (!is_value && args.rope != nullptr && (args.rope_heads == 0 || in_kind < args.rope_heads)) {
+      const float* angles = args.rope + std::int64_t{args.rows.position[row]} * kItemHead;
+      const int pair = output % (kItemHead / 2);
+      const float4 cosine = *reinterpret_cast<const float4*>(angles + pair);
+      const float4 sine = *reinterpret_cast<const float4*>(angles + kItemHead / 2 + pair);
+      const bool is_low = output % kItemHead < kItemHead / 2;
+      value = {turned_pair(value.x, other.x, cosine.x, sine.x, is_low),
+               turned_pair(value.y, other.y, cosine.y, sine.y, is_low),
+               turned_pair(value.z, other.z, cosine.z, sine.z, is_low),
+               turned_pair(value.w, other.w, cosine.w, sine.w, is_low)};
+    }
+    if (!is_value) {
+      value = {finite_or_nan(args.element, value.x), finite_or_nan(args.element, value.y),
+               finite_or_nan(args.element, value.z), finite_or_nan(args.element, value.w)};
+    }
+    store_narrow(args.narrow, row, output, value);
+  }
+};
+
+// A warp ends one row after the other, a lane four outputs of each.
+template <int kRows>
+__device__ void end_rows(const Site<kRows>& site, const float* rows, int num_rows) {
+  const WholeProductArgs& args = site.args;
+  const auto lane = static_cast<int>(threadIdx.x) % kWarp;
+  const Quad quad(args, site.first_output + lane * kQuad);
+  for (int r = static_cast<int>(threadIdx.x) / kWarp; r < kRows; r += kWarps) {
+    const std::int64_t row = site.first_row + r;
+    if (row >= num_rows) return;
+    const float4 sum = *reinterpret_cast<const float4*>(rows + r * kPitch + lane * kQuad);
+    const float4 value = quad.activated_of(sum);
+    if (args.end == ProductEnd::heads) {
+      quad.store_head(row, value);
+    } else if (quad.is_inside()) {
+      if (args.end == ProductEnd::gate) {
+        quad.add_gated(row, value);
+      } else {
+        quad.store(row, value);
+      }
+    }
+  }
+}
+
+// --- kernels ------------------------------------------------------------------------------------
+
+// Grid: tiles of rows, tiles of outputs.
+template <Element kElement, int kRows>
+__global__ void __launch_bounds__(kThreads, 2)
+    whole_product_kernel(const __grid_constant__ WholeProductArgs args) {
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  using T = Tile<kRows>;
+  extern __shared__ std::byte product_memory[];
+  __shared__ Barrier full[T::kStages];
+  __shared__ Barrier empty[T::kStages];
+  const std::uint32_t offset = shared_address(product_memory) % kSwizzleBytes;
+  const Site<kRows> site = {args,
+                            product_memory + (offset == 0 ? 0 : kSwizzleBytes - offset),
+                            full,
+                            empty,
+                            static_cast<int>(blockIdx.x) * kRows,
+                            static_cast<int>(blockIdx.y) * kOutputs,
+                            ceil_div(args.inputs, kBoxColumns)};
+  const std::int32_t num_rows = count_of(args.rows, Count::rows);
+  let_next_kernel_start();
+  if (site.first_row >= num_rows) return wait_for_previous_kernel();
+  if (threadIdx.x == 0) {
+    for (int stage = 0; stage < T::kStages; ++stage) {
+      init_barrier(full[stage], 1);
+      init_barrier(empty[stage], kWarps);
+    }
+    publish_barriers();
+  }
+  __syncthreads();
+  if (threadIdx.x == 0) load_first(site);
+  __syncwarp();
+  float sums[kRows / 2];
+  multiply_blocks<kElement>(site, sums);
+  __syncthreads();  // all stages have been multiplied
+  auto* rows = reinterpret_cast<float*>(site.memory);
+  spread<kRows>(sums, rows);
+  __syncthreads();
+  wait_for_previous_kernel();
+  end_rows(site, rows, num_rows);
+#endif
+}
+
+// --- launchers ----------------------------------------------------------------------------------
+
+template <Element kElement, int kRows>
+void launch(const WholeProductArgs& args, cudaStream_t stream) {
+  auto* kernel = &whole_product_kernel<kElement, kRows>;
+  const auto* function = reinterpret_cast<const void*>(kernel);
+  check(cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                             Tile<kRows>::kBytes),
+        "shared memory of a product");
+  check(cudaFuncSetAttribute(function, cudaFuncAttributePreferredSharedMemoryCarveout,
+                             cudaSharedmemCarveoutMaxShared),
+        "shared memory of a product");
+  const dim3 grid(static_cast<unsigned>(ceil_div(args.max_rows, kRows)),
+                  static_cast<unsigned>(ceil_div(args.outputs, kOutputs)));
+  launch_early(kernel, grid, kThreads, Tile<kRows>::kBytes, stream, args);
+  check_launch("whole_product");
+}
+
+int device_attribute(cudaDeviceAttr attribute) {
+  int device = 0;
+  int value = 0;
+  check(cudaGetDevice(&device), "cudaGetDevice");
+  check(cudaDeviceGetAttribute(&value, attribute, device), "cudaDeviceGetAttribute");
+  return value;
+}
+
+// The rows of a tile with which the busiest multiprocessor has the least to do. The end of a tile
+// costs about as much as multiplying 24 rows more.
+int rows_of_tile(const WholeProductArgs& args) {
+  constexpr int kEnd = 24;
+  const int processors = device_attribute(cudaDevAttrMultiProcessorCount);
+  int best = 0;
+  int least = 0;
+  for (const int rows : {160, 128, 96, 64}) {
+    const int tiles = ceil_div(args.max_rows, rows) * ceil_div(args.outputs, kOutputs);
+    const int cost = ceil_div(tiles, processors) * (rows + kEnd);
+    if (best != 0 && cost >= least) continue;
+    best = rows;
+    least = cost;
+  }
+  return best;
+}
+
+template <Element kElement>
+void launch(const WholeProductArgs& args, cudaStream_t stream) {
+  switch (rows_of_tile(args)) {
+    case 64:
+      return launch<kElement, 64>(args, stream);
+    case 96:
+      return launch<kElement, 96>(args, stream);
+    case 128:
+      return launch<kElement, 128>(args, stream);
+    default:
+      return launch<kElement, 160>(args, stream);
+  }
+}
+
+}  // namespace
+
+bool has_whole_products() {
+  return device_attribute(cudaDevAttrComputeCapabilityMajor) == 9 &&
+         device_attribute(cudaDevAttrComputeCapabilityMinor) == 0;
+}
+
+void whole_product(const WholeProductArgs& args, cudaStream_t stream) {
+  if (args.max_rows <= 0 || args.outputs <= 0) return;
+  if (args.element == Element::float16) return launch<Element::float16>(args, stream);
+  launch<Element::bfloat16>(args, stream);
+}
+
+}  // namespace ttsrt::cuda

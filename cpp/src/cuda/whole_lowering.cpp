@@ -1,0 +1,225 @@
+// Lowering of the ops of whole items (ops/whole_ops.h) and of attention over segments as they have
+// it. EmitRows launches nothing: the Executable copies the rows when its last part has run.
+#include <algorithm>
+#include <utility>
+
+#include "core/check.h"
+#include "cuda/launch_whole.h"
+#include "cuda/lowering.h"
+
+namespace ttsrt::cuda {
+namespace {
+
+bool is_item_attention(const ops::SelfAttention& op) {
+  return op.cache_layer < 0 &&
+         (op.segment_dtype != DType::float32 || op.rope_heads > 0 || op.q_norm.is_present());
+}
+
+struct AsksForItems {
+  bool operator()(const ops::SelfAttention& op) const { return is_item_attention(op); }
+  bool operator()(const ops::ModulatedNorm&) const { return true; }
+  bool operator()(const ops::AddModulated&) const { return true; }
+  bool operator()(const ops::FlowStep&) const { return true; }
+  bool operator()(const ops::GroupedConv&) const { return true; }
+  template <typename Other>
+  bool operator()(const Other&) const {
+    return false;
+  }
+};
+
+}  // namespace
+
+bool asks_for_items(const ops::Program& program) {
+  return std::any_of(program.ops.begin(), program.ops.end(),
+                     [](const ops::Op& op) { return std::visit(AsksForItems{}, op); });
+}
+
+void Lowering::lower(const ops::LoadRows& op) {
+  ItemRowsArgs args;
+  args.rows = site_.rows;
+  args.array = site_.slots.array(op.array);
+  args.x = buffer(op.out);
+  args.stride = width_of(op.out);
+  add_rows("load rows", args, load_item_rows);
+}
+
+void Lowering::lower(const ops::SaveRows& op) {
+  ItemRowsArgs args;
+  args.rows = site_.rows;
+  args.faults = faults();
+  args.array = site_.slots.array(op.array);
+  args.x = buffer(op.x);
+  args.stride = width_of(op.x);
+  args.first = op.first;
+  add_rows("save rows", args, save_item_rows);
+}
+
+void Lowering::lower(const ops::StoreSchedule& op) {
+  StoreScheduleArgs args;
+  args.rows = site_.rows;
+  args.slots = site_.slots.view();
+  args.faults = faults();
+  args.x = buffer(op.x);
+  add_rows("store schedule", args, store_schedule);
+}
+
+void Lowering::lower(const ops::ModulatedNorm& op) {
+  ModulatedNormArgs args;
+  args.rows = site_.rows;
+  args.schedule = site_.slots.view().schedule;
+  args.schedule_width = site_.slots.view().schedule_width;
+  args.x = buffer(op.x);
+  args.out = buffer(op.out);
+  args.width = width_of(op.x);
+  args.scale = op.scale;
+  args.shift = op.shift;
+  args.epsilon = op.epsilon;
+  args.narrow = leave_rows(op.out, narrow_element_of(op.out), args.out);
+  add_rows("modulated norm", args, modulated_norm);
+}
+
+void Lowering::lower(const ops::AddModulated& op) {
+  AddModulatedArgs args;
+  args.rows = site_.rows;
+  args.schedule = site_.slots.view().schedule;
+  args.schedule_width = site_.slots.view().schedule_width;
+  args.x = buffer(op.x);
+  args.out = buffer(op.out);
+  args.width = width_of(op.x);
+  args.gate = op.gate;
+  add_rows("add modulated", args, add_modulated);
+}
+
+void Lowering::lower(const ops::ClearFiller& op) {
+  TextRowsArgs args;
+  args.rows = site_.rows;
+  args.slots = site_.slots.view();
+  args.x = buffer(op.x);
+  args.width = width_of(op.x);
+  add_rows("clear filler", args, clear_filler);
+}
+
+void Lowering::lower(const ops::StretchText& op) {
+  TextRowsArgs args;
+  args.rows = site_.rows;
+  args.slots = site_.slots.view();
+  args.x = buffer(op.x);
+  args.out = buffer(op.out);
+  args.width = width_of(op.x);
+  add_rows("stretch text", args, stretch_text);
+}
+
+void Lowering::lower(const ops::DepthwiseConv& op) {
+  DepthwiseArgs args;
+  args.rows = site_.rows;
+  args.x = buffer(op.x);
+  args.out = buffer(op.out);
+  args.weight = site_.weights.vector(op.weight);
+  args.bias = site_.weights.vector(op.bias);
+  args.width = width_of(op.x);
+  args.kernel = static_cast<std::int32_t>(op.weight.rows);
+  add_rows("depthwise convolution", args, depthwise_conv);
+}
+
+void Lowering::lower(const ops::GroupedConv& op) {
+  GroupedConvArgs args;
+  args.rows = site_.rows;
+  args.x = buffer(op.x);
+  args.out = buffer(op.out);
+  args.weight = site_.weights.product(op.weight);
+  args.bias = site_.weights.vector(op.bias);
+  args.width = width_of(op.x);
+  args.groups = op.groups;
+  args.kernel = op.kernel;
+  args.activate = activation_of(op.activate);
+  args.accumulates = op.accumulate;
+  add_rows("grouped convolution", args, grouped_conv);
+}
+
+void Lowering::lower(const ops::ResponseNorm& op) {
+  ResponseNormArgs args;
+  args.rows = site_.rows;
+  args.x = buffer(op.x);
+  args.sums = buffer(op.sums);
+  args.gamma = site_.weights.vector(op.gamma);
+  args.beta = site_.weights.vector(op.beta);
+  args.width = width_of(op.x);
+  args.epsilon = op.epsilon;
+  add_rows("response norm", args, response_norm);
+}
+
+void Lowering::lower(const ops::FlowStep& op) {
+  FlowStepArgs args;
+  args.rows = site_.rows;
+  args.slots = site_.slots.view();
+  args.faults = faults();
+  args.velocity = buffer(op.velocity);
+  args.base = site_.slots.array(op.base);
+  args.fixed = site_.slots.array(op.fixed);
+  args.mask = site_.slots.array(op.mask);
+  add_rows("flow step", args, flow_step);
+}
+
+void Lowering::lower(const ops::PolarSpectrum& op) {
+  PolarArgs args;
+  args.num_rows = count(Count::rows);
+  args.x = buffer(op.x);
+  args.out = buffer(op.out);
+  args.bins = width_of(op.x) / 2;
+  args.most = op.most;
+  add_rows("polar spectrum", args, polar_spectrum);
+}
+
+void Lowering::lower(const ops::OverlapAdd& op) {
+  OverlapArgs args;
+  args.rows = site_.rows;
+  args.x = buffer(op.x);
+  args.out = buffer(op.out);
+  args.window = site_.weights.vector(op.window);
+  args.samples = width_of(op.x);
+  args.hop = width_of(op.out);
+  args.trim = op.trim;
+  add_rows("overlap-add", args, overlap_add);
+}
+
+void Lowering::lower(const ops::EmitRows& op) {
+  TTSRT_CHECK(InternalError, lowered_.emitted == ops::kNoBuffer, program_.name,
+              ": emits rows twice");
+  lowered_.emitted = op.x;
+}
+
+// Without norms, a rope of some heads and narrow keys, attention of segments needs no preparation.
+bool Lowering::lower_item_attention(const ops::SelfAttention& op) {
+  if (!is_item_attention(op)) return false;
+  ItemAttentionArgs args;
+  args.rows = site_.rows;
+  args.qkv = buffer(op.qkv);
+  args.rounded = element_of(op.segment_dtype);
+  if (has_narrow_heads(op.head_dim, op.causal)) args.element = args.rounded;
+  args.out = buffer(op.out);
+  args.heads = op.heads;
+  args.kv_heads = op.num_kv_heads();
+  args.head_dim = op.head_dim;
+  args.scale = attention_scale(op.scale, op.head_dim);
+  args.is_causal = op.causal;
+  args.rope = site_.weights.vector(op.rope);
+  args.rope_width = static_cast<std::int32_t>(op.rope.cols);
+  args.rope_heads = op.rope_heads;
+  args.q_norm = site_.weights.vector(op.q_norm);
+  args.k_norm = site_.weights.vector(op.k_norm);
+  args.head_norm_epsilon = op.head_norm_epsilon;
+  const std::size_t bytes = args.element == Element::float32 ? sizeof(float) : 2;
+  need_scratch(static_cast<std::size_t>(limits_.max_rows * width_of(op.qkv)) * bytes);
+  const ItemTiles tiles = item_tiles();
+  add("item attention",
+      [args, tiles, scratch = site_.scratch](const Bounds& bounds, cudaStream_t stream) mutable {
+        args.prepared = *scratch;
+        args.max_rows = bounds.rows;
+        args.max_tiles = tiles.most(bounds.rows);
+        prepare_heads(args, stream);
+        item_attention(args, stream);
+      });
+  return true;
+}
+
+}  // namespace ttsrt::cuda

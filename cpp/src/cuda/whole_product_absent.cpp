@@ -1,0 +1,13 @@
+// Stands for the kernels of Hopper in builds for other devices.
+#include "cuda/launch_whole.h"
+#include "ttsrt/error.h"
+
+namespace ttsrt::cuda {
+
+bool has_whole_products() { return false; }
+
+void whole_product(const WholeProductArgs&, cudaStream_t) {
+  throw DeviceError("cuda: this build has no kernels for sm_90a");
+}
+
+}  // namespace ttsrt::cuda

@@ -1,0 +1,191 @@
+// Lowering of Programs of many rows to the kernels of Hopper: products read and leave narrow rows,
+// and take over what follows them (gated sums, and the preparation of queries, keys and values).
+//
+// Decided: the arithmetic is that of the ops one by one, so a trace, which has every activation,
+// has the same bits. Without a trace, rows that nobody reads in float32 are not written in it.
+#include <algorithm>
+#include <variant>
+
+#include "core/check.h"
+#include "cuda/launch_whole.h"
+#include "cuda/lowering.h"
+#include "cuda/tensor_map.h"
+#include "ops/uses.h"
+
+namespace ttsrt::cuda {
+namespace {
+
+constexpr std::int64_t kNarrowUnit = 8;  // elements of 16 bytes
+
+bool touches(const ops::Use& use, ops::BufferId buffer) {
+  return use.part == ops::Part::buffer && use.index == buffer;
+}
+
+}  // namespace
+
+void Lowering::start_narrow_rows() {
+  uses_whole_products_ = program_.has_many_rows && has_whole_products();
+  narrow_.assign(program_.activations.size(), {});
+}
+
+// What an op overwrites is no longer there as narrow rows.
+void Lowering::forget_narrow_rows(const ops::Op& op) {
+  for (const ops::Use& use : ops::uses_of(op)) {
+    if (use.part != ops::Part::buffer || !use.writes()) continue;
+    Narrow& of = narrow_[static_cast<std::size_t>(use.index)];
+    of.is_current = of.is_prepared = false;
+  }
+}
+
+bool Lowering::multiplies_whole(const ops::Linear& op) const {
+  const bool is_narrow = op.weight.dtype == DType::bfloat16 || op.weight.dtype == DType::float16;
+  return uses_whole_products_ && is_narrow && op.weight.quantization == ops::Quantization::none &&
+         op.addend == ops::kNoBuffer && op.x != op.out && op.weight.rows % kQuadOutputs == 0;
+}
+
+Lowering::Readers Lowering::readers_of(ops::BufferId buffer, std::size_t op) const {
+  Readers readers;
+  readers.wide = limits_.trace;
+  for (std::size_t later = op + 1; later < program_.ops.size(); ++later) {
+    const ops::Uses uses = ops::uses_of(program_.ops[later]);
+    const auto* linear = std::get_if<ops::Linear>(&program_.ops[later]);
+    const bool is_whole = linear != nullptr && multiplies_whole(*linear);
+    bool is_overwritten = false;
+    for (const ops::Use& use : uses) {
+      if (!touches(use, buffer)) continue;
+      const bool is_narrow = is_whole && linear->x == buffer && !use.writes();
+      if (use.reads()) (is_narrow ? readers.narrow : readers.wide) = true;
+      is_overwritten |= use.access == ops::Access::write;
+    }
+    if (is_overwritten) break;
+  }
+  return readers;
+}
+
+NarrowRows Lowering::narrow_rows_of(ops::BufferId buffer, Element element) {
+  Narrow& of = narrow_[static_cast<std::size_t>(buffer)];
+  const std::int64_t stride = ops::padded_to(width_of(buffer), kNarrowUnit);
+  if (of.rows.stride == 0) {
+    of.rows.data = site_.memory.take<std::uint16_t>(
+        static_cast<std::size_t>(limits_.max_rows * stride), "narrow activations");
+    of.rows.stride = stride;
+    of.rows.element = element;
+  }
+  TTSRT_CHECK(InternalError, of.rows.element == element, program_.name, ": rows of ",
+              program_.activations[static_cast<std::size_t>(buffer)].name, " in two types");
+  of.is_current = true;
+  return of.rows;
+}
+
+// Where an op leaves its rows: `out` becomes null where nobody reads float32.
+NarrowRows Lowering::leave_rows(ops::BufferId buffer, Element element, float*& out) {
+  if (!uses_whole_products_) return {};
+  const Readers readers = readers_of(buffer, op_);
+  if (!readers.narrow) return {};
+  if (!readers.wide) out = nullptr;
+  return narrow_rows_of(buffer, element);
+}
+
+// The type in which the next product reads a buffer.
+Element Lowering::narrow_element_of(ops::BufferId buffer) const {
+  for (std::size_t later = op_ + 1; later < program_.ops.size(); ++later) {
+    const auto* linear = std::get_if<ops::Linear>(&program_.ops[later]);
+    if (linear != nullptr && linear->x == buffer && multiplies_whole(*linear))
+      return element_of(linear->weight.dtype);
+  }
+  return Element::bfloat16;
+}
+
+NarrowRows Lowering::narrow_inputs(const ops::Linear& op) {
+  const Element element = element_of(op.weight.dtype);
+  const bool is_current = narrow_[static_cast<std::size_t>(op.x)].is_current;
+  const NarrowRows narrow = narrow_rows_of(op.x, element);
+  if (is_current) return narrow;
+  NarrowArgs args;
+  args.num_rows = count(Count::rows);
+  args.x = buffer(op.x);
+  args.narrow = narrow;
+  args.width = width_of(op.x);
+  add("narrow rows", [args](const Bounds& bounds, cudaStream_t stream) mutable {
+    args.max_rows = bounds.rows;
+    narrow_rows(args, stream);
+  });
+  return narrow;
+}
+
+// The next op, where it may be part of this one: it is in the same part, and nothing but it reads
+// `between`.
+const ops::Op* Lowering::next_of(ops::BufferId between) const {
+  const std::size_t next = op_ + 1;
+  if (limits_.trace || next >= program_.ops.size()) return nullptr;
+  const auto& parts = program_.part_begins;
+  const bool begins_part =
+      std::find(parts.begin(), parts.end(), static_cast<std::int32_t>(next)) != parts.end();
+  const Readers later = readers_of(between, next);
+  return begins_part || later.wide || later.narrow ? nullptr : &program_.ops[next];
+}
+
+bool Lowering::take_gate(const ops::Linear& op, WholeProductArgs& args) {
+  const ops::Op* next = next_of(op.out);
+  const auto* gated = next == nullptr ? nullptr : std::get_if<ops::AddModulated>(next);
+  if (gated == nullptr || gated->x != op.out || op.accumulate) return false;
+  args.schedule = site_.slots.view().schedule;
+  args.schedule_width = site_.slots.view().schedule_width;
+  if (args.schedule_width % kQuadOutputs != 0 || gated->gate % kQuadOutputs != 0) return false;
+  args.end = ProductEnd::gate;
+  args.out = buffer(gated->out);
+  args.gate = gated->gate;
+  return true;
+}
+
+bool Lowering::take_heads(const ops::Linear& op, WholeProductArgs& args) {
+  constexpr std::int32_t kHeadDim = 64;
+  const ops::Op* next = next_of(op.out);
+  const auto* attention = next == nullptr ? nullptr : std::get_if<ops::SelfAttention>(next);
+  if (attention == nullptr || attention->qkv != op.out || op.accumulate) return false;
+  const bool has_rope = attention->rope.is_present();
+  const bool fits = attention->cache_layer < 0 && attention->head_dim == kHeadDim &&
+                    !attention->causal && !attention->q_norm.is_present() &&
+                    attention->segment_dtype == op.weight.dtype &&
+                    (!has_rope || attention->rope.cols == kHeadDim);
+  if (!fits) return false;
+  args.end = ProductEnd::heads;
+  args.out = nullptr;
+  args.narrow = narrow_rows_of(op.out, args.element);
+  narrow_[static_cast<std::size_t>(op.out)].is_prepared = true;
+  args.rope = site_.weights.vector(attention->rope);
+  args.rope_heads = attention->rope_heads;
+  args.heads = attention->heads;
+  args.kv_heads = attention->num_kv_heads();
+  return true;
+}
+
+bool Lowering::lower_whole_product(const ops::Linear& op) {
+  if (!multiplies_whole(op)) return false;
+  WholeProductArgs args;
+  args.rows = site_.rows;
+  args.element = element_of(op.weight.dtype);
+  args.inputs = static_cast<std::int32_t>(op.weight.cols);
+  args.outputs = static_cast<std::int32_t>(op.weight.rows);
+  args.bias = site_.weights.vector(op.bias);
+  args.activate = activation_of(op.activate);
+  args.out = buffer(op.out);
+  args.accumulates = op.accumulate;
+  args.weights =
+      map_matrix(site_.weights.matrix(op.weight), op.weight.rows, op.weight.cols, kWeightBoxRows);
+  args.x = map_matrix(narrow_inputs(op), limits_.max_rows, op.weight.cols, kProductBoxRows);
+  const char* end = "";
+  if (take_gate(op, args)) {
+    end = ", gated";
+    next_is_taken_ = true;
+  } else if (take_heads(op, args)) {
+    end = ", heads";
+  } else {
+    args.narrow = leave_rows(op.out, narrow_element_of(op.out), args.out);
+    if (op.accumulate) args.out = buffer(op.out);
+  }
+  add_rows("whole " + label_of(op.weight) + end, args, whole_product);
+  return true;
+}
+
+}  // namespace ttsrt::cuda
