@@ -188,7 +188,7 @@ struct WholeProductArgs {
   std::int32_t max_rows = 0;
 };
 void whole_product(const WholeProductArgs& args, cudaStream_t stream);
-// Whether the current device runs these products.
+// Whether the current device runs these products, and attention of boxes.
 bool has_whole_products();
 
 // Rounds `x` [rows, width] to narrow rows.
@@ -213,8 +213,10 @@ struct ItemAttentionArgs {
   void* prepared = nullptr;
   Element element = Element::float32;
   Element rounded = Element::float32;
-  float* out = nullptr;  // [rows, heads * head_dim], or none
-  NarrowRows narrow;     // the same, or none
+  bool has_boxes = false;  // `prepared` is narrow, with heads of 64 dimensions, on Hopper
+  TensorMap boxes;         // of `prepared`, in boxes of kHeadBoxRows
+  float* out = nullptr;    // [rows, heads * head_dim], or none
+  NarrowRows narrow;       // the same, or none
   std::int32_t heads = 0;
   std::int32_t kv_heads = 0;
   std::int32_t head_dim = 0;
@@ -231,6 +233,8 @@ struct ItemAttentionArgs {
 };
 void prepare_heads(const ItemAttentionArgs& args, cudaStream_t stream);
 void item_attention(const ItemAttentionArgs& args, cudaStream_t stream);
+// Launched by item_attention() where there are boxes.
+void item_attention_of_boxes(const ItemAttentionArgs& args, cudaStream_t stream);
 // Whether item_attention() multiplies heads of this size on tensor cores.
 bool has_narrow_heads(std::int32_t head_dim, bool is_causal);
 

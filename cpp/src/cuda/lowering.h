@@ -116,6 +116,8 @@ class Lowering {
   void lower(const ops::EmitRows& op);
   bool lower_item_attention(const ops::SelfAttention& op);  // false: it is another attention
 
+  void add_item_attention(ItemAttentionArgs args, std::int64_t width, bool is_prepared);
+
   // Of Programs of many rows (whole_product_lowering.cpp): an activation as narrow rows, and who
   // reads it before it is overwritten.
   struct Narrow {

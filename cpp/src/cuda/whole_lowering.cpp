@@ -6,9 +6,12 @@
 #include "core/check.h"
 #include "cuda/launch_whole.h"
 #include "cuda/lowering.h"
+#include "cuda/tensor_map.h"
 
 namespace ttsrt::cuda {
 namespace {
+
+constexpr std::int32_t kBoxHead = 64;  // dimensions of heads that are read as boxes
 
 bool is_item_attention(const ops::SelfAttention& op) {
   return op.cache_layer < 0 &&
@@ -208,18 +211,33 @@ bool Lowering::lower_item_attention(const ops::SelfAttention& op) {
   args.q_norm = site_.weights.vector(op.q_norm);
   args.k_norm = site_.weights.vector(op.k_norm);
   args.head_norm_epsilon = op.head_norm_epsilon;
+  const bool is_narrow = args.element != Element::float32;
+  if (is_narrow) args.narrow = leave_rows(op.out, narrow_element_of(op.out), args.out);
+  args.has_boxes = is_narrow && op.head_dim == kBoxHead && has_whole_products();
+  const Narrow& qkv = narrow_[static_cast<std::size_t>(op.qkv)];
+  if (qkv.is_prepared) args.prepared = qkv.rows.data;
+  add_item_attention(args, width_of(op.qkv), qkv.is_prepared);
+  return true;
+}
+
+// Where the product before has not prepared the heads, they go to scratch memory.
+void Lowering::add_item_attention(ItemAttentionArgs args, std::int64_t width, bool is_prepared) {
   const std::size_t bytes = args.element == Element::float32 ? sizeof(float) : 2;
-  need_scratch(static_cast<std::size_t>(limits_.max_rows * width_of(op.qkv)) * bytes);
-  const ItemTiles tiles = item_tiles();
+  const std::int64_t rows = limits_.max_rows;
+  if (!is_prepared) need_scratch(static_cast<std::size_t>(rows * width) * bytes);
   add("item attention",
-      [args, tiles, scratch = site_.scratch](const Bounds& bounds, cudaStream_t stream) mutable {
-        args.prepared = *scratch;
+      [args, is_prepared, width, rows, tiles = item_tiles(), scratch = site_.scratch](
+          const Bounds& bounds, cudaStream_t stream) mutable {
         args.max_rows = bounds.rows;
         args.max_tiles = tiles.most(bounds.rows);
-        prepare_heads(args, stream);
+        if (!is_prepared) {
+          args.prepared = *scratch;
+          prepare_heads(args, stream);
+        }
+        if (args.has_boxes)
+          args.boxes = map_matrix({args.prepared, width, args.element}, rows, width, kHeadBoxRows);
         item_attention(args, stream);
       });
-  return true;
 }
 
 }  // namespace ttsrt::cuda

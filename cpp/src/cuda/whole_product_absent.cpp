@@ -10,4 +10,8 @@ void whole_product(const WholeProductArgs&, cudaStream_t) {
   throw DeviceError("cuda: this build has no kernels for sm_90a");
 }
 
+void item_attention_of_boxes(const ItemAttentionArgs&, cudaStream_t) {
+  throw DeviceError("cuda: this build has no kernels for sm_90a");
+}
+
 }  // namespace ttsrt::cuda

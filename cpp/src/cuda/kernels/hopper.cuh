@@ -120,9 +120,10 @@ __device__ __forceinline__ void await_products() {
 }
 #endif
 
-// A barrier of some warps of the block, by number; `threads` of them take part.
-__device__ __forceinline__ void sync_threads(int number, int threads) {
-  asm volatile("bar.sync %0, %1;" ::"r"(number), "r"(threads) : "memory");
+// A barrier of `kThreads` threads of the block, by number.
+template <int kNumber, int kThreads>
+__device__ __forceinline__ void sync_threads() {
+  asm volatile("bar.sync %0, %1;" ::"n"(kNumber), "n"(kThreads) : "memory");
 }
 
 }  // namespace ttsrt::cuda

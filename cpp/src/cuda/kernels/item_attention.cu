@@ -116,6 +116,7 @@ void prepare_heads(const ItemAttentionArgs& args, cudaStream_t stream) {
 
 void item_attention(const ItemAttentionArgs& args, cudaStream_t stream) {
   if (args.max_rows <= 0) return;
+  if (args.has_boxes) return item_attention_of_boxes(args, stream);
   if (args.element != Element::float32) return narrow_item_attention(args, stream);
   SpanArgs<SegmentSpans> spans;
   spans.spans.rows = args.rows;

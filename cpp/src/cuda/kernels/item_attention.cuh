@@ -8,6 +8,14 @@ namespace ttsrt::cuda {
 // Launched by item_attention(): heads of 32, 64 or 128 dimensions in bfloat16 or float16.
 void narrow_item_attention(const ItemAttentionArgs& args, cudaStream_t stream);
 
+// Powers of two, to about two units in the last place; results below 2^-126 are zeros. Weights of
+// positions are rounded to 8 or 11 bits before they are multiplied.
+__device__ __forceinline__ float power_of_two(float x) {
+  float y = 0.0F;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+
 constexpr int kItemHead = 64;  // dimensions of a head that the end of a product prepares
 
 // An element of a head as a rope turns it; `other` is the second of the pair.
@@ -24,6 +32,80 @@ __device__ __forceinline__ float finite_or_nan(Element element, float x) {
   return isfinite(rounded) ? rounded : NAN;
 }
 
+// The running softmax of a lane: of rows lane / 4 and that + 8 of its warp's 16 queries, scores
+// [8 j + 2 (lane % 4) + 0, 1] of 64 keys are s[4 j + 0, 1] and s[4 j + 2, 3], and so are the
+// dimensions of what it mixes.
+struct RunningSoftmax {
+  float largest[2] = {-INFINITY, -INFINITY};
+  float sums[2] = {};  // of this lane's columns
+
+  // Turns the scores of a tile, of which `count` keys are there, into weights, and what has been
+  // mixed so far to the new scale. `scale` is of scores that are powers of two.
+  template <int kMixed>
+  __device__ __forceinline__ void weigh(float (&scores)[32], float (&mixed)[kMixed], float scale,
+                                        int count) {
+    if (count < 64) hide(scores, count);
+    float top[2] = {largest[0], largest[1]};
+#pragma unroll
+    for (int i = 0; i < 32; ++i)  // drops NaN, whose weight is NaN
+      top[i % 4 / 2] = fmaxf(top[i % 4 / 2], scores[i]);
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      top[half] = fmaxf(top[half], __shfl_xor_sync(kAllLanes, top[half], 1));
+      top[half] = fmaxf(top[half], __shfl_xor_sync(kAllLanes, top[half], 2));
+      const float share = power_of_two(__fmul_rn(largest[half] - top[half], scale));
+      largest[half] = top[half];
+      sums[half] = __fmul_rn(sums[half], share);
+#pragma unroll
+      for (int i = 0; i < kMixed; i += 4) {
+        mixed[i + 2 * half] = __fmul_rn(mixed[i + 2 * half], share);
+        mixed[i + 2 * half + 1] = __fmul_rn(mixed[i + 2 * half + 1], share);
+      }
+    }
+    const float shift[2] = {__fmul_rn(-top[0], scale), __fmul_rn(-top[1], scale)};
+#pragma unroll
+    for (int i = 0; i < 32; ++i) {
+      scores[i] = power_of_two(__fmaf_rn(scores[i], scale, shift[i % 4 / 2]));
+      sums[i % 4 / 2] = __fadd_rn(sums[i % 4 / 2], scores[i]);
+    }
+  }
+
+  // What the mixed values of a row are multiplied by in the end.
+  __device__ __forceinline__ float inverse(int half) const {
+    float sum = sums[half];
+    sum = __fadd_rn(sum, __shfl_xor_sync(kAllLanes, sum, 1));
+    sum = __fadd_rn(sum, __shfl_xor_sync(kAllLanes, sum, 2));
+    return 1.0F / sum;
+  }
+
+ private:
+  __device__ __forceinline__ static void hide(float (&scores)[32], int count) {
+    const auto lane = static_cast<int>(threadIdx.x) % kWarp;
+#pragma unroll
+    for (int i = 0; i < 32; ++i) {
+      const int key = i / 4 * 8 + lane % 4 * 2 + i % 2;
+      if (key >= count) scores[i] = -INFINITY;
+    }
+  }
+};
+
+// The weights of 16 keys as the first operand of a product.
+__device__ __forceinline__ void narrow_weights(Element element, const float* weights,
+                                               std::uint32_t (&to)[4]) {
+#pragma unroll
+  for (int i = 0; i < 4; ++i) to[i] = narrowed(element, weights[2 * i], weights[2 * i + 1]);
+}
+
+// Leaves two neighbours of a row of the result.
+__device__ __forceinline__ void leave_pair(const ItemAttentionArgs& args, std::int64_t row, int at,
+                                           float2 value) {
+  if (args.out != nullptr)
+    *reinterpret_cast<float2*>(args.out + row * args.heads * args.head_dim + at) = value;
+  if (args.narrow.data == nullptr) return;
+  auto* narrow = static_cast<std::uint16_t*>(args.narrow.data) + row * args.narrow.stride + at;
+  *reinterpret_cast<std::uint32_t*>(narrow) = narrowed(args.narrow.element, value.x, value.y);
+}
+
 // A tile of queries: rows of one segment, which see all rows of the segment.
 struct QueryTile {
   std::int32_t first = 0;  // row of the launch
@@ -38,13 +120,5 @@ struct QueryTile {
     return {first, end - first < kItemTile ? end - first : kItemTile, begin, end - begin};
   }
 };
-
-// Powers of two, to about two units in the last place; results below 2^-126 are zeros. Weights of
-// positions are rounded to 8 or 11 bits before they are multiplied.
-__device__ __forceinline__ float power_of_two(float x) {
-  float y = 0.0F;
-  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-  return y;
-}
 
 }  // namespace ttsrt::cuda

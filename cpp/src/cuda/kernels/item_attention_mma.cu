@@ -18,7 +18,7 @@ constexpr int kKeys = 64;  // of a tile
 
 template <Element kElement>
 __device__ __forceinline__ void multiply(const std::uint32_t (&a)[4], std::uint32_t b0,
-                                         std::uint32_t b1, float (&sum)[4]) {
+                                         std::uint32_t b1, float* sum) {
   if constexpr (kElement == Element::bfloat16) {
     asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
         "{%8, %9}, {%0, %1, %2, %3};"
@@ -74,9 +74,8 @@ struct Attend {
   int head, kv_head, lane, warp;
   std::int64_t width;  // of a prepared row
   std::uint32_t queries[kSteps][4];
-  float mixed[kDimBlocks][4] = {};
-  float largest[2] = {-INFINITY, -INFINITY};  // of rows lane / 4 and that + 8, by powers of two
-  float sums[2] = {};                         // of this lane's columns
+  float mixed[kDimBlocks * 4] = {};
+  RunningSoftmax softmax;
 
   __device__ __forceinline__ Attend(const ItemAttentionArgs& a, const QueryTile& t)
       : args(a),
@@ -119,74 +118,36 @@ struct Attend {
     asm volatile("cp.async.commit_group;" ::: "memory");
   }
 
-  __device__ __forceinline__ void score(const Tile& from, float (&scores)[kKeyBlocks][4]) const {
+  __device__ __forceinline__ void score(const Tile& from, float (&scores)[kKeyBlocks * 4]) const {
 #pragma unroll
     for (int j = 0; j < kKeyBlocks; j += 2) {
 #pragma unroll
-      for (int c = 0; c < 4; ++c) scores[j][c] = scores[j + 1][c] = 0.0F;
+      for (int c = 0; c < 8; ++c) scores[4 * j + c] = 0.0F;
 #pragma unroll
       for (int s = 0; s < kSteps; ++s) {
         std::uint32_t b[4];
         const int matrix = lane / 8;
         const int key = (j + matrix / 2) * 8 + lane % 8;
         load_matrices<false>(from.keys + key * Tile::kPitch + s * 16 + matrix % 2 * 8, b);
-        multiply<kElement>(queries[s], b[0], b[1], scores[j]);
-        multiply<kElement>(queries[s], b[2], b[3], scores[j + 1]);
+        multiply<kElement>(queries[s], b[0], b[1], scores + 4 * j);
+        multiply<kElement>(queries[s], b[2], b[3], scores + 4 * j + 4);
       }
     }
   }
 
-  // Turns the scores of a tile, of which `count` keys are there, into weights.
-  __device__ __forceinline__ void weigh(float (&scores)[kKeyBlocks][4], float scale, int count) {
-    float top[2] = {largest[0], largest[1]};
-#pragma unroll
-    for (int j = 0; j < kKeyBlocks; ++j) {
-#pragma unroll
-      for (int c = 0; c < 4; ++c) {
-        const int key = j * 8 + lane % 4 * 2 + c % 2;
-        scores[j][c] = key < count ? __fmul_rn(scores[j][c], scale) : -INFINITY;
-        top[c / 2] = fmaxf(top[c / 2], scores[j][c]);  // drops NaN, whose weight is NaN
-      }
-    }
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      top[half] = fmaxf(top[half], __shfl_xor_sync(kAllLanes, top[half], 1));
-      top[half] = fmaxf(top[half], __shfl_xor_sync(kAllLanes, top[half], 2));
-      const float share = power_of_two(largest[half] - top[half]);
-      largest[half] = top[half];
-      sums[half] *= share;
-#pragma unroll
-      for (int n = 0; n < kDimBlocks; ++n) {
-        mixed[n][2 * half] *= share;
-        mixed[n][2 * half + 1] *= share;
-      }
-    }
-#pragma unroll
-    for (int j = 0; j < kKeyBlocks; ++j) {
-#pragma unroll
-      for (int c = 0; c < 4; ++c) {
-        scores[j][c] = power_of_two(scores[j][c] - top[c / 2]);
-        sums[c / 2] = __fadd_rn(sums[c / 2], scores[j][c]);
-      }
-    }
-  }
-
-  __device__ __forceinline__ void mix(const Tile& from, const float (&weights)[kKeyBlocks][4]) {
+  __device__ __forceinline__ void mix(const Tile& from, const float (&weights)[kKeyBlocks * 4]) {
 #pragma unroll
     for (int k = 0; k < kKeys / 16; ++k) {
-      const float (&low)[4] = weights[2 * k];
-      const float (&high)[4] = weights[2 * k + 1];
-      const std::uint32_t a[4] = {
-          narrowed(kElement, low[0], low[1]), narrowed(kElement, low[2], low[3]),
-          narrowed(kElement, high[0], high[1]), narrowed(kElement, high[2], high[3])};
+      std::uint32_t a[4];
+      narrow_weights(kElement, weights + 8 * k, a);
 #pragma unroll
       for (int n = 0; n < kDimBlocks; n += 2) {
         std::uint32_t b[4];
         const int matrix = lane / 8;
         const int key = k * 16 + matrix % 2 * 8 + lane % 8;
         load_matrices<true>(from.values + key * Tile::kPitch + n * 8 + matrix / 2 * 8, b);
-        multiply<kElement>(a, b[0], b[1], mixed[n]);
-        multiply<kElement>(a, b[2], b[3], mixed[n + 1]);
+        multiply<kElement>(a, b[0], b[1], mixed + 4 * n);
+        multiply<kElement>(a, b[2], b[3], mixed + 4 * n + 4);
       }
     }
   }
@@ -194,21 +155,14 @@ struct Attend {
   __device__ __forceinline__ void store() {
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
-      float sum = sums[half];
-      sum = __fadd_rn(sum, __shfl_xor_sync(kAllLanes, sum, 1));
-      sum = __fadd_rn(sum, __shfl_xor_sync(kAllLanes, sum, 2));
+      const float inverse = softmax.inverse(half);
       const int at = warp * 16 + lane / 4 + half * 8;
       if (at >= tile.rows) continue;
-      const std::int64_t to = tile.first + at;
 #pragma unroll
       for (int n = 0; n < kDimBlocks; ++n) {
-        const int d = head * kDims + n * 8 + lane % 4 * 2;
-        const float2 value = {mixed[n][2 * half] / sum, mixed[n][2 * half + 1] / sum};
-        if (args.out != nullptr)
-          *reinterpret_cast<float2*>(args.out + to * args.heads * kDims + d) = value;
-        if (args.narrow.data == nullptr) continue;
-        auto* narrow = static_cast<std::uint16_t*>(args.narrow.data) + to * args.narrow.stride + d;
-        *reinterpret_cast<std::uint32_t*>(narrow) = narrowed(kElement, value.x, value.y);
+        const float* values = mixed + 4 * n + 2 * half;
+        leave_pair(args, tile.first + at, head * kDims + n * 8 + lane % 4 * 2,
+                   {__fmul_rn(values[0], inverse), __fmul_rn(values[1], inverse)});
       }
     }
   }
@@ -237,9 +191,9 @@ __global__ void __launch_bounds__(kThreads, kDims == 128 ? 1 : 2)
       asm volatile("cp.async.wait_group 0;" ::: "memory");
     }
     __syncthreads();
-    float scores[A::kKeyBlocks][4];
+    float scores[A::kKeyBlocks * 4];
     attend.score(tile, scores);
-    attend.weigh(scores, scale, length - first);
+    attend.softmax.weigh(scores, attend.mixed, scale, length - first);
     attend.mix(tile, scores);
     __syncthreads();  // before the tile is loaded again
   }

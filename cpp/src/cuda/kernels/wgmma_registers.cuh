@@ -8,11 +8,11 @@
 
 namespace ttsrt::cuda {
 
-template <Element kElement>
+template <Element kElement, bool kTransposed>
 struct WgmmaOfRegisters;
 
-template <>
-struct WgmmaOfRegisters<Element::bfloat16> {
+template <bool kTransposed>
+struct WgmmaOfRegisters<Element::bfloat16, kTransposed> {
   static __device__ __forceinline__ void multiply(float (&d)[32], const std::uint32_t (&a)[4],
                                                   std::uint64_t b, int adds) {
     asm volatile(
@@ -26,12 +26,12 @@ struct WgmmaOfRegisters<Element::bfloat16> {
           "+f"(d[14]), "+f"(d[15]), "+f"(d[16]), "+f"(d[17]), "+f"(d[18]), "+f"(d[19]), "+f"(d[20]),
           "+f"(d[21]), "+f"(d[22]), "+f"(d[23]), "+f"(d[24]), "+f"(d[25]), "+f"(d[26]), "+f"(d[27]),
           "+f"(d[28]), "+f"(d[29]), "+f"(d[30]), "+f"(d[31])
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(adds), "n"(1));
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(adds), "n"(kTransposed ? 1 : 0));
   }
 };
 
-template <>
-struct WgmmaOfRegisters<Element::float16> {
+template <bool kTransposed>
+struct WgmmaOfRegisters<Element::float16, kTransposed> {
   static __device__ __forceinline__ void multiply(float (&d)[32], const std::uint32_t (&a)[4],
                                                   std::uint64_t b, int adds) {
     asm volatile(
@@ -45,7 +45,7 @@ struct WgmmaOfRegisters<Element::float16> {
           "+f"(d[14]), "+f"(d[15]), "+f"(d[16]), "+f"(d[17]), "+f"(d[18]), "+f"(d[19]), "+f"(d[20]),
           "+f"(d[21]), "+f"(d[22]), "+f"(d[23]), "+f"(d[24]), "+f"(d[25]), "+f"(d[26]), "+f"(d[27]),
           "+f"(d[28]), "+f"(d[29]), "+f"(d[30]), "+f"(d[31])
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(adds), "n"(1));
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(adds), "n"(kTransposed ? 1 : 0));
   }
 };
 
