@@ -140,6 +140,43 @@ struct GroupedConvArgs {
 };
 void grouped_conv(const GroupedConvArgs& args, cudaStream_t stream);
 
+// Rows of items with `gap` rows of zeros before, between and behind them, so that a convolution
+// needs no bounds: row r of segment s is row r + gap * (s + 1).
+struct PaddedRows {
+  NarrowRows rows;
+  std::int32_t* real_row = nullptr;  // [padded rows], -1: zeros
+  std::int32_t gap = 0;
+};
+
+// Rounds `x` [rows, width] to padded rows.
+struct PadArgs {
+  RowsView rows;
+  const float* x = nullptr;
+  PaddedRows padded;
+  std::int64_t width = 0;  // a multiple of 4
+  std::int32_t max_rows = 0;
+};
+void pad_rows(const PadArgs& args, cudaStream_t stream);
+
+// As grouped_conv(), of padded rows, on Hopper's tensor cores: groups of 64 inputs and 64 outputs,
+// at most kMostConvTaps taps.
+constexpr std::int32_t kConvGroup = 64;
+constexpr std::int32_t kMostConvTaps = 33;
+struct WholeConvArgs {
+  TensorMap weights;  // [outputs, kernel * 64] in boxes of kHeadBoxRows
+  TensorMap x;        // the padded rows in boxes of kProductBoxRows
+  RowsView rows;
+  PaddedRows padded;
+  const float* bias = nullptr;
+  float* out = nullptr;  // [rows, outputs]
+  std::int32_t outputs = 0;
+  std::int32_t kernel = 1;
+  Activation activate = Activation::none;
+  bool accumulates = false;
+  std::int32_t max_padded = 0;
+};
+void whole_conv(const WholeConvArgs& args, cudaStream_t stream);
+
 // As ops::ResponseNorm. `x` and `sums` [rows, width].
 struct ResponseNormArgs {
   RowsView rows;

@@ -141,6 +141,9 @@ class Lowering {
   bool take_gate(const ops::Linear& op, WholeProductArgs& args);
   bool take_heads(const ops::Linear& op, WholeProductArgs& args);
   bool lower_whole_product(const ops::Linear& op);  // false: it is another product
+  std::int32_t most_padded(std::int32_t rows, std::int32_t gap) const;
+  PaddedRows padded_rows(std::int64_t width, Element element, std::int32_t gap);
+  bool lower_whole_conv(const ops::GroupedConv& op);  // false: it is another convolution
 
   void add(std::string label, std::function<void(const Bounds&, cudaStream_t)> run);
   // Adds the launch of an op over rows.
@@ -182,6 +185,7 @@ class Lowering {
   bool uses_whole_products_ = false;
   bool next_is_taken_ = false;  // the next op is part of the one that is lowered
   std::vector<Narrow> narrow_;  // [activations]
+  PaddedRows padded_;
 };
 
 // The arguments of ops that a nested Program has, too; bounds and scratch memory come per launch.

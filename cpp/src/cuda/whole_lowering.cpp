@@ -125,6 +125,7 @@ void Lowering::lower(const ops::DepthwiseConv& op) {
 }
 
 void Lowering::lower(const ops::GroupedConv& op) {
+  if (lower_whole_conv(op)) return;
   GroupedConvArgs args;
   args.rows = site_.rows;
   args.x = buffer(op.x);

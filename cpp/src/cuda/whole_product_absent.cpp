@@ -10,6 +10,10 @@ void whole_product(const WholeProductArgs&, cudaStream_t) {
   throw DeviceError("cuda: this build has no kernels for sm_90a");
 }
 
+void whole_conv(const WholeConvArgs&, cudaStream_t) {
+  throw DeviceError("cuda: this build has no kernels for sm_90a");
+}
+
 void item_attention_of_boxes(const ItemAttentionArgs&, cudaStream_t) {
   throw DeviceError("cuda: this build has no kernels for sm_90a");
 }

@@ -188,4 +188,62 @@ bool Lowering::lower_whole_product(const ops::Linear& op) {
   return true;
 }
 
+// Padded rows, which all convolutions of a Program share: a launch pads again for each.
+PaddedRows Lowering::padded_rows(std::int64_t width, Element element, std::int32_t gap) {
+  const std::int64_t rows = most_padded(limits_.max_rows, gap);
+  if (padded_.rows.data == nullptr && padded_.gap == 0) {
+    padded_.rows.data = site_.memory.take<std::uint16_t>(static_cast<std::size_t>(rows * width),
+                                                         "narrow activations");
+    padded_.real_row =
+        site_.memory.take<std::int32_t>(static_cast<std::size_t>(rows), "narrow activations");
+    padded_.rows.stride = width;
+    padded_.rows.element = element;
+    padded_.gap = gap;
+  }
+  const bool fits =
+      padded_.gap == gap && padded_.rows.stride == width && padded_.rows.element == element;
+  return fits ? padded_ : PaddedRows{};
+}
+
+std::int32_t Lowering::most_padded(std::int32_t rows, std::int32_t gap) const {
+  const std::int32_t segments = std::min(item_tiles().max_segments, rows);
+  return rows + gap * (segments + 1);
+}
+
+bool Lowering::lower_whole_conv(const ops::GroupedConv& op) {
+  const std::int64_t width = width_of(op.x);
+  const bool fits = uses_whole_products_ && op.weight.dtype != DType::float32 &&
+                    width == std::int64_t{op.groups} * kConvGroup &&
+                    op.weight.rows == std::int64_t{op.groups} * kConvGroup && op.kernel > 1 &&
+                    op.kernel <= kMostConvTaps;
+  if (!fits) return false;
+  const std::int32_t gap = op.kernel / 2;
+  PadArgs pad;
+  pad.rows = site_.rows;
+  pad.x = buffer(op.x);
+  pad.width = width;
+  pad.padded = padded_rows(width, element_of(op.weight.dtype), gap);
+  if (pad.padded.gap == 0) return false;
+  WholeConvArgs args;
+  args.rows = site_.rows;
+  args.padded = pad.padded;
+  args.bias = site_.weights.vector(op.bias);
+  args.out = buffer(op.out);
+  args.outputs = static_cast<std::int32_t>(op.weight.rows);
+  args.kernel = op.kernel;
+  args.activate = activation_of(op.activate);
+  args.accumulates = op.accumulate;
+  args.weights =
+      map_matrix(site_.weights.matrix(op.weight), op.weight.rows, op.weight.cols, kHeadBoxRows);
+  args.x = map_matrix(pad.padded.rows, most_padded(limits_.max_rows, gap), width, kProductBoxRows);
+  add("grouped convolution",
+      [tiles = item_tiles(), pad, args, gap](const Bounds& bounds, cudaStream_t stream) mutable {
+        pad.max_rows = bounds.rows;
+        args.max_padded = bounds.rows + gap * (std::min(tiles.max_segments, bounds.rows) + 1);
+        pad_rows(pad, stream);
+        whole_conv(args, stream);
+      });
+  return true;
+}
+
 }  // namespace ttsrt::cuda
