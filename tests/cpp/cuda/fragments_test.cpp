@@ -278,6 +278,25 @@ TEST_P(FragmentsTest, EveryByteIsWritten) {
 INSTANTIATE_TEST_SUITE_P(Kinds, FragmentsTest, testing::ValuesIn(test::all_kinds()),
                          [](const auto& info) { return info.param.name(); });
 
+TEST(Fragments, AMatrixHasRowsOfWholeUnits) {
+  for (const DType dtype : {DType::bfloat16, DType::float16}) {
+    const test::TestWeight weight = test::make_panel(20, 11, dtype, 3);
+    const std::int64_t stride = matrix_stride(weight);
+    EXPECT_EQ(stride, 16);
+    ASSERT_EQ(matrix_bytes(weight), static_cast<std::size_t>(20 * stride * 2));
+    std::vector<std::byte> bytes(matrix_bytes(weight), std::byte{0xFF});
+    write_matrix(weight, bytes.data());
+    for (std::int64_t row = 0; row < 20; ++row) {
+      for (std::int64_t k = 0; k < stride; ++k) {
+        std::uint16_t bits = 0;
+        std::memcpy(&bits, bytes.data() + (row * stride + k) * 2, sizeof(bits));
+        const float value = dtype == DType::bfloat16 ? from_bfloat16(bits) : from_float16(bits);
+        EXPECT_EQ(value, k < 11 ? weight.at(row, k) : 0.0F) << row << ", " << k;
+      }
+    }
+  }
+}
+
 TEST(Fragments, Float32IsRowMajor) {
   const Case c(18, 7, DType::float32);
   ASSERT_EQ(c.fragments.size(), 32U * 8U * 4U);

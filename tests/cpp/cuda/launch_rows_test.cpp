@@ -108,6 +108,46 @@ TEST_F(LaunchRowsTest, SegmentsThatContinueFormAChain) {
   EXPECT_EQ(first(view.segment_begin, 6), (Numbers{0, 0, 2, 2, 2, 5}));
 }
 
+// Rows of whole items know their schedule, the other branch and the tiles of their segment.
+TEST(LaunchRowsOfItems, NameTheirSegmentsAndTiles) {
+  DeviceMemory memory{DeviceMemory::Mode::count};
+  RowLimits limits;
+  limits.max_rows = 400;
+  limits.max_draws = 1;
+  limits.has_items = true;
+  limits.tiles.max_segments = 4;
+  EXPECT_EQ(limits.tiles.most(400), 7);
+  EXPECT_EQ(limits.tiles.most(3), 3);
+  LaunchRows rows{limits, memory};
+  TestBatch batch;
+  for (const step::Branch branch : {step::Branch::conditional, step::Branch::unconditional}) {
+    step::Segment& segment = batch.add(2, 130, step::Input::zeros);
+    segment.branch = branch;
+    segment.schedule_row = 9;
+    segment.step_size = 0.25F;
+    segment.ends_step = false;
+    segment.is_last = true;
+  }
+  batch.add(1, 128, step::Input::zeros);
+  std::vector<std::int32_t> numbers(static_cast<std::size_t>(rows.num_numbers()), -7);
+  const RowsView view =
+      rows.pack(batch.batch, [](std::int32_t) { return false; }, numbers.data(), nullptr);
+  EXPECT_EQ(view.counts[static_cast<int>(Count::segments)], 3);
+  ASSERT_EQ(view.counts[static_cast<int>(Count::tiles)], 5);
+  EXPECT_EQ(first(view.tile_row, 5), (Numbers{0, 128, 130, 258, 260}));
+  EXPECT_EQ(view.segment[129], 0);
+  EXPECT_EQ(view.segment[260], 2);
+  EXPECT_EQ(view.partner[1], 131);
+  EXPECT_EQ(view.partner[131], -1);
+  EXPECT_EQ(view.partner[260], -1);
+  EXPECT_EQ(view.schedule_row[259], 9);
+  EXPECT_EQ(view.step_size[0], 0x3E800000);  // of 0.25
+  EXPECT_EQ(view.ends_step[0], 0);
+  EXPECT_EQ(view.ends_step[300], 1);
+  EXPECT_EQ(view.is_last[259], 1);
+  EXPECT_LE(view.tile_row + 7, numbers.data() + numbers.size());
+}
+
 TEST_F(LaunchRowsTest, DrawsAndPicksNameTheirRows) {
   TestBatch batch;
   for (const std::int32_t slot : {0, 0, 1, 2, 2}) {
