@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::int64_t kRowArrays = 16;
 constexpr std::int64_t kDrawArrays = 7;
-constexpr std::int64_t kItemArrays = 6;
+constexpr std::int64_t kItemArrays = 7;
 
 static_assert(kZeroRow == step::kZeroRow);
 
@@ -137,6 +137,7 @@ class Packer {
       writable(view_.step_size)[row] = step_bits;
       writable(view_.ends_step)[row] = from.ends_step ? 1 : 0;
       writable(view_.is_last)[row] = from.is_last ? 1 : 0;
+      writable(view_.settled_end)[row] = from.first_row + from.settled_rows;
       writable(view_.partner)[row] = partner == nullptr ? -1 : partner->first_row + i;
     }
     for (std::int32_t i = 0; i < from.rows; i += kItemTile)
@@ -251,8 +252,9 @@ RowsView LaunchRows::view_at(std::int32_t* numbers, float* vectors) const {
     *array = cutter.cut(draws);
   view.pick_source = cutter.cut(2 * draws);
   if (limits_.has_items) {
-    for (const std::int32_t** array : {&view.segment, &view.schedule_row, &view.step_size,
-                                       &view.ends_step, &view.is_last, &view.partner})
+    for (const std::int32_t** array :
+         {&view.segment, &view.schedule_row, &view.step_size, &view.ends_step, &view.is_last,
+          &view.settled_end, &view.partner})
       *array = cutter.cut(rows);
     view.tile_row = cutter.cut(limits_.tiles.most(limits_.max_rows));
   }

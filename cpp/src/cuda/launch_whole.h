@@ -222,6 +222,7 @@ struct WholeProductArgs {
   std::int32_t rope_heads = 0;  // 0: all
   std::int32_t heads = 0;
   std::int32_t kv_heads = 0;
+  bool leaves_settled = false;  // tiles of settled rows aren't written
   std::int32_t max_rows = 0;
 };
 void whole_product(const WholeProductArgs& args, cudaStream_t stream);

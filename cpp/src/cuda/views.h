@@ -108,6 +108,7 @@ struct RowsView {
   const std::int32_t* step_size = nullptr;     // [rows] the bits of a float32
   const std::int32_t* ends_step = nullptr;     // [rows] 0 or 1
   const std::int32_t* is_last = nullptr;       // [rows] 0 or 1
+  const std::int32_t* settled_end = nullptr;   // [rows] one past the settled rows of the segment
   const std::int32_t* partner = nullptr;   // [rows] of a conditional row: that of the item's other
                                            // branch, or -1
   const std::int32_t* tile_row = nullptr;  // [tiles] first row of each piece of kItemTile rows of a

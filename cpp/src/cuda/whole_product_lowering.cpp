@@ -171,6 +171,7 @@ bool Lowering::lower_whole_product(const ops::Linear& op) {
   args.activate = activation_of(op.activate);
   args.out = buffer(op.out);
   args.accumulates = op.accumulate;
+  args.leaves_settled = op_ >= static_cast<std::size_t>(program_.settled_begin);
   args.weights =
       map_matrix(site_.weights.matrix(op.weight), op.weight.rows, op.weight.cols, kWeightBoxRows);
   args.x = map_matrix(narrow_inputs(op), limits_.max_rows, op.weight.cols, kProductBoxRows);

@@ -136,8 +136,8 @@ TEST_P(CpuSettledRows, LeaveSettledRowsOut) {
           const auto begin = values.begin() + (branch * kRows + index) * kWidth;
           return std::vector<float>(begin, begin + kWidth);
         };
-        // A whole tile of them is left out.
-        if ((branch == 0 || settled == kRows)) {
+        // The CPU leaves out a whole tile of them, however few rows it has.
+        if (isa() != test::kCuda && (branch == 0 || settled == kRows)) {
           EXPECT_EQ(row(partial, 0), row(before, 0));
         }
         for (std::int32_t i = settled; i < kRows; ++i)
@@ -147,7 +147,7 @@ TEST_P(CpuSettledRows, LeaveSettledRowsOut) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Isa, CpuSettledRows, testing::ValuesIn(cpu::supported_levels()),
+INSTANTIATE_TEST_SUITE_P(Levels, CpuSettledRows, testing::ValuesIn(test::native_backends()),
                          test::isa_name);
 
 }  // namespace

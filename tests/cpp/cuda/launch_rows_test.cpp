@@ -127,6 +127,7 @@ TEST(LaunchRowsOfItems, NameTheirSegmentsAndTiles) {
     segment.step_size = 0.25F;
     segment.ends_step = false;
     segment.is_last = true;
+    segment.settled_rows = 2;
   }
   batch.add(1, 128, step::Input::zeros);
   std::vector<std::int32_t> numbers(static_cast<std::size_t>(rows.num_numbers()), -7);
@@ -145,6 +146,7 @@ TEST(LaunchRowsOfItems, NameTheirSegmentsAndTiles) {
   EXPECT_EQ(view.ends_step[0], 0);
   EXPECT_EQ(view.ends_step[300], 1);
   EXPECT_EQ(view.is_last[259], 1);
+  EXPECT_EQ(view.settled_end[259], view.segment_begin[259] + 2);
   EXPECT_LE(view.tile_row + 7, numbers.data() + numbers.size());
 }
 

@@ -107,6 +107,13 @@ __global__ void __launch_bounds__(kThreads)
   if (!at.is_inside(rows, dim)) return;
   const std::int32_t slot = rows.slot[at.row];
   if (slot < 0 || rows.branch[at.row] != 0) return;
+  const std::int64_t kept =
+      std::int64_t{slot} * args.slots.max_context_rows + rows.kept_row[at.row];
+  float* state = args.slots.context_rows + kept * dim + at.d;
+  if (rows.is_last[at.row] != 0 && *array_row(args.mask, rows, at.row, 0) != 0.0F) {
+    *state = array_row(args.fixed, rows, at.row, 0)[at.d];
+    return;
+  }
   const std::int32_t partner = rows.partner[at.row];
   const float c = args.velocity[at.row * dim + at.d];
   float v = c;
@@ -118,11 +125,7 @@ __global__ void __launch_bounds__(kThreads)
   const float y = __fmaf_rn(v, __int_as_float(rows.step_size[at.row]), *base);
   if (rows.ends_step[at.row] != 0) *base = y;
   if (!isfinite(y)) add_fault(args.faults, at.row, args.faults.not_finite);
-  const bool is_fixed = rows.is_last[at.row] != 0 && *array_row(args.mask, rows, at.row, 0) != 0.0F;
-  const std::int64_t kept =
-      std::int64_t{slot} * args.slots.max_context_rows + rows.kept_row[at.row];
-  args.slots.context_rows[kept * dim + at.d] =
-      is_fixed ? array_row(args.fixed, rows, at.row, 0)[at.d] : y;
+  *state = y;
 }
 
 // --- launchers ----------------------------------------------------------------------------------

@@ -221,6 +221,14 @@ __device__ void end_rows(const Site<kRows>& site, const float* rows, int num_row
   }
 }
 
+// Whether nobody needs the rows of this tile (step::Segment::settled_rows).
+template <int kRows>
+__device__ bool is_settled(const Site<kRows>& site, int num_rows) {
+  if (!site.args.leaves_settled) return false;
+  const int end = site.first_row + kRows < num_rows ? site.first_row + kRows : num_rows;
+  return site.args.rows.settled_end[site.first_row] >= end;
+}
+
 // --- kernels ------------------------------------------------------------------------------------
 
 // Grid: tiles of rows, tiles of outputs.
@@ -242,7 +250,7 @@ __global__ void __launch_bounds__(kThreads, 2)
                             ceil_div(args.inputs, kBoxColumns)};
   const std::int32_t num_rows = count_of(args.rows, Count::rows);
   let_next_kernel_start();
-  if (site.first_row >= num_rows) return wait_for_previous_kernel();
+  if (site.first_row >= num_rows || is_settled(site, num_rows)) return wait_for_previous_kernel();
   if (threadIdx.x == 0) {
     for (int stage = 0; stage < T::kStages; ++stage) {
       init_barrier(full[stage], 1);
