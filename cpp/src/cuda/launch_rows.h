@@ -36,7 +36,7 @@ struct RowLimits {
   std::int32_t code_width = 0;  // ids of a row of codes
   std::int64_t dim = 0;         // of given vectors; 0: there are none
   bool has_items = false;       // ops of whole items ask for arrays of their own
-  ItemTiles tiles = {};              // with items
+  ItemTiles tiles = {};         // with items
 };
 
 // Vectors of a segment that are on the device already: row `to` of the launch's vectors and behind.

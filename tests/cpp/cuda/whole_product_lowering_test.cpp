@@ -140,8 +140,7 @@ class WholeProductLowering : public testing::TestWithParam<DType> {
   }
 
   // The rows that a launch emits, and x.
-  std::vector<float> run(const Block& block, ops::Executable& executable,
-                         const TestBatch& batch) {
+  std::vector<float> run(const Block& block, ops::Executable& executable, const TestBatch& batch) {
     executable.launch(batch.batch);
     const step::StepOutput output = test::run_queued(*pair_->cpu);
     std::vector<float> values = output.rows.at(0).values;
