@@ -153,6 +153,8 @@ class Backend {
   virtual MemoryUse memory_use(const StateSpec& spec,
                                const std::vector<SizedProgram>& programs) const = 0;
 
+  // Backends know a weight by its address, so that Programs share it: until the last Program is
+  // compiled, nothing else may be there.
   virtual std::unique_ptr<Executable> compile(const Program& program,
                                               const ProgramLimits& limits) = 0;
   // What the compiled Programs keep of weights as a copy of their own; those that were passed to

@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <deque>
 
 #include "cpu_support.h"
 #include "support/rope_table.h"
@@ -75,13 +76,19 @@ TestBatch crowd_of(const Form& form) {
 
 class CpuItemAttention : public test::CpuIsaTest {
  protected:
+  // Programs and their weights stay as long as the backends, which know weights by their addresses.
+  const FormProgram& program_of(const Form& form, DType dtype) {
+    return programs_.emplace_back(form, dtype);
+  }
+
+  std::deque<FormProgram> programs_;
   test::Pair pair_{isa(), 3, test::small_state()};
 };
 
 TEST_P(CpuItemAttention, IsThatOfTheReference) {
   for (const Form& form : kForms) {
     for (const DType dtype : kTypes) {
-      const FormProgram of(form, dtype);
+      const FormProgram& of = program_of(form, dtype);
       const TestBatch batch = crowd_of(form);
       test::PairExecutable(pair_, of.program, test::traced(512))
           .run(batch.batch, dtype == DType::float32 ? 2e-5F : 1e-2F,
@@ -93,7 +100,7 @@ TEST_P(CpuItemAttention, IsThatOfTheReference) {
 TEST_P(CpuItemAttention, GivesAnItemTheSameBitsAloneAndInACrowd) {
   for (const Form& form : kForms) {
     for (const DType dtype : kTypes) {
-      const FormProgram of(form, dtype);
+      const FormProgram& of = program_of(form, dtype);
       const ops::ProgramLimits limits = test::traced(512);
       const auto executable = pair_.cpu->compile(of.program, limits);
       const TestBatch crowd = crowd_of(form);
@@ -120,7 +127,7 @@ TEST_P(CpuItemAttention, GivesAnItemTheSameBitsAloneAndInACrowd) {
 TEST_P(CpuItemAttention, KeepsWhatIsNotFiniteInItsItem) {
   for (const DType dtype : kTypes) {
     const Form& form = kForms[0];
-    const FormProgram of(form, dtype);
+    const FormProgram& of = program_of(form, dtype);
     TestBatch batch;
     batch.add_vectors(0, kLengths[0], rows_of(form, 0));
     std::vector<float> faulty = rows_of(form, 2);

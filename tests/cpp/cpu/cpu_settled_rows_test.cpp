@@ -97,6 +97,7 @@ TEST_P(CpuSettledRows, TakeFixedRowsWhateverTheirVelocityIs) {
 
 // Settled rows keep what they were; the others have the bits that they have beside computed rows.
 TEST_P(CpuSettledRows, LeaveSettledRowsOut) {
+  std::vector<TestWeight> weights;  // at one address each
   for (const DType dtype : {DType::float32, DType::bfloat16}) {
     ops::Program program;
     program.has_many_rows = true;
@@ -106,6 +107,7 @@ TEST_P(CpuSettledRows, LeaveSettledRowsOut) {
     const ops::BufferId out = program.add("out", kWidth);
     const TestWeight first = test::make_panel(kWidth, kWidth, dtype, 3, 0.2F);
     const TestWeight second = test::make_panel(kWidth, kWidth, dtype, 4, 0.2F);
+    weights.insert(weights.end(), {first, second});
     program.settled_begin = static_cast<std::int32_t>(program.ops.size());
     program.ops.emplace_back(ops::ModulatedNorm{x, normed, kWidth, 0, 1e-6F});
     program.ops.emplace_back(ops::Linear{normed, hidden, first, {}});

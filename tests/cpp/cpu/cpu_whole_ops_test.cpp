@@ -95,15 +95,17 @@ class CpuWholeOps : public test::CpuIsaTest {
 };
 
 TEST_P(CpuWholeOps, ConvolveGroupsAsTheReference) {
+  const std::int32_t outputs = 96;
+  const TestWeight bias = test::make_vector(outputs, 4);
+  std::vector<TestWeight> weights;  // at one address each
   for (const DType dtype : {DType::float32, DType::bfloat16, DType::float16}) {
+    const TestWeight& weight =
+        weights.emplace_back(test::make_panel(outputs, 9 * kWidth / 2, dtype, 3, 0.05F));
     for (const bool has_many_rows : {false, true}) {
       ops::Program program;
       program.has_many_rows = has_many_rows;
-      const std::int32_t outputs = 96;
       const ops::BufferId x = test::add_input(program, kWidth);
       const ops::BufferId out = program.add("out", outputs);
-      const TestWeight weight = test::make_panel(outputs, 9 * kWidth / 2, dtype, 3, 0.05F);
-      const TestWeight bias = test::make_vector(outputs, 4);
       program.ops.emplace_back(
           ops::GroupedConv{x, out, weight, bias, 2, 9, ops::Activate::mish, false});
       program.ops.emplace_back(
@@ -310,8 +312,9 @@ struct FlowBlock {
 };
 
 TEST_P(CpuWholeOps, GiveAnItemTheSameBitsAloneAndInACrowd) {
-  for (const DType dtype : {DType::float32, DType::bfloat16}) {
-    const FlowBlock block(dtype);
+  const FlowBlock blocks[] = {FlowBlock(DType::float32), FlowBlock(DType::bfloat16)};
+  for (const FlowBlock& block : blocks) {
+    const DType dtype = block.conv.weight().dtype;
     ops::ProgramLimits limits = test::traced(512);
     limits.trace = false;
     limits.max_segments = 8;
