@@ -131,8 +131,8 @@ TEST(LaunchRowsOfItems, NameTheirSegmentsAndTiles) {
   }
   batch.add(1, 128, step::Input::zeros);
   std::vector<std::int32_t> numbers(static_cast<std::size_t>(rows.num_numbers()), -7);
-  const RowsView view =
-      rows.pack(batch.batch, [](std::int32_t) { return false; }, numbers.data(), nullptr);
+  const auto never = [](std::int32_t) { return false; };
+  const RowsView view = rows.pack(batch.batch, {never, never}, 0, numbers.data(), nullptr);
   EXPECT_EQ(view.counts[static_cast<int>(Count::segments)], 3);
   ASSERT_EQ(view.counts[static_cast<int>(Count::tiles)], 5);
   EXPECT_EQ(first(view.tile_row, 5), (Numbers{0, 128, 130, 258, 260}));
