@@ -22,6 +22,9 @@ from .test_f5_reference import distance
 
 LARGEST = 65504.0
 DISTANCES = {"float32": 1e-3, "float16": 1e-2, "bfloat16": 0.1}
+# With keys this large, softmax picks one key alone, and a GPU multiplies queries and keys that are
+# rounded to bfloat16: where two scores are close, it picks the other one.
+PICKED_BY_ROUNDED_SCORES = 0.25
 # What is made larger; the matrix behind each makes up for it, but for the last.
 LOUDER: dict[str, tuple[tuple[str, ...], str, float]] = {
     "feed-forward": (("ff.ff.0.0.weight", "ff.ff.0.0.bias"), "ff.ff.2.weight", 2.0**16),
@@ -56,7 +59,9 @@ def test_large_activations_stay_exact(name: str, tmp_path: Path) -> None:
         given["prompt"], given["ids"], given["x"], steps=2, sway=-1.0, use_epss=False
     )
     flow = rt.Flow(steps=2, sway_sampling_coef=-1.0, use_epss=False)
-    for dtype, most in DISTANCES.items():
+    for dtype, usual in DISTANCES.items():
+        is_rounded = dtype == "bfloat16" and name == "keys" and NATIVE.startswith("cuda")
+        most = PICKED_BY_ROUNDED_SCORES if is_rounded else usual
         if dtype == "float16" and LOUDER[name][1]:
             continue  # it has no weights as small as those that make up for large ones
         if dtype == "float16" and name == "values" and NATIVE.startswith("cuda"):
