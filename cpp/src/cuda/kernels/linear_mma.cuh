@@ -6,8 +6,10 @@
 // the number of rows. The number of rows only decides how many tiles (kTiles) and groups of 8 rows
 // (kGroups) a warp works on: more of both read weights and inputs less often.
 //
-// Few rows are bound by memory. Each warp then asks for several fragments of its weights before it
-// reads anything else, and for the next one as soon as it has used one.
+// Few rows are bound by memory and by latency. Each warp then asks for several fragments of its
+// weights before it reads anything else, and for the next one as soon as it has used one. Where one
+// warp has one tile and narrow weights have to be converted, it converts the first of them before
+// it waits for the kernel before.
 #pragma once
 
 #include <type_traits>
@@ -32,6 +34,9 @@ struct Ahead {
   static constexpr int kBudget =
       kFormat == Format::w4a8 || kTiles == 4 || (K::kHasGroups && kTiles == 2) ? 4 : 8;
   static constexpr int kInputs = smaller(kUnits * K::kSteps, smaller(8, kBudget / kGroups));
+  // Whether the weights of the first of these steps are converted before the wait.
+  static constexpr bool kConvertsFirst =
+      (kFormat == Format::w8a16 || kFormat == Format::w4a16) && kGroups == 1 && kTiles == 1;
 };
 
 template <Format kFormat, int kGroups, int kTiles, bool kGuarded>
@@ -42,6 +47,12 @@ struct Product {
   static constexpr int kGroupSteps = 32 / K::kStepInputs;  // the shortest group of w4
   static constexpr int kConstants = ceil_div(Loads::kInputs, kGroupSteps);
   static constexpr int kPitch = kTiles * kTile + 4;  // of a row in shared memory, without conflicts
+
+  // The operands of a warp's first kInputs steps.
+  struct First {
+    Operand operands[Loads::kInputs];
+    GroupConstants constants[kConstants][kTiles];
+  };
 
   const ProductArgs& args;
   int lane, slice, first_tile, first_row, num_rows;
@@ -179,17 +190,31 @@ struct Product {
     }
   }
 
+  // Converts the weights of the first kInputs steps.
+  __device__ __forceinline__ void convert(First& first) const {
+    static_assert(kTiles == 1);
+#pragma unroll
+    for (int i = 0; i < Loads::kInputs; ++i) {
+      auto& group = first.constants[i / kGroupSteps];
+      if constexpr (K::kHasGroups) {
+        if (i % kGroupSteps == 0) load_constants(group, begin * K::kSteps + i);
+      }
+      first.operands[i] = K::weights(weights[i / K::kSteps][0], i % K::kSteps, group[0]);
+    }
+  }
+
   // Multiplies kInputs steps, from step kFirst of the units in `weights` on. `first_unit` is the
-  // first of these.
-  template <int kFirst>
-  __device__ __forceinline__ void multiply_steps(int first_unit) {
+  // first of these. With kHasFirst, `first` has their operands.
+  template <int kFirst, bool kHasFirst = false>
+  __device__ __forceinline__ void multiply_steps(int first_unit, const First* first = nullptr) {
     typename K::Raw raw[Loads::kInputs][kGroups];
     uint4 scaled[Loads::kInputs][kGroups] = {};
     GroupConstants constants[kConstants][kTiles] = {};
+    const auto& groups = kHasFirst ? first->constants : constants;
     const int base = first_unit * K::kSteps + kFirst;
 #pragma unroll
     for (int i = 0; i < Loads::kInputs; ++i) {
-      if constexpr (K::kHasGroups) {
+      if constexpr (K::kHasGroups && !kHasFirst) {
         if (i % kGroupSteps == 0) load_constants(constants[i / kGroupSteps], base + i);
       }
 #pragma unroll
@@ -208,8 +233,10 @@ struct Product {
       for (int n = 0; n < kGroups; ++n) inputs[n] = K::inputs(raw[i][n]);
 #pragma unroll
       for (int m = 0; m < kTiles; ++m) {
-        const GroupConstants& group = constants[i / kGroupSteps][m];
-        const Operand operand = K::weights(weights[unit][m], (kFirst + i) % kSteps, group);
+        const GroupConstants& group = groups[i / kGroupSteps][m];
+        const Operand operand = kHasFirst
+                                    ? first->operands[i]
+                                    : K::weights(weights[unit][m], (kFirst + i) % kSteps, group);
 #pragma unroll
         for (int n = 0; n < kGroups; ++n) K::multiply(operand, inputs[n], sums[m][n]);
       }
@@ -222,13 +249,13 @@ struct Product {
         for (int m = 0; m < kTiles; ++m) {
 #pragma unroll
           for (int n = 0; n < kGroups; ++n)
-            close_group(m, n, constants[i / kGroupSteps][m], scaled[i][n]);
+            close_group(m, n, groups[i / kGroupSteps][m], scaled[i][n]);
         }
       }
     }
   }
 
-  // Multiplies the units that `weights` holds and loads those behind them.
+  // Multiplies the units that `weights` holds, from step kFirst on, and loads those behind them.
   template <int kFirst = 0>
   __device__ __forceinline__ void multiply_units(int first_unit) {
     if constexpr (kFirst < Loads::kUnits * K::kSteps) {
@@ -236,6 +263,29 @@ struct Product {
       multiply_steps<kFirst>(first_unit);
       multiply_units<kFirst + Loads::kInputs>(first_unit);
     }
+  }
+
+  // Multiplies all units of this warp; `first` has the operands of its first steps, if they have
+  // been converted.
+  __device__ __forceinline__ void multiply_all(const First& first) {
+    int unit = begin;
+    if (Loads::kConvertsFirst && unit < end) {
+      weights_from += Loads::kUnits * kWarp;
+      multiply_steps<0, Loads::kConvertsFirst>(unit, &first);
+      multiply_units<Loads::kInputs>(unit);
+      unit = next_units(unit);
+    }
+    while (unit < end) {
+      weights_from += Loads::kUnits * kWarp;
+      multiply_units(unit);
+      unit = next_units(unit);
+    }
+  }
+
+  __device__ __forceinline__ int next_units(int unit) {
+    inputs_from += Loads::kUnits * kUnitInputs;
+    inputs_left -= Loads::kUnits * kUnitInputs;
+    return unit + Loads::kUnits;
   }
 };
 
@@ -320,6 +370,8 @@ __global__ void __launch_bounds__(kMaxSlices* kWarp) product_kernel(ProductArgs 
   // A block has whole multiples of the outputs' number of threads: a thread's output is one.
   const int output = product.first_tile * kTile + static_cast<int>(threadIdx.x) % (kTiles * kTile);
   const OutputConstants constants = load_output_constants<kFormat>(args.linear, output);
+  typename P::First first;
+  if constexpr (P::Loads::kConvertsFirst) product.convert(first);
   wait_for_previous_kernel();
   product.num_rows = *args.linear.num_rows;  // not used before the sums are there
   Residual residual;
@@ -328,12 +380,7 @@ __global__ void __launch_bounds__(kMaxSlices* kWarp) product_kernel(ProductArgs 
     if (row < kColumns && row < args.linear.max_rows)
       residual = load_residual(args.linear, row + product.first_row, output);
   }
-  for (int unit = product.begin; unit < product.end; unit += P::Loads::kUnits) {
-    product.weights_from += P::Loads::kUnits * kWarp;
-    product.multiply_units(unit);
-    product.inputs_from += P::Loads::kUnits * P::kUnitInputs;
-    product.inputs_left -= P::Loads::kUnits * P::kUnitInputs;
-  }
+  product.multiply_all(first);
   combine_slices<kFormat, kGroups, kTiles, kGuarded>(product, constants, residual, shared);
 }
 
