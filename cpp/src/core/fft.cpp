@@ -52,9 +52,10 @@ const std::vector<Complex>& RealFft::forward(const double* values) {
       }
     }
   }
+  const std::size_t mask = half - 1;  // indices are modulo `half`, a power of two
   for (std::size_t k = 0; k <= half; ++k) {
-    const Complex one = packed_[k % half];
-    const Complex other = std::conj(packed_[(half - k) % half]);
+    const Complex one = packed_[k & mask];
+    const Complex other = std::conj(packed_[(half - k) & mask]);
     const Complex even = (one + other) * 0.5;
     const Complex odd = multiply(one - other, {0.0, -0.5});
     bins_[k] = even + (k == half ? -odd : multiply(roots_[k], odd));
