@@ -13,11 +13,11 @@ class FolderWork;
 
 /// The files of one kind of folder.
 struct FolderKind {
-  std::string noun;                 ///< for messages: "engine"
-  std::string format;               ///< the field "format" of the description: "ttsrt.engine"
-  std::string description;          ///< the JSON file that makes the folder valid: "engine.json"
-  std::vector<std::string> others;  ///< its other files: "weights.safetensors"
-  std::vector<std::string> folders = {};  ///< its folders, with all that they hold: "voices"
+  std::string noun;                  ///< for messages: "engine"
+  std::string format;                ///< the field "format" of the description: "ttsrt.engine"
+  std::string description;           ///< the JSON file that makes the folder valid: "engine.json"
+  std::vector<std::string> others;   ///< its other files: "weights.safetensors"
+  std::vector<std::string> folders;  ///< its folders, with all that they hold: "voices"
 };
 
 /// Writes a folder of some kind and publishes it whole. The constructor decides everything before

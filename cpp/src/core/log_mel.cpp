@@ -44,6 +44,7 @@ std::vector<Band> make_bands(const MelOptions& options) {
   const double top = options.sample_rate / 2.0;
   const double top_mel = mel_of(options.kind, top);
   std::vector<double> edges;
+  edges.reserve(static_cast<std::size_t>(options.bands) + 2);
   for (std::int32_t i = 0; i < options.bands + 2; ++i) {
     edges.push_back(hertz_of(options.kind, top_mel * i / (options.bands + 1)));
   }
