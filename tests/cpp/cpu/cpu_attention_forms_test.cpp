@@ -36,12 +36,15 @@ constexpr Form kForms[] = {{8, 2, 8, 8, 0.0F},    // groups of 4
 constexpr Form kWideForms[] = {{8, 1, 64, 64, 0.0F}, {6, 2, 128, 128, 0.0F}, {4, 4, 64, 32, 0.0F}};
 constexpr DType kCacheTypes[] = {DType::float32, DType::bfloat16, DType::float16, DType::int8};
 
+constexpr std::int32_t kTableBlocks = 64;  // from which sequences of several rows take theirs
+constexpr std::int32_t kMostOthers = 70;   // sequences of one row in a launch
+
 ops::StateSpec state_of(const Form& form, DType cache_dtype) {
   ops::StateSpec spec = test::small_state();
   spec.cache_dtype = cache_dtype;
   spec.cache_heads = form.kv_heads;
   spec.cache_head_dim = form.head_dim;
-  spec.num_blocks = 70;
+  spec.num_blocks = kTableBlocks + kMostOthers;
   return spec;
 }
 
@@ -132,7 +135,7 @@ void expect_same_bits(const std::string& isa, const Form& form, DType cache_dtyp
   constexpr std::int32_t kRows = 200;
   FormProgram made(form, 0, true);
   std::vector<std::int32_t> table;
-  for (std::int32_t b = 0; b < 13; ++b) table.push_back(b * 3 % 64);
+  for (std::int32_t b = 0; b < 13; ++b) table.push_back(b * 3 % kTableBlocks);
   const std::vector<float> vectors = rows_of(form, kRows, 6);
   std::vector<float> whole;
   for (const std::int32_t threads : test::thread_counts(isa)) {
@@ -143,11 +146,11 @@ void expect_same_bits(const std::string& isa, const Form& form, DType cache_dtyp
       for (std::int32_t first = 0; first < kRows; first += piece) {
         const std::int32_t rows = std::min(piece, kRows - first);
         // Sequences of one row each: few, or a crowd.
-        const std::int32_t others = first == 51 ? 70 : first % 4;
+        const std::int32_t others = first == 51 ? kMostOthers : first % 4;
         TestBatch batch;
         for (std::int32_t other = 0; other < others; ++other) {
           batch.add_vectors(1, 1, rows_of(form, 1, 8));
-          batch.set_blocks({65 + other % 4});
+          batch.set_blocks({kTableBlocks + other});
         }
         const auto begin = vectors.begin() + first * form.width();
         batch.add_vectors(0, rows, std::vector<float>(begin, begin + rows * form.width()))

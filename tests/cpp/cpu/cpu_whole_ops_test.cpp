@@ -66,12 +66,12 @@ class CpuWholeOps : public test::CpuIsaTest {
   }
 
   // Items of several lengths; the first and the third have two branches.
-  static TestBatch items(std::int64_t width, std::uint64_t seed) {
+  static TestBatch items(std::int64_t width, std::uint64_t seed, std::int32_t branches = 2) {
     TestBatch batch;
     const std::int32_t lengths[] = {33, 1, 150};
     for (std::int32_t slot = 0; slot < 3; ++slot) {
       const std::int32_t rows = lengths[slot];
-      for (std::int32_t branch = 0; branch < (slot == 1 ? 1 : 2); ++branch) {
+      for (std::int32_t branch = 0; branch < (slot == 1 ? 1 : branches); ++branch) {
         const auto count = static_cast<std::size_t>(rows * width);
         step::Segment& segment = batch.add_vectors(
             slot, rows,
@@ -179,10 +179,12 @@ TEST_P(CpuWholeOps, KeepRowsByFrameAndBranch) {
 }
 
 TEST_P(CpuWholeOps, IntegrateBothBranches) {
+  ops::Program storing;
+  storing.ops.emplace_back(ops::StoreContext{test::add_input(storing, kBins)});
+  compare(storing, items(kBins, 49, 1), 0.0F, "context");  // which both branches share
   for (const std::int32_t array : {0, 1, 2}) {
     ops::Program program;
     const ops::BufferId x = test::add_input(program, array == 2 ? 1 : kBins);
-    if (array == 0) program.ops.emplace_back(ops::StoreContext{x});
     program.ops.emplace_back(ops::SaveRows{x, array, 0});
     compare(program, items(array == 2 ? 1 : kBins, 50 + static_cast<std::uint64_t>(array)), 0.0F,
             "start");
