@@ -25,10 +25,10 @@ Format format_of(const ops::Weight& weight) {
 }
 
 // The table that multiplies such weights.
-const Kernels& kernels_for(const Kernels& kernels, ops::Quantization quantization) {
+const Kernels* kernels_for(const Kernels* kernels, ops::Quantization quantization) {
   const bool is_a16 =
       quantization == ops::Quantization::w8a16 || quantization == ops::Quantization::w4a16;
-  return is_a16 && kernels.a16 != nullptr ? *kernels.a16 : kernels;
+  return is_a16 && kernels->a16 != nullptr ? kernels->a16 : kernels;
 }
 
 RowShape shape_of(const Kernels& kernels, const ops::Weight& weight) {
@@ -238,7 +238,7 @@ class ProductStage : public Stage {
 
 std::size_t packed_bytes(const Kernels& level, const LinearSpec& plan) {
   if (uses_tiles(level, plan)) return tile_packed_bytes(plan);
-  const Kernels& kernels = kernels_for(level, plan.weight->quantization);
+  const Kernels& kernels = *kernels_for(&level, plan.weight->quantization);
   const std::int64_t tiles = (plan.max_rows + kernels.tile_rows - 1) / kernels.tile_rows;
   return static_cast<std::size_t>(tiles * kernels.tile_rows *
                                   shape_of(kernels, *plan.weight).words) *
@@ -246,7 +246,7 @@ std::size_t packed_bytes(const Kernels& level, const LinearSpec& plan) {
 }
 
 std::string describe_products(const Kernels& level, DType dtype, ops::Quantization quantization) {
-  const Kernels& kernels = kernels_for(level, quantization);
+  const Kernels& kernels = *kernels_for(&level, quantization);
   const bool is_float = quantization == ops::Quantization::none;
   const char* by = "multiply-add of float32";
   if (ops::quantizes_inputs(quantization)) {
@@ -281,7 +281,7 @@ void add_linear(const Site& site, const LinearSpec& plan, std::uint32_t* const* 
   if (uses_tiles(*site.kernels, plan)) return add_tile_linear(site, plan, packed, stages);
   Packing packing;
   packing.site = site;
-  packing.site.kernels = &kernels_for(*site.kernels, weight.quantization);
+  packing.site.kernels = kernels_for(site.kernels, weight.quantization);
   packing.plan = plan;
   const Format format = format_of(weight);
   packing.kernels = &packing.site.kernels->linear[static_cast<int>(format)];
