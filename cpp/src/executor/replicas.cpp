@@ -24,6 +24,7 @@ Replicas::Replicas(std::vector<std::unique_ptr<model::Network>> networks,
 
 std::vector<const model::NetworkInfo*> Replicas::networks() const {
   std::vector<const model::NetworkInfo*> all;
+  all.reserve(loops_.size());
   for (const auto& loop : loops_) all.push_back(&loop->network());
   return all;
 }

@@ -251,8 +251,10 @@ void copy_voices(const std::string& checkpoint, const std::string& folder) {
               " voice files, got ", names.size());
   const std::string to = folder + "/" + kVoices;
   fs::create_directory(to);
-  for (const std::string& name : names)
-    write_text(to + "/" + name, read_text(from + "/" + name, kMaxVoiceBytes));
+  for (const std::string& name : names) {
+    const fs::path source = fs::path(from) / name, target = fs::path(to) / name;
+    write_text(target.string(), read_text(source.string(), kMaxVoiceBytes));
+  }
 }
 
 }  // namespace

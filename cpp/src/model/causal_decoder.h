@@ -22,7 +22,9 @@ struct CausalDecoder {
   ops::Weight head = {};      // [vocab, dim]
   ops::Weight head_bias = {};
   RopeTable rope = {};  // of every position of a sequence, where the stack has a rope
-  // Their mean is the alignment; none: there is no alignment.
+  // Their mean is the alignment; none: there is no alignment. GCC warns of a member that a braced
+  // list leaves out, unless it has an initializer.
+  // NOLINTNEXTLINE(readability-redundant-member-init)
   std::vector<AlignmentHead> alignment = {};
   std::int32_t max_text_len = 0;  // columns of an alignment
 };

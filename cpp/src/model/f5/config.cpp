@@ -11,8 +11,7 @@ namespace {
 constexpr std::int64_t kMaxRate = 1'000'000;
 
 // Its sound begins where the spectrogram of the network does, at the same rate.
-void check_vocoder(const Config& config, const std::string& where) {
-  const vocos::Config& vocoder = *config.vocoder;
+void check_vocoder(const Config& config, const vocos::Config& vocoder, const std::string& where) {
   const struct {
     const char* name;
     std::int32_t expected, got;
@@ -70,7 +69,7 @@ Config read_config(const JsonReader& model) {
               config.text_dim);
   TTSRT_CHECK(FormatError, !config.stretches_text || config.masks_padding, model.where(),
               ".text_average_upsampling: expected text_mask_padding beside it");
-  if (config.vocoder) check_vocoder(config, model.where());
+  if (config.vocoder) check_vocoder(config, *config.vocoder, model.where());
   return config;
 }
 
