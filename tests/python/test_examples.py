@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import contextlib
 import json
 import os
 import shutil
@@ -12,7 +14,9 @@ import sysconfig
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -79,16 +83,17 @@ def test_asyncio_streaming(engine: Path) -> None:
     assert done.returncode == 1 and done.stderr.startswith("usage: ")
 
 
-def test_f5_server(tmp_path: Path) -> None:
-    """A real client speaks with a real server: texts, OpenAI's body, errors."""
+@contextlib.contextmanager
+def f5_server(folder: Path) -> Iterator[str]:
+    """Runs the example's server on a random model; gives its address."""
     for name in ("fastapi", "uvicorn"):
         needed(name, "serve")
-    source = write_random_f5(tmp_path / "model_1.safetensors", layout="indicf5")
-    checkpoint = rt.convert(source, tmp_path / "ckpt", variant="indicf5", progress=False)
-    engine = tmp_path / "engine"
+    source = write_random_f5(folder / "model_1.safetensors", layout="indicf5")
+    checkpoint = rt.convert(source, folder / "ckpt", variant="indicf5", progress=False)
+    engine = folder / "engine"
     rt.build(checkpoint, engine, max_seq_len=1200)
     tone = 0.2 * np.sin(np.arange(48000) / 17)
-    voice = write_wav(tmp_path / "voice.wav", tone, 24000)
+    voice = write_wav(folder / "voice.wav", tone, 24000)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -103,27 +108,59 @@ def test_f5_server(tmp_path: Path) -> None:
         | {"TTS_BACKEND": NATIVE, "TTS_NFE_STEPS": "2"},
     )
     try:
-        address = f"http://127.0.0.1:{port}/v1"
-        assert ask(f"{address}/health")[0] == 200
-        status, data = ask(f"{address}/audio/speech", {"text": "a few words", "seed": 3})
-        assert status == 200
-        sound = read_audio(data)
-        assert sound.sample_rate == 24000 and len(sound.samples) > 256
-        spoken = {"input": "a few words", "voice": "any", "model": "f5", "seed": 3}
-        assert ask(f"{address}/audio/speech", spoken) == (200, data)
-        for wrong in (
-            {"text": " "},
-            {},
-            {"text": "a", "response_format": "mp3"},
-            {"text": "a", "seed": "b"},
-        ):
-            assert ask(f"{address}/audio/speech", wrong)[0] == 400
+        yield f"http://127.0.0.1:{port}/v1"
     finally:
         server.terminate()
         server.wait(30)
 
 
-def ask(address: str, body: dict[str, object] | None = None) -> tuple[int, bytes]:
+def test_f5_server(tmp_path: Path) -> None:
+    """A real client speaks with a real server: texts, OpenAI's body, errors."""
+    with f5_server(tmp_path) as address:
+        assert ask(f"{address}/health") == (200, b'{"loaded":true}')
+        speech = f"{address}/audio/speech"
+        status, data = ask(speech, {"text": "a few words", "seed": 3})
+        assert status == 200
+        sound = read_audio(data)
+        assert sound.sample_rate == 24000 and len(sound.samples) > 256
+        spoken = {"input": "a few words", "voice": "any", "model": "f5", "seed": 3, "speed": None}
+        assert ask(speech, spoken) == (200, data)
+        assert ask(speech, {**spoken, "response_format": "pcm"}) == (200, data[44:])
+        assert len(ask(speech, {**spoken, "speed": 2.0})[1]) < len(data)
+        for wrong, told in (
+            ({"text": " "}, b"text: expected text"),
+            ({}, b"text: expected text"),
+            ({"text": "a", "response_format": "aac"}, b"response_format: expected one of wav"),
+            ({"text": "a", "stream_format": "sse"}, b"stream_format: expected audio"),
+            ({"text": "a", "seed": "b"}, b"seed: expected an integer"),
+            ({"text": "a", "speed": 40}, b"speed: expected 0.05 to 20"),
+        ):
+            status, answer = ask(speech, wrong)
+            assert status == 400 and told in answer
+        assert ask(speech, ["a"])[0] == 422
+
+
+def test_f5_server_with_the_client_of_openai(tmp_path: Path) -> None:
+    openai = pytest.importorskip("openai", reason="needs openai: pip install openai")
+    with f5_server(tmp_path) as address:
+        ask(f"{address}/health")  # waits until the server has started
+        client = openai.OpenAI(base_url=address, api_key="none", max_retries=0)
+        given: dict[str, Any] = {"model": "f5", "voice": "alloy", "input": "a few words"}
+        given |= {"response_format": "wav", "extra_body": {"seed": 3}}
+        data = client.audio.speech.create(**given).content
+        assert read_audio(data).sample_rate == 24000
+        with client.audio.speech.with_streaming_response.create(**given) as answer:
+            assert b"".join(answer.iter_bytes()) == data
+        with concurrent.futures.ThreadPoolExecutor(8) as threads:
+            for each in threads.map(
+                lambda _: client.audio.speech.create(**given).content, range(16)
+            ):
+                assert each == data
+        with pytest.raises(openai.BadRequestError, match="response_format: expected one of wav"):
+            client.audio.speech.create(**{**given, "response_format": "aac"})
+
+
+def ask(address: str, body: object = None) -> tuple[int, bytes]:
     """Status and contents of an answer; waits until the server has started."""
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(address, data, {"Content-Type": "application/json"})

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-from ttsrt_rt.audio.files import Sound, read_audio, wav_bytes, write_wav
+from ttsrt_rt.audio.files import (
+    MEDIA_TYPES,
+    Sound,
+    audio_bytes,
+    check_format,
+    check_output,
+    read_audio,
+    wav_bytes,
+    write_audio,
+    write_wav,
+)
 from ttsrt_rt.audio.rates import to_rate
 from ttsrt_rt.audio.silence import remove_silence, split_on_silence, trim_silence
 
 __all__ = [
+    "MEDIA_TYPES",
     "Sound",
+    "audio_bytes",
+    "check_format",
+    "check_output",
     "read_audio",
     "remove_silence",
     "split_on_silence",
     "to_rate",
     "trim_silence",
     "wav_bytes",
+    "write_audio",
     "write_wav",
 ]

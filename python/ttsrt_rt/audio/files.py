@@ -1,4 +1,4 @@
-"""Reads sound from files and writes WAV.
+"""Reads sound from files, and writes WAV and what else players take.
 
 WAV is read by the library. Other formats (FLAC, Ogg, MP3) need `soundfile`, the extra `audio`.
 Nothing is resampled here; a rate is part of a sound.
@@ -7,6 +7,7 @@ Nothing is resampled here; a rate is part of a sound.
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import struct
 from dataclasses import dataclass
@@ -22,7 +23,18 @@ from ttsrt_rt.quoting import shorten, show
 from ttsrt_rt.regular_file import read_regular
 from ttsrt_rt.writing import replacing
 
-__all__ = ["Samples", "Sound", "read_audio", "wav_bytes", "write_wav"]
+__all__ = [
+    "MEDIA_TYPES",
+    "Samples",
+    "Sound",
+    "audio_bytes",
+    "check_format",
+    "check_output",
+    "read_audio",
+    "wav_bytes",
+    "write_audio",
+    "write_wav",
+]
 
 Samples = npt.NDArray[np.float32]
 
@@ -30,6 +42,15 @@ MAX_BYTES = 1 << 31
 MAX_SAMPLES = 1 << 28
 MIN_RATE, MAX_RATE = 1000, 768000
 INSTALL = "pip install soundfile soxr"
+# What `audio_bytes` writes: the media types of HTTP.
+MEDIA_TYPES = {
+    "wav": "audio/wav",
+    "pcm": "audio/pcm",
+    "flac": "audio/flac",
+    "mp3": "audio/mpeg",
+    "opus": "audio/ogg",
+}
+WRITERS = {"flac": ("FLAC", "PCM_16"), "mp3": ("MP3", None), "opus": ("OGG", "OPUS")}
 
 
 @dataclass(frozen=True)
@@ -92,16 +113,18 @@ def read_audio(source: str | os.PathLike[str] | bytes) -> Sound:
     return _read_other(data, name)
 
 
-def _read_other(data: bytes, name: str) -> Sound:
-    import io
-
+def _soundfile(name: str) -> Any:
     try:
-        soundfile: Any = importlib.import_module("soundfile")
+        return importlib.import_module("soundfile")
     except ImportError as error:
         raise ConfigError(
             f"{name}: expected a WAV file, got something else; other formats need soundfile: "
             f"{INSTALL}"
         ) from error
+
+
+def _read_other(data: bytes, name: str) -> Sound:
+    soundfile = _soundfile(name)
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
             if not 0 < file.frames * file.channels <= MAX_SAMPLES:
@@ -127,6 +150,25 @@ def _read_other(data: bytes, name: str) -> Sound:
     return Sound(samples, rate)
 
 
+def _columns(samples: npt.ArrayLike) -> Samples:
+    """Returns samples as float32 [frames, channels]."""
+    values = np.asarray(samples, np.float32)
+    if values.ndim == 1:
+        values = values[:, None]
+    if values.ndim != 2 or not 1 <= values.shape[1] <= 64:
+        raise ConfigError(
+            f"samples: expected [frames] or [frames, channels], got {list(np.shape(samples))}"
+        )
+    if not np.isfinite(values).all():
+        raise ConfigError("samples: expected finite numbers, got NaN or infinity")
+    return values
+
+
+def _integers(values: Samples) -> bytes:
+    whole: bytes = np.rint(values * 32768.0).clip(-32768, 32767).astype("<i2").tobytes()
+    return whole
+
+
 def wav_bytes(samples: npt.ArrayLike, sample_rate: int, *, width: int = 16) -> bytes:
     """Returns the bytes of a WAV file.
 
@@ -139,20 +181,12 @@ def wav_bytes(samples: npt.ArrayLike, sample_rate: int, *, width: int = 16) -> b
     Raises:
         ConfigError: the samples are not finite or have another shape, or the width is another one.
     """
-    values = np.asarray(samples, np.float32)
-    if values.ndim == 1:
-        values = values[:, None]
-    if values.ndim != 2 or not 1 <= values.shape[1] <= 64:
-        raise ConfigError(
-            f"samples: expected [frames] or [frames, channels], got {list(np.shape(samples))}"
-        )
+    values = _columns(samples)
     if width not in (16, 32):
         raise ConfigError(f"width: expected 16 or 32, got {width}")
-    if not np.isfinite(values).all():
-        raise ConfigError("samples: expected finite numbers, got NaN or infinity")
     channels, frame = values.shape[1], values.shape[1] * width // 8
     if width == 16:
-        kind, body = 1, np.rint(values * 32768.0).clip(-32768, 32767).astype("<i2").tobytes()
+        kind, body = 1, _integers(values)
     else:
         kind, body = 3, values.astype("<f4").tobytes()
     layout = struct.pack("<HHIIHH", kind, channels, sample_rate, sample_rate * frame, frame, width)
@@ -160,6 +194,61 @@ def wav_bytes(samples: npt.ArrayLike, sample_rate: int, *, width: int = 16) -> b
     data = b"data" + struct.pack("<I", len(body)) + body
     whole: bytes = b"RIFF" + struct.pack("<I", 4 + len(head) + len(data)) + b"WAVE" + head + data
     return whole
+
+
+def check_format(name: object, where: str) -> str:
+    """Returns the name of a format that `audio_bytes` writes.
+
+    Raises:
+        ConfigError: it is none, or needs `soundfile`, which is not installed.
+    """
+    if not isinstance(name, str) or name not in MEDIA_TYPES:
+        raise ConfigError(f"{where}: expected one of {', '.join(MEDIA_TYPES)}, got {show(name)}")
+    if name in WRITERS:
+        _soundfile(where)
+    return name
+
+
+def check_output(path: str | os.PathLike[str]) -> str:
+    """Returns the format that the name of a file ends in.
+
+    Raises:
+        ConfigError: as for `check_format`.
+    """
+    target = path_of(path, "output")
+    return check_format(target.suffix.lower().removeprefix("."), f"output: {target}")
+
+
+def audio_bytes(
+    samples: npt.ArrayLike, sample_rate: int, name: str = "wav", *, width: int = 16
+) -> bytes:
+    """Returns the bytes of a sound in a format.
+
+    Args:
+        samples: as for `wav_bytes`.
+        sample_rate: frames per second.
+        name: "wav"; "pcm", integers of 16 bits alone, little-endian; "flac" of 16 bits, "mp3" or
+            "opus" (in Ogg), by `soundfile`.
+        width: of a WAV, as for `wav_bytes`.
+
+    Raises:
+        ConfigError: as for `wav_bytes` and `check_format`, or the format has no such rate.
+    """
+    if check_format(name, "format") == "wav":
+        return wav_bytes(samples, sample_rate, width=width)
+    values = _columns(samples)
+    if name == "pcm":
+        return _integers(values)
+    container, subtype = WRITERS[name]
+    file = io.BytesIO()
+    try:
+        _soundfile(name).write(file, values, sample_rate, format=container, subtype=subtype)
+    except (RuntimeError, ValueError) as error:
+        raise ConfigError(
+            f"format: expected one that soundfile writes at {sample_rate} samples per second, got "
+            f"{name}: {shorten(str(error))}"
+        ) from error
+    return file.getvalue()
 
 
 def write_wav(
@@ -171,7 +260,23 @@ def write_wav(
         ConfigError: as for `wav_bytes`, or the file cannot be written.
         CapacityError: the disk is full.
     """
-    made = wav_bytes(samples, sample_rate, width=width)
+    return _write(path, wav_bytes(samples, sample_rate, width=width))
+
+
+def write_audio(
+    path: str | os.PathLike[str], samples: npt.ArrayLike, sample_rate: int, *, width: int = 16
+) -> Path:
+    """Writes a file in the format that its name ends in, as `audio_bytes`; an existing file is
+    replaced at the end.
+
+    Raises:
+        ConfigError: as for `audio_bytes` and `check_output`, or the file cannot be written.
+        CapacityError: the disk is full.
+    """
+    return _write(path, audio_bytes(samples, sample_rate, check_output(path), width=width))
+
+
+def _write(path: str | os.PathLike[str], made: bytes) -> Path:
     target = path_of(path, "output")
     with replacing(target) as file:
         file.write(made)

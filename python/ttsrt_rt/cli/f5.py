@@ -35,8 +35,14 @@ def add_parser(commands: Subparsers) -> None:
     text = parser.add_mutually_exclusive_group(required=True)
     text.add_argument("--text", help="what to say")
     text.add_argument("--text_file", metavar="FILE.txt", help="the same, from a file in UTF-8")
-    parser.add_argument("--output", default="out.wav", help="WAV to write; default: out.wav")
-    parser.add_argument("--width", type=int, choices=[16, 32], default=16, help="bits per sample")
+    parser.add_argument(
+        "--output",
+        default="out.wav",
+        help="sound to write: .wav, .pcm, or by soundfile .flac, .mp3, .opus; default: out.wav",
+    )
+    parser.add_argument(
+        "--width", type=int, choices=[16, 32], default=16, help="bits per sample of a WAV"
+    )
     parser.add_argument(
         "--backend", help="cpu, cuda or trtllm (the fastest native one); default: TTS_BACKEND"
     )
@@ -58,12 +64,13 @@ def add_parser(commands: Subparsers) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from ttsrt_rt.audio import write_wav
+    from ttsrt_rt.audio import check_output, write_audio
     from ttsrt_rt.f5 import VARIABLE, F5Model
 
     engine = args.engine or os.environ.get(VARIABLE)
     if not engine:
         raise ConfigError(f"engine: expected a folder, or one in {VARIABLE}, got none")
+    check_output(args.output)
     options = {name: getattr(args, name) for name in _OPTIONS if getattr(args, name) is not None}
     for name in ("use_epss", "remove_silence"):
         if getattr(args, name) is not None:
@@ -75,7 +82,7 @@ def _run(args: argparse.Namespace) -> int:
             text, args.ref_audio, args.ref_text, boundaries=args.boundaries, **options
         )
         device = model.executor.info.device
-    path = write_wav(args.output, speech.samples, speech.sample_rate, width=args.width)
+    path = write_audio(args.output, speech.samples, speech.sample_rate, width=args.width)
     seconds = len(speech.samples) / speech.sample_rate
     print(f"{path}: {seconds:.2f} s at {speech.sample_rate} Hz, on {device}")
     return 0

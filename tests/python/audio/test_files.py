@@ -13,7 +13,16 @@ import pytest
 
 from tests.needs_extras import needed
 from ttsrt_rt import _core
-from ttsrt_rt.audio import Sound, read_audio, wav_bytes, write_wav
+from ttsrt_rt.audio import (
+    MEDIA_TYPES,
+    Sound,
+    audio_bytes,
+    check_output,
+    read_audio,
+    wav_bytes,
+    write_audio,
+    write_wav,
+)
 from ttsrt_rt.errors import ConfigError, FormatError, NotFoundError
 
 TONE = np.sin(np.arange(500) / 9).astype(np.float32)
@@ -85,6 +94,54 @@ def test_flac_through_soundfile() -> None:
     sound = read_audio(file.getvalue())
     assert sound.sample_rate == 22050
     np.testing.assert_allclose(sound.samples[:, 0], TONE, atol=1e-4)
+
+
+def test_samples_alone() -> None:
+    head = 44
+    assert audio_bytes(TONE, 16000, "pcm") == wav_bytes(TONE, 16000)[head:]
+    assert audio_bytes(TONE, 16000, width=32) == wav_bytes(TONE, 16000, width=32)
+
+
+@pytest.mark.parametrize(
+    ("name", "head", "most"),
+    [("flac", b"fLaC", 2e-5), ("mp3", b"\xff", 0.2), ("opus", b"OggS", 0.2)],
+)
+def test_formats_of_players(name: str, head: bytes, most: float, tmp_path: Path) -> None:
+    """What is lossy stays near, and nothing moves but for the delay that readers take out."""
+    needed("soundfile", "audio")
+    tone = 0.5 * np.sin(np.arange(24000) / 20)
+    data = audio_bytes(tone, 24000, name)
+    assert data.startswith(head)
+    sound = read_audio(data)
+    assert sound.sample_rate == 24000
+    assert abs(len(sound.samples) - len(tone)) < 2000
+    middle = slice(2000, 22000)
+    assert np.abs(sound.samples[middle, 0] - tone[middle]).max() < most
+    path = write_audio(tmp_path / f"a.{name.upper()}", tone, 24000)
+    assert read_audio(path).samples.tobytes() == sound.samples.tobytes()
+
+
+@pytest.mark.parametrize("name", ["a.aac", "a", "a.wav.txt"])
+def test_other_formats_are_not_written(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=f"output: .*{name}: expected one of wav, pcm, flac"):
+        check_output(tmp_path / name)
+    with pytest.raises(ConfigError, match="expected one of wav, pcm, flac"):
+        write_audio(tmp_path / name, TONE, 24000)
+    assert not list(tmp_path.iterdir())
+
+
+def test_formats_are_words_that_can_be_written() -> None:
+    with pytest.raises(ConfigError, match=r"format: expected one of wav.* got \['wav'\]"):
+        audio_bytes(TONE, 24000, ["wav"])  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="expected finite numbers"):
+        audio_bytes([np.nan], 24000, "pcm")
+    if importlib.util.find_spec("soundfile") is None:
+        with pytest.raises(ConfigError, match="pip install soundfile"):
+            audio_bytes(TONE, 24000, "flac")
+    else:
+        with pytest.raises(ConfigError, match="soundfile writes at 44100 samples per second"):
+            audio_bytes(TONE, 44100, "opus")
+    assert set(MEDIA_TYPES) == {"wav", "pcm", "flac", "mp3", "opus"}
 
 
 def test_a_sound_knows_its_length() -> None:

@@ -236,6 +236,11 @@ def test_the_command_line(folder: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert output.read_bytes() == first
     assert main([*command, "--text", " ", *options]) == 2
     assert "--text: expected text, got none" in capsys.readouterr().err
+    raw = tmp_path / "out.pcm"
+    assert main([*command, "--text", "a few words here", *options, "--output", str(raw)]) == 0
+    assert raw.read_bytes() == first[44:]
+    assert main([*command, "--text", "a few words here", "--output", str(tmp_path / "a.aac")]) == 2
+    assert "a.aac: expected one of wav, pcm, flac" in capsys.readouterr().err
 
 
 def test_chunks_do_not_depend_on_each_other(model: F5Model, folder: Path) -> None:
