@@ -39,9 +39,18 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "normed_v0": {"size": "tiny_norm", "flags": V0, "variant": "v0"},
 }
 
-# Whole runs, without EPSS and sway unless they say so.
+# Whole runs, without sway unless they say so.
 SAMPLES: dict[str, dict[str, Any]] = {
     "guided_v0": {"network": "v0", "steps": 4, "sway": -1.0, "use_epss": False},
+    "epss_16_v0": {"network": "v0", "steps": 16, "sway": -1.0},
+    "masked_v0": {"network": "masked_v0", "steps": 4},
+    "unmasked_v1": {"network": "unmasked_v1", "steps": 4, "sway": -1.0},
+    "upsampled": {"network": "upsampled", "steps": 6, "sway": -1.0},
+    "normed": {"network": "normed", "steps": 10, "sway": -1.0},
+    "normed_v0": {"network": "normed_v0", "steps": 2, "method": "midpoint"},
+    "epss_12": {"network": "v1", "steps": 12, "cfg": 1.0, "sway": -0.5},
+    "uniform_32": {"network": "v1", "steps": 32, "cfg": 5.0, "sway": -1.0},
+    "one": {"network": "v1", "steps": 1},
     "epss_7": {"network": "v1", "steps": 7, "sway": -1.0},
     "epss_5": {"network": "v1", "steps": 5},
     "uniform_7": {"network": "v1", "steps": 7, "sway": -1.0, "use_epss": False},
@@ -56,6 +65,15 @@ SAMPLES: dict[str, dict[str, Any]] = {
         "edit_mask": [index % 5 != 2 for index in range(PROMPT_FRAMES)],
     },
 }
+
+# A batch: samples with other texts, prompts and frames. The original runs each of them alone, as it
+# gives samples of unequal lengths other results in company; `together` have equal lengths, and run
+# as one batch there, too.
+BATCH: dict[str, dict[str, list[int]]] = {
+    "together": {"words": [19, 7, 12], "lens": [14, 9, 11], "duration": [FRAMES] * 3},
+    "ragged": {"words": [19, 5, 1], "lens": [14, 3, 8], "duration": [FRAMES, 21, 5]},
+}
+BATCH_FLOW: dict[str, Any] = {"steps": 6, "sway": -1.0}
 
 # Fields of `Flow` that have other names there.
 FLOW_NAMES = {"cfg": "cfg_strength", "sway": "sway_sampling_coef"}
@@ -96,6 +114,26 @@ def inputs_of(size: str) -> dict[str, Any]:
     cond[:PROMPT_FRAMES] = prompt
     ids = [int(each) for each in random.integers(0, model.vocab, TEXT_LENGTH)]
     return {"x": x, "cond": cond, "prompt": prompt, "ids": ids, "time": 0.3125}
+
+
+def batch_of(name: str) -> dict[str, Any]:
+    """Returns a batch: `prompts` [samples, frames, bins], `text` [samples, words] with -1 behind
+    shorter ones, `noise` [samples, frames, bins], `frames` of each sample, `lens` and `duration`.
+    """
+    case, random = BATCH[name], np.random.default_rng([SEED, 2])
+    model, size = f5_size("tiny"), len(BATCH[name]["words"])
+    prompts = random.normal(-2.0, 2.0, (size, PROMPT_FRAMES, model.mel_bins)).astype(np.float32)
+    text = random.integers(0, model.vocab, (size, max(case["words"])))
+    for row, words in zip(text, case["words"], strict=True):
+        row[words:] = -1
+    frames = [
+        max(max(words, lens) + 1, duration)
+        for words, lens, duration in zip(*case.values(), strict=True)
+    ]
+    noise = random.normal(size=(size, max(frames), model.mel_bins)).astype(np.float32)
+    return {"prompts": prompts, "text": text, "noise": noise, "frames": frames} | {
+        key: case[key] for key in ("lens", "duration")
+    }
 
 
 def kept(values: NDArray[Any]) -> NDArray[Any]:

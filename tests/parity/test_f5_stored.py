@@ -17,18 +17,22 @@ import pytest
 import ttsrt_rt as rt
 from tests.devices import NATIVE
 from tests.parity.f5_cases import (
+    BATCH,
+    BATCH_FLOW,
     DATA,
     FRAMES,
     NETWORKS,
     PROMPT_FRAMES,
     SAMPLES,
     SEED,
+    batch_of,
     flow_of,
     inputs_of,
     kept,
 )
 from tests.parity.f5_reference import Reference
 from tests.parity.test_f5_reference import converted, distance
+from ttsrt_rt.f5 import F5Model
 from ttsrt_rt.synth import write_random_vocos
 
 CASES = np.load(DATA / "cases.npz")
@@ -95,6 +99,27 @@ def test_runs_in_company_are_those_alone(opened: Opened) -> None:
     for run, result in zip(runs, together, strict=True):
         alone = executor.generate(request_of(run))
         np.testing.assert_array_equal(result.spectrogram, alone.spectrogram)
+
+
+@pytest.mark.parametrize("name", BATCH)
+def test_batches(name: str, tmp_path: Path) -> None:
+    """Samples of a batch are the original's: all of one batch, or of unequal lengths each alone."""
+    rt.build(converted("v1", tmp_path), tmp_path / "engine", max_seq_len=64)
+    given, flow = batch_of(name), flow_of(BATCH_FLOW)
+    with F5Model(tmp_path / "engine", backend=NATIVE) as model:
+        made, _ = model.sample(
+            given["prompts"],
+            given["text"],
+            given["duration"],
+            lens=given["lens"],
+            noise=given["noise"],
+            **flow,
+        )
+    assert made.shape == (3, FRAMES, 100)
+    for index, frames in enumerate(given["frames"]):
+        expected = CASES[f"batch.{name}.{index}"]
+        assert distance(kept(made[index, :frames]), expected) < 1e-3
+        assert not made[index, frames:].any()
 
 
 def test_the_vocoder(tmp_path: Path) -> None:

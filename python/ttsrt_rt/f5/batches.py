@@ -34,7 +34,7 @@ class Batch:
         duration: frames, prompt included, of all or of each.
         lens: prompt frames that count, of all or of each; None: all of them.
         edit_mask: bool [batch, frames of the longest prompt]: prompt frames to keep; or None.
-        noise: float32 [batch, frames, bands]; None: drawn.
+        noise: float32 [batch, frames of the longest sample, bands]; None: drawn.
         seed: of the noise of every sample; None: drawn anew for each.
     """
 
@@ -64,8 +64,14 @@ def requests_of(batch: Batch, flow: Mapping[str, Any]) -> list[Request]:
     lengths = [len(each) for each in batch.conditions]
     if batch.lens is not None:
         lengths = _numbers(batch.lens, size, "lens")
-    masks = [None] * size if batch.edit_mask is None else _masks(batch.edit_mask, lengths)
-    noises = [None] * size if batch.noise is None else _rows(batch.noise, size, "noise")
+    masks = (
+        [None] * size if batch.edit_mask is None else _cut(batch.edit_mask, lengths, "edit_mask")
+    )
+    frames = [
+        frames_of(duration, length, len(ids), flow.get("max_duration"))
+        for duration, length, ids in zip(durations, lengths, batch.ids, strict=True)
+    ]
+    noises = [None] * size if batch.noise is None else _cut(batch.noise, frames, "noise")
     drawn = secrets.randbits(62)
     return [
         Request(
@@ -80,6 +86,14 @@ def requests_of(batch: Batch, flow: Mapping[str, Any]) -> list[Request]:
         )
         for index in range(size)
     ]
+
+
+def frames_of(duration: int, lens: int, text_len: int, most: Any = None) -> int:
+    """Returns the frames of a sample, prompt included, as the original has them: one more than the
+    prompt's and than the text's ids at least.
+    """
+    frames = max(max(text_len, lens) + 1, duration)
+    return min(frames, most) if isinstance(most, (int, np.integer)) else frames
 
 
 def padded(mels: Sequence[Mel]) -> Mel:
@@ -152,7 +166,17 @@ def ids_of(text: Texts, tokenizer: F5Tokenizer | None) -> list[list[int]]:
         raise ConfigError(f"text: expected ids [batch, length], got {show(text)}") from error
     if array.ndim != 2 or array.dtype.kind not in "iu":
         raise ConfigError(f"text: expected ids [batch, length] or texts, got {show(text)}")
-    return [[int(index) for index in row if index != -1] for row in array]
+    return [_without_padding(row) for row in array]
+
+
+def _without_padding(row: npt.NDArray[Any]) -> list[int]:
+    """Returns the ids of a row in front of its padding."""
+    count = int(np.count_nonzero(row != -1))
+    if (row[:count] == -1).any():
+        raise ConfigError(
+            f"text: expected -1 behind the ids only, got one at {int(np.argmax(row == -1))}"
+        )
+    return [int(index) for index in row[:count]]
 
 
 def _is_text(value: object) -> bool:
@@ -181,23 +205,26 @@ def _numbers(value: Any, batch: int, where: str) -> list[int]:
 
 
 def _rows(value: Any, batch: int, where: str) -> list[Any]:
-    """Returns the rows of an array with one for each sample.
+    """Returns the rows of an array with one for each sample, or of a list of arrays.
 
     Raises:
-        ConfigError: it has another number of rows.
+        ConfigError: it has another number of rows, or they are no arrays.
     """
-    array = np.asarray(value)
-    if array.ndim < 2 or len(array) != batch:
-        raise ConfigError(f"{where}: expected {batch} rows, got the shape {list(array.shape)}")
-    return list(array)
+    try:
+        rows = [np.asarray(row) for row in value]
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ConfigError(f"{where}: expected {batch} rows, got {show(value)}") from error
+    if len(rows) != batch or not all(row.ndim for row in rows):
+        raise ConfigError(f"{where}: expected {batch} rows, got {show(value)}")
+    return rows
 
 
-def _masks(value: Any, lengths: Sequence[int]) -> list[Any]:
-    """Returns the mask of each prompt. Where prompts have unequal lengths, each row is as long as
-    the longest one, as in the original, and what is behind a prompt has no meaning.
+def _cut(value: Any, lengths: Sequence[int], where: str) -> list[Any]:
+    """Returns the rows of each sample. Where samples have unequal lengths, each may have as many as
+    the longest one, as in the original, and what is behind a sample has no meaning.
     """
     longest = max(lengths)
     return [
         row[:length] if len(row) == longest else row
-        for row, length in zip(_rows(value, len(lengths), "edit_mask"), lengths, strict=True)
+        for row, length in zip(_rows(value, len(lengths), where), lengths, strict=True)
     ]

@@ -237,7 +237,7 @@ class F5Model:
     def synthesize(
         self,
         text: str,
-        ref_audio: str | os.PathLike[str] | bytes | Sound,
+        ref_audio_path: str | os.PathLike[str] | bytes | Sound,
         ref_text: str,
         *,
         seed: int | None = None,
@@ -255,7 +255,7 @@ class F5Model:
 
         Args:
             text: what to say.
-            ref_audio: a file, the bytes of one, or its samples.
+            ref_audio_path: a file, the bytes of one, or its samples.
             ref_text: what is said in it.
             seed: of the noise; each chunk has its own, made of it. None: drawn anew.
             steps: evaluations; None: TTS_NFE_STEPS of the environment, or the model's default.
@@ -276,7 +276,7 @@ class F5Model:
                 than the engine takes.
             FormatError: the reference is damaged.
         """
-        prompt = self._prompt(ref_audio)
+        prompt = self._prompt(ref_audio_path)
         options = PlanOptions(speed, fix_duration, cross_fade, boundaries)
         chunks = plan_speech(text, ref_text, prompt, self._rules, options, self._room())
         flow = {

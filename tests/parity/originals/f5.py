@@ -21,6 +21,7 @@ import json
 import tempfile
 import types
 import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ import numpy as np
 
 from bench.f5_peers.stand_ins import install_stand_ins
 from tests.parity.f5_cases import (
+    BATCH,
+    BATCH_FLOW,
     FRAMES,
     MEL_KINDS,
     NETWORKS,
@@ -36,6 +39,7 @@ from tests.parity.f5_cases import (
     SEED,
     SOUNDS,
     TEXTS,
+    batch_of,
     inputs_of,
     kept,
     sound_of,
@@ -127,12 +131,8 @@ def sample(originals: Any, run: dict[str, Any], folder: Path) -> np.ndarray[Any,
     case = NETWORKS[run["network"]] | {"method": run.get("method", "euler")}
     model = network(originals, case, folder)
     given = inputs_of(case["size"])
-    noise = torch.from_numpy(given["x"])
-    with contextlib.ExitStack() as stack:
-        draw = torch.randn
-        torch.randn = lambda *_shape, **_options: noise.clone()
-        stack.callback(setattr, torch, "randn", draw)
-        mask = run.get("edit_mask")
+    mask = run.get("edit_mask")
+    with given_noise(torch, [given["x"]]):
         made, _ = model.sample(
             cond=torch.from_numpy(given["prompt"])[None],
             text=torch.tensor([given["ids"]]),
@@ -146,6 +146,42 @@ def sample(originals: Any, run: dict[str, Any], folder: Path) -> np.ndarray[Any,
             edit_mask=None if mask is None else torch.tensor([mask]),
         )
     return made[0].numpy()
+
+
+@contextlib.contextmanager
+def given_noise(torch: Any, rows: Sequence[np.ndarray[Any, Any]]) -> Iterator[None]:
+    """Lets `torch.randn` give these arrays, one after the other."""
+    drawn, draw = iter(rows), torch.randn
+    torch.randn = lambda *_shape, **_options: torch.from_numpy(next(drawn).copy())
+    try:
+        yield
+    finally:
+        torch.randn = draw
+
+
+def sample_batch(originals: Any, name: str, folder: Path) -> list[np.ndarray[Any, Any]]:
+    """Returns the spectrograms of a batch: of a run of all, or of each alone if they have unequal
+    lengths.
+    """
+    torch, given = originals.torch, batch_of(name)
+    model = network(originals, NETWORKS["v1"], folder)
+    size, frames = len(given["text"]), given["frames"]
+    runs = [slice(0, size)] if len(set(frames)) == 1 else [slice(i, i + 1) for i in range(size)]
+    made: list[np.ndarray[Any, Any]] = []
+    for run in runs:
+        noise = [row[:length] for row, length in zip(given["noise"], frames, strict=True)]
+        with given_noise(torch, noise[run]):
+            mels, _ = model.sample(
+                cond=torch.from_numpy(given["prompts"][run]),
+                text=torch.from_numpy(given["text"][run]),
+                duration=torch.tensor(given["duration"][run]),
+                lens=torch.tensor(given["lens"][run]),
+                steps=BATCH_FLOW["steps"],
+                cfg_strength=2.0,
+                sway_sampling_coef=BATCH_FLOW["sway"],
+            )
+        made += list(mels.numpy())
+    return made
 
 
 def vocoder(originals: Any, folder: Path) -> Any:
@@ -173,6 +209,9 @@ def arrays(originals: Any, folder: Path) -> dict[str, np.ndarray[Any, Any]]:
             made[f"network.{name}.{branch}"] = kept(values)
     for name, run in SAMPLES.items():
         made[f"sample.{name}"] = kept(sample(originals, run, folder))
+    for name in BATCH:
+        for index, mel in enumerate(sample_batch(originals, name, folder)):
+            made[f"batch.{name}.{index}"] = kept(mel)
     for kind in MEL_KINDS:
         spec = originals.MelSpec(mel_spec_type=kind)
         mel = spec(torch.from_numpy(wave_of(24000))[None])[0].numpy().T

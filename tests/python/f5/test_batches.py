@@ -61,9 +61,11 @@ def test_texts_need_a_vocabulary() -> None:
     assert ids_of([[1, 2]], None) == [[1, 2]]
 
 
-@pytest.mark.parametrize("text", ["ab", [1, 2], [[0.5]], [[1], [1, 2]], 5, [["a", 1]]])
+@pytest.mark.parametrize(
+    "text", ["ab", [1, 2], [[0.5]], [[1], [1, 2]], 5, [["a", 1]], [[1, -1, 2]]]
+)
 def test_other_texts_are_refused(text: Any) -> None:
-    with pytest.raises(ConfigError, match="text: expected ids"):
+    with pytest.raises(ConfigError, match="text: expected"):
         ids_of(text, TOKENIZER)
 
 
@@ -93,6 +95,18 @@ def test_masks_are_as_long_as_the_longest_prompt() -> None:
     np.testing.assert_array_equal(two.edit_mask, mask[1])
 
 
+def test_noise_is_as_long_as_the_longest_sample() -> None:
+    """A sample has one frame more than its text and its prompt at least, and no more than the
+    limit.
+    """
+    noise = np.arange(2 * 25 * 100, dtype=np.float32).reshape(2, 25, 100)
+    one, two = requests_of(batch_of(duration=[3, 30], noise=noise), {"max_duration": 25})
+    np.testing.assert_array_equal(one.noise, noise[0, :8])
+    np.testing.assert_array_equal(two.noise, noise[1])
+    one, two = requests_of(batch_of(duration=[8, 11], noise=[noise[0, :8], noise[1, :11]]), {})
+    assert (len(one.noise), len(two.noise)) == (8, 11)  # type: ignore[arg-type]
+
+
 def test_without_a_seed_samples_differ() -> None:
     seeds = {request.seed for _ in range(3) for request in requests_of(batch_of(), {})}
     assert len(seeds) == 6
@@ -107,6 +121,8 @@ def test_without_a_seed_samples_differ() -> None:
         ({"lens": [[1, 2]]}, "lens: expected a whole number"),
         ({"edit_mask": np.ones(7, bool)}, "edit_mask: expected 2 rows"),
         ({"noise": np.zeros((1, 20, 100))}, "noise: expected 2 rows"),
+        ({"noise": 5}, "noise: expected 2 rows"),
+        ({"noise": [[[1.0], [1.0, 2.0]], [[1.0]]]}, "noise: expected 2 rows"),
     ],
 )
 def test_other_numbers_of_samples_are_refused(changes: dict[str, Any], message: str) -> None:
