@@ -87,8 +87,19 @@ def test_one_evaluation_is_exact(
     assert distance(velocity, np.concatenate(expected)) <= 5e-5
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_a_result_does_not_depend_on_others(dtype: str, engine_of_f5: Callable[..., Path]) -> None:
+@pytest.mark.parametrize(
+    ("dtype", "quantization"),
+    [
+        ("float32", "none"),
+        ("bfloat16", "none"),
+        ("float16", "none"),
+        ("float32", "w8a8"),
+        ("bfloat16", "w8a16"),
+    ],
+)
+def test_a_result_does_not_depend_on_others(
+    dtype: str, quantization: str, engine_of_f5: Callable[..., Path]
+) -> None:
     """Mixed lengths, steps and guidance; any number of threads."""
     requests = [
         rt.Request(
@@ -106,7 +117,7 @@ def test_a_result_does_not_depend_on_others(dtype: str, engine_of_f5: Callable[.
             (5, 6, 3.0, 64, "euler"),
         )
     ]
-    engine = engine_of_f5("v1", dtype=dtype)
+    engine = engine_of_f5("v1", dtype=dtype, quantization=quantization)
     with rt.Executor(engine, device="cpu", num_threads=1) as executor:
         alone = [executor.generate(request) for request in requests]
     for threads, order in itertools.product((1, 2, 3), (1, -1)):
@@ -140,6 +151,7 @@ def test_seeds_draw_normal_noise(f5_executor: rt.Executor) -> None:
         ("bfloat16", "w8a16", 4e-2),
         ("float32", "w8a8", 6e-2),
         ("float32", "w4a16", 0.3),
+        ("float32", "w4a8", 0.3),
     ],
 )
 def test_narrow_weights_stay_near(

@@ -66,6 +66,20 @@ def test_what_makes_no_sense_is_refused(what: str, f5_executor: rt.Executor) -> 
     assert f5_executor.generate(**inputs(), flow=rt.Flow(steps=1)).finish_reason == "stop"
 
 
+@pytest.mark.parametrize("name", ["guidance_interval", "cfg_interval", "cache_steps"])
+def test_guidance_is_evaluated_in_every_step(name: str, engine_of_f5: Callable[..., Path]) -> None:
+    """An interval of guidance, with which few steps fall apart, is not to be had; and no step goes
+    without its second branch.
+    """
+    with pytest.raises(rt.ConfigError, match=f"expected options among steps, .*got '{name}'"):
+        rt.Flow(**{"steps": 7, name: 2})
+    given = {**inputs(), "return_audio": False, "flow": rt.Flow(steps=7)}
+    with rt.Executor(engine_of_f5("v1"), device="cpu", trace=True) as traced:
+        trace = traced.generate(**given).trace
+    velocities = [each.values for each in trace if each.name == "flow.velocity"]
+    assert [len(each) for each in velocities] == [2 * len(given["noise"])] * 7
+
+
 def test_more_text_than_prompt_frames(
     f5_executor: rt.Executor, checkpoint_of_f5: Callable[[str], Path]
 ) -> None:

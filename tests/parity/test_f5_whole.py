@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import types
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from tests.parity.f5_originals import find_originals
 from tests.parity.test_f5_reference import converted, distance
 from ttsrt_rt.audio import read_audio, write_wav
 from ttsrt_rt.f5 import F5Model
-from ttsrt_rt.synth import write_random_vocos
+from ttsrt_rt.synth import write_random_f5, write_random_vocos
 from ttsrt_rt.synth.f5_layout import f5_size
 from ttsrt_rt.synth.f5_random import vocab_of
 
@@ -153,3 +154,27 @@ def test_sample_takes_what_the_original_takes(pair: Any) -> None:
     with torch.no_grad():
         sound = pair.vocoder.decode(expected.permute(0, 2, 1))
     assert distance(pair.ours.decode(expected.permute(0, 2, 1)), sound.numpy()) < 1e-5
+
+
+@pytest.mark.parametrize("steps", [7, 16, 32])
+def test_the_file_of_indicf5(steps: int, originals: Any, tmp_path: Path) -> None:
+    """Network and vocoder of one file; without being asked, few steps take the even grid."""
+    loaded = originals.load()
+    torch, network = loaded.torch, originals.network(loaded, NETWORKS["v0"], tmp_path)
+    (tmp_path / "IndicF5").mkdir()
+    source = tmp_path / "IndicF5" / "model.safetensors"
+    write_random_f5(source, "tiny", SEED, layout="indicf5")
+    checkpoint = rt.convert(source, tmp_path / "ckpt", variant="indicf5", progress=False)
+    rt.build(checkpoint, tmp_path / "engine", max_seq_len=200)
+    cond = np.random.default_rng(steps).normal(-2, 2, (1, 33, 100)).astype(np.float32)
+    text = np.random.default_rng(steps).integers(0, 64, (1, 41))
+    options: dict[str, Any] = {"steps": steps, "cfg_strength": 2.0, "sway_sampling_coef": -1.0}
+    with originals.given_noise(torch, [noise_of(90)]), torch.no_grad():
+        expected, _ = network.sample(
+            torch.from_numpy(cond), torch.from_numpy(text), 90, use_epss=False, **options
+        )
+        sound = originals.vocoder(loaded, tmp_path).decode(expected.permute(0, 2, 1))
+    with F5Model(tmp_path / "engine", backend=NATIVE) as model:
+        made, _ = model.sample(cond, text, 90, noise=noise_of(90)[None], **options)
+        assert distance(made, expected.numpy()) < 1e-3
+        assert distance(model.decode(expected.permute(0, 2, 1)), sound.numpy()) < 1e-5

@@ -28,11 +28,16 @@ def add_parser(commands: Subparsers) -> None:
     parser = commands.add_parser("convert", help="convert a checkpoint; nothing in it is executed")
     parser.add_argument(
         "source",
-        help="a .nemo, a .ckpt with its YAML beside it, a t3_*.safetensors or .pt of Chatterbox, "
-        "or a folder: of the TensorRT-LLM fork, an unpacked .nemo, or one with a single checkpoint",
+        help="a .nemo, a .ckpt with its YAML beside it, a t3_*.safetensors or .pt of Chatterbox, a "
+        "model_*.safetensors or .pt of F5-TTS, or a folder: of IndicF5, of Vocos, of the "
+        "TensorRT-LLM fork, an unpacked .nemo, or one with a single checkpoint",
     )
     parser.add_argument("output_dir", help="folder to write")
-    parser.add_argument("--config", help="the YAML of a .ckpt, if it is not beside it")
+    parser.add_argument(
+        "--config",
+        help="the YAML of a .ckpt, if it is not beside it; F5-TTS: the YAML of the training run or "
+        "the JSON of the model card, if flags differ from the variant's",
+    )
     parser.add_argument(
         "--dtype", help="cast the weights: float32, bfloat16, float16; default: as trained"
     )

@@ -45,9 +45,13 @@ def is_vocos_folder(path: Path) -> bool:
 
 
 def _is_indic_folder(path: Path) -> bool:
-    """Whether a folder is a release of IndicF5, as its config.json says."""
-    if not (path / "config.json").is_file() or not (path / "model.safetensors").is_file():
+    """Whether a folder is a release of IndicF5, as its config.json says or, without one, the place
+    of its vocabulary.
+    """
+    if not (path / "model.safetensors").is_file():
         return False
+    if not (path / "config.json").is_file():
+        return (path / "checkpoints" / "vocab.txt").is_file()
     try:
         config = read_json(path / "config.json")
     except (ConfigError, FormatError):

@@ -84,8 +84,10 @@ def test_indicf5_brings_its_vocoder(layout: Any, tmp_path: Path) -> None:
     (folder / "checkpoints").mkdir(parents=True)
     write_random_f5(folder / WEIGHTS, "tiny", 3, layout=layout)
     (folder / "vocab.txt").rename(folder / "checkpoints" / "vocab.txt")
+    alone = convert(folder, tmp_path / "without", variant="indicf5", progress=False)
     (folder / "config.json").write_text('{"model_type": "inf5", "speed": 1.0}', "utf-8")
     made = convert(folder, tmp_path / "ckpt", variant="indicf5", progress=False)
+    assert bytes_of(alone) == bytes_of(made) and config_of(alone) == config_of(made)
     config = config_of(made)
     model = config["model"]
     assert (model["variant"], model["rope_heads"], model["text_mask_padding"]) == ("v0", 1, False)
