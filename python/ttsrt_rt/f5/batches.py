@@ -93,7 +93,7 @@ def frames_of(duration: int, lens: int, text_len: int, most: Any = None) -> int:
     prompt's and than the text's ids at least.
     """
     frames = max(max(text_len, lens) + 1, duration)
-    return min(frames, most) if isinstance(most, (int, np.integer)) else frames
+    return min(frames, int(most)) if isinstance(most, (int, np.integer)) else frames
 
 
 def padded(mels: Sequence[Mel]) -> Mel:
@@ -110,13 +110,15 @@ def float_array(value: Any, where: str) -> Mel:
     """Returns an array of float32.
 
     Raises:
-        ConfigError: it has other values than numbers, or rows of unequal lengths.
+        ConfigError: it has other values than real numbers, or rows of unequal lengths.
     """
     try:
-        array = np.asarray(value, np.float32)
+        array = np.asarray(value)
+        if array.dtype.kind in "cSU":
+            raise TypeError(f"{array.dtype}")
+        return array.astype(np.float32, copy=False)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ConfigError(f"{where}: expected numbers, got {show(value)}") from error
-    return array
 
 
 def conditions_of(cond: Any, spectra: Spectra) -> list[Mel]:

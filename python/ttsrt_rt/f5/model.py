@@ -201,7 +201,7 @@ class F5Model:
         flow = {
             "steps": steps,
             "cfg_strength": cfg_strength,
-            "sway_sampling_coef": sway_sampling_coef or 0.0,
+            "sway_sampling_coef": 0.0 if sway_sampling_coef is None else sway_sampling_coef,
             "use_epss": use_epss,
             "method": method,
             "max_duration": max_duration,

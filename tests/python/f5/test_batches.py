@@ -26,7 +26,8 @@ def test_prompts() -> None:
     waves = np.zeros((3, 2560), np.float32)
     assert [mel.shape for mel in conditions_of(waves, USUAL)] == [(11, 100)] * 3
     assert len(conditions_of(waves[0], USUAL)) == 1
-    for wrong in (np.zeros((1, 7, 80)), np.zeros(()), "text", np.zeros((0, 7, 100)), []):
+    numbers = MELS.astype(np.complex64)
+    for wrong in (np.zeros((1, 7, 80)), np.zeros(()), "text", np.zeros((0, 7, 100)), [], numbers):
         with pytest.raises(ConfigError, match="cond: expected"):
             conditions_of(wrong, USUAL)
 

@@ -113,6 +113,14 @@ def test_indicf5_has_the_rules_of_its_wrapper(folder: Path) -> None:
     assert level == pytest.approx(0.1, rel=0.1)
 
 
+@pytest.mark.parametrize("value", [False, "", [], np.zeros(3)])
+def test_sway_is_a_number_or_none(value: Any, model: F5Model) -> None:
+    cond, text = np.zeros((1, 9, 100), np.float32), [[1, 2]]
+    with pytest.raises(ConfigError, match="sway_sampling_coef: expected a number"):
+        model.sample(cond, text, 20, steps=1, sway_sampling_coef=value)
+    assert model.sample(cond, text, 20, steps=1, sway_sampling_coef=None)[0].shape == (1, 20, 100)
+
+
 def test_samples_of_a_batch_are_those_alone(model: F5Model) -> None:
     random = np.random.default_rng(1)
     prompts = random.normal(size=(3, 12, 100)).astype(np.float32)
