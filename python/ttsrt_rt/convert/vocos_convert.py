@@ -17,6 +17,7 @@ from ttsrt_rt.convert.checkpoint import CheckpointWriter, config_of
 from ttsrt_rt.convert.lazy_tensor import LazyTensor
 from ttsrt_rt.convert.manifest import check_mapped
 from ttsrt_rt.convert.mapped_tensor import write_mapped
+from ttsrt_rt.convert.sources import find_source
 from ttsrt_rt.convert.tensor_plan import make_tensors
 from ttsrt_rt.convert.tensor_shapes import shapes_of
 from ttsrt_rt.convert.vocos_model import VocosConfig, read_vocos_config, read_vocos_model
@@ -56,7 +57,7 @@ def open_vocoder(
 
     Args:
         files: what closes it.
-        path: its folder, or its weights.
+        path: its folder, also in the cache of Hugging Face, or its weights.
         config: its config.yaml; None: the one beside the weights.
 
     Raises:
@@ -65,6 +66,8 @@ def open_vocoder(
         FormatError: a file is damaged.
     """
     given = Path(path)
+    if (given / "snapshots").is_dir():
+        given = find_source(given)
     found = _weights_in(given) if given.is_dir() else given
     if found is None or not found.exists():
         raise NotFoundError(

@@ -127,6 +127,15 @@ def test_a_vocoder_may_be_given(tmp_path: Path) -> None:
     vocos = write_random_vocos(tmp_path / "vocos")
     made = convert(source, tmp_path / "ckpt", variant="v1", vocoder=vocos, progress=False)
     assert config_of(made)["model"]["vocoder"]["dim"] == 32
+    expected = bytes_of(made)
+    snapshot = tmp_path / "models--vocos" / "snapshots" / "abc"
+    snapshot.parent.mkdir(parents=True)
+    vocos.rename(snapshot)  # as in the cache of Hugging Face
+    for given in (snapshot, tmp_path / "models--vocos", snapshot / "pytorch_model.bin"):
+        again = convert(
+            source, tmp_path / "ckpt", variant="v1", vocoder=given, progress=False, overwrite=True
+        )
+        assert bytes_of(again) == expected
     with pytest.raises(ConfigError, match="expected a vocoder"):
         convert(source, tmp_path / "other", variant="v1", vocoder=tmp_path, progress=False)
 
