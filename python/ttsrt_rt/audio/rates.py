@@ -12,9 +12,27 @@ from ttsrt_rt.audio.files import INSTALL, Samples
 from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.quoting import show
 
-__all__ = ["RESAMPLERS", "to_rate"]
+__all__ = ["RESAMPLERS", "check_resampler", "to_rate"]
 
 RESAMPLERS = ("sinc", "soxr")
+
+
+def check_resampler(name: str) -> Any:
+    """Returns the module that a resampler needs; None for the library's own.
+
+    Raises:
+        ConfigError: the word is unknown, or soxr is not installed.
+    """
+    if name not in RESAMPLERS:
+        raise ConfigError(f"resampler: expected one of {', '.join(RESAMPLERS)}, got {show(name)}")
+    if name == "sinc":
+        return None
+    try:
+        return importlib.import_module("soxr")
+    except ImportError as error:
+        raise ConfigError(
+            f"resampler: expected soxr to be installed, got none: {INSTALL}"
+        ) from error
 
 
 def to_rate(samples: npt.ArrayLike, old: int, new: int, *, resampler: str = "sinc") -> Samples:
@@ -28,22 +46,13 @@ def to_rate(samples: npt.ArrayLike, old: int, new: int, *, resampler: str = "sin
             whose filter is steeper (extra `audio`).
 
     Raises:
-        ConfigError: a rate is out of its limits, or soxr is not installed.
+        ConfigError: a rate is out of its limits; or as for `check_resampler`.
     """
     from ttsrt_rt import _core
 
-    if resampler not in RESAMPLERS:
-        raise ConfigError(
-            f"resampler: expected one of {', '.join(RESAMPLERS)}, got {show(resampler)}"
-        )
+    soxr = check_resampler(resampler)
     given = np.ascontiguousarray(samples, np.float32)
-    if resampler == "sinc" or old == new:
+    if soxr is None or old == new:
         return _core.resample(given, old, new)
-    try:
-        soxr: Any = importlib.import_module("soxr")
-    except ImportError as error:
-        raise ConfigError(
-            f"resampler: expected soxr to be installed, got none: {INSTALL}"
-        ) from error
     made: Samples = np.asarray(soxr.resample(given, old, new), np.float32)
     return made

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from ttsrt_rt import _core
 from ttsrt_rt.audio.files import Sound
+from ttsrt_rt.audio.rates import check_resampler
 from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.executor import Executor
 from ttsrt_rt.f5 import rules as f5_rules
@@ -84,6 +85,7 @@ class F5Model:
             DeviceError: the device is absent.
             FormatError: the engine is damaged.
         """
+        check_resampler(resampler)
         opened = _core.Engine.open(engine)
         description = json.loads(opened.description)
         if description["family"] != "f5":

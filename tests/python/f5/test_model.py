@@ -195,6 +195,8 @@ def test_wrong_engines_are_refused(folder: Path, tmp_path: Path) -> None:
         F5Model(tmp_path / "engine")
     with pytest.raises(ConfigError, match="there is no PyTorch here"):
         F5Model(folder / "whole", backend="torch")
+    with pytest.raises(ConfigError, match="resampler: expected one of sinc, soxr"):
+        F5Model(folder / "whole", backend=NATIVE, resampler="linear")
 
 
 def test_steps_of_the_environment(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
