@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import lzma
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,64 @@ def test_one_evaluation_of_the_converted_network(checkpoint: Path) -> None:
     ):
         made = network.evaluate(x, prompt, text, float(golden["time"][0]))
         assert distance(made, golden[name][0]) <= 5e-5
+
+
+def start_of(state: Array, step: Callable[[Array], Array]) -> Array:
+    """Returns the array that `step` turns into `state`, by Anderson's mixing of the last tries."""
+    tries: list[Array] = [state.astype(np.float64)]
+    misses: list[Array] = []
+    for _ in range(120):
+        misses.append(state - step(tries[-1]))
+        if np.abs(misses[-1]).max() < 1e-5:
+            return tries[-1]
+        moved = np.stack([np.ravel(each) for each in tries[-24:]], 1)
+        missed = np.stack([np.ravel(each) for each in misses[-24:]], 1)
+        best = tries[-1] + misses[-1]
+        if len(misses) > 1:
+            changes = np.diff(missed, axis=1)
+            mixing = np.linalg.lstsq(changes, missed[:, -1], rcond=1e-10)[0]
+            best = best - ((np.diff(moved, axis=1) + changes) @ mixing).reshape(state.shape)
+        tries.append(best)
+    raise AssertionError("the mixing did not end")
+
+
+@NEEDS_GOLDEN
+@pytest.mark.parametrize("no_ref_audio", [False, True])
+def test_one_evaluation_of_the_engine(no_ref_audio: bool, checkpoint: Path, tmp_path: Path) -> None:
+    """Velocities at the stored state and time. A request begins with noise at time 0, so the noise
+    is looked for from which the first of two steps leads there.
+    """
+    golden = np.load(GOLDEN / "dit.npz")
+    state, time = golden["x"][0], float(golden["time"][0])
+    prompt = golden["cond"][0][: int(golden["ref_frames"])]
+    sway = (time - 0.5) / (np.cos(np.pi / 4) - 0.5)  # of two steps, the second begins there
+    strength = 1e-4  # both branches are evaluated, and the step is nearly that of the first one
+    flow = rt.Flow(
+        steps=2, sway_sampling_coef=sway, cfg_strength=strength, no_ref_audio=no_ref_audio
+    )
+    rt.build(checkpoint, tmp_path / "engine", max_seq_len=64)
+    with rt.Executor(tmp_path / "engine", device=NATIVE, trace=True) as executor:
+
+        def velocities(noise: Array) -> list[tuple[Array, Array]]:
+            trace = executor.generate(
+                text_ids=[int(index) for index in golden["text"][0]],
+                context_embeddings=prompt,
+                noise=noise.astype(np.float32),
+                flow=flow,
+                return_audio=False,
+            ).trace
+            both = [each.values for each in trace if each.name == "flow.velocity"]
+            return [(each[: len(state)], each[len(state) :]) for each in both]
+
+        def step(noise: Array) -> Array:
+            cond, uncond = velocities(noise)[0]
+            moved: Array = noise + time * (cond + strength * (cond - uncond))
+            return moved
+
+        cond, uncond = velocities(start_of(state, step))[1]
+    name = "out_drop_audio_only" if no_ref_audio else "out_cond"
+    assert distance(cond, golden[name][0]) <= 5e-5
+    assert distance(uncond, golden["out_uncond"][0]) <= 5e-5
 
 
 def engine_run(checkpoint: Path, folder: Path, golden: Any, trace: bool) -> rt.Result:
