@@ -151,18 +151,36 @@ def _leading(sound: Sound, threshold: float) -> int:
     return int(min(at, loudness.milliseconds))
 
 
-def trim_silence(sound: Sound, threshold: float = -42.0) -> Sound:
+def _trailing(sound: Sound, threshold: float) -> int:
+    """Returns the milliseconds up to the end of the last loud one. They are counted down in seconds
+    and rounded down, as in IndicF5, so that one may be lost.
+    """
+    loudness = Loudness(sound)
+    left = sound.seconds
+    for at in reversed(range(loudness.milliseconds)):
+        level = loudness.of(at, at + 1)
+        if level and 20 * np.log10(level / FULL_SCALE) > threshold:
+            break
+        left -= 0.001
+    return int(left * 1000)
+
+
+def trim_silence(sound: Sound, threshold: float = -42.0, *, ends_exactly: bool = False) -> Sound:
     """Returns a sound without the silence at its ends.
 
     Args:
         sound: the sound.
         threshold: how loud silence is at most, in decibels below full scale.
+        ends_exactly: whether the end is looked for by the millisecond, as in IndicF5 and old
+            versions of F5-TTS, and not in windows of ten.
     """
     loudness = Loudness(sound)
     begin = _leading(sound, threshold)
     rest = Sound(_cut(sound, loudness, begin, loudness.milliseconds), sound.sample_rate)
+    inner = Loudness(rest)
+    if ends_exactly:
+        return Sound(_cut(rest, inner, 0, _trailing(rest, threshold)), sound.sample_rate)
     back = _leading(Sound(rest.samples[::-1], sound.sample_rate), threshold)
     if not back:
         return rest
-    inner = Loudness(rest)
     return Sound(_cut(rest, inner, 0, inner.milliseconds - back), sound.sample_rate)

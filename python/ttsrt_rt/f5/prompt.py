@@ -82,7 +82,7 @@ def clip_reference(sound: Sound, rules: FrontEndRules) -> Sound:
         made = _collect(sound, SHORT_SILENCE, limit)
     if _milliseconds(made) > limit:
         made = Sound(made.samples[: int(limit * (made.sample_rate / 1000.0))], made.sample_rate)
-    made = trim_silence(made, EDGE_THRESHOLD)
+    made = trim_silence(made, EDGE_THRESHOLD, ends_exactly=rules.trims_exactly)
     if not len(made.samples):
         raise ConfigError("ref_audio: expected a sound, got silence")
     tail = (TAIL_SAMPLES - 1) * made.sample_rate // TAIL_RATE + 1

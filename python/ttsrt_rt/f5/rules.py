@@ -53,6 +53,7 @@ class FrontEndRules:
         slows_short_text: whether texts below 10 bytes are spoken at a speed of 0.3.
         removes_silence: whether long silence is taken out of the result.
         level: decibels below full scale to which the result is brought; None: as it is.
+        trims_exactly: whether the end of a prompt is looked for by the millisecond.
     """
 
     prompt_seconds: float = 12.0
@@ -61,11 +62,12 @@ class FrontEndRules:
     slows_short_text: bool = True
     removes_silence: bool = False
     level: float | None = None
+    trims_exactly: bool = False
 
 
 RULES: dict[str, FrontEndRules] = {
     "f5": FrontEndRules(),
-    "indicf5": FrontEndRules(15.0, 25.0, False, False, True, -20.0),
+    "indicf5": FrontEndRules(15.0, 25.0, False, False, True, -20.0, True),
 }
 
 

@@ -43,6 +43,13 @@ def test_channels_are_averaged_and_rates_changed_after_the_level() -> None:
     np.testing.assert_allclose(np.exp(other.mel[3:-3]), np.exp(expected[3:-3]), atol=0.1)
 
 
+def test_indicf5_trims_the_end_by_the_millisecond() -> None:
+    quiet = np.zeros((96, 1), np.float32)  # 4 milliseconds
+    sound = Sound(np.concatenate([tone(1).samples, quiet]), 24000)
+    lengths = [len(clip_reference(sound, RULES[name]).samples) for name in ("f5", "indicf5")]
+    assert lengths[0] - lengths[1] in (96, 120)
+
+
 @pytest.mark.parametrize(("rules", "seconds"), [("f5", 12), ("indicf5", 15)])
 def test_long_references_are_cut(rules: str, seconds: int) -> None:
     made = clip_reference(tone(20), RULES[rules])
