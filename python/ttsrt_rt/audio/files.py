@@ -113,12 +113,12 @@ def read_audio(source: str | os.PathLike[str] | bytes) -> Sound:
     return _read_other(data, name)
 
 
-def _soundfile(name: str) -> Any:
+def _soundfile(name: str, expected: str = "a WAV file") -> Any:
     try:
         return importlib.import_module("soundfile")
     except ImportError as error:
         raise ConfigError(
-            f"{name}: expected a WAV file, got something else; other formats need soundfile: "
+            f"{name}: expected {expected}, got something else; other formats need soundfile: "
             f"{INSTALL}"
         ) from error
 
@@ -205,7 +205,7 @@ def check_format(name: object, where: str) -> str:
     if not isinstance(name, str) or name not in MEDIA_TYPES:
         raise ConfigError(f"{where}: expected one of {', '.join(MEDIA_TYPES)}, got {show(name)}")
     if name in WRITERS:
-        _soundfile(where)
+        _soundfile(where, "wav or pcm")
     return name
 
 

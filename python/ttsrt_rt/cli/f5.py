@@ -53,6 +53,12 @@ def add_parser(commands: Subparsers) -> None:
         default="original",
         help="where long texts are cut; extended: at the danda and other scripts' ends, too",
     )
+    parser.add_argument(
+        "--resampler",
+        choices=["sinc", "soxr"],
+        default="sinc",
+        help="how the voice gets the model's rate: as the original, or by soxr; default: sinc",
+    )
     for name in ("use_epss", "remove_silence"):
         parser.add_argument(f"--{name}", choices=["true", "false"], help="default: the model's")
     parser.add_argument("--num_threads", type=int, help="CPU threads; default: one per core")
@@ -76,8 +82,10 @@ def _run(args: argparse.Namespace) -> int:
         if getattr(args, name) is not None:
             options[name] = getattr(args, name) == "true"
     text = args.text if args.text is not None else _text_of(args.text_file)
-    threads = {} if args.num_threads is None else {"num_threads": args.num_threads}
-    with F5Model(engine, backend=args.backend, vocoder=args.vocoder, **threads) as model:
+    opening = {"backend": args.backend, "vocoder": args.vocoder, "resampler": args.resampler}
+    if args.num_threads is not None:
+        opening["num_threads"] = args.num_threads
+    with F5Model(engine, **opening) as model:
         speech = model.synthesize(
             text, args.ref_audio, args.ref_text, boundaries=args.boundaries, **options
         )

@@ -136,7 +136,7 @@ def test_formats_are_words_that_can_be_written() -> None:
     with pytest.raises(ConfigError, match="expected finite numbers"):
         audio_bytes([np.nan], 24000, "pcm")
     if importlib.util.find_spec("soundfile") is None:
-        with pytest.raises(ConfigError, match="pip install soundfile"):
+        with pytest.raises(ConfigError, match=r"format: expected wav or pcm, .* soundfile"):
             audio_bytes(TONE, 24000, "flac")
     else:
         with pytest.raises(ConfigError, match="soundfile writes at 44100 samples per second"):

@@ -246,6 +246,8 @@ def test_the_command_line(folder: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert output.read_bytes() == first
     assert main([*command, "--text", " ", *options]) == 2
     assert "--text: expected text, got none" in capsys.readouterr().err
+    assert main([*command, "--text", "a few words here", *options, "--resampler", "sinc"]) == 0
+    assert output.read_bytes() == first
     raw = tmp_path / "out.pcm"
     assert main([*command, "--text", "a few words here", *options, "--output", str(raw)]) == 0
     assert raw.read_bytes() == first[44:]
