@@ -37,7 +37,7 @@ std::string format_body(const Format& format) {
   const int frame = format.channels * format.bits / 8;
   return bytes_of(static_cast<std::uint16_t>(format.kind)) +
          bytes_of(static_cast<std::uint16_t>(format.channels)) + bytes_of(format.rate) +
-         bytes_of(static_cast<std::uint32_t>(format.rate * static_cast<std::uint32_t>(frame))) +
+         bytes_of(format.rate * static_cast<std::uint32_t>(frame)) +
          bytes_of(static_cast<std::uint16_t>(frame)) +
          bytes_of(static_cast<std::uint16_t>(format.bits));
 }
