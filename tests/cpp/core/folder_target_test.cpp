@@ -12,7 +12,7 @@ namespace {
 namespace fs = std::filesystem;
 using test::throws_naming;
 
-const FolderKind kKind = {"engine", "ttsrt.engine", "engine.json", {"weights.safetensors"}};
+const FolderKind kKind = {"engine", "ttsrt.engine", "engine.json", {"weights.safetensors"}, {}};
 
 class Target : public ::testing::Test {
  protected:

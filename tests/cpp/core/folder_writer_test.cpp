@@ -17,7 +17,7 @@ namespace {
 namespace fs = std::filesystem;
 using test::throws_naming;
 
-const FolderKind kKind = {"engine", "ttsrt.engine", "engine.json", {"weights.safetensors"}};
+const FolderKind kKind = {"engine", "ttsrt.engine", "engine.json", {"weights.safetensors"}, {}};
 
 int has_none(const std::string& /*from*/, const std::string& /*to*/) { return EINVAL; }
 
