@@ -75,7 +75,10 @@ LEFT = [
         r"bench\.t3_peers|llama_cpp_python|--build llama",
         "needs a build of llama.cpp; tests/bench runs tiny models",
     ),
-    Left(r"bench\.f5_peers", "needs the package f5-tts; tests/bench runs it with tiny models"),
+    Left(
+        r"bench\.f5_peers",
+        "needs the package f5-tts or a GPU; tests/bench runs it with tiny models",
+    ),
     Left(r"bench\.step_time", "needs PyTorch; tests/bench runs it with tiny models"),
     Left(r"^scripts/gpu", "needs a GPU"),
     Left(r"--device cuda", "needs a GPU; tests/python has the same on the CPU"),

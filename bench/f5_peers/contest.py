@@ -15,15 +15,18 @@ import numpy as np
 from bench.f5_peers.ours import KINDS, Inputs, Ours, build_engine
 from ttsrt_rt.bench.ops import measure_peaks
 from ttsrt_rt.errors import InternalError
-from ttsrt_rt.synth import write_random_f5
+from ttsrt_rt.synth import write_random_f5, write_random_vocos
 from ttsrt_rt.synth.f5_layout import SynthF5, f5_size
 
 __all__ = [
     "CROWD",
+    "EXACT",
     "ORIGINAL",
     "Contest",
     "Entry",
+    "engine_of",
     "flops",
+    "kinds_of",
     "make_files",
     "open_contest",
     "peak_of",
@@ -31,7 +34,7 @@ __all__ = [
 
 ORIGINAL = "f5-tts"
 CROWD = 4
-_EXACT = 5e-5  # of the largest value
+EXACT = 5e-5  # of the largest value
 _PEAK_SECONDS = 0.25
 
 
@@ -98,7 +101,9 @@ def flops(size: SynthF5, frames: int) -> float:
 
 
 def make_files(options: argparse.Namespace, folder: Path) -> Path:
-    """Writes the model and the engines that `folder` lacks, and returns the model."""
+    """Writes the model and the engines that `folder` lacks, and returns the model. Those for a GPU
+    have a vocoder, too.
+    """
     from ttsrt_rt.convert import convert
 
     name = f"f5-{options.size}"
@@ -106,18 +111,31 @@ def make_files(options: argparse.Namespace, folder: Path) -> Path:
     if not source.exists():
         source.parent.mkdir(exist_ok=True)
         write_random_f5(source, options.size, 1)
+    vocoder = None
+    if options.has_sound:
+        vocoder, name = folder / f"vocos-{options.size}", f"{name}-vocos"
+        if not vocoder.exists():
+            write_random_vocos(vocoder, f5_size(options.size).vocoder, 1)
     checkpoint = folder / f"{name}.checkpoint"
     if not checkpoint.exists():
-        convert(source, checkpoint, variant="v1", family="f5", progress=False)
-    for kind in KINDS:
-        engine = _engine_of(options, folder, kind)
+        convert(source, checkpoint, variant="v1", family="f5", vocoder=vocoder, progress=False)
+    crowd = 1 if options.has_sound else CROWD
+    for kind in kinds_of(options):
+        engine = engine_of(options, folder, kind)
         if not engine.exists():
-            build_engine(checkpoint, engine, kind, options.frames, CROWD)
+            build_engine(checkpoint, engine, kind, options.frames, crowd)
     return source
 
 
-def _engine_of(options: argparse.Namespace, folder: Path, kind: str) -> Path:
-    return folder / f"f5-{options.size}.{options.frames}.{kind}.engine"
+def kinds_of(options: argparse.Namespace) -> list[str]:
+    """The precisions that are measured or compared on the device."""
+    return ["float32", "bfloat16"] if options.has_sound else list(KINDS)
+
+
+def engine_of(options: argparse.Namespace, folder: Path, kind: str) -> Path:
+    """The engine of one precision."""
+    name = f"f5-{options.size}-vocos" if options.has_sound else f"f5-{options.size}"
+    return folder / f"{name}.{options.frames}.{kind}.engine"
 
 
 def open_contest(
@@ -132,7 +150,7 @@ def open_contest(
     inputs = Inputs(options.frames, size.vocab)
     contest = Contest([])
     ours = {
-        kind: stack.enter_context(Ours(_engine_of(options, folder, kind), inputs, threads=threads))
+        kind: stack.enter_context(Ours(engine_of(options, folder, kind), inputs, threads=threads))
         for kind in KINDS
     }
     for kind, one in ours.items():
@@ -153,7 +171,7 @@ def open_contest(
         exact = peer.velocity() if exact is None else exact
         told = f"its own {np.abs(peer.velocity() - exact).max() / np.abs(exact).max():.1e}"
         error = float(np.abs(velocities[kind] - exact).max() / np.abs(exact).max())
-        if kind == "float32" and error > _EXACT:
+        if kind == "float32" and error > EXACT:
             raise InternalError(f"float32 velocities differ from the original's by {error:.1e}")
         contest.notes.append(
             f"Largest difference of {kind} velocities from the original's in float32: "

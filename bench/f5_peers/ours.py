@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from ttsrt_rt.options import DType, Quantization
     from ttsrt_rt.result import Result
 
-__all__ = ["KINDS", "Inputs", "Ours", "build_engine"]
+__all__ = ["KINDS", "Inputs", "Ours", "Spent", "build_engine"]
 
 KINDS: dict[str, tuple[DType, Quantization]] = {
     "float32": ("float32", "none"),
@@ -25,7 +26,9 @@ KINDS: dict[str, tuple[DType, Quantization]] = {
 }
 _FEW, _MANY = 2, 5  # evaluations of the runs whose difference is timed
 _STRENGTH = 2.0
+_SWAY = -1.0
 _BINS = 100
+_MOST_ITERATIONS = 1 << 12
 
 
 class Inputs:
@@ -60,6 +63,19 @@ def build_engine(checkpoint: Path, engine: Path, kind: str, frames: int, crowd: 
     )
 
 
+@dataclass(frozen=True)
+class Spent:
+    """What a run took.
+
+    Attributes:
+        ms: Milliseconds at the client.
+        device_ms: Of its launches on the device.
+    """
+
+    ms: float
+    device_ms: float
+
+
 class Ours:
     """An executor of one engine.
 
@@ -67,13 +83,20 @@ class Ours:
         engine: What `build_engine` wrote.
         inputs: Of the utterances.
         threads: Of the executor.
+        device: That it runs on.
     """
 
-    def __init__(self, engine: Path, inputs: Inputs, *, threads: int):
+    def __init__(self, engine: Path, inputs: Inputs, *, threads: int, device: str = "cpu"):
         from ttsrt_rt.executor import Executor
 
-        self._inputs, self._engine, self._threads = inputs, engine, threads
-        self._executor: Executor = Executor(engine, device="cpu", num_threads=threads)
+        self._inputs, self._engine = inputs, engine
+        self._options: dict[str, Any] = {"device": device, "num_threads": threads}
+        self._executor: Executor = Executor(
+            engine,
+            **self._options,
+            prefill_slice_seconds=0.0,
+            iter_stats_max_iterations=_MOST_ITERATIONS,
+        )
 
     def __enter__(self) -> Ours:
         return self
@@ -96,9 +119,7 @@ class Ours:
         """The velocities of both branches at the noise, [2 * frames, bins]."""
         from ttsrt_rt.executor import Executor
 
-        with Executor(
-            self._engine, device="cpu", num_threads=self._threads, trace=True
-        ) as executor:
+        with Executor(self._engine, **self._options, trace=True) as executor:
             made = executor.generate(**self._fields(1))
         return next(each.values for each in made.trace if each.name == "flow.velocity")
 
@@ -108,17 +129,45 @@ class Ours:
         Raises:
             InternalError: A request failed.
         """
-        few, many = (self._seconds(count, steps) for steps in (_FEW, _MANY))
-        return 1e3 * (many - few) / (_MANY - _FEW)
+        return self.evaluation(count, _FEW, _MANY).ms
 
-    def _seconds(self, count: int, steps: int) -> float:
+    def evaluation(self, count: int, few: int, many: int) -> Spent:
+        """An evaluation of `count` guided utterances: the difference of runs of `few` and `many`.
+
+        Raises:
+            InternalError: A request failed.
+        """
+        short, long = (self._spent(count, self._fields(steps))[0] for steps in (few, many))
+        return Spent(
+            (long.ms - short.ms) / (many - few), (long.device_ms - short.device_ms) / (many - few)
+        )
+
+    def utterance(self, steps: int) -> tuple[Spent, float]:
+        """One guided utterance on the original's grid of times, and its seconds of sound.
+
+        Raises:
+            InternalError: The request failed, or the engine makes no sound.
+        """
+        from ttsrt_rt.request import Flow
+
+        flow = Flow(steps=steps, cfg_strength=_STRENGTH, sway_sampling_coef=_SWAY)
+        spent, results = self._spent(1, {**self._fields(steps), "flow": flow})
+        audio, rate = results[0].audio, results[0].sample_rate
+        if audio is None or rate is None:
+            raise InternalError(f"{self._engine}: the engine made no sound")
+        return spent, audio.size / rate
+
+    def _spent(self, count: int, fields: dict[str, Any]) -> tuple[Spent, list[Result]]:
         from ttsrt_rt.request import Request
 
-        requests = [Request(**self._fields(steps)) for _ in range(count)]
+        requests = [Request(**fields) for _ in range(count)]
+        before = self._executor.stats().num_iterations
         begin = time.perf_counter()
         results: list[Result] = self._executor.generate(requests)
         spent = time.perf_counter() - begin
         for result in results:
             if result.error:
                 raise InternalError(f"a request failed: {result.error}")
-        return spent
+        iterations = self._executor.stats().iterations
+        device_ms = sum(each.device_latency_ms for each in iterations if each.iter > before)
+        return Spent(1e3 * spent, device_ms), results

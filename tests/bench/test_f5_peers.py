@@ -12,16 +12,21 @@ import pytest
 
 import ttsrt_rt as rt
 from bench.f5_peers import __main__ as command
-from bench.f5_peers import contest
+from bench.f5_peers import contest, gpu
 from bench.f5_peers.contest import CROWD, ORIGINAL, Entry, flops, peak_of
+from bench.f5_peers.gpu import GpuContest, GpuEntry, Utterance
+from bench.f5_peers.gpu_results import make_gpu_tables
 from bench.f5_peers.ours import KINDS, Inputs, Ours
 from bench.f5_peers.results import make_tables
+from bench.gpu_steps.card import Card
 from ttsrt_rt.bench.ops import Peaks
 from ttsrt_rt.synth.f5_layout import f5_size
 
 PEAKS = Peaks("any", 1, 10.0, 40.0, 100.0, 90.0, 400.0)
 RUN = ["--size", "tiny", "--turns", "1", "--frames", "60", "--threads", "1"]
+GPU_RUN = ["--size", "tiny", "--turns", "1", "--frames", "60", "--device", "cuda"]
 HAS_ORIGINAL = find_spec("f5_tts") is not None
+HAS_TORCH = find_spec("torch") is not None
 
 
 @pytest.fixture(autouse=True)
@@ -121,3 +126,80 @@ def test_flags_out_of_range_are_refused(flags: list[str]) -> None:
     with pytest.raises(SystemExit):
         command.main(flags)
     assert command.main([*RUN, "--json", "/no/such/folder/out.json"]) == 2
+
+
+@pytest.fixture(scope="module")
+def gpu_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("gpu-models")
+    assert command.main([*GPU_RUN, "--folder", str(folder), "--only_files"]) == 0
+    return folder
+
+
+def test_what_a_gpu_is_asked_for() -> None:
+    options = command.parse(["--device", "cuda"])
+    assert (options.device, options.frames, options.turns) == ("cuda:0", 1200, 15)
+    assert (command.parse([]).frames, command.parse([]).turns) == (600, 3)
+
+
+@pytest.mark.skipif(not HAS_TORCH, reason="needs PyTorch")
+def test_the_network_in_pytorch_has_our_velocities(gpu_models: Path) -> None:
+    from bench.f5_peers.torch_flow import TorchFlow
+
+    size = f5_size("tiny")
+    inputs = Inputs(60, size.vocab)
+    source = gpu_models / "f5-tiny" / "model_1.safetensors"
+    exact = TorchFlow(source, size, inputs, device="cpu", dtype="float32").velocity()
+    with Ours(gpu_models / "f5-tiny-vocos.60.float32.engine", inputs, threads=1) as ours:
+        assert gpu.distance(ours.velocity(), exact) < contest.EXACT
+    narrow = TorchFlow(source, size, inputs, device="cpu", dtype="bfloat16").velocity()
+    assert 1e-4 < gpu.distance(narrow, exact) < 0.1
+
+
+@pytest.mark.parametrize("has_peers", [True, False])
+def test_a_run_of_a_gpu(
+    gpu_models: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    has_peers: bool,
+) -> None:
+    """All but the graph, which only a GPU has, on the CPU."""
+    if has_peers and not HAS_TORCH:
+        pytest.skip("needs PyTorch")
+    card = Card("any", 1.0, 1.0, 800.0)
+    monkeypatch.setattr(gpu, "find_card", lambda _: card)
+    monkeypatch.setattr(gpu, "ATTENTION_NAMES", (None,))
+    monkeypatch.setattr(gpu, "prepare_of", lambda *_: lambda function: function)
+    monkeypatch.setattr(gpu, "replays", lambda peer, _: lambda: (None, float(peer.velocity().size)))
+    options = command.parse([*GPU_RUN, "--json", str(tmp_path / "out.json")])
+    options.device, options.no_torch = "cpu", not has_peers
+    command.run_gpu(options, gpu_models)
+    printed = capsys.readouterr().out
+    assert ("Without PyTorch: --no_torch" in printed) == (not has_peers)
+    values = json.loads((tmp_path / "out.json").read_text())
+    evaluations, utterances = values["tables"]
+    assert [len(case["device_ms"]) for case in evaluations["cases"]] == [1] * (1 + has_peers)
+    assert utterances["cases"][0]["seconds"] == pytest.approx(40 * 256 / 24000, rel=0.05)
+    assert utterances["cases"][0]["rtf"][0] > 0.0
+    assert values["card"] == (None if not has_peers else pytest.approx(card.__dict__))
+
+
+def test_tables_of_a_gpu() -> None:
+    entries = [
+        GpuEntry("ttsrt_rt", True, lambda: (1.0, 1.0), [2.0, 4.0], [3.0, 5.0]),
+        GpuEntry("slow", False, lambda: (None, 1.0), [9.0, 9.0]),
+        GpuEntry("fast", False, lambda: (None, 1.0), [3.0, 5.0]),
+    ]
+    utterance = Utterance(lambda: (1.0, 1.0, 1.0), [50.0, 70.0], [40.0, 60.0], 2.0)
+    card = Card("any", 1.0, 1.0, 500.0)
+    one, whole = make_gpu_tables(GpuContest(entries, utterance), card, 989e9, 1200)
+    assert one.cases[0].figures["share"] == pytest.approx([0.5, 0.25])
+    assert one.cases[0].figures["share of measured peak"] == pytest.approx([0.989, 0.4945])
+    assert one.cases[0].figures["over PyTorch"] == [1.5, 1.25]
+    assert one.cases[0].cells[-1] == "1.38 (1.25 to 1.50), >= 1.4: missed by 2 %"
+    assert one.cases[1].cells[0] == one.cases[1].cells[-1] == ""
+    assert "1.000 ms at the nominal 989" in one.notes[0]
+    assert whole.cases[0].figures["rtf"] == pytest.approx([0.025, 0.035])
+    assert whole.cases[1].cells[-1] == "0.039"
+    alone, _ = make_gpu_tables(GpuContest(entries[:1], utterance), None, 989e9, 1200)
+    assert alone.cases[0].cells[-2:] == ("", "")
