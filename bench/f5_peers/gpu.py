@@ -156,7 +156,7 @@ def add_peers(
     velocities: dict[str, NDArray[np.float32]],
 ) -> None:
     """Compares velocities with PyTorch's, and adds its compiled network with each attention."""
-    from bench.f5_peers.torch_flow import TorchFlow, plain
+    from bench.f5_peers.torch_flow import TorchFlow, exact_products, plain
 
     size = f5_size(options.size)
 
@@ -173,7 +173,8 @@ def add_peers(
             prepare=prepare_of(options) if is_compiled else plain,
         )
 
-    exact = network("float32").velocity()
+    with exact_products():
+        exact = network("float32").velocity()
     errors = {kind: distance(made, exact) for kind, made in velocities.items()}
     if errors["float32"] > EXACT:
         raise InternalError(

@@ -9,7 +9,8 @@ so that all blocks share what is compiled; attention is PyTorch's own function.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -23,7 +24,7 @@ from bench.f5_peers.ours import Inputs
 from ttsrt_rt.convert import open_weights
 from ttsrt_rt.synth.f5_layout import GROUPS, HEAD_DIM, TIME, SynthF5
 
-__all__ = ["ATTENTIONS", "COMPILES", "Prepare", "TorchFlow", "compiled", "plain"]
+__all__ = ["ATTENTIONS", "COMPILES", "Prepare", "TorchFlow", "compiled", "exact_products", "plain"]
 
 Tensor: TypeAlias = torch.Tensor
 Layer: TypeAlias = tuple[Tensor, ...]
@@ -34,6 +35,20 @@ COMPILES = {"default": None, "max-autotune": "max-autotune-no-cudagraphs"}
 _EPSILON = 1e-6
 _PREFIX = "ema_model.transformer."
 _PARTS = ("attn_norm.linear", "attn.qkv", "attn.to_out.0", "ff.ff.0.0", "ff.ff.2")
+
+
+@contextmanager
+def exact_products() -> Iterator[None]:
+    """Products of float32 are of float32, not of TF32, which convolutions are rounded to else."""
+    backends: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    before = [backend.allow_tf32 for backend in backends]
+    try:
+        for backend in backends:
+            backend.allow_tf32 = False
+        yield
+    finally:
+        for backend, is_allowed in zip(backends, before, strict=True):
+            backend.allow_tf32 = is_allowed
 
 
 def plain(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -155,6 +155,23 @@ def test_the_network_in_pytorch_has_our_velocities(gpu_models: Path) -> None:
     assert 1e-4 < gpu.distance(narrow, exact) < 0.1
 
 
+@pytest.mark.skipif(not HAS_TORCH, reason="needs PyTorch")
+def test_what_is_compared_with_has_no_products_of_tf32() -> None:
+    import torch
+
+    from bench.f5_peers.torch_flow import exact_products
+
+    def allowed() -> tuple[bool, bool]:
+        return torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+
+    before = allowed()
+    assert any(before)
+    with pytest.raises(KeyError), exact_products():
+        assert allowed() == (False, False)
+        raise KeyError
+    assert allowed() == before
+
+
 @pytest.mark.parametrize("has_peers", [True, False])
 def test_a_run_of_a_gpu(
     gpu_models: Path,
