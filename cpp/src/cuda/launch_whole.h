@@ -5,6 +5,8 @@
 // float32 or instead of it (NarrowRows), so that no kernel has to convert them.
 #pragma once
 
+#include <iterator>
+
 #include "cuda/launch.h"
 
 namespace ttsrt::cuda {
@@ -24,7 +26,8 @@ struct alignas(128) TensorMap {
 constexpr std::int32_t kProductBoxRows =
     32;  // of a product's rows; its weights have kWeightBoxRows
 constexpr std::int32_t kWeightBoxRows = 128;
-constexpr std::int32_t kHeadBoxRows = 64;  // of queries, keys and values
+constexpr std::int32_t kResidentRows[] = {160, 224};  // of a tile of a resident product
+constexpr std::int32_t kHeadBoxRows = 64;             // of queries, keys and values
 
 // --- rows of the slots --------------------------------------------------------------------------
 
@@ -203,8 +206,9 @@ enum class ProductEnd : std::int32_t {
 // A product of rows of whole items with a narrow weight, on Hopper's tensor cores. Every output is
 // one sum over the inputs in order, whatever the number of rows.
 struct WholeProductArgs {
-  TensorMap weights;  // [outputs, inputs] in boxes of kWeightBoxRows
-  TensorMap x;        // [max_rows, inputs] in boxes of kProductBoxRows
+  TensorMap weights;                               // [outputs, inputs] in boxes of kWeightBoxRows
+  TensorMap x;                                     // [max_rows, inputs] in boxes of kProductBoxRows
+  TensorMap resident_x[std::size(kResidentRows)];  // the same in boxes of each of kResidentRows
   RowsView rows;
   Element element = Element::bfloat16;
   std::int32_t inputs = 0;

@@ -174,7 +174,10 @@ bool Lowering::lower_whole_product(const ops::Linear& op) {
   args.leaves_settled = op_ >= static_cast<std::size_t>(program_.settled_begin);
   args.weights =
       map_matrix(site_.weights.matrix(op.weight), op.weight.rows, op.weight.cols, kWeightBoxRows);
-  args.x = map_matrix(narrow_inputs(op), limits_.max_rows, op.weight.cols, kProductBoxRows);
+  const NarrowRows x = narrow_inputs(op);
+  args.x = map_matrix(x, limits_.max_rows, op.weight.cols, kProductBoxRows);
+  for (std::size_t i = 0; i < std::size(kResidentRows); ++i)
+    args.resident_x[i] = map_matrix(x, limits_.max_rows, op.weight.cols, kResidentRows[i]);
   const char* end = "";
   if (take_gate(op, args)) {
     end = ", gated";

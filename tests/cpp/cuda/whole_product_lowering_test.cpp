@@ -20,47 +20,49 @@ using test::TestWeight;
 constexpr std::int32_t kWidth = 128;  // two heads, or groups, of 64
 constexpr std::int32_t kHidden = 320;
 constexpr std::int32_t kBins = 100;
-constexpr std::int32_t kSchedule = 6 * kWidth;
 constexpr std::int32_t kLengths[] = {33, 1, 300, 129};
 
-ops::StateSpec state_of() {
+ops::StateSpec state_of(std::int32_t width) {
   ops::StateSpec spec;
   spec.slots = 3;
   spec.num_blocks = 2;
-  spec.schedule_width = kSchedule;
+  spec.schedule_width = 6 * width;
   return spec;
 }
 
 // A block of a transformer over items, with all that products take over.
 class Block {
  public:
-  explicit Block(DType dtype) : rope_(400, 64) {
+  explicit Block(DType dtype, std::int32_t w = kWidth, std::int32_t hidden_width = kHidden,
+                 std::int32_t positions = 400)
+      : width(w), rope_(positions, 64) {
     program.has_many_rows = true;
     const ops::BufferId bins = test::add_input(program, kBins);
-    x = program.add("x", kWidth);
-    const ops::BufferId normed = program.add("normed", kWidth);
-    const ops::BufferId qkv = program.add("qkv", 3 * kWidth);
-    const ops::BufferId attended = program.add("attended", kWidth);
-    const ops::BufferId branch = program.add("branch", kWidth);
-    const ops::BufferId hidden = program.add("hidden", kHidden);
+    x = program.add("x", width);
+    const ops::BufferId normed = program.add("normed", width);
+    const ops::BufferId qkv = program.add("qkv", 3 * width);
+    const ops::BufferId attended = program.add("attended", width);
+    const ops::BufferId branch = program.add("branch", width);
+    const ops::BufferId hidden = program.add("hidden", hidden_width);
     out = program.add("out", kBins);
-    linear(bins, x, kWidth, kBins, dtype);
+    linear(bins, x, width, kBins, dtype);
     program.ops.emplace_back(conv(x, normed, dtype, false));
     program.ops.emplace_back(conv(normed, x, dtype, true));
-    program.ops.emplace_back(ops::ModulatedNorm{x, normed, kWidth, 0, 1e-6F});
-    linear(normed, qkv, 3 * kWidth, kWidth, dtype);
+    program.ops.emplace_back(ops::ModulatedNorm{x, normed, width, 0, 1e-6F});
+    linear(normed, qkv, 3 * width, width, dtype);
     program.ops.emplace_back(attention(qkv, attended, dtype));
-    linear(attended, branch, kWidth, kWidth, dtype);
-    program.ops.emplace_back(ops::AddModulated{branch, x, 2 * kWidth});
-    program.ops.emplace_back(ops::ModulatedNorm{x, normed, 4 * kWidth, 3 * kWidth, 1e-6F});
-    linear(normed, hidden, kHidden, kWidth, dtype, ops::Activate::gelu_tanh);
-    linear(hidden, branch, kWidth, kHidden, dtype);
-    program.ops.emplace_back(ops::AddModulated{branch, x, 5 * kWidth});
-    program.ops.emplace_back(ops::ModulatedNorm{x, normed, 0, kWidth, 1e-6F});
-    linear(normed, out, kBins, kWidth, dtype);
+    linear(attended, branch, width, width, dtype);
+    program.ops.emplace_back(ops::AddModulated{branch, x, 2 * width});
+    program.ops.emplace_back(ops::ModulatedNorm{x, normed, 4 * width, 3 * width, 1e-6F});
+    linear(normed, hidden, hidden_width, width, dtype, ops::Activate::gelu_tanh);
+    linear(hidden, branch, width, hidden_width, dtype);
+    program.ops.emplace_back(ops::AddModulated{branch, x, 5 * width});
+    program.ops.emplace_back(ops::ModulatedNorm{x, normed, 0, width, 1e-6F});
+    linear(normed, out, kBins, width, dtype);
     program.ops.emplace_back(ops::EmitRows{out});
   }
 
+  const std::int32_t width;
   ops::Program program;
   ops::BufferId x = ops::kNoBuffer;
   ops::BufferId out = ops::kNoBuffer;
@@ -82,16 +84,16 @@ class Block {
   ops::GroupedConv conv(ops::BufferId from, ops::BufferId to, DType dtype, bool accumulate) {
     constexpr std::int32_t kTaps = 7;
     const ops::Weight weight =
-        keep(test::make_panel(kWidth, kTaps * kWidth / 2, dtype, seed(), 0.05F));
-    const ops::Weight bias = keep(test::make_vector(kWidth, seed()));
-    return {from, to, weight, bias, 2, kTaps, ops::Activate::mish, accumulate};
+        keep(test::make_panel(width, std::int64_t{kTaps} * 64, dtype, seed(), 0.05F));
+    const ops::Weight bias = keep(test::make_vector(width, seed()));
+    return {from, to, weight, bias, width / 64, kTaps, ops::Activate::mish, accumulate};
   }
 
   ops::SelfAttention attention(ops::BufferId qkv, ops::BufferId to, DType dtype) const {
     ops::SelfAttention op;
     op.qkv = qkv;
     op.out = to;
-    op.heads = 2;
+    op.heads = width / 64;
     op.head_dim = 64;
     op.causal = false;
     op.rope = rope_.weight();
@@ -108,18 +110,26 @@ class WholeProductLowering : public testing::TestWithParam<DType> {
  protected:
   void SetUp() override {
     if (!can_use_cuda()) GTEST_SKIP() << list_cuda_devices().front().reason;
-    pair_ = std::make_unique<test::Pair>(test::kCuda, 1, state_of());
+    open(kWidth);
+  }
+
+  // Opens backends for blocks of a width, and stores a schedule.
+  void open(std::int32_t width) {
+    const std::int32_t columns = 6 * width;
+    pair_ = std::make_unique<test::Pair>(test::kCuda, 1, state_of(width));
     ops::Program program;
-    const ops::BufferId rows = test::add_input(program, kSchedule);
+    const ops::BufferId rows = test::add_input(program, columns);
     program.ops.emplace_back(ops::StoreSchedule{rows});
     TestBatch batch;
-    batch.add_vectors(0, 32, test::random_vector(32 * kSchedule, 5, 0.5F));
+    batch.add_vectors(0, 32, test::random_vector(std::size_t{32} * columns, 5, 0.5F));
     batch.set_blocks({0, 1});
     test::PairExecutable(*pair_, program, test::traced(32)).run(batch.batch, 0.0F, "schedule");
   }
 
   static void add_item(TestBatch& batch, std::size_t item) {
-    const std::int32_t rows = kLengths[item];
+    add_item(batch, item, kLengths[item]);
+  }
+  static void add_item(TestBatch& batch, std::size_t item, std::int32_t rows) {
     batch
         .add_vectors(static_cast<std::int32_t>(item % 3), rows,
                      test::random_vector(static_cast<std::size_t>(rows * kBins), 20 + item))
@@ -145,7 +155,7 @@ class WholeProductLowering : public testing::TestWithParam<DType> {
     const step::StepOutput output = test::run_queued(*pair_->cpu);
     std::vector<float> values = output.rows.at(0).values;
     const float* x = executable.activation(block.x);
-    values.insert(values.end(), x, x + std::int64_t{batch.batch.rows} * kWidth);
+    values.insert(values.end(), x, x + std::int64_t{batch.batch.rows} * block.width);
     return values;
   }
 
@@ -200,6 +210,30 @@ TEST_P(WholeProductLowering, PausesBetweenParts) {
   batch.batch.last_part = step::kAllParts;
   const std::vector<float> got = run(block, *executable, batch);
   EXPECT_EQ(std::memcmp(got.data(), expected.data(), got.size() * sizeof(float)), 0);
+}
+
+// How many rows a launch has decides the tiles of its products, and which kernel multiplies them.
+TEST_P(WholeProductLowering, GivesAnItemTheSameBitsWhateverTheTilesOfALaunch) {
+  constexpr std::int32_t kRows[] = {300, 900, 1200};
+  constexpr std::int32_t kWide = 1024;
+  open(kWide);
+  const Block block(GetParam(), kWide, 2 * kWide, 1200);
+  ops::ProgramLimits limits = limits_of(false);
+  limits.max_rows = 2400;
+  const auto executable = pair_->cpu->compile(block.program, limits);
+  TestBatch batch;
+  std::vector<float> alone;
+  for (std::size_t item = 0; item < std::size(kRows); ++item) {
+    add_item(batch, item, kRows[item]);
+    const std::vector<float> all = run(block, *executable, batch);
+    std::vector<float> first(all.begin(), all.begin() + std::int64_t{kRows[0]} * kBins);
+    const auto x = all.begin() + std::int64_t{batch.batch.rows} * kBins;
+    first.insert(first.end(), x, x + std::int64_t{kRows[0]} * kWide);
+    if (item == 0) alone = first;
+    ASSERT_EQ(first.size(), alone.size());
+    EXPECT_EQ(std::memcmp(first.data(), alone.data(), alone.size() * sizeof(float)), 0)
+        << batch.batch.rows;
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Types, WholeProductLowering,

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 
+#include "cuda/check.h"
 #include "cuda/launch_whole.h"
 
 namespace ttsrt::cuda {
@@ -15,6 +16,15 @@ namespace ttsrt::cuda {
 constexpr int kBoxColumns = 64;
 constexpr int kBoxRowBytes = 128;
 constexpr int kSwizzleBytes = 1024;  // eight rows
+
+// Of the current device.
+inline int device_attribute(cudaDeviceAttr attribute) {
+  int device = 0;
+  int value = 0;
+  check(cudaGetDevice(&device), "cudaGetDevice");
+  check(cudaDeviceGetAttribute(&value, attribute, device), "cudaDeviceGetAttribute");
+  return value;
+}
 
 __device__ __forceinline__ std::uint32_t shared_address(const void* at) {
   return static_cast<std::uint32_t>(__cvta_generic_to_shared(at));
@@ -106,6 +116,16 @@ __device__ __forceinline__ std::uint64_t operand_at(std::uint32_t address) {
 }
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+// Registers of each thread of a warpgroup, from here on: more or fewer than at the launch.
+template <int kRegisters>
+__device__ __forceinline__ void take_registers() {
+  asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(kRegisters));
+}
+template <int kRegisters>
+__device__ __forceinline__ void give_registers() {
+  asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(kRegisters));
+}
+
 // Before a product reads registers or shared memory that ordinary instructions have written.
 __device__ __forceinline__ void begin_products() {
   asm volatile("wgmma.fence.sync.aligned;" ::: "memory");

@@ -1,25 +1,22 @@
 // Products of the rows of whole items on Hopper: out^T = W x^T by products of warpgroups.
 //
-// A thread block has 128 outputs and kRows rows. One warp asks for boxes of weights and of x, 64
-// inputs at a time, in a ring of stages; two warpgroups multiply them, each for 64 of the outputs.
-// Weights are the first operand, so that the rows of a tile may be any multiple of 32: how many a
-// launch takes decides how evenly its tiles fill the device, and changes no sum. Sums pass through
-// shared memory, so that their end (bias, activation, gate, rope) sees rows and reads and writes
-// whole lines.
+// Launches of many rows may have blocks that stay (whole_product_resident_sm90.cu); these are the
+// others, and the choice. A thread block has 128 outputs and kRows rows. One warp asks for boxes of
+// weights and of x, 64 inputs at a time, in a ring of stages; two warpgroups multiply them, each
+// for 64 of the outputs. Weights are the first operand, so that the rows of a tile may be any
+// multiple of 32: how many a launch takes decides how evenly its tiles fill the device, and changes
+// no sum. Sums pass through shared memory, so that their end (bias, activation, gate, rope) sees
+// rows and reads and writes whole lines.
 //
 // Two blocks share a multiprocessor: one multiplies while the other ends. Weights of the first
 // stages are asked for before the kernel before has finished.
 #include "cuda/check.h"
-#include "cuda/kernels/hopper.cuh"
-#include "cuda/kernels/item_attention.cuh"
 #include "cuda/kernels/wgmma.cuh"
+#include "cuda/kernels/whole_product.cuh"
 
 namespace ttsrt::cuda {
 namespace {
 
-constexpr int kOutputs = kWeightBoxRows;
-constexpr int kGroupOutputs = 64;  // of a warpgroup
-constexpr int kGroupThreads = 128;
 constexpr int kThreads = 256;
 constexpr int kWarps = kThreads / kWarp;
 constexpr int kPitch = kOutputs + 4;  // of a row of sums, without conflicts
@@ -130,74 +127,6 @@ __device__ __forceinline__ void spread(const float (&sums)[kRows / 2], float* ro
   }
 }
 
-// Four outputs of a row, in the hands of one lane.
-struct Quad {
-  const WholeProductArgs& args;
-  int output;  // the first
-  float4 bias = {};
-
-  __device__ Quad(const WholeProductArgs& a, int first) : args(a), output(first) {
-    if (is_inside() && a.bias != nullptr) bias = *reinterpret_cast<const float4*>(a.bias + output);
-  }
-  __device__ bool is_inside() const { return output < args.outputs; }
-
-  __device__ float4 activated_of(float4 sum) const {
-    return {activated(args.activate, __fadd_rn(sum.x, bias.x)),
-            activated(args.activate, __fadd_rn(sum.y, bias.y)),
-            activated(args.activate, __fadd_rn(sum.z, bias.z)),
-            activated(args.activate, __fadd_rn(sum.w, bias.w))};
-  }
-
-  __device__ float4* out_of(std::int64_t row) const {
-    return reinterpret_cast<float4*>(args.out + row * args.outputs + output);
-  }
-
-  __device__ void store(std::int64_t row, float4 value) const {
-    if (args.accumulates) {
-      const float4 before = *out_of(row);
-      value = {__fadd_rn(before.x, value.x), __fadd_rn(before.y, value.y),
-               __fadd_rn(before.z, value.z), __fadd_rn(before.w, value.w)};
-    }
-    if (args.out != nullptr) *out_of(row) = value;
-    if (args.narrow.data != nullptr) store_narrow(args.narrow, row, output, value);
-  }
-
-  __device__ void add_gated(std::int64_t row, float4 value) const {
-    const float* gates = args.schedule + args.rows.schedule_row[row] * args.schedule_width;
-    const float4 gate = *reinterpret_cast<const float4*>(gates + args.gate + output);
-    const float4 before = *out_of(row);
-    *out_of(row) = {__fmaf_rn(value.x, gate.x, before.x), __fmaf_rn(value.y, gate.y, before.y),
-                    __fmaf_rn(value.z, gate.z, before.z), __fmaf_rn(value.w, gate.w, before.w)};
-  }
-
-  // The other half of a head of 64 dimensions is 8 lanes away; all lanes of the warp take part.
-  __device__ void store_head(std::int64_t row, float4 value) const {
-    const float4 other = {
-        __shfl_xor_sync(kAllLanes, value.x, 8), __shfl_xor_sync(kAllLanes, value.y, 8),
-        __shfl_xor_sync(kAllLanes, value.z, 8), __shfl_xor_sync(kAllLanes, value.w, 8)};
-    if (!is_inside()) return;
-    const int head = output / kItemHead;
-    const bool is_value = head >= args.heads + args.kv_heads;
-    const int in_kind = head < args.heads ? head : head - args.heads;
-    if (!is_value && args.rope != nullptr && (args.rope_heads == 0 || in_kind < args.rope_heads)) {
-      const float* angles = args.rope + std::int64_t{args.rows.position[row]} * kItemHead;
-      const int pair = output % (kItemHead / 2);
-      const float4 cosine = *reinterpret_cast<const float4*>(angles + pair);
-      const float4 sine = *reinterpret_cast<const float4*>(angles + kItemHead / 2 + pair);
-      const bool is_low = output % kItemHead < kItemHead / 2;
-      value = {turned_pair(value.x, other.x, cosine.x, sine.x, is_low),
-               turned_pair(value.y, other.y, cosine.y, sine.y, is_low),
-               turned_pair(value.z, other.z, cosine.z, sine.z, is_low),
-               turned_pair(value.w, other.w, cosine.w, sine.w, is_low)};
-    }
-    if (!is_value) {
-      value = {finite_or_nan(args.element, value.x), finite_or_nan(args.element, value.y),
-               finite_or_nan(args.element, value.z), finite_or_nan(args.element, value.w)};
-    }
-    store_narrow(args.narrow, row, output, value);
-  }
-};
-
 // A warp ends one row after the other, a lane four outputs of each.
 template <int kRows>
 __device__ void end_rows(const Site<kRows>& site, const float* rows, int num_rows) {
@@ -208,16 +137,7 @@ __device__ void end_rows(const Site<kRows>& site, const float* rows, int num_row
     const std::int64_t row = site.first_row + r;
     if (row >= num_rows) return;
     const float4 sum = *reinterpret_cast<const float4*>(rows + r * kPitch + lane * kQuad);
-    const float4 value = quad.activated_of(sum);
-    if (args.end == ProductEnd::heads) {
-      quad.store_head(row, value);
-    } else if (quad.is_inside()) {
-      if (args.end == ProductEnd::gate) {
-        quad.add_gated(row, value);
-      } else {
-        quad.store(row, value);
-      }
-    }
+    quad.end(row, true, sum, quad.read(row, place_of(args, row)));
   }
 }
 
@@ -290,24 +210,27 @@ void launch(const WholeProductArgs& args, cudaStream_t stream) {
   check_launch("whole_product");
 }
 
-int device_attribute(cudaDeviceAttr attribute) {
-  int device = 0;
-  int value = 0;
-  check(cudaGetDevice(&device), "cudaGetDevice");
-  check(cudaDeviceGetAttribute(&value, attribute, device), "cudaDeviceGetAttribute");
-  return value;
+// A choice of tiles, and what it costs.
+struct Choice {
+  bool is_resident = false;
+  int rows = 0;  // of a tile
+  std::int64_t cost = 0;
+};
+
+// The most tiles of so many rows that a multiprocessor has.
+int busiest(const WholeProductArgs& args, int rows) {
+  return ceil_div(ceil_div(args.max_rows, rows) * ceil_div(args.outputs, kOutputs),
+                  device_attribute(cudaDevAttrMultiProcessorCount));
 }
 
-// The rows of a tile with which the busiest multiprocessor has the least to do. The end of a tile
-// costs about as much as multiplying 24 rows more.
-int rows_of_tile(const WholeProductArgs& args) {
+// Of blocks in pairs: the rows of a tile with which the busiest multiprocessor has the least to do,
+// where the end of a tile costs about as much as multiplying 24 rows more.
+int rows_in_pairs(const WholeProductArgs& args) {
   constexpr int kEnd = 24;
-  const int processors = device_attribute(cudaDevAttrMultiProcessorCount);
   int best = 0;
   int least = 0;
   for (const int rows : {160, 128, 96, 64}) {
-    const int tiles = ceil_div(args.max_rows, rows) * ceil_div(args.outputs, kOutputs);
-    const int cost = ceil_div(tiles, processors) * (rows + kEnd);
+    const int cost = busiest(args, rows) * (rows + kEnd);
     if (best != 0 && cost >= least) continue;
     best = rows;
     least = cost;
@@ -315,9 +238,27 @@ int rows_of_tile(const WholeProductArgs& args) {
   return best;
 }
 
+// Costs are tenths of a row times an input, fitted to times of an H200 (docs/gpu.md); the begin and
+// the end of a tile are worth so many inputs. A block that stays multiplies at full speed. One of a
+// pair multiplies at half of it, even alone, and ends while the other one multiplies.
+Choice choice_for(const WholeProductArgs& args) {
+  constexpr std::int64_t kEnd = 1536;
+  constexpr std::int64_t kEndInPairs = 1200;
+  Choice best;
+  best.rows = rows_in_pairs(args);
+  const std::int64_t tiles = busiest(args, best.rows);
+  const int alone = tiles == 1 ? 10 : tiles % 2 == 1 ? 4 : 0;
+  best.cost = (10 * tiles + alone) * best.rows * (args.inputs + kEndInPairs);
+  for (const int rows : kResidentRows) {
+    const std::int64_t cost = std::int64_t{10} * busiest(args, rows) * rows * (args.inputs + kEnd);
+    if (cost < best.cost) best = {true, rows, cost};
+  }
+  return best;
+}
+
 template <Element kElement>
-void launch(const WholeProductArgs& args, cudaStream_t stream) {
-  switch (rows_of_tile(args)) {
+void launch(const WholeProductArgs& args, int rows, cudaStream_t stream) {
+  switch (rows) {
     case 64:
       return launch<kElement, 64>(args, stream);
     case 96:
@@ -338,8 +279,10 @@ bool has_whole_products() {
 
 void whole_product(const WholeProductArgs& args, cudaStream_t stream) {
   if (args.max_rows <= 0 || args.outputs <= 0) return;
-  if (args.element == Element::float16) return launch<Element::float16>(args, stream);
-  launch<Element::bfloat16>(args, stream);
+  const Choice choice = choice_for(args);
+  if (choice.is_resident) return resident_product(args, choice.rows, stream);
+  if (args.element == Element::float16) return launch<Element::float16>(args, choice.rows, stream);
+  launch<Element::bfloat16>(args, choice.rows, stream);
 }
 
 }  // namespace ttsrt::cuda
