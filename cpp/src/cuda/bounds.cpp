@@ -8,6 +8,8 @@
 namespace ttsrt::cuda {
 namespace {
 
+constexpr std::int32_t kRowStep = 128;
+
 // The smallest power of two that holds `count`, at most `most`.
 std::int32_t bucket(std::int32_t count, std::int32_t most) {
   std::int32_t size = 1;
@@ -15,9 +17,9 @@ std::int32_t bucket(std::int32_t count, std::int32_t most) {
   return std::min(size, most);
 }
 
-// A multiple of a sixteenth of the next power of two, and of whole tiles.
+// A multiple of a sixteenth of the next power of two, and of kRowStep.
 std::int32_t fine_bucket(std::int32_t count, std::int32_t most) {
-  const std::int32_t step = std::max(bucket(count, 1 << 30) / 16, kItemTile);
+  const std::int32_t step = std::max(bucket(count, 1 << 30) / 16, kRowStep);
   return std::min((count + step - 1) / step * step, most);
 }
 

@@ -140,7 +140,7 @@ class Packer {
       writable(view_.settled_end)[row] = from.first_row + from.settled_rows;
       writable(view_.partner)[row] = partner == nullptr ? -1 : partner->first_row + i;
     }
-    for (std::int32_t i = 0; i < from.rows; i += kItemTile)
+    for (std::int32_t i = 0; i < from.rows; i += item_piece(from.rows))
       writable(view_.tile_row)[tiles_++] = from.first_row + i;
   }
 

@@ -18,7 +18,7 @@
 
 namespace ttsrt::cuda {
 
-// Pieces of kItemTile rows of segments, of which a launch has so many at most.
+// Pieces of segments (item_piece), of which a launch has so many at most.
 struct ItemTiles {
   std::int32_t max_segments = 0;
 

@@ -63,8 +63,15 @@ enum class Count : std::int32_t {
 // and a network launches a Program once in each. Each has buffers of its own in pinned memory.
 constexpr std::int32_t kStages = 2;
 
-// Rows of a segment that one thread block of whole items takes at most.
-constexpr std::int32_t kItemTile = 128;
+// Rows of a segment that one thread block of whole items takes at most. A segment is cut into as
+// few pieces as that allows, all of the same size but for the last: whole units of kItemUnit rows.
+constexpr std::int32_t kItemTile = 320;
+constexpr std::int32_t kItemUnit = 64;
+TTSRT_RULE constexpr std::int32_t item_piece(std::int32_t length) {
+  const std::int32_t pieces = (length + kItemTile - 1) / kItemTile;
+  const std::int32_t each = pieces == 0 ? 0 : (length + pieces - 1) / pieces;
+  return (each + kItemUnit - 1) / kItemUnit * kItemUnit;
+}
 
 // The rows of one launch, one entry per row. Rows of one segment are consecutive.
 struct RowsView {
@@ -111,8 +118,8 @@ struct RowsView {
   const std::int32_t* settled_end = nullptr;   // [rows] one past the settled rows of the segment
   const std::int32_t* partner = nullptr;   // [rows] of a conditional row: that of the item's other
                                            // branch, or -1
-  const std::int32_t* tile_row = nullptr;  // [tiles] first row of each piece of kItemTile rows of a
-                                           // segment
+  const std::int32_t* tile_row = nullptr;  // [tiles] first row of each piece of a segment
+                                           // (item_piece)
 };
 
 // What the slots keep; [slots] unless said otherwise.

@@ -108,20 +108,32 @@ TEST_F(LaunchRowsTest, SegmentsThatContinueFormAChain) {
   EXPECT_EQ(first(view.segment_begin, 6), (Numbers{0, 0, 2, 2, 2, 5}));
 }
 
-// Rows of whole items know their schedule, the other branch and the tiles of their segment.
+// A segment has as few pieces as kItemTile allows, of whole units.
+TEST(LaunchRowsOfItems, CutSegmentsIntoEvenPieces) {
+  for (std::int32_t rows = 1; rows <= 4 * kItemTile; ++rows) {
+    const std::int32_t piece = item_piece(rows);
+    ASSERT_EQ(piece % kItemUnit, 0) << rows;
+    ASSERT_LE(piece, kItemTile) << rows;
+    const std::int32_t pieces = (rows + piece - 1) / piece;
+    ASSERT_LE(pieces, (rows + kItemTile - 1) / kItemTile) << rows;
+    ASSERT_LT(piece - (rows + pieces - 1) / pieces, kItemUnit) << rows;
+  }
+}
+
+// Rows of whole items know their schedule, the other branch and the pieces of their segment.
 TEST(LaunchRowsOfItems, NameTheirSegmentsAndTiles) {
   DeviceMemory memory{DeviceMemory::Mode::count};
   RowLimits limits;
-  limits.max_rows = 400;
+  limits.max_rows = 1500;
   limits.max_draws = 1;
   limits.has_items = true;
   limits.tiles.max_segments = 4;
-  EXPECT_EQ(limits.tiles.most(400), 7);
+  EXPECT_EQ(limits.tiles.most(1500), 8);
   EXPECT_EQ(limits.tiles.most(3), 3);
   LaunchRows rows{limits, memory};
   TestBatch batch;
   for (const step::Branch branch : {step::Branch::conditional, step::Branch::unconditional}) {
-    step::Segment& segment = batch.add(2, 130, step::Input::zeros);
+    step::Segment& segment = batch.add(2, 650, step::Input::zeros);
     segment.branch = branch;
     segment.schedule_row = 9;
     segment.step_size = 0.25F;
@@ -134,20 +146,20 @@ TEST(LaunchRowsOfItems, NameTheirSegmentsAndTiles) {
   const auto never = [](std::int32_t) { return false; };
   const RowsView view = rows.pack(batch.batch, {never, never}, 0, numbers.data(), nullptr);
   EXPECT_EQ(view.counts[static_cast<int>(Count::segments)], 3);
-  ASSERT_EQ(view.counts[static_cast<int>(Count::tiles)], 5);
-  EXPECT_EQ(first(view.tile_row, 5), (Numbers{0, 128, 130, 258, 260}));
-  EXPECT_EQ(view.segment[129], 0);
-  EXPECT_EQ(view.segment[260], 2);
-  EXPECT_EQ(view.partner[1], 131);
-  EXPECT_EQ(view.partner[131], -1);
-  EXPECT_EQ(view.partner[260], -1);
-  EXPECT_EQ(view.schedule_row[259], 9);
+  ASSERT_EQ(view.counts[static_cast<int>(Count::tiles)], 7);
+  EXPECT_EQ(first(view.tile_row, 7), (Numbers{0, 256, 512, 650, 906, 1162, 1300}));
+  EXPECT_EQ(view.segment[649], 0);
+  EXPECT_EQ(view.segment[1300], 2);
+  EXPECT_EQ(view.partner[1], 651);
+  EXPECT_EQ(view.partner[651], -1);
+  EXPECT_EQ(view.partner[1300], -1);
+  EXPECT_EQ(view.schedule_row[1299], 9);
   EXPECT_EQ(view.step_size[0], 0x3E800000);  // of 0.25
   EXPECT_EQ(view.ends_step[0], 0);
-  EXPECT_EQ(view.ends_step[300], 1);
-  EXPECT_EQ(view.is_last[259], 1);
-  EXPECT_EQ(view.settled_end[259], view.segment_begin[259] + 2);
-  EXPECT_LE(view.tile_row + 7, numbers.data() + numbers.size());
+  EXPECT_EQ(view.ends_step[1340], 1);
+  EXPECT_EQ(view.is_last[1299], 1);
+  EXPECT_EQ(view.settled_end[1299], view.segment_begin[1299] + 2);
+  EXPECT_LE(view.tile_row + 8, numbers.data() + numbers.size());
 }
 
 TEST_F(LaunchRowsTest, DrawsAndPicksNameTheirRows) {

@@ -236,6 +236,40 @@ TEST_P(WholeProductLowering, GivesAnItemTheSameBitsWhateverTheTilesOfALaunch) {
   }
 }
 
+// Long launches attend by other thread blocks than short ones, with the same bits.
+TEST_P(WholeProductLowering, AttendsInALongLaunchAsInAShortOne) {
+  constexpr std::int32_t kRows = 1200;
+  constexpr std::int32_t kDims = 16 * 64;
+  ops::Program program;
+  program.has_many_rows = true;
+  ops::SelfAttention op;
+  op.qkv = test::add_input(program, 3 * kDims);
+  op.out = program.add("attended", kDims);
+  op.heads = kDims / 64;
+  op.head_dim = 64;
+  op.causal = false;
+  op.segment_dtype = GetParam();
+  program.ops.emplace_back(op);
+  program.ops.emplace_back(ops::EmitRows{op.out});
+  ops::ProgramLimits limits = test::traced(2 * kRows);
+  limits.trace = false;
+  limits.max_segments = 2;
+  const auto executable = pair_->cpu->compile(program, limits);
+  const auto attended = [&](const std::vector<std::int32_t>& items) {
+    TestBatch batch;
+    for (const std::int32_t item : items)
+      batch.add_vectors(item, kRows, test::random_vector(kRows * 3 * kDims, 40 + item, 2.0F));
+    executable->launch(batch.batch);
+    return test::run_queued(*pair_->cpu).rows.at(0).values;
+  };
+  std::vector<float> apart = attended({0});
+  const std::vector<float> second = attended({1});
+  apart.insert(apart.end(), second.begin(), second.end());
+  const std::vector<float> together = attended({0, 1});
+  ASSERT_EQ(together.size(), apart.size());
+  EXPECT_EQ(std::memcmp(together.data(), apart.data(), apart.size() * sizeof(float)), 0);
+}
+
 INSTANTIATE_TEST_SUITE_P(Types, WholeProductLowering,
                          testing::Values(DType::bfloat16, DType::float16),
                          [](const auto& info) { return std::string(name_of(info.param)); });

@@ -53,13 +53,18 @@ struct RunningSoftmax {
     for (int half = 0; half < 2; ++half) {
       top[half] = fmaxf(top[half], __shfl_xor_sync(kAllLanes, top[half], 1));
       top[half] = fmaxf(top[half], __shfl_xor_sync(kAllLanes, top[half], 2));
-      const float share = power_of_two(__fmul_rn(largest[half] - top[half], scale));
-      largest[half] = top[half];
-      sums[half] = __fmul_rn(sums[half], share);
+    }
+    if (is_scaled_anew(top)) {
 #pragma unroll
-      for (int i = 0; i < kMixed; i += 4) {
-        mixed[i + 2 * half] = __fmul_rn(mixed[i + 2 * half], share);
-        mixed[i + 2 * half + 1] = __fmul_rn(mixed[i + 2 * half + 1], share);
+      for (int half = 0; half < 2; ++half) {
+        const float share = power_of_two(__fmul_rn(largest[half] - top[half], scale));
+        largest[half] = top[half];
+        sums[half] = __fmul_rn(sums[half], share);
+#pragma unroll
+        for (int i = 0; i < kMixed; i += 4) {
+          mixed[i + 2 * half] = __fmul_rn(mixed[i + 2 * half], share);
+          mixed[i + 2 * half + 1] = __fmul_rn(mixed[i + 2 * half + 1], share);
+        }
       }
     }
     const float shift[2] = {__fmul_rn(-top[0], scale), __fmul_rn(-top[1], scale)};
@@ -79,6 +84,13 @@ struct RunningSoftmax {
   }
 
  private:
+  // Whether any row of the warp has a new largest score; otherwise its share of the old scale is 1.
+  __device__ __forceinline__ bool is_scaled_anew(const float (&top)[2]) const {
+    const bool is_same =
+        top[0] == largest[0] && top[1] == largest[1] && top[0] > -INFINITY && top[1] > -INFINITY;
+    return __any_sync(kAllLanes, !is_same);
+  }
+
   __device__ __forceinline__ static void hide(float (&scores)[32], int count) {
     const auto lane = static_cast<int>(threadIdx.x) % kWarp;
 #pragma unroll
@@ -106,18 +118,24 @@ __device__ __forceinline__ void leave_pair(const ItemAttentionArgs& args, std::i
   *reinterpret_cast<std::uint32_t*>(narrow) = narrowed(args.narrow.element, value.x, value.y);
 }
 
-// A tile of queries: rows of one segment, which see all rows of the segment.
+// A piece of a segment (item_piece), or a part of one: queries, which see all rows of the segment.
 struct QueryTile {
   std::int32_t first = 0;  // row of the launch
   std::int32_t rows = 0;
   std::int32_t begin = 0;   // first row of the segment
   std::int32_t length = 0;  // of the segment
 
-  __device__ static QueryTile of(const RowsView& rows, std::int32_t tile) {
-    const std::int32_t first = rows.tile_row[tile];
+  __device__ static QueryTile of(const RowsView& rows, std::int32_t piece_index) {
+    const std::int32_t first = rows.tile_row[piece_index];
     const std::int32_t begin = rows.segment_begin[first];
     const std::int32_t end = rows.segment_end[first];
-    return {first, end - first < kItemTile ? end - first : kItemTile, begin, end - begin};
+    const std::int32_t piece = item_piece(end - begin);
+    return {first, end - first < piece ? end - first : piece, begin, end - begin};
+  }
+  // Part `index` of so many queries; behind the last one there are none.
+  __device__ QueryTile part(std::int32_t index, std::int32_t queries) const {
+    const std::int32_t before = index * queries;
+    return {first + before, min(rows - before, queries), begin, length};
   }
 };
 

@@ -10,7 +10,8 @@
 namespace ttsrt::cuda {
 namespace {
 
-constexpr int kWarps = kItemTile / 16;
+constexpr int kQueries = 128;
+constexpr int kWarps = kQueries / 16;
 constexpr int kThreads = kWarps * kWarp;
 constexpr int kKeys = 64;  // of a tile
 
@@ -170,7 +171,7 @@ struct Attend {
 
 // --- kernels ------------------------------------------------------------------------------------
 
-// Grid: tiles of queries, heads. `scale` is of scores that are powers of two.
+// Grid: pieces of segments, heads, parts of a piece. `scale` is of scores that are powers of two.
 template <int kDims, Element kElement>
 __global__ void __launch_bounds__(kThreads, kDims == 128 ? 1 : 2)
     item_attention_kernel(const __grid_constant__ ItemAttentionArgs args, float scale) {
@@ -179,7 +180,10 @@ __global__ void __launch_bounds__(kThreads, kDims == 128 ? 1 : 2)
   auto* tiles = reinterpret_cast<typename A::Tile*>(item_memory);
   wait_for_previous_kernel();
   if (static_cast<std::int32_t>(blockIdx.x) >= count_of(args.rows, Count::tiles)) return;
-  A attend(args, QueryTile::of(args.rows, static_cast<std::int32_t>(blockIdx.x)));
+  const QueryTile queries = QueryTile::of(args.rows, static_cast<std::int32_t>(blockIdx.x))
+                                .part(static_cast<std::int32_t>(blockIdx.z), kQueries);
+  if (queries.rows <= 0) return;
+  A attend(args, queries);
   const int length = attend.tile.length;
   attend.load(tiles[0], 0);
   for (int first = 0; first < length; first += kKeys) {
@@ -209,7 +213,8 @@ void launch(const ItemAttentionArgs& args, cudaStream_t stream) {
   check(cudaFuncSetAttribute(reinterpret_cast<const void*>(&item_attention_kernel<kDims, kElement>),
                              cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes),
         "shared memory of attention");
-  const dim3 grid(static_cast<unsigned>(args.max_tiles), static_cast<unsigned>(args.heads));
+  const dim3 grid(static_cast<unsigned>(args.max_tiles), static_cast<unsigned>(args.heads),
+                  static_cast<unsigned>(ceil_div(kItemTile, kQueries)));
   launch_early(item_attention_kernel<kDims, kElement>, grid, kThreads, kBytes, stream, args,
                args.scale / kLogOfTwo);
   check_launch("item_attention");

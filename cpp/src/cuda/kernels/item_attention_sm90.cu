@@ -1,28 +1,21 @@
 // Attention of whole items on Hopper: heads of 64 dimensions, by products of warpgroups.
 //
-// A thread block has 128 queries of one head and segment, 64 for each of its two warpgroups, which
-// keep them in registers. Keys and values come in boxes of 64 rows in a ring of stages, asked for
-// by one thread. Two blocks share a multiprocessor, so that some warpgroups multiply while others
-// turn scores into weights. Boxes are counted from the begin of the segment, so that a row's sums
-// depend on its segment alone. Values behind the segment become zeros in shared memory; keys behind
-// it are hidden.
-#include "cuda/check.h"
-#include "cuda/kernels/hopper.cuh"
-#include "cuda/kernels/item_attention.cuh"
-#include "cuda/kernels/wgmma_registers.cuh"
+// Long launches have blocks with whole pieces of segments (item_attention_pieces_sm90.cu); these
+// are the others, and the choice. A thread block has 128 queries of one head and segment, 64 for
+// each of its two warpgroups, which keep them in registers. Keys and values come in a ring of
+// stages, asked for by one thread. Two blocks share a multiprocessor, so that some warpgroups
+// multiply while others turn scores into weights. Values behind the segment become zeros in shared
+// memory; keys behind it are hidden.
+#include "cuda/kernels/item_attention_boxes.cuh"
 
 namespace ttsrt::cuda {
 namespace {
 
 constexpr int kThreads = 256;
 constexpr int kWarps = kThreads / kWarp;
-constexpr int kGroupThreads = 128;
-constexpr int kKeys = kHeadBoxRows;
-constexpr int kSteps = kItemHead / 16;
+constexpr int kQueries = 2 * kGroupQueries;
 constexpr int kStages = 4;
 constexpr int kLag = 2;  // boxes after which a stage is filled again
-constexpr int kBoxBytes = kKeys * kBoxRowBytes;
-constexpr int kStageBytes = 2 * kBoxBytes;  // keys, then values
 constexpr int kBytes = kStages * kStageBytes + kSwizzleBytes;
 
 // --- helpers ------------------------------------------------------------------------------------
@@ -37,16 +30,11 @@ struct Site {
 
   __device__ std::byte* keys(int stage) const { return memory + stage * kStageBytes; }
   __device__ std::byte* values(int stage) const { return keys(stage) + kBoxBytes; }
-};
 
-__device__ __forceinline__ void load_stage(const Site& site, int stage, int box) {
-  const int row = site.tile.begin + box * kKeys;
-  const int keys_at = (site.args.heads + site.kv_head) * kItemHead;
-  arrive_and_expect(site.full[stage], kStageBytes);
-  load_box(site.keys(stage), site.args.boxes, keys_at, row, site.full[stage]);
-  load_box(site.values(stage), site.args.boxes, keys_at + site.args.kv_heads * kItemHead, row,
-           site.full[stage]);
-}
+  __device__ void load(int stage, int box) const {
+    load_keys(args, tile.begin, kv_head, box, keys(stage), full[stage]);
+  }
+};
 
 // A warpgroup's queries: of its warp's 16, a lane has values of lane / 4 and that + 8.
 struct Queries {
@@ -71,15 +59,7 @@ struct Queries {
   }
 };
 
-// Values behind the segment may be anything, and a weight of zero doesn't hide NaN. Each warpgroup
-// writes the same zeros.
-__device__ __forceinline__ void clear_values(std::byte* values, int count) {
-  auto* words = reinterpret_cast<uint4*>(values);
-  constexpr int kRowWords = kBoxRowBytes / static_cast<int>(sizeof(uint4));
-  for (int i = count * kRowWords + static_cast<int>(threadIdx.x) % kGroupThreads;
-       i < kKeys * kRowWords; i += kGroupThreads)
-    words[i] = uint4{};
-  fence_for_async();
+__device__ __forceinline__ void sync_group() {
   if (threadIdx.x < kGroupThreads) {
     sync_threads<1, kGroupThreads>();
   } else {
@@ -101,23 +81,12 @@ __device__ __forceinline__ void score(const Queries& queries, std::uint32_t keys
   commit_products();
 }
 
-template <Element kElement>
-__device__ __forceinline__ void mix(const std::uint32_t (&weights)[kKeys / 16][4],
-                                    std::uint32_t values, float (&mixed)[32]) {
-  const std::uint64_t operand = operand_at(values);
-  begin_products();
-#pragma unroll
-  for (int k = 0; k < kKeys / 16; ++k)
-    WgmmaOfRegisters<kElement, true>::multiply(mixed, weights[k], operand + 128 * k, 1);
-  commit_products();
-}
-
 // Gives back the stage of a box; the thread that loads fills it again once all warps have.
 __device__ __forceinline__ void refill(const Site& site, int box) {
   const int stage = box % kStages;
   if (threadIdx.x == 0 && box + kStages < site.boxes) {
     await(site.empty[stage], box / kStages % 2);
-    load_stage(site, stage, box + kStages);
+    site.load(stage, box + kStages);
   }
   __syncwarp();
 }
@@ -132,40 +101,24 @@ __device__ __forceinline__ void attend(const Site& site, const Queries& queries,
     const int stage = box % kStages;
     const int count = site.tile.length - box * kKeys;
     await(site.full[stage], box / kStages % 2);
-    if (count < kKeys) clear_values(site.values(stage), count);
+    if (count < kKeys) {
+      clear_values(site.values(stage), count);
+      sync_group();
+    }
     score<kElement>(queries, shared_address(site.keys(stage)), scores);
     await_products<0>();  // of this box's scores, and of what was mixed before
     if (box > 0 && threadIdx.x % kWarp == 0) arrive(site.empty[(box - 1) % kStages]);
     if (box >= kLag) refill(site, box - kLag);
     softmax.weigh(scores, mixed, scale, count);
-#pragma unroll
-    for (int k = 0; k < kKeys / 16; ++k) narrow_weights(kElement, scores + 8 * k, weights[k]);
-    mix<kElement>(weights, shared_address(site.values(stage)), mixed);
+    mix<kElement>(scores, shared_address(site.values(stage)), weights, mixed);
   }
   await_products<0>();
 }
 #endif
 
-__device__ __forceinline__ void store(const Site& site, const RunningSoftmax& softmax,
-                                      const float (&mixed)[32]) {
-  const auto lane = static_cast<int>(threadIdx.x) % kWarp;
-#pragma unroll
-  for (int half = 0; half < 2; ++half) {
-    const float inverse = softmax.inverse(half);
-    const int query = static_cast<int>(threadIdx.x) / kWarp * 16 + lane / 4 + half * 8;
-    if (query >= site.tile.rows) continue;
-#pragma unroll
-    for (int n = 0; n < kItemHead / 8; ++n) {
-      const float* values = mixed + 4 * n + 2 * half;
-      leave_pair(site.args, site.tile.first + query, site.head * kItemHead + n * 8 + lane % 4 * 2,
-                 {__fmul_rn(values[0], inverse), __fmul_rn(values[1], inverse)});
-    }
-  }
-}
-
 // --- kernels ------------------------------------------------------------------------------------
 
-// Grid: tiles of queries, heads.
+// Grid: pieces of segments, heads, parts of a piece.
 template <Element kElement>
 __global__ void __launch_bounds__(kThreads, 2)
     item_attention_of_boxes_kernel(const __grid_constant__ ItemAttentionArgs args, float scale) {
@@ -174,8 +127,8 @@ __global__ void __launch_bounds__(kThreads, 2)
   __shared__ Barrier full[kStages];
   __shared__ Barrier empty[kStages];
   let_next_kernel_start();
-  const auto tile = static_cast<std::int32_t>(blockIdx.x);
-  if (tile >= count_of(args.rows, Count::tiles)) return wait_for_previous_kernel();
+  const auto piece = static_cast<std::int32_t>(blockIdx.x);
+  if (piece >= count_of(args.rows, Count::tiles)) return wait_for_previous_kernel();
   if (threadIdx.x == 0) {
     for (int stage = 0; stage < kStages; ++stage) {
       init_barrier(full[stage], 1);
@@ -185,10 +138,13 @@ __global__ void __launch_bounds__(kThreads, 2)
   }
   __syncthreads();
   wait_for_previous_kernel();
+  const QueryTile tile =
+      QueryTile::of(args.rows, piece).part(static_cast<std::int32_t>(blockIdx.z), kQueries);
+  if (tile.rows <= 0) return;
   const std::uint32_t offset = shared_address(attention_memory) % kSwizzleBytes;
   const auto head = static_cast<int>(blockIdx.y);
   Site site = {args,
-               QueryTile::of(args.rows, tile),
+               tile,
                attention_memory + (offset == 0 ? 0 : kSwizzleBytes - offset),
                full,
                empty,
@@ -197,14 +153,14 @@ __global__ void __launch_bounds__(kThreads, 2)
                0};
   site.boxes = ceil_div(site.tile.length, kKeys);
   if (threadIdx.x == 0) {
-    for (int box = 0; box < kStages && box < site.boxes; ++box) load_stage(site, box, box);
+    for (int box = 0; box < kStages && box < site.boxes; ++box) site.load(box, box);
   }
   __syncwarp();
   const Queries queries(site);
   RunningSoftmax softmax;
   float mixed[32] = {};
   attend<kElement>(site, queries, scale, softmax, mixed);
-  store(site, softmax, mixed);
+  store_mixed(args, site.tile, head, softmax, mixed);
 #endif
 }
 
@@ -212,7 +168,6 @@ __global__ void __launch_bounds__(kThreads, 2)
 
 template <Element kElement>
 void launch(const ItemAttentionArgs& args, cudaStream_t stream) {
-  constexpr float kLogOfTwo = 0.693147180559945309F;
   auto* kernel = &item_attention_of_boxes_kernel<kElement>;
   const auto* function = reinterpret_cast<const void*>(kernel);
   check(cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes),
@@ -220,14 +175,22 @@ void launch(const ItemAttentionArgs& args, cudaStream_t stream) {
   check(cudaFuncSetAttribute(function, cudaFuncAttributePreferredSharedMemoryCarveout,
                              cudaSharedmemCarveoutMaxShared),
         "shared memory of attention");
-  const dim3 grid(static_cast<unsigned>(args.max_tiles), static_cast<unsigned>(args.heads));
+  const dim3 grid(static_cast<unsigned>(args.max_tiles), static_cast<unsigned>(args.heads),
+                  static_cast<unsigned>(ceil_div(kItemTile, kQueries)));
   launch_early(kernel, grid, kThreads, kBytes, stream, args, args.scale / kLogOfTwo);
   check_launch("item_attention_of_boxes");
+}
+
+// Whether blocks with whole pieces would have work for three quarters of the device or more.
+bool is_long(const ItemAttentionArgs& args) {
+  const int blocks = ceil_div(args.max_rows, kItemTile) * args.heads;
+  return blocks * 4 >= device_attribute(cudaDevAttrMultiProcessorCount) * 3;
 }
 
 }  // namespace
 
 void item_attention_of_boxes(const ItemAttentionArgs& args, cudaStream_t stream) {
+  if (is_long(args)) return item_attention_of_pieces(args, stream);
   if (args.element == Element::bfloat16) return launch<Element::bfloat16>(args, stream);
   launch<Element::float16>(args, stream);
 }
