@@ -116,7 +116,7 @@ class Lowering {
   void lower(const ops::EmitRows& op);
   bool lower_item_attention(const ops::SelfAttention& op);  // false: it is another attention
 
-  void add_item_attention(ItemAttentionArgs args, std::int64_t width, bool is_prepared);
+  void add_item_attention(const ItemAttentionArgs& args, std::int64_t width, bool is_prepared);
 
   // Of Programs of many rows (whole_product_lowering.cpp): an activation as narrow rows, and who
   // reads it before it is overwritten.
@@ -148,8 +148,8 @@ class Lowering {
   void add(std::string label, std::function<void(const Bounds&, cudaStream_t)> run);
   // Adds the launch of an op over rows.
   template <typename Args>
-  void add_rows(std::string label, Args args, void (*launch)(const Args&, cudaStream_t)) {
-    add(std::move(label), [args, launch](const Bounds& bounds, cudaStream_t stream) mutable {
+  void add_rows(std::string label, const Args& args, void (*launch)(const Args&, cudaStream_t)) {
+    add(std::move(label), [args = args, launch](const Bounds& bounds, cudaStream_t stream) mutable {
       args.max_rows = bounds.rows;
       launch(args, stream);
     });

@@ -222,12 +222,13 @@ bool Lowering::lower_item_attention(const ops::SelfAttention& op) {
 }
 
 // Where the product before has not prepared the heads, they go to scratch memory.
-void Lowering::add_item_attention(ItemAttentionArgs args, std::int64_t width, bool is_prepared) {
+void Lowering::add_item_attention(const ItemAttentionArgs& args, std::int64_t width,
+                                  bool is_prepared) {
   const std::size_t bytes = args.element == Element::float32 ? sizeof(float) : 2;
   const std::int64_t rows = limits_.max_rows;
   if (!is_prepared) need_scratch(static_cast<std::size_t>(rows * width) * bytes);
   add("item attention",
-      [args, is_prepared, width, rows, tiles = item_tiles(), scratch = site_.scratch](
+      [args = args, is_prepared, width, rows, tiles = item_tiles(), scratch = site_.scratch](
           const Bounds& bounds, cudaStream_t stream) mutable {
         args.max_rows = bounds.rows;
         args.max_tiles = tiles.most(bounds.rows);
