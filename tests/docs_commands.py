@@ -75,6 +75,7 @@ LEFT = [
         r"bench\.t3_peers|llama_cpp_python|--build llama",
         "needs a build of llama.cpp; tests/bench runs tiny models",
     ),
+    Left(r"uvicorn .*f5_server", "needs the extra serve; test_f5_server talks to the server"),
     Left(
         r"bench\.f5_peers",
         "needs the package f5-tts or a GPU; tests/bench runs it with tiny models",
