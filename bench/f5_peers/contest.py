@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.f5_peers.ours import KINDS, Inputs, Ours, build_engine
 from ttsrt_rt.bench.ops import measure_peaks
@@ -24,6 +25,7 @@ __all__ = [
     "ORIGINAL",
     "Contest",
     "Entry",
+    "distance",
     "engine_of",
     "flops",
     "kinds_of",
@@ -138,6 +140,11 @@ def engine_of(options: argparse.Namespace, folder: Path, kind: str) -> Path:
     return folder / f"{name}.{options.frames}.{kind}.engine"
 
 
+def distance(values: NDArray[np.float32], exact: NDArray[np.float32]) -> float:
+    """The largest difference, as a part of the largest value."""
+    return float(np.abs(values - exact).max() / np.abs(exact).max())
+
+
 def open_contest(
     options: argparse.Namespace, folder: Path, source: Path, threads: int, stack: ExitStack
 ) -> Contest:
@@ -169,8 +176,8 @@ def open_contest(
     for kind in ("float32", "bfloat16"):
         peer = TorchDit(source, size, inputs, dtype=kind, threads=threads)
         exact = peer.velocity() if exact is None else exact
-        told = f"its own {np.abs(peer.velocity() - exact).max() / np.abs(exact).max():.1e}"
-        error = float(np.abs(velocities[kind] - exact).max() / np.abs(exact).max())
+        told = f"its own {distance(peer.velocity(), exact):.1e}"
+        error = distance(velocities[kind], exact)
         if kind == "float32" and error > EXACT:
             raise InternalError(f"float32 velocities differ from the original's by {error:.1e}")
         contest.notes.append(

@@ -6,13 +6,14 @@ import argparse
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.f5_peers.contest import EXACT, engine_of
+from bench.f5_peers.contest import EXACT, distance, engine_of
 from bench.f5_peers.ours import Inputs, Ours
 from ttsrt_rt.errors import ConfigError, InternalError
 from ttsrt_rt.synth.f5_layout import f5_size
@@ -97,8 +98,6 @@ def find_card(device: str) -> Card | None:
     Raises:
         ConfigError: PyTorch sees no GPU.
     """
-    from importlib.util import find_spec
-
     if find_spec("torch") is None:
         return None
     import torch
@@ -108,11 +107,6 @@ def find_card(device: str) -> Card | None:
     if not torch.cuda.is_available():
         raise ConfigError(f"--device {device}: PyTorch sees no GPU; expected one, or --no_torch")
     return measure_card(device)
-
-
-def distance(values: NDArray[np.float32], exact: NDArray[np.float32]) -> float:
-    """The largest difference, as a part of the largest value."""
-    return float(np.abs(values - exact).max() / np.abs(exact).max())
 
 
 def open_gpu_contest(
@@ -141,8 +135,9 @@ def open_gpu_contest(
         return spent.ms, spent.device_ms, seconds
 
     contest = GpuContest([GpuEntry("ttsrt_rt", True, evaluation)], Utterance(utterance))
-    if options.no_torch:
-        contest.notes.append("Without PyTorch: --no_torch.")
+    if options.no_torch or find_spec("torch") is None:
+        reason = "--no_torch" if options.no_torch else "the package torch is not installed"
+        contest.notes.append(f"Without PyTorch: {reason}.")
         return contest
     add_peers(contest, options, source, inputs, velocities)
     return contest

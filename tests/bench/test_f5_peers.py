@@ -150,9 +150,9 @@ def test_the_network_in_pytorch_has_our_velocities(gpu_models: Path) -> None:
     source = gpu_models / "f5-tiny" / "model_1.safetensors"
     exact = TorchFlow(source, size, inputs, device="cpu", dtype="float32").velocity()
     with Ours(gpu_models / "f5-tiny-vocos.60.float32.engine", inputs, threads=1) as ours:
-        assert gpu.distance(ours.velocity(), exact) < contest.EXACT
+        assert contest.distance(ours.velocity(), exact) < contest.EXACT
     narrow = TorchFlow(source, size, inputs, device="cpu", dtype="bfloat16").velocity()
-    assert 1e-4 < gpu.distance(narrow, exact) < 0.1
+    assert 1e-4 < contest.distance(narrow, exact) < 0.1
 
 
 @pytest.mark.skipif(not HAS_TORCH, reason="needs PyTorch")
@@ -172,27 +172,31 @@ def test_what_is_compared_with_has_no_products_of_tf32() -> None:
     assert allowed() == before
 
 
-@pytest.mark.parametrize("has_peers", [True, False])
+@pytest.mark.parametrize("without", [None, "--no_torch", "the package torch is not installed"])
 def test_a_run_of_a_gpu(
     gpu_models: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    has_peers: bool,
+    without: str | None,
 ) -> None:
-    """All but the graph, which only a GPU has, on the CPU."""
+    """All but the graph, which only a GPU has, on the CPU; with peers, or without for a reason."""
+    has_peers = without is None
     if has_peers and not HAS_TORCH:
         pytest.skip("needs PyTorch")
     card = Card("any", 1.0, 1.0, 800.0)
-    monkeypatch.setattr(gpu, "find_card", lambda _: card)
+    if has_peers:
+        monkeypatch.setattr(gpu, "find_card", lambda _: card)
+    else:
+        monkeypatch.setattr(gpu, "find_spec", lambda _: None)
     monkeypatch.setattr(gpu, "ATTENTION_NAMES", (None,))
     monkeypatch.setattr(gpu, "prepare_of", lambda *_: lambda function: function)
     monkeypatch.setattr(gpu, "replays", lambda peer, _: lambda: (None, float(peer.velocity().size)))
     options = command.parse([*GPU_RUN, "--json", str(tmp_path / "out.json")])
-    options.device, options.no_torch = "cpu", not has_peers
+    options.device, options.no_torch = "cpu", without == "--no_torch"
     command.run_gpu(options, gpu_models)
     printed = capsys.readouterr().out
-    assert ("Without PyTorch: --no_torch" in printed) == (not has_peers)
+    assert (f"Without PyTorch: {without}." in printed) == (not has_peers)
     values = json.loads((tmp_path / "out.json").read_text())
     evaluations, utterances = values["tables"]
     assert [len(case["device_ms"]) for case in evaluations["cases"]] == [1] * (1 + has_peers)
