@@ -33,7 +33,8 @@ async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         OPENED.update(voice=(read_audio(voice), said), model=F5Model(engine))
     yield
     if OPENED:
-        OPENED.pop("model").close()
+        OPENED["model"].close()
+        OPENED.clear()
 
 
 app = FastAPI(lifespan=lifespan)
