@@ -68,7 +68,7 @@ def requests_of(batch: Batch, flow: Mapping[str, Any]) -> list[Request]:
         [None] * size if batch.edit_mask is None else _cut(batch.edit_mask, lengths, "edit_mask")
     )
     frames = [
-        frames_of(duration, length, len(ids), flow.get("max_duration"))
+        sample_frames(duration, length, len(ids), flow.get("max_duration"))
         for duration, length, ids in zip(durations, lengths, batch.ids, strict=True)
     ]
     noises = [None] * size if batch.noise is None else _cut(batch.noise, frames, "noise")
@@ -88,7 +88,7 @@ def requests_of(batch: Batch, flow: Mapping[str, Any]) -> list[Request]:
     ]
 
 
-def frames_of(duration: int, lens: int, text_len: int, most: Any = None) -> int:
+def sample_frames(duration: int, lens: int, text_len: int, most: Any = None) -> int:
     """Returns the frames of a sample, prompt included, as the original has them: one more than the
     prompt's and than the text's ids at least.
     """

@@ -67,7 +67,15 @@ class FrontEndRules:
 
 RULES: dict[str, FrontEndRules] = {
     "f5": FrontEndRules(),
-    "indicf5": FrontEndRules(15.0, 25.0, False, False, True, -20.0, True),
+    "indicf5": FrontEndRules(
+        prompt_seconds=15.0,
+        total_seconds=25.0,
+        budget_has_speed=False,
+        slows_short_text=False,
+        removes_silence=True,
+        level=-20.0,
+        trims_exactly=True,
+    ),
 }
 
 

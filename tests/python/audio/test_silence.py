@@ -60,18 +60,16 @@ def test_ends_are_trimmed_by_tens_of_milliseconds() -> None:
     assert trim_silence(sound_of((1, 0.5))).seconds == 1.0
 
 
-@pytest.mark.parametrize(
-    ("silence", "whole"), [(0.0, 1.0), (0.001, 1.0), (0.003, 1.0), (0.123, 1.0), (0.0005, 1.0)]
-)
-def test_an_end_may_be_trimmed_by_the_millisecond(silence: float, whole: float) -> None:
+@pytest.mark.parametrize("silence", [0.0, 0.0005, 0.001, 0.003, 0.123])
+def test_an_end_may_be_trimmed_by_the_millisecond(silence: float) -> None:
     """Seconds are counted down one by one and rounded down, so that a millisecond may be lost."""
-    sound = sound_of((0.255, 0), (whole, 0.5), (silence, 0.001))
+    sound = sound_of((0.255, 0), (1.0, 0.5), (silence, 0.001))
     left = sound.seconds - 0.25
     for _ in range(round(1000 * silence)):
         left -= 0.001
     trimmed = trim_silence(sound, -42.0, ends_exactly=True)
     assert trimmed.seconds == pytest.approx(int(1000 * left) / 1000)
-    assert 0 <= whole + 0.005 - trimmed.seconds < 0.0011
+    assert 0 <= 1.005 - trimmed.seconds < 0.0011
     quiet = Sound(sound.samples * np.float32(0.01), RATE)
     assert len(trim_silence(quiet, -42.0, ends_exactly=True).samples) == 0
 
