@@ -23,10 +23,10 @@ struct NarrowRows {
 struct alignas(128) TensorMap {
   std::uint64_t words[16] = {};
 };
-constexpr std::int32_t kProductBoxRows =
-    32;  // of a product's rows; its weights have kWeightBoxRows
-constexpr std::int32_t kWeightBoxRows = 128;
-constexpr std::int32_t kResidentRows[] = {160, 224};  // of a tile of a resident product
+// Rows of such boxes.
+constexpr std::int32_t kProductBoxRows = 32;          // of the rows of a product
+constexpr std::int32_t kWeightBoxRows = 128;          // of its weights
+constexpr std::int32_t kResidentRows[] = {160, 224};  // of a persistent block's tiles of rows
 constexpr std::int32_t kHeadBoxRows = 64;             // of queries, keys and values
 
 // --- rows of the slots --------------------------------------------------------------------------
@@ -195,12 +195,12 @@ void response_norm(const ResponseNormArgs& args, cudaStream_t stream);
 
 // --- products -----------------------------------------------------------------------------------
 
-// What becomes of activate(sum + bias).
+// The epilogue of a product: what becomes of activate(sum + bias).
 enum class ProductEnd : std::int32_t {
   store,  // out = value, or out += value; and narrow = value
   gate,   // out += value * gate, as ops::AddModulated
   heads,  // narrow = queries, keys and values as prepare_heads() leaves them; heads have 64
-          // dimensions, of which a rope turns all
+          // dimensions, all of which a rope rotates
 };
 
 // A product of rows of whole items with a narrow weight, on Hopper's tensor cores. Every output is

@@ -1,5 +1,5 @@
-// Lowering of the ops of whole items (ops/whole_ops.h) and of attention over segments as they have
-// it. EmitRows launches nothing: the Executable copies the rows when its last part has run.
+// Lowering of the ops of whole items (ops/whole_ops.h) and of their attention, which has no cache.
+// EmitRows launches nothing: the Executable copies the rows when its last part has run.
 #include <algorithm>
 #include <utility>
 
@@ -13,6 +13,8 @@ namespace {
 
 constexpr std::int32_t kBoxHead = 64;  // dimensions of heads that are read as boxes
 
+// Other attention without a cache (float32 keys, a rope of all heads or none, no norms of heads)
+// needs no prepared heads, and is lowered as that of other segments.
 bool is_item_attention(const ops::SelfAttention& op) {
   return op.cache_layer < 0 &&
          (op.segment_dtype != DType::float32 || op.rope_heads > 0 || op.q_norm.is_present());
@@ -192,7 +194,6 @@ void Lowering::lower(const ops::EmitRows& op) {
   lowered_.emitted = op.x;
 }
 
-// Without norms, a rope of some heads and narrow keys, attention of segments needs no preparation.
 bool Lowering::lower_item_attention(const ops::SelfAttention& op) {
   if (!is_item_attention(op)) return false;
   ItemAttentionArgs args;

@@ -18,7 +18,7 @@ __device__ __forceinline__ float power_of_two(float x) {
 
 constexpr int kItemHead = 64;  // dimensions of a head that the end of a product prepares
 
-// An element of a head as a rope turns it; `other` is the second of the pair.
+// An element of a head as a rope rotates it; `other` is the other element of its pair.
 __device__ __forceinline__ float turned_pair(float own, float other, float cosine, float sine,
                                              bool is_low) {
   return __fmaf_rn(own, cosine, __fmul_rn(is_low ? -other : other, sine));
@@ -39,15 +39,16 @@ struct RunningSoftmax {
   float largest[2] = {-INFINITY, -INFINITY};
   float sums[2] = {};  // of this lane's columns
 
-  // Turns the scores of a tile, of which `count` keys are there, into weights, and what has been
-  // mixed so far to the new scale. `scale` is of scores that are powers of two.
+  // Turns the scores of a tile, of which the first `count` keys are of the segment, into weights,
+  // and rescales what has been mixed so far. `scale` has the factor log2(e): weights are powers of
+  // two.
   template <int kMixed>
   __device__ __forceinline__ void weigh(float (&scores)[32], float (&mixed)[kMixed], float scale,
                                         int count) {
     if (count < 64) hide(scores, count);
     float top[2] = {largest[0], largest[1]};
 #pragma unroll
-    for (int i = 0; i < 32; ++i)  // drops NaN, whose weight is NaN
+    for (int i = 0; i < 32; ++i)  // fmaxf ignores NaN, but its weight is NaN
       top[i % 4 / 2] = fmaxf(top[i % 4 / 2], scores[i]);
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
@@ -132,7 +133,7 @@ struct QueryTile {
     const std::int32_t piece = item_piece(end - begin);
     return {first, end - first < piece ? end - first : piece, begin, end - begin};
   }
-  // Part `index` of so many queries; behind the last one there are none.
+  // Part `index` of the piece, in parts of `queries` queries; behind the last part it has no rows.
   __device__ QueryTile part(std::int32_t index, std::int32_t queries) const {
     const std::int32_t before = index * queries;
     return {first + before, min(rows - before, queries), begin, length};

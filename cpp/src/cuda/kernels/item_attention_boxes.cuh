@@ -20,7 +20,7 @@ constexpr int kBoxBytes = kKeys * kBoxRowBytes;
 constexpr int kStageBytes = 2 * kBoxBytes;  // keys, then values
 constexpr float kLogOfTwo = 0.693147180559945309F;
 
-// Asks for a box of keys and one of values of a segment that begins with row `begin`.
+// Loads a box of keys and one of values of a segment that begins with row `begin`.
 __device__ __forceinline__ void load_keys(const ItemAttentionArgs& args, int begin, int kv_head,
                                           int box, std::byte* stage, Barrier& full) {
   const int row = begin + box * kKeys;

@@ -171,7 +171,8 @@ struct Attend {
 
 // --- kernels ------------------------------------------------------------------------------------
 
-// Grid: pieces of segments, heads, parts of a piece. `scale` is of scores that are powers of two.
+// Grid: pieces of segments, heads, parts of a piece. `scale` has the factor log2(e), as of
+// RunningSoftmax.
 template <int kDims, Element kElement>
 __global__ void __launch_bounds__(kThreads, kDims == 128 ? 1 : 2)
     item_attention_kernel(const __grid_constant__ ItemAttentionArgs args, float scale) {

@@ -3,9 +3,9 @@
 //
 // A thread block has a piece of a segment and one head: up to 320 queries, 64 for each of its five
 // warpgroups, which share keys and values. Queries stay in shared memory. Keys and values come in a
-// ring of stages, which the last warp that has used a stage fills again. A warpgroup goes step by
-// step: while it turns scores into weights, others multiply. Values behind the segment become zeros
-// in shared memory; keys behind it are hidden.
+// ring of stages, which the last warp that has used a stage fills again. A warpgroup overlaps none
+// of its own steps: while it turns scores into weights, others multiply. Values behind the segment
+// become zeros in shared memory; keys behind it are masked.
 #include "cuda/kernels/item_attention_boxes.cuh"
 #include "cuda/kernels/wgmma.cuh"
 

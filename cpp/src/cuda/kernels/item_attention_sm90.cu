@@ -1,11 +1,11 @@
 // Attention of whole items on Hopper: heads of 64 dimensions, by products of warpgroups.
 //
-// Long launches have blocks with whole pieces of segments (item_attention_pieces_sm90.cu); these
-// are the others, and the choice. A thread block has 128 queries of one head and segment, 64 for
-// each of its two warpgroups, which keep them in registers. Keys and values come in a ring of
-// stages, asked for by one thread. Two blocks share a multiprocessor, so that some warpgroups
-// multiply while others turn scores into weights. Values behind the segment become zeros in shared
-// memory; keys behind it are hidden.
+// This file has the thread blocks of short launches, and the choice between them and those of long
+// ones, which have whole pieces of segments (item_attention_pieces_sm90.cu). A thread block has 128
+// queries of one head and segment, 64 for each of its two warpgroups, which keep them in registers.
+// One thread loads keys and values into a ring of stages. Two blocks share a multiprocessor, so
+// that some warpgroups multiply while others turn scores into weights. Values behind the segment
+// become zeros in shared memory; keys behind it are masked.
 #include "cuda/kernels/item_attention_boxes.cuh"
 
 namespace ttsrt::cuda {

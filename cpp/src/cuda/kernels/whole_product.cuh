@@ -1,5 +1,5 @@
 // What the two kernels of products of whole items on Hopper share: the size of their tiles of
-// outputs, and the end of a row's sums, so that their bits are equal.
+// outputs, and the epilogue of a row's sums, so that their bits are equal.
 #pragma once
 
 #include "cuda/kernels/hopper.cuh"
@@ -7,32 +7,32 @@
 
 namespace ttsrt::cuda {
 
-// Launched by whole_product(): tiles of `rows` rows, one of kResidentRows, in thread blocks that
-// stay.
+// Launched by whole_product(): tiles of `rows` rows, one of kResidentRows, in persistent thread
+// blocks.
 void resident_product(const WholeProductArgs& args, std::int32_t rows, cudaStream_t stream);
 
 constexpr int kOutputs = kWeightBoxRows;  // of a tile
 constexpr int kGroupOutputs = 64;         // of a warpgroup
 constexpr int kGroupThreads = 128;
 
-// What the end of a row looks up: its schedule row, or its position.
+// The index of what the epilogue of a row reads: its schedule row (gate), or its position (heads).
 __device__ __forceinline__ int place_of(const WholeProductArgs& args, std::int64_t row) {
   if (args.end == ProductEnd::store) return 0;
   return args.end == ProductEnd::gate ? args.rows.schedule_row[row] : args.rows.position[row];
 }
 
-// What the end of four outputs of a row reads.
+// What the epilogue of four outputs of a row reads.
 struct Reads {
   float4 first = {};   // out, or cosines
   float4 second = {};  // gates, or sines
 };
 
-// Four outputs, in the hands of one lane.
+// The epilogue of four outputs, by one lane.
 struct Quad {
   const WholeProductArgs& args;
   int output;  // the first
   float4 bias = {};
-  bool is_turned = false;  // by a rope
+  bool is_turned = false;  // rotated by a rope
   bool is_value = false;
 
   __device__ Quad(const WholeProductArgs& a, int first) : args(a), output(first) {

@@ -1,12 +1,12 @@
 // Products of many rows of whole items on Hopper: out^T = W x^T by products of warpgroups, in
-// thread blocks that stay and take one tile after the other, one on each multiprocessor.
+// persistent thread blocks, one on each multiprocessor, which take one tile after the other.
 //
-// A tile has 128 outputs and kRows rows. One warp asks for boxes of weights and of x, 64 inputs at
-// a time, in a ring of stages that goes on from tile to tile; two warpgroups multiply them, each
-// for 64 of the outputs. Sums pass through shared memory of their own in pieces, so that their end
-// (bias, activation, gate, rope) sees rows and reads and writes whole lines; what the end reads is
-// asked for one piece of rows ahead. Weights of the first stages are asked for before the kernel
-// before has finished.
+// A tile has 128 outputs and kRows rows. One thread of a third warpgroup loads boxes of weights and
+// of x, 64 inputs at a time, into a ring of stages that goes on from tile to tile; two warpgroups
+// multiply them, each for 64 of the outputs. Sums pass through shared memory of their own in
+// pieces, so that the epilogue (bias, activation, gate, rope) sees rows and reads and writes whole
+// lines; it prefetches what it reads by one piece of rows. Weights of the first stages are loaded
+// before the previous kernel has finished.
 #include <algorithm>
 
 #include "cuda/check.h"
@@ -24,7 +24,7 @@ constexpr int kStaticBytes = 4096;  // at most
 // Of 65,536 registers, each thread of the warpgroup that loads, and of the others.
 constexpr int kLoadRegisters = 40;
 constexpr int kMultiplyRegisters = 232;
-// The end of sums has so many rows of a warpgroup at a time, in two buffers; a pitch without
+// The epilogue has so many rows of a warpgroup at a time, in two buffers; the pitch avoids bank
 // conflicts.
 constexpr int kPieceRows = 32;
 constexpr int kPitch = kGroupOutputs + 4;
@@ -96,7 +96,7 @@ __device__ __forceinline__ void load_rows(const Site<kRows>& site, const Tile& t
            block * kBoxColumns, tile.row, site.full[stage]);
 }
 
-// All boxes of all tiles of the block, by one thread.
+// Loads all boxes of all tiles of the block, by one thread.
 template <int kRows>
 __device__ void load_all(const Site<kRows>& site, int tiles) {
   constexpr int kStages = Shape<kRows>::kStages;
@@ -159,7 +159,7 @@ __device__ __forceinline__ void multiply_blocks(const Site<kRows>& site,
 }
 #endif
 
-// --- the end of a tile --------------------------------------------------------------------------
+// --- epilogue -----------------------------------------------------------------------------------
 
 __device__ __forceinline__ void sync_group() {
   if (threadIdx.x < kGroupThreads) {
@@ -169,8 +169,8 @@ __device__ __forceinline__ void sync_group() {
   }
 }
 
-// The end of a warpgroup's sums: pieces of rows go through shared memory; a warp then has whole
-// parts of rows, a lane four outputs of each.
+// The epilogue of a warpgroup's sums: pieces of rows go through shared memory; a warp then has
+// whole parts of rows, a lane four outputs of each.
 template <int kRows>
 struct End {
   static constexpr int kLanes = kGroupOutputs / kQuad;  // of a row
@@ -212,14 +212,14 @@ struct End {
     float* to = pieces + piece % 2 * kPieceFloats + lane % 4 * 2 * kPitch + output;
 #pragma unroll
     for (int each = 0; each < kPieces; ++each) {
-      if (each != piece) continue;  // registers have no index
+      if (each != piece) continue;  // registers cannot be indexed at run time
 #pragma unroll
       for (int i = 0; i < kPieceRows / 2; ++i)
         to[(i / 4 * 8 + i % 2) * kPitch + i % 4 / 2 * 8] = sums[each * (kPieceRows / 2) + i];
     }
   }
 
-  // Ends a piece of rows, and reads for the next one.
+  // Runs the epilogue of a piece of rows, and reads for the next one.
   __device__ __forceinline__ void store(int piece, Reads (&reads)[kPasses]) const {
     const float* from =
         pieces + piece % 2 * kPieceFloats + static_cast<int>(threadIdx.x) % kLanes * kQuad;
@@ -245,7 +245,7 @@ struct End {
   }
 };
 
-// What the ends of a tile's rows look up, in shared memory of the warpgroup.
+// Finds place_of() of a tile's rows, in shared memory of the warpgroup.
 template <int kRows>
 __device__ __forceinline__ void find_places(const Site<kRows>& site, const Tile& tile,
                                             int* places) {
@@ -257,7 +257,7 @@ __device__ __forceinline__ void find_places(const Site<kRows>& site, const Tile&
 
 // --- kernels ------------------------------------------------------------------------------------
 
-// Grid: as many blocks as stay.
+// Grid: one block for each multiprocessor, or for each tile if there are fewer.
 template <Element kElement, int kRows>
 __global__ void __launch_bounds__(kThreads, 1)
     resident_product_kernel(const __grid_constant__ WholeProductArgs args) {

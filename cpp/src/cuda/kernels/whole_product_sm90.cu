@@ -1,15 +1,16 @@
 // Products of the rows of whole items on Hopper: out^T = W x^T by products of warpgroups.
 //
-// Launches of many rows may have blocks that stay (whole_product_resident_sm90.cu); these are the
-// others, and the choice. A thread block has 128 outputs and kRows rows. One warp asks for boxes of
-// weights and of x, 64 inputs at a time, in a ring of stages; two warpgroups multiply them, each
-// for 64 of the outputs. Weights are the first operand, so that the rows of a tile may be any
-// multiple of 32: how many a launch takes decides how evenly its tiles fill the device, and changes
-// no sum. Sums pass through shared memory, so that their end (bias, activation, gate, rope) sees
-// rows and reads and writes whole lines.
+// This file has thread blocks of one tile each, and the choice between them and the persistent ones
+// of whole_product_resident_sm90.cu, which launches of many rows may take. A tile has 128 outputs
+// and kRows rows. Two warpgroups multiply, each for 64 of the outputs; the first thread of the
+// block loads boxes of weights and of x, 64 inputs at a time, into a ring of stages. Weights are
+// the first operand, so that the rows of a tile may be any multiple of 32: how many a launch takes
+// decides how evenly its tiles fill the device, and changes no sum. Sums pass through shared
+// memory, so that the epilogue (bias, activation, gate, rope) sees rows and reads and writes whole
+// lines.
 //
-// Two blocks share a multiprocessor: one multiplies while the other ends. Weights of the first
-// stages are asked for before the kernel before has finished.
+// Two blocks share a multiprocessor: one multiplies while the other runs its epilogue. Weights of
+// the first stages are loaded before the previous kernel has finished.
 #include "cuda/check.h"
 #include "cuda/kernels/wgmma.cuh"
 #include "cuda/kernels/whole_product.cuh"
@@ -44,7 +45,7 @@ struct Site {
   __device__ std::byte* stage(int index) const { return memory + index * T::kStageBytes; }
 };
 
-// Asks for boxes of 64 inputs; the weights of a stage may be asked for first.
+// Load boxes of 64 inputs; the weights of a stage may be loaded before its rows.
 template <int kRows>
 __device__ __forceinline__ void load_weights(const Site<kRows>& site, int stage, int block) {
   arrive_and_expect(site.full[stage], Tile<kRows>::kStageBytes);
@@ -127,7 +128,7 @@ __device__ __forceinline__ void spread(const float (&sums)[kRows / 2], float* ro
   }
 }
 
-// A warp ends one row after the other, a lane four outputs of each.
+// The epilogue: a warp takes one row after the other, a lane four outputs of each.
 template <int kRows>
 __device__ void end_rows(const Site<kRows>& site, const float* rows, int num_rows) {
   const WholeProductArgs& args = site.args;
@@ -223,8 +224,8 @@ int busiest(const WholeProductArgs& args, int rows) {
                   device_attribute(cudaDevAttrMultiProcessorCount));
 }
 
-// Of blocks in pairs: the rows of a tile with which the busiest multiprocessor has the least to do,
-// where the end of a tile costs about as much as multiplying 24 rows more.
+// For blocks in pairs: the rows of a tile with which the busiest multiprocessor has the least to
+// do. The epilogue of a tile costs about as much as multiplying 24 rows more.
 int rows_in_pairs(const WholeProductArgs& args) {
   constexpr int kEnd = 24;
   int best = 0;
@@ -238,9 +239,10 @@ int rows_in_pairs(const WholeProductArgs& args) {
   return best;
 }
 
-// Costs are tenths of a row times an input, fitted to times of an H200 (docs/gpu.md); the begin and
-// the end of a tile are worth so many inputs. A block that stays multiplies at full speed. One of a
-// pair multiplies at half of it, even alone, and ends while the other one multiplies.
+// Costs are tenths of a row times an input, fitted to times of an H200 (docs/gpu.md). The prologue
+// and the epilogue of a tile cost as much as kEnd inputs, or kEndInPairs. A persistent block
+// multiplies at full speed. A block of a pair multiplies at half of it, even without its partner,
+// and runs its epilogue while the partner multiplies.
 Choice choice_for(const WholeProductArgs& args) {
   constexpr std::int64_t kEnd = 1536;
   constexpr std::int64_t kEndInPairs = 1200;
