@@ -30,6 +30,7 @@ __all__ = [
     "audio_bytes",
     "check_format",
     "check_output",
+    "check_rate",
     "read_audio",
     "wav_bytes",
     "write_audio",
@@ -51,6 +52,20 @@ MEDIA_TYPES = {
     "opus": "audio/ogg",
 }
 WRITERS = {"flac": ("FLAC", "PCM_16"), "mp3": ("MP3", None), "opus": ("OGG", "OPUS")}
+
+
+def check_rate(rate: object, where: str) -> int:
+    """Returns a number of samples per second.
+
+    Raises:
+        ConfigError: it is no whole number, or out of its limits.
+    """
+    is_whole = isinstance(rate, (int, np.integer)) and not isinstance(rate, bool)
+    if not is_whole or not MIN_RATE <= int(rate) <= MAX_RATE:  # type: ignore[call-overload]
+        raise ConfigError(
+            f"{where}: expected {MIN_RATE} to {MAX_RATE} samples per second, got {show(rate)}"
+        )
+    return int(rate)  # type: ignore[call-overload, no-any-return]
 
 
 @dataclass(frozen=True)
@@ -75,11 +90,7 @@ class Sound:
             raise ConfigError(
                 f"sound: expected floats [frames, channels], got {dtype} {list(shape)}"
             )
-        if not MIN_RATE <= self.sample_rate <= MAX_RATE:
-            raise ConfigError(
-                f"sound: expected {MIN_RATE} to {MAX_RATE} samples per second, got "
-                f"{show(self.sample_rate)}"
-            )
+        check_rate(self.sample_rate, "sound")
 
     @property
     def seconds(self) -> float:
@@ -152,7 +163,10 @@ def _read_other(data: bytes, name: str) -> Sound:
 
 def _columns(samples: npt.ArrayLike) -> Samples:
     """Returns samples as float32 [frames, channels]."""
-    values = np.asarray(samples, np.float32)
+    given = np.asarray(samples)
+    if given.dtype.kind not in "fiu":
+        raise ConfigError(f"samples: expected real numbers, got {given.dtype}")
+    values: Samples = given.astype(np.float32)
     if values.ndim == 1:
         values = values[:, None]
     if values.ndim != 2 or not 1 <= values.shape[1] <= 64:
@@ -179,9 +193,11 @@ def wav_bytes(samples: npt.ArrayLike, sample_rate: int, *, width: int = 16) -> b
         width: 16 for integers of 16 bits, 32 for floats.
 
     Raises:
-        ConfigError: the samples are not finite or have another shape, or the width is another one.
+        ConfigError: the samples are not finite or have another shape, the rate is out of its
+            limits, or the width is another one.
     """
     values = _columns(samples)
+    sample_rate = check_rate(sample_rate, "sample_rate")
     if width not in (16, 32):
         raise ConfigError(f"width: expected 16 or 32, got {width}")
     channels, frame = values.shape[1], values.shape[1] * width // 8
@@ -237,6 +253,7 @@ def audio_bytes(
     if check_format(name, "format") == "wav":
         return wav_bytes(samples, sample_rate, width=width)
     values = _columns(samples)
+    sample_rate = check_rate(sample_rate, "sample_rate")
     if name == "pcm":
         return _integers(values)
     container, subtype = WRITERS[name]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ttsrt_rt.audio.files import INSTALL, Samples
+from ttsrt_rt.audio.files import INSTALL, Samples, check_rate
 from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.quoting import show
 
@@ -51,6 +51,7 @@ def to_rate(samples: npt.ArrayLike, old: int, new: int, *, resampler: str = "sin
     from ttsrt_rt import _core
 
     soxr = check_resampler(resampler)
+    old, new = check_rate(old, "from"), check_rate(new, "to")
     given = np.ascontiguousarray(samples, np.float32)
     if soxr is None or old == new:
         return _core.resample(given, old, new)

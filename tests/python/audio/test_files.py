@@ -57,11 +57,20 @@ def test_loud_samples_are_clipped() -> None:
         (np.zeros((2, 2, 2)), 16, "got \\[2, 2, 2\\]"),
         (np.zeros(2), 24, "width: expected 16 or 32, got 24"),
         ([np.nan], 16, "expected finite numbers"),
+        ([1j], 16, "expected real numbers, got complex128"),
+        ("sound", 16, "expected real numbers"),
     ],
 )
 def test_wrong_samples_are_not_written(samples: object, width: int, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         wav_bytes(samples, 16000, width=width)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("rate", [-1, 0, 2**33, 24000.5, True, "24000", None])
+@pytest.mark.parametrize("name", ["wav", "pcm"])
+def test_wrong_rates_are_not_written(name: str, rate: Any) -> None:
+    with pytest.raises(ConfigError, match="sample_rate: expected 1000 to 768000"):
+        audio_bytes(np.zeros(4, np.float32), rate, name)
 
 
 def test_damage_and_absence_are_named(tmp_path: Path) -> None:
