@@ -204,13 +204,7 @@ void Lowering::lower(const ops::SelfAttention& op) {
   args.faults = faults();
   args.qkv = buffer(op.qkv);
   args.out = buffer(op.out);
-  args.heads = op.heads;
-  args.kv_heads = op.num_kv_heads();
-  args.head_dim = op.head_dim;
-  args.scale = attention_scale(op.scale, op.head_dim);
-  args.is_causal = op.causal;
-  args.rope = site_.weights.vector(op.rope);
-  args.rope_width = static_cast<std::int32_t>(op.rope.cols);
+  set_heads(op, site_.weights.vector(op.rope), args);
   args.scores = buffer(op.scores);
   args.score_heads = op.score_heads;
   args.score_share = op.score_share;

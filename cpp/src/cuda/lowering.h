@@ -196,6 +196,18 @@ GateArgs gate_args(const ops::Gate& op, const RowBuffers& rows);
 Activation activation_of(ops::Activate activate);
 std::string label_of(const ops::Weight& weight);  // "linear 2304 x 768 bfloat16"
 float attention_scale(float scale, std::int32_t head_dim);
+
+// What the arguments of every launcher of attention take from its op; `rope` is that of the op.
+template <typename Args>
+void set_heads(const ops::SelfAttention& op, const float* rope, Args& args) {
+  args.heads = op.heads;
+  args.kv_heads = op.num_kv_heads();
+  args.head_dim = op.head_dim;
+  args.scale = attention_scale(op.scale, op.head_dim);
+  args.is_causal = op.causal;
+  args.rope = rope;
+  args.rope_width = static_cast<std::int32_t>(op.rope.cols);
+}
 // Throw ConfigError for sizes that the kernels don't take.
 void check_head_dim(const ops::Program& program, std::int32_t head_dim);
 void check_vocab(const ops::Program& program, std::int32_t vocab);

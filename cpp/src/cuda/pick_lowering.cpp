@@ -167,13 +167,7 @@ class PickLowering {
     args.qkv = buffer(op.qkv);
     args.out = buffer(op.out);
     args.places = places_;
-    args.heads = op.heads;
-    args.kv_heads = op.num_kv_heads();
-    args.head_dim = op.head_dim;
-    args.scale = attention_scale(op.scale, op.head_dim);
-    args.is_causal = op.causal;
-    args.rope = parent_.site_.weights.vector(op.rope);
-    args.rope_width = static_cast<std::int32_t>(op.rope.cols);
+    set_heads(op, parent_.site_.weights.vector(op.rope), args);
     if (!op_.maskgit) {
       args.kept = take_zeros(std::int64_t{rows_} * places_ * 2 * op.num_kv_heads() *
                              padded_dims(op.head_dim));

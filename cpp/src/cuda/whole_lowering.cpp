@@ -202,13 +202,7 @@ bool Lowering::lower_item_attention(const ops::SelfAttention& op) {
   args.rounded = element_of(op.segment_dtype);
   if (has_narrow_heads(op.head_dim, op.causal)) args.element = args.rounded;
   args.out = buffer(op.out);
-  args.heads = op.heads;
-  args.kv_heads = op.num_kv_heads();
-  args.head_dim = op.head_dim;
-  args.scale = attention_scale(op.scale, op.head_dim);
-  args.is_causal = op.causal;
-  args.rope = site_.weights.vector(op.rope);
-  args.rope_width = static_cast<std::int32_t>(op.rope.cols);
+  set_heads(op, site_.weights.vector(op.rope), args);
   args.rope_heads = op.rope_heads;
   args.q_norm = site_.weights.vector(op.q_norm);
   args.k_norm = site_.weights.vector(op.k_norm);

@@ -16,6 +16,7 @@ namespace ttsrt::cuda {
 constexpr int kBoxColumns = 64;
 constexpr int kBoxRowBytes = 128;
 constexpr int kSwizzleBytes = 1024;  // eight rows
+constexpr int kGroupThreads = 128;   // of a warpgroup
 
 // Of the current device.
 inline int device_attribute(cudaDeviceAttr attribute) {
@@ -26,8 +27,22 @@ inline int device_attribute(cudaDeviceAttr attribute) {
   return value;
 }
 
+// Lets a kernel have `bytes` of shared memory, and a multiprocessor as much as there is.
+inline void take_shared_memory(const void* kernel, int bytes, const char* what) {
+  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes), what);
+  check(cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout,
+                             cudaSharedmemCarveoutMaxShared),
+        what);
+}
+
 __device__ __forceinline__ std::uint32_t shared_address(const void* at) {
   return static_cast<std::uint32_t>(__cvta_generic_to_shared(at));
+}
+
+// The first address from `memory` on, which has kSwizzleBytes to spare, where a box may begin.
+__device__ __forceinline__ std::byte* first_box(std::byte* memory) {
+  const std::uint32_t offset = shared_address(memory) % kSwizzleBytes;
+  return memory + (offset == 0 ? 0 : kSwizzleBytes - offset);
 }
 
 // Lets the kernel behind start once all blocks have come here; it then waits for this one.
@@ -144,6 +159,15 @@ __device__ __forceinline__ void await_products() {
 template <int kNumber, int kThreads>
 __device__ __forceinline__ void sync_threads() {
   asm volatile("bar.sync %0, %1;" ::"n"(kNumber), "n"(kThreads) : "memory");
+}
+
+// A barrier of the threads of a warpgroup, which is one of the first two of the block.
+__device__ __forceinline__ void sync_group_of_two() {
+  if (threadIdx.x < kGroupThreads) {
+    sync_threads<1, kGroupThreads>();
+  } else {
+    sync_threads<2, kGroupThreads>();
+  }
 }
 
 }  // namespace ttsrt::cuda

@@ -122,11 +122,7 @@ void item_attention(const ItemAttentionArgs& args, cudaStream_t stream) {
   spans.spans.rows = args.rows;
   spans.qkv = static_cast<const float*>(args.prepared);
   spans.out = args.out;
-  spans.heads = args.heads;
-  spans.kv_heads = args.kv_heads;
-  spans.head_dim = args.head_dim;
-  spans.scale = args.scale;
-  spans.is_causal = args.is_causal;
+  spans.set_heads(args);
   attend_spans(spans, args.max_rows, stream);
 }
 

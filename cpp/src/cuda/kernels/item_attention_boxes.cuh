@@ -12,7 +12,6 @@ namespace ttsrt::cuda {
 // Launched by item_attention_of_boxes(): whole pieces of segments, in blocks of five warpgroups.
 void item_attention_of_pieces(const ItemAttentionArgs& args, cudaStream_t stream);
 
-constexpr int kGroupThreads = 128;
 constexpr int kGroupQueries = 64;
 constexpr int kKeys = kHeadBoxRows;
 constexpr int kSteps = kItemHead / 16;

@@ -121,11 +121,10 @@ __global__ void __launch_bounds__(kThreads, 1)
   let_next_kernel_start();
   const auto piece = static_cast<std::int32_t>(blockIdx.x);
   if (piece >= count_of(args.rows, Count::tiles)) return wait_for_previous_kernel();
-  const std::uint32_t offset = shared_address(attention_memory) % kSwizzleBytes;
   const auto head = static_cast<int>(blockIdx.y);
   Site site = {args,
                QueryTile::of(args.rows, piece),
-               attention_memory + (offset == 0 ? 0 : kSwizzleBytes - offset),
+               first_box(attention_memory),
                &asked,
                full,
                done,
@@ -164,11 +163,7 @@ template <Element kElement>
 void launch(const ItemAttentionArgs& args, cudaStream_t stream) {
   auto* kernel = &item_attention_of_pieces_kernel<kElement>;
   const auto* function = reinterpret_cast<const void*>(kernel);
-  check(cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes),
-        "shared memory of attention");
-  check(cudaFuncSetAttribute(function, cudaFuncAttributePreferredSharedMemoryCarveout,
-                             cudaSharedmemCarveoutMaxShared),
-        "shared memory of attention");
+  take_shared_memory(function, kBytes, "shared memory of attention");
   const dim3 grid(static_cast<unsigned>(args.max_tiles), static_cast<unsigned>(args.heads));
   launch_early(kernel, grid, kThreads, kBytes, stream, args, args.scale / kLogOfTwo);
   check_launch("item_attention_of_pieces");

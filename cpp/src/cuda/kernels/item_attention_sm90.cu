@@ -59,14 +59,6 @@ struct Queries {
   }
 };
 
-__device__ __forceinline__ void sync_group() {
-  if (threadIdx.x < kGroupThreads) {
-    sync_threads<1, kGroupThreads>();
-  } else {
-    sync_threads<2, kGroupThreads>();
-  }
-}
-
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 template <Element kElement>
 __device__ __forceinline__ void score(const Queries& queries, std::uint32_t keys,
@@ -103,7 +95,7 @@ __device__ __forceinline__ void attend(const Site& site, const Queries& queries,
     await(site.full[stage], box / kStages % 2);
     if (count < kKeys) {
       clear_values(site.values(stage), count);
-      sync_group();
+      sync_group_of_two();
     }
     score<kElement>(queries, shared_address(site.keys(stage)), scores);
     await_products<0>();  // of this box's scores, and of what was mixed before
@@ -141,16 +133,9 @@ __global__ void __launch_bounds__(kThreads, 2)
   const QueryTile tile =
       QueryTile::of(args.rows, piece).part(static_cast<std::int32_t>(blockIdx.z), kQueries);
   if (tile.rows <= 0) return;
-  const std::uint32_t offset = shared_address(attention_memory) % kSwizzleBytes;
   const auto head = static_cast<int>(blockIdx.y);
-  Site site = {args,
-               tile,
-               attention_memory + (offset == 0 ? 0 : kSwizzleBytes - offset),
-               full,
-               empty,
-               head,
-               head / (args.heads / args.kv_heads),
-               0};
+  Site site = {args,  tile, first_box(attention_memory),         full,
+               empty, head, head / (args.heads / args.kv_heads), 0};
   site.boxes = ceil_div(site.tile.length, kKeys);
   if (threadIdx.x == 0) {
     for (int box = 0; box < kStages && box < site.boxes; ++box) site.load(box, box);
@@ -170,11 +155,7 @@ template <Element kElement>
 void launch(const ItemAttentionArgs& args, cudaStream_t stream) {
   auto* kernel = &item_attention_of_boxes_kernel<kElement>;
   const auto* function = reinterpret_cast<const void*>(kernel);
-  check(cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes),
-        "shared memory of attention");
-  check(cudaFuncSetAttribute(function, cudaFuncAttributePreferredSharedMemoryCarveout,
-                             cudaSharedmemCarveoutMaxShared),
-        "shared memory of attention");
+  take_shared_memory(function, kBytes, "shared memory of attention");
   const dim3 grid(static_cast<unsigned>(args.max_tiles), static_cast<unsigned>(args.heads),
                   static_cast<unsigned>(ceil_div(kItemTile, kQueries)));
   launch_early(kernel, grid, kThreads, kBytes, stream, args, args.scale / kLogOfTwo);

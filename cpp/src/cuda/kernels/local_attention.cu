@@ -89,11 +89,7 @@ void local_attention(const LocalAttentionArgs& args, cudaStream_t stream) {
   spans.spans = {args.num_groups, args.places};
   spans.qkv = args.qkv;
   spans.out = args.out;
-  spans.heads = args.heads;
-  spans.kv_heads = args.kv_heads;
-  spans.head_dim = args.head_dim;
-  spans.scale = args.scale;
-  spans.is_causal = args.is_causal;
+  spans.set_heads(args);
   spans.rope = args.rope;
   spans.rope_width = args.rope_width;
   attend_spans(spans, args.max_groups * args.places, stream);

@@ -15,21 +15,6 @@ constexpr int kThreads = kWarps * kWarp;
 
 // --- helpers ------------------------------------------------------------------------------------
 
-// Values [at, at + 4) of a row of `width`, zeros behind its end.
-template <bool kAligned>
-__device__ float4 load_quad(const float* row, std::int64_t at, std::int64_t width) {
-  if constexpr (kAligned) {
-    return at < width ? *reinterpret_cast<const float4*>(row + at) : float4{};
-  } else {
-    float4 value = {};
-    if (at < width) value.x = row[at];
-    if (at + 1 < width) value.y = row[at + 1];
-    if (at + 2 < width) value.z = row[at + 2];
-    if (at + 3 < width) value.w = row[at + 3];
-    return value;
-  }
-}
-
 // A warp's row: lane l has quads l, l + 32, ...; kQuads of them are in registers, or none.
 template <int kQuads, bool kAligned>
 struct WarpRow {

@@ -10,22 +10,6 @@
 namespace ttsrt::cuda {
 namespace {
 
-// Values [quad * 4, quad * 4 + 4) of a row, zeros behind its end.
-template <bool kAligned>
-__device__ float4 load_quad(const float* row, std::int64_t quad, std::int64_t width) {
-  const std::int64_t at = quad * kQuad;
-  if constexpr (kAligned) {
-    return at < width ? *reinterpret_cast<const float4*>(row + at) : float4{};
-  } else {
-    float4 value = {};
-    if (at < width) value.x = row[at];
-    if (at + 1 < width) value.y = row[at + 1];
-    if (at + 2 < width) value.z = row[at + 2];
-    if (at + 3 < width) value.w = row[at + 3];
-    return value;
-  }
-}
-
 template <bool kAligned>
 __device__ void store_quad(float* row, std::int64_t quad, std::int64_t width, float4 value) {
   const std::int64_t at = quad * kQuad;
@@ -57,7 +41,7 @@ struct RowQuads {
     return threadIdx.x + static_cast<std::int64_t>(i) * blockDim.x;
   }
   __device__ float4 load(int i) const {
-    return row == nullptr ? float4{} : load_quad<kAligned>(row, quad_of(i), width);
+    return row == nullptr ? float4{} : load_quad<kAligned>(row, quad_of(i) * kQuad, width);
   }
 
   // Calls visit(i, values) for each quad of the thread, in order.

@@ -8,6 +8,21 @@
 
 namespace ttsrt::cuda {
 
+// Values [at, at + 4) of a row of `width`, zeros behind its end.
+template <bool kAligned>
+__device__ float4 load_quad(const float* row, std::int64_t at, std::int64_t width) {
+  if constexpr (kAligned) {
+    return at < width ? *reinterpret_cast<const float4*>(row + at) : float4{};
+  } else {
+    float4 value = {};
+    if (at < width) value.x = row[at];
+    if (at + 1 < width) value.y = row[at + 1];
+    if (at + 2 < width) value.z = row[at + 2];
+    if (at + 3 < width) value.w = row[at + 3];
+    return value;
+  }
+}
+
 __device__ inline float sum_of(float4 v) {
   return __fadd_rn(__fadd_rn(v.x, v.y), __fadd_rn(v.z, v.w));
 }

@@ -8,11 +8,7 @@ void segment_attention(const SelfAttentionArgs& args, cudaStream_t stream) {
   spans.spans.rows = args.rows;
   spans.qkv = args.qkv;
   spans.out = args.out;
-  spans.heads = args.heads;
-  spans.kv_heads = args.kv_heads;
-  spans.head_dim = args.head_dim;
-  spans.scale = args.scale;
-  spans.is_causal = args.is_causal;
+  spans.set_heads(args);
   spans.rope = args.rope;
   spans.rope_width = args.rope_width;
   attend_spans(spans, args.max_rows, stream);

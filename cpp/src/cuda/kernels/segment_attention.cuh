@@ -46,6 +46,16 @@ struct SpanArgs {
   bool is_causal = true;
   const float* rope = nullptr;
   std::int32_t rope_width = 0;
+
+  // Takes the heads of a launcher's arguments.
+  template <typename Args>
+  void set_heads(const Args& args) {
+    heads = args.heads;
+    kv_heads = args.kv_heads;
+    head_dim = args.head_dim;
+    scale = args.scale;
+    is_causal = args.is_causal;
+  }
 };
 
 // --- helpers ------------------------------------------------------------------------------------

@@ -136,8 +136,7 @@ __global__ void __launch_bounds__(kThreads, 3)
   __shared__ Barrier full[kStages];
   __shared__ Barrier empty[kStages];
   let_next_kernel_start();
-  const std::uint32_t offset = shared_address(conv_memory) % kSwizzleBytes;
-  std::byte* memory = conv_memory + (offset == 0 ? 0 : kSwizzleBytes - offset);
+  std::byte* memory = first_box(conv_memory);
   const Site site = {args,
                      memory,
                      memory + kWindowBytes,

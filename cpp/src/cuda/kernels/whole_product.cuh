@@ -13,7 +13,6 @@ void resident_product(const WholeProductArgs& args, std::int32_t rows, cudaStrea
 
 constexpr int kOutputs = kWeightBoxRows;  // of a tile
 constexpr int kGroupOutputs = 64;         // of a warpgroup
-constexpr int kGroupThreads = 128;
 
 // The index of what the epilogue of a row reads: its schedule row (gate), or its position (heads).
 __device__ __forceinline__ int place_of(const WholeProductArgs& args, std::int64_t row) {

@@ -161,14 +161,6 @@ __device__ __forceinline__ void multiply_blocks(const Site<kRows>& site,
 
 // --- epilogue -----------------------------------------------------------------------------------
 
-__device__ __forceinline__ void sync_group() {
-  if (threadIdx.x < kGroupThreads) {
-    sync_threads<1, kGroupThreads>();
-  } else {
-    sync_threads<2, kGroupThreads>();
-  }
-}
-
 // The epilogue of a warpgroup's sums: pieces of rows go through shared memory; a warp then has
 // whole parts of rows, a lane four outputs of each.
 template <int kRows>
@@ -238,10 +230,10 @@ struct End {
 #pragma unroll 1
     for (int piece = 0; piece < kPieces; ++piece) {
       spread(piece, sums);
-      sync_group();
+      sync_group_of_two();
       store(piece, reads);
     }
-    sync_group();  // before the next tile's pieces and places
+    sync_group_of_two();  // before the next tile's pieces and places
   }
 };
 
@@ -252,7 +244,7 @@ __device__ __forceinline__ void find_places(const Site<kRows>& site, const Tile&
   if (site.args.end == ProductEnd::store) return;
   for (int r = static_cast<int>(threadIdx.x) % kGroupThreads; r < kRows; r += kGroupThreads)
     places[r] = tile.row + r < site.num_rows ? place_of(site.args, tile.row + r) : 0;
-  sync_group();
+  sync_group_of_two();
 }
 
 // --- kernels ------------------------------------------------------------------------------------
@@ -267,13 +259,9 @@ __global__ void __launch_bounds__(kThreads, 1)
   __shared__ Barrier full[kStages];
   __shared__ Barrier empty[kStages];
   __shared__ int places[kGroups][kRows];
-  const std::uint32_t offset = shared_address(product_memory) % kSwizzleBytes;
-  const Site<kRows> site = {args,
-                            product_memory + (offset == 0 ? 0 : kSwizzleBytes - offset),
-                            full,
-                            empty,
-                            ceil_div(args.inputs, kBoxColumns),
-                            count_of(args.rows, Count::rows)};
+  const Site<kRows> site = {
+      args,  first_box(product_memory),          full,
+      empty, ceil_div(args.inputs, kBoxColumns), count_of(args.rows, Count::rows)};
   let_next_kernel_start();
   if (threadIdx.x == 0) {
     for (int stage = 0; stage < kStages; ++stage) {

@@ -161,9 +161,8 @@ __global__ void __launch_bounds__(kThreads, 2)
   extern __shared__ std::byte product_memory[];
   __shared__ Barrier full[T::kStages];
   __shared__ Barrier empty[T::kStages];
-  const std::uint32_t offset = shared_address(product_memory) % kSwizzleBytes;
   const Site<kRows> site = {args,
-                            product_memory + (offset == 0 ? 0 : kSwizzleBytes - offset),
+                            first_box(product_memory),
                             full,
                             empty,
                             static_cast<int>(blockIdx.x) * kRows,
@@ -199,12 +198,7 @@ template <Element kElement, int kRows>
 void launch(const WholeProductArgs& args, cudaStream_t stream) {
   auto* kernel = &whole_product_kernel<kElement, kRows>;
   const auto* function = reinterpret_cast<const void*>(kernel);
-  check(cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                             Tile<kRows>::kBytes),
-        "shared memory of a product");
-  check(cudaFuncSetAttribute(function, cudaFuncAttributePreferredSharedMemoryCarveout,
-                             cudaSharedmemCarveoutMaxShared),
-        "shared memory of a product");
+  take_shared_memory(function, Tile<kRows>::kBytes, "shared memory of a product");
   const dim3 grid(static_cast<unsigned>(ceil_div(args.max_rows, kRows)),
                   static_cast<unsigned>(ceil_div(args.outputs, kOutputs)));
   launch_early(kernel, grid, kThreads, Tile<kRows>::kBytes, stream, args);
