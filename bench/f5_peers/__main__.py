@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import re
 from contextlib import ExitStack
 from dataclasses import asdict
 from functools import partial
@@ -22,6 +23,7 @@ from typing import Any
 
 from bench.command import check_json, open_folder
 from bench.f5_peers.contest import flops, make_files, open_contest, peak_of
+from bench.f5_peers.ours import KINDS
 from bench.f5_peers.results import make_tables
 from bench.walls.tables import Table
 from ttsrt_rt.bench.company import usable_cores
@@ -44,12 +46,15 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--size", choices=["tiny", "small", "base"], default="base")
     parser.add_argument("--device", default="cpu", help='"cpu", or "cuda" for the first GPU')
     parser.add_argument("--compile", choices=list(_COMPILES), default="default", help="on a GPU")
+    parser.add_argument("--kinds", nargs="+", choices=list(KINDS), help="on the CPU; default: all")
     parser.add_argument("--frames", type=int, help="prompt included; default: 600, GPU: 1200")
     parser.add_argument("--threads", type=int, default=0, help="default: one per usable core")
     parser.add_argument("--turns", type=int, help="samples of each; default: 3, GPU: 15")
     parser.add_argument("--json", type=Path, help="all samples")
     parser.add_argument("--only_files", action="store_true", help="write the models and stop")
     options = parser.parse_args(arguments)
+    if re.fullmatch(r"cpu|cuda(:\d+)?", options.device) is None:
+        parser.error(f'--device: expected "cpu" or "cuda", got {options.device!r}')
     is_cpu = options.device == "cpu"
     options.has_sound = not is_cpu
     if options.device == "cuda":
@@ -58,6 +63,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         options.frames = 600 if is_cpu else 1200
     if options.turns is None:
         options.turns = 3 if is_cpu else 15
+    if options.kinds is not None and not is_cpu:
+        parser.error("--kinds: expected none on a GPU, where float32 and bfloat16 are compared")
     bounds = {"turns": (1, 1000), "frames": (30, 4096), "threads": (0, 1024)}
     for name, (least, most) in bounds.items():
         value = getattr(options, name)
@@ -101,10 +108,11 @@ def run_gpu(options: argparse.Namespace, folder: Path) -> None:
     from bench.f5_peers import gpu
     from bench.f5_peers.gpu_results import make_gpu_tables
 
+    measures = not options.no_torch and not options.only_files
+    card = gpu.find_card(options.device) if measures else None
     source = make_files(options, folder)
     if options.only_files:
         return
-    card = None if options.no_torch else gpu.find_card(options.device)
     print(f"{card or options.device}\n", flush=True)
     with ExitStack() as stack:
         contest = gpu.open_gpu_contest(options, folder, source, stack)

@@ -131,7 +131,9 @@ def make_files(options: argparse.Namespace, folder: Path) -> Path:
 
 def kinds_of(options: argparse.Namespace) -> list[str]:
     """The precisions that are measured or compared on the device."""
-    return ["float32", "bfloat16"] if options.has_sound else list(KINDS)
+    if options.has_sound:
+        return ["float32", "bfloat16"]
+    return [kind for kind in KINDS if options.kinds is None or kind in options.kinds]
 
 
 def engine_of(options: argparse.Namespace, folder: Path, kind: str) -> Path:
@@ -158,7 +160,7 @@ def open_contest(
     contest = Contest([])
     ours = {
         kind: stack.enter_context(Ours(engine_of(options, folder, kind), inputs, threads=threads))
-        for kind in KINDS
+        for kind in kinds_of(options)
     }
     for kind, one in ours.items():
         for table, count in (("one", 1), ("packed", CROWD)):
@@ -176,6 +178,9 @@ def open_contest(
     for kind in ("float32", "bfloat16"):
         peer = TorchDit(source, size, inputs, dtype=kind, threads=threads)
         exact = peer.velocity() if exact is None else exact
+        contest.entries.append(Entry("one", ORIGINAL, kind, 1, peer.evaluation_ms))
+        if kind not in velocities:
+            continue
         told = f"its own {distance(peer.velocity(), exact):.1e}"
         error = distance(velocities[kind], exact)
         if kind == "float32" and error > EXACT:
@@ -184,5 +189,4 @@ def open_contest(
             f"Largest difference of {kind} velocities from the original's in float32: "
             f"{error:.1e} of the largest value ({told})."
         )
-        contest.entries.append(Entry("one", ORIGINAL, kind, 1, peer.evaluation_ms))
     return contest

@@ -66,6 +66,33 @@ def test_a_run_without_the_original(
     assert all(math.isfinite(ms) for ms in samples)
 
 
+def test_a_run_of_one_kind(models: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    flags = ["--folder", str(models), "--no_torch", "--json", str(out), "--kinds", "bfloat16"]
+    assert command.main([*RUN, *flags]) == 0
+    tables = json.loads(out.read_text())["tables"]
+    assert [[case["case"] for case in table["cases"]] for table in tables] == [
+        ["ttsrt_rt bfloat16"]
+    ] * 2
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["--device", "gpu"], "--device"),
+        (["--kinds", "int8"], "--kinds"),
+        (["--device", "cuda", "--kinds", "float32"], "--kinds"),
+    ],
+)
+def test_flags_are_refused_before_files_are_written(
+    tmp_path: Path, flags: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        command.main([*RUN, "--folder", str(tmp_path), *flags])
+    assert told in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.skipif(not HAS_ORIGINAL, reason="needs the package f5-tts")
 def test_a_run_beside_the_original(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main([*RUN, "--folder", str(models)]) == 0
