@@ -40,19 +40,38 @@ if(NOT TTSRT_CUDA STREQUAL "OFF")
     check_language(CUDA)
     ttsrt_gpu_architectures(ttsrt_gpus)
     if(TTSRT_CUDA STREQUAL "ON" AND NOT CMAKE_CUDA_COMPILER)
-        message(FATAL_ERROR "TTSRT_CUDA is ON, but nvcc is missing: install the CUDA toolkit or set CMAKE_CUDA_COMPILER")
+        message(
+            FATAL_ERROR
+            "TTSRT_CUDA is ON, but nvcc is missing: install the CUDA toolkit or set CMAKE_CUDA_COMPILER"
+        )
     endif()
     if(CMAKE_CUDA_COMPILER AND (TTSRT_CUDA STREQUAL "ON" OR ttsrt_gpus))
-        if(NOT CMAKE_CUDA_ARCHITECTURES AND TTSRT_CUDA STREQUAL "AUTO")
+        # Names of sets become lists, because some kernels are built for one architecture of a list.
+        set(ttsrt_asked "${CMAKE_CUDA_ARCHITECTURES}")
+        if(ttsrt_asked STREQUAL "native" AND NOT ttsrt_gpus)
+            message(
+                FATAL_ERROR
+                "CMAKE_CUDA_ARCHITECTURES is native: expected a GPU of 8.0 or newer, nvidia-smi shows none"
+            )
+        endif()
+        if(ttsrt_asked STREQUAL "native" OR (NOT ttsrt_asked AND TTSRT_CUDA STREQUAL "AUTO"))
             set(CMAKE_CUDA_ARCHITECTURES "${ttsrt_gpus}")
-        elseif(NOT CMAKE_CUDA_ARCHITECTURES)
+        elseif(NOT ttsrt_asked OR ttsrt_asked MATCHES "^all(-major)?$")
             execute_process(
                 COMMAND "${CMAKE_CUDA_COMPILER}" --list-gpu-code
                 OUTPUT_VARIABLE known
                 OUTPUT_STRIP_TRAILING_WHITESPACE
             )
             set(CMAKE_CUDA_ARCHITECTURES "")
-            foreach(architecture 80 86 89 90 100 120)
+            foreach(
+                architecture
+                80
+                86
+                89
+                90
+                100
+                120
+            )
                 if(known MATCHES "sm_${architecture}(\n|$)")
                     list(APPEND CMAKE_CUDA_ARCHITECTURES "${architecture}")
                 endif()
@@ -64,6 +83,8 @@ if(NOT TTSRT_CUDA STREQUAL "OFF")
     elseif(NOT CMAKE_CUDA_COMPILER)
         set(ttsrt_cuda_reason "there is no nvcc")
     else()
-        set(ttsrt_cuda_reason "there is no GPU of 8.0 or newer here; TTSRT_CUDA=ON builds it all the same")
+        set(ttsrt_cuda_reason
+            "there is no GPU of 8.0 or newer here; TTSRT_CUDA=ON builds it all the same"
+        )
     endif()
 endif()
