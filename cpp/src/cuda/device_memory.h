@@ -41,7 +41,7 @@ class PinnedBuffer {
   }
 
  private:
-  void swap(PinnedBuffer& other) {
+  void swap(PinnedBuffer& other) noexcept {
     std::swap(data_, other.data_);
     std::swap(mapped_, other.mapped_);
   }

@@ -89,8 +89,9 @@ void wait_for_cuda_stream(std::int32_t gpu, std::uintptr_t stream) {
   const cuda::DeviceScope scope(gpu);
   // The numbers 1 and 2 are cudaStreamLegacy and cudaStreamPerThread. A device is never waited for,
   // because that would break the capture of a graph on another thread.
-  cuda::check(cudaStreamSynchronize(reinterpret_cast<cudaStream_t>(stream)),
-              "the work that writes an input");
+  // Other libraries tell a stream by its number. NOLINTNEXTLINE(performance-no-int-to-ptr)
+  auto* const writer = reinterpret_cast<cudaStream_t>(stream);
+  cuda::check(cudaStreamSynchronize(writer), "the work that writes an input");
 }
 
 std::vector<DeviceInfo> list_cuda_devices() {

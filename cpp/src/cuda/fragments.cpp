@@ -163,6 +163,7 @@ void write_rows(const Weight& weight, std::byte* out) {
 // Copies [N/16][groups][16] values of w4 to [N/16][more groups][8][2].
 void write_pairs(const Weight& weight, const std::byte* values, std::size_t size, std::byte* out) {
   const ProductWeight sizes = product_weight(weight);
+  TTSRT_CHECK(InternalError, sizes.group_size > 0, weight.name, ": expected groups");
   const std::int64_t groups = ops::num_groups(weight);
   const std::int64_t stored_groups = sizes.padded_inputs / sizes.group_size;
   for (std::int64_t tile = 0; tile < ops::padded_rows(weight.rows) / kPanel; ++tile) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 
 #include "cuda/check.h"
 #include "step/packed_rows.h"
@@ -9,9 +10,22 @@
 namespace ttsrt::cuda {
 namespace {
 
-constexpr std::int64_t kRowArrays = 16;
-constexpr std::int64_t kDrawArrays = 7;
-constexpr std::int64_t kItemArrays = 7;
+// The arrays that have an entry for each row, for each draw, and for each row of whole items.
+using Array = const std::int32_t* RowsView::*;
+constexpr Array kRowArrays[] = {
+    &RowsView::slot,           &RowsView::position,     &RowsView::branch,
+    &RowsView::source,         &RowsView::source_at,    &RowsView::id_table,
+    &RowsView::position_table, &RowsView::position_row, &RowsView::kept_row,
+    &RowsView::applies_prior,  &RowsView::draw,         &RowsView::segment_begin,
+    &RowsView::segment_end,    &RowsView::chain_begin,  &RowsView::chain_end,
+    &RowsView::table_at};
+constexpr Array kDrawArrays[] = {&RowsView::draw_slot,          &RowsView::draw_conditional,
+                                 &RowsView::draw_unconditional, &RowsView::draw_forced,
+                                 &RowsView::draw_rows,          &RowsView::pick_draw,
+                                 &RowsView::pick_first};
+constexpr Array kItemArrays[] = {
+    &RowsView::segment, &RowsView::schedule_row, &RowsView::step_size, &RowsView::ends_step,
+    &RowsView::is_last, &RowsView::settled_end,  &RowsView::partner};
 
 static_assert(kZeroRow == step::kZeroRow);
 
@@ -217,9 +231,10 @@ void copy_up(void* to, const void* from, std::int64_t bytes, cudaStream_t stream
 LaunchRows::LaunchRows(const RowLimits& limits, DeviceMemory& memory) : limits_(limits) {
   const std::int64_t rows = limits.max_rows;
   const std::int64_t draws = std::max(limits.max_draws, 1);
-  sizes_.numbers =
-      static_cast<std::int64_t>(Count::num_counts) + kRowArrays * rows + (kDrawArrays + 2) * draws;
-  if (limits.has_items) sizes_.numbers += kItemArrays * rows + limits.tiles.most(limits.max_rows);
+  sizes_.numbers = static_cast<std::int64_t>(Count::num_counts) + std::ssize(kRowArrays) * rows +
+                   (std::ssize(kDrawArrays) + 2) * draws;
+  if (limits.has_items)
+    sizes_.numbers += std::ssize(kItemArrays) * rows + limits.tiles.most(limits.max_rows);
   sizes_.blocks = rows * limits.max_blocks;
   sizes_.ids = rows * std::max(limits.code_width, 1) + draws * limits.codebooks;
   sizes_.values = rows * limits.dim;
@@ -241,21 +256,11 @@ RowsView LaunchRows::view_at(std::int32_t* numbers, float* vectors) const {
   Cutter cutter{numbers};
   RowsView view;
   view.counts = cutter.cut(static_cast<std::int64_t>(Count::num_counts));
-  for (const std::int32_t** array :
-       {&view.slot, &view.position, &view.branch, &view.source, &view.source_at, &view.id_table,
-        &view.position_table, &view.position_row, &view.kept_row, &view.applies_prior, &view.draw,
-        &view.segment_begin, &view.segment_end, &view.chain_begin, &view.chain_end, &view.table_at})
-    *array = cutter.cut(rows);
-  for (const std::int32_t** array :
-       {&view.draw_slot, &view.draw_conditional, &view.draw_unconditional, &view.draw_forced,
-        &view.draw_rows, &view.pick_draw, &view.pick_first})
-    *array = cutter.cut(draws);
+  for (const Array array : kRowArrays) view.*array = cutter.cut(rows);
+  for (const Array array : kDrawArrays) view.*array = cutter.cut(draws);
   view.pick_source = cutter.cut(2 * draws);
   if (limits_.has_items) {
-    for (const std::int32_t** array :
-         {&view.segment, &view.schedule_row, &view.step_size, &view.ends_step, &view.is_last,
-          &view.settled_end, &view.partner})
-      *array = cutter.cut(rows);
+    for (const Array array : kItemArrays) view.*array = cutter.cut(rows);
     view.tile_row = cutter.cut(limits_.tiles.most(limits_.max_rows));
   }
   view.blocks = cutter.cut(sizes_.blocks);

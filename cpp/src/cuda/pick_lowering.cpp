@@ -44,9 +44,9 @@ class PickLowering {
     }
     add_heads();
     prepare_draw();
-    std::optional<PlacesArgs> in_one_launch = places();
+    const std::optional<PlacesArgs> in_one_launch = places();
     parent_.add(in_one_launch.has_value() ? "picks, few rows in one launch" : "picks",
-                finished(std::move(in_one_launch)));
+                finished(in_one_launch));
   }
 
  private:
@@ -284,9 +284,10 @@ class PickLowering {
     }
   };
 
-  std::function<void(const Bounds&, cudaStream_t)> finished(std::optional<PlacesArgs> places) {
+  std::function<void(const Bounds&, cudaStream_t)> finished(
+      const std::optional<PlacesArgs>& places) {
     auto walk = std::make_shared<Walk>();
-    walk->places = std::move(places);
+    walk->places = places;
     walk->steps = std::move(steps_);
     walk->heads = std::move(heads_);
     walk->draw = draw_;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cerrno>
+#include <system_error>
 
 #include "support/errors.h"
 
@@ -18,7 +19,7 @@ TEST(StartThread, RunsTheWork) {
 // A thread that the system can't give: what std::thread throws then.
 struct Refused {
   Refused() = default;
-  Refused(Refused&& /*other*/) { throw std::system_error(EAGAIN, std::generic_category()); }
+  Refused(const Refused& /*other*/) { throw std::system_error(EAGAIN, std::generic_category()); }
   void operator()() const {}
 };
 

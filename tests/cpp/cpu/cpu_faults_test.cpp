@@ -117,9 +117,9 @@ TEST_P(CpuFaults, StoredMemoryAndContext) {
   const std::int32_t dim = test::small_state().dim;
   program.ops.emplace_back(ops::StoreContext{test::add_input(program, dim)});
   const auto backend = open(test::small_state());
-  auto rows = test::random_vector(static_cast<std::size_t>(4 * dim), 6);
+  auto rows = test::random_vector(4 * static_cast<std::size_t>(dim), 6);
   rows[static_cast<std::size_t>(dim)] = NAN;
-  rows[static_cast<std::size_t>(3 * dim) - 1] = -kInfinity;
+  rows[3 * static_cast<std::size_t>(dim) - 1] = -kInfinity;
   TestBatch batch;
   batch.add_vectors(2, 4, rows);
   step::StepOutput output;

@@ -17,9 +17,15 @@ class CpuKernels : public test::CpuIsaTest {
   const cpu::Kernels& kernels() const { return cpu::choose_kernels(isa()); }
 };
 
+// Values from `first` on, one `step` apart, below `end`.
+std::vector<float> values_between(float first, float end, float step) {
+  std::vector<float> values(static_cast<std::size_t>((end - first) / step));
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = first + step * static_cast<float>(i);
+  return values;
+}
+
 TEST_P(CpuKernels, ExpIsAccurate) {
-  std::vector<float> x;
-  for (float at = -87.2F; at < 88.0F; at += 0.00137F) x.push_back(at);
+  const std::vector<float> x = values_between(-87.2F, 88.0F, 0.00137F);
   std::vector<float> got(x.size());
   kernels().exp(x.data(), static_cast<std::int64_t>(x.size()), got.data());
   double worst = 0.0;
@@ -37,8 +43,7 @@ TEST_P(CpuKernels, ExpIsAccurate) {
 }
 
 TEST_P(CpuKernels, GeluIsAccurate) {
-  std::vector<float> x;
-  for (float at = -12.0F; at < 12.0F; at += 0.0013F) x.push_back(at);
+  const std::vector<float> x = values_between(-12.0F, 12.0F, 0.0013F);
   std::vector<float> got(x.size());
   kernels().activate(x.data(), cpu::Activation::gelu, static_cast<std::int64_t>(x.size()),
                      got.data());
@@ -56,8 +61,7 @@ TEST_P(CpuKernels, GeluIsAccurate) {
 }
 
 TEST_P(CpuKernels, SiluIsAccurate) {
-  std::vector<float> x;
-  for (float at = -20.0F; at < 20.0F; at += 0.0017F) x.push_back(at);
+  const std::vector<float> x = values_between(-20.0F, 20.0F, 0.0017F);
   const auto count = static_cast<std::int64_t>(x.size());
   std::vector<float> got(x.size());
   kernels().activate(x.data(), cpu::Activation::silu, count, got.data());
@@ -149,12 +153,12 @@ TEST_P(CpuKernels, StoredElementsRoundAsHalfDoes) {
   for (const bool is_half : {false, true}) {
     kernels().attention[is_half ? 2 : 1].store(values.data(), values.data(), keys.data(),
                                                stored.data(), 3, dim);
-    for (std::int32_t d = 0; d < dim; ++d) {
-      const float value = values[static_cast<std::size_t>(d)];
+    for (std::size_t d = 0; d < values.size(); ++d) {
+      const float value = values[d];
       const std::uint16_t expected = is_half ? to_float16(value) : to_bfloat16(value);
-      EXPECT_EQ(keys[static_cast<std::size_t>(d * 16 + 3)], expected) << value;
-      EXPECT_EQ(stored[static_cast<std::size_t>(3 * dim + d)], expected) << value;
-      const void* row = &stored[static_cast<std::size_t>(3 * dim + d)];
+      EXPECT_EQ(keys[d * 16 + 3], expected) << value;
+      EXPECT_EQ(stored[3 * values.size() + d], expected) << value;
+      const void* row = &stored[3 * values.size() + d];
       float back = 0.0F;
       kernels().mean_rows[is_half ? 2 : 1](&row, 1, 1, &back);
       EXPECT_EQ(back, is_half ? from_float16(expected) : from_bfloat16(expected)) << value;

@@ -23,7 +23,7 @@ bool is_guided(std::int32_t slot) { return slot % 3 != 1; }
 rules::SlotRules rules_of(std::int32_t slot, bool maskgit) {
   rules::SlotRules rules = test::SmallRequest::make(0, 1).rules;
   rules.use_local_transformer = true;
-  rules.sampler.seed = static_cast<std::uint64_t>(100 + slot);
+  rules.sampler.seed = 100 + static_cast<std::uint64_t>(slot);
   rules.sampler.temperature = slot % 4 == 0 ? 0.0F : 0.9F;
   rules.sampler.top_k = slot % 2 == 0 ? 0 : 11;
   rules.sampler.confidence_temperature = 0.6F;
@@ -41,7 +41,7 @@ TestBatch batch_of(std::int32_t first, std::int32_t count) {
     const std::int32_t row = batch.batch.rows;
     const std::int32_t branches = is_guided(slot) ? 2 : 1;
     for (std::int32_t branch = 0; branch < branches; ++branch) {
-      const auto seed = static_cast<std::uint64_t>(2 * slot + branch);
+      const auto seed = static_cast<std::uint64_t>(std::int64_t{2} * slot + branch);
       batch.add_vectors(slot, 1, test::random_vector(SmallModel::kDim, seed)).branch =
           branch == 0 ? step::Branch::conditional : step::Branch::unconditional;
     }

@@ -97,7 +97,8 @@ class CudaAttendSpread : public testing::TestWithParam<Heads> {
 TEST_P(CudaAttendSpread, HasTheBitsOfWholeSequences) {
   const auto width = static_cast<std::size_t>(GetParam().out_width());
   const std::vector<float> last = last_rows();
-  for (const std::int32_t rows : {1, 2, 3, 4, 5, 6, 8, 12}) {
+  constexpr std::int32_t kRows[] = {1, 2, 3, 4, 5, 6, 8, 12};
+  for (const std::int32_t rows : kRows) {
     for (std::int32_t first = 0; first + rows <= kSequences; first += rows) {
       test::TestBatch batch;
       for (std::int32_t s = first; s < first + rows; ++s) add(batch, s, kLengths[s] - 1);

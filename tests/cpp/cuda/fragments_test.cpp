@@ -13,6 +13,7 @@
 
 #include "core/half.h"
 #include "support/weights.h"
+#include "ttsrt/error.h"
 
 namespace ttsrt::cuda {
 namespace {
@@ -277,6 +278,14 @@ TEST_P(FragmentsTest, EveryByteIsWritten) {
 
 INSTANTIATE_TEST_SUITE_P(Kinds, FragmentsTest, testing::ValuesIn(test::all_kinds()),
                          [](const auto& info) { return info.param.name(); });
+
+TEST(Fragments, ZeroPointsWithoutGroupsAreRefused) {
+  const test::TestWeight made = test::make_panel(20, 72, ops::Quantization::w8a16, 7);
+  ops::Weight weight = made;
+  const std::byte zero{};
+  weight.zeros = &zero;
+  EXPECT_THROW(write_zeros(weight, nullptr), InternalError);
+}
 
 TEST(Fragments, AMatrixHasRowsOfWholeUnits) {
   for (const DType dtype : {DType::bfloat16, DType::float16}) {

@@ -132,7 +132,7 @@ class WholeProductLowering : public testing::TestWithParam<DType> {
   static void add_item(TestBatch& batch, std::size_t item, std::int32_t rows) {
     batch
         .add_vectors(static_cast<std::int32_t>(item % 3), rows,
-                     test::random_vector(static_cast<std::size_t>(rows * kBins), 20 + item))
+                     test::random_vector(static_cast<std::size_t>(rows) * kBins, 20 + item))
         .schedule_row = 3 + 7 * static_cast<std::int32_t>(item);
   }
 

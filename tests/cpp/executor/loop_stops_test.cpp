@@ -14,7 +14,6 @@ namespace {
 using step::Branch;
 using step::Input;
 using step::Pace;
-using test::Fail;
 using test::fake_code;
 using test::fake_codes;
 using test::fake_row_value;
@@ -23,7 +22,6 @@ using test::FakeHandle;
 using test::FakeOptions;
 using test::LoopRig;
 using test::request_of;
-using test::small_programs;
 
 // The small model's itineraries, changed.
 class Changed : public model::Itineraries {

@@ -64,7 +64,7 @@ class BackendFlights : public ::testing::TestWithParam<Opener> {
   static TestBatch drawing_of(std::int32_t code, bool is_faulty = false) {
     std::vector<float> logits(kWidth, 0.0F);
     for (std::int32_t i = 0; i < kTables; ++i)
-      logits[static_cast<std::size_t>(i * kVocab + code)] = 1.0F;
+      logits[static_cast<std::size_t>(std::int64_t{i} * kVocab + code)] = 1.0F;
     if (is_faulty) logits[0] = std::numeric_limits<float>::quiet_NaN();
     TestBatch rows;
     rows.add_vectors(1, 1, logits);

@@ -111,7 +111,7 @@ rules::SlotRules rules_of(const nlohmann::json& golden, std::int32_t request) {
   rules.use_local_transformer = true;
   rules.sampler.temperature = golden.at("temperature").get<float>();
   rules.sampler.top_k = 5;
-  rules.sampler.seed = static_cast<std::uint64_t>(11 + request);
+  rules.sampler.seed = 11 + static_cast<std::uint64_t>(request);
   rules.eos_id = kCodes + 1;
   rules.codebooks = kCodebooks;
   rules.frame_stacking = kFrames;

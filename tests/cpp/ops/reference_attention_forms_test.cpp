@@ -31,10 +31,12 @@ std::vector<double> head_of(const std::vector<float>& qkv, std::int32_t row, std
   if (head >= kHeads + kKvHeads) return out;
   for (std::int32_t j = 0; j < kRotated / 2; ++j) {
     const double angle = row * test::test_frequency(j);
-    const double a = x[j];
-    const double b = x[j + kRotated / 2];
-    out[static_cast<std::size_t>(j)] = a * std::cos(angle) - b * std::sin(angle);
-    out[static_cast<std::size_t>(j + kRotated / 2)] = b * std::cos(angle) + a * std::sin(angle);
+    const auto low = static_cast<std::size_t>(j);
+    const std::size_t high = low + kRotated / 2;
+    const double a = x[low];
+    const double b = x[high];
+    out[low] = a * std::cos(angle) - b * std::sin(angle);
+    out[high] = b * std::cos(angle) + a * std::sin(angle);
   }
   return out;
 }

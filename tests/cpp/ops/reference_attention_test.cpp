@@ -231,7 +231,8 @@ rules::SlotRules prior_rules() {
 
 // Fills the memory of every layer and kind with keys and values [rows, 2 * width] from a seed.
 std::vector<float> memory_values(std::int32_t rows, std::int32_t layer, Memory memory) {
-  const auto seed = static_cast<std::uint64_t>(50 + layer + (memory == Memory::context ? 10 : 0));
+  const std::uint64_t seed =
+      (memory == Memory::context ? 60 : 50) + static_cast<std::uint64_t>(layer);
   return test::random_vector(static_cast<std::size_t>(rows) * 2 * kWidth, seed, 1.5F);
 }
 

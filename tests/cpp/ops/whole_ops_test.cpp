@@ -60,7 +60,7 @@ TEST(WholeOps, ConvolveGroupsWithoutLookingIntoOtherItems) {
         if (from < begin || from >= end) continue;
         for (std::int32_t c = 0; c < 2; ++c)
           sum += static_cast<double>(weight.at(n, tap * 2 + c)) *
-                 values[static_cast<std::size_t>(from * kWidth + n / 16 * 2 + c)];
+                 values[static_cast<std::size_t>(std::int64_t{from} * kWidth + n / 16 * 2 + c)];
       }
       EXPECT_NEAR(got[static_cast<std::size_t>(row * kOutputs + n)], sum, 1e-6);
     }

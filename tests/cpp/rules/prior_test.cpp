@@ -127,7 +127,10 @@ class NemoDictionaries {
     }
     is_unfinished = attended < text_len_ - 3;
     if (attended >= text_len_ - 2 && finished_counter < 0) finished_counter = 0;
-    if (finished_counter >= 0 && ++finished_counter > (is_2503_ ? 10 : 5)) is_unfinished = false;
+    if (finished_counter >= 0) {
+      ++finished_counter;
+      if (finished_counter > (is_2503_ ? 10 : 5)) is_unfinished = false;
+    }
   }
 
   std::int32_t text_len_;

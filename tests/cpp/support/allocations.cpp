@@ -26,11 +26,12 @@ std::atomic<std::int64_t> left{kNever};        // of all threads
 std::atomic<bool> failed{false};
 
 void fail_if_it_is_time() {
-  if (left_here != kNever && left_here-- == 0) {
+  if (left_here == 0) {
     left_here = kNever;
     failed = true;
     throw std::bad_alloc();
   }
+  if (left_here != kNever) --left_here;
   if (left.load(std::memory_order_relaxed) != kNever && left.fetch_sub(1) == 0) {
     left = kNever;
     failed = true;

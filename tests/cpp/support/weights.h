@@ -184,9 +184,9 @@ inline TestWeight make_quantized(std::int64_t rows, std::int64_t cols, const Wei
   weight.group_size = kind.group_size;
   weight.has_zeros = kind.has_zeros;
   if (kind.quantization == Quantization::w8a16) weight.dtype = DType::int8;
-  const bool is_byte = kind.group_size == 0;
+  const bool is_byte = !ops::has_groups(kind.quantization);
   const std::int64_t stored_cols = ops::padded_cols(weight);
-  const std::int64_t groups = is_byte ? 1 : stored_cols / kind.group_size;
+  const std::int64_t groups = ops::num_groups(weight);
   const std::int64_t stored = ops::padded_rows(rows) * stored_cols;
   const auto bytes = aligned_bytes(static_cast<std::size_t>(is_byte ? stored : stored / 2));
   const auto scales = aligned_bytes(static_cast<std::size_t>(ops::padded_rows(rows) * groups * 4));
