@@ -15,11 +15,14 @@ enum class RowSpace : std::int32_t {
   draws,  // one per draw (a request that picks codes in this launch)
 };
 
-// An activation buffer: float32 [rows of its space, width], owned by the Executable.
+// An activation buffer: float32 [rows of its space * rate, width], owned by the Executable.
 struct Activation {
   std::string name;  // for traces and messages
   RowSpace space = RowSpace::rows;
   std::int64_t width = 0;
+  std::int32_t rate = 1;  // rows for each row of the launch (ops/rate_ops.h)
+
+  std::int64_t values() const { return width * rate; }  // for each row of its space
 };
 
 enum class Activate : std::int32_t { none, gelu_tanh, silu, gelu, mish };  // gelu: the exact one

@@ -49,6 +49,13 @@ struct StateSpec {
     std::int32_t width = 0;
   };
   std::vector<Conv> convs;
+  // Last rows of the inputs of ops with rates (ops/rate_ops.h), of the conditional branch: float32
+  // [slot][rows][width] each. They are zeros where a segment begins at position 0.
+  struct PastRows {
+    std::int32_t rows = 0;
+    std::int32_t width = 0;
+  };
+  std::vector<PastRows> past;
   // Rows that whole items keep: float32 [slot][branch][rows][width] each.
   struct RowArray {
     std::int32_t rows = 0;

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "ops/activation.h"
+#include "ops/rate_ops.h"
 #include "ops/weight.h"
 #include "ops/whole_ops.h"
 
@@ -246,7 +247,8 @@ using Op =
                  StoreContext, ClearScores, UpdatePrior, SampleCodes, PickCodes, FinishStep,
                  ShiftBlock, GuessBlock, FinishBlock, LoadRows, SaveRows, StoreSchedule,
                  ModulatedNorm, AddModulated, ClearFiller, StretchText, DepthwiseConv, GroupedConv,
-                 ResponseNorm, FlowStep, PolarSpectrum, OverlapAdd, EmitRows>;
+                 ResponseNorm, FlowStep, PolarSpectrum, OverlapAdd, EmitRows, DequantizeCodes,
+                 HalfSnake, TimeConv, Upsample, Clamp, SplitRows, QuantizeRows>;
 
 // "GroupedConv" and the like, for messages.
 const char* name_of(const Op& op);
@@ -276,8 +278,9 @@ struct Program {
   // stay valid.
   std::vector<std::int32_t> part_begins;
 
-  BufferId add(std::string activation, std::int64_t width, RowSpace space = RowSpace::rows) {
-    activations.push_back({std::move(activation), space, width});
+  BufferId add(std::string activation, std::int64_t width, RowSpace space = RowSpace::rows,
+               std::int32_t rate = 1) {
+    activations.push_back({std::move(activation), space, width, rate});
     return static_cast<BufferId>(activations.size()) - 1;
   }
   void end_part() { part_begins.push_back(static_cast<std::int32_t>(ops.size())); }

@@ -20,6 +20,7 @@ enum class Part : std::int32_t {
   codes,     // last codes and seen sets
   outcome,   // of the draws of the flight
   rows,      // index: array of rows of the slots
+  past,      // index: last rows of the input of an op with rates
   schedule,  // rows in the cache's blocks beside keys and values
 };
 

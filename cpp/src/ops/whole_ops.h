@@ -123,9 +123,9 @@ struct OverlapAdd {
   std::int32_t trim = 0;
 };
 
-// The rows leave the Program: they come back as StepOutput::rows.
+// The rows leave the Program: they come back as StepOutput::rows, with width * rate values each.
 struct EmitRows {
-  BufferId x = kNoBuffer;  // [rows, width]
+  BufferId x = kNoBuffer;  // [rows * rate, width]
 };
 
 }  // namespace ttsrt::ops
