@@ -13,7 +13,8 @@ void register_engine_info(py::module_& module) {
   def_plain(bound);
   bound
       .def_readonly("family", &EngineInfo::family,
-                    "The kind of model: \"magpie\", \"t3\", \"llm\", \"f5\", \"vocos\".")
+                    "The kind of model: \"magpie\", \"t3\", \"llm\", \"f5\", \"vocos\", "
+                    "\"nanocodec\".")
       .def_property_readonly(
           "dtype", [](const EngineInfo& self) { return name_of(self.dtype); },
           "Of the weights that are not quantized.")
@@ -47,6 +48,10 @@ void register_engine_info(py::module_& module) {
           },
           "Of the codec's audio, in Hz; None where the checkpoint does not say it.")
       .def_readonly("has_vocoder", &EngineInfo::has_vocoder, "Whether results have audio.")
+      .def_readonly("samples_per_frame", &EngineInfo::samples_per_frame,
+                    "Samples that a codec frame becomes; 0: there is no codec.")
+      .def_readonly("has_encoder", &EngineInfo::has_encoder,
+                    "A codec: whether it makes codes of samples.")
       .def_readonly("mel_bins", &EngineInfo::mel_bins,
                     "Columns of spectrograms; 0: the model has none.")
       .def_readonly("max_batch_size", &EngineInfo::max_batch_size, "Most requests in flight.")

@@ -215,6 +215,16 @@ void register_build_options(py::module_& module) {
   def_field(bound, "max_num_tokens", &BuildOptions::max_num_tokens,
             "Rows of one Program in one launch; 0: 512, or more if the longest text, the longest "
             "context or two rows per request need more.");
+  bound.def_property(
+      "codec_dir",
+      [](const BuildOptions& self) -> std::optional<py::str> {
+        if (self.codec_dir.empty()) return std::nullopt;
+        return path_text(self.codec_dir);
+      },
+      [](BuildOptions& self, const py::object& path) {
+        self.codec_dir = path.is_none() ? std::string() : path_from(path, "codec_dir");
+      },
+      "The checkpoint of a codec that becomes part of the engine; None: none.");
   def_field(bound, "overwrite", &BuildOptions::overwrite, "Replace an existing engine.");
 }
 

@@ -35,18 +35,19 @@ void def_rows(py::class_<Request>& bound, const char* name, InputRows Request::*
       doc);
 }
 
-void def_ids(py::class_<Request>& bound, const char* name,
-             std::vector<std::int32_t> Request::* field, const char* doc) {
+template <typename T>
+void def_vector(py::class_<Request>& bound, const char* name, std::vector<T> Request::* field,
+                const char* doc) {
   bound.def_property(
       name, [field](py::object self) { return view_of(self.cast<const Request&>().*field, self); },
       [field, name](Request& self, const py::object& value) {
-        self.*field = vector_from<std::int32_t>(array_from<std::int32_t>(value, 1, name));
+        self.*field = vector_from<T>(array_from<T>(value, 1, name));
       },
       doc);
 }
 
 void def_arrays(py::class_<Request>& bound) {
-  def_ids(bound, "text_ids", &Request::text_ids, "Ids, used unchanged [text_len].");
+  def_vector(bound, "text_ids", &Request::text_ids, "Ids, used unchanged [text_len].");
   def_rows(bound, "text_features", &Request::text_features,
            "Rows before the encoder [text_len, dim].");
   def_rows(bound, "encoder_output", &Request::encoder_output,
@@ -55,17 +56,21 @@ void def_arrays(py::class_<Request>& bound) {
              "Codec codes, with special columns [frames, codebooks].");
   def_rows(bound, "context_embeddings", &Request::context_embeddings,
            "Rows as the decoder takes them [rows, dim].");
-  def_ids(bound, "context_text_ids", &Request::context_text_ids,
+  def_vector(bound, "context_text_ids", &Request::context_text_ids,
           "Ids of a text that describes the voice [context_text_len].");
   def_matrix(bound, "forced_codes", &Request::forced_codes,
              "Codes that are taken instead of the sampled ones [frames, codebooks].");
   def_rows(bound, "prompt_embeddings", &Request::prompt_embeddings,
            "The whole prompt instead of a text and a context [rows, dim].");
   def_rows(bound, "noise", &Request::noise, "Where an integration begins [frames, mel_bins].");
-  def_ids(bound, "edit_mask", &Request::edit_mask,
+  def_vector(bound, "edit_mask", &Request::edit_mask,
           "1 for frames of the prompt that stay as they are, else 0 [frames].");
   def_rows(bound, "mel", &Request::mel,
            "The spectrogram that a vocoder turns into sound [frames, mel_bins].");
+  def_matrix(bound, "codes", &Request::codes,
+             "Codes that a codec turns into sound [frames, codebooks].");
+  def_vector(bound, "samples", &Request::samples,
+             "Samples that a codec turns into codes, at its sample rate.");
   def_rows(bound, "unconditional_embeddings", &Request::unconditional_embeddings,
            "The unconditional branch's, with prompt_embeddings and guidance [rows, dim].");
 }
@@ -152,6 +157,10 @@ void register_requests(py::module_& module) {
             "So many equal steps in a row end speech; absent: none do.");
   def_field(bound, "chunk_frames", &Request::chunk_frames,
             "Streaming: least number of frames in one event.");
+  def_field(bound, "initial_chunk_frames", &Request::initial_chunk_frames,
+            "The same of the first event; None: chunk_frames.");
+  def_field(bound, "codes_only", &Request::codes_only,
+            "Whether the result of a model that has a codec has no audio.");
   def_field(bound, "priority", &Request::priority,
             "Larger values start first, and may pause smaller ones.");
   def_field(bound, "deadline", &Request::deadline, "Seconds from submit.");

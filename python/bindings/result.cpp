@@ -27,6 +27,8 @@ void register_results(py::module_& module) {
   metrics.def_readonly("queue_seconds", &Metrics::queue_seconds, "Submit until it gets a slot.")
       .def_readonly("first_frame_seconds", &Metrics::first_frame_seconds,
                     "Submit to the first frame.")
+      .def_readonly("first_audio_seconds", &Metrics::first_audio_seconds,
+                    "Submit to the first samples; 0: there were none.")
       .def_readonly("total_seconds", &Metrics::total_seconds, "Submit to the end.")
       .def_readonly("frames_per_second", &Metrics::frames_per_second, "Frames / total_seconds.")
       .def_readonly("x_real_time", &Metrics::x_real_time,

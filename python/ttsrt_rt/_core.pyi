@@ -273,6 +273,8 @@ class BuildOptions:
     max_num_tokens: int
     """Rows of one Program in one launch; 0: 512, or more if the longest text, the longest
     context or two rows per request need more."""
+    codec_dir: str | None
+    """The checkpoint of a codec that becomes part of the engine; None: none."""
     overwrite: bool
     """Replace an existing engine."""
 
@@ -332,6 +334,10 @@ class Request:
     """1 for frames of the prompt that stay as they are, else 0 [frames]."""
     mel: NDArray[np.float32] | GpuRows
     """The spectrogram that a vocoder turns into sound [frames, mel_bins]."""
+    codes: NDArray[np.int32]
+    """Codes that a codec turns into sound [frames, codebooks]."""
+    samples: NDArray[np.float32]
+    """Samples that a codec turns into codes, at its sample rate."""
     return_audio: bool | None
     """Whether a spectrogram becomes sound."""
     return_spectrogram: bool | None
@@ -382,6 +388,10 @@ class Request:
     """So many equal steps in a row end speech; absent: none do."""
     chunk_frames: int
     """Streaming: least number of frames in one event."""
+    initial_chunk_frames: int | None
+    """The same of the first event; None: chunk_frames."""
+    codes_only: bool
+    """Whether the result of a model that has a codec has no audio."""
     priority: int
     """Larger values start first, and may pause smaller ones."""
     deadline: float | None
@@ -403,6 +413,10 @@ class Metrics:
     @property
     def first_frame_seconds(self) -> float:
         """Submit to the first frame."""
+
+    @property
+    def first_audio_seconds(self) -> float:
+        """Submit to the first samples; 0: there were none."""
 
     @property
     def total_seconds(self) -> float:
@@ -517,7 +531,7 @@ class EngineInfo:
 
     @property
     def family(self) -> str:
-        """The kind of model: "magpie", "t3", "llm", "f5", "vocos"."""
+        """The kind of model: "magpie", "t3", "llm", "f5", "vocos", "nanocodec"."""
 
     @property
     def dtype(self) -> DType:
@@ -579,6 +593,14 @@ class EngineInfo:
     @property
     def has_vocoder(self) -> bool:
         """Whether results have audio."""
+
+    @property
+    def samples_per_frame(self) -> int:
+        """Samples that a codec frame becomes; 0: there is no codec."""
+
+    @property
+    def has_encoder(self) -> bool:
+        """A codec: whether it makes codes of samples."""
 
     @property
     def mel_bins(self) -> int:

@@ -36,6 +36,8 @@ struct EngineInfo {
   std::string codec;             ///< the codec as the checkpoint names it; empty: it doesn't
   std::int32_t sample_rate = 0;  ///< of the codec's audio, in Hz; 0: the checkpoint doesn't say
   bool has_vocoder = false;      ///< whether results have audio
+  std::int32_t samples_per_frame = 0;  ///< that a codec frame becomes; 0: there is no codec
+  bool has_encoder = false;            ///< a codec: whether it makes codes of samples
   std::int32_t mel_bins = 0;     ///< columns of spectrograms; 0: the model has none
   std::int32_t max_batch_size = 0;
   std::int32_t max_seq_len = 0;

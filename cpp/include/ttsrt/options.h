@@ -167,6 +167,9 @@ struct BuildOptions {
   /// Rows of one Program in one launch; 0: 512, or more if the longest text, the longest context or
   /// two rows per request need more.
   std::int32_t max_num_tokens = 0;
+  /// The checkpoint of a codec that turns the model's codes into sound, and becomes part of the
+  /// engine; empty: none.
+  std::string codec_dir;
   bool overwrite = false;  ///< replace an existing engine
 };
 

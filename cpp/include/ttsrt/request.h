@@ -103,6 +103,14 @@ struct Request {
   /// The first frame of the utterance that becomes sound; absent: the last one of the prompt, or 0.
   std::optional<std::int32_t> audio_start;
 
+  /// Codecs: exactly one of: the codes to turn into sound [frames, codebooks]; or, for codecs that
+  /// have an encoder, the samples to turn into codes, at the codec's sample rate, finite and usually
+  /// within [-1, 1]. Samples that fill no whole frame are followed by zeros.
+  Matrix<std::int32_t> codes;
+  std::vector<float> samples;
+  /// Models that draw codes and have a codec: the result has codes and no audio.
+  bool codes_only = false;
+
   std::optional<float> cfg_scale;     ///< 1: no guidance, one branch
   std::optional<float> temperature;   ///< 0: argmax after masks
   std::optional<std::int32_t> top_k;  ///< 0: all
@@ -141,7 +149,11 @@ struct Request {
   /// So many equal steps in a row end speech, at least 1; absent: none do. Such an end is never
   /// before min_frames.
   std::optional<std::int32_t> stop_after_equal;
-  std::int32_t chunk_frames = 1;  ///< streaming: least number of frames in one event
+  /// Streaming: least number of frames in one event. Of models that have a codec, as many frames at
+  /// least become sound together.
+  std::int32_t chunk_frames = 1;
+  /// The same of the first event, which is early where this is small; absent: chunk_frames.
+  std::optional<std::int32_t> initial_chunk_frames;
   /// Larger values start first, and may pause smaller ones (ExecutorOptions::preempt).
   std::int32_t priority = 0;
   std::optional<double> deadline;  ///< seconds from submit
@@ -157,6 +169,7 @@ TTSRT_API const char* name_of(FinishReason reason);
 struct Metrics {
   double queue_seconds = 0.0;        ///< submit until it gets a slot
   double first_frame_seconds = 0.0;  ///< submit to the first frame
+  double first_audio_seconds = 0.0;  ///< submit to the first samples; 0: there were none
   double total_seconds = 0.0;        ///< submit to the end
   double frames_per_second = 0.0;    ///< frames / total_seconds
   double x_real_time = 0.0;  ///< seconds of audio per second: frames_per_second / frame rate
@@ -172,7 +185,9 @@ struct Event {
   bool is_last = false;
   FinishReason finish_reason = FinishReason::stop;  ///< of the last event
   Matrix<float> spectrogram;  ///< [new rows, bands] of models that end in a spectrogram
-  std::vector<float> audio;   ///< new samples, of models that end in sound
+  /// New samples, of models that end in sound. Where they follow codes, they may be of frames whose
+  /// codes were in an earlier event.
+  std::vector<float> audio;
 };
 
 /// The values of one stage in one step, recorded with ExecutorOptions::trace.
