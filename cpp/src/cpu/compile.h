@@ -83,6 +83,13 @@ class Lowering {
   void lower(const ops::PolarSpectrum& op);
   void lower(const ops::OverlapAdd& op);
   void lower(const ops::EmitRows& op);
+  void lower(const ops::DequantizeCodes& op);
+  void lower(const ops::HalfSnake& op);
+  void lower(const ops::TimeConv& op);
+  void lower(const ops::Upsample& op);
+  void lower(const ops::Clamp& op);
+  void lower(const ops::SplitRows& op);
+  void lower(const ops::QuantizeRows& op);
   void add_fused(const Fusion& fusion);
   Fusion fusion_at(std::size_t index) const;
   bool is_for_next(std::size_t index, ops::BufferId buffer) const;

@@ -70,8 +70,8 @@ Compiled::Compiled(const ops::Program& program, const ops::ProgramLimits& limits
   for (const ops::Activation& activation : program_.activations) {
     const std::int64_t rows =
         activation.space == ops::RowSpace::rows ? limits.max_rows : std::max(limits.max_draws, 1);
-    rows_.activations.push_back(list_.allocate(rows, activation.width));
-    activation_bytes_ += static_cast<std::size_t>(rows * activation.width) * sizeof(float);
+    rows_.activations.push_back(list_.allocate(rows * activation.rate, activation.width));
+    activation_bytes_ += static_cast<std::size_t>(rows * activation.values()) * sizeof(float);
   }
   rows_.rows = &launch_.rows;
   rows_.max_rows = limits.max_rows;
@@ -188,7 +188,7 @@ const float* Compiled::emitted(const step::RowBatch& rows) const {
 }
 
 std::int64_t Compiled::emitted_width() const {
-  return program_.activations[static_cast<std::size_t>(emitted_)].width;
+  return program_.activations[static_cast<std::size_t>(emitted_)].values();
 }
 
 std::size_t Compiled::activation_bytes() const { return activation_bytes_; }

@@ -114,6 +114,13 @@ class Lowering {
   void lower(const ops::PolarSpectrum& op);
   void lower(const ops::OverlapAdd& op);
   void lower(const ops::EmitRows& op);
+  void lower(const ops::DequantizeCodes& op);
+  void lower(const ops::HalfSnake& op);
+  void lower(const ops::TimeConv& op);
+  void lower(const ops::Upsample& op);
+  void lower(const ops::Clamp& op);
+  void lower(const ops::SplitRows& op);
+  void lower(const ops::QuantizeRows& op);
   bool lower_item_attention(const ops::SelfAttention& op);  // false: it is another attention
 
   void add_item_attention(const ItemAttentionArgs& args, std::int64_t width, bool is_prepared);

@@ -113,7 +113,14 @@ void check_segment(const step::Segment& segment, const step::RowBatch& batch,
     if (embedding.part >= batch.first_part && embedding.part < batch.last_part)
       check_embedding(segment, embedding);
   }
+  for (const std::int32_t part : needs.code_parts) {
+    const bool has_codes = segment.input == step::Input::codes && segment.ids != nullptr;
+    TTSRT_CHECK(InternalError, has_codes || part < batch.first_part || part >= batch.last_part,
+                "segment: no codes");
+  }
   if (is_gone) return;
+  TTSRT_CHECK(InternalError, !needs.keeps_past || segment.branch == step::Branch::conditional,
+              "segment: past rows of an unconditional branch");
   if (needs.uses_cache) check_blocks(segment, spec);
   const std::int64_t schedule_rows = std::int64_t{spec.num_blocks} * kBlockSize;
   TTSRT_CHECK(
@@ -147,6 +154,7 @@ void add_need(const Use& use, const StateSpec& spec, BatchNeeds& needs) {
   const bool is_schedule = use.part == Part::schedule;
   needs.uses_cache |= use.part == Part::cache || (is_schedule && use.writes());
   needs.reads_schedule |= is_schedule && use.reads();
+  needs.keeps_past |= use.part == Part::past;
   if (use.part != Part::rows) return;
   const std::int32_t rows = spec.rows[static_cast<std::size_t>(use.index)].rows;
   needs.array_rows = needs.array_rows < 0 ? rows : std::min(needs.array_rows, rows);
@@ -160,6 +168,12 @@ BatchNeeds needs_of(const Program& program, const ProgramLimits& limits, const S
   needs.max_rows = limits.max_rows;
   needs.max_draws = limits.max_draws;
   needs.max_segments = limits.max_segments;
+  const auto part_of = [&program](std::size_t op) {
+    std::int32_t part = 0;
+    for (const std::int32_t begin : program.part_begins)
+      part += static_cast<std::size_t>(begin) <= op ? 1 : 0;
+    return part;
+  };
   for (std::size_t i = 0; i < program.ops.size(); ++i) {
     for (const Use& use : uses_of(program.ops[i])) add_need(use, spec, needs);
     needs.keeps_rows |= std::holds_alternative<StoreContext>(program.ops[i]) ||
@@ -169,11 +183,12 @@ BatchNeeds needs_of(const Program& program, const ProgramLimits& limits, const S
       const std::int32_t rows = is_text ? spec.max_text_len : spec.max_context_memory;
       needs.memory_rows = needs.memory_rows < 0 ? rows : std::min(needs.memory_rows, rows);
     }
+    if (std::holds_alternative<DequantizeCodes>(program.ops[i]))
+      needs.code_parts.push_back(part_of(i));
     const auto* embed = std::get_if<EmbedRows>(&program.ops[i]);
     if (embed == nullptr) continue;
     BatchNeeds::Embedding& embedding = needs.embeddings.emplace_back();
-    for (const std::int32_t begin : program.part_begins)
-      embedding.part += static_cast<std::size_t>(begin) <= i ? 1 : 0;
+    embedding.part = part_of(i);
     embedding.has_codes = embed->code_tables.is_present();
     for (const Weight& table : embed->id_tables) embedding.ids.push_back(table.rows);
     if (!embed->adds_positions) continue;

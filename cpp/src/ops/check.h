@@ -52,6 +52,8 @@ struct BatchNeeds {
   bool reads_schedule = false;    // a row of it in each segment
   std::int32_t array_rows = -1;   // most rows of a sequence in arrays of the slots; -1: it has none
   bool keeps_rows = false;
+  bool keeps_past = false;               // last rows of a sequence, of the conditional branch only
+  std::vector<std::int32_t> code_parts;  // parts that read the codes of each segment
   std::int32_t memory_rows =
       -1;  // most rows of a sequence that StoreMemory may keep; -1: it has none
   std::vector<Embedding> embeddings;

@@ -11,10 +11,10 @@ namespace ttsrt::ops {
 namespace {
 
 // The shapes of one Program against its ops, its weights and the state.
-class Shapes : public WholeShapes {
+class Shapes : public RateShapes {
  public:
-  using WholeShapes::check;
-  using WholeShapes::WholeShapes;
+  using RateShapes::check;
+  using RateShapes::RateShapes;
 
   void check(const EmbedRows& op) const {
     const std::int64_t dim = width(op.out);
@@ -241,6 +241,13 @@ void check_in_place(const Program& program) {
 
 void check_ops(const Program& program, const StateSpec& spec, const NestedProgram* nested) {
   const Shapes shapes(program, spec);
+  for (const Activation& activation : program.activations) {
+    TTSRT_CHECK(InternalError,
+                activation.rate == 1 || (activation.rate > 1 && nested == nullptr &&
+                                         activation.space == RowSpace::rows),
+                program.name, ": ", activation.name, ": expected a rate of its rows, got ",
+                activation.rate);
+  }
   for (const Op& op : program.ops)
     std::visit([&shapes](const auto& record) { shapes.check(record); }, op);
   check_order(program, nested);

@@ -97,6 +97,6 @@ void WholeShapes::check(const OverlapAdd& op) const {
   expect(op.trim >= 0 && op.trim < samples, "overlap-add: trims ", op.trim, " of ", samples);
 }
 
-void WholeShapes::check(const EmitRows& op) const { width(op.x); }
+void WholeShapes::check(const EmitRows& op) const { activation_of(op.x); }
 
 }  // namespace ttsrt::ops

@@ -40,8 +40,8 @@ enum class Padding : std::int32_t { zeros, replicate };
 // Convolves all columns over time: with i over the taps,
 //   value[t] = bias + sum_i weight[i] x[t * stride + i * dilation - before], and
 //   out[t] = scale * (addend[t] + value[t]), or out[t] += that.
-// `past` names kept rows of the slots, as many as `before`; the convolution is then causal: before =
-// (kernel - 1) * dilation, and stride 1.
+// `past` names kept rows of the slots, as many as `before`; the convolution is then causal: before
+// = (kernel - 1) * dilation, and stride 1.
 struct TimeConv {
   BufferId x = kNoBuffer;    // [rows * rate, width]
   BufferId out = kNoBuffer;  // [rows * rate / stride, N]

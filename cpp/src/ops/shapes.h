@@ -20,12 +20,20 @@ class ShapeCheck {
     TTSRT_CHECK(InternalError, holds, program_.name, ": ", parts...);
   }
 
-  std::int64_t width(BufferId buffer, RowSpace space = RowSpace::rows) const {
+  // An activation of any rate.
+  const Activation& activation_of(BufferId buffer, RowSpace space = RowSpace::rows) const {
     expect(buffer >= 0 && static_cast<std::size_t>(buffer) < program_.activations.size(), "buffer ",
            buffer, " of ", program_.activations.size());
     const Activation& activation = program_.activations[static_cast<std::size_t>(buffer)];
     expect(activation.space == space, activation.name, ": expected one row per ",
            space == RowSpace::rows ? "row" : "draw");
+    return activation;
+  }
+
+  // The width of an activation that has one row for each row or draw.
+  std::int64_t width(BufferId buffer, RowSpace space = RowSpace::rows) const {
+    const Activation& activation = activation_of(buffer, space);
+    expect(activation.rate == 1, activation.name, ": expected rate 1, got ", activation.rate);
     return activation.width;
   }
 
@@ -73,6 +81,25 @@ class WholeShapes : public ShapeCheck {
  private:
   void check_columns(std::int32_t first, std::int64_t count) const;
   const StateSpec::RowArray& array_of(std::int32_t array, std::int64_t width) const;
+};
+
+// Those of ops/rate_ops.h.
+class RateShapes : public WholeShapes {
+ public:
+  using WholeShapes::check;
+  using WholeShapes::WholeShapes;
+
+  void check(const DequantizeCodes& op) const;
+  void check(const HalfSnake& op) const;
+  void check(const TimeConv& op) const;
+  void check(const Upsample& op) const;
+  void check(const Clamp& op) const;
+  void check(const SplitRows& op) const;
+  void check(const QuantizeRows& op) const;
+
+ private:
+  const Activation& expect_shape(BufferId buffer, std::int64_t width, std::int64_t rate) const;
+  void check_past(std::int32_t past, std::int64_t rows, std::int64_t width) const;
 };
 
 }  // namespace ttsrt::ops

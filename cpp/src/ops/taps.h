@@ -10,7 +10,9 @@
 namespace ttsrt::ops {
 
 // Appends a Program's taps after its last part has run over `rows`. `values_of(buffer)` gives the
-// values of an activation; `index` is the Program's number (ProgramLimits::index).
+// values of an activation; `index` is the Program's number (ProgramLimits::index). A tap has
+// a row for each row of the launch, also of a buffer with a rate, whose width is then that of all
+// its rows.
 template <typename ValuesOf>
 void append_taps(const Program& program, std::int32_t index, const step::RowBatch& rows,
                  const ValuesOf& values_of, step::StepOutput& output) {
@@ -21,7 +23,7 @@ void append_taps(const Program& program, std::int32_t index, const step::RowBatc
     tap.name = kept.name;
     tap.program = index;
     tap.is_per_draw = activation.space == RowSpace::draws;
-    tap.width = activation.width;
+    tap.width = activation.values();
     tap.rows = activation.space == RowSpace::rows ? rows.rows
                                                   : static_cast<std::int64_t>(rows.draws.size());
     const float* values = values_of(kept.buffer);

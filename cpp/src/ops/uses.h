@@ -9,6 +9,7 @@
 #include <variant>
 
 #include "ops/program.h"
+#include "ops/rate_uses.h"
 #include "ops/use.h"
 #include "ops/whole_uses.h"
 

@@ -35,7 +35,7 @@ class ReferenceExecutable : public Executable {
     for (const Activation& activation : program_.activations) {
       const std::int64_t rows =
           activation.space == RowSpace::rows ? limits.max_rows : limits.max_draws;
-      activations_.emplace_back(static_cast<std::size_t>(rows * activation.width), NAN);
+      activations_.emplace_back(static_cast<std::size_t>(rows * activation.values()), NAN);
     }
   }
 
@@ -128,7 +128,7 @@ class ReferenceBackend : public Backend {
       for (const Activation& activation : of.program->activations) {
         const bool is_row = activation.space == RowSpace::rows;
         use.activations += static_cast<std::size_t>(
-            (is_row ? of.limits.max_rows : of.limits.max_draws) * activation.width);
+            (is_row ? of.limits.max_rows : of.limits.max_draws) * activation.values());
       }
     }
     use.activations *= sizeof(float);

@@ -15,6 +15,17 @@ std::int64_t Run::width_of(BufferId buffer) const {
   return program.activations[static_cast<std::size_t>(buffer)].width;
 }
 
+const Activation& Run::activation_of(BufferId buffer) const {
+  width_of(buffer);
+  return program.activations[static_cast<std::size_t>(buffer)];
+}
+
+float* Run::values(BufferId buffer) const {
+  TTSRT_CHECK(InternalError, activation_of(buffer).space == RowSpace::rows, program.name, ": ",
+              activation_of(buffer).name, ": expected one row per row");
+  return activations[static_cast<std::size_t>(buffer)].data();
+}
+
 float* Run::values(BufferId buffer, RowSpace space, std::int64_t width) const {
   TTSRT_CHECK(InternalError, width_of(buffer) == width, program.name, ": buffer ", buffer,
               ": expected width ", width, ", got ", width_of(buffer));

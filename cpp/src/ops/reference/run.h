@@ -42,6 +42,9 @@ struct Run {
     return values(buffer, RowSpace::draws, width);
   }
   std::int64_t width_of(BufferId buffer) const;
+  // An activation with rows of any rate, and its values.
+  const Activation& activation_of(BufferId buffer) const;
+  float* values(BufferId buffer) const;
   // Returns the rows of both branches of a draw; without guidance, the second is absent.
   std::vector<std::int32_t> branch_rows(const step::Draw& draw) const;
 };
@@ -88,5 +91,12 @@ void run(const FlowStep& op, Run& at);
 void run(const PolarSpectrum& op, Run& at);
 void run(const OverlapAdd& op, Run& at);
 void run(const EmitRows& op, Run& at);
+void run(const DequantizeCodes& op, Run& at);
+void run(const HalfSnake& op, Run& at);
+void run(const TimeConv& op, Run& at);
+void run(const Upsample& op, Run& at);
+void run(const Clamp& op, Run& at);
+void run(const SplitRows& op, Run& at);
+void run(const QuantizeRows& op, Run& at);
 
 }  // namespace ttsrt::ops::reference

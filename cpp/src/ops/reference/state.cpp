@@ -28,6 +28,8 @@ Slot make_slot(const StateSpec& spec) {
     for (const StateSpec::Conv& conv : spec.convs)
       histories.emplace_back(count_of(conv.kernel - 1, conv.width), 0.0F);
   }
+  for (const StateSpec::PastRows& past : spec.past)
+    slot.past.emplace_back(count_of(past.rows, past.width), 0.0F);
   for (const StateSpec::RowArray& array : spec.rows)
     slot.arrays.emplace_back(count_of(array.has_branches ? 2 : 1, array.rows, array.width), NAN);
   return slot;
@@ -40,6 +42,7 @@ std::size_t bytes_of(const Slot& slot) {
   for (const auto& histories : slot.histories) {
     for (const auto& history : histories) values += history.size();
   }
+  for (const auto& past : slot.past) values += past.size();
   for (const auto& array : slot.arrays) values += array.size();
   return sizeof(Slot) + values * 4;
 }
@@ -73,6 +76,7 @@ MemoryUse State::memory_use(const StateSpec& spec) {
   std::size_t values = count_of(spec.max_text_len + spec.codebooks, 1);
   values += count_of(spec.max_context_rows, spec.dim);
   for (const StateSpec::Conv& conv : spec.convs) values += count_of(2, conv.kernel - 1, conv.width);
+  for (const StateSpec::PastRows& past : spec.past) values += count_of(past.rows, past.width);
   for (const StateSpec::RowArray& array : spec.rows)
     values += count_of(array.has_branches ? 2 : 1, array.rows, array.width);
   MemoryUse use;

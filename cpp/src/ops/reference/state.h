@@ -26,6 +26,7 @@ struct Slot {
   std::vector<float> context_rows;       // [max_context_rows, dim]
   std::vector<std::vector<float>>
       histories[2];  // per branch and convolution: [kernel - 1, width], oldest first
+  std::vector<std::vector<float>> past;    // of StateSpec::past: [rows, width], oldest first
   std::vector<std::vector<float>> arrays;  // of StateSpec::rows: [branches, rows, width]
 };
 

@@ -54,8 +54,8 @@ void run(const OverlapAdd& op, Run& at) {
 }
 
 void run(const EmitRows& op, Run& at) {
-  const std::int64_t width = at.width_of(op.x);
-  const float* x = at.rows(op.x, width);
+  const std::int64_t width = at.activation_of(op.x).values();
+  const float* x = at.values(op.x);
   TTSRT_CHECK(InternalError, at.emitted != nullptr, at.program.name, ": rows that nobody takes");
   at.emitted->width = width;
   at.emitted->values.assign(x, x + at.batch.rows * width);

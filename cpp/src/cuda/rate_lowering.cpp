@@ -1,0 +1,28 @@
+// Lowering of the ops with rates (ops/rate_ops.h), which this backend doesn't run.
+#include "core/check.h"
+#include "cuda/lowering.h"
+
+namespace ttsrt::cuda {
+namespace {
+
+[[noreturn]] void refuse(const char* op) {
+  throw InternalError(message("cuda backend: can't run ", op));
+}
+
+}  // namespace
+
+void Lowering::lower(const ops::DequantizeCodes& /*op*/) { refuse("DequantizeCodes"); }
+
+void Lowering::lower(const ops::HalfSnake& /*op*/) { refuse("HalfSnake"); }
+
+void Lowering::lower(const ops::TimeConv& /*op*/) { refuse("TimeConv"); }
+
+void Lowering::lower(const ops::Upsample& /*op*/) { refuse("Upsample"); }
+
+void Lowering::lower(const ops::Clamp& /*op*/) { refuse("Clamp"); }
+
+void Lowering::lower(const ops::SplitRows& /*op*/) { refuse("SplitRows"); }
+
+void Lowering::lower(const ops::QuantizeRows& /*op*/) { refuse("QuantizeRows"); }
+
+}  // namespace ttsrt::cuda
