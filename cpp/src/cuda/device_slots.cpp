@@ -80,6 +80,7 @@ DeviceSlots::DeviceSlots(const ops::StateSpec& spec, DeviceMemory::Mode mode)
     float* data = memory_.take<float>(product(slots, array.rows, width), "slots");
     arrays_.push_back({data, array.rows, array.width, array.has_branches});
   }
+  for (const ops::StateSpec::PastRows& past : spec.past) take_past(past);
   device_histories_ = memory_.take<HistoryView>(histories_.size(), "slots");
   use_.slots = memory_.bytes() - use_.kv_cache - use_.cross_memory;
   if (mode == DeviceMemory::Mode::count) return;
@@ -91,6 +92,26 @@ DeviceSlots::DeviceSlots(const ops::StateSpec& spec, DeviceMemory::Mode mode)
                      cudaMemcpyHostToDevice),
           "cudaMemcpy");
   }
+}
+
+// Narrow rows, which have whole units of columns, take no more than those of float32, unless they
+// are a few columns wide.
+void DeviceSlots::take_past(const ops::StateSpec::PastRows& past) {
+  constexpr std::int64_t kAlignment = 16;
+  const std::int64_t row_bytes =
+      std::max(past.width * std::int64_t{sizeof(float)},
+               ops::padded_to(past.width, kRateUnit) * std::int64_t{sizeof(std::uint16_t)});
+  PastView view;
+  view.half_bytes = ops::padded_to(past.rows * row_bytes, kAlignment);
+  view.rows = past.rows;
+  view.width = past.width;
+  view.data = memory_.take_bytes_of(product(spec_.slots, 2, view.half_bytes), "slots");
+  const std::size_t tags = product(spec_.slots, 2);
+  view.tags = memory_.take<std::int32_t>(tags, "slots");
+  past_.push_back(view);
+  if (memory_.counts_only() || tags == 0) return;
+  check(cudaMemset(view.tags, 0xFF, tags * sizeof(std::int32_t)), "cudaMemset");
+  check(cudaMemset(view.data, 0, product(spec_.slots, 2, view.half_bytes)), "cudaMemset");
 }
 
 CacheView DeviceSlots::cache(std::int32_t layer) const {

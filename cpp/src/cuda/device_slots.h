@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cuda/device_memory.h"
+#include "cuda/launch_rate.h"
 #include "cuda/views.h"
 #include "ops/backend.h"
 
@@ -29,6 +30,7 @@ class DeviceSlots {
     return histories_[static_cast<std::size_t>(conv)];
   }
   RowArrayView array(std::int32_t index) const { return arrays_[static_cast<std::size_t>(index)]; }
+  PastView past(std::int32_t index) const { return past_[static_cast<std::size_t>(index)]; }
   // The rows of the schedule as blocks of a cache of one layer, for copies; no data: there are
   // none.
   CacheView schedule_blocks() const;
@@ -42,6 +44,7 @@ class DeviceSlots {
   std::size_t outcome_bytes() const { return outcome_memory_.bytes(); }
 
  private:
+  void take_past(const ops::StateSpec::PastRows& past);
   std::int64_t memory_blocks() const;  // of one slot and layer, text and context
 
   ops::StateSpec spec_;
@@ -53,6 +56,7 @@ class DeviceSlots {
   SlotsView view_;
   std::vector<HistoryView> histories_;
   std::vector<RowArrayView> arrays_;
+  std::vector<PastView> past_;
   HistoryView* device_histories_ = nullptr;
   OutcomeView outcome_;
   std::int32_t max_draws_ = 0;

@@ -23,6 +23,8 @@ RowLimits row_limits(const ops::Program& program, const ops::ProgramLimits& limi
   of.has_items = asks_for_items(program);
   of.tiles = item_tiles_of(limits);
   for (const ops::Op& op : program.ops) {
+    if (const auto* codes = std::get_if<ops::DequantizeCodes>(&op))
+      of.code_width = std::max(of.code_width, codes->codebooks);
     const auto* embed = std::get_if<ops::EmbedRows>(&op);
     if (embed == nullptr) continue;
     of.code_width = std::max(of.code_width, embed->codebooks);
@@ -88,7 +90,7 @@ Compiled::Compiled(const ops::Program& program, const ops::ProgramLimits& limits
         launches_.emplace_back(LaunchResults(slots.spec(), limits.max_rows, limits.max_draws));
     if (lowered_.emitted != ops::kNoBuffer)
       launch.emitted = PinnedBuffer(
-          static_cast<std::size_t>(limits.max_rows * width_of(lowered_.emitted)) * sizeof(float));
+          static_cast<std::size_t>(limits.max_rows * row_values(lowered_.emitted)) * sizeof(float));
     if (!limits.profile) continue;
     launch.begin = make_event();
     for (std::size_t i = 0; i < lowered_.steps.size(); ++i)
@@ -211,7 +213,7 @@ void Compiled::give(const Bounds& bounds, cudaStream_t stream) const {
 }
 
 void Compiled::queue_emitted(InFlight& launch, cudaStream_t stream) {
-  const std::int64_t width = width_of(lowered_.emitted);
+  const std::int64_t width = row_values(lowered_.emitted);
   cuda::check(cudaMemcpyAsync(launch.emitted.as<float>(),
                               lowered_.activations[static_cast<std::size_t>(lowered_.emitted)],
                               static_cast<std::size_t>(launch.rows * width) * sizeof(float),
@@ -322,7 +324,7 @@ void Compiled::read_emitted(const InFlight& launch, step::StepOutput& output) co
                    [this](const step::RowsOutput& rows) { return rows.program == limits_.index; });
   step::RowsOutput& rows = found == output.rows.end() ? output.rows.emplace_back() : *found;
   rows.program = limits_.index;
-  rows.width = width_of(lowered_.emitted);
+  rows.width = row_values(lowered_.emitted);
   const auto* values = launch.emitted.as<float>();
   rows.values.assign(values, values + launch.rows * rows.width);
 }
@@ -373,7 +375,7 @@ const float* Compiled::activation(ops::BufferId buffer, cudaStream_t stream) {
   const std::int64_t rows =
       of.space == ops::RowSpace::rows ? limits_.max_rows : std::max(limits_.max_draws, 1);
   std::vector<float>& copy = copies_[index];
-  copy.resize(static_cast<std::size_t>(rows * of.width));
+  copy.resize(static_cast<std::size_t>(rows * of.values()));
   cuda::check(cudaMemcpyAsync(copy.data(), lowered_.activations[index], copy.size() * sizeof(float),
                               cudaMemcpyDeviceToHost, stream),
               "cudaMemcpyAsync");

@@ -59,7 +59,7 @@ class Compiled {
     bool is_open = false;
     std::int32_t rows = 0;
     LaunchResults results;
-    PinnedBuffer emitted;  // [max_rows, width], where the Program emits rows
+    PinnedBuffer emitted;  // [max_rows, values], where the Program emits rows
     bool has_emitted = false;
     std::vector<step::TapOutput> taps;  // under trace
     Event begin;                        // under profile
@@ -95,8 +95,8 @@ class Compiled {
                         cudaStream_t stream);
   void queue_emitted(InFlight& launch, cudaStream_t stream);
   void read_emitted(const InFlight& launch, step::StepOutput& output) const;
-  std::int64_t width_of(ops::BufferId buffer) const {
-    return program_.activations[static_cast<std::size_t>(buffer)].width;
+  std::int64_t row_values(ops::BufferId buffer) const {  // for each row
+    return program_.activations[static_cast<std::size_t>(buffer)].values();
   }
   void keep_taps(const step::RowBatch& rows, InFlight& launch, cudaStream_t stream);
   void add_step_times(InFlight& launch);

@@ -109,8 +109,8 @@ void Lowering::allocate() {
   for (const ops::Activation& activation : program_.activations) {
     const std::int64_t rows =
         activation.space == ops::RowSpace::rows ? limits_.max_rows : std::max(limits_.max_draws, 1);
-    lowered_.activations.push_back(
-        site_.memory.take<float>(static_cast<std::size_t>(rows * activation.width), "activations"));
+    lowered_.activations.push_back(site_.memory.take<float>(
+        static_cast<std::size_t>(rows * activation.values()), "activations"));
   }
   lowered_.activation_bytes = site_.memory.bytes() - before;
 }

@@ -17,6 +17,7 @@
 #include "cuda/device_slots.h"
 #include "cuda/device_weights.h"
 #include "cuda/launch.h"
+#include "cuda/launch_rate.h"
 #include "cuda/launch_rows.h"
 #include "cuda/launch_whole.h"
 #include "ops/backend.h"
@@ -122,6 +123,11 @@ class Lowering {
   void lower(const ops::SplitRows& op);
   void lower(const ops::QuantizeRows& op);
   bool lower_item_attention(const ops::SelfAttention& op);  // false: it is another attention
+
+  // Of ops with rates (rate_lowering.cpp).
+  std::int32_t rate_of(ops::BufferId id) const;
+  PastView past(std::int32_t index) const;  // index -1: none
+  SnakeView snake_of(const ops::HalfSnake& op);
 
   void add_item_attention(const ItemAttentionArgs& args, std::int64_t width, bool is_prepared);
 
