@@ -241,6 +241,22 @@ def _notice_fields(reading: Reading) -> None:
         )
 
 
+def _read_quantizer(reading: Reading, codebooks: int) -> m.Quantizer | None:
+    """Returns the model's own layout of codes, if the configuration has one that is known here."""
+    if not reading.config.has("vector_quantizer"):
+        return None
+    block = reading.config.block("vector_quantizer")
+    if not block.has("num_groups") or not block.has("num_levels_per_group"):
+        reading.notices.append(
+            f"{block.path}: expected num_groups and num_levels_per_group, got another quantizer, "
+            "so a codec cannot make sound of the codes"
+        )
+        return None
+    agree(block, "num_groups", codebooks)
+    levels = block.integers_with_repeats("num_levels_per_group", 2, m.MAX_LEVELS)
+    return m.Quantizer(codebooks, levels)
+
+
 def read_model(reading: Reading) -> m.MagpieModel:
     """Reads the `model` block of a source.
 
@@ -288,6 +304,7 @@ def read_model(reading: Reading) -> m.MagpieModel:
         local_transformer=_read_local(reading, codebooks * stacking),
         speakers=_check_speakers(reading.speakers, num_voices),
         num_voices=num_voices,
+        quantizer=_read_quantizer(reading, codebooks),
     )
 
 

@@ -93,6 +93,13 @@ def _read_tokens(block: Block, vocab: int, text_vocab: int) -> m.TokenIds:
     )
 
 
+def _read_quantizer(block: Block, codebooks: int) -> m.Quantizer:
+    return m.Quantizer(
+        groups=block.integer("groups", codebooks, codebooks),
+        levels=block.integers_with_repeats("levels", 2, m.MAX_LEVELS),
+    )
+
+
 def read_model(block: Block) -> m.MagpieModel:
     """Reads the `model` block.
 
@@ -105,9 +112,11 @@ def read_model(block: Block) -> m.MagpieModel:
     context_encoder = block.optional("context_encoder")
     num_voices = block.integer("num_voices", 0, m.MAX_VOICES)
     names = block.block("speakers")
+    codebooks = block.integer("codebooks", 1, m.MAX_CODEBOOKS)
+    own = block.block("quantizer") if block.has("quantizer") else None
     model = m.MagpieModel(
         dim=block.integer("dim", 2, m.MAX_DIM),
-        codebooks=block.integer("codebooks", 1, m.MAX_CODEBOOKS),
+        codebooks=codebooks,
         codebook_vocab=vocab,
         frame_stacking=block.integer("frame_stacking", 1, m.MAX_STACKING),
         text_vocab=text_vocab,
@@ -122,6 +131,7 @@ def read_model(block: Block) -> m.MagpieModel:
         local_transformer=_read_local(block.optional("local_transformer")),
         speakers={name: names.integer(name, 0, num_voices - 1) for name in names.values},
         num_voices=num_voices,
+        quantizer=None if own is None else _read_quantizer(own, codebooks),
     )
     check_model(model, block.path)
     return model

@@ -4,16 +4,16 @@ This module holds the values and their limits. The converter fills the values fr
 files, and the torch reference reads them back. The tensors that follow from them are declared by
 the library (manifest.py).
 
-Every field of docs/format.md is always written: no field is optional on disk, and `null` is None
-here. The limits are those of the C++ reader (cpp/src/model/magpie/config.cpp), so that a checkpoint
-that converts also builds; a test compares them.
+Every field of docs/format.md is always written, `null` for None, but for the few of `ABSENT`. The
+limits are those of the C++ reader (cpp/src/model/magpie/config.cpp), so that a checkpoint that
+converts also builds; a test compares them.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 MAX_LAYERS = 64
@@ -30,12 +30,14 @@ MAX_FORBIDDEN = 16
 MAX_VOICES = 1 << 16
 MAX_COUNT = 1 << 20  # frames, steps, text positions
 MAX_SCALE = 100.0  # guidance, temperature
+MAX_LEVELS = 1 << 16
 
 CONTEXTS = ("codes", "encoder", "voices", "memory")
 CONTEXT_TEXTS = ("none", "shared", "own")
 LOCAL_KINDS = ("autoregressive", "maskgit")
 PRIOR_MODES = ("nemo", "nemo_2503", "window")
 SUPPRESSIONS = ("upto", "single")
+ABSENT = {"absent": True}  # of a field that is not written where it is None
 EOS_METHODS = tuple(
     f"{stream}_{where}"
     for where in ("any", "all", "zero_cb")
@@ -117,6 +119,16 @@ class TokenIds:
 
 
 @dataclass(frozen=True)
+class Quantizer:
+    """How the model's codes stand for values, where that is not the codec's own way: `groups`
+    codebooks, each of one code for the values of `levels`, the first of which runs fastest.
+    """
+
+    groups: int
+    levels: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class MagpieModel:
     """The `model` block of config.json; see docs/format.md for every field."""
 
@@ -136,6 +148,7 @@ class MagpieModel:
     local_transformer: LocalConfig | None
     speakers: Mapping[str, int]
     num_voices: int
+    quantizer: Quantizer | None = field(default=None, metadata=ABSENT)
 
     @property
     def tables(self) -> int:
@@ -193,7 +206,11 @@ class RequestDefaults:
 def to_json(value: Any) -> Any:
     """Converts a frozen value to plain JSON values: tuples become lists, None becomes null."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {
+            each.name: to_json(getattr(value, each.name))
+            for each in dataclasses.fields(value)
+            if not (each.metadata.get("absent") and getattr(value, each.name) is None)
+        }
     if isinstance(value, Mapping):
         return {key: to_json(item) for key, item in value.items()}
     if isinstance(value, (tuple, list)):

@@ -14,6 +14,7 @@ import yaml
 
 from ttsrt_rt.convert import convert, open_weights
 from ttsrt_rt.convert.checkpoint import open_checkpoint
+from ttsrt_rt.convert.magpie_model import Quantizer
 from ttsrt_rt.errors import ConfigError, FormatError
 from ttsrt_rt.synth.torch_writer import SynthTensor, write_torch_archive
 
@@ -332,3 +333,22 @@ def test_sources_that_are_not_checkpoints_are_refused(tmp_path: Path) -> None:
     lonely.write_bytes((DATA / "tiny2503.ckpt").read_bytes())
     with pytest.raises(ConfigError, match=r"hparams\.yaml"):
         convert(lonely, tmp_path / "out")
+
+
+def test_the_models_own_quantizer_is_kept(tmp_path: Path) -> None:
+    quantizer = {"num_groups": 4, "num_levels_per_group": [11, 8]}
+    config = load_config("tiny2503.hparams.yaml")
+    path = write(tmp_path, load("tiny2503.ckpt"), config | {"vector_quantizer": quantizer})
+    made = convert(path, tmp_path / "o", progress=False)
+    assert open_checkpoint(made).model.quantizer == Quantizer(4, (11, 8))
+    written = json.loads((made / "config.json").read_text("utf-8"))["model"]
+    assert written["quantizer"] == {"groups": 4, "levels": [11, 8]}
+    (tmp_path / "plain").mkdir()
+    plain = convert(
+        write(tmp_path / "plain", load("tiny2503.ckpt"), config), tmp_path / "p", progress=False
+    )
+    assert "quantizer" not in json.loads((plain / "config.json").read_text("utf-8"))["model"]
+    quantizer["num_groups"] = 8
+    path = write(tmp_path, load("tiny2503.ckpt"), config | {"vector_quantizer": quantizer})
+    with pytest.raises(ConfigError, match=r"vector_quantizer\.num_groups: expected 4 as in"):
+        convert(path, tmp_path / "q", progress=False)
