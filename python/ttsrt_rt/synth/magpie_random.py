@@ -10,14 +10,11 @@ sampled run ends after a few dozen steps; a greedy run may not end.
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import os
-import tarfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +29,7 @@ from ttsrt_rt.synth.magpie_layout import (
     layout,
     named_size,
 )
+from ttsrt_rt.synth.nemo_writer import write_nemo
 from ttsrt_rt.synth.torch_writer import SynthTensor, normal_tensor, write_torch_archive
 from ttsrt_rt.writing import replacing, write_text
 
@@ -128,35 +126,7 @@ def write_random_nemo(
         members[name] = json.dumps({each: index for index, each in enumerate(names)}).encode()
         values["speaker_map"] = f"nemo:{name}"
     members["model_config.yaml"] = yaml.safe_dump(values, sort_keys=False).encode()
-    path = Path(path)
-    with replacing(path) as file:
-        for name, data in members.items():
-            file.write(_tar_header(name, len(data)))
-            file.write(data + bytes(-len(data) % tarfile.BLOCKSIZE))
-        _write_weights(file, random_tensors(model, seed, masks=masks))
-        file.write(bytes(2 * tarfile.BLOCKSIZE))
-        file.write(bytes(-file.tell() % tarfile.RECORDSIZE))
-    return path
-
-
-def _tar_header(name: str, size: int) -> bytes:
-    info = tarfile.TarInfo(f"./{name}")
-    info.size = size
-    return info.tobuf(tarfile.USTAR_FORMAT)
-
-
-def _write_weights(file: BinaryIO, tensors: Mapping[str, SynthTensor]) -> None:
-    """Appends the member with the weights; its header is written once its size is known."""
-    name = "model_weights.ckpt"
-    header = file.tell()
-    file.write(bytes(tarfile.BLOCKSIZE))
-    begin = file.tell()
-    write_torch_archive(file, tensors, folder="model_weights")
-    size = file.tell() - begin
-    file.seek(header)
-    file.write(_tar_header(name, size))
-    file.seek(0, io.SEEK_END)
-    file.write(bytes(-size % tarfile.BLOCKSIZE))
+    return write_nemo(path, members, random_tensors(model, seed, masks=masks))
 
 
 def write_random_ckpt(

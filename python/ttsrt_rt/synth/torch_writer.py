@@ -23,7 +23,12 @@ from ttsrt_rt.errors import ConfigError
 
 Array = npt.NDArray[Any]
 
-STORAGES = {"float32": "FloatStorage", "float16": "HalfStorage", "int64": "LongStorage"}
+STORAGES = {
+    "float32": "FloatStorage",
+    "float16": "HalfStorage",
+    "int32": "IntStorage",
+    "int64": "LongStorage",
+}
 ALIGNMENT = 64
 DOS_DATE = (1980 - 1980) << 9 | 1 << 5 | 1
 
