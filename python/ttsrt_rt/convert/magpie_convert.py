@@ -31,7 +31,7 @@ from ttsrt_rt.convert.magpie_model import MagpieModel, to_json
 from ttsrt_rt.convert.magpie_reading import MagpieOptions, Reading, Shapes, find_model_block
 from ttsrt_rt.convert.manifest import declared_tensors
 from ttsrt_rt.convert.mapped_tensor import MappedTensor, write_mapped
-from ttsrt_rt.convert.sources import find_source, is_fork_folder
+from ttsrt_rt.convert.sources import find_source, find_yaml, is_fork_folder
 from ttsrt_rt.convert.wrapped_names import unwrap_names
 from ttsrt_rt.convert.yaml_config import Config
 from ttsrt_rt.errors import ConfigError
@@ -204,7 +204,7 @@ def _open(
         values: Mapping[str, Any] = weights.config
         where = "model_config.yaml: "
     else:
-        found = Path(config) if config is not None else _find_yaml(path)
+        found = Path(config) if config is not None else find_yaml(path)
         values, where = Config.load(found), f"{found.name}: "
     block = find_model_block(values, where)
     speakers, notices = _read_speakers(block, weights)
@@ -229,17 +229,6 @@ def _notice_averages(path: Path, averages: tuple[str, ...], root: str | None) ->
     beside = path.with_name(f"{path.stem}-EMA{path.suffix}")
     if path.is_file() and beside.is_file():
         yield f"averaged weights (EMA) seem to be in {quote(beside.name)}, which was not read"
-
-
-def _find_yaml(path: Path) -> Path:
-    """Returns the YAML file in the folder of a `.ckpt`."""
-    names = [f"{path.stem}.hparams.yaml", f"{path.stem}.yaml", "hparams.yaml"]
-    for name in names:
-        if (path.parent / name).is_file():
-            return path.parent / name
-    raise ConfigError(
-        f"{path}: expected its configuration in the same folder ({', '.join(names)}) or as config="
-    )
 
 
 def _read_speakers(block: Block, weights: Weights) -> tuple[dict[str, int], tuple[str, ...]]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from ttsrt_rt.convert.archive import open_weights
 from ttsrt_rt.convert.f5_convert import convert_f5, looks_like_f5
 from ttsrt_rt.convert.magpie_convert import convert_magpie, looks_like_magpie
+from ttsrt_rt.convert.nanocodec_convert import convert_nanocodec, looks_like_nanocodec
 from ttsrt_rt.convert.t3_convert import convert_t3, looks_like_t3
 from ttsrt_rt.convert.vocos_convert import convert_vocos, looks_like_vocos
 from ttsrt_rt.errors import ConfigError
@@ -19,11 +20,10 @@ from ttsrt_rt.quoting import list_names, show
 Detector = Callable[[Path], bool]
 Converter = Callable[..., Path]
 
-CODEC_PARTS = ("audio_encoder.", "audio_decoder.", "vector_quantizer.")
-
 FAMILIES: dict[str, tuple[Detector, Converter]] = {
     "f5": (looks_like_f5, convert_f5),
     "vocos": (looks_like_vocos, convert_vocos),
+    "nanocodec": (looks_like_nanocodec, convert_nanocodec),
     "magpie": (looks_like_magpie, convert_magpie),
     "t3": (looks_like_t3, convert_t3),
 }
@@ -41,19 +41,9 @@ def find_converter(path: Path, family: str | None) -> Converter:
     for name, (detect, converter) in FAMILIES.items():
         if family == name or (family is None and detect(path)):
             return converter
-    raise ConfigError(
-        f"{path}: expected a checkpoint of a known family ({', '.join(FAMILIES)}), got "
-        f"{_describe(path)}"
-    )
-
-
-def _describe(path: Path) -> str:
-    """Returns what a checkpoint of no known family seems to be, by the names of its tensors."""
     with open_weights(path) as weights:
         names = list(weights)
-    if any(name.startswith(CODEC_PARTS) for name in names):
-        return (
-            "an audio codec, which turns codes into sound; the checkpoint of the speech model is "
-            "another file, and docs/bridge.md makes sound of its codes"
-        )
-    return f"another one, with tensors {list_names(names)}"
+    raise ConfigError(
+        f"{path}: expected a checkpoint of a known family ({', '.join(FAMILIES)}), got another "
+        f"one, with tensors {list_names(names)}"
+    )

@@ -20,7 +20,7 @@ from ttsrt_rt.errors import ConfigError, FormatError, NotFoundError
 from ttsrt_rt.json_text import read_json
 from ttsrt_rt.quoting import list_names
 
-__all__ = ["find_source", "is_fork_folder", "is_vocos_folder", "refuse_ours"]
+__all__ = ["find_source", "find_yaml", "is_fork_folder", "is_vocos_folder", "refuse_ours"]
 
 MAX_ENTRIES = 10_000
 ENDINGS = (".nemo", ".ckpt")
@@ -107,6 +107,21 @@ def find_source(path: Path) -> Path:
         )
     raise ConfigError(
         f"{path}: expected a checkpoint of a known family, got a folder {_describe(path, names)}"
+    )
+
+
+def find_yaml(path: Path) -> Path:
+    """Returns the YAML file in the folder of a `.ckpt`.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    names = [f"{path.stem}.hparams.yaml", f"{path.stem}.yaml", "hparams.yaml"]
+    for name in names:
+        if (path.parent / name).is_file():
+            return path.parent / name
+    raise ConfigError(
+        f"{path}: expected its configuration in the same folder ({', '.join(names)}) or as config="
     )
 
 
