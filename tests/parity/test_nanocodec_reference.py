@@ -1,4 +1,5 @@
-"""Converted codecs, computed in NumPy, against the original's golden run, stage by stage.
+"""Converted codecs, computed in NumPy, against runs of the original: the golden one stage by stage,
+and both directions of random codecs (originals/codec.py).
 
 Needs no engine, so a failure here is the converter's.
 """
@@ -13,9 +14,10 @@ import pytest
 from ttsrt_rt.convert import convert
 from ttsrt_rt.synth import write_random_codec
 
+from .nanocodec_cases import CASES, DATA, SEED, codes_of, sound_of
 from .nanocodec_reference import Reference
 
-DATA = Path(__file__).resolve().parents[1] / "data" / "magpie"
+STORED = np.load(DATA / "codec_cases.npz")
 GOLDEN = np.load(DATA / "tinycodec.npz")
 STAGES = ("latent", "pre_conv", "act0", "up0", "res0", "act1", "up1", "res1")
 
@@ -43,6 +45,20 @@ def test_values_of_all_codes(golden: Reference) -> None:
     values = golden.dequantize(codes).reshape(36, 4, 3)
     for group in range(4):
         np.testing.assert_array_equal(values[:, group].astype(np.float32), GOLDEN["fsq_table"])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_both_directions_of_random_codecs(name: str, tmp_path: Path) -> None:
+    case = CASES[name]
+    source = write_random_codec(tmp_path / "codec.nemo", case.size, SEED)
+    reference = Reference(convert(source, tmp_path / "ckpt", progress=False))
+    latents = reference.latents(sound_of(case))
+    np.testing.assert_allclose(latents, STORED[f"{name}.latents"], rtol=0, atol=2e-6)
+    codes = reference.quantize(latents)
+    np.testing.assert_array_equal(codes, STORED[f"{name}.codes"])
+    for given, stored in ((codes, "audio"), (codes_of(case), "decoded")):
+        audio = STORED[f"{name}.{stored}"]
+        np.testing.assert_allclose(reference.decode(given), audio, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("size", ["tiny", "tiny_magpie"])

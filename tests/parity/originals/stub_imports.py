@@ -27,6 +27,7 @@ REAL = (
     "nemo.collections.tts.parts.utils.helpers",
     "nemo.utils.enum",
 )
+_executed = set(REAL)
 # Libraries that decoding never calls.
 FOREIGN = (
     "hydra",
@@ -52,7 +53,7 @@ class StandIn(types.ModuleType):
     def __getattr__(self, name: str) -> object:
         if name.startswith("__"):
             raise AttributeError(name)
-        if f"{self.__name__}.{name}" in REAL:
+        if f"{self.__name__}.{name}" in _executed:
             return importlib.import_module(f"{self.__name__}.{name}")
         value = MagicMock(name=f"{self.__name__}.{name}")
         setattr(self, name, value)
@@ -80,13 +81,17 @@ class _Finder(importlib.abc.MetaPathFinder):
         root = fullname.split(".")[0]
         if root != "nemo" and root not in FOREIGN:
             return None
-        if fullname in REAL:
+        if fullname in _executed:
             file = self.source / (fullname.replace(".", "/") + ".py")
             if file.is_file():
                 return importlib.util.spec_from_file_location(fullname, file)
         return importlib.machinery.ModuleSpec(fullname, _Loader(), is_package=True)
 
 
-def install(source: Path) -> None:
-    """Makes all later imports of `nemo.*` use `source`, the folder that holds `nemo/`."""
+def install(source: Path, real: Sequence[str] = REAL) -> None:
+    """Makes all later imports of `nemo.*` use `source`, the folder that holds `nemo/`, of which the
+    files `real` are executed.
+    """
+    _executed.clear()
+    _executed.update(real)
     sys.meta_path.insert(0, _Finder(source))
