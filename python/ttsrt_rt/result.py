@@ -28,6 +28,7 @@ class Metrics:
     Attributes:
         queue_seconds: From submit until the request got a slot.
         first_frame_seconds: From submit to the first frame.
+        first_audio_seconds: From submit to the first samples; 0 if there were none.
         total_seconds: From submit to the end.
         frames_per_second: Frames made per second of `total_seconds`.
         x_real_time: Seconds of audio made per second of `total_seconds`: above 1 is faster than
@@ -39,6 +40,7 @@ class Metrics:
 
     queue_seconds: float = 0.0
     first_frame_seconds: float = 0.0
+    first_audio_seconds: float = 0.0
     total_seconds: float = 0.0
     frames_per_second: float = 0.0
     x_real_time: float = 0.0
@@ -50,6 +52,7 @@ class Metrics:
         return cls(
             queue_seconds=native.queue_seconds,
             first_frame_seconds=native.first_frame_seconds,
+            first_audio_seconds=native.first_audio_seconds,
             total_seconds=native.total_seconds,
             frames_per_second=native.frames_per_second,
             x_real_time=native.x_real_time,
@@ -63,11 +66,13 @@ class Event:
     """A part of a result, while it is streamed.
 
     Attributes:
-        codes: int32 [new frames, codebooks]; may be empty in the last event.
+        codes: int32 [new frames, codebooks]; may be empty in the last event, and of codecs and
+            models without codes always is.
         first_frame: Index of the first of these frames in the result.
         is_last: Whether the request ends with this event.
         finish_reason: Why it ended; None before the last event.
-        audio: float32 [new samples], of models that end in sound; else None.
+        audio: float32 [new samples], usually in [-1, 1], of models that end in sound; else None.
+            Each sample comes once and in order; it may be of a frame whose codes came before.
         spectrogram: float32 [new frames, mel_bins], of models that end in a spectrogram; else None.
     """
 
@@ -99,14 +104,15 @@ class Result:
     """Everything that a request made.
 
     Attributes:
-        codes: int32 [frames, codebooks].
+        codes: int32 [frames, codebooks]: those drawn, or of a codec's `samples`, those encoded.
         finish_reason: "stop", "length", "cancelled", "deadline" or "error". A cancelled request and
             one past its deadline keep the frames made so far.
         error: What went wrong, if `finish_reason` is "error".
         alignment: float32 [steps, text_len], if the request asked for it with `return_alignment`.
         focus: int32 [steps], the text position in focus after each step; None without a prior.
         metrics: Times.
-        audio: float32 [samples], of models that end in sound; else None.
+        audio: float32 [samples], usually in [-1, 1], of models that end in sound; else None,
+            as with `codes_only`.
         sample_rate: Samples of `audio` per second; None for models that make no sound.
         spectrogram: float32 [frames, mel_bins], of models that end in a spectrogram, and of others
             if the request asked for it with `return_spectrogram`; else None.

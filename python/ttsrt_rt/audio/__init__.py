@@ -9,7 +9,9 @@ from ttsrt_rt.audio.files import (
     check_format,
     check_output,
     read_audio,
+    sample_bytes,
     wav_bytes,
+    wav_head,
     write_audio,
     write_wav,
 )
@@ -24,10 +26,12 @@ __all__ = [
     "check_output",
     "read_audio",
     "remove_silence",
+    "sample_bytes",
     "split_on_silence",
     "to_rate",
     "trim_silence",
     "wav_bytes",
+    "wav_head",
     "write_audio",
     "write_wav",
 ]

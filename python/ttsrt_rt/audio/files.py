@@ -32,7 +32,9 @@ __all__ = [
     "check_output",
     "check_rate",
     "read_audio",
+    "sample_bytes",
     "wav_bytes",
+    "wav_head",
     "write_audio",
     "write_wav",
 ]
@@ -42,6 +44,7 @@ Samples = npt.NDArray[np.float32]
 MAX_BYTES = 1 << 31
 MAX_SAMPLES = 1 << 28
 MIN_RATE, MAX_RATE = 1000, 768000
+OPEN_SIZE = b"\xff\xff\xff\xff"  # of a WAV whose end is not known yet
 INSTALL = "pip install soundfile soxr"
 # What `audio_bytes` writes: the media types of HTTP.
 MEDIA_TYPES = {
@@ -197,19 +200,48 @@ def wav_bytes(samples: npt.ArrayLike, sample_rate: int, *, width: int = 16) -> b
             limits, or the width is another one.
     """
     values = _columns(samples)
+    body = sample_bytes(values, width=width)
+    return wav_head(sample_rate, channels=values.shape[1], width=width, num_bytes=len(body)) + body
+
+
+def wav_head(
+    sample_rate: int, *, channels: int = 1, width: int = 16, num_bytes: int | None = None
+) -> bytes:
+    """Returns the bytes of a WAV file in front of its samples.
+
+    Args:
+        sample_rate: frames per second.
+        channels: samples of one frame.
+        width: as for `wav_bytes`.
+        num_bytes: of all samples; None for a sound that goes on to the end of the stream, whose
+            sizes are 0xFFFFFFFF.
+
+    Raises:
+        ConfigError: the rate is out of its limits, or the width is another one.
+    """
     sample_rate = check_rate(sample_rate, "sample_rate")
+    _check_width(width)
+    frame = channels * width // 8
+    kind = 1 if width == 16 else 3  # integers, floats
+    layout = struct.pack("<HHIIHH", kind, channels, sample_rate, sample_rate * frame, frame, width)
+    head = b"WAVEfmt " + struct.pack("<I", len(layout)) + layout + b"data"
+    if num_bytes is None:
+        return b"RIFF" + OPEN_SIZE + head + OPEN_SIZE
+    return (
+        b"RIFF" + struct.pack("<I", len(head) + 4 + num_bytes) + head + struct.pack("<I", num_bytes)
+    )
+
+
+def sample_bytes(samples: npt.ArrayLike, *, width: int = 16) -> bytes:
+    """Returns the bytes of samples as they stand in a WAV file, as for `wav_bytes`."""
+    values = _columns(samples)
+    _check_width(width)
+    return _integers(values) if width == 16 else values.astype("<f4").tobytes()
+
+
+def _check_width(width: int) -> None:
     if width not in (16, 32):
         raise ConfigError(f"width: expected 16 or 32, got {width}")
-    channels, frame = values.shape[1], values.shape[1] * width // 8
-    if width == 16:
-        kind, body = 1, _integers(values)
-    else:
-        kind, body = 3, values.astype("<f4").tobytes()
-    layout = struct.pack("<HHIIHH", kind, channels, sample_rate, sample_rate * frame, frame, width)
-    head = b"fmt " + struct.pack("<I", len(layout)) + layout
-    data = b"data" + struct.pack("<I", len(body)) + body
-    whole: bytes = b"RIFF" + struct.pack("<I", 4 + len(head) + len(data)) + b"WAVE" + head + data
-    return whole
 
 
 def check_format(name: object, where: str) -> str:

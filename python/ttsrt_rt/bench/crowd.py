@@ -35,12 +35,14 @@ class Crowd:
             repeat.
         step_ms: Median over requests of the time of a step after the first; one per repeat.
         first_frame_ms: Median over requests; one per repeat.
+        first_audio_ms: The same of the first sound; empty for engines that end in codes.
     """
 
     count: int
     frames_per_second: list[float] = field(default_factory=list)
     step_ms: list[float] = field(default_factory=list)
     first_frame_ms: list[float] = field(default_factory=list)
+    first_audio_ms: list[float] = field(default_factory=list)
 
     def add(self, outcomes: list[Outcome], seconds: float) -> None:
         """Adds a repeat."""
@@ -52,6 +54,9 @@ class Crowd:
         self.frames_per_second.append(sum(o.frames for o in outcomes) / seconds)
         self.step_ms.append(1e3 * statistics.median(rest))
         self.first_frame_ms.append(1e3 * statistics.median(first))
+        heard = [o.first_audio - o.submitted for o in outcomes if o.first_audio is not None]
+        if heard:
+            self.first_audio_ms.append(1e3 * statistics.median(heard))
 
     def figures(self, one: Crowd, frame_rate: float) -> dict[str, Any]:
         """Medians over the repeats, and their ratio to those of the first crowd `one`."""
@@ -65,6 +70,9 @@ class Crowd:
             **real_time(median, frame_rate, 1.0),
             "step_ms": statistics.median(self.step_ms),
             "first_frame_ms": statistics.median(self.first_frame_ms),
+            "first_audio_ms": statistics.median(self.first_audio_ms)
+            if self.first_audio_ms
+            else None,
         }
 
 
@@ -122,7 +130,8 @@ def run_crowd(
     """
     outcomes: list[Outcome] = []
     requests = list(islice(random_requests(facts, shape), count))
-    seconds = run_closed(Load(executor.submit, outcomes.append), requests, count)
+    load = Load(executor.submit, outcomes.append, samples_per_frame=facts.samples_per_frame)
+    seconds = run_closed(load, requests, count)
     for outcome in outcomes:
         if not outcome.is_ok:
             raise InternalError(f"request {outcome.index} of {count}: {outcome.error}")

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["EngineFacts"]
 
+_FIXED_CONTEXTS = {"t3": "rows", "nanocodec": "codec"}
+
 
 @dataclass(frozen=True)
 class EngineFacts:
@@ -28,8 +30,11 @@ class EngineFacts:
         text_vocab: Text ids.
         dim: Width of rows.
         frame_rate: Codec frames per second.
-        context: The kind of its context: "codes", "voices", "encoder", "memory", or "rows" of a
-            model whose voices are rows in front of the text (Chatterbox T3).
+        sample_rate: Of the sound that its requests make; None if they end in codes.
+        samples_per_frame: Of that sound; 0 if it is not made of codec frames.
+        context: The kind of its context: "codes", "voices", "encoder", "memory"; "rows" of a model
+            whose voices are rows in front of the text (Chatterbox T3); or "codec" of one that turns
+            codes into sound and takes neither text nor context.
         pads_context: Whether context rows are counted in frames, not in stacks.
         num_voices: Stored voices.
         eos_id: The code that ends speech.
@@ -47,6 +52,8 @@ class EngineFacts:
     text_vocab: int
     dim: int
     frame_rate: float
+    sample_rate: int | None
+    samples_per_frame: int
     context: str
     pads_context: bool
     num_voices: int
@@ -62,10 +69,11 @@ class EngineFacts:
         """Reads them from an opened engine."""
         info = engine.info
         model: dict[str, Any] = json.loads(engine.description)["model"]
-        is_rows = info.family == "t3"
-        if not is_rows and "context" not in model:
+        context = _FIXED_CONTEXTS.get(info.family, model.get("context"))
+        if context is None:
             raise ConfigError(
-                f"{engine.path}: expected an engine of magpie or t3, got one of {info.family}"
+                f"{engine.path}: expected an engine of magpie, t3 or nanocodec, got one of "
+                f"{info.family}"
             )
         prior: AttentionPrior | Literal["default"] = "default"
         if info.default_prior is not None and (info.default_prior.end_after or 0) > 0:
@@ -77,8 +85,10 @@ class EngineFacts:
             text_vocab=info.text_vocab,
             dim=info.dim,
             frame_rate=info.frame_rate,
-            context="rows" if is_rows else model["context"],
-            pads_context=is_rows or model["context_text"] != "none",
+            sample_rate=info.sample_rate if info.has_vocoder else None,
+            samples_per_frame=info.samples_per_frame,
+            context=context,
+            pads_context=model.get("context_text", "") != "none",
             num_voices=info.num_voices,
             eos_id=info.eos_id,
             max_batch_size=info.max_batch_size,
@@ -91,7 +101,7 @@ class EngineFacts:
     @property
     def takes_codes(self) -> bool:
         """Whether codec codes can be a context."""
-        return self.context not in ("voices", "rows")
+        return self.context not in ("voices", "rows", "codec")
 
     def context_rows(self, frames: int) -> int:
         """Decoder positions, or rows of memory, that a context of codec frames takes."""

@@ -60,6 +60,9 @@ class Outcome:
         ended: When the result had arrived.
         first_frame: When the first frame had arrived; None if none was made.
         arrivals: Streaming: when frames arrived, and how many.
+        first_audio: When the first sound had arrived; None if there was none.
+        sounds: Streaming: when sound arrived, and how many samples.
+        samples: Samples made.
         frames: Codec frames made.
         steps: Decoder steps done.
         queue_seconds: From submit to the first launch.
@@ -75,6 +78,9 @@ class Outcome:
     ended: float = 0.0
     first_frame: float | None = None
     arrivals: list[tuple[float, int]] = field(default_factory=list)
+    first_audio: float | None = None
+    sounds: list[tuple[float, int]] = field(default_factory=list)
+    samples: int = 0
     frames: int = 0
     steps: int = 0
     queue_seconds: float = 0.0
@@ -98,6 +104,7 @@ class Load:
         done: Called with each outcome, from the thread that waited for it.
         is_streaming: Whether events are taken one by one.
         keeps_codes: Whether outcomes have codes.
+        samples_per_frame: Of codecs, by which the frames of results without codes are counted.
         clock: The source of all times.
     """
 
@@ -105,6 +112,7 @@ class Load:
     done: Callable[[Outcome], None]
     is_streaming: bool = False
     keeps_codes: bool = False
+    samples_per_frame: int = 0
     clock: Clock = field(default_factory=Clock)
 
     def __post_init__(self) -> None:
@@ -154,6 +162,13 @@ class Load:
             outcome.first_frame = outcome.arrivals[0][0]
         elif outcome.frames:
             outcome.first_frame = outcome.submitted + metrics.first_frame_seconds
+        outcome.samples = 0 if result.audio is None else len(result.audio)
+        if not outcome.frames and self.samples_per_frame:
+            outcome.frames = outcome.samples // self.samples_per_frame
+        if outcome.sounds:
+            outcome.first_audio = outcome.sounds[0][0]
+        elif outcome.samples:
+            outcome.first_audio = outcome.submitted + metrics.first_audio_seconds
         if self.keeps_codes:
             outcome.codes = result.codes
         self._live.pop(outcome.index, None)
@@ -168,8 +183,11 @@ class Load:
     def _take_events(self, outcome: Outcome, handle: RunningRequest) -> None:
         try:
             while (event := handle.next()) is not None:
+                now = self.clock.now()
                 if len(event.codes):
-                    outcome.arrivals.append((self.clock.now(), len(event.codes)))
+                    outcome.arrivals.append((now, len(event.codes)))
+                if event.audio is not None:
+                    outcome.sounds.append((now, len(event.audio)))
         except InternalError:
             return  # the result has the error
 

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from ttsrt_rt.bench.facts import EngineFacts
+from ttsrt_rt.bench.figures import Figures
 from ttsrt_rt.bench.load import Clock, Load, Outcome, RunningRequest, run_closed, run_open
-from ttsrt_rt.bench.report import Figures
 from ttsrt_rt.bench.requests import RequestShape, random_requests
 from ttsrt_rt.errors import ConfigError
 
@@ -62,6 +62,7 @@ class _Tally:
     """Counts ended requests. It keeps only numbers, because memory is measured at the same time."""
 
     whole_frames: int
+    whole_samples: int
     completed: int = 0
     incomplete: int = 0
     refused: int = 0
@@ -81,7 +82,8 @@ class _Tally:
                 return
             self.submit_seconds.append(outcome.submit_seconds)
             self.queue_seconds.append(outcome.queue_seconds)
-            if outcome.is_ok and outcome.frames == self.whole_frames:
+            is_whole = outcome.frames == self.whole_frames and outcome.samples == self.whole_samples
+            if outcome.is_ok and is_whole:
                 self.completed += 1
             else:
                 self.incomplete += 1
@@ -163,7 +165,8 @@ def measure_overload(
     slots = server.stats().max_num_active_requests
     capacity = _measure_capacity(server, facts, options, clock)
     rate = options.factor * capacity / frames
-    tally = _Tally(frames)
+    has_sound = facts.sample_rate is not None and not options.shape.codes_only
+    tally = _Tally(frames, frames * facts.samples_per_frame if has_sound else 0)
     before = memory()
     highest = before
     frames_before, submitted_before = server.stats().num_frames, server.stats().num_submitted
@@ -182,7 +185,7 @@ def measure_overload(
             yield moment
         end, frames_made = clock.now(), server.stats().num_frames - frames_before
 
-    load = Load(server.submit, tally.add, clock=clock)
+    load = Load(server.submit, tally.add, samples_per_frame=facts.samples_per_frame, clock=clock)
     seconds = run_open(load, random_requests(facts, options.shape), moments(), slots + 1)
     accepted = server.stats().num_submitted - submitted_before
     made_per_second = frames_made / max(end - begin, 1e-9)

@@ -36,12 +36,13 @@ def check_plot(path: str | os.PathLike[str]) -> None:
 
 
 def write_plot(path: str | os.PathLike[str], runs: Sequence[dict[str, Any]], title: str) -> None:
-    """Writes two pictures side by side: latency and throughput of each run, with their spread.
+    """Writes pictures side by side: latency and throughput of each run, with their spread, and
+    what listeners heard where there is sound.
 
     Args:
         path: .png, .svg or .pdf.
         runs: What `report.summarize` gives.
-        title: Above both.
+        title: Above all.
 
     Raises:
         ConfigError: As `check_plot`.
@@ -49,13 +50,15 @@ def write_plot(path: str | os.PathLike[str], runs: Sequence[dict[str, Any]], tit
     check_plot(path)
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 5.5), layout="constrained")
-    latency, throughput = figure.subplots(1, 2)
+    draws = [_draw_latency, _draw_throughput]
+    if runs[0]["listener"] is not None:
+        draws.append(_draw_listener)
+    figure = Figure(figsize=(5.5 * len(draws), 5.5), layout="constrained")
+    pictures = figure.subplots(1, len(draws))
     figure.suptitle(title)
-    _draw_latency(latency, runs)
-    _draw_throughput(throughput, runs)
     is_closed = runs[0]["concurrency"] is not None
-    for axes in (latency, throughput):
+    for axes, draw in zip(pictures, draws, strict=True):
+        draw(axes, runs)
         axes.set_xticks(range(len(runs)), [_label(run) for run in runs])
         axes.set_xlabel("requests in flight" if is_closed else "load")
         _finish(axes)
@@ -134,14 +137,19 @@ def _use_log_scale(axes: Axes) -> None:
 
 
 def _draw_statistics(
-    axes: Axes, figures: Sequence[dict[str, float]], name: str, color: str
+    axes: Axes,
+    figures: Sequence[dict[str, float]],
+    name: str,
+    color: str,
+    *,
+    high: str = "p99",
 ) -> None:
-    """Lines of the median and the 99th percentile, and a band from the least to the largest."""
+    """Lines of the median and a high percentile, and a band from the least to the largest."""
 
     def values(statistic: str) -> list[float]:
         return [max(each[statistic], 1e-3) for each in figures]  # a logarithmic axis has no zero
 
-    for statistic, style in (("p50", "-"), ("p99", "--")):
+    for statistic, style in (("p50", "-"), (high, "--")):
         axes.plot(values(statistic), style, marker="o", color=color, label=f"{name}, {statistic}")
     least = values("min") if "min" in figures[0] else values("p50")
     axes.fill_between(range(len(figures)), least, values("max"), color=color, alpha=0.15)
@@ -165,6 +173,24 @@ def _draw_throughput(axes: Axes, runs: Sequence[dict[str, Any]]) -> None:
     axes.set_ylabel("seconds of audio per second")
     axes.set_ylim(bottom=0)
     axes.set_title("throughput")
+
+
+def _draw_listener(axes: Axes, runs: Sequence[dict[str, Any]]) -> None:
+    """First sound and pauses between chunks of it; bars: how long playback stood still."""
+    heard = [run["listener"] for run in runs]
+    lines = {"first_audio_ms": "first sound", "audio_gap_ms": "between chunks"}
+    for (key, name), color in zip(lines.items(), ("tab:blue", "tab:orange"), strict=True):
+        if heard[0][key] is not None:
+            _draw_statistics(axes, [each[key] for each in heard], name, color, high="p95")
+    if heard[0]["underruns"] is not None:
+        bars = axes.twinx()
+        seconds = [each["underruns"]["seconds"] for each in heard]
+        bars.bar(range(len(runs)), seconds, width=0.25, color="tab:red", alpha=0.3)
+        bars.set_ylabel("seconds of underruns, all streams (bars)")
+        bars.set_ylim(0, max(1.0, 1.1 * max(seconds)))
+    axes.set_ylabel("milliseconds; bands: least to largest")
+    axes.set_title("listener")
+    _use_log_scale(axes)
 
 
 def _draw_statistics_of_streams(axes: Axes, runs: Sequence[dict[str, Any]]) -> None:

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ttsrt_rt.bench.facts import EngineFacts
+from ttsrt_rt.bench.figures import percentile
 from ttsrt_rt.bench.load import Clock
-from ttsrt_rt.bench.report import percentile
 from ttsrt_rt.bench.requests import RequestShape, random_requests
 from ttsrt_rt.errors import ConfigError
 

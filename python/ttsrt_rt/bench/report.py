@@ -1,72 +1,33 @@
 """Figures from outcomes: ours in codec frames and seconds of audio, and CSV in the fork's columns.
 
-The fork counts flat tokens, `codebooks` per codec frame. Its percentile p of n sorted values is the
-one at index ceil(p / 100 * n) - 1. Its columns have the fork's definitions, for comparison.
+The fork counts flat tokens, `codebooks` per codec frame. Its columns have the fork's definitions,
+for comparison.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ttsrt_rt.bench.figures import STATISTICS, Figures
+from ttsrt_rt.bench.listener import listener_figures
 from ttsrt_rt.bench.load import Outcome
 
 __all__ = [
-    "Figures",
     "Measurement",
     "csv_columns",
     "csv_text",
-    "percentile",
     "real_time",
     "summarize",
 ]
 
-_STATISTICS = ("avg", "max", "min", "p99", "p90", "p50")
 _STREAMING = (
     "time_to_first_token(ms)",
     "inter_token_latency(ms)",
     "user_tokens_per_second(tokens/sec/user)",
 )
 _REAL_TIME = ("x_real_time", "rtf", "p50_stream_x_real_time", "p50_stream_rtf")
-
-
-def percentile(values: Sequence[float], percent: float) -> float:
-    """The value at ceil(percent / 100 * n) - 1 of n sorted ones, as in the fork; 0 if none."""
-    if not values:
-        return 0.0
-    place = math.ceil(percent / 100 * len(values)) - 1
-    return sorted(values)[max(place, 0)]
-
-
-@dataclass(frozen=True)
-class Figures:
-    """Statistics of one quantity over all requests; zeros if there are no values."""
-
-    avg: float
-    max: float
-    min: float
-    p99: float
-    p90: float
-    p50: float
-
-    @classmethod
-    def of(cls, values: Iterable[float]) -> Figures:
-        """The statistics of values in any order."""
-        kept = list(values)
-        if not kept:
-            return cls(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-        return cls(
-            sum(kept) / len(kept),
-            max(kept),
-            min(kept),
-            *(percentile(kept, percent) for percent in (99, 90, 50)),
-        )
-
-    def values(self) -> list[float]:
-        """In the order of the fork's columns."""
-        return [getattr(self, name) for name in _STATISTICS]
 
 
 @dataclass(frozen=True)
@@ -80,6 +41,7 @@ class Measurement:
         is_streaming: Whether events were taken one by one.
         seconds: From the first submission to the last end.
         outcomes: Of all requests, by index.
+        sample_rate: Of the sound that requests make; None if they make codes alone.
     """
 
     load: str
@@ -88,6 +50,7 @@ class Measurement:
     is_streaming: bool
     seconds: float
     outcomes: list[Outcome] = field(repr=False)
+    sample_rate: int | None = None
 
     @property
     def ok(self) -> list[Outcome]:
@@ -144,6 +107,9 @@ def summarize(run: Measurement, frame_rate: float) -> dict[str, Any]:
         "first_frame_ms": vars(Figures.of(_first_frame_ms(ok))),
         "inter_chunk_ms": vars(Figures.of(_inter_chunk_ms(ok))) if run.is_streaming else None,
         "queue_ms": vars(Figures.of(1e3 * outcome.queue_seconds for outcome in ok)),
+        "listener": None
+        if run.sample_rate is None
+        else listener_figures(ok, run.sample_rate, is_streaming=run.is_streaming),
     }
 
 
@@ -155,11 +121,11 @@ def csv_columns(is_streaming: bool) -> list[str]:
         "total_latency(ms)",
         "seq_throughput(seq/sec)",
         "token_throughput(token/sec)",
-        *(f"{statistic}_sequence_latency(ms)" for statistic in _STATISTICS),
+        *(f"{statistic}_sequence_latency(ms)" for statistic in STATISTICS),
         "avg_acceptance_rate(tokens/decoding steps)",
     ]
     if is_streaming:
-        names += [f"{statistic}_{name}" for name in _STREAMING for statistic in _STATISTICS]
+        names += [f"{statistic}_{name}" for name in _STREAMING for statistic in STATISTICS]
     return [*names, *_REAL_TIME]
 
 

@@ -32,6 +32,8 @@ class RequestOptions:
         eos_id: -1 if no request may end early; otherwise the model's code for the end of speech,
             which then ends requests.
         chunk_frames: Frames of one event.
+        initial_chunk_frames: Frames of the first event; None for `chunk_frames`.
+        codes_only: Whether requests of an engine with a codec make no sound.
         seed: Of the first request; each has its own.
     """
 
@@ -40,6 +42,8 @@ class RequestOptions:
     temperature: float | None = None
     eos_id: int = -1
     chunk_frames: int = 1
+    initial_chunk_frames: int | None = None
+    codes_only: bool = False
     seed: int = 420
 
 
@@ -53,12 +57,16 @@ class RequestShape:
             has stored voices.
         frames: Codec frames made.
         cfg_scale: Guidance; 1 for none.
+        chunk_frames: Frames of one event, which a codec turns into sound together; None for all.
+        codes_only: Whether requests of an engine with a codec make no sound.
     """
 
     text_len: int = 128
     context_len: int = 110
     frames: int = 128
     cfg_scale: float = 2.5
+    chunk_frames: int | None = None
+    codes_only: bool = False
 
 
 def dataset_shape(facts: EngineFacts, num_vocabs: int | None) -> DatasetShape:
@@ -86,6 +94,11 @@ def sample_requests(dataset: Dataset, facts: EngineFacts, options: RequestOption
     Raises:
         ConfigError: The engine cannot run a sample; the message names file and sample.
     """
+    if facts.context == "codec":
+        raise ConfigError(
+            f"{dataset.path}: expected an engine that takes texts, got a codec; bench crowd "
+            "measures codecs"
+        )
     if options.eos_id not in (-1, facts.eos_id):
         raise ConfigError(
             f"eos_id: expected -1 (no request ends early) or {facts.eos_id}, this model's, got "
@@ -103,6 +116,8 @@ def random_requests(facts: EngineFacts, shape: RequestShape, seed: int = 7) -> I
     Raises:
         ConfigError: At the first request: the engine was not built for the shape.
     """
+    if facts.context == "codec":
+        yield from _random_codes(facts, shape, seed)
     _check_limit("text_len", shape.text_len, facts.max_text_len, "max_encoder_input_len")
     rows = 0
     if facts.takes_codes or facts.context == "rows":
@@ -130,9 +145,19 @@ def random_requests(facts: EngineFacts, shape: RequestShape, seed: int = 7) -> I
             min_frames=frames,
             prior=facts.endless_prior,
             seed=int(random.integers(0, 2**63)),
-            chunk_frames=frames,
+            chunk_frames=shape.chunk_frames or frames,
+            codes_only=shape.codes_only,
             **fields,
         )
+
+
+def _random_codes(facts: EngineFacts, shape: RequestShape, seed: int) -> Iterator[Request]:
+    """Endlessly many requests for a codec, each of its own codes."""
+    _check_limit("frames", shape.frames, facts.max_seq_len, "max_seq_len")
+    random = np.random.default_rng(seed)
+    while True:
+        codes = random.integers(0, facts.codebook_vocab, (shape.frames, facts.codebooks))
+        yield Request(codes=codes, chunk_frames=shape.chunk_frames or shape.frames)
 
 
 def _request(sample: Sample, facts: EngineFacts, options: RequestOptions, seed: int) -> Request:
@@ -148,6 +173,8 @@ def _request(sample: Sample, facts: EngineFacts, options: RequestOptions, seed: 
         prior=facts.endless_prior if is_endless else "default",
         seed=seed,
         chunk_frames=options.chunk_frames,
+        initial_chunk_frames=options.initial_chunk_frames,
+        codes_only=options.codes_only,
     )
 
 

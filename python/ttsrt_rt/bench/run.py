@@ -128,14 +128,14 @@ def run_dataset(
         has_contexts=shared.voice is None,
     )
     if not options.streaming:
-        shared = replace(shared, chunk_frames=_NO_CHUNKS)
+        shared = replace(shared, chunk_frames=_NO_CHUNKS, initial_chunk_frames=None)
     requests = sample_requests(samples, facts, shared)
     settings = {"max_queue_size": len(requests), **options.executor}
     with Executor(opened, **settings) as executor:
         for request in requests[: options.warm_up]:
             executor.generate(request)
         runs = [
-            _measure(executor, requests, concurrency, options, facts.max_batch_size, progress)
+            _measure(executor, requests, concurrency, options, facts, progress)
             for concurrency in options.concurrency or (None,)
         ]
         told = describe(executor)
@@ -169,7 +169,7 @@ def _measure(
     requests: list[Request],
     concurrency: int | None,
     options: RunOptions,
-    num_followers: int,
+    facts: EngineFacts,
     progress: Callable[[str, int, int], None] | None,
 ) -> Measurement:
     rate = options.request_rate
@@ -194,6 +194,7 @@ def _measure(
             is_poisson=options.enable_exp_delays,
             seed=options.requests.seed,
         )
-        seconds = run_open(load, requests, moments, num_followers)
+        seconds = run_open(load, requests, moments, facts.max_batch_size)
     outcomes.sort(key=lambda outcome: outcome.index)
-    return Measurement(name, concurrency, rate, options.streaming, seconds, outcomes)
+    sample_rate = None if options.requests.codes_only else facts.sample_rate
+    return Measurement(name, concurrency, rate, options.streaming, seconds, outcomes, sample_rate)

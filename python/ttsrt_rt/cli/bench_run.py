@@ -100,6 +100,12 @@ def add_run(commands: Subparsers) -> None:
     )
     parser.add_argument("--streaming", action="store_true", help="take frames as they are made")
     parser.add_argument("--chunk_frames", type=int, default=1, help="frames of one chunk")
+    parser.add_argument(
+        "--initial_chunk_frames", type=int, help="of the first one; default: --chunk_frames"
+    )
+    parser.add_argument(
+        "--codes_only", action="store_true", help="an engine with a codec makes no sound"
+    )
     parser.add_argument("--cfg_scale", type=float, help="guidance; default: the checkpoint's")
     parser.add_argument("--temperature", type=float, help="default: the checkpoint's")
     parser.add_argument("--eos_id", type=int, default=-1, help="-1: no request ends early")
@@ -135,6 +141,8 @@ def _run(args: argparse.Namespace) -> int:
 
         report = run_dataset(args.engine, args.dataset, _options(args), progress=show)
     print(_table(report))
+    if (heard := _listener_table(report)) is not None:
+        print(f"\n{heard}")
     _write(args, report)
     return 0
 
@@ -157,6 +165,8 @@ def _options(args: argparse.Namespace) -> RunOptions:
             temperature=args.temperature,
             eos_id=args.eos_id,
             chunk_frames=args.chunk_frames,
+            initial_chunk_frames=args.initial_chunk_frames,
+            codes_only=args.codes_only,
             seed=args.random_seed,
         ),
         executor=executor_options(args),
@@ -198,10 +208,38 @@ def _table(report: RunReport) -> str:
     )
 
 
-def _percentiles(figures: dict[str, float] | None) -> str:
+def _listener_table(report: RunReport) -> str | None:
+    """What listeners heard, a line per load; None of an engine that ends in codes."""
+    rows: list[list[Any]] = []
+    for run in report.json()["runs"]:
+        heard = run["listener"]
+        if heard is None:
+            return None
+        row = [run["load"], heard["streams"], f"{heard['audio_seconds']:.1f}"]
+        row.append(_percentiles(heard["first_audio_ms"], ("p50", "p95", "max")))
+        row.append(_percentiles(heard["audio_gap_ms"], ("p50", "p95", "max")))
+        stops = heard["underruns"]
+        if stops is None:
+            row += ["-", "-"]
+        else:
+            row.append(f"{stops['count']} in {stops['streams']} of {heard['streams']} streams")
+            row.append(f"{stops['seconds']:.3f} ({stops['longest_seconds']:.3f})")
+        rows.append([*row, _percentiles(heard["rtf"], ("p50", "p95"), digits=3)])
+    header = ["load", "with sound", "seconds of it", "first sound", "between chunks of sound"]
+    header += ["underruns", "seconds of them (longest stream)", "RTF each"]
+    told = "milliseconds: p50 / p95 / largest; played in real time from the first chunk on"
+    return f"{format_table(header, rows)}\n\n{told}"
+
+
+def _percentiles(
+    figures: dict[str, float] | None,
+    names: tuple[str, ...] = ("p50", "p90", "p99"),
+    *,
+    digits: int = 1,
+) -> str:
     if figures is None:
         return "-"
-    return " / ".join(f"{figures[name]:.1f}" for name in ("p50", "p90", "p99"))
+    return " / ".join(f"{figures[name]:.{digits}f}" for name in names)
 
 
 def _write(args: argparse.Namespace, report: RunReport) -> None:

@@ -86,12 +86,15 @@ def _crowd(args: argparse.Namespace) -> int:
             f"{row['rtf']:.3f}",
             f"{row['step_ms']:.1f}",
             f"{row['first_frame_ms']:.0f}",
+            *([] if row["first_audio_ms"] is None else [f"{row['first_audio_ms']:.0f}"]),
         ]
         for row in figures
     ]
     header = ["requests at once", "codec frames/s", f"over {counts[0]}", "x real time", "RTF"]
+    header += ["ms a step", "ms to the first frame"]
+    header += [] if figures[0]["first_audio_ms"] is None else ["ms to the first sound"]
     print(f"{title_of(told)}, {told_shape(args)}; medians of {args.repeats}\n")
-    print(format_markdown([*header, "ms a step", "ms to the first frame"], rows))
+    print(format_markdown(header, rows))
     write_json(
         args.output_json, {"engine": told, "shape": vars(request_shape(args)), "crowds": figures}
     )
@@ -242,13 +245,21 @@ def add_shape_flags(parser: argparse.ArgumentParser, frames: int) -> None:
     )
     parser.add_argument("--frames", type=int, default=frames, help="default: %(default)s")
     parser.add_argument("--cfg_scale", type=float, default=2.5, help="default: %(default)s")
+    parser.add_argument(
+        "--chunk_frames",
+        type=int,
+        help="frames that a codec turns into sound together; default: all",
+    )
+    parser.add_argument(
+        "--codes_only", action="store_true", help="an engine with a codec makes no sound"
+    )
 
 
 def request_shape(args: argparse.Namespace) -> RequestShape:
     """The shape that those flags describe."""
     from ttsrt_rt.bench.requests import RequestShape
 
-    names = ("text_len", "context_len", "frames", "cfg_scale")
+    names = ("text_len", "context_len", "frames", "cfg_scale", "chunk_frames", "codes_only")
     return RequestShape(**{name: getattr(args, name) for name in names})
 
 

@@ -19,7 +19,9 @@ from ttsrt_rt.audio import (
     audio_bytes,
     check_output,
     read_audio,
+    sample_bytes,
     wav_bytes,
+    wav_head,
     write_audio,
     write_wav,
 )
@@ -44,6 +46,21 @@ def test_bytes_are_a_file_too() -> None:
     assert read_audio(data).sample_rate == 16000
     samples, rate = _core.parse_wav(data, "name")
     assert (samples.dtype, samples.shape, rate) == (np.float32, (500, 1), 16000)
+
+
+@pytest.mark.parametrize("width", [16, 32])
+def test_a_wav_without_a_known_end(width: int) -> None:
+    """A stream of one head and parts of samples is the whole sound, with open sizes."""
+    parts = [sample_bytes(part, width=width) for part in (TONE[:7], TONE[7:7], TONE[7:])]
+    streamed = wav_head(22050, width=width) + b"".join(parts)
+    whole = wav_bytes(TONE, 22050, width=width)
+    assert streamed[4:8] == streamed[40:44] == b"\xff" * 4
+    assert (streamed[8:40], streamed[44:]) == (whole[8:40], whole[44:])
+    sound = read_audio(streamed)
+    np.testing.assert_array_equal(sound.samples, read_audio(whole).samples)
+    assert wav_head(22050, width=width, num_bytes=500 * width // 8) == whole[:44]
+    with pytest.raises(ConfigError, match="width: expected 16 or 32, got 24"):
+        wav_head(22050, width=24)
 
 
 def test_loud_samples_are_clipped() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -22,6 +23,19 @@ def test_pictures(tmp_path: Path, ending: str) -> None:
     write_plot(path, runs, "an engine")
     beginnings = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
     assert path.read_bytes().startswith(beginnings[ending])
+
+
+@pytest.mark.parametrize("is_streaming", [True, False])
+def test_a_third_picture_of_what_is_heard(tmp_path: Path, is_streaming: bool) -> None:
+    pytest.importorskip("matplotlib")
+    run = dataclasses.replace(make_run(is_streaming), sample_rate=100)
+    for outcome in run.ok:
+        outcome.samples, outcome.first_audio = 200, outcome.first_frame
+        outcome.sounds = [(moment, 50) for moment, _ in outcome.arrivals]
+    path = tmp_path / "plot.svg"
+    write_plot(path, [summarize(run, 5.0)] * 2, "an engine")
+    text = path.read_text("utf-8")
+    assert "first sound, p95" in text and ("underruns" in text) == is_streaming
 
 
 def test_one_load_without_streaming_where_all_failed(tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ttsrt_rt.bench.figures import Figures, percentile
 from ttsrt_rt.bench.load import Outcome
-from ttsrt_rt.bench.report import Figures, Measurement, csv_text, percentile, summarize
+from ttsrt_rt.bench.report import Measurement, csv_text, summarize
 
 PLAIN_HEADER = (
     "num_samples,num_error_samples,total_latency(ms),seq_throughput(seq/sec),"
