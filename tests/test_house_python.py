@@ -32,8 +32,9 @@ PYTHON_IMPORTS = {
     "request": {"_core", "decoding_options", "errors", "options", "quoting"},
     "result": {"_core", "quoting"},
     "arrays": {"_core", "errors", "quoting", "request"},
+    "code_voice": {"convert", "errors", "foreign_file", "quoting"},
     "text": {"errors", "json_text", "options", "quoting", "regular_file", "text"},
-    "stored_voices": {"convert", "errors", "voice_file"},
+    "stored_voices": {"code_voice", "convert", "errors", "voice_file"},
     "voice_file": {"convert", "errors", "foreign_file", "quoting"},
     "writing": {"errors"},
 }

@@ -50,7 +50,9 @@ _DLPACK_GPUS = (2, 13)  # kDLCUDA, kDLCUDAManaged
 def most_numbers(info: _core.EngineInfo) -> int:
     """How many numbers an array for this engine can have, or more. The library checks shapes."""
     rows = max(info.max_encoder_input_len, info.max_input_len, info.max_seq_len)
-    columns = max(info.dim, info.codebooks * info.frame_stacking, info.mel_bins)
+    columns = max(
+        info.dim, info.codebooks * info.frame_stacking, info.mel_bins, info.samples_per_frame
+    )
     return max(1 << 16, rows * columns)
 
 

@@ -57,10 +57,13 @@ def build(
         max_encoder_input_len: Text tokens; 512.
         max_num_tokens: Rows of one Program in one launch; 512, or what the longest text, the
             longest context or two rows per request need if that is more.
+        codec_dir: A checkpoint of the codec whose codes the model draws, also written by `convert`.
+            Its decoder becomes part of the engine, whose results and events then have audio.
 
     Raises:
         ConfigError: A limit that the model cannot meet or that a stored voice exceeds, an unknown
-            dtype or quantization, or an output folder that exists, is in use or cannot be written.
+            dtype or quantization, a codec of other codes than the model's, or an output folder that
+            exists, is in use or cannot be written.
         FormatError: The checkpoint is not one, or a voice in it is damaged.
         CapacityError: The disk is full.
     """
@@ -71,6 +74,8 @@ def build(
 
     check_names("build", options, BuildOptions.__annotations__)
     values: dict[str, object] = {**options}
+    if options.get("codec_dir") is not None:
+        values["codec_dir"] = path_of(options["codec_dir"], "codec_dir")
     if options.get("dtype") is not None:
         values["dtype"] = dtype_name(options["dtype"], "dtype", get_args(DType))
     set_options(_core.BuildOptions(), **values)  # checks types before any file

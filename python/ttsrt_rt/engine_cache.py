@@ -1,7 +1,8 @@
 """Engines made from checkpoints once and kept: what `Executor.from_checkpoint` opens.
 
 The cache is a folder. An engine's name in it is a hash of the contents of the checkpoint's files,
-of the options and of this version, so that a changed checkpoint makes a new engine. A file is
+those of its codec among them, of the options and of this version, so that a changed checkpoint
+makes a new engine. A file is
 hashed once: `files/` keeps the hash under the file's place, size, times and inode.
 
 Whoever makes an engine holds a lock that ends with its process, works in a folder of its own, and
@@ -56,6 +57,7 @@ CONVERT_OPTIONS = (
     "tokenizer",
 )
 _PATH_OPTIONS = ("config", "conds", "vocab", "vocoder")
+_CODEC = "codec"  # a checkpoint of its own, which is converted as the first one is
 # What converters take from the folder of a source without being told.
 _BESIDE = ("hparams.yaml", "conds.pt", "vocab.txt", "checkpoints/vocab.txt", "config.json")
 SETTLED_NS = 2_000_000_000  # a file that changed since may change again without another time
@@ -75,7 +77,7 @@ def cache_folder(given: str | os.PathLike[str] | None = None) -> Path:
 
 def run_options(options: CheckpointOptions) -> dict[str, Any]:
     """The options of `from_checkpoint` that are an executor's."""
-    made = {*CONVERT_OPTIONS, *BuildOptions.__annotations__}
+    made = {*CONVERT_OPTIONS, *BuildOptions.__annotations__, _CODEC}
     return {name: value for name, value in options.items() if name not in made}
 
 
@@ -135,7 +137,7 @@ def cached_engine(
 
 def _settings(options: CheckpointOptions) -> dict[str, Any]:
     """The options that decide what the engine is, without those that are None."""
-    names = (*CONVERT_OPTIONS, *BuildOptions.__annotations__)
+    names = (*CONVERT_OPTIONS, *BuildOptions.__annotations__, _CODEC)
     settings = {
         name: value for name, value in options.items() if name in names and value is not None
     }
@@ -144,12 +146,17 @@ def _settings(options: CheckpointOptions) -> dict[str, Any]:
     for name in _PATH_OPTIONS:
         if name in settings:
             settings[name] = os.fspath(_path_of(settings[name], name))
+    if _CODEC in settings:
+        settings[_CODEC] = _found(_path_of(settings[_CODEC], _CODEC))
     return settings
 
 
 def _files_of(path: Path, settings: Mapping[str, Any]) -> dict[str, Path]:
     """The files whose contents decide what the engine is, by a name that is part of the key."""
     files: dict[str, Path] = {}
+    if _CODEC in settings:
+        of_codec = _files_of(settings[_CODEC], {})
+        files |= {f"{_CODEC}={name}": file for name, file in of_codec.items()}
     if path.is_dir():
         for folder, _, names in os.walk(path, followlinks=True):
             for name in sorted(names):
@@ -198,7 +205,7 @@ def _key(
     from ttsrt_rt.convert.checkpoint import FORMAT_VERSION
 
     contents = {name: _file_hash(cache, files[name], progress) for name in sorted(files)}
-    rest = {name: value for name, value in settings.items() if name != "config"}
+    rest = {name: value for name, value in settings.items() if name not in ("config", _CODEC)}
     text = json.dumps([__version__, FORMAT_VERSION, contents, rest], sort_keys=True, default=repr)
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
@@ -306,4 +313,10 @@ def _make(source: Path, work: Path, settings: Mapping[str, Any], progress: Progr
         given = {name: settings[name] for name in CONVERT_OPTIONS if name in settings}
         checkpoint = convert(source, work / "checkpoint", progress=progress, **cast(Any, given))
     given = {name: settings[name] for name in BuildOptions.__annotations__ if name in settings}
+    if _CODEC in settings:
+        codec = settings[_CODEC]
+        is_ready = _is_converted(codec)
+        given["codec_dir"] = (
+            codec if is_ready else convert(codec, work / "codec", progress=progress)
+        )
     build(checkpoint, work / "engine", progress=progress, **cast(Any, given))

@@ -129,7 +129,7 @@ class Executor(VoiceMethods):
     ) -> Executor:
         """Runs a checkpoint: converts and builds it the first time, and keeps the engine.
 
-        The kept engine is found by the contents of the checkpoint's files, the options and the
+        The kept engine is found by the contents of the checkpoints' files, the options and the
         version of this package. Several processes may ask for it at once; one makes it.
 
         Args:
@@ -138,7 +138,8 @@ class Executor(VoiceMethods):
                 environment names, or `ttsrt_rt/engines` in XDG_CACHE_HOME or `~/.cache`.
             progress: As `convert` and `build` take it: True shows bars on a terminal.
             **options: Those of `convert`, `build` and `Executor`. `dtype`, `max_batch_size` and
-                `max_num_tokens` are the build's.
+                `max_num_tokens` are the build's. In the place of `codec_dir` stands `codec`, a path
+                as the first one: the codec that turns the model's codes into sound.
 
         Raises:
             NotFoundError: There is no such file or folder.
@@ -182,6 +183,7 @@ class Executor(VoiceMethods):
             executor.generate(request, seed=8)                 # one: the request with another seed
             executor.generate([request, other])                # many
             executor.generate([ids, other_ids], voice=0)       # many: texts that share the fields
+            codec_executor.generate(codes=codes).audio         # one: sound of codes, by a codec
 
         If Ctrl-C, or a signal handler that raises, ends the wait, the requests are cancelled.
 
@@ -244,7 +246,7 @@ class Executor(VoiceMethods):
     def stream(
         self, request: Request | None = None, /, **fields: Unpack[RequestFields]
     ) -> Iterator[Event]:
-        """Submits a request and yields its events as frames are made.
+        """Submits a request and yields its events as frames, and the sound of them, are made.
 
         Leaving the iterator cancels the request. A failure is raised, not yielded.
 

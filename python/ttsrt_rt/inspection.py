@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ class Contents:
 
     `products`: how this machine's CPU multiplies an engine's matrices; empty for a checkpoint.
     `voice_files`: names of the voices that are files in the folder, as those of Chatterbox are.
+    `codec`: what makes sound of codes there, or codes of sound, in words; empty where nothing does.
     """
 
     kind: str
@@ -41,6 +43,7 @@ class Contents:
     tensors: tuple[TensorLine, ...]
     products: str = ""
     voice_files: tuple[str, ...] = ()
+    codec: str = ""
 
 
 def inspect_folder(path: str | os.PathLike[str], *, verify: bool = False) -> Contents:
@@ -97,7 +100,8 @@ def _engine(folder: Path, verify: bool) -> Contents:
     description.pop("components", None)  # the list of tensors has the same
     products = _core.describe_products(description["dtype"], description["quantization"])
     voices = _voice_files(folder, description, verify)
-    return Contents("engine", os.fspath(folder), description, tensors, products, voices)
+    codec = _codec(description)
+    return Contents("engine", os.fspath(folder), description, tensors, products, voices, codec)
 
 
 def _checkpoint(folder: Path, verify: bool) -> Contents:
@@ -110,14 +114,36 @@ def _checkpoint(folder: Path, verify: bool) -> Contents:
         weights = open_tensors(folder, config)
     tensors = tuple(TensorLine(t.name, t.dtype, t.shape, t.nbytes) for t in weights.values())
     voices = _voice_files(folder, config, verify)
-    return Contents("checkpoint", os.fspath(folder), config, tensors, voice_files=voices)
+    return Contents(
+        "checkpoint", os.fspath(folder), config, tensors, voice_files=voices, codec=_codec(config)
+    )
+
+
+def _codec(description: dict[str, Any]) -> str:
+    """The codec of a model, or the model that is one, in words."""
+    family, model = description["family"], description["model"]
+    codec = model if family == "nanocodec" else model.get("codec_model")
+    if not codec:
+        return ""
+    parts = " and ".join(name for name in ("encoder", "decoder") if codec.get(name))
+    rate, samples = codec["sample_rate"], codec["samples_per_frame"]
+    levels = " x ".join(map(str, codec["levels"]))
+    return (
+        f"{parts}, {rate} Hz, {samples} samples a frame ({rate / samples:.3f} frames/s), "
+        f"{codec['groups']} codebooks of {math.prod(codec['levels'])} codes ({levels} levels)"
+    )
 
 
 def _voice_files(folder: Path, description: dict[str, Any], verify: bool) -> tuple[str, ...]:
-    from ttsrt_rt.stored_voices import read_stored_voices, stored_voice_files
+    from ttsrt_rt.code_voice import is_code_voice_family, read_code_voice
+    from ttsrt_rt.stored_voices import has_voice_files, read_stored_voices, stored_voice_files
 
-    if description["family"] != "t3":
+    family = description["family"]
+    if not has_voice_files(family):
         return ()
-    if verify:
+    if verify and is_code_voice_family(family):
+        for path in stored_voice_files(folder):
+            read_code_voice(path, family)
+    elif verify:
         read_stored_voices(folder, description["model"])
     return tuple(path.stem for path in stored_voice_files(folder))

@@ -9,7 +9,15 @@ from dataclasses import fields
 from typing import Any, TypeVar, get_args
 
 from ttsrt_rt import _core
-from ttsrt_rt.arrays import MAX_NUMBERS, flag_vector, float_matrix, id_matrix, id_vector, place_of
+from ttsrt_rt.arrays import (
+    MAX_NUMBERS,
+    flag_vector,
+    float_matrix,
+    float_row,
+    id_matrix,
+    id_vector,
+    place_of,
+)
 from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.gpu_arrays import gpu_rows
 from ttsrt_rt.options import (
@@ -43,6 +51,8 @@ _ARRAYS = {
     "noise": float_matrix,
     "edit_mask": flag_vector,
     "mel": float_matrix,
+    "codes": id_matrix,
+    "samples": float_row,
 }
 _STRUCTS: dict[str, tuple[type, type]] = {
     "maskgit": (MaskGit, _core.MaskGit),

@@ -113,8 +113,8 @@ class ConvertOptions(TypedDict, total=False):
     tokenizer: F5Tokenizer | None
 
 
-class BuildOptions(TypedDict, total=False):
-    """Options of `build`, but for `overwrite` and `progress`."""
+class _PackOptions(TypedDict, total=False):
+    """Options of `build` that name no other checkpoint."""
 
     dtype: DType | DTypeObject | None
     quantization: Quantization | None
@@ -126,6 +126,12 @@ class BuildOptions(TypedDict, total=False):
     max_input_len: int | None
     max_encoder_input_len: int | None
     max_num_tokens: int | None
+
+
+class BuildOptions(_PackOptions, total=False):
+    """Options of `build`, but for `overwrite` and `progress`."""
+
+    codec_dir: str | os.PathLike[str] | None
 
 
 class _RunOptions(TypedDict, total=False):
@@ -153,9 +159,10 @@ class ExecutorOptions(_RunOptions, total=False):
     max_num_tokens: int | None
 
 
-class CheckpointOptions(BuildOptions, _RunOptions, total=False):
+class CheckpointOptions(_PackOptions, _RunOptions, total=False):
     """Options of `Executor.from_checkpoint`: of the conversion, the build and the executor."""
 
+    codec: str | os.PathLike[str] | None
     config: str | os.PathLike[str] | None
     generation: Generation | None
     encoder_causal: bool | None

@@ -59,7 +59,8 @@ class Request:
     """One utterance to speak.
 
     The text is exactly one of `text_ids`, `text_features` and `encoder_output`; the context exactly
-    one of `voice`, `context_codes`, `context_embeddings` and `context_text_ids`.
+    one of `voice`, `context_codes`, `context_embeddings` and `context_text_ids`. A codec takes
+    exactly one of `codes` and `samples` instead.
 
     Attributes:
         text_ids: Ids as given, nothing is appended: integers [text_len]. Chatterbox T3: an id -1
@@ -90,6 +91,12 @@ class Request:
             it is made anew; None for all stay.
         mel: Vocoders, alone or in another model: the log-mel spectrogram to turn into sound,
             instead of a text: floats [at least 2 frames, mel_bins].
+        codes: Codecs: the codes to turn into sound: integers [frames, codebooks], without
+            special ids.
+        samples: Codecs with an encoder: the sound to turn into codes, one channel at the codec's
+            `engine.info.sample_rate`, usually in [-1, 1]: floats [samples]. Zeros fill the last
+            frame of `engine.info.samples_per_frame`.
+        codes_only: Models with a codec (`build(codec_dir=...)`): the result has codes and no audio.
         return_audio: Whether a spectrogram becomes sound; None for yes where there is a vocoder.
         return_spectrogram: Whether the result has `spectrogram`; None for yes where it has no
             audio.
@@ -127,7 +134,10 @@ class Request:
         mask_invalid: Chatterbox T3: True lets only speech tokens and the end of speech be drawn.
         stop_after_equal: So many equal steps in a row end speech, not before `min_frames`; None for
             any number.
-        chunk_frames: Streaming: the smallest number of frames in one event, except the last.
+        chunk_frames: Streaming: the smallest number of frames in one event, except the last. A
+            codec turns so many frames at least into sound together.
+        initial_chunk_frames: The same of the first event, which is early where this is small; None
+            for `chunk_frames`.
         priority: Of the requests that wait, those with a larger priority start first; they may
             pause those with a smaller one, see `preempt` of `Executor`.
         deadline: Seconds from submit after which the request ends with "deadline".
@@ -147,6 +157,9 @@ class Request:
     noise: ArrayInput | None = None
     edit_mask: ArrayInput | None = None
     mel: ArrayInput | None = None
+    codes: ArrayInput | None = None
+    samples: ArrayInput | None = None
+    codes_only: bool = False
     return_audio: bool | None = None
     return_spectrogram: bool | None = None
     audio_start: int | None = None
@@ -171,6 +184,7 @@ class Request:
     mask_invalid: bool = False
     stop_after_equal: int | None = None
     chunk_frames: int = 1
+    initial_chunk_frames: int | None = None
     priority: int = 0
     deadline: float | None = None
 
@@ -200,6 +214,9 @@ class RequestFields(TypedDict, total=False):
     noise: ArrayInput | None
     edit_mask: ArrayInput | None
     mel: ArrayInput | None
+    codes: ArrayInput | None
+    samples: ArrayInput | None
+    codes_only: bool
     return_audio: bool | None
     return_spectrogram: bool | None
     audio_start: int | None
@@ -224,6 +241,7 @@ class RequestFields(TypedDict, total=False):
     mask_invalid: bool
     stop_after_equal: int | None
     chunk_frames: int
+    initial_chunk_frames: int | None
     priority: int
     deadline: float | None
 

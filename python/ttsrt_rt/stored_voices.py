@@ -1,6 +1,7 @@
 """The voice files that a checkpoint or an engine brings in its folder `voices`.
 
-They are added when an executor opens the engine, so an engine is built with room for them.
+They are added when an executor opens the engine, so an engine is built with room for those of its
+checkpoint.
 """
 
 from __future__ import annotations
@@ -10,13 +11,25 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ttsrt_rt.code_voice import is_code_voice_family
 from ttsrt_rt.convert.checkpoint import VOICES_NAME, read_config
 from ttsrt_rt.errors import ConfigError, FormatError
 from ttsrt_rt.voice_file import VoiceFile, read_voice
 
-__all__ = ["limits_for_voices", "prefix_rows", "read_stored_voices", "stored_voice_files"]
+__all__ = [
+    "has_voice_files",
+    "limits_for_voices",
+    "prefix_rows",
+    "read_stored_voices",
+    "stored_voice_files",
+]
 
 _USUAL_INPUT = 256  # the default of max_input_len
+
+
+def has_voice_files(family: str) -> bool:
+    """Whether models of this family may bring voice files."""
+    return family == "t3" or is_code_voice_family(family)
 
 
 def stored_voice_files(folder: str | os.PathLike[str]) -> list[Path]:

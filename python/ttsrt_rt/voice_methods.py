@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ttsrt_rt.arrays import float_matrix, float_row, id_matrix, id_row
+from ttsrt_rt.code_voice import is_code_voice_family, read_code_voice
 from ttsrt_rt.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ class VoiceMethods:
                 or 375 for Turbo and Nano; None or an empty array for none.
             emotion: With `speaker_emb`: how strong the emotion is; None for the checkpoint's
                 default, or with `file` for that of the file. A request may change it.
-            file: Chatterbox T3: a voice file, as `ttsrt voice` and `convert` write it.
+            file: A voice file, as `ttsrt voice` and `convert` write it: of Chatterbox T3, or of
+                codes for a model that takes them.
 
         Raises:
             ConfigError: The name is in use, an array has the wrong shape, the model takes no
@@ -78,7 +80,9 @@ class VoiceMethods:
             raise ConfigError("add_voice: expected speaker_emb with cond_prompt_speech_tokens")
         if emotion is not None and (embeddings is not None or codes is not None):
             raise ConfigError("add_voice: expected emotion only with speaker_emb or file")
-        if file is not None:
+        if file is not None and is_code_voice_family(self._native.engine.info.family):
+            codes = read_code_voice(file, self._native.engine.info.family)
+        elif file is not None:
             voice = self._read_voice(file)
             speaker_emb = voice.speaker_emb
             cond_prompt_speech_tokens = voice.cond_prompt_speech_tokens
@@ -117,10 +121,10 @@ class VoiceMethods:
         return read_voice(file, variant=self._model["variant"])
 
     def _add_built_in_voices(self) -> None:
-        """Adds the voice files that came with the checkpoint, by their names."""
-        from ttsrt_rt.stored_voices import stored_voice_files
+        """Adds the voice files in the engine's folder, by their names."""
+        from ttsrt_rt.stored_voices import has_voice_files, stored_voice_files
 
-        if self._native.engine.info.family != "t3":
+        if not has_voice_files(self._native.engine.info.family):
             return
         for path in stored_voice_files(self._native.engine.path):
             self.add_voice(path.stem, file=path)

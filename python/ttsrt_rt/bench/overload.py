@@ -165,8 +165,7 @@ def measure_overload(
     slots = server.stats().max_num_active_requests
     capacity = _measure_capacity(server, facts, options, clock)
     rate = options.factor * capacity / frames
-    has_sound = facts.sample_rate is not None and not options.shape.codes_only
-    tally = _Tally(frames, frames * facts.samples_per_frame if has_sound else 0)
+    tally = _Tally(frames, 0 if options.shape.codes_only else frames * facts.samples_per_frame)
     before = memory()
     highest = before
     frames_before, submitted_before = server.stats().num_frames, server.stats().num_submitted

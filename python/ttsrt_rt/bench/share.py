@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ttsrt_rt.bench.company import Company, processes
 from ttsrt_rt.bench.facts import EngineFacts
+from ttsrt_rt.bench.figures import Figures
 from ttsrt_rt.bench.load import Load, Outcome, RunningRequest, run_closed
 from ttsrt_rt.bench.machine import OtherWork
-from ttsrt_rt.bench.report import Figures
 from ttsrt_rt.bench.requests import RequestShape, random_requests
 from ttsrt_rt.errors import ConfigError, InternalError
 

@@ -53,6 +53,11 @@ def add_parser(commands: Subparsers) -> None:
         default=None,
         help="they are quantized: the default for other models",
     )
+    parser.add_argument(
+        "--codec_dir",
+        help="what convert wrote of the model's codec, which becomes part of the engine: its "
+        "results are then sound",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing engine")
     for name, text in _LIMITS.items():
         parser.add_argument(f"--{name}", type=int, help=f"largest number of {text}")
@@ -70,6 +75,7 @@ def _run(args: argparse.Namespace) -> int:
         group_size=args.group_size,
         zero_points=args.zero_points,
         wide_heads=args.wide_heads,
+        codec_dir=args.codec_dir,
         overwrite=args.overwrite,
         progress=True,
         **{name: getattr(args, name) for name in _LIMITS},

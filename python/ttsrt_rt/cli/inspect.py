@@ -187,6 +187,8 @@ def _text(contents: Contents) -> str:
     lines += [f"{name}: {value}" for name, value in _flat("", contents.description)]
     if contents.products:
         lines.append(f"products on this machine: {contents.products}")
+    if contents.codec:
+        lines.append(f"codec: {contents.codec}")
     if contents.voice_files:
         lines.append(f"voice files: {', '.join(contents.voice_files)}")
     rows = [

@@ -49,11 +49,11 @@ def check_array_output(flag: str, name: str, more: str = "") -> None:
 
 
 def result_fields(result: Result) -> dict[str, Any]:
-    """A result as JSON has it; one of a model without codes has its sound or its spectrogram."""
+    """A result as JSON has it: codes, sound, spectrogram, as far as the model makes them."""
     fields: dict[str, Any] = {"finish_reason": result.finish_reason}
     if result.error is not None:
         return {**fields, "error": result.error}
-    if result.audio is None and result.spectrogram is None:
+    if result.codes.size or (result.audio is None and result.spectrogram is None):
         fields["frames"] = len(result.codes)
         fields["codes"] = result.codes.tolist()
     for name, array in _others(result).items():
@@ -109,13 +109,17 @@ def summary(result: Result) -> str:
     """One line for people."""
     metrics = result.metrics
     made = f"{len(result.codes)} frames"
-    if result.audio is not None:
-        made = f"{len(result.audio)} samples"
+    if result.audio is not None and result.sample_rate is not None:
+        made = f"{len(result.audio)} samples, {len(result.audio) / result.sample_rate:.2f} s"
+        if len(result.codes):
+            made = f"{len(result.codes)} frames, {made}"
     elif result.spectrogram is not None:
         made = f"{len(result.spectrogram)} frames"
+    first = f"first after {metrics.first_frame_seconds:.3f} s"
+    if metrics.first_audio_seconds > 0:
+        first += f", sound after {metrics.first_audio_seconds:.3f} s"
     return (
-        f"{made}, {result.finish_reason}; "
-        f"first after {metrics.first_frame_seconds:.3f} s, "
+        f"{made}, {result.finish_reason}; {first}, "
         f"{metrics.frames_per_second:.1f} frames/s, {metrics.x_real_time:.2f} x real time "
         f"(RTF {metrics.rtf:.3f})"
     )

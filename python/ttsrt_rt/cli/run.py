@@ -1,4 +1,4 @@
-"""`ttsrt run ENGINE`: runs one request, or one of each line of a file, and writes the codes."""
+"""`ttsrt run ENGINE`: runs one request, or one of each line of a file; writes codes or sound."""
 
 from __future__ import annotations
 
@@ -21,6 +21,14 @@ from ttsrt_rt.cli.results import (
     write_result,
 )
 from ttsrt_rt.cli.signals import Terminated
+from ttsrt_rt.cli.sound import (
+    SoundStream,
+    check_sound,
+    is_sound_file,
+    load_samples,
+    makes_sound,
+    write_sound,
+)
 from ttsrt_rt.cli.streams import tell
 from ttsrt_rt.cli.tables import format_memory
 from ttsrt_rt.cli.types import Subparsers
@@ -29,6 +37,7 @@ from ttsrt_rt.quoting import show
 from ttsrt_rt.writing import LateFile
 
 if TYPE_CHECKING:
+    from ttsrt_rt import _core
     from ttsrt_rt.executor import Executor
     from ttsrt_rt.handle import Handle
 
@@ -37,13 +46,16 @@ __all__ = ["add_parser"]
 _CONTEXTS = ("voice", "context_codes", "context_embeddings", "prompt_embeddings")
 _TEXTS = ("text_ids", "text_features", "encoder_output")
 _PROMPT = "prompt_embeddings"  # the context and the text in one
+_OF_CODECS = ("mel", "codes", "samples")  # instead of a text
+_ONE_ARRAY = (".npy", ".csv")
+_WHOLE_CHUNK = 32  # frames that a codec turns into sound together where nobody listens meanwhile
 
 
 def add_parser(commands: Subparsers) -> None:
     """Adds the command's arguments."""
     parser = commands.add_parser(
         "run",
-        help="generate the codes of one request, or of many",
+        help="generate the codes or the sound of one request, or of many",
         description="Runs the request that flags describe, or with --requests one for each line.",
     )
     parser.add_argument("engine", help="what build wrote")
@@ -55,9 +67,13 @@ def add_parser(commands: Subparsers) -> None:
     )
     parser.add_argument(
         "--output",
-        help="int32 [frames, codebooks] as .npy, .npz, .json or .csv; - for JSON on standard "
-        "output; with --requests .jsonl or -; a file is replaced; default: codes.npy or "
-        "codes.jsonl, which must not exist",
+        help="sound as .wav, .pcm, or by soundfile .flac, .mp3, .opus; codes, int32 [frames, "
+        "codebooks], as .npy, .npz, .json or .csv; - for a WAV on standard output while made, "
+        "or for JSON without sound; with --requests .jsonl or -; a file is replaced; default: "
+        "codes.npy or codes.jsonl, which must not exist",
+    )
+    parser.add_argument(
+        "--width", type=int, choices=[16, 32], help="bits per sample of a WAV; default: 16"
     )
     parser.add_argument(
         "--alignment_output", help="float32 [steps, text_len] as .npy, .npz, .json or .csv"
@@ -67,8 +83,8 @@ def add_parser(commands: Subparsers) -> None:
         action="append",
         default=[],
         metavar="FILE.safetensors",
-        help="a voice of T3, by the name of the file for --voice; where it is the only one, it "
-        "speaks; may be given several times",
+        help="a voice of T3, or of a recording, by the name of the file for --voice; where it is "
+        "the only one, it speaks; may be given several times",
     )
     parser.add_argument(
         "--streaming", action="store_true", help="show the number of frames while they are made"
@@ -94,39 +110,39 @@ def _run_one(args: argparse.Namespace) -> int:
     from ttsrt_rt.executor import Executor
 
     output = args.output
-    check_result_output("--output", output)
+    if not is_sound_file(output):
+        check_result_output("--output", output)
     fields = given_fields(args)
-    if not fields.keys() & {*_TEXTS, _PROMPT, "mel"}:
-        raise ConfigError(
-            "run: expected a text, --text_ids FILE for one, or --requests FILE.jsonl for many "
-            f"requests; got none (a text is one of {', '.join(f'--{name}' for name in _TEXTS)}, "
-            f"or part of --{_PROMPT}; vocoders take --mel)"
-        )
-    is_one_array = output.lower().endswith((".npy", ".csv"))
-    if args.return_alignment and is_one_array and args.alignment_output is None:
-        raise ConfigError(
-            f"--return_alignment: expected --alignment_output with it, or an --output that has "
-            f"room for the alignment (.npz, .json, -); got --output {output}"
-        )
+    _check_input(fields)
     if args.alignment_output is not None:
         check_array_output("--alignment_output", args.alignment_output)
         fields["return_alignment"] = True
     engine = _core.Engine.open(os.fsencode(args.engine))
+    check_sound(output, engine, fields, width=args.width)
+    _check_alignment(args, engine, fields)
     fields |= _only_voice(args, fields)
     if args.voice_file and not fields.keys() & set(_CONTEXTS):
         names = ", ".join(Path(path).stem for path in args.voice_file)
         raise ConfigError(
             f"--voice_file: expected --voice NAME with several of them ({names}), got no --voice"
         )
-    request = make_request(fields)
+    if "samples" in fields:
+        fields["samples"] = load_samples(fields["samples"], engine)
+    stream = _stream(args, engine, fields)
+    request = make_request(_for_output(args, engine, fields))
     with Executor(engine, **executor_options(args)) as executor:
         _add_voices(args, executor)
         handle = executor.submit(request)
         tell(format_memory(executor.info))
-        if args.streaming:
-            _show_frames(handle)
+        if args.streaming or stream is not None:
+            _follow(handle, stream, shows=args.streaming)
         result = handle.result()
-    write_result(output, result)
+    if stream is not None:
+        stream.finish()
+    elif is_sound_file(output):
+        write_sound(output, result, width=args.width or 16)
+    else:
+        write_result(output, result)
     if args.alignment_output is not None and result.alignment is not None:
         write_array(args.alignment_output, "alignment", result.alignment)
     if output == "-":
@@ -134,6 +150,55 @@ def _run_one(args: argparse.Namespace) -> int:
     else:
         print(f"{output}: {summary(result)}")
     return 0
+
+
+def _check_input(fields: dict[str, Any]) -> None:
+    if not fields.keys() & {*_TEXTS, _PROMPT, *_OF_CODECS}:
+        raise ConfigError(
+            "run: expected a text, --text_ids FILE for one, or --requests FILE.jsonl for many "
+            f"requests; got none (a text is one of {', '.join(f'--{name}' for name in _TEXTS)}, "
+            f"or part of --{_PROMPT}; vocoders take --mel, codecs --codes or --samples)"
+        )
+
+
+def _check_alignment(
+    args: argparse.Namespace, engine: _core.Engine, fields: dict[str, Any]
+) -> None:
+    """Checks that the alignment has a place to go to."""
+    output = args.output
+    is_sound = is_sound_file(output) or (output == "-" and makes_sound(engine.info, fields))
+    has_room = not is_sound and not output.lower().endswith(_ONE_ARRAY)
+    if args.return_alignment and not has_room and args.alignment_output is None:
+        raise ConfigError(
+            f"--return_alignment: expected --alignment_output with it, or an --output that has "
+            f"room for the alignment (.npz, .json{'' if is_sound else ', -'}); got --output "
+            f"{output}"
+        )
+
+
+def _stream(
+    args: argparse.Namespace, engine: _core.Engine, fields: dict[str, Any]
+) -> SoundStream | None:
+    """Where sound goes while it is made."""
+    rate = engine.info.sample_rate
+    if args.output != "-" or rate is None or not makes_sound(engine.info, fields):
+        return None
+    return SoundStream(rate, width=args.width or 16)
+
+
+def _for_output(
+    args: argparse.Namespace, engine: _core.Engine, fields: dict[str, Any]
+) -> dict[str, Any]:
+    """The fields, with what follows from the output for a model whose codes a codec turns into
+    sound: none is made where only codes are kept, and in large chunks where nobody listens.
+    """
+    if engine.info.samples_per_frame == 0 or "samples" in fields:
+        return fields
+    if args.output.lower().endswith(_ONE_ARRAY) and "codes" not in fields:
+        return {"codes_only": True, **fields}
+    if args.output != "-" and not args.streaming:
+        return {"chunk_frames": _WHOLE_CHUNK, **fields}
+    return fields
 
 
 def _only_voice(args: argparse.Namespace, fields: dict[str, Any]) -> dict[str, Any]:
@@ -202,14 +267,17 @@ def _open_lines(name: str, files: ExitStack) -> Any:
         ) from error
 
 
-def _show_frames(handle: Handle) -> None:
+def _follow(handle: Handle, stream: SoundStream | None, *, shows: bool) -> None:
+    """Takes the events of a request: sound goes on, and the number of frames is shown."""
     is_terminal = sys.stderr.isatty()
     frames = 0
     for event in handle:
+        if stream is not None and event.audio is not None:
+            stream.write(event.audio)
         frames += len(event.codes)
-        if is_terminal:
+        if shows and is_terminal:
             print(f"\r{frames} frames", end="", file=sys.stderr, flush=True)
-        else:
+        elif shows:
             tell(f"{frames} frames")
-    if is_terminal:
+    if shows and is_terminal:
         print(file=sys.stderr)

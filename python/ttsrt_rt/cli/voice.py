@@ -1,4 +1,4 @@
-"""`ttsrt voice`: makes a voice file of T3, or shows one."""
+"""`ttsrt voice`: makes a voice file of T3 or shows one, or makes a voice of a recording."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
+from ttsrt_rt.cli import voice_recording
 from ttsrt_rt.cli.tables import format_table
 from ttsrt_rt.cli.types import Subparsers
 from ttsrt_rt.errors import ConfigError
@@ -30,15 +31,17 @@ def add_parser(commands: Subparsers) -> None:
     """Adds the command's arguments."""
     parser = commands.add_parser(
         "voice",
-        help="make or show a voice file of T3",
+        help="make or show a voice file of T3, or make a voice of a recording",
         description="Makes a voice file from a conds.pt, from arrays, or from another voice file; "
-        "without --output it shows what is in there. Nothing in a file is executed.",
+        "without --output it shows what is in there. Nothing in a file is executed. With --audio "
+        "it makes a voice of a recording.",
     )
     parser.add_argument(
         "source",
         nargs="?",
         type=Path,
-        help="a voice file (.safetensors), a conds.pt, or an .npz with the arrays below",
+        help="a voice file (.safetensors), a conds.pt, or an .npz with the arrays below; with "
+        "--audio, an engine",
     )
     parser.add_argument("--speaker_emb", metavar="FILE", help="speaker embedding, 256 numbers")
     parser.add_argument(
@@ -54,6 +57,7 @@ def add_parser(commands: Subparsers) -> None:
         help="a variant of T3 that the voice is for; may be given several times",
     )
     parser.add_argument("--output", type=Path, help="the voice file to write (.safetensors)")
+    voice_recording.add_flags(parser)
     parser.reads("source", "speaker_emb", "cond_prompt_speech_tokens")
     parser.writes("output")
     parser.set_defaults(run=_run)
@@ -64,6 +68,9 @@ def _run(args: argparse.Namespace) -> int:
 
     if args.output is not None and args.output.suffix != ".safetensors":
         raise ConfigError(f"output: expected a name in .safetensors, got {args.output}")
+    voice_recording.check_flags(args, (*ARRAYS, "emotion", "variant"))
+    if args.audio is not None:
+        return voice_recording.run(args)
     voice = _voice(args)
     if args.emotion is not None:
         voice = replace(voice, emotion=args.emotion)

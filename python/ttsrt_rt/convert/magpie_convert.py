@@ -40,6 +40,7 @@ from ttsrt_rt.progress import Progress, reporting
 from ttsrt_rt.quoting import list_names, quote, show
 
 MAX_SAMPLE_RATE = 10_000_000
+MAX_CONTEXT_SECONDS = 600.0
 
 LOGGER = logging.getLogger(__name__)
 
@@ -157,10 +158,17 @@ def _check_readable(blocks: Mapping[str, Any]) -> None:
     magpie_json.read_defaults(Block(blocks["defaults"], "defaults", ConfigError), model)
 
 
-def _describe_source(path: Path, block: Block) -> dict[str, str | None]:
-    """Returns the `source` field of config.json, which tells people what was converted."""
+def _describe_source(path: Path, block: Block) -> dict[str, str | float | None]:
+    """Returns the `source` field of config.json, which tells people what was converted, and how
+    long the recordings were whose codes were the context in training.
+    """
     names = ("model_type", "nemo_version")
-    return {"file": path.name, **{name: _short_text(block.values.get(name)) for name in names}}
+    told: dict[str, str | float | None] = {"file": path.name}
+    told |= {name: _short_text(block.values.get(name)) for name in names}
+    seconds = block.values.get("context_duration_max")
+    if isinstance(seconds, (int, float)) and 0 < seconds <= MAX_CONTEXT_SECONDS:
+        told["context_seconds"] = float(seconds)
+    return told
 
 
 def _describe_codec(block: Block) -> dict[str, dict[str, object]]:
