@@ -165,8 +165,8 @@ def _describe_source(path: Path, block: Block) -> dict[str, str | float | None]:
     names = ("model_type", "nemo_version")
     told: dict[str, str | float | None] = {"file": path.name}
     told |= {name: _short_text(block.values.get(name)) for name in names}
-    seconds = block.values.get("context_duration_max")
-    if isinstance(seconds, (int, float)) and 0 < seconds <= MAX_CONTEXT_SECONDS:
+    seconds: Any = block.values.get("context_duration_max")
+    if type(seconds) in (int, float) and 0 < seconds <= MAX_CONTEXT_SECONDS:
         told["context_seconds"] = float(seconds)
     return told
 
