@@ -23,6 +23,7 @@ from ttsrt_rt.convert.safetensors_write import tensor_of_array, write_safetensor
 from ttsrt_rt.convert.t3_voice import read_conds
 from ttsrt_rt.synth import (
     write_random_ckpt,
+    write_random_codec,
     write_random_conds,
     write_random_f5,
     write_random_nemo,
@@ -30,6 +31,7 @@ from ttsrt_rt.synth import (
     write_random_vocos,
 )
 from ttsrt_rt.synth.magpie_layout import CKPT_SIZES, NEMO_SIZES
+from ttsrt_rt.synth.nanocodec_layout import SynthCodec
 from ttsrt_rt.voice_file import write_voice
 
 from . import docs_commands
@@ -41,6 +43,7 @@ from .python.export.t3_random import write_t3
 from .python.export.t3_random import write_voice as write_random_voice
 
 SIZES = {"codebooks": 8, "codebook_size": 2016, "max_positions": 1024, "max_frames": 60}
+CODEC = SynthCodec(32, (4, 2, 2), 8, (8, 7, 6, 6), 4)
 TEXT_LEN = 20
 
 
@@ -50,6 +53,7 @@ def write_sources(folder: Path) -> None:
     ckpt = dataclasses.replace(CKPT_SIZES["tiny"], text_vocab=98, **SIZES)
     write_random_nemo(folder / "magpie.nemo", nemo, seed=1)
     write_random_ckpt(folder / "t5tts.ckpt", ckpt, seed=1)
+    write_random_codec(folder / "codec.nemo", CODEC, seed=1)
     (folder / "t5tts.hparams.yaml").rename(folder / "hparams.yaml")
     write_fork(folder / "trtllm_checkpoint")
     write_random_t3(folder / "t3_cfg.safetensors", "tiny", seed=1)

@@ -60,7 +60,8 @@ def add_parser(commands: Subparsers) -> None:
     )
     parser.add_argument(
         "--family",
-        help="the kind of model, if it is not told from the source: magpie, t3, f5, vocos",
+        help="the kind of model, if it is not told from the source: magpie, t3, f5, vocos, "
+        "nanocodec",
     )
     parser.add_argument(
         "--use_ema",
