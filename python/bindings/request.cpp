@@ -57,14 +57,14 @@ void def_arrays(py::class_<Request>& bound) {
   def_rows(bound, "context_embeddings", &Request::context_embeddings,
            "Rows as the decoder takes them [rows, dim].");
   def_vector(bound, "context_text_ids", &Request::context_text_ids,
-          "Ids of a text that describes the voice [context_text_len].");
+             "Ids of a text that describes the voice [context_text_len].");
   def_matrix(bound, "forced_codes", &Request::forced_codes,
              "Codes that are taken instead of the sampled ones [frames, codebooks].");
   def_rows(bound, "prompt_embeddings", &Request::prompt_embeddings,
            "The whole prompt instead of a text and a context [rows, dim].");
   def_rows(bound, "noise", &Request::noise, "Where an integration begins [frames, mel_bins].");
   def_vector(bound, "edit_mask", &Request::edit_mask,
-          "1 for frames of the prompt that stay as they are, else 0 [frames].");
+             "1 for frames of the prompt that stay as they are, else 0 [frames].");
   def_rows(bound, "mel", &Request::mel,
            "The spectrogram that a vocoder turns into sound [frames, mel_bins].");
   def_matrix(bound, "codes", &Request::codes,

@@ -38,7 +38,7 @@ struct EngineInfo {
   bool has_vocoder = false;      ///< whether results have audio
   std::int32_t samples_per_frame = 0;  ///< that a codec frame becomes; 0: there is no codec
   bool has_encoder = false;            ///< a codec: whether it makes codes of samples
-  std::int32_t mel_bins = 0;     ///< columns of spectrograms; 0: the model has none
+  std::int32_t mel_bins = 0;           ///< columns of spectrograms; 0: the model has none
   std::int32_t max_batch_size = 0;
   std::int32_t max_seq_len = 0;
   std::int32_t max_input_len = 0;

@@ -104,8 +104,8 @@ struct Request {
   std::optional<std::int32_t> audio_start;
 
   /// Codecs: exactly one of: the codes to turn into sound [frames, codebooks]; or, for codecs that
-  /// have an encoder, the samples to turn into codes, at the codec's sample rate, finite and usually
-  /// within [-1, 1]. Samples that fill no whole frame are followed by zeros.
+  /// have an encoder, the samples to turn into codes, at the codec's sample rate, finite and
+  /// usually within [-1, 1]. Samples that fill no whole frame are followed by zeros.
   Matrix<std::int32_t> codes;
   std::vector<float> samples;
   /// Models that draw codes and have a codec: the result has codes and no audio.

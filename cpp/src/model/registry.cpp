@@ -1,6 +1,7 @@
 #include "model/registry.h"
 
 #include "core/check.h"
+#include "model/codec/family.h"
 #include "model/f5/family.h"
 #include "model/llm/family.h"
 #include "model/magpie/family.h"
@@ -23,11 +24,10 @@ struct Entry {
   Maker make;
 };
 
-constexpr Entry kFamilies[] = {{"magpie", make<magpie::MagpieFamily>},
-                               {"t3", make<t3::T3Family>},
-                               {"llm", make<llm::LlmFamily>},
-                               {"f5", make<f5::F5Family>},
-                               {"vocos", make<vocos::VocosFamily>}};
+constexpr Entry kFamilies[] = {
+    {"magpie", make<magpie::MagpieFamily>}, {"t3", make<t3::T3Family>},
+    {"llm", make<llm::LlmFamily>},          {"f5", make<f5::F5Family>},
+    {"vocos", make<vocos::VocosFamily>},    {"nanocodec", make<codec::CodecFamily>}};
 
 }  // namespace
 

@@ -19,9 +19,7 @@ void refuse(const Option (&options)[Count], const char* why) {
     TTSRT_CHECK(ConfigError, !option.is_given, option.name, ": expected none, as ", why);
 }
 
-}  // namespace
-
-void refuse_step_options(const Request& request) {
+void refuse_draw_options(const Request& request) {
   const Option options[] = {{"text_features", is_given(request.text_features)},
                             {"encoder_output", is_given(request.encoder_output)},
                             {"context_codes", is_given(request.context_codes)},
@@ -47,7 +45,23 @@ void refuse_step_options(const Request& request) {
   refuse_speaker_options(request);
 }
 
+void refuse_codec_input(const Request& request) {
+  const Option options[] = {{"codes", is_given(request.codes)},
+                            {"samples", !request.samples.empty()}};
+  refuse(options, "this model is no codec");
+}
+
+}  // namespace
+
+void refuse_step_options(const Request& request) {
+  refuse_draw_options(request);
+  refuse_codec_input(request);
+  TTSRT_CHECK(ConfigError, !request.codes_only,
+              "codes_only: expected false, as this model makes no codes");
+}
+
 void refuse_flow_options(const Request& request) {
+  refuse_codec_input(request);
   const Option options[] = {{"flow", request.flow.has_value()},
                             {"noise", is_given(request.noise)},
                             {"edit_mask", !request.edit_mask.empty()},
@@ -71,6 +85,31 @@ void refuse_beside_mel(const Request& request) {
   refuse(options, "a spectrogram becomes sound as it is");
   TTSRT_CHECK(ConfigError, request.return_audio.value_or(true),
               "return_audio: expected true, as nothing else becomes of mel");
+}
+
+void refuse_beside_codec_input(const Request& request) {
+  refuse_draw_options(request);
+  const Option options[] = {{"text_ids", !request.text_ids.empty()},
+                            {"voice", request.voice.has_value()},
+                            {"context_embeddings", is_given(request.context_embeddings)},
+                            {"flow", request.flow.has_value()},
+                            {"noise", is_given(request.noise)},
+                            {"edit_mask", !request.edit_mask.empty()},
+                            {"mel", is_given(request.mel)},
+                            {"return_audio", request.return_audio.has_value()},
+                            {"return_spectrogram", request.return_spectrogram.value_or(false)},
+                            {"audio_start", request.audio_start.has_value()},
+                            {"codes_only", request.codes_only}};
+  refuse(options, "a codec turns codes into sound, or samples into codes, as they are");
+}
+
+void check_codes(const std::string& what, const Matrix<std::int32_t>& codes, std::int32_t vocab) {
+  for (std::size_t i = 0; i < codes.values.size(); ++i) {
+    const auto cols = static_cast<std::size_t>(codes.cols);
+    TTSRT_CHECK(ConfigError, codes.values[i] >= 0 && codes.values[i] < vocab, what, "[", i / cols,
+                ", ", i % cols, "]: expected a code in [0, ", vocab - 1, "], got ",
+                codes.values[i]);
+  }
 }
 
 step::RowSource rows_of_mel(InputRows&& mel, std::int32_t bins, std::int32_t most) {

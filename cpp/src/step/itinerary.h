@@ -30,7 +30,7 @@ enum class Pace : std::int32_t {
 constexpr std::int32_t kAllRows = 1 << 30;
 
 // What the rows of a Program become, beside what it leaves in the slots.
-enum class Emits : std::int32_t { nothing, spectrogram, samples };
+enum class Emits : std::int32_t { nothing, spectrogram, samples, codes };
 
 // A Program as the executor sees it. Programs of one launch run in the order of their indices.
 struct ProgramInfo {

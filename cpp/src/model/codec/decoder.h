@@ -1,0 +1,41 @@
+// From codes to samples, as tensors and as a Program: alone and behind the codes of other models.
+//
+// Everything is causal: a frame's samples depend on it and on those before it. What a convolution
+// needs of earlier rows lies in the slot (StateSpec::past), so that frames may come in any chunks
+// and give the same bits.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "model/codec/config.h"
+#include "model/family.h"
+#include "model/manifest.h"
+#include "model/weights.h"
+#include "ops/backend.h"
+
+namespace ttsrt::model::codec {
+
+// Frames of one launch at most: a frame's activations are large, and a launch of a single stream
+// shall not keep others from decoding.
+constexpr std::int32_t kLaunchFrames = 64;
+
+// Codes as frames have them. A model may draw ids beyond the codec's codes, which are decoded as
+// the original decodes them: digit by digit, without the carry.
+struct CodeLayout {
+  Quantizer quantizer;
+  std::int32_t vocab = 0;  // ids of a group
+};
+
+// `prefix`: in front of all names, "codec." or "".
+void declare_decoder(Manifest& manifest, const std::string& prefix, const Config& config);
+
+// What its convolutions keep of a stream, in the order in which the Program names it.
+std::vector<ops::StateSpec::PastRows> decoder_past(const Config& config);
+
+// A chunked Program that emits samples_per_frame samples for each row, of codes.
+FamilyProgram write_decoder(const Weights& weights, const std::string& prefix, const Config& config,
+                            const CodeLayout& codes, std::int32_t max_rows, bool trace);
+
+}  // namespace ttsrt::model::codec
