@@ -1,6 +1,7 @@
 #include "executor/commit.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "core/check.h"
 #include "executor/trace.h"
@@ -48,6 +49,16 @@ std::optional<FinishReason> take_step(Sequence& sequence, const step::StepOutput
   return std::nullopt;
 }
 
+// Codes that an item became, one stack for each row.
+void take_codes(Sequence& sequence, const step::RowsOutput& rows, std::int32_t first,
+                std::int32_t count) {
+  const auto from = rows.values.begin() + first * rows.width;
+  std::transform(from, from + count * rows.width, std::back_inserter(sequence.stacks),
+                 [](float code) { return static_cast<std::int32_t>(code); });
+  sequence.frames += count;
+  if (sequence.first_frame == Clock::time_point{}) sequence.first_frame = Clock::now();
+}
+
 // Samples or spectrogram rows that a chunk or an item became.
 void take_rows(Sequence& sequence, const step::RowsOutput& rows, std::int32_t first,
                std::int32_t count, step::Emits emits) {
@@ -57,7 +68,10 @@ void take_rows(Sequence& sequence, const step::RowsOutput& rows, std::int32_t fi
   const auto from = rows.values.begin() + first * rows.width;
   into.insert(into.end(), from, from + count * rows.width);
   sequence.sound_rows += count;
-  if (sequence.first_frame == Clock::time_point{}) sequence.first_frame = Clock::now();
+  const Clock::time_point now = Clock::now();
+  if (sequence.first_frame == Clock::time_point{}) sequence.first_frame = now;
+  const bool is_sound = emits == step::Emits::samples;
+  if (is_sound && sequence.first_audio == Clock::time_point{}) sequence.first_audio = now;
 }
 
 class Committer {
@@ -118,7 +132,13 @@ class Committer {
     const std::int32_t first = row + stop.first_emitted;
     const std::int32_t count = stop.emitted_rows > 0 ? stop.emitted_rows : item.rows;
     for (const step::RowsOutput& rows : output_.rows) {
-      if (rows.program == item.program) take_rows(sequence, rows, first, count, program.emits);
+      if (rows.program != item.program) continue;
+      if (program.emits == step::Emits::codes) {
+        take_codes(sequence, rows, first, count);
+        frames_ += count;
+      } else {
+        take_rows(sequence, rows, first, count, program.emits);
+      }
     }
   }
 
@@ -136,9 +156,11 @@ class Committer {
       sequence.end = sequence.steps_end.value_or(FinishReason::stop);
       return;
     }
-    const std::int32_t enough = sequence.request.chunk_frames;
+    const std::int32_t enough = sequence.event_frames();
     const bool has_sound = sequence.sound_rows - sequence.sound_rows_sent >= enough;
-    const bool has_codes = sequence.frames - sequence.frames_sent >= enough;
+    // Where sound follows, codes come with it.
+    const bool has_codes =
+        sequence.frames - sequence.frames_sent >= enough && !sequence.is_followed();
     if (has_sound || has_codes) sequence.channel->push(next_event(sequence, site_.facts));
   }
 

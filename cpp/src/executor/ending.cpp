@@ -27,6 +27,8 @@ Metrics measure(const Sequence& sequence, const step::Facts& facts) {
   metrics.queue_seconds = seconds_between(sequence.submitted, sequence.started);
   if (sequence.first_frame != Clock::time_point{})
     metrics.first_frame_seconds = seconds_between(sequence.submitted, sequence.first_frame);
+  if (sequence.first_audio != Clock::time_point{})
+    metrics.first_audio_seconds = seconds_between(sequence.submitted, sequence.first_audio);
   metrics.total_seconds = seconds_between(sequence.submitted, now);
   const double frames = frames_made(sequence, facts);
   metrics.frames_per_second = frames / std::max(metrics.total_seconds, 1e-9);

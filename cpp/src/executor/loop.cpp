@@ -34,6 +34,7 @@ Loop::Loop(std::unique_ptr<model::Network> network, const LoopOptions& options, 
   for (SplitBatch& split : split_) split.members.reserve(slots_.size() * step::kMaxStops);
   budget_.max_rows = site_.facts.max_rows;
   budget_.seconds = options.prefill_slice_seconds;
+  budget_.step_frames = site_.facts.frame_stacking;
   budget_.is_preemptible = network_->info().paused_slots > 0;
   budget_.row_seconds.assign(site_.programs.size(), 0.0);
   replica_ =

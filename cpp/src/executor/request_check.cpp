@@ -9,6 +9,8 @@
 namespace ttsrt::executor {
 namespace {
 
+constexpr std::int32_t kMaxChunk = 1 << 20;  // frames
+
 // A family that writes an itinerary the executor can't walk is broken: said once, here.
 void check_itinerary(const step::Itinerary& itinerary) {
   const auto count = static_cast<std::int32_t>(itinerary.stops.size());
@@ -22,7 +24,8 @@ void check_itinerary(const step::Itinerary& itinerary) {
     TTSRT_CHECK(InternalError,
                 stop.program >= 0 && stop.repeats >= 1 && stop.replays < count &&
                     stop.reads < count && stop.num_branches >= 1 && stop.num_branches <= 2 &&
-                    stop.block_rows >= 0 && (stop.block_rows > 0) == (stop.block_frames > 0),
+                    stop.block_rows >= 0 && (stop.block_rows > 0) == (stop.block_frames > 0) &&
+                    stop.first_chunk >= 0 && stop.chunk >= 1,
                 "itinerary: stop ", i, " is malformed");
     TTSRT_CHECK(InternalError,
                 stop.evaluations == nullptr ||
@@ -39,6 +42,11 @@ void check_itinerary(const step::Itinerary& itinerary) {
                 stop.forked_rows >= 0 && stop.forked_rows <= (stop.shared ? stop.shared->rows : 0),
                 "itinerary: stop ", i, " forks ", stop.forked_rows, " rows, more than it shares");
   }
+}
+
+void check_chunk(const char* name, std::int32_t frames) {
+  TTSRT_CHECK(ConfigError, frames >= 1 && frames <= kMaxChunk, name, ": expected 1 to ", kMaxChunk,
+              ", got ", frames);
 }
 
 }  // namespace
@@ -65,12 +73,18 @@ PreparedRequest prepare(Request&& request, const model::Itineraries& itineraries
   PreparedRequest prepared;
   prepared.return_alignment = request.return_alignment;
   prepared.chunk_frames = request.chunk_frames;
+  prepared.initial_chunk_frames = request.initial_chunk_frames.value_or(request.chunk_frames);
+  check_chunk("chunk_frames", prepared.chunk_frames);
+  check_chunk("initial_chunk_frames", prepared.initial_chunk_frames);
   prepared.priority = request.priority;
   prepared.deadline = request.deadline;
   prepared.itinerary = itineraries.itinerary(std::move(request), voices);
   check_itinerary(prepared.itinerary);
-  TTSRT_CHECK(ConfigError, prepared.chunk_frames >= 1 && prepared.chunk_frames <= (1 << 20),
-              "chunk_frames: expected 1 to ", 1 << 20, ", got ", prepared.chunk_frames);
+  for (step::Stop& stop : prepared.itinerary.stops) {
+    if (stop.reads < 0) continue;
+    stop.first_chunk = prepared.initial_chunk_frames;
+    stop.chunk = prepared.chunk_frames;
+  }
   const bool is_deadline =
       !prepared.deadline || (std::isfinite(*prepared.deadline) && *prepared.deadline > 0.0);
   TTSRT_CHECK(ConfigError, is_deadline, "deadline: expected seconds above 0, got ",

@@ -16,6 +16,7 @@ struct PreparedRequest {
   step::Itinerary itinerary;
   bool return_alignment = false;
   std::int32_t chunk_frames = 1;
+  std::int32_t initial_chunk_frames = 1;
   std::int32_t priority = 0;
   std::optional<double> deadline;  // seconds from submit
 };

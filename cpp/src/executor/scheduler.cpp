@@ -13,6 +13,11 @@ using step::Pace;
 constexpr std::int32_t kMinChunk = 16;
 constexpr std::int32_t kFirstChunk = 64;
 
+// Rows that become samples in one launch: the number before the time of a row was measured, and
+// slices of time that they take while nobody steps. A request may arrive meanwhile.
+constexpr std::int32_t kFirstSound = 8;
+constexpr double kIdleSlices = 4.0;
+
 constexpr std::int32_t kBefore = -1;  // complete before this launch
 constexpr std::int32_t kNever = std::numeric_limits<std::int32_t>::max();
 
@@ -24,6 +29,7 @@ Scheduler::Scheduler(const std::vector<step::ProgramInfo>& programs, std::int32_
     : programs_(programs) {
   completion_.reserve(at(max_sequences));
   members_.reserve(at(max_sequences));
+  streams_.reserve(at(max_sequences) * step::kMaxStops);
   prefix_rows_.reserve(at(max_sequences) * step::kMaxStops);
 }
 
@@ -40,7 +46,11 @@ void Scheduler::plan(const std::vector<SequenceView>& sequences,
         plan_whole(program, split[at(program)]);
         break;
       case Pace::chunked:
-        plan_chunked(program);
+        if (programs_[at(program)].emits == step::Emits::samples) {
+          plan_sound(program);
+        } else {
+          plan_chunked(program);
+        }
         break;
       case Pace::stepwise:
         plan_stepwise(program);
@@ -194,6 +204,58 @@ void Scheduler::plan_chunked(std::int32_t program) {
       }
       if (done == stop.rows && stop.is_final) completion_[i][at(s)] = program;
     }
+  }
+  seconds_left_ -= planned * budget_->row_seconds[at(program)];
+}
+
+// Rows of a chunked Program that may become samples in this launch.
+std::int32_t Scheduler::sound_rows(std::int32_t program) const {
+  const std::int32_t most = max_rows(program);
+  if (budget_->seconds <= 0.0) return most;
+  const double row = budget_->row_seconds[at(program)];
+  std::int32_t steps = 0;
+  for (const step::PlanItem& item : plan_->items)
+    steps += programs_[at(item.program)].pace == Pace::stepwise ? 1 : 0;
+  const double seconds =
+      is_limited_ ? std::max(seconds_left_, 0.0) : kIdleSlices * budget_->seconds;
+  double fitting = is_limited_ ? 1.0 : kFirstSound;
+  if (row > 0.0) fitting = std::max(seconds / row, 1.0);
+  fitting = std::max<double>(fitting, std::int64_t{steps} * budget_->step_frames);
+  return fitting >= most ? most : static_cast<std::int32_t>(fitting);
+}
+
+// Larger priorities first, then the streams that would run dry first, then older ones.
+void Scheduler::plan_sound(std::int32_t program) {
+  streams_.clear();
+  for (std::size_t i = 0; i < sequences_->size(); ++i) {
+    const SequenceView& sequence = (*sequences_)[i];
+    for (std::int32_t s = 0; s < sequence.num_stops; ++s) {
+      const StopView& stop = sequence.stops[at(s)];
+      const bool is_open = stop.program == program && !stop.is_complete && stop.can_go_on;
+      if (is_open && stop.rows > stop.first && is_ready(i, stop, program))
+        streams_.push_back({i, s});
+    }
+  }
+  // Each stream is one of its own sequence and stop, so this order is the only one.
+  std::sort(streams_.begin(), streams_.end(), [this](const Stream& a, const Stream& b) {
+    const SequenceView& one = (*sequences_)[a.sequence];
+    const SequenceView& other = (*sequences_)[b.sequence];
+    if (one.priority != other.priority) return one.priority > other.priority;
+    const double lead = one.stops[at(a.stop)].lead, other_lead = other.stops[at(b.stop)].lead;
+    if (lead != other_lead) return lead < other_lead;
+    return a.sequence != b.sequence ? a.sequence < b.sequence : a.stop < b.stop;
+  });
+  std::int32_t left = sound_rows(program);
+  std::int32_t planned = 0;
+  for (const Stream& stream : streams_) {
+    const SequenceView& sequence = (*sequences_)[stream.sequence];
+    const StopView& stop = sequence.stops[at(stream.stop)];
+    const std::int32_t rows = std::min(stop.rows - stop.first, left - planned);
+    if (rows == 0) break;
+    plan_->items.push_back({program, sequence.slot, stream.stop, stop.first, rows});
+    planned += rows;
+    if (stop.first + rows == stop.rows && stop.is_final)
+      completion_[stream.sequence][at(stream.stop)] = program;
   }
   seconds_left_ -= planned * budget_->row_seconds[at(program)];
 }

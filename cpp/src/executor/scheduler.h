@@ -6,6 +6,10 @@
 // a chunked one between two rows, and both go on with the next launch. A whole Program's batch is
 // closed from its first part to its last: requests that arrive meanwhile wait for the next one.
 //
+// Chunked rows that become samples go to the stream that is heard out soonest, first to those that
+// nobody has heard yet. They get the time that is left, but never fewer rows than the steps of the
+// launch make: otherwise streams would run dry while decoding runs ahead of what is heard.
+//
 // Counts are of what was launched, not of what came back: launches run in order, so a row may be
 // planned as soon as the rows it needs are.
 #pragma once
@@ -30,10 +34,15 @@ struct StopView {
   bool is_final = true;       // false: `rows` will grow, or all of them run again after this
   std::uint32_t follows = 0;  // bit i: stop i must be complete before
   std::uint64_t prefix = 0;   // of a shared prefix, its identity; 0: the rows are its own
+  // Of rows that become samples: frames that are launched and not yet played by one who began to
+  // listen with the first of them; kUnheard: there were none.
+  static constexpr double kUnheard = -1e30;
+  double lead = kUnheard;
 };
 
 struct SequenceView {
   std::int32_t slot = 0;
+  std::int32_t priority = 0;
   std::int32_t num_stops = 0;
   std::array<StopView, step::kMaxStops> stops;
 };
@@ -53,8 +62,9 @@ struct SplitBatch {
 
 // What one launch may take.
 struct StepBudget {
-  std::int32_t max_rows = 0;  // of one Program
-  double seconds = 0.0;       // for whole and chunked rows while others step; 0: no limit
+  std::int32_t max_rows = 0;     // of one Program
+  double seconds = 0.0;          // for whole and chunked rows while others step; 0: no limit
+  std::int32_t step_frames = 1;  // that a step makes
   // The time is limited even if nobody steps, and a batch of a whole Program takes no more rows
   // than all of its parts can run in that time: a request of a larger priority may arrive meanwhile
   // and waits for the launch, and for that batch if it needs the same Program.
@@ -73,6 +83,11 @@ class Scheduler {
  private:
   // In which Program of this launch each stop of a sequence becomes complete.
   using Completion = std::array<std::int32_t, step::kMaxStops>;
+  // Rows of a stop that become samples.
+  struct Stream {
+    std::size_t sequence = 0;  // index in what is planned
+    std::int32_t stop = 0;
+  };
 
   void start(const std::vector<SequenceView>& sequences);
   bool is_ready(std::size_t sequence, const StopView& stop, std::int32_t program) const;
@@ -80,6 +95,8 @@ class Scheduler {
   void choose(std::int32_t program);
   std::int32_t last_part(std::int32_t program, std::int32_t next, std::int32_t rows);
   void plan_chunked(std::int32_t program);
+  void plan_sound(std::int32_t program);
+  std::int32_t sound_rows(std::int32_t program) const;
   void plan_stepwise(std::int32_t program);
   std::int32_t max_rows(std::int32_t program) const;
   std::int32_t chunk_rows(std::int32_t program) const;
@@ -95,6 +112,7 @@ class Scheduler {
   double seconds_left_ = 0.0;
   std::vector<Completion> completion_;                               // [sequences]
   std::vector<SplitBatch::Member> members_;                          // of a whole Program
+  std::vector<Stream> streams_;                                      // whose rows become samples
   std::vector<std::pair<std::uint64_t, std::int32_t>> prefix_rows_;  // planned of each prefix
 };
 

@@ -31,6 +31,7 @@ Sequence::Sequence(Pending&& pending, std::int32_t the_slot, const Site& site, b
       prefixes(request.itinerary.stops.size(), nullptr),
       stepwise(index_of_stepwise(request.itinerary.stops, site)),
       blocks(pending.blocks),
+      frame_rate(site.facts.frame_rate),
       submitted(pending.submitted) {
   if (stepwise < 0) return;
   const auto width = static_cast<std::size_t>(site.facts.stack_codes());
@@ -71,8 +72,32 @@ std::int32_t Sequence::rows_of(std::int32_t index) const {
   const step::Stop& of = stop(index);
   std::int32_t rows = rows_in(of.rows);
   if (of.replays >= 0) rows += steps();
-  if (of.reads >= 0) rows += steps_end.has_value() ? frames : std::max(frames - of.frames_ahead, 0);
+  if (of.reads >= 0) rows += read_rows(of);
   return rows;
+}
+
+std::int32_t Sequence::read_rows(const step::Stop& stop) const {
+  if (steps_end.has_value()) return frames;
+  const std::int32_t ready = frames - stop.frames_ahead;
+  const std::int32_t first = std::max(stop.first_chunk, 1);
+  return ready < first ? 0 : first + (ready - first) / stop.chunk * stop.chunk;
+}
+
+double Sequence::lead_of(std::int32_t index, Clock::time_point now) const {
+  const std::int32_t rows = progress_of(index).planned_rows;
+  if (rows == 0) return StopView::kUnheard;
+  if (first_audio == Clock::time_point{}) return rows;
+  return rows - std::chrono::duration<double>(now - first_audio).count() * frame_rate;
+}
+
+bool Sequence::is_followed() const {
+  return std::any_of(stops().begin(), stops().end(),
+                     [](const step::Stop& stop) { return stop.reads >= 0; });
+}
+
+std::int32_t Sequence::event_frames() const {
+  const bool is_first = frames_sent == 0 && sound_rows_sent == 0;
+  return is_first ? request.initial_chunk_frames : request.chunk_frames;
 }
 
 bool Sequence::is_planned(std::int32_t index) const {
@@ -106,7 +131,9 @@ bool Sequence::is_all_committed() const {
 
 SequenceView Sequence::view() const {
   SequenceView view;
+  const Clock::time_point now = Clock::now();
   view.slot = slot;
+  view.priority = request.priority;
   view.num_stops = static_cast<std::int32_t>(progress.size());
   for (std::int32_t i = 0; i < view.num_stops; ++i) {
     const step::Stop& of = stop(i);
@@ -125,6 +152,11 @@ SequenceView Sequence::view() const {
     into.rows = rows_of(i);
     const bool is_last_repeat = progress_of(i).planned_repeats + 1 >= of.repeats;
     into.is_final = is_last_repeat && (of.reads < 0 || steps_end.has_value());
+    into.lead = lead_of(i, now);
+    if (of.reads < 0 && of.first_chunk > 0 && into.first == 0 && into.rows > of.first_chunk) {
+      into.rows = of.first_chunk;  // the rest behind it
+      into.is_final = false;
+    }
     // Replayed rows are the outputs of steps: known once those are collected.
     if (of.replays >= 0 || of.block_rows > 0) into.can_go_on = steps() == planned_steps();
   }
@@ -135,7 +167,7 @@ RequestStats Sequence::stats(const Site& site) const {
   RequestStats stats;
   stats.id = channel->id();
   stats.stage = RequestStage::context_in_progress;
-  if (steps() > 0) stats.stage = RequestStage::generation_in_progress;
+  if (steps() > 0 || sound_rows > 0) stats.stage = RequestStage::generation_in_progress;
   for (std::int32_t i = 0; i < static_cast<std::int32_t>(progress.size()); ++i) {
     const step::Stop& of = stop(i);
     const step::Pace pace = site.program(of).pace;

@@ -88,6 +88,7 @@ struct Sequence {
   std::int32_t sound_rows_sent = 0;
   std::vector<float> samples;
   std::size_t samples_sent = 0;
+  double frame_rate = 1.0;         // of the frames that become samples
   std::vector<float> spectrogram;  // [rows, bands]
   std::size_t spectrogram_sent = 0;
   std::int64_t bands = 0;
@@ -99,6 +100,7 @@ struct Sequence {
   Clock::time_point submitted;
   Clock::time_point started;
   Clock::time_point first_frame;
+  Clock::time_point first_audio;
 
   const std::vector<step::Stop>& stops() const { return request.itinerary.stops; }
   const step::Stop& stop(std::int32_t index) const {
@@ -124,10 +126,18 @@ struct Sequence {
   std::int32_t step_rows() const;
   // Rows of a stop as it stands now: those it brings, those it replays, those it reads.
   std::int32_t rows_of(std::int32_t index) const;
+  // Of those that a stop reads, the rows that may run: whole chunks, or all of them at the end.
+  std::int32_t read_rows(const step::Stop& stop) const;
+  // Frames that were launched and that a listener has not played yet (StopView::lead).
+  double lead_of(std::int32_t index, Clock::time_point now) const;
   // Whether every row of it is launched, or collected. Steps that came to their end are both.
   bool is_planned(std::int32_t index) const;
   bool is_committed(std::int32_t index) const;
   bool is_all_committed() const;
+  // Whether its codes become sound while it goes on.
+  bool is_followed() const;
+  // Frames that an event, the next one, has at least.
+  std::int32_t event_frames() const;
 
   SequenceView view() const;
   RequestStats stats(const Site& site) const;

@@ -12,7 +12,7 @@ InflightBatchingStats carried(const Iteration& of) {
     const step::ProgramInfo& program = of.site.programs[static_cast<std::size_t>(item.program)];
     if (program.pace == step::Pace::stepwise) {
       ++stats.num_gen_requests;
-    } else {
+    } else if (program.pace != step::Pace::chunked || program.emits == step::Emits::nothing) {
       stats.num_ctx_tokens += item.rows;
     }
   }

@@ -77,14 +77,14 @@ class ObjectText {
 };
 
 // The rows an item takes from its source, taps of a convolution first.
-std::vector<float> gather(const SafetensorsFile& file, const model::PackItem& item) {
+std::vector<float> gather(const Checkpoint::Place& place, const model::PackItem& item) {
   const auto rows = static_cast<std::size_t>(item.weight.rows);
   const auto cols = static_cast<std::size_t>(item.weight.cols);
-  StoredTensor part = file.at(item.source.name);
+  StoredTensor part = place.file.at(place.name);
   part.shape = {item.weight.rows, item.weight.cols};
   part.offset += static_cast<std::size_t>(item.first_row) * cols * size_of(part.dtype);
   part.bytes = rows * cols * size_of(part.dtype);
-  std::vector<float> first = model::read_floats(part, file.read(part));
+  std::vector<float> first = model::read_floats(part, place.file.read(part));
   if (item.taps == 1) return first;
   std::vector<float> values(first.size());
   const auto taps = static_cast<std::size_t>(item.taps);
@@ -110,15 +110,16 @@ struct Piece {
 std::vector<Piece> pieces_of(const Checkpoint& checkpoint, const model::PackItem& item) {
   if (item.weight.dtype == DType::int32)
     return {{item.weight, checkpoint.weights.read(checkpoint.weights.at(item.source.name))}};
-  const std::vector<float> values = gather(checkpoint.weights, item);
+  const Checkpoint::Place place = checkpoint.place_of(item.source.name);
+  const std::vector<float> values = gather(place, item);
   for (std::size_t at = 0; at < values.size(); ++at) {
     if (at % kBetweenStops == 0) check_stop();
     const float value = values[at];
-    TTSRT_CHECK(FormatError, std::isfinite(value), checkpoint.weights.path(), ": ",
-                item.source.name, ": expected finite numbers, got ", value);
+    TTSRT_CHECK(FormatError, std::isfinite(value), place.file.path(), ": ", place.name,
+                ": expected finite numbers, got ", value);
     const bool fits =
         item.weight.dtype != DType::float16 || std::isfinite(from_float16(to_float16(value)));
-    TTSRT_CHECK(FormatError, fits, checkpoint.weights.path(), ": ", item.source.name,
+    TTSRT_CHECK(FormatError, fits, place.file.path(), ": ", place.name,
                 ": expected numbers that fit float16, got ", value);
   }
   if (item.weight.quantization == ops::Quantization::none)
@@ -290,7 +291,9 @@ void build(const std::string& checkpoint_dir, const std::string& output_dir,
   model::resolve_quantization(options.quantization, options.group_size,
                               options.zero_points);  // before any file
   model::check_is_checkpoint(checkpoint_dir);
-  const Checkpoint checkpoint(checkpoint_dir);
+  if (!options.codec_dir.empty()) model::check_is_checkpoint(options.codec_dir);
+  Checkpoint checkpoint(checkpoint_dir);
+  if (!options.codec_dir.empty()) checkpoint.add_codec(options.codec_dir);
   const model::Limits limits =
       model::resolve_limits(options, checkpoint.family->limit_bounds(checkpoint.manifest));
   model::itineraries_of(*checkpoint.family, limits, nullptr, checkpoint.where);

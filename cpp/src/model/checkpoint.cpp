@@ -1,6 +1,7 @@
 #include "model/checkpoint.h"
 
 #include "core/check.h"
+#include "model/codec/decoder.h"
 #include "model/engine_data.h"
 #include "model/registry.h"
 
@@ -27,6 +28,33 @@ Checkpoint::Checkpoint(const std::string& folder, const InputFile& config)
   manifest.check(weights);
   EngineInfo unused;
   read_codec(reader, unused);
+}
+
+void Checkpoint::add_codec(const std::string& folder) {
+  const std::string name = json.at("family").get<std::string>();
+  TTSRT_CHECK(ConfigError, family->takes_codec(), "codec_dir: expected none, as a model of family ",
+              name, " makes no codes of such a codec");
+  codec = std::make_unique<const Checkpoint>(folder);
+  const std::string kind = codec->json.at("family").get<std::string>();
+  TTSRT_CHECK(ConfigError, kind == "nanocodec", "codec_dir: ", codec->where,
+              ".family: expected \"nanocodec\", got \"", kind, "\"");
+  Json& model = json.at("model");
+  model["codec_model"] = codec->json.at("model");
+  model["codec_model"].erase("encoder");  // a model that only speaks doesn't use it
+  if (codec->json.contains("codec")) json["codec"] = codec->json.at("codec");
+  try {
+    family = read_family(JsonReader(json, where));
+  } catch (const FormatError& problem) {  // each alone is one
+    throw ConfigError(message("codec_dir: ", codec->where, " and ", problem.what()));
+  }
+  manifest = family->manifest();
+  manifest.fill_sizes(weights);
+}
+
+Checkpoint::Place Checkpoint::place_of(const std::string& name) const {
+  const std::string prefix = codec::kPrefix;
+  if (codec == nullptr || name.rfind(prefix, 0) != 0) return {weights, name};
+  return {codec->weights, name.substr(prefix.size())};
 }
 
 }  // namespace ttsrt::model

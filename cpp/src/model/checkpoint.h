@@ -23,6 +23,18 @@ struct Checkpoint {
   SafetensorsFile weights;
   std::unique_ptr<const Family> family;
   Manifest manifest;
+  std::unique_ptr<const Checkpoint> codec;  // that has the tensors of the manifest with its prefix
+
+  // Makes the decoder of a codec's checkpoint a part of this model. Throws ConfigError for models
+  // that take none, and for a codec that has other codes; FormatError as the constructor.
+  void add_codec(const std::string& folder);
+
+  // Where a tensor of the manifest is, and its name there.
+  struct Place {
+    const SafetensorsFile& file;
+    std::string name;
+  };
+  Place place_of(const std::string& name) const;
 
  private:
   Checkpoint(const std::string& folder, const InputFile& config);

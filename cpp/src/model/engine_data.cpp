@@ -73,7 +73,9 @@ void read_codec(const JsonReader& reader, EngineInfo& info) {
   if (!reader.has("codec")) return;
   const JsonReader codec = reader.object("codec");
   if (codec.has("name")) info.codec = codec.string("name");
-  if (codec.has("sample_rate")) info.sample_rate = codec.int32("sample_rate", 1, kMaxSampleRate);
+  if (!codec.has("sample_rate")) return;
+  const std::int32_t sample_rate = codec.int32("sample_rate", 1, kMaxSampleRate);
+  if (info.sample_rate == 0) info.sample_rate = sample_rate;
 }
 
 EngineData::EngineData(const std::string& folder)

@@ -19,8 +19,8 @@ namespace ttsrt {
 
 constexpr std::int64_t kEngineVersion = 2;  // "format_version" of engine.json
 
-// The codec as the checkpoint tells it; a file that doesn't leaves `info` as it is. Throws
-// FormatError.
+// The codec as the checkpoint tells it; a file that doesn't leaves `info` as it is, and so does one
+// whose model knows the rate of its samples. Throws FormatError.
 void read_codec(const JsonReader& reader, EngineInfo& info);
 
 struct EngineData {

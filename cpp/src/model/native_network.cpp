@@ -91,7 +91,7 @@ void NativeNetwork::reserve_rows(const FamilyProgram& of, std::size_t index) {
     if (emit == nullptr) continue;
     step::RowsOutput& rows = output_.rows.emplace_back();
     rows.program = static_cast<std::int32_t>(index);
-    rows.width = of.program.activations[static_cast<std::size_t>(emit->x)].width;
+    rows.width = of.program.activations[static_cast<std::size_t>(emit->x)].values();
     rows.values.reserve(static_cast<std::size_t>(of.max_rows * rows.width));
   }
 }

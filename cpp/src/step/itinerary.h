@@ -112,6 +112,10 @@ struct Stop {
   // With `reads`: row r may run once r + frames_ahead + 1 frames are committed, or all are: a codec
   // that follows decode while it goes on.
   std::int32_t frames_ahead = 0;
+  // With `reads`: rows run once the first so many wait, then each so many more, or once there will
+  // be no more. Of rows that a chunked stop brings, the first so many run alone; 0: they do not.
+  std::int32_t first_chunk = 0;
+  std::int32_t chunk = 1;
   bool applies_prior = false;  // chunked: cross-attention multiplies the slot's prior in
 };
 

@@ -21,6 +21,8 @@ namespace ttsrt::model::codec {
 // shall not keep others from decoding.
 constexpr std::int32_t kLaunchFrames = 64;
 
+constexpr const char* kPrefix = "codec.";  // of its tensors in the engines of other models
+
 // Codes as frames have them. A model may draw ids beyond the codec's codes, which are decoded as
 // the original decodes them: digit by digit, without the carry.
 struct CodeLayout {

@@ -67,6 +67,7 @@ step::Itinerary CodecItineraries::itinerary(Request&& request,
     return itinerary;
   }
   stop.program = kDecodeCodes;
+  stop.first_chunk = request.initial_chunk_frames.value_or(0);
   stop.rows = {rows_of_codes(std::move(request.codes))};
   return itinerary;
 }

@@ -1,5 +1,7 @@
 #include "model/magpie/config.h"
 
+#include <algorithm>
+
 #include "core/check.h"
 #include "core/voice_name.h"
 
@@ -75,6 +77,42 @@ void check_consistency(const Config& config, const std::string& where) {
   }
 }
 
+// Levels of all dimensions of a frame.
+std::vector<std::int32_t> levels_of(const codec::Quantizer& quantizer) {
+  std::vector<std::int32_t> levels;
+  for (std::int32_t group = 0; group < quantizer.groups; ++group)
+    levels.insert(levels.end(), quantizer.levels.begin(), quantizer.levels.end());
+  return levels;
+}
+
+void check_quantizer(const Config& config, const codec::Quantizer& quantizer,
+                     const std::string& whose) {
+  TTSRT_CHECK(FormatError, quantizer.groups == config.codebooks, whose, ": expected as many groups",
+              " as the model has codebooks, ", config.codebooks, ", got ", quantizer.groups);
+  const std::int32_t room = std::min(config.codebook_vocab, config.tokens.audio_bos);
+  TTSRT_CHECK(FormatError, quantizer.codes() <= room, whose, ": expected at most the ", room,
+              " codes that the model has in front of its special ids, got ", quantizer.codes());
+}
+
+void read_codec(const JsonReader& reader, Config& config) {
+  if (reader.has("quantizer")) {
+    config.quantizer = codec::read_quantizer(reader.object("quantizer"));
+    check_quantizer(config, *config.quantizer, reader.where() + ".quantizer");
+  }
+  if (!reader.has("codec_model")) return;
+  config.codec = codec::read_config(reader.object("codec_model"));
+  config.codec->encoder.reset();
+  const std::string whose = reader.where() + ".codec_model";
+  if (!config.quantizer) {
+    check_quantizer(config, config.codec->quantizer, whose);
+    return;
+  }
+  TTSRT_CHECK(FormatError, levels_of(*config.quantizer) == levels_of(config.codec->quantizer),
+              whose, ": expected the levels of the model's own quantizer, dimension by dimension: ",
+              config.quantizer->latent(), " of them, got ", config.codec->quantizer.latent(),
+              config.quantizer->latent() == config.codec->quantizer.latent() ? ", others" : "");
+}
+
 }  // namespace
 
 Config read_config(const JsonReader& reader) {
@@ -106,6 +144,7 @@ Config read_config(const JsonReader& reader) {
   TTSRT_CHECK(FormatError, config.stack_codes() <= 256, reader.where(),
               ": expected codebooks * frame_stacking of at most 256, got ", config.stack_codes());
   check_consistency(config, reader.where());
+  read_codec(reader, config);
   return config;
 }
 

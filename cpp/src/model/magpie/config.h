@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/json.h"
+#include "model/codec/config.h"
 #include "model/config.h"
 
 namespace ttsrt::model::magpie {
@@ -62,11 +63,14 @@ struct Config {
   LocalConfig local;
   std::map<std::string, std::int32_t> speakers;
   std::int32_t num_voices = 0;
+  // How the model's codes stand for values where that is not the codec's own way.
+  std::optional<codec::Quantizer> quantizer;
+  std::optional<codec::Config> codec;  // that turns its codes into sound; without an encoder
 
   std::int32_t stack_codes() const { return codebooks * frame_stacking; }  // C*S
 };
 
-// Throws FormatError naming the field.
+// Throws FormatError naming the field, and for a codec that has other codes.
 Config read_config(const JsonReader& model);
 
 }  // namespace ttsrt::model::magpie

@@ -21,9 +21,12 @@ struct ProgramIds {
   std::int32_t encode_context = -1;  // absent
   std::int32_t prefill = 2;
   std::int32_t decode = 3;
+  std::int32_t decode_codes = -1;  // absent
 
-  static constexpr ProgramIds of(bool has_context_encoder) {
-    return has_context_encoder ? ProgramIds{0, 1, 2, 3, 4} : ProgramIds{};
+  static constexpr ProgramIds of(bool has_context_encoder, bool has_codec = false) {
+    ProgramIds ids = has_context_encoder ? ProgramIds{0, 1, 2, 3, 4} : ProgramIds{};
+    if (has_codec) ids.decode_codes = ids.decode + 1;
+    return ids;
   }
 };
 

@@ -6,6 +6,7 @@
 
 #include "core/check.h"
 #include "decode/compile_rules.h"
+#include "model/codec/decoder.h"
 #include "model/magpie/decoder.h"
 #include "model/magpie/encoder.h"
 #include "model/magpie/itinerary.h"
@@ -65,6 +66,10 @@ step::RowSource voice_rows(const float* values, std::int32_t rows, std::size_t d
 
 }  // namespace
 
+double MagpieFamily::frame_rate() const {
+  return config_.codec ? config_.codec->frame_rate() : config_.frame_rate;
+}
+
 Manifest MagpieFamily::manifest() const { return declare_tensors(config_); }
 
 LimitBounds MagpieFamily::limit_bounds(const Manifest& stored) const {
@@ -87,7 +92,12 @@ void MagpieFamily::describe(EngineInfo& info) const {
   info.codebook_vocab = config_.codebook_vocab;
   info.frame_stacking = config_.frame_stacking;
   info.text_vocab = config_.text_vocab;
-  info.frame_rate = config_.frame_rate;
+  info.frame_rate = frame_rate();
+  if (config_.codec) {
+    info.sample_rate = config_.codec->sample_rate;
+    info.samples_per_frame = config_.codec->samples_per_frame;
+    info.has_vocoder = true;
+  }
   info.default_prior = defaults_.prior;
   const Tokens& tokens = config_.tokens;
   info.special_ids = {{"audio_bos", tokens.audio_bos},
@@ -124,7 +134,8 @@ StoredVoices MagpieFamily::read_voices(const Weights& weights) const {
 }
 
 step::Facts MagpieFamily::facts(const Limits& limits) const {
-  step::Facts facts = facts_within(limits, "magpie", config_.frame_rate);
+  step::Facts facts = facts_within(limits, "magpie", frame_rate());
+  if (config_.codec) facts.sample_rate = config_.codec->sample_rate;
   facts.codebooks = config_.codebooks;
   facts.codebook_vocab = config_.codebook_vocab;
   facts.frame_stacking = config_.frame_stacking;
@@ -146,7 +157,7 @@ std::unique_ptr<model::Itineraries> MagpieFamily::itineraries(const Limits& limi
   facts.takes_context_codes = config_.context != ContextKind::voices;
   facts.pads_context = config_.context_text != ContextText::none;
   facts.shares_unconditional = config_.decoder.kernel == 1;
-  facts.programs = ProgramIds::of(config_.context_encoder.is_present());
+  facts.programs = ProgramIds::of(config_.context_encoder.is_present(), config_.codec.has_value());
   facts.rules = rule_facts(config_, defaults_);
   facts.max_seq_len = limits.max_seq_len;
   facts.max_input_len = limits.max_input_len;
@@ -178,6 +189,7 @@ ops::StateSpec MagpieFamily::state(const Limits& limits, const StateOptions& opt
     }
   }
   spec.codebooks = config_.stack_codes();
+  if (config_.codec) spec.past = codec::decoder_past(*config_.codec);
   return spec;
 }
 
@@ -197,6 +209,12 @@ std::vector<FamilyProgram> MagpieFamily::programs(const Weights& weights, const 
   programs.push_back({"decode", Pace::stepwise,
                       write_decode(source, limits.max_encoder_input_len, trace),
                       2 * limits.max_batch_size, limits.max_batch_size});
+  if (config_.codec) {
+    const codec::CodeLayout codes{config_.quantizer.value_or(config_.codec->quantizer),
+                                  config_.codebook_vocab};
+    programs.push_back(
+        codec::write_decoder(weights, codec::kPrefix, *config_.codec, codes, rows, trace));
+  }
   return programs;
 }
 

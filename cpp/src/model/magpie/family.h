@@ -1,5 +1,6 @@
 // Magpie (T5TTS and its successors): an encoder of the text, a decoder that cross-attends to it and
-// picks a stack of codec codes per step, and a context in front of them or in a memory of its own.
+// picks a stack of codec codes per step, and a context in front of them or in a memory of its own;
+// and, where the engine was built with one, the codec that makes sound of the codes.
 #pragma once
 
 #include <memory>
@@ -26,11 +27,14 @@ class MagpieFamily final : public Family {
   ops::StateSpec state(const Limits& limits, const StateOptions& options) const override;
   std::vector<FamilyProgram> programs(const Weights& weights, const Limits& limits,
                                       bool trace) const override;
+  bool takes_codec() const override { return true; }
 
   const Config& config() const { return config_; }
   const Defaults& defaults() const { return defaults_; }
 
  private:
+  double frame_rate() const;  // of the codec where there is one
+
   Config config_;
   Defaults defaults_;
 };

@@ -160,8 +160,8 @@ Stop decode_stop(const Facts& facts, const decode::CompiledRules& rules,
   return stop;
 }
 
-std::vector<Stop> stops_of(Prompt&& prompt, const Facts& facts,
-                           const decode::CompiledRules& rules) {
+std::vector<Stop> stops_of(Prompt&& prompt, const Facts& facts, const decode::CompiledRules& rules,
+                           bool has_sound) {
   const std::int32_t context_rows = prompt.context.rows;
   std::vector<Stop> stops;
   stops.push_back(
@@ -188,6 +188,9 @@ std::vector<Stop> stops_of(Prompt&& prompt, const Facts& facts,
   Stop stop = decode_stop(facts, rules, context_rows);
   for (std::int32_t i = 0; i < decode; ++i) stop.follows.push_back(i);
   stops.push_back(std::move(stop));
+  if (!has_sound) return stops;
+  stops.push_back(stop_of(facts.programs.decode_codes));
+  stops.back().reads = decode;
   return stops;
 }
 
@@ -219,7 +222,8 @@ step::Itinerary Itineraries::itinerary(Request&& request, const VoiceFinder& voi
   itinerary.rules = rules.slot;
   itinerary.text_len = prompt.text.rows;
   itinerary.forced_codes = rules.forced_codes;
-  itinerary.stops = stops_of(std::move(prompt), facts_, rules);
+  const bool has_sound = facts_.programs.decode_codes >= 0 && !request.codes_only;
+  itinerary.stops = stops_of(std::move(prompt), facts_, rules, has_sound);
   return itinerary;
 }
 

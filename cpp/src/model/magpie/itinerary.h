@@ -1,5 +1,5 @@
 // From a request to what it runs: encode the text, encode the context where the model does, prefill
-// one or two branches, decode.
+// one or two branches, decode, and make sound of the frames as they come where there is a codec.
 #pragma once
 
 #include <cstdint>
