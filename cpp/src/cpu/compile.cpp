@@ -1,5 +1,6 @@
 #include "cpu/compile.h"
 
+#include <algorithm>
 #include <utility>
 #include <variant>
 
@@ -79,6 +80,13 @@ void Lowering::run() {
       i += fusion.count - 1;
       add_fused(fusion);
       add_uses(fused_uses(fusion), stages_, first, uses);
+    } else if (const ops::HalfSnake* snake = snake_behind(i)) {
+      const auto& conv = std::get<ops::TimeConv>(program_.ops[i]);
+      add_conv(conv, snake, !conv.accumulate && is_for_next(i, conv.out));
+      ops::Uses of = ops::uses_of(program_.ops[i]);
+      ops::add_buffer(of, snake->out, ops::Access::write, ops::Share::column);
+      add_uses(of, stages_, first, uses);
+      ++i;
     } else {
       std::visit([this](const auto& op) { lower(op); }, program_.ops[i]);
       const bool is_local =
@@ -92,13 +100,16 @@ void Lowering::run() {
                       static_cast<std::int64_t>(stages_.size()));
 }
 
+bool Lowering::begins_part(std::size_t index) const {
+  const std::vector<std::int32_t>& begins = program_.part_begins;
+  return std::find(begins.begin(), begins.end(), static_cast<std::int32_t>(index)) != begins.end();
+}
+
 // Whether op `index` + 1 is the only reader of what op `index` writes before another op overwrites
 // it, in the same part and in no trace.
 bool Lowering::is_for_next(std::size_t index, ops::BufferId buffer) const {
   if (rows_.keeps_all || index + 1 >= program_.ops.size() || buffer == rows_.output) return false;
-  for (const std::int32_t begin : program_.part_begins) {
-    if (static_cast<std::size_t>(begin) == index + 1) return false;
-  }
+  if (begins_part(index + 1)) return false;
   for (std::size_t i = index + 2; i < program_.ops.size(); ++i) {
     bool is_overwritten = false;
     for (const ops::Use& use : ops::uses_of(program_.ops[i])) {

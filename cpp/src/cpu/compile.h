@@ -1,7 +1,8 @@
 // Lowering converts the ops of a Program to the stages that the thread team runs.
 //
 // A norm is fused into the packing of the next Linear if no other op reads its output and the
-// launch is not traced; so is AddModulated into the Linear before it. A nested Program
+// launch is not traced; so is AddModulated into the Linear before it. A HalfSnake becomes a part of
+// the TimeConv whose outputs it reads. A nested Program
 // (ops/nested.h) is lowered like any other, on its own rows; only the place where self-attention
 // stores keys and values differs.
 #pragma once
@@ -91,11 +92,16 @@ class Lowering {
   void lower(const ops::SplitRows& op);
   void lower(const ops::QuantizeRows& op);
   void add_fused(const Fusion& fusion);
+  // A TimeConv, and the HalfSnake of its outputs, if any, which may be all that reads them.
+  void add_conv(const ops::TimeConv& op, const ops::HalfSnake* snake, bool is_for_snake);
+  const ops::HalfSnake* snake_behind(std::size_t index) const;
+  bool begins_part(std::size_t index) const;
   Fusion fusion_at(std::size_t index) const;
   bool is_for_next(std::size_t index, ops::BufferId buffer) const;
 
   Rows rows_of(ops::BufferId buffer, ops::RowSpace space = ops::RowSpace::rows) const;
   Rows scores_of(ops::BufferId buffer) const;
+  std::int64_t rate_of(ops::BufferId buffer) const;
   Rows optional(ops::BufferId buffer, ops::RowSpace space) const;
 
   StageList& list_;

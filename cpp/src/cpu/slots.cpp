@@ -57,6 +57,9 @@ Slots::Slots(const ops::StateSpec& spec)
     convs_.emplace_back(product(std::int64_t{2} * spec.slots, conv.kernel - 1,
                                 conv.width * std::int64_t{sizeof(float)}));
   }
+  for (const auto& past : spec.past) {
+    pasts_.emplace_back(product(spec.slots, past.rows, past.width * std::int64_t{sizeof(float)}));
+  }
   for (const auto& array : spec.rows) {
     arrays_.emplace_back(product(std::int64_t{array.has_branches ? 2 : 1} * spec.slots, array.rows,
                                  array.width * std::int64_t{sizeof(float)}));
@@ -71,6 +74,7 @@ ops::MemoryUse Slots::memory_use(const ops::StateSpec& spec) {
   std::int64_t numbers = std::int64_t{spec.max_context_rows} * spec.dim + spec.max_text_len + 2 +
                          std::max(spec.codebooks, 1);
   for (const auto& conv : spec.convs) numbers += std::int64_t{2} * (conv.kernel - 1) * conv.width;
+  for (const auto& past : spec.past) numbers += std::int64_t{past.rows} * past.width;
   for (const auto& array : spec.rows)
     numbers += std::int64_t{array.has_branches ? 2 : 1} * array.rows * array.width;
   ops::MemoryUse use;
@@ -88,6 +92,7 @@ std::size_t Slots::bytes() const {
   std::size_t total = cache_.bytes() + memory_.bytes() + context_.bytes() + counts_.bytes() +
                       last_codes_.bytes() + seen_.bytes() + schedule_.bytes();
   for (const auto& array : arrays_) total += array.bytes();
+  for (const auto& past : pasts_) total += past.bytes();
   for (const auto& conv : convs_) total += conv.bytes();
   return total + rules.size() * sizeof(rules[0]) + states.size() * sizeof(states[0]);
 }
@@ -175,6 +180,12 @@ float* Slots::conv_history(std::int32_t conv, std::int32_t slot, step::Branch br
   const std::int64_t place = std::int64_t{slot} * 2 + (branch == step::Branch::conditional ? 0 : 1);
   return convs_[static_cast<std::size_t>(conv)].as<float>() +
          place * (shape.kernel - 1) * shape.width;
+}
+
+float* Slots::past(std::int32_t past, std::int32_t slot) const {
+  const auto& shape = spec_.past[static_cast<std::size_t>(past)];
+  return pasts_[static_cast<std::size_t>(past)].as<float>() +
+         std::int64_t{slot} * shape.rows * shape.width;
 }
 
 std::int32_t* Slots::counts(std::int32_t slot) const {

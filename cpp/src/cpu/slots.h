@@ -1,5 +1,5 @@
 // The state of the slots on the CPU: paged self-attention cache, cross-attention memory, rules,
-// prior state, codes, convolution histories.
+// prior state, codes, convolution histories, last rows of inputs.
 //
 // Keys and values are stored in blocks of 16 positions. Each block has per head keys [head_dim][16]
 // and values [16][head_dim]; int8 keys and values are each followed by the scales of the positions.
@@ -62,7 +62,8 @@ class Slots {
   std::byte* memory(std::int32_t slot, std::int32_t layer, ops::Memory memory) const;
   float* context_row(std::int32_t slot, std::int32_t row) const;
   float* conv_history(std::int32_t conv, std::int32_t slot,
-                      step::Branch branch) const;  // [kernel - 1, width]
+                      step::Branch branch) const;           // [kernel - 1, width]
+  float* past(std::int32_t past, std::int32_t slot) const;  // [rows, width]
   // Returns a row of an array of rows, or null where the array has no such branch.
   float* array_row(std::int32_t array, std::int32_t slot, step::Branch branch,
                    std::int64_t row) const;
@@ -90,6 +91,7 @@ class Slots {
   AlignedBuffer last_codes_;
   AlignedBuffer seen_;  // [slots, codebooks, seen_words]
   std::vector<AlignedBuffer> convs_;
+  std::vector<AlignedBuffer> pasts_;
   std::vector<AlignedBuffer> arrays_;
   AlignedBuffer schedule_;  // [num_blocks * kBlockSize, schedule_width]
 };

@@ -75,7 +75,7 @@ struct PairExecutable {
                             ? static_cast<std::int64_t>(batch.rows)
                             : static_cast<std::int64_t>(batch.draws.size());
       const auto id = static_cast<ops::BufferId>(b);
-      EXPECT_LE(distance(oracle->activation(id), cpu->activation(id), rows * activation.width),
+      EXPECT_LE(distance(oracle->activation(id), cpu->activation(id), rows * activation.values()),
                 tolerance)
           << what << ": " << activation.name;
     }

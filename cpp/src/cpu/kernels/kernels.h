@@ -106,6 +106,45 @@ struct ConvArgs {
   bool accumulate;
 };
 
+// Output rows of a convolution over time by panels of outputs. The input of output row t and tap i
+// is `words` packed words at rows + t * row_step + i * tap_step. A value is one chain over taps,
+// then over inputs; out = scale * (addend + value), or out += that.
+struct TimeConvArgs {
+  const void* weight;    // panels of [taps][inputs of a tap, in whole pairs for bfloat16]
+  int64_t panel_bytes;   // from panel to panel
+  const uint32_t* rows;  // of the first output row and tap
+  int64_t row_step;      // words
+  int64_t tap_step;
+  int64_t words;
+  int32_t taps;
+  int32_t count;    // output rows
+  int32_t outputs;  // N
+  int32_t first_panel;
+  int32_t last_panel;  // one past the last panel
+  float* out;          // of the first output row: [count, outputs]
+  int64_t out_stride;
+  const float* bias;    // [outputs] or null
+  const float* addend;  // as out, or null
+  int64_t addend_stride;
+  float scale;
+  bool accumulate;
+};
+
+// Values of rows of `width` columns, which follow each other: those of the first `snakes` columns
+// become x + sin^2(alpha x) * inverse, others are multiplied by `slope` where they are negative.
+struct SnakeArgs {
+  const float* x;  // out may be x
+  float* out;
+  int64_t count;
+  int64_t first;  // column of the first value
+  int64_t width;
+  int64_t snakes;
+  const float* alpha;    // [width + 16]: the columns, then again from the first column on
+  const float* inverse;  // as alpha
+  const float* share;    // as alpha: 1 for columns with an alpha, else 0
+  float slope;
+};
+
 // One step of an integration of a row: state = base + velocity * step_size, where velocity is
 // conditional + strength * (conditional - unconditional).
 struct IntegrateArgs {
@@ -228,6 +267,10 @@ struct Kernels {
                   int64_t count, float* x);
   // Returns whether the state is finite.
   bool (*integrate)(const IntegrateArgs& args);
+  // Convolutions over time of float weights, by Format; the inputs are packed by `linear`'s
+  // prepare.
+  void (*time_convolve[kElements])(const TimeConvArgs& args);
+  void (*half_snake)(const SnakeArgs& args);
   // For tests: an activation of each value.
   void (*activate)(const float* x, Activation activation, int64_t count, float* out);
   PeakKernels peaks;

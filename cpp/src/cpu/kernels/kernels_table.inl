@@ -8,6 +8,7 @@
 #include "cpu/kernels/attention_kernels.inl"
 #include "cpu/kernels/sampling_kernels.inl"
 #include "cpu/kernels/conv_kernels.inl"
+#include "cpu/kernels/rate_kernels.inl"
 #include "cpu/kernels/peak_kernels.inl"
 // clang-format on
 
@@ -66,6 +67,9 @@ constexpr Kernels table_of(const char* name) {
       sum_kernel,
       respond_kernel,
       integrate_kernel,
+      {time_convolve_kernel<StepFloat32>, time_convolve_kernel<StepBfloat16>,
+       time_convolve_kernel<StepFloat16>},
+      half_snake_kernel,
       activate_kernel,
       {kPeakChains, chain_kernel<PeakFloat32>, chain_kernel<PeakBfloat16>, chain_kernel<PeakInt8>,
        read_kernel}};

@@ -15,7 +15,8 @@ constexpr const char* kBytesBy = "vpmaddwd";
 
 constexpr int32_t kTileRows = 4;
 constexpr int32_t kWideRows = kTileRows;
-constexpr int kQueryRows = 1;             // queries that attention handles together
+constexpr int32_t kTimeRows = 6;  // of a convolution over time: 12 of the 16 registers are sums
+constexpr int kQueryRows = 1;     // queries that attention handles together
 constexpr bool kAlwaysPrefetches = true;  // prefetches panels for any number of rows
 constexpr int32_t panels_in_flight(int32_t rows) { return rows == 1 ? 4 : rows == 2 ? 2 : 1; }
 constexpr int32_t kByteOffset = 128;  // offset of the weights in byte_quads
@@ -34,15 +35,33 @@ inline void store(float* p, Vec x) {
   _mm256_storeu_ps(p, x.a);
   _mm256_storeu_ps(p + 8, x.b);
 }
-inline Vec load_partial(const float* p, int32_t count) {
-  float lanes[kLanes] = {};
-  memcpy(lanes, p, static_cast<size_t>(count) * sizeof(float));
-  return load(lanes);
+inline __m256 half_partial(const float* p, int32_t count) {
+  const __m256i places = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  return _mm256_maskload_ps(p, _mm256_cmpgt_epi32(_mm256_set1_epi32(count), places));
 }
+inline Vec load_partial(const float* p, int32_t count) {
+  if (count <= 8) return {half_partial(p, count), _mm256_setzero_ps()};
+  return {_mm256_loadu_ps(p), half_partial(p + 8, count - 8)};
+}
+// Pieces of 8, 4, 2 and 1: a masked store is slow on AMD processors.
 inline void store_partial(float* p, Vec x, int32_t count) {
-  float lanes[kLanes];
-  store(lanes, x);
-  memcpy(p, lanes, static_cast<size_t>(count) * sizeof(float));
+  if ((count & 8) != 0) {
+    _mm256_storeu_ps(p, x.a);
+    p += 8;
+    x.a = x.b;
+  }
+  __m128 rest = _mm256_castps256_ps128(x.a);
+  if ((count & 4) != 0) {
+    _mm_storeu_ps(p, rest);
+    p += 4;
+    rest = _mm256_extractf128_ps(x.a, 1);
+  }
+  if ((count & 2) != 0) {
+    _mm_storel_pi(reinterpret_cast<__m64*>(p), rest);
+    p += 2;
+    rest = _mm_movehl_ps(rest, rest);
+  }
+  if ((count & 1) != 0) _mm_store_ss(p, rest);
 }
 
 inline Vec fma(Vec x, Vec y, Vec z) {

@@ -14,6 +14,7 @@ constexpr const char* kPairsBy = "vdpbf16ps";
 // loads.
 constexpr int32_t kTileRows = 12;
 constexpr int32_t kWideRows = 16;
+constexpr int32_t kTimeRows = kTileRows;
 constexpr int32_t panels_in_flight(int32_t rows) {
   return rows <= 4 ? 4 : rows == 8 ? 3 : rows == 12 ? 2 : 1;
 }

@@ -13,6 +13,7 @@ constexpr const char* kPairsBy = "vfmadd of widened pairs";
 // 194), 12 by 2 take 14 loads (155), 16 by 1 take 17 (90).
 constexpr int32_t kTileRows = 8;
 constexpr int32_t kWideRows = kTileRows;
+constexpr int32_t kTimeRows = kTileRows;
 constexpr bool kAlwaysPrefetches = false;  // prefetches panels for any number of rows
 constexpr int32_t panels_in_flight(int32_t rows) { return rows <= 4 ? 4 : 3; }
 

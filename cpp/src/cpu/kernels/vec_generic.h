@@ -15,6 +15,7 @@ constexpr const char* kBytesBy = "multiply and add of 16 bits";
 
 constexpr int32_t kTileRows = 2;
 constexpr int32_t kWideRows = kTileRows;
+constexpr int32_t kTimeRows = kTileRows;
 constexpr int kQueryRows = 1;             // queries that attention handles together
 constexpr bool kAlwaysPrefetches = true;  // prefetches panels for any number of rows
 constexpr int32_t panels_in_flight(int32_t rows) { return rows == 1 ? 2 : 1; }

@@ -15,6 +15,7 @@ constexpr const char* kPairsBy = "fmla of widened pairs";
 
 constexpr int32_t kTileRows = 4;  // 16 of the 32 registers are sums
 constexpr int32_t kWideRows = kTileRows;
+constexpr int32_t kTimeRows = kTileRows;
 constexpr int kQueryRows = 1;             // queries that attention handles together
 constexpr bool kAlwaysPrefetches = true;  // prefetches panels for any number of rows
 constexpr int32_t panels_in_flight(int32_t rows) { return rows <= 2 ? 2 : 1; }

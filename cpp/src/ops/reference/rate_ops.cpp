@@ -112,7 +112,7 @@ void run(const HalfSnake& op, Run& at) {
     const double value = x[i];
     const std::int64_t c = i % shape.width;
     if (c < snakes) {
-      const double sine = std::sin(static_cast<double>(alpha[c]) * value);
+      const double sine = std::sin(static_cast<double>(alpha[c] * x[i]));
       out[i] = static_cast<float>(value + sine * sine / (alpha[c] + op.epsilon));
     } else {
       out[i] = static_cast<float>(value < 0.0 ? value * op.slope : value);

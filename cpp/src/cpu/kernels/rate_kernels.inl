@@ -1,0 +1,161 @@
+// Convolutions over time, and the activations of neural codecs.
+//
+// A convolution reads its inputs where they lie, with a stride from row to row and another from tap
+// to tap, so that no row is copied for each tap. An output is one chain over taps, then over
+// inputs, whatever the number of rows.
+
+namespace ttsrt::cpu {
+namespace {
+
+inline void finish_time(const TimeConvArgs& args, Vec value, int32_t row, int32_t panel) {
+  const int32_t first = panel * kLanes;
+  const int32_t lanes = lanes_left(args.outputs, first);
+  float* out = args.out + row * args.out_stride + first;
+  if (args.bias != nullptr) value = value + read_floats(args.bias + first, lanes);
+  if (args.addend != nullptr)
+    value = read_floats(args.addend + row * args.addend_stride + first, lanes) + value;
+  value = value * set(args.scale);
+  if (args.accumulate) value = read_floats(out, lanes) + value;
+  write_floats(out, value, lanes);
+}
+
+// Adds one step of weights and of the inputs of `Rows` rows.
+template <class Step, int Rows, int Panels>
+inline void add_time_step(const unsigned char* w, int64_t panel_bytes, const uint32_t* x,
+                          int64_t row_step, Vec (&sums)[Rows][Panels]) {
+  decltype(Step::weight(w)) weights[Panels];
+#pragma GCC unroll 4
+  for (int p = 0; p < Panels; ++p) weights[p] = Step::weight(w + p * panel_bytes);
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r) {
+    const auto input = Step::input(x + r * row_step, 1);
+#pragma GCC unroll 4
+    for (int p = 0; p < Panels; ++p) sums[r][p] = Step::add(weights[p], input, sums[r][p]);
+  }
+}
+
+// Rows [first, first + Rows) by `Panels` panels from `panel` on. It is never inlined, because GCC
+// 12 then keeps sums in memory (one EPYC core, float32: 42 GFLOP/s, and 97 so).
+template <class Step, int Rows, int Panels>
+__attribute__((noinline)) void time_tile(const TimeConvArgs& args, int32_t first, int32_t panel) {
+  const int64_t steps = args.words / Step::kInputWords;
+  const unsigned char* w =
+      static_cast<const unsigned char*>(args.weight) + panel * args.panel_bytes;
+  const uint32_t* x = args.rows + first * args.row_step;
+  const int64_t row_step = args.row_step;
+  const int64_t panel_bytes = args.panel_bytes;
+  Vec sums[Rows][Panels];
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r) {
+#pragma GCC unroll 4
+    for (int p = 0; p < Panels; ++p) sums[r][p] = zero();
+  }
+  for (int32_t tap = 0; tap < args.taps; ++tap) {
+    const uint32_t* at = x;
+    for (int64_t k = 0; k < steps; ++k) {
+      add_time_step<Step, Rows, Panels>(w, panel_bytes, at, row_step, sums);
+      w += Step::kBytes;
+      at += Step::kInputWords;
+    }
+    x += args.tap_step;
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r) {
+#pragma GCC unroll 4
+    for (int p = 0; p < Panels; ++p) finish_time(args, sums[r][p], first + r, panel + p);
+  }
+}
+
+// The most rows of a tile. A pair of bfloat16 that becomes two vectors takes twice the registers.
+template <class Step>
+constexpr int32_t most_time_rows() {
+  return kTimeRows == 6 && Step::kInputWords == 2 ? 4 : kTimeRows;
+}
+
+// Returns the rows of the next tile when `left` are left: tiles of about the same size where all
+// sizes are built, since few sums at once wait for each other.
+template <int32_t Most>
+int32_t time_rows(int32_t left) {
+  if (Most > 6) return left >= Most ? Most : left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
+  const int32_t tiles = (left + Most - 1) / Most;
+  return (left + tiles - 1) / tiles;
+}
+
+template <class Step, int Panels>
+void time_rows_of(const TimeConvArgs& args, int32_t panel) {
+  constexpr int32_t kMost = most_time_rows<Step>();
+  for (int32_t row = 0; row < args.count;) {
+    const int32_t rows = time_rows<kMost>(args.count - row);
+    if constexpr (kMost >= 12) {
+      if (rows == 12) time_tile<Step, 12, Panels>(args, row, panel);
+    }
+    if constexpr (kMost >= 8) {
+      if (rows == 8) time_tile<Step, 8, Panels>(args, row, panel);
+    }
+    if constexpr (kMost == 6) {
+      if (rows == 6) time_tile<Step, 6, Panels>(args, row, panel);
+      if (rows == 5) time_tile<Step, 5, Panels>(args, row, panel);
+    }
+    if constexpr (kMost >= 4) {
+      if (rows == 4) time_tile<Step, 4, Panels>(args, row, panel);
+    }
+    if constexpr (kMost >= 4 && kMost <= 6) {
+      if (rows == 3) time_tile<Step, 3, Panels>(args, row, panel);
+    }
+    if (rows == 2) time_tile<Step, 2, Panels>(args, row, panel);
+    if (rows == 1) time_tile<Step, 1, Panels>(args, row, panel);
+    row += rows;
+  }
+}
+
+template <class Step>
+void time_convolve_kernel(const TimeConvArgs& args) {
+  constexpr int kPanels = panels_in_flight(kTileRows);
+  int32_t panel = args.first_panel;
+  for (; panel + kPanels <= args.last_panel; panel += kPanels)
+    time_rows_of<Step, kPanels>(args, panel);
+  if constexpr (kPanels > 1) {
+    for (; panel < args.last_panel; ++panel) time_rows_of<Step, 1>(args, panel);
+  }
+}
+
+// Computes sin^2 of |x| <= 1e4 with an absolute error of about 1e-7. Its period is pi, of which the
+// first three parts are so short that their products by the number of periods are exact.
+inline Vec squared_sine_of(Vec x) {
+  const Vec magic = set(12582912.0F);  // 1.5 * 2^23: adding it rounds to an integer
+  const Vec n = fma(x, set(0.318309886F), magic) - magic;
+  Vec r = fma(n, set(-3.140625F), x);
+  r = fma(n, set(-0.0009670257568359375F), r);
+  r = fma(n, set(-6.2771141529083251953e-07F), r);
+  r = fma(n, set(-1.2154201256553420762e-10F), r);
+  const Vec square = r * r;
+  Vec series = fma(set(2.6083159809786593541503e-06F), square, set(-0.0001981069071916863322258F));
+  series = fma(series, square, set(0.00833307858556509017944336F));
+  series = fma(series, square, set(-0.166666597127914428710938F));
+  const Vec sine = fma(series * square, r, r);
+  return sine * sine;
+}
+
+void half_snake_kernel(const SnakeArgs& args) {
+  const Vec slope = set(args.slope);
+  int64_t column = args.first;
+  for (int64_t i = 0; i < args.count; i += kLanes) {
+    const int32_t lanes = lanes_left(args.count, i);
+    const Vec x = read_floats(args.x + i, lanes);
+    const Vec leaky = if_less(x, zero(), x * slope, x);
+    Vec value = leaky;
+    const bool has_snakes = column < args.snakes || column + kLanes > args.width;
+    if (has_snakes && args.snakes > 0) {
+      const Vec alpha = load(args.alpha + column);
+      const Vec inverse = load(args.inverse + column);
+      const Vec snake = fma(squared_sine_of(alpha * x), inverse, x);
+      const Vec share = load(args.share + column);
+      value = column + kLanes <= args.snakes ? snake : if_less(share, set(0.5F), leaky, snake);
+    }
+    write_floats(args.out + i, value, lanes);
+    for (column += kLanes; column >= args.width;) column -= args.width;
+  }
+}
+
+}  // namespace
+}  // namespace ttsrt::cpu
