@@ -32,7 +32,8 @@ struct FakeOptions {
   std::int32_t paused_slots = 0;  // of these
   std::int32_t block_size = 4;
   std::int32_t num_blocks = 120;
-  double row_seconds = 0.0;  // what a row of whole and chunked Programs says it took, per part
+  double row_seconds = 0.0;      // what a row of whole and chunked Programs says it took, per part
+  std::int32_t row_samples = 1;  // that a row becomes
   // Step of a seed at which speech ends, and the frame of that stack; -1: never.
   std::function<std::int32_t(std::uint64_t)> end_step = [](std::uint64_t) { return -1; };
   std::int32_t end_frame = 0;

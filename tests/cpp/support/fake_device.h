@@ -150,22 +150,26 @@ class FakeDevice {
   void emit(std::int32_t index, const step::RowBatch& rows, step::StepOutput& output) {
     step::RowsOutput& emitted = output.rows.emplace_back();
     emitted.program = index;
-    emitted.width = 1;
+    emitted.width = options_.row_samples;
     for (const step::Segment& segment : rows.segments) {
       for (std::int32_t row = 0; row < segment.rows; ++row) {
         if (segment.slot == step::kNoSlot) {
-          emitted.values.push_back(0.0F);
+          add_samples(emitted, 0.0F);
         } else if (segment.input == step::Input::codes) {
-          emitted.values.push_back(fake_sample(segment.ids[row * options_.facts.codebooks]));
+          add_samples(emitted, fake_sample(segment.ids[row * options_.facts.codebooks]));
         } else {
           const Slot& slot = slots_.at(at(segment.slot));
           float value = fake_row_value(slot.rules.sampler.seed, row);
           for (const auto& [program, count] : slot.evaluations)
             value += program < index ? static_cast<float>(count) / 16.0F : 0.0F;
-          emitted.values.push_back(value);
+          add_samples(emitted, value);
         }
       }
     }
+  }
+
+  void add_samples(step::RowsOutput& emitted, float value) const {
+    emitted.values.insert(emitted.values.end(), at(options_.row_samples), value);
   }
 
   Cell& cell(const step::Segment& segment, std::int32_t position) {

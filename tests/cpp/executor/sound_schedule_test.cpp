@@ -1,0 +1,111 @@
+// Rows that become samples: how many run in a launch, and whose.
+#include <gtest/gtest.h>
+
+#include <tuple>
+#include <vector>
+
+#include "executor/scheduler.h"
+#include "support/itineraries.h"
+
+namespace ttsrt::executor {
+namespace {
+
+using test::kSoundCodec;
+using test::kSoundDecode;
+
+using Item = std::tuple<int, int, int, int>;  // program, slot, first, rows
+using Items = std::vector<Item>;
+
+constexpr double kUnheard = StopView::kUnheard;
+
+// A stream with so many frames that wait behind `first`; it makes steps where it still decodes.
+SequenceView stream(std::int32_t slot, bool decodes, std::int32_t first, std::int32_t waiting,
+                    double lead = kUnheard) {
+  SequenceView view;
+  view.slot = slot;
+  view.num_stops = 3;
+  view.stops[0].is_complete = true;
+  StopView& decode = view.stops[1];
+  decode.program = kSoundDecode;
+  decode.first = first + waiting;
+  decode.rows = 1;
+  decode.is_complete = !decodes;
+  StopView& codec = view.stops[2];
+  codec.program = kSoundCodec;
+  codec.first = first;
+  codec.rows = first + waiting;
+  codec.is_final = !decodes;
+  codec.lead = lead;
+  return view;
+}
+
+class SoundSchedule : public ::testing::Test {
+ protected:
+  SoundSchedule() : scheduler_(test::sound_programs(), 16), split_(3) {
+    budget_.max_rows = 100;
+    budget_.seconds = 10.0;
+    budget_.row_seconds = {0.0, 0.0, 4.0};
+  }
+
+  // Only rows of the codec.
+  Items plan(const std::vector<SequenceView>& views) {
+    step::StepPlan planned;
+    scheduler_.plan(views, split_, budget_, planned);
+    Items items;
+    for (const step::PlanItem& item : planned.items) {
+      if (item.program == kSoundCodec)
+        items.emplace_back(item.program, item.slot, item.first, item.rows);
+    }
+    EXPECT_EQ(planned.items.size() - items.size(), num_steps_);
+    return items;
+  }
+
+  Scheduler scheduler_;
+  std::vector<SplitBatch> split_;
+  StepBudget budget_;
+  std::size_t num_steps_ = 0;
+};
+
+// Two rows fit into the slice. What one stream has waiting delays another's steps no longer.
+TEST_F(SoundSchedule, TakesASliceWhileOthersStep) {
+  num_steps_ = 1;
+  EXPECT_EQ(plan({stream(0, false, 7, 40), stream(1, true, 0, 0)}), (Items{{2, 0, 7, 2}}));
+  budget_.row_seconds = {0.0, 0.0, 100.0};  // not even one, but it must get on
+  EXPECT_EQ(plan({stream(0, false, 7, 40), stream(1, true, 0, 0)}), (Items{{2, 0, 7, 1}}));
+  budget_.row_seconds = {0.0, 0.0, 0.0};  // not known yet
+  EXPECT_EQ(plan({stream(0, false, 7, 40), stream(1, true, 0, 0)}), (Items{{2, 0, 7, 1}}));
+}
+
+TEST_F(SoundSchedule, KeepsUpWithTheSteps) {
+  num_steps_ = 4;
+  EXPECT_EQ(plan({stream(0, true, 1, 1, 1), stream(1, true, 2, 1, 2), stream(2, true, 3, 1, 3),
+                  stream(3, true, 4, 1, 4)}),
+            (Items{{2, 0, 1, 1}, {2, 1, 2, 1}, {2, 2, 3, 1}, {2, 3, 4, 1}}));
+  budget_.step_frames = 2;
+  num_steps_ = 2;
+  EXPECT_EQ(plan({stream(0, true, 1, 2, 1), stream(1, true, 2, 5, 2)}),
+            (Items{{2, 0, 1, 2}, {2, 1, 2, 2}}));
+}
+
+TEST_F(SoundSchedule, HelpsWhoWouldRunDryFirst) {
+  num_steps_ = 4;
+  std::vector<SequenceView> views = {stream(0, true, 9, 3, 5.0), stream(1, true, 9, 3, -2.0),
+                                     stream(2, true, 0, 2), stream(3, true, 9, 3, 0.5)};
+  EXPECT_EQ(plan(views), (Items{{2, 2, 0, 2}, {2, 1, 9, 2}}));
+  views[3].priority = 1;
+  EXPECT_EQ(plan(views), (Items{{2, 3, 9, 3}, {2, 2, 0, 1}}));
+}
+
+// Someone may come meanwhile.
+TEST_F(SoundSchedule, IsBoundedWhileNobodySteps) {
+  EXPECT_EQ(plan({stream(0, false, 0, 90), stream(1, false, 0, 90)}), (Items{{2, 0, 0, 10}}));
+  budget_.row_seconds = {0.0, 0.0, 0.0};
+  EXPECT_EQ(plan({stream(0, false, 0, 90), stream(1, false, 0, 90)}), (Items{{2, 0, 0, 8}}));
+  budget_.seconds = 0.0;  // no limit
+  EXPECT_EQ(plan({stream(0, false, 0, 90), stream(1, false, 0, 90)}),
+            (Items{{2, 0, 0, 90}, {2, 1, 0, 10}}));
+  EXPECT_TRUE(plan({stream(0, false, 3, 0), stream(1, false, 0, 0)}).empty());
+}
+
+}  // namespace
+}  // namespace ttsrt::executor

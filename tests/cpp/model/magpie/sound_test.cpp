@@ -1,0 +1,169 @@
+// A model that was built with a codec: what it tells, what it refuses, and what is heard.
+#include <gtest/gtest.h>
+
+#include "model/magpie/family.h"
+#include "model/memory_fit.h"
+#include "ops/reference/reference_backend.h"
+#include "support/codec_models.h"
+#include "support/errors.h"
+#include "support/voices.h"
+
+namespace ttsrt::model::magpie {
+namespace {
+
+using test::EngineRig;
+using test::FakeHandle;
+using test::throws_naming;
+
+// The tiny model and a tiny codec, built into one engine.
+class Speaking {
+ public:
+  explicit Speaking(const Json& model = test::tiny_config(),
+                    const Json& codec = test::codec_config()) {
+    test::write_checkpoint(codec_path(), codec);
+    test::write_checkpoint(model_path(), model);
+    BuildOptions options;
+    options.codec_dir = codec_path();
+    build(model_path(), path(), options);
+  }
+
+  std::string path() const { return folder_.file("engine"); }
+  std::string codec_path() const { return folder_.file("codec"); }
+  std::string model_path() const { return folder_.file("checkpoint"); }
+  std::string file(const char* name) const { return folder_.file(name); }
+
+ private:
+  test::TempDir folder_;
+};
+
+Request text_of(std::uint64_t seed) {
+  Request request;
+  request.text_ids = {1, 2, 3, 4};
+  request.voice = VoiceRef("ann");
+  request.temperature = 1.0F;
+  request.seed = seed;
+  request.max_frames = 3 + static_cast<std::int32_t>(seed % 8);
+  return request;
+}
+
+TEST(MagpieSound, TellsOfItsCodec) {
+  const Speaking engine;
+  const EngineData data(engine.path());
+  EXPECT_EQ(data.info.sample_rate, 120);
+  EXPECT_EQ(data.info.samples_per_frame, 6);
+  EXPECT_EQ(data.info.codec, "tiny codec");
+  EXPECT_TRUE(data.info.has_vocoder);
+  EXPECT_FALSE(data.info.has_encoder);
+  EXPECT_DOUBLE_EQ(data.info.frame_rate, 20.0);
+  const auto programs = data.family->programs(data.weights, data.limits, false);
+  ASSERT_EQ(programs.size(), 5U);
+  EXPECT_EQ(programs.back().name, "decode_codes");
+  EXPECT_FALSE(data.family->state(data.limits, {}).past.empty());
+  const auto itineraries = data.family->itineraries(data.limits, &data.weights);
+  Request request = text_of(1);
+  request.voice.reset();
+  request.context_codes = {1, 2, {1, 2}};
+  const step::Itinerary heard = itineraries->itinerary(Request(request), test::NoVoices());
+  EXPECT_EQ(heard.stops.back().program, 4);
+  EXPECT_EQ(heard.stops.back().reads, static_cast<std::int32_t>(heard.stops.size()) - 2);
+  request.codes_only = true;
+  const step::Itinerary unheard = itineraries->itinerary(Request(request), test::NoVoices());
+  EXPECT_EQ(unheard.stops.size() + 1, heard.stops.size());
+}
+
+// Sound is what the codec alone makes of the same codes, bit for bit, in company.
+TEST(MagpieSound, IsThatOfItsCodes) {
+  const Speaking engine;
+  build(engine.codec_path(), engine.file("codec-engine"));
+  EngineRig codec(engine.file("codec-engine"), ops::make_reference_backend());
+  EngineRig rig(engine.path(), ops::make_reference_backend());
+  std::vector<FakeHandle> handles;
+  for (std::uint64_t seed = 0; seed < 10; ++seed) {
+    Request request = text_of(seed);
+    request.chunk_frames = 1 + static_cast<std::int32_t>(seed % 3);
+    request.codes_only = seed == 4;
+    if (seed % 2 == 0) request.cfg_scale = 1.0F;
+    handles.push_back(rig.submit(std::move(request)));
+  }
+  std::size_t heard = 0;
+  for (std::uint64_t seed = 0; seed < handles.size(); ++seed) {
+    std::vector<float> streamed;
+    while (const std::optional<Event> event = handles[seed].next())
+      streamed.insert(streamed.end(), event->audio.begin(), event->audio.end());
+    Result result = handles[seed].result();
+    ASSERT_NE(result.finish_reason, FinishReason::error) << result.error;
+    EXPECT_EQ(streamed, result.audio);
+    if (seed == 4 || result.codes.rows == 0) {
+      EXPECT_TRUE(result.audio.empty());
+      continue;
+    }
+    ASSERT_EQ(result.audio.size(), static_cast<std::size_t>(6 * result.codes.rows));
+    // An id behind the codec's codes is decoded digit by digit.
+    for (std::int32_t& code : result.codes.values) code %= 12;
+    Request again;
+    again.codes = result.codes;
+    EXPECT_EQ(codec.submit(std::move(again)).result().audio, result.audio) << seed;
+    ++heard;
+  }
+  EXPECT_GT(heard, 4U);
+}
+
+TEST(MagpieSound, TakesOnlyACodecOfItsCodes) {
+  Json model = test::tiny_config();
+  model["model"]["quantizer"] = {{"groups", 2}, {"levels", {3, 4}}};
+  EXPECT_NO_THROW(Speaking{model});
+  model["model"]["quantizer"]["levels"] = {4, 3};
+  EXPECT_TRUE(throws_naming<ConfigError>("codec_dir", [&] { Speaking{model}; }));
+  EXPECT_TRUE(throws_naming<ConfigError>("expected the levels of the model's own quantizer",
+                                         [&] { Speaking{model}; }));
+  Json codec = test::codec_config();
+  codec["model"]["groups"] = 3;
+  EXPECT_TRUE(throws_naming<ConfigError>("expected as many groups as the model has codebooks, 2",
+                                         [&] { Speaking{test::tiny_config(), codec}; }));
+  codec = test::codec_config();
+  codec["model"]["levels"] = {3, 6};
+  EXPECT_TRUE(throws_naming<ConfigError>("expected at most the 16 codes",
+                                         [&] { Speaking{test::tiny_config(), codec}; }));
+  EXPECT_TRUE(throws_naming<ConfigError>("expected none, as a model of family nanocodec",
+                                         [&] { Speaking{test::codec_config()}; }));
+  EXPECT_TRUE(throws_naming<ConfigError>(".family: expected \"nanocodec\"", [&] {
+    Speaking{test::tiny_config(), test::tiny_config()};
+  }));
+}
+
+// A quantizer of one group in place of two: the same levels one after the other.
+TEST(MagpieSound, ReadsCodesByItsOwnLayout) {
+  Json codec = test::codec_config();
+  codec["model"]["groups"] = 1;
+  codec["model"]["levels"] = {3, 4, 3, 4};
+  Json model = test::tiny_config();
+  model["model"]["quantizer"] = {{"groups", 2}, {"levels", {3, 4}}};
+  const Speaking engine(model, codec);
+  const Speaking plain;  // the same tensors
+  EngineRig rig(engine.path(), ops::make_reference_backend());
+  EngineRig other(plain.path(), ops::make_reference_backend());
+  const Result result = rig.submit(text_of(5)).result();
+  ASSERT_NE(result.finish_reason, FinishReason::error) << result.error;
+  EXPECT_FALSE(result.audio.empty());
+  EXPECT_EQ(other.submit(text_of(5)).result().audio, result.audio);
+}
+
+TEST(MagpieSound, HasRoomInTheMemoryThatIsPlanned) {
+  const Speaking engine;
+  const EngineData data(engine.path());
+  const test::TinyEngine silent_engine;
+  const EngineData silent(silent_engine.path());
+  const auto use_of = [](const EngineData& of) {
+    const auto backend = ops::make_reference_backend();
+    const auto programs = of.family->programs(of.weights, of.limits, false);
+    std::vector<ops::SizedProgram> sized;
+    for (const FamilyProgram& program : programs)
+      sized.push_back({&program.program, {program.max_rows, program.max_draws}});
+    return backend->memory_use(of.family->state(of.limits, {}), sized);
+  };
+  EXPECT_GT(use_of(data).activations, use_of(silent).activations);
+  EXPECT_GT(use_of(data).slots, use_of(silent).slots);
+}
+
+}  // namespace
+}  // namespace ttsrt::model::magpie
