@@ -39,6 +39,7 @@ INCLUDES = {
     "cpp/src/cuda/kernels": [
         "rules/",
         "cuda/launch.h",
+        "cuda/launch_rate.h",
         "cuda/launch_whole.h",
         "cuda/places.h",
         "cuda/views.h",

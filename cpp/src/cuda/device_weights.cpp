@@ -6,6 +6,7 @@
 
 #include "core/check.h"
 #include "cuda/check.h"
+#include "cuda/conv_weights.h"
 #include "cuda/device_slots.h"
 #include "cuda/fragments.h"
 
@@ -50,6 +51,17 @@ NarrowRows DeviceWeights::matrix(const ops::Weight& weight) {
   rows.data = const_cast<std::byte*>(write(weight, matrix_bytes(weight), write_matrix));
   matrices_.emplace(weight.data, rows);
   return rows;
+}
+
+const std::byte* DeviceWeights::conv(const ops::Weight& weight, const ConvWeightShape& shape) {
+  const auto known = convs_.find(weight.data);
+  if (known != convs_.end()) return known->second;
+  const std::size_t bytes = conv_weight_bytes(shape);
+  std::vector<std::byte> made(memory_.counts_only() ? 0 : bytes);
+  if (!made.empty()) write_conv_weights(weight, shape, made.data());
+  const std::byte* data = upload(made.data(), bytes);
+  convs_.emplace(weight.data, data);
+  return data;
 }
 
 TableView DeviceWeights::table(const ops::Weight& weight) {

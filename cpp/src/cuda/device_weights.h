@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "cuda/device_memory.h"
+#include "cuda/launch_rate.h"
 #include "cuda/launch_whole.h"
 #include "cuda/views.h"
 #include "ops/weight.h"
@@ -23,6 +24,8 @@ class DeviceWeights {
   TableView table(const ops::Weight& weight);
   // The rows of a narrow product's weight, for kernels that read them by a tensor map.
   NarrowRows matrix(const ops::Weight& weight);
+  // The weight of a convolution over time [outputs, kernel * width], as Hopper multiplies it.
+  const std::byte* conv(const ops::Weight& weight, const ConvWeightShape& shape);
   const float* vector(const ops::Weight& weight) {  // float32, or none
     return static_cast<const float*>(table(weight).data);
   }
@@ -38,6 +41,7 @@ class DeviceWeights {
   DeviceMemory memory_;
   std::map<const std::byte*, ProductWeight> products_;
   std::map<const std::byte*, NarrowRows> matrices_;
+  std::map<const std::byte*, const std::byte*> convs_;
   std::map<const std::byte*, const std::byte*> tables_;
 };
 

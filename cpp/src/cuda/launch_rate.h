@@ -79,10 +79,12 @@ struct TimeConvArgs {
 };
 void time_conv(const TimeConvArgs& args, cudaStream_t stream);
 
+// Narrow rows of a convolution have whole products of columns.
+constexpr std::int32_t kRateUnit = kConvColumns;
+
 // As ops::TimeConv with past rows, of narrow rows and weights on Hopper's tensor cores. Every
 // output is one sum, in an order that depends on the op alone. What it leaves: `out`, or not; and
 // the snake of that, in float32 or as narrow rows.
-constexpr std::int32_t kRateUnit = 16;  // inputs of one product: narrow rows have whole units
 struct NarrowConvArgs {
   RowsView rows;
   NarrowRows x;                  // [rows * rate, padded width]; columns behind the width are zeros
@@ -105,6 +107,14 @@ struct NarrowConvArgs {
   std::int32_t max_rows = 0;
 };
 void narrow_conv(const NarrowConvArgs& args, cudaStream_t stream);
+// By thread blocks of so many warpgroups, of 64 rows each, and so many outputs. All tiles give the
+// same bits.
+struct NarrowConvTile {
+  std::int32_t groups = 1;
+  std::int32_t outputs = 8;
+};
+NarrowConvTile narrow_conv_tile(const NarrowConvArgs& args);
+void narrow_conv(const NarrowConvArgs& args, const NarrowConvTile& tile, cudaStream_t stream);
 // Whether the current device runs such convolutions, and whether the shared memory of a thread
 // block holds what this one needs.
 bool has_narrow_convs();

@@ -97,8 +97,8 @@ Lowered Lowering::run() {
       lowered_.part_steps.push_back(static_cast<std::int32_t>(lowered_.steps.size()));
       ++next_part;
     }
-    forget_narrow_rows(program_.ops[op_]);
     if (std::exchange(next_is_taken_, false)) continue;
+    forget_narrow_rows(program_.ops[op_]);
     std::visit([this](const auto& op) { lower(op); }, program_.ops[op_]);
   }
   return std::move(lowered_);

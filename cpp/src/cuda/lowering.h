@@ -129,6 +129,17 @@ class Lowering {
   PastView past(std::int32_t index) const;  // index -1: none
   SnakeView snake_of(const ops::HalfSnake& op);
 
+  // Of narrow convolutions over time (rate_conv_lowering.cpp).
+  NarrowConvArgs narrow_conv_args(const ops::TimeConv& op) const;  // without pointers
+  bool convolves_narrow(const ops::TimeConv& op) const;
+  // Whether the op reads a buffer as narrow rows of a convolution, and not otherwise.
+  bool convolves_narrow(const ops::Op& op, ops::BufferId buffer) const;
+  NarrowRows conv_rows_of(ops::BufferId buffer, Element element);
+  NarrowRows leave_conv_rows(ops::BufferId buffer, std::size_t op, float*& out);
+  NarrowRows conv_inputs(const ops::TimeConv& op);
+  bool take_snake(const ops::TimeConv& op, NarrowConvArgs& args);
+  bool lower_narrow_conv(const ops::TimeConv& op);  // false: it is another convolution
+
   void add_item_attention(const ItemAttentionArgs& args, std::int64_t width, bool is_prepared);
 
   // Of Programs of many rows (whole_product_lowering.cpp): an activation as narrow rows, and who
@@ -196,6 +207,7 @@ class Lowering {
   std::uint32_t* heads_done_ = nullptr;
   std::int32_t scored_heads_ = 0;
   bool uses_whole_products_ = false;
+  bool uses_narrow_convs_ = false;
   bool next_is_taken_ = false;  // the next op is part of the one that is lowered
   std::vector<Narrow> narrow_;  // [activations]
   PaddedRows padded_;
@@ -208,6 +220,8 @@ GateArgs gate_args(const ops::Gate& op, const RowBuffers& rows);
 
 Activation activation_of(ops::Activate activate);
 std::string label_of(const ops::Weight& weight);  // "linear 2304 x 768 bfloat16"
+// "convolution 432 x 432 x 11 bfloat16 at rate 8"
+std::string label_of_conv(const ops::TimeConv& op, std::int64_t width, std::int32_t rate);
 float attention_scale(float scale, std::int32_t head_dim);
 
 // What the arguments of every launcher of attention take from its op; `rope` is that of the op.

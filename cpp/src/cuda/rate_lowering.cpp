@@ -8,15 +8,6 @@
 #include "cuda/lowering.h"
 
 namespace ttsrt::cuda {
-namespace {
-
-std::string conv_label(const ops::TimeConv& op, std::int64_t width, std::int32_t rate) {
-  return message("convolution ", op.weight.rows, " x ", width, " x ", op.kernel, " ",
-                 name_of(op.weight.dtype), " at rate ", rate);
-}
-
-}  // namespace
-
 std::int32_t Lowering::rate_of(ops::BufferId id) const {
   return program_.activations[static_cast<std::size_t>(id)].rate;
 }
@@ -52,10 +43,17 @@ void Lowering::lower(const ops::HalfSnake& op) {
   args.snake = snake_of(op);
   args.width = width_of(op.x);
   args.rate = rate_of(op.x);
+  args.narrow = leave_conv_rows(op.out, op_, args.out);
   add_rows("half-snake", args, half_snake);
 }
 
+std::string label_of_conv(const ops::TimeConv& op, std::int64_t width, std::int32_t rate) {
+  return message("convolution ", op.weight.rows, " x ", width, " x ", op.kernel, " ",
+                 name_of(op.weight.dtype), " at rate ", rate);
+}
+
 void Lowering::lower(const ops::TimeConv& op) {
+  if (lower_narrow_conv(op)) return;
   TimeConvArgs args;
   args.rows = site_.rows;
   args.x = buffer(op.x);
@@ -83,7 +81,7 @@ void Lowering::lower(const ops::TimeConv& op) {
   args.replicates = op.padding == ops::Padding::replicate;
   args.accumulates = op.accumulate;
   args.scale = op.scale;
-  add_rows(conv_label(op, args.width, args.rate), args, time_conv);
+  add_rows(label_of_conv(op, args.width, args.rate), args, time_conv);
 }
 
 void Lowering::lower(const ops::Upsample& op) {

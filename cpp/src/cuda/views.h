@@ -246,4 +246,36 @@ struct ProductWeight {
   std::int64_t group_size = 0;  // w4
 };
 
+// How the weights of a convolution on Hopper are cut (conv_weights.h).
+constexpr std::int32_t kConvColumns = 16;    // of a product
+constexpr std::int32_t kConvChunkSteps = 4;  // products of a chunk and tap, at most
+
+struct ConvWeightShape {
+  std::int32_t outputs = 0;
+  std::int32_t width = 0;
+  std::int32_t kernel = 1;
+
+  // Outputs of a tile: so few sizes that a kernel is compiled for each.
+  TTSRT_RULE constexpr std::int32_t tile() const {
+    if (outputs <= 8) return 8;
+    if (outputs <= 32) return 32;
+    return (outputs + 55) / 56 % 2 == 0 ? 112 : 56;
+  }
+  TTSRT_RULE constexpr std::int32_t tiles() const { return (outputs + tile() - 1) / tile(); }
+  TTSRT_RULE constexpr std::int32_t units() const {
+    return (width + kConvColumns - 1) / kConvColumns;
+  }
+  TTSRT_RULE constexpr std::int32_t chunks() const {
+    return (units() + kConvChunkSteps - 1) / kConvChunkSteps;
+  }
+  TTSRT_RULE constexpr std::int32_t steps_of(std::int32_t chunk) const {
+    const std::int32_t left = units() - chunk * kConvChunkSteps;
+    return left < kConvChunkSteps ? left : kConvChunkSteps;
+  }
+  TTSRT_RULE constexpr std::int64_t step_bytes() const {
+    return std::int64_t{tile()} * kConvColumns * 2;
+  }
+  TTSRT_RULE constexpr std::int64_t tile_bytes() const { return step_bytes() * units() * kernel; }
+};
+
 }  // namespace ttsrt::cuda

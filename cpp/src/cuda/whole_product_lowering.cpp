@@ -25,6 +25,7 @@ bool touches(const ops::Use& use, ops::BufferId buffer) {
 
 void Lowering::start_narrow_rows() {
   uses_whole_products_ = program_.has_many_rows && has_whole_products();
+  uses_narrow_convs_ = has_narrow_convs();
   narrow_.assign(program_.activations.size(), {});
 }
 
@@ -49,11 +50,12 @@ Lowering::Readers Lowering::readers_of(ops::BufferId buffer, std::size_t op) con
   for (std::size_t later = op + 1; later < program_.ops.size(); ++later) {
     const ops::Uses uses = ops::uses_of(program_.ops[later]);
     const auto* linear = std::get_if<ops::Linear>(&program_.ops[later]);
-    const bool is_whole = linear != nullptr && multiplies_whole(*linear);
+    const bool is_whole = linear != nullptr && multiplies_whole(*linear) && linear->x == buffer;
+    const bool takes_narrow = is_whole || convolves_narrow(program_.ops[later], buffer);
     bool is_overwritten = false;
     for (const ops::Use& use : uses) {
       if (!touches(use, buffer)) continue;
-      const bool is_narrow = is_whole && linear->x == buffer && !use.writes();
+      const bool is_narrow = takes_narrow && !use.writes();
       if (use.reads()) (is_narrow ? readers.narrow : readers.wide) = true;
       is_overwritten |= use.access == ops::Access::write;
     }
@@ -132,6 +134,7 @@ bool Lowering::take_gate(const ops::Linear& op, WholeProductArgs& args) {
   args.schedule = site_.slots.view().schedule;
   args.schedule_width = site_.slots.view().schedule_width;
   if (args.schedule_width % kQuadOutputs != 0 || gated->gate % kQuadOutputs != 0) return false;
+  forget_narrow_rows(*next);
   args.end = ProductEnd::gate;
   args.out = buffer(gated->out);
   args.gate = gated->gate;

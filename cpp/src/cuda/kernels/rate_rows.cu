@@ -14,11 +14,20 @@ namespace {
 constexpr int kThreads = 256;
 constexpr std::int64_t kMostBlocks = 8 * kMultiprocessors;
 
-// Threads of a grid walk over items: first one of its own, then others that far away.
-__device__ __forceinline__ std::int64_t first_item() {
-  return std::int64_t{blockIdx.x} * kThreads + threadIdx.x;
+// Threads of a grid walk over items: first one of its own, then others that far away. Numbers of
+// items are of the type Index, since divisions of 64 bits take long.
+template <typename Index>
+__device__ __forceinline__ Index first_item() {
+  return static_cast<Index>(blockIdx.x) * kThreads + threadIdx.x;
 }
-__device__ __forceinline__ std::int64_t item_step() { return std::int64_t{gridDim.x} * kThreads; }
+template <typename Index>
+__device__ __forceinline__ Index item_step() {
+  return static_cast<Index>(gridDim.x) * kThreads;
+}
+bool fits_word(std::int64_t items) {
+  constexpr std::int64_t kMost = std::int64_t{1} << 31;
+  return items < kMost;
+}
 
 unsigned blocks_for(std::int64_t items) {
   const std::int64_t blocks = ceil_div<std::int64_t>(items, kThreads);
@@ -49,7 +58,7 @@ __global__ void __launch_bounds__(kThreads)
     quantize_rows_kernel(const __grid_constant__ QuantizeArgs args) {
   wait_for_previous_kernel();
   const std::int64_t items = std::int64_t{*args.num_rows} * args.groups;
-  for (std::int64_t item = first_item(); item < items; item += item_step()) {
+  for (auto item = first_item<std::int64_t>(); item < items; item += item_step<std::int64_t>()) {
     const float* x = args.x + item * args.dims;
     double code = 0.0;
     double base = 1.0;
@@ -68,15 +77,15 @@ __global__ void __launch_bounds__(kThreads)
 // --- activations --------------------------------------------------------------------------------
 
 // An item is a unit of kColumns columns of a row; narrow rows have whole units.
-template <int kColumns>
+template <int kColumns, typename Index>
 __global__ void __launch_bounds__(kThreads)
     half_snake_kernel(const __grid_constant__ HalfSnakeArgs args) {
   wait_for_previous_kernel();
-  const auto units = static_cast<std::int32_t>(ceil_div<std::int64_t>(args.width, kColumns));
-  const std::int64_t items = std::int64_t{*args.num_rows} * args.rate * units;
-  for (std::int64_t item = first_item(); item < items; item += item_step()) {
+  const auto units = static_cast<Index>(args.width / kColumns);
+  const Index items = static_cast<Index>(*args.num_rows) * args.rate * units;
+  for (auto item = first_item<Index>(); item < items; item += item_step<Index>()) {
     const std::int64_t row = item / units;
-    const std::int64_t column = item % units * kColumns;
+    const std::int64_t column = std::int64_t{item % units} * kColumns;
     const std::int64_t at = row * args.width + column;
     float values[kColumns];
     if constexpr (kColumns == kQuad) {
@@ -105,48 +114,52 @@ __global__ void __launch_bounds__(kThreads)
     narrow_rate_rows_kernel(const __grid_constant__ NarrowRateArgs args) {
   wait_for_previous_kernel();
   const std::int64_t items = std::int64_t{*args.num_rows} * args.rate * args.width;
-  for (std::int64_t item = first_item(); item < items; item += item_step())
+  for (auto item = first_item<std::int64_t>(); item < items; item += item_step<std::int64_t>())
     store_narrow(args.narrow, item / args.width, item % args.width, args.x[item]);
 }
 
 // --- transposed convolutions
 // ----------------------------------------------------------------------
 
-// An item is an output column of an input row, which has `factor` outputs. The last row of a chain
-// is kept for the next launch.
+// An item is an output column of an input row, which has `factor` outputs. Only the first and the
+// last row of a row of the launch may be those of a chain; what a chain ends with is kept for the
+// next launch.
+template <typename Index>
 __global__ void __launch_bounds__(kThreads)
     upsample_kernel(const __grid_constant__ UpsampleArgs args) {
   wait_for_previous_kernel();
-  const std::int64_t items =
-      std::int64_t{count_of(args.rows, Count::rows)} * args.rate * args.width;
-  for (std::int64_t item = first_item(); item < items; item += item_step()) {
-    const std::int64_t row = item / args.width;
-    const std::int64_t column = item % args.width;
-    const Chain chain =
-        Chain::of(args.rows, args.past, static_cast<std::int32_t>(row / args.rate), args.rate);
-    const float2 now = *reinterpret_cast<const float2*>(args.x + 2 * item);
+  const auto width = static_cast<Index>(args.width);
+  const auto rate = static_cast<Index>(args.rate);
+  const Index items = static_cast<Index>(count_of(args.rows, Count::rows)) * rate * width;
+  for (auto item = first_item<Index>(); item < items; item += item_step<Index>()) {
+    const Index row = item / width;
+    const Index column = item % width;
+    const auto of = static_cast<std::int32_t>(row / rate);
+    const float2 now = *reinterpret_cast<const float2*>(args.x + std::int64_t{2} * item);
     float2 before = {};
-    const std::int64_t begin =
-        args.past.data != nullptr
-            ? chain.begin
-            : std::int64_t{args.rows.segment_begin[row / args.rate]} * args.rate;
-    if (row > begin) {
-      before = *reinterpret_cast<const float2*>(args.x + 2 * (item - args.width));
+    const bool is_first = row % rate == 0;
+    const bool is_last = (row + 1) % rate == 0;
+    Chain chain;
+    if (is_first || is_last) chain = Chain::of(args.rows, args.past, of, args.rate);
+    const std::int32_t begin =
+        args.past.data != nullptr ? args.rows.chain_begin[of] : args.rows.segment_begin[of];
+    if (!is_first || of > begin) {
+      before = *reinterpret_cast<const float2*>(args.x + std::int64_t{2} * (item - width));
     } else if (const std::byte* kept = chain.kept(args.past); kept != nullptr) {
       before = reinterpret_cast<const float2*>(kept)[column];
     }
-    const float* weight = args.weight + 4 * column * args.factor;
+    const float* weight = args.weight + std::int64_t{4} * column * args.factor;
     const float* other = weight + 2 * args.factor;
     const float bias = args.bias == nullptr ? 0.0F : args.bias[column];
-    float* out = args.out + row * args.factor * args.width + column;
+    float* out = args.out + std::int64_t{row} * args.factor * args.width + column;
     for (std::int32_t j = 0; j < args.factor; ++j) {
       float sum = __fmaf_rn(now.x, weight[j], bias);
       sum = __fmaf_rn(before.x, weight[j + args.factor], sum);
       sum = __fmaf_rn(now.y, other[j], sum);
       sum = __fmaf_rn(before.y, other[j + args.factor], sum);
-      out[j * args.width] = sum;
+      out[std::int64_t{j} * args.width] = sum;
     }
-    if (row + 1 != chain.end) continue;
+    if (!is_last || row + 1 != static_cast<Index>(chain.end)) continue;
     std::byte* next = chain.next(args.past);
     if (next != nullptr) reinterpret_cast<float2*>(next)[column] = now;
     if (column == 0) chain.tag(args.past);
@@ -159,7 +172,7 @@ __global__ void __launch_bounds__(kThreads)
     clamp_rows_kernel(const __grid_constant__ RowValuesArgs args) {
   wait_for_previous_kernel();
   const std::int64_t items = *args.num_rows * args.values;
-  for (std::int64_t item = first_item(); item < items; item += item_step()) {
+  for (auto item = first_item<std::int64_t>(); item < items; item += item_step<std::int64_t>()) {
     const float value = args.x[item];  // NaN is neither below nor above
     args.out[item] = value < args.least ? args.least : value > args.most ? args.most : value;
   }
@@ -169,7 +182,7 @@ __global__ void __launch_bounds__(kThreads)
     split_rows_kernel(const __grid_constant__ RowValuesArgs args) {
   wait_for_previous_kernel();
   const std::int64_t items = *args.num_rows * args.values;
-  for (std::int64_t item = first_item(); item < items; item += item_step())
+  for (auto item = first_item<std::int64_t>(); item < items; item += item_step<std::int64_t>())
     args.out[item] = args.x[item];
 }
 
@@ -196,12 +209,15 @@ void half_snake(const HalfSnakeArgs& args, cudaStream_t stream) {
   if (rows <= 0) return;
   const bool is_wide = args.width % kQuad == 0 && is_aligned(args.x) &&
                        (args.out == nullptr || is_aligned(args.out));
-  if (is_wide) {
-    launch_early(half_snake_kernel<kQuad>, blocks_for(rows * args.width / kQuad), kThreads, 0,
-                 stream, args);
-  } else {
-    launch_early(half_snake_kernel<1>, blocks_for(rows * args.width), kThreads, 0, stream, args);
+  const std::int64_t items = is_wide ? rows * args.width / kQuad : rows * args.width;
+  auto* kernel = &half_snake_kernel<1, std::int64_t>;
+  if (fits_word(items)) {
+    kernel =
+        is_wide ? &half_snake_kernel<kQuad, std::uint32_t> : &half_snake_kernel<1, std::uint32_t>;
+  } else if (is_wide) {
+    kernel = &half_snake_kernel<kQuad, std::int64_t>;
   }
+  launch_early(kernel, blocks_for(items), kThreads, 0, stream, args);
   check_launch("half_snake");
 }
 
@@ -215,7 +231,9 @@ void narrow_rate_rows(const NarrowRateArgs& args, cudaStream_t stream) {
 void upsample(const UpsampleArgs& args, cudaStream_t stream) {
   const std::int64_t items = std::int64_t{args.max_rows} * args.rate * args.width;
   if (items <= 0) return;
-  launch_early(upsample_kernel, blocks_for(items), kThreads, 0, stream, args);
+  auto* kernel =
+      fits_word(items) ? &upsample_kernel<std::uint32_t> : &upsample_kernel<std::int64_t>;
+  launch_early(kernel, blocks_for(items), kThreads, 0, stream, args);
   check_launch("upsample");
 }
 

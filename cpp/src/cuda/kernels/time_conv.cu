@@ -131,6 +131,24 @@ __device__ __forceinline__ void store(const TimeConvArgs& args, std::int64_t row
   args.out[at] = args.accumulates ? __fadd_rn(args.out[at], value) : value;
 }
 
+// Where the sums of a thread begin, and the rows end.
+struct Place {
+  std::int64_t row, end_row, output;
+};
+
+template <int kThreadRows>
+__device__ __forceinline__ void store_tile(const TimeConvArgs& args, const Place& at,
+                                           const float (&sums)[kThreadRows][kQuad]) {
+#pragma unroll
+  for (int r = 0; r < kThreadRows; ++r) {
+#pragma unroll
+    for (int o = 0; o < kQuad; ++o) {
+      if (at.row + r < at.end_row && at.output + o < args.outputs)
+        store(args, at.row + r, at.output + o, sums[r][o]);
+    }
+  }
+}
+
 // Leaves the last rows of the chains that end among these output rows.
 __device__ void keep_past(const TimeConvArgs& args, std::int64_t first_row, std::int64_t num_rows) {
   const std::int64_t end_row = min(first_row + kRows, num_rows * args.rate);
@@ -164,7 +182,8 @@ __global__ void __launch_bounds__(256) time_conv_kernel(const __grid_constant__ 
   wait_for_previous_kernel();
   const std::int64_t num_rows = count_of(args.rows, Count::rows);
   const std::int64_t first_row = std::int64_t{blockIdx.x} * kRows;
-  if (first_row >= num_rows * (args.rate / args.stride)) return;
+  const std::int64_t end_row = num_rows * (args.rate / args.stride);
+  if (first_row >= end_row) return;
   const auto thread = static_cast<int>(threadIdx.x);
   const int at = thread / kQuad;         // row, and output, that the thread loads
   const int k = thread % kQuad * kQuad;  // and inputs
@@ -204,16 +223,7 @@ __global__ void __launch_bounds__(256) time_conv_kernel(const __grid_constant__ 
     }
     __syncthreads();
   }
-  const std::int64_t end_row = num_rows * (args.rate / args.stride);
-#pragma unroll
-  for (int r = 0; r < kThreadRows; ++r) {
-    const std::int64_t row = first_row + rows_at + r;
-#pragma unroll
-    for (int o = 0; o < kQuad; ++o) {
-      const std::int64_t output = first_output + outputs_at + o;
-      if (row < end_row && output < args.outputs) store(args, row, output, sums[r][o]);
-    }
-  }
+  store_tile(args, {first_row + rows_at, end_row, first_output + outputs_at}, sums);
   if (args.past.data != nullptr && blockIdx.y == 0) keep_past(args, first_row, num_rows);
 }
 

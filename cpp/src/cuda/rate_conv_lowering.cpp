@@ -1,0 +1,128 @@
+// Lowering of convolutions over time with narrow weights to the kernels of Hopper: they read narrow
+// rows, and leave the half-snake of their outputs for the next one.
+//
+// Decided: the arithmetic is that of the ops one by one, so a trace, which has every activation,
+// has the same bits. Without a trace, rows that nobody reads in float32 are not written in it.
+#include <algorithm>
+#include <variant>
+
+#include "core/check.h"
+#include "cuda/check.h"
+#include "cuda/launch_rate.h"
+#include "cuda/lowering.h"
+#include "ops/uses.h"
+
+namespace ttsrt::cuda {
+
+NarrowConvArgs Lowering::narrow_conv_args(const ops::TimeConv& op) const {
+  NarrowConvArgs args;
+  args.rows = site_.rows;
+  args.width = static_cast<std::int32_t>(width_of(op.x));
+  args.outputs = static_cast<std::int32_t>(op.weight.rows);
+  args.rate = rate_of(op.x);
+  args.kernel = op.kernel;
+  args.dilation = op.dilation;
+  args.accumulates = op.accumulate;
+  args.scale = op.scale;
+  args.max_rows = limits_.max_rows;
+  return args;
+}
+
+bool Lowering::convolves_narrow(const ops::TimeConv& op) const {
+  const bool is_narrow = op.weight.dtype == DType::bfloat16 || op.weight.dtype == DType::float16;
+  const bool is_causal = op.stride == 1 && op.before == (op.kernel - 1) * op.dilation &&
+                         (op.past >= 0 || op.before == 0);
+  return uses_narrow_convs_ && is_narrow && is_causal && op.x != op.out &&
+         fits_narrow_conv(narrow_conv_args(op));
+}
+
+bool Lowering::convolves_narrow(const ops::Op& op, ops::BufferId buffer) const {
+  const auto* conv = std::get_if<ops::TimeConv>(&op);
+  return conv != nullptr && conv->x == buffer && conv->addend != buffer && conv->out != buffer &&
+         convolves_narrow(*conv);
+}
+
+// Columns behind the width are zeros, which products read.
+NarrowRows Lowering::conv_rows_of(ops::BufferId buffer, Element element) {
+  Narrow& of = narrow_[static_cast<std::size_t>(buffer)];
+  const std::int64_t stride = ops::padded_to(width_of(buffer), kRateUnit);
+  if (of.rows.stride == 0) {
+    const auto values =
+        static_cast<std::size_t>(std::int64_t{limits_.max_rows} * rate_of(buffer) * stride);
+    of.rows.data = site_.memory.take<std::uint16_t>(values, "narrow activations");
+    of.rows.stride = stride;
+    of.rows.element = element;
+    if (!site_.memory.counts_only())
+      check(cudaMemset(of.rows.data, 0, values * sizeof(std::uint16_t)), "cudaMemset");
+  }
+  TTSRT_CHECK(InternalError, of.rows.element == element && of.rows.stride == stride, program_.name,
+              ": rows of ", program_.activations[static_cast<std::size_t>(buffer)].name,
+              " in two types");
+  of.is_current = true;
+  return of.rows;
+}
+
+// Where an op leaves its rows for convolutions behind it: `out` becomes null where nobody reads
+// float32.
+NarrowRows Lowering::leave_conv_rows(ops::BufferId buffer, std::size_t op, float*& out) {
+  if (!uses_narrow_convs_) return {};
+  const Readers readers = readers_of(buffer, op);
+  const auto begin = program_.ops.begin() + static_cast<std::ptrdiff_t>(op) + 1;
+  const auto next = std::find_if(begin, program_.ops.end(), [&](const ops::Op& later) {
+    return convolves_narrow(later, buffer);
+  });
+  if (!readers.narrow || next == program_.ops.end()) return {};
+  if (!readers.wide) out = nullptr;
+  return conv_rows_of(buffer, element_of(std::get<ops::TimeConv>(*next).weight.dtype));
+}
+
+NarrowRows Lowering::conv_inputs(const ops::TimeConv& op) {
+  const bool is_current = narrow_[static_cast<std::size_t>(op.x)].is_current;
+  const NarrowRows narrow = conv_rows_of(op.x, element_of(op.weight.dtype));
+  if (is_current) return narrow;
+  NarrowRateArgs args;
+  args.num_rows = count(Count::rows);
+  args.x = buffer(op.x);
+  args.narrow = narrow;
+  args.width = width_of(op.x);
+  args.rate = rate_of(op.x);
+  add_rows("narrow rows", args, narrow_rate_rows);
+  return narrow;
+}
+
+// The half-snake of what the convolution leaves, where it is the next op and in the same part.
+bool Lowering::take_snake(const ops::TimeConv& op, NarrowConvArgs& args) {
+  const std::size_t next = op_ + 1;
+  if (limits_.trace || next >= program_.ops.size()) return false;
+  const auto* snake = std::get_if<ops::HalfSnake>(&program_.ops[next]);
+  const auto& parts = program_.part_begins;
+  const bool begins_part =
+      std::find(parts.begin(), parts.end(), static_cast<std::int32_t>(next)) != parts.end();
+  if (snake == nullptr || snake->x != op.out || begins_part) return false;
+  const Readers later = readers_of(op.out, next);
+  const bool is_kept = snake->out != op.out && (later.wide || later.narrow);
+  if (!is_kept && !op.accumulate) args.out = nullptr;
+  forget_narrow_rows(program_.ops[next]);
+  args.has_snake = true;
+  args.snake = snake_of(*snake);
+  args.snake_out = buffer(snake->out);
+  args.snake_narrow = leave_conv_rows(snake->out, next, args.snake_out);
+  next_is_taken_ = true;
+  return true;
+}
+
+bool Lowering::lower_narrow_conv(const ops::TimeConv& op) {
+  if (!convolves_narrow(op)) return false;
+  NarrowConvArgs args = narrow_conv_args(op);
+  args.weight = site_.weights.conv(op.weight, {args.outputs, args.width, args.kernel});
+  args.bias = site_.weights.vector(op.bias);
+  args.addend = buffer(op.addend);
+  args.out = buffer(op.out);
+  args.past = past(op.past);
+  args.x = conv_inputs(op);
+  const char* end = take_snake(op, args) ? ", snake" : "";
+  add_rows(label_of_conv(op, args.width, args.rate) + end, args, narrow_conv);
+  return true;
+}
+
+}  // namespace ttsrt::cuda
