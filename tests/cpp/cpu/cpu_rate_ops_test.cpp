@@ -70,6 +70,7 @@ TEST_P(CpuRateOps, ConvolveOverTimeAsTheReference) {
       {27, 27, 5, 3, 1, 1, 2},
       {13, 40, 3, 7, 5, 1, 30},
       {48, 16, 1, 11, 3, 1, 30},
+      {130, 20, 1, 11, 1, 1, 10},  // taps in several spans
       {13, 1, 8, 3, 1, 1, 2},
       {27, 54, 1, 1, 1, 1, 0},
       {24, 33, 4, 5, 1, 1, 2, ops::Padding::replicate},

@@ -14,8 +14,9 @@ namespace ttsrt::cpu {
 
 constexpr int32_t kLanes = 16;  // panel outputs, block positions
 constexpr int32_t kElements = 3;
-constexpr int32_t kMostQueryRows = 8;  // maximum over all levels
-constexpr int32_t kCacheElements = 4;  // element types of keys and values, with int8
+constexpr int32_t kMostQueryRows = 8;   // maximum over all levels
+constexpr int32_t kMostTimeRows = 240;  // of a block of a convolution over time
+constexpr int32_t kCacheElements = 4;   // element types of keys and values, with int8
 
 // Types of stored elements that kernels read; they index the function tables.
 enum class Element : int32_t { float32, bfloat16, float16, int8 };
@@ -117,7 +118,7 @@ struct TimeConvArgs {
   int64_t tap_step;
   int64_t words;
   int32_t taps;
-  int32_t count;    // output rows
+  int32_t count;    // output rows, at most kMostTimeRows
   int32_t outputs;  // N
   int32_t first_panel;
   int32_t last_panel;  // one past the last panel

@@ -34,25 +34,42 @@ inline void add_time_step(const unsigned char* w, int64_t panel_bytes, const uin
   }
 }
 
+// Taps [first, last) of output rows, which are done together so that their weights are read once
+// from memory. Sums of rows lie in memory between two spans.
+struct TapSpan {
+  int32_t first;
+  int32_t last;
+  int64_t ahead;  // bytes to weights that are prefetched; 0: none are
+  float* sums;    // [rows][panels][16]
+};
+
 // Rows [first, first + Rows) by `Panels` panels from `panel` on. It is never inlined, because GCC
 // 12 then keeps sums in memory (one EPYC core, float32: 42 GFLOP/s, and 97 so).
-template <class Step, int Rows, int Panels>
-__attribute__((noinline)) void time_tile(const TimeConvArgs& args, int32_t first, int32_t panel) {
+template <class Step, int Rows, int Panels, bool Prefetches>
+__attribute__((noinline)) void time_tile(const TimeConvArgs& args, const TapSpan& span,
+                                         int32_t first, int32_t panel) {
   const int64_t steps = args.words / Step::kInputWords;
-  const unsigned char* w =
-      static_cast<const unsigned char*>(args.weight) + panel * args.panel_bytes;
-  const uint32_t* x = args.rows + first * args.row_step;
+  const unsigned char* w = static_cast<const unsigned char*>(args.weight) +
+                           panel * args.panel_bytes + span.first * steps * Step::kBytes;
+  const uint32_t* x = args.rows + first * args.row_step + span.first * args.tap_step;
   const int64_t row_step = args.row_step;
   const int64_t panel_bytes = args.panel_bytes;
+  const int64_t ahead = span.ahead;
+  float* kept = span.sums + first * Panels * kLanes;
   Vec sums[Rows][Panels];
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; ++r) {
 #pragma GCC unroll 4
-    for (int p = 0; p < Panels; ++p) sums[r][p] = zero();
+    for (int p = 0; p < Panels; ++p)
+      sums[r][p] = span.first == 0 ? zero() : load(kept + (r * Panels + p) * kLanes);
   }
-  for (int32_t tap = 0; tap < args.taps; ++tap) {
+  for (int32_t tap = span.first; tap < span.last; ++tap) {
     const uint32_t* at = x;
     for (int64_t k = 0; k < steps; ++k) {
+      if constexpr (Prefetches) {
+#pragma GCC unroll 4
+        for (int p = 0; p < Panels; ++p) prefetch_far(w + p * panel_bytes + ahead);
+      }
       add_time_step<Step, Rows, Panels>(w, panel_bytes, at, row_step, sums);
       w += Step::kBytes;
       at += Step::kInputWords;
@@ -62,7 +79,13 @@ __attribute__((noinline)) void time_tile(const TimeConvArgs& args, int32_t first
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; ++r) {
 #pragma GCC unroll 4
-    for (int p = 0; p < Panels; ++p) finish_time(args, sums[r][p], first + r, panel + p);
+    for (int p = 0; p < Panels; ++p) {
+      if (span.last == args.taps) {
+        finish_time(args, sums[r][p], first + r, panel + p);
+      } else {
+        store(kept + (r * Panels + p) * kLanes, sums[r][p]);
+      }
+    }
   }
 }
 
@@ -81,30 +104,51 @@ int32_t time_rows(int32_t left) {
   return (left + tiles - 1) / tiles;
 }
 
-template <class Step, int Panels>
-void time_rows_of(const TimeConvArgs& args, int32_t panel) {
+template <class Step, int Panels, bool Prefetches>
+void time_span(const TimeConvArgs& args, const TapSpan& span, int32_t panel) {
   constexpr int32_t kMost = most_time_rows<Step>();
   for (int32_t row = 0; row < args.count;) {
     const int32_t rows = time_rows<kMost>(args.count - row);
     if constexpr (kMost >= 12) {
-      if (rows == 12) time_tile<Step, 12, Panels>(args, row, panel);
+      if (rows == 12) time_tile<Step, 12, Panels, Prefetches>(args, span, row, panel);
     }
     if constexpr (kMost >= 8) {
-      if (rows == 8) time_tile<Step, 8, Panels>(args, row, panel);
+      if (rows == 8) time_tile<Step, 8, Panels, Prefetches>(args, span, row, panel);
     }
     if constexpr (kMost == 6) {
-      if (rows == 6) time_tile<Step, 6, Panels>(args, row, panel);
-      if (rows == 5) time_tile<Step, 5, Panels>(args, row, panel);
+      if (rows == 6) time_tile<Step, 6, Panels, Prefetches>(args, span, row, panel);
+      if (rows == 5) time_tile<Step, 5, Panels, Prefetches>(args, span, row, panel);
     }
     if constexpr (kMost >= 4) {
-      if (rows == 4) time_tile<Step, 4, Panels>(args, row, panel);
+      if (rows == 4) time_tile<Step, 4, Panels, Prefetches>(args, span, row, panel);
     }
     if constexpr (kMost >= 4 && kMost <= 6) {
-      if (rows == 3) time_tile<Step, 3, Panels>(args, row, panel);
+      if (rows == 3) time_tile<Step, 3, Panels, Prefetches>(args, span, row, panel);
     }
-    if (rows == 2) time_tile<Step, 2, Panels>(args, row, panel);
-    if (rows == 1) time_tile<Step, 1, Panels>(args, row, panel);
+    if (rows == 2) time_tile<Step, 2, Panels, Prefetches>(args, span, row, panel);
+    if (rows == 1) time_tile<Step, 1, Panels, Prefetches>(args, span, row, panel);
     row += rows;
+  }
+}
+
+// Few rows use weights as fast as memory brings them, and prefetch those of the next span.
+constexpr int64_t kSpanBytes = 48 * 1024;
+constexpr int32_t kPrefetchRows = 16;
+
+template <class Step, int Panels>
+void time_panels(const TimeConvArgs& args, int32_t panel) {
+  float sums[kMostTimeRows * Panels * kLanes];
+  const int64_t tap_bytes = args.words / Step::kInputWords * Step::kBytes;
+  const int64_t fitting = kSpanBytes / (tap_bytes * Panels);
+  const int32_t taps = fitting < 1 ? 1 : static_cast<int32_t>(fitting);
+  for (int32_t tap = 0; tap < args.taps; tap += taps) {
+    const int32_t last = args.taps - tap < taps ? args.taps : tap + taps;
+    const TapSpan span = {tap, last, taps * tap_bytes, sums};
+    if (args.count <= kPrefetchRows) {
+      time_span<Step, Panels, true>(args, span, panel);
+    } else {
+      time_span<Step, Panels, false>(args, span, panel);
+    }
   }
 }
 
@@ -113,9 +157,9 @@ void time_convolve_kernel(const TimeConvArgs& args) {
   constexpr int kPanels = panels_in_flight(kTileRows);
   int32_t panel = args.first_panel;
   for (; panel + kPanels <= args.last_panel; panel += kPanels)
-    time_rows_of<Step, kPanels>(args, panel);
+    time_panels<Step, kPanels>(args, panel);
   if constexpr (kPanels > 1) {
-    for (; panel < args.last_panel; ++panel) time_rows_of<Step, 1>(args, panel);
+    for (; panel < args.last_panel; ++panel) time_panels<Step, 1>(args, panel);
   }
 }
 

@@ -13,7 +13,7 @@ namespace {
 constexpr std::int64_t kWindowFloats =
     24 * 1024;                            // of a block's inputs, which stay in the L2 cache
 constexpr std::int64_t kLeastBlock = 24;  // output rows of a block
-constexpr std::int64_t kMostBlock = 240;
+constexpr std::int64_t kMostBlock = kMostTimeRows;
 constexpr std::int64_t kUnitsPerThread = 4;
 
 // A weight of bfloat16 with an odd number of inputs has pairs that belong to two taps: it is stored
