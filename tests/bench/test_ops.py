@@ -104,6 +104,12 @@ def test_linear_behind_a_norm(time_op: Time, dtype: str, rows: int) -> None:
     time_op("norm_linear", rows=rows, outputs=2304, inputs=768, dtype=dtype)
 
 
+@pytest.mark.parametrize(("rows", "width"), [(8, 432), (64, 216), (1024, 27)])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_time_conv(time_op: Time, dtype: str, rows: int, width: int) -> None:
+    time_op("time_conv", rows=rows, outputs=width, inputs=width, dtype=dtype)
+
+
 @pytest.mark.parametrize("rows", [2, 16, 512])
 def test_layer_norm(time_op: Time, rows: int) -> None:
     time_op("layer_norm", rows=rows, inputs=768)
@@ -152,7 +158,7 @@ def test_pick_codes(time_op: Time, dtype: str, rows: int) -> None:
 def test_every_family_has_a_test() -> None:
     timed = {
         *("linear", "norm_linear", "layer_norm", "embed_rows", "self_attention"),
-        *("cross_attention", "sample_codes", "pick_codes"),
+        *("time_conv", "cross_attention", "sample_codes", "pick_codes"),
     }
     assert set(families()) == timed
 

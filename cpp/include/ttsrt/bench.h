@@ -43,6 +43,7 @@ TTSRT_API double measure_read(const std::string& device = "cpu", std::int32_t nu
 ///   "norm_linear"      linear after a layer norm of the inputs
 ///   "layer_norm"       [rows, inputs]
 ///   "embed_rows"       the mean of `codebooks` rows of tables [codebooks * vocab, outputs]
+///   "time_conv"        a causal convolution of [rows, inputs] over time, 7 taps to `outputs`
 ///   "self_attention"   one decode row of each of `rows` requests over a paged cache of half of
 ///                      `length` to all `length` positions: heads, head_dim, length, cache_dtype
 ///   "cross_attention"  the same over a text of `length`, with prior and alignment scores

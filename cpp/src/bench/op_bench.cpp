@@ -30,6 +30,7 @@ constexpr Family kFamilies[] = {
     {"norm_linear", bench::make_norm_linear, kMaxCheckedRows},
     {"layer_norm", bench::make_layer_norm, kMaxCheckedRows},
     {"embed_rows", bench::make_embed_rows, kMaxCheckedRows},
+    {"time_conv", bench::make_time_conv, kMaxCheckedRows},
     {"self_attention", bench::make_self_attention, 8},
     {"cross_attention", bench::make_cross_attention, 8},
     {"sample_codes", bench::make_sample_codes, 8},

@@ -94,6 +94,7 @@ std::unique_ptr<OpCase> make_linear(const CaseOptions& options);
 std::unique_ptr<OpCase> make_norm_linear(const CaseOptions& options);
 std::unique_ptr<OpCase> make_layer_norm(const CaseOptions& options);
 std::unique_ptr<OpCase> make_embed_rows(const CaseOptions& options);
+std::unique_ptr<OpCase> make_time_conv(const CaseOptions& options);
 std::unique_ptr<OpCase> make_self_attention(const CaseOptions& options);
 std::unique_ptr<OpCase> make_cross_attention(const CaseOptions& options);
 std::unique_ptr<OpCase> make_sample_codes(const CaseOptions& options);

@@ -18,9 +18,9 @@ __all__ = ["Figures", "OpBench", "Peaks", "families", "measure_peaks", "read_ban
 
 
 # Families in which each op has its own weights or caches, unless they are resident.
-_OWN_MEMORY = {"linear", "norm_linear", "self_attention", "cross_attention"}
+_OWN_MEMORY = {"linear", "norm_linear", "time_conv", "self_attention", "cross_attention"}
 # Families that multiply with the type of their weights.
-_PRODUCTS = {"linear", "norm_linear", "pick_codes"}
+_PRODUCTS = {"linear", "norm_linear", "time_conv", "pick_codes"}
 
 
 @dataclass(frozen=True)
