@@ -1,5 +1,6 @@
 #include "executor/request_check.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -10,6 +11,8 @@ namespace ttsrt::executor {
 namespace {
 
 constexpr std::int32_t kMaxChunk = 1 << 20;  // frames
+// Frames that wait for others before they become sound: no launch is better for more.
+constexpr std::int32_t kMostWaiting = 32;
 
 // A family that writes an itinerary the executor can't walk is broken: said once, here.
 void check_itinerary(const step::Itinerary& itinerary) {
@@ -82,8 +85,8 @@ PreparedRequest prepare(Request&& request, const model::Itineraries& itineraries
   check_itinerary(prepared.itinerary);
   for (step::Stop& stop : prepared.itinerary.stops) {
     if (stop.reads < 0) continue;
-    stop.first_chunk = prepared.initial_chunk_frames;
-    stop.chunk = prepared.chunk_frames;
+    stop.first_chunk = std::min(prepared.initial_chunk_frames, kMostWaiting);
+    stop.chunk = std::min(prepared.chunk_frames, kMostWaiting);
   }
   const bool is_deadline =
       !prepared.deadline || (std::isfinite(*prepared.deadline) && *prepared.deadline > 0.0);

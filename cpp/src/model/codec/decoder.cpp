@@ -213,12 +213,18 @@ std::vector<ops::StateSpec::PastRows> decoder_past(const Config& config) {
   return past;
 }
 
+std::int32_t launch_frames(const Limits& limits, std::int32_t step_frames) {
+  const std::int32_t frames =
+      std::clamp(limits.max_batch_size * step_frames, kLeastLaunch, kMostLaunch);
+  return std::min(frames, limits.max_num_tokens);
+}
+
 FamilyProgram write_decoder(const Weights& weights, const std::string& prefix, const Config& config,
                             const CodeLayout& codes, std::int32_t max_rows, bool trace) {
   return {"decode_codes",
           step::Pace::chunked,
           DecoderWriter(weights, prefix, config, trace).write(codes),
-          std::min(max_rows, kLaunchFrames),
+          max_rows,
           0,
           step::Emits::samples};
 }

@@ -11,15 +11,18 @@
 
 #include "model/codec/config.h"
 #include "model/family.h"
+#include "model/limits.h"
 #include "model/manifest.h"
 #include "model/weights.h"
 #include "ops/backend.h"
 
 namespace ttsrt::model::codec {
 
-// Frames of one launch at most: a frame's activations are large, and a launch of a single stream
-// shall not keep others from decoding.
-constexpr std::int32_t kLaunchFrames = 64;
+// Frames of one launch, whose activations are large: as many as all streams together make in a
+// step, but at least and at most so many.
+constexpr std::int32_t kLeastLaunch = 64;
+constexpr std::int32_t kMostLaunch = 256;
+std::int32_t launch_frames(const Limits& limits, std::int32_t step_frames);
 
 constexpr const char* kPrefix = "codec.";  // of its tensors in the engines of other models
 

@@ -10,7 +10,8 @@
 namespace ttsrt::model::codec {
 namespace {
 
-constexpr std::int32_t kMaxFrames = 1 << 20;  // of one request
+constexpr std::int32_t kStreamFrames = 2;     // of each stream in a launch, all of them running
+constexpr std::int32_t kMaxFrames = 1 << 17;  // of one request
 constexpr std::int32_t kUsualFrames = 1 << 13;
 constexpr std::int32_t kMaxRecording = 1 << 14;  // frames, which an encoder sees together
 
@@ -73,7 +74,8 @@ std::vector<FamilyProgram> CodecFamily::programs(const Weights& weights, const L
                                                  bool trace) const {
   std::vector<FamilyProgram> programs;
   const CodeLayout codes{config_.quantizer, config_.quantizer.codes()};
-  programs.push_back(write_decoder(weights, "", config_, codes, limits.max_num_tokens, trace));
+  programs.push_back(
+      write_decoder(weights, "", config_, codes, launch_frames(limits, kStreamFrames), trace));
   if (config_.encoder)
     programs.push_back(write_encoder(weights, config_, limits.max_input_len, trace));
   return programs;

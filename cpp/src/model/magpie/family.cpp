@@ -212,8 +212,9 @@ std::vector<FamilyProgram> MagpieFamily::programs(const Weights& weights, const 
   if (config_.codec) {
     const codec::CodeLayout codes{config_.quantizer.value_or(config_.codec->quantizer),
                                   config_.codebook_vocab};
-    programs.push_back(
-        codec::write_decoder(weights, codec::kPrefix, *config_.codec, codes, rows, trace));
+    programs.push_back(codec::write_decoder(weights, codec::kPrefix, *config_.codec, codes,
+                                            codec::launch_frames(limits, config_.frame_stacking),
+                                            trace));
   }
   return programs;
 }

@@ -32,7 +32,7 @@ TEST(CodecFamily, TellsWhatItIs) {
   ASSERT_EQ(programs.size(), 2U);
   EXPECT_EQ(programs[0].pace, step::Pace::chunked);
   EXPECT_EQ(programs[0].emits, step::Emits::samples);
-  EXPECT_EQ(programs[0].max_rows, kLaunchFrames);
+  EXPECT_EQ(programs[0].max_rows, kLeastLaunch);
   EXPECT_EQ(programs[1].pace, step::Pace::whole);
   EXPECT_EQ(programs[1].emits, step::Emits::codes);
   EXPECT_GT(programs[1].program.num_parts(), 1);

@@ -59,7 +59,7 @@ TEST_F(CodecSound, IsTheSameInAnyCompany) {
   }
 }
 
-// A launch holds kLaunchFrames rows: these codes take several, whose rows continue one another.
+// A launch holds kLeastLaunch rows: these codes take several, whose rows continue one another.
 TEST_F(CodecSound, DependsOnWhatWasBeforeAndNothingBehind) {
   const std::vector<std::int32_t> codes = random_codes(150, 5);
   const std::vector<float> sound = rig()->submit(codes_request(codes)).result().audio;
