@@ -26,11 +26,11 @@ inline Json codec_json(bool has_encoder = true) {
                 {"groups", 2},
                 {"levels", {3, 4}},
                 {"encoder", nullptr}};
-  model["decoder"] = {{"base_channels", 12}, {"rates", {3, 2}}, {"kernels", {3, 5}},
-                      {"dilations", {1, 2}}, {"pre_kernel", 5}, {"post_kernel", 3}};
+  model["decoder"] = {{"base_channels", 12},    {"rates", {3, 2}}, {"kernels", {3, 5}},
+                      {"dilations", {1, 3, 2}}, {"pre_kernel", 5}, {"post_kernel", 3}};
   if (has_encoder) {
-    model["encoder"] = {{"base_channels", 3},  {"rates", {2, 3}}, {"kernels", {3, 5}},
-                        {"dilations", {1, 2}}, {"pre_kernel", 5}, {"post_kernel", 3},
+    model["encoder"] = {{"base_channels", 3},     {"rates", {2, 3}}, {"kernels", {3, 5}},
+                        {"dilations", {1, 3, 2}}, {"pre_kernel", 5}, {"post_kernel", 3},
                         {"pad", "replicate"}};
   }
   return model;
