@@ -1,8 +1,8 @@
 #include "model/checkpoint.h"
 
 #include "core/check.h"
-#include "model/codec/decoder.h"
 #include "model/engine_data.h"
+#include "model/nanocodec/decoder.h"
 #include "model/registry.h"
 
 namespace ttsrt::model {
@@ -52,7 +52,7 @@ void Checkpoint::add_codec(const std::string& folder) {
 }
 
 Checkpoint::Place Checkpoint::place_of(const std::string& name) const {
-  const std::string prefix = codec::kPrefix;
+  const std::string prefix = nanocodec::kPrefix;
   if (codec == nullptr || name.rfind(prefix, 0) != 0) return {weights, name};
   return {codec->weights, name.substr(prefix.size())};
 }

@@ -1,10 +1,10 @@
 #include "model/registry.h"
 
 #include "core/check.h"
-#include "model/codec/family.h"
 #include "model/f5/family.h"
 #include "model/llm/family.h"
 #include "model/magpie/family.h"
+#include "model/nanocodec/family.h"
 #include "model/t3/family.h"
 #include "model/vocos/family.h"
 
@@ -27,7 +27,7 @@ struct Entry {
 constexpr Entry kFamilies[] = {
     {"magpie", make<magpie::MagpieFamily>}, {"t3", make<t3::T3Family>},
     {"llm", make<llm::LlmFamily>},          {"f5", make<f5::F5Family>},
-    {"vocos", make<vocos::VocosFamily>},    {"nanocodec", make<codec::CodecFamily>}};
+    {"vocos", make<vocos::VocosFamily>},    {"nanocodec", make<nanocodec::CodecFamily>}};
 
 }  // namespace
 

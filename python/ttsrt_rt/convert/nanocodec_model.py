@@ -18,7 +18,7 @@ from ttsrt_rt.quoting import list_names, quote
 
 __all__ = ["CodecCoder", "CodecEncoder", "CodecModel", "find_codec_block", "read_codec_model"]
 
-# As the reader of engines has them (cpp/src/model/codec/config.cpp).
+# As the reader of engines has them (cpp/src/model/nanocodec/config.cpp).
 MAX_STAGES = 8
 MAX_CHANNELS = 1 << 14
 MAX_FRAME = 8192  # samples

@@ -78,14 +78,14 @@ void check_consistency(const Config& config, const std::string& where) {
 }
 
 // Levels of all dimensions of a frame.
-std::vector<std::int32_t> levels_of(const codec::Quantizer& quantizer) {
+std::vector<std::int32_t> levels_of(const nanocodec::Quantizer& quantizer) {
   std::vector<std::int32_t> levels;
   for (std::int32_t group = 0; group < quantizer.groups; ++group)
     levels.insert(levels.end(), quantizer.levels.begin(), quantizer.levels.end());
   return levels;
 }
 
-void check_quantizer(const Config& config, const codec::Quantizer& quantizer,
+void check_quantizer(const Config& config, const nanocodec::Quantizer& quantizer,
                      const std::string& whose) {
   TTSRT_CHECK(FormatError, quantizer.groups == config.codebooks, whose, ": expected as many groups",
               " as the model has codebooks, ", config.codebooks, ", got ", quantizer.groups);
@@ -96,11 +96,11 @@ void check_quantizer(const Config& config, const codec::Quantizer& quantizer,
 
 void read_codec(const JsonReader& reader, Config& config) {
   if (reader.has("quantizer")) {
-    config.quantizer = codec::read_quantizer(reader.object("quantizer"));
+    config.quantizer = nanocodec::read_quantizer(reader.object("quantizer"));
     check_quantizer(config, *config.quantizer, reader.where() + ".quantizer");
   }
   if (!reader.has("codec_model")) return;
-  config.codec = codec::read_config(reader.object("codec_model"));
+  config.codec = nanocodec::read_config(reader.object("codec_model"));
   config.codec->encoder.reset();
   const std::string whose = reader.where() + ".codec_model";
   if (!config.quantizer) {

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "core/json.h"
-#include "model/codec/config.h"
 #include "model/config.h"
+#include "model/nanocodec/config.h"
 
 namespace ttsrt::model::magpie {
 
@@ -64,8 +64,8 @@ struct Config {
   std::map<std::string, std::int32_t> speakers;
   std::int32_t num_voices = 0;
   // How the model's codes stand for values where that is not the codec's own way.
-  std::optional<codec::Quantizer> quantizer;
-  std::optional<codec::Config> codec;  // that turns its codes into sound; without an encoder
+  std::optional<nanocodec::Quantizer> quantizer;
+  std::optional<nanocodec::Config> codec;  // that turns its codes into sound; without an encoder
 
   std::int32_t stack_codes() const { return codebooks * frame_stacking; }  // C*S
 };

@@ -6,11 +6,11 @@
 
 #include "core/check.h"
 #include "decode/compile_rules.h"
-#include "model/codec/decoder.h"
 #include "model/magpie/decoder.h"
 #include "model/magpie/encoder.h"
 #include "model/magpie/itinerary.h"
 #include "model/magpie/manifest.h"
+#include "model/nanocodec/decoder.h"
 
 namespace ttsrt::model::magpie {
 namespace {
@@ -189,7 +189,7 @@ ops::StateSpec MagpieFamily::state(const Limits& limits, const StateOptions& opt
     }
   }
   spec.codebooks = config_.stack_codes();
-  if (config_.codec) spec.past = codec::decoder_past(*config_.codec);
+  if (config_.codec) spec.past = nanocodec::decoder_past(*config_.codec);
   return spec;
 }
 
@@ -210,11 +210,11 @@ std::vector<FamilyProgram> MagpieFamily::programs(const Weights& weights, const 
                       write_decode(source, limits.max_encoder_input_len, trace),
                       2 * limits.max_batch_size, limits.max_batch_size});
   if (config_.codec) {
-    const codec::CodeLayout codes{config_.quantizer.value_or(config_.codec->quantizer),
-                                  config_.codebook_vocab};
-    programs.push_back(codec::write_decoder(weights, codec::kPrefix, *config_.codec, codes,
-                                            codec::launch_frames(limits, config_.frame_stacking),
-                                            trace));
+    const nanocodec::CodeLayout codes{config_.quantizer.value_or(config_.codec->quantizer),
+                                      config_.codebook_vocab};
+    programs.push_back(
+        nanocodec::write_decoder(weights, nanocodec::kPrefix, *config_.codec, codes,
+                                 nanocodec::launch_frames(limits, config_.frame_stacking), trace));
   }
   return programs;
 }

@@ -1,6 +1,6 @@
 #include "model/magpie/manifest.h"
 
-#include "model/codec/decoder.h"
+#include "model/nanocodec/decoder.h"
 #include "model/stack_weights.h"
 
 namespace ttsrt::model::magpie {
@@ -49,7 +49,7 @@ Manifest declare_tensors(const Config& config) {
     manifest.add_data("voices", {config.num_voices, kAnySize, config.dim}, DType::float32);
     manifest.add_data("voice_lengths", {config.num_voices}, DType::int32);
   }
-  if (config.codec) codec::declare_decoder(manifest, codec::kPrefix, *config.codec);
+  if (config.codec) nanocodec::declare_decoder(manifest, nanocodec::kPrefix, *config.codec);
   return manifest;
 }
 

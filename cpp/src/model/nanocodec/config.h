@@ -9,7 +9,7 @@
 
 #include "core/json.h"
 
-namespace ttsrt::model::codec {
+namespace ttsrt::model::nanocodec {
 
 // Finite scalar quantization: each group of a frame is one code, whose digits to the bases of the
 // levels, the first one lowest, are the values of the group's dimensions.
@@ -56,4 +56,4 @@ Config read_config(const JsonReader& model);
 std::int32_t decoder_channels(const HalfConfig& decoder, std::int32_t stage);
 std::int32_t encoder_channels(const HalfConfig& encoder, std::int32_t stage);
 
-}  // namespace ttsrt::model::codec
+}  // namespace ttsrt::model::nanocodec

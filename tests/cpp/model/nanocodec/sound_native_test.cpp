@@ -9,7 +9,7 @@
 #include "support/codec_models.h"
 #include "support/native_backends.h"
 
-namespace ttsrt::model::codec {
+namespace ttsrt::model::nanocodec {
 namespace {
 
 using test::codes_request;
@@ -73,4 +73,4 @@ INSTANTIATE_TEST_SUITE_P(Backends, CodecSoundOn, ::testing::ValuesIn(test::nativ
                          [](const auto& info) { return info.param; });
 
 }  // namespace
-}  // namespace ttsrt::model::codec
+}  // namespace ttsrt::model::nanocodec

@@ -9,14 +9,14 @@
 #include <string>
 #include <vector>
 
-#include "model/codec/config.h"
 #include "model/family.h"
 #include "model/limits.h"
 #include "model/manifest.h"
+#include "model/nanocodec/config.h"
 #include "model/weights.h"
 #include "ops/backend.h"
 
-namespace ttsrt::model::codec {
+namespace ttsrt::model::nanocodec {
 
 // Frames of one launch, whose activations are large: as many as all streams together make in a
 // step, but at least and at most so many.
@@ -43,4 +43,4 @@ std::vector<ops::StateSpec::PastRows> decoder_past(const Config& config);
 FamilyProgram write_decoder(const Weights& weights, const std::string& prefix, const Config& config,
                             const CodeLayout& codes, std::int32_t max_rows, bool trace);
 
-}  // namespace ttsrt::model::codec
+}  // namespace ttsrt::model::nanocodec

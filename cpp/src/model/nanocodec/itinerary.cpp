@@ -1,4 +1,4 @@
-#include "model/codec/itinerary.h"
+#include "model/nanocodec/itinerary.h"
 
 #include <cmath>
 #include <memory>
@@ -8,7 +8,7 @@
 #include "model/request_rows.h"
 #include "model/whole_request.h"
 
-namespace ttsrt::model::codec {
+namespace ttsrt::model::nanocodec {
 namespace {
 
 constexpr const char* kNoVoices = "add_voice: codecs have no voices";
@@ -80,4 +80,4 @@ Voice CodecItineraries::voice_of_codes(Matrix<std::int32_t>&& /*codes*/) const {
   throw ConfigError(kNoVoices);
 }
 
-}  // namespace ttsrt::model::codec
+}  // namespace ttsrt::model::nanocodec

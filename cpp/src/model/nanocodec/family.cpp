@@ -1,13 +1,13 @@
-#include "model/codec/family.h"
+#include "model/nanocodec/family.h"
 
 #include <utility>
 
 #include "core/check.h"
-#include "model/codec/decoder.h"
-#include "model/codec/encoder.h"
-#include "model/codec/itinerary.h"
+#include "model/nanocodec/decoder.h"
+#include "model/nanocodec/encoder.h"
+#include "model/nanocodec/itinerary.h"
 
-namespace ttsrt::model::codec {
+namespace ttsrt::model::nanocodec {
 namespace {
 
 constexpr std::int32_t kStreamFrames = 2;     // of each stream in a launch, all of them running
@@ -81,4 +81,4 @@ std::vector<FamilyProgram> CodecFamily::programs(const Weights& weights, const L
   return programs;
 }
 
-}  // namespace ttsrt::model::codec
+}  // namespace ttsrt::model::nanocodec

@@ -4,12 +4,12 @@
 #include <cstdint>
 #include <utility>
 
-#include "model/codec/config.h"
 #include "model/itineraries.h"
 #include "model/limits.h"
+#include "model/nanocodec/config.h"
 #include "step/itinerary.h"
 
-namespace ttsrt::model::codec {
+namespace ttsrt::model::nanocodec {
 
 // Indices of the Programs, in the order they run in.
 constexpr std::int32_t kDecodeCodes = 0;
@@ -32,4 +32,4 @@ class CodecItineraries final : public Itineraries {
   const Limits limits_;
 };
 
-}  // namespace ttsrt::model::codec
+}  // namespace ttsrt::model::nanocodec

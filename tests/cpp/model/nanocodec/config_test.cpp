@@ -1,11 +1,11 @@
-#include "model/codec/config.h"
+#include "model/nanocodec/config.h"
 
 #include <gtest/gtest.h>
 
 #include "support/codec_models.h"
 #include "support/errors.h"
 
-namespace ttsrt::model::codec {
+namespace ttsrt::model::nanocodec {
 namespace {
 
 using test::throws_naming;
@@ -62,4 +62,4 @@ TEST(CodecConfig, RefusesByNameWhatCannotBe) {
 }
 
 }  // namespace
-}  // namespace ttsrt::model::codec
+}  // namespace ttsrt::model::nanocodec

@@ -1,16 +1,16 @@
-#include "model/codec/family.h"
+#include "model/nanocodec/family.h"
 
 #include <gtest/gtest.h>
 
 #include <limits>
 
-#include "model/codec/decoder.h"
+#include "model/nanocodec/decoder.h"
 #include "model/servable.h"
 #include "support/codec_models.h"
 #include "support/errors.h"
 #include "support/voices.h"
 
-namespace ttsrt::model::codec {
+namespace ttsrt::model::nanocodec {
 namespace {
 
 using test::NoVoices;
@@ -138,4 +138,4 @@ TEST_F(CodecsThatOnlyDecode, TakeNoSamples) {
 }
 
 }  // namespace
-}  // namespace ttsrt::model::codec
+}  // namespace ttsrt::model::nanocodec

@@ -5,10 +5,10 @@
 #include <memory>
 #include <vector>
 
-#include "model/codec/config.h"
 #include "model/family.h"
+#include "model/nanocodec/config.h"
 
-namespace ttsrt::model::codec {
+namespace ttsrt::model::nanocodec {
 
 class CodecFamily final : public Family {
  public:
@@ -29,4 +29,4 @@ class CodecFamily final : public Family {
   Config config_;
 };
 
-}  // namespace ttsrt::model::codec
+}  // namespace ttsrt::model::nanocodec

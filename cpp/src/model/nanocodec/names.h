@@ -8,7 +8,7 @@
 #include "core/check.h"
 #include "model/manifest.h"
 
-namespace ttsrt::model::codec {
+namespace ttsrt::model::nanocodec {
 
 inline std::string stage_name(const char* half, std::int32_t stage) {
   return message(half, ".stages.", stage, ".");
@@ -25,4 +25,4 @@ inline void declare_convolution(Manifest& manifest, const std::string& name, std
   manifest.add(Role::vector, name + "_bias", {outputs});
 }
 
-}  // namespace ttsrt::model::codec
+}  // namespace ttsrt::model::nanocodec

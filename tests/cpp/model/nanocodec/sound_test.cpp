@@ -7,7 +7,7 @@
 #include "ops/reference/reference_backend.h"
 #include "support/codec_models.h"
 
-namespace ttsrt::model::codec {
+namespace ttsrt::model::nanocodec {
 namespace {
 
 using test::codes_request;
@@ -125,4 +125,4 @@ TEST_F(CodecSound, BecomesCodes) {
 }
 
 }  // namespace
-}  // namespace ttsrt::model::codec
+}  // namespace ttsrt::model::nanocodec

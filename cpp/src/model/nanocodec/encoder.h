@@ -4,12 +4,12 @@
 
 #include <cstdint>
 
-#include "model/codec/config.h"
 #include "model/family.h"
 #include "model/manifest.h"
+#include "model/nanocodec/config.h"
 #include "model/weights.h"
 
-namespace ttsrt::model::codec {
+namespace ttsrt::model::nanocodec {
 
 // Of a codec that has an encoder.
 void declare_encoder(Manifest& manifest, const Config& config);
@@ -18,4 +18,4 @@ void declare_encoder(Manifest& manifest, const Config& config);
 FamilyProgram write_encoder(const Weights& weights, const Config& config, std::int32_t max_rows,
                             bool trace);
 
-}  // namespace ttsrt::model::codec
+}  // namespace ttsrt::model::nanocodec

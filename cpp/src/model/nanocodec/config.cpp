@@ -1,4 +1,4 @@
-#include "model/codec/config.h"
+#include "model/nanocodec/config.h"
 
 #include <algorithm>
 #include <functional>
@@ -7,7 +7,7 @@
 #include "core/check.h"
 #include "model/config.h"
 
-namespace ttsrt::model::codec {
+namespace ttsrt::model::nanocodec {
 namespace {
 
 constexpr std::int64_t kMaxGroups = 64;
@@ -114,4 +114,4 @@ std::int32_t encoder_channels(const HalfConfig& encoder, std::int32_t stage) {
   return encoder.base_channels << stage;
 }
 
-}  // namespace ttsrt::model::codec
+}  // namespace ttsrt::model::nanocodec

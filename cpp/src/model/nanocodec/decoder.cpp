@@ -1,13 +1,13 @@
-#include "model/codec/decoder.h"
+#include "model/nanocodec/decoder.h"
 
 #include <algorithm>
 #include <memory>
 #include <utility>
 
-#include "model/codec/names.h"
+#include "model/nanocodec/names.h"
 #include "ops/program.h"
 
-namespace ttsrt::model::codec {
+namespace ttsrt::model::nanocodec {
 namespace {
 
 constexpr const char* kHalf = "decoder";
@@ -229,4 +229,4 @@ FamilyProgram write_decoder(const Weights& weights, const std::string& prefix, c
           step::Emits::samples};
 }
 
-}  // namespace ttsrt::model::codec
+}  // namespace ttsrt::model::nanocodec

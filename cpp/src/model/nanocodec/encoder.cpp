@@ -1,12 +1,12 @@
-#include "model/codec/encoder.h"
+#include "model/nanocodec/encoder.h"
 
 #include <string>
 #include <utility>
 
-#include "model/codec/names.h"
+#include "model/nanocodec/names.h"
 #include "ops/program.h"
 
-namespace ttsrt::model::codec {
+namespace ttsrt::model::nanocodec {
 namespace {
 
 constexpr const char* kHalf = "encoder";
@@ -169,4 +169,4 @@ FamilyProgram write_encoder(const Weights& weights, const Config& config, std::i
           step::Emits::codes};
 }
 
-}  // namespace ttsrt::model::codec
+}  // namespace ttsrt::model::nanocodec
