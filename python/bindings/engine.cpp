@@ -7,6 +7,17 @@
 namespace ttsrt::python {
 namespace {
 
+void def_limits(py::class_<EngineInfo>& bound) {
+  bound.def_readonly("max_batch_size", &EngineInfo::max_batch_size, "Most requests in flight.")
+      .def_readonly("max_seq_len", &EngineInfo::max_seq_len,
+                    "Most decoder positions, context included.")
+      .def_readonly("max_input_len", &EngineInfo::max_input_len, "Most context rows.")
+      .def_readonly("max_encoder_input_len", &EngineInfo::max_encoder_input_len,
+                    "Most text tokens.")
+      .def_readonly("max_num_tokens", &EngineInfo::max_num_tokens,
+                    "Most rows of one Program in one launch.");
+}
+
 void register_engine_info(py::module_& module) {
   py::class_<EngineInfo> bound(module, "EngineInfo",
                                "The numbers of an engine that callers need for their requests.");
@@ -53,15 +64,9 @@ void register_engine_info(py::module_& module) {
       .def_readonly("has_encoder", &EngineInfo::has_encoder,
                     "A codec: whether it makes codes of samples.")
       .def_readonly("mel_bins", &EngineInfo::mel_bins,
-                    "Columns of spectrograms; 0: the model has none.")
-      .def_readonly("max_batch_size", &EngineInfo::max_batch_size, "Most requests in flight.")
-      .def_readonly("max_seq_len", &EngineInfo::max_seq_len,
-                    "Most decoder positions, context included.")
-      .def_readonly("max_input_len", &EngineInfo::max_input_len, "Most context rows.")
-      .def_readonly("max_encoder_input_len", &EngineInfo::max_encoder_input_len,
-                    "Most text tokens.")
-      .def_readonly("max_num_tokens", &EngineInfo::max_num_tokens,
-                    "Most rows of one Program in one launch.")
+                    "Columns of spectrograms; 0: the model has none.");
+  def_limits(bound);
+  bound
       .def_readonly("default_prior", &EngineInfo::default_prior,
                     "The checkpoint's attention prior; None where it has none.")
       .def_readonly("num_voices", &EngineInfo::num_voices, "Voices stored in the engine.")
