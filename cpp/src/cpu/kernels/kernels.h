@@ -275,7 +275,8 @@ struct Kernels {
   // For tests: an activation of each value.
   void (*activate)(const float* x, Activation activation, int64_t count, float* out);
   PeakKernels peaks;
-  // Another table that multiplies quantized weights by inputs of 16 bits faster; null: none does.
+  // Another table that multiplies quantized weights by inputs of 16 bits faster, and convolves by
+  // bfloat16 over time; null: none does.
   const Kernels* a16 = nullptr;
   // Kernels over tiles (tile_kernels.h); null: the level has none.
   const TileKernels* tiles = nullptr;

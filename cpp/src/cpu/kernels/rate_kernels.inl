@@ -152,14 +152,28 @@ void time_panels(const TimeConvArgs& args, int32_t panel) {
   }
 }
 
+// The most panels at once; pairs that become two vectors leave registers for fewer.
+template <class Step>
+constexpr int most_time_panels() {
+  constexpr int kPanels = panels_in_flight(kTileRows);
+  return kPanels > 2 && Step::kInputWords == 2 ? 2 : kPanels;
+}
+
 template <class Step>
 void time_convolve_kernel(const TimeConvArgs& args) {
-  constexpr int kPanels = panels_in_flight(kTileRows);
-  int32_t panel = args.first_panel;
-  for (; panel + kPanels <= args.last_panel; panel += kPanels)
-    time_panels<Step, kPanels>(args, panel);
-  if constexpr (kPanels > 1) {
-    for (; panel < args.last_panel; ++panel) time_panels<Step, 1>(args, panel);
+  constexpr int kMost = most_time_panels<Step>();
+  for (int32_t panel = args.first_panel; panel < args.last_panel;) {
+    const int32_t left = args.last_panel - panel;
+    const int32_t groups = (left + kMost - 1) / kMost;
+    const int32_t panels = (left + groups - 1) / groups;
+    if constexpr (kMost >= 3) {
+      if (panels == 3) time_panels<Step, 3>(args, panel);
+    }
+    if constexpr (kMost >= 2) {
+      if (panels == 2) time_panels<Step, 2>(args, panel);
+    }
+    if (panels == 1) time_panels<Step, 1>(args, panel);
+    panel += panels;
   }
 }
 

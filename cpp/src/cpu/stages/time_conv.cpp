@@ -51,6 +51,8 @@ class TimeConvStage : public Stage {
         bias_(vector_of(op_.bias, spec.out.width)),
         element_(element_of(op_.weight.dtype)),
         panels_(ops::padded_rows(op_.weight.rows) / ops::kPanel) {
+    if (element_ == Element::bfloat16 && site_.kernels->a16 != nullptr)
+      site_.kernels = site_.kernels->a16;
     const std::int64_t width = spec.x.width;
     const bool is_narrow = element_ == Element::bfloat16;
     const std::int64_t padded = is_narrow ? ops::padded_to(width, 2) : width;
