@@ -24,8 +24,8 @@ import pytest
 import ttsrt_rt as rt
 from tests.devices import NATIVE
 from tests.needs_extras import needed
-from ttsrt_rt.audio import read_audio, write_wav
-from ttsrt_rt.synth import write_random_f5
+from ttsrt_rt.audio import read_audio, sample_bytes, wav_head, write_wav
+from ttsrt_rt.synth import write_random_codec, write_random_f5, write_random_nemo
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 ENVIRONMENT = {
@@ -67,6 +67,86 @@ def test_cpp_service(engine: Path, tmp_path: Path) -> None:
         ).codes.tolist()
     expected = [f"frame {i}: {' '.join(map(str, frame))}" for i, frame in enumerate(codes)]
     assert lines[:-1] == expected
+
+
+@pytest.fixture(scope="module")
+def sound_engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random Magpie with its codec."""
+    folder = tmp_path_factory.mktemp("sound")
+    codec = write_random_codec(folder / "codec.nemo", "tiny_magpie")
+    magpie = write_random_nemo(folder / "magpie.nemo", "tiny")
+    rt.convert(codec, folder / "codec", progress=False)
+    rt.convert(magpie, folder / "magpie", progress=False)
+    rt.build(folder / "magpie", folder / "engine", codec_dir=folder / "codec", progress=False)
+    return folder / "engine"
+
+
+def test_wav_stream(sound_engine: Path, tmp_path: Path) -> None:
+    for tool in ("cmake", "c++"):
+        if shutil.which(tool, path=ENVIRONMENT["PATH"]) is None:
+            pytest.skip(f"{tool} is missing")
+    run(
+        *("cmake", "-S", EXAMPLES / "cpp_service", "-B", tmp_path),
+        f"-Dttsrt_DIR={rt.get_cmake_dir()}",
+    )
+    run("cmake", "--build", tmp_path, "--target", "wav_stream")
+    command = [tmp_path / "wav_stream", sound_engine, "0", tmp_path / "out.wav", "3", "4", "5"]
+    lines = run(*command).splitlines()
+    assert lines[-1].startswith("ended by ") and len(lines) > 3
+    sound = read_audio(tmp_path / "out.wav")
+    with rt.Executor(sound_engine, device="cpu") as executor:
+        whole = executor.generate(text_ids=[3, 4, 5], voice=0, cfg_scale=2.5, seed=7, max_frames=16)
+    assert whole.audio is not None and sound.sample_rate == whole.sample_rate
+    assert sample_bytes(sound.samples) == sample_bytes(whole.audio)
+
+
+# What the example calls of sounddevice, kept in a file.
+FAKE_SOUNDDEVICE = """
+import numpy
+
+class OutputStream:
+    def __init__(self, *, samplerate, channels, dtype):
+        assert (channels, dtype) == (1, "float32")
+        self.parts = [numpy.array([[samplerate]], numpy.float32)]
+    def __enter__(self):
+        return self
+    def __exit__(self, *error):
+        numpy.save("played.npy", numpy.concatenate(self.parts))
+    def write(self, samples):
+        self.parts.append(samples)
+        return False
+"""
+
+
+def test_play_stream(sound_engine: Path, engine: Path, tmp_path: Path) -> None:
+    def play(*arguments: str | Path, path: Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, EXAMPLES / "play_stream.py", *arguments],
+            env=ENVIRONMENT
+            | {"PYTHONPATH": os.pathsep.join([str(path), os.environ.get("PYTHONPATH", "")])},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    (tmp_path / "ids.json").write_text("[3, 4, 5]")
+    (tmp_path / "sounddevice.py").write_text(FAKE_SOUNDDEVICE)
+    done = play(sound_engine, "ids.json", "1", path=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("first sound after ") and "ended by " in done.stdout
+    with rt.Executor(sound_engine) as executor:
+        whole = executor.generate(text_ids=[3, 4, 5], voice=1)
+    played = np.load(tmp_path / "played.npy")[:, 0]
+    assert played[0] == whole.sample_rate
+    np.testing.assert_array_equal(played[1:], whole.audio)
+    mute = play(engine, "ids.json", path=tmp_path)
+    assert mute.returncode == 1 and "expected an engine with a codec" in mute.stderr
+    (tmp_path / "none").mkdir()
+    (tmp_path / "none" / "sounddevice.py").write_text("raise OSError('PortAudio not found')")
+    silent = play(sound_engine, "ids.json", path=tmp_path / "none")
+    assert silent.returncode == 1 and "--output - | aplay" in silent.stderr
+    assert play(sound_engine, path=tmp_path).stderr.startswith("usage: ")
 
 
 def test_asyncio_streaming(engine: Path) -> None:
@@ -138,6 +218,44 @@ def test_f5_server(tmp_path: Path) -> None:
             status, answer = ask(speech, wrong)
             assert status == 400 and told in answer
         assert ask(speech, ["a"])[0] == 422
+
+
+def test_stream_server(sound_engine: Path) -> None:
+    """Chunks come while the sound is made; together they are one WAV of each sample once."""
+    for name in ("fastapi", "uvicorn"):
+        needed(name, "serve")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "uvicorn", "--app-dir", EXAMPLES, "stream_server:app"),
+            *("--port", str(port), "--log-level", "warning"),
+        ],
+        env=ENVIRONMENT | {"TTS_ENGINE": str(sound_engine)},
+    )
+    address = f"http://127.0.0.1:{port}/v1/audio/speech"
+    body = {"text_ids": [3, 4, 5], "voice": 0, "seed": 3, "max_frames": 40}
+    try:
+        status, data = ask(address, body)
+        with rt.Executor(sound_engine) as executor:
+            whole = executor.generate(**body)
+        assert whole.audio is not None and whole.sample_rate is not None
+        assert (status, data) == (200, wav_head(whole.sample_rate) + sample_bytes(whole.audio))
+        assert ask(address, {**body, "response_format": "pcm"}) == (200, data[44:])
+        with concurrent.futures.ThreadPoolExecutor(4) as threads:
+            for each in threads.map(lambda _: ask(address, body), range(8)):
+                assert each == (200, data)
+        for wrong, told in (
+            ({**body, "response_format": "mp3"}, b"response_format: expected wav or pcm, got"),
+            ({**body, "text_ids": [-5]}, b"text_ids"),
+            ({**body, "speed": 2}, b"expected options among"),
+        ):
+            status, answer = ask(address, wrong)
+            assert status == 400 and told in answer
+    finally:
+        server.terminate()
+        server.wait(30)
 
 
 def test_f5_server_with_the_client_of_openai(tmp_path: Path) -> None:

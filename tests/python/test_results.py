@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import ttsrt_rt as rt
+from ttsrt_rt.audio import read_audio
 from ttsrt_rt.cli import main
 from ttsrt_rt.synth import write_random_f5
 
@@ -61,6 +62,7 @@ def test_sound_and_spectrograms(tmp_path: Path, capsys: pytest.CaptureFixture[st
         ("a.json", [*text, *both]),
         ("b.npy", [*text, "--return_audio", "false"]),
         ("c.npy", ["--mel", str(tmp_path / "mel.npy")]),
+        ("a.wav", [*text, "--width", "32"]),
     ):
         assert main([*run, *flags, "--output", str(tmp_path / name)]) == 0
     assert "4864 samples" in capsys.readouterr().out
@@ -68,6 +70,8 @@ def test_sound_and_spectrograms(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert sound.shape == (19 * 256,)
     assert np.load(tmp_path / "b.npy").shape == (20, 100)
     assert np.load(tmp_path / "c.npy").shape == (4 * 256,)
+    heard = read_audio(tmp_path / "a.wav")
+    assert heard.sample_rate == 24000 and heard.samples[:, 0].tolist() == sound.tolist()
     with np.load(tmp_path / "a.npz") as arrays:
         assert sorted(arrays) == ["audio", "codes", "spectrogram"]
         np.testing.assert_array_equal(arrays["audio"], sound)
