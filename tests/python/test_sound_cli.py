@@ -110,7 +110,7 @@ def test_sound_comes_while_it_is_made(command: list[str], models: CodecModels) -
         while part := os.read(descriptor, 1 << 16):
             parts.append(part)
         assert process.wait() == 0
-    assert len(parts) > 2 and parts[0].startswith(b"RIFF")
+    assert len(parts) > 1 and parts[0].startswith(b"RIFF")
     assert b"".join(parts).count(b"RIFF") == 1
 
 

@@ -223,6 +223,8 @@ def _measure_capacity(
     server: Server, facts: EngineFacts, options: OverloadOptions, clock: Clock
 ) -> float:
     """Codec frames per second with a request waiting for every slot."""
+    if facts.context == "codec":  # the executor counts the frames of codes that it draws
+        raise ConfigError("engine: expected one that takes texts, got a codec (bench crowd)")
     slots = server.stats().max_num_active_requests
     shape = options.shape
     few = itertools.islice(random_requests(facts, shape), 2 * slots)

@@ -135,7 +135,7 @@ def _run_one(args: argparse.Namespace) -> int:
         handle = executor.submit(request)
         tell(format_memory(executor.info))
         if args.streaming or stream is not None:
-            _follow(handle, stream, shows=args.streaming)
+            _follow(handle, stream, engine.info.samples_per_frame, shows=args.streaming)
         result = handle.result()
     if stream is not None:
         stream.finish()
@@ -224,7 +224,7 @@ def _run_many(args: argparse.Namespace) -> int:
     from ttsrt_rt.cli.run_many import Counts, run_lines
     from ttsrt_rt.executor import Executor
 
-    for name in ("alignment_output", "streaming"):
+    for name in ("alignment_output", "streaming", "width"):
         if getattr(args, name):
             raise ConfigError(f"--{name}: expected without --requests; lines have fields for it")
     output = args.output
@@ -267,14 +267,18 @@ def _open_lines(name: str, files: ExitStack) -> Any:
         ) from error
 
 
-def _follow(handle: Handle, stream: SoundStream | None, *, shows: bool) -> None:
+def _follow(
+    handle: Handle, stream: SoundStream | None, samples_per_frame: int, *, shows: bool
+) -> None:
     """Takes the events of a request: sound goes on, and the number of frames is shown."""
     is_terminal = sys.stderr.isatty()
-    frames = 0
+    codes = samples = 0
     for event in handle:
         if stream is not None and event.audio is not None:
             stream.write(event.audio)
-        frames += len(event.codes)
+        codes += len(event.codes)
+        samples += 0 if event.audio is None else len(event.audio)
+        frames = max(codes, samples // samples_per_frame if samples_per_frame else 0)
         if shows and is_terminal:
             print(f"\r{frames} frames", end="", file=sys.stderr, flush=True)
         elif shows:

@@ -95,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
     with Executor(args.codec, **options) as codec:
         codes = encode_voice(sound, codec, engine, seconds=args.seconds)
     with Executor(engine, **options, max_batch_size=1) as executor:  # which checks them
-        if is_there:
+        if name in executor.voices():
             executor.remove_voice(name)
         executor.add_voice(name, codes=codes)
     path.parent.mkdir(exist_ok=True)

@@ -116,9 +116,13 @@ def test_crowds_of_a_codec_alone(
         assert crowd["frames_per_second"] > 0 and crowd["first_audio_ms"] > 0
 
 
-@pytest.mark.parametrize("name", ["spoken", "codec"])
-def test_overload(models: CodecModels, name: str) -> None:
-    options = OverloadOptions(seconds=0.5, factor=3.0, capacity_seconds=0.2, shape=SHAPE)
-    with rt.Executor(getattr(models, name), device=NATIVE, max_queue_size=4) as executor:
+def test_overload(models: CodecModels) -> None:
+    options = OverloadOptions(seconds=0.5, factor=3.0, capacity_seconds=1.0, shape=SHAPE)
+    with rt.Executor(models.spoken, device=NATIVE, max_queue_size=16) as executor:
         report = measure_overload(executor, EngineFacts.of(executor.engine), options)
     assert report.is_ok and report.completed > 0, report.errors
+    with (
+        rt.Executor(models.codec, device=NATIVE) as executor,
+        pytest.raises(rt.ConfigError, match="expected one that takes texts, got a codec"),
+    ):
+        measure_overload(executor, EngineFacts.of(executor.engine), options)
