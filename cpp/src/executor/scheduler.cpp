@@ -216,9 +216,9 @@ std::int32_t Scheduler::sound_rows(std::int32_t program) const {
   std::int32_t steps = 0;
   for (const step::PlanItem& item : plan_->items)
     steps += programs_[at(item.program)].pace == Pace::stepwise ? 1 : 0;
-  const double seconds =
-      is_limited_ ? std::max(seconds_left_, 0.0) : kIdleSlices * budget_->seconds;
-  double fitting = is_limited_ ? 1.0 : kFirstSound;
+  const bool is_limited = is_limited_ || steps > 0;
+  const double seconds = is_limited ? std::max(seconds_left_, 0.0) : kIdleSlices * budget_->seconds;
+  double fitting = is_limited ? 1.0 : kFirstSound;
   if (row > 0.0) fitting = std::max(seconds / row, 1.0);
   fitting = std::max<double>(fitting, std::int64_t{steps} * budget_->step_frames);
   return fitting >= most ? most : static_cast<std::int32_t>(fitting);

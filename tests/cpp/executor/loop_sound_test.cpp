@@ -2,8 +2,10 @@
 // fail.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <string>
+#include <vector>
 
 #include "executor/loop.h"
 #include "support/errors.h"
@@ -180,6 +182,33 @@ TEST_P(LoopSound, KeepsWhatItHasAtItsDeadline) {
   EXPECT_TRUE(result.finish_reason == FinishReason::deadline ||
               result.finish_reason == FinishReason::length);
   EXPECT_EQ(result.audio, samples_of(1, static_cast<std::int32_t>(result.audio.size()) / kSamples));
+}
+
+// A row takes two slices. While others step, a launch has no more rows than the steps make, whoever
+// is behind; and every stream gets on.
+TEST_P(LoopSound, DelaysNobodysStepsBeyondTheSlice) {
+  FakeOptions options = options_of(GetParam());
+  options.row_seconds = 1.0;
+  std::int32_t most_beside_steps = 0, launches = 0;  // of the network's thread, until it has ended
+  options.change = [&](const step::StepBatch& batch, step::StepOutput&) {
+    const step::RowBatch& rows = batch.programs[kCodec];
+    const auto steps = static_cast<std::int32_t>(batch.programs[test::kDecode].draws.size());
+    if (steps == 0 || rows.rows == 0) return;
+    ++launches;
+    most_beside_steps = std::max(most_beside_steps, rows.rows - steps);
+  };
+  {
+    LoopRig rig(options, {.max_queue_size = 64, .prefill_slice_seconds = 0.5},
+                std::make_unique<WithCodec>());
+    std::vector<FakeHandle> handles;
+    for (std::uint64_t seed = 0; seed < 6; ++seed)
+      handles.push_back(rig.submit(sound_of(seed, 6 + 4 * static_cast<std::int32_t>(seed), 4, 1)));
+    for (std::uint64_t seed = 0; seed < 6; ++seed)
+      EXPECT_EQ(handles[seed].result().audio,
+                samples_of(seed, 6 + 4 * static_cast<std::int32_t>(seed)));
+  }
+  EXPECT_GT(launches, 10);
+  EXPECT_LE(most_beside_steps, 0);
 }
 
 TEST_P(LoopSound, RefusesChunksThatCannotBe) {
