@@ -131,15 +131,20 @@ struct NarrowRateArgs {
 };
 void narrow_rate_rows(const NarrowRateArgs& args, cudaStream_t stream);
 
-// As ops::Upsample. `x` [rows * rate, 2 * width], `out` [rows * rate * factor, width], `weight`
-// [2 * width, 2 * factor].
+// As ops::Upsample. `x` [rows * rate, 2 * width], `out` [rows * rate * factor, width] or none,
+// `weight` [2 * width, 2 * factor]. It may leave the snake of its outputs, in float32 or as narrow
+// rows.
 struct UpsampleArgs {
   RowsView rows;
   const float* x = nullptr;
   float* out = nullptr;
   const float* weight = nullptr;
   const float* bias = nullptr;  // [width]
-  PastView past;                // of one row
+  bool has_snake = false;
+  SnakeView snake;
+  float* snake_out = nullptr;
+  NarrowRows snake_narrow;
+  PastView past;  // of one row
   std::int32_t width = 0;
   std::int32_t rate = 1;
   std::int32_t factor = 1;

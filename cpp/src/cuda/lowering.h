@@ -137,7 +137,24 @@ class Lowering {
   NarrowRows conv_rows_of(ops::BufferId buffer, Element element);
   NarrowRows leave_conv_rows(ops::BufferId buffer, std::size_t op, float*& out);
   NarrowRows conv_inputs(const ops::TimeConv& op);
-  bool take_snake(const ops::TimeConv& op, NarrowConvArgs& args);
+  const ops::HalfSnake* snake_behind(ops::BufferId out) const;
+  // Makes the half-snake behind an op part of it.
+  template <typename Args>
+  bool take_snake(ops::BufferId out, bool accumulates, Args& args) {
+    const ops::HalfSnake* snake = snake_behind(out);
+    if (snake == nullptr) return false;
+    const std::size_t next = op_ + 1;
+    const Readers later = readers_of(out, next);
+    const bool is_kept = snake->out != out && (later.wide || later.narrow);
+    if (!is_kept && !accumulates) args.out = nullptr;
+    forget_narrow_rows(program_.ops[next]);
+    args.has_snake = true;
+    args.snake = snake_of(*snake);
+    args.snake_out = buffer(snake->out);
+    args.snake_narrow = leave_conv_rows(snake->out, next, args.snake_out);
+    next_is_taken_ = true;
+    return true;
+  }
   bool lower_narrow_conv(const ops::TimeConv& op);  // false: it is another convolution
 
   void add_item_attention(const ItemAttentionArgs& args, std::int64_t width, bool is_prepared);

@@ -90,25 +90,15 @@ NarrowRows Lowering::conv_inputs(const ops::TimeConv& op) {
   return narrow;
 }
 
-// The half-snake of what the convolution leaves, where it is the next op and in the same part.
-bool Lowering::take_snake(const ops::TimeConv& op, NarrowConvArgs& args) {
+// The half-snake of what an op leaves in `out`, where it is the next op and in the same part.
+const ops::HalfSnake* Lowering::snake_behind(ops::BufferId out) const {
   const std::size_t next = op_ + 1;
-  if (limits_.trace || next >= program_.ops.size()) return false;
+  if (limits_.trace || !uses_narrow_convs_ || next >= program_.ops.size()) return nullptr;
   const auto* snake = std::get_if<ops::HalfSnake>(&program_.ops[next]);
   const auto& parts = program_.part_begins;
   const bool begins_part =
       std::find(parts.begin(), parts.end(), static_cast<std::int32_t>(next)) != parts.end();
-  if (snake == nullptr || snake->x != op.out || begins_part) return false;
-  const Readers later = readers_of(op.out, next);
-  const bool is_kept = snake->out != op.out && (later.wide || later.narrow);
-  if (!is_kept && !op.accumulate) args.out = nullptr;
-  forget_narrow_rows(program_.ops[next]);
-  args.has_snake = true;
-  args.snake = snake_of(*snake);
-  args.snake_out = buffer(snake->out);
-  args.snake_narrow = leave_conv_rows(snake->out, next, args.snake_out);
-  next_is_taken_ = true;
-  return true;
+  return snake != nullptr && snake->x == out && !begins_part ? snake : nullptr;
 }
 
 bool Lowering::lower_narrow_conv(const ops::TimeConv& op) {
@@ -120,7 +110,7 @@ bool Lowering::lower_narrow_conv(const ops::TimeConv& op) {
   args.out = buffer(op.out);
   args.past = past(op.past);
   args.x = conv_inputs(op);
-  const char* end = take_snake(op, args) ? ", snake" : "";
+  const char* end = take_snake(op.out, op.accumulate, args) ? ", snake" : "";
   add_rows(label_of_conv(op, args.width, args.rate) + end, args, narrow_conv);
   return true;
 }

@@ -27,14 +27,17 @@ struct ConvWindow {
   TileChain* chains;
   std::int32_t* first_tap;  // [tile rows] the row of the window
   std::int32_t* warp_sums;  // [warps]
-  std::byte* data;          // [2 chunks][window_bytes], of [window rows][row_bytes]
+  std::byte* data;          // [2 buffers][window_bytes], of [window rows][row_bytes]
   std::int32_t window_bytes;
   std::int32_t row_bytes;
   std::int32_t before;
   std::int32_t num_chains;  // of this tile
   std::int32_t num_rows;    // of the window
+  // Where all rows of the tile are of one row of the launch, there is one chain, and no tables.
+  bool is_single;
+  TileChain single;
 
-  __device__ std::byte* at(std::int32_t chunk) const { return data + chunk % 2 * window_bytes; }
+  __device__ std::byte* at(std::int32_t buffer) const { return data + buffer * window_bytes; }
 };
 
 // Most chains that a tile of `rows` rows can have: they begin at multiples of the rate, as tiles
@@ -100,18 +103,53 @@ __device__ __forceinline__ void find_rows(const NarrowConvArgs& args, std::int32
   sync_threads<1, kThreads>();
 }
 
-// Asks for the columns of a chunk, of all rows of the window.
+// Finds the chain of a tile whose rows are of one row of the launch. Most tiles see nothing but
+// rows of their own chain, without an end, and then look nothing up.
+template <int kRows>
+__device__ __forceinline__ void find_single(const NarrowConvArgs& args, std::int32_t first_row,
+                                            ConvWindow& window) {
+  const std::int32_t of = first_row / args.rate;
+  const std::int32_t local = first_row - of * args.rate;
+  TileChain& single = window.single;
+  single = {};
+  single.first_row = first_row;
+  if (local < window.before || local + kRows == args.rate) {
+    single.chain = Chain::of(args.rows, args.past, of, args.rate);
+    if (single.chain.end == first_row + kRows) single.last = kRows - 1;
+  } else {
+    single.chain.begin = first_row - window.before;
+  }
+  window.is_single = true;
+  window.num_chains = 1;
+  window.num_rows = kRows + window.before;
+}
+
+// What a row of the window is copied from; null: zeros.
+__device__ __forceinline__ const std::byte* source_of(const NarrowConvArgs& args,
+                                                      const ConvWindow& window, std::int32_t row) {
+  if (!window.is_single) return window.sources[row];
+  const TileChain& single = window.single;
+  const std::int64_t from = single.first_row - window.before + row;
+  if (from >= single.chain.begin)
+    return static_cast<const std::byte*>(args.x.data) + from * args.x.stride * 2;
+  const std::byte* kept = single.chain.kept(args.past);
+  if (kept == nullptr) return nullptr;
+  return kept + (window.before + from - single.chain.begin) * args.x.stride * 2;
+}
+
+// Asks for the columns of a chunk, of all rows of the window, in one of two buffers.
 template <int kThreads>
 __device__ __forceinline__ void load_window(const NarrowConvArgs& args, const ConvWindow& window,
-                                            std::int32_t chunk, std::int32_t steps) {
+                                            std::int32_t chunk, std::int32_t steps,
+                                            std::int32_t buffer) {
   const std::int32_t pieces = steps * kConvColumns * 2 / kPieceBytes;
   const std::int32_t offset = chunk * kConvChunkSteps * kConvColumns * 2;
-  const std::uint32_t to = shared_address(window.at(chunk));
+  const std::uint32_t to = shared_address(window.at(buffer));
   for (auto i = static_cast<std::int32_t>(threadIdx.x); i < window.num_rows * pieces;
        i += kThreads) {
     const std::int32_t row = i / pieces;
     const std::int32_t at = i % pieces * kPieceBytes;
-    const std::byte* source = window.sources[row];
+    const std::byte* source = source_of(args, window, row);
     const int bytes = source == nullptr ? 0 : kPieceBytes;  // the others become zeros
     const std::byte* from =
         source == nullptr ? static_cast<const std::byte*>(args.x.data) : source + offset + at;
@@ -130,26 +168,34 @@ __device__ __forceinline__ void await_window() {
   sync_threads<1, kThreads>();
 }
 
-// Leaves the columns of a chunk of the last rows of chains that end in this tile.
+// Leaves the columns of a chunk of the last rows of a chain, if it ends in this tile.
 template <int kThreads>
-__device__ __forceinline__ void keep_window(const NarrowConvArgs& args, const ConvWindow& window,
-                                            std::int32_t chunk, std::int32_t steps) {
+__device__ __forceinline__ void keep_chain(const NarrowConvArgs& args, const ConvWindow& window,
+                                           const TileChain& of, std::int32_t chunk,
+                                           std::int32_t steps, std::int32_t buffer) {
+  std::byte* next = of.chain.next(args.past);
+  if (of.last < 0 || next == nullptr) return;
   const std::int32_t pieces = steps * kConvColumns * 2 / kPieceBytes;
   const std::int32_t offset = chunk * kConvChunkSteps * kConvColumns * 2;
-  for (std::int32_t c = 0; c < window.num_chains; ++c) {
-    const TileChain& of = window.chains[c];
-    std::byte* next = of.chain.next(args.past);
-    if (of.last < 0 || next == nullptr) continue;
-    const std::byte* from = window.at(chunk) + (of.last + 1) * window.row_bytes;
-    for (auto i = static_cast<std::int32_t>(threadIdx.x); i < window.before * pieces;
-         i += kThreads) {
-      const std::int32_t row = i / pieces;
-      const std::int32_t at = i % pieces * kPieceBytes;
-      *reinterpret_cast<uint4*>(next + row * args.x.stride * 2 + offset + at) =
-          *reinterpret_cast<const uint4*>(from + row * window.row_bytes + at);
-    }
-    if (chunk == 0 && threadIdx.x == 0) of.chain.tag(args.past);
+  const std::byte* from = window.at(buffer) + (of.last + 1) * window.row_bytes;
+  for (auto i = static_cast<std::int32_t>(threadIdx.x); i < window.before * pieces; i += kThreads) {
+    const std::int32_t row = i / pieces;
+    const std::int32_t at = i % pieces * kPieceBytes;
+    *reinterpret_cast<uint4*>(next + row * args.x.stride * 2 + offset + at) =
+        *reinterpret_cast<const uint4*>(from + row * window.row_bytes + at);
   }
+  if (chunk == 0 && threadIdx.x == 0) of.chain.tag(args.past);
+}
+
+template <int kThreads>
+__device__ __forceinline__ void keep_window(const NarrowConvArgs& args, const ConvWindow& window,
+                                            std::int32_t chunk, std::int32_t steps,
+                                            std::int32_t buffer) {
+  if (args.past.data == nullptr) return;
+  if (window.is_single)
+    return keep_chain<kThreads>(args, window, window.single, chunk, steps, buffer);
+  for (std::int32_t c = 0; c < window.num_chains; ++c)
+    keep_chain<kThreads>(args, window, window.chains[c], chunk, steps, buffer);
 }
 
 }  // namespace ttsrt::cuda
