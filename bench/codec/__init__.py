@@ -1,0 +1,1 @@
+"""How fast a codec makes sound, alone and behind a speech model."""
