@@ -77,6 +77,7 @@ Compiled::Compiled(const ops::Program& program, const ops::ProgramLimits& limits
   for (const ops::Op& op : program_.ops) {
     if (const auto* finish = std::get_if<ops::FinishStep>(&op)) finish_ = *finish;
     finishes_blocks_ |= std::holds_alternative<ops::FinishBlock>(op);
+    convolves_ |= std::holds_alternative<ops::TimeConv>(op);
   }
   bounds_limits_ = bounds_limits(program_, limits_, needs_);
   for (ops::BatchNeeds::Embedding& of : needs_.embeddings) of.takes_device_vectors = true;
@@ -283,8 +284,9 @@ const Graph& Compiled::graph_of(const Bounds& bounds, std::int32_t first, std::i
   captured.last_step = last;
   captured.room = slots_.max_draws();
   // With more rows, attention and sampling are faster with what the split leaves to the L1 cache.
+  // Convolutions over time ask for their split themselves.
   constexpr std::int32_t kMostRows = 4;
-  captured.graph = capture(stream, bounds.rows <= kMostRows,
+  captured.graph = capture(stream, bounds.rows <= kMostRows && !convolves_,
                            [&, this] { run_steps(bounds, first, last, stream); });
   graphs_.push_back(std::move(captured));
   return graphs_.back().graph;

@@ -107,6 +107,7 @@ class Compiled {
   ops::BatchNeeds needs_;
   ops::FinishStep finish_;  // of the Program; no codebooks: it has none
   bool finishes_blocks_ = false;
+  bool convolves_ = false;  // over time
   BoundsLimits bounds_limits_;
   DeviceMemory memory_;
   std::uint32_t* faults_ = nullptr;  // [max_rows]
