@@ -43,7 +43,7 @@ from .python.export.t3_random import write_t3
 from .python.export.t3_random import write_voice as write_random_voice
 
 SIZES = {"codebooks": 8, "codebook_size": 2016, "max_positions": 1024, "max_frames": 60}
-CODEC = SynthCodec(32, (4, 2, 2), 8, (8, 7, 6, 6), 4)
+CODEC = SynthCodec(32, (8, 8, 8), 8, (8, 7, 6, 6), 4)
 TEXT_LEN = 20
 
 

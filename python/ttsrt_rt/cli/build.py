@@ -11,9 +11,9 @@ __all__ = ["add_parser"]
 _LIMITS = {
     "max_batch_size": "requests in flight; default: 8",
     "max_seq_len": "decoder positions; default: max_input_len and the default max_frames; frames "
-    "of F5-TTS and Vocos; default: 3000; frames of codes of a codec; default: max_input_len + 8192",
+    "of F5-TTS and Vocos; default: 3000; of a codec, frames of codes; default: 8192",
     "max_input_len": "context rows; default: 256, or the longest stored voice; of F5-TTS, one less "
-    "than max_seq_len; frames of a recording of a codec; default: 256",
+    "than max_seq_len; of a codec, frames of a recording; default: 256",
     "max_encoder_input_len": "text tokens; default: 512; of F5-TTS, one less than max_seq_len",
     "max_num_tokens": "rows of one Program in one launch; default: 512, or what one request needs",
 }
