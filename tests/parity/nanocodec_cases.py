@@ -10,7 +10,7 @@ import numpy as np
 
 from ttsrt_rt.synth.nanocodec_layout import SynthCodec, codec_size
 
-DATA = Path(__file__).resolve().parents[1] / "data" / "magpie"
+DATA = Path(__file__).resolve().parents[1] / "data" / "nanocodec"
 SEED = 5
 
 

@@ -1,5 +1,5 @@
 """Runs the audio codec of `nemo_toolkit` 3.0.0 on random codecs, and writes
-`tests/data/magpie/codec_cases.npz`, or compares a codec of the true size.
+`tests/data/nanocodec/codec_cases.npz`, or compares a codec of the true size.
 
     python -m tests.parity.originals.codec --source FOLDER --out tests/data/magpie
     python -m tests.parity.originals.codec --source FOLDER --size nano
