@@ -172,6 +172,8 @@ WALK: dict[str, tuple[Callable[[Model], Any], Check]] = {
         ),
     ),
     "chunk_frames": (lambda _: 5, lambda _, base, result: not differs(base, result)),
+    "initial_chunk_frames": (lambda _: 3, lambda _, base, result: not differs(base, result)),
+    "codes_only": (lambda _: True, lambda _, base, result: not differs(base, result)),
     "priority": (lambda _: 3, lambda _, base, result: not differs(base, result)),
     "deadline": (lambda _: 1e-9, lambda _, __, result: result.finish_reason == "deadline"),
 }
@@ -181,6 +183,8 @@ ENDINGS = {"min_frames", "strict_end", "eos_method"}
 ROWS = np.zeros((9, 100), np.float32)
 WHOLE: dict[str, Any] = {"flow": rt.Flow(duration=9), "noise": ROWS, "mel": ROWS, "audio_start": 1}
 WHOLE |= {"edit_mask": [True], "return_audio": True, "return_spectrogram": True}
+# Of codecs alone; test_nanocodec_golden.py and test_nanocodec_encoder.py have them.
+WHOLE |= {"codes": [[1, 2]], "samples": np.zeros(64, np.float32)}
 
 
 def test_the_walk_has_every_field() -> None:
