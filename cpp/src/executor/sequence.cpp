@@ -1,6 +1,7 @@
 #include "executor/sequence.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <utility>
 
@@ -43,6 +44,10 @@ Sequence::Sequence(Pending&& pending, std::int32_t the_slot, const Site& site, b
   stacks.insert(stacks.end(), start.begin(), start.end());
   fed_codes = start.size();
   focus.reserve(steps);
+  if (is_followed()) {  // by a codec: each frame becomes as many samples
+    const auto frame = static_cast<std::size_t>(std::lround(site.facts.sample_rate / frame_rate));
+    samples.reserve(steps * static_cast<std::size_t>(site.facts.frame_stacking) * frame);
+  }
   if (request.return_alignment)
     alignment.reserve(steps * static_cast<std::size_t>(request.itinerary.text_len));
   if (is_traced) mirror = std::make_unique<decode::PriorMirror>(request.itinerary.rules);
