@@ -52,8 +52,7 @@ def codes_of(model: Model, frames: int) -> Any:
     return np.arange(frames * model.codebooks).reshape(frames, model.codebooks) % 7
 
 
-# Case: the context it takes, and the fields that it refuses beside those that follow from its local
-# transformer. Every Magpie model has texts of three kinds and no penalty.
+# Case: its context, and what it refuses beside what follows from its local transformer.
 PRIOR = {"prior", "return_alignment"}
 # Of the models here none has heads for it; test_t3_analyzer.py has one that does.
 ANALYZER = {"analyze_alignment"}
@@ -92,12 +91,11 @@ def model(
             made.base = replace(made.base, context_embeddings=rows)
             made.refuses = ENCODER | PRIOR | ANALYZER
             made.refuses |= {"voice", "use_local_transformer", "maskgit"}
-            made.refuses -= {"text_features"}
             made.refuses |= {"unconditional_embeddings"}  # by itself
+            made.refuses -= {"text_features"}
         elif case == "llm":
             made.refuses = ENCODER | PRIOR | ANALYZER
-            made.refuses |= {"voice", "use_local_transformer", "maskgit"}
-            made.refuses |= SPEAKER
+            made.refuses |= {"voice", "use_local_transformer", "maskgit"} | SPEAKER
             made.refuses |= {"context_embeddings", "cfg_scale", "repetition_penalty"}
         else:
             kind, refused = MAGPIE[case]
@@ -122,8 +120,7 @@ def rows_of(model: Model) -> Any:
 
 CONTEXTS = ("voice", "context_codes", "context_embeddings", "context_text_ids")
 TEXTS = ("text_ids", "text_features", "encoder_output")
-# What each field is given, and whether what came of it shows that it was obeyed. Fields that end
-# speech have a test of their own below.
+# What each field is given, and what shows that it was obeyed; those of ENDINGS have a test.
 Check = Callable[[Model, rt.Result, rt.Result], bool]
 
 
@@ -179,11 +176,10 @@ WALK: dict[str, tuple[Callable[[Model], Any], Check]] = {
 }
 ENDINGS = {"min_frames", "strict_end", "eos_method"}
 
-# Of models that make whole utterances; test_f5_requests.py has them.
+# Of models of whole utterances, and of codecs: test_f5_requests.py, test_nanocodec_golden.py.
 ROWS = np.zeros((9, 100), np.float32)
 WHOLE: dict[str, Any] = {"flow": rt.Flow(duration=9), "noise": ROWS, "mel": ROWS, "audio_start": 1}
 WHOLE |= {"edit_mask": [True], "return_audio": True, "return_spectrogram": True}
-# Of codecs alone; test_nanocodec_golden.py and test_nanocodec_encoder.py have them.
 WHOLE |= {"codes": [[1, 2]], "samples": np.zeros(64, np.float32)}
 
 
