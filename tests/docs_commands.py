@@ -97,6 +97,7 @@ CHANGED = [
     Changed(r"--turns \d+", "--turns 1", "minutes"),
     Changed(r"--repeats \d+", "--repeats 1", "minutes"),
     Changed(r"--frames 32 --text_len 32", "--frames 8 --text_len 32", "seconds"),
+    Changed(r"--frames 128 --concurrency 1 4 8", "--frames 8 --concurrency 1 2", "seconds"),
     Changed(
         r"engine-w8a16 --golden CASE\.RUN", "golden.w8a16 --golden case.lt_cfg_noprior_kv", "names"
     ),
