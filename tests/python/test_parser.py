@@ -46,6 +46,14 @@ def test_parts_of_options_are_flags_where_they_were_given_as_such() -> None:
     assert in_flags("prior.left: wrong", FLAGS, given) == "--prior_left: wrong"
 
 
+def test_files_with_the_names_of_arguments_are_files() -> None:
+    for given in (["--config", "voice"], ["--config=voice"], ["voice"]):
+        assert in_flags("voice: no such file", FLAGS, given) == "voice: no such file"
+    given = ["--voice", "x", "--config", "y"]
+    assert in_flags("voice: unknown", FLAGS, given) == "--voice: unknown"
+    assert in_flags("voice: unknown", FLAGS, ["--voice", "voice"]) == "--voice: unknown"
+
+
 def test_hyphens_become_underscores() -> None:
     given = ["run", "--max-frames=5-6", "--top-k", "a-b", "--", "--not-a-flag"]
     expected = ["run", "--max_frames=5-6", "--top_k", "a-b", "--", "--not-a-flag"]

@@ -6,7 +6,8 @@ namespace ttsrt {
 namespace {
 
 constexpr const char* kReason =
-    "this build has no CUDA backend; build it with TTSRT_CUDA=ON, which needs nvcc";
+    "this build has no CUDA backend; install it with TTSRT_CUDA=ON, which needs nvcc: "
+    "pip install . -C cmake.define.TTSRT_CUDA=ON";
 
 }  // namespace
 

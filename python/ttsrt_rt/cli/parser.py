@@ -136,6 +136,14 @@ def _singular(name: str, names: Collection[str]) -> str:
     return name.removesuffix("s") if is_plural else name
 
 
+def _is_file(name: str, arguments: Sequence[str]) -> bool:
+    """Whether a name that messages begin with is one that the command line gives, as of a file."""
+    pairs = zip(["", *arguments], arguments, strict=False)
+    given = [(before, each) for before, each in pairs if not each.startswith("-")]
+    given += [each.partition("=")[::2] for each in arguments if each.startswith("--")]
+    return any(value == name and flag != f"--{name}" for flag, value in given)
+
+
 def in_flags(message: str, flags: Sequence[str], arguments: Sequence[str] = ()) -> str:
     """Names of arguments as the flags of the command: "top_k: ..." as "--top_k: ...".
 
@@ -151,6 +159,8 @@ def in_flags(message: str, flags: Sequence[str], arguments: Sequence[str] = ()) 
         return f"{before}--{name}" if name in names else match[0]
 
     head = _HEAD.match(message)
+    if head is not None and _is_file(head[0], arguments):
+        return message
     shown = ""
     if head is not None:
         whole = f"--{_singular(head[0].replace('.', '_'), names)}"
