@@ -64,17 +64,14 @@ def make_engines(options: argparse.Namespace, folder: Path) -> tuple[Path, Path]
     from ttsrt_rt.synth import write_random_codec, write_random_nemo
 
     checkpoints = {}
-    for kind, write, size in zip(
-        ("codec", "speech"),
-        (write_random_codec, write_random_nemo),
-        _SIZES[options.size],
-        strict=True,
-    ):
+    for kind, size in zip(("codec", "speech"), _SIZES[options.size], strict=True):
         source = folder / f"{kind}-{size}.nemo"
         checkpoints[kind] = folder / f"{kind}-{size}.checkpoint"
         if not checkpoints[kind].exists():
-            if not source.exists():
-                write(source, size, seed=1)
+            if kind == "codec":
+                write_random_codec(source, size, seed=1)
+            else:
+                write_random_nemo(source, size, seed=1)
             convert(source, checkpoints[kind], progress=False)
     name = f"{options.size}.{options.dtype}.{options.streams}.engine"
     codec, speech = folder / f"codec-{name}", folder / f"speech-{name}"
@@ -83,7 +80,9 @@ def make_engines(options: argparse.Namespace, folder: Path) -> tuple[Path, Path]
         build(checkpoints["codec"], codec, progress=False, **common)
     if not speech.exists():
         is_true = options.size == "true"
-        limits = {"max_seq_len": 1024, "max_num_tokens": 1024} if is_true else {}
+        limits: dict[str, Any] = {}
+        if is_true:
+            limits = {"max_seq_len": 1024, "max_num_tokens": 1024}
         build(
             checkpoints["speech"],
             speech,
@@ -124,7 +123,7 @@ def codec_alone(options: argparse.Namespace, engine: Path) -> Case:
             seconds, results = run_all(executor, requests)
             sound = sum(len(result.audio) for result in results if result.audio is not None)
             if turn > 0:
-                rates.append(sound / info.sample_rate / seconds)
+                rates.append(sound / (info.sample_rate or 1) / seconds)
         first = [1e3 * result.metrics.first_audio_seconds for result in results]
     cells = (spread(rates, 0), spread(first, 1), "", _memory(executor))
     return Case("codec alone", cells, {"real_time": rates, "first_audio_ms": first})
