@@ -88,11 +88,12 @@ std::int32_t Sequence::read_rows(const step::Stop& stop) const {
   return ready < first ? 0 : first + (ready - first) / stop.chunk * stop.chunk;
 }
 
-double Sequence::lead_of(std::int32_t index, Clock::time_point now) const {
+double Sequence::lead_of(std::int32_t index) const {
   const std::int32_t rows = progress_of(index).planned_rows;
   if (rows == 0) return StopView::kUnheard;
   if (first_audio == Clock::time_point{}) return rows;
-  return rows - std::chrono::duration<double>(now - first_audio).count() * frame_rate;
+  const std::chrono::duration<double> played = Clock::now() - first_audio;
+  return rows - played.count() * frame_rate;
 }
 
 bool Sequence::is_followed() const {
@@ -136,7 +137,6 @@ bool Sequence::is_all_committed() const {
 
 SequenceView Sequence::view() const {
   SequenceView view;
-  const Clock::time_point now = Clock::now();
   view.slot = slot;
   view.priority = request.priority;
   view.num_stops = static_cast<std::int32_t>(progress.size());
@@ -157,7 +157,7 @@ SequenceView Sequence::view() const {
     into.rows = rows_of(i);
     const bool is_last_repeat = progress_of(i).planned_repeats + 1 >= of.repeats;
     into.is_final = is_last_repeat && (of.reads < 0 || steps_end.has_value());
-    into.lead = lead_of(i, now);
+    into.lead = lead_of(i);
     if (of.reads < 0 && of.first_chunk > 0 && into.first == 0 && into.rows > of.first_chunk) {
       into.rows = of.first_chunk;  // the rest behind it
       into.is_final = false;

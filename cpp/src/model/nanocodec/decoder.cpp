@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "model/nanocodec/names.h"
+#include "model/nanocodec/residual.h"
 #include "ops/program.h"
 
 namespace ttsrt::model::nanocodec {
@@ -136,13 +137,7 @@ class DecoderWriter {
       program_.ops.emplace_back(ops::HalfSnake{hidden_, hidden_, at(name + "out_alpha")});
       const bool is_last = block + 1 == decoder.dilations.size();
       ops::TimeConv out = convolution(hidden_, is_last ? sum_ : chain_, name + "out", kernel);
-      if (block == 0 || is_last) out.addend = x;
-      if (is_last) {
-        out.scale = 1.0F / static_cast<float>(decoder.kernels.size());
-        out.accumulate = chain > 0;
-      } else {
-        out.accumulate = block > 0;  // onto the chain itself
-      }
+      add_residual(out, x, decoder, chain, block);
       program_.ops.emplace_back(std::move(out));
       x = chain_;
     }

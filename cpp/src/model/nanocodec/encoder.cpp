@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "model/nanocodec/names.h"
+#include "model/nanocodec/residual.h"
 #include "ops/program.h"
 
 namespace ttsrt::model::nanocodec {
@@ -111,13 +112,7 @@ class EncoderWriter {
       program_.ops.emplace_back(ops::HalfSnake{hidden_, hidden_});
       const bool is_last = block + 1 == encoder_.dilations.size();
       ops::TimeConv out = convolution(hidden_, is_last ? sum_ : chain_, name + "out", kernel);
-      if (block == 0 || is_last) out.addend = x;
-      if (is_last) {
-        out.scale = 1.0F / static_cast<float>(encoder_.kernels.size());
-        out.accumulate = chain > 0;
-      } else {
-        out.accumulate = block > 0;  // onto the chain itself
-      }
+      add_residual(out, x, encoder_, chain, block);
       program_.ops.emplace_back(std::move(out));
       x = chain_;
     }
