@@ -41,6 +41,7 @@ __all__ = [
 _MOST_ITERATIONS = 1 << 14
 _SETTLING = 8  # steps that are left out: graphs may be captured in the first
 _PASSES = 2
+_MOST_PASSES = 8  # of requests that a busy machine begins too far apart
 _VOICE_DEVIATION = 0.5
 
 
@@ -187,14 +188,19 @@ def _run(
 def step_times(executor: Executor, maker: Maker, case: Case, scale: Scale) -> StepTimes:
     """Measures the steps of a case.
 
+    Requests that are submitted one after another decode together only from the last one's
+    beginning on. Where that left fewer steps than `Scale.least`, they run again.
+
     Raises:
-        InternalError: A request failed, or there were fewer steps than `Scale.least`.
+        InternalError: A request failed, or there were too few steps after all passes.
     """
     count, rows = scale.requests_of(case), scale.context_of(case)
     told: dict[str, Any] = {"is_guided": case.is_guided, "text_len": scale.text_len}
     times = StepTimes()
     _run(executor, [maker.request(rows, _SETTLING, **told) for _ in range(count)])
-    for _ in range(_PASSES):
+    for turn in range(_MOST_PASSES):
+        if turn >= _PASSES and len(times.step_ms) >= scale.least:
+            break
         requests = [maker.request(rows, scale.steps_of(case), **told) for _ in range(count)]
         iterations, results = _run(executor, requests)
         found = whole_steps(iterations, count)
@@ -257,17 +263,24 @@ def first_frames(executor: Executor, maker: Maker, scale: Scale) -> list[float]:
 
 
 def frame_rates(executor: Executor, maker: Maker, case: Case, scale: Scale) -> tuple[float, float]:
-    """Codec frames per second of all requests with stored voices: while all decode, and in all."""
+    """Codec frames per second of all requests with stored voices: while all decode, and in all.
+
+    Raises:
+        InternalError: A request failed, or too few steps had all requests in every pass.
+    """
     steps = scale.long_frames // maker.frames_per_step
     count = scale.requests_of(case)
     told: dict[str, Any] = {"is_guided": case.is_guided, "text_len": scale.text_len}
     _run(executor, [maker.request(0, _SETTLING, voice=i, **told) for i in range(count)])
-    requests = [maker.request(0, steps, voice=i, **told) for i in range(count)]
-    begin = time.perf_counter()
-    iterations, _ = _run(executor, requests)
-    spent = time.perf_counter() - begin
-    found = whole_steps(iterations, count)
-    if len(found) < scale.least:
+    for _ in range(_MOST_PASSES):
+        requests = [maker.request(0, steps, voice=i, **told) for i in range(count)]
+        begin = time.perf_counter()
+        iterations, _ = _run(executor, requests)
+        spent = time.perf_counter() - begin
+        found = whole_steps(iterations, count)
+        if len(found) >= scale.least:
+            break
+    else:
         raise InternalError(f"{case.key}: expected {scale.least} steps or more, got {len(found)}")
     seconds = 1e-3 * sum(each.iter_latency_ms for each in found)
     all_frames = count * steps * maker.frames_per_step
