@@ -1,4 +1,4 @@
-"""The text front end of a T3: the release's own tokenizer, which a checkpoint carries in `text/`."""
+"""The text front end of a T3: the release's own tokenizer, whose files a checkpoint carries."""
 
 from __future__ import annotations
 
