@@ -123,6 +123,11 @@ class TextResolver:
         if front_end is None:
             raise ConfigError(f"text: this engine carries no front end. {NEEDS_FRONT_END}")
         spoken = front_end.speak(request.text, request.language, options)
+        if any(spoken.pauses) or any(voice is not None for voice in spoken.voices):
+            raise ConfigError(
+                "text: expected markup without <break> and <voice>, as one request has one voice "
+                "and no silence; ttsrt say speaks them"
+            )
         values: dict[str, Any] = {"text_ids": spoken.ids}
         if len(spoken.chunks) > 1:
             values["text_chunks"] = spoken.chunks
