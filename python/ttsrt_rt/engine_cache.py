@@ -55,11 +55,18 @@ CONVERT_OPTIONS = (
     "vocoder",
     "use_ema",
     "tokenizer",
+    "front_end",
+    "text_files",
+    "dictionaries",
 )
-_PATH_OPTIONS = ("config", "conds", "vocab", "vocoder")
+_PATH_OPTIONS = ("config", "conds", "vocab", "vocoder", "text_files")
+_DICTIONARIES = "dictionaries"  # files by their names
 _CODEC = "codec"  # a checkpoint of its own, which is converted as the first one is
 # What converters take from the folder of a source without being told.
-_BESIDE = ("hparams.yaml", "conds.pt", "vocab.txt", "checkpoints/vocab.txt", "config.json")
+_BESIDE = (
+    *("hparams.yaml", "conds.pt", "vocab.txt", "checkpoints/vocab.txt", "config.json"),
+    *("tokenizer.json", "vocab.json", "merges.txt", "added_tokens.json", "tokenizer_config.json"),
+)
 SETTLED_NS = 2_000_000_000  # a file that changed since may change again without another time
 
 
@@ -146,6 +153,11 @@ def _settings(options: CheckpointOptions) -> dict[str, Any]:
     for name in _PATH_OPTIONS:
         if name in settings:
             settings[name] = os.fspath(_path_of(settings[name], name))
+    if _DICTIONARIES in settings:
+        settings[_DICTIONARIES] = {
+            name: os.fspath(_path_of(path, _DICTIONARIES))
+            for name, path in settings[_DICTIONARIES].items()
+        }
     if _CODEC in settings:
         settings[_CODEC] = _found(_path_of(settings[_CODEC], _CODEC))
     return settings
@@ -173,10 +185,12 @@ def _files_of(path: Path, settings: Mapping[str, Any]) -> dict[str, Path]:
         if name not in settings:
             continue
         given = Path(settings[name])
-        if given.is_dir():  # of a vocoder
+        if given.is_dir():  # of a vocoder, of dictionaries
             files |= {f"{name}={each.name}": each for each in given.iterdir() if each.is_file()}
         else:
             files[f"{name}="] = given
+    for name, file in settings.get(_DICTIONARIES, {}).items():
+        files[f"{_DICTIONARIES}={name}"] = Path(file)
     return files
 
 

@@ -111,6 +111,9 @@ class ConvertOptions(TypedDict, total=False):
     vocoder: str | os.PathLike[str] | None
     use_ema: bool | None
     tokenizer: F5Tokenizer | None
+    front_end: bool | None
+    text_files: str | os.PathLike[str] | None
+    dictionaries: Mapping[str, str | os.PathLike[str]] | None
 
 
 class _PackOptions(TypedDict, total=False):
@@ -177,6 +180,9 @@ class CheckpointOptions(_PackOptions, _RunOptions, total=False):
     vocoder: str | os.PathLike[str] | None
     use_ema: bool | None
     tokenizer: F5Tokenizer | None
+    front_end: bool | None
+    text_files: str | os.PathLike[str] | None
+    dictionaries: Mapping[str, str | os.PathLike[str]] | None
 
 
 _OTHER_SPELLINGS = {
