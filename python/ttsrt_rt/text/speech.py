@@ -44,6 +44,7 @@ class SpeechPart:
         language: Its language or tokenizer; "" for that of the request.
         begin: Where it stands in the text of the whole speech, in code points.
         end: Behind its last character there. A pronunciation stands where its word is.
+        word: The word that a pronunciation is of.
     """
 
     text: str
@@ -51,6 +52,12 @@ class SpeechPart:
     language: str
     begin: int
     end: int
+    word: str = ""
+
+    @property
+    def shown(self) -> str:
+        """The text of it in the text of the whole speech."""
+        return self.word if self.is_phonemes else self.text
 
     @property
     def spans(self) -> list[Span]:
@@ -155,7 +162,7 @@ class SpeechBuilder:
 
         Args:
             symbols: Its code points.
-            shown: The word that it is of; empty where the text has none.
+            shown: The word that it is of.
             span: Where the word comes from.
             style: How it is spoken.
         """
@@ -165,7 +172,7 @@ class SpeechBuilder:
         self._letters += shown
         self._origins += [span] * len(shown)
         end = len(self._letters)
-        chunk.parts.append(SpeechPart(symbols, True, style.language, begin, end))
+        chunk.parts.append(SpeechPart(symbols, True, style.language, begin, end, shown))
 
     def separate(self, at: int) -> None:
         """Separates what follows by a space at least, as between paragraphs."""

@@ -203,7 +203,7 @@ class _Reader:
         ph = unicodedata.normalize("NFC", element.tag.attributes["ph"])
         symbols = "".join(letter for letter in ph if not letter.isspace())
         shown, span = _inside(element.tag, held)
-        self._speech.add_phonemes(symbols, shown, span, element.style)
+        self._speech.add_phonemes(symbols, shown or symbols, span, element.style)
 
     def _finish_sub(self, element: _Element, held: Characters | None) -> None:
         _, span = _inside(element.tag, held)
