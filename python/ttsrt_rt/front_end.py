@@ -19,12 +19,10 @@ from ttsrt_rt.json_text import read_json
 from ttsrt_rt.quoting import show
 from ttsrt_rt.request import Request
 from ttsrt_rt.text_options import TextOptions, check_text_options
-from ttsrt_rt.text_reading import read_chunk, read_markup, read_text
 
 if TYPE_CHECKING:
     from ttsrt_rt import _core
     from ttsrt_rt.spoken import SpokenText
-    from ttsrt_rt.text.speech import Speech, SpeechChunk
 
 __all__ = ["FrontEnd", "TextResolver", "open_front_end"]
 
@@ -121,41 +119,17 @@ class TextResolver:
         options = check_text_options(
             TextOptions() if request.text_options is None else request.text_options
         )
-        front_end = self._of_texts()
-        return with_ids(request, read_text(front_end, request.text, request.language, options))
-
-    def chunks_of(self, request: Request) -> Speech | None:
-        """What a request in markup says, in chunks; None for a plain text.
-
-        Raises:
-            ConfigError: As `resolve`.
-        """
-        options = request.text_options
-        if request.text is None or options is None or options.markup == "none":
-            return None
-        return read_markup(self._of_texts(), request.text, request.language)
-
-    def resolve_chunk(self, request: Request, chunk: SpeechChunk) -> tuple[Request, SpokenText]:
-        """As `resolve`, of one chunk of a text in markup.
-
-        Raises:
-            ConfigError: As `resolve`.
-        """
-        options = check_text_options(request.text_options or TextOptions())
-        front_end = self._of_texts()
-        return with_ids(request, read_chunk(front_end, chunk, request.language, options))
-
-    def _of_texts(self) -> FrontEnd:
         front_end = self.front_end
         if front_end is None:
             raise ConfigError(f"text: this engine carries no front end. {NEEDS_FRONT_END}")
-        return front_end
-
-
-def with_ids(request: Request, spoken: SpokenText) -> tuple[Request, SpokenText]:
-    """The request with ids in the place of its text, and what the text became."""
-    values: dict[str, Any] = {"text_ids": spoken.ids}
-    if len(spoken.chunks) > 1:
-        values["text_chunks"] = spoken.chunks
-    made = replace(request, text=None, language=None, text_options=None, **values)
-    return made, spoken
+        spoken = front_end.speak(request.text, request.language, options)
+        if any(spoken.pauses) or any(voice is not None for voice in spoken.voices):
+            raise ConfigError(
+                "text: expected markup without <break> and <voice>, as one request has one voice "
+                "and no silence; ttsrt say speaks them"
+            )
+        values: dict[str, Any] = {"text_ids": spoken.ids}
+        if len(spoken.chunks) > 1:
+            values["text_chunks"] = spoken.chunks
+        made = replace(request, text=None, language=None, text_options=None, **values)
+        return made, spoken

@@ -26,6 +26,8 @@ class SpokenText:
         language: That was spoken, by the engine's name for it.
         normalized_text: The text behind the normalization; None if none was asked for.
         dropped: Characters that nothing speaks, with how often they were left out.
+        pauses: Milliseconds of silence in front of each chunk, and behind the last, of markup.
+        voices: Of each chunk, the voice that markup names; None for that of the request.
     """
 
     text: str
@@ -35,3 +37,5 @@ class SpokenText:
     language: str
     normalized_text: str | None = None
     dropped: Mapping[str, int] = field(default_factory=dict)
+    pauses: tuple[int, ...] = ()
+    voices: tuple[str | None, ...] = ()

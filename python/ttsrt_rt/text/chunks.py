@@ -28,14 +28,28 @@ class Chunks:
         self._spans: list[Span] | None = []
         self._counts: list[int] = []
         self._dropped: dict[str, int] = {}
+        self._pauses = [0]
+        self._voices: list[str | None] = []
 
-    def add(self, made: TextTokens, end: int, padding: Sequence[int] = ()) -> None:
+    def pause(self, milliseconds: int) -> None:
+        """Puts silence in front of what comes next."""
+        self._pauses[-1] += milliseconds
+
+    def add(
+        self,
+        made: TextTokens,
+        end: int,
+        padding: Sequence[int] = (),
+        *,
+        voice: str | None = None,
+    ) -> None:
         """Adds a chunk.
 
         Args:
             made: its ids.
             end: of the chunk in the text.
             padding: ids that stand behind it.
+            voice: that speaks it; None for that of the request.
         """
         for letter, count in made.dropped.items():
             self._dropped[letter] = self._dropped.get(letter, 0) + count
@@ -48,6 +62,8 @@ class Chunks:
         else:
             self._spans += [*made.spans, *[(end, end)] * len(tail)]
         self._counts.append(len(made.ids) + len(tail))
+        self._pauses.append(0)
+        self._voices.append(voice)
 
     def spoken(
         self,
@@ -87,4 +103,6 @@ class Chunks:
             language=language,
             normalized_text=normalized_text,
             dropped=self._dropped,
+            pauses=tuple(self._pauses),
+            voices=tuple(self._voices),
         )

@@ -6,12 +6,13 @@ Japanese need packages of Python, so their chunks are encoded here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ttsrt_rt import _core
-from ttsrt_rt.errors import FormatError
+from ttsrt_rt.errors import ConfigError, FormatError
 from ttsrt_rt.json_text import read_json
 from ttsrt_rt.quoting import shorten
 from ttsrt_rt.spoken import SpokenText
@@ -19,7 +20,8 @@ from ttsrt_rt.text.checks import check_text
 from ttsrt_rt.text.chunks import Chunks
 from ttsrt_rt.text.japanese import JapaneseTokenizer
 from ttsrt_rt.text.mandarin import MandarinTokenizer
-from ttsrt_rt.text.tokens import TextTokens
+from ttsrt_rt.text.passages import Part, Passage, prepare
+from ttsrt_rt.text.tokens import Span, TextTokens
 from ttsrt_rt.text.traced import Traced
 from ttsrt_rt.text_options import TextOptions
 
@@ -31,12 +33,6 @@ _PYTHON_KINDS: dict[str, Callable[[Mapping[str, Any], int], Any]] = {
     "mandarin": MandarinTokenizer,
     "japanese": JapaneseTokenizer,
 }
-_ENDS = (
-    *".!?,;:\u2026-",
-    *"\u3002\uff01\uff1f\uff0c\uff1b\uff1a\u3001",
-    *"\u0964\u0965\u061f\u06d4",
-)
-_FULL_STOPS = {"zh": "\u3002", "ja": "\u3002", "hi": "\u0964"}
 
 
 class MagpieFrontEnd:
@@ -77,13 +73,14 @@ class MagpieFrontEnd:
     def encode(
         self, text: str, language: str | None = None, options: TextOptions | None = None
     ) -> TextTokens:
-        """Returns the ids of a text as one chunk, without the id that ends it.
+        """Returns the ids of a plain text as one chunk, without the id that ends it.
 
         Raises:
             ConfigError: as `speak`; but a text of which nothing is spoken has no ids.
         """
         tokenizer = self._core.resolve(language or "").tokenizer
-        return self._encode(Traced(check_text(text, "text")), tokenizer, options or TextOptions())
+        part = Part(Traced(check_text(text, "text")))
+        return self._encode([part], tokenizer, options or TextOptions())
 
     def speak(self, text: str, language: str | None, options: TextOptions) -> SpokenText:
         """Returns the ids of a text, in chunks.
@@ -93,27 +90,82 @@ class MagpieFrontEnd:
                 package is missing; or, with `strict`, a character has no id.
         """
         found = self._core.resolve(language or "")
-        whole = check_text(text, "text")
-        if options.terminal_punctuation:
-            whole = _ended(whole, found.language)
-        pieces = self._core.split(whole, found.language or found.tokenizer, options.split)
+        spoken_in = found.language or found.tokenizer
+        prepared = prepare(check_text(text, "text"), spoken_in, options)
         made = Chunks(self._core.text_eos)
-        for piece in pieces:
-            traced = Traced(piece.text, [(int(a), int(b)) for a, b in piece.spans])
-            tokens = self._encode(traced, found.tokenizer, options)
-            made.add(tokens, traced.end, self._padding(tokens, found.tokenizer, options))
-        return made.spoken(text, found.language or found.tokenizer, is_strict=options.strict)
+        for passage in prepared.passages:
+            made.pause(passage.pause_before)
+            for parts in self._pieces(passage, spoken_in, options):
+                tokens = self._encode(parts, found.tokenizer, options)
+                padding = self._padding(tokens, found.tokenizer, options)
+                made.add(tokens, parts[-1].text.end, padding, voice=passage.voice)
+        made.pause(prepared.pause_after)
+        return made.spoken(
+            prepared.text,
+            spoken_in,
+            is_strict=options.strict,
+            normalized_text=prepared.normalized_text,
+        )
 
-    def _encode(self, text: Traced, tokenizer: str, options: TextOptions) -> TextTokens:
-        own = self._own.get(tokenizer)
-        if own is not None:
-            made: TextTokens = own.encode(text.text)
-            return TextTokens(made.ids, [text.span_of(*each) for each in made.spans or ()],
-                              made.dropped)  # fmt: skip
-        part = _core.TextPart(text.text, spans=text.spans)
-        native = self._core.encode([part], tokenizer, special_text=options.special_text)
-        spans = [(int(begin), int(end)) for begin, end in native.spans]
-        return TextTokens(native.ids.tolist(), spans, native.dropped)
+    def _pieces(
+        self, passage: Passage, language: str, options: TextOptions
+    ) -> Iterator[Sequence[Part]]:
+        """The chunks of a passage. One with phonemes or several languages is not cut."""
+        if not passage.is_plain:
+            yield passage.parts
+            return
+        whole = passage.parts[0].text
+        for piece in self._core.split(whole.text, language, options.split):
+            spans = [whole.span_of(int(begin), int(end)) for begin, end in piece.spans]
+            yield [Part(Traced(piece.text, spans))]
+
+    def _encode(self, parts: Sequence[Part], tokenizer: str, options: TextOptions) -> TextTokens:
+        """The ids of parts, one behind the other. Neighbours that the library encodes go to it
+        together.
+        """
+        names = [
+            self._core.resolve(part.language).tokenizer if part.language else tokenizer
+            for part in parts
+        ]
+        ids: list[int] = []
+        spans: list[Span] = []
+        dropped: dict[str, int] = {}
+        named = zip(names, parts, strict=True)
+        for is_own, group in itertools.groupby(named, lambda each: each[0] in self._own):
+            made = [*self._encode_own(group)] if is_own else [self._encode_native(group, options)]
+            for each in made:
+                ids += each.ids
+                spans += each.spans or ()
+                for letter, count in each.dropped.items():
+                    dropped[letter] = dropped.get(letter, 0) + count
+        return TextTokens(ids, spans, dropped)
+
+    def _encode_own(self, parts: Iterable[tuple[str, Part]]) -> Iterator[TextTokens]:
+        for name, part in parts:
+            if part.is_phonemes:
+                raise ConfigError(f"text: expected no phonemes for {name}, which reads none")
+            made: TextTokens = self._own[name].encode(part.text.text)
+            spans = [part.text.span_of(*each) for each in made.spans or ()]
+            yield TextTokens(made.ids, spans, made.dropped)
+
+    def _encode_native(self, parts: Iterable[tuple[str, Part]], options: TextOptions) -> TextTokens:
+        native = [
+            _core.TextPart(
+                part.text.text,
+                is_phonemes=part.is_phonemes,
+                tokenizer=name,
+                spans=part.text.spans,
+            )
+            for name, part in parts
+        ]
+        made = self._core.encode(
+            native,
+            native[0].tokenizer,
+            special_text=options.special_text,
+            lexicon=_lexicon(options),
+        )
+        spans = [(int(begin), int(end)) for begin, end in made.spans]
+        return TextTokens(made.ids.tolist(), spans, made.dropped)
 
     def _padding(self, made: TextTokens, tokenizer: str, options: TextOptions) -> list[int]:
         if options.short_text != "pad" or len(made.ids) >= SHORT:
@@ -121,9 +173,13 @@ class MagpieFrontEnd:
         return [self._tokenizers[tokenizer].pad] * (SHORT - len(made.ids))
 
 
-def _ended(text: str, language: str) -> str:
-    """The text with a full stop, where it has no punctuation at its end."""
-    bare = text.rstrip()
-    if not bare or bare.endswith(_ENDS):
-        return text
-    return bare + _FULL_STOPS.get(language.split("-")[0], ".")
+def _lexicon(options: TextOptions) -> list[_core.LexiconEntry]:
+    """The entries of a request's lexicon, as the library takes them."""
+    if options.lexicon is None:
+        return []
+    from ttsrt_rt.text.lexicon import lexicon_of
+
+    return [
+        _core.LexiconEntry(each.word, each.symbols, is_exact=each.is_exact)
+        for each in lexicon_of(options.lexicon, "text_options.lexicon")
+    ]
