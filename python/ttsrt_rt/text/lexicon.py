@@ -256,4 +256,6 @@ def _close_pls(
             raise source.error(tag.at, "a <grapheme> in <lexeme>", "none")
         line = source.text.count("\n", 0, tag.at) + 1
         place = f"{source.where}: line {line}"
-        found += [(place, _entry(word, lexeme.symbols, exact, place)) for word, exact in lexeme.words]
+        found += [
+            (place, _entry(word, lexeme.symbols, exact, place)) for word, exact in lexeme.words
+        ]

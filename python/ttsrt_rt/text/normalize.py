@@ -82,9 +82,7 @@ def normalize(
         )
     if mode == "numbers":
         return Normalized(_in_numbers(text, language, where), _version("num2words"))
-    return Normalized(
-        _by_nemo(text, language, cache_dir, where), _version("nemo_text_processing")
-    )
+    return Normalized(_by_nemo(text, language, cache_dir, where), _version("nemo_text_processing"))
 
 
 def number_words(number: int | str, language: str, kind: str = "cardinal") -> str:

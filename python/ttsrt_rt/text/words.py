@@ -114,9 +114,7 @@ def word_spans(text: str) -> list[Span]:
     return found
 
 
-def word_times(
-    text: str, spans: ArrayLike, positions: ArrayLike, clock: WordClock
-) -> list[Word]:
+def word_times(text: str, spans: ArrayLike, positions: ArrayLike, clock: WordClock) -> list[Word]:
     """Returns the words of a text with their times, in order; no word ends after the next begins.
 
     Args:
