@@ -1,4 +1,4 @@
-"""Requests with a text: the same codes as their ids give, what the result tells, what is refused."""
+"""Requests with a text: the codes of their ids, what the result tells, what is refused."""
 
 from __future__ import annotations
 

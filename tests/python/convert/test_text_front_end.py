@@ -61,7 +61,7 @@ def test_the_folder_has_all_of_it(checkpoint: Path) -> None:
     assert raw in front_end_of(40).files.values()
 
 
-@pytest.mark.parametrize("rows", [40, 386, 3359])
+@pytest.mark.parametrize("rows", [40, 98, 386, 3359])
 def test_synthetic_vocabularies_add_up(rows: int, tmp_path: Path) -> None:
     """The tokenizers of every named size have as many ids as its table has rows."""
     from ttsrt_rt.convert.fields import Block
