@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Span", "SpeechChunk", "Speech", "SpeechBuilder", "SpeechPart", "Style"]
+__all__ = ["Span", "Speech", "SpeechBuilder", "SpeechChunk", "SpeechPart", "Style"]
 
 Span = tuple[int, int]
 """Begin and end in a text, in code points; the end is not part of it."""

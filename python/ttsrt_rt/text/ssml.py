@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.quoting import quote, shorten
 from ttsrt_rt.text.say_as import INTERPRETATIONS, spoken_as
-from ttsrt_rt.text.ssml_values import break_milliseconds, rate_of
 from ttsrt_rt.text.speech import Span, Speech, SpeechBuilder, Style
+from ttsrt_rt.text.ssml_values import break_milliseconds, rate_of
 from ttsrt_rt.text.xml_tokens import Characters, Tag, XmlSource, tokens_of
 
 __all__ = ["parse_ssml"]

@@ -121,7 +121,7 @@ def test_a_missing_dictionary_is_a_note(tmp_path: Path, caplog: pytest.LogCaptur
     assert not (convert(source, tmp_path / "out", progress=False) / "text").exists()
     assert "not in the source: ipa_words-1.txt; text_files=FOLDER (--text_files)" in caplog.text
     with pytest.raises(
-        ConfigError, match="expected a front end, but these dictionaries.*ipa_words"
+        ConfigError, match=r"expected a front end, but these dictionaries.*ipa_words"
     ):
         convert(source, tmp_path / "two", front_end=True, progress=False)
 
@@ -141,7 +141,7 @@ def test_dictionaries_of_the_caller(tmp_path: Path) -> None:
         source, tmp_path / "3", dictionaries={"english_phoneme": tmp_path / "mine"}, progress=False
     )
     assert described(by_folder) == described(by_name) == described(by_tokenizer)
-    with pytest.raises(ConfigError, match="dictionaries: expected names of files.*'german'"):
+    with pytest.raises(ConfigError, match=r"dictionaries: expected names of files.*'german'"):
         convert(source, tmp_path / "4", dictionaries={"german": tmp_path / "mine"}, progress=False)
     with pytest.raises(ConfigError, match="front_end: expected True where dictionaries are given"):
         convert(source, tmp_path / "4", text_files=folder, front_end=False, progress=False)
