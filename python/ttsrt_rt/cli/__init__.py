@@ -23,6 +23,7 @@ from ttsrt_rt.cli import (
     f5,
     inspect,
     run,
+    say,
     validate,
     voice,
 )
@@ -38,6 +39,7 @@ _COMMANDS = (
     convert,
     build,
     run,
+    say,
     inspect,
     validate,
     export_trtllm,

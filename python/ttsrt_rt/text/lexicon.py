@@ -116,7 +116,7 @@ def lexicon_of(value: object, where: str = "lexicon") -> Lexicon:
         return value
     if not isinstance(value, Mapping):
         raise ConfigError(
-            f"{where}: expected a lexicon, or a mapping of words to pronunciations, got {show(value)}"
+            f"{where}: expected a lexicon, or words and their pronunciations, got {show(value)}"
         )
     if len(value) > MAX_ENTRIES:
         raise ConfigError(f"{where}: expected at most {MAX_ENTRIES} words, got {len(value)}")
@@ -256,4 +256,6 @@ def _close_pls(
             raise source.error(tag.at, "a <grapheme> in <lexeme>", "none")
         line = source.text.count("\n", 0, tag.at) + 1
         place = f"{source.where}: line {line}"
-        found += [(place, _entry(word, lexeme.symbols, exact, place)) for word, exact in lexeme.words]
+        found += [
+            (place, _entry(word, lexeme.symbols, exact, place)) for word, exact in lexeme.words
+        ]

@@ -27,7 +27,7 @@ MAX_DIGITS = 15  # of a number that is read as one; longer ones are read digit b
 NUMBERS = {"en": "en", "de": "de", "es": "es", "fr": "fr", "it": "it", "pt": "pt_BR"}
 NUMBERS |= {"vi": "vi", "ja": "ja", "ar": "ar", "ko": "ko"}
 WITHOUT_SPACES = ("ja",)
-NEMO = ("ar", "de", "en", "es", "fr", "he", "hi", "hu", "hy", "it", "ja", "ko")
+NEMO: tuple[str, ...] = ("ar", "de", "en", "es", "fr", "he", "hi", "hu", "hy", "it", "ja", "ko")
 NEMO += ("mr", "pt", "ru", "rw", "sv", "vi", "zh")
 RUN = re.compile(r"\d+")
 INSTALL = {
@@ -68,8 +68,8 @@ def normalize(
         where: The name of the option in errors.
 
     Raises:
-        ConfigError: The mode or the language is unknown, the package is absent or fails, or the text
-            is longer than 4,096 characters or takes longer than 5 seconds.
+        ConfigError: The mode or the language is unknown, the package is absent or fails, or the
+            text is longer than 4,096 characters or takes longer than 5 seconds.
     """
     if mode not in MODES:
         raise ConfigError(f"{where}: expected one of {', '.join(MODES)}, got {show(mode)}")
@@ -82,9 +82,7 @@ def normalize(
         )
     if mode == "numbers":
         return Normalized(_in_numbers(text, language, where), _version("num2words"))
-    return Normalized(
-        _by_nemo(text, language, cache_dir, where), _version("nemo_text_processing")
-    )
+    return Normalized(_by_nemo(text, language, cache_dir, where), _version("nemo_text_processing"))
 
 
 def number_words(number: int | str, language: str, kind: str = "cardinal") -> str:
@@ -108,10 +106,10 @@ def number_words(number: int | str, language: str, kind: str = "cardinal") -> st
     numbers = [number] if isinstance(number, int) else [int(digit) for digit in number]
     try:
         made = [str(words(each, lang=name, to=kind)) for each in numbers]
-    except (NotImplementedError, ValueError, TypeError, OverflowError, KeyError) as error:
+    except (RuntimeError, ValueError, TypeError, ArithmeticError, KeyError) as error:
         raise ConfigError(
-            f"normalize: expected a number that num2words has in {name}, got an error for {number}: "
-            f"{shorten(str(error))}"
+            f"normalize: expected a number that num2words has in {name}, got {number} and an "
+            f"error: {shorten(str(error))}"
         ) from error
     return " ".join(made).replace(",", "")
 

@@ -11,12 +11,13 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.quoting import quote, shorten
 from ttsrt_rt.text.say_as import INTERPRETATIONS, spoken_as
-from ttsrt_rt.text.ssml_values import break_milliseconds, rate_of
 from ttsrt_rt.text.speech import Span, Speech, SpeechBuilder, Style
+from ttsrt_rt.text.ssml_values import break_milliseconds, rate_of
 from ttsrt_rt.text.xml_tokens import Characters, Tag, XmlSource, tokens_of
 
 __all__ = ["parse_ssml"]
@@ -226,13 +227,13 @@ class _Reader:
             ) from error
         self._speech.add_text(said, [span] * len(said), element.style)
 
-    _APPLY: dict[str, Callable[[_Reader, Tag, Style], Style]] = {
+    _APPLY: ClassVar[dict[str, Callable[[_Reader, Tag, Style], Style]]] = {
         **dict.fromkeys(("speak", "p", "s", "lang"), _apply_language),
         "voice": _apply_voice,
         "prosody": _apply_prosody,
         "phoneme": _apply_phoneme,
     }
-    _FINISH: dict[str, Callable[[_Reader, _Element, Characters | None], None]] = {
+    _FINISH: ClassVar[dict[str, Callable[[_Reader, _Element, Characters | None], None]]] = {
         "break": _finish_break,
         "phoneme": _finish_phoneme,
         "sub": _finish_sub,

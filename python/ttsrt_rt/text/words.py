@@ -12,6 +12,7 @@ import heapq
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -85,7 +86,7 @@ class WordClock:
             )
 
     def seconds(self, step: float, *, is_end: bool) -> float:
-        """When a step begins. An end is in front of silence that begins there, a start behind it."""
+        """When a step begins. Of silence there, an end is in front and a start behind."""
         frames = step * self.frames_per_step
         if self.num_frames is not None:
             frames = min(frames, self.num_frames)
@@ -115,7 +116,12 @@ def word_spans(text: str) -> list[Span]:
 
 
 def word_times(
-    text: str, spans: ArrayLike, positions: ArrayLike, clock: WordClock
+    text: str,
+    spans: ArrayLike,
+    positions: ArrayLike,
+    clock: WordClock,
+    *,
+    within: Span | None = None,
 ) -> list[Word]:
     """Returns the words of a text with their times, in order; no word ends after the next begins.
 
@@ -124,6 +130,7 @@ def word_times(
         spans: integers [ids, 2]: where each id begins and ends in the text, in code points.
         positions: integers [steps]: the id that each step attends to.
         clock: Turns steps into seconds.
+        within: The part of the text whose words are meant; None for all of it.
 
     Raises:
         ConfigError: An array has another shape, or values that are not in the text.
@@ -140,7 +147,8 @@ def word_times(
             f"words: expected positions of {len(places)} ids, got {attended.min()} to "
             f"{attended.max()}"
         )
-    words = word_spans(text)
+    first, last = within or (0, len(text))
+    words = [each for each in word_spans(text) if first <= each[0] and each[1] <= last]
     of_ids = _words_of_ids(places, words)
     ranges = _ranges([of_ids[each] for each in _forward(attended.tolist())], len(words))
     steps = _shared(ranges, words, len(attended))
@@ -149,10 +157,10 @@ def word_times(
             text[begin:end],
             begin,
             end,
-            clock.seconds(first, is_end=False),
-            max(clock.seconds(last, is_end=True), clock.seconds(first, is_end=False)),
+            clock.seconds(start, is_end=False),
+            max(clock.seconds(stop, is_end=True), clock.seconds(start, is_end=False)),
         )
-        for (begin, end), (first, last) in zip(words, steps, strict=True)
+        for (begin, end), (start, stop) in zip(words, steps, strict=True)
     ]
 
 
@@ -223,8 +231,8 @@ def _shared(
         return _divided(words, 0, num_steps)
     steps: list[tuple[float, float]] = []
     groups = [0, *seen[1:], len(words)]
-    for begin, end in zip(groups, groups[1:], strict=False):
-        held = [each for each in ranges[begin:end] if each is not None][0]
+    for begin, end in pairwise(groups):
+        held = next(each for each in ranges[begin:end] if each is not None)
         until = held[1]
         if end - begin > 1 and end < len(words):
             following = ranges[end]
@@ -244,4 +252,4 @@ def _divided(words: Sequence[Span], begin: float, end: float) -> list[tuple[floa
     if len(edges) < 2:
         return []
     edges = begin + edges * ((end - begin) / edges[-1])
-    return [(float(a), float(b)) for a, b in zip(edges, edges[1:], strict=False)]
+    return [(float(a), float(b)) for a, b in pairwise(edges)]

@@ -193,7 +193,7 @@ def _open(source: XmlSource, at: int) -> tuple[Tag, bool]:
         here = found.end()
     end = END.match(text, here)
     if end is None:
-        raise source.error(here, f"name=\"value\" or the end of <{head[1]}>", source.near(here))
+        raise source.error(here, f'name="value" or the end of <{head[1]}>', source.near(here))
     return Tag(head[1], at, end.end(), attributes), bool(end[1])
 
 
