@@ -80,6 +80,7 @@ class Event:
         audio: float32 [new samples], usually in [-1, 1], of models that end in sound; else None.
             Each sample comes once and in order; it may be of a frame whose codes came before.
         spectrogram: float32 [new frames, mel_bins], of models that end in a spectrogram; else None.
+        text_positions: int32 [new steps], as of `Result`, if the request asked for them.
     """
 
     codes: NDArray[np.int32]
@@ -88,6 +89,7 @@ class Event:
     finish_reason: FinishReason | None
     audio: NDArray[np.float32] | None = None
     spectrogram: NDArray[np.float32] | None = None
+    text_positions: NDArray[np.int32] | None = None
 
     def __repr__(self) -> str:
         return _short_repr(self)
@@ -102,6 +104,7 @@ class Event:
             finish_reason=reason,
             audio=native.audio if native.audio.size else None,
             spectrogram=native.spectrogram if native.spectrogram.size else None,
+            text_positions=native.text_positions if native.text_positions.size else None,
         )
 
 
@@ -115,7 +118,18 @@ class Result:
             one past its deadline keep the frames made so far.
         error: What went wrong, if `finish_reason` is "error".
         alignment: float32 [steps, text_len], if the request asked for it with `return_alignment`.
-        focus: int32 [steps], the text position in focus after each step; None without a prior.
+            Of a text in chunks, `text_len` is that of the longest window; column j of a step is
+            `text_ids[chunk_offsets[its chunk] + j]`, and columns behind the window are 0.
+        focus: int32 [steps], the text position in focus after each step; None without a prior. Of a
+            later chunk, it is below `chunk_offsets` where the chunk before ended early.
+        text_positions: int32 [steps], the index in `text_ids` (or the row of the text) that each
+            step attends to most, the largest of its alignment, if the request asked for it with
+            `return_positions`. The alignment is the mean over the layers that the prior estimates
+            from, or over all that see the text, after the prior has acted.
+        chunk_steps: int32 [chunks], the decoder steps of each chunk that has begun; one without
+            `text_chunks`, and None of models without steps.
+        chunk_offsets: int32 [chunks], the index in `text_ids` at which the window of each chunk
+            begins: it holds the last ids before the chunk, too.
         metrics: Times.
         audio: float32 [samples], usually in [-1, 1], of models that end in sound; else None,
             as with `codes_only`.
@@ -137,6 +151,9 @@ class Result:
     error: str | None = None
     alignment: NDArray[np.float32] | None = None
     focus: NDArray[np.int32] | None = None
+    text_positions: NDArray[np.int32] | None = None
+    chunk_steps: NDArray[np.int32] | None = None
+    chunk_offsets: NDArray[np.int32] | None = None
     metrics: Metrics = Metrics()
     audio: NDArray[np.float32] | None = None
     sample_rate: int | None = None
@@ -159,6 +176,9 @@ class Result:
             error=native.error or None,
             alignment=native.alignment if native.alignment.size else None,
             focus=native.focus if native.focus.size else None,
+            text_positions=native.text_positions if native.text_positions.size else None,
+            chunk_steps=native.chunk_steps if native.chunk_steps.size else None,
+            chunk_offsets=native.chunk_offsets if native.chunk_offsets.size else None,
             metrics=Metrics._from_native(native.metrics, spoken),
             audio=native.audio if native.audio.size else None,
             sample_rate=native.sample_rate or None,
