@@ -153,10 +153,10 @@ def _settings(options: CheckpointOptions) -> dict[str, Any]:
     for name in _PATH_OPTIONS:
         if name in settings:
             settings[name] = os.fspath(_path_of(settings[name], name))
-    if _DICTIONARIES in settings:
+    given = options.get("dictionaries")
+    if given is not None:
         settings[_DICTIONARIES] = {
-            name: os.fspath(_path_of(path, _DICTIONARIES))
-            for name, path in settings[_DICTIONARIES].items()
+            name: os.fspath(_path_of(path, _DICTIONARIES)) for name, path in given.items()
         }
     if _CODEC in settings:
         settings[_CODEC] = _found(_path_of(settings[_CODEC], _CODEC))

@@ -76,6 +76,14 @@ def add_parser(commands: Subparsers) -> None:
         choices=get_args(F5Tokenizer),
         help="F5-TTS: how text becomes tokens; default: pinyin",
     )
+    _add_text_flags(parser)
+    for name, (kind, text) in _FAMILY_OPTIONS.items():
+        parser.add_argument(f"--{name}", type=kind, help=text)
+    parser.set_defaults(run=_run)
+
+
+def _add_text_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags that say where dictionaries are."""
     parser.add_argument(
         "--front_end",
         choices=["true", "false"],
@@ -87,9 +95,6 @@ def add_parser(commands: Subparsers) -> None:
         metavar="NAME=FILE",
         help="one such dictionary, by the name that the source has for the file or the tokenizer",
     )
-    for name, (kind, text) in _FAMILY_OPTIONS.items():
-        parser.add_argument(f"--{name}", type=kind, help=text)
-    parser.set_defaults(run=_run)
 
 
 def _run(args: argparse.Namespace) -> int:

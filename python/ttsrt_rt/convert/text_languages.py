@@ -37,8 +37,8 @@ def languages_of(mapping: object, tokenizers: Sequence[str]) -> dict[str, str]:
         ConfigError: the mapping is something else.
     """
     found: dict[str, str] = {}
-    for language, names in TABLE.items():
-        _add(found, language, names, tokenizers)
+    for language, usual in TABLE.items():
+        _add(found, language, usual, tokenizers)
     if mapping is None:
         return found
     where = "language_to_tokenizer_mapping"

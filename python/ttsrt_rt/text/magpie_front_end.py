@@ -7,7 +7,7 @@ Japanese need packages of Python, so their chunks are encoded here.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -132,15 +132,17 @@ class MagpieFrontEnd:
         dropped: dict[str, int] = {}
         named = zip(names, parts, strict=True)
         for is_own, group in itertools.groupby(named, lambda each: each[0] in self._own):
-            made = [*self._encode_own(group)] if is_own else [self._encode_native(group, options)]
-            for each in made:
+            encode = self._encode_own if is_own else self._encode_native
+            for each in encode([*group], options):
                 ids += each.ids
                 spans += each.spans or ()
                 for letter, count in each.dropped.items():
                     dropped[letter] = dropped.get(letter, 0) + count
         return TextTokens(ids, spans, dropped)
 
-    def _encode_own(self, parts: Iterable[tuple[str, Part]]) -> Iterator[TextTokens]:
+    def _encode_own(
+        self, parts: Sequence[tuple[str, Part]], _options: TextOptions
+    ) -> Iterator[TextTokens]:
         for name, part in parts:
             if part.is_phonemes:
                 raise ConfigError(f"text: expected no phonemes for {name}, which reads none")
@@ -148,7 +150,9 @@ class MagpieFrontEnd:
             spans = [part.text.span_of(*each) for each in made.spans or ()]
             yield TextTokens(made.ids, spans, made.dropped)
 
-    def _encode_native(self, parts: Iterable[tuple[str, Part]], options: TextOptions) -> TextTokens:
+    def _encode_native(
+        self, parts: Sequence[tuple[str, Part]], options: TextOptions
+    ) -> Iterator[TextTokens]:
         native = [
             _core.TextPart(
                 part.text.text,
@@ -165,7 +169,7 @@ class MagpieFrontEnd:
             lexicon=_lexicon(options),
         )
         spans = [(int(begin), int(end)) for begin, end in made.spans]
-        return TextTokens(made.ids.tolist(), spans, made.dropped)
+        yield TextTokens(made.ids.tolist(), spans, made.dropped)
 
     def _padding(self, made: TextTokens, tokenizer: str, options: TextOptions) -> list[int]:
         if options.short_text != "pad" or len(made.ids) >= SHORT:

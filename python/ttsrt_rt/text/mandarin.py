@@ -148,7 +148,7 @@ def _reader() -> Callable[[str], list[str]]:
 def _converter(module: Any, characters: Mapping[int, str]) -> Any:
     """pypinyin's converter, with other readings of single characters."""
 
-    class Converter(module.UltimateConverter):  # type: ignore[misc,name-defined]
+    class Converter(module.UltimateConverter):  # type: ignore[misc]
         def _single_pinyin(self, han: str, *rest: Any, **named: Any) -> Any:
             reading = characters.get(ord(han))
             if reading is not None:
