@@ -40,12 +40,17 @@ def add_parser(commands: Subparsers) -> None:
         help="the same, from a file in UTF-8; with --output_dir a text a line (.txt), or rows of "
         ".tsv, .csv (a header line with id, text, voice, language, seed) or .jsonl",
     )
-    parser.add_argument("--engine", help="what build wrote; default: TTSRT_ENGINE, or a demo")
+    parser.add_argument(
+        "--engine",
+        help="what build wrote, or a checkpoint, of which an engine is made and kept; default: "
+        "TTSRT_ENGINE, or a demo",
+    )
+    parser.add_argument("--codec", help="the checkpoint of the codec, for a checkpoint")
     _add_output_flags(parser)
     _add_voice_flags(parser)
     _add_text_flags(parser)
     _add_batch_flags(parser)
-    parser.reads("file", "engine", "lexicon")
+    parser.reads("file", "engine", "codec", "lexicon")
     parser.writes("output", kind=OutputKind(_default_output, takes_stdout=True))
     parser.writes("timestamps", "codes")
     parser.set_defaults(run=_run)
@@ -136,7 +141,7 @@ def _default_output(args: argparse.Namespace) -> str | None:
 
 def _run(args: argparse.Namespace) -> int:
     check_say(args)
-    engine, is_demo = use_engine(args.engine)
+    engine, is_demo = use_engine(args.engine, args.codec)
     if args.list_voices:
         return show_voices(engine)
     if args.list_languages:

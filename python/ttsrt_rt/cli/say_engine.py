@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ttsrt_rt.cli.streams import tell
+from ttsrt_rt.engine_cache import cached_engine
 from ttsrt_rt.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -18,11 +19,29 @@ __all__ = ["VARIABLE", "open_executor", "show_languages", "show_voices", "use_en
 VARIABLE = "TTSRT_ENGINE"
 
 
-def use_engine(given: str | None) -> tuple[Path, bool]:
-    """The folder of the engine, and whether it is the demo, which is told."""
+def use_engine(given: str | None, codec: str | None = None) -> tuple[Path, bool]:
+    """The folder of the engine, and whether it is the demo, which is told.
+
+    Args:
+        given: An engine, or a checkpoint, of which an engine is made and kept; None for what the
+            environment names.
+        codec: The checkpoint of the codec that turns the codes of a checkpoint into sound.
+
+    Raises:
+        ConfigError, FormatError: It is neither.
+    """
     name = given or os.environ.get(VARIABLE)
-    if name:
+    if name and (Path(name) / "engine.json").is_file():
+        if codec is not None:
+            raise ConfigError(f"--codec: expected a checkpoint for --engine with it, got {name}")
         return Path(name), False
+    if name:
+        if codec is None and Path(name).is_dir() and not Path(name, "config.json").exists():
+            return Path(name), False  # opening it tells what it is
+        made = cached_engine(name, {"codec": codec} if codec else {})
+        return Path(made.path), False
+    if codec is not None:
+        raise ConfigError("--codec: expected --engine with it, got none")
     from ttsrt_rt.demo_speech import demo_speech_engine
 
     tell(
