@@ -113,22 +113,23 @@ def _watch_focus(model: Any, margins: Margins) -> None:
     object.__setattr__(model, "get_most_attended_text_timestep", search)
 
 
-def execute(model: Any, run: ChunkRun) -> dict[str, Any]:
-    """Returns what is written of one run."""
-    _prepare(model, run)
-    texts = _texts(run)
-    margins = Margins()
-    _watch_focus(model, margins)
-    state = model.create_chunk_state(batch_size=1)
-    codes: list[list[int]] = []
-    steps: list[int] = []
-    ends: list[str] = []
-    vocab = model.num_all_tokens_per_codebook
-    for index, text in enumerate(texts):
+@dataclass
+class _Speaker:
+    """Speaks the chunks of a text, one after the other."""
+
+    model: Any
+    run: ChunkRun
+    margins: Margins
+    state: Any
+    codes: list[list[int]] = field(default_factory=list)
+    steps: list[int] = field(default_factory=list)
+    ends: list[str] = field(default_factory=list)
+
+    def speak(self, text: np.ndarray, is_last: bool) -> None:
+        model, run = self.model, self.run
         model.decoder.reset_cache(use_cache=run.kv_cache)
-        before = len(state.last_attended_timesteps)
+        before = len(self.state.last_attended_timesteps)
         made = 0
-        ends_before = len(state.end_indices)
 
         def count(*args: Any, **kwargs: Any) -> Any:
             nonlocal made
@@ -142,24 +143,35 @@ def execute(model: Any, run: ChunkRun) -> dict[str, Any]:
             "speaker_indices": torch.tensor([run.voice]),
         }
         with (
-            greedy(margins, vocab, model.audio_eos_id, 1),
+            greedy(self.margins, model.num_all_tokens_per_codebook, model.audio_eos_id, 1),
             contextlib.redirect_stdout(io.StringIO()),
         ):
             output = model.generate_speech(
                 batch,
-                chunk_state=state,
-                end_of_text=[index == len(texts) - 1],
-                beginning_of_text=index == 0,
+                chunk_state=self.state,
+                end_of_text=[is_last],
+                beginning_of_text=not self.steps,
                 use_cfg=run.cfg_scale is not None,
                 use_local_transformer_for_inference=run.local_transformer,
             )
         length = int(output.predicted_codes_lens[0])
-        codes += output.predicted_codes[0, :, :length].T.tolist()
-        steps.append(made)
-        is_end = length < made * model.frame_stacking_factor or len(state.end_indices) > ends_before
-        ends.append("eos" if is_end else "limit" if made == run.steps else "forced")
-        assert not run.has_prior or len(state.last_attended_timesteps) - before == made
-    focus = [int(each[0]) for each in state.last_attended_timesteps[1:]]
+        self.codes += output.predicted_codes[0, :, :length].T.tolist()
+        self.steps.append(made)
+        is_eos = length < made * model.frame_stacking_factor
+        self.ends.append("eos" if is_eos else "limit" if made == run.steps else "forced")
+        assert not run.has_prior or len(self.state.last_attended_timesteps) - before == made
+
+
+def execute(model: Any, run: ChunkRun) -> dict[str, Any]:
+    """Returns what is written of one run."""
+    _prepare(model, run)
+    texts = _texts(run)
+    margins = Margins()
+    _watch_focus(model, margins)
+    speaker = _Speaker(model, run, margins, model.create_chunk_state(batch_size=1))
+    for index, text in enumerate(texts):
+        speaker.speak(text, index == len(texts) - 1)
+    focus = [int(each[0]) for each in speaker.state.last_attended_timesteps[1:]]
     return {
         "text_ids": [int(each) for text in texts for each in text],
         "text_chunks": list(run.chunks),
@@ -170,13 +182,13 @@ def execute(model: Any, run: ChunkRun) -> dict[str, Any]:
         "local_transformer": run.local_transformer,
         "prior": {**LAYERS_123, **run.parameters} if run.has_prior else None,
         "bias": run.bias,
-        "ends": ends,
+        "ends": speaker.ends,
         "min_margin": round(margins.logits, 5),
         "min_eos_margin": round(margins.eos, 5),
         "min_focus_margin": round(margins.focus, 7) if margins.focus < np.inf else None,
-        "chunk_steps": steps,
+        "chunk_steps": speaker.steps,
         "focus": focus if run.has_prior else None,
-        "codes": codes,
+        "codes": speaker.codes,
     }
 
 
