@@ -32,7 +32,7 @@ PYTHON_IMPORTS = {
     "text_options": {"errors", "options", "quoting", "text"},
     "request": {"_core", "decoding_options", "errors", "options", "quoting", "text_options"},
     "spoken": set(),
-    "result": {"_core", "quoting", "spoken"},
+    "result": {"_core", "quoting", "spoken", "text"},
     "arrays": {"_core", "errors", "quoting", "request"},
     "code_voice": {"convert", "errors", "foreign_file", "quoting"},
     "text": {

@@ -524,6 +524,10 @@ class Result:
         """Int32 [chunks]: the index in text_ids at which the chunk's window begins."""
 
     @property
+    def chunk_frames(self) -> NDArray[np.int32]:
+        """Int32 [chunks]: codec frames of each of these chunks."""
+
+    @property
     def metrics(self) -> Metrics:
         """Times."""
 

@@ -143,4 +143,8 @@ class TextResolver:
         front_end = self.front_end
         if front_end is None:
             raise ConfigError(f"text: this engine carries no front end. {NEEDS_FRONT_END}")
-        return front_end.speak(request.text, request.language, options)
+        spoken = front_end.speak(request.text, request.language, options)
+        info = self._engine.info
+        return replace(
+            spoken, frame_rate=info.frame_rate, frames_per_step=max(1, info.frame_stacking)
+        )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from ttsrt_rt import _core
     from ttsrt_rt.spoken import SpokenText
+    from ttsrt_rt.text.words import Word
 
 __all__ = ["Event", "FinishReason", "Metrics", "Result"]
 
@@ -130,6 +131,7 @@ class Result:
             `text_chunks`, and None of models without steps.
         chunk_offsets: int32 [chunks], the index in `text_ids` at which the window of each chunk
             begins: it holds the last ids before the chunk, too.
+        chunk_frames: int32 [chunks], the codec frames of each of these chunks.
         metrics: Times.
         audio: float32 [samples], usually in [-1, 1], of models that end in sound; else None,
             as with `codes_only`.
@@ -142,6 +144,8 @@ class Result:
         text_spans: int32 [ids, 2], where each id begins and ends in `text`, in code points; None
             where the front end doesn't know it.
         normalized_text: The text behind `text_options.normalize`; None without it.
+        words: When each word of `text` is spoken, if the request asked for `return_positions`; else
+            None.
         language: That `text` was spoken in, by the engine's name for it.
         trace: Values of every stage, if the executor was made with `trace=True`.
     """
@@ -154,6 +158,7 @@ class Result:
     text_positions: NDArray[np.int32] | None = None
     chunk_steps: NDArray[np.int32] | None = None
     chunk_offsets: NDArray[np.int32] | None = None
+    chunk_frames: NDArray[np.int32] | None = None
     metrics: Metrics = Metrics()
     audio: NDArray[np.float32] | None = None
     sample_rate: int | None = None
@@ -162,6 +167,7 @@ class Result:
     text_ids: NDArray[np.int32] | None = None
     text_spans: NDArray[np.int32] | None = None
     normalized_text: str | None = None
+    words: tuple[Word, ...] | None = None
     language: str | None = None
     trace: tuple[_core.TraceEntry, ...] = ()
 
@@ -179,6 +185,7 @@ class Result:
             text_positions=native.text_positions if native.text_positions.size else None,
             chunk_steps=native.chunk_steps if native.chunk_steps.size else None,
             chunk_offsets=native.chunk_offsets if native.chunk_offsets.size else None,
+            chunk_frames=native.chunk_frames if native.chunk_frames.size else None,
             metrics=Metrics._from_native(native.metrics, spoken),
             audio=native.audio if native.audio.size else None,
             sample_rate=native.sample_rate or None,
@@ -187,9 +194,22 @@ class Result:
             text_ids=None if spoken is None else spoken.ids,
             text_spans=None if spoken is None else spoken.spans,
             normalized_text=None if spoken is None else spoken.normalized_text,
+            words=None if spoken is None else _words_of(native, spoken),
             language=None if spoken is None else spoken.language,
             trace=tuple(native.trace),
         )
+
+
+def _words_of(native: _core.Result, spoken: SpokenText) -> tuple[Word, ...] | None:
+    """The words of a text, where each step says which id it attends to."""
+    from ttsrt_rt.text.words import WordClock, word_times
+
+    positions = native.text_positions
+    if not positions.size or spoken.spans is None or not spoken.frame_rate > 0:
+        return None
+    chunks = tuple(zip(native.chunk_steps.tolist(), native.chunk_frames.tolist(), strict=True))
+    clock = WordClock(spoken.frame_rate, spoken.frames_per_step, chunks)
+    return tuple(word_times(spoken.text, spoken.spans, positions, clock))
 
 
 def _short_repr(value: Event | Result) -> str:

@@ -110,6 +110,13 @@ def segments_of(spoken: SpokenText, request: Request, pauses: tuple[int, ...]) -
     return segments
 
 
+def _chunks_of(result: Result) -> tuple[tuple[int, int], ...]:
+    """Steps and frames of each chunk of a request."""
+    if result.chunk_steps is None or result.chunk_frames is None:
+        return ()
+    return tuple(zip(result.chunk_steps.tolist(), result.chunk_frames.tolist(), strict=True))
+
+
 def _voice_of(name: str | None) -> int | str | None:
     return int(name) if name is not None and name.isascii() and name.isdecimal() else name
 
@@ -258,7 +265,7 @@ class Saying:
         clock = WordClock(
             info.frame_rate,
             info.frame_stacking,
-            len(result.codes),
+            _chunks_of(result),
             (Silence(0.0, begin / self.sample_rate),),
         )
         within = (int(spans[:, 0].min()), int(spans[:, 1].max()))

@@ -225,6 +225,7 @@ struct Result {
   /// begins, which holds the end of the chunk before. A text without chunks is one.
   std::vector<std::int32_t> chunk_steps;
   std::vector<std::int32_t> chunk_offsets;
+  std::vector<std::int32_t> chunk_frames;  ///< of each of these chunks: its codec frames
   Metrics metrics;
   Matrix<float> spectrogram;     ///< [rows, bands] of models that end in a spectrogram
   std::vector<float> audio;      ///< samples, of models that end in sound

@@ -86,7 +86,7 @@ class Manifest:
     def has(self, name: str, request_sha256: str, sound: Path) -> bool:
         """Whether a row was spoken as it would be now, and its file is whole."""
         entry = self._entries.get(name)
-        if entry is None or entry.error is not None or entry.request_sha256 != request_sha256:
+        if entry is None or entry.request_sha256 != request_sha256:
             return False
         try:
             return sound.is_file() and sound.stat().st_size == entry.bytes
@@ -104,10 +104,11 @@ class Manifest:
             self._file.write(line)
             self._file.flush()
             os.fsync(self._file.fileno())
-        self._entries[entry.id] = entry
+        if entry.error is None:
+            self._entries[entry.id] = entry
 
     def _read(self) -> dict[str, Entry]:
-        """The last entry of each row. Lines that are none are ignored: their rows run again."""
+        """The last entry of each row that was spoken. Other lines are ignored: their rows run again."""
         entries: dict[str, Entry] = {}
         end = 0
         self._file.seek(0)
@@ -120,7 +121,7 @@ class Manifest:
                 end += len(line)
                 continue
             entry = _entry_of(line)
-            if entry is not None:
+            if entry is not None and entry.error is None:
                 entries[entry.id] = entry
         with writing(self.path):
             self._file.truncate(end)

@@ -11,7 +11,7 @@ import bisect
 import heapq
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
@@ -69,14 +69,17 @@ class WordClock:
     Attributes:
         frame_rate: Frames of the codec per second.
         frames_per_step: Frames that a step makes.
-        num_frames: Frames of the sound; None for those of all steps.
+        chunks: Steps and frames of each chunk of the text; the last step of a chunk may make less
+            frames than others. Empty for one of which every step makes all.
         silences: Put into the sound, in order.
     """
 
     frame_rate: float
     frames_per_step: int = 1
-    num_frames: int | None = None
+    chunks: tuple[tuple[int, int], ...] = ()
     silences: tuple[Silence, ...] = ()
+    _first_steps: list[int] = field(init=False, repr=False, compare=False)
+    _first_frames: list[int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not self.frame_rate > 0 or self.frames_per_step < 1:
@@ -84,19 +87,29 @@ class WordClock:
                 "words: expected frames per second above 0 and at least 1 frame a step, got "
                 f"{self.frame_rate} and {self.frames_per_step}"
             )
+        firsts = [(0, 0)]
+        for steps, frames in self.chunks[:-1]:
+            firsts.append((firsts[-1][0] + steps, firsts[-1][1] + frames))
+        object.__setattr__(self, "_first_steps", [step for step, _ in firsts])
+        object.__setattr__(self, "_first_frames", [frame for _, frame in firsts])
 
     def seconds(self, step: float, *, is_end: bool) -> float:
         """When a step begins. Of silence there, an end is in front and a start behind."""
-        frames = step * self.frames_per_step
-        if self.num_frames is not None:
-            frames = min(frames, self.num_frames)
-        plain = frames / self.frame_rate
+        plain = self._frames(step) / self.frame_rate
         shift = 0.0
         for silence in self.silences:
             early = silence.at_seconds - plain
             if early < -1e-9 or (abs(early) <= 1e-9 and not is_end):
                 shift += silence.seconds
         return plain + shift
+
+    def _frames(self, step: float) -> float:
+        """The frames in front of a step."""
+        if not self.chunks:
+            return step * self.frames_per_step
+        at = max(0, bisect.bisect_right(self._first_steps, step) - 1)
+        inside = (step - self._first_steps[at]) * self.frames_per_step
+        return self._first_frames[at] + min(inside, self.chunks[at][1])
 
 
 def word_spans(text: str) -> list[Span]:

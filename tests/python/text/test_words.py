@@ -69,8 +69,15 @@ def test_words_without_steps_get_a_share() -> None:
 
 
 def test_frames_of_a_step_and_the_end_of_the_sound() -> None:
-    clock = WordClock(20.0, 2, num_frames=7)
+    clock = WordClock(20.0, 2, ((4, 7),))
     assert times("ab cd", [0, 1, 3, 4], clock) == [("ab", 0.0, 0.2), ("cd", 0.2, 0.35)]
+
+
+def test_chunks_whose_last_step_makes_less() -> None:
+    clock = WordClock(20.0, 2, ((2, 3), (2, 4)))
+    assert times("ab cd", [0, 1, 3, 4], clock) == [("ab", 0.0, 0.15), ("cd", 0.15, 0.35)]
+    empty = WordClock(20.0, 2, ((2, 3), (0, 0), (2, 4)))
+    assert times("ab cd", [0, 1, 3, 4], empty) == [("ab", 0.0, 0.15), ("cd", 0.15, 0.35)]
 
 
 def test_silences_move_what_follows() -> None:
