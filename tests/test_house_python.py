@@ -36,8 +36,8 @@ PYTHON_IMPORTS = {
     "arrays": {"_core", "errors", "quoting", "request"},
     "code_voice": {"convert", "errors", "foreign_file", "quoting"},
     "text": {
-        *("_core", "errors", "json_text", "options", "quoting", "regular_file", "spoken", "text"),
-        "text_options",
+        *("_core", "cache_folder", "errors", "json_text", "options", "quoting", "regular_file"),
+        *("spoken", "text", "text_options"),
     },
     "stored_voices": {"code_voice", "convert", "errors", "voice_file"},
     "voice_file": {"convert", "errors", "foreign_file", "quoting"},

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from ttsrt_rt import __version__
 from ttsrt_rt.build import build
+from ttsrt_rt.cache_folder import cache_folder
 from ttsrt_rt.convert import convert
-from ttsrt_rt.engine_cache import cache_folder
 from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.synth import write_random_codec, write_random_nemo
 from ttsrt_rt.writing import writing

@@ -24,6 +24,7 @@ from ttsrt_rt.cli import (
     inspect,
     run,
     say,
+    text,
     validate,
     voice,
 )
@@ -47,6 +48,7 @@ _COMMANDS = (
     demo,
     f5,
     voice,
+    text,
     bench,
 )
 

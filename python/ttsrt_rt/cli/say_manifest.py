@@ -108,7 +108,7 @@ class Manifest:
             self._entries[entry.id] = entry
 
     def _read(self) -> dict[str, Entry]:
-        """The last entry of each row that was spoken. Other lines are ignored: their rows run again."""
+        """The last entry of each row that was spoken. Rows of other lines run again."""
         entries: dict[str, Entry] = {}
         end = 0
         self._file.seek(0)

@@ -14,6 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from ttsrt_rt.cache_folder import cache_folder
 from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.quoting import quote, shorten, show
 
@@ -54,9 +55,7 @@ def primary(language: str) -> str:
     return language.replace("_", "-").partition("-")[0].lower()
 
 
-def normalize(
-    text: str, mode: str, language: str, *, cache_dir: Path | None = None, where: str = "normalize"
-) -> Normalized:
+def normalize(text: str, mode: str, language: str, *, where: str = "normalize") -> Normalized:
     """Returns a text in words.
 
     Args:
@@ -64,7 +63,6 @@ def normalize(
         mode: "off"; "numbers" for runs of digits, by num2words; "nemo" for numbers, dates,
             currencies and so on, by nemo_text_processing.
         language: Of the text, such as "en" or "pt-BR".
-        cache_dir: Where grammars of "nemo" are kept once they are built; None builds them anew.
         where: The name of the option in errors.
 
     Raises:
@@ -82,7 +80,7 @@ def normalize(
         )
     if mode == "numbers":
         return Normalized(_in_numbers(text, language, where), _version("num2words"))
-    return Normalized(_by_nemo(text, language, cache_dir, where), _version("nemo_text_processing"))
+    return Normalized(_by_nemo(text, language, where), _version("nemo_text_processing"))
 
 
 def number_words(number: int | str, language: str, kind: str = "cardinal") -> str:
@@ -114,13 +112,15 @@ def number_words(number: int | str, language: str, kind: str = "cardinal") -> st
     return " ".join(made).replace(",", "")
 
 
-def build_normalizer(language: str, cache_dir: Path | None) -> Any:
-    """Builds or loads the grammars of a language for "nemo", which takes up to minutes once.
+def build_normalizer(language: str) -> Path:
+    """Builds the grammars of a language for "nemo", which takes up to minutes, or loads those that
+    were built before; returns the folder where they are kept.
 
     Raises:
-        ConfigError: The package or the language is absent.
+        ConfigError: The package or the language is absent, or the folder can't be written.
     """
-    return _grammars(language, cache_dir, "normalize")
+    _grammars(language, "normalize")
+    return _grammar_folder()
 
 
 def _in_numbers(text: str, language: str, where: str) -> str:
@@ -141,10 +141,14 @@ def _in_numbers(text: str, language: str, where: str) -> str:
 
 
 _LOCK = threading.Lock()
-_BUILT: dict[tuple[str, str], Any] = {}  # grammars by language and folder; they take seconds
+_BUILT: dict[tuple[str, Path], Any] = {}  # grammars by language and folder; they take seconds
 
 
-def _grammars(language: str, cache_dir: Path | None, where: str) -> Any:
+def _grammar_folder() -> Path:
+    return cache_folder() / "grammars"
+
+
+def _grammars(language: str, where: str) -> Any:
     name = primary(language)
     if name not in NEMO:
         raise ConfigError(
@@ -152,16 +156,23 @@ def _grammars(language: str, cache_dir: Path | None, where: str) -> Any:
         )
     _package("nemo_text_processing")
     module = importlib.import_module("nemo_text_processing.text_normalization.normalize")
-    key = (name, str(cache_dir))
+    folder = _grammar_folder()
     with _LOCK:
-        if key not in _BUILT:
-            folder = None if cache_dir is None else str(cache_dir)
-            _BUILT[key] = module.Normalizer(input_case="cased", lang=name, cache_dir=folder)
-        return _BUILT[key]
+        if (name, folder) not in _BUILT:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                made = module.Normalizer(input_case="cased", lang=name, cache_dir=str(folder))
+            except OSError as error:
+                raise ConfigError(
+                    f"{where}: {folder}: expected a folder for grammars that can be written: "
+                    f"{error.strerror}"
+                ) from error
+            _BUILT[name, folder] = made
+        return _BUILT[name, folder]
 
 
-def _by_nemo(text: str, language: str, cache_dir: Path | None, where: str) -> str:
-    grammars = _grammars(language, cache_dir, where)
+def _by_nemo(text: str, language: str, where: str) -> str:
+    grammars = _grammars(language, where)
     made: list[str] = []
     failed: list[BaseException] = []
 

@@ -6,11 +6,13 @@ import sys
 import time
 import types
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.needs_extras import needed
+from ttsrt_rt.cli import main
 from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.text import normalize as module
 from ttsrt_rt.text.normalize import normalize, number_words
@@ -121,18 +123,32 @@ def test_a_missing_package_is_an_error(
         normalize("no digit", mode, "en")
 
 
-def test_nemo(fake_nemo: Callable[[Callable[[str], str]], list[Any]]) -> None:
+def test_nemo(
+    fake_nemo: Callable[[Callable[[str], str]], list[Any]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("TTSRT_CACHE_DIR", str(tmp_path))
     made = fake_nemo(str.upper)
     assert normalize("am 3. mai", "nemo", "de-DE").text == "AM 3. MAI"
     assert normalize("a", "nemo", "de").ran.startswith("nemo_text_processing")
-    assert made == [{"input_case": "cased", "lang": "de", "cache_dir": None}]  # built once
+    folder = str(tmp_path / "grammars")
+    assert made == [{"input_case": "cased", "lang": "de", "cache_dir": folder}]  # built once
+    assert main(["text", "build-normalizer", "de", "en"]) == 0
+    assert f"en: {folder}, " in capsys.readouterr().out
+    assert [each["lang"] for each in made] == ["de", "en"]
     with pytest.raises(ConfigError, match=r"among ar, de, .* for nemo, got 'xx'"):
         normalize("a", "nemo", "xx")
 
 
 def test_nemo_that_fails_or_takes_too_long(
-    fake_nemo: Callable[[Callable[[str], str]], list[Any]], monkeypatch: pytest.MonkeyPatch
+    fake_nemo: Callable[[Callable[[str], str]], list[Any]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("TTSRT_CACHE_DIR", str(tmp_path))
+
     def fail(text: str) -> str:
         raise KeyError("grammar")
 
