@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import subprocess
 import sys
@@ -17,15 +16,10 @@ import ttsrt_rt as rt
 from tests.devices import NATIVE
 from ttsrt_rt.audio import read_audio, sample_bytes, wav_bytes, wav_head
 from ttsrt_rt.cli import main
-from ttsrt_rt.cli.say_texts import sentences_of
 from ttsrt_rt.demo_speech import demo_seconds
-from ttsrt_rt.errors import ConfigError
 
 from .codec_models import RATE, SAMPLES_PER_FRAME, CodecModels, make_codec_models
-
-TEXT = "Hello world. Good morning"
-FRAMES = 24
-SECONDS = FRAMES / 21.5
+from .say_commands import TEXT, command_of, generated, run
 
 
 @pytest.fixture(scope="module")
@@ -37,33 +31,6 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> CodecModels:
 def command(models: CodecModels) -> list[str]:
     """`ttsrt say` of 24 frames at most, without a text and an output."""
     return command_of(models.spoken)
-
-
-def command_of(engine: Path) -> list[str]:
-    return [
-        "say",
-        "--engine",
-        str(engine),
-        "--device",
-        NATIVE,
-        "--max_seconds",
-        "1.1",
-        "--seed",
-        "5",
-    ]
-
-
-def generated(engine: Path, text: str = TEXT, **fields: Any) -> rt.Result:
-    with rt.Executor(engine, device=NATIVE) as executor:
-        frames = int(np.ceil(1.1 * executor.engine.info.frame_rate))
-        voice = executor.voices()[0]
-        values: dict[str, Any] = {"voice": voice, "seed": 5, "max_frames": frames, **fields}
-        return executor.generate(text=text, **values)
-
-
-def run(command: list[str], **options: Any) -> subprocess.CompletedProcess[bytes]:
-    whole = [sys.executable, "-m", "ttsrt_rt", *command]
-    return subprocess.run(whole, capture_output=True, timeout=120, check=False, **options)
 
 
 def test_a_file(
@@ -161,33 +128,6 @@ def test_sentences_are_spoken_as_they_come(
     assert out.read_bytes() == wav_bytes(np.concatenate([p for p in parts if p is not None]), RATE)
 
 
-@pytest.mark.parametrize(
-    ("given", "sentences"),
-    [
-        ("One. Two!\n", ["One.", "Two!"]),
-        ("One. Two", ["One.", "Two"]),
-        ("One\ntwo.\n", ["One two."]),
-        ("Title\n\nText.\n", ["Title", "Text."]),
-        (
-            "3.5 m. \u4f60\u597d\u3002\u518d\u89c1\u3002",
-            ["3.5 m.", "\u4f60\u597d\u3002", "\u518d\u89c1\u3002"],
-        ),
-        ('"Yes." No.', ['"Yes."', "No."]),
-        ("...\n!\n", []),
-        ("", []),
-    ],
-)
-def test_sentences(given: str, sentences: list[str]) -> None:
-    assert list(sentences_of(io.BytesIO(given.encode()))) == sentences
-
-
-def test_hostile_input() -> None:
-    with pytest.raises(ConfigError, match="expected text in UTF-8, got other bytes at 1"):
-        list(sentences_of(io.BytesIO(b"a\xff\n")))
-    with pytest.raises(ConfigError, match="lines of at most"):
-        list(sentences_of(io.BytesIO(b"a" * (3 << 20))))
-
-
 def test_words(command: list[str], tmp_path: Path) -> None:
     out = str(tmp_path / "a.wav")
     for ending in ("json", "srt", "vtt"):
@@ -258,56 +198,6 @@ def test_voices_of_markup(command: list[str], models: CodecModels, tmp_path: Pat
     assert main([*command, "--ssml", nobody, "-o", str(out)]) == 2
 
 
-@pytest.mark.parametrize(
-    ("flags", "told"),
-    [
-        ([], "expected a TEXT (- for standard input) or --file, got none"),
-        (["a", "--file", "x.txt"], "got both"),
-        (["a", "--output_dir", "x"], "--output_dir: expected --file with it"),
-        (["a", "--force"], "--force: expected with --output_dir"),
-        (["a", "--stream_input"], "--stream_input: expected - for standard input"),
-        (["-", "--stream_input", "--ssml"], "--stream_input: expected without --ssml"),
-        (["a", "--max_seconds", "-1"], "--max_seconds: expected 0 to 86400"),
-        (["a", "--speed", "2"], "--speed: expected none"),
-        (["a", "-o", "a.xyz"], "expected one of wav, pcm"),
-        (["a", "-o", "a.mp3", "--stream"], "--stream: expected a .wav or .pcm"),
-        (["a", "--timestamps", "a.txt"], "--timestamps: expected a name that ends in .json"),
-        (["a", "--codes", "a.npy"], "--codes: expected a name that ends in .npz"),
-        (["a", "--voice", "nobody"], "--voice: expected one of"),
-        (["a", "--voice", "me.wav"], "ttsrt voice ENGINE me --audio me.wav"),
-        (["a", "--language", "xx"], "xx"),
-        (["\U0001f600"], "speakable symbol"),
-        (["hello \U0001f600", "--strict_text"], "\U0001f600"),
-        (["--ssml", "<speak>a"], "text: line 1, column 1: expected </speak>"),
-        (["--ssml", "<!DOCTYPE x [<!ENTITY a 'b'>]><speak>&a;</speak>"], "no declaration"),
-        (["--ssml", "<speak>" * 100_00], "expected at most 65536 bytes"),
-        (["a", "--lexicon", "none.txt"], "none.txt"),
-        (["a", "--codec", "codec.nemo"], "--codec: expected a checkpoint for --engine"),
-    ],
-    ids=range(22),
-)
-def test_mistakes(
-    command: list[str],
-    flags: list[str],
-    told: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert main([*command, *flags]) == 2
-    assert told in capsys.readouterr().err
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_engines_that_say_nothing(
-    models: CodecModels, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for engine, told in ((models.silent, "build it with --codec_dir"), (models.codec, "text")):
-        assert main(["say", "--engine", str(engine), "a", "-o", str(tmp_path / "a.wav")]) == 2
-        assert told in capsys.readouterr().err
-
-
 def test_lists(
     models: CodecModels, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -347,25 +237,6 @@ def test_play(command: list[str], models: CodecModels, monkeypatch: pytest.Monke
     assert whole.audio is not None
     np.testing.assert_array_equal(np.concatenate(heard), whole.audio)
     assert len(heard) > 1 and ends == ["stop", "close"]
-
-
-def test_without_a_player(
-    command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setitem(sys.modules, "sounddevice", None)
-    assert main([*command, TEXT, "--play"]) == 2
-    assert "| aplay, or | ffplay -i -" in capsys.readouterr().err
-
-    class Broken:
-        def __init__(self, **options: Any) -> None:
-            raise RuntimeError("Error querying device -1")
-
-    fake = types.ModuleType("sounddevice")
-    fake.OutputStream = Broken  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "sounddevice", fake)
-    assert main([*command, TEXT, "--play"]) == 1
-    told = capsys.readouterr().err
-    assert "Error querying device -1" in told and "| aplay" in told
 
 
 def test_a_lexicon(command: list[str], models: CodecModels, tmp_path: Path) -> None:

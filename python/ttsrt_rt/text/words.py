@@ -225,7 +225,7 @@ def _ranges(of_steps: Sequence[int], num_words: int) -> list[Span | None]:
     ranges: list[Span | None] = [None] * num_words
     last = -1
     for step, word in enumerate(of_steps):
-        if word < last:  # also -1
+        if word < max(last, 0):
             continue
         begin = step if ranges[word] is None else ranges[word][0]  # type: ignore[index]
         ranges[word] = (begin, step + 1)

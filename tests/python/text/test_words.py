@@ -55,7 +55,7 @@ def test_a_pause_belongs_to_no_word() -> None:
 
 
 def test_what_goes_back_goes_on() -> None:
-    assert times("ab cd", [0, 4, 1, 3, 0, 4]) == [("ab", 0.0, 0.3), ("cd", 0.3, 0.6)]
+    assert times("ab cd", [0, 4, 0, 1, 3, 4, 0, 4]) == [("ab", 0.0, 0.4), ("cd", 0.4, 0.8)]
 
 
 def test_words_without_steps_get_a_share() -> None:
