@@ -21,7 +21,13 @@ from ttsrt_rt.audio.files import audio_bytes
 from ttsrt_rt.cli.outputs import make_folder
 from ttsrt_rt.cli.say_engine import open_executor
 from ttsrt_rt.cli.say_manifest import Entry, Manifest
-from ttsrt_rt.cli.say_options import named_voice, request_fields, request_of, voice_fields
+from ttsrt_rt.cli.say_options import (
+    MAX_IN_FLIGHT,
+    named_voice,
+    request_fields,
+    request_of,
+    voice_fields,
+)
 from ttsrt_rt.cli.say_outputs import format_of
 from ttsrt_rt.cli.say_pool import Outcome, Pool
 from ttsrt_rt.cli.say_rows import Row, read_rows
@@ -130,8 +136,9 @@ class _Batch:
 
         args = self._args
         self._is_demo = is_demo
-        options = {} if args.max_in_flight is None else {"max_queue_size": args.max_in_flight * 2}
-        self._executor: Executor = stack.enter_context(open_executor(args, self._engine, **options))
+        self._executor: Executor = stack.enter_context(
+            open_executor(args, self._engine, max_queue_size=2 * MAX_IN_FLIGHT)
+        )
         self._fields = request_fields(args, self._executor)
         self._voice = voice_fields(args, self._executor) if args.voice is not None else None
         self._key = _key_of(args, self._engine, self._fields)
@@ -139,7 +146,7 @@ class _Batch:
         self._bar = stack.enter_context(tqdm(unit="row", disable=is_off))
         num_threads = args.max_in_flight or 2 * self._executor.engine.info.max_batch_size
         self._pool: Pool[_Task, Said] = stack.enter_context(
-            Pool(self._speak, min(max(1, num_threads), 256))
+            Pool(self._speak, min(max(1, num_threads), MAX_IN_FLIGHT))
         )
         self._begin = time.perf_counter()
 

@@ -18,11 +18,19 @@ if TYPE_CHECKING:
     from ttsrt_rt.request import Request
     from ttsrt_rt.text_options import TextOptions
 
-__all__ = ["check_say", "request_fields", "request_of", "text_options_of", "voice_fields"]
+__all__ = [
+    "MAX_IN_FLIGHT",
+    "check_say",
+    "request_fields",
+    "request_of",
+    "text_options_of",
+    "voice_fields",
+]
 
 _OF_REQUESTS = ("seed", "temperature", "top_k", "cfg_scale", "language")
 _OF_ONE = ("output", "stream", "play", "timestamps", "codes", "stream_input")
 _OF_MANY = ("max_in_flight", "force", "keep_going", "fail_fast", "quiet")
+MAX_IN_FLIGHT = 256  # rows at once
 _WHOLE_CHUNK = 32  # frames that become sound together where nobody listens meanwhile
 
 
@@ -53,8 +61,10 @@ def check_say(args: argparse.Namespace) -> None:
         raise ConfigError("--stream_input: expected without --ssml, which has one end; got both")
     if args.max_seconds is not None and not 0 < args.max_seconds <= 86400:
         raise ConfigError(f"--max_seconds: expected 0 to 86400, got {args.max_seconds}")
-    if args.max_in_flight is not None and not 1 <= args.max_in_flight <= 1024:
-        raise ConfigError(f"--max_in_flight: expected 1 to 1024, got {args.max_in_flight}")
+    if args.max_in_flight is not None and not 1 <= args.max_in_flight <= MAX_IN_FLIGHT:
+        raise ConfigError(
+            f"--max_in_flight: expected 1 to {MAX_IN_FLIGHT}, got {args.max_in_flight}"
+        )
     if args.speed is not None:
         raise ConfigError(
             f"--speed: expected none, as Magpie has no speed (ttsrt f5 has one), got {args.speed}"
