@@ -70,7 +70,7 @@ def open_front_end(engine: _core.Engine) -> FrontEnd | None:
     if family == "magpie":
         from ttsrt_rt.text.magpie_front_end import MagpieFrontEnd
 
-        return MagpieFrontEnd(folder)
+        return MagpieFrontEnd(folder, engine.front_end)
     if family == "t3":
         from ttsrt_rt.text.t3_front_end import T3FrontEnd
 

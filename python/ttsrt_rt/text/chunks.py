@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.quoting import shorten
@@ -24,8 +25,8 @@ class Chunks:
             end_id: the id behind every chunk; None if the tokenizer has its own.
         """
         self._end_id = end_id
-        self._ids: list[int] = []
-        self._spans: list[Span] | None = []
+        self._ids: list[NDArray[np.int32]] = []
+        self._spans: list[NDArray[np.int32]] | None = []
         self._counts: list[int] = []
         self._dropped: dict[str, int] = {}
         self._pauses = [0]
@@ -56,11 +57,11 @@ class Chunks:
         if made.is_silent:
             return
         tail = [*padding, *([] if self._end_id is None else [self._end_id])]
-        self._ids += [*made.ids, *tail]
+        self._ids += [np.asarray(made.ids, np.int32), np.array(tail, np.int32)]
         if made.spans is None or self._spans is None:
             self._spans = None
         else:
-            self._spans += [*made.spans, *[(end, end)] * len(tail)]
+            self._spans += [_pairs(made.spans), _pairs([(end, end)] * len(tail))]
         self._counts.append(len(made.ids) + len(tail))
         self._pauses.append(0)
         self._voices.append(voice)
@@ -92,13 +93,10 @@ class Chunks:
         if not self._ids:
             more = f"; {language} has none for {told}" if told else ""
             raise ConfigError(f"text: expected a speakable symbol, got none{more}")
-        spans = self._spans
-        if spans is not None:  # what was added behind the text lies at its end
-            spans = [(min(begin, len(text)), min(end, len(text))) for begin, end in spans]
         return SpokenText(
             text=text,
-            ids=np.array(self._ids, np.int32),
-            spans=None if spans is None else np.array(spans, np.int32).reshape(-1, 2),
+            ids=np.concatenate(self._ids),
+            spans=None if self._spans is None else np.concatenate(self._spans),
             chunks=tuple(self._counts),
             language=language,
             normalized_text=normalized_text,
@@ -106,3 +104,7 @@ class Chunks:
             pauses=tuple(self._pauses),
             voices=tuple(self._voices),
         )
+
+
+def _pairs(spans: Sequence[Span] | NDArray[np.int32]) -> NDArray[np.int32]:
+    return np.asarray(spans, np.int32).reshape(-1, 2)

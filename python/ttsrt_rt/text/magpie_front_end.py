@@ -38,14 +38,18 @@ _PYTHON_KINDS: dict[str, Callable[[Mapping[str, Any], int], Any]] = {
 class MagpieFrontEnd:
     """Makes ids of texts. Threads may share one."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, core: _core.TextFrontEnd | None = None) -> None:
         """Opens the folder `text` of an engine or a checkpoint.
+
+        Args:
+            folder: the folder.
+            core: the library's part of it, if it is open already.
 
         Raises:
             FormatError: a file is damaged; the message names it.
         """
-        self._core = _core.TextFrontEnd.open(folder)
-        self._tokenizers = {each.name: each for each in self._core.tokenizers()}
+        self._core = _core.TextFrontEnd.open(folder) if core is None else core
+        self._tokenizers = {each.name: each for each in self._core.tokenizers}
         path = folder / "front_end.json"
         described = read_json(path, max_bytes=MAX_DESCRIPTION_BYTES)["tokenizers"]
         self._own: dict[str, Any] = {}
@@ -63,7 +67,7 @@ class MagpieFrontEnd:
     @property
     def languages(self) -> dict[str, str]:
         """The name of the tokenizer of each language."""
-        return {each.language: each.tokenizer for each in self._core.languages()}
+        return self._core.languages
 
     @property
     def default_language(self) -> str:
@@ -78,7 +82,7 @@ class MagpieFrontEnd:
         Raises:
             ConfigError: as `speak`; but a text of which nothing is spoken has no ids.
         """
-        tokenizer = self._core.resolve(language or "").tokenizer
+        _, tokenizer = self._core.resolve(language or "")
         part = Part(Traced(check_text(text, "text")))
         return self._encode([part], tokenizer, options or TextOptions())
 
@@ -89,15 +93,15 @@ class MagpieFrontEnd:
             ConfigError: the language is unknown, the text is none or nothing of it is spoken, a
                 package is missing; or, with `strict`, a character has no id.
         """
-        found = self._core.resolve(language or "")
-        spoken_in = found.language or found.tokenizer
+        found, tokenizer = self._core.resolve(language or "")
+        spoken_in = found or tokenizer
         prepared = prepare(check_text(text, "text"), spoken_in, options)
         made = Chunks(self._core.text_eos)
         for passage in prepared.passages:
             made.pause(passage.pause_before)
             for parts in self._pieces(passage, spoken_in, options):
-                tokens = self._encode(parts, found.tokenizer, options)
-                padding = self._padding(tokens, found.tokenizer, options)
+                tokens = self._encode(parts, tokenizer, options)
+                padding = self._padding(tokens, tokenizer, options)
                 made.add(tokens, parts[-1].text.end, padding, voice=passage.voice)
         made.pause(prepared.pause_after)
         return made.spoken(
@@ -116,7 +120,9 @@ class MagpieFrontEnd:
             return
         whole = passage.parts[0].text
         for piece in self._core.split(whole.text, language, options.split):
-            spans = [whole.span_of(int(begin), int(end)) for begin, end in piece.spans]
+            spans: Any = piece.spans
+            if not whole.is_original:
+                spans = [whole.span_of(int(begin), int(end)) for begin, end in spans]
             yield [Part(Traced(piece.text, spans))]
 
     def _encode(self, parts: Sequence[Part], tokenizer: str, options: TextOptions) -> TextTokens:
@@ -124,20 +130,21 @@ class MagpieFrontEnd:
         together.
         """
         names = [
-            self._core.resolve(part.language).tokenizer if part.language else tokenizer
-            for part in parts
+            self._core.resolve(part.language)[1] if part.language else tokenizer for part in parts
         ]
-        ids: list[int] = []
-        spans: list[Span] = []
-        dropped: dict[str, int] = {}
+        made: list[TextTokens] = []
         named = zip(names, parts, strict=True)
         for is_own, group in itertools.groupby(named, lambda each: each[0] in self._own):
             encode = self._encode_own if is_own else self._encode_native
-            for each in encode([*group], options):
-                ids += each.ids
-                spans += each.spans or ()
-                for letter, count in each.dropped.items():
-                    dropped[letter] = dropped.get(letter, 0) + count
+            made += encode([*group], options)
+        if len(made) == 1:
+            return made[0]
+        dropped: dict[str, int] = {}
+        for each in made:
+            for letter, count in each.dropped.items():
+                dropped[letter] = dropped.get(letter, 0) + count
+        ids = [int(each) for part in made for each in part.ids]
+        spans: list[Span] = [(int(a), int(b)) for part in made for a, b in _spans(part)]
         return TextTokens(ids, spans, dropped)
 
     def _encode_own(
@@ -147,7 +154,7 @@ class MagpieFrontEnd:
             if part.is_phonemes:
                 raise ConfigError(f"text: expected no phonemes for {name}, which reads none")
             made: TextTokens = self._own[name].encode(part.text.text)
-            spans = [part.text.span_of(*each) for each in made.spans or ()]
+            spans = [part.text.span_of(begin, end) for begin, end in _spans(made)]
             yield TextTokens(made.ids, spans, made.dropped)
 
     def _encode_native(
@@ -158,7 +165,7 @@ class MagpieFrontEnd:
                 part.text.text,
                 is_phonemes=part.is_phonemes,
                 tokenizer=name,
-                spans=part.text.spans,
+                spans=None if part.text.is_original else part.text.spans,
             )
             for name, part in parts
         ]
@@ -168,8 +175,7 @@ class MagpieFrontEnd:
             special_text=options.special_text,
             lexicon=_lexicon(options),
         )
-        spans = [(int(begin), int(end)) for begin, end in made.spans]
-        yield TextTokens(made.ids.tolist(), spans, made.dropped)
+        yield TextTokens(made.ids, made.spans, made.dropped)
 
     def _padding(self, made: TextTokens, tokenizer: str, options: TextOptions) -> list[int]:
         if options.short_text != "pad" or len(made.ids) >= SHORT:
@@ -177,13 +183,18 @@ class MagpieFrontEnd:
         return [self._tokenizers[tokenizer].pad] * (SHORT - len(made.ids))
 
 
-def _lexicon(options: TextOptions) -> list[_core.LexiconEntry]:
+def _spans(made: TextTokens) -> Sequence[Span]:
+    spans: Any = made.spans
+    return () if spans is None else spans
+
+
+def _lexicon(options: TextOptions) -> list[tuple[str, str, bool]]:
     """The entries of a request's lexicon, as the library takes them."""
     if options.lexicon is None:
         return []
     from ttsrt_rt.text.lexicon import lexicon_of
 
     return [
-        _core.LexiconEntry(each.word, each.symbols, is_exact=each.is_exact)
+        (each.word, each.symbols, each.is_exact)
         for each in lexicon_of(options.lexicon, "text_options.lexicon")
     ]

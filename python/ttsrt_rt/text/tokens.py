@@ -5,32 +5,37 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 __all__ = ["Span", "Symbols", "TextTokens"]
 
 Span = tuple[int, int]
 """Begin and end in the text, in code points; the end is not part of it."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TextTokens:
     """The ids of a text.
 
     Attributes:
         ids: without the id that ends a text.
-        spans: of each id; None where a front end does not know them.
+        spans: of each id, as pairs or as an array [ids, 2]; None where a front end does not know
+            them.
         dropped: characters that have no id, with how often each was dropped.
     """
 
-    ids: Sequence[int]
-    spans: Sequence[Span] | None
+    ids: Sequence[int] | NDArray[np.int32]
+    spans: Sequence[Span] | NDArray[np.int32] | None
     dropped: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def is_silent(self) -> bool:
         """Whether nothing of the text is spoken: spaces around it and ends come from nowhere."""
         if self.spans is None:
-            return not self.ids
-        return all(begin == end for begin, end in self.spans)
+            return len(self.ids) == 0
+        pairs = np.asarray(self.spans, np.int32).reshape(-1, 2)
+        return bool((pairs[:, 0] == pairs[:, 1]).all())
 
 
 class Symbols:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
 
 from ttsrt_rt.text.tokens import Span
 
@@ -12,10 +14,25 @@ __all__ = ["Traced"]
 class Traced:
     """A text and, for each of its characters, a span in the text that it was made of. Immutable."""
 
-    def __init__(self, text: str, spans: Sequence[Span] | None = None) -> None:
-        """Keeps a text; without spans, it is the one that it is made of."""
+    def __init__(self, text: str, spans: Sequence[Span] | Any = None) -> None:
+        """Keeps a text.
+
+        Args:
+            text: the text.
+            spans: of its characters, as pairs or as an array [characters, 2]; without them, it is
+                the text that it is made of.
+        """
         self.text = text
-        self.spans = [(each, each + 1) for each in range(len(text))] if spans is None else spans
+        self.is_original = spans is None
+        self._given = spans
+
+    @cached_property
+    def spans(self) -> Sequence[Span]:
+        """Where each character comes from."""
+        if self.is_original:
+            return [(each, each + 1) for each in range(len(self.text))]
+        spans: Sequence[Span] = self._given
+        return spans
 
     def __getitem__(self, part: slice) -> Traced:
         return Traced(self.text[part], self.spans[part])
@@ -68,11 +85,14 @@ class Traced:
     def span_of(self, begin: int, end: int) -> Span:
         """Where characters from `begin` to `end` come from; an empty span at the end for none."""
         if begin >= end:
-            place = self.spans[begin][0] if begin < len(self.spans) else self.end
+            place = int(self.spans[begin][0]) if begin < len(self.text) else self.end
             return (place, place)
-        return (self.spans[begin][0], max(self.spans[end - 1][1], self.spans[begin][0]))
+        first = int(self.spans[begin][0])
+        return (first, max(int(self.spans[end - 1][1]), first))
 
     @property
     def end(self) -> int:
         """Where it ends in the text that it is made of."""
-        return self.spans[-1][1] if self.spans else 0
+        if self.is_original or not self.text:
+            return len(self.text)
+        return int(self.spans[-1][1])

@@ -51,10 +51,11 @@ def test_ids_of_texts(
 
 
 def test_spans_are_of_words(description: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    noun, particle = "\u540d\u8a5e", "\u52a9\u8a5e"
     words = [
-        {"string": "\u6843", "pron": "\u30e2\u30e2", "acc": 0, "mora_size": 2, "chain_flag": 0, "pos": "\u540d\u8a5e"},
-        {"string": "\u3082", "pron": "\u30e2", "acc": 0, "mora_size": 1, "chain_flag": 1, "pos": "\u52a9\u8a5e"},
-    ]  # fmt: skip
+        {"string": "\u6843", "pron": "\u30e2\u30e2", "mora_size": 2, "chain_flag": 0, "pos": noun},
+        {"string": "\u3082", "pron": "\u30e2", "mora_size": 1, "chain_flag": 1, "pos": particle},
+    ]
     analyser = types.ModuleType("pyopenjtalk")
     analyser.run_frontend = lambda text: words  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "pyopenjtalk", analyser)
