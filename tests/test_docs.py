@@ -95,6 +95,7 @@ def write_arrays(folder: Path, dim: int) -> None:
     """The arrays that the pages pass to requests."""
     random = np.random.default_rng(1)
     ids = random.integers(0, 30, TEXT_LEN).astype(np.int32)
+    (folder / "lines.txt").write_text("Hello world.\nGood morning.\n", "utf-8")
     (folder / "ids.json").write_text(json.dumps(ids.tolist()), "utf-8")
     np.save(folder / "ids.npy", ids)
     np.save(folder / "prompt.npy", random.integers(0, 2016, (10, 8)).astype(np.int32))

@@ -58,6 +58,8 @@ void def_arrays(py::class_<Request>& bound) {
            "Rows as the decoder takes them [rows, dim].");
   def_vector(bound, "context_text_ids", &Request::context_text_ids,
              "Ids of a text that describes the voice [context_text_len].");
+  def_vector(bound, "text_chunks", &Request::text_chunks,
+             "How many of text_ids each chunk of a long text has; empty: it is one [chunks].");
   def_matrix(bound, "forced_codes", &Request::forced_codes,
              "Codes that are taken instead of the sampled ones [frames, codebooks].");
   def_rows(bound, "prompt_embeddings", &Request::prompt_embeddings,
@@ -94,9 +96,9 @@ void def_sampling(py::class_<Request>& bound) {
   def_field(bound, "repetition_penalty", &Request::repetition_penalty,
             "Divides or multiplies logits of seen ids; 1: none.");
   def_field(bound, "seed", &Request::seed, "Of this request's random numbers.");
-  def_field(bound, "max_frames", &Request::max_frames, "Codec frames.");
+  def_field(bound, "max_frames", &Request::max_frames, "Codec frames, of all chunks.");
   def_field(bound, "min_frames", &Request::min_frames,
-            "Codec frames before which end of speech is impossible.");
+            "Codec frames of each chunk before which end of speech is impossible.");
   def_field(bound, "use_default_prior", &Request::use_default_prior,
             "True: the checkpoint's prior; false: prior.");
   def_field(bound, "prior", &Request::prior, "If use_default_prior is false: this prior, or none.");
@@ -149,6 +151,8 @@ void register_requests(py::module_& module) {
   def_field(bound, "audio_start", &Request::audio_start, "The first frame that becomes sound.");
   def_field(bound, "return_alignment", &Request::return_alignment,
             "Whether the result has the alignment.");
+  def_field(bound, "return_positions", &Request::return_positions,
+            "Whether result and events have text_positions.");
   def_field(bound, "analyze_alignment", &Request::analyze_alignment,
             "Whether the alignment forbids and forces the end of speech; of Chatterbox T3.");
   def_field(bound, "mask_invalid", &Request::mask_invalid,

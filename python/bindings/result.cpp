@@ -55,6 +55,8 @@ void register_results(py::module_& module) {
   def_view(event, "codes", &Event::codes, "Int32 [new frames, codebooks].");
   def_view(event, "audio", &Event::audio, "New samples, of models that end in sound.");
   def_view(event, "spectrogram", &Event::spectrogram, "New rows of a spectrogram.");
+  def_view(event, "text_positions", &Event::text_positions,
+           "Int32 [new steps], if they were requested.");
 
   py::class_<Result> result(module, "Result", "Everything that a request made.");
   def_repr(result);
@@ -71,6 +73,14 @@ void register_results(py::module_& module) {
            "Float32 [steps, text_len], if it was requested.");
   def_view(result, "focus", &Result::focus,
            "Int32 [steps]: text position in focus after each step; empty without a prior.");
+  def_view(result, "text_positions", &Result::text_positions,
+           "Int32 [steps]: the index in text_ids with the largest alignment, if requested.");
+  def_view(result, "chunk_steps", &Result::chunk_steps,
+           "Int32 [chunks]: decoder steps of each chunk that has begun.");
+  def_view(result, "chunk_offsets", &Result::chunk_offsets,
+           "Int32 [chunks]: the index in text_ids at which the chunk's window begins.");
+  def_view(result, "chunk_frames", &Result::chunk_frames,
+           "Int32 [chunks]: codec frames of each of these chunks.");
   def_view(result, "audio", &Result::audio, "Samples, of models that end in sound.");
   def_view(result, "spectrogram", &Result::spectrogram,
            "Float32 [frames, mel_bins], of models that end in a spectrogram.");

@@ -359,9 +359,9 @@ class Request:
     seed: int
     """Of this request's random numbers."""
     max_frames: int | None
-    """Codec frames."""
+    """Codec frames, of all chunks."""
     min_frames: int | None
-    """Codec frames before which end of speech is impossible."""
+    """Codec frames of each chunk before which end of speech is impossible."""
     use_default_prior: bool
     """True: the checkpoint's prior; false: prior."""
     prior: AttentionPrior | None
@@ -376,10 +376,14 @@ class Request:
     """How the codes of a block are decided together."""
     strict_end: bool
     """Whether min_frames forbids the end id itself where the checkpoint moved it."""
+    text_chunks: NDArray[np.int32]
+    """How many of text_ids each chunk of a long text has; empty: it is one [chunks]."""
     forced_codes: NDArray[np.int32]
     """Codes that are taken instead of the sampled ones [frames, codebooks]."""
     return_alignment: bool
     """Whether the result has the alignment."""
+    return_positions: bool
+    """Whether result and events have text_positions."""
     analyze_alignment: bool | None
     """Whether the alignment forbids and forces the end of speech; of Chatterbox T3."""
     mask_invalid: bool
@@ -480,6 +484,10 @@ class Event:
     def spectrogram(self) -> NDArray[np.float32]:
         """New rows of a spectrogram."""
 
+    @property
+    def text_positions(self) -> NDArray[np.int32]:
+        """Int32 [new steps], if they were requested."""
+
 class Result:
     """Everything that a request made."""
 
@@ -502,6 +510,22 @@ class Result:
     @property
     def focus(self) -> NDArray[np.int32]:
         """Int32 [steps]: text position in focus after each step; empty without a prior."""
+
+    @property
+    def text_positions(self) -> NDArray[np.int32]:
+        """Int32 [steps]: the index in text_ids with the largest alignment, if requested."""
+
+    @property
+    def chunk_steps(self) -> NDArray[np.int32]:
+        """Int32 [chunks]: decoder steps of each chunk that has begun."""
+
+    @property
+    def chunk_offsets(self) -> NDArray[np.int32]:
+        """Int32 [chunks]: the index in text_ids at which the chunk's window begins."""
+
+    @property
+    def chunk_frames(self) -> NDArray[np.int32]:
+        """Int32 [chunks]: codec frames of each of these chunks."""
 
     @property
     def metrics(self) -> Metrics:

@@ -25,6 +25,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
 
+from ttsrt_rt.cache_folder import VARIABLE, cache_folder
 from ttsrt_rt.errors import ConfigError, FormatError, NotFoundError
 from ttsrt_rt.options import BuildOptions, CheckpointOptions, DType, check_names, dtype_name
 from ttsrt_rt.options import path_of as _path_of
@@ -34,11 +35,10 @@ if TYPE_CHECKING:
     from ttsrt_rt import _core
     from ttsrt_rt.progress import Progress
 
-__all__ = ["cache_folder", "cached_engine", "run_options"]
+__all__ = ["cached_engine", "run_options"]
 
 LOGGER = logging.getLogger(__name__)
 
-VARIABLE = "TTSRT_CACHE_DIR"
 MAX_FILES = 10_000  # of a checkpoint
 CONVERT_OPTIONS = (
     "config",
@@ -68,18 +68,6 @@ _BESIDE = (
     *("tokenizer.json", "vocab.json", "merges.txt", "added_tokens.json", "tokenizer_config.json"),
 )
 SETTLED_NS = 2_000_000_000  # a file that changed since may change again without another time
-
-
-def cache_folder(given: str | os.PathLike[str] | None = None) -> Path:
-    """The folder of cached engines: the given one, or that of TTSRT_CACHE_DIR in the environment,
-    or `ttsrt_rt/engines` in XDG_CACHE_HOME, or in `~/.cache`.
-    """
-    if given is not None:
-        return _path_of(given, "cache_dir")
-    if os.environ.get(VARIABLE):
-        return Path(os.environ[VARIABLE])
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "ttsrt_rt" / "engines"
 
 
 def run_options(options: CheckpointOptions) -> dict[str, Any]:

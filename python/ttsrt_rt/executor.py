@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from ttsrt_rt.progress import Progress
+    from ttsrt_rt.spoken import SpokenText
 
 __all__ = ["Executor"]
 
@@ -166,6 +167,20 @@ class Executor(VoiceMethods):
         """The languages of texts, with the tokenizers that read them; empty without a front end."""
         front_end = self._texts.front_end
         return {} if front_end is None else dict(front_end.languages)
+
+    @property
+    def default_language(self) -> str | None:
+        """What is spoken where a request names no language; None without a front end."""
+        front_end = self._texts.front_end
+        return None if front_end is None else front_end.default_language
+
+    def read_text(self, request: Request) -> SpokenText:
+        """What becomes of the text of a request: ids, their places, chunks, pauses of markup.
+
+        Raises:
+            ConfigError: There is no text, or it can't be read.
+        """
+        return self._texts.read(request)
 
     def __repr__(self) -> str:
         info, engine = self.info, self.engine

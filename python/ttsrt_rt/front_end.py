@@ -106,23 +106,14 @@ class TextResolver:
 
         Raises:
             ConfigError: it has a text and ids; the engine has no front end; or the text can't be
-                spoken.
+                spoken, or not by one request.
         """
         if request.text is None:
             for name in ("language", "text_options"):
                 if getattr(request, name) is not None:
                     raise ConfigError(f"{name}: expected none without text, got one")
             return request, None
-        for name in _OTHER_TEXTS:
-            if getattr(request, name, None) is not None:
-                raise ConfigError(f"text: expected exactly one text, got text and {name}")
-        options = check_text_options(
-            TextOptions() if request.text_options is None else request.text_options
-        )
-        front_end = self.front_end
-        if front_end is None:
-            raise ConfigError(f"text: this engine carries no front end. {NEEDS_FRONT_END}")
-        spoken = front_end.speak(request.text, request.language, options)
+        spoken = self.read(request)
         if any(spoken.pauses) or any(voice is not None for voice in spoken.voices):
             raise ConfigError(
                 "text: expected markup without <break> and <voice>, as one request has one voice "
@@ -133,3 +124,38 @@ class TextResolver:
             values["text_chunks"] = spoken.chunks
         made = replace(request, text=None, language=None, text_options=None, **values)
         return made, spoken
+
+    def read(self, request: Request) -> SpokenText:
+        """Returns what becomes of the text of a request.
+
+        Raises:
+            ConfigError: it has none, or ids, too; the engine has no front end; or the text can't be
+                spoken.
+        """
+        if request.text is None:
+            raise ConfigError("text: expected a text, got none")
+        for name in _OTHER_TEXTS:
+            if getattr(request, name, None) is not None:
+                raise ConfigError(f"text: expected exactly one text, got text and {name}")
+        options = check_text_options(
+            TextOptions() if request.text_options is None else request.text_options
+        )
+        front_end = self.front_end
+        if front_end is None:
+            raise ConfigError(f"text: {_why_none(self._engine)}. {NEEDS_FRONT_END}")
+        spoken = front_end.speak(request.text, request.language, options)
+        info = self._engine.info
+        return replace(
+            spoken, frame_rate=info.frame_rate, frames_per_step=max(1, info.frame_stacking)
+        )
+
+
+def _why_none(engine: _core.Engine) -> str:
+    """Why an engine has no front end."""
+    description = json.loads(engine.description)
+    if description["family"] == "t3" and description["model"].get("variant") == "multilingual":
+        return (
+            "this engine is a multilingual T3, whose text needs the dictionaries of its languages "
+            "and comes as ids"
+        )
+    return "this engine carries no front end"

@@ -40,6 +40,7 @@ MAX_ITEMS = 4096  # of a list of layers or passes; the library's own limits are 
 
 _ARRAYS = {
     "text_ids": id_vector,
+    "text_chunks": id_vector,
     "text_features": float_matrix,
     "encoder_output": float_matrix,
     "context_codes": id_matrix,

@@ -71,6 +71,9 @@ class Request:
         text_options: How `text` is read.
         text_ids: Ids as given, nothing is appended: integers [text_len]. Chatterbox T3: an id -1
             stands for the next row of `text_features`, so that ids and rows may be mixed.
+        text_chunks: A long text: how many of `text_ids` each of its chunks has, one after the other:
+            integers [chunks]. They are one utterance: each chunk but the first goes on with the
+            state that NeMo carries from chunk to chunk. None for one chunk. Only Magpie has chunks.
         text_features: Rows before the encoder: floats [text_len, dim]. Chatterbox T3: rows in place
             of token embeddings; the text's learned positions are added.
         encoder_output: Rows after the encoder: floats [text_len, dim].
@@ -117,8 +120,10 @@ class Request:
         repetition_penalty: Not supported by Magpie, which accepts only 1.
         seed: Of this request's own random numbers, 0 to 2**64 - 1. The same seed gives the same
             result.
-        max_frames: Codec frames after which the request ends with "length".
-        min_frames: Codec frames before which end of speech is impossible; see `strict_end`.
+        max_frames: Codec frames after which the request ends with "length". Of a text in chunks,
+            those of all chunks; each makes as many as the checkpoint's default at most.
+        min_frames: Codec frames before which end of speech is impossible; see `strict_end`. Of a
+            text in chunks, those of each chunk.
         strict_end: Only for checkpoints whose configuration forces the id that ends speech. The
             original forbids special ids by their place after the codec's K codes: K+1 before
             `min_frames`, the others always, whichever id ends speech. False does as the original;
@@ -134,6 +139,7 @@ class Request:
             codebooks]. Each step draws as usual and then goes on from these codes instead, and
             nothing ends it early. For comparing the stages of a given utterance.
         return_alignment: Whether the result has `alignment`.
+        return_positions: Whether result and events have `text_positions`.
         analyze_alignment: Chatterbox T3 with alignment heads: True lets the alignment forbid an end
             of speech before the end of the text, and force one that is overdue (`chatterbox-tts`
             0.1.3 to 0.1.7, AlignmentStreamAnalyzer); None for the checkpoint's default.
@@ -153,6 +159,7 @@ class Request:
     language: str | None = None
     text_options: TextOptions | None = None
     text_ids: ArrayInput | None = None
+    text_chunks: ArrayInput | None = None
     text_features: ArrayInput | None = None
     encoder_output: ArrayInput | None = None
     voice: int | str | None = None
@@ -189,6 +196,7 @@ class Request:
     block: BlockDiffusion | None = None
     forced_codes: ArrayInput | None = None
     return_alignment: bool = False
+    return_positions: bool = False
     analyze_alignment: bool | None = None
     mask_invalid: bool = False
     stop_after_equal: int | None = None
@@ -213,6 +221,7 @@ class RequestFields(TypedDict, total=False):
     language: str | None
     text_options: TextOptions | None
     text_ids: ArrayInput | None
+    text_chunks: ArrayInput | None
     text_features: ArrayInput | None
     encoder_output: ArrayInput | None
     voice: int | str | None
@@ -249,6 +258,7 @@ class RequestFields(TypedDict, total=False):
     block: BlockDiffusion | None
     forced_codes: ArrayInput | None
     return_alignment: bool
+    return_positions: bool
     analyze_alignment: bool | None
     mask_invalid: bool
     stop_after_equal: int | None

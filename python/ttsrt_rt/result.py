@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from ttsrt_rt import _core
     from ttsrt_rt.spoken import SpokenText
+    from ttsrt_rt.text.words import Word
 
 __all__ = ["Event", "FinishReason", "Metrics", "Result"]
 
@@ -80,6 +81,7 @@ class Event:
         audio: float32 [new samples], usually in [-1, 1], of models that end in sound; else None.
             Each sample comes once and in order; it may be of a frame whose codes came before.
         spectrogram: float32 [new frames, mel_bins], of models that end in a spectrogram; else None.
+        text_positions: int32 [new steps], as of `Result`, if the request asked for them.
     """
 
     codes: NDArray[np.int32]
@@ -88,6 +90,7 @@ class Event:
     finish_reason: FinishReason | None
     audio: NDArray[np.float32] | None = None
     spectrogram: NDArray[np.float32] | None = None
+    text_positions: NDArray[np.int32] | None = None
 
     def __repr__(self) -> str:
         return _short_repr(self)
@@ -102,6 +105,7 @@ class Event:
             finish_reason=reason,
             audio=native.audio if native.audio.size else None,
             spectrogram=native.spectrogram if native.spectrogram.size else None,
+            text_positions=native.text_positions if native.text_positions.size else None,
         )
 
 
@@ -115,7 +119,19 @@ class Result:
             one past its deadline keep the frames made so far.
         error: What went wrong, if `finish_reason` is "error".
         alignment: float32 [steps, text_len], if the request asked for it with `return_alignment`.
-        focus: int32 [steps], the text position in focus after each step; None without a prior.
+            Of a text in chunks, `text_len` is that of the longest window; column j of a step is
+            `text_ids[chunk_offsets[its chunk] + j]`, and columns behind the window are 0.
+        focus: int32 [steps], the text position in focus after each step; None without a prior. Of a
+            later chunk, it is below `chunk_offsets` where the chunk before ended early.
+        text_positions: int32 [steps], the index in `text_ids` (or the row of the text) that each
+            step attends to most, the largest of its alignment, if the request asked for it with
+            `return_positions`. The alignment is the mean over the layers that the prior estimates
+            from, or over all that see the text, after the prior has acted.
+        chunk_steps: int32 [chunks], the decoder steps of each chunk that has begun; one without
+            `text_chunks`, and None of models without steps.
+        chunk_offsets: int32 [chunks], the index in `text_ids` at which the window of each chunk
+            begins: it holds the last ids before the chunk, too.
+        chunk_frames: int32 [chunks], the codec frames of each of these chunks.
         metrics: Times.
         audio: float32 [samples], usually in [-1, 1], of models that end in sound; else None,
             as with `codes_only`.
@@ -128,6 +144,8 @@ class Result:
         text_spans: int32 [ids, 2], where each id begins and ends in `text`, in code points; None
             where the front end doesn't know it.
         normalized_text: The text behind `text_options.normalize`; None without it.
+        words: When each word of `text` is spoken, if the request asked for `return_positions`; else
+            None.
         language: That `text` was spoken in, by the engine's name for it.
         trace: Values of every stage, if the executor was made with `trace=True`.
     """
@@ -137,6 +155,10 @@ class Result:
     error: str | None = None
     alignment: NDArray[np.float32] | None = None
     focus: NDArray[np.int32] | None = None
+    text_positions: NDArray[np.int32] | None = None
+    chunk_steps: NDArray[np.int32] | None = None
+    chunk_offsets: NDArray[np.int32] | None = None
+    chunk_frames: NDArray[np.int32] | None = None
     metrics: Metrics = Metrics()
     audio: NDArray[np.float32] | None = None
     sample_rate: int | None = None
@@ -145,6 +167,7 @@ class Result:
     text_ids: NDArray[np.int32] | None = None
     text_spans: NDArray[np.int32] | None = None
     normalized_text: str | None = None
+    words: tuple[Word, ...] | None = None
     language: str | None = None
     trace: tuple[_core.TraceEntry, ...] = ()
 
@@ -159,6 +182,10 @@ class Result:
             error=native.error or None,
             alignment=native.alignment if native.alignment.size else None,
             focus=native.focus if native.focus.size else None,
+            text_positions=native.text_positions if native.text_positions.size else None,
+            chunk_steps=native.chunk_steps if native.chunk_steps.size else None,
+            chunk_offsets=native.chunk_offsets if native.chunk_offsets.size else None,
+            chunk_frames=native.chunk_frames if native.chunk_frames.size else None,
             metrics=Metrics._from_native(native.metrics, spoken),
             audio=native.audio if native.audio.size else None,
             sample_rate=native.sample_rate or None,
@@ -167,9 +194,22 @@ class Result:
             text_ids=None if spoken is None else spoken.ids,
             text_spans=None if spoken is None else spoken.spans,
             normalized_text=None if spoken is None else spoken.normalized_text,
+            words=None if spoken is None else _words_of(native, spoken),
             language=None if spoken is None else spoken.language,
             trace=tuple(native.trace),
         )
+
+
+def _words_of(native: _core.Result, spoken: SpokenText) -> tuple[Word, ...] | None:
+    """The words of a text, where each step says which id it attends to."""
+    from ttsrt_rt.text.words import WordClock, word_times
+
+    positions = native.text_positions
+    if not positions.size or spoken.spans is None or not spoken.frame_rate > 0:
+        return None
+    chunks = tuple(zip(native.chunk_steps.tolist(), native.chunk_frames.tolist(), strict=True))
+    clock = WordClock(spoken.frame_rate, spoken.frames_per_step, chunks)
+    return tuple(word_times(spoken.text, spoken.spans, positions, clock))
 
 
 def _short_repr(value: Event | Result) -> str:

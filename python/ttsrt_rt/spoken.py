@@ -28,6 +28,8 @@ class SpokenText:
         dropped: Characters that nothing speaks, with how often they were left out.
         pauses: Milliseconds of silence in front of each chunk, and behind the last, of markup.
         voices: Of each chunk, the voice that markup names; None for that of the request.
+        frame_rate: Of the codec, frames per second; 0 for a model without frames.
+        frames_per_step: Frames that a step of the decoder makes.
     """
 
     text: str
@@ -39,3 +41,5 @@ class SpokenText:
     dropped: Mapping[str, int] = field(default_factory=dict)
     pauses: tuple[int, ...] = ()
     voices: tuple[str | None, ...] = ()
+    frame_rate: float = 0.0
+    frames_per_step: int = 1

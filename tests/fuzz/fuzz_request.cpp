@@ -165,10 +165,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static const executor::VoiceBook voices(*itineraries, opened.voices);
   fuzz::Input input(data, size);
   Request request;
-  if (input.byte() % 4 != 0) {
+  const std::uint8_t first = input.byte();
+  if (first % 4 != 0) {
     request.text_ids = {1, 2, 3};
     request.voice = 0;
   }
+  if (first >= 224) request.text_chunks = ids_of(input);
   while (!input.is_empty()) read_field(request, input);
   try {
     executor::prepare(std::move(request), *itineraries, voices);

@@ -65,6 +65,10 @@ struct Request {
   std::vector<std::int32_t> text_ids;
   InputRows text_features;
   InputRows encoder_output;
+  /// A long text: how many of text_ids each of its chunks has, which are spoken one after the other
+  /// with the state that NeMo carries from chunk to chunk. Each ends as a text does. At least 1
+  /// each, in all as many as there are ids; empty: one chunk. Only Magpie has chunks.
+  std::vector<std::int32_t> text_chunks;
 
   /// The context is exactly one of: a stored voice; codec codes, including special columns [frames,
   /// codebooks]; rows as the decoder takes them [rows, dim]; the ids of a text that describes the
@@ -118,8 +122,10 @@ struct Request {
   std::optional<float> min_p;
   std::optional<float> repetition_penalty;  ///< Magpie accepts only 1: no penalty
   std::uint64_t seed = 0;
-  std::optional<std::int32_t> max_frames;  ///< codec frames
-  /// Codec frames before which end of speech is impossible; see strict_end.
+  /// Codec frames, of all chunks together. Each chunk makes as many as the checkpoint's default at
+  /// most.
+  std::optional<std::int32_t> max_frames;
+  /// Codec frames of each chunk before which end of speech is impossible; see strict_end.
   std::optional<std::int32_t> min_frames;
   /// Only for checkpoints whose configuration forces the id that ends speech. The original forbids
   /// special ids by their place after the codec's K codes: K+1 before min_frames, the others
@@ -139,8 +145,11 @@ struct Request {
   /// stages of a given utterance (ExecutorOptions::trace, return_alignment). Empty: none.
   Matrix<std::int32_t> forced_codes;
 
-  /// The result has `alignment`: for each step, how much it attended to each row of the text.
+  /// The result has `alignment`: for each step, how much it attended to each row of the text, or of
+  /// the window of its chunk (Result::chunk_offsets).
   bool return_alignment = false;
+  /// Result and events have `text_positions`: the row of the text that each step attends to most.
+  bool return_positions = false;
   /// Chatterbox T3 with alignment heads: whether the alignment forbids an end of speech before the
   /// end of the text, and forces one that is overdue (the original's alignment stream analyzer).
   std::optional<bool> analyze_alignment;
@@ -188,6 +197,8 @@ struct Event {
   /// New samples, of models that end in sound. Where they follow codes, they may be of frames whose
   /// codes were in an earlier event.
   std::vector<float> audio;
+  /// Of the new steps, if requested: as Result::text_positions.
+  std::vector<std::int32_t> text_positions;
 };
 
 /// The values of one stage in one step, recorded with ExecutorOptions::trace.
@@ -202,9 +213,19 @@ struct Result {
   Matrix<std::int32_t> codes;  ///< [frames, codebooks]
   FinishReason finish_reason = FinishReason::stop;
   std::string error;        ///< the message if finish_reason is error
-  Matrix<float> alignment;  ///< [steps, text_len] if requested
+  /// If requested: [steps, text_len]; of a text in chunks, text_len is that of the longest window,
+  /// column j of a step is row chunk_offsets[its chunk] + j of the text, and columns behind the
+  /// window are 0.
+  Matrix<float> alignment;
   std::vector<std::int32_t>
       focus;  ///< text position in focus after each step; empty without a prior
+  /// If requested: for each step, the index in text_ids (or the row) with the largest alignment.
+  std::vector<std::int32_t> text_positions;
+  /// Of each chunk that has begun: its decoder steps, and the index in text_ids at which its window
+  /// begins, which holds the end of the chunk before. A text without chunks is one.
+  std::vector<std::int32_t> chunk_steps;
+  std::vector<std::int32_t> chunk_offsets;
+  std::vector<std::int32_t> chunk_frames;  ///< of each of these chunks: its codec frames
   Metrics metrics;
   Matrix<float> spectrogram;     ///< [rows, bands] of models that end in a spectrogram
   std::vector<float> audio;      ///< samples, of models that end in sound

@@ -183,8 +183,8 @@ void Compiled::append_faults(const step::RowBatch& rows, std::vector<step::Fault
 }
 
 const float* Compiled::emitted(const step::RowBatch& rows) const {
-  const bool has_ended = rows.last_part >= program_.num_parts();
-  return emitted_ == ops::kNoBuffer || !has_ended ? nullptr : activation(emitted_);
+  const bool returns = rows.returns_rows && rows.last_part >= program_.num_parts();
+  return emitted_ == ops::kNoBuffer || !returns ? nullptr : activation(emitted_);
 }
 
 std::int64_t Compiled::emitted_width() const {

@@ -100,7 +100,7 @@ std::size_t Slots::bytes() const {
 void Slots::reset(const step::SlotReset& reset) {
   const auto slot = static_cast<std::size_t>(reset.slot);
   rules[slot] = reset.rules;
-  states[slot] = {};
+  states[slot] = ttsrt::rules::start_state(reset.rules);
   std::fill_n(counts(reset.slot), spec_.max_text_len + 2, 0);
   std::fill_n(last_codes(reset.slot), spec_.codebooks,
               reset.rules.block.steps > 0 ? reset.rules.block.mask_id : 0);

@@ -178,7 +178,8 @@ void Compiled::queue(const step::RowBatch& rows, const std::vector<rules::SlotRu
   launch.results.start(counts.draws, counts.keeps_scores);
   counts.passes = most_passes(rows, rules);
   run_parts(bounds_of(counts, bounds_limits_), rows, launch, stream);
-  launch.has_emitted = lowered_.emitted != ops::kNoBuffer && rows.last_part >= program_.num_parts();
+  launch.has_emitted = lowered_.emitted != ops::kNoBuffer && rows.returns_rows &&
+                       rows.last_part >= program_.num_parts();
   if (launch.has_emitted) queue_emitted(launch, stream);
   if (limits_.trace) keep_taps(rows, launch, stream);
 }

@@ -62,11 +62,11 @@ void compile_attention(const Request& request, const RuleFacts& facts, CompiledR
     prior = resolve_prior(*prior, facts.prior, facts.prior_mode);
     rules.prior = compile_prior(*prior, facts.text_layers, facts.decoder_layers);
     compiled.recomputes_prior = prior->recompute.value_or(false);
-  } else if (request.return_alignment) {
+  } else if (request.return_alignment || request.return_positions) {
     rules.prior.estimate_layers =
         layer_mask("prior.estimate_layers", {}, facts.text_layers, facts.decoder_layers);
   }
-  rules.keep_scores = request.return_alignment;
+  rules.keep_scores = request.return_alignment || request.return_positions;
 }
 
 void compile_local_transformer(const Request& request, const RuleFacts& facts,

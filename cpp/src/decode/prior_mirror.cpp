@@ -5,7 +5,9 @@
 namespace ttsrt::decode {
 
 PriorMirror::PriorMirror(const rules::SlotRules& rules)
-    : rules_(rules), counts_(static_cast<std::size_t>(rules.text_len), 0) {}
+    : rules_(rules),
+      state_(rules::start_state(rules)),
+      counts_(static_cast<std::size_t>(rules.text_len), 0) {}
 
 std::vector<float> PriorMirror::weights() const {
   std::vector<float> row(counts_.size());

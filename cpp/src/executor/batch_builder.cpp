@@ -51,10 +51,12 @@ class Builder {
 
   void add(const PlanItem& item, Sequence& sequence) {
     if (!sequence.is_slot_reset) {
-      batch_.resets.push_back({sequence.slot, sequence.request.itinerary.rules});
+      batch_.resets.push_back(
+          {sequence.slot, sequence.request.itinerary.rules, sequence.round > 0});
       sequence.is_slot_reset = true;
     }
     const Stop& stop = sequence.stop(item.stop);
+    if (stop.returns_rows) rows_of(item).returns_rows = true;
     switch (site_.program(stop).pace) {
       case step::Pace::whole:
         add_whole(item, sequence, stop);
@@ -114,6 +116,7 @@ class Builder {
 
   void add_whole(const PlanItem& item, Sequence& sequence, const Stop& stop) {
     Segment segment = start(sequence, stop.branch, stop.position);
+    if (!stop.keeps_rows) segment.slot = step::kNoSlot;
     if (stop.evaluations != nullptr) {
       const std::int32_t index = sequence.progress_of(item.stop).planned_repeats;
       const step::Evaluation& now = (*stop.evaluations)[static_cast<std::size_t>(index)];
@@ -169,20 +172,29 @@ class Builder {
       begin += source.rows;
     }
     if (next >= end) return;
+    if (stop.replays >= 0 && next == begin && sequence.round > 0) {
+      feed(segment, sequence.stop(stop.replays).rows.front(), 0, 1);
+      push(rows_of(item), segment);
+      ++segment.position;
+      ++next;
+    }
+    if (next >= end) return;
     if (stop.replays >= 0) replay(segment, sequence, stop, next - begin);
     if (stop.reads >= 0) read(segment, sequence, next - begin);
     segment.rows = end - next;
     push(rows_of(item), segment);
   }
 
-  // What fed the steps so far, once more.
+  // What fed the steps of this round so far, once more. What fed the first step of a later round
+  // does not stand before what it made.
   void replay(Segment& segment, const Sequence& sequence, const Stop& stop,
               std::int32_t step) const {
     const RowSource& fed = sequence.stop(stop.replays).rows.front();
     feed(segment, fed, 0, 1);
     segment.input = Input::codes;
     segment.first_position = fed.first_position + step;
-    segment.ids = sequence.stacks.data() + std::int64_t{step} * site_.facts.stack_codes();
+    segment.ids = sequence.stacks.data() + sequence.round_begin +
+                  (std::int64_t{step} - 1) * site_.facts.stack_codes();
   }
 
   void read(Segment& segment, const Sequence& sequence, std::int32_t frame) const {
@@ -243,6 +255,8 @@ void build_batch(const step::StepPlan& plan, Slots& slots, const Site& site,
   for (std::size_t program = 0; program < plan.programs.size(); ++program) {
     batch.programs[program].first_part = plan.programs[program].first;
     batch.programs[program].last_part = plan.programs[program].last;
+    batch.programs[program].returns_rows =
+        site.programs[program].emits != step::Emits::encoded;
   }
   Builder builder(site, batch);
   for (const PlanItem& item : plan.items) {

@@ -4,6 +4,7 @@
 #include <iterator>
 
 #include "core/check.h"
+#include "executor/rounds.h"
 #include "executor/trace.h"
 
 namespace ttsrt::executor {
@@ -11,6 +12,25 @@ namespace {
 
 using step::Pace;
 using step::PlanItem;
+
+// What a step says about its place in the text, counted from the begin of all rounds.
+void take_place(Sequence& sequence, const step::StepOutput& output, std::size_t index) {
+  const PreparedRequest& request = sequence.request;
+  const step::DrawOutput& draw = output.draws[index];
+  const rules::SlotRules& rules = request.itinerary.rules;
+  const bool is_later = sequence.round > 0 && rules.prior.mode != rules::PriorMode::off;
+  if (draw.focus >= 0 || is_later) sequence.focus.push_back(sequence.text_begin() + draw.focus);
+  if (!request.return_alignment && !request.return_positions) return;
+  const auto scores =
+      output.scores.begin() + static_cast<std::ptrdiff_t>(index) * output.max_text_len;
+  if (request.return_alignment) {
+    sequence.alignment.insert(sequence.alignment.end(), scores,
+                              scores + request.itinerary.text_len);
+  }
+  if (!request.return_positions) return;
+  const auto likeliest = std::max_element(scores, scores + rules.text_len) - scores;
+  sequence.text_positions.push_back(sequence.text_begin() + static_cast<std::int32_t>(likeliest));
+}
 
 // Appends one stack, unless the step only went on with a block; whether the steps are at their end,
 // and why.
@@ -27,13 +47,7 @@ std::optional<FinishReason> take_step(Sequence& sequence, const step::StepOutput
   const auto width = static_cast<std::size_t>(facts.stack_codes());
   const auto first = output.codes.begin() + static_cast<std::ptrdiff_t>(index * width);
   sequence.stacks.insert(sequence.stacks.end(), first, first + static_cast<std::ptrdiff_t>(width));
-  if (sequence.request.return_alignment) {
-    const auto scores =
-        output.scores.begin() + static_cast<std::ptrdiff_t>(index) * output.max_text_len;
-    sequence.alignment.insert(sequence.alignment.end(), scores,
-                              scores + sequence.request.itinerary.text_len);
-  }
-  if (draw.focus >= 0) sequence.focus.push_back(draw.focus);
+  take_place(sequence, output, index);
   if (sequence.first_frame == Clock::time_point{}) sequence.first_frame = Clock::now();
   ++progress.committed_repeats;
   const std::int32_t made = stop.block_rows > 0 ? sequence.step_rows() : facts.frame_stacking;
@@ -128,6 +142,7 @@ class Committer {
       progress.committed_rows = item.first + item.rows;
     }
     if (program.emits == step::Emits::nothing) return;
+    if (program.emits == step::Emits::encoded && !stop.returns_rows) return;
     if (program.pace == Pace::whole && progress.committed_repeats < stop.repeats) return;
     const std::int32_t first = row + stop.first_emitted;
     const std::int32_t count = stop.emitted_rows > 0 ? stop.emitted_rows : item.rows;
@@ -136,6 +151,8 @@ class Committer {
       if (program.emits == step::Emits::codes) {
         take_codes(sequence, rows, first, count);
         frames_ += count;
+      } else if (program.emits == step::Emits::encoded) {
+        take_encoded(sequence, item.stop, rows, first, count);
       } else {
         take_rows(sequence, rows, first, count, program.emits);
       }
@@ -143,11 +160,13 @@ class Committer {
   }
 
   void commit_step(Sequence& sequence, std::size_t draw) {
-    if (sequence.steps_end.has_value()) return;  // launched before its end was known
+    if (sequence.steps_end.has_value() || sequence.waits_for_round)
+      return;  // launched before its end was known
     if (!output_.taps.empty()) trace_step(sequence, batch_, output_, draw);
     const std::int32_t before = sequence.frames;
-    sequence.steps_end = take_step(sequence, output_, draw, site_.facts);
+    const std::optional<FinishReason> end = take_step(sequence, output_, draw, site_.facts);
     frames_ += sequence.frames - before;
+    if (end.has_value()) sequence.steps_end = end_round(sequence, *end, site_.facts);
   }
 
   // Ends a sequence whose stops have all run, or tells what is new.
@@ -181,6 +200,10 @@ Event next_event(Sequence& sequence, const step::Facts& facts) {
   event.codes = frames_of(sequence, facts.codebooks, sequence.frames_sent,
                           sequence.frames - sequence.frames_sent);
   sequence.frames_sent = sequence.frames;
+  event.text_positions.assign(
+      sequence.text_positions.begin() + static_cast<std::ptrdiff_t>(sequence.text_positions_sent),
+      sequence.text_positions.end());
+  sequence.text_positions_sent = sequence.text_positions.size();
   sequence.sound_rows_sent = sequence.sound_rows;
   const auto sent = static_cast<std::ptrdiff_t>(sequence.samples_sent);
   event.audio.assign(sequence.samples.begin() + sent, sequence.samples.end());

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "executor/commit.h"
+#include "executor/rounds.h"
 
 namespace ttsrt::executor {
 namespace {
@@ -51,6 +52,8 @@ Result result_of(Sequence& sequence, FinishReason reason, const std::string& err
       static_cast<std::int64_t>(sequence.alignment.size()) / std::max(text_len, 1);
   result.alignment.values = std::move(sequence.alignment);
   result.focus = std::move(sequence.focus);
+  result.text_positions = std::move(sequence.text_positions);
+  if (sequence.stepwise >= 0) tell_rounds(sequence, result);
   result.audio = std::move(sequence.samples);
   result.sample_rate = facts.sample_rate;
   result.spectrogram.cols = sequence.bands;

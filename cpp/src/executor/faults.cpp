@@ -75,7 +75,8 @@ std::string describe(const step::Fault& fault, const FaultyRow& at, const Sequen
                      const Site& site) {
   const step::ProgramInfo& program = site.programs[static_cast<std::size_t>(fault.program)];
   const bool is_step = program.pace == step::Pace::stepwise;
-  const std::string where = is_step ? message(program.name, ", step ", at.item->first)
+  const std::int32_t step = sequence.steps_before + at.item->first;
+  const std::string where = is_step ? message(program.name, ", step ", step)
                                     : message(program.name, ", step ", sequence.steps(), ", row ",
                                               at.item->first + at.row);
   if (fault.stage == step::FaultStage::choice)

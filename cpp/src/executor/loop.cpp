@@ -9,6 +9,7 @@
 #include "core/start_thread.h"
 #include "executor/batch_builder.h"
 #include "executor/commit.h"
+#include "executor/rounds.h"
 #include "executor/timed_wait.h"
 #include "executor/worst_case.h"
 
@@ -89,6 +90,7 @@ void Loop::pass() {
     TTSRT_CHECK(InternalError, num_flights_ > 0 || !has_live_requests(),
                 "the scheduler found nothing to run for ", order_.size(), " requests");
     if (num_flights_ > 0) collect_oldest();
+    begin_rounds();
   } catch (const DeviceError& problem) {
     fail_device(problem.what());
   }
@@ -274,6 +276,7 @@ void Loop::book_launch(const Flight& flight) {
       progress.planned_rows = item.first + item.rows;
     } else {
       ++progress.planned_repeats;
+      if (item.stop == sequence.stepwise) ++sequence.open_steps;
     }
   }
   book_split(flight.plan);
@@ -310,7 +313,10 @@ void Loop::collect_oldest() {
   first_flight_ = (first_flight_ + 1) % flights_.size();
   --num_flights_;
   for (const step::PlanItem& item : flight.plan.items) {
-    if (item.slot != step::kNoSlot) --slots_[static_cast<std::size_t>(item.slot)]->flights;
+    if (item.slot == step::kNoSlot) continue;
+    Sequence& sequence = *slots_[static_cast<std::size_t>(item.slot)];
+    --sequence.flights;
+    if (item.stop == sequence.stepwise) --sequence.open_steps;
   }
   std::int64_t frames = 0;
   double device_seconds = 0.0;
@@ -328,6 +334,19 @@ void Loop::collect_oldest() {
   }
   publish(flight, frames, device_seconds);
   last_commit_ = Clock::now();
+}
+
+// Those whose text goes on, where nothing is in flight of what goes again.
+void Loop::begin_rounds() {
+  for (const std::int32_t slot : order_) {
+    Sequence& sequence = *slots_[static_cast<std::size_t>(slot)];
+    if (sequence.end.has_value() || !can_begin_round(sequence)) continue;
+    try {
+      begin_round(sequence, site_.facts);
+    } catch (const std::exception& problem) {  // no memory for it
+      mark(sequence, FinishReason::error, problem.what());
+    }
+  }
 }
 
 // What a row takes in one part of each Program, smoothed: the machine's speed changes.

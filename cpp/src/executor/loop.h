@@ -88,6 +88,7 @@ class Loop {
   void book_split(const step::StepPlan& plan);
   void adopt_thread();
   void collect_oldest();
+  void begin_rounds();
   void learn_row_seconds(const Flight& flight, const step::StepOutput& output);
   void publish(const Flight& flight, std::int64_t frames, double device_seconds);
 

@@ -20,7 +20,8 @@ void Loop::end_faulty(const step::StepPlan& plan, const step::StepOutput& output
     const std::string why = describe(fault, at, sequence, site_);
     if (Prefix* prefix = sequence.prefix_of(at.item->stop)) {
       break_prefix(*prefix, why);
-    } else if (at.item->stop != sequence.stepwise || !sequence.steps_end.has_value()) {
+    } else if (at.item->stop != sequence.stepwise ||
+               !(sequence.steps_end.has_value() || sequence.waits_for_round)) {
       mark(sequence, FinishReason::error, why);
     }
   }

@@ -47,6 +47,28 @@ void check_itinerary(const step::Itinerary& itinerary) {
   }
 }
 
+void check_rounds(const step::Itinerary& itinerary) {
+  const step::Rounds& rounds = itinerary.rounds;
+  if (rounds.is_empty()) return;
+  const auto count = static_cast<std::int32_t>(itinerary.stops.size());
+  TTSRT_CHECK(InternalError,
+              rounds.all.size() > 1 && rounds.ids != nullptr && rounds.text >= 0 &&
+                  rounds.text < count && rounds.ahead >= 0 && rounds.ahead < count &&
+                  rounds.text != rounds.ahead && rounds.steps >= 1 && rounds.frames >= 1,
+              "itinerary: ", rounds.all.size(), " rounds are malformed");
+  std::int32_t reached = 0;
+  for (const step::Round& round : rounds.all) {
+    TTSRT_CHECK(InternalError,
+                round.rows > round.history && round.first + round.history == reached &&
+                    round.rows <= itinerary.text_len,
+                "itinerary: a round of ids ", round.first, " to ", round.first + round.rows,
+                " does not go on behind id ", reached);
+    reached = round.first + round.rows;
+  }
+  TTSRT_CHECK(InternalError, static_cast<std::size_t>(reached) == rounds.ids->size(),
+              "itinerary: rounds of ", reached, " ids, expected ", rounds.ids->size());
+}
+
 void check_chunk(const char* name, std::int32_t frames) {
   TTSRT_CHECK(ConfigError, frames >= 1 && frames <= kMaxChunk, name, ": expected 1 to ", kMaxChunk,
               ", got ", frames);
@@ -75,6 +97,7 @@ PreparedRequest prepare(Request&& request, const model::Itineraries& itineraries
                         const model::VoiceFinder& voices) {
   PreparedRequest prepared;
   prepared.return_alignment = request.return_alignment;
+  prepared.return_positions = request.return_positions;
   prepared.chunk_frames = request.chunk_frames;
   prepared.initial_chunk_frames = request.initial_chunk_frames.value_or(request.chunk_frames);
   check_chunk("chunk_frames", prepared.chunk_frames);
@@ -83,6 +106,7 @@ PreparedRequest prepare(Request&& request, const model::Itineraries& itineraries
   prepared.deadline = request.deadline;
   prepared.itinerary = itineraries.itinerary(std::move(request), voices);
   check_itinerary(prepared.itinerary);
+  check_rounds(prepared.itinerary);
   for (step::Stop& stop : prepared.itinerary.stops) {
     if (stop.reads < 0) continue;
     stop.first_chunk = std::min(prepared.initial_chunk_frames, kMostWaiting);

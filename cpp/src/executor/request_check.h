@@ -15,6 +15,7 @@ namespace ttsrt::executor {
 struct PreparedRequest {
   step::Itinerary itinerary;
   bool return_alignment = false;
+  bool return_positions = false;
   std::int32_t chunk_frames = 1;
   std::int32_t initial_chunk_frames = 1;
   std::int32_t priority = 0;

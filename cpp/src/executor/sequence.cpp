@@ -39,14 +39,22 @@ Sequence::Sequence(Pending&& pending, std::int32_t the_slot, const Site& site, b
   const step::Stop& of = stop(stepwise);
   const auto steps = static_cast<std::size_t>(
       of.block_rows > 0 ? (of.block_frames + of.block_rows - 1) / of.block_rows : of.repeats);
-  stacks.reserve((steps + 1) * width);
+  const step::Rounds& rounds = request.itinerary.rounds;
+  const auto stacking = static_cast<std::size_t>(site.facts.frame_stacking);
+  const std::size_t all_steps =
+      rounds.is_empty() ? steps : static_cast<std::size_t>(rounds.frames) / stacking + 1;
+  stacks.reserve((all_steps + 1) * width);
   const std::vector<std::int32_t> start = first_stack(of, width);
   stacks.insert(stacks.end(), start.begin(), start.end());
   fed_codes = start.size();
-  focus.reserve(steps);
+  round_begin = fed_codes;
+  focus.reserve(all_steps);
+  if (request.return_positions) text_positions.reserve(all_steps);
+  chunk_steps.reserve(rounds.all.size() + 1);
+  chunk_frames.reserve(rounds.all.size() + 1);
   if (is_followed()) {  // by a codec: each frame becomes as many samples
     const auto frame = static_cast<std::size_t>(std::lround(site.facts.sample_rate / frame_rate));
-    samples.reserve(steps * static_cast<std::size_t>(site.facts.frame_stacking) * frame);
+    samples.reserve(steps * stacking * frame);
   }
   if (request.return_alignment)
     alignment.reserve(steps * static_cast<std::size_t>(request.itinerary.text_len));
@@ -76,7 +84,7 @@ std::int32_t Sequence::step_rows() const {
 std::int32_t Sequence::rows_of(std::int32_t index) const {
   const step::Stop& of = stop(index);
   std::int32_t rows = rows_in(of.rows);
-  if (of.replays >= 0) rows += steps();
+  if (of.replays >= 0) rows += round_steps();
   if (of.reads >= 0) rows += read_rows(of);
   return rows;
 }
@@ -96,6 +104,28 @@ double Sequence::lead_of(std::int32_t index) const {
   return rows - played.count() * frame_rate;
 }
 
+bool Sequence::has_next_round() const {
+  return static_cast<std::size_t>(round) + 1 < request.itinerary.rounds.all.size();
+}
+
+std::int32_t Sequence::text_begin() const {
+  const step::Rounds& rounds = request.itinerary.rounds;
+  return rounds.is_empty() ? 0 : rounds.all[static_cast<std::size_t>(round)].first;
+}
+
+// Whether nothing is left to encode ahead.
+bool Sequence::is_idle(std::int32_t index) const {
+  const step::Rounds& rounds = request.itinerary.rounds;
+  return !rounds.is_empty() && index == rounds.ahead && (!has_next_round() || steps_end);
+}
+
+// The next window waits until this round makes steps, and a codec that follows them sound: nothing
+// may come before what is heard first.
+bool Sequence::may_look_ahead() const {
+  if (waits_for_round) return true;
+  return round_steps() > 0 && (!is_followed() || first_audio != Clock::time_point{});
+}
+
 bool Sequence::is_followed() const {
   return std::any_of(stops().begin(), stops().end(),
                      [](const step::Stop& stop) { return stop.reads >= 0; });
@@ -107,7 +137,8 @@ std::int32_t Sequence::event_frames() const {
 }
 
 bool Sequence::is_planned(std::int32_t index) const {
-  if (index == stepwise && steps_end.has_value()) return true;
+  if (index == stepwise && (steps_end.has_value() || waits_for_round)) return true;
+  if (is_idle(index)) return true;
   const step::Stop& of = stop(index);
   if (of.reads >= 0 && !steps_end.has_value()) return false;
   if (of.replays >= 0 && steps() != planned_steps()) return false;  // its rows aren't known yet
@@ -119,6 +150,8 @@ bool Sequence::is_planned(std::int32_t index) const {
 
 bool Sequence::is_committed(std::int32_t index) const {
   if (index == stepwise && steps_end.has_value()) return true;
+  if (index == stepwise && has_next_round()) return false;
+  if (is_idle(index)) return true;
   const step::Stop& of = stop(index);
   if (of.replays >= 0) return steps_end.has_value();
   if (of.reads >= 0 && !steps_end.has_value()) return false;
@@ -164,6 +197,8 @@ SequenceView Sequence::view() const {
     }
     // Replayed rows are the outputs of steps: known once those are collected.
     if (of.replays >= 0 || of.block_rows > 0) into.can_go_on = steps() == planned_steps();
+    if (!request.itinerary.rounds.is_empty() && i == request.itinerary.rounds.ahead)
+      into.can_go_on = may_look_ahead();
   }
   return view;
 }

@@ -1,6 +1,7 @@
 // A running request: how far each stop of its itinerary is, what it holds, what it made.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <memory>
@@ -68,17 +69,31 @@ struct Sequence {
   std::int32_t flights = 0;               // launches that name it and aren't collected
   bool is_slot_reset = false;             // a launch has reset the slot
   bool is_scheduled = false;              // the last launch carried it
+  std::int32_t open_steps = 0;            // of those, the ones with a step of it
   std::optional<FinishReason> steps_end;  // why its steps ended, once they have
   std::optional<FinishReason> end;        // of the whole request; its later launches are dropped
   std::string error;                      // with FinishReason::error
+
+  // Rounds of a long text (executor/rounds.h).
+  std::int32_t round = 0;
+  std::int32_t steps_before = 0;  // of the rounds before this one
+  std::size_t round_begin = 0;    // in `stacks`: what the first step of this round made
+  bool waits_for_round = false;   // its steps are over, and the next round has not begun
+  // The text of this round's window, encoded [rows, dim], and that of the next one's as the encoder
+  // gave it.
+  std::shared_ptr<const std::vector<float>> window;
+  std::vector<float> ahead;
+  std::int32_t frames_before = 0;          // of the rounds before this one
+  std::vector<std::int32_t> chunk_steps;   // of the rounds whose steps are over
+  std::vector<std::int32_t> chunk_frames;  // of the same
 
   // Cache blocks: those it may come to hold, and those of each branch.
   std::int32_t blocks = 0;
   std::array<BlockTable, 2> tables;
   std::array<bool, 2> is_forked = {false, false};
 
-  // What it made: the stack that fed its first step, then one stack per step, [1 + steps, C*S];
-  // never reallocated.
+  // What it made: the stack that fed its first step, then one stack per step, [1 + steps, C*S], of
+  // the last step of each round but the last one the frames that are kept; never reallocated.
   std::vector<std::int32_t> stacks;
   std::size_t fed_codes = 0;     // of the stack that fed the first step
   std::int32_t final_rows = 0;   // of blocks: rows of those that are final, before the current one
@@ -94,6 +109,8 @@ struct Sequence {
   std::int64_t bands = 0;
   std::vector<float> alignment;     // [steps, text_len]
   std::vector<std::int32_t> focus;  // [steps]
+  std::vector<std::int32_t> text_positions;  // [steps]
+  std::size_t text_positions_sent = 0;
   std::vector<TraceEntry> trace;
   std::unique_ptr<decode::PriorMirror> mirror;  // under trace
 
@@ -117,10 +134,13 @@ struct Sequence {
   Prefix* prefix_of(std::int32_t index) const { return prefixes[static_cast<std::size_t>(index)]; }
   BlockTable& table(step::Branch branch) { return tables[index_of(branch)]; }
 
-  // Steps that are collected, and that are launched.
-  std::int32_t steps() const { return stepwise < 0 ? 0 : progress_of(stepwise).committed_repeats; }
+  // Steps that are collected, in this round and in all, and those that are launched.
+  std::int32_t round_steps() const {
+    return stepwise < 0 ? 0 : progress_of(stepwise).committed_repeats;
+  }
+  std::int32_t steps() const { return steps_before + round_steps(); }
   std::int32_t planned_steps() const {
-    return stepwise < 0 ? 0 : progress_of(stepwise).planned_repeats;
+    return steps_before + (stepwise < 0 ? 0 : progress_of(stepwise).planned_repeats);
   }
   // Rows per branch of the step that is next, or that is launched and not collected.
   std::int32_t step_rows() const;
@@ -134,6 +154,10 @@ struct Sequence {
   bool is_planned(std::int32_t index) const;
   bool is_committed(std::int32_t index) const;
   bool is_all_committed() const;
+  // Whether there is a round behind this one.
+  bool has_next_round() const;
+  // Where the text of this round begins in that of all.
+  std::int32_t text_begin() const;
   // Whether its codes become sound while it goes on.
   bool is_followed() const;
   // Frames that an event, the next one, has at least.
@@ -141,7 +165,18 @@ struct Sequence {
 
   SequenceView view() const;
   RequestStats stats(const Site& site) const;
+
+ private:
+  bool is_idle(std::int32_t index) const;
+  bool may_look_ahead() const;
 };
+
+// Makes room for `count` values more, for few reallocations altogether.
+template <typename T>
+void make_room_for(std::vector<T>& values, std::size_t count) {
+  if (values.capacity() - values.size() >= count) return;
+  values.reserve(std::max(values.size() + count, 2 * values.capacity()));
+}
 
 // Running requests by slot; null where a slot is free.
 using Slots = std::vector<std::unique_ptr<Sequence>>;

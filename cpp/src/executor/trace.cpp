@@ -39,7 +39,7 @@ void trace_prior(Sequence& sequence, const step::StepOutput& output, std::size_t
     entry.step = sequence.steps();
     entry.values.values = sequence.mirror->weights();
     entry.values.rows = 1;
-    entry.values.cols = sequence.request.itinerary.text_len;
+    entry.values.cols = static_cast<std::int64_t>(entry.values.values.size());
     sequence.trace.push_back(std::move(entry));
   }
   for (const step::TapOutput& tap : output.taps) {

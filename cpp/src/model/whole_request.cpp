@@ -24,6 +24,7 @@ void refuse_draw_options(const Request& request) {
                             {"encoder_output", is_given(request.encoder_output)},
                             {"context_codes", is_given(request.context_codes)},
                             {"context_text_ids", !request.context_text_ids.empty()},
+                            {"text_chunks", !request.text_chunks.empty()},
                             {"cfg_scale", request.cfg_scale.has_value()},
                             {"temperature", request.temperature.has_value()},
                             {"top_k", request.top_k.has_value()},
@@ -40,6 +41,7 @@ void refuse_draw_options(const Request& request) {
                             {"block", request.block.has_value()},
                             {"forced_codes", is_given(request.forced_codes)},
                             {"return_alignment", request.return_alignment},
+                            {"return_positions", request.return_positions},
                             {"stop_after_equal", request.stop_after_equal.has_value()}};
   refuse(options, "this model draws no codes step by step");
   refuse_speaker_options(request);

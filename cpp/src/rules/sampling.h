@@ -21,7 +21,7 @@ TTSRT_RULE float guide(Guidance form, float conditional, float unconditional, fl
 }
 
 TTSRT_RULE bool is_below_minimum(const SlotRules& rules, const SlotState& state) {
-  return state.step * rules.frame_stacking < rules.min_frames;
+  return (state.step - rules.first_step) * rules.frame_stacking < rules.min_frames;
 }
 
 TTSRT_RULE bool forces_end(const SlotRules& rules, const SlotState& state) {

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "rules/inline.h"
+
 namespace ttsrt::rules {
 
 enum class PriorMode : std::int32_t { off, nemo, window };
@@ -52,6 +54,11 @@ struct PriorRules {
   std::int32_t unfinished_grace = 5;
   std::int32_t force_after = 20;
   std::int32_t end_after = 0;  // 0: never
+  // Of a text that is spoken in several rounds ("nemo").
+  bool is_later = false;             // a round behind the first, with weights of its own
+  std::int32_t start_focus = 1;      // below 0: before the window of a later round
+  std::int32_t history = 0;          // rows of the window that are not new
+  std::int32_t round_end_after = 0;  // steps near the end of the text that end the round; 0: none
 };
 
 struct SamplerRules {
@@ -115,6 +122,7 @@ struct SlotRules {
   std::int32_t stop_ids[kMaxStopIds] = {};
   bool keeps_end = false;           // the frame that ends speech is kept, as the last
   std::int32_t first_end_step = 0;  // an id that ends speech may be drawn before, but ends nothing
+  std::int32_t first_step = 0;      // of this round: the steps of the rounds before it
   std::int32_t codebooks = 0;       // C of one frame
   std::int32_t frame_stacking = 1;  // S
   std::int32_t min_frames = 0;
@@ -139,7 +147,7 @@ struct AnalyzerState {
 // The state of a slot that changes from step to step. Counts and codes are in separate arrays
 // (slots.h of each backend).
 struct SlotState {
-  std::int32_t step = 0;          // decoder steps done; of blocks, the blocks that are final
+  std::int32_t step = 0;          // decoder steps done, in all rounds; of blocks, the final ones
   std::int32_t pass = 0;          // steps done in this block
   bool is_decided = false;        // all codes of this block are; its next step keeps them
   std::int32_t focus = 1;         // text position in focus
@@ -148,8 +156,20 @@ struct SlotState {
   std::int32_t finish_count = 0;  // steps since the focus came near the end of the text; 0: not yet
   std::int32_t near_end = 0;      // "window": steps at the end position
   std::int32_t suppressed_upto = -1;  // positions 0..this get epsilon
+  bool opens_round = false;           // the next step is the first of a later round
+  std::int32_t focus_count = 0;       // later rounds: how often the focus was where it is
   std::int32_t equal_stacks = 0;      // how many of the last stacks of codes are equal
   AnalyzerState analyzer;
 };
+
+// The state in which a slot with these rules begins.
+TTSRT_RULE SlotState start_state(const SlotRules& rules) {
+  SlotState state;
+  state.step = rules.first_step;
+  state.focus = rules.prior.start_focus;
+  state.has_prior = rules.prior.is_later;
+  state.opens_round = rules.prior.is_later;
+  return state;
+}
 
 }  // namespace ttsrt::rules

@@ -32,17 +32,17 @@ TTSRT_RULE std::int32_t first_end(const SlotRules& rules, const std::int32_t* st
 
 // Counts how many of the last stacks [count] are equal, up to the one that was drawn now; `last` is
 // the one before it.
-TTSRT_RULE void count_equal(SlotState& state, const std::int32_t* last, const std::int32_t* drawn,
-                            std::int32_t count) {
-  bool is_equal = state.step > 0;
+TTSRT_RULE void count_equal(const SlotRules& rules, SlotState& state, const std::int32_t* last,
+                            const std::int32_t* drawn, std::int32_t count) {
+  bool is_equal = state.step > rules.first_step;
   for (std::int32_t i = 0; i < count; ++i) is_equal = is_equal && last[i] == drawn[i];
   state.equal_stacks = is_equal ? state.equal_stacks + 1 : 1;
 }
 
 // Returns the number of frames of this stack that are kept, or -1 if speech goes on: the frames
 // before the one that ends it, and that one too if the rules keep it. A prior that stayed at the
-// end of the text for long enough ends speech after this stack, and so do enough equal stacks,
-// unless a minimum of frames forbids an end.
+// end of the text for long enough ends speech, or a round that is not the last, after this stack;
+// so do enough equal stacks, unless a minimum of frames forbids an end.
 TTSRT_RULE std::int32_t end_frame(const SlotRules& rules, const SlotState& state,
                                   const std::int32_t* sampled, const std::int32_t* likeliest) {
   if (state.step < rules.first_end_step) return -1;
@@ -55,7 +55,9 @@ TTSRT_RULE std::int32_t end_frame(const SlotRules& rules, const SlotState& state
     return (by_sampled < by_likeliest ? by_sampled : by_likeliest) + kept;
   if (by_sampled >= 0 || by_likeliest >= 0)
     return (by_sampled >= 0 ? by_sampled : by_likeliest) + kept;
-  const bool has_lingered = rules.prior.end_after > 0 && state.near_end >= rules.prior.end_after;
+  const bool has_lingered =
+      (rules.prior.end_after > 0 && state.near_end >= rules.prior.end_after) ||
+      (rules.prior.round_end_after > 0 && state.finish_count >= rules.prior.round_end_after);
   const bool is_stuck = rules.stop_after_equal > 0 &&
                         state.equal_stacks >= rules.stop_after_equal &&
                         !is_below_minimum(rules, state);

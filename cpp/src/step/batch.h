@@ -13,7 +13,7 @@
 namespace ttsrt::step {
 
 constexpr std::int32_t kZeroRow = -1;
-constexpr std::int32_t kNoSlot = -1;  // slot of rows whose request is gone: computed, kept nowhere
+constexpr std::int32_t kNoSlot = -1;  // slot of rows that are computed and kept nowhere
 constexpr std::int32_t kAllParts = 1 << 30;
 
 enum class Input : std::int32_t {
@@ -30,7 +30,9 @@ enum class Input : std::int32_t {
 enum class Branch : std::int32_t { conditional, unconditional };
 
 struct Segment {
-  std::int32_t slot = 0;  // or kNoSlot, after the first part of an encoder
+  // Or kNoSlot: after the first part of an encoder, the request is gone; or nothing of the rows,
+  // which come from ids or vectors, is kept.
+  std::int32_t slot = 0;
   Branch branch = Branch::conditional;
   std::int32_t first_row =
       0;  // in the Program's rows of this launch; segments are in order and without gaps
@@ -97,6 +99,7 @@ struct RowBatch {
   // and go on in a later launch with the same rows; others run all of their parts.
   std::int32_t first_part = 0;
   std::int32_t last_part = kAllParts;  // one past
+  bool returns_rows = true;            // what the Program emits comes back
   std::vector<Draw> draws;             // stepwise only
   std::vector<BlockCopy> copies;       // made before these rows run
 
@@ -105,15 +108,18 @@ struct RowBatch {
     rows = 0;
     first_part = 0;
     last_part = kAllParts;
+    returns_rows = true;
     draws.clear();
     copies.clear();
   }
 };
 
-// A slot taken by a new request: its state is reset before any row runs.
+// A slot taken by a new request, or by the next round of its own: its state is reset before any row
+// runs. In the next round, kept rows, the context's memory and past rows are those of before.
 struct SlotReset {
   std::int32_t slot = 0;
   rules::SlotRules rules;
+  bool is_next_round = false;
 };
 
 // One launch of a network. `programs` has an entry for every Program, with or without rows; they

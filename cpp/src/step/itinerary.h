@@ -7,6 +7,8 @@
 //   block diffusion      the same -> the start row of both branches -> blocks*
 //   flow matching        encode -> flow x k -> vocoder
 //   a codec              frames*, following decode while it goes on
+//   a long text          the stops of its first chunk, then again for each: project -> prefill ->
+//                        decode*, while the chunk behind it is encoded (Rounds)
 #pragma once
 
 #include <cstdint>
@@ -30,7 +32,13 @@ enum class Pace : std::int32_t {
 constexpr std::int32_t kAllRows = 1 << 30;
 
 // What the rows of a Program become, beside what it leaves in the slots.
-enum class Emits : std::int32_t { nothing, spectrogram, samples, codes };
+enum class Emits : std::int32_t {
+  nothing,
+  spectrogram,
+  samples,
+  codes,
+  encoded,  // rows of a text, for later rounds: they come back for stops that ask for them
+};
 
 // A Program as the executor sees it. Programs of one launch run in the order of their indices.
 struct ProgramInfo {
@@ -117,14 +125,45 @@ struct Stop {
   std::int32_t first_chunk = 0;
   std::int32_t chunk = 1;
   bool applies_prior = false;  // chunked: cross-attention multiplies the slot's prior in
+  // Of a Program that emits encoded rows: whether they come back, and whether they leave anything
+  // in the slot.
+  bool returns_rows = false;
+  bool keeps_rows = true;
 };
 
 constexpr std::int32_t kMaxStops = 8;
 
+// The part of a long text that one round speaks: a window of the text, whose first rows the round
+// before has had, too.
+struct Round {
+  std::int32_t first = 0;    // id of the window, in the text of all rounds
+  std::int32_t rows = 0;     // of the window
+  std::int32_t history = 0;  // of those, the first so many are not new
+};
+
+// A text that is spoken in several rounds, in one slot. Each round but the first begins where the
+// steps of the one before have ended: the slot is reset, what keeps the context of the request and
+// what follows its frames stay, and the stops in front of the steps run again. The text's window is
+// encoded ahead, while the round before makes its steps; of what was encoded, the new rows are
+// taken, and behind the rows that the round before had last, they become the round's text.
+struct Rounds {
+  std::vector<Round> all;  // two or more; or none: the stops run once
+  std::shared_ptr<const std::vector<std::int32_t>> ids;  // of the text of all rounds
+  std::int32_t text = 0;     // the stop that encodes the first round's text and returns its rows
+  std::int32_t ahead = 0;    // the stop that encodes the window of the next round
+  std::int32_t project = 0;  // the Program of `text` in later rounds: it takes encoded rows
+  std::vector<std::int32_t> again;  // stops in front of the steps that run again in each round
+  std::int32_t steps = 0;           // of a round, at most
+  std::int32_t frames = 0;          // of all rounds together, at most
+
+  bool is_empty() const { return all.empty(); }
+};
+
 struct Itinerary {
   std::vector<Stop> stops;  // at most kMaxStops, at most one of them stepwise
-  rules::SlotRules rules;
+  rules::SlotRules rules;     // of the first round
   std::int32_t text_len = 0;  // columns of an alignment
+  Rounds rounds;
   // [steps, C*S] codes that replace the drawn ones; null: none.
   std::shared_ptr<const std::vector<std::int32_t>> forced_codes;
 

@@ -116,7 +116,7 @@ def lexicon_of(value: object, where: str = "lexicon") -> Lexicon:
         return value
     if not isinstance(value, Mapping):
         raise ConfigError(
-            f"{where}: expected a lexicon, or a mapping of words to pronunciations, got {show(value)}"
+            f"{where}: expected a lexicon, or words and their pronunciations, got {show(value)}"
         )
     if len(value) > MAX_ENTRIES:
         raise ConfigError(f"{where}: expected at most {MAX_ENTRIES} words, got {len(value)}")

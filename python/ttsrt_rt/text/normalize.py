@@ -14,6 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from ttsrt_rt.cache_folder import cache_folder
 from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.quoting import quote, shorten, show
 
@@ -27,7 +28,7 @@ MAX_DIGITS = 15  # of a number that is read as one; longer ones are read digit b
 NUMBERS = {"en": "en", "de": "de", "es": "es", "fr": "fr", "it": "it", "pt": "pt_BR"}
 NUMBERS |= {"vi": "vi", "ja": "ja", "ar": "ar", "ko": "ko"}
 WITHOUT_SPACES = ("ja",)
-NEMO = ("ar", "de", "en", "es", "fr", "he", "hi", "hu", "hy", "it", "ja", "ko")
+NEMO: tuple[str, ...] = ("ar", "de", "en", "es", "fr", "he", "hi", "hu", "hy", "it", "ja", "ko")
 NEMO += ("mr", "pt", "ru", "rw", "sv", "vi", "zh")
 RUN = re.compile(r"\d+")
 INSTALL = {
@@ -54,9 +55,7 @@ def primary(language: str) -> str:
     return language.replace("_", "-").partition("-")[0].lower()
 
 
-def normalize(
-    text: str, mode: str, language: str, *, cache_dir: Path | None = None, where: str = "normalize"
-) -> Normalized:
+def normalize(text: str, mode: str, language: str, *, where: str = "normalize") -> Normalized:
     """Returns a text in words.
 
     Args:
@@ -64,12 +63,11 @@ def normalize(
         mode: "off"; "numbers" for runs of digits, by num2words; "nemo" for numbers, dates,
             currencies and so on, by nemo_text_processing.
         language: Of the text, such as "en" or "pt-BR".
-        cache_dir: Where grammars of "nemo" are kept once they are built; None builds them anew.
         where: The name of the option in errors.
 
     Raises:
-        ConfigError: The mode or the language is unknown, the package is absent or fails, or the text
-            is longer than 4,096 characters or takes longer than 5 seconds.
+        ConfigError: The mode or the language is unknown, the package is absent or fails, or the
+            text is longer than 4,096 characters or takes longer than 5 seconds.
     """
     if mode not in MODES:
         raise ConfigError(f"{where}: expected one of {', '.join(MODES)}, got {show(mode)}")
@@ -82,7 +80,7 @@ def normalize(
         )
     if mode == "numbers":
         return Normalized(_in_numbers(text, language, where), _version("num2words"))
-    return Normalized(_by_nemo(text, language, cache_dir, where), _version("nemo_text_processing"))
+    return Normalized(_by_nemo(text, language, where), _version("nemo_text_processing"))
 
 
 def number_words(number: int | str, language: str, kind: str = "cardinal") -> str:
@@ -106,21 +104,23 @@ def number_words(number: int | str, language: str, kind: str = "cardinal") -> st
     numbers = [number] if isinstance(number, int) else [int(digit) for digit in number]
     try:
         made = [str(words(each, lang=name, to=kind)) for each in numbers]
-    except (NotImplementedError, ValueError, TypeError, OverflowError, KeyError) as error:
+    except (RuntimeError, ValueError, TypeError, ArithmeticError, KeyError) as error:
         raise ConfigError(
-            f"normalize: expected a number that num2words has in {name}, got an error for {number}: "
-            f"{shorten(str(error))}"
+            f"normalize: expected a number that num2words has in {name}, got {number} and an "
+            f"error: {shorten(str(error))}"
         ) from error
     return " ".join(made).replace(",", "")
 
 
-def build_normalizer(language: str, cache_dir: Path | None) -> Any:
-    """Builds or loads the grammars of a language for "nemo", which takes up to minutes once.
+def build_normalizer(language: str) -> Path:
+    """Builds the grammars of a language for "nemo", which takes up to minutes, or loads those that
+    were built before; returns the folder where they are kept.
 
     Raises:
-        ConfigError: The package or the language is absent.
+        ConfigError: The package or the language is absent, or the folder can't be written.
     """
-    return _grammars(language, cache_dir, "normalize")
+    _grammars(language, "normalize")
+    return _grammar_folder()
 
 
 def _in_numbers(text: str, language: str, where: str) -> str:
@@ -141,10 +141,14 @@ def _in_numbers(text: str, language: str, where: str) -> str:
 
 
 _LOCK = threading.Lock()
-_BUILT: dict[tuple[str, str], Any] = {}  # grammars by language and folder; they take seconds
+_BUILT: dict[tuple[str, Path], Any] = {}  # grammars by language and folder; they take seconds
 
 
-def _grammars(language: str, cache_dir: Path | None, where: str) -> Any:
+def _grammar_folder() -> Path:
+    return cache_folder() / "grammars"
+
+
+def _grammars(language: str, where: str) -> Any:
     name = primary(language)
     if name not in NEMO:
         raise ConfigError(
@@ -152,16 +156,23 @@ def _grammars(language: str, cache_dir: Path | None, where: str) -> Any:
         )
     _package("nemo_text_processing")
     module = importlib.import_module("nemo_text_processing.text_normalization.normalize")
-    key = (name, str(cache_dir))
+    folder = _grammar_folder()
     with _LOCK:
-        if key not in _BUILT:
-            folder = None if cache_dir is None else str(cache_dir)
-            _BUILT[key] = module.Normalizer(input_case="cased", lang=name, cache_dir=folder)
-        return _BUILT[key]
+        if (name, folder) not in _BUILT:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                made = module.Normalizer(input_case="cased", lang=name, cache_dir=str(folder))
+            except OSError as error:
+                raise ConfigError(
+                    f"{where}: {folder}: expected a folder for grammars that can be written: "
+                    f"{error.strerror}"
+                ) from error
+            _BUILT[name, folder] = made
+        return _BUILT[name, folder]
 
 
-def _by_nemo(text: str, language: str, cache_dir: Path | None, where: str) -> str:
-    grammars = _grammars(language, cache_dir, where)
+def _by_nemo(text: str, language: str, where: str) -> str:
+    grammars = _grammars(language, where)
     made: list[str] = []
     failed: list[BaseException] = []
 

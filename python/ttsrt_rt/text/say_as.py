@@ -1,4 +1,4 @@
-"""What `<say-as>` speaks: letters, digits and telephone numbers by our own rules, others by packages.
+"""What `<say-as>` speaks: letters, digits and telephone numbers by own rules, others by packages.
 
 Digits are words of the language, so that no tokenizer has to know them. A language without a table,
 or a missing package, is an error.

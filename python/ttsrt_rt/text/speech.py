@@ -98,8 +98,8 @@ class Speech:
     """What a marked-up text says.
 
     Attributes:
-        text: All that is spoken, as text: the words of pronunciations, not their symbols. Chunks are
-            separated by a space.
+        text: All that is spoken, as text: the words of pronunciations, not their symbols. Chunks
+            are separated by a space.
         chunks: In order; at least one.
         pause_after: Milliseconds of silence behind the last chunk.
         origins: Where each code point of `text` comes from in the marked-up text.

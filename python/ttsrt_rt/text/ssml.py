@@ -11,6 +11,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.quoting import quote, shorten
@@ -226,13 +227,13 @@ class _Reader:
             ) from error
         self._speech.add_text(said, [span] * len(said), element.style)
 
-    _APPLY: dict[str, Callable[[_Reader, Tag, Style], Style]] = {
+    _APPLY: ClassVar[dict[str, Callable[[_Reader, Tag, Style], Style]]] = {
         **dict.fromkeys(("speak", "p", "s", "lang"), _apply_language),
         "voice": _apply_voice,
         "prosody": _apply_prosody,
         "phoneme": _apply_phoneme,
     }
-    _FINISH: dict[str, Callable[[_Reader, _Element, Characters | None], None]] = {
+    _FINISH: ClassVar[dict[str, Callable[[_Reader, _Element, Characters | None], None]]] = {
         "break": _finish_break,
         "phoneme": _finish_phoneme,
         "sub": _finish_sub,

@@ -11,7 +11,8 @@ import bisect
 import heapq
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -68,14 +69,17 @@ class WordClock:
     Attributes:
         frame_rate: Frames of the codec per second.
         frames_per_step: Frames that a step makes.
-        num_frames: Frames of the sound; None for those of all steps.
+        chunks: Steps and frames of each chunk of the text; the last step of a chunk may make less
+            frames than others. Empty for one of which every step makes all.
         silences: Put into the sound, in order.
     """
 
     frame_rate: float
     frames_per_step: int = 1
-    num_frames: int | None = None
+    chunks: tuple[tuple[int, int], ...] = ()
     silences: tuple[Silence, ...] = ()
+    _first_steps: list[int] = field(init=False, repr=False, compare=False)
+    _first_frames: list[int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not self.frame_rate > 0 or self.frames_per_step < 1:
@@ -83,19 +87,29 @@ class WordClock:
                 "words: expected frames per second above 0 and at least 1 frame a step, got "
                 f"{self.frame_rate} and {self.frames_per_step}"
             )
+        firsts = [(0, 0)]
+        for steps, frames in self.chunks[:-1]:
+            firsts.append((firsts[-1][0] + steps, firsts[-1][1] + frames))
+        object.__setattr__(self, "_first_steps", [step for step, _ in firsts])
+        object.__setattr__(self, "_first_frames", [frame for _, frame in firsts])
 
     def seconds(self, step: float, *, is_end: bool) -> float:
-        """When a step begins. An end is in front of silence that begins there, a start behind it."""
-        frames = step * self.frames_per_step
-        if self.num_frames is not None:
-            frames = min(frames, self.num_frames)
-        plain = frames / self.frame_rate
+        """When a step begins. Of silence there, an end is in front and a start behind."""
+        plain = self._frames(step) / self.frame_rate
         shift = 0.0
         for silence in self.silences:
             early = silence.at_seconds - plain
             if early < -1e-9 or (abs(early) <= 1e-9 and not is_end):
                 shift += silence.seconds
         return plain + shift
+
+    def _frames(self, step: float) -> float:
+        """The frames in front of a step."""
+        if not self.chunks:
+            return step * self.frames_per_step
+        at = max(0, bisect.bisect_right(self._first_steps, step) - 1)
+        inside = (step - self._first_steps[at]) * self.frames_per_step
+        return self._first_frames[at] + min(inside, self.chunks[at][1])
 
 
 def word_spans(text: str) -> list[Span]:
@@ -114,7 +128,14 @@ def word_spans(text: str) -> list[Span]:
     return found
 
 
-def word_times(text: str, spans: ArrayLike, positions: ArrayLike, clock: WordClock) -> list[Word]:
+def word_times(
+    text: str,
+    spans: ArrayLike,
+    positions: ArrayLike,
+    clock: WordClock,
+    *,
+    within: Span | None = None,
+) -> list[Word]:
     """Returns the words of a text with their times, in order; no word ends after the next begins.
 
     Args:
@@ -122,6 +143,7 @@ def word_times(text: str, spans: ArrayLike, positions: ArrayLike, clock: WordClo
         spans: integers [ids, 2]: where each id begins and ends in the text, in code points.
         positions: integers [steps]: the id that each step attends to.
         clock: Turns steps into seconds.
+        within: The part of the text whose words are meant; None for all of it.
 
     Raises:
         ConfigError: An array has another shape, or values that are not in the text.
@@ -138,7 +160,8 @@ def word_times(text: str, spans: ArrayLike, positions: ArrayLike, clock: WordClo
             f"words: expected positions of {len(places)} ids, got {attended.min()} to "
             f"{attended.max()}"
         )
-    words = word_spans(text)
+    first, last = within or (0, len(text))
+    words = [each for each in word_spans(text) if first <= each[0] and each[1] <= last]
     of_ids = _words_of_ids(places, words)
     ranges = _ranges([of_ids[each] for each in _forward(attended.tolist())], len(words))
     steps = _shared(ranges, words, len(attended))
@@ -147,10 +170,10 @@ def word_times(text: str, spans: ArrayLike, positions: ArrayLike, clock: WordClo
             text[begin:end],
             begin,
             end,
-            clock.seconds(first, is_end=False),
-            max(clock.seconds(last, is_end=True), clock.seconds(first, is_end=False)),
+            clock.seconds(start, is_end=False),
+            max(clock.seconds(stop, is_end=True), clock.seconds(start, is_end=False)),
         )
-        for (begin, end), (first, last) in zip(words, steps, strict=True)
+        for (begin, end), (start, stop) in zip(words, steps, strict=True)
     ]
 
 
@@ -202,7 +225,7 @@ def _ranges(of_steps: Sequence[int], num_words: int) -> list[Span | None]:
     ranges: list[Span | None] = [None] * num_words
     last = -1
     for step, word in enumerate(of_steps):
-        if word < last:  # also -1
+        if word < max(last, 0):
             continue
         begin = step if ranges[word] is None else ranges[word][0]  # type: ignore[index]
         ranges[word] = (begin, step + 1)
@@ -221,8 +244,8 @@ def _shared(
         return _divided(words, 0, num_steps)
     steps: list[tuple[float, float]] = []
     groups = [0, *seen[1:], len(words)]
-    for begin, end in zip(groups, groups[1:], strict=False):
-        held = [each for each in ranges[begin:end] if each is not None][0]
+    for begin, end in pairwise(groups):
+        held = next(each for each in ranges[begin:end] if each is not None)
         until = held[1]
         if end - begin > 1 and end < len(words):
             following = ranges[end]
@@ -242,4 +265,4 @@ def _divided(words: Sequence[Span], begin: float, end: float) -> list[tuple[floa
     if len(edges) < 2:
         return []
     edges = begin + edges * ((end - begin) / edges[-1])
-    return [(float(a), float(b)) for a, b in zip(edges, edges[1:], strict=False)]
+    return [(float(a), float(b)) for a, b in pairwise(edges)]

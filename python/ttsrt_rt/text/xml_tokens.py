@@ -20,7 +20,7 @@ MAX_BYTES = 64 << 10
 MAX_TAGS = 4096
 MAX_DEPTH = 16
 
-NAME = r"[A-Za-z_][A-Za-z0-9_.-]*(?::[A-Za-z_][A-Za-z0-9_.-]*)?"
+NAME = r"[A-Za-z_][A-Za-z0-9_.-]{0,63}(?::[A-Za-z_][A-Za-z0-9_.-]{0,63})?"
 OPEN = re.compile(rf"<({NAME})")
 CLOSE = re.compile(rf"</({NAME})[ \t\r\n]*>")
 ATTRIBUTE = re.compile(rf"[ \t\r\n]+({NAME})[ \t\r\n]*=[ \t\r\n]*(\"[^\"<]*\"|'[^'<]*')")

@@ -74,7 +74,7 @@ struct Steps {
     update_analyzer(rules, state, scores.data());
     std::vector<float> logits(kVocab, 0.0F);
     apply_verdict(rules, state, logits.data(), kVocab);
-    count_equal(state, &last, &token, 1);
+    count_equal(SlotRules{}, state, &last, &token, 1);
     last = token;
     ++state.step;
     if (logits == std::vector<float>(kVocab, 0.0F)) return '.';

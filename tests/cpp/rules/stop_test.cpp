@@ -94,12 +94,12 @@ TEST(Stop, FurtherIdsEndToo) {
 TEST(Stop, EqualStacksAreCounted) {
   SlotState state;
   const Stack other = {1, 2, 3, 4, 5, 7};
-  count_equal(state, kSpeech.data(), kSpeech.data(), 6);
+  count_equal(SlotRules{}, state, kSpeech.data(), kSpeech.data(), 6);
   EXPECT_EQ(state.equal_stacks, 1);  // nothing came before the first step
   state.step = 1;
-  count_equal(state, kSpeech.data(), kSpeech.data(), 6);
+  count_equal(SlotRules{}, state, kSpeech.data(), kSpeech.data(), 6);
   EXPECT_EQ(state.equal_stacks, 2);
-  count_equal(state, kSpeech.data(), other.data(), 6);
+  count_equal(SlotRules{}, state, kSpeech.data(), other.data(), 6);
   EXPECT_EQ(state.equal_stacks, 1);
 }
 

@@ -56,7 +56,10 @@ inline model::magpie::Facts small_model(const step::Facts& facts = small_facts()
 // decode.
 inline std::vector<step::ProgramInfo> small_programs(std::int32_t encoder_parts = 1) {
   using step::Pace;
-  return {{.name = "encode_text", .pace = Pace::whole, .num_parts = encoder_parts},
+  return {{.name = "encode_text",
+           .pace = Pace::whole,
+           .num_parts = encoder_parts,
+           .emits = step::Emits::encoded},
           {.name = "project_memory", .pace = Pace::whole},
           {.name = "encode_context", .pace = Pace::whole, .num_parts = encoder_parts},
           {.name = "prefill", .pace = Pace::chunked, .uses_cache = true},

@@ -47,8 +47,15 @@ class FakeDevice {
     step::StepOutput output;
     output.max_text_len = options_.facts.max_text_len;
     output.seconds.assign(options_.programs.size(), 0.0);
-    for (const step::SlotReset& reset : batch.resets)
-      slots_.at(at(reset.slot)) = {reset.rules, 0, ++owners_, {}, spoils_};
+    for (const step::SlotReset& reset : batch.resets) {
+      Slot& slot = slots_.at(at(reset.slot));
+      if (reset.is_next_round) {
+        slot.rules = reset.rules;
+        slot.step = 0;
+      } else {
+        slot = {reset.rules, 0, ++owners_, {}, spoils_};
+      }
+    }
     TTSRT_CHECK(InternalError, batch.programs.size() == options_.programs.size(),
                 "fake: a batch of ", batch.programs.size(), " Programs");
     for (std::size_t p = 0; p < batch.programs.size(); ++p) {
@@ -67,7 +74,7 @@ class FakeDevice {
 
   struct Slot {
     rules::SlotRules rules;
-    std::int32_t step = 0;
+    std::int32_t step = 0;  // of its round
     std::uint64_t owner = 0;
     std::map<std::int32_t, std::int32_t> evaluations;  // by Program: whole items that ran
     bool is_spoiled = false;
@@ -96,7 +103,7 @@ class FakeDevice {
     } else if (program.uses_cache) {
       for (const step::Segment& segment : rows.segments) write_rows(segment);
     }
-    if (program.emits != step::Emits::nothing) emit(index, rows, output);
+    if (program.emits != step::Emits::nothing && rows.returns_rows) emit(index, rows, output);
     if (is_step) {
       step(rows, output);
     } else {
@@ -231,11 +238,12 @@ class FakeDevice {
       const bool has_prior = slot.rules.prior.mode != rules::PriorMode::off;
       output.draws.push_back(
           {draw.slot, ends ? options_.end_frame : -1, has_prior ? slot.step : -1});
+      const std::int32_t step = slot.rules.first_step + slot.step;
       for (std::int32_t c = 0; c < options_.facts.stack_codes(); ++c)
         output.codes.push_back(slot.is_spoiled ? kSpoiledCode
-                                               : fake_code(slot.rules.sampler.seed, slot.step, c));
+                                               : fake_code(slot.rules.sampler.seed, step, c));
       for (std::int32_t j = 0; j < output.max_text_len; ++j)
-        output.scores.push_back(static_cast<float>(slot.step * 100 + j));
+        output.scores.push_back(static_cast<float>(step * 100 + j));
       ++slot.step;
     }
   }

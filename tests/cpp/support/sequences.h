@@ -9,6 +9,7 @@
 #include "executor/batch_builder.h"
 #include "executor/commit.h"
 #include "executor/kv_cache.h"
+#include "executor/rounds.h"
 #include "executor/scheduler.h"
 #include "executor/sequence.h"
 #include "step/output.h"
@@ -23,12 +24,21 @@ struct Launch {
 };
 
 // What a launch gives where every draw takes the codes `first`, `first` + 1, ... and its scores are
-// counted from 10 * `first` on. `end_frame` is the first draw's.
+// counted from 10 * `first` on. `end_frame` is the first draw's. Encoded rows are 4 numbers wide and
+// count from 100 * `first` on.
 inline step::StepOutput output_of(const step::StepBatch& batch, const step::Facts& facts,
                                   std::int32_t first = 0, std::int32_t end_frame = -1) {
   step::StepOutput output;
   output.max_text_len = facts.max_text_len;
-  for (const step::RowBatch& rows : batch.programs) {
+  for (std::size_t p = 0; p < batch.programs.size(); ++p) {
+    const step::RowBatch& rows = batch.programs[p];
+    if (p == kEncodeText && rows.rows > 0 && rows.returns_rows) {
+      step::RowsOutput& encoded = output.rows.emplace_back();
+      encoded.program = kEncodeText;
+      encoded.width = 4;
+      for (std::int32_t i = 0; i < 4 * rows.rows; ++i)
+        encoded.values.push_back(static_cast<float>(first * 100 + i));
+    }
     for (const step::Draw& draw : rows.draws) {
       output.draws.push_back({draw.slot, output.draws.empty() ? end_frame : -1, -1});
       for (std::int32_t c = 0; c < facts.stack_codes(); ++c) output.codes.push_back(first + c);
@@ -123,6 +133,7 @@ struct Sequencer {
         progress.planned_rows = item.first + item.rows;
       } else {
         ++progress.planned_repeats;
+        if (item.stop == sequence.stepwise) ++sequence.open_steps;
       }
     }
     book_split(of);
@@ -131,9 +142,18 @@ struct Sequencer {
   // As Loop::collect_oldest; the codec frames made.
   std::int64_t commit(const Launch& launched, const step::StepOutput& output) {
     for (const step::PlanItem& item : launched.plan.items) {
-      if (item.slot != step::kNoSlot) --slots[static_cast<std::size_t>(item.slot)]->flights;
+      if (item.slot == step::kNoSlot) continue;
+      executor::Sequence& sequence = *slots[static_cast<std::size_t>(item.slot)];
+      --sequence.flights;
+      if (item.stop == sequence.stepwise) --sequence.open_steps;
     }
-    return executor::commit(launched.plan, launched.batch, output, slots, site);
+    const std::int64_t frames =
+        executor::commit(launched.plan, launched.batch, output, slots, site);
+    for (const std::int32_t slot : order) {
+      executor::Sequence& sequence = *slots[static_cast<std::size_t>(slot)];
+      if (executor::can_begin_round(sequence)) executor::begin_round(sequence, facts);
+    }
+    return frames;
   }
   std::int64_t commit(const Launch& launched, std::int32_t first_code = 0,
                       std::int32_t end_frame = -1) {

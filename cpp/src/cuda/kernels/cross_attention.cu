@@ -35,6 +35,7 @@ struct Prior {
     prior.state.has_prior = args.slots.states[slot].has_prior;
     prior.state.focus = args.slots.states[slot].focus;
     prior.state.suppressed_upto = args.slots.states[slot].suppressed_upto;
+    prior.state.opens_round = args.slots.states[slot].opens_round;
     prior.text_len = rules.text_len;
     prior.counts = args.slots.counts + std::int64_t{slot} * args.slots.max_text_len;
     prior.acts = !args.memory.is_context && args.rows.applies_prior[row] != 0 &&

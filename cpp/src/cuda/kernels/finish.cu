@@ -70,7 +70,7 @@ __global__ void finish_step_kernel(const __grid_constant__ FinishStepArgs args) 
     last[i] = codes.sampled[i];
   if (threadIdx.x != 0) return;
   rules::SlotState state = slot.state;
-  rules::count_equal(state, codes.last, codes.sampled, slots.codebooks);
+  rules::count_equal(slot.rules, state, codes.last, codes.sampled, slots.codebooks);
   DrawResult result;
   result.slot = index;
   if (args.rows.draw_forced[d] < 0)

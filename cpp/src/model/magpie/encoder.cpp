@@ -54,6 +54,7 @@ ops::Program write_text_encoder(const Source& source, bool trace) {
       write_layers(source, program, "text_encoder", source.config.text_encoder, embed, trace);
   if (trace) program.taps.push_back({"encoder_out", out});
   write_projections(source, program, out, ops::Memory::text);
+  program.ops.emplace_back(ops::EmitRows{out});  // for texts in chunks, which keep some of them
   return program;
 }
 

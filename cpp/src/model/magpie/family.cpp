@@ -199,7 +199,8 @@ std::vector<FamilyProgram> MagpieFamily::programs(const Weights& weights, const 
   const Source source{config_, weights};
   const std::int32_t rows = limits.max_num_tokens;
   std::vector<FamilyProgram> programs;
-  programs.push_back({"encode_text", Pace::whole, write_text_encoder(source, trace), rows, 0});
+  programs.push_back({"encode_text", Pace::whole, write_text_encoder(source, trace), rows, 0,
+                      step::Emits::encoded});
   programs.push_back({"project_memory", Pace::whole, write_memory_projection(source), rows, 0});
   if (config_.context_encoder.is_present()) {
     programs.push_back(

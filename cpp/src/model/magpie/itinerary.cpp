@@ -8,6 +8,8 @@
 
 #include "core/check.h"
 #include "decode/compile_rules.h"
+#include "decode/options_check.h"
+#include "decode/round_rules.h"
 #include "model/request_rows.h"
 #include "model/whole_request.h"
 
@@ -23,9 +25,23 @@ using step::Stop;
 struct Prompt {
   RowSource text;             // for the text encoder, or
   bool is_encoded = false;    // its output already
+  step::Rounds rounds;        // of a text in chunks, of which `text` is the first
   RowSource context_encoder;  // rows for the context encoder, or none
   RowSource context;          // rows in front of the audio, or none
 };
+
+// A text in chunks: its rows are those of the first one.
+void prepare_chunks(Request& request, const Facts& facts, Prompt& prompt) {
+  step::Rounds& rounds = prompt.rounds;
+  std::vector<step::Round> all = decode::rounds_of(request, facts.max_text_len);
+  if (all.size() < 2) return;
+  check_ids("text_ids", request.text_ids, facts.text_vocab);
+  rounds.all = std::move(all);
+  std::vector<std::int32_t> first(request.text_ids.begin(),
+                                  request.text_ids.begin() + rounds.all.front().rows);
+  rounds.ids =
+      std::make_shared<const std::vector<std::int32_t>>(std::exchange(request.text_ids, first));
+}
 
 void prepare_text(Request& request, const Facts& facts, Prompt& prompt) {
   const int given = (request.text_ids.empty() ? 0 : 1) + (is_given(request.text_features) ? 1 : 0) +
@@ -34,6 +50,9 @@ void prepare_text(Request& request, const Facts& facts, Prompt& prompt) {
       ConfigError, given == 1,
       "text: expected exactly one of text_ids, text_features, encoder_output, not empty; got ",
       given);
+  TTSRT_CHECK(ConfigError, request.text_chunks.empty() || !request.text_ids.empty(),
+              "text_chunks: expected text_ids with it");
+  if (!request.text_chunks.empty()) prepare_chunks(request, facts, prompt);
   if (!request.text_ids.empty()) {
     prompt.text =
         rows_of_ids("text_ids", std::move(request.text_ids), facts.text_vocab, facts.max_text_len);
@@ -111,12 +130,23 @@ void prepare_context(Request& request, const Facts& facts, const VoiceFinder& vo
   prompt.context_encoder = std::move(source);
 }
 
-void check_length(const Request& request, const Facts& facts, std::int32_t context_rows,
-                  std::int32_t& steps) {
+std::int32_t room_behind(std::int32_t context_rows, const Facts& facts) {
   const std::int32_t room = facts.max_seq_len - context_rows;
   TTSRT_CHECK(ConfigError, room >= 1, "context: expected fewer rows than max_seq_len ",
               facts.max_seq_len, ", got ", context_rows);
-  steps = steps_in_room(request, steps, room, facts.rules.frame_stacking);
+  return room;
+}
+
+// Each round makes as many steps as the checkpoint's default at most, as in the original, and all
+// of them together as many frames as the request asks for.
+void limit_rounds(const Request& request, const Facts& facts, std::int32_t room,
+                  step::Rounds& rounds, std::int32_t& steps) {
+  const std::int32_t stacking = facts.rules.frame_stacking;
+  rounds.steps = std::min(std::max(facts.rules.max_frames / stacking, 1), room);
+  const std::int64_t most = static_cast<std::int64_t>(rounds.all.size()) * rounds.steps * stacking;
+  rounds.frames = static_cast<std::int32_t>(
+      std::min<std::int64_t>(most, request.max_frames.value_or(decode::kMaxFrames)));
+  steps = std::min(rounds.steps, rounds.frames / stacking);
 }
 
 // Adds learned positions from 0 on.
@@ -160,8 +190,28 @@ Stop decode_stop(const Facts& facts, const decode::CompiledRules& rules,
   return stop;
 }
 
+// The stop that encodes each next window; the text's own returns its rows.
+void add_rounds(const Facts& facts, std::vector<std::int32_t>&& again, step::Rounds& rounds,
+                std::vector<Stop>& stops) {
+  stops.front().returns_rows = true;
+  Stop ahead = stop_of(facts.programs.encode_text);
+  ahead.returns_rows = true;
+  ahead.keeps_rows = false;
+  RowSource window = stops.front().rows.front();
+  const step::Round& next = rounds.all[1];
+  const auto from = rounds.ids->begin() + next.first;
+  window.rows = next.rows;
+  window.ids = std::make_shared<const std::vector<std::int32_t>>(from, from + next.rows);
+  ahead.rows = {std::move(window)};
+  rounds.text = 0;
+  rounds.ahead = static_cast<std::int32_t>(stops.size());
+  rounds.project = facts.programs.project_memory;
+  rounds.again = std::move(again);
+  stops.push_back(std::move(ahead));
+}
+
 std::vector<Stop> stops_of(Prompt&& prompt, const Facts& facts, const decode::CompiledRules& rules,
-                           bool has_sound) {
+                           bool has_sound, step::Rounds* rounds) {
   const std::int32_t context_rows = prompt.context.rows;
   std::vector<Stop> stops;
   stops.push_back(
@@ -174,23 +224,30 @@ std::vector<Stop> stops_of(Prompt&& prompt, const Facts& facts, const decode::Co
   std::vector<std::int32_t> encoded(stops.size());
   std::iota(encoded.begin(), encoded.end(), 0);
   std::int32_t replaying = -1;
+  std::vector<std::int32_t> again;
   if (context_rows > 0 || rules.recomputes_prior) {
     Stop stop = stop_of(facts.programs.prefill);
     if (context_rows > 0) stop.rows = {positioned(std::move(prompt.context))};
     stop.follows = encoded;
     stop.applies_prior = rules.recomputes_prior;
     if (rules.recomputes_prior) replaying = static_cast<std::int32_t>(stops.size());
+    again.push_back(static_cast<std::int32_t>(stops.size()));
     stops.push_back(std::move(stop));
   }
-  if (rules.is_guided && context_rows > 0) stops.push_back(unconditional_stop(facts, context_rows));
+  if (rules.is_guided && context_rows > 0) {
+    if (!facts.shares_unconditional) again.push_back(static_cast<std::int32_t>(stops.size()));
+    stops.push_back(unconditional_stop(facts, context_rows));
+  }
   const auto decode = static_cast<std::int32_t>(stops.size());
   if (replaying >= 0) stops[static_cast<std::size_t>(replaying)].replays = decode;
   Stop stop = decode_stop(facts, rules, context_rows);
   for (std::int32_t i = 0; i < decode; ++i) stop.follows.push_back(i);
   stops.push_back(std::move(stop));
-  if (!has_sound) return stops;
-  stops.push_back(stop_of(facts.programs.decode_codes));
-  stops.back().reads = decode;
+  if (has_sound) {
+    stops.push_back(stop_of(facts.programs.decode_codes));
+    stops.back().reads = decode;
+  }
+  if (rounds != nullptr) add_rounds(facts, std::move(again), *rounds, stops);
   return stops;
 }
 
@@ -217,13 +274,25 @@ step::Itinerary Itineraries::itinerary(Request&& request, const VoiceFinder& voi
       facts_.context_route == ContextRoute::memory ? prompt.context_encoder.rows : 0;
   decode::CompiledRules rules =
       decode::compile_rules(request, facts_.rules, prompt.text.rows, memory_rows);
-  check_length(request, facts_, prompt.context.rows, rules.max_steps);
+  const std::int32_t room = room_behind(prompt.context.rows, facts_);
   step::Itinerary itinerary;
-  itinerary.rules = rules.slot;
   itinerary.text_len = prompt.text.rows;
+  itinerary.rounds = std::move(prompt.rounds);
+  step::Rounds& rounds = itinerary.rounds;
+  if (rounds.is_empty()) {
+    rules.max_steps =
+        steps_in_room(request, rules.max_steps, room, facts_.rules.frame_stacking);
+  } else {
+    decode::start_rounds(request, rules);
+    limit_rounds(request, facts_, room, rounds, rules.max_steps);
+    for (const step::Round& round : rounds.all)
+      itinerary.text_len = std::max(itinerary.text_len, round.rows);
+  }
+  itinerary.rules = rules.slot;
   itinerary.forced_codes = rules.forced_codes;
   const bool has_sound = facts_.programs.decode_codes >= 0 && !request.codes_only;
-  itinerary.stops = stops_of(std::move(prompt), facts_, rules, has_sound);
+  itinerary.stops = stops_of(std::move(prompt), facts_, rules, has_sound,
+                             rounds.is_empty() ? nullptr : &rounds);
   return itinerary;
 }
 

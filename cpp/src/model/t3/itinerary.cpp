@@ -84,8 +84,11 @@ void mask_invalid(const Config& config, rules::SlotRules& slot) {
 }
 
 void check_no_alignment(const Request& request) {
-  TTSRT_CHECK(ConfigError, !request.return_alignment && !request.analyze_alignment.value_or(false),
-              request.return_alignment ? "return_alignment" : "analyze_alignment",
+  const bool returns = request.return_alignment || request.return_positions;
+  const char* what = request.return_alignment   ? "return_alignment"
+                     : request.return_positions ? "return_positions"
+                                                : "analyze_alignment";
+  TTSRT_CHECK(ConfigError, !returns && !request.analyze_alignment.value_or(false), what,
               ": expected none with prompt_embeddings, as nothing says where in them the text is");
 }
 

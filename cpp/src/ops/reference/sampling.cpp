@@ -136,7 +136,7 @@ void run(const FinishStep& op, Run& at) {
         "slot ", index, ": no codes were drawn in this step");
     step::DrawOutput draw;
     draw.slot = index;
-    rules::count_equal(slot.state, slot.last_codes.data(), sampled, op.codebooks);
+    rules::count_equal(slot.rules, slot.state, slot.last_codes.data(), sampled, op.codebooks);
     if (at.batch.draws[d].forced == nullptr)
       draw.end_frame = rules::end_frame(slot.rules, slot.state, sampled, likeliest);
     draw.focus = slot.rules.prior.mode == rules::PriorMode::off ? -1 : slot.state.focus;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "core/check.h"
 #include "core/half.h"
@@ -110,8 +111,15 @@ std::uint32_t* State::seen(Slot& slot, std::int32_t place) const {
 
 void State::reset_slot(const step::SlotReset& reset) {
   Slot& taken = slot(reset.slot);
-  taken = make_slot(spec_);
+  Slot fresh = make_slot(spec_);
+  if (reset.is_next_round) {
+    fresh.context_rows = std::move(taken.context_rows);
+    fresh.context_memory = std::move(taken.context_memory);
+    fresh.past = std::move(taken.past);
+  }
+  taken = std::move(fresh);
   taken.rules = reset.rules;
+  taken.state = rules::start_state(reset.rules);
   if (reset.rules.block.steps > 0)
     std::fill(taken.last_codes.begin(), taken.last_codes.end(), reset.rules.block.mask_id);
   for (std::int32_t place = 0; place < spec_.codebooks; ++place) {

@@ -57,6 +57,7 @@ void run(const EmitRows& op, Run& at) {
   const std::int64_t width = at.activation_of(op.x).values();
   const float* x = at.values(op.x);
   TTSRT_CHECK(InternalError, at.emitted != nullptr, at.program.name, ": rows that nobody takes");
+  if (!at.batch.returns_rows) return;
   at.emitted->width = width;
   at.emitted->values.assign(x, x + at.batch.rows * width);
 }

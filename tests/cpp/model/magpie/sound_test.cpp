@@ -108,6 +108,40 @@ TEST(MagpieSound, IsThatOfItsCodes) {
   EXPECT_GT(heard, 4U);
 }
 
+// The codec goes on over the chunks of a text: sound is what it makes of all codes at once.
+TEST(MagpieSound, OfATextInChunksIsOneStream) {
+  Json model = test::tiny_config();
+  model["defaults"]["max_frames"] = 7;
+  const Speaking engine(model);
+  build(engine.codec_path(), engine.file("codec-engine"));
+  EngineRig codec(engine.file("codec-engine"), ops::make_reference_backend());
+  EngineRig rig(engine.path(), ops::make_reference_backend());
+  std::vector<FakeHandle> handles;
+  for (std::uint64_t seed = 0; seed < 6; ++seed) {
+    Request request = text_of(seed);
+    request.text_ids = {1, 2, 3, 8, 4, 5, 8, 6, 8, 1, 2, 8};
+    request.text_chunks = {4, 3, 2, 3};
+    request.max_frames.reset();
+    request.chunk_frames = 1 + static_cast<std::int32_t>(seed % 3);
+    handles.push_back(rig.submit(std::move(request)));
+  }
+  for (std::uint64_t seed = 0; seed < handles.size(); ++seed) {
+    std::vector<float> streamed;
+    while (const std::optional<Event> event = handles[seed].next())
+      streamed.insert(streamed.end(), event->audio.begin(), event->audio.end());
+    Result result = handles[seed].result();
+    ASSERT_NE(result.finish_reason, FinishReason::error) << result.error;
+    EXPECT_EQ(result.chunk_steps.size(), 4U);
+    EXPECT_EQ(streamed, result.audio);
+    ASSERT_EQ(result.audio.size(), static_cast<std::size_t>(6 * result.codes.rows));
+    if (result.codes.rows == 0) continue;
+    for (std::int32_t& code : result.codes.values) code %= 12;
+    Request again;
+    again.codes = result.codes;
+    EXPECT_EQ(codec.submit(std::move(again)).result().audio, result.audio) << seed;
+  }
+}
+
 TEST(MagpieSound, TakesOnlyACodecOfItsCodes) {
   Json model = test::tiny_config();
   model["model"]["quantizer"] = {{"groups", 2}, {"levels", {3, 4}}};

@@ -1,0 +1,76 @@
+#include "decode/round_rules.h"
+
+#include <algorithm>
+
+#include "core/check.h"
+#include "rules/prior.h"
+
+namespace ttsrt::decode {
+
+using rules::LaterRounds;
+
+std::vector<step::Round> rounds_of(const Request& request, std::int32_t max_rows) {
+  std::vector<step::Round> rounds;
+  std::int64_t reached = 0;
+  for (std::size_t i = 0; i < request.text_chunks.size(); ++i) {
+    const std::int32_t ids = request.text_chunks[i];
+    TTSRT_CHECK(ConfigError, ids >= 1, "text_chunks[", i, "]: expected at least 1 id, got ", ids);
+    step::Round round;
+    if (!rounds.empty())
+      round.history = std::min({ids, LaterRounds::history_len_heuristic, rounds.back().rows});
+    TTSRT_CHECK(ConfigError, ids <= max_rows - round.history, "text_chunks[", i,
+                "]: expected at most ", max_rows - round.history, " ids, as max_encoder_input_len ",
+                "is ", max_rows,
+                round.history > 0 ? message(" and ", round.history, " of the chunk before stay")
+                                  : std::string(),
+                ", got ", ids);
+    round.rows = round.history + ids;
+    round.first = static_cast<std::int32_t>(reached) - round.history;
+    reached += ids;
+    TTSRT_CHECK(ConfigError, reached <= static_cast<std::int64_t>(request.text_ids.size()),
+                "text_chunks: expected ", request.text_ids.size(), " ids in all, as text_ids has, ",
+                "got more from text_chunks[", i, "] on");
+    rounds.push_back(round);
+  }
+  TTSRT_CHECK(ConfigError, reached == static_cast<std::int64_t>(request.text_ids.size()),
+              "text_chunks: expected ", request.text_ids.size(), " ids in all, as text_ids has, ",
+              "got ", reached);
+  return rounds;
+}
+
+void start_rounds(const Request& request, CompiledRules& compiled) {
+  rules::PriorRules& prior = compiled.slot.prior;
+  TTSRT_CHECK(ConfigError, request.forced_codes.values.empty(),
+              "forced_codes: expected none with text_chunks, as nothing says where in them a chunk "
+              "ends");
+  if (prior.mode == rules::PriorMode::off) return;
+  TTSRT_CHECK(ConfigError, prior.mode == rules::PriorMode::nemo && prior.suppress_upto,
+              "prior: expected mode \"nemo\" with suppress \"upto\", or none, with text_chunks, as "
+              "no other has rules for later chunks");
+  const bool asks_late = request.prior.has_value() && request.prior->start_step.value_or(0) > 0;
+  TTSRT_CHECK(ConfigError, !asks_late,
+              "prior.start_step: expected 0 with text_chunks, as the prior of chunks begins with "
+              "the first step, got ",
+              request.prior->start_step.value_or(0));
+  prior.start_step = 0;
+  prior.round_end_after = LaterRounds::forceful_chunk_end_threshold;
+}
+
+rules::SlotRules rules_of_round(const rules::SlotRules& before, const step::Round& round,
+                                bool is_last, std::int32_t steps, std::int32_t focus) {
+  rules::SlotRules rules = before;
+  rules.text_len = round.rows;
+  rules.first_step = steps;
+  if (rules.prior.mode == rules::PriorMode::off) return rules;
+  rules::PriorRules& prior = rules.prior;
+  prior.is_later = true;
+  prior.start_focus = focus;
+  prior.history = round.history;
+  prior.force_after = LaterRounds::finished_limit_with_eot;
+  prior.unfinished_grace = is_last ? LaterRounds::finished_limit_with_eot
+                                   : LaterRounds::finished_limit_without_eot;
+  prior.round_end_after = is_last ? 0 : LaterRounds::forceful_chunk_end_threshold;
+  return rules;
+}
+
+}  // namespace ttsrt::decode

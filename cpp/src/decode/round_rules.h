@@ -1,0 +1,28 @@
+// What a long text in chunks becomes: the windows of its rounds, and the rules of each.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "decode/compile_rules.h"
+#include "step/itinerary.h"
+#include "ttsrt/request.h"
+
+namespace ttsrt::decode {
+
+// The windows of a request's chunks. A window has the chunk's ids behind as many of those before
+// it, at most 20 and no more than the chunk or the window before has. Throws ConfigError naming the
+// chunk; `max_rows` are the longest window's.
+std::vector<step::Round> rounds_of(const Request& request, std::int32_t max_rows);
+
+// Makes the rules of a text those of its first round. Throws ConfigError for a prior that has no
+// rules for later ones.
+void start_rounds(const Request& request, CompiledRules& compiled);
+
+// The rules of a later round: those of the one before it, but for what the round decides. `steps`
+// were made in earlier rounds, and `focus` is where the last one ended, counted from this window's
+// first row.
+rules::SlotRules rules_of_round(const rules::SlotRules& before, const step::Round& round,
+                                bool is_last, std::int32_t steps, std::int32_t focus);
+
+}  // namespace ttsrt::decode

@@ -1,0 +1,247 @@
+// Long texts in chunks on real networks: the same alone and in a crowd, on every device, whatever
+// is in flight beside them; what they hold; how they end.
+#include <gtest/gtest.h>
+
+#include <numeric>
+
+#include "support/crowd.h"
+#include "support/errors.h"
+
+namespace ttsrt {
+namespace {
+
+using test::expect_same;
+using test::throws_naming;
+
+Json chunk_config(bool is_multi = false) {
+  Json config = is_multi ? test::multi_encoder_config() : test::tiny_config();
+  config["model"]["text_encoder"]["max_positions"] = 48;
+  config["defaults"]["max_frames"] = 9;
+  return config;
+}
+
+BuildOptions limits() {
+  BuildOptions options = test::crowd_limits();
+  options.max_encoder_input_len = 48;
+  return options;
+}
+
+Request chunked(std::vector<std::int32_t> chunks, std::uint64_t seed) {
+  Request request = test::spoken({}, seed);
+  for (const std::int32_t count : chunks) {
+    for (std::int32_t i = 0; i + 1 < count; ++i)
+      request.text_ids.push_back(static_cast<std::int32_t>((seed + request.text_ids.size()) % 7));
+    request.text_ids.push_back(8);
+  }
+  request.text_chunks = std::move(chunks);
+  return request;
+}
+
+// Guided and unguided, with each prior that chunks may have, greedy and sampled; windows of more
+// and of fewer than 35 rows.
+std::vector<Request> chunked_wishes() {
+  std::vector<Request> all;
+  all.push_back(test::with_prior(chunked({22, 25, 24}, 1), test::prior_of("nemo")));
+  all.back().return_alignment = true;
+  all.push_back(test::with_prior(chunked({4, 3, 5, 1, 2}, 2), test::prior_of("nemo")));
+  all.back().cfg_scale = 1.0F;
+  all.back().return_positions = true;
+  all.push_back(test::with_prior(chunked({23, 21}, 3), test::prior_of("nemo", true)));
+  all.back().temperature = 0.0F;
+  all.push_back(test::with_prior(chunked({6, 20, 7, 28}, 4), std::nullopt));
+  all.back().return_positions = true;
+  all.back().min_frames = 4;
+  all.push_back(test::with_prior(chunked({3, 9, 2}, 5), test::prior_of("nemo", true)));
+  all.back().cfg_scale = 1.0F;
+  all.back().max_frames = 20;
+  AttentionPrior tracked = test::prior_of("nemo");
+  tracked.track_finish = true;
+  all.push_back(test::with_prior(chunked({21, 27, 20}, 6), tracked));
+  return all;
+}
+
+void expect_same_places(const Result& got, const Result& expected, const std::string& what) {
+  expect_same(got, expected, what);
+  EXPECT_EQ(got.text_positions, expected.text_positions) << what;
+  EXPECT_EQ(got.chunk_steps, expected.chunk_steps) << what;
+  EXPECT_EQ(got.chunk_offsets, expected.chunk_offsets) << what;
+}
+
+class ExecutorChunks : public test::ExecutorAt {};
+
+// A request with context codes, which multi-encoder models need.
+Request fitted(Request request, bool is_multi) {
+  if (!is_multi) return request;
+  request.voice.reset();
+  request.context_codes = test::context_of(5, 2);
+  return request;
+}
+
+TEST_P(ExecutorChunks, AreTheSameInACrowd) {
+  for (const bool is_multi : {false, true}) {
+    const test::TinyEngine folder(chunk_config(is_multi), limits());
+    const Engine engine = Engine::open(folder.path());
+    ExecutorOptions chosen = options();
+    std::vector<Result> expected;
+    for (const Request& request : chunked_wishes()) {
+      ExecutorOptions single = chosen;
+      if (single.device == "cpu") single.num_threads = 1;
+      expected.push_back(Executor(engine, single).generate(fitted(request, is_multi)));
+      ASSERT_NE(expected.back().finish_reason, FinishReason::error) << expected.back().error;
+    }
+    struct Crowd {
+      std::int32_t max_batch_size;
+      std::int32_t max_num_tokens;
+      double slice_seconds;
+      const char* preempt = "none";
+    };
+    for (const Crowd& crowd :
+         {Crowd{0, 0, 0.0}, {0, 48, 1e-9}, {2, 48, 1e-9, "priority"}, {1, 0, 1.0}}) {
+      chosen.max_batch_size = crowd.max_batch_size;
+      chosen.max_num_tokens = crowd.max_num_tokens;
+      chosen.prefill_slice_seconds = crowd.slice_seconds;
+      chosen.preempt = crowd.preempt;
+      Executor executor(engine, chosen);
+      std::vector<Handle> handles;
+      std::int32_t priority = 0;
+      for (Request& request : chunked_wishes()) {
+        request.priority = priority++;
+        handles.push_back(executor.submit(fitted(std::move(request), is_multi)));
+        handles.push_back(executor.submit(fitted(test::spoken({1, 2, 3}, 50), is_multi)));
+      }
+      for (std::size_t i = 0; i < expected.size(); ++i) {
+        expect_same_places(*handles[2 * i].result(), expected[i],
+                           std::to_string(i) + " in batches of " +
+                               std::to_string(crowd.max_batch_size));
+      }
+      for (const Handle& handle : handles) handle.result();
+      test::expect_idle(executor, test::kCrowdPrefixes);
+    }
+  }
+}
+
+TEST_P(ExecutorChunks, AddUp) {
+  const test::TinyEngine folder(chunk_config(), limits());
+  Executor executor(Engine::open(folder.path()), options());
+  std::int32_t later_steps = 0;
+  for (const Request& request : chunked_wishes()) {
+    const Result result = executor.generate(request);
+    const auto chunks = static_cast<std::size_t>(request.text_chunks.size());
+    ASSERT_LE(result.chunk_steps.size(), chunks);
+    EXPECT_TRUE(result.chunk_steps.size() == chunks || request.max_frames.has_value());
+    EXPECT_EQ(result.chunk_offsets.size(), result.chunk_steps.size());
+    const std::int32_t steps =
+        std::accumulate(result.chunk_steps.begin(), result.chunk_steps.end(), 0);
+    EXPECT_EQ(result.metrics.steps, steps);
+    EXPECT_LE(result.codes.rows, steps);
+    EXPECT_EQ(result.chunk_frames.size(), result.chunk_steps.size());
+    EXPECT_EQ(std::accumulate(result.chunk_frames.begin(), result.chunk_frames.end(), 0),
+              result.codes.rows);
+    later_steps += steps - result.chunk_steps[0];
+    for (const std::int32_t of : result.chunk_steps) EXPECT_LE(of, 9);
+    if (request.return_alignment) {
+      EXPECT_EQ(result.alignment.rows, steps);
+      EXPECT_EQ(result.alignment.cols, 45);
+    }
+    if (!request.return_positions) continue;
+    ASSERT_EQ(result.text_positions.size(), static_cast<std::size_t>(steps));
+    std::size_t step = 0;
+    std::int32_t end = 0;
+    for (std::size_t c = 0; c < result.chunk_steps.size(); ++c) {
+      end += request.text_chunks[c];
+      for (std::int32_t i = 0; i < result.chunk_steps[c]; ++i, ++step) {
+        EXPECT_GE(result.text_positions[step], result.chunk_offsets[c]);
+        EXPECT_LT(result.text_positions[step], end);
+      }
+    }
+  }
+  EXPECT_GT(later_steps, 20);
+}
+
+// One chunk is today's text.
+TEST_P(ExecutorChunks, OneIsAText) {
+  const test::TinyEngine folder(chunk_config(), limits());
+  Executor executor(Engine::open(folder.path()), options());
+  Request whole = test::with_prior(test::spoken({1, 2, 3, 4, 8}, 9), test::prior_of("nemo"));
+  whole.return_alignment = true;
+  Request one = whole;
+  one.text_chunks = {5};
+  expect_same_places(executor.generate(one), executor.generate(whole), "one chunk");
+}
+
+// The first chunk is spoken as a text of its own would be, up to where only it may be cut short.
+TEST_P(ExecutorChunks, TheFirstIsSpokenAsAText) {
+  const test::TinyEngine folder(chunk_config(), limits());
+  Executor executor(Engine::open(folder.path()), options());
+  const Result whole =
+      executor.generate(test::with_prior(chunked({12, 20}, 7), test::prior_of("nemo")));
+  Request alone = test::with_prior(chunked({12}, 7), test::prior_of("nemo"));
+  alone.text_chunks.clear();
+  const Result first = executor.generate(alone);
+  const std::int32_t steps = whole.chunk_steps[0];
+  EXPECT_TRUE(std::equal(whole.focus.begin(), whole.focus.begin() + steps, first.focus.begin()));
+  // What a later one says depends on the ones before.
+  Request second = test::with_prior(chunked({20}, 7), test::prior_of("nemo"));
+  second.text_chunks.clear();
+  EXPECT_NE(whole.codes.rows, first.codes.rows);
+}
+
+TEST_P(ExecutorChunks, StreamInOrder) {
+  const test::TinyEngine folder(chunk_config(), limits());
+  Executor executor(Engine::open(folder.path()), options());
+  Request request = chunked_wishes()[1];
+  const Result whole = executor.generate(request);
+  Handle handle = executor.submit(request);
+  std::vector<std::int32_t> codes;
+  std::vector<std::int32_t> positions;
+  while (const std::optional<Event> event = handle.next()) {
+    EXPECT_EQ(event->first_frame * whole.codes.cols, static_cast<std::int64_t>(codes.size()));
+    codes.insert(codes.end(), event->codes.values.begin(), event->codes.values.end());
+    positions.insert(positions.end(), event->text_positions.begin(), event->text_positions.end());
+  }
+  EXPECT_EQ(codes, whole.codes.values);
+  EXPECT_EQ(positions, whole.text_positions);
+}
+
+// Neither slots nor blocks grow with the number of chunks.
+TEST_P(ExecutorChunks, TakeNoMoreMemoryWhereThereAreMore) {
+  const test::TinyEngine folder(chunk_config(), limits());
+  Executor executor(Engine::open(folder.path()), options());
+  std::vector<std::int32_t> blocks;
+  for (const std::size_t count : {2U, 60U}) {
+    Handle handle = executor.submit(chunked(std::vector<std::int32_t>(count, 20), 5));
+    std::int32_t most = 0;
+    while (const std::optional<Event> event = handle.next())
+      most = std::max(most, executor.stats().kv_cache_stats.used_num_blocks);
+    EXPECT_EQ(handle.result()->chunk_steps.size(), count);
+    blocks.push_back(most);
+  }
+  EXPECT_LE(blocks[1], std::max(blocks[0], 1) + 1);
+}
+
+TEST_P(ExecutorChunks, AreRefusedByName) {
+  const test::TinyEngine folder(chunk_config(), limits());
+  Executor executor(Engine::open(folder.path()), options());
+  const auto refuses = [&executor](const char* what, const Request& request) {
+    return throws_naming<ConfigError>(what, [&] { executor.submit(request); });
+  };
+  EXPECT_TRUE(refuses("text_chunks[1]: expected at most 28 ids", chunked({22, 29}, 1)));
+  Request request = chunked({3, 4}, 1);
+  request.text_chunks = {3, 3};
+  EXPECT_TRUE(refuses("text_chunks: expected 7 ids in all", request));
+  request = chunked({3, 4}, 1);
+  request.text_ids[5] = 9;
+  EXPECT_TRUE(refuses("text_ids[5]", request));
+  request.text_ids.clear();
+  request.text_features = test::random_rows(7, 8, 1);
+  EXPECT_TRUE(refuses("text_chunks: expected text_ids with it", request));
+  request = chunked({3, 4}, 1);
+  request.forced_codes = {1, 2, {1, 1}};
+  EXPECT_TRUE(refuses("forced_codes: expected none with text_chunks", request));
+}
+
+INSTANTIATE_TEST_SUITE_P(Places, ExecutorChunks, testing::ValuesIn(test::all_places()),
+                         test::place_name);
+
+}  // namespace
+}  // namespace ttsrt
