@@ -41,6 +41,7 @@ __all__ = [
     "Quantization",
     "Suppress",
     "T3Variant",
+    "TextSplit",
     "check_names",
     "dtype_name",
     "named_fields",
@@ -60,6 +61,7 @@ F5Tokenizer: TypeAlias = Literal["pinyin", "char", "byte"]
 PriorMode: TypeAlias = Literal["nemo", "nemo_2503", "window"]
 Preempt: TypeAlias = Literal["none", "priority"]
 Suppress: TypeAlias = Literal["upto", "single"]
+TextSplit: TypeAlias = Literal["auto", "never", "sentences", "phrases"]
 FlowMethod: TypeAlias = Literal["euler", "midpoint"]
 MaskGitSampling: TypeAlias = Literal["default", "causal", "purity_default", "purity_causal"]
 EosMethod: TypeAlias = Literal[
