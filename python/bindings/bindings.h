@@ -25,6 +25,7 @@ void register_results(py::module_& module);
 void register_engines(py::module_& module);
 void register_publishing(py::module_& module);
 void register_audio(py::module_& module);
+void register_text(py::module_& module);
 void register_build(py::module_& module);
 void register_memory(py::module_& module);
 void register_handles(py::module_& module);

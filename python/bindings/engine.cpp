@@ -2,6 +2,7 @@
 #include "ttsrt/engine.h"
 
 #include "interruptible.h"
+#include "ttsrt/text.h"
 #include "values.h"
 
 namespace ttsrt::python {
@@ -121,6 +122,13 @@ void register_engines(py::module_& module) {
           "path", [](const Engine& self) { return path_text(self.path()); }, "The engine's folder.")
       .def("__repr__", &describe)
       .def_property_readonly("description", &Engine::description, "engine.json, as text.")
+      .def_property_readonly(
+          "front_end",
+          [](const Engine& self) {
+            return std::const_pointer_cast<TextFrontEnd>(self.front_end());
+          },
+          "What turns text into ids for this engine; None if it carries nothing of the kind, or "
+          "something that only Python knows.")
       .def("tensors", &Engine::tensors, "Every stored tensor, in the order of the file.")
       .def("verify", &verify,
            "Compares every weight with its recorded hash. Raises FormatError naming the first that "

@@ -14,6 +14,7 @@ PYBIND11_MODULE(_core, module) {
   ttsrt::python::register_engines(module);
   ttsrt::python::register_publishing(module);
   ttsrt::python::register_audio(module);
+  ttsrt::python::register_text(module);
   ttsrt::python::register_build(module);
   ttsrt::python::register_memory(module);
   ttsrt::python::register_handles(module);

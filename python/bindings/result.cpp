@@ -79,6 +79,8 @@ void register_results(py::module_& module) {
            "Int32 [chunks]: decoder steps of each chunk that has begun.");
   def_view(result, "chunk_offsets", &Result::chunk_offsets,
            "Int32 [chunks]: the index in text_ids at which the chunk's window begins.");
+  def_view(result, "chunk_frames", &Result::chunk_frames,
+           "Int32 [chunks]: codec frames of each of these chunks.");
   def_view(result, "audio", &Result::audio, "Samples, of models that end in sound.");
   def_view(result, "spectrogram", &Result::spectrogram,
            "Float32 [frames, mel_bins], of models that end in a spectrogram.");

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from ttsrt_rt.paths import get_cmake_dir, get_include
     from ttsrt_rt.request import AttentionPrior, BlockDiffusion, Flow, MaskGit, Request
     from ttsrt_rt.result import Event, Metrics, Result
+    from ttsrt_rt.text_options import TextOptions
 
 __all__ = [
     "AttentionPrior",
@@ -69,6 +70,7 @@ __all__ = [
     "NotFoundError",
     "Request",
     "Result",
+    "TextOptions",
     "__version__",
     "build",
     "convert",
@@ -95,6 +97,7 @@ _HOMES = {
     "Metrics": "result",
     "Request": "request",
     "Result": "result",
+    "TextOptions": "text_options",
     "get_cmake_dir": "paths",
     "get_include": "paths",
     "list_devices": "_core",

@@ -5,7 +5,7 @@ scripts/document_stubs.py copies them here.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -22,6 +22,7 @@ from ttsrt_rt.options import (
     PriorMode,
     Quantization,
     Suppress,
+    TextSplit,
 )
 from ttsrt_rt.result import FinishReason
 
@@ -93,6 +94,205 @@ def log_mel(
     bands: int = 100,
 ) -> NDArray[np.float32]:
     """The log-mel spectrogram of samples, float32 [frames, bands]."""
+
+class TextPart:
+    """A part of what is spoken: plain text, or phonemes."""
+
+    def __init__(
+        self,
+        text: str,
+        *,
+        is_phonemes: bool = False,
+        tokenizer: str = "",
+        begin: int = 0,
+        spans: ArrayLike | None = None,
+    ) -> None: ...
+    @property
+    def text(self) -> str:
+        """What is spoken."""
+
+    @property
+    def is_phonemes(self) -> bool:
+        """Whether the text is a pronunciation as dictionaries have it: every code point is a
+        symbol, white space means nothing."""
+
+    @property
+    def tokenizer(self) -> str:
+        """The tokenizer that encodes it; "": the one of the call."""
+
+    @property
+    def begin(self) -> int:
+        """Where it begins in the given text."""
+
+    @property
+    def spans(self) -> NDArray[np.int32]:
+        """Where each character comes from in the given text, int32 [characters, 2]; none: they
+        are there in a row, from `begin`."""
+
+class TextPiece:
+    """A chunk of a text before it is encoded."""
+
+    @property
+    def text(self) -> str:
+        """As it will be encoded."""
+
+    @property
+    def begin(self) -> int:
+        """Where it begins in the given text."""
+
+    @property
+    def end(self) -> int:
+        """Where it ends in the given text."""
+
+    @property
+    def spans(self) -> NDArray[np.int32]:
+        """Where each character comes from in the given text, int32 [characters, 2]."""
+
+class EncodedText:
+    """The ids of a text."""
+
+    @property
+    def ids(self) -> NDArray[np.int32]:
+        """Ids of the model's table, without the one that ends a text, int32 [ids]."""
+
+    @property
+    def spans(self) -> NDArray[np.int32]:
+        """Where each comes from in the given text, in characters, int32 [ids, 2]."""
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """The characters that no symbol speaks, and how often each was left out."""
+
+class EncodedChunks:
+    """A text in chunks, ready for a model."""
+
+    @property
+    def ids(self) -> NDArray[np.int32]:
+        """Of all chunks; each ends in the id that ends a text, int32 [ids]."""
+
+    @property
+    def lengths(self) -> NDArray[np.int32]:
+        """Ids of each chunk, int32 [chunks]."""
+
+    @property
+    def spans(self) -> NDArray[np.int32]:
+        """Where each id comes from in the given text, in characters, int32 [ids, 2]."""
+
+    @property
+    def pieces(self) -> list[TextPiece]:
+        """The chunks' texts."""
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """The characters that no symbol speaks, and how often each was left out."""
+
+class TextTokenizerInfo:
+    """One of the vocabularies that a front end is made of."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as plain values, nested, as json.dumps takes them."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def kind(self) -> str:
+        """ "ipa", "bytes", "chars"; "mandarin" and "japanese" are encoded in Python."""
+
+    @property
+    def offset(self) -> int:
+        """Its first id."""
+
+    @property
+    def size(self) -> int:
+        """How many ids it has."""
+
+    @property
+    def pad(self) -> int:
+        """Its padding id, offset included; -1: none."""
+
+class TextFrontEnd:
+    """Turns text into ids. Thread safe."""
+
+    @staticmethod
+    def open(folder: _Path) -> TextFrontEnd:
+        """Reads the folder "text" of a checkpoint or an engine. Raises FormatError naming file and
+        line or field."""
+
+    @staticmethod
+    def find(folder: _Path) -> TextFrontEnd | None:
+        """As open, of the checkpoint or engine that has the folder "text"; None if it has none, or
+        a front end that only Python knows."""
+
+    @property
+    def tokenizers(self) -> list[TextTokenizerInfo]:
+        """Its vocabularies, in the order of their ids."""
+
+    @property
+    def languages(self) -> dict[str, str]:
+        """Tokenizers by language."""
+
+    @property
+    def default_language(self) -> str:
+        """The language of calls that name none."""
+
+    @property
+    def size(self) -> int:
+        """Ids of all vocabularies."""
+
+    @property
+    def text_bos(self) -> int:
+        """The id that begins a text."""
+
+    @property
+    def text_eos(self) -> int:
+        """The id that ends a text."""
+
+    def tokens(self, tokenizer: str) -> list[str]:
+        """The vocabulary of one tokenizer, in the order of its ids. Where two symbols are equal,
+        the later id stands for both."""
+
+    def resolve(self, language: str = "") -> tuple[str, str]:
+        """A language and its tokenizer, found by the language ("de", "de-DE", "de_DE") or by the
+        name of a tokenizer; "": the default."""
+
+    def encode(
+        self,
+        parts: str | Sequence[TextPart],
+        tokenizer: str,
+        *,
+        strict: bool = False,
+        special_text: bool = False,
+        lexicon: Iterable[tuple[str, str, bool]] = (),
+    ) -> EncodedText:
+        """Encodes a text, or parts one behind the other, as they are; nothing is split. `strict`:
+        characters that no symbol speaks are an error. `special_text`: tokenizers of bytes read
+        "</s>" and the like as the original does. `lexicon`: (word, symbols, is_exact) for words
+        that come before heteronyms and dictionaries."""
+
+    def split(self, text: str, language: str = "", mode: TextSplit = "auto") -> list[TextPiece]:
+        """Cuts a text into chunks: "auto" (sentences, if it is long), "never", "sentences" or
+        "phrases" (as auto, with at most 35 words in a chunk)."""
+
+    def count(self, text: str, language: str = "") -> int:
+        """Words of a text, or characters of Chinese and Japanese, as splitting counts them."""
+
+    def threshold(self, language: str = "") -> int:
+        """The count from which on a text is split into sentences."""
+
+    def encode_chunks(
+        self,
+        text: str,
+        language: str = "",
+        *,
+        split: TextSplit = "auto",
+        strict: bool = False,
+        special_text: bool = False,
+        lexicon: Iterable[tuple[str, str, bool]] = (),
+    ) -> EncodedChunks:
+        """Splits and encodes a text. A chunk in which nothing can be spoken is left out; raises
+        ConfigError if that is true of all."""
 
 class AttentionPrior:
     """Options of the attention prior."""
@@ -524,6 +724,10 @@ class Result:
         """Int32 [chunks]: the index in text_ids at which the chunk's window begins."""
 
     @property
+    def chunk_frames(self) -> NDArray[np.int32]:
+        """Int32 [chunks]: codec frames of each of these chunks."""
+
+    @property
     def metrics(self) -> Metrics:
         """Times."""
 
@@ -711,6 +915,11 @@ class Engine:
     @property
     def description(self) -> str:
         """engine.json, as text."""
+
+    @property
+    def front_end(self) -> TextFrontEnd | None:
+        """What turns text into ids for this engine; None if it carries nothing of the kind, or
+        something that only Python knows."""
 
     def tensors(self) -> list[EngineTensor]:
         """Every stored tensor, in the order of the file."""

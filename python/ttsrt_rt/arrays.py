@@ -33,8 +33,9 @@ __all__ = [
 ]
 
 NEEDS_FRONT_END = (
-    "A text needs a front end: this library takes the ids of the model's own tokenizer. "
-    "For Chatterbox, ttsrt_rt.text.T3Tokenizer makes them (docs/chatterbox.md): "
+    'A text needs a front end: text="..." takes one where the engine carries it (docs/text.md). '
+    "Otherwise text_ids takes ids of the model's own tokenizer. For Chatterbox, "
+    "ttsrt_rt.text.T3Tokenizer makes them (docs/chatterbox.md): "
     "text_ids=T3Tokenizer.open(folder, variant).encode(text). For MagpieTTS, docs/bridge.md gets "
     "them from NeMo: "
     "text_ids=tokenizer.encode(text, tokenizer_name=...) + [engine.info.special_ids['text_eos']]"

@@ -25,6 +25,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
 
+from ttsrt_rt.cache_folder import VARIABLE, cache_folder
 from ttsrt_rt.errors import ConfigError, FormatError, NotFoundError
 from ttsrt_rt.options import BuildOptions, CheckpointOptions, DType, check_names, dtype_name
 from ttsrt_rt.options import path_of as _path_of
@@ -34,11 +35,10 @@ if TYPE_CHECKING:
     from ttsrt_rt import _core
     from ttsrt_rt.progress import Progress
 
-__all__ = ["cache_folder", "cached_engine", "run_options"]
+__all__ = ["cached_engine", "run_options"]
 
 LOGGER = logging.getLogger(__name__)
 
-VARIABLE = "TTSRT_CACHE_DIR"
 MAX_FILES = 10_000  # of a checkpoint
 CONVERT_OPTIONS = (
     "config",
@@ -55,24 +55,19 @@ CONVERT_OPTIONS = (
     "vocoder",
     "use_ema",
     "tokenizer",
+    "front_end",
+    "text_files",
+    "dictionaries",
 )
-_PATH_OPTIONS = ("config", "conds", "vocab", "vocoder")
+_PATH_OPTIONS = ("config", "conds", "vocab", "vocoder", "text_files")
+_DICTIONARIES = "dictionaries"  # files by their names
 _CODEC = "codec"  # a checkpoint of its own, which is converted as the first one is
 # What converters take from the folder of a source without being told.
-_BESIDE = ("hparams.yaml", "conds.pt", "vocab.txt", "checkpoints/vocab.txt", "config.json")
+_BESIDE = (
+    *("hparams.yaml", "conds.pt", "vocab.txt", "checkpoints/vocab.txt", "config.json"),
+    *("tokenizer.json", "vocab.json", "merges.txt", "added_tokens.json", "tokenizer_config.json"),
+)
 SETTLED_NS = 2_000_000_000  # a file that changed since may change again without another time
-
-
-def cache_folder(given: str | os.PathLike[str] | None = None) -> Path:
-    """The folder of cached engines: the given one, or that of TTSRT_CACHE_DIR in the environment,
-    or `ttsrt_rt/engines` in XDG_CACHE_HOME, or in `~/.cache`.
-    """
-    if given is not None:
-        return _path_of(given, "cache_dir")
-    if os.environ.get(VARIABLE):
-        return Path(os.environ[VARIABLE])
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "ttsrt_rt" / "engines"
 
 
 def run_options(options: CheckpointOptions) -> dict[str, Any]:
@@ -146,6 +141,11 @@ def _settings(options: CheckpointOptions) -> dict[str, Any]:
     for name in _PATH_OPTIONS:
         if name in settings:
             settings[name] = os.fspath(_path_of(settings[name], name))
+    given = options.get("dictionaries")
+    if given is not None:
+        settings[_DICTIONARIES] = {
+            name: os.fspath(_path_of(path, _DICTIONARIES)) for name, path in given.items()
+        }
     if _CODEC in settings:
         settings[_CODEC] = _found(_path_of(settings[_CODEC], _CODEC))
     return settings
@@ -173,10 +173,12 @@ def _files_of(path: Path, settings: Mapping[str, Any]) -> dict[str, Path]:
         if name not in settings:
             continue
         given = Path(settings[name])
-        if given.is_dir():  # of a vocoder
+        if given.is_dir():  # of a vocoder, of dictionaries
             files |= {f"{name}={each.name}": each for each in given.iterdir() if each.is_file()}
         else:
             files[f"{name}="] = given
+    for name, file in settings.get(_DICTIONARIES, {}).items():
+        files[f"{_DICTIONARIES}={name}"] = Path(file)
     return files
 
 

@@ -17,6 +17,7 @@ from ttsrt_rt.dispatcher import Dispatcher
 from ttsrt_rt.engine_cache import cached_engine, run_options
 from ttsrt_rt.errors import CapacityError, ClosedError, ConfigError
 from ttsrt_rt.event_stream import EventStream
+from ttsrt_rt.front_end import TextResolver
 from ttsrt_rt.handle import Handle
 from ttsrt_rt.native_request import native_executor_options, to_native
 from ttsrt_rt.options import CheckpointOptions, ExecutorOptions
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from ttsrt_rt.progress import Progress
+    from ttsrt_rt.spoken import SpokenText
 
 __all__ = ["Executor"]
 
@@ -103,6 +105,7 @@ class Executor(VoiceMethods):
         self._native = _core.Executor(opened, native)
         cpu_teams = self._native.info.device.split(",").count("cpu")
         _warn_of_threads(native.num_threads * max(cpu_teams, 1))
+        self._texts = TextResolver(opened)
         self._most_numbers = most_numbers(opened.info)
         places = {replica.device for replica in self._native.info.replicas}
         self._place = places.pop() if len(places) == 1 else self._native.info.device
@@ -158,6 +161,26 @@ class Executor(VoiceMethods):
     def info(self) -> _core.ExecutorInfo:
         """The device and the memory that the executor uses."""
         return self._native.info
+
+    @property
+    def languages(self) -> dict[str, str]:
+        """The languages of texts, with the tokenizers that read them; empty without a front end."""
+        front_end = self._texts.front_end
+        return {} if front_end is None else dict(front_end.languages)
+
+    @property
+    def default_language(self) -> str | None:
+        """What is spoken where a request names no language; None without a front end."""
+        front_end = self._texts.front_end
+        return None if front_end is None else front_end.default_language
+
+    def read_text(self, request: Request) -> SpokenText:
+        """What becomes of the text of a request: ids, their places, chunks, pauses of markup.
+
+        Raises:
+            ConfigError: There is no text, or it can't be read.
+        """
+        return self._texts.read(request)
 
     def __repr__(self) -> str:
         info, engine = self.info, self.engine
@@ -311,8 +334,11 @@ class Executor(VoiceMethods):
         self.close()
 
     def _submit(self, request: Request) -> Handle:
+        spoken = None
+        if isinstance(request, Request):
+            request, spoken = self._texts.resolve(request)
         native = to_native(request, self._most_numbers, self._place)
-        return Handle(self._native.submit(native), self._dispatcher)
+        return Handle(self._native.submit(native), self._dispatcher, spoken)
 
     def _generate_one(self, request: Request) -> Result:
         handle = self._submit(request)

@@ -13,6 +13,7 @@ from ttsrt_rt.errors import ConfigError, InternalError
 from ttsrt_rt.event_stream import EventStream
 from ttsrt_rt.quoting import show
 from ttsrt_rt.result import Event, Result
+from ttsrt_rt.spoken import SpokenText
 
 __all__ = ["Handle"]
 
@@ -30,8 +31,11 @@ class Handle:
     nothing.
     """
 
-    def __init__(self, native: _core.Handle, dispatcher: Dispatcher) -> None:
+    def __init__(
+        self, native: _core.Handle, dispatcher: Dispatcher, spoken: SpokenText | None = None
+    ) -> None:
         self._native = native
+        self._spoken = spoken
         self._dispatcher = dispatcher
         self._result: Result | None = None
 
@@ -44,6 +48,11 @@ class Handle:
     def id(self) -> int:
         """The request's number, unique within its executor."""
         return self._native.id
+
+    @property
+    def spoken(self) -> SpokenText | None:
+        """What became of the request's text; None for a request of ids."""
+        return self._spoken
 
     @property
     def is_done(self) -> bool:
@@ -98,7 +107,7 @@ class Handle:
             native = self._native.result(timeout)
             if native is None:
                 raise TimeoutError(f"request {self.id}: not done after {timeout} seconds")
-            self._result = Result._from_native(native)
+            self._result = Result._from_native(native, self._spoken)
         return self._result
 
     def next(self, timeout: float | None = None) -> Event | None:

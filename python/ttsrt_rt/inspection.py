@@ -6,14 +6,17 @@ import json
 import math
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ttsrt_rt.errors import ConfigError, FormatError, NotFoundError
 from ttsrt_rt.options import path_of
 
-__all__ = ["Contents", "TensorLine", "inspect_folder"]
+if TYPE_CHECKING:
+    from ttsrt_rt import _core
+
+__all__ = ["Contents", "TensorLine", "TokenizerLine", "inspect_folder"]
 
 
 @dataclass(frozen=True)
@@ -29,12 +32,24 @@ class TensorLine:
 
 
 @dataclass(frozen=True)
+class TokenizerLine:
+    """One of the vocabularies of a front end, which has `num_ids` ids from `first_id` on."""
+
+    name: str
+    kind: str
+    first_id: int
+    num_ids: int
+
+
+@dataclass(frozen=True)
 class Contents:
     """A folder's contents: `kind` is "checkpoint" or "engine"; `description` its JSON.
 
     `products`: how this machine's CPU multiplies an engine's matrices; empty for a checkpoint.
     `voice_files`: names of the voices that are files in the folder, as those of Chatterbox are.
     `codec`: what makes sound of codes there, or codes of sound, in words; empty where nothing does.
+    `tokenizers`, `languages`: what the folder's front end turns texts into ids with, and the
+    tokenizer of each language; empty where there is none, or one that only Python knows.
     """
 
     kind: str
@@ -44,6 +59,8 @@ class Contents:
     products: str = ""
     voice_files: tuple[str, ...] = ()
     codec: str = ""
+    tokenizers: tuple[TokenizerLine, ...] = ()
+    languages: dict[str, str] = field(default_factory=dict)
 
 
 def inspect_folder(path: str | os.PathLike[str], *, verify: bool = False) -> Contents:
@@ -101,10 +118,20 @@ def _engine(folder: Path, verify: bool) -> Contents:
     products = _core.describe_products(description["dtype"], description["quantization"])
     voices = _voice_files(folder, description, verify)
     codec = _codec(description)
-    return Contents("engine", os.fspath(folder), description, tensors, products, voices, codec)
+    return Contents(
+        "engine",
+        os.fspath(folder),
+        description,
+        tensors,
+        products,
+        voices,
+        codec,
+        *_front_end(engine.front_end),
+    )
 
 
 def _checkpoint(folder: Path, verify: bool) -> Contents:
+    from ttsrt_rt import _core
     from ttsrt_rt.convert.checkpoint import open_checkpoint, open_tensors, read_config
 
     config = read_config(folder)
@@ -115,8 +142,26 @@ def _checkpoint(folder: Path, verify: bool) -> Contents:
     tensors = tuple(TensorLine(t.name, t.dtype, t.shape, t.nbytes) for t in weights.values())
     voices = _voice_files(folder, config, verify)
     return Contents(
-        "checkpoint", os.fspath(folder), config, tensors, voice_files=voices, codec=_codec(config)
+        "checkpoint",
+        os.fspath(folder),
+        config,
+        tensors,
+        "",
+        voices,
+        _codec(config),
+        *_front_end(_core.TextFrontEnd.find(folder)),
     )
+
+
+def _front_end(
+    front_end: _core.TextFrontEnd | None,
+) -> tuple[tuple[TokenizerLine, ...], dict[str, str]]:
+    if front_end is None:
+        return (), {}
+    lines = tuple(
+        TokenizerLine(info.name, info.kind, info.offset, info.size) for info in front_end.tokenizers
+    )
+    return lines, front_end.languages
 
 
 def _codec(description: dict[str, Any]) -> str:

@@ -55,6 +55,8 @@ _ARRAYS = {
     "codes": id_matrix,
     "samples": float_row,
 }
+# Python puts ids in the place of a text before.
+_RESOLVED = ("text", "language", "text_options")
 _STRUCTS: dict[str, tuple[type, type]] = {
     "maskgit": (MaskGit, _core.MaskGit),
     "block": (BlockDiffusion, _core.BlockDiffusion),
@@ -78,6 +80,8 @@ def to_native(request: Request, most: int = MAX_NUMBERS, device: str = "cpu") ->
         raise ConfigError(f"request: expected a Request, got {type(request).__name__}")
     native = _core.Request()
     for field in fields(request):
+        if field.name in _RESOLVED:
+            continue
         value = getattr(request, field.name)
         if field.name in _ARRAYS:
             if value is not None:

@@ -41,6 +41,7 @@ __all__ = [
     "Quantization",
     "Suppress",
     "T3Variant",
+    "TextSplit",
     "check_names",
     "dtype_name",
     "named_fields",
@@ -60,6 +61,7 @@ F5Tokenizer: TypeAlias = Literal["pinyin", "char", "byte"]
 PriorMode: TypeAlias = Literal["nemo", "nemo_2503", "window"]
 Preempt: TypeAlias = Literal["none", "priority"]
 Suppress: TypeAlias = Literal["upto", "single"]
+TextSplit: TypeAlias = Literal["auto", "never", "sentences", "phrases"]
 FlowMethod: TypeAlias = Literal["euler", "midpoint"]
 MaskGitSampling: TypeAlias = Literal["default", "causal", "purity_default", "purity_causal"]
 EosMethod: TypeAlias = Literal[
@@ -111,6 +113,9 @@ class ConvertOptions(TypedDict, total=False):
     vocoder: str | os.PathLike[str] | None
     use_ema: bool | None
     tokenizer: F5Tokenizer | None
+    front_end: bool | None
+    text_files: str | os.PathLike[str] | None
+    dictionaries: Mapping[str, str | os.PathLike[str]] | None
 
 
 class _PackOptions(TypedDict, total=False):
@@ -177,6 +182,9 @@ class CheckpointOptions(_PackOptions, _RunOptions, total=False):
     vocoder: str | os.PathLike[str] | None
     use_ema: bool | None
     tokenizer: F5Tokenizer | None
+    front_end: bool | None
+    text_files: str | os.PathLike[str] | None
+    dictionaries: Mapping[str, str | os.PathLike[str]] | None
 
 
 _OTHER_SPELLINGS = {

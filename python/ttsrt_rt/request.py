@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypedDict
 from ttsrt_rt.decoding_options import AttentionPrior, BlockDiffusion, Flow, MaskGit, PriorFields
 from ttsrt_rt.options import named_fields
 from ttsrt_rt.quoting import show
+from ttsrt_rt.text_options import TextOptions
 
 if TYPE_CHECKING:
     from array import array
@@ -30,6 +31,7 @@ __all__ = [
     "PriorFields",
     "Request",
     "RequestFields",
+    "TextOptions",
 ]
 
 
@@ -58,16 +60,21 @@ floats may be in the memory of the GPU that the executor runs on (docs/gpu.md)."
 class Request:
     """One utterance to speak.
 
-    The text is exactly one of `text_ids`, `text_features` and `encoder_output`; the context exactly
-    one of `voice`, `context_codes`, `context_embeddings` and `context_text_ids`. A codec takes
-    exactly one of `codes` and `samples` instead.
+    The text is exactly one of `text`, `text_ids`, `text_features` and `encoder_output`; the
+    context exactly one of `voice`, `context_codes`, `context_embeddings` and `context_text_ids`. A
+    codec takes exactly one of `codes` and `samples` instead.
 
     Attributes:
+        text: What to speak, for engines that carry a front end (docs/text.md).
+        language: Of `text`: "en", "de-DE", or the name of one of the engine's tokenizers; None for
+            the engine's default.
+        text_options: How `text` is read.
         text_ids: Ids as given, nothing is appended: integers [text_len]. Chatterbox T3: an id -1
             stands for the next row of `text_features`, so that ids and rows may be mixed.
-        text_chunks: A long text: how many of `text_ids` each of its chunks has, one after the other:
-            integers [chunks]. They are one utterance: each chunk but the first goes on with the
-            state that NeMo carries from chunk to chunk. None for one chunk. Only Magpie has chunks.
+        text_chunks: A long text: how many of `text_ids` each of its chunks has, one after the
+            other: integers [chunks]. They are one utterance: each chunk but the first goes on with
+            the state that NeMo carries from chunk to chunk. None for one chunk. Only Magpie has
+            chunks.
         text_features: Rows before the encoder: floats [text_len, dim]. Chatterbox T3: rows in place
             of token embeddings; the text's learned positions are added.
         encoder_output: Rows after the encoder: floats [text_len, dim].
@@ -149,6 +156,9 @@ class Request:
         deadline: Seconds from submit after which the request ends with "deadline".
     """
 
+    text: str | None = None
+    language: str | None = None
+    text_options: TextOptions | None = None
     text_ids: ArrayInput | None = None
     text_chunks: ArrayInput | None = None
     text_features: ArrayInput | None = None
@@ -208,6 +218,9 @@ class Request:
 class RequestFields(TypedDict, total=False):
     """The fields of `Request`, as keyword arguments of `generate`, `stream`, `submit` and so on."""
 
+    text: str | None
+    language: str | None
+    text_options: TextOptions | None
     text_ids: ArrayInput | None
     text_chunks: ArrayInput | None
     text_features: ArrayInput | None

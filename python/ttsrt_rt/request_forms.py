@@ -19,8 +19,8 @@ from ttsrt_rt.request import Request, RequestFields
 __all__ = ["one_request", "requests_of"]
 
 MAX_REQUESTS = 1 << 18  # of one call
-_TEXTS = ("text_ids", "text_features", "encoder_output")
-_TEXT = f"expected a Request or fields such as text_ids=, got text. {NEEDS_FRONT_END}"
+_TEXTS = ("text", "text_ids", "text_features", "encoder_output")
+_TEXT = f"expected a Request or fields such as text=, got text. {NEEDS_FRONT_END}"
 _FORMS = "expected a Request, several of them, lists of text ids, or fields (text_ids=...)"
 
 

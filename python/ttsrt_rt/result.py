@@ -5,7 +5,8 @@ Arrays are views of memory that the library filled; nothing is copied.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from ttsrt_rt.quoting import show
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ttsrt_rt import _core
+    from ttsrt_rt.spoken import SpokenText
+    from ttsrt_rt.text.words import Word
 
 __all__ = ["Event", "FinishReason", "Metrics", "Result"]
 
@@ -36,6 +39,8 @@ class Metrics:
         rtf: The real-time factor, `total_seconds` per second of audio: below 1 is faster than real
             time. 0 if no frame was made.
         steps: Decoder steps.
+        dropped_text: Characters of `text` that the language's vocabulary lacks, with how often they
+            were left out.
     """
 
     queue_seconds: float = 0.0
@@ -46,9 +51,10 @@ class Metrics:
     x_real_time: float = 0.0
     rtf: float = 0.0
     steps: int = 0
+    dropped_text: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
-    def _from_native(cls, native: _core.Metrics) -> Metrics:
+    def _from_native(cls, native: _core.Metrics, spoken: SpokenText | None) -> Metrics:
         return cls(
             queue_seconds=native.queue_seconds,
             first_frame_seconds=native.first_frame_seconds,
@@ -58,6 +64,7 @@ class Metrics:
             x_real_time=native.x_real_time,
             rtf=native.rtf,
             steps=native.steps,
+            dropped_text={} if spoken is None else spoken.dropped,
         )
 
 
@@ -124,12 +131,22 @@ class Result:
             `text_chunks`, and None of models without steps.
         chunk_offsets: int32 [chunks], the index in `text_ids` at which the window of each chunk
             begins: it holds the last ids before the chunk, too.
+        chunk_frames: int32 [chunks], the codec frames of each of these chunks.
         metrics: Times.
         audio: float32 [samples], usually in [-1, 1], of models that end in sound; else None,
             as with `codes_only`.
         sample_rate: Samples of `audio` per second; None for models that make no sound.
         spectrogram: float32 [frames, mel_bins], of models that end in a spectrogram, and of others
             if the request asked for it with `return_spectrogram`; else None.
+        text: Of a request with `text`, the text that `text_spans` are in: the one given, or the
+            normalized one.
+        text_ids: int32 [ids], what the text became.
+        text_spans: int32 [ids, 2], where each id begins and ends in `text`, in code points; None
+            where the front end doesn't know it.
+        normalized_text: The text behind `text_options.normalize`; None without it.
+        words: When each word of `text` is spoken, if the request asked for `return_positions`; else
+            None.
+        language: That `text` was spoken in, by the engine's name for it.
         trace: Values of every stage, if the executor was made with `trace=True`.
     """
 
@@ -141,17 +158,24 @@ class Result:
     text_positions: NDArray[np.int32] | None = None
     chunk_steps: NDArray[np.int32] | None = None
     chunk_offsets: NDArray[np.int32] | None = None
+    chunk_frames: NDArray[np.int32] | None = None
     metrics: Metrics = Metrics()
     audio: NDArray[np.float32] | None = None
     sample_rate: int | None = None
     spectrogram: NDArray[np.float32] | None = None
+    text: str | None = None
+    text_ids: NDArray[np.int32] | None = None
+    text_spans: NDArray[np.int32] | None = None
+    normalized_text: str | None = None
+    words: tuple[Word, ...] | None = None
+    language: str | None = None
     trace: tuple[_core.TraceEntry, ...] = ()
 
     def __repr__(self) -> str:
         return _short_repr(self)
 
     @classmethod
-    def _from_native(cls, native: _core.Result) -> Result:
+    def _from_native(cls, native: _core.Result, spoken: SpokenText | None = None) -> Result:
         return cls(
             codes=native.codes,
             finish_reason=native.finish_reason,
@@ -161,19 +185,38 @@ class Result:
             text_positions=native.text_positions if native.text_positions.size else None,
             chunk_steps=native.chunk_steps if native.chunk_steps.size else None,
             chunk_offsets=native.chunk_offsets if native.chunk_offsets.size else None,
-            metrics=Metrics._from_native(native.metrics),
+            chunk_frames=native.chunk_frames if native.chunk_frames.size else None,
+            metrics=Metrics._from_native(native.metrics, spoken),
             audio=native.audio if native.audio.size else None,
             sample_rate=native.sample_rate or None,
             spectrogram=native.spectrogram if native.spectrogram.size else None,
+            text=None if spoken is None else spoken.text,
+            text_ids=None if spoken is None else spoken.ids,
+            text_spans=None if spoken is None else spoken.spans,
+            normalized_text=None if spoken is None else spoken.normalized_text,
+            words=None if spoken is None else _words_of(native, spoken),
+            language=None if spoken is None else spoken.language,
             trace=tuple(native.trace),
         )
+
+
+def _words_of(native: _core.Result, spoken: SpokenText) -> tuple[Word, ...] | None:
+    """The words of a text, where each step says which id it attends to."""
+    from ttsrt_rt.text.words import WordClock, word_times
+
+    positions = native.text_positions
+    if not positions.size or spoken.spans is None or not spoken.frame_rate > 0:
+        return None
+    chunks = tuple(zip(native.chunk_steps.tolist(), native.chunk_frames.tolist(), strict=True))
+    clock = WordClock(spoken.frame_rate, spoken.frames_per_step, chunks)
+    return tuple(word_times(spoken.text, spoken.spans, positions, clock))
 
 
 def _short_repr(value: Event | Result) -> str:
     """The fields that are set; arrays as their types and shapes, a trace as its length."""
     parts = []
-    for field in fields(value):
-        item = getattr(value, field.name)
+    for each in fields(value):
+        item = getattr(value, each.name)
         if item is None or (isinstance(item, tuple) and not item):
             continue
         shape = getattr(item, "shape", None)
@@ -183,5 +226,5 @@ def _short_repr(value: Event | Result) -> str:
             shown = f"<{len(item)} entries>"
         else:
             shown = show(item) if isinstance(item, str) else repr(item)
-        parts.append(f"{field.name}={shown}")
+        parts.append(f"{each.name}={shown}")
     return f"{type(value).__name__}({', '.join(parts)})"

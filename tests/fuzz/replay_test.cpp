@@ -18,6 +18,7 @@ int fuzz_engine(const std::uint8_t* data, std::size_t size);
 int fuzz_json(const std::uint8_t* data, std::size_t size);
 int fuzz_request(const std::uint8_t* data, std::size_t size);
 int fuzz_safetensors(const std::uint8_t* data, std::size_t size);
+int fuzz_text(const std::uint8_t* data, std::size_t size);
 int fuzz_wav(const std::uint8_t* data, std::size_t size);
 int fuzz_weights(const std::uint8_t* data, std::size_t size);
 }
@@ -64,7 +65,8 @@ INSTANTIATE_TEST_SUITE_P(Targets, Replay,
                          testing::Values(Named{"config", fuzz_config}, Named{"engine", fuzz_engine},
                                          Named{"json", fuzz_json}, Named{"request", fuzz_request},
                                          Named{"safetensors", fuzz_safetensors},
-                                         Named{"wav", fuzz_wav}, Named{"weights", fuzz_weights}),
+                                         Named{"text", fuzz_text}, Named{"wav", fuzz_wav},
+                                         Named{"weights", fuzz_weights}),
                          [](const auto& of) { return std::string(of.param.name); });
 
 }  // namespace

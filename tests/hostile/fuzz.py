@@ -41,6 +41,8 @@ TARGETS: dict[str, str | None] = {
     "safetensors": "safetensors",
     "npz": "npz",
     "json": "json",
+    "ssml": "ssml",
+    "lexicon": "lexicon",
     "requests": None,
 }
 MAX_INPUT = 1 << 16
@@ -88,7 +90,7 @@ class Fuzzer:
         if numbers.random() < 0.5:
             return numbers.choice(CHANGES[kind])(SEEDS[kind], numbers)
         change: Callable[[bytes, random.Random], bytes] = mutate
-        if kind in ("yaml", "json"):
+        if kind in ("yaml", "json", "ssml", "lexicon"):
             change = mutate_text
         # Later inputs are further from the seed, so they are taken more often.
         at = max(numbers.randrange(len(self._pool)), numbers.randrange(len(self._pool)))

@@ -10,6 +10,7 @@ from typing import Any
 from ttsrt_rt.array_file import NpzFile, read_npy
 from ttsrt_rt.audio import read_audio
 from ttsrt_rt.cli.files import load_array
+from ttsrt_rt.cli.say_rows import read_rows
 from ttsrt_rt.convert import open_weights
 from ttsrt_rt.convert.f5_config import read_f5_config
 from ttsrt_rt.convert.f5_source import F5Source, split_names
@@ -18,6 +19,8 @@ from ttsrt_rt.convert.pickle_machine import read_pickle
 from ttsrt_rt.convert.t3_voice import read_conds
 from ttsrt_rt.convert.yaml_config import Config
 from ttsrt_rt.errors import ConfigError, Error, FormatError
+from ttsrt_rt.text.lexicon import read_lexicon
+from ttsrt_rt.text.ssml import parse_ssml
 from ttsrt_rt.voice_file import read_voice
 
 __all__ = ["outcome"]
@@ -72,6 +75,21 @@ def read_flags(path: Path) -> None:
     config.check_sizes({"dim": 64, "ff_mult": 2.0})
 
 
+def read_ssml(path: Path) -> None:
+    """Parses marked-up text; the parts of the speech are its text."""
+    speech = parse_ssml(path.read_bytes().decode("utf-8", "surrogateescape"))
+    assert len(speech.origins) == len(speech.text)
+    for chunk in speech.chunks:
+        for part in chunk.parts:
+            assert speech.text[part.begin : part.end] == part.shown
+
+
+def read_table(path: Path) -> None:
+    """Reads all rows of texts; a row that can't be read says so."""
+    for row in read_rows(str(path)):
+        assert row.error is None or (row.error and not row.text)
+
+
 READERS: dict[str, Callable[[Path], Any]] = {
     "torch": read_weights,
     "nemo": read_weights,
@@ -87,6 +105,10 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "vocab": read_vocab,
     "f5": read_f5,
     "arch": read_flags,
+    "ssml": read_ssml,
+    "lexicon": read_lexicon,
+    "csv": read_table,
+    "jsonl": read_table,
     "pickle": lambda path: read_pickle(path.read_bytes(), path.name),
 }
 

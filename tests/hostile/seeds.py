@@ -71,6 +71,17 @@ ARCH = b"""model:
   arch: {dim: 64, ff_mult: 2, text_mask_padding: True, pe_attn_head: null, dropout: 0.1}
   mel_spec: {n_fft: 1024, hop_length: 256, mel_spec_type: vocos, target_sample_rate: 24000}
 """
+SSML = """<?xml version="1.0" encoding="UTF-8"?>
+<speak version="1.1" xml:lang="en-US"><p>A &amp;
+<phoneme alphabet="ipa" ph="b\u02c8i">b</phoneme>.</p>
+<break time="300ms"/><s>1 <say-as interpret-as="telephone">+49 30</say-as></s>
+<voice name="Leo"><lang xml:lang="de">Weg</lang> <sub alias="two">2</sub></voice></speak>
+""".encode()
+LEXICON = """<lexicon version="1.0" alphabet="ipa" xml:lang="en-US"><!-- names -->
+<lexeme case="exact"><grapheme>Polish</grapheme><phoneme>p\u02c8o</phoneme></lexeme></lexicon>
+""".encode()
+CSV = b'id,text,voice,language,seed\na,"Hello, world",Leo,en,7\nb,Good.,,,\n'
+JSONL = b'{"id": "a", "text": "Hello.", "voice": 0, "seed": 7}\n{"text": "Good."}\n'
 VOICE_HEADER = {
     "__metadata__": {
         "format": "ttsrt.voice",
@@ -123,6 +134,10 @@ SEEDS: dict[str, bytes] = {
     "vocab": " \n!\na\nzhong1\n\u0964\n".encode(),
     "f5": make_torch(F5, STORAGES),
     "arch": ARCH,
+    "ssml": SSML,
+    "lexicon": LEXICON,
+    "csv": CSV,
+    "jsonl": JSONL,
     "pickle": stream(STATE),
 }
 
@@ -206,4 +221,8 @@ CHANGES: dict[str, tuple[Change, ...]] = {
     "f5": (mutate, change_f5),
     "arch": (mutate_text,),
     "pickle": (mutate,),
+    "ssml": (mutate_text,),
+    "lexicon": (mutate_text,),
+    "csv": (mutate_text,),
+    "jsonl": (mutate_text,),
 }

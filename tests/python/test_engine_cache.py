@@ -18,7 +18,8 @@ import pytest
 import ttsrt_rt as rt
 from tests.conftest import source_of
 from ttsrt_rt import engine_cache
-from ttsrt_rt.engine_cache import cache_folder, cached_engine
+from ttsrt_rt.cache_folder import cache_folder
+from ttsrt_rt.engine_cache import cached_engine
 from ttsrt_rt.options import CheckpointOptions
 from ttsrt_rt.synth import write_random_f5, write_random_vocos
 

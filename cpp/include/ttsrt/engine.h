@@ -15,6 +15,7 @@
 namespace ttsrt {
 
 struct EngineData;
+class TextFrontEnd;
 
 /// The properties of an engine that callers need to make requests.
 struct EngineInfo {
@@ -78,6 +79,10 @@ class TTSRT_API Engine {
   /// Reads every weight and compares it with its recorded hash; throws FormatError with the name of
   /// the first weight that differs.
   void verify() const;
+
+  /// What turns text into ids for this engine (ttsrt/text.h); null if the engine carries nothing of
+  /// the kind, or something that only Python knows.
+  std::shared_ptr<const TextFrontEnd> front_end() const;
 
   const std::shared_ptr<const EngineData>& data() const { return data_; }
 

@@ -59,6 +59,12 @@ struct Speaker {
 
 /// One utterance to generate. An absent option takes the checkpoint's default.
 struct Request {
+  /// What is spoken, in UTF-8, for engines that carry a front end (Engine::front_end), instead of
+  /// text_ids: submit() encodes it and adds the id that ends a text. Characters that no symbol
+  /// speaks are left out.
+  std::optional<std::string> text;
+  std::optional<std::string> language;  ///< of the text; absent: the front end's default
+
   /// The text is exactly one of: ids, used unchanged (nothing is appended) [text_len]; rows before
   /// the encoder [text_len, dim]; rows after it [text_len, dim]. Chatterbox T3 takes ids and rows
   /// together: each id -1 stands for the next row of text_features.
@@ -225,6 +231,7 @@ struct Result {
   /// begins, which holds the end of the chunk before. A text without chunks is one.
   std::vector<std::int32_t> chunk_steps;
   std::vector<std::int32_t> chunk_offsets;
+  std::vector<std::int32_t> chunk_frames;  ///< of each of these chunks: its codec frames
   Metrics metrics;
   Matrix<float> spectrogram;     ///< [rows, bands] of models that end in a spectrogram
   std::vector<float> audio;      ///< samples, of models that end in sound

@@ -15,3 +15,4 @@
 #include "ttsrt/selector.h"
 #include "ttsrt/stats.h"
 #include "ttsrt/tensor.h"
+#include "ttsrt/text.h"

@@ -10,6 +10,7 @@
 #include "executor/courier.h"
 #include "executor/replicas.h"
 #include "executor/request_check.h"
+#include "executor/request_text.h"
 #include "executor/voices.h"
 
 namespace ttsrt {
@@ -147,6 +148,8 @@ Handle Executor::submit(Request request) {
   impl_->home.check("submit");
   impl_->replicas.check_accepts();
   executor::check_places(request, impl_->place);
+  executor::resolve_text(request, impl_->engine.front_end().get(),
+                         impl_->engine.info().max_encoder_input_len);
   executor::Pending pending;
   pending.submitted = executor::Clock::now();
   pending.request = executor::prepare(std::move(request), *impl_->itineraries, impl_->voices);

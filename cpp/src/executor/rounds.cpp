@@ -72,6 +72,7 @@ void take_encoded(Sequence& sequence, std::int32_t stop, const step::RowsOutput&
 std::optional<FinishReason> end_round(Sequence& sequence, FinishReason reason,
                                       const step::Facts& facts) {
   sequence.chunk_steps.push_back(sequence.round_steps());
+  sequence.chunk_frames.push_back(sequence.frames - sequence.frames_before);
   if (!sequence.has_next_round()) return reason;
   if (steps_left(sequence, facts) == 0) return FinishReason::length;
   sequence.waits_for_round = true;
@@ -90,6 +91,7 @@ void begin_round(Sequence& sequence, const step::Facts& facts) {
   const step::Rounds& rounds = itinerary.rounds;
   sequence.window = next_window(sequence);
   sequence.steps_before = sequence.steps();
+  sequence.frames_before = sequence.frames;
   ++sequence.round;
   sequence.waits_for_round = false;
   sequence.round_begin = sequence.stacks.size();
@@ -124,8 +126,11 @@ void begin_round(Sequence& sequence, const step::Facts& facts) {
 
 void tell_rounds(const Sequence& sequence, Result& result) {
   result.chunk_steps = sequence.chunk_steps;
-  if (result.chunk_steps.size() <= static_cast<std::size_t>(sequence.round))
+  result.chunk_frames = sequence.chunk_frames;
+  if (result.chunk_steps.size() <= static_cast<std::size_t>(sequence.round)) {
     result.chunk_steps.push_back(sequence.round_steps());
+    result.chunk_frames.push_back(sequence.frames - sequence.frames_before);
+  }
   const step::Rounds& rounds = sequence.request.itinerary.rounds;
   for (std::int32_t i = 0; i <= sequence.round; ++i) {
     result.chunk_offsets.push_back(

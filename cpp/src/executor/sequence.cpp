@@ -51,6 +51,7 @@ Sequence::Sequence(Pending&& pending, std::int32_t the_slot, const Site& site, b
   focus.reserve(all_steps);
   if (request.return_positions) text_positions.reserve(all_steps);
   chunk_steps.reserve(rounds.all.size() + 1);
+  chunk_frames.reserve(rounds.all.size() + 1);
   if (is_followed()) {  // by a codec: each frame becomes as many samples
     const auto frame = static_cast<std::size_t>(std::lround(site.facts.sample_rate / frame_rate));
     samples.reserve(steps * stacking * frame);

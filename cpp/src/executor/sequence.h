@@ -83,7 +83,9 @@ struct Sequence {
   // gave it.
   std::shared_ptr<const std::vector<float>> window;
   std::vector<float> ahead;
-  std::vector<std::int32_t> chunk_steps;  // of the rounds whose steps are over
+  std::int32_t frames_before = 0;          // of the rounds before this one
+  std::vector<std::int32_t> chunk_steps;   // of the rounds whose steps are over
+  std::vector<std::int32_t> chunk_frames;  // of the same
 
   // Cache blocks: those it may come to hold, and those of each branch.
   std::int32_t blocks = 0;

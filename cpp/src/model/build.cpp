@@ -28,6 +28,7 @@
 #include "model/registry.h"
 #include "model/servable.h"
 #include "model/wrong_path.h"
+#include "text/pack.h"
 #include "ttsrt/publish.h"
 
 namespace ttsrt {
@@ -297,9 +298,13 @@ void build(const std::string& checkpoint_dir, const std::string& output_dir,
   const model::Limits limits =
       model::resolve_limits(options, checkpoint.family->limit_bounds(checkpoint.manifest));
   model::itineraries_of(*checkpoint.family, limits, nullptr, checkpoint.where);
-  const FolderKind kind = {
-      "engine", "ttsrt.engine", "engine.json", {"weights.safetensors"}, {kVoices}};
+  const FolderKind kind = {"engine",
+                           "ttsrt.engine",
+                           "engine.json",
+                           {"weights.safetensors"},
+                           {kVoices, text::kTextFolder}};
   FolderWriter writer(output_dir, kind, options.overwrite);
+  text::pack_front_end(checkpoint_dir, writer.folder());
   write_engine(checkpoint, writer.folder(), limits, options, progress);
   copy_voices(checkpoint_dir, writer.folder());
   writer.publish();

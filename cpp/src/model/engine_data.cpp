@@ -7,6 +7,7 @@
 #include "model/quantize.h"
 #include "model/registry.h"
 #include "model/wrong_path.h"
+#include "text/pack.h"
 
 namespace ttsrt {
 namespace {
@@ -52,6 +53,21 @@ void fill_info(EngineData& data, const model::QuantizationChoice& quantization) 
   info.num_voices = static_cast<std::int32_t>(data.voices.voices.size());
   for (const auto& [name, index] : data.voices.names) info.voice_names.push_back(name);
   for (const EngineTensor& tensor : data.weights.tensors()) info.weight_bytes += tensor.bytes;
+}
+
+// The ids of a front end are those of the model's text table.
+void check_front_end(const TextFrontEnd& front_end, const EngineInfo& info,
+                     const std::string& folder) {
+  const std::string where = folder + "/" + text::kTextFolder + "/front_end.json";
+  TTSRT_CHECK(FormatError,
+              front_end.text_eos() < info.text_vocab && front_end.text_bos() < info.text_vocab,
+              where, ": expected ids below ", info.text_vocab,
+              ", the rows of the model's text table, got text_bos ", front_end.text_bos(),
+              " and text_eos ", front_end.text_eos());
+  const auto eos = info.special_ids.find("text_eos");
+  TTSRT_CHECK(FormatError, eos == info.special_ids.end() || eos->second == front_end.text_eos(),
+              where, ".text_eos: expected ", eos == info.special_ids.end() ? -1 : eos->second,
+              " as in engine.json, got ", front_end.text_eos());
 }
 
 // A piece at a time, so that no tensor is in memory as a whole.
@@ -109,6 +125,8 @@ EngineData::EngineData(const std::string& folder, const InputFile& description_f
   voices = family->read_voices(weights);
   fill_info(*this, quantization);
   read_codec(reader, info);
+  front_end = TextFrontEnd::find(folder);
+  if (front_end != nullptr) check_front_end(*front_end, info, folder);
 }
 
 Engine Engine::open(const std::string& path) {
@@ -119,6 +137,7 @@ Engine Engine::open(const std::string& path) {
 const EngineInfo& Engine::info() const { return data_->info; }
 const std::string& Engine::path() const { return data_->path; }
 const std::string& Engine::description() const { return data_->description; }
+std::shared_ptr<const TextFrontEnd> Engine::front_end() const { return data_->front_end; }
 std::vector<EngineTensor> Engine::tensors() const { return data_->weights.tensors(); }
 
 void Engine::verify() const {

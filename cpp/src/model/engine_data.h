@@ -14,6 +14,7 @@
 #include "model/manifest.h"
 #include "model/weights.h"
 #include "ttsrt/engine.h"
+#include "ttsrt/text.h"
 
 namespace ttsrt {
 
@@ -34,6 +35,7 @@ struct EngineData {
   model::Weights weights;
   model::StoredVoices voices;
   EngineInfo info;
+  std::shared_ptr<const TextFrontEnd> front_end;  // null: there is none
 
  private:
   EngineData(const std::string& folder, const InputFile& description_file);

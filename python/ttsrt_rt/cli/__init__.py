@@ -23,6 +23,8 @@ from ttsrt_rt.cli import (
     f5,
     inspect,
     run,
+    say,
+    text,
     validate,
     voice,
 )
@@ -38,6 +40,7 @@ _COMMANDS = (
     convert,
     build,
     run,
+    say,
     inspect,
     validate,
     export_trtllm,
@@ -45,6 +48,7 @@ _COMMANDS = (
     demo,
     f5,
     voice,
+    text,
     bench,
 )
 

@@ -6,7 +6,9 @@ import argparse
 from typing import get_args
 
 from ttsrt_rt.cli.types import Subparsers
+from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.options import F5Tokenizer, F5Variant, T3Variant
+from ttsrt_rt.quoting import quote
 
 __all__ = ["add_parser"]
 
@@ -20,6 +22,7 @@ _FAMILY_OPTIONS: dict[str, tuple[type, str]] = {
     "conds": (str, "T3: the conds.pt of the built-in voice, if it is not beside the source"),
     "vocab": (str, "F5-TTS: its vocab.txt, if it is not beside the source"),
     "vocoder": (str, "F5-TTS: a Vocos to store with the model: its folder"),
+    "text_files": (str, "folder of the dictionaries that the source names and doesn't bring"),
 }
 
 
@@ -73,9 +76,25 @@ def add_parser(commands: Subparsers) -> None:
         choices=get_args(F5Tokenizer),
         help="F5-TTS: how text becomes tokens; default: pinyin",
     )
+    _add_text_flags(parser)
     for name, (kind, text) in _FAMILY_OPTIONS.items():
         parser.add_argument(f"--{name}", type=kind, help=text)
     parser.set_defaults(run=_run)
+
+
+def _add_text_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags that say where dictionaries are."""
+    parser.add_argument(
+        "--front_end",
+        choices=["true", "false"],
+        help="whether to store what makes ids of a text; default: where the source has all of it",
+    )
+    parser.add_argument(
+        "--dictionary",
+        action="append",
+        metavar="NAME=FILE",
+        help="one such dictionary, by the name that the source has for the file or the tokenizer",
+    )
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -94,9 +113,19 @@ def _run(args: argparse.Namespace) -> int:
         )
     }
     given = {name: value for name, value in options.items() if value is not None}
-    for name in ("encoder_causal", "use_ema"):
+    if args.dictionary:
+        given["dictionaries"] = dict(_named_file(each) for each in args.dictionary)
+    for name in ("encoder_causal", "use_ema", "front_end"):
         if getattr(args, name) is not None:
             given[name] = getattr(args, name) == "true"
     folder = convert(args.source, args.output_dir, overwrite=args.overwrite, **given)
     print(f"checkpoint: {folder}")
     return 0
+
+
+def _named_file(text: str) -> tuple[str, str]:
+    """The two sides of NAME=FILE."""
+    name, _, file = text.partition("=")
+    if not name or not file:
+        raise ConfigError(f"--dictionary: expected NAME=FILE, got {quote(text)}")
+    return name, file

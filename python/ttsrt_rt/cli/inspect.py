@@ -189,6 +189,13 @@ def _text(contents: Contents) -> str:
         lines.append(f"products on this machine: {contents.products}")
     if contents.codec:
         lines.append(f"codec: {contents.codec}")
+    lines += [
+        f"tokenizer {of.name}: {of.kind}, ids {of.first_id} to {of.first_id + of.num_ids - 1}"
+        for of in contents.tokenizers
+    ]
+    if contents.languages:
+        languages = ", ".join(f"{name} ({by})" for name, by in contents.languages.items())
+        lines.append(f"languages: {languages}")
     if contents.voice_files:
         lines.append(f"voice files: {', '.join(contents.voice_files)}")
     rows = [

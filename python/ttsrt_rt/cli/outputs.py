@@ -43,8 +43,9 @@ def check_outputs(args: argparse.Namespace) -> None:
         value = getattr(args, name)
         if value is None and kind.default is not None:
             value = kind.default(args)
-            _refuse_existing(name, value)
-            setattr(args, name, value)
+            if value is not None:
+                _refuse_existing(name, value)
+                setattr(args, name, value)
         if value == "-" and not kind.takes_stdout:
             raise ConfigError(f"--{name}: expected the name of a file, got - for standard output")
         if value is not None:

@@ -20,11 +20,12 @@ class OutputKind:
     """What an output may be.
 
     Attributes:
-        default: The name where none is given, from the other arguments; None for no output.
+        default: The name where none is given, from the other arguments; it, or what it returns, is
+            None for no output.
         takes_stdout: Whether `-` stands for standard output.
     """
 
-    default: Callable[[argparse.Namespace], str] | None = None
+    default: Callable[[argparse.Namespace], str | None] | None = None
     takes_stdout: bool = False
 
 

@@ -33,13 +33,14 @@ __all__ = [
 
 Made = TypeVar("Made")
 
-_GROUPS = ("prior", "maskgit", "block", "flow")
+_GROUPS = ("prior", "maskgit", "block", "flow", "text_options")
 # Options of a group as JSON, for messages.
 _EXAMPLES = {
     "prior": '{"lookahead": 8}',
     "maskgit": '{"steps": 3}',
     "block": '{"steps": 6}',
     "flow": '{"steps": 16, "duration": 600}',
+    "text_options": '{"split": "never"}',
 }
 _MAX_VALUES = 4_000_000  # of one JSON object: arrays may stand in it
 
@@ -69,6 +70,7 @@ def add_request_flags(parser: Parser) -> None:
     fields.add_argument(
         "--flow", help='options of flow matching as JSON: {"steps": 16, "duration": 600}'
     )
+    fields.add_argument("--text_options", help='how --text is read, as JSON: {"split": "never"}')
     for name, kind in _kinds().items():
         group = parser.add_argument_group(f"options of --{name}, one by one")
         help_of = _field_docs(kind)
@@ -79,9 +81,15 @@ def add_request_flags(parser: Parser) -> None:
 
 def _kinds() -> dict[str, type[Any]]:
     """The fields that hold options, and what they hold."""
-    from ttsrt_rt.request import AttentionPrior, BlockDiffusion, Flow, MaskGit
+    from ttsrt_rt.request import AttentionPrior, BlockDiffusion, Flow, MaskGit, TextOptions
 
-    return {"prior": AttentionPrior, "maskgit": MaskGit, "block": BlockDiffusion, "flow": Flow}
+    return {
+        "prior": AttentionPrior,
+        "maskgit": MaskGit,
+        "block": BlockDiffusion,
+        "flow": Flow,
+        "text_options": TextOptions,
+    }
 
 
 def _add_flag(group: argparse._ArgumentGroup, name: str, annotation: str, text: str) -> None:
@@ -127,6 +135,8 @@ def given_fields(args: argparse.Namespace) -> dict[str, Any]:
     }
     if "voice" in given:
         given["voice"] = voice_of(given["voice"])
+    if "text" in given:
+        given["text"] = _utf8(given["text"])
     for name, kind in _kinds().items():
         options = {
             field.name: _bool_of(getattr(args, f"{name}_{field.name}"), str(field.type))
@@ -155,6 +165,11 @@ def voice_of(text: str) -> int | str:
     """The number or the name of a voice. Names are UTF-8, whatever the locale of the terminal."""
     if re.fullmatch(r"-?[0-9]+", text):
         return int(text)
+    return _utf8(text)
+
+
+def _utf8(text: str) -> str:
+    """An argument as UTF-8, whatever the locale of the terminal."""
     return os.fsencode(text).decode("utf-8", "surrogateescape")
 
 
@@ -204,8 +219,8 @@ def make_request(fields: Mapping[str, Any]) -> Request:
 
     Args:
         fields: Values by the names of `Request`. An array may be FILE or FILE:KEY, `prior`,
-            `maskgit`, `block` and `flow` mappings of their options; `prior` may also be "off" or
-            None.
+            `maskgit`, `block`, `flow` and `text_options` mappings of their options; `prior` may
+            also be "off" or None. A `lexicon` may be the name of a file.
 
     Raises:
         ConfigError: A name is unknown, or an array can't be read.
@@ -216,11 +231,15 @@ def make_request(fields: Mapping[str, Any]) -> Request:
     values = load_arrays(fields)
     if "prior" in values:
         values["prior"] = _prior(values["prior"])
-    for name in ("maskgit", "block", "flow"):
+    for name in _GROUPS[1:]:
         if name not in values:
             continue
         if not isinstance(values[name], dict):
             raise ConfigError(f"{name}: expected options, got {show(values[name])}")
+        if isinstance(values[name].get("lexicon"), str):
+            from ttsrt_rt.text.lexicon import read_lexicon
+
+            values[name] = {**values[name], "lexicon": read_lexicon(values[name]["lexicon"])}
         values[name] = _make(name, _kinds()[name], values[name])
     return _make("request", Request, values)
 

@@ -1,5 +1,5 @@
-"""Reads and writes the checkpoint folder: `config.json`, `model.safetensors`, and `voices` where
-the model brings voice files.
+"""Reads and writes the checkpoint folder: `config.json`, `model.safetensors`, `voices` where the
+model brings voice files, and `text` where it brings what makes ids of a text.
 
 A checkpoint is written into a temporary folder and takes its name at the end, so an incomplete
 checkpoint never has the final name (ttsrt/publish.h of the library, which `build` uses too). An
@@ -36,6 +36,7 @@ FORMAT_VERSION = 1
 CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "model.safetensors"
 VOICES_NAME = "voices"
+TEXT_NAME = "text"
 MAX_CONFIG_BYTES = 16 << 20
 
 
@@ -175,7 +176,7 @@ class CheckpointWriter:
             format=FORMAT,
             description=CONFIG_NAME,
             others=[WEIGHTS_NAME],
-            folders=[VOICES_NAME],
+            folders=[VOICES_NAME, TEXT_NAME],
             overwrite=self._overwrite,
         )
         _LOG.info("writing %s in %s", self._native.target, self._native.folder)

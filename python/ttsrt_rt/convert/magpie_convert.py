@@ -32,6 +32,7 @@ from ttsrt_rt.convert.magpie_reading import MagpieOptions, Reading, Shapes, find
 from ttsrt_rt.convert.manifest import declared_tensors
 from ttsrt_rt.convert.mapped_tensor import MappedTensor, write_mapped
 from ttsrt_rt.convert.sources import find_source, find_yaml, is_fork_folder
+from ttsrt_rt.convert.text_front_end import TextSources, file_writers, read_text_folder
 from ttsrt_rt.convert.wrapped_names import unwrap_names
 from ttsrt_rt.convert.yaml_config import Config
 from ttsrt_rt.errors import ConfigError
@@ -50,13 +51,15 @@ MAX_SPEAKERS_BYTES = 4 << 20
 
 @dataclass(frozen=True)
 class Source:
-    """An opened source. `tensors` are keyed by original names; `window` holds the decoder
-    configuration of the fork, which describes its window prior, or None.
+    """An opened source. `tensors` are keyed by original names; `weights` has the other files of an
+    archive, and is None for the fork's folder; `window` holds the decoder configuration of the
+    fork, which describes its window prior, or None.
     """
 
     block: Block
     tensors: Mapping[str, LazyTensor]
     speakers: Mapping[str, int]
+    weights: Weights | None
     window: Block | None
     notices: tuple[str, ...]
 
@@ -85,6 +88,9 @@ def convert_magpie(
     frame_rate: float | None = None,
     cross_heads: int | None = None,
     root: str | None = None,
+    front_end: bool | None = None,
+    text_files: str | os.PathLike[str] | None = None,
+    dictionaries: Mapping[str, str | os.PathLike[str]] | None = None,
 ) -> Path:
     """Converts a Magpie checkpoint and returns the new folder.
 
@@ -104,6 +110,11 @@ def convert_magpie(
         cross_heads: see MagpieOptions.
         root: the entry of a `.ckpt` that holds the weights, if it is not `state_dict`: averaged
             weights (EMA), for example.
+        front_end: whether to store what makes ids of a text. None: where the source has all of it;
+            True: it is an error if it doesn't; False: never.
+        text_files: a folder with the dictionaries that the source doesn't bring, by the names of
+            the files in its configuration.
+        dictionaries: single such files, by those names or by the names of tokenizers.
 
     Raises:
         ConfigError: the configuration is missing, is not supported, or contradicts the tensors; or
@@ -113,6 +124,7 @@ def convert_magpie(
             not finite.
     """
     dtype = check_dtype(dtype)
+    sources = TextSources(front_end, text_files, dictionaries)
     options = MagpieOptions(generation, encoder_causal, codebook_size, frame_rate, cross_heads)
     with ExitStack() as files:
         report = files.enter_context(reporting(progress, "convert"))
@@ -129,6 +141,8 @@ def convert_magpie(
         _check_readable(blocks)
         declared = declared_tensors({"family": "magpie", **blocks})
         mapped = map_tensors(model, declared, opened.tensors, dtype, reading.notices)
+        rows = shapes.get("text_embedding.weight", 2)[0]
+        text = read_text_folder(opened.block, opened.weights, sources, rows, reading.notices)
         for notice in reading.notices:
             LOGGER.warning("%s: %s", Path(source).name, notice)
         written = {
@@ -140,7 +154,7 @@ def convert_magpie(
             **blocks,
         }
         _log(model, mapped)
-        writer.write(written, lambda path: write_mapped(path, mapped, report))
+        writer.write(written, lambda path: write_mapped(path, mapped, report), file_writers(text))
     return Path(output_dir)
 
 
@@ -206,7 +220,7 @@ def _open(
                 )
         fork = read_fork_folder(path)
         block = Block(fork.config, f"{path.name}: ", ConfigError)
-        return Source(block, fork.tensors, {}, fork.prior, fork.notices)
+        return Source(block, fork.tensors, {}, None, fork.prior, fork.notices)
     weights = files.enter_context(open_weights(path, root=root))
     if config is None and weights.kind == "nemo":
         values: Mapping[str, Any] = weights.config
@@ -220,7 +234,7 @@ def _open(
     if prefix:
         notices += (f"all names of tensors begin with {quote(prefix + '.')}, which was removed",)
     notices += tuple(_notice_averages(path, weights.averages, root))
-    return Source(block, normalize_names(tensors), speakers, None, notices)
+    return Source(block, normalize_names(tensors), speakers, weights, None, notices)
 
 
 def _notice_averages(path: Path, averages: tuple[str, ...], root: str | None) -> Iterator[str]:

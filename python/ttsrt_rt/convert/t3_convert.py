@@ -26,7 +26,9 @@ from ttsrt_rt.convert.t3_defaults import read_defaults
 from ttsrt_rt.convert.t3_model import Shapes, T3Model, T3Options, read_model
 from ttsrt_rt.convert.t3_prior import block_prior
 from ttsrt_rt.convert.t3_tensors import ROOTS, is_unused, map_tensors, plan_tensors
+from ttsrt_rt.convert.t3_text import t3_text_folder
 from ttsrt_rt.convert.t3_voice import CONDS_NAME, read_conds
+from ttsrt_rt.convert.text_front_end import file_writers
 from ttsrt_rt.convert.wrapped_names import unwrap_names
 from ttsrt_rt.options import DType, dtype_name
 from ttsrt_rt.progress import Progress, reporting
@@ -60,6 +62,7 @@ def convert_t3(
     variant: str | None = None,
     heads: int | None = None,
     conds: str | os.PathLike[str] | None = None,
+    front_end: bool | None = None,
 ) -> Path:
     """Converts a T3 model and returns the new folder.
 
@@ -76,6 +79,8 @@ def convert_t3(
             published numbers; "turbo" or "nano" for a model of their kind. None detects it.
         heads: attention heads of the backbone. None: heads of 64, or of 16 in miniature models.
         conds: the `conds.pt` of the built-in voice. None takes one in the folder of the source.
+        front_end: whether to store the release's text tokenizer. None: where its files are in the
+            folder of the source; True: it is an error if they aren't; False: never.
 
     Raises:
         ConfigError: the variant or the heads cannot be told or contradict the tensors; or the
@@ -109,7 +114,8 @@ def convert_t3(
             )
         _log(path, model, mapped, [name for name in tensors if is_unused(name)])
         voice = _built_in_voice(path, conds, model.variant)
-        writer.write(config, lambda made: write_mapped(made, mapped, report), _voice_files(voice))
+        others = {**_voice_files(voice), **file_writers(t3_text_folder(path, model, front_end))}
+        writer.write(config, lambda made: write_mapped(made, mapped, report), others)
     return Path(output_dir)
 
 

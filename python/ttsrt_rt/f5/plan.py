@@ -18,7 +18,8 @@ from ttsrt_rt.f5.rules import (
     spaced_reference,
 )
 from ttsrt_rt.quoting import shorten, show
-from ttsrt_rt.text.f5_tokenizer import check_text
+from ttsrt_rt.text.checks import check_text
+from ttsrt_rt.text.f5_tokenizer import MAX_LETTERS
 
 __all__ = ["Chunk", "PlanOptions", "Room", "plan_speech"]
 
@@ -88,7 +89,7 @@ def plan_speech(
             takes: it is never squeezed into less time.
     """
     for name, given in (("text", text), ("ref_text", ref_text)):
-        check_text(given, name)
+        check_text(given, name, MAX_LETTERS)
         if not given.strip():
             raise ConfigError(f"{name}: expected text, got none")
     _check(options)

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
+from ttsrt_rt.synth.front_end import front_end_of
 from ttsrt_rt.synth.magpie_layout import (
     CKPT_SIZES,
     NEMO_SIZES,
@@ -118,8 +119,9 @@ def write_random_nemo(
         ConfigError: the size is unknown.
     """
     model = named_size(NEMO_SIZES, size)
-    values = config(model, is_nemo3=True)
-    members = dict(artifacts or {})
+    front_end = front_end_of(model.text_vocab)
+    values = config(model, is_nemo3=True) | {"text_tokenizers": front_end.tokenizers}
+    members = front_end.files | dict(artifacts or {})
     if model.voices:
         name = f"{ARTIFACT_HASH}_{SPEAKERS_FILE}"
         names = [SPEAKERS[i] if i < len(SPEAKERS) else f"Voice {i}" for i in range(model.voices)]

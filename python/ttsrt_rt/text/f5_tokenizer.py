@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeAlias
 
 from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.quoting import show
+from ttsrt_rt.text.checks import check_text
 from ttsrt_rt.text.segments import has_han, plain_segments
 
 __all__ = ["F5Tokenizer", "to_tokens"]
@@ -111,7 +112,7 @@ class F5Tokenizer:
             ConfigError: it is no text, is longer than 2^20 characters or has lone surrogates; or it
                 has Han characters and what reads them is not installed.
         """
-        check_text(text, "text")
+        check_text(text, "text", MAX_LETTERS)
         if self.kind == "byte":
             return list(text.encode("utf-8"))
         tokens = list(text) if self.kind == "char" else to_tokens(text)
@@ -127,21 +128,3 @@ class F5Tokenizer:
             return []
         tokens = list(text) if self.kind == "char" else to_tokens(text)
         return list(dict.fromkeys(token for token in tokens if token not in self._ids))
-
-
-def check_text(text: object, where: str) -> None:
-    """Checks that a value is text that can be spoken of in UTF-8.
-
-    Raises:
-        ConfigError: it is not.
-    """
-    if not isinstance(text, str):
-        raise ConfigError(f"{where}: expected text, got {show(text)}")
-    if len(text) > MAX_LETTERS:
-        raise ConfigError(f"{where}: expected at most {MAX_LETTERS} characters, got {len(text)}")
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise ConfigError(
-            f"{where}: expected Unicode text, got a lone surrogate at {error.start}"
-        ) from error

@@ -12,8 +12,9 @@ from typing import get_args
 from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.options import T3Variant
 from ttsrt_rt.quoting import show
+from ttsrt_rt.text.traced import Traced
 
-__all__ = ["clean_punctuation"]
+__all__ = ["clean_punctuation", "clean_traced"]
 
 EMPTY = "You need to add some text for me to talk."
 TRIPLE_DOTS, SPACED_HYPHEN, SEMICOLON = "...", " - ", ";"
@@ -56,15 +57,22 @@ def clean_punctuation(text: str, variant: str = "english") -> str:
         raise ConfigError(f"variant: expected one of {', '.join(VARIANTS)}, got {show(variant)}")
     if not isinstance(text, str):
         raise ConfigError(f"text: expected a text, got {show(text)}")
-    if not text:
-        return EMPTY
-    if text[0].islower():
-        text = text[0].upper() + text[1:]
-    text = " ".join(text.split())
+    return clean_traced(Traced(text), variant).text if text else EMPTY
+
+
+def clean_traced(text: Traced, variant: str) -> Traced:
+    """As `clean_punctuation`, for a text that is not empty; each character of the result knows
+    where it comes from.
+    """
+    if text.text[0].islower():
+        text = text.with_first(text.text[0].upper())
+    text = text.collapsed()
     is_gpt2 = variant in ("turbo", "nano")
     for old, new in RULES:
         if not (is_gpt2 and old in NOT_OF_GPT2):
             text = text.replace(old, new)
-    text = text.rstrip(" ")
+    text = text.stripped_end()
     ends = MULTILINGUAL_ENDS if variant == "multilingual" else ENDS
-    return text if text.endswith(ends) else f"{text}."
+    if text.text.endswith(ends):
+        return text
+    return text + Traced(".", [text.span_of(len(text.text), len(text.text))])

@@ -17,7 +17,10 @@ from ttsrt_rt.errors import ConfigError, FormatError, NotFoundError
 from ttsrt_rt.json_text import parse_json
 from ttsrt_rt.quoting import quote, shorten, show
 from ttsrt_rt.regular_file import read_regular
-from ttsrt_rt.text.punctuation import clean_punctuation
+from ttsrt_rt.text.checks import check_text
+from ttsrt_rt.text.punctuation import clean_punctuation, clean_traced
+from ttsrt_rt.text.tokens import TextTokens
+from ttsrt_rt.text.traced import Traced
 
 __all__ = ["T3Tokenizer"]
 
@@ -93,10 +96,29 @@ class T3Tokenizer:
         text = text.encode("utf-8", "replace").decode()  # lone surrogates are not text
         if clean:
             text = clean_punctuation(text, self.variant)
-        if self.variant in GPT2_VARIANTS:
-            return list(self._tokenizer.encode(text).ids)
-        ids = list(self._tokenizer.encode(text.replace(" ", SPACE)).ids)
-        return [START_ID, *ids, STOP_ID] if framed else ids
+        return [*self._encode(Traced(text), framed=framed).ids]
+
+    def encode_traced(self, text: str) -> TextTokens:
+        """Returns the ids of a text, cleaned and framed, and where each comes from.
+
+        Raises:
+            ConfigError: as `encode`; or the text is empty, for which the original speaks a sentence
+                of its own.
+        """
+        check_text(text, "text", MAX_TEXT)
+        if not text.strip():
+            raise ConfigError("text: expected a speakable symbol, got none")
+        return self._encode(clean_traced(Traced(text), self.variant), framed=True)
+
+    def _encode(self, text: Traced, *, framed: bool) -> TextTokens:
+        if self.variant not in GPT2_VARIANTS:
+            text = text.replace(" ", SPACE)
+        found = self._tokenizer.encode(text.text)
+        ids, spans = list(found.ids), [text.span_of(*offsets) for offsets in found.offsets]
+        if framed and self.variant not in GPT2_VARIANTS:
+            end = text.span_of(len(text.text), len(text.text))
+            ids, spans = [START_ID, *ids, STOP_ID], [(0, 0), *spans, end]
+        return TextTokens(ids, spans)
 
 
 def _library() -> Any:

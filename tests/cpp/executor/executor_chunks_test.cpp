@@ -134,6 +134,9 @@ TEST_P(ExecutorChunks, AddUp) {
         std::accumulate(result.chunk_steps.begin(), result.chunk_steps.end(), 0);
     EXPECT_EQ(result.metrics.steps, steps);
     EXPECT_LE(result.codes.rows, steps);
+    EXPECT_EQ(result.chunk_frames.size(), result.chunk_steps.size());
+    EXPECT_EQ(std::accumulate(result.chunk_frames.begin(), result.chunk_frames.end(), 0),
+              result.codes.rows);
     later_steps += steps - result.chunk_steps[0];
     for (const std::int32_t of : result.chunk_steps) EXPECT_LE(of, 9);
     if (request.return_alignment) {

@@ -117,6 +117,7 @@ TEST(Rounds, FramesThatAChunkDropsAreNoFrames) {
   EXPECT_EQ(frames_of(sequence, 2, 0, 5).values,
             (std::vector<std::int32_t>{10, 11, 12, 13, 20, 21, 40, 41, 42, 43}));
   EXPECT_EQ(sequence.chunk_steps, (std::vector<std::int32_t>{2, 1}));
+  EXPECT_EQ(sequence.chunk_frames, (std::vector<std::int32_t>{3, 0}));
   EXPECT_EQ(sequence.steps(), 4);
 }
 
@@ -132,6 +133,7 @@ TEST(Rounds, TheLastEndsTheRequest) {
   Result result;
   tell_rounds(sequence, result);
   EXPECT_EQ(result.chunk_steps, (std::vector<std::int32_t>{2, 2}));
+  EXPECT_EQ(result.chunk_frames, (std::vector<std::int32_t>{1, 1}));
   EXPECT_EQ(result.chunk_offsets, (std::vector<std::int32_t>{0, 1}));
 }
 

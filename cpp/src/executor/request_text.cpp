@@ -1,0 +1,41 @@
+#include "executor/request_text.h"
+
+#include <utility>
+
+#include "core/check.h"
+
+namespace ttsrt::executor {
+namespace {
+
+void check_alone(const Request& request) {
+  const std::pair<const char*, bool> others[] = {
+      {"text_ids", !request.text_ids.empty()},
+      {"text_features", !request.text_features.empty() || request.text_features.is_on_gpu()},
+      {"encoder_output", !request.encoder_output.empty() || request.encoder_output.is_on_gpu()},
+      {"prompt_embeddings",
+       !request.prompt_embeddings.empty() || request.prompt_embeddings.is_on_gpu()}};
+  for (const auto& [name, is_given] : others)
+    TTSRT_CHECK(ConfigError, !is_given, "text: expected a text or ", name, ", got both");
+}
+
+}  // namespace
+
+void resolve_text(Request& request, const TextFrontEnd* front_end, std::int32_t max_ids) {
+  if (!request.text) {
+    TTSRT_CHECK(ConfigError, !request.language, "language: expected with a text, got it alone");
+    return;
+  }
+  check_alone(request);
+  TTSRT_CHECK(ConfigError, front_end != nullptr,
+              "text: this engine has no front end that turns text into ids; give text_ids");
+  EncodedChunks chunks =
+      front_end->encode_chunks(*request.text, request.language.value_or(""), TextSplit::never);
+  for (const std::int32_t ids : chunks.lengths)
+    TTSRT_CHECK(ConfigError, ids <= max_ids, "text: expected at most ", max_ids,
+                " ids, this engine's max_encoder_input_len, got ", ids);
+  request.text_ids = std::move(chunks.ids);
+  request.text.reset();
+  request.language.reset();
+}
+
+}  // namespace ttsrt::executor

@@ -1,0 +1,79 @@
+"""What `ttsrt say` says: its arguments, a file, or standard input as a whole or by sentences."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from ttsrt_rt.errors import ConfigError
+
+__all__ = ["MAX_TEXT", "sentences_of", "texts_of"]
+
+MAX_TEXT = 16 << 20  # bytes
+_MAX_LINE = 1 << 20
+# A sentence ends where white space follows, or behind the marks of scripts that have none.
+_END = re.compile(
+    "[.?!\u0964\u0965][\"'\u201d\u2019)\\]]*(?=\\s)|[\u3002\uff01\uff1f]+[\u300d\u300f\u201d]?"
+)
+
+
+def texts_of(args: argparse.Namespace) -> Iterable[str]:
+    """The texts to say one after the other; one, but for `--stream_input`.
+
+    Raises:
+        ConfigError: A file or standard input can't be read, is too large or no UTF-8.
+    """
+    if args.stream_input:
+        return sentences_of(sys.stdin.buffer)
+    if args.file is not None:
+        from ttsrt_rt.regular_file import read_regular
+
+        return [_text(read_regular(Path(args.file), MAX_TEXT), f"--file: {args.file}")]
+    if args.text == ["-"]:
+        data = sys.stdin.buffer.read(MAX_TEXT + 1)
+        if len(data) > MAX_TEXT:
+            raise ConfigError(f"standard input: expected at most {MAX_TEXT} bytes, got more")
+        return [_text(data, "standard input")]
+    return [" ".join(args.text)]
+
+
+def sentences_of(lines: BinaryIO) -> Iterator[str]:
+    """Yields sentences as soon as they are complete. An empty line and the end complete one, too.
+
+    Raises:
+        ConfigError: The lines are no UTF-8, or one is too long.
+    """
+    rest = ""
+    while line := lines.readline(_MAX_LINE + 1):
+        if len(line) > _MAX_LINE:
+            raise ConfigError(f"standard input: expected lines of at most {_MAX_LINE} bytes")
+        text = _text(line, "standard input")
+        rest += text
+        begin = 0
+        for end in _END.finditer(rest):
+            yield from _spoken(rest[begin : end.end()])
+            begin = end.end()
+        rest = rest[begin:]
+        if not text.strip() or len(rest) > _MAX_LINE:
+            yield from _spoken(rest)
+            rest = ""
+    yield from _spoken(rest)
+
+
+def _spoken(text: str) -> Iterator[str]:
+    """A text that has letters or digits; marks alone have no sound."""
+    if any(letter.isalnum() for letter in text):
+        yield " ".join(text.split())
+
+
+def _text(data: bytes, where: str) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{where}: expected text in UTF-8, got other bytes at {error.start}"
+        ) from error

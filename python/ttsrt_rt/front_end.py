@@ -1,0 +1,161 @@
+"""What makes ids of the text of a request: the front end that an engine carries.
+
+A Magpie and a T3 have a folder `text` in their engine, F5-TTS a vocabulary in `engine.json`. The
+front end is opened by the first request with a text.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ttsrt_rt.arrays import NEEDS_FRONT_END
+from ttsrt_rt.errors import ConfigError, FormatError
+from ttsrt_rt.json_text import read_json
+from ttsrt_rt.quoting import show
+from ttsrt_rt.request import Request
+from ttsrt_rt.text_options import TextOptions, check_text_options
+
+if TYPE_CHECKING:
+    from ttsrt_rt import _core
+    from ttsrt_rt.spoken import SpokenText
+
+__all__ = ["FrontEnd", "TextResolver", "open_front_end"]
+
+FOLDER, DESCRIPTION = "text", "front_end.json"
+FORMAT = "ttsrt.front_end"
+MAX_BYTES = 64 << 20
+_OTHER_TEXTS = ("text_ids", "text_features", "encoder_output", "prompt_embeddings", "codes",
+                "samples", "mel", "text_chunks")  # fmt: skip
+
+
+class FrontEnd(Protocol):
+    """Makes ids of texts; threads may share it."""
+
+    @property
+    def languages(self) -> Mapping[str, str]:
+        """The name of the tokenizer of each language."""
+
+    @property
+    def default_language(self) -> str:
+        """What is spoken where a request names no language."""
+
+    def speak(self, text: str, language: str | None, options: TextOptions) -> SpokenText:
+        """Returns the ids of a text. Raises ConfigError where it can't be spoken."""
+
+
+def open_front_end(engine: _core.Engine) -> FrontEnd | None:
+    """Opens the front end of an engine; None if it carries none.
+
+    Raises:
+        ConfigError: a package that it needs is missing.
+        FormatError: a file of it is damaged; the message names it.
+    """
+    folder = Path(engine.path) / FOLDER
+    if not (folder / DESCRIPTION).is_file():
+        description = json.loads(engine.description)
+        if description.get("family") != "f5":
+            return None
+        from ttsrt_rt.f5.text import open_f5_front_end
+
+        return open_f5_front_end(description, engine.path)
+    description = read_json(folder / DESCRIPTION, max_bytes=MAX_BYTES)
+    if not isinstance(description, dict) or description.get("format") != FORMAT:
+        raise FormatError(f"{folder / DESCRIPTION}: format: expected {FORMAT!r}")
+    family = description.get("family")
+    if family == "magpie":
+        from ttsrt_rt.text.magpie_front_end import MagpieFrontEnd
+
+        return MagpieFrontEnd(folder, engine.front_end)
+    if family == "t3":
+        from ttsrt_rt.text.t3_front_end import T3FrontEnd
+
+        return T3FrontEnd(folder, description)
+    raise FormatError(f"{folder / DESCRIPTION}: family: expected magpie or t3, got {show(family)}")
+
+
+class TextResolver:
+    """Puts ids in the place of the text of requests. Thread safe."""
+
+    def __init__(self, engine: _core.Engine) -> None:
+        """Keeps the engine; nothing is opened yet."""
+        self._engine = engine
+        self._lock = threading.Lock()
+        self._is_open = False
+        self._front_end: FrontEnd | None = None
+
+    @property
+    def front_end(self) -> FrontEnd | None:
+        """The engine's front end; None if it has none.
+
+        Raises:
+            ConfigError, FormatError: as `open_front_end`.
+        """
+        with self._lock:
+            if not self._is_open:
+                self._front_end = open_front_end(self._engine)
+                self._is_open = True
+            return self._front_end
+
+    def resolve(self, request: Request) -> tuple[Request, SpokenText | None]:
+        """Returns the request with ids in the place of its text, and what the text became.
+
+        Raises:
+            ConfigError: it has a text and ids; the engine has no front end; or the text can't be
+                spoken, or not by one request.
+        """
+        if request.text is None:
+            for name in ("language", "text_options"):
+                if getattr(request, name) is not None:
+                    raise ConfigError(f"{name}: expected none without text, got one")
+            return request, None
+        spoken = self.read(request)
+        if any(spoken.pauses) or any(voice is not None for voice in spoken.voices):
+            raise ConfigError(
+                "text: expected markup without <break> and <voice>, as one request has one voice "
+                "and no silence; ttsrt say speaks them"
+            )
+        values: dict[str, Any] = {"text_ids": spoken.ids}
+        if len(spoken.chunks) > 1:
+            values["text_chunks"] = spoken.chunks
+        made = replace(request, text=None, language=None, text_options=None, **values)
+        return made, spoken
+
+    def read(self, request: Request) -> SpokenText:
+        """Returns what becomes of the text of a request.
+
+        Raises:
+            ConfigError: it has none, or ids, too; the engine has no front end; or the text can't be
+                spoken.
+        """
+        if request.text is None:
+            raise ConfigError("text: expected a text, got none")
+        for name in _OTHER_TEXTS:
+            if getattr(request, name, None) is not None:
+                raise ConfigError(f"text: expected exactly one text, got text and {name}")
+        options = check_text_options(
+            TextOptions() if request.text_options is None else request.text_options
+        )
+        front_end = self.front_end
+        if front_end is None:
+            raise ConfigError(f"text: {_why_none(self._engine)}. {NEEDS_FRONT_END}")
+        spoken = front_end.speak(request.text, request.language, options)
+        info = self._engine.info
+        return replace(
+            spoken, frame_rate=info.frame_rate, frames_per_step=max(1, info.frame_stacking)
+        )
+
+
+def _why_none(engine: _core.Engine) -> str:
+    """Why an engine has no front end."""
+    description = json.loads(engine.description)
+    if description["family"] == "t3" and description["model"].get("variant") == "multilingual":
+        return (
+            "this engine is a multilingual T3, whose text needs the dictionaries of its languages "
+            "and comes as ids"
+        )
+    return "this engine carries no front end"

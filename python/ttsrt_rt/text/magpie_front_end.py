@@ -1,0 +1,200 @@
+"""The text front end of a Magpie: several vocabularies in one table, one or more for each language.
+
+The library cuts a text into chunks and encodes dictionary IPA, bytes and characters. Mandarin and
+Japanese need packages of Python, so their chunks are encoded here.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ttsrt_rt import _core
+from ttsrt_rt.errors import ConfigError, FormatError
+from ttsrt_rt.json_text import read_json
+from ttsrt_rt.quoting import shorten
+from ttsrt_rt.spoken import SpokenText
+from ttsrt_rt.text.checks import check_text
+from ttsrt_rt.text.chunks import Chunks
+from ttsrt_rt.text.japanese import JapaneseTokenizer
+from ttsrt_rt.text.mandarin import MandarinTokenizer
+from ttsrt_rt.text.passages import Part, Passage, prepare
+from ttsrt_rt.text.tokens import Span, TextTokens
+from ttsrt_rt.text.traced import Traced
+from ttsrt_rt.text_options import TextOptions
+
+__all__ = ["MagpieFrontEnd"]
+
+MAX_DESCRIPTION_BYTES = 16 << 20
+SHORT = 4  # symbols that a text has at least with short_text="pad"
+_PYTHON_KINDS: dict[str, Callable[[Mapping[str, Any], int], Any]] = {
+    "mandarin": MandarinTokenizer,
+    "japanese": JapaneseTokenizer,
+}
+
+
+class MagpieFrontEnd:
+    """Makes ids of texts. Threads may share one."""
+
+    def __init__(self, folder: Path, core: _core.TextFrontEnd | None = None) -> None:
+        """Opens the folder `text` of an engine or a checkpoint.
+
+        Args:
+            folder: the folder.
+            core: the library's part of it, if it is open already.
+
+        Raises:
+            FormatError: a file is damaged; the message names it.
+        """
+        self._core = _core.TextFrontEnd.open(folder) if core is None else core
+        self._tokenizers = {each.name: each for each in self._core.tokenizers}
+        path = folder / "front_end.json"
+        described = read_json(path, max_bytes=MAX_DESCRIPTION_BYTES)["tokenizers"]
+        self._own: dict[str, Any] = {}
+        for each in described:
+            if each["kind"] in _PYTHON_KINDS:
+                offset = self._tokenizers[each["name"]].offset
+                try:
+                    self._own[each["name"]] = _PYTHON_KINDS[each["kind"]](each, offset)
+                except (KeyError, TypeError, AttributeError) as error:
+                    raise FormatError(
+                        f"{path}: {each['name']}: expected what convert writes, got another "
+                        f"description: {shorten(repr(error))}"
+                    ) from error
+
+    @property
+    def languages(self) -> dict[str, str]:
+        """The name of the tokenizer of each language."""
+        return self._core.languages
+
+    @property
+    def default_language(self) -> str:
+        """What is spoken where a request names no language."""
+        return self._core.default_language
+
+    def encode(
+        self, text: str, language: str | None = None, options: TextOptions | None = None
+    ) -> TextTokens:
+        """Returns the ids of a plain text as one chunk, without the id that ends it.
+
+        Raises:
+            ConfigError: as `speak`; but a text of which nothing is spoken has no ids.
+        """
+        _, tokenizer = self._core.resolve(language or "")
+        part = Part(Traced(check_text(text, "text")))
+        return self._encode([part], tokenizer, options or TextOptions())
+
+    def speak(self, text: str, language: str | None, options: TextOptions) -> SpokenText:
+        """Returns the ids of a text, in chunks.
+
+        Raises:
+            ConfigError: the language is unknown, the text is none or nothing of it is spoken, a
+                package is missing; or, with `strict`, a character has no id.
+        """
+        found, tokenizer = self._core.resolve(language or "")
+        spoken_in = found or tokenizer
+        prepared = prepare(check_text(text, "text"), spoken_in, options)
+        made = Chunks(self._core.text_eos)
+        for passage in prepared.passages:
+            made.pause(passage.pause_before)
+            for parts in self._pieces(passage, spoken_in, options):
+                tokens = self._encode(parts, tokenizer, options)
+                padding = self._padding(tokens, tokenizer, options)
+                made.add(tokens, parts[-1].text.end, padding, voice=passage.voice)
+        made.pause(prepared.pause_after)
+        return made.spoken(
+            prepared.text,
+            spoken_in,
+            is_strict=options.strict,
+            normalized_text=prepared.normalized_text,
+        )
+
+    def _pieces(
+        self, passage: Passage, language: str, options: TextOptions
+    ) -> Iterator[Sequence[Part]]:
+        """The chunks of a passage. One with phonemes or several languages is not cut."""
+        if not passage.is_plain:
+            yield passage.parts
+            return
+        whole = passage.parts[0].text
+        for piece in self._core.split(whole.text, language, options.split):
+            spans: Any = piece.spans
+            if not whole.is_original:
+                spans = [whole.span_of(int(begin), int(end)) for begin, end in spans]
+            yield [Part(Traced(piece.text, spans))]
+
+    def _encode(self, parts: Sequence[Part], tokenizer: str, options: TextOptions) -> TextTokens:
+        """The ids of parts, one behind the other. Neighbours that the library encodes go to it
+        together.
+        """
+        names = [
+            self._core.resolve(part.language)[1] if part.language else tokenizer for part in parts
+        ]
+        made: list[TextTokens] = []
+        named = zip(names, parts, strict=True)
+        for is_own, group in itertools.groupby(named, lambda each: each[0] in self._own):
+            encode = self._encode_own if is_own else self._encode_native
+            made += encode([*group], options)
+        if len(made) == 1:
+            return made[0]
+        dropped: dict[str, int] = {}
+        for each in made:
+            for letter, count in each.dropped.items():
+                dropped[letter] = dropped.get(letter, 0) + count
+        ids = [int(each) for part in made for each in part.ids]
+        spans: list[Span] = [(int(a), int(b)) for part in made for a, b in _spans(part)]
+        return TextTokens(ids, spans, dropped)
+
+    def _encode_own(
+        self, parts: Sequence[tuple[str, Part]], _options: TextOptions
+    ) -> Iterator[TextTokens]:
+        for name, part in parts:
+            if part.is_phonemes:
+                raise ConfigError(f"text: expected no phonemes for {name}, which reads none")
+            made: TextTokens = self._own[name].encode(part.text.text)
+            spans = [part.text.span_of(begin, end) for begin, end in _spans(made)]
+            yield TextTokens(made.ids, spans, made.dropped)
+
+    def _encode_native(
+        self, parts: Sequence[tuple[str, Part]], options: TextOptions
+    ) -> Iterator[TextTokens]:
+        native = [
+            _core.TextPart(
+                part.text.text,
+                is_phonemes=part.is_phonemes,
+                tokenizer=name,
+                spans=None if part.text.is_original else part.text.spans,
+            )
+            for name, part in parts
+        ]
+        made = self._core.encode(
+            native,
+            native[0].tokenizer,
+            special_text=options.special_text,
+            lexicon=_lexicon(options),
+        )
+        yield TextTokens(made.ids, made.spans, made.dropped)
+
+    def _padding(self, made: TextTokens, tokenizer: str, options: TextOptions) -> list[int]:
+        if options.short_text != "pad" or len(made.ids) >= SHORT:
+            return []
+        return [self._tokenizers[tokenizer].pad] * (SHORT - len(made.ids))
+
+
+def _spans(made: TextTokens) -> Sequence[Span]:
+    spans: Any = made.spans
+    return () if spans is None else spans
+
+
+def _lexicon(options: TextOptions) -> list[tuple[str, str, bool]]:
+    """The entries of a request's lexicon, as the library takes them."""
+    if options.lexicon is None:
+        return []
+    from ttsrt_rt.text.lexicon import lexicon_of
+
+    return [
+        (each.word, each.symbols, each.is_exact)
+        for each in lexicon_of(options.lexicon, "text_options.lexicon")
+    ]

@@ -1,0 +1,88 @@
+"""What a front end makes of a text: ids, where they come from, and what could not be spoken."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Span", "Symbols", "TextTokens"]
+
+Span = tuple[int, int]
+"""Begin and end in the text, in code points; the end is not part of it."""
+
+
+@dataclass(frozen=True, eq=False)
+class TextTokens:
+    """The ids of a text.
+
+    Attributes:
+        ids: without the id that ends a text.
+        spans: of each id, as pairs or as an array [ids, 2]; None where a front end does not know
+            them.
+        dropped: characters that have no id, with how often each was dropped.
+    """
+
+    ids: Sequence[int] | NDArray[np.int32]
+    spans: Sequence[Span] | NDArray[np.int32] | None
+    dropped: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing of the text is spoken: spaces around it and ends come from nowhere."""
+        if self.spans is None:
+            return len(self.ids) == 0
+        pairs = np.asarray(self.spans, np.int32).reshape(-1, 2)
+        return bool((pairs[:, 0] == pairs[:, 1]).all())
+
+
+class Symbols:
+    """Collects symbols as the character tokenizers of NeMo do: spaces collapse, none leads.
+
+    Attributes:
+        dropped: what was not accepted, with how often.
+    """
+
+    def __init__(self, tokens: Sequence[str]) -> None:
+        """Keeps the vocabulary. Of a symbol that stands twice, the last id counts."""
+        self._ids = {token: index for index, token in enumerate(tokens)}
+        self._found: list[tuple[str, Span]] = []
+        self.dropped: dict[str, int] = {}
+
+    def space(self, span: Span) -> None:
+        """Adds a space, unless it would lead or follow another."""
+        if self._found and self._found[-1][0] != " ":
+            self._found.append((" ", span))
+
+    def add(self, symbol: str, span: Span) -> None:
+        """Adds a symbol of the vocabulary."""
+        self._found.append((symbol, span))
+
+    def drop(self, symbol: str) -> None:
+        """Counts a symbol that is not spoken."""
+        self.dropped[symbol] = self.dropped.get(symbol, 0) + 1
+
+    def has(self, symbol: str) -> bool:
+        """Whether the vocabulary has the symbol."""
+        return symbol in self._ids
+
+    def finish(self, offset: int, end: int, *, pad_with_space: bool) -> TextTokens:
+        """Removes trailing spaces and looks the ids up.
+
+        Args:
+            offset: of the vocabulary among those of the model.
+            end: of the text, where the space behind it lies.
+            pad_with_space: whether a space comes in front and behind.
+        """
+        found = self._found
+        while found and found[-1][0] == " ":
+            found.pop()
+        if pad_with_space:
+            found = [(" ", (0, 0)), *found, (" ", (end, end))]
+        return TextTokens(
+            [offset + self._ids[symbol] for symbol, _ in found],
+            [span for _, span in found],
+            self.dropped,
+        )

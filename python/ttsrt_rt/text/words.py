@@ -1,0 +1,268 @@
+"""When each word of a text is spoken, from what the decoder attended to at each step.
+
+Times are pure arithmetic over arrays. A step belongs to the word of the id that it attends to; what
+goes back is made to go on by the nearest sequence that never does. A word that no step attends to
+gets a share of its neighbour's time, by its length.
+"""
+
+from __future__ import annotations
+
+import bisect
+import heapq
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ttsrt_rt.errors import ConfigError
+
+__all__ = ["Silence", "Word", "WordClock", "word_spans", "word_times"]
+
+# Scripts that are written without spaces: each character is a word of its own.
+ALONE = (
+    "\u3005\u3007\u3041-\u309f\u30a1-\u30fa\u30fd-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+    "\U00020000-\U0003134f"
+)
+PIECES = re.compile(rf"[{ALONE}]|[^\s{ALONE}]+")
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word and when it is spoken.
+
+    Attributes:
+        text: The word, without punctuation around it.
+        begin: Where it begins in the text, in code points.
+        end: Behind its last character.
+        start_seconds: When it begins in the sound.
+        end_seconds: When it ends.
+    """
+
+    text: str
+    begin: int
+    end: int
+    start_seconds: float
+    end_seconds: float
+
+
+@dataclass(frozen=True)
+class Silence:
+    """Silence that was put into the sound.
+
+    Attributes:
+        at_seconds: Where, in the sound without any.
+        seconds: How long it is.
+    """
+
+    at_seconds: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class WordClock:
+    """How steps become seconds.
+
+    Attributes:
+        frame_rate: Frames of the codec per second.
+        frames_per_step: Frames that a step makes.
+        chunks: Steps and frames of each chunk of the text; the last step of a chunk may make less
+            frames than others. Empty for one of which every step makes all.
+        silences: Put into the sound, in order.
+    """
+
+    frame_rate: float
+    frames_per_step: int = 1
+    chunks: tuple[tuple[int, int], ...] = ()
+    silences: tuple[Silence, ...] = ()
+    _first_steps: list[int] = field(init=False, repr=False, compare=False)
+    _first_frames: list[int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.frame_rate > 0 or self.frames_per_step < 1:
+            raise ConfigError(
+                "words: expected frames per second above 0 and at least 1 frame a step, got "
+                f"{self.frame_rate} and {self.frames_per_step}"
+            )
+        firsts = [(0, 0)]
+        for steps, frames in self.chunks[:-1]:
+            firsts.append((firsts[-1][0] + steps, firsts[-1][1] + frames))
+        object.__setattr__(self, "_first_steps", [step for step, _ in firsts])
+        object.__setattr__(self, "_first_frames", [frame for _, frame in firsts])
+
+    def seconds(self, step: float, *, is_end: bool) -> float:
+        """When a step begins. Of silence there, an end is in front and a start behind."""
+        plain = self._frames(step) / self.frame_rate
+        shift = 0.0
+        for silence in self.silences:
+            early = silence.at_seconds - plain
+            if early < -1e-9 or (abs(early) <= 1e-9 and not is_end):
+                shift += silence.seconds
+        return plain + shift
+
+    def _frames(self, step: float) -> float:
+        """The frames in front of a step."""
+        if not self.chunks:
+            return step * self.frames_per_step
+        at = max(0, bisect.bisect_right(self._first_steps, step) - 1)
+        inside = (step - self._first_steps[at]) * self.frames_per_step
+        return self._first_frames[at] + min(inside, self.chunks[at][1])
+
+
+def word_spans(text: str) -> list[Span]:
+    """Where the words of a text are: between white space, without punctuation around them. In
+    scripts without spaces, each character. What has no letter and no digit is no word.
+    """
+    found = []
+    for match in PIECES.finditer(text):
+        begin, end = match.span()
+        while begin < end and not text[begin].isalnum():
+            begin += 1
+        while end > begin and not _ends_word(text[end - 1]):
+            end -= 1
+        if begin < end:
+            found.append((begin, end))
+    return found
+
+
+def word_times(
+    text: str,
+    spans: ArrayLike,
+    positions: ArrayLike,
+    clock: WordClock,
+    *,
+    within: Span | None = None,
+) -> list[Word]:
+    """Returns the words of a text with their times, in order; no word ends after the next begins.
+
+    Args:
+        text: The text that the spans are in.
+        spans: integers [ids, 2]: where each id begins and ends in the text, in code points.
+        positions: integers [steps]: the id that each step attends to.
+        clock: Turns steps into seconds.
+        within: The part of the text whose words are meant; None for all of it.
+
+    Raises:
+        ConfigError: An array has another shape, or values that are not in the text.
+    """
+    places = _checked(spans, "spans", 2).reshape(-1, 2)
+    attended = _checked(positions, "positions", 1)
+    if places.size and (places.min() < 0 or places.max() > len(text)):
+        raise ConfigError(
+            f"words: expected spans in a text of {len(text)} characters, got "
+            f"{places.min()} to {places.max()}"
+        )
+    if attended.size and (attended.min() < 0 or attended.max() >= len(places)):
+        raise ConfigError(
+            f"words: expected positions of {len(places)} ids, got {attended.min()} to "
+            f"{attended.max()}"
+        )
+    first, last = within or (0, len(text))
+    words = [each for each in word_spans(text) if first <= each[0] and each[1] <= last]
+    of_ids = _words_of_ids(places, words)
+    ranges = _ranges([of_ids[each] for each in _forward(attended.tolist())], len(words))
+    steps = _shared(ranges, words, len(attended))
+    return [
+        Word(
+            text[begin:end],
+            begin,
+            end,
+            clock.seconds(start, is_end=False),
+            max(clock.seconds(stop, is_end=True), clock.seconds(start, is_end=False)),
+        )
+        for (begin, end), (start, stop) in zip(words, steps, strict=True)
+    ]
+
+
+def _ends_word(letter: str) -> bool:
+    """Combining marks belong to the letter in front of them."""
+    return letter.isalnum() or "\u0300" <= letter <= "\u036f" or "\u0900" <= letter <= "\u0dff"
+
+
+def _checked(values: ArrayLike, name: str, axes: int) -> NDArray[np.int64]:
+    array = np.asarray(values)
+    is_empty = array.size == 0
+    if not is_empty and (
+        array.ndim != axes or array.dtype.kind not in "iu" or (axes == 2 and array.shape[1] != 2)
+    ):
+        shape = "[ids, 2]" if axes == 2 else "[steps]"
+        raise ConfigError(
+            f"words: expected {name} as integers {shape}, got {array.dtype} {list(array.shape)}"
+        )
+    return array.astype(np.int64).reshape((0, 2) if is_empty and axes == 2 else array.shape)
+
+
+def _words_of_ids(places: NDArray[np.int64], words: Sequence[Span]) -> list[int]:
+    """The word of each id; -1 for one between words, such as a space or the end of the text."""
+    ends = [end for _, end in words]
+    found = []
+    for begin, end in places.tolist():
+        at = bisect.bisect_right(ends, begin)
+        is_inside = at < len(words) and begin < end and words[at][0] < end
+        found.append(at if is_inside else -1)
+    return found
+
+
+def _forward(values: list[int]) -> list[int]:
+    """The sequence that never goes back and has the least sum of distances to the given one."""
+    largest: list[int] = []  # negated: a heap has its smallest first
+    tops = []
+    for value in values:
+        heapq.heappush(largest, -value)
+        if -largest[0] > value:
+            heapq.heapreplace(largest, -value)
+        tops.append(-largest[0])
+    for index in range(len(tops) - 2, -1, -1):
+        tops[index] = min(tops[index], tops[index + 1])
+    return tops
+
+
+def _ranges(of_steps: Sequence[int], num_words: int) -> list[Span | None]:
+    """The first step of each word and the one behind its last; None for a word without any."""
+    ranges: list[Span | None] = [None] * num_words
+    last = -1
+    for step, word in enumerate(of_steps):
+        if word < max(last, 0):
+            continue
+        begin = step if ranges[word] is None else ranges[word][0]  # type: ignore[index]
+        ranges[word] = (begin, step + 1)
+        last = word
+    return ranges
+
+
+def _shared(
+    ranges: Sequence[Span | None], words: Sequence[Span], num_steps: int
+) -> list[tuple[float, float]]:
+    """Gives words without steps a share: of the time up to the next word that has some, together
+    with the word in front of them; of the first word that has some, if none is in front.
+    """
+    seen = [index for index, each in enumerate(ranges) if each is not None]
+    if not seen:
+        return _divided(words, 0, num_steps)
+    steps: list[tuple[float, float]] = []
+    groups = [0, *seen[1:], len(words)]
+    for begin, end in pairwise(groups):
+        held = next(each for each in ranges[begin:end] if each is not None)
+        until = held[1]
+        if end - begin > 1 and end < len(words):
+            following = ranges[end]
+            until = held[1] if following is None else following[0]
+        elif end - begin > 1 and ranges[end - 1] is None:
+            until = num_steps
+        if end - begin == 1:
+            steps.append((float(held[0]), float(held[1])))
+        else:
+            steps += _divided(words[begin:end], held[0], until)
+    return steps
+
+
+def _divided(words: Sequence[Span], begin: float, end: float) -> list[tuple[float, float]]:
+    """Divides a time by the lengths of words."""
+    edges = np.cumsum([0, *(last - first for first, last in words)], dtype=np.float64)
+    if len(edges) < 2:
+        return []
+    edges = begin + edges * ((end - begin) / edges[-1])
+    return [(float(a), float(b)) for a, b in pairwise(edges)]

@@ -1,0 +1,141 @@
+// A request's text becomes the ids of its engine's front end, from the checkpoint to the executor.
+#include "executor/request_text.h"
+
+#include <gtest/gtest.h>
+
+#include "support/errors.h"
+#include "support/tiny_executor.h"
+
+namespace ttsrt {
+namespace {
+
+using test::throws_naming;
+
+// A front end of the seven ids that the tiny model has before text_bos.
+Json tiny_front_end() {
+  return Json::parse(R"({
+    "format": "ttsrt.front_end", "format_version": 1,
+    "tokenizers": [{"name": "letters", "kind": "chars", "characters": ["a", "b", "c"],
+                    "prepare": "lower", "accepts": "alnum", "apostrophe": false,
+                    "punctuation": ["."], "pad_with_space": false, "add_blank_at": null}],
+    "languages": {"en": "letters"}, "default_language": "en", "text_bos": 7, "text_eos": 8})");
+}
+
+class RequestText : public testing::Test {
+ protected:
+  RequestText() : folder_(), checkpoint_(folder_.file("checkpoint")) {
+    test::write_checkpoint(checkpoint_, test::tiny_config());
+    std::filesystem::create_directory(checkpoint_ + "/text");
+    write(tiny_front_end());
+  }
+  void write(const Json& front_end) const {
+    test::write_file(checkpoint_ + "/text/front_end.json", front_end.dump());
+  }
+  std::string engine() const { return folder_.file("engine"); }
+  void build_engine(BuildOptions options = {}) const {
+    options.overwrite = true;
+    build(checkpoint_, engine(), options);
+  }
+  static Request request(const std::string& text) {
+    Request of;
+    of.text = text;
+    of.voice = 0;
+    return of;
+  }
+
+  test::TempDir folder_;
+  std::string checkpoint_;
+};
+
+TEST_F(RequestText, TextGivesWhatItsIdsGive) {
+  build_engine();
+  const Engine opened = Engine::open(engine());
+  ASSERT_NE(opened.front_end(), nullptr);
+  EXPECT_EQ(opened.front_end()->default_language(), "en");
+  ExecutorOptions options;
+  options.device = "reference";
+  Executor executor(opened, options);
+  const Result by_ids = executor.generate(test::spoken({1, 0, 2, 4, 8}, 3));
+  for (const char* language : {"", "en", "en-GB", "letters"}) {
+    Request of = request("A  b.");
+    of.seed = 3;
+    of.language = language;
+    EXPECT_EQ(executor.generate(of).codes.values, by_ids.codes.values) << language;
+  }
+}
+
+TEST_F(RequestText, WrongTextsAreRefused) {
+  BuildOptions limits;
+  limits.max_encoder_input_len = 6;
+  build_engine(limits);
+  ExecutorOptions options;
+  options.device = "reference";
+  Executor executor(Engine::open(engine()), options);
+  const auto refuses = [&](const Request& of, const std::string& part) {
+    return throws_naming<ConfigError>(part, [&] { executor.submit(of); });
+  };
+  EXPECT_TRUE(refuses(request("?"), "text has no speakable symbol; it has none for U+003F \"?\""));
+  EXPECT_TRUE(refuses(request("a\xFF"), "text: expected UTF-8; at byte 1"));
+  EXPECT_TRUE(refuses(request("abcabc"), "text: expected at most 6 ids, this engine's"));
+  Request both = request("a");
+  both.text_ids = {1};
+  EXPECT_TRUE(refuses(both, "text: expected a text or text_ids, got both"));
+  Request language = request("a");
+  language.language = "de";
+  EXPECT_TRUE(refuses(language, "language: expected one of en"));
+  language.text.reset();
+  EXPECT_TRUE(refuses(language, "language: expected with a text, got it alone"));
+}
+
+TEST_F(RequestText, EnginesWithoutAFrontEndTakeIds) {
+  std::filesystem::remove_all(checkpoint_ + "/text");
+  build_engine();
+  EXPECT_EQ(Engine::open(engine()).front_end(), nullptr);
+  EXPECT_FALSE(std::filesystem::exists(engine() + "/text"));
+  ExecutorOptions options;
+  options.device = "reference";
+  Executor executor(Engine::open(engine()), options);
+  EXPECT_TRUE(throws_naming<ConfigError>("no front end that turns text into ids; give text_ids",
+                                         [&] { executor.submit(request("a")); }));
+}
+
+TEST_F(RequestText, OtherKindsAreRefusedByName) {
+  Json json = tiny_front_end();
+  json["tokenizers"] = Json::parse(
+      R"([{"name": "m", "kind": "mandarin", "tokens": ["a", "b", "c", "d", "e", "<pad>", "f"]}])");
+  json["languages"] = {{"zh", "m"}};
+  json["default_language"] = "zh";
+  write(json);
+  build_engine();
+  ExecutorOptions options;
+  options.device = "reference";
+  Executor executor(Engine::open(engine()), options);
+  EXPECT_TRUE(throws_naming<ConfigError>("the kind mandarin, which needs Python's front end",
+                                         [&] { executor.submit(request("a")); }));
+}
+
+TEST_F(RequestText, FrontEndsThatDontFitTheModelAreRefused) {
+  Json json = tiny_front_end();
+  json["text_eos"] = 9;
+  write(json);
+  EXPECT_TRUE(throws_naming<FormatError>("expected ids below 9, the rows of the model's text table",
+                                         [&] { build_engine(); }));
+  json["text_eos"] = 7;
+  write(json);
+  EXPECT_TRUE(throws_naming<FormatError>("text_eos: expected 8 as in engine.json, got 7",
+                                         [&] { build_engine(); }));
+  EXPECT_FALSE(std::filesystem::exists(engine()));
+}
+
+TEST_F(RequestText, EnginesAreReplacedWithTheirFrontEnd) {
+  build_engine();
+  Json json = tiny_front_end();
+  json["tokenizers"][0]["name"] = "others";
+  json["languages"]["en"] = "others";
+  write(json);
+  build_engine();
+  EXPECT_EQ(Engine::open(engine()).front_end()->resolve("").tokenizer, "others");
+}
+
+}  // namespace
+}  // namespace ttsrt

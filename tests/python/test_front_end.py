@@ -1,0 +1,164 @@
+"""Requests with a text: the codes of their ids, what the result tells, what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import ttsrt_rt as rt
+from tests.conftest import source_of
+from ttsrt_rt.synth import write_random_nemo
+
+TEXT = "Hello world, 5 quick%% dogs."
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("front_end")
+    source = write_random_nemo(folder / "tiny.nemo", "tiny")
+    checkpoint = rt.convert(source, folder / "ckpt", progress=False)
+    rt.build(checkpoint, folder / "engine", max_batch_size=4)
+    return folder / "engine"
+
+
+@pytest.fixture(scope="module")
+def executor(engine: Path) -> Iterator[rt.Executor]:
+    with rt.Executor(engine, device="cpu", num_threads=1) as opened:
+        yield opened
+
+
+def said(executor: rt.Executor, result: rt.Result) -> str:
+    """The symbols of a result's ids."""
+    front_end = executor.engine.front_end
+    assert front_end is not None and result.text_ids is not None
+    tokens = [*front_end.tokens("english_phoneme"), "<bos>", "<eos>"]
+    return "".join(tokens[each] for each in result.text_ids)
+
+
+def test_a_text_gives_the_codes_of_its_ids(executor: rt.Executor) -> None:
+    result = executor.generate(text=TEXT, voice=0, seed=3, max_frames=12)
+    assert result.text_ids is not None and result.text_ids.dtype == np.int32
+    again = executor.generate(text_ids=result.text_ids, voice=0, seed=3, max_frames=12)
+    assert np.array_equal(result.codes, again.codes) and len(result.codes)
+    assert again.text is None and again.text_ids is None and not again.metrics.dropped_text
+
+
+def test_the_result_tells_what_was_spoken(executor: rt.Executor) -> None:
+    result = executor.generate(text=TEXT, voice=0, max_frames=4)
+    assert result.text == TEXT and result.language == "en" and result.normalized_text is None
+    assert said(executor, result) == "H\u0259\u02c8LO \u02c8W\u0259LD,  \u02c8KWIK \u02c8DOGz.<eos>"
+    assert result.metrics.dropped_text == {"5": 1, "%": 2}
+    spans = result.text_spans
+    assert spans is not None and spans.shape == (len(result.text_ids or ()), 2)
+    shown = [TEXT[begin:end] for begin, end in spans]
+    assert shown[0] == "Hello" and shown[6] == " " and shown[-2:] == [".", ""]
+
+
+def test_streams_and_handles_know_the_text(executor: rt.Executor) -> None:
+    handle = executor.submit(text="Hello world.", voice=0, max_frames=6)
+    spoken = handle.spoken
+    assert spoken is not None and spoken.chunks == (len(spoken.ids),) and spoken.language == "en"
+    assert sum(len(event.codes) for event in handle) == 6
+    assert handle.result().text_ids is spoken.ids
+    assert executor.submit(text_ids=spoken.ids, voice=0, max_frames=2).spoken is None
+
+
+def test_many_texts_at_once(executor: rt.Executor) -> None:
+    requests = [
+        rt.Request(text=text, voice=0, max_frames=4) for text in ("Hello.", "%", "The dog.")
+    ]
+    results = executor.generate(requests)
+    assert [each.finish_reason for each in results] == ["length", "error", "length"]
+    assert "text: expected a speakable symbol, got none" in (results[1].error or "")
+
+
+def test_languages(executor: rt.Executor) -> None:
+    assert executor.languages == {"en": "english_phoneme"}
+    ids = [
+        executor.generate(text="Hello.", language=language, voice=0, max_frames=1).text_ids
+        for language in (None, "en", "en-US", "en_GB", "english_phoneme")
+    ]
+    assert all(np.array_equal(ids[0], each) for each in ids[1:])
+    for wrong in ("de", "english", "", "e"):
+        with pytest.raises(rt.ConfigError, match=r"language.*en"):
+            executor.generate(text="Hello.", language=wrong, voice=0)
+
+
+def test_texts_that_nothing_speaks(executor: rt.Executor) -> None:
+    for wrong in ("", "   ", "\u00a0\t", "\U0001f600", "42"):
+        with pytest.raises(rt.ConfigError, match="text: expected a speakable symbol, got none"):
+            executor.generate(text=wrong, voice=0)
+    with pytest.raises(rt.ConfigError, match="lone surrogate at 1"):
+        executor.generate(text="a\ud800b", voice=0)
+    with pytest.raises(rt.ConfigError, match="text: expected text, got 3"):
+        executor.generate(text=3, voice=0)  # type: ignore[arg-type]
+    with pytest.raises(
+        rt.ConfigError, match="text: expected exactly one text, got text and text_ids"
+    ):
+        executor.generate(text="Hello.", text_ids=[1, 2], voice=0)
+    with pytest.raises(rt.ConfigError, match="language: expected none without text"):
+        executor.generate(text_ids=[1, 2], language="en", voice=0)
+
+
+def test_options(executor: rt.Executor) -> None:
+    def run(text: str, **options: object) -> rt.Result:
+        made = rt.TextOptions(**options)  # type: ignore[arg-type]
+        return executor.generate(text=text, text_options=made, voice=0, max_frames=1)
+
+    with pytest.raises(rt.ConfigError, match=r"text: expected characters that the vocab.*en has"):
+        run(TEXT, strict=True)
+    ended = run("Hello dog", terminal_punctuation=True)
+    assert said(executor, ended).endswith("G.<eos>")
+    assert ended.text == "Hello dog" and ended.text_spans is not None
+    assert ended.text_spans.max() == len("Hello dog")
+    assert said(executor, run("Hello!", terminal_punctuation=True)).endswith("O!<eos>")
+    assert said(executor, run("A", short_text="pad")) == "A<pad><pad><pad><eos>"
+    assert said(executor, run("A", short_text="keep")) == "A<eos>"
+    spoken = run("Dog", lexicon={"dog": "\u02c8G\u0259D"})
+    assert said(executor, spoken) == "\u02c8G\u0259D<eos>"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"split": "maybe"}, "text_options.split: expected one of auto, never, sentences, phrases"),
+        ({"strict": 1}, "text_options.strict: expected True or False, got 1"),
+        ({"normalize": "all"}, "text_options.normalize: expected one of off, numbers, nemo"),
+        ({"lexicon": 3}, "text_options.lexicon: expected"),
+    ],
+)
+def test_wrong_options(executor: rt.Executor, options: dict[str, object], message: str) -> None:
+    with pytest.raises(rt.ConfigError, match=message):
+        made = rt.TextOptions(**options)  # type: ignore[arg-type]
+        executor.generate(text="Hello.", text_options=made, voice=0)
+    with pytest.raises(rt.ConfigError, match="text_options: expected TextOptions, got"):
+        executor.generate(text="Hello.", text_options={"split": "auto"}, voice=0)  # type: ignore[arg-type]
+    with pytest.raises(rt.ConfigError, match="TextOptions: expected options among strict"):
+        rt.TextOptions(spilt="auto")  # type: ignore[call-arg]
+
+
+def test_an_engine_without_a_front_end(tmp_path: Path) -> None:
+    checkpoint = rt.convert(source_of("tinyce"), tmp_path / "ckpt", progress=False)
+    rt.build(checkpoint, tmp_path / "engine")
+    with rt.Executor(tmp_path / "engine", device="reference") as executor:
+        assert executor.languages == {} and executor.engine.front_end is None
+        with pytest.raises(
+            rt.ConfigError, match=r"text: this engine carries no front end\. A text"
+        ):
+            executor.generate(text="Hello.", voice=0)
+
+
+def test_a_damaged_front_end_names_its_file(engine: Path, tmp_path: Path) -> None:
+    import shutil
+
+    copy = tmp_path / "engine"
+    shutil.copytree(engine, copy)
+    (copy / "text" / "front_end.json").write_text("{}")
+    with (
+        pytest.raises(rt.FormatError, match=r"front_end\.json"),
+        rt.Executor(copy, device="reference") as executor,
+    ):
+        executor.generate(text="Hello.", voice=0)

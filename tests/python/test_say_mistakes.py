@@ -1,0 +1,95 @@
+"""What `ttsrt say` refuses, and in which words."""
+
+from __future__ import annotations
+
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ttsrt_rt.cli import main
+
+from .codec_models import CodecModels, make_codec_models
+from .say_commands import TEXT, command_of
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> CodecModels:
+    return make_codec_models(tmp_path_factory.mktemp("say"))
+
+
+@pytest.fixture
+def command(models: CodecModels) -> list[str]:
+    """`ttsrt say` of 24 frames at most, without a text and an output."""
+    return command_of(models.spoken)
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        ([], "expected a TEXT (- for standard input) or --file, got none"),
+        (["a", "--file", "x.txt"], "got both"),
+        (["a", "--output_dir", "x"], "--output_dir: expected --file with it"),
+        (["a", "--force"], "--force: expected with --output_dir"),
+        (["a", "--stream_input"], "--stream_input: expected - for standard input"),
+        (["-", "--stream_input", "--ssml"], "--stream_input: expected without --ssml"),
+        (["a", "--max_seconds", "-1"], "--max_seconds: expected 0 to 86400"),
+        (["a", "--speed", "2"], "--speed: expected none"),
+        (["a", "-o", "a.xyz"], "expected one of wav, pcm"),
+        (["a", "-o", "a.mp3", "--stream"], "--stream: expected a .wav or .pcm"),
+        (["a", "--timestamps", "a.txt"], "--timestamps: expected a name that ends in .json"),
+        (["a", "--codes", "a.npy"], "--codes: expected a name that ends in .npz"),
+        (["a", "--voice", "nobody"], "--voice: expected one of"),
+        (["a", "--voice", "me.wav"], "ttsrt voice ENGINE me --audio me.wav"),
+        (["a", "--language", "xx"], "xx"),
+        (["\U0001f600"], "speakable symbol"),
+        (["hello \U0001f600", "--strict_text"], "\U0001f600"),
+        (["--ssml", "<speak>a"], "text: line 1, column 1: expected </speak>"),
+        (["--ssml", "<!DOCTYPE x [<!ENTITY a 'b'>]><speak>&a;</speak>"], "no declaration"),
+        (["--ssml", "<speak>" * 100_00], "expected at most 65536 bytes"),
+        (["a", "--lexicon", "none.txt"], "none.txt"),
+        (["a", "--codec", "codec.nemo"], "--codec: expected a checkpoint for --engine"),
+    ],
+    ids=range(22),
+)
+def test_mistakes(
+    command: list[str],
+    flags: list[str],
+    told: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([*command, *flags]) == 2
+    assert told in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_engines_that_say_nothing(
+    models: CodecModels, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for engine, told in ((models.silent, "build it with --codec_dir"), (models.codec, "text")):
+        assert main(["say", "--engine", str(engine), "a", "-o", str(tmp_path / "a.wav")]) == 2
+        assert told in capsys.readouterr().err
+
+
+def test_without_a_player(
+    command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "sounddevice", None)
+    assert main([*command, TEXT, "--play"]) == 2
+    assert "| aplay, or | ffplay -i -" in capsys.readouterr().err
+
+    class Broken:
+        def __init__(self, **options: Any) -> None:
+            raise RuntimeError("Error querying device -1")
+
+    fake = types.ModuleType("sounddevice")
+    fake.OutputStream = Broken  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "sounddevice", fake)
+    assert main([*command, TEXT, "--play"]) == 1
+    told = capsys.readouterr().err
+    assert "Error querying device -1" in told and "| aplay" in told
