@@ -19,9 +19,7 @@ const char* finish_reason_of(const Class& self) {
   return name_of(self.finish_reason);
 }
 
-}  // namespace
-
-void register_results(py::module_& module) {
+void register_metrics(py::module_& module) {
   py::class_<Metrics> metrics(module, "Metrics", "Times of one request, in seconds.");
   def_repr(metrics);
   metrics.def_readonly("queue_seconds", &Metrics::queue_seconds, "Submit until it gets a slot.")
@@ -35,6 +33,31 @@ void register_results(py::module_& module) {
                     "Seconds of audio per second: frames_per_second / frame rate.")
       .def_readonly("rtf", &Metrics::rtf, "Total_seconds per second of audio; 0 without frames.")
       .def_readonly("steps", &Metrics::steps, "Decoder steps.");
+}
+
+void def_arrays(py::class_<Result>& result) {
+  def_view(result, "codes", &Result::codes, "Int32 [frames, codebooks].");
+  def_view(result, "alignment", &Result::alignment,
+           "Float32 [steps, text_len], if it was requested.");
+  def_view(result, "focus", &Result::focus,
+           "Int32 [steps]: text position in focus after each step; empty without a prior.");
+  def_view(result, "text_positions", &Result::text_positions,
+           "Int32 [steps]: the index in text_ids with the largest alignment, if requested.");
+  def_view(result, "chunk_steps", &Result::chunk_steps,
+           "Int32 [chunks]: decoder steps of each chunk that has begun.");
+  def_view(result, "chunk_offsets", &Result::chunk_offsets,
+           "Int32 [chunks]: the index in text_ids at which the chunk's window begins.");
+  def_view(result, "chunk_frames", &Result::chunk_frames,
+           "Int32 [chunks]: codec frames of each of these chunks.");
+  def_view(result, "audio", &Result::audio, "Samples, of models that end in sound.");
+  def_view(result, "spectrogram", &Result::spectrogram,
+           "Float32 [frames, mel_bins], of models that end in a spectrogram.");
+}
+
+}  // namespace
+
+void register_results(py::module_& module) {
+  register_metrics(module);
 
   py::class_<TraceEntry> entry(module, "TraceEntry", "Values of one stage of one step.");
   def_repr(entry);
@@ -68,22 +91,7 @@ void register_results(py::module_& module) {
       .def_readonly("sample_rate", &Result::sample_rate,
                     "Of audio, in Hz; 0: the model makes no sound.")
       .def_readonly("trace", &Result::trace, "Values of every stage, with ExecutorOptions.trace.");
-  def_view(result, "codes", &Result::codes, "Int32 [frames, codebooks].");
-  def_view(result, "alignment", &Result::alignment,
-           "Float32 [steps, text_len], if it was requested.");
-  def_view(result, "focus", &Result::focus,
-           "Int32 [steps]: text position in focus after each step; empty without a prior.");
-  def_view(result, "text_positions", &Result::text_positions,
-           "Int32 [steps]: the index in text_ids with the largest alignment, if requested.");
-  def_view(result, "chunk_steps", &Result::chunk_steps,
-           "Int32 [chunks]: decoder steps of each chunk that has begun.");
-  def_view(result, "chunk_offsets", &Result::chunk_offsets,
-           "Int32 [chunks]: the index in text_ids at which the chunk's window begins.");
-  def_view(result, "chunk_frames", &Result::chunk_frames,
-           "Int32 [chunks]: codec frames of each of these chunks.");
-  def_view(result, "audio", &Result::audio, "Samples, of models that end in sound.");
-  def_view(result, "spectrogram", &Result::spectrogram,
-           "Float32 [frames, mel_bins], of models that end in a spectrogram.");
+  def_arrays(result);
 }
 
 }  // namespace ttsrt::python
