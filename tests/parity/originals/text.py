@@ -128,6 +128,8 @@ def texts(rng: random.Random, words: list[str]) -> Iterator[str]:
 def options(rng: random.Random) -> dict[str, Any]:
     return {
         "locale": rng.choice(LOCALES),
+        "word_locale": None,
+        "always_letters": rng.random() < 0.1,
         "case": rng.choice(("upper", "upper", "lower", "mixed")),
         "grapheme_prefix": rng.choice(("", "", "#")),
         "use_chars": rng.random() < 0.8,
@@ -146,6 +148,9 @@ def case(rng: random.Random, tokenizers: Any, dictionaries: Any) -> dict[str, An
     """One tokenizer as front_end.json has it, its files, its vocabulary, and texts with their ids;
     null: the original fails, as nothing but spaces is left."""
     of = options(rng)
+    of["word_locale"] = rng.choice((of["locale"], of["locale"], "en-US", "fr-FR", None))
+    of["locale"] = rng.choice((of["locale"],) * 5 + (None,))
+    of["use_chars"] = of["use_chars"] or of["always_letters"]
     files = {f"{i}.dict": dictionary(rng) for i in range(rng.choice((1, 1, 2)))}
     words = [
         line.split("  ")[0].split("(")[0] for file in files.values() for line in file.split("\n")
@@ -160,7 +165,8 @@ def case(rng: random.Random, tokenizers: Any, dictionaries: Any) -> dict[str, An
             Path(folder, name).write_text(text, "utf-8")
         g2p = dictionaries.IpaG2p(
             phoneme_dict=[str(Path(folder, name)) for name in names],
-            locale=of["locale"],
+            locale=of["word_locale"],
+            phoneme_probability=0.0 if of["always_letters"] else None,
             ignore_ambiguous_words=of["ignore_ambiguous_words"],
             heteronyms=str(Path(folder, "heteronyms")) if heteronyms else None,
             use_chars=of["use_chars"],
