@@ -114,7 +114,7 @@ TEST_P(ExecutorChunks, AreTheSameInACrowd) {
             *handles[2 * i].result(), expected[i],
             std::to_string(i) + " in batches of " + std::to_string(crowd.max_batch_size));
       }
-      for (const Handle& handle : handles) handle.result();
+      for (Handle& handle : handles) handle.result();
       test::expect_idle(executor, test::kCrowdPrefixes);
     }
   }
