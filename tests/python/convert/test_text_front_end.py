@@ -110,6 +110,15 @@ def test_stubs_convert_with_a_note(tmp_path: Path, caplog: pytest.LogCaptureFixt
         convert(source_of("tinyce"), tmp_path / "two", front_end=True, progress=False)
 
 
+def test_a_reference_that_leads_nowhere_is_a_note(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    changed = bare_paths()
+    changed["text_tokenizers"]["english_phoneme"]["g2p"]["phoneme_dict"] = "${absent.path}"
+    made = convert(write(tmp_path, changed), tmp_path / "out", progress=False)
+    assert not (made / "text").exists() and "absent" in caplog.text
+
+
 def bare_paths() -> dict[str, Any]:
     tokenizers = front_end_of(40).tokenizers
     tokenizers["english_phoneme"]["g2p"]["phoneme_dict"] = "scripts/data/ipa_words-1.txt"
