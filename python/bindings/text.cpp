@@ -24,7 +24,7 @@ std::string text_from(py::handle value, const std::string& where) {
 }
 
 py::array_t<std::int32_t> array_of(const std::vector<std::int32_t>& values) {
-  return {static_cast<py::ssize_t>(values.size()), values.data()};
+  return py::array_t<std::int32_t>(static_cast<py::ssize_t>(values.size()), values.data());
 }
 
 py::array_t<std::int32_t> array_of(const std::vector<TextSpan>& spans) {
