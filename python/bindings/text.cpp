@@ -24,7 +24,7 @@ std::string text_from(py::handle value, const std::string& where) {
 }
 
 py::array_t<std::int32_t> array_of(const std::vector<std::int32_t>& values) {
-  return {static_cast<py::ssize_t>(values.size()), values.data()};
+  return py::array_t<std::int32_t>(static_cast<py::ssize_t>(values.size()), values.data());
 }
 
 py::array_t<std::int32_t> array_of(const std::vector<TextSpan>& spans) {
@@ -54,17 +54,10 @@ py::dict dict_of(const std::vector<DroppedCharacter>& dropped) {
   return counts;
 }
 
-std::vector<LexiconEntry> lexicon_from(const py::object& value) {
-  std::vector<LexiconEntry> entries;
-  for (const py::handle item : value) {
-    const auto entry = value_from<py::tuple>(item, "lexicon");
-    if (entry.size() != 3)
-      throw ConfigError("lexicon: expected (word, symbols, is_exact), got " + shown(item));
-    entries.push_back({text_from(entry[0], "lexicon: word"),
-                       text_from(entry[1], "lexicon: symbols"),
-                       value_from<bool>(entry[2], "lexicon: is_exact")});
-  }
-  return entries;
+LexiconEntry make_entry(const py::object& word, const py::object& symbols,
+                        const py::object& is_exact) {
+  return {text_from(word, "word"), text_from(symbols, "symbols"),
+          value_from<bool>(is_exact, "is_exact")};
 }
 
 std::vector<TextPart> parts_from(const py::object& value) {
@@ -118,6 +111,35 @@ void register_parts(py::module_& module) {
           "Where each character comes from in the given text, int32 [characters, 2].");
 }
 
+void register_infos(py::module_& module) {
+  py::class_<TextTokenizerInfo> info(module, "TextTokenizerInfo",
+                                     "One of the vocabularies that a front end is made of.");
+  def_plain(info);
+  info.def_readonly("name", &TextTokenizerInfo::name, "Its name.")
+      .def_readonly("kind", &TextTokenizerInfo::kind,
+                    "\"ipa\", \"bytes\", \"chars\"; \"mandarin\" and \"japanese\" are encoded in "
+                    "Python.")
+      .def_readonly("offset", &TextTokenizerInfo::offset, "Its first id.")
+      .def_readonly("size", &TextTokenizerInfo::size, "How many ids it has.")
+      .def_readonly("pad", &TextTokenizerInfo::pad, "Its padding id, offset included; -1: none.");
+  py::class_<TextLanguage> language(module, "TextLanguage", "A language that a front end speaks.");
+  def_plain(language);
+  language
+      .def_readonly("language", &TextLanguage::language,
+                    "As the checkpoint calls it: \"de\"; \"\": a tokenizer was named.")
+      .def_readonly("tokenizer", &TextLanguage::tokenizer, "The name of its tokenizer.");
+  py::class_<LexiconEntry> entry(
+      module, "LexiconEntry",
+      "A word's pronunciation, which comes before heteronyms and dictionaries.");
+  def_plain(entry);
+  entry
+      .def(py::init(&make_entry), py::arg("word"), py::arg("symbols"), py::kw_only(),
+           py::arg("is_exact") = false)
+      .def_readonly("word", &LexiconEntry::word, "One word of letters, \"-\" and \"'\".")
+      .def_readonly("symbols", &LexiconEntry::symbols, "As the text of a part of phonemes.")
+      .def_readonly("is_exact", &LexiconEntry::is_exact, "Whether capitals count.");
+}
+
 void register_encoded(py::module_& module) {
   py::class_<EncodedText> text(module, "EncodedText", "The ids of a text.");
   def_repr(text);
@@ -146,16 +168,6 @@ void register_encoded(py::module_& module) {
       .def_property_readonly(
           "dropped", [](const EncodedChunks& self) { return dict_of(self.dropped); },
           "The characters that no symbol speaks, and how often each was left out.");
-  py::class_<TextTokenizerInfo> info(module, "TextTokenizerInfo",
-                                     "One of the vocabularies that a front end is made of.");
-  def_plain(info);
-  info.def_readonly("name", &TextTokenizerInfo::name, "Its name.")
-      .def_readonly("kind", &TextTokenizerInfo::kind,
-                    "\"ipa\", \"bytes\", \"chars\"; \"mandarin\" and \"japanese\" are encoded in "
-                    "Python.")
-      .def_readonly("offset", &TextTokenizerInfo::offset, "Its first id.")
-      .def_readonly("size", &TextTokenizerInfo::size, "How many ids it has.")
-      .def_readonly("pad", &TextTokenizerInfo::pad, "Its padding id, offset included; -1: none.");
 }
 
 std::shared_ptr<TextFrontEnd> open_front_end(const py::object& path) {
@@ -178,7 +190,8 @@ EncodedText encode(const TextFrontEnd& self, const py::object& parts, const py::
   TextOptions options;
   options.strict = value_from<bool>(strict, "strict");
   options.special_text = value_from<bool>(special_text, "special_text");
-  const std::vector<LexiconEntry> entries = lexicon_from(lexicon);
+  const std::vector<LexiconEntry> entries =
+      value_from<std::vector<LexiconEntry>>(lexicon, "lexicon");
   const WithoutGil release;
   return self.encode(given, name, options, entries);
 }
@@ -193,7 +206,8 @@ EncodedChunks encode_chunks(const TextFrontEnd& self, const py::object& text,
   TextOptions options;
   options.strict = value_from<bool>(strict, "strict");
   options.special_text = value_from<bool>(special_text, "special_text");
-  const std::vector<LexiconEntry> entries = lexicon_from(lexicon);
+  const std::vector<LexiconEntry> entries =
+      value_from<std::vector<LexiconEntry>>(lexicon, "lexicon");
   const WithoutGil release;
   return self.encode_chunks(given, name, mode, options, entries);
 }
@@ -205,17 +219,6 @@ std::vector<TextPiece> split_text(const TextFrontEnd& self, const py::object& te
   const TextSplit how = text_split_from_name(text_from(mode, "mode"));
   const WithoutGil release;
   return self.split(given, name, how);
-}
-
-py::dict languages_of(const TextFrontEnd& self) {
-  py::dict languages;
-  for (const TextLanguage& of : self.languages()) languages[py::str(of.language)] = of.tokenizer;
-  return languages;
-}
-
-py::tuple resolve(const TextFrontEnd& self, const py::object& language) {
-  const TextLanguage found = self.resolve(text_from(language, "language"));
-  return py::make_tuple(found.language, found.tokenizer);
 }
 
 // "TextFrontEnd(3 tokenizers, 2258 ids, languages: de, en)"
@@ -239,9 +242,14 @@ void def_methods(FrontEndClass& bound) {
           py::arg("tokenizer"),
           "The vocabulary of one tokenizer, in the order of its ids. Where two symbols are equal, "
           "the later id stands for both.")
-      .def("resolve", &resolve, py::arg("language") = "",
-           "A language and its tokenizer, found by the language (\"de\", \"de-DE\", \"de_DE\") or "
-           "by the name of a tokenizer; \"\": the default.")
+      .def(
+          "resolve",
+          [](const TextFrontEnd& self, const py::object& language) {
+            return self.resolve(text_from(language, "language"));
+          },
+          py::arg("language") = "",
+          "A language and its tokenizer, found by the language (\"de\", \"de-DE\", \"de_DE\") or "
+          "by the name of a tokenizer; \"\": the default.")
       .def("encode", &encode, py::arg("parts"), py::arg("tokenizer"), py::kw_only(),
            py::arg("strict") = false, py::arg("special_text") = false,
            py::arg("lexicon") = py::tuple(),
@@ -278,6 +286,7 @@ void def_methods(FrontEndClass& bound) {
 void register_text(py::module_& module) {
   register_parts(module);
   register_encoded(module);
+  register_infos(module);
   FrontEndClass bound(module, "TextFrontEnd", "Turns text into ids. Thread safe.");
   bound.def("__repr__", &describe)
       .def(py::init([](const py::args&, const py::kwargs&) -> std::shared_ptr<TextFrontEnd> {
@@ -289,9 +298,8 @@ void register_text(py::module_& module) {
       .def_static("find", &find_front_end, py::arg("folder"),
                   "As open, of the checkpoint or engine that has the folder \"text\"; None if it "
                   "has none, or a front end that only Python knows.")
-      .def_property_readonly("tokenizers", &TextFrontEnd::tokenizers,
-                             "Its vocabularies, in the order of their ids.")
-      .def_property_readonly("languages", &languages_of, "Tokenizers by language.")
+      .def("tokenizers", &TextFrontEnd::tokenizers, "Its vocabularies, in the order of their ids.")
+      .def("languages", &TextFrontEnd::languages, "What it speaks, sorted.")
       .def_property_readonly("default_language", &TextFrontEnd::default_language,
                              "The language of calls that name none.")
       .def_property_readonly("size", &TextFrontEnd::size, "Ids of all vocabularies.")

@@ -5,7 +5,7 @@ scripts/document_stubs.py copies them here.
 """
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -212,6 +212,39 @@ class TextTokenizerInfo:
     def pad(self) -> int:
         """Its padding id, offset included; -1: none."""
 
+class TextLanguage:
+    """A language that a front end speaks."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as plain values, nested, as json.dumps takes them."""
+
+    @property
+    def language(self) -> str:
+        """As the checkpoint calls it: "de"; "": a tokenizer was named."""
+
+    @property
+    def tokenizer(self) -> str:
+        """The name of its tokenizer."""
+
+class LexiconEntry:
+    """A word's pronunciation, which comes before heteronyms and dictionaries."""
+
+    def __init__(self, word: str, symbols: str, *, is_exact: bool = False) -> None: ...
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as plain values, nested, as json.dumps takes them."""
+
+    @property
+    def word(self) -> str:
+        """One word of letters, "-" and "'"."""
+
+    @property
+    def symbols(self) -> str:
+        """As the text of a part of phonemes."""
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether capitals count."""
+
 class TextFrontEnd:
     """Turns text into ids. Thread safe."""
 
@@ -225,13 +258,11 @@ class TextFrontEnd:
         """As open, of the checkpoint or engine that has the folder "text"; None if it has none, or
         a front end that only Python knows."""
 
-    @property
     def tokenizers(self) -> list[TextTokenizerInfo]:
         """Its vocabularies, in the order of their ids."""
 
-    @property
-    def languages(self) -> dict[str, str]:
-        """Tokenizers by language."""
+    def languages(self) -> list[TextLanguage]:
+        """What it speaks, sorted."""
 
     @property
     def default_language(self) -> str:
@@ -253,7 +284,7 @@ class TextFrontEnd:
         """The vocabulary of one tokenizer, in the order of its ids. Where two symbols are equal,
         the later id stands for both."""
 
-    def resolve(self, language: str = "") -> tuple[str, str]:
+    def resolve(self, language: str = "") -> TextLanguage:
         """A language and its tokenizer, found by the language ("de", "de-DE", "de_DE") or by the
         name of a tokenizer; "": the default."""
 
@@ -264,12 +295,12 @@ class TextFrontEnd:
         *,
         strict: bool = False,
         special_text: bool = False,
-        lexicon: Iterable[tuple[str, str, bool]] = (),
+        lexicon: Sequence[LexiconEntry] = (),
     ) -> EncodedText:
         """Encodes a text, or parts one behind the other, as they are; nothing is split. `strict`:
         characters that no symbol speaks are an error. `special_text`: tokenizers of bytes read
-        "</s>" and the like as the original does. `lexicon`: (word, symbols, is_exact) for words
-        that come before heteronyms and dictionaries."""
+        "</s>" and the like as the original does. `lexicon`: entries for the call's tokenizer, which
+        come before heteronyms and dictionaries."""
 
     def split(self, text: str, language: str = "", mode: TextSplit = "auto") -> list[TextPiece]:
         """Cuts a text into chunks: "auto" (sentences, if it is long), "never", "sentences" or
@@ -289,7 +320,7 @@ class TextFrontEnd:
         split: TextSplit = "auto",
         strict: bool = False,
         special_text: bool = False,
-        lexicon: Iterable[tuple[str, str, bool]] = (),
+        lexicon: Sequence[LexiconEntry] = (),
     ) -> EncodedChunks:
         """Splits and encodes a text. A chunk in which nothing can be spoken is left out; raises
         ConfigError if that is true of all."""

@@ -159,9 +159,10 @@ def _front_end(
     if front_end is None:
         return (), {}
     lines = tuple(
-        TokenizerLine(info.name, info.kind, info.offset, info.size) for info in front_end.tokenizers
+        TokenizerLine(info.name, info.kind, info.offset, info.size)
+        for info in front_end.tokenizers()
     )
-    return lines, front_end.languages
+    return lines, {of.language: of.tokenizer for of in front_end.languages()}
 
 
 def _codec(description: dict[str, Any]) -> str:

@@ -34,7 +34,7 @@ def names() -> list[str]:
 @pytest.mark.parametrize("name", names())
 def test_ids_are_those_of_the_original(front_end: _core.TextFrontEnd, name: str) -> None:
     original = GOLDEN["tokenizers"][name]
-    info = next(of for of in front_end.tokenizers if of.name == name)
+    info = next(of for of in front_end.tokenizers() if of.name == name)
     assert info.size == original["size"]
     assert front_end.tokens(name) == original.get("tokens", front_end.tokens(name))
     for case in original["cases"]:
@@ -55,11 +55,11 @@ def test_ids_are_those_of_the_original(front_end: _core.TextFrontEnd, name: str)
 
 def test_a_front_end_says_what_it_is(front_end: _core.TextFrontEnd) -> None:
     assert front_end.default_language == "en"
-    assert front_end.languages["de"] == "german_phoneme"
+    assert front_end.languages()[1].to_dict() == {"language": "de", "tokenizer": "german_phoneme"}
     assert front_end.text_bos == front_end.size
     assert front_end.text_eos == front_end.size + 1
-    assert front_end.resolve("pt_br") == ("pt-BR", "portuguese_Brazilian_phoneme")
-    assert front_end.resolve() == ("en", "english_phoneme")
+    assert front_end.resolve("pt_br").tokenizer == "portuguese_Brazilian_phoneme"
+    assert front_end.resolve().language == "en"
     assert "languages: ar-MSA, de, en" in repr(front_end)
     with pytest.raises(rt.ConfigError, match="expected one of ar-MSA, de"):
         front_end.resolve("xx")
@@ -71,7 +71,7 @@ def test_parts_lexicon_and_places(front_end: _core.TextFrontEnd) -> None:
         _core.TextPart("\u026a z", is_phonemes=True, begin=10),
         _core.TextPart(" b", spans=[[20, 21], [21, 25]]),
     ]
-    encoded = front_end.encode(parts, "english_phoneme", lexicon=[("In", "z", False)])
+    encoded = front_end.encode(parts, "english_phoneme", lexicon=[_core.LexiconEntry("In", "z")])
     tokens = front_end.tokens("english_phoneme")
     assert "".join(tokens[i] for i in encoded.ids) == "z \u026az B"
     assert encoded.spans.tolist() == [[0, 2], [2, 3], [10, 11], [12, 13], [20, 21], [21, 25]]
@@ -110,7 +110,7 @@ def test_wrong_values_are_named(front_end: _core.TextFrontEnd) -> None:
         front_end.encode([3], "english_phoneme")  # type: ignore[list-item]
     with pytest.raises(rt.ConfigError, match="strict: expected True or False"):
         front_end.encode("a", "english_phoneme", strict=1)  # type: ignore[arg-type]
-    with pytest.raises(rt.ConfigError, match="lexicon: expected"):
+    with pytest.raises(rt.ConfigError, match="lexicon: expected a list, each LexiconEntry"):
         front_end.encode("a", "english_phoneme", lexicon=[("a", "b")])  # type: ignore[list-item]
     with pytest.raises(rt.ConfigError, match="spans: expected begin and end in each row"):
         _core.TextPart("a", spans=[[1, 2, 3]])

@@ -101,10 +101,15 @@ WordTable read_table(const JsonReader& reader, const IpaOptions& options,
   }
 }
 
-std::unique_ptr<Tokenizer> read_ipa(const JsonReader& reader, const std::string& folder,
-                                    std::string name) {
+std::unique_ptr<Tokenizer> read_ipa(const Json& json, const JsonReader& reader,
+                                    const std::string& folder, std::string name) {
   IpaOptions options;
-  if (reader.has("locale")) options.locale = reader.string("locale");
+  const std::string locale = reader.has("locale") ? reader.string("locale") : std::string();
+  options.is_english = locale == "en-US";
+  options.word_locale = locale;
+  if (json.contains("word_locale"))  // null: of no language
+    options.word_locale = reader.has("word_locale") ? reader.string("word_locale") : std::string();
+  options.always_letters = reader.has("always_letters") && reader.boolean("always_letters");
   options.dictionary.letter_case =
       static_cast<LetterCase>(choice(reader, "case", {"upper", "lower", "mixed"}));
   if (reader.has("grapheme_prefix"))
@@ -142,13 +147,15 @@ std::unique_ptr<Tokenizer> read_chars(const JsonReader& reader, std::string name
   return make_char_tokenizer(std::move(name), options);
 }
 
-std::unique_ptr<Tokenizer> read_tokenizer(const JsonReader& reader, const std::string& folder) {
+std::unique_ptr<Tokenizer> read_tokenizer(const Json& json, const std::string& where,
+                                          const std::string& folder) {
+  const JsonReader reader(json, where);
   std::string name = reader.string("name");
   TTSRT_CHECK(FormatError, !name.empty() && !has_control_characters(name), reader.where(),
               ".name: expected a name, got ", in_quotes(name));
   const std::vector<std::string> kinds = {"ipa", "bytes", "chars", "mandarin", "japanese"};
   const std::size_t kind = choice(reader, "kind", kinds);
-  if (kind == 0) return read_ipa(reader, folder, std::move(name));
+  if (kind == 0) return read_ipa(json, reader, folder, std::move(name));
   if (kind == 1) return make_byte_tokenizer(std::move(name));
   if (kind == 2) return read_chars(reader, std::move(name));
   return make_foreign_tokenizer(std::move(name), kinds[kind],
@@ -164,7 +171,7 @@ void read_tokenizers(const JsonReader& reader, const std::string& folder, FrontE
     const std::string place = message(where, "[", i, "]");
     TTSRT_CHECK(FormatError, list[i].is_object(), place, ": expected an object, got ",
                 list[i].type_name());
-    auto tokenizer = read_tokenizer(JsonReader(list[i], place), folder);
+    auto tokenizer = read_tokenizer(list[i], place, folder);
     for (const TextTokenizerInfo& other : data.infos)
       TTSRT_CHECK(FormatError, other.name != tokenizer->name(), place, ".name: there are two of ",
                   in_quotes(other.name));

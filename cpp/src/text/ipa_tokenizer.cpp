@@ -62,8 +62,10 @@ class IpaTokenizer final : public Tokenizer {
         vocabulary_(symbols_of(options, table_), options.blank),
         prefix_(options.dictionary.grapheme_prefix),
         letter_case_(options.dictionary.letter_case),
-        is_english_(options.locale == "en-US"),
-        is_french_(options.locale == "fr-FR"),
+        is_prepared_as_english_(options.is_english),
+        has_english_words_(options.word_locale == "en-US"),
+        has_french_words_(options.word_locale == "fr-FR"),
+        always_letters_(options.always_letters),
         needs_one_variant_(options.ignore_ambiguous_words),
         pads_(options.pad_with_space),
         space_(vocabulary_.space()) {
@@ -90,7 +92,7 @@ class IpaTokenizer final : public Tokenizer {
 
   Traced prepared(const std::u32string& text) const {
     const Traced traced = trace(text);
-    return is_english_ ? nfc(without_accents(traced)) : composed(traced);
+    return is_prepared_as_english_ ? nfc(without_accents(traced)) : composed(traced);
   }
   Found find(const std::u32string& word) const { return table_.find(to_utf8(word)); }
   // As find, then in capital letters; `word` becomes the one that was found.
@@ -121,7 +123,8 @@ class IpaTokenizer final : public Tokenizer {
   std::string prefix_;
   std::unordered_set<std::u32string> heteronyms_;
   LetterCase letter_case_;
-  bool is_english_, is_french_, needs_one_variant_, pads_;
+  bool is_prepared_as_english_, has_english_words_, has_french_words_;
+  bool always_letters_, needs_one_variant_, pads_;
   std::int32_t space_;
 };
 
@@ -142,8 +145,9 @@ Lexicon IpaTokenizer::prepare(const std::vector<LexiconEntry>& entries) const {
         decode_utf8(entry.word, given) == kIsUtf8 && decode_utf8(entry.symbols, symbols) == kIsUtf8,
         where, ": expected UTF-8");
     const std::u32string word = prepared(given).points;
-    const bool is_word = !word.empty() && token_at(word, 0, is_english_).end == word.size() &&
-                         token_at(word, 0, is_english_).kind == TokenKind::word;
+    const bool is_word = !word.empty() &&
+                         token_at(word, 0, has_english_words_).end == word.size() &&
+                         token_at(word, 0, has_english_words_).kind == TokenKind::word;
     TTSRT_CHECK(ConfigError, is_word, where, ": expected one word, from a letter to a letter with ",
                 "nothing but letters, \"-\" and \"'\" between");
     std::vector<std::int32_t> ids;
@@ -164,7 +168,7 @@ void IpaTokenizer::encode(const std::u32string& text, const TextOptions& /*optio
                           const Lexicon& lexicon, Run& run) const {
   const Traced given = prepared(text);
   for (std::size_t at = 0; at < given.size();) {
-    const Token token = token_at(given.points, at, is_english_);
+    const Token token = token_at(given.points, at, has_english_words_);
     at = token.end;
     const Traced piece = given.slice(token.begin, token.end);
     if (token.kind == TokenKind::group) {
@@ -253,7 +257,7 @@ void IpaTokenizer::say(const Traced& token, const Lexicon& lexicon, Run& run) co
 std::optional<Traced> IpaTokenizer::say_known(const Traced& token, const Lexicon& lexicon,
                                               Run& run) const {
   Traced given = token;
-  if (is_english_) lower_basic(given.points);
+  if (has_english_words_) lower_basic(given.points);
   Traced word = letter_case_ == LetterCase::upper   ? upper(given)
                 : letter_case_ == LetterCase::lower ? lower(given)
                                                     : std::move(given);
@@ -262,13 +266,13 @@ std::optional<Traced> IpaTokenizer::say_known(const Traced& token, const Lexicon
     return std::nullopt;
   }
   if (!lexicon.empty() && say_of_lexicon(token, lexicon, run)) return std::nullopt;
-  if (heteronyms_.count(word.points) != 0) {
+  if (always_letters_ || heteronyms_.count(word.points) != 0) {
     spell(word, run);
     return std::nullopt;
   }
   const TextSpan span = word.span();
-  if (is_english_ && say_suffix(word.points, span, run)) return std::nullopt;
-  if (is_french_ && say_contraction(word.points, span, run)) return std::nullopt;
+  if (has_english_words_ && say_suffix(word.points, span, run)) return std::nullopt;
+  if (has_french_words_ && say_contraction(word.points, span, run)) return std::nullopt;
   Found found = find(word.points);
   if (!found && letter_case_ == LetterCase::mixed) {
     Traced capitals = upper(word);
@@ -345,7 +349,7 @@ std::set<std::string> prepared_vocab(const IpaOptions& options) {
   std::set<std::string> symbols;
   for (const std::string& symbol : options.fixed_vocab) {
     const Traced given = trace(points_of(symbol));
-    const Traced prepared = options.locale == "en-US" ? without_accents(given) : composed(given);
+    const Traced prepared = options.is_english ? without_accents(given) : composed(given);
     symbols.insert(to_utf8(prepared.points));
   }
   return symbols;

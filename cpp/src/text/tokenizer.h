@@ -63,7 +63,10 @@ class Tokenizer {
 };
 
 struct IpaOptions {
-  std::string locale;
+  bool is_english = false;  // texts are prepared as English ones
+  // By whose rules words are cut and said: "en-US" and "fr-FR" have their own.
+  std::string word_locale;
+  bool always_letters = false;  // no word is pronounced but those of a lexicon
   DictionaryOptions dictionary;
   bool ignore_ambiguous_words = false;
   bool apostrophe = false;

@@ -102,5 +102,62 @@ TEST(Golden, Splitting) {
   }
 }
 
+// Random dictionaries, options and texts (tests/parity/originals/text.py): ids, or null where the
+// original fails, as it has nothing but spaces left.
+const Json& random_cases() {
+  static const Json read = test::read_json(test::text_data("random.json"));
+  return read;
+}
+
+void compare(const TextFrontEnd& front_end, const std::string& tokenizer, const Json& cases) {
+  std::int32_t offset = 0;
+  for (const TextTokenizerInfo& info : front_end.tokenizers()) {
+    if (info.name == tokenizer) offset = info.offset;
+  }
+  for (const Json& each : cases) {
+    const std::string text = each[0];
+    const auto encode = [&] { return front_end.encode(plain(text), tokenizer); };
+    if (each[1].is_null()) {
+      EXPECT_TRUE(test::throws_naming<ConfigError>("no speakable symbol", encode)) << text;
+      continue;
+    }
+    std::vector<std::int32_t> ids = each[1];
+    for (std::int32_t& id : ids) id += offset;
+    EXPECT_EQ(encode().ids, ids) << tokenizer << ": " << each[0];
+  }
+}
+
+TEST(Golden, RandomDictionaries) {
+  for (const Json& of : random_cases()["ipa"]) {
+    test::FrontEndFolder folder;
+    for (const auto& [name, contents] : of["files"].items())
+      test::write_file(folder.file(name), contents);
+    folder.json["tokenizers"] = Json::array({of["tokenizer"]});
+    folder.json["languages"] = {{"en", "random"}};
+    const auto front_end = folder.open();
+    EXPECT_EQ(front_end->tokens("random"), of["tokens"]) << of["tokenizer"].dump();
+    compare(*front_end, "random", of["cases"]);
+    if (testing::Test::HasFailure()) {
+      FAIL() << of["tokenizer"].dump() << of["files"].dump();
+    }
+  }
+}
+
+TEST(Golden, RandomCharacters) {
+  for (const auto& [name, cases] : random_cases()["chars"].items())
+    compare(golden_front_end(), name, cases);
+}
+
+TEST(Golden, RandomSplits) {
+  for (const Json& of : random_cases()["split"]) {
+    const std::string language = of[0], text = of[1];
+    EXPECT_EQ(golden_front_end().count(text, language), of[2]) << text;
+    std::vector<std::string> sentences;
+    for (const TextPiece& piece : golden_front_end().split(text, language, TextSplit::sentences))
+      sentences.push_back(piece.text);
+    EXPECT_EQ(sentences, of[3].get<std::vector<std::string>>()) << language << ": " << text;
+  }
+}
+
 }  // namespace
 }  // namespace ttsrt
