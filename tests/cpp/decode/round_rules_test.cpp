@@ -68,7 +68,9 @@ TEST(Rounds, RefusedChunksAreNamed) {
 
 TEST(Rounds, RefuseWhatHasNoRulesForThem) {
   const auto refuses = [](const char* what, const Request& request) {
-    CompiledRules rules = compiled(request);
+    Request plain = request;
+    plain.forced_codes = {};
+    CompiledRules rules = compiled(plain);
     return throws_naming<ConfigError>(what, [&] { start_rounds(request, rules); });
   };
   AttentionPrior prior;

@@ -173,6 +173,8 @@ def execute(model: Any, run: ChunkRun) -> dict[str, Any]:
     texts = _texts(run)
     margins = Margins()
     _watch_focus(model, margins)
+    if not run.has_prior:  # see tests/parity/test_magpie_chunks.py
+        object.__setattr__(model, "_initialize_chunked_attn_prior", lambda *_: None)
     speaker = _Speaker(model, run, margins, model.create_chunk_state(batch_size=1))
     for index, text in enumerate(texts):
         speaker.speak(text, index == len(texts) - 1)
