@@ -1,12 +1,12 @@
-"""Texts in chunks against NeMo 3.0.0's own chunked generation (`originals/magpie_chunks.py`): codes,
-steps of each chunk and the text in focus, alone and in a crowd, on every backend.
+"""Texts in chunks against NeMo 3.0.0's own chunked generation (`originals/magpie_chunks.py`).
 
+Codes, steps of each chunk and the text in focus are equal, alone and in a crowd, on every backend.
 The original decodes one text here, chunk after chunk; what it does to a batch of several depends on
 their padding. Without an end of speech, a chunk goes on to the checkpoint's `max_decoder_steps`.
 
-One difference: without a prior (`apply_attention_prior` false), the original still weighs every step
-of a later chunk by the weights that are meant for its first step, which keeps it at the begin of its
-text. Here no prior is none; the original's run was made without these weights.
+One difference: without a prior (`apply_attention_prior` false), the original still weighs every
+step of a later chunk by the weights that are meant for its first one, which keeps it at the begin
+of its text. Here no prior is none; the original's run was made without these weights.
 """
 
 from __future__ import annotations

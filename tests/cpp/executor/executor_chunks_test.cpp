@@ -110,9 +110,9 @@ TEST_P(ExecutorChunks, AreTheSameInACrowd) {
         handles.push_back(executor.submit(fitted(test::spoken({1, 2, 3}, 50), is_multi)));
       }
       for (std::size_t i = 0; i < expected.size(); ++i) {
-        expect_same_places(*handles[2 * i].result(), expected[i],
-                           std::to_string(i) + " in batches of " +
-                               std::to_string(crowd.max_batch_size));
+        expect_same_places(
+            *handles[2 * i].result(), expected[i],
+            std::to_string(i) + " in batches of " + std::to_string(crowd.max_batch_size));
       }
       for (Handle& handle : handles) handle.result();
       test::expect_idle(executor, test::kCrowdPrefixes);

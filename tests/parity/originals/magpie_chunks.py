@@ -4,7 +4,7 @@ what it drew to `chunks.json`: the codes of all chunks, their steps and the text
     python -m originals.magpie_chunks --source FOLDER --out DATA
 
 One text at a time, so that no padding takes part. Chunks go in as `do_tts` gives them. With its
-cache, the original would go on with that of the chunk before; each chunk starts with a new one here.
+cache, the original would go on with that of the chunk before; here each chunk gets a new one.
 """
 
 from __future__ import annotations
