@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 import ttsrt_rt as rt
 from ttsrt_rt.audio import write_wav
@@ -30,6 +31,7 @@ from ttsrt_rt.synth import (
     write_random_t3,
     write_random_vocos,
 )
+from ttsrt_rt.synth.front_end import front_end_of
 from ttsrt_rt.synth.magpie_layout import CKPT_SIZES, NEMO_SIZES
 from ttsrt_rt.synth.nanocodec_layout import SynthCodec
 from ttsrt_rt.voice_file import write_voice
@@ -54,11 +56,27 @@ def write_sources(folder: Path) -> None:
     write_random_nemo(folder / "magpie.nemo", nemo, seed=1)
     write_random_ckpt(folder / "t5tts.ckpt", ckpt, seed=1)
     write_random_codec(folder / "codec.nemo", CODEC, seed=1)
+    write_dictionaries(folder, folder / "t5tts.hparams.yaml")
     (folder / "t5tts.hparams.yaml").rename(folder / "hparams.yaml")
     write_fork(folder / "trtllm_checkpoint")
     write_random_t3(folder / "t3_cfg.safetensors", "tiny", seed=1)
     conds = write_random_conds(folder / "conds.pt", "tiny", seed=1)
     write_voice(folder / "me.safetensors", read_conds(conds, ["english"]))
+
+
+def write_dictionaries(folder: Path, hparams: Path) -> None:
+    """The dictionaries that the configuration of a `.ckpt` names by paths."""
+    made = front_end_of(98)
+    values = yaml.safe_load(hparams.read_text("utf-8"))
+    g2p = made.tokenizers["english_phoneme"]["g2p"]
+    (folder / "dictionaries").mkdir()
+    for field in ("phoneme_dict", "heteronyms"):
+        name = g2p[field].removeprefix("nemo:")
+        plain = name.split("_", 1)[1]
+        (folder / "dictionaries" / plain).write_bytes(made.files[name])
+        g2p[field] = f"scripts/tts_dataset_files/{plain}"
+    values["cfg"]["text_tokenizers"] = made.tokenizers
+    hparams.write_text(yaml.safe_dump(values, sort_keys=False), "utf-8")
 
 
 def write_f5_sources(folder: Path) -> None:

@@ -142,9 +142,20 @@ class TextResolver:
         )
         front_end = self.front_end
         if front_end is None:
-            raise ConfigError(f"text: this engine carries no front end. {NEEDS_FRONT_END}")
+            raise ConfigError(f"text: {_why_none(self._engine)}. {NEEDS_FRONT_END}")
         spoken = front_end.speak(request.text, request.language, options)
         info = self._engine.info
         return replace(
             spoken, frame_rate=info.frame_rate, frames_per_step=max(1, info.frame_stacking)
         )
+
+
+def _why_none(engine: _core.Engine) -> str:
+    """Why an engine has no front end."""
+    description = json.loads(engine.description)
+    if description["family"] == "t3" and description["model"].get("variant") == "multilingual":
+        return (
+            "this engine is a multilingual T3, whose text needs the dictionaries of its languages "
+            "and comes as ids"
+        )
+    return "this engine carries no front end"

@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from ttsrt_rt.errors import ConfigError
-from ttsrt_rt.options import named_fields
+from ttsrt_rt.options import TextSplit, named_fields
 from ttsrt_rt.quoting import show
 
 if TYPE_CHECKING:
     from ttsrt_rt.text.lexicon import Lexicon
 
-__all__ = ["Markup", "Normalize", "ShortText", "Split", "TextOptions", "check_text_options"]
+__all__ = ["Markup", "Normalize", "ShortText", "TextOptions", "check_text_options"]
 
-Split: TypeAlias = Literal["auto", "never", "sentences", "phrases"]
 Normalize: TypeAlias = Literal["off", "numbers", "nemo"]
 Markup: TypeAlias = Literal["none", "ssml"]
 ShortText: TypeAlias = Literal["keep", "pad"]
@@ -45,7 +44,7 @@ class TextOptions:
 
     strict: bool = False
     special_text: bool = False
-    split: Split = "auto"
+    split: TextSplit = "auto"
     short_text: ShortText = "keep"
     terminal_punctuation: bool = False
     normalize: Normalize = "off"
@@ -53,7 +52,7 @@ class TextOptions:
     lexicon: Lexicon | Mapping[str, str] | None = None
 
 
-_WORDS = {"split": Split, "short_text": ShortText, "normalize": Normalize, "markup": Markup}
+_WORDS = {"split": TextSplit, "short_text": ShortText, "normalize": Normalize, "markup": Markup}
 _FLAGS = ("strict", "special_text", "terminal_punctuation")
 
 

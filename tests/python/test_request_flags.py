@@ -19,6 +19,7 @@ from ttsrt_rt.cli.request_flags import (
     make_request,
     read_object,
 )
+from ttsrt_rt.text.lexicon import LexiconEntry
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +46,7 @@ def asked(parser: Parser) -> Callable[..., rt.Request]:
         (rt.AttentionPrior, "--prior_"),
         (rt.MaskGit, "--maskgit_"),
         (rt.BlockDiffusion, "--block_"),
+        (rt.TextOptions, "--text_options_"),
     ],
 )
 def test_every_field_is_a_flag_with_its_text(parser: Parser, kind: Any, prefix: str) -> None:
@@ -110,6 +112,19 @@ def test_options_of_prior_and_maskgit(asked: Callable[..., rt.Request]) -> None:
     assert make_request({"flow": {"steps": 5, "duration": 90, "no_ref_audio": True}}).flow == flow
 
 
+def test_texts_and_their_options(asked: Callable[..., rt.Request], tmp_path: Path) -> None:
+    request = asked("--text", "Hello.", "--language", "de", "--text_options", '{"strict": true}')
+    assert (request.text, request.language) == ("Hello.", "de")
+    assert request.text_options == rt.TextOptions(strict=True)
+    flags = ["--text_options_split", "never", "--text_options_terminal_punctuation", "true"]
+    expected = rt.TextOptions(split="never", terminal_punctuation=True)
+    assert asked("--text", "a", *flags).text_options == expected
+    words = tmp_path / "words.txt"
+    words.write_text("dog d\n", "utf-8")
+    options = asked("--text", "a", "--text_options_lexicon", str(words)).text_options
+    assert options is not None and [*(options.lexicon or ())] == [LexiconEntry("dog", "d")]
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
@@ -124,6 +139,8 @@ def test_options_of_prior_and_maskgit(asked: Callable[..., rt.Request]) -> None:
         (["--maskgit", "[1]"], "--maskgit: expected options as JSON"),
         (["--block", "6"], "--block: expected options as JSON"),
         (["--flow", "6"], "--flow: expected options as JSON"),
+        (["--text_options", "never"], "--text_options: expected options as JSON"),
+        (["--text_options", '{"cut": 1}'], "text_options: expected some of strict"),
         (["--text_ids", "none.json"], "none.json: no such file"),
     ],
 )

@@ -135,6 +135,8 @@ def given_fields(args: argparse.Namespace) -> dict[str, Any]:
     }
     if "voice" in given:
         given["voice"] = voice_of(given["voice"])
+    if "text" in given:
+        given["text"] = _utf8(given["text"])
     for name, kind in _kinds().items():
         options = {
             field.name: _bool_of(getattr(args, f"{name}_{field.name}"), str(field.type))
@@ -163,6 +165,11 @@ def voice_of(text: str) -> int | str:
     """The number or the name of a voice. Names are UTF-8, whatever the locale of the terminal."""
     if re.fullmatch(r"-?[0-9]+", text):
         return int(text)
+    return _utf8(text)
+
+
+def _utf8(text: str) -> str:
+    """An argument as UTF-8, whatever the locale of the terminal."""
     return os.fsencode(text).decode("utf-8", "surrogateescape")
 
 
@@ -213,7 +220,7 @@ def make_request(fields: Mapping[str, Any]) -> Request:
     Args:
         fields: Values by the names of `Request`. An array may be FILE or FILE:KEY, `prior`,
             `maskgit`, `block`, `flow` and `text_options` mappings of their options; `prior` may
-            also be "off" or None.
+            also be "off" or None. A `lexicon` may be the name of a file.
 
     Raises:
         ConfigError: A name is unknown, or an array can't be read.
@@ -229,6 +236,10 @@ def make_request(fields: Mapping[str, Any]) -> Request:
             continue
         if not isinstance(values[name], dict):
             raise ConfigError(f"{name}: expected options, got {show(values[name])}")
+        if isinstance(values[name].get("lexicon"), str):
+            from ttsrt_rt.text.lexicon import read_lexicon
+
+            values[name] = {**values[name], "lexicon": read_lexicon(values[name]["lexicon"])}
         values[name] = _make(name, _kinds()[name], values[name])
     return _make("request", Request, values)
 

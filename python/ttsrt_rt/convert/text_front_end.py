@@ -100,7 +100,10 @@ def read_text_folder(
     """
     if not options.is_wanted:
         return {}
-    blocks = _tokenizers(config)
+    try:
+        blocks = _tokenizers(config)
+    except ConfigError as error:  # a reference that leads nowhere, which nothing else reads
+        return _none(str(error), options, notices)
     if not any("_target_" in block for block in blocks.values()):
         return _none("the configuration describes no text tokenizer", options, notices)
     is_archive = weights is not None and weights.kind == "nemo"
@@ -165,15 +168,15 @@ def _none(why: str, options: TextSources, notices: list[str]) -> Files:
 
 
 def _tokenizers(config: Block) -> dict[str, Mapping[str, Any]]:
-    """The blocks of the tokenizers by their names, in the order of their ids.
+    """The blocks of the tokenizers by their names, in the order of their ids, as plain values.
 
     Raises:
         ConfigError: they are none, or one is no mapping or has a wrong name.
     """
     if config.has("text_tokenizers"):
-        blocks: dict[str, Any] = dict(config.block("text_tokenizers").values)
+        blocks: dict[str, Any] = _plain(config.block("text_tokenizers").values)
     elif config.has("text_tokenizer"):
-        blocks = {ONLY_TOKENIZER: config.values["text_tokenizer"]}
+        blocks = {ONLY_TOKENIZER: _plain(config.values["text_tokenizer"])}
     else:
         return {}
     if config.has("legacy_text_conditioning") and config.flag("legacy_text_conditioning"):
@@ -191,6 +194,13 @@ def _tokenizers(config: Block) -> dict[str, Mapping[str, Any]]:
                 f"{MAX_NAME} characters, got {show(name)}: {show(block)}"
             )
     return blocks
+
+
+def _plain(value: Any) -> Any:
+    """A value of a configuration with its references resolved."""
+    if isinstance(value, Mapping):
+        return {name: _plain(each) for name, each in value.items()}
+    return [_plain(each) for each in value] if isinstance(value, list) else value
 
 
 def _check_rows(

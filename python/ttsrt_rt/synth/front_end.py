@@ -122,9 +122,11 @@ _FULL = {
     "vietnamese_chartokenizer": _bytes(),
     "korean_chartokenizer": _bytes(),
 }
+_TYPOGRAPHY = "\u2026\u2013\u2014\u201c\u201d\u00ab\u00bb"
 # By the rows of the table: punctuation and words of English, and the other tokenizers.
 _SIZES: dict[int, tuple[str, str, dict[str, Any]]] = {
     40: (",.!?-", _FEW_WORDS, {}),
+    98: (',.!?-:;/"()[]{}' + _TYPOGRAPHY + "\u2022\u00bf\u00a1\u2039\u203a", ENGLISH, {}),
     386: (
         ',.!?-:;/"()\u2026',
         ENGLISH,
@@ -135,9 +137,5 @@ _SIZES: dict[int, tuple[str, str, dict[str, Any]]] = {
             "italian": _characters("Italian"),
         },
     ),
-    3359: (
-        ',.!?-:;/"()[]{}\u2026\u2013\u2014\u2018\u201c\u201d\u00ab\u00bb',
-        ENGLISH,
-        _FULL,
-    ),
+    3359: (',.!?-:;/"()[]{}' + _TYPOGRAPHY + "\u2018", ENGLISH, _FULL),
 }

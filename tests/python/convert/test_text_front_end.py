@@ -61,7 +61,7 @@ def test_the_folder_has_all_of_it(checkpoint: Path) -> None:
     assert raw in front_end_of(40).files.values()
 
 
-@pytest.mark.parametrize("rows", [40, 386, 3359])
+@pytest.mark.parametrize("rows", [40, 98, 386, 3359])
 def test_synthetic_vocabularies_add_up(rows: int, tmp_path: Path) -> None:
     """The tokenizers of every named size have as many ids as its table has rows."""
     from ttsrt_rt.convert.fields import Block
@@ -110,6 +110,15 @@ def test_stubs_convert_with_a_note(tmp_path: Path, caplog: pytest.LogCaptureFixt
         convert(source_of("tinyce"), tmp_path / "two", front_end=True, progress=False)
 
 
+def test_a_reference_that_leads_nowhere_is_a_note(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    changed = bare_paths()
+    changed["text_tokenizers"]["english_phoneme"]["g2p"]["phoneme_dict"] = "${absent.path}"
+    made = convert(write(tmp_path, changed), tmp_path / "out", progress=False)
+    assert not (made / "text").exists() and "absent" in caplog.text
+
+
 def bare_paths() -> dict[str, Any]:
     tokenizers = front_end_of(40).tokenizers
     tokenizers["english_phoneme"]["g2p"]["phoneme_dict"] = "scripts/data/ipa_words-1.txt"
@@ -121,7 +130,7 @@ def test_a_missing_dictionary_is_a_note(tmp_path: Path, caplog: pytest.LogCaptur
     assert not (convert(source, tmp_path / "out", progress=False) / "text").exists()
     assert "not in the source: ipa_words-1.txt; text_files=FOLDER (--text_files)" in caplog.text
     with pytest.raises(
-        ConfigError, match="expected a front end, but these dictionaries.*ipa_words"
+        ConfigError, match=r"expected a front end, but these dictionaries.*ipa_words"
     ):
         convert(source, tmp_path / "two", front_end=True, progress=False)
 
@@ -141,7 +150,7 @@ def test_dictionaries_of_the_caller(tmp_path: Path) -> None:
         source, tmp_path / "3", dictionaries={"english_phoneme": tmp_path / "mine"}, progress=False
     )
     assert described(by_folder) == described(by_name) == described(by_tokenizer)
-    with pytest.raises(ConfigError, match="dictionaries: expected names of files.*'german'"):
+    with pytest.raises(ConfigError, match=r"dictionaries: expected names of files.*'german'"):
         convert(source, tmp_path / "4", dictionaries={"german": tmp_path / "mine"}, progress=False)
     with pytest.raises(ConfigError, match="front_end: expected True where dictionaries are given"):
         convert(source, tmp_path / "4", text_files=folder, front_end=False, progress=False)

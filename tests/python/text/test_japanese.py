@@ -85,5 +85,5 @@ def test_a_missing_package_is_named(
     description: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "pyopenjtalk", None)
-    with pytest.raises(ConfigError, match="Japanese needs the package pyopenjtalk.*extra ja"):
+    with pytest.raises(ConfigError, match=r"Japanese needs the package pyopenjtalk.*extra ja"):
         JapaneseTokenizer(description, 0).encode("\u3053")

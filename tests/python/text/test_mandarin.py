@@ -102,5 +102,5 @@ def test_a_missing_package_is_named(
     description: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "jieba", None)
-    with pytest.raises(ConfigError, match="Mandarin needs the package jieba.*extra zh"):
+    with pytest.raises(ConfigError, match=r"Mandarin needs the package jieba.*extra zh"):
         MandarinTokenizer(description, 0).encode("\u4f60\u597d")

@@ -1,0 +1,149 @@
+"""Front ends of configurations: every golden text, converted and spoken as an engine does."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ttsrt_rt.convert.fields import Block
+from ttsrt_rt.convert.text_front_end import TextSources, file_writers, read_text_folder
+from ttsrt_rt.errors import ConfigError, FormatError
+from ttsrt_rt.text.magpie_front_end import MagpieFrontEnd
+from ttsrt_rt.text_options import TextOptions
+
+from ...needs_extras import needed
+
+DATA = Path(__file__).resolve().parents[2] / "data" / "text"
+REFS: dict[str, Any] = json.loads((DATA / "refs.json").read_text("utf-8"))
+TOKENIZERS: dict[str, Any] = REFS["tokenizers"]
+CASES = [
+    (name, case)
+    for name, entry in TOKENIZERS.items()
+    if entry["config"]["_target_"].rsplit(".", 1)[-1] != "ChinesePhonemesTokenizer"
+    for case in entry["cases"]
+]
+WHOLE = TextOptions(split="never")
+
+
+def made(folder: Path, names: list[str], stamp: object = None) -> MagpieFrontEnd:
+    """The front end of a configuration of some of the golden tokenizers."""
+    blocks = {name: TOKENIZERS[name]["config"] for name in names}
+    config = Block({"text_tokenizers": blocks, "nemo_version": stamp}, "", ConfigError)
+    rows = sum(TOKENIZERS[name]["size"] for name in names) + 2
+    files = read_text_folder(config, None, TextSources(text_files=DATA / "golden"), rows, [])
+    folder.mkdir()
+    for name, write in file_writers(files).items():
+        write(folder / name.removeprefix("text/"))
+    return MagpieFrontEnd(folder)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, MagpieFrontEnd]:
+    folder = tmp_path_factory.mktemp("alone")
+    return {
+        name: made(folder / name, [name], entry["nemo_version"])
+        for name, entry in TOKENIZERS.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory: pytest.TempPathFactory) -> MagpieFrontEnd:
+    order = REFS["aggregates"]["like_v2607"]["order"]
+    return made(tmp_path_factory.mktemp("together") / "text", order)
+
+
+@pytest.mark.parametrize(("name", "case"), CASES, ids=lambda each: str(each)[:24])
+def test_ids_are_the_originals(
+    name: str, case: dict[str, Any], alone: dict[str, MagpieFrontEnd]
+) -> None:
+    front_end, text = alone[name], case["text"]
+    if "original_raises" in case:
+        with pytest.raises(ConfigError):
+            front_end.speak(text, name, WHOLE)
+        return
+    special = TextOptions(special_text=name == "byt5")
+    tokens = front_end.encode(text, name, special)
+    assert np.asarray(tokens.ids).tolist() == case["ids"]
+    assert tokens.spans is not None and len(tokens.spans) == len(tokens.ids)
+    assert all(0 <= begin <= end <= len(text) for begin, end in tokens.spans)
+
+
+@pytest.mark.parametrize(
+    "case", REFS["aggregates"]["like_v2607"]["cases"], ids=lambda case: case["tokenizer"]
+)
+def test_ids_of_a_whole_model(case: dict[str, Any], together: MagpieFrontEnd) -> None:
+    entry = REFS["aggregates"]["like_v2607"]
+    if case["tokenizer"] == "mandarin_phoneme":
+        needed("jieba", "zh"), needed("pypinyin_dict", "zh")
+    spoken = together.speak(case["text"], case["tokenizer"], WHOLE)
+    assert spoken.ids.tolist() == [*case["ids"], entry["eos"]]
+    assert spoken.spans is not None and spoken.spans[-1].tolist() == [len(case["text"])] * 2
+
+
+def test_languages_of_a_whole_model(together: MagpieFrontEnd) -> None:
+    assert together.languages == {
+        "en": "english_phoneme",
+        "de": "german_phoneme",
+        "es": "spanish_phoneme",
+        "zh": "mandarin_phoneme",
+    }
+    assert together.default_language == "en"
+    assert together.speak("Straße", "de_AT", WHOLE).language == "de"
+    assert together.speak("Bom dia", "portuguese_Brazilian_phoneme", WHOLE).language == (
+        "portuguese_Brazilian_phoneme"
+    )
+    with pytest.raises(ConfigError, match="de, en, es, zh"):
+        together.speak("Bom dia", "pt", WHOLE)
+
+
+def test_long_texts_are_cut(together: MagpieFrontEnd) -> None:
+    text = "The blue-bird sings *well*. " * 20 + "the end"
+    whole = together.speak(text, "en", WHOLE)
+    cut = together.speak(text, "en", TextOptions())
+    assert len(whole.chunks) == 1 and len(cut.chunks) == 21
+    assert sum(cut.chunks) == len(cut.ids) and cut.spans is not None
+    begin = 0
+    for index, count in enumerate(cut.chunks):
+        part = cut.spans[begin : begin + count]
+        assert index * 28 <= part.min() and part.max() <= (index + 1) * 28
+        begin += count
+    two = together.speak("One. Two.", "en", TextOptions(split="sentences"))
+    assert len(two.chunks) == 2
+
+
+def test_markup_with_phonemes_and_languages(together: MagpieFrontEnd) -> None:
+    options = TextOptions(markup="ssml")
+    text = (
+        '<speak>the <phoneme ph="b l u">x</phoneme> <lang xml:lang="de">Straße</lang>'
+        '<break time="200ms"/><voice name="other">the end</voice></speak>'
+    )
+    spoken = together.speak(text, "en", options)
+    assert len(spoken.chunks) == 2
+    assert spoken.pauses == (0, 200, 0) and spoken.voices == (None, "other")
+    assert spoken.text.startswith("the x Stra") and spoken.spans is not None
+    offsets = REFS["aggregates"]["like_v2607"]["offsets"]
+    german = spoken.ids[(spoken.ids >= offsets["german_phoneme"]) & (spoken.ids < 637)]
+    assert len(german)
+    with pytest.raises(ConfigError, match="normalize: expected off with markup"):
+        together.speak(text, "en", TextOptions(markup="ssml", normalize="numbers"))
+
+
+def test_a_description_of_another_kind_is_refused(tmp_path: Path) -> None:
+    made(tmp_path / "text", ["mandarin_phoneme"])
+    path = tmp_path / "text" / "front_end.json"
+    found = json.loads(path.read_text("utf-8"))
+    del found["tokenizers"][0]["syllables"]
+    path.write_text(json.dumps(found), "utf-8")
+    with pytest.raises(FormatError, match=r"front_end\.json: mandarin_phoneme: expected what conv"):
+        MagpieFrontEnd(tmp_path / "text")
+
+
+def test_a_megabyte_in_chunks(together: MagpieFrontEnd) -> None:
+    text = "The blue bird sings. " * 50_000
+    spoken = together.speak(text, "en", TextOptions())
+    assert len(spoken.chunks) == 50_000 and spoken.spans is not None
+    assert spoken.spans[-1].tolist() == [len(text.rstrip())] * 2
