@@ -19,7 +19,25 @@ const char* finish_reason_of(const Class& self) {
   return name_of(self.finish_reason);
 }
 
-void register_metrics(py::module_& module) {
+void register_events(py::module_& module) {
+  py::class_<Event> event(module, "Event", "A part of a result.");
+  def_repr(event);
+  event
+      .def_readonly("first_frame", &Event::first_frame,
+                    "Index of the first of these frames in the result.")
+      .def_readonly("is_last", &Event::is_last, "Whether the request ends with this event.")
+      .def_property_readonly("finish_reason", &finish_reason_of<Event>,
+                             "Why the request ended, in the last event.");
+  def_view(event, "codes", &Event::codes, "Int32 [new frames, codebooks].");
+  def_view(event, "audio", &Event::audio, "New samples, of models that end in sound.");
+  def_view(event, "spectrogram", &Event::spectrogram, "New rows of a spectrogram.");
+  def_view(event, "text_positions", &Event::text_positions,
+           "Int32 [new steps], if they were requested.");
+}
+
+}  // namespace
+
+void register_results(py::module_& module) {
   py::class_<Metrics> metrics(module, "Metrics", "Times of one request, in seconds.");
   def_repr(metrics);
   metrics.def_readonly("queue_seconds", &Metrics::queue_seconds, "Submit until it gets a slot.")
@@ -33,9 +51,27 @@ void register_metrics(py::module_& module) {
                     "Seconds of audio per second: frames_per_second / frame rate.")
       .def_readonly("rtf", &Metrics::rtf, "Total_seconds per second of audio; 0 without frames.")
       .def_readonly("steps", &Metrics::steps, "Decoder steps.");
-}
 
-void def_arrays(py::class_<Result>& result) {
+  py::class_<TraceEntry> entry(module, "TraceEntry", "Values of one stage of one step.");
+  def_repr(entry);
+  entry
+      .def_readonly("name", &TraceEntry::name,
+                    "The stage: \"encoder_out\", \"decoder.hidden\" and so on.")
+      .def_readonly("step", &TraceEntry::step, "Decoder step; 0 for encoders.");
+  def_view(entry, "values", &TraceEntry::values, "Float32 [rows, columns].");
+
+  register_events(module);
+
+  py::class_<Result> result(module, "Result", "Everything that a request made.");
+  def_repr(result);
+  result
+      .def_property_readonly("finish_reason", &finish_reason_of<Result>,
+                             "\"stop\", \"length\", \"cancelled\", \"deadline\" or \"error\".")
+      .def_readonly("error", &Result::error, "The message if finish_reason is error.")
+      .def_readonly("metrics", &Result::metrics, "Times.")
+      .def_readonly("sample_rate", &Result::sample_rate,
+                    "Of audio, in Hz; 0: the model makes no sound.")
+      .def_readonly("trace", &Result::trace, "Values of every stage, with ExecutorOptions.trace.");
   def_view(result, "codes", &Result::codes, "Int32 [frames, codebooks].");
   def_view(result, "alignment", &Result::alignment,
            "Float32 [steps, text_len], if it was requested.");
@@ -52,46 +88,6 @@ void def_arrays(py::class_<Result>& result) {
   def_view(result, "audio", &Result::audio, "Samples, of models that end in sound.");
   def_view(result, "spectrogram", &Result::spectrogram,
            "Float32 [frames, mel_bins], of models that end in a spectrogram.");
-}
-
-}  // namespace
-
-void register_results(py::module_& module) {
-  register_metrics(module);
-
-  py::class_<TraceEntry> entry(module, "TraceEntry", "Values of one stage of one step.");
-  def_repr(entry);
-  entry
-      .def_readonly("name", &TraceEntry::name,
-                    "The stage: \"encoder_out\", \"decoder.hidden\" and so on.")
-      .def_readonly("step", &TraceEntry::step, "Decoder step; 0 for encoders.");
-  def_view(entry, "values", &TraceEntry::values, "Float32 [rows, columns].");
-
-  py::class_<Event> event(module, "Event", "A part of a result.");
-  def_repr(event);
-  event
-      .def_readonly("first_frame", &Event::first_frame,
-                    "Index of the first of these frames in the result.")
-      .def_readonly("is_last", &Event::is_last, "Whether the request ends with this event.")
-      .def_property_readonly("finish_reason", &finish_reason_of<Event>,
-                             "Why the request ended, in the last event.");
-  def_view(event, "codes", &Event::codes, "Int32 [new frames, codebooks].");
-  def_view(event, "audio", &Event::audio, "New samples, of models that end in sound.");
-  def_view(event, "spectrogram", &Event::spectrogram, "New rows of a spectrogram.");
-  def_view(event, "text_positions", &Event::text_positions,
-           "Int32 [new steps], if they were requested.");
-
-  py::class_<Result> result(module, "Result", "Everything that a request made.");
-  def_repr(result);
-  result
-      .def_property_readonly("finish_reason", &finish_reason_of<Result>,
-                             "\"stop\", \"length\", \"cancelled\", \"deadline\" or \"error\".")
-      .def_readonly("error", &Result::error, "The message if finish_reason is error.")
-      .def_readonly("metrics", &Result::metrics, "Times.")
-      .def_readonly("sample_rate", &Result::sample_rate,
-                    "Of audio, in Hz; 0: the model makes no sound.")
-      .def_readonly("trace", &Result::trace, "Values of every stage, with ExecutorOptions.trace.");
-  def_arrays(result);
 }
 
 }  // namespace ttsrt::python

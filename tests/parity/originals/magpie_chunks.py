@@ -4,7 +4,7 @@ what it drew to `chunks.json`: the codes of all chunks, their steps and the text
     python -m originals.magpie_chunks --source FOLDER --out DATA
 
 One text at a time, so that no padding takes part. Chunks go in as `do_tts` gives them. With its
-cache, the original would go on with that of the chunk before; each chunk starts with a new one here.
+cache, the original would go on with that of the chunk before; here each chunk gets a new one.
 """
 
 from __future__ import annotations
@@ -173,6 +173,8 @@ def execute(model: Any, run: ChunkRun) -> dict[str, Any]:
     texts = _texts(run)
     margins = Margins()
     _watch_focus(model, margins)
+    if not run.has_prior:  # see tests/parity/test_magpie_chunks.py
+        object.__setattr__(model, "_initialize_chunked_attn_prior", lambda *_: None)
     speaker = _Speaker(model, run, margins, model.create_chunk_state(batch_size=1))
     for index, text in enumerate(texts):
         speaker.speak(text, index == len(texts) - 1)
