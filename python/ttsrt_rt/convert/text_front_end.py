@@ -220,7 +220,7 @@ def _check_rows(
     with tempfile.TemporaryDirectory(prefix="ttsrt-text-") as folder:
         for name, data in made.items():
             _write(Path(folder, name), data=data)
-        found = _core.TextFrontEnd.open(folder).tokenizers
+        found = _core.TextFrontEnd.open(folder).tokenizers()
     sizes = {each.name: each.size for each in found}
     total = sum(sizes.values())
     if total + 2 == rows:

@@ -49,7 +49,7 @@ class MagpieFrontEnd:
             FormatError: a file is damaged; the message names it.
         """
         self._core = _core.TextFrontEnd.open(folder) if core is None else core
-        self._tokenizers = {each.name: each for each in self._core.tokenizers}
+        self._tokenizers = {each.name: each for each in self._core.tokenizers()}
         path = folder / "front_end.json"
         described = read_json(path, max_bytes=MAX_DESCRIPTION_BYTES)["tokenizers"]
         self._own: dict[str, Any] = {}
@@ -67,7 +67,7 @@ class MagpieFrontEnd:
     @property
     def languages(self) -> dict[str, str]:
         """The name of the tokenizer of each language."""
-        return self._core.languages
+        return {each.language: each.tokenizer for each in self._core.languages()}
 
     @property
     def default_language(self) -> str:
@@ -82,7 +82,7 @@ class MagpieFrontEnd:
         Raises:
             ConfigError: as `speak`; but a text of which nothing is spoken has no ids.
         """
-        _, tokenizer = self._core.resolve(language or "")
+        tokenizer = self._core.resolve(language or "").tokenizer
         part = Part(Traced(check_text(text, "text")))
         return self._encode([part], tokenizer, options or TextOptions())
 
@@ -93,8 +93,9 @@ class MagpieFrontEnd:
             ConfigError: the language is unknown, the text is none or nothing of it is spoken, a
                 package is missing; or, with `strict`, a character has no id.
         """
-        found, tokenizer = self._core.resolve(language or "")
-        spoken_in = found or tokenizer
+        found = self._core.resolve(language or "")
+        tokenizer = found.tokenizer
+        spoken_in = found.language or tokenizer
         prepared = prepare(check_text(text, "text"), spoken_in, options)
         made = Chunks(self._core.text_eos)
         for passage in prepared.passages:
@@ -130,7 +131,8 @@ class MagpieFrontEnd:
         together.
         """
         names = [
-            self._core.resolve(part.language)[1] if part.language else tokenizer for part in parts
+            self._core.resolve(part.language).tokenizer if part.language else tokenizer
+            for part in parts
         ]
         made: list[TextTokens] = []
         named = zip(names, parts, strict=True)
@@ -188,13 +190,13 @@ def _spans(made: TextTokens) -> Sequence[Span]:
     return () if spans is None else spans
 
 
-def _lexicon(options: TextOptions) -> list[tuple[str, str, bool]]:
+def _lexicon(options: TextOptions) -> list[_core.LexiconEntry]:
     """The entries of a request's lexicon, as the library takes them."""
     if options.lexicon is None:
         return []
     from ttsrt_rt.text.lexicon import lexicon_of
 
     return [
-        (each.word, each.symbols, each.is_exact)
+        _core.LexiconEntry(each.word, each.symbols, is_exact=each.is_exact)
         for each in lexicon_of(options.lexicon, "text_options.lexicon")
     ]
