@@ -12,7 +12,7 @@ import ttsrt_rt as rt
 from tests.conftest import source_of
 from ttsrt_rt.synth import write_random_nemo
 
-TEXT = "Hello world, 5 quick%% dogs."
+TEXT = "Hello world, 5 quick%% dog."
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +49,14 @@ def test_a_text_gives_the_codes_of_its_ids(executor: rt.Executor) -> None:
 def test_the_result_tells_what_was_spoken(executor: rt.Executor) -> None:
     result = executor.generate(text=TEXT, voice=0, max_frames=4)
     assert result.text == TEXT and result.language == "en" and result.normalized_text is None
-    assert said(executor, result) == "H\u0259\u02c8LO \u02c8W\u0259LD,  \u02c8KWIK \u02c8DOGz.<eos>"
+    assert said(executor, result) == "H\u0259\u02c8LO \u02c8W\u0259LD,  \u02c8KWIK \u02c8DOG.<eos>"
     assert result.metrics.dropped_text == {"5": 1, "%": 2}
     spans = result.text_spans
-    assert spans is not None and spans.shape == (len(result.text_ids or ()), 2)
+    assert (
+        result.text_ids is not None
+        and spans is not None
+        and spans.shape == (result.text_ids.size, 2)
+    )
     shown = [TEXT[begin:end] for begin, end in spans]
     assert shown[0] == "Hello" and shown[6] == " " and shown[-2:] == [".", ""]
 
@@ -72,13 +76,13 @@ def test_many_texts_at_once(executor: rt.Executor) -> None:
     ]
     results = executor.generate(requests)
     assert [each.finish_reason for each in results] == ["length", "error", "length"]
-    assert "text: expected a speakable symbol, got none" in (results[1].error or "")
+    assert "text has no speakable symbol" in (results[1].error or "")
 
 
 def test_languages(executor: rt.Executor) -> None:
     assert executor.languages == {"en": "english_phoneme"}
     ids = [
-        executor.generate(text="Hello.", language=language, voice=0, max_frames=1).text_ids
+        executor.generate(text="Hello.", language=language, voice=0, max_frames=2).text_ids
         for language in (None, "en", "en-US", "en_GB", "english_phoneme")
     ]
     assert all(np.array_equal(ids[0], each) for each in ids[1:])
@@ -89,7 +93,7 @@ def test_languages(executor: rt.Executor) -> None:
 
 def test_texts_that_nothing_speaks(executor: rt.Executor) -> None:
     for wrong in ("", "   ", "\u00a0\t", "\U0001f600", "42"):
-        with pytest.raises(rt.ConfigError, match="text: expected a speakable symbol, got none"):
+        with pytest.raises(rt.ConfigError, match="text has no speakable symbol"):
             executor.generate(text=wrong, voice=0)
     with pytest.raises(rt.ConfigError, match="lone surrogate at 1"):
         executor.generate(text="a\ud800b", voice=0)
@@ -106,7 +110,7 @@ def test_texts_that_nothing_speaks(executor: rt.Executor) -> None:
 def test_options(executor: rt.Executor) -> None:
     def run(text: str, **options: object) -> rt.Result:
         made = rt.TextOptions(**options)  # type: ignore[arg-type]
-        return executor.generate(text=text, text_options=made, voice=0, max_frames=1)
+        return executor.generate(text=text, text_options=made, voice=0, max_frames=2)
 
     with pytest.raises(rt.ConfigError, match=r"text: expected characters that the vocab.*en has"):
         run(TEXT, strict=True)

@@ -156,8 +156,8 @@ def test_what_is_no_object_is_named() -> None:
 
 
 def test_unknown_fields_of_lines() -> None:
-    with pytest.raises(rt.ConfigError, match=r"request: expected some of text_ids.*'text'"):
-        make_request({"text": "hello"})
+    with pytest.raises(rt.ConfigError, match=r"request: expected some of text, .*'texts'"):
+        make_request({"texts": "hello"})
     with pytest.raises(rt.ConfigError, match="prior: expected default, off or options, got 3"):
         make_request({"prior": 3})
 

@@ -43,6 +43,7 @@ FRONT_END_NAME = "front_end.json"
 FRONT_END_FORMAT = {"format": "ttsrt.front_end", "format_version": 1}
 MAX_TOKENIZERS = 256
 MAX_NAME = 128
+MAX_ID = (1 << 24) - 1
 ONLY_TOKENIZER = "english_phoneme"  # of configurations with a single block
 LEGACY_CONDITIONING = "google-t5/t5-small"
 _PLAIN = re.compile(r"[A-Za-z0-9_-]+")
@@ -134,13 +135,12 @@ def read_text_folder(
         "family": "magpie",
         "tokenizers": described,
         "languages": languages,
-        "default_language": default_language(languages, names),
+        "default_language": default_language(languages),
         "text_bos": rows - 2,
         "text_eos": rows - 1,
     }
-    made = {**files.kept, FRONT_END_NAME: json_bytes(front_end)}
-    _check_rows(made, rows, described, stamp, blocks)
-    return made
+    _check_rows(files.kept, front_end, rows, blocks, stamp)
+    return {**files.kept, FRONT_END_NAME: json_bytes(front_end)}
 
 
 def json_bytes(value: Mapping[str, Any]) -> bytes:
@@ -204,23 +204,34 @@ def _plain(value: Any) -> Any:
 
 
 def _check_rows(
-    made: Files,
+    files: Files,
+    front_end: Mapping[str, Any],
     rows: int,
-    described: list[dict[str, Any]],
-    stamp: object,
     blocks: Mapping[str, Mapping[str, Any]],
+    stamp: object,
 ) -> None:
     """Checks the sizes of the vocabularies, which the library computes as it does in an engine.
+
+    Args:
+        files: the dictionaries.
+        front_end: the contents of `front_end.json`.
+        rows: of the model's table of text embeddings.
+        blocks: the configuration of each tokenizer.
+        stamp: `nemo_version` of the configuration.
 
     Raises:
         FormatError: they don't add up; or a dictionary is damaged.
     """
     from ttsrt_rt import _core
 
+    counted = {**front_end, "text_bos": MAX_ID, "text_eos": MAX_ID}  # whatever the sizes are
     with tempfile.TemporaryDirectory(prefix="ttsrt-text-") as folder:
-        for name, data in made.items():
+        for name, data in {**files, FRONT_END_NAME: json_bytes(counted)}.items():
             _write(Path(folder, name), data=data)
-        found = _core.TextFrontEnd.open(folder).tokenizers()
+        try:
+            found = _core.TextFrontEnd.open(folder).tokenizers()
+        except FormatError as error:  # names the file in a folder that will be gone
+            raise FormatError(str(error).replace(folder, "text_tokenizers")) from error
     sizes = {each.name: each.size for each in found}
     total = sum(sizes.values())
     if total + 2 == rows:

@@ -40,7 +40,7 @@ def languages_of(mapping: object, tokenizers: Sequence[str]) -> dict[str, str]:
     for language, usual in TABLE.items():
         _add(found, language, usual, tokenizers)
     if mapping is None:
-        return found
+        return found or _first(tokenizers)
     where = "language_to_tokenizer_mapping"
     if not isinstance(mapping, Mapping) or len(mapping) > MAX_LANGUAGES:
         raise ConfigError(
@@ -60,14 +60,17 @@ def languages_of(mapping: object, tokenizers: Sequence[str]) -> dict[str, str]:
                 f"{show(value)}"
             )
         _add(own, language, names, tokenizers)
-    return {**found, **own}
+    return {**found, **own} or _first(tokenizers)
 
 
-def default_language(languages: Mapping[str, str], tokenizers: Sequence[str]) -> str:
-    """English where the model speaks it, else its first language, else its first tokenizer."""
-    if "en" in languages:
-        return "en"
-    return next(iter(languages), tokenizers[0])
+def _first(tokenizers: Sequence[str]) -> dict[str, str]:
+    """What a model speaks whose tokenizers have names of their own: that of its first one."""
+    return {tokenizers[0]: tokenizers[0]}
+
+
+def default_language(languages: Mapping[str, str]) -> str:
+    """English where the model speaks it, else its first language."""
+    return "en" if "en" in languages else next(iter(languages))
 
 
 def _add(

@@ -50,7 +50,7 @@ class F5FrontEnd:
         refuse_options(options, "F5-TTS")
         ids = self._tokenizer.encode(text)
         if not text.strip():
-            raise ConfigError("text: expected a speakable symbol, got none")
+            raise ConfigError("text has no speakable symbol")
         return SpokenText(
             text=text, ids=np.array(ids, np.int32), spans=None, chunks=(len(ids),), language=""
         )

@@ -92,7 +92,7 @@ class Chunks:
             )
         if not self._ids:
             more = f"; {language} has none for {told}" if told else ""
-            raise ConfigError(f"text: expected a speakable symbol, got none{more}")
+            raise ConfigError(f"text has no speakable symbol{more}")
         return SpokenText(
             text=text,
             ids=np.concatenate(self._ids),

@@ -14,7 +14,7 @@ from typing import Any
 from ttsrt_rt import _core
 from ttsrt_rt.errors import ConfigError, FormatError
 from ttsrt_rt.json_text import read_json
-from ttsrt_rt.quoting import shorten
+from ttsrt_rt.quoting import list_names, shorten
 from ttsrt_rt.spoken import SpokenText
 from ttsrt_rt.text.checks import check_text
 from ttsrt_rt.text.chunks import Chunks
@@ -82,7 +82,7 @@ class MagpieFrontEnd:
         Raises:
             ConfigError: as `speak`; but a text of which nothing is spoken has no ids.
         """
-        tokenizer = self._core.resolve(language or "").tokenizer
+        tokenizer = self._resolve(language).tokenizer
         part = Part(Traced(check_text(text, "text")))
         return self._encode([part], tokenizer, options or TextOptions())
 
@@ -93,9 +93,8 @@ class MagpieFrontEnd:
             ConfigError: the language is unknown, the text is none or nothing of it is spoken, a
                 package is missing; or, with `strict`, a character has no id.
         """
-        found = self._core.resolve(language or "")
-        tokenizer = found.tokenizer
-        spoken_in = found.language or tokenizer
+        found = self._resolve(language)
+        tokenizer, spoken_in = found.tokenizer, found.language or found.tokenizer
         prepared = prepare(check_text(text, "text"), spoken_in, options)
         made = Chunks(self._core.text_eos)
         for passage in prepared.passages:
@@ -111,6 +110,13 @@ class MagpieFrontEnd:
             is_strict=options.strict,
             normalized_text=prepared.normalized_text,
         )
+
+    def _resolve(self, language: str | None) -> _core.TextLanguage:
+        """The language, or the default where none is named. An empty name is none of a language."""
+        if language == "":
+            known = list_names(self.languages)
+            raise ConfigError(f"language: expected one of {known}, got ''")
+        return self._core.resolve("" if language is None else language)
 
     def _pieces(
         self, passage: Passage, language: str, options: TextOptions

@@ -107,7 +107,7 @@ class T3Tokenizer:
         """
         check_text(text, "text", MAX_TEXT)
         if not text.strip():
-            raise ConfigError("text: expected a speakable symbol, got none")
+            raise ConfigError("text has no speakable symbol")
         return self._encode(clean_traced(Traced(text), self.variant), framed=True)
 
     def _encode(self, text: Traced, *, framed: bool) -> TextTokens:

@@ -59,8 +59,8 @@ def test_a_gpt2_release_is_packed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "language", "options", "message"),
     [
-        ("", None, {}, "text: expected a speakable symbol, got none"),
-        (" \n", None, {}, "text: expected a speakable symbol, got none"),
+        ("", None, {}, "text has no speakable symbol"),
+        (" \n", None, {}, "text has no speakable symbol"),
         ("a\ud800", None, {}, "lone surrogate"),
         (5, None, {}, "text: expected text, got 5"),
         ("a", "de", {}, "language: expected one of en, got 'de'"),
