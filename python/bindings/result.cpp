@@ -19,6 +19,22 @@ const char* finish_reason_of(const Class& self) {
   return name_of(self.finish_reason);
 }
 
+void register_events(py::module_& module) {
+  py::class_<Event> event(module, "Event", "A part of a result.");
+  def_repr(event);
+  event
+      .def_readonly("first_frame", &Event::first_frame,
+                    "Index of the first of these frames in the result.")
+      .def_readonly("is_last", &Event::is_last, "Whether the request ends with this event.")
+      .def_property_readonly("finish_reason", &finish_reason_of<Event>,
+                             "Why the request ended, in the last event.");
+  def_view(event, "codes", &Event::codes, "Int32 [new frames, codebooks].");
+  def_view(event, "audio", &Event::audio, "New samples, of models that end in sound.");
+  def_view(event, "spectrogram", &Event::spectrogram, "New rows of a spectrogram.");
+  def_view(event, "text_positions", &Event::text_positions,
+           "Int32 [new steps], if they were requested.");
+}
+
 }  // namespace
 
 void register_results(py::module_& module) {
@@ -44,19 +60,7 @@ void register_results(py::module_& module) {
       .def_readonly("step", &TraceEntry::step, "Decoder step; 0 for encoders.");
   def_view(entry, "values", &TraceEntry::values, "Float32 [rows, columns].");
 
-  py::class_<Event> event(module, "Event", "A part of a result.");
-  def_repr(event);
-  event
-      .def_readonly("first_frame", &Event::first_frame,
-                    "Index of the first of these frames in the result.")
-      .def_readonly("is_last", &Event::is_last, "Whether the request ends with this event.")
-      .def_property_readonly("finish_reason", &finish_reason_of<Event>,
-                             "Why the request ended, in the last event.");
-  def_view(event, "codes", &Event::codes, "Int32 [new frames, codebooks].");
-  def_view(event, "audio", &Event::audio, "New samples, of models that end in sound.");
-  def_view(event, "spectrogram", &Event::spectrogram, "New rows of a spectrogram.");
-  def_view(event, "text_positions", &Event::text_positions,
-           "Int32 [new steps], if they were requested.");
+  register_events(module);
 
   py::class_<Result> result(module, "Result", "Everything that a request made.");
   def_repr(result);

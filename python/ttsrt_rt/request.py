@@ -71,10 +71,9 @@ class Request:
         text_options: How `text` is read.
         text_ids: Ids as given, nothing is appended: integers [text_len]. Chatterbox T3: an id -1
             stands for the next row of `text_features`, so that ids and rows may be mixed.
-        text_chunks: A long text: how many of `text_ids` each of its chunks has, one after the
-            other: integers [chunks]. They are one utterance: each chunk but the first goes on with
-            the state that NeMo carries from chunk to chunk. None for one chunk. Only Magpie has
-            chunks.
+        text_chunks: A long text: how many of `text_ids` each of its chunks has: integers [chunks].
+            They are one utterance: each chunk but the first goes on with the state that NeMo
+            carries from chunk to chunk. None for one chunk. Only Magpie has chunks.
         text_features: Rows before the encoder: floats [text_len, dim]. Chatterbox T3: rows in place
             of token embeddings; the text's learned positions are added.
         encoder_output: Rows after the encoder: floats [text_len, dim].

@@ -1,8 +1,12 @@
-"""Texts in chunks against NeMo 3.0.0's own chunked generation (`originals/magpie_chunks.py`): codes,
-steps of each chunk and the text in focus, alone and in a crowd, on every backend.
+"""Texts in chunks against NeMo 3.0.0's own chunked generation (`originals/magpie_chunks.py`).
 
+Codes, steps of each chunk and the text in focus are equal, alone and in a crowd, on every backend.
 The original decodes one text here, chunk after chunk; what it does to a batch of several depends on
 their padding. Without an end of speech, a chunk goes on to the checkpoint's `max_decoder_steps`.
+
+One difference: without a prior (`apply_attention_prior` false), the original still weighs every
+step of a later chunk by the weights that are meant for its first one, which keeps it at the begin
+of its text. Here no prior is none; the original's run was made without these weights.
 """
 
 from __future__ import annotations
@@ -30,7 +34,7 @@ each_run = pytest.mark.parametrize("name", list(RUNS))
 
 def add_to_head(checkpoint: Path, index: int, token: int, value: float) -> None:
     """Adds to one bias of the main head, in the file."""
-    path = checkpoint / "weights.safetensors"
+    path = checkpoint / "model.safetensors"
     content = bytearray(path.read_bytes())
     size = int.from_bytes(content[:8], "little")
     entry = json.loads(content[8 : 8 + size])["final_proj_bias"]

@@ -13,6 +13,7 @@ import ttsrt_rt as rt
 from tests.devices import NATIVE
 
 TEXT = "Hello world. Good morning"
+SECONDS = 0.0174  # 24 frames of the tiny codec
 
 
 def command_of(engine: Path) -> list[str]:
@@ -23,7 +24,7 @@ def command_of(engine: Path) -> list[str]:
         "--device",
         NATIVE,
         "--max_seconds",
-        "1.1",
+        str(SECONDS),
         "--seed",
         "5",
     ]
@@ -31,7 +32,7 @@ def command_of(engine: Path) -> list[str]:
 
 def generated(engine: Path, text: str = TEXT, **fields: Any) -> rt.Result:
     with rt.Executor(engine, device=NATIVE) as executor:
-        frames = int(np.ceil(1.1 * executor.engine.info.frame_rate))
+        frames = int(np.ceil(SECONDS * executor.engine.info.frame_rate))
         voice = executor.voices()[0]
         values: dict[str, Any] = {"voice": voice, "seed": 5, "max_frames": frames, **fields}
         return executor.generate(text=text, **values)

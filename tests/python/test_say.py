@@ -19,7 +19,7 @@ from ttsrt_rt.cli import main
 from ttsrt_rt.demo_speech import demo_seconds
 
 from .codec_models import RATE, SAMPLES_PER_FRAME, CodecModels, make_codec_models
-from .say_commands import TEXT, command_of, generated, run
+from .say_commands import SECONDS, TEXT, command_of, generated, run
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_a_pipe(command: list[str], models: CodecModels) -> None:
 
 def test_a_closed_pipe_ends_quietly(command: list[str]) -> None:
     text = " ".join(["hello world"] * 20)
-    long = [*command, "--max_seconds", "600", text, "-o", "-"]
+    long = [*command, "--max_seconds", "0.3", text, "-o", "-"]
     whole = [sys.executable, "-m", "ttsrt_rt", *long]
     with subprocess.Popen(whole, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None and process.stderr is not None
@@ -162,33 +162,43 @@ def ssml(command: list[str], inside: str, out: Path, *more: str) -> None:
 def test_breaks_are_exact_silence(command: list[str], models: CodecModels, tmp_path: Path) -> None:
     out = tmp_path / "a.wav"
     inside = '<break time="10ms"/>Hello <break time="300ms"/>world<break strength="weak"/>'
-    ssml([each if each != "1.1" else "20" for each in command], inside, out, "--max_seconds", "9")
-    with rt.Executor(models.spoken, device=NATIVE) as executor:
-        frames = int(np.ceil(9 * executor.engine.info.frame_rate))
-        voice = executor.voices()[0]
-        one, two = (
-            executor.generate(text=text, voice=voice, seed=5 + index, max_frames=frames).audio
-            for index, text in enumerate(("Hello", "world"))
-        )
-    assert one is not None and two is not None
-    silence = [np.zeros(round(RATE * ms / 1000), np.float32) for ms in (10, 300, 200)]
-    if len(one) < frames * SAMPLES_PER_FRAME:  # the limit is of all of it
-        whole = np.concatenate([silence[0], one, silence[1], two, silence[2]])
-        assert out.read_bytes()[: 44 + 2 * len(silence[0])][44:] == bytes(2 * len(silence[0]))
-        assert out.read_bytes() == wav_bytes(whole[: (len(out.read_bytes()) - 44) // 2], RATE)
+    ssml(command, inside, out, "--max_seconds", "0.3")
+    one, two = (
+        generated(models.spoken, text, seed=5 + index, max_frames=400)
+        for index, text in enumerate(("Hello", "world"))
+    )
+    assert one.finish_reason == two.finish_reason == "stop"
+    assert one.audio is not None and two.audio is not None
+    silence = [np.zeros((RATE * ms + 500) // 1000, np.float32) for ms in (10, 300, 200)]
+    whole = np.concatenate([silence[0], one.audio, silence[1], two.audio, silence[2]])
+    assert out.read_bytes() == wav_bytes(whole, RATE)
 
 
-def test_the_limit_is_of_all_parts(command: list[str], models: CodecModels, tmp_path: Path) -> None:
+def test_the_limit_is_of_all_parts(command: list[str], tmp_path: Path) -> None:
     out = tmp_path / "a.wav"
-    ssml(command, 'Hello<break time="1s"/>world<break time="1s"/>fox', out)
-    most = int(np.ceil(1.1 * 21.5)) * SAMPLES_PER_FRAME + 2 * RATE
-    assert 0 < len(read_audio(out).samples) <= most
+    ssml(command, 'Hello<break time="1s"/>world<break time="1s"/>fox' * 20, out)
+    sound = read_audio(out).samples
+    spoken = np.count_nonzero(np.abs(sound) > 0)
+    assert 0 < spoken <= 24 * SAMPLES_PER_FRAME
+    assert len(sound) < 40 * RATE  # the rest is not spoken, nor are its pauses
+
+
+def test_words_of_markup_lie_behind_their_pauses(command: list[str], tmp_path: Path) -> None:
+    out, name = tmp_path / "a.wav", tmp_path / "words.json"
+    inside = '<break time="1s"/>Hello <break time="2s"/> good <sub alias="morning">M</sub>'
+    ssml(command, inside, out, "--timestamps", str(name), "--max_seconds", "0.3")
+    made = json.loads(name.read_text())
+    assert made["text"] == "Hello good morning"
+    one, two, three = made["words"]
+    assert 1 <= one["start_seconds"] <= one["end_seconds"] < 1.4
+    assert one["end_seconds"] + 2 <= two["start_seconds"] + 0.3
+    assert 3 <= two["start_seconds"] <= three["start_seconds"] <= read_audio(out).seconds
 
 
 def test_voices_of_markup(command: list[str], models: CodecModels, tmp_path: Path) -> None:
     with rt.Executor(models.spoken, device=NATIVE) as executor:
         names = executor.voices()
-        frames = int(np.ceil(1.1 * executor.engine.info.frame_rate))
+        frames = int(np.ceil(SECONDS * executor.engine.info.frame_rate))
         expected = executor.generate(text="Hello", voice=names[-1], seed=5, max_frames=frames).audio
     assert expected is not None
     out = tmp_path / "a.wav"
@@ -240,11 +250,11 @@ def test_play(command: list[str], models: CodecModels, monkeypatch: pytest.Monke
 
 
 def test_a_lexicon(command: list[str], models: CodecModels, tmp_path: Path) -> None:
-    (tmp_path / "names.txt").write_text("hello w o r l d\n")
+    (tmp_path / "names.txt").write_text("hello W O R L D\n")
     out = tmp_path / "a.npz"
     more = ["-o", str(tmp_path / "a.wav"), "--codes", str(out)]
     assert main([*command, "hello", *more, "--lexicon", str(tmp_path / "names.txt")]) == 0
-    options = rt.TextOptions(lexicon={"hello": "w o r l d"})
+    options = rt.TextOptions(lexicon={"hello": "W O R L D"})
     with rt.Executor(models.spoken) as executor:
         ids = executor.read_text(rt.Request(text="hello", text_options=options)).ids
         plain = executor.read_text(rt.Request(text="hello")).ids
@@ -258,7 +268,7 @@ def test_a_checkpoint_is_an_engine_too(
 ) -> None:
     monkeypatch.setenv("TTSRT_CACHE_DIR", str(tmp_path / "cache"))
     flags = ["--engine", str(models.nemo), "--codec", str(models.codec_nemo), "--device", NATIVE]
-    flags += ["--max_seconds", "1.1", "--seed", "5"]
+    flags += ["--max_seconds", str(SECONDS), "--seed", "5"]
     assert main(["say", *flags, TEXT, "-o", str(tmp_path / "a.wav")]) == 0
     whole = generated(models.spoken)
     assert whole.audio is not None

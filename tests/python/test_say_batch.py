@@ -32,7 +32,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> CodecModels:
 
 
 def command_of(models: CodecModels, file: Path, folder: Path, *more: str) -> list[str]:
-    flags = ["say", "--engine", str(models.spoken), "--device", NATIVE, "--max_seconds", "1"]
+    flags = ["say", "--engine", str(models.spoken), "--device", NATIVE, "--max_seconds", "0.02"]
     return [*flags, "--file", str(file), "--output_dir", str(folder), *more]
 
 
@@ -63,7 +63,7 @@ def test_lines_of_text(
         assert entry["seconds"] == pytest.approx(read_audio(path).seconds, abs=1e-5)
     assert "4 rows spoken, 0 there already, 0 failed" in capsys.readouterr().err
     with rt.Executor(models.spoken, device=NATIVE) as executor:
-        frames = int(-(-executor.engine.info.frame_rate // 1))
+        frames = int(-(-0.02 * executor.engine.info.frame_rate // 1))
         voice = executor.voices()[0]
         alone = executor.generate(text=WORDS[1], voice=voice, seed=102, max_frames=frames)
     assert alone.audio is not None
@@ -112,7 +112,7 @@ def test_killed_and_run_again(models: CodecModels, tmp_path: Path, number: signa
     rows = tmp_path / "many.txt"
     rows.write_text("\n".join(WORDS[each % 4] for each in range(60)))
     out, whole = tmp_path / "wavs", tmp_path / "whole"
-    command = command_of(models, rows, out, "--max_in_flight", "2", "--max_seconds", "4")
+    command = command_of(models, rows, out, "--max_in_flight", "2", "--max_seconds", "0.3")
     process = subprocess.Popen(
         [sys.executable, "-m", "ttsrt_rt", *command],
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
@@ -132,11 +132,11 @@ def test_killed_and_run_again(models: CodecModels, tmp_path: Path, number: signa
     kept = {each.name: each.stat().st_mtime_ns for each in out.glob("*.wav")}
     done = {each["id"] for each in lines_of_whole(manifest)}
     assert 3 <= len(done) < 60
-    again = command_of(models, rows, out, "--max_seconds", "4")
+    again = command_of(models, rows, out, "--max_seconds", "0.3")
     assert main(again) == 0
     for name in done:
         assert (out / f"{name}.wav").stat().st_mtime_ns == kept[f"{name}.wav"]
-    assert main(command_of(models, rows, whole, "--max_seconds", "4")) == 0
+    assert main(command_of(models, rows, whole, "--max_seconds", "0.3")) == 0
     assert {p.name: p.read_bytes() for p in out.glob("*.wav")} == {
         p.name: p.read_bytes() for p in whole.glob("*.wav")
     }

@@ -36,6 +36,7 @@ def command(models: CodecModels) -> list[str]:
         (["a", "--stream_input"], "--stream_input: expected - for standard input"),
         (["-", "--stream_input", "--ssml"], "--stream_input: expected without --ssml"),
         (["a", "--max_seconds", "-1"], "--max_seconds: expected 0 to 86400"),
+        (["a", "--max_seconds", "9"], "--max_seconds: expected at most 0.36"),
         (["a", "--speed", "2"], "--speed: expected none"),
         (["a", "-o", "a.xyz"], "expected one of wav, pcm"),
         (["a", "-o", "a.mp3", "--stream"], "--stream: expected a .wav or .pcm"),
@@ -52,7 +53,7 @@ def command(models: CodecModels) -> list[str]:
         (["a", "--lexicon", "none.txt"], "none.txt"),
         (["a", "--codec", "codec.nemo"], "--codec: expected a checkpoint for --engine"),
     ],
-    ids=range(22),
+    ids=range(23),
 )
 def test_mistakes(
     command: list[str],

@@ -218,7 +218,7 @@ struct TraceEntry {
 struct Result {
   Matrix<std::int32_t> codes;  ///< [frames, codebooks]
   FinishReason finish_reason = FinishReason::stop;
-  std::string error;        ///< the message if finish_reason is error
+  std::string error;  ///< the message if finish_reason is error
   /// If requested: [steps, text_len]; of a text in chunks, text_len is that of the longest window,
   /// column j of a step is row chunk_offsets[its chunk] + j of the text, and columns behind the
   /// window are 0.

@@ -67,8 +67,8 @@ rules::SlotRules rules_of_round(const rules::SlotRules& before, const step::Roun
   prior.start_focus = focus;
   prior.history = round.history;
   prior.force_after = LaterRounds::finished_limit_with_eot;
-  prior.unfinished_grace = is_last ? LaterRounds::finished_limit_with_eot
-                                   : LaterRounds::finished_limit_without_eot;
+  prior.unfinished_grace =
+      is_last ? LaterRounds::finished_limit_with_eot : LaterRounds::finished_limit_without_eot;
   prior.round_end_after = is_last ? 0 : LaterRounds::forceful_chunk_end_threshold;
   return rules;
 }

@@ -255,8 +255,7 @@ void build_batch(const step::StepPlan& plan, Slots& slots, const Site& site,
   for (std::size_t program = 0; program < plan.programs.size(); ++program) {
     batch.programs[program].first_part = plan.programs[program].first;
     batch.programs[program].last_part = plan.programs[program].last;
-    batch.programs[program].returns_rows =
-        site.programs[program].emits != step::Emits::encoded;
+    batch.programs[program].returns_rows = site.programs[program].emits != step::Emits::encoded;
   }
   Builder builder(site, batch);
   for (const PlanItem& item : plan.items) {

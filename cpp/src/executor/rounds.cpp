@@ -119,8 +119,9 @@ void begin_round(Sequence& sequence, const step::Facts& facts) {
   if (sequence.is_followed()) {
     const auto unheard = static_cast<std::size_t>(sequence.frames - sequence.sound_rows);
     const std::size_t frames = unheard + steps * static_cast<std::size_t>(facts.frame_stacking);
-    make_room_for(sequence.samples, frames * static_cast<std::size_t>(std::lround(
-                                                 facts.sample_rate / facts.frame_rate)));
+    make_room_for(
+        sequence.samples,
+        frames * static_cast<std::size_t>(std::lround(facts.sample_rate / facts.frame_rate)));
   }
 }
 

@@ -107,8 +107,8 @@ struct Sequence {
   std::vector<float> spectrogram;  // [rows, bands]
   std::size_t spectrogram_sent = 0;
   std::int64_t bands = 0;
-  std::vector<float> alignment;     // [steps, text_len]
-  std::vector<std::int32_t> focus;  // [steps]
+  std::vector<float> alignment;              // [steps, text_len]
+  std::vector<std::int32_t> focus;           // [steps]
   std::vector<std::int32_t> text_positions;  // [steps]
   std::size_t text_positions_sent = 0;
   std::vector<TraceEntry> trace;

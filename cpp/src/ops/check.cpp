@@ -106,10 +106,9 @@ void check_blocks(const step::Segment& segment, const StateSpec& spec) {
 
 void check_segment(const step::Segment& segment, const step::RowBatch& batch,
                    const BatchNeeds& needs, const StateSpec& spec) {
-  const bool is_given =
-      segment.input == step::Input::ids || segment.input == step::Input::vectors;
-  const bool is_gone = segment.slot == step::kNoSlot &&
-                       (batch.first_part > 0 || (is_given && !needs.uses_cache));
+  const bool is_given = segment.input == step::Input::ids || segment.input == step::Input::vectors;
+  const bool is_gone =
+      segment.slot == step::kNoSlot && (batch.first_part > 0 || (is_given && !needs.uses_cache));
   TTSRT_CHECK(InternalError, is_gone || (segment.slot >= 0 && segment.slot < spec.slots),
               "segment: slot ", segment.slot, " of ", spec.slots);
   for (const BatchNeeds::Embedding& embedding : needs.embeddings) {

@@ -136,8 +136,8 @@ TTSRT_RULE void update_nemo_prior(const PriorRules& rules, SlotState& state, std
 }
 
 // Moves the focus of a later round on. It never goes back, so that one count is enough.
-TTSRT_RULE void update_later_prior(const PriorRules& rules, SlotState& state,
-                                   std::int32_t text_len, const float* scores) {
+TTSRT_RULE void update_later_prior(const PriorRules& rules, SlotState& state, std::int32_t text_len,
+                                   const float* scores) {
   const bool is_sink = rules.skip_after > 0 && state.focus_count >= rules.skip_after;
   const std::int32_t first = state.focus + (is_sink ? 1 : 0);
   const std::int32_t last = smaller(first + rules.lookahead, text_len - rules.end_margin);

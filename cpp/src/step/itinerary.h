@@ -147,7 +147,7 @@ struct Round {
 // encoded ahead, while the round before makes its steps; of what was encoded, the new rows are
 // taken, and behind the rows that the round before had last, they become the round's text.
 struct Rounds {
-  std::vector<Round> all;  // two or more; or none: the stops run once
+  std::vector<Round> all;                                // two or more; or none: the stops run once
   std::shared_ptr<const std::vector<std::int32_t>> ids;  // of the text of all rounds
   std::int32_t text = 0;     // the stop that encodes the first round's text and returns its rows
   std::int32_t ahead = 0;    // the stop that encodes the window of the next round
@@ -160,7 +160,7 @@ struct Rounds {
 };
 
 struct Itinerary {
-  std::vector<Stop> stops;  // at most kMaxStops, at most one of them stepwise
+  std::vector<Stop> stops;    // at most kMaxStops, at most one of them stepwise
   rules::SlotRules rules;     // of the first round
   std::int32_t text_len = 0;  // columns of an alignment
   Rounds rounds;

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -160,9 +159,7 @@ def _say(args: argparse.Namespace, engine: Path, is_demo: bool) -> int:
         executor = stack.enter_context(open_executor(args, engine))
         fields = request_fields(args, executor) | voice_fields(args, executor)
         sinks = open_sinks(args, executor.engine.info, stack)
-        said = [
-            each for text in texts for each in _speak(args, executor, fields, sinks, text, is_demo)
-        ]
+        said = [_speak(args, executor, fields, sinks, text, is_demo) for text in texts]
         sinks.finish()
     write_words(args.timestamps, said)
     write_codes(args.codes, said)
@@ -177,21 +174,24 @@ def _speak(
     sinks: Sinks,
     text: str,
     is_demo: bool,
-) -> Iterator[Said]:
+) -> Said:
     """Speaks a text to all sinks. Leaving early, as when a reader closes its pipe, cancels it."""
-    from ttsrt_rt.cli.say_options import request_of
+    from ttsrt_rt.cli.say_options import in_seconds, request_of
     from ttsrt_rt.saying import Saying
 
     begin = time.perf_counter()
     request = request_of(fields, text, executor, is_demo=is_demo, is_heard=sinks.are_heard)
-    saying = Saying(executor, request, with_words=args.timestamps is not None, keeps_audio=False)
-    is_first = True
-    for samples in saying:
-        sinks.write(samples)
-        if is_first and args.verbose:
-            tell(f"ttsrt: first sound after {time.perf_counter() - begin:.3f} s")
-        is_first = False
-    yield saying.finish()
+    with in_seconds(executor):
+        saying = Saying(
+            executor, request, with_words=args.timestamps is not None, keeps_audio=False
+        )
+        is_first = True
+        for samples in saying:
+            sinks.write(samples)
+            if is_first and args.verbose:
+                tell(f"ttsrt: first sound after {time.perf_counter() - begin:.3f} s")
+            is_first = False
+        return saying.finish()
 
 
 def _report(args: argparse.Namespace, said: list[Said], sinks: Sinks) -> None:

@@ -23,6 +23,7 @@ from ttsrt_rt.cli.say_engine import open_executor
 from ttsrt_rt.cli.say_manifest import Entry, Manifest
 from ttsrt_rt.cli.say_options import (
     MAX_IN_FLIGHT,
+    in_seconds,
     named_voice,
     request_fields,
     request_of,
@@ -204,7 +205,8 @@ class _Batch:
 
     def _speak(self, task: _Task) -> Said:
         """Runs in a thread of the pool, which waits."""
-        return Saying(self._executor, task.request).finish()
+        with in_seconds(self._executor):
+            return Saying(self._executor, task.request).finish()
 
     def _take(self, outcome: Outcome[_Task, Said]) -> None:
         task, said = outcome.task, outcome.made

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MAX_IN_FLIGHT",
     "check_say",
+    "in_seconds",
     "request_fields",
     "request_of",
     "text_options_of",
@@ -102,6 +105,25 @@ def request_fields(args: argparse.Namespace, executor: Executor) -> dict[str, An
 def frames_of(seconds: float, executor: Executor) -> int:
     """How many frames so many seconds have at least."""
     return max(1, math.ceil(seconds * executor.engine.info.frame_rate))
+
+
+@contextmanager
+def in_seconds(executor: Executor) -> Iterator[None]:
+    """Tells the most frames that a request may have as seconds, as the flag does.
+
+    Raises:
+        ConfigError: The block raised one.
+    """
+    try:
+        yield
+    except ConfigError as error:
+        found = re.match(r"max_frames: expected at most ([0-9]+) frames", str(error))
+        if found is None:
+            raise
+        most = int(found[1]) / executor.engine.info.frame_rate
+        raise ConfigError(
+            f"--max_seconds: expected at most {most:.2f} for this engine and text, got more"
+        ) from error
 
 
 def voice_fields(args: argparse.Namespace, executor: Executor) -> dict[str, Any]:

@@ -122,27 +122,34 @@ def _table(path: str, ending: str, file: BinaryIO) -> Iterator[Row]:
     options: dict[str, Any] = {"strict": True}
     if ending == ".tsv":
         options = {"delimiter": "\t", "quoting": csv.QUOTE_NONE}
-    text = io.TextIOWrapper(file, "utf-8-sig", "surrogateescape", newline="")
-    reader = csv.reader(_within_limit(text), **options)
-    header: list[str] | None = None
+    with io.TextIOWrapper(file, "utf-8-sig", "surrogateescape", newline="") as text:
+        header: list[str] | None = None
+        for number, values in _records(csv.reader(_within_limit(text), **options)):
+            if isinstance(values, Row):
+                yield values
+            elif header is None:
+                header = _checked_header(path, values)
+            elif len(values) != len(header):
+                told = f"expected {len(header)} columns, got {len(values)}"
+                yield Row(number, _default_id(number), error=told)
+            else:
+                named = zip(header, values, strict=True)
+                yield _row(number, {name: value for name, value in named if value})
+
+
+def _records(reader: Any) -> Iterator[tuple[int, list[str] | Row]]:
+    """Records that are not blank, with the numbers of their lines; a damaged one as its error."""
     while True:
         try:
             values = next(reader, None)
         except csv.Error as error:
-            yield Row(reader.line_num, _default_id(reader.line_num), error=f"table: {error}")
+            number = reader.line_num
+            yield number, Row(number, _default_id(number), error=f"table: {error}")
             continue
         if values is None:
             return
-        if not any(value.strip() for value in values):
-            continue
-        if header is None:
-            header = _checked_header(path, values)
-        elif len(values) != len(header):
-            error_text = f"expected {len(header)} columns, got {len(values)}"
-            yield Row(reader.line_num, _default_id(reader.line_num), error=error_text)
-        else:
-            given = {name: value for name, value in zip(header, values, strict=True) if value}
-            yield _row(reader.line_num, given)
+        if any(value.strip() for value in values):
+            yield reader.line_num, values
 
 
 def _within_limit(lines: io.TextIOWrapper) -> Iterator[str]:

@@ -287,7 +287,7 @@ TEST_P(RoundsInALoop, DrainsToTheLastChunk) {
 
 // A launch that fails costs the request, whichever round it is in.
 TEST_P(RoundsInALoop, ALaunchThatFailsEndsIt) {
-  for (std::int64_t failing = 1; failing < 16; ++failing) {
+  for (std::int64_t failing = 1; failing < 12; ++failing) {
     LoopRig rig(options());
     rig.control->fail_by([failing](std::int64_t launch) {
       return launch == failing ? test::Fail::run : test::Fail::none;

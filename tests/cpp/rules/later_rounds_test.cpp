@@ -190,9 +190,9 @@ void expect_original(const Round& round, std::uint32_t seed, bool is_last) {
 TEST(LaterRounds, AreTheOriginals) {
   for (std::uint32_t seed = 0; seed < 6; ++seed) {
     for (const bool is_last : {false, true}) {
-      for (const Round& round : {Round{50, 20, 19}, Round{50, 20, 17}, Round{36, 16, 12},
-                                 Round{35, 15, 14}, Round{12, 6, 5}, Round{44, 20, 0},
-                                 Round{3, 1, 0}, Round{2, 1, 0}, Round{41, 20, 1}})
+      for (const Round& round :
+           {Round{50, 20, 19}, Round{50, 20, 17}, Round{36, 16, 12}, Round{35, 15, 14},
+            Round{12, 6, 5}, Round{44, 20, 0}, Round{3, 1, 0}, Round{2, 1, 0}, Round{41, 20, 1}})
         expect_original(round, seed, is_last);
     }
   }

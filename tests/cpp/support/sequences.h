@@ -24,8 +24,8 @@ struct Launch {
 };
 
 // What a launch gives where every draw takes the codes `first`, `first` + 1, ... and its scores are
-// counted from 10 * `first` on. `end_frame` is the first draw's. Encoded rows are 4 numbers wide and
-// count from 100 * `first` on.
+// counted from 10 * `first` on. `end_frame` is the first draw's. Encoded rows are 4 numbers wide
+// and count from 100 * `first` on.
 inline step::StepOutput output_of(const step::StepBatch& batch, const step::Facts& facts,
                                   std::int32_t first = 0, std::int32_t end_frame = -1) {
   step::StepOutput output;

@@ -123,7 +123,8 @@ class FinishStepStage : public DrawStage {
         "slot ", slot, ": no codes were drawn in this step");
     step::DrawOutput& output = outcome.outputs[static_cast<std::size_t>(index)];
     output.slot = slot;
-    rules::count_equal(slot_rules, state(slot), site_.slots->last_codes(slot), sampled, op_.codebooks);
+    rules::count_equal(slot_rules, state(slot), site_.slots->last_codes(slot), sampled,
+                       op_.codebooks);
     output.end_frame = draw(index).forced != nullptr
                            ? -1
                            : rules::end_frame(slot_rules, state(slot), sampled, likeliest);

@@ -280,8 +280,7 @@ step::Itinerary Itineraries::itinerary(Request&& request, const VoiceFinder& voi
   itinerary.rounds = std::move(prompt.rounds);
   step::Rounds& rounds = itinerary.rounds;
   if (rounds.is_empty()) {
-    rules.max_steps =
-        steps_in_room(request, rules.max_steps, room, facts_.rules.frame_stacking);
+    rules.max_steps = steps_in_room(request, rules.max_steps, room, facts_.rules.frame_stacking);
   } else {
     decode::start_rounds(request, rules);
     limit_rounds(request, facts_, room, rounds, rules.max_steps);
@@ -291,8 +290,8 @@ step::Itinerary Itineraries::itinerary(Request&& request, const VoiceFinder& voi
   itinerary.rules = rules.slot;
   itinerary.forced_codes = rules.forced_codes;
   const bool has_sound = facts_.programs.decode_codes >= 0 && !request.codes_only;
-  itinerary.stops = stops_of(std::move(prompt), facts_, rules, has_sound,
-                             rounds.is_empty() ? nullptr : &rounds);
+  itinerary.stops =
+      stops_of(std::move(prompt), facts_, rules, has_sound, rounds.is_empty() ? nullptr : &rounds);
   return itinerary;
 }
 

@@ -44,16 +44,16 @@ void embed_row(const EmbedRows& op, Run& at, const step::Segment& segment, std::
   TTSRT_CHECK(InternalError, !needs_ids || segment.ids != nullptr, "segment: ids are absent");
   TTSRT_CHECK(InternalError, segment.input != step::Input::vectors || segment.vectors != nullptr,
               "segment: vectors are absent");
-  Slot& slot = at.state.slot(segment.slot);
+  const auto slot = [&]() -> Slot& { return at.state.slot(segment.slot); };
   switch (segment.input) {
     case step::Input::codes:
       return embed_codes(op, segment.ids + std::int64_t{i} * op.codebooks, dim, out);
     case step::Input::last_codes:
       TTSRT_CHECK(InternalError, op.codebooks == at.state.spec().codebooks, "last codes: expected ",
                   op.codebooks, " tables, got ", at.state.spec().codebooks);
-      return embed_codes(op, slot.last_codes.data(), dim, out);
+      return embed_codes(op, slot().last_codes.data(), dim, out);
     case step::Input::block_codes:
-      return embed_codes(op, slot.last_codes.data() + i, dim, out);
+      return embed_codes(op, slot().last_codes.data() + i, dim, out);
     case step::Input::ids:
       return WeightReader(table_of(op.id_tables, segment.table, "id")).row(segment.ids[i], out);
     case step::Input::vectors:
@@ -63,7 +63,7 @@ void embed_row(const EmbedRows& op, Run& at, const step::Segment& segment, std::
       std::fill(out, out + dim, 0.0F);
       return;
     case step::Input::kept_rows:
-      return embed_kept(slot, at.state.spec(), segment.kept_offset + i, dim, out);
+      return embed_kept(slot(), at.state.spec(), segment.kept_offset + i, dim, out);
   }
 }
 

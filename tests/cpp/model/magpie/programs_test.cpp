@@ -58,14 +58,9 @@ class Programs : public ::testing::Test {
 TEST_F(Programs, TextEncoder) {
   load(test::tiny_config());
   const ops::Program program = write_text_encoder(source(), false);
-  EXPECT_EQ(names_of(program),
-            joined({{"EmbedRows"},
-                    kSelf,
-                    kConvFeed,
-                    {"Norm"},
-                    kProjection,
-                    kProjection,
-                    {"EmitRows"}}));
+  EXPECT_EQ(
+      names_of(program),
+      joined({{"EmbedRows"}, kSelf, kConvFeed, {"Norm"}, kProjection, kProjection, {"EmitRows"}}));
   const auto attention = all_of<ops::SelfAttention>(program).at(0);
   EXPECT_EQ(attention.cache_layer, -1);
   EXPECT_FALSE(attention.causal);
