@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from ttsrt_rt.convert.casting import cast
 from ttsrt_rt.convert.fields import Block
 from ttsrt_rt.convert.lazy_tensor import Array, LazyTensor
 from ttsrt_rt.convert.llm_names import MAX_CONFIG_BYTES
 from ttsrt_rt.convert.llm_unpack import READERS, Packed
+from ttsrt_rt.convert.mapped_tensor import read_as
 from ttsrt_rt.errors import ConfigError, FormatError
 from ttsrt_rt.json_text import read_json
 from ttsrt_rt.quoting import show
@@ -135,7 +135,7 @@ def _widened(tensor: LazyTensor) -> LazyTensor:
         return tensor
 
     def read() -> Array:
-        return cast(tensor.name, tensor.read(), tensor.dtype, "float32")
+        return read_as(tensor, "float32")
 
     return _float_tensor(tensor.name, tensor.shape, read)
 

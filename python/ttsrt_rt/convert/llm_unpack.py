@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ttsrt_rt.convert.casting import cast
+from ttsrt_rt.convert.casting import cast, check_finite
 from ttsrt_rt.convert.lazy_tensor import Array, LazyTensor
 from ttsrt_rt.errors import FormatError
 
@@ -133,8 +133,11 @@ def _in_order(tensor: LazyTensor) -> Array:
     return ordered.reshape(lanes.shape[0], -1)
 
 
-def _floats(tensor: LazyTensor) -> Array:
-    return cast(tensor.name, tensor.read(), tensor.dtype, "float32")
+def _floats(tensor: LazyTensor, columns: int | None = None) -> Array:
+    """Values as float32, of the first columns only if their number is given."""
+    values = tensor.read()[:, :columns]
+    check_finite(tensor.name, values, tensor.dtype)
+    return cast(tensor.name, values, tensor.dtype, "float32")
 
 
 def _product(codes: Array, zeros: Array | int, scales: Array, index: Array) -> Array:
@@ -184,8 +187,9 @@ def _awq_gemv(layer: Packed) -> tuple[Callable[[], Array], Parts]:
     zeros = layer.part("qzeros", (layer.outputs, words), WORDS)
     scales = layer.part("scales", (layer.outputs, LANES * words), FLOATS)
 
-    def read() -> Array:  # what is behind the last group is padding, which no index reaches
-        return _product(_along_rows(codes), _along_rows(zeros), _floats(scales), _even(layer))
+    def read() -> Array:  # what is behind the last group is padding
+        factors = _floats(scales, layer.groups)
+        return _product(_along_rows(codes), _along_rows(zeros), factors, _even(layer))
 
     return read, ("qweight", "qzeros", "scales")
 
