@@ -90,7 +90,7 @@ FOLDERS = {
         *("model", "ops", "rules", "step", "tensorrt"),
     },
     "python": {"bindings", "ttsrt_rt"},
-    "python/ttsrt_rt": {"audio", "bench", "cli", "convert", "export", "f5", "synth", "text"},
+    "python/ttsrt_rt": {"audio", "bench", "cli", "convert", "export", "f5", "llm", "synth", "text"},
 }
 
 MAX_FILE_LINES = 400

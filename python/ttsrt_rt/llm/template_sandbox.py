@@ -2,15 +2,15 @@
 
 They run in the immutable sandbox of jinja2, without loaders and imports. What that sandbox leaves
 open is bounded here: every turn of a loop is counted and looks at the clock, recursive loops are
-refused, texts and numbers that grow are checked before they are made, and filters and methods are
-those of a list.
+refused, texts, lists and numbers that grow are checked before they are made, and filters and
+methods are those of a list.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -31,10 +31,12 @@ FILTERS = frozenset(
         *("abs", "bool", "capitalize", "count", "d", "default", "dictsort", "e", "escape"),
         *("first", "float", "indent", "int", "items", "join", "last", "length", "list", "lower"),
         *("map", "max", "min", "reject", "rejectattr", "replace", "reverse", "round", "safe"),
-        *("select", "selectattr", "sort", "string", "sum", "title", "tojson", "trim", "unique"),
+        *("select", "selectattr", "sort", "string", "title", "tojson", "trim", "unique"),
         "upper",
     )
 )
+# Filters that make a text of their first value, whatever it is.
+TEXT_FILTERS = ("capitalize", "e", "escape", "lower", "safe", "string", "title", "trim", "upper")
 METHODS = {
     str: frozenset(
         (
@@ -116,7 +118,8 @@ def _rendered(source: str, variables: Mapping[str, Any]) -> str:
     environment = _environment(clock)
     tree = environment.parse(source)
     _bound(tree, environment)
-    globals_ = {**environment.globals, "_turns": clock.turns_of, "_joined": _joined}
+    ours = {"_turns": clock.turns_of, "_joined": _joined, "_checked": _checked}
+    globals_ = {**environment.globals, **ours}
     template = Template.from_code(environment, environment.compile(tree), globals_)
     parts: list[str] = []
     size = 0
@@ -139,22 +142,31 @@ def _bound(tree: Any, environment: Any) -> None:
     for kind in (nodes.Import, nodes.FromImport, nodes.Include, nodes.Extends):
         if tree.find(kind) is not None:
             raise _Refused("expected one template, got one that reads others")
-    _replace_concats(tree, environment)
+    _replace_growing(tree, environment)
 
 
-def _replace_concats(node: Any, environment: Any) -> None:
-    """Replaces `a ~ b` everywhere below a node, innermost first."""
+def _replace_growing(node: Any, environment: Any) -> None:
+    """Replaces `a ~ b`, and lists and dicts that are written out, everywhere below a node by calls
+    that check them; the innermost first.
+    """
+    for child in node.iter_child_nodes():
+        _replace_growing(child, environment)
+    for name, value in list(node.iter_fields()):
+        if isinstance(value, list):
+            value[:] = [_bounded(each, environment) for each in value]
+        else:
+            setattr(node, name, _bounded(value, environment))
+
+
+def _bounded(node: Any, environment: Any) -> Any:
     from jinja2 import nodes
 
-    for child in node.iter_child_nodes():
-        _replace_concats(child, environment)
-    for name, value in list(node.iter_fields()):
-        if isinstance(value, nodes.Concat):
-            setattr(node, name, _call(environment, "_joined", *value.nodes))
-        elif isinstance(value, list):
-            for at, each in enumerate(value):
-                if isinstance(each, nodes.Concat):
-                    value[at] = _call(environment, "_joined", *each.nodes)
+    if isinstance(node, nodes.Concat):
+        return _call(environment, "_joined", *node.nodes)
+    is_made = isinstance(node, (nodes.List, nodes.Dict)) or (
+        isinstance(node, nodes.Tuple) and node.ctx == "load"
+    )
+    return _call(environment, "_checked", node) if is_made else node
 
 
 def _call(environment: Any, name: str, *arguments: Any) -> Any:
@@ -166,9 +178,49 @@ def _call(environment: Any, name: str, *arguments: Any) -> Any:
 
 
 def _joined(*parts: Any) -> str:
-    texts = [str(part) for part in parts]
+    return _concat([_text(part) for part in parts])
+
+
+def _concat(parts: Iterable[str]) -> str:
+    texts = list(parts)
     _check_size(sum(len(text) for text in texts))
     return "".join(texts)
+
+
+def _text(value: Any) -> str:
+    """Returns `str(value)`, whose size is checked before."""
+    if not isinstance(value, str):
+        _check_size(_size_of(value, counts_texts=True))
+    return str(value)
+
+
+def _printed(value: Any) -> Any:
+    """What an expression prints, checked before it is made a text."""
+    if isinstance(value, (list, tuple, dict)):
+        _check_size(_size_of(value, counts_texts=True))
+    return value
+
+
+def _checked(value: Any) -> Any:
+    """A list, tuple or dict, whose values all together are not too many."""
+    _check_size(_size_of(value, counts_texts=False))
+    return value
+
+
+def _size_of(value: Any, *, counts_texts: bool) -> int:
+    """Counts values inside a value, up to the limit; with the letters of texts if asked to."""
+    size = 0
+    waiting = [value]
+    while waiting and size <= MAX_OUTPUT:
+        each = waiting.pop()
+        size += 1
+        if isinstance(each, str) and counts_texts:
+            size += len(each)
+        elif isinstance(each, Mapping):
+            waiting += [*each.keys(), *each.values()]
+        elif isinstance(each, (list, tuple)):
+            waiting += each
+    return size
 
 
 def _check_size(size: int) -> None:
@@ -204,24 +256,41 @@ def _environment(clock: _Clock) -> Any:
                     return False
             return super().is_safe_attribute(obj, attr, value)
 
+        def wrap_str_format(self, value: Any) -> Any:
+            return None  # so that `format` is an attribute like others, which is not on the list
+
         def call(self, context: Any, called: Any, *args: Any, **kwargs: Any) -> Any:
             clock.tick()
             _check_method(called, args)
-            return super().call(context, called, *args, **kwargs)
+            made = super().call(context, called, *args, **kwargs)
+            return _checked(made) if called is dict else made
+
+        concat = staticmethod(_concat)
 
     environment = Sandbox(
         trim_blocks=True,
         lstrip_blocks=True,
         extensions=[loopcontrols, Generation],
         cache_size=0,
+        finalize=_printed,
     )
     plain = environment.filters
     environment.filters = {name: plain[name] for name in FILTERS if name in plain}
+    environment.filters |= {name: _of_text(plain[name]) for name in TEXT_FILTERS}
     environment.filters.update(tojson=_tojson, replace=_replace, indent=_indent, join=_join)
     environment.globals.update(raise_exception=_raise_exception, strftime_now=_strftime_now)
     for name in ("lipsum", "cycler", "joiner"):
         environment.globals.pop(name, None)
     return environment
+
+
+def _of_text(plain: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns a filter that checks the size of its first value before it becomes a text."""
+
+    def checked(value: Any, *args: Any, **kwargs: Any) -> Any:
+        return plain(_text(value), *args, **kwargs)
+
+    return checked
 
 
 def _check_operator(operator: str, left: Any, right: Any) -> None:
@@ -277,6 +346,7 @@ def _tojson(
         raise _Refused(f"expected an indent of 0..16, got {show(indent)}")
     if separators is not None:
         _check_size(sum(len(each) for each in separators))
+    _check_size(_size_of(value, counts_texts=True))
     return json.dumps(
         value,
         ensure_ascii=ensure_ascii,
@@ -287,20 +357,20 @@ def _tojson(
 
 
 def _replace(text: Any, old: str, new: str, count: int | None = None) -> str:
-    whole = str(text)
+    whole = _text(text)
     _check_replace(whole, old, new)
     return whole.replace(old, new, -1 if count is None else count)
 
 
 def _join(parts: Iterable[Any], between: str = "", attribute: str | None = None) -> str:
-    texts = [str(each if attribute is None else each[attribute]) for each in parts]
+    texts = [_text(each if attribute is None else each[attribute]) for each in parts]
     _check_join(between, texts)
     return between.join(texts)
 
 
 def _indent(text: Any, width: int | str = 4, first: bool = False, blank: bool = False) -> str:
     margin = width if isinstance(width, str) else " " * min(max(width, 0), MAX_FORMAT)
-    lines = str(text).split("\n")
+    lines = _text(text).split("\n")
     _check_size(sum(len(line) for line in lines) + len(margin) * len(lines))
     moved = [line if not line and not blank else margin + line for line in lines]
     return "\n".join(moved if first else [lines[0], *moved[1:]])
