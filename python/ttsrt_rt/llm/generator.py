@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ttsrt_rt import _core
-from ttsrt_rt.errors import CapacityError, ConfigError, InternalError
+from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.executor import Executor
+from ttsrt_rt.llm.batch import run_batch
 from ttsrt_rt.llm.chat import AddBos, Message, chat_ids, chat_text
 from ttsrt_rt.llm.front_end import read_llm_front_end
 from ttsrt_rt.llm.options import GenerationFields, GenerationOptions, options_of
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 __all__ = ["Generator", "Prompt"]
 
 Prompt = str | Sequence[int] | npt.NDArray[Any]
-
-WAIT_SECONDS = 0.05
 
 
 class Generator:
@@ -129,8 +128,15 @@ class Generator:
             CapacityError: the queue is full.
             InternalError: the request failed.
         """
-        run = self._submit(self._ids_of(prompt, options_of(fields, "generate")), fields)
-        return self._finished(run)
+        options = options_of(fields, "generate")
+        run = self._submit(self._ids_of(prompt, options), options)
+        try:
+            while not run.is_over:
+                run.take()
+            return run.generation()
+        except BaseException:
+            run.handle.cancel()
+            raise
 
     def generate_batch(
         self, prompts: Sequence[Prompt], **fields: Unpack[GenerationFields]
@@ -153,18 +159,7 @@ class Generator:
         waiting = [self._ids_of(each, options) for each in prompts]
         for ids in waiting:
             self._request_of(ids, options)
-        done: list[Generation | None] = [None] * len(waiting)
-        running: dict[int, Run] = {}
-        try:
-            begun = 0
-            while begun < len(waiting) or running:
-                begun += self._begin(waiting, begun, running, fields)
-                self._advance(running, done)
-        except BaseException:
-            for run in running.values():
-                run.handle.cancel()
-            raise
-        return [each for each in done if each is not None]
+        return run_batch(waiting, lambda ids: self._submit(ids, options))
 
     def stream(self, prompt: Prompt, **fields: Unpack[GenerationFields]) -> Iterator[Piece]:
         """Continues a prompt, and yields its text while it is made.
@@ -178,8 +173,8 @@ class Generator:
             ConfigError, CapacityError: as `generate`, at once.
             InternalError: while iterating: the request failed.
         """
-        run = self._submit(self._ids_of(prompt, options_of(fields, "stream")), fields)
-        return _pieces(run)
+        options = options_of(fields, "stream")
+        return _pieces(self._submit(self._ids_of(prompt, options), options))
 
     def chat(
         self,
@@ -274,8 +269,7 @@ class Generator:
         self._check_range(ids)
         return self._scorer.score(ids)
 
-    def _submit(self, ids: list[int], fields: GenerationFields) -> Run:
-        options = options_of(fields, "generate")
+    def _submit(self, ids: list[int], options: GenerationOptions) -> Run:
         request = self._request_of(ids, options)
         strings = check_stops(options.stop)
         ends = Ends(
@@ -345,65 +339,6 @@ class Generator:
         if min(ids) < 0 or max(ids) >= self._vocab:
             wrong = next(each for each in ids if not 0 <= each < self._vocab)
             raise ConfigError(f"prompt: expected ids 0..{self._vocab - 1}, got {wrong}")
-
-    def _begin(
-        self,
-        waiting: Sequence[list[int]],
-        begun: int,
-        running: dict[int, Run],
-        fields: GenerationFields,
-    ) -> int:
-        """Submits requests until the queue is full, and returns how many."""
-        count = 0
-        for number in range(begun, len(waiting)):
-            try:
-                running[number] = self._submit(waiting[number], fields)
-            except CapacityError:
-                if not running:
-                    raise
-                break
-            count += 1
-        return count
-
-    def _advance(self, running: dict[int, Run], done: list[Generation | None]) -> None:
-        """Takes what the requests have made; waits a moment if there is nothing."""
-        has_moved = False
-        for number, run in list(running.items()):
-            has_moved |= self._drain(number, run, running, done, 0.0)
-        if running and not has_moved:
-            number, run = next(iter(running.items()))
-            self._drain(number, run, running, done, WAIT_SECONDS)
-
-    def _drain(
-        self,
-        number: int,
-        run: Run,
-        running: dict[int, Run],
-        done: list[Generation | None],
-        timeout: float,
-    ) -> bool:
-        """Takes the events of one request, and returns whether there were some."""
-        has_moved = False
-        try:
-            while not run.is_over:
-                run.take(timeout)
-                has_moved, timeout = True, 0.0
-            done[number] = run.generation()
-        except TimeoutError:
-            return has_moved
-        except InternalError as error:
-            done[number] = run.failed(error)
-        del running[number]
-        return True
-
-    def _finished(self, run: Run) -> Generation:
-        try:
-            while not run.is_over:
-                run.take()
-            return run.generation()
-        except BaseException:
-            run.handle.cancel()
-            raise
 
 
 def _pieces(run: Run) -> Iterator[Piece]:

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from tests.needs_extras import needed
+from tests.needs_llm import jinja2, tokenizers
 from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.llm.chat import chat_ids, chat_text
 from ttsrt_rt.text import LlmTokenizer
 
-needed("jinja2", "llm")
-needed("tokenizers", "llm")
+assert jinja2 is not None
+assert tokenizers is not None
 
 DATA = Path(__file__).resolve().parents[2] / "data" / "llm"
 USER = [{"role": "user", "content": "hi"}]

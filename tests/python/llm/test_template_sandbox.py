@@ -6,11 +6,12 @@ import time
 
 import pytest
 
-from tests.needs_extras import needed
+from tests.needs_llm import jinja2, tokenizers
 from ttsrt_rt.errors import ConfigError, FormatError
 from ttsrt_rt.llm.template_sandbox import render
 
-needed("jinja2", "llm")
+assert jinja2 is not None
+assert tokenizers is not None
 
 MESSAGES = [{"role": "user", "content": " hi "}, {"role": "assistant", "content": "<b>"}]
 
