@@ -26,8 +26,8 @@ TOKENIZER, CONFIG, SPECIAL_MAP = (
     "tokenizer_config.json",
     "special_tokens_map.json",
 )
-TEMPLATE = "chat_template.jinja"
-FILES = (TOKENIZER, CONFIG, SPECIAL_MAP, TEMPLATE)
+TEMPLATE, TEMPLATE_JSON = "chat_template.jinja", "chat_template.json"
+FILES = (TOKENIZER, CONFIG, SPECIAL_MAP, TEMPLATE, TEMPLATE_JSON)
 MAX_FILE_BYTES = 32 << 20
 MAX_VALUES, MAX_PAIRS = 2_000_000, 1_000_000
 MAX_TEXT_BYTES = 8 << 20
@@ -266,7 +266,7 @@ def _template(files: Mapping[str, bytes], config: Mapping[str, Any], where: str)
             raise FormatError(
                 f"{where}/{TEMPLATE}: expected text in UTF-8, got other bytes at {error.start}"
             ) from error
-    value = config.get("chat_template")
+    value = _object(files, TEMPLATE_JSON, where).get("chat_template", config.get("chat_template"))
     if isinstance(value, list):
         named = {each.get("name"): each.get("template") for each in value if isinstance(each, dict)}
         value = named.get("default")

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import ttsrt_rt as rt
+from tests.devices import NATIVE
 from ttsrt_rt.cli import main
 from ttsrt_rt.convert import convert, open_weights
 from ttsrt_rt.convert.llm_convert import looks_like_llm
@@ -210,6 +211,32 @@ def test_a_model_in_the_cache_of_hugging_face(tmp_path: Path) -> None:
     write_llm(snapshot)
     made = convert(tmp_path / "models--a--b", tmp_path / "ckpt", progress=False)
     assert json.loads((made / "config.json").read_text("utf-8"))["family"] == "llm"
+
+
+def test_a_changed_folder_is_converted_again(tmp_path: Path) -> None:
+    """A file of a folder stands for all of it in the cache of engines, too."""
+    folder = write_llm(tmp_path / "model")
+    fields: dict[str, Any] = {"text_ids": [3, 4], "max_frames": 4, "prior": None}
+
+    def ran() -> list[int]:
+        source = folder / "model.safetensors"
+        with rt.Executor.from_checkpoint(
+            source, cache_dir=tmp_path / "cache", device=NATIVE, progress=False
+        ) as executor:
+            found: list[int] = executor.generate(**fields).codes[:, 0].tolist()
+            return found
+
+    first = ran()
+    write_config(folder, LLAMA, eos_token_id=first[1])
+    assert ran() == first[: first.index(first[1])]
+
+
+def test_long_texts_are_shown_short(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    checkpoint = convert(DATA / "tiny_llama", tmp_path / "ckpt", progress=False)
+    assert main(["inspect", str(checkpoint)]) == 0
+    shown = capsys.readouterr().out
+    assert "front_end.files.tokenizer.json: " in shown
+    assert max(len(line) for line in shown.splitlines()) < 500
 
 
 def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -97,6 +97,10 @@ def test_a_template_among_several() -> None:
     }
     files["tokenizer_config.json"] = json.dumps(config).encode()
     assert LlmTokenizer(files, "here").template == "y"
+    files["chat_template.json"] = b'{"chat_template": "z"}'
+    assert LlmTokenizer(files, "here").template == "z"
+    files["chat_template.jinja"] = b"j"
+    assert LlmTokenizer(files, "here").template == "j"
     files["special_tokens_map.json"] = b'{"eos_token": {"content": "</s>"}}'
     assert LlmTokenizer(files, "here").special.eos_token == "</s>"
 
