@@ -166,3 +166,20 @@ def test_a_damaged_front_end_names_its_file(engine: Path, tmp_path: Path) -> Non
         rt.Executor(copy, device="reference") as executor,
     ):
         executor.generate(text="Hello.", voice=0)
+
+
+def test_the_command_line_speaks_texts(
+    engine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from ttsrt_rt.cli import main
+
+    output = str(tmp_path / "codes.npy")
+    flags = ["--voice", "0", "--max_frames", "4", "--device", "cpu", "--output", output]
+    assert main(["run", str(engine), "--text", "Hello 5%", *flags]) == 0
+    told = capsys.readouterr().err
+    assert (
+        "text: 6 ids in the language en; left out, as the vocabulary lacks them: '%', '5'" in told
+    )
+    assert len(np.load(output)) == 4
+    assert main(["run", str(engine), "--text", "Hello", "--language", "xx", *flags]) == 2
+    assert "language" in capsys.readouterr().err

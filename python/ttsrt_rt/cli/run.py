@@ -33,18 +33,19 @@ from ttsrt_rt.cli.streams import tell
 from ttsrt_rt.cli.tables import format_memory
 from ttsrt_rt.cli.types import Subparsers
 from ttsrt_rt.errors import ConfigError, NotFoundError
-from ttsrt_rt.quoting import show
+from ttsrt_rt.quoting import list_names, show
 from ttsrt_rt.writing import LateFile
 
 if TYPE_CHECKING:
     from ttsrt_rt import _core
     from ttsrt_rt.executor import Executor
     from ttsrt_rt.handle import Handle
+    from ttsrt_rt.spoken import SpokenText
 
 __all__ = ["add_parser"]
 
 _CONTEXTS = ("voice", "context_codes", "context_embeddings", "prompt_embeddings")
-_TEXTS = ("text_ids", "text_features", "encoder_output")
+_TEXTS = ("text", "text_ids", "text_features", "encoder_output")
 _PROMPT = "prompt_embeddings"  # the context and the text in one
 _OF_CODECS = ("mel", "codes", "samples")  # instead of a text
 _ONE_ARRAY = (".npy", ".csv")
@@ -134,6 +135,8 @@ def _run_one(args: argparse.Namespace) -> int:
         _add_voices(args, executor)
         handle = executor.submit(request)
         tell(format_memory(executor.info))
+        if handle.spoken is not None:
+            tell(_described(handle.spoken))
         if args.streaming or stream is not None:
             _follow(handle, stream, engine.info.samples_per_frame, shows=args.streaming)
         result = handle.result()
@@ -152,12 +155,24 @@ def _run_one(args: argparse.Namespace) -> int:
     return 0
 
 
+def _described(spoken: SpokenText) -> str:
+    """What became of a text, in a line."""
+    language = f" in the language {spoken.language}" if spoken.language else ""
+    line = f"text: {len(spoken.ids)} ids{language}"
+    if len(spoken.chunks) > 1:
+        line += f", {len(spoken.chunks)} chunks"
+    if spoken.dropped:
+        line += f"; left out, as the vocabulary lacks them: {list_names(map(repr, spoken.dropped))}"
+    return line
+
+
 def _check_input(fields: dict[str, Any]) -> None:
     if not fields.keys() & {*_TEXTS, _PROMPT, *_OF_CODECS}:
         raise ConfigError(
-            "run: expected a text, --text_ids FILE for one, or --requests FILE.jsonl for many "
-            f"requests; got none (a text is one of {', '.join(f'--{name}' for name in _TEXTS)}, "
-            f"or part of --{_PROMPT}; vocoders take --mel, codecs --codes or --samples)"
+            "run: expected a text, --text or --text_ids FILE for one, or --requests FILE.jsonl for "
+            "many requests; got none (a text is one of "
+            f"{', '.join(f'--{name}' for name in _TEXTS)}, or part of --{_PROMPT}; vocoders "
+            "take --mel, codecs --codes or --samples)"
         )
 
 
