@@ -95,7 +95,7 @@ def test_fields_of_a_wrong_type(name: str, executor: rt.Executor) -> None:
 def test_unknown_fields_list_the_known_ones(executor: rt.Executor) -> None:
     calls: list[Callable[..., object]] = [executor.generate, executor.submit, executor.stream]
     for call in calls:
-        with pytest.raises(rt.ConfigError, match=r"expected options among text_ids, .*'textids'"):
+        with pytest.raises(rt.ConfigError, match=r"expected options among text, .*'textids'"):
             call(textids=[3])
 
 

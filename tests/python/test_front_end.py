@@ -58,7 +58,7 @@ def test_the_result_tells_what_was_spoken(executor: rt.Executor) -> None:
         and spans.shape == (result.text_ids.size, 2)
     )
     shown = [TEXT[begin:end] for begin, end in spans]
-    assert shown[0] == "Hello" and shown[6] == " " and shown[-2:] == [".", ""]
+    assert shown[0] == "Hello" and shown[5] == " " and shown[-2:] == [".", ""]
 
 
 def test_streams_and_handles_know_the_text(executor: rt.Executor) -> None:
