@@ -85,6 +85,31 @@ TEST_P(WarmStep, OfDecodersInBothBranches) {
   EXPECT_GE(at.slots[0]->steps(), 40);
 }
 
+// A round begins on memory of its own; its steps ask for none.
+TEST_P(WarmStep, OfATextInChunks) {
+  test::Sequencer at(test::small_facts(), test::small_programs(), 200);
+  model::magpie::Facts model = test::small_model(at.facts);
+  model.rules.max_frames = 45;
+  Request request = quiet(1);
+  request.text_ids = {1, 2, 3, 4, 5, 6, 7};
+  request.text_chunks = {4, 3};
+  request.max_frames = 90;
+  request.return_positions = true;
+  request.return_alignment = true;
+  at.add(request, model);
+  run(at, 5);
+  for (int round = 0; round < 2; ++round) {
+    EXPECT_EQ(at.slots[0]->round, round);
+    const Counted warm = run(at, 30);
+    EXPECT_EQ(warm.plan, 0U);
+    EXPECT_EQ(warm.build, 0U);
+    EXPECT_EQ(warm.commit, 0U);
+    while (at.slots[0]->round == 0) run(at, 1);
+    run(at, 3);
+  }
+  EXPECT_GE(at.slots[0]->steps(), 70);
+}
+
 TEST_P(WarmStep, OfAReplayThatGrows) {
   test::Sequencer at(test::small_facts(), test::small_programs(), 200);
   at.facts.max_rows = 16;  // the replay is spread over more and more launches

@@ -115,7 +115,7 @@ TEST(MagpieSound, OfATextInChunksIsOneStream) {
   const Speaking engine(model);
   build(engine.codec_path(), engine.file("codec-engine"));
   EngineRig codec(engine.file("codec-engine"), ops::make_reference_backend());
-  EngineRig rig(engine.path(), ops::make_reference_backend());
+  EngineRig rig(engine.path(), ops::make_reference_backend({.pipeline_depth = 2}));
   std::vector<FakeHandle> handles;
   for (std::uint64_t seed = 0; seed < 6; ++seed) {
     Request request = text_of(seed);
