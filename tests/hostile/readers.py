@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,10 +17,15 @@ from ttsrt_rt.convert import open_weights
 from ttsrt_rt.convert.f5_config import read_f5_config
 from ttsrt_rt.convert.f5_source import F5Source, split_names
 from ttsrt_rt.convert.f5_vocab import read_vocab
+from ttsrt_rt.convert.llm_config import read_llm_config
+from ttsrt_rt.convert.llm_front_end import eos_of_tokenizer
+from ttsrt_rt.convert.llm_generation import read_defaults, read_generation, read_stop_ids
+from ttsrt_rt.convert.llm_quantization import read_quantization
 from ttsrt_rt.convert.pickle_machine import read_pickle
 from ttsrt_rt.convert.t3_voice import read_conds
 from ttsrt_rt.convert.yaml_config import Config
 from ttsrt_rt.errors import ConfigError, Error, FormatError
+from ttsrt_rt.text import LlmTokenizer
 from ttsrt_rt.text.lexicon import read_lexicon
 from ttsrt_rt.text.ssml import parse_ssml
 from ttsrt_rt.voice_file import read_voice
@@ -90,6 +97,27 @@ def read_table(path: Path) -> None:
         assert row.error is None or (row.error and not row.text)
 
 
+def read_llm(path: Path) -> None:
+    """Reads a configuration of a language model, its quantization and its defaults."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("config.json", "generation_config.json"):
+            shutil.copy(path, Path(folder, name))
+        config = read_llm_config(Path(folder))
+        read_quantization(Path(folder), config.fields)
+        generation = read_generation(Path(folder))
+        read_defaults(generation, config)
+        read_stop_ids(generation, config, config.vocab, None)
+
+
+def read_tokenizer(path: Path) -> None:
+    """Reads the tokenizer of a language model and uses it."""
+    files = {"tokenizer.json": path.read_bytes()}
+    eos_of_tokenizer(files, path.name)
+    tokenizer = LlmTokenizer(files, path.name)
+    for number in tokenizer.encode("A river, caf\u00e9"):
+        tokenizer.bytes_of(number)
+
+
 READERS: dict[str, Callable[[Path], Any]] = {
     "torch": read_weights,
     "nemo": read_weights,
@@ -109,6 +137,8 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "lexicon": read_lexicon,
     "csv": read_table,
     "jsonl": read_table,
+    "llm": read_llm,
+    "tokenizer": read_tokenizer,
     "pickle": lambda path: read_pickle(path.read_bytes(), path.name),
 }
 

@@ -82,6 +82,20 @@ LEXICON = """<lexicon version="1.0" alphabet="ipa" xml:lang="en-US"><!-- names -
 """.encode()
 CSV = b'id,text,voice,language,seed\na,"Hello, world",Leo,en,7\nb,Good.,,,\n'
 JSONL = b'{"id": "a", "text": "Hello.", "voice": 0, "seed": 7}\n{"text": "Good."}\n'
+LLM = b"""{"model_type": "llama", "architectures": ["LlamaForCausalLM"], "vocab_size": 40,
+ "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
+ "num_key_value_heads": 2, "head_dim": 8, "max_position_embeddings": 64, "rms_norm_eps": 1e-5,
+ "hidden_act": "silu", "rope_scaling": {"type": "linear", "factor": 2.0}, "eos_token_id": [2, 3],
+ "do_sample": true, "temperature": 0.6, "top_p": 0.9, "top_k": 50, "quantization_config":
+ {"quant_method": "awq", "bits": 4, "group_size": 32, "version": "gemm"}}
+"""
+TOKENIZER = b"""{"added_tokens": [{"id": 0, "content": "<s>", "single_word": false,
+ "lstrip": false, "rstrip": false, "normalized": false, "special": true}], "normalizer": null,
+ "post_processor": null, "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false,
+ "trim_offsets": true, "use_regex": true}, "decoder": {"type": "ByteLevel", "add_prefix_space":
+ false, "trim_offsets": true, "use_regex": true}, "model": {"type": "BPE", "vocab": {"<s>": 0,
+ "r": 1, "i": 2, "v": 3, "ri": 4, "riv": 5, "A": 6}, "merges": ["r i", "ri v"]}}
+"""
 VOICE_HEADER = {
     "__metadata__": {
         "format": "ttsrt.voice",
@@ -138,6 +152,8 @@ SEEDS: dict[str, bytes] = {
     "lexicon": LEXICON,
     "csv": CSV,
     "jsonl": JSONL,
+    "llm": LLM,
+    "tokenizer": TOKENIZER,
     "pickle": stream(STATE),
 }
 
@@ -218,6 +234,8 @@ CHANGES: dict[str, tuple[Change, ...]] = {
     "conds": (mutate, change_conds, change_conds),
     "wav": (mutate, change_sizes),
     "vocab": (mutate,),
+    "llm": (mutate_text,),
+    "tokenizer": (mutate_text,),
     "f5": (mutate, change_f5),
     "arch": (mutate_text,),
     "pickle": (mutate,),

@@ -27,7 +27,7 @@ TOKENIZER_FILES = (
 FALLBACKS = ("vocab.json", "merges.txt", "added_tokens.json", "tokenizer.model")
 MAX_FILE_BYTES = 32 << 20
 MAX_BLOCK_BYTES = 12 << 20  # of config.json, which may have 16 MiB
-MAX_VALUES, MAX_PAIRS = 2_000_000, 1_000_000
+MAX_VALUES, MAX_PAIRS = 1_000_000, 500_000
 
 
 def read_text_files(folder: Path) -> dict[str, bytes]:

@@ -46,8 +46,7 @@ class Generator:
             **options: those of `Executor`, such as `device` and `max_batch_size`.
 
         Raises:
-            ConfigError: it is an engine of another family, an option is wrong, or the package
-                `tokenizers` is missing.
+            ConfigError: it is an engine of another family, or an option is wrong.
             DeviceError: the device is absent.
             FormatError: the engine is damaged.
         """
@@ -55,8 +54,15 @@ class Generator:
         description = json.loads(self._engine.description)
         where = os.fspath(engine)
         front = read_llm_front_end(description, where)
-        self._tokenizer = front.tokenizer(where)
-        self._where = where
+        self._tokenizer: LlmTokenizer | None = None
+        self._no_tokenizer = (
+            f"{where}: expected an engine with a tokenizer, got one that was converted without "
+            "tokenizer.json; pass ids, or convert it again with that file in its folder"
+        )
+        try:
+            self._tokenizer = front.tokenizer(where)
+        except ConfigError as error:  # a package or tokenizer.json is missing: ids work without
+            self._no_tokenizer = str(error)
         self._stop_ids = frozenset(front.stop_ids)
         self._limits = description["limits"]
         self._usual_tokens = int(description["defaults"]["max_frames"])
@@ -74,13 +80,11 @@ class Generator:
         """What turns text into ids, and ids into text.
 
         Raises:
-            ConfigError: the model was converted without a tokenizer.
+            ConfigError: the model was converted without a tokenizer, or the package `tokenizers`
+                is missing.
         """
         if self._tokenizer is None:
-            raise ConfigError(
-                f"{self._where}: expected an engine with a tokenizer, got one that was converted "
-                "without tokenizer.json; pass ids, or convert it again with that file in its folder"
-            )
+            raise ConfigError(self._no_tokenizer)
         return self._tokenizer
 
     def close(self) -> None:
