@@ -60,8 +60,8 @@ struct Speaker {
 /// One utterance to generate. An absent option takes the checkpoint's default.
 struct Request {
   /// What is spoken, in UTF-8, for engines that carry a front end (Engine::front_end), instead of
-  /// text_ids: submit() encodes it and adds the id that ends a text. Characters that no symbol
-  /// speaks are left out.
+  /// text_ids: submit() encodes it and adds the id that ends a text; a long one becomes chunks
+  /// (TextSplit::automatic). Characters that no symbol speaks are left out.
   std::optional<std::string> text;
   std::optional<std::string> language;  ///< of the text; absent: the front end's default
 

@@ -10,6 +10,7 @@ namespace {
 void check_alone(const Request& request) {
   const std::pair<const char*, bool> others[] = {
       {"text_ids", !request.text_ids.empty()},
+      {"text_chunks", !request.text_chunks.empty()},
       {"text_features", !request.text_features.empty() || request.text_features.is_on_gpu()},
       {"encoder_output", !request.encoder_output.empty() || request.encoder_output.is_on_gpu()},
       {"prompt_embeddings",
@@ -29,11 +30,12 @@ void resolve_text(Request& request, const TextFrontEnd* front_end, std::int32_t 
   TTSRT_CHECK(ConfigError, front_end != nullptr,
               "text: this engine has no front end that turns text into ids; give text_ids");
   EncodedChunks chunks =
-      front_end->encode_chunks(*request.text, request.language.value_or(""), TextSplit::never);
+      front_end->encode_chunks(*request.text, request.language.value_or(""), TextSplit::automatic);
   for (const std::int32_t ids : chunks.lengths)
     TTSRT_CHECK(ConfigError, ids <= max_ids, "text: expected at most ", max_ids,
                 " ids, this engine's max_encoder_input_len, got ", ids);
   request.text_ids = std::move(chunks.ids);
+  if (chunks.lengths.size() > 1) request.text_chunks = std::move(chunks.lengths);
   request.text.reset();
   request.language.reset();
 }

@@ -64,6 +64,29 @@ TEST_F(RequestText, TextGivesWhatItsIdsGive) {
   }
 }
 
+TEST_F(RequestText, LongTextsAreSpokenInChunks) {
+  build_engine();
+  ExecutorOptions options;
+  options.device = "reference";
+  Executor executor(Engine::open(engine()), options);
+  const int sentences = 23;  // of two words: English takes 44 at once
+  Request by_ids = test::spoken({}, 3);
+  std::string text;
+  for (int i = 0; i < sentences; ++i) {
+    text += "A b. ";
+    by_ids.text_ids.insert(by_ids.text_ids.end(), {1, 0, 2, 4, 8});
+    by_ids.text_chunks.push_back(5);
+  }
+  Request of = request(text);
+  of.seed = 3;
+  of.max_frames = by_ids.max_frames = 60;
+  const Result expected = executor.generate(by_ids);
+  EXPECT_GT(expected.chunk_steps.size(), 1U);
+  const Result found = executor.generate(of);
+  EXPECT_EQ(found.codes.values, expected.codes.values);
+  EXPECT_EQ(found.chunk_steps, expected.chunk_steps);
+}
+
 TEST_F(RequestText, WrongTextsAreRefused) {
   BuildOptions limits;
   limits.max_encoder_input_len = 6;
@@ -80,6 +103,9 @@ TEST_F(RequestText, WrongTextsAreRefused) {
   Request both = request("a");
   both.text_ids = {1};
   EXPECT_TRUE(refuses(both, "text: expected a text or text_ids, got both"));
+  both.text_ids.clear();
+  both.text_chunks = {1};
+  EXPECT_TRUE(refuses(both, "text: expected a text or text_chunks, got both"));
   Request language = request("a");
   language.language = "de";
   EXPECT_TRUE(refuses(language, "language: expected one of en"));
