@@ -4,9 +4,9 @@
 
 Both programs then use the same weights. The script needs the packages numpy and gguf in a separate
 virtual environment; it imports nothing of ttsrt_rt. Names, shapes and types are those that the
-peer's docs/tensors-magpie.txt, docs/quantization.md and loader require. The parts that ttsrt_rt
-does not have are invented: a tokenizer of plain bytes, and the smallest possible codec with random
-weights, because codecs are not compared.
+peer's docs/tensors-magpie.txt, docs/quantization.md and loader require. The tokenizer is invented:
+it has plain bytes. So is the codec, as small as possible and with random weights, unless `--codec`
+names the checkpoint of a NanoCodec, which is written whole then.
 """
 
 from __future__ import annotations
@@ -42,9 +42,22 @@ LAYER_NAMES = {
     "ffn_in": "pos_ff.proj.conv",
     "ffn_out": "pos_ff.o_net.conv",
 }
-CODEC_CHANNELS = 64
-CODEC_RATES = (8, 8, 4, 2, 2)
-CODEC_LEVELS = (8, 7, 6, 6)
+WEIGHTS = "model.safetensors"
+# As "model" of a codec's config.json (docs/format.md).
+RANDOM_CODEC: dict[str, Any] = {
+    "sample_rate": 22050,
+    "samples_per_frame": 1024,
+    "groups": 8,
+    "levels": [8, 7, 6, 6],
+    "decoder": {
+        "base_channels": 64,
+        "rates": [8, 8, 4, 2, 2],
+        "kernels": [3],
+        "dilations": [1],
+        "pre_kernel": 7,
+        "post_kernel": 3,
+    },
+}
 
 
 def read_weights(path: Path) -> dict[str, Array]:
@@ -118,35 +131,69 @@ def add_model(writer: gguf.GGUFWriter, weights: dict[str, Array], kind: str) -> 
         writer.add_tensor(name, packed, raw_dtype=target)
 
 
-def add_codec(writer: gguf.GGUFWriter) -> None:
-    """Adds a codec that runs and returns meaningless audio."""
-    random = np.random.default_rng(0)
-    root = "codec.audio_decoder."
-
-    def add(name: str, *shape: int) -> None:
-        values = random.standard_normal(shape, np.float32) * np.float32(0.02)
-        writer.add_tensor(root + name, values)
-
-    def add_alpha(name: str, channels: int) -> None:
-        alpha = np.ones((1, max(channels // 2, 1), 1), np.float32)
-        writer.add_tensor(f"{root}{name}.activation.snake_act.alpha", alpha)
-
-    channels = CODEC_CHANNELS
-    add("pre_conv.conv.weight", channels, 8 * len(CODEC_LEVELS), 7)
-    add("pre_conv.conv.bias", channels)
-    for i, rate in enumerate(CODEC_RATES):
-        add_alpha(f"activations.{i}", channels)
-        add(f"up_sample_conv_layers.{i}.conv.weight", channels, 1, 2 * rate)
+def random_codec() -> dict[str, Array]:
+    """Returns the weights of `RANDOM_CODEC`, under the names of a checkpoint."""
+    decoder = RANDOM_CODEC["decoder"]
+    channels = decoder["base_channels"]
+    latents = RANDOM_CODEC["groups"] * len(RANDOM_CODEC["levels"])
+    shapes: dict[str, tuple[int, ...]] = {"decoder.pre": (channels, latents, 7)}
+    for i, rate in enumerate(decoder["rates"]):
+        stage = f"decoder.stages.{i}."
+        shapes |= {f"{stage}alpha": (channels // 2,), f"{stage}up": (channels, 2 * rate)}
         channels //= 2
-        add(f"up_sample_conv_layers.{i}.conv.bias", channels)
-        block = f"res_layers.{i}.res_blocks.0.res_blocks.0."
-        for part in ("input", "skip"):
-            add_alpha(f"{block}{part}_activation", channels)
-            add(f"{block}{part}_conv.conv.weight", channels, channels, 3)
-            add(f"{block}{part}_conv.conv.bias", channels)
-    add_alpha("post_activation", channels)
-    add("post_conv.conv.weight", 1, channels, 3)
-    add("post_conv.conv.bias", 1)
+        block = f"{stage}chains.0.blocks.0."
+        for op in ("in", "out"):
+            shapes[f"{block}{op}"] = (channels, channels, 3)
+            shapes[f"{block}{op}_alpha"] = (max(channels // 2, 1),)
+    shapes |= {"decoder.alpha": (max(channels // 2, 1),), "decoder.post": (1, channels, 3)}
+    random = np.random.default_rng(0)
+    weights: dict[str, Array] = {}
+    for name, shape in shapes.items():
+        if name.endswith("alpha"):
+            weights[name] = np.ones(shape, np.float32)
+            continue
+        weights[name] = random.standard_normal(shape, np.float32) * np.float32(0.02)
+        outputs = shape[0] // 2 if name.endswith(".up") else shape[0]
+        weights[f"{name}_bias"] = np.zeros(outputs, np.float32)
+    return weights
+
+
+def named_codec(weights: dict[str, Array]) -> Iterator[tuple[str, Array]]:
+    """Yields the tensors of a codec's decoder under the peer's names, in the original's shapes."""
+    for name, values in weights.items():
+        part = name.removeprefix("decoder.")
+        if part == name:
+            continue  # of the encoder
+        if part == "alpha":
+            yield "post_activation.activation.snake_act.alpha", values.reshape(1, -1, 1)
+            continue
+        ending = "bias" if part.endswith("_bias") else "weight"
+        fields = part.removesuffix("_bias").split(".")
+        match fields:
+            case ["pre" | "post" as end]:
+                yield f"{end}_conv.conv.{ending}", values
+            case ["stages", i, "alpha"]:
+                yield f"activations.{i}.activation.snake_act.alpha", values.reshape(1, -1, 1)
+            case ["stages", i, "up"]:
+                shaped = values if ending == "bias" else values[:, None, :]
+                yield f"up_sample_conv_layers.{i}.conv.{ending}", shaped
+            case ["stages", i, "chains", j, "blocks", m, op]:
+                block = f"res_layers.{i}.res_blocks.{j}.res_blocks.{m}."
+                side = "input" if op.startswith("in") else "skip"
+                if op.endswith("_alpha"):
+                    alpha = f"{side}_activation.activation.snake_act.alpha"
+                    yield block + alpha, values.reshape(1, -1, 1)
+                else:
+                    yield f"{block}{side}_conv.conv.{ending}", values
+            case _:
+                raise ValueError(f"{name}: expected a tensor of a codec's decoder")
+
+
+def add_codec(writer: gguf.GGUFWriter, weights: dict[str, Array]) -> None:
+    """Adds the decoder of a codec, in float32 as the peer has it in all of its files."""
+    for name, values in named_codec(weights):
+        values = np.ascontiguousarray(values, np.float32)
+        writer.add_tensor(f"codec.audio_decoder.{name}", values)
 
 
 def stack_fields(model: dict[str, Any]) -> dict[str, Any]:
@@ -229,26 +276,25 @@ def request_fields(defaults: dict[str, Any], voices: Array, frames: int) -> dict
     }
 
 
-def made_up_fields(model: dict[str, Any]) -> dict[str, Any]:
-    """Returns an invented codec, and a tokenizer that maps a text of n bytes to n + 2 ids."""
-    words = model["text_vocab"] - 2
-    name = "french_chartokenizer"
+def codec_fields(codec: dict[str, Any]) -> dict[str, Any]:
+    """Returns the shape of a codec's decoder."""
+    decoder, levels = codec["decoder"], codec["levels"]
     return {
         "codec.name": "random",
-        "codec.sample_rate": 22050,
-        "codec.samples_per_frame": 1024,
-        "codec.fsq.num_groups": 8,
-        "codec.fsq.num_levels": list(CODEC_LEVELS),
-        "codec.fsq.dim_base_index": [int(np.prod(CODEC_LEVELS[:i], dtype=int)) for i in range(4)],
+        "codec.sample_rate": codec["sample_rate"],
+        "codec.samples_per_frame": codec["samples_per_frame"],
+        "codec.fsq.num_groups": codec["groups"],
+        "codec.fsq.num_levels": list(levels),
+        "codec.fsq.dim_base_index": [int(np.prod(levels[:i], dtype=int)) for i in range(4)],
         "codec.fsq.eps": 1e-3,
-        "codec.latent_dim": 8 * len(CODEC_LEVELS),
-        "codec.dec.up_sample_rates": list(CODEC_RATES),
-        "codec.dec.up_kernel_sizes": [2 * rate for rate in CODEC_RATES],
-        "codec.dec.base_channels": CODEC_CHANNELS,
-        "codec.dec.in_kernel_size": 7,
-        "codec.dec.out_kernel_size": 3,
-        "codec.dec.resblock_kernel_sizes": [3],
-        "codec.dec.resblock_dilation_sizes": [1],
+        "codec.latent_dim": codec["groups"] * len(levels),
+        "codec.dec.up_sample_rates": list(decoder["rates"]),
+        "codec.dec.up_kernel_sizes": [2 * rate for rate in decoder["rates"]],
+        "codec.dec.base_channels": decoder["base_channels"],
+        "codec.dec.in_kernel_size": decoder["pre_kernel"],
+        "codec.dec.out_kernel_size": decoder["post_kernel"],
+        "codec.dec.resblock_kernel_sizes": list(decoder["kernels"]),
+        "codec.dec.resblock_dilation_sizes": list(decoder["dilations"]),
         "codec.dec.activation": "half_snake",
         "codec.dec.snake_eps": 1e-9,
         "codec.dec.lrelu_slope": 0.01,
@@ -256,6 +302,14 @@ def made_up_fields(model: dict[str, Any]) -> dict[str, Any]:
         "codec.dec.pad_mode": "zeros",
         "codec.dec.causal": True,
         "codec.dec.grouped_upsample": True,
+    }
+
+
+def tokenizer_fields(model: dict[str, Any]) -> dict[str, Any]:
+    """Returns an invented tokenizer that maps a text of n bytes to n + 2 ids."""
+    words = model["text_vocab"] - 2
+    name = "french_chartokenizer"
+    return {
         "tokenizer.vocab_size": words,
         "tokenizer.bos_id": model["tokens"]["text_bos"],
         "tokenizer.eos_id": model["tokens"]["text_eos"],
@@ -289,11 +343,16 @@ def add_fields(writer: gguf.GGUFWriter, fields: dict[str, Any]) -> None:
             writer.add_array(name, value)
 
 
-def write(checkpoint: Path, output: Path, kind: str, frames: int) -> None:
-    """Reads a converted checkpoint and writes the file for the peer."""
+def write(
+    checkpoint: Path, output: Path, kind: str, frames: int, codec: Path | None = None
+) -> None:
+    """Reads converted checkpoints and writes the file for the peer."""
     config = json.loads((checkpoint / "config.json").read_text("utf-8"))
     model, defaults = config["model"], config["defaults"]
-    weights = read_weights(checkpoint / "model.safetensors")
+    weights = read_weights(checkpoint / WEIGHTS)
+    codec_model = RANDOM_CODEC
+    if codec is not None:
+        codec_model = json.loads((codec / "config.json").read_text("utf-8"))["model"]
     writer = gguf.GGUFWriter(output, "magpie-tts")
     writer.add_string("general.name", checkpoint.name)
     add_fields(
@@ -302,10 +361,11 @@ def write(checkpoint: Path, output: Path, kind: str, frames: int) -> None:
         | stack_fields(model)
         | audio_fields(model)
         | request_fields(defaults, weights["voices"], frames)
-        | made_up_fields(model),
+        | codec_fields(codec_model)
+        | tokenizer_fields(model),
     )
     add_model(writer, weights, kind)
-    add_codec(writer)
+    add_codec(writer, random_codec() if codec is None else read_weights(codec / WEIGHTS))
     for part, text in {"dict": b"a\ta\n", "heteronyms": b"a\n"}.items():
         writer.add_tensor(f"g2p.unused.{part}", np.frombuffer(text, np.int8))
     writer.write_header_to_file()
@@ -327,8 +387,9 @@ def main() -> None:
     parser.add_argument("output", type=Path)
     parser.add_argument("--type", choices=list(TYPES), default="f16")
     parser.add_argument("--frames", type=int, default=128, help="frames that a request produces")
+    parser.add_argument("--codec", type=Path, help="folder of a converted NanoCodec")
     options = parser.parse_args()
-    write(options.checkpoint, options.output, options.type, options.frames)
+    write(options.checkpoint, options.output, options.type, options.frames, options.codec)
 
 
 if __name__ == "__main__":

@@ -96,6 +96,7 @@ CHANGED = [
     ),
     Changed(r"--seconds 60", "--seconds 1 --capacity_seconds 0.5", "a minute"),
     Changed(r"--turns \d+", "--turns 1", "minutes"),
+    Changed(r"bench\.codec", "bench.codec --size tiny --frames 8", "a model of full size"),
     Changed(r"--repeats \d+", "--repeats 1", "minutes"),
     Changed(r"--frames 32 --text_len 32", "--frames 8 --text_len 32", "seconds"),
     Changed(r"--frames 128 --concurrency 1 4 8", "--frames 8 --concurrency 1 2", "seconds"),

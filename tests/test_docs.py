@@ -59,6 +59,7 @@ def write_sources(folder: Path) -> None:
     write_dictionaries(folder, folder / "t5tts.hparams.yaml")
     (folder / "t5tts.hparams.yaml").rename(folder / "hparams.yaml")
     write_fork(folder / "trtllm_checkpoint")
+    (folder / "TinyLlama-1.1B-Chat-v1.0").symlink_to(DATA.parent / "llm" / "tiny_llama")
     write_random_t3(folder / "t3_cfg.safetensors", "tiny", seed=1)
     conds = write_random_conds(folder / "conds.pt", "tiny", seed=1)
     write_voice(folder / "me.safetensors", read_conds(conds, ["english"]))
@@ -199,6 +200,8 @@ def make_codec_engines(folder: Path, text: str) -> None:
             rt.build(folder / of, path, codec_dir=codec)
     if "voice me" in text and not (folder / "contexts-engine" / "voices").exists():
         run(folder, next(each.text for each in commands() if "--audio voice.wav" in each.text))
+    if "--checkpoint_dir llm-ckpt" in text and not (folder / "llm-ckpt").exists():
+        rt.convert(folder / "TinyLlama-1.1B-Chat-v1.0", folder / "llm-ckpt", progress=False)
     if "--codes codes.npy" in text:
         np.save(folder / "codes.npy", np.zeros((5, 8), np.int32))
 

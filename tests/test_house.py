@@ -100,7 +100,7 @@ FOLDERS = {
         *("model", "ops", "rules", "step", "tensorrt", "text"),
     },
     "python": {"bindings", "ttsrt_rt"},
-    "python/ttsrt_rt": {"audio", "bench", "cli", "convert", "export", "f5", "synth", "text"},
+    "python/ttsrt_rt": {"audio", "bench", "cli", "convert", "export", "f5", "llm", "synth", "text"},
 }
 
 MAX_FILE_LINES = 400

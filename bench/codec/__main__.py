@@ -1,10 +1,13 @@
 """How fast NanoCodec makes sound: alone, and behind a speech model in the same executor.
 
     python -m bench.codec --folder engines --streams 64 --device cuda --json codec.json
+    python -m bench.codec --folder engines --streams 1 --quantization w8a8 \\
+        --peer magpie-tts.cpp/build/examples/cli/magpie-cli --gguf engines/speech.q8_0.gguf
 
 Models have random weights, in their true sizes by default; engines that FOLDER lacks are written
 first. The streams of a case start together, and those with and without sound take turns. The
-codec's share is what sound adds to the time of codes alone.
+codec's share is what sound adds to the time of codes alone. With --peer, whole utterances take
+turns with another program's instead (docs/codec.md says how its file is made).
 """
 
 from __future__ import annotations
@@ -15,15 +18,17 @@ import time
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
+from bench.codec.peer import compare
 from bench.command import check_json, open_folder
 from bench.gpu_steps.ours import Maker, open_executor
 from bench.walls.tables import Case, Table, spread
 from ttsrt_rt.errors import Error
 from ttsrt_rt.executor import Executor
+from ttsrt_rt.options import Quantization
 from ttsrt_rt.request import Request
 from ttsrt_rt.result import Result
 
@@ -31,7 +36,6 @@ __all__ = ["main"]
 
 _SIZES = {"true": ("nano", "v2607"), "mid": ("mid", "mid"), "tiny": ("tiny_magpie", "tiny")}
 _CONTEXT = 217  # rows in front of the first step
-_TEXT = 128  # tokens
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -42,14 +46,29 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--folder", type=Path, help="keeps the engines here")
     parser.add_argument("--size", choices=list(_SIZES), default="true")
     parser.add_argument("--dtype", choices=["float32", "bfloat16", "float16"], default="bfloat16")
+    parser.add_argument("--quantization", choices=get_args(Quantization), default="none")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--streams", type=int, default=8, help="at once")
     parser.add_argument("--frames", type=int, default=200, help="of each stream")
     parser.add_argument("--chunk_frames", type=int, default=2, help="of a launch, for each stream")
+    parser.add_argument("--text_len", type=int, default=128, help="ids of each text")
+    parser.add_argument("--voices", action="store_true", help="stored voices, not given contexts")
     parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--peer", type=Path, help="magpie-cli, beside which to measure")
+    parser.add_argument("--gguf", type=Path, help="the file of --peer with the same weights")
     parser.add_argument("--json", type=Path, help="all samples")
     options = parser.parse_args(arguments)
-    bounds = {"streams": 1024, "frames": 2000, "chunk_frames": 1000, "turns": 1000}
+    if (options.peer is None) != (options.gguf is None):
+        parser.error("--peer: expected --gguf with it, got one without the other")
+    if options.peer is not None and (options.streams, options.device) != (1, "cpu"):
+        parser.error("--peer: expected --streams 1 on the device cpu, got others")
+    bounds = {
+        "streams": 1024,
+        "frames": 2000,
+        "chunk_frames": 1000,
+        "text_len": 2000,
+        "turns": 1000,
+    }
     for name, most in bounds.items():
         value = getattr(options, name)
         if not 1 <= value <= most:
@@ -73,8 +92,12 @@ def make_engines(options: argparse.Namespace, folder: Path) -> tuple[Path, Path]
             else:
                 write_random_nemo(source, size, seed=1)
             convert(source, checkpoints[kind], progress=False)
-    name = f"{options.size}.{options.dtype}.{options.streams}.engine"
-    codec, speech = folder / f"codec-{name}", folder / f"speech-{name}"
+    kind = options.dtype
+    if options.quantization != "none":
+        kind += f".{options.quantization}"
+    name = f"{options.size}.{kind}.{options.streams}.engine"
+    plain = f"{options.size}.{options.dtype}.{options.streams}.engine"
+    codec, speech = folder / f"codec-{plain}", folder / f"speech-{name}"
     common: dict[str, Any] = {"dtype": options.dtype, "max_batch_size": options.streams}
     if not codec.exists():
         build(checkpoints["codec"], codec, progress=False, **common)
@@ -88,6 +111,7 @@ def make_engines(options: argparse.Namespace, folder: Path) -> tuple[Path, Path]
             speech,
             progress=False,
             codec_dir=checkpoints["codec"],
+            quantization=options.quantization,
             **limits,
             **common,
         )
@@ -142,12 +166,13 @@ def speech(options: argparse.Namespace, engine: Path) -> list[Case]:
         for turn in range(options.turns + 1):
             for codes_only in names:
                 requests = []
-                for _ in range(options.streams):
+                for index in range(options.streams):
                     request = maker.request(
-                        min(_CONTEXT, info.max_input_len),
+                        0 if options.voices else min(_CONTEXT, info.max_input_len),
                         steps,
                         is_guided=True,
-                        text_len=min(_TEXT, info.max_encoder_input_len),
+                        text_len=min(options.text_len, info.max_encoder_input_len),
+                        voice=index if options.voices else None,
                     )
                     chunk = options.chunk_frames
                     requests.append(replace(request, codes_only=codes_only, chunk_frames=chunk))
@@ -179,6 +204,16 @@ def _memory(executor: Executor) -> str:
     return f"{(total + info.graph_bytes) / 1e9:.2f}"
 
 
+def make_table(options: argparse.Namespace, cases: list[Case]) -> Table:
+    """The table of the streams."""
+    title = (
+        f"{options.streams} streams of {options.frames} frames, {options.dtype}, "
+        f"{options.device}; {options.turns} turns"
+    )
+    columns = ("", "x real time", "first, ms", "share of the codec, %", "memory, GB")
+    return Table(key="codec", title=title, columns=columns, cases=cases)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Returns the exit code."""
     options = parse(arguments)
@@ -187,16 +222,13 @@ def main(arguments: list[str] | None = None) -> int:
         with ExitStack() as stack:
             folder = stack.enter_context(open_folder(options.folder, "ttsrt-codec-"))
             codec, model = make_engines(options, folder)
-            cases = [codec_alone(options, codec), *speech(options, model)]
+            if options.peer is None:
+                table = make_table(options, [codec_alone(options, codec), *speech(options, model)])
+            else:
+                table = compare(options, codec, model)
     except Error as error:
         print(f"codec: {error}")
         return 1
-    title = (
-        f"{options.streams} streams of {options.frames} frames, {options.dtype}, "
-        f"{options.device}; {options.turns} turns"
-    )
-    columns = ("", "x real time", "first, ms", "share of the codec, %", "memory, GB")
-    table = Table(key="codec", title=title, columns=columns, cases=cases)
     print(table.markdown())
     if options.json is not None:
         options.json.write_text(json.dumps(table.json()))

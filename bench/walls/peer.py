@@ -38,11 +38,17 @@ class PeerRun:
         steps: Decoder steps.
         decode_seconds: Prefill of the context and all steps.
         encode_seconds: The text.
+        codec_seconds: The sound of all frames.
+        total_seconds: All of it.
+        audio_seconds: How long the sound is.
     """
 
     steps: int
     decode_seconds: float
     encode_seconds: float
+    codec_seconds: float
+    total_seconds: float
+    audio_seconds: float
 
 
 def parse_output(text: str) -> PeerRun:
@@ -58,6 +64,9 @@ def parse_output(text: str) -> PeerRun:
             steps=int(run["decode_steps"]),
             decode_seconds=float(run["decode_ms"]) / 1e3,
             encode_seconds=float(run["encode_ms"]) / 1e3,
+            codec_seconds=float(run["codec_ms"]) / 1e3,
+            total_seconds=float(run["total_ms"]) / 1e3,
+            audio_seconds=float(run["audio_seconds"]),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise InternalError(f"peer: expected the JSON of one run, got {text[:200]!r}") from error

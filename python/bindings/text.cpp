@@ -85,7 +85,8 @@ void register_parts(py::module_& module) {
                             "A part of what is spoken: plain text, or phonemes.");
   def_repr(part);
   part.def(py::init(&make_part), py::arg("text"), py::kw_only(), py::arg("is_phonemes") = false,
-           py::arg("tokenizer") = "", py::arg("begin") = 0, py::arg("spans") = py::none())
+           py::arg("tokenizer") = "", py::arg("begin") = 0, py::arg("spans") = py::none(),
+           "Takes the fields.")
       .def_readonly("text", &TextPart::text, "What is spoken.")
       .def_readonly("is_phonemes", &TextPart::is_phonemes,
                     "Whether the text is a pronunciation as dictionaries have it: every code "
@@ -134,7 +135,7 @@ void register_infos(py::module_& module) {
   def_plain(entry);
   entry
       .def(py::init(&make_entry), py::arg("word"), py::arg("symbols"), py::kw_only(),
-           py::arg("is_exact") = false)
+           py::arg("is_exact") = false, "Takes the fields.")
       .def_readonly("word", &LexiconEntry::word, "One word of letters, \"-\" and \"'\".")
       .def_readonly("symbols", &LexiconEntry::symbols, "As the text of a part of phonemes.")
       .def_readonly("is_exact", &LexiconEntry::is_exact, "Whether capitals count.");
@@ -259,8 +260,11 @@ void def_methods(FrontEndClass& bound) {
            "is_exact) for words that come before heteronyms and dictionaries.")
       .def("split", &split_text, py::arg("text"), py::arg("language") = "",
            py::arg("mode") = "auto",
-           "Cuts a text into chunks: \"auto\" (sentences, if it is long), \"never\", "
-           "\"sentences\" or \"phrases\" (as auto, with at most 35 words in a chunk).")
+           "Cuts a text into chunks: with \"auto\" by sentences if it is long, with \"never\" not "
+           "at all, "
+           "with \"sentences\" always, and with \"phrases\" as with auto, but with at most 35 "
+           "words in "
+           "a chunk.")
       .def(
           "count",
           [](const TextFrontEnd& self, const py::object& text, const py::object& language) {

@@ -106,7 +106,9 @@ class TextPart:
         tokenizer: str = "",
         begin: int = 0,
         spans: ArrayLike | None = None,
-    ) -> None: ...
+    ) -> None:
+        """Takes the fields."""
+
     @property
     def text(self) -> str:
         """What is spoken."""
@@ -229,7 +231,9 @@ class TextLanguage:
 class LexiconEntry:
     """A word's pronunciation, which comes before heteronyms and dictionaries."""
 
-    def __init__(self, word: str, symbols: str, *, is_exact: bool = False) -> None: ...
+    def __init__(self, word: str, symbols: str, *, is_exact: bool = False) -> None:
+        """Takes the fields."""
+
     def to_dict(self) -> dict[str, Any]:
         """All fields as plain values, nested, as json.dumps takes them."""
 
@@ -250,13 +254,13 @@ class TextFrontEnd:
 
     @staticmethod
     def open(folder: _Path) -> TextFrontEnd:
-        """Reads the folder "text" of a checkpoint or an engine. Raises FormatError naming file and
-        line or field."""
+        """Reads the folder "text" of a checkpoint or an engine. Raises FormatError naming file
+        and line or field."""
 
     @staticmethod
     def find(folder: _Path) -> TextFrontEnd | None:
-        """As open, of the checkpoint or engine that has the folder "text"; None if it has none, or
-        a front end that only Python knows."""
+        """As open, of the checkpoint or engine that has the folder "text"; None if it has none,
+        or a front end that only Python knows."""
 
     def tokenizers(self) -> list[TextTokenizerInfo]:
         """Its vocabularies, in the order of their ids."""
@@ -297,14 +301,15 @@ class TextFrontEnd:
         special_text: bool = False,
         lexicon: Sequence[LexiconEntry] = (),
     ) -> EncodedText:
-        """Encodes a text, or parts one behind the other, as they are; nothing is split. `strict`:
-        characters that no symbol speaks are an error. `special_text`: tokenizers of bytes read
-        "</s>" and the like as the original does. `lexicon`: entries for the call's tokenizer, which
-        come before heteronyms and dictionaries."""
+        """Encodes a text, or parts one behind the other, as they are; nothing is split.
+        `strict`: characters that no symbol speaks are an error. `special_text`: tokenizers of
+        bytes read "</s>" and the like as the original does. `lexicon`: (word, symbols,
+        is_exact) for words that come before heteronyms and dictionaries."""
 
     def split(self, text: str, language: str = "", mode: TextSplit = "auto") -> list[TextPiece]:
-        """Cuts a text into chunks: "auto" (sentences, if it is long), "never", "sentences" or
-        "phrases" (as auto, with at most 35 words in a chunk)."""
+        """Cuts a text into chunks: with "auto" by sentences if it is long, with "never" not at
+        all, with "sentences" always, and with "phrases" as with auto, but with at most 35
+        words in a chunk."""
 
     def count(self, text: str, language: str = "") -> int:
         """Words of a text, or characters of Chinese and Japanese, as splitting counts them."""

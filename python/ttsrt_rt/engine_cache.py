@@ -183,10 +183,16 @@ def _files_of(path: Path, settings: Mapping[str, Any]) -> dict[str, Path]:
 
 
 def _found(path: Path) -> Path:
-    """The checkpoint that a path means; one of ours is itself."""
+    """The checkpoint that a path means; one of ours is itself, and a file of a language model
+    stands for its folder.
+    """
+    from ttsrt_rt.convert.llm_names import is_llm_part
     from ttsrt_rt.convert.sources import find_source
 
-    return path if _is_converted(path) else find_source(path)
+    if _is_converted(path):
+        return path
+    found = find_source(path)
+    return found.parent if found.is_file() and is_llm_part(found) else found
 
 
 def _is_converted(path: Path) -> bool:

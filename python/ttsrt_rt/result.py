@@ -209,7 +209,7 @@ def _words_of(native: _core.Result, spoken: SpokenText) -> tuple[Word, ...] | No
         return None
     chunks = tuple(zip(native.chunk_steps.tolist(), native.chunk_frames.tolist(), strict=True))
     clock = WordClock(spoken.frame_rate, spoken.frames_per_step, chunks)
-    return tuple(word_times(spoken.text, spoken.spans, positions, clock))
+    return tuple(word_times(spoken.text, spoken.spans, positions, clock, chunks=spoken.chunks))
 
 
 def _short_repr(value: Event | Result) -> str:

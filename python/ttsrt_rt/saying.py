@@ -41,12 +41,14 @@ class Segment:
         begin: The first of its ids among those of the text.
         end: Behind the last of them.
         pause_before: Milliseconds of silence in front of it.
+        chunks: How many of these ids each of its chunks has.
     """
 
     request: Request
     begin: int
     end: int
     pause_before: int
+    chunks: tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +108,8 @@ def segments_of(spoken: SpokenText, request: Request, pauses: tuple[int, ...]) -
         if voices[start] is not None:
             values |= {"voice": _voice_of(voices[start])}
         made = dataclasses.replace(request, text=None, language=None, text_options=None, **values)
-        segments.append(Segment(made, begin, end, pauses[start]))
+        inside = spoken.chunks[start:stop]
+        segments.append(Segment(made, begin, end, pauses[start], inside))
     return segments
 
 
@@ -270,7 +273,12 @@ class Saying:
         )
         within = (int(spans[:, 0].min()), int(spans[:, 1].max()))
         done.words += word_times(
-            self.spoken.text, spans, result.text_positions, clock, within=within
+            self.spoken.text,
+            spans,
+            result.text_positions,
+            clock,
+            chunks=segment.chunks,
+            within=within,
         )
 
     def _is_full(self) -> bool:
@@ -288,6 +296,18 @@ class Saying:
             self._done.audio.append(audio)
         self._done.num_samples += len(audio)
 
+    def _words(self) -> tuple[Word, ...]:
+        """The words, none of which ends behind the sound, which a limit may have cut."""
+        end = self._done.num_samples / self.sample_rate
+        return tuple(
+            dataclasses.replace(
+                word,
+                start_seconds=min(word.start_seconds, end),
+                end_seconds=min(word.end_seconds, end),
+            )
+            for word in self._done.words
+        )
+
     def _finished(self) -> Said:
         done = self._done
         codes = np.concatenate([each.codes for each in done.results])
@@ -300,6 +320,6 @@ class Saying:
             sample_rate=self.sample_rate,
             codes=codes,
             finish_reason=done.results[-1].finish_reason,
-            words=tuple(done.words) if self._with_words else None,
+            words=self._words() if self._with_words else None,
             results=tuple(done.results),
         )

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ttsrt_rt.convert import convert
 from ttsrt_rt.convert.checkpoint import open_checkpoint
+from ttsrt_rt.synth import write_random_codec
 
 SCRIPT = Path(__file__).parents[2] / "bench" / "peer_gguf.py"
 
@@ -90,6 +92,31 @@ def test_a_checkpoint(
     assert tensors["baked_context_embedding.weight"][0][0] == model.num_voices
     codec = [name for name in tensors if name.startswith("codec.")]
     assert codec and all(tensors[name][1] is None for name in codec)
+
+
+def test_a_given_codec_is_written_whole(
+    script: dict[str, Any], checkpoint_of: Callable[[str], Path], tmp_path: Path
+) -> None:
+    write_random_codec(tmp_path / "codec.nemo", "tiny_magpie", seed=1)
+    codec = convert(tmp_path / "codec.nemo", tmp_path / "codec", progress=False)
+    script["write"](checkpoint_of("tinyhf"), tmp_path / "out.gguf", "q8_0", 12, codec)
+    (writer,) = made
+    weights = script["read_weights"](codec / "model.safetensors")
+    decoders = {name for name in weights if name.startswith("decoder.")}
+    tensors = {name: at for name, at in writer.tensors.items() if name.startswith("codec.")}
+    assert len(tensors) == len(decoders)
+    root = "codec.audio_decoder."
+    for ours, theirs in {
+        "decoder.stages.0.up": "up_sample_conv_layers.0.conv.weight",
+        "decoder.stages.1.chains.1.blocks.2.out": (
+            "res_layers.1.res_blocks.1.res_blocks.2.skip_conv.conv.weight"
+        ),
+        "decoder.post_bias": "post_conv.conv.bias",
+    }.items():
+        shape, kind = tensors[root + theirs]
+        assert np.prod(shape) == np.prod(weights[ours].shape) and kind is None
+    rates = writer.fields["magpie.codec.dec.up_sample_rates"]
+    assert np.prod(rates) == writer.fields["magpie.codec.samples_per_frame"]
 
 
 def test_float32_keeps_shapes(

@@ -27,6 +27,7 @@ assert flags[flags.index("--lang") + 1] == "fr" and "--json" in flags
 if "{fails}":
     sys.exit("no such tensor")
 run = {{"encode_ms": 30.5, "decode_ms": 500.0 + 20.0 * steps, "decode_steps": steps}}
+run |= {{"codec_ms": 100.0, "total_ms": 2000.0, "audio_seconds": 2.5}}
 print(json.dumps({{"threads": 2, "runs_detail": [run], "median": run}}))
 """
 
@@ -45,8 +46,10 @@ def write_program(path: Path, fails: str = "") -> Path:
 
 
 def test_a_run_is_read() -> None:
-    run = {"encode_ms": 30.5, "decode_ms": 1780.25, "decode_steps": 64, "codec_ms": 1.0}
-    assert parse_output(json.dumps({"runs_detail": [run]})) == PeerRun(64, 1.78025, 0.0305)
+    run = {"encode_ms": 30.5, "decode_ms": 1780.25, "decode_steps": 64, "codec_ms": 6800.0}
+    run |= {"total_ms": 8610.75, "audio_seconds": 5.944, "lt_ms": 3.0}
+    found = parse_output(json.dumps({"runs_detail": [run]}))
+    assert found == PeerRun(64, 1.78025, 0.0305, 6.8, 8.61075, 5.944)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +81,7 @@ def test_other_files_are_left_alone(tmp_path: Path) -> None:
 def test_prefill_cancels_out(tmp_path: Path) -> None:
     model, program = write_model(tmp_path / "v2607.f16.gguf"), write_program(tmp_path / "cli")
     peer = Peer(program, model, text_len=58, num_threads=2)
-    assert peer.run(8) == PeerRun(4, 0.58, 0.0305)
+    assert peer.run(8) == PeerRun(4, 0.58, 0.0305, 0.1, 2.0, 2.5)
     assert peer.step_ms(128, 2) == pytest.approx(20.0)
     with pytest.raises(rt.InternalError, match=r"2 and 2 steps in 0\.54 and 0\.54 s"):
         peer.step_ms(4, 2)

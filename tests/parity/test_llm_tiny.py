@@ -1,103 +1,36 @@
-"""Language models against `transformers`: equal greedy tokens, alone and in a crowd.
+"""Language models against `transformers`: equal greedy tokens, alone and in a crowd, and logits.
 
-The miniatures of golden/llm: Llama with grouped queries, Llama with tied tables and heads whose
-width is not dim / heads, Phi with parallel branches, biases and half of each head rotated. The
-goldens ignore end ids; none of them draws one.
+Miniatures: Llama in two shards with grouped queries, Llama with tied tables, a configuration of
+transformers 5 and heads whose width is not dim / heads, Phi with parallel branches, biases and half
+of each head rotated, and Llama packed by AutoAWQ, whose reference is computed from the floats that
+the codes stand for. The goldens ignore end ids; none of them draws one. `transformers` rounds the
+sines of its rotation to the model's dtype, and ours are float32.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 import ttsrt_rt as rt
 from tests.devices import DEVICES, NATIVE
-from tests.parity.block_checkpoint import (
-    Tensors,
-    defaults_of,
-    engines_of,
-    llama_stack,
-    llama_tensors,
-    read_tensors,
-    write_checkpoint,
-)
+from tests.parity.block_checkpoint import engines_of
+from ttsrt_rt.convert import open_weights
 from ttsrt_rt.inspection import inspect_folder
 
 DATA = Path(__file__).resolve().parents[1] / "data" / "llm"
-CASES = ["tiny_llama", "tiny_llama_tied", "tiny_phi"]
+CASES = ["tiny_llama", "tiny_llama_tied", "tiny_phi", "tiny_llama_awq"]
 PROMPTS = 3
+TOLERANCE = 2e-5  # of the largest magnitude
 
 EngineOf = Callable[[str], Path]
 
 
-def phi_stack(config: dict[str, Any]) -> dict[str, Any]:
-    head_dim = config["hidden_size"] // config["num_attention_heads"]
-    return {
-        "layers": config["num_hidden_layers"],
-        "dim": config["hidden_size"],
-        "ffn_dim": config["intermediate_size"],
-        "heads": config["num_attention_heads"],
-        "kv_heads": config["num_key_value_heads"],
-        "head_dim": head_dim,
-        "max_positions": config["max_position_embeddings"],
-        "learned_positions": False,
-        "parallel": True,
-        "norm": "layer",
-        "norm_bias": True,
-        "norm_epsilon": config["layer_norm_eps"],
-        "attention_bias": True,
-        "attention_scale": head_dim**-0.5,
-        "rope": {
-            "kind": "default",
-            "dims": int(head_dim * config["partial_rotary_factor"]),
-            "theta": config["rope_theta"],
-        },
-        "activation": "gelu_tanh",
-        "gated": False,
-        "ffn_bias": True,
-    }
-
-
-def phi_tensors(source: Tensors, layers: int) -> Tensors:
-    tensors: Tensors = {}
-    for layer in range(layers):
-        theirs = f"model.layers.{layer}."
-        ours = f"decoder.layers.{layer}."
-        for kind, suffix in (("weight", ""), ("bias", "_bias")):
-            attention = [source[f"{theirs}self_attn.{part}_proj.{kind}"] for part in "qkv"]
-            tensors[f"{ours}self_norm{suffix}"] = source[f"{theirs}input_layernorm.{kind}"]
-            tensors[f"{ours}self_qkv{suffix}"] = np.concatenate(attention)
-            tensors[f"{ours}self_out{suffix}"] = source[f"{theirs}self_attn.dense.{kind}"]
-            tensors[f"{ours}ffn_in{suffix}"] = source[f"{theirs}mlp.fc1.{kind}"]
-            tensors[f"{ours}ffn_out{suffix}"] = source[f"{theirs}mlp.fc2.{kind}"]
-    tensors["decoder.norm_out"] = source["model.final_layernorm.weight"]
-    tensors["decoder.norm_out_bias"] = source["model.final_layernorm.bias"]
-    return tensors
-
-
 def convert_case(case: str, folder: Path) -> Path:
-    config = json.loads((DATA / case / "config.json").read_text())
-    source = read_tensors(DATA / case)
-    is_phi = config["model_type"] == "phi"
-    layers = config["num_hidden_layers"]
-    embedding = source["model.embed_tokens.weight"]
-    tensors = phi_tensors(source, layers) if is_phi else llama_tensors(source, "model.", layers)
-    tensors["embedding"] = embedding
-    tensors["head"] = source.get("lm_head.weight", embedding)
-    if is_phi:
-        tensors["head_bias"] = source["lm_head.bias"]
-    model = {
-        "vocab": config["vocab_size"],
-        "eos": config["eos_token_id"],
-        "head_bias": is_phi,
-        "decoder": phi_stack(config) if is_phi else llama_stack(config),
-    }
-    return write_checkpoint(folder, "llm", model, defaults_of(1.0), tensors)
+    return rt.convert(DATA / case, folder, progress=False)
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +74,27 @@ def test_greedy_tokens_in_a_crowd(case: str, device: str, engine_of: EngineOf) -
     with rt.Executor(engine_of(case), device=device, max_batch_size=5) as executor:
         for (_, expected), result in zip(wanted, executor.generate(requests), strict=True):
             assert result.codes[:, 0].tolist() == expected
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("case", CASES[:3])
+def test_logits_of_each_step(case: str, device: str, engine_of: EngineOf) -> None:
+    golden = np.load(DATA / case / "ref.npz")
+    expected = golden["step_logits_0"]
+    forced = golden["greedy_0"][:, None]
+    with rt.Executor(engine_of(case), device=device, trace=True) as executor:
+        result = executor.generate(text_ids=golden["ids_0"], forced_codes=forced, prior=None)
+    logits = np.concatenate([each.values for each in result.trace if each.name == "logits"])
+    assert np.abs(logits - expected).max() <= TOLERANCE * np.abs(expected).max()
+
+
+def test_awq_becomes_the_floats_that_its_codes_stand_for(tmp_path: Path) -> None:
+    folder = convert_case("tiny_llama_awq", tmp_path / "checkpoint")
+    with open_weights(folder / "model.safetensors") as weights:
+        rows = weights["decoder.layers.0.self_qkv"].read()
+    expected = np.load(DATA / "tiny_llama_awq" / "ref.npz")
+    expected = expected["weight_model.layers.0.self_attn.q_proj"]
+    assert np.array_equal(rows[: len(expected)], expected)
 
 
 def test_bad_requests_are_refused(engine_of: EngineOf) -> None:

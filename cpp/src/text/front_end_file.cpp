@@ -188,6 +188,11 @@ void read_tokenizers(const JsonReader& reader, const std::string& folder, FrontE
   }
 }
 
+bool has_tokenizer(const FrontEndData& data, const std::string& name) {
+  return std::any_of(data.infos.begin(), data.infos.end(),
+                     [&](const TextTokenizerInfo& of) { return of.name == name; });
+}
+
 void read_languages(const JsonReader& reader, FrontEndData& data) {
   const Json& map = reader.value("languages");
   const std::string where = reader.where() + ".languages";
@@ -197,16 +202,16 @@ void read_languages(const JsonReader& reader, FrontEndData& data) {
     const std::string place = where + "." + clipped(language, 40);
     check_text(tokenizer, place);
     const auto& name = tokenizer.get_ref<const std::string&>();
-    const bool is_known = std::any_of(data.infos.begin(), data.infos.end(),
-                                      [&](const TextTokenizerInfo& of) { return of.name == name; });
-    TTSRT_CHECK(FormatError, is_known, place, ": there is no tokenizer ", in_quotes(name));
+    TTSRT_CHECK(FormatError, has_tokenizer(data, name), place, ": there is no tokenizer ",
+                in_quotes(name));
     data.languages.push_back({language, name});
   }
   data.default_language = reader.string("default_language");
   const bool is_known =
       std::any_of(data.languages.begin(), data.languages.end(),
                   [&](const TextLanguage& of) { return of.language == data.default_language; });
-  TTSRT_CHECK(FormatError, is_known, reader.where(), ".default_language: there is no language ",
+  TTSRT_CHECK(FormatError, is_known || has_tokenizer(data, data.default_language), reader.where(),
+              ".default_language: there is no language or tokenizer ",
               in_quotes(data.default_language));
 }
 

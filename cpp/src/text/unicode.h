@@ -10,7 +10,7 @@
 namespace ttsrt::text {
 
 bool is_nonspacing(char32_t point);    // category Mn
-bool is_decimal(char32_t point);       // category Nd; "\d" of a regular expression
+bool is_decimal(char32_t point);       // str.isdecimal; "\d" of a regular expression
 bool is_alphanumeric(char32_t point);  // str.isalnum
 bool is_space(char32_t point);         // str.isspace
 bool is_upper(char32_t point);         // str.isupper

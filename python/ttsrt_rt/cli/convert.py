@@ -32,8 +32,9 @@ def add_parser(commands: Subparsers) -> None:
     parser.add_argument(
         "source",
         help="a .nemo, a .ckpt with its YAML beside it, a t3_*.safetensors or .pt of Chatterbox, a "
-        "model_*.safetensors or .pt of F5-TTS, or a folder: of IndicF5, of Vocos, of the "
-        "TensorRT-LLM fork, an unpacked .nemo, or one with a single checkpoint",
+        "model_*.safetensors or .pt of F5-TTS, or a folder: of IndicF5, of Vocos, of a "
+        "language model (Llama, Phi), of the TensorRT-LLM fork, an unpacked .nemo, or one with a "
+        "single checkpoint",
     )
     parser.add_argument("output_dir", help="folder to write")
     parser.add_argument(
@@ -64,7 +65,7 @@ def add_parser(commands: Subparsers) -> None:
     parser.add_argument(
         "--family",
         help="the kind of model, if it is not told from the source: magpie, t3, f5, vocos, "
-        "nanocodec",
+        "nanocodec, llm",
     )
     parser.add_argument(
         "--use_ema",

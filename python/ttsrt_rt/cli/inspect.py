@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["add_parser"]
 
 _MAX_SHOWN = 32  # values of a list
+_MAX_LETTERS = 400  # of a text
 _MEMORY = (  # flags that --memory takes
     "batch_size",
     "seq_len",
@@ -215,11 +216,14 @@ def _text(contents: Contents) -> str:
 
 
 def _flat(prefix: str, values: dict[str, Any]) -> list[tuple[str, str]]:
-    """Nested values under dotted names; of long lists, the first values and the number."""
+    """Nested values under dotted names; of long lists and texts, the beginning and the number."""
     lines: list[tuple[str, str]] = []
     for name, value in values.items():
         if isinstance(value, dict) and value:
             lines += _flat(f"{prefix}{name}.", value)
+        elif isinstance(value, str) and len(value) > _MAX_LETTERS:
+            first = json.dumps(value[:_MAX_SHOWN])[:-1]
+            lines.append((prefix + name, f'{first}..." ({len(value)} letters)'))
         elif isinstance(value, list) and len(value) > _MAX_SHOWN:
             first = json.dumps(value[:_MAX_SHOWN])[:-1]
             lines.append((prefix + name, f"{first}, ...] ({len(value)} values)"))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ttsrt_rt.convert.archive import open_weights
 from ttsrt_rt.convert.f5_convert import convert_f5, looks_like_f5
+from ttsrt_rt.convert.llm_convert import convert_llm, looks_like_llm
 from ttsrt_rt.convert.magpie_convert import convert_magpie, looks_like_magpie
 from ttsrt_rt.convert.nanocodec_convert import convert_nanocodec, looks_like_nanocodec
 from ttsrt_rt.convert.t3_convert import convert_t3, looks_like_t3
@@ -21,6 +22,7 @@ Detector = Callable[[Path], bool]
 Converter = Callable[..., Path]
 
 FAMILIES: dict[str, tuple[Detector, Converter]] = {
+    "llm": (looks_like_llm, convert_llm),
     "f5": (looks_like_f5, convert_f5),
     "vocos": (looks_like_vocos, convert_vocos),
     "nanocodec": (looks_like_nanocodec, convert_nanocodec),

@@ -4,7 +4,8 @@ People have a `.nemo`, a folder with one inside, a folder it was unpacked into, 
 cache of Hugging Face. A folder with exactly one checkpoint stands for that checkpoint. Snapshots of
 Chatterbox have several models beside each other: `t3_cfg.safetensors`, `t3_mtl23ls_v3.safetensors`,
 some of them as `.pt` too. F5-TTS names its files by updates: `model_1250000.safetensors`. IndicF5
-is a folder of `config.json` and `model.safetensors`, a Vocos one of `config.yaml` and its weights.
+is a folder of `config.json` and `model.safetensors`, a Vocos one of `config.yaml` and its weights,
+and a language model one of `config.json` and weights in one file or in shards.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from ttsrt_rt.convert.llm_names import hint_of_foreign_llm, is_llm_folder
 from ttsrt_rt.convert.nemo_archive import CONFIG, WEIGHTS
 from ttsrt_rt.convert.nemo_folder import is_nemo_folder
 from ttsrt_rt.errors import ConfigError, FormatError, NotFoundError
@@ -61,7 +63,7 @@ def _is_indic_folder(path: Path) -> bool:
 
 def find_source(path: Path) -> Path:
     """Returns the file to read, or a folder that is a checkpoint itself: an unpacked `.nemo`, a
-    Vocos, or one in the layout of the TensorRT-LLM fork.
+    Vocos, a language model, or one in the layout of the TensorRT-LLM fork.
 
     Raises:
         ConfigError: the path does not exist, or is a folder without a checkpoint or with several;
@@ -100,6 +102,8 @@ def find_source(path: Path) -> Path:
     found += _model_files(names)
     if len(found) == 1 and (path / found[0]).is_file():
         return path / found[0]
+    if not found and is_llm_folder(path):
+        return path
     if len(found) > 1:
         raise ConfigError(
             f"{path}: expected a folder with one {', '.join(ENDINGS)}, t3_* or model_* file, got "
@@ -192,11 +196,15 @@ def _describe(path: Path, names: Sequence[str]) -> str:
         if (path / "model_weights").is_dir():
             more = "; distributed checkpoints (the folder model_weights) are not supported"
         return f"of an unpacked .nemo without {missing}{more}"
+    told = hint_of_foreign_llm(names)
+    if told is not None:
+        return f"with {told}"
     foreign = [name for name in FOREIGN_WEIGHTS if name in names]
     if foreign:
         return (
             f"with {foreign[0]}, which is not a .nemo, a .ckpt, a t3_*.safetensors, a "
-            "model_*.safetensors or a folder of the TensorRT-LLM fork, IndicF5 or Vocos"
+            "model_*.safetensors or a folder of the TensorRT-LLM fork, IndicF5, Vocos or a "
+            "language model (whose config.json has a model_type)"
         )
     inside = _candidates(path, names)
     if inside:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import bisect
 import heapq
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -134,6 +134,7 @@ def word_times(
     positions: ArrayLike,
     clock: WordClock,
     *,
+    chunks: Sequence[int] = (),
     within: Span | None = None,
 ) -> list[Word]:
     """Returns the words of a text with their times, in order; no word ends after the next begins.
@@ -142,7 +143,9 @@ def word_times(
         text: The text that the spans are in.
         spans: integers [ids, 2]: where each id begins and ends in the text, in code points.
         positions: integers [steps]: the id that each step attends to.
-        clock: Turns steps into seconds.
+        clock: Turns steps into seconds; it knows how many steps each chunk has.
+        chunks: How many of the ids each chunk has; empty for one chunk of all. A step belongs to
+            words of its own chunk, whatever it attends to.
         within: The part of the text whose words are meant; None for all of it.
 
     Raises:
@@ -150,31 +153,68 @@ def word_times(
     """
     places = _checked(spans, "spans", 2).reshape(-1, 2)
     attended = _checked(positions, "positions", 1)
-    if places.size and (places.min() < 0 or places.max() > len(text)):
-        raise ConfigError(
-            f"words: expected spans in a text of {len(text)} characters, got "
-            f"{places.min()} to {places.max()}"
-        )
-    if attended.size and (attended.min() < 0 or attended.max() >= len(places)):
-        raise ConfigError(
-            f"words: expected positions of {len(places)} ids, got {attended.min()} to "
-            f"{attended.max()}"
-        )
-    first, last = within or (0, len(text))
-    words = [each for each in word_spans(text) if first <= each[0] and each[1] <= last]
-    of_ids = _words_of_ids(places, words)
-    ranges = _ranges([of_ids[each] for each in _forward(attended.tolist())], len(words))
-    steps = _shared(ranges, words, len(attended))
-    return [
-        Word(
-            text[begin:end],
-            begin,
-            end,
-            clock.seconds(start, is_end=False),
-            max(clock.seconds(stop, is_end=True), clock.seconds(start, is_end=False)),
-        )
-        for (begin, end), (start, stop) in zip(words, steps, strict=True)
-    ]
+    _check_range(places, len(text) + 1, f"spans in a text of {len(text)} characters")
+    _check_range(attended, len(places), f"positions of {len(places)} ids")
+    begin, end = within or (0, len(text))
+    all_words = [each for each in word_spans(text) if begin <= each[0] and each[1] <= end]
+    ends = [each[1] for each in all_words]
+    found: list[Word] = []
+    for part in _parts(places, len(attended), chunks, clock.chunks, end):
+        words = all_words[len(found) : bisect.bisect_right(ends, part.end)]
+        of_ids = _words_of_ids(places[part.first_id : part.last_id], words)
+        inside = attended[part.first_step : part.last_step]
+        inside = inside.clip(part.first_id, max(part.last_id - 1, part.first_id)) - part.first_id
+        ranges = _ranges([of_ids[each] for each in _forward(inside.tolist())], len(words))
+        steps = _shared(ranges, words, part.last_step - part.first_step)
+        found += [
+            _word(text, each, (first + part.first_step, last + part.first_step), clock)
+            for each, (first, last) in zip(words, steps, strict=True)
+        ]
+    return found
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A chunk: its ids, its steps, and where its text ends."""
+
+    first_id: int
+    last_id: int
+    first_step: int
+    last_step: int
+    end: int
+
+
+def _parts(
+    places: NDArray[np.int64],
+    num_steps: int,
+    chunks: Sequence[int],
+    made: Sequence[tuple[int, int]],
+    end: int,
+) -> Iterator[_Part]:
+    """The chunks of a text. One that was not spoken has no steps; the last one has the rest."""
+    counts = [int(each) for each in chunks] or [len(places)]
+    if sum(counts) != len(places) or min(counts) < 0:
+        raise ConfigError(f"words: expected chunks of {len(places)} ids in all, got {sum(counts)}")
+    first_id = first_step = 0
+    for index, count in enumerate(counts):
+        is_last = index + 1 == len(counts)
+        steps = made[index][0] if index < len(made) else 0
+        last_step = num_steps if is_last else min(first_step + steps, num_steps)
+        inside = places[first_id : first_id + count]
+        text_end = end if is_last or not len(inside) else int(inside[:, 1].max())
+        yield _Part(first_id, first_id + count, first_step, last_step, text_end)
+        first_id, first_step = first_id + count, last_step
+
+
+def _word(text: str, place: Span, steps: tuple[float, float], clock: WordClock) -> Word:
+    start = clock.seconds(steps[0], is_end=False)
+    end = max(clock.seconds(steps[1], is_end=True), start)
+    return Word(text[place[0] : place[1]], *place, start, end)
+
+
+def _check_range(values: NDArray[np.int64], end: int, what: str) -> None:
+    if values.size and (values.min() < 0 or values.max() >= end):
+        raise ConfigError(f"words: expected {what}, got {values.min()} to {values.max()}")
 
 
 def _ends_word(letter: str) -> bool:

@@ -202,11 +202,11 @@ TEST_F(NativeNetworkTest, AnEncoderMayStopAtEveryLayer) {
   }
 }
 
-TEST_F(NativeNetworkTest, OnlyALaterPartMayHaveNobody) {
+TEST_F(NativeNetworkTest, RowsOfACacheHaveSomebody) {
   const auto network = open();
   step::StepBatch batch;
   fill(batch);
-  batch.programs[kEncodeText].segments[0].slot = step::kNoSlot;
+  batch.programs[kDecode].segments[0].slot = step::kNoSlot;
   EXPECT_THROW(network->launch(batch), InternalError);
 }
 

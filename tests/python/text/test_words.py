@@ -85,6 +85,21 @@ def test_silences_move_what_follows() -> None:
     assert times("ab cd", [0, 1, 3, 4], clock) == [("ab", 1.0, 1.2), ("cd", 1.7, 1.9)]
 
 
+def test_steps_belong_to_their_chunk() -> None:
+    text = "ab cd. ef gh."
+    clock = WordClock(10.0, 1, ((2, 2), (3, 3)))
+    # The first step of the second chunk still attends to the end of the first.
+    words = word_times(text, letters(text), [0, 3, 4, 7, 10], clock, chunks=(6, 8))
+    assert [(w.text, round(w.start_seconds, 6), round(w.end_seconds, 6)) for w in words] == [
+        ("ab", 0.0, 0.1), ("cd", 0.1, 0.2), ("ef", 0.3, 0.4), ("gh", 0.4, 0.5),
+    ]  # fmt: skip
+    early = WordClock(10.0, 1, ((2, 2),))  # a limit ended it in the first chunk
+    words = word_times(text, letters(text), [0, 3], early, chunks=(6, 8))
+    assert [(w.start_seconds, w.end_seconds) for w in words[2:]] == [(0.2, 0.2)] * 2
+    with pytest.raises(ConfigError, match="chunks of 14 ids in all, got 13"):
+        word_times(text, letters(text), [0], clock, chunks=(6, 7))
+
+
 def test_a_part_of_the_text() -> None:
     text = "ab cd ef"
     words = word_times(text, letters(text)[3:6], [0, 1], CLOCK, within=(3, 6))
@@ -135,8 +150,10 @@ def test_times_never_go_back(text: str, drawn: list[int], silences: list[tuple[i
 
 
 def test_long_texts_take_linear_time() -> None:
-    text = "word " * 20_000
-    positions = np.linspace(0, len(text) - 1, 40_000).astype(np.int32)
-    begin = time.perf_counter()
-    assert len(word_times(text, letters(text), positions, CLOCK)) == 20_000
-    assert time.perf_counter() - begin < 5
+    text = "word. " * 10_000
+    positions = np.linspace(0, len(text) - 1, 20_000).astype(np.int32)
+    chunks = [6] * 9_999 + [7]
+    clock = WordClock(10.0, 1, ((2, 2),) * 10_000)
+    begin = time.process_time()
+    assert len(word_times(text, letters(text), positions, clock, chunks=chunks)) == 10_000
+    assert time.process_time() - begin < 5

@@ -1,0 +1,114 @@
+"""Runs a conversion of a language model: a folder of Hugging Face with a Llama or a Phi.
+
+Weights come from safetensors or from pickles that are read as data; the files of the tokenizer go
+along. Weights of 4 bits (AWQ, GPTQ, compressed-tensors) become the float32 values that they stand
+for, exactly.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, get_args
+
+from ttsrt_rt.convert.checkpoint import CheckpointWriter, config_of
+from ttsrt_rt.convert.lazy_tensor import LazyTensor
+from ttsrt_rt.convert.llm_config import LlmConfig, read_llm_config
+from ttsrt_rt.convert.llm_front_end import eos_of_tokenizer, front_end_of, read_text_files
+from ttsrt_rt.convert.llm_generation import read_defaults, read_generation, read_stop_ids
+from ttsrt_rt.convert.llm_names import is_llm_folder, is_llm_part
+from ttsrt_rt.convert.llm_quantization import dequantized, read_quantization
+from ttsrt_rt.convert.llm_source import open_llm_weights
+from ttsrt_rt.convert.llm_tensors import EMBEDDING, linears_of, plan_llm, unused_in
+from ttsrt_rt.convert.manifest import check_mapped
+from ttsrt_rt.convert.mapped_tensor import write_mapped
+from ttsrt_rt.convert.sources import find_source
+from ttsrt_rt.convert.tensor_plan import make_tensors
+from ttsrt_rt.convert.tensor_shapes import axes_of, shapes_of
+from ttsrt_rt.options import DType, dtype_name
+from ttsrt_rt.progress import Progress, reporting
+
+__all__ = ["convert_llm", "looks_like_llm"]
+
+LOGGER = logging.getLogger(__name__)
+
+
+def looks_like_llm(path: Path) -> bool:
+    """Whether this converter accepts `path`: a folder of a language model of Hugging Face, or
+    one of its files.
+    """
+    return is_llm_folder(path) if path.is_dir() else is_llm_part(path)
+
+
+def convert_llm(
+    source: str | os.PathLike[str],
+    output_dir: str | os.PathLike[str],
+    *,
+    dtype: str | None = None,
+    overwrite: bool = False,
+    progress: Progress = True,
+) -> Path:
+    """Converts a Llama or a Phi and returns the new folder.
+
+    Args:
+        source: the folder with `config.json` and the weights.
+        output_dir, dtype, overwrite, progress: as of `ttsrt_rt.convert`.
+
+    Raises:
+        NotFoundError: a shard is not there.
+        ConfigError: it is another model, or one with features that are not supported; or the
+            output folder is in use or cannot be written.
+        CapacityError: the disk is full.
+        FormatError: the source is damaged, or tensors are missing, unexpected, doubled, of a wrong
+            shape, or not finite.
+    """
+    dtype = None if dtype is None else dtype_name(dtype, "dtype", get_args(DType))
+    with ExitStack() as files:
+        report = files.enter_context(reporting(progress, "convert"))
+        writer = files.enter_context(CheckpointWriter(output_dir, overwrite=overwrite))
+        found = find_source(Path(source))
+        folder = found if found.is_dir() else found.parent
+        config = read_llm_config(folder)
+        quantization = read_quantization(folder, config.fields)
+        generation = read_generation(folder)
+        defaults = read_defaults(generation, config)
+        text = read_text_files(folder)
+        tensors: Mapping[str, LazyTensor] = open_llm_weights(files, folder)
+        if quantization is not None:
+            tensors = dequantized(
+                tensors, quantization, linears_of(config), config.decoder.has_bias
+            )
+        vocab = _vocab(config, tensors)
+        ending = eos_of_tokenizer(text, str(folder))
+        stop_ids = read_stop_ids(generation, config, vocab, ending)
+        mapped = make_tensors(plan_llm(config, vocab), tensors, dtype, unused_in(config))
+        source_block: dict[str, Any] = {"file": folder.name, "model_type": config.kind}
+        if quantization is not None:
+            source_block["quantization"] = quantization.describe()
+        blocks = {
+            "model": config.model_block(vocab, stop_ids[0]),
+            "defaults": defaults.to_json(),
+            "front_end": front_end_of(text, stop_ids, str(folder)),
+        }
+        written = config_of("llm", source_block, blocks)
+        check_mapped(written, mapped)
+        LOGGER.info("%s: %s", folder, config.decoder)
+        LOGGER.info("%s: ends a text by the ids %s", folder, list(stop_ids))
+        writer.write(written, lambda made: write_mapped(made, mapped, report))
+    return Path(output_dir)
+
+
+def _vocab(config: LlmConfig, tensors: Mapping[str, LazyTensor]) -> int:
+    """Returns the rows of the table, which decide where config.json says another number."""
+    rows, _ = axes_of(shapes_of(tensors), EMBEDDING, 2)
+    if rows != config.vocab:
+        LOGGER.warning(
+            "%svocab_size is %d, but the table has %d rows, which are taken",
+            config.fields.path,
+            config.vocab,
+            rows,
+        )
+    return rows

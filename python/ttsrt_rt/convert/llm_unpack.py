@@ -1,0 +1,286 @@
+"""Unpacks weights of 4 bits: the layouts of AWQ, GPTQ and compressed-tensors.
+
+A word is 32 bits, and lane i of it the bits 4*i to 4*i + 3. A weight is (code - zero point) *
+scale, and a scale is shared by the inputs of a group. Codes and zero points differ by at most 15,
+and a half scale has 11 significant bits: float32 holds the product exactly.
+
+    layout          codes                    lanes along           zero points stored
+    awq_gemm        [K, N/8]                 N, in the order ORDER as they are, like the codes
+    awq_gemv        [N, K/8]                 K                     as they are, along groups, padded
+    gptq, gptq_v2   [K/8, N]                 K                     along N; "gptq" stores one less
+    pack            [N, K/8]                 K                     along N, or 8 for all
+    int8            [N, K], a byte each                            none
+
+K counts inputs and N outputs. The files of a layout are checked against their shapes before any
+value is read.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ttsrt_rt.convert.casting import cast, check_finite
+from ttsrt_rt.convert.lazy_tensor import Array, LazyTensor
+from ttsrt_rt.errors import FormatError
+
+__all__ = ["READERS", "Packed", "Reader"]
+
+LOGGER = logging.getLogger(__name__)
+
+LANES = 8
+ORDER = (0, 2, 4, 6, 1, 3, 5, 7)  # the output of lane i, among eight
+OFFSET = 8
+ROWS = 256  # outputs that are computed together
+FLOATS = ("float16", "bfloat16", "float32")
+WORDS = ("int32",)
+GEMV_MULTIPLES = {32: 4, 64: 2}  # of the words of zero points; else 1
+
+Parts = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A quantized layer.
+
+    Attributes:
+        name: of the layer.
+        tensors: all tensors of the source.
+        outputs, inputs: its sizes, N and K.
+        group: inputs that share a scale; a divisor of `inputs`.
+        symmetric: whether there are no stored zero points (only "pack").
+    """
+
+    name: str
+    tensors: Mapping[str, LazyTensor]
+    outputs: int
+    inputs: int
+    group: int
+    symmetric: bool
+
+    @property
+    def groups(self) -> int:
+        """How many scales a row has."""
+        return self.inputs // self.group
+
+    def part(self, name: str, shape: tuple[int, ...], dtypes: Sequence[str]) -> LazyTensor:
+        """Returns a part of the layer that must exist.
+
+        Raises:
+            FormatError: it is missing, or of another shape or dtype.
+        """
+        whole = f"{self.name}.{name}"
+        if whole not in self.tensors:
+            raise FormatError(f"{whole}: expected {list(shape)}, got nothing")
+        tensor = self.tensors[whole]
+        if tensor.shape != shape:
+            raise FormatError(f"{whole}: expected {list(shape)}, got {list(tensor.shape)}")
+        if tensor.dtype not in dtypes:
+            raise FormatError(f"{whole}: expected {' or '.join(dtypes)}, got {tensor.dtype}")
+        return tensor
+
+    def has(self, name: str) -> bool:
+        """Whether the layer has a part of this name."""
+        return f"{self.name}.{name}" in self.tensors
+
+    def multiple_of_lanes(self, size: int, what: str) -> int:
+        """Returns the words that hold so many codes.
+
+        Raises:
+            FormatError: the last word is not full.
+        """
+        if size % LANES:
+            raise FormatError(f"{self.name}: expected a multiple of {LANES} {what}, got {size}")
+        return size // LANES
+
+
+Reader = Callable[[Packed], tuple[Callable[[], Array], Parts]]
+
+
+def _ceil(size: int, part: int) -> int:
+    return (size + part - 1) // part
+
+
+def _lanes(tensor: LazyTensor) -> Array:
+    """Returns the eight codes of each word, in a new last axis: uint8."""
+    words = tensor.read().view(np.uint32)
+    lanes = np.empty((*words.shape, LANES), np.uint8)
+    for lane in range(LANES):
+        lanes[..., lane] = (words >> np.uint32(4 * lane)) & np.uint32(15)
+    return lanes
+
+
+def _along_rows(tensor: LazyTensor) -> Array:
+    """Codes packed along the last axis, in their order: [a, b/8] becomes [a, b]."""
+    lanes = _lanes(tensor)
+    return lanes.reshape(lanes.shape[0], -1)
+
+
+def _along_columns(tensor: LazyTensor) -> Array:
+    """Codes packed along the first axis, in their order: [a/8, b] becomes [a, b]."""
+    lanes = _lanes(tensor)
+    return np.ascontiguousarray(lanes.transpose(0, 2, 1)).reshape(-1, lanes.shape[1])
+
+
+def _in_order(tensor: LazyTensor) -> Array:
+    """Codes packed along the last axis in the order of AWQ: [a, b/8] becomes [a, b]."""
+    lanes = _lanes(tensor)
+    ordered = np.empty_like(lanes)
+    ordered[..., list(ORDER)] = lanes
+    return ordered.reshape(lanes.shape[0], -1)
+
+
+def _floats(tensor: LazyTensor, columns: int | None = None) -> Array:
+    """Values as float32, of the first columns only if their number is given."""
+    values = tensor.read()[:, :columns]
+    check_finite(tensor.name, values, tensor.dtype)
+    return cast(tensor.name, values, tensor.dtype, "float32")
+
+
+def _product(codes: Array, zeros: Array | int, scales: Array, index: Array) -> Array:
+    """Returns the weights.
+
+    Args:
+        codes: [N, K].
+        zeros: [N, groups], or one for all.
+        scales: float32 [N, groups].
+        index: the group of each input: [K].
+    """
+    weights = np.empty(codes.shape, np.float32)
+    for begin in range(0, len(codes), ROWS):
+        rows = slice(begin, begin + ROWS)
+        zero = zeros if isinstance(zeros, int) else zeros[rows].astype(np.float32)[:, index]
+        weights[rows] = (codes[rows].astype(np.float32) - zero) * scales[rows][:, index]
+    return weights
+
+
+def _even(layer: Packed) -> Array:
+    """The group of each input where groups are side by side."""
+    return np.arange(layer.inputs) // layer.group
+
+
+def _awq_gemm(layer: Packed) -> tuple[Callable[[], Array], Parts]:
+    words = layer.multiple_of_lanes(layer.outputs, "outputs")
+    codes = layer.part("qweight", (layer.inputs, words), WORDS)
+    zeros = layer.part("qzeros", (layer.groups, words), WORDS)
+    scales = layer.part("scales", (layer.groups, layer.outputs), FLOATS)
+
+    def read() -> Array:
+        return _product(
+            np.ascontiguousarray(_in_order(codes).T),
+            _in_order(zeros).T,
+            _floats(scales).T,
+            _even(layer),
+        )
+
+    return read, ("qweight", "qzeros", "scales")
+
+
+def _awq_gemv(layer: Packed) -> tuple[Callable[[], Array], Parts]:
+    multiple = GEMV_MULTIPLES.get(layer.group, 1)
+    words = _ceil(_ceil(layer.groups, LANES), multiple) * multiple
+    in_words = layer.multiple_of_lanes(layer.inputs, "inputs")
+    codes = layer.part("qweight", (layer.outputs, in_words), WORDS)
+    zeros = layer.part("qzeros", (layer.outputs, words), WORDS)
+    scales = layer.part("scales", (layer.outputs, LANES * words), FLOATS)
+
+    def read() -> Array:  # what is behind the last group is padding
+        factors = _floats(scales, layer.groups)
+        return _product(_along_rows(codes), _along_rows(zeros), factors, _even(layer))
+
+    return read, ("qweight", "qzeros", "scales")
+
+
+def _gptq(layer: Packed, stored_less: int) -> tuple[Callable[[], Array], Parts]:
+    in_words = layer.multiple_of_lanes(layer.inputs, "inputs")
+    out_words = layer.multiple_of_lanes(layer.outputs, "outputs")
+    codes = layer.part("qweight", (in_words, layer.outputs), WORDS)
+    zeros = layer.part("qzeros", (layer.groups, out_words), WORDS)
+    scales = layer.part("scales", (layer.groups, layer.outputs), FLOATS)
+    order = layer.part("g_idx", (layer.inputs,), WORDS) if layer.has("g_idx") else None
+
+    def read() -> Array:
+        index = _even(layer) if order is None else _checked_index(layer, order)
+        stored = _along_rows(zeros)
+        wrapped = int((stored == 15).sum()) if stored_less else 0
+        if wrapped:
+            LOGGER.warning(
+                "%s.qzeros: %d stored values are 15, which stands for a zero point of 0",
+                layer.name,
+                wrapped,
+            )
+        zero_points = (stored + np.uint8(stored_less)) & np.uint8(15)
+        return _product(
+            np.ascontiguousarray(_along_columns(codes).T), zero_points.T, _floats(scales).T, index
+        )
+
+    return read, ("qweight", "qzeros", "scales", "g_idx")
+
+
+def _checked_index(layer: Packed, order: LazyTensor) -> Array:
+    index = order.read()
+    if index.min() < 0 or index.max() >= layer.groups:
+        raise FormatError(
+            f"{order.name}: expected groups 0..{layer.groups - 1}, got {index.min()} to "
+            f"{index.max()}"
+        )
+    return index
+
+
+def _gptq_v1(layer: Packed) -> tuple[Callable[[], Array], Parts]:
+    return _gptq(layer, 1)
+
+
+def _gptq_v2(layer: Packed) -> tuple[Callable[[], Array], Parts]:
+    return _gptq(layer, 0)
+
+
+def _pack(layer: Packed) -> tuple[Callable[[], Array], Parts]:
+    in_words = _ceil(layer.inputs, LANES)
+    codes = layer.part("weight_packed", (layer.outputs, in_words), WORDS)
+    scales = layer.part("weight_scale", (layer.outputs, layer.groups), FLOATS)
+    shape = layer.part("weight_shape", (2,), ("int64", "int32")).read().tolist()
+    if shape != [layer.outputs, layer.inputs]:
+        raise FormatError(
+            f"{layer.name}.weight_shape: expected {[layer.outputs, layer.inputs]}, got {shape}"
+        )
+    out_words = _ceil(layer.outputs, LANES)
+    zeros = (
+        None
+        if layer.symmetric
+        else layer.part("weight_zero_point", (out_words, layer.groups), WORDS)
+    )
+    name = "weight_g_idx"
+    order = layer.part(name, (layer.inputs,), WORDS) if layer.has(name) else None
+
+    def read() -> Array:
+        # Exporters that do not reorder inputs may write -1 for every group.
+        has_order = order is not None and not (order.read() == -1).any()
+        index = _checked_index(layer, order) if order is not None and has_order else _even(layer)
+        zero = OFFSET if zeros is None else _along_columns(zeros)[: layer.outputs]
+        return _product(_along_rows(codes)[:, : layer.inputs], zero, _floats(scales), index)
+
+    return read, ("weight_packed", "weight_scale", "weight_shape", "weight_zero_point", name)
+
+
+def _int8(layer: Packed) -> tuple[Callable[[], Array], Parts]:
+    codes = layer.part("weight", (layer.outputs, layer.inputs), ("int8",))
+    scales = layer.part("weight_scale", (layer.outputs, 1), FLOATS)
+
+    def read() -> Array:
+        return _product(codes.read(), 0, _floats(scales), _even(layer))
+
+    return read, ("weight", "weight_scale")
+
+
+READERS: dict[str, Reader] = {
+    "awq_gemm": _awq_gemm,
+    "awq_gemv": _awq_gemv,
+    "gptq": _gptq_v1,
+    "gptq_v2": _gptq_v2,
+    "pack": _pack,
+    "int8": _int8,
+}

@@ -1,0 +1,93 @@
+"""Runs the requests of a batch together: submits them while the queue has room, and takes what they
+make as it comes, so that a text ends as soon as its stop string is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ttsrt_rt.errors import CapacityError, InternalError
+from ttsrt_rt.llm.results import Generation
+from ttsrt_rt.llm.run import Run
+
+__all__ = ["run_batch"]
+
+WAIT_SECONDS = 0.05
+
+
+def run_batch(prompts: Sequence[list[int]], submit: Callable[[list[int]], Run]) -> list[Generation]:
+    """Returns the generations of prompts, in their order.
+
+    Args:
+        prompts: ids of each.
+        submit: begins a request; raises `CapacityError` while the queue is full.
+
+    Raises:
+        CapacityError: the queue is full of requests of others.
+    """
+    batch = _Batch(prompts, submit)
+    try:
+        while not batch.is_over:
+            batch.begin()
+            batch.advance()
+    except BaseException:
+        batch.cancel()
+        raise
+    return batch.done()
+
+
+class _Batch:
+    """Requests that wait, run, and are done."""
+
+    def __init__(self, prompts: Sequence[list[int]], submit: Callable[[list[int]], Run]) -> None:
+        self._prompts = prompts
+        self._submit = submit
+        self._num_begun = 0
+        self._running: dict[int, Run] = {}
+        self._done: dict[int, Generation] = {}
+
+    @property
+    def is_over(self) -> bool:
+        return len(self._done) == len(self._prompts)
+
+    def done(self) -> list[Generation]:
+        return [self._done[number] for number in range(len(self._prompts))]
+
+    def cancel(self) -> None:
+        for run in self._running.values():
+            run.handle.cancel()
+
+    def begin(self) -> None:
+        """Submits requests until the queue is full."""
+        while self._num_begun < len(self._prompts):
+            try:
+                run = self._submit(self._prompts[self._num_begun])
+            except CapacityError:
+                if not self._running:
+                    raise
+                return
+            self._running[self._num_begun] = run
+            self._num_begun += 1
+
+    def advance(self) -> None:
+        """Takes what the requests have made; waits a moment for the oldest if there is nothing."""
+        has_moved = False
+        for number in list(self._running):
+            has_moved |= self._drain(number, 0.0)
+        if self._running and not has_moved:
+            self._drain(next(iter(self._running)), WAIT_SECONDS)
+
+    def _drain(self, number: int, timeout: float) -> bool:
+        """Takes the events of one request, and returns whether there were some."""
+        run, has_moved = self._running[number], False
+        try:
+            while not run.is_over:
+                run.take(timeout)
+                has_moved, timeout = True, 0.0
+            self._done[number] = run.generation()
+        except TimeoutError:
+            return has_moved
+        except InternalError as error:
+            self._done[number] = run.failed(error)
+        del self._running[number]
+        return True

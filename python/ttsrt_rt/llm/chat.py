@@ -1,0 +1,107 @@
+"""Turns a conversation into the text, or the ids, that a chat model reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, Literal, TypeAlias
+
+from ttsrt_rt.errors import ConfigError
+from ttsrt_rt.llm.template_sandbox import render
+from ttsrt_rt.quoting import show
+from ttsrt_rt.text.llm_tokenizer import LlmTokenizer
+
+__all__ = ["AddBos", "Message", "chat_ids", "chat_text"]
+
+Message: TypeAlias = Mapping[str, Any]
+AddBos: TypeAlias = Literal["template", "once"]
+
+MAX_MESSAGES = 4096
+
+
+def chat_text(
+    tokenizer: LlmTokenizer,
+    messages: Sequence[Message],
+    *,
+    add_generation_prompt: bool = True,
+    continue_final_message: bool = False,
+    template: str | None = None,
+    **variables: Any,
+) -> str:
+    """Returns the text of a conversation, by the model's chat template.
+
+    Args:
+        tokenizer: of the model.
+        messages: each with `role` and `content`.
+        add_generation_prompt: whether the text ends where the assistant's answer begins.
+        continue_final_message: whether the last message stays open, to be continued.
+        template: another template than the model's.
+        **variables: more variables of the template, such as `tools`.
+
+    Raises:
+        ConfigError: the model has no template, or the template or this function refuses the
+            messages.
+        FormatError: the template is damaged or asks for more than its limits allow.
+    """
+    source = tokenizer.template if template is None else template
+    if source is None:
+        raise ConfigError(
+            "chat: expected a model with a chat template, got one without; write the prompt "
+            "yourself and pass it to generate (Phi-2 documents 'Instruct: ...\\nOutput:')"
+        )
+    _check(messages)
+    given = {
+        **{name: text or "" for name, text in asdict(tokenizer.special).items()},
+        **variables,
+        "messages": [dict(each) for each in messages],
+        "add_generation_prompt": add_generation_prompt and not continue_final_message,
+    }
+    text = render(source, given, "chat_template")
+    if not continue_final_message:
+        return text
+    content = str(messages[-1]["content"]).strip()
+    at = text.rfind(content)
+    if not content or at < 0:
+        raise ConfigError(
+            "continue_final_message: expected a template that shows the content of the last "
+            "message as it is, got one that does not"
+        )
+    return text[: at + len(content)]
+
+
+def chat_ids(
+    tokenizer: LlmTokenizer, text: str, *, add_bos: AddBos = "template", bos: int | None = None
+) -> list[int]:
+    """Returns the ids of what a template rendered: exactly that, or with one leading bos.
+
+    Args:
+        tokenizer: of the model.
+        text: as `chat_text` returned it.
+        add_bos: "template" adds nothing; "once" sees to it that one bos leads.
+        bos: the id of the bos; None: that of the tokenizer.
+
+    Raises:
+        ConfigError: `add_bos` is another word, or "once" for a tokenizer without a bos.
+    """
+    ids = tokenizer.encode(text, add_special_tokens=False)
+    if add_bos == "template":
+        return ids
+    if add_bos != "once":
+        raise ConfigError(f"add_bos: expected template or once, got {show(add_bos)}")
+    token = tokenizer.special.bos_token
+    found = bos if bos is not None or token is None else tokenizer.token_id(token)
+    if found is None:
+        raise ConfigError("add_bos: expected a tokenizer with a bos_token, got one without")
+    return ids if ids[:1] == [found] else [found, *ids]
+
+
+def _check(messages: Sequence[Message]) -> None:
+    if isinstance(messages, (str, bytes)) or not isinstance(messages, Sequence) or not messages:
+        raise ConfigError(f"messages: expected a list of messages, got {show(messages)}")
+    if len(messages) > MAX_MESSAGES:
+        raise ConfigError(f"messages: expected at most {MAX_MESSAGES}, got {len(messages)}")
+    for at, each in enumerate(messages):
+        if not isinstance(each, Mapping) or not isinstance(each.get("role"), str):
+            raise ConfigError(f"messages[{at}]: expected role and content, got {show(each)}")
+        if "content" not in each:
+            raise ConfigError(f"messages[{at}].content: expected a text, got nothing")

@@ -1,0 +1,349 @@
+"""`Generator`: an engine of a language model with its tokenizer, from text to text."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ttsrt_rt import _core
+from ttsrt_rt.errors import ConfigError
+from ttsrt_rt.executor import Executor
+from ttsrt_rt.llm.batch import run_batch
+from ttsrt_rt.llm.chat import AddBos, Message, chat_ids, chat_text
+from ttsrt_rt.llm.front_end import read_llm_front_end
+from ttsrt_rt.llm.options import GenerationFields, GenerationOptions, options_of
+from ttsrt_rt.llm.results import Generation, Piece
+from ttsrt_rt.llm.run import Ends, Run
+from ttsrt_rt.llm.score import Scorer
+from ttsrt_rt.options import ExecutorOptions
+from ttsrt_rt.quoting import show
+from ttsrt_rt.request import Request
+from ttsrt_rt.text.llm_tokenizer import LlmTokenizer
+from ttsrt_rt.text.text_stream import check_stops
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+__all__ = ["Generator", "Prompt"]
+
+Prompt = str | Sequence[int] | npt.NDArray[Any]
+
+
+class Generator:
+    """An engine of a language model, open on a device. Thread safe; a context manager."""
+
+    def __init__(self, engine: str | os.PathLike[str], **options: Unpack[ExecutorOptions]) -> None:
+        """Opens an engine.
+
+        Args:
+            engine: the folder that `build` wrote.
+            **options: those of `Executor`, such as `device` and `max_batch_size`.
+
+        Raises:
+            ConfigError: it is an engine of another family, an option is wrong, or the package
+                `tokenizers` is missing.
+            DeviceError: the device is absent.
+            FormatError: the engine is damaged.
+        """
+        self._engine = _core.Engine.open(engine)
+        description = json.loads(self._engine.description)
+        where = os.fspath(engine)
+        front = read_llm_front_end(description, where)
+        self._tokenizer = front.tokenizer(where)
+        self._where = where
+        self._stop_ids = frozenset(front.stop_ids)
+        self._limits = description["limits"]
+        self._usual_tokens = int(description["defaults"]["max_frames"])
+        self._vocab = int(description["model"]["vocab"])
+        self._executor = Executor(self._engine, **options)
+        self._scorer = Scorer(self._engine, self._limits, options)
+
+    @property
+    def executor(self) -> Executor:
+        """What runs the requests."""
+        return self._executor
+
+    @property
+    def tokenizer(self) -> LlmTokenizer:
+        """What turns text into ids, and ids into text.
+
+        Raises:
+            ConfigError: the model was converted without a tokenizer.
+        """
+        if self._tokenizer is None:
+            raise ConfigError(
+                f"{self._where}: expected an engine with a tokenizer, got one that was converted "
+                "without tokenizer.json; pass ids, or convert it again with that file in its folder"
+            )
+        return self._tokenizer
+
+    def close(self) -> None:
+        """Ends all requests and releases the device; may be called again."""
+        self._executor.close()
+        self._scorer.close()
+
+    def __enter__(self) -> Generator:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def generate(self, prompt: Prompt, **fields: Unpack[GenerationFields]) -> Generation:
+        """Continues a prompt and waits for the whole.
+
+        Args:
+            prompt: a text, or ids.
+            **fields: the following; None stands for the model's default.
+            max_tokens: ids to generate at most, which the engine's `max_seq_len` limits too.
+            max_new_tokens: another name of `max_tokens`.
+            min_tokens: ids before which nothing but the length ends the text.
+            stop: texts that end it, at most 16 of 256 bytes; they are left out of the text.
+            stop_ids: ids that end it, beside the model's own.
+            include_stop: whether the text keeps the stop string.
+            temperature: divides logits before a draw; 0 takes the largest.
+            top_k, top_p, min_p: which ids are drawn among, as of `Request`.
+            seed: of the draws; the same seed gives the same text.
+            special: "template" takes special tokens that are written in a text for these tokens,
+                "never" takes them for text.
+            add_special_tokens: whether the tokenizer adds its own to the prompt.
+            skip_special: whether special tokens give no text.
+            continues: whether the text goes on where the prompt ended, so that a first blank stays.
+            truncate: what is done with a prompt of more than `max_input_len` ids: "error", or
+                "left" or "right", the side that is cut off.
+            priority, deadline: as of `Request`.
+
+        Raises:
+            ConfigError: the prompt or an option can't be served.
+            CapacityError: the queue is full.
+            InternalError: the request failed.
+        """
+        options = options_of(fields, "generate")
+        run = self._submit(self._ids_of(prompt, options), options)
+        try:
+            while not run.is_over:
+                run.take()
+            return run.generation()
+        except BaseException:
+            run.handle.cancel()
+            raise
+
+    def generate_batch(
+        self, prompts: Sequence[Prompt], **fields: Unpack[GenerationFields]
+    ) -> list[Generation]:
+        """Continues several prompts together; each gets what it would get alone.
+
+        Args:
+            prompts: texts, or lists of ids.
+            **fields: as of `generate`, for each.
+
+        Returns:
+            The generations in order. One that failed has the finish reason "error".
+
+        Raises:
+            ConfigError: a prompt or an option can't be served.
+        """
+        if isinstance(prompts, (str, bytes)):
+            raise ConfigError(f"prompts: expected a list of prompts, got {show(prompts)}")
+        options = options_of(fields, "generate_batch")
+        waiting = [self._ids_of(each, options) for each in prompts]
+        for ids in waiting:
+            self._request_of(ids, options)
+        return run_batch(waiting, lambda ids: self._submit(ids, options))
+
+    def stream(self, prompt: Prompt, **fields: Unpack[GenerationFields]) -> Iterator[Piece]:
+        """Continues a prompt, and yields its text while it is made.
+
+        The pieces together are what `generate` returns. Leaving the iterator cancels the request.
+
+        Args:
+            prompt, **fields: as of `generate`.
+
+        Raises:
+            ConfigError, CapacityError: as `generate`, at once.
+            InternalError: while iterating: the request failed.
+        """
+        options = options_of(fields, "stream")
+        return _pieces(self._submit(self._ids_of(prompt, options), options))
+
+    def chat(
+        self,
+        messages: Sequence[Message],
+        *,
+        add_bos: AddBos = "template",
+        continue_final_message: bool = False,
+        template: str | None = None,
+        variables: dict[str, Any] | None = None,
+        **fields: Unpack[GenerationFields],
+    ) -> Generation:
+        """Answers a conversation by the model's chat template.
+
+        Args:
+            messages: each with `role` and `content`.
+            add_bos: "template" runs exactly what the template renders; "once" sees to it that one
+                bos leads.
+            continue_final_message: whether the last message is continued instead of answered.
+            template: another template than the model's.
+            variables: more variables of the template.
+            **fields: as of `generate`.
+
+        Raises:
+            ConfigError: the model has no template, or it refuses the messages; or as `generate`.
+            FormatError: the template is damaged or asks for more than its limits allow.
+        """
+        ids = self.chat_prompt(
+            messages,
+            add_bos=add_bos,
+            continue_final_message=continue_final_message,
+            template=template,
+            variables=variables,
+        )
+        return self.generate(ids, **fields)
+
+    def chat_stream(
+        self,
+        messages: Sequence[Message],
+        *,
+        add_bos: AddBos = "template",
+        continue_final_message: bool = False,
+        template: str | None = None,
+        variables: dict[str, Any] | None = None,
+        **fields: Unpack[GenerationFields],
+    ) -> Iterator[Piece]:
+        """As `chat`, but yields the answer while it is made."""
+        ids = self.chat_prompt(
+            messages,
+            add_bos=add_bos,
+            continue_final_message=continue_final_message,
+            template=template,
+            variables=variables,
+        )
+        return self.stream(ids, **fields)
+
+    def chat_prompt(
+        self,
+        messages: Sequence[Message],
+        *,
+        add_bos: AddBos = "template",
+        continue_final_message: bool = False,
+        template: str | None = None,
+        variables: dict[str, Any] | None = None,
+    ) -> list[int]:
+        """Returns the ids that `chat` runs; arguments and errors are its."""
+        text = chat_text(
+            self.tokenizer,
+            messages,
+            continue_final_message=continue_final_message,
+            template=template,
+            **(variables or {}),
+        )
+        return chat_ids(self.tokenizer, text, add_bos=add_bos)
+
+    def score(self, prompt: Prompt) -> npt.NDArray[np.float32]:
+        """Returns how unlikely the model finds each id of a text: the negative logarithm of its
+        probability, given all ids before it. The first id has none.
+
+        The text runs through an executor that keeps every stage's values, so this is slow.
+
+        Args:
+            prompt: a text, or at least two ids.
+
+        Returns:
+            float32 [ids - 1].
+
+        Raises:
+            ConfigError: it is shorter, or longer than `max_seq_len`.
+        """
+        options = GenerationOptions()
+        ids = self._encoded(prompt, options)
+        self._check_range(ids)
+        return self._scorer.score(ids)
+
+    def _submit(self, ids: list[int], options: GenerationOptions) -> Run:
+        request = self._request_of(ids, options)
+        strings = check_stops(options.stop)
+        ends = Ends(
+            engine_id=self._engine.info.eos_id,
+            ids=self._stop_ids | frozenset(options.stop_ids),
+            strings=strings,
+            include=options.include_stop,
+            min_tokens=options.min_tokens,
+        )
+        tokenizer = self.tokenizer if strings else self._tokenizer
+        return Run(
+            self._executor.submit(request),
+            ids,
+            ends,
+            tokenizer,
+            skip_special=options.skip_special,
+            continues=options.continues,
+        )
+
+    def _request_of(self, ids: list[int], options: GenerationOptions) -> Request:
+        room = int(self._limits["max_seq_len"]) - len(ids) + 1
+        if room < 1:
+            raise ConfigError(
+                f"prompt: expected at most max_seq_len {self._limits['max_seq_len']} ids, got "
+                f"{len(ids)}"
+            )
+        most = min(self._usual_tokens if options.max_tokens is None else options.max_tokens, room)
+        return Request(
+            text_ids=ids,
+            max_frames=most,
+            min_frames=min(options.min_tokens, most),
+            prior=None,
+            **options.of_the_request(),
+        )
+
+    def _ids_of(self, prompt: Prompt, options: GenerationOptions) -> list[int]:
+        """Returns a prompt's ids, cut off as the options say."""
+        check_stops(options.stop)
+        ids = self._encoded(prompt, options)
+        most = int(self._limits["max_input_len"])
+        if len(ids) > most:
+            if options.truncate == "error":
+                raise ConfigError(
+                    f"prompt: expected at most max_input_len {most} ids, got {len(ids)}; "
+                    "truncate='left' keeps the last ones, and build takes a larger max_input_len"
+                )
+            ids = ids[-most:] if options.truncate == "left" else ids[:most]
+        self._check_range(ids)
+        return ids
+
+    def _encoded(self, prompt: Prompt, options: GenerationOptions) -> list[int]:
+        if isinstance(prompt, str):
+            return self.tokenizer.encode(
+                prompt, special=options.special, add_special_tokens=options.add_special_tokens
+            )
+        try:
+            array = np.asarray(prompt)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"prompt: expected a text or ids, got {show(prompt)}") from error
+        if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+            raise ConfigError(f"prompt: expected a text or a list of ids, got {show(prompt)}")
+        return [int(each) for each in array]
+
+    def _check_range(self, ids: Sequence[int]) -> None:
+        if not ids:
+            raise ConfigError("prompt: expected at least one id, got none")
+        if min(ids) < 0 or max(ids) >= self._vocab:
+            wrong = next(each for each in ids if not 0 <= each < self._vocab)
+            raise ConfigError(f"prompt: expected ids 0..{self._vocab - 1}, got {wrong}")
+
+
+def _pieces(run: Run) -> Iterator[Piece]:
+    try:
+        while (piece := run.take()) is not None:
+            yield piece
+    finally:
+        run.handle.cancel()

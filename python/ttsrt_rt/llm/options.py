@@ -1,0 +1,112 @@
+"""The options of a generation, as keyword arguments, and what they become."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Literal, TypeAlias, TypedDict
+
+from ttsrt_rt.errors import ConfigError
+from ttsrt_rt.options import check_names
+from ttsrt_rt.quoting import show
+from ttsrt_rt.text.llm_tokenizer import SpecialMode
+
+__all__ = ["GenerationFields", "GenerationOptions", "Truncate", "options_of"]
+
+Truncate: TypeAlias = Literal["error", "left", "right"]
+
+TRUNCATE: tuple[Truncate, ...] = ("error", "left", "right")
+MAX_STOP_IDS = 1024
+OF_THE_REQUEST = ("temperature", "top_k", "top_p", "min_p", "seed", "priority", "deadline")
+
+
+class GenerationFields(TypedDict, total=False):
+    """Options of `Generator.generate` and its relatives."""
+
+    max_tokens: int | None
+    max_new_tokens: int | None
+    min_tokens: int
+    stop: str | Sequence[str] | None
+    stop_ids: Sequence[int]
+    include_stop: bool
+    temperature: float | None
+    top_k: int | None
+    top_p: float | None
+    min_p: float | None
+    seed: int
+    special: SpecialMode
+    add_special_tokens: bool
+    skip_special: bool
+    continues: bool
+    truncate: Truncate
+    priority: int
+    deadline: float | None
+
+
+@dataclass(frozen=True)
+class GenerationOptions:
+    """The options of one generation, with their defaults; `Generator.generate` explains them."""
+
+    max_tokens: int | None = None
+    min_tokens: int = 0
+    stop: str | Sequence[str] | None = None
+    stop_ids: Sequence[int] = ()
+    include_stop: bool = False
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    min_p: float | None = None
+    seed: int = 0
+    special: SpecialMode = "template"
+    add_special_tokens: bool = True
+    skip_special: bool = True
+    continues: bool = False
+    truncate: Truncate = "error"
+    priority: int = 0
+    deadline: float | None = None
+
+    def of_the_request(self) -> dict[str, Any]:
+        """Returns those that the library takes as they are."""
+        return {name: getattr(self, name) for name in OF_THE_REQUEST}
+
+
+def options_of(given: GenerationFields, where: str) -> GenerationOptions:
+    """Returns options from keyword arguments.
+
+    Raises:
+        ConfigError: a name is unknown, or a value of another kind. The library checks those that
+            are its own.
+    """
+    check_names(where, given, GenerationFields.__annotations__)
+    values: dict[str, Any] = {**given}
+    most = values.pop("max_new_tokens", None)
+    if most is not None:
+        if values.get("max_tokens") is not None:
+            raise ConfigError("max_new_tokens: expected none beside max_tokens")
+        values["max_tokens"] = most
+    made = GenerationOptions(**values)
+    if made.max_tokens is not None:
+        _check_count("max_tokens", made.max_tokens, 1)
+    _check_count("min_tokens", made.min_tokens, 0)
+    if made.truncate not in TRUNCATE:
+        raise ConfigError(
+            f"truncate: expected one of {', '.join(TRUNCATE)}, got {show(made.truncate)}"
+        )
+    for field in fields(made):
+        value = getattr(made, field.name)
+        if isinstance(field.default, bool) and not isinstance(value, bool):
+            raise ConfigError(f"{field.name}: expected true or false, got {show(value)}")
+    if isinstance(made.stop_ids, (str, bytes)) or not isinstance(made.stop_ids, Sequence):
+        raise ConfigError(f"stop_ids: expected a list of ids, got {show(made.stop_ids)}")
+    if len(made.stop_ids) > MAX_STOP_IDS:
+        raise ConfigError(
+            f"stop_ids: expected at most {MAX_STOP_IDS} ids, got {len(made.stop_ids)}"
+        )
+    for each in made.stop_ids:
+        _check_count("stop_ids", each, 0)
+    return made
+
+
+def _check_count(name: str, value: Any, low: int) -> None:
+    if type(value) is not int or not low <= value < 1 << 31:
+        raise ConfigError(f"{name}: expected an integer from {low}, got {show(value)}")

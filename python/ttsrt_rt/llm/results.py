@@ -1,0 +1,52 @@
+"""What a generator returns: the text and ids of a request, whole or in pieces."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ttsrt_rt.result import FinishReason, Metrics
+
+__all__ = ["Generation", "Piece"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generation:
+    """What was generated for one prompt.
+
+    Attributes:
+        text: the text, up to what ended it.
+        ids: all ids that were generated. An id that ended the text is the last of them and not in
+            `text`.
+        prompt_ids: ids of the prompt, as they were run.
+        finish_reason: "stop" at an id or a text that ends it, "length", "cancelled", "deadline" or
+            "error".
+        stop_reason: the id or the stop string that ended it; None for other reasons.
+        error: what went wrong, if `finish_reason` is "error".
+        metrics: times of the request; its frames are tokens.
+    """
+
+    text: str
+    ids: tuple[int, ...]
+    prompt_ids: tuple[int, ...]
+    finish_reason: FinishReason
+    stop_reason: int | str | None = None
+    error: str | None = None
+    metrics: Metrics = field(default_factory=Metrics)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """A part of a generation, while it is streamed.
+
+    Attributes:
+        text: new text; may be empty while a letter is incomplete or a stop string may begin.
+        ids: new ids.
+        is_last: whether the generation ends with this piece.
+        finish_reason, stop_reason: as of `Generation`; None before the last piece.
+    """
+
+    text: str
+    ids: tuple[int, ...]
+    is_last: bool = False
+    finish_reason: FinishReason | None = None
+    stop_reason: int | str | None = None

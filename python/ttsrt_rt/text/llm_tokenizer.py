@@ -1,0 +1,273 @@
+"""The tokenizer of a language model: its `tokenizer.json`, run by the package `tokenizers`.
+
+`tokenizer_config.json` names the special tokens. Text from strangers can be encoded so that special
+tokens written in it stay text. What each id stands for in bytes is told here, too, because a stream
+of ids is decoded byte by byte (`text_stream`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from ttsrt_rt.errors import ConfigError, FormatError
+from ttsrt_rt.json_text import parse_json
+from ttsrt_rt.quoting import shorten, show
+from ttsrt_rt.regular_file import read_regular
+
+__all__ = ["LlmTokenizer", "SpecialMode", "SpecialTokens"]
+
+SpecialMode: TypeAlias = Literal["template", "never"]
+
+TOKENIZER, CONFIG, SPECIAL_MAP = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+)
+TEMPLATE, TEMPLATE_JSON = "chat_template.jinja", "chat_template.json"
+FILES = (TOKENIZER, CONFIG, SPECIAL_MAP, TEMPLATE, TEMPLATE_JSON)
+MAX_FILE_BYTES = 32 << 20
+MAX_VALUES, MAX_PAIRS = 2_000_000, 1_000_000
+MAX_TEXT_BYTES = 8 << 20
+MAX_DEPTH = 8
+BLANK = "\u2581"  # stands for a blank in vocabularies of pieces
+NAMES = ("bos_token", "eos_token", "pad_token", "unk_token")
+
+
+def _byte_alphabet() -> dict[str, int]:
+    """The letters that byte-level vocabularies write for bytes."""
+    shown = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    hidden = [byte for byte in range(256) if byte not in shown]
+    letters = {chr(byte): byte for byte in shown}
+    return letters | {chr(256 + place): byte for place, byte in enumerate(hidden)}
+
+
+BYTE_OF = _byte_alphabet()
+
+
+@dataclass(frozen=True)
+class SpecialTokens:
+    """The texts of special tokens; None for those that a tokenizer does not have."""
+
+    bos_token: str | None = None
+    eos_token: str | None = None
+    pad_token: str | None = None
+    unk_token: str | None = None
+
+
+class LlmTokenizer:
+    """Makes ids of text and text of ids. Threads may share one.
+
+    Attributes:
+        special: the special tokens that its configuration names.
+        strips_blank: whether decoded text loses one blank at its very beginning.
+        template: the chat template, or None.
+        size: ids from 0 that have a token; a model's table may have more rows.
+    """
+
+    def __init__(self, files: Mapping[str, bytes], where: str) -> None:
+        """Makes a tokenizer of the contents of its files; `open` reads them.
+
+        Args:
+            files: their contents by name; `tokenizer.json` must be among them.
+            where: names them in messages.
+
+        Raises:
+            ConfigError: the package `tokenizers` is missing, or there is no `tokenizer.json`.
+            FormatError: a file is damaged, or of a kind that is not known.
+        """
+        if TOKENIZER not in files:
+            raise ConfigError(
+                f"{where}: expected {TOKENIZER}, got {', '.join(files) or 'no such files'}; "
+                "transformers writes it: AutoTokenizer.from_pretrained(FOLDER, use_fast=True)"
+                ".save_pretrained(FOLDER)"
+            )
+        described = _object(files, TOKENIZER, where)
+        config = _object(files, CONFIG, where)
+        raw = files[TOKENIZER].decode("utf-8-sig")
+        self._plain = _load(raw, where)
+        self._never = _load(raw, where)  # special tokens in a text stay text
+        self._never.encode_special_tokens = True
+        self._is_byte_level, self.strips_blank = _decoder(described.get("decoder"), where)
+        self._hidden = _special_ids(described)
+        self.special = _special_tokens(config, _object(files, SPECIAL_MAP, where))
+        self.template = _template(files, config, where)
+        self.size = int(self._plain.get_vocab_size(with_added_tokens=True))
+
+    @classmethod
+    def open(cls, folder: Any) -> LlmTokenizer:
+        """Reads the tokenizer of a folder of Hugging Face.
+
+        Raises:
+            ConfigError, FormatError: as of the constructor.
+        """
+        path = Path(folder)
+        files = {
+            name: read_regular(path / name, MAX_FILE_BYTES)
+            for name in FILES
+            if (path / name).is_file()
+        }
+        return cls(files, str(path))
+
+    def encode(
+        self, text: str, *, special: SpecialMode = "template", add_special_tokens: bool = True
+    ) -> list[int]:
+        """Returns the ids of a text.
+
+        Args:
+            text: the text.
+            special: "template" takes special tokens that are written in the text for these tokens;
+                "never" takes them for text, as for text from strangers.
+            add_special_tokens: whether the tokenizer adds its own, such as one at the beginning.
+
+        Raises:
+            ConfigError: it is not text, or has more than 8 MiB.
+        """
+        if special not in ("template", "never"):
+            raise ConfigError(f"special: expected template or never, got {show(special)}")
+        if not isinstance(text, str):
+            raise ConfigError(f"text: expected a text, got {show(text)}")
+        data = text.encode("utf-8", "replace")  # lone surrogates are not text
+        if len(data) > MAX_TEXT_BYTES:
+            raise ConfigError(
+                f"text: expected at most {MAX_TEXT_BYTES} bytes, got {len(data)}; split it"
+            )
+        tokenizer = self._plain if special == "template" else self._never
+        return list(tokenizer.encode(data.decode(), add_special_tokens=add_special_tokens).ids)
+
+    def decode(self, ids: Sequence[int], *, skip_special: bool = True) -> str:
+        """Returns the text of ids; ids without a token have none.
+
+        Raises:
+            ConfigError: an id is negative or not an integer.
+        """
+        for each in ids:
+            if isinstance(each, bool) or not hasattr(each, "__index__") or not 0 <= each < 1 << 31:
+                raise ConfigError(f"ids: expected integers from 0, got {show(each)}")
+        found: str = self._plain.decode(
+            [int(each) for each in ids], skip_special_tokens=skip_special
+        )
+        return found
+
+    def token_id(self, token: str) -> int | None:
+        """Returns the id of a token, or None."""
+        found: int | None = self._plain.token_to_id(token)
+        return found
+
+    def bytes_of(self, number: int, *, skip_special: bool = True) -> bytes:
+        """Returns what an id adds to a text; nothing if it is special or has no token."""
+        if skip_special and number in self._hidden:
+            return b""
+        token: str | None = self._plain.id_to_token(number)
+        if token is None:
+            return b""
+        if self._is_byte_level:
+            found = [BYTE_OF.get(letter) for letter in token]
+            known = [byte for byte in found if byte is not None]
+            return bytes(known) if len(known) == len(found) else token.encode("utf-8")
+        if len(token) == 6 and token.startswith("<0x") and token.endswith(">"):
+            try:
+                return bytes([int(token[3:5], 16)])
+            except ValueError:
+                pass
+        return token.replace(BLANK, " ").encode("utf-8")
+
+
+def _load(raw: str, where: str) -> Any:
+    """Returns a `tokenizers.Tokenizer` that neither cuts nor pads."""
+    try:
+        import tokenizers
+    except ImportError as error:
+        raise ConfigError(
+            "text: expected the package tokenizers, got none; pip install tokenizers"
+        ) from error
+    try:
+        made = tokenizers.Tokenizer.from_str(raw)
+        made.no_truncation()
+        made.no_padding()
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # a panic of the package is not an Exception
+        raise FormatError(
+            f"{where}/{TOKENIZER}: expected a tokenizer, got: {shorten(str(error))}"
+        ) from error
+    return made
+
+
+def _object(files: Mapping[str, bytes], name: str, where: str) -> dict[str, Any]:
+    if name not in files:
+        return {}
+    at = f"{where}/{name}"
+    value = parse_json(files[name], at, max_values=MAX_VALUES, max_pairs=MAX_PAIRS)
+    if not isinstance(value, dict):
+        raise FormatError(f"{at}: expected an object, got {show(value)}")
+    return value
+
+
+def _decoder(block: Any, where: str) -> tuple[bool, bool]:
+    """Returns whether tokens are written in the letters of bytes, and whether a text loses one
+    blank at its beginning.
+    """
+    steps = list(_steps(block, MAX_DEPTH))
+    kinds = [step.get("type") for step in steps]
+    if kinds == ["ByteLevel"]:
+        return True, False
+    if "Replace" in kinds and set(kinds) <= {"Replace", "ByteFallback", "Fuse", "Strip"}:
+        strips = [step for step in steps if step.get("type") == "Strip"]
+        return False, any(step.get("content") == " " and step.get("start") == 1 for step in strips)
+    if kinds == ["Metaspace"] or set(kinds) == {"ByteFallback", "Metaspace"}:
+        step = next(each for each in steps if each.get("type") == "Metaspace")
+        adds = step.get("prepend_scheme", "always" if step.get("add_prefix_space", True) else "")
+        return False, adds in ("always", "first")
+    raise FormatError(
+        f"{where}/{TOKENIZER}: decoder: expected ByteLevel, or pieces with blanks replaced, got "
+        f"{show(kinds)}"
+    )
+
+
+def _steps(block: Any, depth: int) -> list[dict[str, Any]]:
+    if not isinstance(block, dict) or depth == 0:
+        return []
+    inner = block.get("decoders")
+    if block.get("type") != "Sequence" or not isinstance(inner, list):
+        return [block]
+    return [step for each in inner for step in _steps(each, depth - 1)]
+
+
+def _special_ids(described: Mapping[str, Any]) -> frozenset[int]:
+    added = described.get("added_tokens")
+    return frozenset(
+        each["id"]
+        for each in (added if isinstance(added, list) else ())
+        if isinstance(each, dict) and each.get("special") is True and type(each.get("id")) is int
+    )
+
+
+def _special_tokens(config: Mapping[str, Any], older: Mapping[str, Any]) -> SpecialTokens:
+    def text_of(name: str) -> str | None:
+        for block in (config, older):
+            value = block.get(name)
+            content = value.get("content") if isinstance(value, dict) else value
+            if isinstance(content, str):
+                return content
+        return None
+
+    return SpecialTokens(*(text_of(name) for name in NAMES))
+
+
+def _template(files: Mapping[str, bytes], config: Mapping[str, Any], where: str) -> str | None:
+    """Returns the chat template: that of a file of its own wins."""
+    if TEMPLATE in files:
+        try:
+            return files[TEMPLATE].decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise FormatError(
+                f"{where}/{TEMPLATE}: expected text in UTF-8, got other bytes at {error.start}"
+            ) from error
+    value = _object(files, TEMPLATE_JSON, where).get("chat_template", config.get("chat_template"))
+    if isinstance(value, list):
+        named = {each.get("name"): each.get("template") for each in value if isinstance(each, dict)}
+        value = named.get("default")
+    return value if isinstance(value, str) else None

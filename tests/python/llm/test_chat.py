@@ -1,0 +1,69 @@
+"""Conversations of the miniatures against `transformers`: text, ids, and what templates refuse."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.needs_llm import jinja2, tokenizers
+from ttsrt_rt.errors import ConfigError
+from ttsrt_rt.llm.chat import chat_ids, chat_text
+from ttsrt_rt.text import LlmTokenizer
+
+assert jinja2 is not None
+assert tokenizers is not None
+
+DATA = Path(__file__).resolve().parents[2] / "data" / "llm"
+USER = [{"role": "user", "content": "hi"}]
+
+
+@pytest.mark.parametrize("case", ["tiny_llama", "tiny_llama_tied"])
+def test_text_and_ids_are_those_of_transformers(case: str) -> None:
+    tokenizer = LlmTokenizer.open(DATA / case)
+    for each in json.loads((DATA / case / "text.json").read_text("utf-8"))["chat"]:
+        if "error" in each:
+            with pytest.raises(ConfigError, match=each["error"]):
+                chat_text(tokenizer, each["messages"])
+            continue
+        text = chat_text(tokenizer, each["messages"])
+        assert text == each["text"]
+        assert chat_ids(tokenizer, text) == each["ids"]
+
+
+@pytest.mark.parametrize("case", ["tiny_llama", "tiny_llama_tied"])
+def test_one_bos_whether_the_template_writes_it_or_not(case: str) -> None:
+    tokenizer = LlmTokenizer.open(DATA / case)
+    ids = chat_ids(tokenizer, chat_text(tokenizer, USER), add_bos="once")
+    assert ids[0] == 1
+    assert ids.count(1) == 1
+
+
+def test_the_last_message_can_be_continued() -> None:
+    tokenizer = LlmTokenizer.open(DATA / "tiny_llama")
+    messages = [*USER, {"role": "assistant", "content": "It is"}]
+    text = chat_text(tokenizer, messages, continue_final_message=True)
+    assert text.endswith("<|assistant|>\nIt is")
+    with pytest.raises(ConfigError, match="continue_final_message"):
+        chat_text(tokenizer, messages, continue_final_message=True, template="x")
+
+
+def test_a_model_without_a_template() -> None:
+    tokenizer = LlmTokenizer.open(DATA / "tiny_phi")
+    with pytest.raises(ConfigError, match="expected a model with a chat template"):
+        chat_text(tokenizer, USER)
+    template = "{{ messages[0].content }}{{ tools }}{{ bos_token }}{{ pad_token }}"
+    assert chat_text(tokenizer, USER, template=template, tools=[1]) == "hi[1]<|endoftext|>"
+
+
+@pytest.mark.parametrize(
+    "messages", ["hi", [], None, [5], [{"role": "user"}], [{"content": "a"}], USER * 4097]
+)
+def test_wrong_messages_are_refused(messages: Any) -> None:
+    tokenizer = LlmTokenizer.open(DATA / "tiny_llama")
+    with pytest.raises(ConfigError, match="messages"):
+        chat_text(tokenizer, messages)
+    with pytest.raises(ConfigError, match="add_bos: expected template or once"):
+        chat_ids(tokenizer, "a", add_bos="twice")  # type: ignore[arg-type]
