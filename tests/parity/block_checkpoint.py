@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
+import lzma
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -22,9 +22,9 @@ Tensors = dict[str, Floats]
 def read_tensors(folder: Path) -> Tensors:
     """Returns every tensor of a folder's safetensors files, packed or not, widened to float32."""
     tensors: Tensors = {}
-    for packed in sorted(folder.glob("*.safetensors.gz")):
+    for packed in sorted(folder.glob("*.safetensors.xz")):
         with tempfile.TemporaryDirectory() as unpacked:
-            (Path(unpacked) / packed.stem).write_bytes(gzip.decompress(packed.read_bytes()))
+            (Path(unpacked) / packed.stem).write_bytes(lzma.decompress(packed.read_bytes()))
             tensors.update(read_tensors(Path(unpacked)))
     for path in sorted(folder.glob("*.safetensors")):
         for name, tensor in SafetensorsFile.open(path).tensors.items():

@@ -7,8 +7,8 @@ packed weights, rows of tables that no case reads are zeros.
 
 from __future__ import annotations
 
-import gzip
 import json
+import lzma
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -32,12 +32,12 @@ EngineOf = Callable[[str], Path]
 
 def convert_case(case: str, folder: Path) -> Path:
     """Converts the original's file; requests are then greedy unless they say something else."""
-    packed = DATA / case / "model.safetensors.gz"
+    packed = DATA / case / "model.safetensors.xz"
     if not packed.is_file():
         pytest.skip(f"needs {packed}, from a checkout")
     source = folder.parent / f"{case}.safetensors"
     folder.parent.mkdir(parents=True, exist_ok=True)
-    source.write_bytes(gzip.decompress(packed.read_bytes()))
+    source.write_bytes(lzma.decompress(packed.read_bytes()))
     rt.convert(source, folder, progress=False)
     config = json.loads((folder / "config.json").read_text())
     config["defaults"] |= defaults_of(1.0) | {"top_p": 1.0}

@@ -30,7 +30,8 @@ TEST(FrontEndFile, WrongFieldsAreNamed) {
       {R"({"languages": {"en": "nobody"}})", ".languages.en: there is no tokenizer \"nobody\""},
       {R"({"languages": {"en": 3}})", ".languages.en: expected a string, got number"},
       {R"({"languages": []})", ".languages: expected an object"},
-      {R"({"default_language": "de"})", ".default_language: there is no language or tokenizer \"de\""},
+      {R"({"default_language": "de"})",
+       ".default_language: there is no language or tokenizer \"de\""},
       {R"({"text_eos": 1})", ".text_eos: expected an id behind the"},
       {R"({"text_eos": null})", ".text_eos: "},
       {R"({"text_bos": -1})", ".text_bos: "}};

@@ -225,7 +225,10 @@ def main() -> None:
         LOG.info("%s %s", name, shown)
     if arguments.run:
         return
-    lines = [f"{json.dumps(name)}: {json.dumps(run)}" for name, run in written.items()]
+    lines = [
+        f"{json.dumps(name)}: {json.dumps(run, separators=(',', ':'))}"
+        for name, run in written.items()
+    ]
     (arguments.out / "chunks.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
 

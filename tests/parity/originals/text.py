@@ -225,7 +225,7 @@ def main() -> None:
     parser.add_argument("--source", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--tokenizers", type=int, default=40)
+    parser.add_argument("--tokenizers", type=int, default=20)
     args = parser.parse_args()
     rng = random.Random(args.seed)
     tokenizers, dictionaries = load(args.source)
