@@ -17,6 +17,7 @@ from tests.devices import NATIVE
 from ttsrt_rt.audio import read_audio, sample_bytes, wav_bytes, wav_head
 from ttsrt_rt.cli import main
 from ttsrt_rt.demo_speech import demo_seconds
+from ttsrt_rt.saying import Saying
 
 from .codec_models import RATE, SAMPLES_PER_FRAME, CodecModels, make_codec_models
 from .say_commands import SECONDS, TEXT, command_of, generated, run
@@ -143,6 +144,27 @@ def test_words(command: list[str], tmp_path: Path) -> None:
         at = word["end_seconds"]
     assert (tmp_path / "words.vtt").read_text().startswith("WEBVTT\n\n00:00:0")
     assert (tmp_path / "words.srt").read_text().count("-->") == 4
+
+
+def test_words_of_chunks(models: CodecModels) -> None:
+    text = "Hello world. Good morning. The quick fox. "
+    options = rt.TextOptions(split="sentences")
+    with rt.Executor(models.spoken, device=NATIVE) as executor:
+        request = rt.Request(text=text, text_options=options, voice=0, seed=3, max_frames=400)
+        result = executor.generate(request, return_positions=True)
+        said = Saying(executor, request, with_words=True).finish()
+        stacking, rate = executor.engine.info.frame_stacking, executor.engine.info.frame_rate
+    assert result.chunk_steps is not None and result.chunk_frames is not None
+    assert len(result.chunk_steps) == 3 and result.chunk_frames.sum() == len(result.codes)
+    assert (result.chunk_frames <= result.chunk_steps * stacking).all()
+    assert result.words is not None and result.words == said.words
+    assert result.audio is not None
+    np.testing.assert_array_equal(result.audio, said.audio)
+    edges = [0, *np.cumsum(result.chunk_frames) / rate]
+    chunks = [result.words[:2], result.words[2:4], result.words[4:]]
+    for words, first, last in zip(chunks, edges, edges[1:], strict=False):
+        for word in words:
+            assert first - 1e-9 <= word.start_seconds <= word.end_seconds <= last + 1e-9
 
 
 def test_codes(command: list[str], models: CodecModels, tmp_path: Path) -> None:
