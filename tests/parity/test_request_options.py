@@ -182,10 +182,13 @@ WHOLE: dict[str, Any] = {"flow": rt.Flow(duration=9), "noise": ROWS, "mel": ROWS
 WHOLE |= {"edit_mask": [True], "return_audio": True, "return_spectrogram": True}
 WHOLE |= {"codes": [[1, 2]], "samples": np.zeros(64, np.float32)}
 
+# Of texts: test_front_end.py, test_magpie_chunks.py.
+TEXT = {"text", "language", "text_options", "text_chunks", "return_positions"}
+
 
 def test_the_walk_has_every_field() -> None:
     names = {each.name for each in dataclasses.fields(rt.Request)}
-    assert set(WALK) | ENDINGS | set(WHOLE) == names
+    assert set(WALK) | ENDINGS | set(WHOLE) | TEXT == names
 
 
 @pytest.mark.parametrize("name", list(WHOLE))

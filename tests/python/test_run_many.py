@@ -52,7 +52,7 @@ BAD = {
     '{"text_ids": [3], "voice": true}': "voice: expected",
     '{"text_ids": [3], "voice": "nobody"}': "nobody",
     '{"text_ids": "absent.json", "voice": 0}': "absent.json: no such file",
-    '{"text": "hello"}': "expected some of",
+    '{"text": "hello", "voice": 0}': "text: this engine carries no front end",
     '{"text_ids": [3], "voice": 0, "prior": {"left": "x"}}': "prior.left",
     '{"text_ids": [3], "voice": 0, "max_frames": 1000000}': "max_frames",
     "[" * 100000: "expected a JSON object",

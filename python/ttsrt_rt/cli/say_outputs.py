@@ -72,12 +72,17 @@ def format_of(args: argparse.Namespace, name: str | None) -> str:
     Raises:
         ConfigError: It is none, or needs what is not installed.
     """
-    if args.format is not None:
-        return check_format(_NAMES.get(args.format, args.format), "--format")
-    if name is None or name == "-":
+    kind = _named_format(args, name)
+    where = f"--output: {name}" if args.format is None else "--format"
+    return check_format(kind, where)
+
+
+def _named_format(args: argparse.Namespace, name: str | None) -> str:
+    """What `format_of` returns, whether or not there is such a format."""
+    if args.format is None and (name is None or name == "-"):
         return "wav"
-    ending = Path(name).suffix.lower().removeprefix(".")
-    return check_format(_NAMES.get(ending, ending), f"--output: {name}")
+    named: str = args.format or Path(name or "").suffix.lower().removeprefix(".")
+    return _NAMES.get(named, named)
 
 
 def open_sinks(args: argparse.Namespace, info: _core.EngineInfo, stack: ExitStack) -> Sinks:
@@ -90,6 +95,9 @@ def open_sinks(args: argparse.Namespace, info: _core.EngineInfo, stack: ExitStac
     rate = info.sample_rate or 0
     sinks: list[Sink] = []
     files: list[str] = []
+    kind = _named_format(args, args.output)
+    if args.stream and kind not in ("wav", "pcm"):
+        raise ConfigError(f"--stream: expected a .wav or .pcm, which grow; got {kind}")
     kind = format_of(args, args.output)
     if args.codes is not None and Path(args.codes).suffix.lower() != ".npz":
         raise ConfigError(f"--codes: expected a name that ends in .npz, got {args.codes}")
@@ -97,8 +105,6 @@ def open_sinks(args: argparse.Namespace, info: _core.EngineInfo, stack: ExitStac
         from ttsrt_rt.text.word_files import word_format
 
         word_format(args.timestamps, "--timestamps")
-    if args.stream and kind not in ("wav", "pcm"):
-        raise ConfigError(f"--stream: expected a .wav or .pcm, which grow; got {kind}")
     if args.output == "-":
         sinks.append(_pipe(kind, rate))
     elif args.output is not None:

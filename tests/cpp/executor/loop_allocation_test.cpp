@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -37,7 +38,11 @@ class QuietNetwork final : public model::Network {
 
   const model::NetworkInfo& info() const override { return info_; }
 
+  // Lets launches run, once all requests wait.
+  void open() { is_open_.store(true); }
+
   model::Ticket launch(const step::StepBatch& batch) override {
+    while (!is_open_.load()) std::this_thread::yield();
     const std::size_t index = launches_.load();
     if (index < kMost) seen_[index] = test::num_allocations();
     launches_ = index + 1;
@@ -62,6 +67,7 @@ class QuietNetwork final : public model::Network {
   model::NetworkInfo info_;
   step::StepOutput outputs_[2];
   model::Ticket ticket_ = 0;
+  std::atomic<bool> is_open_{false};
   std::atomic<std::size_t> launches_{0};
   std::vector<std::uint64_t> seen_ = std::vector<std::uint64_t>(kMost);
 };
@@ -71,7 +77,7 @@ class LoopAllocation : public ::testing::TestWithParam<std::int32_t> {};
 TEST_P(LoopAllocation, NoneInAWarmStep) {
   if (!test::counts_allocations()) GTEST_SKIP() << "a sanitizer brings its own operator new";
   auto network = std::make_unique<QuietNetwork>(GetParam());
-  const QuietNetwork& quiet = *network;
+  QuietNetwork& quiet = *network;
   step::Facts facts = network->info().facts;
   const model::magpie::Itineraries itineraries(test::small_model(facts));
   const VoiceBook voices(itineraries, test::small_voices());
@@ -90,6 +96,7 @@ TEST_P(LoopAllocation, NoneInAWarmStep) {
     channels.push_back(pending.channel);
     loop.submit(std::move(pending));
   }
+  quiet.open();
   for (const auto& channel : channels) {
     EXPECT_EQ(channel->result(std::nullopt)->finish_reason, FinishReason::length);
   }
