@@ -1,6 +1,4 @@
-"""Walks every field of a request, of a prior and of MaskGit against every kind of model: each is
-obeyed, or refused by a ConfigError that names it. Nothing is taken and ignored.
-"""
+"""Every field of a request, of a prior and of MaskGit is obeyed or refused by every model."""
 
 from __future__ import annotations
 
@@ -175,15 +173,14 @@ WALK: dict[str, tuple[Callable[[Model], Any], Check]] = {
     "deadline": (lambda _: 1e-9, lambda _, __, result: result.finish_reason == "deadline"),
 }
 ENDINGS = {"min_frames", "strict_end", "eos_method"}
+# test_front_end.py and test_magpie_chunks.py have those.
+TEXT = {"text", "language", "text_options", "text_chunks", "return_positions"}
 
 # Of models of whole utterances, and of codecs: test_f5_requests.py, test_nanocodec_golden.py.
 ROWS = np.zeros((9, 100), np.float32)
 WHOLE: dict[str, Any] = {"flow": rt.Flow(duration=9), "noise": ROWS, "mel": ROWS, "audio_start": 1}
 WHOLE |= {"edit_mask": [True], "return_audio": True, "return_spectrogram": True}
 WHOLE |= {"codes": [[1, 2]], "samples": np.zeros(64, np.float32)}
-
-# Of texts: test_front_end.py, test_magpie_chunks.py.
-TEXT = {"text", "language", "text_options", "text_chunks", "return_positions"}
 
 
 def test_the_walk_has_every_field() -> None:
