@@ -24,6 +24,7 @@ from ttsrt_rt.options import CheckpointOptions, ExecutorOptions
 from ttsrt_rt.request import ArrayInput, Request, RequestFields
 from ttsrt_rt.request_forms import one_request, requests_of
 from ttsrt_rt.result import Event, Result
+from ttsrt_rt.text.word_stream import WordStream
 from ttsrt_rt.voice_methods import VoiceMethods
 
 if TYPE_CHECKING:
@@ -338,7 +339,8 @@ class Executor(VoiceMethods):
         if isinstance(request, Request):
             request, spoken = self._texts.resolve(request)
         native = to_native(request, self._most_numbers, self._place)
-        return Handle(self._native.submit(native), self._dispatcher, spoken)
+        words = WordStream.of(spoken) if request.return_positions else None
+        return Handle(self._native.submit(native), self._dispatcher, spoken, words)
 
     def _generate_one(self, request: Request) -> Result:
         handle = self._submit(request)

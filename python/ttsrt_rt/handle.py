@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Generator, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ttsrt_rt import _core
 from ttsrt_rt.dispatcher import Dispatcher
@@ -14,6 +14,9 @@ from ttsrt_rt.event_stream import EventStream
 from ttsrt_rt.quoting import show
 from ttsrt_rt.result import Event, Result
 from ttsrt_rt.spoken import SpokenText
+
+if TYPE_CHECKING:
+    from ttsrt_rt.text.word_stream import WordStream
 
 __all__ = ["Handle"]
 
@@ -32,10 +35,15 @@ class Handle:
     """
 
     def __init__(
-        self, native: _core.Handle, dispatcher: Dispatcher, spoken: SpokenText | None = None
+        self,
+        native: _core.Handle,
+        dispatcher: Dispatcher,
+        spoken: SpokenText | None = None,
+        words: WordStream | None = None,
     ) -> None:
         self._native = native
         self._spoken = spoken
+        self._words = words
         self._dispatcher = dispatcher
         self._result: Result | None = None
 
@@ -187,7 +195,7 @@ class Handle:
         native, timed_out = self._native.next(timeout)
         if native is None:
             return None, timed_out
-        event = Event._from_native(native)
+        event = Event._from_native(native, self._words)
         if event.finish_reason == "error":
             self.result()  # raises
         return event, False

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from ttsrt_rt import _core
     from ttsrt_rt.spoken import SpokenText
+    from ttsrt_rt.text.word_stream import WordStream
     from ttsrt_rt.text.words import Word
 
 __all__ = ["Event", "FinishReason", "Metrics", "Result"]
@@ -82,6 +83,9 @@ class Event:
             Each sample comes once and in order; it may be of a frame whose codes came before.
         spectrogram: float32 [new frames, mel_bins], of models that end in a spectrogram; else None.
         text_positions: int32 [new steps], as of `Result`, if the request asked for them.
+        words: Those of `Result.text` that have ended, with their times so far, if the request asked
+            for `return_positions`: each comes once, when a step attends to a later one. Those of
+            the result may have other times, as later steps correct earlier ones.
     """
 
     codes: NDArray[np.int32]
@@ -91,13 +95,16 @@ class Event:
     audio: NDArray[np.float32] | None = None
     spectrogram: NDArray[np.float32] | None = None
     text_positions: NDArray[np.int32] | None = None
+    words: tuple[Word, ...] = ()
 
     def __repr__(self) -> str:
         return _short_repr(self)
 
     @classmethod
-    def _from_native(cls, native: _core.Event) -> Event:
+    def _from_native(cls, native: _core.Event, words: WordStream | None = None) -> Event:
         reason = native.finish_reason if native.is_last else None
+        positions = native.text_positions.tolist()
+        frames = len(native.codes)
         return cls(
             codes=native.codes,
             first_frame=native.first_frame,
@@ -106,6 +113,9 @@ class Event:
             audio=native.audio if native.audio.size else None,
             spectrogram=native.spectrogram if native.spectrogram.size else None,
             text_positions=native.text_positions if native.text_positions.size else None,
+            words=()
+            if words is None
+            else words.take(positions, native.first_frame, frames, is_last=native.is_last),
         )
 
 

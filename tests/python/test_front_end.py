@@ -183,3 +183,14 @@ def test_the_command_line_speaks_texts(
     assert len(np.load(output)) == 4
     assert main(["run", str(engine), "--text", "Hello", "--language", "xx", *flags]) == 2
     assert "language" in capsys.readouterr().err
+
+
+def test_events_tell_words_as_they_end(executor: rt.Executor) -> None:
+    request = rt.Request(text=TEXT, voice=0, seed=3, max_frames=24, return_positions=True)
+    handle = executor.submit(request)
+    events = list(handle)
+    words = [word for event in events for word in event.words]
+    whole = handle.result().words
+    assert whole is not None and [each.text for each in words] == [each.text for each in whole]
+    assert [each.text for each in words] == ["Hello", "world", "5", "quick", "dog"]
+    assert not any(event.words for event in executor.stream(text=TEXT, voice=0, max_frames=4))

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ttsrt_rt.errors import ConfigError
 
-__all__ = ["Silence", "Word", "WordClock", "word_spans", "word_times"]
+__all__ = ["Silence", "Word", "WordClock", "word_spans", "word_times", "words_of_ids"]
 
 # Scripts that are written without spaces: each character is a word of its own.
 ALONE = (
@@ -161,7 +161,7 @@ def word_times(
     found: list[Word] = []
     for part in _parts(places, len(attended), chunks, clock.chunks, end):
         words = all_words[len(found) : bisect.bisect_right(ends, part.end)]
-        of_ids = _words_of_ids(places[part.first_id : part.last_id], words)
+        of_ids = words_of_ids(places[part.first_id : part.last_id], words)
         inside = attended[part.first_step : part.last_step]
         inside = inside.clip(part.first_id, max(part.last_id - 1, part.first_id)) - part.first_id
         ranges = _ranges([of_ids[each] for each in _forward(inside.tolist())], len(words))
@@ -235,11 +235,19 @@ def _checked(values: ArrayLike, name: str, axes: int) -> NDArray[np.int64]:
     return array.astype(np.int64).reshape((0, 2) if is_empty and axes == 2 else array.shape)
 
 
-def _words_of_ids(places: NDArray[np.int64], words: Sequence[Span]) -> list[int]:
-    """The word of each id; -1 for one between words, such as a space or the end of the text."""
+def words_of_ids(spans: ArrayLike, words: Sequence[Span]) -> list[int]:
+    """The word of each id; -1 for one between words, such as a space or the end of the text.
+
+    Args:
+        spans: integers [ids, 2]: where each id begins and ends in the text.
+        words: As `word_spans` finds them.
+
+    Raises:
+        ConfigError: The spans have another shape.
+    """
     ends = [end for _, end in words]
     found = []
-    for begin, end in places.tolist():
+    for begin, end in _checked(spans, "spans", 2).tolist():
         at = bisect.bisect_right(ends, begin)
         is_inside = at < len(words) and begin < end and words[at][0] < end
         found.append(at if is_inside else -1)
