@@ -49,8 +49,7 @@ class JapaneseTokenizer:
         self._description = description
         self._offset = offset
         self._letters = {*description["letters"]}
-        self._punctuation = {*(description["punctuation"] or ())}
-        self._known = {*description["symbols"]}
+        self._known = {*description["symbols"], *(description["punctuation"] or ())}
         # What the reading keeps is the locale's, whichever punctuation the vocabulary has.
         self._marks = {*description["marks"]}
 
@@ -81,17 +80,7 @@ class JapaneseTokenizer:
         symbols = Symbols(self._description["tokens"])
         spoken = self._spoken(words, spans or [(0, 0)] * len(words), symbols)
         for symbol, span in spoken:
-            if symbol == " ":
-                symbols.space(span)
-            elif symbols.has(symbol) and (
-                symbol.isalnum()
-                or symbol == "'"
-                or symbol in self._known
-                or symbol in self._punctuation
-            ):
-                symbols.add(symbol, span)
-            else:
-                symbols.drop(symbol)
+            symbols.take(symbol, span, self._known)
         return symbols.finish(
             self._offset, length, pad_with_space=self._description["pad_with_space"]
         )

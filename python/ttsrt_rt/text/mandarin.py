@@ -36,8 +36,7 @@ class MandarinTokenizer:
         self._syllables = {
             syllable: phones.split() for syllable, phones in description["syllables"].items()
         }
-        self._known = {*description["symbols"]}
-        self._punctuation = {*(description["punctuation"] or ())}
+        self._known = {*description["symbols"], *(description["punctuation"] or ())}
 
     def encode(self, text: str) -> TextTokens:
         """Returns the ids of a text.
@@ -83,25 +82,12 @@ class MandarinTokenizer:
                     symbols.drop(item)
                     continue
                 for phone in (*phones, tones[last]):
-                    self._add(symbols, phone, span)
+                    symbols.take(phone, span, self._known)
             else:
-                self._add(symbols, letters.get(last, item), span)
+                symbols.take(letters.get(last, item), span, self._known)
         return symbols.finish(
             self._offset, length, pad_with_space=self._description["pad_with_space"]
         )
-
-    def _add(self, symbols: Symbols, symbol: str, span: tuple[int, int]) -> None:
-        if symbol == " ":
-            symbols.space(span)
-        elif symbols.has(symbol) and (
-            symbol.isalnum()
-            or symbol == "'"
-            or symbol in self._known
-            or symbol in self._punctuation
-        ):
-            symbols.add(symbol, span)
-        else:
-            symbols.drop(symbol)
 
 
 def _cased(text: str, case: str) -> tuple[str, Sequence[int]]:

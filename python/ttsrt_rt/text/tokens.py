@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -67,6 +67,17 @@ class Symbols:
     def has(self, symbol: str) -> bool:
         """Whether the vocabulary has the symbol."""
         return symbol in self._ids
+
+    def take(self, symbol: str, span: Span, known: Container[str]) -> None:
+        """Adds a symbol if it is a space, or is in the vocabulary and is a letter, a digit, an
+        apostrophe or one of `known`; else counts it as not spoken.
+        """
+        if symbol == " ":
+            self.space(span)
+        elif self.has(symbol) and (symbol.isalnum() or symbol == "'" or symbol in known):
+            self.add(symbol, span)
+        else:
+            self.drop(symbol)
 
     def finish(self, offset: int, end: int, *, pad_with_space: bool) -> TextTokens:
         """Removes trailing spaces and looks the ids up.
