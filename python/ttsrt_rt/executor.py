@@ -24,7 +24,6 @@ from ttsrt_rt.options import CheckpointOptions, ExecutorOptions
 from ttsrt_rt.request import ArrayInput, Request, RequestFields
 from ttsrt_rt.request_forms import one_request, requests_of
 from ttsrt_rt.result import Event, Result
-from ttsrt_rt.text.word_stream import WordStream
 from ttsrt_rt.voice_methods import VoiceMethods
 
 if TYPE_CHECKING:
@@ -339,7 +338,11 @@ class Executor(VoiceMethods):
         if isinstance(request, Request):
             request, spoken = self._texts.resolve(request)
         native = to_native(request, self._most_numbers, self._place)
-        words = WordStream.of(spoken) if request.return_positions else None
+        words = None
+        if spoken is not None and request.return_positions:
+            from ttsrt_rt.text.word_stream import WordStream
+
+            words = WordStream.of(spoken)
         return Handle(self._native.submit(native), self._dispatcher, spoken, words)
 
     def _generate_one(self, request: Request) -> Result:

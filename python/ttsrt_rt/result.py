@@ -103,8 +103,10 @@ class Event:
     @classmethod
     def _from_native(cls, native: _core.Event, words: WordStream | None = None) -> Event:
         reason = native.finish_reason if native.is_last else None
-        positions = native.text_positions.tolist()
-        frames = len(native.codes)
+        ended: tuple[Word, ...] = ()
+        if words is not None:
+            positions, frames = native.text_positions.tolist(), len(native.codes)
+            ended = words.take(positions, native.first_frame, frames, is_last=native.is_last)
         return cls(
             codes=native.codes,
             first_frame=native.first_frame,
@@ -113,9 +115,7 @@ class Event:
             audio=native.audio if native.audio.size else None,
             spectrogram=native.spectrogram if native.spectrogram.size else None,
             text_positions=native.text_positions if native.text_positions.size else None,
-            words=()
-            if words is None
-            else words.take(positions, native.first_frame, frames, is_last=native.is_last),
+            words=ended,
         )
 
 

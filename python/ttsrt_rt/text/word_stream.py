@@ -39,9 +39,9 @@ class WordStream:
         self._end = 0.0  # frames behind the last step that attended to it
 
     @classmethod
-    def of(cls, spoken: SpokenText | None) -> WordStream | None:
-        """The words of a request's text; None where it has none, or nobody knows where ids are."""
-        if spoken is None or spoken.spans is None or not spoken.frame_rate > 0:
+    def of(cls, spoken: SpokenText) -> WordStream | None:
+        """The words of a request's text; None where nobody knows where ids are, or when."""
+        if spoken.spans is None or not spoken.frame_rate > 0:
             return None
         return cls(
             spoken.text,
