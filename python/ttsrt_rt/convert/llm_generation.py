@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ttsrt_rt.convert.causal_defaults import CausalDefaults
 from ttsrt_rt.convert.fields import Block
 from ttsrt_rt.convert.llm_config import LlmConfig
 from ttsrt_rt.convert.llm_names import MAX_CONFIG_BYTES
@@ -33,17 +34,8 @@ CLASS_EOS = 2  # of transformers' classes of Llama and Phi, where config.json ha
 
 
 @dataclass(frozen=True)
-class LlmDefaults:
+class LlmDefaults(CausalDefaults):
     """The block `defaults` of our config.json: fields of a request that it leaves out."""
-
-    cfg_scale: float
-    temperature: float
-    top_k: int
-    top_p: float
-    min_p: float
-    repetition_penalty: float
-    max_frames: int
-    min_frames: int
 
     def to_json(self) -> dict[str, Any]:
         """Returns the block."""

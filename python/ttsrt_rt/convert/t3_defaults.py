@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from ttsrt_rt.convert.causal_defaults import CausalDefaults
 from ttsrt_rt.convert.t3_model import FIRST_MULTILINGUAL_TEXT, GPT2_VARIANTS, T3Model
 
 __all__ = ["BlockDefaults", "T3Defaults", "read_defaults"]
@@ -29,17 +30,9 @@ class BlockDefaults:
 
 
 @dataclass(frozen=True)
-class T3Defaults:
+class T3Defaults(CausalDefaults):
     """The `defaults` block: the values of request fields that a request leaves out."""
 
-    cfg_scale: float
-    temperature: float
-    top_k: int
-    top_p: float
-    min_p: float
-    repetition_penalty: float
-    max_frames: int
-    min_frames: int
     emotion: float | None
     analyzer: bool | None
     block: BlockDefaults | None = None
