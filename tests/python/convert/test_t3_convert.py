@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import json
+import lzma
 import subprocess
 import sys
 from pathlib import Path
@@ -203,11 +203,11 @@ def test_memory_stays_near_the_largest_tensor(tmp_path: Path) -> None:
 
 def test_the_packed_conditioning_gives_the_originals_prefix(tmp_path: Path) -> None:
     """Speaker row, perceiver and emotion row, computed from our tensors as docs/format.md says."""
-    packed = DATA / "tiny" / "model.safetensors.gz"
+    packed = DATA / "tiny" / "model.safetensors.xz"
     if not packed.is_file():
         pytest.skip(f"needs {packed}, from a checkout")
     source = tmp_path / "t3_cfg.safetensors"
-    source.write_bytes(gzip.decompress(packed.read_bytes()))
+    source.write_bytes(lzma.decompress(packed.read_bytes()))
     made = convert(source, tmp_path / "ckpt", progress=False)
     case = np.load(DATA / "tiny" / "cond.npz")
     with open_weights(made / WEIGHTS) as weights:
