@@ -324,7 +324,7 @@ void Loop::collect_oldest() {
     const step::StepOutput& output = network_->collect(flight.ticket);
     end_faulty(flight.plan, output);
     frames = commit(flight.plan, flight.batch, output, slots_, site_);
-    learn_row_seconds(flight, output);
+    speed_.learn(flight.plan, flight.batch, output, site_, budget_);
     device_seconds = std::accumulate(output.seconds.begin(), output.seconds.end(), 0.0);
   } catch (const DeviceError&) {
     throw;
@@ -346,20 +346,6 @@ void Loop::begin_rounds() {
     } catch (const std::exception& problem) {  // no memory for it
       mark(sequence, FinishReason::error, problem.what());
     }
-  }
-}
-
-// What a row takes in one part of each Program, smoothed: the machine's speed changes.
-void Loop::learn_row_seconds(const Flight& flight, const step::StepOutput& output) {
-  constexpr double kNewest = 0.25;
-  for (std::size_t p = 0; p < output.seconds.size(); ++p) {
-    const step::RowBatch& rows = flight.batch.programs[p];
-    if (rows.rows == 0 || output.seconds[p] <= 0.0) continue;
-    const std::int32_t parts =
-        std::min(rows.last_part, site_.programs[p].num_parts) - rows.first_part;
-    const double seen = output.seconds[p] / rows.rows / std::max(parts, 1);
-    double& known = budget_.row_seconds[p];
-    known = known > 0.0 ? known + kNewest * (seen - known) : seen;
   }
 }
 

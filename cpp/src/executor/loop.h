@@ -28,6 +28,7 @@
 #include "executor/ranking.h"
 #include "executor/scheduler.h"
 #include "executor/sequence.h"
+#include "executor/speed.h"
 #include "model/network.h"
 #include "step/plan.h"
 #include "ttsrt/executor.h"
@@ -89,7 +90,6 @@ class Loop {
   void adopt_thread();
   void collect_oldest();
   void begin_rounds();
-  void learn_row_seconds(const Flight& flight, const step::StepOutput& output);
   void publish(const Flight& flight, std::int64_t frames, double device_seconds);
 
   // Requests out.
@@ -123,6 +123,7 @@ class Loop {
   std::int32_t own_blocks_ = 0;  // worst cases of running requests, without their prefixes
   Scheduler scheduler_;
   StepBudget budget_;
+  Speed speed_;
   std::vector<SequenceView> views_;
   std::vector<SplitBatch> split_;  // batches between two parts, of every Program
   std::vector<Flight> flights_;    // a ring of pipeline_depth

@@ -18,6 +18,13 @@ constexpr std::int32_t kFirstChunk = 64;
 constexpr std::int32_t kFirstSound = 8;
 constexpr double kIdleSlices = 4.0;
 
+// Streams with the larger number of seconds of sound before their listeners yield to those with
+// less than the smaller one, and with the smaller one to those that nobody has heard, if each
+// request more adds at least such a share to the time of a step.
+constexpr double kAmpleLead = 0.5;
+constexpr double kScarceLead = 0.2;
+constexpr double kNotableShare = 0.2;
+
 constexpr std::int32_t kBefore = -1;  // complete before this launch
 constexpr std::int32_t kNever = std::numeric_limits<std::int32_t>::max();
 
@@ -31,15 +38,62 @@ Scheduler::Scheduler(const std::vector<step::ProgramInfo>& programs, std::int32_
   members_.reserve(at(max_sequences));
   streams_.reserve(at(max_sequences) * step::kMaxStops);
   prefix_rows_.reserve(at(max_sequences) * step::kMaxStops);
+  yields_.reserve(at(max_sequences));
 }
 
 void Scheduler::plan(const std::vector<SequenceView>& sequences,
                      const std::vector<SplitBatch>& split, const StepBudget& budget,
                      step::StepPlan& plan) {
+  sequences_ = &sequences;
   budget_ = &budget;
   plan_ = &plan;
-  plan.clear(programs_.size());
-  start(sequences);
+  choose_yielding();
+  plan_programs(split);
+  if (!plan.is_empty() || least_lead_ == 0.0) return;
+  // Those for whom the others yield wait for a launch that isn't collected.
+  yields_.assign(sequences.size(), false);
+  least_lead_ = 0.0;
+  plan_programs(split);
+}
+
+// Seconds of sound that a stream is ahead of its listener; nothing where no sound is to come.
+std::optional<double> Scheduler::lead_of(const SequenceView& sequence) const {
+  for (std::int32_t s = 0; s < sequence.num_stops; ++s) {
+    const StopView& stop = sequence.stops[at(s)];
+    if (programs_[at(stop.program)].emits == step::Emits::samples && !stop.is_complete)
+      return stop.lead;
+  }
+  return std::nullopt;
+}
+
+void Scheduler::choose_yielding() {
+  yields_.assign(sequences_->size(), false);
+  least_lead_ = 0.0;
+  if (budget_->step_share < kNotableShare) return;
+  double most_urgent = kScarceLead;
+  std::int32_t priority = 0;  // the largest of those that are in a hurry
+  bool is_hurried = false;
+  for (const SequenceView& sequence : *sequences_) {
+    const double lead = lead_of(sequence).value_or(kScarceLead);
+    if (lead >= kScarceLead) continue;
+    priority = is_hurried ? std::max(priority, sequence.priority) : sequence.priority;
+    most_urgent = std::min(most_urgent, lead);
+    is_hurried = true;
+  }
+  if (!is_hurried) return;
+  const double enough = most_urgent == StopView::kUnheard ? kScarceLead : kAmpleLead;
+  for (std::size_t i = 0; i < sequences_->size(); ++i) {
+    const SequenceView& sequence = (*sequences_)[i];
+    const std::optional<double> lead = lead_of(sequence);
+    if (!lead || *lead < enough || sequence.priority > priority) continue;
+    yields_[i] = true;
+    least_lead_ = least_lead_ > 0.0 ? std::min(least_lead_, *lead) : *lead;
+  }
+}
+
+void Scheduler::plan_programs(const std::vector<SplitBatch>& split) {
+  plan_->clear(programs_.size());
+  start();
   for (std::int32_t program = 0; at(program) < programs_.size(); ++program) {
     switch (programs_[at(program)].pace) {
       case Pace::whole:
@@ -59,8 +113,8 @@ void Scheduler::plan(const std::vector<SequenceView>& sequences,
   }
 }
 
-void Scheduler::start(const std::vector<SequenceView>& sequences) {
-  sequences_ = &sequences;
+void Scheduler::start() {
+  const std::vector<SequenceView>& sequences = *sequences_;
   prefix_rows_.clear();
   completion_.clear();
   seconds_left_ = budget_->seconds;
@@ -70,13 +124,16 @@ void Scheduler::start(const std::vector<SequenceView>& sequences) {
     Completion& completion = completion_.emplace_back();
     for (std::int32_t s = 0; s < sequence.num_stops; ++s)
       completion[at(s)] = sequence.stops[at(s)].is_complete ? kBefore : kNever;
-    if (budget_->seconds <= 0.0 || is_limited_) continue;
+    if (budget_->seconds <= 0.0 || is_limited_ || yields_[i]) continue;
     for (std::int32_t s = 0; s < sequence.num_stops; ++s) {
       const StopView& stop = sequence.stops[at(s)];
       is_limited_ |= programs_[at(stop.program)].pace == Pace::stepwise && !stop.is_complete &&
                      stop.can_go_on && is_ready(i, stop, 0);
     }
   }
+  if (budget_->seconds <= 0.0 || is_limited_ || least_lead_ == 0.0) return;
+  is_limited_ = true;
+  seconds_left_ = std::max(seconds_left_, least_lead_ / 2);
 }
 
 // Whether all that a stop follows is complete before this Program of the launch.
@@ -113,6 +170,7 @@ void Scheduler::choose(std::int32_t program) {
   if (is_limited_ && row > 0.0)
     room = static_cast<std::int32_t>(std::min<double>(room, budget_->seconds / row));
   for (std::size_t i = 0; i < sequences_->size(); ++i) {
+    if (yields_[i]) continue;
     const SequenceView& sequence = (*sequences_)[i];
     for (std::int32_t s = 0; s < sequence.num_stops; ++s) {
       const StopView& stop = sequence.stops[at(s)];
@@ -188,6 +246,7 @@ void Scheduler::plan_chunked(std::int32_t program) {
   std::int32_t left = chunk_rows(program);
   std::int32_t planned = 0;
   for (std::size_t i = 0; i < sequences_->size(); ++i) {
+    if (yields_[i]) continue;
     const SequenceView& sequence = (*sequences_)[i];
     for (std::int32_t s = 0; s < sequence.num_stops; ++s) {
       const StopView& stop = sequence.stops[at(s)];
@@ -228,6 +287,7 @@ std::int32_t Scheduler::sound_rows(std::int32_t program) const {
 void Scheduler::plan_sound(std::int32_t program) {
   streams_.clear();
   for (std::size_t i = 0; i < sequences_->size(); ++i) {
+    if (yields_[i]) continue;
     const SequenceView& sequence = (*sequences_)[i];
     for (std::int32_t s = 0; s < sequence.num_stops; ++s) {
       const StopView& stop = sequence.stops[at(s)];
@@ -262,6 +322,7 @@ void Scheduler::plan_sound(std::int32_t program) {
 
 void Scheduler::plan_stepwise(std::int32_t program) {
   for (std::size_t i = 0; i < sequences_->size(); ++i) {
+    if (yields_[i]) continue;
     const SequenceView& sequence = (*sequences_)[i];
     for (std::int32_t s = 0; s < sequence.num_stops; ++s) {
       const StopView& stop = sequence.stops[at(s)];

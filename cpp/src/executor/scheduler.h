@@ -10,12 +10,19 @@
 // nobody has heard yet. They get the time that is left, but never fewer rows than the steps of the
 // launch make: otherwise streams would run dry while decoding runs ahead of what is heard.
 //
+// Where each further request makes a step notably longer, streams yield to those of no lower
+// priority that need sound sooner: with a fifth of a second left before their listeners to those
+// that nobody has heard yet, with half a second to those that have less than that fifth. Who yields
+// stays out of the launch, which then may take until half of the least of what they have left is
+// played.
+//
 // Counts are of what was launched, not of what came back: launches run in order, so a row may be
 // planned as soon as the rows it needs are.
 #pragma once
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -34,8 +41,8 @@ struct StopView {
   bool is_final = true;       // false: `rows` will grow, or all of them run again after this
   std::uint32_t follows = 0;  // bit i: stop i must be complete before
   std::uint64_t prefix = 0;   // of a shared prefix, its identity; 0: the rows are its own
-  // Of rows that become samples: frames that are launched and not yet played by one who began to
-  // listen with the first of them; kUnheard: there were none.
+  // Of rows that become samples: seconds of sound that are launched and not yet played by one who
+  // began to listen with the first of them; kUnheard: there were none.
   static constexpr double kUnheard = -1e30;
   double lead = kUnheard;
 };
@@ -70,6 +77,9 @@ struct StepBudget {
   // and waits for the launch, and for that batch if it needs the same Program.
   bool is_preemptible = false;
   std::vector<double> row_seconds;  // [programs] of a row in one part; 0: not known yet
+  // What each further request adds to a step, as a share of the time of a step of one; 0: not
+  // known.
+  double step_share = 0.0;
 };
 
 class Scheduler {
@@ -89,7 +99,10 @@ class Scheduler {
     std::int32_t stop = 0;
   };
 
-  void start(const std::vector<SequenceView>& sequences);
+  void choose_yielding();
+  void plan_programs(const std::vector<SplitBatch>& split);
+  void start();
+  std::optional<double> lead_of(const SequenceView& sequence) const;
   bool is_ready(std::size_t sequence, const StopView& stop, std::int32_t program) const;
   void plan_whole(std::int32_t program, const SplitBatch& split);
   void choose(std::int32_t program);
@@ -110,9 +123,11 @@ class Scheduler {
   step::StepPlan* plan_ = nullptr;
   bool is_limited_ = false;  // a request could step, and would wait
   double seconds_left_ = 0.0;
-  std::vector<Completion> completion_;                               // [sequences]
-  std::vector<SplitBatch::Member> members_;                          // of a whole Program
-  std::vector<Stream> streams_;                                      // whose rows become samples
+  std::vector<bool> yields_;                 // [sequences]
+  double least_lead_ = 0.0;                  // of those that yield; 0: nobody does
+  std::vector<Completion> completion_;       // [sequences]
+  std::vector<SplitBatch::Member> members_;  // of a whole Program
+  std::vector<Stream> streams_;              // whose rows become samples
   std::vector<std::pair<std::uint64_t, std::int32_t>> prefix_rows_;  // planned of each prefix
 };
 

@@ -99,9 +99,10 @@ std::int32_t Sequence::read_rows(const step::Stop& stop) const {
 double Sequence::lead_of(std::int32_t index) const {
   const std::int32_t rows = progress_of(index).planned_rows;
   if (rows == 0) return StopView::kUnheard;
-  if (first_audio == Clock::time_point{}) return rows;
+  const double seconds = rows / frame_rate;
+  if (first_audio == Clock::time_point{}) return seconds;
   const std::chrono::duration<double> played = Clock::now() - first_audio;
-  return rows - played.count() * frame_rate;
+  return seconds - played.count();
 }
 
 bool Sequence::has_next_round() const {

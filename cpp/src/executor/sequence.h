@@ -148,7 +148,7 @@ struct Sequence {
   std::int32_t rows_of(std::int32_t index) const;
   // Of those that a stop reads, the rows that may run: whole chunks, or all of them at the end.
   std::int32_t read_rows(const step::Stop& stop) const;
-  // Frames that were launched and that a listener has not played yet (StopView::lead).
+  // Seconds of sound that were launched and that a listener has not played yet (StopView::lead).
   double lead_of(std::int32_t index) const;
   // Whether every row of it is launched, or collected. Steps that came to their end are both.
   bool is_planned(std::int32_t index) const;

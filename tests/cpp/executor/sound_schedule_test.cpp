@@ -96,6 +96,78 @@ TEST_F(SoundSchedule, HelpsWhoWouldRunDryFirst) {
   EXPECT_EQ(plan(views), (Items{{2, 3, 9, 3}, {2, 2, 0, 1}}));
 }
 
+// A stream that nobody has heard yet, with a step to take and a frame that waits, and others whose
+// listeners have two seconds left, less than half a second, or next to nothing.
+class Yielding : public SoundSchedule {
+ protected:
+  Yielding() { budget_.step_share = 0.5; }
+
+  const SequenceView ample_ = stream(0, true, 9, 3, 2.0);
+  const SequenceView some_ = stream(1, true, 9, 3, 0.4);
+  const SequenceView scarce_ = stream(2, true, 9, 3, 0.1);
+  const SequenceView unheard_ = stream(3, true, 0, 1);
+};
+
+TEST_F(Yielding, WhoHasSoundLeftToWhoIsNotHeard) {
+  budget_.row_seconds = {0.0, 0.0, 0.1};
+  num_steps_ = 1;
+  EXPECT_EQ(plan({ample_, some_, unheard_}), (Items{{2, 3, 0, 1}}));
+  num_steps_ = 2;
+  EXPECT_EQ(plan({ample_, scarce_, unheard_}), (Items{{2, 3, 0, 1}, {2, 2, 9, 3}}));
+}
+
+TEST_F(Yielding, WhoHasAmpleSoundToWhoRunsDry) {
+  budget_.row_seconds = {0.0, 0.0, 0.1};
+  num_steps_ = 2;
+  EXPECT_EQ(plan({ample_, some_, scarce_}), (Items{{2, 2, 9, 3}, {2, 1, 9, 3}}));
+}
+
+TEST_F(Yielding, NobodyWhereAllHaveSoundLeft) {
+  num_steps_ = 2;
+  EXPECT_EQ(plan({ample_, some_}), (Items{{2, 1, 9, 2}}));
+}
+
+TEST_F(Yielding, NobodyWhereStepsShareTheirTime) {
+  num_steps_ = 2;
+  for (const double share : {0.0, 0.1}) {
+    budget_.step_share = share;
+    EXPECT_EQ(plan({ample_, unheard_}), (Items{{2, 3, 0, 1}, {2, 0, 9, 1}})) << share;
+  }
+}
+
+TEST_F(Yielding, NeverToALowerPriority) {
+  SequenceView first = ample_;
+  first.priority = 1;
+  num_steps_ = 2;
+  EXPECT_EQ(plan({first, unheard_}), (Items{{2, 0, 9, 2}}));
+  SequenceView urgent = unheard_;
+  urgent.priority = 1;
+  num_steps_ = 1;
+  EXPECT_EQ(plan({urgent, first}), (Items{{2, 3, 0, 1}}));
+}
+
+// Otherwise nothing would run before a launch is collected.
+TEST_F(Yielding, NobodyToOneThatWaits) {
+  SequenceView waiting = unheard_;
+  waiting.stops[1].can_go_on = false;
+  waiting.stops[2].can_go_on = false;
+  num_steps_ = 1;
+  EXPECT_EQ(plan({ample_, waiting}), (Items{{2, 0, 9, 2}}));
+}
+
+// Nobody else steps, so the rows of the one in a hurry may take longer than the slice.
+TEST_F(Yielding, ALaunchMayTakeHalfOfWhatIsLeft) {
+  budget_.seconds = 0.02;
+  budget_.row_seconds = {0.0, 0.0, 0.1};
+  SequenceView waits = unheard_;
+  waits.stops[1].is_complete = true;
+  waits.stops[2].rows = 30;
+  EXPECT_EQ(plan({ample_, waits}), (Items{{2, 3, 0, 10}}));
+  SequenceView nearer = ample_;
+  nearer.stops[2].lead = 0.8;
+  EXPECT_EQ(plan({ample_, nearer, waits}), (Items{{2, 3, 0, 4}}));
+}
+
 // Someone may come meanwhile.
 TEST_F(SoundSchedule, IsBoundedWhileNobodySteps) {
   EXPECT_EQ(plan({stream(0, false, 0, 90), stream(1, false, 0, 90)}), (Items{{2, 0, 0, 10}}));
