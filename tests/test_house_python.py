@@ -44,7 +44,12 @@ PYTHON_IMPORTS = {
     "writing": {"errors"},
 }
 RUN_TIME_PACKAGES = {"numpy", "yaml", "tqdm", "ttsrt_rt"}
-FOREIGN_PACKAGES = {"bench": {"matplotlib"}, "text": {"tokenizers"}, "llm": {"jinja2"}}
+FOREIGN_PACKAGES = {
+    "bench": {"matplotlib"},
+    "text": {"tokenizers"},
+    "llm": {"jinja2", "torch", "transformers"},
+    "quality": {"sacrebleu"},
+}
 # Packages that the benchmarks outside the package may also import.
 BENCH_PACKAGES = {"bench", "gguf", "matplotlib", "torch", "transformers"}
 

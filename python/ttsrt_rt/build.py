@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
+from ttsrt_rt.errors import ConfigError, FormatError
 from ttsrt_rt.options import BuildOptions, DType, check_names, dtype_name, path_of
 
 if TYPE_CHECKING:
@@ -32,7 +34,9 @@ def build(
 
     A limit that is None or 0 takes what stands beside it, or the most that the checkpoint's
     position tables hold where that is less. An executor may lower `max_batch_size` and
-    `max_num_tokens`.
+    `max_num_tokens`. If none of `dtype`, `quantization`, `group_size`, `zero_points` and
+    `wide_heads` is given, those that the checkpoint was converted for are taken, where it was
+    converted for some.
 
     Args:
         checkpoint_dir: A folder that `convert` wrote.
@@ -81,6 +85,7 @@ def build(
     set_options(_core.BuildOptions(), **values)  # checks types before any file
     folder = path_of(output_dir, "output_dir")
     checkpoint = path_of(checkpoint_dir, "checkpoint_dir")
+    values |= _stored(checkpoint, values)
     values |= limits_for_voices(
         checkpoint,
         max_input_len=options.get("max_input_len"),
@@ -90,6 +95,23 @@ def build(
     with reporting(progress, "build") as report:
         _core.build(checkpoint, folder, native, report)
     _log(folder)
+
+
+def _stored(checkpoint: Path, given: Mapping[str, object]) -> dict[str, object]:
+    """The options of weights that the checkpoint carries, if none of them is given."""
+    from ttsrt_rt.convert.checkpoint import CONFIG_NAME, read_config
+    from ttsrt_rt.convert.stored_options import BUILD_KINDS, stored_build_options
+
+    if any(given.get(name) not in (None, False) for name in BUILD_KINDS):
+        return {}
+    try:
+        config = read_config(checkpoint)
+    except (ConfigError, FormatError):  # the library says what is wrong with the folder
+        return {}
+    stored = stored_build_options(config, str(checkpoint / CONFIG_NAME))
+    if stored:
+        _LOG.info("%s was converted for %s", checkpoint, json.dumps(stored))
+    return stored
 
 
 def _log(folder: Path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 
+from ttsrt_rt.cli.streams import tell
 from ttsrt_rt.cli.types import Subparsers
+from ttsrt_rt.errors import ConfigError
 
 __all__ = ["add_parser"]
 
@@ -17,6 +19,7 @@ _LIMITS = {
     "max_encoder_input_len": "text tokens; default: 512; of F5-TTS, one less than max_seq_len",
     "max_num_tokens": "rows of one Program in one launch; default: 512, or what one request needs",
 }
+_OF_CONFIG = ("max_batch_size", "max_seq_len", "max_input_len", "max_num_tokens")
 
 
 def add_parser(commands: Subparsers) -> None:
@@ -27,8 +30,15 @@ def add_parser(commands: Subparsers) -> None:
         description="A limit that is 0 or not given takes its default, but at most what the "
         "checkpoint's position tables allow.",
     )
-    parser.add_argument("--checkpoint_dir", required=True, help="what convert wrote")
-    parser.add_argument("--output_dir", required=True, help="folder to write")
+    parser.add_argument("--checkpoint_dir", help="what convert wrote")
+    parser.add_argument("--output_dir", help="folder to write")
+    parser.add_argument(
+        "--config",
+        metavar="FILE.yaml",
+        help="the configuration of a language model, which says both folders, how weights are "
+        "stored, and limits; a flag wins over the file",
+    )
+    parser.reads("config")
     parser.add_argument("--dtype", help="weights and cache: float32, bfloat16, float16")
     parser.add_argument(
         "--quantization",
@@ -64,8 +74,36 @@ def add_parser(commands: Subparsers) -> None:
     parser.set_defaults(run=_run)
 
 
+def _by_config(args: argparse.Namespace) -> int:
+    """Builds what a configuration describes, with the folders and limits of flags."""
+    from ttsrt_rt.llm.config import read_config
+    from ttsrt_rt.llm.pipeline import build_engine
+
+    for name in ("quantization", "group_size", "zero_points", "wide_heads", "codec_dir", "dtype"):
+        if getattr(args, name) not in (None, False):
+            raise ConfigError(f"--{name}: expected none beside --config, which says it")
+    config = read_config(args.config)
+    folders = {"checkpoint_dir": args.checkpoint_dir, "engine_dir": args.output_dir}
+    limits = {name: getattr(args, name) for name in _LIMITS if name in _OF_CONFIG}
+    if args.max_encoder_input_len is not None:
+        raise ConfigError("--max_encoder_input_len: expected none of a language model")
+    for name, value in {**folders, **limits}.items():
+        if value is not None:
+            tell(f"{args.config}: {name}: {value}, by the command line")
+    config = config.replaced("output", **folders).replaced("engine", **limits)
+    print(f"engine: {build_engine(config, overwrite=args.overwrite)}")
+    return 0
+
+
 def _run(args: argparse.Namespace) -> int:
     from ttsrt_rt.build import build
+
+    if args.config is not None:
+        return _by_config(args)
+    missing = [name for name in ("checkpoint_dir", "output_dir") if getattr(args, name) is None]
+    if missing:
+        names = ", ".join(f"--{name}" for name in missing)
+        args.parser.error(f"the following arguments are required: {names}")
 
     build(
         args.checkpoint_dir,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import get_args
 
+from ttsrt_rt.cli.convert_llm import add_llm_flags, convert_llm_model, is_of_llm
 from ttsrt_rt.cli.types import Subparsers
 from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.options import F5Tokenizer, F5Variant, T3Variant
@@ -31,16 +32,18 @@ def add_parser(commands: Subparsers) -> None:
     parser = commands.add_parser("convert", help="convert a checkpoint; nothing in it is executed")
     parser.add_argument(
         "source",
+        nargs="?",
         help="a .nemo, a .ckpt with its YAML beside it, a t3_*.safetensors or .pt of Chatterbox, a "
         "model_*.safetensors or .pt of F5-TTS, or a folder: of IndicF5, of Vocos, of a "
         "language model (Llama, Phi), of the TensorRT-LLM fork, an unpacked .nemo, or one with a "
         "single checkpoint",
     )
-    parser.add_argument("output_dir", help="folder to write")
+    parser.add_argument("output_dir", nargs="?", help="folder to write")
     parser.add_argument(
         "--config",
         help="the YAML of a .ckpt, if it is not beside it; F5-TTS: the YAML of the training run or "
-        "the JSON of the model card, if flags differ from the variant's",
+        "the JSON of the model card, if flags differ from the variant's; without a source, the "
+        "YAML of a language model",
     )
     parser.add_argument(
         "--dtype", help="cast the weights: float32, bfloat16, float16; default: as trained"
@@ -78,6 +81,7 @@ def add_parser(commands: Subparsers) -> None:
         help="F5-TTS: how text becomes tokens; default: pinyin",
     )
     _add_text_flags(parser)
+    add_llm_flags(parser)
     for name, (kind, text) in _FAMILY_OPTIONS.items():
         parser.add_argument(f"--{name}", type=kind, help=text)
     parser.set_defaults(run=_run)
@@ -99,8 +103,13 @@ def _add_text_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
+    if is_of_llm(args):
+        return convert_llm_model(args)
     from ttsrt_rt.convert import convert
 
+    output = args.dir_flag if args.output_dir is None else args.output_dir
+    if output is None:
+        args.parser.error("the following arguments are required: output_dir")
     options = {
         name: getattr(args, name)
         for name in (
@@ -119,7 +128,7 @@ def _run(args: argparse.Namespace) -> int:
     for name in ("encoder_causal", "use_ema", "front_end"):
         if getattr(args, name) is not None:
             given[name] = getattr(args, name) == "true"
-    folder = convert(args.source, args.output_dir, overwrite=args.overwrite, **given)
+    folder = convert(args.source, output, overwrite=args.overwrite, **given)
     print(f"checkpoint: {folder}")
     return 0
 

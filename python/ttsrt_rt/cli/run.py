@@ -1,4 +1,4 @@
-"""`ttsrt run ENGINE`: runs one request, or one of each line of a file; writes codes or sound."""
+"""`ttsrt run ENGINE`: runs one request, or one of each line of a file; writes what it makes."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ from ttsrt_rt.cli.sound import (
 )
 from ttsrt_rt.cli.streams import tell
 from ttsrt_rt.cli.tables import format_memory
+from ttsrt_rt.cli.text_flags import add_text_flags, is_of_text
 from ttsrt_rt.cli.types import Subparsers
 from ttsrt_rt.errors import ConfigError, NotFoundError
 from ttsrt_rt.quoting import list_names, show
@@ -56,10 +57,11 @@ def add_parser(commands: Subparsers) -> None:
     """Adds the command's arguments."""
     parser = commands.add_parser(
         "run",
-        help="generate the codes or the sound of one request, or of many",
+        help="generate the codes, the sound or the text of one request, or of many",
         description="Runs the request that flags describe, or with --requests one for each line.",
     )
-    parser.add_argument("engine", help="what build wrote")
+    parser.add_argument("engine", nargs="?", help="what build wrote")
+    parser.add_argument("--engine_dir", dest="engine_flag", metavar="DIR", help="the same")
     parser.add_argument(
         "--requests",
         metavar="FILE.jsonl",
@@ -92,18 +94,41 @@ def add_parser(commands: Subparsers) -> None:
     )
     add_executor_flags(parser.add_argument_group("the executor"))
     add_request_flags(parser)
-    parser.reads("engine", "requests", "voice_file")
+    add_text_flags(parser)
+    parser.reads("engine", "engine_flag", "requests", "voice_file")
     parser.writes("output", kind=OutputKind(_default_output, takes_stdout=True))
     parser.writes("alignment_output")
     parser.set_defaults(run=_run)
 
 
-def _default_output(args: argparse.Namespace) -> str:
+def _default_output(args: argparse.Namespace) -> str | None:
+    if is_of_text(args):
+        return None  # to standard output
     return "codes.npy" if args.requests is None else "codes.jsonl"
 
 
 def _run(args: argparse.Namespace) -> int:
+    if args.engine is not None and args.engine_flag is not None:
+        raise ConfigError("--engine_dir: expected it or the engine's name alone, got both")
+    if args.engine is None:
+        args.engine = args.engine_flag
+    if is_of_text(args):
+        from ttsrt_rt.cli.run_text import run_text
+
+        return run_text(args)
+    _check_speech(args)
     return _run_one(args) if args.requests is None else _run_many(args)
+
+
+def _check_speech(args: argparse.Namespace) -> None:
+    """Refuses what only requests of text take."""
+    names = ("stream", "system", "max_tokens", "model_dir", "config", "batch_size")
+    given = [name for name in names if getattr(args, name)]
+    if args.backend == "hf" or given:
+        flag = given[0] if given else "backend"
+        raise ConfigError(f"--{flag}: expected --prompt, --prompts or --chat with it, got none")
+    if args.engine is None:
+        args.parser.error("the following arguments are required: engine")
 
 
 def _run_one(args: argparse.Namespace) -> int:
@@ -172,7 +197,7 @@ def _check_input(fields: dict[str, Any]) -> None:
             "run: expected a text, --text or --text_ids FILE for one, or --requests FILE.jsonl for "
             "many requests; got none (a text is one of "
             f"{', '.join(f'--{name}' for name in _TEXTS)}, or part of --{_PROMPT}; vocoders "
-            "take --mel, codecs --codes or --samples)"
+            "take --mel, codecs --codes or --samples, language models --prompt)"
         )
 
 

@@ -8,9 +8,21 @@ with Generator("engine") as generator:
 
 from __future__ import annotations
 
+from ttsrt_rt.llm.config import LlmConfigFile, config_of, read_config
 from ttsrt_rt.llm.generator import Generator
+from ttsrt_rt.llm.pipeline import build_engine, convert_model
 from ttsrt_rt.llm.results import Generation, Piece
 
-__all__ = ["Generation", "Generator", "Piece", "TensorRTLLMInference"]
+__all__ = [
+    "Generation",
+    "Generator",
+    "LlmConfigFile",
+    "Piece",
+    "TensorRTLLMInference",
+    "build_engine",
+    "config_of",
+    "convert_model",
+    "read_config",
+]
 
 TensorRTLLMInference = Generator

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ttsrt_rt import _core
+from ttsrt_rt.convert.stored_options import stored_run_options
 from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.executor import Executor
 from ttsrt_rt.llm.batch import run_batch
@@ -43,7 +44,8 @@ class Generator:
 
         Args:
             engine: the folder that `build` wrote.
-            **options: those of `Executor`, such as `device` and `max_batch_size`.
+            **options: those of `Executor`, such as `device` and `max_batch_size`. The engine may
+                carry others than the usual defaults (`kv_cache_dtype`).
 
         Raises:
             ConfigError: it is an engine of another family, or an option is wrong.
@@ -67,6 +69,8 @@ class Generator:
         self._limits = description["limits"]
         self._usual_tokens = int(description["defaults"]["max_frames"])
         self._vocab = int(description["model"]["vocab"])
+        stored: Any = stored_run_options(description, where)
+        options = {**stored, **options}
         self._executor = Executor(self._engine, **options)
         self._scorer = Scorer(self._engine, self._limits, options)
 
@@ -179,6 +183,19 @@ class Generator:
         """
         options = options_of(fields, "stream")
         return _pieces(self._submit(self._ids_of(prompt, options), options))
+
+    def start(self, prompt: Prompt, **fields: Unpack[GenerationFields]) -> Run:
+        """Begins to continue a prompt: `take` of what is returned waits for the next piece, and
+        `generation` gives the whole in the end.
+
+        Args:
+            prompt, **fields: as of `generate`.
+
+        Raises:
+            ConfigError, CapacityError: as `generate`.
+        """
+        options = options_of(fields, "start")
+        return self._submit(self._ids_of(prompt, options), options)
 
     def chat(
         self,

@@ -1,0 +1,181 @@
+"""From a configuration to an engine: what is stored, and what takes effect."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ttsrt_rt as rt
+from tests.devices import NATIVE
+from ttsrt_rt.cli import main
+from ttsrt_rt.llm import Generator, build_engine, convert_model
+from ttsrt_rt.llm.config import config_of
+from ttsrt_rt.llm.pipeline import executor_options_of
+
+DATA = Path(__file__).resolve().parents[2] / "data" / "llm"
+
+
+def config(folder: Path, model: str = "tiny_llama", **quantization: Any) -> dict[str, Any]:
+    return {
+        "model_name": model,
+        "model_dir": str(DATA / model),
+        "output": {"checkpoint_dir": str(folder / "ckpt"), "engine_dir": str(folder / "engine")},
+        "quantization": quantization,
+        "engine": {"max_batch_size": 2, "max_input_len": 60, "max_output_len": 40},
+    }
+
+
+def described(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "engine.json").read_text("utf-8"))
+    return found
+
+
+QUANTIZED: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({}, {"dtype": "bfloat16", "quantization": "none"}),
+    ({"mode": "fp16"}, {"dtype": "float16", "quantization": "none"}),
+    ({"mode": "int8"}, {"dtype": "bfloat16", "quantization": "w8a16", "wide_heads": True}),
+    ({"mode": "int8", "lm_head": "w8a16"}, {"quantization": "w8a16"}),
+    (
+        {"mode": "int4_weight_only", "group_size": 32},
+        {"quantization": "w4a16", "group_size": 32, "zero_points": True, "wide_heads": True},
+    ),
+    (
+        {"mode": "w4a16", "group_size": 64, "symmetric": True},
+        {"group_size": 64, "wide_heads": True},
+    ),
+]
+
+
+@pytest.mark.parametrize(("quantization", "expected"), QUANTIZED)
+def test_an_engine_is_what_the_configuration_says(
+    quantization: dict[str, Any], expected: dict[str, Any], tmp_path: Path
+) -> None:
+    values = config(tmp_path, **quantization)
+    assert convert_model(values, progress=False) == tmp_path / "ckpt"
+    assert build_engine(values, progress=False) == tmp_path / "engine"
+    found = described(tmp_path / "engine")
+    assert {name: found.get(name) for name in expected} == expected
+    for name in ("zero_points", "wide_heads"):
+        assert found.get(name, False) == expected.get(name, False)
+    assert found["limits"]["max_seq_len"] == 100
+    assert found["source"]["model_name"] == "tiny_llama"
+    # The checkpoint carries it, so that `build` of it alone gives the same weights.
+    rt.build(tmp_path / "ckpt", tmp_path / "again", progress=False)
+    both = [
+        (folder / "weights.safetensors").read_bytes()
+        for folder in (tmp_path / "engine", tmp_path / "again")
+    ]
+    assert both[0] == both[1]
+    # What is given wins over what the checkpoint carries.
+    rt.build(tmp_path / "ckpt", tmp_path / "wide", dtype="float32", progress=False)
+    assert described(tmp_path / "wide")["quantization"] == "none"
+
+
+def test_an_engine_carries_the_type_of_its_cache(tmp_path: Path) -> None:
+    values = config(tmp_path, kv_cache="int8")
+    convert_model(values, progress=False)
+    build_engine(values, progress=False)
+    with Generator(tmp_path / "engine", device=NATIVE) as generator:
+        assert generator.executor.info.kv_cache_dtype == "int8"
+    with Generator(tmp_path / "engine", device=NATIVE, kv_cache_dtype="float32") as generator:
+        assert generator.executor.info.kv_cache_dtype == "float32"
+
+
+def test_bytes_of_the_cache_become_positions(tmp_path: Path) -> None:
+    values = config(tmp_path)
+    convert_model(values, progress=False)
+    build_engine(values, progress=False)
+    limited = {**values, "engine": {**values["engine"], "max_cache_bytes": 1 << 16}}
+    (most,) = executor_options_of(config_of(limited), tmp_path / "engine").values()
+    with Generator(
+        tmp_path / "engine", device=NATIVE, max_tokens_in_paged_kv_cache=most
+    ) as generator:
+        assert generator.executor.info.cache_tokens <= most
+    whole = {**limited, "engine": {**limited["engine"], "use_paged_kv_cache": False}}
+    assert executor_options_of(config_of(whole), tmp_path / "engine") == {}
+
+
+def test_stored_options_are_checked(tmp_path: Path) -> None:
+    checkpoint = convert_model(config(tmp_path, mode="int8"), progress=False)
+    found = json.loads((checkpoint / "config.json").read_text("utf-8"))
+    found["source"]["build"]["dtype"] = 3
+    (checkpoint / "config.json").write_text(json.dumps(found), "utf-8")
+    with pytest.raises(rt.FormatError, match=r"source.build: expected some of .* got 'dtype': 3"):
+        rt.build(checkpoint, tmp_path / "engine", progress=False)
+
+
+def test_what_is_not_made_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(rt.ConfigError, match=r"output.checkpoint_dir: expected a folder"):
+        convert_model({"model_dir": str(DATA / "tiny_llama")})
+    with pytest.raises(rt.NotFoundError, match="expected a checkpoint"):
+        build_engine(config(tmp_path))
+
+
+def yaml_of(folder: Path, **quantization: Any) -> Path:
+    import yaml
+
+    path = folder / "c.yaml"
+    path.write_text(yaml.safe_dump(config(folder, **quantization)), "utf-8")
+    return path
+
+
+def test_the_commands_take_a_configuration(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = str(yaml_of(tmp_path, mode="int8"))
+    assert main(["convert", "--config", path]) == 0
+    assert main(["build", "--config", path, "--max_batch_size", "3"]) == 0
+    told = capsys.readouterr()
+    assert told.out.splitlines()[-2:] == [
+        f"checkpoint: {tmp_path / 'ckpt'}",
+        f"engine: {tmp_path / 'engine'}",
+    ]
+    assert "max_batch_size: 3, by the command line" in told.err
+    found = described(tmp_path / "engine")
+    assert (found["quantization"], found["limits"]["max_batch_size"]) == ("w8a16", 3)
+
+
+def test_flags_of_the_old_script(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["convert", "--model_dir", str(DATA / "tiny_phi"), "--dtype", "float32"]
+    command += ["--output_dir", str(tmp_path / "ckpt"), "--use_weight_only", "--int8_kv_cache"]
+    command += ["--weight_only_precision", "int4", "--group_size", "32"]
+    assert main(command) == 0
+    assert (
+        main(
+            [
+                "build",
+                "--checkpoint_dir",
+                str(tmp_path / "ckpt"),
+                "--output_dir",
+                str(tmp_path / "engine"),
+            ]
+        )
+        == 0
+    )
+    found = described(tmp_path / "engine")
+    assert (found["quantization"], found["group_size"], found["dtype"]) == ("w4a16", 32, "float32")
+    assert found["source"]["run"] == {"kv_cache_dtype": "int8"}
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (["convert"], "expected a source, or --config or --model_dir"),
+        (["convert", "--model_dir", "m"], "--output_dir: expected a folder"),
+        (["convert", "s", "o", "--model_dir", "m"], "expected it or the source alone"),
+        (["build", "--config", "no.yaml"], "no.yaml"),
+        (["build", "--output_dir", "e"], "required: --checkpoint_dir"),
+    ],
+)
+def test_mistakes_are_told(
+    command: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        code: object = main(command)
+    except SystemExit as end:
+        code = end.code
+    assert code == 2
+    assert told in capsys.readouterr().err
