@@ -100,7 +100,18 @@ FOLDERS = {
         *("model", "ops", "rules", "step", "tensorrt", "text"),
     },
     "python": {"bindings", "ttsrt_rt"},
-    "python/ttsrt_rt": {"audio", "bench", "cli", "convert", "export", "f5", "llm", "synth", "text"},
+    "python/ttsrt_rt": {
+        "audio",
+        "bench",
+        "cli",
+        "convert",
+        "export",
+        "f5",
+        "llm",
+        "quality",
+        "synth",
+        "text",
+    },
 }
 
 MAX_FILE_LINES = 400

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["check_plot", "write_plot", "write_share_plot"]
+__all__ = ["check_plot", "save_figure", "write_plot", "write_share_plot"]
 
 _ENDINGS = (".png", ".svg", ".pdf")
 
@@ -62,7 +62,7 @@ def write_plot(path: str | os.PathLike[str], runs: Sequence[dict[str, Any]], tit
         axes.set_xticks(range(len(runs)), [_label(run) for run in runs])
         axes.set_xlabel("requests in flight" if is_closed else "load")
         _finish(axes)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def write_share_plot(
@@ -106,10 +106,11 @@ def write_share_plot(
         axes.set_xticks(range(len(shares)), [str(share["busy"]) for share in shares])
         axes.set_xlabel(others)
         _finish(axes)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
-def _save(figure: Figure, path: str | os.PathLike[str]) -> None:
+def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
+    """Writes a figure whole; its format is the ending of its name."""
     with replacing(path) as file:
         figure.savefig(file, format=Path(path).suffix.lower().removeprefix("."))
 

@@ -18,10 +18,13 @@ from ttsrt_rt.cli import (
     build,
     convert,
     demo,
+    doctor,
     export_triton,
     export_trtllm,
     f5,
     inspect,
+    memory,
+    quality,
     run,
     say,
     text,
@@ -50,6 +53,9 @@ _COMMANDS = (
     voice,
     text,
     bench,
+    memory,
+    quality,
+    doctor,
 )
 
 

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from ttsrt_rt.cli import bench_distance, bench_priority, bench_run, bench_share, bench_speed
+from ttsrt_rt.cli import (
+    bench_distance,
+    bench_llm,
+    bench_priority,
+    bench_run,
+    bench_share,
+    bench_speed,
+)
 from ttsrt_rt.cli.types import Subparsers
 
 __all__ = ["add_parser"]
@@ -21,5 +28,6 @@ def add_parser(commands: Subparsers) -> None:
         bench_priority.add_priority,
         bench_share.add_share,
         bench_distance.add_distance,
+        bench_llm.add_llm,
     ):
         add(inner)

@@ -38,7 +38,10 @@ _MEMORY = (  # flags that --memory takes
 def add_parser(commands: Subparsers) -> None:
     """Adds the command's arguments."""
     parser = commands.add_parser("inspect", help="show the contents of a checkpoint or an engine")
-    parser.add_argument("folder", help="what convert or build wrote")
+    parser.add_argument("folder", nargs="?", help="what convert or build wrote")
+    parser.add_argument(
+        "--models", action="store_true", help="list known language models and their sizes instead"
+    )
     parser.add_argument(
         "--verify",
         action="store_true",
@@ -92,6 +95,10 @@ def add_parser(commands: Subparsers) -> None:
 def _run(args: argparse.Namespace) -> int:
     from ttsrt_rt.inspection import inspect_folder
 
+    if args.models:
+        return _run_models(args)
+    if args.folder is None:
+        args.parser.error("the following arguments are required: folder")
     if args.memory:
         return _run_memory(args)
     for name in _MEMORY:
@@ -103,6 +110,44 @@ def _run(args: argparse.Namespace) -> int:
         files = len(contents.voice_files)
         voices = f", {files} voice file{'s' if files > 1 else ''}" if files else ""
         print(f"verified: {len(contents.tensors)} tensors{voices}")
+    return 0
+
+
+def _run_models(args: argparse.Namespace) -> int:
+    """Shows the bytes of each known language model in each mode, computed from its shape."""
+    from ttsrt_rt.llm.known_models import KNOWN_MODELS, MODES
+
+    if args.folder is not None or args.memory:
+        raise ConfigError("--models: expected neither a folder nor --memory with it")
+    if args.json:
+        values = [
+            {
+                **dataclasses.asdict(model),
+                "parameters": model.parameters,
+                "cache_bytes": model.cache_bytes,
+                "weight_bytes": {mode: model.weight_bytes(mode) for mode in MODES},
+            }
+            for model in KNOWN_MODELS
+        ]
+        print(json.dumps(values, indent=1))
+        return 0
+    rows = [
+        [
+            model.name,
+            model.kind,
+            f"{model.parameters:,}",
+            *(f"{model.weight_bytes(mode) / 1e9:.2f} GB" for mode in MODES),
+            format_size(model.cache_bytes),
+            model.max_positions,
+        ]
+        for model in KNOWN_MODELS
+    ]
+    header = ["model", "kind", "parameters", *MODES, "cache of a token, 16-bit", "positions"]
+    print(format_table(header, rows))
+    print(
+        "\nAny other model of the kind llama or phi is converted, too (docs/llm.md); "
+        "tests/parity/test_llm_tiny.py compares both kinds with transformers."
+    )
     return 0
 
 
