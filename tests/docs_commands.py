@@ -73,7 +73,7 @@ LEFT = [
     Left(r"cmake --preset aarch64|qemu-aarch64", "scripts/slow_checks runs it"),
     Left(r"triton-env|\$site/", "needs a server; test_triton_server.py starts one"),
     Left(
-        r"bench\.t3_peers|llama_cpp_python|--build llama",
+        r"bench\.(?:t3|llm)_peers|llama_cpp_python|--build llama",
         "needs a build of llama.cpp; tests/bench runs tiny models",
     ),
     Left(r"uvicorn .*f5_server", "needs the extra serve; test_f5_server talks to the server"),
@@ -83,6 +83,10 @@ LEFT = [
     ),
     Left(r"bench\.step_time", "needs PyTorch; tests/bench runs it with tiny models"),
     Left(r"^scripts/gpu", "needs a GPU"),
+    Left(
+        r"run --engine_dir llm-engine|bench llm|ttsrt quality",
+        "needs tokenizers; tests/python/llm has the same commands",
+    ),
     Left(r"--device cuda", "needs a GPU; tests/python has the same on the CPU"),
     Left(r"bench\.gpu_steps", "needs a GPU; tests/bench runs it with tiny models on the CPU"),
 ]

@@ -60,6 +60,13 @@ def write_sources(folder: Path) -> None:
     (folder / "t5tts.hparams.yaml").rename(folder / "hparams.yaml")
     write_fork(folder / "trtllm_checkpoint")
     (folder / "TinyLlama-1.1B-Chat-v1.0").symlink_to(DATA.parent / "llm" / "tiny_llama")
+    config = {
+        "model_dir": "TinyLlama-1.1B-Chat-v1.0",
+        "output": {"checkpoint_dir": "yaml-ckpt", "engine_dir": "yaml-engine"},
+        "quantization": {"mode": "int8_weight_only"},
+        "engine": {"max_input_len": 100, "max_output_len": 60},
+    }
+    (folder / "tinyllama_int8.yaml").write_text(yaml.safe_dump(config), "utf-8")
     write_random_t3(folder / "t3_cfg.safetensors", "tiny", seed=1)
     conds = write_random_conds(folder / "conds.pt", "tiny", seed=1)
     write_voice(folder / "me.safetensors", read_conds(conds, ["english"]))
@@ -202,6 +209,9 @@ def make_codec_engines(folder: Path, text: str) -> None:
         run(folder, next(each.text for each in commands() if "--audio voice.wav" in each.text))
     if "--checkpoint_dir llm-ckpt" in text and not (folder / "llm-ckpt").exists():
         rt.convert(folder / "TinyLlama-1.1B-Chat-v1.0", folder / "llm-ckpt", progress=False)
+    if "ttsrt memory llm-engine" in text and not (folder / "llm-engine").exists():
+        rt.convert(folder / "TinyLlama-1.1B-Chat-v1.0", folder / "made.llm", progress=False)
+        rt.build(folder / "made.llm", folder / "llm-engine", max_input_len=100, max_seq_len=200)
     if "--codes codes.npy" in text:
         np.save(folder / "codes.npy", np.zeros((5, 8), np.int32))
 

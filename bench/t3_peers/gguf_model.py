@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, Protocol
 
 import gguf
 import numpy as np
 
 from bench.t3_peers.shape import OWN, Shape, Words, draw, tensor_shapes
 
-__all__ = ["write_gguf"]
+__all__ = ["LlamaShape", "write_gguf", "write_llama"]
 
 _TYPES = {
     "bf16": (gguf.GGMLQuantizationType.BF16, gguf.LlamaFileType.MOSTLY_BF16),
@@ -32,6 +34,45 @@ _NAMES = {
 }
 
 
+class LlamaShape(Protocol):
+    """What a file states of a Llama."""
+
+    @property
+    def layers(self) -> int:
+        """Blocks."""
+
+    @property
+    def dim(self) -> int:
+        """Width of a row."""
+
+    @property
+    def ffn_dim(self) -> int:
+        """Outputs of the gate."""
+
+    @property
+    def heads(self) -> int:
+        """Of queries."""
+
+    @property
+    def vocab(self) -> int:
+        """Rows of the table."""
+
+    @property
+    def positions(self) -> int:
+        """The longest sequence."""
+
+    @property
+    def head_dim(self) -> int:
+        """Values of one head."""
+
+    @property
+    def kv_heads(self) -> int:
+        """Heads of keys and values."""
+
+    def hugging_face(self) -> dict[str, Any]:
+        """The fields of config.json."""
+
+
 def _renamed(name: str) -> str:
     stem = name.removesuffix(".weight")
     if stem.startswith("model.layers."):
@@ -48,7 +89,7 @@ def _interleaved(values: Words, heads: int) -> Words:
     return order
 
 
-def _add_words(writer: gguf.GGUFWriter, shape: Shape) -> None:
+def _add_words(writer: gguf.GGUFWriter, shape: LlamaShape) -> None:
     """A tokenizer without meaning; the benchmarks of llama.cpp need its size only."""
     first = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
     words = [*first, *(f"t{i}" for i in range(shape.vocab))][: shape.vocab]
@@ -63,10 +104,18 @@ def _add_words(writer: gguf.GGUFWriter, shape: Shape) -> None:
 
 
 def write_gguf(shape: Shape, path: Path, kind: str) -> None:
+    """Writes one file of T3's shape; arguments are those of `write_llama`."""
+    write_llama(shape, (each for each in tensor_shapes(shape) if each[0] not in OWN), path, kind)
+
+
+def write_llama(
+    shape: LlamaShape, tensors: Iterable[tuple[str, tuple[int, ...]]], path: Path, kind: str
+) -> None:
     """Writes one file.
 
     Args:
         shape: Of the model.
+        tensors: Names, as transformers gives them, and shapes.
         path: The file; it has another name until it is complete.
         kind: "bf16", "q8_0" or "q4_0".
     """
@@ -80,19 +129,17 @@ def write_gguf(shape: Shape, path: Path, kind: str) -> None:
     writer.add_block_count(shape.layers)
     writer.add_feed_forward_length(shape.ffn_dim)
     writer.add_head_count(shape.heads)
-    writer.add_head_count_kv(shape.heads)
+    writer.add_head_count_kv(shape.kv_heads)
     writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
     writer.add_rope_freq_base(config["rope_theta"])
     writer.add_rope_dimension_count(shape.head_dim)
     writer.add_vocab_size(shape.vocab)
     writer.add_file_type(file_type)
     _add_words(writer, shape)
-    for name, size in tensor_shapes(shape):
-        if name in OWN:
-            continue
+    for name, size in tensors:
         words = draw(name, size)
         if ".q_proj" in name or ".k_proj" in name:
-            words = _interleaved(words, shape.heads)
+            words = _interleaved(words, shape.heads if ".q_proj" in name else shape.kv_heads)
         values = (words.astype(np.uint32) << 16).view(np.float32)
         if len(size) == 1:
             writer.add_tensor(_renamed(name), values)

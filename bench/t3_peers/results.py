@@ -10,7 +10,7 @@ from bench.t3_peers.contest import LLAMA, TABLES, TORCH, Entry
 from bench.walls.steps import CLASSES
 from bench.walls.tables import Case, Table, Target, spread
 
-__all__ = ["make_tables"]
+__all__ = ["beside_peers", "make_tables"]
 
 _LLAMA_CLASSES = {"bf16": "bfloat16", "q8_0": "int8", "q4_0": "int4"}
 _ONE_TARGETS = {"bfloat16": 1.0, "int8": 1.2, "int4": 1.35}  # times llama.cpp, at least
@@ -57,7 +57,7 @@ def make_tables(entries: list[Entry], turns: int) -> list[Table]:
 
 
 def _one(entries: list[Entry], turns: int) -> Table:
-    return _beside_peers(
+    return beside_peers(
         entries, turns, "one", "one unguided request, tokens per second", _ONE_TARGETS
     )
 
@@ -65,17 +65,26 @@ def _one(entries: list[Entry], turns: int) -> Table:
 def _eight(entries: list[Entry], turns: int) -> Table:
     targets = dict.fromkeys(_ONE_TARGETS, _EIGHT_TARGET)
     title = "eight unguided requests at once, tokens per second of all"
-    return _beside_peers(entries, turns, "eight", title, targets)
+    return beside_peers(entries, turns, "eight", title, targets)
 
 
 def _prefill(entries: list[Entry], turns: int) -> Table:
     targets = dict.fromkeys(_ONE_TARGETS, _PREFILL_TARGET)
-    return _beside_peers(entries, turns, "prefill", "prefill, rows per second", targets)
+    return beside_peers(entries, turns, "prefill", "prefill, rows per second", targets)
 
 
-def _beside_peers(
+def beside_peers(
     entries: list[Entry], turns: int, key: str, title: str, targets: dict[str, float]
 ) -> Table:
+    """The table of the entries with this key, with the ratios to the peers of the same class.
+
+    Args:
+        entries: All of a contest.
+        turns: Samples of each.
+        key: Of `Entry.table`; "prefill" has no share of the bandwidth.
+        title: What it shows.
+        targets: By class, times llama.cpp, at least.
+    """
     own = [entry for entry in entries if entry.table == key]
     best = fastest(own)
     peers = {

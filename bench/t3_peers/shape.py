@@ -52,6 +52,11 @@ class Shape:
         return self.dim // self.heads
 
     @property
+    def kv_heads(self) -> int:
+        """Heads of keys and values."""
+        return self.heads
+
+    @property
     def layer_weights(self) -> int:
         """Weights of the matrices of all blocks."""
         return self.layers * (4 * self.dim * self.dim + 3 * self.dim * self.ffn_dim)

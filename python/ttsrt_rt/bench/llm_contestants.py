@@ -16,6 +16,8 @@ from ttsrt_rt.llm.prompts import PromptLine, prompt_of
 
 __all__ = ["Contestant", "HfContestant", "OurContestant", "Task", "open_baseline"]
 
+_OF_ROUNDS = ("rounds", "drafted", "accepted")
+
 
 @dataclass(frozen=True)
 class Task:
@@ -134,7 +136,7 @@ class OurContestant:
         events: list[tuple[float, int]] = []
         first_text, text, error, reason = None, "", "", "error"
         made: list[int] = []
-        queue_seconds = 0.0
+        queue_seconds, speculation = 0.0, None
         try:
             run = self._generator.start(
                 ids, max_tokens=task.tokens, min_tokens=task.tokens, temperature=0.0
@@ -148,7 +150,9 @@ class OurContestant:
                     first_text = now
                 text += piece.text
                 reason = piece.finish_reason or reason
-            queue_seconds = run.generation().metrics.queue_seconds
+            metrics = run.generation().metrics
+            queue_seconds = metrics.queue_seconds
+            speculation = getattr(metrics, "speculation", None)
         except Error as failure:
             error = str(failure)
         return RequestTimes(
@@ -167,6 +171,7 @@ class OurContestant:
             text=text,
             finish_reason=reason,
             error=error,
+            **{name: getattr(speculation, name, 0) for name in _OF_ROUNDS},
         )
 
 

@@ -25,13 +25,15 @@ _FIGURES: dict[str, Callable[[RequestTimes], float | None]] = {
     "decode_tokens_per_s": lambda of: of.decode_rate,
     "request_tokens_per_s": lambda of: of.request_rate,
     "prefill_tokens_per_s": lambda of: of.prefill_rate,
+    "tokens_per_round": lambda of: of.tokens_per_round,
+    "acceptance": lambda of: of.acceptance,
 }
 _HEADER = (
     *("Quantization", "Tokens/Second", "Memory (GB)", "Quality (BLEU)", "Speedup"),
     *("TTFT ms p50/p99", "ITL ms p50/p99"),
 )
 _MORE = (
-    *("engine", "at once", "tokens/s of all", "tokens/s, decode", "prompt tokens/s"),
+    *("engine", "requests", "tokens/s of all", "tokens/s, decode", "prompt tokens/s"),
     *("TPOT ms", "latency ms p50/p99", "queue ms p50"),
 )
 
@@ -131,6 +133,21 @@ def more_table(bench: LlmBench) -> list[list[str]]:
     return rows
 
 
+def _rounds(bench: LlmBench) -> list[str]:
+    """What speculation did, a line for each engine and number of requests where there was some."""
+    found = []
+    for batch in bench.options.sizes:
+        for engine in bench.engines:
+            values = values_of(bench, engine["name"], batch)
+            rounds, right = Spread.of(values["tokens_per_round"]), Spread.of(values["acceptance"])
+            if rounds.n:
+                found.append(
+                    f"{engine['name']}, {batch} requests: {rounds.p50:.2f} tokens a round, "
+                    f"{100 * right.p50:.0f} % of guesses right (medians)."
+                )
+    return found
+
+
 def _pair(values: Sequence[float]) -> str:
     of = Spread.of(values)
     return f"{of.p50:.1f} / {of.p99:.1f}" if of.n else "-"
@@ -158,11 +175,13 @@ def markdown(bench: LlmBench, quality: Mapping[str, float], notes: Sequence[str]
         *_markdown_table(main_table(bench, quality)),
         "",
         "Tokens/Second and Speedup are medians with 95 % intervals, from submit to the last token "
-        f"of requests {min(options.sizes)} at once; speedup is over the first line. Memory is what "
-        "an engine plans; of transformers, its weights.",
+        f"with {min(options.sizes)} at once; speedup is over the first line. Memory is what an "
+        "engine plans; of transformers, its weights.",
         "",
         *_markdown_table(more_table(bench)),
     ]
+    for line in _rounds(bench):
+        lines += ["", line]
     busy = busy_note(bench.other_work, during="the iterations")
     return "\n".join([*lines, *([""] if notes or busy else []), *notes, *([busy] if busy else [])])
 

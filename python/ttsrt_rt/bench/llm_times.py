@@ -41,6 +41,8 @@ class RequestTimes:
         ids, text: what was generated.
         finish_reason: why it ended.
         error: what went wrong; empty if nothing did.
+        rounds, drafted, accepted: launches of a request that guesses ids, what it guessed, and what
+            of that was right; 0 without speculation.
     """
 
     engine: str
@@ -58,6 +60,9 @@ class RequestTimes:
     text: str
     finish_reason: str
     error: str = ""
+    rounds: int = 0
+    drafted: int = 0
+    accepted: int = 0
 
     @property
     def tokens(self) -> int:
@@ -103,6 +108,16 @@ class RequestTimes:
         if not self.events or self.events[-1][0] <= self.submitted:
             return None
         return self.tokens / (self.events[-1][0] - self.submitted)
+
+    @property
+    def tokens_per_round(self) -> float | None:
+        """Tokens of a launch; None without speculation."""
+        return self.tokens / self.rounds if self.rounds else None
+
+    @property
+    def acceptance(self) -> float | None:
+        """The part of guessed ids that was right; None if none was guessed."""
+        return self.accepted / self.drafted if self.drafted else None
 
     @property
     def prefill_rate(self) -> float | None:

@@ -163,7 +163,7 @@ def _text(found: dict[str, Any]) -> str:
         lines.append(f"CUDA_VISIBLE_DEVICES: {found['cuda_visible_devices']!r}")
     rows = [[name, _extra(of)] for name, of in found["extras"].items()]
     lines += ["", format_table(["extra", "packages"], rows)]
-    fits = [[name, ", ".join(of) or "none"] for name, of in found["models_that_fit"].items()]
+    fits = [[name, " | ".join(of) or "none"] for name, of in found["models_that_fit"].items()]
     lines += ["", format_table(["model", "weights that fit this memory"], fits)]
     return "\n".join(lines)
 

@@ -60,7 +60,7 @@ def add_parser(commands: Subparsers) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from ttsrt_rt.llm.memory_use import available_bytes, block_use, measure_memory
+    from ttsrt_rt.llm.memory_use import available_bytes, block_use, can_run, measure_memory
     from ttsrt_rt.memory import plan_memory
 
     engine, kinds = _engine(args)
@@ -89,7 +89,7 @@ def _run(args: argparse.Namespace) -> int:
                 kv_cache_dtype=plan.kv_cache_dtype if kinds else None,
             )
             for plan in plans
-            if plan.is_served
+            if can_run(engine, plan.max_batch_size, plan.max_seq_len)
         ]
         if not measured:
             raise ConfigError(
@@ -99,7 +99,8 @@ def _run(args: argparse.Namespace) -> int:
     if args.json:
         print(_json(plans, best, budget, mix, dataclasses.asdict(use), measured))
     else:
-        print(_text(plans, best, budget))
+        runs = [can_run(engine, plan.max_batch_size, plan.max_seq_len) for plan in plans]
+        print(_text(plans, runs, best, budget))
         print(
             f"\nRequests of {', '.join(map(str, mix))} positions: {format_size(use.used)} of keys "
             f"and values; in blocks {format_size(use.in_blocks)} "
@@ -146,7 +147,10 @@ def _largest(
 
 
 def _text(
-    plans: Sequence[MemoryPlan], best: Sequence[tuple[int, MemoryPlan | None]], budget: int
+    plans: Sequence[MemoryPlan],
+    runs: Sequence[bool],
+    best: Sequence[tuple[int, MemoryPlan | None]],
+    budget: int,
 ) -> str:
     header = ["requests", "positions", "cache of", "weights", "keys and values", "slots"]
     header += ["activations", "scratch", "in all", "this engine"]
@@ -161,9 +165,9 @@ def _text(
             format_size(plan.activations),
             format_size(plan.scratch),
             format_size(plan.total),
-            "yes" if plan.is_served else "no",
+            "yes" if is_run else "no",
         ]
-        for plan in plans
+        for plan, is_run in zip(plans, runs, strict=True)
     ]
     lines = [format_table(header, rows), ""]
     for batch, plan in best:

@@ -38,8 +38,6 @@ def run_text(args: argparse.Namespace) -> int:
     _check_flags(args)
     config = _config(args)
     options = {**({} if config is None else config.generation.fields()), **given_options(args)}
-    if config is not None and config.speculation.mode != "none" and "speculation" not in options:
-        options["speculation"] = _speculation(config)
     lines = _lines(args)  # before a model is opened
     with ExitStack() as stack:
         output = None
@@ -78,14 +76,6 @@ def _config(args: argparse.Namespace) -> LlmConfigFile | None:
     from ttsrt_rt.llm.config import read_config
 
     return read_config(args.config)
-
-
-def _speculation(config: LlmConfigFile) -> dict[str, Any]:
-    """What a configuration says of drafts, as requests take it."""
-    import dataclasses
-
-    found = dataclasses.asdict(config.speculation)
-    return {name: value for name, value in found.items() if value is not None}
 
 
 def _opened(args: argparse.Namespace, config: LlmConfigFile | None) -> Generator | HfGenerator:

@@ -20,7 +20,15 @@ _SHARED = (
 )
 _OWN = (
     *("max_tokens", "max_new_tokens", "min_tokens", "stop", "stop_ids", "special", "truncate"),
-    *("presence_penalty", "frequency_penalty", "logit_bias", "logprobs", "speculation", *_TRUE),
+    *(
+        "presence_penalty",
+        "frequency_penalty",
+        "logit_bias",
+        "logprobs",
+        "repetition_scope",
+        "bad_ids",
+        *_TRUE,
+    ),
 )
 
 _MORE: dict[str, dict[str, Any]] = {
@@ -33,7 +41,8 @@ _MORE: dict[str, dict[str, Any]] = {
     "frequency_penalty": {"type": float, "metavar": "X", "help": "of each time they were"},
     "logit_bias": {"metavar": "JSON", "help": 'added to logits: {"42": -5}'},
     "logprobs": {"type": int, "metavar": "N", "help": "of the N best ids, in results"},
-    "speculation": {"metavar": "JSON", "help": 'drafts: {"mode": "ngram"}'},
+    "repetition_scope": {"choices": ["all", "generated"], "help": "what --repetition_penalty sees"},
+    "bad_ids": {"type": int, "nargs": "+", "metavar": "ID", "help": "ids that are never drawn"},
 }
 
 
@@ -120,16 +129,13 @@ def given_options(args: argparse.Namespace) -> dict[str, Any]:
     """
     found = {name: getattr(args, name) for name in (*_OWN, *_SHARED)}
     given = {name: value for name, value in found.items() if value is not None}
-    for name in ("logit_bias", "speculation"):
-        if isinstance(given.get(name), str):
-            given[name] = _object(given[name], f"--{name}")
     if "logit_bias" in given:
-        given["logit_bias"] = {int(key): value for key, value in given["logit_bias"].items()}
+        given["logit_bias"] = _bias(given["logit_bias"])
     return given
 
 
-def _object(text: str, where: str) -> dict[str, Any]:
-    values = parse_json(text.encode("utf-8", "replace"), where)
-    if not isinstance(values, dict):
-        raise ConfigError(f"{where}: expected a JSON object, got {text[:60]!r}")
-    return values
+def _bias(text: str) -> dict[int, Any]:
+    values = parse_json(text.encode("utf-8", "replace"), "--logit_bias")
+    if not isinstance(values, dict) or not all(key.isdecimal() for key in values):
+        raise ConfigError(f"--logit_bias: expected an object with ids, got {text[:60]!r}")
+    return {int(key): value for key, value in values.items()}

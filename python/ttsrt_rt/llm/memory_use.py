@@ -22,6 +22,7 @@ __all__ = [
     "MeasuredMemory",
     "available_bytes",
     "block_use",
+    "can_run",
     "largest_batch",
     "measure_memory",
     "run_measured",
@@ -136,6 +137,14 @@ def block_use(lengths: Sequence[int], bytes_of_position: float) -> BlockUse:
     )
 
 
+def can_run(engine: str | os.PathLike[str], batch: int, length: int) -> bool:
+    """Whether an engine, as it was built, runs so many requests of so many positions."""
+    from ttsrt_rt import _core
+
+    info = _core.Engine.open(engine).info
+    return batch <= info.max_batch_size and length <= info.max_seq_len
+
+
 def measure_memory(
     engine: str | os.PathLike[str],
     *,
@@ -155,7 +164,7 @@ def measure_memory(
     (whole,) = plan_memory(
         engine, batch_sizes=[batch], seq_lens=[length], kv_cache_dtypes=kinds, device="cpu"
     )
-    if not whole.is_served:
+    if not can_run(engine, batch, length):
         raise ConfigError(
             f"{os.fspath(engine)}: expected at most its own max_batch_size and max_seq_len to "
             f"measure, got {batch} requests of {length}"

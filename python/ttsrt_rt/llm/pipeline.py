@@ -6,6 +6,7 @@ alone builds the same weights.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import os
@@ -147,6 +148,9 @@ def executor_options_of(config: LlmConfigFile, engine: str | os.PathLike[str]) -
     made: dict[str, Any] = {}
     if config.kv_cache_dtype is not None:
         made["kv_cache_dtype"] = config.kv_cache_dtype
+    if config.speculation.mode != "none":
+        of = dataclasses.asdict(config.speculation)
+        made["speculation"] = {name: value for name, value in of.items() if value is not None}
     if told.kv_cache_free_gpu_mem_fraction is not None:
         made["kv_cache_free_gpu_mem_fraction"] = told.kv_cache_free_gpu_mem_fraction
     if told.max_cache_bytes is not None and told.use_paged_kv_cache:

@@ -131,16 +131,17 @@ def windows_of(
         raise ConfigError(
             f"stride: expected 1..{max(room, 1)} with windows of {max_len} ids, got {stride}"
         )
-    found, done = [], 0  # ids before `done` are scored, or context of the first window
-    while done < len(ids):
-        end = min(done + (room if done == 0 else stride), len(ids))
-        begin = max(end - room, 0)
-        count = end - done if done or bos is not None else end - 1
+    found: list[tuple[list[int], int]] = []
+    done = 0  # ids before it are scored, or context of the first window
+    for begin in range(0, len(ids), stride):
+        end = min(begin + room, len(ids))
         window = [*lead, *ids[begin:end]]
-        count = min(count, len(window) - 1)  # its first id has no context
+        count = min(end - done, len(window) - 1)  # the first id of a window has no context
         if count > 0:
             found.append((window, count))
         done = end
+        if end == len(ids):
+            break
     return found
 
 

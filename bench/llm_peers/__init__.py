@@ -1,0 +1,1 @@
+"""Language models of known shapes beside llama.cpp and transformers."""
