@@ -22,6 +22,7 @@ import ttsrt_rt as rt
 from ttsrt_rt.audio import write_wav
 from ttsrt_rt.convert.safetensors_write import tensor_of_array, write_safetensors
 from ttsrt_rt.convert.t3_voice import read_conds
+from ttsrt_rt.llm import build_engine, convert_model
 from ttsrt_rt.synth import (
     write_random_ckpt,
     write_random_codec,
@@ -209,11 +210,28 @@ def make_codec_engines(folder: Path, text: str) -> None:
         run(folder, next(each.text for each in commands() if "--audio voice.wav" in each.text))
     if "--checkpoint_dir llm-ckpt" in text and not (folder / "llm-ckpt").exists():
         rt.convert(folder / "TinyLlama-1.1B-Chat-v1.0", folder / "llm-ckpt", progress=False)
-    if "ttsrt memory llm-engine" in text and not (folder / "llm-engine").exists():
-        rt.convert(folder / "TinyLlama-1.1B-Chat-v1.0", folder / "made.llm", progress=False)
-        rt.build(folder / "made.llm", folder / "llm-engine", max_input_len=100, max_seq_len=200)
     if "--codes codes.npy" in text:
         np.save(folder / "codes.npy", np.zeros((5, 8), np.int32))
+
+
+def make_llm_engines(folder: Path, text: str) -> None:
+    """Makes what docs/llm.md makes, before a command that names it; what it will write goes."""
+    engine = folder / "llm-engine"
+    if "--output_dir llm-engine" in text and engine.exists():
+        engine.rename(folder / "made.llm-engine")
+    elif "ttsrt memory llm-engine" in text and not engine.exists():
+        rt.convert(folder / "TinyLlama-1.1B-Chat-v1.0", folder / "made.llm", progress=False)
+        rt.build(folder / "made.llm", engine, max_input_len=100, max_seq_len=200)
+    config = folder / "tinyllama_int8.yaml"
+    if f"--config {config.name}" not in text or "ttsrt convert" in text:
+        return
+    values = yaml.safe_load(config.read_text("utf-8"))
+    output = {name: str(folder / value) for name, value in values["output"].items()}
+    values |= {"model_dir": str(folder / values["model_dir"]), "output": output}
+    if not Path(output["checkpoint_dir"]).exists():
+        convert_model(values, progress=False)
+    if "ttsrt build" not in text and not Path(output["engine_dir"]).exists():
+        build_engine(values, progress=False)
 
 
 def run(folder: Path, command: str) -> None:
@@ -256,6 +274,7 @@ def test_command(sandbox: Path, text: str) -> None:
     put_in_place(sandbox, command)
     make_what_earlier_commands_make(sandbox, command)
     make_codec_engines(sandbox, command)
+    make_llm_engines(sandbox, command)
     run(sandbox, command)
 
 

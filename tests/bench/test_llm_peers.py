@@ -90,7 +90,7 @@ def test_ratios_to_a_peer(models: Path, tmp_path: Path, capsys: pytest.CaptureFi
         (folder / f"llm-tiny.{kind}.gguf").write_bytes(b"GGUF")
     flags = ["--folder", str(folder), "--no_torch", "--threads", "1", "--llama", str(programs)]
     out = tmp_path / "out.json"
-    assert command.main([*RUN, "one", "eight", *flags, "--json", str(out)]) == 0
+    assert command.main(["one", "eight", *RUN, *flags, "--json", str(out)]) == 0
     printed = capsys.readouterr().out
     assert ">= 1.15x" in printed and ">= 1.2x" in printed
     one = json.loads(out.read_text("utf-8"))["tables"][0]
@@ -110,7 +110,7 @@ def test_transformers_takes_part(
     models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     flags = ["--folder", str(models), "--threads", "1", "--steps", "8"]
-    assert command.main([*RUN, "one", "prefill", *flags]) == 0
+    assert command.main(["one", "prefill", *RUN, *flags]) == 0
     printed = capsys.readouterr().out
     assert "| transformers bfloat16 |" in printed
     assert "Greedy bfloat16 ids equal to those of transformers: the first" in printed

@@ -35,7 +35,8 @@ from ttsrt_rt.cli.outputs import check_outputs
 from ttsrt_rt.cli.parser import Parser, in_flags, parse, with_underscores
 from ttsrt_rt.cli.signals import Terminated, raising_on_signals
 from ttsrt_rt.cli.streams import drop_output, finish_output, lose_output, prepare_streams, tell
-from ttsrt_rt.errors import Error
+from ttsrt_rt.errors import ConfigError, Error
+from ttsrt_rt.quoting import show
 
 __all__ = ["main"]
 
@@ -58,6 +59,13 @@ _COMMANDS = (
     doctor,
 )
 
+_LEVELS = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command.
@@ -79,9 +87,7 @@ def _main(arguments: list[str]) -> int:
         arguments = with_underscores(arguments)
         args = parse(_parser(), arguments)
         flags = args.parser.flags()
-        logging.basicConfig(
-            level=logging.INFO if args.verbose else logging.WARNING, format="ttsrt: %(message)s"
-        )
+        logging.basicConfig(level=_level(verbose=args.verbose), format="ttsrt: %(message)s")
         check_outputs(args)
         return finish_output(args.run(args))
     except SystemExit as end:  # of the parser: help, version, a mistake
@@ -117,6 +123,16 @@ def _parser() -> Parser:
     for command in _COMMANDS:
         command.add_parser(commands)
     return parser
+
+
+def _level(*, verbose: bool) -> int:
+    """What is logged: of TTSRT_LOG, and at least what is chosen with --verbose."""
+    name = os.environ.get("TTSRT_LOG", "").strip().lower() or "warning"
+    if name not in _LEVELS:
+        raise ConfigError(
+            f"TTSRT_LOG: expected one of {', '.join(_LEVELS)}, got {show(name)}, in the environment"
+        )
+    return min(_LEVELS[name], logging.INFO) if verbose else _LEVELS[name]
 
 
 def _lost_folder() -> bool:

@@ -122,7 +122,7 @@ def _run(args: argparse.Namespace) -> int:
 
 def _check_speech(args: argparse.Namespace) -> None:
     """Refuses what only requests of text take."""
-    names = ("stream", "system", "max_tokens", "model_dir", "config", "batch_size")
+    names = ("stream", "system", "max_tokens", "model_dir", "config", "batch_size", "profile")
     given = [name for name in names if getattr(args, name)]
     if args.backend == "hf" or given:
         flag = given[0] if given else "backend"

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from ttsrt_rt.cli.executor_flags import executor_options
+from ttsrt_rt.cli.profile import RunProfile
 from ttsrt_rt.cli.streams import tell
 from ttsrt_rt.cli.tables import format_memory
 from ttsrt_rt.cli.text_flags import given_options
@@ -44,11 +45,16 @@ def run_text(args: argparse.Namespace) -> int:
         if args.output not in (None, "-"):
             output = stack.enter_context(LateFile(args.output))
         generator: Generator | HfGenerator = stack.enter_context(_opened(args, config))  # type: ignore[assignment]
+        profile = RunProfile() if args.profile else None
         if args.chat:
-            return _chat(args, generator, options)
-        if args.prompt is not None:
-            return _one(args, generator, lines[0], options, output)
-        return _many(args, generator, lines, options, output)
+            code = _chat(args, generator, options)
+        elif args.prompt is not None:
+            code = _one(args, generator, lines[0], options, output)
+        else:
+            code = _many(args, generator, lines, options, output)
+        if profile is not None:
+            tell(profile.text(generator.executor))  # type: ignore[union-attr]
+        return code
 
 
 def _check_flags(args: argparse.Namespace) -> None:
@@ -86,6 +92,8 @@ def _opened(args: argparse.Namespace, config: LlmConfigFile | None) -> Generator
             raise ConfigError("--model_dir: expected the folder of a model with --backend hf")
         if args.engine is not None:
             raise ConfigError("engine: expected none with --backend hf, which runs --model_dir")
+        if args.profile:
+            raise ConfigError("--profile: expected --backend native with it, got hf")
         return HfGenerator(args.model_dir, num_threads=args.num_threads or 0)
     from ttsrt_rt.llm.generator import Generator
 
@@ -101,6 +109,8 @@ def _opened(args: argparse.Namespace, config: LlmConfigFile | None) -> Generator
     if folder is None:
         raise ConfigError("run: expected an engine, --engine_dir or --config; got none")
     told |= executor_options(args)
+    if args.profile:
+        told["profile"] = True
     if args.batch_size is not None:
         if args.max_batch_size not in (None, args.batch_size):
             raise ConfigError("--batch_size: expected it or --max_batch_size, got both")

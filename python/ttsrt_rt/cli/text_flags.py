@@ -66,6 +66,9 @@ def add_text_flags(parser: Parser) -> None:
         help="a conversation: answers each line of standard input, by the model's chat template",
     )
     group.add_argument("--stream", action="store_true", help="print the text while it is made")
+    group.add_argument(
+        "--profile", action="store_true", help="show where the time went, at the end"
+    )
     group.add_argument("--system", metavar="TEXT", help="what a conversation begins with")
     group.add_argument(
         "--add_bos",

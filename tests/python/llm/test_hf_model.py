@@ -46,9 +46,10 @@ def test_greedy_ids_are_the_golden_ones(model: HfGenerator) -> None:
 
 def test_logits_are_the_golden_ones(model: HfGenerator) -> None:
     golden = np.load(DATA / "tiny_llama" / "ref.npz")
-    found = model.logits(golden["ids_0"].tolist())
-    largest = np.abs(golden["logits_0"]).max()
-    assert np.abs(found - golden["logits_0"]).max() < 2e-5 * largest
+    ids, greedy = golden["ids_0"].tolist(), golden["greedy_0"].tolist()
+    expected = golden["step_logits_0"]
+    found = model.logits([*ids, *greedy[:-1]])[len(ids) - 1 :]
+    assert np.abs(found - expected).max() < 2e-5 * np.abs(expected).max()
 
 
 def test_a_stream_is_the_whole_and_stops(model: HfGenerator) -> None:
@@ -99,7 +100,7 @@ def test_commands_with_the_baseline(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert found["engines"][0]["name"] == "transformers tiny_llama"
     assert found["figures"][1]["over_the_first"]["request_tokens_per_s"]["value"] > 0
     quality = ["quality", "--engine_dirs", str(tmp_path / "e"), "--reference", f"hf:{model}"]
-    quality += ["--num_prompts", "2", "--max_tokens", "8", "--device", "cpu", "--json"]
+    quality += ["--num_prompts", "6", "--max_tokens", "24", "--device", "cpu", "--json"]
     assert main(quality) == 0
     (ours,) = json.loads(capsys.readouterr().out)["engines"]
     assert ours["prefix_mean"] == 1.0 and ours["forced"]["logits"] < 2e-5

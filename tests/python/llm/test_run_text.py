@@ -109,6 +109,26 @@ def test_many_prompts_give_what_each_gives_alone(
         assert texts[1]["prompt_ids"] == generator.tokenizer.encode("first\nsecond")
 
 
+def test_a_profile_tells_where_the_time_went(
+    engine: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(engine, "--prompt", PROMPT, "--max_tokens", str(TOKENS), "--profile") == 0
+    told = capsys.readouterr()
+    assert told.out == f"{whole(engine).text}\n"
+    assert f"decoding: {TOKENS} steps" in told.err
+    assert "cores in use" in told.err and "of all" in told.err
+
+
+def test_levels_of_the_log(
+    engine: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TTSRT_LOG", "loud")
+    assert run(engine, "--prompt", PROMPT, "--max_tokens", "1") == 2
+    assert "TTSRT_LOG: expected one of debug, info" in capsys.readouterr().err
+    monkeypatch.setenv("TTSRT_LOG", "Info")
+    assert run(engine, "--prompt", PROMPT, "--max_tokens", "1") == 0
+
+
 def test_a_conversation(
     engine: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

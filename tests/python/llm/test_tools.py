@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 import ttsrt_rt as rt
+from bench.llm_peers.models import write_hugging_face
+from bench.llm_peers.shape import LlmShape
 from tests.needs_llm import jinja2, tokenizers
 from ttsrt_rt.bench.llm_prompts import builtin_prompts, prompts_of
 from ttsrt_rt.cli import main
@@ -158,11 +160,18 @@ def test_blocks_waste_less_than_a_contiguous_cache() -> None:
         block_use([], 10)
 
 
-def test_a_run_takes_what_was_planned(folder: Path) -> None:
-    found = measure_memory(folder / "float", batch=2, length=100, num_threads=1)
-    (plan,) = plan_memory(folder / "float", batch_sizes=[2], seq_lens=[100], device="cpu")
-    assert found.planned > plan.weights > 0
-    assert found.measured > 0
+def test_a_run_takes_what_was_planned(folder: Path, tmp_path: Path) -> None:
+    """A random model of 84 MB with a cache of 34 MB, so that leaving out either would show."""
+    (tmp_path / "hf").mkdir()
+    write_hugging_face(LlmShape(4, 512, 1408, 8, 8, 8000, 1024), tmp_path / "hf")
+    rt.convert(tmp_path / "hf", tmp_path / "ckpt", progress=False)
+    limits: dict[str, Any] = {"max_batch_size": 4, "max_input_len": 480, "max_seq_len": 512}
+    engine = tmp_path / "engine"
+    rt.build(tmp_path / "ckpt", engine, dtype="float32", progress=False, **limits)
+    found = measure_memory(engine, batch=4, length=512, num_threads=1)
+    (plan,) = plan_memory(engine, batch_sizes=[4], device="cpu", num_threads=1)
+    assert found.planned == plan.total
+    assert plan.kv_cache == 4 * 512 * 2 * 4 * 512 * 4  # requests, positions, K and V, layers, row
     assert found.is_close
     assert not dataclasses.replace(found, measured=found.planned + (64 << 20)).is_close
     with pytest.raises(rt.ConfigError, match="expected at most its own max_batch_size"):

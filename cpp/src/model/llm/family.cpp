@@ -68,8 +68,7 @@ std::unique_ptr<model::Itineraries> LlmFamily::itineraries(const Limits& limits,
 }
 
 ops::StateSpec LlmFamily::state(const Limits& limits, const StateOptions& options) const {
-  return state_of(config_.decoder, limits, options,
-                  {kBranches, limits.max_input_len, config_.vocab});
+  return state_of(config_.decoder, limits, options, {kBranches, 0, config_.vocab});
 }
 
 std::vector<FamilyProgram> LlmFamily::programs(const Weights& weights, const Limits& limits,
