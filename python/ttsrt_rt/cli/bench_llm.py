@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["add_llm"]
 
 _NAME = "benchmark"
+_FOLDER = "results"
 
 
 def add_llm(commands: Subparsers) -> None:
@@ -58,7 +59,12 @@ def add_llm(commands: Subparsers) -> None:
     parser.add_argument("--warmup", type=int, metavar="N", help="iterations before; default: 2")
     parser.add_argument("--seed", type=int, default=0, help="of arrivals and random prompts")
     add_executor_flags(parser)
-    parser.add_argument("--output_dir", default="results", help="default: results")
+    parser.add_argument(
+        "--output_dir",
+        metavar="DIR",
+        help="gets benchmark.json, .csv, .md, .png; those that are there are replaced; default: "
+        "results, which must have none",
+    )
     parser.add_argument("--no_plots", action="store_true", help="no pictures")
     parser.reads("engine_dirs", "config")
     parser.set_defaults(run=_run)
@@ -71,7 +77,7 @@ def _run(args: argparse.Namespace) -> int:
     from ttsrt_rt.bench.llm_prompts import prompts_of
 
     config = _config(args)
-    folder = make_folder("--output_dir", args.output_dir)
+    folder = _folder(args)
     with ExitStack() as stack:
         contestants = _contestants(args, config, stack)
         told = args.prompts or (config.benchmark.prompts if config else "builtin")
@@ -90,6 +96,16 @@ def _run(args: argparse.Namespace) -> int:
         bench = run_llm_bench(contestants, lines, options, show)
     _write(folder, bench, with_plots=not args.no_plots)
     return 1 if any(each.error for each in bench.requests) else 0
+
+
+def _folder(args: argparse.Namespace) -> Path:
+    """The folder of the report; results that no flag names are not replaced."""
+    if args.output_dir is None and (Path(_FOLDER) / f"{_NAME}.json").exists():
+        raise ConfigError(
+            f"--output_dir: {_FOLDER} has a report already, and only one that the flag names is "
+            f"replaced; pass --output_dir {_FOLDER} to replace it, or another name"
+        )
+    return make_folder("--output_dir", _FOLDER if args.output_dir is None else args.output_dir)
 
 
 def _config(args: argparse.Namespace) -> LlmConfigFile | None:

@@ -61,7 +61,7 @@ def convert_model(
 
     found = loaded(config)
     source, folder = found.source(), Path(found.folder("checkpoint_dir"))
-    _check_head(found)
+    _check_build(found)
     if found.uses_awq:
         _convert_with_awq(found, source, folder, overwrite=overwrite, progress=progress)
     else:
@@ -92,7 +92,7 @@ def build_engine(
     found = loaded(config)
     checkpoint = check_checkpoint(found.folder("checkpoint_dir"))
     engine = Path(found.folder("engine_dir"))
-    _check_head(found)
+    _check_build(found)
     told = found.engine
     if told.tokens_per_block != _BLOCK:
         _LOG.info(
@@ -128,11 +128,6 @@ def build_options(config: LlmConfigFile, checkpoint: Path) -> dict[str, Any]:
         return made | {"quantization": "none"}
     made |= {"quantization": quantization, "wide_heads": config.quantization.lm_head == "none"}
     if quantization.startswith("w4"):
-        if config.group == -1:
-            raise ConfigError(
-                f"{config.where}: quantization.group_size: expected 32, 64 or 128 for 4 bits, got "
-                f"{config.group}"
-            )
         made |= {"group_size": config.group, "zero_points": not config.quantization.symmetric}
     return made
 
@@ -189,8 +184,12 @@ def _store(config: LlmConfigFile, checkpoint: Path) -> None:
     _LOG.info("%s: the engine is built with %s", checkpoint, json.dumps(build))
 
 
-def _check_head(config: LlmConfigFile) -> None:
-    """Refuses a head that `build` cannot quantize apart from the rest."""
+def _check_build(config: LlmConfigFile) -> None:
+    """Refuses, before a model is read, what `build` does not offer."""
+    if config.group == -1:
+        raise ConfigError(
+            f"{config.where}: quantization.group_size: expected 32, 64 or 128 for 4 bits, got -1"
+        )
     is_apart = config.engine_quantization.startswith("w4") and config.quantization.lm_head != "none"
     if is_apart:
         raise ConfigError(

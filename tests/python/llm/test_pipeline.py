@@ -86,16 +86,43 @@ def test_an_engine_carries_the_type_of_its_cache(tmp_path: Path) -> None:
 
 def test_bytes_of_the_cache_become_positions(tmp_path: Path) -> None:
     values = config(tmp_path)
+    values["engine"] |= {"max_batch_size": 8, "max_cache_bytes": 1 << 16}
     convert_model(values, progress=False)
     build_engine(values, progress=False)
-    limited = {**values, "engine": {**values["engine"], "max_cache_bytes": 1 << 16}}
-    (most,) = executor_options_of(config_of(limited), tmp_path / "engine").values()
+    (most,) = executor_options_of(config_of(values), tmp_path / "engine").values()
     with Generator(
         tmp_path / "engine", device=NATIVE, max_tokens_in_paged_kv_cache=most
     ) as generator:
-        assert generator.executor.info.cache_tokens <= most
-    whole = {**limited, "engine": {**limited["engine"], "use_paged_kv_cache": False}}
-    assert executor_options_of(config_of(whole), tmp_path / "engine") == {}
+        info = generator.executor.info
+        assert info.cache_tokens == most
+    with Generator(tmp_path / "engine", device=NATIVE) as generator:
+        whole = generator.executor.info
+        assert whole.cache_tokens == 8 * 112  # of 16 positions a block
+    bytes_of_position = (whole.state_bytes - info.state_bytes) / (8 * 112 - most)
+    assert (1 << 16) - 16 * bytes_of_position < most * bytes_of_position <= 1 << 16
+    values["engine"]["use_paged_kv_cache"] = False
+    assert executor_options_of(config_of(values), tmp_path / "engine") == {}
+
+
+def test_speculation_is_an_option_of_the_executor(tmp_path: Path) -> None:
+    values = {**config(tmp_path), "speculation": {"mode": "ngram", "num_draft_tokens": 6}}
+    assert executor_options_of(config_of(values), tmp_path) == {
+        "speculation": {
+            "mode": "ngram",
+            "num_draft_tokens": 6,
+            "max_ngram": 3,
+            "speculate_below": 8,
+        }
+    }
+
+
+def test_what_build_does_not_offer_is_named(tmp_path: Path) -> None:
+    apart = config(tmp_path, mode="int4", lm_head="w8a16")
+    with pytest.raises(rt.ConfigError, match=r"quantization.lm_head: expected none beside 4 bits"):
+        convert_model(apart, progress=False)
+    whole_rows = config(tmp_path, mode="int4", group_size=-1)
+    with pytest.raises(rt.ConfigError, match=r"group_size: expected 32, 64 or 128 for 4 bits"):
+        convert_model(whole_rows, progress=False)
 
 
 def test_stored_options_are_checked(tmp_path: Path) -> None:

@@ -118,6 +118,23 @@ def test_mistakes_of_benchmarks(
     assert told in capsys.readouterr().err
 
 
+def test_a_report_that_no_flag_names_stays(
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = ["bench", "llm", "--engine_dirs", str(folder / "float"), "--iterations", "1"]
+    command += ["--warmup", "0", "--output_len", "2", "--no_plots"]
+    assert main(command) == 0
+    before = (tmp_path / "results" / "benchmark.json").read_bytes()
+    assert main(command) == 2
+    assert "--output_dir: results has a report already" in capsys.readouterr().err
+    assert (tmp_path / "results" / "benchmark.json").read_bytes() == before
+    assert main([*command, "--output_dir", "results"]) == 0
+
+
 def test_built_in_prompts() -> None:
     lines = builtin_prompts()
     kinds = [line.kind for line in lines]
