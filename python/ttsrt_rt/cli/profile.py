@@ -57,7 +57,7 @@ class RunProfile:
         decode = [of for of in stages if of.program == _DECODE]
         spent = sum(of.seconds for of in decode)
         if spent:
-            steps = max(of.runs for of in decode)
+            steps = max(min(of.runs for of in decode), 1)  # others run in each layer
             rate = executor.info.weight_bytes * steps / spent / 1e9
             most = _core.measure_read()
             lines.append(
