@@ -190,7 +190,15 @@ def _tokens(line: PromptLine, options: LlmBenchOptions) -> int:
 
 
 def _described(contestant: Contestant) -> dict[str, Any]:
-    names = ("name", "quantization", "memory_bytes", "vocab", "max_input_len", "max_seq_len")
+    names = (
+        "name",
+        "quantization",
+        "memory_bytes",
+        "step_bytes",
+        "vocab",
+        "max_input_len",
+        "max_seq_len",
+    )
     found = {name: getattr(contestant, name) for name in names}
     return {**found, "description": getattr(contestant, "description", "")}
 

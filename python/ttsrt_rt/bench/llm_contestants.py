@@ -16,6 +16,7 @@ from ttsrt_rt.llm.prompts import PromptLine, prompt_of
 
 __all__ = ["Contestant", "HfContestant", "OurContestant", "Task", "open_baseline"]
 
+_TABLE = "embedding"
 _OF_ROUNDS = ("rounds", "drafted", "accepted")
 
 
@@ -44,6 +45,7 @@ class Contestant(Protocol):
         name: for tables.
         quantization: in words.
         memory_bytes: what it takes, as far as it is known.
+        step_bytes: of weights that a step reads: all but the table of words.
         vocab: ids.
         max_input_len, max_seq_len: limits.
     """
@@ -51,6 +53,7 @@ class Contestant(Protocol):
     name: str
     quantization: str
     memory_bytes: int
+    step_bytes: int
     vocab: int
     max_input_len: int
     max_seq_len: int
@@ -81,6 +84,8 @@ class OurContestant:
         self.memory_bytes = (
             info.weight_bytes + info.state_bytes + info.activation_bytes + info.scratch_bytes
         )
+        tensors = self._generator.executor.engine.tensors()
+        self.step_bytes = sum(each.bytes for each in tensors if each.name != _TABLE)
         self.vocab = engine.text_vocab
         self.max_input_len = engine.max_input_len
         self.max_seq_len = engine.max_seq_len
@@ -186,6 +191,7 @@ class HfContestant:
         self.name = f"transformers {Path(folder).name}"
         self.quantization = f"transformers {self._model.dtype}"
         self.memory_bytes = self._model.weight_bytes
+        self.step_bytes = self._model.step_bytes
         self.vocab = self._model.vocab
         self.max_input_len = self.max_seq_len = self._model.max_positions
 

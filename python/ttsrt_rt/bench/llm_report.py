@@ -34,7 +34,7 @@ _HEADER = (
 )
 _MORE = (
     *("engine", "requests", "tokens/s of all", "tokens/s, decode", "prompt tokens/s"),
-    *("TPOT ms", "latency ms p50/p99", "queue ms p50"),
+    *("TPOT ms", "of read rate", "latency ms p50/p99", "queue ms p50"),
 )
 
 
@@ -126,11 +126,20 @@ def more_table(bench: LlmBench) -> list[list[str]]:
                     f"{Spread.of(values['decode_tokens_per_s']).p50:.1f}",
                     f"{Spread.of(values['prefill_tokens_per_s']).p50:.0f}",
                     f"{Spread.of(values['tpot_ms']).p50:.2f}",
+                    _share(engine, values["tpot_ms"], bench.read_gb_per_s),
                     _pair(values["latency_ms"]),
                     f"{Spread.of(values['queue_ms']).p50:.1f}",
                 ]
             )
     return rows
+
+
+def _share(engine: Mapping[str, Any], tpot_ms: Sequence[float], rates: Sequence[float]) -> str:
+    """The weights of a step over its time, as a part of the rate that memory is read at."""
+    tpot, rate = Spread.of(tpot_ms).p50, Spread.of(rates).p50
+    if tpot <= 0 or rate <= 0:
+        return "-"
+    return f"{100 * engine['step_bytes'] / (1e6 * tpot) / rate:.0f} %"
 
 
 def _rounds(bench: LlmBench) -> list[str]:
@@ -177,6 +186,9 @@ def markdown(bench: LlmBench, quality: Mapping[str, float], notes: Sequence[str]
         "Tokens/Second and Speedup are medians with 95 % intervals, from submit to the last token "
         f"with {min(options.sizes)} at once; speedup is over the first line. Memory is what an "
         "engine plans; of transformers, its weights.",
+        "",
+        "Of read rate: the weights of a step (all but the table of words) over TPOT, as a part of "
+        "that rate; small models are in caches.",
         "",
         *_markdown_table(more_table(bench)),
     ]

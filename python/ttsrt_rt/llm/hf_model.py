@@ -129,6 +129,13 @@ class HfGenerator:
         return sum(each.numel() * each.element_size() for each in self._model.parameters())
 
     @property
+    def step_bytes(self) -> int:
+        """Bytes of the weights that a step reads: all but the table of words, if it isn't tied."""
+        table = self._model.get_input_embeddings().weight
+        is_tied = self._model.get_output_embeddings().weight is table
+        return self.weight_bytes - (0 if is_tied else table.numel() * table.element_size())
+
+    @property
     def dtype(self) -> str:
         """The type of the weights: "bfloat16"."""
         return str(self._model.dtype).removeprefix("torch.")

@@ -17,6 +17,7 @@ from bench.llm_peers.shape import LlmShape
 from tests.needs_llm import jinja2, tokenizers
 from ttsrt_rt.bench.llm_prompts import builtin_prompts, prompts_of
 from ttsrt_rt.cli import main
+from ttsrt_rt.inspection import inspect_folder
 from ttsrt_rt.llm import Generator
 from ttsrt_rt.llm.memory_use import block_use, largest_batch, measure_memory
 from ttsrt_rt.memory import MemoryPlan, plan_memory
@@ -65,6 +66,8 @@ def test_engines_side_by_side(
     for name in ("float", "int8"):
         own = [(r["iteration"], r["prompt"]) for r in requests if r["engine"] == name]
         assert own == [(r["iteration"], r["prompt"]) for r in requests if r["engine"] == "float"]
+    sizes = {each.name: each.num_bytes for each in inspect_folder(folder / "int8").tensors}
+    assert found["engines"][1]["step_bytes"] == sum(sizes.values()) - sizes["embedding"]
     figures = found["figures"][0]["figures"]
     assert figures["ttft_ms"]["n"] == 2 and figures["itl_ms"]["n"] == 2 * 5
     assert 0 < figures["ttft_ms"]["p50"] <= figures["latency_ms"]["p50"]
