@@ -106,7 +106,11 @@ class Event:
         ended: tuple[Word, ...] = ()
         if words is not None:
             positions, frames = native.text_positions.tolist(), len(native.codes)
-            ended = words.take(positions, native.first_frame, frames, is_last=native.is_last)
+            ended = words.take(
+                *(positions, native.first_frame, frames),
+                is_last=native.is_last,
+                is_whole=reason == "stop",
+            )
         return cls(
             codes=native.codes,
             first_frame=native.first_frame,
@@ -155,7 +159,7 @@ class Result:
             where the front end doesn't know it.
         normalized_text: The text behind `text_options.normalize`; None without it.
         words: When each word of `text` is spoken, if the request asked for `return_positions`; else
-            None.
+            None. Where `finish_reason` isn't "stop", those up to the last one that was reached.
         language: That `text` was spoken in, by the engine's name for it.
         trace: Values of every stage, if the executor was made with `trace=True`.
     """
@@ -219,7 +223,12 @@ def _words_of(native: _core.Result, spoken: SpokenText) -> tuple[Word, ...] | No
         return None
     chunks = tuple(zip(native.chunk_steps.tolist(), native.chunk_frames.tolist(), strict=True))
     clock = WordClock(spoken.frame_rate, spoken.frames_per_step, chunks)
-    return tuple(word_times(spoken.text, spoken.spans, positions, clock, chunks=spoken.chunks))
+    words = word_times(
+        *(spoken.text, spoken.spans, positions, clock),
+        chunks=spoken.chunks,
+        is_whole=native.finish_reason == "stop",
+    )
+    return tuple(words)
 
 
 def _short_repr(value: Event | Result) -> str:

@@ -279,6 +279,7 @@ class Saying:
             clock,
             chunks=segment.chunks,
             within=within,
+            is_whole=result.finish_reason == "stop",
         )
 
     def _is_full(self) -> bool:

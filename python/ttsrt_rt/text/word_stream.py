@@ -51,7 +51,13 @@ class WordStream:
         )
 
     def take(
-        self, positions: Sequence[int], first_frame: int, frames: int, *, is_last: bool
+        self,
+        positions: Sequence[int],
+        first_frame: int,
+        frames: int,
+        *,
+        is_last: bool,
+        is_whole: bool = True,
     ) -> tuple[Word, ...]:
         """Returns the words that have ended.
 
@@ -60,6 +66,8 @@ class WordStream:
             first_frame: Frames in front of these steps.
             frames: Frames of these steps.
             is_last: Whether no step follows; then all words that are left have ended.
+            is_whole: With `is_last`, whether the text was spoken to its end. Of one that was not,
+                words behind the last one that a step attended to are left out.
         """
         found: list[Word] = []
         end = first_frame + frames
@@ -72,7 +80,8 @@ class WordStream:
             if word == self._at:
                 self._end = min(frame + self._frames_per_step, end)
         if is_last:
-            found += self._told(len(self._words), self._end)
+            end_word = len(self._words) if is_whole else self._at + 1
+            found += self._told(end_word, self._end)
             self._at = len(self._words)
         return tuple(found)
 

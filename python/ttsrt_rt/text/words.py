@@ -1,8 +1,8 @@
 """When each word of a text is spoken, from what the decoder attended to at each step.
 
-Times are pure arithmetic over arrays. A step belongs to the word of the id that it attends to; what
-goes back is made to go on by the nearest sequence that never does. A word that no step attends to
-gets a share of its neighbour's time, by its length.
+Times are pure arithmetic over arrays. A step belongs to the word of the id that it attends to.
+Positions are replaced by the nearest non-decreasing sequence (least sum of distances). A word that
+no step attends to gets a share of its neighbour's time, by its length.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import bisect
 import heapq
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -136,6 +137,7 @@ def word_times(
     *,
     chunks: Sequence[int] = (),
     within: Span | None = None,
+    is_whole: bool = True,
 ) -> list[Word]:
     """Returns the words of a text with their times, in order; no word ends after the next begins.
 
@@ -147,6 +149,8 @@ def word_times(
         chunks: How many of the ids each chunk has; empty for one chunk of all. A step belongs to
             words of its own chunk, whatever it attends to.
         within: The part of the text whose words are meant; None for all of it.
+        is_whole: Whether the text was spoken to its end. Of one that was not, words behind the last
+            one that a step attends to are left out, as nobody heard them.
 
     Raises:
         ConfigError: An array has another shape, or values that are not in the text.
@@ -159,18 +163,21 @@ def word_times(
     all_words = [each for each in word_spans(text) if begin <= each[0] and each[1] <= end]
     ends = [each[1] for each in all_words]
     found: list[Word] = []
+    num_heard = 0
     for part in _parts(places, len(attended), chunks, clock.chunks, end):
         words = all_words[len(found) : bisect.bisect_right(ends, part.end)]
         of_ids = words_of_ids(places[part.first_id : part.last_id], words)
         inside = attended[part.first_step : part.last_step]
         inside = inside.clip(part.first_id, max(part.last_id - 1, part.first_id)) - part.first_id
         ranges = _ranges([of_ids[each] for each in _forward(inside.tolist())], len(words))
+        heard = [index for index, each in enumerate(ranges) if each is not None]
+        num_heard = len(found) + heard[-1] + 1 if heard else num_heard
         steps = _shared(ranges, words, part.last_step - part.first_step)
         found += [
             _word(text, each, (first + part.first_step, last + part.first_step), clock)
             for each, (first, last) in zip(words, steps, strict=True)
         ]
-    return found
+    return found if is_whole else found[:num_heard]
 
 
 @dataclass(frozen=True)
@@ -219,7 +226,7 @@ def _check_range(values: NDArray[np.int64], end: int, what: str) -> None:
 
 def _ends_word(letter: str) -> bool:
     """Combining marks belong to the letter in front of them."""
-    return letter.isalnum() or "\u0300" <= letter <= "\u036f" or "\u0900" <= letter <= "\u0dff"
+    return letter.isalnum() or unicodedata.category(letter).startswith("M")
 
 
 def _checked(values: ArrayLike, name: str, axes: int) -> NDArray[np.int64]:
@@ -255,7 +262,7 @@ def words_of_ids(spans: ArrayLike, words: Sequence[Span]) -> list[int]:
 
 
 def _forward(values: list[int]) -> list[int]:
-    """The sequence that never goes back and has the least sum of distances to the given one."""
+    """The nearest non-decreasing sequence (least sum of distances)."""
     largest: list[int] = []  # negated: a heap has its smallest first
     tops = []
     for value in values:

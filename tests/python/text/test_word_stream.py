@@ -34,6 +34,14 @@ def test_words_that_were_jumped_over_have_a_share() -> None:
     assert [round(each.end_seconds, 6) for each in found] == [0.08, 0.2, 0.3]
 
 
+def test_words_that_were_never_reached_are_not_told() -> None:
+    words = stream()
+    assert words.take([0, 3], 0, 2, is_last=False)[0].text == "ab"
+    (last,) = words.take([], 2, 0, is_last=True, is_whole=False)
+    assert (last.text, last.start_seconds, last.end_seconds) == ("cde", 0.1, 0.2)
+    assert stream().take([2], 0, 1, is_last=True, is_whole=False) == ()
+
+
 def test_steps_of_several_frames_end_with_the_frames() -> None:
     (word,) = stream("a", 4).take([0, 0], 0, 6, is_last=True)
     assert (word.start_seconds, word.end_seconds) == (0.0, 0.6)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,6 +43,11 @@ def test_words_of_a_text() -> None:
     assert found("\u0928\u092e\u0938\u094d\u0924\u0947 \u0964") == [
         "\u0928\u092e\u0938\u094d\u0924\u0947"
     ]
+    assert found("\u0928\u092e\u0938\u094d\u0924\u0947\u0964") == [
+        "\u0928\u092e\u0938\u094d\u0924\u0947"
+    ]
+    arabic, hebrew = "\u0645\u0631\u062d\u0628\u064b", "\u05e9\u05c1\u05b8\u05dc\u05d5\u05b9"
+    assert found(f"{arabic}, {hebrew}.") == [arabic, hebrew]
     assert found("e\u0301 \U0001f600 ...") == ["e\u0301"]
     assert found("") == []
 
@@ -98,6 +104,27 @@ def test_steps_belong_to_their_chunk() -> None:
     assert [(w.start_seconds, w.end_seconds) for w in words[2:]] == [(0.2, 0.2)] * 2
     with pytest.raises(ConfigError, match="chunks of 14 ids in all, got 13"):
         word_times(text, letters(text), [0], clock, chunks=(6, 7))
+
+
+def heard(text: str, positions: list[int], **options: Any) -> list[str]:
+    words = word_times(text, letters(text), positions, CLOCK, is_whole=False, **options)
+    return [word.text for word in words]
+
+
+def test_words_that_were_never_reached_are_left_out() -> None:
+    assert heard("aa bb cc", [0, 1, 3]) == ["aa", "bb"]
+    assert heard("aa bb cc", [4, 4]) == ["aa", "bb"]
+    assert heard("aa bb cc", []) == []
+    assert heard("aa bb cc", [2, 5]) == []
+    clock = WordClock(10.0, 1, ((2, 2), (2, 2)))
+    words = word_times(
+        "ab cd. ef gh.", letters("ab cd. ef gh."), [0, 3, 7, 7], clock, chunks=(6, 8), is_whole=False
+    )
+    assert [word.text for word in words] == ["ab", "cd", "ef"]
+    early = WordClock(10.0, 1, ((2, 2),))
+    text = "ab cd. ef gh."
+    words = word_times(text, letters(text), [0, 3], early, chunks=(6, 8), is_whole=False)
+    assert [word.text for word in words] == ["ab", "cd"]
 
 
 def test_a_part_of_the_text() -> None:
