@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ttsrt_rt.arrays import NEEDS_FRONT_END
 from ttsrt_rt.errors import ConfigError, FormatError
 from ttsrt_rt.json_text import read_json
-from ttsrt_rt.quoting import show
+from ttsrt_rt.quoting import quote, show
 from ttsrt_rt.request import Request
+from ttsrt_rt.text.languages import find_language
 from ttsrt_rt.text_options import TextOptions, check_text_options
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ __all__ = ["FrontEnd", "TextResolver", "open_front_end"]
 FOLDER, DESCRIPTION = "text", "front_end.json"
 FORMAT = "ttsrt.front_end"
 MAX_BYTES = 64 << 20
+_SHOWN = 20  # characters of a chunk in a message
 _OTHER_TEXTS = ("text_ids", "text_features", "encoder_output", "prompt_embeddings", "codes",
                 "samples", "mel", "text_chunks")  # fmt: skip
 
@@ -65,7 +67,8 @@ def open_front_end(engine: _core.Engine) -> FrontEnd | None:
         return open_f5_front_end(description, engine.path)
     description = read_json(folder / DESCRIPTION, max_bytes=MAX_BYTES)
     if not isinstance(description, dict) or description.get("format") != FORMAT:
-        raise FormatError(f"{folder / DESCRIPTION}: format: expected {FORMAT!r}")
+        got = show(description.get("format")) if isinstance(description, dict) else "no object"
+        raise FormatError(f"{folder / DESCRIPTION}: format: expected {FORMAT!r}, got {got}")
     family = description.get("family")
     if family == "magpie":
         from ttsrt_rt.text.magpie_front_end import MagpieFrontEnd
@@ -129,8 +132,8 @@ class TextResolver:
         """Returns what becomes of the text of a request.
 
         Raises:
-            ConfigError: it has none, or ids, too; the engine has no front end; or the text can't be
-                spoken.
+            ConfigError: it has none, or ids, too; the engine has no front end; the text can't be
+                spoken; a chunk of it is too long; or the lexicon is of another language.
         """
         if request.text is None:
             raise ConfigError("text: expected a text, got none")
@@ -145,8 +148,46 @@ class TextResolver:
             raise ConfigError(f"text: {_why_none(self._engine)}. {NEEDS_FRONT_END}")
         spoken = front_end.speak(request.text, request.language, options)
         info = self._engine.info
+        _check_lexicon(options.lexicon, spoken.language, front_end)
+        if info.family == "magpie":
+            _check_chunks(spoken, info.max_encoder_input_len)
         return replace(
             spoken, frame_rate=info.frame_rate, frames_per_step=max(1, info.frame_stacking)
+        )
+
+
+def _check_lexicon(lexicon: object, language: str, front_end: FrontEnd) -> None:
+    """Refuses a lexicon whose file names another language than that of the text. A language that
+    the engine has no name for is that of the tokenizer which the request names.
+    """
+    named = getattr(lexicon, "language", None)
+    if named is None or language not in front_end.languages:
+        return
+    try:
+        found = find_language(named, front_end.languages, front_end.default_language)
+    except ConfigError:
+        found = None
+    if found != language:
+        raise ConfigError(
+            f"text_options.lexicon: expected one of the language {language}, got xml:lang="
+            f"{quote(named)}"
+        )
+
+
+def _check_chunks(spoken: SpokenText, most: int) -> None:
+    """Refuses a chunk that the encoder can't take at once."""
+    end = 0
+    for number, count in enumerate(spoken.chunks, 1):
+        begin, end = end, end + count
+        if count <= most:
+            continue
+        shown = ""
+        if spoken.spans is not None:
+            places = spoken.spans[begin:end]
+            shown = f" ({quote(spoken.text[places[:, 0].min() : places[:, 1].max()][:_SHOWN])}…)"
+        raise ConfigError(
+            f"text: chunk {number}{shown}: expected at most {most} ids (max_encoder_input_len), "
+            f'got {count}; split="phrases" makes shorter chunks'
         )
 
 

@@ -11,6 +11,7 @@ import pytest
 import ttsrt_rt as rt
 from tests.conftest import source_of
 from ttsrt_rt.synth import write_random_nemo
+from ttsrt_rt.text.lexicon import Lexicon, LexiconEntry
 
 TEXT = "Hello world, 5 quick%% dog."
 
@@ -89,6 +90,38 @@ def test_languages(executor: rt.Executor) -> None:
     for wrong in ("de", "english", "", "e"):
         with pytest.raises(rt.ConfigError, match=r"language.*en"):
             executor.generate(text="Hello.", language=wrong, voice=0)
+
+
+def test_a_lexicon_is_of_the_language_of_the_text(executor: rt.Executor) -> None:
+    def ids(language: str | None, spoken: str | None) -> list[int]:
+        entry = LexiconEntry("dog", "\u02c8G\u0259D")
+        options = rt.TextOptions(lexicon=Lexicon((entry,), language))
+        request = rt.Request(text="Dog", language=spoken, text_options=options)
+        return executor.read_text(request).ids.tolist()
+
+    assert (
+        ids(None, None) == ids("en-US", None) == ids("en", "en_GB") == ids("en", "english_phoneme")
+    )
+    for language in ("de", "de-DE", "english", ""):
+        with pytest.raises(
+            rt.ConfigError, match="lexicon: expected one of the language en, got xml:la"
+        ):
+            ids(language, None)
+
+
+def test_chunks_that_are_too_long(executor: rt.Executor) -> None:
+    most = executor.engine.info.max_encoder_input_len
+    text = "Hello dog. " + "hello dog " * most
+    for voice in (0, "nobody"):
+        with pytest.raises(
+            rt.ConfigError,
+            match=rf"^text: chunk 2 \('hello dog hello dog '…\): expected at most {most} ids "
+            r'\(max_encoder_input_len\), got \d+; split="phrases" makes shorter chunks$',
+        ):
+            executor.submit(text=text, voice=voice)
+    with pytest.raises(rt.ConfigError, match="text: chunk 1 "):
+        whole = rt.TextOptions(split="never")
+        executor.submit(text=text, text_options=whole, voice=0)
 
 
 def test_texts_that_nothing_speaks(executor: rt.Executor) -> None:

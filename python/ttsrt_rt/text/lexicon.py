@@ -23,7 +23,7 @@ MAX_ENTRIES = 1000
 MAX_WORD = 128  # code points
 MAX_SYMBOLS = 512
 COMMENT = ";;;"
-EXACT = re.compile(r"\s+case=[\"']?exact[\"']?$")
+EXACT = re.compile(r"case=([\"']?)exact\1")
 PLS = re.compile(r"\ufeff?\s*<")
 ELEMENTS = {
     "lexicon": ("version", "xmlns", "xml:lang", "alphabet", "xmlns:xsi", "xsi:schemaLocation"),
@@ -55,7 +55,8 @@ class Lexicon:
 
     Attributes:
         entries: In the order of the file.
-        language: That the file names (`xml:lang` of PLS); None for any.
+        language: That the file names (`xml:lang` of PLS), which must be that of the text; None for
+            any.
     """
 
     entries: tuple[LexiconEntry, ...]
@@ -152,11 +153,10 @@ def _lines(text: str, where: str) -> Iterator[tuple[str, LexiconEntry]]:
         line = line.strip("\ufeff \t\r")
         if not line or line.startswith(COMMENT):
             continue
-        is_exact = EXACT.search(line)
-        if is_exact is not None:
-            line = line[: is_exact.start()]
-        word, _, symbols = line.replace("\t", " ").partition(" ")
-        yield place, _entry(word, symbols, is_exact is not None, place)
+        rest, *last = line.rsplit(None, 1)
+        is_exact = bool(last and EXACT.fullmatch(last[0]))
+        word, _, symbols = (rest if is_exact else line).replace("\t", " ").partition(" ")
+        yield place, _entry(word, symbols, is_exact, place)
 
 
 def _entry(word: str, symbols: str, is_exact: bool, place: str) -> LexiconEntry:
@@ -200,7 +200,7 @@ def _pls(text: str, where: str) -> Lexicon:
             inside = open_tags[-1].name
             if inside in ("lexicon", "lexeme") and token.text.strip():
                 raise source.error(token.at, f"no text in <{inside}>", quote(token.text[:20]))
-            held = token.text
+            held += token.text
         elif not token.is_close:
             _check_pls(source, token, open_tags[-1].name if open_tags else None)
             open_tags.append(token)

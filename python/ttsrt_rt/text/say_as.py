@@ -6,6 +6,7 @@ or a missing package, is an error.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable
 
@@ -32,6 +33,8 @@ DIGITS = {
 PLUS = {"en": "plus", "de": "plus", "es": "más", "fr": "plus", "it": "più", "pt": "mais"}
 PLUS |= {"vi": "cộng", "hi": "प्लस", "ar": "زائد", "ja": "プラス", "zh": "加", "ko": "플러스"}
 SEPARATORS = " -./()\u00a0\u2010\u2011\u2013"
+# A whole number: digits alone, or groups of three behind commas or spaces.
+WHOLE = re.compile(r"(-?)(\d{1,3}(?:,\d{3})+|\d{1,3}(?:[ \u00a0\u202f]\d{3})+|\d+)")
 
 
 def digit_words(language: str) -> list[str]:
@@ -42,7 +45,10 @@ def digit_words(language: str) -> list[str]:
     """
     words = DIGITS.get(primary(language))
     if words is None:
-        raise ConfigError(f"a language among {', '.join(DIGITS)} for digits, got {quote(language)}")
+        raise ConfigError(
+            f"say-as: expected a language among {', '.join(DIGITS)} for digits, got "
+            f"{quote(language)}"
+        )
     return words.split()
 
 
@@ -78,7 +84,7 @@ def _digits(text: str, language: str) -> str:
     found = [letter for letter in text if letter not in SEPARATORS]
     for letter in found:
         if not letter.isdecimal():
-            raise ConfigError(f"digits, got {quote(letter)}")
+            raise ConfigError(f"say-as: expected digits, got {quote(letter)}")
     return " ".join(words[unicodedata.decimal(letter)] for letter in found)
 
 
@@ -94,17 +100,16 @@ def _telephone(text: str, language: str) -> str:
         rest = rest.replace(letter, " ")
     parts = [_digits(group, language) for group in rest.split()]
     if not parts:
-        raise ConfigError(f"digits, got {quote(text)}")
+        raise ConfigError(f"say-as: expected digits, got {quote(text)}")
     return " ".join([*groups, ", ".join(parts)])
 
 
 def _number(kind: str) -> Callable[[str, str], str]:
     def spoken(text: str, language: str) -> str:
-        plain = text.replace(",", "").replace(" ", "")
-        sign = plain[:1] if plain[:1] == "-" else ""
-        digits = plain[len(sign) :]
-        if not digits.isdecimal() or (sign and kind == "ordinal"):
-            raise ConfigError(f"a whole number, got {quote(text)}")
+        found = WHOLE.fullmatch(text)
+        if found is None or (found[1] and kind == "ordinal"):
+            raise ConfigError(f"say-as: expected a whole number, got {quote(text)}")
+        sign, digits = found[1], "".join(filter(str.isdecimal, found[2]))
         return number_words(int(sign + digits) if len(digits) <= 15 else digits, language, kind)
 
     return spoken

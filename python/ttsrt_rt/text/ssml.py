@@ -222,9 +222,7 @@ class _Reader:
         try:
             said = spoken_as(kind, shown, element.style.language or self._language)
         except ConfigError as error:
-            raise ConfigError(
-                f"{self._source.error(element.tag.at, 'another <say-as>', str(error))}"
-            ) from error
+            raise ConfigError(f"{self._source.place(element.tag.at)}: {error}") from error
         self._speech.add_text(said, [span] * len(said), element.style)
 
     _APPLY: ClassVar[dict[str, Callable[[_Reader, Tag, Style], Style]]] = {

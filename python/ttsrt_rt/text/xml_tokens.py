@@ -50,11 +50,13 @@ class XmlSource:
 
     def error(self, at: int, expected: str, got: str) -> ConfigError:
         """An error at a place of the text, in code points."""
+        return ConfigError(f"{self.place(at)}: expected {expected}, got {got}")
+
+    def place(self, at: int) -> str:
+        """The name of the text, with the line and the column of a place in it."""
         line = self.text.count("\n", 0, at) + 1
         column = at - (self.text.rfind("\n", 0, at) + 1) + 1
-        return ConfigError(
-            f"{self.where}: line {line}, column {column}: expected {expected}, got {got}"
-        )
+        return f"{self.where}: line {line}, column {column}"
 
     def near(self, at: int) -> str:
         """What stands at a place, quoted; "the end" behind the text."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,30 @@ def test_pls() -> None:
         LexiconEntry("NASA", "n\u02c8\u00e6s\u0259"),
         LexiconEntry("Polish", "p\u02c8o\u028al", True),
     ]
+
+
+def test_comments_inside_of_elements() -> None:
+    text = pls(
+        "<lexeme><grapheme>NA<!-- a -->SA<!-- b --></grapheme>"
+        "<phoneme><!-- c -->n<!-- d --> \u02c8\u00e6</phoneme></lexeme>"
+    )
+    assert entries(text) == [("NASA", "n\u02c8\u00e6", False)]
+
+
+def test_the_mark_of_capitals() -> None:
+    for mark in ("case=exact", 'case="exact"', "case='exact'"):
+        assert entries(f"Polish p \u02c8o  {mark}") == [("Polish", "p\u02c8o", True)]
+        assert entries(f"Polish\tp\t{mark}\t") == [("Polish", "p", True)]
+    assert entries("Polish p case='exact\"") == [("Polish", "pcase='exact\"", False)]
+    with pytest.raises(ConfigError, match="got no pronunciation"):
+        parse_lexicon("Polish case=exact")
+
+
+def test_runs_of_spaces_take_linear_time() -> None:
+    text = "a" + " " * 60_000 + "x"
+    begin = time.process_time()
+    assert entries(text) == [("a", "x", False)]
+    assert time.process_time() - begin < 1
 
 
 def test_words_of_a_lexeme_share_its_phonemes() -> None:

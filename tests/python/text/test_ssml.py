@@ -155,7 +155,14 @@ def test_rates() -> None:
         ("<speak><phoneme alphabet='x-sampa' ph='a'>x</phoneme></speak>", 'alphabet="ipa"'),
         ("<speak><phoneme ph='a'><s>x</s></phoneme></speak>", "no element in <phoneme>, got <s>"),
         ("<speak><say-as interpret-as='x'>1</say-as></speak>", "interpret-as among characters"),
-        ("<speak><say-as interpret-as='digits'>1a</say-as></speak>", "digits, got 'a'"),
+        (
+            "<speak>a\n<say-as interpret-as='digits'>1a</say-as></speak>",
+            "^ssml: line 2, column 1: say-as: expected digits, got 'a'$",
+        ),
+        (
+            "<speak><say-as interpret-as='cardinal'>3.5</say-as></speak>",
+            "^ssml: line 1, column 8: say-as: expected a whole number, got '3.5'$",
+        ),
         ("<speak><say-as interpret-as='digits'></say-as></speak>", "text in <say-as>"),
         ("<speak><prosody pitch='high'>x</prosody></speak>", "attributes of <prosody> among rate"),
         ("<speak><voice gender='male'>x</voice></speak>", "attributes of <voice> among name"),

@@ -118,7 +118,12 @@ def test_words_that_were_never_reached_are_left_out() -> None:
     assert heard("aa bb cc", [2, 5]) == []
     clock = WordClock(10.0, 1, ((2, 2), (2, 2)))
     words = word_times(
-        "ab cd. ef gh.", letters("ab cd. ef gh."), [0, 3, 7, 7], clock, chunks=(6, 8), is_whole=False
+        "ab cd. ef gh.",
+        letters("ab cd. ef gh."),
+        [0, 3, 7, 7],
+        clock,
+        chunks=(6, 8),
+        is_whole=False,
     )
     assert [word.text for word in words] == ["ab", "cd", "ef"]
     early = WordClock(10.0, 1, ((2, 2),))
