@@ -26,7 +26,14 @@ class Error(Exception):
 
 
 class ConfigError(Error, ValueError):
-    """An argument, an option or a configuration field has a value that cannot be served."""
+    """An argument, an option or a configuration field has a value that cannot be served.
+
+    Attributes:
+        limit: The largest value of `max_frames` that the request may have, where it has more; else
+            None.
+    """
+
+    limit: int | None = None
 
 
 class NotFoundError(ConfigError, FileNotFoundError):

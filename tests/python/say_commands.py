@@ -7,13 +7,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import ttsrt_rt as rt
 from tests.devices import NATIVE
 
 TEXT = "Hello world. Good morning"
-SECONDS = 0.0174  # 24 frames of the tiny codec
+SECONDS = 0.0175  # 24.1 frames of the tiny codec
 
 
 def command_of(engine: Path) -> list[str]:
@@ -32,7 +30,7 @@ def command_of(engine: Path) -> list[str]:
 
 def generated(engine: Path, text: str = TEXT, **fields: Any) -> rt.Result:
     with rt.Executor(engine, device=NATIVE) as executor:
-        frames = int(np.ceil(SECONDS * executor.engine.info.frame_rate))
+        frames = int(SECONDS * executor.engine.info.frame_rate)
         voice = executor.voices()[0]
         values: dict[str, Any] = {"voice": voice, "seed": 5, "max_frames": frames, **fields}
         return executor.generate(text=text, **values)

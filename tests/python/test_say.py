@@ -220,7 +220,7 @@ def test_words_of_markup_lie_behind_their_pauses(command: list[str], tmp_path: P
 def test_voices_of_markup(command: list[str], models: CodecModels, tmp_path: Path) -> None:
     with rt.Executor(models.spoken, device=NATIVE) as executor:
         names = executor.voices()
-        frames = int(np.ceil(SECONDS * executor.engine.info.frame_rate))
+        frames = int(SECONDS * executor.engine.info.frame_rate)
         expected = executor.generate(text="Hello", voice=names[-1], seed=5, max_frames=frames).audio
     assert expected is not None
     out = tmp_path / "a.wav"
@@ -269,6 +269,17 @@ def test_play(command: list[str], models: CodecModels, monkeypatch: pytest.Monke
     assert whole.audio is not None
     np.testing.assert_array_equal(np.concatenate(heard), whole.audio)
     assert len(heard) > 1 and ends == ["stop", "close"]
+
+
+def test_the_limit_is_rounded_down(models: CodecModels, tmp_path: Path) -> None:
+    out, text = tmp_path / "a.wav", " ".join(["hello world"] * 9)
+    with rt.Executor(models.spoken, device=NATIVE) as executor:
+        step = executor.engine.info.frame_stacking
+    for frames in (step, 20 * step, 21 * step - 0.5):
+        flags = ["--engine", str(models.spoken), "--device", NATIVE]
+        seconds = repr(frames * SAMPLES_PER_FRAME / RATE)
+        assert main(["say", *flags, text, "-o", str(out), "--max_seconds", seconds]) == 0
+        assert 0 < len(read_audio(out).samples) <= frames * SAMPLES_PER_FRAME
 
 
 def test_a_lexicon(command: list[str], models: CodecModels, tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_lines_of_text(
         assert entry["seconds"] == pytest.approx(read_audio(path).seconds, abs=1e-5)
     assert "4 rows spoken, 0 there already, 0 failed" in capsys.readouterr().err
     with rt.Executor(models.spoken, device=NATIVE) as executor:
-        frames = int(-(-0.02 * executor.engine.info.frame_rate // 1))
+        frames = int(0.02 * executor.engine.info.frame_rate)
         voice = executor.voices()[0]
         alone = executor.generate(text=WORDS[1], voice=voice, seed=102, max_frames=frames)
     assert alone.audio is not None

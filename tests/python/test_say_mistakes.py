@@ -37,7 +37,7 @@ def command(models: CodecModels) -> list[str]:
         (["-", "--stream_input", "--ssml"], "--stream_input: expected without --ssml"),
         (["a", "--max_seconds", "-1"], "--max_seconds: expected 0 to 86400"),
         (["a", "--max_seconds", "9"], "--max_seconds: expected at most 0.36"),
-        (["a", "--speed", "2"], "--speed: expected none"),
+        (["a", "--max_seconds", "1e-6"], "--max_seconds: expected at least 0.00"),
         (["a", "-o", "a.xyz"], "expected one of wav, pcm"),
         (["a", "-o", "a.mp3", "--stream"], "--stream: expected a .wav or .pcm"),
         (["a", "--timestamps", "a.txt"], "--timestamps: expected a name that ends in .json"),
@@ -94,3 +94,36 @@ def test_without_a_player(
     assert main([*command, TEXT, "--play"]) == 1
     told = capsys.readouterr().err
     assert "Error querying device -1" in told and "| aplay" in told
+
+
+@pytest.mark.parametrize("broken", ["write", "stop", "close", "abort"])
+def test_a_player_that_goes_away(
+    command: list[str],
+    broken: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    called: list[str] = []
+
+    class Leaving:
+        def __init__(self, **options: Any) -> None: ...
+
+        def __getattr__(self, name: str) -> Any:
+            def call(*values: Any) -> None:
+                called.append(name)
+                if name == broken or (name == "write" and broken == "abort"):
+                    raise RuntimeError(f"no device to {name}")
+
+            return call
+
+    fake = types.ModuleType("sounddevice")
+    fake.OutputStream = Leaving  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "sounddevice", fake)
+    assert main([*command, TEXT, "--play"]) == 1
+    told = capsys.readouterr().err
+    first = "write" if broken == "abort" else broken
+    assert (
+        f"--play: expected a device that plays to the end, got an error: no device to {first}"
+        in told
+    )
+    assert "Traceback" not in told and ("abort" in called) == (first == "write")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 
 import pytest
 
@@ -22,12 +23,28 @@ from ttsrt_rt.errors import ConfigError
             ["3.5 m.", "\u4f60\u597d\u3002", "\u518d\u89c1\u3002"],
         ),
         ('"Yes." No.', ['"Yes."', "No."]),
+        ("I met Dr. Who and\nMrs.\nSmith. Hi.", ["I met Dr. Who and Mrs. Smith.", "Hi."]),
+        ("CAPT. A; xdr. B.", ["CAPT. A; xdr.", "B."]),
+        ("Is it Dr? Yes", ["Is it Dr?", "Yes"]),
+        (
+            '\u0928\u092e\u0964\u0939\u093e\u0901\u0965"\u0928',
+            ["\u0928\u092e\u0964", '\u0939\u093e\u0901\u0965"', "\u0928"],
+        ),
         ("...\n!\n", []),
         ("", []),
     ],
 )
 def test_sentences(given: str, sentences: list[str]) -> None:
     assert list(sentences_of(io.BytesIO(given.encode()))) == sentences
+
+
+def test_short_lines_without_an_end_take_linear_time() -> None:
+    given = b"a b\n" * 100_000 + b"end.\nlast"
+    begin = time.process_time()
+    first, last = sentences_of(io.BytesIO(given))
+    assert time.process_time() - begin < 5
+    assert first.startswith("a b a b") and first.endswith("b end.") and last == "last"
+    assert len(first.split()) == 200_001
 
 
 def test_hostile_input() -> None:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from ttsrt_rt.cli.parser import OutputKind, Parser
 from ttsrt_rt.cli.say_engine import open_executor, show_languages, show_voices, use_engine
-from ttsrt_rt.cli.say_options import check_say, request_fields, voice_fields
+from ttsrt_rt.cli.say_options import check_say, request_fields
 from ttsrt_rt.cli.say_outputs import Sinks, open_sinks, write_codes, write_words
 from ttsrt_rt.cli.say_texts import texts_of
+from ttsrt_rt.cli.say_voices import voice_fields
 from ttsrt_rt.cli.streams import tell
 from ttsrt_rt.cli.types import Subparsers
 
@@ -36,8 +37,8 @@ def add_parser(commands: Subparsers) -> None:
     parser.add_argument(
         "--file",
         metavar="FILE",
-        help="the same, from a file in UTF-8; with --output_dir a text a line (.txt), or rows of "
-        ".tsv, .csv (a header line with id, text, voice, language, seed) or .jsonl",
+        help="read the text from FILE, in UTF-8; with --output_dir a text a line (.txt), or rows "
+        "of .tsv, .csv (a header line with id, text, voice, language, seed) or .jsonl",
     )
     parser.add_argument(
         "--engine",
@@ -67,7 +68,7 @@ def _add_output_flags(parser: Parser) -> None:
     group.add_argument(
         "--format",
         choices=["wav", "flac", "mp3", "ogg", "opus", "pcm"],
-        help="whatever the ending; pcm is integers of 16 bits alone",
+        help="overrides the file's ending; pcm is integers of 16 bits alone",
     )
     group.add_argument(
         "--stream", action="store_true", help="write to a file, too, while the sound is made"
@@ -93,7 +94,6 @@ def _add_voice_flags(parser: Parser) -> None:
     group.add_argument("--temperature", type=float, help="of the draws; 0 takes the likeliest")
     group.add_argument("--top_k", type=int, help="draws among the k likeliest; 0 for all")
     group.add_argument("--cfg_scale", type=float, help="guidance; 1 for none")
-    group.add_argument("--speed", type=float, help="of models that have one; others refuse it")
     group.add_argument("--max_seconds", type=float, help="of sound, at most")
     group.add_argument("--device", help='"auto", "cpu", "cuda:0", "reference"')
     group.add_argument("--num_threads", type=int, help="CPU threads; 0: one per core")
@@ -121,7 +121,11 @@ def _add_text_flags(parser: Parser) -> None:
 def _add_batch_flags(parser: Parser) -> None:
     group = parser.add_argument_group("many texts: --file with --output_dir")
     group.add_argument("--output_dir", metavar="DIR", help="a file of sound for each row")
-    group.add_argument("--max_in_flight", type=int, help="rows at once; default: two batches")
+    group.add_argument(
+        "--max_in_flight",
+        type=int,
+        help="rows at once; default: twice the engine's max_batch_size",
+    )
     group.add_argument("--force", action="store_true", help="speak rows again that are there")
     ending = group.add_mutually_exclusive_group()
     ending.add_argument(

@@ -7,31 +7,29 @@ what is there and makes the rest. A row that fails is a line of the manifest, an
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ttsrt_rt.audio.files import audio_bytes
 from ttsrt_rt.cli.outputs import make_folder
 from ttsrt_rt.cli.say_engine import open_executor
+from ttsrt_rt.cli.say_key import RowHash
 from ttsrt_rt.cli.say_manifest import Entry, Manifest
 from ttsrt_rt.cli.say_options import (
     MAX_IN_FLIGHT,
     in_seconds,
-    named_voice,
     request_fields,
     request_of,
-    voice_fields,
 )
 from ttsrt_rt.cli.say_outputs import format_of
 from ttsrt_rt.cli.say_pool import Outcome, Pool
 from ttsrt_rt.cli.say_rows import Row, read_rows
+from ttsrt_rt.cli.say_voices import named_voice, voice_fields
 from ttsrt_rt.cli.signals import Terminated
 from ttsrt_rt.cli.streams import tell
 from ttsrt_rt.errors import ConfigError, Error
@@ -142,7 +140,7 @@ class _Batch:
         )
         self._fields = request_fields(args, self._executor)
         self._voice = voice_fields(args, self._executor) if args.voice is not None else None
-        self._key = _key_of(args, self._engine, self._fields)
+        self._hash = RowHash(args, self._executor, self._fields)
         is_off = True if args.quiet or os.environ.get("TQDM_DISABLE") else None
         self._bar = stack.enter_context(tqdm(unit="row", disable=is_off))
         num_threads = args.max_in_flight or 2 * self._executor.engine.info.max_batch_size
@@ -177,19 +175,20 @@ class _Batch:
         seed = row.seed
         if seed is None:
             seed = ((self._args.seed or 0) + row.line) % 2**64
-        sha256 = _sha256_of(self._key, row, seed)
         if row.error is not None:
-            self._fail(row, seed, sha256, row.error)
+            self._fail(row, seed, "", row.error)
             return None
-        if not self._args.force and self._manifest.has(row.id, sha256, self._path_of(row)):
-            self._counts.kept += 1
-            self._show()
-            return None
+        sha256 = ""
         try:
-            return _Task(row, seed, sha256, self._request_of(row, seed))
+            sha256 = self._hash.of(row, seed)
+            if self._args.force or not self._manifest.has(row.id, sha256, self._path_of(row)):
+                return _Task(row, seed, sha256, self._request_of(row, seed))
         except (Error, OSError) as error:
             self._fail(row, seed, sha256, str(error))
             return None
+        self._counts.kept += 1
+        self._show()
+        return None
 
     def _request_of(self, row: Row, seed: int) -> Request:
         fields = {**self._fields, "seed": seed}
@@ -269,26 +268,6 @@ def _write_whole(path: Path, data: bytes) -> None:
         except BaseException:
             part.unlink(missing_ok=True)
             raise
-
-
-def _key_of(args: argparse.Namespace, engine: Path, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """All that decides about the sound of every row."""
-    options = fields["text_options"]
-    lexicon = options.lexicon
-    described = (engine / "engine.json").read_bytes()
-    return {
-        "engine": hashlib.sha256(described).hexdigest(),
-        "format": args.format or "wav",
-        "fields": {name: value for name, value in fields.items() if name != "text_options"},
-        "voice": args.voice,
-        "text": [options.strict, options.normalize, options.markup],
-        "lexicon": [[each.word, each.symbols, each.is_exact] for each in lexicon or ()],
-    }
-
-
-def _sha256_of(key: Mapping[str, Any], row: Row, seed: int) -> str:
-    values = {**key, "row": [row.text, row.voice, row.language], "seed": seed}
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def _report(counts: _Counts, seconds: float) -> int:

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import argparse
 import math
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ttsrt_rt.cli.request_flags import voice_of
 from ttsrt_rt.cli.streams import tell
 from ttsrt_rt.errors import ConfigError
-from ttsrt_rt.quoting import list_names, quote
 
 if TYPE_CHECKING:
     from ttsrt_rt.executor import Executor
@@ -27,13 +23,13 @@ __all__ = [
     "request_fields",
     "request_of",
     "text_options_of",
-    "voice_fields",
 ]
 
 _OF_REQUESTS = ("seed", "temperature", "top_k", "cfg_scale", "language")
 _OF_ONE = ("output", "stream", "play", "timestamps", "codes", "stream_input")
 _OF_MANY = ("max_in_flight", "force", "keep_going", "fail_fast", "quiet")
 MAX_IN_FLIGHT = 256  # rows at once
+_ROUNDING = 1e-6  # frames: of a number of seconds that was made of whole frames
 _WHOLE_CHUNK = 32  # frames that become sound together where nobody listens meanwhile
 
 
@@ -68,10 +64,6 @@ def check_say(args: argparse.Namespace) -> None:
         raise ConfigError(
             f"--max_in_flight: expected 1 to {MAX_IN_FLIGHT}, got {args.max_in_flight}"
         )
-    if args.speed is not None:
-        raise ConfigError(
-            f"--speed: expected none, as Magpie has no speed (ttsrt f5 has one), got {args.speed}"
-        )
 
 
 def text_options_of(args: argparse.Namespace) -> TextOptions:
@@ -103,8 +95,20 @@ def request_fields(args: argparse.Namespace, executor: Executor) -> dict[str, An
 
 
 def frames_of(seconds: float, executor: Executor) -> int:
-    """How many frames so many seconds have at least."""
-    return max(1, math.ceil(seconds * executor.engine.info.frame_rate))
+    """How many frames so many seconds have at most, at least those of a step.
+
+    Raises:
+        ConfigError: They are less than a step.
+    """
+    info = executor.engine.info
+    step = max(1, info.frame_stacking)
+    frames = math.floor(seconds * info.frame_rate + _ROUNDING)
+    if frames < step:
+        raise ConfigError(
+            f"--max_seconds: expected at least {step / info.frame_rate:.4f}, a step of this model, "
+            f"got {seconds:g}"
+        )
+    return frames
 
 
 @contextmanager
@@ -117,60 +121,12 @@ def in_seconds(executor: Executor) -> Iterator[None]:
     try:
         yield
     except ConfigError as error:
-        found = re.match(r"max_frames: expected at most ([0-9]+) frames", str(error))
-        if found is None:
+        if error.limit is None:
             raise
-        most = int(found[1]) / executor.engine.info.frame_rate
+        most = error.limit / executor.engine.info.frame_rate
         raise ConfigError(
             f"--max_seconds: expected at most {most:.2f} for this engine and text, got more"
         ) from error
-
-
-def voice_fields(args: argparse.Namespace, executor: Executor) -> dict[str, Any]:
-    """The field of the voice; a file is added to the executor.
-
-    Raises:
-        ConfigError: There is no such voice, or the engine has none.
-    """
-    if args.voice is None:
-        names = executor.voices()
-        if not names:
-            raise ConfigError(
-                "--voice: expected a file of a voice, as the engine has none of its own (ttsrt "
-                "voice makes one of a recording); got none"
-            )
-        if args.verbose:
-            tell(f"ttsrt: voice: {names[0]}, the first of {len(names)}")
-        return {"voice": names[0] if names[0] else 0}
-    return {"voice": named_voice(args.voice, executor)}
-
-
-def named_voice(text: str, executor: Executor) -> int | str:
-    """The voice that a flag or a row names: by its name, its index, or a file, which is added.
-
-    Raises:
-        ConfigError: There is none, or the file is a recording.
-    """
-    voice = voice_of(text)
-    names = executor.voices()
-    if voice in names or isinstance(voice, int):
-        return voice
-    path = Path(text)
-    ending = path.suffix.lower()
-    if ending == ".safetensors":
-        if path.stem not in names:
-            executor.add_voice(path.stem, file=path)
-        return path.stem
-    if ending in (".wav", ".flac", ".mp3", ".ogg", ".opus"):
-        raise ConfigError(
-            f"--voice: {text}: expected a voice, got a recording, which an engine without an "
-            f"encoder can't hear; make one of it: ttsrt voice ENGINE {path.stem} --audio {text} "
-            "--codec CODEC"
-        )
-    raise ConfigError(
-        f"--voice: expected one of {list_names(names)}, an index or a .safetensors, got "
-        f"{quote(str(voice))}"
-    )
 
 
 def request_of(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -211,7 +211,7 @@ class _Player:
             self._stream.start()
         except Exception as error:  # of PortAudio, which has a kind of its own
             raise DeviceError(
-                f"--play: expected a device that plays {rate} samples per second: "
+                f"--play: expected a device that plays {rate} samples per second, got an error: "
                 f"{shorten(str(error))}; or play through a pipe: {_HOW}"
             ) from error
 
@@ -219,17 +219,36 @@ class _Player:
         return self
 
     def __exit__(self, kind: object, *_error: object) -> None:
-        if kind is None:
+        if kind is not None:
+            with suppress(Exception):  # the error that ends the block is the one to tell
+                self._stream.abort()
+                self._stream.close()
+            return
+        with _playing():
             self._stream.stop()  # when all of it was heard
-        else:
-            self._stream.abort()
-        self._stream.close()
+            self._stream.close()
 
     def write(self, samples: Samples) -> None:
-        self._stream.write(samples.reshape(-1, 1))
+        with _playing():
+            self._stream.write(samples.reshape(-1, 1))
 
     def finish(self) -> None:
         """The end of the block waits for the sound."""
+
+
+@contextmanager
+def _playing() -> Iterator[None]:
+    """Tells what goes wrong with a loudspeaker while it plays.
+
+    Raises:
+        DeviceError: Anything did.
+    """
+    try:
+        yield
+    except Exception as error:  # of PortAudio, which has a kind of its own
+        raise DeviceError(
+            f"--play: expected a device that plays to the end, got an error: {shorten(str(error))}"
+        ) from error
 
 
 def write_words(name: str | None, said: Sequence[Said]) -> None:

@@ -124,7 +124,7 @@ def _table(path: str, ending: str, file: BinaryIO) -> Iterator[Row]:
         options = {"delimiter": "\t", "quoting": csv.QUOTE_NONE}
     with io.TextIOWrapper(file, "utf-8-sig", "surrogateescape", newline="") as text:
         header: list[str] | None = None
-        for number, values in _records(csv.reader(_within_limit(text), **options)):
+        for number, values in _records(_TextLines(text), options):
             if isinstance(values, Row):
                 yield values
             elif header is None:
@@ -137,24 +137,53 @@ def _table(path: str, ending: str, file: BinaryIO) -> Iterator[Row]:
                 yield _row(number, {name: value for name, value in named if value})
 
 
-def _records(reader: Any) -> Iterator[tuple[int, list[str] | Row]]:
+class _TextLines:
+    """The lines of a table, as a reader of records takes them.
+
+    Attributes:
+        number: Of the last one, from 1.
+    """
+
+    def __init__(self, file: io.TextIOWrapper) -> None:
+        self._file = file
+        self.number = 0
+
+    def __iter__(self) -> _TextLines:
+        return self
+
+    def __next__(self) -> str:
+        """The next line.
+
+        Raises:
+            csv.Error: It is too long. The one behind it comes next.
+        """
+        line = self._file.readline(MAX_LINE + 1)
+        if not line:
+            raise StopIteration
+        self.number += 1
+        if len(line) <= MAX_LINE:
+            return line
+        while line and not line.endswith(("\n", "\r")):
+            line = self._file.readline(MAX_LINE)
+        raise csv.Error(f"expected a line of at most {MAX_LINE} characters, got more")
+
+
+def _records(
+    lines: _TextLines, options: Mapping[str, Any]
+) -> Iterator[tuple[int, list[str] | Row]]:
     """Records that are not blank, with the numbers of their lines; a damaged one as its error."""
+    reader = csv.reader(lines, **options)
     while True:
         try:
             values = next(reader, None)
         except csv.Error as error:
-            number = reader.line_num
+            number = lines.number
             yield number, Row(number, _default_id(number), error=f"table: {error}")
             continue
         if values is None:
             return
         if any(value.strip() for value in values):
-            yield reader.line_num, values
-
-
-def _within_limit(lines: io.TextIOWrapper) -> Iterator[str]:
-    while line := lines.readline(MAX_LINE):
-        yield line
+            yield lines.number, values
 
 
 def _checked_header(path: str, values: list[str]) -> list[str]:

@@ -15,10 +15,16 @@ __all__ = ["MAX_TEXT", "sentences_of", "texts_of"]
 
 MAX_TEXT = 16 << 20  # bytes
 _MAX_LINE = 1 << 20
-# A sentence ends where white space follows, or behind the marks of scripts that have none.
+# As cpp/src/text/split.cpp ends sentences: where white space follows, but not behind a title; or
+# behind the marks of scripts that have no spaces, and behind dandas. Closing quotes go with them.
 _END = re.compile(
-    "[.?!\u0964\u0965][\"'\u201d\u2019)\\]]*(?=\\s)|[\u3002\uff01\uff1f]+[\u300d\u300f\u201d]?"
+    "(?P<mark>[.?!])[\"'\u201d\u2019)\\]]*(?=\\s)"
+    "|[\u3002\uff01\uff1f\u0964\u0965]+[\"'\u201d\u2019)\\]\u300d\u300f]*"
 )
+_TITLE = re.compile(
+    r"(?:^|\s)(?:mr|mrs|ms|dr|prof|sr|jr|rev|gov|gen|col|lt|sgt|capt)$", re.IGNORECASE
+)
+_LONGEST_TITLE = 5  # with the space in front of it
 
 
 def texts_of(args: argparse.Namespace) -> Iterable[str]:
@@ -47,21 +53,34 @@ def sentences_of(lines: BinaryIO) -> Iterator[str]:
     Raises:
         ConfigError: The lines are no UTF-8, or one is too long.
     """
-    rest = ""
+    held: list[str] = []  # of the sentence that is not over; no mark in it ends one
+    num_held = 0
     while line := lines.readline(_MAX_LINE + 1):
         if len(line) > _MAX_LINE:
-            raise ConfigError(f"standard input: expected lines of at most {_MAX_LINE} bytes")
+            raise ConfigError(
+                f"standard input: expected lines of at most {_MAX_LINE} bytes, got a longer one"
+            )
         text = _text(line, "standard input")
-        rest += text
         begin = 0
-        for end in _END.finditer(rest):
-            yield from _spoken(rest[begin : end.end()])
-            begin = end.end()
-        rest = rest[begin:]
-        if not text.strip() or len(rest) > _MAX_LINE:
-            yield from _spoken(rest)
-            rest = ""
-    yield from _spoken(rest)
+        for end in _ends(text):
+            yield from _spoken("".join([*held, text[begin:end]]))
+            held.clear()
+            num_held, begin = 0, end
+        held.append(text[begin:])
+        num_held += len(text) - begin
+        if not text.strip() or num_held > _MAX_LINE:
+            yield from _spoken("".join(held))
+            held.clear()
+            num_held = 0
+    yield from _spoken("".join(held))
+
+
+def _ends(line: str) -> Iterator[int]:
+    """Where sentences end in a line, whose end is white space."""
+    for found in _END.finditer(line):
+        at = found.start()
+        if found["mark"] != "." or not _TITLE.search(line[max(0, at - _LONGEST_TITLE) : at]):
+            yield found.end()
 
 
 def _spoken(text: str) -> Iterator[str]:

@@ -155,18 +155,19 @@ def _spans(words: Iterable[dict[str, Any]], kept: list[tuple[int, str]], length:
     """Where words are in the text: each is looked for behind the one before.
 
     The analyser gives its words in other forms of their characters, so both sides are compared
-    without differences of width and case. A word that is not found has an empty span.
+    without differences of width and case, and with marks of voiced sounds apart from their kana. A
+    word that is not found has an empty span.
     """
     letters, origins = [], []
     for index, letter in kept:
-        folded = unicodedata.normalize("NFKC", letter).lower()
+        folded = unicodedata.normalize("NFKD", letter).lower()
         letters.append(folded)
         origins += [index] * len(folded)
     text = "".join(letters)
     at = 0
     spans: list[Span] = []
     for word in words:
-        string = unicodedata.normalize("NFKC", word.get("string", "")).lower()
+        string = unicodedata.normalize("NFKD", word.get("string", "")).lower()
         begin = text.find(string, at, at + MAX_GAP + len(string)) if string else -1
         if begin < 0:
             place = origins[at] if at < len(origins) else length

@@ -153,7 +153,7 @@ class MagpieFrontEnd:
                 dropped[letter] = dropped.get(letter, 0) + count
         ids = [int(each) for part in made for each in part.ids]
         spans: list[Span] = [(int(a), int(b)) for part in made for a, b in _spans(part)]
-        return TextTokens(ids, spans, dropped)
+        return TextTokens(ids, spans, dropped, sum(each.num_spoken for each in made))
 
     def _encode_own(
         self, parts: Sequence[tuple[str, Part]], _options: TextOptions
@@ -163,7 +163,7 @@ class MagpieFrontEnd:
                 raise ConfigError(f"text: expected no phonemes for {name}, which reads none")
             made: TextTokens = self._own[name].encode(part.text.text)
             spans = [part.text.span_of(begin, end) for begin, end in _spans(made)]
-            yield TextTokens(made.ids, spans, made.dropped)
+            yield TextTokens(made.ids, spans, made.dropped, made.num_spoken)
 
     def _encode_native(
         self, parts: Sequence[tuple[str, Part]], options: TextOptions

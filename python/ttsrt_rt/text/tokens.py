@@ -23,19 +23,29 @@ class TextTokens:
         spans: of each id, as pairs or as an array [ids, 2]; None where a front end does not know
             them.
         dropped: characters that have no id, with how often each was dropped.
+        told_spoken: how many of the ids speak, as opposed to spaces around a text; None where the
+            tokenizer doesn't tell: then those that come from somewhere in the text.
     """
 
     ids: Sequence[int] | NDArray[np.int32]
     spans: Sequence[Span] | NDArray[np.int32] | None
     dropped: Mapping[str, int] = field(default_factory=dict)
+    told_spoken: int | None = None
+
+    @property
+    def num_spoken(self) -> int:
+        """How many of the ids speak."""
+        if self.told_spoken is not None:
+            return self.told_spoken
+        if self.spans is None:
+            return len(self.ids)
+        pairs = np.asarray(self.spans, np.int32).reshape(-1, 2)
+        return int((pairs[:, 0] != pairs[:, 1]).sum())
 
     @property
     def is_silent(self) -> bool:
-        """Whether nothing of the text is spoken: spaces around it and ends come from nowhere."""
-        if self.spans is None:
-            return len(self.ids) == 0
-        pairs = np.asarray(self.spans, np.int32).reshape(-1, 2)
-        return bool((pairs[:, 0] == pairs[:, 1]).all())
+        """Whether nothing of the text is spoken."""
+        return self.num_spoken == 0
 
 
 class Symbols:
@@ -90,10 +100,12 @@ class Symbols:
         found = self._found
         while found and found[-1][0] == " ":
             found.pop()
+        num_spoken = len(found)
         if pad_with_space:
             found = [(" ", (0, 0)), *found, (" ", (end, end))]
         return TextTokens(
             [offset + self._ids[symbol] for symbol, _ in found],
             [span for _, span in found],
             self.dropped,
+            num_spoken,
         )

@@ -63,6 +63,37 @@ def test_spans_are_of_words(description: dict[str, Any], monkeypatch: pytest.Mon
     assert made.spans == [(0, 0), *[(1, 2)] * 4, *[(3, 4)] * 2, (4, 4)]
 
 
+def words_of(*strings: str) -> Any:
+    """An analyser that gives these words, each read as it is written."""
+    noun = "\u540d\u8a5e"
+    words = [
+        {"string": each, "pron": each, "mora_size": 1, "chain_flag": 0, "pos": noun}
+        for each in strings
+    ]
+    analyser = types.ModuleType("pyopenjtalk")
+    analyser.run_frontend = lambda text: words  # type: ignore[attr-defined]
+    return analyser
+
+
+def test_half_width_kana_have_their_place(
+    description: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyopenjtalk", words_of("\u30ac", "\u30d1"))
+    made = JapaneseTokenizer(description, 0).encode("\uff76\uff9e \uff8a\uff9f")
+    assert made.spans is not None
+    assert [*map(tuple, made.spans)] == [(0, 0), *[(0, 2)] * 2, *[(3, 5)] * 2, (5, 5)]
+
+
+def test_words_without_a_place_are_spoken(
+    description: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyopenjtalk", words_of("\u30ac"))
+    made = JapaneseTokenizer(description, 0).encode("\u25cb")
+    assert made.num_spoken == 2 and not made.is_silent
+    monkeypatch.setitem(sys.modules, "pyopenjtalk", words_of())
+    assert JapaneseTokenizer(description, 0).encode("\u25cb").is_silent
+
+
 @pytest.mark.parametrize(
     ("accent", "moras", "expected"),
     [(0, 0, ""), (0, 1, "0"), (1, 1, "1"), (0, 4, "0111"), (1, 3, "100"), (2, 4, "0100"),
