@@ -2,26 +2,36 @@
 // imported at the first error.
 #include "ttsrt/error.h"
 
+#include <cstdint>
 #include <cstring>
 #include <exception>
+#include <optional>
 
 #include "bindings.h"
+#include "ttsrt/request.h"
 
 namespace ttsrt::python {
 namespace {
 
 // A message may quote a damaged file: bytes that are not UTF-8 appear as \xNN.
-void raise(const char* kind, const std::exception& error) {
+void raise(const char* kind, const std::exception& error,
+           const std::optional<std::int64_t>& limit = std::nullopt) {
   const py::object type = py::module_::import("ttsrt_rt.errors").attr(kind);
   const auto size = static_cast<Py_ssize_t>(std::strlen(error.what()));
   const auto message = py::reinterpret_steal<py::object>(
       PyUnicode_DecodeUTF8(error.what(), size, "backslashreplace"));
-  if (message) PyErr_SetObject(type.ptr(), message.ptr());
+  if (!message) return;
+  if (!limit) return PyErr_SetObject(type.ptr(), message.ptr());
+  const py::object made = type(message);
+  made.attr("limit") = *limit;
+  PyErr_SetObject(type.ptr(), made.ptr());
 }
 
 void translate(std::exception_ptr thrown) {
   try {
     if (thrown) std::rethrow_exception(thrown);
+  } catch (const FrameLimitError& error) {
+    raise("ConfigError", error, error.limit());
   } catch (const NotFoundError& error) {
     raise("NotFoundError", error);
   } catch (const ConfigError& error) {

@@ -93,23 +93,23 @@ void register_parts(py::module_& module) {
                     "point is a symbol, white space means nothing.")
       .def_readonly("tokenizer", &TextPart::tokenizer,
                     "The tokenizer that encodes it; \"\": the one of the call.")
-      .def_readonly("begin", &TextPart::begin, "Where it begins in the given text.")
+      .def_readonly("begin", &TextPart::begin, "Where it begins in the given text, in code points.")
       .def_property_readonly(
           "spans", [](const TextPart& self) { return array_of(self.spans); },
-          "Where each character comes from in the given text, int32 [characters, 2]; none: they "
+          "Where each code point comes from in the given text, int32 [code points, 2]; none: they "
           "are there in a row, from `begin`.");
   py::class_<TextPiece> piece(module, "TextPiece", "A chunk of a text before it is encoded.");
   def_repr(piece);
   piece.def_readonly("text", &TextPiece::text, "As it will be encoded.")
       .def_property_readonly(
           "begin", [](const TextPiece& self) { return self.span.begin; },
-          "Where it begins in the given text.")
+          "Where it begins in the given text, in code points.")
       .def_property_readonly(
           "end", [](const TextPiece& self) { return self.span.end; },
-          "Where it ends in the given text.")
+          "Behind its last character in the given text, in code points.")
       .def_property_readonly(
           "spans", [](const TextPiece& self) { return array_of(self.spans); },
-          "Where each character comes from in the given text, int32 [characters, 2].");
+          "Where each code point comes from in the given text, int32 [code points, 2].");
 }
 
 void register_infos(py::module_& module) {
@@ -242,7 +242,8 @@ void def_methods(FrontEndClass& bound) {
           },
           py::arg("tokenizer"),
           "The vocabulary of one tokenizer, in the order of its ids. Where two symbols are equal, "
-          "the later id stands for both.")
+          "the later id stands for both. Raises ConfigError for another name, listing the "
+          "known ones.")
       .def(
           "resolve",
           [](const TextFrontEnd& self, const py::object& language) {
@@ -250,39 +251,51 @@ void def_methods(FrontEndClass& bound) {
           },
           py::arg("language") = "",
           "A language and its tokenizer, found by the language (\"de\", \"de-DE\", \"de_DE\") or "
-          "by the name of a tokenizer; \"\": the default.")
+          "by the name of a tokenizer; \"\": the default. Raises ConfigError for another name, "
+          "listing the known ones.")
       .def("encode", &encode, py::arg("parts"), py::arg("tokenizer"), py::kw_only(),
            py::arg("strict") = false, py::arg("special_text") = false,
            py::arg("lexicon") = py::tuple(),
            "Encodes a text, or parts one behind the other, as they are; nothing is split. "
            "`strict`: characters that no symbol speaks are an error. `special_text`: tokenizers "
-           "of bytes read \"</s>\" and the like as the original does. `lexicon`: (word, symbols, "
-           "is_exact) for words that come before heteronyms and dictionaries.")
+           "of bytes read \"</s>\" and the like as the original does. `lexicon`: a list of "
+           "LexiconEntry, which come before heteronyms and dictionaries. Raises ConfigError for a "
+           "text that is no Unicode or over 16 MiB, an unknown tokenizer or one that needs Python, "
+           "phonemes that the tokenizer lacks, a wrong entry, and with `strict` for characters "
+           "that no symbol speaks.");
+}
+
+void def_splitting(FrontEndClass& bound) {
+  bound
       .def("split", &split_text, py::arg("text"), py::arg("language") = "",
            py::arg("mode") = "auto",
            "Cuts a text into chunks: with \"auto\" by sentences if it is long, with \"never\" not "
-           "at all, "
-           "with \"sentences\" always, and with \"phrases\" as with auto, but with at most 35 "
-           "words in "
-           "a chunk.")
+           "at all, with \"sentences\" always, and with \"phrases\" as with auto, but with at "
+           "most 35 words in a chunk. Raises ConfigError for a text that is no Unicode or over 16 "
+           "MiB, an unknown language or another mode.")
       .def(
           "count",
           [](const TextFrontEnd& self, const py::object& text, const py::object& language) {
             return self.count(text_from(text, "text"), text_from(language, "language"));
           },
           py::arg("text"), py::arg("language") = "",
-          "Words of a text, or characters of Chinese and Japanese, as splitting counts them.")
+          "Words of a text, or characters of Chinese and Japanese, as splitting counts them. "
+          "Raises ConfigError for a text that is no Unicode or over 16 MiB, or an unknown "
+          "language.")
       .def(
           "threshold",
           [](const TextFrontEnd& self, const py::object& language) {
             return self.threshold(text_from(language, "language"));
           },
-          py::arg("language") = "", "The count from which on a text is split into sentences.")
+          py::arg("language") = "",
+          "The count from which on a text is split into sentences. "
+          "Raises ConfigError for an unknown language.")
       .def("encode_chunks", &encode_chunks, py::arg("text"), py::arg("language") = "",
            py::kw_only(), py::arg("split") = "auto", py::arg("strict") = false,
            py::arg("special_text") = false, py::arg("lexicon") = py::tuple(),
-           "Splits and encodes a text. A chunk in which nothing can be spoken is left out; raises "
-           "ConfigError if that is true of all.");
+           "Splits and encodes a text; the options are those of `encode` and `split`. A chunk in "
+           "which nothing can be spoken is left out. Raises ConfigError if that is true of all, "
+           "and as `encode` and `split`.");
 }
 
 }  // namespace
@@ -301,7 +314,7 @@ void register_text(py::module_& module) {
                   "naming file and line or field.")
       .def_static("find", &find_front_end, py::arg("folder"),
                   "As open, of the checkpoint or engine that has the folder \"text\"; None if it "
-                  "has none, or a front end that only Python knows.")
+                  "has none, or a front end that only Python knows. Raises FormatError as open.")
       .def("tokenizers", &TextFrontEnd::tokenizers, "Its vocabularies, in the order of their ids.")
       .def("languages", &TextFrontEnd::languages, "What it speaks, sorted.")
       .def_property_readonly("default_language", &TextFrontEnd::default_language,
@@ -310,6 +323,7 @@ void register_text(py::module_& module) {
       .def_property_readonly("text_bos", &TextFrontEnd::text_bos, "The id that begins a text.")
       .def_property_readonly("text_eos", &TextFrontEnd::text_eos, "The id that ends a text.");
   def_methods(bound);
+  def_splitting(bound);
 }
 
 }  // namespace ttsrt::python

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -146,13 +147,18 @@ class TextResolver:
         front_end = self.front_end
         if front_end is None:
             raise ConfigError(f"text: {_why_none(self._engine)}. {NEEDS_FRONT_END}")
+        begin = time.perf_counter()
         spoken = front_end.speak(request.text, request.language, options)
+        seconds = time.perf_counter() - begin
         info = self._engine.info
         _check_lexicon(options.lexicon, spoken.language, front_end)
         if info.family == "magpie":
             _check_chunks(spoken, info.max_encoder_input_len)
         return replace(
-            spoken, frame_rate=info.frame_rate, frames_per_step=max(1, info.frame_stacking)
+            spoken,
+            frame_rate=info.frame_rate,
+            frames_per_step=max(1, info.frame_stacking),
+            seconds=seconds,
         )
 
 

@@ -27,7 +27,7 @@ FinishReason: TypeAlias = Literal["stop", "length", "cancelled", "deadline", "er
 
 @dataclass(frozen=True, kw_only=True)
 class Metrics:
-    """Times of one request.
+    """Times of one request, from its submission, before its text became ids.
 
     Attributes:
         queue_seconds: From submit until the request got a slot.
@@ -56,17 +56,25 @@ class Metrics:
 
     @classmethod
     def _from_native(cls, native: _core.Metrics, spoken: SpokenText | None) -> Metrics:
+        text = 0.0 if spoken is None else spoken.seconds
+        total = native.total_seconds + text
+        share = native.total_seconds / total if total > 0 else 1.0
         return cls(
-            queue_seconds=native.queue_seconds,
-            first_frame_seconds=native.first_frame_seconds,
-            first_audio_seconds=native.first_audio_seconds,
-            total_seconds=native.total_seconds,
-            frames_per_second=native.frames_per_second,
-            x_real_time=native.x_real_time,
-            rtf=native.rtf,
+            queue_seconds=native.queue_seconds + text,
+            first_frame_seconds=_behind(text, native.first_frame_seconds),
+            first_audio_seconds=_behind(text, native.first_audio_seconds),
+            total_seconds=total,
+            frames_per_second=native.frames_per_second * share,
+            x_real_time=native.x_real_time * share,
+            rtf=native.rtf / share if share > 0 else native.rtf,
             steps=native.steps,
             dropped_text={} if spoken is None else spoken.dropped,
         )
+
+
+def _behind(text: float, seconds: float) -> float:
+    """A time behind that of the text; 0 stays, as it stands for never."""
+    return seconds + text if seconds > 0 else seconds
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

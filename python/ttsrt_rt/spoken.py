@@ -30,6 +30,7 @@ class SpokenText:
         voices: Of each chunk, the voice that markup names; None for that of the request.
         frame_rate: Of the codec, frames per second; 0 for a model without frames.
         frames_per_step: Frames that a step of the decoder makes.
+        seconds: How long the front end took, which is part of the times of a request.
     """
 
     text: str
@@ -43,3 +44,4 @@ class SpokenText:
     voices: tuple[str | None, ...] = ()
     frame_rate: float = 0.0
     frames_per_step: int = 1
+    seconds: float = 0.0

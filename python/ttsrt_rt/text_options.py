@@ -33,12 +33,12 @@ class TextOptions:
         split: When a long text is spoken in several chunks. "auto": in sentences, where it has as
             many words as the language allows at once; "never"; "sentences": always; "phrases": as
             auto, and sentences of more than 35 words are cut between phrases or words.
-        short_text: "pad" adds padding to texts of less than four symbols, which some models cut
+        short_text: "pad" adds padding after texts of less than four symbols, which some models cut
             off; "keep" doesn't.
-        terminal_punctuation: True adds a full stop to a text that ends in no punctuation.
+        terminal_punctuation: True adds a full stop after a text that ends in no punctuation.
         normalize: What becomes words before the text is read: "off" for nothing; "numbers"; "nemo"
             for numbers, dates, currencies and so on by nemo_text_processing.
-        markup: "ssml" for a text with the tags of docs/text.md, "none" for a plain one.
+        markup: "ssml" for a text with the tags of docs/say.md, "none" for a plain one.
         lexicon: Pronunciations of words, which come before the model's own dictionary.
     """
 

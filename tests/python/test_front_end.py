@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 import ttsrt_rt as rt
 from tests.conftest import source_of
+from ttsrt_rt.spoken import SpokenText
 from ttsrt_rt.synth import write_random_nemo
 from ttsrt_rt.text.lexicon import Lexicon, LexiconEntry
 
@@ -69,6 +71,30 @@ def test_streams_and_handles_know_the_text(executor: rt.Executor) -> None:
     assert sum(len(event.codes) for event in handle) == 6
     assert handle.result().text_ids is spoken.ids
     assert executor.submit(text_ids=spoken.ids, voice=0, max_frames=2).spoken is None
+
+
+def test_times_have_that_of_the_text(
+    executor: rt.Executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    front_end = executor._texts.front_end
+    assert front_end is not None
+    speak = front_end.speak
+
+    def slow(text: str, language: str | None, options: rt.TextOptions) -> SpokenText:
+        time.sleep(0.3)
+        return speak(text, language, options)
+
+    monkeypatch.setattr(front_end, "speak", slow)
+    begin = time.perf_counter()
+    result = executor.generate(text="Hello dog.", voice=0, max_frames=6)
+    whole = time.perf_counter() - begin
+    times, frames = result.metrics, len(result.codes)
+    assert 0.3 <= times.queue_seconds <= times.first_frame_seconds <= times.total_seconds <= whole
+    assert times.first_audio_seconds == 0
+    assert times.frames_per_second == pytest.approx(frames / times.total_seconds)
+    rate = executor.engine.info.frame_rate
+    assert times.rtf == pytest.approx(times.total_seconds * rate / frames)
+    assert times.x_real_time == pytest.approx(1 / times.rtf)
 
 
 def test_many_texts_at_once(executor: rt.Executor) -> None:

@@ -10,9 +10,11 @@
 #include <variant>
 #include <vector>
 
+#include "ttsrt/error.h"
 #include "ttsrt/export.h"
 #include "ttsrt/options.h"
 #include "ttsrt/tensor.h"
+#include "ttsrt/text.h"
 
 namespace ttsrt {
 
@@ -22,6 +24,18 @@ using VoiceRef = std::variant<std::int32_t, std::string>;
 /// Whether a voice may have this name: 1 to 64 letters of any script, digits, "_", "-" and ".", in
 /// UTF-8; not "." or "..".
 TTSRT_API bool is_voice_name(const std::string& name);
+
+/// Request::max_frames is more than fits behind the rows in front of what is generated. In Python a
+/// ConfigError with `limit`.
+class TTSRT_API FrameLimitError : public ConfigError {
+ public:
+  FrameLimitError(const std::string& message, std::int64_t limit)
+      : ConfigError(message), limit_(limit) {}
+  std::int64_t limit() const noexcept { return limit_; }  ///< the most that this request may have
+
+ private:
+  std::int64_t limit_;
+};
 
 /// Rows of floats that a request takes: as `values`, or where they are in the memory of a GPU. Rows
 /// on a GPU are not copied through the host. They must not change until the request has ended, and
@@ -60,10 +74,12 @@ struct Speaker {
 /// One utterance to generate. An absent option takes the checkpoint's default.
 struct Request {
   /// What is spoken, in UTF-8, for engines that carry a front end (Engine::front_end), instead of
-  /// text_ids: submit() encodes it and adds the id that ends a text; a long one becomes chunks
-  /// (TextSplit::automatic). Characters that no symbol speaks are left out.
+  /// text_ids: submit() encodes it and adds the id that ends a text. Result has what became of it.
   std::optional<std::string> text;
-  std::optional<std::string> language;  ///< of the text; absent: the front end's default
+  std::optional<std::string> language;          ///< of the text; absent: the front end's default
+  TextOptions text_options;                     ///< how the text is read
+  TextSplit text_split = TextSplit::automatic;  ///< when it becomes several chunks
+  std::vector<LexiconEntry> lexicon;            ///< pronunciations of words of the text
 
   /// The text is exactly one of: ids, used unchanged (nothing is appended) [text_len]; rows before
   /// the encoder [text_len, dim]; rows after it [text_len, dim]. Chatterbox T3 takes ids and rows
@@ -219,6 +235,14 @@ struct Result {
   Matrix<std::int32_t> codes;  ///< [frames, codebooks]
   FinishReason finish_reason = FinishReason::stop;
   std::string error;  ///< the message if finish_reason is error
+  /// Of a request with a text: the text, the engine's name of the language that it was spoken in
+  /// (or of the tokenizer, where that was named), the ids that it became, where each of them begins
+  /// and ends in the text, in code points [ids], and the characters that were left out.
+  std::string text;
+  std::string language;
+  std::vector<std::int32_t> text_ids;
+  std::vector<TextSpan> text_spans;
+  std::vector<DroppedCharacter> dropped_text;
   /// If requested: [steps, text_len]; of a text in chunks, text_len is that of the longest window,
   /// column j of a step is row chunk_offsets[its chunk] + j of the text, and columns behind the
   /// window are 0.

@@ -49,7 +49,7 @@ struct TextOptions {
 
 /// When a text is spoken in several chunks.
 enum class TextSplit : std::int32_t {
-  automatic,  ///< sentences, if it has as many words as its language allows in one chunk, or more
+  automatic,  ///< sentences, where the text has at least threshold(language) words
   never,      ///< one chunk
   sentences,  ///< each sentence is a chunk
   phrases     ///< as automatic; chunks of over 35 words are cut between phrases, or between words
@@ -113,7 +113,7 @@ class TTSRT_API TextFrontEnd {
   static std::shared_ptr<const TextFrontEnd> open(const std::string& folder);
 
   /// As open, of the folder that has a folder "text". Null if it has none, or a front end that only
-  /// Python knows.
+  /// Python knows. Throws FormatError as open.
   static std::shared_ptr<const TextFrontEnd> find(const std::string& folder);
 
   const std::vector<TextTokenizerInfo>& tokenizers() const;  ///< in the order of their ids

@@ -23,7 +23,7 @@ std::vector<step::Round> rounds_of(const Request& request, std::int32_t max_rows
                 "is ", max_rows,
                 round.history > 0 ? message(" and ", round.history, " of the chunk before stay")
                                   : std::string(),
-                ", got ", ids);
+                ", got ", ids, "; of a text, split=\"phrases\" makes shorter chunks");
     round.rows = round.history + ids;
     round.first = static_cast<std::int32_t>(reached) - round.history;
     reached += ids;

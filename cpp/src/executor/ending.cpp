@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "executor/commit.h"
+#include "executor/request_text.h"
 #include "executor/rounds.h"
 
 namespace ttsrt::executor {
@@ -62,6 +63,7 @@ Result result_of(Sequence& sequence, FinishReason reason, const std::string& err
         static_cast<std::int64_t>(sequence.spectrogram.size()) / sequence.bands;
   result.spectrogram.values = std::move(sequence.spectrogram);
   result.trace = std::move(sequence.trace);
+  tell_text(std::move(sequence.request.spoken), result);
   return result;
 }
 
@@ -96,6 +98,7 @@ void end(Pending&& pending, FinishReason reason, const std::string& error,
     const double waited = seconds_between(pending.submitted, Clock::now());
     result.metrics.queue_seconds = waited;
     result.metrics.total_seconds = waited;
+    tell_text(std::move(pending.request.spoken), result);
     channel->finish(std::move(last), std::move(result));
   } catch (const std::exception&) {  // no memory for the result
     channel->abandon();

@@ -145,14 +145,15 @@ Executor::~Executor() {
 }
 
 Handle Executor::submit(Request request) {
+  executor::Pending pending;
+  pending.submitted = executor::Clock::now();
   impl_->home.check("submit");
   impl_->replicas.check_accepts();
   executor::check_places(request, impl_->place);
-  executor::resolve_text(request, impl_->engine.front_end().get(),
-                         impl_->engine.info().max_encoder_input_len);
-  executor::Pending pending;
-  pending.submitted = executor::Clock::now();
+  executor::SpokenText spoken = executor::resolve_text(request, impl_->engine.front_end().get(),
+                                                       impl_->engine.info().max_encoder_input_len);
   pending.request = executor::prepare(std::move(request), *impl_->itineraries, impl_->voices);
+  pending.request.spoken = std::move(spoken);
   pending.channel = make_channel(impl_->next_id.fetch_add(1));
   Handle handle(std::make_shared<Ticketed>(pending.channel));
   impl_->replicas.submit(std::move(pending));

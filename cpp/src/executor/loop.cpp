@@ -336,7 +336,7 @@ void Loop::collect_oldest() {
   last_commit_ = Clock::now();
 }
 
-// Those whose text goes on, where nothing is in flight of what goes again.
+// Begins the next round of each request whose last round has no launch in flight.
 void Loop::begin_rounds() {
   for (const std::int32_t slot : order_) {
     Sequence& sequence = *slots_[static_cast<std::size_t>(slot)];

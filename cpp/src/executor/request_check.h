@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "executor/request_text.h"
 #include "model/itineraries.h"
 #include "step/itinerary.h"
 #include "ttsrt/request.h"
@@ -14,6 +15,7 @@ namespace ttsrt::executor {
 
 struct PreparedRequest {
   step::Itinerary itinerary;
+  SpokenText spoken;
   bool return_alignment = false;
   bool return_positions = false;
   std::int32_t chunk_frames = 1;

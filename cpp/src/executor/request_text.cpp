@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "core/check.h"
+#include "core/quote.h"
 
 namespace ttsrt::executor {
 namespace {
@@ -19,25 +20,59 @@ void check_alone(const Request& request) {
     TTSRT_CHECK(ConfigError, !is_given, "text: expected a text or ", name, ", got both");
 }
 
+void check_no_options(const Request& request) {
+  const std::pair<const char*, bool> options[] = {
+      {"language", request.language.has_value()},
+      {"text_options", request.text_options.strict || request.text_options.special_text},
+      {"text_split", request.text_split != TextSplit::automatic},
+      {"lexicon", !request.lexicon.empty()}};
+  for (const auto& [name, is_given] : options)
+    TTSRT_CHECK(ConfigError, !is_given, name, ": expected with a text, got it alone");
+}
+
+void check_lengths(const EncodedChunks& chunks, std::int32_t max_ids) {
+  constexpr std::size_t kShown = 20;  // characters of a chunk
+  for (std::size_t i = 0; i < chunks.lengths.size(); ++i)
+    TTSRT_CHECK(ConfigError, chunks.lengths[i] <= max_ids, "text: chunk ", i + 1, " (",
+                in_quotes(chunks.pieces[i].text, kShown), "): expected at most ", max_ids,
+                " ids (max_encoder_input_len), got ", chunks.lengths[i],
+                "; split=\"phrases\" makes shorter chunks");
+}
+
 }  // namespace
 
-void resolve_text(Request& request, const TextFrontEnd* front_end, std::int32_t max_ids) {
+SpokenText resolve_text(Request& request, const TextFrontEnd* front_end, std::int32_t max_ids) {
   if (!request.text) {
-    TTSRT_CHECK(ConfigError, !request.language, "language: expected with a text, got it alone");
-    return;
+    check_no_options(request);
+    return {};
   }
   check_alone(request);
   TTSRT_CHECK(ConfigError, front_end != nullptr,
               "text: this engine has no front end that turns text into ids; give text_ids");
+  const TextLanguage found = front_end->resolve(request.language.value_or(""));
   EncodedChunks chunks =
-      front_end->encode_chunks(*request.text, request.language.value_or(""), TextSplit::automatic);
-  for (const std::int32_t ids : chunks.lengths)
-    TTSRT_CHECK(ConfigError, ids <= max_ids, "text: expected at most ", max_ids,
-                " ids, this engine's max_encoder_input_len, got ", ids);
+      front_end->encode_chunks(*request.text, request.language.value_or(""), request.text_split,
+                               request.text_options, request.lexicon);
+  check_lengths(chunks, max_ids);
+  SpokenText spoken;
+  spoken.text = std::move(*request.text);
+  spoken.language = found.language.empty() ? found.tokenizer : found.language;
+  spoken.ids = chunks.ids;
+  spoken.spans = std::move(chunks.spans);
+  spoken.dropped = std::move(chunks.dropped);
   request.text_ids = std::move(chunks.ids);
   if (chunks.lengths.size() > 1) request.text_chunks = std::move(chunks.lengths);
   request.text.reset();
   request.language.reset();
+  return spoken;
+}
+
+void tell_text(SpokenText&& spoken, Result& result) {
+  result.text = std::move(spoken.text);
+  result.language = std::move(spoken.language);
+  result.text_ids = std::move(spoken.ids);
+  result.text_spans = std::move(spoken.spans);
+  result.dropped_text = std::move(spoken.dropped);
 }
 
 }  // namespace ttsrt::executor

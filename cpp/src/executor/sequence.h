@@ -92,8 +92,8 @@ struct Sequence {
   std::array<BlockTable, 2> tables;
   std::array<bool, 2> is_forked = {false, false};
 
-  // What it made: the stack that fed its first step, then one stack per step, [1 + steps, C*S], of
-  // the last step of each round but the last one the frames that are kept; never reallocated.
+  // Codes: the stack that fed the first step, then one stack per step [1 + steps, C*S]. When a
+  // round ends, its last stack is cut to the frames that are kept. Reserved once.
   std::vector<std::int32_t> stacks;
   std::size_t fed_codes = 0;     // of the stack that fed the first step
   std::int32_t final_rows = 0;   // of blocks: rows of those that are final, before the current one

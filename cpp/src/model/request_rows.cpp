@@ -91,10 +91,13 @@ void refuse_speaker_options(const Request& request) {
 std::int32_t steps_in_room(const Request& request, std::int32_t steps, std::int32_t room,
                            std::int32_t stacking) {
   const bool is_forced = is_given(request.forced_codes);
-  TTSRT_CHECK(ConfigError, steps <= room || (!is_forced && !request.max_frames.has_value()),
-              is_forced ? "forced_codes" : "max_frames", ": expected at most ",
-              std::int64_t{room} * stacking, " frames behind the rows before them, got ",
-              is_forced ? request.forced_codes.rows : std::int64_t{*request.max_frames});
+  const std::int64_t most = std::int64_t{room} * stacking;
+  const char* expected = ": expected at most ";
+  const char* where = " frames behind the rows before them, got ";
+  TTSRT_CHECK(ConfigError, steps <= room || !is_forced, "forced_codes", expected, most, where,
+              request.forced_codes.rows);
+  if (steps > room && request.max_frames.has_value())
+    throw FrameLimitError(message("max_frames", expected, most, where, *request.max_frames), most);
   return std::min(steps, room);
 }
 

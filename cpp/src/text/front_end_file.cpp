@@ -34,7 +34,8 @@ std::vector<std::string> strings(const JsonReader& reader, const char* key, std:
   const Json& list = reader.value(key);
   const std::string where = reader.where() + "." + key;
   TTSRT_CHECK(FormatError, list.is_array() && list.size() <= most, where,
-              ": expected a list of at most ", most, " strings");
+              ": expected a list of at most ", most, " strings, got ",
+              list.is_array() ? message("one of ", list.size()) : std::string(list.type_name()));
   std::vector<std::string> all;
   for (std::size_t i = 0; i < list.size(); ++i) {
     check_text(list[i], message(where, "[", i, "]"));
@@ -81,7 +82,7 @@ WordTable read_table(const JsonReader& reader, const IpaOptions& options,
                      const std::string& folder) {
   const std::vector<std::string> names = strings(reader, "dictionaries", kMaxFiles);
   const std::string where = reader.where() + ".dictionaries";
-  TTSRT_CHECK(FormatError, !names.empty(), where, ": expected at least one file");
+  TTSRT_CHECK(FormatError, !names.empty(), where, ": expected at least one file, got none");
   if (is_table(names[0])) {
     TTSRT_CHECK(FormatError, names.size() == 1, where, ": expected one table, got ", names.size());
     const std::string path = file_of(names[0], folder, where);
@@ -92,7 +93,7 @@ WordTable read_table(const JsonReader& reader, const IpaOptions& options,
     const std::string path = file_of(name, folder, where);
     raw.add(read_text(path, kMaxDictionaryBytes), path);
   }
-  TTSRT_CHECK(FormatError, !raw.words().empty(), where, ": expected words, the files have none");
+  TTSRT_CHECK(FormatError, !raw.words().empty(), where, ": expected words, got files without any");
   try {
     return WordTable(write_table(make_dictionary(raw, options.dictionary, prepared_vocab(options))),
                      where);
@@ -166,15 +167,16 @@ void read_tokenizers(const JsonReader& reader, const std::string& folder, FrontE
   const Json& list = reader.value("tokenizers");
   const std::string where = reader.where() + ".tokenizers";
   TTSRT_CHECK(FormatError, list.is_array() && !list.empty() && list.size() <= kMaxTokenizers, where,
-              ": expected a list of 1 to ", kMaxTokenizers, " tokenizers");
+              ": expected a list of 1 to ", kMaxTokenizers, " tokenizers, got ",
+              list.is_array() ? message("one of ", list.size()) : std::string(list.type_name()));
   for (std::size_t i = 0; i < list.size(); ++i) {
     const std::string place = message(where, "[", i, "]");
     TTSRT_CHECK(FormatError, list[i].is_object(), place, ": expected an object, got ",
                 list[i].type_name());
     auto tokenizer = read_tokenizer(list[i], place, folder);
     for (const TextTokenizerInfo& other : data.infos)
-      TTSRT_CHECK(FormatError, other.name != tokenizer->name(), place, ".name: there are two of ",
-                  in_quotes(other.name));
+      TTSRT_CHECK(FormatError, other.name != tokenizer->name(), place,
+                  ".name: expected each once, got ", in_quotes(other.name), " again");
     TextTokenizerInfo info;
     info.name = tokenizer->name();
     info.kind = tokenizer->kind();
@@ -182,7 +184,8 @@ void read_tokenizers(const JsonReader& reader, const std::string& folder, FrontE
     info.size = tokenizer->size();
     if (tokenizer->pad() != kNoId) info.pad = data.size + tokenizer->pad();
     data.size += info.size;
-    TTSRT_CHECK(FormatError, data.size < kMaxId, place, ": expected at most ", kMaxId, " ids");
+    TTSRT_CHECK(FormatError, data.size < kMaxId, place, ": expected at most ", kMaxId, " ids, got ",
+                data.size);
     data.infos.push_back(std::move(info));
     data.tokenizers.push_back(std::move(tokenizer));
   }
@@ -197,13 +200,14 @@ void read_languages(const JsonReader& reader, FrontEndData& data) {
   const Json& map = reader.value("languages");
   const std::string where = reader.where() + ".languages";
   TTSRT_CHECK(FormatError, map.is_object() && map.size() <= kMaxLanguages, where,
-              ": expected an object of at most ", kMaxLanguages, " languages");
+              ": expected an object of at most ", kMaxLanguages, " languages, got ",
+              map.is_object() ? message("one of ", map.size()) : std::string(map.type_name()));
   for (const auto& [language, tokenizer] : map.items()) {
     const std::string place = where + "." + clipped(language, 40);
     check_text(tokenizer, place);
     const auto& name = tokenizer.get_ref<const std::string&>();
-    TTSRT_CHECK(FormatError, has_tokenizer(data, name), place, ": there is no tokenizer ",
-                in_quotes(name));
+    TTSRT_CHECK(FormatError, has_tokenizer(data, name), place,
+                ": expected the name of a tokenizer, got ", in_quotes(name));
     data.languages.push_back({language, name});
   }
   data.default_language = reader.string("default_language");
@@ -211,7 +215,7 @@ void read_languages(const JsonReader& reader, FrontEndData& data) {
       std::any_of(data.languages.begin(), data.languages.end(),
                   [&](const TextLanguage& of) { return of.language == data.default_language; });
   TTSRT_CHECK(FormatError, is_known || has_tokenizer(data, data.default_language), reader.where(),
-              ".default_language: there is no language or tokenizer ",
+              ".default_language: expected a language or the name of a tokenizer, got ",
               in_quotes(data.default_language));
 }
 

@@ -121,8 +121,8 @@ void WordTable::check_texts(const char* name, std::size_t ends, std::size_t coun
   std::string_view last;
   for (std::size_t i = 0; i < count; ++i) {
     const std::size_t end = number(ends, i);
-    TTSRT_CHECK(FormatError, end >= begin && end <= size, where, ": ", name, ": the ends of ", i,
-                " and its neighbours don't fit");
+    TTSRT_CHECK(FormatError, end >= begin && end <= size, where, ": ", name, "[", i,
+                "]: expected an end in [", begin, ", ", size, "], got ", end);
     std::string_view rest = std::string_view(file_).substr(bytes + begin, end - begin);
     const bool follows = !is_sorted || (!rest.empty() && last < rest);
     TTSRT_CHECK(FormatError, follows, where, ": ", name, ": ", in_quotes(rest, 40),

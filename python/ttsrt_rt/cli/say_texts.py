@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ttsrt_rt.errors import ConfigError
+from ttsrt_rt.text.checks import MAX_TEXT_BYTES
 
-__all__ = ["MAX_TEXT", "sentences_of", "texts_of"]
+__all__ = ["sentences_of", "texts_of"]
 
-MAX_TEXT = 16 << 20  # bytes
 _MAX_LINE = 1 << 20
 # As cpp/src/text/split.cpp ends sentences: where white space follows, but not behind a title; or
 # behind the marks of scripts that have no spaces, and behind dandas. Closing quotes go with them.
@@ -38,11 +38,11 @@ def texts_of(args: argparse.Namespace) -> Iterable[str]:
     if args.file is not None:
         from ttsrt_rt.regular_file import read_regular
 
-        return [_text(read_regular(Path(args.file), MAX_TEXT), f"--file: {args.file}")]
+        return [_text(read_regular(Path(args.file), MAX_TEXT_BYTES), f"--file: {args.file}")]
     if args.text == ["-"]:
-        data = sys.stdin.buffer.read(MAX_TEXT + 1)
-        if len(data) > MAX_TEXT:
-            raise ConfigError(f"standard input: expected at most {MAX_TEXT} bytes, got more")
+        data = sys.stdin.buffer.read(MAX_TEXT_BYTES + 1)
+        if len(data) > MAX_TEXT_BYTES:
+            raise ConfigError(f"standard input: expected at most {MAX_TEXT_BYTES} bytes, got more")
         return [_text(data, "standard input")]
     return [" ".join(args.text)]
 

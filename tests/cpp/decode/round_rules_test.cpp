@@ -51,10 +51,10 @@ TEST(Rounds, RefusedChunksAreNamed) {
   };
   EXPECT_TRUE(refuses("text_chunks[1]: expected at least 1 id, got 0", chunked({3, 0})));
   EXPECT_TRUE(refuses("text_chunks[0]: expected at most 30 ids", chunked({31, 2})));
-  EXPECT_TRUE(
-      refuses("text_chunks[1]: expected at most 15 ids, as max_encoder_input_len is 30 and "
-              "15 of the chunk before stay, got 16",
-              chunked({15, 16})));
+  EXPECT_TRUE(refuses(
+      "text_chunks[1]: expected at most 15 ids, as max_encoder_input_len is 30 and "
+      "15 of the chunk before stay, got 16; of a text, split=\"phrases\" makes shorter chunks",
+      chunked({15, 16})));
   EXPECT_NO_THROW(rounds_of(chunked({30, 15}), 30));
   Request request = chunked({3, 4});
   request.text_ids.pop_back();

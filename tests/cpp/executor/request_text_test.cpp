@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+
 #include "support/errors.h"
 #include "support/tiny_executor.h"
 
@@ -87,6 +89,90 @@ TEST_F(RequestText, LongTextsAreSpokenInChunks) {
   EXPECT_EQ(found.chunk_steps, expected.chunk_steps);
 }
 
+TEST_F(RequestText, ResultsTellWhatBecameOfTheText) {
+  build_engine();
+  ExecutorOptions options;
+  options.device = "reference";
+  Executor executor(Engine::open(engine()), options);
+  Request of = request("A? \xC3\x84 b??.");
+  of.language = "en-GB";
+  const Result found = executor.generate(of);
+  EXPECT_EQ(found.text, "A? \xC3\x84 b??.");
+  EXPECT_EQ(found.language, "en");
+  EXPECT_EQ(found.text_ids, (std::vector<std::int32_t>{1, 0, 2, 4, 8}));
+  ASSERT_EQ(found.text_spans.size(), 5U);
+  const std::int32_t expected[][2] = {{0, 1}, {2, 3}, {5, 6}, {8, 9}, {9, 9}};
+  for (std::size_t i = 0; i < 5; ++i) {
+    EXPECT_EQ(found.text_spans[i].begin, expected[i][0]) << i;
+    EXPECT_EQ(found.text_spans[i].end, expected[i][1]) << i;
+  }
+  ASSERT_EQ(found.dropped_text.size(), 2U);
+  EXPECT_EQ(found.dropped_text[0].character, "?");
+  EXPECT_EQ(found.dropped_text[0].count, 3);
+  EXPECT_EQ(found.dropped_text[1].count, 1);
+  of.language = "letters";
+  EXPECT_EQ(executor.generate(of).language, "en");
+  const Result plain = executor.generate(test::spoken({1, 8}, 3));
+  EXPECT_TRUE(plain.text.empty() && plain.text_ids.empty() && plain.dropped_text.empty());
+}
+
+TEST_F(RequestText, CancelledRequestsTellTheirTextToo) {
+  build_engine();
+  ExecutorOptions options;
+  options.device = "reference";
+  Executor executor(Engine::open(engine()), options);
+  Request of = request("A?");
+  of.deadline = 1e-9;
+  const std::optional<Result> late = executor.submit(of).result();
+  ASSERT_TRUE(late.has_value());
+  EXPECT_EQ(late->finish_reason, FinishReason::deadline);
+  EXPECT_EQ(late->text, "A?");
+  EXPECT_EQ(late->dropped_text.size(), 1U);
+}
+
+TEST_F(RequestText, OptionsSayHowTextsAreRead) {
+  build_engine();
+  ExecutorOptions options;
+  options.device = "reference";
+  Executor executor(Engine::open(engine()), options);
+  Request of = request("A b. A b.");
+  EXPECT_EQ(executor.generate(of).chunk_steps.size(), 1U);
+  of.text_split = TextSplit::sentences;
+  of.max_frames = 60;
+  const Result two = executor.generate(of);
+  EXPECT_EQ(two.text_ids, (std::vector<std::int32_t>{1, 0, 2, 4, 8, 1, 0, 2, 4, 8}));
+  EXPECT_EQ(two.chunk_steps.size(), 2U);
+  Request strict = request("A?");
+  strict.text_options.strict = true;
+  EXPECT_TRUE(throws_naming<ConfigError>("speaks U+003F \"?\"", [&] { executor.submit(strict); }));
+  Request names = request("A");
+  names.lexicon = {{"a", "b", false}};
+  EXPECT_TRUE(throws_naming<ConfigError>("lexicon", [&] { executor.submit(names); }));
+  for (int i = 0; i < 3; ++i) {
+    Request alone = test::spoken({1, 8}, 3);
+    if (i == 0) alone.text_options.special_text = true;
+    if (i == 1) alone.text_split = TextSplit::never;
+    if (i == 2) alone.lexicon = {{"a", "b", false}};
+    EXPECT_TRUE(throws_naming<ConfigError>("expected with a text, got it alone",
+                                           [&] { executor.submit(alone); }));
+  }
+}
+
+TEST_F(RequestText, TimesCountFromSubmitNotFromTheEndOfTheText) {
+  build_engine();
+  ExecutorOptions options;
+  options.device = "reference";
+  const Engine opened = Engine::open(engine());
+  Executor executor(opened, options);
+  const std::string text = "a" + std::string(std::size_t{4} << 20, '?');
+  const auto begin = std::chrono::steady_clock::now();
+  opened.front_end()->encode_chunks(text, "en", TextSplit::automatic);
+  const std::chrono::duration<double> alone = std::chrono::steady_clock::now() - begin;
+  const Result found = executor.generate(request(text));
+  EXPECT_GT(found.metrics.queue_seconds, 0.2 * alone.count());
+  EXPECT_GE(found.metrics.first_frame_seconds, found.metrics.queue_seconds);
+}
+
 TEST_F(RequestText, WrongTextsAreRefused) {
   BuildOptions limits;
   limits.max_encoder_input_len = 6;
@@ -99,7 +185,12 @@ TEST_F(RequestText, WrongTextsAreRefused) {
   };
   EXPECT_TRUE(refuses(request("?"), "text has no speakable symbol; it has none for U+003F \"?\""));
   EXPECT_TRUE(refuses(request("a\xFF"), "text: expected UTF-8; at byte 1"));
-  EXPECT_TRUE(refuses(request("abcabc"), "text: expected at most 6 ids, this engine's"));
+  EXPECT_TRUE(refuses(request("abcabc"),
+                      "text: chunk 1 (\"abcabc\"): expected at most 6 ids "
+                      "(max_encoder_input_len), got 7; split=\"phrases\" makes shorter chunks"));
+  Request second = request("A. Abcabcabcabcabcabcabcabc.");
+  second.text_split = TextSplit::sentences;
+  EXPECT_TRUE(refuses(second, "text: chunk 2 (\"Abcabcabcabcabcabcab...\"): expected at most 6"));
   Request both = request("a");
   both.text_ids = {1};
   EXPECT_TRUE(refuses(both, "text: expected a text or text_ids, got both"));

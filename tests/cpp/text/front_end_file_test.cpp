@@ -27,11 +27,12 @@ TEST(FrontEndFile, WrongFieldsAreNamed) {
       {R"({"tokenizers": []})", ".tokenizers: expected a list of 1 to 256"},
       {R"({"tokenizers": 3})", ".tokenizers: expected a list"},
       {R"({"tokenizers": [3]})", ".tokenizers[0]: expected an object, got number"},
-      {R"({"languages": {"en": "nobody"}})", ".languages.en: there is no tokenizer \"nobody\""},
+      {R"({"languages": {"en": "nobody"}})",
+       ".languages.en: expected the name of a tokenizer, got \"nobody\""},
       {R"({"languages": {"en": 3}})", ".languages.en: expected a string, got number"},
       {R"({"languages": []})", ".languages: expected an object"},
       {R"({"default_language": "de"})",
-       ".default_language: there is no language or tokenizer \"de\""},
+       ".default_language: expected a language or the name of a tokenizer, got \"de\""},
       {R"({"text_eos": 1})", ".text_eos: expected an id behind the"},
       {R"({"text_eos": null})", ".text_eos: "},
       {R"({"text_bos": -1})", ".text_bos: "}};
@@ -46,10 +47,10 @@ TEST(FrontEndFile, WrongFieldsAreNamed) {
 TEST(FrontEndFile, WrongFieldsOfTokenizersAreNamed) {
   const std::pair<const char*, const char*> wrong[] = {
       {R"({"name": ""})", "[0].name: expected a name"},
-      {R"({"name": "byt5"})", "[1].name: there are two of \"byt5\""},
+      {R"({"name": "byt5"})", "[1].name: expected each once, got \"byt5\" again"},
       {R"({"kind": "words"})", "[0].kind: expected one of ipa, bytes, chars, mandarin, japanese"},
       {R"({"case": "title"})", "[0].case: expected one of upper, lower, mixed; got \"title\""},
-      {R"({"dictionaries": []})", "[0].dictionaries: expected at least one file"},
+      {R"({"dictionaries": []})", "[0].dictionaries: expected at least one file, got none"},
       {R"({"dictionaries": ["../en.dict"]})", "[0].dictionaries: expected a file's name"},
       {R"({"dictionaries": [".en.dict"]})", "[0].dictionaries: expected a file's name"},
       {R"({"dictionaries": ["none.dict"]})", "none.dict"},
@@ -57,7 +58,7 @@ TEST(FrontEndFile, WrongFieldsOfTokenizersAreNamed) {
       {R"({"dictionaries": ["a.table", "b.table"]})", "expected one table, got 2"},
       {R"({"heteronyms": "a/b"})", "[0].heteronyms: expected a file's name"},
       {R"({"heteronyms": 3})", "[0].heteronyms: "},
-      {R"({"punctuation": ","})", "[0].punctuation: expected a list"},
+      {R"({"punctuation": ","})", "[0].punctuation: expected a list of at most"},
       {R"({"punctuation": [","," ",3]})", "[0].punctuation[2]: expected a string, got number"},
       {R"({"use_chars": 1})", "[0].use_chars: "},
       {R"({"add_blank_at": "first"})", "[0].add_blank_at: expected one of true, last"}};
@@ -74,7 +75,7 @@ TEST(FrontEndFile, WrongFieldsOfTokenizersAreNamed) {
 TEST(FrontEndFile, DictionariesWithoutWordsAreRefused) {
   FrontEndFolder folder;
   test::write_file(small(folder).file("en.dict"), ";;; nothing\n");
-  EXPECT_TRUE(refuses(folder, "expected words, the files have none"));
+  EXPECT_TRUE(refuses(folder, "expected words, got files without any"));
 }
 
 TEST(FrontEndFile, DictionariesAreMerged) {

@@ -75,6 +75,7 @@ TEST(WordTable, HostileContentsAreRefusedOrSearched) {
   const std::string file = write_table(small());
   std::mt19937 random(7);
   int read = 0, refused = 0;
+  bool is_end_named = false;
   for (int i = 0; i < 20000; ++i) {
     std::string changed = file;
     for (int edits = 0; edits < 3; ++edits) {
@@ -87,12 +88,15 @@ TEST(WordTable, HostileContentsAreRefusedOrSearched) {
       for (const char* word : {"A", "B", "C", "\xC3\x84"}) table.find(word);
       table.symbols();
       ++read;
-    } catch (const FormatError&) {
+    } catch (const FormatError& error) {
+      const std::string told = error.what();
+      is_end_named = is_end_named || told.find("]: expected an end in [") != std::string::npos;
       ++refused;
     }
   }
   EXPECT_GT(read, 0);
   EXPECT_GT(refused, 1000);
+  EXPECT_TRUE(is_end_named);
 }
 
 TEST(WordTable, WordsOutOfOrderAreRefused) {
