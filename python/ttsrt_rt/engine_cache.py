@@ -51,6 +51,7 @@ CONVERT_OPTIONS = (
     "variant",
     "heads",
     "conds",
+    "voice_encoder",
     "vocab",
     "vocoder",
     "use_ema",
@@ -59,12 +60,13 @@ CONVERT_OPTIONS = (
     "text_files",
     "dictionaries",
 )
-_PATH_OPTIONS = ("config", "conds", "vocab", "vocoder", "text_files")
+_PATH_OPTIONS = ("config", "conds", "voice_encoder", "vocab", "vocoder", "text_files")
 _DICTIONARIES = "dictionaries"  # files by their names
 _CODEC = "codec"  # a checkpoint of its own, which is converted as the first one is
 # What converters take from the folder of a source without being told.
 _BESIDE = (
-    *("hparams.yaml", "conds.pt", "vocab.txt", "checkpoints/vocab.txt", "config.json"),
+    *("hparams.yaml", "conds.pt", "ve.safetensors", "ve.pt", "vocab.txt", "checkpoints/vocab.txt"),
+    "config.json",
     *("tokenizer.json", "vocab.json", "merges.txt", "added_tokens.json", "tokenizer_config.json"),
 )
 SETTLED_NS = 2_000_000_000  # a file that changed since may change again without another time

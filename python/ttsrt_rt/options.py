@@ -109,6 +109,7 @@ class ConvertOptions(TypedDict, total=False):
     variant: T3Variant | F5Variant | None
     heads: int | None
     conds: str | os.PathLike[str] | None
+    voice_encoder: str | os.PathLike[str] | None
     vocab: str | os.PathLike[str] | None
     vocoder: str | os.PathLike[str] | None
     use_ema: bool | None
@@ -178,6 +179,7 @@ class CheckpointOptions(_PackOptions, _RunOptions, total=False):
     variant: T3Variant | F5Variant | None
     heads: int | None
     conds: str | os.PathLike[str] | None
+    voice_encoder: str | os.PathLike[str] | None
     vocab: str | os.PathLike[str] | None
     vocoder: str | os.PathLike[str] | None
     use_ema: bool | None

@@ -13,6 +13,7 @@ from typing import Any
 
 from ttsrt_rt.code_voice import is_code_voice_family
 from ttsrt_rt.convert.checkpoint import VOICES_NAME, read_config
+from ttsrt_rt.convert.s3gen_manifest import FAMILY as S3GEN
 from ttsrt_rt.errors import ConfigError, FormatError
 from ttsrt_rt.voice_file import VoiceFile, read_voice
 
@@ -29,7 +30,7 @@ _USUAL_INPUT = 256  # the default of max_input_len
 
 def has_voice_files(family: str) -> bool:
     """Whether models of this family may bring voice files."""
-    return family == "t3" or is_code_voice_family(family)
+    return family in ("t3", S3GEN) or is_code_voice_family(family)
 
 
 def stored_voice_files(folder: str | os.PathLike[str]) -> list[Path]:
@@ -53,13 +54,14 @@ def prefix_rows(voice: VoiceFile, model: Mapping[str, Any]) -> int:
 def read_stored_voices(
     folder: str | os.PathLike[str], model: Mapping[str, Any]
 ) -> dict[Path, VoiceFile]:
-    """Reads the voice files of a checkpoint or an engine of T3 and checks all values.
+    """Reads the voice files of a checkpoint or an engine of Chatterbox and checks all values. Those
+    of an S3Gen, which every variant uses, may be for any.
 
     Raises:
         ConfigError: A voice was made for another variant, or a file can't be read.
         FormatError: A file is not a voice.
     """
-    variant = model["variant"]
+    variant = model.get("variant")
     return {path: read_voice(path, variant=variant) for path in stored_voice_files(folder)}
 
 

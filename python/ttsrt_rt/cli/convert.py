@@ -19,8 +19,9 @@ _FAMILY_OPTIONS: dict[str, tuple[type, str]] = {
     "frame_rate": (float, "codec frames per second"),
     "cross_heads": (int, "heads of cross-attention"),
     "root": (str, "the entry of a .ckpt or .pt with the weights, if it is not state_dict"),
-    "heads": (int, "T3: attention heads of the backbone"),
-    "conds": (str, "T3: the conds.pt of the built-in voice, if it is not beside the source"),
+    "heads": (int, "T3: attention heads of the backbone; S3Gen: of the estimator"),
+    "conds": (str, "T3, S3Gen: the conds.pt of the built-in voice, if it is not beside the source"),
+    "voice_encoder": (str, "S3Gen: its ve.safetensors, if it is not beside the source"),
     "vocab": (str, "F5-TTS: its vocab.txt, if it is not beside the source"),
     "vocoder": (str, "F5-TTS: a Vocos to store with the model: its folder"),
     "text_files": (str, "folder of the dictionaries that the source names and doesn't bring"),
@@ -33,9 +34,9 @@ def add_parser(commands: Subparsers) -> None:
     parser.add_argument(
         "source",
         nargs="?",
-        help="a .nemo, a .ckpt with its YAML beside it, a t3_*.safetensors or .pt of Chatterbox, a "
-        "model_*.safetensors or .pt of F5-TTS, or a folder: of IndicF5, of Vocos, of a "
-        "language model (Llama, Phi), of the TensorRT-LLM fork, an unpacked .nemo, or one with a "
+        help="a .nemo, a .ckpt with its YAML beside it, a t3_* or s3gen*.safetensors or .pt of "
+        "Chatterbox, a model_*.safetensors or .pt of F5-TTS, or a folder: of IndicF5, of Vocos, of "
+        "a language model (Llama, Phi), of the TensorRT-LLM fork, an unpacked .nemo, or one with a "
         "single checkpoint",
     )
     parser.add_argument("output_dir", nargs="?", help="folder to write")
@@ -63,11 +64,12 @@ def add_parser(commands: Subparsers) -> None:
         "--variant",
         choices=(*get_args(F5Variant), *get_args(T3Variant)),
         help="F5-TTS: v1 for F5TTS_v1_*, v0 for older models, indicf5; must be given. T3: the "
-        "variant, if the rows of the text table are none of the published numbers",
+        "variant, if the rows of the text table are none of the published numbers. S3Gen: whose "
+        "voice conds.pt is",
     )
     parser.add_argument(
         "--family",
-        help="the kind of model, if it is not told from the source: magpie, t3, f5, vocos, "
+        help="the kind of model, if it is not told from the source: magpie, t3, s3gen, f5, vocos, "
         "nanocodec, llm",
     )
     parser.add_argument(

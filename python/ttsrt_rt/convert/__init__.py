@@ -36,15 +36,18 @@ def convert(
 
     Args:
         source: A `.nemo` file or a `.ckpt` file with its YAML file in the same folder, of a speech
-            model or a NanoCodec; a T3 file of Chatterbox (`t3_*.safetensors` or `.pt`), a file of
-            F5-TTS (`model_*.safetensors` or `.pt`), or a folder: in the layout of the TensorRT-LLM
-            fork, an unpacked `.nemo`, of IndicF5 or Vocos, of a language model (Llama, Phi), one
-            with exactly one of these files, or a model in the cache of Hugging Face.
+            model or a NanoCodec; a T3 or S3Gen file of Chatterbox (`t3_*`, `s3gen*.safetensors` or
+            `.pt`), a file of F5-TTS (`model_*.safetensors` or `.pt`), or a folder: in the layout of
+            the TensorRT-LLM fork, an unpacked `.nemo`, of IndicF5 or Vocos, of a language model
+            (Llama, Phi), one with exactly one of these files, or a model in the cache of Hugging
+            Face.
         output_dir: The folder to create.
         family: The name of the converter to use; None detects it from the source.
         **options: The options of that family; see
             `ttsrt_rt.convert.magpie_convert.convert_magpie`,
-            `ttsrt_rt.convert.t3_convert.convert_t3`, `ttsrt_rt.convert.f5_convert.convert_f5`,
+            `ttsrt_rt.convert.t3_convert.convert_t3`,
+            `ttsrt_rt.convert.s3gen_convert.convert_s3gen`,
+            `ttsrt_rt.convert.f5_convert.convert_f5`,
             `ttsrt_rt.convert.vocos_convert.convert_vocos`,
             `ttsrt_rt.convert.nanocodec_convert.convert_nanocodec` and
             `ttsrt_rt.convert.llm_convert.convert_llm`. An option of another family is refused.

@@ -23,6 +23,8 @@ from ttsrt_rt.convert.lazy_tensor import LazyTensor
 from ttsrt_rt.convert.magpie_json import read_defaults, read_model
 from ttsrt_rt.convert.magpie_model import MagpieModel, RequestDefaults
 from ttsrt_rt.convert.manifest import check_tensors, declared_tensors
+from ttsrt_rt.convert.s3gen_manifest import FAMILY as S3GEN
+from ttsrt_rt.convert.s3gen_manifest import declared_s3gen
 from ttsrt_rt.errors import ConfigError, FormatError, NotFoundError
 from ttsrt_rt.json_text import read_json
 from ttsrt_rt.options import path_of
@@ -133,13 +135,14 @@ def open_tensors(
         config: its configuration, as `read_config` returns it.
 
     Raises:
-        FormatError: the library refuses the configuration, or a tensor is missing, unexpected or
+        FormatError: the configuration is refused, or a tensor is missing, unexpected or
             of a wrong shape.
     """
     weights = open_weights(Path(folder) / WEIGHTS_NAME)
+    is_s3gen = config.get("family") == S3GEN
     try:
         check_tensors(
-            declared_tensors(config),
+            declared_s3gen(config) if is_s3gen else declared_tensors(config),
             {name: (tensor.dtype, tensor.shape) for name, tensor in weights.items()},
         )
     except FormatError as error:

@@ -13,6 +13,7 @@ from ttsrt_rt.convert.f5_convert import convert_f5, looks_like_f5
 from ttsrt_rt.convert.llm_convert import convert_llm, looks_like_llm
 from ttsrt_rt.convert.magpie_convert import convert_magpie, looks_like_magpie
 from ttsrt_rt.convert.nanocodec_convert import convert_nanocodec, looks_like_nanocodec
+from ttsrt_rt.convert.s3gen_convert import convert_s3gen, looks_like_s3gen
 from ttsrt_rt.convert.t3_convert import convert_t3, looks_like_t3
 from ttsrt_rt.convert.vocos_convert import convert_vocos, looks_like_vocos
 from ttsrt_rt.errors import ConfigError
@@ -25,6 +26,7 @@ FAMILIES: dict[str, tuple[Detector, Converter]] = {
     "llm": (looks_like_llm, convert_llm),
     "f5": (looks_like_f5, convert_f5),
     "vocos": (looks_like_vocos, convert_vocos),
+    "s3gen": (looks_like_s3gen, convert_s3gen),
     "nanocodec": (looks_like_nanocodec, convert_nanocodec),
     "magpie": (looks_like_magpie, convert_magpie),
     "t3": (looks_like_t3, convert_t3),

@@ -3,9 +3,10 @@
 People have a `.nemo`, a folder with one inside, a folder it was unpacked into, or a snapshot in the
 cache of Hugging Face. A folder with exactly one checkpoint stands for that checkpoint. Snapshots of
 Chatterbox have several models beside each other: `t3_cfg.safetensors`, `t3_mtl23ls_v3.safetensors`,
-some of them as `.pt` too. F5-TTS names its files by updates: `model_1250000.safetensors`. IndicF5
-is a folder of `config.json` and `model.safetensors`, a Vocos one of `config.yaml` and its weights,
-and a language model one of `config.json` and weights in one file or in shards.
+some of them as `.pt` too; the S3Gen beside them stands for its folder only where no other model
+does. F5-TTS names its files by updates: `model_1250000.safetensors`. IndicF5 is a folder of
+`config.json` and `model.safetensors`, a Vocos one of `config.yaml` and its weights, and a language
+model one of `config.json` and weights in one file or in shards.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ __all__ = ["find_source", "find_yaml", "is_fork_folder", "is_vocos_folder", "ref
 MAX_ENTRIES = 10_000
 ENDINGS = (".nemo", ".ckpt")
 T3_FILE = re.compile(r"t3_.+\.(?:safetensors|pt)")
+S3GEN_FILE = re.compile(r"s3gen(?:_.+)?\.(?:safetensors|pt)")
 F5_FILE = re.compile(r"model_(?:\d+|last|best)\.(?:safetensors|pt)")
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # a path has lost the second slash
 HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
@@ -100,14 +102,15 @@ def find_source(path: Path) -> Path:
     names = _entries(path)
     found = [name for name in names if name.endswith(ENDINGS) and name != WEIGHTS]
     found += _model_files(names)
+    found = found or _without_copies(names, S3GEN_FILE)
     if len(found) == 1 and (path / found[0]).is_file():
         return path / found[0]
     if not found and is_llm_folder(path):
         return path
     if len(found) > 1:
         raise ConfigError(
-            f"{path}: expected a folder with one {', '.join(ENDINGS)}, t3_* or model_* file, got "
-            f"{len(found)}; pass one of them: {list_names(found)}"
+            f"{path}: expected a folder with one {', '.join(ENDINGS)}, t3_*, s3gen* or model_* "
+            f"file, got {len(found)}; pass one of them: {list_names(found)}"
         )
     raise ConfigError(
         f"{path}: expected a checkpoint of a known family, got a folder {_describe(path, names)}"
@@ -133,7 +136,12 @@ def _model_files(names: Sequence[str]) -> list[str]:
     """Returns the models of T3 and F5-TTS among the names of files, without a `.pt` that is there
     as `.safetensors`, too.
     """
-    found = [name for name in names if T3_FILE.fullmatch(name) or F5_FILE.fullmatch(name)]
+    return _without_copies(names, T3_FILE) + _without_copies(names, F5_FILE)
+
+
+def _without_copies(names: Sequence[str], kind: re.Pattern[str]) -> list[str]:
+    """Returns the names of a kind, without a `.pt` that is there as `.safetensors`, too."""
+    found = [name for name in names if kind.fullmatch(name)]
     safe = {name.removesuffix(".safetensors") for name in found if name.endswith(".safetensors")}
     return [name for name in found if not name.endswith(".pt") or name[:-3] not in safe]
 
@@ -210,8 +218,8 @@ def _describe(path: Path, names: Sequence[str]) -> str:
     if inside:
         return f"without one; pass one of those inside: {list_names(inside)}"
     return (
-        "without one: no .nemo, no .ckpt, no t3_* or model_*.safetensors, no model_config.yaml, no "
-        "encoder/config.json; it has "
+        "without one: no .nemo, no .ckpt, no t3_*, s3gen* or model_*.safetensors, no "
+        "model_config.yaml, no encoder/config.json; it has "
         f"{list_names(names, 'nothing')}"
     )
 

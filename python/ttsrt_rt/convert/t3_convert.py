@@ -11,7 +11,7 @@ import functools
 import json
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import get_args
@@ -27,13 +27,12 @@ from ttsrt_rt.convert.t3_model import Shapes, T3Model, T3Options, read_model
 from ttsrt_rt.convert.t3_prior import block_prior
 from ttsrt_rt.convert.t3_tensors import ROOTS, is_unused, map_tensors, plan_tensors
 from ttsrt_rt.convert.t3_text import t3_text_folder
-from ttsrt_rt.convert.t3_voice import CONDS_NAME, read_conds
+from ttsrt_rt.convert.t3_voice import find_conds, voice_writers
 from ttsrt_rt.convert.text_front_end import file_writers
 from ttsrt_rt.convert.wrapped_names import unwrap_names
 from ttsrt_rt.options import DType, dtype_name
 from ttsrt_rt.progress import Progress, reporting
 from ttsrt_rt.quoting import list_names, quote
-from ttsrt_rt.voice_file import BUILT_IN_VOICE, VoiceFile, write_voice
 
 __all__ = ["convert_t3", "looks_like_t3"]
 
@@ -113,29 +112,10 @@ def convert_t3(
                 quote(f"{prefix}."),
             )
         _log(path, model, mapped, [name for name in tensors if is_unused(name)])
-        voice = _built_in_voice(path, conds, model.variant)
-        others = {**_voice_files(voice), **file_writers(t3_text_folder(path, model, front_end))}
+        voice = find_conds(path, conds, [model.variant])
+        others = {**voice_writers(voice), **file_writers(t3_text_folder(path, model, front_end))}
         writer.write(config, lambda made: write_mapped(made, mapped, report), others)
     return Path(output_dir)
-
-
-def _built_in_voice(
-    path: Path, conds: str | os.PathLike[str] | None, variant: str
-) -> VoiceFile | None:
-    """Returns the voice to store with the model, if there is one."""
-    if conds is not None:
-        return read_conds(conds, [variant])
-    beside = path.parent / CONDS_NAME
-    if not beside.is_file():
-        return None
-    LOGGER.info("%s: its voice is stored with the model", beside)
-    return read_conds(beside, [variant])
-
-
-def _voice_files(voice: VoiceFile | None) -> Mapping[str, Callable[[Path], object]]:
-    if voice is None:
-        return {}
-    return {BUILT_IN_VOICE: functools.partial(write_voice, voice=voice)}
 
 
 def _log(path: Path, model: T3Model, mapped: Mapping[str, MappedTensor], unused: list[str]) -> None:

@@ -7,9 +7,12 @@ the original that depends on the weights, and `clap_emb` was never filled: both 
 
 from __future__ import annotations
 
+import functools
+import logging
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 
 import numpy as np
 
@@ -20,9 +23,11 @@ from ttsrt_rt.convert.pickle_values import Dict, TensorRef, describe
 from ttsrt_rt.convert.torch_zip import TorchFile, check_torch_head
 from ttsrt_rt.errors import ConfigError, FormatError
 from ttsrt_rt.quoting import list_names
-from ttsrt_rt.voice_file import USUAL_EMOTION, VoiceFile
+from ttsrt_rt.voice_file import BUILT_IN_VOICE, USUAL_EMOTION, VoiceFile, write_voice
 
-__all__ = ["CONDS_NAME", "read_conds"]
+__all__ = ["CONDS_NAME", "find_conds", "read_conds", "voice_writers"]
+
+LOGGER = logging.getLogger(__name__)
 
 CONDS_NAME = "conds.pt"
 MAX_BYTES = 64 << 20
@@ -50,6 +55,30 @@ def read_conds(path: str | os.PathLike[str], variants: Iterable[str]) -> VoiceFi
         return _read(Conds(TorchFile(file.all, str(path)), str(path)), tuple(variants))
     finally:
         file.close()
+
+
+def find_conds(
+    source: Path, conds: str | os.PathLike[str] | None, variants: Iterable[str]
+) -> VoiceFile | None:
+    """Returns the voice to store with a model: `conds`, or the one beside its source, if any.
+
+    Raises:
+        NotFoundError, ConfigError, FormatError: as for `read_conds`.
+    """
+    if conds is not None:
+        return read_conds(conds, variants)
+    beside = source.parent / CONDS_NAME
+    if not beside.is_file():
+        return None
+    LOGGER.info("%s: its voice is stored with the model", beside)
+    return read_conds(beside, variants)
+
+
+def voice_writers(voice: VoiceFile | None) -> Mapping[str, Callable[[Path], object]]:
+    """Returns what writes the built-in voice of a checkpoint, by its name there."""
+    if voice is None:
+        return {}
+    return {BUILT_IN_VOICE: functools.partial(write_voice, voice=voice)}
 
 
 class Conds:
