@@ -114,8 +114,8 @@ class SpeechTokenizer(Part):
         """features [frames, mel_bins], as `log_mel` makes them of a whole recording, to ids.
 
         More than 30 seconds are heard in windows. As in the original, a window begins every 26
-        seconds as long as there are frames, so that the last one may have less tokens than are
-        dropped at its beginning; up to 50 tokens are lost then.
+        seconds as long as there are frames, and 50 tokens are dropped at every edge within the
+        recording. If less than the 4 seconds of an overlap are left, up to 50 tokens are lost.
         """
         if max_tokens is not None:
             features = features[: FRAMES_PER_TOKEN * max_tokens]

@@ -26,10 +26,10 @@ FAMILIES: dict[str, tuple[Detector, Converter]] = {
     "llm": (looks_like_llm, convert_llm),
     "f5": (looks_like_f5, convert_f5),
     "vocos": (looks_like_vocos, convert_vocos),
-    "s3gen": (looks_like_s3gen, convert_s3gen),
     "nanocodec": (looks_like_nanocodec, convert_nanocodec),
     "magpie": (looks_like_magpie, convert_magpie),
     "t3": (looks_like_t3, convert_t3),
+    "s3gen": (looks_like_s3gen, convert_s3gen),
 }
 
 
