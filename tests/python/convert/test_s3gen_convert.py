@@ -166,12 +166,14 @@ def test_what_is_wrong_is_named(tmp_path: Path) -> None:
     source = write_random_s3gen(tmp_path / "s3gen.safetensors")
     arrays = arrays_of(source)
     name = "flow.encoder.encoders.1.self_attn.linear_pos.weight"
+    norm = f"mel2wav.conv_pre.{NEW}1"
     for message, changes in (
         (f"1 tensors are missing: {name}", {name: None}),
         (r"1 unexpected tensors: flow\.more", {"flow.more": np.zeros(3, np.float32)}),
         (r"1 unexpected tensors: more\.weight", {"more.weight": np.zeros(3, np.float32)}),
         (rf"{name}: expected \[16, 16\], got \[16, 8\]", {name: np.zeros((16, 8), np.float32)}),
         (rf"{name}: expected finite values", {name: np.full((16, 16), np.nan, np.float32)}),
+        (r"original1: expected directions, got zeros at 0", {norm: 0 * arrays[norm]}),
         (rf"{name}: expected floating-point values, got int32", {name: np.zeros((16, 16), "i4")}),
     ):
         changed = {**arrays, **changes}
