@@ -137,9 +137,12 @@ def _contestants(
         others = {name: value for name, value in told.items() if name != "num_threads"}
         made.append(open_baseline(args.baseline, num_threads=args.num_threads or 0, **others))
         stack.callback(made[-1].close)
+    have_names = len({Path(folder).name for folder in folders}) == len(folders)
     for folder in folders:
         made.append(OurContestant(folder, **told))
         stack.callback(made[-1].close)
+        if not have_names:
+            made[-1].name = str(folder)
     return made
 
 

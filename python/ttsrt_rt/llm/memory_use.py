@@ -138,10 +138,19 @@ def block_use(lengths: Sequence[int], bytes_of_position: float) -> BlockUse:
 
 
 def can_run(engine: str | os.PathLike[str], batch: int, length: int) -> bool:
-    """Whether an engine, as it was built, runs so many requests of so many positions."""
+    """Whether an engine, as it was built, runs so many requests of so many positions.
+
+    Raises:
+        ConfigError: it is no engine of a language model.
+    """
     from ttsrt_rt import _core
 
     info = _core.Engine.open(engine).info
+    if info.family != "llm":
+        raise ConfigError(
+            f"{os.fspath(engine)}: expected an engine of a language model, got one of "
+            f"{info.family}; ttsrt inspect ENGINE --memory plans those"
+        )
     return batch <= info.max_batch_size and length <= info.max_seq_len
 
 

@@ -138,6 +138,35 @@ def test_a_report_that_no_flag_names_stays(
     assert main([*command, "--output_dir", "results"]) == 0
 
 
+def test_engines_of_one_name_are_told_apart(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, of in (("a", "float"), ("b", "int8")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "engine").symlink_to(folder / of)
+    names = [str(tmp_path / name / "engine") for name in ("a", "b")]
+    command = ["bench", "llm", "--engine_dirs", *names, "--iterations", "1", "--warmup", "0"]
+    command += ["--output_len", "2", "--no_plots", "--output_dir", str(tmp_path)]
+    assert main(command) == 0
+    found = json.loads((tmp_path / "benchmark.json").read_text("utf-8"))
+    assert [each["name"] for each in found["engines"]] == names
+
+
+def test_other_engines_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rt.convert(DATA.parent / "magpie" / "tinyhf.nemo", tmp_path / "ckpt", progress=False)
+    rt.build(tmp_path / "ckpt", tmp_path / "speech", progress=False)
+    engine = str(tmp_path / "speech")
+    for command in (
+        ["memory", engine],
+        ["run", engine, "--prompt", "a"],
+        ["bench", "llm", "--engine_dirs", engine, "--output_dir", str(tmp_path)],
+        ["quality", "--engine_dirs", engine, "--reference", f"engine:{engine}"],
+    ):
+        assert main(command) == 2
+        error = capsys.readouterr().err
+        assert "magpie" in error and "Traceback" not in error
+
+
 def test_built_in_prompts() -> None:
     lines = builtin_prompts()
     kinds = [line.kind for line in lines]
