@@ -40,12 +40,11 @@ class Generator:
     """An engine of a language model, open on a device. Thread safe; a context manager."""
 
     def __init__(self, engine: str | os.PathLike[str], **options: Unpack[ExecutorOptions]) -> None:
-        """Opens an engine.
+        """Opens an engine, which may carry a default of `kv_cache_dtype`.
 
         Args:
             engine: the folder that `build` wrote.
-            **options: those of `Executor`, such as `device` and `max_batch_size`. The engine may
-                carry others than the usual defaults (`kv_cache_dtype`).
+            **options: those of `Executor`, such as `device` and `max_batch_size`.
 
         Raises:
             ConfigError: it is an engine of another family, or an option is wrong.
