@@ -103,12 +103,13 @@ class OurContestant:
     def run(self, tasks: Sequence[Task], *, places: int | None = None) -> list[RequestTimes]:
         made: list[RequestTimes | None] = [None] * len(tasks)
         ready = threading.Semaphore(places or len(tasks))
+        prompts = [self._timed_ids(task) for task in tasks]
+
         begin = time.perf_counter()
-        prompts = [self._ids(task) for task in tasks]
 
         def work(at: int) -> None:
             try:
-                made[at] = self._one(tasks[at], prompts[at])
+                made[at] = self._one(tasks[at], *prompts[at])
             finally:
                 ready.release()
 
@@ -124,6 +125,12 @@ class OurContestant:
             thread.join()
         return [each for each in made if each is not None]
 
+    def _timed_ids(self, task: Task) -> tuple[list[int], float]:
+        """The ids of a prompt, and the seconds that they took."""
+        begin = time.perf_counter()
+        ids = self._ids(task)
+        return ids, time.perf_counter() - begin
+
     def _ids(self, task: Task) -> list[int]:
         """The ids of a prompt; the end of one that is too long."""
         prompt = prompt_of(task.line, self._generator)
@@ -136,7 +143,7 @@ class OurContestant:
             )
         return list(ids[-room:])
 
-    def _one(self, task: Task, ids: list[int]) -> RequestTimes:
+    def _one(self, task: Task, ids: list[int], tokenizing_seconds: float) -> RequestTimes:
         submitted = time.perf_counter()
         events: list[tuple[float, int]] = []
         first_text, text, error, reason = None, "", "", "error"
@@ -176,6 +183,7 @@ class OurContestant:
             text=text,
             finish_reason=reason,
             error=error,
+            tokenizing_seconds=tokenizing_seconds,
             **{name: getattr(speculation, name, 0) for name in _OF_ROUNDS},
         )
 

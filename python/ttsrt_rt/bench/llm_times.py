@@ -43,6 +43,7 @@ class RequestTimes:
         error: what went wrong; empty if nothing did.
         rounds, drafted, accepted: launches of a request that guesses ids, what it guessed, and what
             of that was right; 0 without speculation.
+        tokenizing_seconds: that making ids of the text took, before it was submitted.
     """
 
     engine: str
@@ -63,6 +64,7 @@ class RequestTimes:
     rounds: int = 0
     drafted: int = 0
     accepted: int = 0
+    tokenizing_seconds: float = 0.0
 
     @property
     def tokens(self) -> int:
@@ -76,8 +78,10 @@ class RequestTimes:
 
     @property
     def ttft_text(self) -> float | None:
-        """Seconds to the first letter."""
-        return None if self.first_text is None else self.first_text - self.submitted
+        """Seconds to the first letter, from before the text became ids."""
+        if self.first_text is None:
+            return None
+        return self.first_text - self.submitted + self.tokenizing_seconds
 
     @property
     def itl(self) -> list[float]:

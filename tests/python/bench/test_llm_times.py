@@ -24,6 +24,7 @@ REQUEST = RequestTimes(
     ids=(1, 2, 3, 4),
     text="abcd",
     finish_reason="length",
+    tokenizing_seconds=0.25,
 )
 
 
@@ -31,13 +32,19 @@ def test_definitions() -> None:
     """Worked by hand: 4 tokens in 3 events from 12.0 to 13.5, submitted at 10.0."""
     assert REQUEST.tokens == 4
     assert REQUEST.ttft == 2.0
-    assert REQUEST.ttft_text == 2.5
+    assert REQUEST.ttft_text == 2.75
     assert REQUEST.itl == [0.5, 1.0]
     assert REQUEST.tpot == pytest.approx(1.5 / 3)
     assert REQUEST.latency == 4.0
     assert REQUEST.decode_rate == pytest.approx(3 / 1.5)
     assert REQUEST.request_rate == pytest.approx(4 / 3.5)
     assert REQUEST.prefill_rate == pytest.approx(90 / (2.0 - 0.5 - 0.5))
+
+
+def test_rounds_of_guessed_ids() -> None:
+    assert (REQUEST.tokens_per_round, REQUEST.acceptance) == (None, None)
+    guessed = dataclasses.replace(REQUEST, rounds=2, drafted=4, accepted=3)
+    assert (guessed.tokens_per_round, guessed.acceptance) == (2.0, 0.75)
 
 
 def test_what_has_no_figure() -> None:
