@@ -7,10 +7,8 @@ scripts/document_stubs.py copies them here.
 import os
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-
 from ttsrt_rt.options import (
     CacheDType,
     Device,
@@ -124,11 +122,11 @@ class TextPart:
 
     @property
     def begin(self) -> int:
-        """Where it begins in the given text."""
+        """Where it begins in the given text, in code points."""
 
     @property
     def spans(self) -> NDArray[np.int32]:
-        """Where each character comes from in the given text, int32 [characters, 2]; none: they
+        """Where each code point comes from in the given text, int32 [code points, 2]; none: they
         are there in a row, from `begin`."""
 
 class TextPiece:
@@ -140,15 +138,15 @@ class TextPiece:
 
     @property
     def begin(self) -> int:
-        """Where it begins in the given text."""
+        """Where it begins in the given text, in code points."""
 
     @property
     def end(self) -> int:
-        """Where it ends in the given text."""
+        """Behind its last character in the given text, in code points."""
 
     @property
     def spans(self) -> NDArray[np.int32]:
-        """Where each character comes from in the given text, int32 [characters, 2]."""
+        """Where each code point comes from in the given text, int32 [code points, 2]."""
 
 class EncodedText:
     """The ids of a text."""
@@ -260,7 +258,7 @@ class TextFrontEnd:
     @staticmethod
     def find(folder: _Path) -> TextFrontEnd | None:
         """As open, of the checkpoint or engine that has the folder "text"; None if it has none,
-        or a front end that only Python knows."""
+        or a front end that only Python knows. Raises FormatError as open."""
 
     def tokenizers(self) -> list[TextTokenizerInfo]:
         """Its vocabularies, in the order of their ids."""
@@ -286,11 +284,13 @@ class TextFrontEnd:
 
     def tokens(self, tokenizer: str) -> list[str]:
         """The vocabulary of one tokenizer, in the order of its ids. Where two symbols are equal,
-        the later id stands for both."""
+        the later id stands for both. Raises ConfigError for another name, listing the known
+        ones."""
 
     def resolve(self, language: str = "") -> TextLanguage:
         """A language and its tokenizer, found by the language ("de", "de-DE", "de_DE") or by the
-        name of a tokenizer; "": the default."""
+        name of a tokenizer; "": the default. Raises ConfigError for another name, listing the
+        known ones."""
 
     def encode(
         self,
@@ -303,19 +303,26 @@ class TextFrontEnd:
     ) -> EncodedText:
         """Encodes a text, or parts one behind the other, as they are; nothing is split.
         `strict`: characters that no symbol speaks are an error. `special_text`: tokenizers of
-        bytes read "</s>" and the like as the original does. `lexicon`: (word, symbols,
-        is_exact) for words that come before heteronyms and dictionaries."""
+        bytes read "</s>" and the like as the original does. `lexicon`: a list of
+        LexiconEntry, which come before heteronyms and dictionaries. Raises ConfigError for a
+        text that is no Unicode or over 16 MiB, an unknown tokenizer or one that needs Python,
+        phonemes that the tokenizer lacks, a wrong entry, and with `strict` for characters
+        that no symbol speaks."""
 
     def split(self, text: str, language: str = "", mode: TextSplit = "auto") -> list[TextPiece]:
         """Cuts a text into chunks: with "auto" by sentences if it is long, with "never" not at
         all, with "sentences" always, and with "phrases" as with auto, but with at most 35
-        words in a chunk."""
+        words in a chunk. Raises ConfigError for a text that is no Unicode or over 16 MiB, an
+        unknown language or another mode."""
 
     def count(self, text: str, language: str = "") -> int:
-        """Words of a text, or characters of Chinese and Japanese, as splitting counts them."""
+        """Words of a text, or characters of Chinese and Japanese, as splitting counts them.
+        Raises ConfigError for a text that is no Unicode or over 16 MiB, or an unknown
+        language."""
 
     def threshold(self, language: str = "") -> int:
-        """The count from which on a text is split into sentences."""
+        """The count from which on a text is split into sentences. Raises ConfigError for an
+        unknown language."""
 
     def encode_chunks(
         self,
@@ -327,8 +334,9 @@ class TextFrontEnd:
         special_text: bool = False,
         lexicon: Sequence[LexiconEntry] = (),
     ) -> EncodedChunks:
-        """Splits and encodes a text. A chunk in which nothing can be spoken is left out; raises
-        ConfigError if that is true of all."""
+        """Splits and encodes a text; the options are those of `encode` and `split`. A chunk in
+        which nothing can be spoken is left out. Raises ConfigError if that is true of all,
+        and as `encode` and `split`."""
 
 class AttentionPrior:
     """Options of the attention prior."""
