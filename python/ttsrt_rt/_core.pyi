@@ -7,8 +7,10 @@ scripts/document_stubs.py copies them here.
 import os
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
 from ttsrt_rt.options import (
     CacheDType,
     Device,

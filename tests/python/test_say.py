@@ -133,7 +133,8 @@ def test_words(command: list[str], tmp_path: Path) -> None:
     out = str(tmp_path / "a.wav")
     for ending in ("json", "srt", "vtt"):
         name = str(tmp_path / f"words.{ending}")
-        assert main([*command, TEXT, "-o", out, "--timestamps", name]) == 0
+        more = ["--timestamps", name, "--max_seconds", "0.3"]  # so that it comes to its end
+        assert main([*command, TEXT, "-o", out, *more]) == 0
     made = json.loads((tmp_path / "words.json").read_text())
     assert made["text"] == TEXT
     assert [word["text"] for word in made["words"]] == ["Hello", "world", "Good", "morning"]
@@ -144,6 +145,22 @@ def test_words(command: list[str], tmp_path: Path) -> None:
         at = word["end_seconds"]
     assert (tmp_path / "words.vtt").read_text().startswith("WEBVTT\n\n00:00:0")
     assert (tmp_path / "words.srt").read_text().count("-->") == 4
+
+
+def test_words_of_a_text_that_a_limit_cut(models: CodecModels) -> None:
+    text = " ".join(["hello world"] * 9)
+    with rt.Executor(models.spoken, device=NATIVE) as executor:
+        step = executor.engine.info.frame_stacking
+        request = rt.Request(text=text, voice=0, seed=3, max_frames=3 * step)
+        result = executor.generate(request, return_positions=True)
+        said = Saying(executor, request, with_words=True).finish()
+        events = list(executor.stream(request, return_positions=True))
+    assert result.finish_reason == "length" and result.text_spans is not None
+    assert result.text_positions is not None and len(result.text_positions) == 3
+    reached = result.text_spans[result.text_positions][:, 1].max()
+    assert reached < len(text)
+    for words in (result.words, said.words, [each for event in events for each in event.words]):
+        assert words is not None and all(word.begin < reached for word in words)
 
 
 def test_words_of_chunks(models: CodecModels) -> None:
