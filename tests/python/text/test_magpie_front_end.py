@@ -13,6 +13,7 @@ from ttsrt_rt.convert.fields import Block
 from ttsrt_rt.convert.text_front_end import TextSources, file_writers, read_text_folder
 from ttsrt_rt.errors import ConfigError, FormatError
 from ttsrt_rt.text.magpie_front_end import MagpieFrontEnd
+from ttsrt_rt.text.tokens import TextTokens
 from ttsrt_rt.text_options import TextOptions
 
 from ...needs_extras import needed
@@ -130,6 +131,19 @@ def test_markup_with_phonemes_and_languages(together: MagpieFrontEnd) -> None:
     assert len(german)
     with pytest.raises(ConfigError, match="normalize: expected off with markup"):
         together.speak(text, "en", TextOptions(markup="ssml", normalize="numbers"))
+
+
+def test_words_without_a_place_are_spoken(tmp_path: Path) -> None:
+    front_end = made(tmp_path / "text", ["mandarin_phoneme"])
+
+    class Placeless:
+        def encode(self, text: str) -> TextTokens:
+            return TextTokens([3], [(0, 0)], {}, len(text.replace("-", "")))
+
+    front_end._own["mandarin_phoneme"] = Placeless()
+    assert front_end.speak("a", "zh", WHOLE).ids.tolist()[0] == 3
+    with pytest.raises(ConfigError, match="no speakable symbol"):
+        front_end.speak("-", "zh", WHOLE)
 
 
 def test_a_description_of_another_kind_is_refused(tmp_path: Path) -> None:
