@@ -30,7 +30,7 @@ FOLDER, DESCRIPTION = "text", "front_end.json"
 FORMAT = "ttsrt.front_end"
 MAX_BYTES = 64 << 20
 _OTHER_TEXTS = ("text_ids", "text_features", "encoder_output", "prompt_embeddings", "codes",
-                "samples", "mel", "text_chunks")  # fmt: skip
+                "samples", "mel", "text_chunks", "text_silences", "text_voices")  # fmt: skip
 
 
 class FrontEnd(Protocol):
@@ -105,8 +105,8 @@ class TextResolver:
         """Returns the request with ids in the place of its text, and what the text became.
 
         Raises:
-            ConfigError: it has a text and ids; the engine has no front end; or the text can't be
-                spoken, or not by one request.
+            ConfigError: it has a text and ids; the engine has no front end; the text can't be
+                spoken; or it has pauses and the engine makes no sound.
         """
         if request.text is None:
             for name in ("language", "text_options"):
@@ -114,14 +114,18 @@ class TextResolver:
                     raise ConfigError(f"{name}: expected none without text, got one")
             return request, None
         spoken = self.read(request)
-        if any(spoken.pauses) or any(voice is not None for voice in spoken.voices):
+        if any(spoken.pauses) and not spoken.sample_rate:
             raise ConfigError(
-                "text: expected markup without <break> and <voice>, as one request has one voice "
-                "and no silence; ttsrt say speaks them"
+                "text: expected markup without <break>, as this engine makes no sound; build it "
+                "with codec_dir"
             )
         values: dict[str, Any] = {"text_ids": spoken.ids}
         if len(spoken.chunks) > 1:
             values["text_chunks"] = spoken.chunks
+        if spoken.silences:
+            values["text_silences"] = spoken.silences
+        if any(voice is not None for voice in spoken.voices):
+            values["text_voices"] = [_voice_of(voice) for voice in spoken.voices]
         made = replace(request, text=None, language=None, text_options=None, **values)
         return made, spoken
 
@@ -146,8 +150,16 @@ class TextResolver:
         spoken = front_end.speak(request.text, request.language, options)
         info = self._engine.info
         return replace(
-            spoken, frame_rate=info.frame_rate, frames_per_step=max(1, info.frame_stacking)
+            spoken,
+            frame_rate=info.frame_rate,
+            frames_per_step=max(1, info.frame_stacking),
+            sample_rate=(info.sample_rate or 0) if info.has_vocoder else 0,
         )
+
+
+def _voice_of(name: str | None) -> int | str | None:
+    """A voice that markup names, by its name or its index."""
+    return int(name) if name is not None and name.isascii() and name.isdecimal() else name
 
 
 def _why_none(engine: _core.Engine) -> str:

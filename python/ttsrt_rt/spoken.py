@@ -30,6 +30,7 @@ class SpokenText:
         voices: Of each chunk, the voice that markup names; None for that of the request.
         frame_rate: Of the codec, frames per second; 0 for a model without frames.
         frames_per_step: Frames that a step of the decoder makes.
+        sample_rate: Samples per second; 0 for an engine that makes no sound.
     """
 
     text: str
@@ -43,3 +44,11 @@ class SpokenText:
     voices: tuple[str | None, ...] = ()
     frame_rate: float = 0.0
     frames_per_step: int = 1
+    sample_rate: int = 0
+
+    @property
+    def silences(self) -> tuple[int, ...]:
+        """Samples of silence in front of each chunk, and behind the last; empty without any."""
+        if not any(self.pauses):
+            return ()
+        return tuple((each * self.sample_rate + 500) // 1000 for each in self.pauses)

@@ -9,14 +9,16 @@ namespace ttsrt::decode {
 
 using rules::LaterRounds;
 
-std::vector<step::Round> rounds_of(const Request& request, std::int32_t max_rows) {
+std::vector<step::Round> rounds_of(const Request& request, std::int32_t max_rows,
+                                   const std::vector<bool>& begins) {
   std::vector<step::Round> rounds;
   std::int64_t reached = 0;
   for (std::size_t i = 0; i < request.text_chunks.size(); ++i) {
     const std::int32_t ids = request.text_chunks[i];
     TTSRT_CHECK(ConfigError, ids >= 1, "text_chunks[", i, "]: expected at least 1 id, got ", ids);
     step::Round round;
-    if (!rounds.empty())
+    const bool goes_on = !rounds.empty() && (begins.empty() || !begins[i]);
+    if (goes_on)
       round.history = std::min({ids, LaterRounds::history_len_heuristic, rounds.back().rows});
     TTSRT_CHECK(ConfigError, ids <= max_rows - round.history, "text_chunks[", i,
                 "]: expected at most ", max_rows - round.history, " ids, as max_encoder_input_len ",
@@ -38,12 +40,12 @@ std::vector<step::Round> rounds_of(const Request& request, std::int32_t max_rows
   return rounds;
 }
 
-void start_rounds(const Request& request, CompiledRules& compiled) {
+void start_rounds(const Request& request, bool goes_on, CompiledRules& compiled) {
   rules::PriorRules& prior = compiled.slot.prior;
   TTSRT_CHECK(ConfigError, request.forced_codes.values.empty(),
               "forced_codes: expected none with text_chunks, as nothing says where in them a chunk "
               "ends");
-  if (prior.mode == rules::PriorMode::off) return;
+  if (!goes_on || prior.mode == rules::PriorMode::off) return;
   TTSRT_CHECK(ConfigError, prior.mode == rules::PriorMode::nemo && prior.suppress_upto,
               "prior: expected mode \"nemo\" with suppress \"upto\", or none, with text_chunks, as "
               "no other has rules for later chunks");

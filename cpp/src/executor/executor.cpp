@@ -148,6 +148,7 @@ Handle Executor::submit(Request request) {
   impl_->home.check("submit");
   impl_->replicas.check_accepts();
   executor::check_places(request, impl_->place);
+  executor::resolve_context_text(request, impl_->engine.front_end().get());
   executor::resolve_text(request, impl_->engine.front_end().get(),
                          impl_->engine.info().max_encoder_input_len);
   executor::Pending pending;

@@ -343,6 +343,7 @@ void Loop::begin_rounds() {
     if (sequence.end.has_value() || !can_begin_round(sequence)) continue;
     try {
       begin_round(sequence, site_.facts);
+      if (sequence.has_new_silence) sequence.channel->push(next_event(sequence, site_.facts));
     } catch (const std::exception& problem) {  // no memory for it
       mark(sequence, FinishReason::error, problem.what());
     }

@@ -21,6 +21,18 @@ void check_alone(const Request& request) {
 
 }  // namespace
 
+void resolve_context_text(Request& request, const TextFrontEnd* front_end) {
+  if (!request.context_text) return;
+  TTSRT_CHECK(ConfigError, request.context_text_ids.empty(),
+              "context_text: expected a text or context_text_ids, got both");
+  TTSRT_CHECK(
+      ConfigError, front_end != nullptr && !front_end->context_tokenizer().empty(),
+      "context_text: expected none, as this engine has no tokenizer for texts that describe "
+      "a voice; models that take such texts take context_text_ids, too");
+  request.context_text_ids = front_end->encode_context(*request.context_text);
+  request.context_text.reset();
+}
+
 void resolve_text(Request& request, const TextFrontEnd* front_end, std::int32_t max_ids) {
   if (!request.text) {
     TTSRT_CHECK(ConfigError, !request.language, "language: expected with a text, got it alone");

@@ -8,6 +8,7 @@
 
 #include "core/check.h"
 #include "decode/round_rules.h"
+#include "executor/silence.h"
 
 namespace ttsrt::executor {
 namespace {
@@ -56,6 +57,54 @@ void look_ahead(Sequence& sequence, step::Stop& ahead) {
   source.ids = std::make_shared<const std::vector<std::int32_t>>(from, from + next.rows);
 }
 
+// Puts what a round brings in the place of what was there, or runs that again.
+void place_stops(Sequence& sequence, const step::Round& round) {
+  step::Itinerary& itinerary = sequence.request.itinerary;
+  if (round.beginning != nullptr) {
+    for (const auto& [index, stop] : round.beginning->stops) {
+      itinerary.stops[static_cast<std::size_t>(index)] = stop;
+      sequence.progress_of(index) = {};
+    }
+    return;
+  }
+  for (const std::int32_t index : itinerary.rounds.again) {
+    itinerary.stops[static_cast<std::size_t>(index)].applies_prior = true;
+    sequence.progress_of(index) = {};
+  }
+}
+
+// The rules of the round that begins.
+void place_rules(Sequence& sequence, const step::Round& round) {
+  step::Itinerary& itinerary = sequence.request.itinerary;
+  if (round.beginning != nullptr) {
+    itinerary.rules = round.beginning->rules;
+    itinerary.rules.first_step = sequence.steps_before;
+  } else {
+    const bool is_last = !itinerary.rounds.goes_on(static_cast<std::size_t>(sequence.round));
+    const std::int32_t focus = sequence.focus.empty() ? 0 : sequence.focus.back() - round.first;
+    itinerary.rules =
+        decode::rules_of_round(itinerary.rules, round, is_last, sequence.steps_before, focus);
+  }
+  if (sequence.mirror) sequence.mirror = std::make_unique<decode::PriorMirror>(itinerary.rules);
+}
+
+// Room for what the round may make, so that its steps allocate nothing.
+void make_room_for_round(Sequence& sequence, const step::Facts& facts) {
+  const step::Itinerary& itinerary = sequence.request.itinerary;
+  const auto steps = static_cast<std::size_t>(sequence.stop(sequence.stepwise).repeats);
+  if (sequence.request.return_alignment)
+    make_room_for(sequence.alignment, steps * static_cast<std::size_t>(itinerary.text_len));
+  if (!sequence.is_followed()) return;
+  const auto unheard = static_cast<std::size_t>(sequence.frames - sequence.sound_rows);
+  const std::size_t frames = unheard + steps * static_cast<std::size_t>(facts.frame_stacking);
+  std::size_t samples = frames * static_cast<std::size_t>(sequence.frame_samples);
+  if (!itinerary.silences.empty()) {
+    samples +=
+        static_cast<std::size_t>(itinerary.silences[static_cast<std::size_t>(sequence.round)]);
+  }
+  make_room_for(sequence.samples, samples);
+}
+
 }  // namespace
 
 void take_encoded(Sequence& sequence, std::int32_t stop, const step::RowsOutput& rows,
@@ -82,47 +131,36 @@ std::optional<FinishReason> end_round(Sequence& sequence, FinishReason reason,
 }
 
 bool can_begin_round(const Sequence& sequence) {
-  return sequence.waits_for_round && sequence.open_steps == 0 &&
-         sequence.is_committed(sequence.request.itinerary.rounds.ahead);
+  if (!sequence.waits_for_round || sequence.open_steps > 0) return false;
+  const std::int32_t ahead = sequence.request.itinerary.rounds.ahead;
+  return ahead < 0 || sequence.is_committed(ahead);
 }
 
 void begin_round(Sequence& sequence, const step::Facts& facts) {
   step::Itinerary& itinerary = sequence.request.itinerary;
   const step::Rounds& rounds = itinerary.rounds;
-  sequence.window = next_window(sequence);
+  if (rounds.text >= 0) sequence.window = next_window(sequence);
   sequence.steps_before = sequence.steps();
   sequence.frames_before = sequence.frames;
   ++sequence.round;
   sequence.waits_for_round = false;
   sequence.round_begin = sequence.stacks.size();
   const step::Round& round = round_of(sequence);
-  itinerary.rules = decode::rules_of_round(
-      itinerary.rules, round, !sequence.has_next_round(), sequence.steps_before,
-      sequence.focus.empty() ? 0 : sequence.focus.back() - round.first);
+  place_rules(sequence, round);
+  place_stops(sequence, round);
   const auto stop_at = [&itinerary](std::int32_t index) -> step::Stop& {
     return itinerary.stops[static_cast<std::size_t>(index)];
   };
-  give_window(sequence, stop_at(rounds.text), round.rows);
-  look_ahead(sequence, stop_at(rounds.ahead));
-  for (const std::int32_t index : rounds.again) {
-    stop_at(index).applies_prior = true;
-    sequence.progress_of(index) = {};
+  if (rounds.text >= 0) {
+    give_window(sequence, stop_at(rounds.text), round.rows);
+    look_ahead(sequence, stop_at(rounds.ahead));
+    for (const std::int32_t index : {rounds.text, rounds.ahead}) sequence.progress_of(index) = {};
   }
   stop_at(sequence.stepwise).repeats = steps_left(sequence, facts);
-  for (const std::int32_t index : {rounds.text, rounds.ahead, sequence.stepwise})
-    sequence.progress_of(index) = {};
+  sequence.progress_of(sequence.stepwise) = {};
   sequence.is_slot_reset = false;
-  if (sequence.mirror) sequence.mirror = std::make_unique<decode::PriorMirror>(itinerary.rules);
-  const auto steps = static_cast<std::size_t>(stop_at(sequence.stepwise).repeats);
-  if (sequence.request.return_alignment)
-    make_room_for(sequence.alignment, steps * static_cast<std::size_t>(itinerary.text_len));
-  if (sequence.is_followed()) {
-    const auto unheard = static_cast<std::size_t>(sequence.frames - sequence.sound_rows);
-    const std::size_t frames = unheard + steps * static_cast<std::size_t>(facts.frame_stacking);
-    make_room_for(
-        sequence.samples,
-        frames * static_cast<std::size_t>(std::lround(facts.sample_rate / facts.frame_rate)));
-  }
+  make_room_for_round(sequence, facts);
+  begin_silence(sequence);
 }
 
 void tell_rounds(const Sequence& sequence, Result& result) {
@@ -137,6 +175,7 @@ void tell_rounds(const Sequence& sequence, Result& result) {
     result.chunk_offsets.push_back(
         rounds.is_empty() ? 0 : rounds.all[static_cast<std::size_t>(i)].first);
   }
+  for (const Silence& silence : sequence.silences) result.chunk_silences.push_back(silence.samples);
 }
 
 }  // namespace ttsrt::executor

@@ -53,8 +53,14 @@ Sequence::Sequence(Pending&& pending, std::int32_t the_slot, const Site& site, b
   chunk_steps.reserve(rounds.all.size() + 1);
   chunk_frames.reserve(rounds.all.size() + 1);
   if (is_followed()) {  // by a codec: each frame becomes as many samples
-    const auto frame = static_cast<std::size_t>(std::lround(site.facts.sample_rate / frame_rate));
-    samples.reserve(steps * stacking * frame);
+    frame_samples = static_cast<std::int32_t>(std::lround(site.facts.sample_rate / frame_rate));
+    std::size_t silent = 0;
+    if (!request.itinerary.silences.empty()) {
+      silences.reserve(request.itinerary.silences.size());
+      silences.push_back({0, request.itinerary.silences.front()});
+      silent = static_cast<std::size_t>(silences.front().samples);
+    }
+    samples.reserve(silent + steps * stacking * static_cast<std::size_t>(frame_samples));
   }
   if (request.return_alignment)
     alignment.reserve(steps * static_cast<std::size_t>(request.itinerary.text_len));
@@ -93,7 +99,15 @@ std::int32_t Sequence::read_rows(const step::Stop& stop) const {
   if (steps_end.has_value()) return frames;
   const std::int32_t ready = frames - stop.frames_ahead;
   const std::int32_t first = std::max(stop.first_chunk, 1);
-  return ready < first ? 0 : first + (ready - first) / stop.chunk * stop.chunk;
+  const std::int32_t rows = ready < first ? 0 : first + (ready - first) / stop.chunk * stop.chunk;
+  // What silence stands behind need not wait for what comes after it.
+  const std::int32_t before_silence = silences.empty() ? 0 : silences.back().frame;
+  return std::max(rows, std::min(before_silence, ready));
+}
+
+double Sequence::silent_frames() const {
+  if (silences.empty()) return 0.0;
+  return static_cast<double>(samples.size()) / frame_samples - sound_rows;
 }
 
 double Sequence::lead_of(std::int32_t index) const {
@@ -101,7 +115,7 @@ double Sequence::lead_of(std::int32_t index) const {
   if (rows == 0) return StopView::kUnheard;
   if (first_audio == Clock::time_point{}) return rows;
   const std::chrono::duration<double> played = Clock::now() - first_audio;
-  return rows - played.count() * frame_rate;
+  return rows + silent_frames() - played.count() * frame_rate;
 }
 
 bool Sequence::has_next_round() const {

@@ -53,6 +53,12 @@ struct Site {
   }
 };
 
+// Silence in a request's sound: behind so many frames, so many samples.
+struct Silence {
+  std::int32_t frame = 0;
+  std::int32_t samples = 0;
+};
+
 constexpr std::size_t index_of(step::Branch branch) { return static_cast<std::size_t>(branch); }
 
 struct Sequence {
@@ -86,6 +92,7 @@ struct Sequence {
   std::int32_t frames_before = 0;          // of the rounds before this one
   std::vector<std::int32_t> chunk_steps;   // of the rounds whose steps are over
   std::vector<std::int32_t> chunk_frames;  // of the same
+  std::size_t chunks_sent = 0;             // of those, in events
 
   // Cache blocks: those it may come to hold, and those of each branch.
   std::int32_t blocks = 0;
@@ -104,6 +111,10 @@ struct Sequence {
   std::vector<float> samples;
   std::size_t samples_sent = 0;
   double frame_rate = 1.0;         // of the frames that become samples
+  std::int32_t frame_samples = 0;  // of a frame, in models whose codes become sound
+  std::vector<Silence> silences;   // those whose place is known, in order
+  std::size_t next_silence = 0;    // of them, the first that is not in `samples`
+  bool has_new_silence = false;    // silence that is in no event
   std::vector<float> spectrogram;  // [rows, bands]
   std::size_t spectrogram_sent = 0;
   std::int64_t bands = 0;
@@ -148,6 +159,8 @@ struct Sequence {
   std::int32_t rows_of(std::int32_t index) const;
   // Of those that a stop reads, the rows that may run: whole chunks, or all of them at the end.
   std::int32_t read_rows(const step::Stop& stop) const;
+  // Frames that the silence in its sound takes the time of.
+  double silent_frames() const;
   // Frames that were launched and that a listener has not played yet (StopView::lead).
   double lead_of(std::int32_t index) const;
   // Whether every row of it is launched, or collected. Steps that came to their end are both.

@@ -127,6 +127,10 @@ void refuse_encoder_options(const Request& request) {
       ConfigError, request.text_chunks.empty(),
       "text_chunks: expected none, as this model carries no state from chunk to chunk; send "
       "a request for each");
+  TTSRT_CHECK(ConfigError, request.text_silences.empty(),
+              "text_silences: expected none, as this model makes no sound");
+  TTSRT_CHECK(ConfigError, request.text_voices.empty(),
+              "text_voices: expected none, as this model has one voice for all of a text");
   TTSRT_CHECK(ConfigError, !is_given(request.context_codes),
               "context_codes: expected none, as this model takes no codes as its context");
   TTSRT_CHECK(ConfigError, request.context_text_ids.empty(),

@@ -62,6 +62,8 @@ def check_say(args: argparse.Namespace) -> None:
         raise ConfigError("--stream_input: expected - for standard input with it, got a text")
     if args.stream_input and args.ssml:
         raise ConfigError("--stream_input: expected without --ssml, which has one end; got both")
+    if args.voice_description is not None and args.voice is not None:
+        raise ConfigError("--voice_description: expected without --voice, got both")
     if args.max_seconds is not None and not 0 < args.max_seconds <= 86400:
         raise ConfigError(f"--max_seconds: expected 0 to 86400, got {args.max_seconds}")
     if args.max_in_flight is not None and not 1 <= args.max_in_flight <= MAX_IN_FLIGHT:
@@ -127,11 +129,13 @@ def in_seconds(executor: Executor) -> Iterator[None]:
 
 
 def voice_fields(args: argparse.Namespace, executor: Executor) -> dict[str, Any]:
-    """The field of the voice; a file is added to the executor.
+    """The field of the voice, or of its description; a file is added to the executor.
 
     Raises:
         ConfigError: There is no such voice, or the engine has none.
     """
+    if args.voice_description is not None:
+        return {"context_text": args.voice_description}
     if args.voice is None:
         names = executor.voices()
         if not names:
