@@ -625,6 +625,8 @@ class Request:
     """How many of text_ids each chunk of a long text has; empty: it is one [chunks]."""
     text_silences: NDArray[np.int32]
     """Samples of silence in front of each chunk, and behind the last [chunks + 1]."""
+    later_chunks: int
+    """How many chunks come by Handle.add_text while the request runs."""
     context_text: str | None
     """A text that describes the voice, instead of context_text_ids."""
     text_voices: list[int | str | None]
@@ -1208,6 +1210,12 @@ class Handle:
 
     def cancel(self) -> None:
         """Asks for the end of the request; idempotent."""
+
+    def add_text(self, text_ids: ArrayLike) -> None:
+        """Gives the ids of the next of the later chunks."""
+
+    def fail_text(self, why: str) -> None:
+        """Says that the rest of the text can't come."""
 
     @property
     def is_done(self) -> bool:

@@ -23,6 +23,7 @@ from ttsrt_rt.text_options import TextOptions, check_text_options
 if TYPE_CHECKING:
     from ttsrt_rt import _core
     from ttsrt_rt.spoken import SpokenText
+    from ttsrt_rt.text.reading import LaterText, SentenceReading
 
 __all__ = ["FrontEnd", "TextResolver", "open_front_end"]
 
@@ -46,6 +47,11 @@ class FrontEnd(Protocol):
 
     def speak(self, text: str, language: str | None, options: TextOptions) -> SpokenText:
         """Returns the ids of a text. Raises ConfigError where it can't be spoken."""
+
+    def read(self, text: str, language: str | None, options: TextOptions) -> SentenceReading | None:
+        """Begins to read a text whose first sentence may be spoken before the rest is read; None
+        for one that is read at once. Raises ConfigError where it can't be spoken.
+        """
 
 
 def open_front_end(engine: _core.Engine) -> FrontEnd | None:
@@ -101,8 +107,9 @@ class TextResolver:
                 self._is_open = True
             return self._front_end
 
-    def resolve(self, request: Request) -> tuple[Request, SpokenText | None]:
-        """Returns the request with ids in the place of its text, and what the text became.
+    def resolve(self, request: Request) -> tuple[Request, SpokenText | None, LaterText | None]:
+        """Returns the request with ids in the place of its text, and what the text became; of a
+        text that is read while it is spoken, its first sentence, and the rest.
 
         Raises:
             ConfigError: it has a text and ids; the engine has no front end; the text can't be
@@ -112,8 +119,9 @@ class TextResolver:
             for name in ("language", "text_options"):
                 if getattr(request, name) is not None:
                     raise ConfigError(f"{name}: expected none without text, got one")
-            return request, None
-        spoken = self.read(request)
+            return request, None, None
+        later = self._begin(request)
+        spoken = self.read(request) if later is None else later.spoken
         if any(spoken.pauses) and not spoken.sample_rate:
             raise ConfigError(
                 "text: expected markup without <break>, as this engine makes no sound; build it "
@@ -127,7 +135,22 @@ class TextResolver:
         if any(voice is not None for voice in spoken.voices):
             values["text_voices"] = [_voice_of(voice) for voice in spoken.voices]
         made = replace(request, text=None, language=None, text_options=None, **values)
-        return made, spoken
+        return made, spoken, later
+
+    def _begin(self, request: Request) -> LaterText | None:
+        """Reads up to the first sentence that is spoken, if others are left then."""
+        options = request.text_options
+        if options is None or options.normalize == "off":
+            return None
+        text, front_end, options = self._opened(request)
+        reading = front_end.read(text, request.language, options)
+        if reading is None:
+            return None
+        from ttsrt_rt.text.reading import LaterText
+
+        while reading.left and not len(reading.read()):
+            pass
+        return LaterText(reading, self._completed) if reading.left else None
 
     def read(self, request: Request) -> SpokenText:
         """Returns what becomes of the text of a request.
@@ -136,6 +159,11 @@ class TextResolver:
             ConfigError: it has none, or ids, too; the engine has no front end; or the text can't be
                 spoken.
         """
+        text, front_end, options = self._opened(request)
+        return self._completed(front_end.speak(text, request.language, options))
+
+    def _opened(self, request: Request) -> tuple[str, FrontEnd, TextOptions]:
+        """The text of a request, what reads it, and how."""
         if request.text is None:
             raise ConfigError("text: expected a text, got none")
         for name in _OTHER_TEXTS:
@@ -147,7 +175,10 @@ class TextResolver:
         front_end = self.front_end
         if front_end is None:
             raise ConfigError(f"text: {_why_none(self._engine)}. {NEEDS_FRONT_END}")
-        spoken = front_end.speak(request.text, request.language, options)
+        return request.text, front_end, options
+
+    def _completed(self, spoken: SpokenText) -> SpokenText:
+        """With what the engine knows."""
         info = self._engine.info
         return replace(
             spoken,

@@ -147,8 +147,8 @@ class Result:
         chunk_offsets: int32 [chunks], the index in `text_ids` at which the window of each chunk
             begins: it holds the last ids before the chunk, too.
         chunk_frames: int32 [chunks], the codec frames of each of these chunks.
-        chunk_silences: int32, the samples of silence in `audio` in front of each of these chunks, and
-            behind the last where speech came to its end; None without any.
+        chunk_silences: int32, the samples of silence in `audio` in front of each of these chunks,
+            and behind the last where speech came to its end; None without any.
         metrics: Times.
         audio: float32 [samples], usually in [-1, 1], of models that end in sound; else None,
             as with `codes_only`.
@@ -163,6 +163,8 @@ class Result:
         normalized_text: The text behind `text_options.normalize`; None without it.
         words: When each word of `text` is spoken, if the request asked for `return_positions`; else
             None.
+        text_analyser: The packages that read `text`, with their versions, of languages that need
+            some (Chinese, Japanese): other versions may read it otherwise. None for the others.
         language: That `text` was spoken in, by the engine's name for it.
         trace: Values of every stage, if the executor was made with `trace=True`.
     """
@@ -186,6 +188,7 @@ class Result:
     text_spans: NDArray[np.int32] | None = None
     normalized_text: str | None = None
     words: tuple[Word, ...] | None = None
+    text_analyser: str | None = None
     language: str | None = None
     trace: tuple[_core.TraceEntry, ...] = ()
 
@@ -195,7 +198,9 @@ class Result:
     @property
     def seconds(self) -> float:
         """How long `audio` is; 0 without it."""
-        return len(self.audio) / self.sample_rate if self.audio is not None and self.sample_rate else 0.0
+        if self.audio is None or not self.sample_rate:
+            return 0.0
+        return len(self.audio) / self.sample_rate
 
     @classmethod
     def _from_native(cls, native: _core.Result, spoken: SpokenText | None = None) -> Result:
@@ -219,6 +224,7 @@ class Result:
             text_spans=None if spoken is None else spoken.spans,
             normalized_text=None if spoken is None else spoken.normalized_text,
             words=None if spoken is None else _words_of(native, spoken),
+            text_analyser=None if spoken is None else spoken.analyser,
             language=None if spoken is None else spoken.language,
             trace=tuple(native.trace),
         )

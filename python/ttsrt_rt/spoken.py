@@ -25,6 +25,8 @@ class SpokenText:
         chunks: How many of the ids each chunk has.
         language: That was spoken, by the engine's name for it.
         normalized_text: The text behind the normalization; None if none was asked for.
+        analyser: The packages that read the text, with their versions, where the language needs
+            some: other versions may read other words. None for languages that the library reads.
         dropped: Characters that nothing speaks, with how often they were left out.
         pauses: Milliseconds of silence in front of each chunk, and behind the last, of markup.
         voices: Of each chunk, the voice that markup names; None for that of the request.
@@ -39,6 +41,7 @@ class SpokenText:
     chunks: tuple[int, ...]
     language: str
     normalized_text: str | None = None
+    analyser: str | None = None
     dropped: Mapping[str, int] = field(default_factory=dict)
     pauses: tuple[int, ...] = ()
     voices: tuple[str | None, ...] = ()

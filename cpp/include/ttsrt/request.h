@@ -75,6 +75,10 @@ struct Request {
   /// with the state that NeMo carries from chunk to chunk. Each ends as a text does. At least 1
   /// each, in all as many as there are ids; empty: one chunk. Only Magpie has chunks.
   std::vector<std::int32_t> text_chunks;
+  /// How many chunks of the text come later, by Handle::add_text, while those before are spoken.
+  /// One that comes too late is waited for. With them, text_ids is at least one chunk, and there
+  /// are neither text_silences nor text_voices. Only Magpie takes such text.
+  std::int32_t later_chunks = 0;
   /// Samples of silence in front of the sound of each chunk, and behind that of the last if speech
   /// comes to its end: one more than there are chunks, at most 2^25 in all; empty: none. They
   /// are no frames, and what is carried from chunk to chunk goes on. Only of requests whose codes

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "decode/compile_rules.h"
@@ -16,6 +17,11 @@ namespace ttsrt::decode {
 // of the ids before it; empty: only the first has none.
 std::vector<step::Round> rounds_of(const Request& request, std::int32_t max_rows,
                                    const std::vector<bool>& begins = {});
+
+// The window of a chunk of so many ids, behind `reached` ids of which the last ones were those of
+// the window `before`. Throws ConfigError beginning with `what`.
+step::Round round_behind(const step::Round& before, std::int32_t ids, std::int32_t reached,
+                         std::int32_t max_rows, const std::string& what);
 
 // Makes the rules of a text those of its first round, if it `goes_on` in a second one. Throws
 // ConfigError for a prior that has no rules for later ones, and for what no text in chunks has.

@@ -174,11 +174,7 @@ class Committer {
 
   // Ends a sequence whose stops have all run, or tells what is new.
   void tell(Sequence& sequence) {
-    if (sequence.is_all_committed()) {
-      sequence.end = sequence.steps_end.value_or(FinishReason::stop);
-      if (sequence.end == FinishReason::stop) end_silence(sequence);
-      return;
-    }
+    if (end_if_complete(sequence)) return;
     const std::int32_t enough = sequence.event_frames();
     const bool has_sound = sequence.sound_rows - sequence.sound_rows_sent >= enough;
     // Where sound follows, codes come with it.
@@ -198,6 +194,13 @@ class Committer {
 };
 
 }  // namespace
+
+bool end_if_complete(Sequence& sequence) {
+  if (!sequence.is_all_committed()) return false;
+  sequence.end = sequence.steps_end.value_or(FinishReason::stop);
+  if (sequence.end == FinishReason::stop) end_silence(sequence);
+  return true;
+}
 
 Event next_event(Sequence& sequence, const step::Facts& facts) {
   Event event;

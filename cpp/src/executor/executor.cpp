@@ -155,6 +155,8 @@ Handle Executor::submit(Request request) {
   pending.submitted = executor::Clock::now();
   pending.request = executor::prepare(std::move(request), *impl_->itineraries, impl_->voices);
   pending.channel = make_channel(impl_->next_id.fetch_add(1));
+  const step::Rounds& rounds = pending.request.itinerary.rounds;
+  if (rounds.later > 0) pending.channel->open_feed(rounds);
   Handle handle(std::make_shared<Ticketed>(pending.channel));
   impl_->replicas.submit(std::move(pending));
   return handle;

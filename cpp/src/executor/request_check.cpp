@@ -70,9 +70,9 @@ void check_rounds(const step::Itinerary& itinerary) {
   const bool has_text = rounds.text >= 0 && rounds.ahead >= 0 && rounds.text != rounds.ahead;
   const bool has_none = rounds.text == -1 && rounds.ahead == -1;
   TTSRT_CHECK(InternalError,
-              rounds.all.size() > 1 && rounds.ids != nullptr && rounds.text < count &&
-                  rounds.ahead < count && (has_text || has_none) && rounds.steps >= 1 &&
-                  rounds.frames >= 1,
+              rounds.all.size() + static_cast<std::size_t>(rounds.later) > 1 &&
+                  rounds.ids != nullptr && rounds.text < count && rounds.ahead < count &&
+                  (has_text || has_none) && rounds.steps >= 1 && rounds.frames >= 1,
               "itinerary: ", rounds.all.size(), " rounds are malformed");
   std::int32_t reached = 0;
   for (const step::Round& round : rounds.all) {

@@ -49,7 +49,7 @@ void give_window(Sequence& sequence, step::Stop& text, std::int32_t rows) {
 }
 
 void look_ahead(Sequence& sequence, step::Stop& ahead) {
-  if (!sequence.has_next_round()) return;
+  if (!sequence.knows_next_round()) return;
   const step::Round& next = round_of(sequence, 1);
   const auto from = sequence.request.itinerary.rounds.ids->begin() + next.first;
   step::RowSource& source = ahead.rows.front();
@@ -79,11 +79,11 @@ void place_rules(Sequence& sequence, const step::Round& round) {
   if (round.beginning != nullptr) {
     itinerary.rules = round.beginning->rules;
     itinerary.rules.first_step = sequence.steps_before;
+    itinerary.rules.first_end_step += sequence.steps_before;
   } else {
-    const bool is_last = !itinerary.rounds.goes_on(static_cast<std::size_t>(sequence.round));
     const std::int32_t focus = sequence.focus.empty() ? 0 : sequence.focus.back() - round.first;
-    itinerary.rules =
-        decode::rules_of_round(itinerary.rules, round, is_last, sequence.steps_before, focus);
+    itinerary.rules = decode::rules_of_round(itinerary.rules, round, !round.goes_on,
+                                             sequence.steps_before, focus);
   }
   if (sequence.mirror) sequence.mirror = std::make_unique<decode::PriorMirror>(itinerary.rules);
 }
@@ -125,13 +125,36 @@ std::optional<FinishReason> end_round(Sequence& sequence, FinishReason reason,
   if (!sequence.has_next_round()) return reason;
   if (steps_left(sequence, facts) == 0) return FinishReason::length;
   sequence.waits_for_round = true;
+  sequence.round_end = reason;
   const auto frames = static_cast<std::size_t>(sequence.frames);
   sequence.stacks.resize(sequence.fed_codes + frames * static_cast<std::size_t>(facts.codebooks));
   return std::nullopt;
 }
 
+void take_text(Sequence& sequence) {
+  step::Rounds& rounds = sequence.request.itinerary.rounds;
+  TextFeed* feed = sequence.channel->feed();
+  if (feed == nullptr || rounds.later == 0) return;
+  while (const std::optional<TextFeed::Chunk> chunk = feed->take()) {
+    --rounds.later;
+    if (chunk->ids.empty()) continue;
+    auto ids = std::make_shared<std::vector<std::int32_t>>(*rounds.ids);
+    ids->insert(ids->end(), chunk->ids.begin(), chunk->ids.end());
+    rounds.ids = std::move(ids);
+    rounds.all.push_back(chunk->round);
+    const bool is_next = rounds.all.size() == static_cast<std::size_t>(sequence.round) + 2;
+    if (is_next)
+      look_ahead(sequence,
+                 sequence.request.itinerary.stops[static_cast<std::size_t>(rounds.ahead)]);
+  }
+  if (!sequence.waits_for_round || sequence.has_next_round()) return;
+  sequence.waits_for_round = false;  // what was to come speaks nothing
+  sequence.steps_end = sequence.round_end;
+}
+
 bool can_begin_round(const Sequence& sequence) {
-  if (!sequence.waits_for_round || sequence.open_steps > 0) return false;
+  if (!sequence.waits_for_round || sequence.open_steps > 0 || !sequence.knows_next_round())
+    return false;
   const std::int32_t ahead = sequence.request.itinerary.rounds.ahead;
   return ahead < 0 || sequence.is_committed(ahead);
 }

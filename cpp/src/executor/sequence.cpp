@@ -50,8 +50,9 @@ Sequence::Sequence(Pending&& pending, std::int32_t the_slot, const Site& site, b
   round_begin = fed_codes;
   focus.reserve(all_steps);
   if (request.return_positions) text_positions.reserve(all_steps);
-  chunk_steps.reserve(rounds.all.size() + 1);
-  chunk_frames.reserve(rounds.all.size() + 1);
+  const std::size_t most = rounds.all.size() + static_cast<std::size_t>(rounds.later) + 1;
+  chunk_steps.reserve(most);
+  chunk_frames.reserve(most);
   if (is_followed()) {  // by a codec: each frame becomes as many samples
     frame_samples = static_cast<std::int32_t>(std::lround(site.facts.sample_rate / frame_rate));
     std::size_t silent = 0;
@@ -119,7 +120,15 @@ double Sequence::lead_of(std::int32_t index) const {
 }
 
 bool Sequence::has_next_round() const {
+  return knows_next_round() || request.itinerary.rounds.later > 0;
+}
+
+bool Sequence::knows_next_round() const {
   return static_cast<std::size_t>(round) + 1 < request.itinerary.rounds.all.size();
+}
+
+bool Sequence::waits_for_text() const {
+  return waits_for_round && open_steps == 0 && !knows_next_round();
 }
 
 std::int32_t Sequence::text_begin() const {
@@ -136,6 +145,7 @@ bool Sequence::is_idle(std::int32_t index) const {
 // The next window waits until this round makes steps, and a codec that follows them sound: nothing
 // may come before what is heard first.
 bool Sequence::may_look_ahead() const {
+  if (!knows_next_round()) return false;
   if (waits_for_round) return true;
   return round_steps() > 0 && (!is_followed() || first_audio != Clock::time_point{});
 }

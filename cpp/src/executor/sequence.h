@@ -85,6 +85,7 @@ struct Sequence {
   std::int32_t steps_before = 0;  // of the rounds before this one
   std::size_t round_begin = 0;    // in `stacks`: what the first step of this round made
   bool waits_for_round = false;   // its steps are over, and the next round has not begun
+  FinishReason round_end = FinishReason::stop;  // with waits_for_round: why they are over
   // The text of this round's window, encoded [rows, dim], and that of the next one's as the encoder
   // gave it.
   std::shared_ptr<const std::vector<float>> window;
@@ -167,8 +168,11 @@ struct Sequence {
   bool is_planned(std::int32_t index) const;
   bool is_committed(std::int32_t index) const;
   bool is_all_committed() const;
-  // Whether there is a round behind this one.
+  // Whether there is a round behind this one, or may come one; and whether its text is there.
   bool has_next_round() const;
+  bool knows_next_round() const;
+  // Whether nothing of it can run before text comes.
+  bool waits_for_text() const;
   // Where the text of this round begins in that of all.
   std::int32_t text_begin() const;
   // Whether its codes become sound while it goes on.

@@ -148,6 +148,7 @@ struct Round {
   std::int32_t first = 0;                      // id of the window, in the text of all rounds
   std::int32_t rows = 0;                       // of the window
   std::int32_t history = 0;                    // of those, the first so many are not new
+  bool goes_on = false;                        // whether its state goes on in another round
   std::shared_ptr<const Beginning> beginning;  // or null: the state of the round before goes on
 };
 
@@ -158,7 +159,8 @@ struct Round {
 // taken, and behind the rows that the round before had last, they become the round's text. In
 // models without an encoder, the text stands in the stops that a round brings.
 struct Rounds {
-  std::vector<Round> all;                                // two or more; or none: the stops run once
+  // Two or more, with those that come later; or none: the stops run once.
+  std::vector<Round> all;
   std::shared_ptr<const std::vector<std::int32_t>> ids;  // of the text of all rounds
   // With an encoder, else -1: the stop that encodes the first round's text and returns its rows,
   // and the one that encodes the window of the next round.
@@ -168,12 +170,11 @@ struct Rounds {
   std::vector<std::int32_t> again;  // stops in front of the steps that run again in each round
   std::int32_t steps = 0;           // of a round, at most
   std::int32_t frames = 0;          // of all rounds together, at most
+  std::int32_t later = 0;           // rounds whose text is still to come, at most
+  std::int32_t vocab = 0;           // of their ids
+  std::int32_t max_rows = 0;        // of a window
 
   bool is_empty() const { return all.empty(); }
-  // Whether the text of a round goes on in the next one.
-  bool goes_on(std::size_t round) const {
-    return round + 1 < all.size() && all[round + 1].beginning == nullptr;
-  }
 };
 
 struct Itinerary {

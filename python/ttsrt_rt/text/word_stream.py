@@ -42,16 +42,9 @@ class WordStream:
         chunks: Sequence[int] = (),
         silences: Sequence[float] = (),
     ) -> None:
-        self._text = text
-        self._words = word_spans(text)
-        self._of_ids = words_of_ids(spans, self._words)
         self._frame_rate = frame_rate
         self._frames_per_step = frames_per_step
-        edges = [0, *accumulate(chunks or [len(self._of_ids)])]
-        self._ids = list(pairwise(edges))
-        self._word_ends = self._ends_of_chunks(spans)
-        shifts = list(accumulate(silences)) or [0.0]
-        self._shifts = shifts + [shifts[-1]] * (len(self._ids) - len(shifts))
+        self._read(text, spans, chunks, silences)
         self._chunk = 0
         self._steps = 0  # of this chunk, so far
         self._base = 0  # frames in front of this chunk
@@ -73,6 +66,23 @@ class WordStream:
             chunks=spoken.chunks,
             silences=[each / spoken.sample_rate for each in spoken.silences[:-1]],
         )
+
+    def extend(self, spoken: SpokenText) -> None:
+        """Takes a text that goes on behind what it was."""
+        if spoken.spans is not None and len(spoken.chunks) > len(self._ids):
+            self._read(spoken.text, spoken.spans, spoken.chunks, ())
+
+    def _read(
+        self, text: str, spans: ArrayLike, chunks: Sequence[int], silences: Sequence[float]
+    ) -> None:
+        self._text = text
+        self._words = word_spans(text)
+        self._of_ids = words_of_ids(spans, self._words)
+        edges = [0, *accumulate(chunks or [len(self._of_ids)])]
+        self._ids = list(pairwise(edges))
+        self._word_ends = self._ends_of_chunks(spans)
+        shifts = list(accumulate(silences)) or [0.0]
+        self._shifts = shifts + [shifts[-1]] * (len(self._ids) - len(shifts))
 
     def take(
         self,

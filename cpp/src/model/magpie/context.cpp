@@ -98,6 +98,7 @@ Speakers speakers_of(Request& request, const Facts& facts, const VoiceFinder& vo
   Speakers speakers;
   speakers.begins.assign(chunks, false);
   speakers.begins.front() = true;
+  speakers.has_later = request.later_chunks > 0;
   const std::vector<std::optional<VoiceRef>>& named = request.text_voices;
   if (named.empty()) {
     speakers.contexts.push_back(own_context(request, facts, voices));

@@ -24,8 +24,12 @@ struct Speakers {
   // [chunks], one for a text without any: whether it has another context than the one before.
   std::vector<bool> begins;
   std::vector<Context> contexts;  // of those that begin, in order
+  bool has_later = false;         // whether chunks come later, which go on
 
-  bool goes_on(std::size_t chunk) const { return chunk + 1 < begins.size() && !begins[chunk + 1]; }
+  bool are_several() const { return begins.size() > 1 || has_later; }
+  bool goes_on(std::size_t chunk) const {
+    return chunk + 1 < begins.size() ? !begins[chunk + 1] : has_later;
+  }
 };
 
 // Throws ConfigError naming the field.

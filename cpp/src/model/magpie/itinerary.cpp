@@ -22,6 +22,8 @@ using step::Input;
 using step::RowSource;
 using step::Stop;
 
+constexpr std::int32_t kMaxLater = 1 << 16;
+
 // What a request's text and context become.
 struct Prompt {
   RowSource text;           // for the text encoder, or
@@ -35,13 +37,29 @@ void prepare_chunks(Request& request, const std::vector<bool>& begins, const Fac
                     Prompt& prompt) {
   step::Rounds& rounds = prompt.rounds;
   std::vector<step::Round> all = decode::rounds_of(request, facts.max_text_len, begins);
-  if (all.size() < 2) return;
+  if (all.size() < 2 && request.later_chunks == 0) return;
   check_ids("text_ids", request.text_ids, facts.text_vocab);
   rounds.all = std::move(all);
+  rounds.later = request.later_chunks;
+  rounds.vocab = facts.text_vocab;
+  rounds.max_rows = facts.max_text_len;
+  if (rounds.later > 0) rounds.all.back().goes_on = true;
   std::vector<std::int32_t> first(request.text_ids.begin(),
                                   request.text_ids.begin() + rounds.all.front().rows);
   rounds.ids =
       std::make_shared<const std::vector<std::int32_t>>(std::exchange(request.text_ids, first));
+}
+
+void check_later(Request& request) {
+  TTSRT_CHECK(ConfigError, request.later_chunks >= 0 && request.later_chunks <= kMaxLater,
+              "later_chunks: expected 0 to ", kMaxLater, ", got ", request.later_chunks);
+  if (request.later_chunks == 0) return;
+  TTSRT_CHECK(ConfigError, !request.text_ids.empty(), "later_chunks: expected text_ids with it");
+  TTSRT_CHECK(ConfigError, request.text_silences.empty() && request.text_voices.empty(),
+              request.text_silences.empty() ? "text_voices" : "text_silences",
+              ": expected none with later_chunks");
+  if (request.text_chunks.empty())
+    request.text_chunks.push_back(static_cast<std::int32_t>(request.text_ids.size()));
 }
 
 void prepare_text(Request& request, const std::vector<bool>& begins, const Facts& facts,
@@ -54,6 +72,7 @@ void prepare_text(Request& request, const std::vector<bool>& begins, const Facts
       given);
   TTSRT_CHECK(ConfigError, request.text_chunks.empty() || !request.text_ids.empty(),
               "text_chunks: expected text_ids with it");
+  check_later(request);
   if (!request.text_chunks.empty()) prepare_chunks(request, begins, facts, prompt);
   if (!request.text_ids.empty()) {
     prompt.text =
@@ -82,7 +101,8 @@ void limit_rounds(const Request& request, const Facts& facts, std::int32_t room,
                   step::Rounds& rounds, std::int32_t& steps) {
   const std::int32_t stacking = facts.rules.frame_stacking;
   rounds.steps = std::min(std::max(facts.rules.max_frames / stacking, 1), room);
-  const std::int64_t most = static_cast<std::int64_t>(rounds.all.size()) * rounds.steps * stacking;
+  const std::int64_t most =
+      (static_cast<std::int64_t>(rounds.all.size()) + rounds.later) * rounds.steps * stacking;
   rounds.frames = static_cast<std::int32_t>(
       std::min<std::int64_t>(most, request.max_frames.value_or(decode::kMaxFrames)));
   steps = std::min(rounds.steps, rounds.frames / stacking);
@@ -137,7 +157,8 @@ void add_rounds(const Facts& facts, std::vector<std::int32_t>&& again, step::Rou
   ahead.returns_rows = true;
   ahead.keeps_rows = false;
   RowSource window = stops.front().rows.front();
-  const step::Round& next = rounds.all[1];
+  // Text that comes later takes the place of this one's.
+  const step::Round& next = rounds.all.size() > 1 ? rounds.all[1] : rounds.all[0];
   const auto from = rounds.ids->begin() + next.first;
   window.rows = next.rows;
   window.ids = std::make_shared<const std::vector<std::int32_t>>(from, from + next.rows);
@@ -198,7 +219,7 @@ decode::CompiledRules rules_of(const Request& request, const Speakers& speakers,
   const std::int32_t memory_rows =
       facts.context_route == ContextRoute::memory ? context.encoder.rows : 0;
   decode::CompiledRules rules = decode::compile_rules(request, facts.rules, text_rows, memory_rows);
-  if (speakers.begins.size() > 1) decode::start_rounds(request, speakers.goes_on(chunk), rules);
+  if (speakers.are_several()) decode::start_rounds(request, speakers.goes_on(chunk), rules);
   return rules;
 }
 
@@ -271,6 +292,7 @@ step::Itinerary Itineraries::itinerary(Request&& request, const VoiceFinder& voi
     limit_rounds(request, facts_, room, rounds, rules.max_steps);
     for (const step::Round& round : rounds.all)
       itinerary.text_len = std::max(itinerary.text_len, round.rows);
+    if (rounds.later > 0) itinerary.text_len = facts_.max_text_len;
     add_beginnings(request, speakers, plan, rounds);
   }
   itinerary.rules = rules.slot;
