@@ -94,7 +94,8 @@ bool Intake::wait_for_work(std::int32_t replica, bool is_busy, std::optional<dou
   std::unique_lock<std::mutex> lock(mutex_);
   Replica& of = replicas_[static_cast<std::size_t>(replica)];
   of.is_asleep = true;
-  wait_until(of.changed, lock, timeout, [&] { return must_wake(replica); });
+  wait_until(of.changed, lock, timeout,
+             [&] { return must_wake(replica) && (!timeout.has_value() || !waiting_.empty()); });
   of.is_asleep = false;
   if (timeout.has_value()) return true;
   return !of.failure.has_value() && !waiting_.empty();

@@ -198,7 +198,8 @@ void tell_rounds(const Sequence& sequence, Result& result) {
     result.chunk_offsets.push_back(
         rounds.is_empty() ? 0 : rounds.all[static_cast<std::size_t>(i)].first);
   }
-  for (const Silence& silence : sequence.silences) result.chunk_silences.push_back(silence.samples);
+  for (std::size_t i = 0; i < sequence.next_silence; ++i)
+    result.chunk_silences.push_back(sequence.silences[i].samples);
 }
 
 }  // namespace ttsrt::executor

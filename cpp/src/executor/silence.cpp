@@ -11,7 +11,7 @@ void fill(Sequence& sequence) {
     const Silence& next = sequence.silences[sequence.next_silence];
     if (next.frame > sequence.sound_rows) return;
     sequence.samples.insert(sequence.samples.end(), static_cast<std::size_t>(next.samples), 0.0F);
-    sequence.has_new_silence |= next.samples > 0;
+    sequence.has_new_silence |= next.samples > 0 && sequence.sound_rows > 0;
   }
 }
 

@@ -11,7 +11,8 @@ import functools
 import threading
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from itertools import pairwise
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -48,7 +49,7 @@ class SentenceReading:
         language: str,
         options: TextOptions,
         *,
-        cut: Callable[[str, TextSplit], list[Any]],
+        cut: Callable[[str, TextSplit], list[_core.TextPiece]],
         encode: Encodes,
         end_id: int,
         analyser: str | None = None,
@@ -64,11 +65,9 @@ class SentenceReading:
             end_id: The id that ends one.
             analyser: Of the language, as in `SpokenText`.
         """
-        spans = [tuple(int(each) for each in piece.span) for piece in cut(text, options.split)]
-        begins = [0, *(end for _, end in spans[:-1])]
-        ends = [end for _, end in spans[:-1]] + [len(text)]
         # Each with what stands in front of it; the last also with what stands behind.
-        self._sentences = [text[a:b] for a, b in zip(begins, ends, strict=True)] if spans else []
+        ends = [int(piece.end) for piece in cut(text, options.split)][:-1]
+        self._sentences = [text[a:b] for a, b in pairwise([0, *ends, len(text)])]
         self._language, self._options = language, options
         self._cut, self._encode = cut, encode
         self._chunks, self._analyser = Chunks(end_id), analyser

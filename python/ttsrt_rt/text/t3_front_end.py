@@ -23,7 +23,7 @@ from ttsrt_rt.text.t3_tokenizer import MAX_TEXT, T3Tokenizer
 from ttsrt_rt.text.tokens import TextTokens
 from ttsrt_rt.text_options import TextOptions
 
-__all__ = ["T3FrontEnd"]
+__all__ = ["T3FrontEnd", "chunks_of"]
 
 MAX_CHUNK = 300  # characters, but for a sentence that has more
 _END = re.compile("(?<=[.!?])\\s+")
@@ -67,7 +67,7 @@ class T3FrontEnd:
         check_text(text, "text", MAX_TEXT)
         made = Chunks(None)
         is_cut = self._takes_chunks and options.split != "never"
-        for begin, end in _chunks(text) if is_cut else [(0, len(text))]:
+        for begin, end in chunks_of(text) if is_cut else [(0, len(text))]:
             tokens = self._tokenizer.encode_traced(text[begin:end])
             spans = [(int(a) + begin, int(b) + begin) for a, b in _pairs(tokens)]
             made.add(TextTokens(tokens.ids, spans, tokens.dropped), end)
@@ -78,7 +78,7 @@ def _pairs(tokens: TextTokens) -> Any:
     return () if tokens.spans is None else tokens.spans
 
 
-def _chunks(text: str) -> Iterator[tuple[int, int]]:
+def chunks_of(text: str) -> Iterator[tuple[int, int]]:
     """Where the chunks of a text are: sentences, joined while they have 300 characters at most."""
     if len(text) <= MAX_CHUNK:
         yield 0, len(text)

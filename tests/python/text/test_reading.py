@@ -37,6 +37,8 @@ class Normalizer:
             assert self.may_go_on.wait(30)
             if self.fails:
                 raise ConfigError("text_options.normalize: no")
+        if "0" in text:
+            return "%"  # which is no symbol
         return text.replace("1", "one").replace("2", "two")
 
 
@@ -111,11 +113,11 @@ def test_a_slow_reader_changes_nothing(executor: rt.Executor, normalizer: Normal
 
 
 def test_a_sentence_that_says_nothing_is_left_out(executor: rt.Executor) -> None:
-    ids = executor.read_text(request("One 1. \u4e2d\u6587! Three."))
-    result = executor.generate(request("One 1. \u4e2d\u6587! Three."))
+    ids = executor.read_text(request("One 1. Zero 0! Three."))
+    result = executor.generate(request("One 1. Zero 0! Three."))
     assert len(ids.chunks) == 2 and result.chunk_steps is not None
     assert len(result.chunk_steps) == 2
-    alone = executor.generate(request("One 1. \u4e2d\u6587! \u4e2d!"))
+    alone = executor.generate(request("One 1. Zero 0! 0."))
     assert alone.chunk_steps is not None and len(alone.chunk_steps) == 1
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -122,36 +121,3 @@ def test_long_texts_are_cut_between_sentences(checkpoint: Path) -> None:
     assert (np.diff(spoken.spans[:, 0])[spoken.spans[1:, 0] > 0] >= 0).all()
     assert len(front_end.speak(text, None, TextOptions(split="never")).chunks) == 1
     assert len(front_end.speak(text[:300], None, TextOptions()).chunks) == 1
-
-
-@pytest.mark.parametrize("variant", ["tiny", "tiny_turbo"])
-def test_chunks_are_spoken_as_texts_of_their_own(tmp_path: Path, variant: str) -> None:
-    source = tmp_path / ("t3_turbo.safetensors" if "turbo" in variant else "t3_cfg.safetensors")
-    write_random_t3(source, variant, seed=1)
-    write_random_conds(tmp_path / "conds.pt", variant, seed=1)
-    made = convert(source, tmp_path / "ckpt", front_end=False, progress=False)
-    rt.build(made, tmp_path / "engine")
-    chunks = [[3, 1, 4, 1, 5], [9, 2], [6, 5, 3, 5, 8, 9, 7], [9, 3]]
-    whole = {"text_ids": [*chain(*chunks)], "text_chunks": [len(each) for each in chunks]}
-    fields = {"voice": "default", "temperature": 0.0}
-    for device in ("reference", "cpu"):
-        with rt.Executor(tmp_path / "engine", device=device) as executor:
-            parts = [executor.generate(text_ids=each, **fields) for each in chunks]
-            result = executor.generate(**whole, **fields)
-            assert result.chunk_frames is not None and result.chunk_steps is not None
-            assert result.chunk_frames.tolist() == [len(each.codes) for each in parts]
-            expected = np.concatenate([each.codes for each in parts])
-            np.testing.assert_array_equal(result.codes, expected)
-            crowd = executor.generate(
-                [rt.Request(**whole, voice="default", seed=seed) for seed in range(3)]
-            )
-            for seed, each in enumerate(crowd):
-                alone = executor.generate(**whole, voice="default", seed=seed)
-                np.testing.assert_array_equal(each.codes, alone.codes)
-            limited = executor.generate(**whole, **fields, max_frames=len(expected) - 1)
-            np.testing.assert_array_equal(limited.codes, expected[:-1])
-            assert limited.finish_reason == "length"
-            with pytest.raises(ConfigError, match="text_chunks: expected 16 ids in all"):
-                executor.generate(text_ids=whole["text_ids"], text_chunks=[3, 4], **fields)
-            with pytest.raises(ConfigError, match="text_chunks: expected 16 ids in all"):
-                executor.generate(text_ids=whole["text_ids"], text_chunks=[3], **fields)

@@ -53,7 +53,7 @@ def test_words_end_with_their_chunk_and_lie_behind_silence() -> None:
     # The last step of the first chunk makes one frame, and attends to the next chunk.
     found = words.take([0, 3, 9], 0, 5, is_last=False, chunks=[(3, 5)])
     assert [(each.text, each.start_seconds) for each in found] == [("ab", 1.0), ("cd", 1.2)]
-    assert found[1].end_seconds == 1.5
+    assert found[1].end_seconds == 1.4
     (last_but_one,) = words.take([6, 9], 5, 4, is_last=False)
     assert (last_but_one.text, last_but_one.start_seconds) == ("ef", 6.5)
     (last,) = words.take([], 9, 0, is_last=True)
