@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "interruptible.h"
 #include "ttsrt/error.h"
@@ -88,6 +89,17 @@ void register_handles(py::module_& module) {
            "The whole result, or None if the time is up.")
       .def("cancel", &Handle::cancel, py::call_guard<WithoutGil>(),
            "Asks for the end of the request; idempotent.")
+      .def(
+          "add_text",
+          [](Handle& self, const py::object& ids) {
+            self.add_text(py::len(ids) == 0 ? std::vector<std::int32_t>()
+                                            : vector_from<std::int32_t>(
+                                                  array_from<std::int32_t>(ids, 1, "add_text")));
+          },
+          py::arg("text_ids"), "Gives the ids of the next of the later chunks.")
+      .def(
+          "fail_text", [](Handle& self, const std::string& why) { self.fail_text(why); },
+          py::arg("why"), "Says that the rest of the text can't come.")
       .def_property_readonly("is_done", &Handle::is_done, "Whether the request has ended.")
       .def_property_readonly("id", &Handle::id, "The request's number, unique in its executor.");
 }

@@ -60,6 +60,8 @@ void def_arrays(py::class_<Request>& bound) {
              "Ids of a text that describes the voice [context_text_len].");
   def_vector(bound, "text_chunks", &Request::text_chunks,
              "How many of text_ids each chunk of a long text has; empty: it is one [chunks].");
+  def_vector(bound, "text_silences", &Request::text_silences,
+             "Samples of silence in front of each chunk, and behind the last [chunks + 1].");
   def_matrix(bound, "forced_codes", &Request::forced_codes,
              "Codes that are taken instead of the sampled ones [frames, codebooks].");
   def_rows(bound, "prompt_embeddings", &Request::prompt_embeddings,
@@ -141,6 +143,12 @@ void register_requests(py::module_& module) {
   def_repr(bound);
   def_arrays(bound);
   def_field(bound, "voice", &Request::voice, "A stored voice, by index or name.");
+  def_field(bound, "later_chunks", &Request::later_chunks,
+            "How many chunks come by Handle.add_text while the request runs.");
+  def_field(bound, "context_text", &Request::context_text,
+            "A text that describes the voice, instead of context_text_ids.");
+  def_field(bound, "text_voices", &Request::text_voices,
+            "The voice of each chunk; None: the context of the request.");
   def_field(bound, "emotion", &Request::emotion, "Instead of the voice's; of Chatterbox T3.");
   def_sampling(bound);
   def_field(bound, "strict_end", &Request::strict_end,

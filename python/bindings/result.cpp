@@ -33,6 +33,10 @@ void register_events(py::module_& module) {
   def_view(event, "spectrogram", &Event::spectrogram, "New rows of a spectrogram.");
   def_view(event, "text_positions", &Event::text_positions,
            "Int32 [new steps], if they were requested.");
+  def_view(event, "chunk_steps", &Event::chunk_steps,
+           "Int32: decoder steps of each chunk that has ended since the event before.");
+  def_view(event, "chunk_frames", &Event::chunk_frames,
+           "Int32: codec frames of each of these chunks.");
 }
 
 }  // namespace
@@ -85,6 +89,8 @@ void register_results(py::module_& module) {
            "Int32 [chunks]: the index in text_ids at which the chunk's window begins.");
   def_view(result, "chunk_frames", &Result::chunk_frames,
            "Int32 [chunks]: codec frames of each of these chunks.");
+  def_view(result, "chunk_silences", &Result::chunk_silences,
+           "Int32: samples of silence in front of each of these chunks, and behind the last.");
   def_view(result, "audio", &Result::audio, "Samples, of models that end in sound.");
   def_view(result, "spectrogram", &Result::spectrogram,
            "Float32 [frames, mel_bins], of models that end in a spectrogram.");

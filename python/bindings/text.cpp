@@ -321,7 +321,12 @@ void register_text(py::module_& module) {
                              "The language of calls that name none.")
       .def_property_readonly("size", &TextFrontEnd::size, "Ids of all vocabularies.")
       .def_property_readonly("text_bos", &TextFrontEnd::text_bos, "The id that begins a text.")
-      .def_property_readonly("text_eos", &TextFrontEnd::text_eos, "The id that ends a text.");
+      .def_property_readonly("text_eos", &TextFrontEnd::text_eos, "The id that ends a text.")
+      .def_property_readonly("context_tokenizer", &TextFrontEnd::context_tokenizer,
+                             "The tokenizer of texts that describe a voice; \"\": there is none.")
+      .def("encode_context", &TextFrontEnd::encode_context, py::arg("text"),
+           "The ids of a text that describes a voice, with padding behind them. Raises ConfigError "
+           "if there is no context_tokenizer, or the text has too many.");
   def_methods(bound);
   def_splitting(bound);
 }

@@ -284,6 +284,15 @@ class TextFrontEnd:
     def text_eos(self) -> int:
         """The id that ends a text."""
 
+    @property
+    def context_tokenizer(self) -> str:
+        """The tokenizer of texts that describe a voice; "": there is none."""
+
+    def encode_context(self, text: str) -> list[int]:
+        """The ids of a text that describes a voice, with padding behind them. Raises ConfigError
+        if there is no context_tokenizer, or the text has too many.
+        """
+
     def tokens(self, tokenizer: str) -> list[str]:
         """The vocabulary of one tokenizer, in the order of its ids. Where two symbols are equal,
         the later id stands for both. Raises ConfigError for another name, listing the known
@@ -624,6 +633,14 @@ class Request:
     """Whether min_frames forbids the end id itself where the checkpoint moved it."""
     text_chunks: NDArray[np.int32]
     """How many of text_ids each chunk of a long text has; empty: it is one [chunks]."""
+    text_silences: NDArray[np.int32]
+    """Samples of silence in front of each chunk, and behind the last [chunks + 1]."""
+    later_chunks: int
+    """How many chunks come by Handle.add_text while the request runs."""
+    context_text: str | None
+    """A text that describes the voice, instead of context_text_ids."""
+    text_voices: list[int | str | None]
+    """The voice of each chunk; None: the context of the request."""
     forced_codes: NDArray[np.int32]
     """Codes that are taken instead of the sampled ones [frames, codebooks]."""
     return_alignment: bool
@@ -734,6 +751,14 @@ class Event:
     def text_positions(self) -> NDArray[np.int32]:
         """Int32 [new steps], if they were requested."""
 
+    @property
+    def chunk_steps(self) -> NDArray[np.int32]:
+        """Int32: decoder steps of each chunk that has ended since the event before."""
+
+    @property
+    def chunk_frames(self) -> NDArray[np.int32]:
+        """Int32: codec frames of each of these chunks."""
+
 class Result:
     """Everything that a request made."""
 
@@ -772,6 +797,10 @@ class Result:
     @property
     def chunk_frames(self) -> NDArray[np.int32]:
         """Int32 [chunks]: codec frames of each of these chunks."""
+
+    @property
+    def chunk_silences(self) -> NDArray[np.int32]:
+        """Int32: samples of silence in front of each of these chunks, and behind the last."""
 
     @property
     def metrics(self) -> Metrics:
@@ -1191,6 +1220,12 @@ class Handle:
 
     def cancel(self) -> None:
         """Asks for the end of the request; idempotent."""
+
+    def add_text(self, text_ids: ArrayLike) -> None:
+        """Gives the ids of the next of the later chunks."""
+
+    def fail_text(self, why: str) -> None:
+        """Says that the rest of the text can't come."""
 
     @property
     def is_done(self) -> bool:

@@ -334,16 +334,18 @@ class Executor(VoiceMethods):
         self.close()
 
     def _submit(self, request: Request) -> Handle:
-        spoken = None
+        spoken = later = None
         if isinstance(request, Request):
-            request, spoken = self._texts.resolve(request)
+            request, spoken, later = self._texts.resolve(request)
         native = to_native(request, self._most_numbers, self._place)
+        if later is not None:
+            native.later_chunks = later.count
         words = None
         if spoken is not None and request.return_positions:
             from ttsrt_rt.text.word_stream import WordStream
 
             words = WordStream.of(spoken)
-        return Handle(self._native.submit(native), self._dispatcher, spoken, words)
+        return Handle(self._native.submit(native), self._dispatcher, spoken, words, later)
 
     def _generate_one(self, request: Request) -> Result:
         handle = self._submit(request)

@@ -25,6 +25,7 @@ from ttsrt_rt.text_options import TextOptions, check_text_options
 if TYPE_CHECKING:
     from ttsrt_rt import _core
     from ttsrt_rt.spoken import SpokenText
+    from ttsrt_rt.text.reading import LaterText, SentenceReading
 
 __all__ = ["FrontEnd", "TextResolver", "open_front_end"]
 
@@ -33,7 +34,7 @@ FORMAT = "ttsrt.front_end"
 MAX_BYTES = 64 << 20
 _SHOWN = 20  # characters of a chunk in a message
 _OTHER_TEXTS = ("text_ids", "text_features", "encoder_output", "prompt_embeddings", "codes",
-                "samples", "mel", "text_chunks")  # fmt: skip
+                "samples", "mel", "text_chunks", "text_silences", "text_voices")  # fmt: skip
 
 
 class FrontEnd(Protocol):
@@ -49,6 +50,11 @@ class FrontEnd(Protocol):
 
     def speak(self, text: str, language: str | None, options: TextOptions) -> SpokenText:
         """Returns the ids of a text. Raises ConfigError where it can't be spoken."""
+
+    def read(self, text: str, language: str | None, options: TextOptions) -> SentenceReading | None:
+        """Begins to read a text whose first sentence may be spoken before the rest is read; None
+        for one that is read at once. Raises ConfigError where it can't be spoken.
+        """
 
 
 def open_front_end(engine: _core.Engine) -> FrontEnd | None:
@@ -105,29 +111,56 @@ class TextResolver:
                 self._is_open = True
             return self._front_end
 
-    def resolve(self, request: Request) -> tuple[Request, SpokenText | None]:
-        """Returns the request with ids in the place of its text, and what the text became.
+    def resolve(self, request: Request) -> tuple[Request, SpokenText | None, LaterText | None]:
+        """Returns the request with ids in the place of its text, and what the text became; of a
+        text that is read while it is spoken, its first sentence, and the rest.
 
         Raises:
-            ConfigError: it has a text and ids; the engine has no front end; or the text can't be
-                spoken, or not by one request.
+            ConfigError: it has a text and ids; the engine has no front end; the text can't be
+                spoken; or it has pauses and the engine makes no sound.
         """
         if request.text is None:
             for name in ("language", "text_options"):
                 if getattr(request, name) is not None:
                     raise ConfigError(f"{name}: expected none without text, got one")
-            return request, None
-        spoken = self.read(request)
-        if any(spoken.pauses) or any(voice is not None for voice in spoken.voices):
+            return request, None, None
+        later = self._begin(request)
+        spoken = self.read(request) if later is None else later.spoken
+        if any(spoken.pauses) and not spoken.sample_rate:
             raise ConfigError(
-                "text: expected markup without <break> and <voice>, as one request has one voice "
-                "and no silence; ttsrt say speaks them"
+                "text: expected markup without <break>, as this engine makes no sound; build it "
+                "with codec_dir"
             )
         values: dict[str, Any] = {"text_ids": spoken.ids}
         if len(spoken.chunks) > 1:
             values["text_chunks"] = spoken.chunks
+        if spoken.silences:
+            values["text_silences"] = spoken.silences
+        if any(voice is not None for voice in spoken.voices):
+            values["text_voices"] = [_voice_of(voice) for voice in spoken.voices]
         made = replace(request, text=None, language=None, text_options=None, **values)
-        return made, spoken
+        return made, spoken, later
+
+    def _begin(self, request: Request) -> LaterText | None:
+        """Reads up to the first sentence that is spoken, if others are left then."""
+        options = request.text_options
+        if options is None or options.normalize == "off":
+            return None
+        begin = time.perf_counter()
+        text, front_end, options = self._opened(request)
+        reading = front_end.read(text, request.language, options)
+        if reading is None:
+            return None
+        from ttsrt_rt.text.reading import LaterText
+
+        while reading.left and not len(reading.read()):
+            pass
+        if not reading.left:
+            return None
+        seconds = time.perf_counter() - begin
+        later = LaterText(reading, lambda spoken: replace(self._completed(spoken), seconds=seconds))
+        _check_lexicon(options.lexicon, later.spoken.language, front_end)
+        return later
 
     def read(self, request: Request) -> SpokenText:
         """Returns what becomes of the text of a request.
@@ -136,6 +169,14 @@ class TextResolver:
             ConfigError: it has none, or ids, too; the engine has no front end; the text can't be
                 spoken; a chunk of it is too long; or the lexicon is of another language.
         """
+        begin = time.perf_counter()
+        text, front_end, options = self._opened(request)
+        spoken = self._completed(front_end.speak(text, request.language, options))
+        _check_lexicon(options.lexicon, spoken.language, front_end)
+        return replace(spoken, seconds=time.perf_counter() - begin)
+
+    def _opened(self, request: Request) -> tuple[str, FrontEnd, TextOptions]:
+        """The text of a request, what reads it, and how."""
         if request.text is None:
             raise ConfigError("text: expected a text, got none")
         for name in _OTHER_TEXTS:
@@ -147,18 +188,22 @@ class TextResolver:
         front_end = self.front_end
         if front_end is None:
             raise ConfigError(f"text: {_why_none(self._engine)}. {NEEDS_FRONT_END}")
-        begin = time.perf_counter()
-        spoken = front_end.speak(request.text, request.language, options)
-        seconds = time.perf_counter() - begin
+        return request.text, front_end, options
+
+    def _completed(self, spoken: SpokenText) -> SpokenText:
+        """With what the engine knows.
+
+        Raises:
+            ConfigError: a chunk is too long.
+        """
         info = self._engine.info
-        _check_lexicon(options.lexicon, spoken.language, front_end)
         if info.family == "magpie":
             _check_chunks(spoken, info.max_encoder_input_len)
         return replace(
             spoken,
             frame_rate=info.frame_rate,
             frames_per_step=max(1, info.frame_stacking),
-            seconds=seconds,
+            sample_rate=(info.sample_rate or 0) if info.has_vocoder else 0,
         )
 
 
@@ -195,6 +240,11 @@ def _check_chunks(spoken: SpokenText, most: int) -> None:
             f"text: chunk {number}{shown}: expected at most {most} ids (max_encoder_input_len), "
             f'got {count}; split="phrases" makes shorter chunks'
         )
+
+
+def _voice_of(name: str | None) -> int | str | None:
+    """A voice that markup names, by its name or its index."""
+    return int(name) if name is not None and name.isascii() and name.isdecimal() else name
 
 
 def _why_none(engine: _core.Engine) -> str:

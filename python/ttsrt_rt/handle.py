@@ -16,6 +16,7 @@ from ttsrt_rt.result import Event, Result
 from ttsrt_rt.spoken import SpokenText
 
 if TYPE_CHECKING:
+    from ttsrt_rt.text.reading import LaterText
     from ttsrt_rt.text.word_stream import WordStream
 
 __all__ = ["Handle"]
@@ -40,10 +41,14 @@ class Handle:
         dispatcher: Dispatcher,
         spoken: SpokenText | None = None,
         words: WordStream | None = None,
+        later: LaterText | None = None,
     ) -> None:
         self._native = native
-        self._spoken = spoken
+        self._first = spoken
+        self._later = later
         self._words = words
+        if later is not None:
+            later.follow(native)
         self._dispatcher = dispatcher
         self._result: Result | None = None
 
@@ -59,8 +64,8 @@ class Handle:
 
     @property
     def spoken(self) -> SpokenText | None:
-        """What became of the request's text; None for a request of ids."""
-        return self._spoken
+        """What became of the request's text, as far as it was read; None for a request of ids."""
+        return self._first if self._later is None else self._later.spoken
 
     @property
     def is_done(self) -> bool:
@@ -115,7 +120,7 @@ class Handle:
             native = self._native.result(timeout)
             if native is None:
                 raise TimeoutError(f"request {self.id}: not done after {timeout} seconds")
-            self._result = Result._from_native(native, self._spoken)
+            self._result = Result._from_native(native, self.spoken)
         return self._result
 
     def next(self, timeout: float | None = None) -> Event | None:
@@ -195,6 +200,8 @@ class Handle:
         native, timed_out = self._native.next(timeout)
         if native is None:
             return None, timed_out
+        if self._words is not None and self._later is not None:
+            self._words.extend(self._later.spoken)
         event = Event._from_native(native, self._words)
         if event.finish_reason == "error":
             self.result()  # raises

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any, TypeVar, get_args
 
@@ -30,6 +30,7 @@ from ttsrt_rt.options import (
 )
 from ttsrt_rt.quoting import show
 from ttsrt_rt.request import AttentionPrior, BlockDiffusion, Flow, MaskGit, Request
+from ttsrt_rt.text.checks import check_text
 
 __all__ = ["check_run_options", "native_executor_options", "set_options", "to_native"]
 
@@ -41,6 +42,7 @@ MAX_ITEMS = 4096  # of a list of layers or passes; the library's own limits are 
 _ARRAYS = {
     "text_ids": id_vector,
     "text_chunks": id_vector,
+    "text_silences": id_vector,
     "text_features": float_matrix,
     "encoder_output": float_matrix,
     "context_codes": id_matrix,
@@ -90,6 +92,12 @@ def to_native(request: Request, most: int = MAX_NUMBERS, device: str = "cpu") ->
                     setattr(native, field.name, gpu_rows(value, field.name, device, most))
                 else:
                     setattr(native, field.name, convert(value, field.name, most))
+        elif field.name == "context_text":
+            if value is not None:
+                native.context_text = check_text(value, "context_text")
+        elif field.name == "text_voices":
+            if value is not None:
+                native.text_voices = _voices(value, most)
         elif field.name == "prior":
             _set_prior(native, value)
         elif field.name in _STRUCTS:
@@ -151,6 +159,23 @@ def _set_prior(native: _core.Request, prior: object) -> None:
     native.use_default_prior = isinstance(prior, str) and prior == "default"
     if not native.use_default_prior and prior is not None:
         native.prior = _to_native_struct(prior, AttentionPrior, _core.AttentionPrior(), "prior")
+
+
+def _voices(value: Any, most: int) -> list[int | str | None]:
+    """The voices of chunks, of which no more are read than there can be chunks."""
+    if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
+        raise ConfigError(f"text_voices: expected a list of voices, got {show(value)}")
+    if len(value) > most:
+        raise ConfigError(f"text_voices: expected at most {most} voices, got {len(value)}")
+    for index, voice in enumerate(value):
+        is_index = isinstance(voice, int) and not isinstance(voice, bool)
+        is_name = isinstance(voice, str) and len(voice) <= MAX_NAME
+        if not (voice is None or is_index or is_name):
+            raise ConfigError(
+                f"text_voices[{index}]: expected the index or the name of a voice, or None, got "
+                f"{show(voice)}"
+            )
+    return list(value)
 
 
 def _to_native_struct(value: Any, kind: type, native: Any, where: str) -> Any:

@@ -61,8 +61,8 @@ class Request:
     """One utterance to speak.
 
     The text is exactly one of `text`, `text_ids`, `text_features` and `encoder_output`; the
-    context exactly one of `voice`, `context_codes`, `context_embeddings` and `context_text_ids`. A
-    codec takes exactly one of `codes` and `samples` instead.
+    context exactly one of `voice`, `context_codes`, `context_embeddings`, `context_text` and
+    `context_text_ids`. A codec takes exactly one of `codes` and `samples` instead.
 
     Attributes:
         text: What to speak, for engines that carry a front end (docs/text.md).
@@ -74,13 +74,21 @@ class Request:
         text_chunks: A long text: how many of `text_ids` each of its chunks has: integers [chunks].
             They are one utterance: each chunk but the first goes on with the state that NeMo
             carries from chunk to chunk. None for one chunk. Only Magpie has chunks.
+        text_silences: Samples of silence in front of the sound of each chunk, and behind that of
+            the last if speech comes to its end: integers [chunks + 1]. They are no frames, and what
+            is carried from chunk to chunk goes on. Only of requests whose codes become sound.
+        text_voices: The voice of each chunk, by index or by name; None for the context of the
+            request. A chunk with another voice than the one before begins as a request does. Only
+            Magpie has such voices.
         text_features: Rows before the encoder: floats [text_len, dim]. Chatterbox T3: rows in place
             of token embeddings; the text's learned positions are added.
         encoder_output: Rows after the encoder: floats [text_len, dim].
         voice: A stored voice, by index or by name.
         context_codes: Codec codes, special columns included: integers [frames, codebooks].
         context_embeddings: Rows as the decoder takes them: floats [rows, dim].
-        context_text_ids: Ids of a text that describes the voice: integers [context_text_len].
+        context_text: A text that describes the voice, for engines whose front end has a tokenizer
+            for it (docs/text.md#descriptions-of-voices).
+        context_text_ids: Ids of such a text: integers [context_text_len].
         emotion: Chatterbox T3: how strong the emotion is, instead of the voice's; the original's
             `exaggeration`. Its row takes the place of the last row of the voice, also of
             `context_embeddings`, whose last row is that of the emotion.
@@ -146,8 +154,8 @@ class Request:
         mask_invalid: Chatterbox T3: True lets only speech tokens and the end of speech be drawn.
         stop_after_equal: So many equal steps in a row end speech, not before `min_frames`; None for
             any number.
-        chunk_frames: Streaming: the smallest number of frames in one event, except the last. A
-            codec turns so many frames at least into sound together.
+        chunk_frames: Streaming: the smallest number of frames in one event, except the last and
+            those that end in silence. A codec turns so many frames at least into sound together.
         initial_chunk_frames: The same of the first event, which is early where this is small; None
             for `chunk_frames`.
         priority: Of the requests that wait, those with a larger priority start first; they may
@@ -160,11 +168,14 @@ class Request:
     text_options: TextOptions | None = None
     text_ids: ArrayInput | None = None
     text_chunks: ArrayInput | None = None
+    text_silences: ArrayInput | None = None
+    text_voices: Sequence[int | str | None] | None = None
     text_features: ArrayInput | None = None
     encoder_output: ArrayInput | None = None
     voice: int | str | None = None
     context_codes: ArrayInput | None = None
     context_embeddings: ArrayInput | None = None
+    context_text: str | None = None
     context_text_ids: ArrayInput | None = None
     emotion: float | None = None
     prompt_embeddings: ArrayInput | None = None
@@ -222,11 +233,14 @@ class RequestFields(TypedDict, total=False):
     text_options: TextOptions | None
     text_ids: ArrayInput | None
     text_chunks: ArrayInput | None
+    text_silences: ArrayInput | None
+    text_voices: Sequence[int | str | None] | None
     text_features: ArrayInput | None
     encoder_output: ArrayInput | None
     voice: int | str | None
     context_codes: ArrayInput | None
     context_embeddings: ArrayInput | None
+    context_text: str | None
     context_text_ids: ArrayInput | None
     emotion: float | None
     prompt_embeddings: ArrayInput | None

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ttsrt_rt import _core
     from ttsrt_rt.spoken import SpokenText
     from ttsrt_rt.text.word_stream import WordStream
-    from ttsrt_rt.text.words import Word
+    from ttsrt_rt.text.words import Silence, Word
 
 __all__ = ["Event", "FinishReason", "Metrics", "Result"]
 
@@ -113,9 +113,11 @@ class Event:
         reason = native.finish_reason if native.is_last else None
         ended: tuple[Word, ...] = ()
         if words is not None:
-            positions, frames = native.text_positions.tolist(), len(native.codes)
             ended = words.take(
-                *(positions, native.first_frame, frames),
+                native.text_positions.tolist(),
+                native.first_frame,
+                len(native.codes),
+                chunks=zip(native.chunk_steps.tolist(), native.chunk_frames.tolist(), strict=True),
                 is_last=native.is_last,
                 is_whole=reason == "stop",
             )
@@ -154,6 +156,8 @@ class Result:
         chunk_offsets: int32 [chunks], the index in `text_ids` at which the window of each chunk
             begins: it holds the last ids before the chunk, too.
         chunk_frames: int32 [chunks], the codec frames of each of these chunks.
+        chunk_silences: int32, the samples of silence in `audio` in front of each of these chunks,
+            and behind the last where speech came to its end; None without any.
         metrics: Times.
         audio: float32 [samples], usually in [-1, 1], of models that end in sound; else None,
             as with `codes_only`.
@@ -168,6 +172,8 @@ class Result:
         normalized_text: The text behind `text_options.normalize`; None without it.
         words: When each word of `text` is spoken, if the request asked for `return_positions`; else
             None. Where `finish_reason` isn't "stop", those up to the last one that was reached.
+        text_analyser: The packages that read `text`, with their versions, of languages that need
+            some (Chinese, Japanese): other versions may read it otherwise. None for the others.
         language: That `text` was spoken in, by the engine's name for it.
         trace: Values of every stage, if the executor was made with `trace=True`.
     """
@@ -181,6 +187,7 @@ class Result:
     chunk_steps: NDArray[np.int32] | None = None
     chunk_offsets: NDArray[np.int32] | None = None
     chunk_frames: NDArray[np.int32] | None = None
+    chunk_silences: NDArray[np.int32] | None = None
     metrics: Metrics = Metrics()
     audio: NDArray[np.float32] | None = None
     sample_rate: int | None = None
@@ -190,11 +197,19 @@ class Result:
     text_spans: NDArray[np.int32] | None = None
     normalized_text: str | None = None
     words: tuple[Word, ...] | None = None
+    text_analyser: str | None = None
     language: str | None = None
     trace: tuple[_core.TraceEntry, ...] = ()
 
     def __repr__(self) -> str:
         return _short_repr(self)
+
+    @property
+    def seconds(self) -> float:
+        """How long `audio` is; 0 without it."""
+        if self.audio is None or not self.sample_rate:
+            return 0.0
+        return len(self.audio) / self.sample_rate
 
     @classmethod
     def _from_native(cls, native: _core.Result, spoken: SpokenText | None = None) -> Result:
@@ -208,6 +223,7 @@ class Result:
             chunk_steps=native.chunk_steps if native.chunk_steps.size else None,
             chunk_offsets=native.chunk_offsets if native.chunk_offsets.size else None,
             chunk_frames=native.chunk_frames if native.chunk_frames.size else None,
+            chunk_silences=native.chunk_silences if native.chunk_silences.size else None,
             metrics=Metrics._from_native(native.metrics, spoken),
             audio=native.audio if native.audio.size else None,
             sample_rate=native.sample_rate or None,
@@ -217,6 +233,7 @@ class Result:
             text_spans=None if spoken is None else spoken.spans,
             normalized_text=None if spoken is None else spoken.normalized_text,
             words=None if spoken is None else _words_of(native, spoken),
+            text_analyser=None if spoken is None else spoken.analyser,
             language=None if spoken is None else spoken.language,
             trace=tuple(native.trace),
         )
@@ -224,13 +241,17 @@ class Result:
 
 def _words_of(native: _core.Result, spoken: SpokenText) -> tuple[Word, ...] | None:
     """The words of a text, where each step says which id it attends to."""
-    from ttsrt_rt.text.words import WordClock, word_times
+    from ttsrt_rt.text.words import WordClock, silences_of, word_times
 
     positions = native.text_positions
     if not positions.size or spoken.spans is None or not spoken.frame_rate > 0:
         return None
     chunks = tuple(zip(native.chunk_steps.tolist(), native.chunk_frames.tolist(), strict=True))
-    clock = WordClock(spoken.frame_rate, spoken.frames_per_step, chunks)
+    silences: tuple[Silence, ...] = ()
+    if native.chunk_silences.size:
+        rates = (spoken.frame_rate, spoken.sample_rate)
+        silences = silences_of(native.chunk_silences.tolist(), native.chunk_frames.tolist(), *rates)
+    clock = WordClock(spoken.frame_rate, spoken.frames_per_step, chunks, silences)
     words = word_times(
         *(spoken.text, spoken.spans, positions, clock),
         chunks=spoken.chunks,

@@ -25,12 +25,15 @@ class SpokenText:
         chunks: How many of the ids each chunk has.
         language: That was spoken, by the engine's name for it.
         normalized_text: The text behind the normalization; None if none was asked for.
+        analyser: The packages that read the text, with their versions, where the language needs
+            some: other versions may read other words. None for languages that the library reads.
         dropped: Characters that nothing speaks, with how often they were left out.
         pauses: Milliseconds of silence in front of each chunk, and behind the last, of markup.
         voices: Of each chunk, the voice that markup names; None for that of the request.
         frame_rate: Of the codec, frames per second; 0 for a model without frames.
         frames_per_step: Frames that a step of the decoder makes.
         seconds: How long the front end took, which is part of the times of a request.
+        sample_rate: Samples per second; 0 for an engine that makes no sound.
     """
 
     text: str
@@ -39,9 +42,18 @@ class SpokenText:
     chunks: tuple[int, ...]
     language: str
     normalized_text: str | None = None
+    analyser: str | None = None
     dropped: Mapping[str, int] = field(default_factory=dict)
     pauses: tuple[int, ...] = ()
     voices: tuple[str | None, ...] = ()
     frame_rate: float = 0.0
     frames_per_step: int = 1
     seconds: float = 0.0
+    sample_rate: int = 0
+
+    @property
+    def silences(self) -> tuple[int, ...]:
+        """Samples of silence in front of each chunk, and behind the last; empty without any."""
+        if not any(self.pauses):
+            return ()
+        return tuple((each * self.sample_rate + 500) // 1000 for each in self.pauses)

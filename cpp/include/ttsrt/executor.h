@@ -38,6 +38,12 @@ class TTSRT_API Handle {
   std::optional<Result> result(std::optional<double> timeout_seconds = std::nullopt);
   /// Cancels the request, which keeps the frames produced so far. May be called again.
   void cancel();
+  /// Gives the ids of the next of Request::later_chunks; none for a chunk in which nothing is
+  /// spoken. Throws ConfigError if there are no more, or for ids that a request could not have.
+  void add_text(std::vector<std::int32_t> text_ids);
+  /// Says that the rest of the text can't come: the request ends with this error, unless it has all
+  /// of its text.
+  void fail_text(const std::string& why);
   bool is_done() const;
   std::uint64_t id() const;
 

@@ -91,6 +91,20 @@ struct Request {
   /// with the state that NeMo carries from chunk to chunk. Each ends as a text does. At least 1
   /// each, in all as many as there are ids; empty: one chunk. Only Magpie has chunks.
   std::vector<std::int32_t> text_chunks;
+  /// How many chunks of the text come later, by Handle::add_text, while those before are spoken.
+  /// One that comes too late is waited for. With them, text_ids is at least one chunk, and there
+  /// are neither text_silences nor text_voices. Only Magpie takes such text.
+  std::int32_t later_chunks = 0;
+  /// Samples of silence in front of the sound of each chunk, and behind that of the last if speech
+  /// comes to its end: one more than there are chunks, at most 2^25 in all; empty: none. They
+  /// are no frames, and what is carried from chunk to chunk goes on. Only of requests whose codes
+  /// become sound.
+  std::vector<std::int32_t> text_silences;
+  /// The voice of each chunk instead of the request's context, which speaks those that have none;
+  /// empty: they all have none. A chunk with another voice than the one before begins as a request
+  /// does: with its own context, nothing of the text before it and a focus at its begin. Random
+  /// numbers and the codec go on. Only Magpie has such voices.
+  std::vector<std::optional<VoiceRef>> text_voices;
 
   /// The context is exactly one of: a stored voice; codec codes, including special columns [frames,
   /// codebooks]; rows as the decoder takes them [rows, dim]; the ids of a text that describes the
@@ -99,6 +113,9 @@ struct Request {
   Matrix<std::int32_t> context_codes;
   InputRows context_embeddings;
   std::vector<std::int32_t> context_text_ids;
+  /// A text that describes the voice, in UTF-8, for engines whose front end has its tokenizer
+  /// (TextFrontEnd::context_tokenizer): instead of context_text_ids, which submit() makes of it.
+  std::optional<std::string> context_text;
 
   /// Chatterbox T3: how strong the emotion is (the original's `exaggeration`), instead of the
   /// voice's.
@@ -180,8 +197,8 @@ struct Request {
   /// So many equal steps in a row end speech, at least 1; absent: none do. Such an end is never
   /// before min_frames.
   std::optional<std::int32_t> stop_after_equal;
-  /// Streaming: least number of frames in one event. Of models that have a codec, as many frames at
-  /// least become sound together.
+  /// Streaming: least number of frames in one event, but for the last one and those that end in
+  /// silence. Of models that have a codec, as many frames at least become sound together.
   std::int32_t chunk_frames = 1;
   /// The same of the first event, which is early where this is small; absent: chunk_frames.
   std::optional<std::int32_t> initial_chunk_frames;
@@ -221,6 +238,9 @@ struct Event {
   std::vector<float> audio;
   /// Of the new steps, if requested: as Result::text_positions.
   std::vector<std::int32_t> text_positions;
+  /// Of each chunk of a text that has ended since the event before: as in Result.
+  std::vector<std::int32_t> chunk_steps;
+  std::vector<std::int32_t> chunk_frames;
 };
 
 /// The values of one stage in one step, recorded with ExecutorOptions::trace.
@@ -256,6 +276,9 @@ struct Result {
   std::vector<std::int32_t> chunk_steps;
   std::vector<std::int32_t> chunk_offsets;
   std::vector<std::int32_t> chunk_frames;  ///< of each of these chunks: its codec frames
+  /// In front of each of these chunks, and behind the last where that was made: samples of silence
+  /// in `audio`. Empty: there are none.
+  std::vector<std::int32_t> chunk_silences;
   Metrics metrics;
   Matrix<float> spectrogram;     ///< [rows, bands] of models that end in a spectrogram
   std::vector<float> audio;      ///< samples, of models that end in sound

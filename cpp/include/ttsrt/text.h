@@ -153,6 +153,14 @@ class TTSRT_API TextFrontEnd {
                               const TextOptions& options = {},
                               const std::vector<LexiconEntry>& lexicon = {}) const;
 
+  /// The tokenizer of texts that describe a voice; empty: the model takes none, or its tokenizer is
+  /// not there.
+  const std::string& context_tokenizer() const;
+  /// Encodes a text that describes a voice, with padding behind it: Request::context_text_ids.
+  /// Throws ConfigError if there is no context_tokenizer(), or for a text that has more ids than
+  /// the context has rows.
+  std::vector<std::int32_t> encode_context(const std::string& text) const;
+
  private:
   explicit TextFrontEnd(std::shared_ptr<const FrontEndData> data);
   std::shared_ptr<const FrontEndData> data_;

@@ -9,28 +9,36 @@ namespace ttsrt::decode {
 
 using rules::LaterRounds;
 
-std::vector<step::Round> rounds_of(const Request& request, std::int32_t max_rows) {
+step::Round round_behind(const step::Round& before, std::int32_t ids, std::int32_t reached,
+                         std::int32_t max_rows, const std::string& what) {
+  TTSRT_CHECK(ConfigError, ids >= 1, what, ": expected at least 1 id, got ", ids);
+  step::Round round;
+  round.history = std::min({ids, LaterRounds::history_len_heuristic, before.rows});
+  TTSRT_CHECK(ConfigError, ids <= max_rows - round.history, what, ": expected at most ",
+              max_rows - round.history, " ids, as max_encoder_input_len is ", max_rows,
+              round.history > 0 ? message(" and ", round.history, " of the chunk before stay")
+                                : std::string(),
+              ", got ", ids, "; of a text, split=\"phrases\" makes shorter chunks");
+  round.rows = round.history + ids;
+  round.first = reached - round.history;
+  return round;
+}
+
+std::vector<step::Round> rounds_of(const Request& request, std::int32_t max_rows,
+                                   const std::vector<bool>& begins) {
   std::vector<step::Round> rounds;
   std::int64_t reached = 0;
   for (std::size_t i = 0; i < request.text_chunks.size(); ++i) {
     const std::int32_t ids = request.text_chunks[i];
-    TTSRT_CHECK(ConfigError, ids >= 1, "text_chunks[", i, "]: expected at least 1 id, got ", ids);
-    step::Round round;
-    if (!rounds.empty())
-      round.history = std::min({ids, LaterRounds::history_len_heuristic, rounds.back().rows});
-    TTSRT_CHECK(ConfigError, ids <= max_rows - round.history, "text_chunks[", i,
-                "]: expected at most ", max_rows - round.history, " ids, as max_encoder_input_len ",
-                "is ", max_rows,
-                round.history > 0 ? message(" and ", round.history, " of the chunk before stay")
-                                  : std::string(),
-                ", got ", ids, "; of a text, split=\"phrases\" makes shorter chunks");
-    round.rows = round.history + ids;
-    round.first = static_cast<std::int32_t>(reached) - round.history;
+    const bool is_behind = !rounds.empty() && (begins.empty() || !begins[i]);
+    if (is_behind) rounds.back().goes_on = true;
+    rounds.push_back(round_behind(is_behind ? rounds.back() : step::Round(), ids,
+                                  static_cast<std::int32_t>(reached), max_rows,
+                                  message("text_chunks[", i, "]")));
     reached += ids;
     TTSRT_CHECK(ConfigError, reached <= static_cast<std::int64_t>(request.text_ids.size()),
                 "text_chunks: expected ", request.text_ids.size(), " ids in all, as text_ids has, ",
                 "got more from text_chunks[", i, "] on");
-    rounds.push_back(round);
   }
   TTSRT_CHECK(ConfigError, reached == static_cast<std::int64_t>(request.text_ids.size()),
               "text_chunks: expected ", request.text_ids.size(), " ids in all, as text_ids has, ",
@@ -38,12 +46,12 @@ std::vector<step::Round> rounds_of(const Request& request, std::int32_t max_rows
   return rounds;
 }
 
-void start_rounds(const Request& request, CompiledRules& compiled) {
+void start_rounds(const Request& request, bool goes_on, CompiledRules& compiled) {
   rules::PriorRules& prior = compiled.slot.prior;
   TTSRT_CHECK(ConfigError, request.forced_codes.values.empty(),
               "forced_codes: expected none with text_chunks, as nothing says where in them a chunk "
               "ends");
-  if (prior.mode == rules::PriorMode::off) return;
+  if (!goes_on || prior.mode == rules::PriorMode::off) return;
   TTSRT_CHECK(ConfigError, prior.mode == rules::PriorMode::nemo && prior.suppress_upto,
               "prior: expected mode \"nemo\" with suppress \"upto\", or none, with text_chunks, as "
               "no other has rules for later chunks");

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "decode/compile_rules.h"
@@ -12,12 +13,19 @@ namespace ttsrt::decode {
 
 // The windows of a request's chunks. A window has the chunk's ids behind as many of those before
 // it, at most 20 and no more than the chunk or the window before has. Throws ConfigError naming the
-// chunk; `max_rows` are the longest window's.
-std::vector<step::Round> rounds_of(const Request& request, std::int32_t max_rows);
+// chunk; `max_rows` are the longest window's. A chunk of which `begins` [chunks] is true has none
+// of the ids before it; empty: only the first has none.
+std::vector<step::Round> rounds_of(const Request& request, std::int32_t max_rows,
+                                   const std::vector<bool>& begins = {});
 
-// Makes the rules of a text those of its first round. Throws ConfigError for a prior that has no
-// rules for later ones.
-void start_rounds(const Request& request, CompiledRules& compiled);
+// The window of a chunk of so many ids, behind `reached` ids of which the last ones were those of
+// the window `before`. Throws ConfigError beginning with `what`.
+step::Round round_behind(const step::Round& before, std::int32_t ids, std::int32_t reached,
+                         std::int32_t max_rows, const std::string& what);
+
+// Makes the rules of a text those of its first round, if it `goes_on` in a second one. Throws
+// ConfigError for a prior that has no rules for later ones, and for what no text in chunks has.
+void start_rounds(const Request& request, bool goes_on, CompiledRules& compiled);
 
 // The rules of a later round: those of the one before it, but for what the round decides. `steps`
 // were made in earlier rounds, and `focus` is where the last one ended, counted from this window's

@@ -116,6 +116,17 @@ std::optional<Result> Handle::result(std::optional<double> timeout_seconds) {
 
 void Handle::cancel() { channel_of(ticketed_, "cancel").cancel(); }
 
+void Handle::add_text(std::vector<std::int32_t> text_ids) {
+  executor::TextFeed* feed = channel_of(ticketed_, "add_text").feed();
+  TTSRT_CHECK(ConfigError, feed != nullptr,
+              "add_text: expected a request with later_chunks, got one without");
+  feed->add(std::move(text_ids));
+}
+
+void Handle::fail_text(const std::string& why) {
+  if (executor::TextFeed* feed = channel_of(ticketed_, "fail_text").feed()) feed->fail(why);
+}
+
 bool Handle::is_done() const { return channel_of(ticketed_, "is_done").is_done(); }
 
 std::uint64_t Handle::id() const {

@@ -1,5 +1,5 @@
 // Carries a request's events, and at the end its result, from the loop to the caller. The other way
-// there is only cancel().
+// there is cancel(), and the text of requests that bring theirs in parts.
 #pragma once
 
 #include <atomic>
@@ -12,6 +12,7 @@
 
 #include "core/process.h"
 #include "executor/ready_list.h"
+#include "executor/text_feed.h"
 #include "ttsrt/executor.h"
 #include "ttsrt/request.h"
 #include "ttsrt/selector.h"
@@ -26,6 +27,12 @@ class Channel {
   const HomeProcess& home() const { return home_; }
   void cancel() { is_cancelled_.store(true, std::memory_order_relaxed); }
   bool is_cancelled() const { return is_cancelled_.load(std::memory_order_relaxed); }
+
+  // Text that comes while the request runs, or null. Set before the loop sees the channel.
+  executor::TextFeed* feed() const { return feed_.get(); }
+  void open_feed(const step::Rounds& rounds) {
+    feed_ = std::make_unique<executor::TextFeed>(rounds);
+  }
 
   // The loop's side. finish() is the end: it pushes the last event and keeps the result.
   void push(Event event);
@@ -63,6 +70,7 @@ class Channel {
 
   const std::uint64_t id_;
   const HomeProcess home_;
+  std::unique_ptr<executor::TextFeed> feed_;
   std::atomic<bool> is_cancelled_{false};
   mutable std::mutex mutex_;
   std::condition_variable changed_;

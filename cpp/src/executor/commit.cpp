@@ -5,6 +5,7 @@
 
 #include "core/check.h"
 #include "executor/rounds.h"
+#include "executor/silence.h"
 #include "executor/trace.h"
 
 namespace ttsrt::executor {
@@ -18,8 +19,8 @@ void take_place(Sequence& sequence, const step::StepOutput& output, std::size_t 
   const PreparedRequest& request = sequence.request;
   const step::DrawOutput& draw = output.draws[index];
   const rules::SlotRules& rules = request.itinerary.rules;
-  const bool is_later = sequence.round > 0 && rules.prior.mode != rules::PriorMode::off;
-  if (draw.focus >= 0 || is_later) sequence.focus.push_back(sequence.text_begin() + draw.focus);
+  if (draw.focus >= 0 || rules.prior.is_later)
+    sequence.focus.push_back(sequence.text_begin() + draw.focus);
   if (!request.return_alignment && !request.return_positions) return;
   const auto scores =
       output.scores.begin() + static_cast<std::ptrdiff_t>(index) * output.max_text_len;
@@ -76,15 +77,17 @@ void take_codes(Sequence& sequence, const step::RowsOutput& rows, std::int32_t f
 // Samples or spectrogram rows that a chunk or an item became.
 void take_rows(Sequence& sequence, const step::RowsOutput& rows, std::int32_t first,
                std::int32_t count, step::Emits emits) {
-  std::vector<float>& into =
-      emits == step::Emits::samples ? sequence.samples : sequence.spectrogram;
-  if (emits == step::Emits::spectrogram) sequence.bands = rows.width;
-  const auto from = rows.values.begin() + first * rows.width;
-  into.insert(into.end(), from, from + count * rows.width);
-  sequence.sound_rows += count;
+  const bool is_sound = emits == step::Emits::samples;
+  if (is_sound) {
+    take_samples(sequence, rows, first, count);
+  } else {
+    sequence.bands = rows.width;
+    const auto from = rows.values.begin() + first * rows.width;
+    sequence.spectrogram.insert(sequence.spectrogram.end(), from, from + count * rows.width);
+    sequence.sound_rows += count;
+  }
   const Clock::time_point now = Clock::now();
   if (sequence.first_frame == Clock::time_point{}) sequence.first_frame = now;
-  const bool is_sound = emits == step::Emits::samples;
   if (is_sound && sequence.first_audio == Clock::time_point{}) sequence.first_audio = now;
 }
 
@@ -171,16 +174,14 @@ class Committer {
 
   // Ends a sequence whose stops have all run, or tells what is new.
   void tell(Sequence& sequence) {
-    if (sequence.is_all_committed()) {
-      sequence.end = sequence.steps_end.value_or(FinishReason::stop);
-      return;
-    }
+    if (end_if_complete(sequence)) return;
     const std::int32_t enough = sequence.event_frames();
     const bool has_sound = sequence.sound_rows - sequence.sound_rows_sent >= enough;
     // Where sound follows, codes come with it.
     const bool has_codes =
         sequence.frames - sequence.frames_sent >= enough && !sequence.is_followed();
-    if (has_sound || has_codes) sequence.channel->push(next_event(sequence, site_.facts));
+    if (has_sound || has_codes || sequence.has_new_silence)
+      sequence.channel->push(next_event(sequence, site_.facts));
   }
 
   const step::StepBatch& batch_;
@@ -194,6 +195,13 @@ class Committer {
 
 }  // namespace
 
+bool end_if_complete(Sequence& sequence) {
+  if (!sequence.is_all_committed()) return false;
+  sequence.end = sequence.steps_end.value_or(FinishReason::stop);
+  if (sequence.end == FinishReason::stop) end_silence(sequence);
+  return true;
+}
+
 Event next_event(Sequence& sequence, const step::Facts& facts) {
   Event event;
   event.first_frame = sequence.frames_sent;
@@ -204,7 +212,12 @@ Event next_event(Sequence& sequence, const step::Facts& facts) {
       sequence.text_positions.begin() + static_cast<std::ptrdiff_t>(sequence.text_positions_sent),
       sequence.text_positions.end());
   sequence.text_positions_sent = sequence.text_positions.size();
+  const auto ended = static_cast<std::ptrdiff_t>(sequence.chunks_sent);
+  event.chunk_steps.assign(sequence.chunk_steps.begin() + ended, sequence.chunk_steps.end());
+  event.chunk_frames.assign(sequence.chunk_frames.begin() + ended, sequence.chunk_frames.end());
+  sequence.chunks_sent = sequence.chunk_steps.size();
   sequence.sound_rows_sent = sequence.sound_rows;
+  sequence.has_new_silence = false;
   const auto sent = static_cast<std::ptrdiff_t>(sequence.samples_sent);
   event.audio.assign(sequence.samples.begin() + sent, sequence.samples.end());
   sequence.samples_sent = sequence.samples.size();

@@ -15,6 +15,9 @@ namespace ttsrt::executor {
 std::int64_t commit(const step::StepPlan& plan, const step::StepBatch& batch,
                     const step::StepOutput& output, Slots& slots, const Site& site);
 
+// Ends a sequence whose stops have all run; whether they have.
+bool end_if_complete(Sequence& sequence);
+
 // What a sequence made since its last event.
 Event next_event(Sequence& sequence, const step::Facts& facts);
 

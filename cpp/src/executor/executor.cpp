@@ -150,11 +150,14 @@ Handle Executor::submit(Request request) {
   impl_->home.check("submit");
   impl_->replicas.check_accepts();
   executor::check_places(request, impl_->place);
+  executor::resolve_context_text(request, impl_->engine.front_end().get());
   executor::SpokenText spoken = executor::resolve_text(request, impl_->engine.front_end().get(),
                                                        impl_->engine.info().max_encoder_input_len);
   pending.request = executor::prepare(std::move(request), *impl_->itineraries, impl_->voices);
   pending.request.spoken = std::move(spoken);
   pending.channel = make_channel(impl_->next_id.fetch_add(1));
+  const step::Rounds& rounds = pending.request.itinerary.rounds;
+  if (rounds.later > 0) pending.channel->open_feed(rounds);
   Handle handle(std::make_shared<Ticketed>(pending.channel));
   impl_->replicas.submit(std::move(pending));
   return handle;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/check.h"
+#include "executor/timed_wait.h"
 
 namespace ttsrt::executor {
 namespace {
@@ -88,13 +89,15 @@ void Intake::close(bool drain) {
   wake();
 }
 
-bool Intake::wait_for_work(std::int32_t replica, bool is_busy) {
+bool Intake::wait_for_work(std::int32_t replica, bool is_busy, std::optional<double> timeout) {
   if (is_busy) return true;
   std::unique_lock<std::mutex> lock(mutex_);
   Replica& of = replicas_[static_cast<std::size_t>(replica)];
   of.is_asleep = true;
-  of.changed.wait(lock, [&] { return must_wake(replica); });
+  wait_until(of.changed, lock, timeout,
+             [&] { return must_wake(replica) && (!timeout.has_value() || !waiting_.empty()); });
   of.is_asleep = false;
+  if (timeout.has_value()) return true;
   return !of.failure.has_value() && !waiting_.empty();
 }
 

@@ -58,8 +58,10 @@ class Intake {
   std::int32_t add_replica(const std::string& device, const std::string& description,
                            const Load& idle, const BlockPool& pool);
   // Waits until there is something to do for the replica; false: its device has failed, or the
-  // executor is closed and nothing is left. `is_busy`: requests run.
-  bool wait_for_work(std::int32_t replica, bool is_busy);
+  // executor is closed and nothing is left. `is_busy`: requests run. `timeout`: requests of it wait
+  // for something else, so that after so many seconds it goes on anyway.
+  bool wait_for_work(std::int32_t replica, bool is_busy,
+                     std::optional<double> timeout = std::nullopt);
   bool is_closing() const;
   // The next request that the replica should run: larger priority first, older first among equals.
   // Those that have ended are passed over. None where there is none for it.

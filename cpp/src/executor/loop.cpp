@@ -14,6 +14,12 @@
 #include "executor/worst_case.h"
 
 namespace ttsrt::executor {
+namespace {
+
+// How long a loop sleeps whose requests all wait for their text. Whoever adds some doesn't wake it.
+constexpr double kTextSeconds = 0.002;
+
+}  // namespace
 
 Loop::Loop(std::unique_ptr<model::Network> network, const LoopOptions& options, Intake& intake)
     : network_(std::move(network)),
@@ -65,7 +71,9 @@ bool Loop::join(std::optional<double> timeout) {
 // What escapes a pass (out of memory, a broken promise) costs the requests in flight, not the
 // process.
 void Loop::run() {
-  while (intake_.wait_for_work(replica_, !order_.empty())) {
+  const std::optional<double> forever;
+  while (intake_.wait_for_work(replica_, !order_.empty() && !is_stalled_,
+                               is_stalled_ ? kTextSeconds : forever)) {
     try {
       pass();
     } catch (const std::exception& problem) {
@@ -83,12 +91,14 @@ void Loop::pass() {
   end_cancelled();
   settle();
   take_in();
+  is_stalled_ = false;
   if (order_.empty()) return;
   try {
     while (num_flights_ < flights_.size() && launch_next()) {
     }
     TTSRT_CHECK(InternalError, num_flights_ > 0 || !has_live_requests(),
                 "the scheduler found nothing to run for ", order_.size(), " requests");
+    is_stalled_ = num_flights_ == 0;
     if (num_flights_ > 0) collect_oldest();
     begin_rounds();
   } catch (const DeviceError& problem) {
@@ -99,12 +109,13 @@ void Loop::pass() {
 
 std::int32_t Loop::num_active() const { return static_cast<std::int32_t>(order_.size()); }
 
-// Whether there is one to launch. Where those that ran have all failed, paused ones resume in the
-// next pass.
+// Whether there is one to launch, which is not one that waits for its text. Where those that ran
+// have all failed, paused ones resume in the next pass.
 bool Loop::has_live_requests() const {
   const std::vector<Ranking::Entry>& entries = ranking_.entries();
   return std::any_of(entries.begin(), entries.end(), [this](const Ranking::Entry& of) {
-    return !of.is_paused && !slots_[static_cast<std::size_t>(of.slot)]->end.has_value();
+    const Sequence& sequence = *slots_[static_cast<std::size_t>(of.slot)];
+    return !of.is_paused && !sequence.end.has_value() && !sequence.waits_for_text();
   });
 }
 
@@ -340,9 +351,18 @@ void Loop::collect_oldest() {
 void Loop::begin_rounds() {
   for (const std::int32_t slot : order_) {
     Sequence& sequence = *slots_[static_cast<std::size_t>(slot)];
-    if (sequence.end.has_value() || !can_begin_round(sequence)) continue;
+    if (sequence.end.has_value()) continue;
     try {
+      if (const TextFeed* feed = sequence.channel->feed()) {
+        take_text(sequence);
+        const std::optional<std::string> failure = feed->failure();
+        if (failure.has_value() && sequence.request.itinerary.rounds.later > 0)
+          mark(sequence, FinishReason::error, *failure);
+        if (sequence.end.has_value() || end_if_complete(sequence)) continue;
+      }
+      if (!can_begin_round(sequence)) continue;
       begin_round(sequence, site_.facts);
+      if (sequence.has_new_silence) sequence.channel->push(next_event(sequence, site_.facts));
     } catch (const std::exception& problem) {  // no memory for it
       mark(sequence, FinishReason::error, problem.what());
     }

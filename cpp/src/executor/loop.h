@@ -131,6 +131,7 @@ class Loop {
   std::size_t num_flights_ = 0;
   Clock::time_point last_commit_;
   bool has_failed_ = false;  // the device has
+  bool is_stalled_ = false;  // all requests wait for text
   bool is_adopted_ = false;  // by the network, as the thread that launches
 
   std::int32_t replica_ = 0;  // the number that the intake gave

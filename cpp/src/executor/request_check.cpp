@@ -10,7 +10,8 @@
 namespace ttsrt::executor {
 namespace {
 
-constexpr std::int32_t kMaxChunk = 1 << 20;  // frames
+constexpr std::int32_t kMaxChunk = 1 << 20;    // frames
+constexpr std::int32_t kMaxSilence = 1 << 25;  // samples, in all of a request
 // Frames that wait for others before they become sound: no launch is better for more.
 constexpr std::int32_t kMostWaiting = 32;
 
@@ -47,17 +48,35 @@ void check_itinerary(const step::Itinerary& itinerary) {
   }
 }
 
+// A round leaves shared prefixes and what follows the steps alone: they are the request's.
+void check_beginning(const step::Beginning& beginning, const step::Itinerary& itinerary) {
+  const auto count = static_cast<std::int32_t>(itinerary.stops.size());
+  for (const auto& [index, stop] : beginning.stops) {
+    TTSRT_CHECK(InternalError, index >= 0 && index < count, "itinerary: a round replaces stop ",
+                index, " of ", count);
+    const step::Stop& before = itinerary.stops[static_cast<std::size_t>(index)];
+    TTSRT_CHECK(InternalError,
+                stop.program == before.program && stop.branch == before.branch && !stop.shared &&
+                    !before.shared && stop.reads < 0 && stop.follows == before.follows &&
+                    stop.replays == before.replays && stop.num_branches == before.num_branches,
+                "itinerary: a round brings another kind of stop ", index);
+  }
+}
+
 void check_rounds(const step::Itinerary& itinerary) {
   const step::Rounds& rounds = itinerary.rounds;
   if (rounds.is_empty()) return;
   const auto count = static_cast<std::int32_t>(itinerary.stops.size());
+  const bool has_text = rounds.text >= 0 && rounds.ahead >= 0 && rounds.text != rounds.ahead;
+  const bool has_none = rounds.text == -1 && rounds.ahead == -1;
   TTSRT_CHECK(InternalError,
-              rounds.all.size() > 1 && rounds.ids != nullptr && rounds.text >= 0 &&
-                  rounds.text < count && rounds.ahead >= 0 && rounds.ahead < count &&
-                  rounds.text != rounds.ahead && rounds.steps >= 1 && rounds.frames >= 1,
+              rounds.all.size() + static_cast<std::size_t>(rounds.later) > 1 &&
+                  rounds.ids != nullptr && rounds.text < count && rounds.ahead < count &&
+                  (has_text || has_none) && rounds.steps >= 1 && rounds.frames >= 1,
               "itinerary: ", rounds.all.size(), " rounds are malformed");
   std::int32_t reached = 0;
   for (const step::Round& round : rounds.all) {
+    if (round.beginning != nullptr) check_beginning(*round.beginning, itinerary);
     TTSRT_CHECK(InternalError,
                 round.rows > round.history && round.first + round.history == reached &&
                     round.rows <= itinerary.text_len,
@@ -67,6 +86,22 @@ void check_rounds(const step::Itinerary& itinerary) {
   }
   TTSRT_CHECK(InternalError, static_cast<std::size_t>(reached) == rounds.ids->size(),
               "itinerary: rounds of ", reached, " ids, expected ", rounds.ids->size());
+}
+
+void check_silences(const step::Itinerary& itinerary) {
+  const std::vector<std::int32_t>& silences = itinerary.silences;
+  if (silences.empty()) return;
+  const std::size_t chunks = std::max<std::size_t>(itinerary.rounds.all.size(), 1);
+  TTSRT_CHECK(ConfigError, silences.size() == chunks + 1, "text_silences: expected ", chunks + 1,
+              " numbers of samples, in front of each chunk and behind the last, got ",
+              silences.size());
+  std::int32_t left = kMaxSilence;
+  for (std::size_t i = 0; i < silences.size(); ++i) {
+    TTSRT_CHECK(ConfigError, silences[i] >= 0 && silences[i] <= left, "text_silences[", i,
+                "]: expected 0 or more samples, and at most ", kMaxSilence, " in all, got ",
+                silences[i]);
+    left -= silences[i];
+  }
 }
 
 void check_chunk(const char* name, std::int32_t frames) {
@@ -107,6 +142,7 @@ PreparedRequest prepare(Request&& request, const model::Itineraries& itineraries
   prepared.itinerary = itineraries.itinerary(std::move(request), voices);
   check_itinerary(prepared.itinerary);
   check_rounds(prepared.itinerary);
+  check_silences(prepared.itinerary);
   for (step::Stop& stop : prepared.itinerary.stops) {
     if (stop.reads < 0) continue;
     stop.first_chunk = std::min(prepared.initial_chunk_frames, kMostWaiting);

@@ -41,6 +41,18 @@ void check_lengths(const EncodedChunks& chunks, std::int32_t max_ids) {
 
 }  // namespace
 
+void resolve_context_text(Request& request, const TextFrontEnd* front_end) {
+  if (!request.context_text) return;
+  TTSRT_CHECK(ConfigError, request.context_text_ids.empty(),
+              "context_text: expected a text or context_text_ids, got both");
+  TTSRT_CHECK(
+      ConfigError, front_end != nullptr && !front_end->context_tokenizer().empty(),
+      "context_text: expected none, as this engine has no tokenizer for texts that describe "
+      "a voice; models that take such texts take context_text_ids, too");
+  request.context_text_ids = front_end->encode_context(*request.context_text);
+  request.context_text.reset();
+}
+
 SpokenText resolve_text(Request& request, const TextFrontEnd* front_end, std::int32_t max_ids) {
   if (!request.text) {
     check_no_options(request);

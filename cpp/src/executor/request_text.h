@@ -19,6 +19,9 @@ struct SpokenText {
   std::vector<TextSpan> spans;  // [ids]
   std::vector<DroppedCharacter> dropped;
 };
+// Puts context_text_ids in the place of `context_text`, if it is given. `front_end`: of the engine;
+// null: it has none. Throws ConfigError.
+void resolve_context_text(Request& request, const TextFrontEnd* front_end);
 
 // Puts text_ids in the place of `text`, if it is given, and text_chunks, if it is long.
 // `front_end`: of the engine; null: it has none. `max_ids`: that a chunk may have. Throws

@@ -23,6 +23,9 @@ void take_encoded(Sequence& sequence, std::int32_t stop, const step::RowsOutput&
 std::optional<FinishReason> end_round(Sequence& sequence, FinishReason reason,
                                       const step::Facts& facts);
 
+// Takes the text of later rounds that has come. Where none is left, the steps are over.
+void take_text(Sequence& sequence);
+
 bool can_begin_round(const Sequence& sequence);
 void begin_round(Sequence& sequence, const step::Facts& facts);
 

@@ -50,11 +50,18 @@ Sequence::Sequence(Pending&& pending, std::int32_t the_slot, const Site& site, b
   round_begin = fed_codes;
   focus.reserve(all_steps);
   if (request.return_positions) text_positions.reserve(all_steps);
-  chunk_steps.reserve(rounds.all.size() + 1);
-  chunk_frames.reserve(rounds.all.size() + 1);
+  const std::size_t most = rounds.all.size() + static_cast<std::size_t>(rounds.later) + 1;
+  chunk_steps.reserve(most);
+  chunk_frames.reserve(most);
   if (is_followed()) {  // by a codec: each frame becomes as many samples
-    const auto frame = static_cast<std::size_t>(std::lround(site.facts.sample_rate / frame_rate));
-    samples.reserve(steps * stacking * frame);
+    frame_samples = static_cast<std::int32_t>(std::lround(site.facts.sample_rate / frame_rate));
+    std::size_t silent = 0;
+    if (!request.itinerary.silences.empty()) {
+      silences.reserve(request.itinerary.silences.size());
+      silences.push_back({0, request.itinerary.silences.front()});
+      silent = static_cast<std::size_t>(silences.front().samples);
+    }
+    samples.reserve(silent + steps * stacking * static_cast<std::size_t>(frame_samples));
   }
   if (request.return_alignment)
     alignment.reserve(steps * static_cast<std::size_t>(request.itinerary.text_len));
@@ -93,20 +100,36 @@ std::int32_t Sequence::read_rows(const step::Stop& stop) const {
   if (steps_end.has_value()) return frames;
   const std::int32_t ready = frames - stop.frames_ahead;
   const std::int32_t first = std::max(stop.first_chunk, 1);
-  return ready < first ? 0 : first + (ready - first) / stop.chunk * stop.chunk;
+  const std::int32_t rows = ready < first ? 0 : first + (ready - first) / stop.chunk * stop.chunk;
+  // What silence stands behind need not wait for what comes after it.
+  const std::int32_t before_silence = silences.empty() ? 0 : silences.back().frame;
+  return std::max(rows, std::min(before_silence, ready));
+}
+
+double Sequence::silent_frames() const {
+  if (silences.empty()) return 0.0;
+  return static_cast<double>(samples.size()) / frame_samples - sound_rows;
 }
 
 double Sequence::lead_of(std::int32_t index) const {
   const std::int32_t rows = progress_of(index).planned_rows;
   if (rows == 0) return StopView::kUnheard;
-  const double seconds = rows / frame_rate;
+  const double seconds = (rows + silent_frames()) / frame_rate;
   if (first_audio == Clock::time_point{}) return seconds;
   const std::chrono::duration<double> played = Clock::now() - first_audio;
   return seconds - played.count();
 }
 
 bool Sequence::has_next_round() const {
+  return knows_next_round() || request.itinerary.rounds.later > 0;
+}
+
+bool Sequence::knows_next_round() const {
   return static_cast<std::size_t>(round) + 1 < request.itinerary.rounds.all.size();
+}
+
+bool Sequence::waits_for_text() const {
+  return waits_for_round && open_steps == 0 && !knows_next_round();
 }
 
 std::int32_t Sequence::text_begin() const {
@@ -123,6 +146,7 @@ bool Sequence::is_idle(std::int32_t index) const {
 // The next window waits until this round makes steps, and a codec that follows them sound: nothing
 // may come before what is heard first.
 bool Sequence::may_look_ahead() const {
+  if (!knows_next_round()) return false;
   if (waits_for_round) return true;
   return round_steps() > 0 && (!is_followed() || first_audio != Clock::time_point{});
 }

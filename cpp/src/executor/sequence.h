@@ -53,6 +53,12 @@ struct Site {
   }
 };
 
+// Silence in a request's sound: behind so many frames, so many samples.
+struct Silence {
+  std::int32_t frame = 0;
+  std::int32_t samples = 0;
+};
+
 constexpr std::size_t index_of(step::Branch branch) { return static_cast<std::size_t>(branch); }
 
 struct Sequence {
@@ -79,6 +85,7 @@ struct Sequence {
   std::int32_t steps_before = 0;  // of the rounds before this one
   std::size_t round_begin = 0;    // in `stacks`: what the first step of this round made
   bool waits_for_round = false;   // its steps are over, and the next round has not begun
+  FinishReason round_end = FinishReason::stop;  // with waits_for_round: why they are over
   // The text of this round's window, encoded [rows, dim], and that of the next one's as the encoder
   // gave it.
   std::shared_ptr<const std::vector<float>> window;
@@ -86,6 +93,7 @@ struct Sequence {
   std::int32_t frames_before = 0;          // of the rounds before this one
   std::vector<std::int32_t> chunk_steps;   // of the rounds whose steps are over
   std::vector<std::int32_t> chunk_frames;  // of the same
+  std::size_t chunks_sent = 0;             // of those, in events
 
   // Cache blocks: those it may come to hold, and those of each branch.
   std::int32_t blocks = 0;
@@ -104,6 +112,10 @@ struct Sequence {
   std::vector<float> samples;
   std::size_t samples_sent = 0;
   double frame_rate = 1.0;         // of the frames that become samples
+  std::int32_t frame_samples = 0;  // of a frame, in models whose codes become sound
+  std::vector<Silence> silences;   // those whose place is known, in order
+  std::size_t next_silence = 0;    // of them, the first that is not in `samples`
+  bool has_new_silence = false;    // silence that is in no event
   std::vector<float> spectrogram;  // [rows, bands]
   std::size_t spectrogram_sent = 0;
   std::int64_t bands = 0;
@@ -148,14 +160,19 @@ struct Sequence {
   std::int32_t rows_of(std::int32_t index) const;
   // Of those that a stop reads, the rows that may run: whole chunks, or all of them at the end.
   std::int32_t read_rows(const step::Stop& stop) const;
+  // Frames that the silence in its sound takes the time of.
+  double silent_frames() const;
   // Seconds of sound that were launched and that a listener has not played yet (StopView::lead).
   double lead_of(std::int32_t index) const;
   // Whether every row of it is launched, or collected. Steps that came to their end are both.
   bool is_planned(std::int32_t index) const;
   bool is_committed(std::int32_t index) const;
   bool is_all_committed() const;
-  // Whether there is a round behind this one.
+  // Whether there is a round behind this one, or may come one; and whether its text is there.
   bool has_next_round() const;
+  bool knows_next_round() const;
+  // Whether nothing of it can run before text comes.
+  bool waits_for_text() const;
   // Where the text of this round begins in that of all.
   std::int32_t text_begin() const;
   // Whether its codes become sound while it goes on.

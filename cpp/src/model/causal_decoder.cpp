@@ -123,10 +123,12 @@ step::Facts facts_of(const char* family, std::int32_t vocab, double frame_rate,
 void refuse_encoder_options(const Request& request) {
   TTSRT_CHECK(ConfigError, !is_given(request.encoder_output),
               "encoder_output: expected none, as this model has no text encoder; give text_ids");
-  TTSRT_CHECK(
-      ConfigError, request.text_chunks.empty(),
-      "text_chunks: expected none, as this model carries no state from chunk to chunk; send "
-      "a request for each");
+  TTSRT_CHECK(ConfigError, request.later_chunks == 0,
+              "later_chunks: expected 0, as this model speaks all of a text at once");
+  TTSRT_CHECK(ConfigError, request.text_silences.empty(),
+              "text_silences: expected none, as this model makes no sound");
+  TTSRT_CHECK(ConfigError, request.text_voices.empty(),
+              "text_voices: expected none, as this model has one voice for all of a text");
   TTSRT_CHECK(ConfigError, !is_given(request.context_codes),
               "context_codes: expected none, as this model takes no codes as its context");
   TTSRT_CHECK(ConfigError, request.context_text_ids.empty(),

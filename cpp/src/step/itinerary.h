@@ -8,13 +8,14 @@
 //   flow matching        encode -> flow x k -> vocoder
 //   a codec              frames*, following decode while it goes on
 //   a long text          the stops of its first chunk, then again for each: project -> prefill ->
-//                        decode*, while the chunk behind it is encoded (Rounds)
+//                        decode*, while the chunk behind it is encoded (Rounds); silence between
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "rules/slot_rules.h"
@@ -133,28 +134,45 @@ struct Stop {
 
 constexpr std::int32_t kMaxStops = 8;
 
+// What a round brings that begins as a request does, with nothing of the rounds before it but the
+// number of their steps: another voice, or a model that carries no state.
+struct Beginning {
+  // What takes the place of stops, by index: those in front of the steps, and the steps'.
+  std::vector<std::pair<std::int32_t, Stop>> stops;
+  rules::SlotRules rules;
+};
+
 // The part of a long text that one round speaks: a window of the text, whose first rows the round
 // before has had, too.
 struct Round {
-  std::int32_t first = 0;    // id of the window, in the text of all rounds
-  std::int32_t rows = 0;     // of the window
-  std::int32_t history = 0;  // of those, the first so many are not new
+  std::int32_t first = 0;                      // id of the window, in the text of all rounds
+  std::int32_t rows = 0;                       // of the window
+  std::int32_t history = 0;                    // of those, the first so many are not new
+  bool goes_on = false;                        // whether its state goes on in another round
+  std::shared_ptr<const Beginning> beginning;  // or null: the state of the round before goes on
 };
 
 // A text that is spoken in several rounds, in one slot. Each round but the first begins where the
 // steps of the one before have ended: the slot is reset, what keeps the context of the request and
 // what follows its frames stay, and the stops in front of the steps run again. The text's window is
 // encoded ahead, while the round before makes its steps; of what was encoded, the new rows are
-// taken, and behind the rows that the round before had last, they become the round's text.
+// taken, and behind the rows that the round before had last, they become the round's text. In
+// models without an encoder, the text stands in the stops that a round brings.
 struct Rounds {
-  std::vector<Round> all;                                // two or more; or none: the stops run once
+  // Two or more, with those that come later; or none: the stops run once.
+  std::vector<Round> all;
   std::shared_ptr<const std::vector<std::int32_t>> ids;  // of the text of all rounds
-  std::int32_t text = 0;     // the stop that encodes the first round's text and returns its rows
-  std::int32_t ahead = 0;    // the stop that encodes the window of the next round
-  std::int32_t project = 0;  // the Program of `text` in later rounds: it takes encoded rows
+  // With an encoder, else -1: the stop that encodes the first round's text and returns its rows,
+  // and the one that encodes the window of the next round.
+  std::int32_t text = -1;
+  std::int32_t ahead = -1;
+  std::int32_t project = 0;         // the Program of `text` in later rounds: it takes encoded rows
   std::vector<std::int32_t> again;  // stops in front of the steps that run again in each round
   std::int32_t steps = 0;           // of a round, at most
   std::int32_t frames = 0;          // of all rounds together, at most
+  std::int32_t later = 0;           // rounds whose text is still to come, at most
+  std::int32_t vocab = 0;           // of their ids
+  std::int32_t max_rows = 0;        // of a window
 
   bool is_empty() const { return all.empty(); }
 };
@@ -164,6 +182,9 @@ struct Itinerary {
   rules::SlotRules rules;     // of the first round
   std::int32_t text_len = 0;  // columns of an alignment
   Rounds rounds;
+  // Samples of silence in front of the sound of each round, and behind the last: one more than
+  // there are rounds, of which a text without any is one. Empty: none.
+  std::vector<std::int32_t> silences;
   // [steps, C*S] codes that replace the drawn ones; null: none.
   std::shared_ptr<const std::vector<std::int32_t>> forced_codes;
 

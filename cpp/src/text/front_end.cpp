@@ -230,6 +230,22 @@ std::int32_t TextFrontEnd::size() const { return data_->size; }
 std::int32_t TextFrontEnd::text_bos() const { return data_->text_bos; }
 std::int32_t TextFrontEnd::text_eos() const { return data_->text_eos; }
 
+const std::string& TextFrontEnd::context_tokenizer() const { return data_->context_tokenizer; }
+
+std::vector<std::int32_t> TextFrontEnd::encode_context(const std::string& text) const {
+  const std::string& name = data_->context_tokenizer;
+  TTSRT_CHECK(ConfigError, !name.empty(),
+              "context_text: this front end has no tokenizer for texts that describe a voice");
+  TextPart part;
+  part.text = text;
+  std::vector<std::int32_t> ids = encode({part}, name).ids;
+  const auto rows = static_cast<std::size_t>(data_->context_rows);
+  TTSRT_CHECK(ConfigError, ids.size() <= rows, "context_text: expected at most ", rows,
+              " ids of a text that describes a voice, got ", ids.size());
+  ids.resize(rows, data_->infos[data_->place_of(name)].pad);
+  return ids;
+}
+
 std::vector<std::string> TextFrontEnd::tokens(const std::string& tokenizer) const {
   return data_->tokenizers[data_->place_of(tokenizer)]->tokens();
 }

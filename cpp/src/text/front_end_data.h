@@ -20,6 +20,8 @@ struct FrontEndData {
   std::int32_t size = 0;
   std::int32_t text_bos = 0;
   std::int32_t text_eos = 0;
+  std::string context_tokenizer;  // of texts that describe a voice; empty: there is none
+  std::int32_t context_rows = 0;  // ids that such a text has, with its padding
 
   // The place of a tokenizer. Throws ConfigError naming all.
   std::size_t place_of(const std::string& name) const;

@@ -19,6 +19,7 @@ constexpr std::size_t kMaxTokens = 1 << 16;  // of one tokenizer
 constexpr std::size_t kMaxTokenBytes = 200;
 constexpr std::size_t kMaxHeteronymBytes = std::size_t{1} << 22;
 constexpr std::int64_t kMaxId = (std::int64_t{1} << 24) - 1;
+constexpr std::int64_t kMaxContextRows = 1 << 20;
 
 void check_text(const Json& value, const std::string& where) {
   TTSRT_CHECK(FormatError, value.is_string(), where, ": expected a string, got ",
@@ -219,6 +220,19 @@ void read_languages(const JsonReader& reader, FrontEndData& data) {
               in_quotes(data.default_language));
 }
 
+// Of texts that describe a voice, where the model takes them.
+void read_context(const JsonReader& reader, FrontEndData& data) {
+  if (!reader.has("context")) return;
+  const JsonReader context = reader.object("context");
+  data.context_tokenizer = context.string("tokenizer");
+  TTSRT_CHECK(FormatError, has_tokenizer(data, data.context_tokenizer), context.where(),
+              ".tokenizer: there is no tokenizer ", in_quotes(data.context_tokenizer));
+  const TextTokenizerInfo& info = data.infos[data.place_of(data.context_tokenizer)];
+  TTSRT_CHECK(FormatError, info.pad >= 0, context.where(), ".tokenizer: expected one that has ",
+              "padding, got ", in_quotes(data.context_tokenizer));
+  data.context_rows = context.int32("rows", 1, kMaxContextRows);
+}
+
 }  // namespace
 
 bool is_file_name(const std::string& name) {
@@ -245,6 +259,7 @@ FrontEndData read_front_end(const Json& description, const std::string& folder) 
   for (const auto& [name, id] : {std::pair("text_bos", data.text_bos), {"text_eos", data.text_eos}})
     TTSRT_CHECK(FormatError, id >= data.size, reader.where(), ".", name,
                 ": expected an id behind the ", data.size, " of the tokenizers, got ", id);
+  read_context(reader, data);
   return data;
 }
 

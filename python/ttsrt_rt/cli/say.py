@@ -20,7 +20,7 @@ from ttsrt_rt.cli.types import Subparsers
 
 if TYPE_CHECKING:
     from ttsrt_rt.executor import Executor
-    from ttsrt_rt.saying import Said
+    from ttsrt_rt.result import Result
 
 __all__ = ["add_parser"]
 
@@ -84,6 +84,11 @@ def _add_voice_flags(parser: Parser) -> None:
     group = parser.add_argument_group("how it is said")
     group.add_argument(
         "--voice", help="a name, an index or a file of ttsrt voice; default: the first one"
+    )
+    group.add_argument(
+        "--voice_description",
+        metavar="TEXT",
+        help="a text that describes the voice, for models that take one",
     )
     group.add_argument("--list_voices", action="store_true", help="print them, and speak nothing")
     group.add_argument("--language", help="of the text; default: the engine's")
@@ -178,31 +183,30 @@ def _speak(
     sinks: Sinks,
     text: str,
     is_demo: bool,
-) -> Said:
+) -> Result:
     """Speaks a text to all sinks. Leaving early, as when a reader closes its pipe, cancels it."""
     from ttsrt_rt.cli.say_options import in_seconds, request_of
-    from ttsrt_rt.saying import Saying
 
     begin = time.perf_counter()
     request = request_of(fields, text, executor, is_demo=is_demo, is_heard=sinks.are_heard)
     with in_seconds(executor):
-        saying = Saying(
-            executor, request, with_words=args.timestamps is not None, keeps_audio=False
-        )
+        handle = executor.submit(request, return_positions=args.timestamps is not None)
         is_first = True
-        for samples in saying:
-            sinks.write(samples)
+        for event in handle:
+            if event.audio is None:
+                continue
+            sinks.write(event.audio)
             if is_first and args.verbose:
                 tell(f"ttsrt: first sound after {time.perf_counter() - begin:.3f} s")
             is_first = False
-        return saying.finish()
+        return handle.result()
 
 
-def _report(args: argparse.Namespace, said: list[Said], sinks: Sinks) -> None:
+def _report(args: argparse.Namespace, said: list[Result], sinks: Sinks) -> None:
     seconds = sum(each.seconds for each in said)
     dropped: dict[str, int] = {}
     for each in said:
-        for letter, count in each.spoken.dropped.items():
+        for letter, count in each.metrics.dropped_text.items():
             dropped[letter] = dropped.get(letter, 0) + count
     if dropped:
         shown = ", ".join(

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ttsrt_rt.audio.files import audio_bytes
 from ttsrt_rt.cli.outputs import make_folder
 from ttsrt_rt.cli.say_engine import open_executor
@@ -33,12 +35,12 @@ from ttsrt_rt.cli.say_voices import named_voice, voice_fields
 from ttsrt_rt.cli.signals import Terminated
 from ttsrt_rt.cli.streams import tell
 from ttsrt_rt.errors import ConfigError, Error
-from ttsrt_rt.saying import Said, Saying
 from ttsrt_rt.writing import writing
 
 if TYPE_CHECKING:
     from ttsrt_rt.executor import Executor
     from ttsrt_rt.request import Request
+    from ttsrt_rt.result import Result
 
 __all__ = ["say_batch"]
 
@@ -144,7 +146,7 @@ class _Batch:
         is_off = True if args.quiet or os.environ.get("TQDM_DISABLE") else None
         self._bar = stack.enter_context(tqdm(unit="row", disable=is_off))
         num_threads = args.max_in_flight or 2 * self._executor.engine.info.max_batch_size
-        self._pool: Pool[_Task, Said] = stack.enter_context(
+        self._pool: Pool[_Task, Result] = stack.enter_context(
             Pool(self._speak, min(max(1, num_threads), MAX_IN_FLIGHT))
         )
         self._begin = time.perf_counter()
@@ -202,17 +204,18 @@ class _Batch:
             fields["language"] = row.language
         return request_of(fields, row.text, self._executor, is_demo=self._is_demo, is_heard=False)
 
-    def _speak(self, task: _Task) -> Said:
+    def _speak(self, task: _Task) -> Result:
         """Runs in a thread of the pool, which waits."""
         with in_seconds(self._executor):
-            return Saying(self._executor, task.request).finish()
+            return self._executor.generate(task.request)
 
-    def _take(self, outcome: Outcome[_Task, Said]) -> None:
+    def _take(self, outcome: Outcome[_Task, Result]) -> None:
         task, said = outcome.task, outcome.made
         if said is None:
             self._fail(task.row, task.seed, task.sha256, outcome.error)
             return
-        made = audio_bytes(said.audio, said.sample_rate, self._kind)
+        audio = np.zeros(0, np.float32) if said.audio is None else said.audio
+        made = audio_bytes(audio, said.sample_rate or 0, self._kind)
         path = self._path_of(task.row)
         _write_whole(path, made)
         self._manifest.add(

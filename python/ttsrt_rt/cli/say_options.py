@@ -58,6 +58,8 @@ def check_say(args: argparse.Namespace) -> None:
         raise ConfigError("--stream_input: expected - for standard input with it, got a text")
     if args.stream_input and args.ssml:
         raise ConfigError("--stream_input: expected without --ssml, which has one end; got both")
+    if args.voice_description is not None and args.voice is not None:
+        raise ConfigError("--voice_description: expected without --voice, got both")
     if args.max_seconds is not None and not 0 < args.max_seconds <= 86400:
         raise ConfigError(f"--max_seconds: expected 0 to 86400, got {args.max_seconds}")
     if args.max_in_flight is not None and not 1 <= args.max_in_flight <= MAX_IN_FLIGHT:

@@ -25,7 +25,7 @@ from ttsrt_rt.writing import LateFile, replacing, write_text, writing
 
 if TYPE_CHECKING:
     from ttsrt_rt import _core
-    from ttsrt_rt.saying import Said
+    from ttsrt_rt.result import Result
     from ttsrt_rt.text.words import Word
 
 __all__ = ["Sinks", "format_of", "open_sinks", "write_codes", "write_words"]
@@ -251,7 +251,7 @@ def _playing() -> Iterator[None]:
         ) from error
 
 
-def write_words(name: str | None, said: Sequence[Said]) -> None:
+def write_words(name: str | None, said: Sequence[Result]) -> None:
     """Writes the words of texts that were spoken one after the other.
 
     Raises:
@@ -271,7 +271,7 @@ def write_words(name: str | None, said: Sequence[Said]) -> None:
             )
         text += " " if text else ""
         words += [_moved(word, len(text), seconds) for word in each.words]
-        text += each.spoken.text
+        text += each.text or ""
         seconds += each.seconds
     write_text(name, words_as(word_format(name, "--timestamps"), text, words))
 
@@ -288,7 +288,7 @@ def _moved(word: Word, letters: int, seconds: float) -> Word:
     )
 
 
-def write_codes(name: str | None, said: Sequence[Said]) -> None:
+def write_codes(name: str | None, said: Sequence[Result]) -> None:
     """Writes the codes of texts that were spoken, and the ids of the texts."""
     if name is None or not said:
         return
@@ -298,5 +298,5 @@ def write_codes(name: str | None, said: Sequence[Said]) -> None:
         np.savez(
             file,
             codes=np.concatenate([each.codes for each in said]),
-            text_ids=np.concatenate([each.spoken.ids for each in said]),
+            text_ids=np.concatenate([each.text_ids for each in said if each.text_ids is not None]),
         )

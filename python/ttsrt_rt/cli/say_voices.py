@@ -25,12 +25,14 @@ _RECORDINGS = (".wav", ".flac", ".mp3", ".ogg", ".opus")
 
 
 def voice_fields(args: argparse.Namespace, executor: Executor) -> dict[str, Any]:
-    """The field of the voice; a file is added to the executor.
+    """The field of the voice, or of its description; a file is added to the executor.
 
     Raises:
         ConfigError: There is no such voice, or the engine has none.
         NotFoundError, FormatError: The file of a voice can't be read.
     """
+    if args.voice_description is not None:
+        return {"context_text": args.voice_description}
     if args.voice is None:
         names = executor.voices()
         if not names:

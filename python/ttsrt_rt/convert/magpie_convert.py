@@ -142,7 +142,10 @@ def convert_magpie(
         declared = declared_tensors({"family": "magpie", **blocks})
         mapped = map_tensors(model, declared, opened.tensors, dtype, reading.notices)
         rows = shapes.get("text_embedding.weight", 2)[0]
-        text = read_text_folder(opened.block, opened.weights, sources, rows, reading.notices)
+        context_rows = _context_rows(opened.block, model)
+        text = read_text_folder(
+            opened.block, opened.weights, sources, rows, reading.notices, context_rows
+        )
         for notice in reading.notices:
             LOGGER.warning("%s: %s", Path(source).name, notice)
         written = {
@@ -183,6 +186,16 @@ def _describe_source(path: Path, block: Block) -> dict[str, str | float | None]:
     if type(seconds) in (int, float) and 0 < seconds <= MAX_CONTEXT_SECONDS:
         told["context_seconds"] = float(seconds)
     return told
+
+
+def _context_rows(block: Block, model: MagpieModel) -> int:
+    """How many ids a text has that describes a voice, with its padding: as many as the longest
+    recording has frames, and two. 0 where the model takes no such text by its tokenizers' ids.
+    """
+    if model.context_text != "shared" or not block.has("context_duration_max"):
+        return 0
+    seconds = block.number("context_duration_max", 0.01, MAX_CONTEXT_SECONDS)
+    return int(seconds * model.frame_rate) + 2
 
 
 def _describe_codec(block: Block) -> dict[str, dict[str, object]]:

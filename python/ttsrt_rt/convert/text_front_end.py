@@ -82,7 +82,12 @@ class TextSources:
 
 
 def read_text_folder(
-    config: Block, weights: Weights | None, options: TextSources, rows: int, notices: list[str]
+    config: Block,
+    weights: Weights | None,
+    options: TextSources,
+    rows: int,
+    notices: list[str],
+    context_rows: int = 0,
 ) -> Files:
     """Returns the files of `text/`, by their names; none where there is no front end.
 
@@ -92,6 +97,8 @@ def read_text_folder(
         options: the caller's.
         rows: of the model's table of text embeddings.
         notices: gets why there is no front end.
+        context_rows: ids of a text that describes a voice, where the model takes such texts by the
+            ids of its tokenizers; 0 where it doesn't.
 
     Raises:
         FormatError: a tokenizer is none that is known here, a dictionary is damaged, or the
@@ -130,7 +137,7 @@ def read_text_folder(
         )
     names = [each["name"] for each in described]
     languages = languages_of(config.values.get("language_to_tokenizer_mapping"), names)
-    front_end = {
+    front_end: dict[str, Any] = {
         **FRONT_END_FORMAT,
         "family": "magpie",
         "tokenizers": described,
@@ -139,6 +146,14 @@ def read_text_folder(
         "text_bos": rows - 2,
         "text_eos": rows - 1,
     }
+    if context_rows > 0:
+        name = config.values.get("text_conditioning_tokenizer_name") or names[0]
+        if name not in names:
+            raise config.error(
+                f"{config.place('text_conditioning_tokenizer_name')}: expected one of "
+                f"{list_names(names)}, got {show(name)}"
+            )
+        front_end["context"] = {"tokenizer": name, "rows": context_rows}
     _check_rows(files.kept, front_end, rows, blocks, stamp)
     return {**files.kept, FRONT_END_NAME: json_bytes(front_end)}
 

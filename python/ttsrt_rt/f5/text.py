@@ -36,6 +36,9 @@ class F5FrontEnd:
         self.languages: dict[str, str] = {}
         self.default_language = ""
 
+    def read(self, text: str, language: str | None, options: TextOptions) -> None:
+        """Texts are read at once."""
+
     def speak(self, text: str, language: str | None, options: TextOptions) -> SpokenText:
         """Returns the ids of a text, as one chunk.
 

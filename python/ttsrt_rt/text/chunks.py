@@ -43,8 +43,8 @@ class Chunks:
         padding: Sequence[int] = (),
         *,
         voice: str | None = None,
-    ) -> None:
-        """Adds a chunk.
+    ) -> NDArray[np.int32]:
+        """Adds a chunk, and returns its ids; none if nothing of it is spoken.
 
         Args:
             made: its ids.
@@ -55,7 +55,7 @@ class Chunks:
         for letter, count in made.dropped.items():
             self._dropped[letter] = self._dropped.get(letter, 0) + count
         if made.is_silent:
-            return
+            return np.zeros(0, np.int32)
         tail = [*padding, *([] if self._end_id is None else [self._end_id])]
         self._ids += [np.asarray(made.ids, np.int32), np.array(tail, np.int32)]
         if made.spans is None or self._spans is None:
@@ -65,6 +65,22 @@ class Chunks:
         self._counts.append(len(made.ids) + len(tail))
         self._pauses.append(0)
         self._voices.append(voice)
+        return np.concatenate(self._ids[-2:])
+
+    def check_strict(self, language: str) -> None:
+        """Refuses characters that nothing speaks.
+
+        Raises:
+            ConfigError: there are some.
+        """
+        if self._dropped:
+            raise ConfigError(
+                f"text: expected characters that the vocabulary of {language} has, got "
+                f"{self._told_drops()}"
+            )
+
+    def _told_drops(self) -> str:
+        return shorten(", ".join(repr(each) for each in list(self._dropped)[:20]))
 
     def spoken(
         self,
@@ -73,6 +89,7 @@ class Chunks:
         *,
         is_strict: bool = False,
         normalized_text: str | None = None,
+        analyser: str | None = None,
     ) -> SpokenText:
         """Returns all of it.
 
@@ -81,16 +98,15 @@ class Chunks:
             language: that is spoken.
             is_strict: whether characters that nothing speaks are an error.
             normalized_text: see `SpokenText`.
+            analyser: see `SpokenText`.
 
         Raises:
             ConfigError: nothing is spoken; or some character is not, and `is_strict`.
         """
-        told = shorten(", ".join(repr(each) for each in list(self._dropped)[:20]))
-        if is_strict and self._dropped:
-            raise ConfigError(
-                f"text: expected characters that the vocabulary of {language} has, got {told}"
-            )
+        if is_strict:
+            self.check_strict(language)
         if not self._ids:
+            told = self._told_drops()
             more = f"; {language} has none for {told}" if told else ""
             raise ConfigError(f"text has no speakable symbol{more}")
         return SpokenText(
@@ -100,6 +116,7 @@ class Chunks:
             chunks=tuple(self._counts),
             language=language,
             normalized_text=normalized_text,
+            analyser=analyser,
             dropped=self._dropped,
             pauses=tuple(self._pauses),
             voices=tuple(self._voices),

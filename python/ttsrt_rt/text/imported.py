@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import warnings
+from importlib import metadata
 from typing import Any
 
 from ttsrt_rt.errors import ConfigError
 
-__all__ = ["imported"]
+__all__ = ["imported", "installed"]
 
 
 def imported(module: str, extra: str, language: str) -> Any:
@@ -32,3 +34,16 @@ def imported(module: str, extra: str, language: str) -> Any:
             f"text: {language} needs the package {package}, which is not installed; "
             f"the extra {extra} has it"
         ) from error
+
+
+@functools.cache
+def installed(*packages: str) -> str:
+    """The first of several packages that is installed, with its version; the last one without a
+    version if none is known.
+    """
+    for package in packages:
+        try:
+            return f"{package} {metadata.version(package)}"
+        except metadata.PackageNotFoundError:
+            continue
+    return packages[-1]

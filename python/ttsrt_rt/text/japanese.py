@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ttsrt_rt.text.imported import imported
+from ttsrt_rt.text.imported import imported, installed
 from ttsrt_rt.text.tokens import Span, Symbols, TextTokens
 
 __all__ = ["JapaneseTokenizer", "pitches"]
@@ -52,6 +52,11 @@ class JapaneseTokenizer:
         self._known = {*description["symbols"], *(description["punctuation"] or ())}
         # What the reading keeps is the locale's, whichever punctuation the vocabulary has.
         self._marks = {*description["marks"]}
+
+    @property
+    def analyser(self) -> str:
+        """What finds the words, with its version."""
+        return installed("pyopenjtalk-plus", "pyopenjtalk")
 
     def encode(self, text: str) -> TextTokens:
         """Returns the ids of a text. White space is removed first, as in the original.

@@ -21,6 +21,7 @@ from ttsrt_rt.text.chunks import Chunks
 from ttsrt_rt.text.japanese import JapaneseTokenizer
 from ttsrt_rt.text.mandarin import MandarinTokenizer
 from ttsrt_rt.text.passages import Part, Passage, prepare
+from ttsrt_rt.text.reading import SentenceReading
 from ttsrt_rt.text.tokens import Span, TextTokens
 from ttsrt_rt.text.traced import Traced
 from ttsrt_rt.text_options import TextOptions
@@ -93,6 +94,11 @@ class MagpieFrontEnd:
             ConfigError: the language is unknown, the text is none or nothing of it is spoken, a
                 package is missing; or, with `strict`, a character has no id.
         """
+        reading = self.read(text, language, options)
+        if reading is not None:
+            while reading.left:
+                reading.read()
+            return reading.spoken()
         found = self._resolve(language)
         tokenizer, spoken_in = found.tokenizer, found.language or found.tokenizer
         prepared = prepare(check_text(text, "text"), spoken_in, options)
@@ -109,7 +115,50 @@ class MagpieFrontEnd:
             spoken_in,
             is_strict=options.strict,
             normalized_text=prepared.normalized_text,
+            analyser=self._analyser(
+                [tokenizer]
+                + [
+                    self._core.resolve(part.language).tokenizer
+                    for passage in prepared.passages
+                    for part in passage.parts
+                    if part.language
+                ]
+            ),
         )
+
+    def read(self, text: str, language: str | None, options: TextOptions) -> SentenceReading | None:
+        """Begins to read a text sentence by sentence; None for one that is read at once: with
+        markup, without normalization, or in one chunk.
+
+        Raises:
+            ConfigError: as `speak`.
+        """
+        if options.normalize == "off" or options.markup != "none":
+            return None
+        found = self._resolve(language)
+        tokenizer, spoken_in = found.tokenizer, found.language or found.tokenizer
+
+        def encode(parts: list[Part]) -> tuple[TextTokens, list[int]]:
+            tokens = self._encode(parts, tokenizer, options)
+            return tokens, self._padding(tokens, tokenizer, options)
+
+        reading = SentenceReading(
+            check_text(text, "text"),
+            spoken_in,
+            options,
+            cut=lambda each, mode: self._core.split(each, spoken_in, mode),
+            encode=encode,
+            end_id=self._core.text_eos,
+            analyser=self._analyser([tokenizer]),
+        )
+        return reading if reading.left > 1 else None
+
+    def _analyser(self, tokenizers: Sequence[str]) -> str | None:
+        """The packages that read for these tokenizers."""
+        found = [
+            self._own[name].analyser for name in dict.fromkeys(tokenizers) if name in self._own
+        ]
+        return ", ".join(found) or None
 
     def _resolve(self, language: str | None) -> _core.TextLanguage:
         """The language, or the default where none is named. An empty name is none of a language."""

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ttsrt_rt.text.imported import imported
+from ttsrt_rt.text.imported import imported, installed
 from ttsrt_rt.text.tokens import Symbols, TextTokens
 
 __all__ = ["MandarinTokenizer"]
@@ -37,6 +37,13 @@ class MandarinTokenizer:
             syllable: phones.split() for syllable, phones in description["syllables"].items()
         }
         self._known = {*description["symbols"], *(description["punctuation"] or ())}
+
+    @property
+    def analyser(self) -> str:
+        """What finds words and their pinyin, with the versions."""
+        cuts = self._description["segmenter"] == "jieba"
+        reader = installed("pypinyin")
+        return f"{installed('jieba')}, {reader}" if cuts else reader
 
     def encode(self, text: str) -> TextTokens:
         """Returns the ids of a text.

@@ -14,7 +14,7 @@ from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.text.traced import Traced
 from ttsrt_rt.text_options import TextOptions
 
-__all__ = ["Part", "Passage", "Prepared", "prepare"]
+__all__ = ["Part", "Passage", "Prepared", "ended", "normalized", "prepare"]
 
 MAX_NORMALIZED = 4096  # characters that a normalizer takes at once
 _SENTENCE_END = re.compile("(?<=[.!?\u3002\uff01\uff1f\u0964])\\s*")
@@ -95,8 +95,8 @@ def prepare(text: str, language: str, options: TextOptions) -> Prepared:
     if options.markup == "ssml":
         return _marked_up(text, language, options)
     is_normalized = options.normalize != "off"
-    said = _normalized(text, language, options) if is_normalized else text
-    traced = _ended(Traced(said), language) if options.terminal_punctuation else Traced(said)
+    said = normalized(text, language, options) if is_normalized else text
+    traced = ended(Traced(said), language) if options.terminal_punctuation else Traced(said)
     return Prepared(said, said if is_normalized else None, (Passage((Part(traced),)),))
 
 
@@ -122,7 +122,7 @@ def _marked_up(text: str, language: str, options: TextOptions) -> Prepared:
         for chunk in speech.chunks
     )
     if options.terminal_punctuation and passages and passages[-1].is_plain:
-        last = Part(_ended(passages[-1].parts[0].text, language))
+        last = Part(ended(passages[-1].parts[0].text, language))
         passages = (
             *passages[:-1],
             Passage((last,), passages[-1].pause_before, passages[-1].voice, passages[-1].rate),
@@ -130,7 +130,12 @@ def _marked_up(text: str, language: str, options: TextOptions) -> Prepared:
     return Prepared(speech.text, None, passages, speech.pause_after)
 
 
-def _normalized(text: str, language: str, options: TextOptions) -> str:
+def normalized(text: str, language: str, options: TextOptions) -> str:
+    """A text in words, as the options say.
+
+    Raises:
+        ConfigError: as `prepare`.
+    """
     from ttsrt_rt.text.normalize import normalize
 
     where = "text_options.normalize"
@@ -158,7 +163,7 @@ def _sentences(text: str) -> Iterator[str]:
         yield text[begin:]
 
 
-def _ended(text: Traced, language: str) -> Traced:
+def ended(text: Traced, language: str) -> Traced:
     """The text with a full stop, where it has no punctuation at its end."""
     bare = text[: len(text.text.rstrip())]
     if not bare.text or bare.text.endswith(_ENDS):

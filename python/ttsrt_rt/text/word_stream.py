@@ -1,13 +1,17 @@
 """Words of a text as they are spoken, step by step.
 
 `word_times` sees all steps and lets later ones correct earlier ones. A stream can't: a word is told
-once a step attends to one behind it, with the time that the steps so far give it.
+once a step attends to one behind it, or its chunk has ended, with the time that the steps so far
+give it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import bisect
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate, pairwise
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from ttsrt_rt.spoken import SpokenText
@@ -24,17 +28,28 @@ class WordStream:
         spans: integers [ids, 2]: where each id begins and ends in the text, in code points.
         frame_rate: Frames of the codec per second.
         frames_per_step: Frames that a step makes.
+        chunks: How many of the ids each chunk of the text has; empty for one chunk of all.
+        silences: Seconds of silence in front of each chunk; empty for none.
     """
 
     def __init__(
-        self, text: str, spans: ArrayLike, *, frame_rate: float, frames_per_step: int
+        self,
+        text: str,
+        spans: ArrayLike,
+        *,
+        frame_rate: float,
+        frames_per_step: int,
+        chunks: Sequence[int] = (),
+        silences: Sequence[float] = (),
     ) -> None:
-        self._text = text
-        self._words = word_spans(text)
-        self._of_ids = words_of_ids(spans, self._words)
         self._frame_rate = frame_rate
         self._frames_per_step = frames_per_step
-        self._at = -1  # the last word that a step attended to
+        self._read(text, spans, chunks, silences)
+        self._chunk = 0
+        self._steps = 0  # of this chunk, so far
+        self._base = 0  # frames in front of this chunk
+        self._at = 0  # the last word that a step attended to, or the first that none did
+        self._is_attended = False
         self._begin = 0.0  # frames in front of it
         self._end = 0.0  # frames behind the last step that attended to it
 
@@ -48,7 +63,26 @@ class WordStream:
             spoken.spans,
             frame_rate=spoken.frame_rate,
             frames_per_step=spoken.frames_per_step,
+            chunks=spoken.chunks,
+            silences=[each / spoken.sample_rate for each in spoken.silences[:-1]],
         )
+
+    def extend(self, spoken: SpokenText) -> None:
+        """Takes a text that goes on behind what it was."""
+        if spoken.spans is not None and len(spoken.chunks) > len(self._ids):
+            self._read(spoken.text, spoken.spans, spoken.chunks, ())
+
+    def _read(
+        self, text: str, spans: ArrayLike, chunks: Sequence[int], silences: Sequence[float]
+    ) -> None:
+        self._text = text
+        self._words = word_spans(text)
+        self._of_ids = words_of_ids(spans, self._words)
+        edges = [0, *accumulate(chunks or [len(self._of_ids)])]
+        self._ids = list(pairwise(edges))
+        self._word_ends = self._ends_of_chunks(spans)
+        shifts = list(accumulate(silences)) or [0.0]
+        self._shifts = shifts + [shifts[-1]] * (len(self._ids) - len(shifts))
 
     def take(
         self,
@@ -57,6 +91,7 @@ class WordStream:
         frames: int,
         *,
         is_last: bool,
+        chunks: Iterable[tuple[int, int]] = (),
         is_whole: bool = True,
     ) -> tuple[Word, ...]:
         """Returns the words that have ended.
@@ -66,31 +101,71 @@ class WordStream:
             first_frame: Frames in front of these steps.
             frames: Frames of these steps.
             is_last: Whether no step follows; then all words that are left have ended.
+            chunks: Steps and frames of each chunk that has ended with these steps.
             is_whole: With `is_last`, whether the text was spoken to its end. Of one that was not,
                 words behind the last one that a step attended to are left out.
         """
         found: list[Word] = []
         end = first_frame + frames
-        for index, position in enumerate(positions):
-            frame = min(first_frame + index * self._frames_per_step, end)
-            word = self._of_ids[position]
-            if word > self._at:
-                found += self._told(word, min(self._end, frame) if self._at >= 0 else frame)
-                self._at, self._begin = word, frame
-            if word == self._at:
-                self._end = min(frame + self._frames_per_step, end)
+        done = 0
+        ended = list(chunks)
+        for index, (steps, made) in enumerate(ended):
+            until = min(done + steps - self._steps, len(positions))
+            found += self._walk(positions[done:until], self._base + made)
+            done = until
+            if is_last and not is_whole and index + 1 == len(ended):
+                break
+            found += self._close(self._base + made)
+        found += self._walk(positions[done:], end)
         if is_last:
-            end_word = len(self._words) if is_whole else self._at + 1
-            found += self._told(end_word, self._end)
-            self._at = len(self._words)
+            if not is_whole and self._chunk < len(self._ids):
+                found += self._told(self._at + self._is_attended, self._end)
+                self._chunk = len(self._ids)
+            while self._chunk < len(self._ids):
+                found += self._close(end)
         return tuple(found)
+
+    def _walk(self, positions: Sequence[int], end: int) -> Iterator[Word]:
+        """Goes through steps of one chunk, which end with a frame at most."""
+        if self._chunk == len(self._ids):
+            return
+        first_id, last_id = self._ids[self._chunk]
+        for position in positions:
+            frame = min(self._base + self._steps * self._frames_per_step, end)
+            self._steps += 1
+            word = self._of_ids[min(max(position, first_id), max(last_id - 1, first_id))]
+            if word > self._at or (word == self._at and not self._is_attended):
+                yield from self._told(word, min(self._end, frame) if self._is_attended else frame)
+                self._at, self._begin, self._is_attended = word, frame, True
+            if word == self._at and self._is_attended:
+                self._end = min(frame + self._frames_per_step, end)
+
+    def _close(self, end: float) -> Iterator[Word]:
+        """Ends a chunk behind so many frames, and begins the next one."""
+        yield from self._told(self._word_ends[self._chunk], self._end if self._is_attended else end)
+        self._at = self._word_ends[self._chunk]
+        self._base, self._begin, self._end = int(end), end, end
+        self._chunk, self._steps, self._is_attended = self._chunk + 1, 0, False
 
     def _told(self, next_word: int, end: float) -> Iterable[Word]:
         """The words in front of one, which share the time of the last that was attended to."""
-        places = self._words[max(self._at, 0) : next_word]
+        places = self._words[self._at : next_word]
         letters = sum(last - first for first, last in places)
+        shift = self._shifts[self._chunk]
         at = self._begin
         for first, last in places:
             begin, at = at, at + (end - self._begin) * (last - first) / letters
-            seconds = (begin / self._frame_rate, at / self._frame_rate)
+            seconds = (begin / self._frame_rate + shift, at / self._frame_rate + shift)
             yield Word(self._text[first:last], first, last, *seconds)
+
+    def _ends_of_chunks(self, spans: ArrayLike) -> list[int]:
+        """How many words there are up to the end of each chunk."""
+        places = np.asarray(spans, np.int64).reshape(-1, 2)
+        ends = [end for _, end in self._words]
+        found = []
+        reached = 0
+        for first, last in self._ids[:-1]:
+            if last > first:
+                reached = max(reached, bisect.bisect_right(ends, int(places[first:last, 1].max())))
+            found.append(reached)
+        return [*found, len(self._words)]

@@ -20,7 +20,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from ttsrt_rt.errors import ConfigError
 
-__all__ = ["Silence", "Word", "WordClock", "word_spans", "word_times", "words_of_ids"]
+__all__ = [
+    "Silence",
+    "Word",
+    "WordClock",
+    "silences_of",
+    "word_spans",
+    "word_times",
+    "words_of_ids",
+]
 
 # Scripts that are written without spaces: each character is a word of its own.
 ALONE = (
@@ -111,6 +119,25 @@ class WordClock:
         at = max(0, bisect.bisect_right(self._first_steps, step) - 1)
         inside = (step - self._first_steps[at]) * self.frames_per_step
         return self._first_frames[at] + min(inside, self.chunks[at][1])
+
+
+def silences_of(
+    samples: Sequence[int], frames: Sequence[int], frame_rate: float, sample_rate: int
+) -> tuple[Silence, ...]:
+    """The silence in the sound of a result.
+
+    Args:
+        samples: In front of each chunk that has begun, and maybe behind the last.
+        frames: Of each of these chunks.
+        frame_rate: Frames per second.
+        sample_rate: Samples per second.
+    """
+    starts = [0, *np.cumsum(frames).tolist()]
+    return tuple(
+        Silence(start / frame_rate, count / sample_rate)
+        for start, count in zip(starts, samples, strict=False)
+        if count
+    )
 
 
 def word_spans(text: str) -> list[Span]:

@@ -72,7 +72,7 @@ TEST(Rounds, RefuseWhatHasNoRulesForThem) {
     Request plain = request;
     plain.forced_codes = {};
     CompiledRules rules = compiled(plain);
-    return throws_naming<ConfigError>(what, [&] { start_rounds(request, rules); });
+    return throws_naming<ConfigError>(what, [&] { start_rounds(request, true, rules); });
   };
   AttentionPrior prior;
   prior.mode = "window";
@@ -96,7 +96,7 @@ TEST(Rounds, HaveRulesOfTheirOwn) {
   prior.track_finish = true;
   const Request request = with_prior(prior);
   CompiledRules first = compiled(request);
-  start_rounds(request, first);
+  start_rounds(request, true, first);
   EXPECT_FALSE(first.slot.prior.is_later);
   EXPECT_EQ(first.slot.prior.round_end_after, 3);
   EXPECT_EQ(first.slot.prior.force_after, 20);
@@ -123,7 +123,7 @@ TEST(Rounds, HaveRulesOfTheirOwn) {
 TEST(Rounds, WithoutAPriorOnlyTextAndStepsDiffer) {
   Request request = chunked({3, 4});
   CompiledRules first = compiled(request);
-  start_rounds(request, first);
+  start_rounds(request, true, first);
   EXPECT_EQ(first.slot.prior.round_end_after, 0);
   const rules::SlotRules later = rules_of_round(first.slot, {0, 7, 3}, false, 5, 0);
   EXPECT_EQ(later.text_len, 7);

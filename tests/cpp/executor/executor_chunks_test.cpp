@@ -2,7 +2,9 @@
 // is in flight beside them; what they hold; how they end.
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <numeric>
+#include <thread>
 
 #include "support/crowd.h"
 #include "support/errors.h"
@@ -215,6 +217,120 @@ TEST_P(ExecutorChunks, TakeNoMoreBlocksWhereThereAreMore) {
     EXPECT_EQ(result.chunk_steps.size(), count);
     EXPECT_GE(result.metrics.steps, static_cast<std::int32_t>(count));
   }
+}
+
+// Chunks that come while those before are spoken, early, late or empty, change nothing.
+TEST_P(ExecutorChunks, MayComeLater) {
+  const test::TinyEngine folder(chunk_config(), limits());
+  Executor executor(Engine::open(folder.path()), options());
+  for (const Request& whole : chunked_wishes()) {
+    const Result expected = executor.generate(whole);
+    for (const bool is_late : {false, true}) {
+      Request first = whole;
+      first.return_alignment = false;
+      first.text_chunks = {whole.text_chunks[0]};
+      first.text_ids.resize(static_cast<std::size_t>(whole.text_chunks[0]));
+      first.later_chunks = static_cast<std::int32_t>(whole.text_chunks.size()) - 1;
+      Handle handle = executor.submit(first);
+      auto from = whole.text_ids.begin() + whole.text_chunks[0];
+      for (std::size_t i = 1; i < whole.text_chunks.size(); ++i) {
+        if (is_late) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        handle.add_text({from, from + whole.text_chunks[i]});
+        from += whole.text_chunks[i];
+      }
+      EXPECT_TRUE(throws_naming<ConfigError>("add_text: expected no more chunks",
+                                             [&] { handle.add_text({1}); }));
+      const Result got = *handle.result();
+      EXPECT_EQ(got.codes.values, expected.codes.values);
+      EXPECT_EQ(got.focus, expected.focus);
+      EXPECT_EQ(got.chunk_steps, expected.chunk_steps);
+      EXPECT_EQ(got.chunk_offsets, expected.chunk_offsets);
+      EXPECT_EQ(got.finish_reason, expected.finish_reason);
+    }
+  }
+}
+
+TEST_P(ExecutorChunks, ThatAreEmptyAreLeftOut) {
+  const test::TinyEngine folder(chunk_config(), limits());
+  Executor executor(Engine::open(folder.path()), options());
+  Request first = chunked({6}, 3);
+  first.later_chunks = 3;
+  std::vector<std::vector<std::int32_t>> codes;
+  for (const bool is_late : {false, true}) {
+    Handle handle = executor.submit(first);
+    for (const std::vector<std::int32_t>& ids :
+         {std::vector<std::int32_t>{}, {1, 2, 3, 8}, std::vector<std::int32_t>{}}) {
+      if (is_late) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      handle.add_text(ids);
+    }
+    const Result got = *handle.result();
+    EXPECT_EQ(got.chunk_steps.size(), 2U);
+    codes.push_back(got.codes.values);
+  }
+  EXPECT_EQ(codes[0], codes[1]);
+}
+
+// A request that waits for its text ends as any other does, and keeps nobody waiting.
+TEST_P(ExecutorChunks, ThatNeverComeEndNothingElse) {
+  const test::TinyEngine folder(chunk_config(), limits());
+  Executor executor(Engine::open(folder.path()), options());
+  Request first = chunked({6}, 3);
+  first.later_chunks = 2;
+  Handle cancelled = executor.submit(first);
+  Handle failed = executor.submit(first);
+  Request late = first;
+  late.deadline = 0.2;
+  Handle expired = executor.submit(late);
+  const Request other = chunked({6, 4}, 9);
+  const Result expected = Executor(Engine::open(folder.path()), options()).generate(other);
+  EXPECT_EQ(executor.generate(other).codes.values, expected.codes.values);
+  EXPECT_FALSE(cancelled.is_done());
+  EXPECT_TRUE(throws_naming<ConfigError>("add_text: text_ids[1]: expected 0 to 8",
+                                         [&] { cancelled.add_text({1, 9}); }));
+  EXPECT_TRUE(throws_naming<ConfigError>("add_text: text_ids: expected at most", [&] {
+    cancelled.add_text(std::vector<std::int32_t>(48));
+  }));
+  cancelled.cancel();
+  EXPECT_EQ(cancelled.result()->finish_reason, FinishReason::cancelled);
+  failed.fail_text("nothing reads it");
+  EXPECT_EQ(failed.result()->finish_reason, FinishReason::error);
+  EXPECT_EQ(failed.result()->error, "nothing reads it");
+  EXPECT_EQ(expired.result()->finish_reason, FinishReason::deadline);
+  EXPECT_GT(expired.result()->codes.rows, 0);
+  EXPECT_TRUE(throws_naming<ConfigError>("add_text: expected a request with later_chunks",
+                                         [&] { executor.submit(other).add_text({1}); }));
+  Handle left = executor.submit(first);  // close() ends it
+}
+
+// An end in a later chunk keeps what was made, which is the begin of the whole.
+TEST_P(ExecutorChunks, EndInALaterOne) {
+  const test::TinyEngine folder(chunk_config(), limits());
+  Executor executor(Engine::open(folder.path()), options());
+  const Request longer = chunked(std::vector<std::int32_t>(4000, 20), 5);
+  Handle handle = executor.submit(longer);
+  std::int32_t frames = 0;
+  std::size_t chunks = 0;
+  while (const std::optional<Event> event = handle.next()) {
+    frames += static_cast<std::int32_t>(event->codes.rows);
+    chunks += event->chunk_steps.size();
+    if (chunks >= 2) handle.cancel();
+  }
+  const Result cancelled = *handle.result();
+  EXPECT_EQ(cancelled.finish_reason, FinishReason::cancelled);
+  EXPECT_GE(cancelled.chunk_steps.size(), 3U);
+  EXPECT_EQ(cancelled.codes.rows, frames);
+  Request timed = longer;
+  timed.deadline = 0.5;
+  const Result late = executor.generate(timed);
+  EXPECT_EQ(late.finish_reason, FinishReason::deadline);
+  EXPECT_GE(late.chunk_steps.size(), 2U);
+  EXPECT_EQ(late.chunk_steps.size(), late.chunk_frames.size());
+  EXPECT_EQ(std::accumulate(late.chunk_frames.begin(), late.chunk_frames.end(), 0),
+            late.codes.rows);
+  const std::size_t same = std::min(late.codes.values.size(), cancelled.codes.values.size());
+  EXPECT_TRUE(std::equal(late.codes.values.begin(),
+                         late.codes.values.begin() + static_cast<std::ptrdiff_t>(same),
+                         cancelled.codes.values.begin()));
 }
 
 TEST_P(ExecutorChunks, AreRefusedByName) {

@@ -254,5 +254,50 @@ TEST_F(RequestText, EnginesAreReplacedWithTheirFrontEnd) {
   EXPECT_EQ(Engine::open(engine()).front_end()->resolve("").tokenizer, "others");
 }
 
+// A text that describes a voice gives what its ids and their padding give.
+TEST_F(RequestText, ADescriptionGivesWhatItsIdsGive) {
+  Json front_end = tiny_front_end();
+  front_end["context"] = {{"tokenizer", "letters"}, {"rows", 5}};
+  write(front_end);
+  build_engine();
+  const Engine opened = Engine::open(engine());
+  EXPECT_EQ(opened.front_end()->context_tokenizer(), "letters");
+  const std::vector<std::int32_t> ids = opened.front_end()->encode_context("a cb");
+  EXPECT_EQ(ids, (std::vector<std::int32_t>{1, 0, 3, 2, 5}));
+  ExecutorOptions options;
+  options.device = "reference";
+  Executor executor(opened, options);
+  Request described = request("abc");
+  described.voice.reset();
+  described.context_text = "a cb";
+  Request by_ids = request("abc");
+  by_ids.voice.reset();
+  by_ids.context_text_ids = ids;
+  EXPECT_EQ(executor.generate(described).codes.values, executor.generate(by_ids).codes.values);
+  const auto refuses = [&](const char* what, const Request& of) {
+    return throws_naming<ConfigError>(what, [&] { executor.submit(of); });
+  };
+  Request both = by_ids;
+  both.context_text = "a";
+  EXPECT_TRUE(refuses("context_text: expected a text or context_text_ids, got both", both));
+  described.context_text = "abcabc";
+  EXPECT_TRUE(refuses("context_text: expected at most 5 ids", described));
+}
+
+TEST_F(RequestText, DescriptionsAreRefusedByName) {
+  build_engine();
+  Executor executor(Engine::open(engine()), {});
+  Request described = request("abc");
+  described.voice.reset();
+  described.context_text = "a";
+  EXPECT_TRUE(throws_naming<ConfigError>("context_text: expected none, as this engine has no",
+                                         [&] { executor.submit(described); }));
+  Json front_end = tiny_front_end();
+  front_end["context"] = {{"tokenizer", "bytes"}, {"rows", 5}};
+  write(front_end);
+  EXPECT_TRUE(throws_naming<FormatError>("context.tokenizer: there is no tokenizer",
+                                         [&] { build_engine(); }));
+}
+
 }  // namespace
 }  // namespace ttsrt

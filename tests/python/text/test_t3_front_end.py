@@ -105,3 +105,19 @@ def test_a_request_with_a_text(tmp_path: Path) -> None:
         assert result.text == "hello world" and result.language == "en"
         again = executor.generate(text_ids=result.text_ids, voice="default", max_frames=3)
         assert np.array_equal(result.codes, again.codes)
+
+
+def test_long_texts_are_cut_between_sentences(checkpoint: Path) -> None:
+    front_end = opened(checkpoint)
+    sentence = "hello world " * 10 + "hello."  # 126 characters
+    text = f"{sentence} {sentence}  {sentence} " + "hello " * 60 + f"hello. {sentence}"
+    spoken = front_end.speak(text, None, TextOptions())
+    parts = [f"{sentence} {sentence}  ", f"{sentence} ", "hello " * 60 + "hello. ", sentence]
+    assert "".join(parts) == text
+    alone = [front_end.speak(part, None, TextOptions()) for part in parts]
+    assert spoken.chunks == tuple(len(each.ids) for each in alone)
+    np.testing.assert_array_equal(spoken.ids, np.concatenate([each.ids for each in alone]))
+    assert spoken.spans is not None
+    assert (np.diff(spoken.spans[:, 0])[spoken.spans[1:, 0] > 0] >= 0).all()
+    assert len(front_end.speak(text, None, TextOptions(split="never")).chunks) == 1
+    assert len(front_end.speak(text[:300], None, TextOptions()).chunks) == 1

@@ -49,6 +49,25 @@ def test_steps_of_several_frames_end_with_the_frames() -> None:
     assert [each.end_seconds for each in stream().take([], 0, 0, is_last=True)] == [0.0] * 3
 
 
+def test_words_end_with_their_chunk_and_lie_behind_silence() -> None:
+    words = WordStream(
+        "ab cd ef gh",
+        letters("ab cd ef gh"),
+        frame_rate=10.0,
+        frames_per_step=2,
+        chunks=(6, 6),
+        silences=(1.0, 5.0),
+    )
+    # The last step of the first chunk makes one frame, and attends to the next chunk.
+    found = words.take([0, 3, 9], 0, 5, is_last=False, chunks=[(3, 5)])
+    assert [(each.text, each.start_seconds) for each in found] == [("ab", 1.0), ("cd", 1.2)]
+    assert found[1].end_seconds == 1.4
+    (last_but_one,) = words.take([6, 9], 5, 4, is_last=False)
+    assert (last_but_one.text, last_but_one.start_seconds) == ("ef", 6.5)
+    (last,) = words.take([], 9, 0, is_last=True)
+    assert (last.text, last.start_seconds, last.end_seconds) == ("gh", 6.7, 6.9)
+
+
 @given(st.lists(st.integers(0, len(TEXT)), max_size=40), st.integers(1, 7))
 def test_every_word_comes_once_and_in_order(positions: list[int], size: int) -> None:
     words = stream()

@@ -132,8 +132,8 @@ class FinishStepStage : public DrawStage {
     std::copy_n(sampled, op_.codebooks, site_.slots->last_codes(slot));
     for (std::int32_t place = 0; place < op_.codebooks; ++place) {
       if (std::uint32_t* seen = site_.slots->seen(slot, place)) {
-        rules::add_seen(slot_rules.sampler, state(slot).step, sampled[place], seen,
-                        site_.slots->spec().seen_vocab);
+        rules::add_seen(slot_rules.sampler, state(slot).step - slot_rules.first_step,
+                        sampled[place], seen, site_.slots->spec().seen_vocab);
       }
     }
     ++state(slot).step;

@@ -42,7 +42,7 @@ __device__ void add_seen(const SlotsView& slots, const DrawSlot& slot, std::int3
   for (std::int32_t place = static_cast<std::int32_t>(threadIdx.x) / 32; place < slots.codebooks;
        place += kThreads / 32) {
     std::uint32_t* set = slots.seen + (std::int64_t{index} * slots.codebooks + place) * words;
-    const bool forgets = slot.state.step == 0 && sampler.forgets_first;
+    const bool forgets = slot.state.step == slot.rules.first_step && sampler.forgets_first;
     for (std::int32_t w = lane; forgets && w < words; w += 32) set[w] = 0;
     __syncwarp();
     if (lane == 0 && sampled[place] >= 0) rules::mark_seen(set, sampled[place]);

@@ -47,6 +47,8 @@ Voice Itineraries::voice_of_codes(Matrix<std::int32_t>&& /*codes*/) const {
 
 step::Itinerary Itineraries::itinerary(Request&& request, const VoiceFinder& /*voices*/) const {
   refuse_encoder_options(request);
+  TTSRT_CHECK(ConfigError, request.text_chunks.empty(),
+              "text_chunks: expected none, as a prompt of this model is one text");
   refuse_flow_options(request);
   refuse_alignment_options(request);
   refuse_speaker_options(request);

@@ -10,6 +10,8 @@
 
 #include "core/check.h"
 #include "decode/compile_rules.h"
+#include "decode/options_check.h"
+#include "decode/round_rules.h"
 #include "model/causal_decoder.h"
 #include "model/request_rows.h"
 #include "model/t3/prompt.h"
@@ -220,16 +222,74 @@ step::Itinerary Itineraries::itinerary(Request&& request, const VoiceFinder& voi
               "unconditional_embeddings: expected none without prompt_embeddings");
   Voice voice = voice_of(request, voices);
   if (request.emotion.has_value()) feel(*request.emotion, voice);
+  if (request.text_chunks.size() == 1)
+    decode::rounds_of(request, limits_.max_encoder_input_len);  // checks it
+  if (request.text_chunks.size() > 1) {
+    speak_chunks(std::move(request), voice, rules, itinerary);
+    return itinerary;
+  }
   const Prompt prompt(config_, limits_, voice, text_of(request, config_, limits_));
   if (config_.has_blocks() && !request.max_frames.has_value())
     rules.max_steps = usual_frames(prompt.text_rows());
   rules.max_steps = steps_in(request, config_, limits_, prompt.decode_begin(), rules.max_steps);
   itinerary.stops = prompt.stops(rules);
-  if (config_.alignment.empty()) return itinerary;
-  itinerary.text_len = itinerary.rules.text_len = prompt.text_rows();
-  itinerary.rules.analyzer = {request.analyze_alignment.value_or(defaults_.analyzes),
-                              prompt.text_begin()};
+  if (!config_.alignment.empty()) itinerary.text_len = prompt.text_rows();
+  itinerary.rules = rules_of(request, prompt, itinerary.rules);
   return itinerary;
+}
+
+// The rules of a text, of which `compiled` knows no length.
+rules::SlotRules Itineraries::rules_of(const Request& request, const Prompt& prompt,
+                                       const rules::SlotRules& compiled) const {
+  rules::SlotRules rules = compiled;
+  if (config_.alignment.empty()) return rules;
+  rules.text_len = prompt.text_rows();
+  rules.analyzer = {request.analyze_alignment.value_or(defaults_.analyzes), prompt.text_begin()};
+  return rules;
+}
+
+// Each chunk of a text is spoken as a text of its own, by the same voice: the model carries no
+// state from one to the next.
+void Itineraries::speak_chunks(Request&& request, const Voice& voice, decode::CompiledRules& rules,
+                               step::Itinerary& itinerary) const {
+  TTSRT_CHECK(ConfigError, !config_.has_blocks(),
+              "text_chunks: expected none, as this model decides codes in blocks");
+  TTSRT_CHECK(ConfigError, !is_given(request.text_features) && !is_given(request.forced_codes),
+              is_given(request.text_features) ? "text_features" : "forced_codes",
+              ": expected none with text_chunks");
+  const std::vector<bool> begins(request.text_chunks.size(), true);
+  step::Rounds& rounds = itinerary.rounds;
+  rounds.all = decode::rounds_of(request, limits_.max_encoder_input_len, begins);
+  rounds.ids = std::make_shared<const std::vector<std::int32_t>>(request.text_ids);
+  rounds.steps = limits_.max_seq_len;
+  const std::optional<std::int32_t> frames = std::exchange(request.max_frames, std::nullopt);
+  const rules::SlotRules compiled = itinerary.rules;
+  for (std::size_t i = 0; i < rounds.all.size(); ++i) {
+    step::Round& round = rounds.all[i];
+    const auto from = rounds.ids->begin() + round.first;
+    request.text_ids.assign(from, from + round.rows);
+    const Prompt prompt(config_, limits_, voice, text_of(request, config_, limits_));
+    decode::CompiledRules own = rules;
+    own.max_steps =
+        steps_in(request, config_, limits_, prompt.decode_begin(), defaults_.rules.max_frames);
+    rounds.steps = std::min(rounds.steps, own.max_steps);
+    std::vector<step::Stop> stops = prompt.stops(own, false);
+    itinerary.text_len = std::max(itinerary.text_len, round.rows);
+    if (i == 0) {
+      itinerary.stops = std::move(stops);
+      itinerary.rules = rules_of(request, prompt, itinerary.rules);
+      continue;
+    }
+    auto beginning = std::make_shared<step::Beginning>();
+    beginning->rules = rules_of(request, prompt, compiled);
+    for (std::size_t stop = 1; stop < stops.size(); ++stop)
+      beginning->stops.emplace_back(static_cast<std::int32_t>(stop), std::move(stops[stop]));
+    round.beginning = std::move(beginning);
+  }
+  const std::int64_t most = static_cast<std::int64_t>(rounds.all.size()) * rounds.steps;
+  rounds.frames =
+      static_cast<std::int32_t>(std::min<std::int64_t>(most, frames.value_or(decode::kMaxFrames)));
+  itinerary.stops.back().repeats = std::min(rounds.steps, rounds.frames);
 }
 
 }  // namespace ttsrt::model::t3

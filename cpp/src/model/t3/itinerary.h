@@ -20,6 +20,7 @@
 #include "model/limits.h"
 #include "model/t3/condition.h"
 #include "model/t3/config.h"
+#include "model/t3/prompt.h"
 #include "model/weights.h"
 #include "step/itinerary.h"
 #include "ttsrt/request.h"
@@ -52,6 +53,10 @@ class Itineraries final : public model::Itineraries {
   Voice voice_of(Request& request, const VoiceFinder& voices) const;
   void feel(float emotion, Voice& voice) const;
   void use_blocks(const Request& request, rules::SlotRules& slot) const;
+  void speak_chunks(Request&& request, const Voice& voice, decode::CompiledRules& rules,
+                    step::Itinerary& itinerary) const;
+  rules::SlotRules rules_of(const Request& request, const Prompt& prompt,
+                            const rules::SlotRules& compiled) const;
 
   const Config config_;
   const Defaults defaults_;

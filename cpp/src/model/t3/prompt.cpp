@@ -173,14 +173,14 @@ std::int32_t Prompt::shared_text() const {
   return std::max(rows, std::min(rounded, most));
 }
 
-Stop Prompt::unconditional() const {
+Stop Prompt::unconditional(bool may_share) const {
   Stop stop = stop_at(0, Branch::unconditional);
   for (const RowSource& source : shared_) add(stop, source);
   for (const RowSource& source : emotion_) add(stop, source);
   RowSource zeros;
   std::vector<RowSource> content = shared_;
   content.insert(content.end(), emotion_.begin(), emotion_.end());
-  const bool is_shared = !is_on_device(content);
+  const bool is_shared = may_share && !is_on_device(content);
   zeros.rows = is_shared ? shared_text() : text_rows();
   if (config_.restarts_positions()) zeros.position_table = kTextPositions;
   content.push_back(zeros);
@@ -247,12 +247,13 @@ std::vector<Stop> Prompt::stops_of_blocks(const decode::CompiledRules& rules) co
   return stops;
 }
 
-std::vector<Stop> Prompt::stops(const decode::CompiledRules& rules) const {
+std::vector<Stop> Prompt::stops(const decode::CompiledRules& rules,
+                                bool shares_unconditional) const {
   if (config_.has_blocks()) return stops_of_blocks(rules);
   std::vector<Stop> stops = {voice(), text()};
   stops[1].follows = {0};
   if (rules.is_guided) {
-    stops.push_back(unconditional());
+    stops.push_back(unconditional(shares_unconditional));
     if (config_.start_rows > 1) stops.push_back(unconditional_start(2));
   }
   Stop decode = stop_at(decode_begin(), Branch::conditional);

@@ -29,13 +29,15 @@ class Prompt {
   // The rows of the text stand in the cache from here on.
   std::int32_t text_begin() const { return text_begin_; }
   std::int32_t text_rows() const { return text_end_ - text_begin_; }
-  // The stops up to decode, which follows them all.
-  std::vector<step::Stop> stops(const decode::CompiledRules& rules) const;
+  // The stops up to decode, which follows them all. The unconditional branch is shared with other
+  // requests unless told otherwise.
+  std::vector<step::Stop> stops(const decode::CompiledRules& rules,
+                                bool shares_unconditional = true) const;
 
  private:
   step::Stop voice() const;
   step::Stop text() const;
-  step::Stop unconditional() const;
+  step::Stop unconditional(bool may_share) const;
   step::Stop unconditional_start(std::int32_t prefix) const;
   step::Stop zeros() const;
   step::Stop start(step::Branch branch) const;

@@ -144,8 +144,8 @@ void run(const FinishStep& op, Run& at) {
     std::copy(sampled, sampled + op.codebooks, slot.last_codes.begin());
     for (std::int32_t place = 0; place < op.codebooks; ++place) {
       if (std::uint32_t* set = at.state.seen(slot, place)) {
-        rules::add_seen(slot.rules.sampler, slot.state.step, sampled[place], set,
-                        at.state.spec().seen_vocab);
+        rules::add_seen(slot.rules.sampler, slot.state.step - slot.rules.first_step, sampled[place],
+                        set, at.state.spec().seen_vocab);
       }
     }
     ++slot.state.step;

@@ -142,6 +142,93 @@ TEST(MagpieSound, OfATextInChunksIsOneStream) {
   }
 }
 
+// Silence stands between the samples of chunks, where it was asked for; all else is as without it.
+TEST(MagpieSound, SilenceStandsBetweenChunks) {
+  Json model = test::tiny_config();
+  model["defaults"]["max_frames"] = 7;
+  const Speaking engine(model);
+  EngineRig rig(engine.path(), ops::make_reference_backend({.pipeline_depth = 2}));
+  const std::vector<std::int32_t> silences = {5, 0, 40, 13, 9};
+  std::size_t ends = 0;
+  for (std::uint64_t seed = 0; seed < 8; ++seed) {
+    Request request = text_of(seed);
+    request.text_ids = {1, 2, 3, 8, 4, 5, 8, 6, 8, 1, 2, 8};
+    request.text_chunks = {4, 3, 2, 3};
+    request.max_frames.reset();
+    request.top_k = 0;  // so that speech may end
+    if (seed == 7) request.max_frames = 3;
+    request.chunk_frames = 1 + static_cast<std::int32_t>(seed % 4);
+    const Result plain = rig.submit(Request(request)).result();
+    request.text_silences = silences;
+    const FakeHandle handle = rig.submit(std::move(request));
+    std::vector<float> streamed;
+    std::vector<std::int32_t> steps;
+    std::vector<std::int32_t> frames;
+    while (const std::optional<Event> event = handle.next()) {
+      streamed.insert(streamed.end(), event->audio.begin(), event->audio.end());
+      steps.insert(steps.end(), event->chunk_steps.begin(), event->chunk_steps.end());
+      frames.insert(frames.end(), event->chunk_frames.begin(), event->chunk_frames.end());
+    }
+    const Result result = handle.result();
+    EXPECT_EQ(result.codes.values, plain.codes.values);
+    EXPECT_EQ(result.chunk_frames, plain.chunk_frames);
+    EXPECT_EQ(steps, result.chunk_steps);
+    EXPECT_EQ(frames, result.chunk_frames);
+    EXPECT_TRUE(plain.chunk_silences.empty());
+    std::vector<float> expected;
+    auto from = plain.audio.begin();
+    for (std::size_t chunk = 0; chunk < result.chunk_frames.size(); ++chunk) {
+      expected.insert(expected.end(), static_cast<std::size_t>(silences[chunk]), 0.0F);
+      const auto end = from + 6 * result.chunk_frames[chunk];
+      expected.insert(expected.end(), from, end);
+      from = end;
+    }
+    const bool is_whole = result.finish_reason == FinishReason::stop;
+    if (is_whole) expected.insert(expected.end(), static_cast<std::size_t>(silences.back()), 0.0F);
+    ends += is_whole ? 1 : 0;
+    EXPECT_EQ(result.audio, expected) << seed;
+    EXPECT_EQ(streamed, result.audio) << seed;
+    EXPECT_EQ(result.chunk_silences.size(), result.chunk_frames.size() + (is_whole ? 1 : 0));
+  }
+  EXPECT_GT(ends, 0U);
+}
+
+// A text without chunks has silence in front of it and behind it.
+TEST(MagpieSound, SilenceStandsAroundOneChunk) {
+  const Speaking engine;
+  EngineRig rig(engine.path(), ops::make_reference_backend());
+  std::size_t ends = 0;
+  for (std::uint64_t seed = 0; seed < 8; ++seed) {
+    Request request = text_of(seed);
+    request.top_k = 0;  // so that speech may end
+    const Result plain = rig.submit(Request(request)).result();
+    request.text_silences = {3, 4};
+    const Result result = rig.submit(std::move(request)).result();
+    if (plain.audio.empty()) continue;
+    std::vector<float> expected(3, 0.0F);
+    expected.insert(expected.end(), plain.audio.begin(), plain.audio.end());
+    if (plain.finish_reason == FinishReason::stop) expected.resize(expected.size() + 4, 0.0F);
+    ends += plain.finish_reason == FinishReason::stop ? 1 : 0;
+    EXPECT_EQ(result.audio, expected);
+  }
+  EXPECT_GT(ends, 0U);
+}
+
+TEST(MagpieSound, RefusesSilenceByName) {
+  const Speaking engine;
+  EngineRig rig(engine.path(), ops::make_reference_backend());
+  const auto refuses = [&rig](const char* what, std::vector<std::int32_t> silences, bool is_heard) {
+    Request request = text_of(1);
+    request.text_silences = std::move(silences);
+    request.codes_only = !is_heard;
+    return throws_naming<ConfigError>(what, [&] { rig.submit(std::move(request)); });
+  };
+  EXPECT_TRUE(refuses("text_silences: expected 2 numbers of samples", {1, 2, 3}, true));
+  EXPECT_TRUE(refuses("text_silences[1]: expected 0 or more", {1, -1}, true));
+  EXPECT_TRUE(refuses("text_silences[1]: expected 0 or more", {1 << 25, 1}, true));
+  EXPECT_TRUE(refuses("text_silences: expected none", {1, 2}, false));
+}
+
 TEST(MagpieSound, TakesOnlyACodecOfItsCodes) {
   Json model = test::tiny_config();
   model["model"]["quantizer"] = {{"groups", 2}, {"levels", {3, 4}}};
