@@ -164,6 +164,9 @@ struct Itinerary {
   rules::SlotRules rules;     // of the first round
   std::int32_t text_len = 0;  // columns of an alignment
   Rounds rounds;
+  // Of models whose steps each draw one id of a text: the ids before the first of them, in which
+  // drafts are looked up. Null: its steps have no drafts.
+  std::shared_ptr<const std::vector<std::int32_t>> draft_ids;
   // [steps, C*S] codes that replace the drawn ones; null: none.
   std::shared_ptr<const std::vector<std::int32_t>> forced_codes;
 
