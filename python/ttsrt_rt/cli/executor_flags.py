@@ -32,9 +32,6 @@ def add_executor_flags(parser: argparse._ActionsContainer) -> None:
     for name, (kind, text) in _EXECUTOR.items():
         parser.add_argument(f"--{name}", type=kind, help=text)
     parser.add_argument(
-        "--speculation", choices=("none", "ngram"), help="of language models: check guessed ids"
-    )
-    parser.add_argument(
         "--pin_threads", action="store_true", default=None, help="each CPU thread on its own core"
     )
 
@@ -42,7 +39,4 @@ def add_executor_flags(parser: argparse._ActionsContainer) -> None:
 def executor_options(args: argparse.Namespace) -> dict[str, Any]:
     """The executor's options that were given on the command line."""
     names = (*_EXECUTOR, "pin_threads")
-    given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-    if args.speculation is not None:
-        given["speculation"] = {"mode": args.speculation}
-    return given
+    return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
