@@ -22,7 +22,9 @@ from bench.t3_peers.models import made_at_once, write_checkpoint
 from bench.t3_peers.shape import SIZES, Words
 from ttsrt_rt.convert.safetensors_write import write_safetensors
 
-__all__ = ["BATCH", "LLM_SIZES", "engine_path", "make_engines"]
+__all__ = ["BATCH", "LLM_SIZES", "draw", "engine_path", "make_engines", "write_llm"]
+
+Change = Callable[[str, Words], Words]
 
 _MAKERS = 4  # models at a time
 _WRITERS = 8  # tensors at a time
@@ -94,7 +96,7 @@ def _checkpoint(folder: Path, size: str, model: str) -> Path:
             write_checkpoint(SIZES[size], made)
     elif model == "tinyllama":
         with made_at_once(path) as made:
-            _write_llm(LLM_SIZES[size], _HEAD_DIM[size], made)
+            write_llm(size, made)
     else:
         _write_magpie(path, size, model)
     return path
@@ -133,8 +135,16 @@ def _build(checkpoint: Path, engine: Path, size: str, case: Case) -> None:
     )
 
 
-def _write_llm(sizes: dict[str, int], head_dim: int, folder: Path) -> None:
-    """Writes the two files of a checkpoint of the family "llm" into an empty folder."""
+def write_llm(size: str, folder: Path, change: Change = lambda name, values: values) -> None:
+    """Writes the two files of a checkpoint of the family "llm" into an empty folder.
+
+    Args:
+        size: Of `LLM_SIZES`.
+        folder: Takes them.
+        change: Returns the values of a tensor, given its name and random ones, as the words of
+            bfloat16; it may be called by several threads.
+    """
+    sizes, head_dim = LLM_SIZES[size], _HEAD_DIM[size]
     dim, ffn = sizes["dim"], sizes["ffn_dim"]
     inner = sizes["heads"] * head_dim
     shapes: dict[str, tuple[int, ...]] = {
@@ -167,7 +177,10 @@ def _write_llm(sizes: dict[str, int], head_dim: int, folder: Path) -> None:
     }
     (folder / "config.json").write_text(json.dumps(config), "utf-8")
     with ThreadPoolExecutor(_WRITERS) as pool:
-        drawn = {name: pool.submit(_draw, name, shape) for name, shape in shapes.items()}
+        drawn = {
+            name: pool.submit(lambda name, shape: change(name, draw(name, shape)), name, shape)
+            for name, shape in shapes.items()
+        }
         sources = {name: ("bfloat16", shape, drawn[name].result) for name, shape in shapes.items()}
         write_safetensors(folder / "model.safetensors", sources)
 
@@ -193,7 +206,7 @@ def _llm_model(sizes: dict[str, int], head_dim: int) -> dict[str, Any]:
     return {"vocab": sizes["vocab"], "eos": 2, "head_bias": False, "decoder": decoder}
 
 
-def _draw(name: str, shape: tuple[int, ...]) -> Words:
+def draw(name: str, shape: tuple[int, ...]) -> Words:
     """The values of a tensor as bfloat16: ones for a norm, otherwise normal with deviation 0.02."""
     if len(shape) == 1:
         return np.full(shape, 0x3F80, np.uint16)

@@ -17,6 +17,7 @@
 #include "model/native_network.h"
 #include "model/quantize.h"
 #include "model/servable.h"
+#include "model/speculation.h"
 #include "ops/reference/reference_backend.h"
 #include "ttsrt/device.h"
 #include "ttsrt/memory.h"
@@ -152,6 +153,19 @@ std::vector<model::CacheShare> cache_shares(std::optional<double> fraction,
   return shares;
 }
 
+// Why no request can speculate; empty: they can.
+std::string speculation_refusal(const EngineData& data, const Backends& backends, bool trace) {
+  if (!data.family->checks_drafts())
+    return message("the steps of a ", in_quotes(data.info.family),
+                   " do not draw the ids of a text");
+  if (trace) return "trace keeps the values of each step by itself";
+  for (const auto& backend : backends) {
+    if (!backend->info().checks_drafts)
+      return message("device ", in_quotes(backend->info().device), " does not check drafts");
+  }
+  return {};
+}
+
 }  // namespace
 
 std::unique_ptr<ops::Backend> open_backend(const std::string& asked, std::int32_t num_threads,
@@ -203,6 +217,14 @@ OpenedModel open_model(const Engine& engine, const ExecutorOptions& options) {
   OpenedModel opened;
   const Team team = team_of(options.device, options.num_threads, options.pin_threads);
   Backends backends = open_backends(team, options.pin_threads);
+  opened.speculation = {decode::compile_speculation(options.speculation, {}),
+                        speculation_refusal(data, backends, options.trace)};
+  const model::SpeculationSupport& speculation = opened.speculation;
+  TTSRT_CHECK(ConfigError, !speculation.rules.is_on || speculation.refusal.empty(),
+              "speculation.mode: expected \"none\", as ", speculation.refusal);
+  if (speculation.refusal.empty())
+    network.limits.max_draft_rows =
+        decode::draft_rows(speculation.rules, network.limits.max_batch_size);
   const auto shares = cache_shares(options.kv_cache_free_gpu_mem_fraction, backends);
   const auto in_use = backends.size() > 1 ? data.weights.use() : nullptr;  // read once for all
   for (std::size_t i = 0; i < backends.size(); ++i) {
@@ -249,6 +271,10 @@ MemoryPlan plan_memory(const Engine& engine, const MemoryOptions& options) {
   limits.max_seq_len =
       within("max_seq_len", options.max_seq_len, data.limits.max_seq_len, bounds.most_positions);
   limits.max_num_tokens = planned_tokens(options.max_num_tokens, limits, bounds);
+  const Team team = team_of(options.device, options.num_threads, false);
+  const Backends backends = open_backends(team, false);
+  if (speculation_refusal(data, backends, false).empty())
+    limits.max_draft_rows = decode::draft_rows({}, limits.max_batch_size);
   const DType cache_dtype = cache_dtype_of(options.kv_cache_dtype, data.info.dtype);
   const auto programs = data.family->programs(data.weights, limits, false);
   std::vector<ops::SizedProgram> sized;
@@ -263,8 +289,6 @@ MemoryPlan plan_memory(const Engine& engine, const MemoryOptions& options) {
   plan.max_paused_requests = limits.max_paused;
   plan.kv_cache_dtype = name_of(cache_dtype);
   plan.max_num_tokens = limits.max_num_tokens;
-  const Team team = team_of(options.device, options.num_threads, false);
-  const Backends backends = open_backends(team, false);
   const auto shares = cache_shares(options.kv_cache_free_gpu_mem_fraction, backends);
   for (std::size_t i = 0; i < backends.size(); ++i) {
     const ops::StateSpec state = model::fitted_state(

@@ -8,6 +8,7 @@
 
 #include "model/itineraries.h"
 #include "model/network.h"
+#include "model/speculation.h"
 #include "ops/backend.h"
 #include "ops/machine.h"
 #include "ttsrt/engine.h"
@@ -29,6 +30,7 @@ struct OpenedModel {
   std::vector<std::unique_ptr<model::Network>> networks;  // one of each device
   std::unique_ptr<model::Itineraries> itineraries;
   model::StoredVoices voices;
+  model::SpeculationSupport speculation;
 };
 
 // The engine on the devices the options name. Throws ConfigError for an unknown device or limits

@@ -137,6 +137,22 @@ void register_flow(py::module_& module) {
   def_field(bound, "no_ref_audio", &Flow::no_ref_audio, "The prompt is not heard.");
 }
 
+void register_speculation(py::module_& module) {
+  py::class_<Speculation> bound(module, "Speculation",
+                                "How ids of a text are guessed and checked together.");
+  bound.def(py::init<>(), "Nothing given: as the executor says, or the library's defaults.");
+  def_repr(bound);
+  def_field(bound, "mode", &Speculation::mode, "\"none\" or \"ngram\".");
+  def_field(bound, "num_draft_tokens", &Speculation::num_draft_tokens,
+            "Ids guessed for one step, at most.");
+  def_field(bound, "max_ngram", &Speculation::max_ngram,
+            "Last ids that are looked up together, at most.");
+  def_field(bound, "match", &Speculation::match,
+            "Which earlier place counts: \"last\" or \"first\".");
+  def_field(bound, "speculate_below", &Speculation::speculate_below,
+            "Requests in flight, from which on nothing is guessed.");
+}
+
 void register_executor_options(py::module_& module) {
   py::class_<ExecutorOptions> bound(module, "ExecutorOptions", "Options of an executor.");
   bound.def(py::init<>(), "The library's defaults.");
@@ -175,6 +191,8 @@ void register_executor_options(py::module_& module) {
   def_field(bound, "kv_cache_dtype", &ExecutorOptions::kv_cache_dtype,
             "\"float32\", \"bfloat16\", \"float16\" or \"int8\" (with a float32 scale per position "
             "and head); empty: the dtype of the engine's weights.");
+  def_field(bound, "speculation", &ExecutorOptions::speculation,
+            "What requests to a language model do that do not say otherwise.");
   def_field(bound, "iter_stats_max_iterations", &ExecutorOptions::iter_stats_max_iterations,
             "Iterations that stats() keeps.");
   def_field(bound, "profile", &ExecutorOptions::profile,
@@ -235,6 +253,7 @@ void register_options(py::module_& module) {
   register_maskgit(module);
   register_block(module);
   register_flow(module);
+  register_speculation(module);
   register_executor_options(module);
   register_build_options(module);
 }

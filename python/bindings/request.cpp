@@ -109,6 +109,8 @@ void def_sampling(py::class_<Request>& bound) {
             "False: independent heads.");
   def_field(bound, "maskgit", &Request::maskgit, "How a MaskGit local transformer unmasks.");
   def_field(bound, "block", &Request::block, "How the codes of a block are decided together.");
+  def_field(bound, "speculation", &Request::speculation,
+            "How ids are guessed and checked together; None: as the executor says.");
   def_field(bound, "flow", &Request::flow, "How flow matching makes a spectrogram.");
 }
 

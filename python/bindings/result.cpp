@@ -54,7 +54,8 @@ void register_results(py::module_& module) {
       .def_readonly("x_real_time", &Metrics::x_real_time,
                     "Seconds of audio per second: frames_per_second / frame rate.")
       .def_readonly("rtf", &Metrics::rtf, "Total_seconds per second of audio; 0 without frames.")
-      .def_readonly("steps", &Metrics::steps, "Decoder steps.");
+      .def_readonly("steps", &Metrics::steps, "Decoder steps.")
+      .def_readonly("speculation", &Metrics::speculation, "Of a request that speculates.");
 
   py::class_<TraceEntry> entry(module, "TraceEntry", "Values of one stage of one step.");
   def_repr(entry);

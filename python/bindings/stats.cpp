@@ -20,6 +20,21 @@ void register_parts(py::module_& module) {
       .def_readonly("alloc_new_blocks", &KvCacheStats::alloc_new_blocks, "Of these, new blocks.")
       .def_readonly("reused_blocks", &KvCacheStats::reused_blocks,
                     "Of these, blocks shared with a prefix.");
+  py::class_<SpeculationStats> speculation(module, "SpeculationStats", "What speculation did.");
+  def_plain(speculation);
+  speculation
+      .def_readonly("rounds", &SpeculationStats::rounds,
+                    "Launches of requests that speculate, with or without guesses.")
+      .def_readonly("tokens", &SpeculationStats::tokens, "Ids that the rounds gave.")
+      .def_readonly("drafted", &SpeculationStats::drafted, "Ids that were guessed and checked.")
+      .def_readonly("accepted", &SpeculationStats::accepted, "Of these, ids that the model picked.")
+      .def_readonly("drafted_at", &SpeculationStats::drafted_at,
+                    "Guessed ids by their place in the round.")
+      .def_readonly("accepted_at", &SpeculationStats::accepted_at,
+                    "Of these, ids that the model picked.")
+      .def_readonly("draft_seconds", &SpeculationStats::draft_seconds, "That guessing took.")
+      .def_property_readonly("tokens_per_round", &SpeculationStats::tokens_per_round,
+                             "Tokens / rounds; 0 without rounds.");
   py::class_<InflightBatchingStats> batching(module, "InflightBatchingStats",
                                              "The contents of the iteration's launch.");
   def_plain(batching);
@@ -145,6 +160,7 @@ void register_stats(py::module_& module) {
       .def_readonly("max_num_active_requests", &ExecutorStats::max_num_active_requests,
                     "Most requests in flight at once: the limit of the executor.")
       .def_readonly("kv_cache_stats", &ExecutorStats::kv_cache_stats, "The cache.")
+      .def_readonly("speculation", &ExecutorStats::speculation, "Of all requests that speculated.")
       .def_readonly("num_voices", &ExecutorStats::num_voices,
                     "Named voices, of the engine and added ones.")
       .def_readonly("voice_bytes", &ExecutorStats::voice_bytes, "Of the added voices.")

@@ -42,7 +42,14 @@ if TYPE_CHECKING:
     from ttsrt_rt.executor import Executor
     from ttsrt_rt.handle import Handle
     from ttsrt_rt.paths import get_cmake_dir, get_include
-    from ttsrt_rt.request import AttentionPrior, BlockDiffusion, Flow, MaskGit, Request
+    from ttsrt_rt.request import (
+        AttentionPrior,
+        BlockDiffusion,
+        Flow,
+        MaskGit,
+        Request,
+        Speculation,
+    )
     from ttsrt_rt.result import Event, Metrics, Result
     from ttsrt_rt.text_options import TextOptions
 
@@ -70,6 +77,7 @@ __all__ = [
     "NotFoundError",
     "Request",
     "Result",
+    "Speculation",
     "TextOptions",
     "__version__",
     "build",
@@ -97,6 +105,7 @@ _HOMES = {
     "Metrics": "result",
     "Request": "request",
     "Result": "result",
+    "Speculation": "request",
     "TextOptions": "text_options",
     "get_cmake_dir": "paths",
     "get_include": "paths",

@@ -18,9 +18,11 @@ from ttsrt_rt.options import (
     EosMethod,
     FlowMethod,
     MaskGitSampling,
+    NgramMatch,
     Preempt,
     PriorMode,
     Quantization,
+    SpeculationMode,
     Suppress,
     TextSplit,
 )
@@ -432,6 +434,23 @@ class BlockDiffusion:
     def __init__(self) -> None:
         """Nothing given: as the checkpoint says."""
 
+class Speculation:
+    """How ids of a text are guessed and checked together."""
+
+    mode: SpeculationMode | None
+    """"none" or "ngram"."""
+    num_draft_tokens: int | None
+    """Ids guessed for one step, at most."""
+    max_ngram: int | None
+    """Last ids that are looked up together, at most."""
+    match: NgramMatch | None
+    """Which earlier place counts: "last" or "first"."""
+    speculate_below: int | None
+    """Requests in flight, from which on nothing is guessed."""
+
+    def __init__(self) -> None:
+        """Nothing given: as the executor says, or the library's defaults."""
+
 class Flow:
     """How flow matching makes a spectrogram."""
 
@@ -491,6 +510,8 @@ class ExecutorOptions:
     kv_cache_dtype: str
     """"float32", "bfloat16", "float16" or "int8" (with a float32 scale per position and head);
     empty: the dtype of the engine's weights."""
+    speculation: Speculation
+    """What requests to a language model do that do not say otherwise."""
     iter_stats_max_iterations: int
     """Iterations that stats() keeps."""
     profile: bool
@@ -629,6 +650,8 @@ class Request:
     """How a MaskGit local transformer unmasks."""
     block: BlockDiffusion | None
     """How the codes of a block are decided together."""
+    speculation: Speculation | None
+    """How ids are guessed and checked together; None: as the executor says."""
     strict_end: bool
     """Whether min_frames forbids the end id itself where the checkpoint moved it."""
     text_chunks: NDArray[np.int32]
@@ -704,6 +727,10 @@ class Metrics:
     @property
     def steps(self) -> int:
         """Decoder steps."""
+
+    @property
+    def speculation(self) -> SpeculationStats:
+        """Of a request that speculates."""
 
 class TraceEntry:
     """Values of one stage of one step."""
@@ -1287,6 +1314,44 @@ class KvCacheStats:
     def reused_blocks(self) -> int:
         """Of these, blocks shared with a prefix."""
 
+class SpeculationStats:
+    """What speculation did."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as plain values, nested, as json.dumps takes them."""
+
+    @property
+    def rounds(self) -> int:
+        """Launches of requests that speculate, with or without guesses."""
+
+    @property
+    def tokens(self) -> int:
+        """Ids that the rounds gave."""
+
+    @property
+    def drafted(self) -> int:
+        """Ids that were guessed and checked."""
+
+    @property
+    def accepted(self) -> int:
+        """Of these, ids that the model picked."""
+
+    @property
+    def drafted_at(self) -> list[int]:
+        """Guessed ids by their place in the round."""
+
+    @property
+    def accepted_at(self) -> list[int]:
+        """Of these, ids that the model picked."""
+
+    @property
+    def draft_seconds(self) -> float:
+        """That guessing took."""
+
+    @property
+    def tokens_per_round(self) -> float:
+        """Tokens / rounds; 0 without rounds."""
+
 class InflightBatchingStats:
     """The contents of the iteration's launch."""
 
@@ -1539,6 +1604,10 @@ class ExecutorStats:
     @property
     def kv_cache_stats(self) -> KvCacheStats:
         """The cache."""
+
+    @property
+    def speculation(self) -> SpeculationStats:
+        """Of all requests that speculated."""
 
     @property
     def num_voices(self) -> int:

@@ -90,6 +90,9 @@ class Executor(VoiceMethods):
                 other requests decode; 0 for no limit. The next iteration continues them.
             kv_cache_dtype: "float32", "bfloat16", "float16" or "int8" (keys and values as multiples
                 of a float32 scale per position and head); by default as the engine computes.
+            speculation: Language models: what requests do that do not say otherwise; a
+                `Speculation` or a mapping of its fields. {"mode": "ngram"} guesses ids and checks
+                several at once, with equal results.
             iter_stats_max_iterations: Iterations that `stats()` remembers.
             profile: Keeps each stage's times for `stats().stages`.
             trace: Keeps every stage's values for `Result.trace`; slow, meant for validation.

@@ -29,7 +29,7 @@ from ttsrt_rt.options import (
     dtype_name,
 )
 from ttsrt_rt.quoting import show
-from ttsrt_rt.request import AttentionPrior, BlockDiffusion, Flow, MaskGit, Request
+from ttsrt_rt.request import AttentionPrior, BlockDiffusion, Flow, MaskGit, Request, Speculation
 from ttsrt_rt.text.checks import check_text
 
 __all__ = ["check_run_options", "native_executor_options", "set_options", "to_native"]
@@ -100,6 +100,9 @@ def to_native(request: Request, most: int = MAX_NUMBERS, device: str = "cpu") ->
                 native.text_voices = _voices(value, most)
         elif field.name == "prior":
             _set_prior(native, value)
+        elif field.name == "speculation":
+            if value is not None:
+                native.speculation = _speculation(value)
         elif field.name in _STRUCTS:
             if value is not None:
                 kind, made = _STRUCTS[field.name]
@@ -132,6 +135,8 @@ def native_executor_options(call: str, options: Mapping[str, Any]) -> _core.Exec
     if values.get("kv_cache_dtype"):
         known = get_args(CacheDType)
         values["kv_cache_dtype"] = dtype_name(values["kv_cache_dtype"], "kv_cache_dtype", known)
+    if values.get("speculation") is not None:
+        values["speculation"] = _speculation(values["speculation"])
     return set_options(_core.ExecutorOptions(), **values)
 
 
@@ -153,6 +158,12 @@ def check_run_options(options: Mapping[str, Any]) -> None:
     for name, value in options.items():
         if isinstance(value, (int, float)) and not value >= 0:
             raise ConfigError(f"{name}: expected 0 or more, got {value}")
+
+
+def _speculation(given: Any) -> _core.Speculation:
+    of = Speculation.of(given)
+    made: _core.Speculation = _to_native_struct(of, Speculation, _core.Speculation(), "speculation")
+    return made
 
 
 def _set_prior(native: _core.Request, prior: object) -> None:

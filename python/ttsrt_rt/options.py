@@ -19,6 +19,7 @@ from ttsrt_rt.quoting import show
 if TYPE_CHECKING:
     import numpy as np
 
+    from ttsrt_rt.decoding_options import Speculation
     from ttsrt_rt.progress import Progress
 
 __all__ = [
@@ -36,9 +37,11 @@ __all__ = [
     "F5Variant",
     "FlowMethod",
     "MaskGitSampling",
+    "NgramMatch",
     "Preempt",
     "PriorMode",
     "Quantization",
+    "SpeculationMode",
     "Suppress",
     "T3Variant",
     "TextSplit",
@@ -60,6 +63,8 @@ F5Variant: TypeAlias = Literal["v0", "v1", "indicf5"]
 F5Tokenizer: TypeAlias = Literal["pinyin", "char", "byte"]
 PriorMode: TypeAlias = Literal["nemo", "nemo_2503", "window"]
 Preempt: TypeAlias = Literal["none", "priority"]
+SpeculationMode: TypeAlias = Literal["none", "ngram"]
+NgramMatch: TypeAlias = Literal["last", "first"]
 Suppress: TypeAlias = Literal["upto", "single"]
 TextSplit: TypeAlias = Literal["auto", "never", "sentences", "phrases"]
 FlowMethod: TypeAlias = Literal["euler", "midpoint"]
@@ -153,6 +158,7 @@ class _RunOptions(TypedDict, total=False):
     kv_cache_free_gpu_mem_fraction: float | None
     prefill_slice_seconds: float | None
     kv_cache_dtype: CacheDType | DTypeObject | None
+    speculation: Speculation | Mapping[str, Any] | None
     iter_stats_max_iterations: int | None
     profile: bool | None
     trace: bool | None

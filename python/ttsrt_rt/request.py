@@ -8,11 +8,18 @@ be anything that numpy can read: arrays, lists, the buffer protocol, DLPack.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypedDict
 
-from ttsrt_rt.decoding_options import AttentionPrior, BlockDiffusion, Flow, MaskGit, PriorFields
+from ttsrt_rt.decoding_options import (
+    AttentionPrior,
+    BlockDiffusion,
+    Flow,
+    MaskGit,
+    PriorFields,
+    Speculation,
+)
 from ttsrt_rt.options import named_fields
 from ttsrt_rt.quoting import show
 from ttsrt_rt.text_options import TextOptions
@@ -31,6 +38,7 @@ __all__ = [
     "PriorFields",
     "Request",
     "RequestFields",
+    "Speculation",
     "TextOptions",
 ]
 
@@ -143,6 +151,8 @@ class Request:
         use_local_transformer: False draws from the independent heads.
         maskgit: Options of a MaskGit local transformer, for checkpoints that have one.
         block: Options of block diffusion, for models that decide codes in blocks.
+        speculation: Language models: whether and how ids are guessed and checked together; None for
+            as the executor says. Requests with `forced_codes` are never guessed.
         forced_codes: Codes of the whole result, in whole decoder steps: integers [frames,
             codebooks]. Each step draws as usual and then goes on from these codes instead, and
             nothing ends it early. For comparing the stages of a given utterance.
@@ -205,6 +215,7 @@ class Request:
     use_local_transformer: bool | None = None
     maskgit: MaskGit | None = None
     block: BlockDiffusion | None = None
+    speculation: Speculation | Mapping[str, Any] | None = None
     forced_codes: ArrayInput | None = None
     return_alignment: bool = False
     return_positions: bool = False
@@ -270,6 +281,7 @@ class RequestFields(TypedDict, total=False):
     use_local_transformer: bool | None
     maskgit: MaskGit | None
     block: BlockDiffusion | None
+    speculation: Speculation | Mapping[str, Any] | None
     forced_codes: ArrayInput | None
     return_alignment: bool
     return_positions: bool

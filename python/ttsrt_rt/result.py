@@ -20,9 +20,49 @@ if TYPE_CHECKING:
     from ttsrt_rt.text.word_stream import WordStream
     from ttsrt_rt.text.words import Silence, Word
 
-__all__ = ["Event", "FinishReason", "Metrics", "Result"]
+__all__ = ["Event", "FinishReason", "Metrics", "Result", "SpeculationMetrics"]
 
 FinishReason: TypeAlias = Literal["stop", "length", "cancelled", "deadline", "error"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeculationMetrics:
+    """What speculation did for one request (`Speculation`).
+
+    Attributes:
+        rounds: Launches that carried a step of it, with or without guesses.
+        tokens: Ids that they gave, the one that ended the text among them.
+        drafted: Ids that were guessed and checked.
+        accepted: Of these, ids that the model picked.
+        drafted_at: Guessed ids by their place in the round, the first one first.
+        accepted_at: Of these, ids that the model picked.
+        draft_seconds: That guessing took.
+    """
+
+    rounds: int = 0
+    tokens: int = 0
+    drafted: int = 0
+    accepted: int = 0
+    drafted_at: tuple[int, ...] = ()
+    accepted_at: tuple[int, ...] = ()
+    draft_seconds: float = 0.0
+
+    @property
+    def tokens_per_round(self) -> float:
+        """1 without a hit; 0 for requests that did not speculate."""
+        return self.tokens / self.rounds if self.rounds else 0.0
+
+    @classmethod
+    def _from_native(cls, native: _core.SpeculationStats) -> SpeculationMetrics:
+        return cls(
+            rounds=native.rounds,
+            tokens=native.tokens,
+            drafted=native.drafted,
+            accepted=native.accepted,
+            drafted_at=tuple(native.drafted_at),
+            accepted_at=tuple(native.accepted_at),
+            draft_seconds=native.draft_seconds,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +80,7 @@ class Metrics:
         rtf: The real-time factor, `total_seconds` per second of audio: below 1 is faster than real
             time. 0 if no frame was made.
         steps: Decoder steps.
+        speculation: Of a request that speculates.
         dropped_text: Characters of `text` that the language's vocabulary lacks, with how often they
             were left out.
     """
@@ -52,6 +93,7 @@ class Metrics:
     x_real_time: float = 0.0
     rtf: float = 0.0
     steps: int = 0
+    speculation: SpeculationMetrics = field(default_factory=SpeculationMetrics)
     dropped_text: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
@@ -68,6 +110,7 @@ class Metrics:
             x_real_time=native.x_real_time * share,
             rtf=native.rtf / share if share > 0 else native.rtf,
             steps=native.steps,
+            speculation=SpeculationMetrics._from_native(native.speculation),
             dropped_text={} if spoken is None else spoken.dropped,
         )
 

@@ -11,8 +11,8 @@ from ttsrt_rt.cli.executor_flags import add_executor_flags, executor_options
 from ttsrt_rt.cli.parser import Parser
 from ttsrt_rt.options import ExecutorOptions
 
-# What commands set themselves, or have no way to show.
-NO_FLAGS = {"iter_stats_max_iterations", "profile", "trace"}
+# What commands set themselves, have no way to show, or take for each request.
+NO_FLAGS = {"iter_stats_max_iterations", "profile", "trace", "speculation"}
 
 
 def test_every_option_arrives() -> None:

@@ -46,6 +46,7 @@ def asked(parser: Parser) -> Callable[..., rt.Request]:
         (rt.AttentionPrior, "--prior_"),
         (rt.MaskGit, "--maskgit_"),
         (rt.BlockDiffusion, "--block_"),
+        (rt.Speculation, "--speculation_"),
         (rt.TextOptions, "--text_options_"),
     ],
 )
@@ -106,6 +107,11 @@ def test_options_of_prior_and_maskgit(asked: Callable[..., rt.Request]) -> None:
     expected = rt.BlockDiffusion(steps=6, early=0.75)
     assert asked("--block_steps", "6", "--block_early", "0.75").block == expected
     assert asked("--block", '{"steps": 6, "early": 0.75}').block == expected
+    guessed = rt.Speculation(mode="ngram", max_ngram=2)
+    assert (
+        asked("--speculation_mode", "ngram", "--speculation_max_ngram", "2").speculation == guessed
+    )
+    assert asked("--speculation", '{"mode": "ngram", "max_ngram": 2}').speculation == guessed
     flow = rt.Flow(steps=5, duration=90, no_ref_audio=True)
     flags = ["--flow_duration", "90", "--flow_no_ref_audio", "true"]
     assert asked("--flow", '{"steps": 5}', *flags).flow == flow

@@ -101,6 +101,25 @@ struct Flow {
   bool no_ref_audio = false;
 };
 
+/// Speculative decoding of language models: the ids that may follow are guessed, and one decoder
+/// step checks several of them. A guess counts only if the model picks that very id there, by
+/// argmax or by the draw with that id's own random number, so results are equal with and without.
+///
+/// What is absent takes the executor's value in a request, and the value in the comment in an
+/// executor.
+struct Speculation {
+  /// "none": it is off; "ngram": what followed the last ids where they stood before in the prompt
+  /// or in the ids generated since (prompt lookup).
+  std::optional<std::string> mode;
+  std::optional<std::int32_t> num_draft_tokens;  ///< 4: ids guessed for one step, at most; 1 to 8
+  std::optional<std::int32_t> max_ngram;  ///< 3: last ids that are looked up together; 1 to 16
+  /// Which earlier place counts: "last" (the default), or "first", as in Hugging Face transformers.
+  std::optional<std::string> match;
+  /// 8: with so many requests in flight on a replica nothing is guessed, at least 1: the
+  /// device is then busy with the requests themselves.
+  std::optional<std::int32_t> speculate_below;
+};
+
 /// Options of an executor. Zero means the limit of the engine, or everything that is available.
 struct ExecutorOptions {
   /// "auto" (a GPU where there is one), "cpu", "cuda:0", "reference"; or several of them, as in
@@ -140,6 +159,10 @@ struct ExecutorOptions {
   /// "float32", "bfloat16", "float16" or "int8" (with a float32 scale per position and head);
   /// empty: the dtype of the engine's weights.
   std::string kv_cache_dtype;
+  /// What requests to a language model do that do not say otherwise (Request::speculation). Its
+  /// num_draft_tokens and speculate_below also say how many rows beyond one per request a step may
+  /// have on the CPU. Not together with `trace`, and not for other models.
+  Speculation speculation;
   std::int32_t iter_stats_max_iterations = 100;  ///< iterations that stats() keeps
   bool profile = false;  ///< record each stage's times for stats(); costs about 0.1 us per stage
   bool trace = false;    ///< record every stage's values in `Result::trace` (slow; for validation)

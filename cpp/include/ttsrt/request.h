@@ -13,6 +13,7 @@
 #include "ttsrt/error.h"
 #include "ttsrt/export.h"
 #include "ttsrt/options.h"
+#include "ttsrt/stats.h"
 #include "ttsrt/tensor.h"
 #include "ttsrt/text.h"
 
@@ -179,6 +180,10 @@ struct Request {
   std::optional<MaskGit> maskgit;             ///< only for models that have one
   std::optional<BlockDiffusion> block;        ///< only for models that decide codes in blocks
 
+  /// Language models: whether and how ids are guessed and checked together. Absent: as the executor
+  /// says (ExecutorOptions::speculation). Requests with forced_codes are never guessed.
+  std::optional<Speculation> speculation;
+
   /// Codes of the whole result, [frames, codebooks] in whole decoder steps: each step draws as
   /// usual and then goes on from these codes instead, and nothing ends it early. For comparing the
   /// stages of a given utterance (ExecutorOptions::trace, return_alignment). Empty: none.
@@ -220,9 +225,10 @@ struct Metrics {
   double first_audio_seconds = 0.0;  ///< submit to the first samples; 0: there were none
   double total_seconds = 0.0;        ///< submit to the end
   double frames_per_second = 0.0;    ///< frames / total_seconds
-  double x_real_time = 0.0;  ///< seconds of audio per second: frames_per_second / frame rate
-  double rtf = 0.0;          ///< total_seconds per second of audio; 0 without frames
-  std::int32_t steps = 0;    ///< decoder steps
+  double x_real_time = 0.0;      ///< seconds of audio per second: frames_per_second / frame rate
+  double rtf = 0.0;              ///< total_seconds per second of audio; 0 without frames
+  std::int32_t steps = 0;        ///< decoder steps
+  SpeculationStats speculation;  ///< of a request that speculates
 };
 
 /// A part of a result while streaming. The last event of a request has `is_last` and the finish

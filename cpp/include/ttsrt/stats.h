@@ -3,6 +3,7 @@
 // codes here, as in the fork for T5TTS, and a frame has `codebooks` of them.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -10,6 +11,24 @@
 #include "ttsrt/export.h"
 
 namespace ttsrt {
+
+/// What speculation did (options.h: Speculation). A round is a launch of a request that speculates,
+/// with or without guesses.
+struct SpeculationStats {
+  std::uint64_t rounds = 0;
+  std::uint64_t tokens = 0;    ///< ids that the rounds gave, the one that ends a text among them
+  std::uint64_t drafted = 0;   ///< ids that were guessed and checked
+  std::uint64_t accepted = 0;  ///< of these, the ones that the model picked
+  /// The same two by the guess's place in its round, the first one first.
+  std::array<std::uint64_t, 8> drafted_at = {};
+  std::array<std::uint64_t, 8> accepted_at = {};
+  double draft_seconds = 0.0;  ///< that guessing took
+
+  /// 0 without rounds.
+  double tokens_per_round() const {
+    return rounds == 0 ? 0.0 : static_cast<double>(tokens) / static_cast<double>(rounds);
+  }
+};
 
 /// The paged self-attention cache.
 struct KvCacheStats {
@@ -111,6 +130,7 @@ struct ExecutorStats {
   std::uint64_t num_preemptions = 0;  ///< times that a request was paused for a larger priority
   std::int32_t max_num_active_requests = 0;
   KvCacheStats kv_cache_stats;
+  SpeculationStats speculation;
   std::int32_t num_voices = 0;    ///< named voices, of the engine and added ones
   std::uint64_t voice_bytes = 0;  ///< of the added voices
   /// The latest iterations, oldest first; at most ExecutorOptions::iter_stats_max_iterations.

@@ -45,6 +45,7 @@ class CpuBackend : public ops::Backend {
         team_(options.num_threads, options.pin_threads),
         scratch_(static_cast<std::size_t>(team_.num_threads())) {
     info_.device = "cpu";
+    info_.checks_drafts = true;
     info_.description = message("cpu: ", kernels_.name, ", ", team_.num_threads(), " threads",
                                 options.pin_threads ? ", pinned" : "");
   }

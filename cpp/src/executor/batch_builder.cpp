@@ -226,7 +226,27 @@ class Builder {
     return segment;
   }
 
+  // A step and its drafts: a row for each, of which the first is fed with the last id.
+  void add_drafted(const PlanItem& item, Sequence& sequence, const Stop& stop) {
+    RowBatch& rows = rows_of(item);
+    Segment segment = step_of(item, sequence, stop, Branch::conditional);
+    segment.rows = item.rows;
+    segment.input = Input::codes;
+    segment.ids = sequence.drafting->fed();
+    place(segment, sequence, item.stop, segment.position + segment.rows, rows);
+    for (std::int32_t i = 0; i < item.rows; ++i) {
+      step::Draw draw;
+      draw.slot = sequence.slot;
+      draw.conditional_row = rows.rows + i;
+      draw.ahead = i;
+      draw.drafts = segment.ids + 1;
+      rows.draws.push_back(draw);
+    }
+    push(rows, segment);
+  }
+
   void add_step(const PlanItem& item, Sequence& sequence, const Stop& stop) {
+    if (item.rows > 1) return add_drafted(item, sequence, stop);
     RowBatch& rows = rows_of(item);
     step::Draw draw;
     draw.slot = sequence.slot;

@@ -106,13 +106,13 @@ class Committer {
       const std::int32_t row = next_row_;
       next_row_ += item.rows;
       const std::size_t draw = next_draw_;
-      if (is_step) ++next_draw_;
+      if (is_step) next_draw_ += static_cast<std::size_t>(item.rows);
       if (item.slot == step::kNoSlot) continue;
       commit_prefix(item);
       Sequence* sequence = find(item.slot);
       if (sequence == nullptr) continue;
       if (is_step) {
-        commit_step(*sequence, draw);
+        commit_steps(item, *sequence, draw);
       } else if (!plan.pauses_in(program)) {
         commit_rows(item, *sequence, row);
       }
@@ -162,9 +162,25 @@ class Committer {
     }
   }
 
-  void commit_step(Sequence& sequence, std::size_t draw) {
+  // A step, and of its drafts those that the model picked.
+  void commit_steps(const PlanItem& item, Sequence& sequence, std::size_t draw) {
     if (sequence.steps_end.has_value() || sequence.waits_for_round)
       return;  // launched before its end was known
+    if (sequence.drafting == nullptr) return commit_step(sequence, draw);
+    std::int32_t taken = 0;
+    for (; taken < item.rows && output_.draws[draw].has_codes; ++taken, ++draw) {
+      sequence.drafting->append(output_.codes[draw]);
+      commit_step(sequence, draw);
+    }
+    sequence.drafting->settle(item.rows - 1, taken - 1);
+    if (item.rows == 1) return;
+    StopProgress& progress = sequence.progress_of(sequence.stepwise);
+    progress.planned_repeats = progress.committed_repeats;
+    const step::Stop& stop = sequence.stop(sequence.stepwise);
+    sequence.table(stop.branch).truncate(stop.position + progress.committed_repeats);
+  }
+
+  void commit_step(Sequence& sequence, std::size_t draw) {
     if (!output_.taps.empty()) trace_step(sequence, batch_, output_, draw);
     const std::int32_t before = sequence.frames;
     const std::optional<FinishReason> end = take_step(sequence, output_, draw, site_.facts);

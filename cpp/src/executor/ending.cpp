@@ -37,6 +37,7 @@ Metrics measure(const Sequence& sequence, const step::Facts& facts) {
   metrics.x_real_time = metrics.frames_per_second / facts.frame_rate;
   if (frames > 0.0) metrics.rtf = metrics.total_seconds * facts.frame_rate / frames;
   metrics.steps = sequence.steps();
+  if (sequence.drafting != nullptr) metrics.speculation = sequence.drafting->stats();
   return metrics;
 }
 

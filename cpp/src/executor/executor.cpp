@@ -8,6 +8,7 @@
 #include "core/check.h"
 #include "core/process.h"
 #include "executor/courier.h"
+#include "executor/drafting.h"
 #include "executor/replicas.h"
 #include "executor/request_check.h"
 #include "executor/request_text.h"
@@ -116,6 +117,7 @@ class ExecutorImpl {
   executor::Replicas replicas;
   executor::VoiceBook voices;
   const ExecutorInfo info;
+  const executor::SpeculationSite speculation;
   const std::string place;  // where the rows of a request may be besides the host
   executor::Courier courier;
   std::atomic<std::uint64_t> next_id{1};
@@ -127,6 +129,7 @@ class ExecutorImpl {
         replicas(std::move(model.networks), loop_options(options)),
         voices(*itineraries, std::move(model.voices)),
         info(describe(the_engine, replicas.networks())),
+        speculation{model.speculation.rules, model.speculation.refusal},
         place(place_of(info)) {}
 };
 
@@ -153,8 +156,11 @@ Handle Executor::submit(Request request) {
   executor::resolve_context_text(request, impl_->engine.front_end().get());
   executor::SpokenText spoken = executor::resolve_text(request, impl_->engine.front_end().get(),
                                                        impl_->engine.info().max_encoder_input_len);
+  const std::optional<Speculation> speculation = request.speculation;
   pending.request = executor::prepare(std::move(request), *impl_->itineraries, impl_->voices);
   pending.request.spoken = std::move(spoken);
+  pending.request.speculation =
+      executor::speculation_of(speculation, impl_->speculation, pending.request.itinerary);
   pending.channel = make_channel(impl_->next_id.fetch_add(1));
   const step::Rounds& rounds = pending.request.itinerary.rounds;
   if (rounds.later > 0) pending.channel->open_feed(rounds);

@@ -40,7 +40,8 @@ const char* name_of(step::FaultStage stage) {
 std::int32_t rows_of(const step::PlanItem& item, const Slots& slots) {
   if (item.slot == step::kNoSlot) return item.rows;
   const Sequence& sequence = *slots[static_cast<std::size_t>(item.slot)];
-  const std::int32_t rows = item.stop == sequence.stepwise ? sequence.step_rows() : item.rows;
+  const bool is_block = item.stop == sequence.stepwise && sequence.stop(item.stop).block_rows > 0;
+  const std::int32_t rows = is_block ? sequence.step_rows() : item.rows;
   return rows * sequence.stop(item.stop).num_branches;
 }
 
@@ -56,6 +57,14 @@ FaultyRow find_row(const step::StepPlan& plan, const step::Fault& fault, const S
     return item.slot == step::kNoSlot ? FaultyRow{} : FaultyRow{&item, row};
   }
   return {};
+}
+
+bool is_dropped(const step::StepPlan& plan, const FaultyRow& at, const step::StepOutput& output) {
+  if (at.item->rows == 1) return false;
+  std::size_t draw = static_cast<std::size_t>(at.row);
+  for (const step::PlanItem* item = plan.items.data(); item != at.item; ++item)
+    draw += item->program == at.item->program ? static_cast<std::size_t>(item->rows) : 0;
+  return draw < output.draws.size() && !output.draws[draw].has_codes;
 }
 
 void append_emitted(const std::vector<step::RowsOutput>& rows, std::vector<step::Fault>& faults) {
@@ -75,7 +84,8 @@ std::string describe(const step::Fault& fault, const FaultyRow& at, const Sequen
                      const Site& site) {
   const step::ProgramInfo& program = site.programs[static_cast<std::size_t>(fault.program)];
   const bool is_step = program.pace == step::Pace::stepwise;
-  const std::int32_t step = sequence.steps_before + at.item->first;
+  const std::int32_t ahead = is_step && at.item->rows > 1 ? at.row : 0;  // drafts before it
+  const std::int32_t step = sequence.steps_before + at.item->first + ahead;
   const std::string where = is_step ? message(program.name, ", step ", step)
                                     : message(program.name, ", step ", sequence.steps(), ", row ",
                                               at.item->first + at.row);

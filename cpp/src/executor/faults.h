@@ -19,6 +19,9 @@ struct FaultyRow {
 
 FaultyRow find_row(const step::StepPlan& plan, const step::Fault& fault, const Slots& slots);
 
+// Whether the row is that of a draft which the model did not pick: nothing remains of it.
+bool is_dropped(const step::StepPlan& plan, const FaultyRow& at, const step::StepOutput& output);
+
 // Appends a fault for every emitted row that is not finite.
 void append_emitted(const std::vector<step::RowsOutput>& rows, std::vector<step::Fault>& faults);
 

@@ -249,10 +249,15 @@ bool Loop::plan(step::StepPlan& plan) {
 void Loop::plan_from(std::int32_t priority, step::StepPlan& plan) {
   plan.clear(site_.programs.size());
   views_.clear();
+  const auto active = static_cast<std::int32_t>(
+      std::count_if(ranking_.entries().begin(), ranking_.entries().end(),
+                    [](const Ranking::Entry& of) { return !of.is_paused; }));
   for (const Ranking::Entry& of : ranking_.entries()) {
-    const Sequence& sequence = *slots_[static_cast<std::size_t>(of.slot)];
+    Sequence& sequence = *slots_[static_cast<std::size_t>(of.slot)];
     const bool is_wanted = !of.is_paused && of.priority >= priority && !sequence.end.has_value();
-    if (is_wanted) views_.push_back(sequence.view());
+    if (!is_wanted) continue;
+    sequence.draft(active < sequence.request.speculation.speculate_below);
+    views_.push_back(sequence.view());
   }
   scheduler_.plan(views_, split_, budget_, plan);
 }
@@ -372,7 +377,13 @@ void Loop::begin_rounds() {
 void Loop::publish(const Flight& flight, std::int64_t frames, double device_seconds) {
   const Clock::time_point begin = std::max(flight.begin, last_commit_);
   const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
-  const Iteration iteration{flight.plan, site_, slots_, order_, frames, seconds, device_seconds};
+  SpeculationStats speculation;
+  for (const std::int32_t slot : order_) {
+    Sequence& sequence = *slots_[static_cast<std::size_t>(slot)];
+    if (sequence.drafting != nullptr) sequence.drafting->tell(speculation);
+  }
+  const Iteration iteration{flight.plan, site_,   slots_,         order_,
+                            frames,      seconds, device_seconds, speculation};
   intake_.count([&](StatsBook& stats) { stats.publish(replica_, iteration); });
 }
 

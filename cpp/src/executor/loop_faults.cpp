@@ -21,7 +21,8 @@ void Loop::end_faulty(const step::StepPlan& plan, const step::StepOutput& output
     if (Prefix* prefix = sequence.prefix_of(at.item->stop)) {
       break_prefix(*prefix, why);
     } else if (at.item->stop != sequence.stepwise ||
-               !(sequence.steps_end.has_value() || sequence.waits_for_round)) {
+               !(sequence.steps_end.has_value() || sequence.waits_for_round ||
+                 is_dropped(plan, at, output))) {
       mark(sequence, FinishReason::error, why);
     }
   }

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "decode/speculation_options.h"
 #include "executor/request_text.h"
 #include "model/itineraries.h"
 #include "step/itinerary.h"
@@ -22,6 +23,7 @@ struct PreparedRequest {
   std::int32_t initial_chunk_frames = 1;
   std::int32_t priority = 0;
   std::optional<double> deadline;  // seconds from submit
+  decode::SpeculationRules speculation;
 };
 
 // Throws ConfigError for rows that are in the memory of another device than the one that the

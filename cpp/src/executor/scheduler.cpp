@@ -36,6 +36,7 @@ Scheduler::Scheduler(const std::vector<step::ProgramInfo>& programs, std::int32_
     : programs_(programs) {
   completion_.reserve(at(max_sequences));
   members_.reserve(at(max_sequences));
+  drafted_.reserve(at(max_sequences));
   streams_.reserve(at(max_sequences) * step::kMaxStops);
   prefix_rows_.reserve(at(max_sequences) * step::kMaxStops);
   yields_.reserve(at(max_sequences));
@@ -321,15 +322,34 @@ void Scheduler::plan_sound(std::int32_t program) {
 }
 
 void Scheduler::plan_stepwise(std::int32_t program) {
+  drafted_.clear();
   for (std::size_t i = 0; i < sequences_->size(); ++i) {
     if (yields_[i]) continue;
     const SequenceView& sequence = (*sequences_)[i];
     for (std::int32_t s = 0; s < sequence.num_stops; ++s) {
       const StopView& stop = sequence.stops[at(s)];
       const bool is_open = stop.program == program && !stop.is_complete && stop.can_go_on;
-      if (is_open && is_ready(i, stop, program))
-        plan_->items.push_back({program, sequence.slot, s, stop.first, 1});
+      if (!is_open || !is_ready(i, stop, program)) continue;
+      if (stop.drafts > 0) drafted_.push_back({plan_->items.size(), stop.drafts, stop.gain});
+      plan_->items.push_back({program, sequence.slot, s, stop.first, 1});
     }
+  }
+  if (!drafted_.empty()) plan_drafts(program);
+}
+
+// Larger gains first, then older requests. Steps that have drafts are one row.
+void Scheduler::plan_drafts(std::int32_t program) {
+  std::sort(drafted_.begin(), drafted_.end(), [](const Drafted& a, const Drafted& b) {
+    return a.gain != b.gain ? a.gain > b.gain : a.item < b.item;
+  });
+  const auto steps =
+      std::count_if(plan_->items.begin(), plan_->items.end(),
+                    [program](const step::PlanItem& item) { return item.program == program; });
+  std::int32_t left = std::max(max_rows(program) - static_cast<std::int32_t>(steps), 0);
+  for (const Drafted& of : drafted_) {
+    const std::int32_t rows = std::min(of.drafts, left);
+    plan_->items[of.item].rows += rows;
+    left -= rows;
   }
 }
 

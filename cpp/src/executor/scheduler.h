@@ -16,6 +16,8 @@
 // stays out of the launch, which then may take until half of the least of what they have left is
 // played.
 //
+// Drafts of steps get the rows that the steps leave, first those that are likeliest to come true.
+//
 // Counts are of what was launched, not of what came back: launches run in order, so a row may be
 // planned as soon as the rows it needs are.
 #pragma once
@@ -45,6 +47,9 @@ struct StopView {
   // began to listen with the first of them; kUnheard: there were none.
   static constexpr double kUnheard = -1e30;
   double lead = kUnheard;
+  // Of steps: drafts that the next one may check, and how likely one of them comes true.
+  std::int32_t drafts = 0;
+  double gain = 0.0;
 };
 
 struct SequenceView {
@@ -99,6 +104,13 @@ class Scheduler {
     std::int32_t stop = 0;
   };
 
+  // A step of the plan that has drafts.
+  struct Drafted {
+    std::size_t item = 0;
+    std::int32_t drafts = 0;
+    double gain = 0.0;
+  };
+
   void choose_yielding();
   void plan_programs(const std::vector<SplitBatch>& split);
   void start();
@@ -111,6 +123,7 @@ class Scheduler {
   void plan_sound(std::int32_t program);
   std::int32_t sound_rows(std::int32_t program) const;
   void plan_stepwise(std::int32_t program);
+  void plan_drafts(std::int32_t program);
   std::int32_t max_rows(std::int32_t program) const;
   std::int32_t chunk_rows(std::int32_t program) const;
   std::int32_t& prefix_rows(const StopView& stop);
@@ -128,6 +141,7 @@ class Scheduler {
   std::vector<Completion> completion_;       // [sequences]
   std::vector<SplitBatch::Member> members_;  // of a whole Program
   std::vector<Stream> streams_;              // whose rows become samples
+  std::vector<Drafted> drafted_;             // steps that have drafts
   std::vector<std::pair<std::uint64_t, std::int32_t>> prefix_rows_;  // planned of each prefix
 };
 

@@ -65,6 +65,8 @@ Sequence::Sequence(Pending&& pending, std::int32_t the_slot, const Site& site, b
   }
   if (request.return_alignment)
     alignment.reserve(steps * static_cast<std::size_t>(request.itinerary.text_len));
+  if (request.speculation.is_on)
+    drafting = std::make_unique<Drafting>(request.speculation, request.itinerary, of.repeats);
   if (is_traced) mirror = std::make_unique<decode::PriorMirror>(request.itinerary.rules);
 }
 
@@ -86,6 +88,13 @@ std::int32_t Sequence::own_blocks() const {
 std::int32_t Sequence::step_rows() const {
   const step::Stop& of = stop(stepwise);
   return of.block_rows > 0 ? std::min(of.block_rows, of.block_frames - final_rows) : 1;
+}
+
+void Sequence::draft(bool may_speculate) {
+  num_drafts = 0;
+  waits_for_drafts = drafting != nullptr && may_speculate && !steps_end.has_value();
+  if (!waits_for_drafts || open_steps > 0) return;
+  num_drafts = drafting->propose(stop(stepwise).repeats - round_steps() - 1);
 }
 
 std::int32_t Sequence::rows_of(std::int32_t index) const {
@@ -222,6 +231,11 @@ SequenceView Sequence::view() const {
     }
     // Replayed rows are the outputs of steps: known once those are collected.
     if (of.replays >= 0 || of.block_rows > 0) into.can_go_on = steps() == planned_steps();
+    if (is_step && drafting != nullptr) {
+      into.can_go_on = !waits_for_drafts || open_steps == 0;
+      into.drafts = num_drafts;
+      into.gain = drafting->gain();
+    }
     if (!request.itinerary.rounds.is_empty() && i == request.itinerary.rounds.ahead)
       into.can_go_on = may_look_ahead();
   }

@@ -11,6 +11,7 @@
 
 #include "decode/prior_mirror.h"
 #include "executor/channel.h"
+#include "executor/drafting.h"
 #include "executor/kv_cache.h"
 #include "executor/request_check.h"
 #include "executor/scheduler.h"
@@ -123,6 +124,9 @@ struct Sequence {
   std::vector<std::int32_t> focus;           // [steps]
   std::vector<std::int32_t> text_positions;  // [steps]
   std::size_t text_positions_sent = 0;
+  std::unique_ptr<Drafting> drafting;  // of its next step, if it speculates
+  std::int32_t num_drafts = 0;         // of that step
+  bool waits_for_drafts = false;       // that step is planned once no other is in flight
   std::vector<TraceEntry> trace;
   std::unique_ptr<decode::PriorMirror> mirror;  // under trace
 
@@ -154,8 +158,11 @@ struct Sequence {
   std::int32_t planned_steps() const {
     return steps_before + (stepwise < 0 ? 0 : progress_of(stepwise).planned_repeats);
   }
-  // Rows per branch of the step that is next, or that is launched and not collected.
+  // Rows per branch of the step that is next, or that is launched and not collected, without
+  // drafts.
   std::int32_t step_rows() const;
+  // Looks for drafts of the next step, if `may_speculate` and if no step is in flight.
+  void draft(bool may_speculate);
   // Rows of a stop as it stands now: those it brings, those it replays, those it reads.
   std::int32_t rows_of(std::int32_t index) const;
   // Of those that a stop reads, the rows that may run: whole chunks, or all of them at the end.

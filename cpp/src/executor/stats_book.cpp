@@ -117,6 +117,7 @@ void StatsBook::publish(std::int32_t replica, const Iteration& iteration) {
   totals_.num_iterations += 1;
   totals_.num_frames += static_cast<std::uint64_t>(iteration.frames);
   totals_.iteration_seconds += iteration.seconds;
+  add_difference(totals_.speculation, iteration.speculation, {});
   of.stats.num_iterations += 1;
   of.stats.num_frames += static_cast<std::uint64_t>(iteration.frames);
   book_occupancy(of, num_active);

@@ -23,6 +23,7 @@ struct Iteration {
   std::int64_t frames = 0;                 // codec frames made
   double seconds = 0.0;
   double device_seconds = 0.0;  // that its launches took, as the network tells it
+  SpeculationStats speculation = {};
 };
 
 class StatsBook {

@@ -86,8 +86,9 @@ std::vector<FamilyProgram> programs_of(const CausalDecoder& decoder, const Limit
   std::vector<FamilyProgram> programs;
   programs.push_back(
       {"prefill", step::Pace::chunked, write_prefill(decoder), limits.max_num_tokens, 0});
+  const std::int32_t draws = limits.max_batch_size + limits.max_draft_rows;
   programs.push_back({"decode", step::Pace::stepwise, write_decode(decoder, trace),
-                      branches * limits.max_batch_size, limits.max_batch_size});
+                      branches * limits.max_batch_size + limits.max_draft_rows, draws});
   return programs;
 }
 

@@ -64,6 +64,8 @@ class Family {
   // In the order in which the Programs of one launch run. `trace`: with taps.
   virtual std::vector<FamilyProgram> programs(const Weights& weights, const Limits& limits,
                                               bool trace) const = 0;
+  // Whether its steps draw one id of a text each, so that one launch may check drafts of several.
+  virtual bool checks_drafts() const { return false; }
   // Whether its "model" block may hold a "codec_model", whose decoder then belongs to it.
   virtual bool takes_codec() const { return false; }
 };

@@ -20,6 +20,8 @@ struct Limits {
   std::int32_t max_paused =
       0;  // requests that keep their slot and their cache while they are paused
 
+  std::int32_t max_draft_rows = 0;  // of a launch of steps, beside one row for each request
+
   std::int32_t num_slots() const { return max_batch_size + max_paused; }
 };
 

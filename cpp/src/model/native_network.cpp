@@ -65,7 +65,7 @@ NativeNetwork::NativeNetwork(const EngineData& engine, std::unique_ptr<ops::Back
   info_.scratch_bytes = backend_->scratch_bytes();
   info_.graph_bytes = backend_->graph_bytes();
   info_.free_bytes = backend_->free_bytes().value_or(0);
-  const auto draws = static_cast<std::size_t>(limits.max_batch_size);
+  const auto draws = static_cast<std::size_t>(limits.max_batch_size + limits.max_draft_rows);
   output_.draws.reserve(draws);
   output_.codes.reserve(draws * static_cast<std::size_t>(state.codebooks));
   output_.scores.reserve(draws * static_cast<std::size_t>(state.max_text_len));

@@ -140,6 +140,7 @@ struct BackendInfo {
   std::string device;               // "cpu"
   std::string description;          // "cpu: avx512_bf16, 2 threads"
   std::int32_t pipeline_depth = 1;  // limit on outstanding flights
+  bool checks_drafts = false;       // it runs draws that verify drafts (step::Draw::ahead)
 };
 
 class Backend {

@@ -199,6 +199,27 @@ BatchNeeds needs_of(const Program& program, const ProgramLimits& limits, const S
   return needs;
 }
 
+namespace {
+
+// Draws of one slot that verify drafts follow each other, as their rows do, and draw one code each.
+void check_ahead(const step::RowBatch& batch, std::size_t index, const StateSpec& spec) {
+  const step::Draw& draw = batch.draws[index];
+  if (draw.ahead == 0) return;
+  const step::Draw* before = index > 0 ? &batch.draws[index - 1] : nullptr;
+  TTSRT_CHECK(InternalError,
+              before != nullptr && before->slot == draw.slot && before->ahead == draw.ahead - 1 &&
+                  before->conditional_row == draw.conditional_row - 1 && draw.drafts != nullptr &&
+                  draw.unconditional_row < 0 && draw.forced == nullptr && spec.codebooks == 1,
+              "draw ", index, " of slot ", draw.slot, ": expected the draws of ", draw.ahead,
+              " drafts before it");
+  for (std::int32_t i = 0; i < draw.ahead && spec.seen_vocab > 0; ++i) {
+    TTSRT_CHECK(InternalError, draw.drafts[i] >= 0 && draw.drafts[i] < spec.seen_vocab, "draft ",
+                draw.drafts[i], ": expected ids below ", spec.seen_vocab);
+  }
+}
+
+}  // namespace
+
 void check_batch(const step::RowBatch& batch, const BatchNeeds& needs, const StateSpec& spec) {
   TTSRT_CHECK(InternalError,
               batch.rows <= needs.max_rows &&
@@ -221,7 +242,9 @@ void check_batch(const step::RowBatch& batch, const BatchNeeds& needs, const Sta
   }
   TTSRT_CHECK(InternalError, next == batch.rows, "batch: expected ", batch.rows,
               " rows in segments, got ", next);
-  for (const step::Draw& draw : batch.draws) {
+  for (std::size_t d = 0; d < batch.draws.size(); ++d) {
+    const step::Draw& draw = batch.draws[d];
+    check_ahead(batch, d, spec);
     TTSRT_CHECK(InternalError,
                 draw.slot >= 0 && draw.slot < spec.slots && draw.conditional_row >= 0 &&
                     draw.rows >= 1 && draw.rows <= std::max(spec.codebooks, 1) &&

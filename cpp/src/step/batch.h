@@ -78,6 +78,11 @@ struct Draw {
   std::int32_t unconditional_row = -1;   // -1: no guidance
   const std::int32_t* forced = nullptr;  // [C*S] codes that replace the drawn ones; null: none
   std::int32_t rows = 1;                 // of each branch, from those above on
+  // Verifies drafts (rules/ahead.h): of draws of one slot, one behind the other, how many are
+  // before this one, and the ids that it takes them to draw [ahead]. If they draw others, or one of
+  // them ends what is generated, this draw gives no code, and its row is as if it had never run.
+  std::int32_t ahead = 0;
+  const std::int32_t* drafts = nullptr;
 
   // The code of a place of the stack, of which `drawn` was drawn.
   std::int32_t code(std::int32_t place, std::int32_t drawn) const {

@@ -185,6 +185,9 @@ struct Itinerary {
   // Samples of silence in front of the sound of each round, and behind the last: one more than
   // there are rounds, of which a text without any is one. Empty: none.
   std::vector<std::int32_t> silences;
+  // Of models whose steps each draw one id of a text: the ids before the first of them, in which
+  // drafts are looked up. Null: its steps have no drafts.
+  std::shared_ptr<const std::vector<std::int32_t>> draft_ids;
   // [steps, C*S] codes that replace the drawn ones; null: none.
   std::shared_ptr<const std::vector<std::int32_t>> forced_codes;
 

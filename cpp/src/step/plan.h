@@ -13,7 +13,8 @@ struct PlanItem {
   std::int32_t slot = 0;   // of the request, or kNoSlot: it ended while its rows were paused
   std::int32_t stop = 0;   // index in its itinerary
   std::int32_t first = 0;  // first row of the stop that runs
-  std::int32_t rows = 0;   // stepwise: 1, whatever the number of branches
+  // Stepwise: 1, whatever the number of branches, or 1 and as many as there are drafts.
+  std::int32_t rows = 0;
 };
 
 // Which parts of a Program run.

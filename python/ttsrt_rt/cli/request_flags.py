@@ -33,12 +33,13 @@ __all__ = [
 
 Made = TypeVar("Made")
 
-_GROUPS = ("prior", "maskgit", "block", "flow", "text_options")
+_GROUPS = ("prior", "maskgit", "block", "speculation", "flow", "text_options")
 # Options of a group as JSON, for messages.
 _EXAMPLES = {
     "prior": '{"lookahead": 8}',
     "maskgit": '{"steps": 3}',
     "block": '{"steps": 6}',
+    "speculation": '{"mode": "ngram"}',
     "flow": '{"steps": 16, "duration": 600}',
     "text_options": '{"split": "never"}',
 }
@@ -68,6 +69,9 @@ def add_request_flags(parser: Parser) -> None:
     )
     fields.add_argument("--block", help='options of block diffusion as JSON: {"steps": 6}')
     fields.add_argument(
+        "--speculation", help='how ids of a text are guessed, as JSON: {"mode": "ngram"}'
+    )
+    fields.add_argument(
         "--flow", help='options of flow matching as JSON: {"steps": 16, "duration": 600}'
     )
     fields.add_argument("--text_options", help='how --text is read, as JSON: {"split": "never"}')
@@ -81,12 +85,20 @@ def add_request_flags(parser: Parser) -> None:
 
 def _kinds() -> dict[str, type[Any]]:
     """The fields that hold options, and what they hold."""
-    from ttsrt_rt.request import AttentionPrior, BlockDiffusion, Flow, MaskGit, TextOptions
+    from ttsrt_rt.request import (
+        AttentionPrior,
+        BlockDiffusion,
+        Flow,
+        MaskGit,
+        Speculation,
+        TextOptions,
+    )
 
     return {
         "prior": AttentionPrior,
         "maskgit": MaskGit,
         "block": BlockDiffusion,
+        "speculation": Speculation,
         "flow": Flow,
         "text_options": TextOptions,
     }
@@ -219,8 +231,8 @@ def make_request(fields: Mapping[str, Any]) -> Request:
 
     Args:
         fields: Values by the names of `Request`. An array may be FILE or FILE:KEY, `prior`,
-            `maskgit`, `block`, `flow` and `text_options` mappings of their options; `prior` may
-            also be "off" or None. A `lexicon` may be the name of a file.
+            `maskgit`, `block`, `speculation`, `flow` and `text_options` mappings of their options;
+            `prior` may also be "off" or None. A `lexicon` may be the name of a file.
 
     Raises:
         ConfigError: A name is unknown, or an array can't be read.

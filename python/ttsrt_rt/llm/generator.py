@@ -44,7 +44,7 @@ class Generator:
 
         Args:
             engine: the folder that `build` wrote.
-            **options: those of `Executor`, such as `device` and `max_batch_size`.
+            **options: those of `Executor`, such as `device`, `max_batch_size` and `speculation`.
 
         Raises:
             ConfigError: it is an engine of another family, or an option is wrong.
@@ -121,6 +121,7 @@ class Generator:
             temperature: divides logits before a draw; 0 takes the largest.
             top_k, top_p, min_p: which ids are drawn among, as of `Request`.
             seed: of the draws; the same seed gives the same text.
+            speculation: as of `Request`: {"mode": "ngram"} or {"mode": "none"}; equal texts.
             special: "template" takes special tokens that are written in a text for these tokens,
                 "never" takes them for text.
             add_special_tokens: whether the tokenizer adds its own to the prompt.

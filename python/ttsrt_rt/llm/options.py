@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, TypeAlias, TypedDict
 
+from ttsrt_rt.decoding_options import Speculation
 from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.options import check_names
 from ttsrt_rt.quoting import show
@@ -17,7 +18,9 @@ Truncate: TypeAlias = Literal["error", "left", "right"]
 
 TRUNCATE: tuple[Truncate, ...] = ("error", "left", "right")
 MAX_STOP_IDS = 1024
-OF_THE_REQUEST = ("temperature", "top_k", "top_p", "min_p", "seed", "priority", "deadline")
+OF_THE_REQUEST = (
+    *("temperature", "top_k", "top_p", "min_p", "seed", "speculation", "priority", "deadline"),
+)
 
 
 class GenerationFields(TypedDict, total=False):
@@ -34,6 +37,7 @@ class GenerationFields(TypedDict, total=False):
     top_p: float | None
     min_p: float | None
     seed: int
+    speculation: Speculation | Mapping[str, Any] | None
     special: SpecialMode
     add_special_tokens: bool
     skip_special: bool
@@ -57,6 +61,7 @@ class GenerationOptions:
     top_p: float | None = None
     min_p: float | None = None
     seed: int = 0
+    speculation: Speculation | Mapping[str, Any] | None = None
     special: SpecialMode = "template"
     add_special_tokens: bool = True
     skip_special: bool = True

@@ -51,6 +51,27 @@ TEST_F(FaultRows, BelongToTheItemOfTheirRow) {
   EXPECT_EQ(find(test::kEncodeText, 0).item, nullptr);
 }
 
+// A step of slot 1 with three drafts, of which the model picked one.
+TEST_F(FaultRows, OfDraftsThatWereNotPickedAreDropped) {
+  plan_.items[4].rows = 4;
+  step::StepOutput output;
+  output.draws.resize(5);
+  output.draws[3].has_codes = false;
+  output.draws[4].has_codes = false;
+  const auto is_lost = [&](std::int32_t row) {
+    return is_dropped(plan_, find(test::kDecode, row), output);
+  };
+  EXPECT_FALSE(is_lost(0));
+  EXPECT_FALSE(is_lost(1));  // slot 0 has two branches
+  EXPECT_FALSE(is_lost(2));
+  EXPECT_FALSE(is_lost(3));
+  EXPECT_TRUE(is_lost(4));
+  EXPECT_TRUE(is_lost(5));
+  EXPECT_EQ(find(test::kDecode, 5).item, &plan_.items[4]);
+  EXPECT_EQ(text({test::kDecode, 3, FaultStage::logits, -1}),
+            "decode, step 10: logits: expected finite numbers, got infinity or NaN");
+}
+
 TEST_F(FaultRows, AreNamedByProgramStepAndStage) {
   EXPECT_EQ(text({test::kDecode, 1, FaultStage::logits, -1}),
             "decode, step 7: logits: expected finite numbers, got infinity or NaN");

@@ -114,6 +114,28 @@ TEST_F(SchedulerTest, WhoCanStepSteps) {
             (Items{{2, kDecode, 1, 5, 1}, {0, kDecode, 1, 9, 1}}));
 }
 
+// All steps come first; what they leave of the launch goes to the drafts that are likeliest to come
+// true, of equal ones to the older request.
+TEST_F(SchedulerTest, DraftsTakeWhatStepsLeave) {
+  const auto drafted = [](std::int32_t slot, std::int32_t drafts, double gain) {
+    SequenceView view = decoding(slot, 5);
+    view.stops[1].drafts = drafts;
+    view.stops[1].gain = gain;
+    return view;
+  };
+  const std::vector<SequenceView> views = {drafted(0, 4, 0.2), drafted(1, 3, 0.9), decoding(2, 5),
+                                           drafted(3, 2, 0.2)};
+  const auto rows = [&](std::int32_t max_rows) {
+    std::vector<int> all;
+    for (const Item& item : plan(views, max_rows)) all.push_back(std::get<4>(item));
+    return all;
+  };
+  EXPECT_EQ(rows(13), (std::vector<int>{5, 4, 1, 3}));
+  EXPECT_EQ(rows(10), (std::vector<int>{4, 4, 1, 1}));
+  EXPECT_EQ(rows(6), (std::vector<int>{1, 3, 1, 1}));
+  EXPECT_EQ(rows(4), (std::vector<int>{1, 1, 1, 1}));
+}
+
 TEST_F(SchedulerTest, AFreshRequestGoesAllTheWay) {
   EXPECT_EQ(plan({fresh(0, 4, 3)}, 8),
             (Items{{0, kText, 0, 0, 4}, {0, kPrefill, 1, 0, 3}, {0, kDecode, 2, 0, 1}}));

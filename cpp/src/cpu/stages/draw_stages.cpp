@@ -5,6 +5,7 @@
 
 #include "core/check.h"
 #include "cpu/stages/draw.h"
+#include "rules/ahead.h"
 #include "rules/analyzer.h"
 #include "rules/philox.h"
 #include "rules/prior.h"
@@ -49,22 +50,38 @@ class SampleCodesStage : public DrawStage {
       : DrawStage(site), op_(op), logits_(logits), guided_(guided) {}
 
   std::string label() const override { return "sample codes"; }
-  std::size_t scratch_bytes() const override { return DrawScratch::bytes(op_.vocab); }
+  // Of a draw, and a seen set with drafts.
+  std::size_t scratch_bytes() const override {
+    const auto words = static_cast<std::size_t>(rules::seen_words(op_.vocab));
+    return DrawScratch::bytes(op_.vocab) + words * sizeof(std::uint32_t);
+  }
 
   // A unit is a slice of a draw.
   void run(const Worker& worker) override {
     const Range units = share_of(std::int64_t{site_.launch->draws} * op_.codebooks, worker);
     const DrawScratch scratch = DrawScratch::at(worker.scratch, op_.vocab);
+    auto* later = reinterpret_cast<std::uint32_t*>(worker.scratch + DrawScratch::bytes(op_.vocab));
     for (std::int64_t unit = units.begin; unit < units.end; ++unit) {
-      sample(unit / op_.codebooks, static_cast<std::int32_t>(unit % op_.codebooks), scratch);
+      sample(unit / op_.codebooks, static_cast<std::int32_t>(unit % op_.codebooks), scratch, later);
     }
   }
 
  private:
-  void sample(std::int64_t index, std::int32_t slice, const DrawScratch& scratch) const {
+  // Returns the seen set as a draw counts it, or null if the rules have no penalty.
+  const std::uint32_t* seen_by(const step::Draw& at, std::int32_t slice,
+                               std::uint32_t* later) const {
+    const std::uint32_t* seen = site_.slots->seen(at.slot, slice);
+    if (seen == nullptr || at.ahead == 0) return seen;
+    rules::see_drafts(rules(at.slot).sampler, state(at.slot).step, at.drafts, at.ahead, seen,
+                      op_.vocab, later);
+    return later;
+  }
+
+  void sample(std::int64_t index, std::int32_t slice, const DrawScratch& scratch,
+              std::uint32_t* later) const {
     const step::Draw& at = draw(index);
     const rules::SlotRules& slot_rules = rules(at.slot);
-    const rules::SlotState& slot_state = state(at.slot);
+    const rules::SlotState slot_state = rules::state_ahead(state(at.slot), at.ahead);
     const std::int64_t begin = std::int64_t{slice} * op_.vocab;
     const float* unconditional =
         at.unconditional_row < 0 ? nullptr : logits_.row(at.unconditional_row) + begin;
@@ -84,7 +101,7 @@ class SampleCodesStage : public DrawStage {
     const float number =
         rules::uniform(slot_rules.sampler.seed, slot_state.step, slice, 0, rules::DrawKind::code);
     const rules::DrawOutcome drawn = draw_code(*site_.kernels, slot_rules.sampler, op_.vocab,
-                                               site_.slots->seen(at.slot, slice), number, scratch);
+                                               seen_by(at, slice, later), number, scratch);
     add_fault_of(site_, drawn, at.conditional_row);
     outcome.sampled[place] = at.code(slice, drawn.code);
   }
@@ -99,13 +116,33 @@ class FinishStepStage : public DrawStage {
   FinishStepStage(const Site& site, const ops::FinishStep& op) : DrawStage(site), op_(op) {}
 
   std::string label() const override { return "finish step"; }
+  // The thread of a slot's first draw finishes all of them, in order.
   void run(const Worker& worker) override {
     const Range draws = share_of(site_.launch->draws, worker);
-    for (std::int64_t d = draws.begin; d < draws.end; ++d) finish(d);
+    for (std::int64_t d = draws.begin; d < draws.end; ++d) {
+      if (draw(d).ahead > 0) continue;
+      finish(d);
+      for (std::int64_t next = d + 1; next < site_.launch->draws && draw(next).ahead > 0; ++next)
+        finish_next(next);
+    }
     if (worker.thread == 0) site_.slots->outcome.finished = site_.launch->draws;
   }
 
  private:
+  // Finishes a draw that counts only if those before it drew the drafts.
+  void finish_next(std::int64_t index) const {
+    const step::Draw& at = draw(index);
+    Outcome& outcome = site_.slots->outcome;
+    const step::DrawOutput& before = outcome.outputs[static_cast<std::size_t>(index - 1)];
+    const std::int32_t drawn = outcome.sampled[static_cast<std::size_t>(index - 1)];
+    if (rules::goes_on(before.has_codes, before.end_frame, drawn, at.drafts[at.ahead - 1]))
+      return finish(index);
+    step::DrawOutput& output = outcome.outputs[static_cast<std::size_t>(index)];
+    output = {};
+    output.slot = at.slot;
+    output.has_codes = false;
+  }
+
   void finish(std::int64_t index) const {
     const std::int32_t slot = draw(index).slot;
     const rules::SlotRules& slot_rules = rules(slot);
@@ -123,6 +160,7 @@ class FinishStepStage : public DrawStage {
         "slot ", slot, ": no codes were drawn in this step");
     step::DrawOutput& output = outcome.outputs[static_cast<std::size_t>(index)];
     output.slot = slot;
+    output.has_codes = true;
     rules::count_equal(slot_rules, state(slot), site_.slots->last_codes(slot), sampled,
                        op_.codebooks);
     output.end_frame = draw(index).forced != nullptr

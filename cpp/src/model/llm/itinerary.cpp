@@ -71,6 +71,7 @@ step::Itinerary Itineraries::itinerary(Request&& request, const VoiceFinder& /*v
   step::Itinerary itinerary;
   itinerary.rules = rules.slot;
   itinerary.forced_codes = rules.forced_codes;
+  itinerary.draft_ids = prompt.ids;
   if (last > 0) {
     itinerary.stops.push_back(rows_from(prompt, 0, last, config_.decoder.has_positions));
     itinerary.stops.back().program = kPrefillProgram;

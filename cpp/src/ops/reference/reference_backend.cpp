@@ -108,6 +108,7 @@ class ReferenceBackend : public Backend {
     TTSRT_CHECK(ConfigError, options.pipeline_depth >= 1,
                 "pipeline_depth: expected at least 1, got ", options.pipeline_depth);
     info_.device = "reference";
+    info_.checks_drafts = true;
     info_.description = "reference: plain loops, one thread";
     info_.pipeline_depth = options.pipeline_depth;
   }

@@ -6,6 +6,7 @@
 
 #include "core/check.h"
 #include "ops/reference/run.h"
+#include "rules/ahead.h"
 #include "rules/analyzer.h"
 #include "rules/philox.h"
 #include "rules/prior.h"
@@ -19,22 +20,49 @@ void check_codebooks(std::int32_t codebooks, const StateSpec& spec) {
               " tables as the slots have, got ", codebooks);
 }
 
+// Returns the seen set of a place as a draw counts it, or null if the rules have no penalty.
+// `later` is memory for a set with drafts.
+const std::uint32_t* seen_by(const step::Draw& draw, std::int32_t place, Slot& slot, State& state,
+                             std::vector<std::uint32_t>& later) {
+  const std::uint32_t* seen = state.seen(slot, place);
+  if (seen == nullptr || draw.ahead == 0) return seen;
+  const std::int32_t vocab = state.spec().seen_vocab;
+  later.resize(static_cast<std::size_t>(rules::seen_words(vocab)));
+  rules::see_drafts(slot.rules.sampler, slot.state.step, draw.drafts, draw.ahead, seen, vocab,
+                    later.data());
+  return later.data();
+}
+
 // Does the analyzer's verdict, masks, argmax and draw for slice `i` of draw `d`. `mix` [vocab] is
 // scratch memory for the guided logits.
 void sample_slice(const SampleCodes& op, Run& at, std::size_t d, std::int32_t i,
                   std::vector<float>& mix) {
-  Slot& slot = at.state.slot(at.batch.draws[d].slot);
+  const step::Draw& of = at.batch.draws[d];
+  Slot& slot = at.state.slot(of.slot);
+  const rules::SlotState state = rules::state_ahead(slot.state, of.ahead);
   const std::size_t place =
       d * static_cast<std::size_t>(op.codebooks) + static_cast<std::size_t>(i);
-  rules::apply_verdict(slot.rules, slot.state, mix.data(), op.vocab);
-  rules::mask_logits(slot.rules, slot.state, mix.data(), op.vocab);
+  rules::apply_verdict(slot.rules, state, mix.data(), op.vocab);
+  rules::mask_logits(slot.rules, state, mix.data(), op.vocab);
   at.state.outcome.likeliest[place] = rules::argmax(mix.data(), op.vocab);
   if (slot.rules.use_local_transformer) return;
   const float number =
-      rules::uniform(slot.rules.sampler.seed, slot.state.step, i, 0, rules::DrawKind::code);
-  const rules::DrawOutcome drawn = draw(slot.rules.sampler, mix, at.state.seen(slot, i), number);
-  at.add_fault_of(drawn, at.batch.draws[d].conditional_row);
-  at.state.outcome.sampled[place] = at.batch.draws[d].code(i, drawn.code);
+      rules::uniform(slot.rules.sampler.seed, state.step, i, 0, rules::DrawKind::code);
+  std::vector<std::uint32_t> later;
+  const rules::DrawOutcome drawn =
+      draw(slot.rules.sampler, mix, seen_by(of, i, slot, at.state, later), number);
+  at.add_fault_of(drawn, of.conditional_row);
+  at.state.outcome.sampled[place] = of.code(i, drawn.code);
+}
+
+// Whether draw `d` counts, by the outcome of the one before it.
+bool counts(const Run& at, std::size_t d) {
+  const step::Draw& draw = at.batch.draws[d];
+  if (draw.ahead == 0) return true;
+  const Outcome& outcome = at.state.outcome;
+  const step::DrawOutput& before = outcome.draws[d - 1];
+  return rules::goes_on(before.has_codes, before.end_frame, outcome.sampled[d - 1],
+                        draw.drafts[draw.ahead - 1]);
 }
 
 // A row to draw from, with the memory that it needs.
@@ -136,6 +164,11 @@ void run(const FinishStep& op, Run& at) {
         "slot ", index, ": no codes were drawn in this step");
     step::DrawOutput draw;
     draw.slot = index;
+    if (!counts(at, d)) {
+      draw.has_codes = false;
+      outcome.draws.push_back(draw);
+      continue;
+    }
     rules::count_equal(slot.rules, slot.state, slot.last_codes.data(), sampled, op.codebooks);
     if (at.batch.draws[d].forced == nullptr)
       draw.end_frame = rules::end_frame(slot.rules, slot.state, sampled, likeliest);

@@ -1,0 +1,30 @@
+// The options of speculation, as numbers: those of an executor, and of a request on top of them.
+#pragma once
+
+#include <cstdint>
+
+#include "decode/ngram_index.h"
+#include "ttsrt/options.h"
+
+namespace ttsrt::decode {
+
+constexpr std::int32_t kMaxDrafts = 8;  // of a request in one step
+constexpr std::int32_t kMaxNgram = 16;
+constexpr std::int32_t kMaxSpeculateBelow = 1 << 20;
+
+struct SpeculationRules {
+  bool is_on = false;
+  std::int32_t num_draft_tokens = 4;
+  std::int32_t max_ngram = 3;
+  NgramMatch match = NgramMatch::last;
+  std::int32_t speculate_below = 8;  // requests in flight, from which on nothing is drafted
+};
+
+// What is absent stays as in `otherwise`. Throws ConfigError naming the field.
+SpeculationRules compile_speculation(const Speculation& options, const SpeculationRules& otherwise);
+
+// Rows beside one for each request that a launch of steps has for drafts, if `max_batch_size`
+// requests run at most.
+std::int32_t draft_rows(const SpeculationRules& rules, std::int32_t max_batch_size);
+
+}  // namespace ttsrt::decode

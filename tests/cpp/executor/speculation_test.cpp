@@ -1,0 +1,285 @@
+// Requests give the same ids with and without speculation, greedy and drawn, alone and in a crowd,
+// whatever the cache holds, and end as they would.
+#include <gtest/gtest.h>
+
+#include "support/causal_models.h"
+#include "support/errors.h"
+#include "support/tiny_executor.h"
+
+namespace ttsrt {
+namespace {
+
+using Ids = std::vector<std::int32_t>;
+
+constexpr std::int32_t kTokens = 90;
+
+Json model_config(const Json& stack) {
+  Json config = test::llm_config(stack);
+  config["model"]["decoder"]["max_positions"] = 160;
+  config["defaults"]["max_frames"] = kTokens;
+  return config;
+}
+
+BuildOptions limits(DType dtype) {
+  BuildOptions options;
+  options.dtype = dtype;
+  options.max_batch_size = 6;
+  options.max_seq_len = 140;
+  options.max_input_len = 45;
+  return options;
+}
+
+Speculation ngram(std::int32_t num_draft_tokens = 4, const char* match = "last") {
+  Speculation of;
+  of.mode = "ngram";
+  of.num_draft_tokens = num_draft_tokens;
+  of.match = match;
+  return of;
+}
+
+Request prompt(Ids ids, float temperature = 0.0F, std::uint64_t seed = 0) {
+  Request request;
+  request.text_ids = std::move(ids);
+  request.temperature = temperature;
+  request.seed = seed;
+  return request;
+}
+
+// Prompts of several lengths, greedy and drawn. Drawn ones at a small temperature repeat
+// themselves.
+std::vector<Request> wishes() {
+  Ids copied;
+  for (std::int32_t i = 0; i < 42; ++i) copied.push_back(3 + i % 7);
+  std::vector<Request> all;
+  all.push_back(prompt({5}));
+  all.push_back(prompt(copied));
+  all.push_back(prompt({4, 9, 17, 4, 9}, 0.3F, 3));
+  all.back().top_k = 5;
+  all.push_back(prompt({11, 12, 13, 14, 11, 12, 13}, 1.0F, 4));
+  all.back().top_p = 0.7F;
+  all.push_back(prompt(copied, 0.6F, 5));
+  all.back().min_p = 0.2F;
+  all.push_back(prompt({21, 22, 23}, 4.0F, 6));  // hardly a draft comes true
+  for (Request& request : all) request.min_frames = 60;
+  return all;
+}
+
+class Speculating : public test::ExecutorAt {
+ protected:
+  struct Outcome {
+    std::vector<Result> results;
+    ExecutorStats stats;
+  };
+
+  static Outcome run(const Engine& engine, const ExecutorOptions& options,
+                     const std::vector<Request>& requests, bool is_crowd) {
+    Executor executor(engine, options);
+    Outcome outcome;
+    std::vector<Handle> handles;
+    for (const Request& request : requests) {
+      if (!is_crowd) outcome.results.push_back(executor.generate(request));
+      if (is_crowd) handles.push_back(executor.submit(request));
+    }
+    for (Handle& handle : handles) outcome.results.push_back(*handle.result());
+    outcome.stats = executor.stats();
+    test::expect_idle(executor, 0);
+    return outcome;
+  }
+
+  static void expect_equal(const Outcome& got, const Outcome& expected, const std::string& what) {
+    ASSERT_EQ(got.results.size(), expected.results.size());
+    for (std::size_t i = 0; i < got.results.size(); ++i)
+      test::expect_same(got.results[i], expected.results[i],
+                        what + ", request " + std::to_string(i));
+  }
+};
+
+TEST_P(Speculating, GivesTheSameIds) {
+  for (const bool is_parallel : {false, true}) {
+    for (const DType dtype : {DType::float32, DType::bfloat16}) {
+      const Json stack = is_parallel ? test::parallel_stack_json() : test::llama_stack_json();
+      const test::TinyEngine folder(model_config(stack), limits(dtype));
+      const Engine engine = Engine::open(folder.path());
+      for (const char* cache : {"", "int8"}) {
+        ExecutorOptions chosen = options();
+        chosen.kv_cache_dtype = cache;
+        const Outcome plain = run(engine, chosen, wishes(), false);
+        EXPECT_EQ(plain.stats.speculation.rounds, 0U);
+        for (const Speculation& how : {ngram(), ngram(8), ngram(1), ngram(3, "first")}) {
+          chosen.speculation = how;
+          const std::string what = name_of(dtype) + std::string(", cache ") + cache + ", drafts " +
+                                   std::to_string(*how.num_draft_tokens);
+          const Outcome alone = run(engine, chosen, wishes(), false);
+          expect_equal(alone, plain, what + ", alone");
+          EXPECT_GT(alone.stats.speculation.accepted, 0U) << what;
+          EXPECT_GT(alone.stats.speculation.drafted, alone.stats.speculation.accepted) << what;
+          expect_equal(run(engine, chosen, wishes(), true), plain, what + ", crowd");
+        }
+      }
+    }
+  }
+}
+
+TEST_P(Speculating, CountsWhatItDid) {
+  const test::TinyEngine folder(model_config(test::llama_stack_json()), limits(DType::float32));
+  const Engine engine = Engine::open(folder.path());
+  ExecutorOptions chosen = options();
+  chosen.speculation = ngram();
+  const Outcome outcome = run(engine, chosen, wishes(), false);
+  SpeculationStats sum;
+  for (const Result& result : outcome.results) {
+    const SpeculationStats& of = result.metrics.speculation;
+    EXPECT_EQ(of.tokens, static_cast<std::uint64_t>(result.metrics.steps));
+    EXPECT_EQ(of.tokens, of.rounds + of.accepted);
+    std::uint64_t drafted = 0;
+    std::uint64_t accepted = 0;
+    for (std::size_t i = 0; i < of.drafted_at.size(); ++i) {
+      drafted += of.drafted_at[i];
+      accepted += of.accepted_at[i];
+    }
+    EXPECT_EQ(drafted, of.drafted);
+    EXPECT_EQ(accepted, of.accepted);
+    sum.rounds += of.rounds;
+    sum.accepted += of.accepted;
+    sum.drafted += of.drafted;
+  }
+  EXPECT_EQ(outcome.stats.speculation.rounds, sum.rounds);
+  EXPECT_EQ(outcome.stats.speculation.drafted, sum.drafted);
+  EXPECT_EQ(outcome.stats.speculation.accepted, sum.accepted);
+  EXPECT_EQ(outcome.stats.num_iterations < sum.rounds + 2 * wishes().size() + 60, true);
+}
+
+// A text that repeats one id: all drafts come true, and one step gives all that it may.
+TEST_P(Speculating, StepsGiveSeveralIdsWhereDraftsComeTrue) {
+  const test::TinyEngine folder(model_config(test::llama_stack_json()), limits(DType::float32));
+  const Engine engine = Engine::open(folder.path());
+  ExecutorOptions chosen = options();
+  chosen.speculation = ngram(8);
+  Request request = prompt({7, 7, 7});
+  request.min_frames = kTokens;
+  const auto first = Executor(engine, chosen).generate(request);
+  // The last ids of a greedy text of this model go round; a prompt of them is continued by them.
+  const Ids& made = first.codes.values;
+  EXPECT_GT(first.metrics.speculation.tokens_per_round(), 1.5)
+      << first.metrics.speculation.rounds << " rounds, last id " << made.back();
+}
+
+TEST_P(Speculating, EndsInsideARound) {
+  const test::TinyEngine folder(model_config(test::llama_stack_json()), limits(DType::float32));
+  const Engine engine = Engine::open(folder.path());
+  ExecutorOptions plain = options();
+  ExecutorOptions chosen = options();
+  chosen.speculation = ngram(8);
+  Executor without(engine, plain);
+  Executor with(engine, chosen);
+  std::int32_t stops = 0;
+  for (std::int32_t length = 1; length <= 40; ++length) {  // by the length, at any place of a round
+    for (Request request : {wishes()[1], wishes()[4], prompt({5}, 1.2F, 40U + length)}) {
+      request.min_frames = 0;
+      request.max_frames = length;
+      const Result expected = without.generate(request);
+      const Result got = with.generate(request);
+      test::expect_same(got, expected, "length " + std::to_string(length));
+      stops += got.finish_reason == FinishReason::stop ? 1 : 0;
+    }
+  }
+  EXPECT_GT(stops, 10);  // by the id that ends a text
+  test::expect_idle(with, 0);
+}
+
+TEST_P(Speculating, IsOffWhereManyRequestsRun) {
+  const test::TinyEngine folder(model_config(test::llama_stack_json()), limits(DType::float32));
+  const Engine engine = Engine::open(folder.path());
+  const Outcome plain = run(engine, options(), wishes(), false);
+  ExecutorOptions chosen = options();
+  chosen.speculation = ngram();
+  chosen.speculation.speculate_below = 1;  // one is many
+  const Outcome outcome = run(engine, chosen, wishes(), true);
+  expect_equal(outcome, plain, "below 1");
+  EXPECT_EQ(outcome.stats.speculation.drafted, 0U);
+  EXPECT_GT(outcome.stats.speculation.rounds, 0U);
+}
+
+TEST_P(Speculating, EachRequestMayDecide) {
+  const test::TinyEngine folder(model_config(test::llama_stack_json()), limits(DType::float32));
+  const Engine engine = Engine::open(folder.path());
+  Executor executor(engine, options());
+  Request request = wishes()[1];
+  const Result off = executor.generate(request);
+  EXPECT_EQ(off.metrics.speculation.rounds, 0U);
+  request.speculation = ngram();
+  const Result on = executor.generate(request);
+  test::expect_same(on, off, "on by the request");
+  EXPECT_GT(on.metrics.speculation.accepted, 0U);
+  request.speculation->num_draft_tokens = 9;
+  EXPECT_TRUE(test::throws_naming<ConfigError>("speculation.num_draft_tokens",
+                                               [&] { executor.generate(request); }));
+}
+
+TEST_P(Speculating, CancelledRequestsLeaveNothing) {
+  const test::TinyEngine folder(model_config(test::llama_stack_json()), limits(DType::float32));
+  const Engine engine = Engine::open(folder.path());
+  ExecutorOptions chosen = options();
+  chosen.speculation = ngram();
+  const Result whole = Executor(engine, options()).generate(wishes()[1]);
+  Executor executor(engine, chosen);
+  Handle handle = executor.submit(wishes()[1]);
+  EXPECT_TRUE(handle.next().has_value());
+  handle.cancel();
+  const Result cut = *handle.result();
+  ASSERT_LE(cut.codes.values.size(), whole.codes.values.size());
+  EXPECT_TRUE(
+      std::equal(cut.codes.values.begin(), cut.codes.values.end(), whole.codes.values.begin()));
+  Request late = wishes()[4];
+  late.deadline = 1e-9;
+  EXPECT_EQ(executor.submit(late).result()->finish_reason, FinishReason::deadline);
+  test::expect_same(executor.generate(wishes()[1]), whole, "after others were cut");
+  test::expect_idle(executor, 0);
+}
+
+TEST_P(Speculating, EventsAreTheWhole) {
+  const test::TinyEngine folder(model_config(test::llama_stack_json()), limits(DType::float32));
+  const Engine engine = Engine::open(folder.path());
+  ExecutorOptions chosen = options();
+  chosen.speculation = ngram();
+  Executor executor(engine, chosen);
+  Handle handle = executor.submit(wishes()[1]);
+  Ids streamed;
+  std::size_t events = 0;
+  while (const std::optional<Event> event = handle.next()) {
+    EXPECT_EQ(static_cast<std::size_t>(event->first_frame), streamed.size());
+    streamed.insert(streamed.end(), event->codes.values.begin(), event->codes.values.end());
+    ++events;
+  }
+  EXPECT_EQ(streamed, handle.result()->codes.values);
+  EXPECT_LT(events, streamed.size());  // some have several ids
+}
+
+INSTANTIATE_TEST_SUITE_P(Places, Speculating, testing::ValuesIn(test::all_places()),
+                         test::place_name);
+
+TEST(SpeculationRefused, WhereModelsOrTracesForbidIt) {
+  ExecutorOptions chosen;
+  chosen.device = "reference";
+  chosen.speculation = ngram();
+  const test::TinyEngine speech(test::t3_config());
+  const Engine t3 = Engine::open(speech.path());
+  EXPECT_TRUE(test::throws_naming<ConfigError>("speculation.mode: expected \"none\", as the steps",
+                                               [&] { Executor(t3, chosen); }));
+  const test::TinyEngine text(model_config(test::llama_stack_json()), limits(DType::float32));
+  const Engine llm = Engine::open(text.path());
+  chosen.trace = true;
+  EXPECT_TRUE(test::throws_naming<ConfigError>("as trace", [&] { Executor(llm, chosen); }));
+  chosen.speculation.mode.reset();
+  Executor traced(llm, chosen);
+  Request request = prompt({5});
+  request.speculation = ngram();
+  EXPECT_TRUE(test::throws_naming<ConfigError>("as trace", [&] { traced.generate(request); }));
+  chosen.trace = false;
+  chosen.speculation.match = "best";
+  EXPECT_TRUE(
+      test::throws_naming<ConfigError>("speculation.match", [&] { Executor(llm, chosen); }));
+}
+
+}  // namespace
+}  // namespace ttsrt
