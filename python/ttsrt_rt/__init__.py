@@ -42,7 +42,14 @@ if TYPE_CHECKING:
     from ttsrt_rt.executor import Executor
     from ttsrt_rt.handle import Handle
     from ttsrt_rt.paths import get_cmake_dir, get_include
-    from ttsrt_rt.request import AttentionPrior, BlockDiffusion, Flow, MaskGit, Request
+    from ttsrt_rt.request import (
+        AttentionPrior,
+        BlockDiffusion,
+        Flow,
+        MaskGit,
+        Request,
+        TokenOptions,
+    )
     from ttsrt_rt.result import Event, Metrics, Result
     from ttsrt_rt.text_options import TextOptions
 
@@ -71,6 +78,7 @@ __all__ = [
     "Request",
     "Result",
     "TextOptions",
+    "TokenOptions",
     "__version__",
     "build",
     "convert",
@@ -98,6 +106,7 @@ _HOMES = {
     "Request": "request",
     "Result": "result",
     "TextOptions": "text_options",
+    "TokenOptions": "request",
     "get_cmake_dir": "paths",
     "get_include": "paths",
     "list_devices": "_core",

@@ -63,6 +63,7 @@ Preempt: TypeAlias = Literal["none", "priority"]
 Suppress: TypeAlias = Literal["upto", "single"]
 TextSplit: TypeAlias = Literal["auto", "never", "sentences", "phrases"]
 FlowMethod: TypeAlias = Literal["euler", "midpoint"]
+RepetitionScope: TypeAlias = Literal["all", "generated"]
 MaskGitSampling: TypeAlias = Literal["default", "causal", "purity_default", "purity_causal"]
 EosMethod: TypeAlias = Literal[
     "argmax_any",
@@ -126,6 +127,7 @@ class _PackOptions(TypedDict, total=False):
     group_size: int | None
     zero_points: bool | None
     wide_heads: bool | None
+    head_quantization: str | None
     max_batch_size: int | None
     max_seq_len: int | None
     max_input_len: int | None

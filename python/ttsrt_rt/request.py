@@ -12,7 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypedDict
 
-from ttsrt_rt.decoding_options import AttentionPrior, BlockDiffusion, Flow, MaskGit, PriorFields
+from ttsrt_rt.decoding_options import (
+    AttentionPrior,
+    BlockDiffusion,
+    Flow,
+    MaskGit,
+    PriorFields,
+    TokenOptions,
+)
 from ttsrt_rt.options import named_fields
 from ttsrt_rt.quoting import show
 from ttsrt_rt.text_options import TextOptions
@@ -32,6 +39,7 @@ __all__ = [
     "Request",
     "RequestFields",
     "TextOptions",
+    "TokenOptions",
 ]
 
 
@@ -124,6 +132,8 @@ class Request:
             those of all chunks; each makes as many as the checkpoint's default at most.
         min_frames: Codec frames before which end of speech is impossible; see `strict_end`. Of a
             text in chunks, those of each chunk.
+        score: Language models: nothing is generated. The result tells how likely each of
+            `text_ids`, at most `max_seq_len` + 1, is behind those in front of it (`nll`).
         strict_end: Only for checkpoints whose configuration forces the id that ends speech. The
             original forbids special ids by their place after the codec's K codes: K+1 before
             `min_frames`, the others always, whichever id ends speech. False does as the original;
@@ -135,6 +145,8 @@ class Request:
         use_local_transformer: False draws from the independent heads.
         maskgit: Options of a MaskGit local transformer, for checkpoints that have one.
         block: Options of block diffusion, for models that decide codes in blocks.
+        tokens: Options of language models; None does as transformers, which draws padding ids,
+            too.
         forced_codes: Codes of the whole result, in whole decoder steps: integers [frames,
             codebooks]. Each step draws as usual and then goes on from these codes instead, and
             nothing ends it early. For comparing the stages of a given utterance.
@@ -188,12 +200,14 @@ class Request:
     seed: int = 0
     max_frames: int | None = None
     min_frames: int | None = None
+    score: bool = False
     strict_end: bool = False
     prior: AttentionPrior | Literal["default"] | None = "default"
     eos_method: EosMethod | None = None
     use_local_transformer: bool | None = None
     maskgit: MaskGit | None = None
     block: BlockDiffusion | None = None
+    tokens: TokenOptions | None = None
     forced_codes: ArrayInput | None = None
     return_alignment: bool = False
     return_positions: bool = False
@@ -250,12 +264,14 @@ class RequestFields(TypedDict, total=False):
     seed: int
     max_frames: int | None
     min_frames: int | None
+    score: bool
     strict_end: bool
     prior: AttentionPrior | Literal["default"] | None
     eos_method: EosMethod | None
     use_local_transformer: bool | None
     maskgit: MaskGit | None
     block: BlockDiffusion | None
+    tokens: TokenOptions | None
     forced_codes: ArrayInput | None
     return_alignment: bool
     return_positions: bool

@@ -145,6 +145,12 @@ struct Request {
   std::optional<bool> use_local_transformer;  ///< false: independent heads
   std::optional<MaskGit> maskgit;             ///< only for models that have one
   std::optional<BlockDiffusion> block;        ///< only for models that decide codes in blocks
+  /// Only for language models. Absent: as transformers does, which draws padding ids too.
+  std::optional<TokenOptions> tokens;
+
+  /// Language models: nothing is generated. The result tells how likely each of text_ids, at most
+  /// max_seq_len + 1, is behind those in front of it (Result::nll).
+  bool score = false;
 
   /// Codes of the whole result, [frames, codebooks] in whole decoder steps: each step draws as
   /// usual and then goes on from these codes instead, and nothing ends it early. For comparing the
@@ -192,6 +198,14 @@ struct Metrics {
   std::int32_t steps = 0;    ///< decoder steps
 };
 
+/// Logarithms of probabilities of the steps of a language model: of its scores as they are, before
+/// any penalty, mask or temperature.
+struct Logprobs {
+  std::vector<float> drawn;        ///< of the id that each step drew [steps]
+  Matrix<std::int32_t> top_ids;    ///< the likeliest ids of each step, in order [steps, asked]
+  Matrix<float> top;               ///< and of these [steps, asked]
+};
+
 /// A part of a result while streaming. The last event of a request has `is_last` and the finish
 /// reason.
 struct Event {
@@ -205,6 +219,9 @@ struct Event {
   std::vector<float> audio;
   /// Of the new steps, if requested: as Result::text_positions.
   std::vector<std::int32_t> text_positions;
+  Logprobs logprobs;  ///< of the new steps, if requested: as Result::logprobs
+  /// Of the last event: as Result::stop_id.
+  std::optional<std::int32_t> stop_id;
 };
 
 /// The values of one stage in one step, recorded with ExecutorOptions::trace.
@@ -237,6 +254,13 @@ struct Result {
   std::vector<float> audio;      ///< samples, of models that end in sound
   std::int32_t sample_rate = 0;  ///< of `audio`, in Hz; 0: the model makes no sound
   std::vector<TraceEntry> trace;
+  /// If requested (Request::score): the negative logarithm of the probability of each of text_ids
+  /// but the first, given those in front of it [ids - 1].
+  std::vector<float> nll;
+  /// If requested (TokenOptions::logprobs). The step that drew the id of the end is the last one.
+  Logprobs logprobs;
+  /// Of models whose steps draw one code: the id that ended the request. It is not among `codes`.
+  std::optional<std::int32_t> stop_id;
 };
 
 }  // namespace ttsrt

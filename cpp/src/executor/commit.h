@@ -15,6 +15,9 @@ namespace ttsrt::executor {
 std::int64_t commit(const step::StepPlan& plan, const step::StepBatch& batch,
                     const step::StepOutput& output, Slots& slots, const Site& site);
 
+// The logarithms of probabilities of steps from `first` on, of a sequence with token rules.
+Logprobs logprobs_of(const Sequence& sequence, std::size_t first);
+
 // What a sequence made since its last event.
 Event next_event(Sequence& sequence, const step::Facts& facts);
 

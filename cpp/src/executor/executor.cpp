@@ -153,6 +153,8 @@ Handle Executor::submit(Request request) {
   executor::Pending pending;
   pending.submitted = executor::Clock::now();
   pending.request = executor::prepare(std::move(request), *impl_->itineraries, impl_->voices);
+  for (const model::NetworkInfo* network : impl_->replicas.networks())
+    executor::check_tokens(pending.request.itinerary, *network);
   pending.channel = make_channel(impl_->next_id.fetch_add(1));
   Handle handle(std::make_shared<Ticketed>(pending.channel));
   impl_->replicas.submit(std::move(pending));
@@ -173,6 +175,13 @@ Result Executor::generate(Request request) {
   TTSRT_CHECK(InternalError, result->finish_reason != FinishReason::error,
               "generate: ", result->error);
   return std::move(*result);
+}
+
+std::vector<float> Executor::score(std::vector<std::int32_t> ids) {
+  Request request;
+  request.text_ids = std::move(ids);
+  request.score = true;
+  return std::move(generate(std::move(request)).nll);
 }
 
 void Executor::add_voice(const std::string& name, Matrix<float> embeddings) {

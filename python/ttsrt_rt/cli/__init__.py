@@ -22,6 +22,7 @@ from ttsrt_rt.cli import (
     export_trtllm,
     f5,
     inspect,
+    quantize,
     run,
     say,
     text,
@@ -38,6 +39,7 @@ __all__ = ["main"]
 
 _COMMANDS = (
     convert,
+    quantize,
     build,
     run,
     say,

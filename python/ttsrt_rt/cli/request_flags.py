@@ -33,12 +33,13 @@ __all__ = [
 
 Made = TypeVar("Made")
 
-_GROUPS = ("prior", "maskgit", "block", "flow", "text_options")
+_GROUPS = ("prior", "maskgit", "block", "tokens", "flow", "text_options")
 # Options of a group as JSON, for messages.
 _EXAMPLES = {
     "prior": '{"lookahead": 8}',
     "maskgit": '{"steps": 3}',
     "block": '{"steps": 6}',
+    "tokens": '{"ignore_eos": true}',
     "flow": '{"steps": 16, "duration": 600}',
     "text_options": '{"split": "never"}',
 }
@@ -68,6 +69,9 @@ def add_request_flags(parser: Parser) -> None:
     )
     fields.add_argument("--block", help='options of block diffusion as JSON: {"steps": 6}')
     fields.add_argument(
+        "--tokens", help='options of language models as JSON: {"logit_bias": {"5": -2.5}}'
+    )
+    fields.add_argument(
         "--flow", help='options of flow matching as JSON: {"steps": 16, "duration": 600}'
     )
     fields.add_argument("--text_options", help='how --text is read, as JSON: {"split": "never"}')
@@ -75,18 +79,28 @@ def add_request_flags(parser: Parser) -> None:
         group = parser.add_argument_group(f"options of --{name}, one by one")
         help_of = _field_docs(kind)
         for field in dataclasses.fields(kind):
+            if str(field.type).startswith("Mapping"):
+                continue
             text = help_of.get(field.name, "")
             _add_flag(group, f"{name}_{field.name}", str(field.type), text)
 
 
 def _kinds() -> dict[str, type[Any]]:
     """The fields that hold options, and what they hold."""
-    from ttsrt_rt.request import AttentionPrior, BlockDiffusion, Flow, MaskGit, TextOptions
+    from ttsrt_rt.request import (
+        AttentionPrior,
+        BlockDiffusion,
+        Flow,
+        MaskGit,
+        TextOptions,
+        TokenOptions,
+    )
 
     return {
         "prior": AttentionPrior,
         "maskgit": MaskGit,
         "block": BlockDiffusion,
+        "tokens": TokenOptions,
         "flow": Flow,
         "text_options": TextOptions,
     }
@@ -141,7 +155,7 @@ def given_fields(args: argparse.Namespace) -> dict[str, Any]:
         options = {
             field.name: _bool_of(getattr(args, f"{name}_{field.name}"), str(field.type))
             for field in dataclasses.fields(kind)
-            if getattr(args, f"{name}_{field.name}") is not None
+            if getattr(args, f"{name}_{field.name}", None) is not None
         }
         text = given.get(name)
         if text is not None and not (name == "prior" and text in ("default", "off")):
@@ -219,8 +233,9 @@ def make_request(fields: Mapping[str, Any]) -> Request:
 
     Args:
         fields: Values by the names of `Request`. An array may be FILE or FILE:KEY, `prior`,
-            `maskgit`, `block`, `flow` and `text_options` mappings of their options; `prior` may
-            also be "off" or None. A `lexicon` may be the name of a file.
+            `maskgit`, `block`, `tokens`, `flow` and `text_options` mappings of their options;
+            `prior` may also be "off" or None. A `lexicon` may be the name of a file, and ids in
+            `logit_bias` texts, as JSON has them.
 
     Raises:
         ConfigError: A name is unknown, or an array can't be read.
@@ -240,8 +255,18 @@ def make_request(fields: Mapping[str, Any]) -> Request:
             from ttsrt_rt.text.lexicon import read_lexicon
 
             values[name] = {**values[name], "lexicon": read_lexicon(values[name]["lexicon"])}
+        if isinstance(biases := values[name].get("logit_bias"), dict):
+            values[name] = {**values[name], "logit_bias": _by_number(biases)}
         values[name] = _make(name, _kinds()[name], values[name])
     return _make("request", Request, values)
+
+
+def _by_number(biases: Mapping[Any, Any]) -> dict[Any, Any]:
+    """The same with ids in place of texts that are ids."""
+    return {
+        int(key) if isinstance(key, str) and re.fullmatch(r"[0-9]{1,10}", key) else key: value
+        for key, value in biases.items()
+    }
 
 
 def _prior(value: Any) -> AttentionPrior | Any:
