@@ -20,9 +20,7 @@ void def_logprobs(py::class_<Class>& bound, const char* name, Values Logprobs::*
                   const char* doc) {
   bound.def_property_readonly(
       name,
-      [field](py::object self) {
-        return view_of(self.cast<const Class&>().logprobs.*field, self);
-      },
+      [field](py::object self) { return view_of(self.cast<const Class&>().logprobs.*field, self); },
       doc);
 }
 

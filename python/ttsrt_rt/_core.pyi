@@ -21,6 +21,7 @@ from ttsrt_rt.options import (
     Preempt,
     PriorMode,
     Quantization,
+    RepetitionScope,
     Suppress,
     TextSplit,
 )
@@ -407,7 +408,7 @@ class TokenOptions:
     """The model's own id of the end is an ordinary token."""
     mask_padding_ids: bool
     """Ids that the tokenizer does not have are never drawn."""
-    repetition_scope: str
+    repetition_scope: RepetitionScope
     """Which ids the repetition penalty counts: "all" or "generated"."""
     presence_penalty: float
     """Taken from the score of each id that was drawn."""

@@ -39,6 +39,7 @@ __all__ = [
     "Preempt",
     "PriorMode",
     "Quantization",
+    "RepetitionScope",
     "Suppress",
     "T3Variant",
     "TextSplit",

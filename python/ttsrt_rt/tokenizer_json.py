@@ -221,7 +221,8 @@ def _ends(config: Mapping[str, Any], ids: Mapping[str, int], adds_bos: bool) -> 
         text = _text_of(config.get(f"{name}_token"))
         if text is None and adds_bos:  # names of SentencePiece
             text = {"bos": "<s>", "eos": "</s>"}[name]
-        if not (default if asked is None else asked is True) or text not in ids:
+        is_asked = default if asked is None else asked is True
+        if not is_asked or text is None or text not in ids:
             continue
         parts.insert(place, {"SpecialToken": {"id": text, "type_id": 0}})
         used[text] = {"id": text, "ids": [ids[text]], "tokens": [text]}

@@ -90,8 +90,9 @@ struct TokenOptions {
   /// Which ids Request::repetition_penalty counts: "all", those of the prompt and the drawn ones,
   /// or "generated".
   std::string repetition_scope = "all";
-  float presence_penalty = 0.0F;  ///< taken from the score of each id that was drawn, in [-100, 100]
-  float frequency_penalty = 0.0F;  ///< the same, once for each time it was drawn
+  float presence_penalty =
+      0.0F;  ///< taken from the score of each id that was drawn, in [-100, 100]
+  float frequency_penalty = 0.0F;            ///< the same, once for each time it was drawn
   std::map<std::int32_t, float> logit_bias;  ///< added to the scores of ids; finite, at most 1024
   std::vector<std::int32_t> bad_ids;         ///< are never drawn; at most 1024
   /// So many of the likeliest ids, at most 20, are told for each step with the logarithms of their

@@ -201,9 +201,9 @@ struct Metrics {
 /// Logarithms of probabilities of the steps of a language model: of its scores as they are, before
 /// any penalty, mask or temperature.
 struct Logprobs {
-  std::vector<float> drawn;        ///< of the id that each step drew [steps]
-  Matrix<std::int32_t> top_ids;    ///< the likeliest ids of each step, in order [steps, asked]
-  Matrix<float> top;               ///< and of these [steps, asked]
+  std::vector<float> drawn;      ///< of the id that each step drew [steps]
+  Matrix<std::int32_t> top_ids;  ///< the likeliest ids of each step, in order [steps, asked]
+  Matrix<float> top;             ///< and of these [steps, asked]
 };
 
 /// A part of a result while streaming. The last event of a request has `is_last` and the finish

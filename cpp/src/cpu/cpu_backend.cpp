@@ -194,7 +194,8 @@ class CpuBackend : public ops::Backend {
     output.likeliest_logprobs.clear();
     const bool tells =
         std::any_of(output.draws.begin(), output.draws.end(), [this](const step::DrawOutput& draw) {
-          const step::TokenRules* tokens = slots_->tokens[static_cast<std::size_t>(draw.slot)].get();
+          const step::TokenRules* tokens =
+              slots_->tokens[static_cast<std::size_t>(draw.slot)].get();
           return tokens != nullptr && tokens->num_logprobs >= 0;
         });
     if (!tells) return;

@@ -81,9 +81,9 @@ class Slots {
   std::int32_t* drawn(std::int32_t slot) const;
   std::int32_t memory_rows(ops::Memory memory) const;
 
-  std::vector<rules::SlotRules> rules;   // [slots]
+  std::vector<rules::SlotRules> rules;                          // [slots]
   std::vector<std::shared_ptr<const step::TokenRules>> tokens;  // [slots], null: none
-  std::vector<rules::SlotState> states;  // [slots]
+  std::vector<rules::SlotState> states;                         // [slots]
   Outcome outcome;
 
  private:

@@ -76,9 +76,8 @@ void add_biases(const TokenOptions& options, const RuleFacts& facts, step::Token
     check_id("tokens.logit_bias", id, facts);
     checked_float("tokens.logit_bias", bias, -1e9F, 1e9F);
     const auto end = rules.biases.begin() + static_cast<std::ptrdiff_t>(num_banned);
-    const bool is_banned = std::any_of(rules.biases.begin(), end, [id = id](const auto& banned) {
-      return banned.id == id;
-    });
+    const bool is_banned = std::any_of(rules.biases.begin(), end,
+                                       [id = id](const auto& banned) { return banned.id == id; });
     if (!is_banned) rules.biases.push_back({id, bias});
   }
   if (!options.logit_bias.empty()) rules.names += " logit_bias";

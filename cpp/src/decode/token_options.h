@@ -1,5 +1,5 @@
-// Converts the options that only language models have: to the rules of the slot as far as these have
-// room for them, and to token rules, which need a device in the memory of the host.
+// Converts the options that only language models have: to the rules of the slot as far as these
+// have room for them, and to token rules, which need a device in the memory of the host.
 #pragma once
 
 #include <cstdint>

@@ -111,9 +111,9 @@ struct Sequence {
   std::vector<std::int32_t> focus;           // [steps]
   std::vector<std::int32_t> text_positions;  // [steps]
   std::size_t text_positions_sent = 0;
-  std::vector<float> nll;          // of the ids behind rows that emitted logits
-  Logprobs logprobs;               // of all steps
-  std::size_t logprobs_sent = 0;   // steps
+  std::vector<float> nll;         // of the ids behind rows that emitted logits
+  Logprobs logprobs;              // of all steps
+  std::size_t logprobs_sent = 0;  // steps
   std::optional<std::int32_t> stop_id;
   std::vector<TraceEntry> trace;
   std::unique_ptr<decode::PriorMirror> mirror;  // under trace

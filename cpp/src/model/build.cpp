@@ -130,8 +130,8 @@ std::vector<Piece> pieces_of(const Checkpoint& checkpoint, const model::PackItem
   const std::optional<model::Grid> grid =
       place.name == item.source.name ? checkpoint.grid_of(item.source) : std::nullopt;
   const bool keeps = grid.has_value() && model::can_keep(*grid, item.weight);
-  model::Quantized quantized = keeps ? model::keep_grid(values, item.weight, *grid)
-                                     : model::quantize(values, item.weight);
+  model::Quantized quantized =
+      keeps ? model::keep_grid(values, item.weight, *grid) : model::quantize(values, item.weight);
   std::vector<Piece> pieces;
   pieces.push_back({item.weight, std::move(quantized.quants)});
   pieces.push_back({model::scales_of(item.weight), std::move(quantized.scales)});

@@ -59,8 +59,7 @@ ops::Program write_score(const CausalDecoder& decoder) {
     block.feed_forward(layer, l);
   }
   const ops::BufferId hidden = block.finish(decoder.stack);
-  const ops::BufferId logits =
-      program.add("logits", static_cast<std::int32_t>(decoder.head.rows));
+  const ops::BufferId logits = program.add("logits", static_cast<std::int32_t>(decoder.head.rows));
   program.ops.emplace_back(ops::Linear{hidden, logits, decoder.head, decoder.head_bias});
   program.ops.emplace_back(ops::EmitRows{logits});
   return program;

@@ -31,8 +31,8 @@ void check_tokens(const step::TokenRules& tokens, const StateSpec& spec) {
   TTSRT_CHECK(InternalError,
               tokens.repetition_penalty > 0.0F && tokens.num_logprobs >= -1 &&
                   tokens.num_logprobs <= rules::kMaxLogprobs,
-              "token rules: a penalty of ", tokens.repetition_penalty, " and ",
-              tokens.num_logprobs, " likeliest ids are out of range");
+              "token rules: a penalty of ", tokens.repetition_penalty, " and ", tokens.num_logprobs,
+              " likeliest ids are out of range");
 }
 
 }  // namespace

@@ -16,9 +16,9 @@ struct TokenBias {
 };
 
 struct TokenScores {
-  float repetition_penalty = 1.0F;  // above 0; of ids in `seen` and `drawn`, once for each id
-  float presence_penalty = 0.0F;    // of ids in `drawn`, once for each id
-  float frequency_penalty = 0.0F;   // of ids in `drawn`, as often as they are there
+  float repetition_penalty = 1.0F;     // above 0; of ids in `seen` and `drawn`, once for each id
+  float presence_penalty = 0.0F;       // of ids in `drawn`, once for each id
+  float frequency_penalty = 0.0F;      // of ids in `drawn`, as often as they are there
   const std::int32_t* seen = nullptr;  // [num_seen], ids of the prompt
   std::int32_t num_seen = 0;
   const std::int32_t* drawn = nullptr;  // [num_drawn]

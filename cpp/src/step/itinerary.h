@@ -67,9 +67,9 @@ struct RowSource {
   // [rows * ids_per_row]; and one id more of rows whose Program emits logits, the last that is
   // scored.
   std::shared_ptr<const std::vector<std::int32_t>> ids;
-  std::shared_ptr<const std::vector<float>> vectors;     // [rows * dim]
-  std::shared_ptr<const float> device_vectors;  // or in the memory of the network's device:
-  std::int64_t device_width = 0;                // [rows, device_width], not known to be finite
+  std::shared_ptr<const std::vector<float>> vectors;  // [rows * dim]
+  std::shared_ptr<const float> device_vectors;        // or in the memory of the network's device:
+  std::int64_t device_width = 0;  // [rows, device_width], not known to be finite
 };
 
 // What makes the start of a branch's prompt equal to another request's, which may then fork its
@@ -163,8 +163,8 @@ struct Rounds {
 };
 
 struct Itinerary {
-  std::vector<Stop> stops;    // at most kMaxStops, at most one of them stepwise
-  rules::SlotRules rules;     // of the first round
+  std::vector<Stop> stops;                   // at most kMaxStops, at most one of them stepwise
+  rules::SlotRules rules;                    // of the first round
   std::shared_ptr<const TokenRules> tokens;  // null: none
   std::int32_t text_len = 0;                 // columns of an alignment
   Rounds rounds;

@@ -43,7 +43,7 @@ struct StepOutput {
   std::vector<float> scores;        // [draws, max text_len], of draws that keep their alignment
   std::int32_t max_text_len = 0;
   // Of draws whose rules ask for logarithms of probabilities; empty where none does.
-  std::vector<float> logprobs;             // [draws], of the codes
+  std::vector<float> logprobs;              // [draws], of the codes
   std::vector<std::int32_t> likeliest_ids;  // [draws, rules::kMaxLogprobs]
   std::vector<float> likeliest_logprobs;    // [draws, rules::kMaxLogprobs]
   std::vector<RowsOutput> rows;

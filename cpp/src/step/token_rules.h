@@ -14,10 +14,10 @@ struct TokenRules {
   float repetition_penalty = 1.0F;
   float presence_penalty = 0.0F;
   float frequency_penalty = 0.0F;
-  std::vector<std::int32_t> seen;         // ids of the prompt that the repetition penalty counts
-  std::vector<rules::TokenBias> biases;   // no id twice
-  std::int32_t num_logprobs = -1;         // likeliest ids that are told; -1: not even the drawn one
-  std::string names;                      // of the request's options that need these rules
+  std::vector<std::int32_t> seen;        // ids of the prompt that the repetition penalty counts
+  std::vector<rules::TokenBias> biases;  // no id twice
+  std::int32_t num_logprobs = -1;        // likeliest ids that are told; -1: not even the drawn one
+  std::string names;                     // of the request's options that need these rules
 
   // The rules of a step behind `num_drawn` drawn ids.
   rules::TokenScores scores(const std::int32_t* drawn, std::int32_t num_drawn) const {

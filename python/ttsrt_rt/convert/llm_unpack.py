@@ -247,7 +247,8 @@ def _gptq(layer: Packed, stored_less: int) -> Unpacked:
                 layer.name,
                 wrapped,
             )
-        return ((stored + np.uint8(stored_less)) & np.uint8(15)).T
+        points: Array = ((stored + np.uint8(stored_less)) & np.uint8(15)).T
+        return points
 
     def read() -> Array:
         index = _even(layer) if order is None else _checked_index(layer, order)

@@ -54,12 +54,12 @@ def sites_of(stack: LlmStack) -> Sites:
     values = QKV[2] if stack.heads == stack.kv_heads else None
     if stack.parallel:
         out, fc1, fc2 = "self_attn.dense", "mlp.fc1", "mlp.fc2"
-        sites = (Site("block_in", (*QKV, fc1), "input_layernorm", "attn_in", "both"),)
-        sites += (Site("attn_out", (out,), values, "attn_out", out),) if values else ()
+        sites = [Site("block_in", (*QKV, fc1), "input_layernorm", "attn_in", "both")]
+        sites += [Site("attn_out", (out,), values, "attn_out", out)] if values else []
         return (*sites, Site("mlp_out", (fc2,), None, "mlp_out", fc2))
     out, gate, up, down = "self_attn.o_proj", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"
-    sites = (Site("attn_in", QKV, "input_layernorm", "attn_in", "attention"),)
-    sites += (Site("attn_out", (out,), values, "attn_out", out),) if values else ()
+    sites = [Site("attn_in", QKV, "input_layernorm", "attn_in", "attention")]
+    sites += [Site("attn_out", (out,), values, "attn_out", out)] if values else []
     return (
         *sites,
         Site("mlp_in", (gate, up), "post_attention_layernorm", "mlp_in", "mlp"),
@@ -137,7 +137,7 @@ class Layer:
 
     def linear(self, name: str, rows: Floats, weight: Floats | None = None) -> Floats:
         """Returns x * W^T + b; `weight` stands in for the layer's own."""
-        made = rows @ (self.weights[f"{name}.weight"] if weight is None else weight).T
+        made: Floats = rows @ (self.weights[f"{name}.weight"] if weight is None else weight).T
         bias = self.weights.get(f"{name}.bias")
         return made if bias is None else made + bias
 

@@ -9,7 +9,7 @@ of Hugging Face.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ Arrays = dict[str, npt.NDArray[Any]]
 MOST_HALF = 65504.0
 
 
-def pack_layer(weights: Mapping[str, Floats], linears: Mapping[str, Any], group: int) -> Arrays:
+def pack_layer(weights: Mapping[str, Floats], linears: Collection[str], group: int) -> Arrays:
     """Returns the tensors of a block as a file has them: codes, zero points and scales of linear
     layers, and float16 for the rest.
 
@@ -85,4 +85,5 @@ def _words(codes: Floats) -> npt.NDArray[np.int32]:
     """Eight codes of a row in one word: [a, b] becomes [a, b / 8]."""
     lanes = codes.astype(np.uint32).reshape(len(codes), -1, LANES)[..., list(ORDER)]
     shifts = np.arange(0, 4 * LANES, 4, dtype=np.uint32)
-    return np.bitwise_or.reduce(lanes << shifts, axis=-1).view(np.int32)
+    words: npt.NDArray[np.int32] = np.bitwise_or.reduce(lanes << shifts, axis=-1).view(np.int32)
+    return words

@@ -183,6 +183,6 @@ def _weight_means(weights: Sequence[Floats], group: int) -> Floats:
 def _scales(x_mean: Floats, w_mean: Floats, ratio: float) -> Floats:
     made = x_mean**ratio / (w_mean ** (1 - ratio) + np.float32(1e-4))
     made = np.maximum(made, np.float32(1e-4))
-    made = (made / np.sqrt(made.max() * made.min())).astype(np.float32)
-    made[~np.isfinite(made)] = 1.0
-    return made
+    scales: Floats = (made / np.sqrt(made.max() * made.min())).astype(np.float32)
+    scales[~np.isfinite(scales)] = 1.0
+    return scales

@@ -135,6 +135,7 @@ def check_draws(found: Any, expected: Floats, logits: Floats) -> None:
     for each, share in zip(softmax(expected)[kept], logits[kept], strict=True):
         by_value[float(share)] += float(each)
     for value, share in by_value.items():
+        share = min(share, 1.0)
         got = shares[logits == np.float32(value)].sum()
         assert abs(got - share) <= 5 * np.sqrt(share * (1 - share) / len(found)) + 0.01
 
@@ -236,7 +237,7 @@ def test_logprobs_are_of_the_scores_as_they_are(
 
 
 def test_nothing_left_to_draw_is_an_error(generators: list[Generator]) -> None:
-    with pytest.raises(rt.InternalError, match=r"no id|nothing|left"):
+    with pytest.raises(rt.InternalError, match="masks that forbid every id"):
         generators[0].generate(PROMPT, max_tokens=1, bad_ids=list(range(VOCAB)))
 
 

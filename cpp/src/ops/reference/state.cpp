@@ -38,8 +38,8 @@ Slot make_slot(const StateSpec& spec) {
 }
 
 std::size_t bytes_of(const Slot& slot) {
-  std::size_t values = slot.counts.size() + slot.last_codes.size() + slot.seen.size() + slot.drawn.size() +
-                       slot.text_memory.size() + slot.context_memory.size() +
+  std::size_t values = slot.counts.size() + slot.last_codes.size() + slot.seen.size() +
+                       slot.drawn.size() + slot.text_memory.size() + slot.context_memory.size() +
                        slot.context_rows.size();
   for (const auto& histories : slot.histories) {
     for (const auto& history : histories) values += history.size();
