@@ -14,7 +14,7 @@ PYTHON_IMPORTS = {
     "errors": set(),
     "convert": {
         *("_core", "errors", "convert", "foreign_file", "json_text", "options", "progress"),
-        *("quoting", "regular_file", "voice_file", "writing"),
+        *("quoting", "regular_file", "tokenizer_json", "voice_file", "writing"),
     },
     "export": {
         *("_core", "build", "convert", "errors", "executor", "export", "handle", "json_text"),
@@ -31,15 +31,17 @@ PYTHON_IMPORTS = {
     "decoding_options": {"_core", "errors", "options"},
     "text_options": {"errors", "options", "quoting", "text"},
     "request": {"_core", "decoding_options", "errors", "options", "quoting", "text_options"},
+    "spm_model": {"errors", "quoting"},
     "spoken": set(),
     "result": {"_core", "quoting", "spoken", "text"},
     "arrays": {"_core", "errors", "quoting", "request"},
     "code_voice": {"convert", "errors", "foreign_file", "quoting"},
     "text": {
         *("_core", "cache_folder", "errors", "json_text", "options", "quoting", "regular_file"),
-        *("spoken", "text", "text_options"),
+        *("spoken", "text", "text_options", "tokenizer_json"),
     },
     "stored_voices": {"code_voice", "convert", "errors", "voice_file"},
+    "tokenizer_json": {"errors", "json_text", "quoting", "spm_model"},
     "voice_file": {"convert", "errors", "foreign_file", "quoting"},
     "writing": {"errors"},
 }

@@ -153,6 +153,28 @@ void register_speculation(py::module_& module) {
             "Requests in flight, from which on nothing is guessed.");
 }
 
+void register_tokens(py::module_& module) {
+  py::class_<TokenOptions> bound(module, "TokenOptions",
+                                 "How language models choose among their tokens.");
+  bound.def(py::init<>(), "The library's defaults.");
+  def_repr(bound);
+  def_field(bound, "stop_ids", &TokenOptions::stop_ids, "Ids that end a text beside the model's.");
+  def_field(bound, "ignore_eos", &TokenOptions::ignore_eos,
+            "The model's own id of the end is an ordinary token.");
+  def_field(bound, "mask_padding_ids", &TokenOptions::mask_padding_ids,
+            "Ids that the tokenizer does not have are never drawn.");
+  def_field(bound, "repetition_scope", &TokenOptions::repetition_scope,
+            "Which ids the repetition penalty counts: \"all\" or \"generated\".");
+  def_float(bound, "presence_penalty", &TokenOptions::presence_penalty,
+            "Taken from the score of each id that was drawn.");
+  def_float(bound, "frequency_penalty", &TokenOptions::frequency_penalty,
+            "The same, once for each time it was drawn.");
+  def_field(bound, "logit_bias", &TokenOptions::logit_bias, "Added to the scores of ids.");
+  def_field(bound, "bad_ids", &TokenOptions::bad_ids, "Are never drawn.");
+  def_field(bound, "logprobs", &TokenOptions::logprobs,
+            "So many of the likeliest ids are told for each step, at most 20.");
+}
+
 void register_executor_options(py::module_& module) {
   py::class_<ExecutorOptions> bound(module, "ExecutorOptions", "Options of an executor.");
   bound.def(py::init<>(), "The library's defaults.");
@@ -220,6 +242,8 @@ void register_build_options(py::module_& module) {
   def_field(
       bound, "zero_points", &BuildOptions::zero_points,
       "For w4: a zero point for each scale, so that a group's range needn't be symmetric about 0.");
+  def_field(bound, "head_quantization", &BuildOptions::head_quantization,
+            "Of matrices that give logits: \"none\", \"w8a16\" or \"w8a8\"; empty: as of all.");
   def_field(bound, "wide_heads", &BuildOptions::wide_heads,
             "Matrices that give logits stay floats of dtype; None: as the family says.");
   def_field(bound, "max_batch_size", &BuildOptions::max_batch_size, "Requests in flight; 0: 8.");
@@ -251,6 +275,7 @@ void register_build_options(py::module_& module) {
 void register_options(py::module_& module) {
   register_attention_prior(module);
   register_maskgit(module);
+  register_tokens(module);
   register_block(module);
   register_flow(module);
   register_speculation(module);

@@ -111,6 +111,7 @@ void def_sampling(py::class_<Request>& bound) {
   def_field(bound, "block", &Request::block, "How the codes of a block are decided together.");
   def_field(bound, "speculation", &Request::speculation,
             "How ids are guessed and checked together; None: as the executor says.");
+  def_field(bound, "tokens", &Request::tokens, "How a language model chooses its tokens.");
   def_field(bound, "flow", &Request::flow, "How flow matching makes a spectrogram.");
 }
 
@@ -153,6 +154,8 @@ void register_requests(py::module_& module) {
             "The voice of each chunk; None: the context of the request.");
   def_field(bound, "emotion", &Request::emotion, "Instead of the voice's; of Chatterbox T3.");
   def_sampling(bound);
+  def_field(bound, "score", &Request::score,
+            "Whether ids are scored, and nothing is generated; of language models.");
   def_field(bound, "strict_end", &Request::strict_end,
             "Whether min_frames forbids the end id itself where the checkpoint moved it.");
   def_field(bound, "return_audio", &Request::return_audio, "Whether a spectrogram becomes sound.");

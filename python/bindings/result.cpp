@@ -14,6 +14,26 @@ void def_view(py::class_<Class>& bound, const char* name, Values Class::* field,
       doc);
 }
 
+// The same of Logprobs, which is a part of the result.
+template <typename Class, typename Values>
+void def_logprobs(py::class_<Class>& bound, const char* name, Values Logprobs::* field,
+                  const char* doc) {
+  bound.def_property_readonly(
+      name,
+      [field](py::object self) { return view_of(self.cast<const Class&>().logprobs.*field, self); },
+      doc);
+}
+
+template <typename Class>
+void def_logprobs(py::class_<Class>& bound) {
+  def_logprobs(bound, "logprobs", &Logprobs::drawn,
+               "Float32 [steps]: of the id that each step drew, if requested.");
+  def_logprobs(bound, "top_ids", &Logprobs::top_ids,
+               "Int32 [steps, asked]: the likeliest ids of each step.");
+  def_logprobs(bound, "top_logprobs", &Logprobs::top, "Float32 [steps, asked]: of these ids.");
+  bound.def_readonly("stop_id", &Class::stop_id, "The id that ended the request.");
+}
+
 template <typename Class>
 const char* finish_reason_of(const Class& self) {
   return name_of(self.finish_reason);
@@ -37,6 +57,7 @@ void register_events(py::module_& module) {
            "Int32: decoder steps of each chunk that has ended since the event before.");
   def_view(event, "chunk_frames", &Event::chunk_frames,
            "Int32: codec frames of each of these chunks.");
+  def_logprobs(event);
 }
 
 }  // namespace
@@ -92,9 +113,12 @@ void register_results(py::module_& module) {
            "Int32 [chunks]: codec frames of each of these chunks.");
   def_view(result, "chunk_silences", &Result::chunk_silences,
            "Int32: samples of silence in front of each of these chunks, and behind the last.");
+  def_view(result, "nll", &Result::nll,
+           "Float32 [ids - 1]: negative logarithms of probabilities, of scored ids.");
   def_view(result, "audio", &Result::audio, "Samples, of models that end in sound.");
   def_view(result, "spectrogram", &Result::spectrogram,
            "Float32 [frames, mel_bins], of models that end in a spectrogram.");
+  def_logprobs(result);
 }
 
 }  // namespace ttsrt::python

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <map>
 #include <optional>
 #include <string>
 #include <type_traits>
@@ -85,6 +86,20 @@ struct Kind<std::vector<T>> {
     if (!PyList_Check(value.ptr()) && !PyTuple_Check(value.ptr())) return true;
     for (const py::handle item : value) {
       if (!Kind<T>::allows(item)) return false;
+    }
+    return true;
+  }
+};
+
+template <typename Key, typename T>
+struct Kind<std::map<Key, T>> {
+  static std::string name(py::handle /*value*/) {
+    return "a dict from " + Kind<Key>::name(py::none()) + " to " + Kind<T>::name(py::none());
+  }
+  static bool allows(py::handle value) {
+    if (!PyDict_Check(value.ptr())) return false;
+    for (const auto& [key, item] : py::reinterpret_borrow<py::dict>(value)) {
+      if (!Kind<Key>::allows(key) || !Kind<T>::allows(item)) return false;
     }
     return true;
   }

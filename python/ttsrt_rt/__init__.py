@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         MaskGit,
         Request,
         Speculation,
+        TokenOptions,
     )
     from ttsrt_rt.result import Event, Metrics, Result
     from ttsrt_rt.text_options import TextOptions
@@ -79,6 +80,7 @@ __all__ = [
     "Result",
     "Speculation",
     "TextOptions",
+    "TokenOptions",
     "__version__",
     "build",
     "convert",
@@ -107,6 +109,7 @@ _HOMES = {
     "Result": "result",
     "Speculation": "request",
     "TextOptions": "text_options",
+    "TokenOptions": "request",
     "get_cmake_dir": "paths",
     "get_include": "paths",
     "list_devices": "_core",

@@ -22,6 +22,7 @@ from ttsrt_rt.options import (
     Preempt,
     PriorMode,
     Quantization,
+    RepetitionScope,
     SpeculationMode,
     Suppress,
     TextSplit,
@@ -419,6 +420,31 @@ class MaskGit:
     def __init__(self) -> None:
         """The library's defaults."""
 
+class TokenOptions:
+    """How language models choose among their tokens."""
+
+    stop_ids: list[int]
+    """Ids that end a text beside the model's."""
+    ignore_eos: bool
+    """The model's own id of the end is an ordinary token."""
+    mask_padding_ids: bool
+    """Ids that the tokenizer does not have are never drawn."""
+    repetition_scope: RepetitionScope
+    """Which ids the repetition penalty counts: "all" or "generated"."""
+    presence_penalty: float
+    """Taken from the score of each id that was drawn."""
+    frequency_penalty: float
+    """The same, once for each time it was drawn."""
+    logit_bias: dict[int, float]
+    """Added to the scores of ids."""
+    bad_ids: list[int]
+    """Are never drawn."""
+    logprobs: int | None
+    """So many of the likeliest ids are told for each step, at most 20."""
+
+    def __init__(self) -> None:
+        """The library's defaults."""
+
 class BlockDiffusion:
     """How a model decides the codes of a block together."""
 
@@ -535,6 +561,8 @@ class BuildOptions:
     """For w4: inputs that share a scale: 32, 64 or 128; 0: 64."""
     zero_points: bool
     """For w4: a zero point for each scale, so that a group's range needn't be symmetric about 0."""
+    head_quantization: str
+    """Of matrices that give logits: "none", "w8a16" or "w8a8"; empty: as of all."""
     wide_heads: bool | None
     """Matrices that give logits stay floats of dtype; None: as the family says."""
     max_batch_size: int
@@ -648,10 +676,14 @@ class Request:
     """False: independent heads."""
     maskgit: MaskGit | None
     """How a MaskGit local transformer unmasks."""
+    tokens: TokenOptions | None
+    """How a language model chooses its tokens."""
     block: BlockDiffusion | None
     """How the codes of a block are decided together."""
     speculation: Speculation | None
     """How ids are guessed and checked together; None: as the executor says."""
+    score: bool
+    """Whether ids are scored, and nothing is generated; of language models."""
     strict_end: bool
     """Whether min_frames forbids the end id itself where the checkpoint moved it."""
     text_chunks: NDArray[np.int32]
@@ -786,6 +818,22 @@ class Event:
     def chunk_frames(self) -> NDArray[np.int32]:
         """Int32: codec frames of each of these chunks."""
 
+    @property
+    def logprobs(self) -> NDArray[np.float32]:
+        """Float32 [steps]: of the id that each step drew, if requested."""
+
+    @property
+    def top_ids(self) -> NDArray[np.int32]:
+        """Int32 [steps, asked]: the likeliest ids of each step."""
+
+    @property
+    def top_logprobs(self) -> NDArray[np.float32]:
+        """Float32 [steps, asked]: of these ids."""
+
+    @property
+    def stop_id(self) -> int | None:
+        """The id that ended the request."""
+
 class Result:
     """Everything that a request made."""
 
@@ -834,6 +882,10 @@ class Result:
         """Times."""
 
     @property
+    def nll(self) -> NDArray[np.float32]:
+        """Float32 [ids - 1]: negative logarithms of probabilities, of scored ids."""
+
+    @property
     def audio(self) -> NDArray[np.float32]:
         """Samples, of models that end in sound."""
 
@@ -848,6 +900,22 @@ class Result:
     @property
     def trace(self) -> list[TraceEntry]:
         """Values of every stage, with ExecutorOptions.trace."""
+
+    @property
+    def logprobs(self) -> NDArray[np.float32]:
+        """Float32 [steps]: of the id that each step drew, if requested."""
+
+    @property
+    def top_ids(self) -> NDArray[np.int32]:
+        """Int32 [steps, asked]: the likeliest ids of each step."""
+
+    @property
+    def top_logprobs(self) -> NDArray[np.float32]:
+        """Float32 [steps, asked]: of these ids."""
+
+    @property
+    def stop_id(self) -> int | None:
+        """The id that ended the request."""
 
 class EngineInfo:
     """The numbers of an engine that callers need for their requests."""

@@ -54,6 +54,8 @@ def build(
             not be symmetric about 0; no.
         wide_heads: Whether matrices that give logits stay `dtype`'s; yes for Chatterbox T3, no for
             the others.
+        head_quantization: Of matrices that give logits, instead of what `quantization` and
+            `wide_heads` say: "none", "w8a16" or "w8a8".
         max_batch_size: Requests in flight; 8.
         max_seq_len: Decoder positions, context included; `max_input_len` and the checkpoint's
             default `max_frames`.

@@ -7,7 +7,7 @@ the checkpoint's default.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
 from ttsrt_rt import _core
@@ -23,13 +23,23 @@ if TYPE_CHECKING:
         MaskGitSampling,
         NgramMatch,
         PriorMode,
+        RepetitionScope,
         SpeculationMode,
         Suppress,
     )
 
-__all__ = ["AttentionPrior", "BlockDiffusion", "Flow", "MaskGit", "PriorFields", "Speculation"]
+__all__ = [
+    "AttentionPrior",
+    "BlockDiffusion",
+    "Flow",
+    "MaskGit",
+    "PriorFields",
+    "Speculation",
+    "TokenOptions",
+]
 
 _MASKGIT = _core.MaskGit()
+_TOKENS = _core.TokenOptions()
 
 
 class HasEngine(Protocol):
@@ -176,6 +186,37 @@ class MaskGit:
     dynamic_cfg_scale: bool = _MASKGIT.dynamic_cfg_scale
     sampling: MaskGitSampling = _MASKGIT.sampling
     confidence_temperature: float | None = None
+
+
+@named_fields
+@dataclass(frozen=True, kw_only=True)
+class TokenOptions:
+    """How language models choose among their tokens, beyond what all requests have.
+
+    Attributes:
+        stop_ids: Ids that end a text beside the model's own; with that one, at most 33.
+        ignore_eos: Whether the model's own id of the end is an ordinary token.
+        mask_padding_ids: Whether ids that the tokenizer does not have, at the end of the model's
+            table, are never drawn.
+        repetition_scope: Which ids `repetition_penalty` counts: "all" for those of the prompt and
+            the drawn ones, or "generated".
+        presence_penalty: Taken from the score of each id that was drawn; -100 to 100.
+        frequency_penalty: The same, once for each time it was drawn.
+        logit_bias: Added to the scores of ids; at most 1024.
+        bad_ids: Ids that are never drawn; at most 1024.
+        logprobs: So many of the likeliest ids, at most 20, are told for each step with the
+            logarithms of their probabilities; 0 for the drawn one alone, None for none.
+    """
+
+    stop_ids: Sequence[int] = tuple(_TOKENS.stop_ids)
+    ignore_eos: bool = _TOKENS.ignore_eos
+    mask_padding_ids: bool = _TOKENS.mask_padding_ids
+    repetition_scope: RepetitionScope = _TOKENS.repetition_scope
+    presence_penalty: float = _TOKENS.presence_penalty
+    frequency_penalty: float = _TOKENS.frequency_penalty
+    logit_bias: Mapping[int, float] = field(default_factory=dict)
+    bad_ids: Sequence[int] = tuple(_TOKENS.bad_ids)
+    logprobs: int | None = None
 
 
 @named_fields

@@ -24,6 +24,7 @@ from ttsrt_rt.options import CheckpointOptions, ExecutorOptions
 from ttsrt_rt.request import ArrayInput, Request, RequestFields
 from ttsrt_rt.request_forms import one_request, requests_of
 from ttsrt_rt.result import Event, Result
+from ttsrt_rt.score_methods import ScoreMethods
 from ttsrt_rt.voice_methods import VoiceMethods
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ __all__ = ["Executor"]
 _LOG = logging.getLogger(__name__)
 
 
-class Executor(VoiceMethods):
+class Executor(VoiceMethods, ScoreMethods):
     """Runs requests on a device, or on several, many at once. Thread safe; a context manager.
 
     A forked child has none of the executor's threads: there every method raises `ClosedError`,

@@ -29,7 +29,15 @@ from ttsrt_rt.options import (
     dtype_name,
 )
 from ttsrt_rt.quoting import show
-from ttsrt_rt.request import AttentionPrior, BlockDiffusion, Flow, MaskGit, Request, Speculation
+from ttsrt_rt.request import (
+    AttentionPrior,
+    BlockDiffusion,
+    Flow,
+    MaskGit,
+    Request,
+    Speculation,
+    TokenOptions,
+)
 from ttsrt_rt.text.checks import check_text
 
 __all__ = ["check_run_options", "native_executor_options", "set_options", "to_native"]
@@ -63,6 +71,7 @@ _STRUCTS: dict[str, tuple[type, type]] = {
     "maskgit": (MaskGit, _core.MaskGit),
     "block": (BlockDiffusion, _core.BlockDiffusion),
     "flow": (Flow, _core.Flow),
+    "tokens": (TokenOptions, _core.TokenOptions),
 }
 
 
@@ -196,6 +205,8 @@ def _to_native_struct(value: Any, kind: type, native: Any, where: str) -> Any:
         item = getattr(value, field.name)
         if item is not None and str(field.type).startswith("Sequence"):
             item = _short_list(item, f"{where}.{field.name}")
+        if isinstance(item, Mapping):
+            item = dict(item)
         _set(native, field.name, item, f"{where}.{field.name}")
     return native
 

@@ -41,6 +41,7 @@ __all__ = [
     "Preempt",
     "PriorMode",
     "Quantization",
+    "RepetitionScope",
     "SpeculationMode",
     "Suppress",
     "T3Variant",
@@ -68,6 +69,7 @@ NgramMatch: TypeAlias = Literal["last", "first"]
 Suppress: TypeAlias = Literal["upto", "single"]
 TextSplit: TypeAlias = Literal["auto", "never", "sentences", "phrases"]
 FlowMethod: TypeAlias = Literal["euler", "midpoint"]
+RepetitionScope: TypeAlias = Literal["all", "generated"]
 MaskGitSampling: TypeAlias = Literal["default", "causal", "purity_default", "purity_causal"]
 EosMethod: TypeAlias = Literal[
     "argmax_any",
@@ -132,6 +134,7 @@ class _PackOptions(TypedDict, total=False):
     group_size: int | None
     zero_points: bool | None
     wide_heads: bool | None
+    head_quantization: str | None
     max_batch_size: int | None
     max_seq_len: int | None
     max_input_len: int | None

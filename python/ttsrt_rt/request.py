@@ -19,6 +19,7 @@ from ttsrt_rt.decoding_options import (
     MaskGit,
     PriorFields,
     Speculation,
+    TokenOptions,
 )
 from ttsrt_rt.options import named_fields
 from ttsrt_rt.quoting import show
@@ -40,6 +41,7 @@ __all__ = [
     "RequestFields",
     "Speculation",
     "TextOptions",
+    "TokenOptions",
 ]
 
 
@@ -140,6 +142,8 @@ class Request:
             those of all chunks; each makes as many as the checkpoint's default at most.
         min_frames: Codec frames before which end of speech is impossible; see `strict_end`. Of a
             text in chunks, those of each chunk.
+        score: Language models: nothing is generated. The result tells how likely each of
+            `text_ids`, at most `max_seq_len` + 1, is behind those in front of it (`nll`).
         strict_end: Only for checkpoints whose configuration forces the id that ends speech. The
             original forbids special ids by their place after the codec's K codes: K+1 before
             `min_frames`, the others always, whichever id ends speech. False does as the original;
@@ -152,7 +156,10 @@ class Request:
         maskgit: Options of a MaskGit local transformer, for checkpoints that have one.
         block: Options of block diffusion, for models that decide codes in blocks.
         speculation: Language models: whether and how ids are guessed and checked together; None for
-            as the executor says. Requests with `forced_codes` are never guessed.
+            as the executor says. Requests with `forced_codes`, or with penalties, biases or
+            log-probabilities of `tokens`, are never guessed.
+        tokens: Options of language models; None does as transformers, which draws padding ids,
+            too.
         forced_codes: Codes of the whole result, in whole decoder steps: integers [frames,
             codebooks]. Each step draws as usual and then goes on from these codes instead, and
             nothing ends it early. For comparing the stages of a given utterance.
@@ -209,6 +216,7 @@ class Request:
     seed: int = 0
     max_frames: int | None = None
     min_frames: int | None = None
+    score: bool = False
     strict_end: bool = False
     prior: AttentionPrior | Literal["default"] | None = "default"
     eos_method: EosMethod | None = None
@@ -216,6 +224,7 @@ class Request:
     maskgit: MaskGit | None = None
     block: BlockDiffusion | None = None
     speculation: Speculation | Mapping[str, Any] | None = None
+    tokens: TokenOptions | None = None
     forced_codes: ArrayInput | None = None
     return_alignment: bool = False
     return_positions: bool = False
@@ -275,6 +284,7 @@ class RequestFields(TypedDict, total=False):
     seed: int
     max_frames: int | None
     min_frames: int | None
+    score: bool
     strict_end: bool
     prior: AttentionPrior | Literal["default"] | None
     eos_method: EosMethod | None
@@ -282,6 +292,7 @@ class RequestFields(TypedDict, total=False):
     maskgit: MaskGit | None
     block: BlockDiffusion | None
     speculation: Speculation | Mapping[str, Any] | None
+    tokens: TokenOptions | None
     forced_codes: ArrayInput | None
     return_alignment: bool
     return_positions: bool

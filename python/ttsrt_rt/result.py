@@ -137,6 +137,8 @@ class Event:
         words: Those of `Result.text` that have ended, with their times so far, if the request asked
             for `return_positions`: each comes once, when a step attends to a later one. Those of
             the result may have other times, as later steps correct earlier ones.
+        logprobs, top_ids, top_logprobs: Of the new steps, as of `Result`.
+        stop_id: Of the last event, as of `Result`.
     """
 
     codes: NDArray[np.int32]
@@ -147,6 +149,10 @@ class Event:
     spectrogram: NDArray[np.float32] | None = None
     text_positions: NDArray[np.int32] | None = None
     words: tuple[Word, ...] = ()
+    logprobs: NDArray[np.float32] | None = None
+    top_ids: NDArray[np.int32] | None = None
+    top_logprobs: NDArray[np.float32] | None = None
+    stop_id: int | None = None
 
     def __repr__(self) -> str:
         return _short_repr(self)
@@ -173,6 +179,10 @@ class Event:
             spectrogram=native.spectrogram if native.spectrogram.size else None,
             text_positions=native.text_positions if native.text_positions.size else None,
             words=ended,
+            logprobs=native.logprobs if native.logprobs.size else None,
+            top_ids=native.top_ids if native.top_ids.size else None,
+            top_logprobs=native.top_logprobs if native.top_logprobs.size else None,
+            stop_id=native.stop_id,
         )
 
 
@@ -218,6 +228,15 @@ class Result:
         text_analyser: The packages that read `text`, with their versions, of languages that need
             some (Chinese, Japanese): other versions may read it otherwise. None for the others.
         language: That `text` was spoken in, by the engine's name for it.
+        nll: float32 [ids - 1], of a request with `score`: the negative logarithm of the probability
+            of each of `text_ids` but the first, given those in front of it.
+        logprobs: float32 [steps], the logarithms of the probabilities of the ids that the steps of
+            a language model drew, before penalties, masks and temperature, if the request asked for
+            them with `tokens.logprobs`. The step that drew the id of the end is the last one.
+        top_ids: int32 [steps, asked], the likeliest ids of each step, in order.
+        top_logprobs: float32 [steps, asked], of these ids.
+        stop_id: Of models whose steps draw one code, the id that ended the request, which is not
+            among `codes`; None where none did.
         trace: Values of every stage, if the executor was made with `trace=True`.
     """
 
@@ -242,6 +261,11 @@ class Result:
     words: tuple[Word, ...] | None = None
     text_analyser: str | None = None
     language: str | None = None
+    nll: NDArray[np.float32] | None = None
+    logprobs: NDArray[np.float32] | None = None
+    top_ids: NDArray[np.int32] | None = None
+    top_logprobs: NDArray[np.float32] | None = None
+    stop_id: int | None = None
     trace: tuple[_core.TraceEntry, ...] = ()
 
     def __repr__(self) -> str:
@@ -278,6 +302,11 @@ class Result:
             words=None if spoken is None else _words_of(native, spoken),
             text_analyser=None if spoken is None else spoken.analyser,
             language=None if spoken is None else spoken.language,
+            nll=native.nll if native.nll.size else None,
+            logprobs=native.logprobs if native.logprobs.size else None,
+            top_ids=native.top_ids if native.top_ids.size else None,
+            top_logprobs=native.top_logprobs if native.top_logprobs.size else None,
+            stop_id=native.stop_id,
             trace=tuple(native.trace),
         )
 

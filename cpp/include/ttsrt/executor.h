@@ -120,6 +120,10 @@ class TTSRT_API Executor {
   /// Submits a request and waits for its result; throws InternalError if the request failed.
   Result generate(Request request);
 
+  /// Scores ids with a language model, as a request with `score` does: float32 [ids - 1],
+  /// Result::nll. Throws as generate.
+  std::vector<float> score(std::vector<std::int32_t> ids);
+
   /// Adds a voice of rows as the decoder takes them [rows, dim]. Throws ConfigError if the name is
   /// in use, the shape is wrong or the model takes no rows; or ClosedError.
   void add_voice(const std::string& name, Matrix<float> embeddings);

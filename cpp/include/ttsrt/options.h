@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -76,6 +77,27 @@ struct BlockDiffusion {
   std::optional<float> early;
   std::optional<float> shift;  ///< of the schedule: 1 decides evenly, less decides more codes late
   std::optional<float> noise;  ///< factor of the noise in the scores by which codes are decided
+};
+
+/// How language models choose among their tokens, beyond what all requests have.
+struct TokenOptions {
+  /// Ids that end a text beside the model's own; with that one, at most 33 in all.
+  std::vector<std::int32_t> stop_ids;
+  bool ignore_eos = false;  ///< the model's own id of the end is an ordinary token
+  /// Whether ids that the tokenizer does not have, at the end of the model's table, are never
+  /// drawn.
+  bool mask_padding_ids = true;
+  /// Which ids Request::repetition_penalty counts: "all", those of the prompt and the drawn ones,
+  /// or "generated".
+  std::string repetition_scope = "all";
+  float presence_penalty =
+      0.0F;  ///< taken from the score of each id that was drawn, in [-100, 100]
+  float frequency_penalty = 0.0F;            ///< the same, once for each time it was drawn
+  std::map<std::int32_t, float> logit_bias;  ///< added to the scores of ids; finite, at most 1024
+  std::vector<std::int32_t> bad_ids;         ///< are never drawn; at most 1024
+  /// So many of the likeliest ids, at most 20, are told for each step with the logarithms of their
+  /// probabilities (Result::logprobs); 0: the drawn one alone. Absent: none.
+  std::optional<std::int32_t> logprobs;
 };
 
 /// How a model of flow matching makes a spectrogram (F5-TTS). What is absent is as the checkpoint
@@ -181,6 +203,9 @@ struct BuildOptions {
   /// Matrices that give logits stay floats of `dtype`; absent: as the model's family says, which is
   /// yes for Chatterbox T3 and no for the others.
   std::optional<bool> wide_heads;
+  /// Of matrices that give logits, instead of `quantization` and `wide_heads`: "none", "w8a16" or
+  /// "w8a8"; empty: as these say.
+  std::string head_quantization;
   std::int32_t max_batch_size = 8;  ///< requests in flight; 0: 8
   /// Decoder positions, including the context; 0: max_input_len plus the steps of the checkpoint's
   /// default max_frames.

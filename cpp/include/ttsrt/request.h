@@ -179,6 +179,12 @@ struct Request {
   std::optional<bool> use_local_transformer;  ///< false: independent heads
   std::optional<MaskGit> maskgit;             ///< only for models that have one
   std::optional<BlockDiffusion> block;        ///< only for models that decide codes in blocks
+  /// Only for language models. Absent: as transformers does, which draws padding ids too.
+  std::optional<TokenOptions> tokens;
+
+  /// Language models: nothing is generated. The result tells how likely each of text_ids, at most
+  /// max_seq_len + 1, is behind those in front of it (Result::nll).
+  bool score = false;
 
   /// Language models: whether and how ids are guessed and checked together. Absent: as the executor
   /// says (ExecutorOptions::speculation). Requests with forced_codes are never guessed.
@@ -231,6 +237,14 @@ struct Metrics {
   SpeculationStats speculation;  ///< of a request that speculates
 };
 
+/// Logarithms of probabilities of the steps of a language model: of its scores as they are, before
+/// any penalty, mask or temperature.
+struct Logprobs {
+  std::vector<float> drawn;      ///< of the id that each step drew [steps]
+  Matrix<std::int32_t> top_ids;  ///< the likeliest ids of each step, in order [steps, asked]
+  Matrix<float> top;             ///< and of these [steps, asked]
+};
+
 /// A part of a result while streaming. The last event of a request has `is_last` and the finish
 /// reason.
 struct Event {
@@ -247,6 +261,9 @@ struct Event {
   /// Of each chunk of a text that has ended since the event before: as in Result.
   std::vector<std::int32_t> chunk_steps;
   std::vector<std::int32_t> chunk_frames;
+  Logprobs logprobs;  ///< of the new steps, if requested: as Result::logprobs
+  /// Of the last event: as Result::stop_id.
+  std::optional<std::int32_t> stop_id;
 };
 
 /// The values of one stage in one step, recorded with ExecutorOptions::trace.
@@ -290,6 +307,13 @@ struct Result {
   std::vector<float> audio;      ///< samples, of models that end in sound
   std::int32_t sample_rate = 0;  ///< of `audio`, in Hz; 0: the model makes no sound
   std::vector<TraceEntry> trace;
+  /// If requested (Request::score): the negative logarithm of the probability of each of text_ids
+  /// but the first, given those in front of it [ids - 1].
+  std::vector<float> nll;
+  /// If requested (TokenOptions::logprobs). The step that drew the id of the end is the last one.
+  Logprobs logprobs;
+  /// Of models whose steps draw one code: the id that ended the request. It is not among `codes`.
+  std::optional<std::int32_t> stop_id;
 };
 
 }  // namespace ttsrt

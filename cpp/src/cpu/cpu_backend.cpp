@@ -46,6 +46,7 @@ class CpuBackend : public ops::Backend {
         scratch_(static_cast<std::size_t>(team_.num_threads())) {
     info_.device = "cpu";
     info_.checks_drafts = true;
+    info_.takes_token_rules = true;
     info_.description = message("cpu: ", kernels_.name, ", ", team_.num_threads(), " threads",
                                 options.pin_threads ? ", pinned" : "");
   }
@@ -176,6 +177,7 @@ class CpuBackend : public ops::Backend {
     output.codes.assign(outcome.sampled.begin(),
                         outcome.sampled.begin() + std::int64_t{outcome.draws} * spec.codebooks);
     output.max_text_len = spec.max_text_len;
+    read_logprobs(output);
     output.scores.clear();
     const bool keeps_scores =
         std::any_of(output.draws.begin(), output.draws.end(), [this](const step::DrawOutput& draw) {
@@ -184,6 +186,26 @@ class CpuBackend : public ops::Backend {
     if (!keeps_scores) return;
     output.scores.assign(outcome.scores.begin(),
                          outcome.scores.begin() + std::int64_t{outcome.draws} * spec.max_text_len);
+  }
+
+  void read_logprobs(step::StepOutput& output) const {
+    const Outcome& outcome = slots_->outcome;
+    output.logprobs.clear();
+    output.likeliest_ids.clear();
+    output.likeliest_logprobs.clear();
+    const bool tells =
+        std::any_of(output.draws.begin(), output.draws.end(), [this](const step::DrawOutput& draw) {
+          const step::TokenRules* tokens =
+              slots_->tokens[static_cast<std::size_t>(draw.slot)].get();
+          return tokens != nullptr && tokens->num_logprobs >= 0;
+        });
+    if (!tells) return;
+    const std::int64_t likeliest = std::int64_t{outcome.draws} * rules::kMaxLogprobs;
+    output.logprobs.assign(outcome.logprobs.begin(), outcome.logprobs.begin() + outcome.draws);
+    output.likeliest_ids.assign(outcome.likeliest_ids.begin(),
+                                outcome.likeliest_ids.begin() + likeliest);
+    output.likeliest_logprobs.assign(outcome.likeliest_logprobs.begin(),
+                                     outcome.likeliest_logprobs.begin() + likeliest);
   }
 
   void run_flight(std::int32_t thread) {

@@ -38,6 +38,7 @@ BlockLayout BlockLayout::of(DType dtype, std::int32_t heads, std::int32_t head_d
 
 Slots::Slots(const ops::StateSpec& spec)
     : rules(static_cast<std::size_t>(spec.slots)),
+      tokens(static_cast<std::size_t>(spec.slots)),
       states(static_cast<std::size_t>(spec.slots)),
       spec_(spec),
       cache_layout_(BlockLayout::of(spec.cache_dtype, spec.cache_heads, spec.cache_head_dim)),
@@ -51,6 +52,7 @@ Slots::Slots(const ops::StateSpec& spec)
       seen_(
           product(spec.slots, spec.codebooks,
                   ttsrt::rules::seen_words(spec.seen_vocab) * std::int64_t{sizeof(std::uint32_t)})),
+      drawn_(product(spec.slots, spec.max_drawn, sizeof(std::int32_t))),
       schedule_(product(spec.num_blocks, ops::kBlockSize,
                         spec.schedule_width * std::int64_t{sizeof(float)})) {
   for (const auto& conv : spec.convs) {
@@ -72,7 +74,7 @@ ops::MemoryUse Slots::memory_use(const ops::StateSpec& spec) {
   const std::int64_t memory_blocks =
       ops::blocks_for(spec.max_text_len) + ops::blocks_for(spec.max_context_memory);
   std::int64_t numbers = std::int64_t{spec.max_context_rows} * spec.dim + spec.max_text_len + 2 +
-                         std::max(spec.codebooks, 1);
+                         std::max(spec.codebooks, 1) + spec.max_drawn;
   for (const auto& conv : spec.convs) numbers += std::int64_t{2} * (conv.kernel - 1) * conv.width;
   for (const auto& past : spec.past) numbers += std::int64_t{past.rows} * past.width;
   for (const auto& array : spec.rows)
@@ -90,7 +92,7 @@ ops::MemoryUse Slots::memory_use(const ops::StateSpec& spec) {
 
 std::size_t Slots::bytes() const {
   std::size_t total = cache_.bytes() + memory_.bytes() + context_.bytes() + counts_.bytes() +
-                      last_codes_.bytes() + seen_.bytes() + schedule_.bytes();
+                      last_codes_.bytes() + seen_.bytes() + drawn_.bytes() + schedule_.bytes();
   for (const auto& array : arrays_) total += array.bytes();
   for (const auto& past : pasts_) total += past.bytes();
   for (const auto& conv : convs_) total += conv.bytes();
@@ -100,6 +102,7 @@ std::size_t Slots::bytes() const {
 void Slots::reset(const step::SlotReset& reset) {
   const auto slot = static_cast<std::size_t>(reset.slot);
   rules[slot] = reset.rules;
+  tokens[slot] = reset.tokens;
   states[slot] = ttsrt::rules::start_state(reset.rules);
   std::fill_n(counts(reset.slot), spec_.max_text_len + 2, 0);
   std::fill_n(last_codes(reset.slot), spec_.codebooks,
@@ -121,6 +124,10 @@ void Slots::make_room(std::int32_t max_draws) {
   outcome.likeliest.resize(outcome.sampled.size());
   outcome.scores.resize(draws * static_cast<std::size_t>(spec_.max_text_len));
   outcome.outputs.resize(draws);
+  if (spec_.max_drawn == 0) return;
+  outcome.logprobs.resize(draws);
+  outcome.likeliest_ids.resize(draws * ttsrt::rules::kMaxLogprobs);
+  outcome.likeliest_logprobs.resize(outcome.likeliest_ids.size());
 }
 
 void Slots::start_outcome(std::int32_t draws) {
@@ -200,6 +207,10 @@ std::uint32_t* Slots::seen(std::int32_t slot, std::int32_t place) const {
   if (!ttsrt::rules::counts_seen(rules[static_cast<std::size_t>(slot)].sampler)) return nullptr;
   const std::int64_t set = std::int64_t{slot} * spec_.codebooks + place;
   return seen_.as<std::uint32_t>() + set * ttsrt::rules::seen_words(spec_.seen_vocab);
+}
+
+std::int32_t* Slots::drawn(std::int32_t slot) const {
+  return drawn_.as<std::int32_t>() + std::int64_t{slot} * spec_.max_drawn;
 }
 
 std::int32_t Slots::memory_rows(ops::Memory memory) const {

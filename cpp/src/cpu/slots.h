@@ -7,6 +7,7 @@
 // its own mapping, zeroed and aligned to 64 bytes.
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "cpu/aligned_buffer.h"
@@ -41,6 +42,10 @@ struct Outcome {
   std::vector<std::int32_t> likeliest;  // [max draws, codebooks], -1: unknown
   std::vector<float> scores;  // [max draws, max text_len], zeros if a slot does not keep them
   std::vector<step::DrawOutput> outputs;  // [max draws]
+  // Where slots take token rules, of draws that tell them:
+  std::vector<float> logprobs;              // [max draws]
+  std::vector<std::int32_t> likeliest_ids;  // [max draws, rules::kMaxLogprobs]
+  std::vector<float> likeliest_logprobs;    // [max draws, rules::kMaxLogprobs]
 };
 
 class Slots {
@@ -72,10 +77,13 @@ class Slots {
   std::int32_t* last_codes(std::int32_t slot) const;
   // Returns the seen set of a place (rules/seen.h), or null if the slot's rules have no penalty.
   std::uint32_t* seen(std::int32_t slot, std::int32_t place) const;
+  // The ids that a slot with token rules drew [max_drawn].
+  std::int32_t* drawn(std::int32_t slot) const;
   std::int32_t memory_rows(ops::Memory memory) const;
 
-  std::vector<rules::SlotRules> rules;   // [slots]
-  std::vector<rules::SlotState> states;  // [slots]
+  std::vector<rules::SlotRules> rules;                          // [slots]
+  std::vector<std::shared_ptr<const step::TokenRules>> tokens;  // [slots], null: none
+  std::vector<rules::SlotState> states;                         // [slots]
   Outcome outcome;
 
  private:
@@ -89,7 +97,8 @@ class Slots {
   AlignedBuffer context_;
   AlignedBuffer counts_;
   AlignedBuffer last_codes_;
-  AlignedBuffer seen_;  // [slots, codebooks, seen_words]
+  AlignedBuffer seen_;   // [slots, codebooks, seen_words]
+  AlignedBuffer drawn_;  // [slots, max_drawn]
   std::vector<AlignedBuffer> convs_;
   std::vector<AlignedBuffer> pasts_;
   std::vector<AlignedBuffer> arrays_;

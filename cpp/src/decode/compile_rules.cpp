@@ -109,6 +109,10 @@ void compile_block(const Request& request, const RuleFacts& facts, rules::SlotRu
 
 CompiledRules compile_rules(const Request& request, const RuleFacts& facts, std::int32_t text_len,
                             std::int32_t context_len) {
+  TTSRT_CHECK(ConfigError, !request.score || facts.has_token_options,
+              "score: expected false, as only language models score ids");
+  TTSRT_CHECK(ConfigError, !request.tokens.has_value() || facts.has_token_options,
+              "tokens: expected none, as these are options of language models");
   CompiledRules compiled;
   rules::SlotRules& rules = compiled.slot;
   rules.text_len = text_len;

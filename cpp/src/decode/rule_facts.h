@@ -31,6 +31,8 @@ struct RuleFacts {
   float top_p = 1.0F;
   float min_p = 0.0F;
   float repetition_penalty = 0.0F;  // 0: the family has none
+  bool has_token_options = false;   // requests may have TokenOptions
+  std::int32_t num_tokens = 0;      // ids of the tokenizer; those behind it are padding; 0: all are
   std::int32_t max_frames = 500;
   std::int32_t min_frames = 0;
   std::string eos_method = "argmax_or_multinomial_any";

@@ -51,8 +51,8 @@ class Builder {
 
   void add(const PlanItem& item, Sequence& sequence) {
     if (!sequence.is_slot_reset) {
-      batch_.resets.push_back(
-          {sequence.slot, sequence.request.itinerary.rules, sequence.round > 0});
+      batch_.resets.push_back({sequence.slot, sequence.request.itinerary.rules, sequence.round > 0,
+                               sequence.request.itinerary.tokens});
       sequence.is_slot_reset = true;
     }
     const Stop& stop = sequence.stop(item.stop);

@@ -33,6 +33,18 @@ void take_place(Sequence& sequence, const step::StepOutput& output, std::size_t 
   sequence.text_positions.push_back(sequence.text_begin() + static_cast<std::int32_t>(likeliest));
 }
 
+void take_logprobs(Sequence& sequence, const step::StepOutput& output, std::size_t index) {
+  const step::TokenRules* tokens = sequence.request.itinerary.tokens.get();
+  if (tokens == nullptr || tokens->num_logprobs < 0) return;
+  Logprobs& into = sequence.logprobs;
+  const auto first = static_cast<std::ptrdiff_t>(index * rules::kMaxLogprobs);
+  const auto ids = output.likeliest_ids.begin() + first;
+  const auto values = output.likeliest_logprobs.begin() + first;
+  into.drawn.push_back(output.logprobs[index]);
+  into.top_ids.values.insert(into.top_ids.values.end(), ids, ids + tokens->num_logprobs);
+  into.top.values.insert(into.top.values.end(), values, values + tokens->num_logprobs);
+}
+
 // Appends one stack, unless the step only went on with a block; whether the steps are at their end,
 // and why.
 std::optional<FinishReason> take_step(Sequence& sequence, const step::StepOutput& output,
@@ -49,6 +61,8 @@ std::optional<FinishReason> take_step(Sequence& sequence, const step::StepOutput
   const auto first = output.codes.begin() + static_cast<std::ptrdiff_t>(index * width);
   sequence.stacks.insert(sequence.stacks.end(), first, first + static_cast<std::ptrdiff_t>(width));
   take_place(sequence, output, index);
+  take_logprobs(sequence, output, index);
+  if (draw.end_frame == 0 && width == 1) sequence.stop_id = *first;
   if (sequence.first_frame == Clock::time_point{}) sequence.first_frame = Clock::now();
   ++progress.committed_repeats;
   const std::int32_t made = stop.block_rows > 0 ? sequence.step_rows() : facts.frame_stacking;
@@ -62,6 +76,20 @@ std::optional<FinishReason> take_step(Sequence& sequence, const step::StepOutput
                                            : progress.committed_repeats >= stop.repeats;
   if (is_full) return FinishReason::length;
   return std::nullopt;
+}
+
+// Scores the id behind each row that emitted logits.
+void take_nll(Sequence& sequence, const step::Stop& stop, const step::RowsOutput& rows,
+              std::int32_t row, const PlanItem& item) {
+  const auto vocab = static_cast<std::int32_t>(rows.width);
+  const std::int32_t* ids = stop.rows.front().ids->data() + item.first + 1;
+  for (std::int32_t i = 0; i < item.rows; ++i) {
+    const float* logits = rows.values.data() + std::int64_t{row + i} * rows.width;
+    const double sum = rules::log_of_sum(logits, vocab, *std::max_element(logits, logits + vocab));
+    sequence.nll.push_back(static_cast<float>(sum - static_cast<double>(logits[ids[i]])));
+  }
+  const Clock::time_point now = Clock::now();
+  if (sequence.first_frame == Clock::time_point{}) sequence.first_frame = now;
 }
 
 // Codes that an item became, one stack for each row.
@@ -154,6 +182,8 @@ class Committer {
       if (program.emits == step::Emits::codes) {
         take_codes(sequence, rows, first, count);
         frames_ += count;
+      } else if (program.emits == step::Emits::logits) {
+        take_nll(sequence, stop, rows, row, item);
       } else if (program.emits == step::Emits::encoded) {
         take_encoded(sequence, item.stop, rows, first, count);
       } else {
@@ -244,7 +274,26 @@ Event next_event(Sequence& sequence, const step::Facts& facts) {
     event.spectrogram.rows =
         static_cast<std::int64_t>(event.spectrogram.values.size()) / sequence.bands;
   sequence.spectrogram_sent = sequence.spectrogram.size();
+  if (sequence.request.itinerary.tokens != nullptr)
+    event.logprobs = logprobs_of(sequence, sequence.logprobs_sent);
+  sequence.logprobs_sent = sequence.logprobs.drawn.size();
   return event;
+}
+
+Logprobs logprobs_of(const Sequence& sequence, std::size_t first) {
+  const Logprobs& all = sequence.logprobs;
+  Logprobs part;
+  part.drawn.assign(all.drawn.begin() + static_cast<std::ptrdiff_t>(first), all.drawn.end());
+  const std::int32_t asked = sequence.request.itinerary.tokens->num_logprobs;
+  if (asked <= 0) return part;
+  const auto begin = static_cast<std::ptrdiff_t>(first) * asked;
+  part.top_ids.rows = static_cast<std::int64_t>(part.drawn.size());
+  part.top_ids.cols = asked;
+  part.top_ids.values.assign(all.top_ids.values.begin() + begin, all.top_ids.values.end());
+  part.top.rows = part.top_ids.rows;
+  part.top.cols = asked;
+  part.top.values.assign(all.top.values.begin() + begin, all.top.values.end());
+  return part;
 }
 
 std::int64_t commit(const step::StepPlan& plan, const step::StepBatch& batch,

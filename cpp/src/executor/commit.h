@@ -18,6 +18,9 @@ std::int64_t commit(const step::StepPlan& plan, const step::StepBatch& batch,
 // Ends a sequence whose stops have all run; whether they have.
 bool end_if_complete(Sequence& sequence);
 
+// The logarithms of probabilities of steps from `first` on, of a sequence with token rules.
+Logprobs logprobs_of(const Sequence& sequence, std::size_t first);
+
 // What a sequence made since its last event.
 Event next_event(Sequence& sequence, const step::Facts& facts);
 

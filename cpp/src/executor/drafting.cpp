@@ -27,7 +27,9 @@ decode::SpeculationRules speculation_of(const std::optional<Speculation>& asked,
   if (asked.has_value()) rules = decode::compile_speculation(*asked, site.rules);
   TTSRT_CHECK(ConfigError, !rules.is_on || site.refusal.empty(),
               "speculation.mode: expected \"none\", as ", site.refusal, ", got \"ngram\"");
-  rules.is_on = rules.is_on && itinerary.draft_ids != nullptr && itinerary.forced_codes == nullptr;
+  // Token rules count the ids of every step before, and drafts are not among them.
+  rules.is_on = rules.is_on && itinerary.draft_ids != nullptr &&
+                itinerary.forced_codes == nullptr && itinerary.tokens == nullptr;
   return rules;
 }
 

@@ -65,6 +65,9 @@ Result result_of(Sequence& sequence, FinishReason reason, const std::string& err
   result.spectrogram.values = std::move(sequence.spectrogram);
   result.trace = std::move(sequence.trace);
   tell_text(std::move(sequence.request.spoken), result);
+  if (sequence.request.itinerary.tokens != nullptr) result.logprobs = logprobs_of(sequence, 0);
+  result.stop_id = sequence.stop_id;
+  result.nll = std::move(sequence.nll);
   return result;
 }
 
@@ -76,6 +79,7 @@ void end(Sequence& sequence, FinishReason reason, const std::string& error,
     Event last = next_event(sequence, facts);
     last.is_last = true;
     last.finish_reason = reason;
+    last.stop_id = sequence.stop_id;
     sequence.channel->finish(std::move(last), result_of(sequence, reason, error, facts));
   } catch (const std::exception&) {  // no memory for the result
     sequence.channel->abandon();

@@ -161,6 +161,8 @@ Handle Executor::submit(Request request) {
   pending.request.spoken = std::move(spoken);
   pending.request.speculation =
       executor::speculation_of(speculation, impl_->speculation, pending.request.itinerary);
+  for (const model::NetworkInfo* network : impl_->replicas.networks())
+    executor::check_tokens(pending.request.itinerary, *network);
   pending.channel = make_channel(impl_->next_id.fetch_add(1));
   const step::Rounds& rounds = pending.request.itinerary.rounds;
   if (rounds.later > 0) pending.channel->open_feed(rounds);
@@ -183,6 +185,13 @@ Result Executor::generate(Request request) {
   TTSRT_CHECK(InternalError, result->finish_reason != FinishReason::error,
               "generate: ", result->error);
   return std::move(*result);
+}
+
+std::vector<float> Executor::score(std::vector<std::int32_t> ids) {
+  Request request;
+  request.text_ids = std::move(ids);
+  request.score = true;
+  return std::move(generate(std::move(request)).nll);
 }
 
 void Executor::add_voice(const std::string& name, Matrix<float> embeddings) {

@@ -128,6 +128,12 @@ void check_places(const Request& request, const std::string& device) {
   }
 }
 
+void check_tokens(const step::Itinerary& itinerary, const model::NetworkInfo& network) {
+  TTSRT_CHECK(ConfigError, itinerary.tokens == nullptr || network.takes_token_rules,
+              "tokens: ", itinerary.tokens->names, ": not supported on ", network.device,
+              " so far; run such requests on the CPU");
+}
+
 PreparedRequest prepare(Request&& request, const model::Itineraries& itineraries,
                         const model::VoiceFinder& voices) {
   PreparedRequest prepared;

@@ -9,6 +9,7 @@
 #include "decode/speculation_options.h"
 #include "executor/request_text.h"
 #include "model/itineraries.h"
+#include "model/network.h"
 #include "step/itinerary.h"
 #include "ttsrt/request.h"
 
@@ -30,6 +31,9 @@ struct PreparedRequest {
 // request runs on, "cuda:0" or "cpu": nothing is copied in silence. An executor on several devices,
 // "cuda:0,cuda:1", takes rows of the host only, as it chooses among them later.
 void check_places(const Request& request, const std::string& device);
+
+// Throws ConfigError for options that this device can't serve, naming them.
+void check_tokens(const step::Itinerary& itinerary, const model::NetworkInfo& network);
 
 // Throws ConfigError naming the field.
 PreparedRequest prepare(Request&& request, const model::Itineraries& itineraries,

@@ -127,6 +127,10 @@ struct Sequence {
   std::unique_ptr<Drafting> drafting;  // of its next step, if it speculates
   std::int32_t num_drafts = 0;         // of that step
   bool waits_for_drafts = false;       // that step is planned once no other is in flight
+  std::vector<float> nll;              // of the ids behind rows that emitted logits
+  Logprobs logprobs;                   // of all steps
+  std::size_t logprobs_sent = 0;       // steps
+  std::optional<std::int32_t> stop_id;
   std::vector<TraceEntry> trace;
   std::unique_ptr<decode::PriorMirror> mirror;  // under trace
 

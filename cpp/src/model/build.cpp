@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,6 +16,7 @@
 #include "core/folder_entries.h"
 #include "core/half.h"
 #include "core/output_file.h"
+#include "core/quote.h"
 #include "core/safetensors.h"
 #include "core/safetensors_writer.h"
 #include "core/sha256.h"
@@ -125,7 +127,11 @@ std::vector<Piece> pieces_of(const Checkpoint& checkpoint, const model::PackItem
   }
   if (item.weight.quantization == ops::Quantization::none)
     return {{item.weight, model::pack(values, item.weight)}};
-  model::Quantized quantized = model::quantize(values, item.weight);
+  const std::optional<model::Grid> grid =
+      place.name == item.source.name ? checkpoint.grid_of(item.source) : std::nullopt;
+  const bool keeps = grid.has_value() && model::can_keep(*grid, item.weight);
+  model::Quantized quantized =
+      keeps ? model::keep_grid(values, item.weight, *grid) : model::quantize(values, item.weight);
   std::vector<Piece> pieces;
   pieces.push_back({item.weight, std::move(quantized.quants)});
   pieces.push_back({model::scales_of(item.weight), std::move(quantized.scales)});
@@ -154,8 +160,22 @@ std::vector<SafetensorsWriter::Entry> entries_of(const std::vector<model::PackIt
   return entries;
 }
 
-bool has_wide_heads(const Checkpoint& checkpoint, const BuildOptions& options) {
-  return options.wide_heads.value_or(checkpoint.manifest.keeps_heads_wide());
+// How products that give logits are quantized, where that is not how all are.
+std::optional<model::QuantizationChoice> heads_of(const Checkpoint& checkpoint,
+                                                  const BuildOptions& options) {
+  if (!options.head_quantization.empty())
+    return model::resolve_quantization(options.head_quantization, 0);
+  if (options.wide_heads.value_or(checkpoint.manifest.keeps_heads_wide()))
+    return model::QuantizationChoice{};
+  return std::nullopt;
+}
+
+void check_heads(const BuildOptions& options) {
+  const std::string& name = options.head_quantization;
+  TTSRT_CHECK(ConfigError, name.empty() || name == "none" || name == "w8a16" || name == "w8a8",
+              "head_quantization: expected none, w8a16 or w8a8, got ", in_quotes(name));
+  TTSRT_CHECK(ConfigError, name.empty() || !options.wide_heads.has_value(),
+              "wide_heads: expected none beside head_quantization");
 }
 
 void describe(ObjectText& engine, const Checkpoint& checkpoint, const model::Limits& limits,
@@ -168,8 +188,12 @@ void describe(ObjectText& engine, const Checkpoint& checkpoint, const model::Lim
   if (quantization.group_size != 0)
     engine.put("group_size", std::to_string(quantization.group_size));
   if (quantization.has_zeros) engine.put("zero_points", "true");
-  if (has_wide_heads(checkpoint, options) && quantization.quantization != ops::Quantization::none)
-    engine.put("wide_heads", "true");
+  const std::optional<model::QuantizationChoice> heads = heads_of(checkpoint, options);
+  if (heads.has_value() && heads->quantization != quantization.quantization) {
+    const bool is_wide = heads->quantization == ops::Quantization::none;
+    if (is_wide) engine.put("wide_heads", "true");
+    if (!is_wide) engine.put_string("head_quantization", ops::name_of(heads->quantization));
+  }
   ObjectText bounds(1);
   bounds.put("max_batch_size", std::to_string(limits.max_batch_size));
   bounds.put("max_seq_len", std::to_string(limits.max_seq_len));
@@ -222,7 +246,7 @@ void write_engine(const Checkpoint& checkpoint, const fs::path& folder, const mo
   const model::QuantizationChoice quantization =
       model::resolve_quantization(options.quantization, options.group_size, options.zero_points);
   const auto items = model::pack_items(
-      checkpoint.manifest, {options.dtype, quantization, has_wide_heads(checkpoint, options)});
+      checkpoint.manifest, {options.dtype, quantization, heads_of(checkpoint, options)});
   SafetensorsWriter writer((folder / "weights.safetensors").string(), entries_of(items));
   ComponentTexts components;
   std::int32_t done = 0;
@@ -291,6 +315,7 @@ void build(const std::string& checkpoint_dir, const std::string& output_dir,
               name_of(options.dtype));
   model::resolve_quantization(options.quantization, options.group_size,
                               options.zero_points);  // before any file
+  check_heads(options);
   model::check_is_checkpoint(checkpoint_dir);
   if (!options.codec_dir.empty()) model::check_is_checkpoint(options.codec_dir);
   Checkpoint checkpoint(checkpoint_dir);

@@ -49,6 +49,22 @@ ops::Program write_prefill(const CausalDecoder& decoder) {
   return program;
 }
 
+ops::Program write_score(const CausalDecoder& decoder) {
+  ops::Program program;
+  program.name = "score";
+  BlockWriter block = start(decoder, program);
+  for (std::int32_t l = 0; l < decoder.config.layers; ++l) {
+    const LayerWeights& layer = decoder.stack.layers[static_cast<std::size_t>(l)];
+    block.self_attention(layer, l);
+    block.feed_forward(layer, l);
+  }
+  const ops::BufferId hidden = block.finish(decoder.stack);
+  const ops::BufferId logits = program.add("logits", static_cast<std::int32_t>(decoder.head.rows));
+  program.ops.emplace_back(ops::Linear{hidden, logits, decoder.head, decoder.head_bias});
+  program.ops.emplace_back(ops::EmitRows{logits});
+  return program;
+}
+
 ops::Program write_decode(const CausalDecoder& decoder, bool trace) {
   ops::Program program;
   program.name = "decode";

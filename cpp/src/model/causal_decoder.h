@@ -31,6 +31,8 @@ struct CausalDecoder {
 
 // Keys and values of the prompt but its last row, which is the first decode row.
 ops::Program write_prefill(const CausalDecoder& decoder);
+// Keys and values of rows, and their logits, which are emitted.
+ops::Program write_score(const CausalDecoder& decoder);
 // One row per branch: logits, guidance, a code.
 ops::Program write_decode(const CausalDecoder& decoder, bool trace);
 

@@ -3,6 +3,7 @@
 #include "core/check.h"
 #include "model/engine_data.h"
 #include "model/nanocodec/decoder.h"
+#include "model/pack.h"
 #include "model/registry.h"
 
 namespace ttsrt::model {
@@ -55,6 +56,34 @@ Checkpoint::Place Checkpoint::place_of(const std::string& name) const {
   const std::string prefix = nanocodec::kPrefix;
   if (codec == nullptr || name.rfind(prefix, 0) != 0) return {weights, name};
   return {codec->weights, name.substr(prefix.size())};
+}
+
+std::optional<Grid> Checkpoint::grid_of(const TensorSpec& spec) const {
+  const std::string scales_name = spec.name + ".scales";
+  const std::string zeros_name = spec.name + ".zeros";
+  if (spec.role != Role::matrix || !weights.has(scales_name)) return std::nullopt;
+  const StoredTensor& scales = weights.at(scales_name);
+  const StoredTensor& zeros = weights.at(zeros_name);
+  const std::int64_t rows = spec.shape.at(0);
+  const std::int64_t cols = spec.shape.at(1);
+  const bool fits = scales.shape.size() == 2 && scales.shape[0] == rows && scales.shape[1] >= 1 &&
+                    cols % scales.shape[1] == 0 && scales.dtype == DType::float16;
+  TTSRT_CHECK(FormatError, fits, weights.path(), ": ", scales_name,
+              ": expected float16 scales of each of ", rows, " rows and of groups of ", cols,
+              " inputs");
+  TTSRT_CHECK(FormatError, zeros.shape == scales.shape && zeros.dtype == DType::uint8,
+              weights.path(), ": ", zeros_name, ": expected a uint8 for each of ", scales_name);
+  Grid grid;
+  grid.group_size = cols / scales.shape[1];
+  grid.scales = read_floats(scales, weights.read(scales));
+  const std::vector<std::byte> bytes = weights.read(zeros);
+  grid.zeros.reserve(bytes.size());
+  for (const std::byte zero : bytes) {
+    TTSRT_CHECK(FormatError, static_cast<int>(zero) <= 15, weights.path(), ": ", zeros_name,
+                ": expected zero points of at most 15, got ", static_cast<int>(zero));
+    grid.zeros.push_back(static_cast<std::uint8_t>(zero));
+  }
+  return grid;
 }
 
 }  // namespace ttsrt::model

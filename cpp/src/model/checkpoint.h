@@ -2,12 +2,14 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "core/json.h"
 #include "core/safetensors.h"
 #include "model/family.h"
 #include "model/manifest.h"
+#include "model/quantize.h"
 #include "model/weights.h"
 
 namespace ttsrt::model {
@@ -28,6 +30,11 @@ struct Checkpoint {
   // Makes the decoder of a codec's checkpoint a part of this model. Throws ConfigError for models
   // that take none, and for a codec that has other codes; FormatError as the constructor.
   void add_codec(const std::string& folder);
+
+  // The grid that a matrix of the manifest was made with, where its scales and zero points are
+  // beside it ("NAME.scales" as float16, "NAME.zeros" as uint8). Throws FormatError where these
+  // don't fit the matrix.
+  std::optional<Grid> grid_of(const TensorSpec& spec) const;
 
   // Where a tensor of the manifest is, and its name there.
   struct Place {

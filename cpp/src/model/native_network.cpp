@@ -53,6 +53,7 @@ NativeNetwork::NativeNetwork(const EngineData& engine, std::unique_ptr<ops::Back
   info_.device = backend_->info().device;
   info_.description = backend_->info().description;
   info_.pipeline_depth = backend_->info().pipeline_depth;
+  info_.takes_token_rules = backend_->info().takes_token_rules;
   info_.cache_dtype = options.state.cache_dtype;
   info_.slots = state.slots;
   info_.paused_slots = limits.max_paused;
@@ -69,6 +70,11 @@ NativeNetwork::NativeNetwork(const EngineData& engine, std::unique_ptr<ops::Back
   output_.draws.reserve(draws);
   output_.codes.reserve(draws * static_cast<std::size_t>(state.codebooks));
   output_.scores.reserve(draws * static_cast<std::size_t>(state.max_text_len));
+  if (state.max_drawn > 0) {
+    output_.logprobs.reserve(draws);
+    output_.likeliest_ids.reserve(draws * rules::kMaxLogprobs);
+    output_.likeliest_logprobs.reserve(draws * rules::kMaxLogprobs);
+  }
   output_.seconds.reserve(executables_.size());
   for (std::size_t p = 0; p < programs.size(); ++p) reserve_rows(programs[p], p);
 }

@@ -18,6 +18,7 @@ struct NetworkInfo {
   std::string device;
   std::string description;
   std::int32_t pipeline_depth = 1;  // launches that may be in flight
+  bool takes_token_rules = false;   // itineraries may have step::TokenRules
   DType cache_dtype = DType::float32;
   std::int32_t slots = 0;
   std::int32_t paused_slots = 0;  // of these, as many belong to paused requests at most

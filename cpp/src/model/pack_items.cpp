@@ -5,13 +5,13 @@
 namespace ttsrt::model {
 namespace {
 
-void be_product(ops::Weight& weight, const PackOptions& options, bool is_wide) {
+void be_product(ops::Weight& weight, DType dtype, const QuantizationChoice& choice) {
   weight.layout = ops::Layout::panel16;
-  weight.dtype = options.dtype;
-  if (is_wide || options.quantization.quantization == ops::Quantization::none) return;
-  weight.quantization = options.quantization.quantization;
-  weight.group_size = options.quantization.group_size;
-  weight.has_zeros = options.quantization.has_zeros;
+  weight.dtype = dtype;
+  if (choice.quantization == ops::Quantization::none) return;
+  weight.quantization = choice.quantization;
+  weight.group_size = choice.group_size;
+  weight.has_zeros = choice.has_zeros;
   weight.dtype = stored_dtype(weight.quantization);
   check_inputs(weight);
 }
@@ -62,8 +62,10 @@ std::vector<PackItem> pack_items(const Manifest& manifest, const PackOptions& op
   for (PackItem& item : items) {
     const TensorSpec& source = item.source;
     if (is_product(source.role)) {
-      const bool is_wide = source.precision != Precision::any;
-      be_product(item.weight, options, is_wide || (source.is_head && options.wide_heads));
+      const bool has_own = source.is_head && options.heads.has_value();
+      const QuantizationChoice& choice = has_own ? *options.heads : options.quantization;
+      be_product(item.weight, options.dtype,
+                 source.precision == Precision::any ? choice : QuantizationChoice{});
       if (source.precision == Precision::float32) item.weight.dtype = DType::float32;
     } else {
       item.weight.dtype = source.role == Role::table ? options.dtype : source.dtype;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,7 +26,8 @@ std::vector<PackItem> list_tensors(const Manifest& manifest);
 struct PackOptions {
   DType dtype = DType::float32;     // of tables, and of products that aren't quantized
   QuantizationChoice quantization;  // of products
-  bool wide_heads = false;          // products that give logits aren't quantized
+  // Of products that give logits, where that is another.
+  std::optional<QuantizationChoice> heads = std::nullopt;
 };
 
 // The same tensors as a build stores them. Throws FormatError for products that the quantization

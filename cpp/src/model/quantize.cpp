@@ -186,6 +186,46 @@ void put_quants(const std::int8_t* q, const ops::Weight& weight, std::int64_t ro
   }
 }
 
+// A group of inputs of one output.
+struct GroupPlace {
+  std::int64_t row = 0;
+  std::int64_t first = 0;  // input
+  std::int64_t count = 0;
+};
+
+// Packs what `quantize_one(place, q)` makes of each group; q has room for its quants.
+template <typename QuantizeOne>
+Quantized quantize_groups(const std::vector<float>& values, const ops::Weight& weight,
+                          QuantizeOne quantize_one) {
+  TTSRT_CHECK(InternalError, values.size() == static_cast<std::size_t>(weight.rows * weight.cols),
+              weight.name, ": expected ", weight.rows * weight.cols, " values, got ",
+              values.size());
+  const bool has_groups = ops::has_groups(weight.quantization);
+  const std::int64_t groups = ops::num_groups(weight);
+  const std::int64_t group = has_groups ? weight.group_size : weight.cols;
+  Quantized out;
+  out.quants.assign(packed_bytes(weight), static_cast<std::byte>(empty_byte(weight.quantization)));
+  out.scales.resize(packed_bytes(scales_of(weight)));
+  if (weight.has_zeros) out.zeros.assign(packed_bytes(zeros_of(weight)), std::byte{8});
+  const std::int64_t panel_bytes =
+      ops::kPanel * ops::padded_cols(weight) * ops::weight_bits(weight.quantization) / 8;
+  std::vector<std::int8_t> q(static_cast<std::size_t>(weight.cols));
+  for (std::int64_t row = 0; row < weight.rows; ++row) {
+    check_stop();
+    for (std::int64_t g = 0; g < groups; ++g) {
+      const std::int64_t first = g * group;
+      const std::int64_t count = std::min(group, weight.cols - first);
+      const auto index = static_cast<std::size_t>((row / ops::kPanel * groups + g) * ops::kPanel +
+                                                  row % ops::kPanel);
+      const ScaleAndZero group_of = quantize_one({row, first, count}, q.data() + first);
+      put_scale(out.scales.data(), index, group_of.scale, has_groups);
+      if (weight.has_zeros) out.zeros[index] = static_cast<std::byte>(group_of.zero);
+    }
+    put_quants(q.data(), weight, row, out.quants.data() + row / ops::kPanel * panel_bytes);
+  }
+  return out;
+}
+
 }  // namespace
 
 QuantizationChoice resolve_quantization(const std::string& name, std::int64_t group_size,
@@ -232,35 +272,37 @@ ops::Weight zeros_of(const ops::Weight& weight) {
   return zeros;
 }
 
-Quantized quantize(const std::vector<float>& values, const ops::Weight& weight) {
-  TTSRT_CHECK(InternalError, values.size() == static_cast<std::size_t>(weight.rows * weight.cols),
-              weight.name, ": expected ", weight.rows * weight.cols, " values, got ",
-              values.size());
-  const bool has_groups = ops::has_groups(weight.quantization);
-  const std::int64_t groups = ops::num_groups(weight);
-  const std::int64_t group = has_groups ? weight.group_size : weight.cols;
-  Quantized out;
-  out.quants.assign(packed_bytes(weight), static_cast<std::byte>(empty_byte(weight.quantization)));
-  out.scales.resize(packed_bytes(scales_of(weight)));
-  if (weight.has_zeros) out.zeros.assign(packed_bytes(zeros_of(weight)), std::byte{8});
-  const std::int64_t panel_bytes =
-      ops::kPanel * ops::padded_cols(weight) * ops::weight_bits(weight.quantization) / 8;
-  std::vector<std::int8_t> q(static_cast<std::size_t>(weight.cols));
-  for (std::int64_t row = 0; row < weight.rows; ++row) {
-    check_stop();
-    const float* from = values.data() + row * weight.cols;
-    for (std::int64_t g = 0; g < groups; ++g) {
-      const std::int64_t first = g * group;
-      const std::int64_t count = std::min(group, weight.cols - first);
-      const auto index = static_cast<std::size_t>((row / ops::kPanel * groups + g) * ops::kPanel +
-                                                  row % ops::kPanel);
-      const ScaleAndZero group_of = quantize_group(weight, from + first, count, q.data() + first);
-      put_scale(out.scales.data(), index, group_of.scale, has_groups);
-      if (weight.has_zeros) out.zeros[index] = static_cast<std::byte>(group_of.zero);
+bool can_keep(const Grid& grid, const ops::Weight& weight) {
+  if (!ops::has_groups(weight.quantization) || grid.group_size % weight.group_size != 0)
+    return false;
+  return weight.has_zeros || std::all_of(grid.zeros.begin(), grid.zeros.end(),
+                                         [](std::uint8_t zero) { return zero == 8; });
+}
+
+Quantized keep_grid(const std::vector<float>& values, const ops::Weight& weight, const Grid& grid) {
+  const std::int64_t groups = weight.cols / grid.group_size;
+  return quantize_groups(values, weight, [&](const GroupPlace& at, std::int8_t* q) {
+    const auto index = static_cast<std::size_t>(at.row * groups + at.first / grid.group_size);
+    const ScaleAndZero found = {grid.scales[index], static_cast<float>(grid.zeros[index])};
+    for (std::int64_t k = 0; k < at.count; ++k) {
+      const float value = values[static_cast<std::size_t>(at.row * weight.cols + at.first + k)];
+      const float steps = found.scale == 0.0F ? 0.0F : value / found.scale;
+      const float nibble = std::fabs(steps) <= 15.0F ? whole(steps) + found.zero : -1.0F;
+      const bool is_kept =
+          nibble >= 0.0F && nibble <= 15.0F && (nibble - found.zero) * found.scale == value;
+      TTSRT_CHECK(FormatError, is_kept, weight.name, "[", at.row, ", ", at.first + k,
+                  "]: expected a multiple of the scale ", found.scale, " from ", -found.zero,
+                  " to ", 15.0F - found.zero, " times it, got ", value);
+      q[k] = static_cast<std::int8_t>(nibble - 8.0F);
     }
-    put_quants(q.data(), weight, row, out.quants.data() + row / ops::kPanel * panel_bytes);
-  }
-  return out;
+    return found;
+  });
+}
+
+Quantized quantize(const std::vector<float>& values, const ops::Weight& weight) {
+  return quantize_groups(values, weight, [&](const GroupPlace& at, std::int8_t* q) {
+    return quantize_group(weight, values.data() + at.row * weight.cols + at.first, at.count, q);
+  });
 }
 
 }  // namespace ttsrt::model

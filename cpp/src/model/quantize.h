@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -40,6 +41,21 @@ struct Quantized {
   std::vector<std::byte> scales;  // packed_bytes(scales_of(weight))
   std::vector<std::byte> zeros;   // packed_bytes(zeros_of(weight)), or none
 };
+
+// Scales and zero points that values were made with: value = (q - zero) * scale, q in [0, 15].
+struct Grid {
+  std::int64_t group_size = 0;      // inputs that share a scale
+  std::vector<float> scales;        // [rows, cols / group_size], each a float16
+  std::vector<std::uint8_t> zeros;  // the same, at most 15
+};
+
+// Whether `weight` can hold values of this grid as they are: in groups that lie in those of the
+// grid, and with zero points unless all of them are 8.
+bool can_keep(const Grid& grid, const ops::Weight& weight);
+
+// Row-major floats [rows, cols] of a grid that `weight` can keep, packed as it says: nothing is
+// rounded. Throws FormatError for a value that isn't of the grid.
+Quantized keep_grid(const std::vector<float>& values, const ops::Weight& weight, const Grid& grid);
 
 // Row-major floats [rows, cols], quantized and packed as `weight` says (its data is ignored).
 // Throws FormatError where a scale doesn't fit its type.

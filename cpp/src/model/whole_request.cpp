@@ -19,7 +19,7 @@ void refuse(const Option (&options)[Count], const char* why) {
     TTSRT_CHECK(ConfigError, !option.is_given, option.name, ": expected none, as ", why);
 }
 
-void refuse_draw_options(const Request& request) {
+void refuse_draw_options(const Request& request, const char* why) {
   const Option options[] = {{"text_features", is_given(request.text_features)},
                             {"encoder_output", is_given(request.encoder_output)},
                             {"context_codes", is_given(request.context_codes)},
@@ -42,12 +42,20 @@ void refuse_draw_options(const Request& request) {
                             {"use_local_transformer", request.use_local_transformer.has_value()},
                             {"maskgit", request.maskgit.has_value()},
                             {"block", request.block.has_value()},
+                            {"tokens", request.tokens.has_value()},
                             {"forced_codes", is_given(request.forced_codes)},
                             {"return_alignment", request.return_alignment},
                             {"return_positions", request.return_positions},
                             {"stop_after_equal", request.stop_after_equal.has_value()}};
-  refuse(options, "this model draws no codes step by step");
+  refuse(options, why);
   refuse_speaker_options(request);
+}
+
+// The same of models that never draw.
+void refuse_draw_options(const Request& request) {
+  constexpr const char* kWhy = "this model draws no codes step by step";
+  refuse_draw_options(request, kWhy);
+  TTSRT_CHECK(ConfigError, !request.score, "score: expected false, as ", kWhy);
 }
 
 void refuse_codec_input(const Request& request) {
@@ -63,6 +71,10 @@ void refuse_step_options(const Request& request) {
   refuse_codec_input(request);
   TTSRT_CHECK(ConfigError, !request.codes_only,
               "codes_only: expected false, as this model makes no codes");
+}
+
+void refuse_beside_score(const Request& request) {
+  refuse_draw_options(request, "ids that are scored are given, not drawn");
 }
 
 void refuse_flow_options(const Request& request) {

@@ -14,6 +14,8 @@ namespace ttsrt::model {
 // Throws ConfigError for the options of draws, codes, priors and alignments, and for what codecs
 // take.
 void refuse_step_options(const Request& request);
+// Throws ConfigError for the options of draws beside `score`.
+void refuse_beside_score(const Request& request);
 // Throws ConfigError for the options of flow matching, of vocoders and of codecs.
 void refuse_flow_options(const Request& request);
 // Throws ConfigError for all but `mel` and the options of every request.

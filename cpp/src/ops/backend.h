@@ -68,6 +68,8 @@ struct StateSpec {
   std::int32_t schedule_width = 0;
   std::int32_t codebooks = 0;   // C*S last codes
   std::int32_t seen_vocab = 0;  // ids of each place that a repetition penalty counts; 0: none do
+  // Ids that a slot remembers of those that it drew, for token rules; 0: slots take no such rules.
+  std::int32_t max_drawn = 0;
 };
 
 using Ticket = std::uint64_t;  // of a flight
@@ -141,6 +143,7 @@ struct BackendInfo {
   std::string description;          // "cpu: avx512_bf16, 2 threads"
   std::int32_t pipeline_depth = 1;  // limit on outstanding flights
   bool checks_drafts = false;       // it runs draws that verify drafts (step::Draw::ahead)
+  bool takes_token_rules = false;   // slots may have step::TokenRules
 };
 
 class Backend {

@@ -25,6 +25,16 @@ void check_seen(const rules::SamplerRules& sampler, const StateSpec& spec) {
   }
 }
 
+void check_tokens(const step::TokenRules& tokens, const StateSpec& spec) {
+  TTSRT_CHECK(InternalError, spec.max_drawn > 0 && spec.codebooks == 1,
+              "token rules: the slots remember no drawn ids");
+  TTSRT_CHECK(InternalError,
+              tokens.repetition_penalty > 0.0F && tokens.num_logprobs >= -1 &&
+                  tokens.num_logprobs <= rules::kMaxLogprobs,
+              "token rules: a penalty of ", tokens.repetition_penalty, " and ", tokens.num_logprobs,
+              " likeliest ids are out of range");
+}
+
 }  // namespace
 
 void check_reset(const step::SlotReset& reset, const StateSpec& spec) {
@@ -54,6 +64,7 @@ void check_reset(const step::SlotReset& reset, const StateSpec& spec) {
   TTSRT_CHECK(InternalError, rules.block.steps >= 0 && rules.block.steps <= rules::kMaxBlockSteps,
               "block.steps: expected at most ", rules::kMaxBlockSteps, ", got ", rules.block.steps);
   check_seen(rules.sampler, spec);
+  if (reset.tokens != nullptr) check_tokens(*reset.tokens, spec);
 }
 
 void check_copy(const step::BlockCopy& copy, const StateSpec& spec) {

@@ -29,7 +29,7 @@ enum class Processor : std::int32_t { none, repetition_penalty, temperature, top
 
 constexpr std::int32_t kMaxProcessors = 6;
 constexpr std::int32_t kMaxSeenFirst = 4;
-constexpr std::int32_t kMaxStopIds = 8;
+constexpr std::int32_t kMaxStopIds = 32;
 constexpr std::int32_t kMaxForbidden = 16;
 constexpr std::int32_t kMaxMaskGitSteps = 64;
 constexpr std::int32_t kMaxBlockRows = 64;

@@ -6,9 +6,11 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "rules/slot_rules.h"
+#include "step/token_rules.h"
 
 namespace ttsrt::step {
 
@@ -125,6 +127,7 @@ struct SlotReset {
   std::int32_t slot = 0;
   rules::SlotRules rules;
   bool is_next_round = false;
+  std::shared_ptr<const TokenRules> tokens;  // null: none
 };
 
 // One launch of a network. `programs` has an entry for every Program, with or without rows; they

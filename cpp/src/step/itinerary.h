@@ -39,6 +39,7 @@ enum class Emits : std::int32_t {
   samples,
   codes,
   encoded,  // rows of a text, for later rounds: they come back for stops that ask for them
+  logits,   // of every id, by which the id behind each row is scored
 };
 
 // A Program as the executor sees it. Programs of one launch run in the order of their indices.
@@ -64,10 +65,12 @@ struct RowSource {
   std::int32_t first_position = 0;   // of the first row in that table
   std::int32_t kept_offset = 0;      // Input::kept_rows: first row in the slot's kept rows
   std::int32_t ids_per_row = 1;      // Input::codes: as many as the Program has code tables
-  std::shared_ptr<const std::vector<std::int32_t>> ids;  // [rows * ids_per_row]
-  std::shared_ptr<const std::vector<float>> vectors;     // [rows * dim]
-  std::shared_ptr<const float> device_vectors;  // or in the memory of the network's device:
-  std::int64_t device_width = 0;                // [rows, device_width], not known to be finite
+  // [rows * ids_per_row]; and one id more of rows whose Program emits logits, the last that is
+  // scored.
+  std::shared_ptr<const std::vector<std::int32_t>> ids;
+  std::shared_ptr<const std::vector<float>> vectors;  // [rows * dim]
+  std::shared_ptr<const float> device_vectors;        // or in the memory of the network's device:
+  std::int64_t device_width = 0;  // [rows, device_width], not known to be finite
 };
 
 // What makes the start of a branch's prompt equal to another request's, which may then fork its
@@ -178,9 +181,10 @@ struct Rounds {
 };
 
 struct Itinerary {
-  std::vector<Stop> stops;    // at most kMaxStops, at most one of them stepwise
-  rules::SlotRules rules;     // of the first round
-  std::int32_t text_len = 0;  // columns of an alignment
+  std::vector<Stop> stops;                   // at most kMaxStops, at most one of them stepwise
+  rules::SlotRules rules;                    // of the first round
+  std::shared_ptr<const TokenRules> tokens;  // null: none
+  std::int32_t text_len = 0;                 // columns of an alignment
   Rounds rounds;
   // Samples of silence in front of the sound of each round, and behind the last: one more than
   // there are rounds, of which a text without any is one. Empty: none.

@@ -42,6 +42,10 @@ struct StepOutput {
   std::vector<std::int32_t> codes;  // [draws, C*S]
   std::vector<float> scores;        // [draws, max text_len], of draws that keep their alignment
   std::int32_t max_text_len = 0;
+  // Of draws whose rules ask for logarithms of probabilities; empty where none does.
+  std::vector<float> logprobs;              // [draws], of the codes
+  std::vector<std::int32_t> likeliest_ids;  // [draws, rules::kMaxLogprobs]
+  std::vector<float> likeliest_logprobs;    // [draws, rules::kMaxLogprobs]
   std::vector<RowsOutput> rows;
   std::vector<TapOutput> taps;  // only under trace
   std::vector<double> seconds;  // [programs] that each one ran, 0: it didn't

@@ -25,6 +25,7 @@ from ttsrt_rt.cli import (
     inspect,
     memory,
     quality,
+    quantize,
     run,
     say,
     text,
@@ -42,6 +43,7 @@ __all__ = ["main"]
 
 _COMMANDS = (
     convert,
+    quantize,
     build,
     run,
     say,

@@ -64,6 +64,11 @@ def add_parser(commands: Subparsers) -> None:
         help="they are quantized: the default for other models",
     )
     parser.add_argument(
+        "--head_quantization",
+        choices=("none", "w8a16", "w8a8"),
+        help="how they are quantized, if not as all",
+    )
+    parser.add_argument(
         "--codec_dir",
         help="what convert wrote of the model's codec, which becomes part of the engine: its "
         "results are then sound",
@@ -113,6 +118,7 @@ def _run(args: argparse.Namespace) -> int:
         group_size=args.group_size,
         zero_points=args.zero_points,
         wide_heads=args.wide_heads,
+        head_quantization=args.head_quantization,
         codec_dir=args.codec_dir,
         overwrite=args.overwrite,
         progress=True,

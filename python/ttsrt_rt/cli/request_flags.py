@@ -33,13 +33,14 @@ __all__ = [
 
 Made = TypeVar("Made")
 
-_GROUPS = ("prior", "maskgit", "block", "speculation", "flow", "text_options")
+_GROUPS = ("prior", "maskgit", "block", "tokens", "speculation", "flow", "text_options")
 # Options of a group as JSON, for messages.
 _EXAMPLES = {
     "prior": '{"lookahead": 8}',
     "maskgit": '{"steps": 3}',
     "block": '{"steps": 6}',
     "speculation": '{"mode": "ngram"}',
+    "tokens": '{"ignore_eos": true}',
     "flow": '{"steps": 16, "duration": 600}',
     "text_options": '{"split": "never"}',
 }
@@ -72,6 +73,9 @@ def add_request_flags(parser: Parser) -> None:
         "--speculation", help='how ids of a text are guessed, as JSON: {"mode": "ngram"}'
     )
     fields.add_argument(
+        "--tokens", help='options of language models as JSON: {"logit_bias": {"5": -2.5}}'
+    )
+    fields.add_argument(
         "--flow", help='options of flow matching as JSON: {"steps": 16, "duration": 600}'
     )
     fields.add_argument("--text_options", help='how --text is read, as JSON: {"split": "never"}')
@@ -79,6 +83,8 @@ def add_request_flags(parser: Parser) -> None:
         group = parser.add_argument_group(f"options of --{name}, one by one")
         help_of = _field_docs(kind)
         for field in dataclasses.fields(kind):
+            if str(field.type).startswith("Mapping"):
+                continue
             text = help_of.get(field.name, "")
             _add_flag(group, f"{name}_{field.name}", str(field.type), text)
 
@@ -92,6 +98,7 @@ def _kinds() -> dict[str, type[Any]]:
         MaskGit,
         Speculation,
         TextOptions,
+        TokenOptions,
     )
 
     return {
@@ -99,6 +106,7 @@ def _kinds() -> dict[str, type[Any]]:
         "maskgit": MaskGit,
         "block": BlockDiffusion,
         "speculation": Speculation,
+        "tokens": TokenOptions,
         "flow": Flow,
         "text_options": TextOptions,
     }
@@ -153,7 +161,7 @@ def given_fields(args: argparse.Namespace) -> dict[str, Any]:
         options = {
             field.name: _bool_of(getattr(args, f"{name}_{field.name}"), str(field.type))
             for field in dataclasses.fields(kind)
-            if getattr(args, f"{name}_{field.name}") is not None
+            if getattr(args, f"{name}_{field.name}", None) is not None
         }
         text = given.get(name)
         if text is not None and not (name == "prior" and text in ("default", "off")):
@@ -231,8 +239,9 @@ def make_request(fields: Mapping[str, Any]) -> Request:
 
     Args:
         fields: Values by the names of `Request`. An array may be FILE or FILE:KEY, `prior`,
-            `maskgit`, `block`, `speculation`, `flow` and `text_options` mappings of their options;
-            `prior` may also be "off" or None. A `lexicon` may be the name of a file.
+            `maskgit`, `block`, `tokens`, `speculation`, `flow` and `text_options` mappings of their
+            options; `prior` may also be "off" or None. A `lexicon` may be the name of a file, and
+            ids in `logit_bias` texts, as JSON has them.
 
     Raises:
         ConfigError: A name is unknown, or an array can't be read.
@@ -252,8 +261,18 @@ def make_request(fields: Mapping[str, Any]) -> Request:
             from ttsrt_rt.text.lexicon import read_lexicon
 
             values[name] = {**values[name], "lexicon": read_lexicon(values[name]["lexicon"])}
+        if isinstance(biases := values[name].get("logit_bias"), dict):
+            values[name] = {**values[name], "logit_bias": _by_number(biases)}
         values[name] = _make(name, _kinds()[name], values[name])
     return _make("request", Request, values)
+
+
+def _by_number(biases: Mapping[Any, Any]) -> dict[Any, Any]:
+    """The same with ids in place of texts that are ids."""
+    return {
+        int(key) if isinstance(key, str) and re.fullmatch(r"[0-9]{1,10}", key) else key: value
+        for key, value in biases.items()
+    }
 
 
 def _prior(value: Any) -> AttentionPrior | Any:

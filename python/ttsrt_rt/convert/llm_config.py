@@ -13,6 +13,7 @@ from typing import Any
 
 from ttsrt_rt.convert.fields import Block
 from ttsrt_rt.convert.llm_names import CONFIG, MAX_CONFIG_BYTES
+from ttsrt_rt.convert.llm_tensorrt import is_tensorrt_config, read_as_hugging_face
 from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.json_text import read_json
 from ttsrt_rt.quoting import list_names, show
@@ -80,10 +81,17 @@ class LlmConfig:
         """Whether the head has a bias."""
         return self.kind == "phi"
 
-    def model_block(self, vocab: int, eos: int) -> dict[str, Any]:
-        """Returns the block `model` of our config.json."""
+    def model_block(self, vocab: int, eos: int, num_tokens: int | None = None) -> dict[str, Any]:
+        """Returns the block `model` of our config.json.
+
+        Args:
+            vocab: rows of the table.
+            eos: the id that ends a text.
+            num_tokens: ids of the tokenizer, where they are fewer.
+        """
         return {
             "vocab": vocab,
+            **({} if num_tokens is None else {"tokens": num_tokens}),
             "eos": eos,
             "head_bias": self.has_head_bias,
             "decoder": asdict(self.decoder),
@@ -98,7 +106,10 @@ def read_llm_config(folder: Path) -> LlmConfig:
         FormatError: it is not JSON.
     """
     path = folder / CONFIG
-    config = Block(read_json(path, max_bytes=MAX_CONFIG_BYTES), f"{path}: ", ConfigError)
+    values = read_json(path, max_bytes=MAX_CONFIG_BYTES)
+    config = Block(values, f"{path}: ", ConfigError)
+    if is_tensorrt_config(values):
+        config = read_as_hugging_face(folder)
     kind = config.word("model_type", tuple(KINDS))
     _check_architecture(config, kind)
     dim = config.integer("hidden_size", 2, MAX_DIM)

@@ -1,4 +1,5 @@
-"""Runs a conversion of a language model: a folder of Hugging Face with a Llama or a Phi.
+"""Runs a conversion of a language model: a folder of Hugging Face or of TensorRT-LLM with a Llama
+or a Phi.
 
 Weights come from safetensors or from pickles that are read as data; the files of the tokenizer go
 along. Weights of 4 bits (AWQ, GPTQ, compressed-tensors) become the float32 values that they stand
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, get_args
@@ -17,10 +18,21 @@ from typing import Any, get_args
 from ttsrt_rt.convert.checkpoint import CheckpointWriter, config_of
 from ttsrt_rt.convert.lazy_tensor import LazyTensor
 from ttsrt_rt.convert.llm_config import LlmConfig, read_llm_config
-from ttsrt_rt.convert.llm_front_end import eos_of_tokenizer, front_end_of, read_text_files
+from ttsrt_rt.convert.llm_front_end import (
+    eos_of_tokenizer,
+    front_end_of,
+    num_tokens_of,
+    read_text_files,
+)
 from ttsrt_rt.convert.llm_generation import read_defaults, read_generation, read_stop_ids
 from ttsrt_rt.convert.llm_names import is_llm_folder, is_llm_part
-from ttsrt_rt.convert.llm_quantization import dequantized, read_quantization
+from ttsrt_rt.convert.llm_older import with_todays_names
+from ttsrt_rt.convert.llm_quantization import (
+    Grid,
+    dequantized,
+    read_quantization,
+    with_grids,
+)
 from ttsrt_rt.convert.llm_source import open_llm_weights
 from ttsrt_rt.convert.llm_tensors import EMBEDDING, linears_of, plan_llm, unused_in
 from ttsrt_rt.convert.manifest import check_mapped
@@ -76,29 +88,43 @@ def convert_llm(
         generation = read_generation(folder)
         defaults = read_defaults(generation, config)
         text = read_text_files(folder)
-        tensors: Mapping[str, LazyTensor] = open_llm_weights(files, folder)
+        tensors: Mapping[str, LazyTensor] = with_todays_names(
+            open_llm_weights(files, folder), config, str(folder)
+        )
+        grids: dict[str, Grid] = {}
         if quantization is not None:
-            tensors = dequantized(
+            tensors, grids = dequantized(
                 tensors, quantization, linears_of(config), config.decoder.has_bias
             )
         vocab = _vocab(config, tensors)
         ending = eos_of_tokenizer(text, str(folder))
         stop_ids = read_stop_ids(generation, config, vocab, ending)
-        mapped = make_tensors(plan_llm(config, vocab), tensors, dtype, unused_in(config))
+        used = _used(num_tokens_of(text, str(folder)), vocab, stop_ids)
+        plans = plan_llm(config, vocab)
+        mapped = make_tensors(plans, tensors, dtype, unused_in(config))
         source_block: dict[str, Any] = {"file": folder.name, "model_type": config.kind}
         if quantization is not None:
             source_block["quantization"] = quantization.describe()
         blocks = {
-            "model": config.model_block(vocab, stop_ids[0]),
+            "model": config.model_block(vocab, stop_ids[0], used),
             "defaults": defaults.to_json(),
             "front_end": front_end_of(text, stop_ids, str(folder)),
         }
         written = config_of("llm", source_block, blocks)
         check_mapped(written, mapped)
+        if dtype in (None, "float32"):  # other floats are no longer on the grid
+            mapped = with_grids(mapped, plans, grids)
         LOGGER.info("%s: %s", folder, config.decoder)
         LOGGER.info("%s: ends a text by the ids %s", folder, list(stop_ids))
         writer.write(written, lambda made: write_mapped(made, mapped, report))
     return Path(output_dir)
+
+
+def _used(num_tokens: int | None, vocab: int, stop_ids: Sequence[int]) -> int | None:
+    """Returns the ids of the tokenizer where the table has more rows, and texts can still end."""
+    if num_tokens is None or not max(stop_ids) < num_tokens < vocab:
+        return None
+    return num_tokens
 
 
 def _vocab(config: LlmConfig, tensors: Mapping[str, LazyTensor]) -> int:

@@ -16,15 +16,22 @@ from typing import Any
 from ttsrt_rt.errors import FormatError
 from ttsrt_rt.json_text import parse_json
 from ttsrt_rt.regular_file import read_regular
+from ttsrt_rt.tokenizer_json import FALLBACK_FILES, tokenizer_json_of
 
-__all__ = ["TOKENIZER_FILES", "eos_of_tokenizer", "front_end_of", "read_text_files"]
+__all__ = [
+    "TOKENIZER_FILES",
+    "eos_of_tokenizer",
+    "front_end_of",
+    "num_tokens_of",
+    "read_text_files",
+]
 
 TOKENIZER, TOKENIZER_CONFIG = "tokenizer.json", "tokenizer_config.json"
 TOKENIZER_FILES = (
     *(TOKENIZER, TOKENIZER_CONFIG, "special_tokens_map.json", "chat_template.jinja"),
-    *("chat_template.json", "vocab.json", "merges.txt", "added_tokens.json", "tokenizer.model"),
+    "chat_template.json",
+    *FALLBACK_FILES,
 )
-FALLBACKS = ("vocab.json", "merges.txt", "added_tokens.json", "tokenizer.model")
 MAX_FILE_BYTES = 32 << 20
 MAX_BLOCK_BYTES = 12 << 20  # of config.json, which may have 16 MiB
 MAX_VALUES, MAX_PAIRS = 1_000_000, 500_000
@@ -32,18 +39,23 @@ MAX_VALUES, MAX_PAIRS = 1_000_000, 500_000
 
 def read_text_files(folder: Path) -> dict[str, bytes]:
     """Returns the files with a folder's tokenizer and chat template, by name. Beside a
-    `tokenizer.json`, the files of slower tokenizers are left out.
+    `tokenizer.json`, the files of slower tokenizers are left out; without one, it is made of them.
 
     Raises:
-        FormatError: a file exceeds 32 MiB.
+        FormatError: a file exceeds 32 MiB, or one of a slower tokenizer is damaged.
     """
     has_fast = (folder / TOKENIZER).is_file()
-    names = [name for name in TOKENIZER_FILES if not (has_fast and name in FALLBACKS)]
-    return {
+    names = [name for name in TOKENIZER_FILES if not (has_fast and name in FALLBACK_FILES)]
+    files = {
         name: read_regular(folder / name, MAX_FILE_BYTES)
         for name in names
         if (folder / name).is_file()
     }
+    made = None if has_fast else tokenizer_json_of(files, str(folder))
+    if made is not None:
+        files = {name: data for name, data in files.items() if name not in FALLBACK_FILES}
+        files[TOKENIZER] = made
+    return files
 
 
 def front_end_of(files: dict[str, bytes], stop_ids: Iterable[int], where: str) -> dict[str, Any]:
@@ -90,6 +102,26 @@ def eos_of_tokenizer(files: dict[str, bytes], where: str) -> int | None:
     model = tokenizer.get("model")
     vocab = model.get("vocab") if isinstance(model, dict) else None
     return _id(vocab.get(text)) if isinstance(vocab, dict) else None
+
+
+def num_tokens_of(files: dict[str, bytes], where: str) -> int | None:
+    """Returns how many ids a tokenizer has, its largest and all below; None if its files do not
+    tell. The table of a model may have more rows, which pad it.
+
+    Raises:
+        FormatError: a file is not JSON.
+    """
+    tokenizer = _object(files, TOKENIZER, where)
+    model = tokenizer.get("model")
+    vocab = model.get("vocab") if isinstance(model, dict) else None
+    ids = [_id(value) for value in vocab.values()] if isinstance(vocab, dict) else []
+    if isinstance(vocab, list):  # of a unigram model, a list of pieces
+        ids = [len(vocab) - 1]
+    added = tokenizer.get("added_tokens")
+    for each in added if isinstance(added, list) else ():
+        ids.append(_id(each.get("id")) if isinstance(each, dict) else None)
+    known = [each for each in ids if each is not None]
+    return max(known) + 1 if known else None
 
 
 def _object(files: dict[str, bytes], name: str, where: str) -> dict[str, Any]:

@@ -62,13 +62,6 @@ def read_defaults(generation: Block, config: LlmConfig) -> LlmDefaults:
     """
     is_sampled = generation.flag("do_sample", False)
     temperature = generation.number("temperature", 0.0, 100.0, 1.0)
-    penalty = generation.number("repetition_penalty", 0.01, 100.0, 1.0)
-    if penalty != 1.0:
-        LOGGER.warning(
-            "%srepetition_penalty %g was left out: it is not supported for language models",
-            generation.path,
-            penalty,
-        )
     beams = generation.integer("num_beams", 1, 1 << 20, 1)
     if beams > 1:
         LOGGER.warning(
@@ -80,7 +73,7 @@ def read_defaults(generation: Block, config: LlmConfig) -> LlmDefaults:
         top_k=generation.integer("top_k", 0, MAX_TOP_K, TOP_K),
         top_p=generation.number("top_p", 0.0, 1.0, 1.0),
         min_p=generation.number("min_p", 0.0, 1.0, 0.0),
-        repetition_penalty=1.0,
+        repetition_penalty=generation.number("repetition_penalty", 0.01, 100.0, 1.0),
         max_frames=min(MAX_TOKENS, config.decoder.max_positions),
         min_frames=0,
     )

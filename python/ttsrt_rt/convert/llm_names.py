@@ -17,6 +17,7 @@ __all__ = [
     "CONFIG",
     "PICKLES",
     "PICKLES_INDEX",
+    "RANK_0",
     "TENSORS",
     "TENSORS_INDEX",
     "hint_of_foreign_llm",
@@ -27,6 +28,7 @@ __all__ = [
 CONFIG = "config.json"
 TENSORS, TENSORS_INDEX = "model.safetensors", "model.safetensors.index.json"
 PICKLES, PICKLES_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
+RANK_0 = "rank0.safetensors"  # of TensorRT-LLM
 WEIGHTS = (TENSORS, TENSORS_INDEX, PICKLES, PICKLES_INDEX)
 SHARD = re.compile(r"(?:model|pytorch_model)-\d+-of-\d+\.(?:safetensors|bin)")
 OF_OTHER_FAMILIES = ("inf5",)
@@ -48,21 +50,28 @@ FOREIGN = (
 
 def is_llm_folder(path: Path) -> bool:
     """Whether a folder has a `config.json` with a `model_type`, and weights under the names that
-    Hugging Face gives them. Which models are converted is not asked here.
+    Hugging Face gives them; or, of TensorRT-LLM, an `architecture` and `rank0.safetensors`. Which
+    models are converted is not asked here.
     """
-    if not (path / CONFIG).is_file() or not any((path / name).is_file() for name in WEIGHTS):
+    of_tensorrt = (path / RANK_0).is_file()
+    has_weights = of_tensorrt or any((path / name).is_file() for name in WEIGHTS)
+    if not (path / CONFIG).is_file() or not has_weights:
         return False
     try:
         config = read_json(path / CONFIG, max_bytes=MAX_CONFIG_BYTES)
     except (ConfigError, FormatError):
         return False
-    kind = config.get("model_type") if isinstance(config, dict) else None
+    if not isinstance(config, dict):
+        return False
+    if of_tensorrt and str(config.get("architecture")).endswith("ForCausalLM"):
+        return True
+    kind = config.get("model_type")
     return isinstance(kind, str) and kind not in OF_OTHER_FAMILIES
 
 
 def is_llm_part(path: Path) -> bool:
     """Whether a file is a part of such a folder, which then stands for the whole."""
-    is_named = path.name in (CONFIG, *WEIGHTS) or SHARD.fullmatch(path.name) is not None
+    is_named = path.name in (CONFIG, RANK_0, *WEIGHTS) or SHARD.fullmatch(path.name) is not None
     return is_named and is_llm_folder(path.parent)
 
 

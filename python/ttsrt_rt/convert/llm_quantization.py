@@ -7,7 +7,7 @@ such form, or none that was checked, and are refused by their names.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,13 @@ from ttsrt_rt.convert.fields import Block
 from ttsrt_rt.convert.lazy_tensor import Array, LazyTensor
 from ttsrt_rt.convert.llm_names import MAX_CONFIG_BYTES
 from ttsrt_rt.convert.llm_unpack import READERS, Packed
-from ttsrt_rt.convert.mapped_tensor import read_as
+from ttsrt_rt.convert.mapped_tensor import MappedTensor, read_as
+from ttsrt_rt.convert.tensor_plan import TensorPlan
 from ttsrt_rt.errors import ConfigError, FormatError
 from ttsrt_rt.json_text import read_json
 from ttsrt_rt.quoting import show
 
-__all__ = ["Quantization", "dequantized", "read_quantization"]
+__all__ = ["Grid", "Quantization", "dequantized", "read_quantization", "with_grids"]
 
 GROUPS = (32, 64, 128)
 METHODS = ("awq", "gptq", "compressed-tensors")
@@ -31,6 +32,19 @@ OLDER_FILES = (("quantize_config.json", "gptq"), ("quant_config.json", "awq"))
 HINT = "convert the model without quantization, and quantize it with ttsrt build --quantization"
 PACKED_NAME = {"int8": "weight_scale", "pack": "weight_packed"}
 MAX_SKIPPED = 10_000
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Scales and zero points of a layer.
+
+    Attributes:
+        shape: outputs and groups.
+        read: returns both, float16 and uint8, of this shape.
+    """
+
+    shape: tuple[int, int]
+    read: Callable[[], tuple[Array, Array]]
 
 
 @dataclass(frozen=True)
@@ -85,9 +99,10 @@ def dequantized(
     quantization: Quantization,
     linears: Mapping[str, tuple[int, int]],
     has_bias: Callable[[str], bool],
-) -> dict[str, LazyTensor]:
+) -> tuple[dict[str, LazyTensor], dict[str, Grid]]:
     """Returns the tensors of a model with the floats of its quantized layers in place of their
-    packed parts. Layers that are not quantized become float32 too, as neighbours become one matrix.
+    packed parts, and the grids that these floats are on. Layers that are not quantized become
+    float32 too, as neighbours become one matrix.
 
     Args:
         tensors: all tensors of the source.
@@ -100,6 +115,7 @@ def dequantized(
             quantized.
     """
     made = dict(tensors)
+    grids: dict[str, Grid] = {}
     num_quantized = 0
     for name, (outputs, inputs) in linears.items():
         if not quantization.has_layer(name, tensors):
@@ -113,17 +129,49 @@ def dequantized(
                 f"{name}: group_size: expected a divisor of {inputs} inputs, got {group}"
             )
         packed = Packed(name, tensors, outputs, inputs, group, quantization.symmetric)
-        read, used = READERS[quantization.layout](packed)
-        for part in used:
+        unpacked = READERS[quantization.layout](packed)
+        for part in unpacked.used:
             made.pop(f"{name}.{part}", None)
-        made[f"{name}.weight"] = _float_tensor(f"{name}.weight", (outputs, inputs), read)
+        made[f"{name}.weight"] = _float_tensor(f"{name}.weight", (outputs, inputs), unpacked.read)
+        if unpacked.grid is not None:
+            grids[f"{name}.weight"] = Grid((outputs, inputs // group), unpacked.grid)
         if not has_bias(name) and f"{name}.bias" in made:
             _check_zeros(made.pop(f"{name}.bias"))
     if not num_quantized:
         raise FormatError(
             f"quantization_config: expected layers packed by {quantization.method}, got none"
         )
+    return made, grids
+
+
+def with_grids(
+    mapped: dict[str, MappedTensor], plans: Mapping[str, TensorPlan], grids: Mapping[str, Grid]
+) -> dict[str, MappedTensor]:
+    """Returns the tensors of a checkpoint with the scales and zero points of its matrices, so that
+    a build with groups and zero points keeps the codes of the source.
+
+    Args:
+        mapped: the tensors, by name.
+        plans: how each was made.
+        grids: those of the source's layers, by the names of their weights.
+    """
+    made = dict(mapped)
+    for name, plan in plans.items():
+        parts = [grids.get(source) for source, _ in plan.sources]
+        known = [part for part in parts if part is not None]
+        is_whole = len(known) == len(parts) and len({part.shape[1] for part in known}) == 1
+        if not is_whole or len(plan.shape) != 2:
+            continue
+        shape = (sum(part.shape[0] for part in known), known[0].shape[1])
+        for place, (ending, dtype) in enumerate((("scales", "float16"), ("zeros", "uint8"))):
+            made[f"{name}.{ending}"] = MappedTensor(
+                f"{name}.{ending}", dtype, shape, _joined(known, place)
+            )
     return made
+
+
+def _joined(parts: Sequence[Grid], place: int) -> Callable[[], Array]:
+    return lambda: np.concatenate([part.read()[place] for part in parts])
 
 
 def _float_tensor(name: str, shape: tuple[int, ...], read: Callable[[], Array]) -> LazyTensor:

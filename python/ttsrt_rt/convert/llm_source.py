@@ -16,7 +16,7 @@ from typing import Any
 from ttsrt_rt.convert.archive import Weights
 from ttsrt_rt.convert.file_bytes import FileBytes
 from ttsrt_rt.convert.lazy_tensor import LazyTensor
-from ttsrt_rt.convert.llm_names import PICKLES, PICKLES_INDEX, TENSORS, TENSORS_INDEX
+from ttsrt_rt.convert.llm_names import PICKLES, PICKLES_INDEX, RANK_0, TENSORS, TENSORS_INDEX
 from ttsrt_rt.errors import FormatError, NotFoundError
 from ttsrt_rt.json_text import read_json
 from ttsrt_rt.quoting import list_names, quote, show
@@ -40,6 +40,8 @@ def open_llm_weights(files: ExitStack, folder: Path) -> dict[str, LazyTensor]:
         FormatError: a file is damaged or of another kind, a shard lacks a tensor that the index
             puts there, or two shards have the same tensor.
     """
+    if (folder / RANK_0).is_file():
+        return dict(_open(files, folder / RANK_0, "safetensors"))
     for single, index, kind in LAYOUTS:
         if (folder / single).is_file() and (folder / index).is_file():
             raise FormatError(

@@ -27,7 +27,7 @@ from ttsrt_rt.convert.casting import cast, check_finite
 from ttsrt_rt.convert.lazy_tensor import Array, LazyTensor
 from ttsrt_rt.errors import FormatError
 
-__all__ = ["READERS", "Packed", "Reader"]
+__all__ = ["READERS", "Packed", "Reader", "Unpacked"]
 
 LOGGER = logging.getLogger(__name__)
 
@@ -97,7 +97,23 @@ class Packed:
         return size // LANES
 
 
-Reader = Callable[[Packed], tuple[Callable[[], Array], Parts]]
+@dataclass(frozen=True)
+class Unpacked:
+    """What a layer becomes.
+
+    Attributes:
+        read: returns the weights, float32 [N, K].
+        used: names of the parts that the source may have for it.
+        grid: returns the scales, float16, and the zero points, uint8, of groups that are side by
+            side, [N, groups] each; None where there are no such groups, or scales are not float16.
+    """
+
+    read: Callable[[], Array]
+    used: Parts
+    grid: Callable[[], tuple[Array, Array]] | None = None
+
+
+Reader = Callable[[Packed], Unpacked]
 
 
 def _ceil(size: int, part: int) -> int:
@@ -140,6 +156,18 @@ def _floats(tensor: LazyTensor, columns: int | None = None) -> Array:
     return cast(tensor.name, values, tensor.dtype, "float32")
 
 
+def _grid_of(scales: LazyTensor, values: Array, zeros: Array | int) -> tuple[Array, Array]:
+    """Scales and zero points, each [N, groups]."""
+    check_finite(scales.name, values, scales.dtype)
+    zero_points = np.broadcast_to(np.asarray(zeros, np.uint8), values.shape)
+    return np.ascontiguousarray(values), np.ascontiguousarray(zero_points)
+
+
+def _is_exact(scales: LazyTensor) -> bool:
+    """Whether scales are stored as float16, which is what an engine has."""
+    return scales.dtype == "float16"
+
+
 def _product(codes: Array, zeros: Array | int, scales: Array, index: Array) -> Array:
     """Returns the weights.
 
@@ -162,7 +190,7 @@ def _even(layer: Packed) -> Array:
     return np.arange(layer.inputs) // layer.group
 
 
-def _awq_gemm(layer: Packed) -> tuple[Callable[[], Array], Parts]:
+def _awq_gemm(layer: Packed) -> Unpacked:
     words = layer.multiple_of_lanes(layer.outputs, "outputs")
     codes = layer.part("qweight", (layer.inputs, words), WORDS)
     zeros = layer.part("qzeros", (layer.groups, words), WORDS)
@@ -176,10 +204,13 @@ def _awq_gemm(layer: Packed) -> tuple[Callable[[], Array], Parts]:
             _even(layer),
         )
 
-    return read, ("qweight", "qzeros", "scales")
+    def grid() -> tuple[Array, Array]:
+        return _grid_of(scales, scales.read().T, _in_order(zeros).T)
+
+    return Unpacked(read, ("qweight", "qzeros", "scales"), grid if _is_exact(scales) else None)
 
 
-def _awq_gemv(layer: Packed) -> tuple[Callable[[], Array], Parts]:
+def _awq_gemv(layer: Packed) -> Unpacked:
     multiple = GEMV_MULTIPLES.get(layer.group, 1)
     words = _ceil(_ceil(layer.groups, LANES), multiple) * multiple
     in_words = layer.multiple_of_lanes(layer.inputs, "inputs")
@@ -189,12 +220,17 @@ def _awq_gemv(layer: Packed) -> tuple[Callable[[], Array], Parts]:
 
     def read() -> Array:  # what is behind the last group is padding
         factors = _floats(scales, layer.groups)
-        return _product(_along_rows(codes), _along_rows(zeros), factors, _even(layer))
+        zero_points = _along_rows(zeros)[:, : layer.groups]
+        return _product(_along_rows(codes), zero_points, factors, _even(layer))
 
-    return read, ("qweight", "qzeros", "scales")
+    def grid() -> tuple[Array, Array]:
+        zero_points = _along_rows(zeros)[:, : layer.groups]
+        return _grid_of(scales, scales.read()[:, : layer.groups], zero_points)
+
+    return Unpacked(read, ("qweight", "qzeros", "scales"), grid if _is_exact(scales) else None)
 
 
-def _gptq(layer: Packed, stored_less: int) -> tuple[Callable[[], Array], Parts]:
+def _gptq(layer: Packed, stored_less: int) -> Unpacked:
     in_words = layer.multiple_of_lanes(layer.inputs, "inputs")
     out_words = layer.multiple_of_lanes(layer.outputs, "outputs")
     codes = layer.part("qweight", (in_words, layer.outputs), WORDS)
@@ -202,8 +238,7 @@ def _gptq(layer: Packed, stored_less: int) -> tuple[Callable[[], Array], Parts]:
     scales = layer.part("scales", (layer.groups, layer.outputs), FLOATS)
     order = layer.part("g_idx", (layer.inputs,), WORDS) if layer.has("g_idx") else None
 
-    def read() -> Array:
-        index = _even(layer) if order is None else _checked_index(layer, order)
+    def zero_points() -> Array:
         stored = _along_rows(zeros)
         wrapped = int((stored == 15).sum()) if stored_less else 0
         if wrapped:
@@ -212,12 +247,20 @@ def _gptq(layer: Packed, stored_less: int) -> tuple[Callable[[], Array], Parts]:
                 layer.name,
                 wrapped,
             )
-        zero_points = (stored + np.uint8(stored_less)) & np.uint8(15)
+        points: Array = ((stored + np.uint8(stored_less)) & np.uint8(15)).T
+        return points
+
+    def read() -> Array:
+        index = _even(layer) if order is None else _checked_index(layer, order)
         return _product(
-            np.ascontiguousarray(_along_columns(codes).T), zero_points.T, _floats(scales).T, index
+            np.ascontiguousarray(_along_columns(codes).T), zero_points(), _floats(scales).T, index
         )
 
-    return read, ("qweight", "qzeros", "scales", "g_idx")
+    def grid() -> tuple[Array, Array]:
+        return _grid_of(scales, scales.read().T, zero_points())
+
+    has_grid = _is_exact(scales) and _is_even(layer, order)
+    return Unpacked(read, ("qweight", "qzeros", "scales", "g_idx"), grid if has_grid else None)
 
 
 def _checked_index(layer: Packed, order: LazyTensor) -> Array:
@@ -230,15 +273,20 @@ def _checked_index(layer: Packed, order: LazyTensor) -> Array:
     return index
 
 
-def _gptq_v1(layer: Packed) -> tuple[Callable[[], Array], Parts]:
+def _is_even(layer: Packed, order: LazyTensor | None) -> bool:
+    """Whether groups are side by side."""
+    return order is None or bool((order.read() == _even(layer)).all())
+
+
+def _gptq_v1(layer: Packed) -> Unpacked:
     return _gptq(layer, 1)
 
 
-def _gptq_v2(layer: Packed) -> tuple[Callable[[], Array], Parts]:
+def _gptq_v2(layer: Packed) -> Unpacked:
     return _gptq(layer, 0)
 
 
-def _pack(layer: Packed) -> tuple[Callable[[], Array], Parts]:
+def _pack(layer: Packed) -> Unpacked:
     in_words = _ceil(layer.inputs, LANES)
     codes = layer.part("weight_packed", (layer.outputs, in_words), WORDS)
     scales = layer.part("weight_scale", (layer.outputs, layer.groups), FLOATS)
@@ -260,20 +308,27 @@ def _pack(layer: Packed) -> tuple[Callable[[], Array], Parts]:
         # Exporters that do not reorder inputs may write -1 for every group.
         has_order = order is not None and not (order.read() == -1).any()
         index = _checked_index(layer, order) if order is not None and has_order else _even(layer)
-        zero = OFFSET if zeros is None else _along_columns(zeros)[: layer.outputs]
-        return _product(_along_rows(codes)[:, : layer.inputs], zero, _floats(scales), index)
+        return _product(_along_rows(codes)[:, : layer.inputs], zero(), _floats(scales), index)
 
-    return read, ("weight_packed", "weight_scale", "weight_shape", "weight_zero_point", name)
+    def zero() -> Array | int:
+        return OFFSET if zeros is None else _along_columns(zeros)[: layer.outputs]
+
+    def grid() -> tuple[Array, Array]:
+        return _grid_of(scales, scales.read(), zero())
+
+    used = ("weight_packed", "weight_scale", "weight_shape", "weight_zero_point", name)
+    is_even = order is None or bool((order.read() == -1).any()) or _is_even(layer, order)
+    return Unpacked(read, used, grid if _is_exact(scales) and is_even else None)
 
 
-def _int8(layer: Packed) -> tuple[Callable[[], Array], Parts]:
+def _int8(layer: Packed) -> Unpacked:
     codes = layer.part("weight", (layer.outputs, layer.inputs), ("int8",))
     scales = layer.part("weight_scale", (layer.outputs, 1), FLOATS)
 
     def read() -> Array:
         return _product(codes.read(), 0, _floats(scales), _even(layer))
 
-    return read, ("weight", "weight_scale")
+    return Unpacked(read, ("weight", "weight_scale"))
 
 
 READERS: dict[str, Reader] = {

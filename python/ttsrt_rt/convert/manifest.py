@@ -97,6 +97,16 @@ def check_tensors(
             raise FormatError(f"{name}: expected {shape}, got {list(got)}")
         if dtype not in expected.dtypes:
             raise FormatError(f"{name}: expected {' or '.join(expected.dtypes)}, got {dtype}")
-    unknown = sorted(set(tensors) - set(declared))
+    unknown = sorted(
+        name for name in tensors if name not in declared and not _is_of_a_grid(name, declared)
+    )
     if unknown:
         raise FormatError(f"unexpected tensors: {list_names(unknown)}")
+
+
+def _is_of_a_grid(name: str, declared: Mapping[str, DeclaredTensor]) -> bool:
+    """Whether these are scales or zero points that a matrix was made with, which `build` checks."""
+    matrix, _, ending = name.rpartition(".")
+    return (
+        ending in ("scales", "zeros") and matrix in declared and declared[matrix].role == "matrix"
+    )

@@ -21,7 +21,6 @@ from ttsrt_rt.llm.front_end import read_llm_front_end
 from ttsrt_rt.llm.options import GenerationFields, GenerationOptions, options_of
 from ttsrt_rt.llm.results import Generation, Piece
 from ttsrt_rt.llm.run import Ends, Run
-from ttsrt_rt.llm.score import Scorer
 from ttsrt_rt.options import ExecutorOptions
 from ttsrt_rt.quoting import show
 from ttsrt_rt.request import Request
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Generator", "Prompt"]
 
+MOST_STOP_IDS = 32  # of a request, beside the engine's own
 Prompt = str | Sequence[int] | npt.NDArray[Any]
 
 
@@ -71,7 +71,6 @@ class Generator:
         stored: Any = stored_run_options(description, where)
         options = {**stored, **options}
         self._executor = Executor(self._engine, **options)
-        self._scorer = Scorer(self._engine, self._limits, options)
 
     @property
     def executor(self) -> Executor:
@@ -93,7 +92,6 @@ class Generator:
     def close(self) -> None:
         """Ends all requests and releases the device; may be called again."""
         self._executor.close()
-        self._scorer.close()
 
     def __enter__(self) -> Generator:
         return self
@@ -120,6 +118,18 @@ class Generator:
             include_stop: whether the text keeps the stop string.
             temperature: divides logits before a draw; 0 takes the largest.
             top_k, top_p, min_p: which ids are drawn among, as of `Request`.
+            repetition_penalty: divides scores above 0 of ids that were there before, and multiplies
+                those below.
+            repetition_scope: "all" counts ids of the prompt and generated ones, "generated" these.
+            presence_penalty, frequency_penalty: taken from the score of an id that was generated,
+                once, and once for each time.
+            logit_bias: numbers that are added to the scores of ids.
+            bad_ids: ids that are never generated.
+            ignore_eos: whether the model's ids of the end are ordinary ones; `stop_ids` still end
+                it.
+            mask_padding_ids: whether ids that the tokenizer does not have are never generated.
+            logprobs: so many of the likeliest ids are told for each generated one, at most 20.
+            echo: whether the text begins with that of the prompt.
             seed: of the draws; the same seed gives the same text.
             speculation: as of `Request`: {"mode": "ngram"} or {"mode": "none"}; equal texts.
             special: "template" takes special tokens that are written in a text for these tokens,
@@ -274,8 +284,6 @@ class Generator:
         """Returns how unlikely the model finds each id of a text: the negative logarithm of its
         probability, given all ids before it. The first id has none.
 
-        The text runs through an executor that keeps every stage's values, so this is slow.
-
         Args:
             prompt: a text, or at least two ids.
 
@@ -283,32 +291,51 @@ class Generator:
             float32 [ids - 1].
 
         Raises:
-            ConfigError: it is shorter, or longer than `max_seq_len`.
+            ConfigError: it is shorter, or longer than `max_seq_len` + 1.
         """
-        options = GenerationOptions()
-        ids = self._encoded(prompt, options)
+        ids = self._encoded(prompt, GenerationOptions())
         self._check_range(ids)
-        return self._scorer.score(ids)
+        most = int(self._limits["max_seq_len"]) + 1
+        if not 2 <= len(ids) <= most:
+            raise ConfigError(f"prompt: expected 2 to {most} ids to score, got {len(ids)}")
+        return self._executor.score(ids)
 
     def _submit(self, ids: list[int], options: GenerationOptions) -> Run:
         request = self._request_of(ids, options)
         strings = check_stops(options.stop)
         ends = Ends(
-            engine_id=self._engine.info.eos_id,
-            ids=self._stop_ids | frozenset(options.stop_ids),
+            ids=frozenset(self._stops_of(options)[MOST_STOP_IDS:]),
             strings=strings,
             include=options.include_stop,
             min_tokens=options.min_tokens,
+            has_logprobs=options.logprobs is not None,
         )
-        tokenizer = self.tokenizer if strings else self._tokenizer
+        tokenizer = self.tokenizer if strings or options.echo else self._tokenizer
+        opening = ""
+        if options.echo and tokenizer is not None:
+            opening = tokenizer.decode(ids, skip_special=options.skip_special)
         return Run(
             self._executor.submit(request),
             ids,
             ends,
             tokenizer,
             skip_special=options.skip_special,
-            continues=options.continues,
+            continues=options.continues or options.echo,
+            opening=opening,
         )
+
+    def _stops_of(self, options: GenerationOptions) -> list[int]:
+        """Returns the ids that end a text beside the engine's own, if that does."""
+        eos = self._engine.info.eos_id
+        if options.ignore_eos:
+            return sorted(set(options.stop_ids))
+        found = sorted((self._stop_ids | set(options.stop_ids)) - {eos})
+        if options.min_tokens and len(found) > MOST_STOP_IDS:
+            raise ConfigError(
+                f"stop_ids: expected at most {MOST_STOP_IDS + 1} ids that end a text beside "
+                f"min_tokens, the model's own included, got {len(found) + 1}"
+            )
+        return found
 
     def _request_of(self, ids: list[int], options: GenerationOptions) -> Request:
         room = int(self._limits["max_seq_len"]) - len(ids) + 1
@@ -323,6 +350,7 @@ class Generator:
             max_frames=most,
             min_frames=min(options.min_tokens, most),
             prior=None,
+            tokens=options.tokens(self._stops_of(options)[:MOST_STOP_IDS]),
             **options.of_the_request(),
         )
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, TypeAlias, TypedDict
 
-from ttsrt_rt.decoding_options import Speculation
+from ttsrt_rt.decoding_options import Speculation, TokenOptions
 from ttsrt_rt.errors import ConfigError
-from ttsrt_rt.options import check_names
+from ttsrt_rt.options import RepetitionScope, check_names
 from ttsrt_rt.quoting import show
 from ttsrt_rt.text.llm_tokenizer import SpecialMode
 
@@ -19,7 +19,12 @@ Truncate: TypeAlias = Literal["error", "left", "right"]
 TRUNCATE: tuple[Truncate, ...] = ("error", "left", "right")
 MAX_STOP_IDS = 1024
 OF_THE_REQUEST = (
-    *("temperature", "top_k", "top_p", "min_p", "seed", "speculation", "priority", "deadline"),
+    *("temperature", "top_k", "top_p", "min_p", "repetition_penalty"),
+    *("seed", "speculation", "priority", "deadline"),
+)
+OF_TOKENS = (
+    *("ignore_eos", "mask_padding_ids", "repetition_scope", "presence_penalty"),
+    *("frequency_penalty", "logit_bias", "bad_ids", "logprobs"),
 )
 
 
@@ -36,6 +41,16 @@ class GenerationFields(TypedDict, total=False):
     top_k: int | None
     top_p: float | None
     min_p: float | None
+    repetition_penalty: float | None
+    repetition_scope: RepetitionScope
+    presence_penalty: float
+    frequency_penalty: float
+    logit_bias: Mapping[int, float]
+    bad_ids: Sequence[int]
+    ignore_eos: bool
+    mask_padding_ids: bool
+    logprobs: int | None
+    echo: bool
     seed: int
     speculation: Speculation | Mapping[str, Any] | None
     special: SpecialMode
@@ -60,6 +75,16 @@ class GenerationOptions:
     top_k: int | None = None
     top_p: float | None = None
     min_p: float | None = None
+    repetition_penalty: float | None = None
+    repetition_scope: RepetitionScope = "all"
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    logit_bias: Mapping[int, float] = field(default_factory=dict)
+    bad_ids: Sequence[int] = ()
+    ignore_eos: bool = False
+    mask_padding_ids: bool = True
+    logprobs: int | None = None
+    echo: bool = False
     seed: int = 0
     speculation: Speculation | Mapping[str, Any] | None = None
     special: SpecialMode = "template"
@@ -73,6 +98,16 @@ class GenerationOptions:
     def of_the_request(self) -> dict[str, Any]:
         """Returns those that the library takes as they are."""
         return {name: getattr(self, name) for name in OF_THE_REQUEST}
+
+    def tokens(self, stop_ids: Iterable[int]) -> TokenOptions:
+        """Returns those of language models.
+
+        Args:
+            stop_ids: what ends a text beside the model's own id.
+        """
+        return TokenOptions(
+            stop_ids=tuple(stop_ids), **{name: getattr(self, name) for name in OF_TOKENS}
+        )
 
 
 def options_of(given: GenerationFields, where: str) -> GenerationOptions:
@@ -97,18 +132,18 @@ def options_of(given: GenerationFields, where: str) -> GenerationOptions:
         raise ConfigError(
             f"truncate: expected one of {', '.join(TRUNCATE)}, got {show(made.truncate)}"
         )
-    for field in fields(made):
-        value = getattr(made, field.name)
-        if isinstance(field.default, bool) and not isinstance(value, bool):
-            raise ConfigError(f"{field.name}: expected true or false, got {show(value)}")
+    for each in fields(made):
+        value = getattr(made, each.name)
+        if isinstance(each.default, bool) and not isinstance(value, bool):
+            raise ConfigError(f"{each.name}: expected true or false, got {show(value)}")
     if isinstance(made.stop_ids, (str, bytes)) or not isinstance(made.stop_ids, Sequence):
         raise ConfigError(f"stop_ids: expected a list of ids, got {show(made.stop_ids)}")
     if len(made.stop_ids) > MAX_STOP_IDS:
         raise ConfigError(
             f"stop_ids: expected at most {MAX_STOP_IDS} ids, got {len(made.stop_ids)}"
         )
-    for each in made.stop_ids:
-        _check_count("stop_ids", each, 0)
+    for number in made.stop_ids:
+        _check_count("stop_ids", number, 0)
     return made
 
 

@@ -6,7 +6,23 @@ from dataclasses import dataclass, field
 
 from ttsrt_rt.result import FinishReason, Metrics
 
-__all__ = ["Generation", "Piece"]
+__all__ = ["Generation", "Piece", "TokenLogprob"]
+
+
+@dataclass(frozen=True)
+class TokenLogprob:
+    """The probability of one id, from the model's scores as they are: before penalties, masks and
+    temperature.
+
+    Attributes:
+        id: the id that was generated.
+        logprob: the logarithm of its probability.
+        top: the likeliest ids with theirs, in falling order.
+    """
+
+    id: int
+    logprob: float
+    top: tuple[tuple[int, float], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +39,7 @@ class Generation:
         stop_reason: the id or the stop string that ended it; None for other reasons.
         error: what went wrong, if `finish_reason` is "error".
         metrics: times of the request; its frames are tokens.
+        logprobs: of each id in `ids`, if the request asked for `logprobs`; else None.
     """
 
     text: str
@@ -32,6 +49,7 @@ class Generation:
     stop_reason: int | str | None = None
     error: str | None = None
     metrics: Metrics = field(default_factory=Metrics)
+    logprobs: tuple[TokenLogprob, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +61,7 @@ class Piece:
         ids: new ids.
         is_last: whether the generation ends with this piece.
         finish_reason, stop_reason: as of `Generation`; None before the last piece.
+        logprobs: of each id in `ids`, if the request asked for `logprobs`; else None.
     """
 
     text: str
@@ -50,3 +69,4 @@ class Piece:
     is_last: bool = False
     finish_reason: FinishReason | None = None
     stop_reason: int | str | None = None
+    logprobs: tuple[TokenLogprob, ...] | None = None

@@ -1,18 +1,18 @@
 """One request of a generator: its ids as they come, the text that they make, and where it ends.
 
 For each id in order: an id of the stop set ends the text, then a stop string does, then the length.
-The library ends a request at the one end id that it knows. All other ends are found here, and what
-the library made beyond one is left out, so batches, streams and single requests give the same.
+The library ends a request at ids, and tells which one. Stop strings are found here, and what the
+library made beyond one is left out, so batches, streams and single requests give the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ttsrt_rt.errors import InternalError
 from ttsrt_rt.handle import Handle
-from ttsrt_rt.llm.results import Generation, Piece
+from ttsrt_rt.llm.results import Generation, Piece, TokenLogprob
 from ttsrt_rt.result import Event, FinishReason
 from ttsrt_rt.text.llm_tokenizer import LlmTokenizer
 from ttsrt_rt.text.text_stream import StopStrings, TextStream
@@ -25,18 +25,18 @@ class Ends:
     """What ends a text.
 
     Attributes:
-        engine_id: the id at which the library ends a request.
-        ids: all ids that end it, that one among them.
+        ids: those at which the library does not end the request by itself, as they are too many.
         strings: stop strings.
         include: whether the text keeps the stop string.
-        min_tokens: ids before which none of them counts.
+        min_tokens: ids before which no stop string counts.
+        has_logprobs: whether the library tells logarithms of probabilities.
     """
 
-    engine_id: int
-    ids: frozenset[int]
+    ids: frozenset[int] = frozenset()
     strings: tuple[str, ...] = ()
     include: bool = False
     min_tokens: int = 0
+    has_logprobs: bool = False
 
 
 class Run:
@@ -51,6 +51,7 @@ class Run:
         *,
         skip_special: bool = True,
         continues: bool = False,
+        opening: str = "",
     ) -> None:
         """Follows a request.
 
@@ -61,6 +62,7 @@ class Run:
             tokenizer: None for ids alone, whose text is empty.
             skip_special: whether special tokens give no text.
             continues: whether the text goes on from the prompt, so that its first blank stays.
+            opening: what the text begins with, in front of what is generated.
         """
         self.handle = handle
         self._prompt = tuple(prompt)
@@ -73,6 +75,8 @@ class Run:
         )
         self._ids: list[int] = []
         self._parts: list[str] = []
+        self._opening = opening
+        self._logprobs: list[TokenLogprob] = []
         self._finish: FinishReason | None = None
         self._stop_reason: int | str | None = None
 
@@ -99,7 +103,12 @@ class Run:
         event = self.handle.next(timeout)
         if event is None:
             return self._ended(self.handle.wait().finish_reason, [], [])
-        return self._piece_of(event)
+        piece = self._piece_of(event)
+        if not self._ends.has_logprobs:
+            return piece
+        logprobs = _logprobs_of(event, piece.ids)
+        self._logprobs += logprobs
+        return replace(piece, logprobs=logprobs)
 
     def generation(self) -> Generation:
         """Returns the whole; the text must have ended."""
@@ -112,6 +121,7 @@ class Run:
             finish_reason=self._finish,
             stop_reason=self._stop_reason,
             metrics=self.handle.wait().metrics,
+            logprobs=tuple(self._logprobs) if self._ends.has_logprobs else None,
         )
 
     def failed(self, error: Exception) -> Generation:
@@ -135,17 +145,17 @@ class Run:
         if not event.is_last:
             return self._made(ids, texts)
         reason: FinishReason = event.finish_reason or "stop"
-        if reason == "stop":  # the library leaves out the id that ended it
-            ids.append(self._ends.engine_id)
-            self._stop_reason = self._ends.engine_id
+        if event.stop_id is not None:  # the library leaves it out of the codes
+            ids.append(event.stop_id)
+            self._stop_reason = event.stop_id
         return self._ended(reason, ids, texts)
 
     def _ends_at(self, number: int, count: int, texts: list[str]) -> bool:
         """Whether the text ends with this id, which makes it `count` long."""
-        counts = count > self._ends.min_tokens
-        if counts and number in self._ends.ids:
+        if number in self._ends.ids:
             self._stop_reason = number
             return True
+        counts = count > self._ends.min_tokens
         if self._text is None:
             return False
         if not counts:
@@ -167,7 +177,8 @@ class Run:
         return self._made(ids, texts)
 
     def _made(self, ids: list[int], texts: list[str]) -> Piece:
-        text = "".join(texts)
+        text = self._opening + "".join(texts)
+        self._opening = ""
         self._ids += ids
         self._parts.append(text)
         return Piece(
@@ -177,3 +188,15 @@ class Run:
             finish_reason=self._finish,
             stop_reason=self._stop_reason,
         )
+
+
+def _logprobs_of(event: Event, ids: Sequence[int]) -> tuple[TokenLogprob, ...]:
+    """Returns what an event tells of its first ids, one step for each."""
+    if event.logprobs is None:
+        return ()
+    tops: list[tuple[tuple[int, float], ...]] = [()] * len(ids)
+    if event.top_ids is not None and event.top_logprobs is not None:
+        rows = zip(event.top_ids.tolist(), event.top_logprobs.tolist(), strict=True)
+        tops = [tuple(zip(*each, strict=True)) for each in rows]
+    values = event.logprobs.tolist()
+    return tuple(TokenLogprob(*each) for each in zip(ids, values, tops, strict=False))

@@ -1,4 +1,5 @@
-"""The tokenizer of a language model: its `tokenizer.json`, run by the package `tokenizers`.
+"""The tokenizer of a language model: its `tokenizer.json`, run by the package `tokenizers`. Folders
+without one may have the files of older tokenizers (`tokenizer_json`).
 
 `tokenizer_config.json` names the special tokens. Text from strangers can be encoded so that special
 tokens written in it stay text. What each id stands for in bytes is told here, too, because a stream
@@ -16,6 +17,7 @@ from ttsrt_rt.errors import ConfigError, FormatError
 from ttsrt_rt.json_text import parse_json
 from ttsrt_rt.quoting import shorten, show
 from ttsrt_rt.regular_file import read_regular
+from ttsrt_rt.tokenizer_json import FALLBACK_FILES, tokenizer_json_of
 
 __all__ = ["LlmTokenizer", "SpecialMode", "SpecialTokens"]
 
@@ -27,7 +29,7 @@ TOKENIZER, CONFIG, SPECIAL_MAP = (
     "special_tokens_map.json",
 )
 TEMPLATE, TEMPLATE_JSON = "chat_template.jinja", "chat_template.json"
-FILES = (TOKENIZER, CONFIG, SPECIAL_MAP, TEMPLATE, TEMPLATE_JSON)
+FILES = (TOKENIZER, CONFIG, SPECIAL_MAP, TEMPLATE, TEMPLATE_JSON, *FALLBACK_FILES)
 MAX_FILE_BYTES = 32 << 20
 MAX_VALUES, MAX_PAIRS = 1_000_000, 500_000
 MAX_TEXT_BYTES = 8 << 20
@@ -71,22 +73,24 @@ class LlmTokenizer:
         """Makes a tokenizer of the contents of its files; `open` reads them.
 
         Args:
-            files: their contents by name; `tokenizer.json` must be among them.
+            files: their contents by name: `tokenizer.json`, or else `vocab.json` and `merges.txt`,
+                or `tokenizer.model`; and what belongs to them.
             where: names them in messages.
 
         Raises:
-            ConfigError: the package `tokenizers` is missing, or there is no `tokenizer.json`.
+            ConfigError: the package `tokenizers` is missing, or none of these files is there.
             FormatError: a file is damaged, or of a kind that is not known.
         """
-        if TOKENIZER not in files:
+        made = files.get(TOKENIZER) or tokenizer_json_of(files, where)
+        if made is None:
             raise ConfigError(
                 f"{where}: expected {TOKENIZER}, got {', '.join(files) or 'no such files'}; "
                 "transformers writes it: AutoTokenizer.from_pretrained(FOLDER, use_fast=True)"
                 ".save_pretrained(FOLDER)"
             )
-        described = _object(files, TOKENIZER, where)
+        described = _object({TOKENIZER: made}, TOKENIZER, where)
         config = _object(files, CONFIG, where)
-        raw = files[TOKENIZER].decode("utf-8-sig")
+        raw = made.decode("utf-8-sig")
         self._plain = _load(raw, where)
         self._never = _load(raw, where)  # special tokens in a text stay text
         self._never.encode_special_tokens = True

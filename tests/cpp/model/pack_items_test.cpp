@@ -74,10 +74,20 @@ TEST(BuildPlan, OnlyProductsAreQuantized) {
 }
 
 TEST(BuildPlan, HeadsMayStayWide) {
-  const auto items = plan_of({DType::bfloat16, {ops::Quantization::w8a16, 0}, true});
+  const auto items =
+      plan_of({DType::bfloat16, {ops::Quantization::w8a16, 0}, QuantizationChoice{}});
   EXPECT_EQ(items.at("heads.1").weight.quantization, ops::Quantization::none);
   EXPECT_EQ(items.at("heads.1").weight.dtype, DType::bfloat16);
   EXPECT_EQ(items.at("matrix").weight.quantization, ops::Quantization::w8a16);
+}
+
+TEST(BuildPlan, HeadsMayHaveAQuantizationOfTheirOwn) {
+  const auto items = plan_of({DType::bfloat16,
+                              {ops::Quantization::w4a16, 64},
+                              QuantizationChoice{ops::Quantization::w8a16, 0}});
+  EXPECT_EQ(items.at("heads.1").weight.quantization, ops::Quantization::w8a16);
+  EXPECT_EQ(items.at("heads.1").weight.group_size, 0);
+  EXPECT_EQ(items.at("matrix").weight.quantization, ops::Quantization::w4a16);
 }
 
 TEST(BuildPlan, SumsThatCouldOverflowAreRefused) {

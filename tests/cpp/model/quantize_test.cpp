@@ -239,5 +239,58 @@ TEST(QuantizeErrors, NamesAndGroups) {
                                          [] { resolve_quantization("w4a16", 48); }));
 }
 
+// Values of a grid with groups of 64, and that grid.
+struct OnAGrid {
+  Grid grid{64, {}, {}};
+  std::vector<float> values;
+
+  OnAGrid(std::int64_t rows, std::int64_t cols, bool is_symmetric) {
+    for (std::int64_t i = 0; i < rows * cols / 64; ++i) {
+      grid.scales.push_back(from_float16(to_float16(0.003F * static_cast<float>(1 + i % 7))));
+      grid.zeros.push_back(static_cast<std::uint8_t>(is_symmetric ? 8 : i % 16));
+    }
+    for (std::int64_t i = 0; i < rows * cols; ++i) {
+      const auto group = static_cast<std::size_t>(i / 64);
+      const auto code = static_cast<float>((i * 7 + i / 64) % 16);
+      values.push_back((code - static_cast<float>(grid.zeros[group])) * grid.scales[group]);
+    }
+  }
+};
+
+TEST(KeepGrid, NoValueIsRounded) {
+  for (const std::int64_t group : {32, 64}) {
+    const OnAGrid made(20, 128, false);
+    const test::WeightKind kind(Quantization::w4a16, group, true);
+    Stored stored(kind, 20, 128, made.values);
+    ASSERT_TRUE(can_keep(made.grid, stored.weight));
+    stored.quantized = keep_grid(made.values, stored.weight, made.grid);
+    for (std::int64_t n = 0; n < 20; ++n) {
+      for (std::int64_t k = 0; k < 128; ++k)
+        ASSERT_EQ(stored.value(n, k), made.values[static_cast<std::size_t>(n * 128 + k)]);
+    }
+  }
+}
+
+TEST(KeepGrid, NeedsZeroPointsAndGroupsThatLieInThoseOfTheGrid) {
+  const Grid even = OnAGrid(2, 128, true).grid;
+  const Grid odd = OnAGrid(2, 128, false).grid;
+  const auto kind = [](std::int64_t group, bool zeros) {
+    return weight_of({Quantization::w4a16, group, zeros}, 2, 128);
+  };
+  EXPECT_TRUE(can_keep(even, kind(64, false)));
+  EXPECT_FALSE(can_keep(odd, kind(64, false)));
+  EXPECT_FALSE(can_keep(odd, kind(128, true)));
+  EXPECT_FALSE(can_keep(even, weight_of({Quantization::w8a16}, 2, 128)));
+}
+
+TEST(KeepGrid, AValueOffTheGridIsNamed) {
+  OnAGrid made(2, 64, false);
+  made.values[70] *= 1.01F;
+  made.values[70] += 0.0001F;
+  const ops::Weight weight = weight_of({Quantization::w4a16, 64, true}, 2, 64);
+  EXPECT_TRUE(test::throws_naming<FormatError>("w[1, 6]: expected",
+                                               [&] { keep_grid(made.values, weight, made.grid); }));
+}
+
 }  // namespace
 }  // namespace ttsrt::model

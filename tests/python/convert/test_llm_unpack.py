@@ -47,7 +47,21 @@ class Layer:
 
 def read(layout: str, parts: Arrays, group: int, *, symmetric: bool = False) -> NDArray[Any]:
     tensors = {f"x.{name}": tensor_of_array(f"x.{name}", value) for name, value in parts.items()}
-    return READERS[layout](Packed("x", tensors, N, K, group, symmetric))[0]()
+    made = READERS[layout](Packed("x", tensors, N, K, group, symmetric))
+    weights = made.read()
+    if made.grid is not None:
+        check_grid(weights, *made.grid(), group)
+    return weights
+
+
+def check_grid(weights: Any, scales: Any, zeros: Any, group: int) -> None:
+    """Each weight is a code less the zero point of its group, times its scale."""
+    assert (scales.dtype, zeros.dtype, scales.shape) == (np.float16, np.uint8, zeros.shape)
+    of_input = np.arange(weights.shape[1]) // group
+    steps = weights / scales.astype(np.float32)[:, of_input]
+    codes = steps + zeros[:, of_input]
+    assert np.array_equal(codes, np.rint(codes))
+    assert 0 <= codes.min() <= codes.max() <= 15
 
 
 def awq_gemm(layer: Layer) -> Arrays:
@@ -184,7 +198,8 @@ def test_layers_become_floats_and_skipped_ones_stay() -> None:
     parts |= {"m.b.weight": np.ones((N, K), np.float16), "m.a.bias": np.zeros(N, np.float16)}
     quantization = Quantization("awq", "awq_gemm", 64, skipped=("m.b",))
     linears = {"m.a": (N, K), "m.b": (N, K)}
-    made = dequantized(whole(parts), quantization, linears, lambda _: False)
+    made, grids = dequantized(whole(parts), quantization, linears, lambda _: False)
+    assert {name: grid.shape for name, grid in grids.items()} == {"m.a.weight": (N, K // 64)}
     assert set(made) == {"m.a.weight", "m.b.weight"}
     assert np.array_equal(made["m.a.weight"].read(), Layer(64).weights)
     assert {tensor.dtype for tensor in made.values()} == {"float32"}
@@ -196,7 +211,8 @@ def test_a_bias_of_a_layer_without_one(capsys: pytest.CaptureFixture[str]) -> No
     quantization = Quantization("awq", "awq_gemm", 64)
     with pytest.raises(FormatError, match=r"m\.a\.bias: expected none or zeros"):
         dequantized(whole(parts), quantization, {"m.a": (N, K)}, lambda _: False)
-    assert "m.a.bias" in dequantized(whole(parts), quantization, {"m.a": (N, K)}, lambda _: True)
+    made, _ = dequantized(whole(parts), quantization, {"m.a": (N, K)}, lambda _: True)
+    assert "m.a.bias" in made
 
 
 def test_groups_that_do_not_divide_and_layers_that_are_not_there() -> None:

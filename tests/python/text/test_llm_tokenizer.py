@@ -109,7 +109,7 @@ def test_a_template_among_several() -> None:
     ("files", "message"),
     [
         ({}, r"here: expected tokenizer\.json, got no such files"),
-        ({"tokenizer.model": b""}, r"expected tokenizer\.json, got tokenizer\.model"),
+        ({"merges.txt": b""}, r"expected tokenizer\.json, got merges\.txt"),
     ],
 )
 def test_other_tokenizers_are_named(files: dict[str, bytes], message: str) -> None:

@@ -98,12 +98,34 @@ class SampleCodesStage : public DrawStage {
     const auto place = static_cast<std::size_t>(index * op_.codebooks + slice);
     outcome.likeliest[place] = site_.kernels->argmax(scratch.logits, op_.vocab);
     if (slot_rules.use_local_transformer) return;
+    const step::TokenRules* tokens = site_.slots->tokens[static_cast<std::size_t>(at.slot)].get();
+    if (tokens != nullptr &&
+        !rules::change_scores(tokens->scores(site_.slots->drawn(at.slot), slot_state.step),
+                              scratch.logits, scratch.indices))
+      site_.add_fault(at.conditional_row);
     const float number =
         rules::uniform(slot_rules.sampler.seed, slot_state.step, slice, 0, rules::DrawKind::code);
     const rules::DrawOutcome drawn = draw_code(*site_.kernels, slot_rules.sampler, op_.vocab,
                                                seen_by(at, slice, later), number, scratch);
     add_fault_of(site_, drawn, at.conditional_row);
     outcome.sampled[place] = at.code(slice, drawn.code);
+    if (tokens != nullptr && tokens->num_logprobs >= 0)
+      tell_logprobs(index, tokens->num_logprobs, logits_.row(at.conditional_row));
+  }
+
+  // Tells the logarithms of the probabilities of the drawn id and of the likeliest ones; `raw` are
+  // the scores before masks and penalties [vocab].
+  void tell_logprobs(std::int64_t index, std::int32_t count, const float* raw) const {
+    Outcome& outcome = site_.slots->outcome;
+    std::int32_t* ids = outcome.likeliest_ids.data() + index * rules::kMaxLogprobs;
+    float* largest = outcome.likeliest_logprobs.data() + index * rules::kMaxLogprobs;
+    rules::find_largest(raw, op_.vocab, count, ids, largest);
+    const double sum =
+        rules::log_of_sum(raw, op_.vocab, raw[site_.kernels->argmax(raw, op_.vocab)]);
+    for (std::int32_t i = 0; i < count; ++i)
+      largest[i] = static_cast<float>(static_cast<double>(largest[i]) - sum);
+    const auto drawn = static_cast<double>(raw[outcome.sampled[static_cast<std::size_t>(index)]]);
+    outcome.logprobs[static_cast<std::size_t>(index)] = static_cast<float>(drawn - sum);
   }
 
   ops::SampleCodes op_;
@@ -168,6 +190,11 @@ class FinishStepStage : public DrawStage {
                            : rules::end_frame(slot_rules, state(slot), sampled, likeliest);
     output.focus = slot_rules.prior.mode == rules::PriorMode::off ? -1 : state(slot).focus;
     std::copy_n(sampled, op_.codebooks, site_.slots->last_codes(slot));
+    if (site_.slots->tokens[static_cast<std::size_t>(slot)] != nullptr) {
+      TTSRT_CHECK(InternalError, state(slot).step < site_.slots->spec().max_drawn, "slot ", slot,
+                  ": more ids were drawn than it remembers");
+      site_.slots->drawn(slot)[state(slot).step] = *sampled;
+    }
     for (std::int32_t place = 0; place < op_.codebooks; ++place) {
       if (std::uint32_t* seen = site_.slots->seen(slot, place)) {
         rules::add_seen(slot_rules.sampler, state(slot).step - slot_rules.first_step,

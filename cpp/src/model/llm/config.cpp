@@ -5,6 +5,7 @@ namespace ttsrt::model::llm {
 Config read_config(const JsonReader& model) {
   Config config;
   config.vocab = model.int32("vocab", 2, kMaxVocab);
+  config.num_tokens = model.has("tokens") ? model.int32("tokens", 1, config.vocab) : config.vocab;
   config.eos_id = model.int32("eos", 0, config.vocab - 1);
   config.has_head_bias = model.boolean("head_bias");
   config.decoder = read_causal_stack(model.object("decoder"));

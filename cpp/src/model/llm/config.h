@@ -10,6 +10,7 @@ namespace ttsrt::model::llm {
 
 struct Config {
   std::int32_t vocab = 0;
+  std::int32_t num_tokens = 0;  // ids of the tokenizer; those behind it pad the table
   std::int32_t eos_id = 0;
   bool has_head_bias = false;
   StackConfig decoder;

@@ -1,5 +1,7 @@
 #include "model/llm/family.h"
 
+#include <algorithm>
+
 #include "core/check.h"
 #include "decode/compile_rules.h"
 #include "model/causal_decoder.h"
@@ -9,6 +11,8 @@ namespace ttsrt::model::llm {
 namespace {
 
 constexpr std::int32_t kBranches = 1;
+// Rows whose logits are made at once, so that a long text never needs those of all its ids.
+constexpr std::int32_t kScoredRows = 64;
 
 }  // namespace
 
@@ -17,10 +21,8 @@ LlmFamily::LlmFamily(const JsonReader& model, const JsonReader& defaults)
   rules_.vocab = config_.vocab;
   rules_.eos_id = config_.eos_id;
   rules_.decoder_layers = config_.decoder.layers;
-  TTSRT_CHECK(FormatError, rules_.repetition_penalty == 1.0F, defaults.where(),
-              ".repetition_penalty: expected 1, as prompts are not among the seen ids, got ",
-              rules_.repetition_penalty);
-  rules_.repetition_penalty = 0.0F;
+  rules_.has_token_options = true;
+  rules_.num_tokens = config_.num_tokens;
   TTSRT_CHECK(FormatError, rules_.cfg_scale == 1.0F, defaults.where(),
               ".cfg_scale: expected 1, as this family has no guidance, got ", rules_.cfg_scale);
 }
@@ -68,7 +70,10 @@ std::unique_ptr<model::Itineraries> LlmFamily::itineraries(const Limits& limits,
 }
 
 ops::StateSpec LlmFamily::state(const Limits& limits, const StateOptions& options) const {
-  return state_of(config_.decoder, limits, options, {kBranches, 0, config_.vocab});
+  ops::StateSpec spec =
+      state_of(config_.decoder, limits, options, {kBranches, 0, 0});
+  spec.max_drawn = limits.max_seq_len;
+  return spec;
 }
 
 std::vector<FamilyProgram> LlmFamily::programs(const Weights& weights, const Limits& limits,
@@ -83,7 +88,10 @@ std::vector<FamilyProgram> LlmFamily::programs(const Weights& weights, const Lim
   if (config_.has_head_bias) decoder.head_bias = weights.at("head_bias");
   if (config_.decoder.rope.is_present())
     decoder.rope = make_rope_table(config_.decoder.rope, limits.max_seq_len);
-  return programs_of(decoder, limits, kBranches, trace);
+  std::vector<FamilyProgram> programs = programs_of(decoder, limits, kBranches, trace);
+  programs.push_back({"score", step::Pace::chunked, write_score(decoder),
+                      std::min(kScoredRows, limits.max_num_tokens), 0, step::Emits::logits});
+  return programs;
 }
 
 }  // namespace ttsrt::model::llm

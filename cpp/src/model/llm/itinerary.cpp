@@ -7,6 +7,7 @@
 
 #include "core/check.h"
 #include "decode/compile_rules.h"
+#include "decode/token_options.h"
 #include "model/causal_decoder.h"
 #include "model/request_rows.h"
 #include "model/whole_request.h"
@@ -58,6 +59,7 @@ step::Itinerary Itineraries::itinerary(Request&& request, const VoiceFinder& /*v
   TTSRT_CHECK(ConfigError, !is_given(request.context_embeddings),
               "context_embeddings: expected none, as language models have no context");
   TTSRT_CHECK(ConfigError, !request.text_ids.empty(), "text_ids: expected at least one id");
+  if (request.score) return scores(std::move(request));
   const RowSource prompt =
       rows_of_ids("text_ids", std::move(request.text_ids), config_.vocab, limits_.max_input_len);
   decode::CompiledRules rules = decode::compile_rules(request, rules_, 0, 0);
@@ -69,6 +71,7 @@ step::Itinerary Itineraries::itinerary(Request&& request, const VoiceFinder& /*v
   TTSRT_CHECK(ConfigError, room >= 1, "text_ids: expected at most max_seq_len ",
               limits_.max_seq_len, " ids, got ", prompt.rows);
   step::Itinerary itinerary;
+  itinerary.tokens = decode::compile_tokens(request, rules_, *prompt.ids, rules.slot);
   itinerary.rules = rules.slot;
   itinerary.forced_codes = rules.forced_codes;
   itinerary.draft_ids = prompt.ids;
@@ -81,6 +84,26 @@ step::Itinerary Itineraries::itinerary(Request&& request, const VoiceFinder& /*v
   decode.repeats = steps_in_room(request, rules.max_steps, room, 1);
   if (last > 0) decode.follows = {0};
   itinerary.stops.push_back(std::move(decode));
+  return itinerary;
+}
+
+// All ids are given, so all but the last are rows of one stop, and the ids behind them are scored.
+step::Itinerary Itineraries::scores(Request&& request) const {
+  refuse_beside_score(request);
+  const auto count = static_cast<std::int32_t>(request.text_ids.size());
+  TTSRT_CHECK(ConfigError, count >= 2 && count - 1 <= limits_.max_seq_len,
+              "text_ids: expected 2 to ", limits_.max_seq_len + 1, " ids to score, got ", count);
+  RowSource source =
+      rows_of_ids("text_ids", std::move(request.text_ids), config_.vocab, limits_.max_seq_len + 1);
+  source.rows = count - 1;
+  if (config_.decoder.has_positions) source.position_table = 0;
+  Stop stop;
+  stop.program = kScoreProgram;
+  stop.rows = {std::move(source)};
+  step::Itinerary itinerary;
+  itinerary.rules = decode::compile_rules(Request{}, rules_, 0, 0).slot;
+  itinerary.rules.sampler.repetition_penalty = 1.0F;
+  itinerary.stops.push_back(std::move(stop));
   return itinerary;
 }
 

@@ -10,6 +10,8 @@
 
 namespace ttsrt::model::llm {
 
+constexpr std::int32_t kScoreProgram = 2;  // behind those of model/causal_decoder.h
+
 class Itineraries final : public model::Itineraries {
  public:
   Itineraries(const Config& config, const decode::RuleFacts& rules, const Limits& limits)
@@ -20,6 +22,8 @@ class Itineraries final : public model::Itineraries {
   Voice voice_of_codes(Matrix<std::int32_t>&& codes) const override;
 
  private:
+  step::Itinerary scores(Request&& request) const;
+
   const Config config_;
   const decode::RuleFacts rules_;
   const Limits limits_;

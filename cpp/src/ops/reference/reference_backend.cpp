@@ -111,6 +111,7 @@ class ReferenceBackend : public Backend {
     info_.checks_drafts = true;
     info_.description = "reference: plain loops, one thread";
     info_.pipeline_depth = options.pipeline_depth;
+    info_.takes_token_rules = true;
   }
 
   const BackendInfo& info() const override { return info_; }
@@ -221,6 +222,10 @@ class ReferenceBackend : public Backend {
     output.codes = outcome.sampled;
     output.max_text_len = state.spec().max_text_len;
     if (outcome.keeps_scores) output.scores = outcome.scores;
+    if (!outcome.tells_logprobs) return;
+    output.logprobs = outcome.logprobs;
+    output.likeliest_ids = outcome.likeliest_ids;
+    output.likeliest_logprobs = outcome.likeliest_logprobs;
   }
 
   ReferenceOptions options_;

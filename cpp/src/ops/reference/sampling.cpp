@@ -33,6 +33,23 @@ const std::uint32_t* seen_by(const step::Draw& draw, std::int32_t place, Slot& s
   return later.data();
 }
 
+// Tells the logarithms of the probabilities of what draw `d` drew and of the likeliest ids; `raw`
+// are its scores before masks and penalties [vocab].
+void tell_logprobs(Run& at, std::size_t d, std::int32_t count, const float* raw,
+                   std::int32_t vocab) {
+  Outcome& outcome = at.state.outcome;
+  const std::size_t first = d * rules::kMaxLogprobs;
+  std::int32_t* ids = outcome.likeliest_ids.data() + first;
+  float* largest = outcome.likeliest_logprobs.data() + first;
+  rules::find_largest(raw, vocab, count, ids, largest);
+  const double sum = rules::log_of_sum(raw, vocab, *std::max_element(raw, raw + vocab));
+  for (std::int32_t i = 0; i < count; ++i)
+    largest[i] = static_cast<float>(static_cast<double>(largest[i]) - sum);
+  const auto drawn = static_cast<double>(raw[outcome.sampled[d]]);
+  outcome.logprobs[d] = static_cast<float>(drawn - sum);
+  outcome.tells_logprobs = true;
+}
+
 // Does the analyzer's verdict, masks, argmax and draw for slice `i` of draw `d`. `mix` [vocab] is
 // scratch memory for the guided logits.
 void sample_slice(const SampleCodes& op, Run& at, std::size_t d, std::int32_t i,
@@ -48,6 +65,13 @@ void sample_slice(const SampleCodes& op, Run& at, std::size_t d, std::int32_t i,
   if (slot.rules.use_local_transformer) return;
   const float number =
       rules::uniform(slot.rules.sampler.seed, state.step, i, 0, rules::DrawKind::code);
+  if (slot.tokens != nullptr) {
+    TTSRT_CHECK(InternalError, of.ahead == 0, "token rules: expected no drafts, got a draw behind ",
+                of.ahead);
+    std::vector<std::int32_t> marks(mix.size());
+    const rules::TokenScores scores = slot.tokens->scores(slot.drawn.data(), slot.state.step);
+    if (!rules::change_scores(scores, mix.data(), marks.data())) at.add_fault(of.conditional_row);
+  }
   std::vector<std::uint32_t> later;
   const rules::DrawOutcome drawn =
       draw(slot.rules.sampler, mix, seen_by(of, i, slot, at.state, later), number);
@@ -138,6 +162,9 @@ void run(const SampleCodes& op, Run& at) {
       }
       at.check_finite(draw.conditional_row, mix.data(), op.vocab);
       sample_slice(op, at, d, i, mix);
+      const step::TokenRules* tokens = at.state.slot(draw.slot).tokens.get();
+      if (tokens != nullptr && tokens->num_logprobs >= 0)
+        tell_logprobs(at, d, tokens->num_logprobs, logits + draw.conditional_row * width, op.vocab);
     }
   }
 }
@@ -175,6 +202,7 @@ void run(const FinishStep& op, Run& at) {
     draw.focus = slot.rules.prior.mode == rules::PriorMode::off ? -1 : slot.state.focus;
     outcome.draws.push_back(draw);
     std::copy(sampled, sampled + op.codebooks, slot.last_codes.begin());
+    if (slot.tokens != nullptr) slot.drawn.at(static_cast<std::size_t>(slot.state.step)) = *sampled;
     for (std::int32_t place = 0; place < op.codebooks; ++place) {
       if (std::uint32_t* set = at.state.seen(slot, place)) {
         rules::add_seen(slot.rules.sampler, slot.state.step - slot.rules.first_step, sampled[place],

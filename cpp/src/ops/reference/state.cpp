@@ -21,6 +21,7 @@ Slot make_slot(const StateSpec& spec) {
   slot.counts.assign(count_of(spec.max_text_len, 1), 0);
   slot.last_codes.assign(count_of(spec.codebooks, 1), 0);
   slot.seen.assign(count_of(spec.codebooks, rules::seen_words(spec.seen_vocab)), 0);
+  slot.drawn.assign(count_of(spec.max_drawn, 1), 0);
   slot.text_memory.assign(count_of(spec.memory_layers, spec.max_text_len, memory_width), NAN);
   slot.context_memory.assign(count_of(spec.memory_layers, spec.max_context_memory, memory_width),
                              NAN);
@@ -38,7 +39,7 @@ Slot make_slot(const StateSpec& spec) {
 
 std::size_t bytes_of(const Slot& slot) {
   std::size_t values = slot.counts.size() + slot.last_codes.size() + slot.seen.size() +
-                       slot.text_memory.size() + slot.context_memory.size() +
+                       slot.drawn.size() + slot.text_memory.size() + slot.context_memory.size() +
                        slot.context_rows.size();
   for (const auto& histories : slot.histories) {
     for (const auto& history : histories) values += history.size();
@@ -74,7 +75,7 @@ State::State(const StateSpec& spec) : spec_(spec) {
 MemoryUse State::memory_use(const StateSpec& spec) {
   const std::int64_t memory_width = std::int64_t{2} * spec.memory_heads * spec.memory_head_dim;
   const auto slots = static_cast<std::size_t>(spec.slots);
-  std::size_t values = count_of(spec.max_text_len + spec.codebooks, 1);
+  std::size_t values = count_of(spec.max_text_len + spec.codebooks + spec.max_drawn, 1);
   values += count_of(spec.max_context_rows, spec.dim);
   for (const StateSpec::Conv& conv : spec.convs) values += count_of(2, conv.kernel - 1, conv.width);
   for (const StateSpec::PastRows& past : spec.past) values += count_of(past.rows, past.width);
@@ -119,6 +120,7 @@ void State::reset_slot(const step::SlotReset& reset) {
   }
   taken = std::move(fresh);
   taken.rules = reset.rules;
+  taken.tokens = reset.tokens;
   taken.state = rules::start_state(reset.rules);
   if (reset.rules.block.steps > 0)
     std::fill(taken.last_codes.begin(), taken.last_codes.end(), reset.rules.block.mask_id);
@@ -161,6 +163,12 @@ void State::start_outcome(std::size_t draws) {
   outcome.likeliest.assign(codes, -1);
   outcome.scores.assign(draws * static_cast<std::size_t>(spec_.max_text_len), 0.0F);
   outcome.keeps_scores = false;
+  if (spec_.max_drawn > 0) {
+    outcome.logprobs.assign(draws, 0.0F);
+    outcome.likeliest_ids.assign(draws * rules::kMaxLogprobs, 0);
+    outcome.likeliest_logprobs.assign(draws * rules::kMaxLogprobs, 0.0F);
+  }
+  outcome.tells_logprobs = false;
   outcome.draws.clear();
 }
 

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "ops/backend.h"
@@ -21,9 +22,11 @@ struct Slot {
   std::vector<std::int32_t> counts;      // [max_text_len]
   std::vector<std::int32_t> last_codes;  // [codebooks]
   std::vector<std::uint32_t> seen;       // [codebooks, seen_words], if a penalty uses them
-  std::vector<float> text_memory;        // [layers, max_text_len, 2, heads * head_dim]
-  std::vector<float> context_memory;     // [layers, max_context_memory, 2, heads * head_dim]
-  std::vector<float> context_rows;       // [max_context_rows, dim]
+  std::shared_ptr<const step::TokenRules> tokens;  // or null
+  std::vector<std::int32_t> drawn;                 // [max_drawn]
+  std::vector<float> text_memory;                  // [layers, max_text_len, 2, heads * head_dim]
+  std::vector<float> context_memory;  // [layers, max_context_memory, 2, heads * head_dim]
+  std::vector<float> context_rows;    // [max_context_rows, dim]
   std::vector<std::vector<float>>
       histories[2];  // per branch and convolution: [kernel - 1, width], oldest first
   std::vector<std::vector<float>> past;    // of StateSpec::past: [rows, width], oldest first
@@ -36,7 +39,11 @@ struct Outcome {
   std::vector<std::int32_t> likeliest;  // [draws, codebooks], -1: unknown
   std::vector<float> scores;            // [draws, max_text_len], zeros if a slot does not keep them
   bool keeps_scores = false;            // whether any draw does
-  std::vector<step::DrawOutput> draws;  // from FinishStep
+  std::vector<float> logprobs;          // [draws], of draws that tell them
+  std::vector<std::int32_t> likeliest_ids;  // [draws, rules::kMaxLogprobs]
+  std::vector<float> likeliest_logprobs;    // [draws, rules::kMaxLogprobs]
+  bool tells_logprobs = false;              // whether any draw does
+  std::vector<step::DrawOutput> draws;      // from FinishStep
 };
 
 class State {

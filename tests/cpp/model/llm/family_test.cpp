@@ -43,7 +43,10 @@ TEST(LlmFamily, ProgramsOfABuiltEngine) {
   const test::TinyEngine engine(test::llm_config());
   const EngineData data(engine.path());
   const auto programs = data.family->programs(data.weights, data.limits, false);
-  ASSERT_EQ(programs.size(), 2U);
+  ASSERT_EQ(programs.size(), 3U);
+  EXPECT_EQ(programs[2].name, "score");
+  EXPECT_EQ(programs[2].emits, step::Emits::logits);
+  EXPECT_LE(programs[2].max_rows, 64);
   const auto& embed = std::get<ops::EmbedRows>(programs[1].program.ops.front());
   EXPECT_EQ(embed.code_tables.data, data.weights.at("embedding").data);
   EXPECT_TRUE(embed.position_tables.empty());

@@ -63,6 +63,37 @@ TEST_F(LlmItinerary, AOneTokenPromptHasNoPrefill) {
   EXPECT_EQ(itinerary.stops[0].repeats, 16);
 }
 
+TEST_F(LlmItinerary, ScoredIdsAreRowsOfOneStopButForTheLast) {
+  Request request = prompt(std::vector<std::int32_t>(17, 3));  // more than a prompt may have
+  request.score = true;
+  const step::Itinerary itinerary = of(request);
+  ASSERT_EQ(itinerary.stops.size(), 1U);
+  const step::Stop& stop = itinerary.stops[0];
+  EXPECT_EQ(stop.program, kScoreProgram);
+  EXPECT_EQ(stop.rows.at(0).rows, 16);
+  EXPECT_EQ(stop.rows.at(0).ids->size(), 17U);
+  EXPECT_EQ(itinerary.tokens, nullptr);
+  const auto refuses = [this](const char* field, const Request& wrong) {
+    return throws_naming<ConfigError>(field, [&] { of(wrong); });
+  };
+  request.temperature = 1.0F;
+  EXPECT_TRUE(refuses("temperature", request));
+  request.temperature.reset();
+  request.text_ids.push_back(3);
+  EXPECT_TRUE(refuses("text_ids: expected 2 to 17 ids", request));
+  request.text_ids.resize(1);
+  EXPECT_TRUE(refuses("text_ids: expected 2 to 17 ids", request));
+}
+
+TEST_F(LlmItinerary, TokenRulesAreOfTheRequest) {
+  Request request = prompt({5, 6, 5});
+  EXPECT_EQ(of(request).tokens, nullptr);
+  request.repetition_penalty = 1.5F;
+  const step::Itinerary itinerary = of(request);
+  ASSERT_NE(itinerary.tokens, nullptr);
+  EXPECT_EQ(itinerary.tokens->seen, (std::vector<std::int32_t>{5, 6}));
+}
+
 TEST_F(LlmItinerary, BadRequestsNameTheField) {
   const auto refuses = [this](const char* field, const Request& request) {
     return throws_naming<ConfigError>(field, [&] { of(request); });
