@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,10 @@ def test_chunks_are_spoken_as_texts_of_their_own(tmp_path: Path, variant: str) -
     write_random_t3(source, variant, seed=1)
     write_random_conds(tmp_path / "conds.pt", variant, seed=1)
     made = convert(source, tmp_path / "ckpt", front_end=False, progress=False)
-    rt.build(made, tmp_path / "engine")
+    config = json.loads((made / "config.json").read_text("utf-8"))
+    config["defaults"]["max_frames"] = 12  # of a chunk
+    (made / "config.json").write_text(json.dumps(config), "utf-8")
+    rt.build(made, tmp_path / "engine", progress=False)
     chunks = [[3, 1, 4, 1, 5], [9, 2], [6, 5, 3, 5, 8, 9, 7], [9, 3]]
     whole: dict[str, Any] = {
         "text_ids": [*chain(*chunks)],

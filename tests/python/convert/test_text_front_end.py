@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,47 @@ def test_synthetic_vocabularies_add_up(rows: int, tmp_path: Path) -> None:
     assert "front_end.json" in files
     with pytest.raises(FormatError, match=f"expected {rows - 1} ids, two less than"):
         read_text_folder(block, Archive(), TextSources(), rows + 1, [])  # type: ignore[arg-type]
+
+
+def test_descriptions_of_voices_have_a_tokenizer(tmp_path: Path) -> None:
+    from ttsrt_rt import _core
+    from ttsrt_rt.convert.fields import Block
+    from ttsrt_rt.convert.text_front_end import TextSources, file_writers, read_text_folder
+
+    names = {
+        "letters": {"_target_": "EnglishCharsTokenizer"},
+        "text_ce_tokenizer": {"_target_": "AutoTokenizer", "pretrained_model": "google/byt5-small"},
+    }
+    values = {"text_tokenizers": names, "text_conditioning_tokenizer_name": "text_ce_tokenizer"}
+
+    def made(rows: int, **changed: object) -> _core.TextFrontEnd:
+        block = Block({**values, **changed}, "", ConfigError)
+        folder = tmp_path / f"text{len([*tmp_path.iterdir()])}"
+        folder.mkdir()
+        files = read_text_folder(block, None, TextSources(), size + 2, [], rows)
+        for name, write in file_writers(files).items():
+            write(folder / name.removeprefix("text/"))
+        return _core.TextFrontEnd.open(folder)
+
+    with pytest.raises(FormatError, match=r"expected -?\d+ ids, .* got (\d+)") as told:
+        size = 0
+        made(0)
+    size = int(re.findall(r"got (\d+)", str(told.value))[0])
+    front_end = made(7)
+    offset = front_end.tokenizers()[1].offset
+    assert front_end.context_tokenizer == "text_ce_tokenizer"
+    # The bytes, their own end, and padding up to as many as the context has.
+    ids = [offset + each for each in (ord("a") + 3, ord("b") + 3, 1, 0, 0, 0, 0)]
+    assert front_end.encode_context("ab") == ids
+    assert len(front_end.encode_context("abcdef")) == 7
+    with pytest.raises(ConfigError, match=r"context_text: expected at most 7 ids .* got 8"):
+        front_end.encode_context("abcdefg")
+    assert made(7, text_conditioning_tokenizer_name=None).context_tokenizer == "letters"
+    assert made(0).context_tokenizer == ""
+    with pytest.raises(ConfigError, match="no tokenizer for texts that describe a voice"):
+        made(0).encode_context("a")
+    with pytest.raises(ConfigError, match="text_conditioning_tokenizer_name: expected one of"):
+        made(7, text_conditioning_tokenizer_name="other")
 
 
 def test_a_mismatch_says_what_to_look_at(tmp_path: Path) -> None:
