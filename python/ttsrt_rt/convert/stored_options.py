@@ -23,6 +23,7 @@ BUILD_KINDS: dict[str, type] = {
     "group_size": int,
     "zero_points": bool,
     "wide_heads": bool,
+    "head_quantization": str,
 }
 RUN_KINDS: dict[str, type] = {"kv_cache_dtype": str}
 

@@ -126,7 +126,7 @@ def build_options(config: LlmConfigFile, checkpoint: Path) -> dict[str, Any]:
     made: dict[str, Any] = {"dtype": config.wanted_dtype or _own_dtype(checkpoint)}
     if quantization == "none":
         return made | {"quantization": "none"}
-    made |= {"quantization": quantization, "wide_heads": config.quantization.lm_head == "none"}
+    made |= {"quantization": quantization, "head_quantization": config.quantization.lm_head}
     if quantization.startswith("w4"):
         made |= {"group_size": config.group, "zero_points": not config.quantization.symmetric}
     return made
@@ -190,19 +190,29 @@ def _check_build(config: LlmConfigFile) -> None:
         raise ConfigError(
             f"{config.where}: quantization.group_size: expected 32, 64 or 128 for 4 bits, got -1"
         )
-    is_apart = config.engine_quantization.startswith("w4") and config.quantization.lm_head != "none"
-    if is_apart:
-        raise ConfigError(
-            f"{config.where}: quantization.lm_head: expected none beside 4 bits, got "
-            f"{config.quantization.lm_head}, which build does not offer for them yet"
-        )
 
 
 def _convert_with_awq(
     config: LlmConfigFile, source: Path, folder: Path, *, overwrite: bool, progress: Progress
 ) -> None:
-    """Converts a model whose codes AWQ chooses."""
-    raise ConfigError(
-        f"{config.where}: quantization.use_awq: expected false, got true; this release reads AWQ "
-        "checkpoints that others made, but makes none"
+    """Converts a model whose codes AWQ chooses: into a folder of its own, and from there."""
+    from ttsrt_rt.convert import convert
+    from ttsrt_rt.llm.awq import AwqOptions, quantize_awq
+
+    of = config.quantization
+    if of.calibration_file is None:
+        raise ConfigError(
+            f"{config.where}: quantization.calibration_file: expected a text, or builtin, beside "
+            "use_awq; got nothing"
+        )
+    options = AwqOptions(
+        group_size=of.awq_block_size,
+        samples=of.calibration_samples,
+        length=of.calibration_length,
+        apply_clip=of.apply_clip,
     )
+    made = folder.with_name(f"{folder.name}.awq")
+    quantize_awq(
+        source, made, of.calibration_file, options=options, overwrite=overwrite, progress=progress
+    )
+    convert(made, folder, family="llm", overwrite=overwrite, progress=progress)
