@@ -71,6 +71,7 @@ LEFT = [
     Left(r"pytest tests/bench --benchmark-only", "the suite runs it with tiny shapes"),
     Left(r"magpie-tts\.cpp|peer-env|peer_gguf", "needs a build of magpie-tts.cpp"),
     Left(r"cmake --preset aarch64|qemu-aarch64", "scripts/slow_checks runs it"),
+    Left(r"tinyllama-awq|awq-ckpt", "needs tokenizers; tests/python/llm/test_awq.py runs them"),
     Left(r"triton-env|\$site/", "needs a server; test_triton_server.py starts one"),
     Left(
         r"bench\.(?:t3|llm)_peers|llama_cpp_python|--build llama",

@@ -329,3 +329,25 @@ def test_awq_is_nearer_than_rounding_where_channels_are_large(
         print("\n" + ", ".join(f"{name}: KL {value:.2e}" for name, value in found.items()))
     assert found["awq"] < 0.8 * found["plain"]
     assert found["int8 cache"] < 0.1 * found["plain"]
+
+
+def test_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("tokenizers")
+    from ttsrt_rt.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    source = Path(__file__).resolve().parents[2] / "data" / "llm" / "tiny_llama"
+    text = tmp_path / "calibration.jsonl"
+    text.write_text(json.dumps({"text": "The river is wide. " * 40}) + "\n", "utf-8")
+    arguments = ["quantize", str(source), "awq", "--group_size", "32"]
+    small = ["--calibration_samples", "4", "--calibration_length", "32"]
+    assert main([*arguments, "--calibration_file", str(text), *small]) == 0
+    assert "quantized: awq" in capsys.readouterr().out
+    assert main(["convert", "awq", "checkpoint"]) == 0
+    found = json.loads((tmp_path / "awq" / "awq_report.json").read_text("utf-8"))
+    assert len(found["losses"]) == 9
+    assert main([*arguments, "--calibration_file", "builtin", *small]) == 2
+    assert main([*arguments, "--calibration_file", "builtin", *small, "--overwrite"]) == 0
+    assert main(["quantize", str(source), "b", "--calibration_file", "missing.txt"]) == 2
