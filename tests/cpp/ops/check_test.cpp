@@ -31,7 +31,7 @@ TEST(Check, AdmissionsThatDoNotFitAreRefused) {
   expect_refused("text_len", [](SlotReset& at, StateSpec&) { at.rules.text_len = 25; });
   expect_refused("context_len", [](SlotReset& at, StateSpec&) { at.rules.context_len = 21; });
   expect_refused("num_forbidden", [](SlotReset& at, StateSpec&) { at.rules.num_forbidden = 17; });
-  expect_refused("num_stop_ids", [](SlotReset& at, StateSpec&) { at.rules.num_stop_ids = 9; });
+  expect_refused("num_stop_ids", [](SlotReset& at, StateSpec&) { at.rules.num_stop_ids = 33; });
   expect_refused("maskgit.steps", [](SlotReset& at, StateSpec&) { at.rules.maskgit.steps = 0; });
 }
 

@@ -187,7 +187,7 @@ TEST_P(VerifyDraws, AnEndDropsWhatIsBehindIt) {
   rules::SlotRules rules = endless();
   rules.sampler.temperature = 1.5F;
   rules.min_frames = 9;  // masks depend on the step, too
-  rules.num_stop_ids = rules::kMaxStopIds;
+  rules.num_stop_ids = 8;
   for (std::int32_t i = 0; i < rules.num_stop_ids; ++i) rules.stop_ids[i] = 3 + 4 * i;
   expect_equal(rules, "stop ids");
   EXPECT_GE(single_steps(rules).end, 9);

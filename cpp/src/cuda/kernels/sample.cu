@@ -54,7 +54,6 @@ __device__ bool takes_top_k(const SampleArgs& args, const rules::SlotRules& rule
 // unusual: not finite, without a choice, or with a mask on this very code.
 __device__ std::uint64_t find_likeliest(ThreadBlock& block, const DrawSlot& slot,
                                         const RawLogits& raw, std::int32_t vocab) {
-  static_assert(kMaskedIds <= kWarp);
   constexpr int kBatch = 6;
   const RowMask mask(slot.rules, slot.state, true);
   const bool is_guided = raw.unconditional != nullptr;
@@ -83,8 +82,9 @@ __device__ std::uint64_t find_likeliest(ThreadBlock& block, const DrawSlot& slot
   best = block.max(is_finite ? best : ~std::uint64_t{0});
   if (best == ~std::uint64_t{0} || !(best_value(best) > rules::kNever)) return 0;
   const auto lane = static_cast<std::int32_t>(threadIdx.x) % kWarp;
-  const bool is_masked = !mask.ends && lane < kMaskedIds &&
-                         masked_id(slot.rules, slot.state, lane) == best_index(best);
+  bool is_masked = false;
+  for (std::int32_t i = lane; i < kMaskedIds && !mask.ends; i += kWarp)
+    is_masked = is_masked || masked_id(slot.rules, slot.state, i) == best_index(best);
   return __any_sync(kAllLanes, is_masked) ? 0 : best;
 }
 
