@@ -143,11 +143,10 @@ class TextResolver:
 
     def _begin(self, request: Request) -> LaterText | None:
         """Reads up to the first sentence that is spoken, if others are left then."""
-        options = request.text_options
-        if options is None or options.normalize == "off":
-            return None
         begin = time.perf_counter()
         text, front_end, options = self._opened(request)
+        if options.normalize == "off":
+            return None
         reading = front_end.read(text, request.language, options)
         if reading is None:
             return None

@@ -94,7 +94,7 @@ def model(
         elif case == "llm":
             made.refuses = ENCODER | PRIOR | ANALYZER
             made.refuses |= {"voice", "use_local_transformer", "maskgit"} | SPEAKER
-            made.refuses |= {"context_embeddings", "cfg_scale", "repetition_penalty"}
+            made.refuses |= {"context_embeddings", "cfg_scale"}
         else:
             kind, refused = MAGPIE[case]
             context = {"voice": 0} if kind == "voice" else {"context_codes": codes_of(made, 8)}
@@ -173,8 +173,12 @@ WALK: dict[str, tuple[Callable[[Model], Any], Check]] = {
     "deadline": (lambda _: 1e-9, lambda _, __, result: result.finish_reason == "deadline"),
 }
 ENDINGS = {"min_frames", "strict_end", "eos_method"}
-# test_front_end.py and test_magpie_chunks.py have those.
+# test_front_end.py, test_marked_up.py and test_magpie_chunks.py have those.
 TEXT = {"text", "language", "text_options", "text_chunks", "return_positions"}
+TEXT |= {"text_silences", "text_voices", "context_text"}
+# tests/python/llm has those.
+LANGUAGE: dict[str, Any] = {"tokens": rt.TokenOptions(ignore_eos=True), "score": True}
+LANGUAGE |= {"speculation": {"mode": "ngram"}}
 
 # Of models of whole utterances, and of codecs: test_f5_requests.py, test_nanocodec_golden.py.
 ROWS = np.zeros((9, 100), np.float32)
@@ -185,13 +189,21 @@ WHOLE |= {"codes": [[1, 2]], "samples": np.zeros(64, np.float32)}
 
 def test_the_walk_has_every_field() -> None:
     names = {each.name for each in dataclasses.fields(rt.Request)}
-    assert set(WALK) | ENDINGS | set(WHOLE) | TEXT == names
+    assert set(WALK) | ENDINGS | set(WHOLE) | TEXT | set(LANGUAGE) == names
 
 
 @pytest.mark.parametrize("name", list(WHOLE))
 def test_fields_of_whole_utterances_are_refused(model: Model, name: str) -> None:
     with pytest.raises(rt.ConfigError, match=f"{name}: expected none"):
         model.executor.generate(replace(model.base, **{name: WHOLE[name]}))
+
+
+@pytest.mark.parametrize("name", list(LANGUAGE))
+def test_fields_of_language_models_are_refused(model: Model, name: str) -> None:
+    if model.executor.engine.info.family == "llm":
+        return
+    with pytest.raises(rt.ConfigError, match=name):
+        model.executor.generate(replace(model.base, **{name: LANGUAGE[name]}))
 
 
 @pytest.mark.parametrize("name", list(WALK))
