@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Protocol, TypedDict
+from typing import TYPE_CHECKING, Protocol, TypedDict
 
 from ttsrt_rt import _core
 from ttsrt_rt.errors import ConfigError
-from ttsrt_rt.options import named_fields
-from ttsrt_rt.quoting import show
+from ttsrt_rt.options import Speculation, named_fields
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -21,10 +20,8 @@ if TYPE_CHECKING:
     from ttsrt_rt.options import (
         FlowMethod,
         MaskGitSampling,
-        NgramMatch,
         PriorMode,
         RepetitionScope,
-        SpeculationMode,
         Suppress,
     )
 
@@ -277,51 +274,3 @@ class Flow:
     max_duration: int | None = None
     lens: int | None = None
     no_ref_audio: bool = False
-
-
-@named_fields
-@dataclass(frozen=True, kw_only=True)
-class Speculation:
-    """Speculative decoding of language models: ids that may follow are guessed, and one decoder
-    step checks several of them.
-
-    A guess counts only if the model picks that very id there, by argmax or by the draw with that
-    id's own random number, so results are equal with and without, greedy or drawn. (A draft is
-    accepted by equality; for drafts without probabilities this accepts as often as the rule of
-    Leviathan et al., "Fast Inference from Transformers via Speculative Decoding", 2023.)
-
-    What is None is as the executor says in a request, and as given below in an executor.
-
-    Attributes:
-        mode: "none" for off; "ngram" guesses what followed the last ids where they stood before, in
-            the prompt or in the ids generated since (prompt lookup). "none".
-        num_draft_tokens: Ids guessed for one step, at most; 1 to 8; 4. Fewer are guessed while
-            guesses fail.
-        max_ngram: Last ids that are looked up together, at most; fewer where they did not stand
-            together before; 1 to 16; 3.
-        match: Which earlier place counts: "last", or "first" as in Hugging Face transformers.
-            "last".
-        speculate_below: With so many requests in flight on a replica nothing is guessed; at least
-            1; 8.
-    """
-
-    mode: SpeculationMode | None = None
-    num_draft_tokens: int | None = None
-    max_ngram: int | None = None
-    match: NgramMatch | None = None
-    speculate_below: int | None = None
-
-    @classmethod
-    def of(cls, given: Speculation | Mapping[str, Any]) -> Speculation:
-        """Returns the options of a mapping, as of a configuration file.
-
-        Raises:
-            ConfigError: It is no mapping, or one of its names is unknown.
-        """
-        if isinstance(given, cls):
-            return given
-        if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
-            raise ConfigError(
-                f"speculation: expected a Speculation or a mapping, got {show(given)}"
-            )
-        return cls(**given)

@@ -16,6 +16,7 @@ import ttsrt_rt as rt
 from tests.devices import NATIVE
 from tests.parity import test_llm_tiny, test_t3_tiny
 from tests.parity.block_checkpoint import engines_of
+from tests.parity.request_ends import differs, expect_fields_of_the_end
 
 IDS = [3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8]
 FRAMES = 12
@@ -88,28 +89,25 @@ def model(
             rows = np.random.default_rng(2).normal(size=(6, made.dim)).astype(np.float32)
             made.base = replace(made.base, context_embeddings=rows)
             made.refuses = ENCODER | PRIOR | ANALYZER
-            made.refuses |= {"voice", "use_local_transformer", "maskgit"}
-            made.refuses |= {"unconditional_embeddings"}  # by itself
+            made.refuses |= {
+                "voice",
+                "use_local_transformer",
+                "maskgit",
+                "unconditional_embeddings",
+            }
             made.refuses -= {"text_features"}
         elif case == "llm":
-            made.refuses = ENCODER | PRIOR | ANALYZER
-            made.refuses |= {"voice", "use_local_transformer", "maskgit"} | SPEAKER
-            made.refuses |= {"context_embeddings", "cfg_scale"}
+            made.refuses = ENCODER | PRIOR | ANALYZER | SPEAKER | {"context_embeddings"}
+            made.refuses |= {"voice", "use_local_transformer", "maskgit", "cfg_scale"}
         else:
             kind, refused = MAGPIE[case]
             context = {"voice": 0} if kind == "voice" else {"context_codes": codes_of(made, 8)}
             made.base = replace(made.base, **context)
             made.refuses = refused | {"repetition_penalty"} | SPEAKER | ANALYZER
-            if made.local_kind is None:
-                made.refuses |= {"use_local_transformer"}
-            if made.local_kind != "maskgit":
-                made.refuses |= {"maskgit"}
+            made.refuses |= {"use_local_transformer"} if made.local_kind is None else set()
+            made.refuses |= {"maskgit"} if made.local_kind != "maskgit" else set()
         made.refuses |= {"block"}
         yield made
-
-
-def differs(base: rt.Result, other: rt.Result) -> bool:
-    return base.codes.shape != other.codes.shape or bool((base.codes != other.codes).any())
 
 
 def rows_of(model: Model) -> Any:
@@ -124,6 +122,15 @@ Check = Callable[[Model, rt.Result, rt.Result], bool]
 
 def changes(_: Model, base: rt.Result, result: rt.Result) -> bool:
     return differs(base, result)
+
+
+def is_told(base: rt.Result, result: rt.Result) -> bool:
+    return result.alignment is not None and not differs(base, result)
+
+
+def stops_at_once(model: Model, result: rt.Result) -> bool:
+    stacking = model.executor.engine.info.frame_stacking
+    return result.finish_reason == "stop" and len(result.codes) == stacking
 
 
 WALK: dict[str, tuple[Callable[[Model], Any], Check]] = {
@@ -153,19 +160,10 @@ WALK: dict[str, tuple[Callable[[Model], Any], Check]] = {
         lambda model: codes_of(model, 6),
         lambda model, _, result: (result.codes == codes_of(model, 6)).all(),
     ),
-    "return_alignment": (
-        lambda _: True,
-        lambda _, base, result: result.alignment is not None and not differs(base, result),
-    ),
+    "return_alignment": (lambda _: True, lambda _, base, result: is_told(base, result)),
     "analyze_alignment": (lambda _: True, changes),
     "mask_invalid": (lambda _: True, changes),
-    "stop_after_equal": (
-        lambda _: 1,
-        lambda model, _, result: (
-            result.finish_reason == "stop"
-            and len(result.codes) == model.executor.engine.info.frame_stacking
-        ),
-    ),
+    "stop_after_equal": (lambda _: 1, lambda model, _, result: stops_at_once(model, result)),
     "chunk_frames": (lambda _: 5, lambda _, base, result: not differs(base, result)),
     "initial_chunk_frames": (lambda _: 3, lambda _, base, result: not differs(base, result)),
     "codes_only": (lambda _: True, lambda _, base, result: not differs(base, result)),
@@ -174,11 +172,11 @@ WALK: dict[str, tuple[Callable[[Model], Any], Check]] = {
 }
 ENDINGS = {"min_frames", "strict_end", "eos_method"}
 # test_front_end.py, test_marked_up.py and test_magpie_chunks.py have those.
-TEXT = {"text", "language", "text_options", "text_chunks", "return_positions"}
-TEXT |= {"text_silences", "text_voices", "context_text"}
+TEXT = {"text", "language", "text_options", "text_chunks", "text_silences", "text_voices"}
+TEXT |= {"context_text", "return_positions"}
 # tests/python/llm has those.
-LANGUAGE: dict[str, Any] = {"tokens": rt.TokenOptions(ignore_eos=True), "score": True}
-LANGUAGE |= {"speculation": {"mode": "ngram"}}
+LANGUAGE: dict[str, Any] = {"speculation": {"mode": "ngram"}, "score": True}
+LANGUAGE |= {"tokens": rt.TokenOptions(ignore_eos=True)}
 
 # Of models of whole utterances, and of codecs: test_f5_requests.py, test_nanocodec_golden.py.
 ROWS = np.zeros((9, 100), np.float32)
@@ -192,28 +190,21 @@ def test_the_walk_has_every_field() -> None:
     assert set(WALK) | ENDINGS | set(WHOLE) | TEXT | set(LANGUAGE) == names
 
 
-@pytest.mark.parametrize("name", list(WHOLE))
-def test_fields_of_whole_utterances_are_refused(model: Model, name: str) -> None:
-    with pytest.raises(rt.ConfigError, match=f"{name}: expected none"):
-        model.executor.generate(replace(model.base, **{name: WHOLE[name]}))
-
-
-@pytest.mark.parametrize("name", list(LANGUAGE))
-def test_fields_of_language_models_are_refused(model: Model, name: str) -> None:
-    if model.executor.engine.info.family == "llm":
+@pytest.mark.parametrize("name", [*WHOLE, *LANGUAGE])
+def test_fields_of_other_models_are_refused(model: Model, name: str) -> None:
+    if name in LANGUAGE and model.executor.engine.info.family == "llm":
         return
-    with pytest.raises(rt.ConfigError, match=name):
-        model.executor.generate(replace(model.base, **{name: LANGUAGE[name]}))
+    with pytest.raises(rt.ConfigError, match=f"{name}: expected none" if name in WHOLE else name):
+        model.executor.generate(replace(model.base, **{name: (WHOLE | LANGUAGE)[name]}))
 
 
 @pytest.mark.parametrize("name", list(WALK))
 def test_a_field_is_obeyed_or_refused(model: Model, name: str) -> None:
     value, is_obeyed = WALK[name]
     request = model.base
-    if name == "forced_codes":
-        request = replace(request, max_frames=None)
-    if name == "stop_after_equal":
-        request = replace(request, min_frames=0)
+    if name in ("forced_codes", "stop_after_equal"):
+        fields = {"max_frames": None} if name == "forced_codes" else {"min_frames": 0}
+        request = replace(request, **fields)
     if name in CONTEXTS or name == "prompt_embeddings":
         request = replace(request, **dict.fromkeys(CONTEXTS))
     if name in TEXTS or name == "prompt_embeddings":
@@ -248,47 +239,6 @@ def test_fields_of_the_end_are_obeyed(model: Model) -> None:
     ]
     assert ended, "no request ended by itself"
     expect_fields_of_the_end(model.executor, *ended[0])
-
-
-def test_fields_of_the_end_are_obeyed_by_t3(tmp_path: Path) -> None:
-    """The checkpoint's end is made a code that a request draws, though not as the likeliest."""
-    golden = test_t3_tiny.Golden("tiny")
-    base = replace(golden.request("cfg0.5_greedy"), temperature=100.0, top_k=3, seed=5)
-    base = replace(base, eos_method="multinomial_any")
-    checkpoint = test_t3_tiny.convert_case("tiny", tmp_path / "checkpoint")
-
-    def run(request: rt.Request, folder: Path) -> rt.Result:
-        rt.build(checkpoint, folder, dtype="float32", max_seq_len=160)
-        with rt.Executor(folder, device=NATIVE, trace=True) as executor:
-            return executor.generate(request)
-
-    free = run(base, tmp_path / "free")
-    likeliest = [entry.values.argmax() for entry in free.trace if entry.name == "logits_guided"]
-    drawn = free.codes[:, 0].tolist()
-    end = next(code for step, code in enumerate(drawn) if step > 3 and code != likeliest[step])
-    config = json.loads((checkpoint / "config.json").read_text())
-    config["model"]["eos"] = end
-    (checkpoint / "config.json").write_text(json.dumps(config))
-    result = run(base, tmp_path / "engine")
-    assert result.finish_reason == "stop" and len(result.codes) == drawn.index(end)
-    with rt.Executor(tmp_path / "engine", device=NATIVE) as executor:
-        expect_fields_of_the_end(executor, base, result)
-
-
-def expect_fields_of_the_end(executor: rt.Executor, request: rt.Request, result: rt.Result) -> None:
-    """Asserts that the fields which move an end move this one."""
-    later = executor.generate(replace(request, min_frames=len(result.codes) + 6))
-    assert len(later.codes) >= len(result.codes) + 6 or later.finish_reason == "length"
-    assert len(later.codes) > len(result.codes)
-    other = executor.generate(replace(request, eos_method="argmax_all"))
-    assert len(other.codes) > len(result.codes)
-    if executor.engine.info.family != "magpie":
-        with pytest.raises(rt.ConfigError, match="strict_end: expected false"):
-            executor.generate(replace(request, strict_end=True))
-        return
-    # No id is forced here, so that the end is the model's own either way.
-    strict = executor.generate(replace(request, strict_end=True))
-    assert not differs(result, strict)
 
 
 # Options of the prior: what else is set, a value, and another that must show a difference.

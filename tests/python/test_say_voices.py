@@ -67,7 +67,7 @@ def test_files_of_one_name_are_several_voices(executor: rt.Executor, tmp_path: P
     assert voice_key(one, []) == voice_key(copy, []) != voice_key(two, [])
     write(Path(one), 3)
     assert named_voice(one, executor) not in names
-    args = argparse.Namespace(voice=copy, verbose=False)
+    args = argparse.Namespace(voice_description=None, voice=copy, verbose=False)
     assert voice_fields(args, executor) == {"voice": names[0]}
 
 

@@ -50,6 +50,9 @@ class WordStream:
         self._base = 0  # frames in front of this chunk
         self._at = 0  # the last word that a step attended to, or the first that none did
         self._is_attended = False
+        # Frames up to the end of this chunk, once its steps are over: only what follows tells
+        # whether its words were spoken to their end.
+        self._ended: float | None = None
         self._begin = 0.0  # frames in front of it
         self._end = 0.0  # frames behind the last step that attended to it
 
@@ -107,22 +110,25 @@ class WordStream:
         """
         found: list[Word] = []
         end = first_frame + frames
+        is_cut = is_last and not is_whole
+        if self._ended is not None and (len(positions) or not is_cut):
+            found += self._close(self._ended)
         done = 0
-        ended = list(chunks)
-        for index, (steps, made) in enumerate(ended):
+        for steps, made in chunks:
+            if self._ended is not None:
+                found += self._close(self._ended)
             until = min(done + steps - self._steps, len(positions))
             found += self._walk(positions[done:until], self._base + made)
+            self._ended = self._base + made
             done = until
-            if is_last and not is_whole and index + 1 == len(ended):
-                break
-            found += self._close(self._base + made)
+        if self._ended is not None and done < len(positions):
+            found += self._close(self._ended)
         found += self._walk(positions[done:], end)
-        if is_last:
-            if not is_whole and self._chunk < len(self._ids):
-                found += self._told(self._at + self._is_attended, self._end)
-                self._chunk = len(self._ids)
-            while self._chunk < len(self._ids):
-                found += self._close(end)
+        if is_cut and self._chunk < len(self._ids):
+            found += self._told(self._at + self._is_attended, self._end)
+            self._chunk = len(self._ids)
+        while is_last and self._chunk < len(self._ids):
+            found += self._close(end if self._ended is None else self._ended)
         return tuple(found)
 
     def _walk(self, positions: Sequence[int], end: int) -> Iterator[Word]:
@@ -144,7 +150,7 @@ class WordStream:
         """Ends a chunk behind so many frames, and begins the next one."""
         yield from self._told(self._word_ends[self._chunk], self._end if self._is_attended else end)
         self._at = self._word_ends[self._chunk]
-        self._base, self._begin, self._end = int(end), end, end
+        self._base, self._begin, self._end, self._ended = int(end), end, end, None
         self._chunk, self._steps, self._is_attended = self._chunk + 1, 0, False
 
     def _told(self, next_word: int, end: float) -> Iterable[Word]:

@@ -137,6 +137,8 @@ def test_words_without_a_place_are_spoken(tmp_path: Path) -> None:
     front_end = made(tmp_path / "text", ["mandarin_phoneme"])
 
     class Placeless:
+        analyser = "none 1.0"
+
         def encode(self, text: str) -> TextTokens:
             return TextTokens([3], [(0, 0)], {}, len(text.replace("-", "")))
 

@@ -59,13 +59,27 @@ def test_words_end_with_their_chunk_and_lie_behind_silence() -> None:
         silences=(1.0, 5.0),
     )
     # The last step of the first chunk makes one frame, and attends to the next chunk.
-    found = words.take([0, 3, 9], 0, 5, is_last=False, chunks=[(3, 5)])
-    assert [(each.text, each.start_seconds) for each in found] == [("ab", 1.0), ("cd", 1.2)]
-    assert found[1].end_seconds == 1.4
-    (last_but_one,) = words.take([6, 9], 5, 4, is_last=False)
-    assert (last_but_one.text, last_but_one.start_seconds) == ("ef", 6.5)
+    (first,) = words.take([0, 3, 9], 0, 5, is_last=False, chunks=[(3, 5)])
+    assert (first.text, first.start_seconds) == ("ab", 1.0)
+    found = words.take([6, 9], 5, 4, is_last=False)
+    assert [(each.text, each.start_seconds) for each in found] == [("cd", 1.2), ("ef", 6.5)]
+    assert found[0].end_seconds == 1.4
     (last,) = words.take([], 9, 0, is_last=True)
     assert (last.text, last.start_seconds, last.end_seconds) == ("gh", 6.7, 6.9)
+
+
+def test_words_of_a_chunk_that_was_cut_are_those_that_were_reached() -> None:
+    for is_whole, told in ((True, ["ab", "cd", "ef", "gh"]), (False, ["ab"])):
+        words = WordStream(
+            "ab cd ef gh",
+            letters("ab cd ef gh"),
+            frame_rate=10.0,
+            frames_per_step=1,
+            chunks=(6, 6),
+        )
+        found = words.take([0, 0], 0, 2, is_last=False, chunks=[(2, 2)])
+        found += words.take([], 2, 0, is_last=True, is_whole=is_whole)
+        assert [each.text for each in found] == told
 
 
 @given(st.lists(st.integers(0, len(TEXT)), max_size=40), st.integers(1, 7))
