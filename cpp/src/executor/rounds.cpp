@@ -14,7 +14,8 @@ namespace ttsrt::executor {
 namespace {
 
 const step::Round& round_of(const Sequence& sequence, std::int32_t ahead = 0) {
-  return sequence.request.itinerary.rounds.all[static_cast<std::size_t>(sequence.round + ahead)];
+  const std::int32_t round = sequence.round + ahead;
+  return sequence.request.itinerary.rounds.all[static_cast<std::size_t>(round)];
 }
 
 // Steps that the frames which are left have room for.

@@ -127,7 +127,7 @@ struct SlotReset {
   std::int32_t slot = 0;
   rules::SlotRules rules;
   bool is_next_round = false;
-  std::shared_ptr<const TokenRules> tokens;  // null: none
+  std::shared_ptr<const TokenRules> tokens = nullptr;  // null: none
 };
 
 // One launch of a network. `programs` has an entry for every Program, with or without rows; they

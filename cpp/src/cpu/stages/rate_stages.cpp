@@ -252,7 +252,8 @@ void add_quantize_rows(const Site& site, const ops::QuantizeRows& op, const Rows
         const float offset = levels % 2 == 0 ? 0.5F : 0.0F;
         const float shifted = x.data[i * dims + d] + std::tan(offset / scale);
         const float index = std::nearbyint(scale * std::tanh(shifted) - offset);
-        code += (index + static_cast<float>(levels / 2)) * base;
+        const std::int32_t middle = levels / 2;
+        code += (index + static_cast<float>(middle)) * base;
         base *= static_cast<float>(levels);
       }
       out.data[i] = code;
