@@ -70,8 +70,7 @@ std::unique_ptr<model::Itineraries> LlmFamily::itineraries(const Limits& limits,
 }
 
 ops::StateSpec LlmFamily::state(const Limits& limits, const StateOptions& options) const {
-  ops::StateSpec spec =
-      state_of(config_.decoder, limits, options, {kBranches, 0, 0});
+  ops::StateSpec spec = state_of(config_.decoder, limits, options, {kBranches, 0, 0});
   spec.max_drawn = limits.max_seq_len;
   return spec;
 }
