@@ -132,8 +132,7 @@ class EncoderWriter {
 
 }  // namespace
 
-void declare_encoder(Manifest& manifest, const Config& config) {
-  const HalfConfig& encoder = *config.encoder;
+void declare_encoder(Manifest& manifest, const HalfConfig& encoder, const Config& config) {
   manifest.begin("encoder");
   declare_convolution(manifest, "encoder.pre", encoder.base_channels, 1, encoder.pre_kernel);
   for (std::int32_t stage = 0; stage < encoder.stages(); ++stage) {

@@ -12,7 +12,7 @@
 namespace ttsrt::model::nanocodec {
 
 // Of a codec that has an encoder.
-void declare_encoder(Manifest& manifest, const Config& config);
+void declare_encoder(Manifest& manifest, const HalfConfig& encoder, const Config& config);
 
 // A whole Program that emits the codes of a frame for each row, of samples_per_frame samples.
 FamilyProgram write_encoder(const Weights& weights, const Config& config, std::int32_t max_rows,

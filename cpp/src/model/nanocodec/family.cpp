@@ -23,7 +23,7 @@ CodecFamily::CodecFamily(const JsonReader& model, const JsonReader& /*defaults*/
 Manifest CodecFamily::manifest() const {
   Manifest manifest;
   declare_decoder(manifest, "", config_);
-  if (config_.encoder) declare_encoder(manifest, config_);
+  if (config_.encoder) declare_encoder(manifest, *config_.encoder, config_);
   return manifest;
 }
 
