@@ -80,7 +80,8 @@ float code_of(const QuantizeRows& op, const float* x) {
     const double scale = (levels - 1.0) / 2.0 * (1.0 - 1e-3);
     const double offset = op.levels[i] % 2 == 0 ? 0.5 : 0.0;
     const double value = scale * std::tanh(x[i] + std::tan(offset / scale)) - offset;
-    code += (std::nearbyint(value) + op.levels[i] / 2) * base;
+    const std::int32_t middle = op.levels[i] / 2;
+    code += (std::nearbyint(value) + middle) * base;
     base *= levels;
   }
   return static_cast<float>(code);
