@@ -148,11 +148,12 @@ struct Beginning {
 // The part of a long text that one round speaks: a window of the text, whose first rows the round
 // before has had, too.
 struct Round {
-  std::int32_t first = 0;                      // id of the window, in the text of all rounds
-  std::int32_t rows = 0;                       // of the window
-  std::int32_t history = 0;                    // of those, the first so many are not new
-  bool goes_on = false;                        // whether its state goes on in another round
-  std::shared_ptr<const Beginning> beginning;  // or null: the state of the round before goes on
+  std::int32_t first = 0;    // id of the window, in the text of all rounds
+  std::int32_t rows = 0;     // of the window
+  std::int32_t history = 0;  // of those, the first so many are not new
+  bool goes_on = false;      // whether its state goes on in another round
+  // Null: the state of the round before goes on.
+  std::shared_ptr<const Beginning> beginning = nullptr;
 };
 
 // A text that is spoken in several rounds, in one slot. Each round but the first begins where the
