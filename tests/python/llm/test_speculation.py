@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 import ttsrt_rt as rt
-from tests.devices import NATIVE
 from tests.needs_llm import jinja2, tokenizers
 from ttsrt_rt.llm import Generator
 
@@ -45,7 +44,7 @@ def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture(scope="module")
 def generator(engine: Path) -> Iterator[Generator]:
-    with Generator(engine, device=NATIVE) as opened:
+    with Generator(engine, device="cpu") as opened:
         yield opened
 
 
@@ -107,7 +106,7 @@ def test_streams_are_the_whole(generator: Generator) -> None:
 
 
 def test_executors_decide_for_requests_that_do_not(engine: Path) -> None:
-    with Generator(engine, device=NATIVE, speculation=rt.Speculation(mode="ngram")) as generator:
+    with Generator(engine, device="cpu", speculation=rt.Speculation(mode="ngram")) as generator:
         on = generator.generate(PROMPTS[1], max_tokens=TOKENS)
         assert on.metrics.speculation.rounds > 0
         off = generator.generate(PROMPTS[1], max_tokens=TOKENS, speculation={"mode": "none"})
@@ -118,7 +117,7 @@ def test_executors_decide_for_requests_that_do_not(engine: Path) -> None:
         assert stats.tokens_per_round == on.metrics.speculation.tokens_per_round
         assert stats.to_dict()["accepted"] == on.metrics.speculation.accepted
     below = {"mode": "ngram", "speculate_below": 1}
-    with Generator(engine, device=NATIVE, speculation=below) as generator:
+    with Generator(engine, device="cpu", speculation=below) as generator:
         made = generator.generate(PROMPTS[1], max_tokens=TOKENS)
         assert made.ids == on.ids
         assert made.metrics.speculation.drafted == 0
@@ -136,6 +135,6 @@ def test_wrong_options_are_named(engine: Path, generator: Generator) -> None:
     refuses({"num_draft_tokens": 0}, "speculation.num_draft_tokens: expected 1 to 8")
     refuses({"max_ngram": True}, "speculation.max_ngram")
     with pytest.raises(rt.ConfigError, match=r"speculation\.match"):
-        Generator(engine, device=NATIVE, speculation={"match": "middle"})
+        Generator(engine, device="cpu", speculation={"match": "middle"})
     with pytest.raises(rt.ConfigError, match="as trace keeps the values"):
-        Generator(engine, device=NATIVE, speculation={"mode": "ngram"}, trace=True)
+        Generator(engine, device="cpu", speculation={"mode": "ngram"}, trace=True)
