@@ -101,6 +101,11 @@ CHANGED = [
     ),
     Changed(r"--seconds 60", "--seconds 1 --capacity_seconds 0.5", "a minute"),
     Changed(r"--turns \d+", "--turns 1", "minutes"),
+    Changed(
+        r"(bench\.speculation \w+) .*",
+        r"\1 --size tiny --tokens 48 --turns 1",
+        "a model of full size",
+    ),
     Changed(r"bench\.codec", "bench.codec --size tiny --frames 8", "a model of full size"),
     Changed(r"--repeats \d+", "--repeats 1", "minutes"),
     Changed(r"--frames 32 --text_len 32", "--frames 8 --text_len 32", "seconds"),
