@@ -124,8 +124,10 @@ class TextResolver:
                 if getattr(request, name) is not None:
                     raise ConfigError(f"{name}: expected none without text, got one")
             return request, None, None
-        later = self._begin(request)
-        spoken = self.read(request) if later is None else later.spoken
+        begin = time.perf_counter()
+        opened = self._opened(request)
+        later = self._begin(request, *opened, begin)
+        spoken = self._read(request, *opened, begin) if later is None else later.spoken
         if any(spoken.pauses) and not spoken.sample_rate:
             raise ConfigError(
                 "text: expected markup without <break>, as this engine makes no sound; build it "
@@ -141,10 +143,10 @@ class TextResolver:
         made = replace(request, text=None, language=None, text_options=None, **values)
         return made, spoken, later
 
-    def _begin(self, request: Request) -> LaterText | None:
+    def _begin(
+        self, request: Request, text: str, front_end: FrontEnd, options: TextOptions, begin: float
+    ) -> LaterText | None:
         """Reads up to the first sentence that is spoken, if others are left then."""
-        begin = time.perf_counter()
-        text, front_end, options = self._opened(request)
         if options.normalize == "off":
             return None
         reading = front_end.read(text, request.language, options)
@@ -169,7 +171,12 @@ class TextResolver:
                 spoken; a chunk of it is too long; or the lexicon is of another language.
         """
         begin = time.perf_counter()
-        text, front_end, options = self._opened(request)
+        return self._read(request, *self._opened(request), begin)
+
+    def _read(
+        self, request: Request, text: str, front_end: FrontEnd, options: TextOptions, begin: float
+    ) -> SpokenText:
+        """What becomes of the whole text, and how long that took since `begin`."""
         spoken = self._completed(front_end.speak(text, request.language, options))
         _check_lexicon(options.lexicon, spoken.language, front_end)
         return replace(spoken, seconds=time.perf_counter() - begin)
