@@ -29,6 +29,7 @@ __all__ = [
     "AttentionPrior",
     "BlockDiffusion",
     "Flow",
+    "FlowText",
     "MaskGit",
     "PriorFields",
     "Speculation",
@@ -274,3 +275,32 @@ class Flow:
     max_duration: int | None = None
     lens: int | None = None
     no_ref_audio: bool = False
+
+
+@named_fields
+@dataclass(frozen=True, kw_only=True)
+class FlowText:
+    """How the `text` of a request to F5-TTS or IndicF5 is cut, and how long it lasts.
+
+    The front end of the original puts what the prompt says in front of every chunk, makes of it how
+    long a chunk lasts, and cuts texts that are too long for one pass (docs/f5.md#one-request).
+
+    Attributes:
+        ref_text: What is said in the prompt.
+        ref_seconds: How long the recording of the prompt is; None for as long as its rows last. The
+            rows leave out up to 11 ms of it, which may move a cut.
+        speed: Of the speech.
+        fix_duration: Seconds of prompt and speech together, instead of an estimate.
+        cross_fade: Seconds in which the sounds of two chunks overlap; 0 for none.
+        boundaries: "original" cuts where F5-TTS does; "extended" at the danda and other scripts'
+            punctuation, too, and sentences that are too long between words.
+        gain: What the sound of each chunk is multiplied by, where the prompt was made louder.
+    """
+
+    ref_text: str = ""
+    ref_seconds: float | None = None
+    speed: float = 1.0
+    fix_duration: float | None = None
+    cross_fade: float = 0.15
+    boundaries: str = "original"
+    gain: float = 1.0

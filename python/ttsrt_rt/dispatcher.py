@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from ttsrt_rt import _core
 from ttsrt_rt.errors import ClosedError
+from ttsrt_rt.parts import Parts
 
 __all__ = ["Dispatcher"]
 
@@ -31,6 +32,7 @@ class Dispatcher:
         # Reentrant, because the garbage collector may end a stream while this thread holds it.
         self._lock = threading.RLock()
         self._watchers: dict[int, Callable[[], None]] = {}
+        self._posted: list[int] = []  # keys of requests that the selector does not know
         self._ends: set[int] = set()  # keys of watchers that are called once
         self._thread: threading.Thread | None = None
         self._is_closed = False
@@ -49,7 +51,7 @@ class Dispatcher:
             )
 
     def watch(
-        self, request: _core.Handle, notify: Callable[[], None], *, until_end: bool = False
+        self, request: _core.Handle | Parts, notify: Callable[[], None], *, until_end: bool = False
     ) -> int:
         """Calls `notify` in the dispatcher's thread; returns a key for `forget`.
 
@@ -68,17 +70,24 @@ class Dispatcher:
         try:
             with self._lock:
                 self._ensure_thread()
-            self._selector.add(request, key, until_end)
+            if isinstance(request, Parts):
+                request.watch(key, until_end, lambda: self._post(key))
+            else:
+                self._selector.add(request, key, until_end)
         except BaseException:
             self._drop(key)
             raise
         return key
 
-    def forget(self, request: _core.Handle, key: int) -> None:
+    def forget(self, request: _core.Handle | Parts, key: int) -> None:
         """Stops calling the watcher of this key. Idempotent."""
-        if self.is_here:
+        if not self.is_here:
+            return
+        if isinstance(request, Parts):
+            request.unwatch(key)
+        else:
             self._selector.remove(request, key)
-            self._drop(key)
+        self._drop(key)
 
     def close(self) -> None:
         """Lets the thread end once no request is watched. Does not wait for that."""
@@ -97,12 +106,23 @@ class Dispatcher:
 
     def _run(self) -> None:
         while True:
-            for key in self._selector.select():
+            for key in [*self._selector.select(), *self._take_posted()]:
                 self._notify(key)
             with self._lock:
                 if self._is_closed and not self._watchers:
                     self._thread = None
                     return
+
+    def _post(self, key: int) -> None:
+        """Has the thread call the watcher of a request that the selector does not know."""
+        with self._lock:
+            self._posted.append(key)
+        self._selector.wake()
+
+    def _take_posted(self) -> list[int]:
+        with self._lock:
+            posted, self._posted = self._posted, []
+        return posted
 
     def _notify(self, key: int) -> None:
         with self._lock:

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from ttsrt_rt import _core
 from ttsrt_rt.dispatcher import Dispatcher
+from ttsrt_rt.parts import Parts
 from ttsrt_rt.result import Event
 
 __all__ = ["EventStream"]
@@ -24,7 +25,7 @@ class EventStream(AsyncIterator[Event]):
 
     def __init__(
         self,
-        request: _core.Handle,
+        request: _core.Handle | Parts,
         dispatcher: Dispatcher,
         *,
         take: Callable[[], tuple[Event | None, bool]],

@@ -17,9 +17,10 @@ from ttsrt_rt.dispatcher import Dispatcher
 from ttsrt_rt.engine_cache import cached_engine, run_options
 from ttsrt_rt.errors import CapacityError, ClosedError, ConfigError
 from ttsrt_rt.event_stream import EventStream
+from ttsrt_rt.flow_methods import FlowMethods, Running
 from ttsrt_rt.front_end import TextResolver
-from ttsrt_rt.handle import Handle
-from ttsrt_rt.native_request import native_executor_options, to_native
+from ttsrt_rt.handle import Handle, let_go
+from ttsrt_rt.native_request import native_executor_options, to_native, warn_of_threads
 from ttsrt_rt.options import CheckpointOptions, ExecutorOptions
 from ttsrt_rt.request import ArrayInput, Request, RequestFields
 from ttsrt_rt.request_forms import one_request, requests_of
@@ -38,7 +39,7 @@ __all__ = ["Executor"]
 _LOG = logging.getLogger(__name__)
 
 
-class Executor(VoiceMethods, ScoreMethods):
+class Executor(VoiceMethods, ScoreMethods, FlowMethods):
     """Runs requests on a device, or on several, many at once. Thread safe; a context manager.
 
     A forked child has none of the executor's threads: there every method raises `ClosedError`,
@@ -108,12 +109,13 @@ class Executor(VoiceMethods, ScoreMethods):
         opened = engine if isinstance(engine, _core.Engine) else _core.Engine.open(engine)
         self._native = _core.Executor(opened, native)
         cpu_teams = self._native.info.device.split(",").count("cpu")
-        _warn_of_threads(native.num_threads * max(cpu_teams, 1))
+        warn_of_threads(native.num_threads * max(cpu_teams, 1))
         self._texts = TextResolver(opened)
         self._most_numbers = most_numbers(opened.info)
         places = {replica.device for replica in self._native.info.replicas}
         self._place = places.pop() if len(places) == 1 else self._native.info.device
         self._is_closed = False
+        self._running = Running()
         self._add_built_in_voices()
         self._dispatcher = Dispatcher()
         weakref.finalize(self, self._dispatcher.close).atexit = False
@@ -184,6 +186,8 @@ class Executor(VoiceMethods, ScoreMethods):
         Raises:
             ConfigError: There is no text, or it can't be read.
         """
+        if request.flow_text is not None:
+            return self._plan_flow(request)[1]
         return self._texts.read(request)
 
     def __repr__(self) -> str:
@@ -240,7 +244,7 @@ class Executor(VoiceMethods, ScoreMethods):
                 handle.wait()
             return [each if isinstance(each, Result) else each.wait() for each in handles]
         except BaseException:
-            _let_go(handles)
+            let_go(handles)
             raise
 
     @overload
@@ -267,7 +271,7 @@ class Executor(VoiceMethods, ScoreMethods):
                     await each._end()
             return [each if isinstance(each, Result) else each.wait() for each in handles]
         except BaseException:
-            _let_go(handles)
+            let_go(handles)
             raise
 
     def stream(
@@ -320,6 +324,13 @@ class Executor(VoiceMethods, ScoreMethods):
         """
         self._is_closed = True
         try:
+            if self._dispatcher.is_here:
+                self._running.close(drain=drain)
+        finally:
+            self._close_native(drain)
+
+    def _close_native(self, drain: bool) -> None:
+        try:
             self._native.close(drain)
         finally:
             self._dispatcher.close()
@@ -338,8 +349,11 @@ class Executor(VoiceMethods, ScoreMethods):
         self.close()
 
     def _submit(self, request: Request) -> Handle:
+        self._running.check_open()
         spoken = later = None
         if isinstance(request, Request):
+            if request.flow_text is not None:
+                return self._submit_flow(request)
             request, spoken, later = self._texts.resolve(request)
         native = to_native(request, self._most_numbers, self._place)
         if later is not None:
@@ -383,18 +397,3 @@ class Executor(VoiceMethods, ScoreMethods):
     def _refused(self, error: Exception) -> Result:
         codes = np.zeros((0, self.engine.info.codebooks), np.int32)
         return Result(codes=codes, finish_reason="error", error=str(error))
-
-
-def _warn_of_threads(num_threads: int) -> None:
-    cores = _core.usable_cores()
-    if num_threads > 2 * cores:
-        _LOG.warning(
-            "num_threads: %d threads on the %d cores that this process may use are slower than %d",
-            *(num_threads, cores, cores),
-        )
-
-
-def _let_go(handles: list[Handle | Result]) -> None:
-    for handle in handles:
-        if isinstance(handle, Handle):
-            handle._let_go()

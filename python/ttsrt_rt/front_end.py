@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ttsrt_rt.arrays import NEEDS_FRONT_END
-from ttsrt_rt.errors import ConfigError, FormatError
+from ttsrt_rt.errors import ConfigError, FormatError, InternalError
 from ttsrt_rt.json_text import read_json
 from ttsrt_rt.quoting import quote, show
 from ttsrt_rt.request import Request
+from ttsrt_rt.text.checks import check_text
 from ttsrt_rt.text.languages import find_language
 from ttsrt_rt.text_options import TextOptions, check_text_options
 
@@ -120,7 +121,7 @@ class TextResolver:
                 spoken; or it has pauses and the engine makes no sound.
         """
         if request.text is None:
-            for name in ("language", "text_options"):
+            for name in ("language", "text_options", "flow_text"):
                 if getattr(request, name) is not None:
                     raise ConfigError(f"{name}: expected none without text, got one")
             return request, None, None
@@ -142,6 +143,35 @@ class TextResolver:
             values["text_voices"] = [_voice_of(voice) for voice in spoken.voices]
         made = replace(request, text=None, language=None, text_options=None, **values)
         return made, spoken, later
+
+    def resolve_flow(
+        self, request: Request, prompt_frames: int
+    ) -> tuple[list[Request], SpokenText]:
+        """Returns a request for each chunk of a text with `flow_text`, and what the text became.
+
+        Args:
+            request: the request.
+            prompt_frames: rows of its prompt.
+
+        Raises:
+            ConfigError: it has no text, or ids, too; the model takes no `flow_text`; or as
+                `F5FrontEnd.plan`.
+        """
+        begin = time.perf_counter()
+        text, front_end, options = self._opened(request)
+        if self._engine.info.family != "f5":
+            raise ConfigError(
+                f"flow_text: expected none, as a {self._engine.info.family} plans no durations"
+            )
+        from ttsrt_rt.f5.text import F5FrontEnd, Limits
+
+        if not isinstance(front_end, F5FrontEnd):
+            raise InternalError("text: expected the front end of F5-TTS")
+        info = self._engine.info
+        limits = Limits(info.max_encoder_input_len, info.max_seq_len)
+        check_text(text, "text")
+        requests, spoken = front_end.plan(request, options, prompt_frames, limits)
+        return requests, replace(self._completed(spoken), seconds=time.perf_counter() - begin)
 
     def _begin(
         self, request: Request, text: str, front_end: FrontEnd, options: TextOptions, begin: float

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Generator, Iterator
+import weakref
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from ttsrt_rt import _core
 from ttsrt_rt.dispatcher import Dispatcher
 from ttsrt_rt.errors import ConfigError, InternalError
 from ttsrt_rt.event_stream import EventStream
+from ttsrt_rt.parts import Parts
 from ttsrt_rt.quoting import show
 from ttsrt_rt.result import Event, Result
 from ttsrt_rt.spoken import SpokenText
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from ttsrt_rt.text.reading import LaterText
     from ttsrt_rt.text.word_stream import WordStream
 
-__all__ = ["Handle"]
+__all__ = ["Handle", "let_go"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -37,7 +39,7 @@ class Handle:
 
     def __init__(
         self,
-        native: _core.Handle,
+        native: _core.Handle | Parts,
         dispatcher: Dispatcher,
         spoken: SpokenText | None = None,
         words: WordStream | None = None,
@@ -47,7 +49,9 @@ class Handle:
         self._first = spoken
         self._later = later
         self._words = words
-        if later is not None:
+        if isinstance(native, Parts):
+            weakref.finalize(self, native.let_go).atexit = False
+        elif later is not None:
             later.follow(native)
         self._dispatcher = dispatcher
         self._result: Result | None = None
@@ -120,7 +124,9 @@ class Handle:
             native = self._native.result(timeout)
             if native is None:
                 raise TimeoutError(f"request {self.id}: not done after {timeout} seconds")
-            self._result = Result._from_native(native, self.spoken)
+            if not isinstance(native, Result):
+                native = Result._from_native(native, self.spoken)
+            self._result = native
         return self._result
 
     def next(self, timeout: float | None = None) -> Event | None:
@@ -202,7 +208,16 @@ class Handle:
             return None, timed_out
         if self._words is not None and self._later is not None:
             self._words.extend(self._later.spoken)
-        event = Event._from_native(native, self._words)
+        event = native
+        if not isinstance(event, Event):
+            event = Event._from_native(event, self._words)
         if event.finish_reason == "error":
             self.result()  # raises
         return event, False
+
+
+def let_go(handles: Iterable[Handle | Result]) -> None:
+    """Cancels requests that nobody waits for any more."""
+    for handle in handles:
+        if isinstance(handle, Handle):
+            handle._let_go()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -40,7 +41,10 @@ from ttsrt_rt.request import (
 )
 from ttsrt_rt.text.checks import check_text
 
-__all__ = ["check_run_options", "native_executor_options", "set_options", "to_native"]
+__all__ = ["check_run_options", "native_executor_options", "set_options", "to_native",
+           "warn_of_threads"]  # fmt: skip
+
+_LOG = logging.getLogger(__name__)
 
 Options = TypeVar("Options", _core.BuildOptions, _core.ExecutorOptions, _core.MemoryOptions)
 
@@ -66,7 +70,7 @@ _ARRAYS = {
     "samples": float_row,
 }
 # Python puts ids in the place of a text before.
-_RESOLVED = ("text", "language", "text_options")
+_RESOLVED = ("text", "language", "text_options", "flow_text")
 _STRUCTS: dict[str, tuple[type, type]] = {
     "maskgit": (MaskGit, _core.MaskGit),
     "block": (BlockDiffusion, _core.BlockDiffusion),
@@ -167,6 +171,16 @@ def check_run_options(options: Mapping[str, Any]) -> None:
     for name, value in options.items():
         if isinstance(value, (int, float)) and not value >= 0:
             raise ConfigError(f"{name}: expected 0 or more, got {value}")
+
+
+def warn_of_threads(num_threads: int) -> None:
+    """Logs a warning of more threads than are of use."""
+    cores = _core.usable_cores()
+    if num_threads > 2 * cores:
+        _LOG.warning(
+            "num_threads: %d threads on the %d cores that this process may use are slower than %d",
+            *(num_threads, cores, cores),
+        )
 
 
 def _speculation(given: Any) -> _core.Speculation:

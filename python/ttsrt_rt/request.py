@@ -16,6 +16,7 @@ from ttsrt_rt.decoding_options import (
     AttentionPrior,
     BlockDiffusion,
     Flow,
+    FlowText,
     MaskGit,
     PriorFields,
     Speculation,
@@ -35,6 +36,7 @@ __all__ = [
     "AttentionPrior",
     "BlockDiffusion",
     "Flow",
+    "FlowText",
     "MaskGit",
     "PriorFields",
     "Request",
@@ -113,6 +115,9 @@ class Request:
         flow: Options of flow matching (F5-TTS, IndicF5). Such models take their text as `text_ids`
             and their prompt as a log-mel spectrogram, `context_embeddings` [frames, mel_bins], or a
             voice of such rows; they may have neither.
+        flow_text: With `text` and a prompt, what the prompt says, by which the text is cut and
+            timed as F5-TTS does it; the request then takes texts of any length, and `text` is what
+            is spoken. None: `text` is that of the prompt and one chunk, of `flow.duration` frames.
         noise: Where the integration begins: floats [frames, mel_bins]; None draws it by `seed`.
         edit_mask: For each frame of the prompt, True or 1 where it stays as it is, False or 0 where
             it is made anew; None for all stay.
@@ -198,6 +203,7 @@ class Request:
     prompt_embeddings: ArrayInput | None = None
     unconditional_embeddings: ArrayInput | None = None
     flow: Flow | None = None
+    flow_text: FlowText | None = None
     noise: ArrayInput | None = None
     edit_mask: ArrayInput | None = None
     mel: ArrayInput | None = None
@@ -266,6 +272,7 @@ class RequestFields(TypedDict, total=False):
     prompt_embeddings: ArrayInput | None
     unconditional_embeddings: ArrayInput | None
     flow: Flow | None
+    flow_text: FlowText | None
     noise: ArrayInput | None
     edit_mask: ArrayInput | None
     mel: ArrayInput | None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from ttsrt_rt.quoting import show
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ttsrt_rt.text.word_stream import WordStream
     from ttsrt_rt.text.words import Silence, Word
 
-__all__ = ["Event", "FinishReason", "Metrics", "Result", "SpeculationMetrics"]
+__all__ = ["Event", "FinishReason", "Metrics", "Result", "SpeculationMetrics", "of_text"]
 
 FinishReason: TypeAlias = Literal["stop", "length", "cancelled", "deadline", "error"]
 
@@ -208,7 +208,8 @@ class Result:
             `text_chunks`, and None of models without steps.
         chunk_offsets: int32 [chunks], the index in `text_ids` at which the window of each chunk
             begins: it holds the last ids before the chunk, too.
-        chunk_frames: int32 [chunks], the codec frames of each of these chunks.
+        chunk_frames: int32 [chunks], the codec frames of each of these chunks; of a request with
+            `flow_text`, the frames of each chunk that is whole, prompt included.
         chunk_silences: int32, the samples of silence in `audio` in front of each of these chunks,
             and behind the last where speech came to its end; None without any.
         metrics: Times.
@@ -216,7 +217,8 @@ class Result:
             as with `codes_only`.
         sample_rate: Samples of `audio` per second; None for models that make no sound.
         spectrogram: float32 [frames, mel_bins], of models that end in a spectrogram, and of others
-            if the request asked for it with `return_spectrogram`; else None.
+            if the request asked for it with `return_spectrogram`; else None. Of chunks of
+            `flow_text`, each with its prompt, one behind the other.
         text: Of a request with `text`, the text that `text_spans` are in: the one given, or the
             normalized one.
         text_ids: int32 [ids], what the text became.
@@ -295,20 +297,27 @@ class Result:
             audio=native.audio if native.audio.size else None,
             sample_rate=native.sample_rate or None,
             spectrogram=native.spectrogram if native.spectrogram.size else None,
-            text=None if spoken is None else spoken.text,
-            text_ids=None if spoken is None else spoken.ids,
-            text_spans=None if spoken is None else spoken.spans,
-            normalized_text=None if spoken is None else spoken.normalized_text,
             words=None if spoken is None else _words_of(native, spoken),
-            text_analyser=None if spoken is None else spoken.analyser,
-            language=None if spoken is None else spoken.language,
             nll=native.nll if native.nll.size else None,
             logprobs=native.logprobs if native.logprobs.size else None,
             top_ids=native.top_ids if native.top_ids.size else None,
             top_logprobs=native.top_logprobs if native.top_logprobs.size else None,
             stop_id=native.stop_id,
             trace=tuple(native.trace),
+            **({} if spoken is None else of_text(spoken)),
         )
+
+
+def of_text(spoken: SpokenText) -> dict[str, Any]:
+    """The fields of a result that its text became."""
+    return {
+        "text": spoken.text,
+        "text_ids": spoken.ids,
+        "text_spans": spoken.spans,
+        "normalized_text": spoken.normalized_text,
+        "text_analyser": spoken.analyser,
+        "language": spoken.language,
+    }
 
 
 def _words_of(native: _core.Result, spoken: SpokenText) -> tuple[Word, ...] | None:

@@ -13,7 +13,14 @@ from ttsrt_rt.quoting import show
 if TYPE_CHECKING:
     from ttsrt_rt.text.lexicon import Lexicon
 
-__all__ = ["Markup", "Normalize", "ShortText", "TextOptions", "check_text_options"]
+__all__ = [
+    "Markup",
+    "Normalize",
+    "ShortText",
+    "TextOptions",
+    "check_text_options",
+    "refuse_options",
+]
 
 Normalize: TypeAlias = Literal["off", "numbers", "nemo"]
 Markup: TypeAlias = Literal["none", "ssml"]
@@ -74,3 +81,25 @@ def check_text_options(options: object) -> TextOptions:
         if not isinstance(value, bool):
             raise ConfigError(f"text_options.{name}: expected True or False, got {show(value)}")
     return options
+
+
+def refuse_options(options: TextOptions, model: str) -> None:
+    """Refuses the options that a front end without phonemes does not have.
+
+    Args:
+        options: of the request.
+        model: the name of the model, for messages.
+
+    Raises:
+        ConfigError: one of them is set; the message names the first.
+    """
+    usual = TextOptions()
+    if options.split not in ("auto", "never"):
+        raise ConfigError(
+            f"text_options.split: expected auto or never for {model}, got {options.split}"
+        )
+    for name in ("special_text", "short_text", "terminal_punctuation", "normalize", "markup",
+                 "lexicon"):  # fmt: skip
+        value = getattr(options, name)
+        if value != getattr(usual, name):
+            raise ConfigError(f"text_options.{name}: expected none for {model}, got {show(value)}")

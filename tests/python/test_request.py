@@ -113,7 +113,7 @@ def test_a_wrong_field_is_named(fields: dict[str, Any], message: str) -> None:
 
 
 # Python puts ids in their place before the library sees a request.
-TEXT = ("text", "language", "text_options")
+TEXT = ("text", "language", "text_options", "flow_text")
 
 
 def test_defaults_are_the_librarys() -> None:

@@ -33,7 +33,8 @@ __all__ = [
 
 Made = TypeVar("Made")
 
-_GROUPS = ("prior", "maskgit", "block", "tokens", "speculation", "flow", "text_options")
+_GROUPS = ("prior", "maskgit", "block", "tokens", "speculation", "flow", "flow_text",
+           "text_options")  # fmt: skip
 # Options of a group as JSON, for messages.
 _EXAMPLES = {
     "prior": '{"lookahead": 8}',
@@ -42,6 +43,7 @@ _EXAMPLES = {
     "speculation": '{"mode": "ngram"}',
     "tokens": '{"ignore_eos": true}',
     "flow": '{"steps": 16, "duration": 600}',
+    "flow_text": '{"ref_text": "What the voice says."}',
     "text_options": '{"split": "never"}',
 }
 _MAX_VALUES = 4_000_000  # of one JSON object: arrays may stand in it
@@ -78,6 +80,10 @@ def add_request_flags(parser: Parser) -> None:
     fields.add_argument(
         "--flow", help='options of flow matching as JSON: {"steps": 16, "duration": 600}'
     )
+    fields.add_argument(
+        "--flow_text",
+        help='how a model of flow matching times --text, as JSON: {"ref_text": "What it says."}',
+    )
     fields.add_argument("--text_options", help='how --text is read, as JSON: {"split": "never"}')
     for name, kind in _kinds().items():
         group = parser.add_argument_group(f"options of --{name}, one by one")
@@ -95,6 +101,7 @@ def _kinds() -> dict[str, type[Any]]:
         AttentionPrior,
         BlockDiffusion,
         Flow,
+        FlowText,
         MaskGit,
         Speculation,
         TextOptions,
@@ -108,6 +115,7 @@ def _kinds() -> dict[str, type[Any]]:
         "speculation": Speculation,
         "tokens": TokenOptions,
         "flow": Flow,
+        "flow_text": FlowText,
         "text_options": TextOptions,
     }
 
@@ -239,9 +247,9 @@ def make_request(fields: Mapping[str, Any]) -> Request:
 
     Args:
         fields: Values by the names of `Request`. An array may be FILE or FILE:KEY, `prior`,
-            `maskgit`, `block`, `tokens`, `speculation`, `flow` and `text_options` mappings of their
-            options; `prior` may also be "off" or None. A `lexicon` may be the name of a file, and
-            ids in `logit_bias` texts, as JSON has them.
+            `maskgit`, `block`, `tokens`, `speculation`, `flow`, `flow_text` and `text_options`
+            mappings of their options; `prior` may also be "off" or None. A `lexicon` may be the
+            name of a file, and ids in `logit_bias` texts, as JSON has them.
 
     Raises:
         ConfigError: A name is unknown, or an array can't be read.

@@ -37,7 +37,7 @@ from ttsrt_rt.f5.prompt import Prompt, PromptCache
 from ttsrt_rt.f5.runs import Floats, audio_of, run_all, spectrogram_of
 from ttsrt_rt.f5.vocoder import Vocoder, open_vocoder
 from ttsrt_rt.quoting import show
-from ttsrt_rt.request import Flow, Request
+from ttsrt_rt.request import Flow, FlowText, Request
 from ttsrt_rt.text.f5_tokenizer import F5Tokenizer
 
 __all__ = ["F5Model", "Floats", "Speech"]
@@ -297,6 +297,40 @@ class F5Model:
         joined = f5_rules.join_waves(waves, cross_fade, self.sample_rate)
         finished = finish(Sound(joined[:, None], self.sample_rate), self._rules, remove_silence)
         return Speech(finished, self.sample_rate)
+
+    def request(
+        self,
+        text: str,
+        ref_audio_path: str | os.PathLike[str] | bytes | Sound,
+        ref_text: str,
+        *,
+        seed: int | None = None,
+        flow: Flow | None = None,
+        **how: Any,
+    ) -> Request:
+        """Returns the request that speaks a text, for `executor.stream` and its like.
+
+        It gives the samples of `synthesize`, but for the rules that a front end has for the silence
+        and the level of a whole result. Its chunks run one behind the other, so that its first
+        sound takes as long as that of the first chunk; those of `synthesize` run together.
+
+        Args:
+            text: as for `synthesize`, as are `ref_audio_path`, `ref_text` and `seed`.
+            flow: options of the model; TTS_NFE_STEPS of the environment counts for None only.
+            **how: other fields of `FlowText`: `speed`, `cross_fade` and so on.
+
+        Raises:
+            ConfigError, FormatError: the reference can't be read, or a field is unknown.
+        """
+        prompt = self._prompt(ref_audio_path)
+        given = dict[str, Any](ref_text=ref_text, ref_seconds=prompt.seconds, gain=prompt.gain)
+        return Request(
+            text=text,
+            context_embeddings=prompt.mel,
+            seed=secrets.randbits(62) if seed is None else seed,
+            flow=Flow(steps=self._steps) if flow is None else flow,
+            flow_text=FlowText(**(given | how)),
+        )
 
     def _room(self) -> Room:
         return Room(self._spectra.frame_rate, self._max_frames)

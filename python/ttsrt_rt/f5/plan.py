@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
+from typing import Protocol
 
 from ttsrt_rt.errors import ConfigError
-from ttsrt_rt.f5.prompt import Prompt
 from ttsrt_rt.f5.rules import (
     FrontEndRules,
     chunk_text,
@@ -21,7 +21,7 @@ from ttsrt_rt.quoting import shorten, show
 from ttsrt_rt.text.checks import check_text
 from ttsrt_rt.text.f5_tokenizer import MAX_LETTERS
 
-__all__ = ["Chunk", "PlanOptions", "Room", "plan_speech"]
+__all__ = ["Chunk", "PlanOptions", "Room", "check_number", "plan_speech"]
 
 MIN_SPEED, MAX_SPEED = 0.05, 20.0
 MAX_SECONDS = 3600.0
@@ -34,10 +34,12 @@ class Chunk:
     Attributes:
         text: reference text and chunk, as the tokenizer gets them.
         frames: of prompt and speech together.
+        own: the chunk alone.
     """
 
     text: str
     frames: int
+    own: str
 
 
 @dataclass(frozen=True)
@@ -49,12 +51,26 @@ class PlanOptions:
         fix_duration: seconds of prompt and speech; None: estimated from the texts.
         cross_fade: seconds in which chunks overlap.
         boundaries: see `chunk_text`.
+        is_cut: whether a text that is too long for one pass is cut.
     """
 
     speed: float = 1.0
     fix_duration: float | None = None
     cross_fade: float = 0.15
     boundaries: str = "original"
+    is_cut: bool = True
+
+
+class Spoken(Protocol):
+    """What the plan must know of a prompt."""
+
+    @property
+    def ref_frames(self) -> int:
+        """The first frame of the speech behind it."""
+
+    @property
+    def seconds(self) -> float:
+        """How long its sound is."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +84,7 @@ class Room:
 def plan_speech(
     text: str,
     ref_text: str,
-    prompt: Prompt,
+    prompt: Spoken,
     rules: FrontEndRules,
     options: PlanOptions,
     room: Room,
@@ -97,6 +113,8 @@ def plan_speech(
     budget = max_chunk_bytes(ended, prompt.seconds, rules, options.speed)
     spaced = spaced_reference(ended)
     parts = chunk_text(text, budget, boundaries=options.boundaries)
+    if not options.is_cut:
+        parts = [text.strip()]
     frames = _frames(parts, spaced, prompt, rules, options, room)
     for part, length in zip(parts, frames, strict=True):
         if length > room.max_frames:
@@ -105,17 +123,22 @@ def plan_speech(
                 f'one of {length}: "{shorten(part, 60)}"; cut it at punctuation, take "extended" '
                 "boundaries, or build the engine with a larger max_seq_len"
             )
-    return [Chunk(spaced + part, length) for part, length in zip(parts, frames, strict=True)]
+    return [Chunk(spaced + part, length, part) for part, length in zip(parts, frames, strict=True)]
 
 
 def _check(options: PlanOptions) -> None:
-    _check_number("speed", options.speed, MIN_SPEED, MAX_SPEED)
-    _check_number("cross_fade", options.cross_fade, 0.0, MAX_SECONDS)
+    check_number("speed", options.speed, MIN_SPEED, MAX_SPEED)
+    check_number("cross_fade", options.cross_fade, 0.0, MAX_SECONDS)
     if options.fix_duration is not None:
-        _check_number("fix_duration", options.fix_duration, 0.0, MAX_SECONDS)
+        check_number("fix_duration", options.fix_duration, 0.0, MAX_SECONDS)
 
 
-def _check_number(name: str, value: object, least: float, most: float) -> None:
+def check_number(name: str, value: object, least: float, most: float) -> None:
+    """Refuses what is no number in a range.
+
+    Raises:
+        ConfigError: it is something else.
+    """
     if not isinstance(value, Real) or not least <= float(value) <= most:
         raise ConfigError(f"{name}: expected {least:g} to {most:g}, got {show(value)}")
 
@@ -123,7 +146,7 @@ def _check_number(name: str, value: object, least: float, most: float) -> None:
 def _frames(
     parts: Sequence[str],
     spaced: str,
-    prompt: Prompt,
+    prompt: Spoken,
     rules: FrontEndRules,
     options: PlanOptions,
     room: Room,

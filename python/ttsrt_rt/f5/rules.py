@@ -20,6 +20,7 @@ from ttsrt_rt.quoting import show
 __all__ = [
     "RULES",
     "FrontEndRules",
+    "WaveJoiner",
     "chunk_seed",
     "chunk_text",
     "end_reference",
@@ -211,6 +212,44 @@ def chunk_seed(seed: int, index: int) -> int:
     return (mixed ^ (mixed >> 31)) >> 1
 
 
+class WaveJoiner:
+    """Joins waves that come one after the other, each faded into the next one.
+
+    The end of what came is held back, as the next wave fades into it.
+    """
+
+    def __init__(self, seconds: float, sample_rate: int) -> None:
+        """Begins a sound.
+
+        Args:
+            seconds: how long a cross-fade is; 0: there is none.
+            sample_rate: samples per second.
+        """
+        self._most = max(int(seconds * sample_rate), 0)
+        self._held: npt.NDArray[np.float64] = np.zeros(0)
+
+    def add(self, wave: Wave) -> Wave:
+        """Adds a wave, and returns the samples that no later one can change.
+
+        Args:
+            wave: float32 [samples].
+        """
+        held, count = self._held, min(len(self._held), len(wave))
+        faded: npt.NDArray[np.floating] = wave[:count]
+        if count:
+            down, up = np.linspace(1, 0, count), np.linspace(0, 1, count)
+            faded = held[len(held) - count :] * down + wave[:count] * up
+        made = np.concatenate([held[: len(held) - count], faded, wave[count:]], dtype=np.float64)
+        settled = max(len(made) - self._most, 0)
+        self._held = made[settled:]
+        return made[:settled].astype(np.float32)
+
+    def finish(self) -> Wave:
+        """Returns what was held back."""
+        held, self._held = self._held, np.zeros(0)
+        return held.astype(np.float32)
+
+
 def join_waves(waves: Sequence[Wave], seconds: float, sample_rate: int) -> Wave:
     """Returns the pieces one after the other, each faded into the next one.
 
@@ -219,13 +258,5 @@ def join_waves(waves: Sequence[Wave], seconds: float, sample_rate: int) -> Wave:
         seconds: how long a cross-fade is; 0: there is none.
         sample_rate: samples per second.
     """
-    made: npt.NDArray[np.floating] = np.asarray(waves[0], np.float32)
-    for wave in waves[1:]:
-        count = min(int(seconds * sample_rate), len(made), len(wave))
-        if count <= 0:
-            made = np.concatenate([made, wave])
-            continue
-        down, up = np.linspace(1, 0, count), np.linspace(0, 1, count)
-        both = made[-count:] * down + wave[:count] * up
-        made = np.concatenate([made[:-count], both, wave[count:]])
-    return made.astype(np.float32)
+    joiner = WaveJoiner(seconds, sample_rate)
+    return np.concatenate([*(joiner.add(wave) for wave in waves), joiner.finish()])

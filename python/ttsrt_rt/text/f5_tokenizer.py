@@ -7,6 +7,7 @@ with them, `rjieba` cuts it into words and `pypinyin` reads them: the extra `f5`
 from __future__ import annotations
 
 import importlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, TypeAlias
 
@@ -124,7 +125,11 @@ class F5Tokenizer:
 
     def unknown(self, text: str) -> list[str]:
         """Returns the tokens of a text that are not in the vocabulary, each once."""
+        return list(self.unknown_counts(text))
+
+    def unknown_counts(self, text: str) -> dict[str, int]:
+        """Returns the tokens of a text that are not in the vocabulary, with how often."""
         if self.kind == "byte":
-            return []
+            return {}
         tokens = list(text) if self.kind == "char" else to_tokens(text)
-        return list(dict.fromkeys(token for token in tokens if token not in self._ids))
+        return dict(Counter(token for token in tokens if token not in self._ids))

@@ -13,15 +13,15 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from ttsrt_rt.errors import ConfigError, FormatError
-from ttsrt_rt.quoting import list_names, show
+from ttsrt_rt.errors import FormatError
+from ttsrt_rt.quoting import show
 from ttsrt_rt.spoken import SpokenText
 from ttsrt_rt.text.checks import check_text
 from ttsrt_rt.text.chunks import Chunks
 from ttsrt_rt.text.languages import find_language
 from ttsrt_rt.text.t3_tokenizer import MAX_TEXT, T3Tokenizer
 from ttsrt_rt.text.tokens import TextTokens
-from ttsrt_rt.text_options import TextOptions
+from ttsrt_rt.text_options import TextOptions, refuse_options
 
 __all__ = ["T3FrontEnd", "chunks_of"]
 
@@ -93,20 +93,3 @@ def chunks_of(text: str) -> Iterator[tuple[int, int]]:
             begin = first
         end = last
     yield begin, end
-
-
-def refuse_options(options: TextOptions, model: str) -> None:
-    """Refuses the options that a front end without phonemes and chunks does not have.
-
-    Raises:
-        ConfigError: one of them is set.
-    """
-    usual = TextOptions()
-    names = ("split", "short_text", "special_text", "strict", "terminal_punctuation", "normalize",
-             "markup", "lexicon")  # fmt: skip
-    given = [name for name in names if getattr(options, name) != getattr(usual, name)]
-    given = [name for name in given if not (name == "split" and options.split == "never")]
-    if given:
-        raise ConfigError(
-            f"text_options: expected none for {model} but split, got {list_names(given)}"
-        )

@@ -8,23 +8,31 @@ import numpy as np
 import pytest
 
 import ttsrt_rt as rt
+from ttsrt_rt.f5.front_end import FrontEnd
+from ttsrt_rt.f5.rules import RULES
+from ttsrt_rt.f5.spectra import USUAL
 from ttsrt_rt.f5.text import F5FrontEnd, open_f5_front_end
 from ttsrt_rt.synth import write_random_f5
 from ttsrt_rt.text import F5Tokenizer
 
-FRONT_END = F5FrontEnd(F5Tokenizer((" ", "a", "b")))
+TOKENIZER = F5Tokenizer((" ", "a", "b"))
+FRONT_END = F5FrontEnd(FrontEnd(USUAL, RULES["f5"], TOKENIZER), TOKENIZER)
 
 
 def test_ids() -> None:
     spoken = FRONT_END.speak("ab a", None, rt.TextOptions(split="never"))
     assert spoken.ids.tolist() == [1, 2, 0, 1] and spoken.ids.dtype == np.int32
     assert spoken.spans is None and spoken.chunks == (4,) and spoken.text == "ab a"
+    unknown = FRONT_END.speak("axbx\u00e9", None, rt.TextOptions())
+    assert unknown.ids.tolist() == [1, 0, 2, 0, 0] and unknown.dropped == {"x": 2, "\u00e9": 1}
+    with pytest.raises(rt.ConfigError, match="text: expected characters that the vocabulary"):
+        FRONT_END.speak("ax", None, rt.TextOptions(strict=True))
 
 
 def test_what_is_refused() -> None:
     with pytest.raises(rt.ConfigError, match="language: expected none, as F5-TTS tells it"):
         FRONT_END.speak("a", "en", rt.TextOptions())
-    with pytest.raises(rt.ConfigError, match="expected none for F5-TTS but split, got normalize"):
+    with pytest.raises(rt.ConfigError, match="normalize: expected none for F5-TTS, got 'numbers'"):
         FRONT_END.speak("a", None, rt.TextOptions(normalize="numbers"))
     with pytest.raises(rt.ConfigError, match="text has no speakable symbol"):
         FRONT_END.speak(" ", None, rt.TextOptions())
