@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from ttsrt_rt.quoting import list_names, shorten
 from ttsrt_rt.spoken import SpokenText
 from ttsrt_rt.text.checks import check_text
 from ttsrt_rt.text.chunks import Chunks
+from ttsrt_rt.text.cutting import merged, pieces_of
 from ttsrt_rt.text.japanese import JapaneseTokenizer
 from ttsrt_rt.text.mandarin import MandarinTokenizer
 from ttsrt_rt.text.passages import Part, Passage, prepare
@@ -85,7 +87,8 @@ class MagpieFrontEnd:
         """
         tokenizer = self._resolve(language).tokenizer
         part = Part(Traced(check_text(text, "text")))
-        return self._encode([part], tokenizer, options or TextOptions())
+        used = options or TextOptions()
+        return self._encode([part], tokenizer, used, self._lexicon(used, tokenizer))
 
     def speak(self, text: str, language: str | None, options: TextOptions) -> SpokenText:
         """Returns the ids of a text, in chunks.
@@ -100,30 +103,34 @@ class MagpieFrontEnd:
                 reading.read()
             return reading.spoken()
         found = self._resolve(language)
+        spoken_in = found.language or found.tokenizer
+        prepared = prepare(check_text(text, "text"), spoken_in, options, self._core.resolve)
+        if language is None and prepared.language:
+            found = self._core.resolve(prepared.language)
         tokenizer, spoken_in = found.tokenizer, found.language or found.tokenizer
-        prepared = prepare(check_text(text, "text"), spoken_in, options)
+        passages = [self._own_parts(passage, tokenizer) for passage in prepared.passages]
+        texts = [part for passage in passages for part in passage.parts if not part.is_phonemes]
+        lexicon = self._lexicon(options, tokenizer)
+        if lexicon and texts and all(part.language for part in texts):
+            raise ConfigError(
+                f"text_options.lexicon: expected a text in {spoken_in}, whose words it has, got "
+                "one that is all in other languages"
+            )
         made = Chunks(self._core.text_eos)
-        for passage in prepared.passages:
+        for passage in passages:
             made.pause(passage.pause_before)
             for parts in self._pieces(passage, spoken_in, options):
-                tokens = self._encode(parts, tokenizer, options)
+                tokens = self._encode(parts, tokenizer, options, lexicon)
                 padding = self._padding(tokens, tokenizer, options)
                 made.add(tokens, parts[-1].text.end, padding, voice=passage.voice)
         made.pause(prepared.pause_after)
+        used = [tokenizer, *(self._tokenizer_of(part, tokenizer) for part in texts)]
         return made.spoken(
             prepared.text,
             spoken_in,
             is_strict=options.strict,
             normalized_text=prepared.normalized_text,
-            analyser=self._analyser(
-                [tokenizer]
-                + [
-                    self._core.resolve(part.language).tokenizer
-                    for passage in prepared.passages
-                    for part in passage.parts
-                    if part.language
-                ]
-            ),
+            analyser=self._analyser(used),
         )
 
     def read(self, text: str, language: str | None, options: TextOptions) -> SentenceReading | None:
@@ -137,9 +144,10 @@ class MagpieFrontEnd:
             return None
         found = self._resolve(language)
         tokenizer, spoken_in = found.tokenizer, found.language or found.tokenizer
+        lexicon = self._lexicon(options, tokenizer)
 
         def encode(parts: list[Part]) -> tuple[TextTokens, list[int]]:
-            tokens = self._encode(parts, tokenizer, options)
+            tokens = self._encode(parts, tokenizer, options, lexicon)
             return tokens, self._padding(tokens, tokenizer, options)
 
         reading = SentenceReading(
@@ -167,12 +175,45 @@ class MagpieFrontEnd:
             raise ConfigError(f"language: expected one of {known}, got ''")
         return self._core.resolve("" if language is None else language)
 
+    def _own_parts(self, passage: Passage, tokenizer: str) -> Passage:
+        """A passage in which what the request's tokenizer reads names no language."""
+        parts = merged(
+            passage.parts, lambda language: self._core.resolve(language).tokenizer == tokenizer
+        )
+        return replace(passage, parts=parts)
+
+    def _tokenizer_of(self, part: Part, tokenizer: str) -> str:
+        return self._core.resolve(part.language).tokenizer if part.language else tokenizer
+
+    def _lexicon(self, options: TextOptions, tokenizer: str) -> list[_core.LexiconEntry]:
+        """The entries of a request's lexicon, as the library takes them.
+
+        Raises:
+            ConfigError: it is no lexicon, or the tokenizer takes none.
+        """
+        if options.lexicon is None:
+            return []
+        kind = self._tokenizers[tokenizer].kind
+        if kind != "ipa":
+            raise ConfigError(
+                f"text_options.lexicon: expected a tokenizer of the kind ipa, and {tokenizer} is "
+                f"of the kind {kind}"
+            )
+        from ttsrt_rt.text.lexicon import lexicon_of
+
+        return [
+            _core.LexiconEntry(each.word, each.symbols, is_exact=each.is_exact)
+            for each in lexicon_of(options.lexicon, "text_options.lexicon")
+        ]
+
     def _pieces(
         self, passage: Passage, language: str, options: TextOptions
     ) -> Iterator[Sequence[Part]]:
-        """The chunks of a passage. One with phonemes or several languages is not cut."""
+        """The chunks of a passage."""
         if not passage.is_plain:
-            yield passage.parts
+            yield from pieces_of(
+                passage.parts, lambda text: self._core.split(text, language, options.split)
+            )
             return
         whole = passage.parts[0].text
         for piece in self._core.split(whole.text, language, options.split):
@@ -181,19 +222,28 @@ class MagpieFrontEnd:
                 spans = [whole.span_of(int(begin), int(end)) for begin, end in spans]
             yield [Part(Traced(piece.text, spans))]
 
-    def _encode(self, parts: Sequence[Part], tokenizer: str, options: TextOptions) -> TextTokens:
+    def _encode(
+        self,
+        parts: Sequence[Part],
+        tokenizer: str,
+        options: TextOptions,
+        lexicon: Sequence[_core.LexiconEntry],
+    ) -> TextTokens:
         """The ids of parts, one behind the other. Neighbours that the library encodes go to it
         together.
         """
-        names = [
-            self._core.resolve(part.language).tokenizer if part.language else tokenizer
-            for part in parts
-        ]
+        names = [self._tokenizer_of(part, tokenizer) for part in parts]
+        main = next((name for name in names if name not in self._own), tokenizer)
+        if tokenizer in names and tokenizer not in self._own:
+            main = tokenizer
+        entries = lexicon if main == tokenizer else ()
         made: list[TextTokens] = []
         named = zip(names, parts, strict=True)
         for is_own, group in itertools.groupby(named, lambda each: each[0] in self._own):
-            encode = self._encode_own if is_own else self._encode_native
-            made += encode([*group], options)
+            if is_own:
+                made += self._encode_own([*group])
+            else:
+                made.append(self._encode_native([*group], main, options, entries))
         if len(made) == 1:
             return made[0]
         dropped: dict[str, int] = {}
@@ -204,9 +254,7 @@ class MagpieFrontEnd:
         spans: list[Span] = [(int(a), int(b)) for part in made for a, b in _spans(part)]
         return TextTokens(ids, spans, dropped, sum(each.num_spoken for each in made))
 
-    def _encode_own(
-        self, parts: Sequence[tuple[str, Part]], _options: TextOptions
-    ) -> Iterator[TextTokens]:
+    def _encode_own(self, parts: Sequence[tuple[str, Part]]) -> Iterator[TextTokens]:
         for name, part in parts:
             if part.is_phonemes:
                 raise ConfigError(f"text: expected no phonemes for {name}, which reads none")
@@ -215,8 +263,13 @@ class MagpieFrontEnd:
             yield TextTokens(made.ids, spans, made.dropped, made.num_spoken)
 
     def _encode_native(
-        self, parts: Sequence[tuple[str, Part]], options: TextOptions
-    ) -> Iterator[TextTokens]:
+        self,
+        parts: Sequence[tuple[str, Part]],
+        main: str,
+        options: TextOptions,
+        lexicon: Sequence[_core.LexiconEntry],
+    ) -> TextTokens:
+        """The ids of parts that the library encodes; the lexicon is of the tokenizer `main`."""
         native = [
             _core.TextPart(
                 part.text.text,
@@ -228,11 +281,11 @@ class MagpieFrontEnd:
         ]
         made = self._core.encode(
             native,
-            native[0].tokenizer,
+            main,
             special_text=options.special_text,
-            lexicon=_lexicon(options),
+            lexicon=lexicon,
         )
-        yield TextTokens(made.ids, made.spans, made.dropped)
+        return TextTokens(made.ids, made.spans, made.dropped)
 
     def _padding(self, made: TextTokens, tokenizer: str, options: TextOptions) -> list[int]:
         if options.short_text != "pad" or len(made.ids) >= SHORT:
@@ -243,15 +296,3 @@ class MagpieFrontEnd:
 def _spans(made: TextTokens) -> Sequence[Span]:
     spans: Any = made.spans
     return () if spans is None else spans
-
-
-def _lexicon(options: TextOptions) -> list[_core.LexiconEntry]:
-    """The entries of a request's lexicon, as the library takes them."""
-    if options.lexicon is None:
-        return []
-    from ttsrt_rt.text.lexicon import lexicon_of
-
-    return [
-        _core.LexiconEntry(each.word, each.symbols, is_exact=each.is_exact)
-        for each in lexicon_of(options.lexicon, "text_options.lexicon")
-    ]

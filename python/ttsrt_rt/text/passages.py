@@ -7,8 +7,8 @@ changes.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.text.traced import Traced
@@ -17,7 +17,8 @@ from ttsrt_rt.text_options import TextOptions
 __all__ = ["Part", "Passage", "Prepared", "ended", "normalized", "prepare"]
 
 MAX_NORMALIZED = 4096  # characters that a normalizer takes at once
-_SENTENCE_END = re.compile("(?<=[.!?\u3002\uff01\uff1f\u0964])\\s*")
+# Western ends count before white space only: "3.14" is one number.
+_SENTENCE_END = re.compile("(?<=[.!?\u2026])\\s+|(?<=[\u3002\uff01\uff1f\u0964])\\s*")
 _ENDS = (
     *".!?,;:\u2026-",
     *"\u3002\uff01\uff1f\uff0c\uff1b\uff1a\u3001",
@@ -72,35 +73,48 @@ class Prepared:
         normalized_text: the same, if a normalizer ran; else None.
         passages: in order.
         pause_after: milliseconds of silence behind the last.
+        language: that the markup names for all of it; "" for none.
     """
 
     text: str
     normalized_text: str | None
     passages: tuple[Passage, ...]
     pause_after: int = 0
+    language: str = ""
 
 
-def prepare(text: str, language: str, options: TextOptions) -> Prepared:
+def prepare(
+    text: str,
+    language: str,
+    options: TextOptions,
+    check_language: Callable[[str], object] | None = None,
+) -> Prepared:
     """Prepares a text.
 
     Args:
         text: as the caller gives it.
         language: that is spoken.
         options: of the request.
+        check_language: raises ConfigError for a language of markup that is not known.
 
     Raises:
         ConfigError: the markup is damaged, or a normalizer is missing, refuses the language or
             takes too long.
     """
     if options.markup == "ssml":
-        return _marked_up(text, language, options)
+        return _marked_up(text, language, options, check_language)
     is_normalized = options.normalize != "off"
     said = normalized(text, language, options) if is_normalized else text
     traced = ended(Traced(said), language) if options.terminal_punctuation else Traced(said)
     return Prepared(said, said if is_normalized else None, (Passage((Part(traced),)),))
 
 
-def _marked_up(text: str, language: str, options: TextOptions) -> Prepared:
+def _marked_up(
+    text: str,
+    language: str,
+    options: TextOptions,
+    check_language: Callable[[str], object] | None,
+) -> Prepared:
     from ttsrt_rt.text.ssml import parse_ssml
 
     if options.normalize != "off":
@@ -108,7 +122,7 @@ def _marked_up(text: str, language: str, options: TextOptions) -> Prepared:
             "text_options.normalize: expected off with markup, where <say-as> says what becomes "
             f"words, got {options.normalize}"
         )
-    speech = parse_ssml(text, language=language, where="text")
+    speech = parse_ssml(text, language=language, check_language=check_language, where="text")
     passages = tuple(
         Passage(
             tuple(
@@ -121,13 +135,21 @@ def _marked_up(text: str, language: str, options: TextOptions) -> Prepared:
         )
         for chunk in speech.chunks
     )
-    if options.terminal_punctuation and passages and passages[-1].is_plain:
-        last = Part(ended(passages[-1].parts[0].text, language))
-        passages = (
-            *passages[:-1],
-            Passage((last,), passages[-1].pause_before, passages[-1].voice, passages[-1].rate),
-        )
-    return Prepared(speech.text, None, passages, speech.pause_after)
+    if options.terminal_punctuation and passages:
+        last = passages[-1]
+        parts = _ended_parts(last.parts, speech.language or language)
+        passages = (*passages[:-1], replace(last, parts=parts))
+    return Prepared(speech.text, None, passages, speech.pause_after, speech.language)
+
+
+def _ended_parts(parts: tuple[Part, ...], language: str) -> tuple[Part, ...]:
+    """Parts with a full stop behind them, where there is no punctuation."""
+    last = parts[-1]
+    spoken_in = last.language or language
+    if not last.is_phonemes:
+        return (*parts[:-1], replace(last, text=ended(last.text, spoken_in)))
+    stop = Traced(_full_stop(spoken_in), [(last.text.end, last.text.end)])
+    return (*parts, Part(stop, language=last.language))
 
 
 def normalized(text: str, language: str, options: TextOptions) -> str:
@@ -168,5 +190,9 @@ def ended(text: Traced, language: str) -> Traced:
     bare = text[: len(text.text.rstrip())]
     if not bare.text or bare.text.endswith(_ENDS):
         return text
-    stop = _FULL_STOPS.get(language.replace("_", "-").split("-")[0].lower(), ".")
+    stop = _full_stop(language)
     return bare + Traced(stop, [(bare.end, bare.end)])
+
+
+def _full_stop(language: str) -> str:
+    return _FULL_STOPS.get(language.replace("_", "-").split("-")[0].lower(), ".")

@@ -103,12 +103,14 @@ class Speech:
         chunks: In order; at least one.
         pause_after: Milliseconds of silence behind the last chunk.
         origins: Where each code point of `text` comes from in the marked-up text.
+        language: That `<speak>` names; "" for none.
     """
 
     text: str
     chunks: tuple[SpeechChunk, ...]
     pause_after: int
     origins: tuple[Span, ...]
+    language: str = ""
 
 
 @dataclass

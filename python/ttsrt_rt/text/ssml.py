@@ -8,6 +8,7 @@ spoken text: that without tags, in which white space is one space.
 
 from __future__ import annotations
 
+import dataclasses
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -63,6 +64,7 @@ def parse_ssml(
     language: str = "en",
     takes_phonemes: bool = True,
     takes_rate: bool = False,
+    check_language: Callable[[str], object] | None = None,
     where: str = "ssml",
 ) -> Speech:
     """Returns what a text in SSML says.
@@ -72,6 +74,7 @@ def parse_ssml(
         language: Of what no `xml:lang` gives another one; it reads digits in `say-as`.
         takes_phonemes: Whether the model reads phonemes; it refuses them otherwise.
         takes_rate: Whether the model has a rate of speech.
+        check_language: Raises ConfigError for a language that is not known.
         where: The name of the text in errors.
 
     Raises:
@@ -81,7 +84,7 @@ def parse_ssml(
     if not isinstance(text, str):
         raise ConfigError(f"{where}: expected text, got {type(text).__name__}")
     source = XmlSource(text, where)
-    reader = _Reader(source, language, takes_phonemes, takes_rate)
+    reader = _Reader(source, language, takes_phonemes, takes_rate, check_language)
     for token in tokens_of(source):
         if isinstance(token, Characters):
             reader.characters(token)
@@ -96,12 +99,19 @@ class _Reader:
     """Turns tags and characters into a speech."""
 
     def __init__(
-        self, source: XmlSource, language: str, takes_phonemes: bool, takes_rate: bool
+        self,
+        source: XmlSource,
+        language: str,
+        takes_phonemes: bool,
+        takes_rate: bool,
+        check_language: Callable[[str], object] | None,
     ) -> None:
         self._source = source
         self._language = language
         self._takes_phonemes = takes_phonemes
         self._takes_rate = takes_rate
+        self._check_language = check_language
+        self._root_language = ""
         self._open: list[_Element] = []
         self._held: Characters | None = None  # of the leaf that is open
         self._speech = SpeechBuilder()
@@ -138,7 +148,7 @@ class _Reader:
         self._held = None
 
     def finish(self) -> Speech:
-        speech = self._speech.finish()
+        speech = dataclasses.replace(self._speech.finish(), language=self._root_language)
         if not speech.chunks:
             raise ConfigError(f"{self._source.where}: expected text to speak, got none")
         return speech
@@ -166,8 +176,17 @@ class _Reader:
             raise source.error(tag.at, f'{needed}="..." in <{tag.name}>', "none")
 
     def _apply_language(self, tag: Tag, style: Style) -> Style:
-        language = tag.attributes.get("xml:lang")
-        return style if language is None else style.replace(language=language.strip())
+        language = tag.attributes.get("xml:lang", "").strip()
+        if not language:
+            return style
+        if self._check_language is not None:
+            try:
+                self._check_language(language)
+            except ConfigError as error:
+                raise ConfigError(f"{self._source.place(tag.at)}: xml:lang: {error}") from error
+        if tag.name == "speak":
+            self._root_language = language
+        return style.replace(language=language)
 
     def _apply_voice(self, tag: Tag, style: Style) -> Style:
         return style.replace(voice=tag.attributes["name"].strip())

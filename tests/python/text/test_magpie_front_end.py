@@ -163,3 +163,100 @@ def test_a_megabyte_in_chunks(together: MagpieFrontEnd) -> None:
     spoken = together.speak(text, "en", TextOptions())
     assert len(spoken.chunks) == 50_000 and spoken.spans is not None
     assert spoken.spans[-1].tolist() == [len(text.rstrip())] * 2
+
+
+SSML = TextOptions(markup="ssml")
+SENTENCE = 'The <phoneme ph="b l u">blue</phoneme> bird sings 3.14 times'
+MIXED = f'{SENTENCE}. <lang xml:lang="de">Gute Straße!</lang> The end'
+
+
+def test_passages_with_phonemes_and_languages_are_cut(together: MagpieFrontEnd) -> None:
+    split = TextOptions(markup="ssml", split="sentences")
+    spoken = together.speak(f"<speak>{MIXED}</speak>", "en", split)
+    assert spoken.spans is not None and len(spoken.chunks) == 3
+    begin, parts = 0, []
+    for count in spoken.chunks:
+        places = spoken.spans[begin : begin + count]
+        parts.append(spoken.text[places[:, 0].min() : places[:, 1].max()].strip())
+        begin += count
+    assert parts == ["The blue bird sings 3.14 times.", "Gute Straße!", "The end"]
+    # What is cut off says what it says alone.
+    alone = [
+        together.speak(f"<speak>{part}</speak>", "en", SSML).ids
+        for part in (f"{SENTENCE}.", '<lang xml:lang="de">Gute Straße!</lang>', "The end")
+    ]
+    assert spoken.ids.tolist() == np.concatenate(alone).tolist()
+    assert len(together.speak(f"<speak>{MIXED}</speak>", "en", SSML).chunks) == 1
+    long = f"<speak>{'. '.join([MIXED] * 8)}</speak>"
+    assert len(together.speak(long, "en", SSML).chunks) > 8
+    assert len(together.speak(long, "en", TextOptions(markup="ssml", split="never")).chunks) == 1
+
+
+def test_the_language_of_the_markup_is_that_of_the_request(together: MagpieFrontEnd) -> None:
+    for text in ('<speak xml:lang="de-AT">Gute Straße</speak>', "<speak>Gute Straße</speak>"):
+        spoken = together.speak(text, None if "lang" in text else "de", SSML)
+        assert spoken.language == "de"
+        assert spoken.ids.tolist() == together.speak("Gute Straße", "de", WHOLE).ids.tolist()
+    long = "The blue bird sings. " * 20
+    for text in (
+        f'<speak xml:lang="en">{long}</speak>',
+        f'<speak><s xml:lang="en">{long}</s></speak>',
+    ):
+        assert len(together.speak(text, None, SSML).chunks) == 20
+    mixed = together.speak('<speak xml:lang="de">Gute Straße</speak>', "en", SSML)
+    assert mixed.language == "en"
+    with pytest.raises(ConfigError, match=r"text: line 1, column 10: xml:lang: language: expected"):
+        together.speak('<speak>a <lang xml:lang="xx">b</lang></speak>', "en", SSML)
+
+
+def test_a_full_stop_behind_what_is_not_plain(together: MagpieFrontEnd) -> None:
+    options = TextOptions(markup="ssml", terminal_punctuation=True)
+    for inside in (
+        'the <phoneme ph="b l u">blue</phoneme>',
+        'the <phoneme ph="b l u">blue</phoneme> bird',
+        'the <lang xml:lang="de">Straße</lang>',
+    ):
+        ended = together.speak(f"<speak>{inside}</speak>", "en", options).ids
+        bare = together.speak(f"<speak>{inside}</speak>", "en", SSML).ids
+        assert len(ended) > len(bare)
+        dotted = inside.replace("</lang>", ".</lang>") if "</lang>" in inside else f"{inside}."
+        plain = together.speak(f"<speak>{dotted}</speak>", "en", SSML).ids
+        assert ended.tolist() == plain.tolist()
+
+
+def test_a_lexicon_is_of_the_tokenizer_of_the_request(together: MagpieFrontEnd) -> None:
+    lexicon = {"blue": "b l u"}
+    options = TextOptions(markup="ssml", lexicon=lexicon)
+    for text in (
+        "<speak>the blue end</speak>",
+        '<speak><lang xml:lang="de">Straße</lang> the blue end</speak>',  # not of its first part
+    ):
+        said = together.speak(text, "en", options).ids.tolist()
+        assert said != together.speak(text, "en", SSML).ids.tolist()
+        assert (
+            said
+            == together.speak(
+                text.replace("blue", '<phoneme ph="blu">blue</phoneme>'), "en", SSML
+            ).ids.tolist()
+        )
+    with pytest.raises(ConfigError, match="lexicon: expected a text in en, whose words it has"):
+        together.speak('<speak><lang xml:lang="de">blue</lang></speak>', "en", options)
+    for name in ("mandarin_phoneme",):
+        with pytest.raises(ConfigError, match=f"of the kind ipa, and {name} is of the kind mandar"):
+            together.speak("a", name, TextOptions(lexicon=lexicon))
+
+
+def test_a_lexicon_is_read_once(together: MagpieFrontEnd, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ttsrt_rt.text import lexicon
+
+    calls: list[object] = []
+    read = lexicon.lexicon_of
+
+    def counted(value: object, where: str) -> lexicon.Lexicon:
+        calls.append(value)
+        return read(value, where)
+
+    monkeypatch.setattr(lexicon, "lexicon_of", counted)
+    text = "The blue bird sings. " * 20
+    assert len(together.speak(text, "en", TextOptions(lexicon={"blue": "b l u"})).chunks) == 20
+    assert len(calls) == 1
