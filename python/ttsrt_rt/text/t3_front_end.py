@@ -60,7 +60,7 @@ class T3FrontEnd:
 
         Raises:
             ConfigError: the language is not English, the text is none, or an option is of other
-                models.
+                models; or, with `strict`, a character has no id.
         """
         found = find_language(language, self.languages, self.default_language)
         refuse_options(options, "T3")
@@ -71,7 +71,7 @@ class T3FrontEnd:
             tokens = self._tokenizer.encode_traced(text[begin:end])
             spans = [(int(a) + begin, int(b) + begin) for a, b in _pairs(tokens)]
             made.add(TextTokens(tokens.ids, spans, tokens.dropped), end)
-        return made.spoken(text, found)
+        return made.spoken(text, found, is_strict=options.strict)
 
 
 def _pairs(tokens: TextTokens) -> Any:

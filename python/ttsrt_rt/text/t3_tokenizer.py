@@ -9,6 +9,7 @@ of its languages and comes as ids for now.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -114,11 +115,23 @@ class T3Tokenizer:
         if self.variant not in GPT2_VARIANTS:
             text = text.replace(" ", SPACE)
         found = self._tokenizer.encode(text.text)
+        dropped = self._unknown(text.text, found)
         ids, spans = list(found.ids), [text.span_of(*offsets) for offsets in found.offsets]
         if framed and self.variant not in GPT2_VARIANTS:
             end = text.span_of(len(text.text), len(text.text))
             ids, spans = [START_ID, *ids, STOP_ID], [(0, 0), *spans, end]
-        return TextTokens(ids, spans)
+        return TextTokens(ids, spans, dropped)
+
+    def _unknown(self, text: str, found: Any) -> dict[str, int]:
+        """The characters that no id stands for but that of what is unknown, with how often."""
+        unknown = getattr(self._tokenizer.model, "unk_token", None)
+        unknown_id = None if unknown is None else self._tokenizer.token_to_id(unknown)
+        is_known = bytearray(len(text))
+        for index, (begin, end) in zip(found.ids, found.offsets, strict=True):
+            if index != unknown_id:
+                is_known[begin:end] = b"\x01" * (end - begin)
+        left = (letter for letter, known in zip(text, is_known, strict=True) if not known)
+        return dict(Counter(letter for letter in left if not letter.isspace()))
 
 
 def _library() -> Any:

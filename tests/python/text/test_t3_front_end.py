@@ -45,6 +45,14 @@ def test_a_release_is_packed(checkpoint: Path) -> None:
     assert "  " in shown and "\u2026" in shown
 
 
+def test_characters_without_an_id_are_counted(checkpoint: Path) -> None:
+    front_end = opened(checkpoint)
+    text = "hello \u2603 world \u2603\u6f22."
+    spoken = front_end.speak(text, None, TextOptions())
+    assert spoken.dropped == {"\u2603": 2, "\u6f22": 1}
+    assert not front_end.speak("hello world.", None, TextOptions(strict=True)).dropped
+
+
 def test_a_gpt2_release_is_packed(tmp_path: Path) -> None:
     write_random_t3(tmp_path / "t3_turbo.safetensors", "tiny_turbo", seed=1)
     write_gpt2(tmp_path)
@@ -54,6 +62,7 @@ def test_a_gpt2_release_is_packed(tmp_path: Path) -> None:
     assert {*found["files"]} >= {"vocab.json", "merges.txt"}
     spoken = opened(made).speak("Hello.", None, TextOptions(split="never"))
     assert spoken.spans is not None and len(spoken.spans) == len(spoken.ids)
+    assert not opened(made).speak("\u2603 \u6f22", None, TextOptions(strict=True)).dropped
 
 
 @pytest.mark.parametrize(
@@ -65,8 +74,19 @@ def test_a_gpt2_release_is_packed(tmp_path: Path) -> None:
         (5, None, {}, "text: expected text, got 5"),
         ("a", "de", {}, "language: expected one of en, got 'de'"),
         ("a", 3, {}, "language: expected one of en, got 3"),
-        ("a", None, {"strict": True}, "text_options: expected none for T3 but split, got strict"),
-        ("a", None, {"split": "sentences"}, "expected none for T3 but split, got split"),
+        (
+            "a\u2603",
+            None,
+            {"strict": True},
+            "characters that the vocabulary of en has, got '\u2603'",
+        ),
+        (
+            "a",
+            None,
+            {"lexicon": {"a": "b"}},
+            "text_options.lexicon: expected none for T3, got {'a'",
+        ),
+        ("a", None, {"split": "sentences"}, "split: expected auto or never for T3, got sentences"),
     ],
 )
 def test_what_is_refused(
