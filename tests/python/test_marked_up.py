@@ -113,6 +113,21 @@ def test_another_voice_says_what_it_says_alone(executor: rt.Executor) -> None:
     np.testing.assert_array_equal(both.codes, np.concatenate([each.codes for each in parts]))
 
 
+def test_later_chunks_are_checked_before_anything_sounds(executor: rt.Executor) -> None:
+    """What is wrong with the third chunk is told by `submit`, not after the sound of the first."""
+    begin = '<speak>Hello there <break time="40ms"/> good world <break time="40ms"/>'
+    most = executor.engine.info.max_encoder_input_len
+    for rest, message in (
+        ('<voice name="nobody">so on</voice>', "nobody"),
+        ("so on " * most, rf"text: chunk 3 .*expected at most {most} ids .*makes shorter chunks"),
+        ('<lang xml:lang="xx">so on</lang>', "line 1, column .*: xml:lang: language: expected one"),
+        ('<phoneme ph="\u2603">so on</phoneme>', "\u2603"),
+    ):
+        options = rt.TextOptions(markup="ssml", split="never")
+        with pytest.raises(ConfigError, match=message):
+            executor.submit(text=f"{begin}{rest}</speak>", text_options=options, voice=0)
+
+
 def test_an_engine_without_sound_refuses_pauses(models: CodecModels) -> None:
     with rt.Executor(models.silent, device=NATIVE) as silent:
         with pytest.raises(ConfigError, match="text: expected markup without <break>"):
