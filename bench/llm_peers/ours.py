@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.llm_peers.models import CROWD
 from bench.llm_peers.shape import LlmShape
 from bench.walls.crowds import split_iterations
 from ttsrt_rt.errors import InternalError
@@ -71,23 +70,23 @@ class OurTimes:
         spent = metrics.total_seconds - metrics.first_frame_seconds
         return 1e3 * spent / (metrics.steps - 1)
 
-    def crowd_ms(self) -> float:
-        """Milliseconds of a step in which the whole crowd decodes and nothing else runs.
+    def crowd_ms(self, count: int) -> float:
+        """Milliseconds of a step in which so many requests decode and nothing else runs.
 
         Raises:
             InternalError: There was no such step, or a request failed.
         """
         for _ in range(_TRIES):
             before = self._executor.stats().num_iterations
-            requests = [self._request(self._prompt, self._steps) for _ in range(CROWD)]
+            requests = [self._request(self._prompt, self._steps) for _ in range(count)]
             for done in self._executor.generate(requests):
                 if done.error:
                     raise InternalError(f"a request of the crowd failed: {done.error}")
             own = [found for found in self._executor.stats().iterations if found.iter > before]
-            rate, _ = split_iterations(own, CROWD)
+            rate, _ = split_iterations(own, count)
             if rate > 0.0:
-                return 1e3 * CROWD / rate
-        raise InternalError(f"the {CROWD} requests never decoded together: expected more steps")
+                return 1e3 * count / rate
+        raise InternalError(f"the {count} requests never decoded together: expected more steps")
 
     def prompt_ms(self, rows: int) -> float:
         """Milliseconds to the first token of a prompt, without the step that draws it."""
@@ -121,9 +120,9 @@ class TorchTimes:
         """Milliseconds of a step of one request after the first."""
         return self._steps_ms(1)
 
-    def crowd_ms(self) -> float:
-        """Milliseconds of a step of the whole crowd, as one batch."""
-        return self._steps_ms(CROWD)
+    def crowd_ms(self, count: int) -> float:
+        """Milliseconds of a step of so many prompts, as one batch."""
+        return self._steps_ms(count)
 
     def _steps_ms(self, count: int) -> float:
         prompts = [prompt_of(self._shape, self._prompt, seed) for seed in range(count)]

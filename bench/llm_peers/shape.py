@@ -1,4 +1,4 @@
-"""The language models that are compared: sizes, and random weights that every program gets."""
+"""The language models that are compared: sizes and tensors."""
 
 from __future__ import annotations
 
@@ -78,6 +78,7 @@ class LlmShape:
 SIZES = {
     "tinyllama": LlmShape(22, 2048, 5632, 32, 4, 32000, 2048),
     "llama2_7b": LlmShape(32, 4096, 11008, 32, 32, 32000, 4096),
+    "t3": LlmShape(30, 1024, 4096, 16, 16, 8194, 4096),
     "tiny": LlmShape(2, 64, 192, 4, 2, 320, 1024),
 }
 

@@ -1,6 +1,6 @@
 """A decoder of T3's shape beside transformers and llama.cpp, in one interleaved run.
 
-    python -m bench.t3_peers --folder engines --llama llama.cpp/build/bin --json t3-peers.json
+    python -m bench.t3_peers --folder engines --llama llama/bin --ik_llama ik/bin --json t3.json
 
 All programs get the same random weights. Files that FOLDER lacks are written first (6 GB). Before
 anything is timed, greedy tokens are compared: between 1 thread and all, and with transformers. A
@@ -9,109 +9,29 @@ peer that is not installed is left out, and a note names it. Nothing else should
 
 from __future__ import annotations
 
-import argparse
-import json
-import platform
-from contextlib import ExitStack
-from pathlib import Path
-
-from bench.command import check_json, open_folder
-from bench.t3_peers.contest import TABLES, Contest, make_files, open_contest
+from bench.peers import command
+from bench.t3_peers.contest import TABLES, make_files, open_contest
 from bench.t3_peers.results import make_tables
 from bench.t3_peers.shape import SIZES
-from bench.walls.turns import memory_note, take_turns
-from ttsrt_rt.bench.company import usable_cores
-from ttsrt_rt.bench.ops import measure_peaks
-from ttsrt_rt.errors import Error
 
 __all__ = ["main"]
 
-
-def parse(arguments: list[str] | None) -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="t3_peers", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument(
-        "tables", nargs="*", metavar="TABLE", help=f"of {', '.join(TABLES)}; default: all"
-    )
-    parser.add_argument("--folder", type=Path, help="keeps the models here")
-    parser.add_argument("--llama", type=Path, help="has llama-bench and llama-batched-bench")
-    parser.add_argument("--no_torch", action="store_true", help="measure without transformers")
-    parser.add_argument("--size", choices=list(SIZES), default="true", help="default: %(default)s")
-    parser.add_argument("--threads", type=int, default=0, help="default: one per usable core")
-    parser.add_argument("--turns", type=int, default=3, help="samples of each; default: 3")
-    parser.add_argument("--prompt", type=int, default=64, help="rows; default: %(default)s")
-    parser.add_argument("--steps", type=int, default=48, help="tokens; default: %(default)s")
-    parser.add_argument(
-        "--rows", type=int, nargs="+", default=[128, 512], help="of prefill; default: 128 512"
-    )
-    parser.add_argument("--json", type=Path, help="all samples")
-    parser.add_argument("--only_files", action="store_true", help="write the models and stop")
-    options = parser.parse_args(arguments)
-    unknown = [name for name in options.tables if name not in TABLES]
-    if unknown:
-        parser.error(f"TABLE: expected some of {', '.join(TABLES)}, got {', '.join(unknown)}")
-    options.tables = options.tables or list(TABLES)
-    bounds = {"turns": (1, 1000), "prompt": (40, 512), "steps": (4, 448), "threads": (0, 1024)}
-    for name, (least, most) in bounds.items():
-        value = getattr(options, name)
-        if not least <= value <= most:
-            parser.error(f"--{name}: expected {least} to {most}, got {value}")
-    if not all(40 <= rows <= 512 for rows in options.rows):
-        parser.error(f"--rows: expected 40 to 512, got {options.rows}")
-    return options
-
-
-def run(options: argparse.Namespace, folder: Path) -> None:
-    """Measures, prints and writes what was asked for."""
-    from tqdm import tqdm
-
-    threads = options.threads or usable_cores()
-    with tqdm(unit="file", desc="models", disable=None) as bar:
-        left_out = make_files(options, folder, lambda name: _told(bar, name))
-    if options.only_files:
-        return
-    machine = f"{platform.machine()}, {measure_peaks(num_threads=threads, seconds=1.0)}"
-    print(f"Machine: {machine}\n", flush=True)
-    with ExitStack() as stack:
-        contest: Contest = open_contest(options, folder, threads, left_out, stack)
-        everyone = [one.contestant for one in contest.entries]
-        with tqdm(total=(options.turns + 1) * len(everyone), unit="sample") as bar:
-            take_turns(everyone, options.turns, lambda name: _told(bar, name))
-    tables = make_tables(contest.entries, options.turns)
-    notes = [*contest.notes, memory_note(everyone)]
-    for table in tables:
-        print(table.markdown(), end="\n\n", flush=True)
-    print("\n\n".join(notes), flush=True)
-    if options.json is not None:
-        values = {
-            "machine": machine,
-            "threads": threads,
-            "prompt": options.prompt,
-            "steps": options.steps,
-            "tables": [table.json() for table in tables],
-            "notes": notes,
-        }
-        options.json.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-
-
-def _told(bar: object, name: str) -> None:
-    bar.set_postfix_str(name, refresh=False)  # type: ignore[attr-defined]
-    bar.update()  # type: ignore[attr-defined]
+COMPARISON = command.Comparison(
+    name="t3_peers",
+    about=__doc__,
+    tables=TABLES,
+    sizes=tuple(SIZES),
+    size="true",
+    least_rows=40,
+    make_files=make_files,
+    open_contest=open_contest,
+    make_tables=make_tables,
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; the exit code is 2 if something is not as expected."""
-    options = parse(arguments)
-    try:
-        check_json(options.json)
-        with open_folder(options.folder, "t3-peers-") as folder:
-            run(options, folder)
-    except Error as error:
-        print(f"t3_peers: {error}")
-        return 2
-    return 0
+    return command.main(COMPARISON, arguments)
 
 
 if __name__ == "__main__":

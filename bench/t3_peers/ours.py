@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.peers.contest import CROWD
 from bench.t3_peers.shape import Shape
 from bench.walls.crowds import split_iterations
 from ttsrt_rt.errors import InternalError
@@ -18,10 +19,10 @@ if TYPE_CHECKING:
     from ttsrt_rt.options import Quantization
     from ttsrt_rt.result import Result
 
-__all__ = ["CROWD", "KINDS", "Ours", "build_engine", "check_threads", "prompt_of"]
+__all__ = ["KINDS", "Ours", "build_engine", "check_threads", "prompt_of"]
 
-CROWD = 8
 KINDS: dict[str, Quantization] = {
+    "float32": "none",
     "bfloat16": "none",
     "w8a16": "w8a16",
     "w8a8": "w8a8",
@@ -37,13 +38,13 @@ _TRIES = 10  # on a busy machine requests may arrive too slowly to meet
 
 
 def build_engine(checkpoint: Path, engine: Path, kind: str) -> None:
-    """Builds the engine of one precision; tables, head and cache are bfloat16."""
+    """Builds the engine of one precision; tables and head are bfloat16 beside quantized layers."""
     from ttsrt_rt.build import build
 
     build(
         checkpoint,
         engine,
-        dtype="bfloat16",
+        dtype="float32" if kind == "float32" else "bfloat16",
         quantization=KINDS[kind],
         max_batch_size=CROWD,
         max_seq_len=2 * _MOST_ROWS,
@@ -123,8 +124,8 @@ class Ours:
         spent = metrics.total_seconds - metrics.first_frame_seconds
         return 1e3 * spent / (metrics.steps - 1)
 
-    def crowd_ms(self) -> float:
-        """Milliseconds of a step in which the whole crowd decodes and nothing else runs.
+    def crowd_ms(self, count: int) -> float:
+        """Milliseconds of a step in which so many requests decode and nothing else runs.
 
         Raises:
             InternalError: There was no such step, or a request failed.
@@ -133,15 +134,15 @@ class Ours:
 
         for _ in range(_TRIES):
             before = self._executor.stats().num_iterations
-            fields = [self._fields(self._prompt, self._steps) for _ in range(CROWD)]
+            fields = [self._fields(self._prompt, self._steps) for _ in range(count)]
             for done in self._executor.generate([Request(**each) for each in fields]):
                 if done.error:
                     raise InternalError(f"a request of the crowd failed: {done.error}")
             own = [found for found in self._executor.stats().iterations if found.iter > before]
-            rate, _ = split_iterations(own, CROWD)
+            rate, _ = split_iterations(own, count)
             if rate > 0.0:
-                return 1e3 * CROWD / rate
-        raise InternalError(f"the {CROWD} requests never decoded together: expected more steps")
+                return 1e3 * count / rate
+        raise InternalError(f"the {count} requests never decoded together: expected more steps")
 
     def prompt_ms(self, rows: int) -> float:
         """Milliseconds to the first token of a prompt, without the step that draws it."""

@@ -1,20 +1,15 @@
-"""The Llama that is compared: its sizes, and random weights that every program gets."""
+"""The Llama that is compared: its sizes and tensors."""
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+from bench.peers.weights import Words, draw
 
-__all__ = ["OWN", "SIZES", "Shape", "draw", "tensor_shapes"]
+__all__ = ["OWN", "SIZES", "Shape", "Words", "draw", "tensor_shapes"]
 
-Words = NDArray[np.uint16]
-
-_DEVIATION = 0.02  # of every matrix, as such models are initialized
 _EPSILON = 1e-5
 _THETA = 500000.0
 _SPEAKER_DIM = 256
@@ -164,16 +159,3 @@ def tensor_shapes(shape: Shape) -> Iterator[tuple[str, tuple[int, ...]]]:
     yield "text_embedding", (shape.text_vocab, shape.dim)
     yield "conditioning.speaker", (shape.dim, _SPEAKER_DIM)
     yield "conditioning.speaker_bias", (shape.dim,)
-
-
-def draw(name: str, shape: tuple[int, ...]) -> Words:
-    """The values of a tensor as bfloat16, which depend on its name alone.
-
-    Norms are ones. Everything else is normal and has been rounded towards zero.
-    """
-    if len(shape) == 1:
-        return np.full(shape, 0x3F80, np.uint16)
-    random = np.random.default_rng(zlib.crc32(name.encode()))
-    values = random.standard_normal(shape, np.float32)
-    values *= np.float32(_DEVIATION)
-    return (values.view(np.uint32) >> 16).astype(np.uint16)

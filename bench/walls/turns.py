@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import statistics
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -52,12 +54,33 @@ class Contestant:
         self.around.append(Bandwidth(memory, again))
 
 
-def take_turns(contestants: Sequence[Contestant], turns: int, progress: Progress) -> None:
-    """Takes one sample of each to warm up, then `turns` rounds of samples."""
+def take_turns(
+    contestants: Sequence[Contestant],
+    turns: int,
+    progress: Progress,
+    seconds: float = math.inf,
+) -> int:
+    """Takes one sample of each to warm up, then `turns` rounds of samples.
+
+    After the first, no round begins that would end after so many seconds if it takes as long as the
+    longest before.
+
+    Returns:
+        The rounds of samples.
+    """
+    begin = time.monotonic()
+    longest, taken = 0.0, 0
     for turn in range(turns + 1):
+        start = time.monotonic()
+        if taken > 0 and start + longest - begin > seconds:
+            break
         for contestant in contestants:
             contestant.take(is_kept=turn > 0)
             progress(contestant.name)
+        if turn > 0:
+            taken += 1
+            longest = max(longest, time.monotonic() - start)
+    return taken
 
 
 def memory_note(contestants: Sequence[Contestant]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,25 +12,15 @@ import pytest
 from bench.llm_peers import __main__ as command
 from bench.llm_peers.models import KINDS
 from bench.llm_peers.shape import SIZES, tensor_shapes
-from bench.t3_peers.llama_cpp import LLAMA_TYPES
+from bench.peers import command as frame
+from bench.peers.llama_cpp import GGUF_TYPES
 from bench.walls import turns
 from bench.walls.limits import Bandwidth
+from tests.bench.peer_programs import write_programs
 from ttsrt_rt.bench.ops import Peaks
 
 RUN = ["--size", "tiny", "--turns", "1", "--prompt", "20", "--steps", "200", "--rows", "32"]
 HAS_TORCH = find_spec("torch") is not None and find_spec("transformers") is not None
-
-# 3 ms for each token or id, as the two programs print it.
-PROGRAM = """#!{python}
-import json, sys
-flags = dict(zip(sys.argv[1::2], sys.argv[2::2]))
-if "-npl" in flags:
-    for count in map(int, flags["-ntg"].split(",")):
-        print(json.dumps({{"t_tg": 0.003 * count, "speed_tg": 1.0}}))
-else:
-    count = int(flags["-n"]) or int(flags["-p"])
-    print(json.dumps({{"avg_ns": 3000000 * count, "avg_ts": 1.0}}))
-"""
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +28,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine whose limits need not be measured."""
     monkeypatch.setattr(turns, "measure_bandwidth", lambda again: Bandwidth(10.0, 10.0))
     peaks = Peaks("any", 1, 10.0, 40.0, 100.0, 90.0, 400.0)
-    monkeypatch.setattr(command, "measure_peaks", lambda **_: peaks)
+    monkeypatch.setattr(frame, "measure_peaks", lambda **_: peaks)
 
 
 @pytest.fixture(scope="module")
@@ -69,38 +58,47 @@ def test_a_run_without_peers(
     printed = capsys.readouterr().out
     assert "Without llama.cpp: --llama does not name" in printed
     assert "Without transformers: --no_torch" in printed
-    found = json.loads(out.read_text("utf-8"))
-    assert [table["table"] for table in found["tables"]] == ["one", "eight", "prefill"]
-    for table in found["tables"]:
-        assert [case["case"] for case in table["cases"]] == [f"ttsrt_rt {kind}" for kind in KINDS]
+    (size,) = json.loads(out.read_text("utf-8"))["sizes"]
+    assert (size["size"], size["turns"]) == ("tiny", 1)
+    assert [table["table"] for table in size["tables"]] == ["one", "eight", "prefill"]
+    usual = [kind for kind in KINDS if kind != "float32"]
+    for table in size["tables"]:
+        assert [case["case"] for case in table["cases"]] == [f"ttsrt_rt {kind}" for kind in usual]
         assert all(min(case["ms"]) > 0 for case in table["cases"])
+    assert not list(models.glob("*.checkpoint"))
 
 
-def test_ratios_to_a_peer(models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    for name in ("llama-bench", "llama-batched-bench"):
-        (programs / name).write_text(PROGRAM.format(python=sys.executable))
-        (programs / name).chmod(0o755)
+def test_ratios_to_the_better_peer(
+    models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = tmp_path / "models"
     folder.mkdir()
     for path in models.iterdir():
         (folder / path.name).symlink_to(path)
-    for kind in LLAMA_TYPES:
+    for kind in GGUF_TYPES.values():
         (folder / f"llm-tiny.{kind}.gguf").write_bytes(b"GGUF")
-    flags = ["--folder", str(folder), "--no_torch", "--threads", "1", "--llama", str(programs)]
+    flags = ["--folder", str(folder), "--no_torch", "--threads", "1", "--minutes", "0"]
+    flags += ["--llama", str(write_programs(tmp_path / "bin", ms=3))]
+    flags += ["--ik_llama", str(write_programs(tmp_path / "ik", ms=2, is_ik=True))]
     out = tmp_path / "out.json"
-    assert command.main(["one", "eight", *RUN, *flags, "--json", str(out)]) == 0
+    assert command.main(["one", "eight", *RUN, "--turns", "2", *flags, "--json", str(out)]) == 0
     printed = capsys.readouterr().out
     assert ">= 1.15x" in printed and ">= 1.2x" in printed
-    one = json.loads(out.read_text("utf-8"))["tables"][0]
-    peers = {case["case"]: case for case in one["cases"]}
-    assert peers["llama.cpp q8_0"]["ms"] == pytest.approx([3.0])
-    ours = peers["ttsrt_rt bfloat16"]
+    assert "1 of 2 turns fit into 0 minutes" in printed
+    (size,) = json.loads(out.read_text("utf-8"))["sizes"]
+    one, eight = size["tables"]
+    cases = {case["case"]: case for case in one["cases"]}
+    assert cases["llama.cpp q8_0"]["ms"] == pytest.approx([3.0])
+    assert cases["ik_llama.cpp q8_0"]["ms"] == pytest.approx([2.0])
+    ours = cases["ttsrt_rt bfloat16"]
     assert ours["over llama.cpp"] == pytest.approx([3.0 / ours["ms"][0]])
-    assert ours["target"] == 1.0
+    assert ours["over ik_llama.cpp"] == pytest.approx([2.0 / ours["ms"][0]])
+    assert (ours["better"], ours["target"]) == ("ik_llama.cpp", 1.0)
     weights = SIZES["tiny"].layer_weights + SIZES["tiny"].head_weights
     assert ours["share"] == pytest.approx([2 * weights / ours["ms"][0] / 1e6 / 10.0])
+    crowd = {case["case"]: case for case in eight["cases"]}
+    assert crowd["ik_llama.cpp q4_0"]["ms"] == pytest.approx([2.0])
+    assert crowd["llama.cpp bf16"]["ms"] == pytest.approx([3.0])
 
 
 @pytest.mark.torch
@@ -121,8 +119,8 @@ def test_files_of_llama_cpp_have_the_weights(tmp_path: Path) -> None:
     import gguf
     import numpy as np
 
-    from bench.t3_peers.gguf_model import write_llama
-    from bench.t3_peers.shape import draw
+    from bench.peers.gguf_model import write_llama
+    from bench.peers.weights import draw
 
     shape = SIZES["tiny"]
     write_llama(shape, tensor_shapes(shape), tmp_path / "a.gguf", "bf16")
@@ -136,7 +134,9 @@ def test_files_of_llama_cpp_have_the_weights(tmp_path: Path) -> None:
     assert int(reader.fields["llama.attention.head_count_kv"].parts[-1][0]) == shape.kv_heads
 
 
-@pytest.mark.parametrize("flags", [["three"], ["--turns", "0"], ["--rows", "1"]])
+@pytest.mark.parametrize(
+    "flags", [["three"], ["--turns", "0"], ["--rows", "1"], ["--minutes", "-1"]]
+)
 def test_mistakes(flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         command.main(flags)

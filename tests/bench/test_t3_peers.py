@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -12,15 +11,20 @@ import numpy as np
 import pytest
 
 import ttsrt_rt as rt
+from bench.peers import command as frame
+from bench.peers.contest import IK_LLAMA, LLAMA, TORCH, Entry
+from bench.peers.llama_cpp import GGUF_TYPES, IkLlamaCpp, LlamaCpp
+from bench.peers.results import fastest
+from bench.peers.weights import draw
 from bench.t3_peers import __main__ as command
-from bench.t3_peers.contest import LLAMA, TORCH, Entry
-from bench.t3_peers.llama_cpp import LLAMA_TYPES, LlamaCpp
+from bench.t3_peers.contest import TABLES
 from bench.t3_peers.ours import Ours, build_engine, check_threads, prompt_of
-from bench.t3_peers.results import fastest, make_tables
-from bench.t3_peers.shape import OWN, SIZES, draw, tensor_shapes
+from bench.t3_peers.results import make_tables
+from bench.t3_peers.shape import OWN, SIZES, tensor_shapes
 from bench.walls import turns
 from bench.walls.limits import Bandwidth
-from bench.walls.turns import Contestant
+from bench.walls.turns import Contestant, take_turns
+from tests.bench.peer_programs import write_programs
 from ttsrt_rt.bench.ops import Peaks
 
 TINY = SIZES["tiny"]
@@ -28,40 +32,13 @@ TOLD = {"threads": 1, "prompt": 40, "steps": 400}
 RUN = ["--size", "tiny", "--turns", "1", "--prompt", "40", "--steps", "400", "--rows", "64"]
 HAS_TORCH = find_spec("torch") is not None and find_spec("transformers") is not None
 
-# 3 ms for each token or row, as the two programs print it.
-PROGRAM = """#!{python}
-import json, sys
-flags = dict(zip(sys.argv[1::2], sys.argv[2::2]))
-if "{fails}":
-    sys.exit("no such model")
-assert flags["-t"] == "1" and flags["-m"].endswith(".gguf")
-if "-npl" in flags:
-    assert int(flags["-c"]) == 8 * (40 + 400) and flags["--output-format"] == "jsonl"
-    print("some text")
-    for count in map(int, flags["-ntg"].split(",")):
-        print(json.dumps({{"t_tg": 0.003 * count, "speed_tg": 1.0}}))
-else:
-    assert flags["-r"] == "1" and flags["-o"] == "jsonl"
-    count = int(flags["-n"]) or int(flags["-p"])
-    print(json.dumps({{"avg_ns": 3000000 * count, "avg_ts": 1.0}}))
-"""
-
-
-def write_programs(folder: Path, fails: str = "") -> Path:
-    folder.mkdir(exist_ok=True)
-    for name in ("llama-bench", "llama-batched-bench"):
-        program = folder / name
-        program.write_text(PROGRAM.format(python=sys.executable, fails=fails))
-        program.chmod(0o755)
-    return folder
-
 
 @pytest.fixture(autouse=True)
 def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine whose limits need not be measured."""
     monkeypatch.setattr(turns, "measure_bandwidth", lambda again: Bandwidth(10.0, 10.0))
     peaks = Peaks("any", 1, 10.0, 40.0, 100.0, 90.0, 400.0)
-    monkeypatch.setattr(command, "measure_peaks", lambda **_: peaks)
+    monkeypatch.setattr(frame, "measure_peaks", lambda **_: peaks)
 
 
 @pytest.fixture(scope="module")
@@ -102,13 +79,43 @@ def test_programs_are_read(tmp_path: Path) -> None:
     with pytest.raises(rt.ConfigError, match=r"model\.gguf: expected a file"):
         LlamaCpp(folder, model, **TOLD)
     model.write_bytes(b"GGUF")
-    peer = LlamaCpp(folder, model, **TOLD)
-    assert peer.step_ms() == pytest.approx(3.0)
-    assert peer.crowd_ms(8) == pytest.approx(3.0)
-    assert peer.prompt_ms(64) == pytest.approx(192.0)
-    write_programs(folder, fails="yes")
+    other = IkLlamaCpp(write_programs(tmp_path / "ik", is_ik=True), model, **TOLD)
+    for peer in (LlamaCpp(folder, model, **TOLD), other):
+        assert peer.step_ms() == pytest.approx(3.0)
+        assert peer.crowd_ms(8) == pytest.approx(3.0)
+        assert peer.prompt_ms(64) == pytest.approx(192.0)
+        assert peer.prompt_ms(512) == pytest.approx(1536.0)
+
+
+@pytest.mark.parametrize("kind", [LlamaCpp, IkLlamaCpp])
+def test_programs_that_fail(tmp_path: Path, kind: type[LlamaCpp]) -> None:
+    model = tmp_path / "model.gguf"
+    model.write_bytes(b"GGUF")
+    peer = kind(write_programs(tmp_path / "bin", fails="no such model"), model, **TOLD)
     with pytest.raises(rt.InternalError, match=r"exit status 1.*no such model"):
         peer.step_ms()
+    for name in ("llama-bench", "llama-batched-bench"):
+        (tmp_path / "bin" / name).write_text("#!/bin/sh\necho done\n")
+    with pytest.raises(rt.InternalError, match=r"expected .*, got 'done"):
+        peer.prompt_ms(64)
+    with pytest.raises(rt.InternalError, match="expected lines that begin"):
+        peer.crowd_ms(8)
+
+
+def test_no_turn_begins_that_would_end_too_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(turns.time, "monotonic", lambda: clock[0])
+
+    def measure() -> float:
+        clock[0] += 10.0
+        return 1.0
+
+    # 10 s to warm up and 10 s a turn: the third ends at 40 s.
+    for seconds, expected in ((0.0, 1), (39.0, 2), (40.0, 3), (1000.0, 5)):
+        clock[0] = 0.0
+        one = Contestant("one", measure)
+        assert take_turns([one], 5, lambda name: None, seconds) == expected
+        assert len(one.samples) == expected
 
 
 def test_a_run_without_peers(
@@ -119,8 +126,9 @@ def test_a_run_without_peers(
     assert command.main([*RUN, *flags]) == 0
     printed = capsys.readouterr().out
     assert f"Without {LLAMA}: --llama" in printed and f"Without {TORCH}: --no_torch" in printed
-    tables = {table["table"]: table for table in json.loads(out.read_text())["tables"]}
-    assert set(tables) == set(command.TABLES)
+    (size,) = json.loads(out.read_text())["sizes"]
+    tables = {table["table"]: table for table in size["tables"]}
+    assert set(tables) == set(TABLES)
     for name, table in tables.items():
         assert len(table["cases"]) == 5, name
         for case in table["cases"]:
@@ -130,14 +138,18 @@ def test_a_run_without_peers(
 def test_a_run_beside_llama(
     models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for kind in LLAMA_TYPES:
+    for kind in GGUF_TYPES.values():
         (models / f"t3-tiny.{kind}.gguf").touch()
     programs = write_programs(tmp_path / "bin")
     flags = ["--folder", str(models), "--no_torch", "--threads", "1", "--llama", str(programs)]
     assert command.main([*RUN, *flags, "one", "eight"]) == 0
     printed = capsys.readouterr().out
     assert f"Without {LLAMA}" not in printed
-    assert printed.count("llama.cpp q4_0 |") == 2 and "of q8_0, >= 1.2x" in printed
+    assert (
+        printed.count("llama.cpp q4_0 |") == 2
+        and "| llama.cpp: " in printed
+        and ">= 1.2x" in printed
+    )
     programs = tmp_path / "absent"
     flags[-1] = str(programs)
     assert command.main([*RUN, *flags]) == 2
@@ -174,7 +186,7 @@ def test_a_crowd_that_never_meets_is_an_error(models: Path, tmp_path: Path) -> N
     build_engine(models / "t3-tiny.checkpoint", engine, "bfloat16")
     ours = Ours(engine, TINY, threads=1, prompt=40, steps=1)
     with ours, pytest.raises(rt.InternalError, match="never decoded together"):
-        ours.crowd_ms()
+        ours.crowd_ms(8)
 
 
 def entry(table: str, program: str, kind: str, rows: int, samples: list[float]) -> Entry:
@@ -194,6 +206,7 @@ ENTRIES = [
     entry("prefill", LLAMA, "bf16", 128, [150.0, 110.0]),
     entry("prefill", LLAMA, "bf16", 512, [400.0, 400.0]),
     entry("prefill", TORCH, "bfloat16", 512, [200.0, 200.0]),
+    entry("one", IK_LLAMA, "q8_0", 1, [10.0, 28.0]),
     entry("one", "ttsrt_rt", "bfloat16", 1, [10.0, 10.0]),
     entry("guided", "ttsrt_rt", "bfloat16", 1, [10.0, 10.0]),
     entry("one", TORCH, "bfloat16", 1, [40.0, 40.0]),
@@ -208,27 +221,32 @@ def test_the_faster_precision_of_a_class_competes() -> None:
     figures = {case.name: case.figures for case in one.cases}
     assert figures["ttsrt_rt w8a8"][f"over {LLAMA}"] == pytest.approx([1.5, 1.5])
     assert figures["ttsrt_rt w8a8"]["share"] == pytest.approx([0.5, 0.625])
+    assert figures["ttsrt_rt w8a8"][f"over {IK_LLAMA}"] == pytest.approx([0.5, 1.75])
+    assert figures["ttsrt_rt w8a8"]["better"] == IK_LLAMA  # 19 ms against 27
     assert "target" not in figures["ttsrt_rt w8a16"]
-    assert ">= 1.2x: met" in one.markdown()
+    assert "ik_llama.cpp: 1.12, >= 1.2x: missed by 6 %" in one.markdown()
     assert [case.cells[-1] for case in guided.cases] == [
         "<= 1.1x: met",
         "<= 1.1x: missed by 36 %",
         "<= 1.1x: met",
     ]
     assert guided.cases[-1].figures["unguided_ms"] == [10.0, 10.0]
+    assert prefill.columns[-3:] == (f"over {LLAMA}", f"over {TORCH}", "better peer, target")
     short, long = (case for case in prefill.cases if case.name.startswith("ttsrt_rt"))
-    assert "met" in short.cells[-2] and "missed by 50 %" in long.cells[-2]
-    assert short.cells[-1] == "" and long.cells[-1] == "0.25 (0.25 to 0.25) of bfloat16"
+    assert short.cells[-1] == "llama.cpp: 1.30, >= 1x: met" and short.cells[-2] == ""
+    assert long.cells[-1] == "transformers: 0.25, >= 1x: missed by 75 %"
+    assert long.cells[-2] == "0.25 (0.25 to 0.25) of bfloat16"
 
 
 @pytest.mark.skipif(find_spec("gguf") is None, reason="needs gguf")
 def test_a_gguf_file_has_the_weights(tmp_path: Path) -> None:
     import gguf
 
-    from bench.t3_peers.gguf_model import write_gguf
+    from bench.peers.gguf_model import write_llama
 
-    for kind in LLAMA_TYPES:
-        write_gguf(TINY, tmp_path / f"{kind}.gguf", kind)
+    listed = [each for each in tensor_shapes(TINY) if each[0] not in OWN]
+    for kind in GGUF_TYPES.values():
+        write_llama(TINY, listed, tmp_path / f"{kind}.gguf", kind)
     tensors = {t.name: t for t in gguf.GGUFReader(tmp_path / "bf16.gguf").tensors}
     assert len(tensors) == 3 + 9 * TINY.layers
     dim = TINY.dim

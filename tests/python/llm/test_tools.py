@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import ttsrt_rt as rt
-from bench.llm_peers.models import write_hugging_face
+from bench.llm_peers.models import write_original
 from bench.llm_peers.shape import LlmShape
 from tests.needs_llm import jinja2, tokenizers
 from ttsrt_rt.bench.llm_prompts import builtin_prompts, prompts_of
@@ -211,8 +211,7 @@ def test_blocks_waste_less_than_a_contiguous_cache() -> None:
 
 def test_a_run_takes_what_was_planned(folder: Path, tmp_path: Path) -> None:
     """A random model of 84 MB with a cache of 34 MB, so that leaving out either would show."""
-    (tmp_path / "hf").mkdir()
-    write_hugging_face(LlmShape(4, 512, 1408, 8, 8, 8000, 1024), tmp_path / "hf")
+    write_original(LlmShape(4, 512, 1408, 8, 8, 8000, 1024), tmp_path / "hf")
     rt.convert(tmp_path / "hf", tmp_path / "ckpt", progress=False)
     limits: dict[str, Any] = {"max_batch_size": 4, "max_input_len": 480, "max_seq_len": 512}
     engine = tmp_path / "engine"

@@ -9,11 +9,12 @@ from typing import Any, Protocol
 import gguf
 import numpy as np
 
-from bench.t3_peers.shape import OWN, Shape, Words, draw, tensor_shapes
+from bench.peers.weights import Words, draw
 
-__all__ = ["LlamaShape", "write_gguf", "write_llama"]
+__all__ = ["LlamaShape", "write_llama"]
 
 _TYPES = {
+    "f32": (gguf.GGMLQuantizationType.F32, gguf.LlamaFileType.ALL_F32),
     "bf16": (gguf.GGMLQuantizationType.BF16, gguf.LlamaFileType.MOSTLY_BF16),
     "q8_0": (gguf.GGMLQuantizationType.Q8_0, gguf.LlamaFileType.MOSTLY_Q8_0),
     "q4_0": (gguf.GGMLQuantizationType.Q4_0, gguf.LlamaFileType.MOSTLY_Q4_0),
@@ -103,11 +104,6 @@ def _add_words(writer: gguf.GGUFWriter, shape: LlamaShape) -> None:
     writer.add_unk_token_id(0)
 
 
-def write_gguf(shape: Shape, path: Path, kind: str) -> None:
-    """Writes one file of T3's shape; arguments are those of `write_llama`."""
-    write_llama(shape, (each for each in tensor_shapes(shape) if each[0] not in OWN), path, kind)
-
-
 def write_llama(
     shape: LlamaShape, tensors: Iterable[tuple[str, tuple[int, ...]]], path: Path, kind: str
 ) -> None:
@@ -117,7 +113,7 @@ def write_llama(
         shape: Of the model.
         tensors: Names, as transformers gives them, and shapes.
         path: The file; it has another name until it is complete.
-        kind: "bf16", "q8_0" or "q4_0".
+        kind: "f32", "bf16", "q8_0" or "q4_0".
     """
     stored, file_type = _TYPES[kind]
     config = shape.hugging_face()
