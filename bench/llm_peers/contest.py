@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-from bench.llm_peers.models import KINDS, build_engine, convert_model, write_gguf, write_original
+from bench.llm_peers.models import engine_of, make_engines, write_gguf
 from bench.llm_peers.ours import OurTimes, TorchTimes, greedy_ids
 from bench.llm_peers.shape import SIZES, LlmShape
 from bench.peers.contest import (
@@ -19,14 +18,12 @@ from bench.peers.contest import (
     WEIGHT_BYTES,
     Contest,
     Entry,
-    Stage,
     entries_of,
     equal_ids_note,
     gguf_files,
     kinds_of,
     left_out_of,
     llama_entries,
-    write_files,
 )
 from bench.peers.results import beside_peers
 from bench.walls.tables import Table
@@ -45,6 +42,7 @@ _TARGETS = {
     "eight": {"bfloat16": 1.2, "int8": 1.2, "int4": 1.2},
     "prefill": {"bfloat16": 1.0, "int8": 1.0, "int4": 1.0},
 }
+_COMPARED = ("float32", "bfloat16", "w8a16", "w8a8", "w4a16", "w4a8")
 _CHECKED = 16  # greedy ids
 
 
@@ -56,23 +54,12 @@ def make_files(
     Returns:
         The peers that can't take part, with the reason.
     """
-    shape, stem = SIZES[size], f"llm-{size}"
+    shape = SIZES[size]
     left_out = left_out_of(options)
-    original, checkpoint = folder / f"{stem}.hf", folder / f"{stem}.checkpoint"
-    paths = {kind: folder / f"{stem}.{kind}.engine" for kind in kinds_of(KINDS, options)}
-    engines: Stage = {
-        path: partial(build_engine, checkpoint, path, kind) for kind, path in paths.items()
-    }
-    first = gguf_files(options, folder, stem, partial(write_gguf, shape), left_out)
-    second: Stage = {}
-    needs_engines = any(not path.exists() for path in engines)
-    if needs_engines or TORCH not in left_out:
-        first = {original: partial(write_original, shape, original), **first}
-    if needs_engines:
-        second = {checkpoint: partial(convert_model, original, checkpoint)}
-    write_files([first, second, engines], progress)
-    if needs_engines:
-        shutil.rmtree(checkpoint)  # as large as the model, and of no more use
+    files = gguf_files(options, folder, f"llm-{size}", partial(write_gguf, shape), left_out)
+    keeps_original = TORCH not in left_out
+    kinds = kinds_of(_COMPARED, options)
+    make_engines(shape, folder, size, kinds, progress, files, keeps_original=keeps_original)
     return left_out
 
 
@@ -95,8 +82,8 @@ def open_contest(
     contest = Contest([])
     steps = min(_CHECKED, options.steps)
     greedy = {}
-    for kind in kinds_of(KINDS, options):
-        engine = folder / f"{stem}.{kind}.engine"
+    for kind in kinds_of(_COMPARED, options):
+        engine = engine_of(folder, size, kind)
         greedy[kind] = greedy_ids(engine, shape, threads, options.prompt, steps)
         ours = OurTimes(engine, shape, **told)
         stack.callback(ours.close)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from bench.walls.crowds import split_iterations
 from ttsrt_rt.errors import InternalError
 from ttsrt_rt.executor import Executor
 from ttsrt_rt.llm.hf_model import HfGenerator
+from ttsrt_rt.options import CacheDType
 from ttsrt_rt.request import Request
 
 __all__ = ["OurTimes", "TorchTimes", "greedy_ids", "prompt_of"]
@@ -38,9 +40,20 @@ class OurTimes:
         threads: Of the executor.
         prompt: Ids before the first token.
         steps: Tokens of a request.
+        kv_cache_dtype, speculation: Of the executor.
     """
 
-    def __init__(self, engine: Path, shape: LlmShape, *, threads: int, prompt: int, steps: int):
+    def __init__(
+        self,
+        engine: Path,
+        shape: LlmShape,
+        *,
+        threads: int,
+        prompt: int,
+        steps: int,
+        kv_cache_dtype: CacheDType | None = None,
+        speculation: Mapping[str, str] | None = None,
+    ):
         self._shape, self._prompt, self._steps = shape, prompt, steps
         self._seeds = itertools.count()
         self._executor = Executor(
@@ -49,6 +62,8 @@ class OurTimes:
             num_threads=threads,
             prefill_slice_seconds=0.0,  # so that a crowd decodes together sooner
             iter_stats_max_iterations=_MOST_ITERATIONS,
+            kv_cache_dtype=kv_cache_dtype,
+            speculation=speculation,
         )
 
     def close(self) -> None:
@@ -64,9 +79,10 @@ class OurTimes:
             prior=None,
         )
 
-    def step_ms(self) -> float:
-        """Milliseconds of a step of one request after the first."""
-        metrics = self._executor.generate(self._request(self._prompt, self._steps)).metrics
+    def step_ms(self, prompt: int | None = None) -> float:
+        """Milliseconds of a step of one request after the first, with so many ids before it."""
+        request = self._request(prompt or self._prompt, self._steps)
+        metrics = self._executor.generate(request).metrics
         spent = metrics.total_seconds - metrics.first_frame_seconds
         return 1e3 * spent / (metrics.steps - 1)
 

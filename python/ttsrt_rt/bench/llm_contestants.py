@@ -151,7 +151,7 @@ class OurContestant:
         queue_seconds, speculation = 0.0, None
         try:
             run = self._generator.start(
-                ids, max_tokens=task.tokens, min_tokens=task.tokens, temperature=0.0
+                ids, max_tokens=task.tokens, ignore_eos=True, temperature=0.0
             )
             while (piece := run.take()) is not None:
                 now = time.perf_counter()

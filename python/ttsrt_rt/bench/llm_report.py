@@ -176,8 +176,8 @@ def markdown(bench: LlmBench, quality: Mapping[str, float], notes: Sequence[str]
         "",
         f"{machine['cpu']}, {machine['cores']} cores; ttsrt_rt {machine['ttsrt_rt']}, "
         f"{machine['time']}. {options.iterations} iterations after {options.warmup} that don't "
-        f"count; {options.output_len} tokens a request, whatever they are; {arrivals}. Engines "
-        "take turns within an iteration.",
+        f"count; {options.output_len} tokens a request, as ids that end a text are ordinary ones "
+        f"(`ignore_eos`); {arrivals}. Engines take turns within an iteration.",
         "",
         f"Reading of memory meanwhile: {rates.p50:.1f} GB/s ({rates.min:.1f} to {rates.max:.1f}).",
         "",
@@ -209,7 +209,7 @@ def json_text(bench: LlmBench, quality: Mapping[str, float], notes: Sequence[str
     """
     return json.dumps(
         {
-            "options": options_dict(bench.options),
+            "options": {**options_dict(bench.options), "ignore_eos": True},
             "machine": bench.machine,
             "engines": bench.engines,
             "read_gb_per_s": bench.read_gb_per_s,

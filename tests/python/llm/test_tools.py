@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import shutil
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,13 @@ import ttsrt_rt as rt
 from bench.llm_peers.models import write_original
 from bench.llm_peers.shape import LlmShape
 from tests.needs_llm import jinja2, tokenizers
+from ttsrt_rt.bench.llm_contestants import OurContestant, Task
 from ttsrt_rt.bench.llm_prompts import builtin_prompts, prompts_of
 from ttsrt_rt.cli import main
 from ttsrt_rt.inspection import inspect_folder
 from ttsrt_rt.llm import Generator
 from ttsrt_rt.llm.memory_use import block_use, largest_batch, measure_memory
+from ttsrt_rt.llm.prompts import PromptLine
 from ttsrt_rt.memory import MemoryPlan, plan_memory
 
 assert jinja2 is not None
@@ -62,6 +66,7 @@ def test_engines_side_by_side(
     requests = found["requests"]
     assert len(requests) == 2 * 2 * (1 + 3)
     assert all(each["error"] == "" and len(each["ids"]) == 6 for each in requests)
+    assert found["options"]["ignore_eos"] is True
     # Both engines get the same prompts in the same iteration.
     for name in ("float", "int8"):
         own = [(r["iteration"], r["prompt"]) for r in requests if r["engine"] == name]
@@ -94,6 +99,23 @@ def test_requests_over_time(
     if "--request_rate" in load:
         times = [each["submitted"] for each in found["requests"]]
         assert times == sorted(times) and times[-1] > times[0]
+
+
+def test_ids_that_end_a_text_are_ordinary_ones(folder: Path, tmp_path: Path) -> None:
+    """The model of this test ends at the second id that it likes best; a run goes on behind it."""
+    with Generator(folder / "float", device="cpu") as generator:
+        plain = generator.generate([5, 9, 11], max_tokens=6, temperature=0, ignore_eos=True).ids
+    shutil.copytree(DATA / "tiny_llama", tmp_path / "hf")
+    (tmp_path / "hf" / "generation_config.json").write_text(json.dumps({"eos_token_id": plain[1]}))
+    rt.convert(tmp_path / "hf", tmp_path / "ckpt", progress=False)
+    rt.build(tmp_path / "ckpt", tmp_path / "engine", dtype="float32", progress=False, **LIMITS)
+    contestant = OurContestant(tmp_path / "engine", device="cpu")
+    with closing(contestant):
+        assert len(contestant.generator.generate([5, 9, 11], max_tokens=6).ids) == 2
+        line = PromptLine(name="a", ids=[5, 9, 11])
+        (found,) = contestant.run([Task(line, tokens=6, iteration=0, batch=1)])
+    assert list(found.ids) == list(plain) and plain[1] in plain
+    assert (found.finish_reason, found.error) == ("length", "")
 
 
 MISTAKES = [
