@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ttsrt_rt.cli.executor_flags import executor_options
@@ -16,6 +17,7 @@ from ttsrt_rt.cli.streams import tell
 from ttsrt_rt.cli.tables import format_memory
 from ttsrt_rt.cli.text_flags import given_options
 from ttsrt_rt.errors import ConfigError, Error, NotFoundError
+from ttsrt_rt.quoting import show
 from ttsrt_rt.writing import LateFile
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run_text"]
 
+_MOST_RESULTS = 1024
 _OUTPUTS = {"prompt": (".txt", ".json", ".jsonl"), "prompts": (".jsonl",)}
 
 
@@ -39,7 +42,7 @@ def run_text(args: argparse.Namespace) -> int:
     _check_flags(args)
     config = _config(args)
     options = {**({} if config is None else config.generation.fields()), **given_options(args)}
-    lines = _lines(args)  # before a model is opened
+    lines = _several(_lines(args), args.n, options)  # before a model is opened
     with ExitStack() as stack:
         output = None
         if args.output not in (None, "-"):
@@ -48,7 +51,7 @@ def run_text(args: argparse.Namespace) -> int:
         profile = RunProfile() if args.profile else None
         if args.chat:
             code = _chat(args, generator, options)
-        elif args.prompt is not None:
+        elif args.prompt is not None and args.n == 1:
             code = _one(args, generator, lines[0], options, output)
         else:
             code = _many(args, generator, lines, options, output)
@@ -67,7 +70,13 @@ def _check_flags(args: argparse.Namespace) -> None:
         raise ConfigError("--output: expected none beside --chat, which answers as it goes")
     if args.prompts is not None and args.stream:
         raise ConfigError("--stream: expected --prompt or --chat with it, got --prompts")
-    kind = "prompt" if args.prompt is not None else "prompts"
+    if not 1 <= args.n <= _MOST_RESULTS:
+        raise ConfigError(f"--n: expected 1 to {_MOST_RESULTS}, got {args.n}")
+    if args.n > 1 and (args.chat or args.stream):
+        raise ConfigError(
+            "--n: expected 1 beside --chat and --stream, which show a text as it grows"
+        )
+    kind = "prompt" if args.prompt is not None and args.n == 1 else "prompts"
     if args.output not in (None, "-") and not args.output.lower().endswith(_OUTPUTS[kind]):
         endings = ", ".join(_OUTPUTS[kind])
         raise ConfigError(
@@ -136,6 +145,20 @@ def _lines(args: argparse.Namespace) -> list[PromptLine]:
         raise NotFoundError(f"--prompts: {args.prompts}: no such file") from error
     except IsADirectoryError as error:
         raise ConfigError(f"--prompts: {args.prompts}: expected a file, got a folder") from error
+
+
+def _several(lines: list[PromptLine], count: int, options: Mapping[str, Any]) -> list[PromptLine]:
+    """Each line so many times, with the seed and those that follow it."""
+    if count == 1:
+        return lines
+    found = []
+    for line in lines:
+        first = line.fields.get("seed", options.get("seed", 0))
+        if type(first) is not int:
+            raise ConfigError(f"seed: expected an integer, got {show(first)}")
+        seeds = range(first, first + count)
+        found += [replace(line, fields={**line.fields, "seed": seed}) for seed in seeds]
+    return found
 
 
 def _prompt(args: argparse.Namespace, generator: Any, line: PromptLine) -> Any:
@@ -210,7 +233,7 @@ def _many(
                 (line, pool.submit(_result, args, generator, line, options)) for line in lines
             ]
             for number, (line, made) in enumerate(waiting, 1):
-                fields = _line(number, line, made)
+                fields = _line(number, line, made, args.n)
                 failed += fields["finish_reason"] == "error"
                 tokens += len(fields.get("ids", ()))
                 _write(f"{json.dumps(fields)}\n", output)
@@ -219,7 +242,8 @@ def _many(
             pool.shutdown(wait=False, cancel_futures=True)
             generator.close()  # ends what runs
             raise
-    tell(f"{len(lines)} prompts, {failed} failed; {tokens} tokens")
+    what = "prompts" if args.n == 1 else "results"
+    tell(f"{len(lines)} {what}, {failed} failed; {tokens} tokens")
     return 1 if failed else 0
 
 
@@ -238,11 +262,13 @@ def _result(
     return generator.generate(_prompt(args, generator, line), **{**options, **line.fields})
 
 
-def _line(number: int, line: PromptLine, made: Future[Generation]) -> dict[str, Any]:
-    """The line of JSON of one prompt; its own mistakes stay its own."""
-    head: dict[str, Any] = {"line": number}
+def _line(number: int, line: PromptLine, made: Future[Generation], count: int) -> dict[str, Any]:
+    """The line of JSON of one of `count` results; its own mistakes stay its own."""
+    head: dict[str, Any] = {"line": 1 + (number - 1) // count}
     if line.name is not None:
         head["id"] = line.name
+    if count > 1:
+        head["seed"] = line.fields["seed"]
     try:
         return {**head, **_fields(made.result())}
     except (Error, ValueError) as error:
@@ -279,8 +305,6 @@ def _chat(
     args: argparse.Namespace, generator: Generator | HfGenerator, options: dict[str, Any]
 ) -> int:
     """Answers lines of standard input until it ends; an empty line begins anew."""
-    if not hasattr(generator, "chat_stream"):
-        raise ConfigError("--chat: expected --backend native, got hf")
     begin: list[dict[str, str]] = []
     if args.system is not None:
         begin.append({"role": "system", "content": args.system})

@@ -65,6 +65,13 @@ def add_text_flags(parser: Parser) -> None:
         action="store_true",
         help="a conversation: answers each line of standard input, by the model's chat template",
     )
+    group.add_argument(
+        "--n",
+        type=int,
+        default=1,
+        metavar="N",
+        help="results of each prompt, with --seed, --seed + 1, ...; as lines of JSON if several",
+    )
     group.add_argument("--stream", action="store_true", help="print the text while it is made")
     group.add_argument(
         "--profile", action="store_true", help="show where the time went, at the end"

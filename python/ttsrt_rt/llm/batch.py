@@ -5,6 +5,7 @@ make as it comes, so that a text ends as soon as its stop string is there.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
 
 from ttsrt_rt.errors import CapacityError, InternalError
 from ttsrt_rt.llm.results import Generation
@@ -14,12 +15,14 @@ __all__ = ["run_batch"]
 
 WAIT_SECONDS = 0.05
 
+T = TypeVar("T")
 
-def run_batch(prompts: Sequence[list[int]], submit: Callable[[list[int]], Run]) -> list[Generation]:
+
+def run_batch(prompts: Sequence[T], submit: Callable[[T], Run]) -> list[Generation]:
     """Returns the generations of prompts, in their order.
 
     Args:
-        prompts: ids of each.
+        prompts: what `submit` takes of each.
         submit: begins a request; raises `CapacityError` while the queue is full.
 
     Raises:
@@ -36,10 +39,10 @@ def run_batch(prompts: Sequence[list[int]], submit: Callable[[list[int]], Run]) 
     return batch.done()
 
 
-class _Batch:
+class _Batch(Generic[T]):
     """Requests that wait, run, and are done."""
 
-    def __init__(self, prompts: Sequence[list[int]], submit: Callable[[list[int]], Run]) -> None:
+    def __init__(self, prompts: Sequence[T], submit: Callable[[T], Run]) -> None:
         self._prompts = prompts
         self._submit = submit
         self._num_begun = 0

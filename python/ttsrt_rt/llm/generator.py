@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
-from types import TracebackType
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,11 +16,11 @@ from ttsrt_rt.convert.stored_options import stored_run_options
 from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.executor import Executor
 from ttsrt_rt.llm.batch import run_batch
-from ttsrt_rt.llm.chat import AddBos, Message, chat_ids, chat_text
 from ttsrt_rt.llm.front_end import read_llm_front_end
 from ttsrt_rt.llm.options import GenerationFields, GenerationOptions, options_of
 from ttsrt_rt.llm.results import Generation, Piece
 from ttsrt_rt.llm.run import Ends, Run
+from ttsrt_rt.llm.text_model import Prompt, TextModel
 from ttsrt_rt.options import ExecutorOptions
 from ttsrt_rt.quoting import show
 from ttsrt_rt.request import Request
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Generator", "Prompt"]
 
+MOST_RESULTS = 1024
 MOST_STOP_IDS = 32  # of a request, beside the engine's own
-Prompt = str | Sequence[int] | npt.NDArray[Any]
 
 
-class Generator:
+class Generator(TextModel):
     """An engine of a language model, open on a device. Thread safe; a context manager."""
 
     def __init__(self, engine: str | os.PathLike[str], **options: Unpack[ExecutorOptions]) -> None:
@@ -92,17 +92,6 @@ class Generator:
     def close(self) -> None:
         """Ends all requests and releases the device; may be called again."""
         self._executor.close()
-
-    def __enter__(self) -> Generator:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def generate(self, prompt: Prompt, **fields: Unpack[GenerationFields]) -> Generation:
         """Continues a prompt and waits for the whole.
@@ -179,6 +168,34 @@ class Generator:
             self._request_of(ids, options)
         return run_batch(waiting, lambda ids: self._submit(ids, options))
 
+    def generate_n(
+        self, prompt: Prompt, n: int, **fields: Unpack[GenerationFields]
+    ) -> list[Generation]:
+        """Continues a prompt n times, with the seeds `seed`, `seed` + 1, and so on.
+
+        Each is what `generate` returns with that seed; a greedy model says the same n times.
+
+        Args:
+            prompt: as of `generate`.
+            n: 1 to 1024.
+            **fields: as of `generate`.
+
+        Returns:
+            The generations in the order of their seeds. One that failed has the finish reason
+            "error".
+
+        Raises:
+            ConfigError: the prompt or an option can't be served.
+        """
+        options = options_of(fields, "generate_n")
+        if type(n) is not int or not 1 <= n <= MOST_RESULTS:
+            raise ConfigError(f"n: expected an integer of 1..{MOST_RESULTS}, got {show(n)}")
+        ids = self._ids_of(prompt, options)
+        each = [replace(options, seed=options.seed + at) for at in range(n)]
+        for one in (each[0], each[-1]):
+            self._request_of(ids, one)
+        return run_batch(each, lambda one: self._submit(ids, one))
+
     def stream(self, prompt: Prompt, **fields: Unpack[GenerationFields]) -> Iterator[Piece]:
         """Continues a prompt, and yields its text while it is made.
 
@@ -206,79 +223,6 @@ class Generator:
         """
         options = options_of(fields, "start")
         return self._submit(self._ids_of(prompt, options), options)
-
-    def chat(
-        self,
-        messages: Sequence[Message],
-        *,
-        add_bos: AddBos = "template",
-        continue_final_message: bool = False,
-        template: str | None = None,
-        variables: dict[str, Any] | None = None,
-        **fields: Unpack[GenerationFields],
-    ) -> Generation:
-        """Answers a conversation by the model's chat template.
-
-        Args:
-            messages: each with `role` and `content`.
-            add_bos: "template" runs exactly what the template renders; "once" sees to it that one
-                bos leads.
-            continue_final_message: whether the last message is continued instead of answered.
-            template: another template than the model's.
-            variables: more variables of the template.
-            **fields: as of `generate`.
-
-        Raises:
-            ConfigError: the model has no template, or it refuses the messages; or as `generate`.
-            FormatError: the template is damaged or asks for more than its limits allow.
-        """
-        ids = self.chat_prompt(
-            messages,
-            add_bos=add_bos,
-            continue_final_message=continue_final_message,
-            template=template,
-            variables=variables,
-        )
-        return self.generate(ids, **fields)
-
-    def chat_stream(
-        self,
-        messages: Sequence[Message],
-        *,
-        add_bos: AddBos = "template",
-        continue_final_message: bool = False,
-        template: str | None = None,
-        variables: dict[str, Any] | None = None,
-        **fields: Unpack[GenerationFields],
-    ) -> Iterator[Piece]:
-        """As `chat`, but yields the answer while it is made."""
-        ids = self.chat_prompt(
-            messages,
-            add_bos=add_bos,
-            continue_final_message=continue_final_message,
-            template=template,
-            variables=variables,
-        )
-        return self.stream(ids, **fields)
-
-    def chat_prompt(
-        self,
-        messages: Sequence[Message],
-        *,
-        add_bos: AddBos = "template",
-        continue_final_message: bool = False,
-        template: str | None = None,
-        variables: dict[str, Any] | None = None,
-    ) -> list[int]:
-        """Returns the ids that `chat` runs; arguments and errors are its."""
-        text = chat_text(
-            self.tokenizer,
-            messages,
-            continue_final_message=continue_final_message,
-            template=template,
-            **(variables or {}),
-        )
-        return chat_ids(self.tokenizer, text, add_bos=add_bos)
 
     def score(self, prompt: Prompt) -> npt.NDArray[np.float32]:
         """Returns how unlikely the model finds each id of a text: the negative logarithm of its

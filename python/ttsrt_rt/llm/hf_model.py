@@ -15,17 +15,16 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ttsrt_rt.errors import ConfigError, InternalError
-from ttsrt_rt.llm.chat import AddBos, Message, chat_ids, chat_text
 from ttsrt_rt.llm.hf_follower import USUAL_TOKENS, Follower
 from ttsrt_rt.llm.options import GenerationFields, GenerationOptions, options_of
 from ttsrt_rt.llm.results import Generation, Piece
+from ttsrt_rt.llm.text_model import Prompt, TextModel
 from ttsrt_rt.options import path_of
 from ttsrt_rt.quoting import shorten, show
 from ttsrt_rt.text.llm_tokenizer import LlmTokenizer
@@ -52,8 +51,8 @@ class TokenTimes:
     ids: list[list[int]] = field(default_factory=list)
 
 
-class HfGenerator:
-    """A model of transformers on the CPU or a GPU. A context manager."""
+class HfGenerator(TextModel):
+    """A model of transformers on the CPU or a GPU."""
 
     def __init__(
         self,
@@ -144,20 +143,7 @@ class HfGenerator:
         """Forgets the model; may be called again."""
         self._model = None
 
-    def __enter__(self) -> HfGenerator:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def generate(
-        self, prompt: str | Sequence[int], **fields: Unpack[GenerationFields]
-    ) -> Generation:
+    def generate(self, prompt: Prompt, **fields: Unpack[GenerationFields]) -> Generation:
         """Continues a prompt; options are those of `Generator.generate` that transformers has.
 
         Raises:
@@ -167,18 +153,10 @@ class HfGenerator:
         ids = self._ids_of(prompt, options)
         return self._run(ids, options, lambda piece: None)
 
-    def stream(
-        self, prompt: str | Sequence[int], **fields: Unpack[GenerationFields]
-    ) -> Iterator[Piece]:
+    def stream(self, prompt: Prompt, **fields: Unpack[GenerationFields]) -> Iterator[Piece]:
         """Continues a prompt, and yields its text while it is made, as `Generator.stream`."""
         options = options_of(fields, "stream")
         return self._pieces(self._ids_of(prompt, options), options)
-
-    def chat_prompt(
-        self, messages: Sequence[Message], *, add_bos: AddBos = "template"
-    ) -> list[int]:
-        """Returns the ids of a conversation, as `Generator.chat_prompt`."""
-        return chat_ids(self.tokenizer, chat_text(self.tokenizer, messages), add_bos=add_bos)
 
     def logits(self, ids: Sequence[int]) -> npt.NDArray[np.float32]:
         """Returns float32 [ids, vocab]: row t scores the id that follows ids[t]."""
@@ -284,7 +262,7 @@ class HfGenerator:
                 stopping_criteria=StoppingCriteriaList([criterion]),
             )
 
-    def _ids_of(self, prompt: str | Sequence[int], options: GenerationOptions) -> list[int]:
+    def _ids_of(self, prompt: Prompt, options: GenerationOptions) -> list[int]:
         if isinstance(prompt, str):
             found = self.tokenizer.encode(
                 prompt, special=options.special, add_special_tokens=options.add_special_tokens

@@ -13,7 +13,7 @@ from ttsrt_rt.quoting import show
 
 if TYPE_CHECKING:
     from ttsrt_rt.llm.chat import AddBos, Message
-    from ttsrt_rt.llm.generator import Prompt
+    from ttsrt_rt.llm.text_model import Prompt
 
 __all__ = ["PromptLine", "prompt_of", "read_prompts"]
 

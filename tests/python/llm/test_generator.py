@@ -175,6 +175,26 @@ def test_a_text_is_scored_beyond_the_longest_prompt(opened: Opened) -> None:
         generator.score([5])
 
 
+def test_several_results_of_a_prompt(opened: Opened) -> None:
+    """More results than requests fit at once; each is that of its seed alone."""
+    generator = opened("tiny_llama")
+    options: dict[str, Any] = {"max_tokens": 8, "temperature": 1.5, "ignore_eos": True}
+    made = generator.generate_n(PROMPT, 5, seed=40, **options)
+    alone = [generator.generate(PROMPT, seed=40 + at, **options) for at in range(5)]
+    assert [each.ids for each in made] == [each.ids for each in alone]
+    assert len({each.ids for each in made}) > 1
+    assert {each.text for each in generator.generate_n(PROMPT, 2, max_tokens=4, temperature=0)} == {
+        generator.generate(PROMPT, max_tokens=4, temperature=0).text
+    }
+    for wrong in (0, 1025, True, "2"):
+        with pytest.raises(rt.ConfigError, match=r"n: expected an integer of 1\.\.1024"):
+            generator.generate_n(PROMPT, wrong)  # type: ignore[arg-type]
+    with pytest.raises(rt.ConfigError, match="seed"):
+        generator.generate_n(PROMPT, 2, seed=(1 << 64) - 1)
+    with pytest.raises(rt.ConfigError, match="num_beams"):
+        generator.generate(PROMPT, num_beams=4)  # type: ignore[call-arg]
+
+
 def test_a_conversation(opened: Opened) -> None:
     generator = opened("tiny_llama")
     messages = [{"role": "user", "content": "Which road leads to the river?"}]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 from pathlib import Path
@@ -73,6 +74,21 @@ def test_a_padded_batch_tells_when_tokens_come(model: HfGenerator) -> None:
     assert made.ids[0] == golden["greedy_0"].tolist()[:8]
     assert len(made.steps) == 8
     assert all(a < b for a, b in itertools.pairwise([made.submitted, *made.steps]))
+
+
+def test_a_conversation(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = str(DATA / "tiny_llama")
+    monkeypatch.setattr("sys.stdin", io.StringIO("Hello\n"))
+    run = ["run", "--backend", "hf", "--model_dir", model, "--chat", "--temperature", "0"]
+    assert main([*run, "--max_tokens", "4"]) == 0
+    with HfGenerator(model) as generator:
+        messages = [{"role": "user", "content": "Hello"}]
+        made = generator.chat(messages, max_tokens=4, temperature=0)
+        assert made.prompt_ids == tuple(generator.chat_prompt(messages))
+    assert len(made.ids) == 4
+    assert capsys.readouterr().out == f"{made.text}\n"
 
 
 def test_what_is_no_model_is_refused(tmp_path: Path) -> None:

@@ -110,6 +110,33 @@ def test_many_prompts_give_what_each_gives_alone(
         assert texts[1]["prompt_ids"] == generator.tokenizer.encode("first\nsecond")
 
 
+def test_several_results_of_each_prompt(
+    engine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    drawn = ["--max_tokens", "6", "--temperature", "1.5", "--ignore_eos"]
+    assert run(engine, "--prompt", PROMPT, "--n", "3", "--seed", "7", *drawn) == 0
+    told = capsys.readouterr()
+    found = [json.loads(line) for line in told.out.splitlines()]
+    assert [(each["line"], each["seed"]) for each in found] == [(1, 7), (1, 8), (1, 9)]
+    assert "3 results, 0 failed; 18 tokens" in told.err
+    with Generator(engine, device="cpu") as generator:
+        made = generator.generate_n(
+            PROMPT, 3, seed=7, max_tokens=6, temperature=1.5, ignore_eos=True
+        )
+    assert [each["ids"] for each in found] == [list(each.ids) for each in made]
+    path = tmp_path / "prompts.jsonl"
+    path.write_text('{"prompt": "a", "id": "x"}\n{"prompt": "b", "seed": 4}\n')
+    assert run(engine, "--prompts", str(path), "--n", "2", *drawn) == 0
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(each["line"], each.get("id"), each["seed"]) for each in found] == [
+        *((1, "x", 0), (1, "x", 1)),
+        *((2, None, 4), (2, None, 5)),
+    ]
+    path.write_text('{"prompt": "a", "seed": "b"}\n')
+    assert run(engine, "--prompts", str(path), "--n", "2") == 2
+    assert "seed: expected an integer, got 'b'" in capsys.readouterr().err
+
+
 def test_a_profile_tells_where_the_time_went(
     engine: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -177,6 +204,9 @@ MISTAKES = [
     (["--stream", "--max_frames", "3"], "--stream: expected --prompt"),
     (["--prompt", "a", "--batch_size", "2", "--max_batch_size", "3"], "got both"),
     (["--prompt", "a", "--backend", "hf"], "--model_dir: expected the folder"),
+    (["--prompt", "a", "--n", "0"], "--n: expected 1 to 1024, got 0"),
+    (["--prompt", "a", "--n", "2", "--stream"], "--n: expected 1 beside --chat and --stream"),
+    (["--prompt", "a", "--n", "2", "--output", "a.txt"], "a name that ends in .jsonl"),
 ]
 
 
