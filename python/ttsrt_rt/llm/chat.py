@@ -50,23 +50,15 @@ def chat_text(
             "yourself and pass it to generate (Phi-2 documents 'Instruct: ...\\nOutput:')"
         )
     _check(messages)
+    mark = _unused_mark(source, messages) if continue_final_message else ""
     given = {
         **{name: text or "" for name, text in asdict(tokenizer.special).items()},
         **variables,
-        "messages": [dict(each) for each in messages],
+        "messages": _marked(messages, mark) if mark else [dict(each) for each in messages],
         "add_generation_prompt": add_generation_prompt and not continue_final_message,
     }
     text = render(source, given, "chat_template")
-    if not continue_final_message:
-        return text
-    content = str(messages[-1]["content"]).strip()
-    at = text.rfind(content)
-    if not content or at < 0:
-        raise ConfigError(
-            "continue_final_message: expected a template that shows the content of the last "
-            "message as it is, got one that does not"
-        )
-    return text[: at + len(content)]
+    return _cut_at(text, mark) if mark else text
 
 
 def chat_ids(
@@ -93,6 +85,41 @@ def chat_ids(
     if found is None:
         raise ConfigError("add_bos: expected a tokenizer with a bos_token, got one without")
     return ids if ids[:1] == [found] else [found, *ids]
+
+
+def _unused_mark(template: str, messages: Sequence[Message]) -> str:
+    """Returns a mark that is neither in a template nor in the messages. Its last character is a
+    blank, so that a template that trims contents shows."""
+    written = template + repr([dict(each) for each in messages])
+    number = 0
+    while f"END-OF-MESSAGE-{number}-" in written:
+        number += 1
+    return f"END-OF-MESSAGE-{number}- "
+
+
+def _marked(messages: Sequence[Message], mark: str) -> list[dict[str, Any]]:
+    """Returns messages of which the content of the last one ends in a mark."""
+    made = [dict(each) for each in messages]
+    content = made[-1]["content"]
+    if not isinstance(content, str):
+        raise ConfigError(
+            f"continue_final_message: expected a text as the content of the last message, got "
+            f"{show(content)}"
+        )
+    made[-1]["content"] = content + mark
+    return made
+
+
+def _cut_at(text: str, mark: str) -> str:
+    """Returns what a template wrote before the mark, and, as transformers does, without blanks at
+    the end where the template trims contents."""
+    at = text.rfind(mark.rstrip())
+    if at < 0:
+        raise ConfigError(
+            "continue_final_message: expected a template that shows the content of the last "
+            "message as it is, got one that does not"
+        )
+    return text[:at] if text.startswith(mark, at) else text[:at].rstrip()
 
 
 def _check(messages: Sequence[Message]) -> None:

@@ -251,7 +251,7 @@ class Generator(TextModel):
             ids=frozenset(self._stops_of(options)[MOST_STOP_IDS:]),
             strings=strings,
             include=options.include_stop,
-            min_tokens=options.min_tokens,
+            min_tokens=request.min_frames,
             has_logprobs=options.logprobs is not None,
         )
         tokenizer = self.tokenizer if strings or options.echo else self._tokenizer
@@ -271,13 +271,13 @@ class Generator(TextModel):
     def _stops_of(self, options: GenerationOptions) -> list[int]:
         """Returns the ids that end a text beside the engine's own, if that does."""
         eos = self._engine.info.eos_id
-        if options.ignore_eos:
-            return sorted(set(options.stop_ids))
-        found = sorted((self._stop_ids | set(options.stop_ids)) - {eos})
+        own = set() if options.ignore_eos else {eos}
+        of_model = set() if options.ignore_eos else self._stop_ids
+        found = sorted((of_model | set(options.stop_ids)) - own)
         if options.min_tokens and len(found) > MOST_STOP_IDS:
             raise ConfigError(
-                f"stop_ids: expected at most {MOST_STOP_IDS + 1} ids that end a text beside "
-                f"min_tokens, the model's own included, got {len(found) + 1}"
+                f"stop_ids: expected at most {MOST_STOP_IDS + len(own)} ids that end a text beside "
+                f"min_tokens, the model's own included, got {len(found) + len(own)}"
             )
         return found
 

@@ -52,13 +52,13 @@ class Follower:
         """Takes an id, and returns whether the text has ended."""
         self._ids.append(number)
         self._first = self._first or time.perf_counter()
-        counts = len(self._ids) > self._options.min_tokens
+        count, least = len(self._ids), min(self._options.min_tokens, self._most)
         text = ""
-        if counts and number in self._ends:
+        if count > least and number in self._ends:
             self._reason, self._stop_reason = "stop", number
         elif self._text is not None:
             text = self._stops.feed(self._text.feed([number]))
-            if self._stops.found is not None:
+            if self._stops.found is not None and count >= least:
                 self._reason, self._stop_reason = "stop", self._stops.found
         is_last = self._reason == "stop" or len(self._ids) >= self._most
         if is_last and self._stops.found is None and self._text is not None:

@@ -28,7 +28,8 @@ class Ends:
         ids: those at which the library does not end the request by itself, as they are too many.
         strings: stop strings.
         include: whether the text keeps the stop string.
-        min_tokens: ids before which no stop string counts.
+        min_tokens: ids that the text has at least: a stop string before them ends it once they
+            are there.
         has_logprobs: whether the library tells logarithms of probabilities.
     """
 
@@ -155,16 +156,13 @@ class Run:
         if number in self._ends.ids:
             self._stop_reason = number
             return True
-        counts = count > self._ends.min_tokens
         if self._text is None:
             return False
-        if not counts:
-            texts.append(self._text.feed([number]))
-            return False
         texts.append(self._stops.feed(self._text.feed([number])))
-        if self._stops.found is not None:
-            self._stop_reason = self._stops.found
-        return self._stops.found is not None
+        if self._stops.found is None or count < self._ends.min_tokens:
+            return False
+        self._stop_reason = self._stops.found
+        return True
 
     def _ended(self, reason: FinishReason, ids: list[int], texts: list[str]) -> Piece:
         if self._stops.found is None and self._text is not None:

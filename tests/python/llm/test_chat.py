@@ -50,6 +50,25 @@ def test_the_last_message_can_be_continued() -> None:
         chat_text(tokenizer, messages, continue_final_message=True, template="x")
 
 
+@pytest.mark.parametrize("content", ["s", "", "Hello ", "<|assistant|>"])
+def test_a_continued_message_ends_where_its_content_does(content: str) -> None:
+    tokenizer = LlmTokenizer.open(DATA / "tiny_llama")
+    messages = [*USER, {"role": "assistant", "content": content}]
+    plain = "{% for m in messages %}<{{ m.role }}>{{ m.content }}</s>{% endfor %}"
+    text = chat_text(tokenizer, messages, continue_final_message=True, template=plain)
+    assert text == f"<user>hi</s><assistant>{content}"
+    trims = plain.replace("m.content", "m.content | trim")
+    text = chat_text(tokenizer, messages, continue_final_message=True, template=trims)
+    assert text == f"<user>hi</s><assistant>{content}".rstrip()
+
+
+def test_only_a_text_can_be_continued() -> None:
+    tokenizer = LlmTokenizer.open(DATA / "tiny_llama")
+    messages = [{"role": "user", "content": [{"type": "text", "text": "hi"}]}]
+    with pytest.raises(ConfigError, match="expected a text as the content of the last message"):
+        chat_text(tokenizer, messages, continue_final_message=True)
+
+
 def test_a_model_without_a_template() -> None:
     tokenizer = LlmTokenizer.open(DATA / "tiny_phi")
     with pytest.raises(ConfigError, match="expected a model with a chat template"):

@@ -116,6 +116,30 @@ def test_ids_that_end_a_text(opened: Opened) -> None:
     assert len(later.ids) > first + 1
 
 
+def test_min_tokens_delays_a_stop_string_and_does_not_lose_it(opened: Opened) -> None:
+    generator = opened("tiny_llama_tied")
+    whole = generator.generate(PROMPT, max_tokens=TOKENS)
+    stop = whole.text[2:8]  # of several ids, so that min_tokens falls before, inside and behind it
+    soon = generator.generate(PROMPT, max_tokens=TOKENS, stop=stop)
+    for least in range(TOKENS + 2):
+        made = generator.generate(PROMPT, max_tokens=TOKENS, min_tokens=least, stop=stop)
+        assert made.text == soon.text
+        assert len(made.ids) == min(max(least, len(soon.ids)), TOKENS)
+        assert (made.finish_reason, made.stop_reason) == ("stop", stop)
+        pieces = list(
+            generator.stream(PROMPT, max_tokens=TOKENS, min_tokens=least, stop=stop)
+        )
+        assert "".join(piece.text for piece in pieces) == soon.text
+
+
+@pytest.mark.parametrize("ignore_eos", [False, True])
+def test_more_stop_ids_than_can_be_forbidden(opened: Opened, ignore_eos: bool) -> None:
+    generator = opened("tiny_llama_tied")
+    many = list(range(100, 140))
+    with pytest.raises(rt.ConfigError, match="ids that end a text beside min_tokens"):
+        generator.generate(PROMPT, stop_ids=many, min_tokens=2, ignore_eos=ignore_eos)
+
+
 def test_the_end_id_of_the_model_is_the_last_of_the_ids(tmp_path: Path) -> None:
     golden = np.load(DATA / "tiny_llama" / "ref.npz")
     expected = golden["greedy_0"].tolist()
