@@ -102,7 +102,7 @@ def read_stop_ids(
     if not found:
         raise ConfigError(
             f"{config.fields.path}eos_token_id: expected an id that ends a text, got none, and "
-            f"{GENERATION} and the tokenizer name none"
+            f"{GENERATION} and the tokenizer name none; write it into {GENERATION}"
         )
     return tuple(dict.fromkeys(found))
 

@@ -25,6 +25,8 @@ KINDS = {"LlamaForCausalLM": "llama", "PhiForCausalLM": "phi"}
 ALGORITHMS = ("W8A16", "W4A16")  # whose files may hold floats
 EPSILON = 1e-5
 SILU = "silu"
+ROPE = "rope_gpt_neox"  # pairs of a dimension and that half a head behind it
+_PART = "partial_rotary_factor"
 SAME = (
     *("hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads"),
     *("vocab_size", "max_position_embeddings", "mlp_bias", "eos_token_id", "bos_token_id"),
@@ -61,12 +63,16 @@ def read_as_hugging_face(folder: Path) -> Block:
         "hidden_act": SILU if activation in ("silu", "swiglu") else activation,
         "attention_bias": config.flag("attn_bias", False),
         "tie_word_embeddings": config.flag("share_embedding_table", False),
+        "eos_token_id": None,  # such folders do not follow the defaults of Hugging Face's classes
         **{name: config.values[name] for name in SAME if config.has(name)},
     }
+    _check_rope(config)
     for ours, theirs in (("rope_theta", ("rotary_base", "rope_theta")), *_of_phi(kind)):
         found = [name for name in theirs if config.has(name)]
         if found:
             made[ours] = config.values[found[0]]
+        elif kind == "phi" and ours == _PART:
+            raise config.fail(theirs[0], "the part of a head that rotary positions turn")
     if config.has("rotary_scaling"):
         made["rope_scaling"] = config.values["rotary_scaling"]
     if config.flag("qk_layernorm", False):
@@ -75,8 +81,13 @@ def read_as_hugging_face(folder: Path) -> Block:
 
 
 def _of_phi(kind: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    names = ("partial_rotary_factor", ("rotary_pct", "partial_rotary_factor"))
-    return (names,) if kind == "phi" else ()
+    return ((_PART, ("rotary_pct", _PART)),) if kind == "phi" else ()
+
+
+def _check_rope(config: Block) -> None:
+    name = "position_embedding_type"
+    if config.has(name):
+        config.word(name, (ROPE,))
 
 
 def _check_mapping(config: Block) -> None:

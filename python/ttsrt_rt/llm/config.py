@@ -237,6 +237,11 @@ def _check(config: LlmConfigFile) -> None:
             f"{where}: quantization.use_awq: expected a mode of 4 bits beside it "
             f"(int4_weight_only), got {of.mode}"
         )
+    if config.uses_awq and of.symmetric:
+        raise ConfigError(
+            f"{where}: quantization.symmetric: expected false beside use_awq, whose codes have "
+            "zero points, got true"
+        )
     if config.engine_quantization == "none" and of.lm_head != "none":
         raise ConfigError(
             f"{where}: quantization.lm_head: expected none beside the mode {of.mode}, got "

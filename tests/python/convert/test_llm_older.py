@@ -161,6 +161,7 @@ def tensorrt_config(is_phi: bool, **changed: Any) -> dict[str, Any]:
         "rotary_scaling": None,
         "mapping": {"world_size": 1, "tp_size": 1, "pp_size": 1},
         "quantization": {"quant_algo": None, "kv_cache_quant_algo": "INT8"},
+        "eos_token_id": 2,
         **({"rotary_pct": 0.5} if is_phi else {"attn_bias": False, "mlp_bias": False}),
     }
     return {**config, **changed}
@@ -195,6 +196,9 @@ def test_folders_of_tensorrt_llm(is_phi: bool, tmp_path: Path) -> None:
         ({"quantization": {"quant_algo": "W4A16_AWQ"}}, "quant_algo: expected null"),
         ({"quantization": {"quant_algo": "FP8"}}, "quant_algo: expected null"),
         ({"rotary_scaling": {"type": "yarn", "factor": 2.0}}, "yarn"),
+        ({"position_embedding_type": "alibi"}, "position_embedding_type: expected"),
+        ({"position_embedding_type": "rope_gptj"}, "position_embedding_type: expected"),
+        ({"eos_token_id": None}, "write it into generation_config.json"),
     ],
 )
 def test_what_is_not_read_of_tensorrt_llm(
@@ -204,6 +208,14 @@ def test_what_is_not_read_of_tensorrt_llm(
     config = tensorrt_config(False, **changed)
     folder = write_tensorrt(tmp_path / "rank", tensorrt(arrays, False), config)
     with pytest.raises(rt.ConfigError, match=message):
+        rt.convert(folder, tmp_path / "ours", progress=False)
+
+
+def test_a_phi_must_say_what_part_of_a_head_is_turned(tmp_path: Path) -> None:
+    arrays = arrays_of(write_config(tmp_path / "original", PHI))
+    config = tensorrt_config(True, rotary_pct=None)
+    folder = write_tensorrt(tmp_path / "rank", tensorrt(arrays, True), config)
+    with pytest.raises(rt.ConfigError, match="rotary_pct: expected the part of a head"):
         rt.convert(folder, tmp_path / "ours", progress=False)
 
 

@@ -44,6 +44,10 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"quantization": {"mode": "int5"}}, r"quantization.mode: expected one of .* got 'int5'"),
     ({"quantization": {"use_awq": 1}}, r"quantization.use_awq: expected true or false, got 1"),
     ({"quantization": {"use_awq": True}}, r"use_awq: expected a mode of 4 bits"),
+    (
+        {"quantization": {"mode": "int4_weight_only", "use_awq": True, "symmetric": True}},
+        r"quantization.symmetric: expected false beside use_awq",
+    ),
     ({"quantization": {"lm_head": "w8a16"}}, r"lm_head: expected none beside the mode none"),
     ({"engine": {"max_batch_size": 0}}, r"engine.max_batch_size: expected an integer of 1\.\.4096"),
     ({"engine": {"max_batch_size": 1e9}}, r"engine.max_batch_size: .*got 1000000000"),
