@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <limits>
 #include <string>
+#include <utility>
 
 #include "core/check.h"
 #include "decode/options_check.h"
@@ -37,7 +38,10 @@ std::vector<std::int32_t> each_once(std::vector<std::int32_t> ids) {
 // The ids that end a text. Where none does, an end is never looked for.
 void set_ends(const TokenOptions& options, const RuleFacts& facts, rules::SlotRules& slot) {
   check_ids("tokens.stop_ids", options.stop_ids, facts);
-  std::vector<std::int32_t> ends = each_once(options.stop_ids);
+  std::vector<std::int32_t> ends = options.stop_ids;
+  if (!options.ignore_eos)
+    ends.insert(ends.end(), facts.more_eos_ids.begin(), facts.more_eos_ids.end());
+  ends = each_once(std::move(ends));
   if (!options.ignore_eos) {
     ends.erase(std::remove(ends.begin(), ends.end(), facts.eos_id), ends.end());
     ends.insert(ends.begin(), facts.eos_id);
@@ -112,7 +116,7 @@ std::shared_ptr<const step::TokenRules> compile_tokens(const Request& request,
   step::TokenRules rules;
   std::copy(std::begin(kOrder), std::end(kOrder), std::begin(slot.sampler.order));
   set_ends(options, facts, slot);
-  if (request.tokens.has_value() && options.mask_padding_ids && facts.num_tokens < facts.vocab)
+  if (options.mask_padding_ids && facts.num_tokens < facts.vocab)
     slot.first_invalid = facts.num_tokens;
   penalise(options, prompt, slot, rules);
   ban(options, facts, slot, rules);

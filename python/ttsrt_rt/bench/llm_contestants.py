@@ -13,10 +13,10 @@ from typing import Any, Protocol
 from ttsrt_rt.bench.llm_times import RequestTimes
 from ttsrt_rt.errors import ConfigError, Error
 from ttsrt_rt.llm.prompts import PromptLine, prompt_of
+from ttsrt_rt.llm.step_bytes import step_bytes_of
 
 __all__ = ["Contestant", "HfContestant", "OurContestant", "Task", "open_baseline"]
 
-_TABLE = "embedding"
 _OF_ROUNDS = ("rounds", "drafted", "accepted")
 
 
@@ -84,8 +84,7 @@ class OurContestant:
         self.memory_bytes = (
             info.weight_bytes + info.state_bytes + info.activation_bytes + info.scratch_bytes
         )
-        tensors = self._generator.executor.engine.tensors()
-        self.step_bytes = sum(each.bytes for each in tensors if each.name != _TABLE)
+        self.step_bytes = step_bytes_of(self._generator.executor.engine)
         self.vocab = engine.text_vocab
         self.max_input_len = engine.max_input_len
         self.max_seq_len = engine.max_seq_len

@@ -19,6 +19,10 @@ _LIMITS = {
     "max_encoder_input_len": "text tokens; default: 512; of F5-TTS, one less than max_seq_len",
     "max_num_tokens": "rows of one Program in one launch; default: 512, or what one request needs",
 }
+_SAID_BY_CONFIG = (
+    *("quantization", "head_quantization", "group_size", "zero_points", "wide_heads"),
+    *("codec_dir", "dtype"),
+)
 _OF_CONFIG = ("max_batch_size", "max_seq_len", "max_input_len", "max_num_tokens")
 
 
@@ -84,9 +88,10 @@ def _by_config(args: argparse.Namespace) -> int:
     from ttsrt_rt.llm.config import read_config
     from ttsrt_rt.llm.pipeline import build_engine
 
-    for name in ("quantization", "group_size", "zero_points", "wide_heads", "codec_dir", "dtype"):
-        if getattr(args, name) not in (None, False):
-            raise ConfigError(f"--{name}: expected none beside --config, which says it")
+    for name in _SAID_BY_CONFIG:
+        if getattr(args, name) != args.parser.get_default(name):
+            flag = "no_wide_heads" if name == "wide_heads" and not args.wide_heads else name
+            raise ConfigError(f"--{flag}: expected none beside --config, which says it")
     config = read_config(args.config)
     folders = {"checkpoint_dir": args.checkpoint_dir, "engine_dir": args.output_dir}
     limits = {name: getattr(args, name) for name in _LIMITS if name in _OF_CONFIG}

@@ -31,6 +31,7 @@ class RunProfile:
     def text(self, executor: Executor) -> str:
         """A table of what was done since, and a line about the machine."""
         from ttsrt_rt import _core
+        from ttsrt_rt.llm.step_bytes import step_bytes_of
 
         wall = time.perf_counter() - self._wall
         cores = (time.process_time() - self._process) / wall
@@ -58,7 +59,7 @@ class RunProfile:
         spent = sum(of.seconds for of in decode)
         if spent:
             steps = max(min(of.runs for of in decode), 1)  # others run in each layer
-            rate = executor.info.weight_bytes * steps / spent / 1e9
+            rate = step_bytes_of(executor.engine) * steps / spent / 1e9
             most = _core.measure_read()
             lines.append(
                 f"decoding: {steps} steps, {1e3 * spent / steps:.2f} ms each; weights at "

@@ -111,7 +111,7 @@ def _prompts(args: argparse.Namespace, sources: Sequence[Source]) -> list[list[i
     """The ids of each prompt, of which all models take at least the end."""
     from ttsrt_rt.bench.llm_prompts import prompts_of
 
-    lines, _ = prompts_of(args.prompts, 3)
+    lines, _ = prompts_of(args.prompts, min(each.vocab for each in sources))
     if args.num_prompts is not None:
         if args.num_prompts < 1:
             raise ConfigError(f"--num_prompts: expected 1 or more, got {args.num_prompts}")

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from ttsrt_rt.cli.executor_flags import executor_options
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["run_text"]
 
 _MOST_RESULTS = 1024
-_OUTPUTS = {"prompt": (".txt", ".json", ".jsonl"), "prompts": (".jsonl",)}
+_JSON = (".json", ".jsonl")
+_OUTPUTS = {"prompt": (".txt", *_JSON), "prompts": (".jsonl",)}
 
 
 def run_text(args: argparse.Namespace) -> int:
@@ -70,6 +71,11 @@ def _check_flags(args: argparse.Namespace) -> None:
         raise ConfigError("--output: expected none beside --chat, which answers as it goes")
     if args.prompts is not None and args.stream:
         raise ConfigError("--stream: expected --prompt or --chat with it, got --prompts")
+    if args.stream and args.output is not None and args.output.lower().endswith(_JSON):
+        raise ConfigError(
+            f"--output: expected a .txt file or - beside --stream, which writes a text as it "
+            f"grows; got {args.output}"
+        )
     if not 1 <= args.n <= _MOST_RESULTS:
         raise ConfigError(f"--n: expected 1 to {_MOST_RESULTS}, got {args.n}")
     if args.n > 1 and (args.chat or args.stream):
@@ -191,7 +197,7 @@ def _one(
         tell(f"{made[0]} tokens, {made[1]}")
         return 0
     result = generator.generate(prompt, **options)
-    is_json = output is not None and args.output.lower().endswith((".json", ".jsonl"))
+    is_json = output is not None and args.output.lower().endswith(_JSON)
     text = json.dumps(_fields(result)) if is_json else result.text
     _write(f"{text}\n", output)
     tell(_summary(result))
@@ -286,6 +292,13 @@ def _fields(made: Generation) -> dict[str, Any]:
         "seconds": made.metrics.total_seconds,
         "first_token_seconds": made.metrics.first_frame_seconds,
     }
+    if made.logprobs is not None:
+        fields["logprobs"] = [
+            {"id": each.id, "logprob": each.logprob, "top": [list(pair) for pair in each.top]}
+            for each in made.logprobs
+        ]
+    if made.metrics.speculation.rounds:
+        fields["speculation"] = asdict(made.metrics.speculation)
     if made.error is not None:
         fields["error"] = made.error
     return fields

@@ -140,12 +140,8 @@ def given_options(args: argparse.Namespace) -> dict[str, Any]:
     found = {name: getattr(args, name) for name in (*_OWN, *_SHARED)}
     given = {name: value for name, value in found.items() if value is not None}
     if "logit_bias" in given:
-        given["logit_bias"] = _bias(given["logit_bias"])
+        from ttsrt_rt.llm.options import bias_of_json
+
+        text = given["logit_bias"].encode("utf-8", "replace")
+        given["logit_bias"] = bias_of_json(parse_json(text, "--logit_bias"), "--logit_bias")
     return given
-
-
-def _bias(text: str) -> dict[int, Any]:
-    values = parse_json(text.encode("utf-8", "replace"), "--logit_bias")
-    if not isinstance(values, dict) or not all(key.isdecimal() for key in values):
-        raise ConfigError(f"--logit_bias: expected an object with ids, got {text[:60]!r}")
-    return {int(key): value for key, value in values.items()}

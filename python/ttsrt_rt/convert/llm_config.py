@@ -7,6 +7,7 @@ default in silence because its value is unknown.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ THETA = 10000.0
 PHI_ROTARY_FACTOR = 0.5
 MAX_LAYERS, MAX_DIM, MAX_HEADS = 64, 1 << 14, 256
 MAX_VOCAB, MAX_POSITIONS = 1 << 20, 1 << 20
+MOST_ENDS = 33  # ids that end a text by themselves in the runtime
 
 
 @dataclass(frozen=True)
@@ -81,18 +83,21 @@ class LlmConfig:
         """Whether the head has a bias."""
         return self.kind == "phi"
 
-    def model_block(self, vocab: int, eos: int, num_tokens: int | None = None) -> dict[str, Any]:
+    def model_block(
+        self, vocab: int, eos: Sequence[int], num_tokens: int | None = None
+    ) -> dict[str, Any]:
         """Returns the block `model` of our config.json.
 
         Args:
             vocab: rows of the table.
-            eos: the id that ends a text.
+            eos: the ids that end a text; of more than 33, the block has only the first.
             num_tokens: ids of the tokenizer, where they are fewer.
         """
         return {
             "vocab": vocab,
             **({} if num_tokens is None else {"tokens": num_tokens}),
-            "eos": eos,
+            "eos": eos[0],
+            **({"more_eos": list(eos[1:])} if 1 < len(eos) <= MOST_ENDS else {}),
             "head_bias": self.has_head_bias,
             "decoder": asdict(self.decoder),
         }

@@ -106,7 +106,7 @@ def convert_llm(
         if quantization is not None:
             source_block["quantization"] = quantization.describe()
         blocks = {
-            "model": config.model_block(vocab, stop_ids[0], used),
+            "model": config.model_block(vocab, stop_ids, used),
             "defaults": defaults.to_json(),
             "front_end": front_end_of(text, stop_ids, str(folder)),
         }

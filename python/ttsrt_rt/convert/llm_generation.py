@@ -20,6 +20,7 @@ from ttsrt_rt.convert.llm_config import LlmConfig
 from ttsrt_rt.convert.llm_names import MAX_CONFIG_BYTES
 from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.json_text import read_json
+from ttsrt_rt.quoting import show
 
 __all__ = ["LlmDefaults", "read_defaults", "read_generation", "read_stop_ids"]
 
@@ -31,6 +32,34 @@ MAX_TOP_K = 1 << 20
 MAX_STOP_IDS = 256
 MAX_TOKENS = 256
 CLASS_EOS = 2  # of transformers' classes of Llama and Phi, where config.json has no such field
+
+# Fields that change which ids transformers picks, with their values that change nothing beside null.
+NOT_OFFERED: dict[str, tuple[Any, ...]] = {
+    "num_beams": (1,),
+    "num_beam_groups": (1,),
+    "penalty_alpha": (0.0,),
+    "dola_layers": (),
+    "min_length": (0,),
+    "min_new_tokens": (0,),
+    "no_repeat_ngram_size": (0,),
+    "bad_words_ids": ([],),
+    "force_words_ids": ([],),
+    "suppress_tokens": ([],),
+    "begin_suppress_tokens": ([],),
+    "sequence_bias": ({}, []),
+    "forced_bos_token_id": (),
+    "forced_eos_token_id": ([],),
+    "exponential_decay_length_penalty": (),
+    "typical_p": (1.0,),
+    "top_h": (1.0,),
+    "epsilon_cutoff": (0.0,),
+    "eta_cutoff": (0.0,),
+    "guidance_scale": (1.0,),
+    "encoder_repetition_penalty": (1.0,),
+    "encoder_no_repeat_ngram_size": (0,),
+    "remove_invalid_values": (False,),
+    "watermarking_config": (),
+}
 
 
 @dataclass(frozen=True)
@@ -62,11 +91,7 @@ def read_defaults(generation: Block, config: LlmConfig) -> LlmDefaults:
     """
     is_sampled = generation.flag("do_sample", False)
     temperature = generation.number("temperature", 0.0, 100.0, 1.0)
-    beams = generation.integer("num_beams", 1, 1 << 20, 1)
-    if beams > 1:
-        LOGGER.warning(
-            "%snum_beams %d was left out: beam search is not supported", generation.path, beams
-        )
+    _warn_of_the_rest(generation)
     return LlmDefaults(
         cfg_scale=1.0,
         temperature=temperature if is_sampled else 0.0,
@@ -77,6 +102,20 @@ def read_defaults(generation: Block, config: LlmConfig) -> LlmDefaults:
         max_frames=min(MAX_TOKENS, config.decoder.max_positions),
         min_frames=0,
     )
+
+
+def _warn_of_the_rest(generation: Block) -> None:
+    """Names the fields that change what transformers generates and that no request has here."""
+    for name, neutral in NOT_OFFERED.items():
+        value = generation.values.get(name)
+        if value is not None and value not in neutral:
+            LOGGER.warning(
+                "%s%s %s was left out: it is not supported, so texts differ from those of "
+                "transformers with this file",
+                generation.path,
+                name,
+                show(value),
+            )
 
 
 def read_stop_ids(

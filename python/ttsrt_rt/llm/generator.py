@@ -271,9 +271,9 @@ class Generator(TextModel):
     def _stops_of(self, options: GenerationOptions) -> list[int]:
         """Returns the ids that end a text beside the engine's own, if that does."""
         eos = self._engine.info.eos_id
-        own = set() if options.ignore_eos else {eos}
-        of_model = set() if options.ignore_eos else self._stop_ids
-        found = sorted((of_model | set(options.stop_ids)) - own)
+        own: set[int] = set() if options.ignore_eos else {eos}
+        of_model = frozenset() if options.ignore_eos else self._stop_ids
+        found = [*sorted(of_model - own), *sorted(set(options.stop_ids) - of_model - own)]
         if options.min_tokens and len(found) > MOST_STOP_IDS:
             raise ConfigError(
                 f"stop_ids: expected at most {MOST_STOP_IDS + len(own)} ids that end a text beside "

@@ -12,7 +12,7 @@ from ttsrt_rt.options import RepetitionScope, check_names
 from ttsrt_rt.quoting import show
 from ttsrt_rt.text.llm_tokenizer import SpecialMode
 
-__all__ = ["GenerationFields", "GenerationOptions", "Truncate", "options_of"]
+__all__ = ["GenerationFields", "GenerationOptions", "Truncate", "bias_of_json", "options_of"]
 
 Truncate: TypeAlias = Literal["error", "left", "right"]
 
@@ -108,6 +108,17 @@ class GenerationOptions:
         return TokenOptions(
             stop_ids=tuple(stop_ids), **{name: getattr(self, name) for name in OF_TOKENS}
         )
+
+
+def bias_of_json(values: Any, where: str) -> dict[int, Any]:
+    """Returns `logit_bias` of an object of JSON, whose names are ids as texts.
+
+    Raises:
+        ConfigError: it is no object, or a name is no id. The library checks the numbers.
+    """
+    if not isinstance(values, Mapping) or not all(key.isdecimal() for key in values):
+        raise ConfigError(f"{where}: expected an object with ids, got {show(values)}")
+    return {int(key): value for key, value in values.items()}
 
 
 def options_of(given: GenerationFields, where: str) -> GenerationOptions:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ttsrt_rt.errors import ConfigError, FormatError
 from ttsrt_rt.json_text import parse_json
-from ttsrt_rt.llm.options import GenerationFields
+from ttsrt_rt.llm.options import GenerationFields, bias_of_json
 from ttsrt_rt.quoting import show
 
 if TYPE_CHECKING:
@@ -114,6 +114,8 @@ def _object(data: bytes, at: str) -> PromptLine:
             f"{at}: expected the names {', '.join((*_FORMS, 'id', 'kind', *_known()))}, got "
             f"{show(min(unknown))}"
         )
+    if "logit_bias" in options:
+        options["logit_bias"] = bias_of_json(options["logit_bias"], f"{at}: logit_bias")
     forms = [name for name in _FORMS if name in values]
     if len(forms) != 1:
         raise ConfigError(

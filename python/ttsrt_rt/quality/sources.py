@@ -28,12 +28,14 @@ class Source(Protocol):
         name, quantization: in words.
         max_len: ids of prompt and text together.
         max_input_len: ids of a prompt.
+        vocab: ids of its table.
     """
 
     name: str
     quantization: str
     max_len: int
     max_input_len: int
+    vocab: int
 
     @property
     def tokenizer(self) -> LlmTokenizer:
@@ -71,6 +73,7 @@ class EngineSource:
             self.quantization += ", int8 cache"
         self.max_len = int(info.max_seq_len)
         self.max_input_len = int(info.max_input_len)
+        self.vocab = int(info.text_vocab)
 
     @property
     def tokenizer(self) -> LlmTokenizer:
@@ -120,6 +123,7 @@ class HfSource:
         self.name = f"transformers {Path(folder).name}"
         self.quantization = "float32"
         self.max_len = self.max_input_len = self._model.max_positions
+        self.vocab = self._model.vocab
 
     @property
     def tokenizer(self) -> LlmTokenizer:

@@ -29,8 +29,7 @@ struct Compiled {
   std::shared_ptr<const step::TokenRules> tokens;
 };
 
-Compiled compiled(const Request& request) {
-  const RuleFacts facts = facts_of_tokens();
+Compiled compiled(const Request& request, const RuleFacts& facts = facts_of_tokens()) {
   Compiled made;
   made.slot = compile_rules(request, facts, 0, 0).slot;
   made.tokens = compile_tokens(request, facts, {7, 5, 7}, made.slot);
@@ -53,7 +52,7 @@ std::vector<std::int32_t> ends_of(const rules::SlotRules& slot) {
 TEST(TokenOptions, ARequestWithoutThemNeedsNoTokenRules) {
   const Compiled made = compiled(Request{});
   EXPECT_EQ(made.tokens, nullptr);
-  EXPECT_EQ(made.slot.first_invalid, 0);
+  EXPECT_EQ(made.slot.first_invalid, 90);
   EXPECT_EQ(made.slot.sampler.order[0], rules::Processor::temperature);
   EXPECT_EQ(compiled(with({})).tokens, nullptr);
 }
@@ -71,6 +70,17 @@ TEST(TokenOptions, AllEndsAreForbiddenBeforeTheMinimum) {
   const Compiled made = compiled(with(options));
   EXPECT_EQ(ends_of(made.slot), (std::vector<std::int32_t>{2, 4, 9}));
   EXPECT_EQ(made.slot.min_frames, 3);
+}
+
+TEST(TokenOptions, AllEndsOfTheModelEndATextUnlessTheyAreIgnored) {
+  RuleFacts facts = facts_of_tokens();
+  facts.more_eos_ids = {9, 5};
+  TokenOptions options;
+  options.stop_ids = {7, 9};
+  EXPECT_EQ(ends_of(compiled(Request{}, facts).slot), (std::vector<std::int32_t>{2, 5, 9}));
+  EXPECT_EQ(ends_of(compiled(with(options), facts).slot), (std::vector<std::int32_t>{2, 5, 7, 9}));
+  options.ignore_eos = true;
+  EXPECT_EQ(ends_of(compiled(with(options), facts).slot), (std::vector<std::int32_t>{7, 9}));
 }
 
 TEST(TokenOptions, AnIgnoredEndIsAnOrdinaryToken) {

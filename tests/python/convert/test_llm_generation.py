@@ -53,9 +53,13 @@ def test_a_temperature_without_do_sample_stays_greedy(tmp_path: Path) -> None:
 
 def test_what_is_left_out_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        made = defaults(tmp_path, {"repetition_penalty": 1.1, "num_beams": 4})
+        told = {"no_repeat_ngram_size": 2, "suppress_tokens": [1], "typical_p": 1.0}
+        made = defaults(tmp_path, {"repetition_penalty": 1.1, "num_beams": 4, **told})
     assert made.repetition_penalty == 1.1
     assert "num_beams 4 was left out" in caplog.text
+    assert "no_repeat_ngram_size 2 was left out" in caplog.text
+    assert "suppress_tokens [1] was left out" in caplog.text
+    assert "typical_p" not in caplog.text  # at the value that changes nothing
 
 
 @pytest.mark.parametrize(

@@ -194,6 +194,8 @@ def test_flags_of_the_old_script(tmp_path: Path, capsys: pytest.CaptureFixture[s
         (["convert", "--model_dir", "m"], "--output_dir: expected a folder"),
         (["convert", "s", "o", "--model_dir", "m"], "expected it or the source alone"),
         (["build", "--config", "no.yaml"], "no.yaml"),
+        (["build", "--config", "no.yaml", "--head_quantization", "w8a16"], "--head_quantization"),
+        (["build", "--config", "no.yaml", "--no_wide_heads"], "--no_wide_heads: expected none"),
         (["build", "--output_dir", "e"], "required: --checkpoint_dir"),
     ],
 )

@@ -65,6 +65,23 @@ def test_options_reach_the_request(engine: Path, capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().out == f"{drawn}\n"
 
 
+def test_logprobs_and_biases_are_in_lines_of_results(
+    engine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expected = whole(engine, logprobs=2)
+    assert expected.logprobs is not None
+    lines = [{"prompt": PROMPT}, {"prompt": PROMPT, "logit_bias": {str(expected.ids[0]): -100}}]
+    path = tmp_path / "prompts.jsonl"
+    path.write_text("".join(f"{json.dumps(each)}\n" for each in lines), "utf-8")
+    assert run(engine, "--prompts", str(path), "--max_tokens", str(TOKENS), "--logprobs", "2") == 0
+    plain, biased = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert [each["logprob"] for each in plain["logprobs"]] == [
+        each.logprob for each in expected.logprobs
+    ]
+    assert [len(each["top"]) for each in plain["logprobs"]] == [2] * TOKENS
+    assert biased["ids"][0] != expected.ids[0]
+
+
 def test_results_go_to_a_file(engine: Path, tmp_path: Path) -> None:
     expected = whole(engine)
     for name in ("a.txt", "a.json"):
@@ -204,6 +221,7 @@ MISTAKES = [
     (["--stream", "--max_frames", "3"], "--stream: expected --prompt"),
     (["--prompt", "a", "--batch_size", "2", "--max_batch_size", "3"], "got both"),
     (["--prompt", "a", "--backend", "hf"], "--model_dir: expected the folder"),
+    (["--prompt", "a", "--stream", "--output", "a.json"], "--output: expected a .txt file or -"),
     (["--prompt", "a", "--n", "0"], "--n: expected 1 to 1024, got 0"),
     (["--prompt", "a", "--n", "2", "--stream"], "--n: expected 1 beside --chat and --stream"),
     (["--prompt", "a", "--n", "2", "--output", "a.txt"], "a name that ends in .jsonl"),

@@ -296,6 +296,24 @@ def test_quality_of_an_engine_against_itself_and_less_bits(
     assert exact["perplexity"] == pytest.approx(float(np.exp(np.concatenate(scores).mean())))
 
 
+def test_random_prompts_are_of_the_whole_table(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen: list[list[int]] = []
+    original = EngineSource.greedy
+
+    def greedy(self: EngineSource, prompts: Any, tokens: int) -> Any:
+        seen.extend(prompts)
+        return original(self, prompts, tokens)
+
+    monkeypatch.setattr(EngineSource, "greedy", greedy)
+    command = ["quality", "--engine_dirs", str(folder / "int8"), "--device", "cpu", "--json"]
+    command += ["--reference", f"engine:{folder / 'float'}", "--prompts", "random:12:4"]
+    main([*command, "--max_tokens", "4", "--num_prompts", "4"])
+    assert json.loads(capsys.readouterr().out)["prompts"] == 4
+    assert len({number for ids in seen for number in ids}) > 12
+
+
 def test_layers_one_by_one(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The distances of single layers, and of all of them, which the engine of 4 bits has."""
     command = ["quality", "--engine_dirs", str(folder / "int4"), "--num_prompts", "2"]

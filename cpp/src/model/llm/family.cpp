@@ -20,6 +20,7 @@ LlmFamily::LlmFamily(const JsonReader& model, const JsonReader& defaults)
     : config_(read_config(model)), rules_(read_code_defaults(defaults)) {
   rules_.vocab = config_.vocab;
   rules_.eos_id = config_.eos_id;
+  rules_.more_eos_ids = config_.more_eos_ids;
   rules_.decoder_layers = config_.decoder.layers;
   rules_.has_token_options = true;
   rules_.num_tokens = config_.num_tokens;

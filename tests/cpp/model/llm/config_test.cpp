@@ -16,8 +16,15 @@ TEST(LlmConfig, ReadsItsFields) {
   const Config config = read(test::llm_config().at("model"));
   EXPECT_EQ(config.vocab, 30);
   EXPECT_EQ(config.eos_id, 2);
+  EXPECT_TRUE(config.more_eos_ids.empty());
   EXPECT_TRUE(config.has_head_bias);
   EXPECT_EQ(config.decoder.layers, 2);
+}
+
+TEST(LlmConfig, ReadsMoreIdsThatEndAText) {
+  Json model = test::llm_config().at("model");
+  model["more_eos"] = {4, 29};
+  EXPECT_EQ(read(model).more_eos_ids, (std::vector<std::int32_t>{4, 29}));
 }
 
 TEST(LlmConfig, RefusesFieldsThatDoNotFit) {
@@ -28,8 +35,17 @@ TEST(LlmConfig, RefusesFieldsThatDoNotFit) {
   };
   EXPECT_TRUE(refuses("vocab", 0));
   EXPECT_TRUE(refuses("eos", 30));
+  EXPECT_TRUE(refuses("more_eos", {30}));
+  EXPECT_TRUE(refuses("more_eos", std::vector<int>(33, 4)));
+  EXPECT_TRUE(refuses("tokens", 31));
   EXPECT_TRUE(refuses("head_bias", 1));
   EXPECT_TRUE(refuses("decoder", 1));
+}
+
+TEST(LlmConfig, RefusesAnEndAmongTheIdsThatPadTheTable) {
+  Json model = test::llm_config().at("model");
+  model["tokens"] = 2;
+  EXPECT_TRUE(throws_naming<FormatError>("model.eos", [&model] { read(model); }));
 }
 
 }  // namespace
