@@ -244,6 +244,9 @@ void register_build_options(py::module_& module) {
       "For w4: a zero point for each scale, so that a group's range needn't be symmetric about 0.");
   def_field(bound, "head_quantization", &BuildOptions::head_quantization,
             "Of matrices that give logits: \"none\", \"w8a16\" or \"w8a8\"; empty: as of all.");
+  def_field(bound, "exclude_modules", &BuildOptions::exclude_modules,
+            "With a quantization: names of matrices that stay floats of dtype; * stands for any "
+            "characters.");
   def_field(bound, "wide_heads", &BuildOptions::wide_heads,
             "Matrices that give logits stay floats of dtype; None: as the family says.");
   def_field(bound, "max_batch_size", &BuildOptions::max_batch_size, "Requests in flight; 0: 8.");

@@ -563,6 +563,9 @@ class BuildOptions:
     """For w4: a zero point for each scale, so that a group's range needn't be symmetric about 0."""
     head_quantization: str
     """Of matrices that give logits: "none", "w8a16" or "w8a8"; empty: as of all."""
+    exclude_modules: list[str]
+    """With a quantization: names of matrices that stay floats of dtype; * stands for any
+    characters."""
     wide_heads: bool | None
     """Matrices that give logits stay floats of dtype; None: as the family says."""
     max_batch_size: int

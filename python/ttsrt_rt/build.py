@@ -56,6 +56,8 @@ def build(
             the others.
         head_quantization: Of matrices that give logits, instead of what `quantization` and
             `wide_heads` say: "none", "w8a16" or "w8a8".
+        exclude_modules: With a quantization: names of matrices that stay `dtype`'s, as `inspect`
+            prints them for the checkpoint; `*` stands for any characters; none.
         max_batch_size: Requests in flight; 8.
         max_seq_len: Decoder positions, context included; `max_input_len` and the checkpoint's
             default `max_frames`.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypedDict, TypeVar
@@ -135,6 +135,7 @@ class _PackOptions(TypedDict, total=False):
     zero_points: bool | None
     wide_heads: bool | None
     head_quantization: str | None
+    exclude_modules: Sequence[str] | None
     max_batch_size: int | None
     max_seq_len: int | None
     max_input_len: int | None

@@ -206,6 +206,9 @@ struct BuildOptions {
   /// Of matrices that give logits, instead of `quantization` and `wide_heads`: "none", "w8a16" or
   /// "w8a8"; empty: as these say.
   std::string head_quantization;
+  /// With a quantization: names of matrices that stay floats of `dtype`. In a name, `*` stands for
+  /// any characters, up to four times; each name must stand for one matrix at least.
+  std::vector<std::string> exclude_modules;
   std::int32_t max_batch_size = 8;  ///< requests in flight; 0: 8
   /// Decoder positions, including the context; 0: max_input_len plus the steps of the checkpoint's
   /// default max_frames.

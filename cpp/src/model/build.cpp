@@ -176,6 +176,9 @@ void check_heads(const BuildOptions& options) {
               "head_quantization: expected none, w8a16 or w8a8, got ", in_quotes(name));
   TTSRT_CHECK(ConfigError, name.empty() || !options.wide_heads.has_value(),
               "wide_heads: expected none beside head_quantization");
+  TTSRT_CHECK(ConfigError, options.exclude_modules.empty() || options.quantization != "none",
+              "exclude_modules: expected none without a quantization, got ",
+              options.exclude_modules.size(), " names");
 }
 
 void describe(ObjectText& engine, const Checkpoint& checkpoint, const model::Limits& limits,
@@ -194,6 +197,8 @@ void describe(ObjectText& engine, const Checkpoint& checkpoint, const model::Lim
     if (is_wide) engine.put("wide_heads", "true");
     if (!is_wide) engine.put_string("head_quantization", ops::name_of(heads->quantization));
   }
+  if (!options.exclude_modules.empty())
+    engine.put("exclude_modules", Json(options.exclude_modules).dump());
   ObjectText bounds(1);
   bounds.put("max_batch_size", std::to_string(limits.max_batch_size));
   bounds.put("max_seq_len", std::to_string(limits.max_seq_len));
@@ -246,7 +251,8 @@ void write_engine(const Checkpoint& checkpoint, const fs::path& folder, const mo
   const model::QuantizationChoice quantization =
       model::resolve_quantization(options.quantization, options.group_size, options.zero_points);
   const auto items = model::pack_items(
-      checkpoint.manifest, {options.dtype, quantization, heads_of(checkpoint, options)});
+      checkpoint.manifest,
+      {options.dtype, quantization, heads_of(checkpoint, options), options.exclude_modules});
   SafetensorsWriter writer((folder / "weights.safetensors").string(), entries_of(items));
   ComponentTexts components;
   std::int32_t done = 0;

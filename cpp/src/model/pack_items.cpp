@@ -1,5 +1,9 @@
 #include "model/pack_items.h"
 
+#include <fnmatch.h>
+
+#include <algorithm>
+
 #include "core/check.h"
 
 namespace ttsrt::model {
@@ -15,6 +19,49 @@ void be_product(ops::Weight& weight, DType dtype, const QuantizationChoice& choi
   weight.dtype = stored_dtype(weight.quantization);
   check_inputs(weight);
 }
+
+// The patterns of excluded products, and which of them stand for one.
+class Exclusions {
+ public:
+  explicit Exclusions(const std::vector<std::string>& patterns)
+      : patterns_(patterns), is_met_(patterns.size()) {
+    TTSRT_CHECK(ConfigError, patterns.size() <= kMaxExcluded, "exclude_modules: expected at most ",
+                kMaxExcluded, " names, got ", patterns.size());
+    for (const std::string& pattern : patterns) {
+      const bool is_short = pattern.size() <= kMaxPattern;
+      const auto stars = std::count(pattern.begin(), pattern.end(), '*');
+      TTSRT_CHECK(ConfigError, is_short && stars <= kMaxStars,
+                  "exclude_modules: expected names of at most ", kMaxPattern,
+                  " characters with at most ", kMaxStars, " of *, got ",
+                  in_quotes(pattern.substr(0, kMaxPattern)));
+    }
+  }
+
+  bool has(const std::string& name) {
+    bool is_excluded = false;
+    for (std::size_t i = 0; i < patterns_.size(); ++i) {
+      if (fnmatch(patterns_[i].c_str(), name.c_str(), FNM_NOESCAPE) != 0) continue;
+      is_met_[i] = is_excluded = true;
+    }
+    return is_excluded;
+  }
+
+  void check_met() const {
+    const auto found = std::find(is_met_.begin(), is_met_.end(), false);
+    if (found == is_met_.end()) return;
+    const std::string& name = patterns_[static_cast<std::size_t>(found - is_met_.begin())];
+    throw ConfigError(message("exclude_modules: expected names of matrices of the checkpoint, got ",
+                              in_quotes(name), ", which is none"));
+  }
+
+ private:
+  static constexpr std::size_t kMaxExcluded = 1024;
+  static constexpr std::size_t kMaxPattern = 256;
+  static constexpr std::ptrdiff_t kMaxStars = 4;  // what fnmatch does grows with each
+
+  const std::vector<std::string>& patterns_;
+  std::vector<bool> is_met_;
+};
 
 }  // namespace
 
@@ -59,18 +106,22 @@ std::vector<PackItem> list_tensors(const Manifest& manifest) {
 
 std::vector<PackItem> pack_items(const Manifest& manifest, const PackOptions& options) {
   std::vector<PackItem> items = list_tensors(manifest);
+  Exclusions exclusions(options.exclude);
   for (PackItem& item : items) {
     const TensorSpec& source = item.source;
     if (is_product(source.role)) {
+      const bool is_excluded = exclusions.has(source.name);
       const bool has_own = source.is_head && options.heads.has_value();
       const QuantizationChoice& choice = has_own ? *options.heads : options.quantization;
-      be_product(item.weight, options.dtype,
-                 source.precision == Precision::any ? choice : QuantizationChoice{});
+      be_product(
+          item.weight, options.dtype,
+          source.precision == Precision::any && !is_excluded ? choice : QuantizationChoice{});
       if (source.precision == Precision::float32) item.weight.dtype = DType::float32;
     } else {
       item.weight.dtype = source.role == Role::table ? options.dtype : source.dtype;
     }
   }
+  exclusions.check_met();
   return items;
 }
 

@@ -28,10 +28,12 @@ struct PackOptions {
   QuantizationChoice quantization;  // of products
   // Of products that give logits, where that is another.
   std::optional<QuantizationChoice> heads = std::nullopt;
+  // Patterns of fnmatch for the names of products that aren't quantized.
+  std::vector<std::string> exclude = {};
 };
 
-// The same tensors as a build stores them. Throws FormatError for products that the quantization
-// can't hold.
+// The same tensors as a build stores them. Throws ConfigError for a pattern that stands for no
+// product, and FormatError for products that the quantization can't hold.
 std::vector<PackItem> pack_items(const Manifest& manifest, const PackOptions& options);
 
 // w8a8 adds up whole numbers: beyond this many inputs a sum could overflow.

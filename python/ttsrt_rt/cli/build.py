@@ -21,7 +21,7 @@ _LIMITS = {
 }
 _SAID_BY_CONFIG = (
     *("quantization", "head_quantization", "group_size", "zero_points", "wide_heads"),
-    *("codec_dir", "dtype"),
+    *("exclude_modules", "codec_dir", "dtype"),
 )
 _OF_CONFIG = ("max_batch_size", "max_seq_len", "max_input_len", "max_num_tokens")
 
@@ -71,6 +71,12 @@ def add_parser(commands: Subparsers) -> None:
         "--head_quantization",
         choices=("none", "w8a16", "w8a8"),
         help="how they are quantized, if not as all",
+    )
+    parser.add_argument(
+        "--exclude_modules",
+        nargs="+",
+        metavar="NAME",
+        help="matrices that stay as --dtype says beside --quantization; * stands for any characters",
     )
     parser.add_argument(
         "--codec_dir",
@@ -124,6 +130,7 @@ def _run(args: argparse.Namespace) -> int:
         zero_points=args.zero_points,
         wide_heads=args.wide_heads,
         head_quantization=args.head_quantization,
+        exclude_modules=args.exclude_modules,
         codec_dir=args.codec_dir,
         overwrite=args.overwrite,
         progress=True,

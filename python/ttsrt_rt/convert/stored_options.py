@@ -24,6 +24,7 @@ BUILD_KINDS: dict[str, type] = {
     "zero_points": bool,
     "wide_heads": bool,
     "head_quantization": str,
+    "exclude_modules": list,
 }
 RUN_KINDS: dict[str, type] = {"kv_cache_dtype": str}
 

@@ -121,19 +121,16 @@ def measure_quality(
     told(reference.name)
     right = reference.greedy(prompts, options.max_tokens)
     whole = [[*ids, *made] for ids, (made, _) in zip(prompts, right, strict=True)]
-    forced_of = [reference.logits(ids) for ids in whole]
+    forced = _forced(reference, engines, whole, told)
     max_len = options.max_len or min(each.max_len for each in (reference, *engines))
     stride = options.stride or max_len - (bos is not None)
     base = None
     if text:
         base = perplexity(reference, text, max_len, stride, bos)
     found = []
-    for engine in engines:
+    for engine, distances in zip(engines, forced, strict=True):
         told(engine.name)
         made = engine.greedy(prompts, options.max_tokens)
-        forcing = Forcing()
-        for ids, of in zip(whole, forced_of, strict=True):
-            forcing.add(of, engine.logits(ids))
         shares = [
             prefix_share(ours[0], theirs[0]) for ours, theirs in zip(made, right, strict=True)
         ]
@@ -147,12 +144,28 @@ def measure_quality(
                 equal_texts=float(
                     np.mean([a[0] == b[0] for a, b in zip(made, right, strict=True)])
                 ),
-                forced=forcing.result(),
+                forced=distances,
                 perplexity=perplexity(engine, text, max_len, stride, bos) if text else None,
                 reference_perplexity=base,
             )
         )
     return found
+
+
+def _forced(
+    reference: Source,
+    engines: Sequence[Source],
+    texts: Sequence[list[int]],
+    told: Callable[[str], object],
+) -> list[Forced]:
+    """Returns each engine's distances, text by text, so that the logits of one are kept."""
+    made = [Forcing() for _ in engines]
+    for number, ids in enumerate(texts, 1):
+        told(f"logits of text {number} of {len(texts)}")
+        right = reference.logits(ids)
+        for forcing, engine in zip(made, engines, strict=True):
+            forcing.add(right, engine.logits(ids))
+    return [each.result() for each in made]
 
 
 def perplexity(

@@ -8,6 +8,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,6 @@ def layer_distances(
         raise ConfigError(f"{folder}: expected a checkpoint of family llm, got {show(family)}")
     right = reference.greedy(prompts, max_tokens)
     texts = [[*ids, *made] for ids, (made, _) in zip(prompts, right, strict=True)]
-    expected = [reference.logits(ids) for ids in texts]
     longest = max(len(ids) for ids in texts)
     found = []
     with open_weights(folder / WEIGHTS_NAME) as weights:
@@ -73,9 +73,9 @@ def layer_distances(
                 engine = _engine(
                     folder, weights, layer, Path(made_in), quantization, group_size, longest
                 )
-                for ids, logits in zip(texts, expected, strict=True):
-                    forcing.add(logits, engine.logits(ids))
-                engine.close()
+                with closing(engine):
+                    for ids in texts:  # the reference again: logits of all texts may be gigabytes
+                        forcing.add(reference.logits(ids), engine.logits(ids))
             distance = forcing.result()
             found.append(
                 {

@@ -62,6 +62,28 @@ TEST(BuildPlan, ShapesAndSources) {
   expect_shape(items.at("lengths"), 1, 5);
 }
 
+TEST(BuildPlan, ExcludedProductsStayFloats) {
+  const PackOptions options = {
+      DType::bfloat16, {ops::Quantization::w8a16, 0, false}, std::nullopt, {"mat*", "heads"}};
+  const auto items = plan_of(options);
+  for (const char* kept : {"matrix", "heads.0", "heads.1"}) {
+    EXPECT_EQ(items.at(kept).weight.quantization, ops::Quantization::none) << kept;
+    EXPECT_EQ(items.at(kept).weight.dtype, DType::bfloat16) << kept;
+  }
+  EXPECT_EQ(items.at("conv").weight.quantization, ops::Quantization::w8a16);
+}
+
+TEST(BuildPlan, AnExclusionMustStandForAProduct) {
+  const auto refuses = [](const std::string& pattern) {
+    const PackOptions options = {
+        DType::float32, {ops::Quantization::w8a16, 0, false}, std::nullopt, {"matrix", pattern}};
+    return test::throws_naming<ConfigError>("exclude_modules", [&] { plan_of(options); });
+  };
+  for (const char* pattern : {"norm", "ids", "left_out", "matri", "", "*x*x*x*x*x*"})
+    EXPECT_TRUE(refuses(pattern)) << pattern;
+  EXPECT_TRUE(refuses(std::string(257, 'm')));
+}
+
 TEST(BuildPlan, OnlyProductsAreQuantized) {
   const auto items = plan_of({DType::bfloat16, {ops::Quantization::w4a16, 64, true}});
   for (const auto& [name, item] : items) {

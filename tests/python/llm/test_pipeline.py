@@ -187,6 +187,30 @@ def test_flags_of_the_old_script(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert found["source"]["run"] == {"kv_cache_dtype": "int8"}
 
 
+def test_excluded_matrices_stay_floats(tmp_path: Path) -> None:
+    checkpoint = rt.convert(DATA / "tiny_llama", tmp_path / "ckpt", progress=False)
+    flags = ["--checkpoint_dir", str(checkpoint), "--output_dir", str(tmp_path / "engine")]
+    kept = ["*.self_out", "head"]
+    assert main(["build", *flags, "--quantization", "w8a16", "--exclude_modules", *kept]) == 0
+    tensors = described(tmp_path / "engine")["components"]["decoder"]["tensors"]
+    layouts = {name: each["layout"] for name, each in tensors.items()}
+    assert layouts["decoder.layers.1.self_out"] == layouts["head"] == "panel16"
+    assert layouts["decoder.layers.1.self_qkv"] == "panel16_w8a16"
+    with Generator(tmp_path / "engine", device="cpu") as generator:
+        assert len(generator.generate([5, 6, 7], max_tokens=4, ignore_eos=True).ids) == 4
+    for wrong in (["none"], ["decoder.layers.0.norm"]):
+        with pytest.raises(rt.ConfigError, match="exclude_modules: expected names of matrices"):
+            rt.build(
+                checkpoint,
+                tmp_path / "other",
+                quantization="w8a16",
+                exclude_modules=wrong,
+                progress=False,
+            )
+    with pytest.raises(rt.ConfigError, match="expected none without a quantization"):
+        rt.build(checkpoint, tmp_path / "other", exclude_modules=["head"], progress=False)
+
+
 @pytest.mark.parametrize(
     ("command", "told"),
     [

@@ -25,6 +25,7 @@ from ttsrt_rt.llm import Generator
 from ttsrt_rt.llm.memory_use import block_use, largest_batch, measure_memory
 from ttsrt_rt.llm.prompts import PromptLine
 from ttsrt_rt.memory import MemoryPlan, plan_memory
+from ttsrt_rt.quality.sources import EngineSource
 
 assert jinja2 is not None
 assert tokenizers is not None
