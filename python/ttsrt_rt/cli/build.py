@@ -76,7 +76,7 @@ def add_parser(commands: Subparsers) -> None:
         "--exclude_modules",
         nargs="+",
         metavar="NAME",
-        help="matrices that stay as --dtype says beside --quantization; * stands for any characters",
+        help="matrices that stay as --dtype says beside --quantization; * stands for any text",
     )
     parser.add_argument(
         "--codec_dir",

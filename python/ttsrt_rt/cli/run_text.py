@@ -171,7 +171,7 @@ def _prompt(args: argparse.Namespace, generator: Any, line: PromptLine) -> Any:
     """What `generate` takes, no longer than --max_input_len."""
     from ttsrt_rt.llm.prompts import prompt_of
 
-    prompt = prompt_of(line, generator, args.add_bos)
+    prompt = prompt_of(line, generator, args.add_bos, safe=args.safe)
     most = args.max_input_len
     if most is None:
         return prompt
@@ -299,6 +299,8 @@ def _fields(made: Generation) -> dict[str, Any]:
         ]
     if made.metrics.speculation.rounds:
         fields["speculation"] = asdict(made.metrics.speculation)
+    if made.warnings:
+        fields["warnings"] = list(made.warnings)
     if made.error is not None:
         fields["error"] = made.error
     return fields
@@ -336,7 +338,9 @@ def _chat(
             continue
         messages.append({"role": "user", "content": line.rstrip("\r\n")})
         parts: list[str] = []
-        for piece in generator.chat_stream(messages, add_bos=args.add_bos, **options):
+        for piece in generator.chat_stream(
+            messages, add_bos=args.add_bos, safe=args.safe, **options
+        ):
             parts.append(piece.text)
             _write(piece.text, None)
         _write("\n", None)

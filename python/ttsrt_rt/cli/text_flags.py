@@ -6,7 +6,6 @@ import argparse
 from typing import Any
 
 from ttsrt_rt.cli.parser import Parser
-from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.json_text import parse_json
 
 __all__ = ["add_text_flags", "given_options", "is_of_text"]
@@ -82,6 +81,11 @@ def add_text_flags(parser: Parser) -> None:
         choices=["template", "once"],
         default="template",
         help="conversations: exactly what the template renders, or one leading bos",
+    )
+    group.add_argument(
+        "--safe",
+        action="store_true",
+        help="conversations: special tokens that are written in messages are text",
     )
     group.add_argument("--max_tokens", type=int, metavar="N", help="ids to generate at most")
     group.add_argument("--max_new_tokens", type=int, metavar="N", help="the same")

@@ -33,7 +33,7 @@ MAX_STOP_IDS = 256
 MAX_TOKENS = 256
 CLASS_EOS = 2  # of transformers' classes of Llama and Phi, where config.json has no such field
 
-# Fields that change which ids transformers picks, with their values that change nothing beside null.
+# Fields that change which ids transformers picks, with the values beside null that change nothing.
 NOT_OFFERED: dict[str, tuple[Any, ...]] = {
     "num_beams": (1,),
     "num_beam_groups": (1,),

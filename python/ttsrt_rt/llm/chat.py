@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Literal, TypeAlias
@@ -11,7 +12,7 @@ from ttsrt_rt.llm.template_sandbox import render
 from ttsrt_rt.quoting import show
 from ttsrt_rt.text.llm_tokenizer import LlmTokenizer
 
-__all__ = ["AddBos", "Message", "chat_ids", "chat_text"]
+__all__ = ["AddBos", "Message", "chat_ids", "chat_text", "content_places"]
 
 Message: TypeAlias = Mapping[str, Any]
 AddBos: TypeAlias = Literal["template", "once"]
@@ -50,7 +51,7 @@ def chat_text(
             "yourself and pass it to generate (Phi-2 documents 'Instruct: ...\\nOutput:')"
         )
     _check(messages)
-    mark = _unused_mark(source, messages) if continue_final_message else ""
+    mark = f"{_unused_word(source, messages)} " if continue_final_message else ""
     given = {
         **{name: text or "" for name, text in asdict(tokenizer.special).items()},
         **variables,
@@ -62,7 +63,12 @@ def chat_text(
 
 
 def chat_ids(
-    tokenizer: LlmTokenizer, text: str, *, add_bos: AddBos = "template", bos: int | None = None
+    tokenizer: LlmTokenizer,
+    text: str,
+    *,
+    add_bos: AddBos = "template",
+    bos: int | None = None,
+    contents: Sequence[tuple[int, int]] = (),
 ) -> list[int]:
     """Returns the ids of what a template rendered: exactly that, or with one leading bos.
 
@@ -71,11 +77,12 @@ def chat_ids(
         text: as `chat_text` returned it.
         add_bos: "template" adds nothing; "once" sees to it that one bos leads.
         bos: the id of the bos; None: that of the tokenizer.
+        contents: parts of the text in which special tokens are text (`content_places`).
 
     Raises:
         ConfigError: `add_bos` is another word, or "once" for a tokenizer without a bos.
     """
-    ids = tokenizer.encode(text, add_special_tokens=False)
+    ids = tokenizer.encode_around(text, contents)
     if add_bos == "template":
         return ids
     if add_bos != "once":
@@ -87,14 +94,66 @@ def chat_ids(
     return ids if ids[:1] == [found] else [found, *ids]
 
 
-def _unused_mark(template: str, messages: Sequence[Message]) -> str:
-    """Returns a mark that is neither in a template nor in the messages. Its last character is a
-    blank, so that a template that trims contents shows."""
-    written = template + repr([dict(each) for each in messages])
+def content_places(
+    tokenizer: LlmTokenizer,
+    messages: Sequence[Message],
+    text: str,
+    *,
+    template: str | None = None,
+    **options: Any,
+) -> list[tuple[int, int]]:
+    """Returns where the contents of messages are in the text that `chat_text` made of them.
+
+    The template runs once more, on contents with marks around them.
+
+    Args:
+        tokenizer, messages, template, **options: as of `chat_text`.
+        text: what it returned.
+
+    Returns:
+        Where each begins and ends, in characters, in rising order.
+
+    Raises:
+        ConfigError: a content is no text, or the template does not show contents as they are.
+    """
+    word = _unused_word(tokenizer.template if template is None else template, messages)
+    begin, end = f"{word}BEGIN", f"{word}END"
+    marked = []
+    for at, each in enumerate(messages):
+        content = each["content"]
+        if not isinstance(content, str):
+            raise ConfigError(f"safe: messages[{at}].content: expected a text, got {show(content)}")
+        inner = content.strip()
+        if inner:  # marks keep clear of the blanks that a template may trim
+            content = content.replace(inner, f"{begin}{inner}{end}", 1)
+        marked.append({**each, "content": content})
+    rendered = chat_text(tokenizer, marked, template=template, **options)
+    places, plain, opened = [], "", None
+    for part in re.split(f"({begin}|{end})", rendered):
+        if part == begin:
+            opened = len(plain)
+        elif part == end and opened is not None:
+            places.append((opened, len(plain)))
+            opened = None
+        else:
+            plain += part
+    if opened is not None:  # a last message that is continued has no end
+        places.append((opened, len(plain)))
+    if plain != text:
+        raise ConfigError(
+            "safe: expected a template that shows the contents of messages as they are, got one "
+            "that does not"
+        )
+    return places
+
+
+def _unused_word(template: str | None, messages: Sequence[Message]) -> str:
+    """Returns a word that is neither in a template nor in the messages."""
+    written = (template or "") + repr([dict(each) for each in messages])
     number = 0
-    while f"END-OF-MESSAGE-{number}-" in written:
+    while (word := f"MESSAGE-{number}-") in written:
         number += 1
-    return f"END-OF-MESSAGE-{number}- "
+    return word
 
 
 def _marked(messages: Sequence[Message], mark: str) -> list[dict[str, Any]]:

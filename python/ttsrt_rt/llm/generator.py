@@ -64,6 +64,8 @@ class Generator(TextModel):
             self._tokenizer = front.tokenizer(where)
         except ConfigError as error:  # a package or tokenizer.json is missing: ids work without
             self._no_tokenizer = str(error)
+        bos = None if self._tokenizer is None else self._tokenizer.special.bos_token
+        self._bos = self._tokenizer.token_id(bos) if self._tokenizer and bos else None
         self._stop_ids = frozenset(front.stop_ids)
         self._limits = description["limits"]
         self._usual_tokens = int(description["defaults"]["max_frames"])
@@ -251,7 +253,7 @@ class Generator(TextModel):
             ids=frozenset(self._stops_of(options)[MOST_STOP_IDS:]),
             strings=strings,
             include=options.include_stop,
-            min_tokens=request.min_frames,
+            min_tokens=request.min_frames or 0,
             has_logprobs=options.logprobs is not None,
         )
         tokenizer = self.tokenizer if strings or options.echo else self._tokenizer
@@ -266,7 +268,17 @@ class Generator(TextModel):
             skip_special=options.skip_special,
             continues=options.continues or options.echo,
             opening=opening,
+            warnings=self._warnings_of(ids),
         )
+
+    def _warnings_of(self, ids: Sequence[int]) -> list[str]:
+        """Returns what looks like a mistake in a prompt, which runs as it is."""
+        if self._bos is None or list(ids[:2]) != [self._bos] * 2:
+            return []
+        return [
+            f"prompt: begins with two bos, id {self._bos}: a template that writes one needs "
+            "add_special_tokens=False"
+        ]
 
     def _stops_of(self, options: GenerationOptions) -> list[int]:
         """Returns the ids that end a text beside the engine's own, if that does."""

@@ -38,7 +38,7 @@ class Follower:
         self._prompt = prompt
         self._options = options
         self._tell = tell
-        self._ends = ends
+        self.ends = ends
         self._stops = StopStrings(check_stops(options.stop), include=options.include_stop)
         self._text = text
         self._most = options.max_tokens or USUAL_TOKENS
@@ -54,7 +54,7 @@ class Follower:
         self._first = self._first or time.perf_counter()
         count, least = len(self._ids), min(self._options.min_tokens, self._most)
         text = ""
-        if count > least and number in self._ends:
+        if count > least and number in self.ends:
             self._reason, self._stop_reason = "stop", number
         elif self._text is not None:
             text = self._stops.feed(self._text.feed([number]))

@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -101,7 +100,7 @@ class HfGenerator(TextModel):
         """What turns text into ids, and ids into text.
 
         Raises:
-            ConfigError: the folder has no `tokenizer.json`, or the package `tokenizers` is missing.
+            ConfigError: the folder has no tokenizer, or the package `tokenizers` is missing.
         """
         if self._tokenizer is None:
             self._tokenizer = LlmTokenizer.open(self._folder)
@@ -149,13 +148,13 @@ class HfGenerator(TextModel):
         Raises:
             ConfigError: the prompt or an option can't be served.
         """
-        options = options_of(fields, "generate")
+        options = _supported(options_of(fields, "generate"))
         ids = self._ids_of(prompt, options)
         return self._run(ids, options, lambda piece: None)
 
     def stream(self, prompt: Prompt, **fields: Unpack[GenerationFields]) -> Iterator[Piece]:
         """Continues a prompt, and yields its text while it is made, as `Generator.stream`."""
-        options = options_of(fields, "stream")
+        options = _supported(options_of(fields, "stream"))
         return self._pieces(self._ids_of(prompt, options), options)
 
     def logits(self, ids: Sequence[int]) -> npt.NDArray[np.float32]:
@@ -228,7 +227,10 @@ class HfGenerator(TextModel):
         def told(found: Any) -> bool:
             return follower.take(int(found[0, -1]))
 
-        self._generate(array, torch.ones_like(array), tokens, _sampling(options), told)
+        sampling = _sampling(options)
+        if options.min_tokens and follower.ends:
+            sampling |= {"min_new_tokens": options.min_tokens, "eos_token_id": [*follower.ends]}
+        self._generate(array, torch.ones_like(array), tokens, sampling, told)
         return follower.finish(begin)
 
     def _generate(
@@ -246,8 +248,8 @@ class HfGenerator(TextModel):
 
         torch = self._torch
         config = copy.deepcopy(self._model.generation_config)
-        config.update(**sampling)
         config.eos_token_id = None  # what ends a text is found by `told`
+        config.update(**sampling)
         config.pad_token_id = 0
         config.max_new_tokens, config.max_length = tokens, None
 
@@ -281,15 +283,37 @@ class HfGenerator(TextModel):
 
     def text_stream(self, options: GenerationOptions) -> TextStream | None:
         """What makes text of ids; None for a folder without a tokenizer."""
-        if not (Path(self._folder) / "tokenizer.json").is_file():
+        try:
+            tokenizer = self.tokenizer
+        except ConfigError:  # there is none, or its package is missing
             return None
-        return TextStream(
-            self.tokenizer, skip_special=options.skip_special, continues=options.continues
-        )
+        return TextStream(tokenizer, skip_special=options.skip_special, continues=options.continues)
 
 
 class _LeftError(Exception):
-    """Who took the pieces is gone."""
+    """The iterator of the pieces was closed."""
+
+
+_NOT_OFFERED = (
+    *("repetition_scope", "presence_penalty", "frequency_penalty", "logprobs", "echo"),
+    *("speculation", "truncate", "priority", "deadline"),
+)
+
+
+def _supported(options: GenerationOptions) -> GenerationOptions:
+    """Returns options of which transformers has all.
+
+    Raises:
+        ConfigError: one that it does not have differs from its default.
+    """
+    usual = GenerationOptions()
+    for name in _NOT_OFFERED:
+        if getattr(options, name) != getattr(usual, name):
+            raise ConfigError(
+                f"{name}: expected none with the backend hf, which does not have it, got "
+                f"{show(getattr(options, name))}"
+            )
+    return options
 
 
 def _packages() -> tuple[Any, Any]:
@@ -313,11 +337,15 @@ def _stop_ids(model: Any) -> frozenset[int]:
 def _sampling(options: GenerationOptions) -> dict[str, Any]:
     """Options as transformers names them; what is not given stays the model's."""
     made: dict[str, Any] = {}
-    for name in ("top_k", "top_p", "min_p"):
+    for name in ("top_k", "top_p", "min_p", "repetition_penalty"):
         if getattr(options, name) is not None:
             made[name] = getattr(options, name)
     if options.temperature is not None:
         made["do_sample"] = options.temperature > 0
         if options.temperature > 0:
             made["temperature"] = options.temperature
+    if options.bad_ids:
+        made["bad_words_ids"] = [[number] for number in options.bad_ids]
+    if options.logit_bias:
+        made["sequence_bias"] = {(key,): float(of) for key, of in options.logit_bias.items()}
     return made

@@ -46,18 +46,27 @@ class PromptLine:
 class Templated(Protocol):
     """What makes ids of conversations: a `Generator`, or an `HfGenerator`."""
 
-    def chat_prompt(self, messages: Sequence[Message], *, add_bos: AddBos = ...) -> list[int]:
+    def chat_prompt(
+        self, messages: Sequence[Message], *, add_bos: AddBos = ..., safe: bool = ...
+    ) -> list[int]:
         """As `Generator.chat_prompt`."""
 
 
-def prompt_of(line: PromptLine, generator: Templated, add_bos: AddBos = "template") -> Prompt:
+def prompt_of(
+    line: PromptLine, generator: Templated, add_bos: AddBos = "template", *, safe: bool = False
+) -> Prompt:
     """Returns what `Generator.generate` takes for a prompt.
+
+    Args:
+        line: the prompt.
+        generator: the model.
+        add_bos, safe: of conversations, as of `Generator.chat`.
 
     Raises:
         ConfigError: a conversation for a model without a chat template, or one that it refuses.
     """
     if line.messages is not None:
-        return generator.chat_prompt(line.messages, add_bos=add_bos)
+        return generator.chat_prompt(line.messages, add_bos=add_bos, safe=safe)
     if line.ids is not None:
         return list(line.ids)
     return line.text or ""

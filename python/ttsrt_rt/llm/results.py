@@ -40,6 +40,7 @@ class Generation:
         error: what went wrong, if `finish_reason` is "error".
         metrics: times of the request; its frames are tokens.
         logprobs: of each id in `ids`, if the request asked for `logprobs`; else None.
+        warnings: what may be a mistake in the request, such as a prompt that begins with two bos.
     """
 
     text: str
@@ -50,6 +51,7 @@ class Generation:
     error: str | None = None
     metrics: Metrics = field(default_factory=Metrics)
     logprobs: tuple[TokenLogprob, ...] | None = None
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

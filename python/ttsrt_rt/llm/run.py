@@ -53,6 +53,7 @@ class Run:
         skip_special: bool = True,
         continues: bool = False,
         opening: str = "",
+        warnings: Sequence[str] = (),
     ) -> None:
         """Follows a request.
 
@@ -64,6 +65,7 @@ class Run:
             skip_special: whether special tokens give no text.
             continues: whether the text goes on from the prompt, so that its first blank stays.
             opening: what the text begins with, in front of what is generated.
+            warnings: of the prompt, for the result.
         """
         self.handle = handle
         self._prompt = tuple(prompt)
@@ -77,6 +79,7 @@ class Run:
         self._ids: list[int] = []
         self._parts: list[str] = []
         self._opening = opening
+        self._warnings = tuple(warnings)
         self._logprobs: list[TokenLogprob] = []
         self._finish: FinishReason | None = None
         self._stop_reason: int | str | None = None
@@ -123,6 +126,7 @@ class Run:
             stop_reason=self._stop_reason,
             metrics=self.handle.wait().metrics,
             logprobs=tuple(self._logprobs) if self._ends.has_logprobs else None,
+            warnings=self._warnings,
         )
 
     def failed(self, error: Exception) -> Generation:

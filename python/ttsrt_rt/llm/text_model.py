@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy.typing as npt
 
-from ttsrt_rt.llm.chat import AddBos, Message, chat_ids, chat_text
+from ttsrt_rt.llm.chat import AddBos, Message, chat_ids, chat_text, content_places
 from ttsrt_rt.llm.options import GenerationFields
 from ttsrt_rt.llm.results import Generation, Piece
 from ttsrt_rt.text.llm_tokenizer import LlmTokenizer
@@ -63,6 +63,7 @@ class TextModel(ABC):
         *,
         add_bos: AddBos = "template",
         continue_final_message: bool = False,
+        safe: bool = False,
         template: str | None = None,
         variables: dict[str, Any] | None = None,
         **fields: Unpack[GenerationFields],
@@ -74,6 +75,8 @@ class TextModel(ABC):
             add_bos: "template" runs exactly what the template renders; "once" sees to it that one
                 bos leads.
             continue_final_message: whether the last message is continued instead of answered.
+            safe: whether special tokens that are written in messages are text, as they should be
+                where strangers write them; a template takes them for tokens otherwise.
             template: another template than the model's.
             variables: more variables of the template.
             **fields: as of `generate`.
@@ -86,6 +89,7 @@ class TextModel(ABC):
             messages,
             add_bos=add_bos,
             continue_final_message=continue_final_message,
+            safe=safe,
             template=template,
             variables=variables,
         )
@@ -97,6 +101,7 @@ class TextModel(ABC):
         *,
         add_bos: AddBos = "template",
         continue_final_message: bool = False,
+        safe: bool = False,
         template: str | None = None,
         variables: dict[str, Any] | None = None,
         **fields: Unpack[GenerationFields],
@@ -106,6 +111,7 @@ class TextModel(ABC):
             messages,
             add_bos=add_bos,
             continue_final_message=continue_final_message,
+            safe=safe,
             template=template,
             variables=variables,
         )
@@ -117,15 +123,16 @@ class TextModel(ABC):
         *,
         add_bos: AddBos = "template",
         continue_final_message: bool = False,
+        safe: bool = False,
         template: str | None = None,
         variables: dict[str, Any] | None = None,
     ) -> list[int]:
         """Returns the ids that `chat` runs; arguments and errors are its."""
-        text = chat_text(
-            self.tokenizer,
-            messages,
-            continue_final_message=continue_final_message,
-            template=template,
+        options = {
             **(variables or {}),
-        )
-        return chat_ids(self.tokenizer, text, add_bos=add_bos)
+            "continue_final_message": continue_final_message,
+            "template": template,
+        }
+        text = chat_text(self.tokenizer, messages, **options)
+        contents = content_places(self.tokenizer, messages, text, **options) if safe else ()
+        return chat_ids(self.tokenizer, text, add_bos=add_bos, contents=contents)

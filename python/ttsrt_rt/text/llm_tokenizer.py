@@ -48,6 +48,12 @@ def _byte_alphabet() -> dict[str, int]:
 
 BYTE_OF = _byte_alphabet()
 
+# Of PreTrainedTokenizerBase.clean_up_tokenization in transformers, in its order.
+_CLEANED = (
+    *((" .", "."), (" ?", "?"), (" !", "!"), (" ,", ","), (" ' ", "'"), (" n't", "n't")),
+    *((" 'm", "'m"), (" 's", "'s"), (" 've", "'ve"), (" 're", "'re")),
+)
+
 
 @dataclass(frozen=True)
 class SpecialTokens:
@@ -131,6 +137,13 @@ class LlmTokenizer:
         """
         if special not in ("template", "never"):
             raise ConfigError(f"special: expected template or never, got {show(special)}")
+        tokenizer = self._plain if special == "template" else self._never
+        return list(
+            tokenizer.encode(self._checked(text), add_special_tokens=add_special_tokens).ids
+        )
+
+    @staticmethod
+    def _checked(text: str) -> str:
         if not isinstance(text, str):
             raise ConfigError(f"text: expected a text, got {show(text)}")
         data = text.encode("utf-8", "replace")  # lone surrogates are not text
@@ -138,11 +151,56 @@ class LlmTokenizer:
             raise ConfigError(
                 f"text: expected at most {MAX_TEXT_BYTES} bytes, got {len(data)}; split it"
             )
-        tokenizer = self._plain if special == "template" else self._never
-        return list(tokenizer.encode(data.decode(), add_special_tokens=add_special_tokens).ids)
+        return data.decode()
 
-    def decode(self, ids: Sequence[int], *, skip_special: bool = True) -> str:
+    def encode_around(self, text: str, plain: Sequence[tuple[int, int]]) -> list[int]:
+        """Returns the ids of a text in parts of which special tokens are text, as parts written by
+        strangers. No token of the tokenizer's own is added.
+
+        Where those parts have no special token, the ids are those of `encode`. Else the text
+        between the other special tokens is encoded piece by piece.
+
+        Args:
+            text: the text.
+            plain: where each of those parts begins and ends, in characters, in rising order.
+
+        Raises:
+            ConfigError: as `encode`.
+        """
+        text = self._checked(text)
+        found = self._plain.encode(text, add_special_tokens=False)
+        special = [
+            (begin, end, number)
+            for number, (begin, end) in zip(found.ids, found.offsets, strict=True)
+            if number in self._hidden
+        ]
+        kept = [
+            each
+            for each in special
+            if not any(begin < each[1] and each[0] < end for begin, end in plain)
+        ]
+        if len(kept) == len(special):
+            return list(found.ids)
+        ids: list[int] = []
+        at = 0
+        for begin, end, number in [*kept, (len(text), len(text), -1)]:
+            if begin > at:
+                ids += self._never.encode(text[at:begin], add_special_tokens=False).ids
+            if number >= 0:
+                ids.append(number)
+            at = end
+        return ids
+
+    def decode(
+        self, ids: Sequence[int], *, skip_special: bool = True, cleanup: bool = False
+    ) -> str:
         """Returns the text of ids; ids without a token have none.
+
+        Args:
+            ids: the ids.
+            skip_special: whether special tokens have no text.
+            cleanup: whether blanks before punctuation and contractions are dropped, as
+                transformers does where `clean_up_tokenization_spaces` is set. Streams never do.
 
         Raises:
             ConfigError: an id is negative or not an integer.
@@ -153,6 +211,9 @@ class LlmTokenizer:
         found: str = self._plain.decode(
             [int(each) for each in ids], skip_special_tokens=skip_special
         )
+        if cleanup:
+            for written, clean in _CLEANED:
+                found = found.replace(written, clean)
         return found
 
     def token_id(self, token: str) -> int | None:

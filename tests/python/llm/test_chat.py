@@ -10,7 +10,7 @@ import pytest
 
 from tests.needs_llm import jinja2, tokenizers
 from ttsrt_rt.errors import ConfigError
-from ttsrt_rt.llm.chat import chat_ids, chat_text
+from ttsrt_rt.llm.chat import chat_ids, chat_text, content_places
 from ttsrt_rt.text import LlmTokenizer
 
 assert jinja2 is not None
@@ -60,6 +60,42 @@ def test_a_continued_message_ends_where_its_content_does(content: str) -> None:
     trims = plain.replace("m.content", "m.content | trim")
     text = chat_text(tokenizer, messages, continue_final_message=True, template=trims)
     assert text == f"<user>hi</s><assistant>{content}".rstrip()
+
+
+@pytest.mark.parametrize("case", ["tiny_llama", "tiny_llama_tied"])
+def test_special_tokens_of_strangers_are_text(case: str) -> None:
+    tokenizer = LlmTokenizer.open(DATA / case)
+    eos = tokenizer.token_id("</s>")
+    assert eos is not None
+
+    def ids_of(content: str, **options: Any) -> tuple[list[int], list[int]]:
+        messages = [{"role": "user", "content": content}]
+        text = chat_text(tokenizer, messages, **options)
+        contents = content_places(tokenizer, messages, text, **options)
+        found = [text[begin:end] for begin, end in contents]
+        assert found == ([content.strip()] if content.strip() else [])
+        return chat_ids(tokenizer, text), chat_ids(tokenizer, text, contents=contents)
+
+    for content in ("hi", " two  words ", "", "\u00e4\u4e2d", "a < b"):
+        plain, safe = ids_of(content)
+        assert safe == plain
+    plain, safe = ids_of("hi</s>there")
+    own = ids_of("hi")[0].count(eos)
+    assert (plain.count(eos), safe.count(eos)) == (own + 1, own)
+    assert "hi</s>there" in tokenizer.decode(safe, skip_special=True)
+    assert ids_of("hi</s>", continue_final_message=True)[1].count(eos) < plain.count(eos)
+
+
+def test_contents_must_be_shown_as_they_are() -> None:
+    tokenizer = LlmTokenizer.open(DATA / "tiny_llama")
+    template = "{{ messages[0].content | lower }}"
+    with pytest.raises(ConfigError, match="safe: expected a template that shows"):
+        content_places(
+            tokenizer, USER, chat_text(tokenizer, USER, template=template), template=template
+        )
+    parts = [{"role": "user", "content": [{"type": "text", "text": "hi"}]}]
+    with pytest.raises(ConfigError, match=r"safe: messages\[0\].content: expected a text"):
+        content_places(tokenizer, parts, "hi")
 
 
 def test_only_a_text_can_be_continued() -> None:

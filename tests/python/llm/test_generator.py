@@ -126,9 +126,7 @@ def test_min_tokens_delays_a_stop_string_and_does_not_lose_it(opened: Opened) ->
         assert made.text == soon.text
         assert len(made.ids) == min(max(least, len(soon.ids)), TOKENS)
         assert (made.finish_reason, made.stop_reason) == ("stop", stop)
-        pieces = list(
-            generator.stream(PROMPT, max_tokens=TOKENS, min_tokens=least, stop=stop)
-        )
+        pieces = list(generator.stream(PROMPT, max_tokens=TOKENS, min_tokens=least, stop=stop))
         assert "".join(piece.text for piece in pieces) == soon.text
 
 
@@ -138,6 +136,15 @@ def test_more_stop_ids_than_can_be_forbidden(opened: Opened, ignore_eos: bool) -
     many = list(range(100, 140))
     with pytest.raises(rt.ConfigError, match="ids that end a text beside min_tokens"):
         generator.generate(PROMPT, stop_ids=many, min_tokens=2, ignore_eos=ignore_eos)
+
+
+def test_two_leading_bos_are_told(opened: Opened) -> None:
+    generator = opened("tiny_llama")
+    bos = generator.tokenizer.token_id("<s>")
+    assert bos is not None
+    assert generator.generate([bos, 5], max_tokens=1).warnings == ()
+    (warning,) = generator.generate([bos, bos, 5], max_tokens=1).warnings
+    assert "begins with two bos" in warning
 
 
 def test_the_end_id_of_the_model_is_the_last_of_the_ids(tmp_path: Path) -> None:

@@ -121,3 +121,29 @@ def test_commands_with_the_baseline(tmp_path: Path, capsys: pytest.CaptureFixtur
     (ours,) = json.loads(capsys.readouterr().out)["engines"]
     assert ours["prefix_mean"] == 1.0 and ours["forced"]["logits"] < 2e-5
     assert ours["bleu"] is None or ours["bleu"] == pytest.approx(1.0, abs=1e-12)
+
+
+def test_options_have_an_effect_or_are_refused(model: HfGenerator) -> None:
+    prompt = [5, 6, 7, 8]
+    whole = model.generate(prompt, max_tokens=TOKENS, temperature=0)
+    first = whole.ids[0]
+    for fields in ({"bad_ids": [first]}, {"logit_bias": {first: -100.0}}):
+        made = model.generate(prompt, max_tokens=TOKENS, temperature=0, **fields)  # type: ignore[arg-type]
+        assert first not in made.ids
+    ended = model.generate(prompt, max_tokens=TOKENS, temperature=0, stop_ids=[first])
+    assert ended.ids == (first,)
+    later = model.generate(prompt, max_tokens=TOKENS, temperature=0, stop_ids=[first], min_tokens=3)
+    assert len(later.ids) > 3 and first not in later.ids[:3]
+    penalised = model.generate(prompt, max_tokens=TOKENS, temperature=0, repetition_penalty=20.0)
+    assert len(set(penalised.ids)) == TOKENS
+    with pytest.raises(rt.ConfigError, match="logprobs: expected none with the backend hf"):
+        model.generate(prompt, logprobs=2)
+
+
+def test_clean_text_is_that_of_transformers(model: HfGenerator) -> None:
+    text = "it is , as he 's said : do n't ! why ? ' quoted ' we 've , they 're . i 'm"
+    tokenizer = transformers.AutoTokenizer.from_pretrained(str(DATA / "tiny_phi"))
+    ids = model.tokenizer.encode(text, add_special_tokens=False)
+    plain = model.tokenizer.decode(ids)
+    cleaned = tokenizer.clean_up_tokenization(plain)
+    assert model.tokenizer.decode(ids, cleanup=True) == cleaned != plain

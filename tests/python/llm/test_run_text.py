@@ -154,6 +154,19 @@ def test_several_results_of_each_prompt(
     assert "seed: expected an integer, got 'b'" in capsys.readouterr().err
 
 
+def test_special_tokens_of_messages_are_text_where_they_should_be(
+    engine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "prompts.jsonl"
+    line = {"messages": [{"role": "user", "content": "a</s>b"}], "max_tokens": 1}
+    path.write_text(json.dumps(line), "utf-8")
+    found = []
+    for flags in ([], ["--safe"]):
+        assert run(engine, "--prompts", str(path), *flags) == 0
+        found.append(json.loads(capsys.readouterr().out)["prompt_ids"])
+    assert found[1].count(2) == found[0].count(2) - 1
+
+
 def test_a_profile_tells_where_the_time_went(
     engine: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
