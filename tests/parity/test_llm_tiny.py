@@ -88,6 +88,42 @@ def test_logits_of_each_step(case: str, device: str, engine_of: EngineOf) -> Non
     assert np.abs(logits - expected).max() <= TOLERANCE * np.abs(expected).max()
 
 
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("case", CASES)
+def test_company_changes_no_probability(case: str, device: str, engine_of: EngineOf) -> None:
+    """Probabilities of ids that are generated and that are scored, alone and in a crowd, to the
+    bit."""
+    prompts = [ids[: max(2, len(ids) - cut)] for ids, _ in prompts_of(case) for cut in (0, 2, 3)]
+    has_logprobs = not device.startswith("cuda")
+    tokens = rt.TokenOptions(ignore_eos=True, logprobs=3 if has_logprobs else None)
+    sampling = {"temperature": 0.9, "seed": 4, "prior": None, "tokens": tokens}
+    requests = [rt.Request(text_ids=ids, max_frames=9, **sampling) for ids in prompts]
+    scored = [rt.Request(text_ids=ids, score=True, prior=None) for ids in prompts]
+    with rt.Executor(engine_of(case), device=device, max_batch_size=5) as executor:
+        together = executor.generate([*requests, *scored])
+        for request, crowd in zip([*requests, *scored], together, strict=True):
+            alone = executor.generate(request)
+            assert np.array_equal(alone.codes, crowd.codes)
+            for name in ("logprobs", "top_logprobs", "nll"):
+                ours, theirs = getattr(alone, name), getattr(crowd, name)
+                assert (ours is None) == (theirs is None)
+                assert ours is None or np.array_equal(ours, theirs), name
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("case", CASES)
+def test_hidden_states(case: str, device: str, engine_of: EngineOf) -> None:
+    """What each block gives for the last id of a prompt, and the final norm of the last one's."""
+    golden = np.load(DATA / case / "ref.npz")
+    with rt.Executor(engine_of(case), device=device, trace=True) as executor:
+        result = executor.generate(text_ids=golden["ids_0"], max_frames=1, prior=None)
+    found = {each.name: each.values[0] for each in result.trace}
+    blocks = golden["hidden_0"][1:]  # the first row is the embedding
+    expected = {f"decoder.layers.{layer}": row for layer, row in enumerate(blocks)}
+    for name, row in {**expected, "dec_hidden": golden["normed_0"]}.items():
+        assert np.abs(found[name] - row).max() <= TOLERANCE * np.abs(row).max(), name
+
+
 def test_awq_becomes_the_floats_that_its_codes_stand_for(tmp_path: Path) -> None:
     folder = convert_case("tiny_llama_awq", tmp_path / "checkpoint")
     with open_weights(folder / "model.safetensors") as weights:

@@ -24,8 +24,10 @@ from ttsrt_rt.synth import write_random_t3
 from .mixing import DEVICE, DTYPES, STUCK, expect_events, expect_same
 
 NUM_MIXES = int(os.environ.get("TTSRT_MIXES", "12"))
-MODELS = ("t3", "turbo", "flash", "magpie")
+MODELS = ("t3", "turbo", "flash", "magpie", "llm")
+LLM = Path(__file__).resolve().parents[1] / "data" / "llm" / "tiny_phi"
 VOICES = ("ann", "bob")
+HAVE_VOICES = ("t3", "turbo", "flash")  # that an executor is given
 LIMITS = {"max_batch_size": 3, "max_seq_len": 128, "max_input_len": 40}
 # Blocks of the cache that serve one guided request of full length at a time, or many short ones.
 TIGHT = 16 * 24
@@ -45,6 +47,10 @@ class Ask:
     def request(self) -> rt.Request:
         content = np.random.default_rng(self.text_len)
         fields = dict(self.options)
+        if self.model == "llm":
+            fields = {name: fields[name] for name in fields if name not in SPEECH_ONLY}
+            ids = content.integers(0, 300, self.text_len).tolist()
+            return rt.Request(text_ids=ids, prior=None, **fields)
         if self.model == "magpie":
             fields = {name: fields[name] for name in fields if name not in T3_ONLY}
             voice: int | str = VOICES.index(self.voice)
@@ -67,6 +73,7 @@ class Ask:
 
 
 T3_ONLY = {"emotion", "repetition_penalty", "mixes_rows", "block"}
+SPEECH_ONLY = {"emotion", "mixes_rows", "block", "cfg_scale"}
 
 
 @st.composite
@@ -119,6 +126,8 @@ class House:
         if model == "magpie":
             return self.checkpoint_of("tinyhf")
         folder = self.folder / f"{model}-checkpoint"
+        if model == "llm" and not folder.exists():
+            rt.convert(LLM, folder, progress=False)
         if not folder.exists():
             size = {"t3": "tiny", "turbo": "tiny_turbo", "flash": "tiny_flash"}[model]
             source = write_random_t3(self.folder / f"t3_{model}.safetensors", size, seed=3)
@@ -130,7 +139,7 @@ class House:
         executor = rt.Executor(
             self.engine(model, dtype), device=DEVICE, kv_cache_dtype=dtype[2], **options
         )
-        for seed, name in enumerate(VOICES if model != "magpie" else ()):
+        for seed, name in enumerate(VOICES if model in HAVE_VOICES else ()):
             content = np.random.default_rng(seed)
             executor.add_voice(
                 name,
