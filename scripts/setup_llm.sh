@@ -31,5 +31,5 @@ else
 fi
 
 [ -x "$folder/bin/python" ] || python3 -m venv "$folder"
-"$folder/bin/python" -m pip install -q '.[llm]'
+"$folder/bin/python" -m pip install -q '.[llm,bench,quality]'
 "$folder/bin/ttsrt" doctor

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "core/check.h"
+#include "core/quote.h"
 
 namespace ttsrt::model {
 namespace {
@@ -32,8 +33,7 @@ class Exclusions {
       const auto stars = std::count(pattern.begin(), pattern.end(), '*');
       TTSRT_CHECK(ConfigError, is_short && stars <= kMaxStars,
                   "exclude_modules: expected names of at most ", kMaxPattern,
-                  " characters with at most ", kMaxStars, " of *, got ",
-                  in_quotes(pattern.substr(0, kMaxPattern)));
+                  " characters with at most ", kMaxStars, " of *, got ", in_quotes(pattern));
     }
   }
 

@@ -12,7 +12,7 @@ from ttsrt_rt.cli.executor_flags import add_executor_flags, executor_options
 from ttsrt_rt.cli.streams import tell
 from ttsrt_rt.cli.tables import format_table
 from ttsrt_rt.cli.types import Subparsers
-from ttsrt_rt.errors import ConfigError
+from ttsrt_rt.errors import ConfigError, FormatError
 from ttsrt_rt.regular_file import read_regular
 from ttsrt_rt.writing import write_text
 
@@ -134,7 +134,12 @@ def _text_ids(args: argparse.Namespace, reference: Source) -> tuple[list[int], i
     """The ids of the text, and the id that begins each window, if the tokenizer adds one."""
     if args.text is None:
         return [], None
-    text = read_regular(args.text, _MAX_TEXT).decode("utf-8", "replace")
+    try:
+        text = read_regular(args.text, _MAX_TEXT).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise FormatError(
+            f"--text: {args.text}: expected text in UTF-8, got other bytes at {error.start}"
+        ) from error
     tokenizer = reference.tokenizer
     plain = tokenizer.encode(text, add_special_tokens=False)
     whole = tokenizer.encode(text)

@@ -6,6 +6,8 @@ import argparse
 from typing import Any
 
 from ttsrt_rt.cli.parser import Parser
+from ttsrt_rt.cli.request_flags import given_fields
+from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.json_text import parse_json
 
 __all__ = ["add_text_flags", "given_options", "is_of_text"]
@@ -139,13 +141,28 @@ def given_options(args: argparse.Namespace) -> dict[str, Any]:
     """The options of `Generator.generate` that were given on the command line.
 
     Raises:
-        ConfigError: JSON of a flag is damaged.
+        ConfigError: JSON of a flag is damaged, an option was given twice, or a flag is of speech.
     """
     found = {name: getattr(args, name) for name in (*_OWN, *_SHARED)}
     given = {name: value for name, value in found.items() if value is not None}
+    of_request = given_fields(args)
+    for name, value in of_request.pop("tokens", {}).items():
+        if name in given:
+            raise ConfigError(f"--tokens_{name}: expected it once, got --{name} too")
+        given[name] = value
+    if "speculation" in of_request:
+        given["speculation"] = of_request.pop("speculation")
+    for name in of_request:
+        if name not in given:
+            raise ConfigError(
+                f"--{name}: expected none beside --prompt, --prompts and --chat, as language "
+                "models have no such option"
+            )
     if "logit_bias" in given:
         from ttsrt_rt.llm.options import bias_of_json
 
-        text = given["logit_bias"].encode("utf-8", "replace")
-        given["logit_bias"] = bias_of_json(parse_json(text, "--logit_bias"), "--logit_bias")
+        bias = given["logit_bias"]
+        if isinstance(bias, str):
+            bias = parse_json(bias.encode("utf-8", "replace"), "--logit_bias")
+        given["logit_bias"] = bias_of_json(bias, "--logit_bias")
     return given

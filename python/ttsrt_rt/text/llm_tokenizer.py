@@ -146,12 +146,18 @@ class LlmTokenizer:
     def _checked(text: str) -> str:
         if not isinstance(text, str):
             raise ConfigError(f"text: expected a text, got {show(text)}")
-        data = text.encode("utf-8", "replace")  # lone surrogates are not text
+        try:
+            data = text.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise ConfigError(
+                f"text: expected text in UTF-8, got a lone surrogate "
+                f"(U+{ord(text[error.start]):04X}) at character {error.start}"
+            ) from error
         if len(data) > MAX_TEXT_BYTES:
             raise ConfigError(
                 f"text: expected at most {MAX_TEXT_BYTES} bytes, got {len(data)}; split it"
             )
-        return data.decode()
+        return text
 
     def encode_around(self, text: str, plain: Sequence[tuple[int, int]]) -> list[int]:
         """Returns the ids of a text in parts of which special tokens are text, as parts written by

@@ -29,12 +29,19 @@ def check_stops(stops: str | Sequence[str] | None) -> tuple[str, ...]:
     if len(found) > MAX_STOPS:
         raise ConfigError(f"stop: expected at most {MAX_STOPS} texts, got {len(found)}")
     for each in found:
-        is_text = isinstance(each, str) and each
-        if not is_text or len(each.encode("utf-8", "replace")) > MAX_STOP_BYTES:
+        if not isinstance(each, str) or not 0 < _bytes_of(each) <= MAX_STOP_BYTES:
             raise ConfigError(
-                f"stop: expected texts of 1 to {MAX_STOP_BYTES} bytes, got {show(each)}"
+                f"stop: expected texts of 1 to {MAX_STOP_BYTES} bytes in UTF-8, got {show(each)}"
             )
     return found
+
+
+def _bytes_of(text: str) -> int:
+    """Returns the bytes of a text, 0 for one with a lone surrogate, which no text of ids has."""
+    try:
+        return len(text.encode("utf-8"))
+    except UnicodeEncodeError:
+        return 0
 
 
 class TextStream:

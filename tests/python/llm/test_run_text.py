@@ -82,6 +82,24 @@ def test_logprobs_and_biases_are_in_lines_of_results(
     assert biased["ids"][0] != expected.ids[0]
 
 
+def test_flags_of_requests_reach_texts(engine: Path, tmp_path: Path) -> None:
+    expected = whole(engine)
+    flags = ["--prompt", PROMPT, "--max_tokens", str(TOKENS), "--output", str(tmp_path / "a.json")]
+
+    def made(*more: str) -> dict[str, Any]:
+        assert run(engine, *flags, *more) == 0
+        found: dict[str, Any] = json.loads((tmp_path / "a.json").read_text("utf-8"))
+        return found
+
+    assert "speculation" not in made()
+    for more in (["--speculation", '{"mode": "ngram"}'], ["--speculation_mode", "ngram"]):
+        found = made(*more)
+        assert found["speculation"]["rounds"] > 0 and found["ids"] == list(expected.ids)
+    assert len(made("--tokens_logprobs", "2")["logprobs"]) == TOKENS
+    stopped = made("--tokens_stop_ids", str(expected.ids[3]))
+    assert (stopped["stop_reason"], stopped["finish_reason"]) == (expected.ids[3], "stop")
+
+
 def test_results_go_to_a_file(engine: Path, tmp_path: Path) -> None:
     expected = whole(engine)
     for name in ("a.txt", "a.json"):
@@ -222,6 +240,14 @@ def test_a_configuration_gives_engine_and_generation(
 MISTAKES = [
     (["--prompt", "a", "--text", "b"], "--text: expected none beside --prompt"),
     (["--prompt", "a", "--max_tokens", "0"], "--max_tokens: expected an integer from 1, got 0"),
+    (["--prompt", "a", "--voice", "0"], "--voice: expected none beside --prompt"),
+    (["--prompt", "a", "--cfg_scale", "2"], "--cfg_scale: expected none beside --prompt"),
+    (["--prompt", "a", "--language", "en"], "--language: expected none beside --prompt"),
+    (["--prompt", "a", "--chunk_frames", "7"], "--chunk_frames: expected none beside --prompt"),
+    (["--prompt", "a", "--prior_lookahead", "7"], "--prior: expected none beside --prompt"),
+    (["--prompt", "a", "--tokens", "garbage"], "--tokens: expected options as JSON"),
+    (["--prompt", "a", "--tokens_stop_ids", "2", "--stop_ids", "3"], "got --stop_ids too"),
+    (["--prompt", "a", "--speculation", '{"mode": "bogus"}'], "--speculation: mode: expected"),
     (["--prompt", "a", "--max_tokens", "2", "--max_new_tokens", "2"], "--max_new_tokens"),
     (["--prompt", "a", "--output", "a.wav"], "--output: expected a name that ends in .txt"),
     (["--prompt", "a", "--system", "b"], "--system: expected --chat"),

@@ -56,7 +56,7 @@ def test_it_installs_into_the_environment_and_shows_the_machine(tmp_path: Path) 
     assert done.returncode == 0, done.stderr
     assert "compiler: c++ 13.1" in done.stdout and "nvcc: none" in done.stdout
     assert (tmp_path / "calls").read_text().splitlines() == [
-        "python -m pip install -q .[llm]",
+        "python -m pip install -q .[llm,bench,quality]",
         "ttsrt doctor",
     ]
     assert {each.name for each in tmp_path.iterdir()} == {"bin", "env", "calls"}

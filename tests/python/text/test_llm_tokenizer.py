@@ -157,4 +157,5 @@ def test_arguments_are_checked() -> None:
         tokenizer.encode("a" * (8 << 20) + "b")
     with pytest.raises(ConfigError, match="ids: expected integers from 0, got -1"):
         tokenizer.decode([-1])
-    assert tokenizer.encode("\ud800") == tokenizer.encode("?")
+    with pytest.raises(ConfigError, match=r"got a lone surrogate \(U\+D800\) at character 1"):
+        tokenizer.encode("a\ud800")
