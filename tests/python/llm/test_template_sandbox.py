@@ -8,6 +8,7 @@ import pytest
 
 from tests.needs_llm import jinja2, tokenizers
 from ttsrt_rt.errors import ConfigError, FormatError
+from ttsrt_rt.llm.template_limits import MAX_SECONDS
 from ttsrt_rt.llm.template_sandbox import render
 
 assert jinja2 is not None
@@ -42,6 +43,13 @@ def made(source: str) -> str:
         ("{{ messages | map(attribute='role') | join(', ') }}", "user, assistant"),
         ("{% if messages[0].role == 'user' and 'x' not in messages[0] %}y{% endif %}", "y"),
         ("{{ strftime_now('%Y') | length }}", "4"),
+        ("{{ messages[1:] | map(attribute='role') | list }}{{ 'abc'[:2] }}", "['assistant']ab"),
+        ("{{ ['b', 'a'] | sort | join }}{{ [1, 2] | map('string') | sort | unique | list }}",
+         "ab['1', '2']"),
+        ("{{ '-'.join(messages | map(attribute='role')) }}{{ 2.55 | round(1) }}",
+         "user-assistant2.5"),
+        ("{{ [1, 2] == [1, 2] }}{{ 2 is in [1, 2] }}{{ {'a': 1}.items() }}",
+         "TrueTruedict_items([('a', 1)])"),
         ("{{ {'b': 1, 'a': 2} | dictsort }}", "[('a', 2), ('b', 1)]"),
     ],
 )  # fmt: skip
@@ -104,17 +112,56 @@ def test_what_templates_do(source: str, expected: str) -> None:
         "{{ (['a' * 999999] * 999999) | join }}",
         "{{ (['a' * 999999] * 999999) ~ '' }}",
         "{{ (['a' * 999999] * 999999) | upper }}",
+        # Names of a template can't take the place of what bounds it.
+        "{% set bounded_turns = range %}{% set _turns = range %}{% set l = range(20000) | list %}"
+        "{% for a in l %}{% for b in l %}x{% endfor %}{% endfor %}",
+        "{% set environment = 1 %}{% set l = range(99999) | list %}"
+        "{% for a in l %}{% if l | sort | length == 0 %}x{% endif %}{% endfor %}",
+        # Filters, comparisons, searches and tests are counted.
+        "{% set l = range(99999) | list %}"
+        + "{% set y = l | map('string') | map('upper') | sort | unique | list | length %}" * 60,
+        "{% set l = range(99999) | list %}{% set m = range(99999) | list %}"
+        "{% for a in range(99999) %}{% if l == m %}{% endif %}{% endfor %}",
+        "{% set l = range(99999) | list %}"
+        "{% for a in range(99999) %}{% if -1 in l %}{% endif %}{% endfor %}",
+        "{% set l = range(99999) | list %}{{ l | select('in', l | list) | list }}",
+        "{{ ('a' * 999999).rfind('b' ~ 'a' * 499999) }}",
+        "{{ ('a' * 999999).strip('b' * 999999 ~ 'a') }}",
+        "{{ ('a' * 999999) | trim('b' * 999999 ~ 'a') }}",
+        "{{ 1 | round(999999999, 'ceil') }}",
+        # All that is made counts together.
+        "".join(f"{{% set x{i} = 'a' * 1000000 %}}" for i in range(300)),
+        "".join(f"{{% set x{i} = range(99999) | list %}}" for i in range(300)),
+        "{% set l = 'a ' * 99999 %}" + "".join(f"{{% set x{i} = l.split() %}}" for i in range(99)),
+        "{% set l = 'a' * 999999 %}" + "".join(f"{{% set x{i} = l[1:] %}}" for i in range(99)),
+        "{% set l = 'a' * 999999 %}{% set ns = namespace(a=[]) %}{% for i in range(99) %}"
+        "{% set ns.a = ns.a + [l | upper] %}{% endfor %}",
+        "{% set ns = namespace(a=[1]) %}"
+        "{% for i in range(99) %}{% set ns.a = [ns.a] * 2 %}{% endfor %}{{ ns.a == ns.a }}",
+        "{% set ns = namespace(a=1) %}{% macro m() %}{% set ns.a = varargs %}{% endmacro %}"
+        "{% for i in range(99) %}{{ m(ns.a, ns.a) }}{% endfor %}",
+        "{% set ns = namespace(a=1) %}"
+        "{% for i in range(99) %}{% set ns.a = namespace(a=ns.a, b=ns.a) %}{% endfor %}{{ ns.a }}",
+        "{% set d = dict(a=['a'] * 99999) %}{% for i in range(99) %}{{ d.items() }}{% endfor %}",
+        "{{ ('a' * 99999).join('a' * 99999) }}",
+        "{{ range(99999) | map('default', 'a' * 99999, true) | sort }}",
+        "{{ ([1] * 99999) | tojson(separators=('a' * 999999, 'b')) }}",
+        "{{ int('f' * 999999, 16) }}{{ ('f' * 999999) | int(0, 16) }}",
+        # What Python's compiler refuses.
+        "{% for a in messages %}" * 25 + "{% endfor %}" * 25,
+        "{% if messages %}" * 200 + "{% endif %}" * 200,
+        "{% break %}",
         "{% if %}",
         "{{ messages[0].content + 1 }}",
         "{{ 1 / 0 }}",
-        "a" * (257 << 10),
+        "a" * (129 << 10),
     ],
 )
 def test_what_ends_with_an_error(source: str) -> None:
-    begin = time.monotonic()
+    begin = time.thread_time()
     with pytest.raises(FormatError, match="chat_template: "):
         made(source)
-    assert time.monotonic() - begin < 20
+    assert time.thread_time() - begin < MAX_SECONDS + 3  # the last operation ends in its time
 
 
 def test_a_template_may_refuse_messages() -> None:
