@@ -17,7 +17,7 @@ from ttsrt_rt.quoting import show
 from ttsrt_rt.regular_file import read_regular
 from ttsrt_rt.text.llm_tokenizer import LlmTokenizer
 
-__all__ = ["BUILTIN", "Ids", "calibration_ids"]
+__all__ = ["BUILTIN", "MAX_LENGTH", "Ids", "calibration_ids"]
 
 LOGGER = logging.getLogger(__name__)
 
@@ -27,6 +27,7 @@ BUILTIN = "builtin"
 MAX_BYTES = 64 << 20
 PIECE_BYTES = 1 << 20  # of a text that is encoded at once
 LEAST_IDS = 8
+MAX_LENGTH = 4096  # of a block: attention of a head takes the square of it
 BUILTIN_TEXT = (
     "The river rises in the hills and runs past three villages before it reaches the sea. In "
     "spring the water is high, and the mill at the second village grinds corn from morning to "
@@ -52,6 +53,7 @@ def calibration_ids(
     samples: int,
     length: int,
     vocab: int,
+    positions: int,
 ) -> Ids:
     """Returns blocks of ids.
 
@@ -61,17 +63,29 @@ def calibration_ids(
         folder: of the model, with its tokenizer.
         samples, length: at most so many blocks of so many ids.
         vocab: ids of the model.
+        positions: of the model, which no block exceeds.
 
     Returns:
         int64 [blocks, ids].
 
     Raises:
-        ConfigError: there are fewer than 8 ids, or an id is not the model's.
+        ConfigError: there are fewer than 8 ids, an id is not the model's, or given blocks are
+            longer than its positions or 4096.
         FormatError: a file is damaged.
     """
+    most = min(positions, MAX_LENGTH)
     if not isinstance(calibration, (str, os.PathLike)):
         ids = _given(calibration)
+        if ids.shape[1] > most:
+            raise ConfigError(
+                f"calibration: expected blocks of at most {most} ids, got {ids.shape[1]}"
+            )
     else:
+        if length > most:
+            LOGGER.warning(
+                "calibration: blocks of %d ids, as the model has no more positions", most
+            )
+            length = most
         tokenizer = LlmTokenizer(read_text_files(folder), str(folder))
         stream: list[int] = []
         for text in _texts(calibration):

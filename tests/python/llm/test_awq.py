@@ -219,7 +219,7 @@ def test_a_stopped_run_goes_on_at_its_layer(tmp_path: Path) -> None:
     with pytest.raises(Stopped):
         quantize_awq(source, target, ids_of(64), options=OPTIONS, progress=stop)
     assert not target.exists()
-    assert (tmp_path / "parts.work" / "layer_0000.npz").is_file()
+    assert (tmp_path / "parts.work" / "layer_0000.safetensors").is_file()
     later: list[tuple[int, int, str]] = []
     made = quantize_awq(
         source, target, ids_of(64), options=OPTIONS, progress=lambda *each: later.append(each)
@@ -261,8 +261,13 @@ def test_wrong_arguments_are_refused(tmp_path: Path) -> None:
         quantize_awq(source, tmp_path / "a", [[1] * 8 + [64]], options=OPTIONS)
     with pytest.raises(rt.ConfigError, match="calibration: expected lists of ids"):
         quantize_awq(source, tmp_path / "a", [[1], [2, 3]], options=OPTIONS)
-    (tmp_path / "a").mkdir()
-    with pytest.raises(rt.ConfigError, match="expected no such folder"):
+    with pytest.raises(rt.ConfigError, match="calibration: expected blocks of at most 64 ids"):
+        quantize_awq(source, tmp_path / "a", ids_of(64, length=65), options=OPTIONS)
+    with pytest.raises(rt.ConfigError, match="length: expected an integer from 1 to 4096"):
+        quantize_awq(source, tmp_path / "a", ids_of(64), options=AwqOptions(length=65536))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model"]
+    quantize_awq(source, tmp_path / "a", ids_of(64), options=OPTIONS, progress=False)
+    with pytest.raises(rt.ConfigError, match="holds a quantized model already"):
         quantize_awq(source, tmp_path / "a", ids_of(64), options=OPTIONS)
     quantize_awq(
         source, tmp_path / "a", ids_of(64), options=OPTIONS, overwrite=True, progress=False
