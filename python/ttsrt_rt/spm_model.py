@@ -7,6 +7,7 @@ The numbers of fields are those of `sentencepiece_model.proto`.
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -63,7 +64,8 @@ def read_spm(data: bytes, where: str) -> SpmModel:
         where: names the file in messages.
 
     Raises:
-        FormatError: it is damaged, has more than a million pieces, or is a model of another kind.
+        FormatError: it is damaged, has more than a million pieces, has a score that is not
+            finite, or is a model of another kind.
     """
     pieces: list[Piece] = []
     trainer: dict[int, int | bytes] = {}
@@ -94,8 +96,10 @@ def read_spm(data: bytes, where: str) -> SpmModel:
 
 
 def _piece(data: bytes, where: str) -> Piece:
-    fields = {number: value for number, _, value in _fields(data, where)}
-    text, score, kind = fields.get(1, b""), fields.get(2, 0), fields.get(3, NORMAL)
+    found = {number: (type_, value) for number, type_, value in _fields(data, where)}
+    _, text = found.get(1, (BYTES, b""))
+    score_type, score = found.get(2, (FIXED32, 0))
+    _, kind = found.get(3, (VARINT, NORMAL))
     if not isinstance(text, bytes) or not isinstance(score, int) or not isinstance(kind, int):
         raise FormatError(f"{where}: expected a text, a score and a kind, got other values")
     if len(text) > MAX_PIECE_BYTES:
@@ -106,7 +110,13 @@ def _piece(data: bytes, where: str) -> Piece:
         decoded = text.decode("utf-8")
     except UnicodeDecodeError as error:
         raise FormatError(f"{where}: expected text in UTF-8, got other bytes") from error
+    if score_type != FIXED32:
+        raise FormatError(
+            f"{where}: score: expected a field of type {FIXED32} (32 bits), got {score_type}"
+        )
     (value,) = struct.unpack("<f", score.to_bytes(4, "little"))
+    if not math.isfinite(value):
+        raise FormatError(f"{where}: score: expected a finite number, got {value}")
     return Piece(decoded, value, kind)
 
 

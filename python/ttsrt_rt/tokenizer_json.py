@@ -24,6 +24,7 @@ CONFIG, SPECIAL_MAP = "tokenizer_config.json", "special_tokens_map.json"
 FALLBACK_FILES = (VOCAB, MERGES, ADDED, MODEL)
 MAX_VALUES, MAX_PAIRS = 1_000_000, 500_000
 MAX_MERGES = 1 << 20
+MAX_WORK = 1 << 27  # letters of all ways to cut a piece in two; 256,000 usual pieces have 1 << 25
 MAX_TOKEN_LETTERS = 1024
 BLANK = "\u2581"
 NAMES = ("bos_token", "eos_token", "pad_token", "unk_token")
@@ -125,10 +126,17 @@ def _merges_of(pieces: Iterable[Piece], vocab: Mapping[str, int], where: str) ->
     """All ways in which two pieces make a third, the best of these first."""
     left_out = (UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE)
     ways: list[tuple[float, int, int, str, str]] = []
+    work = 0
     for piece in pieces:
         if piece.kind in left_out:
             continue
         text = piece.text
+        work += len(text) ** 2
+        if work > MAX_WORK:
+            raise FormatError(
+                f"{where}: expected pieces whose squares of lengths are at most {MAX_WORK} "
+                "together, got more"
+            )
         found = [
             (text[:cut], text[cut:])
             for cut in range(1, len(text))

@@ -8,7 +8,8 @@ of ids is decoded byte by byte (`text_stream`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -17,6 +18,7 @@ from ttsrt_rt.errors import ConfigError, FormatError
 from ttsrt_rt.json_text import parse_json
 from ttsrt_rt.quoting import shorten, show
 from ttsrt_rt.regular_file import read_regular
+from ttsrt_rt.text.tokenizer_growth import decoder_growth, normalizer_growth
 from ttsrt_rt.tokenizer_json import FALLBACK_FILES, tokenizer_json_of
 
 __all__ = ["LlmTokenizer", "SpecialMode", "SpecialTokens"]
@@ -32,7 +34,7 @@ TEMPLATE, TEMPLATE_JSON = "chat_template.jinja", "chat_template.json"
 FILES = (TOKENIZER, CONFIG, SPECIAL_MAP, TEMPLATE, TEMPLATE_JSON, *FALLBACK_FILES)
 MAX_FILE_BYTES = 32 << 20
 MAX_VALUES, MAX_PAIRS = 1_000_000, 500_000
-MAX_TEXT_BYTES = 8 << 20
+MAX_TEXT_BYTES, MAX_NORMALIZED_BYTES = 8 << 20, 32 << 20
 MAX_DEPTH = 8
 BLANK = "\u2581"  # stands for a blank in vocabularies of pieces
 NAMES = ("bos_token", "eos_token", "pad_token", "unk_token")
@@ -100,6 +102,9 @@ class LlmTokenizer:
         self._plain = _load(raw, where)
         self._never = _load(raw, where)  # special tokens in a text stay text
         self._never.encode_special_tokens = True
+        self._at = f"{where}/{TOKENIZER}"
+        self._growth = normalizer_growth(described.get("normalizer"), self._at)
+        decoder_growth(described.get("decoder"), self._at)
         self._is_byte_level, self.strips_blank = _decoder(described.get("decoder"), where)
         self._hidden = _special_ids(described)
         self.special = _special_tokens(config, _object(files, SPECIAL_MAP, where))
@@ -133,17 +138,17 @@ class LlmTokenizer:
             add_special_tokens: whether the tokenizer adds its own, such as one at the beginning.
 
         Raises:
-            ConfigError: it is not text, or has more than 8 MiB.
+            ConfigError: it is not text, has more than 8 MiB, or more than 32 MiB after the
+                tokenizer has normalized it.
+            FormatError: the tokenizer can't do what its file says.
         """
         if special not in ("template", "never"):
             raise ConfigError(f"special: expected template or never, got {show(special)}")
         tokenizer = self._plain if special == "template" else self._never
-        return list(
-            tokenizer.encode(self._checked(text), add_special_tokens=add_special_tokens).ids
-        )
+        made = self._encoded(tokenizer, self._checked(text), add_special_tokens=add_special_tokens)
+        return list(made.ids)
 
-    @staticmethod
-    def _checked(text: str) -> str:
+    def _checked(self, text: str) -> str:
         if not isinstance(text, str):
             raise ConfigError(f"text: expected a text, got {show(text)}")
         try:
@@ -157,7 +162,16 @@ class LlmTokenizer:
             raise ConfigError(
                 f"text: expected at most {MAX_TEXT_BYTES} bytes, got {len(data)}; split it"
             )
+        if len(data) * self._growth > MAX_NORMALIZED_BYTES:
+            raise ConfigError(
+                f"text: expected at most {MAX_NORMALIZED_BYTES // self._growth} bytes with a "
+                f"tokenizer that may make {self._growth} of one, got {len(data)}; split it"
+            )
         return text
+
+    def _encoded(self, tokenizer: Any, text: str, *, add_special_tokens: bool = False) -> Any:
+        with _refusing(f"{self._at}: expected a tokenizer that encodes this text"):
+            return tokenizer.encode(text, add_special_tokens=add_special_tokens)
 
     def encode_around(self, text: str, plain: Sequence[tuple[int, int]]) -> list[int]:
         """Returns the ids of a text in parts of which special tokens are text, as parts written by
@@ -171,10 +185,10 @@ class LlmTokenizer:
             plain: where each of those parts begins and ends, in characters, in rising order.
 
         Raises:
-            ConfigError: as `encode`.
+            ConfigError, FormatError: as `encode`.
         """
         text = self._checked(text)
-        found = self._plain.encode(text, add_special_tokens=False)
+        found = self._encoded(self._plain, text)
         special = [
             (begin, end, number)
             for number, (begin, end) in zip(found.ids, found.offsets, strict=True)
@@ -191,7 +205,7 @@ class LlmTokenizer:
         at = 0
         for begin, end, number in [*kept, (len(text), len(text), -1)]:
             if begin > at:
-                ids += self._never.encode(text[at:begin], add_special_tokens=False).ids
+                ids += self._encoded(self._never, text[at:begin]).ids
             if number >= 0:
                 ids.append(number)
             at = end
@@ -210,13 +224,14 @@ class LlmTokenizer:
 
         Raises:
             ConfigError: an id is negative or not an integer.
+            FormatError: the tokenizer can't do what its file says.
         """
         for each in ids:
             if isinstance(each, bool) or not hasattr(each, "__index__") or not 0 <= each < 1 << 31:
                 raise ConfigError(f"ids: expected integers from 0, got {show(each)}")
-        found: str = self._plain.decode(
-            [int(each) for each in ids], skip_special_tokens=skip_special
-        )
+        numbers = [int(each) for each in ids]
+        with _refusing(f"{self._at}: expected a tokenizer that decodes these ids"):
+            found: str = self._plain.decode(numbers, skip_special_tokens=skip_special)
         if cleanup:
             for written, clean in _CLEANED:
                 found = found.replace(written, clean)
@@ -254,17 +269,22 @@ def _load(raw: str, where: str) -> Any:
         raise ConfigError(
             "text: expected the package tokenizers, got none; pip install tokenizers"
         ) from error
-    try:
+    with _refusing(f"{where}/{TOKENIZER}: expected a tokenizer"):
         made = tokenizers.Tokenizer.from_str(raw)
         made.no_truncation()
         made.no_padding()
-    except (KeyboardInterrupt, SystemExit):
-        raise
-    except BaseException as error:  # a panic of the package is not an Exception
-        raise FormatError(
-            f"{where}/{TOKENIZER}: expected a tokenizer, got: {shorten(str(error))}"
-        ) from error
     return made
+
+
+@contextmanager
+def _refusing(told: str) -> Iterator[None]:
+    """Turns what the package raises into FormatErrors; its panics are no Exceptions."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError):
+        raise
+    except BaseException as error:
+        raise FormatError(f"{told}, got: {shorten(str(error))}") from error
 
 
 def _object(files: Mapping[str, bytes], name: str, where: str) -> dict[str, Any]:

@@ -141,6 +141,56 @@ def test_absurd_tokenizers_are_refused(fields: dict[str, Any], message: str) -> 
         LlmTokenizer(changed(**fields), "here")
 
 
+REPLACE = {"type": "Replace", "pattern": {"String": "a"}, "content": "a" * 1000}
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (
+            {"normalizer": {"type": "Sequence", "normalizers": [REPLACE, REPLACE]}},
+            "normalizer: expected steps that make at most 1024 bytes of one, got more at step 1, "
+            "Replace",
+        ),
+        ({"normalizer": {"type": "Prepend", "prepend": "a" * 2000}}, "normalizer: expected steps"),
+        (
+            {"normalizer": {"type": "Replace", "pattern": {"Regex": ""}, "content": "a" * 2000}},
+            "normalizer: expected steps",
+        ),
+        (
+            {"normalizer": {"type": "Sequence", "normalizers": [{"type": "NFC"}] * 65}},
+            "normalizer: expected",
+        ),
+        (
+            {"decoder": {"type": "Sequence", "decoders": [REPLACE, {"type": "Fuse"}]}},
+            "decoder: expected steps that make at most 64 bytes",
+        ),
+    ],
+)
+def test_steps_that_make_much_of_little_are_refused(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(FormatError, match=rf"here/tokenizer\.json: {message}"):
+        LlmTokenizer(changed(**fields), "here")
+
+
+def test_a_text_that_grows_is_shorter() -> None:
+    tokenizer = LlmTokenizer(changed(normalizer=REPLACE), "here")
+    assert len(tokenizer.encode("a")) > 100
+    with pytest.raises(ConfigError, match=r"at most 33554 bytes .* make 1000 of one"):
+        tokenizer.encode("a" * 33555)
+
+
+def test_a_panic_of_the_package_is_an_error_of_ours() -> None:
+    split = {
+        "type": "Split",
+        "pattern": {"Regex": "(a+)+$"},
+        "behavior": "Isolated",
+        "invert": False,
+    }
+    tokenizer = LlmTokenizer(changed(pre_tokenizer=split), "here")
+    with pytest.raises(FormatError, match=r"here/tokenizer\.json: expected a tokenizer that enc"):
+        tokenizer.encode("a" * 26 + "b")
+
+
 @pytest.mark.parametrize("raw", [b"{", b"[]", b"\xff", b'{"a": 1, "a": 2}', b"[" * 300_000])
 def test_files_that_are_no_json(raw: bytes) -> None:
     with pytest.raises(FormatError, match=r"here/tokenizer\.json: expected"):

@@ -92,6 +92,11 @@ def model_of(pieces: list[tuple[str, float, int]], **options: int) -> bytes:
     return told + field(2, trainer) + field(3, normalizer)
 
 
+def scored(score: bytes) -> bytes:
+    """A `tokenizer.model` of one piece with such a field for its score."""
+    return field(1, field(1, b"a") + score) + field(2, field(3, 2)) + field(3, field(4, 0))
+
+
 def llama_pieces() -> list[tuple[str, float, int]]:
     """The miniature's vocabulary, with the scores that its merges stand for."""
     whole = json.loads((DATA / "tiny_llama" / "tokenizer.json").read_text("utf-8"))
@@ -145,6 +150,18 @@ def test_the_golden_model_of_sentencepiece() -> None:
         ({"tokenizer.model": model_of([("a", 0.0, 1), ("a", 0.0, 1)])}, "each piece once"),
         ({"tokenizer.model": model_of([("a", 0.0, 9)])}, "expected a kind"),
         ({"tokenizer.model": model_of([("a" * 2000, 0.0, 1)])}, "at most 1024 bytes"),
+        ({"tokenizer.model": scored(varint(2 << 3) + varint(1 << 40))}, "score: expected a field"),
+        ({"tokenizer.model": scored(varint(2 << 3 | 1) + b"\xff" * 8)}, "score: expected a field"),
+        ({"tokenizer.model": scored(field(2, float("nan")))}, "score: expected a finite number"),
+        ({"tokenizer.model": scored(field(2, float("-inf")))}, "score: expected a finite number"),
+        (
+            {
+                "tokenizer.model": model_of(
+                    [("?", 0.0, 2), *(("a" * size, 0.0, 1) for size in range(1, 1020))]
+                )
+            },
+            "squares of lengths",
+        ),
         ({"vocab.json": b"[]", "merges.txt": b""}, "vocab.json: expected an object"),
         ({"vocab.json": b'{"a": -1}', "merges.txt": b""}, "expected an id"),
         ({"vocab.json": b'{"a": 0, "b": 0}', "merges.txt": b""}, "each id once"),
