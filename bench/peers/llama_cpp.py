@@ -17,6 +17,8 @@ __all__ = ["GGUF_TYPES", "IkLlamaCpp", "LlamaCpp"]
 
 # By class of precisions.
 GGUF_TYPES = {"float32": "f32", "bfloat16": "bf16", "int8": "q8_0", "int4": "q4_0"}
+_TRIED_STEPS = "8,12"  # ids of the prompt, and steps behind it
+_TRIED_ROWS = 64
 
 
 class LlamaCpp:
@@ -92,28 +94,46 @@ class LlamaCpp:
 class IkLlamaCpp(LlamaCpp):
     """One file of weights in ik_llama.cpp; arguments are those of `LlamaCpp`.
 
-    It rearranges the weights as it loads them (`-rtr 1`), which its authors advise for processors.
+    It can rearrange the weights as it loads them (`-rtr`). Whether that is faster depends on the
+    type and on the rows, so both are tried once, for one row and for many, and the faster is used.
     """
+
+    def __init__(self, folder: Path, model: Path, *, threads: int, prompt: int, steps: int):
+        super().__init__(folder, model, threads=threads, prompt=prompt, steps=steps)
+        self._is_rearranged: dict[str, bool] = {}
 
     def step_ms(self) -> float:
         """Milliseconds of a step of one sequence."""
         shape = f"{self._prompt},{self._steps}"
-        return self._test_ns("-r", 1, "-p", 0, "-n", 0, "-gp", shape) / 1e6 / self._steps
+        is_rearranged = self._faster("one row", "-p", 0, "-n", 0, "-gp", _TRIED_STEPS)
+        flags = ("-r", 1, "-p", 0, "-n", 0, "-gp", shape)
+        return self._ik_test_ns(is_rearranged, *flags) / 1e6 / self._steps
 
     def prompt_ms(self, rows: int) -> float:
         """Milliseconds of a prompt, after the same one: the program warms up with one row."""
-        return self._test_ns("-r", 2, "-p", rows, "-n", 0) / 1e6
+        is_rearranged = self._faster("rows", "-p", _TRIED_ROWS, "-n", 0)
+        return self._ik_test_ns(is_rearranged, "-r", 2, "-p", rows, "-n", 0) / 1e6
 
     def crowd_ms(self, count: int) -> float:
         """Milliseconds of a step of `count` sequences, of the table among its messages."""
-        flags = (*self._crowd_flags(count, str(self._steps)), "-rtr")
+        is_rearranged = self._faster("rows", "-p", _TRIED_ROWS, "-n", 0)
+        flags = self._crowd_flags(count, str(self._steps))
+        flags += ("-rtr",) if is_rearranged else ()
         printed = self._run(self._batched, *flags, errors=subprocess.STDOUT)
         rows = [line.split("|") for line in _lines_of(printed, "|")]
         column = [name.strip() for name in rows[0]].index("T_TG s")
         return 1e3 * float(rows[-1][column]) / self._steps
 
-    def _test_ns(self, *flags: object) -> float:
-        printed = self._run(self._bench, "-o", "json", "-rtr", 1, *flags)
+    def _faster(self, what: str, *flags: object) -> bool:
+        """Whether rearranged weights are faster in this test, which runs at its first use."""
+        if what not in self._is_rearranged:
+            spent = [self._ik_test_ns(each, "-r", 2, *flags) for each in (False, True)]
+            self._is_rearranged[what] = spent[1] < spent[0]
+        return self._is_rearranged[what]
+
+    def _ik_test_ns(self, is_rearranged: bool, *flags: object) -> float:
+        """Nanoseconds of the last repetition of one test of llama-bench."""
+        printed = self._run(self._bench, "-o", "json", "-rtr", int(is_rearranged), *flags)
         (found,) = _read_list(printed)
         return float(found["samples_ns"][-1])
 
