@@ -91,6 +91,9 @@ class Lowering {
   void lower(const ops::Clamp& op);
   void lower(const ops::SplitRows& op);
   void lower(const ops::QuantizeRows& op);
+  void lower(const ops::ShiftRows& op);
+  void lower(const ops::HarmonicSource& op);
+  void lower(const ops::FadeIn& op);
   void add_fused(const Fusion& fusion);
   // A TimeConv, and the HalfSnake of its outputs, if any, which may be all that reads them.
   void add_conv(const ops::TimeConv& op, const ops::HalfSnake* snake, bool is_for_snake);
@@ -102,6 +105,7 @@ class Lowering {
   Rows rows_of(ops::BufferId buffer, ops::RowSpace space = ops::RowSpace::rows) const;
   Rows scores_of(ops::BufferId buffer) const;
   std::int64_t rate_of(ops::BufferId buffer) const;
+  std::int64_t beyond_of(ops::BufferId buffer) const;
   Rows optional(ops::BufferId buffer, ops::RowSpace space) const;
 
   StageList& list_;

@@ -3,12 +3,17 @@
 
 #include "cpu/compile.h"
 #include "cpu/stages/rate_stages.h"
+#include "cpu/stages/source_stages.h"
 #include "cpu/stages/time_conv.h"
 
 namespace ttsrt::cpu {
 
 std::int64_t Lowering::rate_of(ops::BufferId buffer) const {
   return program_.activations[static_cast<std::size_t>(buffer)].rate;
+}
+
+std::int64_t Lowering::beyond_of(ops::BufferId buffer) const {
+  return program_.activations[static_cast<std::size_t>(buffer)].beyond;
 }
 
 void Lowering::lower(const ops::DequantizeCodes& op) {
@@ -40,6 +45,8 @@ void Lowering::add_conv(const ops::TimeConv& op, const ops::HalfSnake* snake, bo
   spec.out = rows_of(is_for_snake ? snake->out : op.out);
   spec.addend = optional(op.addend, ops::RowSpace::rows);
   spec.rate = rate_of(op.x);
+  spec.beyond = beyond_of(op.x);
+  spec.out_beyond = beyond_of(op.out);
   if (snake != nullptr) {
     spec.snake = snake_of(list_, *snake, spec.out.width);
     spec.activated = rows_of(snake->out);
@@ -58,6 +65,21 @@ void Lowering::lower(const ops::Clamp& op) {
 void Lowering::lower(const ops::SplitRows& op) {
   const Rows x = rows_of(op.x);
   add_split_rows(list_.site, x, rows_of(op.out), x.width * rate_of(op.x), stages_);
+}
+
+void Lowering::lower(const ops::ShiftRows& op) {
+  add_shift_rows(list_.site, op, rows_of(op.x), rows_of(op.out), rate_of(op.x), stages_);
+}
+
+void Lowering::lower(const ops::HarmonicSource& op) {
+  add_harmonic_source(list_, op,
+                      {rows_of(op.pitch), rows_of(op.noise), rows_of(op.out),
+                       static_cast<std::int32_t>(beyond_of(op.pitch))},
+                      stages_);
+}
+
+void Lowering::lower(const ops::FadeIn& op) {
+  add_fade_in(list_.site, op, rows_of(op.x), rate_of(op.x), stages_);
 }
 
 void Lowering::lower(const ops::QuantizeRows& op) {

@@ -51,11 +51,12 @@ void Lowering::lower(const ops::FlowStep& op) {
 }
 
 void Lowering::lower(const ops::PolarSpectrum& op) {
-  add_polar_spectrum(list_.site, op, rows_of(op.x), rows_of(op.out), stages_);
+  add_polar_spectrum(list_.site, op, rows_of(op.x), rows_of(op.out), rate_of(op.x), stages_);
 }
 
 void Lowering::lower(const ops::OverlapAdd& op) {
-  add_overlap_add(list_.site, op, rows_of(op.x), rows_of(op.out), stages_);
+  add_overlap_add(list_.site, op, {rows_of(op.x), rows_of(op.out), rate_of(op.x), beyond_of(op.x)},
+                  stages_);
 }
 
 // The rows stay where they are until the flight is collected.

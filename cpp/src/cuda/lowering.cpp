@@ -24,6 +24,8 @@ Activation activation_of(ops::Activate activate) {
       return Activation::gelu;
     case ops::Activate::mish:
       return Activation::mish;
+    case ops::Activate::elu:
+      throw ConfigError("activation: expected none, gelu, silu or mish on a GPU, got elu");
   }
   throw InternalError("an unknown activation");
 }
@@ -87,6 +89,10 @@ GateArgs gate_args(const ops::Gate& op, const RowBuffers& rows) {
 }
 
 Lowered Lowering::run() {
+  for (const ops::Activation& activation : program_.activations) {
+    TTSRT_CHECK(ConfigError, activation.beyond == 0, program_.name, ": ", activation.name,
+                ": expected no rows beyond an item on a GPU, got ", activation.beyond);
+  }
   allocate();
   start_narrow_rows();
   std::size_t next_part = 0;

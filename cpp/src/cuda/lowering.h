@@ -122,6 +122,11 @@ class Lowering {
   void lower(const ops::Clamp& op);
   void lower(const ops::SplitRows& op);
   void lower(const ops::QuantizeRows& op);
+  void lower(const ops::ShiftRows& op);
+  void lower(const ops::HarmonicSource& op);
+  void lower(const ops::FadeIn& op);
+  // Throws ConfigError: the backend has no kernel for that.
+  [[noreturn]] void refuse(const char* what) const;
   bool lower_item_attention(const ops::SelfAttention& op);  // false: it is another attention
 
   // Of ops with rates (rate_lowering.cpp).

@@ -29,7 +29,9 @@ void Lowering::lower(const ops::DequantizeCodes& op) {
 SnakeView Lowering::snake_of(const ops::HalfSnake& op) {
   SnakeView snake;
   snake.alpha = site_.weights.vector(op.alpha);
-  snake.curved = op.alpha.is_present() ? static_cast<std::int32_t>(width_of(op.x) / 2) : 0;
+  const std::int64_t half = width_of(op.x) / 2;
+  if (op.alpha.rows * op.alpha.cols > half) refuse("HalfSnake of all columns");
+  snake.curved = op.alpha.is_present() ? static_cast<std::int32_t>(half) : 0;
   snake.slope = op.slope;
   snake.epsilon = op.epsilon;
   return snake;
@@ -52,7 +54,17 @@ std::string label_of_conv(const ops::TimeConv& op, std::int64_t width, std::int3
                  name_of(op.weight.dtype), " at rate ", rate);
 }
 
+void Lowering::lower(const ops::ShiftRows& /*op*/) { refuse("ShiftRows"); }
+void Lowering::lower(const ops::HarmonicSource& /*op*/) { refuse("HarmonicSource"); }
+void Lowering::lower(const ops::FadeIn& /*op*/) { refuse("FadeIn"); }
+
+void Lowering::refuse(const char* what) const {
+  throw ConfigError(message(program_.name, ": expected ops that run on a GPU, got ", what));
+}
+
 void Lowering::lower(const ops::TimeConv& op) {
+  if (op.padding == ops::Padding::reflect || op.activate != ops::Activate::none)
+    refuse("TimeConv with reflected ends or an activation");
   if (lower_narrow_conv(op)) return;
   TimeConvArgs args;
   args.rows = site_.rows;

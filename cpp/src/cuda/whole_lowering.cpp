@@ -167,6 +167,7 @@ void Lowering::lower(const ops::FlowStep& op) {
 }
 
 void Lowering::lower(const ops::PolarSpectrum& op) {
+  if (op.has_sine || rate_of(op.x) > 1) refuse("PolarSpectrum of sines or with a rate");
   PolarArgs args;
   args.num_rows = count(Count::rows);
   args.x = buffer(op.x);
@@ -177,6 +178,7 @@ void Lowering::lower(const ops::PolarSpectrum& op) {
 }
 
 void Lowering::lower(const ops::OverlapAdd& op) {
+  if (rate_of(op.x) > 1) refuse("OverlapAdd with a rate");
   OverlapArgs args;
   args.rows = site_.rows;
   args.x = buffer(op.x);

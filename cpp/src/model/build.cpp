@@ -29,6 +29,7 @@
 #include "model/quantize.h"
 #include "model/registry.h"
 #include "model/servable.h"
+#include "model/transposed.h"
 #include "model/wrong_path.h"
 #include "text/pack.h"
 #include "ttsrt/publish.h"
@@ -79,8 +80,21 @@ class ObjectText {
   std::string text_;
 };
 
+// A transposed convolution as a product, and its bias for each of the rows that one row becomes.
+std::vector<float> gather_rated(const Checkpoint::Place& place, const model::PackItem& item) {
+  const StoredTensor& tensor = place.file.at(place.name);
+  const std::vector<float> stored = model::read_floats(tensor, place.file.read(tensor));
+  if (item.source.role == model::Role::transposed)
+    return model::transposed_product(stored, item.source.shape, item.source.rate);
+  std::vector<float> values;
+  for (std::int64_t row = 0; row < item.source.rate; ++row)
+    values.insert(values.end(), stored.begin(), stored.end());
+  return values;
+}
+
 // The rows an item takes from its source, taps of a convolution first.
 std::vector<float> gather(const Checkpoint::Place& place, const model::PackItem& item) {
+  if (item.source.rate > 1) return gather_rated(place, item);
   const auto rows = static_cast<std::size_t>(item.weight.rows);
   const auto cols = static_cast<std::size_t>(item.weight.cols);
   StoredTensor part = place.file.at(place.name);

@@ -7,8 +7,8 @@
 namespace ttsrt::model {
 namespace {
 
-constexpr const char* kRoleNames[] = {"table", "vector", "matrix", "convolution",
-                                      "heads", "data",   "unused"};
+constexpr const char* kRoleNames[] = {"table",      "vector", "matrix", "convolution",
+                                      "transposed", "heads",  "data",   "unused"};
 constexpr std::int64_t kMaxFreeSize = 1 << 20;
 
 std::string shape_text(const std::vector<std::int64_t>& shape) {
@@ -41,6 +41,15 @@ const char* name_of(Role role) { return kRoleNames[static_cast<std::int32_t>(rol
 void Manifest::add(Role role, const std::string& name, std::vector<std::int64_t> shape,
                    Precision precision) {
   tensors_.push_back({component_, name, role, std::move(shape), DType::float32, false, precision});
+}
+
+void Manifest::add_transposed(const std::string& name, std::vector<std::int64_t> shape,
+                              std::int64_t rate, Precision precision) {
+  const std::int64_t outputs = shape.at(1);
+  add(Role::transposed, name, std::move(shape), precision);
+  tensors_.back().rate = rate;
+  add(Role::vector, name + "_bias", {outputs});
+  tensors_.back().rate = rate;
 }
 
 void Manifest::add_head(const std::string& name, std::vector<std::int64_t> shape) {

@@ -17,6 +17,8 @@ enum class Role : std::int32_t {
   vector,       // norms, biases, learned positions: dense float32 whatever the build's type
   matrix,       // [outputs, inputs] of a product
   convolution,  // [outputs, channels, taps]: a product whose inputs are the channels of every tap
+  transposed,   // [inputs, outputs, taps] of a transposed convolution with a rate: a product whose
+                // outputs are those of `rate` rows, and whose inputs are those of the rows around
   heads,        // [heads, outputs, inputs]: a product each, stored as NAME.0, NAME.1, ...
   data,         // no Program reads it: stored as it is
   unused,       // of checkpoints only: the configuration leaves out the layer it belongs to
@@ -25,7 +27,8 @@ enum class Role : std::int32_t {
 // "table", "vector", ...
 const char* name_of(Role role);
 constexpr bool is_product(Role role) {
-  return role == Role::matrix || role == Role::convolution || role == Role::heads;
+  return role == Role::matrix || role == Role::convolution || role == Role::transposed ||
+         role == Role::heads;
 }
 
 // How narrow a build may store a product.
@@ -45,6 +48,7 @@ struct TensorSpec {
   DType dtype = DType::float32;     // of data; the others are floats of any kind there
   bool is_head = false;             // a product that gives logits: it may stay wide
   Precision precision = Precision::any;
+  std::int64_t rate = 1;  // of a transposed convolution and its bias, which stands there so often
 };
 
 class Manifest {
@@ -53,6 +57,10 @@ class Manifest {
   void begin(const std::string& component) { component_ = component; }
   void add(Role role, const std::string& name, std::vector<std::int64_t> shape,
            Precision precision = Precision::any);
+  // A transposed convolution [inputs, outputs, taps] by a rate, of (taps - rate) / 2 samples of
+  // padding, which are whole, and its bias [outputs], NAME_bias.
+  void add_transposed(const std::string& name, std::vector<std::int64_t> shape, std::int64_t rate,
+                      Precision precision);
   // Products that give logits aren't quantized unless a build asks for it.
   void keep_heads_wide() { keeps_heads_wide_ = true; }
   bool keeps_heads_wide() const { return keeps_heads_wide_; }

@@ -6,6 +6,7 @@
 
 #include "core/check.h"
 #include "core/quote.h"
+#include "model/transposed.h"
 
 namespace ttsrt::model {
 namespace {
@@ -90,14 +91,17 @@ std::vector<PackItem> list_tensors(const Manifest& manifest) {
       }
       continue;
     }
-    if (spec.role == Role::convolution) {
+    if (spec.role == Role::transposed) {
+      item.weight.rows = spec.rate * shape.at(1);
+      item.weight.cols = transposed_rows(shape.at(2), spec.rate) * shape.at(0);
+    } else if (spec.role == Role::convolution) {
       item.taps = shape.at(2);
       item.weight.rows = shape.at(0);
       item.weight.cols = shape.at(1) * item.taps;
     } else {
       item.weight.rows = 1;
       for (std::size_t i = 0; i + 1 < shape.size(); ++i) item.weight.rows *= shape[i];
-      item.weight.cols = shape.back();
+      item.weight.cols = shape.back() * spec.rate;  // a bias of several rows stands there for each
     }
     items.push_back(std::move(item));
   }

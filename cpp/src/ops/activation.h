@@ -20,11 +20,12 @@ struct Activation {
   std::string name;  // for traces and messages
   RowSpace space = RowSpace::rows;
   std::int64_t width = 0;
-  std::int32_t rate = 1;  // rows for each row of the launch (ops/rate_ops.h)
+  std::int32_t rate = 1;    // rows for each row of the launch (ops/rate_ops.h)
+  std::int32_t beyond = 0;  // the last so many rows of a segment lie behind its item
 
   std::int64_t values() const { return width * rate; }  // for each row of its space
 };
 
-enum class Activate : std::int32_t { none, gelu_tanh, silu, gelu, mish };  // gelu: the exact one
+enum class Activate : std::int32_t { none, gelu_tanh, silu, gelu, mish, elu };  // gelu: the exact
 
 }  // namespace ttsrt::ops

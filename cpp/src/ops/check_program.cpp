@@ -247,6 +247,9 @@ void check_ops(const Program& program, const StateSpec& spec, const NestedProgra
                                          activation.space == RowSpace::rows),
                 program.name, ": ", activation.name, ": expected a rate of its rows, got ",
                 activation.rate);
+    TTSRT_CHECK(InternalError, activation.beyond >= 0 && activation.beyond <= activation.rate,
+                program.name, ": ", activation.name, ": ", activation.beyond,
+                " rows beyond an item, of rate ", activation.rate);
   }
   for (const Op& op : program.ops)
     std::visit([&shapes](const auto& record) { shapes.check(record); }, op);

@@ -8,14 +8,6 @@ constexpr std::int64_t kMaxCodes = std::int64_t{1} << 24;  // that a float holds
 
 }  // namespace
 
-const Activation& RateShapes::expect_shape(BufferId buffer, std::int64_t width,
-                                           std::int64_t rate) const {
-  const Activation& activation = activation_of(buffer);
-  expect(activation.width == width && activation.rate == rate, activation.name, ": expected width ",
-         width, " and rate ", rate, ", got ", activation.width, " and ", activation.rate);
-  return activation;
-}
-
 void RateShapes::check_past(std::int32_t past, std::int64_t rows, std::int64_t width) const {
   if (past < 0) return;
   expect(static_cast<std::size_t>(past) < spec_.past.size(), "past rows ", past, " of ",
@@ -30,13 +22,15 @@ void RateShapes::check(const DequantizeCodes& op) const {
   expect(op.table.is_present() && op.table.layout == Layout::dense &&
              op.table.dtype == DType::float32 && op.table.rows > 0,
          op.table.name, ": expected a dense table of float32");
-  expect_shape(op.out, op.codebooks * op.table.cols, 1);
+  expect_rated(op.out, op.codebooks * op.table.cols, 1);
 }
 
 void RateShapes::check(const HalfSnake& op) const {
   const Activation& x = activation_of(op.x);
-  expect_shape(op.out, x.width, x.rate);
-  if (op.alpha.is_present()) expect_vector(op.alpha, x.width / 2);
+  expect_rated(op.out, x.width, x.rate);
+  if (!op.alpha.is_present()) return;
+  const bool is_full = op.alpha.rows * op.alpha.cols == x.width;
+  expect_vector(op.alpha, is_full ? x.width : x.width / 2);
 }
 
 void RateShapes::check(const TimeConv& op) const {
@@ -45,18 +39,20 @@ void RateShapes::check(const TimeConv& op) const {
          ": expected a kernel, a dilation and a stride, got ", op.kernel, ", ", op.dilation,
          " and ", op.stride, ", ", op.before, " before");
   expect(x.rate % op.stride == 0, x.name, ": rate ", x.rate, " at a stride of ", op.stride);
-  expect_shape(op.out, op.weight.rows, x.rate / op.stride);
+  expect_rated(op.out, op.weight.rows, x.rate / op.stride);
   expect(op.weight.is_present() && op.weight.layout == Layout::panel16 &&
              op.weight.quantization == Quantization::none && op.weight.cols == op.kernel * x.width,
          op.weight.name, ": expected panel16 floats [", op.weight.rows, ", ", op.kernel * x.width,
          "], got [", op.weight.rows, ", ", op.weight.cols, "]");
   if (op.bias.is_present()) expect_vector(op.bias, op.weight.rows);
-  if (op.addend != kNoBuffer) expect_shape(op.addend, op.weight.rows, x.rate / op.stride);
+  if (op.addend != kNoBuffer) expect_rated(op.addend, op.weight.rows, x.rate / op.stride);
+  expect(!op.accumulate || op.activate == Activate::none, op.weight.name,
+         ": expected no activation of what is added to a sum");
   if (op.past < 0) return;
   const std::int64_t reach = std::int64_t{op.kernel - 1} * op.dilation;
-  expect(op.stride == 1 && op.before == reach, op.weight.name,
+  expect(op.stride == 1 && op.before == reach && x.beyond == 0, op.weight.name,
          ": expected a causal convolution, stride 1 and ", reach, " rows before, got stride ",
-         op.stride, " and ", op.before);
+         op.stride, " and ", op.before, ", and ", x.beyond, " rows beyond the item");
   check_past(op.past, op.before, x.width);
 }
 
@@ -64,7 +60,7 @@ void RateShapes::check(const Upsample& op) const {
   const Activation& x = activation_of(op.x);
   expect(op.factor > 0 && x.width % 2 == 0, op.weight.name, ": expected pairs of inputs, got ",
          x.width, " at a factor of ", op.factor);
-  expect_shape(op.out, x.width / 2, std::int64_t{x.rate} * op.factor);
+  expect_rated(op.out, x.width / 2, std::int64_t{x.rate} * op.factor);
   expect(op.weight.is_present() && op.weight.layout == Layout::dense &&
              op.weight.dtype == DType::float32 && op.weight.rows == x.width &&
              op.weight.cols == std::int64_t{2} * op.factor,
@@ -86,13 +82,37 @@ void RateShapes::check(const SplitRows& op) const {
          " values for each row, got ", out.values());
 }
 
+void RateShapes::check(const ShiftRows& op) const {
+  const Activation& x = activation_of(op.x);
+  const Activation& out = expect_rated(op.out, x.width, x.rate);
+  expect(op.count > 0 && out.beyond == x.beyond - op.count, out.name, ": expected ",
+         x.beyond - op.count, " rows beyond the item, ", op.count, " less than ", x.name, ", got ",
+         out.beyond);
+}
+
+void RateShapes::check(const HarmonicSource& op) const {
+  const std::int64_t harmonics = op.weight.rows * op.weight.cols;
+  expect_width(op.pitch, 1);
+  expect_width(op.noise, width(op.out) + harmonics);
+  expect_vector(op.weight, harmonics);
+  expect_vector(op.bias, 1);
+  array_of(op.cycles, 2);
+  expect(op.halo >= 0, "source: expected rows of a halo, got ", op.halo);
+  expect(op.sample_rate > 0.0F, "source: expected a sample rate, got ", op.sample_rate);
+}
+
+void RateShapes::check(const FadeIn& op) const {
+  activation_of(op.x);
+  expect_vector(op.factors, op.factors.rows * op.factors.cols);
+}
+
 void RateShapes::check(const QuantizeRows& op) const {
   const auto dims = static_cast<std::int64_t>(op.levels.size());
   const Activation& x = activation_of(op.x);
   expect(dims > 0 && x.width % dims == 0, x.name, ": expected groups of ", dims,
          " dimensions, got ", x.width);
-  expect_shape(op.x, x.width, 1);
-  expect_shape(op.out, x.width / dims, 1);
+  expect_rated(op.x, x.width, 1);
+  expect_rated(op.out, x.width / dims, 1);
   std::int64_t codes = 1;
   for (const std::int32_t levels : op.levels) {
     expect(levels > 1 && codes <= kMaxCodes / levels, "quantize: expected levels of at most ",

@@ -84,13 +84,16 @@ void WholeShapes::check(const FlowStep& op) const {
 }
 
 void WholeShapes::check(const PolarSpectrum& op) const {
-  expect_width(op.out, width(op.x));
-  expect(width(op.x) % 2 == 0, "spectrum: expected an even width, got ", width(op.x));
+  const Activation& x = activation_of(op.x);
+  expect_rated(op.out, x.width, x.rate);
+  expect(x.width % 2 == 0, "spectrum: expected an even width, got ", x.width);
 }
 
 void WholeShapes::check(const OverlapAdd& op) const {
-  const std::int64_t samples = width(op.x);
-  const std::int64_t hop = width(op.out);
+  const Activation& x = activation_of(op.x);
+  const std::int64_t samples = x.width;
+  const std::int64_t hop = activation_of(op.out).width;
+  expect_rated(op.out, hop, x.rate);
   expect_vector(op.window, samples);
   expect(hop > 0 && samples % hop == 0, "overlap-add: frames of ", samples,
          " samples at a distance of ", hop);

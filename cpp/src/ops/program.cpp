@@ -17,7 +17,8 @@ constexpr const char* kOpNames[] = {
     "DepthwiseConv", "GroupedConv",   "ResponseNorm", "FlowStep",
     "PolarSpectrum", "OverlapAdd",    "EmitRows",     "DequantizeCodes",
     "HalfSnake",     "TimeConv",      "Upsample",     "Clamp",
-    "SplitRows",     "QuantizeRows"};
+    "SplitRows",     "QuantizeRows",  "ShiftRows",    "FadeIn",
+    "HarmonicSource"};
 static_assert(std::size(kOpNames) == std::variant_size_v<Op>);
 
 }  // namespace

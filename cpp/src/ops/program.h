@@ -15,6 +15,7 @@
 
 #include "ops/activation.h"
 #include "ops/rate_ops.h"
+#include "ops/source_ops.h"
 #include "ops/weight.h"
 #include "ops/whole_ops.h"
 
@@ -248,7 +249,8 @@ using Op =
                  ShiftBlock, GuessBlock, FinishBlock, LoadRows, SaveRows, StoreSchedule,
                  ModulatedNorm, AddModulated, ClearFiller, StretchText, DepthwiseConv, GroupedConv,
                  ResponseNorm, FlowStep, PolarSpectrum, OverlapAdd, EmitRows, DequantizeCodes,
-                 HalfSnake, TimeConv, Upsample, Clamp, SplitRows, QuantizeRows>;
+                 HalfSnake, TimeConv, Upsample, Clamp, SplitRows, QuantizeRows, ShiftRows, FadeIn,
+                 HarmonicSource>;
 
 // "GroupedConv" and the like, for messages.
 const char* name_of(const Op& op);
@@ -279,8 +281,8 @@ struct Program {
   std::vector<std::int32_t> part_begins;
 
   BufferId add(std::string activation, std::int64_t width, RowSpace space = RowSpace::rows,
-               std::int32_t rate = 1) {
-    activations.push_back({std::move(activation), space, width, rate});
+               std::int32_t rate = 1, std::int32_t beyond = 0) {
+    activations.push_back({std::move(activation), space, width, rate, beyond});
     return static_cast<BufferId>(activations.size()) - 1;
   }
   void end_part() { part_begins.push_back(static_cast<std::int32_t>(ops.size())); }

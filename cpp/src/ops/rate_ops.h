@@ -6,6 +6,11 @@
 // the slot keeps of it: an op with `past` reads the last rows of its input there, which are zeros
 // where the segment begins at position 0, and leaves those of the segment. Without `past`, nothing
 // is before and behind a segment but padding.
+//
+// A length that no rate divides, such as the frames of a centred Fourier transform, is one of a
+// segment with one row more than its item: the last Activation::beyond rows of a buffer then lie
+// behind the item. Ops that look around a row take them for what is behind the segment; what other
+// ops write there has no meaning.
 #pragma once
 
 #include <cstdint>
@@ -24,22 +29,23 @@ struct DequantizeCodes {
   std::int32_t codebooks = 0;
 };
 
-// The first floor(width / 2) columns become x + sin^2(alpha x) / (alpha + epsilon), with an alpha
-// each; the others are multiplied by `slope` where they are negative. Without alphas, all are.
+// The first columns become x + sin^2(alpha x) / (alpha + epsilon), with an alpha each: all of them,
+// or the first floor(width / 2). The others are multiplied by `slope` where they are negative, and
+// without alphas, all are.
 struct HalfSnake {
   BufferId x = kNoBuffer;    // [rows * rate, width]
   BufferId out = kNoBuffer;  // [rows * rate, width], or x itself
-  Weight alpha = {};         // [width / 2] float32, or absent
+  Weight alpha = {};         // [width] or [width / 2] float32, or absent
   float slope = 0.01F;
   float epsilon = 1e-9F;
 };
 
-// What stands for rows before and behind an item.
-enum class Padding : std::int32_t { zeros, replicate };
+// What stands for rows before and behind an item; reflect: row -i is row i.
+enum class Padding : std::int32_t { zeros, replicate, reflect };
 
 // Convolves all columns over time: with i over the taps,
 //   value[t] = bias + sum_i weight[i] x[t * stride + i * dilation - before], and
-//   out[t] = scale * (addend[t] + value[t]), or out[t] += that.
+//   out[t] = activate(scale * (addend[t] + value[t])), or out[t] += scale * (addend[t] + value[t]).
 // `past` names kept rows of the slots, as many as `before`; the convolution is then causal: before
 // = (kernel - 1) * dilation, and stride 1.
 struct TimeConv {
@@ -56,6 +62,7 @@ struct TimeConv {
   BufferId addend = kNoBuffer;  // [rows * rate / stride, N], or none
   float scale = 1.0F;
   bool accumulate = false;
+  Activate activate = Activate::none;  // none if it accumulates
 };
 
 // A causal transposed convolution with a kernel of 2 * factor and a group for each output column,
@@ -83,6 +90,14 @@ struct Clamp {
 struct SplitRows {
   BufferId x = kNoBuffer;    // [rows * rate, width]
   BufferId out = kNoBuffer;  // as many values
+};
+
+// Moves rows back: row t of an item becomes row |t - count| of the input, whose item has `count`
+// rows less.
+struct ShiftRows {
+  BufferId x = kNoBuffer;    // [rows * rate, width]
+  BufferId out = kNoBuffer;  // the same, and `count` rows less are beyond the item
+  std::int32_t count = 1;
 };
 
 // Finite scalar quantization (https://arxiv.org/abs/2309.15505), as NeMo's FiniteScalarQuantizer: a

@@ -35,7 +35,7 @@ inline Uses uses_of(const HalfSnake& op) {
 
 inline Uses uses_of(const TimeConv& op) {
   const auto& [x, out, weight, bias, kernel, dilation, stride, before, padding, past, addend, scale,
-               accumulate] = op;
+               accumulate, activate] = op;
   Uses uses;
   add_buffer(uses, x, Access::read, Share::whole);
   add_buffer(uses, out, accumulate ? Access::update : Access::write, Share::column);
@@ -65,6 +65,15 @@ inline Uses uses_of(const SplitRows& op) {
   const auto& [x, out] = op;
   Uses uses;
   add_buffer(uses, x, Access::read, Share::row);
+  add_buffer(uses, out, Access::write, Share::row);
+  return uses;
+}
+
+inline Uses uses_of(const ShiftRows& op) {
+  const auto& [x, out, count] = op;
+  static_cast<void>(count);
+  Uses uses;
+  add_buffer(uses, x, Access::read, Share::whole);
   add_buffer(uses, out, Access::write, Share::row);
   return uses;
 }

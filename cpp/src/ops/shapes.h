@@ -43,6 +43,14 @@ class ShapeCheck {
            ": expected width ", expected, ", got ", got);
   }
 
+  const Activation& expect_rated(BufferId buffer, std::int64_t width, std::int64_t rate) const {
+    const Activation& activation = activation_of(buffer);
+    expect(activation.width == width && activation.rate == rate, activation.name,
+           ": expected width ", width, " and rate ", rate, ", got ", activation.width, " and ",
+           activation.rate);
+    return activation;
+  }
+
   void expect_vector(const Weight& weight, std::int64_t size) const {
     expect(
         weight.is_present() && weight.dtype == DType::float32 && weight.rows * weight.cols == size,
@@ -78,12 +86,14 @@ class WholeShapes : public ShapeCheck {
   void check(const OverlapAdd& op) const;
   void check(const EmitRows& op) const;
 
+ protected:
+  const StateSpec::RowArray& array_of(std::int32_t array, std::int64_t width) const;
+
  private:
   void check_columns(std::int32_t first, std::int64_t count) const;
-  const StateSpec::RowArray& array_of(std::int32_t array, std::int64_t width) const;
 };
 
-// Those of ops/rate_ops.h.
+// Those of ops/rate_ops.h and ops/source_ops.h.
 class RateShapes : public WholeShapes {
  public:
   using WholeShapes::check;
@@ -96,9 +106,11 @@ class RateShapes : public WholeShapes {
   void check(const Clamp& op) const;
   void check(const SplitRows& op) const;
   void check(const QuantizeRows& op) const;
+  void check(const ShiftRows& op) const;
+  void check(const HarmonicSource& op) const;
+  void check(const FadeIn& op) const;
 
  private:
-  const Activation& expect_shape(BufferId buffer, std::int64_t width, std::int64_t rate) const;
   void check_past(std::int32_t past, std::int64_t rows, std::int64_t width) const;
 };
 

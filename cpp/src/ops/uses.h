@@ -10,6 +10,7 @@
 
 #include "ops/program.h"
 #include "ops/rate_uses.h"
+#include "ops/source_uses.h"
 #include "ops/use.h"
 #include "ops/whole_uses.h"
 

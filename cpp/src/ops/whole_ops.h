@@ -108,17 +108,18 @@ struct FlowStep {
 // Turns the logarithm m of a magnitude and a phase p of each bin into the bin's real and imaginary
 // part: min(e^m, most) * (cos p, sin p).
 struct PolarSpectrum {
-  BufferId x = kNoBuffer;    // [rows, 2 * bins]: m of all bins, then p
-  BufferId out = kNoBuffer;  // [rows, 2 * bins]: real parts, then imaginary parts
+  BufferId x = kNoBuffer;    // [rows * rate, 2 * bins]: m of all bins, then p
+  BufferId out = kNoBuffer;  // [rows * rate, 2 * bins]: real parts, then imaginary parts
   float most = 100.0F;
+  bool has_sine = false;  // the phase is the sine of what x has
 };
 
 // Adds up the frames of a segment at a distance of `hop` samples and divides by the sum of the
 // squared windows there: the end of an inverse short-time Fourier transform. Row r gets samples
 // [trim + r * hop, trim + (r + 1) * hop).
 struct OverlapAdd {
-  BufferId x = kNoBuffer;    // [rows, samples of a frame], windowed
-  BufferId out = kNoBuffer;  // [rows, hop]
+  BufferId x = kNoBuffer;    // [rows * rate, samples of a frame], windowed
+  BufferId out = kNoBuffer;  // [rows * rate, hop]
   Weight window;             // [samples of a frame] float32
   std::int32_t trim = 0;
 };

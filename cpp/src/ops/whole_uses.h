@@ -97,7 +97,7 @@ inline Uses uses_of(const FlowStep& op) {
 }
 
 inline Uses uses_of(const PolarSpectrum& op) {
-  const auto& [x, out, most] = op;
+  const auto& [x, out, most, has_sine] = op;
   Uses uses;
   add_buffer(uses, x, Access::read, Share::row);
   add_buffer(uses, out, Access::write, Share::row);

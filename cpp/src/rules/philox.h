@@ -14,7 +14,9 @@ enum class DrawKind : std::uint32_t {
   code = 0,
   maskgit_noise = 1,
   block_noise = 2,
-  flow_noise = 3
+  flow_noise = 3,
+  source_noise = 4,
+  source_phase = 5
 };
 
 TTSRT_RULE void philox_round(std::uint32_t counter[4], std::uint32_t key0, std::uint32_t key1) {

@@ -137,10 +137,14 @@ inline Vec mish_of(Vec x) {
   return x * (n / (n + set(2.0F)));
 }
 
+// e^x - 1 where x is negative.
+inline Vec elu_of(Vec x) { return if_less(x, zero(), exp_of(smaller(x, zero())) - set(1.0F), x); }
+
 inline Vec activated(Activation activation, Vec x) {
   if (activation == Activation::gelu) return gelu_of(x);
   if (activation == Activation::exact_gelu) return exact_gelu_of(x);
   if (activation == Activation::mish) return mish_of(x);
+  if (activation == Activation::elu) return elu_of(x);
   return activation == Activation::silu ? silu_of(x) : x;
 }
 

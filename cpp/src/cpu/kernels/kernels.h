@@ -48,7 +48,7 @@ struct RowShape {
 };
 
 // The activation that a product applies to a value after its bias.
-enum class Activation : int32_t { none, gelu, silu, exact_gelu, mish };
+enum class Activation : int32_t { none, gelu, silu, exact_gelu, mish, elu };
 
 // A normalised row: x (minus its mean if is_centred), divided by the root of its mean square plus
 // epsilon, times weight, plus bias.
@@ -272,8 +272,9 @@ struct Kernels {
   // prepare.
   void (*time_convolve[kElements])(const TimeConvArgs& args);
   void (*half_snake)(const SnakeArgs& args);
-  // For tests: an activation of each value.
-  void (*activate)(const float* x, Activation activation, int64_t count, float* out);
+  // An activation of each value.
+  void (*activate)(const float* x, Activation activation, int64_t count,
+                   float* out);  // out may be x
   PeakKernels peaks;
   // Another table that multiplies quantized weights by inputs of 16 bits faster, and convolves by
   // bfloat16 over time; null: none does.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <utility>
 
@@ -160,7 +161,7 @@ SnakeSpec snake_of(StageList& list, const ops::HalfSnake& op, std::int64_t width
   snake.width = width;
   snake.slope = op.slope;
   if (!op.alpha.is_present()) return snake;
-  snake.snakes = width / 2;
+  snake.snakes = op.alpha.rows * op.alpha.cols;
   const std::int64_t stride = width + kLanes;
   float* tables = list.allocate(3, stride).data;
   snake.alpha = tables;
@@ -237,6 +238,19 @@ void add_split_rows(const Site& site, const Rows& x, const Rows& out, std::int64
                 static_cast<std::size_t>((rows.end - rows.begin) * values) * sizeof(float));
   };
   add_pieces(site, "split rows", 1, each, stages);
+}
+
+void add_shift_rows(const Site& site, const ops::ShiftRows& op, const Rows& x, const Rows& out,
+                    std::int64_t rate, Stages& stages) {
+  const auto each = [site, op, x, out, rate](const Range& rows) {
+    const auto bytes = static_cast<std::size_t>(x.width) * sizeof(float);
+    for (std::int64_t row = rows.begin; row < rows.end; ++row) {
+      const std::int64_t first = site.launch->segment(static_cast<std::int32_t>(row)).first_row;
+      for (std::int64_t t = (row - first) * rate; t < (row - first + 1) * rate; ++t)
+        std::memcpy(out.row(first * rate + t), x.row(first * rate + std::abs(t - op.count)), bytes);
+    }
+  };
+  add_pieces(site, "shift rows", 1, each, stages);
 }
 
 void add_quantize_rows(const Site& site, const ops::QuantizeRows& op, const Rows& x,

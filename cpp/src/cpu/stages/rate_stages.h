@@ -33,6 +33,8 @@ void add_clamp(const Site& site, const ops::Clamp& op, const Rows& x, std::int64
                Stages& stages);
 void add_split_rows(const Site& site, const Rows& x, const Rows& out, std::int64_t values,
                     Stages& stages);
+void add_shift_rows(const Site& site, const ops::ShiftRows& op, const Rows& x, const Rows& out,
+                    std::int64_t rate, Stages& stages);
 void add_quantize_rows(const Site& site, const ops::QuantizeRows& op, const Rows& x,
                        const Rows& out, Stages& stages);
 

@@ -310,6 +310,7 @@ Activation activation_of(ops::Activate activate) {
   if (activate == ops::Activate::none) return Activation::none;
   if (activate == ops::Activate::gelu) return Activation::exact_gelu;
   if (activate == ops::Activate::mish) return Activation::mish;
+  if (activate == ops::Activate::elu) return Activation::elu;
   return activate == ops::Activate::silu ? Activation::silu : Activation::gelu;
 }
 

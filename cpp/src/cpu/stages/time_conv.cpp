@@ -79,6 +79,7 @@ class TimeConvStage : public Stage {
   void run(const Worker& worker) override {
     std::int64_t blocks = 0;
     for_runs(site_, op_.past, [&](const RateRun& run) { blocks += blocks_of(run); });
+    if (blocks == 0) return;
     const std::int64_t wanted = worker.num_threads == 1 ? 1 : kUnitsPerThread * worker.num_threads;
     const std::int64_t groups =
         std::clamp<std::int64_t>((wanted + blocks - 1) / blocks, 1, panels_);
@@ -108,7 +109,7 @@ class TimeConvStage : public Stage {
     return (rows - 1) * op_.stride + std::int64_t{op_.kernel - 1} * op_.dilation + 1;
   }
   std::int64_t blocks_of(const RateRun& run) const {
-    return (run.rows * out_rate_ + block_ - 1) / block_;
+    return (run.rows * out_rate_ - spec_.out_beyond + block_ - 1) / block_;
   }
 
   void convolve(std::int64_t unit, std::int64_t groups, Window& window) const {
@@ -121,7 +122,7 @@ class TimeConvStage : public Stage {
       before += count;
       if (at < 0 || at >= count) return;
       const std::int64_t first = at * block_;
-      const std::int64_t rows = std::min(block_, run.rows * out_rate_ - first);
+      const std::int64_t rows = std::min(block_, run.rows * out_rate_ - spec_.out_beyond - first);
       if (window.block != block) fill(run, first, rows, window);
       window.block = block;
       multiply(run.first_row * out_rate_ + first, rows,
@@ -129,11 +130,17 @@ class TimeConvStage : public Stage {
     });
   }
 
+  // The row that stands for one outside of [0, all).
+  std::int64_t padded_from(std::int64_t i, std::int64_t all) const {
+    if (op_.padding == ops::Padding::reflect) i = i < 0 ? -i : 2 * (all - 1) - i;
+    return std::clamp<std::int64_t>(i, 0, all - 1);
+  }
+
   // Finds or packs the inputs of output rows [first, first + rows) of a run.
   void fill(const RateRun& run, std::int64_t first, std::int64_t rows, Window& window) const {
     const std::int64_t begin = first * op_.stride - op_.before;
     const std::int64_t end = begin + window_rows(rows);
-    const std::int64_t all = run.rows * spec_.rate;
+    const std::int64_t all = run.rows * spec_.rate - spec_.beyond;
     const Rows& x = spec_.x;
     if (begin >= 0 && end <= all && element_ != Element::bfloat16) {
       window.rows =
@@ -150,8 +157,8 @@ class TimeConvStage : public Stage {
         from = x.row(run.first_row * spec_.rate + i);
       } else if (past != nullptr) {
         from = past + (op_.before + i) * x.width;
-      } else if (op_.padding == ops::Padding::replicate && op_.past < 0) {
-        from = x.row(run.first_row * spec_.rate + (i < 0 ? 0 : all - 1));
+      } else if (op_.padding != ops::Padding::zeros && op_.past < 0 && all > 0) {
+        from = x.row(run.first_row * spec_.rate + padded_from(i, all));
       }
       if (from != nullptr) {
         kernels.prepare(from, shape_, to);
@@ -187,7 +194,18 @@ class TimeConvStage : public Stage {
     args.scale = op_.scale;
     args.accumulate = op_.accumulate;
     site_.kernels->time_convolve[static_cast<int>(element_)](args);
+    if (op_.activate != ops::Activate::none) apply(activation_of(op_.activate), row, rows, panels);
     if (spec_.snake.width > 0) activate(row, rows, panels);
+  }
+
+  void apply(Activation activation, std::int64_t row, std::int64_t rows,
+             const Range& panels) const {
+    const std::int64_t first = panels.begin * ops::kPanel;
+    const std::int64_t count = std::min(panels.end * ops::kPanel, spec_.out.width) - first;
+    for (std::int64_t r = row; r < row + rows; ++r) {
+      float* out = spec_.out.row(r) + first;
+      site_.kernels->activate(out, activation, count, out);
+    }
   }
 
   void activate(std::int64_t row, std::int64_t rows, const Range& panels) const {

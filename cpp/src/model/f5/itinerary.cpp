@@ -9,8 +9,8 @@
 
 #include "core/check.h"
 #include "core/quote.h"
-#include "model/f5/noise.h"
 #include "model/f5/programs.h"
+#include "model/normal_rows.h"
 #include "model/request_rows.h"
 #include "model/whole_request.h"
 #include "step/packed_rows.h"
@@ -205,7 +205,10 @@ ScheduleOptions Itineraries::schedule_of(const Flow& flow) const {
 Stop Itineraries::noise_stop(Request& request, std::int32_t frames) const {
   if (!is_given(request.noise)) {
     return stop_of(kNoiseProgram,
-                   {vectors(normal_rows(request.seed, frames, config_.mel_bins), frames)}, {});
+                   {vectors(normal_rows(rules::DrawKind::flow_noise, request.seed, 0, frames,
+                                        config_.mel_bins),
+                            frames)},
+                   {});
   }
   TTSRT_CHECK(ConfigError, !request.noise.is_on_gpu(),
               "noise: expected rows in the memory of the host");

@@ -1,56 +1,20 @@
 #include "model/vocos/vocoder.h"
 
-#include <cmath>
-#include <cstring>
-#include <memory>
 #include <utility>
 #include <vector>
 
-#include "model/pack.h"
+#include "model/constant_weight.h"
+#include "model/fourier.h"
 #include "ops/program.h"
 
 namespace ttsrt::model::vocos {
 namespace {
 
-constexpr double kPi = 3.14159265358979323846;
 constexpr float kEpsilon = 1e-6F;
 constexpr std::int32_t kTaps = 7;
 
 std::string layer_prefix(const std::string& prefix, std::int32_t layer) {
   return prefix + "layers." + std::to_string(layer) + ".";
-}
-
-// The periodic Hann window.
-std::vector<float> hann(std::int32_t samples) {
-  std::vector<float> window(static_cast<std::size_t>(samples));
-  for (std::size_t n = 0; n < window.size(); ++n)
-    window[n] =
-        static_cast<float>(0.5 - 0.5 * std::cos(2.0 * kPi * static_cast<double>(n) / samples));
-  return window;
-}
-
-// The inverse real Fourier transform of a frame, windowed, as a matrix [n_fft, n_fft + 2] that
-// multiplies real parts, then imaginary parts of its bins.
-std::vector<float> inverse_transform(std::int32_t samples, const std::vector<float>& window) {
-  const std::int32_t bins = samples / 2 + 1;
-  const std::int64_t width = std::int64_t{2} * bins;
-  std::vector<double> circle(static_cast<std::size_t>(samples));  // cosines of whole steps
-  for (std::int32_t i = 0; i < samples; ++i)
-    circle[static_cast<std::size_t>(i)] = std::cos(2.0 * kPi * i / samples);
-  std::vector<float> matrix(static_cast<std::size_t>(samples * width));
-  for (std::int64_t n = 0; n < samples; ++n) {
-    float* row = matrix.data() + n * width;
-    const double scale = static_cast<double>(window[static_cast<std::size_t>(n)]) / samples;
-    for (std::int64_t k = 0; k < bins; ++k) {
-      const bool is_edge = k == 0 || k + 1 == bins;  // whose imaginary parts are ignored
-      const auto angle = static_cast<std::size_t>(k * n % samples);
-      const auto quarter = (angle + static_cast<std::size_t>(3 * samples / 4)) %
-                           static_cast<std::size_t>(samples);  // cos(x - 90 degrees) = sin x
-      row[k] = static_cast<float>((is_edge ? 1.0 : 2.0) * scale * circle[angle]);
-      row[bins + k] = is_edge ? 0.0F : static_cast<float>(-2.0 * scale * circle[quarter]);
-    }
-  }
-  return matrix;
 }
 
 class VocoderWriter {
@@ -113,26 +77,16 @@ class VocoderWriter {
     transform.layout = ops::Layout::panel16;
     transform.rows = config_.n_fft;
     transform.cols = config_.head_width();
-    transform = constant("inverse transform", inverse_transform(config_.n_fft, window), transform);
+    transform = keep_constant(program_, "inverse transform",
+                              inverse_transform(config_.n_fft, window), transform);
     program_.ops.emplace_back(ops::Linear{spectrum, frames, transform, {}});
     ops::Weight shape;
     shape.rows = 1;
     shape.cols = config_.n_fft;
-    program_.ops.emplace_back(
-        ops::OverlapAdd{frames, samples, constant("window", window, shape), config_.trim()});
+    program_.ops.emplace_back(ops::OverlapAdd{
+        frames, samples, keep_constant(program_, "window", window, shape), config_.trim()});
     program_.ops.emplace_back(ops::EmitRows{samples});
     if (trace) program_.taps.push_back({"vocoder.head", polar});
-  }
-
-  // Values that stand in no file, in the layout of `weight`; the Program keeps them.
-  ops::Weight constant(const char* name, const std::vector<float>& values, ops::Weight weight) {
-    weight.name = name;
-    const std::vector<std::byte> bytes = pack(values, weight);
-    auto kept = std::make_shared<std::vector<float>>(bytes.size() / sizeof(float));
-    std::memcpy(kept->data(), bytes.data(), bytes.size());
-    weight.data = reinterpret_cast<const std::byte*>(kept->data());
-    program_.constants.push_back(std::move(kept));
-    return weight;
   }
 
   const Weights& weights_;

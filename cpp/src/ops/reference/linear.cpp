@@ -26,6 +26,7 @@ double activated(Activate activate, double x) {
   if (activate == Activate::none) return x;
   if (activate == Activate::silu) return x / (1.0 + std::exp(-x));
   if (activate == Activate::gelu) return 0.5 * x * (1.0 + std::erf(x / std::sqrt(2.0)));
+  if (activate == Activate::elu) return x < 0.0 ? std::expm1(x) : x;
   if (activate == Activate::mish) return x * std::tanh(softplus(x));
   return 0.5 * x * (1.0 + std::tanh(kSqrtTwoOverPi * (x + 0.044715 * x * x * x)));
 }

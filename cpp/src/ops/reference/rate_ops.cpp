@@ -1,6 +1,7 @@
 // The ops of neural codecs, whose buffers have several rows for each row of a launch.
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <vector>
 
 #include "core/check.h"
@@ -26,7 +27,12 @@ struct Surroundings {
       const std::int64_t at = static_cast<std::int64_t>(past->size()) + i * width;
       return at < 0 ? nullptr : past->data() + at;
     }
-    if (padding == Padding::replicate) i = std::clamp<std::int64_t>(i, 0, rows - 1);
+    if (rows == 0) return nullptr;
+    if (padding == Padding::reflect) {
+      if (i < 0) i = -i;
+      if (i >= rows) i = 2 * (rows - 1) - i;
+    }
+    if (padding != Padding::zeros) i = std::clamp<std::int64_t>(i, 0, rows - 1);
     return i < 0 || i >= rows ? nullptr : x + i * width;
   }
 };
@@ -107,8 +113,8 @@ void run(const HalfSnake& op, Run& at) {
   const Activation& shape = at.activation_of(op.x);
   const float* x = at.values(op.x);
   float* out = at.values(op.out);
-  const std::int64_t snakes = op.alpha.is_present() ? shape.width / 2 : 0;
-  const float* alpha = vector_values(op.alpha, shape.width / 2);
+  const std::int64_t snakes = op.alpha.is_present() ? op.alpha.rows * op.alpha.cols : 0;
+  const float* alpha = vector_values(op.alpha, snakes);
   for (std::int64_t i = 0; i < at.batch.rows * shape.values(); ++i) {
     const double value = x[i];
     const std::int64_t c = i % shape.width;
@@ -131,8 +137,8 @@ void run(const TimeConv& op, Run& at) {
   for (const step::Segment& segment : at.batch.segments) {
     std::vector<float>* past = past_of(op.past, segment, at);
     const Surroundings around{at.values(op.x) + segment.first_row * shape.values(),
-                              std::int64_t{segment.rows} * shape.rate, shape.width, past,
-                              op.padding};
+                              std::int64_t{segment.rows} * shape.rate - shape.beyond, shape.width,
+                              past, op.padding};
     for (std::int64_t t = 0; t < segment.rows * rate; ++t) {
       gather(op, around, t, inputs.data());
       const std::int64_t row = (segment.first_row * rate + t) * outputs;
@@ -143,7 +149,8 @@ void run(const TimeConv& op, Run& at) {
           sum += static_cast<double>(inputs[k]) * weights[k];
         if (op.addend != kNoBuffer) sum += at.values(op.addend)[row + n];
         float& target = at.values(op.out)[row + n];
-        target = static_cast<float>(op.accumulate ? target + op.scale * sum : op.scale * sum);
+        const double value = op.scale * sum;
+        target = static_cast<float>(op.accumulate ? target + value : activated(op.activate, value));
       }
     }
     if (past != nullptr) keep(around, *past);
@@ -188,6 +195,19 @@ void run(const Clamp& op, Run& at) {
 void run(const SplitRows& op, Run& at) {
   const float* x = at.values(op.x);
   std::copy(x, x + at.batch.rows * at.activation_of(op.x).values(), at.values(op.out));
+}
+
+void run(const ShiftRows& op, Run& at) {
+  const Activation& shape = at.activation_of(op.x);
+  const float* x = at.values(op.x);
+  float* out = at.values(op.out);
+  for (const step::Segment& segment : at.batch.segments) {
+    const std::int64_t first = segment.first_row * shape.values();
+    for (std::int64_t t = 0; t < std::int64_t{segment.rows} * shape.rate; ++t) {
+      const float* from = x + first + std::abs(t - op.count) * shape.width;
+      std::copy(from, from + shape.width, out + first + t * shape.width);
+    }
+  }
 }
 
 void run(const QuantizeRows& op, Run& at) {

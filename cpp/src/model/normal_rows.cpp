@@ -1,11 +1,9 @@
-#include "model/f5/noise.h"
+#include "model/normal_rows.h"
 
 #include <cmath>
 #include <cstddef>
 
-#include "rules/philox.h"
-
-namespace ttsrt::model::f5 {
+namespace ttsrt::model {
 namespace {
 
 constexpr double kTwoPi = 6.28318530717958647693;
@@ -15,13 +13,15 @@ double inside(std::uint32_t word) { return (static_cast<double>(word) + 0.5) / 4
 
 }  // namespace
 
-std::vector<float> normal_rows(std::uint64_t seed, std::int32_t rows, std::int32_t width) {
+std::vector<float> normal_rows(rules::DrawKind kind, std::uint64_t seed, std::int32_t first_row,
+                               std::int32_t rows, std::int32_t width) {
   std::vector<float> values(static_cast<std::size_t>(rows) * static_cast<std::size_t>(width));
   for (std::int32_t row = 0; row < rows; ++row) {
     float* out = values.data() + std::int64_t{row} * width;
     for (std::int32_t column = 0; column < width; column += 4) {
-      std::uint32_t words[4] = {static_cast<std::uint32_t>(row), static_cast<std::uint32_t>(column),
-                                0, static_cast<std::uint32_t>(rules::DrawKind::flow_noise)};
+      std::uint32_t words[4] = {static_cast<std::uint32_t>(first_row + row),
+                                static_cast<std::uint32_t>(column), 0,
+                                static_cast<std::uint32_t>(kind)};
       rules::philox4x32(seed, words);
       for (std::int32_t i = 0; i < 4 && column + i < width; ++i) {
         const std::int32_t pair = i / 2 * 2;
@@ -35,4 +35,4 @@ std::vector<float> normal_rows(std::uint64_t seed, std::int32_t rows, std::int32
   return values;
 }
 
-}  // namespace ttsrt::model::f5
+}  // namespace ttsrt::model
