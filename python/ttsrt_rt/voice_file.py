@@ -114,8 +114,15 @@ def read_voice(path: str | os.PathLike[str], *, variant: str | None = None) -> V
     return found
 
 
-def write_voice(path: str | os.PathLike[str], voice: VoiceFile) -> None:
+def write_voice(
+    path: str | os.PathLike[str], voice: VoiceFile, *, made_of: Mapping[str, str] | None = None
+) -> None:
     """Writes a voice file; one that is there is replaced when the new one is complete.
+
+    Args:
+        path: the file.
+        voice: what it holds.
+        made_of: more metadata, for people: what the voice was made of.
 
     Raises:
         ConfigError: the file cannot be written there.
@@ -133,6 +140,7 @@ def write_voice(path: str | os.PathLike[str], voice: VoiceFile) -> None:
         "family": FAMILY,
         "variant": ",".join(voice.variants),
     }
+    metadata = {f"source.{name}": value for name, value in (made_of or {}).items()} | metadata
     write_safetensors(
         path, {name: tensor_of_array(name, array) for name, array in tensors.items()}, metadata
     )

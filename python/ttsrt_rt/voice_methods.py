@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import os
+import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,10 +21,13 @@ if TYPE_CHECKING:
     from ttsrt_rt import _core
     from ttsrt_rt.request import ArrayInput
     from ttsrt_rt.voice_file import VoiceFile
+    from ttsrt_rt.voice_from_audio import VoiceMaker
 
 __all__ = ["VoiceMethods"]
 
 _LOG = logging.getLogger("ttsrt_rt.executor")
+
+_VOICE_MODEL = "voice_model"  # in the folder of an engine
 
 
 class VoiceMethods:
@@ -30,6 +35,8 @@ class VoiceMethods:
 
     _native: _core.Executor
     _most_numbers: int
+    _voice_makers: dict[Path, VoiceMaker]
+    _voice_lock: threading.Lock
 
     def add_voice(
         self,
@@ -41,10 +48,14 @@ class VoiceMethods:
         cond_prompt_speech_tokens: ArrayInput | None = None,
         emotion: float | None = None,
         file: str | os.PathLike[str] | None = None,
+        audio: ArrayInput | str | os.PathLike[str] | None = None,
+        sample_rate: int | None = None,
+        voice_model: str | os.PathLike[str] | None = None,
+        resampler: str = "sinc",
     ) -> None:
         """Adds a voice for `Request(voice=name)`; as many as memory holds.
 
-        Exactly one of `embeddings`, `codes`, `speaker_emb` and `file` is given.
+        Exactly one of `embeddings`, `codes`, `speaker_emb`, `file` and `audio` is given.
 
         Args:
             name: A name that is not in use yet.
@@ -61,29 +72,43 @@ class VoiceMethods:
                 default, or with `file` for that of the file. A request may change it.
             file: A voice file, as `ttsrt voice` and `convert` write it: of Chatterbox T3, or of
                 codes for a model that takes them.
+            audio: Chatterbox: a recording of the speaker, half a second (Turbo and Nano: more than
+                5 seconds) to 10 minutes: a file, or floats [samples] or [samples, channels]. A
+                voice of equal samples is made once.
+            sample_rate: With samples as `audio`: how many there are in a second.
+            voice_model: With `audio`: the checkpoint of an S3Gen, as `convert` writes it, with
+                which voices are made; None for the folder `voice_model` of the engine. It is read
+                at the first voice and kept, half a gigabyte at full size.
+            resampler: With `audio`: see `VoiceOptions`.
 
         Raises:
             ConfigError: The name is in use, an array has the wrong shape, the model takes no
-                context of that kind, the file is made for another variant, or not exactly one of
-                the four is given.
-            NotFoundError: The file does not exist.
-            FormatError: The file is no voice file, or damaged.
+                context of that kind, the file is made for another variant, no voice can be made of
+                the recording, or not exactly one of the five is given.
+            NotFoundError: A file or a folder does not exist.
+            FormatError: The file is no voice file and no recording, or damaged.
             ClosedError: The executor was closed.
         """
-        given = sum(value is not None for value in (embeddings, codes, speaker_emb, file))
+        given = sum(value is not None for value in (embeddings, codes, speaker_emb, file, audio))
         if given != 1:
             raise ConfigError(
-                "add_voice: expected exactly one of embeddings, codes, speaker_emb and file, got "
-                f"{given}"
+                "add_voice: expected exactly one of embeddings, codes, speaker_emb, file and "
+                f"audio, got {given}"
             )
+        if audio is None and (sample_rate is not None or voice_model is not None):
+            raise ConfigError("add_voice: expected audio with sample_rate or voice_model")
         if speaker_emb is None and cond_prompt_speech_tokens is not None:
             raise ConfigError("add_voice: expected speaker_emb with cond_prompt_speech_tokens")
         if emotion is not None and (embeddings is not None or codes is not None):
-            raise ConfigError("add_voice: expected emotion only with speaker_emb or file")
+            raise ConfigError("add_voice: expected emotion only with speaker_emb, file or audio")
         if file is not None and is_code_voice_family(self._native.engine.info.family):
             codes = read_code_voice(file, self._native.engine.info.family)
-        elif file is not None:
-            voice = self._read_voice(file)
+        elif file is not None or audio is not None:
+            voice = (
+                self._read_voice(file)
+                if file is not None
+                else self._hear_voice(audio, sample_rate, voice_model, resampler)
+            )
             speaker_emb = voice.speaker_emb
             cond_prompt_speech_tokens = voice.cond_prompt_speech_tokens
             if emotion is None and self._model.get("conditioning", {}).get("emotion"):
@@ -119,6 +144,30 @@ class VoiceMethods:
         if family != "t3":
             raise ConfigError(f"{os.fspath(file)}: expected an engine of Chatterbox, got {family}")
         return read_voice(file, variant=self._model["variant"])
+
+    def _hear_voice(
+        self,
+        audio: ArrayInput | str | os.PathLike[str] | None,
+        sample_rate: int | None,
+        voice_model: str | os.PathLike[str] | None,
+        resampler: str,
+    ) -> VoiceFile:
+        """Makes a voice of a recording for the engine's variant."""
+        from ttsrt_rt.voice_from_audio import VoiceMaker, VoiceOptions, sound_of
+
+        engine = self._native.engine
+        if engine.info.family != "t3":
+            raise ConfigError(
+                f"audio: {engine.path}: expected an engine of Chatterbox, got {engine.info.family}"
+            )
+        options = VoiceOptions(variants=(self._model["variant"],), resampler=resampler)
+        sound = sound_of(audio, sample_rate)
+        folder = Path(os.fsdecode(voice_model or Path(engine.path, _VOICE_MODEL))).absolute()
+        with self._voice_lock:
+            maker = self._voice_makers.get(folder)
+            if maker is None:
+                maker = self._voice_makers[folder] = VoiceMaker(folder)
+        return maker.make(sound, options)
 
     def _add_built_in_voices(self) -> None:
         """Adds the voice files in the engine's folder, by their names."""

@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ttsrt_rt.audio import Sound
 from ttsrt_rt.convert import convert
 from ttsrt_rt.synth import write_random_s3gen, write_random_voice_encoder
+from ttsrt_rt.voice_from_audio import VoiceMaker
 
-from .s3gen_features_reference import log_mel, resample
 from .s3gen_ops import Array
 from .s3gen_reference import Flow
 from .s3gen_vocoder_reference import Vocoder, faded
-from .s3gen_voice_reference import SpeechTokenizer, VoiceEncoder, hear
 
 SIZES = ("tiny", "tiny_meanflow")
 MEL, SPEAKER = 80, 192
@@ -65,20 +65,18 @@ def request(tokens: int, prompt: int, more: int = 0) -> tuple[Array, ...]:
 @pytest.mark.parametrize("size", SIZES)
 def test_from_a_recording_to_sound(size: str, checkpoint: Callable[[str], Path]) -> None:
     folder, random = checkpoint(size), np.random.default_rng(1)
-    samples = recording(24000)
-    heard = hear(folder, samples)
-    assert heard.prompt_tokens.shape == (25,)
-    assert heard.prompt.shape == (50, MEL)
-    assert 0 <= heard.prompt_tokens.min() <= heard.prompt_tokens.max() < 6561
-    assert len(np.unique(heard.prompt_tokens)) > 5
-    assert heard.embedding.shape == (SPEAKER,) and np.abs(heard.embedding).max() > 0.1
-    speaker = VoiceEncoder(folder).embed(resample(samples, 24000, 16000))
-    assert speaker.shape == (256,) and np.linalg.norm(speaker) == pytest.approx(1)
+    sound = Sound(recording(24000).astype(np.float32)[:, None], 24000)
+    heard = VoiceMaker(folder).make(sound).generator
+    assert heard["prompt_token"].shape == (25,)
+    assert heard["prompt_feat"].shape == (50, MEL)
+    assert len(np.unique(heard["prompt_token"])) > 5
+    assert heard["embedding"].shape == (SPEAKER,) and np.abs(heard["embedding"]).max() > 0.1
 
     flow, vocoder = Flow(folder), Vocoder(folder)
     tokens = random.integers(0, 6561, 7)
     noise = random.normal(size=(2 * 32, MEL))
-    prompt = heard.prompt_tokens, heard.prompt, heard.embedding
+    prompt = [heard[name].astype(np.float64) for name in ("prompt_feat", "embedding")]
+    prompt = [heard["prompt_token"], *prompt]
     mel = flow.solve(tokens, *prompt, noise)
     assert mel.shape == (14, MEL) and np.isfinite(mel).all() and mel.std() > 0.1
     pieces = flow.solve_in_chunks(tokens, *prompt, noise, (2, 5, 7))
@@ -162,29 +160,3 @@ def test_pitches(checkpoint: Callable[[str], Path]) -> None:
     loud = vocoder.source(high, phase, 0 * noise)
     expected = np.tanh(0.1 * weight @ np.sin(angle) + vocoder.weights["vocoder.source_bias"][0])
     np.testing.assert_allclose(loud, expected, atol=1e-9)
-
-
-def test_lengths_of_recordings(checkpoint: Callable[[str], Path]) -> None:
-    """Tokens are rounded up and cut to half of the frames; an odd frame is ours to drop."""
-    folder = checkpoint("tiny")
-    for samples in (24000, 24480, 24959, 25440, 25900):
-        frames = samples // 480
-        speech = -(-2 * samples // 3)
-        tokens = SpeechTokenizer(folder).tokens(log_mel(resample(recording(samples), 24000, 16000)))
-        assert len(tokens) == -(-(speech // 160) // 4)
-        heard = hear(folder, recording(samples), drops_odd_frame=False)
-        assert len(heard.prompt) == frames
-        assert len(heard.prompt_tokens) == min(len(tokens), frames // 2)
-        assert len(hear(folder, recording(samples)).prompt) == 2 * len(heard.prompt_tokens)
-
-
-def test_long_recordings_are_heard_in_windows(checkpoint: Callable[[str], Path]) -> None:
-    tokenizer, random = SpeechTokenizer(checkpoint("tiny")), np.random.default_rng(3)
-    features = random.normal(0, 0.5, (5700, 128))
-    made = tokenizer.tokens(features)
-    assert len(made) == 1425
-    # Where the last window has 25 or 80 tokens, the windows have less in common than is dropped.
-    assert len(tokenizer.tokens(features[:5300])) == 1325 - 50
-    assert len(tokenizer.tokens(features[:5520])) == 1380 - 20
-    np.testing.assert_array_equal(made[:700], tokenizer.tokens(features[:3000])[:700])
-    np.testing.assert_array_equal(made[700:1350], tokenizer.tokens(features[2600:5600])[50:700])

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from ttsrt_rt.cli import voice_recording
+from ttsrt_rt.cli import voice_of_speaker, voice_recording
 from ttsrt_rt.cli.tables import format_table
 from ttsrt_rt.cli.types import Subparsers
 from ttsrt_rt.errors import ConfigError
@@ -34,14 +34,15 @@ def add_parser(commands: Subparsers) -> None:
         help="make or show a voice file of T3, or make a voice of a recording",
         description="Makes a voice file from a conds.pt, from arrays, or from another voice file; "
         "without --output it shows what is in there. Nothing in a file is executed. With --audio "
-        "it makes a voice of a recording.",
+        "it makes a voice of a recording: for T3 with a checkpoint of S3Gen, for other models with "
+        "an engine and its codec.",
     )
     parser.add_argument(
         "source",
         nargs="?",
         type=Path,
         help="a voice file (.safetensors), a conds.pt, or an .npz with the arrays below; with "
-        "--audio, an engine",
+        "--audio, an engine or a checkpoint of S3Gen",
     )
     parser.add_argument("--speaker_emb", metavar="FILE", help="speaker embedding, 256 numbers")
     parser.add_argument(
@@ -58,6 +59,7 @@ def add_parser(commands: Subparsers) -> None:
     )
     parser.add_argument("--output", type=Path, help="the voice file to write (.safetensors)")
     voice_recording.add_flags(parser)
+    voice_of_speaker.add_flags(parser)
     parser.reads("source", "speaker_emb", "cond_prompt_speech_tokens")
     parser.writes("output")
     parser.set_defaults(run=_run)
@@ -68,7 +70,11 @@ def _run(args: argparse.Namespace) -> int:
 
     if args.output is not None and args.output.suffix != ".safetensors":
         raise ConfigError(f"output: expected a name in .safetensors, got {args.output}")
-    voice_recording.check_flags(args, (*ARRAYS, "emotion", "variant"))
+    if voice_of_speaker.takes(args):
+        print(_describe(voice_of_speaker.make(args, ARRAYS)))
+        print(f"voice: {args.output}")
+        return 0
+    voice_recording.check_flags(args, (*ARRAYS, "emotion", "variant", "resampler"))
     if args.audio is not None:
         return voice_recording.run(args)
     voice = _voice(args)
