@@ -94,6 +94,10 @@ class Lowering {
   void lower(const ops::ShiftRows& op);
   void lower(const ops::HarmonicSource& op);
   void lower(const ops::FadeIn& op);
+  void lower(const ops::JoinColumns& op);
+  void lower(const ops::ActivateRows& op);
+  void lower(const ops::DistanceRows& op);
+  void lower(const ops::RelativeAttention& op);
   void add_fused(const Fusion& fusion);
   // A TimeConv, and the HalfSnake of its outputs, if any, which may be all that reads them.
   void add_conv(const ops::TimeConv& op, const ops::HalfSnake* snake, bool is_for_snake);

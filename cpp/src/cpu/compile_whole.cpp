@@ -1,7 +1,11 @@
 // Lowering of the ops of whole items (ops/whole_ops.h).
+#include <algorithm>
+#include <utility>
+
 #include "cpu/compile.h"
 #include "cpu/stages/conv_stages.h"
 #include "cpu/stages/item_stages.h"
+#include "cpu/stages/relative_attention.h"
 #include "cpu/stages/sound_stages.h"
 
 namespace ttsrt::cpu {
@@ -48,6 +52,26 @@ void Lowering::lower(const ops::ResponseNorm& op) {
 
 void Lowering::lower(const ops::FlowStep& op) {
   add_flow_step(list_.site, op, rows_of(op.velocity), stages_);
+}
+
+void Lowering::lower(const ops::JoinColumns& op) {
+  std::vector<Rows> parts;
+  for (const ops::BufferId part : op.parts) parts.push_back(rows_of(part));
+  add_join_columns(list_.site, std::move(parts), rows_of(op.out), stages_);
+}
+
+void Lowering::lower(const ops::ActivateRows& op) {
+  add_activate_rows(list_.site, op, rows_of(op.x), rows_of(op.out), stages_);
+}
+
+void Lowering::lower(const ops::DistanceRows& op) {
+  add_distance_rows(list_.site, op, rows_of(op.out), stages_);
+}
+
+void Lowering::lower(const ops::RelativeAttention& op) {
+  const RelativeRows rows{rows_of(op.qkv), rows_of(op.distances), rows_of(op.out)};
+  list_.segment_room = std::max(list_.segment_room, relative_segment_bytes(op, list_.limits));
+  add_relative_attention(list_.site, op, rows, &list_.segment_blocks, rows_.max_rows, stages_);
 }
 
 void Lowering::lower(const ops::PolarSpectrum& op) {

@@ -125,6 +125,10 @@ class Lowering {
   void lower(const ops::ShiftRows& op);
   void lower(const ops::HarmonicSource& op);
   void lower(const ops::FadeIn& op);
+  [[noreturn]] void lower(const ops::JoinColumns& op);
+  [[noreturn]] void lower(const ops::ActivateRows& op);
+  [[noreturn]] void lower(const ops::DistanceRows& op);
+  [[noreturn]] void lower(const ops::RelativeAttention& op);
   // Throws ConfigError: the backend has no kernel for that.
   [[noreturn]] void refuse(const char* what) const;
   bool lower_item_attention(const ops::SelfAttention& op);  // false: it is another attention

@@ -39,7 +39,13 @@ bool asks_for_items(const ops::Program& program) {
                      [](const ops::Op& op) { return std::visit(AsksForItems{}, op); });
 }
 
+void Lowering::lower(const ops::JoinColumns& /*op*/) { refuse("JoinColumns"); }
+void Lowering::lower(const ops::ActivateRows& /*op*/) { refuse("ActivateRows"); }
+void Lowering::lower(const ops::DistanceRows& /*op*/) { refuse("DistanceRows"); }
+void Lowering::lower(const ops::RelativeAttention& /*op*/) { refuse("RelativeAttention"); }
+
 void Lowering::lower(const ops::LoadRows& op) {
+  if (op.repeat != 1) refuse("LoadRows that repeats rows");
   ItemRowsArgs args;
   args.rows = site_.rows;
   args.array = site_.slots.array(op.array);
@@ -155,6 +161,7 @@ void Lowering::lower(const ops::ResponseNorm& op) {
 }
 
 void Lowering::lower(const ops::FlowStep& op) {
+  if (op.mask < 0) refuse("FlowStep without a mask");
   FlowStepArgs args;
   args.rows = site_.rows;
   args.slots = site_.slots.view();

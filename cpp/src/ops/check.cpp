@@ -76,6 +76,8 @@ void check_copy(const step::BlockCopy& copy, const StateSpec& spec) {
 
 namespace {
 
+constexpr std::int64_t kMostArrayRows = std::int64_t{1} << 30;
+
 void check_embedding(const step::Segment& segment, const BatchNeeds::Embedding& needs) {
   using step::Input;
   const bool needs_codes = segment.input == Input::codes || segment.input == Input::last_codes ||
@@ -163,13 +165,16 @@ void check_segment(const step::Segment& segment, const step::RowBatch& batch,
               spec.max_context_rows);
 }
 
-void add_need(const Use& use, const StateSpec& spec, BatchNeeds& needs) {
+// `repeat`: how many rows of a launch read one row of an array.
+void add_need(const Use& use, std::int32_t repeat, const StateSpec& spec, BatchNeeds& needs) {
   const bool is_schedule = use.part == Part::schedule;
   needs.uses_cache |= use.part == Part::cache || (is_schedule && use.writes());
   needs.reads_schedule |= is_schedule && use.reads();
   needs.keeps_past |= use.part == Part::past;
   if (use.part != Part::rows) return;
-  const std::int32_t rows = spec.rows[static_cast<std::size_t>(use.index)].rows;
+  const std::int64_t all =
+      std::int64_t{spec.rows[static_cast<std::size_t>(use.index)].rows} * repeat;
+  const auto rows = static_cast<std::int32_t>(std::min<std::int64_t>(all, kMostArrayRows));
   needs.array_rows = needs.array_rows < 0 ? rows : std::min(needs.array_rows, rows);
 }
 
@@ -188,7 +193,9 @@ BatchNeeds needs_of(const Program& program, const ProgramLimits& limits, const S
     return part;
   };
   for (std::size_t i = 0; i < program.ops.size(); ++i) {
-    for (const Use& use : uses_of(program.ops[i])) add_need(use, spec, needs);
+    const auto* load = std::get_if<LoadRows>(&program.ops[i]);
+    for (const Use& use : uses_of(program.ops[i]))
+      add_need(use, load != nullptr ? load->repeat : 1, spec, needs);
     needs.keeps_rows |= std::holds_alternative<StoreContext>(program.ops[i]) ||
                         std::holds_alternative<FlowStep>(program.ops[i]);
     if (const auto* store = std::get_if<StoreMemory>(&program.ops[i])) {

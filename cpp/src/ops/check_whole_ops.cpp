@@ -17,7 +17,11 @@ void WholeShapes::check_columns(std::int32_t first, std::int64_t count) const {
          first + count, " of ", spec_.schedule_width);
 }
 
-void WholeShapes::check(const LoadRows& op) const { array_of(op.array, width(op.out)); }
+void WholeShapes::check(const LoadRows& op) const {
+  array_of(op.array, width(op.out));
+  expect(op.repeat >= 1, "array of rows ", op.array, ": expected each at least once, got ",
+         op.repeat);
+}
 
 void WholeShapes::check(const SaveRows& op) const {
   expect(op.array >= 0 && static_cast<std::size_t>(op.array) < spec_.rows.size(), "array of rows ",
@@ -79,8 +83,50 @@ void WholeShapes::check(const ResponseNorm& op) const {
 void WholeShapes::check(const FlowStep& op) const {
   expect_width(op.velocity, spec_.dim);
   array_of(op.base, spec_.dim);
+  expect((op.fixed < 0) == (op.mask < 0), "flow step: expected both of rows that stay, ", op.fixed,
+         ", and a mask, ", op.mask, ", or neither");
+  if (op.mask < 0) return;
   array_of(op.fixed, spec_.dim);
   array_of(op.mask, 1);
+}
+
+void WholeShapes::check(const JoinColumns& op) const {
+  std::int64_t joined = 0;
+  for (const BufferId part : op.parts) {
+    expect(part != op.out, "joined columns can't be a part of themselves");
+    joined += width(part);
+  }
+  expect_width(op.out, joined);
+}
+
+void WholeShapes::check(const ActivateRows& op) const {
+  expect_width(op.out, width(op.x));
+  if (op.shift >= 0) check_columns(op.shift, width(op.x));
+}
+
+// A buffer of two rows for each row of the launch.
+void WholeShapes::expect_distances(BufferId buffer, std::int64_t width) const {
+  const Activation& rows = activation_of(buffer);
+  expect(rows.width == width && rows.rate == 2, rows.name, ": expected width ", width,
+         " and rate 2, got ", rows.width, " and ", rows.rate);
+}
+
+void WholeShapes::check(const DistanceRows& op) const {
+  expect_distances(op.out, op.table.cols);
+  expect(op.table.is_present() && op.table.layout == Layout::dense &&
+             op.table.dtype == DType::float32 && op.table.rows % 2 == 0,
+         op.table.name, ": expected a dense table of float32 of an even number of rows");
+}
+
+void WholeShapes::check(const RelativeAttention& op) const {
+  expect(op.heads > 0 && op.head_dim > 0, "relative attention: expected heads, got ", op.heads,
+         " of ", op.head_dim);
+  const std::int64_t inner = std::int64_t{op.heads} * op.head_dim;
+  expect_width(op.qkv, 3 * inner);
+  expect_width(op.out, inner);
+  expect_distances(op.distances, inner);
+  expect_vector(op.content_offset, inner);
+  expect_vector(op.distance_offset, inner);
 }
 
 void WholeShapes::check(const PolarSpectrum& op) const {

@@ -250,7 +250,7 @@ using Op =
                  ModulatedNorm, AddModulated, ClearFiller, StretchText, DepthwiseConv, GroupedConv,
                  ResponseNorm, FlowStep, PolarSpectrum, OverlapAdd, EmitRows, DequantizeCodes,
                  HalfSnake, TimeConv, Upsample, Clamp, SplitRows, QuantizeRows, ShiftRows, FadeIn,
-                 HarmonicSource>;
+                 HarmonicSource, JoinColumns, ActivateRows, DistanceRows, RelativeAttention>;
 
 // "GroupedConv" and the like, for messages.
 const char* name_of(const Op& op);

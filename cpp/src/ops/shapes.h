@@ -82,6 +82,10 @@ class WholeShapes : public ShapeCheck {
   void check(const GroupedConv& op) const;
   void check(const ResponseNorm& op) const;
   void check(const FlowStep& op) const;
+  void check(const JoinColumns& op) const;
+  void check(const ActivateRows& op) const;
+  void check(const DistanceRows& op) const;
+  void check(const RelativeAttention& op) const;
   void check(const PolarSpectrum& op) const;
   void check(const OverlapAdd& op) const;
   void check(const EmitRows& op) const;
@@ -91,6 +95,7 @@ class WholeShapes : public ShapeCheck {
 
  private:
   void check_columns(std::int32_t first, std::int64_t count) const;
+  void expect_distances(BufferId buffer, std::int64_t width) const;
 };
 
 // Those of ops/rate_ops.h and ops/source_ops.h.

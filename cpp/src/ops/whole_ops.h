@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "ops/activation.h"
 #include "ops/weight.h"
@@ -12,10 +13,12 @@
 namespace ttsrt::ops {
 
 // Reads rows of an array of the slots (StateSpec::rows), those of the segment's positions and of
-// its branch. An array that has one branch gives zeros to the other.
+// its branch. An array that has one branch gives zeros to the other. Each row of the array is read
+// `repeat` times: position p reads row floor(p / repeat).
 struct LoadRows {
   BufferId out = kNoBuffer;  // [rows, width of the array]
   std::int32_t array = 0;
+  std::int32_t repeat = 1;
 };
 
 // Keeps columns [first, first + width of the array) of rows in an array of the slots.
@@ -97,12 +100,50 @@ struct ResponseNorm {
 // velocities c and u of its branches, v = c + cfg_scale * (c - u), or c where it has one branch.
 // The slot's kept rows become y = base + v * step_size of the segment; base becomes y as well where
 // the segment ends a step. In the last evaluation, rows whose `mask` is not 0 become those of
-// `fixed` instead, and their velocity isn't read.
+// `fixed` instead, and their velocity isn't read; without these arrays, no row does.
 struct FlowStep {
   BufferId velocity = kNoBuffer;  // [rows, StateSpec::dim]
   std::int32_t base = 0;          // arrays of the slots: [rows, dim]
-  std::int32_t fixed = 0;         // [rows, dim]
-  std::int32_t mask = 0;          // [rows, 1]
+  std::int32_t fixed = 0;         // [rows, dim], or -1 with `mask`
+  std::int32_t mask = 0;          // [rows, 1], or -1
+};
+
+// Concatenates the columns of buffers.
+struct JoinColumns {
+  std::vector<BufferId> parts;  // each [rows, any width]
+  BufferId out = kNoBuffer;     // [rows, the sum of their widths]
+};
+
+// Computes out = scale * activate(x) + t, where t are columns [shift, shift + width) of the
+// segment's schedule row; without `shift`, nothing is added.
+struct ActivateRows {
+  BufferId x = kNoBuffer;    // [rows, width]
+  BufferId out = kNoBuffer;  // [rows, width], or x itself
+  Activate activate = Activate::none;
+  float scale = 1.0F;
+  std::int32_t shift = -1;
+};
+
+// What stands for the distances of a row from the others of its segment: row m of the 2 n rows of a
+// segment of n rows is the table's row of distance n - 1 - m.
+struct DistanceRows {
+  BufferId out = kNoBuffer;  // [rows * 2, width]
+  Weight table;              // [2 * most rows, width] dense float32; distances most - 1 to -most
+};
+
+// Multi-head attention of every row of a segment to all of them, whose scores also know how far the
+// query i is behind the key j (https://arxiv.org/abs/1901.02860):
+//   score = ((q_i + content_offset) k_j + (q_i + distance_offset) p_(i - j)) / sqrt(head_dim).
+// qkv rows are [Q | K | V], heads contiguous inside each. Of a segment of n rows, row m of its 2 n
+// rows of `distances` is p of the distance n - 1 - m.
+struct RelativeAttention {
+  BufferId qkv = kNoBuffer;        // [rows, 3 * heads * head_dim]
+  BufferId distances = kNoBuffer;  // [rows * 2, heads * head_dim]
+  BufferId out = kNoBuffer;        // [rows, heads * head_dim]
+  Weight content_offset;           // [heads * head_dim] float32
+  Weight distance_offset;          // [heads * head_dim] float32
+  std::int32_t heads = 0;
+  std::int32_t head_dim = 0;
 };
 
 // Turns the logarithm m of a magnitude and a phase p of each bin into the bin's real and imaginary

@@ -107,11 +107,17 @@ void gather_values(const AttendArgs& args, int32_t first, float inverse) {
 }
 
 template <Element E>
-float attend_kernel(const AttendArgs& args) {
+void score_kernel(const AttendArgs& args) {
   const int32_t blocks = (args.length + kLanes - 1) / kLanes;
   int32_t b = 0;
   for (; b + 4 <= blocks; b += 4) score_blocks<E, 4>(args, b, blocks);
   for (; b < blocks; ++b) score_blocks<E, 1>(args, b, blocks);
+}
+
+template <Element E>
+float attend_kernel(const AttendArgs& args) {
+  const int32_t blocks = (args.length + kLanes - 1) / kLanes;
+  score_kernel<E>(args);
   const float inverse = 1.0F / soften(args, blocks);
   int32_t first = 0;
   for (; args.head_dim - first >= 4 * kLanes; first += 4 * kLanes)
@@ -196,10 +202,8 @@ void gather_rows(const AttendArgs* rows, int32_t first, const float* inverse) {
   }
 }
 
-// Handles kQueryRows queries of one head over the same cache, without priors. The cache is read
-// once for all queries, and each query gets the same bits as from attend_kernel.
 template <Element E>
-void attend_rows_kernel(const AttendArgs* rows) {
+void score_rows_kernel(const AttendArgs* rows) {
   int32_t blocks = 0;
   for (int r = 0; r < kQueryRows; ++r) {
     const int32_t seen = (rows[r].length + kLanes - 1) / kLanes;
@@ -208,6 +212,13 @@ void attend_rows_kernel(const AttendArgs* rows) {
   int32_t b = 0;
   for (; b + 4 <= blocks; b += 4) score_rows<E, 4>(rows, b);
   for (; b < blocks; ++b) score_rows<E, 1>(rows, b);
+}
+
+// Handles kQueryRows queries of one head over the same cache. The cache is read once for all
+// queries, and each query gets the same bits as from attend_kernel.
+template <Element E>
+void attend_rows_kernel(const AttendArgs* rows) {
+  score_rows_kernel<E>(rows);
   float inverse[kQueryRows];
   for (int r = 0; r < kQueryRows; ++r)
     inverse[r] = 1.0F / soften(rows[r], (rows[r].length + kLanes - 1) / kLanes);

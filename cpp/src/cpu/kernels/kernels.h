@@ -186,8 +186,8 @@ struct AttentionKernels {
   // Returns the inverse of the sum of `weights`. If a score is not finite, the inverse and with it
   // the output are NaN.
   float (*attend)(const AttendArgs& args);
-  // Handles Kernels::query_rows queries at once, which differ in query, out, weights and length and
-  // have no prior. Each has weights for the longest query; those beyond its own blocks are scratch.
+  // Handles Kernels::query_rows queries at once, which differ in query, out, weights, prior and
+  // length. Each has weights for the longest query; those beyond its own blocks are scratch.
   void (*attend_rows)(const AttendArgs* rows);
   // Rounds the key and value of one head and stores them at position `place` of a block; returns
   // whether what was stored is finite.
@@ -272,15 +272,18 @@ struct Kernels {
   // prepare.
   void (*time_convolve[kElements])(const TimeConvArgs& args);
   void (*half_snake)(const SnakeArgs& args);
-  // An activation of each value.
-  void (*activate)(const float* x, Activation activation, int64_t count,
-                   float* out);  // out may be x
+  // Writes an activation of each value; out may be x.
+  void (*activate)(const float* x, Activation activation, int64_t count, float* out);
   PeakKernels peaks;
   // Another table that multiplies quantized weights by inputs of 16 bits faster, and convolves by
   // bfloat16 over time; null: none does.
   const Kernels* a16 = nullptr;
   // Kernels over tiles (tile_kernels.h); null: the level has none.
   const TileKernels* tiles = nullptr;
+  // Only the scaled scores of float32 attention, of the positions in all blocks of `length`, in
+  // `weights`; and those of query_rows queries at once, with the same bits.
+  void (*score)(const AttendArgs& args) = nullptr;
+  void (*score_rows)(const AttendArgs* rows) = nullptr;
 };
 
 const Kernels& kernels_generic();

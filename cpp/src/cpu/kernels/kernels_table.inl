@@ -72,7 +72,11 @@ constexpr Kernels table_of(const char* name) {
       half_snake_kernel,
       activate_kernel,
       {kPeakChains, chain_kernel<PeakFloat32>, chain_kernel<PeakBfloat16>, chain_kernel<PeakInt8>,
-       read_kernel}};
+       read_kernel},
+      nullptr,
+      nullptr,
+      score_kernel<Element::float32>,
+      score_rows_kernel<Element::float32>};
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/check.h"
+#include "cpu/stages/row_stages.h"
 #include "rules/stretch.h"
 
 namespace ttsrt::cpu {
@@ -67,7 +68,7 @@ struct Integrator {
     float* base = array_row(op.base, of);
     float* state = site.slots->context_row(
         segment.slot, segment.kept_offset + static_cast<std::int32_t>(of.index()));
-    if (segment.is_last && *array_row(op.mask, of) != 0.0F) {
+    if (segment.is_last && op.mask >= 0 && *array_row(op.mask, of) != 0.0F) {
       std::memcpy(state, array_row(op.fixed, of), bytes_of(velocity.width));
       return;
     }
@@ -96,9 +97,10 @@ Modulation modulation_of(const ops::ModulatedNorm& op, std::int64_t width) {
 
 void add_load_rows(const Site& site, const ops::LoadRows& op, const Rows& out, Stages& stages) {
   const auto each = [site, op, out](const RowOf& of) {
-    const float* from = of.is_gone() ? nullptr
-                                     : site.slots->array_row(op.array, of.segment.slot,
-                                                             of.segment.branch, of.position());
+    const float* from = of.is_gone()
+                            ? nullptr
+                            : site.slots->array_row(op.array, of.segment.slot, of.segment.branch,
+                                                    of.position() / op.repeat);
     float* to = out.row(of.row);
     from != nullptr ? std::memcpy(to, from, bytes_of(out.width))
                     : std::memset(to, 0, bytes_of(out.width));
@@ -166,6 +168,29 @@ void add_stretch_text(const Site& site, const Rows& x, const Rows& out, Stages& 
     std::memcpy(out.row(of.row), x.row(segment.first_row + from), bytes_of(x.width));
   };
   add_rows(site, "stretch text", each, stages);
+}
+
+void add_join_columns(const Site& site, std::vector<Rows> parts, const Rows& out, Stages& stages) {
+  const auto each = [parts = std::move(parts), out](const RowOf& of) {
+    float* to = out.row(of.row);
+    for (const Rows& part : parts) {
+      std::memcpy(to, part.row(of.row), bytes_of(part.width));
+      to += part.width;
+    }
+  };
+  add_rows(site, "join columns", each, stages);
+}
+
+void add_activate_rows(const Site& site, const ops::ActivateRows& op, const Rows& x,
+                       const Rows& out, Stages& stages) {
+  const Activation activation = activation_of(op.activate);
+  const auto each = [site, op, activation, x, out](const RowOf& of) {
+    float* to = out.row(of.row);
+    site.kernels->activate(x.row(of.row), activation, x.width, to);
+    for (std::int64_t i = 0; i < x.width && op.scale != 1.0F; ++i) to[i] *= op.scale;
+    if (op.shift >= 0) site.kernels->add(columns_of(site, of.row) + op.shift, x.width, to);
+  };
+  add_rows(site, "activate rows", each, stages);
 }
 
 void add_flow_step(const Site& site, const ops::FlowStep& op, const Rows& velocity,

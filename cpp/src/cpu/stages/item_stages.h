@@ -2,6 +2,8 @@
 // multiplies, the rows behind a text, steps of an integration.
 #pragma once
 
+#include <vector>
+
 #include "cpu/stages/linear_stage.h"
 #include "cpu/stages/stage.h"
 #include "ops/program.h"
@@ -19,6 +21,9 @@ void add_modulated(const Site& site, const ops::AddModulated& op, const Rows& x,
                    Stages& stages);
 void add_clear_filler(const Site& site, const Rows& x, Stages& stages);
 void add_stretch_text(const Site& site, const Rows& x, const Rows& out, Stages& stages);
+void add_join_columns(const Site& site, std::vector<Rows> parts, const Rows& out, Stages& stages);
+void add_activate_rows(const Site& site, const ops::ActivateRows& op, const Rows& x,
+                       const Rows& out, Stages& stages);
 void add_flow_step(const Site& site, const ops::FlowStep& op, const Rows& velocity, Stages& stages);
 
 }  // namespace ttsrt::cpu

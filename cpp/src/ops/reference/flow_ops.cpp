@@ -50,10 +50,10 @@ void run(const LoadRows& op, Run& at) {
   for (const step::Segment& segment : at.batch.segments) {
     for (std::int32_t i = 0; i < segment.rows; ++i) {
       float* to = out + (segment.first_row + i) * width;
-      const float* from = is_gone(segment)
-                              ? nullptr
-                              : at.state.array_row(at.state.slot(segment.slot), op.array,
-                                                   segment.branch, segment.position + i);
+      const float* from =
+          is_gone(segment) ? nullptr
+                           : at.state.array_row(at.state.slot(segment.slot), op.array,
+                                                segment.branch, (segment.position + i) / op.repeat);
       from != nullptr ? std::copy(from, from + width, to) : std::fill_n(to, width, 0.0F);
     }
   }
@@ -124,6 +124,35 @@ void run(const AddModulated& op, Run& at) {
   }
 }
 
+void run(const JoinColumns& op, Run& at) {
+  const std::int64_t width = at.width_of(op.out);
+  float* out = at.rows(op.out, width);
+  std::int64_t first = 0;
+  for (const BufferId part : op.parts) {
+    const std::int64_t count = at.width_of(part);
+    const float* x = at.rows(part, count);
+    for (std::int64_t r = 0; r < at.batch.rows; ++r)
+      std::copy_n(x + r * count, count, out + r * width + first);
+    first += count;
+  }
+}
+
+void run(const ActivateRows& op, Run& at) {
+  const std::int64_t width = at.width_of(op.x);
+  const float* x = at.rows(op.x, width);
+  float* out = at.rows(op.out, width);
+  for (const step::Segment& segment : at.batch.segments) {
+    const float* shift =
+        op.shift < 0 ? nullptr : at.state.schedule_row(segment.schedule_row) + op.shift;
+    for (std::int64_t i = segment.first_row; i < segment.first_row + segment.rows; ++i) {
+      for (std::int64_t d = 0; d < width; ++d) {
+        const double value = op.scale * activated(op.activate, x[i * width + d]);
+        out[i * width + d] = static_cast<float>(shift == nullptr ? value : value + shift[d]);
+      }
+    }
+  }
+}
+
 void run(const GroupedConv& op, Run& at) {
   const std::int64_t width = at.width_of(op.x);
   const std::int64_t outputs = op.weight.rows;
@@ -169,7 +198,7 @@ void run(const FlowStep& op, Run& at) {
       };
       float* base = row(op.base);
       float* kept = slot.context_rows.data() + (segment.kept_offset + i) * dim;
-      if (segment.is_last && row(op.mask)[0] != 0.0F) {
+      if (segment.is_last && op.mask >= 0 && row(op.mask)[0] != 0.0F) {
         std::copy_n(row(op.fixed), dim, kept);
         continue;
       }
