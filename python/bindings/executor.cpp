@@ -57,13 +57,17 @@ void add_voice(Executor& self, const py::object& name, const py::object& values)
 }
 
 void add_voice_speaker(Executor& self, const py::object& name, const py::object& embedding,
-                       const py::object& prompt_codes, const py::object& emotion) {
+                       const py::object& prompt_codes, const py::object& emotion,
+                       const py::object& prompt_spectrogram) {
   const std::string text = value_from<std::string>(name, "name");
   Speaker speaker;
   speaker.embedding = vector_from<float>(array_from<float>(embedding, 1, "embedding"));
   speaker.prompt_codes =
       vector_from<std::int32_t>(array_from<std::int32_t>(prompt_codes, 1, "prompt_codes"));
   speaker.emotion = value_from<std::optional<float>>(emotion, "emotion");
+  if (!prompt_spectrogram.is_none())
+    speaker.prompt_spectrogram =
+        matrix_from<float>(array_from<float>(prompt_spectrogram, 2, "prompt_spectrogram"));
   const WithoutGil release_for_lock;
   self.add_voice_speaker(text, std::move(speaker));
 }
@@ -144,9 +148,10 @@ void register_executors(py::module_& module) {
       .def("add_voice_codes", &add_voice<std::int32_t, &Executor::add_voice_codes>, py::arg("name"),
            py::arg("codes"), "Names a voice: codec codes [frames, codebooks].")
       .def("add_voice_speaker", &add_voice_speaker, py::arg("name"), py::arg("embedding"),
-           py::arg("prompt_codes"), py::arg("emotion"),
-           "Names a voice that is made of a speaker embedding [speaker_dim] and speech "
-           "tokens [tokens].")
+           py::arg("prompt_codes"), py::arg("emotion"), py::arg("prompt_spectrogram") = py::none(),
+           "Names a voice that is made of a speaker embedding [speaker_dim], speech tokens "
+           "[tokens] and, for models that make sound of tokens, their spectrogram "
+           "[frames, mel_bins].")
       .def("voice_embeddings", &voice_embeddings, py::arg("voice"),
            "The rows of a voice as the decoder takes them [rows, dim].")
       .def("remove_voice", &remove_voice, py::arg("name"),

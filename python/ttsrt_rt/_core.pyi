@@ -1827,9 +1827,10 @@ class Executor:
         embedding: NDArray[np.float32],
         prompt_codes: NDArray[np.int32],
         emotion: float | None,
+        prompt_spectrogram: NDArray[np.float32] | None = None,
     ) -> None:
-        """Names a voice that is made of a speaker embedding [speaker_dim] and speech tokens
-        [tokens]."""
+        """Names a voice that is made of a speaker embedding [speaker_dim], speech tokens [tokens]
+        and, for models that make sound of tokens, their spectrogram [frames, mel_bins]."""
 
     def voice_embeddings(self, voice: int | str) -> NDArray[np.float32]:
         """The rows of a voice as the decoder takes them [rows, dim]."""

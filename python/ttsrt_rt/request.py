@@ -124,7 +124,8 @@ class Request:
         mel: Vocoders, alone or in another model: the log-mel spectrogram to turn into sound,
             instead of a text: floats [at least 2 frames, mel_bins].
         codes: Codecs: the codes to turn into sound: integers [frames, codebooks], without
-            special ids.
+            special ids. S3Gen: the speech tokens of T3, [tokens, 1]; those that are no sound are
+            left out.
         samples: Codecs with an encoder: the sound to turn into codes, one channel at the codec's
             `engine.info.sample_rate`, usually in [-1, 1]: floats [samples]. Zeros fill the last
             frame of `engine.info.samples_per_frame`.

@@ -26,6 +26,7 @@ __all__ = [
 ]
 
 _USUAL_INPUT = 256  # the default of max_input_len
+_USUAL_FRAMES = 501  # and that of models whose context is a spectrogram
 
 
 def has_voice_files(family: str) -> bool:
@@ -75,7 +76,7 @@ def limits_for_voices(
     defaults: nothing, or `max_input_len`.
 
     Args:
-        checkpoint: The folder. One that is not a checkpoint of T3 needs nothing here.
+        checkpoint: The folder. One that is not a checkpoint of Chatterbox needs nothing here.
         max_input_len: What the caller chose; None or 0 for the default.
         max_seq_len: As that.
 
@@ -89,11 +90,14 @@ def limits_for_voices(
     except (ConfigError, FormatError):
         return {}  # `build` says what is wrong
     model: dict[str, Any] = config.get("model", {})
-    if config.get("family") != "t3" or not _describes_voices(model):
+    is_sound = config.get("family") == S3GEN
+    if not is_sound and (config.get("family") != "t3" or not _describes_voices(model)):
         return {}
     needed = 0
-    for path, voice in read_stored_voices(checkpoint, model).items():
-        rows = prefix_rows(voice, model)
+    for path, voice in read_stored_voices(checkpoint, {} if is_sound else model).items():
+        rows = (
+            len(voice.generator.get("prompt_feat", ())) if is_sound else prefix_rows(voice, model)
+        )
         needed = max(needed, rows)
         if max_input_len and 0 < max_input_len < rows:
             raise ConfigError(
@@ -105,7 +109,8 @@ def limits_for_voices(
                 f"max_seq_len: expected more than the {rows} rows of the stored voice {path}, "
                 f"got {max_seq_len}"
             )
-    return {"max_input_len": needed} if not max_input_len and needed > _USUAL_INPUT else {}
+    usual = _USUAL_FRAMES if is_sound else _USUAL_INPUT
+    return {"max_input_len": needed} if not max_input_len and needed > usual else {}
 
 
 def _describes_voices(model: object) -> bool:

@@ -26,7 +26,14 @@ from ttsrt_rt.errors import ConfigError, FormatError
 from ttsrt_rt.foreign_file import HEAD_BYTES, describe_foreign
 from ttsrt_rt.quoting import list_names, show
 
-__all__ = ["BUILT_IN_VOICE", "VoiceFile", "find_built_in_voice", "read_voice", "write_voice"]
+__all__ = [
+    "BUILT_IN_VOICE",
+    "VoiceFile",
+    "find_built_in_voice",
+    "read_voice",
+    "sound_part",
+    "write_voice",
+]
 
 Array = npt.NDArray[Any]
 
@@ -112,6 +119,35 @@ def read_voice(path: str | os.PathLike[str], *, variant: str | None = None) -> V
     if variant is not None:
         found.check_variant(variant, str(path))
     return found
+
+
+def sound_part(voice: VoiceFile, where: str) -> dict[str, Array]:
+    """Returns what a model that makes sound of speech tokens takes of a voice.
+
+    Args:
+        voice: the voice, of any variant.
+        where: the file or the argument that it came from, for messages.
+
+    Returns:
+        prompt_token int32 [tokens], prompt_feat float32 [2 * tokens or one more, 80] and embedding
+        float32 [192].
+
+    Raises:
+        ConfigError: the voice has no such part.
+    """
+    generator = voice.generator
+    if not generator:
+        raise ConfigError(
+            f"{where}: gen: expected what makes sound of tokens, got a voice without it"
+        )
+    tokens = int(generator["prompt_token_len"][0])
+    frames = generator["prompt_feat"]
+    spare = len(frames) - 2 * len(generator["prompt_token"])
+    return {
+        "prompt_token": generator["prompt_token"][:tokens],
+        "prompt_feat": frames[: 2 * tokens + spare],
+        "embedding": generator["embedding"],
+    }
 
 
 def write_voice(

@@ -14,6 +14,7 @@ import numpy as np
 from ttsrt_rt.arrays import float_matrix, float_row, id_matrix, id_row
 from ttsrt_rt.code_voice import is_code_voice_family, read_code_voice
 from ttsrt_rt.errors import ConfigError
+from ttsrt_rt.voice_file import sound_part
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,6 +28,7 @@ __all__ = ["VoiceMethods"]
 
 _LOG = logging.getLogger("ttsrt_rt.executor")
 
+_SOUND = "s3gen"  # the family that uses the part for the vocoder of a voice
 _VOICE_MODEL = "voice_model"  # in the folder of an engine
 
 
@@ -47,6 +49,9 @@ class VoiceMethods:
         speaker_emb: ArrayInput | None = None,
         cond_prompt_speech_tokens: ArrayInput | None = None,
         emotion: float | None = None,
+        embedding: ArrayInput | None = None,
+        prompt_token: ArrayInput | None = None,
+        prompt_feat: ArrayInput | None = None,
         file: str | os.PathLike[str] | None = None,
         audio: ArrayInput | str | os.PathLike[str] | None = None,
         sample_rate: int | None = None,
@@ -55,7 +60,8 @@ class VoiceMethods:
     ) -> None:
         """Adds a voice for `Request(voice=name)`; as many as memory holds.
 
-        Exactly one of `embeddings`, `codes`, `speaker_emb`, `file` and `audio` is given.
+        Exactly one of `embeddings`, `codes`, `speaker_emb`, `embedding`, `file` and `audio` is
+        given.
 
         Args:
             name: A name that is not in use yet.
@@ -70,8 +76,15 @@ class VoiceMethods:
                 or 375 for Turbo and Nano; None or an empty array for none.
             emotion: With `speaker_emb`: how strong the emotion is; None for the checkpoint's
                 default, or with `file` for that of the file. A request may change it.
-            file: A voice file, as `ttsrt voice` and `convert` write it: of Chatterbox T3, or of
-                codes for a model that takes them.
+            embedding: Models that make sound of speech tokens (Chatterbox S3Gen): the speaker
+                encoder's embedding: floats [speaker_dim], or [1, speaker_dim].
+            prompt_token: With `embedding`: speech tokens of the reference: integers [tokens], or
+                [1, tokens], each 0 to 6560; None or an empty array for none.
+            prompt_feat: With `prompt_token`: the log-mel spectrogram of these tokens: floats
+                [frames, mel_bins], or [1, frames, mel_bins], with two frames for each token, or one
+                more in all.
+            file: A voice file, as `ttsrt voice` and `convert` write it: of Chatterbox, or of codes
+                for a model that takes them. S3Gen uses the part of the vocoder.
             audio: Chatterbox: a recording of the speaker, half a second (Turbo and Nano: more than
                 5 seconds) to 10 minutes: a file, or floats [samples] or [samples, channels]. A
                 voice of equal samples is made once.
@@ -83,36 +96,46 @@ class VoiceMethods:
 
         Raises:
             ConfigError: The name is in use, an array has the wrong shape, the model takes no
-                context of that kind, the file is made for another variant, no voice can be made of
-                the recording, or not exactly one of the five is given.
+                context of that kind, the file is made for another variant or lacks what the model
+                needs, no voice can be made of the recording, or not exactly one of the six is
+                given.
             NotFoundError: A file or a folder does not exist.
             FormatError: The file is no voice file and no recording, or damaged.
             ClosedError: The executor was closed.
         """
-        given = sum(value is not None for value in (embeddings, codes, speaker_emb, file, audio))
+        choices = (embeddings, codes, speaker_emb, embedding, file, audio)
+        given = sum(value is not None for value in choices)
         if given != 1:
             raise ConfigError(
-                "add_voice: expected exactly one of embeddings, codes, speaker_emb, file and "
-                f"audio, got {given}"
+                "add_voice: expected exactly one of embeddings, codes, speaker_emb, embedding, "
+                f"file and audio, got {given}"
             )
         if audio is None and (sample_rate is not None or voice_model is not None):
             raise ConfigError("add_voice: expected audio with sample_rate or voice_model")
+        if embedding is None and (prompt_token is not None or prompt_feat is not None):
+            raise ConfigError("add_voice: expected embedding with prompt_token and prompt_feat")
         if speaker_emb is None and cond_prompt_speech_tokens is not None:
             raise ConfigError("add_voice: expected speaker_emb with cond_prompt_speech_tokens")
-        if emotion is not None and (embeddings is not None or codes is not None):
+        if emotion is not None and any(each is not None for each in (embeddings, codes, embedding)):
             raise ConfigError("add_voice: expected emotion only with speaker_emb, file or audio")
-        if file is not None and is_code_voice_family(self._native.engine.info.family):
-            codes = read_code_voice(file, self._native.engine.info.family)
+        family = self._native.engine.info.family
+        if file is not None and is_code_voice_family(family):
+            codes = read_code_voice(file, family)
         elif file is not None or audio is not None:
             voice = (
                 self._read_voice(file)
                 if file is not None
                 else self._hear_voice(audio, sample_rate, voice_model, resampler)
             )
-            speaker_emb = voice.speaker_emb
-            cond_prompt_speech_tokens = voice.cond_prompt_speech_tokens
-            if emotion is None and self._model.get("conditioning", {}).get("emotion"):
-                emotion = voice.emotion
+            if family == _SOUND:
+                part = sound_part(voice, "audio" if file is None else os.fspath(file))
+                embedding, prompt_token = part["embedding"], part["prompt_token"]
+                prompt_feat = part["prompt_feat"]
+            else:
+                speaker_emb = voice.speaker_emb
+                cond_prompt_speech_tokens = voice.cond_prompt_speech_tokens
+                if emotion is None and self._model.get("conditioning", {}).get("emotion"):
+                    emotion = voice.emotion
         most = self._most_numbers
         if embeddings is not None:
             self._native.add_voice(name, float_matrix(embeddings, "embeddings", most))
@@ -124,12 +147,35 @@ class VoiceMethods:
                 tokens = _prompt_codes(cond_prompt_speech_tokens, most)
             speaker = float_row(speaker_emb, "speaker_emb", most)
             self._native.add_voice_speaker(name, speaker, tokens, emotion)
+        elif embedding is not None:
+            self._add_sound(name, embedding, prompt_token, prompt_feat)
         if _LOG.isEnabledFor(logging.INFO):
             stats = self._native.stats()
             _LOG.info(
                 "voice %r added: %d voices, %d bytes of those added",
                 *(name, stats.num_voices, stats.voice_bytes),
             )
+
+    def _add_sound(
+        self,
+        name: str,
+        embedding: ArrayInput,
+        prompt_token: ArrayInput | None,
+        prompt_feat: ArrayInput | None,
+    ) -> None:
+        """Adds a voice of a model that makes sound of speech tokens."""
+        most = self._most_numbers
+        tokens, frames = np.zeros(0, np.int32), None
+        if prompt_token is not None:
+            tokens = id_row(prompt_token, "prompt_token", most, may_be_empty=True)
+        if prompt_feat is not None:
+            array = np.asarray(prompt_feat)
+            if array.ndim == 3 and len(array) == 1:
+                array = array[0]
+            if array.size:
+                frames = float_matrix(array, "prompt_feat", most)
+        speaker = float_row(embedding, "embedding", most)
+        self._native.add_voice_speaker(name, speaker, tokens, None, frames)
 
     @property
     def _model(self) -> dict[str, Any]:
@@ -141,9 +187,9 @@ class VoiceMethods:
         from ttsrt_rt.voice_file import read_voice
 
         family = self._native.engine.info.family
-        if family != "t3":
+        if family not in ("t3", _SOUND):
             raise ConfigError(f"{os.fspath(file)}: expected an engine of Chatterbox, got {family}")
-        return read_voice(file, variant=self._model["variant"])
+        return read_voice(file, variant=self._model.get("variant"))
 
     def _hear_voice(
         self,
@@ -156,11 +202,12 @@ class VoiceMethods:
         from ttsrt_rt.voice_from_audio import VoiceMaker, VoiceOptions, sound_of
 
         engine = self._native.engine
-        if engine.info.family != "t3":
+        if engine.info.family not in ("t3", _SOUND):
             raise ConfigError(
                 f"audio: {engine.path}: expected an engine of Chatterbox, got {engine.info.family}"
             )
-        options = VoiceOptions(variants=(self._model["variant"],), resampler=resampler)
+        variant = self._model.get("variant", "english")  # of T3; the part of sound is the same
+        options = VoiceOptions(variants=(variant,), resampler=resampler)
         sound = sound_of(audio, sample_rate)
         folder = Path(os.fsdecode(voice_model or Path(engine.path, _VOICE_MODEL))).absolute()
         with self._voice_lock:

@@ -64,12 +64,16 @@ struct InputRows : Matrix<float> {
   std::shared_ptr<const float> gpu_data;  ///< [rows, cols] there, instead of `values`; or null
 };
 
-/// What a voice is made of in models that are conditioned on a speaker embedding (Chatterbox T3).
+/// What a voice is made of in models that are conditioned on a speaker embedding (Chatterbox T3 and
+/// S3Gen).
 struct Speaker {
-  std::vector<float> embedding;  ///< of the voice encoder [speaker_dim]
+  std::vector<float> embedding;  ///< of the voice encoder, or of the speaker encoder [speaker_dim]
   /// Speech tokens of the reference, below BOS; may be empty.
   std::vector<std::int32_t> prompt_codes;
   std::optional<float> emotion;  ///< absent: the checkpoint's default
+  /// S3Gen: the log-mel spectrogram of these tokens: two frames for each, or one more in all
+  /// [frames, mel_bins].
+  Matrix<float> prompt_spectrogram;
 };
 
 /// One utterance to generate. An absent option takes the checkpoint's default.

@@ -1,10 +1,13 @@
 #include "model/native_network.h"
 
 #include <algorithm>
+#include <string>
 #include <utility>
 #include <variant>
 
 #include "core/check.h"
+#include "model/registry.h"
+#include "ops/uses.h"
 
 namespace ttsrt::model {
 namespace {
@@ -20,8 +23,10 @@ bool uses_cache(const ops::Program& program) {
 
 bool reads_schedule(const ops::Program& program) {
   return std::any_of(program.ops.begin(), program.ops.end(), [](const ops::Op& op) {
-    return std::holds_alternative<ops::ModulatedNorm>(op) ||
-           std::holds_alternative<ops::AddModulated>(op);
+    const ops::Uses uses = ops::uses_of(op);
+    return std::any_of(uses.begin(), uses.end(), [](const ops::Use& use) {
+      return use.part == ops::Part::schedule && use.reads();
+    });
   });
 }
 
@@ -32,6 +37,11 @@ NativeNetwork::NativeNetwork(const EngineData& engine, std::unique_ptr<ops::Back
     : profile_(options.profile), trace_(options.trace), backend_(std::move(backend)) {
   const Limits& limits = options.limits;
   const Family& family = *engine.family;
+  const std::string& device = backend_->info().device;
+  const std::string name = family.facts(limits).family;
+  TTSRT_CHECK(ConfigError, runs_on_gpus(name) || device.rfind("cuda", 0) != 0,
+              "device: expected \"cpu\", as models of family ", name,
+              " have no kernels for GPUs so far, got \"", device, "\"");
   const std::vector<FamilyProgram> programs = family.programs(engine.weights, limits, trace_);
   std::vector<ops::SizedProgram> sized;
   for (const FamilyProgram& of : programs) {

@@ -1,10 +1,14 @@
 #include "model/registry.h"
 
+#include <algorithm>
+#include <iterator>
+
 #include "core/check.h"
 #include "model/f5/family.h"
 #include "model/llm/family.h"
 #include "model/magpie/family.h"
 #include "model/nanocodec/family.h"
+#include "model/s3gen/family.h"
 #include "model/t3/family.h"
 #include "model/vocos/family.h"
 
@@ -22,12 +26,16 @@ std::unique_ptr<const Family> make(const JsonReader& model, const JsonReader& de
 struct Entry {
   const char* name;
   Maker make;
+  bool runs_on_gpus = true;
 };
 
-constexpr Entry kFamilies[] = {
-    {"magpie", make<magpie::MagpieFamily>}, {"t3", make<t3::T3Family>},
-    {"llm", make<llm::LlmFamily>},          {"f5", make<f5::F5Family>},
-    {"vocos", make<vocos::VocosFamily>},    {"nanocodec", make<nanocodec::CodecFamily>}};
+constexpr Entry kFamilies[] = {{"magpie", make<magpie::MagpieFamily>},
+                               {"t3", make<t3::T3Family>},
+                               {"llm", make<llm::LlmFamily>},
+                               {"f5", make<f5::F5Family>},
+                               {"vocos", make<vocos::VocosFamily>},
+                               {"nanocodec", make<nanocodec::CodecFamily>},
+                               {"s3gen", make<s3gen::S3GenFamily>, false}};
 
 }  // namespace
 
@@ -35,6 +43,12 @@ std::vector<std::string> known_families() {
   std::vector<std::string> names;
   for (const Entry& family : kFamilies) names.emplace_back(family.name);
   return names;
+}
+
+bool runs_on_gpus(const std::string& family) {
+  const auto* found = std::find_if(std::begin(kFamilies), std::end(kFamilies),
+                                   [&](const Entry& entry) { return family == entry.name; });
+  return found == std::end(kFamilies) || found->runs_on_gpus;
 }
 
 std::unique_ptr<const Family> read_family(const JsonReader& description) {

@@ -51,13 +51,6 @@ void refuse_draw_options(const Request& request, const char* why) {
   refuse_speaker_options(request);
 }
 
-// The same of models that never draw.
-void refuse_draw_options(const Request& request) {
-  constexpr const char* kWhy = "this model draws no codes step by step";
-  refuse_draw_options(request, kWhy);
-  TTSRT_CHECK(ConfigError, !request.score, "score: expected false, as ", kWhy);
-}
-
 void refuse_codec_input(const Request& request) {
   const Option options[] = {{"codes", is_given(request.codes)},
                             {"samples", !request.samples.empty()}};
@@ -65,6 +58,12 @@ void refuse_codec_input(const Request& request) {
 }
 
 }  // namespace
+
+void refuse_draw_options(const Request& request) {
+  constexpr const char* kWhy = "this model draws no codes step by step";
+  refuse_draw_options(request, kWhy);
+  TTSRT_CHECK(ConfigError, !request.score, "score: expected false, as ", kWhy);
+}
 
 void refuse_step_options(const Request& request) {
   refuse_draw_options(request);

@@ -14,6 +14,8 @@ namespace ttsrt::model {
 // Throws ConfigError for the options of draws, codes, priors and alignments, and for what codecs
 // take.
 void refuse_step_options(const Request& request);
+// The same for those of draws, priors and alignments only: of models that take codes.
+void refuse_draw_options(const Request& request);
 // Throws ConfigError for the options of draws beside `score`.
 void refuse_beside_score(const Request& request);
 // Throws ConfigError for the options of flow matching, of vocoders and of codecs.

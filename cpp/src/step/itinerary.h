@@ -135,7 +135,7 @@ struct Stop {
   bool keeps_rows = true;
 };
 
-constexpr std::int32_t kMaxStops = 8;
+constexpr std::int32_t kMaxStops = 10;
 
 // What a round brings that begins as a request does, with nothing of the rounds before it but the
 // number of their steps: another voice, or a model that carries no state.

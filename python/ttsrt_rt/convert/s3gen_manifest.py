@@ -1,7 +1,8 @@
 """The tensors of an S3Gen checkpoint, and its defaults, from config.json.
 
-The library has no such family yet, so that the list is here: names and shapes follow from the sizes
-in "model", by the plans with which the converter makes them.
+The library declares the flow and the vocoder, which engines have, where there is a flow. The list
+here has all parts, whatever is there: names and shapes follow from the sizes in "model", by the
+plans with which the converter makes them.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ FAMILY = "s3gen"
 WEIGHT_DTYPES = ("float32", "bfloat16", "float16")
 ROLES = {1: "vector", 2: "matrix"}
 SILENCE = 4299
-MAX_STEPS, MAX_GUIDANCE, MAX_SILENCE = 1000, 100.0, 100
+MAX_STEPS, MAX_GUIDANCE, MAX_SILENCE = 128, 100.0, 100
 
 
 @dataclass(frozen=True)

@@ -255,7 +255,7 @@ TEST_F(EngineAttack, TheFamilyIsLookedAtFirst) {
   json["model"] = 1;
   json.erase("defaults");
   EXPECT_TRUE(throws_naming<FormatError>(
-      ".family: expected one of magpie, t3, llm, f5, vocos, nanocodec, got \"parrot\"",
+      ".family: expected one of magpie, t3, llm, f5, vocos, nanocodec, s3gen, got \"parrot\"",
       [&] { open(json.dump()); }));
 }
 

@@ -229,8 +229,8 @@ def test_folders_and_other_models(tmp_path: Path) -> None:
     assert not looks_like_s3gen(tmp_path)
 
 
-def test_build_says_that_it_does_not_know_the_family(tmp_path: Path) -> None:
-    source = write_random_s3gen(tmp_path / "s3gen.safetensors")
+def test_an_engine_needs_a_flow(tmp_path: Path) -> None:
+    source = write_random_voice_encoder(tmp_path / "ve.safetensors")
     made = convert(source, tmp_path / "ckpt", progress=False)
-    with pytest.raises(rt.FormatError, match="family"):
+    with pytest.raises(rt.FormatError, match=r"model\.flow: expected the part that makes"):
         rt.build(made, tmp_path / "engine")

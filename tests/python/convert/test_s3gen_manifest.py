@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ttsrt_rt.convert import convert, open_weights
+from ttsrt_rt.convert.manifest import declared_tensors
 from ttsrt_rt.convert.s3gen_manifest import declared_s3gen, read_s3gen_config
 from ttsrt_rt.errors import FormatError
 from ttsrt_rt.inspection import inspect_folder
@@ -44,6 +45,16 @@ def test_declared_tensors_are_those_of_the_file(checkpoint: Path, config: Config
     assert roles["encoder.layers.0.self_qkv"] == "matrix"
     assert roles["vocoder.pre"] == "convolution"
     assert roles["vocoder.pre_bias"] == "vector"
+
+
+def test_the_library_declares_what_engines_have(config: Config) -> None:
+    """Its flow and its vocoder, of the same shapes; the other parts make voices."""
+    voices = ("speech_tokenizer", "speaker_encoder", "voice_encoder")
+    expected = declared_s3gen(config)
+    found = declared_tensors(config)
+    assert {name: each.shape for name, each in found.items()} == {
+        name: each.shape for name, each in expected.items() if name.split(".")[0] not in voices
+    }
 
 
 def numbers(value: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
