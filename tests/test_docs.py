@@ -29,6 +29,7 @@ from ttsrt_rt.synth import (
     write_random_conds,
     write_random_f5,
     write_random_nemo,
+    write_random_s3gen,
     write_random_t3,
     write_random_vocos,
 )
@@ -89,13 +90,15 @@ def write_dictionaries(folder: Path, hparams: Path) -> None:
 
 
 def write_f5_sources(folder: Path) -> None:
-    """A release of F5-TTS, one of IndicF5, a vocoder and a reference."""
+    """A release of F5-TTS, one of IndicF5, a vocoder, an S3Gen and a reference."""
     for name in ("F5TTS_v1_Base", "IndicF5"):
         (folder / name).mkdir()
     write_random_f5(folder / "F5TTS_v1_Base" / "model_1250000.safetensors", seed=1)
     write_random_f5(folder / "IndicF5" / "model.safetensors", seed=1, layout="indicf5")
     (folder / "IndicF5" / "config.json").write_text('{"model_type": "inf5"}', "utf-8")
     write_random_vocos(folder / "vocos-mel-24khz", seed=1)
+    (folder / "s3gen").mkdir()
+    write_random_s3gen(folder / "s3gen" / "s3gen_meanflow.safetensors", "tiny_meanflow", seed=1)
     tone = 0.3 * np.sin(np.arange(3 * 24000) / 20)
     write_wav(folder / "voice.wav", tone, 24000)
 
@@ -210,6 +213,9 @@ def make_codec_engines(folder: Path, text: str) -> None:
         run(folder, next(each.text for each in commands() if "--audio voice.wav" in each.text))
     if "--checkpoint_dir llm-ckpt" in text and not (folder / "llm-ckpt").exists():
         rt.convert(folder / "TinyLlama-1.1B-Chat-v1.0", folder / "llm-ckpt", progress=False)
+    if "--checkpoint_dir s3gen-ckpt" in text and not (folder / "s3gen-ckpt").exists():
+        source = folder / "s3gen" / "s3gen_meanflow.safetensors"
+        rt.convert(source, folder / "s3gen-ckpt", progress=False)
     if "--codes codes.npy" in text:
         np.save(folder / "codes.npy", np.zeros((5, 8), np.int32))
 
