@@ -10,7 +10,7 @@ import numpy as np
 
 import ttsrt_rt as rt
 from ttsrt_rt.convert import convert
-from ttsrt_rt.synth import write_random_s3gen
+from ttsrt_rt.synth import write_random_s3gen, write_random_voice_encoder
 
 from .s3gen_ops import Array
 
@@ -35,7 +35,8 @@ class Engines:
         path = self.folder / f"{size}-checkpoint"
         if not path.exists():
             source = write_random_s3gen(self.folder / f"{size}.safetensors", size, 5)
-            convert(source, path, progress=False)
+            voices = write_random_voice_encoder(self.folder / f"{size}-ve.safetensors", size, 5)
+            convert(source, path, voice_encoder=voices, progress=False)
         return path
 
     def engine(self, size: str, **options: Any) -> Path:

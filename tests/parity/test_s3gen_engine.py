@@ -326,3 +326,19 @@ def test_voice_files(engines: Engines, tmp_path: Path) -> None:
         ]
     one, other = (spectrogram_of(result) for result in results)
     np.testing.assert_array_equal(one, other)
+
+
+def test_a_voice_of_a_recording(engines: Engines) -> None:
+    """From samples of a speaker and tokens to sound, and from its file the same."""
+    time = np.arange(24000) / 24000
+    buzz = sum(np.sin(2 * np.pi * 130 * k * time) / k for k in range(1, 9)) * 0.1
+    noise = 0.01 * np.random.default_rng(2).normal(size=24000)
+    samples = np.asarray(buzz + noise, np.float32)
+    model = engines.checkpoint("tiny")
+    with rt.Executor(engines.engine("tiny"), device="cpu") as executor:
+        executor.add_voice("heard", audio=samples, sample_rate=24000, voice_model=model)
+        result = executor.generate(request_of(tokens_of(4), voice="heard", seed=2))
+        assert executor.voice_embeddings("heard").shape == (50, MEL)
+    assert result.finish_reason == "stop"
+    assert result.audio is not None and result.audio.shape == (4 * 960,)
+    assert np.abs(result.audio).max() > 1e-3
