@@ -71,7 +71,7 @@ void register_build(py::module_& module) {
                     "The part of the model it belongs to: \"decoder\", ...")
       .def_readonly("name", &TensorDescription::name, "Its name.")
       .def_readonly("role", &TensorDescription::role,
-                    "Table, vector, matrix, convolution, heads, data or unused.")
+                    "Table, vector, matrix, convolution, transposed, heads, data or unused.")
       .def_readonly("shape", &TensorDescription::shape,
                     "-1: a size that the configuration doesn't fix.")
       .def_property_readonly(

@@ -1117,7 +1117,7 @@ class TensorDescription:
 
     @property
     def role(self) -> str:
-        """Table, vector, matrix, convolution, heads, data or unused."""
+        """Table, vector, matrix, convolution, transposed, heads, data or unused."""
 
     @property
     def shape(self) -> list[int]:

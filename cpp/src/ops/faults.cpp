@@ -28,6 +28,9 @@ struct StageOf {
     return {0, 0, step::FaultStage::schedule, -1};
   }
   step::Fault operator()(const SaveRows&) const { return {0, 0, step::FaultStage::item_rows, -1}; }
+  step::Fault operator()(const HarmonicSource&) const {
+    return {0, 0, step::FaultStage::item_rows, -1};
+  }
   step::Fault operator()(const UpdatePrior&) const { return {0, 0, step::FaultStage::scores, -1}; }
   step::Fault operator()(const SampleCodes&) const { return drawn(step::FaultStage::logits); }
   step::Fault operator()(const ShiftBlock&) const {

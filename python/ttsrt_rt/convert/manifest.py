@@ -28,7 +28,7 @@ class DeclaredTensor:
         name: Its name in the file.
         shape: Its sizes; -1 stands for a size that the configuration does not fix.
         dtypes: The types it may have.
-        role: What it is for: table, vector, matrix, convolution, heads, data or unused.
+        role: What it is for: table, vector, matrix, convolution, transposed, heads, data or unused.
     """
 
     name: str

@@ -6,6 +6,8 @@
 
 #include "core/check.h"
 #include "model/config.h"
+#include "model/hift/names.h"
+#include "model/transposed.h"
 
 namespace ttsrt::model::hift {
 namespace {
@@ -41,7 +43,36 @@ void check_upsampling(const JsonReader& reader, const Config& config) {
   }
 }
 
+// Rows on each side that the blocks of a chain see.
+std::int32_t chain_reach(const Config& config, std::int32_t kernel) {
+  std::int32_t reach = 0;
+  for (const std::int32_t dilation : config.dilations) reach += (kernel - 1) / 2 * (dilation + 1);
+  return reach;
+}
+
 }  // namespace
+
+// From the end on, in frames of the transforms: what reaches the spectrogram, and what reaches the
+// source of any stage.
+std::int32_t window_halo(const Config& config) {
+  const std::int32_t overlap = config.n_fft / config.hop;
+  const std::int32_t outer = (kOuterTaps - 1) / 2;
+  std::int32_t reach = outer + overlap + 1;  // the row that is added in front moves all by one
+  std::int32_t most = 0;
+  for (std::int32_t stage = config.stages() - 1; stage >= 0; --stage) {
+    const auto index = static_cast<std::size_t>(stage);
+    const std::int32_t unit = config.stride(stage);
+    const std::int32_t kernel =
+        *std::max_element(config.chain_kernels.begin(), config.chain_kernels.end());
+    reach += chain_reach(config, kernel) * unit;
+    const std::int32_t source = chain_reach(config, config.source_kernels[index]) * unit;
+    most = std::max(most, reach + source + source_taps(unit) + overlap / 2);
+    const std::int64_t rows = transposed_reach(config.kernels[index], config.rates[index]);
+    reach += static_cast<std::int32_t>(rows) * unit * config.rates[index];
+  }
+  most = std::max(most, reach + outer * config.frames());
+  return (most + config.frames() - 1) / config.frames() + pitch_halo(config);
+}
 
 std::int32_t Config::frames() const {
   return std::accumulate(rates.begin(), rates.end(), 1, std::multiplies<>());

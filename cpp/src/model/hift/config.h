@@ -41,11 +41,10 @@ struct Config {
 // Reads "vocoder" of a model. Throws FormatError naming the field.
 Config read_config(const JsonReader& vocoder, std::int32_t sample_rate);
 
-// Rows of a window in front of those whose sound is kept, and as many behind them: each sample
-// depends on fewer than kSoundHalo rows around, and on their pitch, which depends on pitch_halo()
-// more. Windows of an item then give the bits of the whole.
-constexpr std::int32_t kSoundHalo = 15;
+// Rows of a window that stand in front of those whose sound is kept, and as many behind them, so
+// that windows of an item give the bits of the whole: what a row's sound depends on, the pitch of
+// those rows included, which depends on pitch_halo() more.
 inline std::int32_t pitch_halo(const Config& config) { return config.f0_layers; }
-inline std::int32_t window_halo(const Config& config) { return kSoundHalo + pitch_halo(config); }
+std::int32_t window_halo(const Config& config);
 
 }  // namespace ttsrt::model::hift

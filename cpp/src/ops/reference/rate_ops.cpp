@@ -130,6 +130,7 @@ void run(const HalfSnake& op, Run& at) {
 void run(const TimeConv& op, Run& at) {
   const Activation& shape = at.activation_of(op.x);
   const std::int64_t rate = at.activation_of(op.out).rate;
+  const std::int64_t beyond = at.activation_of(op.out).beyond;
   const std::int64_t outputs = op.weight.rows;
   const std::vector<float> weight = values_of(op.weight);
   const float* bias = vector_values(op.bias, outputs);
@@ -139,7 +140,7 @@ void run(const TimeConv& op, Run& at) {
     const Surroundings around{at.values(op.x) + segment.first_row * shape.values(),
                               std::int64_t{segment.rows} * shape.rate - shape.beyond, shape.width,
                               past, op.padding};
-    for (std::int64_t t = 0; t < segment.rows * rate; ++t) {
+    for (std::int64_t t = 0; t < segment.rows * rate - beyond; ++t) {
       gather(op, around, t, inputs.data());
       const std::int64_t row = (segment.first_row * rate + t) * outputs;
       for (std::int64_t n = 0; n < outputs; ++n) {

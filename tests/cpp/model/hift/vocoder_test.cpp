@@ -1,0 +1,234 @@
+// The Programs of a vocoder with random weights: windows have the bits of the whole, backends
+// agree, and what a request's stops hold. tests/parity compares them with the original.
+#include "model/hift/vocoder.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "model/hift/noise.h"
+#include "ops/check.h"
+#include "ops/reference/reference_backend.h"
+#include "support/backend.h"
+#include "support/errors.h"
+#include "support/native_backends.h"
+#include "support/packed_weights.h"
+
+namespace ttsrt::model::hift {
+namespace {
+
+constexpr std::int32_t kFrames = 130;
+
+Json small_json() {
+  return {{"mel_bins", 20},
+          {"dim", 16},
+          {"rates", {4, 3}},
+          {"kernels", {8, 7}},
+          {"chain_kernels", {3, 7, 11}},
+          {"source_kernels", {7, 11}},
+          {"dilations", {1, 3, 5}},
+          {"n_fft", 16},
+          {"hop", 4},
+          {"harmonics", 9},
+          {"f0_dim", 18},
+          {"f0_layers", 5}};
+}
+
+Config config_of(const Json& json) { return read_config(JsonReader(json, "vocoder"), 2400); }
+
+// A vocoder on one backend, with the noise of a request in its slot.
+class Vocoder {
+ public:
+  Vocoder(const Config& config, const test::PackedWeights& weights,
+          std::unique_ptr<ops::Backend> backend, bool is_traced = false)
+      : config_(config), backend_(std::move(backend)) {
+    ops::StateSpec spec;
+    spec.slots = 1;
+    spec.dim = config.mel_bins;
+    const std::int32_t first = add_state(config, kFrames, spec);
+    backend_->create_state(spec);
+    append_programs(weights.get(), "vocoder.", config, {first, kFrames, 1}, is_traced, programs_);
+    for (const FamilyProgram& of : programs_) {
+      ops::check_program(of.program, spec);
+      ops::ProgramLimits limits;
+      limits.max_rows = of.max_rows;
+      limits.trace = is_traced;
+      executables_.push_back(backend_->compile(of.program, limits));
+    }
+    noise_.add_vectors(0, kFrames, noise_rows(config, 7, kFrames));
+    executables_[0]->launch(noise_.batch);
+    test::run_queued(*backend_);
+  }
+
+  // Rows [first, last) of an item, with one beyond it.
+  step::StepOutput run(const std::vector<float>& mel, std::int32_t first, std::int32_t last) {
+    const auto bins = std::ptrdiff_t{config_.mel_bins};
+    std::vector<float> rows(mel.begin() + first * bins, mel.begin() + last * bins);
+    rows.resize(rows.size() + static_cast<std::size_t>(bins), NAN);
+    test::TestBatch batch;
+    batch.add_vectors(0, last - first + 1, std::move(rows)).position = first;
+    executables_[1]->launch(batch.batch);
+    return test::run_queued(*backend_);
+  }
+
+  std::vector<float> in_windows(const std::vector<float>& mel, std::int32_t window) {
+    std::vector<float> sound;
+    const std::int32_t halo = window_halo(config_);
+    for (std::int32_t begin = 0; begin < kFrames; begin += window) {
+      const std::int32_t end = std::min(kFrames, begin + window);
+      const std::int32_t first = std::max(0, begin - halo);
+      const step::StepOutput output = run(mel, first, std::min(kFrames, end + halo));
+      const step::RowsOutput& rows = output.rows.at(0);
+      EXPECT_EQ(rows.width, config_.samples());
+      sound.insert(sound.end(), rows.values.begin() + (begin - first) * rows.width,
+                   rows.values.begin() + (end - first) * rows.width);
+    }
+    return sound;
+  }
+
+ private:
+  Config config_;
+  std::unique_ptr<ops::Backend> backend_;
+  std::vector<FamilyProgram> programs_;
+  std::vector<std::unique_ptr<ops::Executable>> executables_;
+  test::TestBatch noise_;
+};
+
+struct Model {
+  Config config = config_of(small_json());
+  std::vector<float> mel = test::random_vector(std::size_t{kFrames} * 20, 3, 2.0F);
+
+  test::PackedWeights weights(DType dtype) const {
+    Manifest manifest;
+    declare(manifest, "vocoder.", config);
+    return test::PackedWeights(manifest, dtype, 1.0F);
+  }
+};
+
+TEST(Hift, WindowsAreTheWholeBitForBit) {
+  const Model model;
+  for (const DType dtype : {DType::float32, DType::bfloat16}) {
+    const test::PackedWeights weights = model.weights(dtype);
+    for (const std::string& isa : cpu::supported_levels()) {
+      const std::vector<float> whole =
+          Vocoder(model.config, weights, test::open_native(isa, 1)).in_windows(model.mel, kFrames);
+      EXPECT_GT(*std::max_element(whole.begin(), whole.end()), 1e-3F);
+      for (const std::int32_t window : {13, 32}) {
+        const std::vector<float> got =
+            Vocoder(model.config, weights, test::open_native(isa, 3)).in_windows(model.mel, window);
+        ASSERT_EQ(got.size(), whole.size());
+        EXPECT_EQ(std::memcmp(got.data(), whole.data(), got.size() * sizeof(float)), 0)
+            << isa << ", " << name_of(dtype) << ", windows of " << window;
+      }
+    }
+  }
+}
+
+TEST(Hift, BackendsAgree) {
+  const Model model;
+  const test::PackedWeights weights = model.weights(DType::float32);
+  const std::vector<float> expected =
+      Vocoder(model.config, weights, ops::make_reference_backend()).in_windows(model.mel, kFrames);
+  for (const bool is_traced : {false, true}) {
+    Vocoder vocoder(model.config, weights, test::open_native("", 2), is_traced);
+    const std::vector<float> got = vocoder.in_windows(model.mel, kFrames);
+    for (std::size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(got[i], expected[i], 2e-4F) << i;
+    EXPECT_EQ(vocoder.run(model.mel, 0, kFrames).taps.empty(), !is_traced);
+  }
+}
+
+TEST(Hift, TheBeginningOfAnItemFadesIn) {
+  const Model model;
+  const test::PackedWeights weights = model.weights(DType::float32);
+  Vocoder vocoder(model.config, weights, ops::make_reference_backend());
+  const std::vector<float> whole = vocoder.in_windows(model.mel, kFrames);
+  EXPECT_TRUE(std::all_of(whole.begin(), whole.begin() + 480, [](float v) { return v == 0.0F; }));
+  EXPECT_TRUE(
+      std::any_of(whole.begin() + 480, whole.begin() + 960, [](float v) { return v != 0; }));
+  EXPECT_LE(*std::max_element(whole.begin(), whole.end()), 0.99F);
+}
+
+TEST(Hift, RandomNumbersDependOnSeedAndPlaceAlone) {
+  const Config config = config_of(small_json());
+  const std::vector<float> long_rows = noise_rows(config, 7, 9);
+  const std::vector<float> rows = noise_rows(config, 7, 4);
+  const auto width = static_cast<std::size_t>(config.noise_width());
+  EXPECT_EQ(width, 48U + 9U);
+  EXPECT_EQ(rows, std::vector<float>(long_rows.begin(), long_rows.begin() + 4 * 57));
+  EXPECT_NE(noise_rows(config, 8, 4), rows);
+  EXPECT_EQ(rows[48], 0.0F);  // the fundamental begins at 0
+  for (std::size_t h = 1; h < 9; ++h) {
+    EXPECT_LE(std::fabs(rows[48 + h]), 3.14159274F);
+    EXPECT_NE(rows[48 + h], rows[48 + h - 1]);
+    EXPECT_EQ(rows[48 + h], rows[width + 48 + h]);
+  }
+}
+
+TEST(Hift, ARequestHasItsNoiseAndOneRowBeyond) {
+  const Config config = config_of(small_json());
+  std::vector<step::Stop> stops(3);
+  Sound sound;
+  sound.noise = noise_rows(config, 1, 5);
+  sound.mel.input = step::Input::kept_rows;
+  sound.mel.rows = 6;
+  sound.mel.kept_offset = 12;
+  sound.program = 4;
+  sound.follows = {2};
+  append_stops(config, std::move(sound), stops);
+  ASSERT_EQ(stops.size(), 5U);
+  EXPECT_EQ(stops[3].program, 4);
+  EXPECT_EQ(stops[3].rows.at(0).rows, 5);
+  EXPECT_EQ(stops[4].program, 5);
+  EXPECT_EQ(stops[4].follows, (std::vector<std::int32_t>{2, 3}));
+  EXPECT_EQ(stops[4].emitted_rows, 5);
+  EXPECT_EQ(stops[4].rows.at(0).rows, 6);
+  Sound other;
+  other.noise = noise_rows(config, 1, 5);
+  other.mel.rows = 5;
+  EXPECT_TRUE(test::throws_naming<InternalError>(
+      "expected noise of 4 rows", [&] { append_stops(config, std::move(other), stops); }));
+}
+
+TEST(HiftConfig, KnowsItsSizes) {
+  const Config config = config_of(small_json());
+  EXPECT_EQ(config.frames(), 12);
+  EXPECT_EQ(config.samples(), 48);
+  EXPECT_EQ(config.stride(0), 3);
+  EXPECT_EQ(config.stride(1), 1);
+  EXPECT_EQ(config.channels(1), 4);
+  EXPECT_DOUBLE_EQ(config.frame_rate(), 50.0);
+}
+
+// Of the published sizes, 15 rows and 5 more for the pitch; with fewer upsampled rows for each row,
+// the same kernels see further.
+TEST(HiftConfig, WindowsNeedWhatTheKernelsSee) {
+  Json json = small_json();
+  EXPECT_EQ(window_halo(config_of(json)), 36);
+  json["dim"] = 512;
+  json["rates"] = {8, 5, 3};
+  json["kernels"] = {16, 11, 7};
+  json["source_kernels"] = {7, 7, 11};
+  EXPECT_EQ(window_halo(config_of(json)), 20);
+}
+
+TEST(HiftConfig, RefusesByNameWhatCannotBe) {
+  const std::pair<const char*, Json> wrong[] = {
+      {"mel_bins", 0},          {"dim", 18},
+      {"rates", Json::array()}, {"rates", {4, 3, 2}},
+      {"rates", {65, 3}},       {"kernels", {8}},
+      {"kernels", {8, 8}},      {"kernels", {2, 7}},
+      {"chain_kernels", {4}},   {"chain_kernels", Json::array()},
+      {"source_kernels", {7}},  {"source_kernels", {7, 8}},
+      {"dilations", {0}},       {"n_fft", 8},
+      {"harmonics", 0},         {"f0_layers", 0}};
+  for (const auto& [key, value] : wrong) {
+    Json json = small_json();
+    json[key] = value;
+    EXPECT_THROW(config_of(json), FormatError) << key << " " << value.dump();
+  }
+}
+
+}  // namespace
+}  // namespace ttsrt::model::hift
