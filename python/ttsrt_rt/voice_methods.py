@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,21 +104,23 @@ class VoiceMethods:
             FormatError: The file is no voice file and no recording, or damaged.
             ClosedError: The executor was closed.
         """
-        choices = (embeddings, codes, speaker_emb, embedding, file, audio)
-        given = sum(value is not None for value in choices)
-        if given != 1:
-            raise ConfigError(
-                "add_voice: expected exactly one of embeddings, codes, speaker_emb, embedding, "
-                f"file and audio, got {given}"
-            )
-        if audio is None and (sample_rate is not None or voice_model is not None):
-            raise ConfigError("add_voice: expected audio with sample_rate or voice_model")
-        if embedding is None and (prompt_token is not None or prompt_feat is not None):
-            raise ConfigError("add_voice: expected embedding with prompt_token and prompt_feat")
-        if speaker_emb is None and cond_prompt_speech_tokens is not None:
-            raise ConfigError("add_voice: expected speaker_emb with cond_prompt_speech_tokens")
-        if emotion is not None and any(each is not None for each in (embeddings, codes, embedding)):
-            raise ConfigError("add_voice: expected emotion only with speaker_emb, file or audio")
+        voices = {
+            "embeddings": embeddings,
+            "codes": codes,
+            "speaker_emb": speaker_emb,
+            "embedding": embedding,
+            "file": file,
+            "audio": audio,
+        }
+        more = {
+            "cond_prompt_speech_tokens": cond_prompt_speech_tokens,
+            "emotion": emotion,
+            "prompt_token": prompt_token,
+            "prompt_feat": prompt_feat,
+            "sample_rate": sample_rate,
+            "voice_model": voice_model,
+        }
+        _check_given(voices, more)
         family = self._native.engine.info.family
         if file is not None and is_code_voice_family(family):
             codes = read_code_voice(file, family)
@@ -247,6 +250,30 @@ class VoiceMethods:
     def voices(self) -> list[str]:
         """The names of the engine's voices and of those added."""
         return self._native.voices()
+
+
+# What may stand beside which kind of voice.
+_BESIDE = {
+    "cond_prompt_speech_tokens": ("speaker_emb",),
+    "emotion": ("speaker_emb", "file", "audio"),
+    "prompt_token": ("embedding",),
+    "prompt_feat": ("embedding",),
+    "sample_rate": ("audio",),
+    "voice_model": ("audio",),
+}
+
+
+def _check_given(voices: Mapping[str, object], more: Mapping[str, object]) -> None:
+    """Checks that one kind of voice is given, and nothing that belongs to another."""
+    given = [name for name, value in voices.items() if value is not None]
+    if len(given) != 1:
+        *names, last = voices
+        raise ConfigError(
+            f"add_voice: expected exactly one of {', '.join(names)} and {last}, got {len(given)}"
+        )
+    for name, value in more.items():
+        if value is not None and given[0] not in _BESIDE[name]:
+            raise ConfigError(f"add_voice: expected {name} only with {' or '.join(_BESIDE[name])}")
 
 
 def _prompt_codes(value: ArrayInput, most: int) -> NDArray[np.int32]:

@@ -5,6 +5,7 @@ flow, every length, alone and in a crowd, by threads.
 from __future__ import annotations
 
 import itertools
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -289,7 +290,7 @@ def test_voices_that_are_refused(executors: Callable[[str, str], rt.Executor]) -
             executor.add_voice("bad", **{**good, **changes})
     with pytest.raises(rt.ConfigError, match="embeddings: expected none"):
         executor.add_voice("bad", good["prompt_feat"])
-    with pytest.raises(rt.ConfigError, match="expected embedding with"):
+    with pytest.raises(rt.ConfigError, match="expected prompt_feat only with embedding"):
         executor.add_voice("bad", speaker_emb=good["embedding"], prompt_feat=good["prompt_feat"])
     assert "bad" not in executor.voices()
 
@@ -342,3 +343,23 @@ def test_a_voice_of_a_recording(engines: Engines) -> None:
     assert result.finish_reason == "stop"
     assert result.audio is not None and result.audio.shape == (4 * 960,)
     assert np.abs(result.audio).max() > 1e-3
+
+
+def test_built_in_voices_have_room(engines: Engines, tmp_path: Path) -> None:
+    """A voice of a checkpoint is there by its name, however long its prompt is."""
+    from ttsrt_rt.voice_file import VoiceFile, write_voice
+
+    checkpoint = tmp_path / "checkpoint"
+    shutil.copytree(engines.checkpoint("tiny"), checkpoint)
+    (checkpoint / "voices").mkdir()
+    generator = {**voice_of(300, 1), "prompt_token_len": np.array([300], np.int32)}
+    voice = VoiceFile(("english",), np.zeros(256, np.float32), generator=generator)
+    write_voice(checkpoint / "voices" / "default.safetensors", voice)
+    with pytest.raises(rt.ConfigError, match="max_input_len: expected at least the 601 rows"):
+        rt.build(checkpoint, tmp_path / "small", progress=False, max_input_len=600)
+    rt.build(checkpoint, tmp_path / "engine", progress=False, max_batch_size=1, max_seq_len=700)
+    assert rt.Engine.open(tmp_path / "engine").info.max_input_len == 601
+    with rt.Executor(tmp_path / "engine", device="cpu") as executor:
+        assert executor.voices() == ["default"]
+        request = request_of(tokens_of(1), voice="default", flow=rt.Flow(steps=1))
+        assert executor.generate(request).audio is not None

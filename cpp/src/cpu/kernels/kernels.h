@@ -195,6 +195,13 @@ struct AttentionKernels {
                 int32_t head_dim);
 };
 
+// Only the scaled scores of float32 attention, in `weights`: of the positions in all blocks of
+// `length`. Those of query_rows queries at once have the same bits.
+struct ScoreKernels {
+  void (*one)(const AttendArgs& args);
+  void (*rows)(const AttendArgs* rows);
+};
+
 struct Survivors {
   int32_t* indices;  // [vocab]
   float* weights;    // [vocab]
@@ -280,10 +287,7 @@ struct Kernels {
   const Kernels* a16 = nullptr;
   // Kernels over tiles (tile_kernels.h); null: the level has none.
   const TileKernels* tiles = nullptr;
-  // Only the scaled scores of float32 attention, of the positions in all blocks of `length`, in
-  // `weights`; and those of query_rows queries at once, with the same bits.
-  void (*score)(const AttendArgs& args) = nullptr;
-  void (*score_rows)(const AttendArgs* rows) = nullptr;
+  ScoreKernels scores = {};
 };
 
 const Kernels& kernels_generic();

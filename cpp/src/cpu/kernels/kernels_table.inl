@@ -18,7 +18,7 @@ namespace {
 static_assert(kQueryRows <= kMostQueryRows);
 
 constexpr Kernels table_of(const char* name) {
-  return {
+  Kernels table = {
       name,
       kPairsBy,
       kBytesBy,
@@ -72,11 +72,9 @@ constexpr Kernels table_of(const char* name) {
       half_snake_kernel,
       activate_kernel,
       {kPeakChains, chain_kernel<PeakFloat32>, chain_kernel<PeakBfloat16>, chain_kernel<PeakInt8>,
-       read_kernel},
-      nullptr,
-      nullptr,
-      score_kernel<Element::float32>,
-      score_rows_kernel<Element::float32>};
+       read_kernel}};
+  table.scores = {score_kernel<Element::float32>, score_rows_kernel<Element::float32>};
+  return table;
 }
 
 }  // namespace

@@ -178,12 +178,12 @@ class RelativeAttendStage : public RelativePart {
       contents[q].prior = distances[q].weights + (begin - lowest / kLanes * kLanes);
     }
     if (count == query_rows() && count > 1) {
-      site_.kernels->score_rows(distances);
+      site_.kernels->scores.rows(distances);
       kernels_->attend_rows(contents);
       return;
     }
     for (std::int32_t q = 0; q < count; ++q) {
-      site_.kernels->score(distances[q]);
+      site_.kernels->scores.one(distances[q]);
       kernels_->attend(contents[q]);
     }
   }
