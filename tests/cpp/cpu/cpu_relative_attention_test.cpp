@@ -66,7 +66,7 @@ TEST_P(CpuRelativeAttention, IsThatOfTheReference) {
     for (std::size_t i = 0; i < std::size(kLengths); ++i)
       batch.add_vectors(static_cast<std::int32_t>(i % 3), kLengths[i], rows_of(form, i));
     test::PairExecutable(pair, of.program, test::traced(256))
-        .run(batch.batch, 2e-5F, message(form.heads, " heads of ", form.head_dim));
+        .run(batch.batch, 2e-5F, std::to_string(form.heads) + " heads");
   }
 }
 
