@@ -167,6 +167,9 @@ class VoiceMethods:
         prompt_feat: ArrayInput | None,
     ) -> None:
         """Adds a voice of a model that makes sound of speech tokens."""
+        family = self._native.engine.info.family
+        if family != _SOUND:
+            raise ConfigError(f"add_voice: embedding: expected an engine of {_SOUND}, got {family}")
         most = self._most_numbers
         tokens, frames = np.zeros(0, np.int32), None
         if prompt_token is not None:

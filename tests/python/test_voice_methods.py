@@ -84,6 +84,10 @@ def test_voices_that_do_not_fit_are_refused(
             executor.add_voice("x", np.zeros((2, 64), np.float32), file=tmp_path / "x")
         with pytest.raises(rt.ConfigError, match="emotion only with"):
             executor.add_voice("x", np.zeros((2, 64), np.float32), emotion=0.5)
+        with pytest.raises(rt.ConfigError, match="embedding: expected an engine of s3gen, got t3"):
+            executor.add_voice("x", embedding=np.ones(256, np.float32))
+        with pytest.raises(rt.ConfigError, match="expected prompt_token only with embedding"):
+            executor.add_voice("x", speaker_emb=np.ones(256, np.float32), prompt_token=[1])
         assert executor.voices() == ["default"]
 
 

@@ -1,5 +1,7 @@
 #include "model/s3gen/programs.h"
 
+#include <algorithm>
+
 #include "model/hift/vocoder.h"
 #include "model/s3gen/encoder.h"
 #include "model/s3gen/estimator.h"
@@ -73,27 +75,30 @@ void add_arrays(const Config& config, const Limits& limits, ops::StateSpec& spec
 std::vector<FamilyProgram> write_programs(const Config& config, const Weights& weights,
                                           const Limits& limits, bool trace) {
   using step::Pace;
-  const std::int32_t rows = limits.max_num_tokens;
+  // A launch of the flow has both branches of its items. Launches of the other Programs have room
+  // for as many items, or for the longest.
+  const std::int32_t frames = std::max(limits.max_seq_len, limits.max_num_tokens / kBranches);
+  const std::int32_t tokens = std::max(limits.max_encoder_input_len, frames / config.upsampling);
   const std::int32_t slots = limits.num_slots();
   const auto nothing = step::Emits::nothing;
   std::vector<FamilyProgram> programs;
-  programs.push_back({"noise", Pace::whole, write_noise(config), rows, 0});
-  programs.push_back({"prompt", Pace::whole, write_prompt(config), rows, 0});
+  programs.push_back({"noise", Pace::whole, write_noise(config), frames, 0});
+  programs.push_back({"prompt", Pace::whole, write_prompt(config), frames, 0});
   programs.push_back({"speaker", Pace::whole, write_speaker(config, weights, trace), slots, 0});
   programs.push_back(
       {"schedule", Pace::chunked, write_schedule(config, weights, trace), kScheduleRows, 0});
   programs.push_back({"encode", Pace::whole,
-                      write_encode(config, weights, limits.max_encoder_input_len, trace), rows, 0,
+                      write_encode(config, weights, limits.max_encoder_input_len, trace), tokens, 0,
                       nothing, slots});
   programs.push_back({"encode_frames", Pace::whole,
-                      write_encode_frames(config, weights, limits.max_seq_len, trace), rows, 0,
+                      write_encode_frames(config, weights, limits.max_seq_len, trace), frames, 0,
                       nothing, slots});
-  programs.push_back({"flow", Pace::whole, write_flow(config, weights, trace), rows, 0, nothing,
-                      kBranches * slots});
+  programs.push_back({"flow", Pace::whole, write_flow(config, weights, trace),
+                      limits.max_num_tokens, 0, nothing, kBranches * slots});
   programs.push_back(
-      {"spectrogram", Pace::whole, write_spectrogram(config), rows, 0, step::Emits::spectrogram});
+      {"spectrogram", Pace::whole, write_spectrogram(config), frames, 0, step::Emits::spectrogram});
   if (config.vocoder)
-    hift::append_programs(weights, kVocoderPrefix, *config.vocoder, {kNumArrays, rows, slots},
+    hift::append_programs(weights, kVocoderPrefix, *config.vocoder, {kNumArrays, frames, slots},
                           trace, programs);
   return programs;
 }

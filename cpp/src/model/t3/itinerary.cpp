@@ -132,6 +132,9 @@ Voice Itineraries::voice_of_speaker(Speaker&& speaker) const {
     TTSRT_CHECK(ConfigError, std::isfinite(speaker.embedding[i]), "add_voice: speaker embedding[",
                 i, "]: expected a finite number, got ", speaker.embedding[i]);
   }
+  TTSRT_CHECK(ConfigError, speaker.prompt_spectrogram.rows == 0,
+              "add_voice: prompt_spectrogram: expected none, as this model makes no sound, got ",
+              speaker.prompt_spectrogram.rows, " frames");
   TTSRT_CHECK(ConfigError,
               speaker.prompt_codes.size() <= static_cast<std::size_t>(facts.max_prompt),
               "add_voice: prompt codes: expected at most ", facts.max_prompt,

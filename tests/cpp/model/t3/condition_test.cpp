@@ -97,6 +97,9 @@ TEST_F(T3Voice, BadSpeakersNameTheField) {
   const std::int32_t bos = config().bos_id;  // no sound, although the table has a row for it
   EXPECT_TRUE(refuses("prompt codes[1]: expected an id in [0, 37], got 38",
                       [bos](Speaker& of) { of.prompt_codes[1] = bos; }));
+  EXPECT_TRUE(refuses("prompt_spectrogram: expected none", [](Speaker& of) {
+    of.prompt_spectrogram = {2, 80, std::vector<float>(160)};
+  }));
   Speaker last = speaker();
   last.prompt_codes[1] = bos - 1;
   EXPECT_EQ(itineraries()->voice_of_speaker(std::move(last)).parts.size(), 2U);
