@@ -80,6 +80,19 @@ INCLUDES = {
         "model/quantize.h",
         "backends.h",
     ],
+    "plugins/common": [
+        "ttsrt/error.h",
+        "core/check.h",
+        "rules/",
+        "cuda/cache_layout.h",
+        "cuda/check.h",
+        "cuda/launch.h",
+        "cuda/rows_layout.h",
+        "cuda/views.h",
+        "common/",
+    ],
+    "plugins/v2": ["common/adapt.h", "common/op.h", "v2/"],
+    "plugins/v3": ["common/adapt.h", "common/op.h", "v3/"],
     "python/bindings": [
         "ttsrt/",
         "bindings.h",
@@ -99,6 +112,7 @@ FOLDERS = {
         *("bench", "core", "cpu", "cuda", "decode", "executor"),
         *("model", "ops", "rules", "step", "tensorrt", "text"),
     },
+    "plugins": {"common", "v2", "v3"},
     "python": {"bindings", "ttsrt_rt"},
     "python/ttsrt_rt": {
         "audio",
@@ -169,6 +183,17 @@ def test_only_backends_names_the_backends() -> None:
         if path.parent == ROOT / "cpp" / "src" and path.name != "backends.cpp"
         for included in quoted_includes(path)
         if included.startswith(homes)
+    ]
+    assert not wrong, wrong
+
+
+def test_only_adapters_of_plugins_include_tensorrt() -> None:
+    adapters = ("plugins/v2/", "plugins/v3/", "tests/cpp/plugins/")
+    wrong = [
+        name_of(path)
+        for path in cpp_files()
+        if re.search(r"#\s*include\s*[<\"]NvInfer", path.read_text("utf-8"))
+        and not name_of(path).startswith(adapters)
     ]
     assert not wrong, wrong
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/check.h"
+#include "cuda/cache_layout.h"
 #include "cuda/check.h"
 #include "rules/seen.h"
 
@@ -10,16 +11,7 @@ namespace ttsrt::cuda {
 namespace {
 
 CacheView layout_of(DType dtype, std::int32_t heads, std::int32_t head_dim) {
-  CacheView view;
-  const bool has_scales = dtype == DType::int8;
-  view.element = has_scales ? Element::int8 : element_of(dtype);
-  view.heads = heads;
-  view.head_dim = head_dim;
-  view.part_bytes =
-      std::int64_t{ops::kBlockSize} *
-      (padded_dims(head_dim) * static_cast<std::int64_t>(size_of(dtype)) + (has_scales ? 4 : 0));
-  view.block_bytes = view.part_bytes * heads * 2;
-  return view;
+  return cache_layout(dtype == DType::int8 ? Element::int8 : element_of(dtype), heads, head_dim);
 }
 
 std::size_t product(std::int64_t a, std::int64_t b, std::int64_t c = 1) {

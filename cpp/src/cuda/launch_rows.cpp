@@ -2,30 +2,12 @@
 
 #include <algorithm>
 #include <cstring>
-#include <iterator>
 
 #include "cuda/check.h"
 #include "step/packed_rows.h"
 
 namespace ttsrt::cuda {
 namespace {
-
-// The arrays that have an entry for each row, for each draw, and for each row of whole items.
-using Array = const std::int32_t* RowsView::*;
-constexpr Array kRowArrays[] = {
-    &RowsView::slot,           &RowsView::position,     &RowsView::branch,
-    &RowsView::source,         &RowsView::source_at,    &RowsView::id_table,
-    &RowsView::position_table, &RowsView::position_row, &RowsView::kept_row,
-    &RowsView::applies_prior,  &RowsView::draw,         &RowsView::segment_begin,
-    &RowsView::segment_end,    &RowsView::chain_begin,  &RowsView::chain_end,
-    &RowsView::table_at};
-constexpr Array kDrawArrays[] = {&RowsView::draw_slot,          &RowsView::draw_conditional,
-                                 &RowsView::draw_unconditional, &RowsView::draw_forced,
-                                 &RowsView::draw_rows,          &RowsView::pick_draw,
-                                 &RowsView::pick_first};
-constexpr Array kItemArrays[] = {
-    &RowsView::segment, &RowsView::schedule_row, &RowsView::step_size, &RowsView::ends_step,
-    &RowsView::is_last, &RowsView::settled_end,  &RowsView::partner};
 
 static_assert(kZeroRow == step::kZeroRow);
 
@@ -39,17 +21,6 @@ static_assert(is_source(step::Input::zeros, Source::zeros));
 static_assert(is_source(step::Input::last_codes, Source::last_codes));
 static_assert(is_source(step::Input::block_codes, Source::block_codes));
 static_assert(is_source(step::Input::kept_rows, Source::kept_rows));
-
-// Arrays of int32 handed out one behind the other, for the device and for the host alike.
-struct Cutter {
-  std::int32_t* at;
-
-  std::int32_t* cut(std::int64_t count) {
-    std::int32_t* begin = at;
-    at = at == nullptr ? nullptr : at + count;
-    return begin;
-  }
-};
 
 std::int32_t* writable(const std::int32_t* array) { return const_cast<std::int32_t*>(array); }
 
@@ -220,6 +191,18 @@ class Packer {
   std::int32_t tiles_ = 0;
 };
 
+RowsLayout layout_of(const RowLimits& limits) {
+  RowsLayout layout;
+  layout.max_rows = limits.max_rows;
+  layout.max_draws = limits.max_draws;
+  layout.max_blocks = limits.max_blocks;
+  layout.codebooks = limits.codebooks;
+  layout.code_width = limits.code_width;
+  layout.has_items = limits.has_items;
+  layout.max_tiles = limits.has_items ? limits.tiles.most(limits.max_rows) : 0;
+  return layout;
+}
+
 void copy_up(void* to, const void* from, std::int64_t bytes, cudaStream_t stream) {
   if (bytes == 0) return;
   check(cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), cudaMemcpyHostToDevice, stream),
@@ -228,50 +211,24 @@ void copy_up(void* to, const void* from, std::int64_t bytes, cudaStream_t stream
 
 }  // namespace
 
-LaunchRows::LaunchRows(const RowLimits& limits, DeviceMemory& memory) : limits_(limits) {
-  const std::int64_t rows = limits.max_rows;
-  const std::int64_t draws = std::max(limits.max_draws, 1);
-  sizes_.numbers = static_cast<std::int64_t>(Count::num_counts) + std::ssize(kRowArrays) * rows +
-                   (std::ssize(kDrawArrays) + 2) * draws;
-  if (limits.has_items)
-    sizes_.numbers += std::ssize(kItemArrays) * rows + limits.tiles.most(limits.max_rows);
-  sizes_.blocks = rows * limits.max_blocks;
-  sizes_.ids = rows * std::max(limits.code_width, 1) + draws * limits.codebooks;
-  sizes_.values = rows * limits.dim;
-  const std::int64_t numbers = num_numbers();
-  device_numbers_ = memory.take<std::int32_t>(static_cast<std::size_t>(numbers), "rows");
-  device_vectors_ = memory.take<float>(static_cast<std::size_t>(sizes_.values), "rows");
-  view_ = view_at(device_numbers_, device_vectors_);
-  device_rows_.reserve(static_cast<std::size_t>(rows));
+LaunchRows::LaunchRows(const RowLimits& limits, DeviceMemory& memory)
+    : limits_(limits), layout_(layout_of(limits)) {
+  const auto numbers = static_cast<std::size_t>(num_numbers());
+  const auto values = static_cast<std::size_t>(limits.max_rows * limits.dim);
+  device_numbers_ = memory.take<std::int32_t>(numbers, "rows");
+  device_vectors_ = memory.take<float>(values, "rows");
+  view_ = layout_.view(device_numbers_, device_vectors_);
+  device_rows_.reserve(static_cast<std::size_t>(limits.max_rows));
   if (memory.counts_only()) return;
   for (std::int32_t stage = 0; stage < kStages; ++stage) {
-    numbers_.emplace_back(static_cast<std::size_t>(numbers) * sizeof(std::int32_t));
-    vectors_.emplace_back(static_cast<std::size_t>(sizes_.values) * sizeof(float));
+    numbers_.emplace_back(numbers * sizeof(std::int32_t));
+    vectors_.emplace_back(values * sizeof(float));
   }
-}
-
-RowsView LaunchRows::view_at(std::int32_t* numbers, float* vectors) const {
-  const std::int64_t rows = limits_.max_rows;
-  const std::int64_t draws = std::max(limits_.max_draws, 1);
-  Cutter cutter{numbers};
-  RowsView view;
-  view.counts = cutter.cut(static_cast<std::int64_t>(Count::num_counts));
-  for (const Array array : kRowArrays) view.*array = cutter.cut(rows);
-  for (const Array array : kDrawArrays) view.*array = cutter.cut(draws);
-  view.pick_source = cutter.cut(2 * draws);
-  if (limits_.has_items) {
-    for (const Array array : kItemArrays) view.*array = cutter.cut(rows);
-    view.tile_row = cutter.cut(limits_.tiles.most(limits_.max_rows));
-  }
-  view.blocks = cutter.cut(sizes_.blocks);
-  view.ids = cutter.cut(sizes_.ids);
-  view.vectors = vectors;
-  return view;
 }
 
 RowsView LaunchRows::pack(const step::RowBatch& batch, const SlotUses& uses, std::int32_t stage,
                           std::int32_t* numbers, float* vectors) {
-  const RowsView view = view_at(numbers, vectors);
+  const RowsView view = layout_.view(numbers, vectors);
   device_rows_.clear();
   Packer packer(batch, view, limits_, writable(view.ids), vectors, device_rows_);
   packer.pack(uses, stage);
@@ -287,7 +244,7 @@ LaunchCounts LaunchRows::copy(const step::RowBatch& batch, const SlotUses& uses,
   const RowsView host =
       pack(batch, uses, stage, numbers_[at].as<std::int32_t>(), vectors_[at].as<float>());
   const auto width = static_cast<std::int64_t>(sizeof(std::int32_t));
-  copy_up(device_numbers_, host.counts, (sizes_.numbers + used_blocks_) * width, stream);
+  copy_up(device_numbers_, host.counts, (layout_.table_numbers() + used_blocks_) * width, stream);
   copy_up(writable(view_.ids), host.ids, used_ids_ * width, stream);
   copy_up(device_vectors_, host.vectors, used_rows_ * limits_.dim * width, stream);
   for (const DeviceRows& of : device_rows_) {

@@ -13,6 +13,7 @@
 
 #include "cuda/bounds.h"
 #include "cuda/device_memory.h"
+#include "cuda/rows_layout.h"
 #include "cuda/views.h"
 #include "step/batch.h"
 
@@ -68,20 +69,11 @@ class LaunchRows {
   RowsView pack(const step::RowBatch& batch, const SlotUses& uses, std::int32_t stage,
                 std::int32_t* numbers, float* vectors);
   const std::vector<DeviceRows>& device_rows() const { return device_rows_; }
-  std::int64_t num_numbers() const { return sizes_.numbers + sizes_.blocks + sizes_.ids; }
+  std::int64_t num_numbers() const { return layout_.numbers(); }
 
  private:
-  struct Sizes {
-    std::int64_t numbers = 0;  // int32 of all arrays before the blocks
-    std::int64_t blocks = 0;
-    std::int64_t ids = 0;
-    std::int64_t values = 0;  // float32 of given vectors
-  };
-
-  RowsView view_at(std::int32_t* numbers, float* vectors) const;
-
   RowLimits limits_;
-  Sizes sizes_;
+  RowsLayout layout_;
   RowsView view_;  // on the device
   std::int32_t* device_numbers_ = nullptr;
   float* device_vectors_ = nullptr;

@@ -1,0 +1,75 @@
+#include "common/masked_attention.h"
+
+#include "common/heads.h"
+#include "cuda/launch.h"
+
+namespace ttsrt::plugins {
+
+MaskedAttention::MaskedAttention(MaskedAttentionAttributes attributes)
+    : OpOf(std::move(attributes)) {
+  check();
+  const std::int64_t width = std::int64_t{at_.heads} * at_.head_dim;
+  const std::int64_t kv_width = std::int64_t{at_.kv_heads} * at_.head_dim;
+  signature_.add_input({"qkv", Type::float32, {'R', width + 2 * kv_width}});
+  at_.launch.add_to(signature_);
+  at_.faults.add_to(signature_, at_.launch);
+  const Type type = float_type(kName, "cache_type", at_.cache.cache_type);
+  if (keeps()) {
+    Port port{"cache", type, {}, true};
+    at_.cache.add_block_extents(port, at_.kv_heads, at_.head_dim);
+    signature_.add_input(std::move(port));
+  }
+  if (at_.rope_rows > 0)
+    signature_.add_input({"rope", Type::float32, {at_.rope_rows, at_.rope_width}});
+  if (score_heads() != 0) {
+    at_.slots.add_to(signature_, at_.launch);
+    add_scores(signature_, at_.launch, at_.slots);
+  }
+  signature_.add_output({"out", Type::float32, {'R', width}});
+  add_token(signature_);
+}
+
+void MaskedAttention::check() const {
+  at_.launch.check(kName);
+  at_.slots.check(kName);
+  check_heads(kName, at_.heads, at_.kv_heads, at_.head_dim);
+  check_at_least(kName, "cache_blocks", 0, at_.cache.cache_blocks);
+  check_is_one_of(kName, "is_causal", 0, 1, at_.is_causal);
+  check_is_one_of(kName, "single_rows", 0, 1, at_.single_rows);
+  check_at_least(kName, "rope_rows", 0, at_.rope_rows);
+  if (at_.rope_rows > 0) check_rope(kName, at_.rope_width, at_.head_dim);
+  TTSRT_CHECK(ConfigError, score_heads() == 0 || keeps(), kName,
+              ": score_heads: expected a cache, of which the scores are, got cache_blocks 0");
+}
+
+std::uint64_t MaskedAttention::score_heads() const {
+  const auto low = static_cast<std::uint32_t>(at_.score_heads_low);
+  const auto high = static_cast<std::uint32_t>(at_.score_heads_high);
+  return std::uint64_t{high} << 32 | low;
+}
+
+void MaskedAttention::enqueue(const Call& call) const {
+  cuda::SelfAttentionArgs args;
+  args.rows = at_.launch.view(call);
+  args.slots = at_.slots.view(call, at_.launch);
+  args.faults = at_.faults.view(call);
+  if (keeps()) args.cache = at_.cache.view(call.input<void>("cache"), at_.kv_heads, at_.head_dim);
+  args.qkv = call.input<const float>("qkv");
+  args.out = call.output<float>("out");
+  args.heads = at_.heads;
+  args.kv_heads = at_.kv_heads;
+  args.head_dim = at_.head_dim;
+  args.scale = score_scale(at_.scale, at_.head_dim);
+  args.is_causal = at_.is_causal != 0;
+  args.has_single_rows = at_.single_rows != 0 && keeps();
+  args.rope = call.input<const float>("rope");
+  args.rope_width = args.rope == nullptr ? 0 : at_.rope_width;
+  args.scores = call.input<float>("scores");
+  args.score_heads = score_heads();
+  args.score_share = at_.score_share;
+  args.max_rows = call.rows();
+  args.max_draws = at_.launch.most_draws(call.rows());
+  cuda::self_attention(args, call.stream);
+}
+
+}  // namespace ttsrt::plugins

@@ -1,0 +1,39 @@
+// Stands for the launchers of cuda/launch.h: keeps what they are called with, and launches nothing.
+#pragma once
+
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "cuda/launch.h"
+
+namespace ttsrt::plugins::test {
+
+using Launch = std::variant<cuda::EmbedArgs>;
+
+// A launcher by its name, with its arguments.
+struct Recorded {
+  std::string name;
+  Launch args;
+};
+
+class Recorder {
+ public:
+  static void clear();
+  static const std::vector<Recorded>& launches();
+  // The next launcher throws DeviceError with this message.
+  static void fail_next(std::string message);
+
+  static void add(const char* name, Launch args);
+
+  // The arguments of the only launch, of this kind.
+  template <class Args>
+  static const Args& only() {
+    if (launches().size() != 1) throw std::runtime_error("expected one launch");
+    return std::get<Args>(launches().front().args);
+  }
+};
+
+}  // namespace ttsrt::plugins::test
