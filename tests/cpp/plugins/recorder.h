@@ -11,7 +11,27 @@
 
 namespace ttsrt::plugins::test {
 
-using Launch = std::variant<cuda::EmbedArgs>;
+struct ClearArgs {
+  cuda::RowsView rows;
+  float* scores = nullptr;
+  std::int32_t max_text_len = 0;
+  std::int32_t max_draws = 0;
+};
+struct KeepLogitsArgs {
+  const float* logits = nullptr;
+  float* kept = nullptr;
+  std::int64_t width = 0;
+  std::int32_t max_rows = 0;
+  std::int32_t max_pick_rows = 0;
+};
+
+using Launch =
+    std::variant<cuda::EmbedArgs, cuda::StoreContextArgs, cuda::NormArgs, cuda::GateArgs,
+                 cuda::UnfoldArgs, cuda::LinearArgs, cuda::SelfAttentionArgs,
+                 cuda::LocalAttentionArgs, cuda::StoreMemoryArgs, cuda::CrossAttentionArgs,
+                 cuda::BeginArgs, cuda::GiveArgs, ClearArgs, cuda::UpdatePriorArgs,
+                 cuda::SampleArgs, cuda::FinishStepArgs, cuda::PickInputArgs,
+                 cuda::AddPositionsArgs, cuda::PickDrawArgs, KeepLogitsArgs>;
 
 // A launcher by its name, with its arguments.
 struct Recorded {
