@@ -24,6 +24,15 @@ LIBRARIES = [path for path in os.environ.get("TTSRT_TENSORRT_LIBRARIES", "").spl
 BUILD = os.environ.get("TTSRT_PLUGIN_BUILD", "")
 
 
+def kinds() -> set[str]:
+    """The plugins, as the sources name them."""
+    sources = (ROOT / "plugins" / "common").glob("*.h")
+    texts = [path.read_text("utf-8") for path in sources]
+    found = {name for text in texts for name in re.findall(r'kName = "(\w+)"', text)}
+    assert len(found) > 10
+    return found
+
+
 def write_headers(folder: Path, text: str) -> Path:
     folder.mkdir(parents=True)
     (folder / "NvInferRuntime.h").touch()
@@ -118,8 +127,12 @@ def test_a_true_library_registers_and_makes_every_plugin(library: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.endswith("deregistered\n")
     made = re.findall(r"^(\w+), \w+: made, stored, made from what is stored$", done.stdout, re.M)
-    sources = (ROOT / "plugins" / "common").glob("*.h")
-    kinds = {
-        name for path in sources for name in re.findall(r'kName = "(\w+)"', path.read_text("utf-8"))
-    }
-    assert len(kinds) > 10 and set(made) == kinds
+    assert set(made) == kinds()
+
+
+def test_the_page_describes_every_plugin_and_leads_to_files() -> None:
+    page = ROOT / "plugins" / "README.md"
+    text = page.read_text("utf-8")
+    assert set(re.findall(r"^\| `([A-Z]\w+)` \|", text, re.M)) == kinds()
+    for target in re.findall(r"\]\(([^)#\s]+)", text):
+        assert (page.parent / target).exists(), target

@@ -48,8 +48,8 @@ def plugin_path(major: int) -> str:
     names = ", ".join(map(str, present)) or "none"
     raise NotFoundError(
         f"plugins for TensorRT {major}: expected one of those that this installation has "
-        f"({names}); build it with the CMake options TTSRT_CUDA=ON, TTSRT_PLUGINS=ON and TensorRT_ROOT, a "
-        "folder with the headers of that version"
+        f"({names}); build it with the CMake options TTSRT_CUDA=ON, TTSRT_PLUGINS=ON and "
+        "TensorRT_ROOT, a folder with the headers of that version"
     )
 
 

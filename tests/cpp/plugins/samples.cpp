@@ -277,23 +277,24 @@ Sample give_results() {
   return sample;
 }
 
+// Activations x [8], normed [8], qkv [16], attended [8], hidden [24] and gated [12]: a layer of
+// norm, attention of 2 heads over 1 key of 4 dimensions, and a gated feed-forward.
+const Numbers kNestedOps = {0, 0, 1, 1, 0, 0,  0, 0,   // norm, RMS
+                            1, 1, 2, 0, 0, -1, 1, 0,   // qkv, with a bias
+                            3, 2, 3, 2, 1, 4,  1, 4,   // attention, with a rope
+                            1, 3, 0, 0, 1, -1, 0, 0,   // out, accumulated
+                            0, 0, 1, 0, 1, 0,  0, 0,   // norm, with a bias
+                            1, 1, 4, 0, 0, -1, 0, 0,   // feed-forward
+                            2, 4, 5, 2, 0, 0,  0, 0,   // its gate
+                            1, 5, 0, 0, 0, 0,  0, 0};  // and its end, to which x is added
+
 Sample local_transformer(bool is_maskgit) {
   Sample sample;
   sample.kind = "LocalTransformer";
   sample.label = is_maskgit ? "maskgit" : "in_order";
-  // Activations x [8], normed [8], qkv [16], attended [8], hidden [24] and gated [12]: a layer of
-  // norm, attention of 2 heads over 1 key of 4 dimensions, and a gated feed-forward.
-  const Numbers ops = {0, 0, 1, 1, 0, 0,  0, 0,   // norm, RMS
-                       1, 1, 2, 0, 0, -1, 1, 0,   // qkv, with a bias
-                       3, 2, 3, 2, 1, 4,  1, 4,   // attention, with a rope
-                       1, 3, 0, 0, 1, -1, 0, 0,   // out, accumulated
-                       0, 0, 1, 0, 1, 0,  0, 0,   // norm, with a bias
-                       1, 1, 4, 0, 0, -1, 0, 0,   // feed-forward
-                       2, 4, 5, 2, 0, 0,  0, 0,   // its gate
-                       1, 5, 0, 0, 0, 0,  0, 0};  // and its end, to which x is added
   sample.fields = kLaunch + kSlots + kFaults +
                   Fields{{"nested_widths", Numbers{8, 8, 16, 8, 24, 12}},
-                         {"nested_ops", ops},
+                         {"nested_ops", kNestedOps},
                          {"nested_reals", Reals{1e-5F, 0, 0, 0, 1e-6F, 0, 0, 0}},
                          number("vocab", 10),
                          number("width", is_maskgit ? 8 : 20),
