@@ -1,6 +1,8 @@
 #include "common/bound.h"
 
 #include <algorithm>
+#include <iterator>
+#include <limits>
 
 #include "cuda/cache_layout.h"
 #include "rules/seen.h"
@@ -9,6 +11,9 @@ namespace ttsrt::plugins {
 namespace {
 
 using cuda::Element;
+
+// No product of two attributes overflows.
+constexpr std::int64_t kMostOfAnything = 1 << 24;
 
 constexpr const char* kElements[] = {"float32", "bfloat16", "float16", "int8"};
 constexpr std::int64_t kRuleWords = sizeof(rules::SlotRules) / sizeof(std::int32_t);
@@ -35,6 +40,11 @@ void check_at_most(const char* plugin, const char* field, std::int64_t most, std
               ", got ", value);
 }
 
+void check_is_count(const char* plugin, const char* field, std::int64_t least, std::int64_t value) {
+  check_at_least(plugin, field, least, value);
+  check_at_most(plugin, field, kMostOfAnything, value);
+}
+
 void check_is_one_of(const char* plugin, const char* field, std::int64_t first, std::int64_t last,
                      std::int64_t value) {
   TTSRT_CHECK(ConfigError, value >= first && value <= last, plugin, ": ", field, ": expected ",
@@ -51,11 +61,13 @@ Type float_type(const char* plugin, const char* field, std::int32_t element) {
 }
 
 void LaunchAttributes::check(const char* plugin) const {
-  check_at_least(plugin, "max_rows", 1, max_rows);
-  check_at_least(plugin, "max_draws", 0, max_draws);
-  check_at_least(plugin, "max_blocks", 0, max_blocks);
-  check_at_least(plugin, "codebooks", 0, codebooks);
-  check_at_least(plugin, "code_width", 0, code_width);
+  check_is_count(plugin, "max_rows", 1, max_rows);
+  check_is_count(plugin, "max_draws", 0, max_draws);
+  check_is_count(plugin, "max_blocks", 0, max_blocks);
+  check_is_count(plugin, "codebooks", 0, codebooks);
+  check_is_count(plugin, "code_width", 0, code_width);
+  check_at_most(plugin, "the tables of a launch", std::numeric_limits<std::int32_t>::max(),
+                layout().numbers());
 }
 
 cuda::RowsLayout LaunchAttributes::layout() const {
@@ -90,11 +102,11 @@ cuda::FaultsView FaultAttributes::view(const Call& call) const {
 }
 
 void SlotAttributes::check(const char* plugin) const {
-  check_at_least(plugin, "slots", 1, slots);
-  check_at_least(plugin, "max_text_len", 0, max_text_len);
-  check_at_least(plugin, "seen_vocab", 0, seen_vocab);
-  check_at_least(plugin, "max_context_rows", 0, max_context_rows);
-  check_at_least(plugin, "dim", 0, dim);
+  check_is_count(plugin, "slots", 1, slots);
+  check_is_count(plugin, "max_text_len", 0, max_text_len);
+  check_is_count(plugin, "seen_vocab", 0, seen_vocab);
+  check_is_count(plugin, "max_context_rows", 0, max_context_rows);
+  check_is_count(plugin, "dim", 0, dim);
 }
 
 void SlotAttributes::add_to(Signature& signature, const LaunchAttributes& launch) const {
@@ -163,12 +175,12 @@ void CacheAttributes::add_block_extents(Port& port, std::int32_t heads,
 }
 
 void MemoryAttributes::check(const char* plugin) const {
-  check_at_least(plugin, "cache_blocks", 1, blocks.cache_blocks);
-  check_at_least(plugin, "layers", 1, layers);
+  check_is_count(plugin, "cache_blocks", 1, blocks.cache_blocks);
+  check_is_count(plugin, "layers", 1, layers);
   check_is_one_of(plugin, "layer", 0, layers - 1, layer);
   check_is_one_of(plugin, "first_block", 0, blocks.cache_blocks - 1, first_block);
   check_is_one_of(plugin, "is_context", 0, 1, is_context);
-  check_at_least(plugin, "heads", 1, heads);
+  check_is_count(plugin, "heads", 1, heads);
   check_is_one_of(plugin, "head_dim", 1, cuda::kMaxHeadDim, head_dim);
 }
 

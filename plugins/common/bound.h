@@ -16,10 +16,10 @@
 
 namespace ttsrt::plugins {
 
-// Attributes are numbers of kind `what`; each throws ConfigError that names plugin, field and
-// value.
+// Each throws ConfigError, which names plugin, field and value, unless the value is in its range.
 void check_at_least(const char* plugin, const char* field, std::int64_t least, std::int64_t value);
 void check_at_most(const char* plugin, const char* field, std::int64_t most, std::int64_t value);
+void check_is_count(const char* plugin, const char* field, std::int64_t least, std::int64_t value);
 void check_is_one_of(const char* plugin, const char* field, std::int64_t first, std::int64_t last,
                      std::int64_t value);
 // The type that a field `..._type` says, a cuda::Element: float32 or float16. Throws ConfigError

@@ -15,12 +15,14 @@ std::string position_table(std::size_t i) { return "position_table" + std::to_st
 CodebookEmbed::CodebookEmbed(CodebookEmbedAttributes attributes) : OpOf(std::move(attributes)) {
   at_.launch.check(kName);
   at_.slots.check(kName);
-  check_at_least(kName, "width", 1, at_.width);
-  check_at_least(kName, "table_codebooks", 0, at_.codebooks);
-  check_at_least(kName, "table_vocab", at_.codebooks > 0 ? 1 : 0, at_.vocab);
+  check_is_count(kName, "width", 1, at_.width);
+  check_is_count(kName, "table_codebooks", 0, at_.codebooks);
+  check_is_count(kName, "table_vocab", at_.codebooks > 0 ? 1 : 0, at_.vocab);
   check_at_most(kName, "id_rows", cuda::kMaxTables, static_cast<std::int64_t>(at_.id_rows.size()));
   check_at_most(kName, "position_rows", cuda::kMaxTables,
                 static_cast<std::int64_t>(at_.position_rows.size()));
+  for (const std::int32_t rows : at_.id_rows) check_is_count(kName, "id_rows", 1, rows);
+  for (const std::int32_t rows : at_.position_rows) check_is_count(kName, "position_rows", 1, rows);
   check_is_one_of(kName, "adds_positions", 0, 1, at_.adds_positions);
   if (at_.slots.max_context_rows > 0)
     check_is_one_of(kName, "dim", at_.width, at_.width, at_.slots.dim);

@@ -11,7 +11,7 @@ namespace ttsrt::plugins {
 
 inline void check_heads(const char* plugin, std::int32_t heads, std::int32_t kv_heads,
                         std::int32_t head_dim) {
-  check_at_least(plugin, "heads", 1, heads);
+  check_is_count(plugin, "heads", 1, heads);
   check_is_one_of(plugin, "kv_heads", 1, heads, kv_heads);
   TTSRT_CHECK(ConfigError, heads % kv_heads == 0, plugin, ": kv_heads: expected a divisor of the ",
               heads, " heads, got ", kv_heads);

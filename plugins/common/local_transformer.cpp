@@ -50,7 +50,7 @@ void LocalTransformer::check() const {
   if (at_.is_maskgit != 0)
     check_is_one_of(kName, "max_passes", 1, rules::kMaxMaskGitSteps, at_.max_passes);
   check_is_one_of(kName, "vocab", 1, cuda::kMaxDrawnVocab, at_.vocab);
-  check_at_least(kName, "width", 1, at_.width);
+  check_is_count(kName, "width", 1, at_.width);
   for (const std::int32_t flag :
        {at_.has_in_proj, at_.has_in_proj_bias, at_.has_head_biases, at_.keep_logits})
     check_is_one_of(kName, "has_in_proj, has_in_proj_bias, has_head_biases or keep_logits", 0, 1,

@@ -33,10 +33,10 @@ void MaskedAttention::check() const {
   at_.launch.check(kName);
   at_.slots.check(kName);
   check_heads(kName, at_.heads, at_.kv_heads, at_.head_dim);
-  check_at_least(kName, "cache_blocks", 0, at_.cache.cache_blocks);
+  check_is_count(kName, "cache_blocks", 0, at_.cache.cache_blocks);
   check_is_one_of(kName, "is_causal", 0, 1, at_.is_causal);
   check_is_one_of(kName, "single_rows", 0, 1, at_.single_rows);
-  check_at_least(kName, "rope_rows", 0, at_.rope_rows);
+  check_is_count(kName, "rope_rows", 0, at_.rope_rows);
   if (at_.rope_rows > 0) check_rope(kName, at_.rope_width, at_.head_dim);
   TTSRT_CHECK(ConfigError, score_heads() == 0 || keeps(), kName,
               ": score_heads: expected a cache, of which the scores are, got cache_blocks 0");

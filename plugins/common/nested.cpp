@@ -96,7 +96,7 @@ void NestedAttributes::check(const char* plugin, bool needs_causal) const {
   TTSRT_CHECK(ConfigError, !reals.empty() && ops.size() == reals.size() * kRecord, plugin,
               ": nested_ops: expected ", kRecord, " numbers for each of nested_reals, got ",
               ops.size(), " and ", reals.size());
-  for (const std::int32_t width : widths) check_at_least(plugin, "nested_widths", 1, width);
+  for (const std::int32_t width : widths) check_is_count(plugin, "nested_widths", 1, width);
   check_is_one_of(plugin, "nested_output", 0, static_cast<std::int64_t>(widths.size()) - 1, output);
   Checker checker(plugin, *this);
   for (std::int64_t op = 0; op < size(); ++op) {

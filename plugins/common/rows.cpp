@@ -28,8 +28,8 @@ void StoreContext::enqueue(const Call& call) const {
 
 Unfold::Unfold(UnfoldAttributes attributes) : OpOf(std::move(attributes)) {
   at_.launch.check(kName);
-  check_at_least(kName, "width", 1, at_.width);
-  check_at_least(kName, "kernel", 1, at_.kernel);
+  check_is_count(kName, "width", 1, at_.width);
+  check_is_count(kName, "kernel", 1, at_.kernel);
   check_is_one_of(kName, "is_causal", 0, 1, at_.is_causal);
   check_is_one_of(kName, "has_history", 0, 1, at_.has_history);
   TTSRT_CHECK(ConfigError, at_.has_history == 0 || (at_.is_causal != 0 && at_.kernel > 1), kName,

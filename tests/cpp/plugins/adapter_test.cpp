@@ -224,6 +224,13 @@ TEST_P(PluginAdapter, RefusesUnknownAndMistypedFields) {
   EXPECT_NE(reports_.last().find("max_rows: expected int32 or float32"), std::string::npos);
   EXPECT_EQ(harness().make(kind, with(sample().fields, "max_rows", 0)), nullptr);
   EXPECT_NE(reports_.last().find("max_rows: expected at least 1, got 0"), std::string::npos);
+  EXPECT_EQ(harness().make(kind, with(sample().fields, "max_rows", 1 << 30)), nullptr);
+  EXPECT_NE(reports_.last().find("max_rows: expected at most 16777216"), std::string::npos);
+  const Fields large = with(with(sample().fields, "max_rows", 1 << 20), "max_blocks", 1 << 20);
+  EXPECT_EQ(harness().make(kind, large), nullptr);
+  EXPECT_NE(reports_.last().find("tables of a launch: expected at most 2147483647"),
+            std::string::npos)
+      << reports_.last();
 }
 
 // bfloat16 and int8 have numbers as types, and no plugin takes them.
