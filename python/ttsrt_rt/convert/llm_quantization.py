@@ -8,7 +8,7 @@ such form, or none that was checked, and are refused by their names.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,14 @@ import numpy as np
 
 from ttsrt_rt.convert.fields import Block
 from ttsrt_rt.convert.lazy_tensor import Array, LazyTensor
+from ttsrt_rt.convert.llm_compressed import (
+    IN_CONFIG,
+    IN_GROUP,
+    IN_WEIGHTS,
+    NamePatterns,
+    check_targets,
+    refuse_unknown,
+)
 from ttsrt_rt.convert.llm_names import MAX_CONFIG_BYTES
 from ttsrt_rt.convert.llm_unpack import READERS, Packed
 from ttsrt_rt.convert.mapped_tensor import MappedTensor, read_as
@@ -57,6 +65,8 @@ class Quantization:
         group_size: inputs that share a scale; -1 for all of a row.
         symmetric: whether there are no stored zero points (compressed-tensors).
         skipped: parts of the names of layers that stay floats.
+        ignored: names of layers that stay floats, as `ignore` of compressed-tensors has them.
+        is_reordered: whether groups follow an order of the inputs.
     """
 
     method: str
@@ -64,6 +74,8 @@ class Quantization:
     group_size: int
     symmetric: bool = False
     skipped: tuple[str, ...] = ()
+    ignored: NamePatterns = field(default_factory=NamePatterns)
+    is_reordered: bool = False
 
     def describe(self) -> dict[str, Any]:
         """Returns what people may want to know of the source."""
@@ -72,7 +84,8 @@ class Quantization:
     def has_layer(self, name: str, tensors: Mapping[str, LazyTensor]) -> bool:
         """Whether a linear layer is quantized: its packed tensor exists, and it is not skipped."""
         packed = PACKED_NAME.get(self.layout, "qweight")
-        return f"{name}.{packed}" in tensors and not any(part in name for part in self.skipped)
+        is_skipped = any(part in name for part in self.skipped) or self.ignored.matches(name)
+        return f"{name}.{packed}" in tensors and not is_skipped
 
 
 def read_quantization(folder: Path, config: Block) -> Quantization | None:
@@ -128,7 +141,11 @@ def dequantized(
             raise FormatError(
                 f"{name}: group_size: expected a divisor of {inputs} inputs, got {group}"
             )
-        packed = Packed(name, tensors, outputs, inputs, group, quantization.symmetric)
+        packed = Packed(
+            *(name, tensors, outputs, inputs, group),
+            symmetric=quantization.symmetric,
+            is_reordered=quantization.is_reordered,
+        )
         unpacked = READERS[quantization.layout](packed)
         for part in unpacked.used:
             made.pop(f"{name}.{part}", None)
@@ -222,19 +239,30 @@ def _gptq(block: Block) -> Quantization:
     kind = block.word("checkpoint_format", ("gptq", "gptq_v2"), "gptq")
     if block.flag("is_marlin_format", False):
         raise block.fail("is_marlin_format", "false; export the model again as gptq")
-    return Quantization("gptq", kind, _group(block, "group_size"))
+    if block.values.get("dynamic") not in (None, {}):
+        raise block.fail("dynamic", "null, as other bits of some layers are not read")
+    if block.flag("lm_head", False):
+        raise block.fail("lm_head", "false, as a quantized head is not read")
+    if block.has("pack_dtype"):
+        block.word("pack_dtype", ("int32",))
+    is_reordered = block.flag("desc_act", False)
+    return Quantization("gptq", kind, _group(block, "group_size"), is_reordered=is_reordered)
 
 
 def _compressed(block: Block) -> Quantization:
+    refuse_unknown(block, IN_CONFIG)
     kind = block.word("format", ("pack-quantized", "int-quantized"))
     groups = block.block("config_groups")
     if len(groups.values) != 1:
         raise block.fail("config_groups", "one group of layers")
     group = groups.block(next(iter(groups.values)))
+    refuse_unknown(group, IN_GROUP)
+    check_targets(group)
     for name in ("input_activations", "output_activations"):
         if group.has(name):
             raise group.fail(name, "null, as quantized activations are not read")
     weights = group.block("weights")
+    refuse_unknown(weights, IN_WEIGHTS)
     weights.word("type", ("int",))
     is_packed = kind == "pack-quantized"
     bits = 4 if is_packed else 8
@@ -245,7 +273,14 @@ def _compressed(block: Block) -> Quantization:
     if not symmetric and not is_packed:
         raise weights.fail("symmetric", "true in the format int-quantized")
     size = _group(weights, "group_size") if strategy == "group" else -1
-    return Quantization("compressed-tensors", "pack" if is_packed else "int8", size, symmetric)
+    return Quantization(
+        "compressed-tensors",
+        "pack" if is_packed else "int8",
+        size,
+        symmetric,
+        ignored=NamePatterns.of(block, "ignore"),
+        is_reordered=weights.values.get("actorder") in ("group", True),
+    )
 
 
 _READ: dict[str, Callable[[Block], Quantization]] = {

@@ -52,6 +52,7 @@ class Packed:
         outputs, inputs: its sizes, N and K.
         group: inputs that share a scale; a divisor of `inputs`.
         symmetric: whether there are no stored zero points (only "pack").
+        is_reordered: whether groups follow an order of the inputs, which must then be stored.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Packed:
     inputs: int
     group: int
     symmetric: bool
+    is_reordered: bool = False
 
     @property
     def groups(self) -> int:
@@ -85,6 +87,17 @@ class Packed:
     def has(self, name: str) -> bool:
         """Whether the layer has a part of this name."""
         return f"{self.name}.{name}" in self.tensors
+
+    def order(self, name: str) -> LazyTensor | None:
+        """Returns the groups of the inputs; None where they are side by side.
+
+        Raises:
+            FormatError: there are none though groups follow an order, or they are of another shape
+                or dtype.
+        """
+        if not self.has(name) and not self.is_reordered:
+            return None
+        return self.part(name, (self.inputs,), WORDS)
 
     def multiple_of_lanes(self, size: int, what: str) -> int:
         """Returns the words that hold so many codes.
@@ -236,7 +249,7 @@ def _gptq(layer: Packed, stored_less: int) -> Unpacked:
     codes = layer.part("qweight", (in_words, layer.outputs), WORDS)
     zeros = layer.part("qzeros", (layer.groups, out_words), WORDS)
     scales = layer.part("scales", (layer.groups, layer.outputs), FLOATS)
-    order = layer.part("g_idx", (layer.inputs,), WORDS) if layer.has("g_idx") else None
+    order = layer.order("g_idx")
 
     def zero_points() -> Array:
         stored = _along_rows(zeros)
@@ -302,12 +315,12 @@ def _pack(layer: Packed) -> Unpacked:
         else layer.part("weight_zero_point", (out_words, layer.groups), WORDS)
     )
     name = "weight_g_idx"
-    order = layer.part(name, (layer.inputs,), WORDS) if layer.has(name) else None
+    order = layer.order(name)
+    if order is not None and not layer.is_reordered and bool((order.read() == -1).all()):
+        order = None  # of exporters that do not reorder inputs
 
     def read() -> Array:
-        # Exporters that do not reorder inputs may write -1 for every group.
-        has_order = order is not None and not (order.read() == -1).any()
-        index = _checked_index(layer, order) if order is not None and has_order else _even(layer)
+        index = _even(layer) if order is None else _checked_index(layer, order)
         return _product(_along_rows(codes)[:, : layer.inputs], zero(), _floats(scales), index)
 
     def zero() -> Array | int:
@@ -317,8 +330,8 @@ def _pack(layer: Packed) -> Unpacked:
         return _grid_of(scales, scales.read(), zero())
 
     used = ("weight_packed", "weight_scale", "weight_shape", "weight_zero_point", name)
-    is_even = order is None or bool((order.read() == -1).any()) or _is_even(layer, order)
-    return Unpacked(read, used, grid if _is_exact(scales) and is_even else None)
+    has_grid = _is_exact(scales) and _is_even(layer, order)
+    return Unpacked(read, used, grid if has_grid else None)
 
 
 def _int8(layer: Packed) -> Unpacked:

@@ -108,9 +108,54 @@ def test_other_methods_are_refused_by_name(tmp_path: Path, method: Any) -> None:
             },
             "input_activations: expected null",
         ),
+        ({**COMPRESSED, "transform_config": {"a": 1}}, "transform_config: expected null or {}"),
+        ({**COMPRESSED, "sparsity_config": {"format": "sparse"}}, "sparsity_config: expected null"),
+        ({**COMPRESSED, "surprise": 1}, "surprise: expected null, as this field is not known"),
+        ({**COMPRESSED, "ignore": "lm_head"}, "ignore: expected a list of names"),
+        ({**COMPRESSED, "ignore": ["re:(a+)+$"]}, "ignore: expected patterns of letters"),
+        ({**COMPRESSED, "ignore": ["re:" + ".*a" * 4]}, "with at most 3 repetitions"),
+        (with_weights(dynamic=True), "dynamic: expected null or False"),
+        (with_weights(block_structure=[1, 2]), "block_structure: expected null"),
+        (
+            {**COMPRESSED, "config_groups": {"g": {"targets": ["Embedding"], "weights": WEIGHTS}}},
+            "targets: expected Linear",
+        ),
+        ({**GPTQ, "dynamic": {"-:.*down.*": {}}}, "dynamic: expected null"),
+        ({**GPTQ, "lm_head": True}, "lm_head: expected false"),
+        ({**GPTQ, "pack_dtype": "int64"}, "pack_dtype: expected"),
         ("awq", "quantization_config: expected a mapping"),
     ],
 )
 def test_other_forms_are_refused(tmp_path: Path, block: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         found(tmp_path, block)
+
+
+def test_layers_that_stay_floats(tmp_path: Path) -> None:
+    ignore = ["lm_head", "model.layers.1.mlp.up_proj", r"re:.*layers\.2.*q_proj$"]
+    block = {**COMPRESSED, "ignore": ignore, "sparsity_config": {}, "transform_config": {}}
+    made = found(tmp_path, block)
+    assert made is not None
+
+    def is_quantized(name: str) -> bool:
+        tensor: Any = None
+        return made.has_layer(name, {f"{name}.weight_packed": tensor})
+
+    assert not is_quantized("model.layers.1.mlp.up_proj")
+    assert is_quantized("model.layers.11.mlp.up_proj")
+    assert not is_quantized("model.layers.2.self_attn.q_proj")
+    assert is_quantized("model.layers.2.self_attn.k_proj")
+    assert is_quantized("model.layers.0.self_attn.q_proj")
+
+
+def test_groups_that_follow_an_order(tmp_path: Path) -> None:
+    for block, expected in [
+        (GPTQ, True),
+        ({**GPTQ, "desc_act": False}, False),
+        (COMPRESSED, False),
+        (with_weights(actorder="group"), True),
+        (with_weights(actorder="weight"), False),
+    ]:
+        made = found(tmp_path, block)
+        assert made is not None
+        assert made.is_reordered is expected

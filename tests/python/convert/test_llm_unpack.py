@@ -45,9 +45,16 @@ class Layer:
         return product.astype(np.float32)
 
 
-def read(layout: str, parts: Arrays, group: int, *, symmetric: bool = False) -> NDArray[Any]:
+def read(
+    layout: str,
+    parts: Arrays,
+    group: int,
+    *,
+    symmetric: bool = False,
+    is_reordered: bool = False,
+) -> NDArray[Any]:
     tensors = {f"x.{name}": tensor_of_array(f"x.{name}", value) for name, value in parts.items()}
-    made = READERS[layout](Packed("x", tensors, N, K, group, symmetric))
+    made = READERS[layout](Packed("x", tensors, N, K, group, symmetric, is_reordered))
     weights = made.read()
     if made.grid is not None:
         check_grid(weights, *made.grid(), group)
@@ -179,6 +186,11 @@ def test_bytes() -> None:
         ),
         (
             "pack",
+            compressed(Layer(64)) | {"weight_g_idx": np.r_[-1, np.zeros(K - 1)].astype(np.int32)},
+            r"x\.weight_g_idx: expected groups 0\.\.3, got -1 to 0",
+        ),
+        (
+            "pack",
             compressed(Layer(64)) | {"weight_shape": np.array([K, N])},
             r"x\.weight_shape: expected \[24, 256\], got \[256, 24\]",
         ),
@@ -222,3 +234,15 @@ def test_groups_that_do_not_divide_and_layers_that_are_not_there() -> None:
         dequantized(whole(parts), quantization, {"m.a": (N, K)}, lambda _: False)
     with pytest.raises(FormatError, match="expected layers packed by awq, got none"):
         dequantized({}, quantization, {"m.a": (N, K)}, lambda _: False)
+
+
+@pytest.mark.parametrize(("layout", "part"), [("gptq", "g_idx"), ("pack", "weight_g_idx")])
+def test_an_order_that_is_told_must_be_stored(layout: str, part: str) -> None:
+    parts = gptq(Layer(64), 1) if layout == "gptq" else compressed(Layer(64))
+    parts.pop(part, None)
+    with pytest.raises(FormatError, match=rf"x\.{part}: expected \[256\], got nothing"):
+        read(layout, parts, 64, is_reordered=True)
+    if layout == "pack":
+        parts[part] = np.full(K, -1, np.int32)
+        with pytest.raises(FormatError, match=rf"x\.{part}: expected groups"):
+            read(layout, parts, 64, is_reordered=True)
