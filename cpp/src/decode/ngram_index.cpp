@@ -2,26 +2,41 @@
 
 #include <algorithm>
 #include <bit>
+#include <random>
 
 namespace ttsrt::decode {
+namespace {
+
+std::uint64_t random_word() {
+  std::random_device device;
+  return (std::uint64_t{device()} << 32) | device();
+}
+
+}  // namespace
 
 NgramIndex::NgramIndex(std::int32_t max_ngram, NgramMatch match, std::size_t most_ids)
     : match_(match),
+      start_(random_word()),
+      multiplier_(random_word() | 1),
       tables_(static_cast<std::size_t>(max_ngram), Table(std::bit_ceil(2 * most_ids + 2), 0)) {
   ids_.reserve(most_ids);
+}
+
+std::uint64_t NgramIndex::hash_of(const std::int32_t* ids, std::size_t size) const {
+  std::uint64_t hash = start_;
+  for (std::size_t i = 0; i < size; ++i) {
+    hash = (hash ^ static_cast<std::uint64_t>(ids[i])) * 0x9E3779B97F4A7C15ULL;
+    hash ^= hash >> 32;
+  }
+  return hash * multiplier_;
 }
 
 // The slot of the n-gram in front of place `end`: its own, or a free one.
 std::size_t NgramIndex::slot_of(const Table& table, std::int32_t ngram, std::size_t end) const {
   const auto size = static_cast<std::size_t>(ngram);
   const auto begin = ids_.begin() + static_cast<std::ptrdiff_t>(end - size);
-  std::uint64_t hash = 0;
-  for (std::size_t i = 0; i < size; ++i) {
-    hash = (hash ^ static_cast<std::uint64_t>(begin[static_cast<std::ptrdiff_t>(i)])) *
-           0x9E3779B97F4A7C15ULL;
-    hash ^= hash >> 29;
-  }
-  std::size_t slot = hash & (table.size() - 1);
+  const int bits = std::countr_zero(table.size());
+  std::size_t slot = hash_of(ids_.data() + (end - size), size) >> (64 - bits);
   while (table[slot] != 0) {
     const auto other = ids_.begin() + static_cast<std::ptrdiff_t>(table[slot] - size);
     if (std::equal(begin, begin + static_cast<std::ptrdiff_t>(size), other)) break;

@@ -39,10 +39,13 @@ class NgramIndex {
   // For n-grams of one size, an open hash table of the places of the ids behind them; 0: free.
   using Table = std::vector<std::uint32_t>;
 
+  std::uint64_t hash_of(const std::int32_t* ids, std::size_t size) const;
   std::size_t slot_of(const Table& table, std::int32_t ngram, std::size_t end) const;
   void put(std::int32_t ngram, std::size_t end);
 
   NgramMatch match_;
+  std::uint64_t start_;       // of every hash
+  std::uint64_t multiplier_;  // odd; the high bits of its product with a hash are a slot
   std::vector<std::int32_t> ids_;
   std::vector<Table> tables_;  // [max_ngram]
 };

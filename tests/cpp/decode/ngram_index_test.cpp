@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <ctime>
 #include <fstream>
 #include <random>
 
@@ -78,6 +79,46 @@ TEST(NgramIndex, TakesTheFirstPlaceOrTheLast) {
 TEST(NgramIndex, APieceThatRepeatsIsDraftedInFull) {
   EXPECT_EQ(draft_of({3, 4, 3, 4}, 2, NgramMatch::last, 5, {}), (Ids{3, 4, 3, 4, 3}));
   EXPECT_EQ(draft_of({3, 4, 3, 4}, 2, NgramMatch::first, 5, {}), (Ids{3, 4}));
+}
+
+// The slot of two ids under a hash without keys, as an attacker would know it.
+std::size_t known_slot(std::int32_t first, std::int32_t second, std::size_t slots) {
+  std::uint64_t hash = 0;
+  for (const std::int32_t id : {first, second}) {
+    hash = (hash ^ static_cast<std::uint64_t>(id)) * 0x9E3779B97F4A7C15ULL;
+    hash ^= hash >> 29;
+  }
+  return hash & (slots - 1);
+}
+
+double seconds_to_index(const Ids& ids) {
+  double least = 1e9;
+  for (std::int32_t round = 0; round < 3; ++round) {
+    NgramIndex index(2, NgramMatch::last, ids.size());
+    const std::clock_t begin = std::clock();
+    for (const std::int32_t id : ids) index.append(id);
+    const auto spent = static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;
+    least = std::min(least, std::max(spent, 1e-4));
+  }
+  return least;
+}
+
+// Every pair of the text falls into one of 64 slots of that hash.
+TEST(NgramIndex, NoTextTakesMuchLongerThanAnother) {
+  constexpr std::size_t kIds = 16384;
+  constexpr std::size_t kSlots = 65536;  // of a table for so many ids
+  constexpr std::int32_t kVocab = 32000;
+  std::mt19937 random(3);
+  const auto any = [&] { return static_cast<std::int32_t>(random() % kVocab); };
+  Ids hostile = {5};
+  Ids usual = {5};
+  while (hostile.size() < kIds) {
+    std::int32_t id = any();
+    while (known_slot(hostile.back(), id, kSlots) >= 64) id = any();
+    hostile.push_back(id);
+    usual.push_back(any());
+  }
+  EXPECT_LT(seconds_to_index(hostile), 20 * seconds_to_index(usual));
 }
 
 // golden/llm/lookup.json: drafts of transformers' PromptLookupCandidateGenerator.
