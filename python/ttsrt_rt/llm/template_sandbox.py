@@ -206,7 +206,7 @@ def _environment(budget: Budget) -> Any:
         def call(self, context: Any, called: Any, *args: Any, **kwargs: Any) -> Any:
             owner = getattr(called, "__self__", None)
             if owner is budget:
-                return called(*args, **kwargs)
+                return called(*args)  # jinja2 adds keywords of its own inside loops and blocks
             budget.tick()
             if isinstance(called, Macro):  # it may keep them as `varargs` and `kwargs`
                 if called.catch_varargs or called.catch_kwargs:

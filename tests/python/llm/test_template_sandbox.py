@@ -35,6 +35,9 @@ def made(source: str) -> str:
         ("{% for m in messages %}{% if loop.last %}{% break %}{% endif %}{{ loop.index0 }}"
          "{{ loop.length }}{% endfor %}", "02"),
         ("{{ 'a' ~ 1 ~ 'b' }}{{ ('a' ~ ('b' ~ 'c')) | upper }}", "a1bABC"),
+        ("{% for m in messages %}{% if m.role == 'user' and m in messages[:1] %}{{ [m.role] ~ 1 }}"
+         "{% endif %}{% endfor %}{% block b %}{{ [1, 2][1:] ~ (1 == 1) }}{% endblock %}",
+         "['user']1[2]True"),
         ("{% macro m(x) %}[{{ x }}]{% endmacro %}{{ m('a') }}", "[a]"),
         ("{% generation %}{{ 'x' }}{% endgeneration %}", "x"),
         ("{{ range(3) | list }}{{ undefined_name }}", "[0, 1, 2]"),
