@@ -6,8 +6,10 @@
 #include <cstring>
 #include <exception>
 #include <optional>
+#include <string>
 
 #include "bindings.h"
+#include "ttsrt/executor.h"
 #include "ttsrt/request.h"
 
 namespace ttsrt::python {
@@ -27,6 +29,14 @@ void raise(const char* kind, const std::exception& error,
   PyErr_SetObject(type.ptr(), made.ptr());
 }
 
+// A CapacityError that stays one.
+void raise_final(const NeverFitsError& error) {
+  const py::object made =
+      py::module_::import("ttsrt_rt.errors").attr("CapacityError")(std::string(error.what()));
+  made.attr("is_final") = true;
+  PyErr_SetObject(py::type::of(made).ptr(), made.ptr());
+}
+
 void translate(std::exception_ptr thrown) {
   try {
     if (thrown) std::rethrow_exception(thrown);
@@ -38,6 +48,8 @@ void translate(std::exception_ptr thrown) {
     raise("ConfigError", error);
   } catch (const FormatError& error) {
     raise("FormatError", error);
+  } catch (const NeverFitsError& error) {
+    raise_final(error);
   } catch (const CapacityError& error) {
     raise("CapacityError", error);
   } catch (const ClosedError& error) {

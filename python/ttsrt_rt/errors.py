@@ -48,7 +48,14 @@ class FormatError(Error, ValueError):
 
 
 class CapacityError(Error, RuntimeError):
-    """A queue, a cache, a disk or a declared limit is full; the same call may succeed later."""
+    """A queue, a cache, a disk or a declared limit is full; the same call may succeed later.
+
+    Attributes:
+        is_final: Whether a request may need more cache than there is, so that submitting it again
+            can't help.
+    """
+
+    is_final: bool = False
 
 
 class ClosedError(Error, RuntimeError):

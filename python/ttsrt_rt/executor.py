@@ -384,8 +384,9 @@ class Executor(VoiceMethods, ScoreMethods, FlowMethods):
                 try:
                     handles.append(self._submit(request))
                 except CapacityError as error:
-                    if num_waited == len(handles):
-                        # None of these requests is in the queue, so waiting would not help.
+                    if error.is_final or num_waited == len(handles):
+                        # It never fits; or none of these requests is in the queue. Waiting would
+                        # not help.
                         handles.append(self._refused(error))
                     else:
                         waited = handles[num_waited]

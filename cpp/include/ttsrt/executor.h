@@ -10,12 +10,20 @@
 #include <vector>
 
 #include "ttsrt/engine.h"
+#include "ttsrt/error.h"
 #include "ttsrt/export.h"
 #include "ttsrt/options.h"
 #include "ttsrt/request.h"
 #include "ttsrt/stats.h"
 
 namespace ttsrt {
+
+/// A request may need more cache than there is, so that submitting it again can't help. In Python a
+/// CapacityError with `is_final`.
+class TTSRT_API NeverFitsError : public CapacityError {
+ public:
+  using CapacityError::CapacityError;
+};
 
 class ExecutorImpl;
 struct Ticketed;
@@ -106,8 +114,8 @@ class TTSRT_API Executor {
   Executor& operator=(const Executor&) = delete;
 
   /// Checks the request against the engine and queues it. Throws ConfigError (the request is
-  /// invalid), CapacityError (the queue is full, or the request may need more cache than exists),
-  /// ClosedError, or DeviceError (the device failed before; of several, all did).
+  /// invalid), CapacityError (the queue is full), NeverFitsError (it may need more cache than
+  /// exists), ClosedError, or DeviceError (the device failed before; of several, all did).
   Handle submit(Request request);
   /// As above, and passes each event to `on_event`, which next() then does not return. All
   /// callbacks of an executor run one after another on a thread of their own, which the first such

@@ -5,6 +5,7 @@
 
 #include "core/check.h"
 #include "executor/timed_wait.h"
+#include "ttsrt/executor.h"
 
 namespace ttsrt::executor {
 namespace {
@@ -33,8 +34,9 @@ std::int32_t Intake::add_replica(const std::string& device, const std::string& d
 void Intake::submit(Pending pending) {
   const std::lock_guard<std::mutex> lock(mutex_);
   check_room();
-  TTSRT_CHECK(CapacityError, pending.blocks <= most_blocks(), "submit: the request may need ",
-              pending.blocks, " cache blocks, there are ", most_blocks());
+  TTSRT_CHECK(NeverFitsError, pending.blocks <= most_blocks(), "submit: the request may need ",
+              pending.blocks, " cache blocks, there are ", most_blocks(),
+              "; ask for fewer tokens, or raise max_tokens_in_paged_kv_cache");
   const std::int32_t priority = pending.request.priority;
   const auto behind = std::find_if(waiting_.rbegin(), waiting_.rend(), [&](const Pending& of) {
     return of.request.priority >= priority;

@@ -338,10 +338,17 @@ def _chat(
             continue
         messages.append({"role": "user", "content": line.rstrip("\r\n")})
         parts: list[str] = []
-        for piece in generator.chat_stream(
-            messages, add_bos=args.add_bos, safe=args.safe, **options
-        ):
-            parts.append(piece.text)
-            _write(piece.text, None)
+        try:
+            for piece in generator.chat_stream(
+                messages, add_bos=args.add_bos, safe=args.safe, **options
+            ):
+                parts.append(piece.text)
+                _write(piece.text, None)
+        except ConfigError as error:
+            if len(messages) == len(begin) + 1:
+                raise  # no line can be answered
+            tell(f"{error}; the line was left out, and an empty line begins a new conversation")
+            messages.pop()
+            continue
         _write("\n", None)
         messages.append({"role": "assistant", "content": "".join(parts)})

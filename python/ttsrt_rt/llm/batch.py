@@ -18,17 +18,21 @@ WAIT_SECONDS = 0.05
 T = TypeVar("T")
 
 
-def run_batch(prompts: Sequence[T], submit: Callable[[T], Run]) -> list[Generation]:
+def run_batch(
+    prompts: Sequence[T], submit: Callable[[T], Run], ids_of: Callable[[T], Sequence[int]]
+) -> list[Generation]:
     """Returns the generations of prompts, in their order.
 
     Args:
         prompts: what `submit` takes of each.
-        submit: begins a request; raises `CapacityError` while the queue is full.
+        submit: begins a request; raises `CapacityError` while the queue is full, and a final one
+            for a request that never fits, which becomes its result.
+        ids_of: gives the ids of a prompt.
 
     Raises:
         CapacityError: the queue is full of requests of others.
     """
-    batch = _Batch(prompts, submit)
+    batch = _Batch(prompts, submit, ids_of)
     try:
         while not batch.is_over:
             batch.begin()
@@ -42,9 +46,15 @@ def run_batch(prompts: Sequence[T], submit: Callable[[T], Run]) -> list[Generati
 class _Batch(Generic[T]):
     """Requests that wait, run, and are done."""
 
-    def __init__(self, prompts: Sequence[T], submit: Callable[[T], Run]) -> None:
+    def __init__(
+        self,
+        prompts: Sequence[T],
+        submit: Callable[[T], Run],
+        ids_of: Callable[[T], Sequence[int]],
+    ) -> None:
         self._prompts = prompts
         self._submit = submit
+        self._ids_of = ids_of
         self._num_begun = 0
         self._running: dict[int, Run] = {}
         self._done: dict[int, Generation] = {}
@@ -65,7 +75,12 @@ class _Batch(Generic[T]):
         while self._num_begun < len(self._prompts):
             try:
                 run = self._submit(self._prompts[self._num_begun])
-            except CapacityError:
+            except CapacityError as error:
+                if error.is_final:
+                    ids = self._ids_of(self._prompts[self._num_begun])
+                    self._done[self._num_begun] = _refused(ids, error)
+                    self._num_begun += 1
+                    continue
                 if not self._running:
                     raise
                 return
@@ -94,3 +109,9 @@ class _Batch(Generic[T]):
             self._done[number] = run.failed(error)
         del self._running[number]
         return True
+
+
+def _refused(prompt: Sequence[int], error: CapacityError) -> Generation:
+    return Generation(
+        text="", ids=(), prompt_ids=tuple(prompt), finish_reason="error", error=str(error)
+    )

@@ -27,7 +27,7 @@ def chat_text(
     add_generation_prompt: bool = True,
     continue_final_message: bool = False,
     template: str | None = None,
-    **variables: Any,
+    variables: Mapping[str, Any] | None = None,
 ) -> str:
     """Returns the text of a conversation, by the model's chat template.
 
@@ -37,7 +37,8 @@ def chat_text(
         add_generation_prompt: whether the text ends where the assistant's answer begins.
         continue_final_message: whether the last message stays open, to be continued.
         template: another template than the model's.
-        **variables: more variables of the template, such as `tools`.
+        variables: more variables of the template, such as `tools`. `messages` and
+            `add_generation_prompt` are none of them.
 
     Raises:
         ConfigError: the model has no template, or the template or this function refuses the
@@ -54,7 +55,7 @@ def chat_text(
     mark = f"{_unused_word(source, messages)} " if continue_final_message else ""
     given = {
         **{name: text or "" for name, text in asdict(tokenizer.special).items()},
-        **variables,
+        **_variables(variables),
         "messages": _marked(messages, mark) if mark else [dict(each) for each in messages],
         "add_generation_prompt": add_generation_prompt and not continue_final_message,
     }
@@ -191,3 +192,14 @@ def _check(messages: Sequence[Message]) -> None:
             raise ConfigError(f"messages[{at}]: expected role and content, got {show(each)}")
         if "content" not in each:
             raise ConfigError(f"messages[{at}].content: expected a text, got nothing")
+
+
+def _variables(given: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+        raise ConfigError(f"variables: expected values by name, got {show(given)}")
+    for name in ("messages", "add_generation_prompt"):
+        if name in given:
+            raise ConfigError(f"variables: expected other names than {name}, which chat sets")
+    return given

@@ -134,7 +134,7 @@ class Generator(TextModel):
 
         Raises:
             ConfigError: the prompt or an option can't be served.
-            CapacityError: the queue is full.
+            CapacityError: the queue is full, or the request may need more cache than there is.
             InternalError: the request failed.
         """
         options = options_of(fields, "generate")
@@ -161,14 +161,15 @@ class Generator(TextModel):
 
         Raises:
             ConfigError: a prompt or an option can't be served.
+            CapacityError: the queue is full of requests of others.
         """
-        if isinstance(prompts, (str, bytes)):
+        if isinstance(prompts, (str, bytes)) or not isinstance(prompts, (Sequence, np.ndarray)):
             raise ConfigError(f"prompts: expected a list of prompts, got {show(prompts)}")
         options = options_of(fields, "generate_batch")
         waiting = [self._ids_of(each, options) for each in prompts]
         for ids in waiting:
             self._request_of(ids, options)
-        return run_batch(waiting, lambda ids: self._submit(ids, options))
+        return run_batch(waiting, lambda ids: self._submit(ids, options), lambda ids: ids)
 
     def generate_n(
         self, prompt: Prompt, n: int, **fields: Unpack[GenerationFields]
@@ -196,7 +197,7 @@ class Generator(TextModel):
         each = [replace(options, seed=options.seed + at) for at in range(n)]
         for one in (each[0], each[-1]):
             self._request_of(ids, one)
-        return run_batch(each, lambda one: self._submit(ids, one))
+        return run_batch(each, lambda one: self._submit(ids, one), lambda _one: ids)
 
     def stream(self, prompt: Prompt, **fields: Unpack[GenerationFields]) -> Iterator[Piece]:
         """Continues a prompt, and yields its text while it is made.

@@ -11,12 +11,14 @@ from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.options import RepetitionScope, check_names
 from ttsrt_rt.quoting import show
 from ttsrt_rt.text.llm_tokenizer import SpecialMode
+from ttsrt_rt.text.text_stream import check_stops
 
 __all__ = ["GenerationFields", "GenerationOptions", "Truncate", "bias_of_json", "options_of"]
 
 Truncate: TypeAlias = Literal["error", "left", "right"]
 
 TRUNCATE: tuple[Truncate, ...] = ("error", "left", "right")
+SPECIAL: tuple[SpecialMode, ...] = ("template", "never")
 MAX_STOP_IDS = 1024
 OF_THE_REQUEST = (
     *("temperature", "top_k", "top_p", "min_p", "repetition_penalty"),
@@ -122,14 +124,14 @@ def bias_of_json(values: Any, where: str) -> dict[int, Any]:
 
 
 def options_of(given: GenerationFields, where: str) -> GenerationOptions:
-    """Returns options from keyword arguments.
+    """Returns options from keyword arguments; None stands for a default.
 
     Raises:
         ConfigError: a name is unknown, or a value of another kind. The library checks those that
             are its own.
     """
     check_names(where, given, GenerationFields.__annotations__)
-    values: dict[str, Any] = {**given}
+    values: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     most = values.pop("max_new_tokens", None)
     if most is not None:
         if values.get("max_tokens") is not None:
@@ -139,10 +141,9 @@ def options_of(given: GenerationFields, where: str) -> GenerationOptions:
     if made.max_tokens is not None:
         _check_count("max_tokens", made.max_tokens, 1)
     _check_count("min_tokens", made.min_tokens, 0)
-    if made.truncate not in TRUNCATE:
-        raise ConfigError(
-            f"truncate: expected one of {', '.join(TRUNCATE)}, got {show(made.truncate)}"
-        )
+    _check_word("truncate", made.truncate, TRUNCATE)
+    _check_word("special", made.special, SPECIAL)
+    check_stops(made.stop)
     for each in fields(made):
         value = getattr(made, each.name)
         if isinstance(each.default, bool) and not isinstance(value, bool):
@@ -156,6 +157,11 @@ def options_of(given: GenerationFields, where: str) -> GenerationOptions:
     for number in made.stop_ids:
         _check_count("stop_ids", number, 0)
     return made
+
+
+def _check_word(name: str, value: Any, known: Sequence[str]) -> None:
+    if not isinstance(value, str) or value not in known:
+        raise ConfigError(f"{name}: expected one of {', '.join(known)}, got {show(value)}")
 
 
 def _check_count(name: str, value: Any, low: int) -> None:

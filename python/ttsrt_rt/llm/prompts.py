@@ -133,13 +133,16 @@ def _object(data: bytes, at: str) -> PromptLine:
     prompt, ids = values.get("prompt"), values.get("ids")
     if "prompt" in values and not isinstance(prompt, str):
         raise ConfigError(f"{at}: prompt: expected a text, got {show(prompt)}")
+    name = values.get("id")
+    if not isinstance(name, (str, int, type(None))) or isinstance(name, bool):
+        raise ConfigError(f"{at}: id: expected a text or an integer, got {show(name)}")
     if "ids" in values and not (isinstance(ids, list) and all(type(i) is int for i in ids)):
         raise ConfigError(f"{at}: ids: expected a list of integers, got {show(ids)}")
     return PromptLine(
         text=prompt,
         messages=values.get("messages"),
         ids=ids,
-        name=values.get("id"),
+        name=name,
         kind=str(values.get("kind", ""))[:64],
         fields=options,
     )

@@ -128,10 +128,10 @@ class TextModel(ABC):
         variables: dict[str, Any] | None = None,
     ) -> list[int]:
         """Returns the ids that `chat` runs; arguments and errors are its."""
-        options = {
-            **(variables or {}),
+        options: dict[str, Any] = {
             "continue_final_message": continue_final_message,
             "template": template,
+            "variables": variables,
         }
         text = chat_text(self.tokenizer, messages, **options)
         contents = content_places(self.tokenizer, messages, text, **options) if safe else ()

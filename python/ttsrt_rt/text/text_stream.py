@@ -25,6 +25,8 @@ def check_stops(stops: str | Sequence[str] | None) -> tuple[str, ...]:
     Raises:
         ConfigError: there are more than 16, or one is empty, longer than 256 bytes, or no text.
     """
+    if stops is not None and not isinstance(stops, (str, list, tuple)):
+        raise ConfigError(f"stop: expected a text or a list of texts, got {show(stops)}")
     found = (stops,) if isinstance(stops, str) else tuple(stops or ())
     if len(found) > MAX_STOPS:
         raise ConfigError(f"stop: expected at most {MAX_STOPS} texts, got {len(found)}")

@@ -121,8 +121,8 @@ TEST_F(IntakeTest, WhatDoesntFitHoldsBackWhatIsBehindIt) {
 }
 
 TEST_F(IntakeTest, WhatCouldNeverFitIsRefused) {
-  EXPECT_TRUE(throws_naming<CapacityError>("may need 9 cache blocks, there are 8",
-                                           [&] { submit(1, 0, std::nullopt, 9); }));
+  EXPECT_TRUE(throws_naming<NeverFitsError>("may need 9 cache blocks, there are 8",
+                                            [&] { submit(1, 0, std::nullopt, 9); }));
   EXPECT_EQ(intake_.stats().num_submitted, 0U);
   submit(2, 0, std::nullopt, 8);
   EXPECT_EQ(take(), 2U);

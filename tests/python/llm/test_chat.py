@@ -110,7 +110,10 @@ def test_a_model_without_a_template() -> None:
     with pytest.raises(ConfigError, match="expected a model with a chat template"):
         chat_text(tokenizer, USER)
     template = "{{ messages[0].content }}{{ tools }}{{ bos_token }}{{ pad_token }}"
-    assert chat_text(tokenizer, USER, template=template, tools=[1]) == "hi[1]<|endoftext|>"
+    assert (
+        chat_text(tokenizer, USER, template=template, variables={"tools": [1]})
+        == "hi[1]<|endoftext|>"
+    )
 
 
 @pytest.mark.parametrize(
