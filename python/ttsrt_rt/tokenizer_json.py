@@ -17,7 +17,7 @@ from ttsrt_rt.json_text import parse_json
 from ttsrt_rt.quoting import show
 from ttsrt_rt.spm_model import BYTE, CONTROL, UNKNOWN, UNUSED, USER_DEFINED, Piece, read_spm
 
-__all__ = ["FALLBACK_FILES", "tokenizer_json_of"]
+__all__ = ["FALLBACK_FILES", "special_text", "tokenizer_json_of"]
 
 VOCAB, MERGES, ADDED, MODEL = "vocab.json", "merges.txt", "added_tokens.json", "tokenizer.model"
 CONFIG, SPECIAL_MAP = "tokenizer_config.json", "special_tokens_map.json"
@@ -48,6 +48,21 @@ def tokenizer_json_of(files: Mapping[str, bytes], where: str) -> bytes | None:
     else:
         return None
     return json.dumps(made, ensure_ascii=False).encode("utf-8")
+
+
+def special_text(name: str, config: Mapping[str, Any], older: Mapping[str, Any]) -> str | None:
+    """Returns the text of a special token; None if neither file names it.
+
+    Args:
+        name: such as "eos_token".
+        config: tokenizer_config.json.
+        older: special_tokens_map.json, which counts where the other file says nothing.
+    """
+    for block in (config, older):
+        text = _text_of(block.get(name))
+        if text is not None:
+            return text
+    return None
 
 
 def _of_vocabulary(

@@ -16,7 +16,7 @@ from typing import Any
 from ttsrt_rt.errors import FormatError
 from ttsrt_rt.json_text import parse_json
 from ttsrt_rt.regular_file import read_regular
-from ttsrt_rt.tokenizer_json import FALLBACK_FILES, tokenizer_json_of
+from ttsrt_rt.tokenizer_json import FALLBACK_FILES, special_text, tokenizer_json_of
 
 __all__ = [
     "TOKENIZER_FILES",
@@ -27,8 +27,9 @@ __all__ = [
 ]
 
 TOKENIZER, TOKENIZER_CONFIG = "tokenizer.json", "tokenizer_config.json"
+SPECIAL_MAP = "special_tokens_map.json"
 TOKENIZER_FILES = (
-    *(TOKENIZER, TOKENIZER_CONFIG, "special_tokens_map.json", "chat_template.jinja"),
+    *(TOKENIZER, TOKENIZER_CONFIG, SPECIAL_MAP, "chat_template.jinja"),
     "chat_template.json",
     *FALLBACK_FILES,
 )
@@ -83,16 +84,15 @@ def front_end_of(files: dict[str, bytes], stop_ids: Iterable[int], where: str) -
 
 
 def eos_of_tokenizer(files: dict[str, bytes], where: str) -> int | None:
-    """Returns the id of the token that a tokenizer's configuration says ends a text, if its files
-    tell.
+    """Returns the id of the token that a tokenizer's configuration or its map of special tokens
+    says ends a text, if they do.
 
     Raises:
         FormatError: a file is not JSON.
     """
-    config = _object(files, TOKENIZER_CONFIG, where)
-    token = config.get("eos_token")
-    text = token.get("content") if isinstance(token, dict) else token
-    if not isinstance(text, str):
+    config, older = (_object(files, name, where) for name in (TOKENIZER_CONFIG, SPECIAL_MAP))
+    text = special_text("eos_token", config, older)
+    if text is None:
         return None
     tokenizer = _object(files, TOKENIZER, where)
     added = tokenizer.get("added_tokens")

@@ -47,13 +47,14 @@ def number(default: int | None, low: int, high: int, *, others: Iterable[int] = 
     return field(default=default, metadata={"check": check})
 
 
-def real(default: float | None, low: float, high: float) -> Any:
-    """A finite number of low..high."""
+def real(default: float | None, low: float, high: float, *, or_zero: bool = False) -> Any:
+    """A finite number of low..high, or 0 if that counts too."""
+    told = f"a number of {low:g}..{high:g}" + (", or 0" if or_zero else "")
 
     def check(value: Any, where: str) -> float:
         is_number = type(value) in (int, float) and math.isfinite(value)
-        if not is_number or not low <= value <= high:
-            raise ConfigError(f"{where}: expected a number of {low:g}..{high:g}, got {show(value)}")
+        if not is_number or not (low <= value <= high or (or_zero and value == 0)):
+            raise ConfigError(f"{where}: expected {told}, got {show(value)}")
         return float(value)
 
     return field(default=default, metadata={"check": check})
@@ -91,9 +92,21 @@ def name(default: str | None = None) -> Any:
     return field(default=default, metadata={"check": _text})
 
 
-def names() -> Any:
-    """A list of texts, or a text for a list of one; none by default."""
-    return field(default=(), metadata={"check": lambda value, where: _list(value, where, _text)})
+def names(check: Callable[[tuple[str, ...]], object] | None = None) -> Any:
+    """A list of texts, or a text for a list of one; none by default. `check` raises ConfigError for
+    lists that are wrong as a whole.
+    """
+
+    def checked(value: Any, where: str) -> tuple[str, ...]:
+        found = _list(value, where, _text)
+        if check is not None:
+            try:
+                check(found)
+            except ConfigError as error:
+                raise ConfigError(f"{where}: {error}") from error
+        return found
+
+    return field(default=(), metadata={"check": checked})
 
 
 def numbers(default: tuple[int, ...], low: int, high: int) -> Any:

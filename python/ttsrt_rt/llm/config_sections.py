@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ttsrt_rt.llm.config_fields import flag, name, names, number, numbers, real, word
+from ttsrt_rt.text.text_stream import check_stops
 
 __all__ = [
     "DTYPE_OF_MODE",
@@ -30,10 +31,6 @@ _GROUPS = (32, 64, 128)
 _MOST = 1 << 20  # of lengths; an engine's own limits are checked when it is built
 
 
-def _group(default: int) -> Any:
-    return number(default, -1, -1, others=_GROUPS)
-
-
 @dataclass(frozen=True)
 class OutputConfig:
     """Folders that are written.
@@ -54,8 +51,8 @@ class QuantizationConfig:
     Attributes:
         mode: one of `MODES`.
         use_awq: whether codes of 4 bits are chosen by what activations need (AWQ).
-        awq_block_size: weights that share a scale, with AWQ; -1 for a whole row.
-        group_size: the same without AWQ.
+        awq_block_size: weights that share a scale, with AWQ.
+        group_size: the same without AWQ; -1 for a whole row, which no mode of 4 bits has.
         symmetric: whether there are no zero points.
         lm_head: quantization of the head: "none" or "w8a16".
         calibration_samples, calibration_length: blocks of text for AWQ, and their ids.
@@ -66,12 +63,12 @@ class QuantizationConfig:
 
     mode: str = word("none", MODES)
     use_awq: bool = flag(False)
-    awq_block_size: int = _group(128)
-    group_size: int = _group(64)
+    awq_block_size: int = number(128, 32, 32, others=_GROUPS[1:])
+    group_size: int = number(64, -1, -1, others=_GROUPS)
     symmetric: bool = flag(False)
     lm_head: str = word("none", ("none", "w8a16"))
     calibration_samples: int = number(128, 1, 1 << 16)
-    calibration_length: int = number(512, 8, 1 << 16)
+    calibration_length: int = number(512, 8, 4096)
     calibration_file: str | None = name()
     apply_clip: bool = flag(True)
     kv_cache: str = word("none", ("none", "int8"))
@@ -121,6 +118,7 @@ class SpeculationConfig:
         mode: "none", "ngram" or "draft".
         num_draft_tokens: ids of a draft.
         max_ngram: ids that must be equal for a continuation to be copied.
+        match: which of several earlier places is copied from, the "last" or the "first".
         draft_engine: the folder of the engine that drafts.
         speculate_below: requests from which on nothing is drafted.
     """
@@ -128,6 +126,7 @@ class SpeculationConfig:
     mode: str = word("none", ("none", "ngram", "draft"))
     num_draft_tokens: int = number(4, 1, 8)
     max_ngram: int = number(3, 1, 16)
+    match: str = word("last", ("last", "first"))
     draft_engine: str | None = name()
     speculate_below: int = number(8, 1, 4096)
 
@@ -137,12 +136,13 @@ class GenerationConfig:
     """Defaults of what is generated; None leaves the model's own."""
 
     max_tokens: int | None = number(None, 1, _MOST)
-    temperature: float | None = real(None, 0.0, 100.0)
+    temperature: float | None = real(None, 1e-6, 100.0, or_zero=True)
     top_k: int | None = number(None, 0, 1 << 24)
-    top_p: float | None = real(None, 0.0, 1.0)
+    top_p: float | None = real(None, 1e-37, 1.0)
     min_p: float | None = real(None, 0.0, 1.0)
+    repetition_penalty: float | None = real(None, 0.01, 100.0)
     seed: int | None = number(None, 0, (1 << 63) - 1)
-    stop: tuple[str, ...] = names()
+    stop: tuple[str, ...] = names(check_stops)
 
     def fields(self) -> dict[str, Any]:
         """Those that are given, as `Generator.generate` takes them."""

@@ -19,7 +19,7 @@ from ttsrt_rt.json_text import parse_json
 from ttsrt_rt.quoting import shorten, show
 from ttsrt_rt.regular_file import read_regular
 from ttsrt_rt.text.tokenizer_growth import decoder_growth, normalizer_growth
-from ttsrt_rt.tokenizer_json import FALLBACK_FILES, tokenizer_json_of
+from ttsrt_rt.tokenizer_json import FALLBACK_FILES, special_text, tokenizer_json_of
 
 __all__ = ["LlmTokenizer", "SpecialMode", "SpecialTokens"]
 
@@ -337,15 +337,7 @@ def _special_ids(described: Mapping[str, Any]) -> frozenset[int]:
 
 
 def _special_tokens(config: Mapping[str, Any], older: Mapping[str, Any]) -> SpecialTokens:
-    def text_of(name: str) -> str | None:
-        for block in (config, older):
-            value = block.get(name)
-            content = value.get("content") if isinstance(value, dict) else value
-            if isinstance(content, str):
-                return content
-        return None
-
-    return SpecialTokens(*(text_of(name) for name in NAMES))
+    return SpecialTokens(*(special_text(name, config, older) for name in NAMES))
 
 
 def _template(files: Mapping[str, bytes], config: Mapping[str, Any], where: str) -> str | None:

@@ -111,6 +111,7 @@ def test_speculation_is_an_option_of_the_executor(tmp_path: Path) -> None:
             "mode": "ngram",
             "num_draft_tokens": 6,
             "max_ngram": 3,
+            "match": "last",
             "speculate_below": 8,
         }
     }

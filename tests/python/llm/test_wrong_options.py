@@ -37,7 +37,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def generator(engine: Path) -> Iterator[Generator]:
-    with Generator(engine, device="cpu", num_threads=1, max_tokens_in_paged_kv_cache=64) as opened:
+    with Generator(engine, device="cpu", num_threads=1) as opened:
         yield opened
 
 
@@ -89,17 +89,22 @@ def test_variables_may_have_any_other_name(name: str, generator: Generator) -> N
     assert ids == generator.tokenizer.encode("xa", add_special_tokens=False)
 
 
-def test_a_prompt_that_never_fits_is_that_prompts_result(generator: Generator) -> None:
+def test_a_prompt_that_never_fits_is_that_prompts_result(engine: Path) -> None:
     prompts = [[5] * 10, [5] * 60, [5] * 10, [5] * 60]
-    made = generator.generate_batch(prompts, max_tokens=40, ignore_eos=True)
+    with Generator(engine, device="cpu", max_tokens_in_paged_kv_cache=64) as generator:
+        made = generator.generate_batch(prompts, max_tokens=40, ignore_eos=True)
+        with pytest.raises(rt.CapacityError) as raised:
+            generator.generate([5] * 60, max_tokens=40)
+        results = generator.executor.generate(
+            [rt.Request(text_ids=each, max_frames=40, prior=None) for each in prompts]
+        )
     assert [each.finish_reason for each in made] == ["length", "error", "length", "error"]
     assert made[0].ids == made[2].ids
     assert len(made[0].ids) == 40
     assert made[1].error is not None
     assert "may need 7 cache blocks, there are 4" in made[1].error
-    with pytest.raises(rt.CapacityError) as raised:
-        generator.generate([5] * 60, max_tokens=40)
     assert raised.value.is_final
+    assert [each.finish_reason == "error" for each in results] == [False, True, False, True]
 
 
 def test_a_wrong_option_of_a_line_stays_its_own(

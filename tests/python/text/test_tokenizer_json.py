@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.needs_llm import tokenizers
+from ttsrt_rt.convert.llm_front_end import eos_of_tokenizer
 from ttsrt_rt.errors import FormatError
 from ttsrt_rt.text.llm_tokenizer import LlmTokenizer
 from ttsrt_rt.tokenizer_json import tokenizer_json_of
@@ -177,3 +178,18 @@ def test_damaged_files_are_named(files: dict[str, bytes], message: str) -> None:
 def test_without_such_files_there_is_nothing_to_make() -> None:
     files: dict[str, Any] = {"vocab.json": b"{}"}
     assert tokenizer_json_of(files, "x") is None
+
+
+@pytest.mark.parametrize("config", [{}, {"eos_token": None}, {"eos_token": 5}])
+def test_the_end_of_the_map_of_special_tokens_counts(config: dict[str, Any]) -> None:
+    tokenizer = (DATA / "tiny_llama" / "tokenizer.json").read_bytes()
+    files = {
+        "tokenizer.json": tokenizer,
+        "tokenizer_config.json": json.dumps(config).encode(),
+        "special_tokens_map.json": b'{"eos_token": {"content": "<s>"}}',
+    }
+    made = LlmTokenizer(files, "x")
+    assert made.special.eos_token == "<s>"
+    assert eos_of_tokenizer(files, "x") == made.token_id("<s>") == 1
+    files["tokenizer_config.json"] = b'{"eos_token": "</s>"}'
+    assert eos_of_tokenizer(files, "x") == LlmTokenizer(files, "x").token_id("</s>") == 2
