@@ -151,7 +151,7 @@ void refuse_encoder_options(const Request& request) {
   TTSRT_CHECK(ConfigError, request.context_text_ids.empty(),
               "context_text_ids: expected none, as this model takes no text as its context");
   TTSRT_CHECK(ConfigError, !request.prior.has_value(),
-              "prior: this model has no cross-attention to weigh");
+              "prior: expected none, as this model has no cross-attention to weigh, got one");
   TTSRT_CHECK(ConfigError, !request.strict_end,
               "strict_end: expected false, as no checkpoint of this model forces the id that ends "
               "speech");
@@ -159,11 +159,11 @@ void refuse_encoder_options(const Request& request) {
 
 void refuse_alignment_options(const Request& request) {
   TTSRT_CHECK(ConfigError, !request.return_alignment,
-              "return_alignment: this model has no cross-attention and no alignment heads");
+              "return_alignment: expected false, as this model has no cross-attention, got true");
   TTSRT_CHECK(ConfigError, !request.return_positions,
-              "return_positions: this model has no cross-attention and no alignment heads");
+              "return_positions: expected false, as this model has no cross-attention, got true");
   TTSRT_CHECK(ConfigError, !request.analyze_alignment.value_or(false),
-              "analyze_alignment: this model has no alignment heads");
+              "analyze_alignment: expected false, as this model has no alignment heads, got true");
 }
 
 decode::RuleFacts read_code_defaults(const JsonReader& defaults) {

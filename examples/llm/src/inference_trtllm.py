@@ -4,6 +4,6 @@ import sys
 
 from ttsrt_rt.cli import main
 
-given = sys.argv[1:]
-prompts = [] if {"--prompt", "--prompts", "--chat"} & {*given} else ["--prompts", "prompts.jsonl"]
-sys.exit(main(["run", *given, *prompts]))
+names = {each.partition("=")[0] for each in sys.argv[1:]}
+prompts = [] if names & {"--prompt", "--prompts", "--chat"} else ["--prompts", "prompts.jsonl"]
+sys.exit(main(["run", *sys.argv[1:], *prompts]))

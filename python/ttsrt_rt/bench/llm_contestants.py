@@ -100,7 +100,8 @@ class OurContestant:
         self._generator.close()
 
     def run(self, tasks: Sequence[Task], *, places: int | None = None) -> list[RequestTimes]:
-        made: list[RequestTimes | None] = [None] * len(tasks)
+        made: dict[int, RequestTimes] = {}
+        problems: list[Exception] = []
         ready = threading.Semaphore(places or len(tasks))
         prompts = [self._timed_ids(task) for task in tasks]
 
@@ -109,6 +110,8 @@ class OurContestant:
         def work(at: int) -> None:
             try:
                 made[at] = self._one(tasks[at], *prompts[at])
+            except Exception as problem:  # of a thread, which nobody would see
+                problems.append(problem)
             finally:
                 ready.release()
 
@@ -122,7 +125,9 @@ class OurContestant:
             threads[-1].start()
         for thread in threads:
             thread.join()
-        return [each for each in made if each is not None]
+        if problems:
+            raise problems[0]
+        return [made[at] for at in range(len(tasks))]
 
     def _timed_ids(self, task: Task) -> tuple[list[int], float]:
         """The ids of a prompt, and the seconds that they took."""
@@ -134,13 +139,7 @@ class OurContestant:
         """The ids of a prompt; the end of one that is too long."""
         prompt = prompt_of(task.line, self._generator)
         ids = self._generator.tokenizer.encode(prompt) if isinstance(prompt, str) else prompt
-        room = min(self.max_input_len, self.max_seq_len + 1 - task.tokens)
-        if room < 1:
-            raise ConfigError(
-                f"{self.name}: expected at most {self.max_seq_len} ids to generate, the engine's "
-                f"max_seq_len, got {task.tokens}"
-            )
-        return list(ids[-room:])
+        return _last_of(ids, self, task)
 
     def _one(self, task: Task, ids: list[int], tokenizing_seconds: float) -> RequestTimes:
         submitted = time.perf_counter()
@@ -236,7 +235,18 @@ class HfContestant:
     def _ids(self, task: Task) -> list[int]:
         prompt = prompt_of(task.line, self._model)
         ids = self._model.tokenizer.encode(prompt) if isinstance(prompt, str) else prompt
-        return list(ids[-(self.max_input_len - task.tokens) :])
+        return _last_of(ids, self, task)
+
+
+def _last_of(ids: Any, contestant: Contestant, task: Task) -> list[int]:
+    """The end of a prompt, as long as what is generated leaves room for it."""
+    room = min(contestant.max_input_len, contestant.max_seq_len + 1 - task.tokens)
+    if room < 1:
+        raise ConfigError(
+            f"{contestant.name}: expected at most {contestant.max_seq_len} ids to generate, its "
+            f"max_seq_len, got {task.tokens}"
+        )
+    return list(ids[-room:])
 
 
 def open_baseline(name: str, *, num_threads: int = 0, **options: Any) -> Contestant:

@@ -159,6 +159,12 @@ class _Model:
 
     @staticmethod
     def open(files: ExitStack, folder: Path) -> _Model:
+        """Opens a folder and checks names and shapes of its tensors.
+
+        Raises:
+            ConfigError: it is quantized, or of another model.
+            FormatError: it is damaged.
+        """
         config = read_llm_config(folder)
         if read_quantization(folder, config.fields) is not None:
             raise ConfigError(f"{folder}: expected float weights, got a quantized model")
@@ -173,6 +179,7 @@ class _Model:
         return rows
 
     def layer(self, number: int, rope: Rope) -> Layer:
+        """Reads a block, whose weights are then float32."""
         begin = f"model.layers.{number}."
         weights = {
             name[len(begin) :]: read_as(tensor, "float32")

@@ -142,7 +142,7 @@ class Layer:
         return made if bias is None else made + bias
 
     def norm(self, name: str, rows: Floats) -> Floats:
-        """Returns the rows behind a norm."""
+        """Returns what a norm makes of rows, float32 [rows, dim] both."""
         weight, epsilon = self.weights[f"{name}.weight"], np.float32(self.stack.norm_epsilon)
         if self.stack.norm == "layer":
             off = rows - rows.mean(axis=-1, keepdims=True)
@@ -188,7 +188,16 @@ class Layer:
         return made
 
     def run(self, rows: Floats, taps: Taps) -> Floats:
-        """Runs the rows of one text through the block and keeps the inputs of its layers."""
+        """Runs the rows of one text through the block.
+
+        Args:
+            rows: float32 [rows, dim], no more than the positions of `rope`.
+            taps: takes the inputs of the linear layers: "attn_in" and "mlp_in" [rows, dim],
+                "attn_out" [rows, heads * head_dim] and "mlp_out" [rows, ffn_dim].
+
+        Returns:
+            float32 [rows, dim].
+        """
         normed = self.norm("input_layernorm", rows)
         taps.add("attn_in", normed)
         mixed = self.attended(normed, {})
@@ -210,8 +219,11 @@ class Layer:
 
         Args:
             name: `Site.function`.
-            rows: the input of the site.
+            rows: the input of the site, float32 [rows, inputs].
             changed: weights that stand in for the block's own, by the names of their layers.
+
+        Returns:
+            float32 [rows, outputs], of the function.
         """
         parallel = self.stack.parallel
         if name in ("attention", "both"):

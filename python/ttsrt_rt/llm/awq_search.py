@@ -109,6 +109,12 @@ def search(layer: Layer, site: Site, means: Floats, inputs: Sequence[Floats], gr
 def fold(layer: Layer, site: Site, scales: Floats) -> None:
     """Multiplies the inputs of a site's weights by the scales, and divides what comes before, so
     that the block computes the same.
+
+    Args:
+        layer: the block, whose weights are replaced.
+        site: whose linear layers [outputs, inputs] read the scaled inputs.
+        scales: of these inputs, float32 [inputs], above 0. Where `site.fold` is a linear layer, its
+            outputs are these inputs.
     """
     for name in site.linears:
         layer.weights[f"{name}.weight"] = layer.weights[f"{name}.weight"] * scales
@@ -129,8 +135,8 @@ def clip(layer: Layer, sites: Sites, taps: Taps, scales: Mapping[str, Floats], g
     Args:
         layer: the block.
         sites: its sites; linear layers of none are clipped, too.
-        taps: inputs before folding.
-        scales: of each tap's inputs, which were folded.
+        taps: inputs before folding: of each site, lists of float32 [rows, inputs].
+        scales: of each tap's inputs, float32 [inputs], which were folded.
         group: inputs that share a scale of the weights.
     """
     names = {name: site.tap for site in sites for name in site.linears}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -62,12 +63,31 @@ def test_the_old_command_lines(place: Path) -> None:
     told = run(place, f"{command} --max_tokens 4 --truncate left")
     assert len(told.splitlines()) == 4
     assert all(json.loads(line)["finish_reason"] != "error" for line in told.splitlines())
+    told = run(place, f"src/inference_trtllm.py --engine_dir={engine} --prompt=Hello")
+    assert "finish_reason" not in told
     command = f"src/benchmark.py --engine_dirs {engine} --iterations 1 --output_dir results/"
     assert "Tokens/Second" in run(place, f"{command} --output_len 4 --warmup 0")
     assert (place / "results" / "benchmark.md").is_file()
     command = "src/memory_analysis.py --config configs/tinyllama_int8.yaml --batch_sizes 1 4 8 16"
     told = run(place, f"{command} --sequence_lengths 64 128 256")
     assert len([line for line in told.splitlines() if line.endswith((" yes", " no"))]) == 12
+
+
+@pytest.mark.parametrize(
+    ("given", "passed"),
+    [
+        ("--model m --prompt=Hi", "--model_dir m --prompt=Hi"),
+        ("--model=m --prompts=a.txt", "--model_dir=m --prompts=a.txt"),
+        ("--model m", "--model_dir m --prompts prompts.jsonl"),
+    ],
+)
+def test_flags_with_their_values(given: str, passed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[list[str]] = []
+    monkeypatch.setattr("ttsrt_rt.cli.main", lambda argv: called.append(argv))
+    monkeypatch.setattr(sys, "argv", ["inference_hf.py", *given.split()])
+    with pytest.raises(SystemExit):
+        runpy.run_path(str(EXAMPLES / "src" / "inference_hf.py"))
+    assert called == [["run", "--backend", "hf", *passed.split()]]
 
 
 def test_a_wrapper_is_short() -> None:

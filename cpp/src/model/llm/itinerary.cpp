@@ -18,7 +18,8 @@ namespace {
 using step::RowSource;
 using step::Stop;
 
-constexpr const char* kNoVoices = "voice: language models have no voices";
+constexpr const char* kNoVoices =
+    "voice: expected none, as language models have no voices, got one";
 
 // Rows [first, first + rows) of the prompt.
 Stop rows_from(const RowSource& prompt, std::int32_t first, std::int32_t rows, bool has_positions) {
