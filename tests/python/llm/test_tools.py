@@ -244,6 +244,19 @@ def test_a_run_takes_what_was_planned(folder: Path, tmp_path: Path) -> None:
     assert found.planned == plan.total
     assert plan.kv_cache == 4 * 512 * 2 * 4 * 512 * 4  # requests, positions, K and V, layers, row
     assert found.is_close
+    assert abs(found.difference) < 12 << 20  # no part of the plan is as small
+    rt.build(
+        tmp_path / "ckpt",
+        tmp_path / "int8",
+        dtype="bfloat16",
+        quantization="w8a16",
+        progress=False,
+        **limits,
+    )
+    small = measure_memory(
+        tmp_path / "int8", batch=4, length=512, kv_cache_dtype="int8", num_threads=1
+    )
+    assert small.planned < found.planned / 2 and abs(small.difference) < 12 << 20
     assert not dataclasses.replace(found, measured=found.planned + (64 << 20)).is_close
     with pytest.raises(rt.ConfigError, match="expected at most its own max_batch_size"):
         measure_memory(folder / "float", batch=5, length=100)
