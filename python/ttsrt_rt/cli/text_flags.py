@@ -33,6 +33,12 @@ _OWN = (
 )
 
 _MORE: dict[str, dict[str, Any]] = {
+    "n": {
+        "type": int,
+        "default": 1,
+        "metavar": "N",
+        "help": "results of each prompt, with --seed, --seed + 1, ...; as lines of JSON if several",
+    },
     "ignore_eos": {
         "action": "store_true",
         "default": None,
@@ -65,13 +71,6 @@ def add_text_flags(parser: Parser) -> None:
         "--chat",
         action="store_true",
         help="a conversation: answers each line of standard input, by the model's chat template",
-    )
-    group.add_argument(
-        "--n",
-        type=int,
-        default=1,
-        metavar="N",
-        help="results of each prompt, with --seed, --seed + 1, ...; as lines of JSON if several",
     )
     group.add_argument("--stream", action="store_true", help="print the text while it is made")
     group.add_argument(
