@@ -125,6 +125,7 @@ FOLDERS = {
         "quality",
         "synth",
         "text",
+        "voice_from_audio",
     },
 }
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 import weakref
 from collections.abc import Iterable, Iterator
 from types import TracebackType
@@ -113,8 +112,6 @@ class Executor(VoiceMethods, ScoreMethods, FlowMethods):
         warn_of_threads(native.num_threads * max(cpu_teams, 1))
         self._texts = TextResolver(opened)
         self._most_numbers = most_numbers(opened.info)
-        self._voice_makers = {}
-        self._voice_lock = threading.Lock()
         places = {replica.device for replica in self._native.info.replicas}
         self._place = places.pop() if len(places) == 1 else self._native.info.device
         self._is_closed = False

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import os
-import threading
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ttsrt_rt import _core
     from ttsrt_rt.request import ArrayInput
     from ttsrt_rt.voice_file import VoiceFile
-    from ttsrt_rt.voice_from_audio import VoiceMaker
+    from ttsrt_rt.voice_from_audio import VoiceMakers
 
 __all__ = ["VoiceMethods"]
 
@@ -38,8 +38,6 @@ class VoiceMethods:
 
     _native: _core.Executor
     _most_numbers: int
-    _voice_makers: dict[Path, VoiceMaker]
-    _voice_lock: threading.Lock
 
     def add_voice(
         self,
@@ -205,7 +203,7 @@ class VoiceMethods:
         resampler: str,
     ) -> VoiceFile:
         """Makes a voice of a recording for the engine's variant."""
-        from ttsrt_rt.voice_from_audio import VoiceMaker, VoiceOptions, sound_of
+        from ttsrt_rt.voice_from_audio import VoiceOptions, sound_of
 
         engine = self._native.engine
         if engine.info.family not in ("t3", _SOUND):
@@ -216,11 +214,14 @@ class VoiceMethods:
         options = VoiceOptions(variants=(variant,), resampler=resampler)
         sound = sound_of(audio, sample_rate)
         folder = Path(os.fsdecode(voice_model or Path(engine.path, _VOICE_MODEL))).absolute()
-        with self._voice_lock:
-            maker = self._voice_makers.get(folder)
-            if maker is None:
-                maker = self._voice_makers[folder] = VoiceMaker(folder)
-        return maker.make(sound, options)
+        return self._voice_makers.of(folder).make(sound, options)
+
+    @cached_property
+    def _voice_makers(self) -> VoiceMakers:
+        """What makes voices of recordings, by the folders of checkpoints."""
+        from ttsrt_rt.voice_from_audio import VoiceMakers
+
+        return VoiceMakers()
 
     def _add_built_in_voices(self) -> None:
         """Adds the voice files in the engine's folder, by their names."""

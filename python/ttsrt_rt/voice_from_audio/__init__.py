@@ -10,8 +10,9 @@ from ttsrt_rt.voice_from_audio.maker import (
     MAX_SECONDS,
     MIN_SECONDS,
     VoiceMaker,
+    VoiceMakers,
     VoiceOptions,
     sound_of,
 )
 
-__all__ = ["MAX_SECONDS", "MIN_SECONDS", "VoiceMaker", "VoiceOptions", "sound_of"]
+__all__ = ["MAX_SECONDS", "MIN_SECONDS", "VoiceMaker", "VoiceMakers", "VoiceOptions", "sound_of"]

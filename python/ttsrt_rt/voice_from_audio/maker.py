@@ -8,6 +8,7 @@ import os
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
@@ -36,7 +37,7 @@ from ttsrt_rt.voice_from_audio.speaker_encoder import SpeakerEncoder
 from ttsrt_rt.voice_from_audio.speech_tokenizer import SpeechTokenizer
 from ttsrt_rt.voice_from_audio.voice_encoder import VoiceEncoder
 
-__all__ = ["MAX_SECONDS", "MIN_SECONDS", "VoiceMaker", "VoiceOptions", "sound_of"]
+__all__ = ["MAX_SECONDS", "MIN_SECONDS", "VoiceMaker", "VoiceMakers", "VoiceOptions", "sound_of"]
 
 LOGGER = logging.getLogger(__name__)
 
@@ -192,6 +193,28 @@ class VoiceMaker:
             "prompt_feat": mel[: 2 * len(tokens)],
             "embedding": self._speaker.embed(filterbank(speech)),
         }
+
+
+class VoiceMakers:
+    """Makers by the folders of their checkpoints, which are read when they are asked for first. May
+    be used by several threads.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._makers: dict[Path, VoiceMaker] = {}
+
+    def of(self, checkpoint: Path) -> VoiceMaker:
+        """Returns the maker of a checkpoint.
+
+        Raises:
+            NotFoundError, ConfigError, FormatError: as for `VoiceMaker`.
+        """
+        with self._lock:
+            maker = self._makers.get(checkpoint)
+            if maker is None:
+                maker = self._makers[checkpoint] = VoiceMaker(checkpoint)
+            return maker
 
 
 def sound_of(audio: object, sample_rate: int | None) -> Sound:

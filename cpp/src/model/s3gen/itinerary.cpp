@@ -327,8 +327,20 @@ void Itineraries::add_outputs(const Request& request, const Tokens& tokens,
                      itinerary.stops);
 }
 
+// Noise beside a spectrogram is that of the vocoder's source.
+std::vector<float> Itineraries::source_noise(InputRows&& given, std::uint64_t seed,
+                                             std::int32_t frames) const {
+  const std::int32_t width = config_.vocoder->noise_width();
+  if (!is_given(given)) return hift::noise_rows(*config_.vocoder, seed, frames);
+  TTSRT_CHECK(ConfigError, !given.is_on_gpu() && given.rows == frames && given.cols == width,
+              "noise: expected rows in the memory of the host, [", frames, ", ", width, "], got [",
+              given.rows, ", ", given.cols, "]");
+  return *rows_of_vectors("noise", std::move(given), width, frames).vectors;
+}
+
 // A vocoder's rows have one behind the last.
 step::Itinerary Itineraries::of_mel(Request&& request) const {
+  InputRows noise = std::exchange(request.noise, {});
   refuse_beside_mel(request);
   TTSRT_CHECK(ConfigError, config_.vocoder.has_value(),
               "mel: expected none, as this engine was built without a vocoder");
@@ -339,7 +351,7 @@ step::Itinerary Itineraries::of_mel(Request&& request) const {
   rows.resize(rows.size() + static_cast<std::size_t>(config_.mel_bins), 0.0F);
   step::Itinerary itinerary;
   hift::append_stops(*config_.vocoder,
-                     {hift::noise_rows(*config_.vocoder, request.seed, frames),
+                     {source_noise(std::move(noise), request.seed, frames),
                       vectors(std::move(rows), frames + 1),
                       kVocoderPrograms,
                       {}},

@@ -33,6 +33,7 @@ class Itineraries final : public model::Itineraries {
   Tokens tokens_of(Request& request, const Voice& voice) const;
   step::Stop noise_stop(Request& request, const Tokens& tokens) const;
   void add_outputs(const Request& request, const Tokens& tokens, step::Itinerary& itinerary) const;
+  std::vector<float> source_noise(InputRows&& given, std::uint64_t seed, std::int32_t frames) const;
   step::Itinerary of_mel(Request&& request) const;
   step::Stop schedule_stop(const std::vector<float>& times) const;
   float guidance_of(const Request& request) const;
