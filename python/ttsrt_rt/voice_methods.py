@@ -119,43 +119,59 @@ class VoiceMethods:
             "voice_model": voice_model,
         }
         _check_given(voices, more)
-        family = self._native.engine.info.family
-        if file is not None and is_code_voice_family(family):
-            codes = read_code_voice(file, family)
-        elif file is not None or audio is not None:
-            voice = (
-                self._read_voice(file)
-                if file is not None
-                else self._hear_voice(audio, sample_rate, voice_model, resampler)
-            )
-            if family == _SOUND:
-                part = sound_part(voice, "audio" if file is None else os.fspath(file))
-                embedding, prompt_token = part["embedding"], part["prompt_token"]
-                prompt_feat = part["prompt_feat"]
-            else:
-                speaker_emb = voice.speaker_emb
-                cond_prompt_speech_tokens = voice.cond_prompt_speech_tokens
-                if emotion is None and self._model.get("conditioning", {}).get("emotion"):
-                    emotion = voice.emotion
         most = self._most_numbers
         if embeddings is not None:
             self._native.add_voice(name, float_matrix(embeddings, "embeddings", most))
         elif codes is not None:
             self._native.add_voice_codes(name, id_matrix(codes, "codes", most))
         elif speaker_emb is not None:
-            tokens = np.zeros(0, np.int32)
-            if cond_prompt_speech_tokens is not None:
-                tokens = _prompt_codes(cond_prompt_speech_tokens, most)
-            speaker = float_row(speaker_emb, "speaker_emb", most)
-            self._native.add_voice_speaker(name, speaker, tokens, emotion)
+            self._add_speaker(name, speaker_emb, cond_prompt_speech_tokens, emotion)
         elif embedding is not None:
             self._add_sound(name, embedding, prompt_token, prompt_feat)
+        elif file is not None:
+            self._add_file(name, file, emotion)
+        else:
+            voice = self._hear_voice(audio, sample_rate, voice_model, resampler)
+            self._add_made(name, voice, "audio", emotion)
         if _LOG.isEnabledFor(logging.INFO):
             stats = self._native.stats()
             _LOG.info(
                 "voice %r added: %d voices, %d bytes of those added",
                 *(name, stats.num_voices, stats.voice_bytes),
             )
+
+    def _add_file(self, name: str, file: str | os.PathLike[str], emotion: float | None) -> None:
+        """Adds the voice of a file."""
+        family = self._native.engine.info.family
+        if is_code_voice_family(family):
+            codes = id_matrix(read_code_voice(file, family), "codes", self._most_numbers)
+            self._native.add_voice_codes(name, codes)
+        else:
+            self._add_made(name, self._read_voice(file), os.fspath(file), emotion)
+
+    def _add_made(self, name: str, voice: VoiceFile, where: str, emotion: float | None) -> None:
+        """Adds what the model takes of a voice for Chatterbox."""
+        if self._native.engine.info.family == _SOUND:
+            self._add_sound(name, **sound_part(voice, where))
+            return
+        if emotion is None and self._model.get("conditioning", {}).get("emotion"):
+            emotion = voice.emotion
+        self._add_speaker(name, voice.speaker_emb, voice.cond_prompt_speech_tokens, emotion)
+
+    def _add_speaker(
+        self,
+        name: str,
+        speaker_emb: ArrayInput,
+        cond_prompt_speech_tokens: ArrayInput | None,
+        emotion: float | None,
+    ) -> None:
+        """Adds a voice of a model that is conditioned on a speaker."""
+        most = self._most_numbers
+        tokens = np.zeros(0, np.int32)
+        if cond_prompt_speech_tokens is not None:
+            tokens = _prompt_codes(cond_prompt_speech_tokens, most)
+        speaker = float_row(speaker_emb, "speaker_emb", most)
+        self._native.add_voice_speaker(name, speaker, tokens, emotion)
 
     def _add_sound(
         self,
