@@ -75,8 +75,8 @@ def test_from_a_recording_to_sound(size: str, checkpoint: Callable[[str], Path])
     flow, vocoder = Flow(folder), Vocoder(folder)
     tokens = random.integers(0, 6561, 7)
     noise = random.normal(size=(2 * 32, MEL))
-    prompt = [heard[name].astype(np.float64) for name in ("prompt_feat", "embedding")]
-    prompt = [heard["prompt_token"], *prompt]
+    feat, embedding = (heard[name].astype(np.float64) for name in ("prompt_feat", "embedding"))
+    prompt = heard["prompt_token"], feat, embedding
     mel = flow.solve(tokens, *prompt, noise)
     assert mel.shape == (14, MEL) and np.isfinite(mel).all() and mel.std() > 0.1
     pieces = flow.solve_in_chunks(tokens, *prompt, noise, (2, 5, 7))

@@ -41,7 +41,8 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def opened(kind: type[Network], folder: Path) -> tuple[Network, dict[str, Rows]]:
     """Returns a network and what it computes on the way."""
-    config, stages = read_config(folder), {}
+    config = read_config(folder)
+    stages: dict[str, Rows] = {}
     return kind(config["model"], open_tensors(folder, config), stages), stages
 
 

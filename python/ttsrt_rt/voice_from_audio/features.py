@@ -23,6 +23,7 @@ __all__ = [
 ]
 
 Floats = npt.NDArray[np.floating[Any]]
+Rows = npt.NDArray[np.float32]
 
 PROMPT_RATE = 24000  # of the spectrogram that the flow goes on from
 SPEECH_RATE = 16000  # of everything else
@@ -97,7 +98,7 @@ def power_bands(x: Floats, n_fft: int, hop: int, triangles: Floats) -> Floats:
     return made
 
 
-def prompt_mel(samples: Floats) -> npt.NDArray[np.float32]:
+def prompt_mel(samples: Floats) -> Rows:
     """Returns the spectrogram of a prompt, natural logarithms of magnitudes.
 
     Args:
@@ -112,10 +113,11 @@ def prompt_mel(samples: Floats) -> npt.NDArray[np.float32]:
     bins = np.fft.rfft(frames * window, axis=1)
     magnitude = np.sqrt(bins.real**2 + bins.imag**2 + 1e-9)
     triangles = bands(PROMPT_RATE, PROMPT_FRAME, 80, 8000)
-    return np.log(np.maximum(magnitude @ triangles.T, 1e-5)).astype(np.float32)
+    made: Rows = np.log(np.maximum(magnitude @ triangles.T, 1e-5)).astype(np.float32)
+    return made
 
 
-def filterbank(samples: Floats) -> npt.NDArray[np.float32]:
+def filterbank(samples: Floats) -> Rows:
     """Returns Kaldi's filterbank of samples, less its mean over time.
 
     A frame loses its mean and is raised towards high frequencies; there is neither dither nor
@@ -135,10 +137,11 @@ def filterbank(samples: Floats) -> npt.NDArray[np.float32]:
     bins = np.fft.rfft((frames - 0.97 * before) * window, BANK_FRAME, axis=1)[:, :-1]
     power = (bins.real**2 + bins.imag**2) @ kaldi_bands().T
     logs = np.log(np.maximum(power, EPSILON))
-    return (logs - logs.mean(0)).astype(np.float32)
+    made: Rows = (logs - logs.mean(0)).astype(np.float32)
+    return made
 
 
-def log_mel(samples: Floats, count: int = 128) -> npt.NDArray[np.float32]:
+def log_mel(samples: Floats, count: int = 128) -> Rows:
     """Returns what the tokenizer of speech takes: decimal logarithms of power, of which what is
     80 dB below the loudest band is raised to that. The last frame is dropped.
 
@@ -153,7 +156,8 @@ def log_mel(samples: Floats, count: int = 128) -> npt.NDArray[np.float32]:
     triangles = bands(SPEECH_RATE, SPEECH_FRAME, count, 8000)
     power = power_bands(padded, SPEECH_FRAME, SPEECH_HOP, triangles)[:-1]
     logs = np.log10(np.maximum(power, 1e-10))
-    return ((np.maximum(logs, logs.max() - LOUDEST_DB) + 4) / 4).astype(np.float32)
+    made: Rows = ((np.maximum(logs, logs.max() - LOUDEST_DB) + 4) / 4).astype(np.float32)
+    return made
 
 
 def trimmed(samples: Floats) -> tuple[int, int]:
@@ -168,7 +172,7 @@ def trimmed(samples: Floats) -> tuple[int, int]:
     return int(loud[0]) * TRIM_HOP, min(len(samples), (int(loud[-1]) + 1) * TRIM_HOP)
 
 
-def voice_mel(samples: Floats, count: int = 40) -> npt.NDArray[np.float32]:
+def voice_mel(samples: Floats, count: int = 40) -> Rows:
     """Returns what the voice encoder takes: powers.
 
     Args:

@@ -20,7 +20,8 @@ Rows = npt.NDArray[np.float32]
 
 def relu(x: Rows) -> Rows:
     """Returns max(x, 0)."""
-    return np.maximum(x, np.float32(0))
+    made: Rows = np.maximum(x, np.float32(0))
+    return made
 
 
 def sigmoid(x: Rows) -> Rows:

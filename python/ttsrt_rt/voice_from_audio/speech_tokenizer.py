@@ -78,7 +78,8 @@ class SpeechTokenizer(Network):
         scores = query @ key.transpose(0, 2, 1) / np.float32(np.sqrt(query.shape[2]))
         mixed = softmax(scores) @ _in_heads(v, heads)
         joined = mixed.transpose(1, 0, 2).reshape(len(x), -1)
-        return self.matrix(f"{at}.self_out", joined) + memory
+        made: Rows = self.matrix(f"{at}.self_out", joined) + memory
+        return made
 
     def _ids(self, digits: Rows) -> npt.NDArray[np.int32]:
         values = np.round(SCALE * np.tanh(digits)).astype(np.int32) + 1
@@ -89,7 +90,8 @@ class SpeechTokenizer(Network):
 
 def _in_heads(x: Rows, heads: int) -> Rows:
     """x [rows, heads * columns] to [heads, rows, columns]."""
-    return x.reshape(len(x), heads, -1).transpose(1, 0, 2)
+    made: Rows = x.reshape(len(x), heads, -1).transpose(1, 0, 2)
+    return made
 
 
 def _turned(x: Rows) -> Rows:
