@@ -18,8 +18,8 @@ struct RuleFacts {
   std::int32_t vocab = 0;           // ids of one codebook
   std::int32_t eos_id = 0;
   std::vector<std::int32_t> more_eos_ids;  // that end a text like eos_id (with token options)
-  std::vector<std::int32_t> forbidden;  // ids that are never sampled
-  std::int32_t minimum_id = -1;         // the id that min_frames forbids; -1: those that end speech
+  std::vector<std::int32_t> forbidden;     // ids that are never sampled
+  std::int32_t minimum_id = -1;  // the id that min_frames forbids; -1: those that end speech
   std::int32_t decoder_layers = 0;
   std::vector<std::int32_t> text_layers;  // decoder layers that cross-attend to the text
   bool has_local_transformer = false;

@@ -1,6 +1,5 @@
 #include "model/llm/config.h"
 
-#include "core/check.h"
 #include "rules/slot_rules.h"
 
 namespace ttsrt::model::llm {
@@ -11,12 +10,8 @@ Config read_config(const JsonReader& model) {
   config.num_tokens = model.has("tokens") ? model.int32("tokens", 1, config.vocab) : config.vocab;
   const std::int32_t last = config.num_tokens - 1;
   config.eos_id = model.int32("eos", 0, last);
-  if (model.has("more_eos")) {
-    config.more_eos_ids = model.integers("more_eos", 0, last);
-    TTSRT_CHECK(FormatError, config.more_eos_ids.size() <= rules::kMaxStopIds, model.where(),
-                ".more_eos: expected at most ", rules::kMaxStopIds, " ids, got ",
-                config.more_eos_ids.size());
-  }
+  if (model.has("more_eos"))
+    config.more_eos_ids = model.integers("more_eos", 0, last, rules::kMaxStopIds);
   config.has_head_bias = model.boolean("head_bias");
   config.decoder = read_causal_stack(model.object("decoder"));
   return config;
