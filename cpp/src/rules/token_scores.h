@@ -16,26 +16,34 @@ struct TokenBias {
 };
 
 struct TokenScores {
-  float repetition_penalty = 1.0F;     // above 0; of ids in `seen` and `drawn`, once for each id
-  float presence_penalty = 0.0F;       // of ids in `drawn`, once for each id
-  float frequency_penalty = 0.0F;      // of ids in `drawn`, as often as they are there
+  float repetition_penalty = 1.0F;     // above 0; of `seen` and drawn ids, once for each id
+  float presence_penalty = 0.0F;       // of drawn ids, once for each id
+  float frequency_penalty = 0.0F;      // of drawn ids, as often as they are there
   const std::int32_t* seen = nullptr;  // [num_seen], ids of the prompt
   std::int32_t num_seen = 0;
   const std::int32_t* drawn = nullptr;  // [num_drawn]
   std::int32_t num_drawn = 0;
+  const std::int32_t* ahead = nullptr;  // [num_ahead], drafts that count as drawn behind those
+  std::int32_t num_ahead = 0;
   const TokenBias* biases = nullptr;  // [num_biases], no id twice
   std::int32_t num_biases = 0;
 };
+
+// Returns a drawn id, or the draft that counts as one, of `num_drawn + num_ahead`.
+TTSRT_RULE std::int32_t counted_id(const TokenScores& of, std::int32_t index) {
+  return index < of.num_drawn ? of.drawn[index] : of.ahead[index - of.num_drawn];
+}
 
 // Changes the scores [vocab]; `marks` [vocab] is scratch memory of any contents. Returns whether
 // every score that it changed stayed finite.
 TTSRT_RULE bool change_scores(const TokenScores& of, float* scores, std::int32_t* marks) {
   bool is_sound = true;
+  const std::int32_t num_counted = of.num_drawn + of.num_ahead;
   if (of.repetition_penalty != 1.0F) {
     for (std::int32_t i = 0; i < of.num_seen; ++i) marks[of.seen[i]] = 0;
-    for (std::int32_t i = 0; i < of.num_drawn; ++i) marks[of.drawn[i]] = 0;
-    for (std::int32_t i = 0; i < of.num_seen + of.num_drawn; ++i) {
-      const std::int32_t id = i < of.num_seen ? of.seen[i] : of.drawn[i - of.num_seen];
+    for (std::int32_t i = 0; i < num_counted; ++i) marks[counted_id(of, i)] = 0;
+    for (std::int32_t i = 0; i < of.num_seen + num_counted; ++i) {
+      const std::int32_t id = i < of.num_seen ? of.seen[i] : counted_id(of, i - of.num_seen);
       if (marks[id]++ > 0) continue;
       const float before = scores[id];
       scores[id] = penalise(before, of.repetition_penalty);
@@ -43,10 +51,10 @@ TTSRT_RULE bool change_scores(const TokenScores& of, float* scores, std::int32_t
     }
   }
   if (of.presence_penalty != 0.0F || of.frequency_penalty != 0.0F) {
-    for (std::int32_t i = 0; i < of.num_drawn; ++i) marks[of.drawn[i]] = 0;
-    for (std::int32_t i = 0; i < of.num_drawn; ++i) ++marks[of.drawn[i]];
-    for (std::int32_t i = 0; i < of.num_drawn; ++i) {
-      const std::int32_t id = of.drawn[i];
+    for (std::int32_t i = 0; i < num_counted; ++i) marks[counted_id(of, i)] = 0;
+    for (std::int32_t i = 0; i < num_counted; ++i) ++marks[counted_id(of, i)];
+    for (std::int32_t i = 0; i < num_counted; ++i) {
+      const std::int32_t id = counted_id(of, i);
       if (marks[id] == 0) continue;
       const auto count = static_cast<float>(marks[id]);
       scores[id] = scores[id] - count * of.frequency_penalty - of.presence_penalty;

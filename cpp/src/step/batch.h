@@ -85,6 +85,9 @@ struct Draw {
   // them ends what is generated, this draw gives no code, and its row is as if it had never run.
   std::int32_t ahead = 0;
   const std::int32_t* drafts = nullptr;
+  // Makes a draft for another network: it draws as behind `ahead` draws of `drafts`, of which none
+  // need be in this launch, gives that code, and leaves nothing in the slot.
+  bool is_guess = false;
 
   // The code of a place of the stack, of which `drawn` was drawn.
   std::int32_t code(std::int32_t place, std::int32_t drawn) const {

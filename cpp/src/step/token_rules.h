@@ -19,8 +19,9 @@ struct TokenRules {
   std::int32_t num_logprobs = -1;        // likeliest ids that are told; -1: not even the drawn one
   std::string names;                     // of the request's options that need these rules
 
-  // The rules of a step behind `num_drawn` drawn ids.
-  rules::TokenScores scores(const std::int32_t* drawn, std::int32_t num_drawn) const {
+  // The rules of a step behind `num_drawn` drawn ids, and behind so many drafts after these.
+  rules::TokenScores scores(const std::int32_t* drawn, std::int32_t num_drawn,
+                            const std::int32_t* ahead, std::int32_t num_ahead) const {
     return {.repetition_penalty = repetition_penalty,
             .presence_penalty = presence_penalty,
             .frequency_penalty = frequency_penalty,
@@ -28,6 +29,8 @@ struct TokenRules {
             .num_seen = static_cast<std::int32_t>(seen.size()),
             .drawn = drawn,
             .num_drawn = num_drawn,
+            .ahead = ahead,
+            .num_ahead = num_ahead,
             .biases = biases.data(),
             .num_biases = static_cast<std::int32_t>(biases.size())};
   }

@@ -28,13 +28,17 @@ StateSpec draw_state() {
   spec.dim = kVocab;
   spec.codebooks = 1;
   spec.seen_vocab = kVocab;
+  spec.max_drawn = kSteps;
   return spec;
 }
 
 struct Made {
   std::vector<std::int32_t> codes;
   std::int32_t end = -1;  // the step that ended them
+  std::vector<float> logprobs;
 };
+
+using Tokens = std::shared_ptr<const step::TokenRules>;
 
 class VerifyDraws : public testing::TestWithParam<std::string> {
  protected:
@@ -56,7 +60,17 @@ class VerifyDraws : public testing::TestWithParam<std::string> {
     limits.max_rows = 16;
     limits.max_draws = 16;
     executable_ = backend_->compile(program_, limits);
-    for (std::int32_t slot = 0; slot < 3; ++slot) backend_->reset_slot({slot, rules});
+    for (std::int32_t slot = 0; slot < 3; ++slot)
+      backend_->reset_slot({slot, rules, false, slot == kSlot ? tokens_ : nullptr});
+  }
+
+  // What a draw tells beside its code.
+  static void take_logprobs(const step::StepOutput& output, std::size_t draw, Made& made) {
+    if (output.logprobs.empty()) return;
+    made.logprobs.push_back(output.logprobs.at(draw));
+    const auto first =
+        output.likeliest_logprobs.begin() + static_cast<std::ptrdiff_t>(draw * rules::kMaxLogprobs);
+    made.logprobs.insert(made.logprobs.end(), first, first + 2);
   }
 
   // Logits of a step [kVocab].
@@ -78,6 +92,7 @@ class VerifyDraws : public testing::TestWithParam<std::string> {
       rows.add_draw(kSlot, 0);
       const step::StepOutput output = run(rows);
       made.codes.push_back(output.codes.at(0));
+      take_logprobs(output, 0, made);
       if (output.draws.at(0).end_frame >= 0) made.end = step;
     }
     return made;
@@ -133,6 +148,7 @@ class VerifyDraws : public testing::TestWithParam<std::string> {
       counts = draw.has_codes;
       if (!counts) continue;
       made.codes.push_back(output.codes.at(d));
+      take_logprobs(output, d, made);
       if (draw.end_frame >= 0) made.end = static_cast<std::int32_t>(made.codes.size()) - 1;
     }
   }
@@ -143,10 +159,43 @@ class VerifyDraws : public testing::TestWithParam<std::string> {
       const Made got = rounds(rules, expected, seed);
       EXPECT_EQ(got.codes, expected.codes) << what << ", seed " << seed;
       EXPECT_EQ(got.end, expected.end) << what << ", seed " << seed;
+      EXPECT_EQ(got.logprobs, expected.logprobs) << what << ", seed " << seed;
+    }
+  }
+
+  // Each code of a text once more, guessed behind those before it in a slot that draws nothing.
+  void expect_guessed(const rules::SlotRules& rules, const char* what) {
+    const Made expected = single_steps(rules);
+    open(rules);
+    for (std::int32_t again = 0; again < 2; ++again) {  // nothing stays in the slot
+      for (std::size_t first = 0; first < expected.codes.size(); first += 3) {
+        const std::size_t last = std::min(first + 3, expected.codes.size());
+        TestBatch rows;
+        std::vector<float> values;
+        for (std::size_t i = first; i < last; ++i) {
+          const std::vector<float> row = logits(static_cast<std::int32_t>(i));
+          values.insert(values.end(), row.begin(), row.end());
+          step::Draw draw;
+          draw.slot = kSlot;
+          draw.conditional_row = static_cast<std::int32_t>(i - first);
+          draw.ahead = static_cast<std::int32_t>(i);
+          draw.drafts = expected.codes.data();
+          draw.is_guess = true;
+          rows.batch.draws.push_back(draw);
+        }
+        rows.add_vectors(kSlot, static_cast<std::int32_t>(last - first), values);
+        const step::StepOutput output = run(rows);
+        for (std::size_t i = first; i < last; ++i) {
+          EXPECT_TRUE(output.draws.at(i - first).has_codes);
+          EXPECT_EQ(output.draws.at(i - first).end_frame, -1);
+          EXPECT_EQ(output.codes.at(i - first), expected.codes[i]) << what << ", step " << i;
+        }
+      }
     }
   }
 
   Program program_;
+  Tokens tokens_;
   std::unique_ptr<Backend> backend_;
   std::unique_ptr<Executable> executable_;
 };
@@ -172,15 +221,58 @@ TEST_P(VerifyDraws, DrawnWithTheNumberOfEachStep) {
   expect_equal(rules, "top-p");
 }
 
-TEST_P(VerifyDraws, SeenIdsHaveTheDraftsBefore) {
+step::TokenRules penalties() {
+  step::TokenRules tokens;
+  tokens.repetition_penalty = 1.7F;
+  tokens.presence_penalty = 0.6F;
+  tokens.frequency_penalty = 0.9F;
+  tokens.seen = {3, 4, 17};
+  tokens.biases = {{5, 2.0F}, {6, rules::kNever}};
+  tokens.num_logprobs = 2;
+  return tokens;
+}
+
+TEST_P(VerifyDraws, TokenRulesCountTheDraftsBefore) {
+  const auto change = [this](auto&& what) {
+    step::TokenRules tokens = penalties();
+    what(tokens);
+    tokens_ = std::make_shared<const step::TokenRules>(std::move(tokens));
+  };
+  rules::SlotRules rules = endless();
+  change([](step::TokenRules&) {});
+  expect_equal(rules, "greedy with penalties");
+  const std::vector<std::int32_t> penalised = single_steps(rules).codes;
+  change([](step::TokenRules& of) { of.repetition_penalty = 1.0F; });
+  EXPECT_NE(single_steps(rules).codes, penalised);
+  rules.sampler.temperature = 1.0F;
+  rules.sampler.seed = 9;
+  expect_equal(rules, "drawn with penalties");
+  change([](step::TokenRules& of) { of.presence_penalty = of.frequency_penalty = 0.0F; });
+  expect_equal(rules, "drawn with a repetition penalty");
+  change([](step::TokenRules& of) { of.num_logprobs = -1; });
+  expect_equal(rules, "drawn without probabilities");
+}
+
+TEST_P(VerifyDraws, GuessesAreWhatStepsGive) {
+  rules::SlotRules rules = endless();
+  expect_guessed(rules, "greedy");
+  rules.sampler.temperature = 0.9F;
+  rules.sampler.top_k = 7;
+  rules.sampler.seed = 5;
+  rules.min_frames = 9;  // masks depend on the step, too
+  expect_guessed(rules, "drawn");
+  tokens_ = std::make_shared<const step::TokenRules>(penalties());
+  expect_guessed(rules, "drawn with penalties");
+}
+
+TEST_P(VerifyDraws, SeenSetsAreRefused) {
   rules::SlotRules rules = endless();
   rules.sampler.repetition_penalty = 3.0F;
-  rules.sampler.num_seen_first = 1;
-  rules.sampler.seen_first[0] = 4;
-  expect_equal(rules, "greedy with a penalty");
-  rules.sampler.forgets_first = true;
-  rules.sampler.temperature = 1.0F;
-  expect_equal(rules, "drawn with a penalty");
+  EXPECT_TRUE(test::throws_naming<InternalError>("seen sets", [&] {
+    Made made;
+    open(rules);
+    take(0, {1, 2}, made);
+  }));
 }
 
 TEST_P(VerifyDraws, AnEndDropsWhatIsBehindIt) {
@@ -251,7 +343,7 @@ TEST(VerifyDrawsCheck, MalformedChainsAreRefused) {
   expect_refused([](Draws& of, Ids&) { std::swap(of[1].conditional_row, of[2].conditional_row); });
   expect_refused([](Draws& of, Ids&) { of[1].drafts = nullptr; });
   expect_refused([](Draws& of, Ids&) { of[1].unconditional_row = 2; });
-  expect_refused([](Draws&, Ids& drafts) { drafts[1] = kVocab; });
+  expect_refused([](Draws& of, Ids&) { of[1].is_guess = true; });
   expect_refused([](Draws&, Ids& drafts) { drafts[0] = -1; });
 }
 

@@ -46,6 +46,24 @@ TEST(TokenScores, PresenceCountsOnceAndFrequencyEachTime) {
   EXPECT_EQ(changed(of, {1.0F, 1.0F}).scores, (std::vector<float>{1.0F, 1.0F}));
 }
 
+TEST(TokenScores, DraftsCountAsDrawnIds) {
+  const std::int32_t seen[] = {0, 4};
+  const std::int32_t ids[] = {1, 2, 2, 4, 1};
+  const std::vector<float> scores = {1.0F, -2.0F, 3.0F, -0.5F, 2.5F};
+  TokenScores of{.repetition_penalty = 1.3F, .presence_penalty = 0.5F, .frequency_penalty = 0.25F};
+  of.seen = seen;
+  of.num_seen = 2;
+  of.drawn = ids;
+  of.num_drawn = 5;
+  const Changed expected = changed(of, scores);
+  for (std::int32_t drafts = 0; drafts <= 5; ++drafts) {
+    of.num_drawn = 5 - drafts;
+    of.ahead = ids + of.num_drawn;
+    of.num_ahead = drafts;
+    EXPECT_EQ(changed(of, scores).scores, expected.scores) << drafts;
+  }
+}
+
 TEST(TokenScores, BiasesComeBehindPenaltiesAndForbiddenIdsStayForbidden) {
   const std::vector<std::int32_t> drawn = {0, 1};
   const std::vector<TokenBias> biases = {{0, 1.0F}, {1, 5.0F}, {2, kNever}};

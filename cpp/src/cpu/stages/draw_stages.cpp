@@ -50,35 +50,26 @@ class SampleCodesStage : public DrawStage {
       : DrawStage(site), op_(op), logits_(logits), guided_(guided) {}
 
   std::string label() const override { return "sample codes"; }
-  // Of a draw, and a seen set with drafts.
-  std::size_t scratch_bytes() const override {
-    const auto words = static_cast<std::size_t>(rules::seen_words(op_.vocab));
-    return DrawScratch::bytes(op_.vocab) + words * sizeof(std::uint32_t);
-  }
+  std::size_t scratch_bytes() const override { return DrawScratch::bytes(op_.vocab); }
 
   // A unit is a slice of a draw.
   void run(const Worker& worker) override {
     const Range units = share_of(std::int64_t{site_.launch->draws} * op_.codebooks, worker);
     const DrawScratch scratch = DrawScratch::at(worker.scratch, op_.vocab);
-    auto* later = reinterpret_cast<std::uint32_t*>(worker.scratch + DrawScratch::bytes(op_.vocab));
-    for (std::int64_t unit = units.begin; unit < units.end; ++unit) {
-      sample(unit / op_.codebooks, static_cast<std::int32_t>(unit % op_.codebooks), scratch, later);
-    }
+    for (std::int64_t unit = units.begin; unit < units.end; ++unit)
+      sample(unit / op_.codebooks, static_cast<std::int32_t>(unit % op_.codebooks), scratch);
   }
 
  private:
-  // Returns the seen set as a draw counts it, or null if the rules have no penalty.
-  const std::uint32_t* seen_by(const step::Draw& at, std::int32_t slice,
-                               std::uint32_t* later) const {
+  // Returns the seen set, or null if the rules have no penalty. Sets know no drafts.
+  const std::uint32_t* seen_by(const step::Draw& at, std::int32_t slice) const {
     const std::uint32_t* seen = site_.slots->seen(at.slot, slice);
-    if (seen == nullptr || at.ahead == 0) return seen;
-    rules::see_drafts(rules(at.slot).sampler, state(at.slot).step, at.drafts, at.ahead, seen,
-                      op_.vocab, later);
-    return later;
+    TTSRT_CHECK(InternalError, seen == nullptr || at.ahead == 0,
+                "seen sets: expected no drafts, got a draw behind ", at.ahead);
+    return seen;
   }
 
-  void sample(std::int64_t index, std::int32_t slice, const DrawScratch& scratch,
-              std::uint32_t* later) const {
+  void sample(std::int64_t index, std::int32_t slice, const DrawScratch& scratch) const {
     const step::Draw& at = draw(index);
     const rules::SlotRules& slot_rules = rules(at.slot);
     const rules::SlotState slot_state = rules::state_ahead(state(at.slot), at.ahead);
@@ -100,13 +91,14 @@ class SampleCodesStage : public DrawStage {
     if (slot_rules.use_local_transformer) return;
     const step::TokenRules* tokens = site_.slots->tokens[static_cast<std::size_t>(at.slot)].get();
     if (tokens != nullptr &&
-        !rules::change_scores(tokens->scores(site_.slots->drawn(at.slot), slot_state.step),
-                              scratch.logits, scratch.indices))
+        !rules::change_scores(
+            tokens->scores(site_.slots->drawn(at.slot), state(at.slot).step, at.drafts, at.ahead),
+            scratch.logits, scratch.indices))
       site_.add_fault(at.conditional_row);
     const float number =
         rules::uniform(slot_rules.sampler.seed, slot_state.step, slice, 0, rules::DrawKind::code);
     const rules::DrawOutcome drawn = draw_code(*site_.kernels, slot_rules.sampler, op_.vocab,
-                                               seen_by(at, slice, later), number, scratch);
+                                               seen_by(at, slice), number, scratch);
     add_fault_of(site_, drawn, at.conditional_row);
     outcome.sampled[place] = at.code(slice, drawn.code);
     if (tokens != nullptr && tokens->num_logprobs >= 0)
@@ -142,15 +134,23 @@ class FinishStepStage : public DrawStage {
   void run(const Worker& worker) override {
     const Range draws = share_of(site_.launch->draws, worker);
     for (std::int64_t d = draws.begin; d < draws.end; ++d) {
+      if (draw(d).is_guess) {
+        site_.slots->outcome.outputs[static_cast<std::size_t>(d)] = {.slot = draw(d).slot};
+        continue;
+      }
       if (draw(d).ahead > 0) continue;
       finish(d);
-      for (std::int64_t next = d + 1; next < site_.launch->draws && draw(next).ahead > 0; ++next)
-        finish_next(next);
+      for (std::int64_t next = d + 1; is_behind(next); ++next) finish_next(next);
     }
     if (worker.thread == 0) site_.slots->outcome.finished = site_.launch->draws;
   }
 
  private:
+  // Whether there is such a draw, and it verifies a draft of the one before it.
+  bool is_behind(std::int64_t index) const {
+    return index < site_.launch->draws && draw(index).ahead > 0 && !draw(index).is_guess;
+  }
+
   // Finishes a draw that counts only if those before it drew the drafts.
   void finish_next(std::int64_t index) const {
     const step::Draw& at = draw(index);

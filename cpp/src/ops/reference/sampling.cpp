@@ -20,17 +20,12 @@ void check_codebooks(std::int32_t codebooks, const StateSpec& spec) {
               " tables as the slots have, got ", codebooks);
 }
 
-// Returns the seen set of a place as a draw counts it, or null if the rules have no penalty.
-// `later` is memory for a set with drafts.
-const std::uint32_t* seen_by(const step::Draw& draw, std::int32_t place, Slot& slot, State& state,
-                             std::vector<std::uint32_t>& later) {
+// Returns the seen set of a place, or null if the rules have no penalty. Sets know no drafts.
+const std::uint32_t* seen_by(const step::Draw& draw, std::int32_t place, Slot& slot, State& state) {
   const std::uint32_t* seen = state.seen(slot, place);
-  if (seen == nullptr || draw.ahead == 0) return seen;
-  const std::int32_t vocab = state.spec().seen_vocab;
-  later.resize(static_cast<std::size_t>(rules::seen_words(vocab)));
-  rules::see_drafts(slot.rules.sampler, slot.state.step, draw.drafts, draw.ahead, seen, vocab,
-                    later.data());
-  return later.data();
+  TTSRT_CHECK(InternalError, seen == nullptr || draw.ahead == 0, "seen sets: expected no drafts, ",
+              "got a draw behind ", draw.ahead);
+  return seen;
 }
 
 // Tells the logarithms of the probabilities of what draw `d` drew and of the likeliest ids; `raw`
@@ -66,15 +61,13 @@ void sample_slice(const SampleCodes& op, Run& at, std::size_t d, std::int32_t i,
   const float number =
       rules::uniform(slot.rules.sampler.seed, state.step, i, 0, rules::DrawKind::code);
   if (slot.tokens != nullptr) {
-    TTSRT_CHECK(InternalError, of.ahead == 0, "token rules: expected no drafts, got a draw behind ",
-                of.ahead);
     std::vector<std::int32_t> marks(mix.size());
-    const rules::TokenScores scores = slot.tokens->scores(slot.drawn.data(), slot.state.step);
+    const rules::TokenScores scores =
+        slot.tokens->scores(slot.drawn.data(), slot.state.step, of.drafts, of.ahead);
     if (!rules::change_scores(scores, mix.data(), marks.data())) at.add_fault(of.conditional_row);
   }
-  std::vector<std::uint32_t> later;
   const rules::DrawOutcome drawn =
-      draw(slot.rules.sampler, mix, seen_by(of, i, slot, at.state, later), number);
+      draw(slot.rules.sampler, mix, seen_by(of, i, slot, at.state), number);
   at.add_fault_of(drawn, of.conditional_row);
   at.state.outcome.sampled[place] = of.code(i, drawn.code);
 }
@@ -82,7 +75,7 @@ void sample_slice(const SampleCodes& op, Run& at, std::size_t d, std::int32_t i,
 // Whether draw `d` counts, by the outcome of the one before it.
 bool counts(const Run& at, std::size_t d) {
   const step::Draw& draw = at.batch.draws[d];
-  if (draw.ahead == 0) return true;
+  if (draw.ahead == 0 || draw.is_guess) return true;
   const Outcome& outcome = at.state.outcome;
   const step::DrawOutput& before = outcome.draws[d - 1];
   return rules::goes_on(before.has_codes, before.end_frame, outcome.sampled[d - 1],
@@ -191,8 +184,8 @@ void run(const FinishStep& op, Run& at) {
         "slot ", index, ": no codes were drawn in this step");
     step::DrawOutput draw;
     draw.slot = index;
-    if (!counts(at, d)) {
-      draw.has_codes = false;
+    draw.has_codes = counts(at, d);
+    if (!draw.has_codes || at.batch.draws[d].is_guess) {
       outcome.draws.push_back(draw);
       continue;
     }
