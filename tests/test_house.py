@@ -67,6 +67,7 @@ INCLUDES = {
         "executor/",
         "model/itineraries.h",
         "model/network.h",
+        "model/speculation.h",
         "backends.h",
     ],
     "cpp/src/bench": [

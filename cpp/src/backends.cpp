@@ -12,10 +12,12 @@
 #include "cpu/isa.h"
 #include "cpu/stages/linear_stage.h"
 #include "cuda/cuda_backend.h"
+#include "model/draft_engine.h"
 #include "model/engine_data.h"
 #include "model/memory_fit.h"
 #include "model/native_network.h"
 #include "model/quantize.h"
+#include "model/run_limits.h"
 #include "model/servable.h"
 #include "model/speculation.h"
 #include "ops/reference/reference_backend.h"
@@ -24,54 +26,6 @@
 
 namespace ttsrt {
 namespace {
-
-std::int32_t reduced_limit(const char* what, std::int32_t asked, std::int32_t built) {
-  TTSRT_CHECK(ConfigError, asked >= 0 && asked <= built, what, ": expected 0 (the engine's ", built,
-              ") or less than that, got ", asked);
-  return asked == 0 ? built : asked;
-}
-
-std::int32_t within(const char* what, std::int32_t asked, std::int32_t otherwise,
-                    std::int32_t most) {
-  TTSRT_CHECK(ConfigError, asked >= 0 && asked <= most, what, ": expected 1 to ", most,
-              " or 0 (the engine's), got ", asked);
-  return asked == 0 ? otherwise : asked;
-}
-
-// Rows of a launch that a plan is made for: at least what an executor asks for.
-std::int32_t planned_tokens(std::int32_t asked, const model::Limits& limits,
-                            const model::LimitBounds& bounds) {
-  if (asked == 0) return std::max(limits.max_num_tokens, model::least_tokens(limits, bounds));
-  const std::int32_t least = model::longest_launch(limits, bounds);
-  TTSRT_CHECK(ConfigError, asked >= least && asked <= model::kMaxRows,
-              "max_num_tokens: expected 0 (the engine's) or ", least,
-              " (the longest text, context and whole item) to ", model::kMaxRows, ", got ", asked);
-  return asked;
-}
-
-DType cache_dtype_of(const std::string& name, DType engine) {
-  if (name.empty()) return engine;
-  for (const DType known : {DType::float32, DType::bfloat16, DType::float16, DType::int8}) {
-    if (name == name_of(known)) return known;
-  }
-  throw ConfigError(
-      message("kv_cache_dtype: expected float32, bfloat16, float16, int8 or nothing, got ",
-              in_quotes(name)));
-}
-
-// Requests that may be paused beside max_batch_size running ones.
-std::int32_t paused_limit(const std::string& preempt, std::int32_t asked,
-                          std::int32_t max_batch_size) {
-  TTSRT_CHECK(ConfigError, preempt == "none" || preempt == "priority",
-              "preempt: expected \"none\" or \"priority\", got ", in_quotes(preempt));
-  const std::int32_t most = model::kMaxBatch - max_batch_size;
-  TTSRT_CHECK(ConfigError, asked >= 0 && asked <= most,
-              "max_paused_requests: expected 0 (max_batch_size) to ", most, ", got ", asked);
-  if (preempt == "priority") return asked == 0 ? std::min(max_batch_size, most) : asked;
-  TTSRT_CHECK(ConfigError, asked == 0,
-              "max_paused_requests: expected 0, because preempt is \"none\", got ", asked);
-  return 0;
-}
 
 // The reference with two launches in flight, for tests of what a pipelined device does.
 constexpr const char* kPipelined = "reference:2";
@@ -155,7 +109,7 @@ std::vector<model::CacheShare> cache_shares(std::optional<double> fraction,
 
 // Why no request can speculate; empty: they can.
 std::string speculation_refusal(const EngineData& data, const Backends& backends, bool trace) {
-  if (!data.family->checks_drafts())
+  if (!data.family->text_facts().has_value())
     return message("the steps of a ", in_quotes(data.info.family),
                    " do not draw the ids of a text");
   if (trace) return "trace keeps the values of each step by itself";
@@ -164,6 +118,51 @@ std::string speculation_refusal(const EngineData& data, const Backends& backends
       return message("device ", in_quotes(backend->info().device), " does not check drafts");
   }
   return {};
+}
+
+// The rules of requests that don't say otherwise: a draft engine is there to be used.
+decode::SpeculationRules speculation_rules(const Speculation& options,
+                                           const std::string& draft_engine) {
+  decode::SpeculationRules usual;
+  if (!draft_engine.empty()) usual.source = decode::DraftSource::model;
+  const decode::SpeculationRules rules = decode::compile_speculation(options, usual);
+  TTSRT_CHECK(ConfigError, rules.source != decode::DraftSource::model || !draft_engine.empty(),
+              "speculation.mode: expected \"none\" or \"ngram\" without draft_engine, got "
+              "\"draft\"");
+  return rules;
+}
+
+// What executors and plans say of speculation; where it can't be, it must not be asked for.
+model::SpeculationSupport speculation_of(const EngineData& data, const Backends& backends,
+                                         bool trace, const Speculation& options,
+                                         const std::string& draft_engine) {
+  model::SpeculationSupport made{speculation_rules(options, draft_engine),
+                                 speculation_refusal(data, backends, trace)};
+  if (made.refusal.empty()) return made;
+  TTSRT_CHECK(ConfigError, draft_engine.empty(), "draft_engine: expected none, as ", made.refusal,
+              ", got ", in_quotes(draft_engine));
+  TTSRT_CHECK(ConfigError, !made.rules.is_on(), "speculation.mode: expected \"none\", as ",
+              made.refusal, ", got ", in_quotes(decode::name_of(made.rules.source)));
+  return made;
+}
+
+// Opens the drafter of an executor whose networks have these options.
+model::Drafter open_drafter(const EngineData& target, const Engine& engine, Backends&& backends,
+                            const model::NetworkOptions& options,
+                            const std::string& kv_cache_dtype) {
+  const EngineData& data = *engine.data();
+  model::check_draft_engine(target, data);
+  model::NetworkOptions network = options;
+  network.limits = model::draft_limits(options.limits, data);
+  network.state.cache_dtype = model::cache_dtype_of(kv_cache_dtype, data.info.dtype);
+  model::Drafter made;
+  made.vocab = std::min(target.family->text_facts()->vocab, data.family->text_facts()->vocab);
+  made.position_table = data.family->text_facts()->position_table;
+  made.engine = engine.data();
+  for (auto& backend : backends)
+    made.networks.push_back(
+        std::make_unique<model::NativeNetwork>(data, std::move(backend), network));
+  return made;
 }
 
 }  // namespace
@@ -198,33 +197,25 @@ OpenedModel open_model(const Engine& engine, const ExecutorOptions& options) {
   model::check_cache_limits(options.max_tokens_in_paged_kv_cache,
                             options.kv_cache_free_gpu_mem_fraction);
   model::NetworkOptions network;
-  network.limits = data.limits;
-  network.limits.max_batch_size =
-      reduced_limit("max_batch_size", options.max_batch_size, data.limits.max_batch_size);
-  network.limits.max_num_tokens =
-      reduced_limit("max_num_tokens", options.max_num_tokens, data.limits.max_num_tokens);
-  network.limits.max_paused =
-      paused_limit(options.preempt, options.max_paused_requests, network.limits.max_batch_size);
-  const std::int32_t least =
-      model::longest_launch(data.limits, data.family->limit_bounds(data.manifest));
-  TTSRT_CHECK(ConfigError, network.limits.max_num_tokens >= least,
-              "max_num_tokens: expected at least ", least,
-              " (the longest text, context and whole item), got ", network.limits.max_num_tokens);
-  network.state.cache_dtype = cache_dtype_of(options.kv_cache_dtype, data.info.dtype);
+  network.limits = model::executor_limits(data, options);
+  network.state.cache_dtype = model::cache_dtype_of(options.kv_cache_dtype, data.info.dtype);
   network.state.cache_positions = options.max_tokens_in_paged_kv_cache;
   network.profile = options.profile;
   network.trace = options.trace;
   OpenedModel opened;
   const Team team = team_of(options.device, options.num_threads, options.pin_threads);
   Backends backends = open_backends(team, options.pin_threads);
-  opened.speculation = {decode::compile_speculation(options.speculation, {}),
-                        speculation_refusal(data, backends, options.trace)};
-  const model::SpeculationSupport& speculation = opened.speculation;
-  TTSRT_CHECK(ConfigError, !speculation.rules.is_on || speculation.refusal.empty(),
-              "speculation.mode: expected \"none\", as ", speculation.refusal);
-  if (speculation.refusal.empty())
+  opened.speculation =
+      speculation_of(data, backends, options.trace, options.speculation, options.draft_engine);
+  if (!options.draft_engine.empty()) {
+    const Engine draft = Engine::open(options.draft_engine);
+    opened.drafter = open_drafter(data, draft, open_backends(team, options.pin_threads), network,
+                                  options.kv_cache_dtype);
+    opened.draft_weight_bytes = draft.info().weight_bytes;
+  }
+  if (opened.speculation.refusal.empty())
     network.limits.max_draft_rows =
-        decode::draft_rows(speculation.rules, network.limits.max_batch_size);
+        decode::draft_rows(opened.speculation.rules, network.limits.max_batch_size);
   const auto shares = cache_shares(options.kv_cache_free_gpu_mem_fraction, backends);
   const auto in_use = backends.size() > 1 ? data.weights.use() : nullptr;  // read once for all
   for (std::size_t i = 0; i < backends.size(); ++i) {
@@ -240,20 +231,70 @@ OpenedModel open_model(const Engine& engine, const ExecutorOptions& options) {
 
 namespace {
 
-void add(MemoryPlan& plan, const ops::Backend& backend, const ops::StateSpec& state,
-         const std::vector<ops::SizedProgram>& programs) {
-  const ops::MemoryUse use = backend.memory_use(state, programs);
-  const auto cache_tokens = static_cast<std::uint64_t>(state.num_blocks) * ops::kBlockSize;
-  plan.cache_tokens += cache_tokens;
-  plan.weights += use.weights;
-  plan.kv_cache += use.kv_cache;
-  plan.cross_memory += use.cross_memory;
-  plan.slots += use.slots;
-  plan.activations += use.activations;
-  plan.scratch += use.scratch;
-  plan.replicas.push_back({backend.info().device, use.kv_cache, use.cross_memory, use.slots,
-                           use.activations, use.scratch, use.weights,
-                           backend.free_bytes().value_or(0), cache_tokens});
+// A network that would run an engine.
+class PlannedNetwork {
+ public:
+  PlannedNetwork(const EngineData& data, const model::Limits& limits,
+                 const model::StateOptions& state)
+      : family_(*data.family),
+        limits_(limits),
+        state_(state),
+        programs_(family_.programs(data.weights, limits, false)) {
+    for (const model::FamilyProgram& of : programs_) {
+      const auto index = static_cast<std::int32_t>(sized_.size());
+      sized_.push_back(
+          {&of.program, {of.max_rows, of.max_draws, false, false, index, of.max_segments}});
+    }
+  }
+
+  ReplicaMemory on(const ops::Backend& backend, const model::CacheShare& share) const {
+    const ops::StateSpec state =
+        model::fitted_state(family_, limits_, state_, share, backend, sized_);
+    const ops::MemoryUse use = backend.memory_use(state, sized_);
+    return {backend.info().device,
+            use.kv_cache,
+            use.cross_memory,
+            use.slots,
+            use.activations,
+            use.scratch,
+            use.weights,
+            backend.free_bytes().value_or(0),
+            static_cast<std::uint64_t>(state.num_blocks) * ops::kBlockSize};
+  }
+
+ private:
+  const model::Family& family_;
+  const model::Limits limits_;
+  const model::StateOptions state_;
+  const std::vector<model::FamilyProgram> programs_;
+  std::vector<ops::SizedProgram> sized_;
+};
+
+// What a draft engine takes beside each replica; its cache holds no positions of requests.
+void add_draft(const EngineData& draft, const model::Limits& limits, const MemoryOptions& options,
+               const Backends& backends, MemoryPlan& plan) {
+  const DType cache_dtype = model::cache_dtype_of(options.kv_cache_dtype, draft.info.dtype);
+  const PlannedNetwork network(draft, model::draft_limits(limits, draft),
+                               {cache_dtype, options.max_tokens_in_paged_kv_cache});
+  for (std::size_t i = 0; i < backends.size(); ++i) {
+    const ReplicaMemory use = network.on(*backends[i], {});
+    ReplicaMemory& replica = plan.replicas[i];
+    replica.kv_cache += use.kv_cache;
+    replica.slots += use.slots;
+    replica.activations += use.activations;
+    replica.scratch += use.scratch;
+    replica.weights += use.weights;
+  }
+}
+
+void add(MemoryPlan& plan, const ReplicaMemory& replica) {
+  plan.cache_tokens += replica.cache_tokens;
+  plan.weights += replica.weights;
+  plan.kv_cache += replica.kv_cache;
+  plan.cross_memory += replica.cross_memory;
+  plan.slots += replica.slots;
+  plan.activations += replica.activations;
+  plan.scratch += replica.scratch;
 }
 
 }  // namespace
@@ -262,27 +303,14 @@ MemoryPlan plan_memory(const Engine& engine, const MemoryOptions& options) {
   const EngineData& data = *engine.data();
   model::check_cache_limits(options.max_tokens_in_paged_kv_cache,
                             options.kv_cache_free_gpu_mem_fraction);
-  const model::LimitBounds bounds = data.family->limit_bounds(data.manifest);
-  model::Limits limits = data.limits;
-  limits.max_batch_size = within("max_batch_size", options.max_batch_size,
-                                 data.limits.max_batch_size, model::kMaxBatch);
-  limits.max_paused =
-      paused_limit(options.preempt, options.max_paused_requests, limits.max_batch_size);
-  limits.max_seq_len =
-      within("max_seq_len", options.max_seq_len, data.limits.max_seq_len, bounds.most_positions);
-  limits.max_num_tokens = planned_tokens(options.max_num_tokens, limits, bounds);
+  model::Limits limits = model::planned_limits(data, options);
   const Team team = team_of(options.device, options.num_threads, false);
   const Backends backends = open_backends(team, false);
-  if (speculation_refusal(data, backends, false).empty())
-    limits.max_draft_rows = decode::draft_rows({}, limits.max_batch_size);
-  const DType cache_dtype = cache_dtype_of(options.kv_cache_dtype, data.info.dtype);
-  const auto programs = data.family->programs(data.weights, limits, false);
-  std::vector<ops::SizedProgram> sized;
-  for (const model::FamilyProgram& of : programs) {
-    const auto index = static_cast<std::int32_t>(sized.size());
-    sized.push_back(
-        {&of.program, {of.max_rows, of.max_draws, false, false, index, of.max_segments}});
-  }
+  const model::SpeculationSupport speculation =
+      speculation_of(data, backends, false, options.speculation, options.draft_engine);
+  if (speculation.refusal.empty())
+    limits.max_draft_rows = decode::draft_rows(speculation.rules, limits.max_batch_size);
+  const DType cache_dtype = model::cache_dtype_of(options.kv_cache_dtype, data.info.dtype);
   MemoryPlan plan;
   plan.max_batch_size = limits.max_batch_size;
   plan.max_seq_len = limits.max_seq_len;
@@ -290,16 +318,21 @@ MemoryPlan plan_memory(const Engine& engine, const MemoryOptions& options) {
   plan.kv_cache_dtype = name_of(cache_dtype);
   plan.max_num_tokens = limits.max_num_tokens;
   const auto shares = cache_shares(options.kv_cache_free_gpu_mem_fraction, backends);
-  for (std::size_t i = 0; i < backends.size(); ++i) {
-    const ops::StateSpec state = model::fitted_state(
-        *data.family, limits, {cache_dtype, options.max_tokens_in_paged_kv_cache}, shares[i],
-        *backends[i], sized);
-    add(plan, *backends[i], state, sized);
+  const PlannedNetwork own(data, limits, {cache_dtype, options.max_tokens_in_paged_kv_cache});
+  for (std::size_t i = 0; i < backends.size(); ++i)
+    plan.replicas.push_back(own.on(*backends[i], shares[i]));
+  std::uint64_t draft_weights = 0;
+  if (!options.draft_engine.empty()) {
+    const Engine draft = Engine::open(options.draft_engine);
+    model::check_draft_engine(data, *draft.data());
+    draft_weights = draft.info().weight_bytes;
+    add_draft(*draft.data(), limits, options, backends, plan);
   }
+  for (const ReplicaMemory& replica : plan.replicas) add(plan, replica);
   const bool reads_host =
       std::any_of(plan.replicas.begin(), plan.replicas.end(),
                   [](const ReplicaMemory& replica) { return replica.weights == 0; });
-  plan.weights += reads_host ? data.info.weight_bytes : 0;
+  plan.weights += reads_host ? data.info.weight_bytes + draft_weights : 0;
   plan.is_served = limits.max_batch_size <= data.limits.max_batch_size &&
                    limits.max_seq_len == data.limits.max_seq_len &&
                    limits.max_num_tokens <= data.limits.max_num_tokens;

@@ -31,6 +31,8 @@ struct OpenedModel {
   std::unique_ptr<model::Itineraries> itineraries;
   model::StoredVoices voices;
   model::SpeculationSupport speculation;
+  model::Drafter drafter;
+  std::uint64_t draft_weight_bytes = 0;  // of the drafter's engine
 };
 
 // The engine on the devices the options name. Throws ConfigError for an unknown device or limits

@@ -25,6 +25,8 @@ struct MemoryOptions {
   std::int32_t max_tokens_in_paged_kv_cache = 0;  ///< as in ExecutorOptions
   /// As in ExecutorOptions: on a GPU, of the memory that is free there while it is planned.
   std::optional<double> kv_cache_free_gpu_mem_fraction = std::nullopt;
+  Speculation speculation = {};   ///< as ExecutorOptions::speculation: it takes rows of launches
+  std::string draft_engine = {};  ///< as ExecutorOptions::draft_engine, whose bytes are added
 };
 
 /// Bytes of one replica.

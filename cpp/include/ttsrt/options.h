@@ -131,12 +131,17 @@ struct Flow {
 /// executor.
 struct Speculation {
   /// "none": it is off; "ngram": what followed the last ids where they stood before in the prompt
-  /// or in the ids generated since (prompt lookup).
+  /// or in the ids generated since (prompt lookup); "draft": what ExecutorOptions::draft_engine
+  /// picks, by the request's own rules and random numbers. An executor with a draft engine that
+  /// says nothing else has "draft".
   std::optional<std::string> mode;
   std::optional<std::int32_t> num_draft_tokens;  ///< 4: ids guessed for one step, at most; 1 to 8
   std::optional<std::int32_t> max_ngram;  ///< 3: last ids that are looked up together; 1 to 16
   /// Which earlier place counts: "last" (the default), or "first", as in Hugging Face transformers.
   std::optional<std::string> match;
+  /// 0.4: "draft": guessing for a step ends where the draft engine's likeliest id has a smaller
+  /// probability; 0 to 1.
+  std::optional<float> min_confidence;
   /// 8: with so many requests in flight on a replica nothing is guessed, at least 1: the
   /// device is then busy with the requests themselves.
   std::optional<std::int32_t> speculate_below;
@@ -185,6 +190,10 @@ struct ExecutorOptions {
   /// num_draft_tokens and speculate_below also say how many rows beyond one per request a step may
   /// have on the CPU. Not together with `trace`, and not for other models.
   Speculation speculation;
+  /// The folder of the engine of a smaller language model with the same vocabulary, which guesses
+  /// for requests of the mode "draft"; empty: none. It runs on the same devices, within the limits
+  /// above and with a cache of its own for as many positions.
+  std::string draft_engine;
   std::int32_t iter_stats_max_iterations = 100;  ///< iterations that stats() keeps
   bool profile = false;  ///< record each stage's times for stats(); costs about 0.1 us per stage
   bool trace = false;    ///< record every stage's values in `Result::trace` (slow; for validation)

@@ -23,6 +23,8 @@ struct SpeculationStats {
   std::array<std::uint64_t, 8> drafted_at = {};
   std::array<std::uint64_t, 8> accepted_at = {};
   double draft_seconds = 0.0;  ///< that guessing took
+  /// Requests for which a draft engine gave numbers that are not finite; they went on without it.
+  std::uint64_t faults = 0;
 
   /// 0 without rounds.
   double tokens_per_round() const {

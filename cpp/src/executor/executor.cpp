@@ -58,20 +58,32 @@ ReplicaInfo describe(const model::NetworkInfo& network) {
   return info;
 }
 
-ExecutorInfo describe(const Engine& engine,
-                      const std::vector<const model::NetworkInfo*>& networks) {
+// The memory of a draft model's network is its replica's.
+void add_draft(ReplicaInfo& info, const model::NetworkInfo& draft) {
+  info.weight_bytes += draft.weight_bytes;
+  info.state_bytes += draft.state_bytes;
+  info.activation_bytes += draft.activation_bytes;
+  info.scratch_bytes += draft.scratch_bytes;
+  info.graph_bytes += draft.graph_bytes;
+}
+
+ExecutorInfo describe(const Engine& engine, const executor::Replicas& replicas,
+                      std::uint64_t draft_weight_bytes) {
+  const std::vector<const model::NetworkInfo*> networks = replicas.networks();
+  const std::vector<const model::NetworkInfo*> drafts = replicas.drafts();
   ExecutorInfo info;
   info.kv_cache_dtype = name_of(networks.front()->cache_dtype);
   bool reads_host = false;
   for (const model::NetworkInfo* network : networks) {
     const bool is_first = info.replicas.empty();
-    const ReplicaInfo replica = describe(*network);
+    ReplicaInfo replica = describe(*network);
+    reads_host = reads_host || replica.weight_bytes == 0;
+    if (!drafts.empty()) add_draft(replica, *drafts.at(info.replicas.size()));
     info.device += (is_first ? "" : ",") + replica.device;
     info.description += (is_first ? "" : "; ") + replica.description;
     info.max_batch_size += network->slots - network->paused_slots;
     info.max_paused_requests += network->paused_slots;
     info.weight_bytes += replica.weight_bytes;
-    reads_host = reads_host || replica.weight_bytes == 0;
     info.state_bytes += replica.state_bytes;
     info.activation_bytes += replica.activation_bytes;
     info.scratch_bytes += replica.scratch_bytes;
@@ -79,7 +91,7 @@ ExecutorInfo describe(const Engine& engine,
     info.cache_tokens += replica.cache_tokens;
     info.replicas.push_back(replica);
   }
-  if (reads_host) info.weight_bytes += engine.info().weight_bytes;
+  if (reads_host) info.weight_bytes += engine.info().weight_bytes + draft_weight_bytes;
   return info;
 }
 
@@ -126,10 +138,11 @@ class ExecutorImpl {
   ExecutorImpl(const Engine& the_engine, const ExecutorOptions& options, OpenedModel model)
       : engine(the_engine),
         itineraries(std::move(model.itineraries)),
-        replicas(std::move(model.networks), loop_options(options)),
+        replicas(std::move(model.networks), loop_options(options), std::move(model.drafter)),
         voices(*itineraries, std::move(model.voices)),
-        info(describe(the_engine, replicas.networks())),
-        speculation{model.speculation.rules, model.speculation.refusal},
+        info(describe(the_engine, replicas, model.draft_weight_bytes)),
+        speculation{model.speculation.rules, model.speculation.refusal,
+                    !options.draft_engine.empty()},
         place(place_of(info)) {}
 };
 

@@ -21,7 +21,8 @@ constexpr double kTextSeconds = 0.002;
 
 }  // namespace
 
-Loop::Loop(std::unique_ptr<model::Network> network, const LoopOptions& options, Intake& intake)
+Loop::Loop(std::unique_ptr<model::Network> network, const LoopOptions& options, Intake& intake,
+           std::unique_ptr<DraftModel> draft)
     : network_(std::move(network)),
       options_(options),
       site_{network_->info().facts, network_->info().programs},
@@ -31,12 +32,14 @@ Loop::Loop(std::unique_ptr<model::Network> network, const LoopOptions& options, 
       slots_(static_cast<std::size_t>(network_->info().slots)),
       ranking_(
           {network_->info().slots - network_->info().paused_slots, network_->info().paused_slots}),
+      draft_(std::move(draft)),
       scheduler_(site_.programs, network_->info().slots),
       split_(site_.programs.size()),
       flights_(static_cast<std::size_t>(std::max(network_->info().pipeline_depth, 1))) {
   for (std::int32_t slot = network_->info().slots - 1; slot >= 0; --slot)
     free_slots_.push_back(slot);
   order_.reserve(slots_.size());
+  guessed_.reserve(slots_.size());
   views_.reserve(slots_.size());
   for (SplitBatch& split : split_) split.members.reserve(slots_.size() * step::kMaxStops);
   budget_.max_rows = site_.facts.max_rows;
@@ -53,12 +56,6 @@ Loop::Loop(std::unique_ptr<model::Network> network, const LoopOptions& options, 
 Loop::~Loop() {
   intake_.close(false);
   join();
-}
-
-std::vector<StageTimes> Loop::stage_times() const {
-  std::vector<StageTimes> stages = network_->stage_times();
-  for (StageTimes& times : stages) times.replica = replica_;
-  return stages;
 }
 
 bool Loop::join(std::optional<double> timeout) {
@@ -238,6 +235,8 @@ bool Loop::launch_next() {
 }
 
 bool Loop::plan(step::StepPlan& plan) {
+  plan.clear(site_.programs.size());  // where guessing fails, nothing was launched
+  guess();
   const std::optional<std::int32_t> urgent = urgent_priority();
   plan_from(urgent.value_or(std::numeric_limits<std::int32_t>::min()), plan);
   if (plan.is_empty() && urgent.has_value())  // it waits for a launch that isn't collected
@@ -318,6 +317,7 @@ void Loop::book_split(const step::StepPlan& plan) {
 void Loop::adopt_thread() {
   try {
     network_->adopt_thread();
+    if (draft_ != nullptr) draft_->adopt_thread();
   } catch (const std::exception& problem) {
     throw DeviceError(problem.what());
   }

@@ -22,6 +22,7 @@
 #include <thread>
 #include <vector>
 
+#include "executor/draft_model.h"
 #include "executor/intake.h"
 #include "executor/kv_cache.h"
 #include "executor/load.h"
@@ -46,12 +47,15 @@ struct LoopOptions {
 class Loop {
  public:
   // Takes its requests from `intake`, which must outlive it.
-  Loop(std::unique_ptr<model::Network> network, const LoopOptions& options, Intake& intake);
+  Loop(std::unique_ptr<model::Network> network, const LoopOptions& options, Intake& intake,
+       std::unique_ptr<DraftModel> draft = nullptr);
   ~Loop();  // closes the intake
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
 
   const model::NetworkInfo& network() const { return network_->info(); }
+  // Of the draft model's network, or null.
+  const model::NetworkInfo* draft() const { return draft_ ? &draft_->info() : nullptr; }
   const Site& site() const { return site_; }
   std::vector<StageTimes> stage_times() const;
   // Waits for the end of the loop, for at most `timeout` seconds if given; whether it has ended.
@@ -83,6 +87,7 @@ class Loop {
   // Launches.
   bool launch_next();
   bool plan(step::StepPlan& plan);
+  void guess();
   void plan_from(std::int32_t priority, step::StepPlan& plan);
   std::optional<std::int32_t> urgent_priority() const;
   void book_launch(const Flight& flight);
@@ -121,6 +126,8 @@ class Loop {
   Ranking ranking_;                  // of those that had not ended when settle() ran last
   std::vector<std::int32_t> free_slots_;
   std::int32_t own_blocks_ = 0;  // worst cases of running requests, without their prefixes
+  const std::unique_ptr<DraftModel> draft_;  // or null
+  std::vector<Sequence*> guessed_;           // of guess()
   Scheduler scheduler_;
   StepBudget budget_;
   Speed speed_;

@@ -110,6 +110,7 @@ void Loop::release(std::int32_t slot) {
   const std::unique_ptr<Sequence> ended = std::move(slots_[static_cast<std::size_t>(slot)]);
   own_blocks_ -= ended->own_blocks();
   for (BlockTable& table : ended->tables) table.clear();
+  if (draft_ != nullptr) draft_->release(slot);
   for (Prefix* prefix : ended->prefixes) {
     if (prefix != nullptr) prefixes_.release(*prefix);
   }

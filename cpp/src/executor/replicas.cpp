@@ -10,16 +10,31 @@
 namespace ttsrt::executor {
 
 Replicas::Replicas(std::vector<std::unique_ptr<model::Network>> networks,
-                   const LoopOptions& options)
-    : intake_(options.max_queue_size, options.iter_stats_max_iterations) {
+                   const LoopOptions& options, model::Drafter&& drafter)
+    : intake_(options.max_queue_size, options.iter_stats_max_iterations),
+      draft_engine_(std::move(drafter.engine)) {
   TTSRT_CHECK(InternalError, !networks.empty(), "an executor has at least one replica");
   const std::int32_t block_size = networks.front()->info().block_size;
   for (std::unique_ptr<model::Network>& network : networks) {
     TTSRT_CHECK(InternalError, network->info().block_size == block_size,
                 "replicas: expected cache blocks of ", block_size, " positions, got ",
                 network->info().block_size);
-    loops_.push_back(std::make_unique<Loop>(std::move(network), options, intake_));
+    std::unique_ptr<DraftModel> draft;
+    if (!drafter.networks.empty()) {
+      draft = std::make_unique<DraftModel>(std::move(drafter.networks.at(loops_.size())),
+                                           drafter.vocab, drafter.position_table);
+    }
+    loops_.push_back(
+        std::make_unique<Loop>(std::move(network), options, intake_, std::move(draft)));
   }
+}
+
+std::vector<const model::NetworkInfo*> Replicas::drafts() const {
+  std::vector<const model::NetworkInfo*> all;
+  for (const auto& loop : loops_) {
+    if (loop->draft() != nullptr) all.push_back(loop->draft());
+  }
+  return all;
 }
 
 std::vector<const model::NetworkInfo*> Replicas::networks() const {

@@ -10,16 +10,20 @@
 #include "executor/loop.h"
 #include "executor/sequence.h"
 #include "model/network.h"
+#include "model/speculation.h"
 #include "ttsrt/stats.h"
 
 namespace ttsrt::executor {
 
 class Replicas {
  public:
-  // The networks are of the same engine and limits; at least one.
-  Replicas(std::vector<std::unique_ptr<model::Network>> networks, const LoopOptions& options);
+  // The networks are of the same engine and limits; at least one. The drafter has one for each of
+  // them, or none.
+  Replicas(std::vector<std::unique_ptr<model::Network>> networks, const LoopOptions& options,
+           model::Drafter&& drafter = {});
 
   std::vector<const model::NetworkInfo*> networks() const;
+  std::vector<const model::NetworkInfo*> drafts() const;
   // As Intake.
   void submit(Pending pending);
   void check_accepts() { intake_.check_accepts(); }
@@ -31,6 +35,7 @@ class Replicas {
 
  private:
   Intake intake_;
+  const std::shared_ptr<const void> draft_engine_;
   std::vector<std::unique_ptr<Loop>> loops_;
 };
 

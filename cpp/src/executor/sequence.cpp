@@ -65,8 +65,14 @@ Sequence::Sequence(Pending&& pending, std::int32_t the_slot, const Site& site, b
   }
   if (request.return_alignment)
     alignment.reserve(steps * static_cast<std::size_t>(request.itinerary.text_len));
-  if (request.speculation.is_on)
-    drafting = std::make_unique<Drafting>(request.speculation, request.itinerary, of.repeats);
+  if (request.speculation.source == decode::DraftSource::lookup)
+    drafting = std::make_unique<LookupDrafting>(request.speculation, request.itinerary, of.repeats);
+  if (request.speculation.source == decode::DraftSource::model) {
+    auto by_model =
+        std::make_unique<ModelDrafting>(request.speculation, request.itinerary, of.repeats);
+    guesses = by_model.get();
+    drafting = std::move(by_model);
+  }
   if (is_traced) mirror = std::make_unique<decode::PriorMirror>(request.itinerary.rules);
 }
 
@@ -94,7 +100,7 @@ void Sequence::draft(bool may_speculate) {
   num_drafts = 0;
   waits_for_drafts = drafting != nullptr && may_speculate && !steps_end.has_value();
   if (!waits_for_drafts || open_steps > 0) return;
-  num_drafts = drafting->propose(stop(stepwise).repeats - round_steps() - 1);
+  num_drafts = drafting->propose(steps_left() - 1);
 }
 
 std::int32_t Sequence::rows_of(std::int32_t index) const {

@@ -125,6 +125,7 @@ struct Sequence {
   std::vector<std::int32_t> text_positions;  // [steps]
   std::size_t text_positions_sent = 0;
   std::unique_ptr<Drafting> drafting;  // of its next step, if it speculates
+  ModelDrafting* guesses = nullptr;    // the same, if a draft model guesses
   std::int32_t num_drafts = 0;         // of that step
   bool waits_for_drafts = false;       // that step is planned once no other is in flight
   std::vector<float> nll;              // of the ids behind rows that emitted logits
@@ -165,6 +166,13 @@ struct Sequence {
   // Rows per branch of the step that is next, or that is launched and not collected, without
   // drafts.
   std::int32_t step_rows() const;
+  // Steps that it may still make, those that are launched and not collected included.
+  std::int32_t steps_left() const { return stop(stepwise).repeats - round_steps(); }
+  // Whether a draft model should guess for the next step. The first one doesn't wait for it.
+  bool wants_guesses() const {
+    return guesses != nullptr && guesses->needs_guesses() && open_steps == 0 && round_steps() > 0 &&
+           !steps_end.has_value() && !end.has_value();
+  }
   // Looks for drafts of the next step, if `may_speculate` and if no step is in flight.
   void draft(bool may_speculate);
   // Rows of a stop as it stands now: those it brings, those it replays, those it reads.

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -37,6 +38,13 @@ struct FamilyProgram {
   std::int32_t max_segments = 0;  // of one launch; 0: as many as rows
 };
 
+// The ids of a text.
+struct TextFacts {
+  std::int32_t vocab = 0;            // rows of the table
+  std::int32_t num_tokens = 0;       // of them, those that the tokenizer has
+  std::int32_t position_table = -1;  // that rows of ids add; -1: none
+};
+
 class Family {
  public:
   virtual ~Family() = default;
@@ -64,8 +72,9 @@ class Family {
   // In the order in which the Programs of one launch run. `trace`: with taps.
   virtual std::vector<FamilyProgram> programs(const Weights& weights, const Limits& limits,
                                               bool trace) const = 0;
-  // Whether its steps draw one id of a text each, so that one launch may check drafts of several.
-  virtual bool checks_drafts() const { return false; }
+  // Of a model whose steps draw one id of a text each, so that one launch may check drafts of
+  // several.
+  virtual std::optional<TextFacts> text_facts() const { return std::nullopt; }
   // Whether its "model" block may hold a "codec_model", whose decoder then belongs to it.
   virtual bool takes_codec() const { return false; }
 };

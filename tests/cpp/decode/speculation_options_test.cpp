@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "support/errors.h"
 
 namespace ttsrt::decode {
@@ -9,26 +11,31 @@ namespace {
 
 TEST(SpeculationOptions, WhatIsAbsentStays) {
   const SpeculationRules plain = compile_speculation({}, {});
-  EXPECT_FALSE(plain.is_on);
+  EXPECT_FALSE(plain.is_on());
   EXPECT_EQ(plain.num_draft_tokens, 4);
   EXPECT_EQ(plain.max_ngram, 3);
   EXPECT_EQ(plain.match, NgramMatch::last);
+  EXPECT_EQ(plain.min_confidence, 0.4F);
   EXPECT_EQ(plain.speculate_below, 8);
   Speculation options;
   options.mode = "ngram";
   options.num_draft_tokens = 8;
   options.match = "first";
   const SpeculationRules of_executor = compile_speculation(options, plain);
-  EXPECT_TRUE(of_executor.is_on);
+  EXPECT_TRUE(of_executor.is_on());
   Speculation of_request;
   of_request.max_ngram = 2;
   const SpeculationRules rules = compile_speculation(of_request, of_executor);
-  EXPECT_TRUE(rules.is_on);
+  EXPECT_TRUE(rules.is_on());
   EXPECT_EQ(rules.num_draft_tokens, 8);
   EXPECT_EQ(rules.max_ngram, 2);
   EXPECT_EQ(rules.match, NgramMatch::first);
+  of_request.mode = "draft";
+  of_request.min_confidence = 0.0F;
+  EXPECT_EQ(compile_speculation(of_request, of_executor).source, DraftSource::model);
+  EXPECT_EQ(compile_speculation(of_request, of_executor).min_confidence, 0.0F);
   of_request.mode = "none";
-  EXPECT_FALSE(compile_speculation(of_request, of_executor).is_on);
+  EXPECT_FALSE(compile_speculation(of_request, of_executor).is_on());
 }
 
 TEST(SpeculationOptions, WrongOnesAreNamed) {
@@ -37,8 +44,12 @@ TEST(SpeculationOptions, WrongOnesAreNamed) {
     change(options);
     return test::throws_naming<ConfigError>(text, [&] { compile_speculation(options, {}); });
   };
-  EXPECT_TRUE(refuses("speculation.mode: expected \"none\" or \"ngram\", got \"draft\"",
-                      [](Speculation& of) { of.mode = "draft"; }));
+  EXPECT_TRUE(refuses("speculation.mode: expected \"none\", \"ngram\" or \"draft\", got \"model\"",
+                      [](Speculation& of) { of.mode = "model"; }));
+  for (const float wrong : {-0.1F, 1.1F, std::numeric_limits<float>::quiet_NaN()}) {
+    EXPECT_TRUE(refuses("speculation.min_confidence: expected 0 to 1",
+                        [=](Speculation& of) { of.min_confidence = wrong; }));
+  }
   EXPECT_TRUE(refuses("speculation.match", [](Speculation& of) { of.match = "any"; }));
   EXPECT_TRUE(refuses("speculation.num_draft_tokens: expected 1 to 8, got 9",
                       [](Speculation& of) { of.num_draft_tokens = 9; }));

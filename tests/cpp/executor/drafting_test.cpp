@@ -20,7 +20,7 @@ step::Itinerary after(Ids ids) {
 
 decode::SpeculationRules on() {
   decode::SpeculationRules rules;
-  rules.is_on = true;
+  rules.source = decode::DraftSource::lookup;
   return rules;
 }
 
@@ -29,7 +29,7 @@ Ids fed(const Drafting& drafting, std::int32_t drafts) {
 }
 
 TEST(Drafting, AStepIsFedWithTheLastIdAndTheDrafts) {
-  Drafting drafting(on(), after({1, 2, 3, 4, 5, 6, 1, 2}), kSteps);
+  LookupDrafting drafting(on(), after({1, 2, 3, 4, 5, 6, 1, 2}), kSteps);
   ASSERT_EQ(drafting.propose(100), 4);
   EXPECT_EQ(fed(drafting, 4), (Ids{2, 3, 4, 5, 6}));
   ASSERT_EQ(drafting.propose(2), 2);  // the steps that are left
@@ -41,12 +41,12 @@ TEST(Drafting, AStepIsFedWithTheLastIdAndTheDrafts) {
 }
 
 TEST(Drafting, DraftsEndBeforeAnEnd) {
-  Drafting drafting(on(), after({1, 2, 3, 99, 5, 1, 2}), kSteps);
+  LookupDrafting drafting(on(), after({1, 2, 3, 99, 5, 1, 2}), kSteps);
   EXPECT_EQ(drafting.propose(100), 1);
 }
 
 TEST(Drafting, FewerAreTriedWhileTheyFail) {
-  Drafting drafting(on(), after({1, 1, 1, 1, 1, 1, 1, 1}), kSteps);
+  LookupDrafting drafting(on(), after({1, 1, 1, 1, 1, 1, 1, 1}), kSteps);
   const auto round = [&](std::int32_t accepted) {
     const std::int32_t drafted = drafting.propose(100);
     drafting.settle(drafted, std::min(accepted, drafted));
@@ -74,7 +74,7 @@ TEST(Drafting, FewerAreTriedWhileTheyFail) {
 }
 
 TEST(Drafting, ShortMatchesThatFailDoNotHinderLongOnes) {
-  Drafting drafting(on(), after({1, 2, 3, 8, 4, 3}), kSteps);
+  LookupDrafting drafting(on(), after({1, 2, 3, 8, 4, 3}), kSteps);
   for (std::int32_t i = 0; i < 3; ++i) drafting.settle(drafting.propose(100), 0);  // behind one id
   EXPECT_EQ(drafting.propose(100), 0);
   for (const std::int32_t id : {1, 2, 3}) drafting.append(id);
@@ -82,7 +82,7 @@ TEST(Drafting, ShortMatchesThatFailDoNotHinderLongOnes) {
 }
 
 TEST(Drafting, CountsAreToldOnce) {
-  Drafting drafting(on(), after({1, 1, 1}), kSteps);
+  LookupDrafting drafting(on(), after({1, 1, 1}), kSteps);
   drafting.settle(drafting.propose(100), 2);
   SpeculationStats sum;
   drafting.tell(sum);
@@ -99,24 +99,114 @@ TEST(Drafting, RequestsDecideWhetherTheySpeculate) {
   Speculation asked;
   SpeculationSite site;
   const step::Itinerary itinerary = after({1});
-  EXPECT_FALSE(speculation_of(std::nullopt, site, itinerary).is_on);
+  EXPECT_FALSE(speculation_of(std::nullopt, site, itinerary).is_on());
   asked.mode = "ngram";
-  EXPECT_TRUE(speculation_of(asked, site, itinerary).is_on);
-  site.rules.is_on = true;
-  EXPECT_TRUE(speculation_of(std::nullopt, site, itinerary).is_on);
+  EXPECT_TRUE(speculation_of(asked, site, itinerary).is_on());
+  site.rules.source = decode::DraftSource::lookup;
+  EXPECT_TRUE(speculation_of(std::nullopt, site, itinerary).is_on());
   asked.mode = "none";
-  EXPECT_FALSE(speculation_of(asked, site, itinerary).is_on);
+  EXPECT_FALSE(speculation_of(asked, site, itinerary).is_on());
   step::Itinerary forced = after({1});
   forced.forced_codes = std::make_shared<const Ids>(Ids{1, 2});
-  EXPECT_FALSE(speculation_of(std::nullopt, site, forced).is_on);
-  EXPECT_FALSE(speculation_of(std::nullopt, site, step::Itinerary()).is_on);
+  EXPECT_FALSE(speculation_of(std::nullopt, site, forced).is_on());
+  EXPECT_FALSE(speculation_of(std::nullopt, site, step::Itinerary()).is_on());
+}
+
+TEST(Drafting, ADraftModelMustBeThere) {
+  Speculation asked;
+  asked.mode = "draft";
+  SpeculationSite site;
+  EXPECT_TRUE(
+      test::throws_naming<ConfigError>("as this executor has no draft_engine, got \"draft\"",
+                                       [&] { speculation_of(asked, site, after({1})); }));
+  site.has_draft_engine = true;
+  EXPECT_EQ(speculation_of(asked, site, after({1})).source, decode::DraftSource::model);
+  site.refusal = "of a test";
+  EXPECT_TRUE(test::throws_naming<ConfigError>("as of a test, got \"draft\"",
+                                               [&] { speculation_of(asked, site, after({1})); }));
+}
+
+decode::SpeculationRules by_model() {
+  decode::SpeculationRules rules;
+  rules.source = decode::DraftSource::model;
+  return rules;
+}
+
+// A round in which the model gives so many guesses; returns how many it was asked for.
+std::int32_t round(ModelDrafting& drafting, std::int32_t given, std::int32_t accepted) {
+  const std::int32_t wanted = drafting.wanted(100);
+  EXPECT_TRUE(drafting.needs_guesses());
+  for (std::int32_t i = 0; i < std::min(given, wanted); ++i) EXPECT_TRUE(drafting.take(50 + i));
+  drafting.finish_guesses(0.0, wanted > 0);
+  const std::int32_t drafted = drafting.propose(100);
+  EXPECT_EQ(drafted, std::min(given, wanted));
+  const std::int32_t came_true = std::min(accepted, drafted);
+  for (std::int32_t i = 0; i <= came_true; ++i) drafting.append(60);
+  drafting.settle(drafted, came_true);
+  return wanted;
+}
+
+TEST(ModelDrafting, GuessesStandBehindTheText) {
+  ModelDrafting drafting(by_model(), after({1, 2}), kSteps);
+  const std::int32_t* text = drafting.text();
+  EXPECT_TRUE(drafting.take(7));
+  EXPECT_TRUE(drafting.take(8));
+  EXPECT_FALSE(drafting.take(99));  // what stands behind an end is never checked
+  drafting.finish_guesses(0.5, true);
+  EXPECT_FALSE(drafting.needs_guesses());
+  EXPECT_EQ(drafting.num_prompt(), 2);
+  EXPECT_EQ(drafting.num_ids(), 2);
+  EXPECT_EQ(drafting.num_guesses(), 2);
+  EXPECT_EQ(drafting.propose(1), 1);  // the steps that are left
+  EXPECT_EQ(drafting.propose(9), 2);
+  EXPECT_EQ(Ids(drafting.fed(), drafting.fed() + 3), (Ids{2, 7, 8}));
+  drafting.append(7);
+  drafting.append(5);
+  drafting.settle(2, 1);
+  EXPECT_EQ(drafting.num_guesses(), 0);
+  EXPECT_EQ(Ids(drafting.text(), drafting.text() + drafting.num_ids()), (Ids{1, 2, 7, 5}));
+  EXPECT_EQ(drafting.text(), text);
+  EXPECT_EQ(drafting.stats().draft_seconds, 0.5);
+}
+
+TEST(ModelDrafting, OneMoreIsWantedAfterAFullRoundAndOneLessAfterNone) {
+  ModelDrafting drafting(by_model(), after({1}), 1000);
+  EXPECT_EQ(round(drafting, 9, 0), 4);
+  EXPECT_EQ(round(drafting, 9, 1), 3);  // a part came true
+  EXPECT_EQ(round(drafting, 9, 9), 3);
+  EXPECT_EQ(round(drafting, 9, 9), 4);
+  EXPECT_EQ(round(drafting, 9, 0), 4);  // no more than the request allows
+  EXPECT_EQ(round(drafting, 0, 0), 3);  // it was sure of nothing
+  EXPECT_EQ(round(drafting, 1, 9), 2);
+  EXPECT_EQ(round(drafting, 9, 0), 3);
+  EXPECT_EQ(round(drafting, 9, 0), 2);
+  EXPECT_EQ(round(drafting, 9, 0), 1);
+  EXPECT_EQ(round(drafting, 9, 0), 0);  // a round's rest
+  EXPECT_EQ(round(drafting, 9, 0), 1);
+  for (std::int32_t rest = 2; rest <= 32; rest *= 2) {
+    for (std::int32_t i = 0; i < std::min(rest, 16); ++i) EXPECT_EQ(round(drafting, 9, 0), 0);
+    EXPECT_EQ(round(drafting, 9, rest == 32 ? 9 : 0), 1);
+  }
+  EXPECT_EQ(round(drafting, 9, 0), 2);
+}
+
+TEST(ModelDrafting, AModelWhoseNumbersAreNotFiniteIsNotAskedAgain) {
+  ModelDrafting drafting(by_model(), after({1}), 1000);
+  EXPECT_TRUE(drafting.take(5));
+  drafting.give_up();
+  EXPECT_EQ(drafting.num_guesses(), 0);
+  drafting.finish_guesses(0.0, true);
+  drafting.append(3);
+  drafting.settle(0, 0);
+  for (std::int32_t i = 0; i < 40; ++i) EXPECT_EQ(round(drafting, 9, 0), 0);
+  EXPECT_EQ(drafting.stats().faults, 1U);
 }
 
 TEST(Drafting, WhereItCannotBeTheReasonIsTold) {
   Speculation asked;
   SpeculationSite site;
   site.refusal = "device \"cuda:0\" does not check drafts";
-  EXPECT_FALSE(speculation_of(std::nullopt, site, after({1})).is_on);
+  EXPECT_FALSE(speculation_of(std::nullopt, site, after({1})).is_on());
   asked.mode = "ngram";
   EXPECT_TRUE(test::throws_naming<ConfigError>("device \"cuda:0\" does not check drafts",
                                                [&] { speculation_of(asked, site, after({1})); }));

@@ -2,103 +2,27 @@
 // whatever the cache holds, and end as they would.
 #include <gtest/gtest.h>
 
-#include "support/causal_models.h"
 #include "support/errors.h"
-#include "support/tiny_executor.h"
+#include "support/speculating.h"
 
 namespace ttsrt {
 namespace {
 
-using Ids = std::vector<std::int32_t>;
+using test::Ids;
+using test::kTokens;
+using test::model_config;
+using test::ngram;
+using test::prompt;
+using test::text_limits;
+using test::wishes;
 
-constexpr std::int32_t kTokens = 90;
-
-Json model_config(const Json& stack) {
-  Json config = test::llm_config(stack);
-  config["model"]["decoder"]["max_positions"] = 160;
-  config["defaults"]["max_frames"] = kTokens;
-  return config;
-}
-
-BuildOptions limits(DType dtype) {
-  BuildOptions options;
-  options.dtype = dtype;
-  options.max_batch_size = 6;
-  options.max_seq_len = 140;
-  options.max_input_len = 45;
-  return options;
-}
-
-Speculation ngram(std::int32_t num_draft_tokens = 4, const char* match = "last") {
-  Speculation of;
-  of.mode = "ngram";
-  of.num_draft_tokens = num_draft_tokens;
-  of.match = match;
-  return of;
-}
-
-Request prompt(Ids ids, float temperature = 0.0F, std::uint64_t seed = 0) {
-  Request request;
-  request.text_ids = std::move(ids);
-  request.temperature = temperature;
-  request.seed = seed;
-  return request;
-}
-
-// Prompts of several lengths, greedy and drawn. Drawn ones at a small temperature repeat
-// themselves.
-std::vector<Request> wishes() {
-  Ids copied;
-  for (std::int32_t i = 0; i < 42; ++i) copied.push_back(3 + i % 7);
-  std::vector<Request> all;
-  all.push_back(prompt({5}));
-  all.push_back(prompt(copied));
-  all.push_back(prompt({4, 9, 17, 4, 9}, 0.3F, 3));
-  all.back().top_k = 5;
-  all.push_back(prompt({11, 12, 13, 14, 11, 12, 13}, 1.0F, 4));
-  all.back().top_p = 0.7F;
-  all.push_back(prompt(copied, 0.6F, 5));
-  all.back().min_p = 0.2F;
-  all.push_back(prompt({21, 22, 23}, 4.0F, 6));  // hardly a draft comes true
-  for (Request& request : all) request.min_frames = 60;
-  return all;
-}
-
-class Speculating : public test::ExecutorAt {
- protected:
-  struct Outcome {
-    std::vector<Result> results;
-    ExecutorStats stats;
-  };
-
-  static Outcome run(const Engine& engine, const ExecutorOptions& options,
-                     const std::vector<Request>& requests, bool is_crowd) {
-    Executor executor(engine, options);
-    Outcome outcome;
-    std::vector<Handle> handles;
-    for (const Request& request : requests) {
-      if (!is_crowd) outcome.results.push_back(executor.generate(request));
-      if (is_crowd) handles.push_back(executor.submit(request));
-    }
-    for (Handle& handle : handles) outcome.results.push_back(*handle.result());
-    outcome.stats = executor.stats();
-    test::expect_idle(executor, 0);
-    return outcome;
-  }
-
-  static void expect_equal(const Outcome& got, const Outcome& expected, const std::string& what) {
-    ASSERT_EQ(got.results.size(), expected.results.size());
-    for (std::size_t i = 0; i < got.results.size(); ++i)
-      test::expect_same(got.results[i], expected.results[i],
-                        what + ", request " + std::to_string(i));
-  }
-};
+class Speculating : public test::SpeculatingAt {};
 
 TEST_P(Speculating, GivesTheSameIds) {
   for (const bool is_parallel : {false, true}) {
     for (const DType dtype : {DType::float32, DType::bfloat16}) {
       const Json stack = is_parallel ? test::parallel_stack_json() : test::llama_stack_json();
-      const test::TinyEngine folder(model_config(stack), limits(dtype));
+      const test::TinyEngine folder(model_config(stack), text_limits(dtype));
       const Engine engine = Engine::open(folder.path());
       for (const char* cache : {"", "int8"}) {
         ExecutorOptions chosen = options();
@@ -120,8 +44,31 @@ TEST_P(Speculating, GivesTheSameIds) {
   }
 }
 
+TEST_P(Speculating, TokenRulesSeeTheDraftsBefore) {
+  const test::TinyEngine folder(model_config(test::llama_stack_json()),
+                                text_limits(DType::float32));
+  const Engine engine = Engine::open(folder.path());
+  const std::vector<Request> all = test::ruled_wishes();
+  const Outcome plain = run(engine, options(), all, false);
+  ExecutorOptions chosen = options();
+  for (const Speculation& how : {ngram(), ngram(8)}) {
+    chosen.speculation = how;
+    const Outcome alone = run(engine, chosen, all, false);
+    expect_equal(alone, plain, "alone");
+    expect_equal(run(engine, chosen, all, true), plain, "crowd");
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      const SpeculationStats& of = alone.results[i].metrics.speculation;
+      EXPECT_GT(of.rounds, 0U) << i;
+      EXPECT_EQ(of.tokens, alone.results[i].logprobs.drawn.size()) << i;
+    }
+    EXPECT_GT(alone.stats.speculation.accepted, 0U);
+    EXPECT_GT(alone.stats.speculation.drafted, alone.stats.speculation.accepted);
+  }
+}
+
 TEST_P(Speculating, CountsWhatItDid) {
-  const test::TinyEngine folder(model_config(test::llama_stack_json()), limits(DType::float32));
+  const test::TinyEngine folder(model_config(test::llama_stack_json()),
+                                text_limits(DType::float32));
   const Engine engine = Engine::open(folder.path());
   ExecutorOptions chosen = options();
   chosen.speculation = ngram();
@@ -151,7 +98,8 @@ TEST_P(Speculating, CountsWhatItDid) {
 
 // A text that repeats one id: all drafts come true, and one step gives all that it may.
 TEST_P(Speculating, StepsGiveSeveralIdsWhereDraftsComeTrue) {
-  const test::TinyEngine folder(model_config(test::llama_stack_json()), limits(DType::float32));
+  const test::TinyEngine folder(model_config(test::llama_stack_json()),
+                                text_limits(DType::float32));
   const Engine engine = Engine::open(folder.path());
   ExecutorOptions chosen = options();
   chosen.speculation = ngram(8);
@@ -165,7 +113,8 @@ TEST_P(Speculating, StepsGiveSeveralIdsWhereDraftsComeTrue) {
 }
 
 TEST_P(Speculating, EndsInsideARound) {
-  const test::TinyEngine folder(model_config(test::llama_stack_json()), limits(DType::float32));
+  const test::TinyEngine folder(model_config(test::llama_stack_json()),
+                                text_limits(DType::float32));
   const Engine engine = Engine::open(folder.path());
   ExecutorOptions plain = options();
   ExecutorOptions chosen = options();
@@ -188,7 +137,8 @@ TEST_P(Speculating, EndsInsideARound) {
 }
 
 TEST_P(Speculating, IsOffWhereManyRequestsRun) {
-  const test::TinyEngine folder(model_config(test::llama_stack_json()), limits(DType::float32));
+  const test::TinyEngine folder(model_config(test::llama_stack_json()),
+                                text_limits(DType::float32));
   const Engine engine = Engine::open(folder.path());
   const Outcome plain = run(engine, options(), wishes(), false);
   ExecutorOptions chosen = options();
@@ -201,7 +151,8 @@ TEST_P(Speculating, IsOffWhereManyRequestsRun) {
 }
 
 TEST_P(Speculating, EachRequestMayDecide) {
-  const test::TinyEngine folder(model_config(test::llama_stack_json()), limits(DType::float32));
+  const test::TinyEngine folder(model_config(test::llama_stack_json()),
+                                text_limits(DType::float32));
   const Engine engine = Engine::open(folder.path());
   Executor executor(engine, options());
   Request request = wishes()[1];
@@ -217,7 +168,8 @@ TEST_P(Speculating, EachRequestMayDecide) {
 }
 
 TEST_P(Speculating, CancelledRequestsLeaveNothing) {
-  const test::TinyEngine folder(model_config(test::llama_stack_json()), limits(DType::float32));
+  const test::TinyEngine folder(model_config(test::llama_stack_json()),
+                                text_limits(DType::float32));
   const Engine engine = Engine::open(folder.path());
   ExecutorOptions chosen = options();
   chosen.speculation = ngram();
@@ -238,7 +190,8 @@ TEST_P(Speculating, CancelledRequestsLeaveNothing) {
 }
 
 TEST_P(Speculating, EventsAreTheWhole) {
-  const test::TinyEngine folder(model_config(test::llama_stack_json()), limits(DType::float32));
+  const test::TinyEngine folder(model_config(test::llama_stack_json()),
+                                text_limits(DType::float32));
   const Engine engine = Engine::open(folder.path());
   ExecutorOptions chosen = options();
   chosen.speculation = ngram();
@@ -266,7 +219,7 @@ TEST(SpeculationRefused, WhereModelsOrTracesForbidIt) {
   const Engine t3 = Engine::open(speech.path());
   EXPECT_TRUE(test::throws_naming<ConfigError>("speculation.mode: expected \"none\", as the steps",
                                                [&] { Executor(t3, chosen); }));
-  const test::TinyEngine text(model_config(test::llama_stack_json()), limits(DType::float32));
+  const test::TinyEngine text(model_config(test::llama_stack_json()), text_limits(DType::float32));
   const Engine llm = Engine::open(text.path());
   chosen.trace = true;
   EXPECT_TRUE(test::throws_naming<ConfigError>("as trace", [&] { Executor(llm, chosen); }));

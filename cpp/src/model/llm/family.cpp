@@ -64,6 +64,10 @@ step::Facts LlmFamily::facts(const Limits& limits) const {
   return facts_of("llm", config_.vocab, 1.0, limits);
 }
 
+std::optional<TextFacts> LlmFamily::text_facts() const {
+  return TextFacts{config_.vocab, config_.num_tokens, config_.decoder.has_positions ? 0 : -1};
+}
+
 std::unique_ptr<model::Itineraries> LlmFamily::itineraries(const Limits& limits,
                                                            const Weights* /*weights*/) const {
   decode::compile_rules(Request{}, rules_, 0, 0);

@@ -25,7 +25,7 @@ class LlmFamily final : public Family {
   ops::StateSpec state(const Limits& limits, const StateOptions& options) const override;
   std::vector<FamilyProgram> programs(const Weights& weights, const Limits& limits,
                                       bool trace) const override;
-  bool checks_drafts() const override { return true; }
+  std::optional<TextFacts> text_facts() const override;
 
   const Config& config() const { return config_; }
 
