@@ -102,8 +102,8 @@ CHANGED = [
     Changed(r"--seconds 60", "--seconds 1 --capacity_seconds 0.5", "a minute"),
     Changed(r"--turns \d+", "--turns 1", "minutes"),
     Changed(
-        r"(bench\.speculation \w+) .*",
-        r"\1 --size tiny --tokens 48 --turns 1",
+        r"(bench\.speculation \w+) --size true --tokens \d+",
+        r"\1 --size tiny --tokens 48",
         "a model of full size",
     ),
     Changed(r"(bench\.say_latency .*)", r"\1 --most 100", "no time is asserted"),

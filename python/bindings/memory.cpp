@@ -58,6 +58,13 @@ void register_memory_options(py::module_& module) {
             "As ExecutorOptions.max_tokens_in_paged_kv_cache.");
   def_field(bound, "kv_cache_free_gpu_mem_fraction", &MemoryOptions::kv_cache_free_gpu_mem_fraction,
             "As in ExecutorOptions: on a GPU, of the memory that is free there now.");
+  def_field(bound, "speculation", &MemoryOptions::speculation, "As ExecutorOptions.speculation.");
+  bound.def_property(
+      "draft_engine", [](const MemoryOptions& self) { return optional_path(self.draft_engine); },
+      [](MemoryOptions& self, const py::object& path) {
+        self.draft_engine = path_or_empty(path, "draft_engine");
+      },
+      "As ExecutorOptions.draft_engine.");
 }
 
 }  // namespace

@@ -142,13 +142,15 @@ void register_speculation(py::module_& module) {
                                 "How ids of a text are guessed and checked together.");
   bound.def(py::init<>(), "Nothing given: as the executor says, or the library's defaults.");
   def_repr(bound);
-  def_field(bound, "mode", &Speculation::mode, "\"none\" or \"ngram\".");
+  def_field(bound, "mode", &Speculation::mode, "\"none\", \"ngram\" or \"draft\".");
   def_field(bound, "num_draft_tokens", &Speculation::num_draft_tokens,
             "Ids guessed for one step, at most.");
   def_field(bound, "max_ngram", &Speculation::max_ngram,
             "Last ids that are looked up together, at most.");
   def_field(bound, "match", &Speculation::match,
             "Which earlier place counts: \"last\" or \"first\".");
+  def_float(bound, "min_confidence", &Speculation::min_confidence,
+            "Guesses end where the draft engine's likeliest id has a smaller probability.");
   def_field(bound, "speculate_below", &Speculation::speculate_below,
             "Requests in flight, from which on nothing is guessed.");
 }
@@ -215,6 +217,12 @@ void register_executor_options(py::module_& module) {
             "and head); empty: the dtype of the engine's weights.");
   def_field(bound, "speculation", &ExecutorOptions::speculation,
             "What requests to a language model do that do not say otherwise.");
+  bound.def_property(
+      "draft_engine", [](const ExecutorOptions& self) { return optional_path(self.draft_engine); },
+      [](ExecutorOptions& self, const py::object& path) {
+        self.draft_engine = path_or_empty(path, "draft_engine");
+      },
+      "The folder of the engine that guesses for requests of the mode \"draft\"; None: none.");
   def_field(bound, "iter_stats_max_iterations", &ExecutorOptions::iter_stats_max_iterations,
             "Iterations that stats() keeps.");
   def_field(bound, "profile", &ExecutorOptions::profile,
@@ -261,13 +269,9 @@ void register_build_options(py::module_& module) {
             "Rows of one Program in one launch; 0: 512, or more if the longest text, the longest "
             "context or two rows per request need more.");
   bound.def_property(
-      "codec_dir",
-      [](const BuildOptions& self) -> std::optional<py::str> {
-        if (self.codec_dir.empty()) return std::nullopt;
-        return path_text(self.codec_dir);
-      },
+      "codec_dir", [](const BuildOptions& self) { return optional_path(self.codec_dir); },
       [](BuildOptions& self, const py::object& path) {
-        self.codec_dir = path.is_none() ? std::string() : path_from(path, "codec_dir");
+        self.codec_dir = path_or_empty(path, "codec_dir");
       },
       "The checkpoint of a codec that becomes part of the engine; None: none.");
   def_field(bound, "overwrite", &BuildOptions::overwrite, "Replace an existing engine.");

@@ -33,6 +33,8 @@ void register_parts(py::module_& module) {
       .def_readonly("accepted_at", &SpeculationStats::accepted_at,
                     "Of these, ids that the model picked.")
       .def_readonly("draft_seconds", &SpeculationStats::draft_seconds, "That guessing took.")
+      .def_readonly("faults", &SpeculationStats::faults,
+                    "Requests for which a draft engine gave numbers that are not finite.")
       .def_property_readonly("tokens_per_round", &SpeculationStats::tokens_per_round,
                              "Tokens / rounds; 0 without rounds.");
   py::class_<InflightBatchingStats> batching(module, "InflightBatchingStats",

@@ -185,6 +185,15 @@ inline std::string path_from(py::handle value, const std::string& where) {
   return py::reinterpret_steal<py::bytes>(converted);
 }
 
+// A path that may be absent, which the library takes as an empty one.
+inline std::string path_or_empty(const py::object& value, const std::string& where) {
+  return value.is_none() ? std::string() : path_from(value, where);
+}
+inline std::optional<py::str> optional_path(const std::string& path) {
+  if (path.empty()) return std::nullopt;
+  return path_text(path);
+}
+
 // A field that can be set; wrong values are ConfigErrors.
 template <typename Class, typename T, typename Owner>
 void def_field(py::class_<Class>& bound, const char* name, T Owner::* field, const char* doc) {

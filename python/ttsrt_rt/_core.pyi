@@ -464,13 +464,15 @@ class Speculation:
     """How ids of a text are guessed and checked together."""
 
     mode: SpeculationMode | None
-    """"none" or "ngram"."""
+    """"none", "ngram" or "draft"."""
     num_draft_tokens: int | None
     """Ids guessed for one step, at most."""
     max_ngram: int | None
     """Last ids that are looked up together, at most."""
     match: NgramMatch | None
     """Which earlier place counts: "last" or "first"."""
+    min_confidence: float | None
+    """Guesses end where the draft engine's likeliest id has a smaller probability."""
     speculate_below: int | None
     """Requests in flight, from which on nothing is guessed."""
 
@@ -538,6 +540,8 @@ class ExecutorOptions:
     empty: the dtype of the engine's weights."""
     speculation: Speculation
     """What requests to a language model do that do not say otherwise."""
+    draft_engine: str | None
+    """The folder of the engine that guesses for requests of the mode "draft"; None: none."""
     iter_stats_max_iterations: int
     """Iterations that stats() keeps."""
     profile: bool
@@ -1154,6 +1158,10 @@ class MemoryOptions:
     """As ExecutorOptions.max_tokens_in_paged_kv_cache."""
     kv_cache_free_gpu_mem_fraction: float | None
     """As in ExecutorOptions: on a GPU, of the memory that is free there now."""
+    speculation: Speculation
+    """As ExecutorOptions.speculation."""
+    draft_engine: str | None
+    """As ExecutorOptions.draft_engine."""
 
     def __init__(self) -> None:
         """The library's defaults."""
@@ -1418,6 +1426,10 @@ class SpeculationStats:
     @property
     def draft_seconds(self) -> float:
         """That guessing took."""
+
+    @property
+    def faults(self) -> int:
+        """Requests for which a draft engine gave numbers that are not finite."""
 
     @property
     def tokens_per_round(self) -> float:

@@ -14,6 +14,7 @@ import numpy as np
 from ttsrt_rt import _core
 from ttsrt_rt.arrays import most_numbers
 from ttsrt_rt.dispatcher import Dispatcher
+from ttsrt_rt.draft_vocabulary import check_draft_vocabulary
 from ttsrt_rt.engine_cache import cached_engine, run_options
 from ttsrt_rt.errors import CapacityError, ClosedError, ConfigError
 from ttsrt_rt.event_stream import EventStream
@@ -95,6 +96,8 @@ class Executor(VoiceMethods, ScoreMethods, FlowMethods):
             speculation: Language models: what requests do that do not say otherwise; a
                 `Speculation` or a mapping of its fields. {"mode": "ngram"} guesses ids and checks
                 several at once, with equal results.
+            draft_engine: The folder of a smaller language model with the same tokenizer, which
+                guesses for requests of the mode "draft", then the usual one.
             iter_stats_max_iterations: Iterations that `stats()` remembers.
             profile: Keeps each stage's times for `stats().stages`.
             trace: Keeps every stage's values for `Result.trace`; slow, meant for validation.
@@ -107,9 +110,9 @@ class Executor(VoiceMethods, ScoreMethods, FlowMethods):
         """
         native = native_executor_options("Executor", options)
         opened = engine if isinstance(engine, _core.Engine) else _core.Engine.open(engine)
+        check_draft_vocabulary(opened, options.get("draft_engine"))
         self._native = _core.Executor(opened, native)
-        cpu_teams = self._native.info.device.split(",").count("cpu")
-        warn_of_threads(native.num_threads * max(cpu_teams, 1))
+        warn_of_threads(native.num_threads, self._native.info.device)
         self._texts = TextResolver(opened)
         self._most_numbers = most_numbers(opened.info)
         places = {replica.device for replica in self._native.info.replicas}

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, get_args
 
 from ttsrt_rt.errors import ConfigError
-from ttsrt_rt.options import CacheDType, Device, DTypeObject, Preempt, dtype_name
+from ttsrt_rt.options import CacheDType, Device, DTypeObject, Preempt, Speculation, dtype_name
 
 if TYPE_CHECKING:
     from ttsrt_rt import _core
@@ -117,6 +117,8 @@ def plan_memory(
     max_num_tokens: int = 0,
     max_tokens_in_paged_kv_cache: int = 0,
     kv_cache_free_gpu_mem_fraction: float | None = None,
+    speculation: Speculation | Mapping[str, Any] | None = None,
+    draft_engine: str | os.PathLike[str] | None = None,
 ) -> list[MemoryPlan]:
     """Plans every combination, in the order dtype, length, batch size.
 
@@ -133,6 +135,9 @@ def plan_memory(
         max_tokens_in_paged_kv_cache: As `Executor` takes it.
         kv_cache_free_gpu_mem_fraction: As `Executor` takes it, of the memory that is free on the
             GPU now.
+        speculation: As `Executor` takes it: guesses take rows of launches.
+        draft_engine: As `Executor` takes it; what it takes is part of all numbers but
+            `cache_tokens`.
 
     Raises:
         ConfigError: A value that no engine of this checkpoint could be built for, or an unknown
@@ -141,12 +146,13 @@ def plan_memory(
         FormatError: The engine is damaged, or not one.
     """
     from ttsrt_rt import _core
-    from ttsrt_rt.native_request import set_options
+    from ttsrt_rt.native_request import set_options, speculation_options
 
     opened = _core.Engine.open(engine)
     for name, values in (("max_batch_size", batch_sizes), ("max_seq_len", seq_lens)):
         if any(value < 1 for value in values):
             raise ConfigError(f"{name}: expected 1 or more, got {list(values)}")
+    guesses = None if speculation is None else speculation_options(speculation)
     plans = []
     dtypes = [dtype_name(each, "kv_cache_dtype", CACHE_DTYPES) for each in kv_cache_dtypes]
     for dtype in dtypes or ("",):
@@ -164,6 +170,8 @@ def plan_memory(
                     max_num_tokens=max_num_tokens,
                     max_tokens_in_paged_kv_cache=max_tokens_in_paged_kv_cache,
                     kv_cache_free_gpu_mem_fraction=kv_cache_free_gpu_mem_fraction,
+                    speculation=guesses,
+                    draft_engine=draft_engine,
                 )
                 plan = _core.plan_memory(opened, options)
                 plans.append(_plan_of(plan, _voice(opened, plan.kv_cache_dtype)))

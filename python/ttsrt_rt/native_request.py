@@ -41,8 +41,14 @@ from ttsrt_rt.request import (
 )
 from ttsrt_rt.text.checks import check_text
 
-__all__ = ["check_run_options", "native_executor_options", "set_options", "to_native",
-           "warn_of_threads"]  # fmt: skip
+__all__ = [
+    "check_run_options",
+    "native_executor_options",
+    "set_options",
+    "speculation_options",
+    "to_native",
+    "warn_of_threads",
+]
 
 _LOG = logging.getLogger(__name__)
 
@@ -115,7 +121,7 @@ def to_native(request: Request, most: int = MAX_NUMBERS, device: str = "cpu") ->
             _set_prior(native, value)
         elif field.name == "speculation":
             if value is not None:
-                native.speculation = _speculation(value)
+                native.speculation = speculation_options(value)
         elif field.name in _STRUCTS:
             if value is not None:
                 kind, made = _STRUCTS[field.name]
@@ -149,8 +155,24 @@ def native_executor_options(call: str, options: Mapping[str, Any]) -> _core.Exec
         known = get_args(CacheDType)
         values["kv_cache_dtype"] = dtype_name(values["kv_cache_dtype"], "kv_cache_dtype", known)
     if values.get("speculation") is not None:
-        values["speculation"] = _speculation(values["speculation"])
+        values["speculation"] = speculation_options(values["speculation"])
     return set_options(_core.ExecutorOptions(), **values)
+
+
+def warn_of_threads(num_threads: int, device: str) -> None:
+    """Warns if the replicas of an executor have many more threads than there are cores.
+
+    Args:
+        num_threads: Of each replica on the CPU.
+        device: The devices of the replicas.
+    """
+    num_threads *= max(device.split(",").count("cpu"), 1)
+    cores = _core.usable_cores()
+    if num_threads > 2 * cores:
+        _LOG.warning(
+            "num_threads: %d threads on the %d cores that this process may use are slower than %d",
+            *(num_threads, cores, cores),
+        )
 
 
 def check_run_options(options: Mapping[str, Any]) -> None:
@@ -173,17 +195,12 @@ def check_run_options(options: Mapping[str, Any]) -> None:
             raise ConfigError(f"{name}: expected 0 or more, got {value}")
 
 
-def warn_of_threads(num_threads: int) -> None:
-    """Logs a warning of more threads than are of use."""
-    cores = _core.usable_cores()
-    if num_threads > 2 * cores:
-        _LOG.warning(
-            "num_threads: %d threads on the %d cores that this process may use are slower than %d",
-            *(num_threads, cores, cores),
-        )
+def speculation_options(given: Any) -> _core.Speculation:
+    """The library's options of speculation, of a `Speculation` or a mapping of its fields.
 
-
-def _speculation(given: Any) -> _core.Speculation:
+    Raises:
+        ConfigError: As `Speculation.of`, or a value has the wrong type.
+    """
     of = Speculation.of(given)
     made: _core.Speculation = _to_native_struct(of, Speculation, _core.Speculation(), "speculation")
     return made

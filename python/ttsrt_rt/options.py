@@ -64,7 +64,7 @@ F5Variant: TypeAlias = Literal["v0", "v1", "indicf5"]
 F5Tokenizer: TypeAlias = Literal["pinyin", "char", "byte"]
 PriorMode: TypeAlias = Literal["nemo", "nemo_2503", "window"]
 Preempt: TypeAlias = Literal["none", "priority"]
-SpeculationMode: TypeAlias = Literal["none", "ngram"]
+SpeculationMode: TypeAlias = Literal["none", "ngram", "draft"]
 NgramMatch: TypeAlias = Literal["last", "first"]
 Suppress: TypeAlias = Literal["upto", "single"]
 TextSplit: TypeAlias = Literal["auto", "never", "sentences", "phrases"]
@@ -163,6 +163,7 @@ class _RunOptions(TypedDict, total=False):
     prefill_slice_seconds: float | None
     kv_cache_dtype: CacheDType | DTypeObject | None
     speculation: Speculation | Mapping[str, Any] | None
+    draft_engine: str | os.PathLike[str] | None
     iter_stats_max_iterations: int | None
     profile: bool | None
     trace: bool | None
@@ -304,13 +305,17 @@ class Speculation:
 
     Attributes:
         mode: "none" for off; "ngram" guesses what followed the last ids where they stood before, in
-            the prompt or in the ids generated since (prompt lookup). "none".
+            the prompt or in the ids generated since (prompt lookup); "draft" guesses what the
+            executor's `draft_engine` picks, by the request's own rules and random numbers. "draft"
+            in an executor with a draft engine, else "none".
         num_draft_tokens: Ids guessed for one step, at most; 1 to 8; 4. Fewer are guessed while
             guesses fail.
         max_ngram: Last ids that are looked up together, at most; fewer where they did not stand
             together before; 1 to 16; 3.
         match: Which earlier place counts: "last", or "first" as in Hugging Face transformers.
             "last".
+        min_confidence: With "draft", guessing for a step ends where the draft engine's likeliest
+            id has a smaller probability; 0 to 1; 0.4.
         speculate_below: With so many requests in flight on a replica nothing is guessed; at least
             1; 8.
     """
@@ -319,6 +324,7 @@ class Speculation:
     num_draft_tokens: int | None = None
     max_ngram: int | None = None
     match: NgramMatch | None = None
+    min_confidence: float | None = None
     speculate_below: int | None = None
 
     @classmethod

@@ -37,6 +37,8 @@ class SpeculationMetrics:
         drafted_at: Guessed ids by their place in the round, the first one first.
         accepted_at: Of these, ids that the model picked.
         draft_seconds: That guessing took.
+        faults: 1 if a draft engine gave numbers that are not finite; the request then went on
+            without it.
     """
 
     rounds: int = 0
@@ -46,6 +48,7 @@ class SpeculationMetrics:
     drafted_at: tuple[int, ...] = ()
     accepted_at: tuple[int, ...] = ()
     draft_seconds: float = 0.0
+    faults: int = 0
 
     @property
     def tokens_per_round(self) -> float:
@@ -62,6 +65,7 @@ class SpeculationMetrics:
             drafted_at=tuple(native.drafted_at),
             accepted_at=tuple(native.accepted_at),
             draft_seconds=native.draft_seconds,
+            faults=native.faults,
         )
 
 

@@ -7,7 +7,7 @@ import argparse
 import pytest
 
 from ttsrt_rt.cli import _parser
-from ttsrt_rt.cli.executor_flags import add_executor_flags, executor_options
+from ttsrt_rt.cli.executor_flags import add_executor_flags, executor_options, options_over
 from ttsrt_rt.cli.parser import Parser
 from ttsrt_rt.options import ExecutorOptions
 
@@ -46,3 +46,17 @@ def test_commands_have_them(name: str) -> None:
         assert {f"--{each}" for each in ExecutorOptions.__annotations__} - {
             f"--{each}" for each in NO_FLAGS
         } <= set(command.flags())
+
+
+def test_a_draft_engine_that_is_named_guesses() -> None:
+    parser = Parser(prog="x")
+    add_executor_flags(parser)
+    config = {"device": "cpu", "speculation": {"mode": "ngram", "max_ngram": 2}}
+    assert options_over(config, parser.parse_args([])) == config
+    given = parser.parse_args(["--draft_engine", "small", "--device", "reference"])
+    assert options_over(config, given) == {
+        "device": "reference",
+        "draft_engine": "small",
+        "speculation": {"mode": "draft", "max_ngram": 2},
+    }
+    assert options_over({}, given) == {"device": "reference", "draft_engine": "small"}

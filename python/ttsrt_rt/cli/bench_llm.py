@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ttsrt_rt.cli.executor_flags import add_executor_flags, executor_options
+from ttsrt_rt.cli.executor_flags import add_executor_flags, options_over
 from ttsrt_rt.cli.outputs import make_folder
 from ttsrt_rt.cli.streams import tell
 from ttsrt_rt.cli.tables import format_table
@@ -40,7 +40,8 @@ def add_llm(commands: Subparsers) -> None:
         "--baseline",
         metavar="hf:DIR",
         help="what the others are compared with: hf:DIR runs the model's own folder by "
-        "transformers (extra hf), engine:DIR an engine; default: the first engine",
+        "transformers (extra hf), engine:DIR an engine, without speculation; default: the first "
+        "engine",
     )
     parser.add_argument(
         "--prompts",
@@ -66,7 +67,7 @@ def add_llm(commands: Subparsers) -> None:
         "results, which must have none",
     )
     parser.add_argument("--no_plots", action="store_true", help="no pictures")
-    parser.reads("engine_dirs", "config")
+    parser.reads("engine_dirs", "draft_engine", "config")
     parser.set_defaults(run=_run)
 
 
@@ -129,12 +130,13 @@ def _contestants(
 
         folders = folders or [config.folder("engine_dir")]
         told = executor_options_of(config, folders[0])
-    told |= executor_options(args)
+    told = options_over(told, args)
     if not folders:
         raise ConfigError("bench: expected engines, --engine_dirs or --config; got none")
     made: list[Contestant] = []
     if args.baseline is not None:
-        others = {name: value for name, value in told.items() if name != "num_threads"}
+        ours = ("num_threads", "speculation", "draft_engine")
+        others = {name: value for name, value in told.items() if name not in ours}
         made.append(open_baseline(args.baseline, num_threads=args.num_threads or 0, **others))
         stack.callback(made[-1].close)
     have_names = len({Path(folder).name for folder in folders}) == len(folders)

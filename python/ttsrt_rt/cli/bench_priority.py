@@ -44,7 +44,7 @@ def add_priority(commands: Subparsers) -> None:
     add_shape_flags(parser, frames=256)
     add_executor_flags(parser)
     parser.add_argument("--output_json", help="all times")
-    parser.reads("engine")
+    parser.reads("engine", "draft_engine")
     parser.writes("output_json")
     parser.set_defaults(run=_priority)
 

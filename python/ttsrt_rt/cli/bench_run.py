@@ -118,7 +118,7 @@ def add_run(commands: Subparsers) -> None:
     parser.add_argument("--output_json", help="all figures")
     parser.add_argument("--output_plot", help="latency and throughput: .png, .svg, .pdf")
     parser.add_argument("--responses_json", help="codes of every request, last load")
-    parser.reads("engine", "dataset")
+    parser.reads("engine", "dataset", "draft_engine")
     parser.writes("output_csv", "output_json", "output_plot", "responses_json")
     parser.set_defaults(run=_run)
 

@@ -55,7 +55,7 @@ def add_share_flags(parser: Parser) -> None:
     add_executor_flags(parser)
     parser.add_argument("--output_json", help="all figures")
     parser.add_argument("--output_plot", help="shares and steps: .png, .svg, .pdf")
-    parser.reads("engine")
+    parser.reads("engine", "draft_engine")
     parser.writes("output_json", "output_plot")
 
 

@@ -57,7 +57,7 @@ def add_crowd(commands: Subparsers) -> None:
     add_shape_flags(parser, frames=128)
     add_executor_flags(parser)
     parser.add_argument("--output_json", help="all figures")
-    parser.reads("engine")
+    parser.reads("engine", "draft_engine")
     parser.writes("output_json")
     parser.set_defaults(run=_crowd)
 
@@ -185,7 +185,7 @@ def add_overload(commands: Subparsers) -> None:
     add_shape_flags(parser, frames=32)
     add_executor_flags(parser)
     parser.add_argument("--output_json", help="all figures")
-    parser.reads("engine")
+    parser.reads("engine", "draft_engine")
     parser.writes("output_json")
     parser.set_defaults(run=_overload)
 

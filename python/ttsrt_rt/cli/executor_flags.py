@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-__all__ = ["DEVICE_HELP", "add_executor_flags", "executor_options"]
+__all__ = ["DEVICE_HELP", "add_executor_flags", "executor_options", "options_over"]
 
 DEVICE_HELP = '"auto", "cpu", "cuda:0", "reference"'
 
@@ -22,6 +22,11 @@ _EXECUTOR: dict[str, tuple[type, str]] = {
     "kv_cache_free_gpu_mem_fraction": (
         float,
         "of a GPU's memory that is free beside everything else, for the cache; default: no limit",
+    ),
+    "draft_engine": (
+        str,
+        "folder of a smaller language model with the same tokenizer, which guesses ids that the "
+        "engine checks; results are equal",
     ),
     "prefill_slice_seconds": (float, "for encoders and prefill while others decode; 0: no limit"),
 }
@@ -40,3 +45,14 @@ def executor_options(args: argparse.Namespace) -> dict[str, Any]:
     """The executor's options that were given on the command line."""
     names = (*_EXECUTOR, "pin_threads")
     return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+
+
+def options_over(config: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:
+    """The executor's options of a configuration, and in their place those of the command line.
+
+    A draft engine of the command line guesses, whatever the configuration says of guessing.
+    """
+    given = executor_options(args)
+    if "draft_engine" in given and "speculation" in config:
+        config = config | {"speculation": {**config["speculation"], "mode": "draft"}}
+    return config | given

@@ -39,6 +39,9 @@ def add_parser(commands: Subparsers) -> None:
         "--sequence_lengths", type=int, nargs="+", metavar="N", help="default: the engine's"
     )
     parser.add_argument("--kv_cache_dtype", help="float32, bfloat16, float16, int8")
+    parser.add_argument(
+        "--draft_engine", metavar="DIR", help="an engine that guesses for it, whose bytes are added"
+    )
     parser.add_argument("--device", default="auto", help='default: "auto"')
     parser.add_argument(
         "--budget_gib", type=float, metavar="X", help="default: what the machine has free now"
@@ -55,7 +58,7 @@ def add_parser(commands: Subparsers) -> None:
         "--measure", action="store_true", help="run each case and compare; needs the CPU"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.reads("engine", "engine_flag", "config")
+    parser.reads("engine", "engine_flag", "draft_engine", "config")
     parser.set_defaults(run=_run)
 
 
@@ -63,12 +66,12 @@ def _run(args: argparse.Namespace) -> int:
     from ttsrt_rt.llm.memory_use import available_bytes, block_use, can_run, measure_memory
     from ttsrt_rt.memory import plan_memory
 
-    engine, kinds = _engine(args)
+    engine, kinds, draft = _engine(args)
     batches, lengths = args.batch_sizes or [1, 4, 8], args.sequence_lengths or []
     for name, values in (("batch_sizes", batches), ("sequence_lengths", lengths)):
         if any(value < 1 for value in values):
             raise ConfigError(f"--{name}: expected 1 or more, got {values}")
-    asked: dict[str, Any] = {"kv_cache_dtypes": kinds, "device": args.device}
+    asked: dict[str, Any] = {"kv_cache_dtypes": kinds, "device": args.device, "draft_engine": draft}
     plans = plan_memory(engine, batch_sizes=batches, seq_lens=lengths, **asked)
     budget = available_bytes()
     if args.budget_gib is not None:
@@ -87,6 +90,7 @@ def _run(args: argparse.Namespace) -> int:
                 batch=plan.max_batch_size,
                 length=plan.max_seq_len,
                 kv_cache_dtype=plan.kv_cache_dtype if kinds else None,
+                draft_engine=draft,
             )
             for plan in plans
             if can_run(engine, plan.max_batch_size, plan.max_seq_len)
@@ -112,21 +116,23 @@ def _run(args: argparse.Namespace) -> int:
     return 0 if all(each.is_close for each in measured) else 1
 
 
-def _engine(args: argparse.Namespace) -> tuple[str, list[str]]:
-    """The engine, and the type of its cache if it is not the usual one."""
+def _engine(args: argparse.Namespace) -> tuple[str, list[str], str | None]:
+    """The engine, the type of its cache if it is not the usual one, and the draft engine."""
     if args.engine is not None and args.engine_flag is not None:
         raise ConfigError("--engine_dir: expected it or the engine's name alone, got both")
     engine = args.engine_flag if args.engine is None else args.engine
-    kind = args.kv_cache_dtype
+    kind, draft = args.kv_cache_dtype, args.draft_engine
     if args.config is not None:
         from ttsrt_rt.llm.config import read_config
 
         config = read_config(args.config)
         engine = config.folder("engine_dir") if engine is None else engine
         kind = kind or config.kv_cache_dtype
+        if config.speculation.mode == "draft":
+            draft = draft or config.speculation.draft_engine
     if engine is None:
         raise ConfigError("memory: expected an engine, --engine_dir or --config; got none")
-    return engine, [kind] if kind else []
+    return engine, [kind] if kind else [], draft
 
 
 def _largest(

@@ -64,7 +64,7 @@ def add_parser(commands: Subparsers) -> None:
     add_executor_flags(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--output", metavar="FILE.json", help="write the same JSON")
-    parser.reads("engine_dirs", "text", "per_layer")
+    parser.reads("engine_dirs", "text", "per_layer", "draft_engine")
     parser.writes("output")
     parser.set_defaults(run=_run)
 

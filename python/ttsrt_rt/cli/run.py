@@ -95,7 +95,7 @@ def add_parser(commands: Subparsers) -> None:
     add_executor_flags(parser.add_argument_group("the executor"))
     add_request_flags(parser)
     add_text_flags(parser)
-    parser.reads("engine", "engine_flag", "requests", "voice_file")
+    parser.reads("engine", "engine_flag", "requests", "voice_file", "draft_engine")
     parser.writes("output", kind=OutputKind(_default_output, takes_stdout=True))
     parser.writes("alignment_output")
     parser.set_defaults(run=_run)

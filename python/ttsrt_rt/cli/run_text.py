@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from ttsrt_rt.cli.executor_flags import executor_options
+from ttsrt_rt.cli.executor_flags import options_over
 from ttsrt_rt.cli.profile import RunProfile
 from ttsrt_rt.cli.streams import tell
 from ttsrt_rt.cli.tables import format_memory
@@ -123,7 +123,7 @@ def _opened(args: argparse.Namespace, config: LlmConfigFile | None) -> Generator
         told = executor_options_of(config, folder)
     if folder is None:
         raise ConfigError("run: expected an engine, --engine_dir or --config; got none")
-    told |= executor_options(args)
+    told = options_over(told, args)
     if args.profile:
         told["profile"] = True
     if args.batch_size is not None:

@@ -44,7 +44,8 @@ class Generator(TextModel):
 
         Args:
             engine: the folder that `build` wrote.
-            **options: those of `Executor`, such as `device`, `max_batch_size` and `speculation`.
+            **options: those of `Executor`, such as `device`, `max_batch_size`, `speculation` and
+                `draft_engine`.
 
         Raises:
             ConfigError: it is an engine of another family, or an option is wrong.
@@ -122,7 +123,7 @@ class Generator(TextModel):
             logprobs: so many of the likeliest ids are told for each generated one, at most 20.
             echo: whether the text begins with that of the prompt.
             seed: of the draws; the same seed gives the same text.
-            speculation: as of `Request`: {"mode": "ngram"} or {"mode": "none"}; equal texts.
+            speculation: as of `Request`: {"mode": "ngram"}, "draft" or "none"; equal texts.
             special: "template" takes special tokens that are written in a text for these tokens,
                 "never" takes them for text.
             add_special_tokens: whether the tokenizer adds its own to the prompt.

@@ -166,9 +166,10 @@ def measure_memory(
     length: int,
     kv_cache_dtype: str | None = None,
     num_threads: int = 0,
+    draft_engine: str | os.PathLike[str] | None = None,
 ) -> MeasuredMemory:
     """Runs so many requests, up to so many positions each, in a process of its own on the CPU, and
-    returns its peak beside the plan.
+    returns its peak beside the plan. A draft engine guesses for all of them.
 
     Raises:
         ConfigError: the engine was built for less.
@@ -183,6 +184,7 @@ def measure_memory(
             f"{os.fspath(engine)}: expected at most its own max_batch_size and max_seq_len to "
             f"measure, got {batch} requests of {length}"
         )
+    guesses = None if draft_engine is None else {"speculate_below": batch + 1}
     told: dict[str, Any] = {
         "max_batch_size": batch,
         "max_tokens_in_paged_kv_cache": whole.cache_tokens,
@@ -195,7 +197,11 @@ def measure_memory(
         device="cpu",
         num_threads=num_threads,
         max_tokens_in_paged_kv_cache=whole.cache_tokens,
+        speculation=guesses,
+        draft_engine=draft_engine,
     )
+    if draft_engine is not None:
+        told |= {"draft_engine": os.fspath(draft_engine), "speculation": guesses}
     if kv_cache_dtype:
         told["kv_cache_dtype"] = kv_cache_dtype
     asked = {"engine": os.fspath(engine), "options": told, "length": length}

@@ -144,8 +144,10 @@ def executor_options_of(config: LlmConfigFile, engine: str | os.PathLike[str]) -
     if config.kv_cache_dtype is not None:
         made["kv_cache_dtype"] = config.kv_cache_dtype
     if config.speculation.mode != "none":
-        of = dataclasses.asdict(config.speculation)
-        made["speculation"] = {name: value for name, value in of.items() if value is not None}
+        made["speculation"] = dataclasses.asdict(config.speculation)
+        draft = made["speculation"].pop("draft_engine")
+        if config.speculation.mode == "draft":
+            made["draft_engine"] = draft
     if told.kv_cache_free_gpu_mem_fraction is not None:
         made["kv_cache_free_gpu_mem_fraction"] = told.kv_cache_free_gpu_mem_fraction
     if told.max_cache_bytes is not None and told.use_paged_kv_cache:

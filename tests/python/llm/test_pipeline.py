@@ -117,6 +117,17 @@ def test_speculation_is_an_option_of_the_executor(tmp_path: Path) -> None:
     }
 
 
+def test_a_draft_engine_is_an_option_of_the_executor(tmp_path: Path) -> None:
+    speculation = {"mode": "draft", "draft_engine": "small", "num_draft_tokens": 2}
+    made = executor_options_of(config_of({**config(tmp_path), "speculation": speculation}), "big")
+    assert made["draft_engine"] == "small"
+    assert made["speculation"]["mode"] == "draft"
+    assert "draft_engine" not in made["speculation"]
+    off = {**speculation, "mode": "ngram"}  # named, but not asked for
+    made = executor_options_of(config_of({**config(tmp_path), "speculation": off}), "big")
+    assert "draft_engine" not in made
+
+
 def test_what_build_does_not_offer_is_named(tmp_path: Path) -> None:
     made = config(tmp_path, mode="int4", use_awq=True)
     with pytest.raises(rt.ConfigError, match=r"calibration_file: expected a text"):

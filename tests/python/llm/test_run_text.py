@@ -100,6 +100,18 @@ def test_flags_of_requests_reach_texts(engine: Path, tmp_path: Path) -> None:
     assert (stopped["stop_reason"], stopped["finish_reason"]) == (expected.ids[3], "stop")
 
 
+def test_a_draft_engine_changes_no_text(
+    engine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--prompt", PROMPT, "--max_tokens", str(TOKENS)]
+    assert run(engine, *flags) == 0
+    expected = capsys.readouterr().out
+    assert run(engine, *flags, "--draft_engine", str(engine)) == 0
+    assert capsys.readouterr().out == expected
+    assert run(engine, *flags, "--draft_engine", str(tmp_path)) == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
 def test_results_go_to_a_file(engine: Path, tmp_path: Path) -> None:
     expected = whole(engine)
     for name in ("a.txt", "a.json"):

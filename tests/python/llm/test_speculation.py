@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import shutil
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +15,7 @@ import pytest
 import ttsrt_rt as rt
 from tests.needs_llm import jinja2, tokenizers
 from ttsrt_rt.llm import Generator
+from ttsrt_rt.memory import plan_memory
 
 assert jinja2 is not None
 assert tokenizers is not None
@@ -123,12 +128,97 @@ def test_executors_decide_for_requests_that_do_not(engine: Path) -> None:
         assert made.metrics.speculation.drafted == 0
 
 
+RULES: list[dict[str, Any]] = [
+    {"logprobs": 2},
+    {"repetition_penalty": 1.3, "logprobs": 0},
+    {"presence_penalty": 0.4, "frequency_penalty": 0.2, "temperature": 0.7, "seed": 2},
+    {"logit_bias": {5: 2.0, 9: -3.0}, "bad_ids": list(range(20, 60)), "logprobs": 3},
+]
+
+
+@pytest.mark.parametrize("rules", RULES)
+def test_rules_that_count_ids_change_nothing(generator: Generator, rules: dict[str, Any]) -> None:
+    drafted = 0
+    for prompt in PROMPTS:
+        expected = generator.generate(prompt, max_tokens=TOKENS, **rules)
+        got = generator.generate(prompt, max_tokens=TOKENS, speculation=ON, **rules)
+        assert got.ids == expected.ids
+        assert got.logprobs == expected.logprobs
+        drafted += got.metrics.speculation.drafted
+    assert drafted > 0
+
+
+def test_draft_engines_change_nothing(
+    engine: Path, generator: Generator, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    settings = [*SETTINGS, *RULES]
+    rounded = tmp_path_factory.mktemp("draft") / "engine"
+    rt.build(engine.parent / "checkpoint", rounded, quantization="w4a16", progress=False)
+    for draft in (engine, rounded):
+        with Generator(
+            engine, device="cpu", draft_engine=draft, speculation={"min_confidence": 0.0}
+        ) as drafting:
+            for each in settings:
+                plain = generator.generate_batch(PROMPTS, max_tokens=TOKENS, **each)
+                together = drafting.generate_batch(PROMPTS, max_tokens=TOKENS, **each)
+                for prompt, expected, got in zip(PROMPTS, plain, together, strict=True):
+                    alone = drafting.generate(prompt, max_tokens=TOKENS, **each)
+                    assert alone.ids == got.ids == expected.ids
+                    assert alone.text == expected.text
+                    assert alone.logprobs == got.logprobs == expected.logprobs
+            counts = drafting.executor.stats().speculation
+            assert counts.drafted > 0
+            assert counts.faults == 0
+            assert draft != engine or counts.accepted == counts.drafted
+            assert draft != engine or counts.tokens_per_round > 3.0
+
+
+def test_draft_engines_have_the_same_words(engine: Path, tmp_path: Path) -> None:
+    with pytest.raises(rt.ConfigError, match="without draft_engine"):
+        Generator(engine, device="cpu", speculation={"mode": "draft"})
+    with pytest.raises(rt.Error):
+        Generator(engine, device="cpu", draft_engine=tmp_path / "nothing")
+    description = json.loads((engine / "engine.json").read_text("utf-8"))
+    files = description["front_end"]["files"]
+    tokenizer = json.loads(zlib.decompress(base64.b64decode(files["tokenizer.json"])))
+    vocab = tokenizer["model"]["vocab"]
+    first, second = sorted(vocab, key=vocab.__getitem__)[20:22]
+    vocab[first], vocab[second] = vocab[second], vocab[first]
+    packed = zlib.compress(json.dumps(tokenizer).encode())
+    for name, changed in (
+        ("swapped", {"tokenizer.json": base64.b64encode(packed).decode()}),
+        ("none", {}),
+    ):
+        other = tmp_path / name
+        shutil.copytree(engine, other)
+        description["front_end"]["files"] = changed
+        (other / "engine.json").write_text(json.dumps(description), "utf-8")
+        what = "no tokenizer" if name == "none" else r"another one: id 2\d is"
+        with pytest.raises(rt.ConfigError, match=f"draft_engine: .*{name}: expected .*{what}"):
+            Generator(engine, device="cpu", draft_engine=other)
+        with pytest.raises(rt.ConfigError, match="draft_engine"):
+            Generator(other, device="cpu", draft_engine=engine)
+
+
+def test_memory_of_draft_engines_is_planned(engine: Path) -> None:
+    asked: dict[str, Any] = {"draft_engine": engine, "speculation": {"num_draft_tokens": 6}}
+    (plan,) = plan_memory(engine, batch_sizes=[3], device="cpu", num_threads=1, **asked)
+    with rt.Executor(engine, device="cpu", num_threads=1, **asked) as executor:
+        info = executor.info
+    assert plan.weights == info.weight_bytes == 2 * executor.engine.info.weight_bytes
+    assert plan.state == info.state_bytes
+    assert plan.activations == info.activation_bytes
+    assert plan.scratch == info.scratch_bytes
+
+
 def test_wrong_options_are_named(engine: Path, generator: Generator) -> None:
     def refuses(given: Any, what: str) -> None:
         with pytest.raises(rt.ConfigError, match=what):
             generator.generate(PROMPTS[0], speculation=given)
 
-    refuses({"mode": "draft"}, "speculation.mode: expected")
+    refuses({"mode": "draft"}, "speculation.mode: expected .* has no draft_engine")
+    refuses({"mode": "guess"}, 'speculation.mode: expected "none", "ngram" or "draft"')
+    refuses({"min_confidence": 2.0}, "speculation.min_confidence: expected 0 to 1")
     refuses({"mode": 3}, "speculation.mode: expected a string")
     refuses({"ngrams": 3}, "ngrams")
     refuses("ngram", "speculation: expected a Speculation or a mapping, got 'ngram'")

@@ -258,6 +258,9 @@ def test_a_run_takes_what_was_planned(folder: Path, tmp_path: Path) -> None:
     )
     assert small.planned < found.planned / 2 and abs(small.difference) < 12 << 20
     assert not dataclasses.replace(found, measured=found.planned + (64 << 20)).is_close
+    both = measure_memory(engine, batch=4, length=512, num_threads=1, draft_engine=engine)
+    assert both.planned > found.planned + plan.kv_cache + plan.weights
+    assert both.is_close
     with pytest.raises(rt.ConfigError, match="expected at most its own max_batch_size"):
         measure_memory(folder / "float", batch=5, length=100)
 
@@ -282,6 +285,12 @@ def test_the_memory_command(folder: Path, capsys: pytest.CaptureFixture[str]) ->
     told = capsys.readouterr().out
     assert [line.split()[-1] for line in told.splitlines()[2:6]] == ["yes", "yes", "no", "no"]
     assert "in blocks" in told and "requests of 64 positions" in told
+    draft = ["--draft_engine", str(folder / "int4")]
+    assert main([*command, *draft, "--json"]) == 0
+    more = json.loads(capsys.readouterr().out)["plans"]
+    for each, alone in zip(more, expected, strict=True):
+        assert each["weights"] > alone.weights
+        assert each["total"] > alone.total
     assert main(["memory"]) == 2
     assert "expected an engine, --engine_dir or --config" in capsys.readouterr().err
     assert main([*command, "--budget_gib", "-1"]) == 2
