@@ -33,7 +33,8 @@ _TEXT = 512
 _PREFIX = 34  # rows of T3's voices
 BATCH = {"2503": 64, "v2607": 128, "t3": 32, "tinyllama": 4}
 
-# TinyLlama's sizes: 1.1e9 weights with both tables.
+# "true": TinyLlama's sizes: 1.1e9 weights with both tables. "draft": those of llama-160m, which has
+# its vocabulary.
 LLM_SIZES = {
     "true": {
         "layers": 22,
@@ -43,9 +44,18 @@ LLM_SIZES = {
         "kv_heads": 4,
         "vocab": 32000,
     },
+    "draft": {
+        "layers": 12,
+        "dim": 768,
+        "ffn_dim": 3072,
+        "heads": 12,
+        "kv_heads": 12,
+        "vocab": 32000,
+    },
     "tiny": {"layers": 2, "dim": 64, "ffn_dim": 96, "heads": 4, "kv_heads": 2, "vocab": 320},
+    "tiny_draft": {"layers": 1, "dim": 48, "ffn_dim": 64, "heads": 3, "kv_heads": 1, "vocab": 320},
 }
-_HEAD_DIM = {"true": 64, "tiny": 16}
+_HEAD_DIM = {"true": 64, "draft": 64, "tiny": 16, "tiny_draft": 16}
 
 
 def engine_path(folder: Path, size: str, case: Case) -> Path:
