@@ -154,7 +154,7 @@ class Parts:
         if os.getpid() != self._process:
             raise ClosedError(
                 f"{call}: this request belongs to process {self._process}, and its threads do not "
-                f"exist in the forked process {os.getpid()}"
+                f"exist in the forked process {os.getpid()}; create a new Executor in this process"
             )
 
     def _wait(self, is_over: Callable[[], bool], timeout: float | None) -> bool:

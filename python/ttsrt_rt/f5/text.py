@@ -27,6 +27,8 @@ from ttsrt_rt.text_options import TextOptions, refuse_options
 
 __all__ = ["F5FrontEnd", "Limits", "open_f5_front_end"]
 
+LEAST_SECONDS, MOST_SECONDS = 0.01, 3600.0  # of a prompt
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -104,6 +106,7 @@ class F5FrontEnd:
             )
         rate = self._front.spectra.frame_rate
         seconds = (rows - 1) / rate if how.ref_seconds is None else how.ref_seconds
+        check_number("flow_text.ref_seconds", seconds, LEAST_SECONDS, MOST_SECONDS)
         is_cut = options.split != "never"
         chunks = plan_speech(
             text,

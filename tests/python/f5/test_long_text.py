@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -195,6 +197,42 @@ def test_what_ends_with_the_executor(folder: Path, model: F5Model) -> None:
     assert cut.wait(60).finish_reason == "cancelled"
 
 
+FORK = """
+import gc, os, signal, sys
+import numpy as np
+import ttsrt_rt as rt
+
+executor = rt.Executor(sys.argv[1], device="cpu", num_threads=1)
+mel = np.ones((40, 100), np.float32)
+how = rt.FlowText(ref_text="what the voice says", ref_seconds=21.0)
+flow = rt.Flow(steps=4)
+request = rt.Request(text="one, " * 40, context_embeddings=mel, flow=flow, flow_text=how)
+handle = executor.submit(request)
+child = os.fork()
+if child == 0:
+    signal.alarm(40)
+    for use in (handle.result, handle.cancel, handle.next, lambda: executor.submit(request)):
+        try:
+            use()
+        except rt.ClosedError as error:
+            assert str(os.getppid()) in str(error) and "create a new Executor" in str(error), error
+        else:
+            raise AssertionError(use)
+    del handle  # belongs to the parent
+    executor.close()
+    gc.collect()
+    sys.exit(0)
+assert os.waitpid(child, 0)[1] == 0
+assert handle.result().finish_reason == "stop"
+"""
+
+
+def test_a_forked_child_is_refused_and_changes_nothing(folder: Path) -> None:
+    program = [sys.executable, "-c", FORK, str(folder / "whole")]
+    done = subprocess.run(program, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_rows_of_a_spectrogram(folder: Path, model: F5Model) -> None:
     asked = request()
     with rt.Executor(folder / "bare", device=NATIVE) as executor:
@@ -233,6 +271,10 @@ def test_what_is_refused(model: F5Model) -> None:
         ({"flow_text": rt.FlowText()}, "ref_text: expected text, got none"),
         ({"flow_text": rt.FlowText(ref_text="a", speed=0.0)}, "speed: expected 0.05 to 20, got 0"),
         ({"flow_text": rt.FlowText(ref_text="a", gain="x")}, "gain: expected 0 to 1, got 'x'"),
+        (
+            {"flow_text": rt.FlowText(ref_text="a", ref_seconds=0.0)},
+            "ref_seconds: expected 0.01 to",
+        ),
         ({"text": LONG * 20, "text_options": whole}, "expected chunks of at most 2400 frames"),
         ({"seed": -1}, "seed"),
         ({"deadline": -1.0}, "deadline: expected seconds above 0"),
