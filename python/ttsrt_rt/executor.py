@@ -385,8 +385,7 @@ class Executor(VoiceMethods, ScoreMethods, FlowMethods):
                     handles.append(self._submit(request))
                 except CapacityError as error:
                     if error.is_final or num_waited == len(handles):
-                        # It never fits; or none of these requests is in the queue. Waiting would
-                        # not help.
+                        # It never fits, or none of these is in the queue: waiting does not help.
                         handles.append(self._refused(error))
                     else:
                         waited = handles[num_waited]

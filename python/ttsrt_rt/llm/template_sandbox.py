@@ -165,7 +165,7 @@ def _call(environment: Any, name: str, *arguments: Any) -> Any:
     return made.set_lineno(arguments[0].lineno if arguments else 1)
 
 
-def _environment(budget: Budget) -> Any:
+def _sandbox(budget: Budget) -> Any:
     from jinja2.ext import Extension, loopcontrols
     from jinja2.runtime import Macro
     from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -216,13 +216,18 @@ def _environment(budget: Budget) -> Any:
             made = super().call(context, called, *args, **kwargs)
             return made if isinstance(owner, Mapping) else budget.made(made)
 
-    environment = Sandbox(
+    return Sandbox(
         trim_blocks=True,
         lstrip_blocks=True,
         extensions=[loopcontrols, Generation],
         cache_size=0,
         finalize=budget.printed,
     )
+
+
+def _environment(budget: Budget) -> Any:
+    """A sandbox with the filters and tests that keep to the budget, and no other ones."""
+    environment = _sandbox(budget)
     plain = environment.filters | {
         "indent": budget.indent,
         "join": budget.join,
