@@ -204,7 +204,7 @@ def test_a_voice_for_an_executor(
         assert rows.tobytes() == executor.voice_embeddings("file").tobytes()
         with pytest.raises(NotFoundError, match="voice_model"):
             executor.add_voice("me", audio=recording(1.0), sample_rate=24000)
-        with pytest.raises(ConfigError, match="audio with sample_rate"):
+        with pytest.raises(ConfigError, match="sample_rate only with audio"):
             executor.add_voice("me", speaker_emb=np.ones(256, np.float32), sample_rate=24000)
         with pytest.raises(ConfigError, match="exactly one"):
             executor.add_voice("me", codes=[[1]], audio=recording(1.0), sample_rate=24000)
