@@ -202,6 +202,7 @@ def measure_memory(
     )
     if draft_engine is not None:
         told |= {"draft_engine": os.fspath(draft_engine), "speculation": guesses}
+        told["prefill_slice_seconds"] = 0.0  # it reads all of the prompts at once
     if kv_cache_dtype:
         told["kv_cache_dtype"] = kv_cache_dtype
     asked = {"engine": os.fspath(engine), "options": told, "length": length}
