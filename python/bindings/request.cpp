@@ -146,6 +146,8 @@ void register_requests(py::module_& module) {
   def_repr(bound);
   def_arrays(bound);
   def_field(bound, "voice", &Request::voice, "A stored voice, by index or name.");
+  def_field(bound, "text_history", &Request::text_history,
+            "How many ids of the chunks before a later chunk reads again at most; None: 20.");
   def_field(bound, "later_chunks", &Request::later_chunks,
             "How many chunks come by Handle.add_text while the request runs.");
   def_field(bound, "context_text", &Request::context_text,

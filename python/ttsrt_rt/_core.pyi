@@ -697,6 +697,8 @@ class Request:
     """How many of text_ids each chunk of a long text has; empty: it is one [chunks]."""
     text_silences: NDArray[np.int32]
     """Samples of silence in front of each chunk, and behind the last [chunks + 1]."""
+    text_history: int | None
+    """How many ids of the chunks before a later chunk reads again at most; None: 20."""
     later_chunks: int
     """How many chunks come by Handle.add_text while the request runs."""
     context_text: str | None

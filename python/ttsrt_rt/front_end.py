@@ -120,6 +120,7 @@ class TextResolver:
             ConfigError: it has a text and ids; the engine has no front end; the text can't be
                 spoken; or it has pauses and the engine makes no sound.
         """
+        request = self._with_history(request)
         if request.text is None:
             for name in ("language", "text_options", "flow_text"):
                 if getattr(request, name) is not None:
@@ -143,6 +144,24 @@ class TextResolver:
             values["text_voices"] = [_voice_of(voice) for voice in spoken.voices]
         made = replace(request, text=None, language=None, text_options=None, **values)
         return made, spoken, later
+
+    def _with_history(self, request: Request) -> Request:
+        """Returns the request with a number in the place of `text_history="checkpoint"`."""
+        if not isinstance(request.text_history, str):
+            return request
+        if request.text_history != "checkpoint":
+            raise ConfigError(
+                f"text_history: expected a number of ids, or checkpoint, got "
+                f"{show(request.text_history)}"
+            )
+        defaults = json.loads(self._engine.description).get("defaults", {})
+        found = defaults.get("text_history") if isinstance(defaults, dict) else None
+        if found is None:
+            raise ConfigError(
+                'text_history: expected None or a number of ids, got "checkpoint", and this '
+                "engine's checkpoint has no history_len_heuristic"
+            )
+        return replace(request, text_history=found)
 
     def resolve_flow(
         self, request: Request, prompt_frames: int

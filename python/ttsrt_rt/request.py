@@ -86,6 +86,9 @@ class Request:
         text_chunks: A long text: how many of `text_ids` each of its chunks has: integers [chunks].
             They are one utterance: each chunk but the first goes on with the state that NeMo
             carries from chunk to chunk. None for one chunk. Only Magpie has chunks.
+        text_history: How many ids of the chunks before a later chunk reads again at most, 1 to
+            4096. None for 20, as in NeMo 3.0.0, which ignores what a checkpoint says;
+            "checkpoint" for its `history_len_heuristic`. Only Magpie has it.
         text_silences: Samples of silence in front of the sound of each chunk, and behind that of
             the last if speech comes to its end: integers [chunks + 1]. They are no frames, and what
             is carried from chunk to chunk goes on. Only of requests whose codes become sound.
@@ -191,6 +194,7 @@ class Request:
     text_options: TextOptions | None = None
     text_ids: ArrayInput | None = None
     text_chunks: ArrayInput | None = None
+    text_history: int | str | None = None
     text_silences: ArrayInput | None = None
     text_voices: Sequence[int | str | None] | None = None
     text_features: ArrayInput | None = None
@@ -260,6 +264,7 @@ class RequestFields(TypedDict, total=False):
     text_options: TextOptions | None
     text_ids: ArrayInput | None
     text_chunks: ArrayInput | None
+    text_history: int | str | None
     text_silences: ArrayInput | None
     text_voices: Sequence[int | str | None] | None
     text_features: ArrayInput | None

@@ -96,6 +96,9 @@ struct Request {
   /// with the state that NeMo carries from chunk to chunk. Each ends as a text does. At least 1
   /// each, in all as many as there are ids; empty: one chunk. Only Magpie has chunks.
   std::vector<std::int32_t> text_chunks;
+  /// How many ids of the chunks before a later chunk reads again at most, 1 to 4096; absent: 20, as
+  /// in NeMo 3.0.0, which ignores `history_len_heuristic` of checkpoints. Only Magpie has it.
+  std::optional<std::int32_t> text_history;
   /// How many chunks of the text come later, by Handle::add_text, while those before are spoken.
   /// One that comes too late is waited for. With them, text_ids is at least one chunk, and there
   /// are neither text_silences nor text_voices. Only Magpie takes such text.

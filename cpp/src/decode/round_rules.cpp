@@ -3,19 +3,31 @@
 #include <algorithm>
 
 #include "core/check.h"
+#include "decode/options_check.h"
 #include "rules/prior.h"
 
 namespace ttsrt::decode {
 
 using rules::LaterRounds;
 
+namespace {
+
+constexpr std::int32_t kMaxHistory = 4096;
+
+}  // namespace
+
+std::int32_t history_of(const Request& request) {
+  if (!request.text_history.has_value()) return LaterRounds::history_len_heuristic;
+  return checked_int("text_history", *request.text_history, 1, kMaxHistory);
+}
+
 step::Round round_behind(const step::Round& before, std::int32_t ids, std::int32_t reached,
-                         std::int32_t max_rows, const std::string& what) {
+                         const WindowLimits& limits, const std::string& what) {
   TTSRT_CHECK(ConfigError, ids >= 1, what, ": expected at least 1 id, got ", ids);
   step::Round round;
-  round.history = std::min({ids, LaterRounds::history_len_heuristic, before.rows});
-  TTSRT_CHECK(ConfigError, ids <= max_rows - round.history, what, ": expected at most ",
-              max_rows - round.history, " ids, as max_encoder_input_len is ", max_rows,
+  round.history = std::min({ids, limits.history, before.rows});
+  TTSRT_CHECK(ConfigError, ids <= limits.rows - round.history, what, ": expected at most ",
+              limits.rows - round.history, " ids, as max_encoder_input_len is ", limits.rows,
               round.history > 0 ? message(" and ", round.history, " of the chunk before stay")
                                 : std::string(),
               ", got ", ids, "; of a text, split=\"phrases\" makes shorter chunks");
@@ -27,13 +39,14 @@ step::Round round_behind(const step::Round& before, std::int32_t ids, std::int32
 std::vector<step::Round> rounds_of(const Request& request, std::int32_t max_rows,
                                    const std::vector<bool>& begins) {
   std::vector<step::Round> rounds;
+  const WindowLimits limits = {history_of(request), max_rows};
   std::int64_t reached = 0;
   for (std::size_t i = 0; i < request.text_chunks.size(); ++i) {
     const std::int32_t ids = request.text_chunks[i];
     const bool is_behind = !rounds.empty() && (begins.empty() || !begins[i]);
     if (is_behind) rounds.back().goes_on = true;
     rounds.push_back(round_behind(is_behind ? rounds.back() : step::Round(), ids,
-                                  static_cast<std::int32_t>(reached), max_rows,
+                                  static_cast<std::int32_t>(reached), limits,
                                   message("text_chunks[", i, "]")));
     reached += ids;
     TTSRT_CHECK(ConfigError, reached <= static_cast<std::int64_t>(request.text_ids.size()),

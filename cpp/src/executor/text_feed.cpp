@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "core/check.h"
-#include "decode/round_rules.h"
 
 namespace ttsrt::executor {
 
@@ -16,7 +15,7 @@ void TextFeed::add(std::vector<std::int32_t> ids) {
   Chunk chunk;
   if (!ids.empty()) {
     chunk.round = decode::round_behind(last_, static_cast<std::int32_t>(ids.size()), reached_,
-                                       max_rows_, "add_text: text_ids");
+                                       limits_, "add_text: text_ids");
     chunk.round.goes_on = later_ > 1;
     reached_ += static_cast<std::int32_t>(ids.size());
     last_ = chunk.round;

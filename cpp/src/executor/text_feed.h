@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "decode/round_rules.h"
 #include "step/itinerary.h"
 
 namespace ttsrt::executor {
@@ -26,7 +27,7 @@ class TextFeed {
   explicit TextFeed(const step::Rounds& rounds)
       : later_(rounds.later),
         vocab_(rounds.vocab),
-        max_rows_(rounds.max_rows),
+        limits_({rounds.max_history, rounds.max_rows}),
         reached_(static_cast<std::int32_t>(rounds.ids->size())),
         last_(rounds.all.back()) {}
 
@@ -44,7 +45,7 @@ class TextFeed {
   mutable std::mutex mutex_;
   std::int32_t later_;
   const std::int32_t vocab_;
-  const std::int32_t max_rows_;
+  const decode::WindowLimits limits_;
   std::int32_t reached_;
   step::Round last_;
   std::deque<Chunk> chunks_;

@@ -142,6 +142,8 @@ void refuse_encoder_options(const Request& request) {
               "encoder_output: expected none, as this model has no text encoder; give text_ids");
   TTSRT_CHECK(ConfigError, request.later_chunks == 0,
               "later_chunks: expected 0, as this model speaks all of a text at once");
+  TTSRT_CHECK(ConfigError, !request.text_history.has_value(),
+              "text_history: expected none, as this model reads nothing of the chunks before");
   TTSRT_CHECK(ConfigError, request.text_silences.empty(),
               "text_silences: expected none, as this model makes no sound");
   TTSRT_CHECK(ConfigError, request.text_voices.empty(),

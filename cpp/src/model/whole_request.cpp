@@ -26,6 +26,7 @@ void refuse_draw_options(const Request& request, const char* why) {
                             {"context_text_ids", !request.context_text_ids.empty()},
                             {"text_chunks", !request.text_chunks.empty()},
                             {"later_chunks", request.later_chunks != 0},
+                            {"text_history", request.text_history.has_value()},
                             {"text_silences", !request.text_silences.empty()},
                             {"text_voices", !request.text_voices.empty()},
                             {"cfg_scale", request.cfg_scale.has_value()},

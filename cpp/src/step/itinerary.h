@@ -177,6 +177,7 @@ struct Rounds {
   std::int32_t later = 0;           // rounds whose text is still to come, at most
   std::int32_t vocab = 0;           // of their ids
   std::int32_t max_rows = 0;        // of a window
+  std::int32_t max_history = 0;     // of these, ids of the rounds before
 
   bool is_empty() const { return all.empty(); }
 };

@@ -22,7 +22,6 @@ PUBLISHED_APPLY = (3, 4, 5, 6, 7, 8, 9, 10)
 LONG_TEXT_FIELDS = [
     "attention_sink_threshold",
     "chunked_attention_sink_threshold",
-    "history_len_heuristic",
     "prior_weights",
     "prior_weights_init",
     "finished_limit_with_eot",
@@ -71,7 +70,14 @@ def read_defaults(reading: Reading, model: m.MagpieModel) -> m.RequestDefaults:
         use_local_transformer=model.local_transformer is not None,
         prior_mode="nemo_2503" if old else "nemo",
         prior=_prior(block, model, old),
+        text_history=_history(block),
     )
+
+
+def _history(block: Block) -> int | None:
+    """Reads what requests take with `text_history="checkpoint"`; NeMo 3.0.0 ignores it."""
+    name = "history_len_heuristic"
+    return block.integer(name, 1, m.MAX_HISTORY) if block.has(name) else None
 
 
 def _layers(

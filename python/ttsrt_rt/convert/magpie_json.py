@@ -225,4 +225,10 @@ def read_defaults(block: Block, model: m.MagpieModel) -> m.RequestDefaults:
         use_local_transformer=block.flag("use_local_transformer"),
         prior_mode=block.word("prior_mode", m.PRIOR_MODES, "nemo"),
         prior=None if prior is None else _read_prior(prior, model.decoder.layers),
+        text_history=_text_history(block),
     )
+
+
+def _text_history(block: Block) -> int | None:
+    name = "text_history"
+    return block.integer(name, 1, m.MAX_HISTORY) if block.has(name) else None

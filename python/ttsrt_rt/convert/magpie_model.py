@@ -29,6 +29,7 @@ MAX_TABLES = 256
 MAX_FORBIDDEN = 16
 MAX_VOICES = 1 << 16
 MAX_COUNT = 1 << 20  # frames, steps, text positions
+MAX_HISTORY = 4096  # ids of the chunks before that a later one reads again
 MAX_SCALE = 100.0  # guidance, temperature
 MAX_LEVELS = 1 << 16
 
@@ -201,6 +202,7 @@ class RequestDefaults:
     use_local_transformer: bool
     prior_mode: str
     prior: PriorConfig | None
+    text_history: int | None = dataclasses.field(default=None, metadata=ABSENT)
 
 
 def to_json(value: Any) -> Any:

@@ -45,6 +45,18 @@ TEST(Rounds, WindowsKeepTheEndOfTheTextBefore) {
   }
 }
 
+TEST(Rounds, ARequestMayReadLessOfTheTextBefore) {
+  Request request = chunked({50, 40});
+  for (const auto& [asked, history] : {std::pair{1, 1}, {15, 15}, {45, 40}}) {
+    request.text_history = asked;
+    EXPECT_EQ(rounds_of(request, 100).at(1).history, history);
+  }
+  for (const std::int32_t wrong : {0, -1, 4097}) {
+    request.text_history = wrong;
+    EXPECT_TRUE(throws_naming<ConfigError>("text_history", [&] { rounds_of(request, 100); }));
+  }
+}
+
 TEST(Rounds, RefusedChunksAreNamed) {
   const auto refuses = [](const char* what, const Request& request) {
     return throws_naming<ConfigError>(what, [&] { rounds_of(request, 30); });

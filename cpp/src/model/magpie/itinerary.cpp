@@ -43,6 +43,7 @@ void prepare_chunks(Request& request, const std::vector<bool>& begins, const Fac
   rounds.later = request.later_chunks;
   rounds.vocab = facts.text_vocab;
   rounds.max_rows = facts.max_text_len;
+  rounds.max_history = decode::history_of(request);
   if (rounds.later > 0) rounds.all.back().goes_on = true;
   std::vector<std::int32_t> first(request.text_ids.begin(),
                                   request.text_ids.begin() + rounds.all.front().rows);
