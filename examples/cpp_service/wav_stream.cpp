@@ -1,14 +1,17 @@
 // Writes the sound of one request to a WAV file while it is made, as a service would send it on.
 //
 //   wav_stream ENGINE VOICE OUT.wav TEXT_ID...
+//   wav_stream ENGINE VOICE OUT.wav --text TEXT
 //
-// ENGINE is one with a codec (ttsrt build --codec_dir).
+// ENGINE is one with a codec (ttsrt build --codec_dir); a text needs its front end, too.
 #include <ttsrt/ttsrt.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <exception>
 #include <fstream>
 #include <iostream>
@@ -47,10 +50,40 @@ void write_samples(std::ostream& out, const std::vector<float>& samples) {
   out.flush();
 }
 
+// The whole text as a number; std::stoi alone would take "7x" for 7.
+int number_from(const char* what, const std::string& text) {
+  std::size_t end = 0;
+  int number = 0;
+  try {
+    number = std::stoi(text, &end);
+  } catch (const std::logic_error&) {
+    end = 0;
+  }
+  if (end == 0 || end != text.size()) {
+    throw std::invalid_argument(std::string(what) + ": expected an integer, got '" + text + "'");
+  }
+  return number;
+}
+
+std::ofstream open_file(const std::string& name) {
+  std::ofstream out(name, std::ios::binary);
+  if (!out) {
+    throw std::invalid_argument("OUT.wav: expected a file that can be written, got '" + name +
+                                "': " + std::strerror(errno));
+  }
+  out.exceptions(std::ios::failbit | std::ios::badbit);
+  return out;
+}
+
 ttsrt::Request request_from(int argc, char** argv) {
   ttsrt::Request request;
-  request.voice = std::stoi(argv[2]);
-  for (int i = 4; i < argc; ++i) request.text_ids.push_back(std::stoi(argv[i]));
+  request.voice = number_from("VOICE", argv[2]);
+  if (std::string(argv[4]) == "--text") {
+    if (argc != 6) throw std::invalid_argument("--text: expected one TEXT behind it");
+    request.text = argv[5];
+  } else {
+    for (int i = 4; i < argc; ++i) request.text_ids.push_back(number_from("TEXT_ID", argv[i]));
+  }
   request.cfg_scale = 2.5F;
   request.seed = 7;
   request.max_frames = 16;
@@ -60,14 +93,14 @@ ttsrt::Request request_from(int argc, char** argv) {
 }
 
 void run(int argc, char** argv) {
+  const ttsrt::Request request = request_from(argc, argv);
   const ttsrt::Engine engine = ttsrt::Engine::open(argv[1]);
   if (!engine.info().has_vocoder) throw std::invalid_argument("expected an engine with a codec");
   ttsrt::ExecutorOptions options;
   options.device = "cpu";
   ttsrt::Executor executor(engine, options);
-  std::ofstream out(argv[3], std::ios::binary);
-  out.exceptions(std::ios::failbit | std::ios::badbit);
-  ttsrt::Handle handle = executor.submit(request_from(argc, argv));
+  ttsrt::Handle handle = executor.submit(request);
+  std::ofstream out = open_file(argv[3]);
   write_head(out, engine.info().sample_rate);
   while (auto event = handle.next()) {
     write_samples(out, event->audio);
@@ -80,7 +113,7 @@ void run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   if (argc < 5) {
-    std::cerr << "usage: wav_stream ENGINE VOICE OUT.wav TEXT_ID...\n";
+    std::cerr << "usage: wav_stream ENGINE VOICE OUT.wav (TEXT_ID... | --text TEXT)\n";
     return 2;
   }
   try {

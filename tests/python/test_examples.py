@@ -96,8 +96,26 @@ def test_wav_stream(sound_engine: Path, tmp_path: Path) -> None:
     sound = read_audio(tmp_path / "out.wav")
     with rt.Executor(sound_engine, device="cpu") as executor:
         whole = executor.generate(text_ids=[3, 4, 5], voice=0, cfg_scale=2.5, seed=7, max_frames=16)
+        said = executor.generate(text="Hello", voice=0, cfg_scale=2.5, seed=7, max_frames=16)
     assert whole.audio is not None and sound.sample_rate == whole.sample_rate
     assert sample_bytes(sound.samples) == sample_bytes(whole.audio)
+    run(*command[:4], "--text", "Hello")
+    assert said.audio is not None
+    spoken = read_audio(tmp_path / "out.wav").samples
+    assert sample_bytes(spoken) == sample_bytes(said.audio)
+    absent = tmp_path / "absent" / "out.wav"
+    for wrong, told in (
+        ([*command[:4], "7x"], "TEXT_ID: expected an integer, got '7x'"),
+        ([command[0], sound_engine, "x", *command[3:]], "VOICE: expected an integer, got 'x'"),
+        ([*command[:4], "--text"], "--text: expected one TEXT behind it"),
+        (
+            [*command[:3], absent, "3"],
+            f"OUT.wav: expected a file that can be written, got '{absent}': No such file or "
+            "directory",
+        ),
+    ):
+        done = subprocess.run(wrong, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (1, f"wav_stream: {told}\n")
 
 
 # What the example calls of sounddevice, kept in a file.
