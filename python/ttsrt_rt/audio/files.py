@@ -1,7 +1,7 @@
 """Reads sound from files, and writes WAV and what else players take.
 
 WAV is read by the library. Other formats (FLAC, Ogg, MP3) need `soundfile`, the extra `audio`.
-Nothing is resampled here; a rate is part of a sound.
+A rate is part of a sound and stays, but for Opus, which has few of them.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import io
 import os
+import re
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ __all__ = [
     "check_format",
     "check_output",
     "check_rate",
+    "is_sound_file",
     "read_audio",
     "sample_bytes",
     "wav_bytes",
@@ -45,7 +47,7 @@ MAX_BYTES = 1 << 31
 MAX_SAMPLES = 1 << 28
 MIN_RATE, MAX_RATE = 1000, 768000
 OPEN_SIZE = b"\xff\xff\xff\xff"  # of a WAV whose end is not known yet
-INSTALL = "pip install soundfile soxr"
+INSTALL = "pip install soundfile soxr (the extra audio)"
 # What `audio_bytes` writes: the media types of HTTP.
 MEDIA_TYPES = {
     "wav": "audio/wav",
@@ -54,6 +56,8 @@ MEDIA_TYPES = {
     "mp3": "audio/mpeg",
     "opus": "audio/ogg",
 }
+_ENDINGS = {**{name: name for name in MEDIA_TYPES}, "ogg": "opus"}  # of files, and their formats
+_OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
 WRITERS = {"flac": ("FLAC", "PCM_16"), "mp3": ("MP3", None), "opus": ("OGG", "OPUS")}
 
 
@@ -127,13 +131,12 @@ def read_audio(source: str | os.PathLike[str] | bytes) -> Sound:
     return _read_other(data, name)
 
 
-def _soundfile(name: str, expected: str = "a WAV file") -> Any:
+def _soundfile(name: str, expected: str = "a WAV file", got: str = "something else") -> Any:
     try:
         return importlib.import_module("soundfile")
     except ImportError as error:
         raise ConfigError(
-            f"{name}: expected {expected}, got something else; other formats need soundfile: "
-            f"{INSTALL}"
+            f"{name}: expected {expected}, got {got}; other formats need soundfile: {INSTALL}"
         ) from error
 
 
@@ -253,18 +256,31 @@ def check_format(name: object, where: str) -> str:
     if not isinstance(name, str) or name not in MEDIA_TYPES:
         raise ConfigError(f"{where}: expected one of {', '.join(MEDIA_TYPES)}, got {show(name)}")
     if name in WRITERS:
-        _soundfile(where, "wav or pcm")
+        _soundfile(where, "wav or pcm", name)
     return name
 
 
+def is_sound_file(path: str | os.PathLike[str]) -> bool:
+    """Whether the name of a file ends as one that `write_audio` writes."""
+    return _ending(Path(path)) in _ENDINGS
+
+
+def _ending(path: Path) -> str:
+    return path.suffix.lower().removeprefix(".")
+
+
 def check_output(path: str | os.PathLike[str]) -> str:
-    """Returns the format that the name of a file ends in.
+    """Returns the format that the name of a file ends in; that of `.ogg` is "opus".
 
     Raises:
         ConfigError: as for `check_format`.
     """
     target = path_of(path, "output")
-    return check_format(target.suffix.lower().removeprefix("."), f"output: {target}")
+    ending = _ending(target)
+    if ending not in _ENDINGS:
+        known = ", ".join(_ENDINGS)
+        raise ConfigError(f"output: {target}: expected one of {known}, got {show(ending)}")
+    return check_format(_ENDINGS[ending], f"output: {target}")
 
 
 def audio_bytes(
@@ -276,7 +292,8 @@ def audio_bytes(
         samples: as for `wav_bytes`.
         sample_rate: frames per second.
         name: "wav"; "pcm", integers of 16 bits alone, little-endian; "flac" of 16 bits, "mp3" or
-            "opus" (in Ogg), by `soundfile`.
+            "opus" (in Ogg), by `soundfile`. Opus has 8, 12, 16, 24 and 48 kHz; a sound of
+            another rate is resampled to the next higher one, at most 48 kHz.
         width: of a WAV, as for `wav_bytes`.
 
     Raises:
@@ -288,6 +305,8 @@ def audio_bytes(
     sample_rate = check_rate(sample_rate, "sample_rate")
     if name == "pcm":
         return _integers(values)
+    if name == "opus" and sample_rate not in _OPUS_RATES:
+        values, sample_rate = _for_opus(values, sample_rate)
     container, subtype = WRITERS[name]
     file = io.BytesIO()
     try:
@@ -295,9 +314,20 @@ def audio_bytes(
     except (RuntimeError, ValueError) as error:
         raise ConfigError(
             f"format: expected one that soundfile writes at {sample_rate} samples per second, got "
-            f"{name}: {shorten(str(error))}"
+            f"{name}: {shorten(re.sub(r'<[^<>]* at 0x[^<>]*>', 'it', str(error)))}"
         ) from error
     return file.getvalue()
+
+
+def _for_opus(values: Samples, sample_rate: int) -> tuple[Samples, int]:
+    """The samples at a rate that Opus has."""
+    from ttsrt_rt import _core
+
+    rate = next((each for each in _OPUS_RATES if each >= sample_rate), _OPUS_RATES[-1])
+    columns = [
+        _core.resample(np.ascontiguousarray(column), sample_rate, rate) for column in values.T
+    ]
+    return np.stack(columns, axis=1), rate
 
 
 def write_wav(

@@ -10,7 +10,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ttsrt_rt.audio.files import MEDIA_TYPES, check_output, sample_bytes, wav_head, write_audio
+from ttsrt_rt.audio.files import (
+    check_output,
+    is_sound_file,
+    sample_bytes,
+    wav_head,
+    write_audio,
+)
 from ttsrt_rt.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -28,13 +34,7 @@ __all__ = [
     "write_sound",
 ]
 
-_ENDINGS = tuple(f".{name}" for name in MEDIA_TYPES)
 _ARRAYS = (".npy", ".npz", ".json", ".safetensors")
-
-
-def is_sound_file(name: str) -> bool:
-    """Whether the name of a file ends as one of sound does."""
-    return Path(name).suffix.lower() in _ENDINGS
 
 
 def makes_sound(info: _core.EngineInfo, fields: Mapping[str, Any]) -> bool:

@@ -18,6 +18,7 @@ from ttsrt_rt.audio import (
     Sound,
     audio_bytes,
     check_output,
+    is_sound_file,
     read_audio,
     sample_bytes,
     wav_bytes,
@@ -149,7 +150,8 @@ def test_formats_of_players(name: str, head: bytes, most: float, tmp_path: Path)
 
 @pytest.mark.parametrize("name", ["a.aac", "a", "a.wav.txt"])
 def test_other_formats_are_not_written(name: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=f"output: .*{name}: expected one of wav, pcm, flac"):
+    told = f"output: .*{name}: expected one of wav, pcm, flac, mp3, opus, ogg, got"
+    with pytest.raises(ConfigError, match=told):
         check_output(tmp_path / name)
     with pytest.raises(ConfigError, match="expected one of wav, pcm, flac"):
         write_audio(tmp_path / name, TONE, 24000)
@@ -162,12 +164,28 @@ def test_formats_are_words_that_can_be_written() -> None:
     with pytest.raises(ConfigError, match="expected finite numbers"):
         audio_bytes([np.nan], 24000, "pcm")
     if importlib.util.find_spec("soundfile") is None:
-        with pytest.raises(ConfigError, match=r"format: expected wav or pcm, .* soundfile"):
+        with pytest.raises(ConfigError, match=r"format: expected wav or pcm, got flac; .*soundf"):
             audio_bytes(TONE, 24000, "flac")
     else:
-        with pytest.raises(ConfigError, match="soundfile writes at 44100 samples per second"):
-            audio_bytes(TONE, 44100, "opus")
+        with pytest.raises(ConfigError, match="soundfile writes at 7000 samples") as error:
+            audio_bytes(TONE, 7000, "mp3")
+        assert "0x" not in str(error.value)
     assert set(MEDIA_TYPES) == {"wav", "pcm", "flac", "mp3", "opus"}
+
+
+@pytest.mark.parametrize(("rate", "made"), [(22050, 24000), (44100, 48000), (96000, 48000)])
+def test_opus_has_few_rates(rate: int, made: int, tmp_path: Path) -> None:
+    needed("soundfile", "audio")
+    tone = 0.5 * np.sin(np.arange(2 * rate) * (2 * np.pi * 220 / rate))
+    stereo = np.stack([tone, -tone], axis=1)
+    sound = read_audio(write_audio(tmp_path / "a.ogg", stereo, rate))
+    assert sound.sample_rate == made and sound.samples.shape[1] == 2
+    assert abs(sound.seconds - 2) < 0.05
+    wanted = 0.5 * np.sin(np.arange(2 * made) * (2 * np.pi * 220 / made))
+    middle = slice(made // 2, made)
+    assert np.abs(sound.samples[middle, 0] - wanted[middle]).max() < 0.1
+    assert np.abs(sound.samples[middle, 0] + sound.samples[middle, 1]).max() < 0.1
+    assert is_sound_file("a.OGG") and not is_sound_file("a.ogx")
 
 
 def test_a_sound_knows_its_length() -> None:
