@@ -48,6 +48,29 @@ def command_of(engine: Path, folder: Path) -> list[str]:
     return [*command, *flags]
 
 
+def test_positions_and_words(
+    models: CodecModels, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = ["run", str(models.spoken), "--device", NATIVE, "--text", "Hello world", "--voice", "0"]
+    run += ["--max_frames", "24", "--return_positions"]
+    with rt.Executor(models.spoken, device=NATIVE) as executor:
+        whole = executor.generate(text="Hello world", voice=0, max_frames=24, return_positions=True)
+    assert whole.text_positions is not None and whole.words
+    assert main([*run, "--output", str(tmp_path / "a.json")]) == 0
+    fields = json.loads((tmp_path / "a.json").read_text())
+    assert fields["text_positions"] == whole.text_positions.tolist()
+    assert fields["text"] == "Hello world"
+    assert [word["text"] for word in fields["words"]] == [word.text for word in whole.words]
+    assert fields["words"][0]["end_seconds"] == whole.words[0].end_seconds
+    assert main([*run, "--output", str(tmp_path / "a.npz")]) == 0
+    with np.load(tmp_path / "a.npz") as arrays:
+        np.testing.assert_array_equal(arrays["text_positions"], whole.text_positions)
+    capsys.readouterr()
+    for name in ("a.npy", "a.wav"):
+        assert main([*run, "--output", str(tmp_path / name)]) == 2
+        assert "--return_positions: expected an --output that has room" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("width", [16, 32])
 def test_a_file_of_sound(
     command: list[str],

@@ -60,12 +60,16 @@ def result_fields(result: Result) -> dict[str, Any]:
         fields[name] = array.tolist()
     if result.sample_rate is not None:
         fields["sample_rate"] = result.sample_rate
+    if result.words is not None:
+        fields["text"] = result.text
+        fields["words"] = [dataclasses.asdict(word) for word in result.words]
     return {**fields, "metrics": dataclasses.asdict(result.metrics)}
 
 
 def write_result(name: str, result: Result) -> None:
     """Writes the codes, or the sound or the spectrogram of a model without codes; .npz and .json
-    have all that there is, and the alignment if the request asked for it.
+    have all that there is, and the alignment and the positions if the request asked for them;
+    .json also has the words.
     """
     if name == "-":
         print(json.dumps(result_fields(result)))
@@ -78,7 +82,8 @@ def write_result(name: str, result: Result) -> None:
 
 def _others(result: Result) -> dict[str, NDArray[Any]]:
     """The arrays of a result beside its codes."""
-    arrays = {name: getattr(result, name) for name in ("alignment", "audio", "spectrogram")}
+    names = ("alignment", "text_positions", "audio", "spectrogram")
+    arrays = {name: getattr(result, name) for name in names}
     return {name: array for name, array in arrays.items() if array is not None}
 
 

@@ -204,7 +204,7 @@ def _check_input(fields: dict[str, Any]) -> None:
 def _check_alignment(
     args: argparse.Namespace, engine: _core.Engine, fields: dict[str, Any]
 ) -> None:
-    """Checks that the alignment has a place to go to."""
+    """Checks that the alignment and the positions have a place to go to."""
     output = args.output
     is_sound = is_sound_file(output) or (output == "-" and makes_sound(engine.info, fields))
     has_room = not is_sound and not output.lower().endswith(_ONE_ARRAY)
@@ -213,6 +213,11 @@ def _check_alignment(
             f"--return_alignment: expected --alignment_output with it, or an --output that has "
             f"room for the alignment (.npz, .json{'' if is_sound else ', -'}); got --output "
             f"{output}"
+        )
+    if args.return_positions and not has_room:
+        raise ConfigError(
+            f"--return_positions: expected an --output that has room for them (.npz, "
+            f".json{'' if is_sound else ', -'}; or ttsrt say --timestamps); got --output {output}"
         )
 
 
