@@ -6,6 +6,7 @@ that it lacks is an error. The result says what ran.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import re
 import threading
@@ -30,7 +31,11 @@ NUMBERS |= {"vi": "vi", "ja": "ja", "ar": "ar", "ko": "ko"}
 WITHOUT_SPACES = ("ja",)
 NEMO: tuple[str, ...] = ("ar", "de", "en", "es", "fr", "he", "hi", "hu", "hy", "it", "ja", "ko")
 NEMO += ("mr", "pt", "ru", "rw", "sv", "vi", "zh")
-RUN = re.compile(r"\d+")
+# How the languages write the mark of decimals, and say it. num2words reads decimals wrong in some.
+POINTS = {"en": (".", " point "), "de": (",", " Komma "), "es": (",", " coma ")}
+POINTS |= {"fr": (",", " virgule "), "it": (",", " virgola "), "pt": (",", " v\u00edrgula ")}
+POINTS |= {"vi": (",", " ph\u1ea9y "), "ja": (".", "\u70b9"), "ko": (".", " \uc810 ")}
+POINTS |= {"ar": (".", " \u0641\u0627\u0635\u0644\u0629 ")}
 INSTALL = {
     "num2words": "pip install num2words (the extra numbers)",
     "nemo_text_processing": "pip install nemo_text_processing==1.2.0 (the extra normalize)",
@@ -60,8 +65,8 @@ def normalize(text: str, mode: str, language: str, *, where: str = "normalize") 
 
     Args:
         text: The text.
-        mode: "off"; "numbers" for runs of digits, by num2words; "nemo" for numbers, dates,
-            currencies and so on, by nemo_text_processing.
+        mode: "off"; "numbers" for whole numbers and decimals, by num2words; "nemo" for numbers,
+            dates, currencies and so on, by nemo_text_processing.
         language: Of the text, such as "en" or "pt-BR".
         where: The name of the option in errors.
 
@@ -126,18 +131,28 @@ def build_normalizer(language: str) -> Path:
 def _in_numbers(text: str, language: str, where: str) -> str:
     number_words(0, language)  # a language that is not there is an error without digits, too
     joins = primary(language) in WITHOUT_SPACES
+    mark, point = POINTS[primary(language)]
     parts: list[str] = []
     done = 0
-    for found in RUN.finditer(text):
+    for found in _numbers_with(mark).finditer(text):
         begin, end = found.span()
-        digits = found[0]
+        digits, _, fraction = found[0].partition(mark)
         is_one = len(digits) <= MAX_DIGITS and (len(digits) == 1 or int(digits[0]) != 0)
         before = "" if joins or begin == 0 or not text[begin - 1].isalpha() else " "
         after = "" if joins or end == len(text) or not text[end].isalpha() else " "
         words = number_words(int(digits) if is_one else digits, language)
+        if fraction:
+            read = number_words(fraction, language)
+            words += point + (read.replace(" ", "") if joins else read)
         parts += [text[done:begin], before, words, after]
         done = end
     return "".join([*parts, text[done:]])
+
+
+@functools.cache
+def _numbers_with(mark: str) -> re.Pattern[str]:
+    """Numbers with a mark between digits, but not of "1.2.3" or "1,5.2"; or else runs of digits."""
+    return re.compile(rf"(?<![\d.,])\d+{re.escape(mark)}\d+(?![.,]?\d)|\d+")
 
 
 _LOCK = threading.Lock()

@@ -68,11 +68,28 @@ def test_off_changes_nothing() -> None:
 
 def test_numbers(fake_numbers: list[tuple[int, str, str]]) -> None:
     made = normalize("I have 12 apples, 1000kg and v2.5.", "numbers", "en-US")
-    assert made.text == "I have <12> apples, <1000> kg and v <2>.<5>."
+    assert made.text == "I have <12> apples, <1000> kg and v <2> point <5>."
     assert made.ran.startswith("num2words")
     assert {lang for _, lang, _ in fake_numbers} == {"en"}
     assert normalize("\u0663", "numbers", "ar").text == "<3>"
     assert normalize("a1b", "numbers", "ja").text == "a<1>b"
+
+
+def test_decimals(fake_numbers: list[tuple[int, str, str]]) -> None:
+    for language, text, words in (
+        ("en", "3.5, 0.05 and 2.0.", "<3> point <5>, <0> point <0> <5> and <2> point <0>."),
+        ("en", "1.2.3 and 1,234.5", "<1>.<2>.<3> and <1>,<234>.<5>"),
+        ("de", "3,5 und 3.5", "<3> Komma <5> und <3>.<5>"),
+        ("ja", "3.14", "<3>\u70b9<1><4>"),
+    ):
+        assert normalize(text, "numbers", language).text == words
+    assert set(module.POINTS) == set(module.NUMBERS)
+
+
+def test_decimals_in_words() -> None:
+    needed("num2words", "numbers")
+    assert normalize("3.50 m", "numbers", "en").text == "three point five zero m"
+    assert normalize("0,5 l", "numbers", "it").text == "zero virgola cinque l"
 
 
 def test_long_numbers_are_read_digit_by_digit(fake_numbers: list[tuple[int, str, str]]) -> None:
